@@ -1,0 +1,1 @@
+"""The benchmark suite: training steps in numgraph against the same steps by hand in NumPy."""

@@ -1,0 +1,118 @@
+"""The NumPy side: the same training steps as a careful NumPy user writes them.
+
+float32 throughout; the buffers of a full minibatch are made once and every result is written into one of them; the
+gradient of softmax with cross-entropy is the usual closed form. The cost is computed too, since numgraph returns it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from numgraph.demo.digits import Part
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Softmax:
+    """Cost and gradient of the mean negative log-likelihood with respect to the scores, in place."""
+
+    def __init__(self, batch: int) -> None:
+        self.rows = np.arange(batch)
+        self.column = np.empty((batch, 1), np.float32)
+
+    def __call__(self, z: Array, y: Array) -> np.float32:
+        """Turn the scores `z` float32[n, classes] into their gradient; returns the cost. n is at most `batch`."""
+        n = len(y)
+        rows, column = self.rows[:n], self.column[:n]
+        np.max(z, axis=1, keepdims=True, out=column)
+        z -= column
+        chosen = z[rows, y]
+        np.exp(z, out=z)
+        np.sum(z, axis=1, keepdims=True, out=column)
+        cost = np.mean(np.log(column[:, 0]) - chosen)
+        z /= column
+        z[rows, y] -= 1
+        z *= np.float32(1 / n)
+        return cost
+
+
+class LogReg:
+    """A step of logistic regression; `params` are W [features, classes] and b [classes], changed in place."""
+
+    def __init__(self, params: list[Array], data: Part, batch: int, rate: float) -> None:
+        self.W, self.b = self.params = params
+        self.data, self.batch, self.rate = data, batch, np.float32(rate)
+        self.softmax = Softmax(batch)
+        self.z = np.empty((batch, len(self.b)), np.float32)
+        self.gW, self.gb = (np.empty_like(p) for p in params)
+
+    def __call__(self, index: int) -> np.float32:
+        """One step on minibatch `index`; returns the cost before it."""
+        rows = slice(index * self.batch, (index + 1) * self.batch)
+        x, y = self.data.x[rows], self.data.y[rows]
+        z = np.dot(x, self.W, out=self.z[: len(y)])
+        z += self.b
+        cost = self.softmax(z, y)
+        np.dot(x.T, z, out=self.gW)
+        np.sum(z, axis=0, out=self.gb)
+        descend(self.W, self.gW, self.rate)
+        descend(self.b, self.gb, self.rate)
+        return cost
+
+
+class Mlp:
+    """A step of the perceptron with one tanh layer; `params` are W1, b1, W2, b2, changed in place."""
+
+    def __init__(self, params: list[Array], data: Part, batch: int, rate: float, l2: float = 1e-4) -> None:
+        self.W1, self.b1, self.W2, self.b2 = self.params = params
+        self.data, self.batch, self.rate = data, batch, np.float32(rate)
+        self.l2, self.shrink = np.float32(l2), np.float32(1 - 2 * rate * l2)
+        self.softmax = Softmax(batch)
+        hidden, classes = self.W2.shape
+        self.h, self.dh, self.slope = (np.empty((batch, hidden), np.float32) for _ in range(3))
+        self.z = np.empty((batch, classes), np.float32)
+        self.gW1, self.gb1, self.gW2, self.gb2 = (np.empty_like(p) for p in params)
+
+    def __call__(self, index: int) -> np.float32:
+        """One step on minibatch `index`; returns the cost before it."""
+        rows = slice(index * self.batch, (index + 1) * self.batch)
+        x, y = self.data.x[rows], self.data.y[rows]
+        n = len(y)
+        h = np.dot(x, self.W1, out=self.h[:n])
+        h += self.b1
+        np.tanh(h, out=h)
+        z = np.dot(h, self.W2, out=self.z[:n])
+        z += self.b2
+        cost = self.softmax(z, y) + self.l2 * (squares(self.W1) + squares(self.W2))
+        dh = np.dot(z, self.W2.T, out=self.dh[:n])
+        slope = np.multiply(h, h, out=self.slope[:n])
+        np.subtract(1, slope, out=slope)
+        dh *= slope
+        np.dot(h.T, z, out=self.gW2)
+        np.sum(z, axis=0, out=self.gb2)
+        np.dot(x.T, dh, out=self.gW1)
+        np.sum(dh, axis=0, out=self.gb1)
+        # the L2 term's gradient 2 l2 W joins the step as a factor on W, which saves a pass over a third array
+        for W, gW in ((self.W1, self.gW1), (self.W2, self.gW2)):
+            W *= self.shrink
+            descend(W, gW, self.rate)
+        descend(self.b1, self.gb1, self.rate)
+        descend(self.b2, self.gb2, self.rate)
+        return cost
+
+
+def squares(w: Array) -> np.float32:
+    """The sum of squares, by BLAS: one pass, no array of squares."""
+    flat = w.reshape(-1)
+    return np.float32(np.dot(flat, flat))
+
+
+def descend(parameter: Array, gradient: Array, rate: np.float32) -> None:
+    """parameter -= rate * gradient, in place; the gradient's buffer is used up."""
+    gradient *= rate
+    parameter -= gradient
+
+
+STEPS = {"logreg": LogReg, "mlp": Mlp}

@@ -1,0 +1,1 @@
+"""Data files of the demo and the benchmark; installed as `numgraph.data`."""

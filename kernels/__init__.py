@@ -1,0 +1,1 @@
+"""Hand-written kernels: a leaf of the package, imported by generated code only."""

@@ -1,0 +1,150 @@
+"""What generated code stands on: typed pointers, accumulation, and the scalar functions that Python has no operator for.
+
+A generated function gets one number, the address of its table. `f32(address)` is a pointer to float32 elements at an address;
+`p[k]` reads or writes element k. Nothing here allocates or raises.
+"""
+
+import math
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic, register_jitable
+
+
+def _pointer_to(element, doc):
+    """An intrinsic that turns an address into a pointer to `element`."""
+
+    @intrinsic
+    def pointer(typingctx, address):
+        signature = types.CPointer(element)(types.int64)
+
+        def codegen(context, builder, sig, args):
+            return builder.inttoptr(args[0], context.get_value_type(sig.return_type))
+
+        return signature, codegen
+
+    pointer.__doc__ = doc
+    return pointer
+
+
+f32 = _pointer_to(types.float32, "Pointer to float32 at an address.")
+f64 = _pointer_to(types.float64, "Pointer to float64 at an address.")
+i8 = _pointer_to(types.int8, "Pointer to int8 at an address.")
+i16 = _pointer_to(types.int16, "Pointer to int16 at an address.")
+i32 = _pointer_to(types.int32, "Pointer to int32 at an address.")
+i64 = _pointer_to(types.int64, "Pointer to int64 at an address.")
+u8 = _pointer_to(types.uint8, "Pointer to uint8 (or bool) at an address.")
+u16 = _pointer_to(types.uint16, "Pointer to uint16 at an address.")
+u32 = _pointer_to(types.uint32, "Pointer to uint32 at an address.")
+u64 = _pointer_to(types.uint64, "Pointer to uint64 at an address.")
+
+
+def _reassociable(operation):
+    """An intrinsic `acc OP x` on floats whose order LLVM may change, so that a loop of it vectorises; nothing else may."""
+
+    @intrinsic
+    def step(typingctx, acc, x):
+        if acc != x or not isinstance(acc, types.Float):
+            return None
+
+        def codegen(context, builder, sig, args):
+            return getattr(builder, operation)(args[0], args[1], flags=("reassoc",))
+
+        return acc(acc, x), codegen
+
+    return step
+
+
+add_up = _reassociable("fadd")
+multiply_up = _reassociable("fmul")
+
+
+@register_jitable
+def minimum(a, b):
+    """The smaller; NaN when either is NaN, as np.minimum."""
+    return a if (a < b or a != a) else b
+
+
+@register_jitable
+def maximum(a, b):
+    """The larger; NaN when either is NaN, as np.maximum."""
+    return a if (a > b or a != a) else b
+
+
+@register_jitable
+def floor_div_int(a, b):
+    """Integer floor division; 0 for division by 0, as NumPy."""
+    return a // b if b != 0 else a * 0
+
+
+@register_jitable
+def mod_int(a, b):
+    """Integer remainder with the sign of b; 0 for division by 0, as NumPy."""
+    return a % b if b != 0 else a * 0
+
+
+@register_jitable
+def mod_float(a, b):
+    """Remainder with the sign of b, as np.mod: exact, -0.0 and infinities included."""
+    r = math.fmod(a, b)
+    if r != 0 and (b < 0) != (r < 0):
+        return r + b
+    return math.copysign(r, b) if r == 0 else r
+
+
+@register_jitable
+def floor_div_float(a, b):
+    """Floor division as np.floor_divide."""
+    if b == 0:
+        return a / b
+    m = math.fmod(a, b)
+    q = (a - m) / b
+    if m != 0 and (b < 0) != (m < 0):
+        q = q - type_one(q)
+    if q != 0:
+        f = np.floor(q)
+        return f + type_one(q) if q - f > type_one(q) / 2 else f
+    return math.copysign(q, a / b)
+
+
+@register_jitable
+def type_one(x):
+    """1 in the type of x."""
+    return x * 0 + 1 if x == x and abs(x) <= 1 else x / x
+
+
+@register_jitable
+def power_int(base, exponent):
+    """Integer power, wrapping; a negative exponent gives 0 except for bases 1 and -1 (NumPy refuses it)."""
+    if exponent < 0:
+        if base == 1:
+            return base
+        if base == -1:
+            return base if exponent % 2 else -base
+        return base * 0
+    result = base * 0 + 1
+    square = base
+    left = exponent
+    while left > 0:
+        if left & 1:
+            result = result * square
+        square = square * square
+        left = left >> 1
+    return result
+
+
+def jit(function):
+    """Compile a phase: `int64(int64)`, no objects, no exceptions; division as NumPy's."""
+    return numba.njit("int64(int64)", error_model="numpy", _nrt=False, no_cpython_wrapper=True)(function)
+
+
+def entry(function):
+    """Compile the entry, `int64(int64, int64)`, with a C address."""
+    return numba.cfunc("int64(int64, int64)", error_model="numpy", _nrt=False)(function)
+
+
+def helper(function):
+    """Make a plain kernel callable from compiled code."""
+    return numba.njit(error_model="numpy", _nrt=False, no_cpython_wrapper=True)(function)

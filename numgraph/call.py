@@ -1,0 +1,208 @@
+"""One call of a compiled function: arguments in, checked; outputs out, in the form that the user asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numgraph.arguments import check_lengths, convert
+from numgraph.errors import InputError, NumgraphError
+from numgraph.graph import Variable, describe, label
+from numgraph.program import Argument, Program
+from numgraph.reference import evaluate
+from numgraph.storage import owned
+
+Array = NDArray[Any]
+
+
+class Executor(Protocol):
+    """What runs a program.
+
+    `run` takes one array per input (right dtype and rank; perhaps strided, read-only, or memory of the caller's), and
+    gives the outputs in fresh memory. When it returns the updates are done; when it raises every shared variable is as
+    before.
+
+    An executor may also offer `fast_call(program, binder)`: a callable with the arguments of a call, which then stands
+    for the general one of `Function`; and the attributes `source`, `listing`, `record`, `bytes_allocated` and
+    `export(path)`, which `Function` hands on.
+    """
+
+    def run(self, arguments: Sequence[Array], /) -> list[Array]:
+        """The outputs for `arguments`; updates are done."""
+
+
+@dataclass
+class Stats:
+    """What the calls of a function have cost: their number and seconds, and bytes of memory.
+
+    bytes_in: arguments. bytes_out: outputs. bytes_allocated: arrays made by calls, outputs included.
+    """
+
+    calls: int = 0
+    seconds: float = 0.0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    bytes_allocated: int = 0
+
+
+class Binder:
+    """Turns the arguments of a call into arrays, and the arrays that come back into what the call returns.
+
+    unset: indices of inputs with private state that has no value yet.
+    """
+
+    def __init__(self, program: Program, unset: frozenset[int] | None = None) -> None:
+        self.program = program
+        self.stats = Stats()
+        self.unset = (
+            set(unset)
+            if unset is not None
+            else {a.index for a in program.inputs if a.default is not None and a.required}
+        )
+        self.targets = [s.storage for s, _ in program.updates]
+        self.positions: dict[str, int] = {}
+        self.ambiguous: set[str] = set()
+        for argument in program.inputs:
+            if argument.name is not None and argument.name in self.positions:
+                self.ambiguous.add(argument.name)
+            elif argument.name is not None:
+                self.positions[argument.name] = argument.index
+
+    def __call__(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Array]:
+        """One array per input; InputError, DtypeError or ArgumentShapeError for what does not fit.
+
+        Arguments may be the caller's own arrays. They share no memory with what the function updates.
+        """
+        inputs = self.program.inputs
+        if len(args) > len(inputs):
+            raise InputError(f"{self.signature()}: takes {_count(len(inputs))}, got {len(args)}")
+        values: list[Any] = [*args, *[_MISSING] * (len(inputs) - len(args))]
+        for name, value in kwargs.items():
+            index = self._position(name)
+            if values[index] is not _MISSING:
+                raise InputError(f"{self.signature()}: got several values for the input {name}")
+            values[index] = value
+        return [self.array_for(argument, value) for argument, value in zip(inputs, values, strict=True)]
+
+    def array_for(self, argument: Argument, value: Any) -> Array:
+        """The array of one argument; `_MISSING` stands for the default."""
+        if value is _MISSING:
+            return self._default(argument)
+        try:
+            array = convert(value, argument.variable.type.dtype, argument.variable, argument.strict, argument.downcast)
+            check_lengths(array, argument.variable.type, argument.variable)
+        except Exception as error:
+            error.add_note(f"argument {argument.index} of {self.signature()}")
+            raise
+        for storage in self.targets:
+            # compiled code may write the new value over the old one while it still reads its arguments
+            if np.may_share_memory(array, storage.array):
+                return owned(array)
+        return array
+
+    def result(self, outputs: Sequence[Array]) -> Any:
+        """What a call returns for these outputs: None, an array, a list or a dict."""
+        form = self.program.form
+        if form == "single":
+            return outputs[0]
+        if form == "list":
+            return list(outputs)
+        return dict(zip(self.program.keys, outputs, strict=True)) if form == "dict" else None
+
+    def argument(self, key: Variable | str | int) -> Argument:
+        """The argument that a variable, a name or a position stands for; KeyError for none."""
+        for argument in self.program.inputs:
+            if argument.index == key if isinstance(key, int) else argument.variable is key or argument.name == key:
+                return argument
+        raise KeyError(f"{self.signature()}: has no input {label(key) if isinstance(key, Variable) else key!r}")
+
+    def signature(self) -> str:
+        """`train(index, lr)`, for messages."""
+        names = ", ".join(a.name or f"<input {a.index}>" for a in self.program.inputs)
+        where = f", made at {self.program.line}," if self.program.line else ""
+        return f"{self.program.name}({names})" if self.program.name else f"the function ({names}){where}".rstrip(",")
+
+    def _position(self, name: str) -> int:
+        if name in self.ambiguous:
+            raise InputError(f"{self.signature()}: several inputs are named {name}\n  fix: pass them by position")
+        if name not in self.positions:
+            named = ", ".join(self.positions) or "none"
+            raise InputError(f"{self.signature()}: has no input named {name}\n  inputs with a name: {named}")
+        return self.positions[name]
+
+    def _default(self, argument: Argument) -> Array:
+        if argument.default is None or argument.index in self.unset:
+            raise InputError(
+                f"{self.signature()}: missing argument {argument.index}\n  {describe(argument.variable)}"
+                + (
+                    "\n  fix: its state has no value yet; pass one in the first call"
+                    if argument.default is not None
+                    else ""
+                )
+            )
+        # private state is copied: an update may write it in place while the old value is read
+        return argument.default.get_value(borrow=argument.update is None and not argument.mutable)
+
+
+class ReferenceExecutor:
+    """Runs a program op by op with NumPy: slow, without a compiler, and what every other executor must agree with."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.bytes_allocated = 0
+
+    def run(self, arguments: Sequence[Array]) -> list[Array]:
+        """The outputs in fresh memory; updates are stored once everything is computed."""
+        program = self.program
+        values: dict[Variable, Any] = dict(zip(program.variables, arguments, strict=True))
+        results = evaluate(program.results, values)
+        self.bytes_allocated += sum(a.nbytes for a in results)
+        count = len(program.outputs)
+        for (target, _), new in zip(program.updates, results[count:], strict=True):
+            target.storage.put(new)
+        return results[:count]
+
+
+_MISSING: Any = type("Missing", (), {"__repr__": lambda self: "<missing>"})()
+
+
+def executor_for(program: Program, target: str) -> Executor:
+    """What runs `program` on `target`."""
+    if target == "reference":
+        return ReferenceExecutor(program)
+    # the compiler is loaded when it is first needed: importing numgraph must not import Numba
+    from numgraph.compile import compile_program
+
+    return compile_program(program)
+
+
+def general_call(executor: Executor, binder: Binder) -> Callable[..., Any]:
+    """A call for any executor: bind, run, count."""
+    stats = binder.stats
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        start = perf_counter()
+        arrays = binder(args, kwargs)
+        try:
+            outputs = executor.run(arrays)
+        except NumgraphError as error:
+            error.add_note(f"in a call of {binder.signature()}")
+            raise
+        binder.unset.clear()
+        stats.calls += 1
+        stats.bytes_in += sum(a.nbytes for a in arrays)
+        stats.bytes_out += sum(a.nbytes for a in outputs)
+        stats.bytes_allocated = getattr(executor, "bytes_allocated", stats.bytes_out)
+        stats.seconds += perf_counter() - start
+        return binder.result(outputs)
+
+    return call
+
+
+def _count(number: int) -> str:
+    return "1 argument" if number == 1 else f"{number} arguments"

@@ -1,0 +1,73 @@
+"""The pipeline, top to bottom: expression, givens, grad -> rewrite -> schedule -> emit -> compile -> call.
+
+`givens` have been substituted and gradients built when a program arrives here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numgraph.config import config
+from numgraph.emit.module import Module, ModulePrinter
+from numgraph.ir import Graph, Node
+from numgraph.rewrite.build import Builder
+from numgraph.rewrite.engine import Rewriter
+from numgraph.rewrite.lower import Leaves, expand, lower
+from numgraph.rewrite.rules import SIMPLE, STABLE
+from numgraph.runtime import native
+from numgraph.runtime.executor import Executor
+from numgraph.runtime.variant import Variant
+from numgraph.schedule.plan import Schedule, Scheduler
+
+
+def rewritten(program: Any, denied: frozenset[Any]) -> tuple[Builder, Leaves, list[Node], list[Node], Rewriter]:
+    """Lowered and rewritten nodes of the outputs and of the updates' values."""
+    graph = Graph()
+    graph.denied = denied
+    builder = Builder(graph)
+    leaves = Leaves(builder, [a.variable for a in program.inputs])
+    values = [value for _, value in program.updates]
+    nodes = lower([*program.outputs, *values, *(s for s, _ in program.updates)], leaves)
+    rewriter = Rewriter(builder, (*STABLE, *SIMPLE))
+    nodes = rewriter.run(nodes)
+    # compositions are expanded only now, so that rules could see softmax as softmax
+    second = Rewriter(builder, SIMPLE)
+    nodes = second.run(nodes, lambda b, node: expand(b, node) if node.op is not None and node.op.expand else node)
+    third = Rewriter(builder, SIMPLE)
+    nodes = third.run(nodes)
+    count = len(program.outputs)
+    return builder, leaves, nodes[:count], nodes[count : count + len(values)], rewriter
+
+
+def scheduled(program: Any, denied: frozenset[Any]) -> tuple[Schedule, Builder, Leaves]:
+    """The schedule of a program."""
+    builder, leaves, outputs, values, _ = rewritten(program, denied)
+    slots = {variable: k for k, variable in enumerate(leaves.shared)}
+    updates = [(slots[target], value) for (target, _), value in zip(program.updates, values, strict=True)]
+    live = Scheduler(builder.graph, builder.elements, outputs, updates, leaves.shared_nodes, builder.ranges)
+    schedule = live.run()
+    schedule.arguments = leaves.arguments
+    schedule.shared = leaves.shared_nodes
+    return schedule, builder, leaves
+
+
+def printed(schedule: Schedule, builder: Builder, title: str) -> Module:
+    """The generated source of a schedule."""
+    from importlib import import_module
+
+    vector = import_module("numgraph.kernels.names").VECTOR
+    return ModulePrinter(schedule, builder.graph.requirements, vector, title).run()
+
+
+def compile_variant(program: Any, denied: frozenset[Any]) -> Variant:
+    """Compiled code of a program that assumes nothing of what `denied` lists."""
+    schedule, builder, leaves = scheduled(program, denied)
+    module = printed(schedule, builder, f"numgraph: {program.name or 'function'}")
+    if config.debug >= 4:
+        print(module.listing)
+    return Variant(schedule, module, native.build(module.text), leaves.shared)
+
+
+def compile_program(program: Any) -> Executor:
+    """The CPU executor of a normalised program."""
+    return Executor(lambda denied: compile_variant(program, denied))

@@ -1,0 +1,116 @@
+"""Arithmetic on lengths that may be numbers, unknown, or expressions of the compile graph.
+
+An op states its shape rule once, with the operators `+ - * //` and the helpers below. While a user builds an expression the
+lengths are ints or `UNKNOWN`; in the compile graph they are ints or scalar nodes, and the same rule builds the code that
+computes them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class Unknown:
+    """A length that is known only at run time; arithmetic with it is unknown again."""
+
+    _only: Unknown | None = None
+
+    def __new__(cls) -> Unknown:
+        """The single instance."""
+        if cls._only is None:
+            cls._only = super().__new__(cls)
+        return cls._only
+
+    def _same(self, other: object = None) -> Unknown:
+        return self
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _same
+    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __neg__ = _same
+
+    def __repr__(self) -> str:
+        return "?"
+
+
+UNKNOWN = Unknown()
+
+
+class Symbolic(Protocol):
+    """What a scalar node of the compile graph offers to a shape rule."""
+
+    def dim_call(self, function: str, *others: Any) -> Any:
+        """The node for `function(self, *others)`; functions: minimum, maximum, where, lt, eq, ge."""
+
+
+# A length or an index: int, UNKNOWN, or a scalar node of the compile graph.
+Dim = Any
+
+
+def _call(function: str, *args: Dim) -> Dim:
+    if any(a is UNKNOWN for a in args):
+        return UNKNOWN
+    node = next(a for a in args if not isinstance(a, int | float))
+    return node.dim_call(function, *args)
+
+
+def _numbers(*args: Dim) -> bool:
+    return all(isinstance(a, int | float) for a in args)
+
+
+def minimum(a: Dim, b: Dim) -> Dim:
+    """The smaller of two lengths."""
+    return min(a, b) if _numbers(a, b) else _call("minimum", a, b)
+
+
+def maximum(a: Dim, b: Dim) -> Dim:
+    """The larger of two lengths."""
+    return max(a, b) if _numbers(a, b) else _call("maximum", a, b)
+
+
+def less(a: Dim, b: Dim) -> Dim:
+    """a < b."""
+    return a < b if _numbers(a, b) else _call("lt", a, b)
+
+
+def equal(a: Dim, b: Dim) -> Dim:
+    """a == b."""
+    return a == b if _numbers(a, b) else _call("eq", a, b)
+
+
+def where(condition: Dim, a: Dim, b: Dim) -> Dim:
+    """a if condition else b; both are evaluated."""
+    if isinstance(condition, bool):
+        return a if condition else b
+    return _call("where", condition, a, b)
+
+
+def wrap(index: Dim, length: Dim) -> Dim:
+    """A possibly negative index, counted from the end when negative (no check of range)."""
+    return where(less(index, 0), index + length, index)
+
+
+def product(lengths: Any) -> Dim:
+    """Product of lengths; 1 for none."""
+    result: Dim = 1
+    for n in lengths:
+        result = result * n
+    return result
+
+
+def slice_bounds(length: Dim, start: Dim | None, stop: Dim | None, step: int) -> tuple[Dim, Dim]:
+    """(first index, number of elements) of `[start:stop:step]` on an axis, as Python's `slice.indices` defines them.
+
+    `start` and `stop` may be None, negative or past the end; `step` is a number other than 0.
+    """
+    low, high = (0, length) if step > 0 else (-1, length - 1)
+
+    def clamp(bound: Dim | None, default: Dim) -> Dim:
+        if bound is None:
+            return default
+        return minimum(maximum(wrap(bound, length), low), high)
+
+    first = clamp(start, low if step > 0 else high)
+    last = clamp(stop, high if step > 0 else low)
+    span = last - first if step > 0 else first - last
+    size = abs(step)
+    count = span if size == 1 else (span + (size - 1)) // size
+    return first, maximum(count, 0)

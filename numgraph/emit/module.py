@@ -1,0 +1,332 @@
+"""Prints a whole program: the plan, the phases, the step, and the entry."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from numgraph.emit.function import FunctionPrinter
+from numgraph.emit.scalar import POINTERS
+from numgraph.emit.table import FAILED_A, FAILED_B, HEADER, Layout
+from numgraph.emit.writer import Line
+from numgraph.ir import LEAVES, Node
+from numgraph.schedule.arrange import Block
+from numgraph.schedule.items import Item
+from numgraph.schedule.plan import Schedule
+
+# Statements in one generated function, see `arrange.MAX_BODY`.
+MAX_FUNCTION = 96
+GROW = -1
+
+
+@dataclass
+class Phase:
+    """One generated function: its name, what it does in a line, and its work."""
+
+    name: str
+    kind: str
+    items: list[Item]
+    lines: list[Line] = field(default_factory=list)
+
+
+@dataclass
+class Module:
+    """A printed program. `text` is compiled and cached; `listing` is the same with the user's lines."""
+
+    text: str
+    listing: str
+    layout: Layout
+    failures: list[Any]
+    phases: list[Phase]
+    functions: list[str]
+
+
+class PlanPrinter(FunctionPrinter):
+    """Prints a stage's plan: conditions, lengths, addresses and the arena's size, before anything is computed."""
+
+    def _define_planned(self, node: Node) -> None:
+        if node.kind != "extent":
+            super()._define_planned(node)
+            return
+        leaf, axis = node.inputs[0], node.attrs[0]
+        if leaf.kind == "shared":
+            expression = f"i64(table[{self.layout.shared[leaf.attrs[0]]}])[{1 + axis}]"
+        else:
+            slot = self.layout.arguments[leaf.attrs[0]]
+            expression = f"i64(i64(table[{slot}] + table[{HEADER}])[2])[{axis}]"
+        name = self.names.fresh(None, "n")
+        self.bodies[0].names[node] = name
+        self.say(f"{name} = {expression}", self.explain(node), node, 0)
+
+
+class ModulePrinter:
+    """Prints the program of one schedule."""
+
+    def __init__(self, schedule: Schedule, requirements: Sequence[Any], vector: dict[tuple[str, str], str], title: str) -> None:
+        self.schedule = schedule
+        self.requirements = requirements
+        self.vector = vector
+        self.title = title
+        self.layout = Layout(schedule)
+        self.imports: set[str] = set()
+        self.kernels: set[str] = set()
+        self.functions: list[tuple[str, list[Line]]] = []
+
+    def run(self) -> Module:
+        """Phases first (they decide which lengths the plan must compute), then the plans, then the rest."""
+        phases = [self._phases(stage, blocks) for stage, blocks in enumerate(self.schedule.stages)]
+        plans = [self._plan(stage) for stage in range(len(phases))]
+        lines: list[Line] = []
+        names: list[str] = []
+        for stage, stage_phases in enumerate(phases):
+            lines += [*plans[stage], Line(0, ""), Line(0, "")]
+            names.append(f"plan_{stage}")
+            for phase in stage_phases:
+                lines += [*phase.lines, Line(0, ""), Line(0, "")]
+                names.append(phase.name)
+            lines += [*self._step(stage, stage_phases), Line(0, ""), Line(0, "")]
+            names.append(f"step_{stage}")
+        lines += self._entry(len(phases))
+        names.append("enter")
+        every = [p for stage_phases in phases for p in stage_phases]
+        header = self._header("\n".join(line.code for line in lines))
+        text = "\n".join([*header, *(line.text() for line in lines)]) + "\n"
+        listing = "\n".join([*header, *(line.text(True) for line in lines)]) + "\n"
+        return Module(text, listing, self.layout, self.layout.failures, every, names)
+
+    # -- phases -------------------------------------------------------------------------------------------------
+
+    def _phases(self, stage: int, blocks: Sequence[Block]) -> list[Phase]:
+        groups: list[list[Block]] = []
+        for block in blocks:
+            alone = block.items[0].kind in ("product", "kernel")
+            size = sum(b.statements for b in groups[-1]) if groups else 0
+            if groups and not alone and groups[-1][0].items[0].kind not in ("product", "kernel") and size + block.statements <= MAX_FUNCTION:
+                groups[-1].append(block)
+            else:
+                groups.append([block])
+        return [self._phase(f"phase_{stage}_{k}" if stage else f"phase_{k}", group) for k, group in enumerate(groups)]
+
+    def _phase(self, name: str, blocks: Sequence[Block]) -> Phase:
+        printer = FunctionPrinter(self.schedule, self.layout, self.vector)
+        items = [item for block in blocks for item in block.items]
+        first = items[0]
+        if first.kind in ("product", "kernel"):
+            self._call(printer, first)
+        else:
+            printer.blocks(blocks)
+        self.imports |= printer.imports
+        kind = first.kind if first.kind in ("product", "kernel") else "loops"
+        lines = self._function(name, printer.bodies[0].lines, self._summary(items), "return 0")
+        return Phase(name, kind, items, lines)
+
+    def _function(self, name: str, body: Sequence[Line], note: str, end: str) -> list[Line]:
+        lines = [Line(0, "@jit"), Line(0, f"def {name}(address):", note), Line(1, "table = i64(address)")]
+        if any("reals[" in line.code for line in body):
+            lines.append(Line(1, "reals = f64(address)"))
+        lines += [Line(line.indent + 1, line.code, line.comment, line.lines) for line in body]
+        lines.append(Line(1, end))
+        return lines
+
+    def _summary(self, items: Sequence[Item]) -> str:
+        names = self.schedule.graph.names
+        made = [names.get(i.node) or i.node.name for i in items if i.kind != "check"]
+        text = ", ".join(dict.fromkeys(made))
+        return text if len(text) < 70 else text[:67] + "..."
+
+    def _call(self, printer: FunctionPrinter, item: Item) -> None:
+        """A named kernel or a matrix product."""
+        node = item.node
+        out = printer.address(node)
+        op = node.op
+        assert op is not None
+        note = f"{printer.buffer_name(node)} {printer.type_text(node)}"
+        if op.kernel:
+            function = op.kernel.function.rsplit(".", 1)[1]
+            self.kernels.add(op.kernel.function)
+            arguments = [f"{POINTERS[node.dtype]}({out})"]
+            arguments += [f"{POINTERS[v.buffer.dtype]}({self._view_address(printer, v)})" for v in item.views]
+            arguments += [printer.value(printer.graph.as_index(n)) for n in item.sizes]
+            printer.say(f"{function}({', '.join(arguments)})", note, node)
+            return
+        self._product(printer, item, out, note)
+
+    def _view_address(self, printer: FunctionPrinter, view: Any) -> str:
+        address = printer.address(view.buffer)
+        offset = view.offset
+        if isinstance(offset, int) and offset == 0:
+            return address
+        size = np.dtype(view.buffer.dtype).itemsize
+        return f"{address} + {printer.value(printer.graph.as_index(offset * size))}"
+
+    def _product(self, printer: FunctionPrinter, item: Item, out: str, note: str) -> None:
+        node = item.node
+        graph = self.schedule.graph
+        a, b = item.views
+        name, slot = ("sgemm", 3) if node.dtype == "float32" else ("dgemm", 4)
+        self.imports.add(name)
+
+        def text(length: Any) -> str:
+            return printer.value(graph.as_index(graph.find(length)))
+
+        def stride(s: Any) -> str:
+            return printer.value(graph.as_index(s))
+
+        alpha, beta = ("float32(1.0)", "float32(0.0)") if node.dtype == "float32" else ("1.0", "0.0")
+        m, n, k = node.dims[-2], node.dims[-1], a.lengths[-1]
+        addresses = [self._view_address(printer, a), self._view_address(printer, b), out]
+        indent = 0
+        if len(node.dims) == 3:
+            size = np.dtype(node.dtype).itemsize
+            steps = [stride(a.strides[0] * size), stride(b.strides[0] * size), stride(node.dims[1] * node.dims[2] * size)]
+            limit = text(node.dims[0])
+            addresses = [f"{base} + i * {step}" for base, step in zip(addresses, steps, strict=True)]
+            indent = 1
+        call = (
+            f"{name}(table[{slot}], {text(m)}, {text(n)}, {text(k)}, {alpha}, {addresses[0]}, {stride(a.strides[-2])}, "
+            f"{stride(a.strides[-1])}, {addresses[1]}, {stride(b.strides[-2])}, {stride(b.strides[-1])}, {beta}, {addresses[2]}, {text(n)})"
+        )
+        if indent:
+            printer.say(f"for i in range({limit}):")
+        printer.say(call, note, node)
+        printer.body.lines[-1].indent = indent
+
+    # -- plan ---------------------------------------------------------------------------------------------------
+
+    def _plan(self, stage: int) -> list[Line]:
+        printer = PlanPrinter(self.schedule, self.layout, self.vector)
+        printer.planning = True
+        graph = self.schedule.graph
+        if stage == 0:
+            self._addresses(printer)
+        for number, requirement in enumerate(self.requirements):
+            if self._stage_of(requirement) == stage:
+                self._require(printer, requirement)
+        if stage == len(self.schedule.stages) - 1:
+            self._made(printer)
+        for node, slot in list(self.layout.values.items()):
+            if self._value_stage(node) == stage:
+                printer.say(f"table[{slot}] = {printer.value(node)}", printer.explain(node))
+        for other, size in enumerate(self.schedule.arena_bytes):
+            if other == stage:
+                printer.say(f"table[{self.layout.needed[stage]}] = {printer.value(graph.as_index(size))}", "bytes of temporaries")
+        self.imports |= printer.imports
+        return self._function(f"plan_{stage}", printer.bodies[0].lines, "conditions, lengths and addresses", "return 0")
+
+    def _addresses(self, printer: PlanPrinter) -> None:
+        """Copy the data addresses of arguments and shared variables into their slots."""
+        for node, slot in list(self.layout.addresses.items()):
+            if isinstance(node, tuple):
+                continue
+            name = self.schedule.graph.names.get(node, node.kind)
+            if node.kind == "shared":
+                printer.say(f"table[{slot}] = i64(table[{self.layout.shared[node.attrs[0]]}])[0]", f"where {name} lies now", node)
+            else:
+                source = self.layout.arguments[node.attrs[0]]
+                printer.say(f"table[{slot}] = i64(table[{source}] + table[{HEADER}])[0]", f"where {name} lies", node)
+
+    def _made(self, printer: PlanPrinter) -> None:
+        """Lengths of outputs and fresh arrays, for the runtime to make them; their addresses, once made."""
+        graph = self.schedule.graph
+        for key in [*(("output", k) for k in range(len(self.schedule.outputs))), *(("fresh", s) for s in self.layout.fresh)]:
+            node = self.schedule.outputs[key[1]] if key[0] == "output" else self._fresh_node(key[1])
+            lengths = [graph.find(n) for n in node.dims]
+            slots = [-n - 1 if isinstance(n, int) else self.layout.value(n) for n in lengths]
+            self.layout.made[key] = slots
+
+    def _fresh_node(self, slot: int) -> Node:
+        return next(u.node for u in self.schedule.updates if u.slot == slot and u.how == "fresh")
+
+    def _stage_of(self, requirement: Any) -> int:
+        lengths = [n for n in (requirement.a, requirement.b) if isinstance(n, Node)]
+        return max(map(self._value_stage, lengths), default=0)
+
+    def _value_stage(self, node: Node) -> int:
+        from numgraph.schedule.items import scalar_nodes
+
+        stages = [0]
+        for load in scalar_nodes([node]):
+            if load.kind == "load" and load.inputs[0].kind not in LEAVES:
+                stages.append(self.schedule.buffers[load.inputs[0]].stage + 1)
+        return max(stages)
+
+    def _require(self, printer: PlanPrinter, requirement: Any) -> None:
+        graph = self.schedule.graph
+        a = printer.value(graph.as_index(requirement.a))
+        b = printer.value(graph.as_index(requirement.b))
+        condition = {
+            "equal": f"{a} != {b}", "assume": f"{a} != {b}", "nonempty": f"{a} < 1", "at_least": f"{a} < {b}",
+            "broadcast": f"{a} != {b} and {a} != 1 and {b} != 1", "range": f"{a} < -{b} or {a} >= {b}",
+        }[requirement.kind]  # fmt: skip
+        code = self.layout.fail_code(requirement)
+        printer.say(f"if {condition}:", requirement.kind, None)
+        printer.say(f"    table[{FAILED_A}] = {a}")
+        printer.say(f"    table[{FAILED_B}] = {b}")
+        printer.say(f"    return {code}")
+
+    # -- the rest -----------------------------------------------------------------------------------------------
+
+    def _step(self, stage: int, phases: Sequence[Phase]) -> list[Line]:
+        lines = [Line(0, "@jit"), Line(0, f"def step_{stage}(address):", "everything, in order")]
+        made = [key for key in self.layout.addresses if isinstance(key, tuple)]
+        if made and stage == len(self.schedule.stages) - 1 or made:
+            lines.append(Line(1, "table = i64(address)"))
+            for key in made:
+                slot = self.layout.outputs[key[2]] if key[1] == "output" else self.layout.fresh[key[2]]
+                name = f"{key[1]} {key[2]}"
+                lines.append(Line(1, f"table[{self.layout.addresses[key]}] = i64(table[{slot}] + table[{HEADER}])[0]", f"where {name} lies"))
+        for phase in phases:
+            fails = any(item.kind == "check" for item in phase.items)
+            if fails:
+                lines += [Line(1, f"status = {phase.name}(address)"), Line(1, "if status != 0:"), Line(2, "return status")]
+            else:
+                lines.append(Line(1, f"{phase.name}(address)"))
+        return [*lines, Line(1, "return 0")]
+
+    def _entry(self, stages: int) -> list[Line]:
+        lines = [Line(0, "@entry"), Line(0, "def enter(address, part):", "part 2k: plan of stage k; 2k+1: its step; -1: all")]
+        for k in range(stages):
+            lines += [Line(1, f"if part == {2 * k}:"), Line(2, f"return plan_{k}(address)")]
+            lines += [Line(1, f"if part == {2 * k + 1}:"), Line(2, f"return step_{k}(address)")]
+        lines += [Line(1, "status = plan_0(address)"), Line(1, "if status != 0:"), Line(2, "return status")]
+        needed, capacity = self.layout.needed[0], self.layout.capacity[0]
+        lines += [Line(1, "table = i64(address)"), Line(1, f"if table[{needed}] > table[{capacity}]:"), Line(2, f"return {GROW}", "the arena must grow")]
+        return [*lines, Line(1, "return step_0(address)")]
+
+    def _header(self, code: str) -> list[str]:
+        used = sorted({*self.imports, "entry", "jit", *POINTERS.values(), "add_up", "multiply_up", "minimum", "maximum",
+                       "floor_div_float", "floor_div_int", "mod_float", "mod_int", "power_int"})
+        blas = [n for n in ("sgemm", "dgemm") if n in self.imports]
+        support = [n for n in used if n not in blas and n in _words(code) and n not in self.vector.values()]
+        math = [n for n in used if n in self.vector.values()]
+        lines = [f'"""{self.title}"""', "", "import math", "", "import numpy as np",
+                 "from numpy import bool_, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64", ""]
+        if blas:
+            lines.append(f"from numgraph.kernels.blas import {', '.join(blas)}")
+        for kernel in sorted(self.kernels):
+            module, function = kernel.rsplit(".", 1)
+            lines.append(f"from numgraph.kernels.{module} import {function} as {function}_source")
+        lines.append(f"from numgraph.kernels.support import {', '.join(sorted({*support, 'entry', 'i64', 'jit'}))}")
+        if math:
+            lines.append(f"from numgraph.kernels.vectormath import {', '.join(math)}")
+        for kernel in sorted(self.kernels):
+            function = kernel.rsplit(".", 1)[1]
+            lines.append(f"{function} = helper({function}_source)")
+        if self.kernels:
+            lines = [line.replace("entry, ", "entry, helper, ") if "support import" in line else line for line in lines]
+        return [*lines, "", ""]
+
+
+def _words(text: str) -> set[str]:
+    import re
+
+    return set(re.findall(r"[A-Za-z_][A-Za-z_0-9]*", text))
+
+
+def wrapped(text: str) -> str:
+    """Text for a docstring."""
+    return textwrap.fill(text, 100)

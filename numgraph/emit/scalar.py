@@ -1,0 +1,140 @@
+"""Prints one scalar operation as Python that Numba compiles to the dtype that NumPy would give.
+
+Numba widens: int8 + int8 is int64, float32 * 0.5 is float64. So literals carry the dtype, and a result whose dtype Numba would
+not produce is converted at once.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from numgraph.op import Op
+from numgraph.types import FLOATS, INTEGERS
+
+POINTERS = {
+    "float32": "f32", "float64": "f64", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64",
+    "uint8": "u8", "uint16": "u16", "uint32": "u32", "uint64": "u64", "bool": "u8",
+}  # fmt: skip
+
+# scalar function -> how it is written on the CPU for floats; "math.x" and "np.x" are Numba's
+FLOAT_CALLS = {
+    "abs": "abs", "exp": "math.exp", "expm1": "math.expm1", "log": "math.log", "log1p": "math.log1p", "log2": "np.log2",
+    "log10": "math.log10", "sqrt": "math.sqrt", "sin": "math.sin", "cos": "math.cos", "tan": "math.tan",
+    "asin": "math.asin", "acos": "math.acos", "atan": "math.atan", "atan2": "math.atan2", "sinh": "math.sinh",
+    "cosh": "math.cosh", "tanh": "math.tanh", "asinh": "math.asinh", "acosh": "math.acosh", "atanh": "math.atanh",
+    "floor": "np.floor", "ceil": "np.ceil", "trunc": "np.trunc", "rint": "np.rint", "erf": "math.erf", "erfc": "math.erfc",
+    "lgamma": "math.lgamma", "hypot": "math.hypot", "copysign": "math.copysign", "minimum": "minimum",
+    "maximum": "maximum", "floordiv": "floor_div_float", "mod": "mod_float",
+}  # fmt: skip
+INTEGER_CALLS = {
+    "abs": "abs", "minimum": "minimum", "maximum": "maximum", "floordiv": "floor_div_int", "mod": "mod_int",
+    "power": "power_int",
+}  # fmt: skip
+
+
+def literal(value: Any, dtype: str) -> str:
+    """A number as source text of exactly this dtype."""
+    if dtype == "bool":
+        return str(bool(value))
+    if dtype in FLOATS:
+        number = float(value)
+        text = repr(number) if math.isfinite(number) else "np.nan" if number != number else f"{'-' * (number < 0)}np.inf"
+        return text if dtype == "float64" else f"float32({text})"
+    return str(int(value)) if dtype == "int64" else f"{dtype}({int(value)})"
+
+
+def convert(text: str, source: str, target: str) -> str:
+    """`text` of dtype `source` converted to `target` with NumPy's meaning."""
+    if source == target:
+        return text
+    if target == "bool":
+        return f"({text} != {literal(0, source)})"
+    if source == "bool" and target not in ("int64",):
+        return f"{target}({text})"
+    return f"{target}({text})"
+
+
+class ScalarPrinter(ast.NodeTransformer):
+    """Rewrites the syntax tree of an op's scalar form: operands for names, typed literals, the target's functions."""
+
+    def __init__(self, names: dict[str, str], dtypes: dict[str, str], compute: str, vector: dict[tuple[str, str], str]) -> None:
+        self.names = names
+        self.dtypes = dtypes
+        self.compute = compute
+        self.vector = vector
+        self.imports: set[str] = set()
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        """An argument becomes its operand."""
+        return ast.parse(self.names[node.id], mode="eval").body
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        """A literal takes the dtype in which the op computes."""
+        if isinstance(node.value, bool):
+            return node
+        return ast.parse(literal(node.value, self.compute), mode="eval").body
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        """A scalar function becomes the target's."""
+        assert isinstance(node.func, ast.Name)
+        name = node.func.id
+        arguments = [self.visit(a) for a in node.args]
+        if name == "where":
+            return ast.IfExp(test=arguments[0], body=arguments[1], orelse=arguments[2])
+        if name in ("isnan", "isinf"):
+            return self._special(name, arguments[0])
+        return ast.Call(func=ast.parse(self.function(name), mode="eval").body, args=arguments, keywords=[])
+
+    def _special(self, name: str, x: ast.expr) -> ast.expr:
+        text = ast.unparse(x)
+        if self.compute in INTEGERS or self.compute == "bool":
+            return ast.Constant(False)
+        infinity = literal(math.inf, self.compute)
+        source = f"({text} != {text})" if name == "isnan" else f"(abs({text}) == {infinity})"
+        return ast.parse(source, mode="eval").body
+
+    def function(self, name: str) -> str:
+        """The target's name of a scalar function in the compute dtype."""
+        vector = self.vector.get((name, self.compute))
+        if vector is not None:
+            self.imports.add(vector)
+            return vector
+        if self.compute in FLOATS:
+            if name == "power":
+                return "math.pow"
+            return FLOAT_CALLS[name]
+        return INTEGER_CALLS[name]
+
+
+def print_scalar(op: Op, operands: Sequence[str], dtypes: Sequence[str], dtype: str, vector: dict[tuple[str, str], str],
+                 used: set[str]) -> str:
+    """The source text of `op` on `operands` (names or literals, of `dtypes`), of result `dtype`. Adds imports to `used`."""
+    if op.name == "cast":
+        return convert(operands[0], dtypes[0], dtype)
+    loose = [d for k, d in enumerate(dtypes) if k not in op.keeps]
+    compute = loose[0] if loose else dtype
+    names = dict(zip(op.args, operands, strict=True))
+    printer = ScalarPrinter(names, dict(zip(op.args, dtypes, strict=True)), compute, vector)
+    assert op.tree is not None
+    tree = printer.visit(_copy(op.tree))
+    used |= printer.imports
+    text = ast.unparse(ast.fix_missing_locations(tree))
+    return _settled(text, op, compute, dtype)
+
+
+def _copy(tree: ast.expr) -> ast.expr:
+    return ast.parse(ast.unparse(tree), mode="eval").body
+
+
+def _settled(text: str, op: Op, compute: str, dtype: str) -> str:
+    """Convert where Numba's result would be of another dtype."""
+    if compute == dtype and dtype in (*FLOATS, "int64", "bool"):
+        return text
+    if dtype == "bool" and compute != "bool":
+        return text
+    if compute in FLOATS and dtype == compute:
+        return text
+    return f"{dtype}({text})"

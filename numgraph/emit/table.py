@@ -1,0 +1,67 @@
+"""The table: the one argument of compiled code, int64 slots that the runtime fills and the code reads.
+
+    0  status arguments: the first value of a failed check     1  the second value
+    2  offset of the data pointer in an ndarray object          3.. addresses of BLAS products (kernels)
+    then, per stage, the arena's address, its capacity and the bytes needed; then arguments, shared variables, outputs, fresh
+    arrays, constants; then the lengths and addresses that the plan computes for the phases.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numgraph.ir import Graph, Node
+from numgraph.schedule.plan import Schedule
+
+FAILED_A, FAILED_B, HEADER, SGEMM, DGEMM, FIRST = 0, 1, 2, 3, 4, 5
+
+
+class Layout:
+    """Which slot holds what."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+        self.graph: Graph = schedule.graph
+        self.size = FIRST
+        stages = range(len(schedule.stages))
+        self.arena = [self._take() for _ in stages]
+        self.capacity = [self._take() for _ in stages]
+        self.needed = [self._take() for _ in stages]
+        # arguments hold a number (its bits) or an ndarray object; shared variables the address of their descriptor
+        self.arguments = [self._take() for _ in schedule.arguments]
+        self.shared = [self._take() for _ in schedule.shared]
+        self.outputs = [self._take() for _ in schedule.outputs]
+        self.fresh = {u.slot: self._take() for u in schedule.updates if u.how == "fresh"}
+        self.arrays: dict[str, int] = {}
+        # lengths of outputs and fresh arrays: -1 - n for a number, else the slot that holds it
+        self.made: dict[tuple[str, int], list[int]] = {}
+        self.failures: list[Any] = []
+        self.addresses: dict[Any, int] = {}
+        self.values: dict[Node, int] = {}
+
+    def _take(self) -> int:
+        self.size += 1
+        return self.size - 1
+
+    def array(self, digest: str) -> int:
+        """The slot of a constant array's address."""
+        if digest not in self.arrays:
+            self.arrays[digest] = self._take()
+        return self.arrays[digest]
+
+    def value(self, node: Node) -> int:
+        """The slot of a length or index that the plan computes."""
+        if node not in self.values:
+            self.values[node] = self._take()
+        return self.values[node]
+
+    def address(self, node: Node) -> int:
+        """The slot of the data address of an argument or shared variable, written by the plan."""
+        if node not in self.addresses:
+            self.addresses[node] = self._take()
+        return self.addresses[node]
+
+    def fail_code(self, cause: Any) -> int:
+        """The status by which compiled code says that `cause` (a requirement or an index check) failed."""
+        self.failures.append(cause)
+        return len(self.failures)

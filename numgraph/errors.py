@@ -1,0 +1,85 @@
+"""The exceptions that numgraph raises.
+
+Every class derives from `NumgraphError` and from the builtin that a user would catch. A message says what happened, with
+which values, where each value came from (the user's line) and what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class NumgraphError(Exception):
+    """Base of every error that numgraph raises on purpose."""
+
+
+class ShapeError(NumgraphError, ValueError):
+    """Lengths that do not fit together: broadcasting, products, reshapes, an empty maximum.
+
+    Cause: two axes of lengths that are neither equal nor 1. Fix: make them equal, or insert an axis with `y[:, None]`.
+    """
+
+
+class DtypeError(NumgraphError, TypeError):
+    """A dtype that is not supported, or a conversion that would lose information.
+
+    Cause: for example a float64 array for a float32 variable. Fix: convert with `.astype(...)` where the loss is meant.
+    """
+
+
+class IndexOutOfRange(NumgraphError, IndexError):
+    """An index past the end of its axis. Negative indices count from the end, as in NumPy."""
+
+
+class InputError(NumgraphError, TypeError):
+    """Missing, unknown, repeated or wrongly typed arguments of a compiled function."""
+
+
+class ArgumentShapeError(InputError, ShapeError):
+    """An argument of the wrong rank, or with a length that its variable's type excludes.
+
+    Fix: pass an array of that rank, for example `x[None, :]` for a matrix of one row.
+    """
+
+
+class OptionError(NumgraphError, ValueError):
+    """An option that is none of those allowed, or that does not apply here."""
+
+
+class UnusedInputError(InputError, ValueError):
+    """An input that no output and no update depends on.
+
+    Fix: remove it, or pass `on_unused_input="ignore"`.
+    """
+
+
+class MissingInputError(InputError, ValueError):
+    """A variable that the outputs depend on and that nothing gives a value to.
+
+    Fix: add it to `inputs`, or replace it with `givens`.
+    """
+
+
+class GivensError(NumgraphError, TypeError):
+    """A `givens` pair that cannot be substituted: types that differ, a key that is an input, a repeated key."""
+
+
+class UpdateError(NumgraphError, TypeError):
+    """An update whose type differs from that of its shared variable, or whose target is not shared."""
+
+
+class RepeatedUpdateError(UpdateError, ValueError):
+    """The same shared variable is updated twice in one function."""
+
+
+class DisconnectedError(NumgraphError, ValueError):
+    """The cost does not depend on the variable that its gradient is asked for.
+
+    Fix: check the graph with `ng.debugprint(cost)`, or pass `disconnected_inputs="ignore"` for zeros.
+    """
+
+
+class GradientError(NumgraphError, TypeError):
+    """A gradient that does not exist: a cost that is no float scalar, an integer variable, an op without a gradient."""
+
+
+class ValueOverflowError(NumgraphError, OverflowError):
+    """A Python integer that does not fit the dtype of the array beside it, as in NumPy 2 (`uint8 + 300`)."""

@@ -1,0 +1,289 @@
+"""`function`: expressions made callable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace as replaced
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from numpy.typing import NDArray
+
+from numgraph.arguments import check_lengths, convert
+from numgraph.call import Binder, Executor, Stats, executor_for, general_call
+from numgraph.config import config
+from numgraph.errors import InputError, OptionError
+from numgraph.givens import type_mismatch
+from numgraph.graph import Constant, Variable, describe, label, substitute
+from numgraph.op import FUNCTIONS
+from numgraph.program import Argument, Program, build_program
+from numgraph.shared import SharedVariable
+from numgraph.storage import Storage, owned
+
+TARGETS = ("cpu", "reference")
+# Theano's names for degrees of optimisation: accepted, and without effect
+_MODES = (None, "FAST_RUN", "FAST_COMPILE")
+
+
+def function(
+    inputs: Sequence[Any],
+    outputs: Any = None,
+    updates: Any = None,
+    givens: Any = None,
+    *,
+    mode: str | None = None,
+    target: str | None = None,
+    no_default_updates: bool | list[SharedVariable] = False,
+    name: str | None = None,
+    allow_input_downcast: bool | None = None,
+    on_unused_input: str | None = None,
+    accept_inplace: bool = False,
+    rebuild_strict: bool = True,
+    profile: Any = None,
+) -> Function:
+    """A callable that computes `outputs` for values of `inputs`, and then carries out `updates`.
+
+    inputs: a list of variables or `In(...)`. A variable that is the result of an operation cuts the graph there.
+    outputs: a variable or `Out(...)` (a call returns an array), a list or tuple (a list), a dict with string keys (a
+        dict), or None (a call returns None). Outputs are fresh arrays: they alias nothing and no later call changes
+        them.
+    updates: pairs (shared variable, new value), a dict or any iterable. Outputs and updates see the values before the
+        call.
+    givens: pairs (variable, what stands for it), substituted all at once in outputs and new values.
+    target: "cpu" for compiled code, "reference" for NumPy op by op; None is `config.target`. `mode="reference"` is the
+        same as `target="reference"`.
+    no_default_updates: True, or the list of shared variables whose default update is left out.
+    allow_input_downcast: `allow_downcast` of the inputs that do not say. on_unused_input: "raise", "warn" or "ignore".
+    rebuild_strict: False lets a given value have another type than its key, where the operations accept it.
+    accept_inplace, profile: accepted from Theano programs, without effect (every function has `stats`).
+
+    Raises InputError for wrong inputs or outputs, UnusedInputError, MissingInputError for a leaf without a value,
+    UpdateError and RepeatedUpdateError, GivensError, and OptionError.
+
+    >>> x = scalar("x")
+    >>> n = shared(0, "n")
+    >>> f = function([x], x * x, updates={n: n + 1})
+    >>> f(3.0)
+    array(9.)
+    """
+    where = _target(mode, target)
+    program = build_program(
+        inputs,
+        outputs,
+        updates,
+        givens,
+        no_default_updates=no_default_updates,
+        name=name,
+        allow_input_downcast=allow_input_downcast,
+        on_unused_input=on_unused_input,
+        strict_givens=rebuild_strict,
+    )
+    return Function(program, where)
+
+
+def _target(mode: str | None, target: str | None) -> str:
+    if mode == "reference":
+        if target not in (None, "reference"):
+            raise OptionError(f'mode="reference" and target={target!r} contradict each other')
+        return "reference"
+    if mode not in _MODES:
+        raise OptionError(f'mode must be "reference", "FAST_RUN", "FAST_COMPILE" or None, not {mode!r}')
+    chosen = config.target if target is None else target
+    if chosen not in TARGETS:
+        raise OptionError(f"target must be one of {', '.join(TARGETS)}, not {chosen!r}")
+    return chosen
+
+
+class Function:
+    """What `function` returns. Call it with values by position or, for named inputs, by keyword.
+
+    `f[variable]` (or the input's name or position) reads the default or private state of an input, `f[variable] =
+    value` sets it. Pickling and copying keep the links between functions and shared variables that are pickled or
+    copied together.
+    """
+
+    program: Program
+    target: str
+    _call: Callable[..., Any]
+
+    def __init__(self, program: Program, target: str, unset: frozenset[int] | None = None) -> None:
+        self.program = program
+        self.target = target
+        self._binder = Binder(program, unset)
+        self.executor: Executor = executor_for(program, target)
+        fast = getattr(self.executor, "fast_call", None)
+        self._call = general_call(self.executor, self._binder) if fast is None else fast(program, self._binder)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the outputs, then carry out the updates.
+
+        Raises InputError for missing, unknown or repeated arguments, DtypeError or ArgumentShapeError for a value that
+        does not fit its input, ShapeError and IndexOutOfRange for what the computation finds. Nothing is updated then.
+        """
+        return self._call(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<{self._binder.signature()} on {self.target}>"
+
+    @property
+    def name(self) -> str | None:
+        """The name given to `function`."""
+        return self.program.name
+
+    @property
+    def inputs(self) -> tuple[Argument, ...]:
+        """The inputs, in order."""
+        return self.program.inputs
+
+    @property
+    def outputs(self) -> tuple[Variable, ...]:
+        """The output expressions, after `givens`."""
+        return self.program.outputs
+
+    @property
+    def updates(self) -> tuple[tuple[SharedVariable, Variable], ...]:
+        """The shared variables that calls change, and their new values; default updates included."""
+        private = set(self.program.private)
+        return tuple(pair for pair in self.program.updates if pair[0] not in private)
+
+    @property
+    def stats(self) -> Stats:
+        """Counts of calls, seconds and bytes; assign 0 to a field to start it again."""
+        return self._binder.stats
+
+    @property
+    def source(self) -> str:
+        """The generated source that was compiled."""
+        return str(self._of_executor("source"))
+
+    @property
+    def listing(self) -> str:
+        """The generated source with the user's lines beside it."""
+        return str(self._of_executor("listing"))
+
+    @property
+    def record(self) -> Any:
+        """What the inspector shows: the stages of compilation as data."""
+        return self._of_executor("record")
+
+    def export(self, path: str | Path) -> None:
+        """Write a module that computes the same with NumPy and Numba alone."""
+        self._of_executor("export")(path)
+
+    def get_shared(self) -> list[SharedVariable]:
+        """The shared variables that a call reads or writes."""
+        return self.program.shared()
+
+    def __getitem__(self, key: Variable | str | int) -> NDArray[Any]:
+        """The default or the private state of an input, as a copy; KeyError for an input without."""
+        argument = self._binder.argument(key)
+        if argument.default is None or argument.index in self._binder.unset:
+            raise KeyError(f"{self._binder.signature()}: {label(argument.variable)} has no value")
+        return argument.default.get_value()
+
+    def __setitem__(self, key: Variable | str | int, value: Any) -> None:
+        """Set the default or the private state of an input, by the rules of arguments."""
+        argument = self._binder.argument(key)
+        if argument.default is None:
+            raise KeyError(
+                f"{self._binder.signature()}: {label(argument.variable)} has no value to set; use In(..., value=)"
+            )
+        array = convert(value, argument.variable.dtype, argument.variable, argument.strict, argument.downcast)
+        check_lengths(array, argument.variable.type, argument.variable)
+        argument.default.storage.put(owned(array))
+        self._binder.unset.discard(argument.index)
+
+    def copy(
+        self,
+        share_memory: bool = False,
+        swap: Mapping[SharedVariable, SharedVariable] | None = None,
+        delete_updates: bool = False,
+        name: str | None = None,
+    ) -> Function:
+        """Another function that computes the same, with private states of its own.
+
+        swap: shared variables to exchange for others of the same type; those not named stay common to both functions.
+        delete_updates: leave all updates out. name: by default this function's name and " copy". share_memory: accepted
+        from Theano programs, without effect. InputError for a pair of different types, OptionError for a shared
+        variable that the function does not use.
+        """
+        program = self.program
+        new: dict[Variable, Variable] = {v: v for v in program.roots()}
+        new |= {s: SharedVariable(Storage(s.get_value()), s.name, s.line) for s in program.private}
+        if swap:
+            exchanged = self._checked_swap(swap)
+            cut = {v: v for v in program.variables} | exchanged
+            results = substitute(program.results, cut)
+            new |= dict(zip(program.results, results, strict=True))
+            new |= exchanged
+        copied = program.mapped(new)
+        title = name or (f"{self.name} copy" if self.name else None)
+        copied = replaced(copied, name=title, updates=() if delete_updates else copied.updates)
+        return Function(copied, self.target, frozenset(self._binder.unset))
+
+    def _checked_swap(self, swap: Mapping[SharedVariable, SharedVariable]) -> dict[Variable, Variable]:
+        known = self.program.shared()
+        for old, other in swap.items():
+            if not isinstance(old, SharedVariable) or old not in known:
+                raise OptionError(f"{self._binder.signature()}: swap: does not use the shared variable {_name(old)}")
+            reason = type_mismatch(old.type, other.type) if isinstance(other, SharedVariable) else "it is not shared"
+            if reason is not None:
+                raise InputError(
+                    f"{self._binder.signature()}: swap: {_name(other)} cannot stand for {label(old)}: {reason}\n"
+                    f"  {describe(old)}"
+                )
+        return dict(swap)
+
+    def _of_executor(self, what: str) -> Any:
+        if self.target == "reference":
+            raise OptionError(
+                f'{self.program.title} runs on target "reference", which compiles nothing and has no {what}\n'
+                '  fix: make it with target="cpu"'
+            )
+        return getattr(self.executor, what)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Function:
+        """A function with copies of its shared variables, those that were copied under the same memo."""
+        return Function(self.program.__deepcopy__(memo), self.target, frozenset(self._binder.unset))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the program with the values of its shared variables; it is compiled again, or found in the cache."""
+        return Function, (self.program, self.target, frozenset(self._binder.unset))
+
+
+def _name(value: Any) -> str:
+    return label(value) if isinstance(value, Variable) else repr(value)
+
+
+# variable -> (its inputs, target, function): the last function that `eval` made
+_evaluators: WeakKeyDictionary[Variable, tuple[tuple[Variable, ...], str, Function]] = WeakKeyDictionary()
+
+
+def evaluated(variable: Variable, inputs: Mapping[Any, Any] | None = None) -> NDArray[Any]:
+    """The value of `variable` for values of the variables that it depends on, `{x: 3.0}`; the function is kept.
+
+    Raises what `function` and its calls raise. Default updates of shared variables are carried out, as by any function.
+    """
+    given = dict(inputs or {})
+    for key in given:
+        if not isinstance(key, Variable):
+            raise InputError(f"eval: the keys of inputs must be variables, got {key!r}")
+    keys = tuple(given)
+    known = _evaluators.get(variable)
+    if known is None or known[0] != keys or known[1] != config.target:
+        known = keys, config.target, function(list(keys), _twin(variable, keys))
+        if variable.op is not None and variable not in keys:
+            _evaluators[variable] = known
+    result: NDArray[Any] = known[2](*given.values())
+    return result
+
+
+def _twin(variable: Variable, keys: Sequence[Variable]) -> Variable:
+    """The same result as another variable: a function of `variable` itself would keep its own entry alive for ever."""
+    if variable.op is None or isinstance(variable, Constant | SharedVariable) or variable in keys:
+        return variable
+    return Variable(variable.type, variable.name, variable.op, variable.inputs, variable.attrs, variable.line)
+
+
+FUNCTIONS["eval"] = evaluated

@@ -1,0 +1,233 @@
+"""Gradients by one reverse sweep over the expression graph, in time linear in its size.
+
+The sweep visits only what lies between the cost and the variables asked for. Each op's own gradient says what it hands to its
+inputs; the sweep sums over broadcast axes, converts to each variable's dtype, adds up, and stops at integers and bools.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, overload
+
+import numpy as np
+
+from numgraph.errors import DisconnectedError, GradientError, ShapeError
+from numgraph.graph import Constant, Variable, describe, frozen, label, toposort
+from numgraph.op import Op
+from numgraph.ops.define import ZERO, Zero, f
+from numgraph.source import current_line, lines_of
+from numgraph.types import DISCRETE, FLOATS
+
+# What has reached a variable so far: a sum of contributions, or nothing but zeros.
+Cotangent = Variable | Zero
+
+
+@overload
+def grad(
+    cost: Variable | None, wrt: Variable, consider_constant: Any = None, known_grads: Any = None,
+    disconnected_inputs: str = "raise", add_names: bool = False, return_disconnected: str = "zero",
+) -> Any: ...  # fmt: skip
+@overload
+def grad(
+    cost: Variable | None, wrt: Sequence[Variable], consider_constant: Any = None, known_grads: Any = None,
+    disconnected_inputs: str = "raise", add_names: bool = False, return_disconnected: str = "zero",
+) -> Any: ...  # fmt: skip
+def grad(
+    cost: Variable | None,
+    wrt: Variable | Sequence[Variable],
+    consider_constant: Iterable[Variable] | Variable | None = None,
+    known_grads: Mapping[Variable, Variable] | Iterable[tuple[Variable, Variable]] | None = None,
+    disconnected_inputs: str = "raise",
+    add_names: bool = False,
+    return_disconnected: str = "zero",
+) -> Any:
+    """The derivative of `cost`, a float scalar, for each variable in `wrt`: a variable of its shape and dtype.
+
+    wrt: one variable, or a list or tuple of them (the result is then a list or tuple); inputs, shared variables or anything
+        that the cost is computed from.
+    consider_constant: variables (by identity) through which no gradient flows.
+    known_grads: gradients already known, by variable; the sweep starts there too, and `cost` may be None.
+    disconnected_inputs: what to do for a variable that the cost does not depend on: "raise", "warn" or "ignore".
+    return_disconnected: what to return for it then: "zero" for zeros, "none" for None.
+    add_names: name the results `(dcost/dx)`.
+
+    GradientError for a cost that is no float scalar, a variable that is no float, or an op without a gradient;
+    DisconnectedError for a variable that the cost does not depend on.
+
+    >>> x = ng.vector("x")
+    >>> ng.grad((x**2).sum(), x)
+    <mul float64[?]>
+    """
+    if disconnected_inputs not in ("raise", "warn", "ignore"):
+        raise ValueError(f'disconnected_inputs must be "raise", "warn" or "ignore", not {disconnected_inputs!r}')
+    if return_disconnected not in ("zero", "none"):
+        raise ValueError(f'return_disconnected must be "zero" or "none", not {return_disconnected!r}')
+    wanted = list(wrt) if isinstance(wrt, list | tuple) else [wrt]
+    for variable in wanted:
+        _check_wrt(variable)
+    seeds = _seeds(cost, known_grads)
+    constant = [consider_constant] if isinstance(consider_constant, Variable) else list(consider_constant or ())
+    found = Sweep(wanted, seeds, constant).run(cost)
+    results: list[Any] = []
+    for variable in wanted:
+        result = found.get(id(variable))
+        if result is None:
+            result = _disconnected(cost, variable, disconnected_inputs, return_disconnected)
+        elif isinstance(result, Zero):
+            result = f.zeros_like(variable)
+        if add_names and isinstance(result, Variable) and result.name is None:
+            result.name = f"(d{label(cost) if cost is not None else 'known'}/d{label(variable)})"
+        results.append(result)
+    return results[0] if isinstance(wrt, Variable) else tuple(results) if isinstance(wrt, tuple) else results
+
+
+def _check_wrt(variable: Any) -> None:
+    if not isinstance(variable, Variable):
+        raise GradientError(f"grad: wrt must be a variable or a list of variables, not {variable!r}")
+    if variable.type.dtype in DISCRETE:
+        raise GradientError(
+            f"grad: {describe(variable)} is not a float and has no gradient. "
+            "Convert it where it enters the cost, with x.astype('float64'), and ask for the gradient of the result."
+        )
+
+
+def _check_cost(cost: Any) -> None:
+    if not isinstance(cost, Variable):
+        raise GradientError(f"grad: the cost must be a variable, not {cost!r}")
+    if cost.ndim != 0:
+        raise GradientError(f"grad: the cost must be a scalar: {describe(cost)} has {cost.ndim} axes. Use .sum() or .mean() on it.")
+    if cost.type.dtype not in FLOATS:
+        raise GradientError(f"grad: the cost must be a float: {describe(cost)}. Use cost.astype('float64').")
+
+
+def _seeds(cost: Variable | None, known: Any) -> dict[Variable, Variable]:
+    """Where the sweep starts, and with which cotangents."""
+    seeds: dict[Variable, Variable] = {}
+    for variable, value in known.items() if isinstance(known, Mapping) else known or ():
+        given = value if isinstance(value, Variable) else f.identity(value)
+        if given.ndim != variable.ndim:
+            raise ShapeError(f"grad: the known gradient\n  {describe(given)}\nhas another number of axes than\n  {describe(variable)}")
+        seeds[variable] = f.cast(given, variable.type.dtype)
+    if cost is not None:
+        _check_cost(cost)
+        seeds.setdefault(cost, Constant(frozen(np.ones((), cost.type.dtype))))
+    elif not seeds:
+        raise GradientError("grad: no cost and no known_grads, so there is nothing to differentiate")
+    return seeds
+
+
+def _disconnected(cost: Variable | None, variable: Variable, policy: str, returned: str) -> Variable | None:
+    subject = f"the cost ({describe(cost)})" if cost is not None else "what has a known gradient"
+    message = (
+        f"grad: {describe(variable)}: {subject} does not depend on it, or only through integers, comparisons or constants. "
+        'Look at the graph with ng.debugprint(cost), or pass disconnected_inputs="ignore" for zeros.'
+    )
+    if policy == "raise":
+        raise DisconnectedError(message)
+    if policy == "warn":
+        warnings.warn(message, UserWarning, stacklevel=3)
+    return None if returned == "none" else f.zeros_like(variable)
+
+
+class Sweep:
+    """One reverse sweep from the variables in `seeds` to those in `wrt`."""
+
+    def __init__(self, wrt: Sequence[Variable], seeds: Mapping[Variable, Variable], constant: Sequence[Variable]) -> None:
+        self.wrt = {id(v) for v in wrt}
+        self.seeds = {id(v): g for v, g in seeds.items()}
+        # a variable that is held constant, or whose gradient is known, needs nothing from what is above the seeds
+        self.nodes = toposort(seeds, stop=constant)
+        self.needed = self._needed({id(v) for v in constant})
+        self.shapes = self._shapes()
+        self.cotangents: dict[int, Cotangent] = dict(self.seeds)
+
+    def _needed(self, constant: set[int]) -> set[int]:
+        """Float variables on a path from `wrt` to a seed."""
+        needed: set[int] = set()
+        for node in self.nodes:
+            if node.type.dtype in DISCRETE or id(node) in constant:
+                continue
+            if id(node) in self.wrt or any(id(v) in needed for v in node.inputs):
+                needed.add(id(node))
+        return needed
+
+    def _shapes(self) -> dict[int, int]:
+        """For each node a number that it shares with nodes of certainly the same shape.
+
+        An elementwise op has the shape of its operand when all operands that can matter have one shape.
+        """
+        shapes: dict[int, int] = {}
+        for node in self.nodes:
+            number = id(node)
+            if node.op is not None and node.op.scalar:
+                decisive = {shapes[id(v)] for v in node.inputs if v.ndim == node.ndim and not _all_ones(v)}
+                others = [v for v in node.inputs if v.ndim < node.ndim and not _all_ones(v)]
+                if len(decisive) == 1 and not others:
+                    number = decisive.pop()
+            shapes[id(node)] = number
+        return shapes
+
+    def run(self, cost: Variable | None) -> dict[int, Cotangent]:
+        """The cotangents of the variables in `wrt` that the seeds depend on, by id."""
+        here = current_line()
+        for node in reversed(self.nodes):
+            if id(node) not in self.needed:
+                continue
+            cotangent = self.cotangents.get(id(node))
+            if cotangent is not None and node.op is not None and any(id(v) in self.needed for v in node.inputs):
+                with lines_of(node.line or here):
+                    self._hand_down(node, node.op, cotangent)
+            if id(node) not in self.wrt:
+                self.cotangents.pop(id(node), None)
+        return {key: g for key, g in self.cotangents.items() if key in self.wrt and key in self.needed}
+
+    def _hand_down(self, node: Variable, op: Op, cotangent: Cotangent) -> None:
+        """Give each input of `node` its part of the cotangent."""
+        parts: Sequence[Any]
+        if isinstance(cotangent, Zero):
+            parts = [ZERO] * len(node.inputs)
+        elif op.grad is None:
+            raise GradientError(f"grad: {op.name} has no gradient: {op.no_grad}\n  {describe(node)}")
+        else:
+            parts = op.grad(cotangent, node, *node.inputs, **node.attrs)
+            if len(parts) != len(node.inputs):
+                raise GradientError(f"grad: the gradient of {op.name} gave {len(parts)} parts for {len(node.inputs)} inputs")
+        for variable, part in zip(node.inputs, parts, strict=True):
+            if part is None or id(variable) not in self.needed or id(variable) in self.seeds:
+                continue
+            self._add(variable, part if part is ZERO else self._fitted(node, op, variable, part))
+
+    def _add(self, variable: Variable, part: Cotangent) -> None:
+        before = self.cotangents.get(id(variable))
+        if before is None or isinstance(before, Zero):
+            self.cotangents[id(variable)] = part
+        elif not isinstance(part, Zero):
+            self.cotangents[id(variable)] = f.add(before, part)
+
+    def _fitted(self, node: Variable, op: Op, variable: Variable, part: Variable) -> Variable:
+        """`part` in the dtype and the shape of `variable`."""
+        result: Variable = f.cast(part, variable.type.dtype)
+        may_broadcast = op.scalar is not None or op.scatter is not None
+        if may_broadcast and self.shapes[id(variable)] != self.shapes[id(node)]:
+            return _summed(result, variable)
+        if result.ndim != variable.ndim:
+            return _summed(result, variable)
+        return result
+
+
+def _all_ones(variable: Variable) -> bool:
+    return all(n == 1 for n in variable.type.shape)
+
+
+def _summed(part: Variable, variable: Variable) -> Variable:
+    """`part` summed over the axes along which `variable` was broadcast; which they are may be known only at run time."""
+    extra = part.ndim - variable.ndim
+    own = part.type.shape[extra:] if extra >= 0 else ()
+    if extra < 0 or any(n is None and m != 1 for n, m in zip(variable.type.shape, own, strict=True)):
+        result: Variable = f.unbroadcast(f.zeros_like(variable), part)
+        return result
+    ones = [k + extra for k, (n, m) in enumerate(zip(variable.type.shape, own, strict=True)) if n == 1 and m != 1]
+    if ones:
+        part = f.sum(part, axis=tuple(ones), keepdims=True)
+    return f.sum(part, axis=tuple(range(extra))) if extra else part

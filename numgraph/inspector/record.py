@@ -1,0 +1,218 @@
+"""The record of a compiled function: everything that the inspector shows, as plain data.
+
+The compiler fills one `FunctionRecord`; the terminal and every later face read it and nothing else, so that they cannot
+disagree. Texts that are costly to make (LLVM IR, assembly) are given as callables and made when first read.
+"""
+
+from __future__ import annotations
+
+import json
+import weakref
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+# The stages in the order in which a function passes through them.
+STAGES = ("graph", "givens", "schedule", "source", "listing", "llvm", "asm")
+# The language of a stage's text, as a syntax highlighter names it.
+LANGUAGES = {"source": "python", "listing": "python", "llvm": "llvm", "asm": "gas"}
+# Written into the JSON; a reader refuses another number.
+FORMAT = 1
+
+Text = str | Callable[[], str]
+
+
+class Stages(MutableMapping[str, str]):
+    """Stage name -> text. A callable given as a text is called once, when the text is first read.
+
+    The names are those of `STAGES`, and iteration follows their order; KeyError for another name.
+    """
+
+    def __init__(self, texts: dict[str, Text] | None = None) -> None:
+        self._texts: dict[str, Text] = {}
+        for name, text in (texts or {}).items():
+            self[name] = text
+
+    def __setitem__(self, name: str, text: Text) -> None:
+        if name not in STAGES:
+            raise KeyError(f"{name!r} is not a stage; the stages are {', '.join(STAGES)}")
+        self._texts[name] = text
+
+    def __getitem__(self, name: str) -> str:
+        text = self._texts[name]
+        if not isinstance(text, str):
+            text = self._texts[name] = text()
+        return text
+
+    def __delitem__(self, name: str) -> None:
+        del self._texts[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in STAGES if name in self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def __repr__(self) -> str:
+        made = [name if isinstance(self._texts[name], str) else f"({name})" for name in self]
+        return f"<stages {' '.join(made)}>"
+
+
+@dataclass
+class ValueRecord:
+    """An argument, a result or a resident array.
+
+    type: dtype and lengths, `float32[?,784]`. line: where the user made it, `train.py:34 in loss`, or empty.
+    nbytes: size in bytes at compile time; None where a length is known only at the call.
+    """
+
+    name: str
+    type: str
+    line: str = ""
+    nbytes: int | None = None
+
+
+@dataclass
+class PairRecord:
+    """A `givens` or `updates` pair: what is replaced or updated, and the expression, each as text."""
+
+    target: str
+    expression: str
+    type: str = ""
+    line: str = ""
+
+
+@dataclass
+class PhaseRecord:
+    """One step of the schedule.
+
+    kind: what it is ("scalars", "loops", "product", "kernel", ...). loops: lengths of its loop nest, outermost first,
+    as they stand in the source. flops, bytes: work and memory traffic of one call, estimated with windows at full
+    length; None where a length has no bound. reads, writes: names of the buffers.
+    """
+
+    name: str
+    kind: str
+    loops: list[str] = field(default_factory=list)
+    statements: int = 0
+    flops: int | None = None
+    bytes: int | None = None
+    reads: list[str] = field(default_factory=list)
+    writes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class FunctionRecord:
+    """What is known about one compiled function.
+
+    name: as given to `function`, or where it was called. line: the user's line. target: where it runs. resident: the
+    shared and constant arrays that it reads or writes. dtypes: number of graph nodes of each dtype. cache_path: the
+    generated file ("" when there is none). compile_seconds: time spent in `function`, compilation included.
+    """
+
+    name: str
+    line: str = ""
+    target: str = ""
+    inputs: list[ValueRecord] = field(default_factory=list)
+    outputs: list[ValueRecord] = field(default_factory=list)
+    resident: list[ValueRecord] = field(default_factory=list)
+    updates: list[PairRecord] = field(default_factory=list)
+    givens: list[PairRecord] = field(default_factory=list)
+    phases: list[PhaseRecord] = field(default_factory=list)
+    stages: Stages = field(default_factory=Stages)
+    dtypes: dict[str, int] = field(default_factory=dict)
+    cache_path: str = ""
+    compile_seconds: float = 0.0
+
+    @property
+    def resident_bytes(self) -> int:
+        """Bytes of the resident arrays together."""
+        return sum(v.nbytes or 0 for v in self.resident)
+
+    @property
+    def flops(self) -> int | None:
+        """Arithmetic of one call; None where a phase does not know its own."""
+        return _total([p.flops for p in self.phases])
+
+    @property
+    def bytes(self) -> int | None:
+        """Memory traffic of one call in bytes; None where a phase does not know its own."""
+        return _total([p.bytes for p in self.phases])
+
+    def to_json(self, stages: tuple[str, ...] = STAGES) -> str:
+        """The record as JSON, with the texts of `stages` (each is made if it was not read yet)."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name, (_, many) in _PARTS.items():
+            plain[name] = [asdict(part) for part in plain[name]] if many else plain[name]
+        plain["stages"] = {name: self.stages[name] for name in self.stages if name in stages}
+        return json.dumps({"format": FORMAT, **plain}, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> FunctionRecord:
+        """The record that `to_json` wrote; ValueError for another format."""
+        plain = json.loads(text)
+        written = plain.pop("format", None)
+        if written != FORMAT:
+            raise ValueError(f"a record of format {written!r}; this version of numgraph reads format {FORMAT}")
+        for name, (part, many) in _PARTS.items():
+            plain[name] = [part(**p) for p in plain[name]] if many else part(plain[name])
+        return cls(**plain)
+
+
+# Fields of a FunctionRecord that are records themselves: class, and whether it is a list of them.
+_PARTS: dict[str, tuple[Callable[..., Any], bool]] = {
+    "inputs": (ValueRecord, True),
+    "outputs": (ValueRecord, True),
+    "resident": (ValueRecord, True),
+    "updates": (PairRecord, True),
+    "givens": (PairRecord, True),
+    "phases": (PhaseRecord, True),
+    "stages": (Stages, False),
+}
+
+
+def _total(parts: list[int | None]) -> int | None:
+    """The sum; None where a part is unknown or there are none."""
+    known = [p for p in parts if p is not None]
+    return sum(known) if known and len(known) == len(parts) else None
+
+
+class WeakList:
+    """Objects in the order in which they came, each only as long as something else keeps it."""
+
+    def __init__(self) -> None:
+        self._references: list[weakref.ref[Any]] = []
+        self._held: list[Any] | None = None
+
+    def append(self, item: Any) -> None:
+        """Add `item`, weakly unless within `held`."""
+        self._references = [r for r in self._references if r() is not None]
+        self._references.append(weakref.ref(item))
+        if self._held is not None:
+            self._held.append(item)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([item for r in self._references if (item := r()) is not None])
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    @contextmanager
+    def held(self) -> Iterator[list[Any]]:
+        """Within the block, what is appended is kept; yields the list of it."""
+        outer, self._held = self._held, []
+        try:
+            yield self._held
+        finally:
+            self._held = outer
+
+
+# The compiled functions of this process. `function` appends each one that it builds; each has a `.record`.
+LIVE = WeakList()
+
+
+def save(record: FunctionRecord, path: str | Path) -> None:
+    """Write the record as JSON."""
+    Path(path).write_text(record.to_json(), encoding="utf-8")

@@ -1,0 +1,164 @@
+"""A function's record on a terminal, by `rich`; made to be read at 100 columns."""
+
+from __future__ import annotations
+
+import io
+import tokenize
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.rule import Rule
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from numgraph.inspector.record import LANGUAGES, FunctionRecord, PairRecord, PhaseRecord, ValueRecord
+
+WIDTH = 100
+THEME = "ansi_dark"
+
+
+def make_console(width: int | None = None, file: io.TextIOBase | None = None) -> Console:
+    """A console of the terminal's width; `WIDTH` columns where the output is no terminal."""
+    console = Console(width=width, file=file, highlight=False)  # type: ignore[arg-type]  # rich wants IO[str]
+    if width is None and not console.is_terminal:
+        console = Console(width=WIDTH, file=file, highlight=False)  # type: ignore[arg-type]
+    return console
+
+
+def show(record: FunctionRecord, console: Console, stage: str | None = None) -> None:
+    """Print one stage of the record, or with None the overview and the listing.
+
+    KeyError naming the stages that there are when the function has no such stage.
+    """
+    console.print(Rule(heading(record), align="left"))
+    if stage is None:
+        console.print(overview(record))
+        if "listing" in record.stages:
+            console.print(code(record.stages["listing"], LANGUAGES["listing"], console.width))
+        return
+    if stage not in record.stages:
+        there = ", ".join(record.stages) or "none"
+        raise KeyError(f"function {record.name} has no stage {stage!r} (target {record.target}); it has: {there}")
+    if stage == "schedule" and record.phases:
+        console.print(phases(record.phases))
+    text = record.stages[stage]
+    language = LANGUAGES.get(stage)
+    console.print(code(text, language, console.width) if language else Text(text, overflow="fold"))
+
+
+def heading(record: FunctionRecord) -> Text:
+    """`train  cpu  train.py:31`."""
+    text = Text(record.name, style="bold")
+    for part in (record.target, record.line):
+        if part:
+            text.append("  ").append(part, style="dim")
+    return text
+
+
+def overview(record: FunctionRecord) -> RenderableType:
+    """What goes in and comes out, what stays, what is replaced and updated, and the phases."""
+    parts: list[RenderableType] = [_values(record)]
+    pairs = [("givens", "stands for", record.givens), ("updates", "becomes", record.updates)]
+    parts.extend(_pairs(title, verb, rows) for title, verb, rows in pairs if rows)
+    if record.phases:
+        parts.append(phases(record.phases))
+    parts.append(_facts(record))
+    return Group(*parts)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _values(record: FunctionRecord) -> Table:
+    table = _table("values", "", "name", "type", "bytes", "made at")
+    table.columns[3].justify = "right"
+    groups: list[tuple[str, Sequence[ValueRecord]]] = [
+        ("in", record.inputs),
+        ("out", record.outputs),
+        ("resident", record.resident),
+    ]
+    for role, values in groups:
+        for value in values:
+            table.add_row(role, Text(value.name), Text(value.type), _count(value.nbytes), Text(value.line))
+    return table
+
+
+def _pairs(title: str, verb: str, pairs: Sequence[PairRecord]) -> Table:
+    table = _table(title, "variable", verb, "type", "made at")
+    for pair in pairs:
+        table.add_row(*map(Text, (pair.target, pair.expression, pair.type, pair.line)))
+    return table
+
+
+def phases(records: Sequence[PhaseRecord]) -> Table:
+    """One row per phase of the schedule."""
+    table = _table("phases", "phase", "kind", "loops", "statements", "flops", "bytes", "reads", "writes")
+    for column in table.columns[3:6]:
+        column.justify = "right"
+    for p in records:
+        row = (p.name, p.kind, " x ".join(p.loops), str(p.statements), _count(p.flops), _count(p.bytes))
+        table.add_row(*map(Text, (*row, " ".join(p.reads), " ".join(p.writes))))
+    return table
+
+
+def _facts(record: FunctionRecord) -> Text:
+    facts = []
+    if record.dtypes:
+        facts.append(" ".join(f"{count} {dtype}" for dtype, count in sorted(record.dtypes.items())) + " nodes")
+    facts.append(f"{_count(record.resident_bytes)} bytes resident")
+    if record.flops is not None:
+        facts.append(f"{_count(record.flops)} flops a call")
+    if record.bytes is not None:
+        facts.append(f"{_count(record.bytes)} bytes moved a call")
+    facts.append(f"compiled in {record.compile_seconds:.2f} s")
+    text = Text(", ".join(facts) + "\n", style="dim")
+    if record.cache_path:
+        text.append(record.cache_path + "\n", style="cyan")
+    return text
+
+
+def _count(number: int | None) -> str:
+    """Digits grouped by threes; `?` where it is not known."""
+    return "?" if number is None else f"{number:,}"
+
+
+def code(text: str, language: str, width: int) -> RenderableType:
+    """Highlighted and numbered lines. A trailing comment that would not fit moves above its line, unnumbered."""
+    gutter = len(str(text.count("\n") + 1)) + 2
+    comments = trailing_comments(text) if language == "python" else {}
+    room = width - gutter
+    shown: list[tuple[str, str]] = []
+    for number, line in enumerate(text.rstrip("\n").split("\n"), 1):
+        column = comments.get(number)
+        if len(line) > room and column is not None:
+            indent = line[: len(line) - len(line.lstrip())]
+            shown.append(("", indent + line[column:]))
+            line = line[:column].rstrip()
+        shown.append((str(number), line))
+    highlighted = Syntax("", language, theme=THEME).highlight("\n".join(line for _, line in shown))
+    table = Table.grid(padding=(0, 1))
+    table.add_column(justify="right", style="dim", width=gutter - 1)
+    table.add_column(overflow="fold")
+    lines = highlighted.split("\n", allow_blank=True)
+    for (mark, _), line in zip(shown, lines, strict=False):
+        table.add_row(mark, line)
+    return table
+
+
+def trailing_comments(text: str) -> dict[int, int]:
+    """Line number -> column of the comment that follows code on that line; nothing for text that is not Python."""
+    return dict(_comments(text))
+
+
+def _comments(text: str) -> Iterator[tuple[int, int]]:
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type == tokenize.COMMENT and token.line[: token.start[1]].strip():
+                yield token.start
+    except (tokenize.TokenError, SyntaxError):
+        return

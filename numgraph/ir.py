@@ -1,0 +1,428 @@
+"""The compile graph: interned, immutable nodes with symbolic lengths.
+
+Equal nodes are one node, which is common-subexpression elimination. A length is an int or itself a node (a 0-d int64), so
+"these two axes have the same length" is `is`, and the code that computes a length is the node's expression. The same nodes
+serve as index arithmetic in generated loops: `loop` nodes stand for loop counters and `load` nodes for memory reads.
+
+User lines and names live beside the nodes, never in their identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from numgraph.op import OPS, Op, reference
+from numgraph.source import SourceLine
+from numgraph.types import FLOATS, promote
+
+MAX_LINES = 4
+# A constant result larger than this is computed at run time, not embedded in the program.
+MAX_FOLDED = 4096
+
+# Kinds of nodes that are no op:
+#   input   an argument array            attrs: (position,)
+#   scalar  a 0-d argument               attrs: (position,)
+#   shared  a resident array             attrs: (position,)
+#   array   a constant array             attrs: (digest,), value in `Graph.arrays`
+#   number  a 0-d constant               attrs: (value,)
+#   extent  a length of a leaf           attrs: (axis,), inputs: (leaf,)
+#   loop    the counter of loop level k  attrs: (k,)
+#   load    an element of a buffer       inputs: (buffer, *index)
+#   copy    a private copy of its input  attrs: (serial,)
+#   view    the same memory, other lengths (reshape)
+LEAVES = frozenset({"input", "scalar", "shared", "array"})
+
+
+class Node:
+    """One node. `kind` is "op" or one of the kinds above; `dims` its lengths; `depth` the innermost loop it depends on, + 1."""
+
+    __slots__ = ("attrs", "depth", "dims", "dtype", "graph", "inputs", "kind", "op", "planned", "serial")
+
+    def __init__(self, graph: Graph, kind: str, op: Op | None, inputs: tuple[Node, ...], attrs: tuple[Any, ...],
+                 dtype: str, lengths: tuple[Any, ...]) -> None:
+        self.graph = graph
+        self.kind = kind
+        self.op = op
+        self.inputs = inputs
+        self.attrs = attrs
+        self.dtype = dtype
+        self.dims = lengths
+        self.serial = graph.count = graph.count + 1
+        if kind == "loop":
+            self.depth = attrs[0] + 1
+        elif kind == "load":
+            self.depth = max((v.depth for v in inputs[1:]), default=0)
+        else:
+            self.depth = max((v.depth for v in inputs), default=0)
+        self.planned = _planned(self)
+
+    @property
+    def name(self) -> str:
+        """The op's name, or the kind."""
+        return self.op.name if self.op else self.kind
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.dims)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The op's attributes."""
+        return dict(self.attrs)
+
+    @property
+    def is_number(self) -> bool:
+        """Whether this is a 0-d constant."""
+        return self.kind == "number"
+
+    @property
+    def value(self) -> Any:
+        """The Python value of a number."""
+        return self.attrs[0]
+
+    def __repr__(self) -> str:
+        return f"<{self.name} {self.dtype}{list(self.dims)} #{self.serial}>"
+
+    def __add__(self, other: Any) -> Any:
+        return self.graph.integer("add", self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return self.graph.integer("add", other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return self.graph.integer("sub", self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return self.graph.integer("sub", other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return self.graph.integer("mul", self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return self.graph.integer("mul", other, self)
+
+    def __floordiv__(self, other: Any) -> Any:
+        return self.graph.integer("floor_div", self, other)
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return self.graph.integer("floor_div", other, self)
+
+    def __mod__(self, other: Any) -> Any:
+        return self.graph.integer("mod", self, other)
+
+    def __neg__(self) -> Any:
+        return self.graph.integer("sub", 0, self)
+
+    def dim_call(self, function: str, *others: Any) -> Any:
+        """The node for `function` of these operands; see `dims`."""
+        return self.graph.integer(function, *others)
+
+
+def _planned(node: Node) -> bool:
+    """Whether the node is a scalar that can be computed before any loop runs."""
+    if node.kind in ("scalar", "number"):
+        return True
+    if node.kind == "extent":
+        return True
+    if node.kind == "load":
+        return node.inputs[0].kind in LEAVES and all(v.planned for v in node.inputs[1:])
+    return node.kind == "op" and not node.dims and node.op is not None and bool(node.op.scalar) and all(
+        v.planned for v in node.inputs
+    )
+
+
+class Graph:
+    """Makes nodes, each once, and keeps what belongs to them but not to their identity."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.table: dict[Any, Node] = {}
+        self.lines: dict[Node, list[SourceLine]] = {}
+        self.names: dict[Node, str] = {}
+        self.arrays: dict[str, Any] = {}
+        self.same: dict[Node, Any] = {}
+        self.active: tuple[SourceLine, ...] = ()
+        self.requirements: list[Requirement] = []
+        self.denied: frozenset[Any] = frozenset()
+        # answers of `rules.may_be_masked`
+        self.masked: dict[Node, bool] = {}
+
+    def make(self, kind: str, op: Op | None, inputs: Sequence[Node], attrs: tuple[Any, ...], dtype: str,
+             lengths: Sequence[Any]) -> Node:
+        """The node with this content: an existing one, or a new one."""
+        inputs = tuple(inputs)
+        key = (kind, op, inputs, tuple(map(_frozen, attrs)), dtype)
+        node = self.table.get(key)
+        if node is None:
+            node = self.table[key] = Node(self, kind, op, inputs, attrs, dtype, tuple(lengths))
+        for line in self.active:
+            self.mark(node, line)
+        return node
+
+    def mark(self, node: Node, line: SourceLine | None) -> None:
+        """Remember that `node` stands for something on the user's `line`."""
+        if line is not None:
+            kept = self.lines.setdefault(node, [])
+            if line not in kept and len(kept) < MAX_LINES:
+                kept.append(line)
+
+    def number(self, value: Any, dtype: str = "int64") -> Node:
+        """A 0-d constant; the value is normalised to the dtype."""
+        plain = np.dtype(dtype).type(value).item()
+        # -0.0 and 0.0 are equal keys but not equal numbers; nan is no key at all
+        tag = repr(plain) if isinstance(plain, float) else plain
+        key = ("number", dtype, tag)
+        node = self.table.get(key)
+        if node is None:
+            node = self.table[key] = Node(self, "number", None, (), (plain,), dtype, ())
+        return node
+
+    def loop(self, level: int) -> Node:
+        """The counter of the loop at `level`."""
+        return self.make("loop", None, (), (level,), "int64", ())
+
+    def load(self, buffer: Node, index: Sequence[Any]) -> Node:
+        """The element of `buffer` at `index` (one int64 per axis)."""
+        return self.make("load", None, (buffer, *map(self.as_index, index)), (), buffer.dtype, ())
+
+    def as_index(self, value: Any) -> Node:
+        """An int as a node."""
+        return value if isinstance(value, Node) else self.number(int(value))
+
+    def find(self, length: Any) -> Any:
+        """The representative of a length: lengths known or assumed equal have one."""
+        while isinstance(length, Node) and length in self.same:
+            length = self.same[length]
+        return length.value if isinstance(length, Node) and length.is_number else length
+
+    def equal_lengths(self, a: Any, b: Any) -> bool:
+        """Whether two lengths are known to be equal."""
+        return self.find(a) is self.find(b) or (isinstance(self.find(a), int) and self.find(a) == self.find(b))
+
+    def unify(self, a: Any, b: Any) -> None:
+        """From now on `a` and `b` count as equal; a number wins as the representative."""
+        a, b = self.find(a), self.find(b)
+        if a is b or a == b:
+            return
+        if isinstance(a, Node) and (not isinstance(b, Node) or b.serial < a.serial):
+            self.same[a] = b
+        elif isinstance(b, Node):
+            self.same[b] = a
+
+    def scalar_op(self, name: str, *operands: Node, dtype: str | None = None) -> Node:
+        """A 0-d elementwise op, folded and simplified."""
+        op = OPS[name]
+        if dtype is None:
+            assert op.dtype is not None
+            dtype = op.dtype([v.dtype for v in operands])
+        if all(v.is_number for v in operands):
+            values = [np.dtype(v.dtype).type(v.value) for v in operands]
+            with np.errstate(all="ignore"):
+                return self.number(reference(op, values, {}, dtype), dtype)
+        return self.make("op", op, operands, (), dtype, ())
+
+    def integer(self, name: str, *operands: Any) -> Any:
+        """Arithmetic on lengths and indices: ints and int64 nodes in, an int (when known) or a node out.
+
+        The elements of generated arrays (arange, one_hot) may be floats; then the result has their dtype.
+        """
+        floats = [v.dtype for v in operands if isinstance(v, Node) and v.dtype in FLOATS]
+        if floats:
+            return self._real(name, operands, promote(floats))
+        nodes = [self.number(v, "bool") if isinstance(v, bool) else self.as_index(self.find(v)) for v in operands]
+        if all(v.is_number for v in nodes):
+            # `int` loses nothing here; a comparison stays a bool for `dims.where`
+            folded = self.scalar_op(name, *nodes)
+            return folded.value
+        simpler = _simplify(self, name, nodes)
+        if simpler is not None:
+            return simpler.value if isinstance(simpler, Node) and simpler.is_number else simpler
+        return self.scalar_op(name, *(self.to_int64(v, name) for v in nodes))
+
+    def _real(self, name: str, operands: Sequence[Any], dtype: str) -> Node:
+        nodes = [v if isinstance(v, Node) else self.number(v, "bool" if isinstance(v, bool) else dtype) for v in operands]
+        return self.scalar_op(name, *(v if v.dtype == "bool" else self.cast(v, dtype) for v in nodes))
+
+    def to_int64(self, node: Node, name: str) -> Node:
+        """Index arithmetic is in int64; conditions of `where` stay bool."""
+        if node.dtype == "int64" or node.dtype == "bool":
+            return node
+        return self.cast(node, "int64")
+
+    def cast(self, node: Node, dtype: str) -> Node:
+        """`node` converted to `dtype`."""
+        if node.dtype == dtype:
+            return node
+        if node.is_number:
+            return self.number(np.dtype(node.dtype).type(node.value).astype(dtype), dtype)
+        return self.make("op", OPS["cast"], (node,), (("dtype", dtype),), dtype, node.dims)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
+
+
+class Requirement:
+    """A condition on lengths that the program checks before it runs.
+
+    kind: "equal" (else an error), "assume" (else this variant of the program does not apply), "nonempty", "at_least",
+    "broadcast" (b is a or a is 1).
+    """
+
+    __slots__ = ("a", "b", "kind", "message", "node")
+
+    def __init__(self, kind: str, a: Any, b: Any, message: str, node: Any) -> None:
+        self.kind, self.a, self.b, self.message, self.node = kind, a, b, message, node
+
+
+def _simplify(graph: Graph, name: str, nodes: list[Node]) -> Any:
+    """Identities of integer arithmetic that are exact for every value; None where none applies."""
+    rule = _INTEGER_RULES.get(name)
+    return rule(graph, *nodes) if rule else None
+
+
+def _is(node: Node, value: int) -> bool:
+    return node.is_number and node.value == value
+
+
+def _simplify_add(graph: Graph, a: Node, b: Node) -> Any:
+    if _is(a, 0):
+        return b
+    if _is(b, 0):
+        return a
+    if a.is_number:
+        a, b = b, a
+    if b.is_number and a.name in ("add", "sub") and a.inputs[1].is_number:
+        inner = a.inputs[1].value if a.name == "add" else -a.inputs[1].value
+        return graph.integer("add", a.inputs[0], inner + b.value)
+    # (x - y) + y
+    if a.name == "sub" and a.inputs[1] is b:
+        return a.inputs[0]
+    if b.is_number and b.value < 0:
+        return graph.scalar_op("sub", a, graph.number(-b.value))
+    return None
+
+
+def _simplify_sub(graph: Graph, a: Node, b: Node) -> Any:
+    if _is(b, 0):
+        return a
+    if a is b:
+        return 0
+    if b.is_number:
+        return graph.integer("add", a, -b.value) if b.value < 0 or a.name in ("add", "sub") else None
+    if a.name == "add" and b in a.inputs:
+        return a.inputs[1] if a.inputs[0] is b else a.inputs[0]
+    return None
+
+
+def _simplify_mul(graph: Graph, a: Node, b: Node) -> Any:
+    if a.is_number:
+        a, b = b, a
+    if _is(b, 0):
+        return 0
+    if _is(b, 1):
+        return a
+    if b.is_number and a.name == "mul" and a.inputs[1].is_number:
+        return graph.integer("mul", a.inputs[0], a.inputs[1].value * b.value)
+    if a.is_number or not b.is_number or a is b:
+        return None
+    return graph.scalar_op("mul", a, b)
+
+
+def _simplify_div(graph: Graph, a: Node, b: Node) -> Any:
+    if _is(b, 1):
+        return a
+    if b.is_number and b.value > 0 and a.name == "mul" and a.inputs[1].is_number and a.inputs[1].value % b.value == 0:
+        return graph.integer("mul", a.inputs[0], a.inputs[1].value // b.value)
+    return None
+
+
+def is_natural(node: Any) -> bool:
+    """Whether a length or index is known to be at least 0."""
+    if isinstance(node, int):
+        return node >= 0
+    if node.is_number:
+        return bool(node.value >= 0)
+    if node.kind in ("extent", "loop"):
+        return True
+    if node.name in ("add", "mul", "floor_div", "minimum"):
+        return all(map(is_natural, node.inputs))
+    if node.name == "maximum":
+        return any(map(is_natural, node.inputs))
+    return node.name == "where" and all(map(is_natural, node.inputs[1:]))
+
+
+def _simplify_minimum(graph: Graph, a: Node, b: Node) -> Any:
+    if a is b or (_is(a, 0) and is_natural(b)):
+        return a
+    if _is(b, 0) and is_natural(a):
+        return b
+    if a.name == "minimum" and b in a.inputs:
+        return a
+    return None
+
+
+def _simplify_maximum(graph: Graph, a: Node, b: Node) -> Any:
+    if a is b or (_is(b, 0) and is_natural(a)):
+        return a
+    if _is(a, 0) and is_natural(b):
+        return b
+    return None
+
+
+def _simplify_lt(graph: Graph, a: Node, b: Node) -> Any:
+    if a is b or (_is(b, 0) and is_natural(a)):
+        return False
+    return None
+
+
+def _simplify_eq(graph: Graph, a: Node, b: Node) -> Any:
+    return True if a is b else None
+
+
+def _simplify_where(graph: Graph, c: Node, a: Node, b: Node) -> Any:
+    if c.is_number:
+        return a if c.value else b
+    return a if a is b else None
+
+
+_INTEGER_RULES: dict[str, Callable[..., Any]] = {
+    "add": _simplify_add,
+    "sub": _simplify_sub,
+    "mul": _simplify_mul,
+    "floor_div": _simplify_div,
+    "minimum": _simplify_minimum,
+    "maximum": _simplify_maximum,
+    "lt": _simplify_lt,
+    "eq": _simplify_eq,
+    "where": _simplify_where,
+}
+
+
+def topological(outputs: Iterable[Node]) -> list[Node]:
+    """Every ancestor of `outputs` through inputs (not through lengths), inputs first."""
+    done: dict[Node, None] = {}
+    for output in outputs:
+        stack = [(output, False)]
+        while stack:
+            node, ready = stack.pop()
+            if node in done:
+                continue
+            if ready:
+                done[node] = None
+                continue
+            stack.append((node, True))
+            stack.extend((v, False) for v in reversed(node.inputs) if v not in done)
+    return list(done)
+
+
+def loops_of(graph: Graph, lengths: Sequence[Any]) -> tuple[Any, ...]:
+    """The lengths that need a loop: all but those known to be 1."""
+    return tuple(n for n in map(graph.find, lengths) if not (isinstance(n, int) and n == 1))
+
+
+__all__ = ["LEAVES", "MAX_FOLDED", "Graph", "Node", "Requirement", "is_natural", "loops_of", "topological"]

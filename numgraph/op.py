@@ -1,0 +1,230 @@
+"""The `Op` record: everything that numgraph knows about one operation, in one value.
+
+An op has a type rule, a NumPy reference, a gradient (or the reason why it has none), and exactly one *form*, from which code
+is generated for every target:
+
+* `scalar`   an elementwise expression over the argument names, `"max(x, 0.0)"`. Names and functions are those of
+             `SCALAR_FUNCTIONS`; literals take the result's dtype; the engine broadcasts the operands.
+* `reduce`   a `Reduce`: start value and combination of a reduction over attribute `axis`, a sorted tuple of axes.
+* `element`  a function `(idx, *operands, **attrs) -> value` that says which element of the operands stands at index `idx` of
+             the result: views, gathers, generated arrays. They cost nothing and fuse. With `injective=False` when one
+             element of an operand may be read more than once.
+* `scatter`  a `Scatter`: a copy of the first argument, in which a region is set or added to.
+* `reshape`  True: the same elements in the same (C) order with other lengths; shares memory.
+* `product`  True: the matrix product of two 2-D arrays, or batched of two 3-D arrays.
+* `kernel`   a `Kernel`: a function of `kernels/` on contiguous arrays.
+* `expand`   a function `(*variables, **attrs) -> Variable`: a composition of other ops, expanded before scheduling.
+
+`shape` is needed for every form but `scalar` and `reduce`: `(*operands, **attrs) -> tuple of lengths`, written with the
+arithmetic of `dims`. An *operand* offers `.shape` (lengths), `.ndim`, `.dtype`, `.value` (the value of a 0-d integer, as a
+length or index) and, inside `element` and `scatter`, `.at(*idx)`.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from numgraph.types import float_of, promote, sum_of, true_division
+
+# What a scalar form may call; the printers know how each is written for each target.
+SCALAR_FUNCTIONS = frozenset(
+    """abs exp expm1 log log1p log2 log10 sqrt sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh
+    floor ceil trunc rint erf erfc lgamma hypot copysign isnan isinf minimum maximum where floordiv mod power cast sigmoid
+    softplus""".split()
+)
+
+DtypeRule = Callable[[Sequence[str]], str]
+
+
+def same(dtypes: Sequence[str]) -> str:
+    """The promoted dtype of all operands."""
+    return promote(dtypes)
+
+
+def floating(dtypes: Sequence[str]) -> str:
+    """As `same`, integers turned into floats."""
+    return float_of(promote(dtypes))
+
+
+def division(dtypes: Sequence[str]) -> str:
+    """dtype of true division."""
+    return true_division(dtypes)
+
+
+def boolean(dtypes: Sequence[str]) -> str:
+    """bool whatever the operands."""
+    return "bool"
+
+
+def int64(dtypes: Sequence[str]) -> str:
+    """int64 whatever the operands."""
+    return "int64"
+
+
+def first(dtypes: Sequence[str]) -> str:
+    """The dtype of the first operand."""
+    return dtypes[0]
+
+
+def accumulated(dtypes: Sequence[str]) -> str:
+    """dtype of sum and prod."""
+    return sum_of(dtypes[0])
+
+
+@dataclass(frozen=True)
+class Reduce:
+    """A reduction. `combine` is an expression over `acc` (what is accumulated) and `x` (the element).
+
+    start: a number, or "lowest"/"highest" of the element's dtype (then an empty axis is a ShapeError at run time).
+    wide: accumulate float32 in float64.
+    reassociate: the order of the additions may change, so that the loop vectorises.
+    position: the result is the index of the element that replaced `acc` last (argmax, argmin). The index counts along the
+        single reduced axis.
+    """
+
+    start: float | bool | str
+    combine: str
+    wide: bool = False
+    reassociate: bool = False
+    position: bool = False
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """A copy of argument 0 in which a region is written with argument 1, which broadcasts to the region.
+
+    region: `(*operands, **attrs) -> lengths` of the region.
+    target: `(idx, *operands, **attrs) -> index into argument 0` of the region's element `idx`.
+    Attribute `mode` of the op is "set" or "add". Where an element is met more than once "add" accumulates, the last "set" wins.
+    unique: whether each element is met at most once (a slice).
+    """
+
+    region: Callable[..., tuple[Any, ...]]
+    target: Callable[..., tuple[Any, ...]]
+    unique: bool
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A function of `kernels/`, called as `function(out, *operands, *sizes)` with pointers to C-contiguous arrays.
+
+    function: "module.name". sizes: `(*operands, **attrs) -> numbers` passed as int64.
+    """
+
+    function: str
+    sizes: Callable[..., tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A condition of an op on run-time lengths or index values: (what must hold, message).
+
+    kind "range": `values(...)` yields (index operand, length of the axis) pairs; each element must lie in [-length, length).
+    kind "equal": pairs of lengths that must be equal. kind "nonempty": lengths that must be at least 1.
+    kind "at_least": pairs (length, least). kind "broadcast": pairs of lengths of which one is 1 or both are equal.
+    """
+
+    kind: str
+    values: Callable[..., Any]
+    message: str
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    """One operation; see the module's text for the forms.
+
+    args: names of the arguments; one that starts with `*` takes the rest.
+    grad: `(g, out, *inputs, **attrs) -> one Variable or None per input`; g has out's shape. The engine sums over broadcast
+        axes and casts to the input's dtype. None: no gradient, and `no_grad` says why.
+    domain: interval from which tests draw floats; samples: `() -> list of (list of arrays or numbers, attrs)` for ops whose
+        arguments are not alike.
+    keeps: arguments of a scalar form that keep their own dtype (the condition of `where`); the others are converted to the
+        result's, or to their common one where the result is bool.
+    cost: relative cost of one element (an addition is 1): decides what is recomputed and what is stored.
+    """
+
+    name: str
+    args: tuple[str, ...]
+    doc: str
+    dtype: DtypeRule | None
+    numpy: Callable[..., Any]
+    grad: Callable[..., Sequence[Any]] | None
+    no_grad: str = ""
+    scalar: str | None = None
+    reduce: Reduce | None = None
+    element: Callable[..., Any] | None = None
+    scatter: Scatter | None = None
+    reshape: bool = False
+    product: bool = False
+    kernel: Kernel | None = None
+    expand: Callable[..., Any] | None = None
+    shape: Callable[..., tuple[Any, ...]] | None = None
+    injective: bool = True
+    keeps: tuple[int, ...] = ()
+    checks: tuple[Check, ...] = ()
+    domain: tuple[float, float] = (-3.0, 3.0)
+    samples: Callable[[], list[tuple[list[Any], dict[str, Any]]]] | None = None
+    dtypes: tuple[str, ...] = ("float32", "float64", "int32", "int64", "uint8", "bool")
+    cost: int = 1
+    commutative: bool = False
+    tree: ast.expr | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        """Check the record: a wrong op fails at import, not at its first use."""
+        forms = [f for f in FORMS if getattr(self, f)]
+        if len(forms) != 1:
+            raise ValueError(f"op {self.name}: needs exactly one form, has {forms}")
+        if self.grad is None and not self.no_grad:
+            raise ValueError(f"op {self.name}: no gradient, and no_grad does not say why")
+        if self.shape is None and not (self.scalar or self.reduce or self.expand):
+            raise ValueError(f"op {self.name}: form {forms[0]} needs a shape rule")
+        if self.name in OPS:
+            raise ValueError(f"op {self.name}: defined twice")
+        if self.scalar:
+            object.__setattr__(self, "tree", _parse(self.name, self.args, self.scalar))
+        OPS[self.name] = self
+
+    @property
+    def form(self) -> str:
+        """The name of the op's form."""
+        return next(f for f in FORMS if getattr(self, f))
+
+    def __repr__(self) -> str:
+        return f"Op({self.name})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Ops pickle by name."""
+        return _op_named, (self.name,)
+
+
+FORMS = ("scalar", "reduce", "element", "scatter", "reshape", "product", "kernel", "expand")
+OPS: dict[str, Op] = {}
+# Functions that users call, by name; filled by `numgraph.ops`. Methods and operators of variables look here.
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
+
+
+def _op_named(name: str) -> Op:
+    return OPS[name]
+
+
+def _parse(name: str, args: tuple[str, ...], text: str) -> ast.expr:
+    """The syntax tree of a scalar form; ValueError for a name that is neither an argument nor a known function."""
+    tree = ast.parse(text, mode="eval").body
+    called = {id(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            known = SCALAR_FUNCTIONS if id(node) in called else args
+            if node.id not in known:
+                raise ValueError(f"op {name}: unknown name {node.id!r} in {text!r}")
+    return tree
+
+
+def reference(op: Op, arrays: Sequence[Any], attrs: dict[str, Any], dtype: str) -> Any:
+    """The op's value by NumPy, in the given dtype: the oracle of every other executor."""
+    with np.errstate(all="ignore"):
+        return np.asarray(op.numpy(*arrays, **attrs)).astype(dtype, copy=False)

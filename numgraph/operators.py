@@ -1,0 +1,308 @@
+"""The operators and NumPy-like methods of variables.
+
+Each looks up the function of the same name in the op table, so that this file defines nothing by itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numgraph.op import FUNCTIONS
+
+
+def _call(name: str, *args: Any, **kwargs: Any) -> Any:
+    return FUNCTIONS[name](*args, **kwargs)
+
+
+class Operators:
+    """Mixed into `Variable`. `==` stays identity; use `ng.eq`. `a += b` rebinds the name `a`, it changes no variable."""
+
+    __slots__ = ()
+    # NumPy arrays hand binary operations with a variable over to the variable
+    __array_ufunc__ = None
+    __array_priority__ = 1000
+
+    def __add__(self, other: Any) -> Any:
+        return _call("add", self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return _call("add", other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return _call("sub", self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return _call("sub", other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return _call("mul", self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return _call("mul", other, self)
+
+    def __truediv__(self, other: Any) -> Any:
+        return _call("true_div", self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return _call("true_div", other, self)
+
+    def __floordiv__(self, other: Any) -> Any:
+        return _call("floor_div", self, other)
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return _call("floor_div", other, self)
+
+    def __mod__(self, other: Any) -> Any:
+        return _call("mod", self, other)
+
+    def __rmod__(self, other: Any) -> Any:
+        return _call("mod", other, self)
+
+    def __pow__(self, other: Any) -> Any:
+        return _call("pow", self, other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return _call("pow", other, self)
+
+    def __matmul__(self, other: Any) -> Any:
+        return _call("matmul", self, other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return _call("matmul", other, self)
+
+    def __neg__(self) -> Any:
+        return _call("neg", self)
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __abs__(self) -> Any:
+        return _call("abs", self)
+
+    def __invert__(self) -> Any:
+        return _call("invert", self)
+
+    def __and__(self, other: Any) -> Any:
+        return _call("and_", self, other)
+
+    def __rand__(self, other: Any) -> Any:
+        return _call("and_", other, self)
+
+    def __or__(self, other: Any) -> Any:
+        return _call("or_", self, other)
+
+    def __ror__(self, other: Any) -> Any:
+        return _call("or_", other, self)
+
+    def __xor__(self, other: Any) -> Any:
+        return _call("xor", self, other)
+
+    def __rxor__(self, other: Any) -> Any:
+        return _call("xor", other, self)
+
+    def __lshift__(self, other: Any) -> Any:
+        return _call("left_shift", self, other)
+
+    def __rshift__(self, other: Any) -> Any:
+        return _call("right_shift", self, other)
+
+    def __rlshift__(self, other: Any) -> Any:
+        return _call("left_shift", other, self)
+
+    def __rrshift__(self, other: Any) -> Any:
+        return _call("right_shift", other, self)
+
+    def __lt__(self, other: Any) -> Any:
+        return _call("lt", self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return _call("le", self, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return _call("gt", self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return _call("ge", self, other)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __ne__(self, other: object) -> bool:
+        return self is not other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __divmod__(self, other: Any) -> Any:
+        return _call("floor_div", self, other), _call("mod", self, other)
+
+    def __round__(self, decimals: int = 0) -> Any:
+        return _call("round", self)
+
+    def __getitem__(self, key: Any) -> Any:
+        return _call("getitem", self, key)
+
+    def __iter__(self) -> Any:
+        return _call("iterate", self)
+
+    def __len__(self) -> int:
+        raise TypeError("len() of a variable: its length is known only at run time; use x.shape[0]")
+
+    def __float__(self) -> float:
+        raise TypeError("float() of a variable: it has no value before a function computes it; use x.eval(...)")
+
+    def __int__(self) -> int:
+        raise TypeError("int() of a variable: it has no value before a function computes it; use x.astype('int64')")
+
+    def __index__(self) -> int:
+        raise TypeError("a variable cannot be a Python index: it has no value before a function computes it")
+
+    def __contains__(self, item: Any) -> bool:
+        raise TypeError("`in` on a variable: its elements have no value before a function computes them")
+
+    @property
+    def T(self) -> Any:
+        """The transpose: axes in reverse order."""
+        return _call("transpose", self)
+
+    @property
+    def shape(self) -> Any:
+        """A tuple of int64 scalars, one per axis; a known length is a constant."""
+        return _call("shape", self)
+
+    @property
+    def size(self) -> Any:
+        """The number of elements, an int64 scalar."""
+        return _call("size", self)
+
+    def astype(self, dtype: Any) -> Any:
+        """Converted elements (floats truncate towards zero)."""
+        return _call("cast", self, dtype)
+
+    def reshape(self, *shape: Any) -> Any:
+        """The same elements with other lengths; one may be -1. Accepts `reshape(a, b)` and `reshape((a, b))`."""
+        return _call("reshape", self, shape[0] if len(shape) == 1 else shape)
+
+    def dimshuffle(self, *pattern: Any) -> Any:
+        """Axes in another order; "x" inserts an axis of length 1."""
+        return _call("dimshuffle", self, *pattern)
+
+    def transpose(self, *axes: Any) -> Any:
+        """Axes in the order given, or reversed."""
+        return _call("transpose", self, *axes)
+
+    def flatten(self, ndim: int = 1) -> Any:
+        """The first ndim - 1 axes, and the others as one."""
+        return _call("flatten", self, ndim)
+
+    def ravel(self) -> Any:
+        """All elements as a vector."""
+        return _call("flatten", self, 1)
+
+    def squeeze(self, axis: Any = None) -> Any:
+        """Without axes of length 1."""
+        return _call("squeeze", self, axis)
+
+    def swapaxes(self, a: int, b: int) -> Any:
+        """With two axes exchanged."""
+        return _call("swapaxes", self, a, b)
+
+    def repeat(self, repeats: Any, axis: int | None = None) -> Any:
+        """Each element repeated."""
+        return _call("repeat", self, repeats, axis)
+
+    def take(self, indices: Any, axis: int | None = None) -> Any:
+        """Elements at `indices` of an axis."""
+        return _call("take", self, indices, axis)
+
+    def dot(self, other: Any) -> Any:
+        """Product of matrices or vectors, as `ng.dot`."""
+        return _call("dot", self, other)
+
+    def fill(self, value: Any) -> Any:
+        """An array of this shape filled with `value`."""
+        return _call("full_like", self, value)
+
+    def copy(self) -> Any:
+        """A variable with the same value and its own identity."""
+        return _call("identity", self)
+
+    def clip(self, low: Any, high: Any) -> Any:
+        """Limited to [low, high]."""
+        return _call("clip", self, low, high)
+
+    def round(self) -> Any:
+        """Rounded, halves to even."""
+        return _call("round", self)
+
+    def sum(self, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
+        """Sum over `axis` (None: all)."""
+        return _call("sum", self, axis, dtype, keepdims)
+
+    def prod(self, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
+        """Product over `axis`."""
+        return _call("prod", self, axis, dtype, keepdims)
+
+    def mean(self, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
+        """Mean over `axis`."""
+        return _call("mean", self, axis, dtype, keepdims)
+
+    def var(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
+        """Variance over `axis`."""
+        return _call("var", self, axis, ddof, keepdims)
+
+    def std(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
+        """Standard deviation over `axis`."""
+        return _call("std", self, axis, ddof, keepdims)
+
+    def norm(self, ord: Any = None, axis: Any = None) -> Any:
+        """Norm over `axis`."""
+        return _call("norm", self, ord, axis)
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """Maximum over `axis`; NaN wins."""
+        return _call("max", self, axis, keepdims)
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """Minimum over `axis`; NaN wins."""
+        return _call("min", self, axis, keepdims)
+
+    def argmax(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """Index of the first maximum."""
+        return _call("argmax", self, axis, keepdims)
+
+    def argmin(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """Index of the first minimum."""
+        return _call("argmin", self, axis, keepdims)
+
+    def any(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """Whether any element is true."""
+        return _call("any", self, axis, keepdims)
+
+    def all(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """Whether all elements are true."""
+        return _call("all", self, axis, keepdims)
+
+    def cumsum(self, axis: int | None = None) -> Any:
+        """Running sum."""
+        return _call("cumsum", self, axis)
+
+    def cumprod(self, axis: int | None = None) -> Any:
+        """Running product."""
+        return _call("cumprod", self, axis)
+
+    def sort(self, axis: int = -1) -> Any:
+        """Sorted along `axis`."""
+        return _call("sort", self, axis)
+
+    def argsort(self, axis: int = -1) -> Any:
+        """Indices that sort along `axis`, stable."""
+        return _call("argsort", self, axis)
+
+    def nonzero(self) -> Any:
+        """One index vector per axis, of the elements that are not 0."""
+        return _call("nonzero", self)
+
+    def eval(self, inputs: Any = None) -> Any:
+        """The value, for values of the variables it depends on: `(x * 2).eval({x: 3.0})`."""
+        return _call("eval", self, inputs)

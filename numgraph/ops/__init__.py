@@ -1,0 +1,16 @@
+"""The ops. Importing this package fills `numgraph.op.OPS` and `numgraph.op.FUNCTIONS`."""
+
+from __future__ import annotations
+
+from numgraph.graph import iterate
+from numgraph.op import FUNCTIONS
+from numgraph.ops import compare, create, elementwise, index, linalg, nnet, reduce, shape, sort, special
+
+MODULES = (elementwise, compare, special, reduce, nnet, create, shape, index, linalg, sort)
+
+for _module in MODULES:
+    for _name in _module.__all__:
+        if _name in FUNCTIONS:
+            raise ValueError(f"function {_name}: defined in {_module.__name__} and before")
+        FUNCTIONS[_name] = getattr(_module, _name)
+FUNCTIONS["iterate"] = iterate

@@ -1,0 +1,422 @@
+"""Reductions along axes, and `unbroadcast`, which undoes broadcasting in gradients.
+
+Every user function takes `axis` as None (all axes), an int or a tuple of ints, negative ones counted from the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numgraph import dims
+from numgraph.errors import DtypeError, IndexOutOfRange, ShapeError
+from numgraph.graph import Variable, apply, as_variable, describe
+from numgraph.op import OPS, Check, Op, Reduce, Scatter, accumulated, boolean, first, int64, same
+from numgraph.ops.define import f
+from numgraph.types import FLOATS, check_dtype, float_of
+
+__all__ = """all amax amin any argmax argmin logsumexp max mean min norm prod product_of_others ptp std sum unbroadcast
+var""".split()
+
+Axes = tuple[int, ...]
+POSITIONS = "an index is an integer and has no derivative"
+TRUTHS = "a truth value has no derivative"
+
+# -- axes -----------------------------------------------------------------------------------------------------------
+
+
+def axes_of(name: str, x: Variable, axis: Any) -> Axes:
+    """The axes as sorted natural numbers; IndexOutOfRange for one that x has not, ShapeError for a repeated one."""
+    if axis is None:
+        return tuple(range(x.ndim))
+    chosen = []
+    for a in axis if isinstance(axis, tuple | list) else (axis,):
+        try:
+            k = a.__index__()
+        except (AttributeError, TypeError):
+            raise TypeError(f"{name}: axis must be None, an int or a tuple of ints, not {axis!r}") from None
+        if not -x.ndim <= k < x.ndim:
+            raise IndexOutOfRange(f"{name}: axis {k} of {describe(x)}, which has {x.ndim} axes")
+        chosen.append(k % x.ndim)
+    if len(set(chosen)) < len(chosen):
+        raise ShapeError(f"{name}: axis {axis} names an axis twice, for {describe(x)}")
+    return tuple(sorted(chosen))
+
+
+def count_of(x: Variable, axes: Axes) -> Any:
+    """How many elements lie along `axes`: an int where all lengths are known, else an int64 scalar variable."""
+    known = 1
+    unknown: Any = None
+    lengths = f.shape(x) if any_unknown(x, axes) else x.type.shape
+    for a in axes:
+        n = x.type.shape[a]
+        if n is not None:
+            known *= n
+        else:
+            unknown = lengths[a] if unknown is None else f.mul(unknown, lengths[a])
+    if unknown is None:
+        return known
+    return unknown if known == 1 else f.mul(unknown, known)
+
+
+def any_unknown(x: Variable, axes: Axes) -> bool:
+    """Whether a length along `axes` is known only at run time."""
+    return None in [x.type.shape[a] for a in axes]
+
+
+def restored(v: Variable, ndim: int, axes: Axes) -> Variable:
+    """A reduced variable with an axis of length 1 for each of `axes` again."""
+    if v.ndim == ndim:
+        return v
+    kept = iter(range(v.ndim))
+    result: Variable = f.dimshuffle(v, *("x" if k in axes else next(kept) for k in range(ndim)))
+    return result
+
+
+def _spread(g: Variable, x: Variable, axes: Axes) -> Variable:
+    """A reduction's gradient, repeated along the reduced axes."""
+    result: Variable = f.broadcast_to(restored(g, x.ndim, axes), f.shape(x))
+    return result
+
+
+def _samples(*dtypes: str, axes: Sequence[Axes] = ((0,), (1,), (0, 1)), low: float = -3.0) -> Any:
+    """Samples of a reduction: 0 to 2 axes reduced, kept or dropped, a length of 1, and negative values."""
+
+    def draw() -> list[tuple[list[Any], dict[str, Any]]]:
+        rng = np.random.default_rng(5)
+        result: list[tuple[list[Any], dict[str, Any]]] = []
+        for dtype in dtypes:
+            for shape in ((3, 4), (1, 5), (4, 1)):
+                x = np.asarray(rng.uniform(low if dtype[0] != "u" else 0.0, 3.0, shape)).astype(dtype)
+                result += [([x], {"axis": a, "keepdims": len(result) % 2 == 0}) for a in axes]
+        return result
+
+    return draw
+
+
+NUMBERS = ("float32", "float64", "int32", "int64", "uint8", "bool")
+
+# -- sum and product ------------------------------------------------------------------------------------------------
+
+
+def _accumulator(x: NDArray[Any], dtype: str | None) -> Any:
+    """The dtype that NumPy accumulates in: float32 in float64, as compiled code does."""
+    wanted = dtype or accumulated([x.dtype.name])
+    return "float64" if wanted == "float32" else wanted
+
+
+def _sum(x: NDArray[Any], axis: Axes, keepdims: bool, dtype: str | None = None) -> NDArray[Any]:
+    return np.asarray(np.sum(x, axis=axis, keepdims=keepdims, dtype=_accumulator(x, dtype)))
+
+
+def _prod(x: NDArray[Any], axis: Axes, keepdims: bool, dtype: str | None = None) -> NDArray[Any]:
+    return np.asarray(np.prod(x, axis=axis, keepdims=keepdims, dtype=_accumulator(x, dtype)))
+
+
+def _prod_grad(g: Variable, out: Variable, x: Variable, axis: Axes, keepdims: bool, dtype: Any = None) -> tuple[Any, ...]:
+    """For each element the product of all others, worked out axis by axis, so that zeros need no division."""
+    floats = x if dtype is None else f.cast(x, dtype)
+    others: Any = None
+    for a in reversed(axis):
+        along = product_of_others(floats, a)
+        others = along if others is None else f.mul(others, along)
+        floats = prod(floats, a, keepdims=True)
+    return (_spread(g, x, axis) if others is None else f.masked_mul(restored(g, x.ndim, axis), others),)
+
+
+Op("sum", ("x",), "The sum along `axis`; float32 accumulates in float64.", accumulated, _sum,
+   lambda g, out, x, axis, keepdims, dtype=None: (_spread(g, x, axis),),
+   reduce=Reduce(0, "acc + x", wide=True, reassociate=True), samples=_samples(*NUMBERS))  # fmt: skip
+
+Op("prod", ("x",), "The product along `axis`; float32 accumulates in float64.", accumulated, _prod, _prod_grad,
+   reduce=Reduce(1, "acc * x", wide=True, reassociate=True), samples=_samples(*NUMBERS))  # fmt: skip
+
+
+def sum(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Variable:
+    """The sum along `axis`; integers and bools give int64 (unsigned uint64), or `dtype` where it is given.
+
+    float32 is accumulated in float64. The sum of nothing is 0. IndexOutOfRange for an axis that x has not.
+    """
+    return _accumulated("sum", x, axis, dtype, keepdims)
+
+
+def prod(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Variable:
+    """The product along `axis`; dtypes as for `sum`. The product of nothing is 1. Its gradient is right for zeros too."""
+    return _accumulated("prod", x, axis, dtype, keepdims)
+
+
+def _accumulated(name: str, x: Any, axis: Any, dtype: Any, keepdims: bool) -> Variable:
+    v = as_variable(x)
+    attrs: dict[str, Any] = {"axis": axes_of(name, v, axis), "keepdims": bool(keepdims)}
+    if dtype is not None and check_dtype(dtype) != accumulated([v.type.dtype]):
+        attrs["dtype"] = check_dtype(dtype)
+    return apply(OPS[name], [v], **attrs)
+
+
+# -- the product of all other elements ------------------------------------------------------------------------------
+
+
+def _others(x: NDArray[Any], axis: int) -> NDArray[Any]:
+    moved = np.moveaxis(np.asarray(x), axis, 0)
+    result = np.empty_like(moved)
+    for k in range(len(moved)):
+        result[k] = np.prod(np.delete(moved, k, axis=0), axis=0)
+    return np.moveaxis(result, 0, axis)
+
+
+def _others_expand(x: Variable, axis: int) -> Variable:
+    """The product of all that are not 0, divided by the element; where there are zeros only a single one has others."""
+    zero = f.eq(x, 0)
+    zeros = sum(zero, axis, keepdims=True)
+    product = prod(f.where(zero, 1, x), axis, keepdims=True)
+    alone = f.where(f.eq(zeros, 1), product, 0)
+    result: Variable = f.where(zero, alone, f.where(f.eq(zeros, 0), f.true_div(product, x), 0))
+    return result
+
+
+def _others_grad(g: Variable, out: Variable, x: Variable, axis: int) -> tuple[Any, ...]:
+    """gx[j] = sum over i of g[i] * product of x[k] for k other than i and j: a square of products along `axis`."""
+    n = f.shape(x)[axis]
+    counter = f.arange(n)
+    # axis `axis` counts i, the new one behind it counts k (then j)
+    i = f.dimshuffle(counter, *(["x"] * axis), 0, *(["x"] * (x.ndim - axis)))
+    k = f.dimshuffle(counter, *(["x"] * (axis + 1)), 0, *(["x"] * (x.ndim - axis - 1)))
+    same_element = f.eq(i, k)
+    square = f.where(same_element, 1.0, f.expand_dims(x, axis))
+    terms = f.where(same_element, 0.0, product_of_others(square, axis + 1))
+    return (sum(f.masked_mul(f.expand_dims(g, axis + 1), terms), axis),)
+
+
+Op("product_of_others", ("x",), "For each element the product of all others along `axis`.", first, _others, _others_grad,
+   expand=_others_expand, dtypes=("float32", "float64"),
+   samples=lambda: [([np.array(v)], {"axis": a}) for a in (0, 1) for v in (
+       [[0.5, 2.0, -1.5], [1.0, 3.0, 0.25]], [[0.0, 2.0, -1.5], [1.0, 0.0, 0.0]], [[2.0], [3.0]])])  # fmt: skip
+
+
+def product_of_others(x: Any, axis: int) -> Variable:
+    """For each element of a float array the product of all others along `axis`: the gradient of `prod`, right for zeros."""
+    v = as_variable(x)
+    if v.type.dtype not in FLOATS:
+        raise DtypeError(f"product_of_others: {describe(v)} is not a float")
+    return apply(OPS["product_of_others"], [v], axis=axes_of("product_of_others", v, axis)[0])
+
+
+# -- largest and smallest -------------------------------------------------------------------------------------------
+
+
+def _extreme_grad(g: Variable, out: Variable, x: Variable, axis: Axes, keepdims: bool) -> tuple[Any, ...]:
+    """Equal extremes share the gradient evenly: the shares sum to 1."""
+    extreme = f.eq(x, restored(out, x.ndim, axis))
+    ties = f.cast(sum(extreme, axis, keepdims=True), out.type.dtype)
+    return (f.where(extreme, f.true_div(restored(g, x.ndim, axis), ties), 0.0),)
+
+
+Op("max", ("x",), "The largest element along `axis`; NaN wins.", same, lambda x, axis, keepdims: np.max(x, axis, keepdims=keepdims),
+   _extreme_grad, reduce=Reduce("lowest", "maximum(acc, x)"), samples=_samples(*NUMBERS))  # fmt: skip
+
+Op("min", ("x",), "The smallest element along `axis`; NaN wins.", same, lambda x, axis, keepdims: np.min(x, axis, keepdims=keepdims),
+   _extreme_grad, reduce=Reduce("highest", "minimum(acc, x)"), samples=_samples(*NUMBERS))  # fmt: skip
+
+
+def _position(function: Any) -> Any:
+    return lambda x, axis, keepdims: function(x, axis=axis[0], keepdims=keepdims)
+
+
+# the first NaN replaces what was found before it, and nothing replaces a NaN
+Op("argmax", ("x",), "The index of the first largest element along `axis`; the first NaN wins.", int64, _position(np.argmax), None,
+   no_grad=POSITIONS, reduce=Reduce("lowest", "x > acc or (x != x and acc == acc)", position=True),
+   samples=_samples(*NUMBERS, axes=((0,), (1,))))  # fmt: skip
+
+Op("argmin", ("x",), "The index of the first smallest element along `axis`; the first NaN wins.", int64, _position(np.argmin), None,
+   no_grad=POSITIONS, reduce=Reduce("highest", "x < acc or (x != x and acc == acc)", position=True),
+   samples=_samples(*NUMBERS, axes=((0,), (1,))))  # fmt: skip
+
+
+def max(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    """The largest element along `axis`, of x's dtype; NaN wins. Equal ones share the gradient evenly.
+
+    ShapeError at run time when there are no elements along `axis`.
+    """
+    return _reduced("max", x, axis, keepdims)
+
+
+def min(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    """The smallest element along `axis`, of x's dtype; NaN wins. Equal ones share the gradient evenly.
+
+    ShapeError at run time when there are no elements along `axis`.
+    """
+    return _reduced("min", x, axis, keepdims)
+
+
+def argmax(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    """The int64 index of the first largest element along one axis, the first NaN before all (axis None: of the flat array).
+
+    ShapeError at run time when there are no elements along `axis`.
+    """
+    return _located("argmax", x, axis, keepdims)
+
+
+def argmin(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    """The int64 index of the first smallest element along one axis, the first NaN before all (axis None: of the flat array).
+
+    ShapeError at run time when there are no elements along `axis`.
+    """
+    return _located("argmin", x, axis, keepdims)
+
+
+def _reduced(name: str, x: Any, axis: Any, keepdims: bool) -> Variable:
+    v = as_variable(x)
+    return apply(OPS[name], [v], axis=axes_of(name, v, axis), keepdims=bool(keepdims))
+
+
+def _located(name: str, x: Any, axis: Any, keepdims: bool) -> Variable:
+    v = as_variable(x)
+    if axis is None and v.ndim != 1:
+        flat = apply(OPS[name], [f.flatten(v, 1)], axis=(0,), keepdims=False)
+        return restored(flat, v.ndim, tuple(range(v.ndim))) if keepdims else flat
+    axes = axes_of(name, v, axis)
+    if len(axes) != 1:
+        raise ShapeError(f"{name}: one axis or None, not {axis}, for {describe(v)}")
+    return apply(OPS[name], [v], axis=axes, keepdims=bool(keepdims))
+
+
+# -- truth ----------------------------------------------------------------------------------------------------------
+
+Op("any", ("x",), "Whether any element along `axis` is not 0.", boolean, lambda x, axis, keepdims: np.any(x, axis, keepdims=keepdims),
+   None, no_grad=TRUTHS, reduce=Reduce(False, "acc | x"), samples=_samples(*NUMBERS))  # fmt: skip
+
+Op("all", ("x",), "Whether all elements along `axis` are not 0.", boolean, lambda x, axis, keepdims: np.all(x, axis, keepdims=keepdims),
+   None, no_grad=TRUTHS, reduce=Reduce(True, "acc & x"), samples=_samples(*NUMBERS))  # fmt: skip
+
+
+def any(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    """Whether any element along `axis` is not 0, bool; False for no elements."""
+    return _reduced("any", x, axis, keepdims)
+
+
+def all(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    """Whether all elements along `axis` are not 0, bool; True for no elements."""
+    return _reduced("all", x, axis, keepdims)
+
+
+# -- compositions ---------------------------------------------------------------------------------------------------
+
+
+def mean(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Variable:
+    """The mean along `axis`: integers and bools give float64, floats their dtype, or `dtype`, a float dtype.
+
+    The mean of nothing is NaN. DtypeError for an integer `dtype`.
+    """
+    v = as_variable(x)
+    chosen = check_dtype(dtype) if dtype is not None else v.type.dtype if v.type.dtype in FLOATS else "float64"
+    if chosen not in FLOATS:
+        raise DtypeError(f"mean: dtype {chosen} is not a float dtype, for {describe(v)}")
+    axes = axes_of("mean", v, axis)
+    result: Variable = f.true_div(sum(v, axes, chosen, keepdims), f.cast(count_of(v, axes), chosen))
+    return result
+
+
+def var(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Variable:
+    """The variance along `axis`, of n - ddof degrees of freedom; dtypes as for `mean`."""
+    v = as_variable(x)
+    axes = axes_of("var", v, axis)
+    difference = f.sub(v, mean(v, axes, keepdims=True))
+    freedom = count_of(v, axes)
+    freedom = f.sub(freedom, ddof) if ddof else freedom
+    squares = sum(f.mul(difference, difference), axes, keepdims=keepdims)
+    result: Variable = f.true_div(squares, f.cast(freedom, squares.type.dtype))
+    return result
+
+
+def std(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Variable:
+    """The standard deviation along `axis`: the square root of `var`. Its gradient where all are equal is not finite."""
+    result: Variable = f.sqrt(var(x, axis, ddof, keepdims))
+    return result
+
+
+def ptp(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    """The largest minus the smallest element along `axis`."""
+    v = as_variable(x)
+    result: Variable = f.sub(max(v, axis, keepdims), min(v, axis, keepdims))
+    return result
+
+
+def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    """log(sum(exp(x))) along `axis`, without overflow; elements of -inf count as nothing."""
+    v = as_variable(x)
+    v = v if v.type.dtype in FLOATS else f.cast(v, float_of(v.type.dtype))
+    axes = axes_of("logsumexp", v, axis)
+    # the shift cancels out, so that no gradient needs to pass through it; an infinite one would make nan
+    largest = max(v, axes, keepdims=True)
+    shift = f.disconnected_grad(f.where(f.isfinite(largest), largest, 0.0))
+    result: Variable = f.add(f.log(sum(f.exp(f.sub(v, shift)), axes, keepdims=True)), shift)
+    return result if keepdims else dropped(result, axes)
+
+
+def dropped(v: Variable, axes: Axes) -> Variable:
+    """v without `axes`, all of length 1."""
+    result: Variable = f.dimshuffle(v, *(k for k in range(v.ndim) if k not in axes))
+    return result
+
+
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Variable:
+    """The vector norm along `axis` (None: of all elements): `ord` 2 (or None, "fro"), 1, inf, -inf, 0 or another number.
+
+    A matrix counts as the vector of its elements. DtypeError for an unknown `ord`.
+    """
+    v = as_variable(x)
+    axes = axes_of("norm", v, axis)
+    if ord in (None, 2, "fro"):
+        result: Variable = f.sqrt(sum(f.mul(v, v), axes, keepdims=keepdims))
+    elif not isinstance(ord, int | float):
+        raise DtypeError(f'norm: ord must be None, "fro" or a number, not {ord!r}, for {describe(v)}')
+    elif ord in (np.inf, -np.inf):
+        result = (max if ord > 0 else min)(f.abs(v), axes, keepdims)
+    elif ord == 0:
+        result = f.cast(sum(f.neq(v, 0), axes, keepdims=keepdims), float_of(v.type.dtype))
+    elif ord == 1:
+        result = sum(f.abs(v), axes, keepdims=keepdims)
+    else:
+        result = f.pow(sum(f.pow(f.abs(v), float(ord)), axes, keepdims=keepdims), 1.0 / ord)
+    return result
+
+
+# -- broadcasting undone --------------------------------------------------------------------------------------------
+
+
+def _unbroadcast(base: NDArray[Any], g: NDArray[Any], mode: str) -> NDArray[Any]:
+    total = np.sum(g, axis=tuple(range(g.ndim - base.ndim)), dtype=base.dtype)
+    ones = tuple(k for k, n in enumerate(base.shape) if n == 1 and total.shape[k] != 1)
+    return np.asarray(base + np.sum(total, axis=ones, keepdims=True, dtype=base.dtype))
+
+
+def _summed_to(idx: Sequence[Any], base: Any, g: Any, mode: str) -> tuple[Any, ...]:
+    """Where element `idx` of g is added: at 0 on each axis that was broadcast, axes aligned at the right."""
+    own = idx[len(idx) - base.ndim :]
+    return tuple(dims.where(dims.equal(n, 1), 0, i) for n, i in zip(base.shape, own, strict=True))
+
+
+Op("unbroadcast", ("base", "g"), "base + the sums of g over the axes along which base's shape broadcasts to g's.", first,
+   _unbroadcast, lambda h, out, base, g, mode: (h, f.broadcast_to(h, f.shape(g))), dtypes=("float32", "float64"),
+   scatter=Scatter(region=lambda base, g, mode: g.shape, target=_summed_to, unique=False),
+   shape=lambda base, g, mode: base.shape,
+   checks=(Check("broadcast", lambda base, g, mode: list(zip(base.shape, g.shape[g.ndim - base.ndim :], strict=True)),
+                 "lengths {a} and {b} do not broadcast"),),
+   samples=lambda: [([np.zeros(s), np.arange(24.0).reshape(2, 3, 4)], {"mode": "add"})
+                    for s in ((3, 4), (1, 4), (3, 1), (1, 1), (1,), (), (2, 1, 4))])  # fmt: skip
+
+
+def unbroadcast(base: Any, g: Any) -> Variable:
+    """base + g, summed over the axes along which base's shape broadcasts to g's; which axes these are may be known only
+    at run time. ShapeError there when base does not broadcast to g's shape.
+    """
+    b, v = as_variable(base), as_variable(g)
+    if v.ndim < b.ndim:
+        raise ShapeError(f"unbroadcast: {describe(v)} has fewer axes than {describe(b)}")
+    return apply(OPS["unbroadcast"], [b, v], mode="add")
+
+
+amax, amin = max, min

@@ -1,0 +1,163 @@
+"""Special functions, conversions, and ops that only change gradients."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numgraph.errors import DtypeError
+from numgraph.graph import Variable, apply, as_variable, describe, elementwise
+from numgraph.op import OPS, Op, floating, same
+from numgraph.ops.define import ZERO, f
+from numgraph.types import DISCRETE, FLOATS, check_dtype
+
+__all__ = """cast copysign digamma disconnected_grad erf erfc gammaln grad_clip hypot identity lgamma logaddexp psi tensor_copy
+zero_grad""".split()
+
+# -- special functions ----------------------------------------------------------------------------------------------
+
+
+def _each(function: Any) -> Any:
+    """A function of one Python float, applied to each element."""
+
+    def apply_to(x: NDArray[Any]) -> NDArray[Any]:
+        values = np.asarray(x, np.float64)
+        return np.array([function(v) for v in values.ravel().tolist()], np.float64).reshape(values.shape)
+
+    return apply_to
+
+
+def _log_gamma(x: float) -> float:
+    if math.isinf(x) or (x <= 0.0 and x == math.floor(x)):
+        return math.inf
+    return math.lgamma(x)
+
+
+def _bell(x: Variable) -> Variable:
+    """2 / sqrt(pi) * exp(-x * x)."""
+    bell: Variable = f.mul(2.0 / math.sqrt(math.pi), f.exp(f.neg(f.mul(x, x))))
+    return bell
+
+
+Op("erf", ("x",), "The error function.", floating, _each(math.erf), lambda g, out, x: (f.mul(g, _bell(x)),), scalar="erf(x)",
+   cost=25)  # fmt: skip
+erf = elementwise("erf")
+
+Op("erfc", ("x",), "1 - erf(x), exact for large x.", floating, _each(math.erfc), lambda g, out, x: (f.neg(f.mul(g, _bell(x))),),
+   scalar="erfc(x)", cost=25)  # fmt: skip
+erfc = elementwise("erfc")
+
+Op("gammaln", ("x",), "The logarithm of the absolute value of the gamma function.", floating, _each(_log_gamma),
+   lambda g, out, x: (f.masked_mul(g, digamma(x)),), scalar="lgamma(x)", domain=(0.2, 5.0), cost=40)  # fmt: skip
+gammaln = elementwise("gammaln")
+
+# B(2k) / 2k of the asymptotic series of digamma, whose error at x >= 10 is below 1e-15
+DIGAMMA_SERIES = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760)
+DIGAMMA_SHIFT = 10
+
+
+def _digamma_above_zero(x: Variable) -> Variable:
+    """digamma(x) = digamma(x + 10) - sum of 1 / (x + k), and the asymptotic series at x + 10."""
+    y = f.add(x, float(DIGAMMA_SHIFT))
+    inverse = f.reciprocal(f.mul(y, y))
+    series = f.mul(inverse, DIGAMMA_SERIES[-1])
+    for coefficient in reversed(DIGAMMA_SERIES[:-1]):
+        series = f.mul(inverse, f.add(coefficient, series))
+    below: Any = f.reciprocal(x)
+    for k in range(1, DIGAMMA_SHIFT):
+        below = f.add(below, f.reciprocal(f.add(x, float(k))))
+    result: Variable = f.sub(f.sub(f.sub(f.log(y), f.true_div(0.5, y)), series), below)
+    return result
+
+
+def digamma(x: Any) -> Variable:
+    """The derivative of `gammaln`, a float array of x's shape; a composition of other ops, so that it has every derivative."""
+    v = as_variable(x)
+    v = v if v.type.dtype in FLOATS else f.cast(v, floating([v.type.dtype]))
+    positive = f.gt(v, 0.0)
+    mirrored = _digamma_above_zero(f.where(positive, v, f.sub(1.0, v)))
+    # below zero by reflection: digamma(1 - x) - digamma(x) = pi / tan(pi * x)
+    reflected = f.true_div(math.pi, f.tan(f.mul(math.pi, v)))
+    result: Variable = f.where(positive, mirrored, f.sub(mirrored, reflected))
+    return result
+
+
+def _hypot_grad(g: Variable, out: Variable, x: Variable, y: Variable) -> tuple[Any, ...]:
+    return f.masked_mul(g, f.masked_div(x, out)), f.masked_mul(g, f.masked_div(y, out))
+
+
+Op("hypot", ("x", "y"), "sqrt(x * x + y * y), without overflow.", floating, np.hypot, _hypot_grad, scalar="hypot(x, y)",
+   commutative=True, cost=10)  # fmt: skip
+hypot = elementwise("hypot")
+
+Op("copysign", ("x", "y"), "x with the sign of y (of -0.0 too).", floating, np.copysign,
+   lambda g, out, x, y: (f.mul(g, f.mul(f.sign(x), f.copysign(1.0, y))), ZERO), scalar="copysign(x, y)", cost=2)  # fmt: skip
+copysign = elementwise("copysign")
+
+
+def _logaddexp_grad(g: Variable, out: Variable, x: Variable, y: Variable) -> tuple[Any, ...]:
+    return f.masked_mul(g, f.exp(f.sub(x, out))), f.masked_mul(g, f.exp(f.sub(y, out)))
+
+
+# equal operands apart: inf - inf is nan
+Op("logaddexp", ("x", "y"), "log(exp(x) + exp(y)), without overflow.", floating, np.logaddexp, _logaddexp_grad,
+   scalar="where(x == y, x + 0.6931471805599453, maximum(x, y) + log1p(exp(-abs(x - y))))", commutative=True,
+   cost=45)  # fmt: skip
+logaddexp = elementwise("logaddexp")
+
+# -- conversion -----------------------------------------------------------------------------------------------------
+
+
+def _cast_samples() -> list[tuple[list[Any], dict[str, Any]]]:
+    values = [np.array([0.0, 1.75, 2.0, 100.25]), np.array([0, 1, 2, 100], np.int32), np.array([False, True, True, False])]
+    return [([v], {"dtype": dtype}) for v in values for dtype in ("float32", "float64", "int32", "uint8", "bool")]
+
+
+Op("cast", ("x",), "x in another dtype; floats are truncated towards zero, not 0 gives True.", None,
+   lambda x, dtype: np.asarray(x).astype(dtype), lambda g, out, x, dtype: (cast(g, x.type.dtype),), scalar="x", keeps=(0,),
+   samples=_cast_samples)  # fmt: skip
+
+
+def cast(x: Any, dtype: Any) -> Variable:
+    """x in another dtype (floats truncate towards zero, not 0 gives True); x itself when it has that dtype already.
+
+    DtypeError for an unsupported dtype. "floatX" stands for `config.floatX`.
+    """
+    v = as_variable(x)
+    if dtype == "floatX":
+        from numgraph.config import config
+
+        dtype = config.floatX
+    name = check_dtype(dtype)
+    return v if v.type.dtype == name else apply(OPS["cast"], [v], dtype=name)
+
+
+# -- identities -----------------------------------------------------------------------------------------------------
+
+Op("identity", ("x",), "x, as a variable of its own.", same, np.array, lambda g, out, x: (g,), scalar="x")
+identity = elementwise("identity")
+
+Op("disconnected_grad", ("x",), "x, through which no gradient flows: for `grad` the result does not depend on x.", same, np.array,
+   lambda g, out, x: (None,), scalar="x")  # fmt: skip
+disconnected_grad = elementwise("disconnected_grad")
+
+Op("zero_grad", ("x",), "x, with a gradient of zero.", same, np.array, lambda g, out, x: (ZERO,), scalar="x")
+zero_grad = elementwise("zero_grad")
+
+Op("grad_clip", ("x",), "x, whose gradient is limited to [lower, upper].", same, lambda x, lower, upper: np.array(x),
+   lambda g, out, x, lower, upper: (f.clip(g, lower, upper),), scalar="x",
+   samples=lambda: [([np.array([0.5, -1.0])], {"lower": -5.0, "upper": 5.0})])  # fmt: skip
+
+
+def grad_clip(x: Any, lower: float, upper: float) -> Variable:
+    """x, whose gradient is limited to [lower, upper]; DtypeError for integers, which have none."""
+    v = as_variable(x)
+    if v.type.dtype in DISCRETE:
+        raise DtypeError(f"grad_clip: {describe(v)} is not a float and has no gradient")
+    return apply(OPS["grad_clip"], [v], lower=float(lower), upper=float(upper))
+
+
+lgamma, psi, tensor_copy = gammaln, digamma, identity

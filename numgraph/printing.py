@@ -1,0 +1,155 @@
+"""Graphs and formulas as text."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+import numpy as np
+
+from numgraph.errors import InputError
+from numgraph.function import Function
+from numgraph.graph import Constant, Variable
+from numgraph.shared import SharedVariable
+
+# Deeper levels are not indented further, but numbered: the text of a chain stays linear in its length.
+INDENTED_LEVELS = 24
+# How much of a formula `pprint` writes out; the rest is `...`
+FORMULA_NODES, FORMULA_DEPTH = 120, 24
+
+
+def debugprint(x: Any, file: TextIO | None = None) -> None:
+    """Print the graph of a variable, of several, or of a function's outputs and updates.
+
+    One line per node: what it is, its number in this print-out, type, name, and the user's line; below it, indented,
+    its operands. What was printed before is referred to by its number. file: where to, standard output by default.
+    """
+    out = sys.stdout if file is None else file
+    numbers: dict[Variable, int] = {}
+    for heading, root in _roots(x):
+        if heading:
+            out.write(heading + "\n")
+        out.writelines(_tree(root, numbers))
+
+
+def pprint(x: Variable) -> str:
+    """The formula of a variable, `2.0 * x + exp(-y)`, with no more parentheses than needed.
+
+    Large formulas are cut: `...` stands for operands far below.
+    """
+    formula = ast.unparse(_Formula(x).tree())
+    return formula.replace(_CUT, "...")
+
+
+def _roots(x: Any) -> Iterator[tuple[str, Variable]]:
+    """(heading, variable) of what is to be printed."""
+    if isinstance(x, Function):
+        program = x.program
+        for k, output in enumerate(program.outputs):
+            yield f"output {program.keys[k] if program.keys else k}:", output
+        for target, value in program.updates:
+            yield f"update of {target.name or 'an unnamed shared variable'}:", value
+    elif isinstance(x, list | tuple):
+        for each in x:
+            yield from _roots(each)
+    elif isinstance(x, Variable):
+        yield "", x
+    else:
+        raise InputError(f"debugprint: expected a variable, a list of them, or a function, got {x!r}")
+
+
+def _tree(root: Variable, numbers: dict[Variable, int]) -> Iterator[str]:
+    stack = [(root, 0)]
+    while stack:
+        node, depth = stack.pop()
+        margin = "  " * depth if depth <= INDENTED_LEVELS else "  " * INDENTED_LEVELS + f"(level {depth}) "
+        if node in numbers:
+            yield f"{margin}{_title(node)} [{numbers[node]}] printed above\n"
+            continue
+        numbers[node] = len(numbers)
+        yield f"{margin}{_title(node)} [{numbers[node]}] {node.type}{_details(node)}\n"
+        stack.extend((v, depth + 1) for v in reversed(node.inputs))
+
+
+def _title(node: Variable) -> str:
+    if node.op is not None:
+        return node.op.name
+    if isinstance(node, Constant):
+        return f"constant {_number(node)}"
+    return f"shared {node.name or ''}".rstrip() if isinstance(node, SharedVariable) else node.name or "unnamed"
+
+
+def _details(node: Variable) -> str:
+    attrs = ", ".join(f"{k}={v}" for k, v in node.attrs.items())
+    named = f"  {node.name!r}" if node.op is not None and node.name else ""
+    return f"{named}{f'  {attrs}' if attrs else ''}{f'  <- {node.line}' if node.line else ''}"
+
+
+def _number(node: Constant) -> str:
+    if node.data.ndim == 0:
+        return repr(node.data.item())
+    return " ".join(np.array2string(node.data, threshold=6, edgeitems=2, separator=", ").split())
+
+
+_CUT = "__cut__"
+# Functions of scalar forms for which Python has an operator.
+_OPERATORS: dict[str, ast.operator] = {"floordiv": ast.FloorDiv(), "mod": ast.Mod(), "power": ast.Pow()}
+
+
+class _Formula:
+    """The syntax tree of a variable's formula, cut to a size that a person can read.
+
+    Which operands are written out is decided breadth first, so that a long formula loses what is far below. An op whose
+    scalar form is a plain operator is printed with it; every other one as a call.
+    """
+
+    def __init__(self, root: Variable) -> None:
+        self.places: list[tuple[Variable, list[int]]] = [(root, [])]
+        waiting = deque([(0, 0)])
+        while waiting:
+            place, depth = waiting.popleft()
+            node, operands = self.places[place]
+            if depth >= FORMULA_DEPTH or len(self.places) + len(node.inputs) > FORMULA_NODES:
+                continue
+            for v in node.inputs:
+                operands.append(len(self.places))
+                waiting.append((len(self.places), depth + 1))
+                self.places.append((v, []))
+
+    def tree(self) -> ast.expr:
+        """The syntax tree of the root."""
+        trees: list[ast.expr] = [ast.Name(_CUT)] * len(self.places)
+        # operands stand behind their users
+        for place in range(len(self.places) - 1, -1, -1):
+            node, operands = self.places[place]
+            if len(operands) == len(node.inputs):
+                trees[place] = _expression(node, [trees[k] for k in operands])
+        return trees[0]
+
+
+def _expression(node: Variable, operands: list[ast.expr]) -> ast.expr:
+    if isinstance(node, Constant):
+        return ast.UnaryOp(ast.USub(), ast.Name(_number(node)[1:])) if _is_negative(node) else ast.Name(_number(node))
+    if node.op is None:
+        return ast.Name(node.name or "unnamed")
+    names = dict(zip(node.op.args, operands, strict=False))
+    form = node.op.tree
+    match form:
+        case ast.BinOp(left=ast.Name(id=a), right=ast.Name(id=b), op=op) if a != b:
+            return ast.BinOp(names[a], op, names[b])
+        case ast.Call(func=ast.Name(id=function), args=[ast.Name(id=a), ast.Name(id=b)]) if function in _OPERATORS:
+            return ast.BinOp(names[a], _OPERATORS[function], names[b])
+        case ast.UnaryOp(operand=ast.Name(id=a), op=unary):
+            return ast.UnaryOp(unary, names[a])
+        case ast.Compare(left=ast.Name(id=a), ops=ops, comparators=[ast.Name(id=b)]):
+            return ast.Compare(names[a], ops, [names[b]])
+    attrs = [ast.keyword(k, ast.Name(str(v))) for k, v in node.attrs.items()]
+    return ast.Call(ast.Name(node.op.name), operands, attrs)
+
+
+def _is_negative(node: Constant) -> bool:
+    """Whether the number needs parentheses as a base, `(-2.0) ** x`."""
+    return node.data.ndim == 0 and bool(node.data < 0)

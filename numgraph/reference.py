@@ -1,0 +1,140 @@
+"""Runs a graph op by op with the ops' NumPy references: no compiler, no rewrites. The oracle of every other executor."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numgraph.errors import IndexOutOfRange, MissingInputError, NumgraphError, ShapeError
+from numgraph.graph import Constant, Variable, describe, label, toposort
+from numgraph.op import Check, Op, boolean, reference
+from numgraph.shared import SharedVariable
+from numgraph.types import promote
+
+Array = NDArray[Any]
+
+
+class ArrayOperand:
+    """An argument of an op as its checks see it, once its value is known."""
+
+    __slots__ = ("array", "dtype", "ndim", "shape", "value")
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+        self.shape = array.shape
+        self.ndim = array.ndim
+        self.dtype = array.dtype.name
+        self.value: Any = array.item() if array.ndim == 0 else None
+
+
+def evaluate(outputs: Sequence[Variable], values: Mapping[Variable, Array]) -> list[Array]:
+    """The values of `outputs`, fresh C-contiguous arrays of their dtypes, given the values of the variables in `values`.
+
+    Shared variables are read, constants are known; a variable in `values` may be anything, the graph is cut there.
+    MissingInputError for a leaf without a value; ShapeError and IndexOutOfRange, with the user's lines, where an op refuses
+    its operands.
+    """
+    known: dict[int, Array] = {id(v): np.asarray(a) for v, a in values.items()}
+    nodes = toposort(outputs, stop=values)
+    uses = Counter(id(v) for node in nodes if id(node) not in known for v in node.inputs)
+    uses.update(id(v) for v in outputs)
+    for node in nodes:
+        if id(node) in known:
+            continue
+        known[id(node)] = compute(node, [known[id(v)] for v in node.inputs]) if node.op is not None else _leaf(node)
+        for v in node.inputs:
+            uses[id(v)] -= 1
+            if not uses[id(v)]:
+                del known[id(v)]
+    return [np.array(known[id(v)], dtype=v.type.dtype, order="C", copy=True) for v in outputs]
+
+
+def _leaf(node: Variable) -> Array:
+    if isinstance(node, Constant):
+        return node.data
+    if isinstance(node, SharedVariable):
+        return node.storage.array
+    raise MissingInputError(f"no value for {describe(node)}. Add it to the inputs, or replace it with givens.")
+
+
+def compute(node: Variable, arrays: Sequence[Array]) -> Array:
+    """The value of one node, given the values of its inputs; errors name the node's operands and the user's line."""
+    op = node.op
+    assert op is not None
+    operands = converted(op, arrays, node.type.dtype)
+    try:
+        check(op, operands, node.attrs)
+        result: Array = reference(op, operands, node.attrs, node.type.dtype)
+    except NumgraphError as error:
+        raise type(error)(_message(node, arrays, str(error))) from None
+    except IndexError as error:
+        raise IndexOutOfRange(_message(node, arrays, str(error))) from error
+    except ValueError as error:
+        raise ShapeError(_message(node, arrays, str(error))) from error
+    fits = result.ndim == node.ndim and all(n in (None, m) for n, m in zip(node.type.shape, result.shape, strict=True))
+    if not fits:
+        raise ShapeError(_message(node, arrays, f"result has shape {list(result.shape)}, which its type does not allow"))
+    return result
+
+
+def converted(op: Op, arrays: Sequence[Array], dtype: str) -> list[Array]:
+    """The operands in the dtype that the op computes in: elementwise ops and products convert first, then compute."""
+    if op.scalar:
+        loose = [k for k in range(len(arrays)) if k not in op.keeps]
+        if op.dtype is boolean and loose:
+            dtype = promote([arrays[k].dtype.name for k in loose])
+    elif op.product:
+        loose = list(range(len(arrays)))
+    elif op.scatter:
+        loose = [0, 1]
+    else:
+        loose = []
+    with np.errstate(all="ignore"):
+        return [a.astype(dtype, copy=False) if k in loose else a for k, a in enumerate(arrays)]
+
+
+def check(op: Op, arrays: Sequence[Array], attrs: dict[str, Any]) -> None:
+    """The op's conditions on lengths and indices; ShapeError or IndexOutOfRange for the first that does not hold."""
+    operands = [ArrayOperand(a) for a in arrays]
+    if op.reduce is not None and isinstance(op.reduce.start, str):
+        empty = [a for a in attrs["axis"] if operands[0].shape[a] == 0]
+        if empty:
+            raise ShapeError(f"axis {empty[0]} is empty, and {op.name} of nothing is not defined")
+    for condition in op.checks:
+        for pair in condition.values(*operands, **attrs):
+            a, b = pair if isinstance(pair, tuple) else (pair, 1)
+            _check_one(condition, a, b)
+
+
+def _check_one(condition: Check, a: Any, b: Any) -> None:
+    if condition.kind == "range":
+        indices = np.asarray(a.array if isinstance(a, ArrayOperand) else a)
+        bad = indices[(indices < -b) | (indices >= b)]
+        if bad.size:
+            raise IndexOutOfRange(f"index {bad.flat[0]} is out of range for an axis of length {b}")
+        return
+    holds = {
+        "equal": a == b, "nonempty": a >= 1, "at_least": a >= b, "broadcast": a == b or 1 in (a, b),
+    }[condition.kind]  # fmt: skip
+    if not holds:
+        text = condition.message.format(a=a, b=b)
+        raise ShapeError(text if "{" in condition.message else f"{text} ({a} and {b})")
+
+
+def _message(node: Variable, arrays: Sequence[Array], problem: str) -> str:
+    """What went wrong, the operands with their lengths at run time, and the user's line of the op."""
+    assert node.op is not None
+    listed = ""
+    for variable, array in zip(node.inputs, arrays, strict=True):
+        made = f"  made at {variable.line}" if variable.line else ""
+        lengths = ",".join(map(str, array.shape))
+        listed += f"\n  {label(variable)}: {array.dtype.name}{f'[{lengths}]' if lengths else ''}{made}"
+    called = f"\n  {node.op.name} called at {node.line}" if node.line else ""
+    return f"{node.op.name}: {problem}{listed}{called}"
+
+
+__all__ = ["evaluate"]

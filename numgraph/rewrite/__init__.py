@@ -1,0 +1,1 @@
+"""From the user's expression to a rewritten compile graph."""

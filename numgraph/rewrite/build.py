@@ -1,0 +1,198 @@
+"""Makes the compile node of one op: dtypes made explicit by casts, lengths worked out, conditions recorded, constants folded."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numgraph.elements import Elements, Operand
+from numgraph.errors import ShapeError
+from numgraph.graph import reduced_shape
+from numgraph.ir import MAX_FOLDED, Graph, Node, Requirement
+from numgraph.op import OPS, Op, boolean, reference
+from numgraph.types import promote
+
+
+class Builder:
+    """Builds nodes in one graph. `ranges` collects the index checks: (node, index node, length)."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.elements = Elements(graph)
+        self.ranges: list[tuple[Node, Node, Any]] = []
+
+    def op(self, op: Op, inputs: Sequence[Node], attrs: dict[str, Any] | None = None) -> Node:
+        """The node `op(*inputs)`."""
+        attrs = attrs or {}
+        dtype = attrs.get("dtype")
+        if dtype is None:
+            assert op.dtype is not None, op.name
+            dtype = op.dtype([v.dtype for v in inputs])
+        if op.reduce:
+            return self._reduce(op, inputs[0], attrs, dtype)
+        if op.scalar:
+            inputs = self._converted(op, inputs, dtype)
+            lengths = self.broadcast(op.name, inputs)
+        elif op.product:
+            inputs = [self.graph.cast(v, dtype) for v in inputs]
+        elif op.scatter:
+            inputs = [self.graph.cast(inputs[0], dtype), self.graph.cast(inputs[1], dtype), *inputs[2:]]
+        operands = [Operand(v, self.elements) for v in inputs]
+        if op.shape:
+            lengths = op.shape(*operands, **attrs)
+        elif op.expand:
+            lengths = self.broadcast(op.name, inputs)
+        folded = self._folded(op, inputs, attrs, dtype)
+        if folded is not None:
+            return folded
+        node = self._make(op, inputs, attrs, dtype, lengths)
+        self._check(op, node, operands, attrs)
+        return node
+
+    def call(self, name: str, *inputs: Node, **attrs: Any) -> Node:
+        """`op` by name."""
+        return self.op(OPS[name], inputs, attrs)
+
+    def _make(self, op: Op, inputs: Sequence[Node], attrs: dict[str, Any], dtype: str, lengths: Sequence[Any]) -> Node:
+        kept = tuple(sorted(attrs.items()))
+        clean = tuple(n if isinstance(n, int) else self.graph.find(n) for n in lengths)
+        return self.graph.make("op", op, inputs, kept, dtype, clean)
+
+    def _converted(self, op: Op, inputs: Sequence[Node], dtype: str) -> list[Node]:
+        """Operands in the dtype that the op computes in."""
+        loose = [k for k in range(len(inputs)) if k not in op.keeps]
+        common = promote([inputs[k].dtype for k in loose]) if op.dtype is boolean and loose else dtype
+        return [self.graph.cast(v, common) if k in loose else v for k, v in enumerate(inputs)]
+
+    def _reduce(self, op: Op, x: Node, attrs: dict[str, Any], dtype: str) -> Node:
+        """A reduction in its accumulator's dtype, converted to the result's."""
+        form = op.reduce
+        assert form is not None
+        axes, keepdims = attrs["axis"], attrs["keepdims"]
+        inside = dtype
+        if form.position:
+            inside = x.dtype
+        elif form.wide and dtype == "float32":
+            inside = "float64"
+        if not axes and not form.position:
+            return self.graph.cast(x, dtype)
+        operands = [Operand(x, self.elements)]
+        if not form.position and not (form.wide and x.dtype == "float32"):
+            x = self.graph.cast(x, inside)
+        folded = self._folded(op, [x], attrs, dtype)
+        if folded is not None:
+            return folded
+        lengths = reduced_shape(x.dims, axes, keepdims)
+        kept = {"axis": tuple(axes), "keepdims": keepdims}
+        node = self._make(op, [x], kept, dtype if form.position else inside, lengths)
+        self._check(op, node, operands, attrs)
+        if isinstance(form.start, str):
+            for axis in axes:
+                self.require("nonempty", x.dims[axis], 1, f"{op.name} of an empty axis (axis {axis})", node)
+        return self.graph.cast(node, dtype)
+
+    def _folded(self, op: Op, inputs: Sequence[Node], attrs: dict[str, Any], dtype: str) -> Node | None:
+        """The value of an op on constants, when it is small."""
+        if not inputs or not all(v.kind in ("number", "array") for v in inputs) or op.expand or op.name == "fill":
+            return None
+        values = [self.constant_value(v) for v in inputs]
+        if sum(v.size for v in values) > MAX_FOLDED:
+            return None
+        try:
+            result = reference(op, values, attrs, dtype)
+        except Exception:
+            # a constant expression that fails does so when the function runs, with its line
+            return None
+        return self.constant(result) if result.size <= MAX_FOLDED else None
+
+    def constant_value(self, node: Node) -> NDArray[Any]:
+        """The array behind a number or constant array."""
+        if node.is_number:
+            return np.array(node.value, node.dtype)
+        array: NDArray[Any] = self.graph.arrays[node.attrs[0]]
+        return array
+
+    def constant(self, value: NDArray[Any]) -> Node:
+        """A number, or an array that becomes part of the program's data."""
+        if value.ndim == 0:
+            return self.graph.number(value.item(), value.dtype.name)
+        array = np.ascontiguousarray(value)
+        digest = hashlib.blake2b(array.tobytes() + repr((array.dtype.name, array.shape)).encode(), digest_size=8).hexdigest()
+        self.graph.arrays[digest] = array
+        return self.graph.make("array", None, (), (digest,), array.dtype.name, array.shape)
+
+    def broadcast(self, what: str, inputs: Sequence[Node]) -> tuple[Any, ...]:
+        """The lengths that `inputs` broadcast to; conditions on them are recorded."""
+        ndim = max((len(v.dims) for v in inputs), default=0)
+        result: list[Any] = []
+        for axis in range(-ndim, 0):
+            lengths = [v.dims[axis] for v in inputs if len(v.dims) >= -axis]
+            result.append(self._broadcast_axis(what, axis + ndim, lengths, inputs))
+        return tuple(result)
+
+    def _broadcast_axis(self, what: str, axis: int, lengths: list[Any], inputs: Sequence[Node]) -> Any:
+        distinct: list[Any] = []
+        for n in map(self.graph.find, lengths):
+            if n != 1 and not any(self.graph.equal_lengths(n, m) for m in distinct):
+                distinct.append(n)
+        if not distinct:
+            return 1
+        # a number decides; among unknown lengths the first one does
+        distinct.sort(key=lambda n: not isinstance(n, int))
+        full = distinct[0]
+        message = f"{what}: axis {axis}: lengths {{a}} and {{b}} do not broadcast"
+        for n in distinct[1:]:
+            if self.assume_equal(n, full, message, tuple(inputs)):
+                continue
+            self.require("broadcast", n, full, message, tuple(inputs))
+            if not isinstance(full, int):
+                full = self.graph.integer("where", self.graph.integer("eq", full, 1), n, full)
+        return full
+
+    def assume_equal(self, a: Any, b: Any, message: str, node: Any) -> bool:
+        """Build this variant of the program for equal lengths `a` and `b`, unless an earlier run showed that they differ."""
+        a, b = self.graph.find(a), self.graph.find(b)
+        if self.graph.equal_lengths(a, b):
+            return True
+        if isinstance(a, int) and isinstance(b, int):
+            raise ShapeError(message.format(a=a, b=b))
+        key = (length_text(a), length_text(b))
+        if key in self.graph.denied:
+            return False
+        self.graph.requirements.append(Requirement("assume", a, b, message, node))
+        self.graph.unify(a, b)
+        return True
+
+    def require(self, kind: str, a: Any, b: Any, message: str, node: Any) -> None:
+        """Record a condition; one that is known to hold is dropped, one that cannot hold raises ShapeError now."""
+        a, b = self.graph.find(a), self.graph.find(b)
+        if isinstance(a, int) and isinstance(b, int):
+            holds = {"equal": a == b, "nonempty": a >= 1, "at_least": a >= b, "broadcast": a in (1, b) or b == 1}[kind]
+            if holds:
+                return
+        elif kind in ("equal", "broadcast") and self.graph.equal_lengths(a, b):
+            return
+        self.graph.requirements.append(Requirement(kind, a, b, message, node))
+        if kind == "equal":
+            self.graph.unify(a, b)
+
+    def _check(self, op: Op, node: Node, operands: Sequence[Operand], attrs: dict[str, Any]) -> None:
+        for check in op.checks:
+            for pair in check.values(*operands, **attrs):
+                a, b = pair if isinstance(pair, tuple) else (pair, 1)
+                if check.kind == "range":
+                    self.ranges.append((node, a.node if isinstance(a, Operand) else a, b))
+                else:
+                    self.require(check.kind, a, b, f"{op.name}: {check.message}", node)
+
+
+def length_text(length: Any) -> str:
+    """A length as text that is the same in every compilation of the same function."""
+    if not isinstance(length, Node):
+        return str(length)
+    inside = ",".join(length_text(v) for v in length.inputs)
+    return f"{length.name}{list(length.attrs)}({inside})"

@@ -1,0 +1,148 @@
+"""Lowering: the user's variables become interned nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from numgraph.graph import Constant, Variable, toposort
+from numgraph.ir import Graph, Node, Requirement
+from numgraph.rewrite.build import Builder, length_text
+from numgraph.shared import SharedVariable
+
+
+class Leaves:
+    """The leaves of a program and their nodes: arguments by position, shared variables in order of appearance."""
+
+    def __init__(self, builder: Builder, arguments: Sequence[Variable]) -> None:
+        self.builder = builder
+        self.graph: Graph = builder.graph
+        self.nodes: dict[Variable, Node] = {}
+        self.arguments: list[Node] = []
+        self.shared: list[SharedVariable] = []
+        self.shared_nodes: list[Node] = []
+        for position, variable in enumerate(arguments):
+            self.arguments.append(self._argument(variable, position))
+
+    def _argument(self, variable: Variable, position: int) -> Node:
+        graph = self.graph
+        if variable.ndim == 0:
+            node = graph.make("scalar", None, (), (position,), variable.dtype, ())
+        else:
+            node = graph.make("input", None, (), (position,), variable.dtype, ())
+            self._give_lengths(node, variable.type.shape)
+        self._remember(variable, node)
+        return node
+
+    def _give_lengths(self, node: Node, known: Sequence[int | None]) -> None:
+        """Lengths of a leaf: numbers where the type knows them (the call checks these), else `extent` nodes."""
+        graph = self.graph
+        node.dims = tuple(
+            n if n is not None else graph.make("extent", None, (node,), (axis,), "int64", ()) for axis, n in enumerate(known)
+        )
+
+    def _remember(self, variable: Variable, node: Node) -> None:
+        self.nodes[variable] = node
+        self.graph.mark(node, variable.line)
+        if variable.name:
+            self.graph.names.setdefault(node, variable.name)
+
+    def shared_node(self, variable: SharedVariable, resizable: bool) -> Node:
+        """The node of a shared variable. Its lengths are assumed to stay as they are, the leading one only unless `resizable`.
+
+        An assumption that fails at a call costs one more compilation, after which that length is symbolic.
+        """
+        if variable in self.nodes:
+            return self.nodes[variable]
+        graph = self.graph
+        node = graph.make("shared", None, (), (len(self.shared),), variable.dtype, ())
+        self.shared.append(variable)
+        self.shared_nodes.append(node)
+        self._give_lengths(node, (None,) * variable.ndim)
+        self._remember(variable, node)
+        for axis, length in enumerate(variable.storage.array.shape):
+            if axis == 0 and resizable:
+                continue
+            extent = node.dims[axis]
+            if (length_text(extent), str(length)) in graph.denied:
+                continue
+            message = f"{variable.name or 'shared variable'}: length {{a}} on axis {axis}, compiled for {{b}}"
+            graph.requirements.append(Requirement("assume", extent, length, message, node))
+            graph.unify(extent, length)
+        return node
+
+
+def resizable_shared(outputs: Sequence[Variable]) -> set[Variable]:
+    """Shared variables that are read only in windows or by index along axis 0: data sets, whose number of rows may change."""
+    nodes = toposort(outputs)
+    whole: set[Variable] = {v for v in outputs if isinstance(v, SharedVariable)}
+    through: dict[Variable, list[Variable]] = {}
+    for node in nodes:
+        for source in node.inputs:
+            through.setdefault(source, []).append(node)
+    for variable in nodes:
+        if isinstance(variable, SharedVariable) and not all(_windowed(variable, user, through) for user in through.get(variable, ())):
+            whole.add(variable)
+    return {v for v in nodes if isinstance(v, SharedVariable) and v not in whole}
+
+
+def _windowed(source: Variable, user: Variable, through: dict[Variable, list[Variable]]) -> bool:
+    """Whether `user` reads `source` along axis 0 only in part; conversions and lengths in between do not count."""
+    op = user.op
+    assert op is not None
+    if op.element is not None and user.inputs[0] is source and "key" in user.attrs:
+        first = user.attrs["key"][0]
+        return bool(first[0] == "index" or (first[0] == "slice" and first != ("slice", False, False, 1)))
+    if op.element is not None and user.inputs[0] is source and "axes" in user.attrs:
+        return 0 in user.attrs["axes"]
+    if op.element is not None and user.attrs.get("axis") == 0 and not user.type.shape:
+        return True
+    if op.scalar and len(user.inputs) == 1:
+        return all(_windowed(user, next_user, through) for next_user in through.get(user, [])) and bool(through.get(user))
+    return False
+
+
+def lower(outputs: Sequence[Variable], leaves: Leaves) -> list[Node]:
+    """The nodes of `outputs`."""
+    builder, graph = leaves.builder, leaves.graph
+    resizable = resizable_shared(outputs)
+    nodes = leaves.nodes
+    for variable in toposort(outputs, stop=list(nodes)):
+        if variable in nodes:
+            continue
+        graph.active = (variable.line,) if variable.line else ()
+        if isinstance(variable, Constant):
+            node = builder.constant(variable.data)
+        elif isinstance(variable, SharedVariable):
+            node = leaves.shared_node(variable, variable in resizable)
+        else:
+            assert variable.op is not None, variable
+            node = builder.op(variable.op, [nodes[v] for v in variable.inputs], variable.attrs)
+        nodes[variable] = node
+        if variable.name:
+            graph.names.setdefault(node, variable.name)
+    graph.active = ()
+    return [nodes[v] for v in outputs]
+
+
+def expand(builder: Builder, node: Node) -> Node:
+    """The composition that an `expand` op stands for, as nodes."""
+    op = node.op
+    assert op is not None and op.expand is not None
+    from numgraph.types import TensorType
+
+    shapes = [tuple(n if isinstance(n, int) else None for n in map(builder.graph.find, v.dims)) for v in node.inputs]
+    stand_ins = [Variable(TensorType(v.dtype, s)) for v, s in zip(node.inputs, shapes, strict=True)]
+    result = op.expand(*stand_ins, **node.attributes)
+    nodes: dict[Variable, Node] = dict(zip(stand_ins, node.inputs, strict=True))
+    for variable in toposort([result], stop=stand_ins):
+        if variable not in nodes:
+            if isinstance(variable, Constant):
+                nodes[variable] = builder.constant(variable.data)
+            else:
+                assert variable.op is not None
+                nodes[variable] = builder.op(variable.op, [nodes[v] for v in variable.inputs], variable.attrs)
+    return builder.graph.cast(nodes[result], node.dtype)
+
+
+Rewriter = Callable[[Builder, Node], Any]

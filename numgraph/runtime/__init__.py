@@ -1,0 +1,1 @@
+"""Compiled code and the memory it works in."""

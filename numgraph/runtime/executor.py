@@ -1,0 +1,85 @@
+"""The CPU executor of a function: compiled variants, the choice among them, and errors in the user's terms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numgraph.errors import IndexOutOfRange, NumgraphError, ShapeError
+from numgraph.ir import Graph, Node
+from numgraph.rewrite.build import length_text
+from numgraph.runtime.variant import CheckFailed, Variant
+
+Array = NDArray[Any]
+
+
+class Executor:
+    """Runs a program by compiled code. `compile_variant(denied)` makes code that does not assume what `denied` lists."""
+
+    def __init__(self, compile_variant: Callable[[frozenset[Any]], Variant]) -> None:
+        self.compile_variant = compile_variant
+        self.denied: frozenset[Any] = frozenset()
+        self.variants: list[Variant] = []
+        self.variant: Variant = self._new_variant()
+
+    def _new_variant(self) -> Variant:
+        self.variant = self.compile_variant(self.denied)
+        self.variants.insert(0, self.variant)
+        return self.variant
+
+    def run(self, arguments: Sequence[Array]) -> list[Array]:
+        """The outputs; updates are done. ShapeError or IndexOutOfRange leave every shared variable as it was."""
+        arrays = [np.ascontiguousarray(a) if a.ndim else a for a in arguments]
+        tried: list[Variant] = []
+        while True:
+            variant = self.variant
+            tried.append(variant)
+            try:
+                return variant.run(arrays)
+            except CheckFailed as failed:
+                self.recover(variant, failed, tried)
+
+    def recover(self, variant: Variant, failed: CheckFailed, tried: list[Variant]) -> None:
+        """After a failed check: another variant to try, or the user's error."""
+        cause = failed.cause
+        if getattr(cause, "kind", None) != "assume" or is_mismatch(cause, failed):
+            raise error_of(variant.schedule.graph, failed)
+        other = next((v for v in self.variants if v not in tried), None)
+        if other is None:
+            key = (length_text(cause.a), length_text(cause.b))
+            if key in self.denied:
+                raise error_of(variant.schedule.graph, failed)
+            self.denied = self.denied | {key}
+            other = self._new_variant()
+        self.variant = other
+
+
+def is_mismatch(cause: Any, failed: CheckFailed) -> bool:
+    """Whether an assumption of equal lengths failed on lengths that do not broadcast either."""
+    return isinstance(cause.node, tuple) and len(cause.node) > 1 and failed.a != failed.b and 1 not in (failed.a, failed.b)
+
+
+def error_of(graph: Graph, failed: CheckFailed) -> NumgraphError:
+    """The error that a failed check means to the user."""
+    cause = failed.cause
+    if hasattr(cause, "loops") or cause.kind == "range":
+        node = cause.node
+        what = f"index {failed.a} is out of range for an axis of length {failed.b}"
+        return IndexOutOfRange(f"{what}\n{where(graph, node)}  fix: indices must lie in [-{failed.b}, {failed.b})")
+    nodes = cause.node if isinstance(cause.node, tuple) else (cause.node,)
+    text = cause.message.format(a=failed.a, b=failed.b)
+    if "{a}" not in cause.message and cause.kind != "nonempty":
+        text += f" ({failed.a} and {failed.b})"
+    return ShapeError(text + "\n" + "".join(where(graph, v) for v in nodes if isinstance(v, Node)).rstrip("\n"))
+
+
+def where(graph: Graph, node: Node) -> str:
+    """`  x: float32[?,3]  made at train.py:34`, one line."""
+    lengths = ",".join(str(n) if isinstance(n, int) else "?" for n in node.dims)
+    name = graph.names.get(node) or (f"the result of {node.name}" if node.op else node.kind)
+    shown = f"{node.dtype}[{lengths}]" if node.dims else node.dtype
+    lines = ", ".join(map(str, graph.lines.get(node, ())))
+    return f"  {name}: {shown}" + (f"  made at {lines}" if lines else "") + "\n"

@@ -1,0 +1,156 @@
+"""One compiled form of a function: its code, its table, and how a call goes through them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numgraph.emit.module import GROW, Module
+from numgraph.emit.table import DGEMM, FAILED_A, FAILED_B, HEADER, SGEMM
+from numgraph.runtime.native import Native, blas_addresses
+from numgraph.schedule.plan import Schedule
+from numgraph.shared import SharedVariable
+from numgraph.types import FLOATS
+
+Array = NDArray[Any]
+
+# Where an ndarray object keeps its data pointer; two words further on is the pointer to its lengths (NumPy's C API).
+DATA_OFFSET = object.__basicsize__
+
+
+class CheckFailed(Exception):
+    """Compiled code refused to run: which condition, and the two values it saw."""
+
+    def __init__(self, cause: Any, a: int, b: int) -> None:
+        super().__init__(cause, a, b)
+        self.cause, self.a, self.b = cause, a, b
+
+
+def header_is_as_expected() -> bool:
+    """Whether an ndarray's header lies where compiled code reads it."""
+    import ctypes
+
+    probe = np.zeros((3, 5))
+    words = (ctypes.c_int64 * 3).from_address(id(probe) + DATA_OFFSET)
+    if words[0] != probe.ctypes.data:
+        return False
+    lengths = (ctypes.c_int64 * 2).from_address(words[2])
+    return list(lengths) == [3, 5]
+
+
+@dataclass
+class Variant:
+    """Code compiled under assumptions about lengths, with the memory it works in."""
+
+    schedule: Schedule
+    module: Module
+    native: Native
+    shared: list[SharedVariable]
+    table: NDArray[np.int64] = field(init=False)
+    arenas: list[Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        layout = self.module.layout
+        self.table = np.zeros(layout.size, np.int64)
+        self.address = int(self.table.ctypes.data)
+        self.integers = memoryview(self.table)
+        self.reals = self.integers.cast("B").cast("d")
+        self.integers[HEADER] = DATA_OFFSET
+        if "gemm(table" in self.module.text:
+            self.integers[SGEMM], self.integers[DGEMM] = blas_addresses()
+        for slot, variable in zip(layout.shared, self.shared, strict=True):
+            self.integers[slot] = int(variable.storage.descriptor.ctypes.data)
+        self.constants = {slot: self.schedule.graph.arrays[name] for name, slot in layout.arrays.items()}
+        for slot, array in self.constants.items():
+            self.integers[slot] = int(array.ctypes.data)
+        self.arenas = [None] * len(layout.arena)
+        for stage, size in enumerate(self.schedule.arena_bytes):
+            if isinstance(size, int):
+                self.grow(stage, size)
+        self.dtypes = [np.dtype(node.dtype) for node in self.schedule.outputs]
+
+    @property
+    def is_static(self) -> bool:
+        """Whether every output has known lengths, so that one native call does everything."""
+        return len(self.arenas) == 1 and not self.module.layout.fresh and all(
+            slot < 0 for (kind, _), slots in self.module.layout.made.items() if kind == "output" for slot in slots
+        )
+
+    def grow(self, stage: int, size: int) -> None:
+        """Make a stage's arena hold at least `size` bytes; it starts on a cache line."""
+        memory = np.empty(size + 64, np.uint8)
+        layout = self.module.layout
+        self.arenas[stage] = memory
+        self.integers[layout.arena[stage]] = -(-int(memory.ctypes.data) // 64) * 64
+        self.integers[layout.capacity[stage]] = size
+
+    def fill(self, arguments: Sequence[Array]) -> None:
+        """Write the arguments into the table."""
+        for slot, array in zip(self.module.layout.arguments, arguments, strict=True):
+            if array.ndim:
+                self.integers[slot] = id(array)
+            elif array.dtype.name in FLOATS:
+                self.reals[slot] = float(array)
+            else:
+                self.table[slot] = array.astype(np.int64)
+
+    def run(self, arguments: Sequence[Array]) -> list[Array]:
+        """Outputs for arguments of the right dtypes and ranks, C-contiguous. Updates are done when it returns."""
+        self.fill(arguments)
+        if self.is_static:
+            outputs = self._make("output")
+            status = self.native.entry(self.address, -1)
+            if status == GROW:
+                layout = self.module.layout
+                self.grow(0, self.integers[layout.needed[0]])
+                status = self.native.entry(self.address, -1)
+            self.check(status)
+            self.finish([])
+            return outputs
+        return self._run_stages()
+
+    def _run_stages(self) -> list[Array]:
+        layout = self.module.layout
+        outputs: list[Array] = []
+        fresh: list[Array] = []
+        for stage in range(len(self.arenas)):
+            self.check(self.native.entry(self.address, 2 * stage))
+            if self.integers[layout.needed[stage]] > self.integers[layout.capacity[stage]]:
+                self.grow(stage, self.integers[layout.needed[stage]])
+            if stage == len(self.arenas) - 1:
+                outputs, fresh = self._make("output"), self._make("fresh")
+            self.check(self.native.entry(self.address, 2 * stage + 1))
+        self.finish(fresh)
+        return outputs
+
+    def _make(self, kind: str) -> list[Array]:
+        """New arrays for outputs or updates, their objects written into the table."""
+        layout = self.module.layout
+        slots = dict(enumerate(layout.outputs)) if kind == "output" else layout.fresh
+        made = []
+        for number, slot in slots.items():
+            lengths = [-1 - n if n < 0 else self.integers[n] for n in layout.made[kind, number]]
+            node = self.schedule.outputs[number] if kind == "output" else None
+            dtype = np.dtype(node.dtype) if node is not None else np.dtype(self.shared[number].dtype)
+            array = np.empty(lengths, dtype)
+            self.integers[slot] = id(array)
+            made.append(array)
+        return made
+
+    def finish(self, fresh: Sequence[Array]) -> None:
+        """Give shared variables their new buffers; nothing here can fail."""
+        changes = list(zip(self.module.layout.fresh, fresh, strict=True))
+        for update in self.schedule.updates:
+            if update.how == "exchange":
+                changes.append((update.slot, self.shared[update.other].storage.array))
+        for slot, array in changes:
+            self.shared[slot].storage.put(array)
+
+    def check(self, status: int) -> None:
+        """Raise what a status other than 0 stands for."""
+        if status != 0:
+            raise CheckFailed(self.module.failures[status - 1], self.integers[FAILED_A], self.integers[FAILED_B])

@@ -1,0 +1,146 @@
+"""Rows and barriers: items become blocks, each one pass over a loop in which everything fuses that may.
+
+Two items share a loop when one reads of the other only the element of the same iteration, and that element is complete there.
+A reduction over the loop, a scatter, a kernel or an index check is complete only after the loop: a barrier. The rule is the
+same at every level, so a row-wise softmax is one loop over rows around three loops over columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from numgraph.ir import LEAVES, Graph, Node
+from numgraph.schedule.items import Item
+
+# Statements in one outermost loop; Numba's typing time grows faster than linearly with a function's length.
+MAX_BODY = 96
+
+
+@dataclass(eq=False)
+class Block:
+    """One loop (`length` is set) around further blocks, or items that run one after the other at this level."""
+
+    length: Any
+    items: list[Item] = field(default_factory=list)
+    body: list[Block] = field(default_factory=list)
+
+    @property
+    def statements(self) -> int:
+        """Operations in all items of the block."""
+        return sum(item.statements for item in self.items)
+
+
+class Arranger:
+    """Arranges the items of one stage.
+
+    overwritten: for an item's node, the leaf in whose memory it is written in place.
+    """
+
+    def __init__(self, graph: Graph, items: Sequence[Item], overwritten: dict[Node, Node]) -> None:
+        self.graph = graph
+        self.by_node = {item.node: item for item in items if item.kind != "check"}
+        self.checks = [item for item in items if item.kind == "check"]
+        self.overwritten = overwritten
+        self.readers: dict[Node, list[Item]] = {leaf: [] for leaf in overwritten.values()}
+        for item in items:
+            for leaf, readers in self.readers.items():
+                if reads_leaf(item, leaf):
+                    readers.append(item)
+
+    def before(self, item: Item) -> list[Item]:
+        """The items that must run before `item`, or in the same iteration."""
+        found = [self.by_node[load.inputs[0]] for load in item.loads if load.inputs[0] in self.by_node]
+        found += [self.by_node[view.buffer] for view in item.views if view.buffer in self.by_node]
+        found += item.checks
+        if item.last:
+            found += self.checks
+        if item.kind != "check":
+            if item.kind == "scatter" and item.node.inputs[0] in self.by_node:
+                found.append(self.by_node[item.node.inputs[0]])
+            found += self.readers.get(self.overwritten.get(item.node, item.node), ())
+        return [other for other in dict.fromkeys(found) if other is not item]
+
+    def arrange(self, items: Sequence[Item], level: int = 0) -> list[Block]:
+        """The blocks of `items` at a loop level, in order."""
+        blocks: list[Block] = []
+        position: dict[Item, int] = {}
+        for item in items:
+            needed = [other for other in self.before(item) if other in position]
+            earliest = max((self._after(item, other, position, blocks, level) for other in needed), default=0)
+            length = item.loops[level] if len(item.loops) > level else None
+            chosen = next((k for k in range(earliest, len(blocks)) if self._fits(blocks[k], item, length, level)), None)
+            if chosen is None:
+                blocks.append(Block(length))
+                chosen = len(blocks) - 1
+            blocks[chosen].items.append(item)
+            position[item] = chosen
+        for block in blocks:
+            if block.length is not None:
+                block.body = self.arrange(block.items, level + 1)
+        return blocks
+
+    def _fits(self, block: Block, item: Item, length: Any, level: int) -> bool:
+        if item.kind in ("product", "kernel") or (block.items and block.items[0].kind in ("product", "kernel")):
+            return False
+        if (block.length is None) != (length is None):
+            return False
+        if length is not None and not self.graph.equal_lengths(block.length, length):
+            return False
+        return level > 0 or block.statements + item.statements <= MAX_BODY
+
+    def _after(self, item: Item, other: Item, position: dict[Item, int], blocks: list[Block], level: int) -> int:
+        """The first block in which `item` may run, as far as `other` is concerned."""
+        reads = self._conflicts(item, other)
+        if reads is None:
+            return 0
+        block = position[other]
+        if blocks[block].length is None:
+            return block
+        together = reads != [] and all(self._same_iteration(load, writer, level) for load, writer in reads)
+        return block if together else block + 1
+
+    def _conflicts(self, item: Item, other: Item) -> list[tuple[Node, Item]] | None:
+        """The (load, writer) pairs through which two items depend on each other; None when they do not; [] for a barrier."""
+        if other in item.checks or (item.last and other.kind == "check"):
+            return []
+        found: list[tuple[Node, Item]] = []
+        for load in item.loads:
+            if load.inputs[0] is other.node and other.kind != "check":
+                found.append((load, other))
+        if any(view.buffer is other.node for view in item.views) and other.kind != "check":
+            return []
+        leaf = self.overwritten.get(item.node) if item.kind != "check" else None
+        if leaf is not None:
+            if any(view.buffer is leaf for view in other.views):
+                return []
+            found += [(load, item) for load in other.loads if load.inputs[0] is leaf]
+        if item.kind == "scatter" and item.node.inputs[0] is other.node:
+            return []
+        return found or None
+
+    def _same_iteration(self, load: Node, writer: Item, level: int) -> bool:
+        """Whether `load` reads what `writer` writes in the same iteration of the loop at `level`."""
+        if writer.kind not in ("store", "reduce") or level in writer.reduced or len(writer.loops) <= level:
+            return False
+        if load.attrs:
+            return False
+        axis = writer.level_axes[level]
+        return axis is not None and load.inputs[1 + axis].kind == "loop" and load.inputs[1 + axis].attrs[0] == level
+
+
+def reads_leaf(item: Item, leaf: Node) -> bool:
+    """Whether an item reads a leaf's memory."""
+    return any(load.inputs[0] is leaf for load in item.loads) or any(view.buffer is leaf for view in item.views)
+
+
+def reads_only_own_element(item: Item, leaf: Node) -> bool:
+    """Whether every read of `leaf` in `item` is of the very element that the item writes."""
+    if any(view.buffer is leaf for view in item.views):
+        return False
+    own = tuple(item.target)
+    return all(load.inputs[1:] == own and not load.attrs for load in item.loads if load.inputs[0] is leaf)
+
+
+__all__ = ["LEAVES", "Arranger", "Block", "reads_leaf", "reads_only_own_element"]

@@ -1,0 +1,290 @@
+"""Items: the units of work. A node with a buffer of its own is one item; everything else is computed inside its users.
+
+An item runs over loops (one per axis whose length is not known to be 1) and evaluates a scalar expression in which the
+elements of other items appear as `load` nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from numgraph.elements import Elements, Operand, View
+from numgraph.ir import LEAVES, Graph, Node, loops_of, topological
+
+# An expression of at most this cost is computed again by each of its users instead of being stored.
+CHEAP = 3
+# An expression of more operations than this is stored, so that one loop body stays short: Numba's typing time grows faster
+# than linearly with the length of a function.
+MAX_STATEMENTS = 40
+
+
+@dataclass(eq=False)
+class Item:
+    """One unit of work.
+
+    kind: "store", "reduce", "scatter", "product", "kernel" or "check". node: whose buffer it fills (for a check: the node
+    that asked for it). loops: lengths. value: what is stored, accumulated, scattered or checked. target: index into the
+    buffer of the element written. reduced: loop levels that a reduction runs over. views: operands of a product or kernel.
+    bound: for a check, the length of the indexed axis. loads: the memory reads in it. checks: items that must run before.
+    """
+
+    kind: str
+    node: Node
+    loops: tuple[Any, ...] = ()
+    value: Node | None = None
+    target: tuple[Node, ...] = ()
+    reduced: tuple[int, ...] = ()
+    views: tuple[View, ...] = ()
+    sizes: tuple[Any, ...] = ()
+    bound: Any = None
+    loads: list[Node] = field(default_factory=list)
+    checks: list[Item] = field(default_factory=list)
+    statements: int = 0
+    stage: int = 0
+    last: bool = False
+
+    @property
+    def level_axes(self) -> list[int | None]:
+        """For each loop level, the axis of the item's own buffer that it runs along (None: reduced away)."""
+        axes: list[int | None] = [None] * len(self.loops)
+        for axis, index in enumerate(self.target):
+            if index.kind == "loop":
+                axes[index.attrs[0]] = axis
+        return axes
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.node!r} over {list(self.loops)}>"
+
+
+def choose_stored(graph: Graph, elements: Elements, outputs: Sequence[Node]) -> None:
+    """Decide which nodes get a buffer: into `elements.stored`."""
+    nodes = topological(outputs)
+    users: dict[Node, list[Node]] = {}
+    for node in nodes:
+        for source in node.inputs:
+            users.setdefault(source, []).append(node)
+    cost: dict[Node, int] = {}
+    size: dict[Node, int] = {}
+    stored = elements.stored
+    stored.update(v for v in outputs if v.kind not in LEAVES and v.kind != "number")
+    for node in nodes:
+        _require_memory(elements, node)
+        cost[node], size[node] = _inline_cost(elements, node, cost, size)
+        if node.kind in LEAVES or node.kind == "number" or node in stored:
+            continue
+        if must_store(node) or (
+            _computes(node) and (size[node] > MAX_STATEMENTS or (cost[node] > CHEAP and _repeated(graph, node, users)))
+        ):
+            stored.add(node)
+            cost[node], size[node] = 1, 1
+    elements.forget_memory()
+
+
+def must_store(node: Node) -> bool:
+    """Whether the node can only be read from a buffer."""
+    op = node.op
+    return node.kind == "copy" or (op is not None and bool(op.reduce or op.product or op.scatter or op.kernel))
+
+
+def _computes(node: Node) -> bool:
+    return node.op is not None and bool(node.op.scalar or node.op.element)
+
+
+def _require_memory(elements: Elements, node: Node) -> None:
+    """Operands that must lie in memory (of a kernel, a product, a true reshape) are stored unless a view reaches them."""
+    op = node.op
+    if op is None or not (op.kernel or op.product or op.reshape):
+        return
+    if op.reshape and elements.only_ones(node):
+        return
+    for source in node.inputs if op.kernel or op.product else node.inputs[:1]:
+        if op.kernel and not source.dims:
+            continue
+        elements.forget_memory()
+        view = elements.memory(source)
+        if view is None or not (_unit_stride(view) if op.product else elements._contiguous(view)):
+            elements.stored.add(source)
+
+
+def _unit_stride(view: View) -> bool:
+    """Whether BLAS can take the last two axes as they lie: one of them with stride 1, the other not smaller."""
+    rows, columns = view.strides[-2:]
+    flat = isinstance(columns, int) and columns == 1 or isinstance(rows, int) and rows == 1
+    positive = all(not isinstance(s, int) or s > 0 for s in view.strides)
+    return flat and positive
+
+
+def _inline_cost(elements: Elements, node: Node, cost: dict[Node, int], size: dict[Node, int]) -> tuple[int, int]:
+    """(cost, number of operations) of one element of the node computed in place."""
+    if node.is_number or node.kind in ("extent", "scalar"):
+        return 0, 0
+    if node in elements.stored or node.kind in LEAVES or node.op is None:
+        return 1, 1
+    own = node.op.cost if node.op.scalar else int(node.op.name not in ("dimshuffle", "fill", "length"))
+    distinct = dict.fromkeys(node.inputs)
+    return own + sum(cost[v] for v in distinct), own * bool(own) + sum(size[v] for v in distinct)
+
+
+def _repeated(graph: Graph, node: Node, users: dict[Node, list[Node]]) -> bool:
+    """Whether inlining would compute an element more than once: several users, or one that reads elements repeatedly."""
+    found = users.get(node, [])
+    if len(found) > 1:
+        return True
+    return any(_reads_repeatedly(graph, node, user) for user in found)
+
+
+def _reads_repeatedly(graph: Graph, node: Node, user: Node) -> bool:
+    op = user.op
+    if op is None:
+        return False
+    if op.scalar:
+        mine, theirs = loops_of(graph, node.dims), loops_of(graph, user.dims)
+        return len(mine) != len(theirs) and len(theirs) > 0
+    if op.scatter:
+        return user.inputs[0] is not node
+    return bool(op.element) and (not op.injective or user.inputs[0] is not node)
+
+
+class ItemMaker:
+    """Makes the items of a program, in an order in which each comes after what it reads."""
+
+    def __init__(self, graph: Graph, elements: Elements, ranges: Sequence[tuple[Node, Node, Any]]) -> None:
+        self.graph = graph
+        self.elements = elements
+        self.items: dict[Node, Item] = {}
+        self.ordered: list[Item] = []
+        self.ranges: dict[Node, list[tuple[Node, Any]]] = {}
+        for node, index, length in ranges:
+            self.ranges.setdefault(node, []).append((index, length))
+        self.check_items: dict[Node, list[Item]] = {}
+
+    def make_all(self, roots: Sequence[Node]) -> list[Item]:
+        """Items of every stored node that the roots need, and the index checks among them."""
+        for node in topological(roots):
+            for index, length in self.ranges.get(node, ()):
+                self._check(node, index, length)
+            if node in self.elements.stored and node not in self.items:
+                item = self._item(node)
+                self._finish(item)
+                self.items[node] = item
+                self.ordered.append(item)
+        return self.ordered
+
+    def _loop_index(self, node: Node) -> tuple[tuple[Any, ...], list[Any]]:
+        """(loops, index): one loop per axis that is not known to have length 1."""
+        index: list[Any] = []
+        level = 0
+        for n in map(self.graph.find, node.dims):
+            if isinstance(n, int) and n == 1:
+                index.append(self.graph.number(0))
+            else:
+                index.append(self.graph.loop(level))
+                level += 1
+        return loops_of(self.graph, node.dims), index
+
+    def _item(self, node: Node) -> Item:
+        op = node.op
+        if op is not None and op.reduce:
+            return self._reduce(node)
+        if op is not None and op.scatter:
+            return self._scatter(node)
+        if op is not None and (op.product or op.kernel):
+            return self._kernel(node)
+        loops, index = self._loop_index(node)
+        return Item("store", node, loops, self.elements.compute(node, index), tuple(index))
+
+    def _reduce(self, node: Node) -> Item:
+        source = node.inputs[0]
+        loops, index = self._loop_index(source)
+        axes = node.attributes["axis"]
+        reduced = tuple(index[a].attrs[0] for a in axes if index[a].kind == "loop")
+        if node.attributes["keepdims"]:
+            target = [self.graph.number(0) if k in axes else i for k, i in enumerate(index)]
+        else:
+            target = [i for k, i in enumerate(index) if k not in axes]
+        return Item("reduce", node, loops, self.elements.at(source, index), tuple(target), reduced)
+
+    def _scatter(self, node: Node) -> Item:
+        form = node.op.scatter if node.op else None
+        assert form is not None
+        operands = [Operand(v, self.elements) for v in node.inputs]
+        attrs = node.attributes
+        region = [self.graph.find(n) for n in form.region(*operands, **attrs)]
+        # a stand-in with the region's lengths gives the loops and the broadcasting of the value
+        stand_in = self.graph.make("region", None, (node,), (), node.dtype, region)
+        loops, index = self._loop_index(stand_in)
+        value = self.elements.at(node.inputs[1], self.elements.broadcast_index(node.inputs[1], stand_in, index))
+        target = tuple(map(self.graph.as_index, form.target(tuple(index), *operands, **attrs)))
+        return Item("scatter", node, loops, value, target)
+
+    def _kernel(self, node: Node) -> Item:
+        op = node.op
+        assert op is not None
+        operands = [Operand(v, self.elements) for v in node.inputs]
+        views = []
+        for v in node.inputs:
+            if op.kernel and not v.dims:
+                continue
+            view = self.elements.memory(v)
+            assert view is not None, (node, v)
+            views.append(view)
+        sizes = tuple(op.kernel.sizes(*operands, **node.attributes)) if op.kernel else ()
+        return Item("product" if op.product else "kernel", node, views=tuple(views), sizes=sizes)
+
+    def _check(self, node: Node, index: Node, length: Any) -> None:
+        loops, at = self._loop_index(index)
+        value = self.elements.at(index, at)
+        if value.planned or (value.is_number and isinstance(self.graph.find(length), int)):
+            return
+        if self._in_range(value, loops, self.graph.find(length)):
+            return
+        item = Item("check", node, loops, value, bound=self.graph.find(length))
+        self._finish(item)
+        self.check_items.setdefault(node, []).append(item)
+        self.ordered.append(item)
+
+    def _in_range(self, value: Node, loops: tuple[Any, ...], length: Any) -> bool:
+        """Whether an index is a loop counter that stays below `length`."""
+        return value.kind == "loop" and self.graph.equal_lengths(loops[value.attrs[0]], length)
+
+    def _finish(self, item: Item) -> None:
+        """Collect the item's memory reads and the checks that must precede it."""
+        scalars = [v for v in (item.value, *item.target) if v is not None]
+        scalars += [v for view in item.views for v in (view.offset, *view.strides) if isinstance(v, Node)]
+        scalars += [v for v in item.sizes if isinstance(v, Node)]
+        nodes = scalar_nodes(scalars)
+        item.loads = [v for v in nodes if v.kind == "load"]
+        item.statements = sum(v.kind in ("op", "load") for v in nodes)
+        for node in self._inlined(item.node):
+            item.checks += self.check_items.get(node, ())
+
+    def _inlined(self, root: Node) -> Iterable[Node]:
+        """The nodes computed inside an item: its own, and unstored ones above it."""
+        seen: dict[Node, None] = {root: None}
+        stack = [root]
+        while stack:
+            for v in stack.pop().inputs:
+                if v not in seen and not self.elements.has_buffer(v):
+                    seen[v] = None
+                    stack.append(v)
+        return seen
+
+
+def scalar_nodes(roots: Iterable[Node]) -> list[Node]:
+    """Every scalar node below `roots`, inputs first; a load counts its index, not its buffer."""
+    done: dict[Node, None] = {}
+    for root in roots:
+        stack = [(root, False)]
+        while stack:
+            node, ready = stack.pop()
+            if node in done:
+                continue
+            if ready:
+                done[node] = None
+                continue
+            stack.append((node, True))
+            inputs = () if node.kind == "extent" else node.inputs[1:] if node.kind == "load" else node.inputs
+            stack.extend((v, False) for v in reversed(inputs) if v not in done)
+    return list(done)

@@ -1,0 +1,386 @@
+"""The whole schedule of a program: stages of blocks, and a place in memory for every buffer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from numgraph.elements import Elements, row_major
+from numgraph.ir import LEAVES, Graph, Node, topological
+from numgraph.schedule.arrange import Arranger, Block, reads_leaf, reads_only_own_element
+from numgraph.schedule.items import Item, ItemMaker, choose_stored, scalar_nodes
+
+ALIGNMENT = 64
+
+
+@dataclass(eq=False)
+class Buffer:
+    """Where a stored node lives.
+
+    place: "arena", "output", "fresh" (an array made for an update), "shared" (written in place) or "register" (never in
+    memory). slot: number of the output, update or shared variable. axes: the node's axes that are kept, the others being
+    the same iteration for writer and readers. offset: bytes into the stage's arena.
+    """
+
+    node: Node
+    place: str
+    slot: int = -1
+    axes: tuple[int, ...] = ()
+    offset: Any = 0
+    stage: int = 0
+
+    def lengths(self, graph: Graph) -> tuple[Any, ...]:
+        """Lengths of the kept axes."""
+        return tuple(graph.find(self.node.dims[a]) for a in self.axes)
+
+
+@dataclass(eq=False)
+class Update:
+    """How shared variable `slot` gets its new value: "in place", "fresh" (the buffer of that number), "exchange" or "none"."""
+
+    slot: int
+    node: Node
+    how: str
+    other: int = -1
+
+
+@dataclass(eq=False)
+class Schedule:
+    """Everything that the printers need. stages: blocks, in order; arena_bytes: per stage."""
+
+    graph: Graph
+    elements: Elements
+    stages: list[list[Block]]
+    buffers: dict[Node, Buffer]
+    outputs: list[Node]
+    updates: list[Update]
+    arena_bytes: list[Any]
+    items: list[Item]
+    arguments: list[Node] = field(default_factory=list)
+    shared: list[Node] = field(default_factory=list)
+
+
+class Scheduler:
+    """Builds a `Schedule` from rewritten nodes."""
+
+    def __init__(self, graph: Graph, elements: Elements, outputs: Sequence[Node], updates: Sequence[tuple[int, Node]],
+                 shared: Sequence[Node], ranges: Sequence[tuple[Node, Node, Any]]) -> None:
+        self.graph = graph
+        self.elements = elements
+        self.shared = list(shared)
+        self.outputs = list(outputs)
+        self.updates = [Update(slot, node, "") for slot, node in updates]
+        self.ranges = ranges
+        self.serial = 0
+        self.buffers: dict[Node, Buffer] = {}
+
+    def run(self) -> Schedule:
+        """Decide, arrange, place."""
+        self._exchanges()
+        self._own_bases()
+        self._own_results()
+        roots = self._roots()
+        choose_stored(self.graph, self.elements, roots)
+        maker = ItemMaker(self.graph, self.elements, self.ranges)
+        items = maker.make_all(roots)
+        self._number_stages(items)
+        items, overwritten = self._settle_updates(items)
+        stages = []
+        for stage in range(max((item.stage for item in items), default=0) + 1):
+            mine = [item for item in items if item.stage == stage]
+            stages.append(Arranger(self.graph, mine, overwritten).arrange(mine))
+        self._place(items, stages)
+        arena = [self._lay_out(stage, blocks) for stage, blocks in enumerate(stages)]
+        return Schedule(self.graph, self.elements, stages, self.buffers, self.outputs, self.updates, arena, items)
+
+    def _copy(self, node: Node) -> Node:
+        """A private copy of `node`: a buffer that nothing else uses."""
+        self.serial += 1
+        return self.graph.make("copy", None, (node,), (self.serial,), node.dtype, node.dims)
+
+    def _exchanges(self) -> None:
+        """Updates that only move values between shared variables in a cycle exchange their buffers; `(a, a)` is nothing."""
+        by_slot = {u.slot: u for u in self.updates}
+        slot_of = {node: k for k, node in enumerate(self.shared)}
+        for update in self.updates:
+            if update.how or update.node not in slot_of:
+                continue
+            cycle = [update]
+            while True:
+                source = slot_of.get(cycle[-1].node)
+                follower = by_slot.get(source) if source is not None else None
+                if follower is None or follower in cycle:
+                    break
+                cycle.append(follower)
+            if follower is update:
+                for u in cycle:
+                    u.how, u.other = ("exchange", slot_of[u.node]) if len(cycle) > 1 else ("none", u.slot)
+
+    def _own_bases(self) -> None:
+        """Give every scatter a base that nothing else uses; a scatter that updates its base's variable keeps that as base."""
+        kept = {u.node: self.shared[u.slot] for u in self.updates if not u.how}
+        roots = self._roots()
+        users: dict[Node, int] = {}
+        for node in topological(roots):
+            for v in dict.fromkeys(node.inputs):
+                users[v] = users.get(v, 0) + 1
+        protected = set(roots)
+        new: dict[Node, Node] = {}
+        for node in topological(roots):
+            inputs = [new.get(v, v) for v in node.inputs]
+            if node.op is not None and node.op.scatter:
+                base = node.inputs[0]
+                shared_use = base.kind in LEAVES or base.is_number or users[base] > 1 or base in protected
+                if shared_use and kept.get(node) is not base:
+                    inputs[0] = self._copy(inputs[0])
+            if any(a is not b for a, b in zip(inputs, node.inputs, strict=True)):
+                new[node] = self.graph.make(node.kind, node.op, inputs, node.attrs, node.dtype, node.dims)
+                self.graph.lines.setdefault(new[node], self.graph.lines.get(node, []))
+                if node in self.graph.names:
+                    self.graph.names.setdefault(new[node], self.graph.names[node])
+        self.outputs = [new.get(v, v) for v in self.outputs]
+        for u in self.updates:
+            u.node = new.get(u.node, u.node)
+        self.ranges = [(new.get(n, n), new.get(i, i), length) for n, i, length in self.ranges]
+
+    def _own_results(self) -> None:
+        """Every output and update gets a node of its own: repeated ones, leaves and numbers are copied."""
+        taken: set[Node] = set()
+        direct = {node.inputs[0] for node in topological(self._roots()) if node.op is not None and node.op.scatter}
+        for u in self.updates:
+            if u.how:
+                continue
+            op = u.node.op
+            plain = op is not None and (op.scatter or op.scalar or op.element) and u.node not in direct
+            if u.node in taken or not plain:
+                u.node = self._copy(u.node)
+            taken.add(u.node)
+        for k, node in enumerate(self.outputs):
+            if node in taken or node.kind in LEAVES or node.op is None or node in direct or node.op.reshape:
+                self.outputs[k] = node = self._copy(node)
+            taken.add(node)
+            self.buffers[node] = Buffer(node, "output", k)
+
+    def _roots(self) -> list[Node]:
+        """What must be computed: outputs, new values, and what lengths depend on."""
+        roots = [*self.outputs, *(u.node for u in self.updates if not u.how)]
+        seen: set[Node] = set()
+        frontier = list(roots)
+        while frontier:
+            needed: list[Node] = []
+            for node in topological(frontier):
+                if node in seen:
+                    continue
+                seen.add(node)
+                lengths = [n for n in map(self.graph.find, node.dims) if isinstance(n, Node)]
+                needed += [v.inputs[0] for v in scalar_nodes(lengths) if v.kind == "load" and v.inputs[0].kind not in LEAVES]
+            frontier = [v for v in dict.fromkeys(needed) if v not in roots]
+            roots = frontier + roots
+        return roots
+
+    def _number_stages(self, items: Sequence[Item]) -> None:
+        """A length that depends on computed data ends a stage: what has that length runs in a later one."""
+        stage: dict[Node, int] = {}
+        for item in items:
+            lengths = [n for n in (*item.loops, *item.sizes, item.bound, *map(self.graph.find, item.node.dims)) if isinstance(n, Node)]
+            lengths += [v for view in item.views for v in (*view.lengths, view.offset, *view.strides) if isinstance(v, Node)]
+            after = [stage.get(v.inputs[0], -1) + 1 for v in scalar_nodes(lengths) if v.kind == "load"]
+            reads = [stage.get(load.inputs[0], 0) for load in item.loads]
+            reads += [stage.get(view.buffer, 0) for view in item.views] + [c.stage for c in item.checks]
+            if item.kind == "scatter":
+                reads.append(stage.get(item.node.inputs[0], 0))
+            item.stage = max([*after, *reads], default=0)
+            if item.kind != "check":
+                stage[item.node] = item.stage
+
+    def _settle_updates(self, items: list[Item]) -> tuple[list[Item], dict[Node, Node]]:
+        """Choose which updates are written in place, and an order of the items in which that is right."""
+        by_node = {item.node: item for item in items if item.kind != "check"}
+        final = max((item.stage for item in items), default=0)
+        in_place = [u for u in self.updates if not u.how and self._may_overwrite(u, by_node[u.node], by_node)]
+        while True:
+            overwritten = {u.node: self.shared[u.slot] for u in in_place}
+            for item in items:
+                item.last = item.kind != "check" and item.node in overwritten
+            for u in in_place:
+                by_node[u.node].stage = final
+            order, stuck = self._order(items, overwritten)
+            late = {by_node[u.node] for u in in_place}
+            bad = [u for u in in_place if u.node in stuck or any(
+                by_node[u.node] in Arranger(self.graph, items, overwritten).before(x) and x.stage < final for x in items if x not in late)]
+            if not bad:
+                break
+            in_place.remove(bad[0])
+            self._number_stages(items)
+        for u in self.updates:
+            if not u.how:
+                u.how = "in place" if u in in_place else "fresh"
+                self.buffers[u.node] = Buffer(u.node, "shared" if u in in_place else "fresh", u.slot)
+        return order, overwritten
+
+    def _may_overwrite(self, update: Update, item: Item, by_node: dict[Node, Item]) -> bool:
+        leaf = self.shared[update.slot]
+        if leaf.dtype != item.node.dtype or len(leaf.dims) != len(item.node.dims):
+            return False
+        if not all(map(self.graph.equal_lengths, leaf.dims, item.node.dims)):
+            return False
+        if item.kind == "scatter":
+            return item.node.inputs[0] is leaf and not reads_leaf(item, leaf)
+        return item.kind == "store" and reads_only_own_element(item, leaf)
+
+    def _order(self, items: list[Item], overwritten: dict[Node, Node]) -> tuple[list[Item], set[Node]]:
+        """Items in an order that respects reads before overwriting; the nodes of those that cannot be ordered."""
+        arranger = Arranger(self.graph, items, overwritten)
+        waiting = {item: {b for b in arranger.before(item)} for item in items}
+        order: list[Item] = []
+        done: set[Item] = set()
+        pending = sorted(items, key=lambda item: (item.stage, item.last))
+        while pending:
+            ready = [item for item in pending if waiting[item] <= done]
+            if not ready:
+                return order, {item.node for item in pending}
+            first = ready if len(ready) == len(pending) else [item for item in ready if not item.last] or ready
+            order += first
+            done.update(first)
+            pending = [item for item in pending if item not in done]
+        return order, set()
+
+    def _place(self, items: Sequence[Item], stages: Sequence[Sequence[Block]]) -> None:
+        """A buffer for each item: registers and row buffers where all readers share the writer's loops."""
+        paths: dict[Item, list[Block]] = {}
+        for blocks in stages:
+            _trace(blocks, [], paths)
+        by_node = {item.node: item for item in items if item.kind != "check"}
+        shared_levels = {item: len(paths[item]) for item in by_node.values()}
+        for item in items:
+            for load in item.loads:
+                writer = by_node.get(load.inputs[0])
+                if writer is not None:
+                    common = 0 if load.attrs or writer.kind == "scatter" else _common(paths[writer], paths[item])
+                    shared_levels[writer] = min(shared_levels[writer], common)
+            for view in item.views:
+                if view.buffer in by_node:
+                    shared_levels[by_node[view.buffer]] = 0
+            if item.kind == "scatter" and item.node.inputs[0] in by_node:
+                shared_levels[by_node[item.node.inputs[0]]] = 0
+        for node in self._read_by_lengths(items):
+            if node in by_node:
+                shared_levels[by_node[node]] = 0
+        for node, item in by_node.items():
+            self._give_buffer(node, item, shared_levels[item])
+        for item in reversed(items):
+            if item.kind == "scatter" and item.node.inputs[0] in by_node:
+                self._share_base(item)
+
+    def _read_by_lengths(self, items: Sequence[Item]) -> set[Node]:
+        lengths = [n for item in items for n in map(self.graph.find, item.node.dims) if isinstance(n, Node)]
+        lengths += [n for item in items for n in (*item.loops, *item.sizes, item.bound) if isinstance(n, Node)]
+        return {v.inputs[0] for v in scalar_nodes(lengths) if v.kind == "load"}
+
+    def _give_buffer(self, node: Node, item: Item, levels: int) -> None:
+        every = tuple(range(len(node.dims)))
+        if node in self.buffers:
+            self.buffers[node].axes = every
+            return
+        if item.kind not in ("store", "reduce"):
+            self.buffers[node] = Buffer(node, "arena", axes=every, stage=item.stage)
+            return
+        free = min(levels, min(item.reduced, default=levels))
+        kept = tuple(a for level, a in enumerate(item.level_axes) if a is not None and level >= free)
+        tail = not item.reduced or min(item.reduced) + len(item.reduced) == len(item.loops)
+        place = "arena" if kept or not tail or levels < free or not self._stays(item, levels) else "register"
+        self.buffers[node] = Buffer(node, place, axes=tuple(sorted(kept)), stage=item.stage)
+
+    def _stays(self, item: Item, levels: int) -> bool:
+        """Whether all readers lie in the loop body in which the value becomes complete."""
+        complete = min(item.reduced, default=len(item.loops))
+        return levels >= complete and complete > 0
+
+    def _share_base(self, item: Item) -> None:
+        """A scatter works in the memory of its base."""
+        mine, base = self.buffers[item.node], self.buffers[item.node.inputs[0]]
+        if mine.place != "arena":
+            self.buffers[item.node.inputs[0]] = Buffer(base.node, mine.place, mine.slot, base.axes, stage=mine.stage)
+        else:
+            self.buffers[item.node] = Buffer(item.node, "base", -1, mine.axes, stage=base.stage)
+
+    def _lay_out(self, stage: int, blocks: Sequence[Block]) -> Any:
+        """Offsets in the stage's arena; buffers of equal size whose lives do not overlap share memory. Returns the bytes."""
+        first, final = self._lives(stage, blocks)
+        total: Any = 0
+        free: list[tuple[Any, Any, int]] = []
+        for node in sorted(first, key=lambda v: first[v]):
+            buffer = self.buffers[node]
+            size = self._bytes(buffer)
+            reuse = next((k for k, (s, _, end) in enumerate(free) if (s is size or s == size) and end < first[node]), None)
+            if reuse is not None:
+                buffer.offset = free[reuse][1]
+                free[reuse] = (size, buffer.offset, final[node])
+            else:
+                buffer.offset = total
+                free.append((size, total, final[node]))
+                total = total + size
+        return total
+
+    def _lives(self, stage: int, blocks: Sequence[Block]) -> tuple[dict[Node, int], dict[Node, int]]:
+        first: dict[Node, int] = {}
+        final: dict[Node, int] = {}
+        forever = len(blocks) + 1
+        for number, block in enumerate(blocks):
+            for item in block.items:
+                used = [load.inputs[0] for load in item.loads] + [view.buffer for view in item.views]
+                if item.kind != "check":
+                    used += [item.node, *(item.node.inputs[:1] if item.kind == "scatter" else ())]
+                for node in map(self._root_buffer, used):
+                    if node in self.buffers and self.buffers[node].place == "arena" and self.buffers[node].stage == stage:
+                        first.setdefault(node, number)
+                        final[node] = number
+        later = {node for node in self.buffers if self._used_later(node, stage)}
+        return first, {node: forever if node in later else end for node, end in final.items()}
+
+    def _root_buffer(self, node: Node) -> Node:
+        while node in self.buffers and self.buffers[node].place == "base":
+            node = node.inputs[0]
+        return node
+
+    def _used_later(self, node: Node, stage: int) -> bool:
+        return self._multi_stage
+
+    @property
+    def _multi_stage(self) -> bool:
+        return len({b.stage for b in self.buffers.values()}) > 1
+
+    def _bytes(self, buffer: Buffer) -> Any:
+        size: Any = np.dtype(buffer.node.dtype).itemsize
+        for n in buffer.lengths(self.graph):
+            size = n * size
+        if isinstance(size, int):
+            return -(-max(size, 1) // ALIGNMENT) * ALIGNMENT
+        return (size + (ALIGNMENT - 1)) // ALIGNMENT * ALIGNMENT
+
+
+def _trace(blocks: Sequence[Block], path: list[Block], paths: dict[Item, list[Block]]) -> None:
+    """The loops around each item, outermost first."""
+    for block in blocks:
+        inside = [*path, block] if block.length is not None else path
+        if block.length is None:
+            for item in block.items:
+                paths[item] = inside
+        else:
+            _trace(block.body, inside, paths)
+
+
+def _common(a: Sequence[Block], b: Sequence[Block]) -> int:
+    """How many of the outermost loops two items share."""
+    count = 0
+    for x, y in zip(a, b, strict=False):
+        if x is not y:
+            break
+        count += 1
+    return count
+
+
+__all__ = ["Buffer", "Schedule", "Scheduler", "Update", "row_major"]

@@ -1,0 +1,68 @@
+"""The user's line behind a variable.
+
+A variable records the frame that made it: the innermost frame outside this package. While a gradient or a rewrite builds
+nodes on behalf of an older one, `lines_of` makes them carry the older one's line instead.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+_PACKAGE = str(Path(__file__).resolve().parent)
+_SEPARATED = (_PACKAGE + "/", _PACKAGE + "\\")
+# The demo's programs lie in this package but are written as a user would write them: their lines count as the user's.
+_PROGRAMS = tuple(folder + "demo" + folder[-1] for folder in _SEPARATED)
+
+
+class SourceLine(NamedTuple):
+    """One line of the user's program."""
+
+    file: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        """`train.py:34 in loss`; the path is relative to the working directory where that is shorter."""
+        where = f"{short_path(self.file)}:{self.line}"
+        return where if self.function == "<module>" else f"{where} in {self.function}"
+
+
+def short_path(file: str) -> str:
+    """`file` relative to the working directory when it lies inside it, else its last two parts."""
+    path = Path(file)
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return "/".join(path.parts[-2:])
+
+
+_active: list[SourceLine | None] = []
+
+
+def current_line() -> SourceLine | None:
+    """The line that is being executed outside this package, or the one set by `lines_of`."""
+    if _active:
+        return _active[-1]
+    frame = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not name.startswith(_SEPARATED) or name.startswith(_PROGRAMS):
+            return SourceLine(name, frame.f_lineno, frame.f_code.co_name)
+        if frame.f_back is None:
+            return None
+        frame = frame.f_back
+    return None
+
+
+@contextmanager
+def lines_of(line: SourceLine | None) -> Iterator[None]:
+    """Within the block, new variables are said to come from `line`."""
+    _active.append(line)
+    try:
+        yield
+    finally:
+        _active.pop()

@@ -1,0 +1,208 @@
+"""Checks of ops: values against NumPy, gradients against differences. For numgraph's own tests, and for users' ops.
+
+    from numgraph import testing
+    testing.check_op(my_op)                     # by the reference executor
+    testing.check_op(my_op, executor=compiled)  # by another one
+
+An executor is a function `(inputs, outputs, values) -> arrays`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numgraph.grad import grad
+from numgraph.graph import Constant, Variable, apply, frozen
+from numgraph.op import Op, reference
+from numgraph.ops.define import f
+from numgraph.reference import converted, evaluate
+from numgraph.types import FLOATS, TensorType
+
+Array = NDArray[Any]
+Executor = Callable[[Sequence[Variable], Sequence[Variable], Sequence[Array]], list[Array]]
+Sample = tuple[list[Array], dict[str, Any]]
+
+# Relative and absolute tolerance by dtype of the result; others are compared exactly.
+TOLERANCE = {"float32": (2e-5, 2e-6), "float64": (1e-10, 1e-12)}
+# Shapes of the operands of an elementwise op, by position; later operands start again at the front.
+SHAPES: tuple[tuple[tuple[int, ...], ...], ...] = (
+    ((3, 4), (3, 4)),
+    ((3, 4), (4,)),
+    ((3, 1), (1, 4)),
+    ((), (5,)),
+    ((1,), (5,)),
+    ((0,), (1,)),
+    ((2, 0), (2, 1)),
+    ((), ()),
+)
+# Step of the central differences.
+STEP = 1e-5
+SPECIAL = (math.nan, math.inf, -math.inf, -0.0, 0.0, 1.0, -1.0)
+
+
+def by_reference(inputs: Sequence[Variable], outputs: Sequence[Variable], values: Sequence[Array]) -> list[Array]:
+    """The executor that every other one is compared with: NumPy, op by op."""
+    return evaluate(outputs, dict(zip(inputs, values, strict=True)))
+
+
+def draw(op: Op, dtype: str, seed: int = 0) -> list[Sample]:
+    """Operands and attributes to try `op` with, floats of `dtype`: the op's own samples, or arrays that broadcast, from its
+    domain, of lengths 0, 1 and more.
+    """
+    if op.samples is not None:
+        return [([_typed(a, dtype) for a in arrays], attrs) for arrays, attrs in op.samples()]
+    rng = np.random.default_rng(seed)
+    result: list[Sample] = []
+    for shapes in SHAPES:
+        arrays = [
+            draw_array(op, "bool" if k in op.keeps else dtype, shapes[k % len(shapes)], rng) for k in range(len(op.args))
+        ]
+        result.append((arrays, {}))
+    return result
+
+
+def draw_array(op: Op, dtype: str, shape: Sequence[int], rng: np.random.Generator) -> Array:
+    """Random elements of `dtype` from the op's domain."""
+    low, high = op.domain
+    if dtype in FLOATS:
+        return np.asarray(rng.uniform(low, high, shape)).astype(dtype)
+    if dtype == "bool":
+        return rng.integers(0, 2, shape).astype(bool)
+    least = max(math.ceil(low), int(np.iinfo(dtype).min))
+    return np.asarray(rng.integers(least, max(math.floor(high), least) + 1, shape)).astype(dtype)
+
+
+def _typed(value: Any, dtype: str) -> Array:
+    array = np.asarray(value)
+    return array.astype(dtype) if array.dtype == np.float64 else array
+
+
+def special_operands(op: Op, dtype: str) -> list[Array]:
+    """Every combination of NaN, infinities, zeros and ones for an elementwise op of one or two operands."""
+    column = np.array(SPECIAL, dtype)
+    return [column] if len(op.args) == 1 else [column[:, None], column[None, :]]
+
+
+def variables_for(arrays: Sequence[Array], static: bool = False) -> list[Variable]:
+    """An input for each array: all lengths known, or (`static=False`) only those that are 1."""
+    lengths = [tuple(n if static or n == 1 else None for n in a.shape) for a in arrays]
+    return [Variable(TensorType(a.dtype.name, s), f"x{k}") for k, (a, s) in enumerate(zip(arrays, lengths, strict=True))]
+
+
+def expected_value(op: Op, arrays: Sequence[Array], attrs: dict[str, Any], dtype: str) -> Array:
+    """The op by NumPy: floats worked out in float64, then converted to `dtype`."""
+    operands = converted(op, arrays, dtype)
+    if dtype in FLOATS or op.dtype is None:
+        operands = [a.astype(np.float64) if a.dtype == np.float32 else a for a in operands]
+    result: Array = reference(op, operands, attrs, dtype)
+    return result
+
+
+def assert_close(got: Array, expected: Array, what: str) -> None:
+    """Equal shapes and dtypes, floats within `TOLERANCE`, everything else exactly; AssertionError says `what` differs."""
+    assert got.dtype == expected.dtype, f"{what}: dtype {got.dtype}, expected {expected.dtype}"
+    assert got.shape == expected.shape, f"{what}: shape {got.shape}, expected {expected.shape}"
+    rtol, atol = TOLERANCE.get(expected.dtype.name, (0.0, 0.0))
+    np.testing.assert_allclose(got, expected, rtol=rtol, atol=atol, err_msg=what)
+
+
+def check_value(op: Op, arrays: Sequence[Array], attrs: dict[str, Any], executor: Executor = by_reference) -> None:
+    """`op` on these operands by `executor` gives what its NumPy reference gives; AssertionError otherwise."""
+    for static in (False, True):
+        inputs = variables_for(arrays, static)
+        output = apply(op, inputs, **attrs)
+        got = executor(inputs, [output], arrays)[0]
+        shapes = [a.shape for a in arrays]
+        what = f"{op.name} of {[str(v.type) for v in inputs]} with shapes {shapes} and {attrs}"
+        assert_close(got, expected_value(op, arrays, attrs, output.type.dtype), what)
+
+
+def check_gradient(
+    build: Callable[..., Variable], arrays: Sequence[Any], executor: Executor = by_reference, order: int = 2, seed: int = 0,
+    tolerance: float = 1e-5,
+) -> None:  # fmt: skip
+    """The gradient of `build(*variables)` for every float operand, along random directions, against central differences.
+
+    arrays: float64 and integer arrays. order: 2 checks the gradient of the gradient too. tolerance: relative to the size of
+    the directional derivative, or absolute where that is small. AssertionError when they differ.
+    """
+    values = [np.asarray(a) for a in arrays]
+    inputs = variables_for(values)
+    floats = [k for k, a in enumerate(values) if a.dtype == np.float64]
+    output = build(*inputs)
+    if output.type.dtype != "float64" or not floats:
+        # a conversion to float32 is a staircase, whose differences say nothing
+        return
+    rng = np.random.default_rng(seed)
+    shape = executor(inputs, [output], values)[0].shape
+    cost = f.sum(f.mul(output, _fixed(rng.normal(size=shape))))
+    for level in range(1, order + 1):
+        wrt = [inputs[k] for k in floats]
+        gradients = grad(cost, wrt, disconnected_inputs="ignore")
+        directions = {k: rng.normal(size=values[k].shape) for k in floats}
+        slopes = [f.sum(f.mul(g, _fixed(directions[k]))) for g, k in zip(gradients, floats, strict=True)]
+        _compare_slope(cost, slopes, inputs, values, directions, executor, (level, tolerance))
+        cost = slopes[0] if len(slopes) == 1 else f.add(*slopes)
+
+
+def _compare_slope(
+    cost: Variable, slopes: Sequence[Variable], inputs: Sequence[Variable], values: Sequence[Array],
+    directions: dict[int, Array], executor: Executor, wanted: tuple[int, float],
+) -> None:  # fmt: skip
+    level, tolerance = wanted
+    for slope, k in zip(slopes, directions, strict=True):
+        moved = []
+        for step in (STEP, -STEP):
+            point = list(values)
+            point[k] = values[k] + step * directions[k]
+            moved.append(float(executor(inputs, [cost], point)[0]))
+        numeric = (moved[0] - moved[1]) / (2 * STEP)
+        exact = float(executor(inputs, [slope], values)[0])
+        scale = max(1.0, abs(numeric), max(map(abs, moved)))
+        assert abs(exact - numeric) <= tolerance * scale, (
+            f"derivative {level} for operand {k} of shapes {[a.shape for a in values]}: {exact}, by differences {numeric}"
+        )
+
+
+def _fixed(array: Any) -> Constant:
+    return Constant(frozen(np.asarray(array, np.float64)))
+
+
+def check_op(
+    op: Op, executor: Executor = by_reference, dtypes: Sequence[str] | None = None, gradient: bool = True, order: int = 2,
+    seed: int = 0,
+) -> None:  # fmt: skip
+    """All checks of one op: values for each of its dtypes, and first and second derivatives in float64.
+
+    gradient: False for an op whose gradient is not its derivative on purpose. AssertionError for the first difference.
+    """
+    for dtype in dtypes or op.dtypes:
+        for arrays, attrs in draw(op, dtype, seed):
+            check_value(op, arrays, attrs, executor)
+    if gradient and op.grad is not None:
+        for arrays, attrs in draw(op, "float64", seed):
+            _check_op_gradient(op, arrays, attrs, executor, order)
+
+
+def _check_op_gradient(op: Op, arrays: list[Array], attrs: dict[str, Any], executor: Executor, order: int) -> None:
+    if all(a.dtype != np.float64 for a in arrays):
+        return
+
+    def build(*variables: Variable) -> Variable:
+        return apply(op, variables, **attrs)
+
+    try:
+        check_gradient(build, arrays, executor, order)
+    except AssertionError as error:
+        raise AssertionError(f"{op.name} with {attrs}: {error}") from None
+
+
+__all__ = [
+    "assert_close", "by_reference", "check_gradient", "check_op", "check_value", "draw", "draw_array", "expected_value",
+    "special_operands", "variables_for",
+]  # fmt: skip

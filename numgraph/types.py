@@ -1,0 +1,102 @@
+"""Types of variables, and NumPy-2 promotion with the exceptions that numgraph makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from numgraph.config import config
+from numgraph.errors import DtypeError
+
+BOOL = "bool"
+SIGNED = ("int8", "int16", "int32", "int64")
+UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
+INTEGERS = SIGNED + UNSIGNED
+FLOATS = ("float32", "float64")
+DTYPES = (BOOL, *INTEGERS, *FLOATS)
+DISCRETE = (BOOL, *INTEGERS)
+
+Shape = tuple[int | None, ...]
+
+
+def check_dtype(dtype: Any) -> str:
+    """The name of a supported dtype; `DtypeError` for every other (complex, float16, objects, strings).
+
+    Byte order is dropped: numgraph's own arrays are always in the machine's order.
+    """
+    try:
+        name = np.dtype(dtype).newbyteorder("=").name
+    except TypeError as error:
+        raise DtypeError(f"{dtype!r} is not a dtype. Supported: {', '.join(DTYPES)}") from error
+    if name not in DTYPES:
+        raise DtypeError(f"dtype {name} is not supported. Supported: {', '.join(DTYPES)}")
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """dtype and shape of a tensor; a length of None is known only at run time, 1 is known to broadcast."""
+
+    dtype: str
+    shape: Shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def broadcastable(self) -> tuple[bool, ...]:
+        """For each axis, whether its length is known to be 1 (Theano's name for it)."""
+        return tuple(n == 1 for n in self.shape)
+
+    def __str__(self) -> str:
+        """`float32[?,784]`; `float32` alone for a scalar."""
+        inside = ",".join("?" if n is None else str(n) for n in self.shape)
+        return f"{self.dtype}[{inside}]" if self.shape else self.dtype
+
+
+def promote(dtypes: Iterable[str]) -> str:
+    """The dtype that arrays of these dtypes combine to.
+
+    NumPy 2's table with one exception: a float32 with an integer of any size stays float32 (NumPy: float64 for int32 and
+    wider), so that a float32 loss divided by a length stays float32.
+    """
+    names = list(dict.fromkeys(dtypes))
+    if not names:
+        raise DtypeError("promotion of no dtypes")
+    floats = [d for d in names if d in FLOATS]
+    if floats:
+        return "float64" if "float64" in floats else "float32"
+    result = np.dtype(names[0])
+    for name in names[1:]:
+        result = np.promote_types(result, name)
+    return result.name
+
+
+def true_division(dtypes: Iterable[str]) -> str:
+    """dtype of `/`: floatX for two discrete operands, else as `promote`."""
+    dtype = promote(dtypes)
+    return config.floatX if dtype in DISCRETE else dtype
+
+
+def float_of(dtype: str) -> str:
+    """dtype of exp, log, sin...: floats keep theirs; bool and integers of 8 or 16 bits give float32, wider ones float64."""
+    if dtype in FLOATS:
+        return dtype
+    return "float32" if dtype in ("bool", "int8", "uint8", "int16", "uint16") else "float64"
+
+
+def sum_of(dtype: str) -> str:
+    """dtype of sum and prod: signed and bool give int64, unsigned uint64, floats keep theirs."""
+    if dtype in FLOATS:
+        return dtype
+    return "uint64" if dtype in UNSIGNED else "int64"
+
+
+def is_lossless(source: str, target: str) -> bool:
+    """Whether every value of dtype `source` is representable in dtype `target` (NumPy's `same_kind`-free safe cast)."""
+    return bool(np.can_cast(source, target, casting="safe"))

@@ -1,0 +1,38 @@
+"""What all tests share: a cache folder of their own, repeatable hypothesis, and `--update-golden`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+
+import pytest
+from hypothesis import settings
+
+# numgraph reads the variable when it is imported, which is after this file. Workers of pytest-xdist inherit the folder
+# that the main process made.
+_IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
+if not _IS_WORKER:
+    os.environ["NUMGRAPH_CACHE_DIR"] = tempfile.mkdtemp(prefix="numgraph-tests-")
+for _name in ("NUMGRAPH_FLOATX", "NUMGRAPH_TARGET", "NUMGRAPH_DEBUG"):
+    os.environ.pop(_name, None)
+
+settings.register_profile("numgraph", derandomize=True, deadline=None, database=None)
+settings.load_profile("numgraph")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="write the generated source into tests/golden instead of comparing"
+    )
+
+
+def pytest_unconfigure() -> None:
+    if not _IS_WORKER:
+        shutil.rmtree(os.environ["NUMGRAPH_CACHE_DIR"], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    """Whether golden files are to be rewritten."""
+    return bool(request.config.getoption("--update-golden"))
