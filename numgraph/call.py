@@ -27,10 +27,12 @@ class Executor(Protocol):
     gives the outputs in fresh memory. When it returns the updates are done; when it raises every shared variable is as
     before.
 
-    An executor may also offer `fast_call(program, binder)`: a callable with the arguments of a call, which then stands
-    for the general one of `Function`; and the attributes `source`, `listing`, `record`, `bytes_allocated` and
+    An executor may also offer `fast_call(program, binder, general)`: a callable with the arguments of a call, which then
+    stands for the general one of `Function` (until it calls its attribute `switched`); and the attributes `source`, `listing`, `record`, `bytes_allocated` and
     `export(path)`, which `Function` hands on.
     """
+
+    bytes_allocated: int
 
     def run(self, arguments: Sequence[Array], /) -> list[Array]:
         """The outputs for `arguments`; updates are done."""
@@ -188,6 +190,7 @@ def general_call(executor: Executor, binder: Binder) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         start = perf_counter()
         arrays = binder(args, kwargs)
+        allocated = executor.bytes_allocated
         try:
             outputs = executor.run(arrays)
         except NumgraphError as error:
@@ -197,7 +200,7 @@ def general_call(executor: Executor, binder: Binder) -> Callable[..., Any]:
         stats.calls += 1
         stats.bytes_in += sum(a.nbytes for a in arrays)
         stats.bytes_out += sum(a.nbytes for a in outputs)
-        stats.bytes_allocated = getattr(executor, "bytes_allocated", stats.bytes_out)
+        stats.bytes_allocated += executor.bytes_allocated - allocated
         stats.seconds += perf_counter() - start
         return binder.result(outputs)
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from numgraph.config import config
 from numgraph.emit.module import Module, ModulePrinter
+from numgraph.graph import label
 from numgraph.ir import Graph, Node
+from numgraph.printing import pprint
 from numgraph.rewrite.build import Builder
 from numgraph.rewrite.engine import Rewriter
 from numgraph.rewrite.lower import Leaves, expand, lower
@@ -62,10 +64,28 @@ def printed(schedule: Schedule, builder: Builder, title: str) -> Module:
 def compile_variant(program: Any, denied: frozenset[Any]) -> Variant:
     """Compiled code of a program that assumes nothing of what `denied` lists."""
     schedule, builder, leaves = scheduled(program, denied)
-    module = printed(schedule, builder, f"numgraph: {program.name or 'function'}")
+    module = printed(schedule, builder, title_of(program))
     if config.debug >= 4:
         print(module.listing)
     return Variant(schedule, module, native.build(module.text), leaves.shared)
+
+
+def title_of(program: Any) -> str:
+    """What the header of the generated source says about the graph: a function of the graph alone, so that it caches."""
+    lines = [f"numgraph function {program.name or ''}".rstrip()]
+    for variable in program.outputs:
+        lines.append(f"    return {short(variable)}")
+    for target, value in program.updates:
+        lines.append(f"    update {label(target)} := {short(value)}")
+    for key, value in program.givens:
+        lines.append(f"    given {label(key)} = {short(value)}")
+    return "\n".join(lines)
+
+
+def short(variable: Any, limit: int = 110) -> str:
+    """A formula on one line, cut where it gets long."""
+    text = pprint(variable).replace("\\", "/").replace('"', "'")
+    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def compile_program(program: Any) -> Executor:

@@ -101,16 +101,32 @@ def slice_bounds(length: Dim, start: Dim | None, stop: Dim | None, step: int) ->
 
     `start` and `stop` may be None, negative or past the end; `step` is a number other than 0.
     """
-    low, high = (0, length) if step > 0 else (-1, length - 1)
-
-    def clamp(bound: Dim | None, default: Dim) -> Dim:
-        if bound is None:
-            return default
-        return minimum(maximum(wrap(bound, length), low), high)
-
-    first = clamp(start, low if step > 0 else high)
-    last = clamp(stop, high if step > 0 else low)
+    if step > 0:
+        first = 0 if start is None else bound(start, length)
+        last = length if stop is None else bound(stop, length)
+    else:
+        first = length - 1 if start is None else _reverse_bound(start, length)
+        last = -1 if stop is None else _reverse_bound(stop, length)
     span = last - first if step > 0 else first - last
     size = abs(step)
     count = span if size == 1 else (span + (size - 1)) // size
     return first, maximum(count, 0)
+
+
+def bound(index: Dim, length: Dim) -> Dim:
+    """A slice's bound as a position in [0, length]."""
+    if _numbers(index, length):
+        return min(max(index + length if index < 0 else index, 0), length)
+    if _numbers(index) and index == 0:
+        return 0
+    return _call("slice_bound", index, length)
+
+
+def _reverse_bound(index: Dim, length: Dim) -> Dim:
+    """A bound of a slice with negative step as a position in [-1, length - 1]."""
+    return minimum(maximum(wrap(index, length), -1), length - 1)
+
+
+def aligned(size: Dim) -> Dim:
+    """A number of bytes rounded up to whole cache lines."""
+    return -(-size // 64) * 64 if _numbers(size) else _call("align64", size)

@@ -112,8 +112,15 @@ class Function:
         self.target = target
         self._binder = Binder(program, unset)
         self.executor: Executor = executor_for(program, target)
+        self._choose_call()
+
+    def _choose_call(self) -> None:
+        """Use the executor's own call where it has one, and again whenever it changes."""
+        self._call = general_call(self.executor, self._binder)
         fast = getattr(self.executor, "fast_call", None)
-        self._call = general_call(self.executor, self._binder) if fast is None else fast(program, self._binder)
+        if fast is not None:
+            self._call = fast(self.program, self._binder, self._call)
+            self.executor.switched = self._choose_call  # type: ignore[attr-defined]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the outputs, then carry out the updates.
@@ -233,7 +240,7 @@ class Function:
                     f"{self._binder.signature()}: swap: {_name(other)} cannot stand for {label(old)}: {reason}\n"
                     f"  {describe(old)}"
                 )
-        return dict(swap)
+        return {old: new for old, new in swap.items()}
 
     def _of_executor(self, what: str) -> Any:
         if self.target == "reference":

@@ -72,7 +72,7 @@ def type_mismatch(wanted: TensorType, got: TensorType) -> str | None:
 
 
 def constant_for(target: Variable, value: Any) -> Constant:
-    """A constant of the type of `target` with a copy of `value`; DtypeError or ArgumentShapeError when it does not fit."""
+    """A constant of the type of `target`, a copy of `value`; DtypeError or ArgumentShapeError when it does not fit."""
     array = convert(value, target.dtype, target)
     check_lengths(array, target.type, target)
     return Constant(frozen(owned(array)))

@@ -1,14 +1,15 @@
 """Gradients by one reverse sweep over the expression graph, in time linear in its size.
 
-The sweep visits only what lies between the cost and the variables asked for. Each op's own gradient says what it hands to its
-inputs; the sweep sums over broadcast axes, converts to each variable's dtype, adds up, and stops at integers and bools.
+The sweep visits only what lies between the cost and the variables asked for. Each op's own gradient says what it hands
+to its inputs; the sweep sums over broadcast axes, converts to each variable's dtype, adds up, and stops at integers and
+bools.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
@@ -23,16 +24,6 @@ from numgraph.types import DISCRETE, FLOATS
 Cotangent = Variable | Zero
 
 
-@overload
-def grad(
-    cost: Variable | None, wrt: Variable, consider_constant: Any = None, known_grads: Any = None,
-    disconnected_inputs: str = "raise", add_names: bool = False, return_disconnected: str = "zero",
-) -> Any: ...  # fmt: skip
-@overload
-def grad(
-    cost: Variable | None, wrt: Sequence[Variable], consider_constant: Any = None, known_grads: Any = None,
-    disconnected_inputs: str = "raise", add_names: bool = False, return_disconnected: str = "zero",
-) -> Any: ...  # fmt: skip
 def grad(
     cost: Variable | None,
     wrt: Variable | Sequence[Variable],
@@ -44,7 +35,8 @@ def grad(
 ) -> Any:
     """The derivative of `cost`, a float scalar, for each variable in `wrt`: a variable of its shape and dtype.
 
-    wrt: one variable, or a list or tuple of them (the result is then a list or tuple); inputs, shared variables or anything
+    wrt: one variable, or a list or tuple of them (the result is then a list or tuple); inputs, shared variables or
+    anything
         that the cost is computed from.
     consider_constant: variables (by identity) through which no gradient flows.
     known_grads: gradients already known, by variable; the sweep starts there too, and `cost` may be None.
@@ -63,7 +55,7 @@ def grad(
         raise ValueError(f'disconnected_inputs must be "raise", "warn" or "ignore", not {disconnected_inputs!r}')
     if return_disconnected not in ("zero", "none"):
         raise ValueError(f'return_disconnected must be "zero" or "none", not {return_disconnected!r}')
-    wanted = list(wrt) if isinstance(wrt, list | tuple) else [wrt]
+    wanted: list[Variable] = [wrt] if isinstance(wrt, Variable) else list(wrt)
     for variable in wanted:
         _check_wrt(variable)
     seeds = _seeds(cost, known_grads)
@@ -96,7 +88,9 @@ def _check_cost(cost: Any) -> None:
     if not isinstance(cost, Variable):
         raise GradientError(f"grad: the cost must be a variable, not {cost!r}")
     if cost.ndim != 0:
-        raise GradientError(f"grad: the cost must be a scalar: {describe(cost)} has {cost.ndim} axes. Use .sum() or .mean() on it.")
+        raise GradientError(
+            f"grad: the cost must be a scalar: {describe(cost)} has {cost.ndim} axes. Use .sum() or .mean() on it."
+        )
     if cost.type.dtype not in FLOATS:
         raise GradientError(f"grad: the cost must be a float: {describe(cost)}. Use cost.astype('float64').")
 
@@ -107,7 +101,10 @@ def _seeds(cost: Variable | None, known: Any) -> dict[Variable, Variable]:
     for variable, value in known.items() if isinstance(known, Mapping) else known or ():
         given = value if isinstance(value, Variable) else f.identity(value)
         if given.ndim != variable.ndim:
-            raise ShapeError(f"grad: the known gradient\n  {describe(given)}\nhas another number of axes than\n  {describe(variable)}")
+            raise ShapeError(
+                f"grad: a known gradient has another number of axes than its variable\n"
+                f"  {describe(given)}\n  {describe(variable)}"
+            )
         seeds[variable] = f.cast(given, variable.type.dtype)
     if cost is not None:
         _check_cost(cost)
@@ -120,7 +117,8 @@ def _seeds(cost: Variable | None, known: Any) -> dict[Variable, Variable]:
 def _disconnected(cost: Variable | None, variable: Variable, policy: str, returned: str) -> Variable | None:
     subject = f"the cost ({describe(cost)})" if cost is not None else "what has a known gradient"
     message = (
-        f"grad: {describe(variable)}: {subject} does not depend on it, or only through integers, comparisons or constants. "
+        f"grad: {describe(variable)}: {subject} does not depend on it, or only through integers, "
+        "comparisons or constants. "
         'Look at the graph with ng.debugprint(cost), or pass disconnected_inputs="ignore" for zeros.'
     )
     if policy == "raise":
@@ -133,7 +131,9 @@ def _disconnected(cost: Variable | None, variable: Variable, policy: str, return
 class Sweep:
     """One reverse sweep from the variables in `seeds` to those in `wrt`."""
 
-    def __init__(self, wrt: Sequence[Variable], seeds: Mapping[Variable, Variable], constant: Sequence[Variable]) -> None:
+    def __init__(
+        self, wrt: Sequence[Variable], seeds: Mapping[Variable, Variable], constant: Sequence[Variable]
+    ) -> None:
         self.wrt = {id(v) for v in wrt}
         self.seeds = {id(v): g for v, g in seeds.items()}
         # a variable that is held constant, or whose gradient is known, needs nothing from what is above the seeds
@@ -192,7 +192,9 @@ class Sweep:
         else:
             parts = op.grad(cotangent, node, *node.inputs, **node.attrs)
             if len(parts) != len(node.inputs):
-                raise GradientError(f"grad: the gradient of {op.name} gave {len(parts)} parts for {len(node.inputs)} inputs")
+                raise GradientError(
+                    f"grad: the gradient of {op.name} gave {len(parts)} parts for {len(node.inputs)} inputs"
+                )
         for variable, part in zip(node.inputs, parts, strict=True):
             if part is None or id(variable) not in self.needed or id(variable) in self.seeds:
                 continue
@@ -207,7 +209,9 @@ class Sweep:
 
     def _fitted(self, node: Variable, op: Op, variable: Variable, part: Variable) -> Variable:
         """`part` in the dtype and the shape of `variable`."""
-        result: Variable = f.cast(part, variable.type.dtype)
+        result: Variable = part if part.type.dtype == variable.type.dtype else f.cast(part, variable.type.dtype)
+        if not result.type.shape and not variable.type.shape:
+            return result
         may_broadcast = op.scalar is not None or op.scatter is not None
         if may_broadcast and self.shapes[id(variable)] != self.shapes[id(node)]:
             return _summed(result, variable)
@@ -221,7 +225,9 @@ def _all_ones(variable: Variable) -> bool:
 
 
 def _summed(part: Variable, variable: Variable) -> Variable:
-    """`part` summed over the axes along which `variable` was broadcast; which they are may be known only at run time."""
+    """`part` summed over the axes along which `variable` was broadcast; which they are may be known only at run
+    time.
+    """
     extra = part.ndim - variable.ndim
     own = part.type.shape[extra:] if extra >= 0 else ()
     if extra < 0 or any(n is None and m != 1 for n, m in zip(variable.type.shape, own, strict=True)):

@@ -347,7 +347,7 @@ def is_natural(node: Any) -> bool:
         return node >= 0
     if node.is_number:
         return bool(node.value >= 0)
-    if node.kind in ("extent", "loop"):
+    if node.kind in ("extent", "loop") or node.name == "slice_bound":
         return True
     if node.name in ("add", "mul", "floor_div", "minimum"):
         return all(map(is_natural, node.inputs))

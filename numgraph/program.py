@@ -163,8 +163,8 @@ class Program:
         fields = tuple(getattr(self, name) for name in self.__dataclass_fields__)
         return _unpickled, (packed(self.roots()), fields)
 
-    def mapped(self, new: dict[Variable, Variable]) -> Program:
-        """The program with every variable that its fields name replaced by `new[variable]`."""
+    def mapped(self, new: dict[Variable, Any]) -> Program:
+        """The program with every variable that its fields name replaced by `new[variable]`, shared ones by shared ones."""
         inputs = tuple(
             replace(
                 a,
@@ -179,7 +179,7 @@ class Program:
             self,
             inputs=inputs,
             outputs=tuple(new[v] for v in self.outputs),
-            updates=updates,  # type: ignore[arg-type]  # shared variables map to shared ones
+            updates=updates,
             givens=tuple((new[k], new[v]) for k, v in self.givens),
         )
 

@@ -1,4 +1,6 @@
-"""Runs a graph op by op with the ops' NumPy references: no compiler, no rewrites. The oracle of every other executor."""
+"""Runs a graph op by op with the ops' NumPy references: no compiler, no rewrites. The oracle of every other
+executor.
+"""
 
 from __future__ import annotations
 
@@ -32,11 +34,12 @@ class ArrayOperand:
 
 
 def evaluate(outputs: Sequence[Variable], values: Mapping[Variable, Array]) -> list[Array]:
-    """The values of `outputs`, fresh C-contiguous arrays of their dtypes, given the values of the variables in `values`.
+    """The values of `outputs`, fresh C-contiguous arrays of their dtypes, given the values of the variables in
+    `values`.
 
     Shared variables are read, constants are known; a variable in `values` may be anything, the graph is cut there.
-    MissingInputError for a leaf without a value; ShapeError and IndexOutOfRange, with the user's lines, where an op refuses
-    its operands.
+    MissingInputError for a leaf without a value; ShapeError and IndexOutOfRange, with the user's lines, where an op
+    refuses its operands.
     """
     known: dict[int, Array] = {id(v): np.asarray(a) for v, a in values.items()}
     nodes = toposort(outputs, stop=values)
@@ -77,7 +80,9 @@ def compute(node: Variable, arrays: Sequence[Array]) -> Array:
         raise ShapeError(_message(node, arrays, str(error))) from error
     fits = result.ndim == node.ndim and all(n in (None, m) for n, m in zip(node.type.shape, result.shape, strict=True))
     if not fits:
-        raise ShapeError(_message(node, arrays, f"result has shape {list(result.shape)}, which its type does not allow"))
+        raise ShapeError(
+            _message(node, arrays, f"result has shape {list(result.shape)}, which its type does not allow")
+        )
     return result
 
 

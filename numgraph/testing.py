@@ -51,8 +51,8 @@ def by_reference(inputs: Sequence[Variable], outputs: Sequence[Variable], values
 
 
 def draw(op: Op, dtype: str, seed: int = 0) -> list[Sample]:
-    """Operands and attributes to try `op` with, floats of `dtype`: the op's own samples, or arrays that broadcast, from its
-    domain, of lengths 0, 1 and more.
+    """Operands and attributes to try `op` with, floats of `dtype`: the op's own samples, or arrays that broadcast, from
+    its domain, of lengths 0, 1 and more.
     """
     if op.samples is not None:
         return [([_typed(a, dtype) for a in arrays], attrs) for arrays, attrs in op.samples()]
@@ -60,7 +60,8 @@ def draw(op: Op, dtype: str, seed: int = 0) -> list[Sample]:
     result: list[Sample] = []
     for shapes in SHAPES:
         arrays = [
-            draw_array(op, "bool" if k in op.keeps else dtype, shapes[k % len(shapes)], rng) for k in range(len(op.args))
+            draw_array(op, "bool" if k in op.keeps else dtype, shapes[k % len(shapes)], rng)
+            for k in range(len(op.args))
         ]
         result.append((arrays, {}))
     return result
@@ -91,7 +92,9 @@ def special_operands(op: Op, dtype: str) -> list[Array]:
 def variables_for(arrays: Sequence[Array], static: bool = False) -> list[Variable]:
     """An input for each array: all lengths known, or (`static=False`) only those that are 1."""
     lengths = [tuple(n if static or n == 1 else None for n in a.shape) for a in arrays]
-    return [Variable(TensorType(a.dtype.name, s), f"x{k}") for k, (a, s) in enumerate(zip(arrays, lengths, strict=True))]
+    return [
+        Variable(TensorType(a.dtype.name, s), f"x{k}") for k, (a, s) in enumerate(zip(arrays, lengths, strict=True))
+    ]
 
 
 def expected_value(op: Op, arrays: Sequence[Array], attrs: dict[str, Any], dtype: str) -> Array:
@@ -104,7 +107,9 @@ def expected_value(op: Op, arrays: Sequence[Array], attrs: dict[str, Any], dtype
 
 
 def assert_close(got: Array, expected: Array, what: str) -> None:
-    """Equal shapes and dtypes, floats within `TOLERANCE`, everything else exactly; AssertionError says `what` differs."""
+    """Equal shapes and dtypes, floats within `TOLERANCE`, everything else exactly; AssertionError says `what`
+    differs.
+    """
     assert got.dtype == expected.dtype, f"{what}: dtype {got.dtype}, expected {expected.dtype}"
     assert got.shape == expected.shape, f"{what}: shape {got.shape}, expected {expected.shape}"
     rtol, atol = TOLERANCE.get(expected.dtype.name, (0.0, 0.0))
@@ -123,13 +128,14 @@ def check_value(op: Op, arrays: Sequence[Array], attrs: dict[str, Any], executor
 
 
 def check_gradient(
-    build: Callable[..., Variable], arrays: Sequence[Any], executor: Executor = by_reference, order: int = 2, seed: int = 0,
-    tolerance: float = 1e-5,
+    build: Callable[..., Variable], arrays: Sequence[Any], executor: Executor = by_reference, order: int = 2,
+    seed: int = 0, tolerance: float = 1e-5,
 ) -> None:  # fmt: skip
-    """The gradient of `build(*variables)` for every float operand, along random directions, against central differences.
+    """The gradient of `build(*variables)` for every float operand, along random directions, against central
+    differences.
 
-    arrays: float64 and integer arrays. order: 2 checks the gradient of the gradient too. tolerance: relative to the size of
-    the directional derivative, or absolute where that is small. AssertionError when they differ.
+    arrays: float64 and integer arrays. order: 2 checks the gradient of the gradient too. tolerance: relative to the
+    size of the directional derivative, or absolute where that is small. AssertionError when they differ.
     """
     values = [np.asarray(a) for a in arrays]
     inputs = variables_for(values)
@@ -165,7 +171,8 @@ def _compare_slope(
         exact = float(executor(inputs, [slope], values)[0])
         scale = max(1.0, abs(numeric), max(map(abs, moved)))
         assert abs(exact - numeric) <= tolerance * scale, (
-            f"derivative {level} for operand {k} of shapes {[a.shape for a in values]}: {exact}, by differences {numeric}"
+            f"derivative {level} for operand {k} of shapes {[a.shape for a in values]}: {exact}, "
+            f"by differences {numeric}"
         )
 
 
@@ -174,8 +181,8 @@ def _fixed(array: Any) -> Constant:
 
 
 def check_op(
-    op: Op, executor: Executor = by_reference, dtypes: Sequence[str] | None = None, gradient: bool = True, order: int = 2,
-    seed: int = 0,
+    op: Op, executor: Executor = by_reference, dtypes: Sequence[str] | None = None, gradient: bool = True,
+    order: int = 2, seed: int = 0,
 ) -> None:  # fmt: skip
     """All checks of one op: values for each of its dtypes, and first and second derivatives in float64.
 

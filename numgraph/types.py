@@ -27,6 +27,8 @@ def check_dtype(dtype: Any) -> str:
 
     Byte order is dropped: numgraph's own arrays are always in the machine's order.
     """
+    if type(dtype) is str and dtype in DTYPES:
+        return dtype
     try:
         name = np.dtype(dtype).newbyteorder("=").name
     except TypeError as error:
@@ -66,6 +68,8 @@ def promote(dtypes: Iterable[str]) -> str:
     wider), so that a float32 loss divided by a length stays float32.
     """
     names = list(dict.fromkeys(dtypes))
+    if len(names) == 1:
+        return names[0]
     if not names:
         raise DtypeError("promotion of no dtypes")
     floats = [d for d in names if d in FLOATS]

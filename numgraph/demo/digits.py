@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +53,7 @@ def load(path: str | Path | None = None) -> Digits:
     try:
         with np.load(source, allow_pickle=False) as arrays:
             x, y = arrays["x"], arrays["y"]
-    except (KeyError, AttributeError, TypeError) as error:
+    except (KeyError, TypeError, BadZipFile) as error:
         raise ValueError(
             f"{source}: expected an .npz file with the arrays 'x' (images) and 'y' (labels): {error}"
         ) from error
@@ -61,13 +62,12 @@ def load(path: str | Path | None = None) -> Digits:
     images = x.reshape(len(x), -1).astype(np.float32) * scale
     labels = y.astype(np.int32)
     a, b = int(len(y) * TRAIN), int(len(y) * TRAIN) + int(len(y) * VALID)
-    parts = [Part(np.ascontiguousarray(images[rows]), labels[rows]) for rows in (slice(a), slice(a, b), slice(b, None))]
-    return Digits(*parts, classes=int(labels.max()) + 1)
+    train, valid, test = (Part(images[rows], labels[rows]) for rows in (slice(a), slice(a, b), slice(b, None)))
+    return Digits(train, valid, test, classes=int(labels.max()) + 1)
 
 
 def shipped() -> Path:
-    """The path of the digits that come with numgraph: installed as `numgraph.data`, in the source tree as
-    `bench/data`."""
+    """The path of the digits that come with numgraph: in `numgraph.data`, which is `bench/data` of the source tree."""
     try:
         return Path(str(files("numgraph.data"))) / DATA_FILE
     except ModuleNotFoundError:

@@ -43,6 +43,7 @@ class FunctionPrinter:
         self.pointers: dict[Any, str] = {}
         self.failures: list[tuple[Item, int]] = []
         self.planning = False
+        self.length_names = name_lengths(schedule)
 
     @property
     def body(self) -> Body:
@@ -167,6 +168,8 @@ class FunctionPrinter:
         """A length in the user's terms: `len(train_x)`, `index*600`."""
         if not isinstance(node, Node):
             return str(node)
+        if node in self.length_names:
+            return self.length_names[node]
         if node in self.graph.names and depth:
             return self.graph.names[node]
         if node.kind == "extent":
@@ -174,8 +177,8 @@ class FunctionPrinter:
             return f"len({owner})" if node.attrs[0] == 0 else f"{owner}.shape[{node.attrs[0]}]"
         if node.is_number:
             return str(node.value)
-        if depth > 5 or node.op is None:
-            return "..." if depth > 5 else self.graph.names.get(node, node.name)
+        if depth > 3 or node.op is None:
+            return "..." if depth > 3 else self.graph.names.get(node, node.name)
         parts = [self.explain(v, depth + 1) for v in node.inputs]
         signs = {"add": " + ", "sub": " - ", "mul": "*", "floor_div": "//", "lt": " < ", "eq": " == "}
         if node.name in signs and len(parts) == 2:
@@ -194,7 +197,8 @@ class FunctionPrinter:
                     body.names[node] = body.registers[buffer]
                     return
             raise AssertionError(f"{buffer} is not in a register here")
-        pointer, subscript = self.subscript(buffer, node.inputs[1:], bool(node.attrs))
+        view = self.graph.names.get(origin) if origin is not None and origin.op is not None and origin.op.element else None
+        pointer, subscript = self.subscript(buffer, node.inputs[1:], bool(node.attrs), view)
         expression = f"{pointer}[{subscript}]"
         if buffer.dtype == "bool":
             expression = f"({expression} != 0)"
@@ -207,7 +211,7 @@ class FunctionPrinter:
         """What comments call a buffer."""
         return self.graph.names.get(buffer) or (buffer.name if buffer.op else buffer.kind)
 
-    def subscript(self, buffer: Node, index: Sequence[Node], flat: bool = False) -> tuple[str, str]:
+    def subscript(self, buffer: Node, index: Sequence[Node], flat: bool = False, view: str | None = None) -> tuple[str, str]:
         """(pointer, subscript) of an element; what does not vary with the loops goes into the pointer."""
         place = self.schedule.buffers.get(buffer)
         if flat:
@@ -218,7 +222,7 @@ class FunctionPrinter:
             base = self.root(place)
             position = self._linear(base.lengths(self.graph), [index[a] for a in base.axes])
         fixed, moving = self.split(self.graph.as_index(position))
-        pointer = self.pointer(buffer, fixed)
+        pointer = self.pointer(buffer, fixed, view)
         return pointer, self.value(self.graph.as_index(moving))
 
     def root(self, place: Buffer) -> Buffer:
@@ -250,8 +254,11 @@ class FunctionPrinter:
                 return fixed * factor, moving * factor
         return 0, node
 
-    def pointer(self, buffer: Node, fixed: Any) -> str:
-        """The name of a pointer to `buffer` moved by `fixed` elements, defined at the top of the function."""
+    def pointer(self, buffer: Node, fixed: Any, view: str | None = None) -> str:
+        """The name of a pointer to `buffer` moved by `fixed` elements, defined at the top of the function.
+
+        view: the user's name for what is read through it, a window of the buffer.
+        """
         key = (buffer, fixed)
         if key in self.pointers:
             return self.pointers[key]
@@ -261,8 +268,8 @@ class FunctionPrinter:
         if not (isinstance(fixed, int) and fixed == 0):
             moved = self.value(self.graph.as_index(fixed * size))
             address = f"{address} + {moved}"
-            note += f" from element {self.explain(fixed)}"
-        name = self.names.fresh(self.graph.names.get(buffer), "p")
+            note = f"{view or ''}{' = ' if view else ''}{note} from element {self.explain(fixed)}"
+        name = self.names.fresh(view or self.graph.names.get(buffer), "p")
         self.say(f"{name} = {POINTERS[buffer.dtype]}({address})", note, buffer, 0)
         self.pointers[key] = name
         return name
@@ -312,9 +319,7 @@ class FunctionPrinter:
             self._complete(item, accumulators[item])
 
     def _loop_note(self, block: Block) -> str:
-        if isinstance(block.length, int):
-            return ""
-        return self.explain(block.length) if len(self.explain(block.length)) < 60 else ""
+        return "" if isinstance(block.length, int) else self.explain(block.length)
 
     def _tail(self, item: Item) -> bool:
         """Whether a reduction runs over the innermost loops, so that it accumulates in a register."""
@@ -377,6 +382,8 @@ class FunctionPrinter:
         pointer, subscript = self.subscript_at(item)
         stored = f"uint8({value})" if item.node.dtype == "bool" else value
         self.say(f"{pointer}[{subscript}] = {stored}", f"{self.buffer_name(item.node)} {self.type_text(item.node)}", item.node)
+        # whoever reads the element in this loop body uses the name instead of the memory
+        self.body.names[self.graph.load(item.node, item.target)] = value
 
     # -- statements ---------------------------------------------------------------------------------------------
 
@@ -451,6 +458,17 @@ class FunctionPrinter:
         self.say(f"    table[0] = {value}")
         self.say(f"    table[1] = {limit}")
         self.say(f"    return {code}")
+
+
+def name_lengths(schedule: Schedule) -> dict[Node, str]:
+    """What comments call a length: that of the first named array that has it."""
+    graph = schedule.graph
+    found: dict[Node, str] = {}
+    for node, name in graph.names.items():
+        for axis, length in enumerate(map(graph.find, node.dims)):
+            if isinstance(length, Node) and length.kind != "extent":
+                found.setdefault(length, f"len({name})" if axis == 0 else f"{name}.shape[{axis}]")
+    return found
 
 
 def substitute_names(text: str, names: dict[str, str]) -> str:

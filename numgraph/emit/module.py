@@ -17,6 +17,7 @@ from numgraph.ir import LEAVES, Node
 from numgraph.schedule.arrange import Block
 from numgraph.schedule.items import Item
 from numgraph.schedule.plan import Schedule
+from numgraph.schedule.work import work_of
 
 # Statements in one generated function, see `arrange.MAX_BODY`.
 MAX_FUNCTION = 96
@@ -93,7 +94,7 @@ class ModulePrinter:
         lines += self._entry(len(phases))
         names.append("enter")
         every = [p for stage_phases in phases for p in stage_phases]
-        header = self._header("\n".join(line.code for line in lines))
+        header = self._header("\n".join(line.code for line in lines), every)
         text = "\n".join([*header, *(line.text() for line in lines)]) + "\n"
         listing = "\n".join([*header, *(line.text(True) for line in lines)]) + "\n"
         return Module(text, listing, self.layout, self.layout.failures, every, names)
@@ -178,7 +179,10 @@ class ModulePrinter:
 
         alpha, beta = ("float32(1.0)", "float32(0.0)") if node.dtype == "float32" else ("1.0", "0.0")
         m, n, k = node.dims[-2], node.dims[-1], a.lengths[-1]
-        addresses = [self._view_address(printer, a), self._view_address(printer, b), out]
+        left, right = (self._named_address(printer, v, view) for v, view in zip(node.inputs, item.views, strict=True))
+        target = printer.names.fresh(printer.graph.names.get(node), "out")
+        printer.say(f"{target} = {out}", note, node)
+        addresses = [left, right, target]
         indent = 0
         if len(node.dims) == 3:
             size = np.dtype(node.dtype).itemsize
@@ -190,10 +194,26 @@ class ModulePrinter:
             f"{name}(table[{slot}], {text(m)}, {text(n)}, {text(k)}, {alpha}, {addresses[0]}, {stride(a.strides[-2])}, "
             f"{stride(a.strides[-1])}, {addresses[1]}, {stride(b.strides[-2])}, {stride(b.strides[-1])}, {beta}, {addresses[2]}, {text(n)})"
         )
+        note = f"{target} = {left} @ {right}"
         if indent:
             printer.say(f"for i in range({limit}):")
         printer.say(call, note, node)
         printer.body.lines[-1].indent = indent
+
+    def _named_address(self, printer: FunctionPrinter, node: Node, view: Any) -> str:
+        """A statement that names the address of an operand; returns the name."""
+        names = printer.graph.names
+        source = node
+        while source not in names and source.op is not None and source.op.element and source is not view.buffer:
+            source = source.inputs[0]
+        wish = names.get(source) or names.get(view.buffer)
+        address = self._view_address(printer, view)
+        name = printer.names.fresh(wish, "p")
+        note = f"{wish or printer.buffer_name(view.buffer)} {printer.type_text(source)}"
+        if not isinstance(view.offset, int):
+            note += f" = {printer.buffer_name(view.buffer)} from element {printer.explain(view.offset)}"
+        printer.say(f"{name} = {address}", note, source)
+        return name
 
     # -- plan ---------------------------------------------------------------------------------------------------
 
@@ -297,13 +317,13 @@ class ModulePrinter:
         lines += [Line(1, "table = i64(address)"), Line(1, f"if table[{needed}] > table[{capacity}]:"), Line(2, f"return {GROW}", "the arena must grow")]
         return [*lines, Line(1, "return step_0(address)")]
 
-    def _header(self, code: str) -> list[str]:
+    def _header(self, code: str, phases: Sequence[Phase]) -> list[str]:
         used = sorted({*self.imports, "entry", "jit", *POINTERS.values(), "add_up", "multiply_up", "minimum", "maximum",
                        "floor_div_float", "floor_div_int", "mod_float", "mod_int", "power_int"})
         blas = [n for n in ("sgemm", "dgemm") if n in self.imports]
         support = [n for n in used if n not in blas and n in _words(code) and n not in self.vector.values()]
         math = [n for n in used if n in self.vector.values()]
-        lines = [f'"""{self.title}"""', "", "import math", "", "import numpy as np",
+        lines = [f'"""{self.title}', "", *self._phase_table(phases), '"""', "", "import math", "", "import numpy as np",
                  "from numpy import bool_, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64", ""]
         if blas:
             lines.append(f"from numgraph.kernels.blas import {', '.join(blas)}")
@@ -319,6 +339,18 @@ class ModulePrinter:
         if self.kernels:
             lines = [line.replace("entry, ", "entry, helper, ") if "support import" in line else line for line in lines]
         return [*lines, "", ""]
+
+
+    def _phase_table(self, phases: Sequence[Phase]) -> list[str]:
+        """One line per phase: what it makes, over which lengths, and its work."""
+        lines = []
+        for phase in phases:
+            work = work_of(self.schedule, phase.items)
+            flops = "?" if work.flops is None else f"{work.flops:,}"
+            traffic = "?" if work.bytes is None else f"{work.bytes:,}"
+            loops = " x ".join(work.loops) or "once"
+            lines.append(f"{phase.name}: {self._summary(phase.items)} ({loops}): {flops} flops, {traffic} bytes")
+        return lines
 
 
 def _words(text: str) -> set[str]:

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
 
 from numgraph.graph import Constant, Variable, label
-from numgraph.inspector.expression import aligned, expressions, listing
 from numgraph.inspector.record import FunctionRecord, PairRecord, Stages, ValueRecord
+from numgraph.printing import pprint
 from numgraph.program import Program
 from numgraph.shared import SharedVariable
 from numgraph.types import TensorType
 
+# A cell wider than this does not widen its column: it pushes the later cells of its own line.
+WIDEST = 48
+
 
 def record_of(program: Program, target: str) -> FunctionRecord:
     """The record of a function, with stages graph and givens; who compiles it adds the rest."""
-    updates = program.updates
+    names = program.keys or [None] * len(program.outputs)
     return FunctionRecord(
-        name=program.title,
+        name=program.name or "function",
         line=_line(program.line),
         target=target,
         inputs=[value_record(a.variable, a.name) for a in program.inputs],
-        outputs=[value_record(v, name) for v, name in zip(program.outputs, _output_names(program), strict=True)],
-        resident=[value_record(v) for v in program.shared()] + [value_record(v) for v in constant_arrays(program)],
-        updates=pairs([(s, value) for s, value in updates], program.variables),
+        outputs=[value_record(v, name) for v, name in zip(program.outputs, names, strict=True)],
+        resident=[value_record(v) for v in (*program.shared(), *constant_arrays(program))],
+        updates=pairs(program.updates),
         givens=pairs(program.givens),
         stages=Stages({"graph": lambda: graph_text(program), "givens": lambda: givens_text(program)}),
         dtypes=dict(Counter(v.type.dtype for v in program.nodes())),
@@ -36,8 +43,8 @@ def value_record(variable: Variable, name: str | None = None) -> ValueRecord:
     if isinstance(variable, SharedVariable):
         array = variable.get_value(borrow=True)
         type, nbytes = TensorType(type.dtype, array.shape), array.nbytes
-    elif isinstance(variable, Constant):
-        nbytes = variable.data.nbytes
+    elif None not in type.shape:
+        nbytes = np.dtype(type.dtype).itemsize * prod(n or 0 for n in type.shape)
     return ValueRecord(name or label(variable), str(type), _line(variable.line), nbytes)
 
 
@@ -46,36 +53,81 @@ def constant_arrays(program: Program) -> list[Constant]:
     return [v for v in program.nodes() if isinstance(v, Constant) and v.ndim]
 
 
-def pairs(given: Sequence[tuple[Variable, Variable]], stop: Sequence[Variable] = ()) -> list[PairRecord]:
+def pairs(given: Sequence[tuple[Variable, Variable]]) -> list[PairRecord]:
     """Pairs as text."""
-    texts = expressions([value for _, value in given], stop)
-    return [
-        PairRecord(label(target), text, str(value.type), _line(value.line))
-        for (target, value), text in zip(given, texts, strict=True)
-    ]
-
-
-def graph_text(program: Program) -> str:
-    """The expression after `givens`, one operation per line."""
-    titles = [f"return {name} =" if name else "return" for name in program.keys or [""] * len(program.outputs)]
-    titles += [f"{label(s)} becomes" for s, _ in program.updates]
-    return listing(program.results, program.variables, titles)
+    return [PairRecord(label(key), pprint(value), str(value.type), _line(value.line)) for key, value in given]
 
 
 def givens_text(program: Program) -> str:
     """One pair per line; says so where there are none."""
     if not program.givens:
         return "no givens"
-    rows = [
-        (f"{p.target} stands for", p.expression, p.type, f"<- {p.line}" if p.line else "")
-        for p in pairs(program.givens)
-    ]
+    rows = [(f"{p.target} stands for", p.expression, p.type, _arrow(p.line)) for p in pairs(program.givens)]
     return aligned(rows)
 
 
-def _output_names(program: Program) -> list[str | None]:
-    return list(program.keys) if program.keys else [None] * len(program.outputs)
+def graph_text(program: Program) -> str:
+    """The expression after `givens`: one operation per line, operands first, with type and the user's line."""
+    nodes = program.nodes()
+    names = unique_names(nodes)
+    given = set(program.variables)
+    rows: list[tuple[str, str, str]] = []
+    for node in nodes:
+        where = _arrow(_line(node.line))
+        if node.op is not None and node not in given:
+            rows.append((f"{names[node]} = {_call(node, names)}", str(node.type), where))
+        elif not isinstance(node, Constant):
+            kind = "shared" if isinstance(node, SharedVariable) else "input"
+            rows.append((f"{names[node]} = {kind}", str(node.type), where))
+    for k, output in enumerate(program.outputs):
+        rows.append((f"return {names[output]}" + (f" as {program.keys[k]}" if program.keys else ""), "", ""))
+    rows += [(f"update {label(target)} to {names[value]}", "", "") for target, value in program.updates]
+    return aligned(rows)
+
+
+def unique_names(nodes: Sequence[Variable]) -> dict[Variable, str]:
+    """A name for each: the user's, numbered where several share it; the value of a constant; t1, t2, ... for the
+    rest."""
+    names: dict[Variable, str] = {}
+    taken = {v.name for v in nodes if v.name}
+    used: Counter[str] = Counter()
+    temporary = 0
+    for node in nodes:
+        if node.name:
+            used[node.name] += 1
+            names[node] = node.name if used[node.name] == 1 else f"{node.name}#{used[node.name]}"
+        elif isinstance(node, Constant):
+            names[node] = str(node.data[()]) if node.ndim == 0 else f"<constant {node.type}>"
+        else:
+            temporary += 1
+            while f"t{temporary}" in taken:
+                temporary += 1
+            names[node] = f"t{temporary}"
+    return names
+
+
+def _call(node: Variable, names: dict[Variable, str]) -> str:
+    """`sum(x, axis=(0,))`; attributes that are None are left out."""
+    assert node.op is not None
+    attributes = [f"{name}={_attribute(value)}" for name, value in node.attrs.items() if value is not None]
+    return f"{node.op.name}({', '.join([*(names[v] for v in node.inputs), *attributes])})"
+
+
+def _attribute(value: Any) -> str:
+    return f"<{value.dtype}{list(value.shape)}>" if isinstance(value, np.ndarray) else str(value)
+
+
+def aligned(rows: Sequence[tuple[str, ...]]) -> str:
+    """Rows as columns."""
+    count = max(map(len, rows), default=0)
+    widths = [max((len(row[k]) for row in rows if len(row[k]) <= WIDEST), default=0) for k in range(count)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(lines)
 
 
 def _line(line: object) -> str:
     return str(line) if line is not None else ""
+
+
+def _arrow(line: str) -> str:
+    return f"<- {line}" if line else ""

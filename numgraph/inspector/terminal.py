@@ -64,7 +64,8 @@ def overview(record: FunctionRecord) -> RenderableType:
     if record.phases:
         parts.append(phases(record.phases))
     parts.append(_facts(record))
-    return Group(*parts)
+    spaced = [part for each in parts for part in (each, Text())]
+    return Group(*spaced[:-1])
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -116,7 +117,7 @@ def _facts(record: FunctionRecord) -> Text:
     if record.bytes is not None:
         facts.append(f"{_count(record.bytes)} bytes moved a call")
     facts.append(f"compiled in {record.compile_seconds:.2f} s")
-    text = Text(", ".join(facts) + "\n", style="dim")
+    text = Text("\n".join(facts) + "\n", style="dim")
     if record.cache_path:
         text.append(record.cache_path + "\n", style="cyan")
     return text
@@ -145,8 +146,8 @@ def code(text: str, language: str, width: int) -> RenderableType:
     table.add_column(justify="right", style="dim", width=gutter - 1)
     table.add_column(overflow="fold")
     lines = highlighted.split("\n", allow_blank=True)
-    for (mark, _), line in zip(shown, lines, strict=False):
-        table.add_row(mark, line)
+    for (mark, _), styled in zip(shown, lines, strict=False):
+        table.add_row(mark, styled)
     return table
 
 

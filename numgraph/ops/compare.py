@@ -13,9 +13,9 @@ from numgraph.op import OPS, Op, boolean, same
 from numgraph.ops.define import boolless, f, no_float
 from numgraph.types import BOOL
 
-__all__ = """and_ bitwise_and bitwise_not bitwise_or bitwise_xor clip eq equal ge greater greater_equal gt invert isfinite
-isinf isnan le left_shift less less_equal logical_and logical_not logical_or logical_xor lt maximum minimum neq not_equal
-or_ right_shift switch where xor""".split()
+__all__ = """and_ bitwise_and bitwise_not bitwise_or bitwise_xor clip eq equal ge greater greater_equal gt invert
+isfinite isinf isnan le left_shift less less_equal logical_and logical_not logical_or logical_xor lt maximum minimum neq
+not_equal or_ right_shift switch where xor""".split()
 
 STEP = "a comparison is a step function: gradients stop there"
 BITS = "bits have no derivative"
@@ -56,8 +56,8 @@ Op("eq", ("x", "y"), "x == y, bool (the operator == of variables is identity).",
    scalar="x == y", commutative=True)  # fmt: skip
 eq = _compared("eq")
 
-Op("neq", ("x", "y"), "x != y, bool (the operator != of variables is identity).", boolean, np.not_equal, None, no_grad=STEP,
-   scalar="x != y", commutative=True)  # fmt: skip
+Op("neq", ("x", "y"), "x != y, bool (the operator != of variables is identity).", boolean, np.not_equal, None,
+   no_grad=STEP, scalar="x != y", commutative=True)  # fmt: skip
 neq = _compared("neq")
 
 Op("isnan", ("x",), "Whether x is NaN, bool.", boolean, np.isnan, None, no_grad=STEP, scalar="isnan(x)")
@@ -134,12 +134,12 @@ clip = elementwise("clip")
 
 # -- logic and bits -------------------------------------------------------------------------------------------------
 
-Op("and_", ("x", "y"), "The bitwise `and` of integers, the logical one of bools. DtypeError for floats.", same, np.bitwise_and,
-   None, no_grad=BITS, scalar="x & y", dtypes=INTEGERS, commutative=True)  # fmt: skip
+Op("and_", ("x", "y"), "The bitwise `and` of integers, the logical one of bools. DtypeError for floats.", same,
+   np.bitwise_and, None, no_grad=BITS, scalar="x & y", dtypes=INTEGERS, commutative=True)  # fmt: skip
 and_ = no_float("and_")
 
-Op("or_", ("x", "y"), "The bitwise `or` of integers, the logical one of bools. DtypeError for floats.", same, np.bitwise_or,
-   None, no_grad=BITS, scalar="x | y", dtypes=INTEGERS, commutative=True)  # fmt: skip
+Op("or_", ("x", "y"), "The bitwise `or` of integers, the logical one of bools. DtypeError for floats.", same,
+   np.bitwise_or, None, no_grad=BITS, scalar="x | y", dtypes=INTEGERS, commutative=True)  # fmt: skip
 or_ = no_float("or_")
 
 Op("xor", ("x", "y"), "The bitwise exclusive `or` of integers, the logical one of bools. DtypeError for floats.", same,
@@ -180,9 +180,10 @@ def logical_xor(x: Any, y: Any) -> Variable:
     return xor(_truth(x), _truth(y))
 
 
-# A shift by more bits than there are, or by a negative number, shifts everything out, as in NumPy; C leaves it undefined.
-Op("left_shift", ("x", "y"), "x with its bits moved up by y places. DtypeError for floats.", boolless, np.left_shift, None,
-   no_grad=BITS, scalar="where(y < 0, 0, where(y > 63, 0, x << y))", domain=(0, 7), dtypes=SHIFTABLE)  # fmt: skip
+# A shift by more bits than there are, or by a negative number, shifts everything out, as in NumPy; C leaves it
+# undefined.
+Op("left_shift", ("x", "y"), "x with its bits moved up by y places. DtypeError for floats.", boolless, np.left_shift,
+   None, no_grad=BITS, scalar="where(y < 0, 0, where(y > 63, 0, x << y))", domain=(0, 7), dtypes=SHIFTABLE)  # fmt: skip
 left_shift = no_float("left_shift")
 
 Op("right_shift", ("x", "y"), "x with its bits moved down by y places, the sign kept. DtypeError for floats.", boolless,

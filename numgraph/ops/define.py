@@ -47,7 +47,9 @@ def no_bool(name: str, instead: str) -> Callable[..., Variable]:
 
 def no_float(name: str) -> Callable[..., Variable]:
     """The user function of an op on bits; DtypeError names the float argument."""
-    return _checked(name, lambda dtype: dtype not in FLOATS, "works on bits of integers and bools: convert with x.astype('int64')")
+    return _checked(
+        name, lambda dtype: dtype not in FLOATS, "works on bits of integers and bools: convert with x.astype('int64')"
+    )
 
 
 def _checked(name: str, allowed: Callable[[str], bool], otherwise: str) -> Callable[..., Variable]:

@@ -1,9 +1,9 @@
 """Arithmetic, rounding, exponentials, logarithms and trigonometry, element by element.
 
 A gradient whose derivative may be infinite or NaN multiplies with `masked_mul` or divides with `masked_div`: where the
-incoming gradient is zero the result is zero, whatever the derivative. So a branch that `where` did not take, or an element
-that was overwritten, cannot bring a NaN into a gradient. A rewrite turns them into `mul` and `true_div` where the derivative
-is known to be finite.
+incoming gradient is zero the result is zero, whatever the derivative. So a branch that `where` did not take, or an
+element that was overwritten, cannot bring a NaN into a gradient. A rewrite turns them into `mul` and `true_div` where
+the derivative is known to be finite.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from numgraph.op import Op, division, floating, same
 from numgraph.ops.define import ZERO, boolless, f, no_bool
 from numgraph.types import BOOL, DISCRETE, FLOATS, UNSIGNED
 
-__all__ = """abs abs_ add ceil ceiling deg2rad exp exp2 expm1 floor floor_div int_div inv log log10 log1p log2 masked_div
-masked_mul mod mul neg pow power rad2deg reciprocal round rint sgn sign sqr sqrt square sub true_div truediv trunc
-arccos arccosh arcsin arcsinh arctan arctan2 arctanh acos acosh asin asinh atan atan2 atanh cos cosh sin sinh tan
+__all__ = """abs abs_ add ceil ceiling deg2rad exp exp2 expm1 floor floor_div int_div inv log log10 log1p log2
+masked_div masked_mul mod mul neg pow power rad2deg reciprocal round rint sgn sign sqr sqrt square sub true_div truediv
+trunc arccos arccosh arcsin arcsinh arctan arctan2 arctanh acos acosh asin asinh atan atan2 atanh cos cosh sin sinh tan
 tanh divide multiply negative remainder subtract""".split()
 
 NUMBERS = ("float32", "float64", "int32", "int64", "uint8")
@@ -53,7 +53,8 @@ masked_div = elementwise("masked_div")
 
 # -- arithmetic -----------------------------------------------------------------------------------------------------
 
-Op("add", ("x", "y"), "x + y.", same, np.add, lambda g, out, x, y: (g, g), scalar="x + y", dtypes=NUMBERS, commutative=True)
+Op("add", ("x", "y"), "x + y.", same, np.add, lambda g, out, x, y: (g, g), scalar="x + y", dtypes=NUMBERS,
+   commutative=True)  # fmt: skip
 _add = elementwise("add")
 
 
@@ -70,8 +71,8 @@ Op("sub", ("x", "y"), "x - y. DtypeError for two bools.", same, np.subtract,
    lambda g, out, x, y: (g, f.neg(g)), scalar="x - y", dtypes=NUMBERS)  # fmt: skip
 sub = no_bool("sub", "use ng.xor(x, y)")
 
-Op("mul", ("x", "y"), "x * y.", same, np.multiply,
-   lambda g, out, x, y: (f.masked_mul(g, y), f.masked_mul(g, x)), scalar="x * y", dtypes=NUMBERS, commutative=True)  # fmt: skip
+Op("mul", ("x", "y"), "x * y.", same, np.multiply, lambda g, out, x, y: (f.masked_mul(g, y), f.masked_mul(g, x)),
+   scalar="x * y", dtypes=NUMBERS, commutative=True)  # fmt: skip
 _mul = elementwise("mul")
 
 
@@ -92,8 +93,9 @@ Op("true_div", ("x", "y"), "x / y; two integers give floatX.", division, np.true
    scalar="x / y", domain=(0.3, 3.0), cost=4)  # fmt: skip
 true_div = elementwise("true_div")
 
-Op("floor_div", ("x", "y"), "The floor of x / y; for integers x // 0 is 0. Its gradient is zero.", boolless, np.floor_divide,
-   lambda g, out, x, y: (ZERO, ZERO), scalar="floordiv(x, y)", domain=(0.3, 3.0), dtypes=NUMBERS, cost=6)  # fmt: skip
+Op("floor_div", ("x", "y"), "The floor of x / y; for integers x // 0 is 0. Its gradient is zero.", boolless,
+   np.floor_divide, lambda g, out, x, y: (ZERO, ZERO), scalar="floordiv(x, y)", domain=(0.3, 3.0), dtypes=NUMBERS,
+   cost=6)  # fmt: skip
 floor_div = elementwise("floor_div")
 
 
@@ -124,15 +126,17 @@ def _pow_grad(g: Variable, out: Variable, x: Variable, y: Variable) -> tuple[Any
     return gx, gy
 
 
-Op("pow", ("x", "y"), "x to the power y. Integers give integers: 0 for a negative power, but for a base of 1 or -1.", boolless,
-   _power, _pow_grad, scalar="power(x, y)", domain=(0.2, 3.0), dtypes=NUMBERS, cost=30)  # fmt: skip
+Op("pow", ("x", "y"), "x to the power y. Integers give integers: 0 for a negative power, but for a base of 1 or -1.",
+   boolless, _power, _pow_grad, scalar="power(x, y)", domain=(0.2, 3.0), dtypes=NUMBERS, cost=30)  # fmt: skip
 pow = elementwise("pow")
 
-Op("neg", ("x",), "-x. DtypeError for bool.", same, np.negative, lambda g, out, x: (f.neg(g),), scalar="-x", dtypes=NUMBERS)
+Op("neg", ("x",), "-x. DtypeError for bool.", same, np.negative, lambda g, out, x: (f.neg(g),), scalar="-x",
+   dtypes=NUMBERS)  # fmt: skip
 neg = no_bool("neg", "use ~x")
 
-Op("abs", ("x",), "The absolute value; its derivative at 0 is 0.", same, np.abs, lambda g, out, x: (f.mul(g, f.sign(x)),),
-   scalar="abs(x)", dtypes=("float32", "float64", "int32", "int64"))  # fmt: skip
+Op("abs", ("x",), "The absolute value; its derivative at 0 is 0.", same, np.abs,
+   lambda g, out, x: (f.mul(g, f.sign(x)),), scalar="abs(x)",
+   dtypes=("float32", "float64", "int32", "int64"))  # fmt: skip
 _abs = elementwise("abs")
 
 
@@ -190,7 +194,8 @@ Op("sqrt", ("x",), "The square root; its derivative at 0 is infinite.", floating
    lambda g, out, x: (masked_div(g, f.mul(2.0, out)),), scalar="sqrt(x)", domain=(0.1, 4.0), cost=6)  # fmt: skip
 sqrt = elementwise("sqrt")
 
-Op("exp", ("x",), "e to the power x.", floating, np.exp, lambda g, out, x: (masked_mul(g, out),), scalar="exp(x)", cost=20)
+Op("exp", ("x",), "e to the power x.", floating, np.exp, lambda g, out, x: (masked_mul(g, out),), scalar="exp(x)",
+   cost=20)  # fmt: skip
 exp = elementwise("exp")
 
 Op("exp2", ("x",), "2 to the power x.", floating, np.exp2, lambda g, out, x: (masked_mul(g, f.mul(LN2, out)),),
@@ -205,8 +210,8 @@ Op("log", ("x",), "The natural logarithm.", floating, np.log, lambda g, out, x: 
    domain=(0.1, 4.0), cost=20)  # fmt: skip
 log = elementwise("log")
 
-Op("log1p", ("x",), "log(1 + x), exact for small x.", floating, np.log1p, lambda g, out, x: (masked_div(g, f.add(x, 1.0)),),
-   scalar="log1p(x)", domain=(-0.8, 4.0), cost=25)  # fmt: skip
+Op("log1p", ("x",), "log(1 + x), exact for small x.", floating, np.log1p,
+   lambda g, out, x: (masked_div(g, f.add(x, 1.0)),), scalar="log1p(x)", domain=(-0.8, 4.0), cost=25)  # fmt: skip
 log1p = elementwise("log1p")
 
 Op("log2", ("x",), "The logarithm to base 2.", floating, np.log2, lambda g, out, x: (masked_div(g, f.mul(LN2, x)),),
@@ -228,7 +233,8 @@ Op("cos", ("x",), "The cosine of x in radians.", floating, np.cos, lambda g, out
 cos = elementwise("cos")
 
 Op("tan", ("x",), "The tangent of x in radians.", floating, np.tan,
-   lambda g, out, x: (masked_mul(g, f.add(1.0, f.mul(out, out))),), scalar="tan(x)", domain=(-1.2, 1.2), cost=25)  # fmt: skip
+   lambda g, out, x: (masked_mul(g, f.add(1.0, f.mul(out, out))),), scalar="tan(x)", domain=(-1.2, 1.2),
+   cost=25)  # fmt: skip
 tan = elementwise("tan")
 
 

@@ -14,8 +14,8 @@ from numgraph.ops.define import f
 from numgraph.ops.reduce import axes_of
 from numgraph.types import FLOATS
 
-__all__ = """binary_crossentropy categorical_crossentropy elu log_softmax relu sigmoid sigmoid_binary_crossentropy softmax
-softplus""".split()
+__all__ = """binary_crossentropy categorical_crossentropy elu log_softmax relu sigmoid sigmoid_binary_crossentropy
+softmax softplus""".split()
 
 # -- activations ----------------------------------------------------------------------------------------------------
 
@@ -25,9 +25,9 @@ Op("sigmoid", ("x",), "1 / (1 + exp(-x)).", floating, lambda x: 1.0 / (1.0 + np.
    cost=25)  # fmt: skip
 sigmoid = elementwise("sigmoid")
 
-Op("softplus", ("x",), "log(1 + exp(x)), without overflow for large x.", floating, lambda x: np.logaddexp(x, np.zeros((), x.dtype)),
-   lambda g, out, x: (f.mul(g, sigmoid(x)),), scalar="maximum(x, 0.0) + log1p(exp(-abs(x)))", domain=(-20.0, 20.0),
-   cost=45)  # fmt: skip
+Op("softplus", ("x",), "log(1 + exp(x)), without overflow for large x.", floating,
+   lambda x: np.logaddexp(x, np.zeros((), x.dtype)), lambda g, out, x: (f.mul(g, sigmoid(x)),),
+   scalar="maximum(x, 0.0) + log1p(exp(-abs(x)))", domain=(-20.0, 20.0), cost=45)  # fmt: skip
 softplus = elementwise("softplus")
 
 
@@ -35,8 +35,8 @@ def _relu_grad(g: Variable, out: Variable, x: Variable) -> tuple[Any, ...]:
     return (f.where(f.gt(x, 0), g, f.where(f.eq(x, 0), f.mul(0.5, g), 0.0)),)
 
 
-Op("relu", ("x",), "The larger of x and 0; its derivative at 0 is 0.5.", same, lambda x: np.maximum(x, np.zeros((), x.dtype)),
-   _relu_grad, scalar="maximum(x, 0.0)", cost=2)  # fmt: skip
+Op("relu", ("x",), "The larger of x and 0; its derivative at 0 is 0.5.", same,
+   lambda x: np.maximum(x, np.zeros((), x.dtype)), _relu_grad, scalar="maximum(x, 0.0)", cost=2)  # fmt: skip
 relu = elementwise("relu")
 
 
@@ -100,8 +100,8 @@ def _softmax_samples() -> list[tuple[list[Any], dict[str, Any]]]:
 Op("softmax", ("x",), "exp(x) / sum(exp(x)) along `axis`, without overflow.", floating, _softmax, _softmax_grad,
    expand=_softmax_expand, samples=_softmax_samples)  # fmt: skip
 
-Op("log_softmax", ("x",), "log(softmax(x)) along `axis`, without overflow or underflow.", floating, _log_softmax, _log_softmax_grad,
-   expand=_log_softmax_expand, samples=_softmax_samples)  # fmt: skip
+Op("log_softmax", ("x",), "log(softmax(x)) along `axis`, without overflow or underflow.", floating, _log_softmax,
+   _log_softmax_grad, expand=_log_softmax_expand, samples=_softmax_samples)  # fmt: skip
 
 
 def softmax(x: Any, axis: int = -1) -> Variable:
@@ -144,11 +144,14 @@ def categorical_crossentropy(p: Any, y: Any) -> Variable:
         return one_hot
     if probabilities.ndim != 2 or target.ndim != 1:
         raise ShapeError(
-            "categorical_crossentropy: p has one axis for rows and one for classes, y has labels for the rows or the shape of p\n"
+            "categorical_crossentropy: p has one axis for rows and one for classes, y has a label for each row, "
+            "or the shape of p\n"
             f"  {describe(probabilities)}\n  {describe(target)}"
         )
     if target.type.dtype in (*FLOATS, "bool"):
-        raise DtypeError(f"categorical_crossentropy: labels are integers, not {describe(target)}; convert with y.astype('int32')")
+        raise DtypeError(
+            f"categorical_crossentropy: labels are integers, not {describe(target)}; convert with y.astype('int32')"
+        )
     rows = f.arange(f.shape(target)[0])
     picked: Variable = f.neg(f.getitem(f.log(probabilities), (rows, target)))
     return picked

@@ -116,7 +116,9 @@ def _prod(x: NDArray[Any], axis: Axes, keepdims: bool, dtype: str | None = None)
     return np.asarray(np.prod(x, axis=axis, keepdims=keepdims, dtype=_accumulator(x, dtype)))
 
 
-def _prod_grad(g: Variable, out: Variable, x: Variable, axis: Axes, keepdims: bool, dtype: Any = None) -> tuple[Any, ...]:
+def _prod_grad(
+    g: Variable, out: Variable, x: Variable, axis: Axes, keepdims: bool, dtype: Any = None
+) -> tuple[Any, ...]:
     """For each element the product of all others, worked out axis by axis, so that zeros need no division."""
     floats = x if dtype is None else f.cast(x, dtype)
     others: Any = None
@@ -144,7 +146,9 @@ def sum(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> 
 
 
 def prod(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Variable:
-    """The product along `axis`; dtypes as for `sum`. The product of nothing is 1. Its gradient is right for zeros too."""
+    """The product along `axis`; dtypes as for `sum`. The product of nothing is 1. Its gradient is right for zeros
+    too.
+    """
     return _accumulated("prod", x, axis, dtype, keepdims)
 
 
@@ -190,14 +194,16 @@ def _others_grad(g: Variable, out: Variable, x: Variable, axis: int) -> tuple[An
     return (sum(f.masked_mul(f.expand_dims(g, axis + 1), terms), axis),)
 
 
-Op("product_of_others", ("x",), "For each element the product of all others along `axis`.", first, _others, _others_grad,
-   expand=_others_expand, dtypes=("float32", "float64"),
+Op("product_of_others", ("x",), "For each element the product of all others along `axis`.", first, _others,
+   _others_grad, expand=_others_expand, dtypes=("float32", "float64"),
    samples=lambda: [([np.array(v)], {"axis": a}) for a in (0, 1) for v in (
        [[0.5, 2.0, -1.5], [1.0, 3.0, 0.25]], [[0.0, 2.0, -1.5], [1.0, 0.0, 0.0]], [[2.0], [3.0]])])  # fmt: skip
 
 
 def product_of_others(x: Any, axis: int) -> Variable:
-    """For each element of a float array the product of all others along `axis`: the gradient of `prod`, right for zeros."""
+    """For each element of a float array the product of all others along `axis`: the gradient of `prod`, right for
+    zeros.
+    """
     v = as_variable(x)
     if v.type.dtype not in FLOATS:
         raise DtypeError(f"product_of_others: {describe(v)} is not a float")
@@ -214,11 +220,13 @@ def _extreme_grad(g: Variable, out: Variable, x: Variable, axis: Axes, keepdims:
     return (f.where(extreme, f.true_div(restored(g, x.ndim, axis), ties), 0.0),)
 
 
-Op("max", ("x",), "The largest element along `axis`; NaN wins.", same, lambda x, axis, keepdims: np.max(x, axis, keepdims=keepdims),
-   _extreme_grad, reduce=Reduce("lowest", "maximum(acc, x)"), samples=_samples(*NUMBERS))  # fmt: skip
+Op("max", ("x",), "The largest element along `axis`; NaN wins.", same,
+   lambda x, axis, keepdims: np.max(x, axis, keepdims=keepdims), _extreme_grad,
+   reduce=Reduce("lowest", "maximum(acc, x)"), samples=_samples(*NUMBERS))  # fmt: skip
 
-Op("min", ("x",), "The smallest element along `axis`; NaN wins.", same, lambda x, axis, keepdims: np.min(x, axis, keepdims=keepdims),
-   _extreme_grad, reduce=Reduce("highest", "minimum(acc, x)"), samples=_samples(*NUMBERS))  # fmt: skip
+Op("min", ("x",), "The smallest element along `axis`; NaN wins.", same,
+   lambda x, axis, keepdims: np.min(x, axis, keepdims=keepdims), _extreme_grad,
+   reduce=Reduce("highest", "minimum(acc, x)"), samples=_samples(*NUMBERS))  # fmt: skip
 
 
 def _position(function: Any) -> Any:
@@ -226,12 +234,14 @@ def _position(function: Any) -> Any:
 
 
 # the first NaN replaces what was found before it, and nothing replaces a NaN
-Op("argmax", ("x",), "The index of the first largest element along `axis`; the first NaN wins.", int64, _position(np.argmax), None,
-   no_grad=POSITIONS, reduce=Reduce("lowest", "x > acc or (x != x and acc == acc)", position=True),
+Op("argmax", ("x",), "The index of the first largest element along `axis`; the first NaN wins.", int64,
+   _position(np.argmax), None, no_grad=POSITIONS,
+   reduce=Reduce("lowest", "x > acc or (x != x and acc == acc)", position=True),
    samples=_samples(*NUMBERS, axes=((0,), (1,))))  # fmt: skip
 
-Op("argmin", ("x",), "The index of the first smallest element along `axis`; the first NaN wins.", int64, _position(np.argmin), None,
-   no_grad=POSITIONS, reduce=Reduce("highest", "x < acc or (x != x and acc == acc)", position=True),
+Op("argmin", ("x",), "The index of the first smallest element along `axis`; the first NaN wins.", int64,
+   _position(np.argmin), None, no_grad=POSITIONS,
+   reduce=Reduce("highest", "x < acc or (x != x and acc == acc)", position=True),
    samples=_samples(*NUMBERS, axes=((0,), (1,))))  # fmt: skip
 
 
@@ -252,7 +262,8 @@ def min(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
 
 
 def argmax(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
-    """The int64 index of the first largest element along one axis, the first NaN before all (axis None: of the flat array).
+    """The int64 index of the first largest element along one axis, the first NaN before all (axis None: of the flat
+    array).
 
     ShapeError at run time when there are no elements along `axis`.
     """
@@ -260,7 +271,8 @@ def argmax(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
 
 
 def argmin(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
-    """The int64 index of the first smallest element along one axis, the first NaN before all (axis None: of the flat array).
+    """The int64 index of the first smallest element along one axis, the first NaN before all (axis None: of the flat
+    array).
 
     ShapeError at run time when there are no elements along `axis`.
     """
@@ -285,11 +297,13 @@ def _located(name: str, x: Any, axis: Any, keepdims: bool) -> Variable:
 
 # -- truth ----------------------------------------------------------------------------------------------------------
 
-Op("any", ("x",), "Whether any element along `axis` is not 0.", boolean, lambda x, axis, keepdims: np.any(x, axis, keepdims=keepdims),
-   None, no_grad=TRUTHS, reduce=Reduce(False, "acc | x"), samples=_samples(*NUMBERS))  # fmt: skip
+Op("any", ("x",), "Whether any element along `axis` is not 0.", boolean,
+   lambda x, axis, keepdims: np.any(x, axis, keepdims=keepdims), None, no_grad=TRUTHS,
+   reduce=Reduce(False, "acc | x"), samples=_samples(*NUMBERS))  # fmt: skip
 
-Op("all", ("x",), "Whether all elements along `axis` are not 0.", boolean, lambda x, axis, keepdims: np.all(x, axis, keepdims=keepdims),
-   None, no_grad=TRUTHS, reduce=Reduce(True, "acc & x"), samples=_samples(*NUMBERS))  # fmt: skip
+Op("all", ("x",), "Whether all elements along `axis` are not 0.", boolean,
+   lambda x, axis, keepdims: np.all(x, axis, keepdims=keepdims), None, no_grad=TRUTHS, reduce=Reduce(True, "acc & x"),
+   samples=_samples(*NUMBERS))  # fmt: skip
 
 
 def any(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
@@ -363,7 +377,8 @@ def dropped(v: Variable, axes: Axes) -> Variable:
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Variable:
-    """The vector norm along `axis` (None: of all elements): `ord` 2 (or None, "fro"), 1, inf, -inf, 0 or another number.
+    """The vector norm along `axis` (None: of all elements): `ord` 2 (or None, "fro"), 1, inf, -inf, 0 or another
+    number.
 
     A matrix counts as the vector of its elements. DtypeError for an unknown `ord`.
     """
@@ -399,8 +414,9 @@ def _summed_to(idx: Sequence[Any], base: Any, g: Any, mode: str) -> tuple[Any, .
     return tuple(dims.where(dims.equal(n, 1), 0, i) for n, i in zip(base.shape, own, strict=True))
 
 
-Op("unbroadcast", ("base", "g"), "base + the sums of g over the axes along which base's shape broadcasts to g's.", first,
-   _unbroadcast, lambda h, out, base, g, mode: (h, f.broadcast_to(h, f.shape(g))), dtypes=("float32", "float64"),
+Op("unbroadcast", ("base", "g"), "base + the sums of g over the axes along which base's shape broadcasts to g's.",
+   first, _unbroadcast, lambda h, out, base, g, mode: (h, f.broadcast_to(h, f.shape(g))),
+   dtypes=("float32", "float64"),
    scatter=Scatter(region=lambda base, g, mode: g.shape, target=_summed_to, unique=False),
    shape=lambda base, g, mode: base.shape,
    checks=(Check("broadcast", lambda base, g, mode: list(zip(base.shape, g.shape[g.ndim - base.ndim :], strict=True)),

@@ -14,8 +14,8 @@ from numgraph.op import OPS, Op, floating, same
 from numgraph.ops.define import ZERO, f
 from numgraph.types import DISCRETE, FLOATS, check_dtype
 
-__all__ = """cast copysign digamma disconnected_grad erf erfc gammaln grad_clip hypot identity lgamma logaddexp psi tensor_copy
-zero_grad""".split()
+__all__ = """cast copysign digamma disconnected_grad erf erfc gammaln grad_clip hypot identity lgamma logaddexp psi
+tensor_copy zero_grad""".split()
 
 # -- special functions ----------------------------------------------------------------------------------------------
 
@@ -42,12 +42,12 @@ def _bell(x: Variable) -> Variable:
     return bell
 
 
-Op("erf", ("x",), "The error function.", floating, _each(math.erf), lambda g, out, x: (f.mul(g, _bell(x)),), scalar="erf(x)",
-   cost=25)  # fmt: skip
+Op("erf", ("x",), "The error function.", floating, _each(math.erf), lambda g, out, x: (f.mul(g, _bell(x)),),
+   scalar="erf(x)", cost=25)  # fmt: skip
 erf = elementwise("erf")
 
-Op("erfc", ("x",), "1 - erf(x), exact for large x.", floating, _each(math.erfc), lambda g, out, x: (f.neg(f.mul(g, _bell(x))),),
-   scalar="erfc(x)", cost=25)  # fmt: skip
+Op("erfc", ("x",), "1 - erf(x), exact for large x.", floating, _each(math.erfc),
+   lambda g, out, x: (f.neg(f.mul(g, _bell(x))),), scalar="erfc(x)", cost=25)  # fmt: skip
 erfc = elementwise("erfc")
 
 Op("gammaln", ("x",), "The logarithm of the absolute value of the gamma function.", floating, _each(_log_gamma),
@@ -74,7 +74,9 @@ def _digamma_above_zero(x: Variable) -> Variable:
 
 
 def digamma(x: Any) -> Variable:
-    """The derivative of `gammaln`, a float array of x's shape; a composition of other ops, so that it has every derivative."""
+    """The derivative of `gammaln`, a float array of x's shape; a composition of other ops, so that it has every
+    derivative.
+    """
     v = as_variable(x)
     v = v if v.type.dtype in FLOATS else f.cast(v, floating([v.type.dtype]))
     positive = f.gt(v, 0.0)
@@ -94,7 +96,8 @@ Op("hypot", ("x", "y"), "sqrt(x * x + y * y), without overflow.", floating, np.h
 hypot = elementwise("hypot")
 
 Op("copysign", ("x", "y"), "x with the sign of y (of -0.0 too).", floating, np.copysign,
-   lambda g, out, x, y: (f.mul(g, f.mul(f.sign(x), f.copysign(1.0, y))), ZERO), scalar="copysign(x, y)", cost=2)  # fmt: skip
+   lambda g, out, x, y: (f.mul(g, f.mul(f.sign(x), f.copysign(1.0, y))), ZERO), scalar="copysign(x, y)",
+   cost=2)  # fmt: skip
 copysign = elementwise("copysign")
 
 
@@ -112,13 +115,17 @@ logaddexp = elementwise("logaddexp")
 
 
 def _cast_samples() -> list[tuple[list[Any], dict[str, Any]]]:
-    values = [np.array([0.0, 1.75, 2.0, 100.25]), np.array([0, 1, 2, 100], np.int32), np.array([False, True, True, False])]
+    values = [
+        np.array([0.0, 1.75, 2.0, 100.25]),
+        np.array([0, 1, 2, 100], np.int32),
+        np.array([False, True, True, False]),
+    ]
     return [([v], {"dtype": dtype}) for v in values for dtype in ("float32", "float64", "int32", "uint8", "bool")]
 
 
 Op("cast", ("x",), "x in another dtype; floats are truncated towards zero, not 0 gives True.", None,
-   lambda x, dtype: np.asarray(x).astype(dtype), lambda g, out, x, dtype: (cast(g, x.type.dtype),), scalar="x", keeps=(0,),
-   samples=_cast_samples)  # fmt: skip
+   lambda x, dtype: np.asarray(x).astype(dtype), lambda g, out, x, dtype: (cast(g, x.type.dtype),), scalar="x",
+   keeps=(0,), samples=_cast_samples)  # fmt: skip
 
 
 def cast(x: Any, dtype: Any) -> Variable:
@@ -140,8 +147,8 @@ def cast(x: Any, dtype: Any) -> Variable:
 Op("identity", ("x",), "x, as a variable of its own.", same, np.array, lambda g, out, x: (g,), scalar="x")
 identity = elementwise("identity")
 
-Op("disconnected_grad", ("x",), "x, through which no gradient flows: for `grad` the result does not depend on x.", same, np.array,
-   lambda g, out, x: (None,), scalar="x")  # fmt: skip
+Op("disconnected_grad", ("x",), "x, through which no gradient flows: for `grad` the result does not depend on x.",
+   same, np.array, lambda g, out, x: (None,), scalar="x")  # fmt: skip
 disconnected_grad = elementwise("disconnected_grad")
 
 Op("zero_grad", ("x",), "x, with a gradient of zero.", same, np.array, lambda g, out, x: (ZERO,), scalar="x")

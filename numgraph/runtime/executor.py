@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from numgraph.errors import IndexOutOfRange, NumgraphError, ShapeError
 from numgraph.ir import Graph, Node
 from numgraph.rewrite.build import length_text
+from numgraph.runtime.fastcall import FastCall, can_be_fast
 from numgraph.runtime.variant import CheckFailed, Variant
 
 Array = NDArray[Any]
@@ -23,6 +24,9 @@ class Executor:
         self.compile_variant = compile_variant
         self.denied: frozenset[Any] = frozenset()
         self.variants: list[Variant] = []
+        self.bytes_allocated = 0
+        # called when another variant takes over
+        self.switched: Callable[[], None] | None = None
         self.variant: Variant = self._new_variant()
 
     def _new_variant(self) -> Variant:
@@ -38,7 +42,9 @@ class Executor:
             variant = self.variant
             tried.append(variant)
             try:
-                return variant.run(arrays)
+                outputs = variant.run(arrays)
+                self.bytes_allocated += sum(a.nbytes for a in outputs)
+                return outputs
             except CheckFailed as failed:
                 self.recover(variant, failed, tried)
 
@@ -55,6 +61,22 @@ class Executor:
             self.denied = self.denied | {key}
             other = self._new_variant()
         self.variant = other
+        if self.switched is not None:
+            self.switched()
+
+    def fast_call(self, program: Any, binder: Any, general: Callable[..., Any]) -> Callable[..., Any]:
+        """A call generated for the present variant, or the general one where that cannot be right."""
+        return FastCall(program, binder, self.variant, general).build() if can_be_fast(program) else general
+
+    @property
+    def source(self) -> str:
+        """The generated source."""
+        return self.variant.module.text
+
+    @property
+    def listing(self) -> str:
+        """The source with the user's lines."""
+        return self.variant.module.listing
 
 
 def is_mismatch(cause: Any, failed: CheckFailed) -> bool:

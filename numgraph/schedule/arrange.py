@@ -92,33 +92,27 @@ class Arranger:
 
     def _after(self, item: Item, other: Item, position: dict[Item, int], blocks: list[Block], level: int) -> int:
         """The first block in which `item` may run, as far as `other` is concerned."""
-        reads = self._conflicts(item, other)
-        if reads is None:
-            return 0
         block = position[other]
         if blocks[block].length is None:
             return block
-        together = reads != [] and all(self._same_iteration(load, writer, level) for load, writer in reads)
-        return block if together else block + 1
+        return block if self._may_share(item, other, level) else block + 1
 
-    def _conflicts(self, item: Item, other: Item) -> list[tuple[Node, Item]] | None:
-        """The (load, writer) pairs through which two items depend on each other; None when they do not; [] for a barrier."""
-        if other in item.checks or (item.last and other.kind == "check"):
-            return []
-        found: list[tuple[Node, Item]] = []
-        for load in item.loads:
-            if load.inputs[0] is other.node and other.kind != "check":
-                found.append((load, other))
-        if any(view.buffer is other.node for view in item.views) and other.kind != "check":
-            return []
+    def _may_share(self, item: Item, other: Item, level: int) -> bool:
+        """Whether `item` may run in the same iteration of the loop at `level` as `other`, which it depends on."""
+        if other.kind == "check":
+            # an index that is used only where it was checked; what is written in place waits for all checks
+            return not item.last and other.value in item.scalars and len(other.loops) > level
+        if any(view.buffer is other.node for view in item.views):
+            return False
+        if item.kind == "scatter" and item.node.inputs[0] is other.node:
+            return False
+        found = [(load, other) for load in item.loads if load.inputs[0] is other.node]
         leaf = self.overwritten.get(item.node) if item.kind != "check" else None
         if leaf is not None:
             if any(view.buffer is leaf for view in other.views):
-                return []
+                return False
             found += [(load, item) for load in other.loads if load.inputs[0] is leaf]
-        if item.kind == "scatter" and item.node.inputs[0] is other.node:
-            return []
-        return found or None
+        return all(self._same_iteration(load, writer, level) for load, writer in found)
 
     def _same_iteration(self, load: Node, writer: Item, level: int) -> bool:
         """Whether `load` reads what `writer` writes in the same iteration of the loop at `level`."""

@@ -28,6 +28,7 @@ class Item:
     that asked for it). loops: lengths. value: what is stored, accumulated, scattered or checked. target: index into the
     buffer of the element written. reduced: loop levels that a reduction runs over. views: operands of a product or kernel.
     bound: for a check, the length of the indexed axis. loads: the memory reads in it. checks: items that must run before.
+    scalars: every scalar node in it.
     """
 
     kind: str
@@ -41,6 +42,7 @@ class Item:
     bound: Any = None
     loads: list[Node] = field(default_factory=list)
     checks: list[Item] = field(default_factory=list)
+    scalars: set[Node] = field(default_factory=set)
     statements: int = 0
     stage: int = 0
     last: bool = False
@@ -122,9 +124,12 @@ def _inline_cost(elements: Elements, node: Node, cost: dict[Node, int], size: di
         return 0, 0
     if node in elements.stored or node.kind in LEAVES or node.op is None:
         return 1, 1
-    own = node.op.cost if node.op.scalar else int(node.op.name not in ("dimshuffle", "fill", "length"))
-    distinct = dict.fromkeys(node.inputs)
-    return own + sum(cost[v] for v in distinct), own * bool(own) + sum(size[v] for v in distinct)
+    if not node.dims and node.planned:
+        # lengths and indices are computed once, by the plan
+        return 0, 1 + sum(size[v] for v in dict.fromkeys(node.inputs))
+    own = node.op.cost if node.op.scalar else int(not node.op.injective)
+    distinct = [v for v in dict.fromkeys(node.inputs) if node.op.scalar or v.dims]
+    return own + sum(cost[v] for v in distinct), bool(own) + sum(size[v] for v in distinct)
 
 
 def _repeated(graph: Graph, node: Node, users: dict[Node, list[Node]]) -> bool:
@@ -256,6 +261,7 @@ class ItemMaker:
         scalars += [v for v in item.sizes if isinstance(v, Node)]
         nodes = scalar_nodes(scalars)
         item.loads = [v for v in nodes if v.kind == "load"]
+        item.scalars = set(nodes)
         item.statements = sum(v.kind in ("op", "load") for v in nodes)
         for node in self._inlined(item.node):
             item.checks += self.check_items.get(node, ())

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from numgraph import dims
 from numgraph.elements import Elements, row_major
 from numgraph.ir import LEAVES, Graph, Node, topological
 from numgraph.schedule.arrange import Arranger, Block, reads_leaf, reads_only_own_element
 from numgraph.schedule.items import Item, ItemMaker, choose_stored, scalar_nodes
-
-ALIGNMENT = 64
 
 
 @dataclass(eq=False)
@@ -357,9 +356,7 @@ class Scheduler:
         size: Any = np.dtype(buffer.node.dtype).itemsize
         for n in buffer.lengths(self.graph):
             size = n * size
-        if isinstance(size, int):
-            return -(-max(size, 1) // ALIGNMENT) * ALIGNMENT
-        return (size + (ALIGNMENT - 1)) // ALIGNMENT * ALIGNMENT
+        return dims.aligned(max(size, 1) if isinstance(size, int) else size)
 
 
 def _trace(blocks: Sequence[Block], path: list[Block], paths: dict[Item, list[Block]]) -> None:

@@ -1,0 +1,289 @@
+"""Arrays made from nothing but lengths and numbers; triangles and diagonals.
+
+A shape is an int, an int64 scalar, a sequence of these, or a vector of integers. `dtype=None` is floatX unless said otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from numgraph import dims
+from numgraph.config import config
+from numgraph.errors import ShapeError
+from numgraph.graph import Constant, Variable, apply, as_variable, describe, frozen, weak_constant
+from numgraph.op import OPS, Check, Op, first
+from numgraph.ops import lengths as ln
+from numgraph.ops.define import f
+from numgraph.ops.lengths import Length
+from numgraph.ops.shape import stretch
+from numgraph.types import FLOATS, check_dtype, promote
+
+__all__ = """alloc arange diag diagonal empty empty_like eye full full_like identity_like linspace ones ones_like tri tril triu
+zeros zeros_like""".split()
+
+NOT_NEGATIVE = Check("at_least", lambda value, *lengths, **_: [(n, 0) for n in ln.values(lengths)], "a length of {a} is negative")
+
+# -- one value ------------------------------------------------------------------------------------------------------
+
+Op("fill", ("value", "*lengths"), "An array with `value` everywhere.", first,
+   lambda value, *lengths: np.full([int(n) for n in lengths], value, np.asarray(value).dtype),
+   lambda g, out, value, *lengths: (f.sum(g), *(None for _ in lengths)),
+   element=lambda idx, value, *lengths: value.at(), injective=False, shape=lambda value, *lengths: ln.values(lengths),
+   checks=(NOT_NEGATIVE,), samples=lambda: [([np.float32(1.5), 2, 3], {}), ([np.int64(7), 4], {}), ([True, 2], {})])  # fmt: skip
+
+
+def filled(value: Variable, lengths: list[Length]) -> Variable:
+    """An array with a scalar variable everywhere; the scalar itself where there are no axes."""
+    return apply(OPS["fill"], [value, *ln.operands(lengths)]) if lengths else value
+
+
+def constant_scalar(value: Any, dtype: Any) -> Constant:
+    """A 0-d constant; DtypeError for a dtype that is not supported."""
+    return Constant(frozen(np.array(value).astype(check_dtype(dtype))))
+
+
+def zeros(shape: Any, dtype: Any = None) -> Variable:
+    """Zeros."""
+    return filled(constant_scalar(0, dtype or config.floatX), ln.as_lengths(shape, "zeros"))
+
+
+def ones(shape: Any, dtype: Any = None) -> Variable:
+    """Ones."""
+    return filled(constant_scalar(1, dtype or config.floatX), ln.as_lengths(shape, "ones"))
+
+
+def empty(shape: Any, dtype: Any = None) -> Variable:
+    """An array whose values do not matter: zeros."""
+    return zeros(shape, dtype)
+
+
+def full(shape: Any, value: Any, dtype: Any = None) -> Variable:
+    """`value`, a number or variable, everywhere (broadcast if it has axes); dtype None: that of value."""
+    v = as_variable(value)
+    lengths = ln.as_lengths(shape, "full")
+    if dtype is not None and v.type.dtype != check_dtype(dtype):
+        v = f.cast(v, dtype)
+    return stretch(v, lengths) if v.ndim else filled(v, lengths)
+
+
+def alloc(value: Any, *shape: Any) -> Variable:
+    """`value` broadcast to the lengths that follow it, as Theano's `alloc`."""
+    return full(shape[0] if len(shape) == 1 else shape, value)
+
+
+def zeros_like(x: Any, dtype: Any = None) -> Variable:
+    """Zeros with the lengths of x; dtype None: that of x."""
+    v = as_variable(x)
+    return filled(constant_scalar(0, dtype or v.type.dtype), ln.dims_of(v))
+
+
+def ones_like(x: Any, dtype: Any = None) -> Variable:
+    """Ones with the lengths of x; dtype None: that of x."""
+    v = as_variable(x)
+    return filled(constant_scalar(1, dtype or v.type.dtype), ln.dims_of(v))
+
+
+def empty_like(x: Any, dtype: Any = None) -> Variable:
+    """Zeros with the lengths of x."""
+    return zeros_like(x, dtype)
+
+
+def full_like(x: Any, value: Any, dtype: Any = None) -> Variable:
+    """`value` everywhere, with the lengths of x; dtype None: that of x."""
+    v = as_variable(x)
+    wanted = check_dtype(dtype or v.type.dtype)
+    return full(tuple(ln.dims_of(v)), _weak(value, wanted), wanted)
+
+
+def _weak(value: Any, dtype: str) -> Any:
+    """A Python number as a constant beside `dtype`, so that an int that does not fit is an error and not wrapped."""
+    return weak_constant(value, dtype) if type(value) in (bool, int, float) else value
+
+
+# -- ranges ---------------------------------------------------------------------------------------------------------
+
+Op("arange", ("start", "length", "step"), "start + step * (0, 1, ..., length - 1), of integers.", None,
+   lambda start, length, step, dtype: (int(start) + np.arange(int(length), dtype=np.int64) * int(step)).astype(dtype),
+   None, no_grad="a range of integers",
+   element=lambda idx, start, length, step, dtype: start.value + idx[0] * step.value,
+   shape=lambda start, length, step, dtype: (length.value,),
+   checks=(Check("at_least", lambda start, length, step, dtype: [(dims.maximum(step.value, 0 - step.value), 1)],
+                 "a step of zero"),),
+   samples=lambda: [([0, 4, 1], {"dtype": "int64"}), ([5, 3, -2], {"dtype": "float32"})])  # fmt: skip
+
+
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Variable:
+    """start, start + step, ... up to but without stop; `arange(n)` counts from 0 to n - 1.
+
+    Integers, known or not, give int64, floats the dtype of the float variables among them, else floatX. A step of zero is a
+    ShapeError. As in NumPy, the length of a range of floats is subject to rounding: prefer `linspace`.
+    """
+    begin, end = (0, start) if stop is None else (start, stop)
+    parts = [as_variable(v) for v in (begin, end, step)]
+    for v in parts:
+        if v.ndim:
+            raise ShapeError(f"arange: start, stop and step are scalars, not {describe(v)}")
+    if promote([v.type.dtype for v in parts]) in FLOATS:
+        return _float_range(begin, end, step, dtype)
+    a, b, c = (ln.integer(v, "arange: an argument") for v in parts)
+    if isinstance(c, int) and c == 0:
+        raise ShapeError("arange: a step of zero")
+    wanted = check_dtype(dtype or "int64")
+    return apply(OPS["arange"], ln.operands([a, _range_length(a, b, c), c]), dtype=wanted)
+
+
+def counting(n: Length) -> Variable:
+    """0, 1, ..., n - 1 as int64, for a length n."""
+    return apply(OPS["arange"], ln.operands([0, n, 1]), dtype="int64")
+
+
+def _range_length(start: Length, stop: Length, step: Length) -> Length:
+    """The rounded-up quotient of `stop - start` by `step`, at least 0."""
+    if isinstance(step, int) and abs(step) == 1:
+        low, high = (start, stop) if step == 1 else (stop, start)
+        return ln.natural(high if isinstance(low, int) and low == 0 else high - low)
+    backwards = (start - stop) // step
+    return ln.natural(-backwards)
+
+
+def _float_range(start: Any, stop: Any, step: Any, dtype: Any) -> Variable:
+    """A range whose elements are `start + k * step`, as NumPy computes them: with `(start + step) - start` for the step."""
+    typed = [v.type.dtype for v in (start, stop, step) if isinstance(v, Variable | np.generic | np.ndarray) and _is_float(v)]
+    work = promote(typed) if typed else config.floatX
+    if not any(isinstance(v, Variable) and not isinstance(v, Constant) for v in (start, stop, step)):
+        a, b, c = (float(v.data if isinstance(v, Constant) else v) for v in (start, stop, step))
+        if c == 0:
+            raise ShapeError("arange: a step of zero")
+        count: Any = max(math.ceil((b - a) / c), 0)
+    else:
+        a, b, c = (f.cast(v, work) for v in (start, stop, step))
+        count = ln.natural(f.cast(f.ceil((b - a) / c), "int64"))
+    first_value, second = f.cast(a, work), f.cast(f.cast(a, work) + f.cast(c, work), work)
+    result = first_value + f.cast(counting(count), work) * (second - first_value)
+    return result if dtype is None else f.cast(result, dtype)  # type: ignore[no-any-return]
+
+
+def _is_float(value: Any) -> bool:
+    return as_variable(value).type.dtype in FLOATS
+
+
+def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Variable:
+    """`num` values at equal distances from start to stop (`endpoint=False`: without it), scalars; dtype None: floatX.
+
+    num: a number, known when the expression is built.
+    """
+    count = ln.as_length(num, "linspace")
+    if not isinstance(count, int):
+        raise ShapeError(f"linspace: num must be a number that is known now, not {describe(as_variable(num))}. Use arange.")
+    wanted = check_dtype(dtype or config.floatX)
+    if not isinstance(start, Variable) and not isinstance(stop, Variable):
+        return as_variable(np.linspace(start, stop, count, endpoint).astype(wanted))
+    a, b = (as_variable(v) for v in (start, stop))
+    work = promote([a.type.dtype, b.type.dtype, config.floatX])
+    a, b = f.cast(a, work), f.cast(b, work)
+    gaps = count - 1 if endpoint else count
+    steps = counting(count)
+    values = a + f.cast(steps, work) * ((b - a) / max(gaps, 1))
+    if endpoint and count > 1:
+        values = f.where(f.eq(steps, count - 1), b, values)
+    return f.cast(values, wanted)  # type: ignore[no-any-return]
+
+
+# -- diagonals and triangles ----------------------------------------------------------------------------------------
+
+_SQUARES = ([3, 4, 0], {"dtype": "float32"}), ([3, 3, 1], {"dtype": "int64"}), ([2, 4, -1], {"dtype": "bool"})
+
+Op("eye", ("n", "m", "k"), "1 on the diagonal k places to the right of the main one, 0 elsewhere; n rows, m columns.", None,
+   lambda n, m, k, dtype: np.eye(int(n), int(m), int(k), dtype=dtype), None, no_grad="made of numbers",
+   element=lambda idx, n, m, k, dtype: dims.where(dims.equal(idx[1], idx[0] + k.value), 1, 0),
+   shape=lambda n, m, k, dtype: (n.value, m.value), samples=lambda: list(_SQUARES))  # fmt: skip
+
+Op("tri", ("n", "m", "k"), "1 on and below the diagonal k places to the right of the main one, 0 above.", None,
+   lambda n, m, k, dtype: np.tri(int(n), int(m), int(k), dtype=dtype), None, no_grad="made of numbers",
+   element=lambda idx, n, m, k, dtype: dims.where(dims.less(idx[0] + k.value, idx[1]), 0, 1),
+   shape=lambda n, m, k, dtype: (n.value, m.value), samples=lambda: list(_SQUARES))  # fmt: skip
+
+
+def eye(n: Any, m: Any = None, k: Any = 0, dtype: Any = None) -> Variable:
+    """n rows and m (None: n) columns with ones on the k-th diagonal above the main one (below it where k < 0)."""
+    return _square("eye", n, m, k, dtype)
+
+
+def tri(n: Any, m: Any = None, k: Any = 0, dtype: Any = None) -> Variable:
+    """n rows and m (None: n) columns with ones on and below the k-th diagonal, zeros above."""
+    return _square("tri", n, m, k, dtype)
+
+
+def _square(name: str, n: Any, m: Any, k: Any, dtype: Any) -> Variable:
+    rows = ln.as_length(n, name)
+    columns = rows if m is None else ln.as_length(m, name)
+    wanted = check_dtype(dtype or config.floatX)
+    return apply(OPS[name], ln.operands([rows, columns, ln.integer(k, f"{name}: k")]), dtype=wanted)
+
+
+def identity_like(x: Any) -> Variable:
+    """Ones on the diagonal, with the lengths and dtype of the matrix x."""
+    v = as_variable(x)
+    if v.ndim != 2:
+        raise ShapeError(f"identity_like: a matrix is needed, not {describe(v)}")
+    return eye(ln.dim(v, 0), ln.dim(v, 1), dtype=v.type.dtype)
+
+
+def tril(x: Any, k: Any = 0) -> Variable:
+    """x with zeros above the k-th diagonal of its last two axes."""
+    v = _matrices("tril", x)
+    return f.where(tri(ln.dim(v, -2), ln.dim(v, -1), k, "bool"), v, 0)  # type: ignore[no-any-return]
+
+
+def triu(x: Any, k: Any = 0) -> Variable:
+    """x with zeros below the k-th diagonal of its last two axes."""
+    v = _matrices("triu", x)
+    below = ln.integer(k, "triu: k") - 1
+    return f.where(tri(ln.dim(v, -2), ln.dim(v, -1), below, "bool"), constant_scalar(0, v.type.dtype), v)  # type: ignore[no-any-return]
+
+
+def _matrices(name: str, x: Any) -> Variable:
+    v = as_variable(x)
+    if v.ndim < 2:
+        raise ShapeError(f"{name}: at least two axes are needed, for {describe(v)}")
+    return v
+
+
+def _shifts(k: Any) -> tuple[Length, Length]:
+    """How far the k-th diagonal starts down and to the right."""
+    n = ln.integer(k, "diag: k")
+    return ln.natural(0 - n), ln.natural(n)
+
+
+def diagonal(x: Any, k: Any = 0) -> Variable:
+    """The k-th diagonal above the main one (below it where k < 0) of a matrix, as a vector; empty where there is none."""
+    v = as_variable(x)
+    if v.ndim != 2:
+        raise ShapeError(f"diagonal: a matrix is needed, not {describe(v)}")
+    down, right = _shifts(k)
+    count = ln.natural(ln.least(_less(ln.dim(v, 0), down), _less(ln.dim(v, 1), right)))
+    return v[_from(down, count), _from(right, count)]  # type: ignore[no-any-return]
+
+
+def diag(x: Any, k: Any = 0) -> Variable:
+    """The k-th diagonal of a matrix as a vector, or a square matrix with the vector x on its k-th diagonal."""
+    v = as_variable(x)
+    if v.ndim != 1:
+        return diagonal(v, k)
+    down, right = _shifts(k)
+    count = ln.dim(v, 0)
+    n = count + down + right
+    base = zeros((n, n), v.type.dtype)
+    return f.inc_subtensor(base[_from(down, count), _from(right, count)], v)  # type: ignore[no-any-return]
+
+
+def _less(n: Length, shift: Length) -> Length:
+    return n if isinstance(shift, int) and shift == 0 else n - shift
+
+
+def _from(start: Length, count: Length) -> Variable:
+    return apply(OPS["arange"], ln.operands([start, count, 1]), dtype="int64")
+

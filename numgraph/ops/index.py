@@ -1,0 +1,405 @@
+"""`x[key]` as NumPy has it, and copies of x with `x[key]` replaced or increased.
+
+A key becomes at most three ops in this order: `subtensor` for numbers and slices, `gather` for index arrays and masks, and
+`dimshuffle` for new axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from numgraph.errors import DtypeError, IndexOutOfRange, ShapeError
+from numgraph.graph import Constant, Variable, apply, as_variable, describe, weak_constant
+from numgraph.op import OPS, Check, Kernel, Op, int64
+from numgraph.ops import lengths as ln
+from numgraph.ops import subtensor as st
+from numgraph.ops.create import counting, ones_like
+from numgraph.ops.define import f
+from numgraph.ops.lengths import Length
+from numgraph.ops.shape import flatten, inverse_pattern, reshaped, shuffled, stretch
+from numgraph.types import BOOL, DISCRETE
+
+__all__ = "flatnonzero getitem inc_subtensor nonzero nonzero_values set_subtensor take take_along_axis to_one_hot".split()
+
+# Bounds of slices beyond this are as good as infinite.
+FAR = 2**62
+
+
+@dataclass(frozen=True)
+class Item:
+    """One part of a key. kind: "new", "all" (the ellipsis), "slice", "number", "array" or "mask"; axes: how many it covers."""
+
+    kind: str
+    value: Any
+    axes: int
+
+
+# The variable that was indexed, and the mask where the key was nothing but one and full slices, for each result of `getitem`.
+_sources: WeakKeyDictionary[Variable, tuple[Variable, Variable | None]] = WeakKeyDictionary()
+
+# -- keys -----------------------------------------------------------------------------------------------------------
+
+
+def _item(x: Variable, part: Any) -> Item:
+    if part is None:
+        return Item("new", None, 0)
+    if part is Ellipsis:
+        return Item("all", None, 0)
+    if isinstance(part, slice):
+        return Item("slice", part, 1)
+    if isinstance(part, bool | np.bool_):
+        raise DtypeError(f"index {part} of {describe(x)}: a single truth value is no index. Use ng.where, or an array as mask.")
+    if isinstance(part, int | np.integer):
+        return Item("number", int(part), 1)
+    if isinstance(part, list | tuple) and len(part) == 0:
+        part = np.zeros(0, np.int64)
+    array = as_variable(part)
+    if array.type.dtype not in DISCRETE:
+        raise DtypeError(f"an index must be of integers or bools, not {describe(array)}, for {describe(x)}")
+    if array.type.dtype == BOOL:
+        if array.ndim == 0:
+            raise DtypeError(f"a single truth value is no index: {describe(array)}, for {describe(x)}. Use ng.where.")
+        return Item("mask", array, array.ndim)
+    if array.ndim == 0:
+        return Item("number", int(array.data) if isinstance(array, Constant) else array, 1)
+    return Item("array", array, 1)
+
+
+def _items(x: Variable, key: Any) -> list[Item]:
+    """The parts of a key with the ellipsis written out, so that they cover every axis of x."""
+    items = [_item(x, part) for part in (key if isinstance(key, tuple) else (key,))]
+    covered = sum(item.axes for item in items)
+    if covered > x.ndim:
+        raise IndexOutOfRange(f"too many indices: {covered} for {describe(x)}, which has {x.ndim} axes")
+    places = [k for k, item in enumerate(items) if item.kind == "all"]
+    if len(places) > 1:
+        raise IndexOutOfRange(f"an index can have only one ellipsis ('...'), for {describe(x)}")
+    place = places[0] if places else len(items)
+    items[place : place + 1] = [Item("slice", slice(None), 1)] * (x.ndim - covered)
+    return items
+
+
+def getitem(x: Any, key: Any) -> Variable:
+    """`x[key]` with all of NumPy's keys: numbers, slices, None, `...`, index arrays and masks; all but steps may be symbolic.
+
+    Index arrays broadcast to each other; where they are apart from each other their axes come first. A mask's length is that
+    of its axes; the length of the result is known only at run time. IndexOutOfRange for too many indices and for one past the
+    end (at run time where the length is not known); DtypeError for floats and for a symbolic step.
+    """
+    v = as_variable(x)
+    items = _items(v, key)
+    if any(item.kind in ("array", "mask") for item in items):
+        result = _advanced(v, items)
+    else:
+        result = _with_new_axes(_sliced(v, [i.value for i in items if i.axes]), [i.kind for i in items if i.kind != "number"])
+    masks = [item.value for item in items if item.kind == "mask"]
+    plain = len(masks) == 1 and all(i.kind == "mask" or i.kind == "slice" and i.value == slice(None) for i in items)
+    _sources[result] = (v, _spread_mask(v, items) if plain else None)
+    return result
+
+
+def _with_new_axes(x: Variable, kinds: Sequence[str]) -> Variable:
+    """x with an axis of length 1 for each "new" among `kinds`, which names the others too. Always a variable of its own."""
+    axes = iter(range(x.ndim))
+    pattern = tuple(-1 if kind == "new" else next(axes) for kind in kinds)
+    if pattern == tuple(range(x.ndim)) and x.op is not None and x.op.name in ("subtensor", "gather"):
+        return x
+    return apply(OPS["dimshuffle"], [x], pattern=pattern)
+
+
+# -- numbers and slices ---------------------------------------------------------------------------------------------
+
+
+def _sliced(x: Variable, parts: Sequence[Any]) -> Variable:
+    """x with a number, scalar variable or slice for each axis; x itself where it has no axes."""
+    key: list[tuple[Any, ...]] = []
+    bounds: list[Variable] = []
+    for axis, value in enumerate(parts):
+        if isinstance(value, slice):
+            entry, used = _slice(x, axis, value)
+            key.append(entry)
+            bounds += used
+        else:
+            _check_number(x, axis, value)
+            key.append(("index",))
+            bounds += ln.operands([value])
+    return st.subtensor(x, bounds, tuple(key)) if key else x
+
+
+def _check_number(x: Variable, axis: int, index: Length) -> None:
+    length = x.type.shape[axis]
+    if isinstance(index, int) and length is not None and not -length <= index < length:
+        raise IndexOutOfRange(f"index {index} is out of range for axis {axis} of length {length}\n  {describe(x)}")
+
+
+def _slice(x: Variable, axis: int, value: slice) -> tuple[tuple[Any, ...], list[Variable]]:
+    """(entry of the key, bounds) of one slice; bounds that change nothing are left out."""
+    step = 1 if value.step is None else ln.integer(value.step, "a slice's step")
+    if not isinstance(step, int):
+        raise DtypeError(f"the step of a slice must be a number that is known now, not {describe(step)}, for {describe(x)}")
+    if step == 0:
+        raise ShapeError(f"a slice with a step of zero, for {describe(x)}")
+    start = _bound(value.start)
+    stop = _bound(value.stop)
+    length = x.type.shape[axis]
+    if isinstance(start, int) and start == 0 and step > 0:
+        start = None
+    if isinstance(stop, int) and step > 0 and stop >= (FAR if length is None else length):
+        stop = None
+    entry = ("slice", start is not None, stop is not None, step)
+    return entry, ln.operands([b for b in (start, stop) if b is not None])
+
+
+def _bound(value: Any) -> Length | None:
+    if value is None:
+        return None
+    bound = ln.integer(value, "a slice's bound")
+    return max(-FAR, min(FAR, bound)) if isinstance(bound, int) else bound
+
+
+# -- index arrays and masks -----------------------------------------------------------------------------------------
+
+
+def _advanced(x: Variable, items: Sequence[Item]) -> Variable:
+    """x with index arrays: slices first, then one `gather`, then new axes."""
+    slices = [slice(None)] * x.ndim
+    indices: list[Variable] = []
+    axes: list[int] = []
+    axis = 0
+    for item in items:
+        if item.kind == "slice":
+            slices[axis] = item.value
+        elif item.kind != "new":
+            arrays = _mask_indices(x, item.value, axis) if item.kind == "mask" else ln.operands([item.value])
+            for k, array in enumerate(arrays):
+                _check_values(x, axis + k, array)
+            indices += arrays
+            axes += range(axis, axis + item.axes)
+        axis += item.axes
+    if any(s != slice(None) for s in slices):
+        x = _sliced(x, slices)
+    position, kinds = _layout(items, max(i.ndim for i in indices))
+    return _with_new_axes(st.gather(x, indices, tuple(axes), position), kinds)
+
+
+def _layout(items: Sequence[Item], ndim: int) -> tuple[int, list[str]]:
+    """(slices before the index arrays' common axes, kinds of the result's axes), by NumPy's rule about separated arrays."""
+    taken = [k for k, item in enumerate(items) if item.kind in ("number", "array", "mask")]
+    together = taken[-1] - taken[0] + 1 == len(taken)
+    front = taken[0] if together else 0
+    before = [item.kind for item in items[:front]]
+    after = [item.kind for item in items[front:] if item.kind in ("slice", "new")]
+    return before.count("slice"), [*before, *["array"] * ndim, *after]
+
+
+def _check_values(x: Variable, axis: int, index: Variable) -> None:
+    """IndexOutOfRange now where index values and the length are known."""
+    length = x.type.shape[axis]
+    if isinstance(index, Constant) and length is not None:
+        wrong = index.data[(index.data < -length) | (index.data >= length)]
+        if wrong.size:
+            raise IndexOutOfRange(f"index {int(wrong.flat[0])} is out of range for axis {axis} of length {length}\n  {describe(x)}")
+
+
+def _fitted_mask(x: Variable, mask: Variable, axis: int) -> Variable:
+    """The mask, whose lengths must be those of x from `axis` on."""
+    for k in range(mask.ndim):
+        a, b = mask.type.shape[k], x.type.shape[axis + k]
+        if a is not None and b is not None and a != b:
+            raise IndexOutOfRange(
+                f"a mask of length {a} on axis {axis + k} of length {b}\n  {describe(mask)}\n  {describe(x)}\n"
+                "  fix: the mask must have the lengths of the axes that it selects from"
+            )
+    return apply(OPS["specify_shape"], [mask, *ln.operands([ln.dim(x, axis + k) for k in range(mask.ndim)])])
+
+
+def _mask_indices(x: Variable, mask: Variable, axis: int) -> list[Variable]:
+    return list(nonzero(_fitted_mask(x, mask, axis)))
+
+
+def _spread_mask(x: Variable, items: Sequence[Item]) -> Variable:
+    """The only mask of a key with an axis of length 1 for each axis of x behind it."""
+    axis = next(k for k, item in enumerate(items) if item.kind == "mask")
+    mask: Variable = _fitted_mask(x, items[axis].value, axis)
+    return shuffled(mask, (*range(mask.ndim), *(-1,) * (x.ndim - axis - mask.ndim)))
+
+
+Op("nonzero", ("mask", "count"), "The positions in the vector `mask` that are not 0, of which there are `count`.", int64,
+   lambda mask, count: np.flatnonzero(mask), None, no_grad="positions are integers",
+   kernel=Kernel("sorting.nonzero", lambda mask, count: mask.shape), shape=lambda mask, count: (count.value,),
+   samples=lambda: [([np.array([True, False, True]), 2], {}), ([np.array([0.0, 2.0, np.nan], np.float32), 2], {})])  # fmt: skip
+
+
+def flatnonzero(x: Any) -> Variable:
+    """The positions of the elements of the flattened x that are not 0, in order: int64, as many as there are."""
+    v = flatten(as_variable(x))
+    mask = v if v.type.dtype == BOOL else f.neq(v, 0)
+    return apply(OPS["nonzero"], [mask, f.sum(mask)])
+
+
+def nonzero(x: Any) -> tuple[Variable, ...]:
+    """One int64 vector per axis: the indices of the elements that are not 0, in C order. ShapeError for a scalar."""
+    v = as_variable(x)
+    if v.ndim == 0:
+        raise ShapeError(f"nonzero: an array is needed, not {describe(v)}")
+    flat = flatnonzero(v)
+    if v.ndim == 1:
+        return (flat,)
+    lengths = ln.dims_of(v)
+    result = []
+    for axis, n in enumerate(lengths):
+        index = flat // ln.product(lengths[axis + 1 :]) if axis + 1 < v.ndim else flat
+        result.append(index % n if axis else index)
+    return tuple(result)
+
+
+def nonzero_values(x: Any) -> Variable:
+    """The elements of x that are not 0, as a vector in C order."""
+    v = as_variable(x)
+    return flatten(v)[flatnonzero(v)]  # type: ignore[no-any-return]
+
+
+# -- writing --------------------------------------------------------------------------------------------------------
+
+
+def set_subtensor(target: Any, value: Any, inplace: bool = False, tolerate_inplace_aliasing: bool = False) -> Variable:
+    """A copy of x in which `value` stands at `key`, for a target `x[key]`.
+
+    value: broadcasts to x[key] and is converted to x's dtype. Where index arrays name an element twice the last value stays.
+    IndexOutOfRange as for reading, ShapeError for a value that does not fit. Nothing is changed in place; the other arguments
+    are Theano's and have no effect.
+
+    >>> import numgraph as ng
+    >>> x = ng.vector("x", "float64")
+    >>> ng.set_subtensor(x[1:3], 0.0).eval({x: [1.0, 2.0, 3.0, 4.0]})
+    array([1., 0., 0., 4.])
+    """
+    return _written("set_subtensor", target, value, "set")
+
+
+def inc_subtensor(target: Any, value: Any, inplace: bool = False, tolerate_inplace_aliasing: bool = False) -> Variable:
+    """A copy of x with `value` added at `key`, for a target `x[key]`; as `set_subtensor`.
+
+    Where index arrays name an element several times all values are added.
+    """
+    return _written("inc_subtensor", target, value, "add")
+
+
+def _written(what: str, target: Any, value: Any, mode: str) -> Variable:
+    base, path = _path(what, target)
+    dtype = base.type.dtype
+    new = weak_constant(value, dtype) if type(value) in (bool, int, float) else as_variable(value)
+    new = f.cast(new, dtype) if new.type.dtype != dtype else new
+    new = _fitted(what, target, new)
+    source = _sources.get(target)
+    mask = source[1] if source is not None else None
+    if mask is not None and new.ndim == 0:
+        # one value for all that the mask selects: a choice per element, without looking for positions
+        return f.where(mask, new if mode == "set" else f.add(base, new), base)  # type: ignore[no-any-return]
+    for node in path:
+        new, mode = _through(node, new, mode)
+    if any(node.op is not None and node.op.name in ("subtensor", "gather") for node in path):
+        return new
+    return stretch(new, ln.dims_of(base)) if mode == "set" else f.add(base, new)  # type: ignore[no-any-return]
+
+
+def _path(what: str, target: Any) -> tuple[Variable, list[Variable]]:
+    """The variable that was indexed, and what leads from `target` (first) up to it."""
+    path: list[Variable] = []
+    node = target
+    while isinstance(node, Variable) and node not in _sources and node.op is not None and node.op.name in ("dimshuffle", "reshape"):
+        path.append(node)
+        node = node.inputs[0]
+    if isinstance(node, Variable) and node in _sources:
+        base = _sources[node][0]
+    elif isinstance(node, Variable) and node.op is not None and node.op.name in ("subtensor", "gather"):
+        base = node.inputs[0]
+    else:
+        shown = describe(target) if isinstance(target, Variable) else repr(target)
+        raise DtypeError(f"{what}: the first argument must be a part of a variable, such as x[1:3], not {shown}")
+    while node is not base:
+        path.append(node)
+        node = node.inputs[0]
+    return base, path
+
+
+def _fitted(what: str, target: Variable, value: Variable) -> Variable:
+    """The value without leading axes that the target has not; ShapeError where known lengths do not broadcast."""
+    extra = value.ndim - target.ndim
+    lengths = value.type.shape[max(extra, 0) :]
+    wrong = [n for n, full in zip(reversed(lengths), reversed(target.type.shape), strict=False) if n not in (1, None, full) and full is not None]
+    if wrong or any(n not in (1, None) for n in value.type.shape[: max(extra, 0)]):
+        raise ShapeError(
+            f"{what}: the value does not broadcast to the part that it is for\n  {describe(value)}\n  {describe(target)}\n"
+            "  fix: give it the part's shape, or axes of length 1"
+        )
+    return shuffled(value, tuple(range(extra, value.ndim))) if extra > 0 else value
+
+
+def _through(node: Variable, value: Variable, mode: str) -> tuple[Variable, str]:
+    """A value for `node` as a value for what `node` was made from, and how to write that."""
+    inner = node.inputs[0]
+    assert node.op is not None
+    if node.op.name == "subtensor":
+        return st.subtensor_update(inner, value, node.inputs[1:], node.attrs["key"], mode), "set"
+    if node.op.name == "gather":
+        return st.gather_update(inner, value, node.inputs[1:], node.attrs["axes"], node.attrs["position"], mode), "set"
+    if value.ndim == 0:
+        return value, mode
+    if node.op.name == "reshape":
+        return reshaped(stretch(value, ln.dims_of(node)), ln.dims_of(inner)), mode
+    padded = shuffled(value, (*(-1,) * (node.ndim - value.ndim), *range(value.ndim)))
+    return shuffled(padded, inverse_pattern(inner.ndim, node.attrs["pattern"])), mode
+
+
+# -- selections -----------------------------------------------------------------------------------------------------
+
+
+def take(x: Any, indices: Any, axis: Any = None, mode: str = "raise") -> Variable:
+    """Elements at `indices` along `axis` (None: of the flattened array).
+
+    mode: what to do with an index past the end: "raise" IndexOutOfRange, "wrap" around, or "clip" to the last.
+    """
+    v = as_variable(x)
+    if axis is None:
+        v, axis = flatten(v), 0
+    k = ln.axis_of(axis, v.ndim, "take", v)
+    if mode not in ("raise", "wrap", "clip"):
+        raise ValueError(f'take: mode must be "raise", "wrap" or "clip", not {mode!r}')
+    if mode != "raise":
+        index = f.cast(as_variable(indices), "int64")
+        last = ln.dim(v, k)
+        indices = f.mod(index, last) if mode == "wrap" else f.clip(index, 0, last - 1)
+    return getitem(v, (*(slice(None),) * k, indices))
+
+
+def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Variable:
+    """Elements along `axis` at `indices`, which has one index for each element of the result and as many axes as x.
+
+    Its other lengths are those of x, or 1.
+    """
+    v, index = as_variable(x), as_variable(indices)
+    k = ln.axis_of(axis, v.ndim, "take_along_axis", v)
+    if index.ndim != v.ndim or index.type.dtype not in DISCRETE or index.type.dtype == BOOL:
+        raise ShapeError(f"take_along_axis: indices must be integers with {v.ndim} axes\n  {describe(v)}\n  {describe(index)}")
+    every = [index if a == k else shuffled(counting(ln.dim(v, a)), tuple(0 if b == a else -1 for b in range(v.ndim)))
+             for a in range(v.ndim)]  # fmt: skip
+    return st.gather(v, every, tuple(range(v.ndim)), 0)
+
+
+def to_one_hot(y: Any, nb_class: Any, dtype: Any = None) -> Variable:
+    """A new last axis of length `nb_class` with 1 at position y and zeros elsewhere. y: integers; dtype None: floatX.
+
+    IndexOutOfRange for a y that is not below nb_class.
+    """
+    from numgraph.config import config
+
+    v = as_variable(y)
+    if v.type.dtype not in DISCRETE or v.type.dtype == BOOL:
+        raise DtypeError(f"to_one_hot: labels must be integers, not {describe(v)}")
+    return st.one_hot(ones_like(v, dtype or config.floatX), v, ln.as_length(nb_class, "to_one_hot"))

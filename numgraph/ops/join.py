@@ -1,0 +1,268 @@
+"""Joining, splitting and repeating arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from numgraph.errors import ShapeError
+from numgraph.graph import Constant, Variable, apply, as_variable, describe
+from numgraph.op import OPS, Check, Op, Scatter, first, same
+from numgraph.ops import lengths as ln
+from numgraph.ops.create import constant_scalar, filled, zeros_like
+from numgraph.ops.define import f
+from numgraph.ops.lengths import Length
+from numgraph.ops.shape import flatten, reshape, reshaped, shuffled, stretch
+from numgraph.types import promote
+
+__all__ = "concatenate diff flip hstack join repeat roll split stack tile vstack".split()
+
+
+def part(x: Variable, axis: int, start: Length | None, stop: Length | None, step: int = 1) -> Variable:
+    """x[..., start:stop:step, ...] with the slice at `axis`."""
+    key: list[Any] = [slice(None)] * x.ndim
+    key[axis] = slice(start, stop, step)
+    return x[tuple(key)]  # type: ignore[no-any-return]
+
+
+# -- placing --------------------------------------------------------------------------------------------------------
+
+
+def _placed(base: Any, value: Any, offset: Any, axis: int, mode: str) -> Any:
+    out = base.copy()
+    where = (slice(None),) * axis + (slice(int(offset), int(offset) + value.shape[axis]),)
+    out[where] = value if mode == "set" else out[where] + value
+    return out
+
+
+def _place_target(idx: Any, base: Any, value: Any, offset: Any, axis: int, mode: str) -> Any:
+    return tuple(i + offset.value if k == axis else i for k, i in enumerate(idx))
+
+
+def _place_grad(g: Variable, out: Variable, base: Variable, value: Variable, offset: Variable, axis: int, mode: str) -> Any:
+    length = ln.dim(value, axis)
+    start: Length = int(offset.data) if isinstance(offset, Constant) else offset
+    kept = g if mode == "add" else apply(OPS["place"], [g, zeros_like(value, g.type.dtype), offset], axis=axis, mode="set")
+    return kept, part(g, axis, start, start + length), None
+
+
+Op("place", ("base", "value", "offset"), "base with `value` written (or added) at `offset` along an axis; other lengths equal.",
+   first, _placed, _place_grad,
+   scatter=Scatter(lambda base, value, offset, axis, mode: value.shape, _place_target, unique=True),
+   shape=lambda base, value, offset, axis, mode: base.shape,
+   checks=(Check("equal", lambda base, value, offset, axis, mode: [(n, m) for k, (n, m) in enumerate(
+                     zip(base.shape, value.shape, strict=True)) if k != axis], "lengths {a} and {b} differ"),
+           Check("at_least", lambda base, value, offset, axis, mode: [(base.shape[axis] - value.shape[axis], offset.value),
+                                                                    (offset.value, 0)], "the value does not fit")),
+   samples=lambda: [([np.ones((2, 5), np.float32), np.full((2, 3), 2, np.float32), 1], {"axis": 1, "mode": mode})
+                    for mode in ("set", "add")])  # fmt: skip
+
+# -- concatenation --------------------------------------------------------------------------------------------------
+
+
+def _joined_shape(*parts: Any, axis: int) -> tuple[Any, ...]:
+    lengths = [p.shape for p in parts]
+    total: Any = 0
+    for shape in lengths:
+        total = total + shape[axis]
+    known = [next((s[k] for s in lengths if isinstance(s[k], int)), lengths[0][k]) for k in range(len(lengths[0]))]
+    return tuple(total if k == axis else n for k, n in enumerate(known))
+
+
+def _offsets(parts: Sequence[Variable], axis: int) -> list[Length]:
+    """Where each part begins, and the end."""
+    offsets: list[Length] = [0]
+    for v in parts:
+        n = ln.dim(v, axis)
+        offsets.append(n if offsets[-1] == 0 else offsets[-1] + n)
+    return offsets
+
+
+def _expand_concatenate(*parts: Variable, axis: int) -> Variable:
+    dtype = promote([v.type.dtype for v in parts])
+    offsets = _offsets(parts, axis)
+    known = [next((v.type.shape[k] for v in parts if v.type.shape[k] is not None), None) for k in range(parts[0].ndim)]
+    lengths = [n if n is not None else ln.dim(parts[0], k) for k, n in enumerate(known)]
+    lengths[axis] = offsets[-1]
+    result = filled(constant_scalar(0, dtype), lengths)
+    for v, offset in zip(parts, offsets, strict=False):
+        value = v if v.type.dtype == dtype else f.cast(v, dtype)
+        result = apply(OPS["place"], [result, value, *ln.operands([offset])], axis=axis, mode="set")
+    return result
+
+
+def _concatenate_grad(g: Variable, out: Variable, *parts: Variable, axis: int) -> list[Variable]:
+    offsets = _offsets(parts, axis)
+    return [part(g, axis, begin, end) for begin, end in zip(offsets, offsets[1:], strict=False)]
+
+
+Op("concatenate", ("*parts",), "Arrays one behind the other along an axis.", same,
+   lambda *parts, axis: np.concatenate(parts, axis=axis), _concatenate_grad, expand=_expand_concatenate, shape=_joined_shape,
+   checks=(Check("equal", lambda *parts, axis: [(parts[0].shape[k], p.shape[k]) for p in parts[1:]
+                                                for k in range(p.ndim) if k != axis], "lengths {a} and {b} differ"),),
+   samples=lambda: [([np.ones((2, 2), np.float32), np.zeros((2, 1), np.float32)], {"axis": 1}),
+                    ([np.ones(2, np.float32), np.zeros(3, np.float32), np.ones(1, np.float32)], {"axis": 0})])  # fmt: skip
+
+
+def concatenate(arrays: Any, axis: int = 0) -> Variable:
+    """The arrays one behind the other along `axis`, in their common dtype.
+
+    ShapeError where they differ in the number of axes or in another length.
+    """
+    parts = [as_variable(v) for v in arrays]
+    if not parts:
+        raise ShapeError("concatenate: there is nothing to join")
+    if parts[0].ndim == 0 or any(v.ndim != parts[0].ndim for v in parts):
+        raise ShapeError("concatenate: all must have the same number of axes, at least one:" + _listed(parts))
+    k = ln.axis_of(axis, parts[0].ndim, "concatenate", parts[0])
+    for other in range(parts[0].ndim):
+        known = {v.type.shape[other] for v in parts} - {None}
+        if other != k and len(known) > 1:
+            raise ShapeError(f"concatenate: axis {other}: lengths {sorted(map(int, filter(None, known)))} differ" + _listed(parts))
+    return apply(OPS["concatenate"], parts, axis=k)
+
+
+def _listed(variables: Sequence[Variable]) -> str:
+    return "".join(f"\n  {describe(v)}" for v in variables)
+
+
+def join(axis: int, *arrays: Any) -> Variable:
+    """`concatenate`, with the axis first."""
+    return concatenate(arrays, axis)
+
+
+def stack(*arrays: Any, axis: int = 0) -> Variable:
+    """Arrays of one shape along a new axis. Accepts `stack([a, b])` and `stack(a, b)`; scalars make a vector.
+
+    ShapeError where lengths differ.
+    """
+    given = arrays[0] if len(arrays) == 1 and isinstance(arrays[0], list | tuple) else arrays
+    parts = _aligned(given)
+    if not parts:
+        raise ShapeError("stack: there is nothing to stack")
+    if any(v.ndim != parts[0].ndim for v in parts):
+        raise ShapeError("stack: all must have the same number of axes:" + _listed(parts))
+    k = ln.axis_of(axis, parts[0].ndim + 1, "stack", parts[0])
+    pattern = (*range(k), -1, *range(k, parts[0].ndim))
+    return concatenate([shuffled(v, pattern) for v in parts], k)
+
+
+def _aligned(values: Any) -> list[Variable]:
+    """Variables; Python numbers take the dtype of the variables beside them."""
+    from numgraph.graph import as_operands
+
+    return as_operands(*values) if len(values) else []
+
+
+def hstack(arrays: Any) -> Variable:
+    """Vectors one behind the other; of arrays with more axes the columns side by side."""
+    parts = [f.atleast_1d(v) for v in arrays]
+    return concatenate(parts, 0 if parts and parts[0].ndim == 1 else 1)
+
+
+def vstack(arrays: Any) -> Variable:
+    """Rows below each other; vectors count as rows."""
+    return concatenate([f.atleast_2d(v) for v in arrays], 0)
+
+
+# -- splitting ------------------------------------------------------------------------------------------------------
+
+
+def split(x: Any, sizes: Any, n_splits: int | None = None, axis: int = 0) -> list[Variable]:
+    """Consecutive parts of x along `axis`: `sizes` equal ones, or one for each length in a sequence `sizes`.
+
+    n_splits: the number of parts where `sizes` is a vector variable of unknown length (Theano's third argument).
+    ShapeError where the length is known and the parts do not add up to it; an unknown length must divide evenly when the
+    function runs.
+    """
+    v = as_variable(x)
+    k = ln.axis_of(axis, v.ndim, "split", v)
+    length = ln.dim(v, k)
+    if isinstance(sizes, int | np.integer):
+        if sizes < 1 or (isinstance(length, int) and length % int(sizes)):
+            raise ShapeError(f"split: axis {k} of {describe(v)} does not divide into {sizes} equal parts")
+        each = length // int(sizes)
+        lengths: list[Length] = [each] * int(sizes)
+    else:
+        lengths = ln.as_lengths(sizes, "split", n_splits)
+    ends: list[Length] = [0]
+    for n in lengths:
+        ends.append(ends[-1] + n)
+    if isinstance(length, int) and isinstance(ends[-1], int) and length != ends[-1]:
+        raise ShapeError(f"split: lengths {ln.shape_text(lengths)} do not add up to axis {k} of {describe(v)}")
+    if not isinstance(length, int) or not isinstance(ends[-1], int):
+        v = f.specify_shape(v, [ends[-1] if a == k else None for a in range(v.ndim)])
+    return [part(v, k, begin, end) for begin, end in zip(ends, ends[1:], strict=False)]
+
+
+# -- repeating ------------------------------------------------------------------------------------------------------
+
+
+def tile(x: Any, reps: Any, ndim: int | None = None) -> Variable:
+    """x repeated as a whole `reps` times along each axis; a shorter `reps` speaks of the last axes, as in NumPy."""
+    v = as_variable(x)
+    times = ln.as_lengths(reps, "tile", ndim)
+    count = max(v.ndim, len(times))
+    times = [1] * (count - len(times)) + times
+    own = [*[1] * (count - v.ndim), *ln.dims_of(v)]
+    v = shuffled(v, (*(-1,) * (count - v.ndim), *range(v.ndim)))
+    if all(isinstance(t, int) and t == 1 for t in times):
+        return v
+    wide = shuffled(v, tuple(k for axis in range(count) for k in (-1, axis)))
+    wide = stretch(wide, [n for pair in zip(times, own, strict=True) for n in pair])
+    return reshaped(wide, [ln.product(pair) for pair in zip(times, own, strict=True)])
+
+
+def repeat(x: Any, repeats: Any, axis: int | None = None) -> Variable:
+    """Each element `repeats` times in a row along `axis` (None: of the flattened array). `repeats` is one integer."""
+    v = as_variable(x)
+    if axis is None:
+        v, axis = flatten(v), 0
+    k = ln.axis_of(axis, v.ndim, "repeat", v)
+    times = ln.as_length(repeats, "repeat")
+    own = ln.dims_of(v)
+    wide = shuffled(v, (*range(k + 1), -1, *range(k + 1, v.ndim)))
+    wide = stretch(wide, [*own[: k + 1], times, *own[k + 1 :]])
+    return reshaped(wide, [*own[:k], ln.product([own[k], times]), *own[k + 1 :]])
+
+
+# -- order of elements ----------------------------------------------------------------------------------------------
+
+
+def flip(x: Any, axis: Any = None) -> Variable:
+    """x with the elements along `axis` (None: all axes) in reverse order."""
+    v = as_variable(x)
+    axes = range(v.ndim) if axis is None else ln.axes_of(axis, v.ndim, "flip", v)
+    return v[tuple(slice(None, None, -1) if k in axes else slice(None) for k in range(v.ndim))]  # type: ignore[no-any-return]
+
+
+def roll(x: Any, shift: Any, axis: Any = None) -> Variable:
+    """x with its elements moved `shift` places along `axis`, those that fall off coming in at the other end.
+
+    axis None: of the flattened array. Several axes take several shifts.
+    """
+    v = as_variable(x)
+    if axis is None:
+        return reshape(roll(flatten(v), shift, 0), tuple(ln.dims_of(v)))
+    axes = axis if isinstance(axis, list | tuple) else (axis,)
+    shifts = shift if isinstance(shift, list | tuple) else (shift,) * len(axes)
+    if len(shifts) != len(axes):
+        raise ShapeError(f"roll: {len(shifts)} shifts for {len(axes)} axes, for {describe(v)}")
+    for k, s in zip((ln.axis_of(a, v.ndim, "roll", v) for a in axes), shifts, strict=True):
+        length = ln.dim(v, k)
+        if isinstance(length, int) and length == 0:
+            continue
+        cut = length - ln.integer(s, "roll: a shift") % length
+        v = concatenate([part(v, k, cut, None), part(v, k, None, cut)], k)
+    return v
+
+
+def diff(x: Any, n: int = 1, axis: int = -1) -> Variable:
+    """Differences of neighbours along `axis`, taken n times."""
+    v = as_variable(x)
+    k = ln.axis_of(axis, v.ndim, "diff", v)
+    for _ in range(n):
+        v = part(v, k, 1, None) - part(v, k, None, -1)
+    return v

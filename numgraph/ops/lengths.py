@@ -1,0 +1,195 @@
+"""Lengths and axes as arguments of user functions.
+
+While an expression is built a length is a Python int where it is known and a 0-d int64 variable where it is not; both take
+`+ - * //`, so that one piece of code serves both and what is known stays known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from numgraph import dims
+from numgraph.dims import Dim
+from numgraph.errors import DtypeError, IndexOutOfRange, ShapeError
+from numgraph.graph import Constant, Variable, apply, as_variable, describe, frozen
+from numgraph.op import OPS
+from numgraph.ops.define import f
+from numgraph.types import BOOL, DISCRETE
+
+Length = int | Variable
+
+
+def int_constant(value: int) -> Constant:
+    """A 0-d int64 constant."""
+    return Constant(frozen(np.array(value, np.int64)))
+
+
+def dim(x: Variable, axis: int) -> Length:
+    """The length of an axis."""
+    known = x.type.shape[axis]
+    return known if known is not None else apply(OPS["length"], [x], axis=axis % x.ndim)
+
+
+def dims_of(x: Variable) -> list[Length]:
+    """All lengths."""
+    return [dim(x, axis) for axis in range(x.ndim)]
+
+
+def integer(value: Any, what: str) -> Length:
+    """An int or an int64 scalar variable; DtypeError for everything else."""
+    if isinstance(value, int | np.integer):
+        return int(value)
+    variable = as_variable(value)
+    if variable.type.dtype not in DISCRETE or variable.type.dtype == BOOL:
+        raise DtypeError(f"{what} must be an integer, not {describe(variable)}. Convert it with x.astype('int64').")
+    if variable.ndim:
+        raise ShapeError(f"{what} must be a scalar, not {describe(variable)}, which has {variable.ndim} axes")
+    if isinstance(variable, Constant):
+        return int(variable.data)
+    result: Variable = variable if variable.type.dtype == "int64" else f.cast(variable, "int64")
+    return result
+
+
+def as_length(value: Any, what: str, least: int = 0) -> Length:
+    """A length given by the user; ShapeError for a negative one."""
+    n = integer(value, f"{what}: a length")
+    if isinstance(n, int) and n < least:
+        raise ShapeError(f"{what}: a length of {n} is negative")
+    return n
+
+
+def as_lengths(shape: Any, what: str, ndim: int | None = None, least: int = 0) -> list[Length]:
+    """The lengths that a shape argument means: an int, a scalar variable, a sequence of them, or a vector of integers.
+
+    ndim: how many lengths a vector variable of unknown length stands for. ShapeError where their number is unknown.
+    """
+    if isinstance(shape, Variable) and shape.ndim == 1:
+        return [as_length(n, what, least) for n in _elements(shape, what, ndim)]
+    if isinstance(shape, list | tuple) or (isinstance(shape, np.ndarray) and shape.ndim == 1):
+        return [as_length(n, what, least) for n in shape]
+    return [as_length(shape, what, least)]
+
+
+def _elements(shape: Variable, what: str, ndim: int | None) -> list[Any]:
+    """The elements of a vector of lengths; those of a `stack` of scalars are the scalars themselves."""
+    if isinstance(shape, Constant):
+        return list(shape.data)
+    if shape.op is not None and shape.op.name == "concatenate":
+        parts = [v.inputs[0] for v in shape.inputs if v.op is not None and v.op.name == "dimshuffle" and not v.inputs[0].ndim]
+        if len(parts) == len(shape.inputs):
+            return parts
+    count = shape.type.shape[0] if shape.type.shape[0] is not None else ndim
+    if count is None:
+        raise ShapeError(
+            f"{what}: the number of lengths is not known: {describe(shape)}. "
+            "Give a tuple of scalars, such as (x.shape[0], 10), or the number of axes."
+        )
+    return [shape[k] for k in range(count)]
+
+
+def operands(lengths: Iterable[Length]) -> list[Variable]:
+    """Lengths as arguments of an op."""
+    return [int_constant(n) if isinstance(n, int) else n for n in lengths]
+
+
+def product(lengths: Iterable[Length]) -> Length:
+    """The product; 1 for none."""
+    result: Length = 1
+    for n in lengths:
+        result = n if isinstance(result, int) and result == 1 else result if isinstance(n, int) and n == 1 else result * n
+    return result
+
+
+def least(a: Length, b: Length) -> Length:
+    """The smaller of two."""
+    result: Length = min(a, b) if isinstance(a, int) and isinstance(b, int) else f.minimum(a, b)
+    return result
+
+
+def natural(n: Length) -> Length:
+    """n, or 0 where it is negative."""
+    if isinstance(n, int):
+        return max(n, 0)
+    if n.op is not None and n.op.name == "length":
+        return n
+    result: Variable = f.maximum(n, 0)
+    return result
+
+
+def same_length(a: Length, b: Length) -> bool:
+    """Whether two lengths are known to be equal: numbers, one variable, or the same axis of one variable."""
+    if isinstance(a, int) or isinstance(b, int):
+        return isinstance(a, int) and isinstance(b, int) and a == b
+    if a is b:
+        return True
+    if a.op is None or b.op is None or a.op.name != "length" or b.op.name != "length":
+        return False
+    return a.inputs[0] is b.inputs[0] and bool(a.attrs["axis"] == b.attrs["axis"])
+
+
+def broadcast_length(a: Length, b: Length) -> Length:
+    """The length that axes of lengths a and b broadcast to, for one of them 1 or both equal."""
+    if same_length(a, b) or (isinstance(b, int) and b == 1):
+        return a
+    if isinstance(a, int):
+        return b if a == 1 else a
+    result: Length = b if isinstance(b, int) else f.where(f.eq(a, 1), b, a)
+    return result
+
+
+def values(lengths: Sequence[Any]) -> tuple[Dim, ...]:
+    """For shape rules: the values of operands that are lengths."""
+    return tuple(n.value for n in lengths)
+
+
+def stretched(n: Dim, full: Dim) -> tuple[Dim, Dim]:
+    """For checks: a pair that is equal if and only if an axis of length n can be stretched to `full`."""
+    return dims.where(dims.equal(n, 1), full, n), full
+
+
+def stretched_index(n: Dim, i: Dim) -> Dim:
+    """For element forms: the index on an axis of length n that is stretched along i."""
+    return dims.where(dims.equal(n, 1), 0, i)
+
+
+def broadcast_dims(lengths: Iterable[Dim]) -> Dim:
+    """For shape rules: the length that axes of these lengths broadcast to; known lengths decide before unknown ones."""
+    full: Dim = 1
+    for n in lengths:
+        if n is full or (isinstance(n, int) and n == 1):
+            continue
+        if isinstance(full, int):
+            full = n if full == 1 else full
+        elif isinstance(n, int):
+            full = n
+        else:
+            full = dims.where(dims.equal(full, 1), n, full)
+    return full
+
+
+def axis_of(axis: Any, ndim: int, what: str, x: Variable) -> int:
+    """An axis as a natural number; IndexOutOfRange for one that is not below `ndim`, TypeError for no int."""
+    try:
+        k = int(axis.__index__())
+    except (AttributeError, TypeError):
+        raise TypeError(f"{what}: an axis is an int, not {axis!r}") from None
+    if not -ndim <= k < ndim:
+        raise IndexOutOfRange(f"{what}: axis {k} of {describe(x)}, where there are {ndim}")
+    return k % ndim
+
+
+def axes_of(axes: Any, ndim: int, what: str, x: Variable) -> tuple[int, ...]:
+    """An axis or several, as natural numbers in the order given; ShapeError for one named twice."""
+    found = tuple(axis_of(a, ndim, what, x) for a in (axes if isinstance(axes, list | tuple) else (axes,)))
+    if len(set(found)) != len(found):
+        raise ShapeError(f"{what}: axis {axes} names an axis twice, for {describe(x)}")
+    return found
+
+
+def shape_text(lengths: Iterable[Length]) -> str:
+    """`(3, ?)` for messages."""
+    parts = [str(n) if isinstance(n, int) else "?" for n in lengths]
+    return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"

@@ -1,0 +1,161 @@
+"""The Python side of a call, generated for one function: checks by identity of types, numbers straight into the table.
+
+A general call costs several microseconds of Python; a function of a few scalars takes less than one. So the code below is
+written out per function, with the slots as literals. Whatever it does not recognise goes the general way, which explains
+errors; it never guesses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from threading import Lock
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from numgraph.runtime.variant import Variant
+from numgraph.types import FLOATS
+
+_LIMIT = float(np.finfo(np.float32).max)
+
+
+class FastCall:
+    """Builds the call of one function over one compiled variant.
+
+    general: the call that handles everything. array_for: `(argument, value) -> array`, checked and converted.
+    result: outputs -> what the user gets.
+    """
+
+    def __init__(self, program: Any, binder: Any, variant: Variant, general: Callable[..., Any]) -> None:
+        self.program = program
+        self.binder = binder
+        self.variant = variant
+        self.lines: list[str] = []
+        self.scope: dict[str, Any] = {
+            "general": general, "missing": object(), "empty": np.empty, "perf_counter": perf_counter, "stats": binder.stats,
+            "entry": variant.native.entry, "ints": variant.integers, "reals": variant.reals, "lock": Lock(),
+            "ndarray": np.ndarray, "np_float": np.float64, "np_int": np.int64, "variant": variant,
+        }  # fmt: skip
+
+    def build(self) -> Callable[..., Any]:
+        """The callable."""
+        count = len(self.program.inputs)
+        names = [f"a{k}" for k in range(count)]
+        head = ", ".join([*(f"{n}=missing" for n in names), "/"] if names else [])
+        everything = f"general({', '.join([*names, '*rest'])}, **named)" if names else "general(*rest, **named)"
+        if names:
+            # a missing argument must not reach the general call as a value
+            guard = f"rest or named or {names[-1]} is missing"
+            fallback = f"return general(*[a for a in ({', '.join(names)},) if a is not missing], *rest, **named)"
+        else:
+            guard, fallback = "rest or named", f"return {everything}"
+        self.lines = [f"def call({head + ', ' if head else ''}*rest, **named):", f"    if {guard}:", f"        {fallback}"]
+        plain = f"return general({', '.join(names)})"
+        self.lines.append("    start = perf_counter()")
+        for k, argument in enumerate(self.program.inputs):
+            self._accept(k, argument, plain)
+        self.lines.append("    with lock:")
+        for k, argument in enumerate(self.program.inputs):
+            self._fill(k, argument)
+        self._run(plain)
+        exec("\n".join(self.lines), self.scope)
+        call: Callable[..., Any] = self.scope["call"]
+        return call
+
+    def _say(self, text: str, indent: int = 1) -> None:
+        self.lines.append("    " * indent + text)
+
+    def _accept(self, k: int, argument: Any, plain: str) -> None:
+        """Recognise the common forms of an argument; everything else goes the general way."""
+        variable = argument.variable
+        name, dtype = f"a{k}", variable.dtype
+        if variable.ndim:
+            self.scope[f"dtype{k}"] = np.dtype(dtype)
+            known = [f"{name}.shape[{axis}] == {n}" for axis, n in enumerate(variable.type.shape) if n is not None]
+            tests = [f"type({name}) is ndarray", f"{name}.dtype is dtype{k}", f"{name}.ndim == {variable.ndim}",
+                     f"{name}.flags.c_contiguous", f"{name}.flags.aligned", *known]
+            self._say(f"if not ({' and '.join(tests)}):")
+        elif dtype in FLOATS:
+            small = "" if dtype == "float64" else f" and -{_LIMIT!r} <= {name} <= {_LIMIT!r}"
+            kinds = "is float" if dtype == "float32" else "in (float, np_float)"
+            self._say(f"if not (type({name}) {kinds}{small}):")
+        elif dtype == "bool":
+            self._say(f"if type({name}) is not bool:")
+        else:
+            info = np.iinfo(dtype)
+            high = min(info.max, 2**63 - 1)
+            self._say(f"if not (type({name}) in (int, np_int) and {info.min} <= {name} <= {high}):")
+        self._say(plain, 2)
+
+    def _fill(self, k: int, argument: Any) -> None:
+        slot = self.variant.module.layout.arguments[k]
+        variable = argument.variable
+        if variable.ndim:
+            self._say(f"ints[{slot}] = id(a{k})", 2)
+        elif variable.dtype in FLOATS:
+            self._say(f"reals[{slot}] = a{k}", 2)
+        else:
+            self._say(f"ints[{slot}] = a{k}", 2)
+
+    def _run(self, plain: str) -> None:
+        layout, variant = self.variant.module.layout, self.variant
+        self.scope["address"] = variant.address
+        if not variant.is_static:
+            self._say("outputs = variant.run_stages()", 2)
+            self._say("if outputs is None:")
+            self._say(plain, 2)
+            count = [f"outputs[{k}]" for k in range(len(layout.outputs))]
+            self._count(sum(1 for _ in count) and "sum([a.nbytes for a in outputs])")
+            self._return(count)
+            return
+        total = 0
+        for k, slot in enumerate(layout.outputs):
+            lengths = tuple(-1 - n for n in layout.made["output", k])
+            self.scope[f"out_dtype{k}"] = variant.dtypes[k]
+            self._say(f"o{k} = empty({lengths!r}, out_dtype{k})", 2)
+            self._say(f"ints[{slot}] = id(o{k})", 2)
+            total += int(np.prod(lengths, dtype=np.int64)) * variant.dtypes[k].itemsize
+        self._say("status = entry(address, -1)", 2)
+        self._say("if status:")
+        self._say(plain, 2)
+        if any(u.how == "exchange" for u in variant.schedule.updates):
+            self._say("variant.finish(())")
+        self._count(str(total))
+        self._return([f"o{k}" for k in range(len(layout.outputs))])
+
+    def _count(self, size: Any) -> None:
+        """Statistics: bytes in and out, allocations, time."""
+        arrays = [f"a{k}.nbytes" for k, a in enumerate(self.program.inputs) if a.variable.ndim]
+        fixed = sum(np.dtype(a.variable.dtype).itemsize for a in self.program.inputs if not a.variable.ndim)
+        inside = " + ".join([str(fixed)] * bool(fixed) + arrays)
+        self._say("stats.calls += 1")
+        if inside:
+            self._say(f"stats.bytes_in += {inside}")
+        if size not in ("0", 0):
+            self._say(f"size = {size}")
+            self._say("stats.bytes_out += size")
+            self._say("stats.bytes_allocated += size")
+        self._say("stats.seconds += perf_counter() - start")
+
+    def _return(self, outputs: Sequence[str]) -> None:
+        form = self.program.form
+        if form == "single":
+            self._say(f"return {outputs[0]}")
+        elif form == "list":
+            self._say(f"return [{', '.join(outputs)}]")
+        elif form == "dict":
+            pairs = ", ".join(f"{k!r}: {o}" for k, o in zip(self.program.keys, outputs, strict=True))
+            self._say(f"return {{{pairs}}}")
+        else:
+            self._say("return None")
+
+
+def can_be_fast(program: Any) -> bool:
+    """Whether calls may skip the general way: no defaults or state, no strictness, and no array that an update may overwrite."""
+    for argument in program.inputs:
+        if argument.default is not None or argument.strict or argument.downcast is False:
+            return False
+        if argument.variable.ndim and program.updates:
+            return False
+    return True
