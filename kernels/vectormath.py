@@ -1,21 +1,21 @@
 """Elementary functions that LLVM's loop vectoriser turns into SIMD code: only arithmetic and selects.
 
-Numba's `math.exp` and its like are calls of the C library and keep a loop scalar. Here is plain arithmetic on one
-element, without calls, branches or lookups, so `for i in range(n): out[i] = exp_f32(x[i])` becomes AVX2, AVX-512 or NEON
-code, with no fast-math flags. Every input has its value: NaN gives NaN, infinities the limits, and subnormal arguments
-and results are right (gradual underflow), so no function flushes to zero.
+Numba's `math.exp` and its like are calls of the C library and keep a loop scalar. Here are no calls, branches or
+lookups: `for i in range(n): out[i] = exp_f32(x[i])` becomes AVX2, AVX-512 or NEON code, without fast-math flags.
+Every input has its value: NaN gives NaN, infinities the limits; subnormal arguments and results are right (nothing is
+flushed to zero).
 
 Each function takes and returns one scalar of the dtype in its name: in Python, in njit code and, but for sin and cos
-(NVVM has no llvm.rint), in CUDA kernels. `VECTOR_FUNCTIONS` names them by (scalar function, dtype).
+(NVVM lacks llvm.rint), in CUDA kernels. `VECTOR_FUNCTIONS` names them by (scalar function, dtype).
 
-The errors in the docstrings are the largest that were measured, in units in the last place of the exact result, with
-and without fused multiply-add (AVX2): for float32 over every 16th (with) and 64th (without) of all 2**32 bit patterns,
-against float64; for float64 on 2.4 million arguments of all exponents, against the 80-bit format.
+The errors in the docstrings are the largest measured, in units in the last place, with and without fused multiply-add
+(AVX2): float32 over every 16th (with) and 64th (without) of all 2**32 bit patterns, against float64; float64 on 2.4
+million arguments of all exponents, against the 80-bit format.
 
 Method: range reduction after Cody and Waite (Software Manual for the Elementary Functions, 1980); rounding by adding
 1.5 * 2**23 (2**52), which leaves the integer in the low bits; logarithms by the series of 2 atanh(f / (2 + f)), the
-rounding of 1 + x corrected, as in Sun's fdlibm. The polynomials were fitted for this file: Remez exchange in 60 digits,
-coefficients rounded one by one and the remaining ones fitted anew.
+rounding of 1 + x corrected, as in Sun's fdlibm. The polynomials were fitted for this file: Remez exchange in 60
+digits, coefficients rounded one by one and the remaining ones fitted anew.
 """
 
 import math
@@ -31,8 +31,7 @@ from numba.extending import register_jitable
 def polynomial(x, coefficients):
     """The polynomial at `x`: coefficients[0] + coefficients[1] * x + ...
 
-    x: float32 or float64; coefficients: tuple of that dtype. Compiled, a step is one fused multiply-add where the machine
-    has it.
+    x: float32 or float64; coefficients: tuple of that dtype. Each step is a fused multiply-add where there is one.
     """
     result = coefficients[-1]
     for c in coefficients[-2::-1]:
@@ -56,17 +55,15 @@ def nearest_whole(x):
 class _PolynomialType(AbstractTemplate):
     def generic(self, args, kws):
         x, coefficients = args
-        if isinstance(x, types.Float) and isinstance(coefficients, types.UniTuple) and coefficients.dtype == x:
-            return signature(x, x, coefficients)
-        return None
+        fits = isinstance(x, types.Float) and isinstance(coefficients, types.UniTuple) and coefficients.dtype == x
+        return signature(x, x, coefficients) if fits else None
 
 
 @infer_global(multiply_add)
 class _MultiplyAddType(AbstractTemplate):
     def generic(self, args, kws):
-        if isinstance(args[0], types.Float) and args[0] == args[1] == args[2]:
-            return signature(args[0], *args)
-        return None
+        a, b, c = args
+        return signature(a, a, b, c) if isinstance(a, types.Float) and a == b == c else None
 
 
 @infer_global(nearest_whole)
@@ -76,8 +73,8 @@ class _NearestWholeType(AbstractTemplate):
 
 
 def _fused(builder, a, b, c):
-    signature_of_three = ir.FunctionType(a.type, [a.type] * 3)
-    return builder.call(builder.module.declare_intrinsic("llvm.fmuladd", [a.type], signature_of_three), [a, b, c])
+    kind = ir.FunctionType(a.type, [a.type] * 3)
+    return builder.call(builder.module.declare_intrinsic("llvm.fmuladd", [a.type], kind), [a, b, c])
 
 
 @lower_builtin(polynomial, types.Float, types.UniTuple)
@@ -104,30 +101,28 @@ def _lower_nearest_whole(context, builder, sig, args):
 scalar = register_jitable(error_model="numpy", forceinline=True)
 
 
+def _float64(hexadecimal):
+    return tuple(float.fromhex(text) for text in hexadecimal.split())
+
+
 # A name per constant: a bare literal is float64 in Numba, and converting it costs typing time.
 def _float32(hexadecimal):
     return tuple(np.float32(v) for v in _float64(hexadecimal))
 
 
-def _float64(hexadecimal):
-    return tuple(float.fromhex(text) for text in hexadecimal.split())
-
-
-# ---------------------------------------------------------------------------------------------------------------- float32
+# ------------------------------------------------------------------------------------------------------------- float32
 
 ZERO, HALF, ONE, TWO = (np.float32(v) for v in (0, 0.5, 1, 2))
 INF, NEGATIVE_INF, NOT_A_NUMBER = (np.float32(v) for v in (math.inf, -math.inf, math.nan))
 LOG2_E, LN2_HI, NEGATIVE_LN2_HI, LN2_LO, NEGATIVE_LN2_LO = _float32(
     "0x1.71547652b82fep+0 0x1.62e4p-1 -0x1.62e4p-1 0x1.7f7d1cf79abcap-20 -0x1.7f7d1cf79abcap-20"
 )
-ROUNDER = np.float32(1.5 * 2**23)
-EXPONENT_ROUNDER = np.float32(1.5 * 2**23 + 127)
+ROUNDER, EXPONENT_ROUNDER = np.float32(1.5 * 2**23), np.float32(1.5 * 2**23 + 127)
 EXPONENT_SHIFT, MANTISSA, SIGN = np.uint32(23), np.uint32(0x7FFFFF), np.uint32(0x80000000)
 SQRT_HALF_BITS, ONE_LESS_SQRT_HALF_BITS = np.uint32(0x3F3504F3), np.uint32(0x3F800000 - 0x3F3504F3)
 NEGATIVE_BIAS, SUBNORMAL_EXPONENT = np.float32(-127), np.float32(-127 - 23)
 SMALLEST_NORMAL, SUBNORMAL_SCALE = np.float32(2.0**-126), np.float32(2.0**23)
-# Beyond these exp is infinite, exp is zero, expm1 is -1, tanh is 1 and erf is 1; up to the last, expm1(x), log1p(x) and
-# sin(x) round to x.
+# Beyond these exp is infinite, exp is 0, expm1 is -1, tanh and erf are 1; below the last expm1, log1p, sin give x.
 EXP_TOP, EXP_BOTTOM, EXPM1_BOTTOM, TANH_TOP, ERF_TOP, TINY = (np.float32(v) for v in (89, -104, -18, 10, 4, 2.0**-26))
 # (expm1(r) - r) / r**2 on |r| <= ln(2) / 2
 EXP = _float32("0x1p-1 0x1.55552cp-3 0x1.555502p-5 0x1.1155aap-7 0x1.6d2e4ep-10 0x1.3b8732p-13")
@@ -140,21 +135,20 @@ ERF_SMALL = _float32("0x1.06eba6p-3 -0x1.8126ecp-2 0x1.ce1b86p-4 -0x1.b69b96p-6 
 ERF_LARGE = _float32(
     "0x1.20ec84p+0 0x1.45481ep-1 0x1.b20196p-4 -0x1.814e2p-6 0x1.cdf17ap-9 -0x1.3375c2p-12 0x1.13fb36p-17"
 )
-FOUR_D, MINUS_QUARTER_D, TURN_D = 4.0, -0.25, 2 * math.pi
 # (sin(r) - r) / r**3 and (cos(r) - 1 + r**2 / 2) / r**4 in r**2, |r| <= pi / 4
 SIN = _float32("-0x1.555546p-3 0x1.11077ap-7 -0x1.9954a4p-13")
 COS = _float32("0x1.55554ap-5 -0x1.6c0c1ap-10 0x1.99e0eep-16")
 INT_ONE, INT_TWO, SIGN_SHIFT = np.uint32(1), np.uint32(2), np.uint32(30)
+TURN = 2 * math.pi
 # 1 / (2 pi) in pieces of 29 bits: their products with a float32 are exact in float64
 PER_TURN_1, PER_TURN_2, PER_TURN_3, PER_TURN_4, PER_TURN_5, PER_TURN_6, PER_TURN_7 = _float64(
-    "0x1.45f306dp-3 0x1.9391054p-32 0x1.4fe13abp-61 0x1.d1f534dp-90 0x1.b81b6c5p-119 0x1.5993c4p-150 "
-    "0x1.c820ff2p-177"
+    "0x1.45f306dp-3 0x1.9391054p-32 0x1.4fe13abp-61 0x1.d1f534dp-90 0x1.b81b6c5p-119 0x1.5993c4p-150 0x1.c820ff2p-177"
 )
 
 
 @scalar
 def _power_of_two_f32(n):
-    """2**n for a whole n in [-127, 127], -127 giving 0: n + 127 is in the low bits of the sum; they become the exponent."""
+    """2**n for a whole n in [-127, 127], -127 giving 0: n + 127, in the low bits of the sum, becomes the exponent."""
     return np.uint32(np.float32(n + EXPONENT_ROUNDER).view(np.uint32) << EXPONENT_SHIFT).view(np.float32)
 
 
@@ -205,8 +199,7 @@ def tanh_f32(x):
 def sigmoid_f32(x):
     """1 / (1 + exp(-x)) in float32, through exp(-|x|), which cannot overflow. Error at most 2.5 ulp."""
     e = exp_f32(-abs(x))
-    numerator = ONE if x >= ZERO else e
-    return numerator / (ONE + e)
+    return (ONE if x >= ZERO else e) / (ONE + e)
 
 
 @scalar
@@ -215,13 +208,12 @@ def softplus_f32(x):
     e = exp_f32(-abs(x))
     s = e / (TWO + e)
     z = s * s
-    positive = x if x > ZERO else ZERO
-    return positive + multiply_add(s * z, polynomial(z, LOG_ONE_TO_TWO), s + s)
+    return (x if x > ZERO else ZERO) + multiply_add(s * z, polynomial(z, LOG_ONE_TO_TWO), s + s)
 
 
 @scalar
 def _log_terms_f32(x, exponent, correction):
-    """log(x) + exponent ln(2) + correction for a normal x > 0 and a small correction; the largest terms are added last."""
+    """log(x) + exponent ln(2) + correction for a normal x > 0; the largest terms are added last."""
     bits = np.uint32(np.float32(x).view(np.uint32) + ONE_LESS_SQRT_HALF_BITS)
     k = np.float32(np.int32(bits >> EXPONENT_SHIFT)) + exponent
     f = np.uint32((bits & MANTISSA) + SQRT_HALF_BITS).view(np.float32) - ONE
@@ -272,29 +264,26 @@ def erf_f32(x):
 
 
 @scalar
-def _less_nearest_whole(p):
-    """p less the whole number nearest to it; exact."""
+def _part_of_turn(p):
     return p - nearest_whole(p)
 
 
 @scalar
 def _quarter_turns(x):
-    """n and r with x = (n / 4 + a whole number) turns + r, |r| <= pi / 4 or a hair more, for any finite float32 x.
-
-    x times each piece of 1 / (2 pi) is exact in float64, and so is what remains of it without whole turns: no bit of a
-    huge x is lost. n is taken away first, so that the sums that cancel are exact too.
-    """
+    """n and r with x = (n / 4 + a whole number) turns + r, |r| <= pi / 4 or a hair more, for any finite float32 x."""
+    # x times each piece is exact, and so is what remains of it without whole turns: no bit of a huge x is lost.
+    # n / 4 is taken away first, so that the sums that cancel are exact too.
     x = np.float64(x)
-    a = _less_nearest_whole(x * PER_TURN_1)
-    b = _less_nearest_whole(x * PER_TURN_2)
-    c = _less_nearest_whole(x * PER_TURN_3)
-    d = _less_nearest_whole(x * PER_TURN_4)
-    e = _less_nearest_whole(x * PER_TURN_5)
-    f = _less_nearest_whole(x * PER_TURN_6)
-    g = _less_nearest_whole(x * PER_TURN_7)
-    n = nearest_whole((a + b + c + d + e + f + g) * FOUR_D)
-    rest = multiply_add(n, MINUS_QUARTER_D, a) + b + c + d + e + f + g
-    return np.float32(n), np.float32(rest * TURN_D)
+    a = _part_of_turn(x * PER_TURN_1)
+    b = _part_of_turn(x * PER_TURN_2)
+    c = _part_of_turn(x * PER_TURN_3)
+    d = _part_of_turn(x * PER_TURN_4)
+    e = _part_of_turn(x * PER_TURN_5)
+    f = _part_of_turn(x * PER_TURN_6)
+    g = _part_of_turn(x * PER_TURN_7)
+    n = nearest_whole((a + b + c + d + e + f + g) * 4.0)
+    rest = multiply_add(n, -0.25, a) + b + c + d + e + f + g
+    return np.float32(n), np.float32(rest * TURN)
 
 
 @scalar
@@ -323,10 +312,7 @@ def cos_f32(x):
     return _sine_f32(n + ONE, r)
 
 
-# ---------------------------------------------------------------------------------------------------------------- float64
-
-# names as above, with D for double
-INF_D = math.inf
+# ---------------------------------------------------------------------------------- float64, names with D for double
 LOG2_E_D, LN2_HI_D, NEGATIVE_LN2_HI_D, LN2_LO_D, NEGATIVE_LN2_LO_D = _float64(
     "0x1.71547652b82fep+0 0x1.62e42fefa38p-1 -0x1.62e42fefa38p-1 0x1.ef35793c7673p-45 -0x1.ef35793c7673p-45"
 )
@@ -406,8 +392,7 @@ def tanh_f64(x):
 def sigmoid_f64(x):
     """1 / (1 + exp(-x)) in float64, through exp(-|x|). Error at most 2.3 ulp."""
     e = exp_f64(-abs(x))
-    numerator = 1.0 if x >= 0.0 else e
-    return numerator / (1.0 + e)
+    return (1.0 if x >= 0.0 else e) / (1.0 + e)
 
 
 @scalar
@@ -416,13 +401,12 @@ def softplus_f64(x):
     e = exp_f64(-abs(x))
     s = e / (2.0 + e)
     z = s * s
-    positive = x if x > 0.0 else 0.0
-    return positive + multiply_add(s * z, polynomial(z, LOG_ONE_TO_TWO_D), s + s)
+    return (x if x > 0.0 else 0.0) + multiply_add(s * z, polynomial(z, LOG_ONE_TO_TWO_D), s + s)
 
 
 @scalar
 def _log_terms_f64(x, exponent, correction):
-    """As in float32; there is no instruction from int64 to float64, so `exponent` also takes back 2**52 of WHOLE_BITS."""
+    """As in float32. AVX2 cannot convert int64 to float64, so `exponent` also takes back the 2**52 of WHOLE_BITS."""
     bits = np.float64(x).view(np.uint64) + ONE_LESS_SQRT_HALF_BITS_D
     k = np.uint64((bits >> EXPONENT_SHIFT_D) | WHOLE_BITS).view(np.float64) + exponent
     f = np.uint64((bits & MANTISSA_D) + SQRT_HALF_BITS_D).view(np.float64) - 1.0
@@ -436,9 +420,9 @@ def _log_terms_f64(x, exponent, correction):
 @scalar
 def _log_limits_f64(x, y):
     """y, or where x is no positive finite number the logarithm there."""
-    low = -INF_D if x == 0.0 else math.nan
+    low = -math.inf if x == 0.0 else math.nan
     y = low if x <= 0.0 else y
-    return y if x < INF_D else x
+    return y if x < math.inf else x
 
 
 @scalar
@@ -459,14 +443,7 @@ def log1p_f64(x):
     return x if abs(x) < TINY_D else y
 
 
-VECTOR_FUNCTIONS = {
-    (function.__name__.partition("_")[0], dtype): function
-    for dtype, functions in (
-        (
-            "float32",
-            (exp_f32, expm1_f32, log_f32, log1p_f32, tanh_f32, sigmoid_f32, softplus_f32, erf_f32, sin_f32, cos_f32),
-        ),
-        ("float64", (exp_f64, expm1_f64, log_f64, log1p_f64, tanh_f64, sigmoid_f64, softplus_f64)),
-    )
-    for function in functions
-}
+_SINGLE = (exp_f32, expm1_f32, log_f32, log1p_f32, tanh_f32, sigmoid_f32, softplus_f32, erf_f32, sin_f32, cos_f32)
+_DOUBLE = (exp_f64, expm1_f64, log_f64, log1p_f64, tanh_f64, sigmoid_f64, softplus_f64)
+VECTOR_FUNCTIONS = {(f.__name__.removesuffix("_f32"), "float32"): f for f in _SINGLE}
+VECTOR_FUNCTIONS |= {(f.__name__.removesuffix("_f64"), "float64"): f for f in _DOUBLE}

@@ -16,6 +16,7 @@ from numgraph.rewrite.build import Builder
 from numgraph.rewrite.engine import Rewriter
 from numgraph.rewrite.lower import Leaves, expand, lower
 from numgraph.rewrite.rules import SIMPLE, STABLE
+from numgraph.rewrite.update import fuse_updates
 from numgraph.runtime import native
 from numgraph.runtime.executor import Executor
 from numgraph.runtime.variant import Variant
@@ -30,6 +31,10 @@ def rewritten(program: Any, denied: frozenset[Any]) -> tuple[Builder, Leaves, li
     leaves = Leaves(builder, [a.variable for a in program.inputs])
     values = [value for _, value in program.updates]
     nodes = lower([*program.outputs, *values, *(s for s, _ in program.updates)], leaves)
+    for key, value in program.givens:
+        # what stands for x is called x
+        if key.name and not value.name and value in leaves.nodes:
+            graph.names.setdefault(leaves.nodes[value], key.name)
     rewriter = Rewriter(builder, (*STABLE, *SIMPLE))
     nodes = rewriter.run(nodes)
     # compositions are expanded only now, so that rules could see softmax as softmax
@@ -38,7 +43,9 @@ def rewritten(program: Any, denied: frozenset[Any]) -> tuple[Builder, Leaves, li
     third = Rewriter(builder, SIMPLE)
     nodes = third.run(nodes)
     count = len(program.outputs)
-    return builder, leaves, nodes[:count], nodes[count : count + len(values)], rewriter
+    outputs, new = nodes[:count], nodes[count : count + len(values)]
+    new = fuse_updates(builder, outputs, new, [leaves.nodes[target] for target, _ in program.updates])
+    return builder, leaves, outputs, new, rewriter
 
 
 def scheduled(program: Any, denied: frozenset[Any]) -> tuple[Schedule, Builder, Leaves]:

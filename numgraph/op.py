@@ -12,6 +12,7 @@ is generated for every target:
 * `scatter`  a `Scatter`: a copy of the first argument, in which a region is set or added to.
 * `reshape`  True: the same elements in the same (C) order with other lengths; shares memory.
 * `product`  True: the matrix product of two 2-D arrays, or batched of two 3-D arrays.
+             With `accumulates` the arguments are (c, a, b, alpha, beta) and the result is beta * c + alpha * a @ b.
 * `kernel`   a `Kernel`: a function of `kernels/` on contiguous arrays.
 * `expand`   a function `(*variables, **attrs) -> Variable`: a composition of other ops, expanded before scheduling.
 
@@ -161,6 +162,7 @@ class Op:
     scatter: Scatter | None = None
     reshape: bool = False
     product: bool = False
+    accumulates: bool = False
     kernel: Kernel | None = None
     expand: Callable[..., Any] | None = None
     shape: Callable[..., tuple[Any, ...]] | None = None
@@ -188,6 +190,11 @@ class Op:
         if self.scalar:
             object.__setattr__(self, "tree", _parse(self.name, self.args, self.scalar))
         OPS[self.name] = self
+
+    @property
+    def overwrites(self) -> bool:
+        """Whether code for the op works in the memory of its first argument."""
+        return self.scatter is not None or self.accumulates
 
     @property
     def form(self) -> str:

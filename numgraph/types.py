@@ -83,8 +83,9 @@ def promote(dtypes: Iterable[str]) -> str:
 
 def true_division(dtypes: Iterable[str]) -> str:
     """dtype of `/`: floatX for two discrete operands, else as `promote`."""
-    dtype = promote(dtypes)
-    return config.floatX if dtype in DISCRETE else dtype
+    names = list(dtypes)
+    # int64 and uint64 would promote to float64
+    return config.floatX if all(d in DISCRETE for d in names) else promote(names)
 
 
 def float_of(dtype: str) -> str:

@@ -36,3 +36,12 @@ def pytest_unconfigure() -> None:
 def update_golden(request: pytest.FixtureRequest) -> bool:
     """Whether golden files are to be rewritten."""
     return bool(request.config.getoption("--update-golden"))
+
+
+@pytest.fixture(params=["reference", "cpu"])
+def target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The test runs once with NumPy op by op and once compiled: `ng.function` takes this target by default."""
+    from numgraph.config import config
+
+    monkeypatch.setattr(config, "target", request.param)
+    return str(request.param)

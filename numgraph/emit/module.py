@@ -178,9 +178,13 @@ class ModulePrinter:
             return printer.value(graph.as_index(s))
 
         alpha, beta = ("float32(1.0)", "float32(0.0)") if node.dtype == "float32" else ("1.0", "0.0")
+        if item.factors:
+            alpha, beta = (printer.value(v) for v in item.factors)
         m, n, k = node.dims[-2], node.dims[-1], a.lengths[-1]
-        left, right = (self._named_address(printer, v, view) for v, view in zip(node.inputs, item.views, strict=True))
-        target = printer.names.fresh(printer.graph.names.get(node), "out")
+        sources = node.inputs[1:3] if item.factors else node.inputs
+        left, right = (self._named_address(printer, v, view) for v, view in zip(sources, item.views, strict=True))
+        owner = node.inputs[0] if item.factors else node
+        target = printer.names.fresh(printer.graph.names.get(owner), "out")
         printer.say(f"{target} = {out}", note, node)
         addresses = [left, right, target]
         indent = 0
@@ -194,7 +198,7 @@ class ModulePrinter:
             f"{name}(table[{slot}], {text(m)}, {text(n)}, {text(k)}, {alpha}, {addresses[0]}, {stride(a.strides[-2])}, "
             f"{stride(a.strides[-1])}, {addresses[1]}, {stride(b.strides[-2])}, {stride(b.strides[-1])}, {beta}, {addresses[2]}, {text(n)})"
         )
-        note = f"{target} = {left} @ {right}"
+        note = f"{target} = {beta} * {target} + {alpha} * {left} @ {right}" if item.factors else f"{target} = {left} @ {right}"
         if indent:
             printer.say(f"for i in range({limit}):")
         printer.say(call, note, node)

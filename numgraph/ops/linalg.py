@@ -42,6 +42,13 @@ Op("batched_dot", ("a", "b"), "The products of the matrices in two stacks of equ
            Check("equal", lambda a, b: [(a.shape[2], b.shape[1])], INNER)),
    samples=lambda: [([_matrix(2, 3, 4), _matrix(3, 2, 4)], {})], cost=10)  # fmt: skip
 
+Op("gemm", ("c", "a", "b", "alpha", "beta"), "beta * c + alpha * a @ b, for matrices a and b and scalars alpha and beta.", same,
+   lambda c, a, b, alpha, beta: beta * c + alpha * np.matmul(a, b),
+   None, no_grad="it is made by a rewrite, after gradients", product=True, accumulates=True,
+   shape=lambda c, a, b, alpha, beta: c.shape,
+   samples=lambda: [([_matrix(2, 4), _matrix(2, 3), _matrix(3, 4), np.float32(-0.5), np.float32(1.5)], {})],
+   cost=10)  # fmt: skip
+
 
 def dot2(a: Variable, b: Variable) -> Variable:
     """The product of two matrices."""

@@ -154,6 +154,15 @@ def _build_same_cast(builder: Builder, node: Node, bound: Bindings) -> Node | No
     return None
 
 
+def _build_log_softmax_grad(builder: Builder, node: Node, bound: Bindings) -> Node | None:
+    """The gradient through log(softmax): g / s * s is g, also where s has underflowed to 0."""
+    s, g, axes = bound["s"], bound["g"], bound["@A"]
+    if s.name != "softmax" or axes != (s.attributes["axis"],):
+        return None
+    total = builder.call("sum", g, axis=axes, keepdims=True, dtype=g.dtype)
+    return builder.call("sub", g, builder.call("mul", s, total))
+
+
 def _integer(builder: Builder, bound: Bindings) -> bool:
     return "float" not in bound["x"].dtype
 
@@ -177,6 +186,11 @@ STABLE: tuple[Rule, ...] = (
     rule("log(cast(sum(cast(exp(x)), axis=A, keepdims=K)))", None, "exp overflows", build=_build_logsumexp),
     rule("log(cast(sum(exp(x), axis=A, keepdims=K)))", None, "exp overflows", build=_build_logsumexp),
     rule("exp(x) / cast(sum(exp(x), axis=A, keepdims=True))", None, "exp overflows", build=_build_softmax),
+    *(
+        rule(f"s * ({div} - {total.format(div)})", None, "0 / 0 where softmax underflows", build=_build_log_softmax_grad)
+        for div in ("masked_div(g, s)", "g / s")
+        for total in ("sum({} * s, axis=A, keepdims=True)", "cast(sum({} * s, axis=A, keepdims=True))")
+    ),
 )
 
 SIMPLE: tuple[Rule, ...] = (

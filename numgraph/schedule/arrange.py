@@ -57,7 +57,7 @@ class Arranger:
         if item.last:
             found += self.checks
         if item.kind != "check":
-            if item.kind == "scatter" and item.node.inputs[0] in self.by_node:
+            if item.overwrites and item.node.inputs[0] in self.by_node:
                 found.append(self.by_node[item.node.inputs[0]])
             found += self.readers.get(self.overwritten.get(item.node, item.node), ())
         return [other for other in dict.fromkeys(found) if other is not item]
@@ -104,7 +104,7 @@ class Arranger:
             return not item.last and other.value in item.scalars and len(other.loops) > level
         if any(view.buffer is other.node for view in item.views):
             return False
-        if item.kind == "scatter" and item.node.inputs[0] is other.node:
+        if item.overwrites and item.node.inputs[0] is other.node:
             return False
         found = [(load, other) for load in item.loads if load.inputs[0] is other.node]
         leaf = self.overwritten.get(item.node) if item.kind != "check" else None

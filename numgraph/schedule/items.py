@@ -27,6 +27,7 @@ class Item:
     kind: "store", "reduce", "scatter", "product", "kernel" or "check". node: whose buffer it fills (for a check: the node
     that asked for it). loops: lengths. value: what is stored, accumulated, scattered or checked. target: index into the
     buffer of the element written. reduced: loop levels that a reduction runs over. views: operands of a product or kernel.
+    factors: alpha and beta of a product that accumulates.
     bound: for a check, the length of the indexed axis. loads: the memory reads in it. checks: items that must run before.
     scalars: every scalar node in it.
     """
@@ -39,6 +40,7 @@ class Item:
     reduced: tuple[int, ...] = ()
     views: tuple[View, ...] = ()
     sizes: tuple[Any, ...] = ()
+    factors: tuple[Node, ...] = ()
     bound: Any = None
     loads: list[Node] = field(default_factory=list)
     checks: list[Item] = field(default_factory=list)
@@ -55,6 +57,11 @@ class Item:
             if index.kind == "loop":
                 axes[index.attrs[0]] = axis
         return axes
+
+    @property
+    def overwrites(self) -> bool:
+        """Whether the item works in the memory of its node's first input."""
+        return self.kind in ("scatter", "product") and self.node.op is not None and self.node.op.overwrites
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.node!r} over {list(self.loops)}>"
@@ -101,13 +108,20 @@ def _require_memory(elements: Elements, node: Node) -> None:
         return
     if op.reshape and elements.only_ones(node):
         return
-    for source in node.inputs if op.kernel or op.product else node.inputs[:1]:
-        if op.kernel and not source.dims:
-            continue
+    for source in _in_memory(node):
         elements.forget_memory()
         view = elements.memory(source)
         if view is None or not (_unit_stride(view) if op.product else elements._contiguous(view)):
             elements.stored.add(source)
+
+
+def _in_memory(node: Node) -> tuple[Node, ...]:
+    """The operands that must lie in memory."""
+    op = node.op
+    assert op is not None
+    if op.accumulates:
+        return node.inputs[1:3]
+    return tuple(v for v in node.inputs if v.dims) if op.kernel else node.inputs if op.product else node.inputs[:1]
 
 
 def _unit_stride(view: View) -> bool:
@@ -147,7 +161,7 @@ def _reads_repeatedly(graph: Graph, node: Node, user: Node) -> bool:
     if op.scalar:
         mine, theirs = loops_of(graph, node.dims), loops_of(graph, user.dims)
         return len(mine) != len(theirs) and len(theirs) > 0
-    if op.scatter:
+    if op.overwrites:
         return user.inputs[0] is not node
     return bool(op.element) and (not op.injective or user.inputs[0] is not node)
 
@@ -164,6 +178,7 @@ class ItemMaker:
         for node, index, length in ranges:
             self.ranges.setdefault(node, []).append((index, length))
         self.check_items: dict[Node, list[Item]] = {}
+        self.checked: dict[Any, Item] = {}
 
     def make_all(self, roots: Sequence[Node]) -> list[Item]:
         """Items of every stored node that the roots need, and the index checks among them."""
@@ -229,14 +244,13 @@ class ItemMaker:
         assert op is not None
         operands = [Operand(v, self.elements) for v in node.inputs]
         views = []
-        for v in node.inputs:
-            if op.kernel and not v.dims:
-                continue
+        for v in _in_memory(node):
             view = self.elements.memory(v)
             assert view is not None, (node, v)
             views.append(view)
         sizes = tuple(op.kernel.sizes(*operands, **node.attributes)) if op.kernel else ()
-        return Item("product" if op.product else "kernel", node, views=tuple(views), sizes=sizes)
+        factors = tuple(self.elements.at(v, ()) for v in node.inputs[3:5]) if op.accumulates else ()
+        return Item("product" if op.product else "kernel", node, views=tuple(views), sizes=sizes, factors=factors)
 
     def _check(self, node: Node, index: Node, length: Any) -> None:
         loops, at = self._loop_index(index)
@@ -245,10 +259,13 @@ class ItemMaker:
             return
         if self._in_range(value, loops, self.graph.find(length)):
             return
-        item = Item("check", node, loops, value, bound=self.graph.find(length))
-        self._finish(item)
+        bound = self.graph.find(length)
+        item = self.checked.get((value, bound, loops))
+        if item is None:
+            item = self.checked[value, bound, loops] = Item("check", node, loops, value, bound=bound)
+            self._finish(item)
+            self.ordered.append(item)
         self.check_items.setdefault(node, []).append(item)
-        self.ordered.append(item)
 
     def _in_range(self, value: Node, loops: tuple[Any, ...], length: Any) -> bool:
         """Whether an index is a loop counter that stays below `length`."""
@@ -258,7 +275,7 @@ class ItemMaker:
         """Collect the item's memory reads and the checks that must precede it."""
         scalars = [v for v in (item.value, *item.target) if v is not None]
         scalars += [v for view in item.views for v in (view.offset, *view.strides) if isinstance(v, Node)]
-        scalars += [v for v in item.sizes if isinstance(v, Node)]
+        scalars += [v for v in (*item.sizes, *item.factors) if isinstance(v, Node)]
         nodes = scalar_nodes(scalars)
         item.loads = [v for v in nodes if v.kind == "load"]
         item.scalars = set(nodes)

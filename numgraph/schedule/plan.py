@@ -130,7 +130,7 @@ class Scheduler:
         new: dict[Node, Node] = {}
         for node in topological(roots):
             inputs = [new.get(v, v) for v in node.inputs]
-            if node.op is not None and node.op.scatter:
+            if node.op is not None and node.op.overwrites:
                 base = node.inputs[0]
                 shared_use = base.kind in LEAVES or base.is_number or users[base] > 1 or base in protected
                 if shared_use and kept.get(node) is not base:
@@ -148,12 +148,12 @@ class Scheduler:
     def _own_results(self) -> None:
         """Every output and update gets a node of its own: repeated ones, leaves and numbers are copied."""
         taken: set[Node] = set()
-        direct = {node.inputs[0] for node in topological(self._roots()) if node.op is not None and node.op.scatter}
+        direct = {node.inputs[0] for node in topological(self._roots()) if node.op is not None and node.op.overwrites}
         for u in self.updates:
             if u.how:
                 continue
             op = u.node.op
-            plain = op is not None and (op.scatter or op.scalar or op.element) and u.node not in direct
+            plain = op is not None and (op.overwrites or op.scalar or op.element) and u.node not in direct
             if u.node in taken or not plain:
                 u.node = self._copy(u.node)
             taken.add(u.node)
@@ -189,7 +189,7 @@ class Scheduler:
             after = [stage.get(v.inputs[0], -1) + 1 for v in scalar_nodes(lengths) if v.kind == "load"]
             reads = [stage.get(load.inputs[0], 0) for load in item.loads]
             reads += [stage.get(view.buffer, 0) for view in item.views] + [c.stage for c in item.checks]
-            if item.kind == "scatter":
+            if item.overwrites:
                 reads.append(stage.get(item.node.inputs[0], 0))
             item.stage = max([*after, *reads], default=0)
             if item.kind != "check":
@@ -226,7 +226,7 @@ class Scheduler:
             return False
         if not all(map(self.graph.equal_lengths, leaf.dims, item.node.dims)):
             return False
-        if item.kind == "scatter":
+        if item.overwrites:
             return item.node.inputs[0] is leaf and not reads_leaf(item, leaf)
         return item.kind == "store" and reads_only_own_element(item, leaf)
 
@@ -263,7 +263,7 @@ class Scheduler:
             for view in item.views:
                 if view.buffer in by_node:
                     shared_levels[by_node[view.buffer]] = 0
-            if item.kind == "scatter" and item.node.inputs[0] in by_node:
+            if item.overwrites and item.node.inputs[0] in by_node:
                 shared_levels[by_node[item.node.inputs[0]]] = 0
         for node in self._read_by_lengths(items):
             if node in by_node:
@@ -271,7 +271,7 @@ class Scheduler:
         for node, item in by_node.items():
             self._give_buffer(node, item, shared_levels[item])
         for item in reversed(items):
-            if item.kind == "scatter" and item.node.inputs[0] in by_node:
+            if item.overwrites and item.node.inputs[0] in by_node:
                 self._share_base(item)
 
     def _read_by_lengths(self, items: Sequence[Item]) -> set[Node]:
@@ -332,7 +332,7 @@ class Scheduler:
             for item in block.items:
                 used = [load.inputs[0] for load in item.loads] + [view.buffer for view in item.views]
                 if item.kind != "check":
-                    used += [item.node, *(item.node.inputs[:1] if item.kind == "scatter" else ())]
+                    used += [item.node, *(item.node.inputs[:1] if item.overwrites else ())]
                 for node in map(self._root_buffer, used):
                     if node in self.buffers and self.buffers[node].place == "arena" and self.buffers[node].stage == stage:
                         first.setdefault(node, number)

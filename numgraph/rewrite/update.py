@@ -1,0 +1,77 @@
+"""Updates of the form `w := beta * w + alpha * a @ b` as one product that writes in place and stores no gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from numgraph.ir import Node, topological
+from numgraph.rewrite.build import Builder
+from numgraph.types import FLOATS
+
+# How many sums and products of an update's expression are looked through.
+MAX_TERMS = 24
+
+
+def fuse_updates(builder: Builder, outputs: Sequence[Node], values: Sequence[Node], targets: Sequence[Node]) -> list[Node]:
+    """`values` with products merged into the update where nothing else needs the product."""
+    users: dict[Node, int] = {}
+    for node in topological([*outputs, *values]):
+        for v in node.inputs:
+            users[v] = users.get(v, 0) + 1
+    for root in (*outputs, *values):
+        users[root] = users.get(root, 0) + 1
+    return [_fused(builder, value, target, users) for value, target in zip(values, targets, strict=True)]
+
+
+def _fused(builder: Builder, value: Node, target: Node, users: dict[Node, int]) -> Node:
+    if value.dtype not in FLOATS or value.dtype != target.dtype or len(value.dims) != 2:
+        return value
+    terms: list[tuple[list[Node], Node]] = []
+    if not _collect(builder, value, [], terms, value.dims) or len(terms) < 2:
+        return value
+    products = [(f, v) for f, v in terms if v is not target]
+    if len(products) != 1 or products[0][1].name != "dot2" or users.get(products[0][1]) != 1:
+        return value
+    factors, product = products[0]
+    one = builder.graph.number(1.0, value.dtype)
+
+    def multiplied(parts: Sequence[Node]) -> Node:
+        result = one
+        for part in parts:
+            result = builder.call("mul", result, builder.graph.cast(part, value.dtype)) if result is not one else part
+        return builder.graph.cast(result, value.dtype)
+
+    beta = builder.graph.number(0.0, value.dtype)
+    for parts, node in terms:
+        if node is target:
+            beta = builder.call("add", beta, multiplied(parts)) if not _is_zero(beta) else multiplied(parts)
+    a, b = product.inputs
+    return builder.call("gemm", target, a, b, multiplied(factors), beta)
+
+
+def _is_zero(node: Node) -> bool:
+    return node.is_number and node.value == 0
+
+
+def _collect(builder: Builder, node: Node, factors: list[Node], terms: list[tuple[list[Node], Node]], dims: Sequence[object]) -> bool:
+    """Split a sum into (scalar factors, array) terms; False when there are too many."""
+    graph = builder.graph
+    if len(terms) > MAX_TERMS:
+        return False
+    whole = len(node.dims) == len(dims) and all(map(graph.equal_lengths, node.dims, dims))
+    if node.op is None or not whole or node.name not in ("add", "sub", "neg", "mul"):
+        terms.append((factors, node))
+        return whole
+    minus = graph.number(-1.0, node.dtype)
+    if node.name == "neg":
+        return _collect(builder, node.inputs[0], [minus, *factors], terms, dims)
+    x, y = node.inputs
+    if node.name == "mul":
+        if x.dims and not y.dims:
+            x, y = y, x
+        if x.dims:
+            terms.append((factors, node))
+            return True
+        return _collect(builder, y, [x, *factors], terms, dims)
+    second = factors if node.name == "add" else [minus, *factors]
+    return _collect(builder, x, factors, terms, dims) and _collect(builder, y, second, terms, dims)
