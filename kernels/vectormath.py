@@ -126,9 +126,9 @@ SMALLEST_NORMAL, SUBNORMAL_SCALE = np.float32(2.0**-126), np.float32(2.0**23)
 EXP_TOP, EXP_BOTTOM, EXPM1_BOTTOM, TANH_TOP, ERF_TOP, TINY = (np.float32(v) for v in (89, -104, -18, 10, 4, 2.0**-26))
 # (expm1(r) - r) / r**2 on |r| <= ln(2) / 2
 EXP = _float32("0x1p-1 0x1.55552cp-3 0x1.555502p-5 0x1.1155aap-7 0x1.6d2e4ep-10 0x1.3b8732p-13")
-# (2 atanh(s) - 2 s) / s**3 in s**2, for 1 + f in [sqrt(1/2), sqrt(2)] and for 1 + f in [1, 2]
+# (2 atanh(s) - 2 s) / s**3 in s**2 for s = f / (2 + f), 1 + f from sqrt(1/2) to sqrt(2); then in d = 2 s, 1 + f from 1 to 2
 LOG = _float32("0x1.55557ap-1 0x1.995eccp-2 0x1.31e23ep-2")
-LOG_ONE_TO_TWO = _float32("0x1.555558p-1 0x1.9996d8p-2 0x1.250510p-2 0x1.b72bb6p-3 0x1.f08b0cp-3")
+LOG_ONE_TO_TWO = _float32("0x1.555558p-4 0x1.9996d8p-7 0x1.250510p-9 0x1.b72bb6p-12 0x1.f08b0cp-14")
 # erf(x) / x - 1 in x**2 for |x| <= 0.9, and -log(1 - erf(x)) / x for 0.85 <= x <= 4
 ERF_SPLIT = np.float32(0.9)
 ERF_SMALL = _float32("0x1.06eba6p-3 -0x1.8126ecp-2 0x1.ce1b86p-4 -0x1.b69b96p-6 0x1.479c9ep-8 -0x1.3ba9cep-11")
@@ -206,9 +206,9 @@ def sigmoid_f32(x):
 def softplus_f32(x):
     """log(1 + exp(x)) in float32, as max(x, 0) + log1p(exp(-|x|)). Error at most 2.8 ulp."""
     e = exp_f32(-abs(x))
-    s = e / (TWO + e)
-    z = s * s
-    return (x if x > ZERO else ZERO) + multiply_add(s * z, polynomial(z, LOG_ONE_TO_TWO), s + s)
+    d = (e + e) / (TWO + e)
+    z = d * d
+    return (x if x > ZERO else ZERO) + multiply_add(d * z, polynomial(z, LOG_ONE_TO_TWO), d)
 
 
 @scalar
@@ -335,9 +335,9 @@ LOG_D = _float64(
     "0x1.39a0957625d8ep-3 0x1.2f118043af178p-3"
 )
 LOG_ONE_TO_TWO_D = _float64(
-    "0x1.5555555555556p-1 0x1.9999999999656p-2 0x1.24924924ba50fp-2 0x1.c71c71a9ab643p-3 0x1.745d1d711e8b3p-3 "
-    "0x1.3b12e3b18036fp-3 0x1.11226b4bd6142p-3 0x1.dff41b45d6f2fp-4 0x1.c0fffb001b090p-4 0x1.20126507bbcc3p-4 "
-    "0x1.500115ecb3101p-3"
+    "0x1.5555555555556p-4 0x1.9999999999656p-7 0x1.24924924ba50fp-9 0x1.c71c71a9ab643p-12 0x1.745d1d711e8b3p-14 "
+    "0x1.3b12e3b18036fp-16 0x1.11226b4bd6142p-18 0x1.dff41b45d6f2fp-21 0x1.c0fffb001b090p-23 0x1.20126507bbcc3p-25 "
+    "0x1.500115ecb3101p-26"
 )
 
 
@@ -399,9 +399,9 @@ def sigmoid_f64(x):
 def softplus_f64(x):
     """log(1 + exp(x)) in float64, as max(x, 0) + log1p(exp(-|x|)). Error at most 2.6 ulp."""
     e = exp_f64(-abs(x))
-    s = e / (2.0 + e)
-    z = s * s
-    return (x if x > 0.0 else 0.0) + multiply_add(s * z, polynomial(z, LOG_ONE_TO_TWO_D), s + s)
+    d = (e + e) / (2.0 + e)
+    z = d * d
+    return (x if x > 0.0 else 0.0) + multiply_add(d * z, polynomial(z, LOG_ONE_TO_TWO_D), d)
 
 
 @scalar

@@ -107,7 +107,7 @@ def _by_values(array: NDArray[Any], wanted: np.dtype[Any], target: Variable) -> 
     """`array` converted; DtypeError unless every value survives, there and back."""
     with np.errstate(all="ignore"):
         result = array.astype(wanted)
-        # both ways: -1 as uint64 comes back as -1, and 2**53 + 1 as float64 compares equal
+        # both ways: -1 as uint64 comes back as -1, and 2**53 + 1 as float32 compares equal (in float64)
         back = result.astype(array.dtype)
     survives = ((result == array) & (back == array)) | ((result != result) & (array != array))
     if bool(np.all(survives)):

@@ -28,8 +28,9 @@ class Executor(Protocol):
     before.
 
     An executor may also offer `fast_call(program, binder, general)`: a callable with the arguments of a call, which then
-    stands for the general one of `Function` (until it calls its attribute `switched`); and the attributes `source`, `listing`, `record`, `bytes_allocated` and
-    `export(path)`, which `Function` hands on.
+    stands for the general one of `Function` (until it calls its attribute `switched`); the attributes `source`, `listing`
+    and `export(path)`, which `Function` hands on; and `complete(record)`, which adds what it knows to a `FunctionRecord`
+    (phases, the stages from schedule to asm, cache path, seconds).
     """
 
     bytes_allocated: int

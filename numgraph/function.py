@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace as replaced
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from numpy.typing import NDArray
 
@@ -16,6 +16,7 @@ from numgraph.config import config
 from numgraph.errors import InputError, OptionError
 from numgraph.givens import type_mismatch
 from numgraph.graph import Constant, Variable, describe, label, substitute
+from numgraph.inspector.record import LIVE, FunctionRecord
 from numgraph.op import FUNCTIONS
 from numgraph.program import Argument, Program, build_program
 from numgraph.shared import SharedVariable
@@ -112,7 +113,9 @@ class Function:
         self.target = target
         self._binder = Binder(program, unset)
         self.executor: Executor = executor_for(program, target)
+        self._record: FunctionRecord | None = None
         self._choose_call()
+        LIVE.append(self)
 
     def _choose_call(self) -> None:
         """Use the executor's own call where it has one, and again whenever it changes."""
@@ -120,7 +123,7 @@ class Function:
         fast = getattr(self.executor, "fast_call", None)
         if fast is not None:
             self._call = fast(self.program, self._binder, self._call)
-            self.executor.switched = self._choose_call  # type: ignore[attr-defined]
+            self.executor.switched = _weakly(self)  # type: ignore[attr-defined]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the outputs, then carry out the updates.
@@ -170,9 +173,16 @@ class Function:
         return str(self._of_executor("listing"))
 
     @property
-    def record(self) -> Any:
-        """What the inspector shows: the stages of compilation as data."""
-        return self._of_executor("record")
+    def record(self) -> FunctionRecord:
+        """What is known about the function, as data: the inspector shows it, `to_json` writes it."""
+        if self._record is None:
+            from numgraph.inspector.describe import record_of
+
+            self._record = record_of(self.program, self.target)
+            complete = getattr(self.executor, "complete", None)
+            if complete is not None:
+                complete(self._record)
+        return self._record
 
     def export(self, path: str | Path) -> None:
         """Write a module that computes the same with NumPy and Numba alone."""
@@ -257,6 +267,21 @@ class Function:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the program with the values of its shared variables; it is compiled again, or found in the cache."""
         return Function, (self.program, self.target, frozenset(self._binder.unset))
+
+
+def _weakly(function: Function) -> Callable[[], None]:
+    """`function._choose_call` for its executor, which must not keep the function alive.
+
+    Without a cycle its memory is freed as soon as the last reference goes.
+    """
+    known = ref(function)
+
+    def choose() -> None:
+        alive = known()
+        if alive is not None:
+            alive._choose_call()
+
+    return choose
 
 
 def _name(value: Any) -> str:

@@ -146,6 +146,7 @@ class Op:
         arguments are not alike.
     keeps: arguments of a scalar form that keep their own dtype (the condition of `where`); the others are converted to the
         result's, or to their common one where the result is bool.
+    show: `(*syntax trees of the operands, **attrs) -> syntax tree`, how formulas write it (`x[a:b]`); None: as a call.
     cost: relative cost of one element (an addition is 1): decides what is recomputed and what is stored.
     """
 
@@ -172,6 +173,7 @@ class Op:
     domain: tuple[float, float] = (-3.0, 3.0)
     samples: Callable[[], list[tuple[list[Any], dict[str, Any]]]] | None = None
     dtypes: tuple[str, ...] = ("float32", "float64", "int32", "int64", "uint8", "bool")
+    show: Callable[..., ast.expr] | None = None
     cost: int = 1
     commutative: bool = False
     tree: ast.expr | None = field(init=False, default=None)

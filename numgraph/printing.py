@@ -35,12 +35,12 @@ def debugprint(x: Any, file: TextIO | None = None) -> None:
         out.writelines(_tree(root, numbers))
 
 
-def pprint(x: Variable) -> str:
+def pprint(x: Variable, largest: int = FORMULA_NODES) -> str:
     """The formula of a variable, `2.0 * x + exp(-y)`, with no more parentheses than needed.
 
-    Large formulas are cut: `...` stands for operands far below.
+    Formulas of more than `largest` parts are cut: `...` stands for operands far below.
     """
-    formula = ast.unparse(_Formula(x).tree())
+    formula = ast.unparse(_Formula(x, largest).tree())
     return formula.replace(_CUT, "...")
 
 
@@ -90,7 +90,7 @@ def _details(node: Variable) -> str:
 
 def _number(node: Constant) -> str:
     if node.data.ndim == 0:
-        return repr(node.data.item())
+        return str(node.data[()])
     return " ".join(np.array2string(node.data, threshold=6, edgeitems=2, separator=", ").split())
 
 
@@ -106,13 +106,13 @@ class _Formula:
     scalar form is a plain operator is printed with it; every other one as a call.
     """
 
-    def __init__(self, root: Variable) -> None:
+    def __init__(self, root: Variable, largest: int) -> None:
         self.places: list[tuple[Variable, list[int]]] = [(root, [])]
         waiting = deque([(0, 0)])
         while waiting:
             place, depth = waiting.popleft()
             node, operands = self.places[place]
-            if depth >= FORMULA_DEPTH or len(self.places) + len(node.inputs) > FORMULA_NODES:
+            if depth >= FORMULA_DEPTH or len(self.places) + len(node.inputs) > largest:
                 continue
             for v in node.inputs:
                 operands.append(len(self.places))
@@ -126,15 +126,18 @@ class _Formula:
         for place in range(len(self.places) - 1, -1, -1):
             node, operands = self.places[place]
             if len(operands) == len(node.inputs):
-                trees[place] = _expression(node, [trees[k] for k in operands])
+                trees[place] = expression(node, [trees[k] for k in operands])
         return trees[0]
 
 
-def _expression(node: Variable, operands: list[ast.expr]) -> ast.expr:
+def expression(node: Variable, operands: list[ast.expr]) -> ast.expr:
+    """The syntax tree of one operation on `operands`, as a formula writes it."""
     if isinstance(node, Constant):
         return ast.UnaryOp(ast.USub(), ast.Name(_number(node)[1:])) if _is_negative(node) else ast.Name(_number(node))
     if node.op is None:
         return ast.Name(node.name or "unnamed")
+    if node.op.show is not None:
+        return node.op.show(*operands, **node.attrs)
     names = dict(zip(node.op.args, operands, strict=False))
     form = node.op.tree
     match form:
@@ -146,7 +149,7 @@ def _expression(node: Variable, operands: list[ast.expr]) -> ast.expr:
             return ast.UnaryOp(unary, names[a])
         case ast.Compare(left=ast.Name(id=a), ops=ops, comparators=[ast.Name(id=b)]):
             return ast.Compare(names[a], ops, [names[b]])
-    attrs = [ast.keyword(k, ast.Name(str(v))) for k, v in node.attrs.items()]
+    attrs = [ast.keyword(k, ast.Name(str(v))) for k, v in node.attrs.items() if v is not None and v is not False]
     return ast.Call(ast.Name(node.op.name), operands, attrs)
 
 

@@ -28,7 +28,7 @@ class SourceLine(NamedTuple):
     def __str__(self) -> str:
         """`train.py:34 in loss`; the path is relative to the working directory where that is shorter."""
         where = f"{short_path(self.file)}:{self.line}"
-        return where if self.function == "<module>" else f"{where} in {self.function}"
+        return where if self.function.startswith("<") else f"{where} in {self.function}"
 
 
 def short_path(file: str) -> str:

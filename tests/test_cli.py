@@ -130,7 +130,7 @@ def test_demo_on_a_file_of_the_user(model: str, tmp_path: Path, capsys: pytest.C
     data = small_file(tmp_path / "small.npz")
     status, out, _ = run(capsys, "demo", "--model", model, "--data", data, "--epochs", 12, "--batch", 32)
     assert status == 0
-    assert "160 training images, 20 for validation, 20 for the test; minibatches of 32" in out
+    assert "160 training, 20 validation, 20 test images; batches of 32" in out
     for part in ("test error", "time per training step", "12 epochs done, step 60", "copied in, per step"):
         assert part in out, part
     assert "0.00%" in out

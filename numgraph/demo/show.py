@@ -13,6 +13,8 @@ from rich.table import Table
 from numgraph.demo import digits, models, training
 from numgraph.demo.models import Program, Setting
 
+PARTS = {"train": "training", "valid": "validation", "test": "test"}
+
 
 @dataclass(frozen=True)
 class Options:
@@ -36,10 +38,8 @@ def run(options: Options, console: Console) -> training.Progress:
         program, setting = compiled(options)
     compiling = time.perf_counter() - began
     rows = program.rows
-    console.print(
-        f"[bold]{options.model}[/]: {rows['train']} training images, {rows['valid']} for validation, {rows['test']} "
-        f"for the test; minibatches of {setting.batch}, step size {setting.rate}"
-    )
+    sizes = ", ".join(f"{rows[part]} {text}" for part, text in PARTS.items())
+    console.print(f"[bold]{options.model}[/] on {sizes} images; batches of {setting.batch}, step size {setting.rate}")
     began = time.perf_counter()
     result = _train(program, setting, console)
     console.print(_results(program, result, compiling, time.perf_counter() - began))

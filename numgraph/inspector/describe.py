@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import ast
 from collections import Counter
 from collections.abc import Sequence
 from math import prod
-from typing import Any
 
 import numpy as np
 
 from numgraph.graph import Constant, Variable, label
 from numgraph.inspector.record import FunctionRecord, PairRecord, Stages, ValueRecord
-from numgraph.printing import pprint
+from numgraph.printing import expression, pprint
 from numgraph.program import Program
 from numgraph.shared import SharedVariable
 from numgraph.types import TensorType
 
 # A cell wider than this does not widen its column: it pushes the later cells of its own line.
-WIDEST = 48
+WIDEST = 40
+# How much of the formula of a pair is written out.
+PAIR_PARTS = 24
 
 
 def record_of(program: Program, target: str) -> FunctionRecord:
     """The record of a function, with stages graph and givens; who compiles it adds the rest."""
-    names = program.keys or [None] * len(program.outputs)
+    names = program.keys or [v.name or "output" for v in program.outputs]
     return FunctionRecord(
         name=program.name or "function",
         line=_line(program.line),
@@ -55,7 +57,9 @@ def constant_arrays(program: Program) -> list[Constant]:
 
 def pairs(given: Sequence[tuple[Variable, Variable]]) -> list[PairRecord]:
     """Pairs as text."""
-    return [PairRecord(label(key), pprint(value), str(value.type), _line(value.line)) for key, value in given]
+    return [
+        PairRecord(label(key), pprint(value, PAIR_PARTS), str(value.type), _line(value.line)) for key, value in given
+    ]
 
 
 def givens_text(program: Program) -> str:
@@ -75,7 +79,7 @@ def graph_text(program: Program) -> str:
     for node in nodes:
         where = _arrow(_line(node.line))
         if node.op is not None and node not in given:
-            rows.append((f"{names[node]} = {_call(node, names)}", str(node.type), where))
+            rows.append((f"{names[node]} = {_operation(node, names)}", str(node.type), where))
         elif not isinstance(node, Constant):
             kind = "shared" if isinstance(node, SharedVariable) else "input"
             rows.append((f"{names[node]} = {kind}", str(node.type), where))
@@ -106,15 +110,9 @@ def unique_names(nodes: Sequence[Variable]) -> dict[Variable, str]:
     return names
 
 
-def _call(node: Variable, names: dict[Variable, str]) -> str:
-    """`sum(x, axis=(0,))`; attributes that are None are left out."""
-    assert node.op is not None
-    attributes = [f"{name}={_attribute(value)}" for name, value in node.attrs.items() if value is not None]
-    return f"{node.op.name}({', '.join([*(names[v] for v in node.inputs), *attributes])})"
-
-
-def _attribute(value: Any) -> str:
-    return f"<{value.dtype}{list(value.shape)}>" if isinstance(value, np.ndarray) else str(value)
+def _operation(node: Variable, names: dict[Variable, str]) -> str:
+    """`t1 + x`, `sum(x, axis=(0,))`, on the names of the operands."""
+    return ast.unparse(expression(node, [ast.Name(names[v]) for v in node.inputs]))
 
 
 def aligned(rows: Sequence[tuple[str, ...]]) -> str:

@@ -44,7 +44,9 @@ def show(record: FunctionRecord, console: Console, stage: str | None = None) -> 
         console.print(phases(record.phases))
     text = record.stages[stage]
     language = LANGUAGES.get(stage)
-    console.print(code(text, language, console.width) if language else Text(text, overflow="fold"))
+    console.print(
+        code(text, language, console.width) if language else Text(folded(text, console.width), overflow="fold")
+    )
 
 
 def heading(record: FunctionRecord) -> Text:
@@ -149,6 +151,18 @@ def code(text: str, language: str, width: int) -> RenderableType:
     for (mark, _), styled in zip(shown, lines, strict=False):
         table.add_row(mark, styled)
     return table
+
+
+def folded(text: str, width: int) -> str:
+    """Lines of columns (two blanks apart): where they do not fit, the last columns stand on a line of their own."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        head, _, tail = line.rpartition("  ")
+        if len(line) <= width or not head.strip():
+            lines.append(line)
+        else:
+            lines += [head.rstrip(), tail.rjust(width)]
+    return "\n".join(lines)
 
 
 def trailing_comments(text: str) -> dict[int, int]:

@@ -24,15 +24,25 @@ from numgraph.types import FLOATS, check_dtype, promote
 __all__ = """alloc arange diag diagonal empty empty_like eye full full_like identity_like linspace ones ones_like tri tril triu
 zeros zeros_like""".split()
 
-NOT_NEGATIVE = Check("at_least", lambda value, *lengths, **_: [(n, 0) for n in ln.values(lengths)], "a length of {a} is negative")
+NOT_NEGATIVE = Check(
+    "at_least", lambda value, *lengths, **_: [(n, 0) for n in ln.values(lengths)], "a length of {a} is negative"
+)
 
 # -- one value ------------------------------------------------------------------------------------------------------
 
-Op("fill", ("value", "*lengths"), "An array with `value` everywhere.", first,
-   lambda value, *lengths: np.full([int(n) for n in lengths], value, np.asarray(value).dtype),
-   lambda g, out, value, *lengths: (f.sum(g), *(None for _ in lengths)),
-   element=lambda idx, value, *lengths: value.at(), injective=False, shape=lambda value, *lengths: ln.values(lengths),
-   checks=(NOT_NEGATIVE,), samples=lambda: [([np.float32(1.5), 2, 3], {}), ([np.int64(7), 4], {}), ([True, 2], {})])  # fmt: skip
+Op(
+    "fill",
+    ("value", "*lengths"),
+    "An array with `value` everywhere.",
+    first,
+    lambda value, *lengths: np.full([int(n) for n in lengths], value, np.asarray(value).dtype),
+    lambda g, out, value, *lengths: (f.sum(g), *(None for _ in lengths)),
+    element=lambda idx, value, *lengths: value.at(),
+    injective=False,
+    shape=lambda value, *lengths: ln.values(lengths),
+    checks=(NOT_NEGATIVE,),
+    samples=lambda: [([np.float64(1.5), 2, 3], {}), ([np.int64(7), 4], {}), ([True, 2], {})],
+)
 
 
 def filled(value: Variable, lengths: list[Length]) -> Variable:
@@ -105,14 +115,25 @@ def _weak(value: Any, dtype: str) -> Any:
 
 # -- ranges ---------------------------------------------------------------------------------------------------------
 
-Op("arange", ("start", "length", "step"), "start + step * (0, 1, ..., length - 1), of integers.", None,
-   lambda start, length, step, dtype: (int(start) + np.arange(int(length), dtype=np.int64) * int(step)).astype(dtype),
-   None, no_grad="a range of integers",
-   element=lambda idx, start, length, step, dtype: start.value + idx[0] * step.value,
-   shape=lambda start, length, step, dtype: (length.value,),
-   checks=(Check("at_least", lambda start, length, step, dtype: [(dims.maximum(step.value, 0 - step.value), 1)],
-                 "a step of zero"),),
-   samples=lambda: [([0, 4, 1], {"dtype": "int64"}), ([5, 3, -2], {"dtype": "float32"})])  # fmt: skip
+Op(
+    "arange",
+    ("start", "length", "step"),
+    "start + step * (0, 1, ..., length - 1), of integers.",
+    None,
+    lambda start, length, step, dtype: (int(start) + np.arange(int(length), dtype=np.int64) * int(step)).astype(dtype),
+    None,
+    no_grad="a range of integers",
+    element=lambda idx, start, length, step, dtype: start.value + idx[0] * step.value,
+    shape=lambda start, length, step, dtype: (length.value,),
+    checks=(
+        Check(
+            "at_least",
+            lambda start, length, step, dtype: [(dims.maximum(step.value, 0 - step.value), 1)],
+            "a step of zero",
+        ),
+    ),
+    samples=lambda: [([0, 4, 1], {"dtype": "int64"}), ([5, 3, -2], {"dtype": "float32"})],
+)
 
 
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Variable:
@@ -151,7 +172,9 @@ def _range_length(start: Length, stop: Length, step: Length) -> Length:
 
 def _float_range(start: Any, stop: Any, step: Any, dtype: Any) -> Variable:
     """A range whose elements are `start + k * step`, as NumPy computes them: with `(start + step) - start` for the step."""
-    typed = [v.type.dtype for v in (start, stop, step) if isinstance(v, Variable | np.generic | np.ndarray) and _is_float(v)]
+    typed = [
+        v.type.dtype for v in (start, stop, step) if isinstance(v, Variable | np.generic | np.ndarray) and _is_float(v)
+    ]
     work = promote(typed) if typed else config.floatX
     if not any(isinstance(v, Variable) and not isinstance(v, Constant) for v in (start, stop, step)):
         a, b, c = (float(v.data if isinstance(v, Constant) else v) for v in (start, stop, step))
@@ -177,7 +200,9 @@ def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype:
     """
     count = ln.as_length(num, "linspace")
     if not isinstance(count, int):
-        raise ShapeError(f"linspace: num must be a number that is known now, not {describe(as_variable(num))}. Use arange.")
+        raise ShapeError(
+            f"linspace: num must be a number that is known now, not {describe(as_variable(num))}. Use arange."
+        )
     wanted = check_dtype(dtype or config.floatX)
     if not isinstance(start, Variable) and not isinstance(stop, Variable):
         return as_variable(np.linspace(start, stop, count, endpoint).astype(wanted))
@@ -196,15 +221,31 @@ def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype:
 
 _SQUARES = ([3, 4, 0], {"dtype": "float32"}), ([3, 3, 1], {"dtype": "int64"}), ([2, 4, -1], {"dtype": "bool"})
 
-Op("eye", ("n", "m", "k"), "1 on the diagonal k places to the right of the main one, 0 elsewhere; n rows, m columns.", None,
-   lambda n, m, k, dtype: np.eye(int(n), int(m), int(k), dtype=dtype), None, no_grad="made of numbers",
-   element=lambda idx, n, m, k, dtype: dims.where(dims.equal(idx[1], idx[0] + k.value), 1, 0),
-   shape=lambda n, m, k, dtype: (n.value, m.value), samples=lambda: list(_SQUARES))  # fmt: skip
+Op(
+    "eye",
+    ("n", "m", "k"),
+    "1 on the diagonal k places to the right of the main one, 0 elsewhere; n rows, m columns.",
+    None,
+    lambda n, m, k, dtype: np.eye(int(n), int(m), int(k), dtype=dtype),
+    None,
+    no_grad="made of numbers",
+    element=lambda idx, n, m, k, dtype: dims.where(dims.equal(idx[1], idx[0] + k.value), 1, 0),
+    shape=lambda n, m, k, dtype: (n.value, m.value),
+    samples=lambda: list(_SQUARES),
+)
 
-Op("tri", ("n", "m", "k"), "1 on and below the diagonal k places to the right of the main one, 0 above.", None,
-   lambda n, m, k, dtype: np.tri(int(n), int(m), int(k), dtype=dtype), None, no_grad="made of numbers",
-   element=lambda idx, n, m, k, dtype: dims.where(dims.less(idx[0] + k.value, idx[1]), 0, 1),
-   shape=lambda n, m, k, dtype: (n.value, m.value), samples=lambda: list(_SQUARES))  # fmt: skip
+Op(
+    "tri",
+    ("n", "m", "k"),
+    "1 on and below the diagonal k places to the right of the main one, 0 above.",
+    None,
+    lambda n, m, k, dtype: np.tri(int(n), int(m), int(k), dtype=dtype),
+    None,
+    no_grad="made of numbers",
+    element=lambda idx, n, m, k, dtype: dims.where(dims.less(idx[0] + k.value, idx[1]), 0, 1),
+    shape=lambda n, m, k, dtype: (n.value, m.value),
+    samples=lambda: list(_SQUARES),
+)
 
 
 def eye(n: Any, m: Any = None, k: Any = 0, dtype: Any = None) -> Variable:
@@ -286,4 +327,3 @@ def _less(n: Length, shift: Length) -> Length:
 
 def _from(start: Length, count: Length) -> Variable:
     return apply(OPS["arange"], ln.operands([start, count, 1]), dtype="int64")
-

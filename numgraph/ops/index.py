@@ -15,7 +15,7 @@ import numpy as np
 
 from numgraph.errors import DtypeError, IndexOutOfRange, ShapeError
 from numgraph.graph import Constant, Variable, apply, as_variable, describe, weak_constant
-from numgraph.op import OPS, Check, Kernel, Op, int64
+from numgraph.op import OPS, Kernel, Op, int64
 from numgraph.ops import lengths as ln
 from numgraph.ops import subtensor as st
 from numgraph.ops.create import counting, ones_like
@@ -24,7 +24,9 @@ from numgraph.ops.lengths import Length
 from numgraph.ops.shape import flatten, inverse_pattern, reshaped, shuffled, stretch
 from numgraph.types import BOOL, DISCRETE
 
-__all__ = "flatnonzero getitem inc_subtensor nonzero nonzero_values set_subtensor take take_along_axis to_one_hot".split()
+__all__ = (
+    "flatnonzero getitem inc_subtensor nonzero nonzero_values set_subtensor take take_along_axis to_one_hot".split()
+)
 
 # Bounds of slices beyond this are as good as infinite.
 FAR = 2**62
@@ -53,7 +55,9 @@ def _item(x: Variable, part: Any) -> Item:
     if isinstance(part, slice):
         return Item("slice", part, 1)
     if isinstance(part, bool | np.bool_):
-        raise DtypeError(f"index {part} of {describe(x)}: a single truth value is no index. Use ng.where, or an array as mask.")
+        raise DtypeError(
+            f"index {part} of {describe(x)}: a single truth value is no index. Use ng.where, or an array as mask."
+        )
     if isinstance(part, int | np.integer):
         return Item("number", int(part), 1)
     if isinstance(part, list | tuple) and len(part) == 0:
@@ -96,9 +100,11 @@ def getitem(x: Any, key: Any) -> Variable:
     if any(item.kind in ("array", "mask") for item in items):
         result = _advanced(v, items)
     else:
-        result = _with_new_axes(_sliced(v, [i.value for i in items if i.axes]), [i.kind for i in items if i.kind != "number"])
+        result = _with_new_axes(
+            _sliced(v, [i.value for i in items if i.axes]), [i.kind for i in items if i.kind != "number"]
+        )
     masks = [item.value for item in items if item.kind == "mask"]
-    plain = len(masks) == 1 and all(i.kind == "mask" or i.kind == "slice" and i.value == slice(None) for i in items)
+    plain = len(masks) == 1 and all(i.kind == "mask" or (i.kind == "slice" and i.value == slice(None)) for i in items)
     _sources[result] = (v, _spread_mask(v, items) if plain else None)
     return result
 
@@ -141,7 +147,9 @@ def _slice(x: Variable, axis: int, value: slice) -> tuple[tuple[Any, ...], list[
     """(entry of the key, bounds) of one slice; bounds that change nothing are left out."""
     step = 1 if value.step is None else ln.integer(value.step, "a slice's step")
     if not isinstance(step, int):
-        raise DtypeError(f"the step of a slice must be a number that is known now, not {describe(step)}, for {describe(x)}")
+        raise DtypeError(
+            f"the step of a slice must be a number that is known now, not {describe(step)}, for {describe(x)}"
+        )
     if step == 0:
         raise ShapeError(f"a slice with a step of zero, for {describe(x)}")
     start = _bound(value.start)
@@ -203,7 +211,9 @@ def _check_values(x: Variable, axis: int, index: Variable) -> None:
     if isinstance(index, Constant) and length is not None:
         wrong = index.data[(index.data < -length) | (index.data >= length)]
         if wrong.size:
-            raise IndexOutOfRange(f"index {int(wrong.flat[0])} is out of range for axis {axis} of length {length}\n  {describe(x)}")
+            raise IndexOutOfRange(
+                f"index {int(wrong.flat[0])} is out of range for axis {axis} of length {length}\n  {describe(x)}"
+            )
 
 
 def _fitted_mask(x: Variable, mask: Variable, axis: int) -> Variable:
@@ -229,10 +239,18 @@ def _spread_mask(x: Variable, items: Sequence[Item]) -> Variable:
     return shuffled(mask, (*range(mask.ndim), *(-1,) * (x.ndim - axis - mask.ndim)))
 
 
-Op("nonzero", ("mask", "count"), "The positions in the vector `mask` that are not 0, of which there are `count`.", int64,
-   lambda mask, count: np.flatnonzero(mask), None, no_grad="positions are integers",
-   kernel=Kernel("sorting.nonzero", lambda mask, count: mask.shape), shape=lambda mask, count: (count.value,),
-   samples=lambda: [([np.array([True, False, True]), 2], {}), ([np.array([0.0, 2.0, np.nan], np.float32), 2], {})])  # fmt: skip
+Op(
+    "nonzero",
+    ("mask", "count"),
+    "The positions in the vector `mask` that are not 0, of which there are `count`.",
+    int64,
+    lambda mask, count: np.flatnonzero(mask),
+    None,
+    no_grad="positions are integers",
+    kernel=Kernel("sorting.nonzero", lambda mask, count: mask.shape),
+    shape=lambda mask, count: (count.value,),
+    samples=lambda: [([np.array([True, False, True]), 2], {}), ([np.array([0.0, 2.0, np.nan], np.float64), 2], {})],
+)
 
 
 def flatnonzero(x: Any) -> Variable:
@@ -312,7 +330,12 @@ def _path(what: str, target: Any) -> tuple[Variable, list[Variable]]:
     """The variable that was indexed, and what leads from `target` (first) up to it."""
     path: list[Variable] = []
     node = target
-    while isinstance(node, Variable) and node not in _sources and node.op is not None and node.op.name in ("dimshuffle", "reshape"):
+    while (
+        isinstance(node, Variable)
+        and node not in _sources
+        and node.op is not None
+        and node.op.name in ("dimshuffle", "reshape")
+    ):
         path.append(node)
         node = node.inputs[0]
     if isinstance(node, Variable) and node in _sources:
@@ -332,7 +355,11 @@ def _fitted(what: str, target: Variable, value: Variable) -> Variable:
     """The value without leading axes that the target has not; ShapeError where known lengths do not broadcast."""
     extra = value.ndim - target.ndim
     lengths = value.type.shape[max(extra, 0) :]
-    wrong = [n for n, full in zip(reversed(lengths), reversed(target.type.shape), strict=False) if n not in (1, None, full) and full is not None]
+    wrong = [
+        n
+        for n, full in zip(reversed(lengths), reversed(target.type.shape), strict=False)
+        if n not in (1, None, full) and full is not None
+    ]
     if wrong or any(n not in (1, None) for n in value.type.shape[: max(extra, 0)]):
         raise ShapeError(
             f"{what}: the value does not broadcast to the part that it is for\n  {describe(value)}\n  {describe(target)}\n"
@@ -386,9 +413,13 @@ def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Variable:
     v, index = as_variable(x), as_variable(indices)
     k = ln.axis_of(axis, v.ndim, "take_along_axis", v)
     if index.ndim != v.ndim or index.type.dtype not in DISCRETE or index.type.dtype == BOOL:
-        raise ShapeError(f"take_along_axis: indices must be integers with {v.ndim} axes\n  {describe(v)}\n  {describe(index)}")
-    every = [index if a == k else shuffled(counting(ln.dim(v, a)), tuple(0 if b == a else -1 for b in range(v.ndim)))
-             for a in range(v.ndim)]  # fmt: skip
+        raise ShapeError(
+            f"take_along_axis: indices must be integers with {v.ndim} axes\n  {describe(v)}\n  {describe(index)}"
+        )
+    every = [
+        index if a == k else shuffled(counting(ln.dim(v, a)), tuple(0 if b == a else -1 for b in range(v.ndim)))
+        for a in range(v.ndim)
+    ]
     return st.gather(v, every, tuple(range(v.ndim)), 0)
 
 

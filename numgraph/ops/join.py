@@ -41,23 +41,48 @@ def _place_target(idx: Any, base: Any, value: Any, offset: Any, axis: int, mode:
     return tuple(i + offset.value if k == axis else i for k, i in enumerate(idx))
 
 
-def _place_grad(g: Variable, out: Variable, base: Variable, value: Variable, offset: Variable, axis: int, mode: str) -> Any:
+def _place_grad(
+    g: Variable, out: Variable, base: Variable, value: Variable, offset: Variable, axis: int, mode: str
+) -> Any:
     length = ln.dim(value, axis)
     start: Length = int(offset.data) if isinstance(offset, Constant) else offset
-    kept = g if mode == "add" else apply(OPS["place"], [g, zeros_like(value, g.type.dtype), offset], axis=axis, mode="set")
+    kept = (
+        g if mode == "add" else apply(OPS["place"], [g, zeros_like(value, g.type.dtype), offset], axis=axis, mode="set")
+    )
     return kept, part(g, axis, start, start + length), None
 
 
-Op("place", ("base", "value", "offset"), "base with `value` written (or added) at `offset` along an axis; other lengths equal.",
-   first, _placed, _place_grad,
-   scatter=Scatter(lambda base, value, offset, axis, mode: value.shape, _place_target, unique=True),
-   shape=lambda base, value, offset, axis, mode: base.shape,
-   checks=(Check("equal", lambda base, value, offset, axis, mode: [(n, m) for k, (n, m) in enumerate(
-                     zip(base.shape, value.shape, strict=True)) if k != axis], "lengths {a} and {b} differ"),
-           Check("at_least", lambda base, value, offset, axis, mode: [(base.shape[axis] - value.shape[axis], offset.value),
-                                                                    (offset.value, 0)], "the value does not fit")),
-   samples=lambda: [([np.ones((2, 5), np.float32), np.full((2, 3), 2, np.float32), 1], {"axis": 1, "mode": mode})
-                    for mode in ("set", "add")])  # fmt: skip
+Op(
+    "place",
+    ("base", "value", "offset"),
+    "base with `value` written (or added) at `offset` along an axis; other lengths equal.",
+    first,
+    _placed,
+    _place_grad,
+    scatter=Scatter(lambda base, value, offset, axis, mode: value.shape, _place_target, unique=True),
+    shape=lambda base, value, offset, axis, mode: base.shape,
+    checks=(
+        Check(
+            "equal",
+            lambda base, value, offset, axis, mode: [
+                (n, m) for k, (n, m) in enumerate(zip(base.shape, value.shape, strict=True)) if k != axis
+            ],
+            "lengths {a} and {b} differ",
+        ),
+        Check(
+            "at_least",
+            lambda base, value, offset, axis, mode: [
+                (base.shape[axis] - value.shape[axis], offset.value),
+                (offset.value, 0),
+            ],
+            "the value does not fit",
+        ),
+    ),
+    samples=lambda: [
+        ([np.ones((2, 5), np.float64), np.full((2, 3), 2, np.float64), 1], {"axis": 1, "mode": mode})
+        for mode in ("set", "add")
+    ],
+)
 
 # -- concatenation --------------------------------------------------------------------------------------------------
 
@@ -98,12 +123,29 @@ def _concatenate_grad(g: Variable, out: Variable, *parts: Variable, axis: int) -
     return [part(g, axis, begin, end) for begin, end in zip(offsets, offsets[1:], strict=False)]
 
 
-Op("concatenate", ("*parts",), "Arrays one behind the other along an axis.", same,
-   lambda *parts, axis: np.concatenate(parts, axis=axis), _concatenate_grad, expand=_expand_concatenate, shape=_joined_shape,
-   checks=(Check("equal", lambda *parts, axis: [(parts[0].shape[k], p.shape[k]) for p in parts[1:]
-                                                for k in range(p.ndim) if k != axis], "lengths {a} and {b} differ"),),
-   samples=lambda: [([np.ones((2, 2), np.float32), np.zeros((2, 1), np.float32)], {"axis": 1}),
-                    ([np.ones(2, np.float32), np.zeros(3, np.float32), np.ones(1, np.float32)], {"axis": 0})])  # fmt: skip
+Op(
+    "concatenate",
+    ("*parts",),
+    "Arrays one behind the other along an axis.",
+    same,
+    lambda *parts, axis: np.concatenate(parts, axis=axis),
+    _concatenate_grad,
+    expand=_expand_concatenate,
+    shape=_joined_shape,
+    checks=(
+        Check(
+            "equal",
+            lambda *parts, axis: [
+                (parts[0].shape[k], p.shape[k]) for p in parts[1:] for k in range(p.ndim) if k != axis
+            ],
+            "lengths {a} and {b} differ",
+        ),
+    ),
+    samples=lambda: [
+        ([np.ones((2, 2), np.float64), np.zeros((2, 1), np.float64)], {"axis": 1}),
+        ([np.ones(2, np.float64), np.zeros(3, np.float64), np.ones(1, np.float64)], {"axis": 0}),
+    ],
+)
 
 
 def concatenate(arrays: Any, axis: int = 0) -> Variable:
@@ -120,7 +162,9 @@ def concatenate(arrays: Any, axis: int = 0) -> Variable:
     for other in range(parts[0].ndim):
         known = {v.type.shape[other] for v in parts} - {None}
         if other != k and len(known) > 1:
-            raise ShapeError(f"concatenate: axis {other}: lengths {sorted(map(int, filter(None, known)))} differ" + _listed(parts))
+            raise ShapeError(
+                f"concatenate: axis {other}: lengths {sorted(map(int, filter(None, known)))} differ" + _listed(parts)
+            )
     return apply(OPS["concatenate"], parts, axis=k)
 
 

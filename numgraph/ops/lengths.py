@@ -78,7 +78,9 @@ def _elements(shape: Variable, what: str, ndim: int | None) -> list[Any]:
     if isinstance(shape, Constant):
         return list(shape.data)
     if shape.op is not None and shape.op.name == "concatenate":
-        parts = [v.inputs[0] for v in shape.inputs if v.op is not None and v.op.name == "dimshuffle" and not v.inputs[0].ndim]
+        parts = [
+            v.inputs[0] for v in shape.inputs if v.op is not None and v.op.name == "dimshuffle" and not v.inputs[0].ndim
+        ]
         if len(parts) == len(shape.inputs):
             return parts
     count = shape.type.shape[0] if shape.type.shape[0] is not None else ndim
@@ -99,7 +101,9 @@ def product(lengths: Iterable[Length]) -> Length:
     """The product; 1 for none."""
     result: Length = 1
     for n in lengths:
-        result = n if isinstance(result, int) and result == 1 else result if isinstance(n, int) and n == 1 else result * n
+        result = (
+            n if isinstance(result, int) and result == 1 else result if isinstance(n, int) and n == 1 else result * n
+        )
     return result
 
 

@@ -26,28 +26,54 @@ INNER = "the inner lengths {a} and {b} differ"
 
 
 def _matrix(n: int, m: int, *lead: int) -> Any:
-    return np.linspace(-1, 1, n * m * int(np.prod(lead)), dtype=np.float32).reshape(*lead, n, m)
+    return np.linspace(-1, 1, n * m * int(np.prod(lead)), dtype=np.float64).reshape(*lead, n, m)
 
 
-Op("dot2", ("a", "b"), "The product of two matrices.", same, np.matmul,
-   lambda g, out, a, b: (dot2(g, shuffled(b, (1, 0))), dot2(shuffled(a, (1, 0)), g)),
-   product=True, shape=lambda a, b: (a.shape[0], b.shape[1]),
-   checks=(Check("equal", lambda a, b: [(a.shape[1], b.shape[0])], INNER),),
-   samples=lambda: [([_matrix(2, 3), _matrix(3, 4)], {})], cost=10)  # fmt: skip
+Op(
+    "dot2",
+    ("a", "b"),
+    "The product of two matrices.",
+    same,
+    np.matmul,
+    lambda g, out, a, b: (dot2(g, shuffled(b, (1, 0))), dot2(shuffled(a, (1, 0)), g)),
+    product=True,
+    shape=lambda a, b: (a.shape[0], b.shape[1]),
+    checks=(Check("equal", lambda a, b: [(a.shape[1], b.shape[0])], INNER),),
+    samples=lambda: [([_matrix(2, 3), _matrix(3, 4)], {})],
+    cost=10,
+)
 
-Op("batched_dot", ("a", "b"), "The products of the matrices in two stacks of equal length.", same, np.matmul,
-   lambda g, out, a, b: (_batched(g, shuffled(b, (0, 2, 1))), _batched(shuffled(a, (0, 2, 1)), g)),
-   product=True, shape=lambda a, b: (ln.broadcast_dims((a.shape[0], b.shape[0])), a.shape[1], b.shape[2]),
-   checks=(Check("equal", lambda a, b: [(a.shape[0], b.shape[0])], "stacks of {a} and {b} matrices"),
-           Check("equal", lambda a, b: [(a.shape[2], b.shape[1])], INNER)),
-   samples=lambda: [([_matrix(2, 3, 4), _matrix(3, 2, 4)], {})], cost=10)  # fmt: skip
+Op(
+    "batched_dot",
+    ("a", "b"),
+    "The products of the matrices in two stacks of equal length.",
+    same,
+    np.matmul,
+    lambda g, out, a, b: (_batched(g, shuffled(b, (0, 2, 1))), _batched(shuffled(a, (0, 2, 1)), g)),
+    product=True,
+    shape=lambda a, b: (ln.broadcast_dims((a.shape[0], b.shape[0])), a.shape[1], b.shape[2]),
+    checks=(
+        Check("equal", lambda a, b: [(a.shape[0], b.shape[0])], "stacks of {a} and {b} matrices"),
+        Check("equal", lambda a, b: [(a.shape[2], b.shape[1])], INNER),
+    ),
+    samples=lambda: [([_matrix(2, 3, 4), _matrix(3, 2, 4)], {})],
+    cost=10,
+)
 
-Op("gemm", ("c", "a", "b", "alpha", "beta"), "beta * c + alpha * a @ b, for matrices a and b and scalars alpha and beta.", same,
-   lambda c, a, b, alpha, beta: beta * c + alpha * np.matmul(a, b),
-   None, no_grad="it is made by a rewrite, after gradients", product=True, accumulates=True,
-   shape=lambda c, a, b, alpha, beta: c.shape,
-   samples=lambda: [([_matrix(2, 4), _matrix(2, 3), _matrix(3, 4), np.float32(-0.5), np.float32(1.5)], {})],
-   cost=10)  # fmt: skip
+Op(
+    "gemm",
+    ("c", "a", "b", "alpha", "beta"),
+    "beta * c + alpha * a @ b, for matrices a and b and scalars alpha and beta.",
+    same,
+    lambda c, a, b, alpha, beta: beta * c + alpha * np.matmul(a, b),
+    None,
+    no_grad="it is made by a rewrite, after gradients",
+    product=True,
+    accumulates=True,
+    shape=lambda c, a, b, alpha, beta: c.shape,
+    samples=lambda: [([_matrix(2, 4), _matrix(2, 3), _matrix(3, 4), np.float64(-0.5), np.float64(1.5)], {})],
+    cost=10,
+)
 
 
 def dot2(a: Variable, b: Variable) -> Variable:
@@ -104,7 +130,7 @@ def matmul(a: Any, b: Any) -> Variable:
     x, y = as_operands(a, b)
     if x.ndim == 0 or y.ndim == 0:
         raise ShapeError(f"matmul: a scalar has no matrix product, use *\n  {describe(x)}\n  {describe(y)}")
-    if x.ndim <= 2 and y.ndim <= 2 or y.ndim == 1:
+    if (x.ndim <= 2 and y.ndim <= 2) or y.ndim == 1:
         return dot(x, y)
     _check_inner("matmul", x, y, -1, -2)
     if y.ndim == 2:
@@ -157,8 +183,10 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Variable:
     free_a = [k for k in range(x.ndim) if k not in first]
     free_b = [k for k in range(y.ndim) if k not in second]
     lengths_a, lengths_b = ln.dims_of(x), ln.dims_of(y)
-    size = [ln.product(lengths[k] for k in chosen) for lengths, chosen in (
-        (lengths_a, free_a), (lengths_a, first), (lengths_b, second), (lengths_b, free_b))]  # fmt: skip
+    size = [
+        ln.product(lengths[k] for k in chosen)
+        for lengths, chosen in ((lengths_a, free_a), (lengths_a, first), (lengths_b, second), (lengths_b, free_b))
+    ]
     left = reshaped(shuffled(x, (*free_a, *first)), size[:2])
     right = reshaped(shuffled(y, (*second, *free_b)), size[2:])
     return reshaped(dot2(left, right), [*(lengths_a[k] for k in free_a), *(lengths_b[k] for k in free_b)])
@@ -190,11 +218,17 @@ def batched_tensordot(a: Any, b: Any, axes: Any = 2) -> Variable:
     free_a = [k for k in range(1, x.ndim) if k not in first]
     free_b = [k for k in range(1, y.ndim) if k not in second]
     lengths_a, lengths_b = ln.dims_of(x), ln.dims_of(y)
-    left = reshaped(shuffled(x, (0, *free_a, *first)),
-                    [lengths_a[0], ln.product(lengths_a[k] for k in free_a), ln.product(lengths_a[k] for k in first)])  # fmt: skip
-    right = reshaped(shuffled(y, (0, *second, *free_b)),
-                     [lengths_b[0], ln.product(lengths_b[k] for k in second), ln.product(lengths_b[k] for k in free_b)])  # fmt: skip
-    return reshaped(_batched(left, right), [lengths_a[0], *(lengths_a[k] for k in free_a), *(lengths_b[k] for k in free_b)])
+    left = reshaped(
+        shuffled(x, (0, *free_a, *first)),
+        [lengths_a[0], ln.product(lengths_a[k] for k in free_a), ln.product(lengths_a[k] for k in first)],
+    )
+    right = reshaped(
+        shuffled(y, (0, *second, *free_b)),
+        [lengths_b[0], ln.product(lengths_b[k] for k in second), ln.product(lengths_b[k] for k in free_b)],
+    )
+    return reshaped(
+        _batched(left, right), [lengths_a[0], *(lengths_a[k] for k in free_a), *(lengths_b[k] for k in free_b)]
+    )
 
 
 def outer(a: Any, b: Any) -> Variable:

@@ -22,10 +22,17 @@ Pattern = tuple[int, ...]
 
 # -- lengths --------------------------------------------------------------------------------------------------------
 
-Op("length", ("x",), "The length of an axis of x, an int64 scalar.", int64,
-   lambda x, axis: np.int64(x.shape[axis]), lambda g, out, x, axis: (None,),
-   element=lambda idx, x, axis: x.shape[axis], shape=lambda x, axis: (),
-   samples=lambda: [([np.zeros((2, 3), np.float32)], {"axis": k}) for k in (0, 1)])  # fmt: skip
+Op(
+    "length",
+    ("x",),
+    "The length of an axis of x, an int64 scalar.",
+    int64,
+    lambda x, axis: np.int64(x.shape[axis]),
+    lambda g, out, x, axis: (None,),
+    element=lambda idx, x, axis: x.shape[axis],
+    shape=lambda x, axis: (),
+    samples=lambda: [([np.zeros((2, 3), np.float64)], {"axis": k}) for k in (0, 1)],
+)
 
 
 def shape(x: Any) -> tuple[Variable, ...]:
@@ -49,7 +56,9 @@ def _dropped(ndim: int, pattern: Pattern) -> list[int]:
 def _shuffled(x: NDArray[Any], pattern: Pattern) -> NDArray[Any]:
     dropped = _dropped(x.ndim, pattern)
     if any(x.shape[axis] != 1 for axis in dropped):
-        raise ShapeError(f"dimshuffle: an axis that is dropped must have length 1, for shape {x.shape} and pattern {pattern}")
+        raise ShapeError(
+            f"dimshuffle: an axis that is dropped must have length 1, for shape {x.shape} and pattern {pattern}"
+        )
     moved = x.transpose([p for p in pattern if p >= 0] + dropped)
     return moved[(*(None if p < 0 else slice(None) for p in pattern), *(0 for _ in dropped))]
 
@@ -59,15 +68,27 @@ def inverse_pattern(ndim: int, pattern: Pattern) -> Pattern:
     return tuple(pattern.index(axis) if axis in pattern else -1 for axis in range(ndim))
 
 
-Op("dimshuffle", ("x",), "Axes in another order; -1 in `pattern` inserts an axis of length 1, an axis left out must have length 1.",
-   first, lambda x, pattern: _shuffled(x, pattern),
-   lambda g, out, x, pattern: (shuffled(g, inverse_pattern(x.ndim, pattern)),),
-   element=lambda idx, x, pattern: x.at(*(idx[pattern.index(a)] if a in pattern else 0 for a in range(x.ndim))),
-   shape=lambda x, pattern: tuple(1 if p < 0 else x.shape[p] for p in pattern),
-   checks=(Check("equal", lambda x, pattern: [(x.shape[a], 1) for a in _dropped(x.ndim, pattern)],
-                 "an axis that is dropped has length {a}, not 1"),),
-   samples=lambda: [([np.arange(6, dtype=np.float32).reshape(2, 1, 3)], {"pattern": p})
-                    for p in ((2, -1, 0, 1), (2, 0), (0, 2), (1, 0, 2))])  # fmt: skip
+Op(
+    "dimshuffle",
+    ("x",),
+    "Axes in another order; -1 in `pattern` inserts an axis of length 1, an axis left out must have length 1.",
+    first,
+    lambda x, pattern: _shuffled(x, pattern),
+    lambda g, out, x, pattern: (shuffled(g, inverse_pattern(x.ndim, pattern)),),
+    element=lambda idx, x, pattern: x.at(*(idx[pattern.index(a)] if a in pattern else 0 for a in range(x.ndim))),
+    shape=lambda x, pattern: tuple(1 if p < 0 else x.shape[p] for p in pattern),
+    checks=(
+        Check(
+            "equal",
+            lambda x, pattern: [(x.shape[a], 1) for a in _dropped(x.ndim, pattern)],
+            "an axis that is dropped has length {a}, not 1",
+        ),
+    ),
+    samples=lambda: [
+        ([np.arange(6, dtype=np.float64).reshape(2, 1, 3)], {"pattern": p})
+        for p in ((2, -1, 0, 1), (2, 0), (0, 2), (1, 0, 2))
+    ],
+)
 
 
 def shuffled(x: Variable, pattern: Pattern) -> Variable:
@@ -148,7 +169,11 @@ def expand_dims(x: Any, axis: Any) -> Variable:
 def squeeze(x: Any, axis: Any = None) -> Variable:
     """x without the axes `axis`, each of length 1; None: without those whose length is known to be 1."""
     v = as_variable(x)
-    away = ln.axes_of(axis, v.ndim, "squeeze", v) if axis is not None else [k for k, n in enumerate(v.type.shape) if n == 1]
+    away = (
+        ln.axes_of(axis, v.ndim, "squeeze", v)
+        if axis is not None
+        else [k for k, n in enumerate(v.type.shape) if n == 1]
+    )
     kept = tuple(k for k in range(v.ndim) if k not in away)
     return apply(OPS["dimshuffle"], [v], pattern=_checked_pattern(v, kept, "squeeze"))
 
@@ -190,14 +215,25 @@ def atleast_3d(x: Any) -> Variable:
 
 # -- reshape --------------------------------------------------------------------------------------------------------
 
-Op("reshape", ("x", "*lengths"), "The same elements, in C order, with other lengths.", first,
-   lambda x, *lengths: x.reshape([int(n) for n in lengths]),
-   lambda g, out, x, *lengths: (reshaped(g, ln.dims_of(x)), *(None for _ in lengths)),
-   reshape=True, shape=lambda x, *lengths: ln.values(lengths),
-   checks=(Check("equal", lambda x, *lengths: [(dims.product(x.shape), dims.product(ln.values(lengths)))],
-                 "{a} elements into a shape for {b}"),
-           Check("at_least", lambda x, *lengths: [(n, 0) for n in ln.values(lengths)], "a length of {a} is negative")),
-   samples=lambda: [([np.arange(6, dtype=np.float32).reshape(2, 3), *new], {}) for new in ((6,), (3, 2), (1, 6, 1))])  # fmt: skip
+Op(
+    "reshape",
+    ("x", "*lengths"),
+    "The same elements, in C order, with other lengths.",
+    first,
+    lambda x, *lengths: x.reshape([int(n) for n in lengths]),
+    lambda g, out, x, *lengths: (reshaped(g, ln.dims_of(x)), *(None for _ in lengths)),
+    reshape=True,
+    shape=lambda x, *lengths: ln.values(lengths),
+    checks=(
+        Check(
+            "equal",
+            lambda x, *lengths: [(dims.product(x.shape), dims.product(ln.values(lengths)))],
+            "{a} elements into a shape for {b}",
+        ),
+        Check("at_least", lambda x, *lengths: [(n, 0) for n in ln.values(lengths)], "a length of {a} is negative"),
+    ),
+    samples=lambda: [([np.arange(6, dtype=np.float64).reshape(2, 3), *new], {}) for new in ((6,), (3, 2), (1, 6, 1))],
+)
 
 
 def reshaped(x: Variable, new: list[Length]) -> Variable:
@@ -275,16 +311,33 @@ def _stretched_element(idx: Any, x: Any, *lengths: Any) -> Any:
     return x.at(*(ln.stretched_index(n, i) for n, i in zip(x.shape, idx[len(idx) - x.ndim :], strict=True)))
 
 
-Op("broadcast_to", ("x", "*lengths"), "x repeated along new leading axes and along its axes of length 1.", first,
-   lambda x, *lengths: np.broadcast_to(x, [int(n) for n in lengths]),
-   lambda g, out, x, *lengths: (f.unbroadcast(x, g), *(None for _ in lengths)),
-   element=_stretched_element, injective=False, shape=lambda x, *lengths: ln.values(lengths),
-   checks=(Check("equal", lambda x, *lengths: [ln.stretched(n, full) for n, full in
-                                               zip(x.shape, ln.values(lengths)[len(lengths) - x.ndim :], strict=True)],
-                 "an axis of length {a} cannot be stretched to {b}"),
-           Check("at_least", lambda x, *lengths: [(n, 0) for n in ln.values(lengths)], "a length of {a} is negative")),
-   samples=lambda: [([np.arange(3, dtype=np.float32), 2, 3], {}), ([np.float32(2.5), 4], {}),
-                    ([np.arange(2, dtype=np.float32).reshape(2, 1), 3, 2, 4], {})])  # fmt: skip
+Op(
+    "broadcast_to",
+    ("x", "*lengths"),
+    "x repeated along new leading axes and along its axes of length 1.",
+    first,
+    lambda x, *lengths: np.broadcast_to(x, [int(n) for n in lengths]),
+    lambda g, out, x, *lengths: (f.unbroadcast(x, g), *(None for _ in lengths)),
+    element=_stretched_element,
+    injective=False,
+    shape=lambda x, *lengths: ln.values(lengths),
+    checks=(
+        Check(
+            "equal",
+            lambda x, *lengths: [
+                ln.stretched(n, full)
+                for n, full in zip(x.shape, ln.values(lengths)[len(lengths) - x.ndim :], strict=True)
+            ],
+            "an axis of length {a} cannot be stretched to {b}",
+        ),
+        Check("at_least", lambda x, *lengths: [(n, 0) for n in ln.values(lengths)], "a length of {a} is negative"),
+    ),
+    samples=lambda: [
+        ([np.arange(3, dtype=np.float64), 2, 3], {}),
+        ([np.float64(2.5), 4], {}),
+        ([np.arange(2, dtype=np.float64).reshape(2, 1), 3, 2, 4], {}),
+    ],
+)
 
 
 def stretch(x: Variable, new: list[Length]) -> Variable:
@@ -297,7 +350,9 @@ def stretch(x: Variable, new: list[Length]) -> Variable:
         for n, full in zip(reversed(own), reversed(new), strict=False)
     )
     if not fits:
-        raise ShapeError(f"broadcast_to: shape {ln.shape_text(own)} does not broadcast to {ln.shape_text(new)}\n  {describe(x)}")
+        raise ShapeError(
+            f"broadcast_to: shape {ln.shape_text(own)} does not broadcast to {ln.shape_text(new)}\n  {describe(x)}"
+        )
     return apply(OPS["broadcast_to"], [x, *ln.operands(new)])
 
 
@@ -311,13 +366,24 @@ def broadcast_to(x: Any, shape: Any) -> Variable:
 
 # -- what is known about lengths ------------------------------------------------------------------------------------
 
-Op("specify_shape", ("x", "*lengths"), "x, whose lengths must be the given ones.", first,
-   lambda x, *lengths: _specified(x, lengths),
-   lambda g, out, x, *lengths: (g, *(None for _ in lengths)),
-   element=lambda idx, x, *lengths: x.at(*idx),
-   shape=lambda x, *lengths: tuple(n if isinstance(n, int) else full for n, full in zip(x.shape, ln.values(lengths), strict=True)),
-   checks=(Check("equal", lambda x, *lengths: list(zip(x.shape, ln.values(lengths), strict=True)), "a length is {a}, not {b}"),),
-   samples=lambda: [([np.ones((2, 3), np.float32), 2, 3], {})])  # fmt: skip
+Op(
+    "specify_shape",
+    ("x", "*lengths"),
+    "x, whose lengths must be the given ones.",
+    first,
+    lambda x, *lengths: _specified(x, lengths),
+    lambda g, out, x, *lengths: (g, *(None for _ in lengths)),
+    element=lambda idx, x, *lengths: x.at(*idx),
+    shape=lambda x, *lengths: tuple(
+        n if isinstance(n, int) else full for n, full in zip(x.shape, ln.values(lengths), strict=True)
+    ),
+    checks=(
+        Check(
+            "equal", lambda x, *lengths: list(zip(x.shape, ln.values(lengths), strict=True)), "a length is {a}, not {b}"
+        ),
+    ),
+    samples=lambda: [([np.ones((2, 3), np.float64), 2, 3], {})],
+)
 
 
 def _specified(x: NDArray[Any], lengths: Any) -> NDArray[Any]:

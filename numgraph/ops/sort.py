@@ -31,7 +31,7 @@ def _line(x: Any, axis: int) -> tuple[Dim, Dim, Dim]:
 
 
 def _lines() -> list[tuple[list[Any], dict[str, Any]]]:
-    x = np.array([[2.0, -1.5, 0.5], [1.0, 3.0, -0.25]], np.float32)
+    x = np.array([[2.0, -1.5, 0.5], [1.0, 3.0, -0.25]], np.float64)
     return [([x], {"axis": 0}), ([x], {"axis": 1}), ([x[0]], {"axis": 0})]
 
 
@@ -47,11 +47,21 @@ def _axis(what: str, x: Any, axis: Any) -> tuple[Variable, int]:
 
 # -- sorting --------------------------------------------------------------------------------------------------------
 
-Op("argsort", ("x",), "The indices that sort x along `axis`; equal elements keep their order, NaN comes last.", int64,
-   lambda x, axis: np.argsort(x, axis=axis, kind="stable"), None, no_grad="positions are integers",
-   kernel=Kernel("sorting.argsort", lambda x, axis: _line(x, axis)), shape=lambda x, axis: x.shape,
-   checks=(Check("at_least", lambda x, axis: [(LONGEST - x.shape[axis], 0)], "an axis longer than 2**31 cannot be sorted"),),
-   samples=_lines)  # fmt: skip
+Op(
+    "argsort",
+    ("x",),
+    "The indices that sort x along `axis`; equal elements keep their order, NaN comes last.",
+    int64,
+    lambda x, axis: np.argsort(x, axis=axis, kind="stable"),
+    None,
+    no_grad="positions are integers",
+    kernel=Kernel("sorting.argsort", lambda x, axis: _line(x, axis)),
+    shape=lambda x, axis: x.shape,
+    checks=(
+        Check("at_least", lambda x, axis: [(LONGEST - x.shape[axis], 0)], "an axis longer than 2**31 cannot be sorted"),
+    ),
+    samples=_lines,
+)
 
 
 def argsort(x: Any, axis: Any = -1) -> Variable:
@@ -68,9 +78,17 @@ def sort(x: Any, axis: Any = -1) -> Variable:
 
 # -- running sums and products --------------------------------------------------------------------------------------
 
-Op("cumsum", ("x",), "Sums of the elements up to each one along `axis`.", accumulated,
-   lambda x, axis: np.cumsum(x, axis=axis), lambda g, out, x, axis: (flip(cumsum(flip(g, axis), axis), axis),),
-   kernel=Kernel("scans.cumsum", lambda x, axis: _line(x, axis)), shape=lambda x, axis: x.shape, samples=_lines)  # fmt: skip
+Op(
+    "cumsum",
+    ("x",),
+    "Sums of the elements up to each one along `axis`.",
+    accumulated,
+    lambda x, axis: np.cumsum(x, axis=axis),
+    lambda g, out, x, axis: (flip(cumsum(flip(g, axis), axis), axis),),
+    kernel=Kernel("scans.cumsum", lambda x, axis: _line(x, axis)),
+    shape=lambda x, axis: x.shape,
+    samples=_lines,
+)
 
 
 def _cumprod_grad(g: Variable, out: Variable, x: Variable, axis: int) -> tuple[Variable]:
@@ -82,9 +100,17 @@ def _cumprod_grad(g: Variable, out: Variable, x: Variable, axis: int) -> tuple[V
     return (f.mul(before, behind),)
 
 
-Op("cumprod", ("x",), "Products of the elements up to each one along `axis`.", accumulated,
-   lambda x, axis: np.cumprod(x, axis=axis), _cumprod_grad,
-   kernel=Kernel("scans.cumprod", lambda x, axis: _line(x, axis)), shape=lambda x, axis: x.shape, samples=_lines)  # fmt: skip
+Op(
+    "cumprod",
+    ("x",),
+    "Products of the elements up to each one along `axis`.",
+    accumulated,
+    lambda x, axis: np.cumprod(x, axis=axis),
+    _cumprod_grad,
+    kernel=Kernel("scans.cumprod", lambda x, axis: _line(x, axis)),
+    shape=lambda x, axis: x.shape,
+    samples=_lines,
+)
 
 
 def _recurred(a: NDArray[Any], b: NDArray[Any], axis: int) -> NDArray[Any]:
@@ -103,10 +129,18 @@ def _recurrence_grad(g: Variable, out: Variable, a: Variable, b: Variable, axis:
     return f.mul(behind, concatenate([nothing, part(out, axis, None, -1)], axis)), behind
 
 
-Op("recurrence", ("a", "b"), "out[0] = b[0], out[j] = a[j] * out[j - 1] + b[j] along `axis`.", same, _recurred, _recurrence_grad,
-   kernel=Kernel("scans.recurrence", lambda a, b, axis: _line(b, axis)), shape=lambda a, b, axis: b.shape,
-   checks=(Check("equal", lambda a, b, axis: list(zip(a.shape, b.shape, strict=True)), "lengths {a} and {b} differ"),),
-   samples=lambda: [([x, x * 2 + 1], attrs) for (x,), attrs in _lines()])  # fmt: skip
+Op(
+    "recurrence",
+    ("a", "b"),
+    "out[0] = b[0], out[j] = a[j] * out[j - 1] + b[j] along `axis`.",
+    same,
+    _recurred,
+    _recurrence_grad,
+    kernel=Kernel("scans.recurrence", lambda a, b, axis: _line(b, axis)),
+    shape=lambda a, b, axis: b.shape,
+    checks=(Check("equal", lambda a, b, axis: list(zip(a.shape, b.shape, strict=True)), "lengths {a} and {b} differ"),),
+    samples=lambda: [([x, x * 2 + 1], attrs) for (x,), attrs in _lines()],
+)
 
 
 def cumsum(x: Any, axis: Any = None) -> Variable:

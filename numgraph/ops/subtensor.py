@@ -7,6 +7,7 @@ of each, and `position` says before which of the other axes their common axes st
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -83,6 +84,32 @@ def _single(x: Any, key: Key, bounds: Sequence[Any]) -> list[tuple[Any, Dim]]:
     return pairs
 
 
+def _subscript(x: ast.expr, entries: Sequence[ast.expr]) -> ast.expr:
+    """`x[a:b, i]` for formulas; whole axes at the end are left out, as one writes it."""
+    shown = list(entries)
+    while len(shown) > 1 and isinstance(shown[-1], ast.Slice) and ast.unparse(shown[-1]) == ":":
+        shown.pop()
+    return ast.Subscript(x, shown[0] if len(shown) == 1 else ast.Tuple(shown))
+
+
+def _show_slices(x: ast.expr, *bounds: ast.expr, key: Key) -> ast.expr:
+    rest = iter(bounds)
+    entries: list[ast.expr] = []
+    for entry in key:
+        if entry[0] == "index":
+            entries.append(next(rest))
+        else:
+            lower = next(rest) if entry[1] else None
+            upper = next(rest) if entry[2] else None
+            entries.append(ast.Slice(lower, upper, ast.Constant(entry[3]) if entry[3] != 1 else None))
+    return _subscript(x, entries)
+
+
+def _show_gather(x: ast.expr, *indices: ast.expr, axes: Sequence[int], position: int) -> ast.expr:
+    at = dict(zip(axes, indices, strict=True))
+    return _subscript(x, [at.get(axis, ast.Slice()) for axis in range(max(axes) + 1)])
+
+
 OUT_OF_RANGE = "index {a} is out of range for an axis of length {b}"
 TOO_LONG = "a value of length {a} does not broadcast to a part of length {b}"
 
@@ -100,25 +127,35 @@ _KEYS: tuple[tuple[Key, list[int]], ...] = (
 
 
 def _subtensor_samples() -> list[tuple[list[Any], dict[str, Any]]]:
-    x = np.arange(12, dtype=np.float32).reshape(3, 4)
+    x = np.arange(12, dtype=np.float64).reshape(3, 4)
     return [([x, *bounds], {"key": key}) for key, bounds in _KEYS]
 
 
 def _update_samples() -> list[tuple[list[Any], dict[str, Any]]]:
-    x = np.arange(12, dtype=np.float32).reshape(3, 4)
+    x = np.arange(12, dtype=np.float64).reshape(3, 4)
     return [
         ([x, x[numpy_key(key, bounds)] * 2 + 1, *bounds], {"key": key, "mode": mode})
-        for key, bounds in _KEYS for mode in ("set", "add")
-    ]  # fmt: skip
+        for key, bounds in _KEYS
+        for mode in ("set", "add")
+    ]
 
 
-Op("subtensor", ("x", "*bounds"), "Single elements and slices along the axes of x.", first,
-   lambda x, *bounds, key: x[numpy_key(key, bounds)],
-   lambda g, out, x, *bounds, key: (subtensor_update(zeros_like(x, g.type.dtype), g, bounds, key, "add"), *(None for _ in bounds)),
-   element=lambda idx, x, *bounds, key: x.at(*_part_index(idx, x, key, bounds)),
-   shape=lambda x, *bounds, key: part_lengths(x, key, bounds),
-   checks=(Check("range", lambda x, *bounds, key: _single(x, key, bounds), OUT_OF_RANGE),),
-   samples=_subtensor_samples)  # fmt: skip
+Op(
+    "subtensor",
+    ("x", "*bounds"),
+    "Single elements and slices along the axes of x.",
+    first,
+    lambda x, *bounds, key: x[numpy_key(key, bounds)],
+    lambda g, out, x, *bounds, key: (
+        subtensor_update(zeros_like(x, g.type.dtype), g, bounds, key, "add"),
+        *(None for _ in bounds),
+    ),
+    element=lambda idx, x, *bounds, key: x.at(*_part_index(idx, x, key, bounds)),
+    shape=lambda x, *bounds, key: part_lengths(x, key, bounds),
+    show=_show_slices,
+    checks=(Check("range", lambda x, *bounds, key: _single(x, key, bounds), OUT_OF_RANGE),),
+    samples=_subtensor_samples,
+)
 
 
 def subtensor(x: Variable, bounds: Sequence[Variable], key: Key) -> Variable:
@@ -139,20 +176,37 @@ def _subtensor_updated(base: NDArray[Any], value: Any, *bounds: Any, key: Key, m
     return out
 
 
-def _subtensor_update_grad(g: Variable, out: Variable, base: Variable, value: Variable, *bounds: Variable, key: Key, mode: str) -> Any:
+def _subtensor_update_grad(
+    g: Variable, out: Variable, base: Variable, value: Variable, *bounds: Variable, key: Key, mode: str
+) -> Any:
     zero = constant_scalar(0, g.type.dtype)
     kept = g if mode == "add" else subtensor_update(g, zero, bounds, key, "set")
     return kept, f.unbroadcast(value, subtensor(g, bounds, key)), *(None for _ in bounds)
 
 
-Op("subtensor_update", ("base", "value", "*bounds"), "base with a part replaced by (or increased by) `value`, which broadcasts to it.",
-   first, _subtensor_updated, _subtensor_update_grad,
-   scatter=Scatter(lambda base, value, *bounds, key, mode: part_lengths(base, key, bounds),
-                   lambda idx, base, value, *bounds, key, mode: _part_index(idx, base, key, bounds), unique=True),
-   shape=lambda base, value, *bounds, key, mode: base.shape,
-   checks=(Check("range", lambda base, value, *bounds, key, mode: _single(base, key, bounds), OUT_OF_RANGE),
-           Check("equal", lambda base, value, *bounds, key, mode: _stretched_value(value, part_lengths(base, key, bounds)), TOO_LONG)),
-   samples=_update_samples)  # fmt: skip
+Op(
+    "subtensor_update",
+    ("base", "value", "*bounds"),
+    "base with a part replaced by (or increased by) `value`, which broadcasts to it.",
+    first,
+    _subtensor_updated,
+    _subtensor_update_grad,
+    scatter=Scatter(
+        lambda base, value, *bounds, key, mode: part_lengths(base, key, bounds),
+        lambda idx, base, value, *bounds, key, mode: _part_index(idx, base, key, bounds),
+        unique=True,
+    ),
+    shape=lambda base, value, *bounds, key, mode: base.shape,
+    checks=(
+        Check("range", lambda base, value, *bounds, key, mode: _single(base, key, bounds), OUT_OF_RANGE),
+        Check(
+            "equal",
+            lambda base, value, *bounds, key, mode: _stretched_value(value, part_lengths(base, key, bounds)),
+            TOO_LONG,
+        ),
+    ),
+    samples=_update_samples,
+)
 
 # -- index arrays ---------------------------------------------------------------------------------------------------
 
@@ -169,7 +223,9 @@ def gathered_lengths(x: Any, indices: Sequence[Any], axes: Sequence[int], positi
     return (*others[:position], *_common(indices), *others[position:])
 
 
-def _gathered_index(idx: Sequence[Dim], x: Any, indices: Sequence[Any], axes: Sequence[int], position: int) -> tuple[Dim, ...]:
+def _gathered_index(
+    idx: Sequence[Dim], x: Any, indices: Sequence[Any], axes: Sequence[int], position: int
+) -> tuple[Dim, ...]:
     """Where in x the element `idx` of the result stands."""
     ndim = max((i.ndim for i in indices), default=0)
     inside = idx[position : position + ndim]
@@ -207,7 +263,7 @@ def _gathered(x: NDArray[Any], *indices: Any, axes: Sequence[int], position: int
 
 
 def _gather_samples() -> list[tuple[list[Any], dict[str, Any]]]:
-    x = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    x = np.arange(24, dtype=np.float64).reshape(2, 3, 4)
     i, j = np.array([2, 0, -1]), np.array([[3], [0]])
     return [
         ([x, i], {"axes": (1,), "position": 1}),
@@ -217,15 +273,30 @@ def _gather_samples() -> list[tuple[list[Any], dict[str, Any]]]:
     ]
 
 
-Op("gather", ("x", "*indices"), "Elements of x at index arrays, which broadcast to each other; negative ones count from the end.",
-   first, _gathered, lambda g, out, x, *indices, axes, position: (
-       gather_update(zeros_like(x, g.type.dtype), g, indices, axes, position, "add"), *(None for _ in indices)),
-   element=lambda idx, x, *indices, axes, position: x.at(*_gathered_index(idx, x, indices, axes, position)),
-   injective=False, shape=lambda x, *indices, axes, position: gathered_lengths(x, indices, axes, position),
-   checks=(Check("range", lambda x, *indices, axes, position: _array_ranges(x, indices, axes), OUT_OF_RANGE),
-           Check("broadcast", lambda x, *indices, axes, position: _broadcasting(indices),
-                 "index arrays of lengths {a} and {b} do not broadcast")),
-   samples=_gather_samples)  # fmt: skip
+Op(
+    "gather",
+    ("x", "*indices"),
+    "Elements of x at index arrays, which broadcast to each other; negative ones count from the end.",
+    first,
+    _gathered,
+    lambda g, out, x, *indices, axes, position: (
+        gather_update(zeros_like(x, g.type.dtype), g, indices, axes, position, "add"),
+        *(None for _ in indices),
+    ),
+    element=lambda idx, x, *indices, axes, position: x.at(*_gathered_index(idx, x, indices, axes, position)),
+    injective=False,
+    show=_show_gather,
+    shape=lambda x, *indices, axes, position: gathered_lengths(x, indices, axes, position),
+    checks=(
+        Check("range", lambda x, *indices, axes, position: _array_ranges(x, indices, axes), OUT_OF_RANGE),
+        Check(
+            "broadcast",
+            lambda x, *indices, axes, position: _broadcasting(indices),
+            "index arrays of lengths {a} and {b} do not broadcast",
+        ),
+    ),
+    samples=_gather_samples,
+)
 
 
 def gather(x: Variable, indices: Sequence[Variable], axes: tuple[int, ...], position: int) -> Variable:
@@ -233,12 +304,16 @@ def gather(x: Variable, indices: Sequence[Variable], axes: tuple[int, ...], posi
     return apply(OPS["gather"], [x, *indices], axes=axes, position=position)
 
 
-def gather_update(base: Variable, value: Variable, indices: Sequence[Variable], axes: tuple[int, ...], position: int, mode: str) -> Variable:
+def gather_update(
+    base: Variable, value: Variable, indices: Sequence[Variable], axes: tuple[int, ...], position: int, mode: str
+) -> Variable:
     """base with elements at index arrays replaced ("set", the last one wins) or added to ("add", all of them count)."""
     return apply(OPS["gather_update"], [base, value, *indices], axes=axes, position=position, mode=mode)
 
 
-def _gather_updated(base: NDArray[Any], value: Any, *indices: Any, axes: Sequence[int], position: int, mode: str) -> NDArray[Any]:
+def _gather_updated(
+    base: NDArray[Any], value: Any, *indices: Any, axes: Sequence[int], position: int, mode: str
+) -> NDArray[Any]:
     out = base.copy()
     arrays = tuple(np.asarray(i, np.int64) for i in indices)
     ndim = max((i.ndim for i in arrays), default=0)
@@ -255,8 +330,16 @@ def _gather_updated(base: NDArray[Any], value: Any, *indices: Any, axes: Sequenc
     return out
 
 
-def _gather_update_grad(g: Variable, out: Variable, base: Variable, value: Variable, *indices: Variable, axes: tuple[int, ...],
-                        position: int, mode: str) -> Any:  # fmt: skip
+def _gather_update_grad(
+    g: Variable,
+    out: Variable,
+    base: Variable,
+    value: Variable,
+    *indices: Variable,
+    axes: tuple[int, ...],
+    position: int,
+    mode: str,
+) -> Any:
     taken = gather(g, indices, axes, position)
     nothing = [None for _ in indices]
     if mode == "add":
@@ -273,7 +356,9 @@ def _distinct(indices: Sequence[Variable]) -> bool:
     """Whether no element can be met twice: all indices are numbers, or a range alone runs along the only common axis."""
     if all(i.ndim == 0 for i in indices):
         return True
-    return max(i.ndim for i in indices) == 1 and any(i.op is not None and i.op.name == "arange" for i in indices if i.ndim)
+    return max(i.ndim for i in indices) == 1 and any(
+        i.op is not None and i.op.name == "arange" for i in indices if i.ndim
+    )
 
 
 def _winners(base: Variable, indices: Sequence[Variable], axes: tuple[int, ...]) -> Variable:
@@ -300,18 +385,40 @@ def _gather_update_samples() -> list[tuple[list[Any], dict[str, Any]]]:
     return result
 
 
-Op("gather_update", ("base", "value", "*indices"), "base with the elements at index arrays replaced by (or increased by) `value`.",
-   first, _gather_updated, _gather_update_grad,
-   scatter=Scatter(
-       lambda base, value, *indices, axes, position, mode: gathered_lengths(base, indices, axes, position),
-       lambda idx, base, value, *indices, axes, position, mode: _gathered_index(idx, base, indices, axes, position), unique=False),
-   shape=lambda base, value, *indices, axes, position, mode: base.shape,
-   checks=(Check("range", lambda base, value, *indices, axes, position, mode: _array_ranges(base, indices, axes), OUT_OF_RANGE),
-           Check("broadcast", lambda base, value, *indices, axes, position, mode: _broadcasting(indices),
-                 "index arrays of lengths {a} and {b} do not broadcast"),
-           Check("equal", lambda base, value, *indices, axes, position, mode: _stretched_value(
-               value, gathered_lengths(base, indices, axes, position)), TOO_LONG)),
-   samples=_gather_update_samples)  # fmt: skip
+Op(
+    "gather_update",
+    ("base", "value", "*indices"),
+    "base with the elements at index arrays replaced by (or increased by) `value`.",
+    first,
+    _gather_updated,
+    _gather_update_grad,
+    scatter=Scatter(
+        lambda base, value, *indices, axes, position, mode: gathered_lengths(base, indices, axes, position),
+        lambda idx, base, value, *indices, axes, position, mode: _gathered_index(idx, base, indices, axes, position),
+        unique=False,
+    ),
+    shape=lambda base, value, *indices, axes, position, mode: base.shape,
+    checks=(
+        Check(
+            "range",
+            lambda base, value, *indices, axes, position, mode: _array_ranges(base, indices, axes),
+            OUT_OF_RANGE,
+        ),
+        Check(
+            "broadcast",
+            lambda base, value, *indices, axes, position, mode: _broadcasting(indices),
+            "index arrays of lengths {a} and {b} do not broadcast",
+        ),
+        Check(
+            "equal",
+            lambda base, value, *indices, axes, position, mode: _stretched_value(
+                value, gathered_lengths(base, indices, axes, position)
+            ),
+            TOO_LONG,
+        ),
+    ),
+    samples=_gather_update_samples,
+)
 
 # -- selection ------------------------------------------------------------------------------------------------------
 
@@ -336,11 +443,24 @@ def _known(length: Variable) -> ln.Length:
     return int(length.data) if isinstance(length, Constant) else length
 
 
-Op("one_hot", ("v", "index", "length"), "A new last axis with v at position `index` and zeros elsewhere.", first, _one_hot, _one_hot_grad,
-   element=_one_hot_element, injective=False, shape=lambda v, index, length: (*v.shape, length.value),
-   checks=(Check("range", lambda v, index, length: [(index, length.value)], OUT_OF_RANGE),
-           Check("equal", lambda v, index, length: list(zip(v.shape, index.shape, strict=True)), "{a} values and {b} indices")),
-   samples=lambda: [([np.array([1.5, 2, 3], np.float32), np.array([2, 0, -1]), 4], {})])  # fmt: skip
+Op(
+    "one_hot",
+    ("v", "index", "length"),
+    "A new last axis with v at position `index` and zeros elsewhere.",
+    first,
+    _one_hot,
+    _one_hot_grad,
+    element=_one_hot_element,
+    injective=False,
+    shape=lambda v, index, length: (*v.shape, length.value),
+    checks=(
+        Check("range", lambda v, index, length: [(index, length.value)], OUT_OF_RANGE),
+        Check(
+            "equal", lambda v, index, length: list(zip(v.shape, index.shape, strict=True)), "{a} values and {b} indices"
+        ),
+    ),
+    samples=lambda: [([np.array([1.5, 2, 3], np.float64), np.array([2, 0, -1]), 4], {})],
+)
 
 
 def one_hot(v: Variable, index: Variable, length: ln.Length) -> Variable:

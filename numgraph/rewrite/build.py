@@ -171,7 +171,9 @@ class Builder:
         """Record a condition; one that is known to hold is dropped, one that cannot hold raises ShapeError now."""
         a, b = self.graph.find(a), self.graph.find(b)
         if isinstance(a, int) and isinstance(b, int):
-            holds = {"equal": a == b, "nonempty": a >= 1, "at_least": a >= b, "broadcast": a in (1, b) or b == 1}[kind]
+            holds = {
+                "equal": a == b, "nonempty": a >= 1, "at_least": a >= b, "broadcast": a in (1, b) or b == 1, "range": -b <= a < b,
+            }[kind]  # fmt: skip
             if holds:
                 return
         elif kind in ("equal", "broadcast") and self.graph.equal_lengths(a, b):
@@ -184,8 +186,11 @@ class Builder:
         for check in op.checks:
             for pair in check.values(*operands, **attrs):
                 a, b = pair if isinstance(pair, tuple) else (pair, 1)
-                if check.kind == "range":
-                    self.ranges.append((node, a.node if isinstance(a, Operand) else a, b))
+                index = a.node if isinstance(a, Operand) else a
+                if check.kind == "range" and isinstance(index, Node) and (index.dims or not index.planned):
+                    self.ranges.append((node, index, b))
+                elif check.kind == "range":
+                    self.require("range", a.value if isinstance(a, Operand) else a, b, check.message, node)
                 else:
                     self.require(check.kind, a, b, f"{op.name}: {check.message}", node)
 

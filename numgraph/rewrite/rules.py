@@ -118,9 +118,9 @@ def _build_unbroadcast(builder: Builder, node: Node, bound: Bindings) -> Node | 
     axes = list(range(extra))
     for k, n in enumerate(map(graph.find, base.dims)):
         full = graph.find(g.dims[k + extra])
-        if graph.equal_lengths(n, full):
+        if n != 1 and builder.assume_equal(n, full, "lengths {a} and {b} do not broadcast", (base, g)):
             continue
-        if n != 1:
+        if n != 1 and full != 1:
             return None
         axes.append(k + extra)
     if not axes:
@@ -186,6 +186,13 @@ STABLE: tuple[Rule, ...] = (
     rule("log(cast(sum(cast(exp(x)), axis=A, keepdims=K)))", None, "exp overflows", build=_build_logsumexp),
     rule("log(cast(sum(exp(x), axis=A, keepdims=K)))", None, "exp overflows", build=_build_logsumexp),
     rule("exp(x) / cast(sum(exp(x), axis=A, keepdims=True))", None, "exp overflows", build=_build_softmax),
+    *(
+        rule(f"{pattern} * (sigmoid(x) * c)", replacement, "0 / 0 where sigmoid underflows; it is never really 0")
+        for pattern, replacement in (
+            ("masked_div(g, sigmoid(x))", "g * c"), ("(g / sigmoid(x))", "g * c"),
+            ("neg(masked_div(g, sigmoid(x)))", "neg(g) * c"), ("neg(g / sigmoid(x))", "neg(g) * c"),
+        )
+    ),
     *(
         rule(f"s * ({div} - {total.format(div)})", None, "0 / 0 where softmax underflows", build=_build_log_softmax_grad)
         for div in ("masked_div(g, s)", "g / s")

@@ -104,6 +104,8 @@ def _computes(node: Node) -> bool:
 def _require_memory(elements: Elements, node: Node) -> None:
     """Operands that must lie in memory (of a kernel, a product, a true reshape) are stored unless a view reaches them."""
     op = node.op
+    if op is not None and op.overwrites and node.inputs[0].kind not in LEAVES:
+        elements.stored.add(node.inputs[0])
     if op is None or not (op.kernel or op.product or op.reshape):
         return
     if op.reshape and elements.only_ones(node):
