@@ -40,7 +40,8 @@ def sides(case: Case, digits: Digits, target: str | None = None) -> tuple[Progra
 
 def check(case: Case, program: Program, step: byhand.LogReg | byhand.Mlp) -> None:
     """Take a few steps on both sides, the clipped last minibatch among them; AssertionError where results differ."""
-    indices = [*range(CHECKED_STEPS - 1), len(program.batches("train")) - 1]
+    count = len(program.batches("train"))
+    indices = [*(k % count for k in range(CHECKED_STEPS)), count - 1]
     for index in indices:
         got, want = program.train(index), step(index)
         np.testing.assert_allclose(got, want, RTOL, ATOL, err_msg=f"{case.name}: cost of step {index}")

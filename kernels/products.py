@@ -2,7 +2,7 @@
 
 from numba.extending import register_jitable
 
-# A block of K_BLOCK rows of b, N_BLOCK columns wide, stays in the cache while all rows of a pass over it: at most 256 KiB.
+# K_BLOCK rows of b, N_BLOCK columns wide (at most 256 KiB), stay in the cache while all rows of a pass over them.
 K_BLOCK = 64
 N_BLOCK = 512
 
@@ -10,9 +10,9 @@ N_BLOCK = 512
 def gemm(out, a, b, m, n, k, alpha, beta, a_row, a_col, b_row, b_col, out_row):
     """out[m, n] = alpha * a[m, k] @ b[k, n] + beta * out.
 
-    out, a, b: pointers or flat arrays of one float dtype; alpha, beta: numbers of it. Strides count elements: a[i, p] is
-    `a[i * a_row + p * a_col]`, so that a transpose is an exchange of strides; rows of out are `out_row` apart and its columns
-    adjacent. With beta 0 out is only written: NaN in it does not matter. out must not overlap a or b.
+    out, a, b: pointers or flat arrays of one float dtype; alpha, beta: numbers of it. Strides count elements: a[i, p]
+    is `a[i * a_row + p * a_col]`, so that a transpose is an exchange of strides; rows of out are `out_row` apart and
+    its columns adjacent. With beta 0 out is only written: NaN in it does not matter. out must not overlap a or b.
     """
     for i in range(m):
         for j in range(n):
@@ -30,7 +30,7 @@ def gemm(out, a, b, m, n, k, alpha, beta, a_row, a_col, b_row, b_col, out_row):
 
 @register_jitable
 def _add_rows(out, a, b, alpha, row, a_at, a_col, b_row, p0, p1, j0, j1):
-    """One row of out gains a[p] times row p of b; four rows at a time, so that out is read and written once for the four."""
+    """One row of out gains a[p] times row p of b, for four p at a time: out is read and written once for the four."""
     p = p0
     while p + 4 <= p1:
         w0, w1 = alpha * a[a_at + p * a_col], alpha * a[a_at + (p + 1) * a_col]
@@ -48,7 +48,7 @@ def _add_rows(out, a, b, alpha, row, a_at, a_col, b_row, p0, p1, j0, j1):
 
 @register_jitable
 def _add_dots(out, a, b, alpha, row, a_at, a_col, b_row, b_col, p0, p1, j0, j1):
-    """One row of out where columns of b are not adjacent (b is a transpose): dot products along p in four partial sums."""
+    """One row of out where columns of b are not adjacent (b is a transpose): dot products, in four partial sums."""
     zero = alpha * 0
     for j in range(j0, j1):
         s0, s1, s2, s3 = zero, zero, zero, zero

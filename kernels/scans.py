@@ -1,8 +1,8 @@
 """Running sums, products and linear recurrences along an axis; plain functions on flat indices.
 
-An array is passed as its elements in C order; `p[k]` is element k. An axis of `length` elements with `outer` combinations of
-the axes before it and `inner` of those behind it has its element j at `(o * length + j) * inner + i`. The innermost loop runs
-over `inner`, whose elements lie side by side.
+An array is passed as its elements in C order; `p[k]` is element k. An axis of `length` elements with `outer`
+combinations of the axes before it and `inner` of those behind it has its element j at `(o * length + j) * inner + i`.
+The innermost loop runs over `inner`, whose elements lie side by side.
 """
 
 

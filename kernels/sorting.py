@@ -1,7 +1,7 @@
-"""Sorting and searching kernels: plain functions on flat indices, for pointers in compiled code and for NumPy arrays alike.
+"""Sorting and searching: plain functions on flat indices, for pointers in compiled code and for NumPy arrays alike.
 
-An array is passed as its elements in C order; `p[k]` is element k. An axis of `length` elements with `outer` combinations of
-the axes before it and `inner` of those behind it has its element j at `(o * length + j) * inner + i`.
+An array is passed as its elements in C order; `p[k]` is element k. An axis of `length` elements with `outer`
+combinations of the axes before it and `inner` of those behind it has its element j at `(o * length + j) * inner + i`.
 """
 
 from numba.extending import register_jitable
@@ -37,7 +37,7 @@ def _sort_runs(out, x, base, length, inner):
 
 @register_jitable
 def _merge(out, x, base, inner, begin, middle, end, read, write):
-    """Merge two sorted runs of indices from bits `read` of the slots into bits `write`; equal elements keep their order."""
+    """Merge two sorted runs of indices from bits `read` of the slots into bits `write`, keeping the order of equals."""
     left, right = begin, middle
     keep = LOW << read
     for k in range(begin, end):
@@ -60,8 +60,8 @@ def argsort(out, x, outer, length, inner):
     """out = the indices that sort x along one axis, stable, NaN last.
 
     out: int64, x: any dtype, both outer * length * inner elements; length at most MAX_LENGTH. A bottom-up merge sort,
-    O(length * log(length)) comparisons per line. It needs no memory besides `out`: each slot holds two indices of 31 bits,
-    one of the runs that are read and one of the merged run that is written.
+    O(length * log(length)) comparisons per line. It needs no memory besides `out`: each slot holds two indices of 31
+    bits, one of the runs that are read and one of the merged run that is written.
     """
     for line in range(outer * inner):
         base = line // inner * length * inner + line % inner

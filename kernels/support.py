@@ -61,6 +61,13 @@ add_up = _reassociable("fadd")
 multiply_up = _reassociable("fmul")
 
 
+# where an ndarray object keeps its data pointer (NumPy's C API)
+_DATA_OFFSET = object.__basicsize__
+
+from_python = types.ExternalFunction("PyLong_AsLongLong", types.int64(types.intp))
+to_python = types.ExternalFunction("PyLong_FromLongLong", types.intp(types.int64))
+
+
 @register_jitable
 def minimum(a, b):
     """The smaller; NaN when either is NaN, as np.minimum."""
@@ -140,9 +147,20 @@ def jit(function):
     return numba.njit("int64(int64)", error_model="numpy", _nrt=False, no_cpython_wrapper=True)(function)
 
 
+def jit2(function):
+    """As `jit`, for a function of the table's address and a number."""
+    return numba.njit("int64(int64, int64)", error_model="numpy", _nrt=False, no_cpython_wrapper=True)(function)
+
+
 def entry(function):
-    """Compile the entry, `int64(int64, int64)`, with a C address."""
-    return numba.cfunc("int64(int64, int64)", error_model="numpy", _nrt=False)(function)
+    """Compile the entry, `object(object, object)`, with a C address: Python calls it as a built-in method of the table."""
+    return numba.cfunc("intp(intp, intp)", error_model="numpy", _nrt=False)(function)
+
+
+@register_jitable
+def table_of(array):
+    """The address of the elements of an ndarray object."""
+    return i64(array + _DATA_OFFSET)[0]
 
 
 def helper(function):

@@ -39,9 +39,7 @@ from numgraph.ops.elementwise import (
     log2, log10, mod, mul, multiply, neg, negative, pow, power, rad2deg, reciprocal, remainder, rint, round, sgn, sign,
     sin, sinh, sqr, sqrt, square, sub, subtract, tan, tanh, true_div, truediv, trunc,
 )
-from numgraph.ops.index import (
-    flatnonzero, inc_subtensor, nonzero, nonzero_values, set_subtensor, take, take_along_axis, to_one_hot,
-)
+from numgraph.ops.index import inc_subtensor, set_subtensor
 from numgraph.ops.join import concatenate, diff, flip, hstack, join, repeat, roll, split, stack, tile, vstack
 from numgraph.ops.linalg import (
     batched_dot, batched_tensordot, dot, inner, matmul, matrix_dot, outer, tensordot, trace, vdot,
@@ -53,6 +51,7 @@ from numgraph.ops.nnet import (
 from numgraph.ops.reduce import (
     all, amax, amin, any, argmax, argmin, logsumexp, max, mean, min, norm, prod, ptp, std, sum, var,
 )
+from numgraph.ops.select import flatnonzero, nonzero, nonzero_values, take, take_along_axis, to_one_hot
 from numgraph.ops.shape import (
     atleast_1d, atleast_2d, atleast_3d, broadcast_to, dimshuffle, expand_dims, flatten, moveaxis, ravel, reshape, shape,
     shape_padaxis, shape_padleft, shape_padright, size, specify_shape, squeeze, swapaxes, transpose,

@@ -21,7 +21,10 @@ class UsageError(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status: 0, or 2 for a mistake of the user's."""
-    options = parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    split = given.index("--") if "--" in given else len(given)
+    options = parser().parse_args(given[:split])
+    options.arguments = given[split + 1 :]
     try:
         options.command(options)
     except UsageError as error:
@@ -49,11 +52,14 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--stage", choices=STAGES, help="do not train, but print this stage of the training step")
     demo.set_defaults(command=run_demo)
 
-    inspect = commands.add_parser("inspect", help="run a script and show the functions that it builds")
+    inspect = commands.add_parser(
+        "inspect",
+        help="run a script and show the functions that it builds",
+        epilog="What follows -- is passed to the script.",
+    )
     inspect.add_argument(
         "script", metavar="FILE.py[:NAME]", help="a script, and perhaps the name of one of its functions"
     )
-    inspect.add_argument("arguments", nargs="*", help="arguments for the script, after --")
     inspect.add_argument("--stage", choices=STAGES, help=STAGE_HELP)
     inspect.add_argument("--json", type=Path, metavar="FILE", help="write the record of the one function there instead")
     inspect.set_defaults(command=run_inspect)

@@ -104,9 +104,15 @@ class Function:
     copied together.
     """
 
+    # A call goes straight to the function in this slot: what it does is in `numgraph.call.general_call` or was generated.
+    # It computes the outputs, then carries out the updates, and raises InputError for missing, unknown or repeated arguments,
+    # DtypeError or ArgumentShapeError for a value that does not fit its input, ShapeError and IndexOutOfRange for what the
+    # computation finds. Nothing is updated then.
+    __slots__ = ("__call__", "__dict__", "__weakref__")
+    __call__: Callable[..., Any]
+
     program: Program
     target: str
-    _call: Callable[..., Any]
 
     def __init__(self, program: Program, target: str, unset: frozenset[int] | None = None) -> None:
         self.program = program
@@ -119,19 +125,11 @@ class Function:
 
     def _choose_call(self) -> None:
         """Use the executor's own call where it has one, and again whenever it changes."""
-        self._call = general_call(self.executor, self._binder)
+        self.__call__ = general_call(self.executor, self._binder)
         fast = getattr(self.executor, "fast_call", None)
         if fast is not None:
-            self._call = fast(self.program, self._binder, self._call)
+            self.__call__ = fast(self.program, self._binder, self.__call__)
             self.executor.switched = _weakly(self)  # type: ignore[attr-defined]
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute the outputs, then carry out the updates.
-
-        Raises InputError for missing, unknown or repeated arguments, DtypeError or ArgumentShapeError for a value that
-        does not fit its input, ShapeError and IndexOutOfRange for what the computation finds. Nothing is updated then.
-        """
-        return self._call(*args, **kwargs)
 
     def __repr__(self) -> str:
         return f"<{self._binder.signature()} on {self.target}>"

@@ -213,27 +213,12 @@ class Sweep:
         if not result.type.shape and not variable.type.shape:
             return result
         may_broadcast = op.scalar is not None or op.scatter is not None
-        if may_broadcast and self.shapes[id(variable)] != self.shapes[id(node)]:
-            return _summed(result, variable)
-        if result.ndim != variable.ndim:
-            return _summed(result, variable)
+        same_shape = self.shapes[id(variable)] == self.shapes[id(node)]
+        if (may_broadcast and not same_shape) or result.ndim != variable.ndim:
+            summed: Variable = f.unbroadcast(variable, result)
+            return summed
         return result
 
 
 def _all_ones(variable: Variable) -> bool:
     return all(n == 1 for n in variable.type.shape)
-
-
-def _summed(part: Variable, variable: Variable) -> Variable:
-    """`part` summed over the axes along which `variable` was broadcast; which they are may be known only at run
-    time.
-    """
-    extra = part.ndim - variable.ndim
-    own = part.type.shape[extra:] if extra >= 0 else ()
-    if extra < 0 or any(n is None and m != 1 for n, m in zip(variable.type.shape, own, strict=True)):
-        result: Variable = f.unbroadcast(f.zeros_like(variable), part)
-        return result
-    ones = [k + extra for k, (n, m) in enumerate(zip(variable.type.shape, own, strict=True)) if n == 1 and m != 1]
-    if ones:
-        part = f.sum(part, axis=tuple(ones), keepdims=True)
-    return f.sum(part, axis=tuple(range(extra))) if extra else part

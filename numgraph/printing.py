@@ -11,8 +11,8 @@ from typing import Any, TextIO
 import numpy as np
 
 from numgraph.errors import InputError
-from numgraph.function import Function
 from numgraph.graph import Constant, Variable
+from numgraph.program import Program
 from numgraph.shared import SharedVariable
 
 # Deeper levels are not indented further, but numbered: the text of a chain stays linear in its length.
@@ -46,8 +46,8 @@ def pprint(x: Variable, largest: int = FORMULA_NODES) -> str:
 
 def _roots(x: Any) -> Iterator[tuple[str, Variable]]:
     """(heading, variable) of what is to be printed."""
-    if isinstance(x, Function):
-        program = x.program
+    program = getattr(x, "program", None)
+    if isinstance(program, Program):
         for k, output in enumerate(program.outputs):
             yield f"output {program.keys[k] if program.keys else k}:", output
         for target, value in program.updates:

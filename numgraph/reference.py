@@ -70,7 +70,8 @@ def compute(node: Variable, arrays: Sequence[Array]) -> Array:
     assert op is not None
     operands = converted(op, arrays, node.type.dtype)
     try:
-        check(op, operands, node.attrs)
+        if op.checks or op.reduce:
+            check(op, operands, node.attrs)
         result: Array = reference(op, operands, node.attrs, node.type.dtype)
     except NumgraphError as error:
         raise type(error)(_message(node, arrays, str(error))) from None
@@ -88,6 +89,9 @@ def compute(node: Variable, arrays: Sequence[Array]) -> Array:
 
 def converted(op: Op, arrays: Sequence[Array], dtype: str) -> list[Array]:
     """The operands in the dtype that the op computes in: elementwise ops and products convert first, then compute."""
+    wanted = np.dtype(dtype)
+    if all(a.dtype == wanted for a in arrays):
+        return list(arrays)
     if op.scalar:
         loose = [k for k in range(len(arrays)) if k not in op.keeps]
         if op.dtype is boolean and loose:

@@ -79,8 +79,11 @@ def draw_array(op: Op, dtype: str, shape: Sequence[int], rng: np.random.Generato
 
 
 def _typed(value: Any, dtype: str) -> Array:
+    """Floats in the wanted float dtype; float64 in any."""
     array = np.asarray(value)
-    return array.astype(dtype) if array.dtype == np.float64 else array
+    retyped = array.dtype == np.float64 or (array.dtype == np.float32 and dtype in FLOATS)
+    with np.errstate(invalid="ignore"):
+        return array.astype(dtype) if retyped else array
 
 
 def special_operands(op: Op, dtype: str) -> list[Array]:

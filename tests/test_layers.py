@@ -15,9 +15,9 @@ PACKAGE = ROOT / "numgraph"
 # Imports within functions count too.
 LAYERS = """
     errors config source types dims op operators graph storage arguments shared ops tensor
-    givens updates grad reference program testing inspector.record
+    givens updates grad reference program printing testing inspector.record
     ir elements rewrite schedule emit cache runtime compile
-    call function printing inspector demo cli __main__
+    call function inspector demo cli __main__
 """.split()
 
 # (importing layer, imported layer): why it may point to the right. Such imports stand within functions.

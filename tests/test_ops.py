@@ -109,7 +109,7 @@ def test_a_wrong_op_is_found() -> None:
     value_op = Op("test_wrong_value", numpy=lambda x: x * 2, grad=None, no_grad="a test", **wrong)
     slope_op = Op("test_wrong_slope", numpy=lambda x: x, grad=lambda g, out, x: (f.mul(g, 2.0),), **wrong)
     try:
-        with pytest.raises(AssertionError, match="test_wrong_slope.*derivative 1 for operand 0"):
+        with pytest.raises(AssertionError, match=r"test_wrong_slope.*derivative 1 for operand 0"):
             testing.check_op(slope_op)
 
         def once(inputs: Any, outputs: Any, values: Any) -> Any:

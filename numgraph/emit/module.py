@@ -80,7 +80,8 @@ class ModulePrinter:
     def run(self) -> Module:
         """Phases first (they decide which lengths the plan must compute), then the plans, then the rest."""
         phases = [self._phases(stage, blocks) for stage, blocks in enumerate(self.schedule.stages)]
-        plans = [self._plan(stage) for stage in range(len(phases))]
+        # the first plan comes last: it writes every address that phases and later plans read
+        plans = {stage: self._plan(stage) for stage in reversed(range(len(phases)))}
         lines: list[Line] = []
         names: list[str] = []
         for stage, stage_phases in enumerate(phases):
@@ -225,8 +226,6 @@ class ModulePrinter:
         printer = PlanPrinter(self.schedule, self.layout, self.vector)
         printer.planning = True
         graph = self.schedule.graph
-        if stage == 0:
-            self._addresses(printer)
         for number, requirement in enumerate(self.requirements):
             if self._stage_of(requirement) == stage:
                 self._require(printer, requirement)
@@ -239,7 +238,14 @@ class ModulePrinter:
             if other == stage:
                 printer.say(f"table[{self.layout.needed[stage]}] = {printer.value(graph.as_index(size))}", "bytes of temporaries")
         self.imports |= printer.imports
-        return self._function(f"plan_{stage}", printer.bodies[0].lines, "conditions, lengths and addresses", "return 0")
+        lines = printer.bodies[0].lines
+        if stage == 0:
+            # only now is it known which addresses the conditions and lengths need, too
+            others = list(lines)
+            lines.clear()
+            self._addresses(printer)
+            lines.extend(others)
+        return self._function(f"plan_{stage}", lines, "conditions, lengths and addresses", "return 0")
 
     def _addresses(self, printer: PlanPrinter) -> None:
         """Copy the data addresses of arguments and shared variables into their slots."""
@@ -312,14 +318,16 @@ class ModulePrinter:
         return [*lines, Line(1, "return 0")]
 
     def _entry(self, stages: int) -> list[Line]:
-        lines = [Line(0, "@entry"), Line(0, "def enter(address, part):", "part 2k: plan of stage k; 2k+1: its step; -1: all")]
+        lines = [Line(0, "@jit2"), Line(0, "def run(address, part):", "part 2k: plan of stage k; 2k+1: its step; -1: all")]
         for k in range(stages):
             lines += [Line(1, f"if part == {2 * k}:"), Line(2, f"return plan_{k}(address)")]
             lines += [Line(1, f"if part == {2 * k + 1}:"), Line(2, f"return step_{k}(address)")]
         lines += [Line(1, "status = plan_0(address)"), Line(1, "if status != 0:"), Line(2, "return status")]
         needed, capacity = self.layout.needed[0], self.layout.capacity[0]
         lines += [Line(1, "table = i64(address)"), Line(1, f"if table[{needed}] > table[{capacity}]:"), Line(2, f"return {GROW}", "the arena must grow")]
-        return [*lines, Line(1, "return step_0(address)")]
+        lines += [Line(1, "return step_0(address)"), Line(0, ""), Line(0, "")]
+        lines += [Line(0, "@entry"), Line(0, "def enter(table, part):", "called by Python with two objects")]
+        return [*lines, Line(1, "return to_python(run(table_of(table), from_python(part)))")]
 
     def _header(self, code: str, phases: Sequence[Phase]) -> list[str]:
         used = sorted({*self.imports, "entry", "jit", *POINTERS.values(), "add_up", "multiply_up", "minimum", "maximum",
@@ -334,7 +342,7 @@ class ModulePrinter:
         for kernel in sorted(self.kernels):
             module, function = kernel.rsplit(".", 1)
             lines.append(f"from numgraph.kernels.{module} import {function} as {function}_source")
-        lines.append(f"from numgraph.kernels.support import {', '.join(sorted({*support, 'entry', 'i64', 'jit'}))}")
+        lines.append(f"from numgraph.kernels.support import {', '.join(sorted({*support, 'entry', 'from_python', 'i64', 'jit', 'jit2', 'table_of', 'to_python'}))}")
         if math:
             lines.append(f"from numgraph.kernels.vectormath import {', '.join(math)}")
         for kernel in sorted(self.kernels):

@@ -109,7 +109,7 @@ class FunctionRecord:
 
     name: as given to `function`, or where it was called. line: the user's line. target: where it runs. resident: the
     shared and constant arrays that it reads or writes. dtypes: number of graph nodes of each dtype. cache_path: the
-    generated file ("" when there is none). compile_seconds: time spent in `function`, compilation included.
+    generated file ("" when there is none). compile_seconds: time to compile it, or where `cached` to load machine code.
     """
 
     name: str
@@ -125,6 +125,7 @@ class FunctionRecord:
     dtypes: dict[str, int] = field(default_factory=dict)
     cache_path: str = ""
     compile_seconds: float = 0.0
+    cached: bool = False
 
     @property
     def resident_bytes(self) -> int:

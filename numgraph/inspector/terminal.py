@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 import tokenize
 from collections.abc import Iterator, Sequence
 
@@ -16,6 +17,8 @@ from numgraph.inspector.record import LANGUAGES, FunctionRecord, PairRecord, Pha
 
 WIDTH = 100
 THEME = "ansi_dark"
+# Where trailing comments begin, if the statement is shorter.
+COMMENT_COLUMN = 30
 
 
 def make_console(width: int | None = None, file: io.TextIOBase | None = None) -> Console:
@@ -118,7 +121,8 @@ def _facts(record: FunctionRecord) -> Text:
         facts.append(f"{_count(record.flops)} flops a call")
     if record.bytes is not None:
         facts.append(f"{_count(record.bytes)} bytes moved a call")
-    facts.append(f"compiled in {record.compile_seconds:.2f} s")
+    if record.cache_path:
+        facts.append(f"{'loaded from the cache' if record.cached else 'compiled'} in {record.compile_seconds:.2f} s")
     text = Text("\n".join(facts) + "\n", style="dim")
     if record.cache_path:
         text.append(record.cache_path + "\n", style="cyan")
@@ -131,17 +135,19 @@ def _count(number: int | None) -> str:
 
 
 def code(text: str, language: str, width: int) -> RenderableType:
-    """Highlighted and numbered lines. A trailing comment that would not fit moves above its line, unnumbered."""
+    """Highlighted and numbered lines. Trailing comments move to the left, those that do not fit above their line."""
     gutter = len(str(text.count("\n") + 1)) + 2
     comments = trailing_comments(text) if language == "python" else {}
     room = width - gutter
     shown: list[tuple[str, str]] = []
     for number, line in enumerate(text.rstrip("\n").split("\n"), 1):
         column = comments.get(number)
-        if len(line) > room and column is not None:
-            indent = line[: len(line) - len(line.lstrip())]
-            shown.append(("", indent + line[column:]))
-            line = line[:column].rstrip()
+        if column is not None:
+            statement, comment = line[:column].rstrip(), line[column:]
+            places = (statement.ljust(COMMENT_COLUMN), statement)
+            line = next((f"{left}  {comment}" for left in places if len(left) + 2 + len(comment) <= room), statement)
+            if line is statement:
+                shown += [("", part) for part in comment_lines(statement, comment, room)]
         shown.append((str(number), line))
     highlighted = Syntax("", language, theme=THEME).highlight("\n".join(line for _, line in shown))
     table = Table.grid(padding=(0, 1))
@@ -151,6 +157,13 @@ def code(text: str, language: str, width: int) -> RenderableType:
     for (mark, _), styled in zip(shown, lines, strict=False):
         table.add_row(mark, styled)
     return table
+
+
+def comment_lines(statement: str, comment: str, width: int) -> list[str]:
+    """A comment as lines of its own above a statement, indented like it."""
+    start = statement[: len(statement) - len(statement.lstrip())] + "# "
+    words = comment.removeprefix("#").strip()
+    return textwrap.wrap(words, width, initial_indent=start, subsequent_indent=start, break_on_hyphens=False)
 
 
 def folded(text: str, width: int) -> str:

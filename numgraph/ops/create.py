@@ -1,6 +1,7 @@
 """Arrays made from nothing but lengths and numbers; triangles and diagonals.
 
-A shape is an int, an int64 scalar, a sequence of these, or a vector of integers. `dtype=None` is floatX unless said otherwise.
+A shape is an int, an int64 scalar, a sequence of these, or a vector of integers. `dtype=None` is floatX unless said
+otherwise.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from numgraph.ops.lengths import Length
 from numgraph.ops.shape import stretch
 from numgraph.types import FLOATS, check_dtype, promote
 
-__all__ = """alloc arange diag diagonal empty empty_like eye full full_like identity_like linspace ones ones_like tri tril triu
-zeros zeros_like""".split()
+__all__ = """alloc arange diag diagonal empty empty_like eye full full_like identity_like linspace ones ones_like tri
+tril triu zeros zeros_like""".split()
 
 NOT_NEGATIVE = Check(
     "at_least", lambda value, *lengths, **_: [(n, 0) for n in ln.values(lengths)], "a length of {a} is negative"
@@ -139,8 +140,8 @@ Op(
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Variable:
     """start, start + step, ... up to but without stop; `arange(n)` counts from 0 to n - 1.
 
-    Integers, known or not, give int64, floats the dtype of the float variables among them, else floatX. A step of zero is a
-    ShapeError. As in NumPy, the length of a range of floats is subject to rounding: prefer `linspace`.
+    Integers, known or not, give int64, floats the dtype of the float variables among them, else floatX. A step of zero
+    is a ShapeError. As in NumPy, the length of a range of floats is subject to rounding: prefer `linspace`.
     """
     begin, end = (0, start) if stop is None else (start, stop)
     parts = [as_variable(v) for v in (begin, end, step)]
@@ -171,10 +172,9 @@ def _range_length(start: Length, stop: Length, step: Length) -> Length:
 
 
 def _float_range(start: Any, stop: Any, step: Any, dtype: Any) -> Variable:
-    """A range whose elements are `start + k * step`, as NumPy computes them: with `(start + step) - start` for the step."""
-    typed = [
-        v.type.dtype for v in (start, stop, step) if isinstance(v, Variable | np.generic | np.ndarray) and _is_float(v)
-    ]
+    """A range of floats, `start + k * step`; as in NumPy the step is rounded to `(start + step) - start`."""
+    given = [as_variable(v).type.dtype for v in (start, stop, step) if type(v) not in (bool, int, float)]
+    typed = [dtype for dtype in given if dtype in FLOATS]
     work = promote(typed) if typed else config.floatX
     if not any(isinstance(v, Variable) and not isinstance(v, Constant) for v in (start, stop, step)):
         a, b, c = (float(v.data if isinstance(v, Constant) else v) for v in (start, stop, step))
@@ -187,10 +187,6 @@ def _float_range(start: Any, stop: Any, step: Any, dtype: Any) -> Variable:
     first_value, second = f.cast(a, work), f.cast(f.cast(a, work) + f.cast(c, work), work)
     result = first_value + f.cast(counting(count), work) * (second - first_value)
     return result if dtype is None else f.cast(result, dtype)  # type: ignore[no-any-return]
-
-
-def _is_float(value: Any) -> bool:
-    return as_variable(value).type.dtype in FLOATS
 
 
 def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Variable:
@@ -283,7 +279,8 @@ def triu(x: Any, k: Any = 0) -> Variable:
     """x with zeros below the k-th diagonal of its last two axes."""
     v = _matrices("triu", x)
     below = ln.integer(k, "triu: k") - 1
-    return f.where(tri(ln.dim(v, -2), ln.dim(v, -1), below, "bool"), constant_scalar(0, v.type.dtype), v)  # type: ignore[no-any-return]
+    away = tri(ln.dim(v, -2), ln.dim(v, -1), below, "bool")
+    return f.where(away, constant_scalar(0, v.type.dtype), v)  # type: ignore[no-any-return]
 
 
 def _matrices(name: str, x: Any) -> Variable:
@@ -300,7 +297,7 @@ def _shifts(k: Any) -> tuple[Length, Length]:
 
 
 def diagonal(x: Any, k: Any = 0) -> Variable:
-    """The k-th diagonal above the main one (below it where k < 0) of a matrix, as a vector; empty where there is none."""
+    """The k-th diagonal above the main one (below it for k < 0) of a matrix, as a vector; empty where there is none."""
     v = as_variable(x)
     if v.ndim != 2:
         raise ShapeError(f"diagonal: a matrix is needed, not {describe(v)}")

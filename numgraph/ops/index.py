@@ -1,7 +1,7 @@
 """`x[key]` as NumPy has it, and copies of x with `x[key]` replaced or increased.
 
-A key becomes at most three ops in this order: `subtensor` for numbers and slices, `gather` for index arrays and masks, and
-`dimshuffle` for new axes.
+A key becomes at most three ops in this order: `subtensor` for numbers and slices, `gather` for index arrays and masks,
+and `dimshuffle` for new axes.
 """
 
 from __future__ import annotations
@@ -15,18 +15,16 @@ import numpy as np
 
 from numgraph.errors import DtypeError, IndexOutOfRange, ShapeError
 from numgraph.graph import Constant, Variable, apply, as_variable, describe, weak_constant
-from numgraph.op import OPS, Kernel, Op, int64
+from numgraph.op import OPS
 from numgraph.ops import lengths as ln
 from numgraph.ops import subtensor as st
-from numgraph.ops.create import counting, ones_like
 from numgraph.ops.define import f
 from numgraph.ops.lengths import Length
-from numgraph.ops.shape import flatten, inverse_pattern, reshaped, shuffled, stretch
+from numgraph.ops.select import nonzero
+from numgraph.ops.shape import inverse_pattern, reshaped, shuffled, stretch
 from numgraph.types import BOOL, DISCRETE
 
-__all__ = (
-    "flatnonzero getitem inc_subtensor nonzero nonzero_values set_subtensor take take_along_axis to_one_hot".split()
-)
+__all__ = "getitem inc_subtensor set_subtensor".split()
 
 # Bounds of slices beyond this are as good as infinite.
 FAR = 2**62
@@ -34,14 +32,14 @@ FAR = 2**62
 
 @dataclass(frozen=True)
 class Item:
-    """One part of a key. kind: "new", "all" (the ellipsis), "slice", "number", "array" or "mask"; axes: how many it covers."""
+    """One part of a key, for `axes` axes. kind: "new", "all" (the ellipsis), "slice", "number", "array" or "mask"."""
 
     kind: str
     value: Any
     axes: int
 
 
-# The variable that was indexed, and the mask where the key was nothing but one and full slices, for each result of `getitem`.
+# For each result of `getitem`: the variable that was indexed, and the mask where the key was one and full slices.
 _sources: WeakKeyDictionary[Variable, tuple[Variable, Variable | None]] = WeakKeyDictionary()
 
 # -- keys -----------------------------------------------------------------------------------------------------------
@@ -89,11 +87,11 @@ def _items(x: Variable, key: Any) -> list[Item]:
 
 
 def getitem(x: Any, key: Any) -> Variable:
-    """`x[key]` with all of NumPy's keys: numbers, slices, None, `...`, index arrays and masks; all but steps may be symbolic.
+    """`x[key]` with NumPy's keys: numbers, slices, None, `...`, index arrays and masks; all but steps may be symbolic.
 
-    Index arrays broadcast to each other; where they are apart from each other their axes come first. A mask's length is that
-    of its axes; the length of the result is known only at run time. IndexOutOfRange for too many indices and for one past the
-    end (at run time where the length is not known); DtypeError for floats and for a symbolic step.
+    Index arrays broadcast to each other; where they are apart from each other their axes come first. A mask's length is
+    that of its axes; the length of the result is known only at run time. IndexOutOfRange for too many indices and for
+    one past the end (at run time where the length is not known); DtypeError for floats and for a symbolic step.
     """
     v = as_variable(x)
     items = _items(v, key)
@@ -110,7 +108,7 @@ def getitem(x: Any, key: Any) -> Variable:
 
 
 def _with_new_axes(x: Variable, kinds: Sequence[str]) -> Variable:
-    """x with an axis of length 1 for each "new" among `kinds`, which names the others too. Always a variable of its own."""
+    """x with an axis of length 1 for each "new" among `kinds`, which names all axes. Always a variable of its own."""
     axes = iter(range(x.ndim))
     pattern = tuple(-1 if kind == "new" else next(axes) for kind in kinds)
     if pattern == tuple(range(x.ndim)) and x.op is not None and x.op.name in ("subtensor", "gather"):
@@ -196,7 +194,7 @@ def _advanced(x: Variable, items: Sequence[Item]) -> Variable:
 
 
 def _layout(items: Sequence[Item], ndim: int) -> tuple[int, list[str]]:
-    """(slices before the index arrays' common axes, kinds of the result's axes), by NumPy's rule about separated arrays."""
+    """(slices before the arrays' common axes, kinds of the result's axes), by NumPy's rule about separated arrays."""
     taken = [k for k, item in enumerate(items) if item.kind in ("number", "array", "mask")]
     together = taken[-1] - taken[0] + 1 == len(taken)
     front = taken[0] if together else 0
@@ -239,58 +237,15 @@ def _spread_mask(x: Variable, items: Sequence[Item]) -> Variable:
     return shuffled(mask, (*range(mask.ndim), *(-1,) * (x.ndim - axis - mask.ndim)))
 
 
-Op(
-    "nonzero",
-    ("mask", "count"),
-    "The positions in the vector `mask` that are not 0, of which there are `count`.",
-    int64,
-    lambda mask, count: np.flatnonzero(mask),
-    None,
-    no_grad="positions are integers",
-    kernel=Kernel("sorting.nonzero", lambda mask, count: mask.shape),
-    shape=lambda mask, count: (count.value,),
-    samples=lambda: [([np.array([True, False, True]), 2], {}), ([np.array([0.0, 2.0, np.nan], np.float64), 2], {})],
-)
-
-
-def flatnonzero(x: Any) -> Variable:
-    """The positions of the elements of the flattened x that are not 0, in order: int64, as many as there are."""
-    v = flatten(as_variable(x))
-    mask = v if v.type.dtype == BOOL else f.neq(v, 0)
-    return apply(OPS["nonzero"], [mask, f.sum(mask)])
-
-
-def nonzero(x: Any) -> tuple[Variable, ...]:
-    """One int64 vector per axis: the indices of the elements that are not 0, in C order. ShapeError for a scalar."""
-    v = as_variable(x)
-    if v.ndim == 0:
-        raise ShapeError(f"nonzero: an array is needed, not {describe(v)}")
-    flat = flatnonzero(v)
-    if v.ndim == 1:
-        return (flat,)
-    lengths = ln.dims_of(v)
-    result = []
-    for axis, n in enumerate(lengths):
-        index = flat // ln.product(lengths[axis + 1 :]) if axis + 1 < v.ndim else flat
-        result.append(index % n if axis else index)
-    return tuple(result)
-
-
-def nonzero_values(x: Any) -> Variable:
-    """The elements of x that are not 0, as a vector in C order."""
-    v = as_variable(x)
-    return flatten(v)[flatnonzero(v)]  # type: ignore[no-any-return]
-
-
 # -- writing --------------------------------------------------------------------------------------------------------
 
 
 def set_subtensor(target: Any, value: Any, inplace: bool = False, tolerate_inplace_aliasing: bool = False) -> Variable:
     """A copy of x in which `value` stands at `key`, for a target `x[key]`.
 
-    value: broadcasts to x[key] and is converted to x's dtype. Where index arrays name an element twice the last value stays.
-    IndexOutOfRange as for reading, ShapeError for a value that does not fit. Nothing is changed in place; the other arguments
-    are Theano's and have no effect.
+    value: broadcasts to x[key] and is converted to x's dtype. Where index arrays name an element twice the last value
+    stays. IndexOutOfRange as for reading, ShapeError for a value that does not fit. Nothing is changed in place; the
+    other arguments are Theano's and have no effect.
 
     >>> import numgraph as ng
     >>> x = ng.vector("x", "float64")
@@ -323,7 +278,7 @@ def _written(what: str, target: Any, value: Any, mode: str) -> Variable:
         new, mode = _through(node, new, mode)
     if any(node.op is not None and node.op.name in ("subtensor", "gather") for node in path):
         return new
-    return stretch(new, ln.dims_of(base)) if mode == "set" else f.add(base, new)  # type: ignore[no-any-return]
+    return stretch(new, ln.dims_of(base)) if mode == "set" else f.add(base, new)
 
 
 def _path(what: str, target: Any) -> tuple[Variable, list[Variable]]:
@@ -362,7 +317,7 @@ def _fitted(what: str, target: Variable, value: Variable) -> Variable:
     ]
     if wrong or any(n not in (1, None) for n in value.type.shape[: max(extra, 0)]):
         raise ShapeError(
-            f"{what}: the value does not broadcast to the part that it is for\n  {describe(value)}\n  {describe(target)}\n"
+            f"{what}: the value does not broadcast to its part\n  {describe(value)}\n  {describe(target)}\n"
             "  fix: give it the part's shape, or axes of length 1"
         )
     return shuffled(value, tuple(range(extra, value.ndim))) if extra > 0 else value
@@ -382,55 +337,3 @@ def _through(node: Variable, value: Variable, mode: str) -> tuple[Variable, str]
         return reshaped(stretch(value, ln.dims_of(node)), ln.dims_of(inner)), mode
     padded = shuffled(value, (*(-1,) * (node.ndim - value.ndim), *range(value.ndim)))
     return shuffled(padded, inverse_pattern(inner.ndim, node.attrs["pattern"])), mode
-
-
-# -- selections -----------------------------------------------------------------------------------------------------
-
-
-def take(x: Any, indices: Any, axis: Any = None, mode: str = "raise") -> Variable:
-    """Elements at `indices` along `axis` (None: of the flattened array).
-
-    mode: what to do with an index past the end: "raise" IndexOutOfRange, "wrap" around, or "clip" to the last.
-    """
-    v = as_variable(x)
-    if axis is None:
-        v, axis = flatten(v), 0
-    k = ln.axis_of(axis, v.ndim, "take", v)
-    if mode not in ("raise", "wrap", "clip"):
-        raise ValueError(f'take: mode must be "raise", "wrap" or "clip", not {mode!r}')
-    if mode != "raise":
-        index = f.cast(as_variable(indices), "int64")
-        last = ln.dim(v, k)
-        indices = f.mod(index, last) if mode == "wrap" else f.clip(index, 0, last - 1)
-    return getitem(v, (*(slice(None),) * k, indices))
-
-
-def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Variable:
-    """Elements along `axis` at `indices`, which has one index for each element of the result and as many axes as x.
-
-    Its other lengths are those of x, or 1.
-    """
-    v, index = as_variable(x), as_variable(indices)
-    k = ln.axis_of(axis, v.ndim, "take_along_axis", v)
-    if index.ndim != v.ndim or index.type.dtype not in DISCRETE or index.type.dtype == BOOL:
-        raise ShapeError(
-            f"take_along_axis: indices must be integers with {v.ndim} axes\n  {describe(v)}\n  {describe(index)}"
-        )
-    every = [
-        index if a == k else shuffled(counting(ln.dim(v, a)), tuple(0 if b == a else -1 for b in range(v.ndim)))
-        for a in range(v.ndim)
-    ]
-    return st.gather(v, every, tuple(range(v.ndim)), 0)
-
-
-def to_one_hot(y: Any, nb_class: Any, dtype: Any = None) -> Variable:
-    """A new last axis of length `nb_class` with 1 at position y and zeros elsewhere. y: integers; dtype None: floatX.
-
-    IndexOutOfRange for a y that is not below nb_class.
-    """
-    from numgraph.config import config
-
-    v = as_variable(y)
-    if v.type.dtype not in DISCRETE or v.type.dtype == BOOL:
-        raise DtypeError(f"to_one_hot: labels must be integers, not {describe(v)}")
-    return st.one_hot(ones_like(v, dtype or config.floatX), v, ln.as_length(nb_class, "to_one_hot"))

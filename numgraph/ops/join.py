@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -120,7 +121,7 @@ def _expand_concatenate(*parts: Variable, axis: int) -> Variable:
 
 def _concatenate_grad(g: Variable, out: Variable, *parts: Variable, axis: int) -> list[Variable]:
     offsets = _offsets(parts, axis)
-    return [part(g, axis, begin, end) for begin, end in zip(offsets, offsets[1:], strict=False)]
+    return [part(g, axis, begin, end) for begin, end in pairwise(offsets)]
 
 
 Op(
@@ -218,8 +219,8 @@ def split(x: Any, sizes: Any, n_splits: int | None = None, axis: int = 0) -> lis
     """Consecutive parts of x along `axis`: `sizes` equal ones, or one for each length in a sequence `sizes`.
 
     n_splits: the number of parts where `sizes` is a vector variable of unknown length (Theano's third argument).
-    ShapeError where the length is known and the parts do not add up to it; an unknown length must divide evenly when the
-    function runs.
+    ShapeError where the length is known and the parts do not add up to it; an unknown length must divide evenly when
+    the function runs.
     """
     v = as_variable(x)
     k = ln.axis_of(axis, v.ndim, "split", v)
@@ -238,7 +239,7 @@ def split(x: Any, sizes: Any, n_splits: int | None = None, axis: int = 0) -> lis
         raise ShapeError(f"split: lengths {ln.shape_text(lengths)} do not add up to axis {k} of {describe(v)}")
     if not isinstance(length, int) or not isinstance(ends[-1], int):
         v = f.specify_shape(v, [ends[-1] if a == k else None for a in range(v.ndim)])
-    return [part(v, k, begin, end) for begin, end in zip(ends, ends[1:], strict=False)]
+    return [part(v, k, begin, end) for begin, end in pairwise(ends)]
 
 
 # -- repeating ------------------------------------------------------------------------------------------------------
@@ -249,8 +250,8 @@ def tile(x: Any, reps: Any, ndim: int | None = None) -> Variable:
     v = as_variable(x)
     times = ln.as_lengths(reps, "tile", ndim)
     count = max(v.ndim, len(times))
-    times = [1] * (count - len(times)) + times
-    own = [*[1] * (count - v.ndim), *ln.dims_of(v)]
+    times[:0] = [1] * (count - len(times))
+    own: list[Length] = [*[1] * (count - v.ndim), *ln.dims_of(v)]
     v = shuffled(v, (*(-1,) * (count - v.ndim), *range(v.ndim)))
     if all(isinstance(t, int) and t == 1 for t in times):
         return v
@@ -279,7 +280,8 @@ def flip(x: Any, axis: Any = None) -> Variable:
     """x with the elements along `axis` (None: all axes) in reverse order."""
     v = as_variable(x)
     axes = range(v.ndim) if axis is None else ln.axes_of(axis, v.ndim, "flip", v)
-    return v[tuple(slice(None, None, -1) if k in axes else slice(None) for k in range(v.ndim))]  # type: ignore[no-any-return]
+    key = tuple(slice(None, None, -1) if k in axes else slice(None) for k in range(v.ndim))
+    return v[key]  # type: ignore[no-any-return]
 
 
 def roll(x: Any, shift: Any, axis: Any = None) -> Variable:

@@ -1,7 +1,7 @@
 """Lengths and axes as arguments of user functions.
 
-While an expression is built a length is a Python int where it is known and a 0-d int64 variable where it is not; both take
-`+ - * //`, so that one piece of code serves both and what is known stays known.
+While an expression is built a length is a Python int where it is known and a 0-d int64 variable where it is not; both
+take `+ - * //`, so that one piece of code serves both and what is known stays known.
 """
 
 from __future__ import annotations

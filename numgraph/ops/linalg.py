@@ -90,7 +90,8 @@ def _check_inner(what: str, a: Variable, b: Variable, axis_a: int, axis_b: int) 
     n, m = a.type.shape[axis_a], b.type.shape[axis_b]
     if n is not None and m is not None and n != m:
         raise ShapeError(
-            f"{what}: lengths {n} (axis {axis_a % a.ndim} of the first) and {m} (axis {axis_b % b.ndim} of the second) differ\n"
+            f"{what}: lengths {n} (axis {axis_a % a.ndim} of the first) and {m} (axis {axis_b % b.ndim} of the second) "
+            "differ\n"
             f"  {describe(a)}\n  {describe(b)}\n  fix: make them equal, or transpose one with .T"
         )
 
@@ -98,8 +99,8 @@ def _check_inner(what: str, a: Variable, b: Variable, axis_a: int, axis_b: int) 
 def dot(a: Any, b: Any) -> Variable:
     """The product of a and b, as np.dot: along the last axis of a and the last but one of b (the only one of a vector).
 
-    Two vectors give a scalar, matrix and vector a vector, two matrices a matrix; a scalar multiplies. Other axes of a come
-    before other axes of b. ShapeError where the lengths differ.
+    Two vectors give a scalar, matrix and vector a vector, two matrices a matrix; a scalar multiplies. Other axes of a
+    come before other axes of b. ShapeError where the lengths differ.
     """
     x, y = as_operands(a, b)
     if x.ndim == 0 or y.ndim == 0:
@@ -144,7 +145,7 @@ def matmul(a: Any, b: Any) -> Variable:
 
 def _common_batch(a: Sequence[Length], b: Sequence[Length]) -> list[Length]:
     ndim = max(len(a), len(b))
-    wide = [[1] * (ndim - len(n)) + list(n) for n in (a, b)]
+    wide: list[list[Length]] = [[*[1] * (ndim - len(n)), *n] for n in (a, b)]
     return [ln.broadcast_length(n, m) for n, m in zip(*wide, strict=True)]
 
 

@@ -425,14 +425,21 @@ Op("unbroadcast", ("base", "g"), "base + the sums of g over the axes along which
                     for s in ((3, 4), (1, 4), (3, 1), (1, 1), (1,), (), (2, 1, 4))])  # fmt: skip
 
 
-def unbroadcast(base: Any, g: Any) -> Variable:
-    """base + g, summed over the axes along which base's shape broadcasts to g's; which axes these are may be known only
-    at run time. ShapeError there when base does not broadcast to g's shape.
+def unbroadcast(like: Any, g: Any) -> Variable:
+    """g summed over the axes along which the shape of `like` broadcasts to g's: an array of that shape, of g's dtype.
+
+    Which axes these are may be known only at run time. ShapeError when `like` does not broadcast to g's shape.
     """
-    b, v = as_variable(base), as_variable(g)
-    if v.ndim < b.ndim:
+    b, v = as_variable(like), as_variable(g)
+    extra = v.ndim - b.ndim
+    if extra < 0:
         raise ShapeError(f"unbroadcast: {describe(v)} has fewer axes than {describe(b)}")
-    return apply(OPS["unbroadcast"], [b, v], mode="add")
+    pairs = list(zip(b.type.shape, v.type.shape[extra:], strict=True))
+    if [n for n, m in pairs if n is None and m != 1]:
+        return apply(OPS["unbroadcast"], [f.cast(f.zeros_like(b), v.type.dtype), v], mode="add")
+    ones = tuple(k + extra for k, (n, m) in enumerate(pairs) if n == 1 and m != 1)
+    v = sum(v, ones, keepdims=True) if ones else v
+    return sum(v, tuple(range(extra))) if extra else v
 
 
 amax, amin = max, min

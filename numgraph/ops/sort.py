@@ -15,8 +15,8 @@ from numgraph.op import OPS, Check, Kernel, Op, accumulated, int64, same
 from numgraph.ops import lengths as ln
 from numgraph.ops.create import ones_like
 from numgraph.ops.define import f
-from numgraph.ops.index import take_along_axis
 from numgraph.ops.join import concatenate, flip, part
+from numgraph.ops.select import take_along_axis
 from numgraph.ops.shape import flatten
 
 __all__ = "argsort cumprod cumsum sort".split()
@@ -65,7 +65,7 @@ Op(
 
 
 def argsort(x: Any, axis: Any = -1) -> Variable:
-    """The int64 indices that sort x along `axis` (None: the flattened x). Equal elements keep their order, NaN comes last."""
+    """The int64 indices that sort x along `axis` (None: flattened). Equal elements keep their order, NaN comes last."""
     v, k = _axis("argsort", x, axis)
     return apply(OPS["argsort"], [v], axis=k)
 
@@ -92,7 +92,7 @@ Op(
 
 
 def _cumprod_grad(g: Variable, out: Variable, x: Variable, axis: int) -> tuple[Variable]:
-    """The product before x[j], times what comes behind it: s[j] = g[j] + x[j + 1] * s[j + 1]. No division, so zeros are fine."""
+    """The product before x[j], times s[j] = g[j] + x[j + 1] * s[j + 1]. Nothing is divided, so zeros are fine."""
     one = ones_like(part(out, axis, None, 1))
     before = concatenate([one, part(out, axis, None, -1)], axis)
     following = concatenate([part(x, axis, 1, None), ones_like(part(x, axis, None, 1))], axis)

@@ -1,8 +1,8 @@
-"""Reading and writing parts of an array: slices (`subtensor`), index arrays (`gather`), and copies with such a part replaced.
+"""Parts of an array: slices (`subtensor`), index arrays (`gather`), and copies in which such a part is replaced.
 
-A part is described by attributes and operands. For slices, `key` has one entry per axis: `("index",)`, which takes one operand,
-or `("slice", has_start, has_stop, step)`, which takes one for each bound that it has. For index arrays, `axes` names the axis
-of each, and `position` says before which of the other axes their common axes stand in the result.
+A part is described by attributes and operands. For slices, `key` has one entry per axis: `("index",)`, which takes one
+operand, or `("slice", has_start, has_stop, step)`, which takes one for each bound that it has. For index arrays, `axes`
+names the axis of each, and `position` says before which of the other axes their common axes stand in the result.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from numgraph import dims
 from numgraph.dims import Dim
-from numgraph.graph import Constant, Variable, apply
+from numgraph.graph import Variable, apply
 from numgraph.op import OPS, Check, Op, Scatter, first
 from numgraph.ops import lengths as ln
 from numgraph.ops.create import constant_scalar, counting, filled, zeros_like
@@ -353,7 +353,7 @@ def _gather_update_grad(
 
 
 def _distinct(indices: Sequence[Variable]) -> bool:
-    """Whether no element can be met twice: all indices are numbers, or a range alone runs along the only common axis."""
+    """Whether no element can be met twice: all indices are numbers, or a range runs along the only common axis."""
     if all(i.ndim == 0 for i in indices):
         return True
     return max(i.ndim for i in indices) == 1 and any(
@@ -419,50 +419,3 @@ Op(
     ),
     samples=_gather_update_samples,
 )
-
-# -- selection ------------------------------------------------------------------------------------------------------
-
-
-def _one_hot(v: NDArray[Any], index: NDArray[Any], length: Any) -> NDArray[Any]:
-    out = np.zeros((*np.shape(v), int(length)), np.asarray(v).dtype)
-    np.put_along_axis(out, np.asarray(index, np.int64)[..., None], np.asarray(v)[..., None], -1)
-    return out
-
-
-def _one_hot_element(idx: Any, v: Any, index: Any, length: Any) -> Any:
-    chosen = dims.wrap(index.at(*idx[:-1]), length.value)
-    return dims.where(dims.equal(chosen, idx[-1]), v.at(*idx[:-1]), 0)
-
-
-def _one_hot_grad(g: Variable, out: Variable, v: Variable, index: Variable, length: Variable) -> Any:
-    hot = one_hot(filled(constant_scalar(1, g.type.dtype), ln.dims_of(index)), index, _known(length))
-    return f.sum(f.where(f.neq(hot, 0), g, 0), -1), None, None
-
-
-def _known(length: Variable) -> ln.Length:
-    return int(length.data) if isinstance(length, Constant) else length
-
-
-Op(
-    "one_hot",
-    ("v", "index", "length"),
-    "A new last axis with v at position `index` and zeros elsewhere.",
-    first,
-    _one_hot,
-    _one_hot_grad,
-    element=_one_hot_element,
-    injective=False,
-    shape=lambda v, index, length: (*v.shape, length.value),
-    checks=(
-        Check("range", lambda v, index, length: [(index, length.value)], OUT_OF_RANGE),
-        Check(
-            "equal", lambda v, index, length: list(zip(v.shape, index.shape, strict=True)), "{a} values and {b} indices"
-        ),
-    ),
-    samples=lambda: [([np.array([1.5, 2, 3], np.float64), np.array([2, 0, -1]), 4], {})],
-)
-
-
-def one_hot(v: Variable, index: Variable, length: ln.Length) -> Variable:
-    """A new last axis of `length` with v at position `index` and zeros elsewhere; v and index have one shape."""
-    return apply(OPS["one_hot"], [v, index, *ln.operands([length])])

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numgraph.errors import IndexOutOfRange, NumgraphError, ShapeError
+from numgraph.inspector.record import FunctionRecord
 from numgraph.ir import Graph, Node
 from numgraph.rewrite.build import length_text
 from numgraph.runtime.fastcall import FastCall, can_be_fast
+from numgraph.runtime.report import complete
 from numgraph.runtime.variant import CheckFailed, Variant
 
 Array = NDArray[Any]
@@ -67,6 +69,10 @@ class Executor:
     def fast_call(self, program: Any, binder: Any, general: Callable[..., Any]) -> Callable[..., Any]:
         """A call generated for the present variant, or the general one where that cannot be right."""
         return FastCall(program, binder, self.variant, general).build() if can_be_fast(program) else general
+
+    def complete(self, record: FunctionRecord) -> None:
+        """Add what is known of the compiled code to a function's record."""
+        complete(record, self.variant)
 
     @property
     def source(self) -> str:

@@ -32,9 +32,10 @@ class FastCall:
         self.binder = binder
         self.variant = variant
         self.lines: list[str] = []
+        lock = Lock()
         self.scope: dict[str, Any] = {
             "general": general, "missing": object(), "empty": np.empty, "perf_counter": perf_counter, "stats": binder.stats,
-            "entry": variant.native.entry, "ints": variant.integers, "reals": variant.reals, "lock": Lock(),
+            "entry": variant.entry, "ints": variant.integers, "reals": variant.reals, "acquire": lock.acquire, "release": lock.release,
             "ndarray": np.ndarray, "np_float": np.float64, "np_int": np.int64, "variant": variant,
         }  # fmt: skip
 
@@ -55,7 +56,8 @@ class FastCall:
         self.lines.append("    start = perf_counter()")
         for k, argument in enumerate(self.program.inputs):
             self._accept(k, argument, plain)
-        self.lines.append("    with lock:")
+        self._say("acquire()")
+        self._say("try:")
         for k, argument in enumerate(self.program.inputs):
             self._fill(k, argument)
         self._run(plain)
@@ -78,14 +80,14 @@ class FastCall:
             self._say(f"if not ({' and '.join(tests)}):")
         elif dtype in FLOATS:
             small = "" if dtype == "float64" else f" and -{_LIMIT!r} <= {name} <= {_LIMIT!r}"
-            kinds = "is float" if dtype == "float32" else "in (float, np_float)"
-            self._say(f"if not (type({name}) {kinds}{small}):")
+            more = "" if dtype == "float32" else f" or type({name}) is np_float"
+            self._say(f"if not (type({name}) is float{more}){small}:" if not small else f"if not (type({name}) is float{small}):")
         elif dtype == "bool":
             self._say(f"if type({name}) is not bool:")
         else:
             info = np.iinfo(dtype)
             high = min(info.max, 2**63 - 1)
-            self._say(f"if not (type({name}) in (int, np_int) and {info.min} <= {name} <= {high}):")
+            self._say(f"if not ((type({name}) is int or type({name}) is np_int) and {info.min} <= {name} <= {high}):")
         self._say(plain, 2)
 
     def _fill(self, k: int, argument: Any) -> None:
@@ -100,14 +102,8 @@ class FastCall:
 
     def _run(self, plain: str) -> None:
         layout, variant = self.variant.module.layout, self.variant
-        self.scope["address"] = variant.address
         if not variant.is_static:
-            self._say("outputs = variant.run_stages()", 2)
-            self._say("if outputs is None:")
-            self._say(plain, 2)
-            count = [f"outputs[{k}]" for k in range(len(layout.outputs))]
-            self._count(sum(1 for _ in count) and "sum([a.nbytes for a in outputs])")
-            self._return(count)
+            self._run_dynamic(plain)
             return
         total = 0
         for k, slot in enumerate(layout.outputs):
@@ -116,13 +112,47 @@ class FastCall:
             self._say(f"o{k} = empty({lengths!r}, out_dtype{k})", 2)
             self._say(f"ints[{slot}] = id(o{k})", 2)
             total += int(np.prod(lengths, dtype=np.int64)) * variant.dtypes[k].itemsize
-        self._say("status = entry(address, -1)", 2)
+        self._say("status = entry(-1)", 2)
+        self._say("finally:")
+        self._say("release()", 2)
         self._say("if status:")
         self._say(plain, 2)
         if any(u.how == "exchange" for u in variant.schedule.updates):
             self._say("variant.finish(())")
         self._count(str(total))
         self._return([f"o{k}" for k in range(len(layout.outputs))])
+
+    def _run_dynamic(self, plain: str) -> None:
+        """Outputs of lengths that the plan finds: plan, make them, run. Several stages, or new arrays, go through `Variant`."""
+        layout, variant = self.variant.module.layout, self.variant
+        outputs = [f"o{k}" for k in range(len(layout.outputs))]
+        if len(variant.arenas) > 1 or layout.fresh:
+            self._say("outputs = variant.run_stages()", 2)
+            self._say("finally:")
+            self._say("release()", 2)
+            self._say("if outputs is None:")
+            self._say(plain, 2)
+            self._count("sum([a.nbytes for a in outputs])")
+            self._return([f"outputs[{k}]" for k in range(len(outputs))])
+            return
+        self._say("status = entry(0)", 2)
+        self._say("if not status:", 2)
+        for k, slot in enumerate(layout.outputs):
+            lengths = ", ".join(str(-1 - n) if n < 0 else f"ints[{n}]" for n in layout.made["output", k])
+            self.scope[f"out_dtype{k}"] = variant.dtypes[k]
+            self._say(f"o{k} = empty(({lengths}{',' if lengths else ''}), out_dtype{k})", 3)
+            self._say(f"ints[{slot}] = id(o{k})", 3)
+        self._say(f"if ints[{layout.needed[0]}] > ints[{layout.capacity[0]}]:", 3)
+        self._say(f"variant.grow(0, ints[{layout.needed[0]}])", 4)
+        self._say("status = entry(1)", 3)
+        self._say("finally:")
+        self._say("release()", 2)
+        self._say("if status:")
+        self._say(plain, 2)
+        if any(u.how == "exchange" for u in variant.schedule.updates):
+            self._say("variant.finish(())")
+        self._count(" + ".join(f"{o}.nbytes" for o in outputs))
+        self._return(outputs)
 
     def _count(self, size: Any) -> None:
         """Statistics: bytes in and out, allocations, time."""

@@ -21,21 +21,48 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from numgraph import cache
 
-ENTRY_TYPE = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 _MAGIC = b"numgraph-object-1\n"
+
+
+class _MethodDefinition(ctypes.Structure):
+    """PyMethodDef of Python's C API."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("function", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    )
+
+
+_ONE_OBJECT = 0x0008  # METH_O: called with `self` and one argument
+_definitions: list[_MethodDefinition] = []
 
 
 @dataclass
 class Native:
-    """Loaded machine code. `entry(table address, part) -> status`; see `emit.module` for the parts."""
+    """Loaded machine code: `bind(table)(part) -> status`; see `emit.module` for the parts."""
 
-    entry: Callable[[int, int], int]
+    address: int
     path: Path
     seconds: float
     cached: bool
     engine: Any
+
+    def bind(self, table: NDArray[np.int64]) -> Callable[[int], int]:
+        """The entry as a built-in method of its table: a call costs a tenth of a microsecond, through ctypes ten times that."""
+        make = ctypes.pythonapi.PyCFunction_NewEx
+        make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
+        definition = _MethodDefinition(b"entry", self.address, _ONE_OBJECT, None)
+        # a method reads its definition even while it is freed, which may be after everything else of the function
+        _definitions.append(definition)
+        method: Callable[[int], int] = make(ctypes.addressof(definition), table, None)
+        return method
 
 
 @remember
@@ -72,10 +99,10 @@ def build(text: str) -> Native:
     if found is None:
         symbol, code = compile_source(path)
         cache.store(name, pack(symbol, code))
-        engine, entry = link(symbol, code)
-        return Native(entry, path, time.perf_counter() - started, False, engine)
-    engine, entry = found
-    return Native(entry, path, time.perf_counter() - started, True, engine)
+        engine, address = link(symbol, code)
+        return Native(address, path, time.perf_counter() - started, False, engine)
+    engine, address = found
+    return Native(address, path, time.perf_counter() - started, True, engine)
 
 
 def pack(symbol: str, code: bytes) -> bytes:
@@ -95,15 +122,17 @@ def unpack(data: bytes) -> tuple[str, bytes] | None:
     return symbol.decode(), code
 
 
-def _load(name: str) -> tuple[Any, Callable[[int, int], int]] | None:
+def _load(name: str) -> tuple[Any, int] | None:
     data = cache.load(name)
     if data is None:
         return None
     parts = unpack(data)
-    if parts is None:
+    linked = link(*parts) if parts is not None else None
+    if linked is None or linked[1] == 0:
+        # damaged, or made by a Numba whose wrappers need more than is known here
         cache.discard(name)
         return None
-    return link(*parts)
+    return linked
 
 
 def import_source(path: Path) -> ModuleType:
@@ -127,6 +156,16 @@ def compile_source(path: Path) -> tuple[str, bytes]:
     return str(function._wrapper_name), code
 
 
+# Named in the error paths of Numba's wrappers, which generated code never takes.
+_NUMBA_SYMBOLS = (
+    "numba_gil_ensure",
+    "numba_gil_release",
+    "numba_do_raise",
+    "numba_unpickle",
+    "numba_runtime_build_excinfo_struct",
+)
+
+
 @remember
 def _prepare() -> Any:
     """Initialise LLVM once; symbols that Numba's C wrappers name but never call here are given a harmless address."""
@@ -135,21 +174,20 @@ def _prepare() -> Any:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     harmless = ctypes.cast(ctypes.pythonapi.PyErr_Clear, ctypes.c_void_p).value
-    for symbol in ("numba_gil_ensure", "numba_gil_release"):
-        if "numba" not in sys.modules:
+    if "numba" not in sys.modules:
+        for symbol in _NUMBA_SYMBOLS:
             llvm.add_symbol(symbol, harmless)
     return llvm
 
 
-def link(symbol: str, code: bytes) -> tuple[Any, Callable[[int, int], int]]:
-    """Load object code into the process; returns the engine, which owns it, and the entry."""
+def link(symbol: str, code: bytes) -> tuple[Any, int]:
+    """Load object code into the process; returns the engine, which owns it, and the address of the entry."""
     llvm = _prepare()
     machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    address = engine.get_function_address(symbol)
-    return engine, ENTRY_TYPE(address)
+    return engine, int(engine.get_function_address(symbol))
 
 
 @remember

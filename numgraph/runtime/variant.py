@@ -56,7 +56,7 @@ class Variant:
     def __post_init__(self) -> None:
         layout = self.module.layout
         self.table = np.zeros(layout.size, np.int64)
-        self.address = int(self.table.ctypes.data)
+        self.entry = self.native.bind(self.table)
         self.integers = memoryview(self.table)
         self.reals = self.integers.cast("B").cast("d")
         self.integers[HEADER] = DATA_OFFSET
@@ -103,11 +103,11 @@ class Variant:
         self.fill(arguments)
         if self.is_static:
             outputs = self._make("output")
-            status = self.native.entry(self.address, -1)
+            status = self.entry(-1)
             if status == GROW:
                 layout = self.module.layout
                 self.grow(0, self.integers[layout.needed[0]])
-                status = self.native.entry(self.address, -1)
+                status = self.entry(-1)
             self.check(status)
             self.finish([])
             return outputs
@@ -125,12 +125,12 @@ class Variant:
         outputs: list[Array] = []
         fresh: list[Array] = []
         for stage in range(len(self.arenas)):
-            self.check(self.native.entry(self.address, 2 * stage))
+            self.check(self.entry(2 * stage))
             if self.integers[layout.needed[stage]] > self.integers[layout.capacity[stage]]:
                 self.grow(stage, self.integers[layout.needed[stage]])
             if stage == len(self.arenas) - 1:
                 outputs, fresh = self._make("output"), self._make("fresh")
-            self.check(self.native.entry(self.address, 2 * stage + 1))
+            self.check(self.entry(2 * stage + 1))
         self.finish(fresh)
         return outputs
 
