@@ -79,10 +79,10 @@ def argsort(out, x, outer, length, inner):
             out[base + j * inner] = (out[base + j * inner] >> read) & LOW
 
 
-def nonzero(out, mask, length):
-    """out = the positions at which the flat array `mask` is not 0, in order. out: int64, as long as there are any."""
-    count = 0
+def nonzero(out, mask, length, count):
+    """out = the first `count` positions at which the flat array `mask` is not 0, in order. out: int64, of length count."""
+    found = 0
     for k in range(length):
-        if mask[k] != 0:
-            out[count] = k
-            count += 1
+        if mask[k] != 0 and found < count:
+            out[found] = k
+            found += 1

@@ -27,10 +27,10 @@ class Executor(Protocol):
     gives the outputs in fresh memory. When it returns the updates are done; when it raises every shared variable is as
     before.
 
-    An executor may also offer `fast_call(program, binder, general)`: a callable with the arguments of a call, which then
-    stands for the general one of `Function` (until it calls its attribute `switched`); the attributes `source`, `listing`
-    and `export(path)`, which `Function` hands on; and `complete(record)`, which adds what it knows to a `FunctionRecord`
-    (phases, the stages from schedule to asm, cache path, seconds).
+    An executor may also offer `fast_call(program, binder, general)`: a callable with the arguments of a call, which
+    then stands for the general one of `Function` (until it calls its attribute `switched`); the attributes `source`,
+    `listing` and `export(path)`, which `Function` hands on; and `complete(record)`, which adds what it knows to a
+    `FunctionRecord` (phases, the stages from schedule to asm, cache path, seconds).
     """
 
     bytes_allocated: int

@@ -97,4 +97,4 @@ def short(variable: Any, limit: int = 110) -> str:
 
 def compile_program(program: Any) -> Executor:
     """The CPU executor of a normalised program."""
-    return Executor(lambda denied: compile_variant(program, denied))
+    return Executor(program, lambda denied: compile_variant(program, denied))

@@ -104,10 +104,10 @@ class Function:
     copied together.
     """
 
-    # A call goes straight to the function in this slot: what it does is in `numgraph.call.general_call` or was generated.
-    # It computes the outputs, then carries out the updates, and raises InputError for missing, unknown or repeated arguments,
-    # DtypeError or ArgumentShapeError for a value that does not fit its input, ShapeError and IndexOutOfRange for what the
-    # computation finds. Nothing is updated then.
+    # A call goes straight to the function in this slot: what it does is in `numgraph.call.general_call` or was
+    # generated. It computes the outputs, then carries out the updates, and raises InputError for missing, unknown or
+    # repeated arguments, DtypeError or ArgumentShapeError for a value that does not fit its input, ShapeError and
+    # IndexOutOfRange for what the computation finds. Nothing is updated then.
     __slots__ = ("__call__", "__dict__", "__weakref__")
     __call__: Callable[..., Any]
 

@@ -111,7 +111,9 @@ class Variable(Operators):
         return _unpickle_after, (ancestors, *self._pickled(), _PicklingDone(ancestors))
 
     def _pickled(self) -> tuple[Any, ...]:
-        return type(self), self.type, self.name, self.op, self.inputs, self.attrs, self.line
+        # plain tuples: pickling a dataclass per node takes several times as long
+        line = None if self.line is None else tuple(self.line)
+        return type(self), self.type.dtype, self.type.shape, self.name, self.op, self.inputs, self.attrs, line
 
 
 class Constant(Variable):
@@ -123,7 +125,7 @@ class Constant(Variable):
 
     def __init__(self, data: NDArray[Any], name: str | None = None, line: SourceLine | None = None) -> None:
         super().__init__(TensorType(data.dtype.name, data.shape), name, line=line)
-        self.data = data
+        self.data = frozen(data)
 
     def _deep_copied(self, memo: dict[int, Any]) -> Variable:
         return Constant(self.data, self.name, self.line)
@@ -173,7 +175,7 @@ class _Packed:
 
 
 def packed(roots: Iterable[Variable]) -> Any:
-    """What to put before `roots` in a pickle, so that many roots with common ancestors take one walk and no recursion."""
+    """What to put before `roots` in a pickle: many roots with common ancestors take one walk and no recursion."""
     return _Packed(roots)
 
 
@@ -181,10 +183,11 @@ def _first(nodes: list[Variable], done: None) -> list[Variable]:
     return nodes
 
 
-def _unpickle(cls: type[Variable], type: TensorType, name: str | None, op: Op | None, *rest: Any) -> Variable:
+def _unpickle(cls: type[Variable], dtype: str, shape: Shape, name: str | None, op: Op | None, *rest: Any) -> Variable:
     new = cls.__new__(cls)
     inputs, attrs, line = rest
-    new.type, new.name, new.op, new.inputs, new.attrs, new.line = type, name, op, inputs, attrs, line
+    new.type, new.name, new.op, new.inputs, new.attrs = TensorType(dtype, shape), name, op, inputs, attrs
+    new.line = None if line is None else SourceLine(*line)
     return new
 
 
@@ -379,7 +382,9 @@ def label(variable: Variable) -> str:
     """The name that messages use: the user's name, or what the variable is."""
     if variable.name:
         return variable.name
-    return f"the result of {variable.op.name}" if variable.op else "an unnamed variable"
+    if variable.op:
+        return f"the result of {variable.op.name}"
+    return "a constant" if isinstance(variable, Constant) else "an unnamed variable"
 
 
 def describe(variable: Variable) -> str:

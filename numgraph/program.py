@@ -164,7 +164,7 @@ class Program:
         return _unpickled, (packed(self.roots()), fields)
 
     def mapped(self, new: dict[Variable, Any]) -> Program:
-        """The program with every variable that its fields name replaced by `new[variable]`, shared ones by shared ones."""
+        """The program with every variable that its fields name replaced by `new[variable]`; shared stay shared."""
         inputs = tuple(
             replace(
                 a,
@@ -254,7 +254,9 @@ def _check_kind(variable: Variable) -> None:
             "  fix: it is found by itself; to put another value in its place, use givens"
         )
     if isinstance(variable, Constant):
-        raise InputError(f"function: a constant cannot be an input\n  {describe(variable)}")
+        raise InputError(
+            f"function: a constant cannot be an input\n  {describe(variable)}\n  fix: make it ng.In(x, value=...)"
+        )
 
 
 def _argument(given: In, index: int, downcast: bool | None) -> Argument:

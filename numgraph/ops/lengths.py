@@ -154,9 +154,9 @@ def stretched(n: Dim, full: Dim) -> tuple[Dim, Dim]:
     return dims.where(dims.equal(n, 1), full, n), full
 
 
-def stretched_index(n: Dim, i: Dim) -> Dim:
-    """For element forms: the index on an axis of length n that is stretched along i."""
-    return dims.where(dims.equal(n, 1), 0, i)
+def stretched_index(n: Dim, i: Dim, full: Dim) -> Dim:
+    """For element forms: the index on an axis of length n that is stretched to `full`, along which i counts."""
+    return i if n is full else dims.where(dims.equal(n, 1), 0, i)
 
 
 def broadcast_dims(lengths: Iterable[Dim]) -> Dim:
@@ -172,6 +172,11 @@ def broadcast_dims(lengths: Iterable[Dim]) -> Dim:
         else:
             full = dims.where(dims.equal(full, 1), n, full)
     return full
+
+
+def equal_dims(a: Dim, b: Dim) -> Dim:
+    """For shape rules: one of two lengths that are checked to be equal, the known one if there is any."""
+    return b if isinstance(b, int) else a
 
 
 def axis_of(axis: Any, ndim: int, what: str, x: Variable) -> int:

@@ -51,7 +51,7 @@ Op(
     np.matmul,
     lambda g, out, a, b: (_batched(g, shuffled(b, (0, 2, 1))), _batched(shuffled(a, (0, 2, 1)), g)),
     product=True,
-    shape=lambda a, b: (ln.broadcast_dims((a.shape[0], b.shape[0])), a.shape[1], b.shape[2]),
+    shape=lambda a, b: (ln.equal_dims(a.shape[0], b.shape[0]), a.shape[1], b.shape[2]),
     checks=(
         Check("equal", lambda a, b: [(a.shape[0], b.shape[0])], "stacks of {a} and {b} matrices"),
         Check("equal", lambda a, b: [(a.shape[2], b.shape[1])], INNER),

@@ -32,9 +32,9 @@ Op(
     lambda mask, count: np.flatnonzero(mask),
     None,
     no_grad="positions are integers",
-    kernel=Kernel("sorting.nonzero", lambda mask, count: mask.shape),
+    kernel=Kernel("sorting.nonzero", lambda mask, count: (mask.shape[0], count.value)),
     shape=lambda mask, count: (count.value,),
-    samples=lambda: [([np.array([True, False, True]), 2], {}), ([np.array([0.0, 2.0, np.nan], np.float64), 2], {})],
+    samples=lambda: [([np.array([True, False, True]), 2], {}), ([np.array([0.0, 2.0, -1.0], np.float64), 2], {})],
 )
 
 

@@ -308,7 +308,9 @@ def ravel(x: Any) -> Variable:
 
 
 def _stretched_element(idx: Any, x: Any, *lengths: Any) -> Any:
-    return x.at(*(ln.stretched_index(n, i) for n, i in zip(x.shape, idx[len(idx) - x.ndim :], strict=True)))
+    skip = len(idx) - x.ndim
+    new = ln.values(lengths)[skip:]
+    return x.at(*(ln.stretched_index(n, i, full) for n, i, full in zip(x.shape, idx[skip:], new, strict=True)))
 
 
 Op(

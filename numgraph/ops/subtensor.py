@@ -227,7 +227,8 @@ def _gathered_index(
     idx: Sequence[Dim], x: Any, indices: Sequence[Any], axes: Sequence[int], position: int
 ) -> tuple[Dim, ...]:
     """Where in x the element `idx` of the result stands."""
-    ndim = max((i.ndim for i in indices), default=0)
+    common = _common(indices)
+    ndim = len(common)
     inside = idx[position : position + ndim]
     others = iter((*idx[:position], *idx[position + ndim :]))
     result: list[Dim] = []
@@ -236,7 +237,8 @@ def _gathered_index(
             result.append(next(others))
             continue
         array = indices[axes.index(axis)]
-        at = [ln.stretched_index(m, i) for m, i in zip(array.shape, inside[ndim - array.ndim :], strict=True)]
+        pairs = zip(array.shape, inside[ndim - array.ndim :], common[ndim - array.ndim :], strict=True)
+        at = [ln.stretched_index(m, i, full) for m, i, full in pairs]
         result.append(dims.wrap(array.at(*at), n))
     return tuple(result)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from numgraph.elements import Elements, Operand
 from numgraph.errors import ShapeError
 from numgraph.graph import reduced_shape
-from numgraph.ir import MAX_FOLDED, Graph, Node, Requirement
+from numgraph.ir import MAX_FOLDED, Graph, Node, Requirement, topological
 from numgraph.op import OPS, Op, boolean, reference
 from numgraph.types import promote
 
@@ -51,6 +51,16 @@ class Builder:
             return folded
         node = self._make(op, inputs, attrs, dtype, lengths)
         self._check(op, node, operands, attrs)
+        return self._known_length(node, operands) if op.element and not node.dims else node
+
+    def _known_length(self, node: Node, operands: Sequence[Operand]) -> Node:
+        """A length as the expression that it is: then nobody seems to read the array that it is a length of."""
+        assert node.op is not None and node.op.element is not None
+        value = node.op.element((), *operands, **node.attributes)
+        if isinstance(value, int):
+            return self.graph.number(value, node.dtype)
+        if isinstance(value, Node) and value.kind == "extent" or _is_arithmetic(value):
+            return self.graph.cast(value, node.dtype)
         return node
 
     def call(self, name: str, *inputs: Node, **attrs: Any) -> Node:
@@ -193,6 +203,13 @@ class Builder:
                     self.require("range", a.value if isinstance(a, Operand) else a, b, check.message, node)
                 else:
                     self.require(check.kind, a, b, f"{op.name}: {check.message}", node)
+
+
+def _is_arithmetic(value: Any) -> bool:
+    """Whether a scalar needs nothing but lengths and 0-d arguments."""
+    if not isinstance(value, Node) or value.dtype != "int64" or not value.planned:
+        return False
+    return value.kind == "op" and not any(v.kind == "load" for v in topological([value]))
 
 
 def length_text(length: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ from numgraph.errors import IndexOutOfRange, NumgraphError, ShapeError
 from numgraph.inspector.record import FunctionRecord
 from numgraph.ir import Graph, Node
 from numgraph.rewrite.build import length_text
+from numgraph.inspector.record import FunctionRecord
+from numgraph.runtime import explain
+from numgraph.runtime.export import export
 from numgraph.runtime.fastcall import FastCall, can_be_fast
 from numgraph.runtime.report import complete
 from numgraph.runtime.variant import CheckFailed, Variant
@@ -22,7 +26,8 @@ Array = NDArray[Any]
 class Executor:
     """Runs a program by compiled code. `compile_variant(denied)` makes code that does not assume what `denied` lists."""
 
-    def __init__(self, compile_variant: Callable[[frozenset[Any]], Variant]) -> None:
+    def __init__(self, program: Any, compile_variant: Callable[[frozenset[Any]], Variant]) -> None:
+        self.program = program
         self.compile_variant = compile_variant
         self.denied: frozenset[Any] = frozenset()
         self.variants: list[Variant] = []
@@ -73,6 +78,14 @@ class Executor:
     def complete(self, record: FunctionRecord) -> None:
         """Add what is known of the compiled code to a function's record."""
         complete(record, self.variant)
+
+    def complete(self, record: FunctionRecord) -> None:
+        """Add to a record what the present variant knows."""
+        explain.complete(record, self.variant)
+
+    def export(self, path: str | Path) -> None:
+        """Write the present variant as a module of its own."""
+        export(self.variant, self.program, path)
 
     @property
     def source(self) -> str:

@@ -25,11 +25,17 @@ class Block:
     length: Any
     items: list[Item] = field(default_factory=list)
     body: list[Block] = field(default_factory=list)
+    scalars: set[Node] = field(default_factory=set)
+
+    def add(self, item: Item) -> None:
+        """Put an item into the block."""
+        self.items.append(item)
+        self.scalars.update(v for v in item.scalars if v.kind in ("op", "load"))
 
     @property
     def statements(self) -> int:
-        """Operations in all items of the block."""
-        return sum(item.statements for item in self.items)
+        """Operations in the block; what several items need counts once."""
+        return len(self.scalars)
 
 
 class Arranger:
@@ -74,7 +80,7 @@ class Arranger:
             if chosen is None:
                 blocks.append(Block(length))
                 chosen = len(blocks) - 1
-            blocks[chosen].items.append(item)
+            blocks[chosen].add(item)
             position[item] = chosen
         for block in blocks:
             if block.length is not None:

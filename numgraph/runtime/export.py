@@ -1,0 +1,154 @@
+"""Writes a compiled variant as a module that needs NumPy and Numba only."""
+
+from __future__ import annotations
+
+import importlib.util
+import pprint
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from numgraph.runtime.variant import Variant
+
+_IMPORT = re.compile(r"^from numgraph\.kernels\.(\w+) import (.+)$", re.MULTILINE)
+
+_BLAS = '''
+def blas_addresses():
+    """The addresses of SciPy's sgemm and dgemm; (0, 0) without SciPy, when products run in the plain kernel below."""
+    try:
+        from scipy.linalg import cython_blas
+    except ImportError:
+        return 0, 0
+    name_of, pointer_of = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
+    name_of.restype, name_of.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    pointer_of.restype, pointer_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    found = [cython_blas.__pyx_capi__[name] for name in ("sgemm", "dgemm")]
+    return tuple(pointer_of(c, name_of(c)) for c in found)
+
+
+if blas_addresses() == (0, 0):
+
+    def _plain(pointer):
+        """A product without BLAS, with the arguments of `sgemm` and `dgemm`."""
+        product = numba.njit(error_model="numpy", _nrt=False)(gemm)
+
+        @numba.njit(error_model="numpy", _nrt=False)
+        def call(function, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
+            product(pointer(out), pointer(a), pointer(b), m, n, k, alpha, beta, a_row, a_col, b_row, b_col, out_row)
+
+        return call
+
+    sgemm, dgemm = _plain(f32), _plain(f64)
+'''
+
+
+def export(variant: Variant, program: Any, path: str | Path) -> None:
+    """Write `path` (a .py file), and beside it a .npz file with the values of shared variables and constant arrays.
+
+    The module's `step` is the function; `step.shared` holds the values. Running the file prints what it is.
+    """
+    path = Path(path)
+    text = variant.module.text
+    names = shared_names(variant)
+    kernels = ["support", *sorted({m for m, _ in _IMPORT.findall(text)} - {"support"})]
+    if "blas" in kernels and "products" not in kernels:
+        kernels.append("products")
+    parts = [_docstring(text, path.stem), "import ctypes", *(_kernel(k) for k in kernels)]
+    if "blas" in kernels:
+        parts.append(_BLAS)
+    parts += [_program(text), _driver(), f"LAYOUT = {pprint.pformat(layout(variant, program, names), width=110)}", _ending("blas" in kernels)]
+    path.write_text("\n\n\n".join(part.strip("\n") for part in parts) + "\n", encoding="utf-8")
+    values = {name: v.storage.array for name, v in zip(names, variant.shared, strict=True)}
+    values |= {f"constant_{slot}": array for slot, array in variant.constants.items()}
+    np.savez(path.with_suffix(".npz"), **values)  # type: ignore[arg-type]
+
+
+def shared_names(variant: Variant) -> list[str]:
+    """A name for each shared variable, the user's where it is no other's."""
+    names: list[str] = []
+    for k, variable in enumerate(variant.shared):
+        name = variable.name or f"shared_{k}"
+        names.append(name if name not in names else f"{name}_{k}")
+    return names
+
+
+def _docstring(text: str, name: str) -> str:
+    title = text.split('"""')[1].strip()
+    return (
+        f'"""{title}\n\nExported by numgraph; needs NumPy and Numba. Use:\n\n    from {name} import step\n'
+        f'    step(...)          # as the original\n    step.shared        # the resident arrays by name\n"""'
+    )
+
+
+def _source(module: str) -> str:
+    spec = importlib.util.find_spec(module)
+    assert spec is not None and spec.origin is not None
+    return Path(spec.origin).read_text(encoding="utf-8")
+
+
+def _kernel(name: str) -> str:
+    """A kernel file without its docstring."""
+    return f"# -- kernels/{name}.py\n{_body(_source(f'numgraph.kernels.{name}'))}"
+
+
+def _body(source: str) -> str:
+    """Source without its docstring and future imports."""
+    after = source.split('"""', 2)[2]
+    return after.replace("from __future__ import annotations\n", "").strip("\n")
+
+
+def _program(text: str) -> str:
+    """The generated functions; imported kernels are in the file already."""
+
+    def local(found: re.Match[str]) -> str:
+        renamed = [part.split(" as ") for part in found[2].split(", ") if " as " in part]
+        return "\n".join(f"{new} = {old}" for old, new in renamed)
+
+    return f"# -- the program\n{_IMPORT.sub(local, _body(text))}"
+
+
+def _driver() -> str:
+    return f"# -- the call\n{_body(_source('numgraph.runtime.standalone'))}"
+
+
+def _ending(has_products: bool) -> str:
+    addresses = "blas_addresses()" if has_products else "(0, 0)"
+    return (
+        f"step = Step(LAYOUT, enter.address, load_values(__file__), {addresses})\n\n"
+        'if __name__ == "__main__":\n    print(__doc__)\n'
+        '    for name, array in step.shared.items():\n        print(f"{name}: {array.dtype}{list(array.shape)}")'
+    )
+
+
+def layout(variant: Variant, program: Any, names: list[str]) -> dict[str, Any]:
+    """Slots and lengths, as plain data."""
+    table = variant.module.layout
+    updates = variant.schedule.updates
+    return {
+        "size": table.size,
+        "arena": table.arena,
+        "capacity": table.capacity,
+        "needed": table.needed,
+        "arguments": [
+            (slot, a.variable.dtype, a.variable.ndim, a.name or f"argument {a.index}")
+            for slot, a in zip(table.arguments, program.inputs, strict=True)
+        ],
+        "shared": list(zip(table.shared, names, strict=True)),
+        "outputs": [(s, v.dtype, table.made["output", k]) for k, (s, v) in enumerate(zip(table.outputs, variant.schedule.outputs, strict=True))],
+        "fresh": [(s, variant.shared[k].dtype, table.made["fresh", k]) for k, s in table.fresh.items()],
+        "fresh_names": [names[k] for k in table.fresh],
+        "exchanges": [(names[u.slot], names[u.other]) for u in updates if u.how == "exchange"],
+        "constants": {slot: f"constant_{slot}" for slot in variant.constants},
+        "failures": [_failure(cause) for cause in variant.module.failures],
+        "form": program.form,
+        "keys": list(program.keys),
+    }
+
+
+def _failure(cause: Any) -> str:
+    if cause.kind in ("check", "range"):
+        return "index {a} is out of range for an axis of length {b}"
+    text: str = cause.message
+    return text if "{a}" in text else text + " ({a}, {b})"

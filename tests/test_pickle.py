@@ -1,0 +1,182 @@
+"""Pickling and copying: links are kept, originals are left alone, and depth does not matter."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import numgraph as ng
+
+pytestmark = pytest.mark.usefixtures("target")
+ROOT = Path(__file__).parents[1]
+
+WAYS: dict[str, Callable[[Any], Any]] = {
+    **{f"pickle{p}": lambda x, p=p: pickle.loads(pickle.dumps(x, p)) for p in range(2, pickle.HIGHEST_PROTOCOL + 1)},
+    "deepcopy": copy.deepcopy,
+}
+both = pytest.mark.parametrize("again", [WAYS["pickle2"], WAYS[f"pickle{pickle.HIGHEST_PROTOCOL}"], copy.deepcopy])
+
+
+@pytest.mark.parametrize("again", WAYS.values(), ids=WAYS)
+def test_function_and_shared_variable_stay_together(again: Any) -> None:
+    s = ng.shared(np.array([1.0, 2.0]), "s")
+    f = ng.function([], ng.sum(s), updates=[(s, s + 1)], name="f")
+    f()
+    f2, s2 = again((f, s))
+    assert f2() == 5 and f2.name == "f"
+    np.testing.assert_array_equal(s2.get_value(), [3, 4])
+    np.testing.assert_array_equal(s.get_value(), [2, 3])
+    f()
+    np.testing.assert_array_equal(s2.get_value(), [3, 4])
+    s2.set_value([10.0])
+    assert f2() == 10
+
+
+@both
+def test_two_functions_keep_what_they_share(again: Any) -> None:
+    s, x = ng.shared(0.0, "s"), ng.scalar("x")
+    add, read = ng.function([x], [], updates=[(s, s + x)]), ng.function([], s)
+    add2, read2 = again([add, read])
+    add2(5.0)
+    assert read2() == 5 and read() == 0 and s.get_value() == 0
+
+
+@both
+def test_a_function_alone_carries_its_values(again: Any) -> None:
+    s = ng.shared(np.arange(3.0), "s")
+    f = ng.function([], s * 2, updates=[(s, s + 1)])
+    f2 = again(f)
+    s.set_value([9.0])
+    np.testing.assert_array_equal(f2(), [0, 2, 4])
+    np.testing.assert_array_equal(f2.get_shared()[0].get_value(), [1, 2, 3])
+
+
+@both
+def test_state_defaults_and_options(again: Any) -> None:
+    x, k, late = ng.scalar("x", "float32"), ng.scalar("k"), ng.scalar("late")
+    f = ng.function(
+        [ng.In(x, name="times", allow_downcast=False), ng.In(k, value=1.0, update=k + 1), ng.In(late, update=late + 1)],
+        {"k": k * x, "late": late},
+        name="f",
+    )
+    f(1.0, late=5.0)
+    f2 = again(f)
+    assert f2(times=2.0) == {"k": 4, "late": 6}
+    assert (f["k"], f2["k"], f["late"], f2["late"]) == (2, 3, 6, 7)
+    with pytest.raises(ng.DtypeError):
+        f2(0.1)
+    unset = again(ng.function([ng.In(late, update=late + 1)], late))
+    with pytest.raises(ng.InputError, match="its state has no value yet"):
+        unset()
+
+
+@both
+def test_default_updates(again: Any) -> None:
+    n = ng.shared(0, "n")
+    n.default_update = n + 1
+    f = ng.function([], n)
+    f2, n2 = again((f, n))
+    assert [f2(), f2()] == [0, 1] and n2.get_value() == 2 and n.get_value() == 0
+    # the copied variable still has its default update
+    assert [ng.function([], n2 * 1)(), n2.get_value()] == [2, 3]
+
+
+class Model:
+    """Like the tutorials' classes: variables, shared variables, expressions and functions in one object."""
+
+    def __init__(self) -> None:
+        self.x = ng.matrix("x")
+        self.W = ng.shared(np.ones((2, 3)), "W")
+        self.params = [self.W]
+        self.cost = ng.sum(ng.tanh(ng.dot(self.x, self.W)))
+        self.step = ng.function(
+            [self.x], self.cost, updates=[(p, p - 0.1 * ng.grad(self.cost, p)) for p in self.params]
+        )
+
+
+@both
+def test_an_object_that_holds_everything(again: Any) -> None:
+    model = Model()
+    data = np.ones((4, 2))
+    model.step(data)
+    other = again(model)
+    assert other.params[0] is other.W and other.W is not model.W
+    np.testing.assert_array_equal(other.W.get_value(), model.W.get_value())
+    assert other.step(data) == model.step(data)
+    model.step(data)
+    assert not np.array_equal(other.W.get_value(), model.W.get_value())
+    # expressions of the copy are about the copy's variables
+    f = ng.function([other.x], other.cost)
+    assert f(data) == other.step(data)
+
+
+@both
+def test_givens_are_kept_for_display(again: Any) -> None:
+    X, i, x = ng.shared(np.arange(6.0), "X"), ng.lscalar("i"), ng.vector("x")
+    f = again(ng.function([i], ng.sum(x), givens={x: X[2 * i : 2 * i + 2]}))
+    assert f(1) == 5 and f.program.givens[0][0].name == "x"
+
+
+@both
+def test_constants_names_and_lines(again: Any) -> None:
+    x = ng.vector("x")
+    z = x * np.array([1.0, 2.0])
+    z.name = "z"
+    z2 = again(z)
+    assert (z2.name, z2.type, z2.line, z2.op) == (z.name, z.type, z.line, z.op)
+    assert z2.inputs[0].name == "x" and z2.inputs[0] is not x
+    np.testing.assert_array_equal(ng.function([z2.inputs[0]], z2)([3, 4]), [3, 8])
+
+
+@pytest.mark.parametrize("length", [5_000])
+@both
+def test_long_chains(again: Any, length: int) -> None:
+    x, s = ng.scalar("x"), ng.shared(0.0, "s")
+    z = x
+    for _ in range(length):
+        z = z + 1.0
+    f = ng.function([x], z, updates=[(s, s + z)], target="reference")
+    assert sys.getrecursionlimit() < length
+    f2, z2 = again((f, z))
+    assert f2(0.0) == length and z2.op is z.op
+    assert f2.outputs[0] is z2
+
+
+def test_many_outputs_of_one_chain_take_one_walk() -> None:
+    z = x = ng.scalar("x")
+    outputs = []
+    for _ in range(2000):
+        z = z * 1.0
+        outputs.append(z)
+    f = ng.function([x], outputs, target="reference")
+    data = pickle.dumps(f)
+    # a few hundred bytes per node, not per pair of nodes
+    assert len(data) < 2000 * 400
+    assert pickle.loads(data)(2.0)[-1] == 2
+
+
+def test_a_failed_pickle_does_no_harm() -> None:
+    x = ng.scalar("x")
+    z = x * 2 + 1
+
+    with pytest.raises((pickle.PicklingError, AttributeError, TypeError)):
+        pickle.dumps([z, lambda: None])
+    z2 = pickle.loads(pickle.dumps(z))
+    assert ng.function([z2.inputs[0].inputs[0]], z2)(3.0) == 7
+
+
+def test_another_process_reads_it(tmp_path: Path) -> None:
+    s, x = ng.shared(np.arange(3.0), "s"), ng.vector("x")
+    file = tmp_path / "f.pkl"
+    file.write_bytes(pickle.dumps(ng.function([x], s * x, updates=[(s, s + 1)])))
+    code = f"import pickle; f = pickle.load(open({str(file)!r}, 'rb')); f([1, 1, 1]); print(f([1, 2, 3]).tolist())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "[1.0, 4.0, 9.0]", done.stderr
