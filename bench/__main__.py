@@ -9,6 +9,7 @@ import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -51,21 +52,26 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def table(rows: list[dict[str, object]]) -> Table:
+def table(rows: list[dict[str, Any]]) -> Table:
     """Microseconds per training step."""
-    made = Table(title="µs per training step: min (median)", title_justify="left")
+    made = Table(title="µs per training step: min (median), and NumPy's time over numgraph's", title_justify="left")
     made.add_column("case")
-    for column in ("numgraph", "NumPy by hand", "NumPy / numgraph", "quartiles"):
-        made.add_column(column, justify="right")
+    for column in ("numgraph", "NumPy by hand", "ratio", "quartiles"):
+        made.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         made.add_row(
             str(row["case"]),
-            "{numgraph_min_us:.1f} ({numgraph_median_us:.1f})".format_map(row),
-            "{numpy_min_us:.1f} ({numpy_median_us:.1f})".format_map(row),
+            pair(row["numgraph_min_us"], row["numgraph_median_us"]),
+            pair(row["numpy_min_us"], row["numpy_median_us"]),
             "{ratio_median:.2f}".format_map(row),
             "{ratio_low:.2f} - {ratio_high:.2f}".format_map(row),
         )
     return made
+
+
+def pair(least: Any, median: Any) -> str:
+    """`29.5 (30.1)`, without a fraction from 1000 on."""
+    return "{} ({})".format(*(f"{x:,.0f}" if x >= 1000 else f"{x:.1f}" for x in (least, median)))
 
 
 def machine() -> dict[str, str]:

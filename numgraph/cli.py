@@ -10,7 +10,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from numgraph.inspector.record import LIVE, STAGES, FunctionRecord
+from numgraph.inspector.record import LIVE, STAGES, UNNAMED, FunctionRecord
 
 STAGE_HELP = "what to print (without it: an overview and the listing)"
 
@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="train a model on 10,000 handwritten digits")
     demo.add_argument("--model", choices=("logreg", "mlp"), default="logreg", help="default: logreg")
     demo.add_argument("--batch", type=positive(int), metavar="N", help="rows of a minibatch (logreg 600, mlp 20)")
-    demo.add_argument("--epochs", type=positive(int), metavar="N", help="epochs at most (logreg 1000, mlp 60)")
+    demo.add_argument("--epochs", type=positive(int), metavar="N", help="epochs at most (logreg 1000, mlp 40)")
     demo.add_argument("--rate", type=positive(float), metavar="R", help="step size (logreg 0.13, mlp 0.1)")
     demo.add_argument("--data", type=Path, metavar="FILE.npz", help="other images `x` [n, ...] with labels `y` [n]")
     demo.add_argument("--target", choices=("cpu", "reference"), help="where to run (default: cpu)")
@@ -105,6 +105,9 @@ def run_inspect(options: argparse.Namespace) -> None:
         namespace = run_script(path, options.arguments)
     if not functions:
         raise UsageError(f"{path} built no functions: it has to call ng.function when run as a script")
+    for variable, value in namespace.items():
+        if any(value is f for f in functions) and value.record.name == UNNAMED:
+            value.record.name = variable
     records = [f.record for f in (functions if name is None else named(functions, name, namespace))]
     if options.json is None:
         print_records(records, options.stage)

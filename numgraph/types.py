@@ -27,10 +27,10 @@ def check_dtype(dtype: Any) -> str:
 
     Byte order is dropped: numgraph's own arrays are always in the machine's order.
     """
-    if type(dtype) is str and dtype in DTYPES:
-        return dtype
+    if isinstance(dtype, str) and dtype in DTYPES:
+        return str(dtype)
     try:
-        name = np.dtype(dtype).newbyteorder("=").name
+        name: str = np.dtype(dtype).newbyteorder("=").name
     except TypeError as error:
         raise DtypeError(f"{dtype!r} is not a dtype. Supported: {', '.join(DTYPES)}") from error
     if name not in DTYPES:

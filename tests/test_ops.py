@@ -330,6 +330,7 @@ def test_softmax_is_stable() -> None:
     np.testing.assert_allclose(value(f.log_softmax(x), x=v), [[-1000, 0, -2000]])
     np.testing.assert_allclose(value(f.softmax(x), x=[[0, -np.inf, 0]]), [[0.5, 0, 0.5]])
     assert value(f.softmax(x), x=np.zeros((0, 3))).shape == (0, 3)
+    np.testing.assert_allclose(value(f.softmax(matrix("x", "bool")), x=[[True, True]]), [[0.5, 0.5]])
 
 
 @pytest.mark.parametrize("name", ["softmax", "log_softmax", "product_of_others"])

@@ -106,6 +106,14 @@ def test_installed_kernels_import(installed: Path, tmp_path: Path) -> None:
     assert Path(where.strip()).is_relative_to(installed)
 
 
+def test_readme_program_prints_what_it_says(installed: Path, tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    program = text.split("```python\n", 1)[1].split("```", 1)[0]
+    said = text.split("```text\n", 1)[1].split("```", 1)[0].split()
+    for got, want in zip(python("-c", program, site=installed, cwd=tmp_path).split(), said, strict=True):
+        assert got == want or float(got) == pytest.approx(float(want), rel=1e-4)
+
+
 def test_import_and_building_a_graph_need_no_numba(installed: Path, tmp_path: Path) -> None:
     program = """
 import sys, numgraph as ng

@@ -70,7 +70,7 @@ class Setting:
 
 # The tutorial's settings; the step size and epochs of mlp are chosen for 8,000 images instead of 50,000.
 MODELS: dict[str, Callable[[int, int], Model]] = {"logreg": logreg, "mlp": mlp}
-SETTINGS = {"logreg": Setting(600, 0.13, 1000, 5000), "mlp": Setting(20, 0.1, 60, 10000)}
+SETTINGS = {"logreg": Setting(600, 0.13, 1000, 5000), "mlp": Setting(20, 0.1, 40, 10000)}
 
 
 @dataclass(frozen=True)

@@ -229,8 +229,8 @@ class ModulePrinter:
         for number, requirement in enumerate(self.requirements):
             if self._stage_of(requirement) == stage:
                 self._require(printer, requirement)
-        if stage == len(self.schedule.stages) - 1:
-            self._made(printer)
+        if stage == 0:
+            self._made()
         for node, slot in list(self.layout.values.items()):
             if self._value_stage(node) == stage:
                 printer.say(f"table[{slot}] = {printer.value(node)}", printer.explain(node))
@@ -259,14 +259,15 @@ class ModulePrinter:
                 source = self.layout.arguments[node.attrs[0]]
                 printer.say(f"table[{slot}] = i64(table[{source}] + table[{HEADER}])[0]", f"where {name} lies", node)
 
-    def _made(self, printer: PlanPrinter) -> None:
-        """Lengths of outputs and fresh arrays, for the runtime to make them; their addresses, once made."""
+    def _made(self) -> None:
+        """Lengths of outputs and fresh arrays, for the runtime to make them, and before which stage it does so."""
         graph = self.schedule.graph
         for key in [*(("output", k) for k in range(len(self.schedule.outputs))), *(("fresh", s) for s in self.layout.fresh)]:
             node = self.schedule.outputs[key[1]] if key[0] == "output" else self._fresh_node(key[1])
             lengths = [graph.find(n) for n in node.dims]
             slots = [-n - 1 if isinstance(n, int) else self.layout.value(n) for n in lengths]
             self.layout.made[key] = slots
+            self.layout.made_stage[key] = max((self._value_stage(n) for n in lengths if isinstance(n, Node)), default=0)
 
     def _fresh_node(self, slot: int) -> Node:
         return next(u.node for u in self.schedule.updates if u.slot == slot and u.how == "fresh")
@@ -302,8 +303,8 @@ class ModulePrinter:
 
     def _step(self, stage: int, phases: Sequence[Phase]) -> list[Line]:
         lines = [Line(0, "@jit"), Line(0, f"def step_{stage}(address):", "everything, in order")]
-        made = [key for key in self.layout.addresses if isinstance(key, tuple)]
-        if made and stage == len(self.schedule.stages) - 1 or made:
+        made = [key for key in self.layout.addresses if isinstance(key, tuple) and self.layout.made_stage[key[1:]] == stage]
+        if made:
             lines.append(Line(1, "table = i64(address)"))
             for key in made:
                 slot = self.layout.outputs[key[2]] if key[1] == "output" else self.layout.fresh[key[2]]

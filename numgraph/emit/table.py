@@ -35,6 +35,8 @@ class Layout:
         self.arrays: dict[str, int] = {}
         # lengths of outputs and fresh arrays: -1 - n for a number, else the slot that holds it
         self.made: dict[tuple[str, int], list[int]] = {}
+        # the stage before which an output or fresh array is made: the first whose plan knows its lengths
+        self.made_stage: dict[tuple[str, int], int] = {}
         self.failures: list[Any] = []
         self.addresses: dict[Any, int] = {}
         self.values: dict[Node, int] = {}

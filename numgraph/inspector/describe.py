@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 
 from numgraph.graph import Constant, Variable, label
-from numgraph.inspector.record import FunctionRecord, PairRecord, Stages, ValueRecord
+from numgraph.inspector.record import UNNAMED, FunctionRecord, PairRecord, Stages, ValueRecord
 from numgraph.printing import expression, pprint
 from numgraph.program import Program
 from numgraph.shared import SharedVariable
@@ -26,7 +26,7 @@ def record_of(program: Program, target: str) -> FunctionRecord:
     """The record of a function, with stages graph and givens; who compiles it adds the rest."""
     names = program.keys or [v.name or "output" for v in program.outputs]
     return FunctionRecord(
-        name=program.name or "function",
+        name=program.name or UNNAMED,
         line=_line(program.line),
         target=target,
         inputs=[value_record(a.variable, a.name) for a in program.inputs],

@@ -20,6 +20,8 @@ STAGES = ("graph", "givens", "schedule", "source", "listing", "llvm", "asm")
 LANGUAGES = {"source": "python", "listing": "python", "llvm": "llvm", "asm": "gas"}
 # Written into the JSON; a reader refuses another number.
 FORMAT = 1
+# The name of a function that was given none.
+UNNAMED = "function"
 
 Text = str | Callable[[], str]
 

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from numgraph.graph import iterate
 from numgraph.op import FUNCTIONS
-from numgraph.ops import bounds, compare, create, elementwise, index, join, linalg, nnet, reduce, select, shape, sort, special
+from numgraph.ops import (
+    bounds,
+    compare,
+    create,
+    elementwise,
+    index,
+    join,
+    linalg,
+    nnet,
+    reduce,
+    select,
+    shape,
+    sort,
+    special,
+)
 
 MODULES = (bounds, elementwise, compare, special, reduce, nnet, create, shape, join, select, index, linalg, sort)
 

@@ -32,7 +32,7 @@ FAR = 2**62
 
 @dataclass(frozen=True)
 class Item:
-    """One part of a key, for `axes` axes. kind: "new", "all" (the ellipsis), "slice", "number", "array" or "mask"."""
+    """One part of a key, for `axes` axes. kind: "new", "all" (ellipsis), "gap", "slice", "number", "array", "mask"."""
 
     kind: str
     value: Any
@@ -82,7 +82,10 @@ def _items(x: Variable, key: Any) -> list[Item]:
     if len(places) > 1:
         raise IndexOutOfRange(f"an index can have only one ellipsis ('...'), for {describe(x)}")
     place = places[0] if places else len(items)
-    items[place : place + 1] = [Item("slice", slice(None), 1)] * (x.ndim - covered)
+    # an ellipsis that stands for no axis still keeps index arrays apart
+    items[place : place + 1] = [Item("slice", slice(None), 1)] * (x.ndim - covered) or [Item("gap", None, 0)] * len(
+        places
+    )
     return items
 
 
@@ -99,7 +102,7 @@ def getitem(x: Any, key: Any) -> Variable:
         result = _advanced(v, items)
     else:
         result = _with_new_axes(
-            _sliced(v, [i.value for i in items if i.axes]), [i.kind for i in items if i.kind != "number"]
+            _sliced(v, [i.value for i in items if i.axes]), [i.kind for i in items if i.kind in ("slice", "new")]
         )
     masks = [item.value for item in items if item.kind == "mask"]
     plain = len(masks) == 1 and all(i.kind == "mask" or (i.kind == "slice" and i.value == slice(None)) for i in items)
@@ -180,7 +183,7 @@ def _advanced(x: Variable, items: Sequence[Item]) -> Variable:
     for item in items:
         if item.kind == "slice":
             slices[axis] = item.value
-        elif item.kind != "new":
+        elif item.axes:
             arrays = _mask_indices(x, item.value, axis) if item.kind == "mask" else ln.operands([item.value])
             for k, array in enumerate(arrays):
                 _check_values(x, axis + k, array)
@@ -198,7 +201,7 @@ def _layout(items: Sequence[Item], ndim: int) -> tuple[int, list[str]]:
     taken = [k for k, item in enumerate(items) if item.kind in ("number", "array", "mask")]
     together = taken[-1] - taken[0] + 1 == len(taken)
     front = taken[0] if together else 0
-    before = [item.kind for item in items[:front]]
+    before = [item.kind for item in items[:front] if item.kind in ("slice", "new")]
     after = [item.kind for item in items[front:] if item.kind in ("slice", "new")]
     return before.count("slice"), [*before, *["array"] * ndim, *after]
 

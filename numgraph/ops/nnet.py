@@ -12,7 +12,7 @@ from numgraph.graph import Variable, apply, as_operands, as_variable, describe, 
 from numgraph.op import OPS, Op, floating, same
 from numgraph.ops.define import f
 from numgraph.ops.reduce import axes_of
-from numgraph.types import FLOATS
+from numgraph.types import FLOATS, float_of
 
 __all__ = """binary_crossentropy categorical_crossentropy elu log_softmax relu sigmoid sigmoid_binary_crossentropy
 softmax softplus""".split()
@@ -98,10 +98,10 @@ def _softmax_samples() -> list[tuple[list[Any], dict[str, Any]]]:
 
 
 Op("softmax", ("x",), "exp(x) / sum(exp(x)) along `axis`, without overflow.", floating, _softmax, _softmax_grad,
-   expand=_softmax_expand, samples=_softmax_samples)  # fmt: skip
+   expand=_softmax_expand, samples=_softmax_samples, dtypes=FLOATS)  # fmt: skip
 
 Op("log_softmax", ("x",), "log(softmax(x)) along `axis`, without overflow or underflow.", floating, _log_softmax,
-   _log_softmax_grad, expand=_log_softmax_expand, samples=_softmax_samples)  # fmt: skip
+   _log_softmax_grad, expand=_log_softmax_expand, samples=_softmax_samples, dtypes=FLOATS)  # fmt: skip
 
 
 def softmax(x: Any, axis: int = -1) -> Variable:
@@ -122,6 +122,7 @@ def log_softmax(x: Any, axis: int = -1) -> Variable:
 
 def _along(name: str, x: Any, axis: Any) -> Variable:
     v = as_variable(x)
+    v = v if v.type.dtype in FLOATS else f.cast(v, float_of(v.type.dtype))
     axes = axes_of(name, v, axis)
     if len(axes) != 1:
         raise ShapeError(f"{name}: one axis, not {axis}, for {describe(v)}")

@@ -17,7 +17,6 @@ from numgraph.inspector.record import FunctionRecord
 from numgraph.runtime import explain
 from numgraph.runtime.export import export
 from numgraph.runtime.fastcall import FastCall, can_be_fast
-from numgraph.runtime.report import complete
 from numgraph.runtime.variant import CheckFailed, Variant
 
 Array = NDArray[Any]
@@ -74,10 +73,6 @@ class Executor:
     def fast_call(self, program: Any, binder: Any, general: Callable[..., Any]) -> Callable[..., Any]:
         """A call generated for the present variant, or the general one where that cannot be right."""
         return FastCall(program, binder, self.variant, general).build() if can_be_fast(program) else general
-
-    def complete(self, record: FunctionRecord) -> None:
-        """Add what is known of the compiled code to a function's record."""
-        complete(record, self.variant)
 
     def complete(self, record: FunctionRecord) -> None:
         """Add to a record what the present variant knows."""

@@ -20,6 +20,7 @@ def complete(record: FunctionRecord, variant: Variant) -> None:
     record.stages["asm"] = lambda: str(_library(variant).get_asm_str())
     record.cache_path = str(variant.native.path)
     record.compile_seconds = variant.native.seconds
+    record.cached = variant.native.cached
 
 
 def phase_record(variant: Variant, phase: Any) -> PhaseRecord:

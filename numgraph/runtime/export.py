@@ -136,8 +136,13 @@ def layout(variant: Variant, program: Any, names: list[str]) -> dict[str, Any]:
             for slot, a in zip(table.arguments, program.inputs, strict=True)
         ],
         "shared": list(zip(table.shared, names, strict=True)),
-        "outputs": [(s, v.dtype, table.made["output", k]) for k, (s, v) in enumerate(zip(table.outputs, variant.schedule.outputs, strict=True))],
-        "fresh": [(s, variant.shared[k].dtype, table.made["fresh", k]) for k, s in table.fresh.items()],
+        "outputs": [
+            (s, v.dtype, table.made["output", k], table.made_stage["output", k])
+            for k, (s, v) in enumerate(zip(table.outputs, variant.schedule.outputs, strict=True))
+        ],
+        "fresh": [
+            (s, variant.shared[k].dtype, table.made["fresh", k], table.made_stage["fresh", k]) for k, s in table.fresh.items()
+        ],
         "fresh_names": [names[k] for k in table.fresh],
         "exchanges": [(names[u.slot], names[u.other]) for u in updates if u.how == "exchange"],
         "constants": {slot: f"constant_{slot}" for slot in variant.constants},

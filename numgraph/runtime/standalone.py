@@ -52,13 +52,12 @@ class Step:
             array = self.shared[name] = np.ascontiguousarray(self.shared[name])
             descriptors.append(np.array([array.ctypes.data, *array.shape], np.int64))
             self.table[slot] = descriptors[-1].ctypes.data
-        made: dict[str, list[Any]] = {}
-        stages = len(layout["arena"])
-        for stage in range(stages):
+        made: dict[str, dict[int, Any]] = {"outputs": {}, "fresh": {}}
+        for stage in range(len(layout["arena"])):
             self._check(self.entry(2 * stage))
             self._grow(stage)
-            if stage == stages - 1:
-                made = {kind: [self._make(*part) for part in layout[kind]] for kind in ("outputs", "fresh")}
+            for kind, arrays in made.items():
+                arrays |= {k: self._make(*part) for k, (*part, when) in enumerate(layout[kind]) if when == stage}
             self._check(self.entry(2 * stage + 1))
         del kept, descriptors
         return self._finish(made)
@@ -94,12 +93,12 @@ class Step:
             text = self.layout["failures"][status - 1]
             raise ValueError(text.format(a=int(self.table[0]), b=int(self.table[1])))
 
-    def _finish(self, made: dict[str, list[Any]]) -> Any:
+    def _finish(self, made: dict[str, dict[int, Any]]) -> Any:
         layout = self.layout
-        new = dict(zip(layout["fresh_names"], made["fresh"], strict=True))
+        new = {name: made["fresh"][k] for k, name in enumerate(layout["fresh_names"])}
         new |= {name: self.shared[other] for name, other in layout["exchanges"]}
         self.shared |= new
-        outputs = made["outputs"]
+        outputs = [made["outputs"][k] for k in range(len(layout["outputs"]))]
         if layout["form"] == "dict":
             return dict(zip(layout["keys"], outputs, strict=True))
         return {"none": None, "single": outputs[0] if outputs else None}.get(layout["form"], outputs)

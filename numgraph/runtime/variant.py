@@ -102,7 +102,7 @@ class Variant:
         """Outputs for arguments of the right dtypes and ranks, C-contiguous. Updates are done when it returns."""
         self.fill(arguments)
         if self.is_static:
-            outputs = self._make("output")
+            outputs = list(self._make("output", 0).values())
             status = self.entry(-1)
             if status == GROW:
                 layout = self.module.layout
@@ -122,30 +122,32 @@ class Variant:
 
     def _run_stages(self) -> list[Array]:
         layout = self.module.layout
-        outputs: list[Array] = []
-        fresh: list[Array] = []
+        outputs: dict[int, Array] = {}
+        fresh: dict[int, Array] = {}
         for stage in range(len(self.arenas)):
             self.check(self.entry(2 * stage))
             if self.integers[layout.needed[stage]] > self.integers[layout.capacity[stage]]:
                 self.grow(stage, self.integers[layout.needed[stage]])
-            if stage == len(self.arenas) - 1:
-                outputs, fresh = self._make("output"), self._make("fresh")
+            outputs |= self._make("output", stage)
+            fresh |= self._make("fresh", stage)
             self.check(self.entry(2 * stage + 1))
-        self.finish(fresh)
-        return outputs
+        self.finish([fresh[k] for k in layout.fresh])
+        return [outputs[k] for k in range(len(layout.outputs))]
 
-    def _make(self, kind: str) -> list[Array]:
-        """New arrays for outputs or updates, their objects written into the table."""
+    def _make(self, kind: str, stage: int) -> dict[int, Array]:
+        """New arrays for outputs or updates whose lengths are known at `stage`, their objects written into the table."""
         layout = self.module.layout
         slots = dict(enumerate(layout.outputs)) if kind == "output" else layout.fresh
-        made = []
+        made = {}
         for number, slot in slots.items():
+            if layout.made_stage[kind, number] != stage:
+                continue
             lengths = [-1 - n if n < 0 else self.integers[n] for n in layout.made[kind, number]]
             node = self.schedule.outputs[number] if kind == "output" else None
             dtype = np.dtype(node.dtype) if node is not None else np.dtype(self.shared[number].dtype)
             array = np.empty(lengths, dtype)
             self.integers[slot] = id(array)
-            made.append(array)
+            made[number] = array
         return made
 
     def finish(self, fresh: Sequence[Array]) -> None:

@@ -105,7 +105,8 @@ def _touched(graph: Graph, item: Item, buffer: Node) -> int | None:
     whole = _size(graph, buffer)
     lengths = item.loops
     if item.views:
-        lengths = next(view.lengths for view in item.views if view.buffer is buffer)
+        # a length that was computed is read too, but is no operand
+        lengths = next((view.lengths for view in item.views if view.buffer is buffer), ())
     reached = _elements(graph, lengths)
     reached = None if reached is None else reached * np.dtype(buffer.dtype).itemsize
     return reached if whole is None else whole if reached is None else min(whole, reached)

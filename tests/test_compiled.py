@@ -1,0 +1,64 @@
+"""Every op of the table, compiled, against NumPy; and its gradients against the reference executor.
+
+All samples of an op are outputs of one function, so that each op is compiled twice (values, gradients), not a hundred times.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import numgraph as ng
+from numgraph import testing
+from numgraph.graph import Variable, apply
+from numgraph.op import OPS, Op
+from numgraph.types import FLOATS
+
+Sample = tuple[list[Variable], Variable, list[Any], Any]
+
+
+def samples(op: Op, dtype: str) -> list[Sample]:
+    """(variables, output, arrays, expected) for each drawn sample, and for special values of elementwise ops."""
+    drawn = testing.draw(op, dtype)
+    if op.scalar and len(op.args) <= 2 and dtype in FLOATS and not op.keeps:
+        drawn = [*drawn, (testing.special_operands(op, dtype), {})]
+    result = []
+    for arrays, attrs in drawn:
+        variables = testing.variables_for(arrays)
+        output = apply(op, variables, **attrs)
+        result.append((variables, output, arrays, testing.expected_value(op, arrays, attrs, output.type.dtype)))
+    return result
+
+
+@pytest.mark.parametrize("op", OPS.values(), ids=OPS)
+def test_value(op: Op) -> None:
+    drawn = [s for dtype in op.dtypes for s in samples(op, dtype)]
+    inputs = [v for variables, _, _, _ in drawn for v in variables]
+    f = ng.function(inputs, [output for _, output, _, _ in drawn], target="cpu", on_unused_input="ignore")
+    got = f(*[a for _, _, arrays, _ in drawn for a in arrays])
+    for array, (variables, _, _, expected) in zip(got, drawn, strict=True):
+        testing.assert_close(array, expected, f"{op.name} of {[str(v.type) for v in variables]}")
+
+
+@pytest.mark.parametrize("op", [op for op in OPS.values() if op.grad is not None], ids=lambda op: op.name)
+def test_gradient(op: Op) -> None:
+    inputs: list[Variable] = []
+    values: list[Any] = []
+    outputs: list[Variable] = []
+    for variables, output, arrays, _ in samples(op, "float64"):
+        floats = [v for v in variables if v.type.dtype == "float64"]
+        if not floats or output.type.dtype not in FLOATS:
+            continue
+        weights = np.cos(np.arange(output.type.ndim + 1.0)).sum()
+        outputs += ng.grad(ng.sum(output * output) * weights, floats, disconnected_inputs="ignore")
+        inputs += variables
+        values += arrays
+    if not outputs:
+        return
+    f = ng.function(inputs, outputs, target="cpu", on_unused_input="ignore")
+    expected = testing.by_reference(inputs, outputs, values)
+    for array, wanted in zip(f(*values), expected, strict=True):
+        assert array.shape == wanted.shape
+        np.testing.assert_allclose(array, wanted, rtol=1e-9, atol=1e-11, err_msg=op.name)
