@@ -54,7 +54,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def table(rows: list[dict[str, Any]]) -> Table:
     """Microseconds per training step."""
-    made = Table(title="µs per training step: min (median), and NumPy's time over numgraph's", title_justify="left")
+    made = Table(title="µs per training step: min (median)", title_justify="left")
     made.add_column("case")
     for column in ("numgraph", "NumPy by hand", "ratio", "quartiles"):
         made.add_column(column, justify="right", no_wrap=True)

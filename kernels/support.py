@@ -142,27 +142,30 @@ def power_int(base, exponent):
     return result
 
 
+# Set while numgraph compiles: the entry is then turned into machine code by numgraph itself, with all phases in it.
+EMBEDDED = False
+
+_PLAIN = {"error_model": "numpy", "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "no_rewrites": True}
+
+
 def jit(function):
     """Compile a phase: `int64(int64)`, no objects, no exceptions; division as NumPy's."""
-    return numba.njit("int64(int64)", error_model="numpy", _nrt=False, no_cpython_wrapper=True)(function)
-
-
-def jit2(function):
-    """As `jit`, for a function of the table's address and a number."""
-    return numba.njit("int64(int64, int64)", error_model="numpy", _nrt=False, no_cpython_wrapper=True)(function)
+    return numba.njit("int64(int64)", **_PLAIN)(function)
 
 
 def entry(function):
     """Compile the entry, `object(object, object)`, with a C address: Python calls it as a built-in method of the table."""
+    if EMBEDDED:
+        return numba.njit("intp(intp, intp)", **{**_PLAIN, "no_cfunc_wrapper": False})(function)
     return numba.cfunc("intp(intp, intp)", error_model="numpy", _nrt=False)(function)
+
+
+def helper(function):
+    """Make a plain kernel callable from compiled code."""
+    return numba.njit(**_PLAIN)(function)
 
 
 @register_jitable
 def table_of(array):
     """The address of the elements of an ndarray object."""
     return i64(array + _DATA_OFFSET)[0]
-
-
-def helper(function):
-    """Make a plain kernel callable from compiled code."""
-    return numba.njit(error_model="numpy", _nrt=False, no_cpython_wrapper=True)(function)

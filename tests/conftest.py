@@ -14,6 +14,8 @@ from hypothesis import settings
 _IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 if not _IS_WORKER:
     os.environ["NUMGRAPH_CACHE_DIR"] = tempfile.mkdtemp(prefix="numgraph-tests-")
+# Two workers on two cores, each with two BLAS threads that wait busily for one another, would be many times slower.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 for _name in ("NUMGRAPH_FLOATX", "NUMGRAPH_TARGET", "NUMGRAPH_DEBUG"):
     os.environ.pop(_name, None)
 

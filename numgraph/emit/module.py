@@ -229,7 +229,8 @@ class ModulePrinter:
         for number, requirement in enumerate(self.requirements):
             if self._stage_of(requirement) == stage:
                 self._require(printer, requirement)
-        if stage == 0:
+        if stage == len(self.schedule.stages) - 1:
+            # plans are printed from the last one back
             self._made()
         for node, slot in list(self.layout.values.items()):
             if self._value_stage(node) == stage:
@@ -319,16 +320,20 @@ class ModulePrinter:
         return [*lines, Line(1, "return 0")]
 
     def _entry(self, stages: int) -> list[Line]:
-        lines = [Line(0, "@jit2"), Line(0, "def run(address, part):", "part 2k: plan of stage k; 2k+1: its step; -1: all")]
+        lines = [
+            Line(0, "@entry"),
+            Line(0, "def enter(table_object, part_object):", "called by Python with two objects"),
+            Line(1, "address = table_of(table_object)"),
+            Line(1, "part = from_python(part_object)", "2k: plan of stage k; 2k+1: its step; -1: all"),
+        ]
         for k in range(stages):
-            lines += [Line(1, f"if part == {2 * k}:"), Line(2, f"return plan_{k}(address)")]
-            lines += [Line(1, f"if part == {2 * k + 1}:"), Line(2, f"return step_{k}(address)")]
-        lines += [Line(1, "status = plan_0(address)"), Line(1, "if status != 0:"), Line(2, "return status")]
+            lines += [Line(1, f"if part == {2 * k}:"), Line(2, f"return to_python(plan_{k}(address))")]
+            lines += [Line(1, f"if part == {2 * k + 1}:"), Line(2, f"return to_python(step_{k}(address))")]
+        lines += [Line(1, "status = plan_0(address)"), Line(1, "table = i64(address)")]
         needed, capacity = self.layout.needed[0], self.layout.capacity[0]
-        lines += [Line(1, "table = i64(address)"), Line(1, f"if table[{needed}] > table[{capacity}]:"), Line(2, f"return {GROW}", "the arena must grow")]
-        lines += [Line(1, "return step_0(address)"), Line(0, ""), Line(0, "")]
-        lines += [Line(0, "@entry"), Line(0, "def enter(table, part):", "called by Python with two objects")]
-        return [*lines, Line(1, "return to_python(run(table_of(table), from_python(part)))")]
+        lines += [Line(1, f"if status == 0 and table[{needed}] > table[{capacity}]:"), Line(2, f"status = {GROW}", "the arena must grow")]
+        lines += [Line(1, "if status == 0:"), Line(2, "status = step_0(address)")]
+        return [*lines, Line(1, "return to_python(status)")]
 
     def _header(self, code: str, phases: Sequence[Phase]) -> list[str]:
         used = sorted({*self.imports, "entry", "jit", *POINTERS.values(), "add_up", "multiply_up", "minimum", "maximum",
@@ -343,7 +348,7 @@ class ModulePrinter:
         for kernel in sorted(self.kernels):
             module, function = kernel.rsplit(".", 1)
             lines.append(f"from numgraph.kernels.{module} import {function} as {function}_source")
-        lines.append(f"from numgraph.kernels.support import {', '.join(sorted({*support, 'entry', 'from_python', 'i64', 'jit', 'jit2', 'table_of', 'to_python'}))}")
+        lines.append(f"from numgraph.kernels.support import {', '.join(sorted({*support, 'entry', 'from_python', 'i64', 'jit', 'table_of', 'to_python'}))}")
         if math:
             lines.append(f"from numgraph.kernels.vectormath import {', '.join(math)}")
         for kernel in sorted(self.kernels):

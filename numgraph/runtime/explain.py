@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from numgraph.inspector.record import FunctionRecord, PhaseRecord
-from numgraph.runtime.native import import_source
+from numgraph.runtime.native import compiled_module
 from numgraph.runtime.variant import Variant
 from numgraph.schedule.work import schedule_text, work_of
 
@@ -16,8 +16,8 @@ def complete(record: FunctionRecord, variant: Variant) -> None:
     record.stages["schedule"] = lambda: schedule_text(variant.schedule)
     record.stages["source"] = variant.module.text
     record.stages["listing"] = variant.module.listing
-    record.stages["llvm"] = lambda: str(_library(variant).get_llvm_str())
-    record.stages["asm"] = lambda: str(_library(variant).get_asm_str())
+    record.stages["llvm"] = lambda: str(compiled_module(variant.native.path)[1])
+    record.stages["asm"] = lambda: assembly(variant)
     record.cache_path = str(variant.native.path)
     record.compile_seconds = variant.native.seconds
     record.cached = variant.native.cached
@@ -29,6 +29,7 @@ def phase_record(variant: Variant, phase: Any) -> PhaseRecord:
     return PhaseRecord(phase.name, phase.kind, work.loops, work.statements, work.flops, work.bytes, work.reads, work.writes)
 
 
-def _library(variant: Variant) -> Any:
-    """Numba's code library of the entry; compiled anew, since the cache keeps machine code only."""
-    return import_source(variant.native.path).enter._library
+def assembly(variant: Variant) -> str:
+    """The machine code as text; compiled anew, since the cache keeps code only."""
+    _, module, machine = compiled_module(variant.native.path)
+    return str(machine.emit_assembly(module))

@@ -14,7 +14,8 @@ import importlib.util
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache as remember
 from pathlib import Path
@@ -150,10 +151,50 @@ def import_source(path: Path) -> ModuleType:
 
 def compile_source(path: Path) -> tuple[str, bytes]:
     """Compile a generated file with Numba; returns the entry's symbol and the object code."""
-    function = import_source(path).enter
-    _, _, objects = function._library.serialize_using_object_code()
-    code: bytes = objects[0]
-    return str(function._wrapper_name), code
+    symbol, module, machine = compiled_module(path)
+    code: bytes = machine.emit_object(module)
+    return symbol, code
+
+
+def compiled_module(path: Path) -> tuple[str, Any, Any]:
+    """(symbol of the entry, LLVM module with everything in it, target machine) of a generated file."""
+    with _lean_numba() as optimize:
+        function = import_source(path).enter
+        result = next(iter(function.overloads.values()))
+        library = result.library
+        library._ensure_finalized()
+        optimize(library)
+    return str(result.fndesc.llvm_cfunc_wrapper_name), library._final_module, library._codegen._tm
+
+
+@contextmanager
+def _lean_numba() -> Iterator[Callable[[Any], None]]:
+    """Within the block Numba makes LLVM IR only; yields the function that optimises a finished library.
+
+    By default every function is optimised and emitted on its own, and again in each function that it is linked into. Here
+    only the entry is, once, with all phases linked in: less than half the time. Nothing reaches Numba's execution engine.
+    """
+    from numba.core.codegen import CPUCodeLibrary, JITCPUCodegen
+    from numba.core.compiler_lock import global_compiler_lock
+    from numba.core.cpu import CPUContext
+
+    support = importlib.import_module("numgraph.kernels.support")
+    changes: list[tuple[Any, str, Any]] = [
+        (CPUCodeLibrary, "_optimize_final_module", lambda self: None),
+        (JITCPUCodegen, "_add_module", lambda self, module: None),
+        # a builtin function of its own is wanted for each, as a key; it is never called
+        (CPUContext, "get_executable", lambda self, library, fndesc, env: [].append),
+        (support, "EMBEDDED", True),
+    ]
+    with global_compiler_lock:
+        saved = [getattr(owner, name) for owner, name, _ in changes]
+        for owner, name, value in changes:
+            setattr(owner, name, value)
+        try:
+            yield saved[0]
+        finally:
+            for (owner, name, _), value in zip(changes, saved, strict=True):
+                setattr(owner, name, value)
 
 
 # Named in the error paths of Numba's wrappers, which generated code never takes.
