@@ -6,7 +6,10 @@ from numba.extending import intrinsic, register_jitable
 
 
 def _fortran_gemm(real, llvm_real):
-    """An intrinsic that calls a Fortran-style ?gemm (32-bit integers, everything by reference) at an address."""
+    """An intrinsic that calls a Fortran-style ?gemm at an address, everything by reference.
+
+    Sizes are 64-bit; a library with 32-bit integers reads the lower halves, on little-endian machines the values.
+    """
 
     @intrinsic
     def call(typingctx, function, transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc):
@@ -15,7 +18,7 @@ def _fortran_gemm(real, llvm_real):
 
         def codegen(context, builder, sig, args):
             byte = ir.IntType(8)
-            i32 = ir.IntType(32)
+            i64 = ir.IntType(64)
             pointer = byte.as_pointer()
 
             def by_reference(value, kind):
@@ -25,7 +28,7 @@ def _fortran_gemm(real, llvm_real):
 
             function, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc = args
             letters = [by_reference(builder.trunc(t, byte), byte) for t in (ta, tb)]
-            sizes = {name: by_reference(builder.trunc(v, i32), i32)
+            sizes = {name: by_reference(v, i64)
                      for name, v in (("m", m), ("n", n), ("k", k), ("lda", lda), ("ldb", ldb), ("ldc", ldc))}
             scalars = [by_reference(v, llvm_real) for v in (alpha, beta)]
             arrays = [builder.inttoptr(v, pointer) for v in (a, b, c)]

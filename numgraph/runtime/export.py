@@ -15,19 +15,6 @@ from numgraph.runtime.variant import Variant
 _IMPORT = re.compile(r"^from numgraph\.kernels\.(\w+) import (.+)$", re.MULTILINE)
 
 _BLAS = '''
-def blas_addresses():
-    """The addresses of SciPy's sgemm and dgemm; (0, 0) without SciPy, when products run in the plain kernel below."""
-    try:
-        from scipy.linalg import cython_blas
-    except ImportError:
-        return 0, 0
-    name_of, pointer_of = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
-    name_of.restype, name_of.argtypes = ctypes.c_char_p, [ctypes.py_object]
-    pointer_of.restype, pointer_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    found = [cython_blas.__pyx_capi__[name] for name in ("sgemm", "dgemm")]
-    return tuple(pointer_of(c, name_of(c)) for c in found)
-
-
 if blas_addresses() == (0, 0):
 
     def _plain(pointer):
@@ -57,7 +44,7 @@ def export(variant: Variant, program: Any, path: str | Path) -> None:
         kernels.append("products")
     parts = [_docstring(text, path.stem), "import ctypes", *(_kernel(k) for k in kernels)]
     if "blas" in kernels:
-        parts.append(_BLAS)
+        parts.append(_blas())
     parts += [_program(text), _driver(), f"LAYOUT = {pprint.pformat(layout(variant, program, names), width=110)}", _ending("blas" in kernels)]
     path.write_text("\n\n\n".join(part.strip("\n") for part in parts) + "\n", encoding="utf-8")
     values = {name: v.storage.array for name, v in zip(names, variant.shared, strict=True)}
@@ -107,6 +94,13 @@ def _program(text: str) -> str:
         return "\n".join(f"{new} = {old}" for old, new in renamed)
 
     return f"# -- the program\n{_IMPORT.sub(local, _body(text))}"
+
+
+def _blas() -> str:
+    """The search for a BLAS library, and the plain product where there is none."""
+    finder = _body(_source("numgraph.runtime.blas"))
+    guarded = finder.replace("return _from_numpy() or _from_scipy()", "try:\n        return _from_numpy() or _from_scipy()\n    except ImportError:\n        return 0, 0")
+    return guarded + "\n\n" + _BLAS
 
 
 def _driver() -> str:

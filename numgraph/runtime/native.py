@@ -229,17 +229,3 @@ def link(symbol: str, code: bytes) -> tuple[Any, int]:
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     return engine, int(engine.get_function_address(symbol))
-
-
-@remember
-def blas_addresses() -> tuple[int, int]:
-    """The addresses of sgemm and dgemm, as SciPy exports them."""
-    from scipy.linalg import cython_blas
-
-    get_name = ctypes.pythonapi.PyCapsule_GetName
-    get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
-    get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
-    get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    capsules = [cython_blas.__pyx_capi__[name] for name in ("sgemm", "dgemm")]
-    single, double = (get_pointer(c, get_name(c)) for c in capsules)
-    return int(single), int(double)

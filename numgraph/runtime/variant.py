@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from numgraph.emit.module import GROW, Module
 from numgraph.emit.table import DGEMM, FAILED_A, FAILED_B, HEADER, SGEMM
-from numgraph.runtime.native import Native, blas_addresses
+from numgraph.runtime.blas import blas_addresses
+from numgraph.runtime.native import Native
 from numgraph.schedule.plan import Schedule
 from numgraph.shared import SharedVariable
 from numgraph.types import FLOATS
