@@ -80,7 +80,7 @@ def argsort(out, x, outer, length, inner):
 
 
 def nonzero(out, mask, length, count):
-    """out = the first `count` positions at which the flat array `mask` is not 0, in order. out: int64, of length count."""
+    """out = the first `count` positions at which the flat `mask` is not 0, in order. out: int64, of length count."""
     found = 0
     for k in range(length):
         if mask[k] != 0 and found < count:

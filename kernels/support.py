@@ -95,31 +95,25 @@ def mod_int(a, b):
 @register_jitable
 def mod_float(a, b):
     """Remainder with the sign of b, as np.mod: exact, -0.0 and infinities included."""
-    r = math.fmod(a, b)
-    if r != 0 and (b < 0) != (r < 0):
-        return r + b
-    return math.copysign(r, b) if r == 0 else r
+    remainder = math.fmod(a, b)
+    if remainder == 0:
+        return math.copysign(remainder, b)
+    return remainder + b if (b < 0) != (remainder < 0) else remainder
 
 
 @register_jitable
 def floor_div_float(a, b):
-    """Floor division as np.floor_divide."""
+    """Floor division as np.floor_divide: the rounded-down quotient, right also where a / b rounds up to a whole number."""
     if b == 0:
         return a / b
-    m = math.fmod(a, b)
-    q = (a - m) / b
-    if m != 0 and (b < 0) != (m < 0):
-        q = q - type_one(q)
-    if q != 0:
-        f = np.floor(q)
-        return f + type_one(q) if q - f > type_one(q) / 2 else f
-    return math.copysign(q, a / b)
-
-
-@register_jitable
-def type_one(x):
-    """1 in the type of x."""
-    return x * 0 + 1 if x == x and abs(x) <= 1 else x / x
+    remainder = math.fmod(a, b)
+    quotient = (a - remainder) / b
+    if remainder != 0 and (b < 0) != (remainder < 0):
+        quotient = quotient - np.float32(1)
+    if quotient == 0:
+        return math.copysign(np.float32(0) * quotient, a / b)
+    whole = np.floor(quotient)
+    return whole + np.float32(1) if quotient - whole > np.float32(0.5) else whole
 
 
 @register_jitable

@@ -16,13 +16,19 @@ from numgraph.graph import Variable, apply
 from numgraph.op import OPS, Op
 from numgraph.types import FLOATS
 
+# A zero that nothing masks is multiplied as usual, so 0 * inf is NaN here (see rewrite.rules.may_be_masked).
+MASKED = ("masked_mul", "masked_div")
+
 Sample = tuple[list[Variable], Variable, list[Any], Any]
 
 
 def samples(op: Op, dtype: str) -> list[Sample]:
     """(variables, output, arrays, expected) for each drawn sample, and for special values of elementwise ops."""
     drawn = testing.draw(op, dtype)
-    if op.scalar and len(op.args) <= 2 and dtype in FLOATS and not op.keeps:
+    if op.samples is None and dtype != "float64":
+        # broadcasting is the same for every dtype
+        drawn = [drawn[1], drawn[5]]
+    if op.scalar and len(op.args) <= 2 and dtype in FLOATS and not op.keeps and op.name not in MASKED:
         drawn = [*drawn, (testing.special_operands(op, dtype), {})]
     result = []
     for arrays, attrs in drawn:
@@ -47,7 +53,7 @@ def test_gradient(op: Op) -> None:
     inputs: list[Variable] = []
     values: list[Any] = []
     outputs: list[Variable] = []
-    for variables, output, arrays, _ in samples(op, "float64"):
+    for variables, output, arrays, _ in samples(op, "float64")[:3]:
         floats = [v for v in variables if v.type.dtype == "float64"]
         if not floats or output.type.dtype not in FLOATS:
             continue

@@ -209,7 +209,7 @@ def test_writing_through_other_views() -> None:
     expected[:, 1:].T[...] = [[10.0, 20.0]]
     assert np.array_equal(value_of(transposed, x=xv), expected)
     flat = ng.inc_subtensor(x[0].reshape((3, 1)), np.array([[1.0], [2.0], [3.0]]))
-    assert np.array_equal(value_of(flat, x=xv), xv + [[1, 2, 3], [0, 0, 0]])
+    assert np.array_equal(value_of(flat, x=xv), xv + np.array([[1, 2, 3], [0, 0, 0]]))
     # the target's own source is what was indexed last, not what that was cut from
     inner = x[1:]
     assert value_of(ng.set_subtensor(inner[0], 7.0), x=xv).tolist() == [[7, 7, 7]]

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from numba import types
 from numba.extending import register_jitable
-
 from numgraph.kernels import products, scans, sorting
 from numgraph.kernels.support import helper
 

@@ -29,6 +29,8 @@ FLOAT_CALLS = {
     "lgamma": "math.lgamma", "hypot": "math.hypot", "copysign": "math.copysign", "minimum": "minimum",
     "maximum": "maximum", "floordiv": "floor_div_float", "mod": "mod_float",
 }  # fmt: skip
+# functions that Numba has for float64 only
+DOUBLE_ONLY = frozenset({"log2"})
 INTEGER_CALLS = {
     "abs": "abs", "minimum": "minimum", "maximum": "maximum", "floordiv": "floor_div_int", "mod": "mod_int",
     "power": "power_int",
@@ -86,6 +88,9 @@ class ScalarPrinter(ast.NodeTransformer):
             return ast.IfExp(test=arguments[0], body=arguments[1], orelse=arguments[2])
         if name in ("isnan", "isinf"):
             return self._special(name, arguments[0])
+        if self.compute == "float32" and name in DOUBLE_ONLY:
+            inside = ", ".join(f"float64({ast.unparse(a)})" for a in arguments)
+            return ast.parse(f"float32({FLOAT_CALLS[name]}({inside}))", mode="eval").body
         return ast.Call(func=ast.parse(self.function(name), mode="eval").body, args=arguments, keywords=[])
 
     def _special(self, name: str, x: ast.expr) -> ast.expr:

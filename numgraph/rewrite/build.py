@@ -90,6 +90,8 @@ class Builder:
             inside = "float64"
         if not axes and not form.position:
             return self.graph.cast(x, dtype)
+        if form.position and axes[0] != len(x.dims) - 1:
+            return self._position(op, x, axes[0], keepdims)
         operands = [Operand(x, self.elements)]
         if not form.position and not (form.wide and x.dtype == "float32"):
             x = self.graph.cast(x, inside)
@@ -104,6 +106,15 @@ class Builder:
             for axis in axes:
                 self.require("nonempty", x.dims[axis], 1, f"{op.name} of an empty axis (axis {axis})", node)
         return self.graph.cast(node, dtype)
+
+    def _position(self, op: Op, x: Node, axis: int, keepdims: bool) -> Node:
+        """A position along an inner axis: that axis is turned last, so that each search runs in registers."""
+        ndim = len(x.dims)
+        others = [k for k in range(ndim) if k != axis]
+        found = self.op(op, [self.call("dimshuffle", x, pattern=(*others, axis))], {"axis": (ndim - 1,), "keepdims": False})
+        if not keepdims:
+            return found
+        return self.call("dimshuffle", found, pattern=tuple(-1 if k == axis else others.index(k) for k in range(ndim)))
 
     def _folded(self, op: Op, inputs: Sequence[Node], attrs: dict[str, Any], dtype: str) -> Node | None:
         """The value of an op on constants, when it is small."""

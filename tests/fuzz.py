@@ -1,0 +1,236 @@
+"""Random programs, compiled and by the reference executor: `python -m tests.fuzz N [SEED]` tries N of them.
+
+A program is drawn through one function, `choose(n)`, that gives a number below n: hypothesis chooses in the test suite, a
+seeded generator here. While a program grows, every new variable is computed at once with NumPy, so that the next operation
+can be chosen to fit the lengths at hand. Then the whole program runs on both targets: with these lengths, and with others,
+where both must fail or both must succeed.
+
+Values of inputs are multiples of 1/4. Whatever is made of them by +, -, * and the like is exact in any order of computing,
+and only such values are compared, rounded or sorted: a rewrite may change the last digit of others.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from fuzz_ops import OPERATIONS
+
+import numgraph as ng
+from numgraph.graph import Constant, Variable
+from numgraph.reference import evaluate
+
+Choose = Callable[[int], int]
+# Lengths by name: those that a program is drawn for, and others to call it with.
+LENGTHS = ({"a": 3, "b": 1, "c": 4, "d": 0}, {"a": 5, "b": 1, "c": 4, "d": 2}, {"a": 1, "b": 3, "c": 2, "d": 1},
+           {"a": 0, "b": 0, "c": 1, "d": 3}, {"a": 9, "b": 1, "c": 17, "d": 0})  # fmt: skip
+SHAPES = ("", "a", "b", "c", "d", "ab", "ac", "ca", "ba", "da", "bc", "abc", "cab", "bda")
+KINDS = ("float64", "float64", "float32", "int64", "int32", "bool", "uint8")
+# Values that grow beyond this are dropped: float32 would round sums of them.
+LARGE = 2.0**16
+# Relative to the largest value in the program, since differences of large values keep their errors.
+TOLERANCE = {"float32": 2e-5, "float64": 1e-10}
+
+
+@dataclass
+class Value:
+    """A variable with what it is worth for the lengths at hand; exact: no rounding went into it."""
+
+    variable: Variable
+    array: np.ndarray
+    exact: bool = True
+
+    @property
+    def dtype(self) -> str:
+        return self.variable.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+
+@dataclass
+class Program:
+    """What both targets run: inputs with the shapes they are drawn in, outputs, updates."""
+
+    choose: Choose
+    inputs: list[tuple[Variable, str]] = field(default_factory=list)
+    shared: list[tuple[ng.SharedVariable, np.ndarray]] = field(default_factory=list)
+    pool: list[Value] = field(default_factory=list)
+    outputs: list[Variable] = field(default_factory=list)
+    updates: list[tuple[ng.SharedVariable, Variable]] = field(default_factory=list)
+    largest: float = 1.0
+
+    def pick(self, *wanted: Callable[[Value], bool]) -> Value | None:
+        """One of the values that fit, newer ones more often; None for none."""
+        fitting = [v for v in self.pool if all(w(v) for w in wanted)]
+        if not fitting:
+            return None
+        late = fitting[len(fitting) // 2 :] if self.choose(2) else fitting
+        return late[self.choose(len(late))]
+
+    def one_of(self, options: Sequence[Any]) -> Any:
+        return options[self.choose(len(options))]
+
+    def add(self, variable: Variable | None, exact: bool) -> None:
+        """Compute a new variable and keep it, unless its values are out of bounds."""
+        if variable is None:
+            return
+        known = {v.variable: v.array for v in self.pool if not isinstance(v.variable, Constant)}
+        with np.errstate(all="ignore"):
+            (array,) = evaluate([variable], known)
+        size = float(np.max(np.abs(array.astype(np.float64)), initial=0.0))
+        if array.size > 2000 or (variable.dtype.startswith("float") and not size <= LARGE):
+            return
+        self.largest = max(self.largest, size if variable.dtype.startswith("float") else 0.0)
+        self.pool.append(Value(variable, array, exact or not variable.dtype.startswith("float")))
+        self.outputs.append(variable)
+
+
+def fill(shape: Sequence[int], dtype: str, seed: int) -> np.ndarray:
+    """Small values of a dtype: quarters, integers, booleans."""
+    rng = np.random.default_rng(seed)
+    if dtype == "bool":
+        return rng.integers(0, 2, shape).astype(bool)
+    if dtype.startswith("float"):
+        return np.asarray(rng.integers(-12, 13, shape) / 4).astype(dtype)
+    return np.asarray(rng.integers(0 if dtype == "uint8" else -4, 7, shape)).astype(dtype)
+
+
+def lengths_of(shape: str, lengths: dict[str, int]) -> tuple[int, ...]:
+    return tuple(lengths[n] for n in shape)
+
+
+def draw(choose: Choose, size: int = 14) -> Program:
+    """A program of about `size` operations, drawn for the first lengths."""
+    program = Program(choose)
+    for k in range(3 + choose(3)):
+        shape, dtype = program.one_of(SHAPES), program.one_of(KINDS)
+        # some axes are declared to have one element
+        known = tuple(1 if n == "b" and choose(2) else None for n in shape)
+        variable = ng.tensor(f"x{k}", dtype=dtype, shape=known)
+        program.inputs.append((variable, shape if 1 not in known else shape.replace("b", "1")))
+        program.pool.append(Value(variable, fill(sizes(program.inputs[-1][1], LENGTHS[0]), dtype, k)))
+    for k in range(1 + choose(2)):
+        shape, dtype = program.one_of(SHAPES[1:]), program.one_of(("float64", "float32", "int64"))
+        array = fill(lengths_of(shape, LENGTHS[0]), dtype, 50 + k)
+        shared = ng.shared(array, f"s{k}")
+        program.shared.append((shared, array))
+        program.pool.append(Value(shared, array))
+    for _ in range(size):
+        program.add(*program.one_of(OPERATIONS)(program))
+    for shared, array in program.shared:
+        program.updates.append((shared, new_value(program, shared, array)))
+    return program
+
+
+def sizes(shape: str, lengths: dict[str, int]) -> tuple[int, ...]:
+    return tuple(1 if n == "1" else lengths[n] for n in shape)
+
+
+def new_value(program: Program, shared: ng.SharedVariable, array: np.ndarray) -> Variable:
+    """An update: often another value of its type, else a mixture with some value that fits its shape."""
+    dtype, ndim = shared.dtype, shared.ndim
+    same = program.pick(lambda v: v.dtype == dtype and v.variable.ndim == ndim and v.variable is not shared)
+    if same is not None and program.choose(2):
+        return same.variable
+    other = program.pick(lambda v: fits_into(v.shape, array.shape))
+    way = program.choose(4)
+    if way == 0 and array.shape[0] > 1:
+        return ng.inc_subtensor(shared[1:], ng.cast(1, dtype))
+    if way == 1:
+        return shared[::-1]
+    if other is None:
+        return ng.cast(shared * 2, dtype)
+    return ng.cast(ng.cast(other.variable, dtype) + shared, dtype)
+
+
+def fits_into(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    """Whether an array of `shape` broadcasts to `target` without changing it."""
+    try:
+        return np.broadcast_shapes(shape, target) == target
+    except ValueError:
+        return False
+
+
+Outcome = tuple[Any, list[np.ndarray]]
+
+
+def run(program: Program, function: ng.Function, lengths: dict[str, int], seed: int) -> list[Outcome]:
+    """Two calls from the same start: outputs, or the error, and the shared values afterwards."""
+    for k, (shared, array) in enumerate(program.shared):
+        shared.set_value(array if lengths is LENGTHS[0] else fill(array.shape, array.dtype.name, seed + k))
+    outcomes: list[Outcome] = []
+    for call in range(2):
+        arrays = [fill(sizes(s, lengths), v.dtype, seed + call + k) for k, (v, s) in enumerate(program.inputs)]
+        try:
+            with np.errstate(all="ignore"):
+                result: Any = function(*arrays)
+        except ng.NumgraphError as error:
+            result = error
+        outcomes.append((result, [s.get_value() for s, _ in program.shared]))
+    return outcomes
+
+
+def check(program: Program) -> None:
+    """Both targets give the same for all lengths; AssertionError says what differs."""
+    inputs = [v for v, _ in program.inputs]
+    make = {
+        t: ng.function(inputs, program.outputs, program.updates, target=t, on_unused_input="ignore")
+        for t in ("reference", "cpu")
+    }
+    for number, lengths in enumerate(LENGTHS):
+        seed = 1000 * number
+        wanted, got = (run(program, make[t], lengths, seed) for t in ("reference", "cpu"))
+        for call, pair in enumerate(zip(wanted, got, strict=True)):
+            compare(program, *pair, f"lengths {lengths}, call {call}")
+
+
+def compare(program: Program, wanted: Outcome, got: Outcome, where: str) -> None:
+    expected, result = wanted[0], got[0]
+    if isinstance(expected, Exception) or isinstance(result, Exception):
+        same = isinstance(expected, Exception) and isinstance(result, Exception)
+        assert same, f"{where}: reference gives {shown(expected)}, compiled {shown(result)}"
+    else:
+        for k, (e, r) in enumerate(zip(expected, result, strict=True)):
+            same_array(program, e, r, f"{where}, output {k} = {ng.pprint(program.outputs[k])}")
+    for k, (e, r) in enumerate(zip(wanted[1], got[1], strict=True)):
+        same_array(program, e, r, f"{where}, s{k} := {ng.pprint(program.updates[k][1])}")
+
+
+def same_array(program: Program, expected: np.ndarray, got: np.ndarray, what: str) -> None:
+    assert got.dtype == expected.dtype, f"{what}: dtype {got.dtype}, expected {expected.dtype}"
+    assert got.shape == expected.shape, f"{what}: shape {got.shape}, expected {expected.shape}"
+    tolerance = TOLERANCE.get(expected.dtype.name, 0.0)
+    size = max(program.largest, float(np.max(np.abs(expected.astype(np.float64)), initial=0.0, where=expected == expected)))
+    np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance * size, err_msg=what)
+
+
+def shown(result: Any) -> str:
+    return f"{type(result).__name__}: {result}" if isinstance(result, Exception) else "values"
+
+
+def seeded(seed: int) -> Choose:
+    generator = random.Random(seed)
+    return lambda n: generator.randrange(n)
+
+
+def main(count: int, first: int) -> int:
+    """Try `count` programs; returns the number that failed."""
+    failed = 0
+    for seed in range(first, first + count):
+        try:
+            check(draw(seeded(seed)))
+        except Exception as error:
+            failed += 1
+            print(f"seed {seed}: {type(error).__name__}: {error}\n", flush=True)
+    print(f"{count} programs, {failed} failed")
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0) > 0)
