@@ -14,7 +14,9 @@ def _fortran_gemm(real, llvm_real):
     @intrinsic
     def call(typingctx, function, transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc):
         whole = types.int64
-        signature = types.void(whole, whole, whole, whole, whole, whole, real, whole, whole, whole, whole, real, whole, whole)
+        signature = types.void(
+            whole, whole, whole, whole, whole, whole, real, whole, whole, whole, whole, real, whole, whole
+        )
 
         def codegen(context, builder, sig, args):
             byte = ir.IntType(8)
@@ -28,15 +30,29 @@ def _fortran_gemm(real, llvm_real):
 
             function, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc = args
             letters = [by_reference(builder.trunc(t, byte), byte) for t in (ta, tb)]
-            sizes = {name: by_reference(v, i64)
-                     for name, v in (("m", m), ("n", n), ("k", k), ("lda", lda), ("ldb", ldb), ("ldc", ldc))}
+            sizes = {
+                name: by_reference(v, i64)
+                for name, v in (("m", m), ("n", n), ("k", k), ("lda", lda), ("ldb", ldb), ("ldc", ldc))
+            }
             scalars = [by_reference(v, llvm_real) for v in (alpha, beta)]
             arrays = [builder.inttoptr(v, pointer) for v in (a, b, c)]
             kind = ir.FunctionType(ir.VoidType(), [pointer] * 13)
             builder.call(
                 builder.inttoptr(function, kind.as_pointer()),
-                [*letters, sizes["m"], sizes["n"], sizes["k"], scalars[0], arrays[0], sizes["lda"], arrays[1], sizes["ldb"],
-                 scalars[1], arrays[2], sizes["ldc"]],
+                [
+                    *letters,
+                    sizes["m"],
+                    sizes["n"],
+                    sizes["k"],
+                    scalars[0],
+                    arrays[0],
+                    sizes["lda"],
+                    arrays[1],
+                    sizes["ldb"],
+                    scalars[1],
+                    arrays[2],
+                    sizes["ldc"],
+                ],
             )
             return context.get_dummy_value()
 

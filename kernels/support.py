@@ -1,14 +1,14 @@
-"""What generated code stands on: typed pointers, accumulation, and the scalar functions that Python has no operator for.
+"""What generated code stands on: typed pointers, accumulation, and the scalar functions that Python has no operator
+for.
 
-A generated function gets one number, the address of its table. `f32(address)` is a pointer to float32 elements at an address;
-`p[k]` reads or writes element k. Nothing here allocates or raises.
+A generated function gets one number, the address of its table. `f32(address)` is a pointer to float32 elements at an
+address; `p[k]` reads or writes element k. Nothing here allocates or raises.
 """
 
 import math
 
 import numba
 import numpy as np
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, register_jitable
 
@@ -42,7 +42,8 @@ u64 = _pointer_to(types.uint64, "Pointer to uint64 at an address.")
 
 
 def _reassociable(operation):
-    """An intrinsic `acc OP x` on floats whose order LLVM may change, so that a loop of it vectorises; nothing else may."""
+    """An intrinsic `acc OP x` on floats whose order LLVM may change, so that a loop of it vectorises; nothing else
+    may."""
 
     @intrinsic
     def step(typingctx, acc, x):
@@ -95,7 +96,7 @@ def mod_int(a, b):
 @register_jitable
 def mod_float(a, b):
     """Remainder with the sign of b, as np.mod: exact, -0.0 and infinities included."""
-    remainder = math.fmod(a, b)
+    remainder = np.fmod(a, b)
     if remainder == 0:
         return math.copysign(remainder, b)
     return remainder + b if (b < 0) != (remainder < 0) else remainder
@@ -103,10 +104,11 @@ def mod_float(a, b):
 
 @register_jitable
 def floor_div_float(a, b):
-    """Floor division as np.floor_divide: the rounded-down quotient, right also where a / b rounds up to a whole number."""
+    """Floor division as np.floor_divide: the rounded-down quotient, right also where a / b rounds up to a whole
+    number."""
     if b == 0:
         return a / b
-    remainder = math.fmod(a, b)
+    remainder = np.fmod(a, b)
     quotient = (a - remainder) / b
     if remainder != 0 and (b < 0) != (remainder < 0):
         quotient = quotient - np.float32(1)
@@ -139,7 +141,13 @@ def power_int(base, exponent):
 # Set while numgraph compiles: the entry is then turned into machine code by numgraph itself, with all phases in it.
 EMBEDDED = False
 
-_PLAIN = {"error_model": "numpy", "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "no_rewrites": True}
+_PLAIN = {
+    "error_model": "numpy",
+    "_nrt": False,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+    "no_rewrites": True,
+}
 
 
 def jit(function):
@@ -148,7 +156,8 @@ def jit(function):
 
 
 def entry(function):
-    """Compile the entry, `object(object, object)`, with a C address: Python calls it as a built-in method of the table."""
+    """Compile the entry, `object(object, object)`, with a C address: Python calls it as a built-in method of the
+    table."""
     if EMBEDDED:
         return numba.njit("intp(intp, intp)", **{**_PLAIN, "no_cfunc_wrapper": False})(function)
     return numba.cfunc("intp(intp, intp)", error_model="numpy", _nrt=False)(function)

@@ -69,9 +69,14 @@ def as_array(value: Any, where: str, target: Variable | None = None) -> NDArray[
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise DtypeError(f"{where}: {_kind_of(value)} is no array of numbers: {error}{about}") from error
+        raise DtypeError(
+            f"{where}: this {_kind_of(value)} is no array of numbers: {str(error).split('. The')[0]}{about}\n"
+            "  fix: pass rows of the same length"
+        ) from error
     if array.dtype.kind not in "biuf":
-        what = _kind_of(value) if array.ndim == 0 else f"{_kind_of(value)} with elements of dtype {array.dtype}"
+        what = _kind_of(value)
+        if array.ndim and not isinstance(value, np.ndarray):
+            what += f" with elements of dtype {array.dtype}"
         raise DtypeError(
             f"{where}: got {what}, which is no array of real numbers or booleans{about}\n"
             "  fix: pass numbers of a supported dtype, all rows of the same length"
@@ -129,7 +134,7 @@ def _refused(target: Variable, dtype: str, reason: str, fix: str = "") -> DtypeE
 def _kind_of(value: Any) -> str:
     """`float64 array of shape (2,)`, `list`, `str 'abc'`."""
     if isinstance(value, np.ndarray):
-        return f"{type(value).__name__} of dtype {value.dtype}"
+        return f"{type(value).__name__} of shape {value.shape} and dtype {value.dtype}"
     if isinstance(value, str | int | float | complex | None):
         text = repr(value)
         return f"{type(value).__name__} {text if len(text) <= 40 else text[:37] + '...'}"

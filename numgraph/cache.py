@@ -1,8 +1,8 @@
 """The folder of generated source and compiled code, addressed by content.
 
-A file's name is the digest of what it holds or of what it was made from, so a file is never rewritten with other content.
-Writing goes to a scratch file that is renamed into place: a reader sees all of it or none. What cannot be read is ignored
-and made again.
+A file's name is the digest of what it holds or of what it was made from, so a file is never rewritten with other
+content. Writing goes to a scratch file that is renamed into place: a reader sees all of it or none. What cannot be
+read is ignored and made again.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from numgraph.config import config
@@ -72,26 +73,32 @@ def compile_variant(program: Any, denied: frozenset[Any]) -> Variant:
     """Compiled code of a program that assumes nothing of what `denied` lists."""
     schedule, builder, leaves = scheduled(program, denied)
     module = printed(schedule, builder, title_of(program))
-    if config.debug >= 4:
+    if config.debug >= 2:
         print(module.listing)
-    return Variant(schedule, module, native.build(module.text), leaves.shared)
+    code = native.build(module.text)
+    if config.debug >= 1:
+        how = "loaded from the cache" if code.cached else "compiled"
+        print(f"numgraph: {program.title}: {len(module.phases)} phases, {how} in {code.seconds:.2f} s: {code.path}")
+    return Variant(schedule, module, code, leaves.shared)
 
 
 def title_of(program: Any) -> str:
-    """What the header of the generated source says about the graph: a function of the graph alone, so that it caches."""
+    """What the header of the generated source says about the graph: a function of the graph alone, so that it
+    caches."""
     lines = [f"numgraph function {program.name or ''}".rstrip()]
+    names = {value: key.name for key, value in program.givens if key.name and not value.name}
     for variable in program.outputs:
-        lines.append(f"    return {short(variable)}")
+        lines.append(short("    return ", variable, names))
     for target, value in program.updates:
-        lines.append(f"    update {label(target)} := {short(value)}")
+        lines.append(short(f"    update {label(target)} := ", value, names))
     for key, value in program.givens:
-        lines.append(f"    given {label(key)} = {short(value)}")
+        lines.append(short(f"    given {label(key)} = ", value, {}))
     return "\n".join(lines)
 
 
-def short(variable: Any, limit: int = 110) -> str:
-    """A formula on one line, cut where it gets long."""
-    text = pprint(variable).replace("\\", "/").replace('"', "'")
+def short(start: str, variable: Any, names: Mapping[Any, str], limit: int = 94) -> str:
+    """A formula on one line behind `start`, cut where it gets longer than a listing of 100 columns has room for."""
+    text = start + pprint(variable, names=names).replace("\\", "/").replace('"', "'")
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 

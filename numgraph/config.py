@@ -1,13 +1,17 @@
 """Settings, and the only place that reads the environment.
 
-`config.floatX` and the others are read at each use, never captured at import, so that assigning one takes effect at once.
+`config.floatX` and the others are read at each use, never captured at import, so that assigning one takes effect at
+once.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
+
+from numgraph.errors import OptionError
 
 
 def _default_cache_dir() -> Path:
@@ -27,16 +31,33 @@ class Config:
     target: where functions run unless they say otherwise ("cpu" or "reference").
     on_unused_input: "raise", "warn" or "ignore".
     cache_dir: folder of generated source and compiled code.
-    verify: check the graph after each stage (slow; for tests).
-    debug: 1 prints a line per compilation, 2 the rewrites too, 3 the graph, 4 the generated source.
+    debug: 1 prints a line per compilation, 2 also the generated source with the user's lines.
+
+    AttributeError for another name, OptionError for a value that is none of those listed.
     """
 
     floatX: str = field(default_factory=lambda: os.environ.get("NUMGRAPH_FLOATX", "float64"))
     target: str = field(default_factory=lambda: os.environ.get("NUMGRAPH_TARGET", "cpu"))
     on_unused_input: str = "raise"
     cache_dir: Path = field(default_factory=_default_cache_dir)
-    verify: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_VERIFY", "0") == "1")
     debug: int = field(default_factory=lambda: int(os.environ.get("NUMGRAPH_DEBUG", "0")))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set one of the settings."""
+        if name not in _SETTINGS:
+            raise AttributeError(f"numgraph has no setting {name!r}; there are: {', '.join(_SETTINGS)}")
+        allowed = _ALLOWED.get(name)
+        if allowed and value not in allowed:
+            raise OptionError(f"{name} must be {' or '.join(map(repr, allowed))}, not {value!r}")
+        object.__setattr__(self, name, Path(value) if name == "cache_dir" else value)
+
+
+_SETTINGS = tuple(f.name for f in fields(Config))
+_ALLOWED = {
+    "floatX": ("float64", "float32"),
+    "target": ("cpu", "reference"),
+    "on_unused_input": ("raise", "warn", "ignore"),
+}
 
 
 config = Config()

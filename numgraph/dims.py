@@ -1,8 +1,8 @@
 """Arithmetic on lengths that may be numbers, unknown, or expressions of the compile graph.
 
-An op states its shape rule once, with the operators `+ - * //` and the helpers below. While a user builds an expression the
-lengths are ints or `UNKNOWN`; in the compile graph they are ints or scalar nodes, and the same rule builds the code that
-computes them.
+An op states its shape rule once, with the operators `+ - * //` and the helpers below. While a user builds an
+expression the lengths are ints or `UNKNOWN`; in the compile graph they are ints or scalar nodes, and the same rule
+builds the code that computes them.
 """
 
 from __future__ import annotations

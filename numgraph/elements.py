@@ -1,7 +1,8 @@
 """Element access: which scalar expression stands at an index of a node.
 
-`Elements.at(node, index)` follows views, gathers and elementwise ops down to memory reads (`load` nodes) of buffers: leaves and
-the nodes in `stored`. `Elements.memory(node)` says where a node's elements lie when they are a strided view of one buffer.
+`Elements.at(node, index)` follows views, gathers and elementwise ops down to memory reads (`load` nodes) of buffers:
+leaves and the nodes in `stored`. `Elements.memory(node)` says where a node's elements lie when they are a strided
+view of one buffer.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class Elements:
 
     def has_buffer(self, node: Node) -> bool:
         """Whether the node's elements are read from memory."""
-        return node.kind in LEAVES and node.kind != "scalar" or node in self.stored
+        return (node.kind in LEAVES and node.kind != "scalar") or node in self.stored
 
     def at(self, node: Node, index: Sequence[Any]) -> Node:
         """The scalar expression of the element at `index`."""
@@ -137,7 +138,9 @@ class Elements:
         view = self.memory(node)
         if view is None:
             return self.graph.load(source, (self.flat_index(node, index),))
-        return self.graph.make("load", None, (view.buffer, self.graph.as_index(view.flat(index))), ("flat",), node.dtype, ())
+        return self.graph.make(
+            "load", None, (view.buffer, self.graph.as_index(view.flat(index))), ("flat",), node.dtype, ()
+        )
 
     def flat_index(self, node: Node, index: Sequence[Any]) -> Any:
         """The C-order position of `index` in the node."""
@@ -190,10 +193,13 @@ class Elements:
 
     def _contiguous(self, view: View) -> bool:
         wanted = row_major(view.lengths)
-        return all(n == 1 or self.graph.equal_lengths(s, w) for n, s, w in zip(view.lengths, view.strides, wanted, strict=True))
+        return all(
+            n == 1 or self.graph.equal_lengths(s, w) for n, s, w in zip(view.lengths, view.strides, wanted, strict=True)
+        )
 
     def _affine(self, node: Node, source: View, lengths: tuple[Any, ...]) -> View | None:
-        """Probe the element form: a view is affine when it reads its first operand at index expressions linear in idx."""
+        """Probe the element form: a view is affine when it reads its first operand at index expressions linear in
+        idx."""
         marks = [self.graph.make("probe", None, (), (k,), "int64", ()) for k in range(len(lengths))]
         seen: list[tuple[Any, ...]] = []
 

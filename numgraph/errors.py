@@ -1,7 +1,7 @@
 """The exceptions that numgraph raises.
 
-Every class derives from `NumgraphError` and from the builtin that a user would catch. A message says what happened, with
-which values, where each value came from (the user's line) and what to do about it.
+Every class derives from `NumgraphError` and from the builtin that a user would catch. A message says what happened,
+with which values, where each value came from (the user's line) and what to do about it.
 """
 
 from __future__ import annotations

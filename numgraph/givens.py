@@ -50,7 +50,7 @@ def pairs(value: Any, what: str, error: type[NumgraphError]) -> Iterator[tuple[A
         raise error(f"{what}: expected a dict or an iterable of pairs, got {value!r}")
     for item in items:
         if not isinstance(item, tuple | list) or len(item) != 2:
-            raise error(f"{what}: expected (variable, value) pairs, got {item!r}")
+            raise error(f"{what}: expected (variable, value) pairs, got {item!r}\n  fix: write [(variable, value)]")
         yield item[0], item[1]
 
 

@@ -76,23 +76,34 @@ def grad(
 
 def _check_wrt(variable: Any) -> None:
     if not isinstance(variable, Variable):
-        raise GradientError(f"grad: wrt must be a variable or a list of variables, not {variable!r}")
+        raise GradientError(
+            f"grad: wrt must be a variable or a list of variables, not {variable!r}{_call_it(variable)}"
+        )
     if variable.type.dtype in DISCRETE:
         raise GradientError(
-            f"grad: {describe(variable)} is not a float and has no gradient. "
-            "Convert it where it enters the cost, with x.astype('float64'), and ask for the gradient of the result."
+            f"grad: {label(variable)} is not a float and has no gradient\n  {describe(variable)}\n"
+            "  fix: y = x.astype('float64') where it enters the cost, and ask for the gradient with respect to y"
         )
 
 
 def _check_cost(cost: Any) -> None:
     if not isinstance(cost, Variable):
-        raise GradientError(f"grad: the cost must be a variable, not {cost!r}")
+        raise GradientError(f"grad: the cost must be a variable, not {cost!r}{_call_it(cost)}")
     if cost.ndim != 0:
         raise GradientError(
-            f"grad: the cost must be a scalar: {describe(cost)} has {cost.ndim} axes. Use .sum() or .mean() on it."
+            f"grad: the cost must be a scalar, and {label(cost)} has {cost.ndim} ax{'i' if cost.ndim == 1 else 'e'}s\n"
+            f"  {describe(cost)}\n  fix: use .sum() or .mean() on it"
         )
     if cost.type.dtype not in FLOATS:
-        raise GradientError(f"grad: the cost must be a float: {describe(cost)}. Use cost.astype('float64').")
+        raise GradientError(
+            f"grad: the cost must be a float, and {label(cost)} is {cost.type.dtype}\n"
+            f"  {describe(cost)}\n  fix: use .astype('float64') on it"
+        )
+
+
+def _call_it(value: Any) -> str:
+    """Advice for who wrote `x.sum` for `x.sum()`."""
+    return f"\n  fix: call it, with () after {value.__name__}" if hasattr(value, "__name__") else ""
 
 
 def _seeds(cost: Variable | None, known: Any) -> dict[Variable, Variable]:
@@ -115,11 +126,12 @@ def _seeds(cost: Variable | None, known: Any) -> dict[Variable, Variable]:
 
 
 def _disconnected(cost: Variable | None, variable: Variable, policy: str, returned: str) -> Variable | None:
-    subject = f"the cost ({describe(cost)})" if cost is not None else "what has a known gradient"
+    subject = "the cost" if cost is not None else "what has a known gradient"
     message = (
-        f"grad: {describe(variable)}: {subject} does not depend on it, or only through integers, "
-        "comparisons or constants. "
-        'Look at the graph with ng.debugprint(cost), or pass disconnected_inputs="ignore" for zeros.'
+        f"grad: {subject} does not depend on {label(variable)}, or only through integers, comparisons or constants\n"
+        + (f"  cost: {describe(cost)}\n" if cost is not None else "")
+        + f"  wrt: {describe(variable)}\n"
+        '  fix: look at the graph with ng.debugprint(cost), or pass disconnected_inputs="ignore" for zeros'
     )
     if policy == "raise":
         raise DisconnectedError(message)

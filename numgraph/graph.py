@@ -1,7 +1,8 @@
 """The expression graph: what a user builds.
 
-A `Variable` has a type, perhaps a name, and either is a leaf (input, constant, shared) or the result of an op. Variables have
-identity: `==` is `is`, two `x * x` written twice are two variables. Nothing here recurses over the graph.
+A `Variable` has a type, perhaps a name, and either is a leaf (input, constant, shared) or the result of an op.
+Variables have identity: `==` is `is`, two `x * x` written twice are two variables. Nothing here recurses over the
+graph.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from numgraph.errors import DtypeError, ShapeError, ValueOverflowError
 from numgraph.op import FUNCTIONS, OPS, Op
 from numgraph.operators import Operators
 from numgraph.source import SourceLine, current_line, lines_of
-from numgraph.types import DISCRETE, FLOATS, Shape, TensorType, check_dtype, promote
+from numgraph.types import DISCRETE, DTYPES, FLOATS, Shape, TensorType, check_dtype, promote
 
 Attrs = dict[str, Any]
 
@@ -26,7 +27,8 @@ Attrs = dict[str, Any]
 class Variable(Operators):
     """A node of an expression graph; see `numgraph.operators` for its operators and methods.
 
-    type: dtype and known lengths. op, inputs, attrs: how it is computed (op is None for a leaf). line: where it was made.
+    type: dtype and known lengths. op, inputs, attrs: how it is computed (op is None for a leaf). line: where it was
+    made.
     """
 
     __slots__ = ("__weakref__", "attrs", "inputs", "line", "name", "op", "type")
@@ -86,8 +88,8 @@ class Variable(Operators):
         """True, as for any object; TypeError for the result of a comparison, whose truth is known only at run time."""
         if self.op is not None and self.type.dtype == "bool":
             raise TypeError(
-                f"the truth of {describe(self)} is not known before the function runs. "
-                "Use ng.where(condition, a, b) for a choice, or `is` to compare variables."
+                f"{label(self)} is true or false only when a function runs\n  {describe(self)}\n"
+                "  fix: ng.where(condition, a, b) for a choice, (a < x) & (x < b) for `and` and a < x < b"
             )
         return True
 
@@ -270,7 +272,8 @@ def elementwise(name: str) -> Callable[..., Variable]:
 
 
 def as_operands(*values: Any) -> list[Variable]:
-    """Variables for the operands of one operation; Python numbers take the dtype of the arrays beside them (NumPy 2)."""
+    """Variables for the operands of one operation; Python numbers take the dtype of the arrays beside them (NumPy
+    2)."""
     if all(isinstance(v, Variable) for v in values):
         return list(values)
     strong = [v if _is_weak(v) else as_variable(v) for v in values]
@@ -312,8 +315,8 @@ def frozen(array: NDArray[Any]) -> NDArray[Any]:
 def as_variable(value: Any, name: str | None = None) -> Variable:
     """`value` as a variable: itself, or a constant holding a copy.
 
-    Python floats take floatX, ints int64; arrays and NumPy scalars keep their dtype; a list or tuple that holds variables
-    is stacked. DtypeError for what is no array of a supported dtype.
+    Python floats take floatX, ints int64; arrays and NumPy scalars keep their dtype; a list or tuple that holds
+    variables is stacked. DtypeError for what is no array of a supported dtype.
     """
     if isinstance(value, Variable):
         return value
@@ -330,6 +333,12 @@ def as_variable(value: Any, name: str | None = None) -> Variable:
         from numgraph.config import config
 
         array = array.astype(config.floatX)
+    if array.dtype.name not in DTYPES:
+        shown = "an array" if isinstance(value, np.ndarray) else repr(value)[:60]
+        raise DtypeError(
+            f"{shown} (dtype {array.dtype}) cannot be part of an expression\n"
+            f"  fix: use real numbers or booleans: {', '.join(DTYPES)}"
+        )
     dtype = check_dtype(array.dtype)
     return Constant(frozen(np.array(array, dtype, order="C")), name)
 
@@ -339,7 +348,9 @@ def _holds_variable(values: Iterable[Any]) -> bool:
 
 
 def _holds_numpy(values: Iterable[Any]) -> bool:
-    return any(isinstance(v, np.ndarray | np.generic) or (isinstance(v, list | tuple) and _holds_numpy(v)) for v in values)
+    return any(
+        isinstance(v, np.ndarray | np.generic) or (isinstance(v, list | tuple) and _holds_numpy(v)) for v in values
+    )
 
 
 def toposort(outputs: Iterable[Variable], stop: Iterable[Variable] = ()) -> list[Variable]:
@@ -363,8 +374,8 @@ def toposort(outputs: Iterable[Variable], stop: Iterable[Variable] = ()) -> list
 def substitute(outputs: Sequence[Variable], replace: dict[Variable, Variable]) -> list[Variable]:
     """`outputs` with every key of `replace` standing for its value, all at once.
 
-    Values are not substituted again, so `{a: b, b: a}` swaps and `{x: x + 1}` is no loop. What does not depend on a key is
-    kept, not copied.
+    Values are not substituted again, so `{a: b, b: a}` swaps and `{x: x + 1}` is no loop. What does not depend on a
+    key is kept, not copied.
     """
     if not replace:
         return list(outputs)
@@ -398,6 +409,7 @@ def iterate(variable: Variable) -> Iterator[Variable]:
     length = variable.type.shape[0] if variable.type.shape else None
     if length is None:
         raise TypeError(
-            f"{label(variable)} cannot be iterated: its length is known only at run time. Index it, or use an op on the whole."
+            f"{label(variable)} cannot be iterated, since its length is known only when a function runs\n"
+            f"  {describe(variable)}\n  fix: use operations on the whole, or declare its length"
         )
     return iter([variable[k] for k in range(length)])

@@ -1,8 +1,9 @@
 """The compile graph: interned, immutable nodes with symbolic lengths.
 
-Equal nodes are one node, which is common-subexpression elimination. A length is an int or itself a node (a 0-d int64), so
-"these two axes have the same length" is `is`, and the code that computes a length is the node's expression. The same nodes
-serve as index arithmetic in generated loops: `loop` nodes stand for loop counters and `load` nodes for memory reads.
+Equal nodes are one node, which is common-subexpression elimination. A length is an int or itself a node (a 0-d
+int64), so "these two axes have the same length" is `is`, and the code that computes a length is the node's
+expression. The same nodes serve as index arithmetic in generated loops: `loop` nodes stand for loop counters and
+`load` nodes for memory reads.
 
 User lines and names live beside the nodes, never in their identity.
 """
@@ -37,12 +38,21 @@ LEAVES = frozenset({"input", "scalar", "shared", "array"})
 
 
 class Node:
-    """One node. `kind` is "op" or one of the kinds above; `dims` its lengths; `depth` the innermost loop it depends on, + 1."""
+    """One node. `kind` is "op" or one of the kinds above; `dims` its lengths; `depth` the innermost loop it depends
+    on, + 1."""
 
     __slots__ = ("attrs", "depth", "dims", "dtype", "graph", "inputs", "kind", "op", "planned", "serial")
 
-    def __init__(self, graph: Graph, kind: str, op: Op | None, inputs: tuple[Node, ...], attrs: tuple[Any, ...],
-                 dtype: str, lengths: tuple[Any, ...]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        kind: str,
+        op: Op | None,
+        inputs: tuple[Node, ...],
+        attrs: tuple[Any, ...],
+        dtype: str,
+        lengths: tuple[Any, ...],
+    ) -> None:
         self.graph = graph
         self.kind = kind
         self.op = op
@@ -63,11 +73,6 @@ class Node:
     def name(self) -> str:
         """The op's name, or the kind."""
         return self.op.name if self.op else self.kind
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.dims)
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -130,8 +135,12 @@ def _planned(node: Node) -> bool:
         return True
     if node.kind == "load":
         return node.inputs[0].kind in LEAVES and all(v.planned for v in node.inputs[1:])
-    return node.kind == "op" and not node.dims and node.op is not None and bool(node.op.scalar) and all(
-        v.planned for v in node.inputs
+    return (
+        node.kind == "op"
+        and not node.dims
+        and node.op is not None
+        and bool(node.op.scalar)
+        and all(v.planned for v in node.inputs)
     )
 
 
@@ -151,8 +160,15 @@ class Graph:
         # answers of `rules.may_be_masked`
         self.masked: dict[Node, bool] = {}
 
-    def make(self, kind: str, op: Op | None, inputs: Sequence[Node], attrs: tuple[Any, ...], dtype: str,
-             lengths: Sequence[Any]) -> Node:
+    def make(
+        self,
+        kind: str,
+        op: Op | None,
+        inputs: Sequence[Node],
+        attrs: tuple[Any, ...],
+        dtype: str,
+        lengths: Sequence[Any],
+    ) -> Node:
         """The node with this content: an existing one, or a new one."""
         inputs = tuple(inputs)
         key = (kind, op, inputs, tuple(map(_frozen, attrs)), dtype)
@@ -244,7 +260,9 @@ class Graph:
         return self.scalar_op(name, *(self.to_int64(v, name) for v in nodes))
 
     def _real(self, name: str, operands: Sequence[Any], dtype: str) -> Node:
-        nodes = [v if isinstance(v, Node) else self.number(v, "bool" if isinstance(v, bool) else dtype) for v in operands]
+        nodes = [
+            v if isinstance(v, Node) else self.number(v, "bool" if isinstance(v, bool) else dtype) for v in operands
+        ]
         return self.scalar_op(name, *(v if v.dtype == "bool" else self.cast(v, dtype) for v in nodes))
 
     def to_int64(self, node: Node, name: str) -> Node:

@@ -1,12 +1,13 @@
 """The `Op` record: everything that numgraph knows about one operation, in one value.
 
-An op has a type rule, a NumPy reference, a gradient (or the reason why it has none), and exactly one *form*, from which code
-is generated for every target:
+An op has a type rule, a NumPy reference, a gradient (or the reason why it has none), and exactly one *form*, from
+which code is generated for every target:
 
 * `scalar`   an elementwise expression over the argument names, `"max(x, 0.0)"`. Names and functions are those of
              `SCALAR_FUNCTIONS`; literals take the result's dtype; the engine broadcasts the operands.
 * `reduce`   a `Reduce`: start value and combination of a reduction over attribute `axis`, a sorted tuple of axes.
-* `element`  a function `(idx, *operands, **attrs) -> value` that says which element of the operands stands at index `idx` of
+* `element`  a function `(idx, *operands, **attrs) -> value` that says which element of the operands stands at index
+`idx` of
              the result: views, gathers, generated arrays. They cost nothing and fuse. With `injective=False` when one
              element of an operand may be read more than once.
 * `scatter`  a `Scatter`: a copy of the first argument, in which a region is set or added to.
@@ -16,9 +17,9 @@ is generated for every target:
 * `kernel`   a `Kernel`: a function of `kernels/` on contiguous arrays.
 * `expand`   a function `(*variables, **attrs) -> Variable`: a composition of other ops, expanded before scheduling.
 
-`shape` is needed for every form but `scalar` and `reduce`: `(*operands, **attrs) -> tuple of lengths`, written with the
-arithmetic of `dims`. An *operand* offers `.shape` (lengths), `.ndim`, `.dtype`, `.value` (the value of a 0-d integer, as a
-length or index) and, inside `element` and `scatter`, `.at(*idx)`.
+`shape` is needed for every form but `scalar` and `reduce`: `(*operands, **attrs) -> tuple of lengths`, written with
+the arithmetic of `dims`. An *operand* offers `.shape` (lengths), `.ndim`, `.dtype`, `.value` (the value of a 0-d
+integer, as a length or index) and, inside `element` and `scatter`, `.at(*idx)`.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ from numgraph.types import float_of, promote, sum_of, true_division
 
 # What a scalar form may call; the printers know how each is written for each target.
 SCALAR_FUNCTIONS = frozenset(
-    """abs exp expm1 log log1p log2 log10 sqrt sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh
-    floor ceil trunc rint erf erfc lgamma hypot copysign isnan isinf minimum maximum where floordiv mod power cast sigmoid
+    """abs exp expm1 log log1p log2 log10 sqrt sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh floor
+    ceil trunc rint erf erfc lgamma hypot copysign isnan isinf minimum maximum where floordiv mod power cast sigmoid
     softplus""".split()
 )
 
@@ -82,9 +83,9 @@ class Reduce:
     """A reduction. `combine` is an expression over `acc` (what is accumulated) and `x` (the element).
 
     start: a number, or "lowest"/"highest" of the element's dtype (then an empty axis is a ShapeError at run time).
-    wide: accumulate float32 in float64.
-    reassociate: the order of the additions may change, so that the loop vectorises.
-    position: the result is the index of the element that replaced `acc` last (argmax, argmin). The index counts along the
+    wide: accumulate float32 in float64. reassociate: the order of the additions may change, so that the loop
+    vectorises. position: the result is the index of the element that replaced `acc` last (argmax, argmin). The index
+    counts along the
         single reduced axis.
     """
 
@@ -99,10 +100,9 @@ class Reduce:
 class Scatter:
     """A copy of argument 0 in which a region is written with argument 1, which broadcasts to the region.
 
-    region: `(*operands, **attrs) -> lengths` of the region.
-    target: `(idx, *operands, **attrs) -> index into argument 0` of the region's element `idx`.
-    Attribute `mode` of the op is "set" or "add". Where an element is met more than once "add" accumulates, the last "set" wins.
-    unique: whether each element is met at most once (a slice).
+    region: `(*operands, **attrs) -> lengths` of the region. target: `(idx, *operands, **attrs) -> index into argument
+    0` of the region's element `idx`. Attribute `mode` of the op is "set" or "add". Where an element is met more than
+    once "add" accumulates, the last "set" wins. unique: whether each element is met at most once (a slice).
     """
 
     region: Callable[..., tuple[Any, ...]]
@@ -125,9 +125,9 @@ class Kernel:
 class Check:
     """A condition of an op on run-time lengths or index values: (what must hold, message).
 
-    kind "range": `values(...)` yields (index operand, length of the axis) pairs; each element must lie in [-length, length).
-    kind "equal": pairs of lengths that must be equal. kind "nonempty": lengths that must be at least 1.
-    kind "at_least": pairs (length, least). kind "broadcast": pairs of lengths of which one is 1 or both are equal.
+    kind "range": `values(...)` yields (index operand, length of the axis) pairs; each element must lie in [-length,
+    length). kind "equal": pairs of lengths that must be equal. kind "nonempty": lengths that must be at least 1. kind
+    "at_least": pairs (length, least). kind "broadcast": pairs of lengths of which one is 1 or both are equal.
     """
 
     kind: str
@@ -139,12 +139,14 @@ class Check:
 class Op:
     """One operation; see the module's text for the forms.
 
-    args: names of the arguments; one that starts with `*` takes the rest.
-    grad: `(g, out, *inputs, **attrs) -> one Variable or None per input`; g has out's shape. The engine sums over broadcast
+    args: names of the arguments; one that starts with `*` takes the rest. grad: `(g, out, *inputs, **attrs) -> one
+    Variable or None per input`; g has out's shape. The engine sums over broadcast
         axes and casts to the input's dtype. None: no gradient, and `no_grad` says why.
-    domain: interval from which tests draw floats; samples: `() -> list of (list of arrays or numbers, attrs)` for ops whose
+    domain: interval from which tests draw floats; samples: `() -> list of (list of arrays or numbers, attrs)` for ops
+    whose
         arguments are not alike.
-    keeps: arguments of a scalar form that keep their own dtype (the condition of `where`); the others are converted to the
+    keeps: arguments of a scalar form that keep their own dtype (the condition of `where`); the others are converted
+    to the
         result's, or to their common one where the result is bool.
     show: `(*syntax trees of the operands, **attrs) -> syntax tree`, how formulas write it (`x[a:b]`); None: as a call.
     cost: relative cost of one element (an addition is 1): decides what is recomputed and what is stored.

@@ -14,13 +14,61 @@ def _call(name: str, *args: Any, **kwargs: Any) -> Any:
     return FUNCTIONS[name](*args, **kwargs)
 
 
+# NumPy's ufuncs that numgraph calls otherwise
+_UFUNCS = {
+    "subtract": "sub", "multiply": "mul", "divide": "true_div", "floor_divide": "floor_div", "remainder": "mod",
+    "power": "pow", "negative": "neg", "absolute": "abs", "bitwise_and": "and_", "bitwise_or": "or_",
+    "bitwise_xor": "xor", "less": "lt", "less_equal": "le", "greater": "gt", "greater_equal": "ge", "rint": "round",
+}  # fmt: skip
+
+
+def _said(variable: Any) -> str:
+    """`v float32[?], made at train.py:3`, for messages."""
+    line = getattr(variable, "line", None)
+    return repr(variable).strip("<>") + (f", made at {line}," if line else "")
+
+
+def _valueless(what: str, variable: Any, fix: str) -> str:
+    return f"{what} of {_said(variable)} which has no value before a function runs\n  fix: {fix}"
+
+
+def _no_numpy(name: str, variable: Any, options: bool = False) -> str:
+    there = _UFUNCS.get(name, name)
+    instead = f"use ng.{there}" if there in FUNCTIONS else "numgraph has no function of that name"
+    if options:
+        instead += " without options such as out= (`a += x` on an array is one: write `a = a + x`)"
+    return f"np.{name} computes with values, and {_said(variable)} has none before a function runs\n  fix: {instead}"
+
+
 class Operators:
-    """Mixed into `Variable`. `==` stays identity; use `ng.eq`. `a += b` rebinds the name `a`, it changes no variable."""
+    """Mixed into `Variable`. `==` stays identity; use `ng.eq`. `a += b` rebinds the name `a`, it changes no
+    variable."""
 
     __slots__ = ()
-    # NumPy arrays hand binary operations with a variable over to the variable
-    __array_ufunc__ = None
     __array_priority__ = 1000
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        """`array * x` and `np.exp(x)` are `ng.mul(array, x)` and `ng.exp(x)`; TypeError where there is no such
+        function."""
+        name = ufunc.__name__
+        if method == "__call__" and not options:
+            if name in ("equal", "not_equal"):  # `==` is identity, also with an array on its left
+                return name == "not_equal"
+            known = _UFUNCS.get(name, name)
+            if known in FUNCTIONS:
+                return _call(known, *inputs)
+        raise TypeError(_no_numpy(name if method == "__call__" else f"{name}.{method}", self, bool(options)))
+
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        """TypeError that names numgraph's function: NumPy's own would compute something else, or fail obscurely."""
+        raise TypeError(_no_numpy(function.__name__, self))
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        """TypeError: NumPy would make an array of objects."""
+        raise TypeError(
+            f"{_said(self)} has no value before a function computes it, and cannot become a NumPy array\n"
+            "  fix: use numgraph's functions on it (ng.stack for a list of variables), or compute it with .eval(...)"
+        )
 
     def __add__(self, other: Any) -> Any:
         return _call("add", self, other)
@@ -146,19 +194,25 @@ class Operators:
         return _call("iterate", self)
 
     def __len__(self) -> int:
-        raise TypeError("len() of a variable: its length is known only at run time; use x.shape[0]")
+        raise TypeError(f"len() of {_said(self)} is known only when a function runs\n  fix: use x.shape[0]")
 
     def __float__(self) -> float:
-        raise TypeError("float() of a variable: it has no value before a function computes it; use x.eval(...)")
+        raise TypeError(_valueless("float()", self, "use x.eval(...), or ng.exp and the like instead of math.exp"))
 
     def __int__(self) -> int:
-        raise TypeError("int() of a variable: it has no value before a function computes it; use x.astype('int64')")
+        raise TypeError(_valueless("int()", self, "use x.astype('int64')"))
 
     def __index__(self) -> int:
-        raise TypeError("a variable cannot be a Python index: it has no value before a function computes it")
+        raise TypeError(_valueless("a Python index", self, "index a variable, such as ng.shared(array)[i]"))
 
     def __contains__(self, item: Any) -> bool:
-        raise TypeError("`in` on a variable: its elements have no value before a function computes them")
+        raise TypeError(_valueless("`in`", self, "use ng.any(ng.eq(x, value))"))
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise TypeError(
+            f"a part of {_said(self)} cannot be assigned: variables do not change\n"
+            "  fix: y = ng.set_subtensor(x[key], value) makes another one"
+        )
 
     @property
     def T(self) -> Any:

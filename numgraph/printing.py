@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
 import numpy as np
@@ -35,12 +35,13 @@ def debugprint(x: Any, file: TextIO | None = None) -> None:
         out.writelines(_tree(root, numbers))
 
 
-def pprint(x: Variable, largest: int = FORMULA_NODES) -> str:
+def pprint(x: Variable, largest: int = FORMULA_NODES, names: Mapping[Variable, str] | None = None) -> str:
     """The formula of a variable, `2.0 * x + exp(-y)`, with no more parentheses than needed.
 
-    Formulas of more than `largest` parts are cut: `...` stands for operands far below.
+    Formulas of more than `largest` parts are cut: `...` stands for operands far below. names: variables that are
+    written as a name instead of their formula.
     """
-    formula = ast.unparse(_Formula(x, largest).tree())
+    formula = ast.unparse(_Formula(x, largest, names or {}).tree())
     return formula.replace(_CUT, "...")
 
 
@@ -106,12 +107,15 @@ class _Formula:
     scalar form is a plain operator is printed with it; every other one as a call.
     """
 
-    def __init__(self, root: Variable, largest: int) -> None:
+    def __init__(self, root: Variable, largest: int, names: Mapping[Variable, str]) -> None:
+        self.names = names
         self.places: list[tuple[Variable, list[int]]] = [(root, [])]
         waiting = deque([(0, 0)])
         while waiting:
             place, depth = waiting.popleft()
             node, operands = self.places[place]
+            if node in names:
+                continue
             if depth >= FORMULA_DEPTH or len(self.places) + len(node.inputs) > largest:
                 continue
             for v in node.inputs:
@@ -125,7 +129,9 @@ class _Formula:
         # operands stand behind their users
         for place in range(len(self.places) - 1, -1, -1):
             node, operands = self.places[place]
-            if len(operands) == len(node.inputs):
+            if node in self.names:
+                trees[place] = ast.Name(self.names[node])
+            elif len(operands) == len(node.inputs):
                 trees[place] = expression(node, [trees[k] for k in operands])
         return trees[0]
 
@@ -149,8 +155,19 @@ def expression(node: Variable, operands: list[ast.expr]) -> ast.expr:
             return ast.UnaryOp(unary, names[a])
         case ast.Compare(left=ast.Name(id=a), ops=ops, comparators=[ast.Name(id=b)]):
             return ast.Compare(names[a], ops, [names[b]])
-    attrs = [ast.keyword(k, ast.Name(str(v))) for k, v in node.attrs.items() if v is not None and v is not False]
-    return ast.Call(ast.Name(node.op.name), operands, attrs)
+    return ast.Call(ast.Name(node.op.name), operands, [ast.keyword(k, ast.Name(v)) for k, v in _keywords(node)])
+
+
+def _keywords(node: Variable) -> Iterator[tuple[str, str]]:
+    """The attributes of a call, as a user would write them: `axis=1` for (1,), none for a reduction of all axes."""
+    for name, value in node.attrs.items():
+        if value is None or value is False:
+            continue
+        if name == "axis" and isinstance(value, tuple):
+            if len(value) == node.inputs[0].ndim and not node.attrs.get("keepdims"):
+                continue
+            value = value[0] if len(value) == 1 else value
+        yield name, str(value)
 
 
 def _is_negative(node: Constant) -> bool:

@@ -230,7 +230,8 @@ def build_program(
 
 def _arguments(inputs: Any, downcast: bool | None) -> list[Argument]:
     if not isinstance(inputs, list | tuple):
-        raise InputError(f"function: inputs must be a list or tuple of variables, got {_shown(inputs)}")
+        fix = f"\n  fix: write [{inputs.name or 'x'}]" if isinstance(inputs, Variable) else ""
+        raise InputError(f"function: inputs must be a list or tuple of variables, got {_shown(inputs)}{fix}")
     result: list[Argument] = []
     seen: set[Variable] = set()
     for index, item in enumerate(inputs):
@@ -312,7 +313,9 @@ def _outputs(outputs: Any) -> tuple[str, tuple[str, ...], list[Out]]:
         return "dict", tuple(outputs), [_out(v) for v in outputs.values()]
     if isinstance(outputs, list | tuple):
         return "list", (), [_out(v) for v in outputs]
-    raise InputError(f"function: outputs must be a variable, or a list, tuple or dict of variables, got {outputs!r}")
+    raise InputError(
+        f"function: outputs must be a variable, or a list, tuple or dict of variables, got {_shown(outputs)}"
+    )
 
 
 def _out(value: Any) -> Out:
@@ -320,7 +323,8 @@ def _out(value: Any) -> Out:
         return value
     if not isinstance(value, Variable):
         raise InputError(
-            f"function: an output must be a variable, got {value!r}\n  fix: ng.constant(...) makes one of a value"
+            f"function: an output must be a variable, got {_shown(value)}"
+            + ("" if callable(value) else "\n  fix: ng.constant(...) makes one of a value")
         )
     return Out(value)
 
@@ -359,4 +363,7 @@ def _missing_text(program: Program, missing: Iterable[Variable]) -> str:
 
 
 def _shown(value: Any) -> str:
-    return describe(value) if isinstance(value, Variable) else repr(value)
+    if isinstance(value, Variable):
+        return describe(value)
+    called = f"\n  fix: call it, with () after {value.__name__}" if hasattr(value, "__name__") else ""
+    return f"{value!r}{called}"

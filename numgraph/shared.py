@@ -70,6 +70,10 @@ def shared(value: Any, name: str | None = None, borrow: bool = False) -> SharedV
     """
     if isinstance(value, Variable):
         raise DtypeError(f"shared() takes a value, not a variable ({describe(value)})")
-    array = as_array(value, "shared()")
-    check_dtype(array.dtype)
+    where = f"shared(name={name!r})" if name else "shared()"
+    array = as_array(value, where)
+    try:
+        check_dtype(array.dtype)
+    except DtypeError as error:
+        raise DtypeError(f"{where}: {error}\n  fix: convert it with .astype(...) first") from None
     return SharedVariable(Storage(resident(array) if borrow else owned(array)), name)

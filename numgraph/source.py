@@ -1,6 +1,6 @@
 """The user's line behind a variable.
 
-A variable records the frame that made it: the innermost frame outside this package. While a gradient or a rewrite builds
+A variable records the frame that made it: the innermost one outside this package. While a gradient or a rewrite builds
 nodes on behalf of an older one, `lines_of` makes them carry the older one's line instead.
 """
 

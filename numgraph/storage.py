@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 class Storage:
     """One resident array: C-contiguous, aligned, in the machine's byte order, owned here unless it was borrowed.
 
-    descriptor: int64[1 + ndim], the address and the lengths. Compiled code keeps the *descriptor's* address, which never
-    changes, and reads the array's address at each call: `set_value`, a resize or an exchange of buffers is seen at once.
+    descriptor: int64[1 + ndim], the address and the lengths. Compiled code keeps the *descriptor's* address, which
+    never changes, and reads the array's address at each call: `set_value`, a resize or an exchange of buffers is seen
+    at once.
     """
 
     __slots__ = ("array", "descriptor")

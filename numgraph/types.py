@@ -64,8 +64,8 @@ class TensorType:
 def promote(dtypes: Iterable[str]) -> str:
     """The dtype that arrays of these dtypes combine to.
 
-    NumPy 2's table with one exception: a float32 with an integer of any size stays float32 (NumPy: float64 for int32 and
-    wider), so that a float32 loss divided by a length stays float32.
+    NumPy 2's table with one exception: a float32 with an integer of any size stays float32 (NumPy: float64 for int32
+    and wider), so that a float32 loss divided by a length stays float32.
     """
     names = list(dict.fromkeys(dtypes))
     if len(names) == 1:
@@ -89,7 +89,8 @@ def true_division(dtypes: Iterable[str]) -> str:
 
 
 def float_of(dtype: str) -> str:
-    """dtype of exp, log, sin...: floats keep theirs; bool and integers of 8 or 16 bits give float32, wider ones float64."""
+    """dtype of exp, log, sin...: floats keep theirs; bool and integers of 8 or 16 bits give float32, wider ones
+    float64."""
     if dtype in FLOATS:
         return dtype
     return "float32" if dtype in ("bool", "int8", "uint8", "int16", "uint16") else "float64"

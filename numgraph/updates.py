@@ -27,7 +27,10 @@ def explicit_updates(updates: Any) -> Updates:
     for target, value in pairs(updates, "updates", UpdateError):
         if not isinstance(target, SharedVariable):
             what = describe(target) if isinstance(target, Variable) else repr(target)
-            raise UpdateError(f"updates: only a shared variable can be updated, got\n  {what}")
+            raise UpdateError(
+                f"updates: only a shared variable can be updated, got\n  {what}\n"
+                "  fix: make it with ng.shared(value); to keep the value of an input, In(x, update=...)"
+            )
         if target in result:
             raise RepeatedUpdateError(
                 f"updates: {label(target)} is updated twice\n  {describe(target)}\n"

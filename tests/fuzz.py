@@ -199,14 +199,16 @@ def compare(program: Program, wanted: Outcome, got: Outcome, where: str) -> None
         for k, (e, r) in enumerate(zip(expected, result, strict=True)):
             same_array(program, e, r, f"{where}, output {k} = {ng.pprint(program.outputs[k])}")
     for k, (e, r) in enumerate(zip(wanted[1], got[1], strict=True)):
-        same_array(program, e, r, f"{where}, s{k} := {ng.pprint(program.updates[k][1])}")
+        same_array(program, e, r, f"{where}, s{k}")
 
 
 def same_array(program: Program, expected: np.ndarray, got: np.ndarray, what: str) -> None:
     assert got.dtype == expected.dtype, f"{what}: dtype {got.dtype}, expected {expected.dtype}"
     assert got.shape == expected.shape, f"{what}: shape {got.shape}, expected {expected.shape}"
     tolerance = TOLERANCE.get(expected.dtype.name, 0.0)
-    size = max(program.largest, float(np.max(np.abs(expected.astype(np.float64)), initial=0.0, where=expected == expected)))
+    size = max(
+        program.largest, float(np.max(np.abs(expected.astype(np.float64)), initial=0.0, where=expected == expected))
+    )
     np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance * size, err_msg=what)
 
 
@@ -219,15 +221,44 @@ def seeded(seed: int) -> Choose:
     return lambda n: generator.randrange(n)
 
 
+def failure(program: Program) -> str | None:
+    """What goes wrong with a program, None if nothing does."""
+    try:
+        check(program)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def reduced(program: Program) -> Program:
+    """A failing program without the outputs and updates that have no part in it."""
+    for part in ("updates", "outputs"):
+        for number in reversed(range(len(getattr(program, part)))):
+            kept = getattr(program, part)
+            setattr(program, part, kept[:number] + kept[number + 1 :])
+            if failure(program) is None:
+                setattr(program, part, kept)
+    return program
+
+
+def text(program: Program) -> str:
+    """The inputs, outputs and updates."""
+    lines = [f"{v.name}: {v.type} as {shape!r}" for v, shape in program.inputs]
+    lines += [f"{s.name}: {s.dtype}{list(array.shape)}" for s, array in program.shared]
+    lines += [f"return {ng.pprint(v)}" for v in program.outputs]
+    lines += [f"{s.name} := {ng.pprint(v)}" for s, v in program.updates]
+    return "\n".join(lines)
+
+
 def main(count: int, first: int) -> int:
     """Try `count` programs; returns the number that failed."""
     failed = 0
     for seed in range(first, first + count):
-        try:
-            check(draw(seeded(seed)))
-        except Exception as error:
+        program = draw(seeded(seed))
+        if failure(program) is not None:
             failed += 1
-            print(f"seed {seed}: {type(error).__name__}: {error}\n", flush=True)
+            small = reduced(program)
+            print(f"seed {seed}: {failure(small)}\n{text(small)}\n", flush=True)
     print(f"{count} programs, {failed} failed")
     return failed
 

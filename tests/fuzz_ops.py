@@ -165,7 +165,9 @@ def position(p: Any) -> Made:
     if x is None:
         return NOTHING
     axis = p.choose(len(x.shape) + 1) - 1
-    return p.one_of((ng.argmax, ng.argmin))(x.variable, axis=None if axis < 0 else axis, keepdims=bool(p.choose(2))), True
+    return p.one_of((ng.argmax, ng.argmin))(
+        x.variable, axis=None if axis < 0 else axis, keepdims=bool(p.choose(2))
+    ), True
 
 
 def along(p: Any) -> Made:
@@ -291,7 +293,7 @@ def reshaped(p: Any) -> Made:
     v = x.variable
     how = p.choose(4)
     if how == 0 or len(x.shape) == 1:
-        return (v.flatten(), True) if p.choose(2) and len(x.shape) > 1 else (v.reshape((v.shape[0], 1)), x.exact)
+        return (v.flatten() if len(x.shape) > 1 else v.reshape((v.shape[0], 1))), x.exact
     if how == 1:
         return v.reshape((v.shape[-1], *[v.shape[k] for k in range(len(x.shape) - 1)])), x.exact
     if how == 2:
@@ -314,7 +316,9 @@ def joined(p: Any) -> Made:
         return ng.stack(x.variable, x.variable, axis=axis), x.exact
     if p.choose(4) == 0:
         return ng.tile(x.variable, (2,) * len(x.shape)) if p.choose(2) else ng.repeat(x.variable, 2, axis), x.exact
-    return ng.concatenate([x.variable, y.variable, x.variable[:1] if axis == 0 else x.variable], axis), x.exact and y.exact
+    return ng.concatenate(
+        [x.variable, y.variable, x.variable[:1] if axis == 0 else x.variable], axis
+    ), x.exact and y.exact
 
 
 def product(p: Any) -> Made:

@@ -1,6 +1,7 @@
 """Every op of the table, compiled, against NumPy; and its gradients against the reference executor.
 
-All samples of an op are outputs of one function, so that each op is compiled twice (values, gradients), not a hundred times.
+All samples of an op are outputs of one function, so that each op is compiled twice (values, gradients), not a hundred
+times.
 """
 
 from __future__ import annotations

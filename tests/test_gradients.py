@@ -287,7 +287,7 @@ def test_add_names() -> None:
 
 def test_refused() -> None:
     x, n = vector("x"), vector("count_n", "int64")
-    with pytest.raises(GradientError, match=r"count_n: int64\[\?\].*no gradient"):
+    with pytest.raises(GradientError, match=r"count_n is not a float and has no gradient"):
         grad(f.sum(n * x), n)
     y = x * 2.0
     y.name = "result_y"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,10 +17,13 @@ from numgraph.schedule.arrange import Block
 from numgraph.schedule.items import Item
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.work import work_of
+from numgraph.types import FLOATS
 
 # Statements in one generated function, see `arrange.MAX_BODY`.
 MAX_FUNCTION = 96
 GROW = -1
+# What every generated module imports.
+ALWAYS = ("entry", "from_python", "i64", "jit", "table_of", "to_python")
 
 
 @dataclass
@@ -67,7 +69,9 @@ class PlanPrinter(FunctionPrinter):
 class ModulePrinter:
     """Prints the program of one schedule."""
 
-    def __init__(self, schedule: Schedule, requirements: Sequence[Any], vector: dict[tuple[str, str], str], title: str) -> None:
+    def __init__(
+        self, schedule: Schedule, requirements: Sequence[Any], vector: dict[tuple[str, str], str], title: str
+    ) -> None:
         self.schedule = schedule
         self.requirements = requirements
         self.vector = vector
@@ -107,7 +111,12 @@ class ModulePrinter:
         for block in blocks:
             alone = block.items[0].kind in ("product", "kernel")
             size = sum(b.statements for b in groups[-1]) if groups else 0
-            if groups and not alone and groups[-1][0].items[0].kind not in ("product", "kernel") and size + block.statements <= MAX_FUNCTION:
+            if (
+                groups
+                and not alone
+                and groups[-1][0].items[0].kind not in ("product", "kernel")
+                and size + block.statements <= MAX_FUNCTION
+            ):
                 groups[-1].append(block)
             else:
                 groups.append([block])
@@ -167,6 +176,7 @@ class ModulePrinter:
 
     def _product(self, printer: FunctionPrinter, item: Item, out: str, note: str) -> None:
         node = item.node
+        assert node.dtype in FLOATS, f"{node}: integer products are sums, see rewrite.rules"
         graph = self.schedule.graph
         a, b = item.views
         name, slot = ("sgemm", 3) if node.dtype == "float32" else ("dgemm", 4)
@@ -191,15 +201,24 @@ class ModulePrinter:
         indent = 0
         if len(node.dims) == 3:
             size = np.dtype(node.dtype).itemsize
-            steps = [stride(a.strides[0] * size), stride(b.strides[0] * size), stride(node.dims[1] * node.dims[2] * size)]
+            steps = [
+                stride(a.strides[0] * size),
+                stride(b.strides[0] * size),
+                stride(node.dims[1] * node.dims[2] * size),
+            ]
             limit = text(node.dims[0])
             addresses = [f"{base} + i * {step}" for base, step in zip(addresses, steps, strict=True)]
             indent = 1
         call = (
             f"{name}(table[{slot}], {text(m)}, {text(n)}, {text(k)}, {alpha}, {addresses[0]}, {stride(a.strides[-2])}, "
-            f"{stride(a.strides[-1])}, {addresses[1]}, {stride(b.strides[-2])}, {stride(b.strides[-1])}, {beta}, {addresses[2]}, {text(n)})"
+            f"{stride(a.strides[-1])}, {addresses[1]}, {stride(b.strides[-2])}, {stride(b.strides[-1])}, {beta}, "
+            f"{addresses[2]}, {text(n)})"
         )
-        note = f"{target} = {beta} * {target} + {alpha} * {left} @ {right}" if item.factors else f"{target} = {left} @ {right}"
+        note = (
+            f"{target} = {beta} * {target} + {alpha} * {left} @ {right}"
+            if item.factors
+            else f"{target} = {left} @ {right}"
+        )
         if indent:
             printer.say(f"for i in range({limit}):")
         printer.say(call, note, node)
@@ -226,7 +245,7 @@ class ModulePrinter:
         printer = PlanPrinter(self.schedule, self.layout, self.vector)
         printer.planning = True
         graph = self.schedule.graph
-        for number, requirement in enumerate(self.requirements):
+        for requirement in self.requirements:
             if self._stage_of(requirement) == stage:
                 self._require(printer, requirement)
         if stage == len(self.schedule.stages) - 1:
@@ -237,7 +256,10 @@ class ModulePrinter:
                 printer.say(f"table[{slot}] = {printer.value(node)}", printer.explain(node))
         for other, size in enumerate(self.schedule.arena_bytes):
             if other == stage:
-                printer.say(f"table[{self.layout.needed[stage]}] = {printer.value(graph.as_index(size))}", "bytes of temporaries")
+                printer.say(
+                    f"table[{self.layout.needed[stage]}] = {printer.value(graph.as_index(size))}",
+                    "bytes of temporaries",
+                )
         self.imports |= printer.imports
         lines = printer.bodies[0].lines
         if stage == 0:
@@ -255,7 +277,11 @@ class ModulePrinter:
                 continue
             name = self.schedule.graph.names.get(node, node.kind)
             if node.kind == "shared":
-                printer.say(f"table[{slot}] = i64(table[{self.layout.shared[node.attrs[0]]}])[0]", f"where {name} lies now", node)
+                printer.say(
+                    f"table[{slot}] = i64(table[{self.layout.shared[node.attrs[0]]}])[0]",
+                    f"where {name} lies now",
+                    node,
+                )
             else:
                 source = self.layout.arguments[node.attrs[0]]
                 printer.say(f"table[{slot}] = i64(table[{source}] + table[{HEADER}])[0]", f"where {name} lies", node)
@@ -263,7 +289,10 @@ class ModulePrinter:
     def _made(self) -> None:
         """Lengths of outputs and fresh arrays, for the runtime to make them, and before which stage it does so."""
         graph = self.schedule.graph
-        for key in [*(("output", k) for k in range(len(self.schedule.outputs))), *(("fresh", s) for s in self.layout.fresh)]:
+        for key in [
+            *(("output", k) for k in range(len(self.schedule.outputs))),
+            *(("fresh", s) for s in self.layout.fresh),
+        ]:
             node = self.schedule.outputs[key[1]] if key[0] == "output" else self._fresh_node(key[1])
             lengths = [graph.find(n) for n in node.dims]
             slots = [-n - 1 if isinstance(n, int) else self.layout.value(n) for n in lengths]
@@ -304,17 +333,29 @@ class ModulePrinter:
 
     def _step(self, stage: int, phases: Sequence[Phase]) -> list[Line]:
         lines = [Line(0, "@jit"), Line(0, f"def step_{stage}(address):", "everything, in order")]
-        made = [key for key in self.layout.addresses if isinstance(key, tuple) and self.layout.made_stage[key[1:]] == stage]
+        made = [
+            key for key in self.layout.addresses if isinstance(key, tuple) and self.layout.made_stage[key[1:]] == stage
+        ]
         if made:
             lines.append(Line(1, "table = i64(address)"))
             for key in made:
                 slot = self.layout.outputs[key[2]] if key[1] == "output" else self.layout.fresh[key[2]]
                 name = f"{key[1]} {key[2]}"
-                lines.append(Line(1, f"table[{self.layout.addresses[key]}] = i64(table[{slot}] + table[{HEADER}])[0]", f"where {name} lies"))
+                lines.append(
+                    Line(
+                        1,
+                        f"table[{self.layout.addresses[key]}] = i64(table[{slot}] + table[{HEADER}])[0]",
+                        f"where {name} lies",
+                    )
+                )
         for phase in phases:
             fails = any(item.kind == "check" for item in phase.items)
             if fails:
-                lines += [Line(1, f"status = {phase.name}(address)"), Line(1, "if status != 0:"), Line(2, "return status")]
+                lines += [
+                    Line(1, f"status = {phase.name}(address)"),
+                    Line(1, "if status != 0:"),
+                    Line(2, "return status"),
+                ]
             else:
                 lines.append(Line(1, f"{phase.name}(address)"))
         return [*lines, Line(1, "return 0")]
@@ -331,24 +372,52 @@ class ModulePrinter:
             lines += [Line(1, f"if part == {2 * k + 1}:"), Line(2, f"return to_python(step_{k}(address))")]
         lines += [Line(1, "status = plan_0(address)"), Line(1, "table = i64(address)")]
         needed, capacity = self.layout.needed[0], self.layout.capacity[0]
-        lines += [Line(1, f"if status == 0 and table[{needed}] > table[{capacity}]:"), Line(2, f"status = {GROW}", "the arena must grow")]
+        lines += [
+            Line(1, f"if status == 0 and table[{needed}] > table[{capacity}]:"),
+            Line(2, f"status = {GROW}", "the arena must grow"),
+        ]
         lines += [Line(1, "if status == 0:"), Line(2, "status = step_0(address)")]
         return [*lines, Line(1, "return to_python(status)")]
 
     def _header(self, code: str, phases: Sequence[Phase]) -> list[str]:
-        used = sorted({*self.imports, "entry", "jit", *POINTERS.values(), "add_up", "multiply_up", "minimum", "maximum",
-                       "floor_div_float", "floor_div_int", "mod_float", "mod_int", "power_int"})
+        used = sorted(
+            {
+                *self.imports,
+                "entry",
+                "jit",
+                *POINTERS.values(),
+                "add_up",
+                "multiply_up",
+                "minimum",
+                "maximum",
+                "floor_div_float",
+                "floor_div_int",
+                "mod_float",
+                "mod_int",
+                "power_int",
+            }
+        )
         blas = [n for n in ("sgemm", "dgemm") if n in self.imports]
         support = [n for n in used if n not in blas and n in _words(code) and n not in self.vector.values()]
         math = [n for n in used if n in self.vector.values()]
-        lines = [f'"""{self.title}', "", *self._phase_table(phases), '"""', "", "import math", "", "import numpy as np",
-                 "from numpy import bool_, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64", ""]
+        lines = [
+            f'"""{self.title}',
+            "",
+            *self._phase_table(phases),
+            '"""',
+            "",
+            "import math",
+            "",
+            "import numpy as np",
+            "from numpy import bool_, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64",
+            "",
+        ]
         if blas:
             lines.append(f"from numgraph.kernels.blas import {', '.join(blas)}")
         for kernel in sorted(self.kernels):
             module, function = kernel.rsplit(".", 1)
             lines.append(f"from numgraph.kernels.{module} import {function} as {function}_source")
-        lines.append(f"from numgraph.kernels.support import {', '.join(sorted({*support, 'entry', 'from_python', 'i64', 'jit', 'table_of', 'to_python'}))}")
+        lines.append(f"from numgraph.kernels.support import {', '.join(sorted({*support, *ALWAYS}))}")
         if math:
             lines.append(f"from numgraph.kernels.vectormath import {', '.join(math)}")
         for kernel in sorted(self.kernels):
@@ -357,7 +426,6 @@ class ModulePrinter:
         if self.kernels:
             lines = [line.replace("entry, ", "entry, helper, ") if "support import" in line else line for line in lines]
         return [*lines, "", ""]
-
 
     def _phase_table(self, phases: Sequence[Phase]) -> list[str]:
         """One line per phase: what it makes, over which lengths, and its work."""
@@ -375,8 +443,3 @@ def _words(text: str) -> set[str]:
     import re
 
     return set(re.findall(r"[A-Za-z_][A-Za-z_0-9]*", text))
-
-
-def wrapped(text: str) -> str:
-    """Text for a docstring."""
-    return textwrap.fill(text, 100)

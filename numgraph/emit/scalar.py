@@ -1,7 +1,7 @@
 """Prints one scalar operation as Python that Numba compiles to the dtype that NumPy would give.
 
-Numba widens: int8 + int8 is int64, float32 * 0.5 is float64. So literals carry the dtype, and a result whose dtype Numba would
-not produce is converted at once.
+Numba widens: int8 + int8 is int64, float32 * 0.5 is float64. So literals carry the dtype, and a result whose dtype
+Numba would not produce is converted at once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ FLOAT_CALLS = {
     "log10": "math.log10", "sqrt": "math.sqrt", "sin": "math.sin", "cos": "math.cos", "tan": "math.tan",
     "asin": "math.asin", "acos": "math.acos", "atan": "math.atan", "atan2": "math.atan2", "sinh": "math.sinh",
     "cosh": "math.cosh", "tanh": "math.tanh", "asinh": "math.asinh", "acosh": "math.acosh", "atanh": "math.atanh",
-    "floor": "np.floor", "ceil": "np.ceil", "trunc": "np.trunc", "rint": "np.rint", "erf": "math.erf", "erfc": "math.erfc",
+    "floor": "np.floor", "ceil": "np.ceil", "trunc": "np.trunc", "rint": "np.rint",
+    "erf": "math.erf", "erfc": "math.erfc",
     "lgamma": "math.lgamma", "hypot": "math.hypot", "copysign": "math.copysign", "minimum": "minimum",
     "maximum": "maximum", "floordiv": "floor_div_float", "mod": "mod_float",
 }  # fmt: skip
@@ -43,7 +44,9 @@ def literal(value: Any, dtype: str) -> str:
         return str(bool(value))
     if dtype in FLOATS:
         number = float(value)
-        text = repr(number) if math.isfinite(number) else "np.nan" if number != number else f"{'-' * (number < 0)}np.inf"
+        text = (
+            repr(number) if math.isfinite(number) else "np.nan" if number != number else f"{'-' * (number < 0)}np.inf"
+        )
         return text if dtype == "float64" else f"float32({text})"
     return str(int(value)) if dtype == "int64" else f"{dtype}({int(value)})"
 
@@ -62,7 +65,9 @@ def convert(text: str, source: str, target: str) -> str:
 class ScalarPrinter(ast.NodeTransformer):
     """Rewrites the syntax tree of an op's scalar form: operands for names, typed literals, the target's functions."""
 
-    def __init__(self, names: dict[str, str], dtypes: dict[str, str], compute: str, vector: dict[tuple[str, str], str]) -> None:
+    def __init__(
+        self, names: dict[str, str], dtypes: dict[str, str], compute: str, vector: dict[tuple[str, str], str]
+    ) -> None:
         self.names = names
         self.dtypes = dtypes
         self.compute = compute
@@ -114,9 +119,16 @@ class ScalarPrinter(ast.NodeTransformer):
         return INTEGER_CALLS[name]
 
 
-def print_scalar(op: Op, operands: Sequence[str], dtypes: Sequence[str], dtype: str, vector: dict[tuple[str, str], str],
-                 used: set[str]) -> str:
-    """The source text of `op` on `operands` (names or literals, of `dtypes`), of result `dtype`. Adds imports to `used`."""
+def print_scalar(
+    op: Op,
+    operands: Sequence[str],
+    dtypes: Sequence[str],
+    dtype: str,
+    vector: dict[tuple[str, str], str],
+    used: set[str],
+) -> str:
+    """The source text of `op` on `operands` (names or literals, of `dtypes`), of result `dtype`. Adds imports to
+    `used`."""
     if op.name == "cast":
         return convert(operands[0], dtypes[0], dtype)
     loose = [d for k, d in enumerate(dtypes) if k not in op.keeps]

@@ -1,9 +1,9 @@
 """The table: the one argument of compiled code, int64 slots that the runtime fills and the code reads.
 
-    0  status arguments: the first value of a failed check     1  the second value
-    2  offset of the data pointer in an ndarray object          3.. addresses of BLAS products (kernels)
-    then, per stage, the arena's address, its capacity and the bytes needed; then arguments, shared variables, outputs, fresh
-    arrays, constants; then the lengths and addresses that the plan computes for the phases.
+0  status arguments: the first value of a failed check     1  the second value 2  offset of the data pointer in an
+ndarray object          3.. addresses of BLAS products (kernels) then, per stage, the arena's address, its capacity
+and the bytes needed; then arguments, shared variables, outputs, fresh arrays, constants; then the lengths and
+addresses that the plan computes for the phases.
 """
 
 from __future__ import annotations

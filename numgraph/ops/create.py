@@ -16,6 +16,7 @@ from numgraph.config import config
 from numgraph.errors import ShapeError
 from numgraph.graph import Constant, Variable, apply, as_variable, describe, frozen, weak_constant
 from numgraph.op import OPS, Check, Op, first
+from numgraph.ops import formula
 from numgraph.ops import lengths as ln
 from numgraph.ops.define import f
 from numgraph.ops.lengths import Length
@@ -41,6 +42,7 @@ Op(
     element=lambda idx, value, *lengths: value.at(),
     injective=False,
     shape=lambda value, *lengths: ln.values(lengths),
+    show=formula.filled,
     checks=(NOT_NEGATIVE,),
     samples=lambda: [([np.float64(1.5), 2, 3], {}), ([np.int64(7), 4], {}), ([True, 2], {})],
 )
@@ -126,6 +128,7 @@ Op(
     no_grad="a range of integers",
     element=lambda idx, start, length, step, dtype: start.value + idx[0] * step.value,
     shape=lambda start, length, step, dtype: (length.value,),
+    show=formula.counted,
     checks=(
         Check(
             "at_least",

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from numgraph.graph import Variable, as_operands, as_variable, elementwise
 from numgraph.op import Op, division, floating, same
+from numgraph.ops import formula
 from numgraph.ops.define import ZERO, boolless, f, no_bool
 from numgraph.types import BOOL, DISCRETE, FLOATS, UNSIGNED
 
@@ -39,7 +40,7 @@ Op(
     "masked_mul", ("g", "d"), "g * d, and zero wherever g is zero, even where d is infinite or NaN.", same,
     lambda g, d: np.where(g == 0, np.zeros((), np.result_type(g, d)), g * d),
     lambda h, out, g, d: (f.masked_mul(h, d), f.masked_mul(h, g)),
-    scalar="where(g == 0.0, 0.0, g * d)", dtypes=("float32", "float64"),
+    scalar="where(g == 0.0, 0.0, g * d)", show=formula.times, dtypes=("float32", "float64"),
 )  # fmt: skip
 masked_mul = elementwise("masked_mul")
 
@@ -47,7 +48,7 @@ Op(
     "masked_div", ("g", "d"), "g / d, and zero wherever g is zero, even where d is zero or NaN.", division,
     lambda g, d: np.where(g == 0, np.zeros((), np.result_type(g, d)), g / d),
     lambda h, out, g, d: (f.masked_div(h, d), f.neg(f.masked_div(f.masked_mul(h, out), d))),
-    scalar="where(g == 0.0, 0.0, g / d)", domain=(0.2, 3.0), dtypes=("float32", "float64"), cost=4,
+    scalar="where(g == 0.0, 0.0, g / d)", show=formula.over, domain=(0.2, 3.0), dtypes=("float32", "float64"), cost=4,
 )  # fmt: skip
 masked_div = elementwise("masked_div")
 

@@ -11,6 +11,7 @@ import numpy as np
 from numgraph.errors import ShapeError
 from numgraph.graph import Constant, Variable, apply, as_variable, describe
 from numgraph.op import OPS, Check, Op, Scatter, first, same
+from numgraph.ops import formula
 from numgraph.ops import lengths as ln
 from numgraph.ops.create import constant_scalar, filled, zeros_like
 from numgraph.ops.define import f
@@ -132,6 +133,7 @@ Op(
     lambda *parts, axis: np.concatenate(parts, axis=axis),
     _concatenate_grad,
     expand=_expand_concatenate,
+    show=formula.joined,
     shape=_joined_shape,
     checks=(
         Check(

@@ -14,6 +14,7 @@ import numpy as np
 from numgraph.errors import ShapeError
 from numgraph.graph import Variable, apply, as_operands, as_variable, describe
 from numgraph.op import OPS, Check, Op, same
+from numgraph.ops import formula
 from numgraph.ops import lengths as ln
 from numgraph.ops.create import diagonal
 from numgraph.ops.define import f
@@ -37,6 +38,7 @@ Op(
     np.matmul,
     lambda g, out, a, b: (dot2(g, shuffled(b, (1, 0))), dot2(shuffled(a, (1, 0)), g)),
     product=True,
+    show=formula.product,
     shape=lambda a, b: (a.shape[0], b.shape[1]),
     checks=(Check("equal", lambda a, b: [(a.shape[1], b.shape[0])], INNER),),
     samples=lambda: [([_matrix(2, 3), _matrix(3, 4)], {})],
@@ -51,6 +53,7 @@ Op(
     np.matmul,
     lambda g, out, a, b: (_batched(g, shuffled(b, (0, 2, 1))), _batched(shuffled(a, (0, 2, 1)), g)),
     product=True,
+    show=formula.product,
     shape=lambda a, b: (ln.equal_dims(a.shape[0], b.shape[0]), a.shape[1], b.shape[2]),
     checks=(
         Check("equal", lambda a, b: [(a.shape[0], b.shape[0])], "stacks of {a} and {b} matrices"),

@@ -15,6 +15,7 @@ from numgraph import dims
 from numgraph.errors import DtypeError, IndexOutOfRange, ShapeError
 from numgraph.graph import Variable, apply, as_variable, describe
 from numgraph.op import OPS, Check, Op, Reduce, Scatter, accumulated, boolean, first, int64, same
+from numgraph.ops import formula
 from numgraph.ops.define import f
 from numgraph.types import FLOATS, check_dtype, float_of
 
@@ -418,7 +419,7 @@ Op("unbroadcast", ("base", "g"), "base + the sums of g over the axes along which
    first, _unbroadcast, lambda h, out, base, g, mode: (h, f.broadcast_to(h, f.shape(g))),
    dtypes=("float32", "float64"),
    scatter=Scatter(region=lambda base, g, mode: g.shape, target=_summed_to, unique=False),
-   shape=lambda base, g, mode: base.shape,
+   shape=lambda base, g, mode: base.shape, show=formula.summed_like,
    checks=(Check("broadcast", lambda base, g, mode: list(zip(base.shape, g.shape[g.ndim - base.ndim :], strict=True)),
                  "lengths {a} and {b} do not broadcast"),),
    samples=lambda: [([np.zeros(s), np.arange(24.0).reshape(2, 3, 4)], {"mode": "add"})

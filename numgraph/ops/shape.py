@@ -11,6 +11,7 @@ from numgraph import dims
 from numgraph.errors import ShapeError
 from numgraph.graph import Variable, apply, as_variable, describe
 from numgraph.op import OPS, Check, Op, first, int64
+from numgraph.ops import formula
 from numgraph.ops import lengths as ln
 from numgraph.ops.define import f
 from numgraph.ops.lengths import Length
@@ -31,6 +32,7 @@ Op(
     lambda g, out, x, axis: (None,),
     element=lambda idx, x, axis: x.shape[axis],
     shape=lambda x, axis: (),
+    show=formula.length,
     samples=lambda: [([np.zeros((2, 3), np.float64)], {"axis": k}) for k in (0, 1)],
 )
 
@@ -77,6 +79,7 @@ Op(
     lambda g, out, x, pattern: (shuffled(g, inverse_pattern(x.ndim, pattern)),),
     element=lambda idx, x, pattern: x.at(*(idx[pattern.index(a)] if a in pattern else 0 for a in range(x.ndim))),
     shape=lambda x, pattern: tuple(1 if p < 0 else x.shape[p] for p in pattern),
+    show=formula.shuffled,
     checks=(
         Check(
             "equal",
@@ -224,6 +227,7 @@ Op(
     lambda g, out, x, *lengths: (reshaped(g, ln.dims_of(x)), *(None for _ in lengths)),
     reshape=True,
     shape=lambda x, *lengths: ln.values(lengths),
+    show=formula.reshaped,
     checks=(
         Check(
             "equal",
@@ -323,6 +327,7 @@ Op(
     element=_stretched_element,
     injective=False,
     shape=lambda x, *lengths: ln.values(lengths),
+    show=formula.stretched,
     checks=(
         Check(
             "equal",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from numgraph.errors import DtypeError
 from numgraph.graph import Variable, apply, as_variable, describe, elementwise
 from numgraph.op import OPS, Op, floating, same
+from numgraph.ops import formula
 from numgraph.ops.define import ZERO, f
 from numgraph.types import DISCRETE, FLOATS, check_dtype
 
@@ -125,7 +126,7 @@ def _cast_samples() -> list[tuple[list[Any], dict[str, Any]]]:
 
 Op("cast", ("x",), "x in another dtype; floats are truncated towards zero, not 0 gives True.", None,
    lambda x, dtype: np.asarray(x).astype(dtype), lambda g, out, x, dtype: (cast(g, x.type.dtype),), scalar="x",
-   keeps=(0,), samples=_cast_samples)  # fmt: skip
+   keeps=(0,), samples=_cast_samples, show=formula.cast)  # fmt: skip
 
 
 def cast(x: Any, dtype: Any) -> Variable:

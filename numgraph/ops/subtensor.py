@@ -18,6 +18,7 @@ from numgraph import dims
 from numgraph.dims import Dim
 from numgraph.graph import Variable, apply
 from numgraph.op import OPS, Check, Op, Scatter, first
+from numgraph.ops import formula
 from numgraph.ops import lengths as ln
 from numgraph.ops.create import constant_scalar, counting, filled, zeros_like
 from numgraph.ops.define import f
@@ -197,6 +198,7 @@ Op(
         unique=True,
     ),
     shape=lambda base, value, *bounds, key, mode: base.shape,
+    show=lambda base, value, *bounds, key, mode: formula.written(_show_slices(base, *bounds, key=key), value, mode),
     checks=(
         Check("range", lambda base, value, *bounds, key, mode: _single(base, key, bounds), OUT_OF_RANGE),
         Check(
@@ -400,6 +402,9 @@ Op(
         unique=False,
     ),
     shape=lambda base, value, *indices, axes, position, mode: base.shape,
+    show=lambda base, value, *indices, axes, position, mode: formula.written(
+        _show_gather(base, *indices, axes=axes, position=position), value, mode
+    ),
     checks=(
         Check(
             "range",

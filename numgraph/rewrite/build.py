@@ -1,4 +1,5 @@
-"""Makes the compile node of one op: dtypes made explicit by casts, lengths worked out, conditions recorded, constants folded."""
+"""Makes the compile node of one op: dtypes made explicit by casts, lengths worked out, conditions recorded, constants
+folded."""
 
 from __future__ import annotations
 
@@ -59,7 +60,7 @@ class Builder:
         value = node.op.element((), *operands, **node.attributes)
         if isinstance(value, int):
             return self.graph.number(value, node.dtype)
-        if isinstance(value, Node) and value.kind == "extent" or _is_arithmetic(value):
+        if (isinstance(value, Node) and value.kind == "extent") or _is_arithmetic(value):
             return self.graph.cast(value, node.dtype)
         return node
 
@@ -111,7 +112,9 @@ class Builder:
         """A position along an inner axis: that axis is turned last, so that each search runs in registers."""
         ndim = len(x.dims)
         others = [k for k in range(ndim) if k != axis]
-        found = self.op(op, [self.call("dimshuffle", x, pattern=(*others, axis))], {"axis": (ndim - 1,), "keepdims": False})
+        found = self.op(
+            op, [self.call("dimshuffle", x, pattern=(*others, axis))], {"axis": (ndim - 1,), "keepdims": False}
+        )
         if not keepdims:
             return found
         return self.call("dimshuffle", found, pattern=tuple(-1 if k == axis else others.index(k) for k in range(ndim)))
@@ -142,7 +145,9 @@ class Builder:
         if value.ndim == 0:
             return self.graph.number(value.item(), value.dtype.name)
         array = np.ascontiguousarray(value)
-        digest = hashlib.blake2b(array.tobytes() + repr((array.dtype.name, array.shape)).encode(), digest_size=8).hexdigest()
+        digest = hashlib.blake2b(
+            array.tobytes() + repr((array.dtype.name, array.shape)).encode(), digest_size=8
+        ).hexdigest()
         self.graph.arrays[digest] = array
         return self.graph.make("array", None, (), (digest,), array.dtype.name, array.shape)
 
@@ -175,7 +180,8 @@ class Builder:
         return full
 
     def assume_equal(self, a: Any, b: Any, message: str, node: Any) -> bool:
-        """Build this variant of the program for equal lengths `a` and `b`, unless an earlier run showed that they differ."""
+        """Build this variant of the program for equal lengths `a` and `b`, unless an earlier run showed that they
+        differ."""
         a, b = self.graph.find(a), self.graph.find(b)
         if self.graph.equal_lengths(a, b):
             return True
@@ -193,8 +199,12 @@ class Builder:
         a, b = self.graph.find(a), self.graph.find(b)
         if isinstance(a, int) and isinstance(b, int):
             holds = {
-                "equal": a == b, "nonempty": a >= 1, "at_least": a >= b, "broadcast": a in (1, b) or b == 1, "range": -b <= a < b,
-            }[kind]  # fmt: skip
+                "equal": a == b,
+                "nonempty": a >= 1,
+                "at_least": a >= b,
+                "broadcast": a in (1, b) or b == 1,
+                "range": -b <= a < b,
+            }[kind]
             if holds:
                 return
         elif kind in ("equal", "broadcast") and self.graph.equal_lengths(a, b):

@@ -2,9 +2,10 @@
 
     rule("log(softmax(x, axis=A))", "log_softmax(x, axis=A)", why="log(0) is -inf where softmax underflows")
 
-In a pattern a name matches any node (the same node wherever it is repeated), a call matches the op of that name, an operator
-the op it stands for, a number a constant of that value (of any shape), a keyword's name an attribute. Commutative ops match
-in both orders. The engine carries user lines forward and rejects a replacement of another dtype or shape.
+In a pattern a name matches any node (the same node wherever it is repeated), a call matches the op of that name, an
+operator the op it stands for, a number a constant of that value (of any shape), a keyword's name an attribute.
+Commutative ops match in both orders. The engine carries user lines forward and rejects a replacement of another dtype
+or shape.
 """
 
 from __future__ import annotations
@@ -43,8 +44,13 @@ class Rule:
         return op_name(self.pattern)
 
 
-def rule(pattern: str, replacement: str | None, why: str, when: Callable[[Builder, Bindings], bool] | None = None,
-         build: Callable[[Builder, Node, Bindings], Node | None] | None = None) -> Rule:
+def rule(
+    pattern: str,
+    replacement: str | None,
+    why: str,
+    when: Callable[[Builder, Bindings], bool] | None = None,
+    build: Callable[[Builder, Node, Bindings], Node | None] | None = None,
+) -> Rule:
     """A rule from its texts; ValueError at import for an op that does not exist."""
     parsed = Rule(
         name=f"{pattern} -> {replacement or (build.__name__ if build else '')}",

@@ -38,7 +38,8 @@ class Leaves:
         """Lengths of a leaf: numbers where the type knows them (the call checks these), else `extent` nodes."""
         graph = self.graph
         node.dims = tuple(
-            n if n is not None else graph.make("extent", None, (node,), (axis,), "int64", ()) for axis, n in enumerate(known)
+            n if n is not None else graph.make("extent", None, (node,), (axis,), "int64", ())
+            for axis, n in enumerate(known)
         )
 
     def _remember(self, variable: Variable, node: Node) -> None:
@@ -48,7 +49,8 @@ class Leaves:
             self.graph.names.setdefault(node, variable.name)
 
     def shared_node(self, variable: SharedVariable, resizable: bool) -> Node:
-        """The node of a shared variable. Its lengths are assumed to stay as they are, the leading one only unless `resizable`.
+        """The node of a shared variable. Its lengths are assumed to stay as they are, the leading one only unless
+        `resizable`.
 
         An assumption that fails at a call costs one more compilation, after which that length is symbolic.
         """
@@ -73,7 +75,8 @@ class Leaves:
 
 
 def resizable_shared(outputs: Sequence[Variable]) -> set[Variable]:
-    """Shared variables that are read only in windows or by index along axis 0: data sets, whose number of rows may change."""
+    """Shared variables that are read only in windows or by index along axis 0: data sets, whose number of rows may
+    change."""
     nodes = toposort(outputs)
     whole: set[Variable] = {v for v in outputs if isinstance(v, SharedVariable)}
     through: dict[Variable, list[Variable]] = {}
@@ -81,7 +84,9 @@ def resizable_shared(outputs: Sequence[Variable]) -> set[Variable]:
         for source in node.inputs:
             through.setdefault(source, []).append(node)
     for variable in nodes:
-        if isinstance(variable, SharedVariable) and not all(_windowed(variable, user, through) for user in through.get(variable, ())):
+        if isinstance(variable, SharedVariable) and not all(
+            _windowed(variable, user, through) for user in through.get(variable, ())
+        ):
             whole.add(variable)
     return {v for v in nodes if isinstance(v, SharedVariable) and v not in whole}
 
@@ -98,7 +103,9 @@ def _windowed(source: Variable, user: Variable, through: dict[Variable, list[Var
     if op.element is not None and user.attrs.get("axis") == 0 and not user.type.shape:
         return True
     if op.scalar and len(user.inputs) == 1:
-        return all(_windowed(user, next_user, through) for next_user in through.get(user, [])) and bool(through.get(user))
+        return all(_windowed(user, next_user, through) for next_user in through.get(user, [])) and bool(
+            through.get(user)
+        )
     return False
 
 

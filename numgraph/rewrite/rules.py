@@ -60,7 +60,11 @@ def may_be_masked(node: Node) -> bool:
         follows = name in _KEEPS_ZEROS or name in ("mul", "true_div", "masked_mul", "masked_div", "add", "sub", "dot2")
         if not follows or name in _MAKES_ZEROS:
             value = fill_value(v)
-            known[v] = name in _MAKES_ZEROS or (value is not None and value == 0) or (name == "cast" and parts[0].dtype == "bool")
+            known[v] = (
+                name in _MAKES_ZEROS
+                or (value is not None and value == 0)
+                or (name == "cast" and parts[0].dtype == "bool")
+            )
             continue
         if name == "cast" and parts[0].dtype == "bool":
             known[v] = True
@@ -76,17 +80,30 @@ def may_be_masked(node: Node) -> bool:
 
 def _is_full_range(builder: Builder, index: Node, length: Any) -> bool:
     """Whether `index` is arange(n) with n the axis' length (assumed so where it is not known)."""
-    if index.op is None or index.op.name != "arange" or fill_value(index.inputs[0]) != 0 or fill_value(index.inputs[2]) != 1:
+    if (
+        index.op is None
+        or index.op.name != "arange"
+        or fill_value(index.inputs[0]) != 0
+        or fill_value(index.inputs[2]) != 1
+    ):
         return False
     message = "rows {a} and labels {b} differ in number"
-    return builder.graph.equal_lengths(index.dims[0], length) or builder.assume_equal(index.dims[0], length, message, (index,))
+    return builder.graph.equal_lengths(index.dims[0], length) or builder.assume_equal(
+        index.dims[0], length, message, (index,)
+    )
 
 
 def _build_one_hot(builder: Builder, node: Node, bound: Bindings) -> Node | None:
     """zeros[arange(n), y] += v touches each row once: element (i, j) is v[i] where j is y[i]."""
     base, value, indices = node.inputs[0], node.inputs[1], node.inputs[2:]
     attrs = node.attributes
-    if attrs["axes"] != (0, 1) or len(base.dims) != 2 or fill_value(base) != 0 or len(indices) != 2 or attrs["position"] != 0:
+    if (
+        attrs["axes"] != (0, 1)
+        or len(base.dims) != 2
+        or fill_value(base) != 0
+        or len(indices) != 2
+        or attrs["position"] != 0
+    ):
         return None
     if len(indices[0].dims) != 1 or len(indices[1].dims) != 1 or not _is_full_range(builder, indices[0], base.dims[0]):
         return None
@@ -189,12 +206,16 @@ STABLE: tuple[Rule, ...] = (
     *(
         rule(f"{pattern} * (sigmoid(x) * c)", replacement, "0 / 0 where sigmoid underflows; it is never really 0")
         for pattern, replacement in (
-            ("masked_div(g, sigmoid(x))", "g * c"), ("(g / sigmoid(x))", "g * c"),
-            ("neg(masked_div(g, sigmoid(x)))", "neg(g) * c"), ("neg(g / sigmoid(x))", "neg(g) * c"),
+            ("masked_div(g, sigmoid(x))", "g * c"),
+            ("(g / sigmoid(x))", "g * c"),
+            ("neg(masked_div(g, sigmoid(x)))", "neg(g) * c"),
+            ("neg(g / sigmoid(x))", "neg(g) * c"),
         )
     ),
     *(
-        rule(f"s * ({div} - {total.format(div)})", None, "0 / 0 where softmax underflows", build=_build_log_softmax_grad)
+        rule(
+            f"s * ({div} - {total.format(div)})", None, "0 / 0 where softmax underflows", build=_build_log_softmax_grad
+        )
         for div in ("masked_div(g, s)", "g / s")
         for total in ("sum({} * s, axis=A, keepdims=True)", "cast(sum({} * s, axis=A, keepdims=True))")
     ),
@@ -214,7 +235,9 @@ SIMPLE: tuple[Rule, ...] = (
     rule("x ** 0.5", "sqrt(x)", "a root is cheaper than a power", when=_floating),
     rule("x ** -1", "reciprocal(x)", "a division is cheaper than a power", when=_floating),
     rule("cast(x)", None, "conversion to the same dtype", build=_build_same_cast),
-    rule("gather_update(b, v, i, j, mode='add')", None, "a gradient of labels as a fused selection", build=_build_one_hot),
+    rule(
+        "gather_update(b, v, i, j, mode='add')", None, "a gradient of labels as a fused selection", build=_build_one_hot
+    ),
     rule("sum(one_hot(v, i, n))", None, "a one-hot row holds one value", build=_build_row_sum),
     rule("sum(cast(one_hot(v, i, n)))", None, "a one-hot row holds one value", build=_build_row_sum),
     rule("unbroadcast(b, g)", None, "broadcast axes are known", build=_build_unbroadcast),

@@ -12,7 +12,9 @@ from numgraph.types import FLOATS
 MAX_TERMS = 24
 
 
-def fuse_updates(builder: Builder, outputs: Sequence[Node], values: Sequence[Node], targets: Sequence[Node]) -> list[Node]:
+def fuse_updates(
+    builder: Builder, outputs: Sequence[Node], values: Sequence[Node], targets: Sequence[Node]
+) -> list[Node]:
     """`values` with products merged into the update where nothing else needs the product."""
     users: dict[Node, int] = {}
     for node in topological([*outputs, *values]):
@@ -53,7 +55,9 @@ def _is_zero(node: Node) -> bool:
     return node.is_number and node.value == 0
 
 
-def _collect(builder: Builder, node: Node, factors: list[Node], terms: list[tuple[list[Node], Node]], dims: Sequence[object]) -> bool:
+def _collect(
+    builder: Builder, node: Node, factors: list[Node], terms: list[tuple[list[Node], Node]], dims: Sequence[object]
+) -> bool:
     """Split a sum into (scalar factors, array) terms; False when there are too many."""
     graph = builder.graph
     if len(terms) > MAX_TERMS:

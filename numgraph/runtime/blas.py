@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-# Fortran-style names, with 64-bit or 32-bit integers. Compiled code passes sizes as 64-bit numbers by reference; a library
-# with 32-bit integers reads their lower halves, which hold the value on little-endian machines.
+# Fortran-style names, with 64-bit or 32-bit integers. Compiled code passes sizes as 64-bit numbers by reference; a
+# library with 32-bit integers reads their lower halves, which hold the value on little-endian machines.
 _NAMES = ("scipy_{}_64_", "{}_64_", "scipy_{}_", "{}_")
 
 

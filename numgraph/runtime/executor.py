@@ -13,7 +13,6 @@ from numgraph.errors import IndexOutOfRange, NumgraphError, ShapeError
 from numgraph.inspector.record import FunctionRecord
 from numgraph.ir import Graph, Node
 from numgraph.rewrite.build import length_text
-from numgraph.inspector.record import FunctionRecord
 from numgraph.runtime import explain
 from numgraph.runtime.export import export
 from numgraph.runtime.fastcall import FastCall, can_be_fast
@@ -21,9 +20,13 @@ from numgraph.runtime.variant import CheckFailed, Variant
 
 Array = NDArray[Any]
 
+# Compiled forms kept for one function: calls whose lengths take turns find theirs again.
+MAX_VARIANTS = 4
+
 
 class Executor:
-    """Runs a program by compiled code. `compile_variant(denied)` makes code that does not assume what `denied` lists."""
+    """Runs a program by compiled code. `compile_variant(denied)` makes code that does not assume what `denied`
+    lists."""
 
     def __init__(self, program: Any, compile_variant: Callable[[frozenset[Any]], Variant]) -> None:
         self.program = program
@@ -44,6 +47,7 @@ class Executor:
         """The outputs; updates are done. ShapeError or IndexOutOfRange leave every shared variable as it was."""
         arrays = [np.ascontiguousarray(a) if a.ndim else a for a in arguments]
         tried: list[Variant] = []
+        failed: set[Any] = set()
         while True:
             variant = self.variant
             tried.append(variant)
@@ -51,21 +55,25 @@ class Executor:
                 outputs = variant.run(arrays)
                 self.bytes_allocated += sum(a.nbytes for a in outputs)
                 return outputs
-            except CheckFailed as failed:
-                self.recover(variant, failed, tried)
+            except CheckFailed as problem:
+                self.recover(variant, problem, tried, failed)
 
-    def recover(self, variant: Variant, failed: CheckFailed, tried: list[Variant]) -> None:
-        """After a failed check: another variant to try, or the user's error."""
-        cause = failed.cause
-        if getattr(cause, "kind", None) != "assume" or is_mismatch(cause, failed):
-            raise error_of(variant.schedule.graph, failed)
+    def recover(self, variant: Variant, problem: CheckFailed, tried: list[Variant], failed: set[Any]) -> None:
+        """After a failed check: another variant to try, or the user's error.
+
+        failed: the assumptions that did not hold in this call; a new variant makes none of them.
+        """
+        cause = problem.cause
+        if cause.kind != "assume" or is_mismatch(cause, problem):
+            raise error_of(variant.schedule.graph, problem)
+        failed.add((length_text(cause.a), length_text(cause.b)))
         other = next((v for v in self.variants if v not in tried), None)
         if other is None:
-            key = (length_text(cause.a), length_text(cause.b))
-            if key in self.denied:
-                raise error_of(variant.schedule.graph, failed)
-            self.denied = self.denied | {key}
+            if failed <= self.denied:
+                raise error_of(variant.schedule.graph, problem)
+            self.denied = self.denied | failed
             other = self._new_variant()
+            del self.variants[MAX_VARIANTS:]
         self.variant = other
         if self.switched is not None:
             self.switched()
@@ -95,7 +103,9 @@ class Executor:
 
 def is_mismatch(cause: Any, failed: CheckFailed) -> bool:
     """Whether an assumption of equal lengths failed on lengths that do not broadcast either."""
-    return isinstance(cause.node, tuple) and len(cause.node) > 1 and failed.a != failed.b and 1 not in (failed.a, failed.b)
+    return (
+        isinstance(cause.node, tuple) and len(cause.node) > 1 and failed.a != failed.b and 1 not in (failed.a, failed.b)
+    )
 
 
 def error_of(graph: Graph, failed: CheckFailed) -> NumgraphError:

@@ -26,7 +26,9 @@ def complete(record: FunctionRecord, variant: Variant) -> None:
 def phase_record(variant: Variant, phase: Any) -> PhaseRecord:
     """One phase as data."""
     work = work_of(variant.schedule, phase.items)
-    return PhaseRecord(phase.name, phase.kind, work.loops, work.statements, work.flops, work.bytes, work.reads, work.writes)
+    return PhaseRecord(
+        phase.name, phase.kind, work.loops, work.statements, work.flops, work.bytes, work.reads, work.writes
+    )
 
 
 def assembly(variant: Variant) -> str:

@@ -45,7 +45,12 @@ def export(variant: Variant, program: Any, path: str | Path) -> None:
     parts = [_docstring(text, path.stem), "import ctypes", *(_kernel(k) for k in kernels)]
     if "blas" in kernels:
         parts.append(_blas())
-    parts += [_program(text), _driver(), f"LAYOUT = {pprint.pformat(layout(variant, program, names), width=110)}", _ending("blas" in kernels)]
+    parts += [
+        _program(text),
+        _driver(),
+        f"LAYOUT = {pprint.pformat(layout(variant, program, names), width=110)}",
+        _ending("blas" in kernels),
+    ]
     path.write_text("\n\n\n".join(part.strip("\n") for part in parts) + "\n", encoding="utf-8")
     values = {name: v.storage.array for name, v in zip(names, variant.shared, strict=True)}
     values |= {f"constant_{slot}": array for slot, array in variant.constants.items()}
@@ -99,7 +104,10 @@ def _program(text: str) -> str:
 def _blas() -> str:
     """The search for a BLAS library, and the plain product where there is none."""
     finder = _body(_source("numgraph.runtime.blas"))
-    guarded = finder.replace("return _from_numpy() or _from_scipy()", "try:\n        return _from_numpy() or _from_scipy()\n    except ImportError:\n        return 0, 0")
+    guarded = finder.replace(
+        "return _from_numpy() or _from_scipy()",
+        "try:\n        return _from_numpy() or _from_scipy()\n    except ImportError:\n        return 0, 0",
+    )
     return guarded + "\n\n" + _BLAS
 
 
@@ -135,7 +143,8 @@ def layout(variant: Variant, program: Any, names: list[str]) -> dict[str, Any]:
             for k, (s, v) in enumerate(zip(table.outputs, variant.schedule.outputs, strict=True))
         ],
         "fresh": [
-            (s, variant.shared[k].dtype, table.made["fresh", k], table.made_stage["fresh", k]) for k, s in table.fresh.items()
+            (s, variant.shared[k].dtype, table.made["fresh", k], table.made_stage["fresh", k])
+            for k, s in table.fresh.items()
         ],
         "fresh_names": [names[k] for k in table.fresh],
         "exchanges": [(names[u.slot], names[u.other]) for u in updates if u.how == "exchange"],

@@ -1,8 +1,8 @@
 """The Python side of a call, generated for one function: checks by identity of types, numbers straight into the table.
 
-A general call costs several microseconds of Python; a function of a few scalars takes less than one. So the code below is
-written out per function, with the slots as literals. Whatever it does not recognise goes the general way, which explains
-errors; it never guesses.
+A general call costs several microseconds of Python; a function of a few scalars takes less than one. So the code
+below is written out per function, with the slots as literals. Whatever it does not recognise goes the general way,
+which explains errors; it never guesses.
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ class FastCall:
         self.lines: list[str] = []
         lock = Lock()
         self.scope: dict[str, Any] = {
-            "general": general, "missing": object(), "empty": np.empty, "perf_counter": perf_counter, "stats": binder.stats,
-            "entry": variant.entry, "ints": variant.integers, "reals": variant.reals, "acquire": lock.acquire, "release": lock.release,
+            "general": general, "missing": object(), "empty": np.empty, "perf_counter": perf_counter,
+            "stats": binder.stats,
+            "entry": variant.entry, "ints": variant.integers, "reals": variant.reals,
+            "acquire": lock.acquire, "release": lock.release,
             "ndarray": np.ndarray, "np_float": np.float64, "np_int": np.int64, "variant": variant,
         }  # fmt: skip
 
@@ -51,7 +53,11 @@ class FastCall:
             fallback = f"return general(*[a for a in ({', '.join(names)},) if a is not missing], *rest, **named)"
         else:
             guard, fallback = "rest or named", f"return {everything}"
-        self.lines = [f"def call({head + ', ' if head else ''}*rest, **named):", f"    if {guard}:", f"        {fallback}"]
+        self.lines = [
+            f"def call({head + ', ' if head else ''}*rest, **named):",
+            f"    if {guard}:",
+            f"        {fallback}",
+        ]
         plain = f"return general({', '.join(names)})"
         self.lines.append("    start = perf_counter()")
         for k, argument in enumerate(self.program.inputs):
@@ -75,13 +81,23 @@ class FastCall:
         if variable.ndim:
             self.scope[f"dtype{k}"] = np.dtype(dtype)
             known = [f"{name}.shape[{axis}] == {n}" for axis, n in enumerate(variable.type.shape) if n is not None]
-            tests = [f"type({name}) is ndarray", f"{name}.dtype is dtype{k}", f"{name}.ndim == {variable.ndim}",
-                     f"{name}.flags.c_contiguous", f"{name}.flags.aligned", *known]
+            tests = [
+                f"type({name}) is ndarray",
+                f"{name}.dtype is dtype{k}",
+                f"{name}.ndim == {variable.ndim}",
+                f"{name}.flags.c_contiguous",
+                f"{name}.flags.aligned",
+                *known,
+            ]
             self._say(f"if not ({' and '.join(tests)}):")
         elif dtype in FLOATS:
             small = "" if dtype == "float64" else f" and -{_LIMIT!r} <= {name} <= {_LIMIT!r}"
             more = "" if dtype == "float32" else f" or type({name}) is np_float"
-            self._say(f"if not (type({name}) is float{more}){small}:" if not small else f"if not (type({name}) is float{small}):")
+            self._say(
+                f"if not (type({name}) is float{more}){small}:"
+                if not small
+                else f"if not (type({name}) is float{small}):"
+            )
         elif dtype == "bool":
             self._say(f"if type({name}) is not bool:")
         else:
@@ -123,7 +139,8 @@ class FastCall:
         self._return([f"o{k}" for k in range(len(layout.outputs))])
 
     def _run_dynamic(self, plain: str) -> None:
-        """Outputs of lengths that the plan finds: plan, make them, run. Several stages, or new arrays, go through `Variant`."""
+        """Outputs of lengths that the plan finds: plan, make them, run. Several stages, or new arrays, go through
+        `Variant`."""
         layout, variant = self.variant.module.layout, self.variant
         outputs = [f"o{k}" for k in range(len(layout.outputs))]
         if len(variant.arenas) > 1 or layout.fresh:
@@ -182,7 +199,8 @@ class FastCall:
 
 
 def can_be_fast(program: Any) -> bool:
-    """Whether calls may skip the general way: no defaults or state, no strictness, and no array that an update may overwrite."""
+    """Whether calls may skip the general way: no defaults or state, no strictness, and no array that an update may
+    overwrite."""
     for argument in program.inputs:
         if argument.default is not None or argument.strict or argument.downcast is False:
             return False

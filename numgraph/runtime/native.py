@@ -1,7 +1,8 @@
 """From generated source to a callable entry: compiled by Numba once, afterwards loaded from the cache by LLVM alone.
 
-The cache holds machine code. Its name covers the source, the sources of the kernels it imports, the versions of Numba,
-llvmlite and Python, and the processor, so that code from elsewhere is never found; a checksum inside guards against damage.
+The cache holds machine code. Its name covers the source, the sources of the kernels it imports, the versions of
+Numba, llvmlite and Python, and the processor, so that code from elsewhere is never found; a checksum inside guards
+against damage.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from numpy.typing import NDArray
 from numgraph import cache
 
 _MAGIC = b"numgraph-object-1\n"
+# The convention between compiled code and this module; another one must not find code of this one in the cache.
+CONVENTION = "2"
 
 
 class _MethodDefinition(ctypes.Structure):
@@ -56,7 +59,8 @@ class Native:
     engine: Any
 
     def bind(self, table: NDArray[np.int64]) -> Callable[[int], int]:
-        """The entry as a built-in method of its table: a call costs a tenth of a microsecond, through ctypes ten times that."""
+        """The entry as a built-in method of its table: a call costs a tenth of a microsecond, through ctypes ten
+        times that."""
         make = ctypes.pythonapi.PyCFunction_NewEx
         make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
         definition = _MethodDefinition(b"entry", self.address, _ONE_OBJECT, None)
@@ -95,7 +99,7 @@ def build(text: str) -> Native:
     kernels = sorted(set(re.findall(r"^from (numgraph\.kernels\.\w+) import", text, re.MULTILINE)))
     source_name = f"k_{cache.digest(text)}"
     path = cache.store(f"{source_name}.py", text.encode())
-    name = f"{source_name}_{cache.digest(processor(), versions(), *map(kernel_digest, kernels))}.o"
+    name = f"{source_name}_{cache.digest(CONVENTION, processor(), versions(), *map(kernel_digest, kernels))}.o"
     found = _load(name)
     if found is None:
         symbol, code = compile_source(path)
@@ -171,8 +175,9 @@ def compiled_module(path: Path) -> tuple[str, Any, Any]:
 def _lean_numba() -> Iterator[Callable[[Any], None]]:
     """Within the block Numba makes LLVM IR only; yields the function that optimises a finished library.
 
-    By default every function is optimised and emitted on its own, and again in each function that it is linked into. Here
-    only the entry is, once, with all phases linked in: less than half the time. Nothing reaches Numba's execution engine.
+    By default every function is optimised and emitted on its own, and again in each function that it is linked into.
+    Here only the entry is, once, with all phases linked in: less than half the time. Nothing reaches Numba's
+    execution engine.
     """
     from numba.core.codegen import CPUCodeLibrary, JITCPUCodegen
     from numba.core.compiler_lock import global_compiler_lock

@@ -1,4 +1,5 @@
-"""Runs an exported program: copied by `export` behind the generated functions, so it uses NumPy and the standard library only."""
+"""Runs an exported program: copied by `export` behind the generated functions, so it uses NumPy and the standard
+library only."""
 
 from __future__ import annotations
 
@@ -21,8 +22,8 @@ class _MethodDefinition(ctypes.Structure):
 class Step:
     """An exported function: call it with the arguments of the original.
 
-    shared: name -> array; the values that the program reads and updates, kept between calls. A replaced array must have the
-    dtype and rank of the old one, and the lengths that the program was compiled for.
+    shared: name -> array; the values that the program reads and updates, kept between calls. A replaced array must
+    have the dtype and rank of the old one, and the lengths that the program was compiled for.
     """
 
     def __init__(self, layout: dict[str, Any], address: int, values: dict[str, Any], blas: tuple[int, int]) -> None:

@@ -58,7 +58,7 @@ class Variant:
         layout = self.module.layout
         self.table = np.zeros(layout.size, np.int64)
         self.entry = self.native.bind(self.table)
-        self.integers = memoryview(self.table)
+        self.integers = memoryview(self.table)  # type: ignore[arg-type]  # an ndarray is a buffer
         self.reals = self.integers.cast("B").cast("d")
         self.integers[HEADER] = DATA_OFFSET
         if "gemm(table" in self.module.text:
@@ -77,8 +77,12 @@ class Variant:
     @property
     def is_static(self) -> bool:
         """Whether every output has known lengths, so that one native call does everything."""
-        return len(self.arenas) == 1 and not self.module.layout.fresh and all(
-            slot < 0 for (kind, _), slots in self.module.layout.made.items() if kind == "output" for slot in slots
+        return (
+            len(self.arenas) == 1
+            and not self.module.layout.fresh
+            and all(
+                slot < 0 for (kind, _), slots in self.module.layout.made.items() if kind == "output" for slot in slots
+            )
         )
 
     def grow(self, stage: int, size: int) -> None:
@@ -136,7 +140,8 @@ class Variant:
         return [outputs[k] for k in range(len(layout.outputs))]
 
     def _make(self, kind: str, stage: int) -> dict[int, Array]:
-        """New arrays for outputs or updates whose lengths are known at `stage`, their objects written into the table."""
+        """New arrays for outputs or updates whose lengths are known at `stage`, their objects written into the
+        table."""
         layout = self.module.layout
         slots = dict(enumerate(layout.outputs)) if kind == "output" else layout.fresh
         made = {}

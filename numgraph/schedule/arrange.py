@@ -1,8 +1,9 @@
 """Rows and barriers: items become blocks, each one pass over a loop in which everything fuses that may.
 
-Two items share a loop when one reads of the other only the element of the same iteration, and that element is complete there.
-A reduction over the loop, a scatter, a kernel or an index check is complete only after the loop: a barrier. The rule is the
-same at every level, so a row-wise softmax is one loop over rows around three loops over columns.
+Two items share a loop when one reads of the other only the element of the same iteration, and that element is
+complete there. A reduction over the loop, a scatter, a kernel or an index check is complete only after the loop: a
+barrier. The rule is the same at every level, so a row-wise softmax is one loop over rows around three loops over
+columns.
 """
 
 from __future__ import annotations

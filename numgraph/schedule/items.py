@@ -15,8 +15,8 @@ from numgraph.ir import LEAVES, Graph, Node, loops_of, topological
 
 # An expression of at most this cost is computed again by each of its users instead of being stored.
 CHEAP = 3
-# An expression of more operations than this is stored, so that one loop body stays short: Numba's typing time grows faster
-# than linearly with the length of a function.
+# An expression of more operations than this is stored, so that one loop body stays short: Numba's typing time grows
+# faster than linearly with the length of a function.
 MAX_STATEMENTS = 40
 
 
@@ -24,12 +24,11 @@ MAX_STATEMENTS = 40
 class Item:
     """One unit of work.
 
-    kind: "store", "reduce", "scatter", "product", "kernel" or "check". node: whose buffer it fills (for a check: the node
-    that asked for it). loops: lengths. value: what is stored, accumulated, scattered or checked. target: index into the
-    buffer of the element written. reduced: loop levels that a reduction runs over. views: operands of a product or kernel.
-    factors: alpha and beta of a product that accumulates.
-    bound: for a check, the length of the indexed axis. loads: the memory reads in it. checks: items that must run before.
-    scalars: every scalar node in it.
+    kind: "store", "reduce", "scatter", "product", "kernel" or "check". node: whose buffer it fills (for a check: the
+    node that asked for it). loops: lengths. value: what is stored, accumulated, scattered or checked. target: index
+    into the buffer of the element written. reduced: loop levels that a reduction runs over. views: operands of a
+    product or kernel. factors: alpha and beta of a product that accumulates. bound: for a check, the length of the
+    indexed axis. loads: the memory reads in it. checks: items that must run before. scalars: every scalar node in it.
     """
 
     kind: str
@@ -102,7 +101,8 @@ def _computes(node: Node) -> bool:
 
 
 def _require_memory(elements: Elements, node: Node) -> None:
-    """Operands that must lie in memory (of a kernel, a product, a true reshape) are stored unless a view reaches them."""
+    """Operands that must lie in memory (of a kernel, a product, a true reshape) are stored unless a view reaches
+    them."""
     op = node.op
     if op is not None and op.overwrites and node.inputs[0].kind not in LEAVES:
         elements.stored.add(node.inputs[0])
@@ -129,7 +129,7 @@ def _in_memory(node: Node) -> tuple[Node, ...]:
 def _unit_stride(view: View) -> bool:
     """Whether BLAS can take the last two axes as they lie: one of them with stride 1, the other not smaller."""
     rows, columns = view.strides[-2:]
-    flat = isinstance(columns, int) and columns == 1 or isinstance(rows, int) and rows == 1
+    flat = (isinstance(columns, int) and columns == 1) or (isinstance(rows, int) and rows == 1)
     positive = all(not isinstance(s, int) or s > 0 for s in view.strides)
     return flat and positive
 
@@ -149,7 +149,8 @@ def _inline_cost(elements: Elements, node: Node, cost: dict[Node, int], size: di
 
 
 def _repeated(graph: Graph, node: Node, users: dict[Node, list[Node]]) -> bool:
-    """Whether inlining would compute an element more than once: several users, or one that reads elements repeatedly."""
+    """Whether inlining would compute an element more than once: several users, or one that reads elements
+    repeatedly."""
     found = users.get(node, [])
     if len(found) > 1:
         return True

@@ -19,9 +19,9 @@ from numgraph.schedule.items import Item, ItemMaker, choose_stored, scalar_nodes
 class Buffer:
     """Where a stored node lives.
 
-    place: "arena", "output", "fresh" (an array made for an update), "shared" (written in place) or "register" (never in
-    memory). slot: number of the output, update or shared variable. axes: the node's axes that are kept, the others being
-    the same iteration for writer and readers. offset: bytes into the stage's arena.
+    place: "arena", "output", "fresh" (an array made for an update), "shared" (written in place) or "register" (never
+    in memory). slot: number of the output, update or shared variable. axes: the node's axes that are kept, the others
+    being the same iteration for writer and readers. offset: bytes into the stage's arena.
     """
 
     node: Node
@@ -38,7 +38,8 @@ class Buffer:
 
 @dataclass(eq=False)
 class Update:
-    """How shared variable `slot` gets its new value: "in place", "fresh" (the buffer of that number), "exchange" or "none"."""
+    """How shared variable `slot` gets its new value: "in place", "fresh" (the buffer of that number), "exchange" or
+    "none"."""
 
     slot: int
     node: Node
@@ -65,8 +66,15 @@ class Schedule:
 class Scheduler:
     """Builds a `Schedule` from rewritten nodes."""
 
-    def __init__(self, graph: Graph, elements: Elements, outputs: Sequence[Node], updates: Sequence[tuple[int, Node]],
-                 shared: Sequence[Node], ranges: Sequence[tuple[Node, Node, Any]]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        elements: Elements,
+        outputs: Sequence[Node],
+        updates: Sequence[tuple[int, Node]],
+        shared: Sequence[Node],
+        ranges: Sequence[tuple[Node, Node, Any]],
+    ) -> None:
         self.graph = graph
         self.elements = elements
         self.shared = list(shared)
@@ -101,7 +109,8 @@ class Scheduler:
         return self.graph.make("copy", None, (node,), (self.serial,), node.dtype, node.dims)
 
     def _exchanges(self) -> None:
-        """Updates that only move values between shared variables in a cycle exchange their buffers; `(a, a)` is nothing."""
+        """Updates that only move values between shared variables in a cycle exchange their buffers; `(a, a)` is
+        nothing."""
         by_slot = {u.slot: u for u in self.updates}
         slot_of = {node: k for k, node in enumerate(self.shared)}
         for update in self.updates:
@@ -119,7 +128,8 @@ class Scheduler:
                     u.how, u.other = ("exchange", slot_of[u.node]) if len(cycle) > 1 else ("none", u.slot)
 
     def _own_bases(self) -> None:
-        """Give every scatter a base that nothing else uses; a scatter that updates its base's variable keeps that as base."""
+        """Give every scatter a base that nothing else uses; a scatter that updates its base's variable keeps that as
+        base."""
         kept = {u.node: self.shared[u.slot] for u in self.updates if not u.how}
         roots = self._roots()
         users: dict[Node, int] = {}
@@ -175,7 +185,9 @@ class Scheduler:
                     continue
                 seen.add(node)
                 lengths = [n for n in map(self.graph.find, node.dims) if isinstance(n, Node)]
-                needed += [v.inputs[0] for v in scalar_nodes(lengths) if v.kind == "load" and v.inputs[0].kind not in LEAVES]
+                needed += [
+                    v.inputs[0] for v in scalar_nodes(lengths) if v.kind == "load" and v.inputs[0].kind not in LEAVES
+                ]
             frontier = [v for v in dict.fromkeys(needed) if v not in roots]
             roots = frontier + roots
         return roots
@@ -184,8 +196,14 @@ class Scheduler:
         """A length that depends on computed data ends a stage: what has that length runs in a later one."""
         stage: dict[Node, int] = {}
         for item in items:
-            lengths = [n for n in (*item.loops, *item.sizes, item.bound, *map(self.graph.find, item.node.dims)) if isinstance(n, Node)]
-            lengths += [v for view in item.views for v in (*view.lengths, view.offset, *view.strides) if isinstance(v, Node)]
+            lengths = [
+                n
+                for n in (*item.loops, *item.sizes, item.bound, *map(self.graph.find, item.node.dims))
+                if isinstance(n, Node)
+            ]
+            lengths += [
+                v for view in item.views for v in (*view.lengths, view.offset, *view.strides) if isinstance(v, Node)
+            ]
             after = [stage.get(v.inputs[0], -1) + 1 for v in scalar_nodes(lengths) if v.kind == "load"]
             reads = [stage.get(load.inputs[0], 0) for load in item.loads]
             reads += [stage.get(view.buffer, 0) for view in item.views] + [c.stage for c in item.checks]
@@ -208,8 +226,16 @@ class Scheduler:
                 by_node[u.node].stage = final
             order, stuck = self._order(items, overwritten)
             late = {by_node[u.node] for u in in_place}
-            bad = [u for u in in_place if u.node in stuck or any(
-                by_node[u.node] in Arranger(self.graph, items, overwritten).before(x) and x.stage < final for x in items if x not in late)]
+            bad = [
+                u
+                for u in in_place
+                if u.node in stuck
+                or any(
+                    by_node[u.node] in Arranger(self.graph, items, overwritten).before(x) and x.stage < final
+                    for x in items
+                    if x not in late
+                )
+            ]
             if not bad:
                 break
             in_place.remove(bad[0])
@@ -307,14 +333,17 @@ class Scheduler:
             self.buffers[item.node] = Buffer(item.node, "base", -1, mine.axes, stage=base.stage)
 
     def _lay_out(self, stage: int, blocks: Sequence[Block]) -> Any:
-        """Offsets in the stage's arena; buffers of equal size whose lives do not overlap share memory. Returns the bytes."""
+        """Offsets in the stage's arena; buffers of equal size whose lives do not overlap share memory. Returns the
+        bytes."""
         first, final = self._lives(stage, blocks)
         total: Any = 0
         free: list[tuple[Any, Any, int]] = []
         for node in sorted(first, key=lambda v: first[v]):
             buffer = self.buffers[node]
             size = self._bytes(buffer)
-            reuse = next((k for k, (s, _, end) in enumerate(free) if (s is size or s == size) and end < first[node]), None)
+            reuse = next(
+                (k for k, (s, _, end) in enumerate(free) if (s is size or s == size) and end < first[node]), None
+            )
             if reuse is not None:
                 buffer.offset = free[reuse][1]
                 free[reuse] = (size, buffer.offset, final[node])
@@ -334,7 +363,11 @@ class Scheduler:
                 if item.kind != "check":
                     used += [item.node, *(item.node.inputs[:1] if item.overwrites else ())]
                 for node in map(self._root_buffer, used):
-                    if node in self.buffers and self.buffers[node].place == "arena" and self.buffers[node].stage == stage:
+                    if (
+                        node in self.buffers
+                        and self.buffers[node].place == "arena"
+                        and self.buffers[node].stage == stage
+                    ):
                         first.setdefault(node, number)
                         final[node] = number
         later = {node for node in self.buffers if self._used_later(node, stage)}

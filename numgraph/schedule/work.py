@@ -82,8 +82,14 @@ def work_of(schedule: Schedule, items: Sequence[Item]) -> Work:
             total = _plus(total, size)
     outside = [v for v in reads if v not in writes]
     loops = dict.fromkeys(length_text(graph, n) for item in items for n in item.loops)
-    return Work(flops, total, [_name(graph, v) for v in outside], [_name(graph, v) for v in writes if v not in inner],
-                list(loops), sum(item.statements for item in items))
+    return Work(
+        flops,
+        total,
+        [_name(graph, v) for v in outside],
+        [_name(graph, v) for v in writes if v not in inner],
+        list(loops),
+        sum(item.statements for item in items),
+    )
 
 
 def _plus(a: int | None, b: int | None) -> int | None:

@@ -1,0 +1,223 @@
+"""Prints scalar expressions as statements of nested loop bodies."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from numgraph.emit.scalar import convert, literal, print_scalar
+from numgraph.emit.table import Layout
+from numgraph.emit.writer import Line, Names
+from numgraph.ir import Node
+from numgraph.schedule.items import Item
+from numgraph.schedule.plan import Schedule
+from numgraph.types import FLOATS
+
+COUNTERS = "ijklmnopq"
+_SIGNS: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*"}
+
+
+class Body:
+    """The statements of one loop level, and the names that they gave to scalar nodes."""
+
+    def __init__(self, level: int) -> None:
+        self.level = level
+        self.lines: list[Line] = []
+        self.names: dict[Node, str] = {}
+        self.registers: dict[Node, str] = {}
+        self.accumulators: dict[Item, str] = {}
+
+
+class Statements:
+    """Prints statements into nested loop bodies; a scalar is computed once, at the level where it stops varying."""
+
+    def __init__(self, schedule: Schedule, layout: Layout, vector: dict[tuple[str, str], str]) -> None:
+        self.schedule = schedule
+        self.graph = schedule.graph
+        self.layout = layout
+        self.vector = vector
+        self.imports: set[str] = set()
+        self.names = Names()
+        self.bodies = [Body(0)]
+        self.pointers: dict[Any, str] = {}
+        self.planning = False
+        self.length_names = name_lengths(schedule)
+
+    @property
+    def body(self) -> Body:
+        """The innermost open loop body."""
+        return self.bodies[-1]
+
+    def say(self, code: str, comment: str = "", node: Node | None = None, level: int | None = None) -> None:
+        """Add a line at a loop level (default: the innermost)."""
+        body = self.bodies[len(self.bodies) - 1 if level is None else min(level, len(self.bodies) - 1)]
+        lines = tuple(self.graph.lines.get(node, ())) if node is not None else ()
+        body.lines.append(Line(0, code, comment, lines))
+
+    # -- scalars ------------------------------------------------------------------------------------------------
+
+    def value(self, root: Node) -> str:
+        """Text of a scalar node: a name or a literal. Statements that it needs are added at their levels."""
+        for node in self._undefined(root):
+            if not self._is_inline(node):
+                self._define(node)
+        return self.text(root)
+
+    def _undefined(self, root: Node) -> list[Node]:
+        """The nodes below `root` that have no name yet, inputs first; what the plan computes is not looked into."""
+        done: dict[Node, None] = {}
+        stack = [(root, False)]
+        while stack:
+            node, ready = stack.pop()
+            if node in done or self._known(node) is not None:
+                continue
+            if ready:
+                done[node] = None
+                continue
+            stack.append((node, True))
+            if node.kind != "extent" and not self._from_plan(node):
+                inputs = node.inputs[1:] if node.kind == "load" else node.inputs
+                stack.extend((v, False) for v in reversed(inputs))
+        return list(done)
+
+    def _from_plan(self, node: Node) -> bool:
+        """Whether a phase reads the node from the table: lengths, and indices that no loop changes."""
+        return not self.planning and node.planned and node.kind == "op" and node.dtype == "int64"
+
+    def _known(self, node: Node) -> str | None:
+        for body in self.bodies:
+            if node in body.names:
+                return body.names[node]
+        return None
+
+    def _is_inline(self, node: Node) -> bool:
+        """Whether the node is written where it is used: literals, counters, and index sums."""
+        if node.kind in ("number", "loop"):
+            return True
+        return node.kind == "op" and node.dtype == "int64" and node.depth > 0 and sign_of(node) is not None
+
+    def text(self, node: Node) -> str:
+        """The name of a defined node, or its text where it is written in place."""
+        known = self._known(node)
+        if known is not None:
+            return known
+        if node.kind == "number":
+            return literal(node.value, node.dtype)
+        if node.kind == "loop":
+            return COUNTERS[node.attrs[0]]
+        a, b = (self.text(v) for v in node.inputs)
+        sign = sign_of(node)
+        if sign == "*":
+            a, b = (f"({t})" if " + " in t or " - " in t else t for t in (a, b))
+        elif sign == "-" and (" + " in b or " - " in b):
+            b = f"({b})"
+        return f"{a} {sign} {b}"
+
+    def _define(self, node: Node) -> None:
+        """Add the statement that computes one node."""
+        level = min(node.depth, len(self.bodies) - 1)
+        origin = self.schedule.elements.origin.get(node)
+        if node.kind == "load":
+            self._define_load(node, level, origin)
+            return
+        if node.kind in ("scalar", "extent") or self._from_plan(node):
+            self._define_planned(node)
+            return
+        assert node.op is not None, node
+        operands = [self.text(v) for v in node.inputs]
+        expression = print_scalar(
+            node.op, operands, [v.dtype for v in node.inputs], node.dtype, self.vector, self.imports
+        )
+        name = self.names.fresh(self._wish(node, origin))
+        self.bodies[level].names[node] = name
+        self.say(f"{name} = {expression}", self._note(node, origin), origin or node, level)
+
+    def _define_planned(self, node: Node) -> None:
+        """Read an argument, a length or an index that the plan has computed."""
+        wish = self.graph.names.get(node)
+        if node.kind == "scalar":
+            slot = self.layout.arguments[node.attrs[0]]
+            if node.dtype in FLOATS:
+                source, expression = "float64", f"reals[{slot}]"
+            else:
+                source, expression = "int64", f"table[{slot}]"
+            expression = convert(expression, source, node.dtype)
+            prefix, note = "a", "argument"
+        else:
+            slot = self.layout.value(node)
+            expression, prefix, note = f"table[{slot}]", "n", f"= {self.explain(node)}"
+        name = self.names.fresh(wish, prefix)
+        self.bodies[0].names[node] = name
+        self.say(f"{name} = {expression}", note, node, 0)
+
+    def _wish(self, node: Node, origin: Node | None) -> str | None:
+        return self.graph.names.get(origin) if origin is not None else self.graph.names.get(node)
+
+    def _note(self, node: Node, origin: Node | None) -> str:
+        """`exp float32[?,10]`."""
+        shown = origin if origin is not None else node
+        return f"{node.name} {self.type_text(shown)}"
+
+    def type_text(self, node: Node) -> str:
+        """`float32[?,10]` of a node."""
+        lengths = [self.graph.find(n) for n in node.dims]
+        inside = ",".join(str(n) if isinstance(n, int) else "?" for n in lengths)
+        return f"{node.dtype}[{inside}]" if lengths else node.dtype
+
+    def explain(self, node: Any, depth: int = 0) -> str:
+        """A length in the user's terms: `len(train_x)`, `index*600`."""
+        if not isinstance(node, Node):
+            return str(node)
+        if node in self.length_names:
+            return self.length_names[node]
+        if node in self.graph.names and depth:
+            return self.graph.names[node]
+        if node.kind == "extent":
+            owner = self.graph.names.get(node.inputs[0], "argument")
+            return f"len({owner})" if node.attrs[0] == 0 else f"{owner}.shape[{node.attrs[0]}]"
+        if node.is_number:
+            return str(node.value)
+        if depth > 3 or node.op is None:
+            return "..." if depth > 3 else self.graph.names.get(node, node.name)
+        parts = [self.explain(v, depth + 1) for v in node.inputs]
+        tree = node.op.tree
+        if isinstance(tree, ast.BinOp | ast.Compare):
+            text = substitute_names(ast.unparse(tree), dict(zip(node.op.args, parts, strict=True)))
+            return f"({text})" if depth else text
+        return f"{node.name}({', '.join(parts)})"
+
+    def _define_load(self, node: Node, level: int, origin: Node | None) -> None:
+        raise NotImplementedError
+
+    def buffer_name(self, buffer: Node) -> str:
+        """What comments call a buffer."""
+        return self.graph.names.get(buffer) or (buffer.name if buffer.op else buffer.kind)
+
+
+def sign_of(node: Node) -> str | None:
+    """`+`, `-` or `*` for an op that is written so, else None."""
+    tree = node.op.tree if node.op is not None else None
+    return _SIGNS.get(type(tree.op)) if isinstance(tree, ast.BinOp) else None
+
+
+def name_lengths(schedule: Schedule) -> dict[Node, str]:
+    """What comments call a length: that of the first named array that has it."""
+    graph = schedule.graph
+    found: dict[Node, str] = {}
+    for node, name in graph.names.items():
+        for axis, length in enumerate(map(graph.find, node.dims)):
+            if isinstance(length, Node) and length.kind != "extent":
+                found.setdefault(length, f"len({name})" if axis == 0 else f"{name}.shape[{axis}]")
+    return found
+
+
+def substitute_names(text: str, names: dict[str, str]) -> str:
+    """`text` with names replaced, parenthesised by the parser."""
+
+    class Replace(ast.NodeTransformer):
+        def visit_Name(self, node: ast.Name) -> ast.expr:
+            if node.id in names:
+                return ast.parse(names[node.id], mode="eval").body
+            return node
+
+    return ast.unparse(ast.fix_missing_locations(Replace().visit(ast.parse(text, mode="eval"))))
