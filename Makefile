@@ -6,42 +6,49 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/installed
 JOBS ?= 2
 # setuptools warns of every editable installation
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types bench format clean
+.PHONY: demo test lint types bench readme format clean
 .DEFAULT_GOAL := test
 
-demo: $(STAMP)
-	$(BIN)/numgraph demo
+demo: $(VENV)/run
+	@$(BIN)/numgraph demo
 
 test: lint types
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
-lint: $(STAMP)
+lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(STAMP)
+types: $(VENV)/dev
 	$(BIN)/mypy
 
-bench: $(STAMP)
+bench: $(VENV)/dev
 	$(BIN)/python -m bench
 
-format: $(STAMP)
+# the table in README.md, measured anew on this machine
+readme: $(VENV)/dev
+	$(BIN)/python -m bench --readme README.md
+
+format: $(VENV)/dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The stamp is written last, so an installation that was cut off is done again.
-$(STAMP): pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "numgraph needs Python 3.11 or newer; try make PYTHON=python3.12")'
-	$(PYTHON) -m venv $(VENV)
-	@echo 'installing numgraph and what it needs into $(VENV)'
-	$(PIP) --upgrade pip
-	$(PIP) -e '.[dev]'
-	touch $@
+# A stamp is written last, so an installation that was cut off is done again.
+$(VENV)/run: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "numgraph needs Python 3.11 or newer; try make PYTHON=python3.12")'
+	@$(PYTHON) -m venv $(VENV)
+	@echo 'installing numgraph and what it needs (NumPy, SciPy, Numba, rich) into $(VENV)'
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/run
+	@echo 'installing the tools for tests into $(VENV)'
+	@$(PIP) -e '.[dev]'
+	@touch $@
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

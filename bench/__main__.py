@@ -14,7 +14,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench import readme
 from bench.cases import CASES, run
+from bench.readme import pair
 from numgraph.demo import digits
 
 # Variables that change how fast the BLAS under NumPy runs; a report without them would not be repeatable.
@@ -37,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
     console.print(", ".join(f"{name} {value}" for name, value in report["machine"].items()), style="dim")
     if options.json:
         options.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
+    if options.readme:
+        readme.fill(options.readme, report)
     return 0
 
 
@@ -48,6 +52,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=15, metavar="N", help="measurements of each side (default: 15)")
     parser.add_argument("--only", metavar="TEXT", help="the cases whose name contains this, such as mlp or /20")
     parser.add_argument("--target", help="the target of the numgraph side (default: cpu)")
+    parser.add_argument("--readme", type=Path, metavar="FILE", help="write the table into that README.md")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     return parser.parse_args(arguments)
 
@@ -69,14 +74,9 @@ def table(rows: list[dict[str, Any]]) -> Table:
     return made
 
 
-def pair(least: Any, median: Any) -> str:
-    """`29.5 (30.1)`, without a fraction from 1000 on."""
-    return "{} ({})".format(*(f"{x:,.0f}" if x >= 1000 else f"{x:.1f}" for x in (least, median)))
-
-
 def machine() -> dict[str, str]:
     """What the figures depend on."""
-    facts = {"Python": platform.python_version(), "processors": str(os.cpu_count())}
+    facts = {"processor": processor(), "Python": platform.python_version()}
     for package in ("numgraph", "numpy", "numba", "scipy"):
         try:
             facts[package] = version(package)
@@ -84,6 +84,16 @@ def machine() -> dict[str, str]:
             facts[package] = "not installed"
     facts |= {name: os.environ[name] for name in INFLUENCES if name in os.environ}
     return facts | blas()
+
+
+def processor() -> str:
+    """The name of the processor where the system tells, and how many there are."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{os.cpu_count()} x {names[0] if names else platform.processor() or platform.machine()}"
 
 
 def blas() -> dict[str, str]:

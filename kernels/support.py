@@ -9,6 +9,7 @@ import math
 
 import numba
 import numpy as np
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, register_jitable
 
@@ -41,6 +42,67 @@ u32 = _pointer_to(types.uint32, "Pointer to uint32 at an address.")
 u64 = _pointer_to(types.uint64, "Pointer to uint64 at an address.")
 
 
+def _reader(doc, words):
+    """An intrinsic `(table, slot[, axis]) -> int64`. `words(builder, load, object, offset, axis)` finds the value."""
+
+    @intrinsic
+    def read(typingctx, table, slot, axis):
+        signature = types.int64(table, types.int64, types.int64)
+
+        def codegen(context, builder, sig, args):
+            word = ir.IntType(64)
+
+            def load(address, index):
+                pointer = builder.inttoptr(address, word.as_pointer())
+                return builder.load(builder.gep(pointer, [index]))
+
+            address = builder.ptrtoint(args[0], word)
+            offset = load(address, ir.Constant(word, 2))
+            return words(builder, load, load(address, args[1]), offset, args[2])
+
+        return signature, codegen
+
+    read.__doc__ = doc
+    return read
+
+
+def _argument_address(builder, load, array, offset, axis):
+    return load(builder.add(array, offset), axis)
+
+
+def _argument_length(builder, load, array, offset, axis):
+    # behind the data pointer and the rank lies the pointer to the lengths
+    lengths = load(builder.add(array, offset), ir.Constant(ir.IntType(64), 2))
+    return load(lengths, axis)
+
+
+def _resident(builder, load, descriptor, offset, axis):
+    return load(descriptor, axis)
+
+
+_argument = _reader("Word `axis` of the ndarray object in a slot, from its data pointer on.", _argument_address)
+argument_length = _reader("Length of an axis of the ndarray object in a slot.", _argument_length)
+_descriptor = _reader("Word `axis` of the descriptor of the shared variable in a slot.", _resident)
+
+
+@register_jitable
+def argument_address(table, slot):
+    """The address of the elements of the ndarray object in a slot."""
+    return _argument(table, slot, 0)
+
+
+@register_jitable
+def resident_address(table, slot):
+    """Where the elements of the shared variable in a slot lie now."""
+    return _descriptor(table, slot, 0)
+
+
+@register_jitable
+def resident_length(table, slot, axis):
+    """The length of an axis of the shared variable in a slot."""
+    return _descriptor(table, slot, 1 + axis)
+
+
 def _reassociable(operation):
     """An intrinsic `acc OP x` on floats whose order LLVM may change, so that a loop of it vectorises; nothing else
     may."""
@@ -67,6 +129,14 @@ _DATA_OFFSET = object.__basicsize__
 
 from_python = types.ExternalFunction("PyLong_AsLongLong", types.int64(types.intp))
 to_python = types.ExternalFunction("PyLong_FromLongLong", types.intp(types.int64))
+
+
+@register_jitable
+def fail(table, a, b, status):
+    """Leave the two values that a condition was about where the caller finds them; returns the status."""
+    table[0] = a
+    table[1] = b
+    return status
 
 
 @register_jitable

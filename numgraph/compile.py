@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -74,11 +75,12 @@ def compile_variant(program: Any, denied: frozenset[Any]) -> Variant:
     schedule, builder, leaves = scheduled(program, denied)
     module = printed(schedule, builder, title_of(program))
     if config.debug >= 2:
-        print(module.listing)
+        print(module.listing, file=sys.stderr)
     code = native.build(module.text)
     if config.debug >= 1:
         how = "loaded from the cache" if code.cached else "compiled"
-        print(f"numgraph: {program.title}: {len(module.phases)} phases, {how} in {code.seconds:.2f} s: {code.path}")
+        said = f"numgraph: {program.title}: {len(module.phases)} phases, {how} in {code.seconds:.2f} s: {code.path}"
+        print(said, file=sys.stderr)
     return Variant(schedule, module, code, leaves.shared)
 
 
@@ -86,7 +88,7 @@ def title_of(program: Any) -> str:
     """What the header of the generated source says about the graph: a function of the graph alone, so that it
     caches."""
     lines = [f"numgraph function {program.name or ''}".rstrip()]
-    names = {value: key.name for key, value in program.givens if key.name and not value.name}
+    names = program.named_givens()
     for variable in program.outputs:
         lines.append(short("    return ", variable, names))
     for target, value in program.updates:

@@ -31,7 +31,7 @@ class Config:
     target: where functions run unless they say otherwise ("cpu" or "reference").
     on_unused_input: "raise", "warn" or "ignore".
     cache_dir: folder of generated source and compiled code.
-    debug: 1 prints a line per compilation, 2 also the generated source with the user's lines.
+    debug: 1 prints a line per compilation on standard error, 2 also the generated source with the user's lines.
 
     AttributeError for another name, OptionError for a value that is none of those listed.
     """

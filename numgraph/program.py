@@ -145,6 +145,10 @@ class Program:
         private = set(self.private)
         return list(dict.fromkeys(v for v in (*found, *(s for s, _ in self.updates)) if v not in private))
 
+    def named_givens(self) -> dict[Variable, str]:
+        """The name of each key of `givens` by what stands for it: formulas are shorter with it."""
+        return {value: key.name for key, value in self.givens if key.name and not value.name}
+
     def roots(self) -> list[Variable]:
         """All variables that the program's fields name, for copying and pickling."""
         named: list[Variable] = [*self.variables, *self.private, *self.results, *(s for s, _ in self.updates)]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import byhand, cases, harness
+from bench import byhand, cases, harness, readme
 from bench.__main__ import main
 from numgraph.demo.digits import Digits, Part
 
@@ -92,3 +92,27 @@ def test_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert report["cases"][0]["numpy_min_us"] > 0
     assert report["machine"]["numpy"] == np.__version__
     assert "logreg/600" in capsys.readouterr().out
+
+
+def test_readme_table(tmp_path: Path) -> None:
+    summary = harness.Timing([1e-6, 2e-6, 4e-6], [2e-3, 2e-3, 2e-3]).summary()
+    report = {"machine": {"processor": "2 x Z80", "numpy": "2.4"}, "cases": [{"case": "mlp/20", **summary}]}
+    path = tmp_path / "README.md"
+    path.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
+    readme.fill(path, report)
+    assert path.read_text() == (
+        f"before\n{readme.BEGIN}\n"
+        "| model / rows | numgraph | NumPy by hand | NumPy / numgraph (quartiles) |\n"
+        "|---|---|---|---|\n"
+        "| mlp/20 | 1.0 (2.0) | 2,000 (2,000) | **1000.00** (750.00 to 1500.00) |\n"
+        "\n"
+        "processor 2 x Z80; numpy 2.4.\n"
+        f"{readme.END}\nafter\n"
+    )
+    with pytest.raises(ValueError, match="expected the lines"):
+        readme.fill(Path(__file__).with_name("conftest.py"), report)
+
+
+def test_the_readme_has_the_marks() -> None:
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    assert text.count(readme.BEGIN) == text.count(readme.END) == 1

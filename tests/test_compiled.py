@@ -28,7 +28,9 @@ def samples(op: Op, dtype: str) -> list[Sample]:
     drawn = testing.draw(op, dtype)
     if op.samples is None and dtype != "float64":
         # broadcasting is the same for every dtype
-        drawn = [drawn[1], drawn[5]]
+        drawn = [drawn[1]]
+    elif op.samples is None:
+        drawn = [drawn[0], drawn[2], drawn[5], drawn[7]]
     if op.scalar and len(op.args) <= 2 and dtype in FLOATS and not op.keeps and op.name not in MASKED:
         drawn = [*drawn, (testing.special_operands(op, dtype), {})]
     result = []
@@ -54,7 +56,7 @@ def test_gradient(op: Op) -> None:
     inputs: list[Variable] = []
     values: list[Any] = []
     outputs: list[Variable] = []
-    for variables, output, arrays, _ in samples(op, "float64")[:3]:
+    for variables, output, arrays, _ in samples(op, "float64")[:2]:
         floats = [v for v in variables if v.type.dtype == "float64"]
         if not floats or output.type.dtype not in FLOATS:
             continue

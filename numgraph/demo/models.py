@@ -98,8 +98,18 @@ class Program:
         return sum(int(wrong(index)) for index in self.batches(part)) / self.rows[part]
 
 
-def build(model: Model, digits: Digits, batch: int, rate: float, target: str | None = None) -> Program:
-    """Compile the functions of `model` on minibatches of `batch` rows; `rate` is the step size of gradient descent."""
+def build(
+    model: Model,
+    digits: Digits,
+    batch: int,
+    rate: float,
+    target: str | None = None,
+    said: Callable[[str], None] = lambda text: None,
+) -> Program:
+    """Compile the functions of `model` on minibatches of `batch` rows; `rate` is the step size of gradient descent.
+
+    said: is told what is being done.
+    """
     index = ng.scalar("index", dtype="int64")
 
     def minibatch(part: Part, name: str) -> dict[Any, Any]:
@@ -108,12 +118,14 @@ def build(model: Model, digits: Digits, batch: int, rate: float, target: str | N
         rows = slice(index * batch, (index + 1) * batch)
         return {model.x: x[rows], model.y: y[rows]}
 
+    said("differentiating the cost and compiling the training step")
     gradients = ng.grad(model.cost, model.params)
     updates = [(p, p - rate * g) for p, g in zip(model.params, gradients, strict=True)]
     options: dict[str, Any] = {} if target is None else {"target": target}
     train = ng.function(
         [index], model.cost, updates=updates, givens=minibatch(digits.train, "train"), name="train", **options
     )
+    said("compiling the validation and the test")
     valid, test = (
         ng.function([index], model.wrong, givens=minibatch(part, name), name=f"{name}_wrong", **options)
         for part, name in ((digits.valid, "valid"), (digits.test, "test"))

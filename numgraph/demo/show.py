@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +16,8 @@ from rich.table import Table
 from numgraph.demo import digits, models, training
 from numgraph.demo.models import Program, Setting
 
+# How often a line is printed where there is no terminal.
+SECONDS_OF_A_LINE = 3.0
 PARTS = {"train": "training", "valid": "validation", "test": "test"}
 
 
@@ -34,8 +39,9 @@ def run(options: Options, console: Console) -> training.Progress:
     FileNotFoundError or ValueError for data that cannot be read.
     """
     began = time.perf_counter()
-    with console.status("compiling the training step, the validation and the test"):
-        program, setting = compiled(options)
+    said = Steps(console)
+    with said:
+        program, setting = compiled(options, said)
     compiling = time.perf_counter() - began
     rows = program.rows
     sizes = ", ".join(f"{rows[part]} {text}" for part, text in PARTS.items())
@@ -45,11 +51,33 @@ def run(options: Options, console: Console) -> training.Progress:
     console.print(_results(program, result, compiling, time.perf_counter() - began))
     console.print("The generated source of the training step, and a view of it beside the program's own lines:")
     console.print(f"  {_source_path(program)}", style="cyan", soft_wrap=True)
-    console.print(f"  numgraph demo --model {options.model} --stage listing", style="cyan", soft_wrap=True)
+    console.print(f"  {_command()} demo --model {options.model} --stage listing", style="cyan", soft_wrap=True)
     return result
 
 
-def compiled(options: Options) -> tuple[Program, Setting]:
+class Steps:
+    """Says what is being done: a status line on a terminal, lines elsewhere. Within a `with` block."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.status = console.status("") if console.is_terminal else None
+
+    def __enter__(self) -> None:
+        if self.status is not None:
+            self.status.start()
+
+    def __exit__(self, *error: object) -> None:
+        if self.status is not None:
+            self.status.stop()
+
+    def __call__(self, text: str) -> None:
+        if self.status is not None:
+            self.status.update(text)
+        else:
+            self.console.print(text)
+
+
+def compiled(options: Options, said: Callable[[str], None] = lambda text: None) -> tuple[Program, Setting]:
     """The program of the options, not yet trained, and the setting it is to be trained with."""
     default = models.SETTINGS[options.model]
     setting = Setting(
@@ -58,27 +86,44 @@ def compiled(options: Options) -> tuple[Program, Setting]:
         epochs=options.epochs or default.epochs,
         patience=default.patience,
     )
+    said("reading the digits" if options.data is None else f"reading {options.data}")
     data = digits.load(options.data)
     model = models.MODELS[options.model](data.features, data.classes)
-    return models.build(model, data, setting.batch, setting.rate, options.target), setting
+    return models.build(model, data, setting.batch, setting.rate, options.target, said), setting
 
 
 def _train(program: Program, setting: Setting, console: Console) -> training.Progress:
     """Train under a progress bar, whose end moves away while the validation error improves."""
+    if not console.is_terminal:
+        return _train_on_paper(program, setting, console)
     now = training.Progress()
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=15),
         MofNCompleteColumn(),
         TextColumn("steps"),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("training", total=None)
-        for now in training.fit(program, setting.epochs, setting.patience):
-            said = f"epoch {now.epoch:3d}  cost {now.cost:.4f}  validation error {now.valid:6.2%}, best {now.best:6.2%}"
-            bar.update(task, description=said, completed=now.step, total=now.limit)
+        for now in training.fit(program, setting.epochs, setting.patience, every=0.2):
+            bar.update(task, description=_state(now), completed=now.step, total=now.limit)
     return now
+
+
+def _train_on_paper(program: Program, setting: Setting, console: Console) -> training.Progress:
+    """Train where nothing can be overwritten (a file, a pipe): a line after the first epoch, then every few seconds."""
+    now, due = training.Progress(), 0.0
+    for now in training.fit(program, setting.epochs, setting.patience, every=SECONDS_OF_A_LINE):
+        if now.stopped or time.perf_counter() >= due:
+            console.print(f"{_state(now)}  step {now.step} of at most {now.limit}", highlight=False)
+            due = time.perf_counter() + SECONDS_OF_A_LINE
+    return now
+
+
+def _state(now: training.Progress) -> str:
+    errors = f"validation error {now.valid:6.2%}, best {now.best:6.2%}" if now.best_step else "not yet validated"
+    return f"epoch {now.epoch:3d}  cost {now.cost:.4f}  {errors}"
 
 
 def _results(program: Program, result: training.Progress, compiling: float, seconds: float) -> Table:
@@ -106,6 +151,15 @@ def _memory(program: Program) -> list[tuple[str, str]]:
         ("copied in, per step", f"{stats.bytes_in / calls:.0f} bytes"),
         ("copied out, per step", f"{stats.bytes_out / calls:.0f} bytes"),
     ]
+
+
+def _command() -> str:
+    """How this program was called, for a command to be copied: `make demo` runs one that is not on the path."""
+    called = Path(sys.argv[0])
+    if called.name != "numgraph":
+        return "python -m numgraph"
+    found = shutil.which("numgraph")
+    return "numgraph" if found and Path(found).resolve() == called.resolve() else str(called)
 
 
 def _source_path(program: Program) -> str:

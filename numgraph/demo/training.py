@@ -36,8 +36,8 @@ class Progress:
     stopped: str = ""
 
 
-def fit(program: Program, epochs: int, patience: int) -> Iterator[Progress]:
-    """Train, and yield the progress (one object, changed in place) after each validation.
+def fit(program: Program, epochs: int, patience: int, every: float = np.inf) -> Iterator[Progress]:
+    """Train, and yield the progress (one object, changed in place) after each validation, and each `every` seconds.
 
     The validation error is looked at every epoch, or more often when the patience is shorter than two epochs.
     Training goes on for at least `patience` steps and for twice the steps that led to the last clear improvement, but
@@ -48,6 +48,7 @@ def fit(program: Program, epochs: int, patience: int) -> Iterator[Progress]:
     interval = max(1, min(len(batches), patience // 2))
     now = Progress(limit=min(patience, longest))
     costs: list[float] = []
+    seen = time.perf_counter()
     for now.epoch in range(1, epochs + 1):
         for index in batches:
             began = time.perf_counter()
@@ -56,6 +57,10 @@ def fit(program: Program, epochs: int, patience: int) -> Iterator[Progress]:
             costs.append(float(cost))
             now.step += 1
             if now.step % interval and now.step < now.limit:
+                if time.perf_counter() - seen > every:
+                    now.cost = float(np.mean(costs))
+                    yield now
+                    seen = time.perf_counter()
                 continue
             now.cost = float(np.mean(costs))
             costs.clear()
@@ -64,6 +69,7 @@ def fit(program: Program, epochs: int, patience: int) -> Iterator[Progress]:
             if now.step == now.limit:
                 now.stopped = f"{epochs} epochs done" if now.step == longest else "no improvement"
             yield now
+            seen = time.perf_counter()
             if now.stopped:
                 return
 

@@ -192,6 +192,4 @@ class FunctionPrinter(MemoryStatements):
         limit = self.value(self.graph.as_index(item.bound))
         code = self.layout.fail_code(item)
         self.say(f"if {value} < -{limit} or {value} >= {limit}:", f"index in range of {item.node.name}", item.node)
-        self.say(f"    table[0] = {value}")
-        self.say(f"    table[1] = {limit}")
-        self.say(f"    return {code}")
+        self.say(f"    return fail(table, {value}, {limit}, {code})")

@@ -10,7 +10,7 @@ import numpy as np
 
 from numgraph.emit.function import FunctionPrinter
 from numgraph.emit.scalar import POINTERS
-from numgraph.emit.table import FAILED_A, FAILED_B, HEADER, Layout
+from numgraph.emit.table import Layout
 from numgraph.emit.writer import Line
 from numgraph.ir import LEAVES, Node
 from numgraph.schedule.arrange import Block
@@ -57,10 +57,10 @@ class PlanPrinter(FunctionPrinter):
             return
         leaf, axis = node.inputs[0], node.attrs[0]
         if leaf.kind == "shared":
-            expression = f"i64(table[{self.layout.shared[leaf.attrs[0]]}])[{1 + axis}]"
+            expression = f"resident_length(table, {self.layout.shared[leaf.attrs[0]]}, {axis})"
         else:
             slot = self.layout.arguments[leaf.attrs[0]]
-            expression = f"i64(i64(table[{slot}] + table[{HEADER}])[2])[{axis}]"
+            expression = f"argument_length(table, {slot}, {axis})"
         name = self.names.fresh(None, "n")
         self.bodies[0].names[node] = name
         self.say(f"{name} = {expression}", self.explain(node), node, 0)
@@ -278,13 +278,13 @@ class ModulePrinter:
             name = self.schedule.graph.names.get(node, node.kind)
             if node.kind == "shared":
                 printer.say(
-                    f"table[{slot}] = i64(table[{self.layout.shared[node.attrs[0]]}])[0]",
+                    f"table[{slot}] = resident_address(table, {self.layout.shared[node.attrs[0]]})",
                     f"where {name} lies now",
                     node,
                 )
             else:
                 source = self.layout.arguments[node.attrs[0]]
-                printer.say(f"table[{slot}] = i64(table[{source}] + table[{HEADER}])[0]", f"where {name} lies", node)
+                printer.say(f"table[{slot}] = argument_address(table, {source})", f"where {name} lies", node)
 
     def _made(self) -> None:
         """Lengths of outputs and fresh arrays, for the runtime to make them, and before which stage it does so."""
@@ -325,9 +325,7 @@ class ModulePrinter:
         }[requirement.kind]  # fmt: skip
         code = self.layout.fail_code(requirement)
         printer.say(f"if {condition}:", requirement.kind, None)
-        printer.say(f"    table[{FAILED_A}] = {a}")
-        printer.say(f"    table[{FAILED_B}] = {b}")
-        printer.say(f"    return {code}")
+        printer.say(f"    return fail(table, {a}, {b}, {code})")
 
     # -- the rest -----------------------------------------------------------------------------------------------
 
@@ -344,7 +342,7 @@ class ModulePrinter:
                 lines.append(
                     Line(
                         1,
-                        f"table[{self.layout.addresses[key]}] = i64(table[{slot}] + table[{HEADER}])[0]",
+                        f"table[{self.layout.addresses[key]}] = argument_address(table, {slot})",
                         f"where {name} lies",
                     )
                 )
@@ -390,6 +388,11 @@ class ModulePrinter:
                 "multiply_up",
                 "minimum",
                 "maximum",
+                "fail",
+                "argument_address",
+                "argument_length",
+                "resident_address",
+                "resident_length",
                 "floor_div_float",
                 "floor_div_int",
                 "mod_float",

@@ -1,9 +1,11 @@
 """The table: the one argument of compiled code, int64 slots that the runtime fills and the code reads.
 
-0  status arguments: the first value of a failed check     1  the second value 2  offset of the data pointer in an
-ndarray object          3.. addresses of BLAS products (kernels) then, per stage, the arena's address, its capacity
-and the bytes needed; then arguments, shared variables, outputs, fresh arrays, constants; then the lengths and
-addresses that the plan computes for the phases.
+* 0 and 1: the two values that a failed condition was about.
+* 2: where an ndarray object keeps its data pointer. 3 and 4: the addresses of sgemm and dgemm.
+* Per stage: the address of its arena, the arena's capacity, and the bytes that the plan found necessary.
+* Arguments (a number's bits, or the ndarray object), shared variables (the address of their descriptor), outputs and
+  new values of shared variables (the ndarray object), constant arrays (their address).
+* Lengths, indices and data addresses that the plan works out for the phases.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 
 import numpy as np
@@ -32,7 +32,7 @@ def record_of(program: Program, target: str) -> FunctionRecord:
         inputs=[value_record(a.variable, a.name) for a in program.inputs],
         outputs=[value_record(v, name) for v, name in zip(program.outputs, names, strict=True)],
         resident=[value_record(v) for v in (*program.shared(), *constant_arrays(program))],
-        updates=pairs(program.updates),
+        updates=pairs(program.updates, program.named_givens()),
         givens=pairs(program.givens),
         stages=Stages({"graph": lambda: graph_text(program), "givens": lambda: givens_text(program)}),
         dtypes=dict(Counter(v.type.dtype for v in program.nodes())),
@@ -55,10 +55,11 @@ def constant_arrays(program: Program) -> list[Constant]:
     return [v for v in program.nodes() if isinstance(v, Constant) and v.ndim]
 
 
-def pairs(given: Sequence[tuple[Variable, Variable]]) -> list[PairRecord]:
-    """Pairs as text."""
+def pairs(given: Sequence[tuple[Variable, Variable]], names: Mapping[Variable, str] | None = None) -> list[PairRecord]:
+    """Pairs as text; `names` are written in place of their formulas."""
     return [
-        PairRecord(label(key), pprint(value, PAIR_PARTS), str(value.type), _line(value.line)) for key, value in given
+        PairRecord(label(key), pprint(value, PAIR_PARTS, names), str(value.type), _line(value.line))
+        for key, value in given
     ]
 
 
