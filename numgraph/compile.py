@@ -22,10 +22,11 @@ from numgraph.rewrite.update import fuse_updates
 from numgraph.runtime import native
 from numgraph.runtime.executor import Executor
 from numgraph.runtime.variant import Variant
+from numgraph.schedule.moved import length_sources
 from numgraph.schedule.plan import Schedule, Scheduler
 
 
-def rewritten(program: Any, denied: frozenset[Any]) -> tuple[Builder, Leaves, list[Node], list[Node], Rewriter]:
+def rewritten(program: Any, denied: frozenset[Any]) -> tuple[Builder, Leaves, list[Node], list[Node], list[Rewriter]]:
     """Lowered and rewritten nodes of the outputs and of the updates' values."""
     graph = Graph()
     graph.denied = denied
@@ -37,26 +38,34 @@ def rewritten(program: Any, denied: frozenset[Any]) -> tuple[Builder, Leaves, li
         # what stands for x is called x
         if key.name and not value.name and value in leaves.nodes:
             graph.names.setdefault(leaves.nodes[value], key.name)
-    rewriter = Rewriter(builder, (*STABLE, *SIMPLE))
-    nodes = rewriter.run(nodes)
+    # what lengths are read from is rewritten along
+    nodes += length_sources(graph, nodes)
+    rewriters = [Rewriter(builder, rules) for rules in ((*STABLE, *SIMPLE), SIMPLE, SIMPLE)]
+    nodes = rewriters[0].run(nodes)
     # compositions are expanded only now, so that rules could see softmax as softmax
-    second = Rewriter(builder, SIMPLE)
-    nodes = second.run(nodes, lambda b, node: expand(b, node) if node.op is not None and node.op.expand else node)
-    third = Rewriter(builder, SIMPLE)
-    nodes = third.run(nodes)
+    nodes = rewriters[1].run(nodes, lambda b, node: expand(b, node) if node.op is not None and node.op.expand else node)
+    nodes = rewriters[2].run(nodes)
     count = len(program.outputs)
     outputs, new = nodes[:count], nodes[count : count + len(values)]
     new = fuse_updates(builder, outputs, new, [leaves.nodes[target] for target, _ in program.updates])
-    return builder, leaves, outputs, new, rewriter
+    return builder, leaves, outputs, new, rewriters
 
 
 def scheduled(program: Any, denied: frozenset[Any]) -> tuple[Schedule, Builder, Leaves]:
     """The schedule of a program."""
-    builder, leaves, outputs, values, _ = rewritten(program, denied)
+    builder, leaves, outputs, values, rewriters = rewritten(program, denied)
+
+    def moved(node: Node) -> Node:
+        for rewriter in rewriters:
+            node = rewriter.new.get(node, node)
+        return node
+
+    graph = builder.graph
     slots = {variable: k for k, variable in enumerate(leaves.shared)}
     updates = [(slots[target], value) for (target, _), value in zip(program.updates, values, strict=True)]
-    live = Scheduler(builder.graph, builder.elements, outputs, updates, leaves.shared_nodes, builder.ranges)
-    schedule = live.run()
+    scheduler = Scheduler(graph, builder.elements, outputs, updates, leaves.shared_nodes)
+    scheduler.ranges, scheduler.requirements, scheduler.moved = builder.ranges, graph.requirements, moved
+    schedule = scheduler.run()
     schedule.arguments = leaves.arguments
     schedule.shared = leaves.shared_nodes
     return schedule, builder, leaves

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,9 +10,10 @@ import numpy as np
 
 from numgraph import dims
 from numgraph.elements import Elements, row_major
-from numgraph.ir import LEAVES, Graph, Node, topological
+from numgraph.ir import LEAVES, Graph, Node, Requirement, topological
 from numgraph.schedule.arrange import Arranger, Block, reads_leaf, reads_only_own_element
 from numgraph.schedule.items import Item, ItemMaker, choose_stored, scalar_nodes
+from numgraph.schedule.moved import Mover
 
 
 @dataclass(eq=False)
@@ -73,20 +74,23 @@ class Scheduler:
         outputs: Sequence[Node],
         updates: Sequence[tuple[int, Node]],
         shared: Sequence[Node],
-        ranges: Sequence[tuple[Node, Node, Any]],
     ) -> None:
         self.graph = graph
         self.elements = elements
         self.shared = list(shared)
         self.outputs = list(outputs)
         self.updates = [Update(slot, node, "") for slot, node in updates]
-        self.ranges = ranges
+        # index checks (node, index, length), conditions on lengths, and what stands for a node after rewriting
+        self.ranges: Sequence[tuple[Node, Node, Any]] = ()
+        self.requirements: Sequence[Requirement] = ()
+        self.moved: Callable[[Node], Node] = lambda node: node
         self.serial = 0
         self.buffers: dict[Node, Buffer] = {}
 
     def run(self) -> Schedule:
         """Decide, arrange, place."""
         self._exchanges()
+        self._follow(self.moved)
         self._own_bases()
         self._own_results()
         roots = self._roots()
@@ -154,6 +158,16 @@ class Scheduler:
         for u in self.updates:
             u.node = new.get(u.node, u.node)
         self.ranges = [(new.get(n, n), new.get(i, i), length) for n, i, length in self.ranges]
+        if new:
+            self._follow(lambda node: new.get(node, node))
+
+    def _follow(self, moved: Callable[[Node], Node]) -> None:
+        """Lengths are read from what now stands for the nodes that they were made of."""
+        mover = Mover(self.graph, moved)
+        mover.apply([*self.outputs, *(u.node for u in self.updates)])
+        self.ranges = [(n, i, mover.length(length)) for n, i, length in self.ranges]
+        for r in self.requirements:
+            r.a, r.b = mover.length(r.a), mover.length(r.b)
 
     def _own_results(self) -> None:
         """Every output and update gets a node of its own: repeated ones, leaves and numbers are copied."""
