@@ -263,3 +263,19 @@ def test_training_ends_after_the_last_epoch() -> None:
 def test_short_patience_looks_more_often() -> None:
     steps = [now.step for now in training.fit(Scripted([0.5], 100), 1, 8)]  # type: ignore[arg-type]
     assert steps == [4, 8]
+
+
+def test_progress_within_an_epoch() -> None:
+    seen = [(now.step, now.best_step) for now in training.fit(Scripted([0.5], 4), 1, 100, every=-1.0)]  # type: ignore[arg-type]
+    assert seen == [(1, 0), (2, 0), (3, 0), (4, 4)]
+
+
+def test_demo_says_what_it_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = small_file(tmp_path / "small.npz")
+    _, out, _ = run(capsys, "demo", "--data", data, "--epochs", 2, "--batch", 32, "--target", "reference")
+    lines = out.splitlines()
+    assert lines[0].startswith("reading ")
+    assert "differentiating the cost and compiling the training step" in out
+    assert "compiling the validation and the test" in out
+    assert any(line.startswith("epoch   1  cost ") for line in lines) and "step 10 of at most 10" in out
+    assert lines[-1].endswith(" demo --model logreg --stage listing")

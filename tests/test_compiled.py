@@ -31,7 +31,14 @@ def samples(op: Op, dtype: str) -> list[Sample]:
         drawn = [drawn[1]]
     elif op.samples is None:
         drawn = [drawn[0], drawn[2], drawn[5], drawn[7]]
-    if op.scalar and len(op.args) <= 2 and dtype in FLOATS and not op.keeps and op.name not in MASKED:
+    if (
+        op.samples is None
+        and op.scalar
+        and len(op.args) <= 2
+        and dtype in FLOATS
+        and not op.keeps
+        and op.name not in MASKED
+    ):
         drawn = [*drawn, (testing.special_operands(op, dtype), {})]
     result = []
     for arrays, attrs in drawn:

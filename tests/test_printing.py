@@ -77,6 +77,24 @@ x, y, W = ng.vector("x"), ng.vector("y"), ng.matrix("W")
         (ng.where(x > 0, x, y), "where(x > 0.0, x, y)"),
         (ng.vector() + 1, "unnamed + 1.0"),
         (x * np.array([1.0, 2.0]), "x * [1., 2.]"),
+        (W.T, "W.T"),
+        ((W + 1).T @ W, "(W + 1.0).T @ W"),
+        (x[:, None] * x[None], "x[:, None] * x[None]"),
+        (W.dimshuffle(1, "x", 0), "W.dimshuffle(1, 'x', 0)"),
+        (W.shape[1] + 1, "W.shape[1] + 1"),
+        (x[ng.arange(x.shape[0]), None], "x[arange(x.shape[0])][:, None]"),
+        (W[ng.arange(3), ng.arange(0, 6, 2)], "W[arange(3), 2 * arange(3)]"),
+        (ng.zeros((2, 3)), "zeros((2, 3))"),
+        (ng.ones(x.shape[0]), "ones(x.shape[0])"),
+        (ng.full(3, 2.5), "full(3, 2.5)"),
+        (ng.sum(W), "sum(W)"),
+        (ng.sum(W, axis=0), "sum(W, axis=0)"),
+        (ng.max(W, axis=1, keepdims=True), "max(W, axis=1, keepdims=True)"),
+        (x.astype("float32"), "float32(x)"),
+        (ng.reshape(x, (2, 3)), "x.reshape(2, 3)"),
+        (ng.set_subtensor(x[1:], 0), "set_subtensor(x[1:], 0.0)"),
+        (ng.inc_subtensor(x[ng.arange(2)], y), "inc_subtensor(x[arange(2)], y)"),
+        (ng.concatenate([W, W], axis=1), "concatenate([W, W], axis=1)"),
     ],
 )
 def test_pprint(variable: ng.Variable, formula: str) -> None:
@@ -93,3 +111,8 @@ def test_pprint_cuts_what_is_far_below() -> None:
     for _ in range(100):
         square = square * square
     assert "..." in ng.pprint(square) and len(ng.pprint(square)) < 2000
+
+
+def test_pprint_with_names() -> None:
+    h = ng.exp(x)
+    assert ng.pprint(h * h + y, names={h: "h"}) == "h * h + y"

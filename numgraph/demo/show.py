@@ -74,6 +74,7 @@ class Steps:
             self.status.stop()
 
     def __call__(self, text: str) -> None:
+        """Say it."""
         if self.status is not None:
             self.status.update(text)
         else:

@@ -116,6 +116,7 @@ class MemoryStatements(Statements):
             base = f"table[{self.layout.arena[place.stage]}]"
             if isinstance(place.offset, int):
                 return base if place.offset == 0 else f"{base} + {place.offset}"
+            self.offsets.add(place.offset)
             return f"{base} + {self.value(place.offset)}"
         if place.place == "shared":
             return f"table[{self.layout.address(self.schedule.shared[place.slot])}]"

@@ -11,6 +11,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from numgraph.op import Op
 from numgraph.types import FLOATS, INTEGERS
 
@@ -47,7 +49,11 @@ def literal(value: Any, dtype: str) -> str:
         text = (
             repr(number) if math.isfinite(number) else "np.nan" if number != number else f"{'-' * (number < 0)}np.inf"
         )
-        return text if dtype == "float64" else f"float32({text})"
+        if dtype == "float64" or not math.isfinite(number):
+            return text if dtype == "float64" else f"float32({text})"
+        # 0.13 rather than 0.12999999523162842, where it is the same float32
+        short = str(np.float32(number))
+        return f"float32({short if np.float32(float(short)) == np.float32(number) else text})"
     return str(int(value)) if dtype == "int64" else f"{dtype}({int(value)})"
 
 

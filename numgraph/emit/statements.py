@@ -41,6 +41,8 @@ class Statements:
         self.bodies = [Body(0)]
         self.pointers: dict[Any, str] = {}
         self.planning = False
+        # places in the arena, whose sizes say nothing to a reader
+        self.offsets: set[Node] = set()
         self.length_names = name_lengths(schedule)
 
     @property
@@ -145,7 +147,8 @@ class Statements:
             prefix, note = "a", "argument"
         else:
             slot = self.layout.value(node)
-            expression, prefix, note = f"table[{slot}]", "n", f"= {self.explain(node)}"
+            expression, prefix = f"table[{slot}]", "n"
+            note = "place among the temporaries" if node in self.offsets else f"= {self.explain(node)}"
         name = self.names.fresh(wish, prefix)
         self.bodies[0].names[node] = name
         self.say(f"{name} = {expression}", note, node, 0)

@@ -74,6 +74,7 @@ Op(
     product=True,
     accumulates=True,
     shape=lambda c, a, b, alpha, beta: c.shape,
+    dtypes=("float32", "float64"),
     samples=lambda: [([_matrix(2, 4), _matrix(2, 3), _matrix(3, 4), np.float64(-0.5), np.float64(1.5)], {})],
     cost=10,
 )

@@ -94,6 +94,8 @@ def _subscript(x: ast.expr, entries: Sequence[ast.expr]) -> ast.expr:
 
 
 def _show_slices(x: ast.expr, *bounds: ast.expr, key: Key) -> ast.expr:
+    if all(entry == FULL for entry in key):
+        return x
     rest = iter(bounds)
     entries: list[ast.expr] = []
     for entry in key:

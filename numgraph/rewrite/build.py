@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from numgraph.elements import Elements, Operand
 from numgraph.errors import ShapeError
 from numgraph.graph import reduced_shape
-from numgraph.ir import MAX_FOLDED, Graph, Node, Requirement, topological
+from numgraph.ir import MAX_FOLDED, Graph, Node, Requirement, is_natural, topological
 from numgraph.op import OPS, Op, boolean, reference
 from numgraph.types import promote
 
@@ -207,7 +207,9 @@ class Builder:
             }[kind]
             if holds:
                 return
-        elif kind in ("equal", "broadcast") and self.graph.equal_lengths(a, b):
+        elif (kind in ("equal", "broadcast") and self.graph.equal_lengths(a, b)) or (
+            kind == "at_least" and b == 0 and is_natural(a)
+        ):
             return
         self.graph.requirements.append(Requirement(kind, a, b, message, node))
         if kind == "equal":

@@ -109,17 +109,22 @@ def is_mismatch(cause: Any, failed: CheckFailed) -> bool:
 
 
 def error_of(graph: Graph, failed: CheckFailed) -> NumgraphError:
-    """The error that a failed check means to the user."""
+    """The error that a failed check means to the user: what, with which values, the arrays and lines involved."""
     cause = failed.cause
-    if hasattr(cause, "loops") or cause.kind == "range":
-        node = cause.node
+    nodes = [v for v in (cause.node if isinstance(cause.node, tuple) else (cause.node,)) if isinstance(v, Node)]
+    shown = "".join(where(graph, v) for v in dict.fromkeys(w for v in nodes for w in (*arrays_of(v), v)))
+    if cause.kind in ("check", "range"):
         what = f"index {failed.a} is out of range for an axis of length {failed.b}"
-        return IndexOutOfRange(f"{what}\n{where(graph, node)}  fix: indices must lie in [-{failed.b}, {failed.b})")
-    nodes = cause.node if isinstance(cause.node, tuple) else (cause.node,)
+        return IndexOutOfRange(f"{what}\n{shown}  fix: indices must lie in [-{failed.b}, {failed.b})")
     text = cause.message.format(a=failed.a, b=failed.b)
     if "{a}" not in cause.message and cause.kind != "nonempty":
         text += f" ({failed.a} and {failed.b})"
-    return ShapeError(text + "\n" + "".join(where(graph, v) for v in nodes if isinstance(v, Node)).rstrip("\n"))
+    return ShapeError(f"{text}\n{shown}".rstrip("\n"))
+
+
+def arrays_of(node: Node) -> list[Node]:
+    """The named arrays that a result is made of, or its operands where they have no names."""
+    return [v for v in node.inputs if v.dims] if node.op is not None else []
 
 
 def where(graph: Graph, node: Node) -> str:

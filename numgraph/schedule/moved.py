@@ -1,7 +1,7 @@
 """Lengths that depend on computed data follow the nodes that they are read from.
 
-A length such as the number of true elements of a mask is an expression over a `load` of the node that counts them. When a
-rewrite replaces that node, or the schedule gives it a copy to work in, the length must be read from the replacement.
+A length such as the number of true elements of a mask is an expression over a `load` of the node that counts them. When
+a rewrite replaces that node, or the schedule gives it a copy to work in, the length must be read from the replacement.
 """
 
 from __future__ import annotations
@@ -30,13 +30,16 @@ class Mover:
 
     def length(self, length: Any) -> Any:
         """The length as it is read now."""
-        length = self.graph.find(length)
+        return self.graph.find(self.as_written(self.graph.find(length)))
+
+    def as_written(self, length: Any) -> Any:
+        """The very expression, moved: a condition compares two lengths that count as equal elsewhere."""
         if not isinstance(length, Node):
             return length
         for node in scalar_nodes([length]):
             if node not in self.known:
                 self.known[node] = self._rebuilt(node)
-        return self.graph.find(self.known[length])
+        return self.known[length]
 
     def _rebuilt(self, node: Node) -> Node:
         if node.kind == "extent":

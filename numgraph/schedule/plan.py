@@ -167,7 +167,7 @@ class Scheduler:
         mover.apply([*self.outputs, *(u.node for u in self.updates)])
         self.ranges = [(n, i, mover.length(length)) for n, i, length in self.ranges]
         for r in self.requirements:
-            r.a, r.b = mover.length(r.a), mover.length(r.b)
+            r.a, r.b = mover.as_written(r.a), mover.as_written(r.b)
 
     def _own_results(self) -> None:
         """Every output and update gets a node of its own: repeated ones, leaves and numbers are copied."""
