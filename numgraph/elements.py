@@ -76,6 +76,7 @@ class Elements:
         self.stored: set[Node] = set()
         self.sizes: dict[Node, int] = {}
         self._memory: dict[Node, View | None] = {}
+        self._computed: dict[tuple[Node, tuple[Any, ...]], Node] = {}
         # the node whose element a scalar expression is: for names, types and user lines in generated source
         self.origin: dict[Node, Node] = {}
 
@@ -97,6 +98,13 @@ class Elements:
 
     def compute(self, node: Node, index: Sequence[Any]) -> Node:
         """As `at`, but the node itself is computed even where it has a buffer."""
+        key = (node, tuple(index))
+        found = self._computed.get(key)
+        if found is None:
+            found = self._computed[key] = self._compute(node, index)
+        return found
+
+    def _compute(self, node: Node, index: Sequence[Any]) -> Node:
         op = node.op
         if node.kind == "copy":
             return self.at(node.inputs[0], index)
@@ -174,8 +182,9 @@ class Elements:
         return self._memory[node]
 
     def forget_memory(self) -> None:
-        """Buffers were added: views are looked up anew."""
+        """Buffers were added: views and elements are looked up anew."""
         self._memory.clear()
+        self._computed.clear()
 
     def _find_memory(self, node: Node) -> View | None:
         lengths = tuple(map(self.graph.find, node.dims))

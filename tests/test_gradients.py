@@ -291,7 +291,7 @@ def test_refused() -> None:
         grad(f.sum(n * x), n)
     y = x * 2.0
     y.name = "result_y"
-    with pytest.raises(GradientError, match=r"result_y.*has 1 axes"):
+    with pytest.raises(GradientError, match=r"result_y has 1 axis"):
         grad(y, x)
     with pytest.raises(GradientError, match="must be a float"):
         grad(f.sum(n), x)

@@ -1,0 +1,222 @@
+"""numgraph function train
+    return -(sum(log(softmax(x @ W + b, axis=1))[arange(y.shape[0]), y]) / float32(log(soft...
+    update W := W - 0.13 * (x.T @ unbroadcast(zeros(((x @ W).shape[0], (x @ W).shape[1])), ...
+    update b := b - 0.13 * unbroadcast(zeros(b.shape[0]), softmax(x @ W + b, axis=1) * (inc...
+    given x = train_x[index * 10:(index + 1) * 10]
+    given y = train_y[index * 10:(index + 1) * 10]
+
+phase_0: dot2 (once): 480 flops, 536 bytes
+phase_1: max, sub, exp, sum, log, neg (up to 10 x 3): 464 flops, 568 bytes
+phase_2: gemm (once): 480 flops, 536 bytes
+phase_3: sub (3): 9 flops, 48 bytes
+"""
+
+import math
+
+import numpy as np
+from numpy import bool_, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64
+
+from numgraph.kernels.blas import sgemm
+from numgraph.kernels.support import add_up, argument_address, entry, f32, f64, fail, from_python, i32, i64, jit, maximum, minimum, resident_address, resident_length, table_of, to_python
+from numgraph.kernels.vectormath import exp_f32, log_f32
+
+
+@jit
+def plan_0(address):                                      # conditions, lengths and addresses
+    table = i64(address)
+    table[14] = resident_address(table, 9)                # where train_x lies now
+    table[16] = resident_address(table, 10)               # where W lies now
+    table[20] = resident_address(table, 12)               # where train_y lies now
+    table[22] = resident_address(table, 11)               # where b lies now
+    n0 = resident_length(table, 9, 1)                     # train_x.shape[1]
+    if n0 != 8:                                           # assume
+        return fail(table, n0, 8, 2)
+    n1 = resident_length(table, 10, 0)                    # len(W)
+    if n1 != 8:                                           # assume
+        return fail(table, n1, 8, 3)
+    n2 = resident_length(table, 10, 1)                    # W.shape[1]
+    if n2 != 3:                                           # assume
+        return fail(table, n2, 3, 4)
+    n3 = resident_length(table, 11, 0)                    # len(b)
+    if n3 != 3:                                           # assume
+        return fail(table, n3, 3, 5)
+    index = table[8]                                      # argument
+    t0 = index + 1                                        # add int64
+    t1 = t0 * 10                                          # mul int64
+    n4 = resident_length(table, 12, 0)                    # len(train_y)
+    t2 = minimum(maximum(t1 + n4 if t1 < 0 else t1, 0), n4)  # slice_bound int64
+    t3 = index * 10                                       # mul int64
+    t4 = minimum(maximum(t3 + n4 if t3 < 0 else t3, 0), n4)  # slice_bound int64
+    t5 = t2 - t4                                          # sub int64
+    t6 = maximum(t5, 0)                                   # maximum int64
+    n5 = resident_length(table, 9, 0)                     # len(train_x)
+    t7 = minimum(maximum(t1 + n5 if t1 < 0 else t1, 0), n5)  # slice_bound int64
+    t8 = minimum(maximum(t3 + n5 if t3 < 0 else t3, 0), n5)  # slice_bound int64
+    t9 = t7 - t8                                          # sub int64
+    t10 = maximum(t9, 0)                                  # maximum int64
+    if t6 != t10:                                         # assume
+        return fail(table, t6, t10, 6)
+    t11 = t8 * 32                                         # mul int64
+    table[15] = t11                                       # slice_bound(index * 10, len(train_x)) * 32
+    table[17] = t10                                       # len(x)
+    t12 = t10 * 12                                        # mul int64
+    t13 = t12 + 63 >> 6 << 6                              # align64 int64
+    t14 = t13 + 128                                       # add int64
+    t15 = t14 + t13                                       # add int64
+    t16 = t15 + 64                                        # add int64
+    table[18] = t16                                       # (... + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6) + 64
+    table[19] = t4                                        # slice_bound((index * 10), len(train_y))
+    t17 = t4 * 4                                          # mul int64
+    table[21] = t17                                       # slice_bound(index * 10, len(train_y)) * 4
+    table[23] = t13                                       # len(x) * 12 + 63 >> 6 << 6
+    t18 = t13 + 64                                        # add int64
+    table[24] = t18                                       # (len(x) * 12 + 63 >> 6 << 6) + 64
+    table[25] = t6                                        # maximum((slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y))), 0)
+    table[26] = t14                                       # (len(x) * 12 + 63 >> 6 << 6) + 128
+    table[27] = t15                                       # (len(x) * 12 + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6)
+    t19 = t15 + 128                                       # add int64
+    table[7] = t19                                        # bytes of temporaries
+    return 0
+
+
+@jit
+def phase_0(address):                                     # dot2
+    table = i64(address)
+    n0 = table[15]                                        # = slice_bound(index * 10, len(train_x)) * 32
+    x = table[14] + n0                                    # x float32[?,8] = train_x from element slice_bound(index * 10, len(train_x)) * 8
+    W = table[16]                                         # W float32[8,3]
+    out0 = table[5]                                       # dot2 float32[?,3]
+    n1 = table[17]                                        # = len(x)
+    sgemm(table[3], n1, 3, 8, float32(1.0), x, 8, 1, W, 3, 1, float32(0.0), out0, 3)  # out0 = x @ W
+    return 0
+
+
+@jit
+def phase_1(address):                                     # max, sub, exp, sum, log, neg
+    table = i64(address)
+    acc0 = 0.0                                            # sum float64
+    n0 = table[18]                                        # place among the temporaries
+    p0 = f64(table[5] + n0)                               # sum float64[1,3]
+    for j in range(3):
+        p0[j] = 0.0                                       # start of sum float64[1,3]
+    n1 = table[17]                                        # = len(x)
+    n2 = table[19]                                        # = slice_bound((index * 10), len(train_y))
+    n3 = table[21]                                        # = slice_bound(index * 10, len(train_y)) * 4
+    y = i32(table[20] + n3)                               # y = train_y int32[?] from element slice_bound((index * 10), len(train_y))
+    p1 = f32(table[5])                                    # dot2 float32[?,3]
+    b = f32(table[22])                                    # b float32[3]
+    n4 = table[23]                                        # place among the temporaries
+    p2 = f32(table[5] + n4)                               # sub float32[?,3]
+    n5 = table[24]                                        # place among the temporaries
+    p3 = f32(table[5] + n5)                               # exp float32[?,3]
+    n6 = table[25]                                        # = maximum((slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y))), 0)
+    t11 = float32(n6)                                     # cast float32
+    t12 = float32(-1.0) / t11                             # true_div float32
+    n7 = table[26]                                        # place among the temporaries
+    p4 = f32(table[5] + n7)                               # sub float32[?,3]
+    for i in range(n1):                                   # len(x)
+        y_0 = y[i]                                        # train_y int32[?]
+        if y_0 < -3 or y_0 >= 3:                          # index in range of gather
+            return fail(table, y_0, 3, 1)
+        acc1 = float32(-np.inf)                           # max float32[?,1]
+        for j in range(3):
+            v0 = p1[i * 3 + j]                            # dot2 float32[?,3]
+            x0 = b[j]                                     # b float32[3]
+            t0 = v0 + x0                                  # add float32[?,3]
+            acc1 = maximum(acc1, t0)                      # max
+        acc2 = 0.0                                        # sum float64[?,1]
+        for j in range(3):
+            v1 = p1[i * 3 + j]                            # dot2 float32[?,3]
+            x1 = b[j]                                     # b float32[3]
+            t1 = v1 + x1                                  # add float32[?,3]
+            t2 = t1 - acc1                                # sub float32[?,3]
+            p2[j] = t2                                    # sub float32[?,3]
+            t3 = exp_f32(t2)                              # exp float32[?,3]
+            p3[j] = t3                                    # exp float32[?,3]
+            acc2 = add_up(acc2, float64(t3))              # sum
+        t4 = float32(acc2)                                # cast float32[?,1]
+        t5 = log_f32(t4)                                  # log float32[?,1]
+        t6 = int64(y_0)                                   # cast int64
+        t7 = t6 < 0                                       # lt bool
+        t8 = t6 + 3 if t7 else t6                         # where int64
+        v2 = p2[t8]                                       # sub float32[?,3]
+        t9 = v2 - t5                                      # sub float32[?,3]
+        acc0 = add_up(acc0, float64(t9))                  # sum
+        for j in range(3):
+            t10 = t8 == j                                 # eq bool
+            t13 = t12 if t10 else float32(0.0)            # where float32[?,3]
+            v3 = p3[j]                                    # exp float32[?,3]
+            t14 = v3 / t4                                 # true_div float32[?,3]
+            t15 = t14 * t12                               # mul float32[?,3]
+            t16 = t13 - t15                               # sub float32[?,3]
+            p4[i * 3 + j] = t16                           # sub float32[?,3]
+            p0[j] = add_up(p0[j], float64(t16))           # sum
+    n8 = table[27]                                        # place among the temporaries
+    p5 = f64(table[5] + n8)                               # sum float64
+    p5[0] = acc0                                          # sum float64
+    t17 = float32(acc0)                                   # cast float32
+    t18 = t17 / t11                                       # true_div float32
+    t19 = -t18                                            # neg float32
+    p6 = f32(table[28])                                   # neg float32
+    p6[0] = t19                                           # neg float32
+    return 0
+
+
+@jit
+def phase_2(address):                                     # gemm
+    table = i64(address)
+    n0 = table[15]                                        # = slice_bound(index * 10, len(train_x)) * 32
+    x = table[14] + n0                                    # x float32[?,8] = train_x from element slice_bound(index * 10, len(train_x)) * 8
+    n1 = table[26]                                        # place among the temporaries
+    p0 = table[5] + n1                                    # sub float32[?,3]
+    W = table[16]                                         # gemm float32[8,3]
+    n2 = table[17]                                        # = len(x)
+    sgemm(table[3], 8, 3, n2, float32(-0.13), x, 1, 8, p0, 3, 1, float32(1.0), W, 3)  # W = float32(1.0) * W + float32(-0.13) * x @ p0
+    return 0
+
+
+@jit
+def phase_3(address):                                     # sub
+    table = i64(address)
+    b = f32(table[22])                                    # b float32[3]
+    n0 = table[18]                                        # place among the temporaries
+    p0 = f64(table[5] + n0)                               # sum float64[1,3]
+    p1 = f32(table[22])                                   # sub float32[3]
+    for i in range(3):
+        x0 = b[i]                                         # b float32[3]
+        v0 = p0[i]                                        # sum float64[1,3]
+        t0 = float32(v0)                                  # cast float32[1,3]
+        t1 = float32(0.13) * t0                           # mul float32[3]
+        t2 = x0 - t1                                      # sub float32[3]
+        p1[i] = t2                                        # sub float32[3]
+    return 0
+
+
+@jit
+def step_0(address):                                      # everything, in order
+    table = i64(address)
+    table[28] = argument_address(table, 13)               # where output 0 lies
+    phase_0(address)
+    status = phase_1(address)
+    if status != 0:
+        return status
+    phase_2(address)
+    phase_3(address)
+    return 0
+
+
+@entry
+def enter(table_object, part_object):                     # called by Python with two objects
+    address = table_of(table_object)
+    part = from_python(part_object)                       # 2k: plan of stage k; 2k+1: its step; -1: all
+    if part == 0:
+        return to_python(plan_0(address))
+    if part == 1:
+        return to_python(step_0(address))
+    status = plan_0(address)
+    table = i64(address)
+    if status == 0 and table[7] > table[6]:
+        status = -1                                       # the arena must grow
+    if status == 0:
+        status = step_0(address)
+    return to_python(status)

@@ -1,0 +1,222 @@
+"""The folder of generated source and object code: what is in it, what is believed, and what happens when it is damaged."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import numgraph as ng
+from numgraph.config import config
+from numgraph.runtime import native
+
+ROOT = Path(__file__).parents[1]
+
+PROGRAM = """
+import sys
+import numpy as np
+import numgraph as ng
+x, s = ng.vector("x"), ng.shared(np.array([1.0, 2.0]), "s")
+f = ng.function([x], ng.sum(ng.exp(x) * s), updates=[(s, s * 2)])
+print(float(f([0.0, 1.0])), float(f([0.0, 1.0])), s.get_value().tolist(), "numba" in sys.modules)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder of this test's own."""
+    monkeypatch.setattr(config, "cache_dir", tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+def start(folder: Path, code: str = PROGRAM) -> subprocess.Popen[str]:
+    environment = {**os.environ, "NUMGRAPH_CACHE_DIR": str(folder)}
+    command = [sys.executable, "-c", code]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return out.strip()
+
+
+def function(factor: float = 2.0) -> ng.Function:
+    x = ng.vector("x")
+    return ng.function([x], x * factor + 1)
+
+
+def files(folder: Path, suffix: str) -> list[Path]:
+    return sorted(folder.glob(f"k_*{suffix}"))
+
+
+def was_cached(f: Any) -> bool:
+    return bool(f.record.cached)
+
+
+def test_source_and_object_code_are_kept(folder: Path) -> None:
+    f = function()
+    assert not was_cached(f)
+    ((source,), (code,)) = files(folder, ".py"), files(folder, ".o")
+    assert source.read_text(encoding="utf-8") == f.source
+    assert code.name.startswith(source.stem)
+    assert len(list(folder.iterdir())) == 2, "a scratch file was left behind"
+    again = function()
+    assert was_cached(again)
+    assert again([1.0])[0] == 3
+
+
+def test_the_same_text_is_the_same_file_and_is_not_rewritten(folder: Path) -> None:
+    function()
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    function()
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+
+
+def test_what_differs_is_another_file(folder: Path) -> None:
+    x, y, m = ng.vector("x", "float64"), ng.vector("x", "float32"), ng.matrix("m", "float64")
+    for inputs, output in (
+        (x, x * 2), (x, x * 3), (x, x * 2.0000000000000004), (y, y * 2), (x, x[1:]), (x, x[2:]), (m, ng.sum(m, axis=0)),
+        (m, ng.sum(m, axis=1)), (m, ng.sum(m, axis=1, keepdims=True)), (m, ng.max(m, axis=0)),
+    ):  # fmt: skip
+        ng.function([inputs], output)
+    assert len(files(folder, ".py")) == len(files(folder, ".o")) == 10
+
+
+def test_array_constants_are_not_confused(folder: Path) -> None:
+    """They lie outside the code, so functions that differ in their values alone may share it."""
+    x = ng.vector("x")
+    got = [ng.function([x], x * np.array(c))([1.0, 1.0, 1.0]).tolist() for c in ([1.0, 2, 3], [3.0, 2, 1])]
+    assert got == [[1, 2, 3], [3, 2, 1]]
+
+
+def test_a_second_process_does_not_load_numba(folder: Path) -> None:
+    first, second = finish(start(folder)), finish(start(folder))
+    values = first.removesuffix(" True")
+    assert first.endswith(" True")
+    assert second == f"{values} False"
+
+
+def test_processes_may_compile_the_same_at_once(folder: Path) -> None:
+    processes = [start(folder) for _ in range(3)]
+    assert len({finish(p).rsplit(" ", 1)[0] for p in processes}) == 1
+    assert not list(folder.glob("*.tmp"))
+    assert finish(start(folder)).endswith("False")
+
+
+def damaged(code: bytes, how: str) -> bytes:
+    body = len(native._MAGIC) + 33
+    return {
+        "empty": b"",
+        "magic only": code[: len(native._MAGIC)],
+        "truncated": code[: len(code) // 2],
+        "last byte": code[:-1],
+        "garbage": os.urandom(1000),
+        "another format": b"\x7fELF" + code,
+        "one bit": code[: body + 200] + bytes([code[body + 200] ^ 1]) + code[body + 201 :],
+    }[how]
+
+
+@pytest.mark.parametrize(
+    "how", ["empty", "magic only", "truncated", "last byte", "garbage", "another format", "one bit"]
+)
+def test_damaged_object_code_is_made_again(folder: Path, how: str) -> None:
+    function()
+    (path,) = files(folder, ".o")
+    whole = path.read_bytes()
+    path.write_bytes(damaged(whole, how))
+    f = function()
+    assert not was_cached(f)
+    assert f([1.0])[0] == 3
+    assert native.unpack(path.read_bytes()) is not None
+    assert was_cached(function())
+
+
+def test_object_code_under_the_name_of_another_is_made_again(folder: Path) -> None:
+    function(2.0)
+    (two,) = files(folder, ".o")
+    function(5.0)
+    (five,) = (path for path in files(folder, ".o") if path != two)
+    two.write_bytes(five.read_bytes())
+    f = function(2.0)
+    assert f([1.0])[0] == 3
+    assert not was_cached(f)
+
+
+def test_a_source_file_that_was_edited_is_not_compiled(folder: Path) -> None:
+    """It is there to be read, and somebody may save changes: the code must be that of the text that names the file."""
+    function()
+    ((source,), (code,)) = files(folder, ".py"), files(folder, ".o")
+    text = source.read_text(encoding="utf-8")
+    assert "2.0" in text
+    source.write_text(text.replace("2.0", "7.0"), encoding="utf-8")
+    code.unlink()
+    f = function()
+    assert f([1.0])[0] == 3
+
+
+def test_object_code_without_its_source(folder: Path) -> None:
+    function()
+    (source,) = files(folder, ".py")
+    source.unlink()
+    f = function()
+    assert was_cached(f)
+    assert source.read_text(encoding="utf-8") == f.source
+
+
+def test_a_removed_folder_comes_back(folder: Path) -> None:
+    f = function()
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+    assert f([1.0])[0] == function()([1.0])[0] == 3
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The home of a service account may not exist, or be read-only."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(config, "cache_dir", tmp_path / "file" / "cache")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert function()([1.0])[0] == 3
+    assert (tmp_path / "file").read_text() == ""
+
+
+def test_a_folder_that_cannot_be_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It exists, and belongs to somebody else: the function is compiled all the same."""
+    folder.mkdir()
+    real = tempfile.mkstemp
+
+    def elsewhere_only(*arguments: Any, dir: Any = None, **options: Any) -> Any:
+        if Path(str(dir)) == folder:
+            raise PermissionError(13, "refused by the test", str(dir))
+        return real(*arguments, dir=dir, **options)
+
+    monkeypatch.setattr(tempfile, "mkstemp", elsewhere_only)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder.parent))
+    assert function()([1.0])[0] == 3
+    assert not list(folder.iterdir())
+
+
+def test_code_of_another_processor_or_version_is_not_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    function()
+    monkeypatch.setattr(native, "processor", lambda: "a processor with an instruction that this one lacks")
+    assert not was_cached(function())
+    monkeypatch.setattr(native, "versions", lambda: "numba of tomorrow")
+    assert not was_cached(function())
+    assert (len(files(folder, ".py")), len(files(folder, ".o"))) == (1, 3)
+
+
+def test_an_edited_kernel_is_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = ng.vector("x")
+    ng.function([x], ng.exp(x))
+    real = native.kernel_digest
+    monkeypatch.setattr(native, "kernel_digest", lambda module: real(module)[::-1])
+    assert not was_cached(ng.function([x], ng.exp(x)))

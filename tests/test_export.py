@@ -1,0 +1,218 @@
+"""Exported functions: modules that compute the same where numgraph is not installed."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import numgraph as ng
+
+# Python's own path without numgraph: -I keeps out the working folder and PYTHONPATH, but not an editable installation.
+CHILD = """
+import importlib.abc, json, sys
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "numgraph":
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Absent())
+sys.path.insert(0, sys.argv[1])
+import warnings
+warnings.simplefilter("error")
+import numpy as np
+from exported import step
+results = []
+for call in json.loads(sys.argv[2]):
+    arguments = [np.array(value, dtype) for value, dtype in call]
+    try:
+        out = step(*arguments)
+    except (TypeError, ValueError, IndexError) as error:
+        results.append([type(error).__name__, str(error)])
+        continue
+    named = out if isinstance(out, dict) else dict(enumerate(out)) if isinstance(out, list) else {} if out is None else {0: out}
+    outputs = {str(k): [a.tolist(), a.dtype.name, list(a.shape)] for k, a in named.items()}
+    shared = {k: [a.tolist(), a.dtype.name, list(a.shape)] for k, a in step.shared.items()}
+    results.append([type(out).__name__, outputs, shared])
+assert not [m for m in sys.modules if m.startswith("numgraph.") or m == "numgraph"]
+print(json.dumps(results))
+"""
+
+
+def run(folder: Path, calls: Sequence[Sequence[Any]]) -> list[Any]:
+    """What a process without numgraph gets from `exported.py` for each call."""
+    text = json.dumps([[[np.asarray(a).tolist(), np.asarray(a).dtype.name] for a in call] for call in calls])
+    command = [sys.executable, "-I", "-c", CHILD, str(folder), text]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    results: list[Any] = json.loads(done.stdout)
+    return results
+
+
+def described(value: np.ndarray) -> list[Any]:
+    return [value.tolist(), value.dtype.name, list(value.shape)]
+
+
+def close(got: Sequence[Any], expected: Sequence[Any]) -> None:
+    assert list(got[1:]) == list(expected[1:])
+    np.testing.assert_allclose(np.array(got[0]), np.array(expected[0]), rtol=1e-6)
+
+
+def same(f: ng.Function, folder: Path, calls: Sequence[Sequence[Any]]) -> list[Any]:
+    """Export `f`, run the calls there and here, and compare outputs and shared variables after each."""
+    f.export(folder / "exported.py")
+    results = run(folder, calls)
+    for call, (kind, outputs, shared) in zip(calls, results, strict=True):
+        out = f(*call)
+        assert kind == type(out).__name__
+        named = out if isinstance(out, dict) else dict(enumerate(out)) if isinstance(out, list) else {0: out}
+        for key, array in named.items():
+            if array is not None:
+                close(outputs[str(key)], described(array))
+        for s in f.get_shared():
+            close(shared[s.name], described(s.get_value()))
+    return results
+
+
+def training() -> tuple[ng.Function, list[Any]]:
+    rng = np.random.default_rng(0)
+    X = ng.shared(rng.normal(size=(20, 6)).astype("float32"), "X")
+    Y = ng.shared(rng.integers(0, 3, 20).astype("int32"), "Y")
+    W, b = ng.shared(np.zeros((6, 3), "float32"), "W"), ng.shared(np.zeros(3, "float32"), "b")
+    x, y, i, lr = ng.fmatrix("x"), ng.ivector("y"), ng.lscalar("i"), ng.fscalar("lr")
+    p = ng.softmax(ng.dot(x, W) + b)
+    cost = -ng.mean(ng.log(p)[ng.arange(y.shape[0]), y])
+    gW, gb = ng.grad(cost, [W, b])
+    given = {x: X[i * 8 : (i + 1) * 8], y: Y[i * 8 : (i + 1) * 8]}
+    f = ng.function([i, lr], {"cost": cost, "p": p}, updates=[(W, W - lr * gW), (b, b - lr * gb)], givens=given)
+    lr1 = np.float32(0.5)
+    # the last minibatch has 4 rows
+    return f, [[0, lr1], [1, lr1], [2, lr1], [0, np.float32(0.25)]]
+
+
+def plain() -> tuple[ng.Function, list[Any]]:
+    """No products, no shared variables, several dtypes and ranks."""
+    x, n, c = ng.vector("x"), ng.iscalar("n"), ng.vector("c", "bool")
+    f = ng.function([x, n, c], [ng.where(c, x, -x) * n, ng.sum(x), ng.argmax(x), c], name="plain")
+    return f, [[np.array([1.0, -2.0]), np.int32(3), np.array([True, False])], [np.zeros(1), np.int32(0), np.array([True])]]
+
+
+def constants() -> tuple[ng.Function, list[Any]]:
+    x = ng.vector("x")
+    return ng.function([x], x * np.array([1.0, 2.0, 3.0]) + np.arange(6.0).reshape(2, 3)), [[np.ones(3)], [np.arange(3.0)]]
+
+
+def dynamic() -> tuple[ng.Function, list[Any]]:
+    """Lengths that only the values tell."""
+    x, count = ng.vector("x"), ng.shared(np.array(0), "count")
+    kept = x[x > 0]
+    f = ng.function([x], [kept, ng.nonzero(x)[0], kept * 2], updates=[(count, count + kept.shape[0])])
+    return f, [[np.array([1.0, -1.0, 2.0])], [np.zeros(0)], [np.array([-1.0])], [np.arange(100.0)]]
+
+
+def swaps() -> tuple[ng.Function, list[Any]]:
+    a, b, c = (ng.shared(np.arange(3.0) + k, n) for k, n in ((0, "a"), (10, "b"), (20, "c")))
+    grown = ng.shared(np.zeros(1), "grown")
+    pairs = [(a, b), (b, c), (c, a), (grown, ng.concatenate([grown, a[:1]]))]
+    return ng.function([], None, updates=pairs), [[], [], [], []]
+
+
+PROGRAMS = (training, plain, constants, dynamic, swaps)
+
+
+@pytest.mark.parametrize("build", PROGRAMS, ids=lambda b: b.__name__)
+def test_the_same_values(build: Callable[[], tuple[ng.Function, list[Any]]], tmp_path: Path) -> None:
+    f, calls = build()
+    same(f, tmp_path, calls)
+
+
+def test_the_module_needs_numpy_and_numba_only(tmp_path: Path) -> None:
+    f, _ = training()
+    f.export(tmp_path / "exported.py")
+    tree = ast.parse((tmp_path / "exported.py").read_text(encoding="utf-8"))
+    modules = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+    modules |= {str(n.module) for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+    outside = {m.partition(".")[0] for m in modules} - set(sys.stdlib_module_names)
+    assert outside <= {"numpy", "numba", "llvmlite", "scipy"}
+    assert (tmp_path / "exported.npz").exists()
+
+
+def test_the_file_says_what_it_is_when_it_is_run(tmp_path: Path) -> None:
+    f, _ = training()
+    f.export(tmp_path / "exported.py")
+    command = [sys.executable, "-I", str(tmp_path / "exported.py")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "from exported import step" in done.stdout
+    assert "W: float32[6, 3]" in done.stdout
+
+
+BAD: dict[str, tuple[Any, str]] = {
+    "too few": ([], "TypeError"),
+    "too many": ([np.ones(2), np.ones(2), np.ones(2)], "TypeError"),
+    "rank": ([np.ones((2, 2)), np.ones(2)], "TypeError"),
+    "dtype": ([np.ones(2, "complex128"), np.ones(2)], "TypeError"),
+    "lengths": ([np.ones(2), np.ones(3)], "ValueError"),
+}
+
+
+def test_bad_arguments_are_refused_and_change_nothing(tmp_path: Path) -> None:
+    x, y, n = ng.vector("x"), ng.vector("y"), ng.shared(np.zeros(1), "n")
+    ng.function([x, y], x + y, updates=[(n, n + 1)]).export(tmp_path / "exported.py")
+    good = [np.ones(2), np.ones(2)]
+    results = run(tmp_path, [*(call for call, _ in BAD.values()), good])
+    assert [r[0] for r in results] == [*(kind for _, kind in BAD.values()), "ndarray"]
+    assert "3" in results[4][1] and "2" in results[4][1], "the message must say the lengths"
+    assert results[-1][2]["n"][0] == [1.0]
+
+
+def test_an_index_out_of_range(tmp_path: Path) -> None:
+    s, i = ng.shared(np.arange(3.0), "s"), ng.lvector("i")
+    f = ng.function([i], s[i], updates=[(s, ng.inc_subtensor(s[i], 1.0))])
+    f.export(tmp_path / "exported.py")
+    refused, accepted = run(tmp_path, [[np.array([0, 3])], [np.array([0, -1])]])
+    assert "3" in refused[1]
+    assert accepted[1]["0"][0] == [0.0, 2.0], "the refused call must not have changed s"
+
+
+def test_values_of_the_moment_are_exported(tmp_path: Path) -> None:
+    s = ng.shared(np.arange(2.0), "s")
+    f = ng.function([], s * 1, updates=[(s, s + 1)])
+    f()
+    f.export(tmp_path / "exported.py")
+    f()
+    assert run(tmp_path, [[]])[0][1]["0"][0] == [1.0, 2.0]
+
+
+def test_the_length_of_resident_data_may_change(tmp_path: Path) -> None:
+    """Another data set in `step.shared`, of other length."""
+    X, i = ng.shared(np.arange(12.0).reshape(6, 2), "X"), ng.lscalar("i")
+    ng.function([i], ng.sum(X[i * 4 : (i + 1) * 4], axis=0)).export(tmp_path / "exported.py")
+    code = (
+        "import sys; sys.path.insert(0, '.'); import numpy as np; from exported import step; a = step(1).tolist();"
+        "step.shared['X'] = np.ones((7, 2)); print(a, step(1).tolist(), step(5).tolist())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout.strip() == "[18.0, 20.0] [3.0, 3.0] [0.0, 0.0]", done.stderr
+
+
+@pytest.mark.parametrize("names", [("file", "self"), ("w", "w"), ("w_2", "w", "w"), (None, "shared_0"), ("a b/c", "é")])
+def test_any_names_of_shared_variables(tmp_path: Path, names: Sequence[str | None]) -> None:
+    """They become names of arrays in an archive: none may be lost, or stand for another."""
+    shared = [ng.shared(np.full(k + 1, float(k)), name) for k, name in enumerate(names)]
+    ng.function([], [s * 2 for s in shared], updates=[(s, s + 1) for s in shared]).export(tmp_path / "exported.py")
+    _, second = run(tmp_path, [[], []])
+    assert len(second[2]) == len(names)
+    assert [second[1][str(k)][0] for k in range(len(names))] == [[2.0 * (k + 1)] * (k + 1) for k in range(len(names))]
+
+
+def test_the_reference_target_has_nothing_to_export(tmp_path: Path) -> None:
+    x = ng.vector("x")
+    with pytest.raises(ng.NumgraphError):
+        ng.function([x], x * 2, target="reference").export(tmp_path / "exported.py")

@@ -1,0 +1,172 @@
+"""The whole texts of the errors met while writing expressions: gradients, and variables taken for values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from test_errors import in_root, text  # noqa: F401  # a fixture for all tests
+
+import numgraph as ng
+
+# -- gradients ------------------------------------------------------------------------------------------------------
+
+
+def test_gradients() -> None:
+    v, s, y = ng.vector("v"), ng.scalar("s"), ng.ivector("y")
+    total = v.sum()
+    assert text(ng.DisconnectedError, lambda: ng.grad(total, s)) == (
+        "grad: the cost does not depend on s, or only through integers, comparisons or constants\n"
+        f"  cost: the result of sum: float64  made at {total.line}\n"
+        f"  wrt: s: float64  made at {s.line}\n"
+        '  fix: look at the graph with ng.debugprint(cost), or pass disconnected_inputs="ignore" for zeros'
+    )
+    assert text(ng.GradientError, lambda: ng.grad(v, v)) == (
+        "grad: the cost must be a scalar, and v has 1 axis\n"
+        f"  v: float64[?]  made at {v.line}\n"
+        "  fix: use .sum() or .mean() on it"
+    )
+    assert text(ng.GradientError, lambda: ng.grad(y[0], v)).splitlines()[0] == (
+        "grad: the cost must be a float, and the result of subtensor is int32"
+    )
+    assert text(ng.GradientError, lambda: ng.grad(total, y)) == (
+        f"grad: y is not a float and has no gradient\n  y: int32[?]  made at {y.line}\n"
+        "  fix: y = x.astype('float64') where it enters the cost, and ask for the gradient with respect to y"
+    )
+    assert text(ng.GradientError, lambda: ng.grad(v.sum, v)).endswith("\n  fix: call it, with () after sum")
+    assert text(ng.GradientError, lambda: ng.grad(3.0, v)) == "grad: the cost must be a variable, not 3.0"
+
+
+# -- variables taken for values -------------------------------------------------------------------------------------
+
+
+def test_conditions_have_no_truth_value() -> None:
+    v = ng.vector("v")
+    positive = v > 0
+    want = (
+        "the result of gt is true or false only when a function runs\n"
+        f"  the result of gt: bool[?]  made at {positive.line}\n"
+        "  fix: ng.where(condition, a, b) for a choice, (a < x) & (x < b) for `and` and a < x < b"
+    )
+    assert text(TypeError, lambda: bool(positive)) == want
+    assert text(TypeError, lambda: positive and v).startswith("the result of gt is true or false only")
+    assert text(TypeError, lambda: 0 < v < 1).startswith("the result of gt is true or false only")
+
+
+def test_what_python_asks_of_values() -> None:
+    v, s = ng.vector("v"), ng.scalar("s", "int64")
+    said = f"v float64[?], made at {v.line},"
+    assert text(TypeError, lambda: len(v)) == (
+        f"len() of {said} is known only when a function runs\n  fix: use x.shape[0]"
+    )
+    assert text(TypeError, lambda: float(v)) == (
+        f"float() of {said} which has no value before a function runs\n"
+        "  fix: use x.eval(...), or ng.exp and the like instead of math.exp"
+    )
+    assert text(TypeError, lambda: range(s)) == (
+        f"a Python index of s int64, made at {s.line}, which has no value before a function runs\n"
+        "  fix: index a variable, such as ng.shared(array)[i]"
+    )
+    assert text(TypeError, lambda: int(v)).endswith("fix: use x.astype('int64')")
+    assert text(TypeError, lambda: 1 in v).endswith("fix: use ng.any(ng.eq(x, value))")
+    assert text(TypeError, lambda: list(v)) == (
+        "v cannot be iterated, since its length is known only when a function runs\n"
+        f"  v: float64[?]  made at {v.line}\n"
+        "  fix: use operations on the whole, or declare its length"
+    )
+
+
+def test_assignment_to_a_part() -> None:
+    v = ng.vector("v")
+
+    def assign() -> None:
+        v[0] = 1
+
+    assert text(TypeError, assign) == (
+        f"a part of v float64[?], made at {v.line}, cannot be assigned: variables do not change\n"
+        "  fix: y = ng.set_subtensor(x[key], value) makes another one"
+    )
+
+
+def test_functions_of_numpy() -> None:
+    v = ng.vector("v")
+    said = f"v float64[?], made at {v.line},"
+    for name in ("dot", "mean", "concatenate"):
+        assert text(TypeError, lambda name=name: getattr(np, name)(*[[v, v]] if name == "concatenate" else [v, v])) == (
+            f"np.{name} computes with values, and {said} has none before a function runs\n  fix: use ng.{name}"
+        )
+    assert text(TypeError, lambda: np.median(v)).endswith("fix: numgraph has no function of that name")
+    assert text(TypeError, lambda: np.spacing(v)).endswith("fix: numgraph has no function of that name")
+    assert text(TypeError, lambda: np.add.reduce(v)).startswith(f"np.add.reduce computes with values, and {said}")
+    assert text(TypeError, lambda: np.asarray(v)).startswith(f"{said} has no value before a function computes it")
+    assert text(TypeError, lambda: np.array([v, v])).endswith("or compute it with .eval(...)")
+    assert text(TypeError, lambda: np.zeros(3)[v]).startswith(said)
+
+    def add_in_place() -> None:
+        array = np.zeros(3)
+        array += v  # type: ignore[arg-type]
+
+    assert text(TypeError, add_in_place).endswith("(`a += x` on an array is one: write `a = a + x`)")
+
+
+def test_ufuncs_of_numpy_build_expressions(target: str) -> None:
+    v, array = ng.vector("v"), np.array([1.0, 2.0])
+    calls = [
+        np.exp(v), np.maximum(v, 0), np.multiply(array, v), array - v, array @ v, np.float64(2) ** v, array < v,
+        np.negative(v), np.absolute(v), np.rint(v),
+    ]  # fmt: skip
+    given = np.array([-0.5, 1.5])
+    want = [
+        np.exp(given), [0, 1.5], array * given, array - given, array @ given, 2**given, array < given, -given,
+        abs(given), [0, 2],
+    ]  # fmt: skip
+    for got, expected in zip(ng.function([v], calls)(given), want, strict=True):
+        np.testing.assert_allclose(got, expected)
+    assert (array == v) is False and (array != v) is True and (v == array) is False
+
+
+# -- values in expressions, calls forgotten, settings ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        (1j, "1j (dtype complex128)"),
+        ("a", "'a' (dtype <U1)"),
+        (None, "None (dtype object)"),
+        (np.zeros(2, "float16"), "an array (dtype float16)"),
+    ],
+)
+def test_values_that_no_expression_takes(value: Any, what: str) -> None:
+    assert text(ng.DtypeError, lambda: ng.vector() * value) == (
+        f"{what} cannot be part of an expression\n"
+        "  fix: use real numbers or booleans: bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, "
+        "float32, float64"
+    )
+
+
+def test_forgotten_parentheses() -> None:
+    v = ng.vector("v")
+    for outputs in (v.sum, [v.sum]):
+        message = text(ng.InputError, lambda outputs=outputs: ng.function([v], outputs))
+        assert "must be a variable" in message and message.endswith("\n  fix: call it, with () after sum")
+
+
+def test_keys_of_givens_that_are_no_variables() -> None:
+    v = ng.vector("v")
+    assert text(ng.GivensError, lambda: ng.function([v], v, givens=[([v], v)])) == (
+        f"givens: a key must be a variable, got [{v!r}]"
+    )
+
+
+def test_settings() -> None:
+    assert text(AttributeError, lambda: setattr(ng.config, "floatx", "float32")) == (
+        "numgraph has no setting 'floatx'; there are: floatX, target, on_unused_input, cache_dir, debug"
+    )
+    assert text(ng.OptionError, lambda: setattr(ng.config, "floatX", "float16")) == (
+        "floatX must be 'float64' or 'float32', not 'float16'"
+    )
+    assert text(ng.OptionError, lambda: setattr(ng.config, "target", "gpu")) == (
+        "target must be 'cpu' or 'reference', not 'gpu'"
+    )
