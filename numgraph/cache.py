@@ -7,9 +7,13 @@ read is ignored and made again.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import hashlib
 import os
+import shutil
 import tempfile
+from functools import cache as remember
 from pathlib import Path
 
 from numgraph.config import config
@@ -25,41 +29,58 @@ def digest(*parts: str | bytes) -> str:
     return state.hexdigest()
 
 
+@remember
+def private_folder() -> Path:
+    """A folder of this process alone, for where nothing can be kept."""
+    path = tempfile.mkdtemp(prefix="numgraph-")
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return Path(path)
+
+
 def folder() -> Path:
-    """The cache folder, made when it is missing; a temporary one where it cannot be made."""
+    """The cache folder, made when it is missing."""
     path = Path(config.cache_dir)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        path = Path(tempfile.gettempdir()) / f"numgraph-{os.getuid() if hasattr(os, 'getuid') else 'cache'}"
-        path.mkdir(parents=True, exist_ok=True)
-        config.cache_dir = path
+    path.mkdir(parents=True, exist_ok=True)
     return path
 
 
 def store(name: str, data: bytes) -> Path:
-    """Write a file atomically, unless it is there already; returns its path."""
-    path = folder() / name
-    if not path.exists():
-        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=name, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            Path(scratch).replace(path)
-        except OSError:
-            Path(scratch).unlink(missing_ok=True)
-            raise
+    """Write a file atomically, unless it is there with just this content; returns its path.
+
+    Where the cache folder cannot be written (read-only, full), the file goes to a folder of this process alone.
+    """
+    try:
+        return _store(folder() / name, data)
+    except OSError:
+        return _store(private_folder() / name, data)
+
+
+def _store(path: Path, data: bytes) -> Path:
+    try:
+        if path.read_bytes() == data:
+            return path
+    except OSError:
+        pass
+    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(scratch).replace(path)
+    except OSError:
+        Path(scratch).unlink(missing_ok=True)
+        raise
     return path
 
 
 def load(name: str) -> bytes | None:
     """A file's content, None when there is none."""
     try:
-        return (folder() / name).read_bytes()
+        return (Path(config.cache_dir) / name).read_bytes()
     except OSError:
         return None
 
 
 def discard(name: str) -> None:
     """Remove a file that turned out to be damaged."""
-    (folder() / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        (Path(config.cache_dir) / name).unlink(missing_ok=True)

@@ -65,12 +65,12 @@ class Executor:
         """
         cause = problem.cause
         if cause.kind != "assume" or is_mismatch(cause, problem):
-            raise error_of(variant.schedule.graph, problem)
+            raise error_of(variant.schedule.graph, problem) from None
         failed.add((length_text(cause.a), length_text(cause.b)))
         other = next((v for v in self.variants if v not in tried), None)
         if other is None:
             if failed <= self.denied:
-                raise error_of(variant.schedule.graph, problem)
+                raise error_of(variant.schedule.graph, problem) from None
             self.denied = self.denied | failed
             other = self._new_variant()
             del self.variants[MAX_VARIANTS:]

@@ -30,7 +30,7 @@ from numgraph import cache
 
 _MAGIC = b"numgraph-object-1\n"
 # The convention between compiled code and this module; another one must not find code of this one in the cache.
-CONVENTION = "2"
+CONVENTION = "3"
 
 
 class _MethodDefinition(ctypes.Structure):
@@ -103,35 +103,35 @@ def build(text: str) -> Native:
     found = _load(name)
     if found is None:
         symbol, code = compile_source(path)
-        cache.store(name, pack(symbol, code))
+        cache.store(name, pack(name, symbol, code))
         engine, address = link(symbol, code)
         return Native(address, path, time.perf_counter() - started, False, engine)
     engine, address = found
     return Native(address, path, time.perf_counter() - started, True, engine)
 
 
-def pack(symbol: str, code: bytes) -> bytes:
-    """The content of an object file in the cache: magic, checksum, symbol, code."""
-    body = symbol.encode() + b"\n" + code
+def pack(name: str, symbol: str, code: bytes) -> bytes:
+    """The content of an object file in the cache: magic, checksum, its own name, symbol, code."""
+    body = name.encode() + b"\n" + symbol.encode() + b"\n" + code
     return _MAGIC + hashlib.blake2b(body, digest_size=16).hexdigest().encode() + b"\n" + body
 
 
-def unpack(data: bytes) -> tuple[str, bytes] | None:
-    """(symbol, code) of a cached object; None when it is damaged."""
+def unpack(name: str, data: bytes) -> tuple[str, bytes] | None:
+    """(symbol, code) of a cached object; None when it is damaged, or was stored under another name."""
     if not data.startswith(_MAGIC):
         return None
     checksum, _, body = data[len(_MAGIC) :].partition(b"\n")
     if hashlib.blake2b(body, digest_size=16).hexdigest().encode() != checksum:
         return None
-    symbol, _, code = body.partition(b"\n")
-    return symbol.decode(), code
+    stored, symbol, code = body.split(b"\n", 2)
+    return (symbol.decode(), code) if stored == name.encode() else None
 
 
 def _load(name: str) -> tuple[Any, int] | None:
     data = cache.load(name)
     if data is None:
         return None
-    parts = unpack(data)
+    parts = unpack(name, data)
     linked = link(*parts) if parts is not None else None
     if linked is None or linked[1] == 0:
         # damaged, or made by a Numba whose wrappers need more than is known here
