@@ -30,7 +30,7 @@ SOURCES = sorted(
     path
     for folder in ("numgraph", "kernels", "tests", "bench")
     for path in (ROOT / folder).rglob("*.py")
-    if "golden" not in path.parts
+    if not {"golden", "cases"} & set(path.parts)
 )
 
 
@@ -138,10 +138,12 @@ def code_lines(node: ast.FunctionDef) -> int:
 def test_no_op_is_named_outside_the_table(place: str) -> None:
     """An op is one value in one file: the gradient engine, the printers and the inspector treat all alike."""
     import numgraph  # noqa: F401  # fills the table
-    from numgraph.op import OPS
+    from numgraph.op import OPS, SCALAR_FUNCTIONS
 
+    # the functions of scalar forms are the printers' business, and some ops are called after theirs
+    ops = set(OPS) - SCALAR_FUNCTIONS
     target = PACKAGE / place
     for path in [target] if target.is_file() else sorted(target.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                assert node.value not in OPS, f"{path.relative_to(ROOT)}:{node.lineno} names the op {node.value!r}"
+                assert node.value not in ops, f"{path.relative_to(ROOT)}:{node.lineno} names the op {node.value!r}"

@@ -175,9 +175,9 @@ class ModulePrinter:
         return f"{address} + {printer.value(printer.graph.as_index(offset * size))}"
 
     def _product(self, printer: FunctionPrinter, item: Item, out: str, note: str) -> None:
-        node = item.node
+        """A call of the BLAS product, in a loop for a stack of matrices."""
+        node, graph = item.node, self.schedule.graph
         assert node.dtype in FLOATS, f"{node}: integer products are sums, see rewrite.rules"
-        graph = self.schedule.graph
         a, b = item.views
         name, slot = ("sgemm", 3) if node.dtype == "float32" else ("dgemm", 4)
         self.imports.add(name)
@@ -185,44 +185,30 @@ class ModulePrinter:
         def text(length: Any) -> str:
             return printer.value(graph.as_index(graph.find(length)))
 
-        def stride(s: Any) -> str:
-            return printer.value(graph.as_index(s))
-
         alpha, beta = ("float32(1.0)", "float32(0.0)") if node.dtype == "float32" else ("1.0", "0.0")
         if item.factors:
             alpha, beta = (printer.value(v) for v in item.factors)
-        m, n, k = node.dims[-2], node.dims[-1], a.lengths[-1]
         sources = node.inputs[1:3] if item.factors else node.inputs
         left, right = (self._named_address(printer, v, view) for v, view in zip(sources, item.views, strict=True))
-        owner = node.inputs[0] if item.factors else node
-        target = printer.names.fresh(printer.graph.names.get(owner), "out")
+        target = printer.names.fresh(printer.graph.names.get(node.inputs[0] if item.factors else node), "out")
         printer.say(f"{target} = {out}", note, node)
         addresses = [left, right, target]
-        indent = 0
-        if len(node.dims) == 3:
+        note = f"{target} = {left} @ {right}"
+        if item.factors:
+            note = f"{target} = {beta} * {target} + {alpha} * {left} @ {right}"
+        stacked = len(node.dims) == 3
+        if stacked:
             size = np.dtype(node.dtype).itemsize
-            steps = [
-                stride(a.strides[0] * size),
-                stride(b.strides[0] * size),
-                stride(node.dims[1] * node.dims[2] * size),
-            ]
-            limit = text(node.dims[0])
+            steps = [text(s * size) for s in (a.strides[0], b.strides[0], node.dims[1] * node.dims[2])]
             addresses = [f"{base} + i * {step}" for base, step in zip(addresses, steps, strict=True)]
-            indent = 1
-        call = (
-            f"{name}(table[{slot}], {text(m)}, {text(n)}, {text(k)}, {alpha}, {addresses[0]}, {stride(a.strides[-2])}, "
-            f"{stride(a.strides[-1])}, {addresses[1]}, {stride(b.strides[-2])}, {stride(b.strides[-1])}, {beta}, "
-            f"{addresses[2]}, {text(n)})"
-        )
-        note = (
-            f"{target} = {beta} * {target} + {alpha} * {left} @ {right}"
-            if item.factors
-            else f"{target} = {left} @ {right}"
-        )
-        if indent:
-            printer.say(f"for i in range({limit}):")
+        sizes = ", ".join(map(text, (node.dims[-2], node.dims[-1], a.lengths[-1])))
+        strides = [f"{text(v.strides[-2])}, {text(v.strides[-1])}" for v in (a, b)]
+        operands = f"{addresses[0]}, {strides[0]}, {addresses[1]}, {strides[1]}"
+        call = f"{name}(table[{slot}], {sizes}, {alpha}, {operands}, {beta}, {addresses[2]}, {text(node.dims[-1])})"
+        if stacked:
+            printer.say(f"for i in range({text(node.dims[0])}):")
         printer.say(call, note, node)
-        printer.body.lines[-1].indent = indent
+        printer.body.lines[-1].indent = int(stacked)
 
     def _named_address(self, printer: FunctionPrinter, node: Node, view: Any) -> str:
         """A statement that names the address of an operand; returns the name."""
