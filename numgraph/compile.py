@@ -14,7 +14,7 @@ from numgraph.emit.module import Module, ModulePrinter
 from numgraph.graph import label
 from numgraph.ir import Graph, Node
 from numgraph.printing import pprint
-from numgraph.rewrite.build import Builder
+from numgraph.rewrite.build import Builder, length_text
 from numgraph.rewrite.engine import Rewriter
 from numgraph.rewrite.lower import Leaves, expand, lower
 from numgraph.rewrite.rules import SIMPLE, STABLE
@@ -68,7 +68,21 @@ def scheduled(program: Any, denied: frozenset[Any]) -> tuple[Schedule, Builder, 
     schedule = scheduler.run()
     schedule.arguments = leaves.arguments
     schedule.shared = leaves.shared_nodes
-    return schedule, builder, leaves
+    resized = denied | resized_lengths(schedule)
+    return (schedule, builder, leaves) if resized == denied else scheduled(program, resized)
+
+
+def resized_lengths(schedule: Schedule) -> set[Any]:
+    """Assumptions about lengths of shared variables that the function's own updates would break."""
+    graph = schedule.graph
+    found = set()
+    for update in schedule.updates:
+        leaf = schedule.shared[update.slot]
+        for extent, new in zip(leaf.dims, update.node.dims, strict=True):
+            known = graph.find(extent)
+            if isinstance(known, int) and isinstance(extent, Node) and not graph.equal_lengths(known, new):
+                found.add((length_text(extent), str(known)))
+    return found
 
 
 def printed(schedule: Schedule, builder: Builder, title: str) -> Module:

@@ -178,7 +178,7 @@ class FunctionPrinter(MemoryStatements):
         for index in item.target:
             self.value(index)
         pointer, subscript = self.subscript_at(item)
-        if item.node.attributes["mode"] == "add":
+        if item.node.attributes["mode"] != "set":
             dtype = item.node.dtype
             value = f"{pointer}[{subscript}] + {value}" if dtype != "bool" else f"{pointer}[{subscript}] | {value}"
             value = value if dtype in (*FLOATS, "int64") else f"{'uint8' if dtype == 'bool' else dtype}({value})"

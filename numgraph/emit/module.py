@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from numgraph.emit.function import FunctionPrinter
+from numgraph.emit.header import module_header
 from numgraph.emit.scalar import POINTERS
 from numgraph.emit.table import Layout
 from numgraph.emit.writer import Line
@@ -22,8 +23,6 @@ from numgraph.types import FLOATS
 # Statements in one generated function, see `arrange.MAX_BODY`.
 MAX_FUNCTION = 96
 GROW = -1
-# What every generated module imports.
-ALWAYS = ("entry", "from_python", "i64", "jit", "table_of", "to_python")
 
 
 @dataclass
@@ -99,7 +98,8 @@ class ModulePrinter:
         lines += self._entry(len(phases))
         names.append("enter")
         every = [p for stage_phases in phases for p in stage_phases]
-        header = self._header("\n".join(line.code for line in lines), every)
+        code = "\n".join(line.code for line in lines)
+        header = module_header(self.title, self._phase_table(every), code, set(self.vector.values()), self.kernels)
         text = "\n".join([*header, *(line.text() for line in lines)]) + "\n"
         listing = "\n".join([*header, *(line.text(True) for line in lines)]) + "\n"
         return Module(text, listing, self.layout, self.layout.failures, every, names)
@@ -363,59 +363,6 @@ class ModulePrinter:
         lines += [Line(1, "if status == 0:"), Line(2, "status = step_0(address)")]
         return [*lines, Line(1, "return to_python(status)")]
 
-    def _header(self, code: str, phases: Sequence[Phase]) -> list[str]:
-        used = sorted(
-            {
-                *self.imports,
-                "entry",
-                "jit",
-                *POINTERS.values(),
-                "add_up",
-                "multiply_up",
-                "minimum",
-                "maximum",
-                "fail",
-                "argument_address",
-                "argument_length",
-                "resident_address",
-                "resident_length",
-                "floor_div_float",
-                "floor_div_int",
-                "mod_float",
-                "mod_int",
-                "power_int",
-            }
-        )
-        blas = [n for n in ("sgemm", "dgemm") if n in self.imports]
-        support = [n for n in used if n not in blas and n in _words(code) and n not in self.vector.values()]
-        math = [n for n in used if n in self.vector.values()]
-        lines = [
-            f'"""{self.title}',
-            "",
-            *self._phase_table(phases),
-            '"""',
-            "",
-            "import math",
-            "",
-            "import numpy as np",
-            "from numpy import bool_, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64",
-            "",
-        ]
-        if blas:
-            lines.append(f"from numgraph.kernels.blas import {', '.join(blas)}")
-        for kernel in sorted(self.kernels):
-            module, function = kernel.rsplit(".", 1)
-            lines.append(f"from numgraph.kernels.{module} import {function} as {function}_source")
-        lines.append(f"from numgraph.kernels.support import {', '.join(sorted({*support, *ALWAYS}))}")
-        if math:
-            lines.append(f"from numgraph.kernels.vectormath import {', '.join(math)}")
-        for kernel in sorted(self.kernels):
-            function = kernel.rsplit(".", 1)[1]
-            lines.append(f"{function} = helper({function}_source)")
-        if self.kernels:
-            lines = [line.replace("entry, ", "entry, helper, ") if "support import" in line else line for line in lines]
-        return [*lines, "", ""]
-
     def _phase_table(self, phases: Sequence[Phase]) -> list[str]:
         """One line per phase: what it makes, over which lengths, and its work."""
         lines = []
@@ -426,9 +373,3 @@ class ModulePrinter:
             loops = " x ".join(work.loops) or "once"
             lines.append(f"{phase.name}: {self._summary(phase.items)} ({loops}): {flops} flops, {traffic} bytes")
         return lines
-
-
-def _words(text: str) -> set[str]:
-    import re
-
-    return set(re.findall(r"[A-Za-z_][A-Za-z_0-9]*", text))

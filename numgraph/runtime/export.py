@@ -52,7 +52,7 @@ def export(variant: Variant, program: Any, path: str | Path) -> None:
         _ending("blas" in kernels),
     ]
     path.write_text("\n\n\n".join(part.strip("\n") for part in parts) + "\n", encoding="utf-8")
-    values = {name: v.storage.array for name, v in zip(names, variant.shared, strict=True)}
+    values = {f"shared_{k}": v.storage.array for k, v in enumerate(variant.shared)}
     values |= {f"constant_{slot}": array for slot, array in variant.constants.items()}
     np.savez(path.with_suffix(".npz"), **values)  # type: ignore[arg-type]
 
@@ -62,7 +62,9 @@ def shared_names(variant: Variant) -> list[str]:
     names: list[str] = []
     for k, variable in enumerate(variant.shared):
         name = variable.name or f"shared_{k}"
-        names.append(name if name not in names else f"{name}_{k}")
+        while name in names:
+            name += "_"
+        names.append(name)
     return names
 
 
@@ -137,7 +139,7 @@ def layout(variant: Variant, program: Any, names: list[str]) -> dict[str, Any]:
             (slot, a.variable.dtype, a.variable.ndim, a.name or f"argument {a.index}")
             for slot, a in zip(table.arguments, program.inputs, strict=True)
         ],
-        "shared": list(zip(table.shared, names, strict=True)),
+        "shared": [(slot, name, f"shared_{k}") for k, (slot, name) in enumerate(zip(table.shared, names, strict=True))],
         "outputs": [
             (s, v.dtype, table.made["output", k], table.made_stage["output", k])
             for k, (s, v) in enumerate(zip(table.outputs, variant.schedule.outputs, strict=True))

@@ -28,7 +28,7 @@ class Step:
 
     def __init__(self, layout: dict[str, Any], address: int, values: dict[str, Any], blas: tuple[int, int]) -> None:
         self.layout = layout
-        self.shared = {name: np.array(values[name], order="C") for _, name in layout["shared"]}
+        self.shared = {name: np.array(values[key], order="C") for _, name, key in layout["shared"]}
         self.constants = {slot: np.ascontiguousarray(values[name]) for slot, name in layout["constants"].items()}
         self.table = np.zeros(layout["size"], np.int64)
         self.reals = self.table.view(np.float64)
@@ -49,8 +49,8 @@ class Step:
             raise TypeError(f"takes {len(layout['arguments'])} arguments, got {len(arguments)}")
         kept = [self._fill(value, *slot) for value, slot in zip(arguments, layout["arguments"], strict=True)]
         descriptors = []
-        for slot, name in layout["shared"]:
-            array = self.shared[name] = np.ascontiguousarray(self.shared[name])
+        for slot, name, _ in layout["shared"]:
+            array = self.shared[name] = np.asarray(self.shared[name], order="C")
             descriptors.append(np.array([array.ctypes.data, *array.shape], np.int64))
             self.table[slot] = descriptors[-1].ctypes.data
         made: dict[str, dict[int, Any]] = {"outputs": {}, "fresh": {}}

@@ -85,10 +85,31 @@ class Scheduler:
         self.requirements: Sequence[Requirement] = ()
         self.moved: Callable[[Node], Node] = lambda node: node
         self.serial = 0
+        # slots of updates that get a copy of the old value to work in
+        self.copied: set[int] = set()
         self.buffers: dict[Node, Buffer] = {}
 
     def run(self) -> Schedule:
-        """Decide, arrange, place."""
+        """Decide, arrange, place; again with a copy for an update that was to work in its variable and may not."""
+        outputs, updates = list(self.outputs), [(u.slot, u.node) for u in self.updates]
+        ranges = self.ranges
+        while True:
+            schedule = self._attempt()
+            late = {u.slot for u in self.updates if u.how == "fresh" and self._needs_copy(u)}
+            if not late:
+                return schedule
+            self.copied |= late
+            self.outputs, self.updates, self.ranges = list(outputs), [Update(s, n, "") for s, n in updates], ranges
+            self.buffers = {}
+            self.elements.stored.clear()
+            self.elements.forget_memory()
+
+    def _needs_copy(self, update: Update) -> bool:
+        """Whether the update's op would work in the memory of the old value although that is still needed."""
+        op = update.node.op
+        return op is not None and op.overwrites and update.node.inputs[0] is self.shared[update.slot]
+
+    def _attempt(self) -> Schedule:
         self._exchanges()
         self._follow(self.moved)
         self._own_bases()
@@ -134,7 +155,7 @@ class Scheduler:
     def _own_bases(self) -> None:
         """Give every scatter a base that nothing else uses; a scatter that updates its base's variable keeps that as
         base."""
-        kept = {u.node: self.shared[u.slot] for u in self.updates if not u.how}
+        kept = {u.node: self.shared[u.slot] for u in self.updates if not u.how and u.slot not in self.copied}
         roots = self._roots()
         users: dict[Node, int] = {}
         for node in topological(roots):

@@ -1,0 +1,43 @@
+"""The top of a generated module: what it does, and what it imports."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from numgraph.emit.scalar import POINTERS
+
+# What generated code may use of `kernels/support.py` and `kernels/blas.py`; only the names that occur are imported.
+SUPPORT = frozenset(
+    """add_up argument_address argument_length entry fail floor_div_float floor_div_int from_python helper jit maximum
+    minimum mod_float mod_int multiply_up power_int resident_address resident_length table_of to_python""".split()
+) | set(POINTERS.values())
+BLAS = frozenset({"sgemm", "dgemm"})
+DTYPES = "float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64".split()
+
+
+def module_header(title: str, phases: Iterable[str], code: str, vector: set[str], kernels: Iterable[str]) -> list[str]:
+    """The lines above the functions of `code`.
+
+    title: the graph in the user's terms. phases: one line each. vector: names of vectorised functions. kernels: the
+    named kernels ("module.function") that are called.
+    """
+    used = set(re.findall(r"[A-Za-z_][A-Za-z_0-9]*", code))
+    functions = [kernel.rsplit(".", 1) for kernel in sorted(kernels)]
+    dtypes = [d for d in DTYPES if d in used]
+    lines = [f'"""{title}', "", *phases, '"""', ""]
+    lines += ["import math", ""] if "math" in used else []
+    lines += ["import numpy as np"] if "np" in used else []
+    lines += [f"from numpy import {', '.join(dtypes)}"] if dtypes else []
+    lines += [""] if "np" in used or dtypes else []
+    lines += _import("blas", BLAS & used)
+    lines += [f"from numgraph.kernels.{module} import {name} as {name}_source" for module, name in functions]
+    lines += _import("support", (SUPPORT & used) | ({"helper"} if functions else set()))
+    lines += _import("vectormath", vector & used)
+    lines += [f"{name} = helper({name}_source)" for _, name in functions]
+    return [*lines, "", ""]
+
+
+def _import(module: str, names: Iterable[str]) -> list[str]:
+    listed = ", ".join(sorted(names))
+    return [f"from numgraph.kernels.{module} import {listed}"] if listed else []
