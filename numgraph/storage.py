@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from threading import RLock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+# Held while compiled code runs and while a value is replaced: a call reads addresses first and uses them afterwards;
+# functions share the table of their arguments among threads. Nothing runs in parallel for it: compiled code keeps the
+# interpreter's lock anyway.
+CALLS = RLock()
 
 
 class Storage:
@@ -24,9 +30,10 @@ class Storage:
 
     def put(self, array: NDArray[Any]) -> None:
         """Take `array` (C-contiguous, aligned, of the same rank) as the value from now on, without a copy."""
-        self.array = array
-        self.descriptor[0] = array.ctypes.data
-        self.descriptor[1:] = array.shape
+        with CALLS:
+            self.array = array
+            self.descriptor[0] = array.ctypes.data
+            self.descriptor[1:] = array.shape
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Storage:
         return Storage(self.array.copy())

@@ -208,7 +208,9 @@ def compare(program: Program, wanted: Outcome, got: Outcome, where: str) -> None
 def same_array(program: Program, expected: np.ndarray, got: np.ndarray, what: str) -> None:
     assert got.dtype == expected.dtype, f"{what}: dtype {got.dtype}, expected {expected.dtype}"
     assert got.shape == expected.shape, f"{what}: shape {got.shape}, expected {expected.shape}"
-    tolerance = TOLERANCE.get("float32" if program.single and expected.dtype.name == "float64" else expected.dtype.name, 0.0)
+    tolerance = TOLERANCE.get(
+        "float32" if program.single and expected.dtype.name == "float64" else expected.dtype.name, 0.0
+    )
     size = max(
         program.largest, float(np.max(np.abs(expected.astype(np.float64)), initial=0.0, where=expected == expected))
     )

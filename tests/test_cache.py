@@ -136,7 +136,7 @@ def test_damaged_object_code_is_made_again(folder: Path, how: str) -> None:
     f = function()
     assert not was_cached(f)
     assert f([1.0])[0] == 3
-    assert native.unpack(path.read_bytes()) is not None
+    assert native.unpack(path.name, path.read_bytes()) is not None
     assert was_cached(function())
 
 

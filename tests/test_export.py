@@ -102,12 +102,18 @@ def plain() -> tuple[ng.Function, list[Any]]:
     """No products, no shared variables, several dtypes and ranks."""
     x, n, c = ng.vector("x"), ng.iscalar("n"), ng.vector("c", "bool")
     f = ng.function([x, n, c], [ng.where(c, x, -x) * n, ng.sum(x), ng.argmax(x), c], name="plain")
-    return f, [[np.array([1.0, -2.0]), np.int32(3), np.array([True, False])], [np.zeros(1), np.int32(0), np.array([True])]]
+    return f, [
+        [np.array([1.0, -2.0]), np.int32(3), np.array([True, False])],
+        [np.zeros(1), np.int32(0), np.array([True])],
+    ]
 
 
 def constants() -> tuple[ng.Function, list[Any]]:
     x = ng.vector("x")
-    return ng.function([x], x * np.array([1.0, 2.0, 3.0]) + np.arange(6.0).reshape(2, 3)), [[np.ones(3)], [np.arange(3.0)]]
+    return ng.function([x], x * np.array([1.0, 2.0, 3.0]) + np.arange(6.0).reshape(2, 3)), [
+        [np.ones(3)],
+        [np.arange(3.0)],
+    ]
 
 
 def dynamic() -> tuple[ng.Function, list[Any]]:

@@ -69,7 +69,13 @@ def gather_and_scatter() -> ng.Function:
 def reductions() -> ng.Function:
     """Sums over the first, the last and all axes, a maximum and where it is; float32 is summed in float64."""
     x = ng.fmatrix("x")
-    outputs = [ng.sum(x, axis=0), ng.mean(x, axis=1, keepdims=True), ng.sum(x * x), ng.max(x, axis=1), ng.argmax(x, axis=1)]
+    outputs = [
+        ng.sum(x, axis=0),
+        ng.mean(x, axis=1, keepdims=True),
+        ng.sum(x * x),
+        ng.max(x, axis=1),
+        ng.argmax(x, axis=1),
+    ]
     return ng.function([x], outputs, name="reductions")
 
 

@@ -231,7 +231,14 @@ def test_lengths_that_an_update_changes() -> None:
 def test_lengths_that_were_taken_for_equal() -> None:
     x, y = ng.matrix("x"), ng.matrix("y")
     f = ng.function([x, y], [x + y, x * 2, ng.sum(y, axis=0)])
-    for a, b in (((2, 3), (2, 3)), ((1, 3), (2, 3)), ((2, 1), (1, 3)), ((2, 3), (2, 3)), ((2, 3), (1, 1)), ((0, 3), (1, 3))):
+    for a, b in (
+        ((2, 3), (2, 3)),
+        ((1, 3), (2, 3)),
+        ((2, 1), (1, 3)),
+        ((2, 3), (2, 3)),
+        ((2, 3), (1, 1)),
+        ((0, 3), (1, 3)),
+    ):
         u, v = np.random.default_rng(0).normal(size=a), np.ones(b)
         for got, expected in zip(f(u, v), (u + v, u * 2, v.sum(0)), strict=True):
             assert got.shape == expected.shape

@@ -17,6 +17,7 @@ from numgraph.runtime import explain
 from numgraph.runtime.export import export
 from numgraph.runtime.fastcall import FastCall, can_be_fast
 from numgraph.runtime.variant import CheckFailed, Variant
+from numgraph.storage import CALLS
 
 Array = NDArray[Any]
 
@@ -52,7 +53,8 @@ class Executor:
             variant = self.variant
             tried.append(variant)
             try:
-                outputs = variant.run(arrays)
+                with CALLS:
+                    outputs = variant.run(arrays)
                 self.bytes_allocated += sum(a.nbytes for a in outputs)
                 return outputs
             except CheckFailed as problem:

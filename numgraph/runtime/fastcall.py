@@ -8,13 +8,13 @@ which explains errors; it never guesses.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from threading import Lock
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from numgraph.runtime.variant import Variant
+from numgraph.storage import CALLS
 from numgraph.types import FLOATS
 
 _LIMIT = float(np.finfo(np.float32).max)
@@ -32,12 +32,11 @@ class FastCall:
         self.binder = binder
         self.variant = variant
         self.lines: list[str] = []
-        lock = Lock()
         self.scope: dict[str, Any] = {
             "general": general, "missing": object(), "empty": np.empty, "perf_counter": perf_counter,
             "stats": binder.stats,
             "entry": variant.entry, "ints": variant.integers, "reals": variant.reals,
-            "acquire": lock.acquire, "release": lock.release,
+            "acquire": CALLS.acquire, "release": CALLS.release,
             "ndarray": np.ndarray, "np_float": np.float64, "np_int": np.int64, "variant": variant,
         }  # fmt: skip
 
@@ -129,12 +128,11 @@ class FastCall:
             self._say(f"ints[{slot}] = id(o{k})", 2)
             total += int(np.prod(lengths, dtype=np.int64)) * variant.dtypes[k].itemsize
         self._say("status = entry(-1)", 2)
+        self._exchange()
         self._say("finally:")
         self._say("release()", 2)
         self._say("if status:")
         self._say(plain, 2)
-        if any(u.how == "exchange" for u in variant.schedule.updates):
-            self._say("variant.finish(())")
         self._count(str(total))
         self._return([f"o{k}" for k in range(len(layout.outputs))])
 
@@ -162,14 +160,19 @@ class FastCall:
         self._say(f"if ints[{layout.needed[0]}] > ints[{layout.capacity[0]}]:", 3)
         self._say(f"variant.grow(0, ints[{layout.needed[0]}])", 4)
         self._say("status = entry(1)", 3)
+        self._exchange()
         self._say("finally:")
         self._say("release()", 2)
         self._say("if status:")
         self._say(plain, 2)
-        if any(u.how == "exchange" for u in variant.schedule.updates):
-            self._say("variant.finish(())")
         self._count(" + ".join(f"{o}.nbytes" for o in outputs))
         self._return(outputs)
+
+    def _exchange(self) -> None:
+        """Updates that exchange buffers, before another thread can call."""
+        if any(u.how == "exchange" for u in self.variant.schedule.updates):
+            self._say("if not status:", 2)
+            self._say("variant.finish(())", 3)
 
     def _count(self, size: Any) -> None:
         """Statistics: bytes in and out, allocations, time."""

@@ -405,16 +405,13 @@ class Scheduler:
                     ):
                         first.setdefault(node, number)
                         final[node] = number
-        later = {node for node in self.buffers if self._used_later(node, stage)}
+        later = set(self.buffers) if self._multi_stage else set()
         return first, {node: forever if node in later else end for node, end in final.items()}
 
     def _root_buffer(self, node: Node) -> Node:
         while node in self.buffers and self.buffers[node].place == "base":
             node = node.inputs[0]
         return node
-
-    def _used_later(self, node: Node, stage: int) -> bool:
-        return self._multi_stage
 
     @property
     def _multi_stage(self) -> bool:
