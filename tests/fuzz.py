@@ -1,12 +1,12 @@
 """Random programs, compiled and by the reference executor: `python -m tests.fuzz N [SEED]` tries N of them.
 
-A program is drawn through one function, `choose(n)`, that gives a number below n: hypothesis chooses in the test suite, a
-seeded generator here. While a program grows, every new variable is computed at once with NumPy, so that the next operation
-can be chosen to fit the lengths at hand. Then the whole program runs on both targets: with these lengths, and with others,
-where both must fail or both must succeed.
+A program is drawn through one function, `choose(n)`, that gives a number below n: hypothesis chooses in the test suite,
+a seeded generator here. While a program grows, every new variable is computed at once with NumPy, so that the next
+operation can be chosen to fit the lengths at hand. Then the whole program runs on both targets: with these lengths, and
+with others, where both must fail or both must succeed.
 
-Values of inputs are multiples of 1/4. Whatever is made of them by +, -, * and the like is exact in any order of computing,
-and only such values are compared, rounded or sorted: a rewrite may change the last digit of others.
+Values of inputs are multiples of 1/4. Whatever is made of them by +, -, * and the like is exact in any order of
+computing, and only such values are compared, rounded or sorted: a rewrite may change the last digit of others.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The operations that random programs are made of: each takes a program (see `fuzz`) and gives (variable, whether exact).
+"""The operations that random programs are made of: each takes a program (see `fuzz`), gives (variable, whether exact).
 
 An operation that finds no operands gives (None, False).
 """
@@ -78,8 +78,11 @@ def smooth(p: Any) -> Made:
     if x is None:
         return NOTHING
     v = x.variable
-    return (ng.tanh(v), ng.sigmoid(v), ng.exp(-v * v), ng.sqrt(1 + v * v), ng.log(1 + v * v), v / (2 + v * v), ng.softplus(v),
-            ng.cos(v), 1 / (1 + ng.exp(v)), ng.log1p(ng.exp(v * 0.001)), ng.sqr(v) ** 0.5 + 1)[p.choose(11)], False  # fmt: skip
+    made = (
+        ng.tanh(v), ng.sigmoid(v), ng.exp(-v * v), ng.sqrt(1 + v * v), ng.log(1 + v * v), v / (2 + v * v), ng.cos(v),
+        ng.softplus(v), 1 / (1 + ng.exp(v)), ng.log1p(ng.exp(v * 0.001)), ng.sqr(v) ** 0.5 + 1,
+    )  # fmt: skip
+    return p.one_of(made), False
 
 
 def rounding(p: Any) -> Made:
@@ -326,10 +329,11 @@ def product(p: Any) -> Made:
     if x is None:
         return NOTHING
     y = p.pick(is_float, lambda v: 1 <= len(v.shape) <= 2 and v.shape[-min(2, len(v.shape))] == x.shape[-1])
-    if y is None or len(x.shape) > 2:
-        return ng.matmul(x.variable, x.variable.dimshuffle(*range(len(x.shape) - 2), -1 + len(x.shape), len(x.shape) - 2)) if len(
-            x.shape) > 1 else ng.dot(x.variable, x.variable), False  # fmt: skip
-    return ng.dot(x.variable, y.variable), False
+    if y is not None and len(x.shape) <= 2:
+        return ng.dot(x.variable, y.variable), False
+    if len(x.shape) == 1:
+        return ng.dot(x.variable, x.variable), False
+    return ng.matmul(x.variable, ng.swapaxes(x.variable, -1, -2)), False
 
 
 def gradient(p: Any) -> Made:
@@ -344,7 +348,7 @@ def gradient(p: Any) -> Made:
 
 
 OPERATIONS = (
-    arithmetic, arithmetic, with_number, smooth, smooth, rounding, whole_division, comparison, logic, where, cast, reduction,
-    reduction, position, along, part, part, gather, gather, mask, write_part, write_gather, shuffled, reshaped, joined,
-    product, gradient,
+    arithmetic, arithmetic, with_number, smooth, smooth, rounding, whole_division, comparison, logic, where, cast,
+    reduction, reduction, position, along, part, part, gather, gather, mask, write_part, write_gather, shuffled,
+    reshaped, joined, product, gradient,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The folder of generated source and object code: what is in it, what is believed, and what happens when it is damaged."""
+"""The folder of generated source and object code: what it holds, what is believed, and what happens to damage."""
 
 from __future__ import annotations
 

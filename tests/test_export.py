@@ -36,7 +36,7 @@ for call in json.loads(sys.argv[2]):
     except (TypeError, ValueError, IndexError) as error:
         results.append([type(error).__name__, str(error)])
         continue
-    named = out if isinstance(out, dict) else dict(enumerate(out)) if isinstance(out, list) else {} if out is None else {0: out}
+    named = out if isinstance(out, dict) else dict(enumerate(out if isinstance(out, list) else [out]))
     outputs = {str(k): [a.tolist(), a.dtype.name, list(a.shape)] for k, a in named.items()}
     shared = {k: [a.tolist(), a.dtype.name, list(a.shape)] for k, a in step.shared.items()}
     results.append([type(out).__name__, outputs, shared])

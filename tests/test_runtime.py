@@ -312,9 +312,10 @@ def odd_arrays() -> dict[str, np.ndarray]:
     field = np.zeros((4, 6), np.dtype([("a", "i1"), ("b", "f8")]))
     field["b"] = base
     return {
-        "transposed": base.T, "reversed": base[::-1, ::-1], "strided": base[::2, ::3], "fortran": np.asfortranarray(base),
-        "read-only": read_only, "byte-swapped": base.astype(">f8"), "unaligned": raw, "huge strides": wide,
-        "broadcast": np.broadcast_to(base[0], (4, 6)), "a field": field["b"], "no rows": base[:0], "no columns": base[:, :0],
+        "transposed": base.T, "reversed": base[::-1, ::-1], "strided": base[::2, ::3], "read-only": read_only,
+        "fortran": np.asfortranarray(base), "byte-swapped": base.astype(">f8"), "unaligned": raw, "huge strides": wide,
+        "broadcast": np.broadcast_to(base[0], (4, 6)), "a field": field["b"], "no rows": base[:0],
+        "no columns": base[:, :0],
         "one element": base[:1, :1], "a subclass": np.rec.array(base),
         "float32": base.astype("float32"), "integers": base.astype("int32"), "a list": base.tolist(),
     }  # fmt: skip
