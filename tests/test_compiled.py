@@ -29,7 +29,10 @@ def samples(op: Op, dtype: str) -> list[Sample]:
     if op.samples is None and dtype != "float64":
         # broadcasting is the same for every dtype
         drawn = [drawn[1]]
-    elif op.samples is None:
+    elif op.samples is not None:
+        # each sample is compiled: all of them in float64, the first ones in the other dtypes
+        drawn = drawn[:12] if dtype == "float64" else drawn[:2]
+    else:
         drawn = [drawn[0], drawn[2], drawn[5], drawn[7]]
     if (
         op.samples is None

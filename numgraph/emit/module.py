@@ -110,12 +110,12 @@ class ModulePrinter:
         groups: list[list[Block]] = []
         for block in blocks:
             alone = block.items[0].kind in ("product", "kernel")
-            size = sum(b.statements for b in groups[-1]) if groups else 0
+            size = sum(b.lines for b in groups[-1]) if groups else 0
             if (
                 groups
                 and not alone
                 and groups[-1][0].items[0].kind not in ("product", "kernel")
-                and size + block.statements <= MAX_FUNCTION
+                and size + block.lines <= MAX_FUNCTION
             ):
                 groups[-1].append(block)
             else:

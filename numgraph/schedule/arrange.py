@@ -34,6 +34,11 @@ class Block:
         self.scalars.update(v for v in item.scalars if v.kind in ("op", "load"))
 
     @property
+    def lines(self) -> int:
+        """About how many lines the block is printed as: its operations, and loops, pointers and stores."""
+        return len(self.scalars) + 5 * len(self.items)
+
+    @property
     def statements(self) -> int:
         """Operations in the block; what several items need counts once."""
         return len(self.scalars)

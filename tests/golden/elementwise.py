@@ -4,10 +4,7 @@
 phase_0: tanh, where (?): ? flops, ? bytes
 """
 
-import math
-
-import numpy as np
-from numpy import bool_, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64
+from numpy import float32
 
 from numgraph.kernels.support import argument_address, argument_length, entry, f32, f64, fail, from_python, i64, jit, table_of, to_python
 from numgraph.kernels.vectormath import tanh_f32

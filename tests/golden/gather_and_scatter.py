@@ -5,10 +5,7 @@
 phase_0: sum, mul, cast, gather_update (? x 2): ? flops, ? bytes
 """
 
-import math
-
-import numpy as np
-from numpy import bool_, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64
+from numpy import float32, float64
 
 from numgraph.kernels.support import add_up, argument_address, argument_length, entry, f32, f64, fail, from_python, i64, jit, resident_address, resident_length, table_of, to_python
 

@@ -6,15 +6,14 @@
     given y = train_y[index * 10:(index + 1) * 10]
 
 phase_0: dot2 (once): 480 flops, 536 bytes
-phase_1: max, sub, exp, sum, log, neg (up to 10 x 3): 464 flops, 568 bytes
-phase_2: gemm (once): 480 flops, 536 bytes
-phase_3: sub (3): 9 flops, 48 bytes
+phase_1: max, sub, exp, sum, log (up to 10 x 3): 460 flops, 564 bytes
+phase_2: neg (once): 4 flops, 12 bytes
+phase_3: gemm (once): 480 flops, 536 bytes
+phase_4: sub (3): 9 flops, 48 bytes
 """
 
-import math
-
 import numpy as np
-from numpy import bool_, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64
+from numpy import float32, float64, int64
 
 from numgraph.kernels.blas import sgemm
 from numgraph.kernels.support import add_up, argument_address, entry, f32, f64, fail, from_python, i32, i64, jit, maximum, minimum, resident_address, resident_length, table_of, to_python
@@ -92,7 +91,7 @@ def phase_0(address):                                     # dot2
 
 
 @jit
-def phase_1(address):                                     # max, sub, exp, sum, log, neg
+def phase_1(address):                                     # max, sub, exp, sum, log
     table = i64(address)
     acc0 = 0.0                                            # sum float64
     n0 = table[18]                                        # place among the temporaries
@@ -154,16 +153,27 @@ def phase_1(address):                                     # max, sub, exp, sum, 
     n8 = table[27]                                        # place among the temporaries
     p5 = f64(table[5] + n8)                               # sum float64
     p5[0] = acc0                                          # sum float64
-    t17 = float32(acc0)                                   # cast float32
-    t18 = t17 / t11                                       # true_div float32
-    t19 = -t18                                            # neg float32
-    p6 = f32(table[28])                                   # neg float32
-    p6[0] = t19                                           # neg float32
     return 0
 
 
 @jit
-def phase_2(address):                                     # gemm
+def phase_2(address):                                     # neg
+    table = i64(address)
+    n0 = table[27]                                        # place among the temporaries
+    p0 = f64(table[5] + n0)                               # sum float64
+    v0 = p0[0]                                            # sum float64
+    t0 = float32(v0)                                      # cast float32
+    n1 = table[25]                                        # = maximum((slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y))), 0)
+    t1 = float32(n1)                                      # cast float32
+    t2 = t0 / t1                                          # true_div float32
+    t3 = -t2                                              # neg float32
+    p1 = f32(table[28])                                   # neg float32
+    p1[0] = t3                                            # neg float32
+    return 0
+
+
+@jit
+def phase_3(address):                                     # gemm
     table = i64(address)
     n0 = table[15]                                        # = slice_bound(index * 10, len(train_x)) * 32
     x = table[14] + n0                                    # x float32[?,8] = train_x from element slice_bound(index * 10, len(train_x)) * 8
@@ -176,7 +186,7 @@ def phase_2(address):                                     # gemm
 
 
 @jit
-def phase_3(address):                                     # sub
+def phase_4(address):                                     # sub
     table = i64(address)
     b = f32(table[22])                                    # b float32[3]
     n0 = table[18]                                        # place among the temporaries
@@ -202,6 +212,7 @@ def step_0(address):                                      # everything, in order
         return status
     phase_2(address)
     phase_3(address)
+    phase_4(address)
     return 0
 
 

@@ -4,10 +4,8 @@
 phase_0: max, exp, sum, true_div (?): ? flops, ? bytes
 """
 
-import math
-
 import numpy as np
-from numpy import bool_, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64
+from numpy import float32, float64
 
 from numgraph.kernels.support import add_up, argument_address, argument_length, entry, f32, fail, from_python, i64, jit, maximum, table_of, to_python
 from numgraph.kernels.vectormath import exp_f32

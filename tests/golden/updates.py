@@ -9,11 +9,6 @@
 phase_0: sum, sub, fill, place, add (4 x 3 x 2): 27 flops, 224 bytes
 """
 
-import math
-
-import numpy as np
-from numpy import bool_, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64
-
 from numgraph.kernels.support import add_up, argument_address, entry, f64, fail, from_python, i64, jit, resident_address, resident_length, table_of, to_python
 
 
