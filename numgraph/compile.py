@@ -78,9 +78,10 @@ def resized_lengths(schedule: Schedule) -> set[Any]:
     found = set()
     for update in schedule.updates:
         leaf = schedule.shared[update.slot]
-        for extent, new in zip(leaf.dims, update.node.dims, strict=True):
+        for axis, new in enumerate(update.node.dims):
+            extent = graph.make("extent", None, (leaf,), (axis,), "int64", ())
             known = graph.find(extent)
-            if isinstance(known, int) and isinstance(extent, Node) and not graph.equal_lengths(known, new):
+            if isinstance(known, int) and not graph.equal_lengths(known, new):
                 found.add((length_text(extent), str(known)))
     return found
 

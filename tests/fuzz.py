@@ -1,4 +1,4 @@
-"""Random programs, compiled and by the reference executor: `python -m tests.fuzz N [SEED]` tries N of them.
+"""Random programs, compiled and by the reference executor: `python tests/fuzz.py N [SEED]` tries N of them.
 
 A program is drawn through one function, `choose(n)`, that gives a number below n: hypothesis chooses in the test suite,
 a seeded generator here. While a program grows, every new variable is computed at once with NumPy, so that the next
