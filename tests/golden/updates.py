@@ -6,7 +6,7 @@
     update b := a
     update grown := concatenate([grown, p[:1]])
 
-phase_0: sum, sub, fill, place, add (4 x 3 x 2): 27 flops, 224 bytes
+phase_0: sum, sub, fill, place, add (4 x ?): ? flops, ? bytes
 """
 
 from numgraph.kernels.support import add_up, argument_address, entry, f64, fail, from_python, i64, jit, resident_address, resident_length, table_of, to_python
@@ -17,7 +17,7 @@ def plan_0(address):                                      # conditions, lengths 
     table = i64(address)
     table[16] = resident_address(table, 9)                # where p lies now
     table[17] = resident_address(table, 10)               # where v lies now
-    table[20] = resident_address(table, 13)               # where grown lies now
+    table[22] = resident_address(table, 13)               # where grown lies now
     n0 = resident_length(table, 9, 0)                     # len(p)
     if n0 != 4:                                           # assume
         return fail(table, n0, 4, 1)
@@ -31,8 +31,13 @@ def plan_0(address):                                      # conditions, lengths 
     if n3 != 3:                                           # assume
         return fail(table, n3, 3, 4)
     n4 = resident_length(table, 13, 0)                    # len(grown)
-    if n4 != 2:                                           # assume
-        return fail(table, n4, 2, 5)
+    if n4 < n4:                                           # at_least
+        return fail(table, n4, n4, 5)
+    t0 = n4 + 1                                           # add int64
+    table[19] = t0                                        # len(grown) + 1
+    table[21] = n4                                        # len(grown)
+    t1 = n4 * 8                                           # mul int64
+    table[23] = t1                                        # len(grown) * 8
     table[7] = 0                                          # bytes of temporaries
     return 0
 
@@ -57,17 +62,20 @@ def phase_0(address):                                     # sum, sub, fill, plac
         p0[i] = t3                                        # sub float64[4]
     p1 = f64(table[18])                                   # sum float64
     p1[0] = acc0                                          # sum float64
-    p2 = f64(table[19])                                   # fill float64[3]
-    for i in range(3):
-        p2[i] = 0.0                                       # fill float64[3]
-    grown = f64(table[20])                                # grown float64[2]
-    p3 = f64(table[19])                                   # place float64[3]
-    for i in range(2):
-        x2 = grown[i]                                     # grown float64[2]
-        p3[i] = x2                                        # place float64[3]
+    n0 = table[19]                                        # = len(grown) + 1
+    p2 = f64(table[20])                                   # fill float64[?]
+    for i in range(n0):                                   # len(grown) + 1
+        p2[i] = 0.0                                       # fill float64[?]
+    n1 = table[21]                                        # = len(grown)
+    grown = f64(table[22])                                # grown float64[?]
+    p3 = f64(table[20])                                   # place float64[?]
+    for i in range(n1):                                   # len(grown)
+        x2 = grown[i]                                     # grown float64[?]
+        p3[i] = x2                                        # place float64[?]
     x3 = p_0[0]                                           # p float64[4]
-    p4 = f64(table[19] + 16)                              # place float64[3] from element 2
-    p4[0] = x3                                            # place float64[3]
+    n2 = table[23]                                        # = len(grown) * 8
+    p4 = f64(table[20] + n2)                              # place float64[?] from element len(grown)
+    p4[0] = x3                                            # place float64[?]
     p5 = f64(table[16])                                   # add float64[4]
     for i in range(4):
         x4 = p_0[i]                                       # p float64[4]
@@ -81,7 +89,7 @@ def phase_0(address):                                     # sum, sub, fill, plac
 def step_0(address):                                      # everything, in order
     table = i64(address)
     table[18] = argument_address(table, 14)               # where output 0 lies
-    table[19] = argument_address(table, 15)               # where fresh 4 lies
+    table[20] = argument_address(table, 15)               # where fresh 4 lies
     phase_0(address)
     return 0
 
