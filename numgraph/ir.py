@@ -33,7 +33,6 @@ MAX_FOLDED = 4096
 #   loop    the counter of loop level k  attrs: (k,)
 #   load    an element of a buffer       inputs: (buffer, *index)
 #   copy    a private copy of its input  attrs: (serial,)
-#   view    the same memory, other lengths (reshape)
 LEAVES = frozenset({"input", "scalar", "shared", "array"})
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from numgraph.graph import Constant, Variable, toposort
 from numgraph.ir import Graph, Node, Requirement
@@ -150,6 +149,3 @@ def expand(builder: Builder, node: Node) -> Node:
                 assert variable.op is not None
                 nodes[variable] = builder.op(variable.op, [nodes[v] for v in variable.inputs], variable.attrs)
     return builder.graph.cast(nodes[result], node.dtype)
-
-
-Rewriter = Callable[[Builder, Node], Any]

@@ -10,10 +10,6 @@ from numgraph.rewrite.build import Builder
 from numgraph.rewrite.engine import Bindings, Rule, fill_value, rule
 
 
-def _last_axis(builder: Builder, bound: Bindings) -> bool:
-    return len(bound["@A"]) == 1
-
-
 def _build_softmax(builder: Builder, node: Node, bound: Bindings) -> Node | None:
     axes = bound["@A"]
     return builder.op(OPS["softmax"], [bound["x"]], {"axis": axes[0]}) if len(axes) == 1 else None

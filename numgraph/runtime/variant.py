@@ -31,18 +31,6 @@ class CheckFailed(Exception):
         self.cause, self.a, self.b = cause, a, b
 
 
-def header_is_as_expected() -> bool:
-    """Whether an ndarray's header lies where compiled code reads it."""
-    import ctypes
-
-    probe = np.zeros((3, 5))
-    words = (ctypes.c_int64 * 3).from_address(id(probe) + DATA_OFFSET)
-    if words[0] != probe.ctypes.data:
-        return False
-    lengths = (ctypes.c_int64 * 2).from_address(words[2])
-    return list(lengths) == [3, 5]
-
-
 @dataclass
 class Variant:
     """Code compiled under assumptions about lengths, with the memory it works in."""
