@@ -9,7 +9,7 @@ import numpy as np
 
 from numgraph.emit.memory import MemoryStatements
 from numgraph.emit.scalar import convert, literal
-from numgraph.emit.statements import COUNTERS, Body, substitute_names
+from numgraph.emit.statements import Body, substitute_names
 from numgraph.emit.writer import Line
 from numgraph.schedule.arrange import Block
 from numgraph.schedule.items import Item
@@ -37,10 +37,11 @@ class FunctionPrinter(MemoryStatements):
         limit = self.value(self.graph.as_index(block.length))
         inner = Body(level + 1)
         self.bodies.append(inner)
+        counter = self.counters[level] = self.names.counter(level)
         inner.accumulators = accumulators
         self.blocks(block.body, level + 1)
         self.bodies.pop()
-        self.say(f"for {COUNTERS[level]} in range({limit}):", self._loop_note(block))
+        self.say(f"for {counter} in range({limit}):", self._loop_note(block))
         for line in inner.lines:
             line.indent += 1
         self.body.lines += inner.lines
@@ -83,10 +84,12 @@ class FunctionPrinter(MemoryStatements):
         """Set a buffer in which a reduction accumulates to its start value, over the axes that its loops will run
         along."""
         levels = [k for k in range(level, len(item.loops)) if k not in item.reduced]
+        for k in levels:
+            self.counters[k] = self.names.counter(k)
         pointer, subscript = self.subscript_at(item)
         stored = f"uint8({start})" if item.node.dtype == "bool" else start
         for depth, k in enumerate(levels):
-            line = Line(depth, f"for {COUNTERS[k]} in range({self.value(self.graph.as_index(item.loops[k]))}):", "")
+            line = Line(depth, f"for {self.counters[k]} in range({self.value(self.graph.as_index(item.loops[k]))}):", "")
             self.body.lines.append(line)
         note = f"start of {item.node.name} {self.type_text(item.node)}"
         self.body.lines.append(Line(len(levels), f"{pointer}[{subscript}] = {stored}", note))
@@ -167,7 +170,7 @@ class FunctionPrinter(MemoryStatements):
     def _position(self, item: Item, name: str, x: str) -> None:
         form = item.node.op.reduce if item.node.op else None
         assert form is not None
-        counter = COUNTERS[item.reduced[0]]
+        counter = self.counters[item.reduced[0]]
         self.say(f"if {substitute_names(form.combine, {'acc': name, 'x': x})}:", item.node.name, item.node)
         self.say(f"    {name} = {x}")
         self.say(f"    {name}_at = {counter}")

@@ -13,7 +13,6 @@ from numgraph.schedule.items import Item
 from numgraph.schedule.plan import Schedule
 from numgraph.types import FLOATS
 
-COUNTERS = "ijklmnopq"
 _SIGNS: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*"}
 
 
@@ -38,6 +37,8 @@ class Statements:
         self.vector = vector
         self.imports: set[str] = set()
         self.names = Names()
+        # the counters of the open loops, by level
+        self.counters: dict[int, str] = {}
         self.bodies = [Body(0)]
         self.pointers: dict[Any, str] = {}
         self.planning = False
@@ -106,7 +107,7 @@ class Statements:
         if node.kind == "number":
             return literal(node.value, node.dtype)
         if node.kind == "loop":
-            return COUNTERS[node.attrs[0]]
+            return self.counters[node.attrs[0]]
         a, b = (self.text(v) for v in node.inputs)
         sign = sign_of(node)
         if sign == "*":

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from numgraph.source import SourceLine
 
 COMMENT_COLUMN = 56
+COUNTERS = "ijklmnopq"
 RESERVED = frozenset(
     """table reals arena i j k l m n o p q acc add_up multiply_up minimum maximum math np float32 float64 int8 int16
     int32 int64 uint8 uint16 uint32 uint64 f32 f64 i8 i16 i32 i64 u8 u16 u32 u64 range abs return_code""".split()
@@ -39,6 +40,21 @@ class Names:
 
     taken: set[str] = field(default_factory=lambda: set(RESERVED))
     counts: dict[str, int] = field(default_factory=dict)
+
+    def counter(self, level: int) -> str:
+        """The counter of a loop: i, j, k... by nesting, numbered from the second loop at a level on.
+
+        A counter shared by loops one after the other would be assigned again, which costs Numba dearly.
+        """
+        letter = COUNTERS[level]
+        count = self.counts.get(letter, 0)
+        name = f"{letter}{count}" if count else letter
+        while count and name in self.taken:
+            count += 1
+            name = f"{letter}{count}"
+        self.counts[letter] = count + 1
+        self.taken.add(name)
+        return name
 
     def fresh(self, wish: str | None, prefix: str = "t") -> str:
         """A name that is not taken: `wish` made into an identifier, or `prefix` and a number."""

@@ -55,13 +55,13 @@ def phase_0(address):                                     # sum, mul, cast, gath
     p2 = f32(table[14])                                   # cast float32
     p2[0] = t3                                            # cast float32
     p3 = f32(table[13])                                   # gather_update float32[6,2]
-    for i in range(n0):                                   # len(rows)
-        x2 = rows[i]                                      # rows int64[?]
+    for i1 in range(n0):                                  # len(rows)
+        x2 = rows[i1]                                     # rows int64[?]
         t4 = x2 < 0                                       # lt bool
         t5 = x2 + 6 if t4 else x2                         # where int64
-        for j in range(2):
-            v0 = p0[i * 2 + j]                            # mul float32[?,2]
-            p3[t5 * 2 + j] = p3[t5 * 2 + j] + v0          # gather_update float32[6,2]
+        for j1 in range(2):
+            v0 = p0[i1 * 2 + j1]                          # mul float32[?,2]
+            p3[t5 * 2 + j1] = p3[t5 * 2 + j1] + v0        # gather_update float32[6,2]
     return 0
 
 

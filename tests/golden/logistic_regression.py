@@ -118,20 +118,20 @@ def phase_1(address):                                     # max, sub, exp, sum, 
         if y_0 < -3 or y_0 >= 3:                          # index in range of gather
             return fail(table, y_0, 3, 1)
         acc1 = float32(-np.inf)                           # max float32[?,1]
-        for j in range(3):
-            v0 = p1[i * 3 + j]                            # dot2 float32[?,3]
-            x0 = b[j]                                     # b float32[3]
+        for j1 in range(3):
+            v0 = p1[i * 3 + j1]                           # dot2 float32[?,3]
+            x0 = b[j1]                                    # b float32[3]
             t0 = v0 + x0                                  # add float32[?,3]
             acc1 = maximum(acc1, t0)                      # max
         acc2 = 0.0                                        # sum float64[?,1]
-        for j in range(3):
-            v1 = p1[i * 3 + j]                            # dot2 float32[?,3]
-            x1 = b[j]                                     # b float32[3]
+        for j2 in range(3):
+            v1 = p1[i * 3 + j2]                           # dot2 float32[?,3]
+            x1 = b[j2]                                    # b float32[3]
             t1 = v1 + x1                                  # add float32[?,3]
             t2 = t1 - acc1                                # sub float32[?,3]
-            p2[j] = t2                                    # sub float32[?,3]
+            p2[j2] = t2                                   # sub float32[?,3]
             t3 = exp_f32(t2)                              # exp float32[?,3]
-            p3[j] = t3                                    # exp float32[?,3]
+            p3[j2] = t3                                   # exp float32[?,3]
             acc2 = add_up(acc2, float64(t3))              # sum
         t4 = float32(acc2)                                # cast float32[?,1]
         t5 = log_f32(t4)                                  # log float32[?,1]
@@ -141,15 +141,15 @@ def phase_1(address):                                     # max, sub, exp, sum, 
         v2 = p2[t8]                                       # sub float32[?,3]
         t9 = v2 - t5                                      # sub float32[?,3]
         acc0 = add_up(acc0, float64(t9))                  # sum
-        for j in range(3):
-            t10 = t8 == j                                 # eq bool
+        for j3 in range(3):
+            t10 = t8 == j3                                # eq bool
             t13 = t12 if t10 else float32(0.0)            # where float32[?,3]
-            v3 = p3[j]                                    # exp float32[?,3]
+            v3 = p3[j3]                                   # exp float32[?,3]
             t14 = v3 / t4                                 # true_div float32[?,3]
             t15 = t14 * t12                               # mul float32[?,3]
             t16 = t13 - t15                               # sub float32[?,3]
-            p4[i * 3 + j] = t16                           # sub float32[?,3]
-            p0[j] = add_up(p0[j], float64(t16))           # sum
+            p4[i * 3 + j3] = t16                          # sub float32[?,3]
+            p0[j3] = add_up(p0[j3], float64(t16))         # sum
     n8 = table[27]                                        # place among the temporaries
     p5 = f64(table[5] + n8)                               # sum float64
     p5[0] = acc0                                          # sum float64

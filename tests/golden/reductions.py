@@ -53,16 +53,16 @@ def phase_0(address):                                     # sum, max, argmax, tr
         acc2 = float32(-np.inf)                           # max float32[?]
         acc3 = float32(-np.inf)                           # argmax int64[?]
         acc3_at = 0                                       # position of acc3
-        for j in range(n0):                               # x.shape[1]
-            x0 = x[i * n0 + j]                            # x float32[?,?]
-            p0[j] = add_up(p0[j], float64(x0))            # sum
+        for j1 in range(n0):                              # x.shape[1]
+            x0 = x[i * n0 + j1]                           # x float32[?,?]
+            p0[j1] = add_up(p0[j1], float64(x0))          # sum
             acc1 = add_up(acc1, float64(x0))              # sum
             t0 = x0 * x0                                  # mul float32[?,?]
             acc0 = add_up(acc0, float64(t0))              # sum
             acc2 = maximum(acc2, x0)                      # max
             if x0 > acc3 or (x0 != x0 and acc3 == acc3):  # argmax
                 acc3 = x0
-                acc3_at = j
+                acc3_at = j1
         p1[i] = acc2                                      # max float32[?]
         p2[i] = acc3_at                                   # argmax int64[?]
         t1 = float32(acc1)                                # cast float32[?,1]
@@ -72,10 +72,10 @@ def phase_0(address):                                     # sum, max, argmax, tr
     p4 = f64(table[5] + n2)                               # sum float64
     p4[0] = acc0                                          # sum float64
     p5 = f32(table[21])                                   # cast float32[?]
-    for i in range(n0):                                   # x.shape[1]
-        v0 = p0[i]                                        # sum float64[?]
+    for i1 in range(n0):                                  # x.shape[1]
+        v0 = p0[i1]                                       # sum float64[?]
         t4 = float32(v0)                                  # cast float32[?]
-        p5[i] = t4                                        # cast float32[?]
+        p5[i1] = t4                                       # cast float32[?]
     t5 = float32(acc0)                                    # cast float32
     p6 = f32(table[22])                                   # cast float32
     p6[0] = t5                                            # cast float32

@@ -41,17 +41,17 @@ def phase_0(address):                                     # max, exp, sum, true_
             x0 = x[i * n1 + j]                            # x float32[?,?]
             acc0 = maximum(acc0, x0)                      # max
         acc1 = 0.0                                        # sum float64[?,1]
-        for j in range(n1):                               # x.shape[1]
-            x1 = x[i * n1 + j]                            # x float32[?,?]
+        for j1 in range(n1):                              # x.shape[1]
+            x1 = x[i * n1 + j1]                           # x float32[?,?]
             t0 = x1 - acc0                                # sub float32[?,?]
             t1 = exp_f32(t0)                              # exp float32[?,?]
-            p0[j] = t1                                    # exp float32[?,?]
+            p0[j1] = t1                                   # exp float32[?,?]
             acc1 = add_up(acc1, float64(t1))              # sum
         t2 = float32(acc1)                                # cast float32[?,1]
-        for j in range(n1):                               # x.shape[1]
-            v0 = p0[j]                                    # exp float32[?,?]
+        for j2 in range(n1):                              # x.shape[1]
+            v0 = p0[j2]                                   # exp float32[?,?]
             t3 = v0 / t2                                  # true_div float32[?,?]
-            p1[i * n1 + j] = t3                           # true_div float32[?,?]
+            p1[i * n1 + j2] = t3                          # true_div float32[?,?]
     return 0
 
 

@@ -64,24 +64,24 @@ def phase_0(address):                                     # sum, sub, fill, plac
     p1[0] = acc0                                          # sum float64
     n0 = table[19]                                        # = len(grown) + 1
     p2 = f64(table[20])                                   # fill float64[?]
-    for i in range(n0):                                   # len(grown) + 1
-        p2[i] = 0.0                                       # fill float64[?]
+    for i1 in range(n0):                                  # len(grown) + 1
+        p2[i1] = 0.0                                      # fill float64[?]
     n1 = table[21]                                        # = len(grown)
     grown = f64(table[22])                                # grown float64[?]
     p3 = f64(table[20])                                   # place float64[?]
-    for i in range(n1):                                   # len(grown)
-        x2 = grown[i]                                     # grown float64[?]
-        p3[i] = x2                                        # place float64[?]
+    for i2 in range(n1):                                  # len(grown)
+        x2 = grown[i2]                                    # grown float64[?]
+        p3[i2] = x2                                       # place float64[?]
     x3 = p_0[0]                                           # p float64[4]
     n2 = table[23]                                        # = len(grown) * 8
     p4 = f64(table[20] + n2)                              # place float64[?] from element len(grown)
     p4[0] = x3                                            # place float64[?]
     p5 = f64(table[16])                                   # add float64[4]
-    for i in range(4):
-        x4 = p_0[i]                                       # p float64[4]
-        v0 = p0[i]                                        # sub float64[4]
+    for i3 in range(4):
+        x4 = p_0[i3]                                      # p float64[4]
+        v0 = p0[i3]                                       # sub float64[4]
         t4 = x4 + v0                                      # add float64[4]
-        p5[i] = t4                                        # add float64[4]
+        p5[i3] = t4                                       # add float64[4]
     return 0
 
 
