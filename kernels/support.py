@@ -124,6 +124,11 @@ add_up = _reassociable("fadd")
 multiply_up = _reassociable("fmul")
 
 
+# the slot of the number of threads
+_THREADS = 6
+# cycles of work for which giving Python's lock away and taking it back is a small part
+_LONG = 60_000
+
 # where an ndarray object keeps its data pointer (NumPy's C API)
 _DATA_OFFSET = object.__basicsize__
 
@@ -137,6 +142,73 @@ def fail(table, a, b, status):
     table[0] = a
     table[1] = b
     return status
+
+
+@register_jitable
+def share_count(table, work, grain, rows):
+    """Into how many shares a loop goes: each of at least `grain` cycles and one row, at most one per thread."""
+    count = min(min(work // grain, rows), table[_THREADS])
+    return count if count > 1 else 1
+
+
+@intrinsic
+def launch(typingctx, launcher, phase, address, shares):
+    """Run `phase(address, share, shares)` for every share, by threads where there are several; returns the statuses,
+    or-ed.
+
+    launcher: address of a C function `(phase, address, shares)`; it is not called for one share.
+    """
+    word = types.int64
+    inner = phase.get_call_type(typingctx, (word,) * 3, {})
+    signature = word(word, phase, word, word)
+
+    def codegen(context, builder, sig, args):
+        i64 = ir.IntType(64)
+        kind = ir.FunctionType(i64, [i64] * 3)
+        call = context.get_function(phase, inner)
+        launcher, _, address, shares = args
+        # the phase with C's calling convention, for the launcher
+        plain = ir.Function(builder.module, kind, builder.module.get_unique_name("share"))
+        plain.linkage = "internal"
+        inside = ir.IRBuilder(plain.append_basic_block())
+        compiled = context.declare_function(builder.module, phase.dispatcher.overloads[inner.args].fndesc)
+        _, status = context.call_conv.call_function(inside, compiled, word, inner.args, plain.args)
+        inside.ret(status)
+        result = _stack_slot(builder, i64)
+        alone = builder.icmp_signed("<=", shares, i64(1))
+        with builder.if_else(alone) as (then, otherwise):
+            with then:
+                builder.store(call(builder, [address, i64(0), i64(1)]), result)
+            with otherwise:
+                threads = builder.inttoptr(launcher, ir.FunctionType(i64, [kind.as_pointer(), i64, i64]).as_pointer())
+                builder.store(builder.call(threads, [plain, address, shares]), result)
+        return builder.load(result)
+
+    return signature, codegen
+
+
+def _stack_slot(builder, kind):
+    """A stack slot in the function's entry block, so that loops do not grow the stack."""
+    with builder.goto_entry_block():
+        return builder.alloca(kind)
+
+
+_save_thread = types.ExternalFunction("PyEval_SaveThread", types.intp())
+_restore_thread = types.ExternalFunction("PyEval_RestoreThread", types.void(types.intp))
+
+
+@register_jitable
+def unlock(work):
+    """Let other Python threads run from here on, unless the work (in cycles; -1 for much) is over sooner; returns what
+    `relock` needs."""
+    return _save_thread() if work < 0 or work > _LONG else 0
+
+
+@register_jitable
+def relock(state):
+    """Take Python's lock again, where `unlock` gave it away."""
+    if state != 0:
+        _restore_thread(state)
 
 
 @register_jitable
@@ -223,6 +295,11 @@ _PLAIN = {
 def jit(function):
     """Compile a phase: `int64(int64)`, no objects, no exceptions; division as NumPy's."""
     return numba.njit("int64(int64)", **_PLAIN)(function)
+
+
+def divided(function):
+    """Compile a phase that threads share: `int64(int64 address, int64 share, int64 shares)`."""
+    return numba.njit("int64(int64, int64, int64)", **_PLAIN)(function)
 
 
 def entry(function):

@@ -81,16 +81,25 @@ class Binder:
 
         Arguments may be the caller's own arrays. They share no memory with what the function updates.
         """
+        values = self.placed(args, kwargs)
+        return [self.array_for(argument, values.get(argument.index, _MISSING)) for argument in self.program.inputs]
+
+    def placed(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[int, Any]:
+        """Position -> value of the inputs that got one; InputError for too many, unknown or repeated ones."""
         inputs = self.program.inputs
         if len(args) > len(inputs):
             raise InputError(f"{self.signature()}: takes {_count(len(inputs))}, got {len(args)}")
-        values: list[Any] = [*args, *[_MISSING] * (len(inputs) - len(args))]
+        values = dict(enumerate(args))
         for name, value in kwargs.items():
             index = self._position(name)
-            if values[index] is not _MISSING:
+            if index in values:
                 raise InputError(f"{self.signature()}: got several values for the input {name}")
             values[index] = value
-        return [self.array_for(argument, value) for argument, value in zip(inputs, values, strict=True)]
+        return values
+
+    def by_position(self, values: Mapping[int, Any]) -> list[Any]:
+        """The arguments of a general call, for which defaults stand where there is no value."""
+        return [values.get(argument.index, _MISSING) for argument in self.program.inputs]
 
     def array_for(self, argument: Argument, value: Any) -> Array:
         """The array of one argument; `_MISSING` stands for the default."""
@@ -116,6 +125,15 @@ class Binder:
         if form == "list":
             return list(outputs)
         return dict(zip(self.program.keys, outputs, strict=True)) if form == "dict" else None
+
+    def listed(self, result: Any) -> list[Array]:
+        """The outputs in order, of what a call has returned."""
+        form = self.program.form
+        if form == "single":
+            return [result]
+        if form == "list":
+            return list(result)
+        return [result[key] for key in self.program.keys] if form == "dict" else []
 
     def argument(self, key: Variable | str | int) -> Argument:
         """The argument that a variable, a name or a position stands for; KeyError for none."""

@@ -105,7 +105,7 @@ def compile_variant(program: Any, denied: frozenset[Any]) -> Variant:
         how = "loaded from the cache" if code.cached else "compiled"
         said = f"numgraph: {program.title}: {len(module.phases)} phases, {how} in {code.seconds:.2f} s: {code.path}"
         print(said, file=sys.stderr)
-    return Variant(schedule, module, code, leaves.shared)
+    return Variant(schedule, module, code, leaves.shared, config.threads)
 
 
 def title_of(program: Any) -> str:

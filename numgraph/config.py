@@ -13,6 +13,8 @@ from typing import Any
 
 from numgraph.errors import OptionError
 
+MAX_THREADS = 1024
+
 
 def _default_cache_dir() -> Path:
     """The folder of compiled code: NUMGRAPH_CACHE_DIR, else the user's cache folder."""
@@ -23,6 +25,36 @@ def _default_cache_dir() -> Path:
     return Path(base) / "numgraph"
 
 
+def _default_threads() -> int:
+    """NUMGRAPH_THREADS, else NUMBA_NUM_THREADS or OMP_NUM_THREADS, else the processors that this process may use."""
+    for name in ("NUMGRAPH_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
+        # OpenMP allows a list, one number per nested level
+        chosen = os.environ.get(name, "").split(",")[0].strip()
+        if chosen.isdigit() and int(chosen) > 0:
+            return min(int(chosen), MAX_THREADS)
+    affinity = getattr(os, "sched_getaffinity", None)
+    count = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(1, min(count, _quota(), MAX_THREADS))
+
+
+def _quota() -> int:
+    """Processors that the control group (version 2, as containers have it) grants; fractions are rounded up."""
+    best = MAX_THREADS
+    try:
+        group = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()[-1].split(":", 2)[2].strip("/")
+    except (OSError, IndexError, ValueError):
+        return best
+    folder = Path("/sys/fs/cgroup") / group
+    for place in (folder, *folder.parents):
+        try:
+            quota, period = (place / "cpu.max").read_text(encoding="ascii").split()
+        except (OSError, ValueError):
+            continue
+        if quota != "max":
+            best = min(best, -(-int(quota) // int(period)))
+    return max(best, 1)
+
+
 @dataclass
 class Config:
     """The settings of this process.
@@ -31,6 +63,8 @@ class Config:
     target: where functions run unless they say otherwise ("cpu" or "reference").
     on_unused_input: "raise", "warn" or "ignore".
     cache_dir: folder of generated source and compiled code.
+    threads: processor threads of a function compiled from now on (1 to 1024). The default is what NUMGRAPH_THREADS,
+        NUMBA_NUM_THREADS or OMP_NUM_THREADS says, else the processors this process may use.
     debug: 1 prints a line per compilation on standard error, 2 also the generated source with the user's lines.
 
     AttributeError for another name, OptionError for a value that is none of those listed.
@@ -40,6 +74,7 @@ class Config:
     target: str = field(default_factory=lambda: os.environ.get("NUMGRAPH_TARGET", "cpu"))
     on_unused_input: str = "raise"
     cache_dir: Path = field(default_factory=_default_cache_dir)
+    threads: int = field(default_factory=_default_threads)
     debug: int = field(default_factory=lambda: int(os.environ.get("NUMGRAPH_DEBUG", "0")))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -49,6 +84,8 @@ class Config:
         allowed = _ALLOWED.get(name)
         if allowed and value not in allowed:
             raise OptionError(f"{name} must be {' or '.join(map(repr, allowed))}, not {value!r}")
+        if name == "threads" and (type(value) is not int or not 1 <= value <= MAX_THREADS):
+            raise OptionError(f"threads must be a whole number from 1 to {MAX_THREADS}, not {value!r}")
         object.__setattr__(self, name, Path(value) if name == "cache_dir" else value)
 
 

@@ -21,6 +21,7 @@ from numgraph.op import FUNCTIONS
 from numgraph.program import Argument, Program, build_program
 from numgraph.shared import SharedVariable
 from numgraph.storage import Storage, owned
+from numgraph.sweep import sweep
 
 TARGETS = ("cpu", "reference")
 # Theano's names for degrees of optimisation: accepted, and without effect
@@ -189,6 +190,22 @@ class Function:
     def get_shared(self) -> list[SharedVariable]:
         """The shared variables that a call reads or writes."""
         return self.program.shared()
+
+    def sweep(self, *args: Any, steps: int | None = None, progress: bool = False, **named: Any) -> Any:
+        """Call the function once per step and return the outputs stacked along a new first axis.
+
+        An argument is a range, a list or an array with one more axis than its input (a value per step), or one value
+        for all steps. steps: their number, where no argument says it. progress: show a bar.
+
+            costs = train.sweep(index=range(n_batches))     # as [train(i) for i in range(n_batches)]
+
+        Bit for bit what single calls give. Where the lengths of the outputs are known when compiling and every update
+        happens in place, the steps run in one native call. Ctrl-C ends it within a fraction of a second, between two
+        steps; the updates of the steps before are done. Raises what a call raises, the step in a note;
+        ArgumentShapeError for arguments with different numbers of steps; ShapeError for outputs whose shapes differ.
+        """
+        call = general_call(self.executor, self._binder)
+        return sweep(self._binder, self.executor, call, args, named, steps, progress)
 
     def __getitem__(self, key: Variable | str | int) -> NDArray[Any]:
         """The default or the private state of an input, as a copy; KeyError for an input without."""

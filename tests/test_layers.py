@@ -17,7 +17,7 @@ LAYERS = """
     errors config source types dims op operators graph storage arguments shared ops tensor
     givens updates grad reference program printing testing inspector.record
     ir elements rewrite schedule emit cache runtime compile
-    call function inspector demo cli __main__
+    call sweep function inspector demo cli __main__
 """.split()
 
 # (importing layer, imported layer): why it may point to the right. Such imports stand within functions.

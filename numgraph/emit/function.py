@@ -34,7 +34,7 @@ class FunctionPrinter(MemoryStatements):
         """One loop: accumulators before it, what is complete after it."""
         starting = [item for item in block.items if item.kind == "reduce" and min(item.reduced, default=-1) == level]
         accumulators = {item: self._start(item, level) for item in starting}
-        limit = self.value(self.graph.as_index(block.length))
+        limit = self._rows(block)
         inner = Body(level + 1)
         self.bodies.append(inner)
         counter = self.counters[level] = self.names.counter(level)
@@ -47,6 +47,10 @@ class FunctionPrinter(MemoryStatements):
         self.body.lines += inner.lines
         for item in starting:
             self._complete(item, accumulators[item])
+
+    def _rows(self, block: Block) -> str:
+        """What a block's loop counts over, as arguments of `range`."""
+        return self.value(self.graph.as_index(block.length))
 
     def _loop_note(self, block: Block) -> str:
         return "" if isinstance(block.length, int) else self.explain(block.length)
@@ -89,7 +93,9 @@ class FunctionPrinter(MemoryStatements):
         pointer, subscript = self.subscript_at(item)
         stored = f"uint8({start})" if item.node.dtype == "bool" else start
         for depth, k in enumerate(levels):
-            line = Line(depth, f"for {self.counters[k]} in range({self.value(self.graph.as_index(item.loops[k]))}):", "")
+            line = Line(
+                depth, f"for {self.counters[k]} in range({self.value(self.graph.as_index(item.loops[k]))}):", ""
+            )
             self.body.lines.append(line)
         note = f"start of {item.node.name} {self.type_text(item.node)}"
         self.body.lines.append(Line(len(levels), f"{pointer}[{subscript}] = {stored}", note))
@@ -144,7 +150,7 @@ class FunctionPrinter(MemoryStatements):
             pointer, subscript = self.subscript_at(item)
             x = convert(x, item.value.dtype, item.node.dtype)
             old = f"({pointer}[{subscript}] != 0)" if item.node.dtype == "bool" else f"{pointer}[{subscript}]"
-            new = self._combine(item, old, x)
+            new = self.combine(item, old, x)
             new = f"uint8({new})" if item.node.dtype == "bool" else new
             self.say(f"{pointer}[{subscript}] = {new}", item.node.name, item.node)
             return
@@ -153,12 +159,13 @@ class FunctionPrinter(MemoryStatements):
             self._position(item, name, x)
             return
         self.say(
-            f"{name} = {self._combine(item, name, convert(x, item.value.dtype, item.node.dtype))}",
+            f"{name} = {self.combine(item, name, convert(x, item.value.dtype, item.node.dtype))}",
             item.node.name,
             item.node,
         )
 
-    def _combine(self, item: Item, acc: str, x: str) -> str:
+    def combine(self, item: Item, acc: str, x: str) -> str:
+        """The text of a reduction's `acc OP x`, in the dtype in which it accumulates."""
         form = item.node.op.reduce if item.node.op else None
         assert form is not None
         dtype = item.node.dtype

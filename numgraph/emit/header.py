@@ -9,10 +9,12 @@ from numgraph.emit.scalar import POINTERS
 
 # What generated code may use of `kernels/support.py` and `kernels/blas.py`; only the names that occur are imported.
 SUPPORT = frozenset(
-    """add_up argument_address argument_length entry fail floor_div_float floor_div_int from_python helper jit maximum
-    minimum mod_float mod_int multiply_up power_int resident_address resident_length table_of to_python""".split()
+    """add_up argument_address argument_length divided entry fail floor_div_float floor_div_int from_python
+    helper jit launch maximum minimum mod_float mod_int multiply_up power_int relock resident_address
+    resident_length share_count table_of to_python unlock""".split()
 ) | set(POINTERS.values())
 BLAS = frozenset({"sgemm", "dgemm"})
+WIDTH = 110
 DTYPES = "float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64".split()
 
 
@@ -39,5 +41,11 @@ def module_header(title: str, phases: Iterable[str], code: str, vector: set[str]
 
 
 def _import(module: str, names: Iterable[str]) -> list[str]:
-    listed = ", ".join(sorted(names))
-    return [f"from numgraph.kernels.{module} import {listed}"] if listed else []
+    """Imports of a kernel file; a long list in several statements, each on one line, as `runtime.export` reads them."""
+    lines: list[str] = []
+    for name in sorted(names):
+        if lines and len(lines[-1]) + len(name) < WIDTH:
+            lines[-1] += f", {name}"
+        else:
+            lines.append(f"from numgraph.kernels.{module} import {name}")
+    return lines

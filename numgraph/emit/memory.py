@@ -112,12 +112,17 @@ class MemoryStatements(Statements):
         if buffer.kind in LEAVES:
             return f"table[{self.layout.address(buffer)}]"
         place = self.root(self.schedule.buffers[buffer])
+        if buffer in self.partial or place.place == "private":
+            return self.beyond("own", self.partial.get(buffer, place.offset))
         if place.place == "arena":
-            base = f"table[{self.layout.arena[place.stage]}]"
-            if isinstance(place.offset, int):
-                return base if place.offset == 0 else f"{base} + {place.offset}"
-            self.offsets.add(place.offset)
-            return f"{base} + {self.value(place.offset)}"
+            return self.beyond(f"table[{self.layout.arena[place.stage]}]", place.offset)
         if place.place == "shared":
             return f"table[{self.layout.address(self.schedule.shared[place.slot])}]"
         return f"table[{self.layout.address(('made', place.place, place.slot))}]"  # type: ignore[arg-type]
+
+    def beyond(self, base: str, offset: Any) -> str:
+        """An address `offset` bytes behind another."""
+        if isinstance(offset, int):
+            return base if offset == 0 else f"{base} + {offset}"
+        self.offsets.add(offset)
+        return f"{base} + {self.value(offset)}"

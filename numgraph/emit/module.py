@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from numgraph.emit.divided import JoinPrinter, SharePrinter
+from numgraph.emit.entry import entry_lines, step_lines, sweeps
 from numgraph.emit.function import FunctionPrinter
 from numgraph.emit.header import module_header
 from numgraph.emit.scalar import POINTERS
-from numgraph.emit.table import Layout
+from numgraph.emit.table import THREADS, WORK, Layout
 from numgraph.emit.writer import Line
 from numgraph.ir import LEAVES, Node
+from numgraph.schedule import shares
 from numgraph.schedule.arrange import Block
 from numgraph.schedule.items import Item
 from numgraph.schedule.plan import Schedule
@@ -22,17 +25,22 @@ from numgraph.types import FLOATS
 
 # Statements in one generated function, see `arrange.MAX_BODY`.
 MAX_FUNCTION = 96
-GROW = -1
 
 
 @dataclass
 class Phase:
-    """One generated function: its name, what it does in a line, and its work."""
+    """One generated function: its name, what it does in a line, and its work. block: what is divided among threads."""
 
     name: str
     kind: str
     items: list[Item]
     lines: list[Line] = field(default_factory=list)
+    block: Block | None = None
+
+    @property
+    def fails(self) -> bool:
+        """Whether the function may refuse to run on."""
+        return any(item.kind == "check" for item in self.items)
 
 
 @dataclass
@@ -45,6 +53,7 @@ class Module:
     failures: list[Any]
     phases: list[Phase]
     functions: list[str]
+    sweeps: bool
 
 
 class PlanPrinter(FunctionPrinter):
@@ -93,36 +102,43 @@ class ModulePrinter:
             for phase in stage_phases:
                 lines += [*phase.lines, Line(0, ""), Line(0, "")]
                 names.append(phase.name)
-            lines += [*self._step(stage, stage_phases), Line(0, ""), Line(0, "")]
+            lines += [*step_lines(self.layout, stage, stage_phases), Line(0, ""), Line(0, "")]
             names.append(f"step_{stage}")
-        lines += self._entry(len(phases))
+        lines += entry_lines(self.layout, len(phases), sweeps(self.schedule))
         names.append("enter")
         every = [p for stage_phases in phases for p in stage_phases]
         code = "\n".join(line.code for line in lines)
         header = module_header(self.title, self._phase_table(every), code, set(self.vector.values()), self.kernels)
         text = "\n".join([*header, *(line.text() for line in lines)]) + "\n"
         listing = "\n".join([*header, *(line.text(True) for line in lines)]) + "\n"
-        return Module(text, listing, self.layout, self.layout.failures, every, names)
+        return Module(text, listing, self.layout, self.layout.failures, every, names, sweeps(self.schedule))
 
     # -- phases -------------------------------------------------------------------------------------------------
 
     def _phases(self, stage: int, blocks: Sequence[Block]) -> list[Phase]:
         groups: list[list[Block]] = []
         for block in blocks:
-            alone = block.items[0].kind in ("product", "kernel")
             size = sum(b.lines for b in groups[-1]) if groups else 0
             if (
                 groups
-                and not alone
-                and groups[-1][0].items[0].kind not in ("product", "kernel")
+                and not self._alone(block)
+                and not self._alone(groups[-1][0])
                 and size + block.lines <= MAX_FUNCTION
             ):
                 groups[-1].append(block)
             else:
                 groups.append([block])
-        return [self._phase(f"phase_{stage}_{k}" if stage else f"phase_{k}", group) for k, group in enumerate(groups)]
+        return [
+            self._phase(f"phase_{stage}_{k}" if stage else f"phase_{k}", stage, group) for k, group in enumerate(groups)
+        ]
 
-    def _phase(self, name: str, blocks: Sequence[Block]) -> Phase:
+    def _alone(self, block: Block) -> bool:
+        """Whether a block is a function of its own."""
+        return block.items[0].kind in ("product", "kernel") or block in self.schedule.sharing
+
+    def _phase(self, name: str, stage: int, blocks: Sequence[Block]) -> Phase:
+        if blocks[0] in self.schedule.sharing:
+            return self._divided(name, stage, blocks[0])
         printer = FunctionPrinter(self.schedule, self.layout, self.vector)
         items = [item for block in blocks for item in block.items]
         first = items[0]
@@ -135,8 +151,24 @@ class ModulePrinter:
         lines = self._function(name, printer.bodies[0].lines, self._summary(items), "return 0")
         return Phase(name, kind, items, lines)
 
-    def _function(self, name: str, body: Sequence[Line], note: str, end: str) -> list[Line]:
-        lines = [Line(0, "@jit"), Line(0, f"def {name}(address):", note), Line(1, "table = i64(address)")]
+    def _divided(self, name: str, stage: int, block: Block) -> Phase:
+        """A loop that threads share, and behind it the joining of what they have accumulated."""
+        printer = SharePrinter(self.schedule, self.layout, self.vector, block, stage)
+        printer.run()
+        lines = self._function(name, printer.bodies[0].lines, self._summary(block.items), "return 0", ", share, shares")
+        self.imports |= printer.imports
+        if self.schedule.sharing[block].partial:
+            joiner = JoinPrinter(self.schedule, self.layout, self.vector, block, stage)
+            joiner.run()
+            title = f"what the shares of {name} have accumulated"
+            lines += [Line(0, ""), Line(0, "")]
+            lines += self._function(name.replace("phase", "join"), joiner.bodies[0].lines, title, "return 0")
+        self.layout.share_count(block)
+        return Phase(name, "divided", block.items, lines, block)
+
+    def _function(self, name: str, body: Sequence[Line], note: str, end: str, more: str = "") -> list[Line]:
+        head = "@divided" if more else "@jit"
+        lines = [Line(0, head), Line(0, f"def {name}(address{more}):", note), Line(1, "table = i64(address)")]
         if any("reals[" in line.code for line in body):
             lines.append(Line(1, "reals = f64(address)"))
         lines += [Line(line.indent + 1, line.code, line.comment, line.lines) for line in body]
@@ -240,12 +272,12 @@ class ModulePrinter:
         for node, slot in list(self.layout.values.items()):
             if self._value_stage(node) == stage:
                 printer.say(f"table[{slot}] = {printer.value(node)}", printer.explain(node))
-        for other, size in enumerate(self.schedule.arena_bytes):
-            if other == stage:
-                printer.say(
-                    f"table[{self.layout.needed[stage]}] = {printer.value(graph.as_index(size))}",
-                    "bytes of temporaries",
-                )
+        self._divide(printer, stage)
+        size = printer.value(graph.as_index(self.schedule.arena_bytes[stage]))
+        private = graph.as_index(self.schedule.private_bytes[stage])
+        if not (private.is_number and private.value == 0):
+            size = f"{size} + table[{THREADS}] * {printer.value(private)}"
+        printer.say(f"table[{self.layout.needed[stage]}] = {size}", "bytes of temporaries")
         self.imports |= printer.imports
         lines = printer.bodies[0].lines
         if stage == 0:
@@ -255,6 +287,22 @@ class ModulePrinter:
             self._addresses(printer)
             lines.extend(others)
         return self._function(f"plan_{stage}", lines, "conditions, lengths and addresses", "return 0")
+
+    def _divide(self, printer: PlanPrinter, stage: int) -> None:
+        """Into how many shares each divided loop of the stage goes, and how much work the stage is."""
+        graph = self.schedule.graph
+        total: Any = 0
+        for block in self.schedule.stages[stage]:
+            sharing = self.schedule.sharing.get(block)
+            work = sharing.work if sharing is not None else shares.work_of_block(graph, block)
+            total = total + work
+            if sharing is not None:
+                cycles, rows = printer.value(graph.as_index(work)), printer.value(graph.as_index(sharing.length))
+                slot = self.layout.share_count(block)
+                printer.say(
+                    f"table[{slot}] = share_count(table, {cycles}, {shares.GRAIN}, {rows})", "shares of a divided loop"
+                )
+        printer.say(f"table[{WORK}] = {printer.value(graph.as_index(total))}", "cycles of work, about")
 
     def _addresses(self, printer: PlanPrinter) -> None:
         """Copy the data addresses of arguments and shared variables into their slots."""
@@ -312,56 +360,6 @@ class ModulePrinter:
         code = self.layout.fail_code(requirement)
         printer.say(f"if {condition}:", requirement.kind, None)
         printer.say(f"    return fail(table, {a}, {b}, {code})")
-
-    # -- the rest -----------------------------------------------------------------------------------------------
-
-    def _step(self, stage: int, phases: Sequence[Phase]) -> list[Line]:
-        lines = [Line(0, "@jit"), Line(0, f"def step_{stage}(address):", "everything, in order")]
-        made = [
-            key for key in self.layout.addresses if isinstance(key, tuple) and self.layout.made_stage[key[1:]] == stage
-        ]
-        if made:
-            lines.append(Line(1, "table = i64(address)"))
-            for key in made:
-                slot = self.layout.outputs[key[2]] if key[1] == "output" else self.layout.fresh[key[2]]
-                name = f"{key[1]} {key[2]}"
-                lines.append(
-                    Line(
-                        1,
-                        f"table[{self.layout.addresses[key]}] = argument_address(table, {slot})",
-                        f"where {name} lies",
-                    )
-                )
-        for phase in phases:
-            fails = any(item.kind == "check" for item in phase.items)
-            if fails:
-                lines += [
-                    Line(1, f"status = {phase.name}(address)"),
-                    Line(1, "if status != 0:"),
-                    Line(2, "return status"),
-                ]
-            else:
-                lines.append(Line(1, f"{phase.name}(address)"))
-        return [*lines, Line(1, "return 0")]
-
-    def _entry(self, stages: int) -> list[Line]:
-        lines = [
-            Line(0, "@entry"),
-            Line(0, "def enter(table_object, part_object):", "called by Python with two objects"),
-            Line(1, "address = table_of(table_object)"),
-            Line(1, "part = from_python(part_object)", "2k: plan of stage k; 2k+1: its step; -1: all"),
-        ]
-        for k in range(stages):
-            lines += [Line(1, f"if part == {2 * k}:"), Line(2, f"return to_python(plan_{k}(address))")]
-            lines += [Line(1, f"if part == {2 * k + 1}:"), Line(2, f"return to_python(step_{k}(address))")]
-        lines += [Line(1, "status = plan_0(address)"), Line(1, "table = i64(address)")]
-        needed, capacity = self.layout.needed[0], self.layout.capacity[0]
-        lines += [
-            Line(1, f"if status == 0 and table[{needed}] > table[{capacity}]:"),
-            Line(2, f"status = {GROW}", "the arena must grow"),
-        ]
-        lines += [Line(1, "if status == 0:"), Line(2, "status = step_0(address)")]
-        return [*lines, Line(1, "return to_python(status)")]
 
     def _phase_table(self, phases: Sequence[Phase]) -> list[str]:
         """One line per phase: what it makes, over which lengths, and its work."""

@@ -37,6 +37,8 @@ class Statements:
         self.vector = vector
         self.imports: set[str] = set()
         self.names = Names()
+        # in a divided loop: the items whose results this share accumulates for itself, with their places
+        self.partial: dict[Node, Any] = {}
         # the counters of the open loops, by level
         self.counters: dict[int, str] = {}
         self.bodies = [Body(0)]

@@ -1,11 +1,15 @@
 """The table: the one argument of compiled code, int64 slots that the runtime fills and the code reads.
 
 * 0 and 1: the two values that a failed condition was about.
-* 2: where an ndarray object keeps its data pointer. 3 and 4: the addresses of sgemm and dgemm.
+* 2: where an ndarray object keeps its data pointer. 3 and 4: the addresses of sgemm and dgemm. 5 and 6: the address of
+  the launcher, and the number of threads. 7: cycles of work that the plan expects, about.
+* 8, 9 and 10: for several steps in one call, the address of their arguments and outputs (a row of words per step), the
+  first step, and the end.
 * Per stage: the address of its arena, the arena's capacity, and the bytes that the plan found necessary.
 * Arguments (a number's bits, or the ndarray object), shared variables (the address of their descriptor), outputs and
   new values of shared variables (the ndarray object), constant arrays (their address).
-* Lengths, indices and data addresses that the plan works out for the phases.
+* Lengths, indices and data addresses that the plan works out for the phases, and into how many shares it divides a
+  loop.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from typing import Any
 from numgraph.ir import Graph, Node
 from numgraph.schedule.plan import Schedule
 
-FAILED_A, FAILED_B, HEADER, SGEMM, DGEMM, FIRST = 0, 1, 2, 3, 4, 5
+FAILED_A, FAILED_B, HEADER, SGEMM, DGEMM, LAUNCH, THREADS, WORK, WORDS, BEGIN, END, FIRST = range(12)
 
 
 class Layout:
@@ -42,6 +46,7 @@ class Layout:
         self.failures: list[Any] = []
         self.addresses: dict[Any, int] = {}
         self.values: dict[Node, int] = {}
+        self.shares: dict[Any, int] = {}
 
     def _take(self) -> int:
         self.size += 1
@@ -58,6 +63,12 @@ class Layout:
         if node not in self.values:
             self.values[node] = self._take()
         return self.values[node]
+
+    def share_count(self, block: Any) -> int:
+        """The slot of the number of shares of a divided block."""
+        if block not in self.shares:
+            self.shares[block] = self._take()
+        return self.shares[block]
 
     def address(self, node: Node) -> int:
         """The slot of the data address of an argument or shared variable, written by the plan."""

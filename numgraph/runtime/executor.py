@@ -16,6 +16,7 @@ from numgraph.rewrite.build import length_text
 from numgraph.runtime import explain
 from numgraph.runtime.export import export
 from numgraph.runtime.fastcall import FastCall, can_be_fast
+from numgraph.runtime.sweep import NativeSweep
 from numgraph.runtime.variant import CheckFailed, Variant
 from numgraph.storage import CALLS
 
@@ -83,6 +84,12 @@ class Executor:
     def fast_call(self, program: Any, binder: Any, general: Callable[..., Any]) -> Callable[..., Any]:
         """A call generated for the present variant, or the general one where that cannot be right."""
         return FastCall(program, binder, self.variant, general).build() if can_be_fast(program) else general
+
+    def native_sweep(self, columns: Sequence[tuple[Any, Any]], count: int) -> NativeSweep | None:
+        """What runs many steps in one native call; None where the present variant cannot."""
+        if not self.variant.module.sweeps:
+            return None
+        return NativeSweep(self.variant, [(c.values, c.varies) for _, c in columns], count)
 
     def complete(self, record: FunctionRecord) -> None:
         """Add to a record what the present variant knows."""

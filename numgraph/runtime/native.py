@@ -213,12 +213,13 @@ _NUMBA_SYMBOLS = (
 
 
 @remember
-def _prepare() -> Any:
+def prepare_llvm() -> Any:
     """Initialise LLVM once; symbols that Numba's C wrappers name but never call here are given a harmless address."""
     import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
+    llvm.initialize_native_asmparser()
     harmless = ctypes.cast(ctypes.pythonapi.PyErr_Clear, ctypes.c_void_p).value
     if "numba" not in sys.modules:
         for symbol in _NUMBA_SYMBOLS:
@@ -228,7 +229,7 @@ def _prepare() -> Any:
 
 def link(symbol: str, code: bytes) -> tuple[Any, int]:
     """Load object code into the process; returns the engine, which owns it, and the address of the entry."""
-    llvm = _prepare()
+    llvm = prepare_llvm()
     machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))

@@ -34,6 +34,8 @@ class Step:
         self.reals = self.table.view(np.float64)
         self.table[2] = object.__basicsize__
         self.table[3:5] = blas
+        # one thread: a divided loop is one share
+        self.table[6] = 1
         for slot, array in self.constants.items():
             self.table[slot] = array.ctypes.data
         self.arenas: dict[int, Any] = {}

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numgraph.emit.module import GROW, Module
-from numgraph.emit.table import DGEMM, FAILED_A, FAILED_B, HEADER, SGEMM
+from numgraph.emit.entry import GROW
+from numgraph.emit.module import Module
+from numgraph.emit.table import DGEMM, FAILED_A, FAILED_B, HEADER, LAUNCH, SGEMM, THREADS
 from numgraph.runtime.blas import blas_addresses
 from numgraph.runtime.native import Native
+from numgraph.runtime.threads import ready
 from numgraph.schedule.plan import Schedule
 from numgraph.shared import SharedVariable
 from numgraph.types import FLOATS
@@ -39,6 +41,7 @@ class Variant:
     module: Module
     native: Native
     shared: list[SharedVariable]
+    threads: int
     table: NDArray[np.int64] = field(init=False)
     arenas: list[Any] = field(init=False)
 
@@ -49,6 +52,9 @@ class Variant:
         self.integers = memoryview(self.table)  # type: ignore[arg-type]  # an ndarray is a buffer
         self.reals = self.integers.cast("B").cast("d")
         self.integers[HEADER] = DATA_OFFSET
+        self.integers[THREADS] = self.threads
+        if self.schedule.sharing:
+            self.integers[LAUNCH] = ready(self.threads)
         if "gemm(table" in self.module.text:
             self.integers[SGEMM], self.integers[DGEMM] = blas_addresses()
         for slot, variable in zip(layout.shared, self.shared, strict=True):
@@ -57,9 +63,10 @@ class Variant:
         for slot, array in self.constants.items():
             self.integers[slot] = int(array.ctypes.data)
         self.arenas = [None] * len(layout.arena)
-        for stage, size in enumerate(self.schedule.arena_bytes):
-            if isinstance(size, int):
-                self.grow(stage, size)
+        sizes = zip(self.schedule.arena_bytes, self.schedule.private_bytes, strict=True)
+        for stage, (size, private) in enumerate(sizes):
+            if isinstance(size, int) and isinstance(private, int):
+                self.grow(stage, size + self.threads * private)
         self.dtypes = [np.dtype(node.dtype) for node in self.schedule.outputs]
 
     @property

@@ -6,35 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from numgraph import dims
 from numgraph.elements import Elements, row_major
 from numgraph.ir import LEAVES, Graph, Node, Requirement, topological
 from numgraph.schedule.arrange import Arranger, Block, reads_leaf, reads_only_own_element
 from numgraph.schedule.items import Item, ItemMaker, choose_stored, scalar_nodes
 from numgraph.schedule.moved import Mover
-
-
-@dataclass(eq=False)
-class Buffer:
-    """Where a stored node lives.
-
-    place: "arena", "output", "fresh" (an array made for an update), "shared" (written in place) or "register" (never
-    in memory). slot: number of the output, update or shared variable. axes: the node's axes that are kept, the others
-    being the same iteration for writer and readers. offset: bytes into the stage's arena.
-    """
-
-    node: Node
-    place: str
-    slot: int = -1
-    axes: tuple[int, ...] = ()
-    offset: Any = 0
-    stage: int = 0
-
-    def lengths(self, graph: Graph) -> tuple[Any, ...]:
-        """Lengths of the kept axes."""
-        return tuple(graph.find(self.node.dims[a]) for a in self.axes)
+from numgraph.schedule.place import Buffer, Placer
+from numgraph.schedule.shares import Sharing, share_out
 
 
 @dataclass(eq=False)
@@ -50,7 +28,8 @@ class Update:
 
 @dataclass(eq=False)
 class Schedule:
-    """Everything that the printers need. stages: blocks, in order; arena_bytes: per stage."""
+    """Everything that the printers need. stages: blocks, in order; arena_bytes: per stage; sharing: the blocks that are
+    divided among threads; private_bytes: per stage, what each share has for itself, behind the arena."""
 
     graph: Graph
     elements: Elements
@@ -60,6 +39,8 @@ class Schedule:
     updates: list[Update]
     arena_bytes: list[Any]
     items: list[Item]
+    sharing: dict[Block, Sharing]
+    private_bytes: list[Any]
     arguments: list[Node] = field(default_factory=list)
     shared: list[Node] = field(default_factory=list)
 
@@ -124,9 +105,18 @@ class Scheduler:
         for stage in range(max((item.stage for item in items), default=0) + 1):
             mine = [item for item in items if item.stage == stage]
             stages.append(Arranger(self.graph, mine, overwritten).arrange(mine))
-        self._place(items, stages)
-        arena = [self._lay_out(stage, blocks) for stage, blocks in enumerate(stages)]
-        return Schedule(self.graph, self.elements, stages, self.buffers, self.outputs, self.updates, arena, items)
+        placer = Placer(self.graph, self.buffers)
+        placer.place(items, stages)
+        sharing: dict[Block, Sharing] = {}
+        private = []
+        for blocks in stages:
+            divided, size = share_out(self.graph, blocks, self.buffers)
+            sharing |= divided
+            private.append(size)
+        arena = [placer.lay_out(stage, blocks) for stage, blocks in enumerate(stages)]
+        return Schedule(
+            self.graph, self.elements, stages, self.buffers, self.outputs, self.updates, arena, items, sharing, private
+        )
 
     def _copy(self, node: Node) -> Node:
         """A private copy of `node`: a buffer that nothing else uses."""
@@ -307,142 +297,6 @@ class Scheduler:
             done.update(first)
             pending = [item for item in pending if item not in done]
         return order, set()
-
-    def _place(self, items: Sequence[Item], stages: Sequence[Sequence[Block]]) -> None:
-        """A buffer for each item: registers and row buffers where all readers share the writer's loops."""
-        paths: dict[Item, list[Block]] = {}
-        for blocks in stages:
-            _trace(blocks, [], paths)
-        by_node = {item.node: item for item in items if item.kind != "check"}
-        shared_levels = {item: len(paths[item]) for item in by_node.values()}
-        for item in items:
-            for load in item.loads:
-                writer = by_node.get(load.inputs[0])
-                if writer is not None:
-                    common = 0 if load.attrs or writer.kind == "scatter" else _common(paths[writer], paths[item])
-                    shared_levels[writer] = min(shared_levels[writer], common)
-            for view in item.views:
-                if view.buffer in by_node:
-                    shared_levels[by_node[view.buffer]] = 0
-            if item.overwrites and item.node.inputs[0] in by_node:
-                shared_levels[by_node[item.node.inputs[0]]] = 0
-        for node in self._read_by_lengths(items):
-            if node in by_node:
-                shared_levels[by_node[node]] = 0
-        for node, item in by_node.items():
-            self._give_buffer(node, item, shared_levels[item])
-        for item in reversed(items):
-            if item.overwrites and item.node.inputs[0] in by_node:
-                self._share_base(item)
-
-    def _read_by_lengths(self, items: Sequence[Item]) -> set[Node]:
-        lengths = [n for item in items for n in map(self.graph.find, item.node.dims) if isinstance(n, Node)]
-        lengths += [n for item in items for n in (*item.loops, *item.sizes, item.bound) if isinstance(n, Node)]
-        return {v.inputs[0] for v in scalar_nodes(lengths) if v.kind == "load"}
-
-    def _give_buffer(self, node: Node, item: Item, levels: int) -> None:
-        every = tuple(range(len(node.dims)))
-        if node in self.buffers:
-            self.buffers[node].axes = every
-            return
-        if item.kind not in ("store", "reduce"):
-            self.buffers[node] = Buffer(node, "arena", axes=every, stage=item.stage)
-            return
-        free = min(levels, min(item.reduced, default=levels))
-        kept = tuple(a for level, a in enumerate(item.level_axes) if a is not None and level >= free)
-        tail = not item.reduced or min(item.reduced) + len(item.reduced) == len(item.loops)
-        place = "arena" if kept or not tail or levels < free or not self._stays(item, levels) else "register"
-        self.buffers[node] = Buffer(node, place, axes=tuple(sorted(kept)), stage=item.stage)
-
-    def _stays(self, item: Item, levels: int) -> bool:
-        """Whether all readers lie in the loop body in which the value becomes complete."""
-        complete = min(item.reduced, default=len(item.loops))
-        return levels >= complete and complete > 0
-
-    def _share_base(self, item: Item) -> None:
-        """A scatter works in the memory of its base."""
-        mine, base = self.buffers[item.node], self.buffers[item.node.inputs[0]]
-        if mine.place != "arena":
-            self.buffers[item.node.inputs[0]] = Buffer(base.node, mine.place, mine.slot, base.axes, stage=mine.stage)
-        else:
-            self.buffers[item.node] = Buffer(item.node, "base", -1, mine.axes, stage=base.stage)
-
-    def _lay_out(self, stage: int, blocks: Sequence[Block]) -> Any:
-        """Offsets in the stage's arena; buffers of equal size whose lives do not overlap share memory. Returns the
-        bytes."""
-        first, final = self._lives(stage, blocks)
-        total: Any = 0
-        free: list[tuple[Any, Any, int]] = []
-        for node in sorted(first, key=lambda v: first[v]):
-            buffer = self.buffers[node]
-            size = self._bytes(buffer)
-            reuse = next(
-                (k for k, (s, _, end) in enumerate(free) if (s is size or s == size) and end < first[node]), None
-            )
-            if reuse is not None:
-                buffer.offset = free[reuse][1]
-                free[reuse] = (size, buffer.offset, final[node])
-            else:
-                buffer.offset = total
-                free.append((size, total, final[node]))
-                total = total + size
-        return total
-
-    def _lives(self, stage: int, blocks: Sequence[Block]) -> tuple[dict[Node, int], dict[Node, int]]:
-        first: dict[Node, int] = {}
-        final: dict[Node, int] = {}
-        forever = len(blocks) + 1
-        for number, block in enumerate(blocks):
-            for item in block.items:
-                used = [load.inputs[0] for load in item.loads] + [view.buffer for view in item.views]
-                if item.kind != "check":
-                    used += [item.node, *(item.node.inputs[:1] if item.overwrites else ())]
-                for node in map(self._root_buffer, used):
-                    if (
-                        node in self.buffers
-                        and self.buffers[node].place == "arena"
-                        and self.buffers[node].stage == stage
-                    ):
-                        first.setdefault(node, number)
-                        final[node] = number
-        later = set(self.buffers) if self._multi_stage else set()
-        return first, {node: forever if node in later else end for node, end in final.items()}
-
-    def _root_buffer(self, node: Node) -> Node:
-        while node in self.buffers and self.buffers[node].place == "base":
-            node = node.inputs[0]
-        return node
-
-    @property
-    def _multi_stage(self) -> bool:
-        return len({b.stage for b in self.buffers.values()}) > 1
-
-    def _bytes(self, buffer: Buffer) -> Any:
-        size: Any = np.dtype(buffer.node.dtype).itemsize
-        for n in buffer.lengths(self.graph):
-            size = n * size
-        return dims.aligned(max(size, 1) if isinstance(size, int) else size)
-
-
-def _trace(blocks: Sequence[Block], path: list[Block], paths: dict[Item, list[Block]]) -> None:
-    """The loops around each item, outermost first."""
-    for block in blocks:
-        inside = [*path, block] if block.length is not None else path
-        if block.length is None:
-            for item in block.items:
-                paths[item] = inside
-        else:
-            _trace(block.body, inside, paths)
-
-
-def _common(a: Sequence[Block], b: Sequence[Block]) -> int:
-    """How many of the outermost loops two items share."""
-    count = 0
-    for x, y in zip(a, b, strict=False):
-        if x is not y:
-            break
-        count += 1
-    return count
 
 
 __all__ = ["Buffer", "Schedule", "Scheduler", "Update", "row_major"]

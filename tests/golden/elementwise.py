@@ -6,37 +6,46 @@ phase_0: tanh, where (?): ? flops, ? bytes
 
 from numpy import float32
 
-from numgraph.kernels.support import argument_address, argument_length, entry, f32, f64, fail, from_python, i64, jit, table_of, to_python
+from numgraph.kernels.support import argument_address, argument_length, divided, entry, f32, f64, fail
+from numgraph.kernels.support import floor_div_int, from_python, i64, jit, launch, relock, share_count
+from numgraph.kernels.support import table_of, to_python, unlock
 from numgraph.kernels.vectormath import tanh_f32
 
 
 @jit
 def plan_0(address):                                      # conditions, lengths and addresses
     table = i64(address)
-    table[14] = argument_address(table, 8)                # where x lies
-    table[15] = argument_address(table, 9)                # where b lies
-    n0 = argument_length(table, 9, 0)                     # len(b)
-    n1 = argument_length(table, 8, 1)                     # x.shape[1]
+    table[20] = argument_address(table, 14)               # where x lies
+    table[21] = argument_address(table, 15)               # where b lies
+    n0 = argument_length(table, 15, 0)                    # len(b)
+    n1 = argument_length(table, 14, 1)                    # x.shape[1]
     if n0 != n1:                                          # assume
         return fail(table, n0, n1, 1)
-    n2 = argument_length(table, 8, 0)                     # len(x)
-    table[12] = n2                                        # len(x)
-    table[13] = n1                                        # x.shape[1]
-    table[7] = 0                                          # bytes of temporaries
+    n2 = argument_length(table, 14, 0)                    # len(x)
+    table[18] = n2                                        # len(x)
+    table[19] = n1                                        # x.shape[1]
+    t0 = n2 * n1                                          # mul int64
+    t1 = t0 * 34                                          # mul int64
+    t2 = floor_div_int(t1, 4)                             # floor_div int64
+    table[23] = share_count(table, t2, 8192, n2)          # shares of a divided loop
+    table[7] = t2                                         # cycles of work, about
+    table[13] = 0                                         # bytes of temporaries
     return 0
 
 
-@jit
-def phase_0(address):                                     # tanh, where
+@divided
+def phase_0(address, share, shares):                      # tanh, where
     table = i64(address)
     reals = f64(address)
-    n0 = table[12]                                        # = len(x)
-    n1 = table[13]                                        # = x.shape[1]
-    x = f32(table[14])                                    # x float32[?,?]
-    a = float32(reals[10])                                # argument
-    b = f32(table[15])                                    # b float32[?]
-    p0 = f32(table[16])                                   # where float32[?,?]
-    for i in range(n0):                                   # len(x)
+    n0 = table[18]                                        # = len(x)
+    begin = n0 * share // shares                          # rows of this share
+    end = n0 * (share + 1) // shares
+    n1 = table[19]                                        # = x.shape[1]
+    x = f32(table[20])                                    # x float32[?,?]
+    a = float32(reals[16])                                # argument
+    b = f32(table[21])                                    # b float32[?]
+    p0 = f32(table[22])                                   # where float32[?,?]
+    for i in range(begin, end):                           # len(x)
         for j in range(n1):                               # x.shape[1]
             x0 = x[i * n1 + j]                            # x float32[?,?]
             t0 = x0 * a                                   # mul float32[?,?]
@@ -53,23 +62,33 @@ def phase_0(address):                                     # tanh, where
 @jit
 def step_0(address):                                      # everything, in order
     table = i64(address)
-    table[16] = argument_address(table, 11)               # where output 0 lies
-    phase_0(address)
+    table[22] = argument_address(table, 17)               # where output 0 lies
+    launch(table[5], phase_0, address, table[23])
     return 0
+
+
+@jit
+def once(address):                                        # one call: the plan, then the step
+    status = plan_0(address)
+    table = i64(address)
+    if status == 0 and table[13] > table[12]:
+        status = -1                                       # the arena must grow
+    if status == 0:
+        lock = unlock(table[7])                           # lets Python's other threads run, when it takes long
+        status = step_0(address)
+        relock(lock)
+    return status
 
 
 @entry
 def enter(table_object, part_object):                     # called by Python with two objects
     address = table_of(table_object)
-    part = from_python(part_object)                       # 2k: plan of stage k; 2k+1: its step; -1: all
+    part = from_python(part_object)                       # 2k: plan of stage k; 2k+1: its step; -1: all; -2: many
     if part == 0:
         return to_python(plan_0(address))
     if part == 1:
-        return to_python(step_0(address))
-    status = plan_0(address)
-    table = i64(address)
-    if status == 0 and table[7] > table[6]:
-        status = -1                                       # the arena must grow
-    if status == 0:
+        lock = unlock(i64(address)[7])
         status = step_0(address)
-    return to_python(status)
+        relock(lock)
+        return to_python(status)
+    return to_python(once(address))

@@ -2,43 +2,58 @@
     return sum(table[rows])
     update table := inc_subtensor(table[rows], -0.5 * table[rows])
 
-phase_0: sum, mul, cast, gather_update (? x 2): ? flops, ? bytes
+phase_0: sum, mul (? x 2): ? flops, ? bytes
+phase_1: cast, gather_update (? x 2): ? flops, ? bytes
 """
 
 from numpy import float32, float64
 
-from numgraph.kernels.support import add_up, argument_address, argument_length, entry, f32, f64, fail, from_python, i64, jit, resident_address, resident_length, table_of, to_python
+from numgraph.kernels.support import add_up, argument_address, argument_length, divided, entry, f32, f64, fail
+from numgraph.kernels.support import floor_div_int, from_python, i64, jit, launch, relock, resident_address
+from numgraph.kernels.support import resident_length, share_count, table_of, to_python, unlock
 
 
 @jit
 def plan_0(address):                                      # conditions, lengths and addresses
     table = i64(address)
-    table[12] = argument_address(table, 8)                # where rows lies
-    table[13] = resident_address(table, 9)                # where table lies now
-    n0 = resident_length(table, 9, 0)                     # len(table)
+    table[19] = argument_address(table, 14)               # where rows lies
+    table[20] = resident_address(table, 15)               # where table lies now
+    n0 = resident_length(table, 15, 0)                    # len(table)
     if n0 != 6:                                           # assume
         return fail(table, n0, 6, 2)
-    n1 = resident_length(table, 9, 1)                     # table.shape[1]
+    n1 = resident_length(table, 15, 1)                    # table.shape[1]
     if n1 != 2:                                           # assume
         return fail(table, n1, 2, 3)
-    n2 = argument_length(table, 8, 0)                     # len(rows)
-    table[11] = n2                                        # len(rows)
+    n2 = argument_length(table, 14, 0)                    # len(rows)
     t0 = n2 * 8                                           # mul int64
     t1 = t0 + 63 >> 6 << 6                                # align64 int64
     t2 = 64 + t1                                          # add int64
-    table[7] = t2                                         # bytes of temporaries
+    table[17] = t2                                        # 64 + (len(rows) * 8 + 63 >> 6 << 6)
+    table[18] = n2                                        # len(rows)
+    t3 = n2 * 2                                           # mul int64
+    t4 = floor_div_int(t3, 4)                             # floor_div int64
+    t5 = n2 * 4                                           # mul int64
+    t6 = t4 + t5                                          # add int64
+    table[21] = share_count(table, t6, 8192, n2)          # shares of a divided loop
+    t7 = t6 + t3                                          # add int64
+    table[7] = t7                                         # cycles of work, about
+    table[13] = t2 + table[6] * 64                        # bytes of temporaries
     return 0
 
 
-@jit
-def phase_0(address):                                     # sum, mul, cast, gather_update
+@divided
+def phase_0(address, share, shares):                      # sum, mul
     table = i64(address)
+    n0 = table[17]                                        # place among the temporaries
+    own = table[11] + n0 + share * 64                     # what this share has for itself
     acc0 = 0.0                                            # sum float64
-    n0 = table[11]                                        # = len(rows)
-    rows = i64(table[12])                                 # rows int64[?]
-    table_0 = f32(table[13])                              # table float32[6,2]
-    p0 = f32(table[5] + 64)                               # mul float32[?,2]
-    for i in range(n0):                                   # len(rows)
+    n1 = table[18]                                        # = len(rows)
+    begin = n1 * share // shares                          # rows of this share
+    end = n1 * (share + 1) // shares
+    rows = i64(table[19])                                 # rows int64[?]
+    table_0 = f32(table[20])                              # table float32[6,2]
+    p0 = f32(table[11] + 64)                              # mul float32[?,2]
+    for i in range(begin, end):                           # len(rows)
         x0 = rows[i]                                      # rows int64[?]
         if x0 < -6 or x0 >= 6:                            # index in range of gather
             return fail(table, x0, 6, 1)
@@ -49,44 +64,105 @@ def phase_0(address):                                     # sum, mul, cast, gath
             acc0 = add_up(acc0, float64(x1))              # sum
             t2 = float32(-0.5) * x1                       # mul float32[?,2]
             p0[i * 2 + j] = t2                            # mul float32[?,2]
-    p1 = f64(table[5])                                    # sum float64
+    p1 = f64(own)                                         # sum float64
     p1[0] = acc0                                          # sum float64
-    t3 = float32(acc0)                                    # cast float32
-    p2 = f32(table[14])                                   # cast float32
-    p2[0] = t3                                            # cast float32
-    p3 = f32(table[13])                                   # gather_update float32[6,2]
-    for i1 in range(n0):                                  # len(rows)
-        x2 = rows[i1]                                     # rows int64[?]
-        t4 = x2 < 0                                       # lt bool
-        t5 = x2 + 6 if t4 else x2                         # where int64
-        for j1 in range(2):
-            v0 = p0[i1 * 2 + j1]                          # mul float32[?,2]
-            p3[t5 * 2 + j1] = p3[t5 * 2 + j1] + v0        # gather_update float32[6,2]
+    return 0
+
+
+@jit
+def join_0(address):                                      # what the shares of phase_0 have accumulated
+    table = i64(address)
+    shares = table[21]
+    total = f64(table[11])                                # sum float64
+    n0 = table[17]                                        # place among the temporaries
+    part = f64(table[11] + n0)                            # of the shares
+    for i in range(1):
+        acc_0 = part[i]
+        for share in range(1, shares):
+            acc_0 = add_up(acc_0, (part[share * 8 + i]))  # sum
+        total[i] = acc_0
+    return 0
+
+
+@jit
+def phase_1(address):                                     # cast, gather_update
+    table = i64(address)
+    p0 = f64(table[11])                                   # sum float64
+    v0 = p0[0]                                            # sum float64
+    t0 = float32(v0)                                      # cast float32
+    p1 = f32(table[22])                                   # cast float32
+    p1[0] = t0                                            # cast float32
+    n0 = table[18]                                        # = len(rows)
+    p2 = f32(table[11] + 64)                              # mul float32[?,2]
+    rows = i64(table[19])                                 # rows int64[?]
+    p3 = f32(table[20])                                   # gather_update float32[6,2]
+    for i in range(n0):                                   # len(rows)
+        x0 = rows[i]                                      # rows int64[?]
+        t1 = x0 < 0                                       # lt bool
+        t2 = x0 + 6 if t1 else x0                         # where int64
+        for j in range(2):
+            v1 = p2[i * 2 + j]                            # mul float32[?,2]
+            p3[t2 * 2 + j] = p3[t2 * 2 + j] + v1          # gather_update float32[6,2]
     return 0
 
 
 @jit
 def step_0(address):                                      # everything, in order
     table = i64(address)
-    table[14] = argument_address(table, 10)               # where output 0 lies
-    status = phase_0(address)
+    table[22] = argument_address(table, 16)               # where output 0 lies
+    status = launch(table[5], phase_0, address, table[21])
     if status != 0:
-        return status
+        return phase_0(address, 0, 1)                     # what fails first in order
+    join_0(address)
+    phase_1(address)
+    return 0
+
+
+@jit
+def once(address):                                        # one call: the plan, then the step
+    status = plan_0(address)
+    table = i64(address)
+    if status == 0 and table[13] > table[12]:
+        status = -1                                       # the arena must grow
+    if status == 0:
+        lock = unlock(table[7])                           # lets Python's other threads run, when it takes long
+        status = step_0(address)
+        relock(lock)
+    return status
+
+
+@jit
+def sweep(address):                                       # many calls, one after the other
+    table = i64(address)
+    words = i64(table[8])                                 # a row per step: arguments, places of outputs
+    for step in range(table[9], table[10]):
+        table[14] = words[step * 2 + 0]
+        table[16] = words[step * 2 + 1]
+        status = plan_0(address)
+        if status == 0 and table[13] > table[12]:
+            status = -1                                   # the arena must grow
+        if status == 0:
+            status = step_0(address)
+        if status != 0:
+            table[9] = step                               # the step that did not run
+            return status
     return 0
 
 
 @entry
 def enter(table_object, part_object):                     # called by Python with two objects
     address = table_of(table_object)
-    part = from_python(part_object)                       # 2k: plan of stage k; 2k+1: its step; -1: all
+    part = from_python(part_object)                       # 2k: plan of stage k; 2k+1: its step; -1: all; -2: many
     if part == 0:
         return to_python(plan_0(address))
     if part == 1:
-        return to_python(step_0(address))
-    status = plan_0(address)
-    table = i64(address)
-    if status == 0 and table[7] > table[6]:
-        status = -1                                       # the arena must grow
-    if status == 0:
+        lock = unlock(i64(address)[7])
         status = step_0(address)
-    return to_python(status)
+        relock(lock)
+        return to_python(status)
+    if part == -2:
+        lock = unlock(-1)
+        status = sweep(address)
+        relock(lock)
+        return to_python(status)
+    return to_python(once(address))

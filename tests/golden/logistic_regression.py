@@ -16,39 +16,41 @@ import numpy as np
 from numpy import float32, float64, int64
 
 from numgraph.kernels.blas import sgemm
-from numgraph.kernels.support import add_up, argument_address, entry, f32, f64, fail, from_python, i32, i64, jit, maximum, minimum, resident_address, resident_length, table_of, to_python
+from numgraph.kernels.support import add_up, argument_address, entry, f32, f64, fail, floor_div_int
+from numgraph.kernels.support import from_python, i32, i64, jit, maximum, minimum, relock, resident_address
+from numgraph.kernels.support import resident_length, table_of, to_python, unlock
 from numgraph.kernels.vectormath import exp_f32, log_f32
 
 
 @jit
 def plan_0(address):                                      # conditions, lengths and addresses
     table = i64(address)
-    table[14] = resident_address(table, 9)                # where train_x lies now
-    table[16] = resident_address(table, 10)               # where W lies now
-    table[20] = resident_address(table, 12)               # where train_y lies now
-    table[22] = resident_address(table, 11)               # where b lies now
-    n0 = resident_length(table, 9, 1)                     # train_x.shape[1]
+    table[20] = resident_address(table, 15)               # where train_x lies now
+    table[22] = resident_address(table, 16)               # where W lies now
+    table[26] = resident_address(table, 18)               # where train_y lies now
+    table[28] = resident_address(table, 17)               # where b lies now
+    n0 = resident_length(table, 15, 1)                    # train_x.shape[1]
     if n0 != 8:                                           # assume
         return fail(table, n0, 8, 2)
-    n1 = resident_length(table, 10, 0)                    # len(W)
+    n1 = resident_length(table, 16, 0)                    # len(W)
     if n1 != 8:                                           # assume
         return fail(table, n1, 8, 3)
-    n2 = resident_length(table, 10, 1)                    # W.shape[1]
+    n2 = resident_length(table, 16, 1)                    # W.shape[1]
     if n2 != 3:                                           # assume
         return fail(table, n2, 3, 4)
-    n3 = resident_length(table, 11, 0)                    # len(b)
+    n3 = resident_length(table, 17, 0)                    # len(b)
     if n3 != 3:                                           # assume
         return fail(table, n3, 3, 5)
-    index = table[8]                                      # argument
+    index = table[14]                                     # argument
     t0 = index + 1                                        # add int64
     t1 = t0 * 10                                          # mul int64
-    n4 = resident_length(table, 12, 0)                    # len(train_y)
+    n4 = resident_length(table, 18, 0)                    # len(train_y)
     t2 = minimum(maximum(t1 + n4 if t1 < 0 else t1, 0), n4)  # slice_bound int64
     t3 = index * 10                                       # mul int64
     t4 = minimum(maximum(t3 + n4 if t3 < 0 else t3, 0), n4)  # slice_bound int64
     t5 = t2 - t4                                          # sub int64
     t6 = maximum(t5, 0)                                   # maximum int64
-    n5 = resident_length(table, 9, 0)                     # len(train_x)
+    n5 = resident_length(table, 15, 0)                    # len(train_x)
     t7 = minimum(maximum(t1 + n5 if t1 < 0 else t1, 0), n5)  # slice_bound int64
     t8 = minimum(maximum(t3 + n5 if t3 < 0 else t3, 0), n5)  # slice_bound int64
     t9 = t7 - t8                                          # sub int64
@@ -56,36 +58,46 @@ def plan_0(address):                                      # conditions, lengths 
     if t6 != t10:                                         # assume
         return fail(table, t6, t10, 6)
     t11 = t8 * 32                                         # mul int64
-    table[15] = t11                                       # slice_bound(index * 10, len(train_x)) * 32
-    table[17] = t10                                       # len(x)
+    table[21] = t11                                       # slice_bound(index * 10, len(train_x)) * 32
+    table[23] = t10                                       # len(x)
     t12 = t10 * 12                                        # mul int64
     t13 = t12 + 63 >> 6 << 6                              # align64 int64
     t14 = t13 + 128                                       # add int64
     t15 = t14 + t13                                       # add int64
     t16 = t15 + 64                                        # add int64
-    table[18] = t16                                       # (... + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6) + 64
-    table[19] = t4                                        # slice_bound((index * 10), len(train_y))
+    table[24] = t16                                       # (... + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6) + 64
+    table[25] = t4                                        # slice_bound((index * 10), len(train_y))
     t17 = t4 * 4                                          # mul int64
-    table[21] = t17                                       # slice_bound(index * 10, len(train_y)) * 4
-    table[23] = t13                                       # len(x) * 12 + 63 >> 6 << 6
+    table[27] = t17                                       # slice_bound(index * 10, len(train_y)) * 4
+    table[29] = t13                                       # len(x) * 12 + 63 >> 6 << 6
     t18 = t13 + 64                                        # add int64
-    table[24] = t18                                       # (len(x) * 12 + 63 >> 6 << 6) + 64
-    table[25] = t6                                        # maximum((slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y))), 0)
-    table[26] = t14                                       # (len(x) * 12 + 63 >> 6 << 6) + 128
-    table[27] = t15                                       # (len(x) * 12 + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6)
-    t19 = t15 + 128                                       # add int64
-    table[7] = t19                                        # bytes of temporaries
+    table[30] = t18                                       # (len(x) * 12 + 63 >> 6 << 6) + 64
+    table[31] = t6                                        # maximum((slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y))), 0)
+    table[32] = t14                                       # (len(x) * 12 + 63 >> 6 << 6) + 128
+    table[33] = t15                                       # (len(x) * 12 + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6)
+    t19 = t10 * 2                                         # mul int64
+    t20 = t10 * 31                                        # mul int64
+    t21 = floor_div_int(t20, 4)                           # floor_div int64
+    t22 = t10 * 42                                        # mul int64
+    t23 = t21 + t22                                       # add int64
+    t24 = t19 + t23                                       # add int64
+    t25 = t24 + 2                                         # add int64
+    t26 = t25 + t19                                       # add int64
+    t27 = t26 + 4                                         # add int64
+    table[7] = t27                                        # cycles of work, about
+    t28 = t15 + 128                                       # add int64
+    table[13] = t28                                       # bytes of temporaries
     return 0
 
 
 @jit
 def phase_0(address):                                     # dot2
     table = i64(address)
-    n0 = table[15]                                        # = slice_bound(index * 10, len(train_x)) * 32
-    x = table[14] + n0                                    # x float32[?,8] = train_x from element slice_bound(index * 10, len(train_x)) * 8
-    W = table[16]                                         # W float32[8,3]
-    out0 = table[5]                                       # dot2 float32[?,3]
-    n1 = table[17]                                        # = len(x)
+    n0 = table[21]                                        # = slice_bound(index * 10, len(train_x)) * 32
+    x = table[20] + n0                                    # x float32[?,8] = train_x from element slice_bound(index * 10, len(train_x)) * 8
+    W = table[22]                                         # W float32[8,3]
+    out0 = table[11]                                      # dot2 float32[?,3]
+    n1 = table[23]                                        # = len(x)
     sgemm(table[3], n1, 3, 8, float32(1.0), x, 8, 1, W, 3, 1, float32(0.0), out0, 3)  # out0 = x @ W
     return 0
 
@@ -94,25 +106,25 @@ def phase_0(address):                                     # dot2
 def phase_1(address):                                     # max, sub, exp, sum, log
     table = i64(address)
     acc0 = 0.0                                            # sum float64
-    n0 = table[18]                                        # place among the temporaries
-    p0 = f64(table[5] + n0)                               # sum float64[1,3]
+    n0 = table[24]                                        # place among the temporaries
+    p0 = f64(table[11] + n0)                              # sum float64[1,3]
     for j in range(3):
         p0[j] = 0.0                                       # start of sum float64[1,3]
-    n1 = table[17]                                        # = len(x)
-    n2 = table[19]                                        # = slice_bound((index * 10), len(train_y))
-    n3 = table[21]                                        # = slice_bound(index * 10, len(train_y)) * 4
-    y = i32(table[20] + n3)                               # y = train_y int32[?] from element slice_bound((index * 10), len(train_y))
-    p1 = f32(table[5])                                    # dot2 float32[?,3]
-    b = f32(table[22])                                    # b float32[3]
-    n4 = table[23]                                        # place among the temporaries
-    p2 = f32(table[5] + n4)                               # sub float32[?,3]
-    n5 = table[24]                                        # place among the temporaries
-    p3 = f32(table[5] + n5)                               # exp float32[?,3]
-    n6 = table[25]                                        # = maximum((slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y))), 0)
+    n1 = table[23]                                        # = len(x)
+    n2 = table[25]                                        # = slice_bound((index * 10), len(train_y))
+    n3 = table[27]                                        # = slice_bound(index * 10, len(train_y)) * 4
+    y = i32(table[26] + n3)                               # y = train_y int32[?] from element slice_bound((index * 10), len(train_y))
+    p1 = f32(table[11])                                   # dot2 float32[?,3]
+    b = f32(table[28])                                    # b float32[3]
+    n4 = table[29]                                        # place among the temporaries
+    p2 = f32(table[11] + n4)                              # sub float32[?,3]
+    n5 = table[30]                                        # place among the temporaries
+    p3 = f32(table[11] + n5)                              # exp float32[?,3]
+    n6 = table[31]                                        # = maximum((slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y))), 0)
     t11 = float32(n6)                                     # cast float32
     t12 = float32(-1.0) / t11                             # true_div float32
-    n7 = table[26]                                        # place among the temporaries
-    p4 = f32(table[5] + n7)                               # sub float32[?,3]
+    n7 = table[32]                                        # place among the temporaries
+    p4 = f32(table[11] + n7)                              # sub float32[?,3]
     for i in range(n1):                                   # len(x)
         y_0 = y[i]                                        # train_y int32[?]
         if y_0 < -3 or y_0 >= 3:                          # index in range of gather
@@ -150,8 +162,8 @@ def phase_1(address):                                     # max, sub, exp, sum, 
             t16 = t13 - t15                               # sub float32[?,3]
             p4[i * 3 + j3] = t16                          # sub float32[?,3]
             p0[j3] = add_up(p0[j3], float64(t16))         # sum
-    n8 = table[27]                                        # place among the temporaries
-    p5 = f64(table[5] + n8)                               # sum float64
+    n8 = table[33]                                        # place among the temporaries
+    p5 = f64(table[11] + n8)                              # sum float64
     p5[0] = acc0                                          # sum float64
     return 0
 
@@ -159,15 +171,15 @@ def phase_1(address):                                     # max, sub, exp, sum, 
 @jit
 def phase_2(address):                                     # neg
     table = i64(address)
-    n0 = table[27]                                        # place among the temporaries
-    p0 = f64(table[5] + n0)                               # sum float64
+    n0 = table[33]                                        # place among the temporaries
+    p0 = f64(table[11] + n0)                              # sum float64
     v0 = p0[0]                                            # sum float64
     t0 = float32(v0)                                      # cast float32
-    n1 = table[25]                                        # = maximum((slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y))), 0)
+    n1 = table[31]                                        # = maximum((slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y))), 0)
     t1 = float32(n1)                                      # cast float32
     t2 = t0 / t1                                          # true_div float32
     t3 = -t2                                              # neg float32
-    p1 = f32(table[28])                                   # neg float32
+    p1 = f32(table[34])                                   # neg float32
     p1[0] = t3                                            # neg float32
     return 0
 
@@ -175,12 +187,12 @@ def phase_2(address):                                     # neg
 @jit
 def phase_3(address):                                     # gemm
     table = i64(address)
-    n0 = table[15]                                        # = slice_bound(index * 10, len(train_x)) * 32
-    x = table[14] + n0                                    # x float32[?,8] = train_x from element slice_bound(index * 10, len(train_x)) * 8
-    n1 = table[26]                                        # place among the temporaries
-    p0 = table[5] + n1                                    # sub float32[?,3]
-    W = table[16]                                         # gemm float32[8,3]
-    n2 = table[17]                                        # = len(x)
+    n0 = table[21]                                        # = slice_bound(index * 10, len(train_x)) * 32
+    x = table[20] + n0                                    # x float32[?,8] = train_x from element slice_bound(index * 10, len(train_x)) * 8
+    n1 = table[32]                                        # place among the temporaries
+    p0 = table[11] + n1                                   # sub float32[?,3]
+    W = table[22]                                         # gemm float32[8,3]
+    n2 = table[23]                                        # = len(x)
     sgemm(table[3], 8, 3, n2, float32(-0.13), x, 1, 8, p0, 3, 1, float32(1.0), W, 3)  # W = float32(1.0) * W + float32(-0.13) * x @ p0
     return 0
 
@@ -188,10 +200,10 @@ def phase_3(address):                                     # gemm
 @jit
 def phase_4(address):                                     # sub
     table = i64(address)
-    b = f32(table[22])                                    # b float32[3]
-    n0 = table[18]                                        # place among the temporaries
-    p0 = f64(table[5] + n0)                               # sum float64[1,3]
-    p1 = f32(table[22])                                   # sub float32[3]
+    b = f32(table[28])                                    # b float32[3]
+    n0 = table[24]                                        # place among the temporaries
+    p0 = f64(table[11] + n0)                              # sum float64[1,3]
+    p1 = f32(table[28])                                   # sub float32[3]
     for i in range(3):
         x0 = b[i]                                         # b float32[3]
         v0 = p0[i]                                        # sum float64[1,3]
@@ -205,7 +217,7 @@ def phase_4(address):                                     # sub
 @jit
 def step_0(address):                                      # everything, in order
     table = i64(address)
-    table[28] = argument_address(table, 13)               # where output 0 lies
+    table[34] = argument_address(table, 19)               # where output 0 lies
     phase_0(address)
     status = phase_1(address)
     if status != 0:
@@ -216,18 +228,51 @@ def step_0(address):                                      # everything, in order
     return 0
 
 
+@jit
+def once(address):                                        # one call: the plan, then the step
+    status = plan_0(address)
+    table = i64(address)
+    if status == 0 and table[13] > table[12]:
+        status = -1                                       # the arena must grow
+    if status == 0:
+        lock = unlock(table[7])                           # lets Python's other threads run, when it takes long
+        status = step_0(address)
+        relock(lock)
+    return status
+
+
+@jit
+def sweep(address):                                       # many calls, one after the other
+    table = i64(address)
+    words = i64(table[8])                                 # a row per step: arguments, places of outputs
+    for step in range(table[9], table[10]):
+        table[14] = words[step * 2 + 0]
+        table[19] = words[step * 2 + 1]
+        status = plan_0(address)
+        if status == 0 and table[13] > table[12]:
+            status = -1                                   # the arena must grow
+        if status == 0:
+            status = step_0(address)
+        if status != 0:
+            table[9] = step                               # the step that did not run
+            return status
+    return 0
+
+
 @entry
 def enter(table_object, part_object):                     # called by Python with two objects
     address = table_of(table_object)
-    part = from_python(part_object)                       # 2k: plan of stage k; 2k+1: its step; -1: all
+    part = from_python(part_object)                       # 2k: plan of stage k; 2k+1: its step; -1: all; -2: many
     if part == 0:
         return to_python(plan_0(address))
     if part == 1:
-        return to_python(step_0(address))
-    status = plan_0(address)
-    table = i64(address)
-    if status == 0 and table[7] > table[6]:
-        status = -1                                       # the arena must grow
-    if status == 0:
+        lock = unlock(i64(address)[7])
         status = step_0(address)
-    return to_python(status)
+        relock(lock)
+        return to_python(status)
+    if part == -2:
+        lock = unlock(-1)
+        status = sweep(address)
+        relock(lock)
+        return to_python(status)
+    return to_python(once(address))

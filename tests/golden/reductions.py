@@ -5,56 +5,77 @@
     return max(x, axis=1)
     return argmax(x, axis=1)
 
-phase_0: sum, max, argmax, true_div, cast (?): ? flops, ? bytes
+phase_0: sum, max, argmax, true_div (?): ? flops, ? bytes
+phase_1: cast (?): ? flops, ? bytes
+phase_2: cast (once): 1 flops, 12 bytes
 """
 
 import numpy as np
 from numpy import float32, float64
 
-from numgraph.kernels.support import add_up, argument_address, argument_length, entry, f32, f64, fail, from_python, i64, jit, maximum, table_of, to_python
+from numgraph.kernels.support import add_up, argument_address, argument_length, divided, entry, f32, f64, fail
+from numgraph.kernels.support import floor_div_int, from_python, i64, jit, launch, maximum, relock, share_count
+from numgraph.kernels.support import table_of, to_python, unlock
 
 
 @jit
 def plan_0(address):                                      # conditions, lengths and addresses
     table = i64(address)
-    table[16] = argument_address(table, 8)                # where x lies
-    n0 = argument_length(table, 8, 1)                     # x.shape[1]
+    table[23] = argument_address(table, 14)               # where x lies
+    n0 = argument_length(table, 14, 1)                    # x.shape[1]
     if n0 < 1:                                            # nonempty
         return fail(table, n0, 1, 1)
     if n0 < 1:                                            # nonempty
         return fail(table, n0, 1, 2)
-    table[14] = n0                                        # x.shape[1]
-    n1 = argument_length(table, 8, 0)                     # len(x)
-    table[15] = n1                                        # len(x)
     t0 = n0 * 8                                           # mul int64
     t1 = t0 + 63 >> 6 << 6                                # align64 int64
-    table[20] = t1                                        # x.shape[1] * 8 + 63 >> 6 << 6
     t2 = t1 + 64                                          # add int64
-    table[7] = t2                                         # bytes of temporaries
+    table[20] = t2                                        # (x.shape[1] * 8 + 63 >> 6 << 6) + 64
+    table[21] = n0                                        # x.shape[1]
+    n1 = argument_length(table, 14, 0)                    # len(x)
+    table[22] = n1                                        # len(x)
+    table[27] = t1                                        # x.shape[1] * 8 + 63 >> 6 << 6
+    t3 = floor_div_int(t2, 8)                             # floor_div int64
+    table[29] = t3                                        # floor_div(((x.shape[1] * 8 + 63 >> 6 << 6) + 64), 8)
+    t4 = n1 * n0                                          # mul int64
+    t5 = t4 * 4                                           # mul int64
+    t6 = n1 * 2                                           # mul int64
+    t7 = t5 + t6                                          # add int64
+    table[28] = share_count(table, t7, 8192, n1)          # shares of a divided loop
+    t8 = n0 * 3                                           # mul int64
+    t9 = floor_div_int(t8, 4)                             # floor_div int64
+    table[31] = share_count(table, t9, 8192, n0)          # shares of a divided loop
+    t10 = t7 + t9                                         # add int64
+    table[7] = t10                                        # cycles of work, about
+    table[13] = t2 + table[6] * t2                        # bytes of temporaries
     return 0
 
 
-@jit
-def phase_0(address):                                     # sum, max, argmax, true_div, cast
+@divided
+def phase_0(address, share, shares):                      # sum, max, argmax, true_div
     table = i64(address)
-    p0 = f64(table[5])                                    # sum float64[?]
-    n0 = table[14]                                        # = x.shape[1]
-    for j in range(n0):
+    n0 = table[20]                                        # place among the temporaries
+    own = table[11] + n0 + share * n0                     # what this share has for itself
+    p0 = f64(own)                                         # sum float64[?]
+    n1 = table[21]                                        # = x.shape[1]
+    for j in range(n1):
         p0[j] = 0.0                                       # start of sum float64[?]
     acc0 = 0.0                                            # sum float64
-    n1 = table[15]                                        # = len(x)
-    x = f32(table[16])                                    # x float32[?,?]
-    p1 = f32(table[17])                                   # max float32[?]
-    p2 = i64(table[18])                                   # argmax int64[?]
-    t2 = float32(n0)                                      # cast float32
-    p3 = f32(table[19])                                   # true_div float32[?,1]
-    for i in range(n1):                                   # len(x)
+    n2 = table[22]                                        # = len(x)
+    begin = n2 * share // shares                          # rows of this share
+    end = n2 * (share + 1) // shares
+    x = f32(table[23])                                    # x float32[?,?]
+    p1 = f32(table[24])                                   # max float32[?]
+    p2 = i64(table[25])                                   # argmax int64[?]
+    t2 = float32(n1)                                      # cast float32
+    p3 = f32(table[26])                                   # true_div float32[?,1]
+    for i in range(begin, end):                           # len(x)
         acc1 = 0.0                                        # sum float64[?,1]
         acc2 = float32(-np.inf)                           # max float32[?]
         acc3 = float32(-np.inf)                           # argmax int64[?]
         acc3_at = 0                                       # position of acc3
-        for j1 in range(n0):                              # x.shape[1]
-            x0 = x[i * n0 + j1]                           # x float32[?,?]
+        for j1 in range(n1):                              # x.shape[1]
+            x0 = x[i * n1 + j1]                           # x float32[?,?]
             p0[j1] = add_up(p0[j1], float64(x0))          # sum
             acc1 = add_up(acc1, float64(x0))              # sum
             t0 = x0 * x0                                  # mul float32[?,?]
@@ -68,44 +89,101 @@ def phase_0(address):                                     # sum, max, argmax, tr
         t1 = float32(acc1)                                # cast float32[?,1]
         t3 = t1 / t2                                      # true_div float32[?,1]
         p3[i] = t3                                        # true_div float32[?,1]
-    n2 = table[20]                                        # place among the temporaries
-    p4 = f64(table[5] + n2)                               # sum float64
+    n3 = table[27]                                        # place among the temporaries
+    p4 = f64(own + n3)                                    # sum float64
     p4[0] = acc0                                          # sum float64
-    p5 = f32(table[21])                                   # cast float32[?]
-    for i1 in range(n0):                                  # x.shape[1]
-        v0 = p0[i1]                                       # sum float64[?]
-        t4 = float32(v0)                                  # cast float32[?]
-        p5[i1] = t4                                       # cast float32[?]
-    t5 = float32(acc0)                                    # cast float32
-    p6 = f32(table[22])                                   # cast float32
-    p6[0] = t5                                            # cast float32
+    return 0
+
+
+@jit
+def join_0(address):                                      # what the shares of phase_0 have accumulated
+    table = i64(address)
+    shares = table[28]
+    n0 = table[29]                                        # place among the temporaries
+    total = f64(table[11])                                # sum float64[?]
+    n1 = table[20]                                        # place among the temporaries
+    part = f64(table[11] + n1)                            # of the shares
+    n2 = table[21]                                        # place among the temporaries
+    for i in range(n2):
+        acc_0 = part[i]
+        for share in range(1, shares):
+            acc_0 = add_up(acc_0, (part[share * n0 + i]))  # sum
+        total[i] = acc_0
+    n3 = table[27]                                        # place among the temporaries
+    total_0 = f64(table[11] + n3)                         # sum float64
+    part_0 = f64(table[11] + n1 + n3)                     # of the shares
+    for i1 in range(1):
+        acc_1 = part_0[i1]
+        for share in range(1, shares):
+            acc_1 = add_up(acc_1, (part_0[share * n0 + i1]))  # sum
+        total_0[i1] = acc_1
+    return 0
+
+
+@divided
+def phase_1(address, share, shares):                      # cast
+    table = i64(address)
+    n0 = table[21]                                        # = x.shape[1]
+    begin = n0 * share // shares                          # rows of this share
+    end = n0 * (share + 1) // shares
+    p0 = f64(table[11])                                   # sum float64[?]
+    p1 = f32(table[30])                                   # cast float32[?]
+    for i in range(begin, end):                           # x.shape[1]
+        v0 = p0[i]                                        # sum float64[?]
+        t0 = float32(v0)                                  # cast float32[?]
+        p1[i] = t0                                        # cast float32[?]
+    return 0
+
+
+@jit
+def phase_2(address):                                     # cast
+    table = i64(address)
+    n0 = table[27]                                        # place among the temporaries
+    p0 = f64(table[11] + n0)                              # sum float64
+    v0 = p0[0]                                            # sum float64
+    t0 = float32(v0)                                      # cast float32
+    p1 = f32(table[32])                                   # cast float32
+    p1[0] = t0                                            # cast float32
     return 0
 
 
 @jit
 def step_0(address):                                      # everything, in order
     table = i64(address)
-    table[17] = argument_address(table, 12)               # where output 3 lies
-    table[18] = argument_address(table, 13)               # where output 4 lies
-    table[19] = argument_address(table, 10)               # where output 1 lies
-    table[21] = argument_address(table, 9)                # where output 0 lies
-    table[22] = argument_address(table, 11)               # where output 2 lies
-    phase_0(address)
+    table[24] = argument_address(table, 18)               # where output 3 lies
+    table[25] = argument_address(table, 19)               # where output 4 lies
+    table[26] = argument_address(table, 16)               # where output 1 lies
+    table[30] = argument_address(table, 15)               # where output 0 lies
+    table[32] = argument_address(table, 17)               # where output 2 lies
+    launch(table[5], phase_0, address, table[28])
+    join_0(address)
+    launch(table[5], phase_1, address, table[31])
+    phase_2(address)
     return 0
+
+
+@jit
+def once(address):                                        # one call: the plan, then the step
+    status = plan_0(address)
+    table = i64(address)
+    if status == 0 and table[13] > table[12]:
+        status = -1                                       # the arena must grow
+    if status == 0:
+        lock = unlock(table[7])                           # lets Python's other threads run, when it takes long
+        status = step_0(address)
+        relock(lock)
+    return status
 
 
 @entry
 def enter(table_object, part_object):                     # called by Python with two objects
     address = table_of(table_object)
-    part = from_python(part_object)                       # 2k: plan of stage k; 2k+1: its step; -1: all
+    part = from_python(part_object)                       # 2k: plan of stage k; 2k+1: its step; -1: all; -2: many
     if part == 0:
         return to_python(plan_0(address))
     if part == 1:
-        return to_python(step_0(address))
-    status = plan_0(address)
-    table = i64(address)
-    if status == 0 and table[7] > table[6]:
-        status = -1                                       # the arena must grow
-    if status == 0:
+        lock = unlock(i64(address)[7])
         status = step_0(address)
-    return to_python(status)
+        relock(lock)
+        return to_python(status)
+    return to_python(once(address))

@@ -6,52 +6,64 @@
     update b := a
     update grown := concatenate([grown, p[:1]])
 
-phase_0: sum, sub, fill, place, add (4 x ?): ? flops, ? bytes
+phase_0: sum, sub (4): 20 flops, 104 bytes
+phase_1: fill (?): ? flops, ? bytes
+phase_2: place, add (? x 4): ? flops, ? bytes
 """
 
-from numgraph.kernels.support import add_up, argument_address, entry, f64, fail, from_python, i64, jit, resident_address, resident_length, table_of, to_python
+from numgraph.kernels.support import add_up, argument_address, divided, entry, f64, fail, floor_div_int
+from numgraph.kernels.support import from_python, i64, jit, launch, relock, resident_address, resident_length
+from numgraph.kernels.support import share_count, table_of, to_python, unlock
 
 
 @jit
 def plan_0(address):                                      # conditions, lengths and addresses
     table = i64(address)
-    table[16] = resident_address(table, 9)                # where p lies now
-    table[17] = resident_address(table, 10)               # where v lies now
-    table[22] = resident_address(table, 13)               # where grown lies now
-    n0 = resident_length(table, 9, 0)                     # len(p)
+    table[22] = resident_address(table, 15)               # where p lies now
+    table[23] = resident_address(table, 16)               # where v lies now
+    table[29] = resident_address(table, 19)               # where grown lies now
+    n0 = resident_length(table, 15, 0)                    # len(p)
     if n0 != 4:                                           # assume
         return fail(table, n0, 4, 1)
-    n1 = resident_length(table, 10, 0)                    # len(v)
+    n1 = resident_length(table, 16, 0)                    # len(v)
     if n1 != 4:                                           # assume
         return fail(table, n1, 4, 2)
-    n2 = resident_length(table, 11, 0)                    # len(b)
+    n2 = resident_length(table, 17, 0)                    # len(b)
     if n2 != 3:                                           # assume
         return fail(table, n2, 3, 3)
-    n3 = resident_length(table, 12, 0)                    # len(a)
+    n3 = resident_length(table, 18, 0)                    # len(a)
     if n3 != 3:                                           # assume
         return fail(table, n3, 3, 4)
-    n4 = resident_length(table, 13, 0)                    # len(grown)
+    n4 = resident_length(table, 19, 0)                    # len(grown)
     if n4 < n4:                                           # at_least
         return fail(table, n4, n4, 5)
     t0 = n4 + 1                                           # add int64
-    table[19] = t0                                        # len(grown) + 1
-    table[21] = n4                                        # len(grown)
+    table[25] = t0                                        # len(grown) + 1
+    table[28] = n4                                        # len(grown)
     t1 = n4 * 8                                           # mul int64
-    table[23] = t1                                        # len(grown) * 8
-    table[7] = 0                                          # bytes of temporaries
+    table[30] = t1                                        # len(grown) * 8
+    t2 = floor_div_int(t0, 4)                             # floor_div int64
+    table[27] = share_count(table, t2, 8192, t0)          # shares of a divided loop
+    t3 = 10 + t2                                          # add int64
+    t4 = n4 * 3                                           # mul int64
+    t5 = floor_div_int(t4, 4)                             # floor_div int64
+    t6 = t3 + t5                                          # add int64
+    t7 = t6 + 4                                           # add int64
+    table[7] = t7                                         # cycles of work, about
+    table[13] = 0                                         # bytes of temporaries
     return 0
 
 
 @jit
-def phase_0(address):                                     # sum, sub, fill, place, add
+def phase_0(address):                                     # sum, sub
     table = i64(address)
     reals = f64(address)
     acc0 = 0.0                                            # sum float64
-    p_0 = f64(table[16])                                  # p float64[4]
-    v = f64(table[17])                                    # v float64[4]
-    lr = reals[8]                                         # argument
+    p_0 = f64(table[22])                                  # p float64[4]
+    v = f64(table[23])                                    # v float64[4]
+    lr = reals[14]                                        # argument
     t1 = lr * 2.0                                         # mul float64
-    p0 = f64(table[17])                                   # sub float64[4]
+    p0 = f64(table[23])                                   # sub float64[4]
     for i in range(4):
         x0 = p_0[i]                                       # p float64[4]
         acc0 = add_up(acc0, x0)                           # sum
@@ -60,52 +72,80 @@ def phase_0(address):                                     # sum, sub, fill, plac
         t2 = t1 * x0                                      # mul float64[4]
         t3 = t0 - t2                                      # sub float64[4]
         p0[i] = t3                                        # sub float64[4]
-    p1 = f64(table[18])                                   # sum float64
+    p1 = f64(table[24])                                   # sum float64
     p1[0] = acc0                                          # sum float64
-    n0 = table[19]                                        # = len(grown) + 1
-    p2 = f64(table[20])                                   # fill float64[?]
-    for i1 in range(n0):                                  # len(grown) + 1
-        p2[i1] = 0.0                                      # fill float64[?]
-    n1 = table[21]                                        # = len(grown)
-    grown = f64(table[22])                                # grown float64[?]
-    p3 = f64(table[20])                                   # place float64[?]
-    for i2 in range(n1):                                  # len(grown)
-        x2 = grown[i2]                                    # grown float64[?]
-        p3[i2] = x2                                       # place float64[?]
-    x3 = p_0[0]                                           # p float64[4]
-    n2 = table[23]                                        # = len(grown) * 8
-    p4 = f64(table[20] + n2)                              # place float64[?] from element len(grown)
-    p4[0] = x3                                            # place float64[?]
-    p5 = f64(table[16])                                   # add float64[4]
-    for i3 in range(4):
-        x4 = p_0[i3]                                      # p float64[4]
-        v0 = p0[i3]                                       # sub float64[4]
-        t4 = x4 + v0                                      # add float64[4]
-        p5[i3] = t4                                       # add float64[4]
+    return 0
+
+
+@divided
+def phase_1(address, share, shares):                      # fill
+    table = i64(address)
+    n0 = table[25]                                        # = len(grown) + 1
+    begin = n0 * share // shares                          # rows of this share
+    end = n0 * (share + 1) // shares
+    p0 = f64(table[26])                                   # fill float64[?]
+    for i in range(begin, end):                           # len(grown) + 1
+        p0[i] = 0.0                                       # fill float64[?]
+    return 0
+
+
+@jit
+def phase_2(address):                                     # place, add
+    table = i64(address)
+    n0 = table[28]                                        # = len(grown)
+    grown = f64(table[29])                                # grown float64[?]
+    p0 = f64(table[26])                                   # place float64[?]
+    for i in range(n0):                                   # len(grown)
+        x0 = grown[i]                                     # grown float64[?]
+        p0[i] = x0                                        # place float64[?]
+    p_0 = f64(table[22])                                  # p float64[4]
+    x1 = p_0[0]                                           # p float64[4]
+    n1 = table[30]                                        # = len(grown) * 8
+    p1 = f64(table[26] + n1)                              # place float64[?] from element len(grown)
+    p1[0] = x1                                            # place float64[?]
+    p2 = f64(table[23])                                   # sub float64[4]
+    p3 = f64(table[22])                                   # add float64[4]
+    for i1 in range(4):
+        x2 = p_0[i1]                                      # p float64[4]
+        v0 = p2[i1]                                       # sub float64[4]
+        t0 = x2 + v0                                      # add float64[4]
+        p3[i1] = t0                                       # add float64[4]
     return 0
 
 
 @jit
 def step_0(address):                                      # everything, in order
     table = i64(address)
-    table[18] = argument_address(table, 14)               # where output 0 lies
-    table[20] = argument_address(table, 15)               # where fresh 4 lies
+    table[24] = argument_address(table, 20)               # where output 0 lies
+    table[26] = argument_address(table, 21)               # where fresh 4 lies
     phase_0(address)
+    launch(table[5], phase_1, address, table[27])
+    phase_2(address)
     return 0
+
+
+@jit
+def once(address):                                        # one call: the plan, then the step
+    status = plan_0(address)
+    table = i64(address)
+    if status == 0 and table[13] > table[12]:
+        status = -1                                       # the arena must grow
+    if status == 0:
+        lock = unlock(table[7])                           # lets Python's other threads run, when it takes long
+        status = step_0(address)
+        relock(lock)
+    return status
 
 
 @entry
 def enter(table_object, part_object):                     # called by Python with two objects
     address = table_of(table_object)
-    part = from_python(part_object)                       # 2k: plan of stage k; 2k+1: its step; -1: all
+    part = from_python(part_object)                       # 2k: plan of stage k; 2k+1: its step; -1: all; -2: many
     if part == 0:
         return to_python(plan_0(address))
     if part == 1:
-        return to_python(step_0(address))
-    status = plan_0(address)
-    table = i64(address)
-    if status == 0 and table[7] > table[6]:
-        status = -1                                       # the arena must grow
-    if status == 0:
+        lock = unlock(i64(address)[7])
         status = step_0(address)
-    return to_python(status)
+        relock(lock)
+        return to_python(status)
+    return to_python(once(address))

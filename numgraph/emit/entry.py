@@ -1,0 +1,130 @@
+"""Prints what holds the phases together: the step, several steps in one call, and the entry that Python calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from numgraph.emit.table import BEGIN, END, LAUNCH, WORDS, WORK, Layout
+from numgraph.emit.writer import Line
+from numgraph.schedule.plan import Schedule
+
+# What the entry answers instead of a status when the arena is too small; it has changed nothing then.
+GROW = -1
+
+
+def sweeps(schedule: Schedule) -> bool:
+    """Whether many steps can run in one native call: one stage, outputs of known lengths, every update in place."""
+    known = all(isinstance(schedule.graph.find(n), int) for node in schedule.outputs for n in node.dims)
+    return len(schedule.stages) == 1 and known and all(u.how in ("in place", "none") for u in schedule.updates)
+
+
+def step_lines(layout: Layout, stage: int, phases: Sequence[Any]) -> list[Line]:
+    """The function that runs the phases of a stage in order."""
+    lines = [Line(0, "@jit"), Line(0, f"def step_{stage}(address):", "everything, in order")]
+    made = [key for key in layout.addresses if isinstance(key, tuple) and layout.made_stage[key[1:]] == stage]
+    if made or any(phase.block is not None for phase in phases):
+        lines.append(Line(1, "table = i64(address)"))
+    for key in made:
+        slot = layout.outputs[key[2]] if key[1] == "output" else layout.fresh[key[2]]
+        code = f"table[{layout.addresses[key]}] = argument_address(table, {slot})"
+        lines.append(Line(1, code, f"where {key[1]} {key[2]} lies"))
+    for phase in phases:
+        lines += _divided_call(layout, phase) if phase.block is not None else _call(phase)
+    return [*lines, Line(1, "return 0")]
+
+
+def _call(phase: Any) -> list[Line]:
+    if not phase.fails:
+        return [Line(1, f"{phase.name}(address)")]
+    return [Line(1, f"status = {phase.name}(address)"), Line(1, "if status != 0:"), Line(2, "return status")]
+
+
+def _divided_call(layout: Layout, phase: Any) -> list[Line]:
+    call = f"launch(table[{LAUNCH}], {phase.name}, address, table[{layout.share_count(phase.block)}])"
+    lines = [Line(1, call)]
+    if phase.fails:
+        lines = [
+            Line(1, f"status = {call}"),
+            Line(1, "if status != 0:"),
+            Line(2, f"return {phase.name}(address, 0, 1)", "what fails first in order"),
+        ]
+    if any(0 in item.reduced for item in phase.items):
+        lines.append(Line(1, f"{phase.name.replace('phase', 'join')}(address)"))
+    return lines
+
+
+def entry_lines(layout: Layout, stages: int, with_sweep: bool) -> list[Line]:
+    """The functions that Python's call ends in."""
+    lines = _once(layout)
+    if with_sweep:
+        lines += _sweep(layout)
+    lines += [
+        Line(0, "@entry"),
+        Line(0, "def enter(table_object, part_object):", "called by Python with two objects"),
+        Line(1, "address = table_of(table_object)"),
+        Line(1, "part = from_python(part_object)", "2k: plan of stage k; 2k+1: its step; -1: all; -2: many"),
+    ]
+    for k in range(stages):
+        lines += [Line(1, f"if part == {2 * k}:"), Line(2, f"return to_python(plan_{k}(address))")]
+        lines += [
+            Line(1, f"if part == {2 * k + 1}:"),
+            Line(2, f"lock = unlock(i64(address)[{WORK}])"),
+            Line(2, f"status = step_{k}(address)"),
+            Line(2, "relock(lock)"),
+            Line(2, "return to_python(status)"),
+        ]
+    if with_sweep:
+        lines += [
+            Line(1, "if part == -2:"),
+            Line(2, "lock = unlock(-1)"),
+            Line(2, "status = sweep(address)"),
+            Line(2, "relock(lock)"),
+            Line(2, "return to_python(status)"),
+        ]
+    return [*lines, Line(1, "return to_python(once(address))")]
+
+
+def _once(layout: Layout) -> list[Line]:
+    needed, capacity = layout.needed[0], layout.capacity[0]
+    return [
+        Line(0, "@jit"),
+        Line(0, "def once(address):", "one call: the plan, then the step"),
+        Line(1, "status = plan_0(address)"),
+        Line(1, "table = i64(address)"),
+        Line(1, f"if status == 0 and table[{needed}] > table[{capacity}]:"),
+        Line(2, f"status = {GROW}", "the arena must grow"),
+        Line(1, "if status == 0:"),
+        Line(2, f"lock = unlock(table[{WORK}])", "lets Python's other threads run, when it takes long"),
+        Line(2, "status = step_0(address)"),
+        Line(2, "relock(lock)"),
+        Line(1, "return status"),
+        Line(0, ""),
+        Line(0, ""),
+    ]
+
+
+def _sweep(layout: Layout) -> list[Line]:
+    """Many steps: each has a row of words, its arguments and the places of its outputs."""
+    slots = [*layout.arguments, *layout.outputs]
+    needed, capacity = layout.needed[0], layout.capacity[0]
+    lines = [
+        Line(0, "@jit"),
+        Line(0, "def sweep(address):", "many calls, one after the other"),
+        Line(1, "table = i64(address)"),
+        Line(1, f"words = i64(table[{WORDS}])", "a row per step: arguments, places of outputs"),
+        Line(1, f"for step in range(table[{BEGIN}], table[{END}]):"),
+        *(Line(2, f"table[{slot}] = words[step * {len(slots)} + {k}]") for k, slot in enumerate(slots)),
+        Line(2, "status = plan_0(address)"),
+        Line(2, f"if status == 0 and table[{needed}] > table[{capacity}]:"),
+        Line(3, f"status = {GROW}", "the arena must grow"),
+        Line(2, "if status == 0:"),
+        Line(3, "status = step_0(address)"),
+        Line(2, "if status != 0:"),
+        Line(3, f"table[{BEGIN}] = step", "the step that did not run"),
+        Line(3, "return status"),
+        Line(1, "return 0"),
+        Line(0, ""),
+        Line(0, ""),
+    ]
+    return lines

@@ -1,0 +1,71 @@
+"""Many steps in one native call: a row of words per step holds its arguments and the places of its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numgraph.emit.entry import GROW
+from numgraph.emit.table import BEGIN, END, WORDS
+from numgraph.runtime.variant import DATA_OFFSET, Variant
+from numgraph.storage import CALLS
+from numgraph.types import FLOATS
+
+Array = NDArray[Any]
+Words = NDArray[np.int64]
+
+
+class NativeSweep:
+    """The steps of one sweep over a compiled variant.
+
+    columns: (values, whether they have a row per step) of each argument, of the right dtype, C-contiguous.
+    """
+
+    def __init__(self, variant: Variant, columns: Sequence[tuple[Array, bool]], count: int) -> None:
+        layout = variant.module.layout
+        self.variant = variant
+        self.outputs = [
+            np.empty((count, *(-1 - n for n in layout.made["output", k])), dtype)
+            for k, dtype in enumerate(variant.dtypes)
+        ]
+        # what the words point to
+        self.kept: list[Any] = [columns]
+        words = np.empty((count, len(columns) + len(self.outputs)), np.int64)
+        for k, (values, varies) in enumerate(columns):
+            words[:, k] = self._arrays(values, varies) if values.ndim > varies else _bits(values)
+        for k, array in enumerate(self.outputs):
+            words[:, len(columns) + k] = self._arrays(array, True)
+        self.words = words
+
+    def _arrays(self, values: Array, varies: bool) -> Any:
+        """Addresses at which compiled code finds what an ndarray object holds: where the elements lie, two words
+        further on where the lengths lie."""
+        if not varies:
+            return id(values)
+        headers = np.zeros((len(values), 3), np.int64)
+        lengths = np.array(values.shape[1:], np.int64)
+        headers[:, 0] = values.ctypes.data + np.arange(len(values)) * (values.strides[0] if len(values) else 0)
+        headers[:, 2] = lengths.ctypes.data
+        self.kept += [headers, lengths]
+        return headers.ctypes.data + np.arange(len(values)) * headers.strides[0] - DATA_OFFSET
+
+    def run(self, begin: int, end: int) -> int:
+        """Run steps from `begin`; the first that did not run, `end` when all did."""
+        table, layout = self.variant.integers, self.variant.module.layout
+        with CALLS:
+            table[WORDS], table[BEGIN], table[END] = self.words.ctypes.data, begin, end
+            status = self.variant.entry(-2)
+            while status == GROW:
+                self.variant.grow(0, table[layout.needed[0]])
+                status = self.variant.entry(-2)
+            return int(table[BEGIN]) if status else end
+
+
+def _bits(values: Array) -> Words:
+    """Numbers as the table holds them: integers as int64, floats as the bits of a float64."""
+    if values.dtype.name in FLOATS:
+        return values.astype(np.float64).view(np.int64)
+    return values.astype(np.int64)

@@ -1,0 +1,97 @@
+"""The pool of threads: one launcher for all functions, made of LLVM assembly (launcher.ll) in a few milliseconds.
+
+Numba's own pools need Numba, and some end the process when two Python threads use them at once; OpenMP's does not
+survive a fork. This one is loaded without Numba, serves one caller at a time (others run their shares themselves), and
+starts anew in the child of a fork.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from functools import cache as remember
+from pathlib import Path
+from typing import Any
+
+# How often an idle worker looks for work before it sleeps: some 50 microseconds.
+SPINS = 1500
+# Nanoseconds that a caller waits for the others' shares, beyond its own time, before it counts as held up.
+PATIENCE = 20_000
+# Nanoseconds between two wakes of sleeping workers: while waking them helps, and at most.
+SHORTEST, LONGEST = 200_000, 50_000_000
+_PAUSES = {"x86_64": "pause", "amd64": "pause", "i686": "pause", "aarch64": "yield", "arm64": "yield"}
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """Loaded code of the launcher. address: of `launch`, for compiled code."""
+
+    address: int
+    want: Any
+    forget: Any
+    launch: Any
+
+
+def assembly() -> str:
+    """The launcher's text for this system."""
+    text = Path(__file__).with_name("launcher.ll").read_text(encoding="utf-8")
+    pause = _PAUSES.get(platform.machine().lower())
+    text = text.replace("PAUSE", f'call void asm sideeffect "{pause}", ""()' if pause else "fence seq_cst")
+    apple = sys.platform == "darwin"
+    values = {
+        "SPINS": SPINS,
+        "PATIENCE": PATIENCE,
+        "SHORTEST": SHORTEST,
+        "LONGEST": LONGEST,
+        "SIG_SETMASK": 3 if apple else 2,
+        "CLOCK_MONOTONIC": 6 if apple else 1,
+    }
+    for name, value in values.items():
+        text = text.replace(name, str(value))
+    return text
+
+
+@remember
+def launcher() -> Launcher | None:
+    """The launcher; None where there are no POSIX threads: everything runs on the caller then."""
+    if os.name != "posix":
+        return None
+    import llvmlite.binding as llvm
+
+    from numgraph.runtime.native import prepare_llvm
+
+    prepare_llvm()
+    machine = llvm.Target.from_default_triple().create_target_machine(jit=True, opt=2)
+    module = llvm.parse_assembly(assembly())
+    module.verify()
+    engine = llvm.create_mcjit_compiler(module, machine)
+    engine.finalize_object()
+    kinds = {
+        "want": ctypes.CFUNCTYPE(None, ctypes.c_int64),
+        "forget": ctypes.CFUNCTYPE(None),
+        "launch": ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64),
+    }
+    addresses = {name: int(engine.get_function_address(name)) for name in kinds}
+    # workers run this code until the process ends, later than Python frees its objects
+    engine.detach()
+    found = Launcher(addresses["launch"], *(kind(addresses[name]) for name, kind in kinds.items()))
+    os.register_at_fork(after_in_child=found.forget)
+    return found
+
+
+_most = [0]
+
+
+def ready(threads: int) -> int:
+    """Have `threads` threads ready, the caller among them; returns the launcher's address, 0 for one thread."""
+    if threads < 2:
+        return 0
+    found = launcher()
+    if found is None:
+        return 0
+    _most[0] = max(_most[0], threads - 1)
+    found.want(_most[0])
+    return found.address

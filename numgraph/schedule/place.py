@@ -1,0 +1,179 @@
+"""A place in memory for every buffer: registers, rows, the arena, or the array of an output or shared variable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from numgraph import dims
+from numgraph.ir import Graph, Node
+from numgraph.schedule.arrange import Block
+from numgraph.schedule.items import Item, scalar_nodes
+
+
+@dataclass(eq=False)
+class Buffer:
+    """Where a stored node lives.
+
+    place: "arena", "private" (one for each share of a divided loop), "output", "fresh" (an array made for an
+    update), "shared" (written in place), "base" (the memory of the node's first input) or "register" (never in memory).
+    slot: number of the output, update or shared variable. axes: the node's axes that are kept, the others being the
+    same iteration for writer and readers. offset: bytes into the stage's arena, or into the share's own memory.
+    """
+
+    node: Node
+    place: str
+    slot: int = -1
+    axes: tuple[int, ...] = ()
+    offset: Any = 0
+    stage: int = 0
+
+    def lengths(self, graph: Graph) -> tuple[Any, ...]:
+        """Lengths of the kept axes."""
+        return tuple(graph.find(self.node.dims[a]) for a in self.axes)
+
+    def size(self, graph: Graph) -> Any:
+        """Bytes, in whole cache lines."""
+        size = dims.product(self.lengths(graph)) * np.dtype(self.node.dtype).itemsize
+        return dims.aligned(max(size, 1) if isinstance(size, int) else size)
+
+
+class Placer:
+    """Places the buffers of a program. buffers: those whose place is settled already; the others are added."""
+
+    def __init__(self, graph: Graph, buffers: dict[Node, Buffer]) -> None:
+        self.graph = graph
+        self.buffers = buffers
+
+    def place(self, items: Sequence[Item], stages: Sequence[Sequence[Block]]) -> None:
+        """A buffer for each item: registers and row buffers where all readers share the writer's loops."""
+        paths: dict[Item, list[Block]] = {}
+        for blocks in stages:
+            _trace(blocks, [], paths)
+        by_node = {item.node: item for item in items if item.kind != "check"}
+        shared_levels = {item: len(paths[item]) for item in by_node.values()}
+        for item in items:
+            for load in item.loads:
+                writer = by_node.get(load.inputs[0])
+                if writer is not None:
+                    common = 0 if load.attrs or writer.kind == "scatter" else _common(paths[writer], paths[item])
+                    shared_levels[writer] = min(shared_levels[writer], common)
+            for view in item.views:
+                if view.buffer in by_node:
+                    shared_levels[by_node[view.buffer]] = 0
+            if item.overwrites and item.node.inputs[0] in by_node:
+                shared_levels[by_node[item.node.inputs[0]]] = 0
+        for node in self._read_by_lengths(items):
+            if node in by_node:
+                shared_levels[by_node[node]] = 0
+        for node, item in by_node.items():
+            self._give_buffer(node, item, shared_levels[item])
+        for item in reversed(items):
+            if item.overwrites and item.node.inputs[0] in by_node:
+                self._share_base(item)
+
+    def _read_by_lengths(self, items: Sequence[Item]) -> set[Node]:
+        lengths = [n for item in items for n in map(self.graph.find, item.node.dims) if isinstance(n, Node)]
+        lengths += [n for item in items for n in (*item.loops, *item.sizes, item.bound) if isinstance(n, Node)]
+        return {v.inputs[0] for v in scalar_nodes(lengths) if v.kind == "load"}
+
+    def _give_buffer(self, node: Node, item: Item, levels: int) -> None:
+        every = tuple(range(len(node.dims)))
+        if node in self.buffers:
+            self.buffers[node].axes = every
+            return
+        if item.kind not in ("store", "reduce"):
+            self.buffers[node] = Buffer(node, "arena", axes=every, stage=item.stage)
+            return
+        free = min(levels, min(item.reduced, default=levels))
+        kept = tuple(a for level, a in enumerate(item.level_axes) if a is not None and level >= free)
+        tail = not item.reduced or min(item.reduced) + len(item.reduced) == len(item.loops)
+        place = "arena" if kept or not tail or levels < free or not self._stays(item, levels) else "register"
+        self.buffers[node] = Buffer(node, place, axes=tuple(sorted(kept)), stage=item.stage)
+
+    def _stays(self, item: Item, levels: int) -> bool:
+        """Whether all readers lie in the loop body in which the value becomes complete."""
+        complete = min(item.reduced, default=len(item.loops))
+        return levels >= complete and complete > 0
+
+    def _share_base(self, item: Item) -> None:
+        """A scatter works in the memory of its base."""
+        mine, base = self.buffers[item.node], self.buffers[item.node.inputs[0]]
+        if mine.place != "arena":
+            self.buffers[item.node.inputs[0]] = Buffer(base.node, mine.place, mine.slot, base.axes, stage=mine.stage)
+        else:
+            self.buffers[item.node] = Buffer(item.node, "base", -1, mine.axes, stage=base.stage)
+
+    def lay_out(self, stage: int, blocks: Sequence[Block]) -> Any:
+        """Offsets in the stage's arena; buffers of equal size whose lives do not overlap share memory. Returns the
+        bytes."""
+        first, final = self._lives(stage, blocks)
+        total: Any = 0
+        free: list[tuple[Any, Any, int]] = []
+        for node in sorted(first, key=lambda v: first[v]):
+            buffer = self.buffers[node]
+            size = buffer.size(self.graph)
+            reuse = next(
+                (k for k, (s, _, end) in enumerate(free) if (s is size or s == size) and end < first[node]), None
+            )
+            if reuse is not None:
+                buffer.offset = free[reuse][1]
+                free[reuse] = (size, buffer.offset, final[node])
+            else:
+                buffer.offset = total
+                free.append((size, total, final[node]))
+                total = total + size
+        return total
+
+    def _lives(self, stage: int, blocks: Sequence[Block]) -> tuple[dict[Node, int], dict[Node, int]]:
+        first: dict[Node, int] = {}
+        final: dict[Node, int] = {}
+        forever = len(blocks) + 1
+        for number, block in enumerate(blocks):
+            for item in block.items:
+                used = [load.inputs[0] for load in item.loads] + [view.buffer for view in item.views]
+                if item.kind != "check":
+                    used += [item.node, *(item.node.inputs[:1] if item.overwrites else ())]
+                for node in map(self._root_buffer, used):
+                    if (
+                        node in self.buffers
+                        and self.buffers[node].place == "arena"
+                        and self.buffers[node].stage == stage
+                    ):
+                        first.setdefault(node, number)
+                        final[node] = number
+        later = set(self.buffers) if self._multi_stage else set()
+        return first, {node: forever if node in later else end for node, end in final.items()}
+
+    def _root_buffer(self, node: Node) -> Node:
+        while node in self.buffers and self.buffers[node].place == "base":
+            node = node.inputs[0]
+        return node
+
+    @property
+    def _multi_stage(self) -> bool:
+        return len({b.stage for b in self.buffers.values()}) > 1
+
+
+def _trace(blocks: Sequence[Block], path: list[Block], paths: dict[Item, list[Block]]) -> None:
+    """The loops around each item, outermost first."""
+    for block in blocks:
+        inside = [*path, block] if block.length is not None else path
+        if block.length is None:
+            for item in block.items:
+                paths[item] = inside
+        else:
+            _trace(block.body, inside, paths)
+
+
+def _common(a: Sequence[Block], b: Sequence[Block]) -> int:
+    """How many of the outermost loops two items share."""
+    count = 0
+    for x, y in zip(a, b, strict=False):
+        if x is not y:
+            break
+        count += 1
+    return count

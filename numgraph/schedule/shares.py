@@ -1,0 +1,115 @@
+"""Which loops are divided among threads, and what each share of a loop has for itself.
+
+A loop over rows is divided into shares of consecutive rows. A share has its own row buffers (what the serial loop uses
+again in every row) and its own accumulators for sums over the rows; those are joined in the order of the shares when
+all are done, so that results depend on the number of shares, never on timing. The number of shares follows from the
+work, the rows and `config.threads` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from numgraph import dims
+from numgraph.ir import Graph, Node
+from numgraph.schedule.arrange import Block
+from numgraph.schedule.bounds import full_length
+from numgraph.schedule.items import Item
+from numgraph.types import FLOATS
+
+# Cycles of work below which a share is not worth the launch, which takes several hundred.
+GRAIN = 8192
+# Elements that one vector instruction handles, about; and multiplications with addition that one cycle handles.
+LANES = 4
+MULTIPLICATIONS = 12
+# Cycles for an element of a named kernel (sorting, scans, gathers), about.
+KERNEL = 20
+
+
+@dataclass(eq=False)
+class Sharing:
+    """How a block is divided. work: cycles, about. partial: the items whose results are joined, with the offset of
+    each share's part. length: rows."""
+
+    work: Any
+    length: Any
+    partial: dict[Item, Any] = field(default_factory=dict)
+
+
+def share_out(graph: Graph, blocks: Sequence[Block], buffers: dict[Node, Any]) -> tuple[dict[Block, Sharing], Any]:
+    """The blocks of a stage that are divided, and the bytes that one share of any needs for itself.
+
+    Row buffers of divided blocks change their place to "private".
+    """
+    found: dict[Block, Sharing] = {}
+    size: Any = 0
+    for block in blocks:
+        if not _divisible(block):
+            continue
+        work = work_of_block(graph, block)
+        length = graph.find(block.length)
+        most = work_of_block(graph, block, lambda n: full_length(graph, n))
+        if (most is not None and most < 2 * GRAIN) or (isinstance(length, int) and length < 2):
+            continue
+        sharing = found[block] = Sharing(work, length)
+        for item in block.items:
+            if item.kind == "check":
+                continue
+            buffer = buffers[item.node]
+            if 0 in item.reduced:
+                sharing.partial[item] = size
+            elif buffer.place == "arena" and item.level_axes[0] not in buffer.axes:
+                buffer.place, buffer.offset = "private", size
+            else:
+                continue
+            size = size + buffer.size(graph)
+    return found, size
+
+
+def _divisible(block: Block) -> bool:
+    """Whether the rows of a block's loop may be computed by different threads."""
+    return block.length is not None and all(_by_rows(item) for item in block.items)
+
+
+def _by_rows(item: Item) -> bool:
+    if item.kind == "check":
+        return True
+    if item.kind == "reduce" and 0 in item.reduced:
+        form = item.node.op.reduce if item.node.op else None
+        return form is not None and not form.position
+    return item.kind in ("store", "reduce") and item.level_axes[0] is not None
+
+
+def work_of_block(graph: Graph, block: Block, length_of: Callable[[Any], Any] | None = None) -> Any:
+    """Cycles that a block takes on one core, about; a number, or a node where lengths are not known.
+
+    length_of: what a length counts as (as it is by default); None as an answer makes the whole work None.
+    """
+    found = length_of or graph.find
+    costs: dict[tuple[Any, ...], int] = {}
+    total: Any = 0
+    for item in block.items:
+        lengths: tuple[Any, ...]
+        if item.kind == "product":
+            lengths, cost = (*item.node.dims, item.views[0].lengths[-1]), 0
+        elif item.kind == "kernel":
+            lengths, cost = item.node.dims, KERNEL * LANES
+        else:
+            lengths, cost = item.loops, _cost(item)
+        key = tuple(map(found, lengths))
+        if None in key:
+            return None
+        if item.kind == "product":
+            total = total + dims.product(key) // (MULTIPLICATIONS // (2 if item.node.dtype == "float64" else 1))
+        costs[key] = costs.get(key, 0) + cost
+    for key, cost in costs.items():
+        total = total + dims.product(key) * cost // LANES
+    return total
+
+
+def _cost(item: Item) -> int:
+    """Operations, reads and the write of one element of an item."""
+    cost = sum(v.op.cost for v in item.scalars if v.kind == "op" and v.op is not None and v.dtype in FLOATS)
+    return cost + len(item.loads) + 1 + (item.kind in ("reduce", "scatter"))

@@ -1,0 +1,218 @@
+"""Loops divided among threads: the same values for every number of threads and shares, forks, concurrent callers."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import numgraph as ng
+from numgraph.config import Config
+from numgraph.errors import IndexOutOfRange, OptionError
+from numgraph.runtime import threads
+from numgraph.schedule import shares
+from tests import fuzz
+
+RNG = np.random.default_rng(5)
+
+
+@pytest.fixture
+def tiny_shares(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every loop of two rows is divided."""
+    monkeypatch.setattr(shares, "GRAIN", 1)
+    before = ng.config.threads
+    ng.config.threads = 3
+    yield
+    ng.config.threads = before
+
+
+def program(dtype: str = "float32") -> tuple[ng.Variable, list[ng.Variable]]:
+    """Reductions over rows, columns and everything, row buffers, and an elementwise result."""
+    x = ng.matrix("x", dtype=dtype)
+    column = ng.sum(ng.exp(x) * 2, axis=0)
+    return x, [
+        column, ng.softmax(x, axis=1), ng.sum(x), ng.max(x, axis=0), ng.any(x > 1.5), ng.all(x < 9, axis=0),
+        ng.min(x), ng.prod(x, axis=1), x * column, ng.argmax(x, axis=1), ng.mean(x),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 3, 7, 100])
+def test_values_do_not_depend_on_threads(tiny_shares: None, rows: int) -> None:
+    if rows == 0:
+        x = ng.matrix("x", dtype="float32")
+        outputs = [ng.sum(x, axis=0), ng.any(x > 1.5), x * 2]
+    else:
+        x, outputs = program()
+    f = ng.function([x], outputs)
+    assert "launch(" in f.source
+    reference = ng.function([x], outputs, target="reference")
+    value = RNG.normal(size=(rows, 5)).astype("float32")
+    for got, want in zip(f(value), reference(value), strict=True):
+        np.testing.assert_allclose(got, want, rtol=2e-6, atol=1e-6)
+
+
+def test_one_thread_count_gives_the_same_bits(tiny_shares: None) -> None:
+    x, outputs = program()
+    f = ng.function([x], outputs)
+    value = RNG.normal(size=(501, 33)).astype("float32")
+    first = f(value)
+    for _ in range(200):
+        for got, want in zip(f(value), first, strict=True):
+            assert got.tobytes() == want.tobytes()
+
+
+def test_nan_and_infinities_reach_the_joined_result(tiny_shares: None) -> None:
+    x = ng.matrix("x")
+    f = ng.function([x], [ng.max(x, axis=0), ng.sum(x, axis=0), ng.min(x)])
+    value = RNG.normal(size=(30, 3))
+    value[29, 0], value[0, 1], value[15, 2] = np.nan, np.inf, -np.inf
+    for got, want in zip(f(value), (value.max(axis=0), value.sum(axis=0), value.min()), strict=True):
+        np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
+        np.testing.assert_allclose(got, want)
+
+
+def test_the_first_bad_index_in_order_is_reported(tiny_shares: None) -> None:
+    x, rows = ng.matrix("x"), ng.vector("rows", dtype="int64")
+    state = ng.shared(np.zeros(3), name="state")
+    f = ng.function([x, rows], ng.exp(x)[ng.arange(rows.shape[0]), rows], updates=[(state, state + 1)])
+    index = np.zeros(60, np.int64)
+    index[[20, 59]] = 7, 9
+    for _ in range(20):
+        with pytest.raises(IndexOutOfRange, match="index 7 is out of range"):
+            f(np.ones((60, 4)), index)
+    np.testing.assert_array_equal(state.get_value(), np.zeros(3))
+    index[[20, 59]] = 3
+    f(np.ones((60, 4)), index)
+    np.testing.assert_array_equal(state.get_value(), np.ones(3))
+
+
+def test_updates_in_place_by_shares(tiny_shares: None) -> None:
+    w = ng.shared(np.arange(1000.0).reshape(100, 10), name="w")
+    f = ng.function([], ng.sum(w, axis=0), updates=[(w, w * 2 + 1)])
+    expected = w.get_value()
+    for _ in range(3):
+        np.testing.assert_allclose(f(), expected.sum(axis=0))
+        expected = expected * 2 + 1
+    np.testing.assert_array_equal(w.get_value(), expected)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_graphs_by_shares(tiny_shares: None, seed: int) -> None:
+    fuzz.check(fuzz.draw(fuzz.seeded(seed)))
+
+
+def test_python_threads_may_call_at_once() -> None:
+    x = ng.matrix("x")
+    shared_function = ng.function([x], ng.sum(ng.exp(x), axis=0))
+    values = [RNG.normal(size=(400, 100)) for _ in range(4)]
+    wrong: list[int] = []
+
+    def work(k: int) -> None:
+        own = ng.function([x], ng.sum(ng.tanh(x), axis=0))
+        for _ in range(30):
+            if not np.allclose(shared_function(values[k]), np.exp(values[k]).sum(axis=0)):
+                wrong.append(k)
+            if not np.allclose(own(values[k]), np.tanh(values[k]).sum(axis=0)):
+                wrong.append(k)
+
+    workers = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not wrong
+
+
+def test_other_python_threads_run_during_a_long_call() -> None:
+    x = ng.vector("x")
+    f = ng.function([x], ng.sum(ng.exp(ng.sin(x))))
+    value = np.zeros(20_000_000)
+    f(value[:1000])
+    started, counted = threading.Event(), [0]
+
+    def count() -> None:
+        started.set()
+        while not done.is_set():
+            counted[0] += 1
+            time.sleep(0)
+
+    done = threading.Event()
+    worker = threading.Thread(target=count)
+    worker.start()
+    started.wait()
+    before = counted[0]
+    f(value)
+    during = counted[0] - before
+    done.set()
+    worker.join()
+    # with Python's lock held the other thread could get in at most once
+    assert during > 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_forked_child_computes(tiny_shares: None) -> None:
+    x, outputs = program()
+    f = ng.function([x], outputs[:2])
+    value = RNG.normal(size=(300, 40)).astype("float32")
+    expected = f(value)
+    child = os.fork()
+    if child == 0:
+        good = all(np.array_equal(a, b) for _ in range(50) for a, b in zip(f(value), expected, strict=True))
+        os._exit(0 if good else 1)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            break
+        time.sleep(0.01)
+    else:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+        pytest.fail("the child hangs")
+    assert os.waitstatus_to_exitcode(status) == 0
+    for got, want in zip(f(value), expected, strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_the_launcher_runs_every_share_once() -> None:
+    from numba import cfunc
+    from numgraph.kernels.support import i64
+
+    @cfunc("int64(int64, int64, int64)", _nrt=False)
+    def count(address, share, shares):  # type: ignore[no-untyped-def]
+        words = i64(address)
+        words[share] = words[share] + 1
+        return 2 if share == 1 else 0
+
+    if not threads.ready(3):
+        pytest.skip("no threads on this system")
+    launcher = threads.launcher()
+    assert launcher is not None
+    for number in (0, 1, 2, 3, 8, 1000, 70_000):
+        words = np.zeros(max(number, 1), np.int64)
+        for _ in range(3):
+            assert launcher.launch(count.address, words.ctypes.data, number) == (2 if number > 1 else 0)
+        assert (words[:number] == 3).all()
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "2", None, True, 1025])
+def test_a_wrong_number_of_threads_is_refused(value: object) -> None:
+    with pytest.raises(OptionError, match="threads must be a whole number from 1 to 1024"):
+        ng.config.threads = value  # type: ignore[assignment]
+
+
+def test_the_environment_says_how_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3,2")
+    assert Config().threads == 3
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "5")
+    assert Config().threads == 5
+    monkeypatch.setenv("NUMGRAPH_THREADS", "7")
+    assert Config().threads == 7
+    for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "NUMGRAPH_THREADS"):
+        monkeypatch.setenv(name, "many")
+    assert 1 <= Config().threads <= (os.cpu_count() or 1)
