@@ -1,10 +1,16 @@
-"""Which scalar functions have a vectorised version, and its name in `vectormath`; importable without Numba."""
+"""Which scalar functions have a vectorised version: its module and its name there; importable without Numba."""
 
+_FAMILIES = {
+    "vectormath": ("exp exp2 expm1 log log2 log10 log1p",) * 2,
+    "vectorhyper": ("tanh sigmoid softplus sinh cosh asinh acosh atanh",) * 2,
+    "vectortrig": ("sin cos tan",) * 2,
+    "vectorarcs": ("atan atan2 asin acos",) * 2,
+    "vectorerf": ("erf erfc",) * 2,
+    "vectorpow": ("power hypot",) * 2,
+}
 VECTOR: dict[tuple[str, str], str] = {
-    (name, dtype): f"{name}_{short}"
-    for dtype, short, names in (
-        ("float32", "f32", "exp expm1 tanh sigmoid softplus log log1p erf sin cos"),
-        ("float64", "f64", "exp expm1 tanh sigmoid softplus log log1p"),
-    )
-    for name in names.split()
+    (name, dtype): f"{module}.{name}_{short}"
+    for module, families in _FAMILIES.items()
+    for dtype, short, listed in (("float32", "f32", families[0]), ("float64", "f64", families[1]))
+    for name in listed.split()
 }

@@ -35,9 +35,9 @@ from numgraph.types import float_of, promote, sum_of, true_division
 
 # What a scalar form may call; the printers know how each is written for each target.
 SCALAR_FUNCTIONS = frozenset(
-    """abs exp expm1 log log1p log2 log10 sqrt sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh floor
-    ceil trunc rint erf erfc lgamma hypot copysign isnan isinf minimum maximum where floordiv mod power cast sigmoid
-    softplus""".split()
+    """abs exp exp2 expm1 log log1p log2 log10 sqrt sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh
+    floor ceil trunc rint erf erfc lgamma hypot copysign isnan isinf minimum maximum where floordiv mod power cast
+    sigmoid softplus""".split()
 )
 
 DtypeRule = Callable[[Sequence[str]], str]

@@ -227,3 +227,17 @@ def test_the_reference_target_has_nothing_to_export(tmp_path: Path) -> None:
     x = ng.vector("x")
     with pytest.raises(ng.NumgraphError):
         ng.function([x], x * 2, target="reference").export(tmp_path / "exported.py")
+
+
+def test_kernels_share_no_names() -> None:
+    """An exported module holds them one after the other, so that a name of two meanings would be that of the last."""
+    places: dict[str, list[str]] = {}
+    for path in sorted((Path(__file__).parents[1] / "kernels").glob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            targets = node.targets if isinstance(node, ast.Assign) else []
+            names = [n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)]
+            names += [node.name] if isinstance(node, ast.FunctionDef | ast.ClassDef) else []
+            for name in names:
+                places.setdefault(name, []).append(path.stem)
+    assert len(places) > 100
+    assert {name: where for name, where in places.items() if len(set(where)) > 1} == {}

@@ -21,8 +21,8 @@ DTYPES = "float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64".spl
 def module_header(title: str, phases: Iterable[str], code: str, vector: set[str], kernels: Iterable[str]) -> list[str]:
     """The lines above the functions of `code`.
 
-    title: the graph in the user's terms. phases: one line each. vector: names of vectorised functions. kernels: the
-    named kernels ("module.function") that are called.
+    title: the graph in the user's terms. phases: one line each. vector: the vectorised functions
+    ("module.function"). kernels: the named kernels ("module.function") that are called.
     """
     used = set(re.findall(r"[A-Za-z_][A-Za-z_0-9]*", code))
     functions = [kernel.rsplit(".", 1) for kernel in sorted(kernels)]
@@ -35,7 +35,8 @@ def module_header(title: str, phases: Iterable[str], code: str, vector: set[str]
     lines += _import("blas", BLAS & used)
     lines += [f"from numgraph.kernels.{module} import {name} as {name}_source" for module, name in functions]
     lines += _import("support", (SUPPORT & used) | ({"helper"} if functions else set()))
-    lines += _import("vectormath", vector & used)
+    for module in sorted({name.partition(".")[0] for name in vector}):
+        lines += _import(module, used & {name.removeprefix(f"{module}.") for name in vector})
     lines += [f"{name} = helper({name}_source)" for _, name in functions]
     return [*lines, "", ""]
 

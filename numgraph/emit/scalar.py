@@ -23,10 +23,11 @@ POINTERS = {
 
 # scalar function -> how it is written on the CPU for floats; "math.x" and "np.x" are Numba's
 FLOAT_CALLS = {
-    "abs": "abs", "exp": "math.exp", "expm1": "math.expm1", "log": "math.log", "log1p": "math.log1p", "log2": "np.log2",
-    "log10": "math.log10", "sqrt": "math.sqrt", "sin": "math.sin", "cos": "math.cos", "tan": "math.tan",
-    "asin": "math.asin", "acos": "math.acos", "atan": "math.atan", "atan2": "math.atan2", "sinh": "math.sinh",
-    "cosh": "math.cosh", "tanh": "math.tanh", "asinh": "math.asinh", "acosh": "math.acosh", "atanh": "math.atanh",
+    "abs": "abs", "exp": "math.exp", "exp2": "np.exp2", "expm1": "math.expm1", "log": "math.log", "log1p": "math.log1p",
+    "log2": "np.log2", "log10": "math.log10", "sqrt": "math.sqrt", "sin": "math.sin", "cos": "math.cos",
+    "tan": "math.tan", "asin": "math.asin", "acos": "math.acos", "atan": "math.atan", "atan2": "math.atan2",
+    "sinh": "math.sinh", "cosh": "math.cosh", "tanh": "math.tanh", "asinh": "math.asinh", "acosh": "math.acosh",
+    "atanh": "math.atanh",
     "floor": "np.floor", "ceil": "np.ceil", "trunc": "np.trunc", "rint": "np.rint",
     "erf": "math.erf", "erfc": "math.erfc",
     "lgamma": "math.lgamma", "hypot": "math.hypot", "copysign": "math.copysign", "minimum": "minimum",
@@ -117,7 +118,7 @@ class ScalarPrinter(ast.NodeTransformer):
         vector = self.vector.get((name, self.compute))
         if vector is not None:
             self.imports.add(vector)
-            return vector
+            return vector.rpartition(".")[2]
         if self.compute in FLOATS:
             if name == "power":
                 return "math.pow"

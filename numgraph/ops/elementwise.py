@@ -200,7 +200,7 @@ Op("exp", ("x",), "e to the power x.", floating, np.exp, lambda g, out, x: (mask
 exp = elementwise("exp")
 
 Op("exp2", ("x",), "2 to the power x.", floating, np.exp2, lambda g, out, x: (masked_mul(g, f.mul(LN2, out)),),
-   scalar="power(2.0, x)", cost=30)  # fmt: skip
+   scalar="exp2(x)", cost=20)  # fmt: skip
 exp2 = elementwise("exp2")
 
 Op("expm1", ("x",), "exp(x) - 1, exact for small x.", floating, np.expm1, lambda g, out, x: (masked_mul(g, f.exp(x)),),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import pprint
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from numgraph.runtime.variant import Variant
 
-_IMPORT = re.compile(r"^from numgraph\.kernels\.(\w+) import (.+)$", re.MULTILINE)
+_IMPORT = re.compile(r"^from numgraph\.kernels\.(\w+) import (\([^)]*\)|.+)$", re.MULTILINE)
 
 _BLAS = '''
 if blas_addresses() == (0, 0):
@@ -39,9 +40,7 @@ def export(variant: Variant, program: Any, path: str | Path) -> None:
     path = Path(path)
     text = variant.module.text
     names = shared_names(variant)
-    kernels = ["support", *sorted({m for m, _ in _IMPORT.findall(text)} - {"support"})]
-    if "blas" in kernels and "products" not in kernels:
-        kernels.append("products")
+    kernels = needed_kernels(["support", *sorted({m for m, _ in _IMPORT.findall(text)} - {"support"})])
     parts = [_docstring(text, path.stem), "import ctypes", *(_kernel(k) for k in kernels)]
     if "blas" in kernels:
         parts.append(_blas())
@@ -55,6 +54,17 @@ def export(variant: Variant, program: Any, path: str | Path) -> None:
     values = {f"shared_{k}": v.storage.array for k, v in enumerate(variant.shared)}
     values |= {f"constant_{slot}": array for slot, array in variant.constants.items()}
     np.savez(path.with_suffix(".npz"), **values)  # type: ignore[arg-type]
+
+
+def needed_kernels(modules: Iterable[str]) -> list[str]:
+    """The kernel modules that are wanted, each after those that it imports."""
+    needed: list[str] = []
+    for module in modules:
+        below = [m for m, _ in _IMPORT.findall(_source(f"numgraph.kernels.{module}"))]
+        for name in [*needed_kernels(below), module, *(["products"] if module == "blas" else [])]:
+            if name not in needed:
+                needed.append(name)
+    return needed
 
 
 def shared_names(variant: Variant) -> list[str]:
@@ -83,8 +93,8 @@ def _source(module: str) -> str:
 
 
 def _kernel(name: str) -> str:
-    """A kernel file without its docstring."""
-    return f"# -- kernels/{name}.py\n{_body(_source(f'numgraph.kernels.{name}'))}"
+    """A kernel file without its docstring, and without the imports of other kernels, which stand before it."""
+    return f"# -- kernels/{name}.py\n{_IMPORT.sub('', _body(_source(f'numgraph.kernels.{name}')))}"
 
 
 def _body(source: str) -> str:

@@ -87,19 +87,26 @@ def versions() -> str:
 
 @remember
 def kernel_digest(module: str) -> str:
-    """The digest of a kernel file; Numba does not notice when an imported function changes."""
+    """The digest of a kernel file and of those that it imports; Numba does not notice when an imported function
+    changes."""
     spec = importlib.util.find_spec(module)
     assert spec is not None and spec.origin is not None, module
-    return cache.digest(Path(spec.origin).read_bytes())
+    text = Path(spec.origin).read_text(encoding="utf-8")
+    return cache.digest(text, *map(kernel_digest, imported_kernels(text)))
+
+
+def imported_kernels(text: str) -> list[str]:
+    """The modules of kernels that a source imports."""
+    return sorted(set(re.findall(r"^from (numgraph\.kernels\.\w+) import", text, re.MULTILINE)))
 
 
 def build(text: str) -> Native:
     """The entry of a generated module, from the cache or compiled now."""
     started = time.perf_counter()
-    kernels = sorted(set(re.findall(r"^from (numgraph\.kernels\.\w+) import", text, re.MULTILINE)))
     source_name = f"k_{cache.digest(text)}"
     path = cache.store(f"{source_name}.py", text.encode())
-    name = f"{source_name}_{cache.digest(CONVENTION, processor(), versions(), *map(kernel_digest, kernels))}.o"
+    kernels = map(kernel_digest, imported_kernels(text))
+    name = f"{source_name}_{cache.digest(CONVENTION, processor(), versions(), *kernels)}.o"
     found = _load(name)
     if found is None:
         symbol, code = compile_source(path)

@@ -9,7 +9,7 @@ from numpy import float32
 from numgraph.kernels.support import argument_address, argument_length, divided, entry, f32, f64, fail
 from numgraph.kernels.support import floor_div_int, from_python, i64, jit, launch, relock, share_count
 from numgraph.kernels.support import table_of, to_python, unlock
-from numgraph.kernels.vectormath import tanh_f32
+from numgraph.kernels.vectorhyper import tanh_f32
 
 
 @jit
