@@ -41,9 +41,8 @@ SMALLEST_NORMAL, SUBNORMAL_SCALE = np.float32(2.0**-126), np.float32(2.0**23)
 EXP_TOP, EXP_BOTTOM, EXPM1_BOTTOM, EXP2_TOP, EXP2_BOTTOM = (np.float32(v) for v in (89, -104, -18, 129, -151))
 # (expm1(r) - r) / r**2 on |r| <= ln(2) / 2
 EXP = singles("0x1p-1 0x1.55552cp-3 0x1.555502p-5 0x1.1155aap-7 0x1.6d2e4ep-10 0x1.3b8732p-13")
-# (2 atanh(s) - 2 s) / s**3 in s**2, s = f / (2 + f), for sqrt(1/2) <= 1 + f <= sqrt(2); in 2 s for 1 <= 1 + f <= 2
+# (2 atanh(s) - 2 s) / s**3 in s**2, s = f / (2 + f), for sqrt(1/2) <= 1 + f <= sqrt(2)
 LOG = singles("0x1.55557ap-1 0x1.995eccp-2 0x1.31e23ep-2")
-LOG_ONE_TO_TWO = singles("0x1.555558p-4 0x1.9996d8p-7 0x1.250510p-9 0x1.b72bb6p-12 0x1.f08b0cp-14")
 
 
 @scalar
@@ -183,11 +182,6 @@ EXP_D = doubles(
 LOG_D = doubles(
     "0x1.5555555555593p-1 0x1.999999997f9f8p-2 0x1.249249422a482p-2 0x1.c71c51d7cbf0dp-3 0x1.746649b051d75p-3 "
     "0x1.39a0957625d8ep-3 0x1.2f118043af178p-3"
-)
-LOG_ONE_TO_TWO_D = doubles(
-    "0x1.5555555555556p-4 0x1.9999999999656p-7 0x1.24924924ba50fp-9 0x1.c71c71a9ab643p-12 0x1.745d1d711e8b3p-14 "
-    "0x1.3b12e3b18036fp-16 0x1.11226b4bd6142p-18 0x1.dff41b45d6f2fp-21 0x1.c0fffb001b090p-23 0x1.20126507bbcc3p-25 "
-    "0x1.500115ecb3101p-26"
 )
 
 
