@@ -2,7 +2,10 @@
 
 A file's name is the digest of what it holds or of what it was made from, so a file is never rewritten with other
 content. Writing goes to a scratch file that is renamed into place: a reader sees all of it or none. What cannot be
-read is ignored and made again.
+read is ignored and made again, so any file may be removed at any time, also by another process.
+
+The time of a file says when it was last used, to within a day. What was not used for longest goes first when the folder
+grows beyond `config.cache_limit`; a process looks after it has written a file, never when it only reads.
 """
 
 from __future__ import annotations
@@ -11,12 +14,25 @@ import atexit
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache as remember
 from pathlib import Path
 
 from numgraph.config import config
+
+# Generated source, machine code, and scratch files of either.
+_OURS = re.compile(r"(k_[0-9a-f]{20})(\.py|_[0-9a-f]{20}\.o)(\w{8}\.tmp)?")
+DAY = 86400.0
+# A scratch file this old was left behind by a process that died; a younger one is being written.
+SCRATCH_AGE = 3600.0
+# What a process may write before it looks again whether the folder is too large, and what is left then, as parts of the
+# limit.
+_CHECKED, _LEFT = 1 / 64, 0.8
 
 
 def digest(*parts: str | bytes) -> str:
@@ -50,15 +66,20 @@ def store(name: str, data: bytes) -> Path:
     Where the cache folder cannot be written (read-only, full), the file goes to a folder of this process alone.
     """
     try:
-        return _store(folder() / name, data)
+        path, written = _store(folder() / name, data)
     except OSError:
-        return _store(private_folder() / name, data)
+        return _store(private_folder() / name, data)[0]
+    if written:
+        _growth.add(len(data))
+    return path
 
 
-def _store(path: Path, data: bytes) -> Path:
+def _store(path: Path, data: bytes) -> tuple[Path, bool]:
+    """The path, and whether the file was written."""
     try:
         if path.read_bytes() == data:
-            return path
+            _mark_used(path)
+            return path, False
     except OSError:
         pass
     handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
@@ -69,18 +90,140 @@ def _store(path: Path, data: bytes) -> Path:
     except OSError:
         Path(scratch).unlink(missing_ok=True)
         raise
-    return path
+    return path, True
 
 
 def load(name: str) -> bytes | None:
     """A file's content, None when there is none."""
+    path = Path(config.cache_dir) / name
     try:
-        return (Path(config.cache_dir) / name).read_bytes()
+        data = path.read_bytes()
     except OSError:
         return None
+    _mark_used(path)
+    return data
+
+
+def _mark_used(path: Path) -> None:
+    """Set a file's time to now, once a day."""
+    with contextlib.suppress(OSError):
+        if abs(time.time() - path.stat().st_mtime) > DAY:
+            os.utime(path)
 
 
 def discard(name: str) -> None:
     """Remove a file that turned out to be damaged."""
     with contextlib.suppress(OSError):
         (Path(config.cache_dir) / name).unlink(missing_ok=True)
+
+
+# -- what is in the folder ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of numgraph's in the cache folder.
+
+    source: the name of the generated source that it is or was made from, without its ending. kind: "source", "code"
+    or "scratch". size: bytes. used: when it was last used, to within a day, in seconds since 1970.
+    """
+
+    path: Path
+    source: str
+    kind: str
+    size: int
+    used: float
+
+
+def files() -> list[File]:
+    """Every file of numgraph's in the cache folder, sorted by name: no symbolic links, folders or files of others."""
+    found = []
+    try:
+        entries = list(os.scandir(config.cache_dir))
+    except OSError:
+        return []
+    for entry in entries:
+        match = _OURS.fullmatch(entry.name)
+        if match is None:
+            continue
+        with contextlib.suppress(OSError):  # removed meanwhile
+            if entry.is_file(follow_symlinks=False):
+                status = entry.stat(follow_symlinks=False)
+                kind = "scratch" if match[3] else "source" if match[2] == ".py" else "code"
+                found.append(File(Path(entry.path), match[1], kind, status.st_size, status.st_mtime))
+    return sorted(found, key=lambda file: file.path.name)
+
+
+def clear(older_than: float | None = None) -> tuple[int, int]:
+    """Remove numgraph's files from the cache folder; returns their number and bytes.
+
+    older_than: keep what was used within so many days. Scratch files of the last hour always stay: a process is
+    writing them. Other processes make again what they miss.
+    """
+    now = time.time()
+    bound = now if older_than is None else now - older_than * DAY
+    there = files()
+    used = _last_uses(there)
+    removed = [
+        file
+        for file in there
+        if (file.used < now - SCRATCH_AGE if file.kind == "scratch" else older_than is None or used[file.path] < bound)
+    ]
+    return _remove(removed)
+
+
+def _last_uses(there: Iterable[File]) -> dict[Path, float]:
+    """When each file was last used; a source also when its code was."""
+    newest: dict[str, float] = {}
+    for file in there:
+        newest[file.source] = max(file.used, newest.get(file.source, file.used))
+    return {file.path: newest[file.source] if file.kind == "source" else file.used for file in there}
+
+
+def _remove(chosen: Iterable[File]) -> tuple[int, int]:
+    count = size = 0
+    for file in chosen:
+        with contextlib.suppress(OSError):  # gone already, or held open (Windows)
+            file.path.unlink()
+            count, size = count + 1, size + file.size
+    return count, size
+
+
+def trim(limit: int) -> tuple[int, int]:
+    """Where the files take more than `limit` bytes, remove the least recently used ones until four fifths are left.
+
+    Returns the number and bytes of the removed files.
+    """
+    there = files()
+    total = sum(file.size for file in there)
+    if total <= limit:
+        return 0, 0
+    used = _last_uses(there)
+    # code before its source, which is worthless without it
+    oldest = sorted(there, key=lambda file: (used[file.path], file.kind == "source"))
+    chosen = []
+    for file in oldest:
+        if total <= limit * _LEFT:
+            break
+        if file.kind != "scratch" or file.used < time.time() - SCRATCH_AGE:
+            chosen.append(file)
+            total -= file.size
+    return _remove(chosen)
+
+
+class _Growth:
+    """Counts what this process writes, and trims the folder at its first file and then from time to time."""
+
+    def __init__(self) -> None:
+        self.unchecked: float | None = None
+
+    def add(self, size: int) -> None:
+        """`size` bytes were written."""
+        limit = config.cache_limit
+        self.unchecked = None if self.unchecked is None else self.unchecked + size
+        if limit and (self.unchecked is None or self.unchecked > limit * _CHECKED):
+            self.unchecked = 0.0
+            trim(limit)
+
+
+_growth = _Growth()

@@ -1,10 +1,12 @@
-"""The command `numgraph`: run the demo, look inside a script's functions."""
+"""The command `numgraph`: run the demo, look inside a script's functions, look after the cache."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import runpy
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -63,7 +65,27 @@ def parser() -> argparse.ArgumentParser:
     inspect.add_argument("--stage", choices=STAGES, help=STAGE_HELP)
     inspect.add_argument("--json", type=Path, metavar="FILE", help="write the record of the one function there instead")
     inspect.set_defaults(command=run_inspect)
+    add_cache(commands)
     return top
+
+
+def add_cache(commands: Any) -> None:
+    """`numgraph cache list | size | clear`."""
+    top = commands.add_parser("cache", help="list, measure or clear the folder of compiled functions")
+    actions = top.add_subparsers(required=True, metavar="ACTION")
+
+    listed = actions.add_parser("list", help="the functions in it, the last used first")
+    listed.add_argument("--json", action="store_true", help="as a JSON list instead of a table")
+    listed.set_defaults(command=run_cache_list)
+
+    size = actions.add_parser("size", help="how much it holds, and where it is")
+    size.set_defaults(command=run_cache_size)
+
+    clear = actions.add_parser("clear", help="remove numgraph's files from it, and nothing else")
+    clear.add_argument(
+        "--older-than", type=positive(float), metavar="DAYS", help="keep what was used within so many days"
+    )
+    clear.set_defaults(command=run_cache_clear)
 
 
 def positive(kind: type[int] | type[float]) -> Any:
@@ -117,6 +139,108 @@ def run_inspect(options: argparse.Namespace) -> None:
             f"--json takes one function, {path} has {', '.join(r.name for r in records)}: choose with {path}:NAME"
         )
     options.json.write_text(records[0].to_json(), encoding="utf-8")
+
+
+def cache_entries() -> list[dict[str, Any]]:
+    """The compiled functions in the cache folder, the last used first: name, bytes, used, usable, path.
+
+    A row is one machine code, or a source that has none. usable: whether it is whole, and made for this machine and
+    these versions; None where the source that would tell is missing.
+    """
+    from numgraph import cache
+    from numgraph.runtime import native
+
+    there = cache.files()
+    # read past `cache.load`, which marks files as used
+    sources = {file.source: contents(file.path).decode("utf-8", "replace") for file in there if file.kind == "source"}
+    coded = {file.source for file in there if file.kind == "code"}
+    rows = []
+    for file in there:
+        if file.kind == "scratch" or (file.kind == "source" and file.source in coded):
+            continue
+        text = sources.get(file.source)
+        usable = None
+        if text is not None:
+            usable = file.path.name == native.object_name(text)
+            usable = usable and native.unpack(file.path.name, contents(file.path)) is not None
+        name = "(its source is missing)" if text is None else titled(text)
+        row = {"name": name, "bytes": file.size, "used": file.used, "usable": usable, "path": str(file.path)}
+        rows.append(row)
+    return sorted(rows, key=lambda row: (-row["used"], row["path"]))
+
+
+def contents(path: Path) -> bytes:
+    """A file's content; empty when it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def titled(text: str) -> str:
+    """What a generated source says it is: the function's name, or what it returns or updates first."""
+    lines = [line.strip() for line in text.removeprefix('"""').splitlines()[:2]]
+    name = lines[0].removeprefix("numgraph function").strip() if lines else ""
+    return name or (lines[1] if len(lines) > 1 else "")
+
+
+def sized(count: float) -> str:
+    """Bytes in a unit that leaves one to three digits before the point."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"
+
+
+def run_cache_list(options: argparse.Namespace) -> None:
+    """`numgraph cache list`."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from numgraph.config import config
+    from numgraph.inspector import terminal
+
+    rows = cache_entries()
+    if options.json:
+        print(json.dumps(rows, indent=1))
+        return
+    console = terminal.make_console()
+    console.print(Text(f"{len(rows)} compiled functions in {config.cache_dir}", overflow="fold"))
+    if not rows:
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("function", overflow="ellipsis", no_wrap=True, ratio=1)
+    table.add_column("size", justify="right", no_wrap=True)
+    table.add_column("last used", no_wrap=True)
+    table.add_column("usable here", no_wrap=True)
+    table.add_column("file", no_wrap=True)
+    for row in rows:
+        day = time.strftime("%Y-%m-%d", time.localtime(row["used"]))
+        usable = {True: "yes", False: "no", None: "?"}[row["usable"]]
+        table.add_row(Text(row["name"]), sized(row["bytes"]), day, usable, Path(row["path"]).name[:14] + "...")
+    console.print(table)
+
+
+def run_cache_size(options: argparse.Namespace) -> None:
+    """`numgraph cache size`."""
+    from numgraph import cache
+    from numgraph.config import config
+
+    there = cache.files()
+    total = sum(file.size for file in there)
+    limit = f"at most {sized(config.cache_limit)}" if config.cache_limit else "without limit"
+    functions = len({file.source for file in there})
+    print(f"{functions} functions, {len(there)} files, {sized(total)} ({total} bytes; {limit}) in {config.cache_dir}")
+
+
+def run_cache_clear(options: argparse.Namespace) -> None:
+    """`numgraph cache clear`."""
+    from numgraph import cache
+    from numgraph.config import config
+
+    count, size = cache.clear(options.older_than)
+    print(f"removed {count} files, {sized(size)}, from {config.cache_dir}")
 
 
 def print_records(records: Sequence[FunctionRecord], stage: str | None) -> None:

@@ -7,6 +7,7 @@ once.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,16 @@ def _default_cache_dir() -> Path:
         return Path(chosen)
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "numgraph"
+
+
+def _default_cache_limit() -> int:
+    """NUMGRAPH_CACHE_LIMIT bytes, perhaps with a unit: 500M; else 1 GiB."""
+    chosen = os.environ.get("NUMGRAPH_CACHE_LIMIT", "1G").strip()
+    found = re.fullmatch(r"(\d+)\s*([KMGT]?)(?:i?B)?", chosen, re.IGNORECASE)
+    if found is None:
+        raise OptionError(f"NUMGRAPH_CACHE_LIMIT must be bytes such as 500M or 2G, or 0 for no limit, not {chosen!r}")
+    unit: int = 1024 ** " KMGT".index(found[2].upper() or " ")
+    return int(found[1]) * unit
 
 
 def _default_threads() -> int:
@@ -63,6 +74,7 @@ class Config:
     target: where functions run unless they say otherwise ("cpu" or "reference").
     on_unused_input: "raise", "warn" or "ignore".
     cache_dir: folder of generated source and compiled code.
+    cache_limit: bytes that the files in it may take; beyond it the least recently used ones are removed. 0: no limit.
     threads: processor threads of a function compiled from now on (1 to 1024). The default is what NUMGRAPH_THREADS,
         NUMBA_NUM_THREADS or OMP_NUM_THREADS says, else the processors this process may use.
     debug: 1 prints a line per compilation on standard error, 2 also the generated source with the user's lines.
@@ -74,6 +86,7 @@ class Config:
     target: str = field(default_factory=lambda: os.environ.get("NUMGRAPH_TARGET", "cpu"))
     on_unused_input: str = "raise"
     cache_dir: Path = field(default_factory=_default_cache_dir)
+    cache_limit: int = field(default_factory=_default_cache_limit)
     threads: int = field(default_factory=_default_threads)
     debug: int = field(default_factory=lambda: int(os.environ.get("NUMGRAPH_DEBUG", "0")))
 
@@ -86,6 +99,8 @@ class Config:
             raise OptionError(f"{name} must be {' or '.join(map(repr, allowed))}, not {value!r}")
         if name == "threads" and (type(value) is not int or not 1 <= value <= MAX_THREADS):
             raise OptionError(f"threads must be a whole number from 1 to {MAX_THREADS}, not {value!r}")
+        if name == "cache_limit" and (type(value) is not int or value < 0):
+            raise OptionError(f"cache_limit must be a whole number of bytes, or 0 for no limit, not {value!r}")
         object.__setattr__(self, name, Path(value) if name == "cache_dir" else value)
 
 

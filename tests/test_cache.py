@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import numgraph as ng
+from numgraph import cache
 from numgraph.config import config
 from numgraph.runtime import native
 
@@ -220,3 +222,71 @@ def test_an_edited_kernel_is_noticed(folder: Path, monkeypatch: pytest.MonkeyPat
     real = native.kernel_digest
     monkeypatch.setattr(native, "kernel_digest", lambda module: real(module)[::-1])
     assert not was_cached(ng.function([x], ng.exp(x)))
+
+
+@pytest.mark.parametrize("what", ["version", "processor"])
+def test_code_made_elsewhere_is_never_run(folder: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """Neither under its own name, which nobody here asks for, nor copied to the name that is asked for."""
+    name = "versions" if what == "version" else "processor"
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(native, name, lambda: "another one")
+        function()
+    (foreign,) = files(folder, ".o")
+    f = function()
+    assert not was_cached(f)
+    (own,) = (path for path in files(folder, ".o") if path != foreign)
+    own.write_bytes(foreign.read_bytes())
+    again = function()
+    assert not was_cached(again) and again([1.0])[0] == 3
+    assert native.unpack(own.name, own.read_bytes()) is not None
+
+
+def test_every_truncation_and_every_changed_byte_is_noticed(folder: Path) -> None:
+    function()
+    (path,) = files(folder, ".o")
+    whole = path.read_bytes()
+    step = max(1, len(whole) // 400)
+    for at in [*range(80), *range(80, len(whole), step)]:
+        assert native.unpack(path.name, whole[:at]) is None
+        changed = bytearray(whole)
+        changed[at] ^= 0x40
+        assert native.unpack(path.name, bytes(changed)) is None, at
+    assert native.unpack(path.name, whole + b"x") is None
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe garbage", b"raise SystemExit('the file was run')\n"])
+def test_a_damaged_source_file_is_written_again(folder: Path, content: bytes) -> None:
+    f = function()
+    ((source,), (code,)) = files(folder, ".py"), files(folder, ".o")
+    source.write_bytes(content)
+    code.unlink()
+    assert function()([1.0])[0] == 3
+    assert source.read_text(encoding="utf-8") == f.source
+
+
+def test_a_folder_in_the_place_of_a_file(folder: Path) -> None:
+    function()
+    (code,) = files(folder, ".o")
+    code.unlink()
+    code.mkdir()
+    assert function()([1.0])[0] == 3
+    assert code.is_dir()
+
+
+def test_threads_may_write_one_file_at_once(folder: Path) -> None:
+    """Each reader sees one of the contents as a whole."""
+    name, contents = f"k_{7:020x}.py", [bytes([k]) * 200_000 for k in range(4)]
+    seen = []
+
+    def write(data: bytes) -> None:
+        for _ in range(20):
+            cache.store(name, data)
+            seen.append(cache.load(name))
+
+    threads = [threading.Thread(target=write, args=(data,)) for data in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(seen) <= set(contents)
+    assert [path.name for path in folder.iterdir()] == [name]

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 
+import numgraph as ng
 from numgraph import cli
+from numgraph.config import config
 from numgraph.demo import digits, models, show, training
 from numgraph.inspector.record import FunctionRecord
+from numgraph.runtime import native
 
 SCRIPT = """\
 import sys
@@ -279,3 +285,102 @@ def test_demo_says_what_it_does(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "compiling the validation and the test" in out
     assert any(line.startswith("epoch   1  cost ") for line in lines) and "step 10 of at most 10" in out
     assert lines[-1].endswith(" demo --model logreg --stage listing")
+
+
+# ------------------------------------------------------------------------------------------------------------ cache
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache with two functions, one of them with machine code of another processor too."""
+    monkeypatch.setattr(config, "cache_dir", tmp_path / "cache")
+    x = ng.vector("x")
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(native, "processor", lambda: "another one")
+        ng.function([x], x * 2, name="double")
+    for path in (tmp_path / "cache").glob("*.o"):
+        os.utime(path, (time.time() - 40 * 86400,) * 2)
+    ng.function([x], x * 2, name="double")
+    ng.function([x], x + 1)
+    return tmp_path / "cache"
+
+
+def test_cache_list(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(capsys, "cache", "list")
+    assert status == 0
+    heading, columns, *rows = out.splitlines()
+    assert heading.startswith("3 compiled functions in ")
+    assert all(word in columns for word in ("function", "size", "last used", "usable here", "file"))
+    assert [row.split()[0] for row in rows] in (["double", "return", "double"], ["return", "double", "double"])
+    assert " no " in rows[-1] and all(" yes " in row for row in rows[:2])
+    assert time.strftime("%Y-%m-%d", time.localtime(time.time() - 40 * 86400)) in rows[-1]
+    assert all(len(line) <= 100 for line in (columns, *rows))
+
+
+def test_cache_list_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    _, out, _ = run(capsys, "cache", "list", "--json")
+    rows = json.loads(out)
+    assert [row["usable"] for row in rows] == [True, True, False]
+    assert {row["path"] for row in rows} == {str(path) for path in folder.glob("*.o")}
+    assert all(row["bytes"] == Path(row["path"]).stat().st_size for row in rows)
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before, "looking is no use"
+
+
+def test_cache_list_of_damage(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    codes = sorted(folder.glob("*.o"))
+    for path in codes[:1]:
+        path.write_bytes(b"garbage")
+    for path in folder.glob("*.py"):
+        if not codes[0].name.startswith(path.stem):
+            path.unlink()
+    rows = json.loads(run(capsys, "cache", "list", "--json")[1])
+    usable = {Path(row["path"]).name: row["usable"] for row in rows}
+    assert usable[codes[0].name] is False
+    assert None in usable.values()
+
+
+def test_cache_size(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    total = sum(path.stat().st_size for path in folder.iterdir())
+    (folder / "other.txt").write_text("not counted")
+    _, out, _ = run(capsys, "cache", "size")
+    assert out.startswith("2 functions, 5 files, ")
+    assert f"({total} bytes; at most 1.0 GiB) in {folder}" in out
+
+
+def test_cache_clear(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "other.txt").write_text("stays")
+    _, out, _ = run(capsys, "cache", "clear", "--older-than", "30")
+    assert out.startswith("removed 1 files, ")
+    _, out, _ = run(capsys, "cache", "clear")
+    assert out.startswith("removed 4 files, ") and str(folder) in out
+    assert [path.name for path in folder.iterdir()] == ["other.txt"]
+    assert run(capsys, "cache", "list")[1].startswith("0 compiled functions in ")
+
+
+def test_cache_without_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(config, "cache_dir", tmp_path / "none")
+    for action, said in (
+        ("list", "0 compiled functions"),
+        ("size", "0 functions, 0 files, 0 bytes"),
+        ("clear", "removed 0 files"),
+    ):
+        status, out, _ = run(capsys, "cache", action)
+        assert status == 0 and out.startswith(said)
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("arguments", [["cache"], ["cache", "empty"], ["cache", "clear", "--older-than", "-3"]])
+def test_cache_checks_its_options(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(arguments)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 KiB"), (2**20, "1.0 MiB"), (5 * 2**30, "5.0 GiB")],
+)
+def test_sizes_are_readable(count: int, text: str) -> None:
+    assert cli.sized(count) == text

@@ -16,7 +16,7 @@ def complete(record: FunctionRecord, variant: Variant) -> None:
     record.stages["schedule"] = lambda: schedule_text(variant.schedule)
     record.stages["source"] = variant.module.text
     record.stages["listing"] = variant.module.listing
-    record.stages["llvm"] = lambda: str(compiled_module(variant.native.path)[1])
+    record.stages["llvm"] = lambda: str(compiled_module(variant.native.path, variant.module.text)[1])
     record.stages["asm"] = lambda: assembly(variant)
     record.cache_path = str(variant.native.path)
     record.compile_seconds = variant.native.seconds
@@ -33,5 +33,5 @@ def phase_record(variant: Variant, phase: Any) -> PhaseRecord:
 
 def assembly(variant: Variant) -> str:
     """The machine code as text; compiled anew, since the cache keeps code only."""
-    _, module, machine = compiled_module(variant.native.path)
+    _, module, machine = compiled_module(variant.native.path, variant.module.text)
     return str(machine.emit_assembly(module))

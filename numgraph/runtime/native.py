@@ -100,16 +100,20 @@ def imported_kernels(text: str) -> list[str]:
     return sorted(set(re.findall(r"^from (numgraph\.kernels\.\w+) import", text, re.MULTILINE)))
 
 
+def object_name(text: str) -> str:
+    """The file of the machine code of a source, for this processor, these versions and these kernels."""
+    kernels = map(kernel_digest, imported_kernels(text))
+    return f"k_{cache.digest(text)}_{cache.digest(CONVENTION, processor(), versions(), *kernels)}.o"
+
+
 def build(text: str) -> Native:
     """The entry of a generated module, from the cache or compiled now."""
     started = time.perf_counter()
-    source_name = f"k_{cache.digest(text)}"
-    path = cache.store(f"{source_name}.py", text.encode())
-    kernels = map(kernel_digest, imported_kernels(text))
-    name = f"{source_name}_{cache.digest(CONVENTION, processor(), versions(), *kernels)}.o"
+    path = cache.store(f"k_{cache.digest(text)}.py", text.encode())
+    name = object_name(text)
     found = _load(name)
     if found is None:
-        symbol, code = compile_source(path)
+        symbol, code = compile_source(path, text)
         cache.store(name, pack(name, symbol, code))
         engine, address = link(symbol, code)
         return Native(address, path, time.perf_counter() - started, False, engine)
@@ -147,30 +151,25 @@ def _load(name: str) -> tuple[Any, int] | None:
     return linked
 
 
-def import_source(path: Path) -> ModuleType:
-    """Execute a generated file as a module."""
-    spec = importlib.util.spec_from_file_location(f"numgraph_generated_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    saved, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.dont_write_bytecode = saved
+def import_source(path: Path, text: str) -> ModuleType:
+    """Execute generated source as a module of the file `path`, which may have been edited or removed meanwhile."""
+    module = ModuleType(f"numgraph_generated_{path.stem}")
+    module.__file__ = str(path)
+    exec(compile(text, str(path), "exec"), module.__dict__)
     return module
 
 
-def compile_source(path: Path) -> tuple[str, bytes]:
-    """Compile a generated file with Numba; returns the entry's symbol and the object code."""
-    symbol, module, machine = compiled_module(path)
+def compile_source(path: Path, text: str) -> tuple[str, bytes]:
+    """Compile a generated module with Numba; returns the entry's symbol and the object code."""
+    symbol, module, machine = compiled_module(path, text)
     code: bytes = machine.emit_object(module)
     return symbol, code
 
 
-def compiled_module(path: Path) -> tuple[str, Any, Any]:
-    """(symbol of the entry, LLVM module with everything in it, target machine) of a generated file."""
+def compiled_module(path: Path, text: str) -> tuple[str, Any, Any]:
+    """(symbol of the entry, LLVM module with everything in it, target machine) of a generated module."""
     with _lean_numba() as optimize:
-        function = import_source(path).enter
+        function = import_source(path, text).enter
         result = next(iter(function.overloads.values()))
         library = result.library
         library._ensure_finalized()
