@@ -205,7 +205,7 @@ def exp_f64(x):
 
 @scalar
 def exp2_f64(x):
-    """2**x in float64; exact for whole x. Error at most 1.0 ulp."""
+    """2**x in float64; exact for whole x. Error at most 1.1 ulp."""
     x = EXP2_TOP_D if x > EXP2_TOP_D else x
     x = EXP2_BOTTOM_D if x < EXP2_BOTTOM_D else x
     n = (x + ROUNDER_D) - ROUNDER_D
