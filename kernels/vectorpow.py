@@ -4,8 +4,12 @@ import math
 
 import numpy as np
 from numgraph.kernels.simd import (
+    HALF,
     INF,
+    NOT_A_NUMBER,
+    ONE,
     ROUNDER_D,
+    ZERO,
     doubles,
     multiply_add,
     off_whole,
@@ -58,8 +62,8 @@ def exp2_terms(t):
 
 
 @scalar
-def _power_limits(x, y, magnitude):
-    """x**y, both float64, from |x|**y where both are numbers and |x| is neither 0 nor infinite: C's special cases."""
+def _power_limits_f64(x, y, magnitude):
+    """x**y, from |x|**y where both are numbers and |x| is neither 0 nor infinite: C's special cases."""
     a = abs(x)
     # 2**53 and larger are even, and so is infinity
     fraction = off_whole(y)
@@ -74,6 +78,21 @@ def _power_limits(x, y, magnitude):
 
 
 @scalar
+def _power_limits_f32(x, y, magnitude):
+    """As in float64."""
+    a = abs(x)
+    fraction = off_whole(y)
+    odd = abs(off_whole(y * HALF)) == HALF
+    end = INF if (a > ONE) == (y > ZERO) else ZERO
+    result = end if (a == ZERO) | (a == INF) else magnitude
+    negative = np.int32(np.float32(x).view(np.int32)) < 0
+    result = -result if negative & odd else result
+    undefined = (x < ZERO) & (a < INF) & (abs(fraction) > ZERO)
+    result = NOT_A_NUMBER if undefined | (x != x) | (y != y) else result
+    return ONE if (x == ONE) | (y == ZERO) else result
+
+
+@scalar
 def power_f32(x, y):
     """x**y in float32, computed in float64; special cases as C's pow. Error at most 1.0 ulp."""
     base = np.float64(x)
@@ -85,7 +104,7 @@ def power_f32(x, y):
     log2 = multiply_add(s, polynomial(s * s, POW_LOG2), k)
     bounded = EXPONENT_TOP if exponent > EXPONENT_TOP else exponent
     bounded = -EXPONENT_TOP if bounded < -EXPONENT_TOP else bounded
-    return np.float32(_power_limits(base, exponent, exp2_terms(log2 * bounded)))
+    return _power_limits_f32(x, y, np.float32(exp2_terms(log2 * bounded)))
 
 
 @scalar
@@ -137,7 +156,7 @@ def power_f64(x, y):
     half = multiply_add(n, 0.5, ROUNDER_D) - ROUNDER_D
     magnitude = (1.0 + e) * power_of_two(half) * power_of_two(n - half)
     magnitude = math.inf if t > 1025.0 else magnitude
-    return _power_limits(x, y, 0.0 if t < -1076.0 else magnitude)
+    return _power_limits_f64(x, y, 0.0 if t < -1076.0 else magnitude)
 
 
 @scalar
