@@ -9,9 +9,9 @@ Every input has its value: NaN gives NaN, infinities the limits; subnormal argum
 flushed to zero). Each function takes and returns scalars of the dtype in its name: in Python, in njit code and, but for
 those that round with `off_whole` (NVVM lacks llvm.rint), in CUDA kernels. `names.VECTOR` lists them.
 
-The errors in the docstrings are the largest measured, in units in the last place, with fused multiply-add and without
-(`python tests/ulp.py`): float32 on all bit patterns, against float64; float64 on many millions of arguments, some of
-all exponents and most where the functions bend, against the 80-bit format.
+The errors in the docstrings are, rounded up, the largest found by `python tests/ulp.py`, in units in the last place,
+with fused multiply-add and without: float32 on every 16th (some on all) of the bit patterns, against float64; float64
+on millions of arguments, some of all exponents and most where the functions bend, against the 80-bit format.
 
 Rounding is by adding 1.5 * 2**23 (2**52), which leaves the integer in the low bits. The polynomials were fitted for
 these files: Remez exchange in 50 digits or more, coefficients rounded one by one and the remaining ones fitted anew.

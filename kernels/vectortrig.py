@@ -125,6 +125,6 @@ def cos_f64(x):
 
 @scalar
 def tan_f64(x):
-    """tan(x) in float64 for any x; NaN at infinities. Error at most 3.0 ulp."""
+    """tan(x) in float64 for any x; NaN at infinities. Error at most 2.5 ulp."""
     n, r, s = _reduced_angle_f64(x)
     return beyond(far_tangent, x, x if abs(x) < TINY_D else quotient_f64(n, r, s))

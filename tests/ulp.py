@@ -2,8 +2,8 @@
 
 float32 functions of one argument are measured on every bit pattern (`--step 16`: on every 16th), against NumPy in
 float64; the others on random arguments of all exponents, and more where the functions bend, against the 80-bit format
-of x87, which has to exist: float64's errors cannot be measured on other machines. `NUMBA_CPU_NAME=ivybridge` measures
-a processor without fused multiply-add.
+of x87, which has to exist: float64's errors cannot be measured on other machines. `NUMBA_CPU_NAME=ivybridge
+NUMBA_CPU_FEATURES=+avx` measures a processor without fused multiply-add.
 """
 
 from __future__ import annotations
