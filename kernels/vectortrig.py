@@ -33,11 +33,11 @@ TWO_PER_PI, HALF_PI_1, HALF_PI_2 = doubles("0x1.45f306dc9c883p-1 -0x1.921fb54400
 
 @scalar
 def _reduced_angle_f32(x):
-    """n and r with x = n pi / 2 + r and |r| <= pi / 4 or a hair more, for |x| <= FAR."""
+    """n and r with x = n pi / 2 + r and |r| <= pi / 4 or a hair more, for |x| <= FAR; r is a float64."""
     x = np.float64(x)
     n = multiply_add(x, TWO_PER_PI, ROUNDER_D) - ROUNDER_D
     rest = multiply_add(n, HALF_PI_2, multiply_add(n, HALF_PI_1, x))
-    return np.float32(n), np.float32(rest)
+    return np.float32(n), rest
 
 
 @scalar
@@ -61,7 +61,7 @@ def _turned_f32(n, r):
 def sin_f32(x):
     """sin(x) in float32 for any x; NaN at infinities. Error at most 1.6 ulp."""
     n, r = _reduced_angle_f32(x)
-    y = _turned_f32(n, r)
+    y = _turned_f32(n, np.float32(r))
     return beyond(far_sine, x, x if abs(x) < TINY else y)
 
 
@@ -69,14 +69,19 @@ def sin_f32(x):
 def cos_f32(x):
     """cos(x) in float32 for any x; NaN at infinities. Error at most 1.6 ulp."""
     n, r = _reduced_angle_f32(x)
-    return beyond(far_cosine, x, _turned_f32(n + ONE, r))
+    return beyond(far_cosine, x, _turned_f32(n + ONE, np.float32(r)))
 
 
 @scalar
 def tan_f32(x):
     """tan(x) in float32 for any x; NaN at infinities. Error at most 3.5 ulp."""
-    n, r = _reduced_angle_f32(x)
-    sine, cosine = _sine_cosine_f32(r)
+    n, rest = _reduced_angle_f32(x)
+    # a quotient adds up errors: the part of the angle that float32 rounds off is kept
+    r = np.float32(rest)
+    s = np.float32(rest - np.float64(r))
+    z = r * r
+    sine = r + multiply_add(r * z, polynomial(z, SIN), s)
+    cosine = multiply_add(z * z, polynomial(z, COS), -r * s) + multiply_add(-HALF, z, ONE)
     odd = (np.float32(n + ROUNDER).view(np.uint32) & INT_ONE) != 0
     y = (-cosine if odd else sine) / (sine if odd else cosine)
     return beyond(far_tangent, x, x if abs(x) < TINY else y)
