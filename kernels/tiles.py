@@ -1,0 +1,222 @@
+"""Matrix products on one thread, of a block of the result.
+
+TODO
+"""
+
+import numpy as np
+
+from numgraph.kernels.support import f32, f64, helper, i64
+from numgraph.kernels.tile_ir import MACHINE, ROWS, WIDE, carry, pick, settle, tile, turn
+
+VECTOR = MACHINE.vector
+TILE = 2 * VECTOR
+
+# A chain of multiply-adds is at most this long; the next one is added to its result. Two vectors of so many lines
+# take 20 KiB with 32-byte vectors: two thirds of a first-level cache.
+K_BLOCK = 320
+
+# The scratch memory: three pairs of alpha and beta, the sums of a tile, packed rows of a, packed columns of b.
+_FIRST, _LATER, _RAW = 0, 16, 32
+_ZEROS = 64
+_SUMS = _ZEROS + VECTOR
+_FACTORS = _SUMS + ROWS * TILE
+_FACTORS_BYTES = 128 * 1024
+_LINES = _FACTORS + _FACTORS_BYTES + 64
+SCRATCH_BYTES = 1024 * 1024
+_LINES_BYTES = SCRATCH_BYTES - _LINES
+# Packed columns of b, in bytes of a line.
+_COLUMNS = 2048
+# With more rows than these, columns of b are worth packing even where they are adjacent.
+_MANY_ROWS = 48
+
+
+@helper
+def _k_block(k):
+    """The length of the chains of a product: a function of k alone, so that the order of summation is one."""
+    blocks = (k + K_BLOCK - 1) // K_BLOCK
+    return max(k, 1) if blocks < 2 else ((k + blocks - 1) // blocks + 3) // 4 * 4
+
+
+@helper
+def _width(left):
+    """The bytes of the next tile of a line: from one to two vectors, as long as the line has as many."""
+    if left <= TILE:
+        return left
+    return TILE if left >= TILE + VECTOR else left - VECTOR
+
+
+@helper
+def _pack_lines(size, left, k, v, v_col, v_step, to, zeros):
+    """Pack columns for micro-kernels: panels of TILE bytes x k, without gaps."""
+    double, lanes = size // 8, VECTOR // size
+    while left > 0:
+        w = _width(left)
+        last = w - VECTOR
+        n = w // size
+        if last < 0:
+            # fewer columns than a vector: the rest of it is 0
+            carry(0, double, (k, zeros, 0, 0, to, TILE))
+            pick(0, double, (k, n, v, v_step, v_col, to, TILE, size))
+        elif v_col == size:
+            carry(0, double, (k, v, v_step, last, to, TILE))
+        elif v_step == size and k >= lanes:
+            turn(0, double, (k, v, v_col, lanes, to, TILE))
+            turn(0, double, (k, v + last // size * v_col, v_col, lanes, to + last, TILE))
+        else:
+            pick(0, double, (k, n, v, v_step, v_col, to, TILE, size))
+        v += n * v_col
+        to += k * TILE
+        left -= w
+
+
+@helper
+def _pack_factors(size, m, k, s, s_row, s_step, to):
+    """Pack rows for micro-kernels: for each tile of rows, its elements for one p after those for the one before."""
+    double, lanes = size // 8, VECTOR // size
+    tiles = (m + ROWS - 1) // ROWS
+    for t in range(tiles):
+        rows = m // tiles + (1 if t < m % tiles else 0)
+        step = rows * size
+        if s_step == size and k >= lanes:
+            # whole vectors are written: what goes beyond the rows is overwritten by what comes after
+            first = (rows - 1) // lanes * lanes
+            while first >= 0:
+                turn(0, double, (k, s + first * s_row, s_row, min(rows - first, lanes), to + first * size, step))
+                first -= lanes
+        elif s_row == size and rows >= 4:
+            carry(1, double, (k, s, s_step, step - 4 * size, to, step))
+        else:
+            pick(0, double, (k, rows, s, s_step, s_row, to, step, size))
+        s += rows * s_row
+        to += k * step
+
+
+@helper
+def _block(size, m, left, k, s, s_row, s_step, packed_s, v, v_step, packed_v, out, o_row, o_col, first, scratch):
+    """The product of rows `s` and columns `v` over one block of k: out[m, left bytes of columns]."""
+    double = size // 8
+    tiles = (m + ROWS - 1) // ROWS
+    direct = o_col == size and left >= VECTOR
+    scalars = scratch + (_FIRST if first else _LATER)
+    while left > 0:
+        w = _width(left)
+        kind = -1
+        if m == 1 and not packed_v and direct and (left == WIDE * VECTOR or left >= (WIDE + 1) * VECTOR):
+            w = WIDE * VECTOR
+            kind = ROWS
+        last = max(w - VECTOR, 0)
+        ahead = k * TILE if packed_v else 2 * w - size
+        head, target = s, out
+        for t in range(tiles):
+            rows = m // tiles + (1 if t < m % tiles else 0)
+            row, step = (size, rows * size) if packed_s else (s_row, s_step)
+            which = rows - 1 if kind < 0 else kind
+            if direct:
+                tile(which, double, (k, head, row, step, v, v_step, last, ahead, target, o_row, scalars))
+            else:
+                sums = scratch + _SUMS
+                tile(which, double, (k, head, row, step, v, v_step, last, ahead, sums, TILE, scratch + _RAW))
+                settle(0, double, (w // size, rows, sums, TILE, target, o_col, o_row, scalars))
+            head += rows * (k * size if packed_s else s_row)
+            target += rows * o_row
+        v += k * TILE if packed_v else w
+        out += w // size * o_col
+        left -= w
+
+
+@helper
+def _run(size, p, q, k, s, s_row, s_step, v, v_col, v_step, out, o_row, o_col, scratch):
+    """out[p, q bytes of columns], the tiles having rows of `s` and vectors of `v`."""
+    for z in range(VECTOR // 8):
+        i64(scratch + _ZEROS)[z] = 0
+    length = _k_block(k)
+    packed_v = v_col != size or q < VECTOR or (p > _MANY_ROWS and v_step > 4 * TILE)
+    columns = q
+    if packed_v and q > _COLUMNS:
+        chunks = (q + _COLUMNS - 1) // _COLUMNS
+        columns = ((q + chunks - 1) // chunks + TILE - 1) // TILE * TILE
+    panels = columns // TILE + 2
+    end = max(k, 1)  # without products out is still multiplied by beta
+    group = end
+    if packed_v:
+        group = length * max(1, _LINES_BYTES // (panels * TILE * length))
+    packed_s = q >= 4 * TILE and k > 32 and (s_step != size or s_row % 1024 == 0)
+    some = ROWS if q * length <= 65536 else max(1, _FACTORS_BYTES // (length * size * ROWS)) * ROWS
+    j0 = 0
+    while j0 < q:
+        wide = columns if q - j0 - columns >= VECTOR else q - j0
+        g0 = 0
+        while g0 < end:
+            g1 = min(g0 + group, end)
+            k0 = g0
+            while k0 < g1 and packed_v:
+                to = scratch + _LINES + (k0 - g0) * panels * TILE
+                n = min(length, k - k0)
+                _pack_lines(size, wide, n, v + j0 // size * v_col + k0 * v_step, v_col, v_step, to, scratch + _ZEROS)
+                k0 += length
+            i0 = 0
+            while i0 < p:
+                m = min(some, p - i0)
+                k0 = g0
+                while k0 < g1:
+                    n = min(length, k - k0)
+                    head = s + i0 * s_row + k0 * s_step
+                    if packed_s:
+                        _pack_factors(size, m, n, head, s_row, s_step, scratch + _FACTORS)
+                        head = scratch + _FACTORS
+                    line, step = v + j0 + k0 * v_step, v_step
+                    if packed_v:
+                        line, step = scratch + _LINES + (k0 - g0) * panels * TILE, TILE
+                    target = out + i0 * o_row + j0 // size * o_col
+                    _block(size, m, wide, n, head, s_row, s_step, packed_s, line, step, packed_v, target, o_row, o_col, k0 == 0, scratch)
+                    k0 += length
+                i0 += some
+            g0 += group
+        j0 += wide
+
+
+@helper
+def _padded(bytes_):
+    """Bytes of whole tiles."""
+    return (bytes_ + TILE - 1) // TILE * TILE
+
+
+@helper
+def _product(size, m, n, k, a, a_row, a_col, b, b_row, b_col, out, out_row, scratch):
+    """out[m, n] with vectors along the rows of out, or along its columns, whichever is estimated to take less time."""
+    straight = m * (_padded(n * size) * k + (0 if b_col == size else n * k))
+    turned = n * (_padded(m * size) * k + (0 if a_row == size else 16 * m * k)) + m * n * size * 16
+    if b_col != size:
+        straight += n * k * size
+    if turned < straight:
+        _run(size, n, m * size, k, b, b_col, b_row, a, a_row, a_col, out, size, out_row, scratch)
+    else:
+        _run(size, m, n * size, k, a, a_row, a_col, b, b_col, b_row, out, out_row, size, scratch)
+
+
+@helper
+def sgemm_tile(m0, m1, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch):
+    """TODO"""
+    if m1 > m0 and n1 > n0:
+        p = f32(scratch)
+        p[0], p[1] = alpha if k > 0 else np.float32(0), beta
+        p[4], p[5] = alpha, np.float32(1)
+        p[8], p[9] = np.float32(1), np.float32(0)
+        _product(
+            np.int64(4), m1 - m0, n1 - n0, k, a + 4 * m0 * a_row, 4 * a_row, 4 * a_col, b + 4 * n0 * b_col, 4 * b_row,
+            4 * b_col, out + 4 * (m0 * out_row + n0), 4 * out_row, scratch,
+        )
+
+
+@helper
+def dgemm_tile(m0, m1, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch):
+    """As `sgemm_tile`, for float64."""
+    if m1 > m0 and n1 > n0:
+        p = f64(scratch)
+        p[0], p[1] = alpha if k > 0 else 0.0, beta
+        p[2], p[3] = alpha, 1.0
+        p[4], p[5] = 1.0, 0.0
+        _product(
+            np.int64(8), m1 - m0, n1 - n0, k, a + 8 * m0 * a_row, 8 * a_row, 8 * a_col, b + 8 * n0 * b_col, 8 * b_row,
+            8 * b_col, out + 8 * (m0 * out_row + n0), 8 * out_row, scratch,
+        )
