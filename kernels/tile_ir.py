@@ -46,6 +46,8 @@ ROWS = 6 if MACHINE.registers == 16 else 8
 WIDE = 8
 
 
+import os
+NEAR=int(os.environ.get('NEAR','2'))
 class Real(NamedTuple):
     """An element type: its LLVM type, its size in bytes and how many fill a vector."""
 
@@ -111,12 +113,12 @@ class _Code:
         kind = ir.FunctionType(x.type, [x.type] * 3)
         return self.b.call(cgutils.get_or_insert_function(self.module, kind, name), [x, y, z])
 
-    def prefetch(self, pointer: Any) -> None:
+    def prefetch(self, pointer: Any, near: int) -> None:
         small = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [_POINTER, small, small, small])
         function = self.module.declare_intrinsic("llvm.prefetch", [_POINTER], kind)
         # for reading, wanted soon, data
-        self.b.call(function, [pointer, ir.Constant(small, 0), ir.Constant(small, 3), ir.Constant(small, 1)])
+        self.b.call(function, [pointer, ir.Constant(small, 0), ir.Constant(small, near), ir.Constant(small, 1)])
 
     def block(self, name: str) -> Any:
         return self.function.append_basic_block(name)
@@ -151,33 +153,61 @@ class _Code:
 def _kernel(module: Any, real: Real, rows: int, vectors: int) -> Any:
     """A micro-kernel: out[rows, columns] = alpha * (a @ b) + beta * out, columns being `vectors` vectors.
 
-    Arguments: k; a, a_row, a_step; b, b_step, b_last; ahead; out, out_row; scalars. a[r, p] is an element at
-    a + r * a_row + p * a_step; b[p] the vectors at b + p * b_step, the last one at b_last from there: at most where it
-    follows the one before, so that fewer columns than lanes are two vectors that overlap. out has its vectors at the
-    same places. `scalars` is the address of alpha and beta. With beta 0 out is not read. b + p * b_step + ahead is
-    prefetched.
+    Arguments: count; k; a, a_row, a_step, a_next; b, b_step, b_last, ahead; out, out_row; scalars. a[r, p] is an
+    element at a + r * a_row + p * a_step; b[p] the vectors at b + p * b_step, the last one at b_last from there: at most
+    where it follows the one before, so that fewer columns than lanes are two vectors that overlap. out has its vectors
+    at the same places. `scalars` is the address of alpha and beta; with beta 0 out is not read. The memory at
+    b + p * b_step + ahead is prefetched. `count` such tiles lie below one another, a_next apart.
 
     Every element is the chain a[0] * b[0] + 0, a[1] * b[1] + that, ..., whatever the tile.
     """
-    code = _Code(module, real, f"tile_{rows}x{vectors}", 11)
-    k, a, a_row, a_step, b, b_step, b_last, ahead, out, out_row, scalars = code.function.args
-    build, before = code.b, code.b.block
-    zero = ir.Constant(real.vector, None)
+    code = _Code(module, real, f"tile_{rows}x{vectors}", 13)
+    count, k, a, a_row, a_step, a_next, b, b_step, b_last, ahead, out, out_row, scalars = code.function.args
+    build = code.b
+    places = [code.int(i * MACHINE.vector) for i in range(vectors - 1)] + [b_last]
+    pair = code.at(scalars, _BYTE)
+    alpha, beta = (code.load(code.plus(pair, i * real.size), real.type) for i in (0, 1))
+    is_fresh = build.fcmp_ordered("==", beta, ir.Constant(real.type, 0.0))
+    out_next = build.mul(out_row, code.int(rows))
+    beyond = build.add(b_last, code.int(MACHINE.vector - 1))
     # rows 0..2 and 3..5 as one register and one index times 0, 1 and 2: x86 adds those in the load itself
-    bases = [code.at(build.add(a, build.mul(code.int(r), a_row)), _BYTE) for r in range(0, rows, 3)]
     steps = [code.int(0), a_row, build.add(a_row, a_row)]
+
+    def one_tile(x: Any) -> None:
+        base = build.add(a, build.mul(x, a_next))
+        bases = [code.at(build.add(base, build.mul(code.int(r), a_row)), _BYTE) for r in range(0, rows, 3)]
+        first = build.add(out, build.mul(x, out_next))
+        lines = [code.at(build.add(first, build.mul(code.int(r), out_row)), _BYTE) for r in range(rows)]
+        for line in lines:
+            # wanted when the sums are ready
+            code.prefetch(line, 3)
+            code.prefetch(code.plus(line, beyond), 3)
+        sums = _products(code, k, bases, steps, a_step, b, b_step, places, ahead, rows)
+        _finish(code, sums, places, lines, alpha, beta, is_fresh)
+
+    code.loop(count, one_tile)
+    build.ret_void()
+    return code.function
+
+
+def _products(
+    code: _Code, k: Any, bases: list[Any], steps: list[Any], a_step: Any, b: Any, b_step: Any, places: list[Any],
+    ahead: Any, rows: int,
+) -> list[list[Any]]:  # fmt: skip
+    """The sums of a tile, in registers."""
+    build, before, real = code.b, code.b.block, code.real
+    zero = ir.Constant(real.vector, None)
     start = code.at(b, _BYTE)
-    loop, done = code.block("loop"), code.block("done")
+    loop, done = code.block("products"), code.block("summed")
     build.cbranch(build.icmp_signed(">", k, code.int(0)), loop, done)
 
     build.position_at_end(loop)
     left = code.phi(_INT, k, before)
     heads = [code.phi(_POINTER, base, before) for base in bases]
     line = code.phi(_POINTER, start, before)
-    sums = [[code.phi(real.vector, zero, before) for _ in range(vectors)] for _ in range(rows)]
-    places = [code.int(i * MACHINE.vector) for i in range(vectors - 1)] + [b_last]
+    sums = [[code.phi(real.vector, zero, before) for _ in places] for _ in range(rows)]
     row = [code.load(code.plus(line, place), real.vector) for place in places]
-    code.prefetch(code.plus(line, ahead))
+    code.prefetch(code.plus(line, ahead), NEAR)
     new = []
     for r in range(rows):
         factor = code.spread(code.load(code.plus(heads[r // 3], steps[r % 3]), real.type))
@@ -193,36 +223,30 @@ def _kernel(module: Any, real: Real, rows: int, vectors: int) -> Any:
     code.again(build.icmp_signed(">", less, code.int(0)), loop, done)
 
     build.position_at_end(done)
-    result = [[code.phi(real.vector, zero, before) for _ in range(vectors)] for _ in range(rows)]
+    result = [[code.phi(real.vector, zero, before) for _ in places] for _ in range(rows)]
     for final, next_ in zip(result, new, strict=True):
         for x, y in zip(final, next_, strict=True):
             x.add_incoming(y, loop)
-    _finish(code, result, places, out, out_row, scalars)
-    return code.function
+    return result
 
 
-def _finish(code: _Code, sums: list[list[Any]], places: list[Any], out: Any, out_row: Any, scalars: Any) -> None:
+def _finish(
+    code: _Code, sums: list[list[Any]], places: list[Any], lines: list[Any], alpha: Any, beta: Any, is_fresh: Any
+) -> None:
     """Store alpha * sums, plus beta * out unless beta is 0."""
-    build, real = code.b, code.real
-    pair = code.at(scalars, _BYTE)
-    alpha, beta = (code.load(code.plus(pair, i * real.size), real.type) for i in (0, 1))
+    build = code.b
     factor, weight = code.spread(alpha), code.spread(beta)
-    scaled = [[build.fmul(factor, x) for x in row] for row in sums]
-    rows = [code.at(build.add(out, build.mul(code.int(r), out_row)), _BYTE) for r in range(len(sums))]
-    fresh, add = code.block("fresh"), code.block("add")
-    build.cbranch(build.fcmp_ordered("==", beta, ir.Constant(real.type, 0.0)), fresh, add)
-    build.position_at_end(fresh)
-    for pointer, values in zip(rows, scaled, strict=True):
-        for place, value in zip(places, values, strict=True):
-            code.store(value, code.plus(pointer, place))
-    build.ret_void()
-    build.position_at_end(add)
-    for pointer, values in zip(rows, sums, strict=True):
-        # vectors may overlap: all are read before the first is written
-        old = [code.load(code.plus(pointer, place), real.vector) for place in places]
-        for place, value, x in zip(places, values, old, strict=True):
-            code.store(code.multiply_add(factor, value, build.fmul(weight, x)), code.plus(pointer, place))
-    build.ret_void()
+    with build.if_else(is_fresh) as (fresh, add):
+        with fresh:
+            for pointer, values in zip(lines, sums, strict=True):
+                for place, value in zip(places, values, strict=True):
+                    code.store(build.fmul(factor, value), code.plus(pointer, place))
+        with add:
+            for pointer, values in zip(lines, sums, strict=True):
+                # vectors may overlap: all are read before the first is written
+                old = [code.load(code.plus(pointer, place), code.real.vector) for place in places]
+                for place, value, x in zip(places, values, old, strict=True):
+                    code.store(code.multiply_add(factor, value, build.fmul(weight, x)), code.plus(pointer, place))
 
 
 def _turn(module: Any, real: Real) -> Any:
@@ -388,7 +412,7 @@ def _shape(rows: int, vectors: int) -> Any:
 
 
 # tile(rows - 1, ...) is a tile of two vectors, tile(ROWS, ...) the wide one of a single row
-tile = _call("tile", 11, [*(_shape(r, 2) for r in range(1, ROWS + 1)), _shape(1, WIDE)], _kernel.__doc__)
+tile = _call("tile", 13, [*(_shape(r, 2) for r in range(1, ROWS + 1)), _shape(1, WIDE)], _kernel.__doc__)
 # carry(0, ...) is for runs of one to two vectors, carry(1, ...) for 4 to 8 elements
 carry = _call("carry", 6, [_carry_lines, _carry_factors], _carry.__doc__)
 turn = _call("turn", 6, [_turn], _turn.__doc__)

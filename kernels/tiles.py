@@ -18,8 +18,9 @@ K_BLOCK = 320
 # The scratch memory: three pairs of alpha and beta, the sums of a tile, packed rows of a, packed columns of b.
 _FIRST, _LATER, _RAW = 0, 16, 32
 _ZEROS = 64
+_SOME = 48 // ROWS * ROWS
 _SUMS = _ZEROS + VECTOR
-_FACTORS = _SUMS + ROWS * TILE
+_FACTORS = _SUMS + _SOME * TILE
 _FACTORS_BYTES = 128 * 1024
 _LINES = _FACTORS + _FACTORS_BYTES + 64
 SCRATCH_BYTES = 1024 * 1024
@@ -33,8 +34,10 @@ _MANY_ROWS = 48
 @helper
 def _k_block(k):
     """The length of the chains of a product: a function of k alone, so that the order of summation is one."""
+    if k <= K_BLOCK:
+        return max(k, 1)
     blocks = (k + K_BLOCK - 1) // K_BLOCK
-    return max(k, 1) if blocks < 2 else ((k + blocks - 1) // blocks + 3) // 4 * 4
+    return ((k + blocks - 1) // blocks + 3) // 4 * 4
 
 
 @helper
@@ -48,11 +51,13 @@ def _width(left):
 @helper
 def _pack_lines(size, left, k, v, v_col, v_step, to, zeros):
     """Pack columns for micro-kernels: panels of TILE bytes x k, without gaps."""
-    double, lanes = size // 8, VECTOR // size
+    double = size // 8
+    shift = 2 + double
+    lanes = VECTOR >> shift
     while left > 0:
         w = _width(left)
         last = w - VECTOR
-        n = w // size
+        n = w >> shift
         if last < 0:
             # fewer columns than a vector: the rest of it is 0
             carry(0, double, (k, zeros, 0, 0, to, TILE))
@@ -61,7 +66,7 @@ def _pack_lines(size, left, k, v, v_col, v_step, to, zeros):
             carry(0, double, (k, v, v_step, last, to, TILE))
         elif v_step == size and k >= lanes:
             turn(0, double, (k, v, v_col, lanes, to, TILE))
-            turn(0, double, (k, v + last // size * v_col, v_col, lanes, to + last, TILE))
+            turn(0, double, (k, v + (last >> shift) * v_col, v_col, lanes, to + last, TILE))
         else:
             pick(0, double, (k, n, v, v_step, v_col, to, TILE, size))
         v += n * v_col
@@ -72,7 +77,9 @@ def _pack_lines(size, left, k, v, v_col, v_step, to, zeros):
 @helper
 def _pack_factors(size, m, k, s, s_row, s_step, to):
     """Pack rows for micro-kernels: for each tile of rows, its elements for one p after those for the one before."""
-    double, lanes = size // 8, VECTOR // size
+    double = size // 8
+    shift = 2 + double
+    lanes = VECTOR >> shift
     tiles = (m + ROWS - 1) // ROWS
     for t in range(tiles):
         rows = m // tiles + (1 if t < m % tiles else 0)
@@ -95,32 +102,38 @@ def _pack_factors(size, m, k, s, s_row, s_step, to):
 def _block(size, m, left, k, s, s_row, s_step, packed_s, v, v_step, packed_v, out, o_row, o_col, first, scratch):
     """The product of rows `s` and columns `v` over one block of k: out[m, left bytes of columns]."""
     double = size // 8
+    shift = 2 + double
     tiles = (m + ROWS - 1) // ROWS
+    few = m // tiles
+    large = m % tiles  # tiles of few + 1 rows; the others have `few`
+    row = size if packed_s else s_row
+    next_row = k * size if packed_s else s_row
     direct = o_col == size and left >= VECTOR
     scalars = scratch + (_FIRST if first else _LATER)
     while left > 0:
         w = _width(left)
-        kind = -1
+        kind = few - 1
         if m == 1 and not packed_v and direct and (left == WIDE * VECTOR or left >= (WIDE + 1) * VECTOR):
             w = WIDE * VECTOR
             kind = ROWS
         last = max(w - VECTOR, 0)
         ahead = k * TILE if packed_v else 2 * w - size
-        head, target = s, out
-        for t in range(tiles):
-            rows = m // tiles + (1 if t < m % tiles else 0)
-            row, step = (size, rows * size) if packed_s else (s_row, s_step)
-            which = rows - 1 if kind < 0 else kind
-            if direct:
-                tile(which, double, (k, head, row, step, v, v_step, last, ahead, target, o_row, scalars))
-            else:
-                sums = scratch + _SUMS
-                tile(which, double, (k, head, row, step, v, v_step, last, ahead, sums, TILE, scratch + _RAW))
-                settle(0, double, (w // size, rows, sums, TILE, target, o_col, o_row, scalars))
-            head += rows * (k * size if packed_s else s_row)
-            target += rows * o_row
+        head, target, line, factors = s, out, o_row, scalars
+        if not direct:
+            target, line, factors = scratch + _SUMS, TILE, scratch + _RAW
+        if large > 0:
+            step = (few + 1) * size if packed_s else s_step
+            next_s = (few + 1) * next_row
+            tile(few, double, (large, k, head, row, step, next_s, v, v_step, last, ahead, target, line, factors))
+            head += large * next_s
+            target += large * (few + 1) * line
+        step = few * size if packed_s else s_step
+        next_s = few * next_row
+        tile(kind, double, (tiles - large, k, head, row, step, next_s, v, v_step, last, ahead, target, line, factors))
+        if not direct:
+            settle(0, double, (w >> shift, m, scratch + _SUMS, TILE, out, o_col, o_row, scalars))
         v += k * TILE if packed_v else w
-        out += w // size * o_col
+        out += (w >> shift) * o_col
         left -= w
 
 
@@ -129,6 +142,7 @@ def _run(size, p, q, k, s, s_row, s_step, v, v_col, v_step, out, o_row, o_col, s
     """out[p, q bytes of columns], the tiles having rows of `s` and vectors of `v`."""
     for z in range(VECTOR // 8):
         i64(scratch + _ZEROS)[z] = 0
+    shift = 2 + size // 8
     length = _k_block(k)
     packed_v = v_col != size or q < VECTOR or (p > _MANY_ROWS and v_step > 4 * TILE)
     columns = q
@@ -141,7 +155,7 @@ def _run(size, p, q, k, s, s_row, s_step, v, v_col, v_step, out, o_row, o_col, s
     if packed_v:
         group = length * max(1, _LINES_BYTES // (panels * TILE * length))
     packed_s = q >= 4 * TILE and k > 32 and (s_step != size or s_row % 1024 == 0)
-    some = ROWS if q * length <= 65536 else max(1, _FACTORS_BYTES // (length * size * ROWS)) * ROWS
+    some = _SOME if o_col != size or q < VECTOR or q * length <= 65536 else max(1, _FACTORS_BYTES // (length * size * ROWS)) * ROWS
     j0 = 0
     while j0 < q:
         wide = columns if q - j0 - columns >= VECTOR else q - j0
@@ -152,7 +166,7 @@ def _run(size, p, q, k, s, s_row, s_step, v, v_col, v_step, out, o_row, o_col, s
             while k0 < g1 and packed_v:
                 to = scratch + _LINES + (k0 - g0) * panels * TILE
                 n = min(length, k - k0)
-                _pack_lines(size, wide, n, v + j0 // size * v_col + k0 * v_step, v_col, v_step, to, scratch + _ZEROS)
+                _pack_lines(size, wide, n, v + (j0 >> shift) * v_col + k0 * v_step, v_col, v_step, to, scratch + _ZEROS)
                 k0 += length
             i0 = 0
             while i0 < p:
@@ -167,7 +181,7 @@ def _run(size, p, q, k, s, s_row, s_step, v, v_col, v_step, out, o_row, o_col, s
                     line, step = v + j0 + k0 * v_step, v_step
                     if packed_v:
                         line, step = scratch + _LINES + (k0 - g0) * panels * TILE, TILE
-                    target = out + i0 * o_row + j0 // size * o_col
+                    target = out + i0 * o_row + (j0 >> shift) * o_col
                     _block(size, m, wide, n, head, s_row, s_step, packed_s, line, step, packed_v, target, o_row, o_col, k0 == 0, scratch)
                     k0 += length
                 i0 += some
