@@ -46,8 +46,6 @@ ROWS = 6 if MACHINE.registers == 16 else 8
 WIDE = 8
 
 
-import os
-NEAR=int(os.environ.get('NEAR','2'))
 class Real(NamedTuple):
     """An element type: its LLVM type, its size in bytes and how many fill a vector."""
 
@@ -207,7 +205,7 @@ def _products(
     line = code.phi(_POINTER, start, before)
     sums = [[code.phi(real.vector, zero, before) for _ in places] for _ in range(rows)]
     row = [code.load(code.plus(line, place), real.vector) for place in places]
-    code.prefetch(code.plus(line, ahead), NEAR)
+    code.prefetch(code.plus(line, ahead), 2)
     new = []
     for r in range(rows):
         factor = code.spread(code.load(code.plus(heads[r // 3], steps[r % 3]), real.type))
@@ -346,39 +344,6 @@ def _pick(module: Any, real: Real) -> Any:
     return code.function
 
 
-def _settle(module: Any, real: Real) -> Any:
-    """out[i, j] = alpha * sums[j, i] + beta * out[i, j], element by element and rounded as in a micro-kernel.
-
-    Arguments: m, n, sums, sums_step, out, out_row, out_step, scalars. sums[j, i] stands at
-    sums + j * sums_step + i * size. With beta 0 out is not read.
-    """
-    code = _Code(module, real, "settle", 8)
-    m, n, sums, sums_step, out, out_row, out_step, scalars = code.function.args
-    build = code.b
-    pair = code.at(scalars, _BYTE)
-    alpha, beta = (code.load(code.plus(pair, i * real.size), real.type) for i in (0, 1))
-    is_fresh = build.fcmp_ordered("==", beta, ir.Constant(real.type, 0.0))
-
-    def line(x: Any) -> None:
-        head, target = build.add(sums, build.mul(x, code.int(real.size))), build.add(out, build.mul(x, out_row))
-
-        def element(y: Any) -> None:
-            value = code.load(code.at(build.add(head, build.mul(y, sums_step)), _BYTE), real.type)
-            place = code.at(build.add(target, build.mul(y, out_step)), _BYTE)
-            with build.if_else(is_fresh) as (fresh, add):
-                with fresh:
-                    code.store(build.fmul(alpha, value), place)
-                with add:
-                    old = code.load(place, real.type)
-                    code.store(code.multiply_add(alpha, value, build.fmul(beta, old)), place)
-
-        code.loop(n, element)
-
-    code.loop(m, line)
-    build.ret_void()
-    return code.function
-
-
 def _call(name: str, arguments: int, makers: list[Any], doc: str) -> Any:
     """An intrinsic `(which, double, *arguments)`: calls function `which` of those for the element type."""
 
@@ -417,4 +382,3 @@ tile = _call("tile", 13, [*(_shape(r, 2) for r in range(1, ROWS + 1)), _shape(1,
 carry = _call("carry", 6, [_carry_lines, _carry_factors], _carry.__doc__)
 turn = _call("turn", 6, [_turn], _turn.__doc__)
 pick = _call("pick", 8, [_pick], _pick.__doc__)
-settle = _call("settle", 8, [_settle], _settle.__doc__)

@@ -6,27 +6,29 @@ TODO
 import numpy as np
 
 from numgraph.kernels.support import f32, f64, helper, i64
-from numgraph.kernels.tile_ir import MACHINE, ROWS, WIDE, carry, pick, settle, tile, turn
+from numgraph.kernels.tile_ir import MACHINE, ROWS, WIDE, carry, pick, tile, turn
 
 VECTOR = MACHINE.vector
 TILE = 2 * VECTOR
 
 # A chain of multiply-adds is at most this long; the next one is added to its result. Two vectors of so many lines
 # take 20 KiB with 32-byte vectors: two thirds of a first-level cache.
-K_BLOCK = 320
+K_BLOCK = 136
+LONG_K_BLOCK = 320
+LONG_K = 1024
 
 # The scratch memory: three pairs of alpha and beta, the sums of a tile, packed rows of a, packed columns of b.
-_FIRST, _LATER, _RAW = 0, 16, 32
+_FIRST, _LATER = 0, 16
+# Packed columns of b, in bytes of a line.
+_COLUMNS = 2048
 _ZEROS = 64
 _SOME = 48 // ROWS * ROWS
-_SUMS = _ZEROS + VECTOR
-_FACTORS = _SUMS + _SOME * TILE
+_COPY = _ZEROS + VECTOR
+_FACTORS = _COPY + _SOME * _COLUMNS
 _FACTORS_BYTES = 128 * 1024
 _LINES = _FACTORS + _FACTORS_BYTES + 64
 SCRATCH_BYTES = 1024 * 1024
 _LINES_BYTES = SCRATCH_BYTES - _LINES
-# Packed columns of b, in bytes of a line.
-_COLUMNS = 2048
 # With more rows than these, columns of b are worth packing even where they are adjacent.
 _MANY_ROWS = 48
 
@@ -36,7 +38,8 @@ def _k_block(k):
     """The length of the chains of a product: a function of k alone, so that the order of summation is one."""
     if k <= K_BLOCK:
         return max(k, 1)
-    blocks = (k + K_BLOCK - 1) // K_BLOCK
+    longest = K_BLOCK if k < LONG_K else LONG_K_BLOCK
+    blocks = (k + longest - 1) // longest
     return ((k + blocks - 1) // blocks + 3) // 4 * 4
 
 
@@ -99,46 +102,39 @@ def _pack_factors(size, m, k, s, s_row, s_step, to):
 
 
 @helper
-def _block(size, m, left, k, s, s_row, s_step, packed_s, v, v_step, packed_v, out, o_row, o_col, first, scratch):
+def _block(size, m, left, k, s, s_row, s_step, packed_s, v, v_step, packed_v, out, out_row, scalars):
     """The product of rows `s` and columns `v` over one block of k: out[m, left bytes of columns]."""
     double = size // 8
-    shift = 2 + double
     tiles = (m + ROWS - 1) // ROWS
     few = m // tiles
     large = m % tiles  # tiles of few + 1 rows; the others have `few`
     row = size if packed_s else s_row
     next_row = k * size if packed_s else s_row
-    direct = o_col == size and left >= VECTOR
-    scalars = scratch + (_FIRST if first else _LATER)
     while left > 0:
         w = _width(left)
         kind = few - 1
-        if m == 1 and not packed_v and direct and (left == WIDE * VECTOR or left >= (WIDE + 1) * VECTOR):
+        if m == 1 and not packed_v and (left == WIDE * VECTOR or left >= (WIDE + 1) * VECTOR):
             w = WIDE * VECTOR
             kind = ROWS
         last = max(w - VECTOR, 0)
         ahead = k * TILE if packed_v else 2 * w - size
-        head, target, line, factors = s, out, o_row, scalars
-        if not direct:
-            target, line, factors = scratch + _SUMS, TILE, scratch + _RAW
+        head, target = s, out
         if large > 0:
             step = (few + 1) * size if packed_s else s_step
             next_s = (few + 1) * next_row
-            tile(few, double, (large, k, head, row, step, next_s, v, v_step, last, ahead, target, line, factors))
+            tile(few, double, (large, k, head, row, step, next_s, v, v_step, last, ahead, target, out_row, scalars))
             head += large * next_s
-            target += large * (few + 1) * line
+            target += large * (few + 1) * out_row
         step = few * size if packed_s else s_step
         next_s = few * next_row
-        tile(kind, double, (tiles - large, k, head, row, step, next_s, v, v_step, last, ahead, target, line, factors))
-        if not direct:
-            settle(0, double, (w >> shift, m, scratch + _SUMS, TILE, out, o_col, o_row, scalars))
+        tile(kind, double, (tiles - large, k, head, row, step, next_s, v, v_step, last, ahead, target, out_row, scalars))
         v += k * TILE if packed_v else w
-        out += (w >> shift) * o_col
+        out += w
         left -= w
 
 
 @helper
-def _run(size, p, q, k, s, s_row, s_step, v, v_col, v_step, out, o_row, o_col, scratch):
+def _run(size, p, q, k, s, s_row, s_step, v, v_col, v_step, out, out_row, scratch):
     """out[p, q bytes of columns], the tiles having rows of `s` and vectors of `v`."""
     for z in range(VECTOR // 8):
         i64(scratch + _ZEROS)[z] = 0
@@ -155,7 +151,7 @@ def _run(size, p, q, k, s, s_row, s_step, v, v_col, v_step, out, o_row, o_col, s
     if packed_v:
         group = length * max(1, _LINES_BYTES // (panels * TILE * length))
     packed_s = q >= 4 * TILE and k > 32 and (s_step != size or s_row % 1024 == 0)
-    some = _SOME if o_col != size or q < VECTOR or q * length <= 65536 else max(1, _FACTORS_BYTES // (length * size * ROWS)) * ROWS
+    some = _SOME if q * length <= 65536 else max(1, _FACTORS_BYTES // (length * size * ROWS)) * ROWS
     j0 = 0
     while j0 < q:
         wide = columns if q - j0 - columns >= VECTOR else q - j0
@@ -181,8 +177,11 @@ def _run(size, p, q, k, s, s_row, s_step, v, v_col, v_step, out, o_row, o_col, s
                     line, step = v + j0 + k0 * v_step, v_step
                     if packed_v:
                         line, step = scratch + _LINES + (k0 - g0) * panels * TILE, TILE
-                    target = out + i0 * o_row + (j0 >> shift) * o_col
-                    _block(size, m, wide, n, head, s_row, s_step, packed_s, line, step, packed_v, target, o_row, o_col, k0 == 0, scratch)
+                    target = out + i0 * out_row + j0
+                    scalars = scratch + (_FIRST if k0 == 0 else _LATER)
+                    _block(
+                        size, m, wide, n, head, s_row, s_step, packed_s, line, step, packed_v, target, out_row, scalars
+                    )
                     k0 += length
                 i0 += some
             g0 += group
@@ -196,16 +195,55 @@ def _padded(bytes_):
 
 
 @helper
-def _product(size, m, n, k, a, a_row, a_col, b, b_row, b_col, out, out_row, scratch):
-    """out[m, n] with vectors along the rows of out, or along its columns, whichever is estimated to take less time."""
-    straight = m * (_padded(n * size) * k + (0 if b_col == size else n * k))
-    turned = n * (_padded(m * size) * k + (0 if a_row == size else 16 * m * k)) + m * n * size * 16
-    if b_col != size:
-        straight += n * k * size
-    if turned < straight:
-        _run(size, n, m * size, k, b, b_col, b_row, a, a_row, a_col, out, size, out_row, scratch)
+def _exchange(size, m, n, source, source_row, source_col, to, to_row):
+    """to[j, i] = source[i, j], for m x n elements; rows of `to` are contiguous."""
+    double = size // 8
+    lanes = VECTOR >> (2 + double)
+    if m < lanes or n < lanes or source_col != size:
+        pick(0, double, (m, n, source, source_row, source_col, to, size, to_row))
     else:
-        _run(size, m, n * size, k, a, a_row, a_col, b, b_col, b_row, out, out_row, size, scratch)
+        i = 0
+        while i < m:
+            # the last rows may be copied twice
+            i = min(i, m - lanes)
+            turn(0, double, (n, source + i * source_row, source_row, lanes, to + i * size, to_row))
+            i += lanes
+
+
+@helper
+def _by_copy(size, p, q, k, s, s_row, s_step, v, v_col, v_step, out, out_row, out_col, is_read, scratch):
+    """As `_run` for out with any strides: by way of a copy whose rows are contiguous; p <= _SOME."""
+    shift = 2 + size // 8
+    copy = scratch + _COPY
+    left = q
+    while left > 0:
+        w = min(left, _COLUMNS)
+        n = w >> shift
+        if is_read:
+            _exchange(size, n, p, out, out_col, out_row, copy, _COLUMNS)
+        _run(size, p, w, k, s, s_row, s_step, v, v_col, v_step, copy, _COLUMNS, scratch)
+        if out_row == size:
+            _exchange(size, p, n, copy, _COLUMNS, size, out, out_col)
+        else:
+            pick(0, size // 8, (p, n, copy, _COLUMNS, size, out, out_row, out_col))
+        v += n * v_col
+        out += n * out_col
+        left -= w
+
+
+@helper
+def _product(size, m, n, k, a, a_row, a_col, b, b_row, b_col, is_read, out, out_row, scratch):
+    """out[m, n] with vectors along the rows of out, or along its columns, whichever is estimated to take less time."""
+    # in 1 / TILE of a cycle: multiply-adds, packing what vectors are loaded from, copying out
+    straight = m * k * _padded(n * size) + (0 if b_col == size else n * k * VECTOR)
+    turned = n * k * _padded(m * size) + (0 if a_row == size else m * k * VECTOR) + m * n * TILE
+    narrow = n * size < VECTOR
+    if m * size >= VECTOR and (narrow or (n <= _SOME and turned < straight)):
+        _by_copy(size, n, m * size, k, b, b_col, b_row, a, a_row, a_col, out, size, out_row, is_read, scratch)
+    elif narrow:
+        _by_copy(size, m, n * size, k, a, a_row, a_col, b, b_col, b_row, out, out_row, size, is_read, scratch)
+    else:
+        _run(size, m, n * size, k, a, a_row, a_col, b, b_col, b_row, out, out_row, scratch)
 
 
 @helper
@@ -215,10 +253,9 @@ def sgemm_tile(m0, m1, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta,
         p = f32(scratch)
         p[0], p[1] = alpha if k > 0 else np.float32(0), beta
         p[4], p[5] = alpha, np.float32(1)
-        p[8], p[9] = np.float32(1), np.float32(0)
         _product(
             np.int64(4), m1 - m0, n1 - n0, k, a + 4 * m0 * a_row, 4 * a_row, 4 * a_col, b + 4 * n0 * b_col, 4 * b_row,
-            4 * b_col, out + 4 * (m0 * out_row + n0), 4 * out_row, scratch,
+            4 * b_col, beta != 0, out + 4 * (m0 * out_row + n0), 4 * out_row, scratch,
         )
 
 
@@ -229,8 +266,7 @@ def dgemm_tile(m0, m1, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta,
         p = f64(scratch)
         p[0], p[1] = alpha if k > 0 else 0.0, beta
         p[2], p[3] = alpha, 1.0
-        p[4], p[5] = 1.0, 0.0
         _product(
             np.int64(8), m1 - m0, n1 - n0, k, a + 8 * m0 * a_row, 8 * a_row, 8 * a_col, b + 8 * n0 * b_col, 8 * b_row,
-            8 * b_col, out + 8 * (m0 * out_row + n0), 8 * out_row, scratch,
+            8 * b_col, beta != 0, out + 8 * (m0 * out_row + n0), 8 * out_row, scratch,
         )
