@@ -4,7 +4,6 @@ TODO
 """
 
 import numpy as np
-
 from numgraph.kernels.support import f32, f64, helper, i64
 from numgraph.kernels.tile_ir import MACHINE, ROWS, WIDE, carry, pick, tile, turn
 
@@ -127,7 +126,9 @@ def _block(size, m, left, k, s, s_row, s_step, packed_s, v, v_step, packed_v, ou
             target += large * (few + 1) * out_row
         step = few * size if packed_s else s_step
         next_s = few * next_row
-        tile(kind, double, (tiles - large, k, head, row, step, next_s, v, v_step, last, ahead, target, out_row, scalars))
+        tile(
+            kind, double, (tiles - large, k, head, row, step, next_s, v, v_step, last, ahead, target, out_row, scalars)
+        )
         v += k * TILE if packed_v else w
         out += w
         left -= w
@@ -254,8 +255,20 @@ def sgemm_tile(m0, m1, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta,
         p[0], p[1] = alpha if k > 0 else np.float32(0), beta
         p[4], p[5] = alpha, np.float32(1)
         _product(
-            np.int64(4), m1 - m0, n1 - n0, k, a + 4 * m0 * a_row, 4 * a_row, 4 * a_col, b + 4 * n0 * b_col, 4 * b_row,
-            4 * b_col, beta != 0, out + 4 * (m0 * out_row + n0), 4 * out_row, scratch,
+            np.int64(4),
+            m1 - m0,
+            n1 - n0,
+            k,
+            a + 4 * m0 * a_row,
+            4 * a_row,
+            4 * a_col,
+            b + 4 * n0 * b_col,
+            4 * b_row,
+            4 * b_col,
+            beta != 0,
+            out + 4 * (m0 * out_row + n0),
+            4 * out_row,
+            scratch,
         )
 
 
@@ -267,6 +280,18 @@ def dgemm_tile(m0, m1, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta,
         p[0], p[1] = alpha if k > 0 else 0.0, beta
         p[2], p[3] = alpha, 1.0
         _product(
-            np.int64(8), m1 - m0, n1 - n0, k, a + 8 * m0 * a_row, 8 * a_row, 8 * a_col, b + 8 * n0 * b_col, 8 * b_row,
-            8 * b_col, beta != 0, out + 8 * (m0 * out_row + n0), 8 * out_row, scratch,
+            np.int64(8),
+            m1 - m0,
+            n1 - n0,
+            k,
+            a + 8 * m0 * a_row,
+            8 * a_row,
+            8 * a_col,
+            b + 8 * n0 * b_col,
+            8 * b_row,
+            8 * b_col,
+            beta != 0,
+            out + 8 * (m0 * out_row + n0),
+            8 * out_row,
+            scratch,
         )
