@@ -46,6 +46,10 @@ ROWS = 6 if MACHINE.registers == 16 else 8
 WIDE = 8
 
 
+# Bytes of a line of the cache.
+LINE = 64
+
+
 class Real(NamedTuple):
     """An element type: its LLVM type, its size in bytes and how many fill a vector."""
 
@@ -55,6 +59,7 @@ class Real(NamedTuple):
 
     @property
     def vector(self) -> Any:
+        """The LLVM type of a vector of it."""
         return ir.VectorType(self.type, self.lanes)
 
 
@@ -70,7 +75,8 @@ class _Code:
         self.real = real
         self.module = module
         self.function = ir.Function(module, kind, f"numgraph_{name}_{real.type.intrinsic_name}")
-        self.function.linkage = "internal"
+        # several of Numba's modules may hold it; the linker keeps one
+        self.function.linkage = "linkonce_odr"
         self.function.attributes.add("noinline")
         self.function.attributes.add("nounwind")
         self.b = ir.IRBuilder(self.function.append_basic_block("entry"))
@@ -152,9 +158,9 @@ def _kernel(module: Any, real: Real, rows: int, vectors: int) -> Any:
     """A micro-kernel: out[rows, columns] = alpha * (a @ b) + beta * out, columns being `vectors` vectors.
 
     Arguments: count; k; a, a_row, a_step, a_next; b, b_step, b_last, ahead; out, out_row; scalars. a[r, p] is an
-    element at a + r * a_row + p * a_step; b[p] the vectors at b + p * b_step, the last one at b_last from there: at most
-    where it follows the one before, so that fewer columns than lanes are two vectors that overlap. out has its vectors
-    at the same places. `scalars` is the address of alpha and beta; with beta 0 out is not read. The memory at
+    element at a + r * a_row + p * a_step; b[p] the vectors at b + p * b_step, the last one at b_last from there: at
+    most where it follows the one before, so that columns which fill no two vectors are two that overlap. out has its
+    vectors at the same places. `scalars` is the address of alpha and beta; with beta 0 out is not read. The memory at
     b + p * b_step + ahead is prefetched. `count` such tiles lie below one another, a_next apart.
 
     Every element is the chain a[0] * b[0] + 0, a[1] * b[1] + that, ..., whatever the tile.
@@ -344,6 +350,20 @@ def _pick(module: Any, real: Real) -> Any:
     return code.function
 
 
+def _touch(module: Any, real: Real) -> Any:
+    """Prefetch n runs of memory, each of so many lines of LINE bytes: n, lines, from, from_n."""
+    code = _Code(module, real, "touch", 4)
+    n, lines, source, source_n = code.function.args
+
+    def run(x: Any) -> None:
+        head = code.b.add(source, code.b.mul(x, source_n))
+        code.loop(lines, lambda y: code.prefetch(code.at(code.b.add(head, code.b.mul(y, code.int(LINE))), _BYTE), 2))
+
+    code.loop(n, run)
+    code.b.ret_void()
+    return code.function
+
+
 def _call(name: str, arguments: int, makers: list[Any], doc: str) -> Any:
     """An intrinsic `(which, double, *arguments)`: calls function `which` of those for the element type."""
 
@@ -358,7 +378,7 @@ def _call(name: str, arguments: int, makers: list[Any], doc: str) -> Any:
                 functions = [make(module, real) for real in (FLOAT, DOUBLE) for make in makers]
                 kind = ir.ArrayType(functions[0].type, len(functions))
                 table = ir.GlobalVariable(module, kind, f"numgraph_{name}")
-                table.linkage = "internal"
+                table.linkage = "linkonce_odr"
                 table.global_constant = True
                 table.initializer = ir.Constant(kind, functions)
             index = builder.add(args[0], builder.mul(args[1], ir.Constant(_INT, len(makers))))
@@ -381,4 +401,5 @@ tile = _call("tile", 13, [*(_shape(r, 2) for r in range(1, ROWS + 1)), _shape(1,
 # carry(0, ...) is for runs of one to two vectors, carry(1, ...) for 4 to 8 elements
 carry = _call("carry", 6, [_carry_lines, _carry_factors], _carry.__doc__)
 turn = _call("turn", 6, [_turn], _turn.__doc__)
+touch = _call("touch", 4, [_touch], _touch.__doc__)
 pick = _call("pick", 8, [_pick], _pick.__doc__)
