@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import importlib
 import itertools
 import mmap
@@ -245,7 +246,7 @@ class Guarded:
         return found.T if turned else found
 
 
-def survives(action: Callable[[], None]) -> bool:
+def survives(action: Callable[[], object]) -> bool:
     """Whether a child process that does it ends as it should."""
     with warnings.catch_warnings():
         # a child with one thread is all that is wanted
@@ -253,6 +254,7 @@ def survives(action: Callable[[], None]) -> bool:
         child = os.fork()
     if child == 0:
         status = 1
+        faulthandler.disable()
         try:
             action()
             status = 0
