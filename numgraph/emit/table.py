@@ -1,8 +1,8 @@
 """The table: the one argument of compiled code, int64 slots that the runtime fills and the code reads.
 
 * 0 and 1: the two values that a failed condition was about.
-* 2: where an ndarray object keeps its data pointer. 3 and 4: the addresses of sgemm and dgemm. 5 and 6: the address of
-  the launcher, and the number of threads. 7: cycles of work that the plan expects, about.
+* 2: where an ndarray object keeps its data pointer. 3 and 4: the addresses of the matrix products. 5 and 6: the address
+  of the launcher, and the number of threads. 7: cycles of work that the plan expects, about.
 * 8, 9 and 10: for several steps in one call, the address of their arguments and outputs (a row of words per step), the
   first step, and the end.
 * Per stage: the address of its arena, the arena's capacity, and the bytes that the plan found necessary.

@@ -36,7 +36,7 @@ class Builder:
         if op.reduce:
             return self._reduce(op, inputs[0], attrs, dtype)
         if op.scalar:
-            inputs = self._converted(op, inputs, dtype)
+            inputs = self._slim(self._converted(op, inputs, dtype))
             lengths = self.broadcast(op.name, inputs)
         elif op.product:
             inputs = [self.graph.cast(v, dtype) for v in inputs]
@@ -78,6 +78,31 @@ class Builder:
         loose = [k for k in range(len(inputs)) if k not in op.keeps]
         common = promote([inputs[k].dtype for k in loose]) if op.dtype is boolean and loose else dtype
         return [self.graph.cast(v, common) if k in loose else v for k, v in enumerate(inputs)]
+
+    def _slim(self, inputs: Sequence[Node]) -> list[Node]:
+        """Operands of an elementwise op, those that are one number all over as that 0-d scalar, where another operand
+        has their lengths: a factor is then seen to be one."""
+        slim = list(inputs)
+        for k, v in enumerate(slim):
+            if v.dims and any(self._covers(w, v) for j, w in enumerate(slim) if j != k):
+                slim[k] = self._scalar_of(v)
+        return slim
+
+    def _covers(self, node: Node, other: Node) -> bool:
+        """Whether broadcasting `other` to `node` changes no length of `node`."""
+        if len(node.dims) < len(other.dims):
+            return False
+        pairs = zip(reversed(node.dims), reversed(other.dims), strict=False)
+        return all(self.graph.find(b) == 1 or self.graph.equal_lengths(a, b) for a, b in pairs)
+
+    def _scalar_of(self, node: Node) -> Node:
+        """The 0-d node whose value every element of `node` has; `node` itself where there is none."""
+        inner = node
+        while inner.name in ("dimshuffle", "fill", "broadcast_to") and inner.dims:
+            inner = inner.inputs[0]
+        if inner.kind == "array" and all(self.graph.find(n) == 1 for n in inner.dims):
+            return self.graph.number(self.constant_value(inner).item(), node.dtype)
+        return node if inner.dims or inner.dtype != node.dtype else inner
 
     def _reduce(self, op: Op, x: Node, attrs: dict[str, Any], dtype: str) -> Node:
         """A reduction in its accumulator's dtype, converted to the result's."""

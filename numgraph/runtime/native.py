@@ -87,16 +87,22 @@ def versions() -> str:
 
 @remember
 def kernel_digest(module: str) -> str:
-    """The digest of a kernel file; Numba does not notice when an imported function changes."""
+    """The digest of a kernel file and of those it imports; Numba does not notice when an imported function changes."""
     spec = importlib.util.find_spec(module)
     assert spec is not None and spec.origin is not None, module
-    return cache.digest(Path(spec.origin).read_bytes())
+    text = Path(spec.origin).read_text(encoding="utf-8")
+    return cache.digest(text, *map(kernel_digest, kernels_in(text)))
+
+
+def kernels_in(text: str) -> list[str]:
+    """The kernel files that a source imports from."""
+    return sorted(set(re.findall(r"^from (numgraph\.kernels\.\w+) import", text, re.MULTILINE)))
 
 
 def build(text: str) -> Native:
     """The entry of a generated module, from the cache or compiled now."""
     started = time.perf_counter()
-    kernels = sorted(set(re.findall(r"^from (numgraph\.kernels\.\w+) import", text, re.MULTILINE)))
+    kernels = kernels_in(text)
     source_name = f"k_{cache.digest(text)}"
     path = cache.store(f"{source_name}.py", text.encode())
     name = f"{source_name}_{cache.digest(CONVENTION, processor(), versions(), *map(kernel_digest, kernels))}.o"

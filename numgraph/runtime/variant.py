@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from numgraph.emit.entry import GROW
 from numgraph.emit.module import Module
 from numgraph.emit.table import DGEMM, FAILED_A, FAILED_B, HEADER, LAUNCH, SGEMM, THREADS
-from numgraph.runtime.blas import blas_addresses
 from numgraph.runtime.native import Native
+from numgraph.runtime.products import product_address
 from numgraph.runtime.threads import ready
 from numgraph.schedule.plan import Schedule
 from numgraph.shared import SharedVariable
@@ -55,8 +55,9 @@ class Variant:
         self.integers[THREADS] = self.threads
         if self.schedule.sharing:
             self.integers[LAUNCH] = ready(self.threads)
-        if "gemm(table" in self.module.text:
-            self.integers[SGEMM], self.integers[DGEMM] = blas_addresses()
+        for dtype, name, place in (("float32", "sgemm", SGEMM), ("float64", "dgemm", DGEMM)):
+            if f"{name}(table" in self.module.text:
+                self.integers[place] = product_address(dtype)
         for slot, variable in zip(layout.shared, self.shared, strict=True):
             self.integers[slot] = int(variable.storage.descriptor.ctypes.data)
         self.constants = {slot: self.schedule.graph.arrays[name] for name, slot in layout.arrays.items()}

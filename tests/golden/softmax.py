@@ -29,7 +29,7 @@ def plan_0(address):                                      # conditions, lengths 
     t2 = n1 * n0                                          # mul int64
     t3 = t2 * 38                                          # mul int64
     t4 = floor_div_int(t3, 4)                             # floor_div int64
-    table[21] = share_count(table, t4, 8192, n1)          # shares of a divided loop
+    table[21] = share_count(table, t4, 4096, n1)          # shares of a divided loop
     table[7] = t4                                         # cycles of work, about
     table[13] = 0 + table[6] * t1                         # bytes of temporaries
     return 0
