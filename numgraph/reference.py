@@ -109,7 +109,7 @@ def converted(op: Op, arrays: Sequence[Array], dtype: str) -> list[Array]:
 def check(op: Op, arrays: Sequence[Array], attrs: dict[str, Any]) -> None:
     """The op's conditions on lengths and indices; ShapeError or IndexOutOfRange for the first that does not hold."""
     operands = [ArrayOperand(a) for a in arrays]
-    if op.reduce is not None and isinstance(op.reduce.start, str):
+    if op.reduce is not None and isinstance(op.reduce.start, str) and not attrs.get("empty"):
         empty = [a for a in attrs["axis"] if operands[0].shape[a] == 0]
         if empty:
             raise ShapeError(f"axis {empty[0]} is empty, and {op.name} of nothing is not defined")

@@ -92,7 +92,7 @@ class Builder:
         if not axes and not form.position:
             return self.graph.cast(x, dtype)
         if form.position and axes[0] != len(x.dims) - 1:
-            return self._position(op, x, axes[0], keepdims)
+            return self._position(op, x, axes[0], attrs)
         operands = [Operand(x, self.elements)]
         if not form.position and not (form.wide and x.dtype == "float32"):
             x = self.graph.cast(x, inside)
@@ -100,22 +100,28 @@ class Builder:
         if folded is not None:
             return folded
         lengths = reduced_shape(x.dims, axes, keepdims)
-        kept = {"axis": tuple(axes), "keepdims": keepdims}
+        kept = {"axis": tuple(axes), "keepdims": keepdims} | ({"empty": True} if attrs.get("empty") else {})
         node = self._make(op, [x], kept, dtype if form.position else inside, lengths)
         self._check(op, node, operands, attrs)
-        if isinstance(form.start, str):
-            for axis in axes:
-                self.require("nonempty", x.dims[axis], 1, f"{op.name} of an empty axis (axis {axis})", node)
+        self._elements_along(op, x, attrs, node)
         return self.graph.cast(node, dtype)
 
-    def _position(self, op: Op, x: Node, axis: int, keepdims: bool) -> Node:
+    def _elements_along(self, op: Op, x: Node, attrs: dict[str, Any], node: Node) -> None:
+        """The condition that a reduction of nothing has no value, where it has none."""
+        assert op.reduce is not None
+        if isinstance(op.reduce.start, str) and not attrs.get("empty"):
+            for axis in attrs["axis"]:
+                message = f"{op.name}: axis {axis} is empty, and {op.name} of nothing is not defined"
+                self.require("nonempty", x.dims[axis], 1, message, node)
+
+    def _position(self, op: Op, x: Node, axis: int, attrs: dict[str, Any]) -> Node:
         """A position along an inner axis: that axis is turned last, so that each search runs in registers."""
         ndim = len(x.dims)
         others = [k for k in range(ndim) if k != axis]
-        found = self.op(
-            op, [self.call("dimshuffle", x, pattern=(*others, axis))], {"axis": (ndim - 1,), "keepdims": False}
-        )
-        if not keepdims:
+        turned = self.call("dimshuffle", x, pattern=(*others, axis))
+        found = self.op(op, [turned], {"axis": (ndim - 1,), "keepdims": False, "empty": True})
+        self._elements_along(op, x, attrs, found)
+        if not attrs["keepdims"]:
             return found
         return self.call("dimshuffle", found, pattern=tuple(-1 if k == axis else others.index(k) for k in range(ndim)))
 
