@@ -15,7 +15,7 @@ from numgraph.errors import ShapeError
 from numgraph.graph import reduced_shape
 from numgraph.ir import MAX_FOLDED, Graph, Node, Requirement, is_natural, topological
 from numgraph.op import OPS, Op, boolean, reference
-from numgraph.types import promote
+from numgraph.types import compared
 
 
 class Builder:
@@ -36,6 +36,8 @@ class Builder:
         if op.reduce:
             return self._reduce(op, inputs[0], attrs, dtype)
         if op.scalar:
+            if op.dtype is boolean and compared([v.dtype for v in inputs]) is None:
+                return self._compared(op, inputs)
             inputs = self._converted(op, inputs, dtype)
             lengths = self.broadcast(op.name, inputs)
         elif op.product:
@@ -76,8 +78,20 @@ class Builder:
     def _converted(self, op: Op, inputs: Sequence[Node], dtype: str) -> list[Node]:
         """Operands in the dtype that the op computes in."""
         loose = [k for k in range(len(inputs)) if k not in op.keeps]
-        common = promote([inputs[k].dtype for k in loose]) if op.dtype is boolean and loose else dtype
+        common = compared([inputs[k].dtype for k in loose]) if op.dtype is boolean and loose else dtype
+        assert common is not None, op.name
         return [self.graph.cast(v, common) if k in loose else v for k, v in enumerate(inputs)]
+
+    def _compared(self, op: Op, inputs: Sequence[Node]) -> Node:
+        """A comparison of signed integers with uint64: as uint64, unless the signed one is negative.
+
+        What -1 with 0 gives holds for every negative number with every uint64.
+        """
+        signed = int(inputs[0].dtype == "uint64")
+        wide = [self.graph.cast(v, "uint64") for v in inputs]
+        negative = self.call("lt", inputs[signed], self.graph.number(0, inputs[signed].dtype))
+        decided = bool(op.numpy(*((0, -1) if signed else (-1, 0))))
+        return self.call("where", negative, self.graph.number(decided, "bool"), self.op(op, wide))
 
     def _reduce(self, op: Op, x: Node, attrs: dict[str, Any], dtype: str) -> Node:
         """A reduction in its accumulator's dtype, converted to the result's."""
