@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from numgraph.elements import Elements, Operand
 from numgraph.errors import ShapeError
 from numgraph.graph import reduced_shape
-from numgraph.ir import MAX_FOLDED, Graph, Node, Requirement, is_natural, topological
+from numgraph.ir import MAX_FOLDED, Graph, Node, Requirement, topological
 from numgraph.op import OPS, Op, boolean, reference
+from numgraph.rewrite.conditions import holds
 from numgraph.types import compared
 
 
@@ -215,21 +216,9 @@ class Builder:
         return True
 
     def require(self, kind: str, a: Any, b: Any, message: str, node: Any) -> None:
-        """Record a condition; one that is known to hold is dropped, one that cannot hold raises ShapeError now."""
+        """Record a condition, unless it is known to hold."""
         a, b = self.graph.find(a), self.graph.find(b)
-        if isinstance(a, int) and isinstance(b, int):
-            holds = {
-                "equal": a == b,
-                "nonempty": a >= 1,
-                "at_least": a >= b,
-                "broadcast": a in (1, b) or b == 1,
-                "range": -b <= a < b,
-            }[kind]
-            if holds:
-                return
-        elif (kind in ("equal", "broadcast") and self.graph.equal_lengths(a, b)) or (
-            kind == "at_least" and b == 0 and is_natural(a)
-        ):
+        if holds(self.graph, kind, a, b):
             return
         self.graph.requirements.append(Requirement(kind, a, b, message, node))
         if kind == "equal":
