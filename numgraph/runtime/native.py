@@ -143,14 +143,9 @@ def _load(name: str) -> tuple[Any, int] | None:
 
 def import_source(path: Path) -> ModuleType:
     """Execute a generated file as a module."""
-    spec = importlib.util.spec_from_file_location(f"numgraph_generated_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    saved, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.dont_write_bytecode = saved
+    module = ModuleType(f"numgraph_generated_{path.stem}")
+    module.__file__ = str(path)
+    exec(compile(cache.content(path), str(path), "exec"), module.__dict__)
     return module
 
 
