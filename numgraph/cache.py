@@ -2,7 +2,7 @@
 
 A file's name is the digest of what it holds or of what it was made from, so a file is never rewritten with other
 content. Writing goes to a scratch file that is renamed into place: a reader sees all of it or none. What cannot be
-read is ignored and made again.
+read is ignored and made again. What cannot be written is kept by this process.
 """
 
 from __future__ import annotations
@@ -13,10 +13,15 @@ import hashlib
 import os
 import shutil
 import tempfile
+import warnings
 from functools import cache as remember
 from pathlib import Path
 
 from numgraph.config import config
+
+# Files that the cache folder did not take: where they are instead, or what is in them.
+_elsewhere: dict[str, Path | bytes] = {}
+_warned: set[str] = set()
 
 
 def digest(*parts: str | bytes) -> str:
@@ -47,12 +52,33 @@ def folder() -> Path:
 def store(name: str, data: bytes) -> Path:
     """Write a file atomically, unless it is there with just this content; returns its path.
 
-    Where the cache folder cannot be written (read-only, full), the file goes to a folder of this process alone.
+    Where the cache folder cannot be written (read-only, full, no folder), a warning says so once, and the file goes to
+    a folder of this process alone; where nothing can be written, it is kept in memory: `content` knows it.
     """
     try:
         return _store(folder() / name, data)
+    except OSError as error:
+        _warn(error)
+    try:
+        path = _store(private_folder() / name, data)
+        _elsewhere[name] = path
     except OSError:
-        return _store(private_folder() / name, data)
+        path = Path(config.cache_dir) / name
+        _elsewhere[name] = data
+    return path
+
+
+def _warn(error: OSError) -> None:
+    """Say once for each cache folder that it keeps nothing."""
+    where = str(config.cache_dir)
+    if where not in _warned:
+        _warned.add(where)
+        warnings.warn(
+            f"numgraph: compiled code cannot be kept in {where} ({error.strerror or error}): each process compiles "
+            "anew\n  fix: make room, or set NUMGRAPH_CACHE_DIR to a folder that can be written",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def _store(path: Path, data: bytes) -> Path:
@@ -66,21 +92,39 @@ def _store(path: Path, data: bytes) -> Path:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
         Path(scratch).replace(path)
-    except OSError:
-        Path(scratch).unlink(missing_ok=True)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(scratch).unlink()
         raise
     return path
 
 
 def load(name: str) -> bytes | None:
     """A file's content, None when there is none."""
+    for path in (Path(config.cache_dir) / name, _elsewhere.get(name)):
+        try:
+            if path is not None:
+                return path if isinstance(path, bytes) else path.read_bytes()
+        except OSError:
+            pass
+    return None
+
+
+def content(path: Path) -> bytes:
+    """What was stored under a path that `store` returned; OSError when it is gone."""
     try:
-        return (Path(config.cache_dir) / name).read_bytes()
+        return path.read_bytes()
     except OSError:
-        return None
+        kept = _elsewhere.get(path.name)
+        if isinstance(kept, bytes):
+            return kept
+        raise
 
 
 def discard(name: str) -> None:
     """Remove a file that turned out to be damaged."""
-    with contextlib.suppress(OSError):
-        (Path(config.cache_dir) / name).unlink(missing_ok=True)
+    kept = _elsewhere.pop(name, None)
+    for path in (Path(config.cache_dir) / name, kept):
+        if isinstance(path, Path):
+            with contextlib.suppress(OSError):
+                path.unlink()

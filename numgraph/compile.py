@@ -15,6 +15,7 @@ from numgraph.graph import label
 from numgraph.ir import Graph, Node
 from numgraph.printing import pprint
 from numgraph.rewrite.build import Builder, length_text
+from numgraph.rewrite.conditions import undecided
 from numgraph.rewrite.engine import Rewriter
 from numgraph.rewrite.lower import Leaves, expand, lower
 from numgraph.rewrite.rules import SIMPLE, STABLE
@@ -91,7 +92,7 @@ def printed(schedule: Schedule, builder: Builder, title: str) -> Module:
     from importlib import import_module
 
     vector = import_module("numgraph.kernels.names").VECTOR
-    return ModulePrinter(schedule, builder.graph.requirements, vector, title).run()
+    return ModulePrinter(schedule, undecided(builder.graph), vector, title).run()
 
 
 def compile_variant(program: Any, denied: frozenset[Any]) -> Variant:

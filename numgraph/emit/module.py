@@ -229,8 +229,6 @@ class ModulePrinter:
     def _addresses(self, printer: PlanPrinter) -> None:
         """Copy the data addresses of arguments and shared variables into their slots."""
         for node, slot in list(self.layout.addresses.items()):
-            if isinstance(node, tuple):
-                continue
             name = self.schedule.graph.names.get(node, node.kind)
             if node.kind == "shared":
                 printer.say(

@@ -82,7 +82,8 @@ def processor() -> str:
 def versions() -> str:
     """What compiled code depends on besides its source."""
     found = [f"{name} {importlib.metadata.version(name)}" for name in ("numba", "llvmlite")]
-    return " ".join([sys.version.split()[0], *found])
+    # builds with another object header (free-threaded, debug) have versions of the same name
+    return " ".join([sys.version.split()[0], f"header {object.__basicsize__}", *found])
 
 
 @remember
@@ -148,14 +149,9 @@ def _load(name: str) -> tuple[Any, int] | None:
 
 def import_source(path: Path) -> ModuleType:
     """Execute a generated file as a module."""
-    spec = importlib.util.spec_from_file_location(f"numgraph_generated_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    saved, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.dont_write_bytecode = saved
+    module = ModuleType(f"numgraph_generated_{path.stem}")
+    module.__file__ = str(path)
+    exec(compile(cache.content(path), str(path), "exec"), module.__dict__)
     return module
 
 

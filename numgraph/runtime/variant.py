@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from numgraph.emit.entry import GROW
 from numgraph.emit.module import Module
 from numgraph.emit.table import DGEMM, FAILED_A, FAILED_B, HEADER, LAUNCH, SGEMM, THREADS
+from numgraph.runtime.header import data_offset
 from numgraph.runtime.native import Native
 from numgraph.runtime.products import product_address
 from numgraph.runtime.threads import ready
@@ -20,9 +21,6 @@ from numgraph.shared import SharedVariable
 from numgraph.types import FLOATS
 
 Array = NDArray[Any]
-
-# Where an ndarray object keeps its data pointer; two words further on is the pointer to its lengths (NumPy's C API).
-DATA_OFFSET = object.__basicsize__
 
 
 class CheckFailed(Exception):
@@ -51,7 +49,7 @@ class Variant:
         self.entry = self.native.bind(self.table)
         self.integers = memoryview(self.table)  # type: ignore[arg-type]  # an ndarray is a buffer
         self.reals = self.integers.cast("B").cast("d")
-        self.integers[HEADER] = DATA_OFFSET
+        self.integers[HEADER] = data_offset()
         self.integers[THREADS] = self.threads
         if self.schedule.sharing:
             self.integers[LAUNCH] = ready(self.threads)

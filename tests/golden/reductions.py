@@ -25,8 +25,6 @@ def plan_0(address):                                      # conditions, lengths 
     n0 = argument_length(table, 14, 1)                    # x.shape[1]
     if n0 < 1:                                            # nonempty
         return fail(table, n0, 1, 1)
-    if n0 < 1:                                            # nonempty
-        return fail(table, n0, 1, 2)
     t0 = n0 * 8                                           # mul int64
     t1 = t0 + 63 >> 6 << 6                                # align64 int64
     t2 = t1 + 64                                          # add int64

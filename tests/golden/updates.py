@@ -35,8 +35,6 @@ def plan_0(address):                                      # conditions, lengths 
     if n3 != 3:                                           # assume
         return fail(table, n3, 3, 4)
     n4 = resident_length(table, 19, 0)                    # len(grown)
-    if n4 < n4:                                           # at_least
-        return fail(table, n4, n4, 5)
     t0 = n4 + 1                                           # add int64
     table[25] = t0                                        # len(grown) + 1
     table[28] = n4                                        # len(grown)
