@@ -15,7 +15,7 @@ phase_4: sub (3): 9 flops, 48 bytes
 import numpy as np
 from numpy import float32, float64, int64
 
-from numgraph.kernels.gemm import sgemm
+from numgraph.kernels.calls import sgemm
 from numgraph.kernels.support import add_up, argument_address, divided, entry, f32, f64, fail, floor_div_int
 from numgraph.kernels.support import from_python, i32, i64, jit, launch, maximum, minimum, relock
 from numgraph.kernels.support import resident_address, resident_length, share_count, table_of, to_python
