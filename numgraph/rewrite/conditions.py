@@ -9,29 +9,7 @@ from numgraph.ir import Graph, Node, Requirement
 
 def lowest(length: Any) -> int | None:
     """A number that a length or index is known to be at least; None where none is known."""
-    if isinstance(length, int):
-        return length
-    if length.is_number:
-        return int(length.value)
-    if length.kind in ("extent", "loop") or length.name == "slice_bound":
-        return 0
-    if length.name not in ("add", "mul", "floor_div", "minimum", "maximum", "where"):
-        return None
-    bounds = [lowest(v) for v in (length.inputs[1:] if length.name == "where" else length.inputs)]
-    known = [n for n in bounds if n is not None]
-    if length.name == "maximum":
-        return max(known, default=None)
-    if len(known) < 2:
-        return None
-    x, y = known
-    if length.name == "add":
-        return x + y
-    if length.name in ("minimum", "where"):
-        return min(x, y)
-    if x < 0 or y < 0:
-        return None
-    # a quotient of natural numbers is one; a product of lower bounds is one where neither factor is negative
-    return 0 if length.name == "floor_div" else x * y
+    return length if isinstance(length, int) else length.lowest
 
 
 def holds(graph: Graph, kind: str, a: Any, b: Any) -> bool:
