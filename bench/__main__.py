@@ -67,6 +67,8 @@ def how_to_run(made: argparse.ArgumentParser) -> None:
 def measured(options: argparse.Namespace, console: Console) -> Any:
     """Run the suite as the options say."""
     settings, chosen, starts = plan(options)
+    if not console.is_terminal:
+        return suite.run(chosen, starts, settings, lambda text: print(text, file=sys.stderr, flush=True))
     with console.status("starting") as status:
         return suite.run(chosen, starts, settings, lambda text: status.update(text))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from bench.problems import KINDS, Sizes
 
 # Steps that a timed sweep takes, and calls whose results are compared before anything is timed.
-SWEPT, CHECKED = 1200, 6
+SWEPT, CHECKED = 300, 6
 # Who takes part in scaling unless all are asked for: those that need no minute of compilation for each size.
 SCALING_PEERS = ("numgraph", "numpy", "jax", "torch")
 

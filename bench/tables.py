@@ -89,10 +89,12 @@ def verdict(met: bool | None) -> str:
 def remarks(report: dict[str, Any]) -> list[str]:
     """What a reader has to know: absent peers, wrong ones, a busy machine."""
     said = [f"{p['label']}: {p['status']} ({p['why']})" for p in report["peers"].values() if p["status"] != "ok"]
+    bad: dict[str, list[str]] = {}
     for case in report["cases"]:
         for name, result in case["results"].items():
             if result["status"] in ("wrong", "failed"):
-                said.append(f"{case['name']}: {label(report, name)} {result['status']}: {result['why']}")
+                bad.setdefault(f"{label(report, name)} {result['status']}: {result['why']}", []).append(case["name"])
+    said += [f"{what} (in {'; '.join(names)})" for what, names in bad.items()]
     before = report["load"]["before"]
     if before is not None and before > 0.5:
         said.append(

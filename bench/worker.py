@@ -49,7 +49,8 @@ class Bench:
         program = self.program = peers.build(self.peer, kind, sizes, self.threads)
         if way == "sweep" and program.sweep is None:
             raise peers.NotOffered("no sweep in this version")
-        self.run = sweeps(program, swept) if way == "sweep" else calls(program)
+        # a loop is not sweeping: its calls are timed like any others, as many as there is time for
+        self.run = sweeps(program, swept) if way == "sweep" and not program.loops else calls(program)
         values = outcome(program, kind, way, checked)
         return (program.sweep_how if way == "sweep" else program.how), values
 
@@ -58,7 +59,8 @@ class Bench:
         if least not in self.count:
             self.count[least] = calibrated(self.run, least)
         count = self.count[least]
-        self.run(max(1, int(count * WARM_UP)))
+        if count > 1 or not hasattr(self.run, "unit"):  # one long sweep warms up by itself
+            self.run(max(1, int(count * WARM_UP)))
         gc.disable()
         try:
             return self.run(count)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import byhand, figures, fresh, limits, peers, problems, readme, suite, tables, targets, worker
+from bench import byhand, figures, fresh, limits, peers, problems, readme, report, suite, tables, targets, worker
 from bench.__main__ import main, parser, plan
 from bench.cases import STARTS, Case, cases
 from bench.peers import PEERS, Peer
@@ -132,8 +134,8 @@ def tiny_settings(**changes: Any) -> Settings:
     return replace(Settings(("numpy",), repeats=2, least=1e-4, measure_limits=False), **changes)
 
 
-def by_name(report: dict[str, Any]) -> dict[str, Any]:
-    return {case["name"]: case for case in report["cases"]}
+def by_name(made: dict[str, Any]) -> dict[str, Any]:
+    return {case["name"]: case for case in made["cases"]}
 
 
 @pytest.mark.usefixtures("wrong_numpy")
@@ -161,14 +163,14 @@ def test_workers_absent_peers_and_the_time_limit(monkeypatch: pytest.MonkeyPatch
         assert real.ask(30.0, "hello")[0] == "too slow"  # it is gone
         assert pool.worker("numpy") is not real
     monkeypatch.setattr(suite.Suite, "_ask_versions", asked_in_this_process)
-    report = suite.run(chosen, starts, tiny_settings(peers=("numpy", "absent")))
-    assert report["peers"]["absent"]["status"] == "not installed"
-    for case in report["cases"]:
+    made = suite.run(chosen, starts, tiny_settings(peers=("numpy", "absent")))
+    assert made["peers"]["absent"]["status"] == "not installed"
+    for case in made["cases"]:
         assert case["results"]["absent"]["status"] == "not installed"
-    found = by_name(report)
+    found = by_name(made)
     assert len(found["softmax rows"]["results"]["numpy"]["values"]) == 2
     assert found["first result, empty cache (logreg)"]["results"]["numpy"]["values"][0] > 0
-    assert "Absent: not installed (numgraph-no-such-package is not installed)" in tables.remarks(report)
+    assert "Absent: not installed (numgraph-no-such-package is not installed)" in tables.remarks(made)
 
 
 def asked_in_this_process(self: suite.Suite, pool: Pool) -> None:
@@ -301,10 +303,10 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch
     monkeypatch.setattr(suite.Suite, "_know_limits", lambda self: None)
     path = tmp_path / "report.json"
     assert main(["--quick", "--peers", "numpy", "--only", "two small vectors", "--json", str(path)]) == 0
-    report = json.loads(path.read_text())
-    assert [case["name"] for case in report["cases"]] == ["call with two small vectors"]
-    assert len(report["cases"][0]["results"]["numpy"]["values"]) == 4
-    assert report["machine"]["numpy"] == np.__version__
+    made = json.loads(path.read_text())
+    assert [case["name"] for case in made["cases"]] == ["call with two small vectors"]
+    assert len(made["cases"][0]["results"]["numpy"]["values"]) == 4
+    assert made["machine"]["numpy"] == np.__version__
     shown = capsys.readouterr().out
     assert "small" in shown and "targets" in shown
 
@@ -323,6 +325,28 @@ def test_readme_table(tmp_path: Path) -> None:
     assert "old" not in text
     with pytest.raises(ValueError, match="expected the lines"):
         readme.fill(Path(__file__).with_name("conftest.py"), small_report())
+
+
+def test_page(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    source, out = tmp_path / "report.json", tmp_path / "page.html"
+    source.write_text(json.dumps(small_report()))
+    assert main(["report", str(source), "--out", str(out)]) == 0
+    text = out.read_text(encoding="utf-8")
+    assert "src=" not in text and not re.search(r"url\((?!#)", text)
+    assert text.count("<svg") == text.count("</svg>") == 6  # ratios, limits, rows, threads, compilation, memory
+    assert "<b>5</b> of 8 comparisons, and behind in <b>3</b>" in text
+    assert "<span class=win>0.50</span>" in text and "<span class=loss>2.00</span>" in text
+    assert "PyTorch eager: not installed" in text and "JAX wrong: is 3 (in logreg step, batch 600; softmax rows" in text
+    assert "<td class='win'>met</td>" in text and "<td class='loss'>not met</td>" in text
+    assert not re.search(r'id="[a-z]+_1"', text)  # it would be there once per plot
+
+
+def test_page_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    text = report.page(small_report())
+    assert "matplotlib is not installed" in text and "<svg" not in text
+    assert "<span class=win>0.50</span>" in text
 
 
 def test_the_readme_has_the_marks() -> None:

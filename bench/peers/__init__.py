@@ -7,7 +7,7 @@ answer to.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -32,7 +32,8 @@ class Program:
 
     call: one call; what it returns is ready for use. arguments: those of successive calls, which start again at the
     end. sweep(n): the calls with the first n arguments in whatever way the library does many steps best; returns their
-    outputs. reset, state: set and get what calls change. how, sweep_how: the idiom, for the report.
+    outputs. loops: that is a loop over `call`. reset, state: set and get what calls change. how, sweep_how: the idiom,
+    for the report.
     """
 
     call: Callable[..., Any]
@@ -42,7 +43,7 @@ class Program:
     sweep_how: str = ""
     reset: Callable[[], None] = _nothing
     state: Callable[[], list[Any]] = _no_state
-    keep: list[Any] = field(default_factory=list)
+    loops: bool = False
 
     def looped(self, why: str) -> Program:
         """This program, sweeping by a Python loop over its calls."""
@@ -50,7 +51,7 @@ class Program:
         def sweep(count: int) -> list[Any]:
             return [self.call(*arguments) for arguments in self.arguments[:count]]
 
-        self.sweep, self.sweep_how = sweep, why
+        self.sweep, self.sweep_how, self.loops = sweep, why, True
         return self
 
 
