@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import pickle
 import queue
@@ -141,13 +142,19 @@ class Pool:
             self.worker(name).send(*command)
         return {n: self._workers[n].receive(max(1.0, self.limit - (time.monotonic() - began))) for n in names}
 
-    def in_turn(self, names: list[str], least: float, repeats: int) -> dict[str, list[float] | tuple[str, str]]:
+    def in_turn(
+        self, names: list[str], least: float, repeats: int, patience: float = math.inf
+    ) -> dict[str, list[float] | tuple[str, str]]:
         """Seconds per call, `repeats` measurements of each, in rounds that start with another peer each time.
 
-        A peer that fails or takes too long is left out from there on, and has (status, why) instead.
+        A peer that fails or takes too long is left out from there on, and has (status, why) instead. No round is begun
+        after `patience` seconds, except for the first three.
         """
         seconds: dict[str, list[float] | tuple[str, str]] = {name: [] for name in names}
+        began = time.monotonic()
         for k in range(repeats):
+            if k >= 3 and time.monotonic() - began > patience:
+                break
             shift = k % len(names) if names else 0
             order = names[shift:] + names[:shift]
             for name in order if k % 2 == 0 else reversed(order):

@@ -16,7 +16,7 @@ from bench.problems import KINDS
 
 FORMAT = 1
 Results = dict[str, dict[str, Any]]
-# Fresh processes that together took longer than this (seconds) are not repeated.
+# Seconds after which fresh processes of a peer are not repeated; and a case is not, after half of it.
 PATIENCE = 20.0
 
 
@@ -55,26 +55,20 @@ class Suite:
         self.limits: dict[str, Any] | None = None
 
     def report(self, cases: Sequence[Case], starts: Sequence[Start]) -> dict[str, Any]:
-        """Run everything."""
+        """Run everything; after Ctrl-C, the report has what was measured until then."""
         began, load = datetime.datetime.now().astimezone(), machine.load()
         order = {case.name: k for k, case in enumerate(cases)}
         made: list[dict[str, Any]] = []
-        self._know_limits()
-        # cases by number of threads, since that is a property of the processes
-        counts = dict.fromkeys(case.threads or self.settings.threads for case in cases)
-        for threads in counts or [self.settings.threads]:
-            with Pool(list(self.settings.peers), threads, self.settings.limit) as pool:
-                self._ask_versions(pool)
-                mine = [c for c in cases if (c.threads or self.settings.threads) == threads]
-                made += [self._case(case, pool) for case in mine]
-        self._know_limits()
-        for start in starts:
-            made += self._start(start)
-        self._know_limits()
+        complete = True
+        try:
+            self._measure(cases, starts, made)
+        except KeyboardInterrupt:
+            complete = False
         for case in made:
             self._compare_with_limit(case)
         return {
             "format": FORMAT,
+            "complete": complete,
             "machine": machine.facts(),
             "settings": asdict(self.settings),
             "began": began.isoformat(timespec="seconds"),
@@ -84,6 +78,21 @@ class Suite:
             "peers": self.peers,
             "cases": sorted(made, key=lambda case: order.get(case["name"], len(order))),
         }
+
+    def _measure(self, cases: Sequence[Case], starts: Sequence[Start], made: list[dict[str, Any]]) -> None:
+        """Add to `made`, case by case."""
+        self._know_limits()
+        # cases by number of threads, since that is a property of the processes
+        for threads in dict.fromkeys(case.threads or self.settings.threads for case in cases):
+            with Pool(list(self.settings.peers), threads, self.settings.limit) as pool:
+                self._ask_versions(pool)
+                for case in cases:
+                    if (case.threads or self.settings.threads) == threads:
+                        made.append(self._case(case, pool))
+        self._know_limits()
+        for start in starts:
+            made.extend(self._start(start))
+        self._know_limits()
 
     def _know_limits(self) -> None:
         """Measure what the machine can do, again and again: the best counts, as others may disturb it for a while."""
@@ -127,7 +136,8 @@ class Suite:
             else:
                 results[name] = {"status": status, "why": content}
         self.said(f"{case.name}: timing {', '.join(right)}")
-        for name, got in pool.in_turn(right, self.settings.least, self.settings.repeats).items():
+        took = pool.in_turn(right, self.settings.least, self.settings.repeats, PATIENCE / 2)
+        for name, got in took.items():
             done = {"status": "timed", "values": got} if isinstance(got, list) else {"status": got[0], "why": got[1]}
             results[name] |= done
         pool.all(asked, "drop")

@@ -89,6 +89,8 @@ def verdict(met: bool | None) -> str:
 def remarks(report: dict[str, Any]) -> list[str]:
     """What a reader has to know: absent peers, wrong ones, a busy machine."""
     said = [f"{p['label']}: {p['status']} ({p['why']})" for p in report["peers"].values() if p["status"] != "ok"]
+    if not report.get("complete", True):
+        said.append("The run was interrupted: cases are missing.")
     bad: dict[str, list[str]] = {}
     for case in report["cases"]:
         for name, result in case["results"].items():

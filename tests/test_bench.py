@@ -30,7 +30,8 @@ def results(case: Case, name: str) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("name", ["numpy", "numgraph"])
-@pytest.mark.parametrize("case", TINY, ids=lambda case: case.name)
+# compiling mlp once more for a batch of 1 would take a tenth of all the time
+@pytest.mark.parametrize("case", [c for c in TINY if "mlp step, batch 1" not in c.name], ids=lambda case: case.name)
 def test_results_agree_with_the_reference(case: Case, name: str) -> None:
     try:
         got = results(case, name)
@@ -159,7 +160,8 @@ def test_workers_absent_peers_and_the_time_limit(monkeypatch: pytest.MonkeyPatch
         real = pool.worker("numpy")
         assert real.ask(30.0, "hello") == ("ok", {"numpy": np.__version__})
         assert real.ask(30.0, "build", "nonsense", {}, "call", 1, 1)[0] == "failed"
-        assert real.ask(0.0, "measure", 1e9)[0] == "too slow"
+        assert real.ask(30.0, "build", "scalar", {}, "call", 1, 1)[0] == "ok"
+        assert real.ask(0.1, "measure", 1e9)[0] == "too slow"  # it was to take 30 years
         assert real.ask(30.0, "hello")[0] == "too slow"  # it is gone
         assert pool.worker("numpy") is not real
     monkeypatch.setattr(suite.Suite, "_ask_versions", asked_in_this_process)
@@ -171,6 +173,21 @@ def test_workers_absent_peers_and_the_time_limit(monkeypatch: pytest.MonkeyPatch
     assert len(found["softmax rows"]["results"]["numpy"]["values"]) == 2
     assert found["first result, empty cache (logreg)"]["results"]["numpy"]["values"][0] > 0
     assert "Absent: not installed (numgraph-no-such-package is not installed)" in tables.remarks(made)
+
+
+def test_what_was_measured_before_ctrl_c_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suite, "Pool", Local)
+    interrupted = suite.Suite._case
+
+    def case(self: suite.Suite, case: Case, pool: Pool) -> dict[str, Any]:
+        if case.name == "sum over axis 1":
+            raise KeyboardInterrupt
+        return interrupted(self, case, pool)
+
+    monkeypatch.setattr(suite.Suite, "_case", case)
+    made = suite.run([case for case in TINY if case.name.startswith("sum over")], [], tiny_settings())
+    assert list(by_name(made)) == ["sum over axis 0"]
+    assert "The run was interrupted: cases are missing." in tables.remarks(made)
 
 
 def asked_in_this_process(self: suite.Suite, pool: Pool) -> None:
@@ -208,6 +225,8 @@ def test_measurements_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     got = pool.in_turn(["a", "b", "c"], 0.0, 3)
     assert got == {"a": [1.0] * 3, "b": [1.0] * 3, "c": ("failed", "why")}
     assert "".join(log) == "abc" + "ab" + "ab"
+    log.clear()
+    assert pool.in_turn(["a", "b"], 0.0, 9, patience=0.0) == {"a": [1.0] * 3, "b": [1.0] * 3}
 
 
 def figure(least: float, unit: str = "s") -> dict[str, Any]:
