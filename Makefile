@@ -1,6 +1,7 @@
 # make demo    train the tutorial's logistic regression on 10,000 handwritten digits
 # make test    lint, types and tests
-# make bench   the benchmark against NumPy
+# make bench   the benchmark against other libraries, as a page: bench.html (make bench-peers installs them first)
+# make readme  the table in README.md, from figures.json, which `make bench` leaves
 # Each makes .venv first and installs what it needs there. PYTHON chooses the interpreter (3.11 or newer).
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ JOBS ?= 2
 # setuptools warns of every editable installation
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types bench readme format clean
+.PHONY: demo test lint types bench bench-peers readme format clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/run
@@ -27,11 +28,15 @@ types: $(VENV)/dev
 	$(BIN)/mypy
 
 bench: $(VENV)/dev
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench --json figures.json
+	$(BIN)/python -m bench report figures.json --out bench.html
 
-# the table in README.md, measured anew on this machine
+# large: JAX, PyTorch, PyTensor
+bench-peers: $(VENV)/run
+	@$(PIP) -e '.[bench]'
+
 readme: $(VENV)/dev
-	$(BIN)/python -m bench --readme README.md
+	$(BIN)/python -m bench readme figures.json README.md
 
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix .
@@ -51,4 +56,4 @@ $(VENV)/dev: $(VENV)/run
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis figures.json bench.html

@@ -1,1 +1,1 @@
-"""The benchmark suite: training steps in numgraph against the same steps by hand in NumPy."""
+"""The benchmark suite: numgraph against the libraries that people would use instead. `python -m bench --help`."""

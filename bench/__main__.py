@@ -1,113 +1,133 @@
-"""`python -m bench`: check, time and report the cases."""
+"""`python -m bench`: check, time and report the cases; `report` and `readme` make pages of the figures."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-from bench import readme
-from bench.cases import CASES, run
-from bench.readme import pair
-from numgraph.demo import digits
+from bench import machine, readme, suite, tables
+from bench.cases import STARTS, Case, Start, cases
+from bench.peers import PEERS
+from bench.suite import Settings
 
-# Variables that change how fast the BLAS under NumPy runs; a report without them would not be repeatable.
-INFLUENCES = ("OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+# What `--quick` leaves out: peers that compile for long, and cases that need many sizes or processes.
+QUICK_PEERS = ("numgraph", "numpy", "jax", "torch", "numexpr")
+QUICK_GROUPS = ("steps", "arrays", "calls")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parse(arguments)
-    repeats, least = (3, 0.02) if options.quick else (options.repeats, 0.2)
-    data = digits.load()
+    """Run a command; 0 unless a peer that should be measured gave wrong results."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["report"]:
+        return report_page(given[1:])
+    if given[:1] == ["readme"]:
+        return readme_table(given[1:])
+    options = parser().parse_args(given)
     console = Console()
-    rows = []
-    for case in CASES:
-        if options.only and options.only not in case.name:
-            continue
-        with console.status(f"{case.name}: compiling, checking, timing"):
-            rows.append({"case": case.name, **run(case, data, repeats, least, options.target).summary()})
-    report = {"machine": machine(), "repeats": repeats, "seconds_per_measurement": least, "cases": rows}
-    console.print(table(rows))
-    console.print(", ".join(f"{name} {value}" for name, value in report["machine"].items()), style="dim")
+    made = measured(options, console)
+    show(made, console)
     if options.json:
-        options.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
+        options.json.write_text(json.dumps(made, indent=1), encoding="utf-8")
     if options.readme:
-        readme.fill(options.readme, report)
-    return 0
+        readme.fill(options.readme, made)
+    return int(any(r["status"] == "wrong" for case in made["cases"] for r in case["results"].values()))
 
 
-def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench", description="Training steps: numgraph against NumPy by hand."
+def parser() -> argparse.ArgumentParser:
+    """The options of a run."""
+    made = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="numgraph against the libraries that people would use instead.",
+        epilog="`python -m bench report [JSON] --out FILE.html` makes a page, `python -m bench readme JSON README.md`"
+        " the table in the README.",
     )
-    parser.add_argument("--quick", action="store_true", help="3 short repetitions: shows that it works, not how fast")
-    parser.add_argument("--repeats", type=int, default=15, metavar="N", help="measurements of each side (default: 15)")
-    parser.add_argument("--only", metavar="TEXT", help="the cases whose name contains this, such as mlp or /20")
-    parser.add_argument("--target", help="the target of the numgraph side (default: cpu)")
-    parser.add_argument("--readme", type=Path, metavar="FILE", help="write the table into that README.md")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
-    return parser.parse_args(arguments)
-
-
-def table(rows: list[dict[str, Any]]) -> Table:
-    """Microseconds per training step."""
-    made = Table(title="µs per training step: min (median)", title_justify="left")
-    made.add_column("case")
-    for column in ("numgraph", "NumPy by hand", "ratio", "quartiles"):
-        made.add_column(column, justify="right", no_wrap=True)
-    for row in rows:
-        made.add_row(
-            str(row["case"]),
-            pair(row["numgraph_min_us"], row["numgraph_median_us"]),
-            pair(row["numpy_min_us"], row["numpy_median_us"]),
-            "{ratio_median:.2f}".format_map(row),
-            "{ratio_low:.2f} - {ratio_high:.2f}".format_map(row),
-        )
+    how_to_run(made)
+    made.add_argument("--readme", type=Path, metavar="FILE", help="write the table into that README.md")
+    made.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     return made
 
 
-def machine() -> dict[str, str]:
-    """What the figures depend on."""
-    facts = {"processor": processor(), "Python": platform.python_version()}
-    for package in ("numgraph", "numpy", "numba", "scipy"):
-        try:
-            facts[package] = version(package)
-        except PackageNotFoundError:
-            facts[package] = "not installed"
-    facts |= {name: os.environ[name] for name in INFLUENCES if name in os.environ}
-    return facts | blas()
+def how_to_run(made: argparse.ArgumentParser) -> None:
+    """The options of `measured`."""
+    made.add_argument("--quick", action="store_true", help="few cases, peers and repetitions: a first look")
+    made.add_argument("--full", action="store_true", help="all peers in the scaling and compilation cases, too")
+    made.add_argument("--only", metavar="TEXT", action="append", help="cases whose name contains it; may be repeated")
+    made.add_argument("--peers", metavar="NAME,NAME", help=f"of {', '.join(PEERS)} (default: all)")
+    made.add_argument("--repeats", type=int, metavar="N", help="measurements of each peer (default: 12, quick 4)")
+    made.add_argument("--threads", type=int, metavar="N", help="of every peer (default: all processors)")
+    made.add_argument("--limit", type=float, default=120, metavar="SECONDS", help="after which a peer is given up")
 
 
-def processor() -> str:
-    """The name of the processor where the system tells, and how many there are."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{os.cpu_count()} x {names[0] if names else platform.processor() or platform.machine()}"
+def measured(options: argparse.Namespace, console: Console) -> Any:
+    """Run the suite as the options say."""
+    settings, chosen, starts = plan(options)
+    if not console.is_terminal:
+        return suite.run(chosen, starts, settings, lambda text: print(text, file=sys.stderr, flush=True))
+    with console.status("starting") as status:
+        return suite.run(chosen, starts, settings, lambda text: status.update(text))
 
 
-def blas() -> dict[str, str]:
-    """The BLAS libraries in the process, where `threadpoolctl` can tell."""
-    try:
-        from threadpoolctl import threadpool_info
-    except ImportError:
-        return {}
-    found = [
-        f"{pool.get('internal_api')} {pool.get('version')} {pool.get('architecture', '')} x{pool.get('num_threads')}"
-        for pool in threadpool_info()
-        if pool.get("user_api") == "blas"
-    ]
-    return {"BLAS": "; ".join(dict.fromkeys(found))}
+def plan(options: argparse.Namespace) -> tuple[Settings, list[Case], list[Start]]:
+    """Settings and cases; SystemExit for a peer that is none."""
+    quick = options.quick
+    names = options.peers.split(",") if options.peers else QUICK_PEERS if quick else tuple(PEERS)
+    unknown = [n for n in names if n not in PEERS]
+    if unknown:
+        raise SystemExit(f"--peers: there is no {', '.join(unknown)}; there are {', '.join(PEERS)}")
+    threads = options.threads or machine.usable()
+    repeats = options.repeats or (4 if quick else 12)
+    settings = Settings(tuple(names), threads, repeats, 0.01 if quick else 0.03, options.limit, options.full)
+    chosen = [c for c in cases(threads) if not quick or c.group in QUICK_GROUPS]
+    starts = [replace(s, cold=1, warm=min(1, s.warm)) for s in STARTS[:1]] if quick else list(STARTS)
+    if options.only:
+        chosen = [c for c in chosen if any(text in c.name for text in options.only)]
+        starts = [s for s in starts if any(text in name for text in options.only for name, _, _ in suite.shown(s))]
+    return settings, chosen, starts
+
+
+def show(report: dict[str, Any], console: Console) -> None:
+    """All tables."""
+    for group in tables.groups(report):
+        console.print(tables.timings(report, group))
+    console.print(tables.goals(report))
+    for text in tables.remarks(report):
+        console.print(f"- {text}")
+    console.print("; ".join(f"{name} {value}" for name, value in report["machine"].items()), style="dim")
+
+
+def report_page(arguments: list[str]) -> int:
+    """`python -m bench report`."""
+    made = argparse.ArgumentParser(prog="python -m bench report", description="One HTML page with tables and plots.")
+    made.add_argument("figures", type=Path, nargs="?", metavar="JSON", help="of `--json`; without it the suite is run")
+    made.add_argument("--out", type=Path, default=Path("bench.html"), metavar="FILE", help="default: bench.html")
+    made.add_argument("--json", type=Path, metavar="FILE", help="keep the figures of the run there")
+    how_to_run(made)
+    options = made.parse_args(arguments)
+    console = Console()
+    from bench import report
+
+    found = json.loads(options.figures.read_text("utf-8")) if options.figures else measured(options, console)
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    options.out.write_text(report.page(found), encoding="utf-8")
+    console.print(f"wrote {options.out}")
+    return 0
+
+
+def readme_table(arguments: list[str]) -> int:
+    """`python -m bench readme`."""
+    made = argparse.ArgumentParser(prog="python -m bench readme", description="The table in the README, from figures.")
+    made.add_argument("figures", type=Path, metavar="JSON", help="what `python -m bench --json` wrote")
+    made.add_argument("readme", type=Path, metavar="README", help="the file with the two marks")
+    options = made.parse_args(arguments)
+    readme.fill(options.readme, json.loads(options.figures.read_text("utf-8")))
+    return 0
 
 
 if __name__ == "__main__":

@@ -6,13 +6,19 @@ gradient of softmax with cross-entropy is the usual closed form. The cost is com
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
-from numgraph.demo.digits import Part
+from bench.problems import L2, Array
 
-Array = np.ndarray[Any, np.dtype[Any]]
+
+class Part(NamedTuple):
+    """Inputs float32[n, features] and their labels int32[n]."""
+
+    x: Array
+    y: Array
 
 
 class Softmax:
@@ -65,7 +71,7 @@ class LogReg:
 class Mlp:
     """A step of the perceptron with one tanh layer; `params` are W1, b1, W2, b2, changed in place."""
 
-    def __init__(self, params: list[Array], data: Part, batch: int, rate: float, l2: float = 1e-4) -> None:
+    def __init__(self, params: list[Array], data: Part, batch: int, rate: float, l2: float = L2) -> None:
         self.W1, self.b1, self.W2, self.b2 = self.params = params
         self.data, self.batch, self.rate = data, batch, np.float32(rate)
         self.l2, self.shrink = np.float32(l2), np.float32(1 - 2 * rate * l2)
@@ -115,4 +121,86 @@ def descend(parameter: Array, gradient: Array, rate: np.float32) -> None:
     parameter -= gradient
 
 
+class Cell:
+    """A step of an LSTM cell; `state` is h and c, changed in place. Gates in the order input, forget, cell, output."""
+
+    def __init__(self, state: list[Array], xs: Array, W: Array, U: Array, b: Array) -> None:
+        (self.h, self.c), self.xs, self.W, self.U, self.b = state, xs, W, U, b
+        self.z, self.zu = (np.empty((len(self.h), len(b)), np.float32) for _ in range(2))
+        self.product = np.empty_like(self.h)
+
+    def __call__(self, t: int) -> None:
+        """The step with input `xs[t]`."""
+        width = self.h.shape[1]
+        z = np.dot(self.xs[t], self.W, out=self.z)
+        z += np.dot(self.h, self.U, out=self.zu)
+        z += self.b
+        i, f, g, o = (z[:, k * width : (k + 1) * width] for k in range(4))
+        for gate in (z[:, : 2 * width], o):
+            sigmoid(gate)
+        np.tanh(g, out=g)
+        self.c *= f
+        np.multiply(i, g, out=self.product)
+        self.c += self.product
+        np.tanh(self.c, out=self.h)
+        self.h *= o
+
+
+def sigmoid(x: Array) -> None:
+    """The logistic function, in place: half of 1 + tanh(x / 2), which never overflows and takes one pass less."""
+    x *= np.float32(0.5)
+    np.tanh(x, out=x)
+    x += 1
+    x *= np.float32(0.5)
+
+
+def chain(x: Array, y: Array) -> Callable[[Array, Array], Array]:
+    """2 exp(-x x) + 3 tanh(y) x into a buffer that the next call writes again."""
+    a, b = np.empty_like(x), np.empty_like(x)
+
+    def call(x: Array, y: Array) -> Array:
+        np.multiply(x, x, out=a)
+        np.negative(a, out=a)
+        np.exp(a, out=a)
+        np.multiply(a, 2, out=a)
+        np.tanh(y, out=b)
+        np.multiply(b, 3, out=b)
+        np.multiply(b, x, out=b)
+        return np.add(a, b, out=a)
+
+    return call
+
+
+def chain_sum(x: Array, y: Array) -> Callable[[Array, Array], np.float32]:
+    """The sum of `chain`."""
+    values = chain(x, y)
+    return lambda x, y: np.sum(values(x, y))
+
+
+def softmax(x: Array) -> Callable[[Array], Array]:
+    """The softmax of each row, into a buffer that the next call writes again."""
+    p, column = np.empty_like(x), np.empty((len(x), 1), x.dtype)
+
+    def call(x: Array) -> Array:
+        np.max(x, axis=1, keepdims=True, out=column)
+        np.subtract(x, column, out=p)
+        np.exp(p, out=p)
+        np.sum(p, axis=1, keepdims=True, out=column)
+        return np.divide(p, column, out=p)
+
+    return call
+
+
+def over_axis(function: Callable[..., Array], axis: int) -> Callable[[Array], Callable[[Array], Array]]:
+    """`function` over one axis, for any array."""
+    return lambda x: lambda x: function(x, axis=axis)
+
+
 STEPS = {"logreg": LogReg, "mlp": Mlp}
+FUNCTIONS: dict[str, Callable[..., Callable[..., Array | np.float32]]] = {
+    "chain": chain,
+    "vector": chain,
+    "chain_sum": chain_sum,
+    "softmax": softmax,
+    **{f"{f.__name__}_axis{axis}": over_axis(f, axis) for f in (np.sum, np.mean) for axis in (0, 1)},
+}

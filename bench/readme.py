@@ -1,11 +1,16 @@
-"""The benchmark's table in the README: written by `python -m bench --readme README.md`, never by hand."""
+"""The benchmark's table in the README: written by `python -m bench readme JSON README.md`, never by hand."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-BEGIN, END = "<!-- benchmark: written by `python -m bench --readme README.md` -->", "<!-- end of benchmark -->"
+from bench import figures, tables
+from bench.figures import US
+
+BEGIN, END = "<!-- benchmark: written by `python -m bench readme JSON README.md` -->", "<!-- end of benchmark -->"
+# Curves belong to the report's page.
+LEFT_OUT = ("scaling", "threads")
 
 
 def fill(path: Path, report: dict[str, Any]) -> None:
@@ -19,24 +24,33 @@ def fill(path: Path, report: dict[str, Any]) -> None:
 
 
 def section(report: dict[str, Any]) -> str:
-    """The table and the line about the machine, as Markdown."""
+    """The table and what it depends on, as Markdown."""
     lines = [
-        "| model / rows | numgraph | NumPy by hand | NumPy / numgraph (quartiles) |",
-        "|---|---|---|---|",
-        *(row(case) for case in report["cases"]),
+        "| case | numgraph | best peer | numgraph / best peer (quartiles) | time / the machine's limit |",
+        "|---|---|---|---|---|",
+        *(row(report, case) for case in report["cases"] if case["group"] not in LEFT_OUT),
         "",
-        "; ".join(f"{name} {value}" for name, value in report["machine"].items()) + ".",
+        "; ".join(f"{name} {value}" for name, value in report["machine"].items())
+        + f"; {report['settings']['threads']} threads. Peers: {peers(report)}.",
     ]
     return "\n".join(lines)
 
 
-def row(case: dict[str, Any]) -> str:
+def row(report: dict[str, Any], case: dict[str, Any]) -> str:
     """One line of the table."""
-    times = (pair(case[f"{side}_min_us"], case[f"{side}_median_us"]) for side in ("numgraph", "numpy"))
-    ratio = "**{ratio_median:.2f}** ({ratio_low:.2f} to {ratio_high:.2f})".format_map(case)
-    return f"| {case['case']} | {' | '.join(times)} | {ratio} |"
+    found, over = figures.compare(case), figures.over_limit(case)
+    ours = tables.cell(case["results"].get(US), case["unit"])
+    theirs = ratio = ""
+    if found:
+        theirs = f"{tables.label(report, found.peer)} {tables.cell(case['results'][found.peer], case['unit'])}"
+        ratio = f"**{found.ratio:.2f}** ({found.pairs.low:.2f} to {found.pairs.high:.2f})"
+    return f"| {case['name']} | {ours} | {theirs} | {ratio} | {f'{over:.1f}' if over else ''} |"
 
 
-def pair(least: Any, median: Any) -> str:
-    """`29.5 (30.1)`, without a fraction from 1000 on."""
-    return "{} ({})".format(*(f"{x:,.0f}" if x >= 1000 else f"{x:.1f}" for x in (least, median)))
+def peers(report: dict[str, Any]) -> str:
+    """The other libraries with their versions, or why they are missing."""
+    return ", ".join(
+        f"{p['label']} {next(iter(p['versions'].values()))}" if p["status"] == "ok" else f"{p['label']} ({p['status']})"
+        for name, p in report["peers"].items()
+        if name != US
+    )

@@ -310,6 +310,17 @@ def entry(function):
     return numba.cfunc("intp(intp, intp)", error_model="numpy", _nrt=False)(function)
 
 
+def c_function(signature):
+    """Compile a function of numbers that others call at its address."""
+
+    def compiled(function):
+        if EMBEDDED:
+            return numba.njit(signature, **{**_PLAIN, "no_cfunc_wrapper": False})(function)
+        return numba.cfunc(signature, error_model="numpy", _nrt=False)(function)
+
+    return compiled
+
+
 def helper(function):
     """Make a plain kernel callable from compiled code."""
     return numba.njit(**_PLAIN)(function)

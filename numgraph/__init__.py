@@ -48,9 +48,7 @@ from numgraph.ops.nnet import (
     binary_crossentropy, categorical_crossentropy, elu, log_softmax, relu, sigmoid, sigmoid_binary_crossentropy,
     softmax, softplus,
 )
-from numgraph.ops.reduce import (
-    all, amax, amin, any, argmax, argmin, logsumexp, max, mean, min, norm, prod, ptp, std, sum, var,
-)
+from numgraph.ops.reduce import all, amax, amin, any, argmax, argmin, max, min, prod, sum
 from numgraph.ops.select import flatnonzero, nonzero, nonzero_values, take, take_along_axis, to_one_hot
 from numgraph.ops.shape import (
     atleast_1d, atleast_2d, atleast_3d, broadcast_to, dimshuffle, expand_dims, flatten, moveaxis, ravel, reshape, shape,
@@ -61,6 +59,7 @@ from numgraph.ops.special import (
     cast, copysign, digamma, disconnected_grad, erf, erfc, gammaln, grad_clip, hypot, identity, lgamma, logaddexp, psi,
     tensor_copy, zero_grad,
 )
+from numgraph.ops.statistics import logsumexp, mean, norm, ptp, std, var
 from numgraph.printing import debugprint, pprint
 from numgraph.program import In, Out
 from numgraph.shared import SharedVariable, shared

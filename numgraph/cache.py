@@ -6,6 +6,7 @@ read is ignored and made again, so any file may be removed at any time, also by 
 
 The time of a file says when it was last used, to within a day. What was not used for longest goes first when the folder
 grows beyond `config.cache_limit`; a process looks after it has written a file, never when it only reads.
+What cannot be written is kept by this process.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import re
 import shutil
 import tempfile
 import time
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache as remember
@@ -33,6 +35,9 @@ SCRATCH_AGE = 3600.0
 # What a process may write before it looks again whether the folder is too large, and what is left then, as parts of the
 # limit.
 _CHECKED, _LEFT = 1 / 64, 0.8
+# Files that the cache folder did not take: where they are instead, or what is in them.
+_elsewhere: dict[str, Path | bytes] = {}
+_warned: set[str] = set()
 
 
 def digest(*parts: str | bytes) -> str:
@@ -63,15 +68,36 @@ def folder() -> Path:
 def store(name: str, data: bytes) -> Path:
     """Write a file atomically, unless it is there with just this content; returns its path.
 
-    Where the cache folder cannot be written (read-only, full), the file goes to a folder of this process alone.
+    Where the cache folder cannot be written (read-only, full, no folder), a warning says so once, and the file goes to
+    a folder of this process alone; where nothing can be written, it is kept in memory: `load` knows it.
     """
     try:
         path, written = _store(folder() / name, data)
+        if written:
+            _growth.add(len(data))
+        return path
+    except OSError as error:
+        _warn(error)
+    try:
+        path, _ = _store(private_folder() / name, data)
+        _elsewhere[name] = path
     except OSError:
-        return _store(private_folder() / name, data)[0]
-    if written:
-        _growth.add(len(data))
+        path = Path(config.cache_dir) / name
+        _elsewhere[name] = data
     return path
+
+
+def _warn(error: OSError) -> None:
+    """Say once for each cache folder that it keeps nothing."""
+    where = str(config.cache_dir)
+    if where not in _warned:
+        _warned.add(where)
+        warnings.warn(
+            f"numgraph: compiled code cannot be kept in {where} ({error.strerror or error}): each process compiles "
+            "anew\n  fix: make room, or set NUMGRAPH_CACHE_DIR to a folder that can be written",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def _store(path: Path, data: bytes) -> tuple[Path, bool]:
@@ -87,21 +113,26 @@ def _store(path: Path, data: bytes) -> tuple[Path, bool]:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
         Path(scratch).replace(path)
-    except OSError:
-        Path(scratch).unlink(missing_ok=True)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(scratch).unlink()
         raise
     return path, True
 
 
 def load(name: str) -> bytes | None:
     """A file's content, None when there is none."""
-    path = Path(config.cache_dir) / name
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return None
-    _mark_used(path)
-    return data
+    for path in (Path(config.cache_dir) / name, _elsewhere.get(name)):
+        try:
+            if isinstance(path, bytes):
+                return path
+            if path is not None:
+                data = path.read_bytes()
+                _mark_used(path)
+                return data
+        except OSError:
+            pass
+    return None
 
 
 def _mark_used(path: Path) -> None:
@@ -113,8 +144,11 @@ def _mark_used(path: Path) -> None:
 
 def discard(name: str) -> None:
     """Remove a file that turned out to be damaged."""
-    with contextlib.suppress(OSError):
-        (Path(config.cache_dir) / name).unlink(missing_ok=True)
+    kept = _elsewhere.pop(name, None)
+    for path in (Path(config.cache_dir) / name, kept):
+        if isinstance(path, Path):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 # -- what is in the folder ------------------------------------------------------------------------------------------

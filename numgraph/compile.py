@@ -15,6 +15,7 @@ from numgraph.graph import label
 from numgraph.ir import Graph, Node
 from numgraph.printing import pprint
 from numgraph.rewrite.build import Builder, length_text
+from numgraph.rewrite.conditions import undecided
 from numgraph.rewrite.engine import Rewriter
 from numgraph.rewrite.lower import Leaves, expand, lower
 from numgraph.rewrite.rules import SIMPLE, STABLE
@@ -24,6 +25,9 @@ from numgraph.runtime.executor import Executor
 from numgraph.runtime.variant import Variant
 from numgraph.schedule.moved import length_sources
 from numgraph.schedule.plan import Schedule, Scheduler
+
+# More passes than any program needs, in case two rules undo each other.
+MAX_PASSES = 10
 
 
 def rewritten(program: Any, denied: frozenset[Any]) -> tuple[Builder, Leaves, list[Node], list[Node], list[Rewriter]]:
@@ -40,15 +44,26 @@ def rewritten(program: Any, denied: frozenset[Any]) -> tuple[Builder, Leaves, li
             graph.names.setdefault(leaves.nodes[value], key.name)
     # what lengths are read from is rewritten along
     nodes += length_sources(graph, nodes)
-    rewriters = [Rewriter(builder, rules) for rules in ((*STABLE, *SIMPLE), SIMPLE, SIMPLE)]
-    nodes = rewriters[0].run(nodes)
-    # compositions are expanded only now, so that rules could see softmax as softmax
-    nodes = rewriters[1].run(nodes, lambda b, node: expand(b, node) if node.op is not None and node.op.expand else node)
-    nodes = rewriters[2].run(nodes)
+    nodes, rewriters = simplified(builder, nodes)
     count = len(program.outputs)
     outputs, new = nodes[:count], nodes[count : count + len(values)]
     new = fuse_updates(builder, outputs, new, [leaves.nodes[target] for target, _ in program.updates])
     return builder, leaves, outputs, new, rewriters
+
+
+def simplified(builder: Builder, nodes: list[Node]) -> tuple[list[Node], list[Rewriter]]:
+    """`nodes` with all rules applied and compositions expanded, and the passes that it took.
+
+    A pass looks at each node once, and not at what its rules and expansions made inside their results; so another one
+    follows as long as there may be something new.
+    """
+    passes = [Rewriter(builder, (*STABLE, *SIMPLE))]
+    nodes = passes[0].run(nodes)
+    while passes[-1].made and len(passes) < MAX_PASSES:
+        # compositions are expanded only now, so that rules could see softmax as softmax
+        passes.append(Rewriter(builder, SIMPLE, expand))
+        nodes = passes[-1].run(nodes)
+    return nodes, passes
 
 
 def scheduled(program: Any, denied: frozenset[Any]) -> tuple[Schedule, Builder, Leaves]:
@@ -91,7 +106,7 @@ def printed(schedule: Schedule, builder: Builder, title: str) -> Module:
     from importlib import import_module
 
     vector = import_module("numgraph.kernels.names").VECTOR
-    return ModulePrinter(schedule, builder.graph.requirements, vector, title).run()
+    return ModulePrinter(schedule, undecided(builder.graph), vector, title).run()
 
 
 def compile_variant(program: Any, denied: frozenset[Any]) -> Variant:

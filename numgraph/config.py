@@ -22,7 +22,11 @@ def _default_cache_dir() -> Path:
     chosen = os.environ.get("NUMGRAPH_CACHE_DIR")
     if chosen:
         return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    try:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:
+        # a user without a home, as in containers: a folder that cannot be made, so that nothing is kept
+        base = Path(os.devnull)
     return Path(base) / "numgraph"
 
 

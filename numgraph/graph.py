@@ -28,10 +28,11 @@ class Variable(Operators):
     """A node of an expression graph; see `numgraph.operators` for its operators and methods.
 
     type: dtype and known lengths. op, inputs, attrs: how it is computed (op is None for a leaf). line: where it was
-    made.
+    made. steps: for the result of `x[key]`, of how many operations, one after the other and this one the last, the key
+    consists; else 0.
     """
 
-    __slots__ = ("__weakref__", "attrs", "inputs", "line", "name", "op", "type")
+    __slots__ = ("__weakref__", "attrs", "inputs", "line", "name", "op", "steps", "type")
 
     type: TensorType
     op: Op | None
@@ -39,6 +40,7 @@ class Variable(Operators):
     attrs: Attrs
     name: str | None
     line: SourceLine | None
+    steps: int
 
     def __init__(
         self,
@@ -55,6 +57,7 @@ class Variable(Operators):
         self.inputs = inputs
         self.attrs = attrs if attrs is not None else {}
         self.line = line if line is not None else current_line()
+        self.steps = 0
 
     @property
     def dtype(self) -> str:
@@ -76,7 +79,7 @@ class Variable(Operators):
         assert self.op is not None
         with lines_of(self.line):
             new = apply(self.op, inputs, **self.attrs)
-        new.name = self.name
+        new.name, new.steps = self.name, self.steps
         return new
 
     def __repr__(self) -> str:
@@ -102,7 +105,9 @@ class Variable(Operators):
 
     def _deep_copied(self, memo: dict[int, Any]) -> Variable:
         inputs = tuple(memo[id(v)] for v in self.inputs)
-        return Variable(self.type, self.name, self.op, inputs, dict(self.attrs), self.line)
+        new = Variable(self.type, self.name, self.op, inputs, dict(self.attrs), self.line)
+        new.steps = self.steps
+        return new
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         """Pickle the ancestors first, as a flat list in order, so that the pickler never recurses over the graph."""
@@ -115,7 +120,17 @@ class Variable(Operators):
     def _pickled(self) -> tuple[Any, ...]:
         # plain tuples: pickling a dataclass per node takes several times as long
         line = None if self.line is None else tuple(self.line)
-        return type(self), self.type.dtype, self.type.shape, self.name, self.op, self.inputs, self.attrs, line
+        return (
+            type(self),
+            self.type.dtype,
+            self.type.shape,
+            self.name,
+            self.op,
+            self.inputs,
+            self.attrs,
+            line,
+            self.steps,
+        )
 
 
 class Constant(Variable):
@@ -187,7 +202,7 @@ def _first(nodes: list[Variable], done: None) -> list[Variable]:
 
 def _unpickle(cls: type[Variable], dtype: str, shape: Shape, name: str | None, op: Op | None, *rest: Any) -> Variable:
     new = cls.__new__(cls)
-    inputs, attrs, line = rest
+    inputs, attrs, line, new.steps = rest
     new.type, new.name, new.op, new.inputs, new.attrs = TensorType(dtype, shape), name, op, inputs, attrs
     new.line = None if line is None else SourceLine(*line)
     return new

@@ -10,11 +10,12 @@ User lines and names live beside the nodes, never in their identity.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from numgraph.algebra import lower_bound, simplified
 from numgraph.op import OPS, Op, reference
 from numgraph.source import SourceLine
 from numgraph.types import FLOATS, promote
@@ -40,7 +41,7 @@ class Node:
     """One node. `kind` is "op" or one of the kinds above; `dims` its lengths; `depth` the innermost loop it depends
     on, + 1."""
 
-    __slots__ = ("attrs", "depth", "dims", "dtype", "graph", "inputs", "kind", "op", "planned", "serial")
+    __slots__ = ("attrs", "depth", "dims", "dtype", "graph", "inputs", "kind", "lowest", "op", "planned", "serial")
 
     def __init__(
         self,
@@ -67,6 +68,8 @@ class Node:
         else:
             self.depth = max((v.depth for v in inputs), default=0)
         self.planned = _planned(self)
+        # what a length or index is at least, None where nothing is known
+        self.lowest = lower_bound(self) if dtype == "int64" and not lengths else None
 
     @property
     def name(self) -> str:
@@ -253,7 +256,7 @@ class Graph:
             # `int` loses nothing here; a comparison stays a bool for `dims.where`
             folded = self.scalar_op(name, *nodes)
             return folded.value
-        simpler = _simplify(self, name, nodes)
+        simpler = simplified(self, name, nodes)
         if simpler is not None:
             return simpler.value if isinstance(simpler, Node) and simpler.is_number else simpler
         return self.scalar_op(name, *(self.to_int64(v, name) for v in nodes))
@@ -296,130 +299,6 @@ class Requirement:
         self.kind, self.a, self.b, self.message, self.node = kind, a, b, message, node
 
 
-def _simplify(graph: Graph, name: str, nodes: list[Node]) -> Any:
-    """Identities of integer arithmetic that are exact for every value; None where none applies."""
-    rule = _INTEGER_RULES.get(name)
-    return rule(graph, *nodes) if rule else None
-
-
-def _is(node: Node, value: int) -> bool:
-    return node.is_number and node.value == value
-
-
-def _simplify_add(graph: Graph, a: Node, b: Node) -> Any:
-    if _is(a, 0):
-        return b
-    if _is(b, 0):
-        return a
-    if a.is_number:
-        a, b = b, a
-    if b.is_number and a.name in ("add", "sub") and a.inputs[1].is_number:
-        inner = a.inputs[1].value if a.name == "add" else -a.inputs[1].value
-        return graph.integer("add", a.inputs[0], inner + b.value)
-    # (x - y) + y
-    if a.name == "sub" and a.inputs[1] is b:
-        return a.inputs[0]
-    if b.is_number and b.value < 0:
-        return graph.scalar_op("sub", a, graph.number(-b.value))
-    return None
-
-
-def _simplify_sub(graph: Graph, a: Node, b: Node) -> Any:
-    if _is(b, 0):
-        return a
-    if a is b:
-        return 0
-    if b.is_number:
-        return graph.integer("add", a, -b.value) if b.value < 0 or a.name in ("add", "sub") else None
-    if a.name == "add" and b in a.inputs:
-        return a.inputs[1] if a.inputs[0] is b else a.inputs[0]
-    return None
-
-
-def _simplify_mul(graph: Graph, a: Node, b: Node) -> Any:
-    if a.is_number:
-        a, b = b, a
-    if _is(b, 0):
-        return 0
-    if _is(b, 1):
-        return a
-    if b.is_number and a.name == "mul" and a.inputs[1].is_number:
-        return graph.integer("mul", a.inputs[0], a.inputs[1].value * b.value)
-    if a.is_number or not b.is_number or a is b:
-        return None
-    return graph.scalar_op("mul", a, b)
-
-
-def _simplify_div(graph: Graph, a: Node, b: Node) -> Any:
-    if _is(b, 1):
-        return a
-    if b.is_number and b.value > 0 and a.name == "mul" and a.inputs[1].is_number and a.inputs[1].value % b.value == 0:
-        return graph.integer("mul", a.inputs[0], a.inputs[1].value // b.value)
-    return None
-
-
-def is_natural(node: Any) -> bool:
-    """Whether a length or index is known to be at least 0."""
-    if isinstance(node, int):
-        return node >= 0
-    if node.is_number:
-        return bool(node.value >= 0)
-    if node.kind in ("extent", "loop") or node.name == "slice_bound":
-        return True
-    if node.name in ("add", "mul", "floor_div", "minimum"):
-        return all(map(is_natural, node.inputs))
-    if node.name == "maximum":
-        return any(map(is_natural, node.inputs))
-    return node.name == "where" and all(map(is_natural, node.inputs[1:]))
-
-
-def _simplify_minimum(graph: Graph, a: Node, b: Node) -> Any:
-    if a is b or (_is(a, 0) and is_natural(b)):
-        return a
-    if _is(b, 0) and is_natural(a):
-        return b
-    if a.name == "minimum" and b in a.inputs:
-        return a
-    return None
-
-
-def _simplify_maximum(graph: Graph, a: Node, b: Node) -> Any:
-    if a is b or (_is(b, 0) and is_natural(a)):
-        return a
-    if _is(a, 0) and is_natural(b):
-        return b
-    return None
-
-
-def _simplify_lt(graph: Graph, a: Node, b: Node) -> Any:
-    if a is b or (_is(b, 0) and is_natural(a)):
-        return False
-    return None
-
-
-def _simplify_eq(graph: Graph, a: Node, b: Node) -> Any:
-    return True if a is b else None
-
-
-def _simplify_where(graph: Graph, c: Node, a: Node, b: Node) -> Any:
-    if c.is_number:
-        return a if c.value else b
-    return a if a is b else None
-
-
-_INTEGER_RULES: dict[str, Callable[..., Any]] = {
-    "add": _simplify_add,
-    "sub": _simplify_sub,
-    "mul": _simplify_mul,
-    "floor_div": _simplify_div,
-    "minimum": _simplify_minimum,
-    "maximum": _simplify_maximum,
-    "lt": _simplify_lt,
-    "eq": _simplify_eq,
-    "where": _simplify_where,
-}
-
-
 def topological(outputs: Iterable[Node]) -> list[Node]:
     """Every ancestor of `outputs` through inputs (not through lengths), inputs first."""
     done: dict[Node, None] = {}
@@ -442,4 +321,4 @@ def loops_of(graph: Graph, lengths: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(n for n in map(graph.find, lengths) if not (isinstance(n, int) and n == 1))
 
 
-__all__ = ["LEAVES", "MAX_FOLDED", "Graph", "Node", "Requirement", "is_natural", "loops_of", "topological"]
+__all__ = ["LEAVES", "MAX_FOLDED", "Graph", "Node", "Requirement", "loops_of", "topological"]

@@ -82,7 +82,8 @@ def accumulated(dtypes: Sequence[str]) -> str:
 class Reduce:
     """A reduction. `combine` is an expression over `acc` (what is accumulated) and `x` (the element).
 
-    start: a number, or "lowest"/"highest" of the element's dtype (then an empty axis is a ShapeError at run time).
+    start: a number, or "lowest"/"highest" of the element's dtype. Then an empty axis is a ShapeError at run time,
+    unless attribute `empty` of the op allows it: the result is the start.
     wide: accumulate float32 in float64. reassociate: the order of the additions may change, so that the loop
     vectorises. position: the result is the index of the element that replaced `acc` last (argmax, argmin). The index
     counts along the

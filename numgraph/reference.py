@@ -15,7 +15,7 @@ from numgraph.errors import IndexOutOfRange, MissingInputError, NumgraphError, S
 from numgraph.graph import Constant, Variable, describe, label, toposort
 from numgraph.op import Check, Op, boolean, reference
 from numgraph.shared import SharedVariable
-from numgraph.types import promote
+from numgraph.types import compared
 
 Array = NDArray[Any]
 
@@ -95,7 +95,8 @@ def converted(op: Op, arrays: Sequence[Array], dtype: str) -> list[Array]:
     if op.scalar:
         loose = [k for k in range(len(arrays)) if k not in op.keeps]
         if op.dtype is boolean and loose:
-            dtype = promote([arrays[k].dtype.name for k in loose])
+            common = compared([arrays[k].dtype.name for k in loose])
+            dtype, loose = (common, loose) if common is not None else (dtype, [])
     elif op.product:
         loose = list(range(len(arrays)))
     elif op.scatter:
@@ -109,7 +110,7 @@ def converted(op: Op, arrays: Sequence[Array], dtype: str) -> list[Array]:
 def check(op: Op, arrays: Sequence[Array], attrs: dict[str, Any]) -> None:
     """The op's conditions on lengths and indices; ShapeError or IndexOutOfRange for the first that does not hold."""
     operands = [ArrayOperand(a) for a in arrays]
-    if op.reduce is not None and isinstance(op.reduce.start, str):
+    if op.reduce is not None and isinstance(op.reduce.start, str) and not attrs.get("empty"):
         empty = [a for a in attrs["axis"] if operands[0].shape[a] == 0]
         if empty:
             raise ShapeError(f"axis {empty[0]} is empty, and {op.name} of nothing is not defined")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,9 +34,14 @@ class SourceLine(NamedTuple):
 
 def short_path(file: str) -> str:
     """`file` relative to the working directory when it lies inside it, else its last two parts."""
+    return _shortened(file, Path.cwd())
+
+
+@lru_cache(maxsize=256)
+def _shortened(file: str, folder: Path) -> str:
     path = Path(file)
     try:
-        return str(path.relative_to(Path.cwd()))
+        return str(path.relative_to(folder))
     except ValueError:
         return "/".join(path.parts[-2:])
 

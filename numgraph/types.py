@@ -81,6 +81,16 @@ def promote(dtypes: Iterable[str]) -> str:
     return result.name
 
 
+def compared(dtypes: Iterable[str]) -> str | None:
+    """The dtype in which arrays of these dtypes are compared; None where each must keep its own.
+
+    NumPy 2 compares signed integers with uint64 exactly, although their common dtype is float64.
+    """
+    names = list(dtypes)
+    common = promote(names)
+    return None if common in FLOATS and all(d in DISCRETE for d in names) else common
+
+
 def true_division(dtypes: Iterable[str]) -> str:
     """dtype of `/`: floatX for two discrete operands, else as `promote`."""
     names = list(dtypes)

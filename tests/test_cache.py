@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -180,31 +179,6 @@ def test_a_removed_folder_comes_back(folder: Path) -> None:
         path.unlink()
     folder.rmdir()
     assert f([1.0])[0] == function()([1.0])[0] == 3
-
-
-def test_a_folder_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The home of a service account may not exist, or be read-only."""
-    (tmp_path / "file").write_text("")
-    monkeypatch.setattr(config, "cache_dir", tmp_path / "file" / "cache")
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    assert function()([1.0])[0] == 3
-    assert (tmp_path / "file").read_text() == ""
-
-
-def test_a_folder_that_cannot_be_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It exists, and belongs to somebody else: the function is compiled all the same."""
-    folder.mkdir()
-    real = tempfile.mkstemp
-
-    def elsewhere_only(*arguments: Any, dir: Any = None, **options: Any) -> Any:
-        if Path(str(dir)) == folder:
-            raise PermissionError(13, "refused by the test", str(dir))
-        return real(*arguments, dir=dir, **options)
-
-    monkeypatch.setattr(tempfile, "mkstemp", elsewhere_only)
-    monkeypatch.setattr(tempfile, "tempdir", str(folder.parent))
-    assert function()([1.0])[0] == 3
-    assert not list(folder.iterdir())
 
 
 def test_code_of_another_processor_or_version_is_not_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -216,3 +216,39 @@ def test_the_environment_says_how_many_threads(monkeypatch: pytest.MonkeyPatch) 
     for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "NUMGRAPH_THREADS"):
         monkeypatch.setenv(name, "many")
     assert 1 <= Config().threads <= (os.cpu_count() or 1)
+
+
+def test_a_share_of_a_product_has_the_memory_that_it_needs() -> None:
+    from numgraph.kernels import tiles
+
+    assert shares.SCRATCH_BYTES == tiles.SCRATCH_BYTES
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("m", "n", "k"), [(1, 3, 4), (7, 130, 5), (65, 2, 33), (40, 300, 20), (0, 3, 2), (3, 2, 0)])
+def test_products_by_shares(tiny_shares: None, dtype: str, m: int, n: int, k: int) -> None:
+    a, b = ng.matrix("a", dtype=dtype), ng.matrix("b", dtype=dtype)
+    stack = ng.tensor3("stack", dtype=dtype)
+    f = ng.function(
+        [a, b, stack], [ng.dot(a, b), ng.dot(b.T, a.T), ng.batched_dot(stack, ng.transpose(stack, (0, 2, 1)))]
+    )
+    one, other = RNG.normal(size=(m, k)).astype(dtype), RNG.normal(size=(k, n)).astype(dtype)
+    many = RNG.normal(size=(4, m, k)).astype(dtype)
+    wanted = (one @ other, (one @ other).T, many @ many.transpose(0, 2, 1))
+    tolerance = 2e-5 if dtype == "float32" else 1e-12
+    for got, want in zip(f(one, other, many), wanted, strict=True):
+        np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
+
+
+def test_products_have_the_same_bits_for_every_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shares, "GRAIN", 1)
+    before, results = ng.config.threads, []
+    value = RNG.normal(size=(90, 300)).astype("float32")
+    for count in (1, 2, 5):
+        ng.config.threads = count
+        w = ng.shared(np.ones((300, 40), "float32"), name="w")
+        x = ng.matrix("x", dtype="float32")
+        f = ng.function([x], ng.dot(x, w), updates=[(w, w - np.float32(0.1) * ng.dot(x.T, ng.dot(x, w)))])
+        results.append((f(value).tobytes(), w.get_value().tobytes()))
+    ng.config.threads = before
+    assert results[0] == results[1] == results[2]

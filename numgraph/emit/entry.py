@@ -22,13 +22,13 @@ def sweeps(schedule: Schedule) -> bool:
 def step_lines(layout: Layout, stage: int, phases: Sequence[Any]) -> list[Line]:
     """The function that runs the phases of a stage in order."""
     lines = [Line(0, "@jit"), Line(0, f"def step_{stage}(address):", "everything, in order")]
-    made = [key for key in layout.addresses if isinstance(key, tuple) and layout.made_stage[key[1:]] == stage]
+    made = {key: slot for key, slot in layout.made_addresses.items() if layout.made_stage[key] == stage}
     if made or any(phase.block is not None for phase in phases):
         lines.append(Line(1, "table = i64(address)"))
-    for key in made:
-        slot = layout.outputs[key[2]] if key[1] == "output" else layout.fresh[key[2]]
-        code = f"table[{layout.addresses[key]}] = argument_address(table, {slot})"
-        lines.append(Line(1, code, f"where {key[1]} {key[2]} lies"))
+    for (kind, number), target in made.items():
+        slot = layout.outputs[number] if kind == "output" else layout.fresh[number]
+        code = f"table[{target}] = argument_address(table, {slot})"
+        lines.append(Line(1, code, f"where {kind} {number} lies"))
     for phase in phases:
         lines += _divided_call(layout, phase) if phase.block is not None else _call(phase)
     return [*lines, Line(1, "return 0")]

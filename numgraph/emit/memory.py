@@ -118,7 +118,7 @@ class MemoryStatements(Statements):
             return self.beyond(f"table[{self.layout.arena[place.stage]}]", place.offset)
         if place.place == "shared":
             return f"table[{self.layout.address(self.schedule.shared[place.slot])}]"
-        return f"table[{self.layout.address(('made', place.place, place.slot))}]"  # type: ignore[arg-type]
+        return f"table[{self.layout.made_address(place.place, place.slot)}]"
 
     def beyond(self, base: str, offset: Any) -> str:
         """An address `offset` bytes behind another."""

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
+from numgraph.emit.calls import KernelPrinter, ProductPrinter
 from numgraph.emit.divided import JoinPrinter, SharePrinter
 from numgraph.emit.entry import entry_lines, step_lines, sweeps
 from numgraph.emit.function import FunctionPrinter
 from numgraph.emit.header import module_header
-from numgraph.emit.scalar import POINTERS
 from numgraph.emit.table import THREADS, WORK, Layout
 from numgraph.emit.writer import Line
 from numgraph.ir import LEAVES, Node
@@ -21,7 +19,6 @@ from numgraph.schedule.arrange import Block
 from numgraph.schedule.items import Item
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.work import work_of
-from numgraph.types import FLOATS
 
 # Statements in one generated function, see `arrange.MAX_BODY`.
 MAX_FUNCTION = 96
@@ -134,26 +131,27 @@ class ModulePrinter:
 
     def _alone(self, block: Block) -> bool:
         """Whether a block is a function of its own."""
-        return block.items[0].kind in ("product", "kernel") or block in self.schedule.sharing
+        return block.items[0].kind == "kernel" or block in self.schedule.sharing
 
     def _phase(self, name: str, stage: int, blocks: Sequence[Block]) -> Phase:
         if blocks[0] in self.schedule.sharing:
             return self._divided(name, stage, blocks[0])
-        printer = FunctionPrinter(self.schedule, self.layout, self.vector)
         items = [item for block in blocks for item in block.items]
-        first = items[0]
-        if first.kind in ("product", "kernel"):
-            self._call(printer, first)
+        kind = "kernel" if items[0].kind == "kernel" else "loops"
+        printer = (KernelPrinter if kind == "kernel" else FunctionPrinter)(self.schedule, self.layout, self.vector)
+        if isinstance(printer, KernelPrinter):
+            self.kernels.add(printer.call(items[0]))
         else:
             printer.blocks(blocks)
         self.imports |= printer.imports
-        kind = first.kind if first.kind in ("product", "kernel") else "loops"
         lines = self._function(name, printer.bodies[0].lines, self._summary(items), "return 0")
         return Phase(name, kind, items, lines)
 
     def _divided(self, name: str, stage: int, block: Block) -> Phase:
-        """A loop that threads share, and behind it the joining of what they have accumulated."""
-        printer = SharePrinter(self.schedule, self.layout, self.vector, block, stage)
+        """A loop or a product that threads share, and behind it the joining of what they have accumulated."""
+        is_product = block.items[0].kind == "product"
+        made = ProductPrinter if is_product else SharePrinter
+        printer = made(self.schedule, self.layout, self.vector, block, stage)
         printer.run()
         lines = self._function(name, printer.bodies[0].lines, self._summary(block.items), "return 0", ", share, shares")
         self.imports |= printer.imports
@@ -164,7 +162,7 @@ class ModulePrinter:
             lines += [Line(0, ""), Line(0, "")]
             lines += self._function(name.replace("phase", "join"), joiner.bodies[0].lines, title, "return 0")
         self.layout.share_count(block)
-        return Phase(name, "divided", block.items, lines, block)
+        return Phase(name, "product" if is_product else "divided", block.items, lines, block)
 
     def _function(self, name: str, body: Sequence[Line], note: str, end: str, more: str = "") -> list[Line]:
         head = "@divided" if more else "@jit"
@@ -180,82 +178,6 @@ class ModulePrinter:
         made = [names.get(i.node) or i.node.name for i in items if i.kind != "check"]
         text = ", ".join(dict.fromkeys(made))
         return text if len(text) < 70 else text[:67] + "..."
-
-    def _call(self, printer: FunctionPrinter, item: Item) -> None:
-        """A named kernel or a matrix product."""
-        node = item.node
-        out = printer.address(node)
-        op = node.op
-        assert op is not None
-        note = f"{printer.buffer_name(node)} {printer.type_text(node)}"
-        if op.kernel:
-            function = op.kernel.function.rsplit(".", 1)[1]
-            self.kernels.add(op.kernel.function)
-            arguments = [f"{POINTERS[node.dtype]}({out})"]
-            arguments += [f"{POINTERS[v.buffer.dtype]}({self._view_address(printer, v)})" for v in item.views]
-            arguments += [printer.value(printer.graph.as_index(n)) for n in item.sizes]
-            printer.say(f"{function}({', '.join(arguments)})", note, node)
-            return
-        self._product(printer, item, out, note)
-
-    def _view_address(self, printer: FunctionPrinter, view: Any) -> str:
-        address = printer.address(view.buffer)
-        offset = view.offset
-        if isinstance(offset, int) and offset == 0:
-            return address
-        size = np.dtype(view.buffer.dtype).itemsize
-        return f"{address} + {printer.value(printer.graph.as_index(offset * size))}"
-
-    def _product(self, printer: FunctionPrinter, item: Item, out: str, note: str) -> None:
-        """A call of the BLAS product, in a loop for a stack of matrices."""
-        node, graph = item.node, self.schedule.graph
-        assert node.dtype in FLOATS, f"{node}: integer products are sums, see rewrite.rules"
-        a, b = item.views
-        name, slot = ("sgemm", 3) if node.dtype == "float32" else ("dgemm", 4)
-        self.imports.add(name)
-
-        def text(length: Any) -> str:
-            return printer.value(graph.as_index(graph.find(length)))
-
-        alpha, beta = ("float32(1.0)", "float32(0.0)") if node.dtype == "float32" else ("1.0", "0.0")
-        if item.factors:
-            alpha, beta = (printer.value(v) for v in item.factors)
-        sources = node.inputs[1:3] if item.factors else node.inputs
-        left, right = (self._named_address(printer, v, view) for v, view in zip(sources, item.views, strict=True))
-        target = printer.names.fresh(printer.graph.names.get(node.inputs[0] if item.factors else node), "out")
-        printer.say(f"{target} = {out}", note, node)
-        addresses = [left, right, target]
-        note = f"{target} = {left} @ {right}"
-        if item.factors:
-            note = f"{target} = {beta} * {target} + {alpha} * {left} @ {right}"
-        stacked = len(node.dims) == 3
-        if stacked:
-            size = np.dtype(node.dtype).itemsize
-            steps = [text(s * size) for s in (a.strides[0], b.strides[0], node.dims[1] * node.dims[2])]
-            addresses = [f"{base} + i * {step}" for base, step in zip(addresses, steps, strict=True)]
-        sizes = ", ".join(map(text, (node.dims[-2], node.dims[-1], a.lengths[-1])))
-        strides = [f"{text(v.strides[-2])}, {text(v.strides[-1])}" for v in (a, b)]
-        operands = f"{addresses[0]}, {strides[0]}, {addresses[1]}, {strides[1]}"
-        call = f"{name}(table[{slot}], {sizes}, {alpha}, {operands}, {beta}, {addresses[2]}, {text(node.dims[-1])})"
-        if stacked:
-            printer.say(f"for i in range({text(node.dims[0])}):")
-        printer.say(call, note, node)
-        printer.body.lines[-1].indent = int(stacked)
-
-    def _named_address(self, printer: FunctionPrinter, node: Node, view: Any) -> str:
-        """A statement that names the address of an operand; returns the name."""
-        names = printer.graph.names
-        source = node
-        while source not in names and source.op is not None and source.op.element and source is not view.buffer:
-            source = source.inputs[0]
-        wish = names.get(source) or names.get(view.buffer)
-        address = self._view_address(printer, view)
-        name = printer.names.fresh(wish, "p")
-        note = f"{wish or printer.buffer_name(view.buffer)} {printer.type_text(source)}"
-        if not isinstance(view.offset, int):
-            note += f" = {printer.buffer_name(view.buffer)} from element {printer.explain(view.offset)}"
-        printer.say(f"{name} = {address}", note, source)
-        return name
 
     # -- plan ---------------------------------------------------------------------------------------------------
 
@@ -307,8 +229,6 @@ class ModulePrinter:
     def _addresses(self, printer: PlanPrinter) -> None:
         """Copy the data addresses of arguments and shared variables into their slots."""
         for node, slot in list(self.layout.addresses.items()):
-            if isinstance(node, tuple):
-                continue
             name = self.schedule.graph.names.get(node, node.kind)
             if node.kind == "shared":
                 printer.say(

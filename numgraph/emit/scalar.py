@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -138,15 +140,40 @@ def print_scalar(
     `used`."""
     if op.name == "cast":
         return convert(operands[0], dtypes[0], dtype)
+    functions = tuple(vector.items())
+    if all(map(_ATOM.fullmatch, operands)):
+        # the text is the same but for the operands, which stand in it as they are
+        places = tuple(f"__{k}__" for k in range(len(operands)))
+        text, imports = _printed(op, places, tuple(dtypes), dtype, functions)
+        text = _PLACE.sub(lambda found: operands[int(found[1])], text)
+    else:
+        text, imports = _printed(op, tuple(operands), tuple(dtypes), dtype, functions)
+    used |= imports
+    return text
+
+
+# Operands that need no parentheses wherever they stand.
+_ATOM = re.compile(r"[A-Za-z_]\w*|\d+(\.\d+)?|\w+\([\d.]+\)")
+_PLACE = re.compile(r"__(\d+)__")
+
+
+@lru_cache(maxsize=4096)
+def _printed(
+    op: Op,
+    operands: tuple[str, ...],
+    dtypes: tuple[str, ...],
+    dtype: str,
+    vector: tuple[tuple[tuple[str, str], str], ...],
+) -> tuple[str, frozenset[str]]:
+    """The source text, and what it imports."""
     loose = [d for k, d in enumerate(dtypes) if k not in op.keeps]
     compute = loose[0] if loose else dtype
     names = dict(zip(op.args, operands, strict=True))
-    printer = ScalarPrinter(names, dict(zip(op.args, dtypes, strict=True)), compute, vector)
+    printer = ScalarPrinter(names, dict(zip(op.args, dtypes, strict=True)), compute, dict(vector))
     assert op.tree is not None
     tree = printer.visit(_copy(op.tree))
-    used |= printer.imports
     text = ast.unparse(ast.fix_missing_locations(tree))
-    return _settled(text, op, compute, dtype)
+    return _settled(text, op, compute, dtype), frozenset(printer.imports)
 
 
 def _copy(tree: ast.expr) -> ast.expr:

@@ -1,8 +1,8 @@
 """The table: the one argument of compiled code, int64 slots that the runtime fills and the code reads.
 
 * 0 and 1: the two values that a failed condition was about.
-* 2: where an ndarray object keeps its data pointer. 3 and 4: the addresses of sgemm and dgemm. 5 and 6: the address of
-  the launcher, and the number of threads. 7: cycles of work that the plan expects, about.
+* 2: where an ndarray object keeps its data pointer. 3 and 4: the addresses of the matrix products. 5 and 6: the address
+  of the launcher, and the number of threads. 7: cycles of work that the plan expects, about.
 * 8, 9 and 10: for several steps in one call, the address of their arguments and outputs (a row of words per step), the
   first step, and the end.
 * Per stage: the address of its arena, the arena's capacity, and the bytes that the plan found necessary.
@@ -44,7 +44,8 @@ class Layout:
         # the stage before which an output or fresh array is made: the first whose plan knows its lengths
         self.made_stage: dict[tuple[str, int], int] = {}
         self.failures: list[Any] = []
-        self.addresses: dict[Any, int] = {}
+        self.addresses: dict[Node, int] = {}
+        self.made_addresses: dict[tuple[str, int], int] = {}
         self.values: dict[Node, int] = {}
         self.shares: dict[Any, int] = {}
 
@@ -75,6 +76,12 @@ class Layout:
         if node not in self.addresses:
             self.addresses[node] = self._take()
         return self.addresses[node]
+
+    def made_address(self, kind: str, number: int) -> int:
+        """The slot of the data address of an "output" or "fresh" array, written by the step of its stage."""
+        if (kind, number) not in self.made_addresses:
+            self.made_addresses[kind, number] = self._take()
+        return self.made_addresses[kind, number]
 
     def fail_code(self, cause: Any) -> int:
         """The status by which compiled code says that `cause` (a requirement or an index check) failed."""

@@ -18,9 +18,12 @@ from numgraph.ops import (
     shape,
     sort,
     special,
+    statistics,
 )
 
-MODULES = (bounds, elementwise, compare, special, reduce, nnet, create, shape, join, select, index, linalg, sort)
+MODULES = (
+    bounds, elementwise, compare, special, reduce, statistics, nnet, create, shape, join, select, index, linalg, sort,
+)  # fmt: skip
 
 for _module in MODULES:
     for _name in _module.__all__:

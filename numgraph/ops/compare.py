@@ -26,18 +26,25 @@ SHIFTABLE = ("int8", "int32", "int64", "uint8", "uint64")
 
 
 def _compared(name: str) -> Callable[[Any, Any], Variable]:
-    """The user function of a comparison; a Python integer that does not fit the other's dtype is compared as int64."""
+    """The user function of a comparison, exact also for a Python integer that does not fit the other's dtype."""
     plain = elementwise(name)
 
     def build(x: Any, y: Any) -> Variable:
         try:
             return plain(x, y)
         except ValueOverflowError:
-            return plain(*(np.int64(v) if type(v) is int else v for v in (x, y)))
+            return plain(*(_wide(v) if type(v) is int else v for v in (x, y)))
 
     build.__name__ = build.__qualname__ = name
     build.__doc__ = plain.__doc__
     return build
+
+
+def _wide(value: int) -> Any:
+    """A Python integer in a dtype that it fits; beyond all integers of 64 bits infinity, which compares alike."""
+    if value > np.iinfo(np.uint64).max or value < np.iinfo(np.int64).min:
+        return np.float64(np.inf if value > 0 else -np.inf)
+    return np.int64(value) if value <= np.iinfo(np.int64).max else np.uint64(value)
 
 
 Op("lt", ("x", "y"), "x < y, bool.", boolean, np.less, None, no_grad=STEP, scalar="x < y")

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -38,9 +37,6 @@ class Item:
     value: Any
     axes: int
 
-
-# For each result of `getitem`: the variable that was indexed, and the mask where the key was one and full slices.
-_sources: WeakKeyDictionary[Variable, tuple[Variable, Variable | None]] = WeakKeyDictionary()
 
 # -- keys -----------------------------------------------------------------------------------------------------------
 
@@ -102,21 +98,21 @@ def getitem(x: Any, key: Any) -> Variable:
         result = _advanced(v, items)
     else:
         result = _with_new_axes(
-            _sliced(v, [i.value for i in items if i.axes]), [i.kind for i in items if i.kind in ("slice", "new")]
+            _sliced(v, [i.value for i in items if i.axes]), [i.kind for i in items if i.kind in ("slice", "new")], v
         )
-    masks = [item.value for item in items if item.kind == "mask"]
-    plain = len(masks) == 1 and all(i.kind == "mask" or (i.kind == "slice" and i.value == slice(None)) for i in items)
-    _sources[result] = (v, _spread_mask(v, items) if plain else None)
+    node = result
+    while node is not v:
+        node = node.inputs[0]
+        result.steps += 1
     return result
 
 
-def _with_new_axes(x: Variable, kinds: Sequence[str]) -> Variable:
-    """x with an axis of length 1 for each "new" among `kinds`, which names all axes. Always a variable of its own."""
+def _with_new_axes(x: Variable, kinds: Sequence[str], of: Variable) -> Variable:
+    """x with an axis of length 1 for each "new" among `kinds`, which names all axes. Always another variable than
+    `of`."""
     axes = iter(range(x.ndim))
     pattern = tuple(-1 if kind == "new" else next(axes) for kind in kinds)
-    if pattern == tuple(range(x.ndim)) and x.op is not None and x.op.name in ("subtensor", "gather"):
-        return x
-    return apply(OPS["dimshuffle"], [x], pattern=pattern)
+    return x if pattern == tuple(range(x.ndim)) and x is not of else apply(OPS["dimshuffle"], [x], pattern=pattern)
 
 
 # -- numbers and slices ---------------------------------------------------------------------------------------------
@@ -176,7 +172,7 @@ def _bound(value: Any) -> Length | None:
 
 def _advanced(x: Variable, items: Sequence[Item]) -> Variable:
     """x with index arrays: slices first, then one `gather`, then new axes."""
-    slices = [slice(None)] * x.ndim
+    of, slices = x, [slice(None)] * x.ndim
     indices: list[Variable] = []
     axes: list[int] = []
     axis = 0
@@ -193,7 +189,7 @@ def _advanced(x: Variable, items: Sequence[Item]) -> Variable:
     if any(s != slice(None) for s in slices):
         x = _sliced(x, slices)
     position, kinds = _layout(items, max(i.ndim for i in indices))
-    return _with_new_axes(st.gather(x, indices, tuple(axes), position), kinds)
+    return _with_new_axes(st.gather(x, indices, tuple(axes), position), kinds, of)
 
 
 def _layout(items: Sequence[Item], ndim: int) -> tuple[int, list[str]]:
@@ -233,11 +229,39 @@ def _mask_indices(x: Variable, mask: Variable, axis: int) -> list[Variable]:
     return list(nonzero(_fitted_mask(x, mask, axis)))
 
 
-def _spread_mask(x: Variable, items: Sequence[Item]) -> Variable:
-    """The only mask of a key with an axis of length 1 for each axis of x behind it."""
-    axis = next(k for k, item in enumerate(items) if item.kind == "mask")
-    mask: Variable = _fitted_mask(x, items[axis].value, axis)
-    return shuffled(mask, (*range(mask.ndim), *(-1,) * (x.ndim - axis - mask.ndim)))
+def _mask_of(part: Variable) -> Variable | None:
+    """The mask where `part` is `x[mask]` or `x[:, mask]`, with an axis of length 1 for each axis of x behind it."""
+    if part.steps != 1 or not _is(part, "gather"):
+        return None
+    x, indices, axes = part.inputs[0], part.inputs[1:], part.attrs["axes"]
+    mask = indices[0]
+    # indices are made of the positions in the flat mask, see `nonzero`
+    while _is(mask, "mod", "floor_div", "nonzero", "reshape"):
+        mask = mask.inputs[0]
+    if not _is(mask, "specify_shape") or mask.ndim != len(axes) or mask.dtype != BOOL:
+        return None
+    if axes != tuple(range(axes[0], axes[0] + len(axes))):
+        return None
+    if not _same_formulas(list(zip(indices, nonzero(mask), strict=True)), mask):
+        return None
+    return shuffled(mask, (*range(mask.ndim), *(-1,) * (x.ndim - axes[0] - mask.ndim)))
+
+
+def _same_formulas(pairs: list[tuple[Variable, Variable]], stop: Variable) -> bool:
+    """Whether the two of each pair are the same expression of `stop`."""
+    while pairs:
+        a, b = pairs.pop()
+        if a is b or a is stop or b is stop:
+            if a is not b:
+                return False
+        elif isinstance(a, Constant) and isinstance(b, Constant):
+            if a.type != b.type or not np.array_equal(a.data, b.data):
+                return False
+        elif a.op is None or a.op is not b.op or a.attrs != b.attrs:
+            return False
+        else:
+            pairs += zip(a.inputs, b.inputs, strict=True)
+    return True
 
 
 # -- writing --------------------------------------------------------------------------------------------------------
@@ -272,14 +296,13 @@ def _written(what: str, target: Any, value: Any, mode: str) -> Variable:
     new = weak_constant(value, dtype) if type(value) in (bool, int, float) else as_variable(value)
     new = f.cast(new, dtype) if new.type.dtype != dtype else new
     new = _fitted(what, target, new)
-    source = _sources.get(target)
-    mask = source[1] if source is not None else None
-    if mask is not None and new.ndim == 0:
+    mask = _mask_of(target) if new.ndim == 0 else None
+    if mask is not None:
         # one value for all that the mask selects: a choice per element, without looking for positions
         return f.where(mask, new if mode == "set" else f.add(base, new), base)  # type: ignore[no-any-return]
     for node in path:
         new, mode = _through(node, new, mode)
-    if any(node.op is not None and node.op.name in ("subtensor", "gather") for node in path):
+    if any(_is(node, "subtensor", "gather") for node in path):
         return new
     return stretch(new, ln.dims_of(base)) if mode == "set" else f.add(base, new)
 
@@ -288,25 +311,20 @@ def _path(what: str, target: Any) -> tuple[Variable, list[Variable]]:
     """The variable that was indexed, and what leads from `target` (first) up to it."""
     path: list[Variable] = []
     node = target
-    while (
-        isinstance(node, Variable)
-        and node not in _sources
-        and node.op is not None
-        and node.op.name in ("dimshuffle", "reshape")
-    ):
+    while isinstance(node, Variable) and not node.steps and _is(node, "dimshuffle", "reshape"):
         path.append(node)
         node = node.inputs[0]
-    if isinstance(node, Variable) and node in _sources:
-        base = _sources[node][0]
-    elif isinstance(node, Variable) and node.op is not None and node.op.name in ("subtensor", "gather"):
-        base = node.inputs[0]
-    else:
+    if not isinstance(node, Variable) or not (node.steps or _is(node, "subtensor", "gather")):
         shown = describe(target) if isinstance(target, Variable) else repr(target)
         raise DtypeError(f"{what}: the first argument must be a part of a variable, such as x[1:3], not {shown}")
-    while node is not base:
+    for _ in range(max(node.steps, 1)):
         path.append(node)
         node = node.inputs[0]
-    return base, path
+    return node, path
+
+
+def _is(node: Variable, *names: str) -> bool:
+    return node.op is not None and node.op.name in names
 
 
 def _fitted(what: str, target: Variable, value: Variable) -> Variable:

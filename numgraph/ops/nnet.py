@@ -11,7 +11,7 @@ from numgraph.errors import DtypeError, ShapeError
 from numgraph.graph import Variable, apply, as_operands, as_variable, describe, elementwise
 from numgraph.op import OPS, Op, floating, same
 from numgraph.ops.define import f
-from numgraph.ops.reduce import axes_of
+from numgraph.ops.reduce import axes_of, max_or_lowest
 from numgraph.types import FLOATS, float_of
 
 __all__ = """binary_crossentropy categorical_crossentropy elu log_softmax relu sigmoid sigmoid_binary_crossentropy
@@ -73,13 +73,13 @@ def _log_softmax(x: NDArray[Any], axis: int) -> NDArray[Any]:
 
 
 def _softmax_expand(x: Variable, axis: int) -> Variable:
-    e = f.exp(f.sub(x, f.max(x, axis, keepdims=True)))
+    e = f.exp(f.sub(x, max_or_lowest(x, (axis,), keepdims=True)))
     result: Variable = f.true_div(e, f.sum(e, axis, keepdims=True))
     return result
 
 
 def _log_softmax_expand(x: Variable, axis: int) -> Variable:
-    shifted = f.sub(x, f.max(x, axis, keepdims=True))
+    shifted = f.sub(x, max_or_lowest(x, (axis,), keepdims=True))
     result: Variable = f.sub(shifted, f.log(f.sum(f.exp(shifted), axis, keepdims=True)))
     return result
 
@@ -107,13 +107,14 @@ Op("log_softmax", ("x",), "log(softmax(x)) along `axis`, without overflow or und
 def softmax(x: Any, axis: int = -1) -> Variable:
     """exp(x) / sum(exp(x)) along `axis`, of x's shape; an element of -inf gets probability and gradient 0.
 
+    The axis may be empty, as may be the others: then so is the result.
     IndexOutOfRange for an axis that x has not.
     """
     return _along("softmax", x, axis)
 
 
 def log_softmax(x: Any, axis: int = -1) -> Variable:
-    """log(softmax(x)) along `axis`, of x's shape, finite however far apart the elements are.
+    """log(softmax(x)) along `axis`, of x's shape, finite however far apart the elements are; empty where x is.
 
     IndexOutOfRange for an axis that x has not.
     """

@@ -17,10 +17,9 @@ from numgraph.graph import Variable, apply, as_variable, describe
 from numgraph.op import OPS, Check, Op, Reduce, Scatter, accumulated, boolean, first, int64, same
 from numgraph.ops import formula
 from numgraph.ops.define import f
-from numgraph.types import FLOATS, check_dtype, float_of
+from numgraph.types import FLOATS, check_dtype
 
-__all__ = """all amax amin any argmax argmin logsumexp max mean min norm prod product_of_others ptp std sum unbroadcast
-var""".split()
+__all__ = "all amax amin any argmax argmin max min prod product_of_others sum unbroadcast".split()
 
 Axes = tuple[int, ...]
 POSITIONS = "an index is an integer and has no derivative"
@@ -45,27 +44,6 @@ def axes_of(name: str, x: Variable, axis: Any) -> Axes:
     if len(set(chosen)) < len(chosen):
         raise ShapeError(f"{name}: axis {axis} names an axis twice, for {describe(x)}")
     return tuple(sorted(chosen))
-
-
-def count_of(x: Variable, axes: Axes) -> Any:
-    """How many elements lie along `axes`: an int where all lengths are known, else an int64 scalar variable."""
-    known = 1
-    unknown: Any = None
-    lengths = f.shape(x) if any_unknown(x, axes) else x.type.shape
-    for a in axes:
-        n = x.type.shape[a]
-        if n is not None:
-            known *= n
-        else:
-            unknown = lengths[a] if unknown is None else f.mul(unknown, lengths[a])
-    if unknown is None:
-        return known
-    return unknown if known == 1 else f.mul(unknown, known)
-
-
-def any_unknown(x: Variable, axes: Axes) -> bool:
-    """Whether a length along `axes` is known only at run time."""
-    return None in [x.type.shape[a] for a in axes]
 
 
 def restored(v: Variable, ndim: int, axes: Axes) -> Variable:
@@ -214,15 +192,26 @@ def product_of_others(x: Any, axis: int) -> Variable:
 # -- largest and smallest -------------------------------------------------------------------------------------------
 
 
-def _extreme_grad(g: Variable, out: Variable, x: Variable, axis: Axes, keepdims: bool) -> tuple[Any, ...]:
+def _extreme_grad(
+    g: Variable, out: Variable, x: Variable, axis: Axes, keepdims: bool, empty: bool = False
+) -> tuple[Any, ...]:
     """Equal extremes share the gradient evenly: the shares sum to 1."""
     extreme = f.eq(x, restored(out, x.ndim, axis))
     ties = f.cast(sum(extreme, axis, keepdims=True), out.type.dtype)
     return (f.where(extreme, f.true_div(restored(g, x.ndim, axis), ties), 0.0),)
 
 
-Op("max", ("x",), "The largest element along `axis`; NaN wins.", same,
-   lambda x, axis, keepdims: np.max(x, axis, keepdims=keepdims), _extreme_grad,
+def _lowest(dtype: Any) -> Any:
+    """What `maximum` leaves every other element of the dtype as it is with."""
+    return False if dtype.kind == "b" else -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
+
+
+def _max(x: NDArray[Any], axis: Axes, keepdims: bool, empty: bool = False) -> NDArray[Any]:
+    start = {"initial": _lowest(x.dtype)} if empty else {}
+    return np.asarray(np.max(x, axis, keepdims=keepdims, **start))
+
+
+Op("max", ("x",), "The largest element along `axis`; NaN wins.", same, _max, _extreme_grad,
    reduce=Reduce("lowest", "maximum(acc, x)"), samples=_samples(*NUMBERS))  # fmt: skip
 
 Op("min", ("x",), "The smallest element along `axis`; NaN wins.", same,
@@ -252,6 +241,11 @@ def max(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
     ShapeError at run time when there are no elements along `axis`.
     """
     return _reduced("max", x, axis, keepdims)
+
+
+def max_or_lowest(x: Variable, axes: Axes, keepdims: bool = False) -> Variable:
+    """As `max`, but along an empty axis the lowest number of x's dtype, -inf for floats."""
+    return apply(OPS["max"], [x], axis=axes, keepdims=keepdims, empty=True)
 
 
 def min(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
@@ -315,89 +309,6 @@ def any(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
 def all(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
     """Whether all elements along `axis` are not 0, bool; True for no elements."""
     return _reduced("all", x, axis, keepdims)
-
-
-# -- compositions ---------------------------------------------------------------------------------------------------
-
-
-def mean(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Variable:
-    """The mean along `axis`: integers and bools give float64, floats their dtype, or `dtype`, a float dtype.
-
-    The mean of nothing is NaN. DtypeError for an integer `dtype`.
-    """
-    v = as_variable(x)
-    chosen = check_dtype(dtype) if dtype is not None else v.type.dtype if v.type.dtype in FLOATS else "float64"
-    if chosen not in FLOATS:
-        raise DtypeError(f"mean: dtype {chosen} is not a float dtype, for {describe(v)}")
-    axes = axes_of("mean", v, axis)
-    result: Variable = f.true_div(sum(v, axes, chosen, keepdims), f.cast(count_of(v, axes), chosen))
-    return result
-
-
-def var(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Variable:
-    """The variance along `axis`, of n - ddof degrees of freedom; dtypes as for `mean`."""
-    v = as_variable(x)
-    axes = axes_of("var", v, axis)
-    difference = f.sub(v, mean(v, axes, keepdims=True))
-    freedom = count_of(v, axes)
-    freedom = f.sub(freedom, ddof) if ddof else freedom
-    squares = sum(f.mul(difference, difference), axes, keepdims=keepdims)
-    result: Variable = f.true_div(squares, f.cast(freedom, squares.type.dtype))
-    return result
-
-
-def std(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Variable:
-    """The standard deviation along `axis`: the square root of `var`. Its gradient where all are equal is not finite."""
-    result: Variable = f.sqrt(var(x, axis, ddof, keepdims))
-    return result
-
-
-def ptp(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
-    """The largest minus the smallest element along `axis`."""
-    v = as_variable(x)
-    result: Variable = f.sub(max(v, axis, keepdims), min(v, axis, keepdims))
-    return result
-
-
-def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
-    """log(sum(exp(x))) along `axis`, without overflow; elements of -inf count as nothing."""
-    v = as_variable(x)
-    v = v if v.type.dtype in FLOATS else f.cast(v, float_of(v.type.dtype))
-    axes = axes_of("logsumexp", v, axis)
-    # the shift cancels out, so that no gradient needs to pass through it; an infinite one would make nan
-    largest = max(v, axes, keepdims=True)
-    shift = f.disconnected_grad(f.where(f.isfinite(largest), largest, 0.0))
-    result: Variable = f.add(f.log(sum(f.exp(f.sub(v, shift)), axes, keepdims=True)), shift)
-    return result if keepdims else dropped(result, axes)
-
-
-def dropped(v: Variable, axes: Axes) -> Variable:
-    """v without `axes`, all of length 1."""
-    result: Variable = f.dimshuffle(v, *(k for k in range(v.ndim) if k not in axes))
-    return result
-
-
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Variable:
-    """The vector norm along `axis` (None: of all elements): `ord` 2 (or None, "fro"), 1, inf, -inf, 0 or another
-    number.
-
-    A matrix counts as the vector of its elements. DtypeError for an unknown `ord`.
-    """
-    v = as_variable(x)
-    axes = axes_of("norm", v, axis)
-    if ord in (None, 2, "fro"):
-        result: Variable = f.sqrt(sum(f.mul(v, v), axes, keepdims=keepdims))
-    elif not isinstance(ord, int | float):
-        raise DtypeError(f'norm: ord must be None, "fro" or a number, not {ord!r}, for {describe(v)}')
-    elif ord in (np.inf, -np.inf):
-        result = (max if ord > 0 else min)(f.abs(v), axes, keepdims)
-    elif ord == 0:
-        result = f.cast(sum(f.neq(v, 0), axes, keepdims=keepdims), float_of(v.type.dtype))
-    elif ord == 1:
-        result = sum(f.abs(v), axes, keepdims=keepdims)
-    else:
-        result = f.pow(sum(f.pow(f.abs(v), float(ord)), axes, keepdims=keepdims), 1.0 / ord)
-    return result
 
 
 # -- broadcasting undone --------------------------------------------------------------------------------------------

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from numgraph.elements import Elements, Operand
 from numgraph.errors import ShapeError
 from numgraph.graph import reduced_shape
-from numgraph.ir import MAX_FOLDED, Graph, Node, Requirement, is_natural, topological
+from numgraph.ir import MAX_FOLDED, Graph, Node, Requirement, topological
 from numgraph.op import OPS, Op, boolean, reference
-from numgraph.types import promote
+from numgraph.rewrite.conditions import holds
+from numgraph.types import compared
 
 
 class Builder:
@@ -36,7 +37,9 @@ class Builder:
         if op.reduce:
             return self._reduce(op, inputs[0], attrs, dtype)
         if op.scalar:
-            inputs = self._converted(op, inputs, dtype)
+            if op.dtype is boolean and compared([v.dtype for v in inputs]) is None:
+                return self._compared(op, inputs)
+            inputs = self._slim(self._converted(op, inputs, dtype))
             lengths = self.broadcast(op.name, inputs)
         elif op.product:
             inputs = [self.graph.cast(v, dtype) for v in inputs]
@@ -76,8 +79,45 @@ class Builder:
     def _converted(self, op: Op, inputs: Sequence[Node], dtype: str) -> list[Node]:
         """Operands in the dtype that the op computes in."""
         loose = [k for k in range(len(inputs)) if k not in op.keeps]
-        common = promote([inputs[k].dtype for k in loose]) if op.dtype is boolean and loose else dtype
+        common = compared([inputs[k].dtype for k in loose]) if op.dtype is boolean and loose else dtype
+        assert common is not None, op.name
         return [self.graph.cast(v, common) if k in loose else v for k, v in enumerate(inputs)]
+
+    def _slim(self, inputs: Sequence[Node]) -> list[Node]:
+        """Operands of an elementwise op, those that are one number all over as that 0-d scalar, where another operand
+        has their lengths: a factor is then seen to be one."""
+        slim = list(inputs)
+        for k, v in enumerate(slim):
+            if v.dims and any(self._covers(w, v) for j, w in enumerate(slim) if j != k):
+                slim[k] = self._scalar_of(v)
+        return slim
+
+    def _covers(self, node: Node, other: Node) -> bool:
+        """Whether broadcasting `other` to `node` changes no length of `node`."""
+        if len(node.dims) < len(other.dims):
+            return False
+        pairs = zip(reversed(node.dims), reversed(other.dims), strict=False)
+        return all(self.graph.find(b) == 1 or self.graph.equal_lengths(a, b) for a, b in pairs)
+
+    def _scalar_of(self, node: Node) -> Node:
+        """The 0-d node whose value every element of `node` has; `node` itself where there is none."""
+        inner = node
+        while inner.name in ("dimshuffle", "fill", "broadcast_to") and inner.dims:
+            inner = inner.inputs[0]
+        if inner.kind == "array" and all(self.graph.find(n) == 1 for n in inner.dims):
+            return self.graph.number(self.constant_value(inner).item(), node.dtype)
+        return node if inner.dims or inner.dtype != node.dtype else inner
+
+    def _compared(self, op: Op, inputs: Sequence[Node]) -> Node:
+        """A comparison of signed integers with uint64: as uint64, unless the signed one is negative.
+
+        What -1 with 0 gives holds for every negative number with every uint64.
+        """
+        signed = int(inputs[0].dtype == "uint64")
+        wide = [self.graph.cast(v, "uint64") for v in inputs]
+        negative = self.call("lt", inputs[signed], self.graph.number(0, inputs[signed].dtype))
+        decided = bool(op.numpy(*((0, -1) if signed else (-1, 0))))
+        return self.call("where", negative, self.graph.number(decided, "bool"), self.op(op, wide))
 
     def _reduce(self, op: Op, x: Node, attrs: dict[str, Any], dtype: str) -> Node:
         """A reduction in its accumulator's dtype, converted to the result's."""
@@ -92,7 +132,7 @@ class Builder:
         if not axes and not form.position:
             return self.graph.cast(x, dtype)
         if form.position and axes[0] != len(x.dims) - 1:
-            return self._position(op, x, axes[0], keepdims)
+            return self._position(op, x, axes[0], attrs)
         operands = [Operand(x, self.elements)]
         if not form.position and not (form.wide and x.dtype == "float32"):
             x = self.graph.cast(x, inside)
@@ -100,22 +140,28 @@ class Builder:
         if folded is not None:
             return folded
         lengths = reduced_shape(x.dims, axes, keepdims)
-        kept = {"axis": tuple(axes), "keepdims": keepdims}
+        kept = {"axis": tuple(axes), "keepdims": keepdims} | ({"empty": True} if attrs.get("empty") else {})
         node = self._make(op, [x], kept, dtype if form.position else inside, lengths)
         self._check(op, node, operands, attrs)
-        if isinstance(form.start, str):
-            for axis in axes:
-                self.require("nonempty", x.dims[axis], 1, f"{op.name} of an empty axis (axis {axis})", node)
+        self._elements_along(op, x, attrs, node)
         return self.graph.cast(node, dtype)
 
-    def _position(self, op: Op, x: Node, axis: int, keepdims: bool) -> Node:
+    def _elements_along(self, op: Op, x: Node, attrs: dict[str, Any], node: Node) -> None:
+        """The condition that a reduction of nothing has no value, where it has none."""
+        assert op.reduce is not None
+        if isinstance(op.reduce.start, str) and not attrs.get("empty"):
+            for axis in attrs["axis"]:
+                message = f"{op.name}: axis {axis} is empty, and {op.name} of nothing is not defined"
+                self.require("nonempty", x.dims[axis], 1, message, node)
+
+    def _position(self, op: Op, x: Node, axis: int, attrs: dict[str, Any]) -> Node:
         """A position along an inner axis: that axis is turned last, so that each search runs in registers."""
         ndim = len(x.dims)
         others = [k for k in range(ndim) if k != axis]
-        found = self.op(
-            op, [self.call("dimshuffle", x, pattern=(*others, axis))], {"axis": (ndim - 1,), "keepdims": False}
-        )
-        if not keepdims:
+        turned = self.call("dimshuffle", x, pattern=(*others, axis))
+        found = self.op(op, [turned], {"axis": (ndim - 1,), "keepdims": False, "empty": True})
+        self._elements_along(op, x, attrs, found)
+        if not attrs["keepdims"]:
             return found
         return self.call("dimshuffle", found, pattern=tuple(-1 if k == axis else others.index(k) for k in range(ndim)))
 
@@ -195,21 +241,9 @@ class Builder:
         return True
 
     def require(self, kind: str, a: Any, b: Any, message: str, node: Any) -> None:
-        """Record a condition; one that is known to hold is dropped, one that cannot hold raises ShapeError now."""
+        """Record a condition, unless it is known to hold."""
         a, b = self.graph.find(a), self.graph.find(b)
-        if isinstance(a, int) and isinstance(b, int):
-            holds = {
-                "equal": a == b,
-                "nonempty": a >= 1,
-                "at_least": a >= b,
-                "broadcast": a in (1, b) or b == 1,
-                "range": -b <= a < b,
-            }[kind]
-            if holds:
-                return
-        elif (kind in ("equal", "broadcast") and self.graph.equal_lengths(a, b)) or (
-            kind == "at_least" and b == 0 and is_natural(a)
-        ):
+        if holds(self.graph, kind, a, b):
             return
         self.graph.requirements.append(Requirement(kind, a, b, message, node))
         if kind == "equal":

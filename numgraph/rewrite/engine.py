@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache as remember
 from typing import Any
 
 from numgraph.ir import Node, topological
@@ -67,6 +68,7 @@ def rule(
     return parsed
 
 
+@remember
 def op_name(tree: ast.expr) -> str:
     """The op that a pattern's outermost call or operator stands for."""
     if isinstance(tree, ast.Call):
@@ -83,6 +85,7 @@ def op_name(tree: ast.expr) -> str:
     return name
 
 
+@remember
 def operands(tree: ast.expr) -> list[ast.expr]:
     """The operands of a pattern's outermost call or operator."""
     if isinstance(tree, ast.Call):
@@ -112,23 +115,26 @@ def match(tree: ast.expr, node: Node, bound: Bindings) -> Bindings | None:
     if op is None or op.name != op_name(tree):
         return None
     parts = operands(tree)
-    orders = [list(node.inputs)]
-    if op.commutative and len(node.inputs) == 2:
-        orders.append(list(reversed(node.inputs)))
     attributes = _match_attributes(tree, node, bound)
     if attributes is None or len(parts) > len(node.inputs):
         return None
-    for order in orders:
-        found: Bindings | None = attributes
-        for part, value in zip(parts, order, strict=False):
-            found = match(part, value, found) if found is not None else None
-        if found is not None:
-            return found
-    return None
+    found = _match_operands(parts, node.inputs, attributes)
+    if found is None and op.commutative and len(node.inputs) == 2:
+        found = _match_operands(parts, node.inputs[::-1], attributes)
+    return found
+
+
+def _match_operands(parts: Sequence[ast.expr], nodes: Sequence[Node], bound: Bindings) -> Bindings | None:
+    for part, node in zip(parts, nodes, strict=False):
+        found = match(part, node, bound)
+        if found is None:
+            return None
+        bound = found
+    return bound
 
 
 def _match_attributes(tree: ast.expr, node: Node, bound: Bindings) -> Bindings | None:
-    if not isinstance(tree, ast.Call):
+    if not isinstance(tree, ast.Call) or not tree.keywords:
         return bound
     attributes = node.attributes
     for keyword in tree.keywords:
@@ -169,31 +175,41 @@ def construct(tree: ast.expr, builder: Builder, bound: Bindings, dtype: str) -> 
 
 
 class Rewriter:
-    """Applies rules bottom-up until none matches; remembers what fired."""
+    """Applies rules bottom-up until none matches; remembers what fired.
 
-    def __init__(self, builder: Builder, rules: Iterable[Rule]) -> None:
+    expand: replaces a node of an op that is a composition before the rules see it; without it such nodes stay.
+    """
+
+    def __init__(
+        self, builder: Builder, rules: Iterable[Rule], expand: Callable[[Builder, Node], Node] | None = None
+    ) -> None:
         self.builder = builder
         self.by_root: dict[str, list[Rule]] = {}
         for r in rules:
             self.by_root.setdefault(r.root, []).append(r)
+        self.expand = expand
         self.new: dict[Node, Node] = {}
         self.fired: list[tuple[Rule, Node, Node]] = []
+        # whether there is something that no pass has looked at yet
+        self.made = False
 
-    def run(self, outputs: Sequence[Node], transform: Callable[[Builder, Node], Node] | None = None) -> list[Node]:
-        """`outputs` rewritten. `transform` replaces a node before the rules see it (expansion)."""
+    def run(self, outputs: Sequence[Node]) -> list[Node]:
+        """`outputs` rewritten."""
         graph = self.builder.graph
         for node in topological(outputs):
             if node in self.new:
                 continue
             graph.active = tuple(graph.lines.get(node, ()))
             rebuilt = self._rebuild(node)
-            if transform is not None:
-                rebuilt = transform(self.builder, rebuilt)
+            if rebuilt.op is not None and rebuilt.op.expand:
+                self.made = True
+                rebuilt = self.expand(self.builder, rebuilt) if self.expand is not None else rebuilt
             result = self._apply(rebuilt)
             if node in graph.names:
                 graph.names.setdefault(result, graph.names[node])
             self.new[node] = result
         graph.active = ()
+        self.made = self.made or bool(self.fired)
         return [self.new[v] for v in outputs]
 
     def _rebuild(self, node: Node) -> Node:

@@ -19,7 +19,7 @@ def _build_logsumexp(builder: Builder, node: Node, bound: Bindings) -> Node | No
     """max + log(sum(exp(x - max))), with an infinite maximum taken out of the difference."""
     x, axes, keepdims = bound["x"], bound["@A"], bound["@K"]
     call = builder.call
-    high = call("max", x, axis=axes, keepdims=True)
+    high = call("max", x, axis=axes, keepdims=True, empty=True)
     zero = builder.graph.number(0.0, x.dtype)
     safe = call("where", call("isfinite", high), high, zero)
     total = call("sum", call("exp", call("sub", x, safe)), axis=axes, keepdims=True, dtype=x.dtype)

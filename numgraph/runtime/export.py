@@ -23,7 +23,7 @@ if blas_addresses() == (0, 0):
         product = numba.njit(error_model="numpy", _nrt=False)(gemm)
 
         @numba.njit(error_model="numpy", _nrt=False)
-        def call(function, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
+        def call(f, share, shares, own, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
             product(pointer(out), pointer(a), pointer(b), m, n, k, alpha, beta, a_row, a_col, b_row, b_col, out_row)
 
         return call
@@ -40,15 +40,20 @@ def export(variant: Variant, program: Any, path: str | Path) -> None:
     path = Path(path)
     text = variant.module.text
     names = shared_names(variant)
-    kernels = needed_kernels(["support", *sorted({m for m, _ in _IMPORT.findall(text)} - {"support"})])
+    wanted = {m for m, _ in _IMPORT.findall(text)}
+    products = "calls" in wanted
+    if products:
+        # numgraph's own products are compiled apart, and are longer than all else: a library computes them there
+        wanted = wanted - {"calls"} | {"blas"}
+    kernels = needed_kernels(["support", *sorted(wanted - {"support"})])
     parts = [_docstring(text, path.stem), "import ctypes", *(_kernel(k) for k in kernels)]
-    if "blas" in kernels:
+    if products:
         parts.append(_blas())
     parts += [
         _program(text),
         _driver(),
         f"LAYOUT = {pprint.pformat(layout(variant, program, names), width=110)}",
-        _ending("blas" in kernels),
+        _ending(products),
     ]
     path.write_text("\n\n\n".join(part.strip("\n") for part in parts) + "\n", encoding="utf-8")
     values = {f"shared_{k}": v.storage.array for k, v in enumerate(variant.shared)}

@@ -82,7 +82,8 @@ def processor() -> str:
 def versions() -> str:
     """What compiled code depends on besides its source."""
     found = [f"{name} {importlib.metadata.version(name)}" for name in ("numba", "llvmlite")]
-    return " ".join([sys.version.split()[0], *found])
+    # builds with another object header (free-threaded, debug) have versions of the same name
+    return " ".join([sys.version.split()[0], f"header {object.__basicsize__}", *found])
 
 
 @remember

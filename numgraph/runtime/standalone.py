@@ -33,6 +33,10 @@ class Step:
         self.table = np.zeros(layout["size"], np.int64)
         self.reals = self.table.view(np.float64)
         self.table[2] = object.__basicsize__
+        if ctypes.c_int64.from_address(id(self.table) + object.__basicsize__).value != self.table.ctypes.data:
+            raise RuntimeError(
+                "compiled code cannot read arrays in this Python; use a standard 64-bit build of CPython"
+            )
         self.table[3:5] = blas
         # one thread: a divided loop is one share
         self.table[6] = 1

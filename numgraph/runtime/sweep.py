@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from numgraph.emit.entry import GROW
 from numgraph.emit.table import BEGIN, END, WORDS
-from numgraph.runtime.variant import DATA_OFFSET, Variant
+from numgraph.runtime.header import DATA_OFFSET
+from numgraph.runtime.variant import Variant
 from numgraph.storage import CALLS
 from numgraph.types import FLOATS
 

@@ -16,12 +16,14 @@ from functools import cache as remember
 from pathlib import Path
 from typing import Any
 
-# How often an idle worker looks for work before it sleeps: some 50 microseconds.
+# Nanoseconds that an idle worker watches for work before it sleeps.
+WATCH = 1_000_000
+# How often a caller looks whether the others are done before it lets other processes run.
 SPINS = 1500
 # Nanoseconds that a caller waits for the others' shares, beyond its own time, before it counts as held up.
 PATIENCE = 20_000
 # Nanoseconds between two wakes of sleeping workers: while waking them helps, and at most.
-SHORTEST, LONGEST = 200_000, 50_000_000
+SHORTEST, LONGEST = 200_000, 10_000_000
 _PAUSES = {"x86_64": "pause", "amd64": "pause", "i686": "pause", "aarch64": "yield", "arm64": "yield"}
 
 
@@ -43,6 +45,7 @@ def assembly() -> str:
     apple = sys.platform == "darwin"
     values = {
         "SPINS": SPINS,
+        "WATCH": WATCH,
         "PATIENCE": PATIENCE,
         "SHORTEST": SHORTEST,
         "LONGEST": LONGEST,

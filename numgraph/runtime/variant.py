@@ -12,17 +12,15 @@ from numpy.typing import NDArray
 from numgraph.emit.entry import GROW
 from numgraph.emit.module import Module
 from numgraph.emit.table import DGEMM, FAILED_A, FAILED_B, HEADER, LAUNCH, SGEMM, THREADS
-from numgraph.runtime.blas import blas_addresses
+from numgraph.runtime.header import data_offset
 from numgraph.runtime.native import Native
+from numgraph.runtime.products import product_address
 from numgraph.runtime.threads import ready
 from numgraph.schedule.plan import Schedule
 from numgraph.shared import SharedVariable
 from numgraph.types import FLOATS
 
 Array = NDArray[Any]
-
-# Where an ndarray object keeps its data pointer; two words further on is the pointer to its lengths (NumPy's C API).
-DATA_OFFSET = object.__basicsize__
 
 
 class CheckFailed(Exception):
@@ -51,12 +49,13 @@ class Variant:
         self.entry = self.native.bind(self.table)
         self.integers = memoryview(self.table)  # type: ignore[arg-type]  # an ndarray is a buffer
         self.reals = self.integers.cast("B").cast("d")
-        self.integers[HEADER] = DATA_OFFSET
+        self.integers[HEADER] = data_offset()
         self.integers[THREADS] = self.threads
         if self.schedule.sharing:
             self.integers[LAUNCH] = ready(self.threads)
-        if "gemm(table" in self.module.text:
-            self.integers[SGEMM], self.integers[DGEMM] = blas_addresses()
+        for dtype, name, place in (("float32", "sgemm", SGEMM), ("float64", "dgemm", DGEMM)):
+            if f"{name}(table" in self.module.text:
+                self.integers[place] = product_address(dtype)
         for slot, variable in zip(layout.shared, self.shared, strict=True):
             self.integers[slot] = int(variable.storage.descriptor.ctypes.data)
         self.constants = {slot: self.schedule.graph.arrays[name] for name, slot in layout.arrays.items()}

@@ -20,12 +20,15 @@ from numgraph.schedule.items import Item
 from numgraph.types import FLOATS
 
 # Cycles of work below which a share is not worth the launch, which takes several hundred.
-GRAIN = 8192
+GRAIN = 4096
 # Elements that one vector instruction handles, about; and multiplications with addition that one cycle handles.
 LANES = 4
 MULTIPLICATIONS = 12
 # Cycles for an element of a named kernel (sorting, scans, gathers), about.
 KERNEL = 20
+# What a share of a product has at least, see kernels/calls.py; and its memory, as in kernels/tiles.py.
+TILE_ROWS, TILE_COLUMNS = 6, 64
+SCRATCH_BYTES = 1 << 20
 
 
 @dataclass(eq=False)
@@ -44,8 +47,12 @@ def share_out(graph: Graph, blocks: Sequence[Block], buffers: dict[Node, Any]) -
     Row buffers of divided blocks change their place to "private".
     """
     found: dict[Block, Sharing] = {}
-    size: Any = 0
+    # products use the same memory one after the other
+    size: Any = SCRATCH_BYTES if any(block.items[0].kind == "product" for block in blocks) else 0
     for block in blocks:
+        if block.items[0].kind == "product":
+            found[block] = Sharing(work_of_block(graph, block), _parts(graph, block.items[0]))
+            continue
         if not _divisible(block):
             continue
         work = work_of_block(graph, block)
@@ -66,6 +73,12 @@ def share_out(graph: Graph, blocks: Sequence[Block], buffers: dict[Node, Any]) -
                 continue
             size = size + buffer.size(graph)
     return found, size
+
+
+def _parts(graph: Graph, item: Item) -> Any:
+    """How many parts a product can have: tiles of its rows or columns, or the products of a stack."""
+    lengths = [graph.find(n) for n in item.node.dims]
+    return lengths[0] if len(lengths) == 3 else dims.maximum(lengths[0] // TILE_ROWS, lengths[1] // TILE_COLUMNS)
 
 
 def _divisible(block: Block) -> bool:

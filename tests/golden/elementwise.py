@@ -27,7 +27,7 @@ def plan_0(address):                                      # conditions, lengths 
     t0 = n2 * n1                                          # mul int64
     t1 = t0 * 34                                          # mul int64
     t2 = floor_div_int(t1, 4)                             # floor_div int64
-    table[23] = share_count(table, t2, 8192, n2)          # shares of a divided loop
+    table[23] = share_count(table, t2, 4096, n2)          # shares of a divided loop
     table[7] = t2                                         # cycles of work, about
     table[13] = 0                                         # bytes of temporaries
     return 0

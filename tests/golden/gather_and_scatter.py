@@ -34,7 +34,7 @@ def plan_0(address):                                      # conditions, lengths 
     t4 = floor_div_int(t3, 4)                             # floor_div int64
     t5 = n2 * 4                                           # mul int64
     t6 = t4 + t5                                          # add int64
-    table[21] = share_count(table, t6, 8192, n2)          # shares of a divided loop
+    table[21] = share_count(table, t6, 4096, n2)          # shares of a divided loop
     t7 = t6 + t3                                          # add int64
     table[7] = t7                                         # cycles of work, about
     table[13] = t2 + table[6] * 64                        # bytes of temporaries

@@ -15,20 +15,21 @@ phase_4: sub (3): 9 flops, 48 bytes
 import numpy as np
 from numpy import float32, float64, int64
 
-from numgraph.kernels.blas import sgemm
-from numgraph.kernels.support import add_up, argument_address, entry, f32, f64, fail, floor_div_int
-from numgraph.kernels.support import from_python, i32, i64, jit, maximum, minimum, relock, resident_address
-from numgraph.kernels.support import resident_length, table_of, to_python, unlock
+from numgraph.kernels.calls import sgemm
+from numgraph.kernels.support import add_up, argument_address, divided, entry, f32, f64, fail, floor_div_int
+from numgraph.kernels.support import from_python, i32, i64, jit, launch, maximum, minimum, relock
+from numgraph.kernels.support import resident_address, resident_length, share_count, table_of, to_python
+from numgraph.kernels.support import unlock
 from numgraph.kernels.vectormath import exp_f32, log_f32
 
 
 @jit
 def plan_0(address):                                      # conditions, lengths and addresses
     table = i64(address)
-    table[20] = resident_address(table, 15)               # where train_x lies now
-    table[22] = resident_address(table, 16)               # where W lies now
-    table[26] = resident_address(table, 18)               # where train_y lies now
-    table[28] = resident_address(table, 17)               # where b lies now
+    table[21] = resident_address(table, 15)               # where train_x lies now
+    table[23] = resident_address(table, 16)               # where W lies now
+    table[28] = resident_address(table, 18)               # where train_y lies now
+    table[30] = resident_address(table, 17)               # where b lies now
     n0 = resident_length(table, 15, 1)                    # train_x.shape[1]
     if n0 != 8:                                           # assume
         return fail(table, n0, 8, 2)
@@ -57,48 +58,54 @@ def plan_0(address):                                      # conditions, lengths 
     t10 = maximum(t9, 0)                                  # maximum int64
     if t6 != t10:                                         # assume
         return fail(table, t6, t10, 6)
-    t11 = t8 * 32                                         # mul int64
-    table[21] = t11                                       # slice_bound(index * 10, len(train_x)) * 32
-    table[23] = t10                                       # len(x)
-    t12 = t10 * 12                                        # mul int64
-    t13 = t12 + 63 >> 6 << 6                              # align64 int64
-    t14 = t13 + 128                                       # add int64
-    t15 = t14 + t13                                       # add int64
-    t16 = t15 + 64                                        # add int64
-    table[24] = t16                                       # (... + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6) + 64
-    table[25] = t4                                        # slice_bound((index * 10), len(train_y))
-    t17 = t4 * 4                                          # mul int64
-    table[27] = t17                                       # slice_bound(index * 10, len(train_y)) * 4
-    table[29] = t13                                       # len(x) * 12 + 63 >> 6 << 6
-    t18 = t13 + 64                                        # add int64
-    table[30] = t18                                       # (len(x) * 12 + 63 >> 6 << 6) + 64
-    table[31] = t6                                        # maximum((slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y))), 0)
-    table[32] = t14                                       # (len(x) * 12 + 63 >> 6 << 6) + 128
-    table[33] = t15                                       # (len(x) * 12 + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6)
-    t19 = t10 * 2                                         # mul int64
-    t20 = t10 * 31                                        # mul int64
-    t21 = floor_div_int(t20, 4)                           # floor_div int64
-    t22 = t10 * 42                                        # mul int64
-    t23 = t21 + t22                                       # add int64
-    t24 = t19 + t23                                       # add int64
-    t25 = t24 + 2                                         # add int64
-    t26 = t25 + t19                                       # add int64
-    t27 = t26 + 4                                         # add int64
-    table[7] = t27                                        # cycles of work, about
-    t28 = t15 + 128                                       # add int64
-    table[13] = t28                                       # bytes of temporaries
+    t11 = t10 * 12                                        # mul int64
+    t12 = t11 + 63 >> 6 << 6                              # align64 int64
+    t13 = t12 + 128                                       # add int64
+    t14 = t13 + t12                                       # add int64
+    t15 = t14 + 128                                       # add int64
+    table[20] = t15                                       # (... + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6) + 128
+    t16 = t8 * 32                                         # mul int64
+    table[22] = t16                                       # slice_bound(index * 10, len(train_x)) * 32
+    table[24] = t10                                       # len(x)
+    t17 = t14 + 64                                        # add int64
+    table[26] = t17                                       # (... + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6) + 64
+    table[27] = t4                                        # slice_bound((index * 10), len(train_y))
+    t18 = t4 * 4                                          # mul int64
+    table[29] = t18                                       # slice_bound(index * 10, len(train_y)) * 4
+    table[31] = t12                                       # len(x) * 12 + 63 >> 6 << 6
+    t19 = t12 + 64                                        # add int64
+    table[32] = t19                                       # (len(x) * 12 + 63 >> 6 << 6) + 64
+    table[33] = t6                                        # maximum((slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y))), 0)
+    table[34] = t13                                       # (len(x) * 12 + 63 >> 6 << 6) + 128
+    table[35] = t14                                       # (len(x) * 12 + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6)
+    t20 = t10 * 2                                         # mul int64
+    t21 = floor_div_int(t10, 6)                           # floor_div int64
+    table[25] = share_count(table, t20, 4096, t21)        # shares of a divided loop
+    table[37] = share_count(table, t20, 4096, 1)          # shares of a divided loop
+    t22 = t10 * 31                                        # mul int64
+    t23 = floor_div_int(t22, 4)                           # floor_div int64
+    t24 = t10 * 42                                        # mul int64
+    t25 = t23 + t24                                       # add int64
+    t26 = t20 + t25                                       # add int64
+    t27 = t26 + 2                                         # add int64
+    t28 = t27 + t20                                       # add int64
+    t29 = t28 + 4                                         # add int64
+    table[7] = t29                                        # cycles of work, about
+    table[13] = t15 + table[6] * 1048576                  # bytes of temporaries
     return 0
 
 
-@jit
-def phase_0(address):                                     # dot2
+@divided
+def phase_0(address, share, shares):                      # dot2
     table = i64(address)
-    n0 = table[21]                                        # = slice_bound(index * 10, len(train_x)) * 32
-    x = table[20] + n0                                    # x float32[?,8] = train_x from element slice_bound(index * 10, len(train_x)) * 8
-    W = table[22]                                         # W float32[8,3]
+    n0 = table[20]                                        # place among the temporaries
+    own = table[11] + n0 + share * 1048576                # what this share has for itself
+    n1 = table[22]                                        # = slice_bound(index * 10, len(train_x)) * 32
+    x = table[21] + n1                                    # x float32[?,8] = train_x from element slice_bound(index * 10, len(train_x)) * 8
+    W = table[23]                                         # W float32[8,3]
     out0 = table[11]                                      # dot2 float32[?,3]
-    n1 = table[23]                                        # = len(x)
-    sgemm(table[3], n1, 3, 8, float32(1.0), x, 8, 1, W, 3, 1, float32(0.0), out0, 3)  # out0 = x @ W
+    n2 = table[24]                                        # = len(x)
+    sgemm(table[3], share, shares, own, n2, 3, 8, float32(1.0), x, 8, 1, W, 3, 1, float32(0.0), out0, 3)  # out0 = x @ W
     return 0
 
 
@@ -106,24 +113,24 @@ def phase_0(address):                                     # dot2
 def phase_1(address):                                     # max, sub, exp, sum, log
     table = i64(address)
     acc0 = 0.0                                            # sum float64
-    n0 = table[24]                                        # place among the temporaries
+    n0 = table[26]                                        # place among the temporaries
     p0 = f64(table[11] + n0)                              # sum float64[1,3]
     for j in range(3):
         p0[j] = 0.0                                       # start of sum float64[1,3]
-    n1 = table[23]                                        # = len(x)
-    n2 = table[25]                                        # = slice_bound((index * 10), len(train_y))
-    n3 = table[27]                                        # = slice_bound(index * 10, len(train_y)) * 4
-    y = i32(table[26] + n3)                               # y = train_y int32[?] from element slice_bound((index * 10), len(train_y))
+    n1 = table[24]                                        # = len(x)
+    n2 = table[27]                                        # = slice_bound((index * 10), len(train_y))
+    n3 = table[29]                                        # = slice_bound(index * 10, len(train_y)) * 4
+    y = i32(table[28] + n3)                               # y = train_y int32[?] from element slice_bound((index * 10), len(train_y))
     p1 = f32(table[11])                                   # dot2 float32[?,3]
-    b = f32(table[28])                                    # b float32[3]
-    n4 = table[29]                                        # place among the temporaries
+    b = f32(table[30])                                    # b float32[3]
+    n4 = table[31]                                        # place among the temporaries
     p2 = f32(table[11] + n4)                              # sub float32[?,3]
-    n5 = table[30]                                        # place among the temporaries
+    n5 = table[32]                                        # place among the temporaries
     p3 = f32(table[11] + n5)                              # exp float32[?,3]
-    n6 = table[31]                                        # = maximum((slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y))), 0)
+    n6 = table[33]                                        # = maximum((slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y))), 0)
     t11 = float32(n6)                                     # cast float32
     t12 = float32(-1.0) / t11                             # true_div float32
-    n7 = table[32]                                        # place among the temporaries
+    n7 = table[34]                                        # place among the temporaries
     p4 = f32(table[11] + n7)                              # sub float32[?,3]
     for i in range(n1):                                   # len(x)
         y_0 = y[i]                                        # train_y int32[?]
@@ -162,7 +169,7 @@ def phase_1(address):                                     # max, sub, exp, sum, 
             t16 = t13 - t15                               # sub float32[?,3]
             p4[i * 3 + j3] = t16                          # sub float32[?,3]
             p0[j3] = add_up(p0[j3], float64(t16))         # sum
-    n8 = table[33]                                        # place among the temporaries
+    n8 = table[35]                                        # place among the temporaries
     p5 = f64(table[11] + n8)                              # sum float64
     p5[0] = acc0                                          # sum float64
     return 0
@@ -171,39 +178,41 @@ def phase_1(address):                                     # max, sub, exp, sum, 
 @jit
 def phase_2(address):                                     # neg
     table = i64(address)
-    n0 = table[33]                                        # place among the temporaries
+    n0 = table[35]                                        # place among the temporaries
     p0 = f64(table[11] + n0)                              # sum float64
     v0 = p0[0]                                            # sum float64
     t0 = float32(v0)                                      # cast float32
-    n1 = table[31]                                        # = maximum((slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y))), 0)
+    n1 = table[33]                                        # = maximum((slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y))), 0)
     t1 = float32(n1)                                      # cast float32
     t2 = t0 / t1                                          # true_div float32
     t3 = -t2                                              # neg float32
-    p1 = f32(table[34])                                   # neg float32
+    p1 = f32(table[36])                                   # neg float32
     p1[0] = t3                                            # neg float32
     return 0
 
 
-@jit
-def phase_3(address):                                     # gemm
+@divided
+def phase_3(address, share, shares):                      # gemm
     table = i64(address)
-    n0 = table[21]                                        # = slice_bound(index * 10, len(train_x)) * 32
-    x = table[20] + n0                                    # x float32[?,8] = train_x from element slice_bound(index * 10, len(train_x)) * 8
-    n1 = table[32]                                        # place among the temporaries
-    p0 = table[11] + n1                                   # sub float32[?,3]
-    W = table[22]                                         # gemm float32[8,3]
-    n2 = table[23]                                        # = len(x)
-    sgemm(table[3], 8, 3, n2, float32(-0.13), x, 1, 8, p0, 3, 1, float32(1.0), W, 3)  # W = float32(1.0) * W + float32(-0.13) * x @ p0
+    n0 = table[20]                                        # place among the temporaries
+    own = table[11] + n0 + share * 1048576                # what this share has for itself
+    n1 = table[22]                                        # = slice_bound(index * 10, len(train_x)) * 32
+    x = table[21] + n1                                    # x float32[?,8] = train_x from element slice_bound(index * 10, len(train_x)) * 8
+    n2 = table[34]                                        # place among the temporaries
+    p0 = table[11] + n2                                   # sub float32[?,3]
+    W = table[23]                                         # gemm float32[8,3]
+    n3 = table[24]                                        # = len(x)
+    sgemm(table[3], share, shares, own, 8, 3, n3, float32(-0.13), x, 1, 8, p0, 3, 1, float32(1.0), W, 3)  # W = float32(1.0) * W + float32(-0.13) * x @ p0
     return 0
 
 
 @jit
 def phase_4(address):                                     # sub
     table = i64(address)
-    b = f32(table[28])                                    # b float32[3]
-    n0 = table[24]                                        # place among the temporaries
+    b = f32(table[30])                                    # b float32[3]
+    n0 = table[26]                                        # place among the temporaries
     p0 = f64(table[11] + n0)                              # sum float64[1,3]
-    p1 = f32(table[28])                                   # sub float32[3]
+    p1 = f32(table[30])                                   # sub float32[3]
     for i in range(3):
         x0 = b[i]                                         # b float32[3]
         v0 = p0[i]                                        # sum float64[1,3]
@@ -217,13 +226,13 @@ def phase_4(address):                                     # sub
 @jit
 def step_0(address):                                      # everything, in order
     table = i64(address)
-    table[34] = argument_address(table, 19)               # where output 0 lies
-    phase_0(address)
+    table[36] = argument_address(table, 19)               # where output 0 lies
+    launch(table[5], phase_0, address, table[25])
     status = phase_1(address)
     if status != 0:
         return status
     phase_2(address)
-    phase_3(address)
+    launch(table[5], phase_3, address, table[37])
     phase_4(address)
     return 0
 

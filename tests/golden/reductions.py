@@ -25,8 +25,6 @@ def plan_0(address):                                      # conditions, lengths 
     n0 = argument_length(table, 14, 1)                    # x.shape[1]
     if n0 < 1:                                            # nonempty
         return fail(table, n0, 1, 1)
-    if n0 < 1:                                            # nonempty
-        return fail(table, n0, 1, 2)
     t0 = n0 * 8                                           # mul int64
     t1 = t0 + 63 >> 6 << 6                                # align64 int64
     t2 = t1 + 64                                          # add int64
@@ -41,10 +39,10 @@ def plan_0(address):                                      # conditions, lengths 
     t5 = t4 * 4                                           # mul int64
     t6 = n1 * 2                                           # mul int64
     t7 = t5 + t6                                          # add int64
-    table[28] = share_count(table, t7, 8192, n1)          # shares of a divided loop
+    table[28] = share_count(table, t7, 4096, n1)          # shares of a divided loop
     t8 = n0 * 3                                           # mul int64
     t9 = floor_div_int(t8, 4)                             # floor_div int64
-    table[31] = share_count(table, t9, 8192, n0)          # shares of a divided loop
+    table[31] = share_count(table, t9, 4096, n0)          # shares of a divided loop
     t10 = t7 + t9                                         # add int64
     table[7] = t10                                        # cycles of work, about
     table[13] = t2 + table[6] * t2                        # bytes of temporaries

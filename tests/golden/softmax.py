@@ -7,7 +7,7 @@ phase_0: max, exp, sum, true_div (?): ? flops, ? bytes
 import numpy as np
 from numpy import float32, float64
 
-from numgraph.kernels.support import add_up, argument_address, argument_length, divided, entry, f32, fail
+from numgraph.kernels.support import add_up, argument_address, argument_length, divided, entry, f32
 from numgraph.kernels.support import floor_div_int, from_python, i64, jit, launch, maximum, relock, share_count
 from numgraph.kernels.support import table_of, to_python, unlock
 from numgraph.kernels.vectormath import exp_f32
@@ -18,8 +18,6 @@ def plan_0(address):                                      # conditions, lengths 
     table = i64(address)
     table[19] = argument_address(table, 14)               # where x lies
     n0 = argument_length(table, 14, 1)                    # x.shape[1]
-    if n0 < 1:                                            # nonempty
-        return fail(table, n0, 1, 1)
     t0 = n0 * 4                                           # mul int64
     t1 = t0 + 63 >> 6 << 6                                # align64 int64
     table[16] = t1                                        # x.shape[1] * 4 + 63 >> 6 << 6
@@ -29,7 +27,7 @@ def plan_0(address):                                      # conditions, lengths 
     t2 = n1 * n0                                          # mul int64
     t3 = t2 * 38                                          # mul int64
     t4 = floor_div_int(t3, 4)                             # floor_div int64
-    table[21] = share_count(table, t4, 8192, n1)          # shares of a divided loop
+    table[21] = share_count(table, t4, 4096, n1)          # shares of a divided loop
     table[7] = t4                                         # cycles of work, about
     table[13] = 0 + table[6] * t1                         # bytes of temporaries
     return 0

@@ -35,15 +35,13 @@ def plan_0(address):                                      # conditions, lengths 
     if n3 != 3:                                           # assume
         return fail(table, n3, 3, 4)
     n4 = resident_length(table, 19, 0)                    # len(grown)
-    if n4 < n4:                                           # at_least
-        return fail(table, n4, n4, 5)
     t0 = n4 + 1                                           # add int64
     table[25] = t0                                        # len(grown) + 1
     table[28] = n4                                        # len(grown)
     t1 = n4 * 8                                           # mul int64
     table[30] = t1                                        # len(grown) * 8
     t2 = floor_div_int(t0, 4)                             # floor_div int64
-    table[27] = share_count(table, t2, 8192, t0)          # shares of a divided loop
+    table[27] = share_count(table, t2, 4096, t0)          # shares of a divided loop
     t3 = 10 + t2                                          # add int64
     t4 = n4 * 3                                           # mul int64
     t5 = floor_div_int(t4, 4)                             # floor_div int64

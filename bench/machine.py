@@ -1,0 +1,59 @@
+"""What figures depend on: processor, versions, settings, and what else the machine was doing."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+# Variables that change how fast the libraries run; a report without them would not be repeatable.
+INFLUENCES = ("OPENBLAS_CORETYPE", "MKL_NUM_THREADS", "XLA_FLAGS", "JAX_PLATFORMS", "PYTENSOR_FLAGS", "OMP_WAIT_POLICY")
+PACKAGES = ("numgraph", "numpy", "numba", "llvmlite", "scipy")
+
+
+def facts() -> dict[str, str]:
+    """The machine and the versions that all peers share."""
+    known = {"processor": processor(), "system": f"{platform.system()} {platform.machine()}"}
+    known["Python"] = platform.python_version()
+    for package in PACKAGES:
+        try:
+            known[package] = version(package)
+        except PackageNotFoundError:
+            known[package] = "not installed"
+    known |= {name: os.environ[name] for name in INFLUENCES if name in os.environ}
+    return known | blas()
+
+
+def processor() -> str:
+    """The name of the processor where the system tells, and how many there are."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{os.cpu_count()} x {names[0] if names else platform.processor() or platform.machine()}"
+
+
+def usable() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def load() -> float | None:
+    """How many processes wanted a processor in the last minute; None where the system does not tell."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
+def blas() -> dict[str, str]:
+    """The BLAS libraries in the process, where `threadpoolctl` can tell."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return {}
+    found = [
+        f"{pool.get('internal_api')} {pool.get('version')} {pool.get('architecture', '')}"
+        for pool in threadpool_info()
+        if pool.get("user_api") == "blas"
+    ]
+    return {"BLAS": "; ".join(dict.fromkeys(found))}

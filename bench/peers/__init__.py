@@ -1,0 +1,108 @@
+"""The libraries that are compared, one module each. A module imports its library when it is imported, and nothing else.
+
+A peer's module has `build(kind, sizes, threads, option) -> Program`, and raises NotOffered for what the library has no
+answer to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from bench.problems import Sizes
+
+
+class NotOffered(Exception):
+    """The library does not do this; the text says why."""
+
+
+def _nothing() -> None:
+    return None
+
+
+def _no_state() -> list[Any]:
+    return []
+
+
+@dataclass
+class Program:
+    """What a peer makes of a problem.
+
+    call: one call; what it returns is ready for use. arguments: those of successive calls, which start again at the
+    end. sweep(n): the calls with the first n arguments in whatever way the library does many steps best; returns their
+    outputs. loops: that is a loop over `call`. reset, state: set and get what calls change. how, sweep_how: the idiom,
+    for the report.
+    """
+
+    call: Callable[..., Any]
+    arguments: Sequence[tuple[Any, ...]]
+    how: str
+    sweep: Callable[[int], Any] | None = None
+    sweep_how: str = ""
+    reset: Callable[[], None] = _nothing
+    state: Callable[[], list[Any]] = _no_state
+    loops: bool = False
+
+    def looped(self, why: str) -> Program:
+        """This program, sweeping by a Python loop over its calls."""
+
+        def sweep(count: int) -> list[Any]:
+            return [self.call(*arguments) for arguments in self.arguments[:count]]
+
+        self.sweep, self.sweep_how, self.loops = sweep, why, True
+        return self
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A way to use a library. module: within bench.peers. packages: whose versions matter; the first must be installed.
+
+    caches: environment variables (or formats of one) that place its cache of compiled code; empty if it has none.
+    differentiates: it makes the gradient and the step itself. compiles: something is compiled at run time.
+    """
+
+    name: str
+    label: str
+    module: str
+    packages: tuple[str, ...]
+    option: str = ""
+    caches: tuple[tuple[str, str], ...] = ()
+    differentiates: bool = True
+    compiles: bool = True
+
+
+_JAX_CACHE = (
+    ("JAX_COMPILATION_CACHE_DIR", "{}/jax"),
+    ("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0"),
+    ("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1"),
+)
+_PYTENSOR_CACHE = (("PYTENSOR_FLAGS", "floatX=float32,base_compiledir={}/pytensor"), ("NUMBA_CACHE_DIR", "{}/numba"))
+_INDUCTOR_CACHE = (("TORCHINDUCTOR_CACHE_DIR", "{}/inductor"), ("TORCHINDUCTOR_FX_GRAPH_CACHE", "1"))
+
+PEERS = {
+    peer.name: peer
+    for peer in (
+        Peer(
+            "numgraph",
+            "numgraph",
+            "with_numgraph",
+            ("numgraph", "numba", "llvmlite"),
+            caches=(("NUMGRAPH_CACHE_DIR", "{}/numgraph"), ("NUMBA_CACHE_DIR", "{}/numba")),
+        ),
+        Peer("numpy", "NumPy by hand", "with_numpy", ("numpy",), differentiates=False, compiles=False),
+        Peer("jax", "JAX", "with_jax", ("jax", "jaxlib"), caches=_JAX_CACHE),
+        Peer("torch", "PyTorch eager", "with_torch", ("torch",), compiles=False),
+        Peer("torch.compile", "torch.compile", "with_torch", ("torch",), option="compile", caches=_INDUCTOR_CACHE),
+        Peer("pytensor", "PyTensor default", "with_pytensor", ("pytensor",), caches=_PYTENSOR_CACHE),
+        Peer("pytensor-c", "PyTensor C", "with_pytensor", ("pytensor",), option="CVM", caches=_PYTENSOR_CACHE),
+        Peer("numexpr", "numexpr", "with_numexpr", ("numexpr",), differentiates=False, compiles=False),
+    )
+}
+
+
+def build(peer: Peer, kind: str, sizes: Sizes, threads: int) -> Program:
+    """The peer's program; ImportError where its library is missing, NotOffered, or whatever the library raises."""
+    made: Program = import_module(f"bench.peers.{peer.module}").build(kind, sizes, threads, peer.option)
+    return made

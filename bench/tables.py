@@ -1,0 +1,106 @@
+"""The tables in the terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+
+from bench import figures, targets
+from bench.figures import US, amount
+from bench.peers import PEERS
+
+
+def label(report: dict[str, Any], name: str) -> str:
+    """How a peer is called."""
+    known = report["peers"].get(name)
+    return str(known["label"]) if known else PEERS[name].label
+
+
+def cell(result: dict[str, Any] | None, unit: str) -> str:
+    """The least and the median figure of a peer, or why there is none."""
+    if result is None:
+        return ""
+    if result["status"] != "timed":
+        return str(result["why"] if result["status"] == "too slow" else result["status"])
+    spread = figures.Spread.of(result["values"])
+    return f"{amount(spread.least, unit)} ({amount(spread.median, unit)})"
+
+
+def short(result: dict[str, Any], unit: str) -> str:
+    """The least figure alone, or why there is none."""
+    return amount(min(result["values"]), unit) if result["status"] == "timed" else cell(result, unit)
+
+
+def groups(report: dict[str, Any]) -> list[str]:
+    """The groups of cases, in order."""
+    return list(dict.fromkeys(case["group"] for case in report["cases"]))
+
+
+def timings(report: dict[str, Any], group: str) -> Table:
+    """A group of cases, a row for each: numgraph, the best peer and how the two compare, and the other peers."""
+    made = Table(title=f"{group}: least (median)", title_justify="left")
+    made.add_column("case", min_width=12)
+    for title in ("numgraph", "best peer", "ratio (quartiles)", "/ limit"):
+        made.add_column(title, justify="right")
+    made.add_column("other peers")
+    for case in (case for case in report["cases"] if case["group"] == group):
+        found, over = figures.compare(case), figures.over_limit(case)
+        best = value = ""
+        if found:
+            best = f"{label(report, found.peer)} {cell(case['results'][found.peer], case['unit'])}"
+            colour = "green" if found.ratio <= 1 else "red"
+            value = f"[{colour}]{found.ratio:.2f}[/] ({found.pairs.low:.2f} - {found.pairs.high:.2f})"
+        others = {n: r for n, r in case["results"].items() if n != US and (found is None or n != found.peer)}
+        made.add_row(
+            case["name"],
+            cell(case["results"].get(US), case["unit"]),
+            best,
+            value,
+            f"{over:.1f}" if over else "",
+            "; ".join(f"{label(report, n)} {short(r, case['unit'])}" for n, r in others.items()),
+        )
+    return made
+
+
+def goals(report: dict[str, Any]) -> Table:
+    """The targets, met or not."""
+    made = Table(title=f"targets: {US}'s time over the best peer's", title_justify="left")
+    for title in ("case", "at most", "reached", "best peer", ""):
+        made.add_column(title)
+    for outcome in targets.judge(report):
+        note = f" ({outcome.target.note})" if outcome.target.note else ""
+        made.add_row(
+            outcome.target.case + note,
+            targets.required(outcome.target),
+            outcome.reached,
+            label(report, outcome.best) if outcome.best else "",
+            verdict(outcome.met),
+            style={True: "green", False: "red", None: "dim"}[outcome.met],
+        )
+    return made
+
+
+def verdict(met: bool | None) -> str:
+    """In words."""
+    return {True: "met", False: "not met", None: "not measured"}[met]
+
+
+def remarks(report: dict[str, Any]) -> list[str]:
+    """What a reader has to know: absent peers, wrong ones, a busy machine."""
+    said = [f"{p['label']}: {p['status']} ({p['why']})" for p in report["peers"].values() if p["status"] != "ok"]
+    if not report.get("complete", True):
+        said.append("The run was interrupted: cases are missing.")
+    bad: dict[str, list[str]] = {}
+    for case in report["cases"]:
+        for name, result in case["results"].items():
+            if result["status"] in ("wrong", "failed"):
+                bad.setdefault(f"{label(report, name)} {result['status']}: {result['why']}", []).append(case["name"])
+    said += [f"{what} (in {'; '.join(names)})" for what, names in bad.items()]
+    before = report["load"]["before"]
+    if before is not None and before > 0.5:
+        said.append(
+            f"The machine was busy before this began (load {before:.1f}): least times are biased up, most for"
+            " libraries that use several threads."
+        )
+    return said

@@ -1,0 +1,73 @@
+"""Calls of numgraph's own matrix products (`tiles`), which are compiled once for all functions: the table holds their
+addresses. Here a product is divided into shares.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic, register_jitable
+
+# Rows and columns (elements) at whose multiples a product is divided: whole tiles.
+_ROWS, _COLUMNS = 6, 16
+
+
+def _tile_at(real, llvm_real):
+    """An intrinsic that calls `sgemm_tile` or `dgemm_tile` at an address."""
+    whole = types.int64
+    kinds = (*(whole,) * 5, real, *(whole,) * 6, real, *(whole,) * 3)
+
+    @intrinsic
+    def call(
+        typingctx, function, m0, m1, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch
+    ):
+        def codegen(context, builder, sig, args):
+            i64 = ir.IntType(64)
+            kind = ir.FunctionType(i64, [llvm_real if t == real else i64 for t in kinds])
+            builder.call(builder.inttoptr(args[0], kind.as_pointer()), args[1:])
+            return context.get_dummy_value()
+
+        return types.void(whole, *kinds), codegen
+
+    return call
+
+
+_sgemm = _tile_at(types.float32, ir.FloatType())
+_dgemm = _tile_at(types.float64, ir.DoubleType())
+
+
+@register_jitable
+def _begin(count, step, share, shares):
+    """Where a share begins: a multiple of `step`, or the end."""
+    tiles = (count + step - 1) // step
+    return min(tiles * share // shares * step, count)
+
+
+@register_jitable
+def _divides_columns(n, shares):
+    """Whether shares are columns: each has four tiles at least. Then b, the larger operand, is read once."""
+    return n >= 4 * _COLUMNS * shares
+
+
+@register_jitable
+def sgemm(function, share, shares, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
+    """A share of out[m, n] = alpha * a[m, k] @ b[k, n] + beta * out, float32, rows of out `out_row` elements apart.
+
+    a, b, out: addresses; strides count elements. scratch: address of SCRATCH_BYTES of the share's own memory. With
+    beta 0 out is only written. The shares together are the product, to the bit whatever their number.
+    """
+    if _divides_columns(n, shares):
+        n0, n1 = _begin(n, _COLUMNS, share, shares), _begin(n, _COLUMNS, share + 1, shares)
+        _sgemm(function, 0, m, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
+    else:
+        m0, m1 = _begin(m, _ROWS, share, shares), _begin(m, _ROWS, share + 1, shares)
+        _sgemm(function, m0, m1, 0, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
+
+
+@register_jitable
+def dgemm(function, share, shares, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
+    """As `sgemm`, for float64."""
+    if _divides_columns(n, shares):
+        n0, n1 = _begin(n, _COLUMNS, share, shares), _begin(n, _COLUMNS, share + 1, shares)
+        _dgemm(function, 0, m, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
+    else:
+        m0, m1 = _begin(m, _ROWS, share, shares), _begin(m, _ROWS, share + 1, shares)
+        _dgemm(function, m0, m1, 0, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)

@@ -1,0 +1,405 @@
+"""The inner loops of `tiles`, written as LLVM IR with explicit vectors: micro-kernels, a transposing copy, an epilogue.
+
+Numba's own loops leave it to LLVM's vectoriser whether accumulators stay in registers; here they do by construction.
+Each function is made once per element type; an intrinsic calls the one wanted through a constant table, so that the
+loops around them are compiled once for both types. All addresses and strides are in bytes, all integers 64-bit.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+_INT = ir.IntType(64)
+_BYTE = ir.IntType(8)
+_POINTER = _BYTE.as_pointer()
+
+
+class Machine(NamedTuple):
+    """What the code is made for: bytes of a vector, vector registers, whether multiply and add are one instruction."""
+
+    vector: int
+    registers: int
+    fused: bool
+
+
+def this_machine() -> Machine:
+    """The vectors of the processor this runs on; 16 bytes (SSE2, NEON, VSX) where nothing is known of it."""
+    features = llvm.get_host_cpu_features()
+    if features.get("avx512f"):
+        return Machine(64, 32, True)
+    if features.get("avx2"):
+        return Machine(32, 16, bool(features.get("fma")))
+    arm = llvm.get_process_triple().startswith(("aarch64", "arm64"))
+    return Machine(16, 32 if arm else 16, arm)
+
+
+MACHINE = this_machine()
+# A full tile is ROWS x 2 vectors: 12 or 16 accumulators hide the latency of two multiply-adds a cycle, the other
+# registers hold the two vectors and a factor.
+ROWS = 6 if MACHINE.registers == 16 else 8
+# For a single row, where ROWS x 2 would leave 2 accumulators: a tile of this many vectors.
+WIDE = 8
+
+
+# Bytes of a line of the cache.
+LINE = 64
+
+
+class Real(NamedTuple):
+    """An element type: its LLVM type, its size in bytes and how many fill a vector."""
+
+    type: Any
+    size: int
+    lanes: int
+
+    @property
+    def vector(self) -> Any:
+        """The LLVM type of a vector of it."""
+        return ir.VectorType(self.type, self.lanes)
+
+
+FLOAT = Real(ir.FloatType(), 4, MACHINE.vector // 4)
+DOUBLE = Real(ir.DoubleType(), 8, MACHINE.vector // 8)
+
+
+class _Code:
+    """A builder of one function, with the few operations that the kernels consist of."""
+
+    def __init__(self, module: Any, real: Real, name: str, arguments: int) -> None:
+        kind = ir.FunctionType(ir.VoidType(), [_INT] * arguments)
+        self.real = real
+        self.module = module
+        self.function = ir.Function(module, kind, f"numgraph_{name}_{real.type.intrinsic_name}")
+        # several of Numba's modules may hold it; the linker keeps one
+        self.function.linkage = "linkonce_odr"
+        self.function.attributes.add("noinline")
+        self.function.attributes.add("nounwind")
+        self.b = ir.IRBuilder(self.function.append_basic_block("entry"))
+
+    def int(self, value: int) -> Any:
+        return ir.Constant(_INT, value)
+
+    def at(self, address: Any, kind: Any) -> Any:
+        return self.b.inttoptr(address, kind.as_pointer())
+
+    def plus(self, address: Any, offset: Any) -> Any:
+        """A pointer to bytes moved on."""
+        return self.b.gep(address, [offset if isinstance(offset, ir.Value) else self.int(offset)])
+
+    def load(self, pointer: Any, kind: Any) -> Any:
+        found = self.b.load(self.b.bitcast(pointer, kind.as_pointer()))
+        found.align = self.real.size
+        return found
+
+    def store(self, value: Any, pointer: Any) -> None:
+        self.b.store(value, self.b.bitcast(pointer, value.type.as_pointer())).align = self.real.size
+
+    def spread(self, scalar: Any) -> Any:
+        """A vector with `scalar` in every lane."""
+        undefined = ir.Constant(self.real.vector, ir.Undefined)
+        one = self.b.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
+        return self.shuffle(one, undefined, [0] * self.real.lanes)
+
+    def shuffle(self, a: Any, b: Any, lanes: list[int]) -> Any:
+        return self.b.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes))
+
+    def multiply_add(self, x: Any, y: Any, z: Any) -> Any:
+        """x * y + z, rounded once where the machine does that; elsewhere a call of a library would do it."""
+        if not MACHINE.fused:
+            return self.b.fadd(self.b.fmul(x, y), z)
+        lanes = f"v{x.type.count}" if isinstance(x.type, ir.VectorType) else ""
+        name = f"llvm.fma.{lanes}{self.real.type.intrinsic_name}"
+        kind = ir.FunctionType(x.type, [x.type] * 3)
+        return self.b.call(cgutils.get_or_insert_function(self.module, kind, name), [x, y, z])
+
+    def prefetch(self, pointer: Any, near: int) -> None:
+        small = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [_POINTER, small, small, small])
+        function = self.module.declare_intrinsic("llvm.prefetch", [_POINTER], kind)
+        # for reading, wanted soon, data
+        self.b.call(function, [pointer, ir.Constant(small, 0), ir.Constant(small, near), ir.Constant(small, 1)])
+
+    def block(self, name: str) -> Any:
+        return self.function.append_basic_block(name)
+
+    def loop(self, count: Any, body: Callable[[Any], None]) -> None:
+        """`for x in range(count): body(x)`."""
+        before, loop, done = self.b.block, self.block("loop"), self.block("done")
+        self.b.cbranch(self.b.icmp_signed(">", count, self.int(0)), loop, done)
+        self.b.position_at_end(loop)
+        index = self.phi(_INT, self.int(0), before)
+        body(index)
+        following = self.b.add(index, self.int(1))
+        index.add_incoming(following, self.b.block)
+        self.again(self.b.icmp_signed("<", following, count), loop, done)
+        self.b.position_at_end(done)
+
+    def again(self, condition: Any, loop: Any, done: Any) -> None:
+        """Branch back to `loop` while the condition holds; LLVM leaves the loop as it is written."""
+        branch = self.b.cbranch(condition, loop, done)
+        off = self.module.add_metadata([ir.MetaDataString(self.module, "llvm.loop.disable_nonforced")])
+        own = ir.MDValue(self.module, [off], name=str(len(self.module.metadata)))
+        # a loop's own node has itself as its first part
+        own.operands = (own, off)
+        branch.set_metadata("llvm.loop", own)
+
+    def phi(self, kind: Any, start: Any, before: Any) -> Any:
+        found = self.b.phi(kind)
+        found.add_incoming(start, before)
+        return found
+
+
+def _kernel(module: Any, real: Real, rows: int, vectors: int) -> Any:
+    """A micro-kernel: out[rows, columns] = alpha * (a @ b) + beta * out, columns being `vectors` vectors.
+
+    Arguments: count; k; a, a_row, a_step, a_next; b, b_step, b_last, ahead; out, out_row; scalars. a[r, p] is an
+    element at a + r * a_row + p * a_step; b[p] the vectors at b + p * b_step, the last one at b_last from there: at
+    most where it follows the one before, so that columns which fill no two vectors are two that overlap. out has its
+    vectors at the same places. `scalars` is the address of alpha and beta; with beta 0 out is not read. The memory at
+    b + p * b_step + ahead is prefetched. `count` such tiles lie below one another, a_next apart.
+
+    Every element is the chain a[0] * b[0] + 0, a[1] * b[1] + that, ..., whatever the tile.
+    """
+    code = _Code(module, real, f"tile_{rows}x{vectors}", 13)
+    count, k, a, a_row, a_step, a_next, b, b_step, b_last, ahead, out, out_row, scalars = code.function.args
+    build = code.b
+    places = [code.int(i * MACHINE.vector) for i in range(vectors - 1)] + [b_last]
+    pair = code.at(scalars, _BYTE)
+    alpha, beta = (code.load(code.plus(pair, i * real.size), real.type) for i in (0, 1))
+    is_fresh = build.fcmp_ordered("==", beta, ir.Constant(real.type, 0.0))
+    out_next = build.mul(out_row, code.int(rows))
+    beyond = build.add(b_last, code.int(MACHINE.vector - 1))
+    # rows 0..2 and 3..5 as one register and one index times 0, 1 and 2: x86 adds those in the load itself
+    steps = [code.int(0), a_row, build.add(a_row, a_row)]
+
+    def one_tile(x: Any) -> None:
+        base = build.add(a, build.mul(x, a_next))
+        bases = [code.at(build.add(base, build.mul(code.int(r), a_row)), _BYTE) for r in range(0, rows, 3)]
+        first = build.add(out, build.mul(x, out_next))
+        lines = [code.at(build.add(first, build.mul(code.int(r), out_row)), _BYTE) for r in range(rows)]
+        for line in lines:
+            # wanted when the sums are ready
+            code.prefetch(line, 3)
+            code.prefetch(code.plus(line, beyond), 3)
+        sums = _products(code, k, bases, steps, a_step, b, b_step, places, ahead, rows)
+        _finish(code, sums, places, lines, alpha, beta, is_fresh)
+
+    code.loop(count, one_tile)
+    build.ret_void()
+    return code.function
+
+
+def _products(
+    code: _Code, k: Any, bases: list[Any], steps: list[Any], a_step: Any, b: Any, b_step: Any, places: list[Any],
+    ahead: Any, rows: int,
+) -> list[list[Any]]:  # fmt: skip
+    """The sums of a tile, in registers."""
+    build, before, real = code.b, code.b.block, code.real
+    zero = ir.Constant(real.vector, None)
+    start = code.at(b, _BYTE)
+    loop, done = code.block("products"), code.block("summed")
+    build.cbranch(build.icmp_signed(">", k, code.int(0)), loop, done)
+
+    build.position_at_end(loop)
+    left = code.phi(_INT, k, before)
+    heads = [code.phi(_POINTER, base, before) for base in bases]
+    line = code.phi(_POINTER, start, before)
+    sums = [[code.phi(real.vector, zero, before) for _ in places] for _ in range(rows)]
+    row = [code.load(code.plus(line, place), real.vector) for place in places]
+    code.prefetch(code.plus(line, ahead), 2)
+    new = []
+    for r in range(rows):
+        factor = code.spread(code.load(code.plus(heads[r // 3], steps[r % 3]), real.type))
+        new.append([code.multiply_add(factor, x, y) for x, y in zip(row, sums[r], strict=True)])
+    less = build.sub(left, code.int(1))
+    left.add_incoming(less, loop)
+    for head in heads:
+        head.add_incoming(code.plus(head, a_step), loop)
+    line.add_incoming(code.plus(line, b_step), loop)
+    for old, next_ in zip(sums, new, strict=True):
+        for x, y in zip(old, next_, strict=True):
+            x.add_incoming(y, loop)
+    code.again(build.icmp_signed(">", less, code.int(0)), loop, done)
+
+    build.position_at_end(done)
+    result = [[code.phi(real.vector, zero, before) for _ in places] for _ in range(rows)]
+    for final, next_ in zip(result, new, strict=True):
+        for x, y in zip(final, next_, strict=True):
+            x.add_incoming(y, loop)
+    return result
+
+
+def _finish(
+    code: _Code, sums: list[list[Any]], places: list[Any], lines: list[Any], alpha: Any, beta: Any, is_fresh: Any
+) -> None:
+    """Store alpha * sums, plus beta * out unless beta is 0."""
+    build = code.b
+    factor, weight = code.spread(alpha), code.spread(beta)
+    with build.if_else(is_fresh) as (fresh, add):
+        with fresh:
+            for pointer, values in zip(lines, sums, strict=True):
+                for place, value in zip(places, values, strict=True):
+                    code.store(build.fmul(factor, value), code.plus(pointer, place))
+        with add:
+            for pointer, values in zip(lines, sums, strict=True):
+                # vectors may overlap: all are read before the first is written
+                old = [code.load(code.plus(pointer, place), code.real.vector) for place in places]
+                for place, value, x in zip(places, values, old, strict=True):
+                    code.store(code.multiply_add(factor, value, build.fmul(weight, x)), code.plus(pointer, place))
+
+
+def _turn(module: Any, real: Real) -> Any:
+    """A transposing copy in blocks of lanes x lanes: lane r of vector p at to + p * to_step is from[r, p].
+
+    Arguments: k, from, from_row, rows, to, to_step. k is at least `lanes` (the last block overlaps the one before);
+    lanes from `rows` on repeat the last row. Whole vectors are written, in the order of p.
+    """
+    code = _Code(module, real, "turn", 6)
+    k, source, source_row, rows, to, to_step = code.function.args
+    build, lanes = code.b, real.lanes
+    last = build.sub(rows, code.int(1))
+    offsets = []
+    for r in range(lanes):
+        inside = build.icmp_signed("<", code.int(r), last)
+        offsets.append(build.mul(source_row, build.select(inside, code.int(r), last)))
+    end = build.sub(k, code.int(lanes))
+
+    def body(x: Any) -> None:
+        p = build.mul(x, code.int(lanes))
+        p = build.select(build.icmp_signed("<", p, end), p, end)
+        head = code.at(build.add(source, build.mul(p, code.int(real.size))), _BYTE)
+        block = _transposed(code, [code.load(code.plus(head, offset), real.vector) for offset in offsets])
+        target = code.at(build.add(to, build.mul(p, to_step)), _BYTE)
+        for i, vector in enumerate(block):
+            code.store(vector, code.plus(target, build.mul(code.int(i), to_step)))
+
+    code.loop(build.sdiv(build.add(k, code.int(lanes - 1)), code.int(lanes)), body)
+    build.ret_void()
+    return code.function
+
+
+def _transposed(code: _Code, rows: list[Any]) -> list[Any]:
+    """The columns of a square of vectors: at each step, blocks of 2 x 2 are exchanged, of sizes lanes / 2, ..., 1."""
+    lanes = len(rows)
+    size = lanes // 2
+    while size:
+        low = [i // size % 2 == 0 for i in range(lanes)]
+        first = [i if low[i] else lanes + i - size for i in range(lanes)]
+        second = [i + size if low[i] else lanes + i for i in range(lanes)]
+        new = list(rows)
+        for i in range(lanes):
+            if low[i]:
+                new[i] = code.shuffle(rows[i], rows[i + size], first)
+                new[i + size] = code.shuffle(rows[i], rows[i + size], second)
+        rows = new
+        size //= 2
+    return rows
+
+
+def _carry(module: Any, real: Real, name: str, lanes: int) -> Any:
+    """Copy n runs of elements, of `lanes` to twice as many, as two vectors that may overlap.
+
+    Arguments: n, from, from_n, last, to, to_n. The second vector begins `last` bytes after the first.
+    """
+    code = _Code(module, real, name, 6)
+    n, source, source_n, last, to, to_n = code.function.args
+    kind = ir.VectorType(real.type, lanes)
+
+    def body(x: Any) -> None:
+        head = code.at(code.b.add(source, code.b.mul(x, source_n)), _BYTE)
+        target = code.at(code.b.add(to, code.b.mul(x, to_n)), _BYTE)
+        pair = [code.load(code.plus(head, place), kind) for place in (0, last)]
+        for place, vector in zip((0, last), pair, strict=True):
+            code.store(vector, code.plus(target, place))
+
+    code.loop(n, body)
+    code.b.ret_void()
+    return code.function
+
+
+def _carry_lines(module: Any, real: Real) -> Any:
+    return _carry(module, real, "carry_lines", real.lanes)
+
+
+def _carry_factors(module: Any, real: Real) -> Any:
+    return _carry(module, real, "carry_factors", 4)
+
+
+def _pick(module: Any, real: Real) -> Any:
+    """Copy n x m elements one by one, with any strides: n, m, from, from_n, from_m, to, to_n, to_m."""
+    code = _Code(module, real, "pick", 8)
+    n, m, source, source_n, source_m, to, to_n, to_m = code.function.args
+    build = code.b
+
+    def line(x: Any) -> None:
+        head, target = build.add(source, build.mul(x, source_n)), build.add(to, build.mul(x, to_n))
+
+        def element(y: Any) -> None:
+            value = code.load(code.at(build.add(head, build.mul(y, source_m)), _BYTE), real.type)
+            code.store(value, code.at(build.add(target, build.mul(y, to_m)), _BYTE))
+
+        code.loop(m, element)
+
+    code.loop(n, line)
+    build.ret_void()
+    return code.function
+
+
+def _touch(module: Any, real: Real) -> Any:
+    """Prefetch n runs of memory, each of so many lines of LINE bytes: n, lines, from, from_n."""
+    code = _Code(module, real, "touch", 4)
+    n, lines, source, source_n = code.function.args
+
+    def run(x: Any) -> None:
+        head = code.b.add(source, code.b.mul(x, source_n))
+        code.loop(lines, lambda y: code.prefetch(code.at(code.b.add(head, code.b.mul(y, code.int(LINE))), _BYTE), 2))
+
+    code.loop(n, run)
+    code.b.ret_void()
+    return code.function
+
+
+def _call(name: str, arguments: int, makers: list[Any], doc: str) -> Any:
+    """An intrinsic `(which, double, *arguments)`: calls function `which` of those for the element type."""
+
+    @intrinsic
+    def call(typingctx, which, double, packed):
+        signature = types.void(types.int64, types.int64, types.UniTuple(types.int64, arguments))
+
+        def codegen(context, builder, sig, args):
+            module = builder.module
+            table = module.globals.get(f"numgraph_{name}")
+            if table is None:
+                functions = [make(module, real) for real in (FLOAT, DOUBLE) for make in makers]
+                kind = ir.ArrayType(functions[0].type, len(functions))
+                table = ir.GlobalVariable(module, kind, f"numgraph_{name}")
+                table.linkage = "linkonce_odr"
+                table.global_constant = True
+                table.initializer = ir.Constant(kind, functions)
+            index = builder.add(args[0], builder.mul(args[1], ir.Constant(_INT, len(makers))))
+            function = builder.load(builder.gep(table, [ir.Constant(_INT, 0), index]))
+            builder.call(function, cgutils.unpack_tuple(builder, args[2], arguments))
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    call.__doc__ = doc
+    return call
+
+
+def _shape(rows: int, vectors: int) -> Any:
+    return lambda module, real: _kernel(module, real, rows, vectors)
+
+
+# tile(rows - 1, ...) is a tile of two vectors, tile(ROWS, ...) the wide one of a single row
+tile = _call("tile", 13, [*(_shape(r, 2) for r in range(1, ROWS + 1)), _shape(1, WIDE)], _kernel.__doc__)
+# carry(0, ...) is for runs of one to two vectors, carry(1, ...) for 4 to 8 elements
+carry = _call("carry", 6, [_carry_lines, _carry_factors], _carry.__doc__)
+turn = _call("turn", 6, [_turn], _turn.__doc__)
+touch = _call("touch", 4, [_touch], _touch.__doc__)
+pick = _call("pick", 8, [_pick], _pick.__doc__)

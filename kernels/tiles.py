@@ -1,0 +1,327 @@
+"""Matrix products of our own on one thread: a block of rows and columns of the result, which a launcher shares out.
+
+`sgemm_tile` and `dgemm_tile` do what OpenBLAS does for the products of a training step, without its threads (which
+spin, and are awaited when the machine is busy) and faster where one length is small. The structure is that of GotoBLAS
+and BLIS (Goto and van de Geijn, Anatomy of high-performance matrix multiplication, ACM TOMS 34(3), 2008; Van Zee and
+van de Geijn, BLIS, ACM TOMS 41(3), 2015): a micro-kernel keeps a tile of ROWS x 2 vectors of the result in registers
+while it goes along k; blocks of k are so short that what a tile needs stays in the first-level cache; factors are
+packed where the order in memory would miss it. What differs is for skinny shapes:
+
+* Nothing is packed unless it pays: with few rows, or adjacent lines, vectors are loaded from where b lies, and the
+  panel that follows is prefetched meanwhile. Its lines are seldom aligned and so take two lines of the cache, which
+  is why blocks are shorter than in BLIS.
+* There are no masks. 10 columns are two vectors of 8 that overlap: the columns in both are computed twice, to the same
+  value. Widths of tiles are chosen such that none is narrower than a vector.
+* Where out is narrow (784 x 10) and k long, vectors lie along its columns (out.T = b.T @ a.T) in a copy of out.
+
+An element is the same chain of fused multiply-adds in each of these ways, since blocks of k depend on k alone and a
+chain of each block starts with 0: shares of any shape give the same bits.
+
+The limits are two vectors of multiply-adds a cycle, and memory. Measured in float32 with AVX2 on one core of a Zen 3
+(L1 32 KiB, L2 512 KiB, a machine in use), operands in the caches as far as they fit. "Of the peak" is of what a loop of
+multiply-adds in registers reaches, 95 GFLOP/s; "OpenBLAS" is the speed relative to np.matmul on one thread, which where
+W is added to is spared the adding:
+
+    product                     of the peak  OpenBLAS    product                     of the peak  OpenBLAS
+    x[20,784] @ W[784,10]              0.59      1.62    x[600,784] @ W[784,10]             0.53      1.05
+    W[784,10] += x.T @ d[20,10]        0.51      1.31    W[784,10] += x.T @ d[600,10]       0.77      1.50
+    x[20,784] @ W[784,500]             0.78      1.15    x[600,784] @ W[784,500]            0.85      0.94
+    W[784,500] += x.T @ d[20,500]      0.78      1.14    W[784,500] += x.T @ d[600,500]     0.88      0.98
+    d[20,10] @ W.T[10,500]             0.53      1.47    d[600,10] @ W.T[10,500]            0.69      1.32
+    x[1,784] @ W[784,10]               0.15      2.46    square 512                         0.84      0.95
+    x[1,784] @ W[784,500]              0.27      0.83    square 1024                        0.85      0.92
+    W[784,500] += x.T @ d[1,500]       0.14      9.56    square 2048                        0.92      0.90
+
+10 of 16 lanes, 0.62 of the peak, bound the first line; x[600,784] read from memory, 7.5 GB/s, bounds its product to
+0.4 of the peak, of which 0.9 is reached (0.7 of OpenBLAS's time). A row times a matrix is bound by the third-level
+cache. float64 is alike: 0.45 to 0.85 of the peak, 0.9 to 1.7 of OpenBLAS. A matrix times one column (600 x 784 x 1)
+takes 4 times as long as OpenBLAS in the caches and twice as long from memory: it is transposed on the way, since sums
+along k would be of another order.
+"""
+
+import numpy as np
+from numgraph.kernels.support import f32, f64, helper, i64
+from numgraph.kernels.tile_ir import LINE, MACHINE, ROWS, WIDE, carry, pick, tile, touch, turn
+
+VECTOR = MACHINE.vector
+TILE = 2 * VECTOR
+
+# The longest chains of multiply-adds; the sums of an element's chains are added to one another in out. 136 pairs of
+# vectors, each in two lines of the cache, are half of 32 KiB. With a long k the factors are mostly packed: fewer passes
+# over out count more.
+K_BLOCK = 136
+LONG_K = 1024
+LONG_K_BLOCK = 320
+
+# With more rows than these, lines of b are packed unless they adjoin, and rows of a are prefetched for narrow products.
+_MANY_ROWS = 48
+# Rows of a that a panel of b serves before the next panel; also the rows of a copy of out.
+_SOME_ROWS = 48 // ROWS * ROWS
+# Columns of b that are packed at a time, as bytes of a line.
+_COLUMNS = 2048
+# b's lines of one block of k, in bytes, up to which it is read again and again rather than the rows of out.
+_SMALL = 64 * 1024
+
+# The scratch memory: alpha and beta for the first block of k and for the later ones, a vector of 0, the copy of out,
+# packed rows of a (behind the last of them whole vectors are written), packed columns of b.
+_FIRST, _LATER = 0, 16
+_ZEROS = 64
+_COPY = 128
+_COPY_ROW = _COLUMNS + 64  # not a power of two, whose multiples would compete for the same lines of the cache
+_FACTORS = _COPY + _SOME_ROWS * _COPY_ROW
+_FACTORS_BYTES = 128 * 1024
+_LINES = _FACTORS + _FACTORS_BYTES + 64
+SCRATCH_BYTES = 1024 * 1024
+_LINES_BYTES = SCRATCH_BYTES - _LINES
+
+
+@helper
+def _k_block(k):
+    """The length of the chains of a product: a function of k alone, so that the order of summation is one."""
+    if k <= K_BLOCK:
+        return max(k, 1)
+    longest = K_BLOCK if k < LONG_K else LONG_K_BLOCK
+    blocks = (k + longest - 1) // longest
+    return ((k + blocks - 1) // blocks + 3) // 4 * 4
+
+
+@helper
+def _width(left):
+    """The bytes of the next tile of a line: from one to two vectors, as long as the line has as many."""
+    if left <= TILE:
+        return left
+    return TILE if left >= TILE + VECTOR else left - VECTOR
+
+
+@helper
+def _pack_lines(size, left, k, v, v_col, v_step, to, zeros):
+    """Pack columns for micro-kernels: panels of TILE bytes x k, without gaps."""
+    double = size // 8
+    shift = 2 + double
+    lanes = VECTOR >> shift
+    while left > 0:
+        w = _width(left)
+        last = w - VECTOR
+        n = w >> shift
+        if last < 0:
+            # fewer columns than a vector: the rest of it is 0
+            carry(0, double, (k, zeros, 0, 0, to, TILE))
+            pick(0, double, (k, n, v, v_step, v_col, to, TILE, size))
+        elif v_col == size:
+            carry(0, double, (k, v, v_step, last, to, TILE))
+        elif v_step == size and k >= lanes:
+            turn(0, double, (k, v, v_col, lanes, to, TILE))
+            turn(0, double, (k, v + (last >> shift) * v_col, v_col, lanes, to + last, TILE))
+        else:
+            pick(0, double, (k, n, v, v_step, v_col, to, TILE, size))
+        v += n * v_col
+        to += k * TILE
+        left -= w
+
+
+@helper
+def _pack_factors(size, m, k, s, s_row, s_step, to):
+    """Pack rows for micro-kernels: for each tile of rows, its elements for one p after those for the one before."""
+    double = size // 8
+    shift = 2 + double
+    lanes = VECTOR >> shift
+    tiles = (m + ROWS - 1) // ROWS
+    for t in range(tiles):
+        rows = m // tiles + (1 if t < m % tiles else 0)
+        step = rows * size
+        if s_step == size and k >= lanes:
+            # whole vectors are written: what goes beyond the rows is overwritten by what comes after
+            first = (rows - 1) // lanes * lanes
+            while first >= 0:
+                turn(0, double, (k, s + first * s_row, s_row, min(rows - first, lanes), to + first * size, step))
+                first -= lanes
+        elif s_row == size and rows >= 4:
+            carry(1, double, (k, s, s_step, step - 4 * size, to, step))
+        else:
+            pick(0, double, (k, rows, s, s_step, s_row, to, step, size))
+        s += rows * s_row
+        to += k * step
+
+
+@helper
+def _block(size, m, left, k, s, s_row, s_step, packed_s, v, v_step, packed_v, out, out_row, scalars):
+    """The product of rows `s` and columns `v` over one block of k: out[m, left bytes of columns]."""
+    double = size // 8
+    tiles = (m + ROWS - 1) // ROWS
+    few = m // tiles
+    large = m % tiles  # tiles of few + 1 rows; the others have `few`
+    row = size if packed_s else s_row
+    next_row = k * size if packed_s else s_row
+    while left > 0:
+        w = _width(left)
+        kind = few - 1
+        if m == 1 and not packed_v and (left == WIDE * VECTOR or left >= (WIDE + 1) * VECTOR):
+            w = WIDE * VECTOR
+            kind = ROWS
+        last = max(w - VECTOR, 0)
+        ahead = k * TILE if packed_v else 2 * w - size
+        head, target = s, out
+        if large > 0:
+            step = (few + 1) * size if packed_s else s_step
+            next_s = (few + 1) * next_row
+            tile(few, double, (large, k, head, row, step, next_s, v, v_step, last, ahead, target, out_row, scalars))
+            head += large * next_s
+            target += large * (few + 1) * out_row
+        step = few * size if packed_s else s_step
+        next_s = few * next_row
+        tile(
+            kind, double, (tiles - large, k, head, row, step, next_s, v, v_step, last, ahead, target, out_row, scalars)
+        )
+        v += k * TILE if packed_v else w
+        out += w
+        left -= w
+
+
+@helper
+def _run(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_row, scratch):
+    """out[rows, width bytes of columns] = alpha * s[rows, k] @ v[k, columns] + beta * out, in tiles of rows of `s` and
+    vectors of `v`."""
+    for z in range(VECTOR // 8):
+        i64(scratch + _ZEROS)[z] = 0
+    shift = 2 + size // 8
+    length = _k_block(k)
+    packed_v = v_col != size or width < VECTOR or (rows > _MANY_ROWS and v_step > 4 * TILE)
+    columns = width
+    if packed_v and width > _COLUMNS:
+        chunks = (width + _COLUMNS - 1) // _COLUMNS
+        columns = ((width + chunks - 1) // chunks + TILE - 1) & -TILE
+    panels = columns // TILE + 2
+    end = max(k, 1)  # without products out is still multiplied by beta
+    group = end
+    if packed_v:
+        group = length * max(1, _LINES_BYTES // (panels * TILE * length))
+    packed_s = width >= 4 * TILE and k > 32 and (s_step != size or s_row % 1024 == 0)
+    streamed = rows > _MANY_ROWS and width <= 2 * TILE and s_step == size
+    some = _FACTORS_BYTES // (length * size * ROWS) * ROWS
+    if width * length <= _SMALL:
+        some = ROWS if streamed else _SOME_ROWS
+    j0 = 0
+    while j0 < width:
+        part = columns if width - j0 - columns >= VECTOR else width - j0
+        g0 = 0
+        while g0 < end:
+            g1 = min(g0 + group, end)
+            k0 = g0
+            while k0 < g1 and packed_v:
+                to = scratch + _LINES + (k0 - g0) * panels * TILE
+                n = min(length, k - k0)
+                _pack_lines(size, part, n, v + (j0 >> shift) * v_col + k0 * v_step, v_col, v_step, to, scratch + _ZEROS)
+                k0 += length
+            i0 = 0
+            while i0 < rows:
+                m = min(some, rows - i0)
+                k0 = g0
+                while k0 < g1:
+                    n = min(length, k - k0)
+                    head = s + i0 * s_row + k0 * s_step
+                    if streamed:
+                        # from memory, where 6 streams are more than the processor follows by itself
+                        touch(0, 0, (some, (n * size + LINE - 1) // LINE, head + some * s_row, s_row))
+                    if packed_s:
+                        _pack_factors(size, m, n, head, s_row, s_step, scratch + _FACTORS)
+                        head = scratch + _FACTORS
+                    line, step = v + j0 + k0 * v_step, v_step
+                    if packed_v:
+                        line, step = scratch + _LINES + (k0 - g0) * panels * TILE, TILE
+                    target = out + i0 * out_row + j0
+                    scalars = scratch + (_FIRST if k0 == 0 else _LATER)
+                    _block(
+                        size, m, part, n, head, s_row, s_step, packed_s, line, step, packed_v, target, out_row, scalars
+                    )
+                    k0 += length
+                i0 += some
+            g0 += group
+        j0 += part
+
+
+@helper
+def _exchange(size, m, n, source, source_row, source_col, to, to_row):
+    """to[j, i] = source[i, j], for m x n elements; rows of `to` are contiguous."""
+    double = size // 8
+    lanes = VECTOR >> (2 + double)
+    if m < lanes or n < lanes or source_col != size:
+        pick(0, double, (m, n, source, source_row, source_col, to, size, to_row))
+    else:
+        i = 0
+        while i < m:
+            # the last rows may be copied twice
+            i = min(i, m - lanes)
+            turn(0, double, (n, source + i * source_row, source_row, lanes, to + i * size, to_row))
+            i += lanes
+
+
+@helper
+def _by_copy(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_row, out_col, is_read, scratch):
+    """As `_run` for out with any strides: by way of a copy whose rows are contiguous; rows <= _SOME_ROWS."""
+    shift = 2 + size // 8
+    copy, copy_row = scratch + _COPY, np.int64(_COPY_ROW)
+    left = width
+    while left > 0:
+        w = min(left, _COLUMNS)
+        n = w >> shift
+        if is_read:
+            _exchange(size, n, rows, out, out_col, out_row, copy, copy_row)
+        _run(size, rows, w, k, s, s_row, s_step, v, v_col, v_step, copy, copy_row, scratch)
+        if out_row == size:
+            _exchange(size, rows, n, copy, copy_row, size, out, out_col)
+        else:
+            pick(0, size // 8, (rows, n, copy, copy_row, size, out, out_row, out_col))
+        v += n * v_col
+        out += n * out_col
+        left -= w
+
+
+@helper
+def _product(size, m, n, k, a, a_row, a_col, b, b_row, b_col, is_read, out, out_row, scratch):
+    """out[m, n] with vectors along the rows of out, or along its columns, whichever is estimated to take less time."""
+    # in 1 / TILE of a cycle: multiply-adds, packing what vectors are loaded from, copying out
+    straight = m * k * ((n * size + TILE - 1) & -TILE) + (0 if b_col == size else n * k * VECTOR)
+    turned = n * k * ((m * size + TILE - 1) & -TILE) + (0 if a_row == size else m * k * VECTOR) + m * n * TILE
+    narrow = n * size < VECTOR
+    if m * size >= VECTOR and (narrow or (n <= _SOME_ROWS and turned < straight)):
+        _by_copy(size, n, m * size, k, b, b_col, b_row, a, a_row, a_col, out, size, out_row, is_read, scratch)
+    elif narrow:
+        _by_copy(size, m, n * size, k, a, a_row, a_col, b, b_col, b_row, out, out_row, size, is_read, scratch)
+    else:
+        _run(size, m, n * size, k, a, a_row, a_col, b, b_col, b_row, out, out_row, scratch)
+
+
+@helper
+def sgemm_tile(m0, m1, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch):
+    """out[m0:m1, n0:n1] = alpha * a[m0:m1, :k] @ b[:k, n0:n1] + beta * out[m0:m1, n0:n1], float32.
+
+    a, b, out: addresses of element [0, 0]; strides count elements and may be any numbers; rows of out are `out_row`
+    apart, its columns adjacent, and it overlaps neither a nor b. scratch: the address of SCRATCH_BYTES of this thread's
+    own, aligned to 64 bytes. alpha, beta: float32; the other arguments int64. Bounds may be empty; without products
+    (k = 0) out is beta * out. With beta 0 out is only written: NaN in it does not matter. Otherwise NaN and infinities
+    do as in plain loops, also where alpha is 0.
+
+    Reads and writes nothing else, allocates nothing, raises nothing. Equal bits for any division into shares. Error: at
+    most `chain + k / chain + 4` roundings of alpha * sum |a| |b| + |beta out|, of chains as long as K_BLOCK says.
+    """
+    if m1 > m0 and n1 > n0:
+        p = f32(scratch)
+        p[0], p[1] = alpha if k > 0 else np.float32(0), beta
+        p[4], p[5] = alpha, np.float32(1)
+        _product(
+            np.int64(4), m1 - m0, n1 - n0, k, a + 4 * m0 * a_row, 4 * a_row, 4 * a_col, b + 4 * n0 * b_col, 4 * b_row,
+            4 * b_col, beta != 0, out + 4 * (m0 * out_row + n0), 4 * out_row, scratch,
+        )  # fmt: skip
+
+
+@helper
+def dgemm_tile(m0, m1, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch):
+    """As `sgemm_tile`, for float64."""
+    if m1 > m0 and n1 > n0:
+        p = f64(scratch)
+        p[0], p[1] = alpha if k > 0 else 0.0, beta
+        p[2], p[3] = alpha, 1.0
+        _product(
+            np.int64(8), m1 - m0, n1 - n0, k, a + 8 * m0 * a_row, 8 * a_row, 8 * a_col, b + 8 * n0 * b_col, 8 * b_row,
+            8 * b_col, beta != 0, out + 8 * (m0 * out_row + n0), 8 * out_row, scratch,
+        )  # fmt: skip

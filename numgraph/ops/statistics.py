@@ -1,0 +1,121 @@
+"""Means, variances, norms and logsumexp: reductions composed of others. `axis` as in `reduce`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from numgraph.errors import DtypeError
+from numgraph.graph import Variable, as_variable, describe
+from numgraph.ops.define import f
+from numgraph.ops.reduce import Axes, axes_of, max, max_or_lowest, min, sum
+from numgraph.types import FLOATS, check_dtype, float_of
+
+__all__ = "logsumexp mean norm ptp std var".split()
+
+
+def count_of(x: Variable, axes: Axes) -> Any:
+    """How many elements lie along `axes`: an int where all lengths are known, else an int64 scalar variable."""
+    known = 1
+    unknown: Any = None
+    lengths = f.shape(x) if any_unknown(x, axes) else x.type.shape
+    for a in axes:
+        n = x.type.shape[a]
+        if n is not None:
+            known *= n
+        else:
+            unknown = lengths[a] if unknown is None else f.mul(unknown, lengths[a])
+    if unknown is None:
+        return known
+    return unknown if known == 1 else f.mul(unknown, known)
+
+
+def any_unknown(x: Variable, axes: Axes) -> bool:
+    """Whether a length along `axes` is known only at run time."""
+    return None in [x.type.shape[a] for a in axes]
+
+
+def mean(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Variable:
+    """The mean along `axis`: integers and bools give float64, floats their dtype, or `dtype`, a float dtype.
+
+    The mean of nothing is NaN. DtypeError for an integer `dtype`.
+    """
+    v = as_variable(x)
+    chosen = check_dtype(dtype) if dtype is not None else v.type.dtype if v.type.dtype in FLOATS else "float64"
+    if chosen not in FLOATS:
+        raise DtypeError(f"mean: dtype {chosen} is not a float dtype, for {describe(v)}")
+    axes = axes_of("mean", v, axis)
+    result: Variable = f.true_div(sum(v, axes, chosen, keepdims), f.cast(count_of(v, axes), chosen))
+    return result
+
+
+def var(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Variable:
+    """The variance along `axis`, of n - ddof degrees of freedom; dtypes as for `mean`."""
+    v = as_variable(x)
+    axes = axes_of("var", v, axis)
+    difference = f.sub(v, mean(v, axes, keepdims=True))
+    freedom = count_of(v, axes)
+    freedom = f.sub(freedom, ddof) if ddof else freedom
+    squares = sum(f.mul(difference, difference), axes, keepdims=keepdims)
+    result: Variable = f.true_div(squares, f.cast(freedom, squares.type.dtype))
+    return result
+
+
+def std(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Variable:
+    """The standard deviation along `axis`: the square root of `var`. Its gradient where all are equal is not finite."""
+    result: Variable = f.sqrt(var(x, axis, ddof, keepdims))
+    return result
+
+
+def ptp(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    """The largest minus the smallest element along `axis`."""
+    v = as_variable(x)
+    result: Variable = f.sub(max(v, axis, keepdims), min(v, axis, keepdims))
+    return result
+
+
+def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    """log(sum(exp(x))) along `axis`, without overflow; elements of -inf count as nothing, -inf for no elements."""
+    v = as_variable(x)
+    v = v if v.type.dtype in FLOATS else f.cast(v, float_of(v.type.dtype))
+    axes = axes_of("logsumexp", v, axis)
+    # the shift cancels out, so that no gradient needs to pass through it; an infinite one would make nan
+    largest = max_or_lowest(v, axes, keepdims=True)
+    shift = f.disconnected_grad(f.where(f.isfinite(largest), largest, 0.0))
+    result: Variable = f.add(f.log(sum(f.exp(f.sub(v, shift)), axes, keepdims=True)), shift)
+    return result if keepdims else dropped(result, axes)
+
+
+def dropped(v: Variable, axes: Axes) -> Variable:
+    """v without `axes`, all of length 1."""
+    result: Variable = f.dimshuffle(v, *(k for k in range(v.ndim) if k not in axes))
+    return result
+
+
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Variable:
+    """The vector norm along `axis` (None: of all elements): `ord` 2 (or None, "fro"), 1, inf, -inf, 0 or another
+    number.
+
+    A matrix counts as the vector of its elements. The norm of nothing is 0; of order -inf it is a ShapeError at run
+    time. DtypeError for an unknown `ord`.
+    """
+    v = as_variable(x)
+    axes = axes_of("norm", v, axis)
+    if ord in (None, 2, "fro"):
+        result: Variable = f.sqrt(sum(f.mul(v, v), axes, keepdims=keepdims))
+    elif not isinstance(ord, int | float):
+        raise DtypeError(f'norm: ord must be None, "fro" or a number, not {ord!r}, for {describe(v)}')
+    elif ord == np.inf:
+        n = count_of(v, axes)
+        result = max_or_lowest(f.abs(v), axes, keepdims)
+        result = result if isinstance(n, int) and n > 0 else f.where(f.eq(n, 0), 0, result)
+    elif ord == -np.inf:
+        result = min(f.abs(v), axes, keepdims)
+    elif ord == 0:
+        result = f.cast(sum(f.neq(v, 0), axes, keepdims=keepdims), float_of(v.type.dtype))
+    elif ord == 1:
+        result = sum(f.abs(v), axes, keepdims=keepdims)
+    else:
+        result = f.pow(sum(f.pow(f.abs(v), float(ord)), axes, keepdims=keepdims), 1.0 / ord)
+    return result

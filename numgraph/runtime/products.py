@@ -1,0 +1,30 @@
+"""numgraph's own matrix products: compiled once for all functions, which find their addresses in the table."""
+
+from __future__ import annotations
+
+from functools import cache as remember
+
+from numgraph.runtime import native
+
+_SOURCE = '''"""numgraph: {name}, for all functions"""
+
+from numgraph.kernels.support import c_function
+from numgraph.kernels.tiles import {name}
+
+
+@c_function("void({types})")
+def enter(m0, m1, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch):
+    {name}(m0, m1, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
+'''
+
+
+@remember
+def _native(dtype: str) -> native.Native:
+    name = "sgemm_tile" if dtype == "float32" else "dgemm_tile"
+    kinds = ["int64"] * 5 + [dtype] + ["int64"] * 6 + [dtype] + ["int64"] * 3
+    return native.build(_SOURCE.format(name=name, types=", ".join(kinds)))
+
+
+def product_address(dtype: str) -> int:
+    """The address of the product for "float32" or "float64"; its code is loaded, or compiled now."""
+    return _native(dtype).address

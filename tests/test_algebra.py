@@ -1,0 +1,105 @@
+"""Integer arithmetic on lengths and indices: every identity gives the value of what it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from numgraph.ir import Graph, Node, topological
+
+SIGNS: dict[str, Callable[[int, int], int]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "floor_div": lambda a, b: a // b if b else 0,
+    "minimum": min,
+    "maximum": max,
+}
+NUMBERS = (-3, -1, 0, 1, 2, 7)
+# two lengths and an index, which may be negative
+LEAVES = ({"n": 0, "m": 5, "k": -4}, {"n": 3, "m": 1, "k": 2}, {"n": 1, "m": 8, "k": 0})
+
+trees = st.recursive(
+    st.sampled_from(["n", "m", "k", *NUMBERS]),
+    lambda parts: st.tuples(st.sampled_from(sorted(SIGNS)), parts, parts),
+    max_leaves=8,
+)
+
+
+def symbols(graph: Graph) -> dict[str, Node]:
+    leaf = graph.make("input", None, (), (0,), "float64", ())
+    n, m = (graph.make("extent", None, (leaf,), (axis,), "int64", ()) for axis in (0, 1))
+    return {"n": n, "m": m, "k": graph.make("scalar", None, (), (1,), "int64", ())}
+
+
+def built(tree: Any, graph: Graph, names: dict[str, Node]) -> Any:
+    if not isinstance(tree, tuple):
+        return names.get(tree, tree)
+    return graph.integer(tree[0], built(tree[1], graph, names), built(tree[2], graph, names))
+
+
+def evaluated(tree: Any, values: dict[str, int]) -> int:
+    if not isinstance(tree, tuple):
+        return values.get(tree, tree)
+    return SIGNS[tree[0]](evaluated(tree[1], values), evaluated(tree[2], values))
+
+
+def value_of(result: Any, names: dict[str, Node], values: dict[str, int]) -> int:
+    """The value of a node, by the references of its ops."""
+    if isinstance(result, int):
+        return result
+    known = {names[name]: np.int64(v) for name, v in values.items()}
+    for node in topological([result]):
+        if node.is_number:
+            known[node] = np.int64(node.value)
+        elif node not in known and node.op is not None:
+            with np.errstate(all="ignore"):
+                known[node] = node.op.numpy(*(known[v] for v in node.inputs))
+    return int(known[result])
+
+
+@given(trees)
+@settings(max_examples=400)
+def test_simplified_expressions_keep_their_values(tree: Any) -> None:
+    graph = Graph()
+    names = symbols(graph)
+    result = built(tree, graph, names)
+    for values in LEAVES:
+        value = value_of(result, names, values)
+        assert value == evaluated(tree, values)
+        bound = result if isinstance(result, int) else result.lowest
+        assert bound is None or bound <= value
+
+
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        (lambda n, m: n + n, lambda n, m: n * 2),
+        (lambda n, m: n * 3 + n, lambda n, m: n * 4),
+        (lambda n, m: n + n * 3, lambda n, m: n * 4),
+        (lambda n, m: n * 2 + n * 5, lambda n, m: n * 7),
+        (lambda n, m: n * 3 + n * -3, lambda n, m: 0),
+        (lambda n, m: n * 2 + m * 2, lambda n, m: n * 2 + m * 2),
+        (lambda n, m: sum([n * 8] * 100, 0), lambda n, m: n * 800),
+    ],
+)
+def test_equal_terms_are_one(build: Any, expected: Any) -> None:
+    names = symbols(Graph())
+    a, b = (f(names["n"], names["m"]) for f in (build, expected))
+    assert a is b or a == b
+
+
+def test_a_long_sum_has_a_bound_without_recursion() -> None:
+    graph = Graph()
+    total: Any = 0
+    for k in range(5000):
+        total = total + graph.make(
+            "extent", None, (graph.make("input", None, (), (k,), "float64", ()),), (0,), "int64", ()
+        )
+    assert total.lowest == 0
+    assert graph.integer("maximum", total, 0) is total
