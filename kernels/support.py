@@ -42,25 +42,35 @@ u32 = _pointer_to(types.uint32, "Pointer to uint32 at an address.")
 u64 = _pointer_to(types.uint64, "Pointer to uint64 at an address.")
 
 
-def _reader(doc, words):
-    """An intrinsic `(table, slot[, axis]) -> int64`. `words(builder, load, object, offset, axis)` finds the value."""
+# Small functions are intrinsics: a function that Numba types costs each generated module ten milliseconds.
 
-    @intrinsic
-    def read(typingctx, table, slot, axis):
-        signature = types.int64(table, types.int64, types.int64)
 
-        def codegen(context, builder, sig, args):
-            word = ir.IntType(64)
+def _reader(doc, words, axes):
+    """An intrinsic `(table, slot)`, or `(table, slot, axis)` with `axes`. `words(builder, load, object, offset, axis)`
+    finds the value."""
 
-            def load(address, index):
-                pointer = builder.inttoptr(address, word.as_pointer())
-                return builder.load(builder.gep(pointer, [index]))
+    def compiled(context, builder, sig, args):
+        word = ir.IntType(64)
 
-            address = builder.ptrtoint(args[0], word)
-            offset = load(address, ir.Constant(word, 2))
-            return words(builder, load, load(address, args[1]), offset, args[2])
+        def load(address, index):
+            pointer = builder.inttoptr(address, word.as_pointer())
+            return builder.load(builder.gep(pointer, [index]))
 
-        return signature, codegen
+        address = builder.ptrtoint(args[0], word)
+        offset = load(address, word(2))
+        return words(builder, load, load(address, args[1]), offset, args[2] if axes else word(0))
+
+    if axes:
+
+        @intrinsic
+        def read(typingctx, table, slot, axis):
+            return types.int64(table, types.int64, types.int64), compiled
+
+    else:
+
+        @intrinsic
+        def read(typingctx, table, slot):
+            return types.int64(table, types.int64), compiled
 
     read.__doc__ = doc
     return read
@@ -72,35 +82,22 @@ def _argument_address(builder, load, array, offset, axis):
 
 def _argument_length(builder, load, array, offset, axis):
     # behind the data pointer and the rank lies the pointer to the lengths
-    lengths = load(builder.add(array, offset), ir.Constant(ir.IntType(64), 2))
+    lengths = load(builder.add(array, offset), ir.IntType(64)(2))
     return load(lengths, axis)
 
 
-def _resident(builder, load, descriptor, offset, axis):
+def _resident_address(builder, load, descriptor, offset, axis):
     return load(descriptor, axis)
 
 
-_argument = _reader("Word `axis` of the ndarray object in a slot, from its data pointer on.", _argument_address)
-argument_length = _reader("Length of an axis of the ndarray object in a slot.", _argument_length)
-_descriptor = _reader("Word `axis` of the descriptor of the shared variable in a slot.", _resident)
+def _resident_length(builder, load, descriptor, offset, axis):
+    return load(descriptor, builder.add(axis, axis.type(1)))
 
 
-@register_jitable
-def argument_address(table, slot):
-    """The address of the elements of the ndarray object in a slot."""
-    return _argument(table, slot, 0)
-
-
-@register_jitable
-def resident_address(table, slot):
-    """Where the elements of the shared variable in a slot lie now."""
-    return _descriptor(table, slot, 0)
-
-
-@register_jitable
-def resident_length(table, slot, axis):
-    """The length of an axis of the shared variable in a slot."""
-    return _descriptor(table, slot, 1 + axis)
+argument_address = _reader("The address of the elements of the ndarray object in a slot.", _argument_address, False)
+argument_length = _reader("Length of an axis of the ndarray object in a slot.", _argument_length, True)
+resident_address = _reader("Where the elements of the shared variable in a slot lie now.", _resident_address, False)
+resident_length = _reader("Length of an axis of the shared variable in a slot.", _resident_length, True)
 
 
 def _reassociable(operation):
@@ -136,19 +133,20 @@ from_python = types.ExternalFunction("PyLong_AsLongLong", types.int64(types.intp
 to_python = types.ExternalFunction("PyLong_FromLongLong", types.intp(types.int64))
 
 
-@register_jitable
-def fail(table, a, b, status):
-    """Leave the two values that a condition was about where the caller finds them; returns the status."""
-    table[0] = a
-    table[1] = b
-    return status
-
-
-@register_jitable
-def share_count(table, work, grain, rows):
+@intrinsic
+def share_count(typingctx, table, work, grain, rows):
     """Into how many shares a loop goes: each of at least `grain` cycles and one row, at most one per thread."""
-    count = min(min(work // grain, rows), table[_THREADS])
-    return count if count > 1 else 1
+
+    def codegen(context, builder, sig, args):
+        i64 = ir.IntType(64)
+        table, work, grain, rows = args
+        at = builder.gep(builder.inttoptr(builder.ptrtoint(table, i64), i64.as_pointer()), [i64(_THREADS)])
+        count = builder.sdiv(work, grain)
+        for most in (rows, builder.load(at)):
+            count = builder.select(builder.icmp_signed("<", most, count), most, count)
+        return builder.select(builder.icmp_signed(">", count, i64(1)), count, i64(1))
+
+    return types.int64(table, types.int64, types.int64, types.int64), codegen
 
 
 @intrinsic
@@ -193,22 +191,54 @@ def _stack_slot(builder, kind):
         return builder.alloca(kind)
 
 
-_save_thread = types.ExternalFunction("PyEval_SaveThread", types.intp())
-_restore_thread = types.ExternalFunction("PyEval_RestoreThread", types.void(types.intp))
+def _external(builder, name, kind):
+    """A C function that the process has."""
+    return builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
 
 
-@register_jitable
-def unlock(work):
+@intrinsic
+def unlock(typingctx, work):
     """Let other Python threads run from here on, unless the work (in cycles; -1 for much) is over sooner; returns what
     `relock` needs."""
-    return _save_thread() if work < 0 or work > _LONG else 0
+
+    def codegen(context, builder, sig, args):
+        i64 = ir.IntType(64)
+        state = _stack_slot(builder, i64)
+        builder.store(i64(0), state)
+        # as unsigned numbers -1 is the largest
+        with builder.if_then(builder.icmp_unsigned(">", args[0], i64(_LONG)), likely=False):
+            builder.store(builder.call(_external(builder, "PyEval_SaveThread", ir.FunctionType(i64, [])), []), state)
+        return builder.load(state)
+
+    return types.int64(types.int64), codegen
 
 
-@register_jitable
-def relock(state):
+@intrinsic
+def relock(typingctx, state):
     """Take Python's lock again, where `unlock` gave it away."""
-    if state != 0:
-        _restore_thread(state)
+
+    def codegen(context, builder, sig, args):
+        i64 = ir.IntType(64)
+        with builder.if_then(builder.icmp_unsigned("!=", args[0], i64(0)), likely=False):
+            kind = ir.FunctionType(ir.VoidType(), [i64])
+            builder.call(_external(builder, "PyEval_RestoreThread", kind), [args[0]])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen
+
+
+@intrinsic
+def fail(typingctx, table, a, b, status):
+    """Leave the two values that a condition was about where the caller finds them; returns the status."""
+
+    def codegen(context, builder, sig, args):
+        i64 = ir.IntType(64)
+        start = builder.inttoptr(builder.ptrtoint(args[0], i64), i64.as_pointer())
+        for slot in (0, 1):
+            builder.store(args[1 + slot], builder.gep(start, [i64(slot)]))
+        return args[3]
+
+    return types.int64(table, types.int64, types.int64, types.int64), codegen
 
 
 @register_jitable
@@ -326,7 +356,13 @@ def helper(function):
     return numba.njit(**_PLAIN)(function)
 
 
-@register_jitable
-def table_of(array):
+@intrinsic
+def table_of(typingctx, array):
     """The address of the elements of an ndarray object."""
-    return i64(array + _DATA_OFFSET)[0]
+
+    def codegen(context, builder, sig, args):
+        i64 = ir.IntType(64)
+        at = builder.add(args[0], i64(_DATA_OFFSET))
+        return builder.load(builder.inttoptr(at, i64.as_pointer()))
+
+    return types.int64(types.int64), codegen

@@ -55,76 +55,70 @@ def _divided_call(layout: Layout, phase: Any) -> list[Line]:
 
 
 def entry_lines(layout: Layout, stages: int, with_sweep: bool) -> list[Line]:
-    """The functions that Python's call ends in."""
-    lines = _once(layout)
-    if with_sweep:
-        lines += _sweep(layout)
-    lines += [
+    """The function that Python calls: for parts of a call, one call, or many, whose arguments and places of outputs are
+    rows of words."""
+    lines = [
         Line(0, "@entry"),
         Line(0, "def enter(table_object, part_object):", "called by Python with two objects"),
         Line(1, "address = table_of(table_object)"),
-        Line(1, "part = from_python(part_object)", "2k: plan of stage k; 2k+1: its step; -1: all; -2: many"),
+        Line(1, "table = i64(address)"),
+        Line(1, "part = from_python(part_object)", "2k: plan of stage k; 2k+1: its step; -1: one call; -2: many"),
     ]
     for k in range(stages):
-        lines += [Line(1, f"if part == {2 * k}:"), Line(2, f"return to_python(plan_{k}(address))")]
         lines += [
+            Line(1, f"if part == {2 * k}:"),
+            Line(2, f"return to_python(plan_{k}(address))"),
             Line(1, f"if part == {2 * k + 1}:"),
-            Line(2, f"lock = unlock(i64(address)[{WORK}])"),
-            Line(2, f"status = step_{k}(address)"),
+            Line(2, f"lock = unlock(table[{WORK}])", "lets Python's other threads run, when it takes long"),
+            Line(2, f"result = step_{k}(address)"),
             Line(2, "relock(lock)"),
-            Line(2, "return to_python(status)"),
+            Line(2, "return to_python(result)"),
         ]
-    if with_sweep:
-        lines += [
-            Line(1, "if part == -2:"),
-            Line(2, "lock = unlock(-1)"),
-            Line(2, "status = sweep(address)"),
-            Line(2, "relock(lock)"),
-            Line(2, "return to_python(status)"),
-        ]
-    return [*lines, Line(1, "return to_python(once(address))")]
+    return lines + (_calls(layout) if with_sweep else _one_call(layout))
 
 
-def _once(layout: Layout) -> list[Line]:
+def _grown(layout: Layout, indent: int) -> list[Line]:
+    """The plan, and whether the arena is large enough for what it found."""
     needed, capacity = layout.needed[0], layout.capacity[0]
     return [
-        Line(0, "@jit"),
-        Line(0, "def once(address):", "one call: the plan, then the step"),
-        Line(1, "status = plan_0(address)"),
-        Line(1, "table = i64(address)"),
-        Line(1, f"if status == 0 and table[{needed}] > table[{capacity}]:"),
-        Line(2, f"status = {GROW}", "the arena must grow"),
+        Line(indent, "status = plan_0(address)"),
+        Line(indent, f"if status == 0 and table[{needed}] > table[{capacity}]:"),
+        Line(indent + 1, f"status = {GROW}", "the arena must grow"),
+    ]
+
+
+def _one_call(layout: Layout) -> list[Line]:
+    return [
+        *_grown(layout, 1),
         Line(1, "if status == 0:"),
-        Line(2, f"lock = unlock(table[{WORK}])", "lets Python's other threads run, when it takes long"),
+        Line(2, f"unlocked = unlock(table[{WORK}])"),
         Line(2, "status = step_0(address)"),
-        Line(2, "relock(lock)"),
-        Line(1, "return status"),
-        Line(0, ""),
-        Line(0, ""),
+        Line(2, "relock(unlocked)"),
+        Line(1, "return to_python(status)"),
     ]
 
 
-def _sweep(layout: Layout) -> list[Line]:
-    """Many steps: each has a row of words, its arguments and the places of its outputs."""
+def _calls(layout: Layout) -> list[Line]:
     slots = [*layout.arguments, *layout.outputs]
-    needed, capacity = layout.needed[0], layout.capacity[0]
-    lines = [
-        Line(0, "@jit"),
-        Line(0, "def sweep(address):", "many calls, one after the other"),
-        Line(1, "table = i64(address)"),
-        Line(1, f"words = i64(table[{WORDS}])", "a row per step: arguments, places of outputs"),
-        Line(1, f"for step in range(table[{BEGIN}], table[{END}]):"),
-        *(Line(2, f"table[{slot}] = words[step * {len(slots)} + {k}]") for k, slot in enumerate(slots)),
-        Line(2, "status = plan_0(address)"),
-        Line(2, f"if status == 0 and table[{needed}] > table[{capacity}]:"),
-        Line(3, f"status = {GROW}", "the arena must grow"),
+    return [
+        Line(1, "many = part == -2"),
+        Line(1, f"words = i64(table[{WORDS}])", "a row for each of many calls: arguments, places of outputs"),
+        Line(1, f"call = table[{BEGIN}] if many else 0"),
+        Line(1, f"end = table[{END}] if many else 1"),
+        Line(1, "unlocked = unlock(-1 if many else 0)"),
+        Line(1, "status = 0"),
+        Line(1, "while call < end and status == 0:"),
+        *([Line(2, "if many:")] if slots else []),
+        *(Line(3, f"table[{slot}] = words[call * {len(slots)} + {k}]") for k, slot in enumerate(slots)),
+        *_grown(layout, 2),
         Line(2, "if status == 0:"),
+        Line(3, f"own_lock = unlock(0 if many else table[{WORK}])"),
         Line(3, "status = step_0(address)"),
-        Line(2, "if status != 0:"),
-        Line(3, f"table[{BEGIN}] = step", "the step that did not run"),
-        Line(3, "return status"),
-        Line(1, "return 0"),
-        Line(0, ""),
-        Line(0, ""),
+        Line(3, "relock(own_lock)"),
+        Line(2, "if status == 0:"),
+        Line(3, "call += 1"),
+        Line(1, "relock(unlocked)"),
+        Line(1, "if many:"),
+        Line(2, f"table[{BEGIN}] = call", "the first that did not run"),
+        Line(1, "return to_python(status)"),
     ]
-    return lines

@@ -174,6 +174,10 @@ def compiled_module(path: Path, text: str) -> tuple[str, Any, Any]:
         result = next(iter(function.overloads.values()))
         library = result.library
         library._ensure_finalized()
+        for inner in library._final_module.functions:
+            # these are called from several places; a copy in each would be optimised each time
+            if not inner.is_declaration and re.search(r"(plan|step)_\d+", inner.name):
+                inner.add_function_attribute("noinline")
         optimize(library)
     return str(result.fndesc.llvm_cfunc_wrapper_name), library._final_module, library._codegen._tm
 

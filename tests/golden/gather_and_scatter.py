@@ -118,51 +118,38 @@ def step_0(address):                                      # everything, in order
     return 0
 
 
-@jit
-def once(address):                                        # one call: the plan, then the step
-    status = plan_0(address)
+@entry
+def enter(table_object, part_object):                     # called by Python with two objects
+    address = table_of(table_object)
     table = i64(address)
-    if status == 0 and table[13] > table[12]:
-        status = -1                                       # the arena must grow
-    if status == 0:
+    part = from_python(part_object)                       # 2k: plan of stage k; 2k+1: its step; -1: one call; -2: many
+    if part == 0:
+        return to_python(plan_0(address))
+    if part == 1:
         lock = unlock(table[7])                           # lets Python's other threads run, when it takes long
-        status = step_0(address)
+        result = step_0(address)
         relock(lock)
-    return status
-
-
-@jit
-def sweep(address):                                       # many calls, one after the other
-    table = i64(address)
-    words = i64(table[8])                                 # a row per step: arguments, places of outputs
-    for step in range(table[9], table[10]):
-        table[14] = words[step * 2 + 0]
-        table[16] = words[step * 2 + 1]
+        return to_python(result)
+    many = part == -2
+    words = i64(table[8])                                 # a row for each of many calls: arguments, places of outputs
+    call = table[9] if many else 0
+    end = table[10] if many else 1
+    unlocked = unlock(-1 if many else 0)
+    status = 0
+    while call < end and status == 0:
+        if many:
+            table[14] = words[call * 2 + 0]
+            table[16] = words[call * 2 + 1]
         status = plan_0(address)
         if status == 0 and table[13] > table[12]:
             status = -1                                   # the arena must grow
         if status == 0:
+            own_lock = unlock(0 if many else table[7])
             status = step_0(address)
-        if status != 0:
-            table[9] = step                               # the step that did not run
-            return status
-    return 0
-
-
-@entry
-def enter(table_object, part_object):                     # called by Python with two objects
-    address = table_of(table_object)
-    part = from_python(part_object)                       # 2k: plan of stage k; 2k+1: its step; -1: all; -2: many
-    if part == 0:
-        return to_python(plan_0(address))
-    if part == 1:
-        lock = unlock(i64(address)[7])
-        status = step_0(address)
-        relock(lock)
-        return to_python(status)
-    if part == -2:
-        lock = unlock(-1)
-        status = sweep(address)
-        relock(lock)
-        return to_python(status)
-    return to_python(once(address))
+            relock(own_lock)
+        if status == 0:
+            call += 1
+    relock(unlocked)
+    if many:
+        table[9] = call                                   # the first that did not run
+    return to_python(status)

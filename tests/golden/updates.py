@@ -122,28 +122,23 @@ def step_0(address):                                      # everything, in order
     return 0
 
 
-@jit
-def once(address):                                        # one call: the plan, then the step
-    status = plan_0(address)
-    table = i64(address)
-    if status == 0 and table[13] > table[12]:
-        status = -1                                       # the arena must grow
-    if status == 0:
-        lock = unlock(table[7])                           # lets Python's other threads run, when it takes long
-        status = step_0(address)
-        relock(lock)
-    return status
-
-
 @entry
 def enter(table_object, part_object):                     # called by Python with two objects
     address = table_of(table_object)
-    part = from_python(part_object)                       # 2k: plan of stage k; 2k+1: its step; -1: all; -2: many
+    table = i64(address)
+    part = from_python(part_object)                       # 2k: plan of stage k; 2k+1: its step; -1: one call; -2: many
     if part == 0:
         return to_python(plan_0(address))
     if part == 1:
-        lock = unlock(i64(address)[7])
-        status = step_0(address)
+        lock = unlock(table[7])                           # lets Python's other threads run, when it takes long
+        result = step_0(address)
         relock(lock)
-        return to_python(status)
-    return to_python(once(address))
+        return to_python(result)
+    status = plan_0(address)
+    if status == 0 and table[13] > table[12]:
+        status = -1                                       # the arena must grow
+    if status == 0:
+        unlocked = unlock(table[7])
+        status = step_0(address)
+        relock(unlocked)
+    return to_python(status)
