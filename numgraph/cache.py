@@ -36,7 +36,7 @@ SCRATCH_AGE = 3600.0
 # limit.
 _CHECKED, _LEFT = 1 / 64, 0.8
 # Files that the cache folder did not take: where they are instead, or what is in them.
-_elsewhere: dict[str, Path | bytes] = {}
+_elsewhere: dict[Path, Path | bytes] = {}
 _warned: set[str] = set()
 
 
@@ -80,11 +80,16 @@ def store(name: str, data: bytes) -> Path:
         _warn(error)
     try:
         path, _ = _store(private_folder() / name, data)
-        _elsewhere[name] = path
+        _elsewhere[_wanted(name)] = path
     except OSError:
-        path = Path(config.cache_dir) / name
-        _elsewhere[name] = data
+        path = _wanted(name)
+        _elsewhere[path] = data
     return path
+
+
+def _wanted(name: str) -> Path:
+    """Where a file should be."""
+    return Path(config.cache_dir) / name
 
 
 def _warn(error: OSError) -> None:
@@ -122,7 +127,7 @@ def _store(path: Path, data: bytes) -> tuple[Path, bool]:
 
 def load(name: str) -> bytes | None:
     """A file's content, None when there is none."""
-    for path in (Path(config.cache_dir) / name, _elsewhere.get(name)):
+    for path in (_wanted(name), _elsewhere.get(_wanted(name))):
         try:
             if isinstance(path, bytes):
                 return path
@@ -144,8 +149,8 @@ def _mark_used(path: Path) -> None:
 
 def discard(name: str) -> None:
     """Remove a file that turned out to be damaged."""
-    kept = _elsewhere.pop(name, None)
-    for path in (Path(config.cache_dir) / name, kept):
+    kept = _elsewhere.pop(_wanted(name), None)
+    for path in (_wanted(name), kept):
         if isinstance(path, Path):
             with contextlib.suppress(OSError):
                 path.unlink()

@@ -151,7 +151,7 @@ def test_damage_in_memory_is_discarded_too(folder: Path, monkeypatch: pytest.Mon
     everything_is_full(folder, monkeypatch)
     with pytest.warns(RuntimeWarning, match=WARNING):
         function()
-    (name,) = [n for n in cache._elsewhere if n.endswith(".o")]
+    (name,) = [n for n in cache._elsewhere if n.suffix == ".o"]
     cache._elsewhere[name] = b"damage"
     again = function()
     assert not again.record.cached

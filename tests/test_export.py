@@ -232,7 +232,11 @@ def test_the_reference_target_has_nothing_to_export(tmp_path: Path) -> None:
 def test_kernels_share_no_names() -> None:
     """An exported module holds them one after the other, so that a name of two meanings would be that of the last."""
     places: dict[str, list[str]] = {}
+    # numgraph's own products are not exported
+    apart = {"calls", "tiles", "tile_ir"}
     for path in sorted((Path(__file__).parents[1] / "kernels").glob("*.py")):
+        if path.stem in apart:
+            continue
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             targets = node.targets if isinstance(node, ast.Assign) else []
             names = [n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)]

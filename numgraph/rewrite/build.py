@@ -92,6 +92,12 @@ class Builder:
                 slim[k] = self._scalar_of(v)
         return slim
 
+    def spread(self, node: Node, lengths: Sequence[Any]) -> Node:
+        """A 0-d node as an array of these lengths; others as they are."""
+        if node.dims or not lengths:
+            return node
+        return self.call("broadcast_to", node, *map(self.graph.as_index, lengths))
+
     def _covers(self, node: Node, other: Node) -> bool:
         """Whether broadcasting `other` to `node` changes no length of `node`."""
         if len(node.dims) < len(other.dims):

@@ -245,6 +245,7 @@ class Rewriter:
             assert r.replacement is not None
             replaced = construct(r.replacement, self.builder, bound, node.dtype)
         graph = self.builder.graph
+        replaced = self.builder.spread(replaced, node.dims)
         same = len(replaced.dims) == len(node.dims) and all(map(graph.equal_lengths, replaced.dims, node.dims))
         return graph.cast(replaced, node.dtype) if same and _same_kind(replaced, node) else None
 

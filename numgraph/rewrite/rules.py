@@ -172,6 +172,7 @@ def _build_log_softmax_grad(builder: Builder, node: Node, bound: Bindings) -> No
     s, g, axes = bound["s"], bound["g"], bound["@A"]
     if s.name != "softmax" or axes != (s.attributes["axis"],):
         return None
+    g = builder.spread(g, s.dims)
     total = builder.call("sum", g, axis=axes, keepdims=True, dtype=g.dtype)
     return builder.call("sub", g, builder.call("mul", s, total))
 
