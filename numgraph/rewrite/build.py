@@ -173,7 +173,10 @@ class Builder:
 
     def _folded(self, op: Op, inputs: Sequence[Node], attrs: dict[str, Any], dtype: str) -> Node | None:
         """The value of an op on constants, when it is small."""
-        if not inputs or not all(v.kind in ("number", "array") for v in inputs) or op.expand or op.name in ("fill", "broadcast_to"):
+        if not inputs or not all(v.kind in ("number", "array") for v in inputs):
+            return None
+        # many times the same number is no constant array: the number can still be seen
+        if op.expand or op.name in ("fill", "broadcast_to"):
             return None
         values = [self.constant_value(v) for v in inputs]
         if sum(v.size for v in values) > MAX_FOLDED:
