@@ -50,9 +50,7 @@ class Placer:
 
     def place(self, items: Sequence[Item], stages: Sequence[Sequence[Block]]) -> None:
         """A buffer for each item: registers and row buffers where all readers share the writer's loops."""
-        paths: dict[Item, list[Block]] = {}
-        for blocks in stages:
-            _trace(blocks, [], paths)
+        paths = loops_around(stages)
         by_node = {item.node: item for item in items if item.kind != "check"}
         shared_levels = {item: len(paths[item]) for item in by_node.values()}
         for item in items:
@@ -158,8 +156,15 @@ class Placer:
         return len({b.stage for b in self.buffers.values()}) > 1
 
 
-def _trace(blocks: Sequence[Block], path: list[Block], paths: dict[Item, list[Block]]) -> None:
+def loops_around(stages: Sequence[Sequence[Block]]) -> dict[Item, list[Block]]:
     """The loops around each item, outermost first."""
+    paths: dict[Item, list[Block]] = {}
+    for blocks in stages:
+        _trace(blocks, [], paths)
+    return paths
+
+
+def _trace(blocks: Sequence[Block], path: list[Block], paths: dict[Item, list[Block]]) -> None:
     for block in blocks:
         inside = [*path, block] if block.length is not None else path
         if block.length is None:

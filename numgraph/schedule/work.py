@@ -5,99 +5,179 @@ A window `s[i*B:(i+1)*B]` counts with its full length B; a length with no known 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from numgraph.ir import Graph, Node
+from numgraph.ir import Graph, Node, loops_of
 from numgraph.schedule.arrange import Block
 from numgraph.schedule.bounds import full_length
-from numgraph.schedule.items import Item
+from numgraph.schedule.items import Item, scalar_nodes
+from numgraph.schedule.place import loops_around
 from numgraph.schedule.plan import Schedule
+from numgraph.types import FLOATS
+
+# What a length counts as: a number, or None where it is unknown.
+Length = Callable[[Any], int | None]
 
 
 @dataclass
 class Work:
-    """One phase: arithmetic operations, bytes read and written, and the buffers by name."""
+    """One phase: arithmetic operations, bytes of memory read and written, and the buffers by name.
+
+    Memory counts once however often a phase reads it; what never leaves the registers or the row of a loop counts
+    nothing. twice: of the written bytes, those that are read as well.
+    """
 
     flops: int | None
-    bytes: int | None
+    read: int | None
+    written: int | None
+    twice: int | None
     reads: list[str]
     writes: list[str]
     loops: list[str]
     statements: int
 
+    @property
+    def bytes(self) -> int | None:
+        """Bytes read and bytes written."""
+        return _sum((self.read, self.written))
 
-def work_of(schedule: Schedule, items: Sequence[Item]) -> Work:
-    """The work of a phase."""
-    graph = schedule.graph
-    flops: int | None = 0
-    traffic: dict[Node, int | None] = {}
-    reads: dict[Node, None] = {}
-    writes: dict[Node, None] = {}
+
+@dataclass(frozen=True)
+class Operation:
+    """One scalar operation or memory read of a phase, which is printed once in the body of `block` (None: before all
+    loops), for the first of the items that need it; it runs once for each round of the item's outermost `depth`
+    loops."""
+
+    node: Node
+    item: Item
+    block: Block | None
+    depth: int
+
+
+def operations(schedule: Schedule, items: Sequence[Item]) -> list[Operation]:
+    """What a phase computes, each operation where generated code computes it."""
+    paths = loops_around(schedule.stages)
+    found: dict[tuple[Block | None, Node], Operation] = {}
     for item in items:
-        flops = _plus(flops, _flops(graph, item))
-        for buffer in [load.inputs[0] for load in item.loads] + [view.buffer for view in item.views]:
-            reads[buffer] = None
-            traffic.setdefault(buffer, _touched(graph, item, buffer))
+        path = paths[item]
+        for node in item.scalars:
+            if node.kind in ("op", "load") and not (node.planned and node.dtype not in FLOATS):
+                depth = min(node.depth, len(path))
+                block = path[depth - 1] if depth else None
+                found.setdefault((block, node), Operation(node, item, block, depth))
+    return list(found.values())
+
+
+def work_of(schedule: Schedule, items: Sequence[Item], length: Length | None = None) -> Work:
+    """The work of a phase. length: what lengths count as; as they are known without a call, by default."""
+    graph = schedule.graph
+    number = length or (lambda n: full_length(graph, n))
+    read: dict[Node, int | None] = {}
+    written: dict[Node, int | None] = {}
+    for item in items:
+        for load in item.loads:
+            _most(read, load.inputs[0], _loaded(schedule, item, load, number))
+        for view in item.views:
+            _most(read, view.buffer, _bytes(view.buffer, view.lengths, number))
         if item.kind != "check":
-            writes[item.node] = None
-            traffic[item.node] = _size(graph, item.node)
-    inner = {node for node in writes if node in schedule.buffers and schedule.buffers[node].place == "register"}
-    total: int | None = 0
-    for node, size in traffic.items():
-        if node not in inner:
-            total = _plus(total, size)
-    outside = [v for v in reads if v not in writes]
-    loops = dict.fromkeys(length_text(graph, n) for item in items for n in item.loops)
+            written[item.node] = _stored(schedule, item, number)
+            if item.overwrites and _adds(item):
+                read[_root(schedule, item.node)] = written[item.node]
+    inner = {v for v in written if v in schedule.buffers and schedule.buffers[v].place == "register"}
+    local = inner | {v for v in written if v in schedule.buffers and _is_row(schedule, v)}
+    outside = [v for v in read if v not in written]
+    targets = {_root(schedule, v): size for v, size in written.items() if v not in local}
     return Work(
-        flops,
-        total,
+        flops_of(schedule, items, number),
+        _sum(read[v] for v in outside),
+        _sum(size for v, size in written.items() if v not in local),
+        _sum(targets[v] for v in outside if v in targets),
         [_name(graph, v) for v in outside],
-        [_name(graph, v) for v in writes if v not in inner],
-        list(loops),
+        [_name(graph, v) for v in written if v not in inner],
+        list(dict.fromkeys(length_text(graph, n) for item in items for n in item.loops)),
         sum(item.statements for item in items),
     )
 
 
-def _plus(a: int | None, b: int | None) -> int | None:
-    return None if a is None or b is None else a + b
+def flops_of(schedule: Schedule, items: Sequence[Item], number: Length) -> int | None:
+    """Arithmetic operations on floats: one for each scalar operation, accumulation, and two for each product."""
+    parts: list[int | None] = []
+    for item in items:
+        if item.kind == "product":
+            parts.append(times((2, *item.node.dims, item.views[0].lengths[-1]), number))
+        elif _adds(item) and item.node.dtype in FLOATS:
+            parts.append(times(item.loops, number))
+    for done in operations(schedule, items):
+        # a conversion computes nothing
+        if done.node.kind == "op" and done.node.dtype in FLOATS and done.node.name != "cast":
+            parts.append(times(done.item.loops[: done.depth], number))
+    return _sum(parts)
 
 
-def _elements(graph: Graph, lengths: Sequence[Any]) -> int | None:
-    known = [full_length(graph, n) for n in lengths]
+def times(lengths: Iterable[Any], number: Length) -> int | None:
+    """The product of lengths."""
+    known = [number(n) for n in lengths]
     return None if None in known else prod(n for n in known if n is not None)
 
 
-def _size(graph: Graph, node: Node) -> int | None:
-    count = _elements(graph, node.dims)
+def _adds(item: Item) -> bool:
+    """Whether the item combines each element with what its buffer holds."""
+    return (
+        item.kind == "reduce"
+        or (item.kind == "scatter" and item.node.attributes.get("mode") == "add")
+        or (item.kind == "product" and bool(item.factors))
+    )
+
+
+def _sum(parts: Iterable[int | None]) -> int | None:
+    found = list(parts)
+    return None if None in found else sum(n for n in found if n is not None)
+
+
+def _most(sizes: dict[Node, int | None], buffer: Node, size: int | None) -> None:
+    """Keep the larger size: two reads of a buffer mostly meet the same elements."""
+    known = sizes.get(buffer, 0)
+    sizes[buffer] = None if size is None or known is None else max(known, size)
+
+
+def _bytes(node: Node, lengths: Iterable[Any], number: Length) -> int | None:
+    count = times(lengths, number)
     return None if count is None else count * np.dtype(node.dtype).itemsize
 
 
-def _touched(graph: Graph, item: Item, buffer: Node) -> int | None:
-    """Bytes of `buffer` that an item reads: all of it, or as much as its loops can reach."""
-    whole = _size(graph, buffer)
-    lengths = item.loops
-    if item.views:
-        # a length that was computed is read too, but is no operand
-        lengths = next((view.lengths for view in item.views if view.buffer is buffer), ())
-    reached = _elements(graph, lengths)
-    reached = None if reached is None else reached * np.dtype(buffer.dtype).itemsize
+def _loaded(schedule: Schedule, item: Item, load: Node, number: Length) -> int | None:
+    """Bytes of a buffer that a read in an item's loops meets: as many elements as its index can take values."""
+    buffer = load.inputs[0]
+    levels = {v.attrs[0] for v in scalar_nodes(load.inputs[1:]) if v.kind == "loop"}
+    reached = _bytes(buffer, (n for k, n in enumerate(item.loops) if k in levels), number)
+    whole = _bytes(buffer, buffer.dims, number)
     return reached if whole is None else whole if reached is None else min(whole, reached)
 
 
-def _flops(graph: Graph, item: Item) -> int | None:
-    if item.kind == "product":
-        count = _elements(graph, (*item.node.dims, item.views[0].lengths[-1]))
-        return None if count is None else 2 * count
-    count = _elements(graph, item.loops)
-    if count is None:
-        return None
-    operations = sum(v.kind == "op" and "float" in v.dtype for v in item.scalars) + (item.kind in ("reduce", "scatter"))
-    return operations * count
+def _stored(schedule: Schedule, item: Item, number: Length) -> int | None:
+    """Bytes that an item writes: a scatter its region, the others their whole buffer."""
+    if item.kind == "scatter":
+        return _bytes(item.node, item.loops, number)
+    place = schedule.buffers.get(item.node)
+    lengths = item.node.dims if place is None else place.lengths(schedule.graph)
+    return _bytes(item.node, lengths, number)
+
+
+def _is_row(schedule: Schedule, node: Node) -> bool:
+    """Whether a buffer holds what one round of a loop needs, again and again: it stays in the nearest cache."""
+    place = schedule.buffers[node]
+    return place.place in ("arena", "private") and len(place.axes) < len(loops_of(schedule.graph, node.dims))
+
+
+def _root(schedule: Schedule, node: Node) -> Node:
+    """The leaf in whose memory an update is written, or the node itself."""
+    place = schedule.buffers.get(node)
+    return schedule.shared[place.slot] if place is not None and place.place == "shared" else node
 
 
 def _name(graph: Graph, node: Node) -> str:
