@@ -42,7 +42,7 @@ def _begin(count, step, share, shares):
 
 
 @register_jitable
-def _divides_columns(n, shares):
+def divides_columns(n, shares):
     """Whether shares are columns: each has four tiles at least. Then b, the larger operand, is read once."""
     return n >= 4 * _COLUMNS * shares
 
@@ -54,7 +54,7 @@ def sgemm(function, share, shares, scratch, m, n, k, alpha, a, a_row, a_col, b, 
     a, b, out: addresses; strides count elements. scratch: address of SCRATCH_BYTES of the share's own memory. With
     beta 0 out is only written. The shares together are the product, to the bit whatever their number.
     """
-    if _divides_columns(n, shares):
+    if divides_columns(n, shares):
         n0, n1 = _begin(n, _COLUMNS, share, shares), _begin(n, _COLUMNS, share + 1, shares)
         _sgemm(function, 0, m, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
     else:
@@ -65,7 +65,7 @@ def sgemm(function, share, shares, scratch, m, n, k, alpha, a, a_row, a_col, b, 
 @register_jitable
 def dgemm(function, share, shares, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
     """As `sgemm`, for float64."""
-    if _divides_columns(n, shares):
+    if divides_columns(n, shares):
         n0, n1 = _begin(n, _COLUMNS, share, shares), _begin(n, _COLUMNS, share + 1, shares)
         _dgemm(function, 0, m, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
     else:

@@ -276,16 +276,30 @@ def _by_copy(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_
         left -= w
 
 
+# How a product goes: vectors along the rows of out, the same by way of a copy of out, or along the columns of out,
+# always by way of a copy.
+STRAIGHT, COPIED, TURNED = 0, 1, 2
+
+
 @helper
-def _product(size, m, n, k, a, a_row, a_col, b, b_row, b_col, is_read, out, out_row, scratch):
-    """out[m, n] with vectors along the rows of out, or along its columns, whichever is estimated to take less time."""
+def way(size, m, n, k, a_row, b_col):
+    """Which of these takes the least time for elements of `size` bytes, by an estimate; strides in bytes."""
     # in 1 / TILE of a cycle: multiply-adds, packing what vectors are loaded from, copying out
     straight = m * k * ((n * size + TILE - 1) & -TILE) + (0 if b_col == size else n * k * VECTOR)
     turned = n * k * ((m * size + TILE - 1) & -TILE) + (0 if a_row == size else m * k * VECTOR) + m * n * TILE
     narrow = n * size < VECTOR
     if m * size >= VECTOR and (narrow or (n <= _SOME_ROWS and turned < straight)):
+        return TURNED
+    return COPIED if narrow else STRAIGHT
+
+
+@helper
+def _product(size, m, n, k, a, a_row, a_col, b, b_row, b_col, is_read, out, out_row, scratch):
+    """out[m, n] in the way that is estimated to take the least time."""
+    chosen = way(size, m, n, k, a_row, b_col)
+    if chosen == TURNED:
         _by_copy(size, n, m * size, k, b, b_col, b_row, a, a_row, a_col, out, size, out_row, is_read, scratch)
-    elif narrow:
+    elif chosen == COPIED:
         _by_copy(size, m, n * size, k, a, a_row, a_col, b, b_col, b_row, out, out_row, size, is_read, scratch)
     else:
         _run(size, m, n * size, k, a, a_row, a_col, b, b_col, b_row, out, out_row, scratch)

@@ -15,8 +15,20 @@ GROW = -1
 
 def sweeps(schedule: Schedule) -> bool:
     """Whether many steps can run in one native call: one stage, outputs of known lengths, every update in place."""
-    known = all(isinstance(schedule.graph.find(n), int) for node in schedule.outputs for n in node.dims)
-    return len(schedule.stages) == 1 and known and all(u.how in ("in place", "none") for u in schedule.updates)
+    return not sweep_obstacle(schedule)
+
+
+def sweep_obstacle(schedule: Schedule) -> str:
+    """Why many steps cannot run in one native call; "" where they can."""
+    if len(schedule.stages) != 1:
+        return "a length is the result of a computation"
+    if not all(isinstance(schedule.graph.find(n), int) for node in schedule.outputs for n in node.dims):
+        return "the lengths of an output are known only at the call"
+    moved = [u for u in schedule.updates if u.how not in ("in place", "none")]
+    if moved:
+        names = [schedule.graph.names.get(schedule.shared[u.slot]) or "a shared variable" for u in moved]
+        return f"the update of {', '.join(dict.fromkeys(names))} is not in place"
+    return ""
 
 
 def step_lines(layout: Layout, stage: int, phases: Sequence[Any]) -> list[Line]:

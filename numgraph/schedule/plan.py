@@ -18,12 +18,13 @@ from numgraph.schedule.shares import Sharing, share_out
 @dataclass(eq=False)
 class Update:
     """How shared variable `slot` gets its new value: "in place", "fresh" (the buffer of that number), "exchange" or
-    "none"."""
+    "none". why: the reason, in words."""
 
     slot: int
     node: Node
     how: str
     other: int = -1
+    why: str = ""
 
 
 @dataclass(eq=False)
@@ -141,6 +142,7 @@ class Scheduler:
             if follower is update:
                 for u in cycle:
                     u.how, u.other = ("exchange", slot_of[u.node]) if len(cycle) > 1 else ("none", u.slot)
+                    u.why = "values only change places" if len(cycle) > 1 else "the new value is the old one"
 
     def _own_bases(self) -> None:
         """Give every scatter a base that nothing else uses; a scatter that updates its base's variable keeps that as
@@ -242,7 +244,10 @@ class Scheduler:
         """Choose which updates are written in place, and an order of the items in which that is right."""
         by_node = {item.node: item for item in items if item.kind != "check"}
         final = max((item.stage for item in items), default=0)
-        in_place = [u for u in self.updates if not u.how and self._may_overwrite(u, by_node[u.node], by_node)]
+        for u in self.updates:
+            if not u.how:
+                u.why = self._obstacle(u, by_node[u.node])
+        in_place = [u for u in self.updates if not u.how and not u.why]
         while True:
             overwritten = {u.node: self.shared[u.slot] for u in in_place}
             for item in items:
@@ -264,22 +269,33 @@ class Scheduler:
             if not bad:
                 break
             in_place.remove(bad[0])
+            bad[0].why = "what is written later needs the old value"
             self._number_stages(items)
         for u in self.updates:
             if not u.how:
                 u.how = "in place" if u in in_place else "fresh"
+                u.why = u.why or _reason(by_node[u.node])
                 self.buffers[u.node] = Buffer(u.node, "shared" if u in in_place else "fresh", u.slot)
         return order, overwritten
 
-    def _may_overwrite(self, update: Update, item: Item, by_node: dict[Node, Item]) -> bool:
+    def _obstacle(self, update: Update, item: Item) -> str:
+        """Why an update may not be written over the old value; "" where it may, as far as it is concerned itself."""
         leaf = self.shared[update.slot]
         if leaf.dtype != item.node.dtype or len(leaf.dims) != len(item.node.dims):
-            return False
+            return "the new value is of another type"
         if not all(map(self.graph.equal_lengths, leaf.dims, item.node.dims)):
-            return False
+            return "its lengths may change"
         if item.overwrites:
-            return item.node.inputs[0] is leaf and not reads_leaf(item, leaf)
-        return item.kind == "store" and reads_only_own_element(item, leaf)
+            if item.node.inputs[0] is not leaf:
+                return "a copy of the old value is worked in" if update.slot in self.copied else "it is made elsewhere"
+            return "the old value is read while it is changed" if reads_leaf(item, leaf) else ""
+        if item.kind != "store":
+            return (
+                f"a {item.kind} cannot write over what it reads"
+                if reads_leaf(item, leaf)
+                else f"a {item.kind} makes it"
+            )
+        return "" if reads_only_own_element(item, leaf) else "its elements are made of other elements of the old value"
 
     def _order(self, items: list[Item], overwritten: dict[Node, Node]) -> tuple[list[Item], set[Node]]:
         """Items in an order that respects reads before overwriting; the nodes of those that cannot be ordered."""
@@ -297,6 +313,13 @@ class Scheduler:
             done.update(first)
             pending = [item for item in pending if item not in done]
         return order, set()
+
+
+def _reason(item: Item) -> str:
+    """Why an item may write over the old value of its variable."""
+    if item.overwrites:
+        return "only what changes is written" if item.kind == "scatter" else "the product is added to it"
+    return "each element is made of its own old value, or of none"
 
 
 __all__ = ["Buffer", "Schedule", "Scheduler", "Update", "row_major"]

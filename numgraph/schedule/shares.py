@@ -83,16 +83,28 @@ def _parts(graph: Graph, item: Item) -> Any:
 
 def _divisible(block: Block) -> bool:
     """Whether the rows of a block's loop may be computed by different threads."""
-    return block.length is not None and all(_by_rows(item) for item in block.items)
+    return not obstacle(block)
 
 
-def _by_rows(item: Item) -> bool:
+def obstacle(block: Block) -> str:
+    """Why the rows of a block's loop may not be computed by different threads; "" where they may."""
+    if block.items[0].kind == "kernel":
+        return "a kernel runs on one thread"
+    if block.length is None:
+        return "no loop to divide"
+    return next((reason for item in block.items if (reason := _not_by_rows(item))), "")
+
+
+def _not_by_rows(item: Item) -> str:
     if item.kind == "check":
-        return True
+        return ""
+    if item.kind == "scatter":
+        return "writes where computed indices say"
     if item.kind == "reduce" and 0 in item.reduced:
         form = item.node.op.reduce if item.node.op else None
-        return form is not None and not form.position
-    return item.kind in ("store", "reduce") and item.level_axes[0] is not None
+        return "" if form is not None and not form.position else "finds the first of all rows, in order"
+    by_rows = item.kind in ("store", "reduce") and item.level_axes[0] is not None
+    return "" if by_rows else "its loop does not run along the rows of what it writes"
 
 
 def work_of_block(graph: Graph, block: Block, length_of: Callable[[Any], Any] | None = None) -> Any:
