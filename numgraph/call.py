@@ -29,8 +29,9 @@ class Executor(Protocol):
 
     An executor may also offer `fast_call(program, binder, general)`: a callable with the arguments of a call, which
     then stands for the general one of `Function` (until it calls its attribute `switched`); the attributes `source`,
-    `listing` and `export(path)`, which `Function` hands on; and `complete(record)`, which adds what it knows to a
-    `FunctionRecord` (phases, the stages from schedule to asm, cache path, seconds).
+    `listing` and `export(path)`, which `Function` hands on; `complete(record)`, which adds what it knows to a
+    `FunctionRecord` (phases, the stages from schedule to asm, cache path, seconds); and with it
+    `explanation(arguments)`, an estimate of what a call costs.
     """
 
     bytes_allocated: int
@@ -100,6 +101,10 @@ class Binder:
     def by_position(self, values: Mapping[int, Any]) -> list[Any]:
         """The arguments of a general call, for which defaults stand where there is no value."""
         return [values.get(argument.index, _MISSING) for argument in self.program.inputs]
+
+    def needed(self) -> bool:
+        """Whether a call without arguments would miss one."""
+        return any(a.default is None or a.index in self.unset for a in self.program.inputs)
 
     def array_for(self, argument: Argument, value: Any) -> Array:
         """The array of one argument; `_MISSING` stands for the default."""

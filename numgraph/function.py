@@ -16,6 +16,7 @@ from numgraph.config import config
 from numgraph.errors import InputError, OptionError
 from numgraph.givens import type_mismatch
 from numgraph.graph import Constant, Variable, describe, label, substitute
+from numgraph.inspector.explanation import Explanation
 from numgraph.inspector.record import LIVE, FunctionRecord
 from numgraph.op import FUNCTIONS
 from numgraph.program import Argument, Program, build_program
@@ -181,7 +182,23 @@ class Function:
             complete = getattr(self.executor, "complete", None)
             if complete is not None:
                 complete(self._record)
+                self._record.explanation = explain = _explaining(self._of_executor("explanation"), self._binder.stats)
+                self._record.stages["explain"] = lambda: str(explain())
         return self._record
+
+    def explain(self, *args: Any, **named: Any) -> Explanation:
+        """What a call costs, without making it: for each phase operations, bytes, the predicted time and what limits
+        it, on how many threads it runs and why; print it for a table of 100 columns.
+
+        args, named: example arguments of a call, of which only the lengths matter; without them, lengths that only a
+        call tells are `?`, and windows `s[i*B:(i+1)*B]` count as whole. Predictions rest on figures of this machine,
+        measured when they are first needed (a quarter of a second) and kept in the cache folder.
+
+        Raises what a call with these arguments raises before it computes, and OptionError for target "reference".
+        """
+        explain = self._of_executor("explanation")
+        bound = bool(args or named or not self._binder.needed())
+        return _explaining(explain, self._binder.stats)(self._binder(args, named) if bound else None)
 
     def export(self, path: str | Path) -> None:
         """Write a module that computes the same with NumPy and Numba alone."""
@@ -282,6 +299,18 @@ class Function:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the program with the values of its shared variables; it is compiled again, or found in the cache."""
         return Function, (self.program, self.target, frozenset(self._binder.unset))
+
+
+def _explaining(explain: Callable[..., Explanation], stats: Stats) -> Callable[..., Explanation]:
+    """`explain`, with what calls have taken so far beside what it predicts."""
+
+    def explained(arguments: Sequence[NDArray[Any]] | None = None) -> Explanation:
+        found = explain(arguments)
+        if stats.calls:
+            found.calls, found.measured = stats.calls, 1e6 * stats.seconds / stats.calls
+        return found
+
+    return explained
 
 
 def _weakly(function: Function) -> Callable[[], None]:

@@ -1,7 +1,7 @@
 """The record of a compiled function: everything that the inspector shows, as plain data.
 
 The compiler fills one `FunctionRecord`; the terminal and every later face read it and nothing else, so that they cannot
-disagree. Texts that are costly to make (LLVM IR, assembly) are given as callables and made when first read.
+disagree. What is costly to make (LLVM IR, assembly, the explanation) is given as a callable and made when first read.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from numgraph.inspector.explanation import Explanation
+
 # The stages in the order in which a function passes through them.
-STAGES = ("graph", "givens", "schedule", "source", "listing", "llvm", "asm")
+STAGES = ("graph", "givens", "schedule", "explain", "source", "listing", "llvm", "asm")
 # The language of a stage's text, as a syntax highlighter names it.
 LANGUAGES = {"source": "python", "listing": "python", "llvm": "llvm", "asm": "gas"}
 # Written into the JSON; a reader refuses another number.
-FORMAT = 1
+FORMAT = 2
 # The name of a function that was given none.
 UNNAMED = "function"
 
@@ -112,6 +114,7 @@ class FunctionRecord:
     name: as given to `function`, or where it was called. line: the user's line. target: where it runs. resident: the
     shared and constant arrays that it reads or writes. dtypes: number of graph nodes of each dtype. cache_path: the
     generated file ("" when there is none). compile_seconds: time to compile it, or where `cached` to load machine code.
+    explanation: what a call costs, or what makes that when `explained` first asks; None where nothing is compiled.
     """
 
     name: str
@@ -123,6 +126,7 @@ class FunctionRecord:
     updates: list[PairRecord] = field(default_factory=list)
     givens: list[PairRecord] = field(default_factory=list)
     phases: list[PhaseRecord] = field(default_factory=list)
+    explanation: Explanation | Callable[[], Explanation] | None = None
     stages: Stages = field(default_factory=Stages)
     dtypes: dict[str, int] = field(default_factory=dict)
     cache_path: str = ""
@@ -144,11 +148,20 @@ class FunctionRecord:
         """Memory traffic of one call in bytes; None where a phase does not know its own."""
         return _total([p.bytes for p in self.phases])
 
+    def explained(self) -> Explanation | None:
+        """What a call costs, as data."""
+        if self.explanation is not None and not isinstance(self.explanation, Explanation):
+            self.explanation = self.explanation()
+        return self.explanation
+
     def to_json(self, stages: tuple[str, ...] = STAGES) -> str:
-        """The record as JSON, with the texts of `stages` (each is made if it was not read yet)."""
+        """The record as JSON, with the texts of `stages` (each is made if it was not read yet), and the explanation
+        where "explain" is among them."""
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
         for name, (_, many) in _PARTS.items():
             plain[name] = [asdict(part) for part in plain[name]] if many else plain[name]
+        found = self.explained() if "explain" in stages else None
+        plain["explanation"] = None if found is None else asdict(found)
         plain["stages"] = {name: self.stages[name] for name in self.stages if name in stages}
         return json.dumps({"format": FORMAT, **plain}, indent=1)
 
@@ -161,6 +174,8 @@ class FunctionRecord:
             raise ValueError(f"a record of format {written!r}; this version of numgraph reads format {FORMAT}")
         for name, (part, many) in _PARTS.items():
             plain[name] = [part(**p) for p in plain[name]] if many else part(plain[name])
+        if plain.get("explanation") is not None:
+            plain["explanation"] = Explanation.from_plain(**plain["explanation"])
         return cls(**plain)
 
 

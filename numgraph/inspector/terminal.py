@@ -13,9 +13,9 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from numgraph.inspector.costs import WIDTH, explained
 from numgraph.inspector.record import LANGUAGES, FunctionRecord, PairRecord, PhaseRecord, ValueRecord
 
-WIDTH = 100
 THEME = "ansi_dark"
 # Where trailing comments begin, if the statement is shorter.
 COMMENT_COLUMN = 30
@@ -43,6 +43,10 @@ def show(record: FunctionRecord, console: Console, stage: str | None = None) -> 
     if stage not in record.stages:
         there = ", ".join(record.stages) or "none"
         raise KeyError(f"function {record.name} has no stage {stage!r} (target {record.target}); it has: {there}")
+    explanation = record.explained() if stage == "explain" else None
+    if explanation is not None:
+        console.print(explained(explanation))
+        return
     if stage == "schedule" and record.phases:
         console.print(phases(record.phases))
     text = record.stages[stage]

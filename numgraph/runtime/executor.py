@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numgraph.errors import IndexOutOfRange, NumgraphError, ShapeError
-from numgraph.inspector.record import FunctionRecord
+from numgraph.inspector.explanation import Explanation
+from numgraph.inspector.record import UNNAMED, FunctionRecord
 from numgraph.ir import Graph, Node
 from numgraph.rewrite.build import length_text
 from numgraph.runtime import explain
+from numgraph.runtime.estimate import Estimator
 from numgraph.runtime.export import export
 from numgraph.runtime.fastcall import FastCall, can_be_fast
 from numgraph.runtime.sweep import NativeSweep
@@ -90,6 +92,36 @@ class Executor:
         if not self.variant.module.sweeps:
             return None
         return NativeSweep(self.variant, [(c.values, c.varies) for _, c in columns], count)
+
+    def explanation(self, arguments: Sequence[Array] | None = None) -> Explanation:
+        """What a call costs; with arguments, one with their lengths, without making it.
+
+        ShapeError or IndexOutOfRange where the plan refuses the arguments.
+        """
+        if arguments is None:
+            found = Estimator(self.variant, None)
+        else:
+            arrays = [np.ascontiguousarray(a) if a.ndim else a for a in arguments]
+            found = Estimator(*self._planned(arrays))
+        said = found.explanation(self.program.name or UNNAMED)
+        assumed = sum(getattr(cause, "kind", "") == "assume" for cause in self.variant.module.failures)
+        count = "1 variant" if len(self.variants) == 1 else f"{len(self.variants)} variants"
+        equal = "no length" if not assumed else "1 length" if assumed == 1 else f"{assumed} lengths"
+        said.notes.append(f"{count} compiled; the one in use assumes {equal} to be as seen before")
+        return said
+
+    def _planned(self, arrays: Sequence[Array]) -> tuple[Variant, Sequence[Array], dict[Any, int]]:
+        """The variant that a call with these arguments would run, the arguments, and shares by divided block."""
+        tried: list[Variant] = []
+        failed: set[Any] = set()
+        while True:
+            variant = self.variant
+            tried.append(variant)
+            try:
+                with CALLS:
+                    return variant, arrays, variant.plan(arrays)
+            except CheckFailed as problem:
+                self.recover(variant, problem, tried, failed)
 
     def complete(self, record: FunctionRecord) -> None:
         """Add to a record what the present variant knows."""

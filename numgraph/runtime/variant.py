@@ -112,6 +112,15 @@ class Variant:
             return outputs
         return self._run_stages()
 
+    def plan(self, arguments: Sequence[Array]) -> dict[Any, int]:
+        """The number of shares of each divided block of the first stage for these arguments; CheckFailed. Nothing is
+        computed."""
+        self.fill(arguments)
+        self.check(self.entry(0))
+        layout = self.module.layout
+        first = set(self.schedule.stages[0])
+        return {block: self.integers[slot] for block, slot in layout.shares.items() if block in first}
+
     def run_stages(self) -> list[Array] | None:
         """As `run` for arguments that are in the table already; None when a check fails, before anything changed."""
         try:

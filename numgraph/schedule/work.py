@@ -26,20 +26,30 @@ Length = Callable[[Any], int | None]
 
 @dataclass
 class Work:
-    """One phase: arithmetic operations, bytes of memory read and written, and the buffers by name.
+    """One phase: arithmetic operations, memory by buffer, and the names of what it reads and writes.
 
-    Memory counts once however often a phase reads it; what never leaves the registers or the row of a loop counts
-    nothing. twice: of the written bytes, those that are read as well.
+    flops: operations on floats. read_from, written_to: bytes by buffer, each byte once however often a phase reads it;
+    None where a length is unknown. What never leaves the registers or the row of a loop counts nothing. An update in
+    place is written to the variable that it reads from.
     """
 
     flops: int | None
-    read: int | None
-    written: int | None
-    twice: int | None
+    read_from: dict[Node, int | None]
+    written_to: dict[Node, int | None]
     reads: list[str]
     writes: list[str]
     loops: list[str]
     statements: int
+
+    @property
+    def read(self) -> int | None:
+        """Bytes read."""
+        return _sum(self.read_from.values())
+
+    @property
+    def written(self) -> int | None:
+        """Bytes written."""
+        return _sum(self.written_to.values())
 
     @property
     def bytes(self) -> int | None:
@@ -87,18 +97,16 @@ def work_of(schedule: Schedule, items: Sequence[Item], length: Length | None = N
         if item.kind != "check":
             written[item.node] = _stored(schedule, item, number)
             if item.overwrites and _adds(item):
-                read[_root(schedule, item.node)] = written[item.node]
+                read[root(schedule, item.node)] = written[item.node]
     inner = {v for v in written if v in schedule.buffers and schedule.buffers[v].place == "register"}
     local = inner | {v for v in written if v in schedule.buffers and _is_row(schedule, v)}
-    outside = [v for v in read if v not in written]
-    targets = {_root(schedule, v): size for v, size in written.items() if v not in local}
+    outside = {v: size for v, size in read.items() if v not in written}
     return Work(
         flops_of(schedule, items, number),
-        _sum(read[v] for v in outside),
-        _sum(size for v, size in written.items() if v not in local),
-        _sum(targets[v] for v in outside if v in targets),
-        [_name(graph, v) for v in outside],
-        [_name(graph, v) for v in written if v not in inner],
+        outside,
+        {root(schedule, v): size for v, size in written.items() if v not in local},
+        [name_of(graph, v) for v in outside],
+        [name_of(graph, v) for v in written if v not in inner],
         list(dict.fromkeys(length_text(graph, n) for item in items for n in item.loops)),
         sum(item.statements for item in items),
     )
@@ -174,13 +182,14 @@ def _is_row(schedule: Schedule, node: Node) -> bool:
     return place.place in ("arena", "private") and len(place.axes) < len(loops_of(schedule.graph, node.dims))
 
 
-def _root(schedule: Schedule, node: Node) -> Node:
+def root(schedule: Schedule, node: Node) -> Node:
     """The leaf in whose memory an update is written, or the node itself."""
     place = schedule.buffers.get(node)
     return schedule.shared[place.slot] if place is not None and place.place == "shared" else node
 
 
-def _name(graph: Graph, node: Node) -> str:
+def name_of(graph: Graph, node: Node) -> str:
+    """What people call a buffer: the user's name for it, or the op that makes it."""
     return graph.names.get(node) or (node.name if node.op else node.kind)
 
 
@@ -202,8 +211,8 @@ def schedule_text(schedule: Schedule) -> str:
         for block in blocks:
             _block_text(schedule, block, 0, lines)
     for update in schedule.updates:
-        target = _name(schedule.graph, schedule.shared[update.slot])
-        source = f" with {_name(schedule.graph, schedule.shared[update.other])}" if update.how == "exchange" else ""
+        target = name_of(schedule.graph, schedule.shared[update.slot])
+        source = f" with {name_of(schedule.graph, schedule.shared[update.other])}" if update.how == "exchange" else ""
         lines.append(f"update {target}: {update.how}{source}")
     return "\n".join(lines)
 
@@ -219,4 +228,4 @@ def _block_text(schedule: Schedule, block: Block, depth: int, lines: list[str]) 
         where = "" if item.kind == "check" or place is None else f"  -> {place.place}"
         lengths = ",".join(length_text(schedule.graph, n) for n in item.node.dims)
         shown = f"{item.node.dtype}[{lengths}]" if lengths else item.node.dtype
-        lines.append(f"{'    ' * depth}{item.kind} {_name(schedule.graph, item.node)} {shown}{where}")
+        lines.append(f"{'    ' * depth}{item.kind} {name_of(schedule.graph, item.node)} {shown}{where}")

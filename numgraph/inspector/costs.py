@@ -1,0 +1,113 @@
+"""An explanation on a terminal: what `f.explain()` prints, and the stage `explain` of `numgraph inspect`."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from numgraph.inspector.explanation import Explanation, PhaseEstimate
+
+WIDTH = 100
+_UNITS = (("G", 1e9), ("M", 1e6), ("k", 1e3))
+
+
+def explained(found: Explanation) -> RenderableType:
+    """The table of phases with its totals, the reasons, the updates and the notes."""
+    head = Text(f"{found.name}: ", style="bold").append(found.lengths, style="dim")
+    parts: list[RenderableType] = [head, _phases(found), Text(), _totals(found), Text(), _reasons(found)]
+    if found.updates:
+        parts += [Text(), _updates(found)]
+    notes = Text("\n".join(f"* {note}" for note in [*found.notes, found.machine] if note), style="dim")
+    return Group(*parts, Text(), notes)
+
+
+def explanation_text(found: Explanation) -> str:
+    """The same as plain text of at most 100 columns."""
+    out = io.StringIO()
+    console = Console(
+        width=WIDTH, file=out, highlight=False, color_system=None, force_terminal=False, force_jupyter=False
+    )
+    console.print(explained(found))
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def _plain_table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _phases(found: Explanation) -> Table:
+    table = _plain_table(
+        "phase", "makes", "kind", "loops", "flops", "bytes", "flop/B", "limit", "1 thread", "predicted"
+    )
+    for column in (*table.columns[4:7], *table.columns[8:]):
+        column.justify = "right"
+        column.no_wrap = True
+    table.columns[0].no_wrap = True
+    table.columns[1].max_width = 16
+    for p in found.phases:
+        table.add_row(*map(Text, _row(p)))
+    table.add_row("call", Text("arguments, results"), "", "", "", "", "", "overhead", *2 * (_time(found.call),))
+    cells = (_count(found.flops), _count(found.bytes), "", "", _time(found.alone), _time(found.predicted))
+    table.add_row("total", "", "", "", *cells, style="bold")
+    return table
+
+
+def _row(p: PhaseEstimate) -> tuple[str, ...]:
+    intensity = "?" if p.intensity is None else f"{p.intensity:.1f}"
+    if p.bytes == 0:
+        intensity = ""
+    loops = " x ".join(p.loops) or "once"
+    times = (_time(p.alone), _time(p.together))
+    return (p.name, ", ".join(p.makes), p.kind, loops, _count(p.flops), _count(p.bytes), intensity, p.limit, *times)
+
+
+def _totals(found: Explanation) -> Text:
+    threads = "1 thread" if found.threads == 1 else f"up to {found.threads} threads"
+    text = Text(f"predicted: {_time(found.predicted)} a call on {threads}")
+    if found.calls and found.measured is not None:
+        calls = "1 call" if found.calls == 1 else f"{found.calls:,} calls"
+        text.append(f"; measured: {_time(found.measured)}, the mean of {calls}")
+    return text
+
+
+def _reasons(found: Explanation) -> Table:
+    table = _plain_table("phase", "why it runs so")
+    for p in found.phases:
+        table.add_row(Text(p.name), Text("; ".join([p.reason, *p.details])))
+    return table
+
+
+def _updates(found: Explanation) -> Table:
+    table = _plain_table("update", "how", "why")
+    for u in found.updates:
+        table.add_row(Text(u.target), Text(u.how), Text(u.why))
+    return table
+
+
+def _count(number: int | None) -> str:
+    """A count with three digits, `1.94 M`; `?` where it is not known."""
+    if number is None:
+        return "?"
+    for unit, size in _UNITS:
+        if number >= size:
+            return f"{number / size:.{_decimals(number / size)}f} {unit}"
+    return str(number)
+
+
+def _time(microseconds: float | None) -> str:
+    """Microseconds with three digits, or milliseconds."""
+    if microseconds is None:
+        return "?"
+    if microseconds >= 10_000:
+        return f"{microseconds / 1000:.{_decimals(microseconds / 1000)}f} ms"
+    return f"{microseconds:.{_decimals(microseconds)}f} us"
+
+
+def _decimals(value: float) -> int:
+    return 2 if value < 9.995 else 1 if value < 99.95 else 0

@@ -1,0 +1,235 @@
+"""What the phases of a function take, in cycles of one core: a model of the code that LLVM makes of them.
+
+A cycle is the time of two multiply-adds of vectors. The model is meant to tell what a call spends its time on, and to
+be right within a factor of two; it decides nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from functools import cache as remember
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from numgraph.ir import Node
+from numgraph.op import Op
+from numgraph.schedule.arrange import Block
+from numgraph.schedule.items import Item, scalar_nodes
+from numgraph.schedule.place import loops_around
+from numgraph.schedule.plan import Schedule
+from numgraph.schedule.shares import KERNEL
+from numgraph.schedule.work import Length, Operation, operations, times
+from numgraph.types import FLOATS
+
+# Cycles of an operation for each unit of its `cost`, of a call of the C library, of a read, and of a write.
+UNIT, CALL, LOAD, STORE = 0.5, 1.5, 0.5, 1.0
+# Cycles between two steps of an accumulation whose order is fixed; of a scattered element; of entering a loop.
+CHAIN, SCATTER, LOOP = 6.0, 6.0, 5.0
+# What is written without a call of a library.
+PLAIN = frozenset("abs sqrt floor ceil trunc rint minimum maximum where cast copysign isnan isinf".split())
+# Of tiles of a product: cycles of beginning one, and of packing an element.
+TILE_START, PACK = 24.0, 0.5
+
+
+class LoopCosts:
+    """Cycles of loops. number: what lengths are. vector: bytes of a vector of this machine."""
+
+    def __init__(self, schedule: Schedule, number: Length, vector: int) -> None:
+        self.schedule = schedule
+        self.number = number
+        self.vector = vector
+        self.paths = loops_around(schedule.stages)
+        self.vectorised: dict[Block, bool] = {}
+
+    def cycles(self, items: Sequence[Item]) -> float | None:
+        """Of a phase on one thread; None where a length is unknown."""
+        done = operations(self.schedule, items)
+        self.vectorised = self._find_vectorised(items, done)
+        parts = [self._operation(operation) for operation in done]
+        parts += [self._finish(item) for item in items]
+        entered = {block: (item, depth) for item in items for depth, block in enumerate(self.paths[item])}
+        parts += [_times(times(item.loops[:depth], self.number), LOOP) for item, depth in entered.values()]
+        return None if None in parts else sum(p for p in parts if p is not None)
+
+    def _find_vectorised(self, items: Sequence[Item], done: Sequence[Operation]) -> dict[Block, bool]:
+        """The loops, and whether LLVM makes vectors of their rounds."""
+        found: dict[Block, bool] = {}
+        for item in items:
+            for depth, block in enumerate(self.paths[item]):
+                inner = all(body.length is None for body in block.body)
+                found[block] = found.get(block, True) and inner and not _is_chain(item, depth) and item.kind != "check"
+        for operation in done:
+            op = operation.node.op
+            if operation.block is not None and op is not None and calls_library(op, _dtype_in(operation.node)):
+                found[operation.block] = False
+        return found
+
+    def _rate(self, block: Block | None, dtype: str) -> float:
+        """Rounds of a loop that one instruction does; the last rounds of a short one are done one by one."""
+        if block is None or not self.vectorised.get(block, False):
+            return 1.0
+        lanes = max(self.vector // np.dtype(dtype).itemsize, 1) if dtype != "bool" else self.vector // 4
+        length = self.number(block.length)
+        return float(lanes) if not length else length / (length // lanes + length % lanes)
+
+    def _operation(self, operation: Operation) -> float | None:
+        node, rounds = operation.node, times(operation.item.loops[: operation.depth], self.number)
+        if node.kind == "load":
+            place = self.schedule.buffers.get(node.inputs[0])
+            if place is not None and place.place == "register":
+                return 0.0
+            if not adjacent(node, operation.depth - 1):
+                return _times(rounds, 2 * LOAD)
+            return _times(rounds, LOAD / self._rate(operation.block, node.dtype))
+        op = node.op
+        if op is None or (node.dtype == "int64" and node.depth > 0 and op.cost == 1):
+            # the address of an element
+            return 0.0
+        if calls_library(op, _dtype_in(node)):
+            return _times(rounds, op.cost * CALL)
+        return _times(rounds, op.cost * UNIT / self._rate(operation.block, node.dtype))
+
+    def _finish(self, item: Item) -> float | None:
+        """What an item does with the value of each round."""
+        if item.kind in ("product", "kernel"):
+            return 0.0
+        path = self.paths[item]
+        block = path[-1] if path else None
+        rounds = times(item.loops, self.number)
+        if item.kind == "check":
+            return _times(rounds, 2 * UNIT)
+        if item.kind == "scatter":
+            return _times(rounds, SCATTER)
+        if item.kind == "reduce":
+            inner = len(item.loops) - 1
+            if _is_chain(item, inner):
+                return _times(rounds, CHAIN)
+            # where the innermost loop goes along the result, that is read and written
+            each = UNIT if inner in item.reduced else LOAD + UNIT + STORE
+            return _times(rounds, each / self._rate(block, item.node.dtype))
+        place = self.schedule.buffers.get(item.node)
+        if place is not None and place.place == "register":
+            return 0.0
+        return _times(rounds, STORE / self._rate(block, item.node.dtype))
+
+
+def _times(rounds: int | None, cost: float) -> float | None:
+    return None if rounds is None else rounds * cost
+
+
+def _is_chain(item: Item, depth: int) -> bool:
+    """Whether rounds of the loop at `depth` are steps of an accumulation of floats in a fixed order."""
+    if item.kind == "scatter":
+        return True
+    form = item.node.op.reduce if item.kind == "reduce" and item.node.op else None
+    if form is None or depth not in item.reduced:
+        return False
+    return form.position or (item.node.dtype in FLOATS and not form.reassociate)
+
+
+def adjacent(load: Node, level: int) -> bool:
+    """Whether rounds of the loop at `level` read neighbours, or the same element."""
+    *outer, last = load.inputs[1:] or (None,)
+    moved = [v for v in outer if v is not None and v.depth == level + 1]
+    return not moved and (last is None or last.kind == "loop" or last.depth <= level or not _reads(last))
+
+
+def _reads(node: Node) -> bool:
+    return any(v.kind == "load" for v in scalar_nodes([node]))
+
+
+def _dtype_in(node: Node) -> str:
+    """The dtype in which an operation computes, about."""
+    return node.inputs[-1].dtype if node.inputs else node.dtype
+
+
+@remember
+def calls_library(op: Op, dtype: str) -> bool:
+    """Whether the scalar form of an op calls a function of the C library, one element at a time."""
+    if op.tree is None:
+        return False
+    vector: Mapping[tuple[str, str], str] = import_module("numgraph.kernels.names").VECTOR
+    calls = [n.func.id for n in ast.walk(op.tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
+    return dtype in FLOATS and any(name not in PLAIN and (name, dtype) not in vector for name in calls)
+
+
+def kernel_cycles(item: Item, number: Length) -> float | None:
+    """Of a named kernel: so many for each element of the result."""
+    return _times(times(item.node.dims, number), KERNEL)
+
+
+class ProductCosts:
+    """Cycles of a matrix product, and the path that it takes through the kernels (kernels/calls.py, kernels/tiles.py),
+    which are asked for it."""
+
+    def __init__(self, item: Item, number: Length) -> None:
+        self.tiles: Any = import_module("numgraph.kernels.tiles")
+        self.calls: Any = import_module("numgraph.kernels.calls")
+        self.item = item
+        self.size = np.dtype(item.node.dtype).itemsize
+        a, b = item.views
+        lengths = [number(n) for n in (*item.node.dims[-2:], a.lengths[-1])]
+        self.m, self.n, self.k = (n or 0 for n in lengths)
+        self.stack = number(item.node.dims[0]) if len(item.node.dims) == 3 else 1
+        self.known = None not in lengths and self.stack is not None
+        self.a_row, self.b_col = (self.size * (number(s) or 0) for s in (a.strides[-2], b.strides[-1]))
+
+    def part(self, shares: int) -> tuple[int, int]:
+        """Rows and columns of the largest share."""
+        if shares == 1 or len(self.item.node.dims) == 3:
+            return self.m, self.n
+        if self.calls.divides_columns(self.n, shares):
+            return self.m, min(-(-self.n // shares) + 15, self.n)
+        return min(-(-self.m // shares) + 5, self.m), self.n
+
+    def cycles(self, shares: int = 1) -> float | None:
+        """Of the largest share; None where a length is unknown."""
+        if not self.known:
+            return None
+        (m, n), size = self.part(shares), self.size
+        way = self.way(m, n)
+        if way == self.tiles.TURNED:
+            packed = 0 if self.a_row == size else m * self.k
+            found = self._run(n, m * size) + m * n * 2
+        else:
+            packed = 0 if self.b_col == size and n * size >= self.tiles.VECTOR else n * self.k
+            found = self._run(m, n * size) + (m * n * 2 if way == self.tiles.COPIED else 0)
+        count = -(-(self.stack or 0) // shares) if len(self.item.node.dims) == 3 else 1
+        return float(count * (found + packed * PACK))
+
+    def way(self, m: int, n: int) -> int:
+        """One of `tiles.STRAIGHT`, `COPIED` and `TURNED`."""
+        return int(self.tiles.way.py_func(self.size, m, n, self.k, self.a_row, self.b_col))
+
+    def _run(self, rows: int, width: int) -> float:
+        """Rows times `width` bytes of columns: the tiles, each limited by multiply-adds, their latency, or reads."""
+        tiles = self.tiles
+        vectors = tiles.WIDE if rows == 1 and width >= tiles.WIDE * tiles.VECTOR else 2 if width > tiles.VECTOR else 1
+        down = -(-rows // tiles.ROWS) or 1
+        across = -(-width // (vectors * tiles.VECTOR))
+        tall = rows / down
+        step: float = max(tall * vectors / 2, 4.0, (tall + vectors) / 2)
+        blocks: int = -(-self.k // tiles._k_block.py_func(self.k))
+        return float(down * across) * (self.k * step + blocks * (TILE_START + 2 * tall * vectors))
+
+    def details(self, shares: int) -> list[str]:
+        """The path in words."""
+        tiles, found = self.tiles, []
+        if shares > 1:
+            if len(self.item.node.dims) == 3:
+                found.append("the stack is divided")
+            elif self.calls.divides_columns(self.n, shares):
+                found.append("columns divided: b is read once")
+            else:
+                found.append("rows divided: too few columns for each to have four tiles")
+        found.append(f"tiles {tiles.ROWS} x {tiles.TILE // self.size}")
+        if self.known:
+            way = self.way(*self.part(shares))
+            if way == tiles.TURNED:
+                found.append("vectors along the columns of the result, in a copy")
+            elif way == tiles.COPIED:
+                found.append("in a copy: its rows are shorter than a vector")
+        return found

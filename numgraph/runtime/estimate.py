@@ -1,0 +1,230 @@
+"""`explain`: phases with their work, the time that this machine should take for them, and the schedule's reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numgraph.emit.entry import sweep_obstacle
+from numgraph.emit.module import Phase
+from numgraph.inspector.explanation import Explanation, PhaseEstimate, UpdateEstimate
+from numgraph.ir import Node
+from numgraph.runtime.costs import LoopCosts, ProductCosts, kernel_cycles
+from numgraph.runtime.machine import Machine, machine
+from numgraph.runtime.variant import Variant
+from numgraph.schedule.arrange import Block
+from numgraph.schedule.lengths import Lengths
+from numgraph.schedule.shares import GRAIN, obstacle, work_of_block
+from numgraph.schedule.work import Work, name_of, times, work_of
+
+Array = NDArray[Any]
+
+# Nanoseconds of a call besides its phases: checks, arguments, results; of an argument or a result; of a phase.
+CALL, VALUE, PHASE = 250.0, 60.0, 10.0
+KINDS = {"divided": "divided loops"}
+
+
+class Estimator:
+    """The estimate of one compiled variant.
+
+    arguments: example arguments, or None. planned: number of shares by divided block, where the plan was run with them.
+    """
+
+    def __init__(
+        self, variant: Variant, arguments: Sequence[Array] | None, planned: Mapping[Block, int] | None = None
+    ) -> None:
+        self.variant = variant
+        self.schedule = variant.schedule
+        self.graph = variant.schedule.graph
+        self.arguments = arguments
+        self.planned = planned or {}
+        self.number = Lengths(self.graph, self._leaf)
+        self.machine: Machine = machine(variant.threads)
+        self.loops = LoopCosts(self.schedule, self.number, self.machine.vector)
+        self.works = [work_of(self.schedule, phase.items, self.number) for phase in variant.module.phases]
+        self.footprint = self._footprint()
+
+    def _leaf(self, node: Node) -> Array | None:
+        """The array of a leaf as it is now."""
+        if node.kind == "shared":
+            array: Array = self.variant.shared[node.attrs[0]].storage.array
+            return array
+        if node.kind == "array":
+            return np.asarray(self.graph.arrays[node.attrs[0]])
+        return None if self.arguments is None else self.arguments[node.attrs[0]]
+
+    def _footprint(self) -> int:
+        """Bytes that a call uses, each buffer once."""
+        sizes: dict[Node, int] = {}
+        for work in self.works:
+            for part in (work.read_from, work.written_to):
+                for node, size in part.items():
+                    sizes[node] = max(sizes.get(node, 0), size or 0)
+        return sum(sizes.values())
+
+    def explanation(self, name: str) -> Explanation:
+        """All of it."""
+        values = len(self.schedule.arguments) + len(self.schedule.outputs)
+        return Explanation(
+            name=name,
+            lengths=self._lengths_text(),
+            threads=self.variant.threads,
+            phases=[self.phase(p, w) for p, w in zip(self.variant.module.phases, self.works, strict=True)],
+            updates=[
+                UpdateEstimate(name_of(self.graph, self.schedule.shared[u.slot]), u.how, u.why)
+                for u in self.schedule.updates
+            ],
+            call=(CALL + VALUE * values) / 1000,
+            notes=[self._sweep_note(), self._memory_note()],
+            machine=self._machine_text(),
+        )
+
+    # -- phases -------------------------------------------------------------------------------------------------
+
+    def phase(self, phase: Phase, work: Work) -> PhaseEstimate:
+        """One phase."""
+        items = [item for item in phase.items if item.kind != "check"]
+        found = PhaseEstimate(
+            name=phase.name,
+            makes=list(dict.fromkeys(name_of(self.graph, item.node) for item in items)),
+            kind=KINDS.get(phase.kind, phase.kind),
+            loops=self._loop_lengths(phase),
+            flops=work.flops,
+            read=work.read,
+            written=work.written,
+        )
+        found.shares, found.reason = self._shares(phase)
+        product = ProductCosts(items[0], self.number) if phase.kind == "product" else None
+        if product is not None:
+            found.details = product.details(found.shares or 1)
+        self._predict(found, phase, work, product)
+        return found
+
+    def _loop_lengths(self, phase: Phase) -> list[str]:
+        if phase.kind == "product":
+            node, views = phase.items[0].node, phase.items[0].views
+            lengths: list[Any] = [*node.dims, views[0].lengths[-1]]
+        elif phase.kind == "kernel":
+            lengths = list(phase.items[0].node.dims)
+        else:
+            deepest = max(phase.items, key=lambda item: len(item.loops))
+            lengths = list(deepest.loops)
+        return ["?" if n is None else f"{n:,}" for n in map(self.number, lengths)]
+
+    def _predict(self, found: PhaseEstimate, phase: Phase, work: Work, product: ProductCosts | None) -> None:
+        """Set the times and what limits them."""
+        shares = found.shares or 1
+        if product is not None:
+            one, many = product.cycles(), product.cycles(shares)
+        else:
+            one = (
+                kernel_cycles(phase.items[0], self.number) if phase.kind == "kernel" else self.loops.cycles(phase.items)
+            )
+            many = self._largest(phase, one, shares)
+        memory, divided = self._memory(work, 1), self._memory(work, shares)
+        if one is None or many is None or memory is None or divided is None:
+            return
+        one, many = one * self.machine.cycle, many * self.machine.cycle
+        found.alone = (max(one, memory) + PHASE) / 1000
+        overhead = PHASE if shares == 1 else PHASE + self.machine.launch
+        if found.shares is not None:
+            found.together = (max(many, divided) + overhead) / 1000
+        limits = {"compute": many, "memory": divided, "overhead": overhead}
+        found.limit = max(limits, key=lambda name: limits[name])
+
+    def _largest(self, phase: Phase, cycles: float | None, shares: int) -> float | None:
+        """Cycles of the largest share of divided loops, and of joining what they have accumulated."""
+        if cycles is None or phase.block is None or shares == 1:
+            return cycles
+        sharing = self.schedule.sharing[phase.block]
+        rows = self.number(sharing.length) or 1
+        joined = [times(self.schedule.buffers[i.node].lengths(self.graph), self.number) or 0 for i in sharing.partial]
+        return cycles * -(-rows // shares) / rows + shares * sum(joined)
+
+    def _memory(self, work: Work, shares: int) -> float | None:
+        """Nanoseconds in which the phase's memory can be read and written.
+
+        A part of a larger array (a minibatch) comes from where the larger array has a place; the rest stays where all
+        that the function uses has. What is written without being read is fetched first: it counts twice.
+        """
+        total = 0.0
+        for node, size in work.read_from.items():
+            whole = self._whole(node)
+            if size is None:
+                return None
+            place = max(whole, self.footprint) if whole > 2 * size else self.footprint
+            total += size / self.machine.bandwidth(place, shares)
+        for node, size in work.written_to.items():
+            if size is None:
+                return None
+            total += size * (1 if node in work.read_from else 2) / self.machine.bandwidth(self.footprint, shares)
+        return total
+
+    def _whole(self, node: Node) -> int:
+        count = times(node.dims, self.number)
+        return 0 if count is None else count * np.dtype(node.dtype).itemsize
+
+    # -- reasons ------------------------------------------------------------------------------------------------
+
+    def _shares(self, phase: Phase) -> tuple[int | None, str]:
+        """Into how many shares a phase goes, and why; None where only a call tells."""
+        if phase.block is None:
+            return 1, self._serial_reason(phase)
+        sharing = self.schedule.sharing[phase.block]
+        cycles, rows = self.number(sharing.work), self.number(sharing.length)
+        threads = self.variant.threads
+        if threads == 1:
+            return 1, "1 thread: there are no others"
+        if cycles is None or rows is None:
+            return None, "as many threads as the lengths of the call are worth"
+        count = self.planned.get(phase.block, max(min(cycles // GRAIN, rows, threads), 1))
+        if count > 1:
+            return count, f"{count} threads: {cycles:,} cycles, at least {GRAIN:,} each"
+        if cycles // GRAIN < 2:
+            return 1, f"1 thread: too little work, {cycles:,} cycles for shares of at least {GRAIN:,}"
+        return 1, f"1 thread: {'a single tile' if phase.kind == 'product' else 'a single row'}"
+
+    def _serial_reason(self, phase: Phase) -> str:
+        """Why a phase is not divided among threads."""
+        members = set(phase.items)
+        blocks = [b for stage in self.schedule.stages for b in stage if b.items[0] in members]
+        works = [work_of_block(self.graph, b, self.number) for b in blocks]
+        if None not in works and sum(works) < 2 * GRAIN:
+            return f"1 thread: too little work, {sum(works):,} cycles"
+        reasons = [obstacle(b) or "too little work" for b in blocks]
+        return f"1 thread: {'; '.join(dict.fromkeys(reasons))}"
+
+    # -- notes --------------------------------------------------------------------------------------------------
+
+    def _lengths_text(self) -> str:
+        if self.arguments is not None:
+            return "lengths of these arguments" if self.arguments else "lengths as they are now"
+        return "lengths as they are now, windows whole; ? is known only with arguments: explain(...)"
+
+    def _sweep_note(self) -> str:
+        why = sweep_obstacle(self.schedule)
+        return f"sweep calls one step after the other: {why}" if why else "sweep runs all steps in one native call"
+
+    def _memory_note(self) -> str:
+        buffers = self.schedule.buffers.values()
+        count = sum(b.place in ("arena", "private") for b in buffers)
+        parts = [self.number(n) for n in self.schedule.arena_bytes]
+        own = [self.number(n) for n in self.schedule.private_bytes]
+        said = "temporaries: 1 buffer" if count == 1 else f"temporaries: {count} buffers"
+        said += ", ? bytes" if None in parts else f", {sum(n or 0 for n in parts):,} bytes"
+        if None in own:
+            return f"{said}, and ? for each thread"
+        return f"{said}, and {sum(n or 0 for n in own):,} for each thread" if any(own) else said
+
+    def _machine_text(self) -> str:
+        m = self.machine
+        near, far = m.read[min(m.read)], m.read[max(m.read)]
+        said = f"one core: {m.peak:.0f} GFLOP/s float32; reads {near:.0f} GB/s from its cache, {far:.0f} from memory"
+        if m.threads == 1:
+            return said
+        return (
+            f"{said}; {m.threads} threads read {m.together:.1f} times as fast, a launch takes {m.launch / 1000:.1f} us"
+        )
