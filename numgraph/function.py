@@ -182,7 +182,8 @@ class Function:
             complete = getattr(self.executor, "complete", None)
             if complete is not None:
                 complete(self._record)
-                self._record.explanation = explain = _explaining(self._of_executor("explanation"), self._binder.stats)
+                explain = _explaining(self._of_executor("explanation"), self._binder)
+                self._record.explanation = explain
                 self._record.stages["explain"] = lambda: str(explain())
         return self._record
 
@@ -196,9 +197,7 @@ class Function:
 
         Raises what a call with these arguments raises before it computes, and OptionError for target "reference".
         """
-        explain = self._of_executor("explanation")
-        bound = bool(args or named or not self._binder.needed())
-        return _explaining(explain, self._binder.stats)(self._binder(args, named) if bound else None)
+        return _explaining(self._of_executor("explanation"), self._binder)(*args, **named)
 
     def export(self, path: str | Path) -> None:
         """Write a module that computes the same with NumPy and Numba alone."""
@@ -301,11 +300,13 @@ class Function:
         return Function, (self.program, self.target, frozenset(self._binder.unset))
 
 
-def _explaining(explain: Callable[..., Explanation], stats: Stats) -> Callable[..., Explanation]:
-    """`explain`, with what calls have taken so far beside what it predicts."""
+def _explaining(explain: Callable[..., Explanation], binder: Binder) -> Callable[..., Explanation]:
+    """`explain` for the arguments of a call, with what calls have taken so far beside what it predicts."""
 
-    def explained(arguments: Sequence[NDArray[Any]] | None = None) -> Explanation:
-        found = explain(arguments)
+    def explained(*args: Any, **named: Any) -> Explanation:
+        bound = bool(args or named) or not binder.needed()
+        found = explain(binder(args, named) if bound else None)
+        stats = binder.stats
         if stats.calls:
             found.calls, found.measured = stats.calls, 1e6 * stats.seconds / stats.calls
         return found

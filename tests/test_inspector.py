@@ -9,6 +9,7 @@ from dataclasses import fields
 import pytest
 
 from numgraph.inspector import terminal
+from numgraph.inspector.explanation import Explanation, PhaseEstimate, UpdateEstimate
 from numgraph.inspector.record import (
     STAGES,
     FunctionRecord,
@@ -45,7 +46,20 @@ def example() -> FunctionRecord:
             PhaseRecord("update", "loops", ["7840"], 1, 15_680, 94_080, ["gW"], ["W"]),
         ],
         stages=Stages(
-            {"graph": "neg(mean(...))", "schedule": "rows, update", "listing": SOURCE, "llvm": lambda: "define"}
+            {
+                "graph": "neg(mean(...))",
+                "schedule": "rows, update",
+                "explain": "rows",
+                "listing": SOURCE,
+                "llvm": lambda: "define",
+            }
+        ),
+        explanation=Explanation(
+            name="train",
+            threads=2,
+            phases=[PhaseEstimate("rows", ["gW"], "loops", ["600", "784"], 9_408_000, 1_881_600, 31_360, 200.5)],
+            updates=[UpdateEstimate("W", "in place", "the product is added to it")],
+            notes=["sweep runs all steps in one native call"],
         ),
         dtypes={"float32": 12, "int64": 3},
         cache_path="/cache/k_0123.py",
@@ -76,8 +90,8 @@ def test_json_may_leave_out_costly_stages() -> None:
 
 
 def test_json_of_another_format_is_refused() -> None:
-    text = example().to_json().replace('"format": 1', '"format": 99')
-    with pytest.raises(ValueError, match="format 99; this version of numgraph reads format 1"):
+    text = example().to_json().replace('"format": 2', '"format": 99')
+    with pytest.raises(ValueError, match="format 99; this version of numgraph reads format 2"):
         FunctionRecord.from_json(text)
 
 
@@ -119,7 +133,7 @@ def test_weak_list_forgets_and_holds() -> None:
     assert list(things) == [kept]
 
 
-@pytest.mark.parametrize("stage", [None, "graph", "schedule", "listing", "llvm"])
+@pytest.mark.parametrize("stage", [None, "graph", "schedule", "explain", "listing", "llvm"])
 def test_everything_fits_100_columns(stage: str | None) -> None:
     lines = printed(example(), stage).splitlines()
     assert lines and max(map(len, lines)) <= 100
@@ -153,10 +167,10 @@ def test_brackets_in_texts_are_no_markup() -> None:
 
 def test_missing_stage_names_those_that_there_are() -> None:
     with pytest.raises(
-        KeyError, match=r"train has no stage 'asm' \(target cpu\); it has: graph, schedule, listing, llvm"
+        KeyError, match=r"train has no stage 'asm' \(target cpu\); it has: graph, schedule, explain, listing, llvm"
     ):
         terminal.show(example(), terminal.make_console(100, io.StringIO()), "asm")
 
 
 def test_stages_of_the_command_line_are_those_of_the_record() -> None:
-    assert STAGES == ("graph", "givens", "schedule", "source", "listing", "llvm", "asm")
+    assert STAGES == ("graph", "givens", "schedule", "explain", "source", "listing", "llvm", "asm")

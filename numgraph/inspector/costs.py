@@ -49,10 +49,11 @@ def _phases(found: Explanation) -> Table:
         column.justify = "right"
         column.no_wrap = True
     table.columns[0].no_wrap = True
-    table.columns[1].max_width = 16
+    table.columns[1].max_width = 14
+    table.columns[2].max_width = 8
     for p in found.phases:
         table.add_row(*map(Text, _row(p)))
-    table.add_row("call", Text("arguments, results"), "", "", "", "", "", "overhead", *2 * (_time(found.call),))
+    table.add_row("call", "", "", "", "", "", "", "overhead", *2 * (_time(found.call),))
     cells = (_count(found.flops), _count(found.bytes), "", "", _time(found.alone), _time(found.predicted))
     table.add_row("total", "", "", "", *cells, style="bold")
     return table
@@ -106,7 +107,7 @@ def _time(microseconds: float | None) -> str:
         return "?"
     if microseconds >= 10_000:
         return f"{microseconds / 1000:.{_decimals(microseconds / 1000)}f} ms"
-    return f"{microseconds:.{_decimals(microseconds)}f} us"
+    return f"{microseconds:,.{_decimals(microseconds)}f} us"
 
 
 def _decimals(value: float) -> int:

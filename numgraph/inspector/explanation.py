@@ -58,7 +58,7 @@ class UpdateEstimate:
 class Explanation:
     """What a call of a function costs, as far as it is known without making it; print it to read it.
 
-    lengths: where the lengths come from, in words. threads: how many there are. phases: in the order in which they
+    lengths: of what the estimate is, in words. threads: how many there are. phases: in the order in which they
     run. updates: of shared variables. call: predicted microseconds of a call besides its phases. notes: about sweeps,
     variants and memory. machine: the figures that the predictions rest on, in words. calls, measured: the calls made so
     far, and their mean in microseconds (None without calls).

@@ -10,6 +10,7 @@ import ast
 from collections.abc import Mapping, Sequence
 from functools import cache as remember
 from importlib import import_module
+from math import log2
 from typing import Any
 
 import numpy as np
@@ -24,12 +25,17 @@ from numgraph.schedule.shares import KERNEL
 from numgraph.schedule.work import Length, Operation, operations, times
 from numgraph.types import FLOATS
 
-# Cycles of an operation for each unit of its `cost`, of a call of the C library, of a read, and of a write.
-UNIT, CALL, LOAD, STORE = 0.5, 1.5, 0.5, 1.0
+# Cycles of an operation for each unit of its `cost`, of a read, and of a write; of a read of elements that are no
+# neighbours; of a function of the C library for each unit.
+UNIT, LOAD, STORE, GATHER = 0.6, 0.5, 1.0, 1.6
+LIBRARY = {"float32": 0.65, "float64": 1.1}
 # Cycles between two steps of an accumulation whose order is fixed; of a scattered element; of entering a loop.
-CHAIN, SCATTER, LOOP = 6.0, 6.0, 5.0
+CHAIN, SCATTER, LOOP = 2.0, 4.0, 5.0
 # What is written without a call of a library.
 PLAIN = frozenset("abs sqrt floor ceil trunc rint minimum maximum where cast copysign isnan isinf".split())
+# Of an element of a named kernel, by file; of the others what the schedule takes them for. Sorting: for each doubling.
+KERNELS = {"scans": 3.0}
+SORTING = 26.0
 # Of tiles of a product: cycles of beginning one, and of packing an element.
 TILE_START, PACK = 24.0, 0.5
 
@@ -42,37 +48,42 @@ class LoopCosts:
         self.number = number
         self.vector = vector
         self.paths = loops_around(schedule.stages)
-        self.vectorised: dict[Block, bool] = {}
+        # the loops whose rounds LLVM does several at a time, and how many
+        self.lanes: dict[Block, int] = {}
 
     def cycles(self, items: Sequence[Item]) -> float | None:
         """Of a phase on one thread; None where a length is unknown."""
         done = operations(self.schedule, items)
-        self.vectorised = self._find_vectorised(items, done)
+        self.lanes = self._find_lanes(items, done)
         parts = [self._operation(operation) for operation in done]
         parts += [self._finish(item) for item in items]
         entered = {block: (item, depth) for item in items for depth, block in enumerate(self.paths[item])}
         parts += [_times(times(item.loops[:depth], self.number), LOOP) for item, depth in entered.values()]
         return None if None in parts else sum(p for p in parts if p is not None)
 
-    def _find_vectorised(self, items: Sequence[Item], done: Sequence[Operation]) -> dict[Block, bool]:
-        """The loops, and whether LLVM makes vectors of their rounds."""
-        found: dict[Block, bool] = {}
+    def _find_lanes(self, items: Sequence[Item], done: Sequence[Operation]) -> dict[Block, int]:
+        """For each loop how many rounds one instruction does: as many as numbers of its widest dtype fit a vector; 1
+        where something in it goes one by one."""
+        found: dict[Block, int] = {}
         for item in items:
             for depth, block in enumerate(self.paths[item]):
                 inner = all(body.length is None for body in block.body)
-                found[block] = found.get(block, True) and inner and not _is_chain(item, depth) and item.kind != "check"
+                apart = inner and not _is_chain(item, depth) and item.kind != "check"
+                found[block] = min(found.get(block, self.vector), self._fit(item.node.dtype) if apart else 1)
         for operation in done:
-            op = operation.node.op
-            if operation.block is not None and op is not None and calls_library(op, _dtype_in(operation.node)):
-                found[operation.block] = False
+            op, inside = operation.node.op, operation.block
+            if inside is not None and op is not None:
+                fit = self._fit(operation.node.dtype) if operation.node.dtype in FLOATS else self.vector
+                found[inside] = min(found[inside], 1 if calls_library(op, _dtype_in(operation.node)) else fit)
         return found
 
-    def _rate(self, block: Block | None, dtype: str) -> float:
+    def _fit(self, dtype: str) -> int:
+        return max(self.vector // max(np.dtype(dtype).itemsize, 4), 1)
+
+    def _rate(self, block: Block | None) -> float:
         """Rounds of a loop that one instruction does; the last rounds of a short one are done one by one."""
-        if block is None or not self.vectorised.get(block, False):
-            return 1.0
-        lanes = max(self.vector // np.dtype(dtype).itemsize, 1) if dtype != "bool" else self.vector // 4
-        length = self.number(block.length)
+        lanes = 1 if block is None else self.lanes.get(block, 1)
+        length = None if block is None else self.number(block.length)
         return float(lanes) if not length else length / (length // lanes + length % lanes)
 
     def _operation(self, operation: Operation) -> float | None:
@@ -82,15 +93,15 @@ class LoopCosts:
             if place is not None and place.place == "register":
                 return 0.0
             if not adjacent(node, operation.depth - 1):
-                return _times(rounds, 2 * LOAD)
-            return _times(rounds, LOAD / self._rate(operation.block, node.dtype))
+                return _times(rounds, GATHER)
+            return _times(rounds, LOAD / self._rate(operation.block))
         op = node.op
         if op is None or (node.dtype == "int64" and node.depth > 0 and op.cost == 1):
             # the address of an element
             return 0.0
         if calls_library(op, _dtype_in(node)):
-            return _times(rounds, op.cost * CALL)
-        return _times(rounds, op.cost * UNIT / self._rate(operation.block, node.dtype))
+            return _times(rounds, op.cost * LIBRARY[_dtype_in(node)])
+        return _times(rounds, op.cost * UNIT / self._rate(operation.block))
 
     def _finish(self, item: Item) -> float | None:
         """What an item does with the value of each round."""
@@ -108,12 +119,12 @@ class LoopCosts:
             if _is_chain(item, inner):
                 return _times(rounds, CHAIN)
             # where the innermost loop goes along the result, that is read and written
-            each = UNIT if inner in item.reduced else LOAD + UNIT + STORE
-            return _times(rounds, each / self._rate(block, item.node.dtype))
+            each = UNIT if inner in item.reduced else UNIT + STORE / 2
+            return _times(rounds, each / self._rate(block))
         place = self.schedule.buffers.get(item.node)
         if place is not None and place.place == "register":
             return 0.0
-        return _times(rounds, STORE / self._rate(block, item.node.dtype))
+        return _times(rounds, STORE / self._rate(block))
 
 
 def _times(rounds: int | None, cost: float) -> float | None:
@@ -157,8 +168,15 @@ def calls_library(op: Op, dtype: str) -> bool:
 
 
 def kernel_cycles(item: Item, number: Length) -> float | None:
-    """Of a named kernel: so many for each element of the result."""
-    return _times(times(item.node.dims, number), KERNEL)
+    """Of a named kernel: so many for each element of what it reads or makes, whichever is more."""
+    counts = [times(lengths, number) for lengths in (item.node.dims, *(view.lengths for view in item.views))]
+    if None in counts or item.node.op is None or item.node.op.kernel is None:
+        return None
+    most = max(n for n in counts if n is not None)
+    module = item.node.op.kernel.function.partition(".")[0]
+    if module == "sorting":
+        return most * SORTING * log2(max(number(item.node.dims[-1]) or 1, 2))
+    return most * KERNELS.get(module, KERNEL)
 
 
 class ProductCosts:
@@ -224,8 +242,8 @@ class ProductCosts:
             elif self.calls.divides_columns(self.n, shares):
                 found.append("columns divided: b is read once")
             else:
-                found.append("rows divided: too few columns for each to have four tiles")
-        found.append(f"tiles {tiles.ROWS} x {tiles.TILE // self.size}")
+                found.append("rows divided: too few columns to give each thread four tiles")
+        found.append(f"tiles {tiles.ROWS}x{tiles.TILE // self.size}")
         if self.known:
             way = self.way(*self.part(shares))
             if way == tiles.TURNED:

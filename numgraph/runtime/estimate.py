@@ -22,8 +22,8 @@ from numgraph.schedule.work import Work, name_of, times, work_of
 
 Array = NDArray[Any]
 
-# Nanoseconds of a call besides its phases: checks, arguments, results; of an argument or a result; of a phase.
-CALL, VALUE, PHASE = 250.0, 60.0, 10.0
+# Nanoseconds of a call besides its phases; of an argument or a result; of asking for lengths in between; of a phase.
+CALL, VALUE, DYNAMIC, PHASE = 750.0, 200.0, 400.0, 10.0
 KINDS = {"divided": "divided loops"}
 
 
@@ -68,16 +68,18 @@ class Estimator:
     def explanation(self, name: str) -> Explanation:
         """All of it."""
         values = len(self.schedule.arguments) + len(self.schedule.outputs)
+        call = CALL + VALUE * values + (0.0 if self.variant.is_static else DYNAMIC * len(self.schedule.stages))
+        phases = [self.phase(p, w) for p, w in zip(self.variant.module.phases, self.works, strict=True)]
         return Explanation(
             name=name,
-            lengths=self._lengths_text(),
+            lengths=self._lengths_text(phases),
             threads=self.variant.threads,
-            phases=[self.phase(p, w) for p, w in zip(self.variant.module.phases, self.works, strict=True)],
+            phases=phases,
             updates=[
                 UpdateEstimate(name_of(self.graph, self.schedule.shared[u.slot]), u.how, u.why)
                 for u in self.schedule.updates
             ],
-            call=(CALL + VALUE * values) / 1000,
+            call=call / 1000,
             notes=[self._sweep_note(), self._memory_note()],
             machine=self._machine_text(),
         )
@@ -89,7 +91,7 @@ class Estimator:
         items = [item for item in phase.items if item.kind != "check"]
         found = PhaseEstimate(
             name=phase.name,
-            makes=list(dict.fromkeys(name_of(self.graph, item.node) for item in items)),
+            makes=list(dict.fromkeys(self._made(item.node) for item in items)) or ["index checks"],
             kind=KINDS.get(phase.kind, phase.kind),
             loops=self._loop_lengths(phase),
             flops=work.flops,
@@ -102,6 +104,12 @@ class Estimator:
             found.details = product.details(found.shares or 1)
         self._predict(found, phase, work, product)
         return found
+
+    def _made(self, node: Node) -> str:
+        """The name of what is made: the variable of an update, the user's name, or the op."""
+        place = self.schedule.buffers.get(node)
+        updated = place is not None and place.place in ("shared", "fresh")
+        return name_of(self.graph, self.schedule.shared[place.slot] if place is not None and updated else node)
 
     def _loop_lengths(self, phase: Phase) -> list[str]:
         if phase.kind == "product":
@@ -148,7 +156,7 @@ class Estimator:
         """Nanoseconds in which the phase's memory can be read and written.
 
         A part of a larger array (a minibatch) comes from where the larger array has a place; the rest stays where all
-        that the function uses has. What is written without being read is fetched first: it counts twice.
+        that the function uses has.
         """
         total = 0.0
         for node, size in work.read_from.items():
@@ -157,10 +165,10 @@ class Estimator:
                 return None
             place = max(whole, self.footprint) if whole > 2 * size else self.footprint
             total += size / self.machine.bandwidth(place, shares)
-        for node, size in work.written_to.items():
+        for size in work.written_to.values():
             if size is None:
                 return None
-            total += size * (1 if node in work.read_from else 2) / self.machine.bandwidth(self.footprint, shares)
+            total += size / self.machine.bandwidth(self.footprint, shares)
         return total
 
     def _whole(self, node: Node) -> int:
@@ -199,14 +207,19 @@ class Estimator:
 
     # -- notes --------------------------------------------------------------------------------------------------
 
-    def _lengths_text(self) -> str:
+    def _lengths_text(self, phases: Sequence[PhaseEstimate]) -> str:
+        """Where the lengths come from."""
+        unknown = any(p.alone is None for p in phases)
         if self.arguments is not None:
-            return "lengths of these arguments" if self.arguments else "lengths as they are now"
-        return "lengths as they are now, windows whole; ? is known only with arguments: explain(...)"
+            said = "a call with such arguments" if self.arguments else "a call"
+            return f"{said}; ? depends on what is computed" if unknown else said
+        return (
+            "a call; ? depends on arguments: explain(...)" if unknown else "a call, parts s[i*n:(i+1)*n] at full length"
+        )
 
     def _sweep_note(self) -> str:
         why = sweep_obstacle(self.schedule)
-        return f"sweep calls one step after the other: {why}" if why else "sweep runs all steps in one native call"
+        return f"sweep makes one call after the other: {why}" if why else "sweep runs all steps in one native call"
 
     def _memory_note(self) -> str:
         buffers = self.schedule.buffers.values()

@@ -106,8 +106,8 @@ class Executor:
         said = found.explanation(self.program.name or UNNAMED)
         assumed = sum(getattr(cause, "kind", "") == "assume" for cause in self.variant.module.failures)
         count = "1 variant" if len(self.variants) == 1 else f"{len(self.variants)} variants"
-        equal = "no length" if not assumed else "1 length" if assumed == 1 else f"{assumed} lengths"
-        said.notes.append(f"{count} compiled; the one in use assumes {equal} to be as seen before")
+        equal = "1 pair of lengths" if assumed == 1 else f"{assumed} pairs of lengths"
+        said.notes.append(f"{count} compiled" + (f"; the one in use assumes {equal} to be equal" if assumed else ""))
         return said
 
     def _planned(self, arrays: Sequence[Array]) -> tuple[Variant, Sequence[Array], dict[Any, int]]:

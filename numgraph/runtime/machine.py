@@ -24,11 +24,12 @@ from numgraph.runtime.native import prepare_llvm, processor
 from numgraph.runtime.threads import launcher, ready
 
 # Bytes at which reading is measured: within each level of the cache, and far beyond the last.
-SIZES = (16 << 10, 192 << 10, 2 << 20, 12 << 20, 64 << 20)
+SIZES = (16 << 10, 192 << 10, 2 << 20, 8 << 20, 24 << 20, 64 << 20)
 # Nanoseconds for each figure, at most.
 PATIENCE = 15_000_000
-# Nanoseconds of one measurement of the short ones.
-SHORT = 50_000
+# Bytes that one measurement reads at least, and turns of the loop of multiply-adds: a tenth of a millisecond, beside
+# which the call counts little.
+LEAST_BYTES, TURNS = 8 << 20, 40_000
 # Multiply-adds that do not wait for one another: enough for two a cycle of latency 5.
 CHAINS = 12
 # How many times as fast all threads read memory, up to which others seem to have had the processor.
@@ -66,9 +67,10 @@ class Machine:
 
     def bandwidth(self, size: int, shares: int = 1) -> float:
         """Bytes per nanosecond when `size` bytes are used again and again by `shares` threads."""
-        level = next((s for s in sorted(self.read) if size <= s), max(self.read))
-        faster = shares if level < max(self.read) else min(shares, self.together)
-        return self.read[level] * max(faster, 1)
+        known = sorted(self.read)
+        speed = float(np.exp(np.interp(np.log(max(size, 1)), np.log(known), np.log([self.read[s] for s in known]))))
+        faster = shares if size < known[-1] // 2 else min(shares, self.together)
+        return speed * max(faster, 1)
 
 
 @remember
@@ -145,15 +147,14 @@ class _Loops:
     def peak(self) -> float:
         """float32 operations per nanosecond of one core."""
         numbers = np.array([0.5, 0.25], np.float32)
-        turns = 4096
-        words = np.array([numbers.ctypes.data, turns], np.int64)
+        words = np.array([numbers.ctypes.data, TURNS], np.int64)
         peak = self.functions["peak"]
-        return 2 * CHAINS * (self.vector // 4) * turns / _least(lambda: peak(words.ctypes.data, 0, 1))
+        return 2 * CHAINS * (self.vector // 4) * TURNS / _least(lambda: peak(words.ctypes.data, 0, 1))
 
     def read(self, memory: Any, size: int, shares: int) -> float:
         """Bytes per nanosecond of `size` bytes read by so many threads."""
         start = -(-int(memory.ctypes.data) // 64) * 64
-        times = max(1, SHORT * 16 // size)
+        times = max(1, LEAST_BYTES // size)
         words = np.array([start, size, times], np.int64)
         run = self._runner("read", words, shares)
         return size * times / _least(run)

@@ -118,7 +118,7 @@ def flops_of(schedule: Schedule, items: Sequence[Item], number: Length) -> int |
     for item in items:
         if item.kind == "product":
             parts.append(times((2, *item.node.dims, item.views[0].lengths[-1]), number))
-        elif _adds(item) and item.node.dtype in FLOATS:
+        elif _adds(item) and item.value is not None and item.value.dtype in FLOATS:
             parts.append(times(item.loops, number))
     for done in operations(schedule, items):
         # a conversion computes nothing

@@ -6,10 +6,10 @@
     given y = train_y[index * 10:(index + 1) * 10]
 
 phase_0: dot2 (once): 480 flops, 536 bytes
-phase_1: max, sub, exp, sum, log (up to 10 x 3): 460 flops, 564 bytes
-phase_2: neg (once): 4 flops, 12 bytes
-phase_3: gemm (once): 480 flops, 536 bytes
-phase_4: sub (3): 9 flops, 48 bytes
+phase_1: max, sub, exp, sum, log (up to 10 x 3): 361 flops, 324 bytes
+phase_2: neg (once): 2 flops, 12 bytes
+phase_3: gemm (once): 480 flops, 632 bytes
+phase_4: sub (3): 6 flops, 48 bytes
 """
 
 import numpy as np

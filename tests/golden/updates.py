@@ -6,9 +6,9 @@
     update b := a
     update grown := concatenate([grown, p[:1]])
 
-phase_0: sum, sub (4): 20 flops, 104 bytes
-phase_1: fill (?): ? flops, ? bytes
-phase_2: place, add (? x 4): ? flops, ? bytes
+phase_0: sum, sub (4): 17 flops, 104 bytes
+phase_1: fill (?): 0 flops, ? bytes
+phase_2: place, add (? x 4): 4 flops, ? bytes
 """
 
 from numgraph.kernels.support import add_up, argument_address, divided, entry, f64, fail, floor_div_int
