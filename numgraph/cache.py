@@ -28,7 +28,7 @@ from pathlib import Path
 from numgraph.config import config
 
 # Generated source, machine code, and scratch files of either.
-_OURS = re.compile(r"(k_[0-9a-f]{20})(\.py|_[0-9a-f]{20}\.o)(\w{8}\.tmp)?")
+_OURS = re.compile(r"(k_[0-9a-f]{20})(\.py|_[0-9a-f]{20}\.(?:o|cubin))(\w{8}\.tmp)?")
 DAY = 86400.0
 # A scratch file this old was left behind by a process that died; a younger one is being written.
 SCRATCH_AGE = 3600.0

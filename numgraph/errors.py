@@ -83,3 +83,19 @@ class GradientError(NumgraphError, TypeError):
 
 class ValueOverflowError(NumgraphError, OverflowError):
     """A Python integer that does not fit the dtype of the array beside it, as in NumPy 2 (`uint8 + 300`)."""
+
+
+class DeviceError(NumgraphError, RuntimeError):
+    """CUDA cannot be used here: packages, a driver or a device are missing, or a kernel was refused.
+
+    Fix: the message names what to install; `target="cuda-sim"` needs none of it and runs kernels on this machine,
+    slowly.
+    """
+
+
+class KernelError(NumgraphError, RuntimeError):
+    """A simulated kernel does what no device defines, or cannot be simulated.
+
+    Cause: threads of a block at different barriers, an element that one thread writes and another uses with no barrier
+    between them, shared memory that nothing has written. Fix: in the kernel; on a device it may work by chance.
+    """

@@ -92,7 +92,7 @@ def test_package_list_is_complete() -> None:
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     folders = {path.parent for path in (ROOT / "numgraph").rglob("*.py")}
     there = {".".join(folder.relative_to(ROOT).parts) for folder in folders}
-    assert set(listed) == there | {"numgraph.kernels", "numgraph.data"}
+    assert set(listed) == there | {"numgraph.kernels", "numgraph.kernels.cuda", "numgraph.data"}
     assert all((folder / "__init__.py").is_file() for folder in folders)
 
 

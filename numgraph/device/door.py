@@ -1,0 +1,257 @@
+"""The one door to CUDA's compilers: a Python function and a signature go in, machine code for a device comes out.
+
+Nothing else in numgraph imports `numba.cuda` (kernels see its names through `numgraph.kernels.cuda.support`). Numba
+makes PTX of the function, nvJitLink makes a cubin of the PTX; neither needs a driver. PTX never goes to a driver,
+which refuses that of newer tools than its own; a cubin runs on every driver of the same major version.
+
+Machine code is kept in the cache folder under the digest of everything that it depends on: the source of the function
+and of the helpers that it calls, captured values, signature, capability, and the versions of the tools.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib
+import importlib.metadata
+import importlib.util
+import json
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from numgraph import cache
+from numgraph.device import captured
+from numgraph.errors import DeviceError, OptionError
+
+INSTALL = 'pip install "numgraph[cuda]"'
+# Packages whose versions decide about the code.
+_TOOLS = "numba-cuda numba llvmlite nvidia-nvvm nvidia-nvjitlink nvidia-cuda-nvrtc cuda-core".split()
+_LIBRARIES = "nvvm nvrtc nvJitLink".split()
+_FORMAT = "1"
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Cubin:
+    """A kernel's machine code for one capability, and what the assembler says of it.
+
+    code: the cubin file. entry: the kernel's name in it. registers: per thread. shared_bytes: static shared memory of a
+    block. stack_bytes, spill_bytes: per thread, 0 unless registers did not suffice. ptx: the text it was made from.
+    """
+
+    code: bytes
+    entry: str
+    registers: int
+    shared_bytes: int
+    stack_bytes: int
+    spill_bytes: int
+    ptx: str
+
+
+def compile_cubin(
+    function: Callable[..., Any],
+    signature: Sequence[str],
+    capability: tuple[int, int],
+    *,
+    max_threads: int | None = None,
+) -> Cubin:
+    """Machine code of a kernel.
+
+    function: a plain function, see `numgraph.kernels.cuda`. signature: the types of its arguments, such as
+    ("float32*", "int64"). capability: of the device, (9, 0) for an H100. max_threads: the most threads that a block
+    will have, from which the assembler derives how many registers it may use.
+
+    Raises DeviceError when packages are missing or the tools refuse the function, OptionError for an unknown type.
+    """
+    _require(missing("compile"))
+    key = (_FORMAT, "\n".join(signature), repr(capability), repr(max_threads), *versions())
+    name = f"k_{cache.digest(*captured.fingerprint(function))}_{cache.digest(*key)}.cubin"
+    data = cache.load(name)
+    if data is not None:
+        kept = _unpacked(data)
+        if kept is not None:
+            return kept
+        cache.discard(name)
+    made = _compiled(function, signature, capability, max_threads)
+    cache.store(name, _packed(made))
+    return made
+
+
+def _packed(cubin: Cubin) -> bytes:
+    """The file of a cubin: the digest of the rest, a line that describes it, the code."""
+    about = asdict(cubin)
+    del about["code"]
+    body = json.dumps(about).encode() + b"\n" + cubin.code
+    return cache.digest(body).encode() + b"\n" + body
+
+
+def _unpacked(data: bytes) -> Cubin | None:
+    """The cubin of a file, None for a damaged one."""
+    stamp, _, body = data.partition(b"\n")
+    if stamp != cache.digest(body).encode():
+        return None
+    about, _, code = body.partition(b"\n")
+    return Cubin(code=code, **json.loads(about))
+
+
+def _compiled(
+    function: Callable[..., Any], signature: Sequence[str], capability: tuple[int, int], max_threads: int | None
+) -> Cubin:
+    """Numba, then nvJitLink."""
+    core, cuda = _module("cuda.core"), _module("numba.cuda")
+    types = [_type(name) for name in signature]
+    where = f"kernel {function.__qualname__}({', '.join(signature)}) for capability {capability[0]}.{capability[1]}"
+    bounds: dict[str, Any] = {} if max_threads is None else {"launch_bounds": max_threads}
+    try:
+        with _capability(capability):
+            text, _ = cuda.compile(
+                function, _module("numba.core.types").void(*types), cc=capability, device=False, abi="numba", **bounds
+            )
+        entry = f"ng_{function.__name__}"
+        ptx = _renamed(text, entry)
+        options = core.LinkerOptions(arch="sm_{}{}".format(*capability), ptxas_options=["-v"])
+        linker = core.Linker(core.ObjectCode.from_ptx(ptx.encode()), options=options)
+        code = bytes(linker.link("cubin").code)
+        log = linker.get_info_log()
+    except Exception as error:
+        raise DeviceError(f"{where}: not compiled\n  {type(error).__name__}: {error}") from error
+    return Cubin(
+        code=code,
+        entry=entry,
+        registers=int(_found(r"Used (\d+) registers", log)),
+        shared_bytes=_shared_bytes(ptx),
+        stack_bytes=int(_found(r"(\d+) bytes stack frame", log)),
+        spill_bytes=int(_found(r"(\d+) bytes spill stores", log)),
+        ptx=ptx,
+    )
+
+
+def _module(name: str) -> Any:
+    """A module that is there only with the packages of the extra `cuda`, and imported only when it is used."""
+    return importlib.import_module(name)
+
+
+def _found(pattern: str, text: str) -> str:
+    """The group of a pattern in what a tool said."""
+    match = re.search(pattern, text)
+    if match is None:
+        raise DeviceError(f"the CUDA tools do not say what was looked for ({pattern})\n  {text}")
+    return match[1]
+
+
+def _renamed(ptx: str, entry: str) -> str:
+    """PTX with a readable name for the kernel, and without what differs from one compilation to the next."""
+    lines = [line for line in ptx.splitlines(keepends=True) if "NumbaEnv" not in line]
+    return "".join(lines).replace(_found(r"\.entry (\w+)", ptx), entry)
+
+
+def _shared_bytes(ptx: str) -> int:
+    """The static shared memory that PTX declares; the assembler counts none of it, since Numba makes it visible."""
+    size = 0
+    for align, length in re.findall(r"\.shared \.align (\d+) \.b8 \w+\[(\d+)\];", ptx):
+        size = -(-size // int(align)) * int(align) + int(length)
+    return size
+
+
+def _type(name: str) -> Any:
+    """The Numba type of "int64" or "float32*"."""
+    types = _module("numba.core.types")
+    plain = name.removesuffix("*")
+    kind = {"bool": types.boolean}.get(plain) or getattr(types, plain, None)
+    if not isinstance(kind, types.Number | types.Boolean):
+        raise OptionError(f"a kernel has no arguments of type {name!r}: names are those of NumPy, perhaps with a *")
+    if name.endswith("*"):
+        # Numba stores truth values through pointers wrongly; a byte that holds 0 or 1 is the same in memory
+        return types.CPointer(types.uint8 if kind is types.boolean else kind)
+    return kind
+
+
+@contextmanager
+def _capability(capability: tuple[int, int]) -> Iterator[None]:
+    """Compile helper functions for a capability: Numba asks the driver for that of the device here, if there is one."""
+    dispatcher = _module("numba.cuda.dispatcher")
+    device = type("Device", (), {"compute_capability": capability})
+    with _lock:
+        before = dispatcher.get_current_device
+        dispatcher.get_current_device = lambda: device
+        try:
+            yield
+        finally:
+            dispatcher.get_current_device = before
+
+
+# -- what there is ---------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def versions() -> tuple[str, ...]:
+    """The tools and their versions, as "numba-cuda 0.30.4"; those that are not installed as packages are left out."""
+    found = []
+    for name in _TOOLS:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return tuple(found)
+
+
+def missing(purpose: str = "run") -> str | None:
+    """What is missing to "compile" kernels or to "run" them, in words, with what to do; None when nothing is.
+
+    Running needs cuda-core, a driver and a device. It does not need the compilers where the code comes from elsewhere.
+    """
+    if purpose not in ("compile", "run"):
+        raise OptionError(f"missing: the purpose is 'compile' or 'run', not {purpose!r}")
+    return _no_compiler() if purpose == "compile" else _no_package("cuda.core", "cuda-core") or no_device()
+
+
+@functools.cache
+def _no_compiler() -> str | None:
+    absent = _no_package("numba_cuda", "numba-cuda") or _no_package("cuda.core", "cuda-core")
+    if absent:
+        return absent
+    load = _module("cuda.pathfinder").load_nvidia_dynamic_lib
+    for name in _LIBRARIES:
+        try:
+            load(name)
+        except Exception as error:
+            said = str(error).strip().splitlines()[:1]
+            return f"the library {name} of the CUDA toolkit is not found ({' '.join(said)})\n  fix: {INSTALL}"
+    return None
+
+
+def _no_package(module: str, package: str) -> str | None:
+    try:
+        there = importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        there = False
+    return None if there else f"the package {package} is not installed\n  fix: {INSTALL}"
+
+
+def no_device() -> str | None:
+    """Why no kernel can run on this machine, as far as driver and device go."""
+    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        driver = ctypes.CDLL(name)
+    except OSError:
+        return f"there is no NVIDIA driver ({name} is not found)\n  fix: install the driver, version 580 or newer"
+    status = driver.cuInit(0)
+    if status:
+        why = {100: "it finds no device", 803: "its library and its kernel module have different versions"}
+        said = why.get(status, f"error {status}")
+        return f"the NVIDIA driver does not start: {said}\n  fix: look at what nvidia-smi says"
+    version = ctypes.c_int()
+    if driver.cuDriverGetVersion(ctypes.byref(version)) == 0 and version.value < 13000:
+        had = f"{version.value // 1000}.{version.value % 1000 // 10}"
+        return f"the NVIDIA driver is for CUDA {had}, numgraph's code for CUDA 13\n  fix: install driver 580 or newer"
+    return None
+
+
+def _require(problem: str | None) -> None:
+    if problem is not None:
+        raise DeviceError(f"CUDA kernels cannot be compiled: {problem}")

@@ -1,0 +1,186 @@
+"""What simulated threads see as memory: every access is checked for its bounds and for races.
+
+An element has one *owner* at a time, as the rules of CUDA want it: between two barriers of a block no thread may use
+what another thread of the block writes, and no thread of another block may during the whole launch. Reads of many
+threads, and writes of one value by many (a flag), are allowed.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from numgraph.errors import IndexOutOfRange, KernelError
+
+# Of shared and local memory that nothing has written.
+POISON = {"f": math.nan, "i": -0x5A5A5A5A, "u": 0x5A5A5A5A, "b": True}
+
+
+@dataclass
+class Thread:
+    """Where a simulated thread is; `epoch` counts the barriers of its block, `warp_epoch` also those of its warp."""
+
+    block: tuple[int, int, int]
+    index: tuple[int, int, int]
+    rank: int
+    name: str = ""
+    epoch: int = 0
+    warp_epoch: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.name}, block {self.block}, thread {self.index}"
+
+
+# Who used an element last: block, rank in the block, epochs, and what was written (None where it was read). Several
+# threads that read it are rank -1, several blocks are MANY.
+Use = tuple[tuple[int, int, int], int, int, int, Any]
+MANY = (-1, -1, -1)
+
+
+@dataclass
+class Watch:
+    """The uses of one kind of memory; `thread` is the one that runs now."""
+
+    thread: Thread
+    races: bool = True
+    writes: dict[Any, Use] = field(default_factory=dict)
+    reads: dict[Any, Use] = field(default_factory=dict)
+
+    def _apart(self, use: Use) -> bool:
+        """Whether a barrier, or being the same thread, stands between an earlier use and the current thread."""
+        block, rank, epoch, warp_epoch, _ = use
+        me = self.thread
+        if block != me.block:
+            return False
+        if rank == me.rank or epoch != me.epoch:
+            return True
+        return rank >= 0 and rank // 32 == me.rank // 32 and warp_epoch != me.warp_epoch
+
+    def read(self, key: Any, what: str) -> None:
+        """The current thread reads an element."""
+        me = self.thread
+        use = self.writes.get(key)
+        if use is not None and not self._apart(use):
+            raise KernelError(f"{what} is read by {me}\n  and written by {_who(use)}, with no barrier between them")
+        block, rank, before = me.block, me.rank, self.reads.get(key)
+        if before is not None:
+            if before[0] != block:
+                block = MANY
+            elif before[1] != rank and before[2] == me.epoch:
+                rank = -1
+        self.reads[key] = (block, rank, me.epoch, me.warp_epoch, None)
+
+    def write(self, key: Any, value: Any, what: str) -> None:
+        """The current thread writes an element."""
+        me = self.thread
+        use = self.writes.get(key)
+        if use is not None and not self._apart(use) and not (use[4] == value or use[4] != use[4]):
+            raise KernelError(f"{what} is written by {me}\n  and by {_who(use)}, with no barrier between them")
+        use = self.reads.get(key)
+        if use is not None and not self._apart(use):
+            raise KernelError(f"{what} is written by {me}\n  and read by {_who(use)}, with no barrier between them")
+        self.writes[key] = (me.block, me.rank, me.epoch, me.warp_epoch, value)
+
+
+def _who(use: Use) -> str:
+    block = "several blocks" if use[0] == MANY else f"block {use[0]}"
+    return f"{block}, {f'thread number {use[1]}' if use[1] >= 0 else 'several threads'}"
+
+
+class Cells:
+    """Elements under a flat index or, for arrays of a kernel's own, a tuple: the values are typed as compiled code's.
+
+    Integers come out as Python's, since Numba computes with 64 bits whatever was loaded, and are wrapped when stored.
+    """
+
+    def __init__(self, data: np.ndarray, name: str, watch: Watch | None) -> None:
+        self.flat, self.shape, self.name, self.watch = data.reshape(-1), data.shape, name, watch
+        self.kind = data.dtype.kind
+        self.bits = 8 * data.dtype.itemsize
+
+    def place(self, index: Any) -> int:
+        """The position in `flat`; IndexOutOfRange for what is not there, negative indices included."""
+        lengths = index if isinstance(index, tuple) else (index,)
+        where = 0
+        inside = len(lengths) == len(self.shape)
+        for i, length in zip(lengths, self.shape, strict=False):
+            i = i.__index__()
+            inside = inside and 0 <= i < length
+            where = where * length + i
+        if not inside:
+            raise self.outside(index)
+        return where
+
+    def outside(self, index: Any) -> IndexOutOfRange:
+        """The error for an index that is not there."""
+        where = f"\n  in {self.watch.thread}" if self.watch else ""
+        return IndexOutOfRange(f"{self.name}[{index}] is outside of its elements {list(self.shape)}{where}")
+
+    def key(self, where: int) -> Any:
+        """What names an element in the watch."""
+        return where
+
+    def __getitem__(self, index: Any) -> Any:
+        where = self.place(index)
+        if self.watch is not None and self.watch.races:
+            self.watch.read(self.key(where), f"{self.name}[{index}]")
+        value = self.flat[where]
+        return value if self.kind in "fc" else value.item()
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        where = self.place(index)
+        if self.kind in "iu":
+            value = int(value) & ((1 << self.bits) - 1)
+            if self.kind == "i" and value >> (self.bits - 1):
+                value -= 1 << self.bits
+        if self.watch is not None and self.watch.races:
+            self.watch.write(self.key(where), value, f"{self.name}[{index}]")
+        self.flat[where] = value
+
+
+class Pointer(Cells):
+    """An array's elements in C order, as a kernel's pointer sees them; `begin` is the index of the first."""
+
+    def __init__(self, data: np.ndarray, name: str, watch: Watch, begin: int = 0) -> None:
+        if not data.flags.c_contiguous:
+            raise KernelError(f"{name}: a pointer goes to adjoining elements\n  fix: np.ascontiguousarray")
+        super().__init__(data, name, watch)
+        self.begin, self.size = begin, data.size
+        self.address = data.ctypes.data
+
+    def place(self, index: Any) -> int:
+        """The position in `flat`."""
+        where: int = index.__index__() - self.begin
+        if not 0 <= where < self.size:
+            raise self.outside(index)
+        return where
+
+    def outside(self, index: Any) -> IndexOutOfRange:
+        """The error for an index that is not there."""
+        return IndexOutOfRange(
+            f"{self.name}[{index}] is outside of its elements {self.begin}..{self.begin + self.size - 1}\n"
+            f"  in {self.watch.thread if self.watch else 'the host'}"
+        )
+
+    def key(self, where: int) -> Any:
+        """The address: two pointers may go to the same array."""
+        return self.address + where * (self.bits // 8)
+
+
+class SharedCells(Cells):
+    """An array in the shared memory of a block, whose elements are read only once they were written."""
+
+    def __getitem__(self, index: Any) -> Any:
+        assert self.watch is not None
+        if self.watch.races and self.key(self.place(index)) not in self.watch.writes:
+            raise KernelError(
+                f"shared memory {self.name}[{index}] is read before it is written\n  in {self.watch.thread}"
+            )
+        return super().__getitem__(index)
+
+    def key(self, where: int) -> Any:
+        """The address in the memory of the block."""
+        return self.flat.ctypes.data + where * (self.bits // 8)
