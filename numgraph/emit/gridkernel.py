@@ -26,10 +26,6 @@ from numgraph.schedule.items import Item
 from numgraph.schedule.plan import Schedule
 from numgraph.types import FLOATS
 
-# Words of the argument buffer before the rows of arguments: the present step, and the number of steps.
-HEAD = 2
-
-
 @dataclass(frozen=True)
 class Geometry:
     """Sizes of a grid. threads: of a block, a power of two; blocks: at most, of one launch; small: iterations up to which
@@ -106,8 +102,7 @@ class Kernel:
     """A printed kernel, of one or several phases.
 
     It is launched with `count / per_block` thread blocks, from 1 to `most`. own: bytes that each of them has for itself,
-    while it runs. count and own are numbers, or slots of the plan's table as -1 - slot. checks: whether it may refuse.
-    shared: arrays in shared memory.
+    while it runs. count and own are numbers, or slots of the plan's table as -1 - slot. helpers: functions that it calls.
     """
 
     name: str
@@ -121,8 +116,7 @@ class Kernel:
     per_block: int = 1
     most: int = 1
     own: Any = 0
-    checks: bool = False
-    shared: int = 0
+    helpers: dict[str, list[Line]] = field(default_factory=dict)
 
     def parameter(self, key: Any, wish: str | None, prefix: str, dtype: str, source: tuple[Any, ...]) -> str:
         """The name of a parameter, which is added when it is new."""
@@ -142,8 +136,11 @@ class GridPrinter(FunctionPrinter):
         kernel: Kernel,
         stage: int,
         geometry: Geometry,
+        words: list[int],
     ) -> None:
         super().__init__(schedule, layout, vector)
+        # for each word of the status, which failure it stands for
+        self.words = words
         self.kernel = kernel
         self.names = kernel.names
         self.imports = kernel.imports
@@ -163,7 +160,6 @@ class GridPrinter(FunctionPrinter):
         self.block, self.mapping = block, self.schedule.sharing[block]
         self.kernel.items += block.items
         self.kernel.shapes.append(self.mapping.shape)
-        self.kernel.checks |= any(item.kind == "check" for item in block.items)
         getattr(self, f"_print_{self.mapping.shape}")(block)
         self.kernel.lines += self.bodies[0].lines
 
@@ -190,9 +186,7 @@ class GridPrinter(FunctionPrinter):
             self.bodies[0].names[node] = self.kernel.parameter(node, wish, "n", "int64", ("slot", slot))
             return
         kind = node.dtype if node.dtype in FLOATS else "int64"
-        position = self._arguments_at() + f" + {node.attrs[0]}"
-        if kind == "float32":
-            position = f"2 * ({position})"
+        position = node.attrs[0] * (2 if kind == "float32" else 1)
         pointer = self._arguments(kind)
         name = self.names.fresh(wish, "a")
         self.bodies[0].names[node] = name
@@ -202,21 +196,6 @@ class GridPrinter(FunctionPrinter):
         """The pointer to the argument buffer, as elements of a dtype."""
         wish = "arguments" if kind == "int64" else f"arguments_{kind}"
         return self.kernel.parameter(("arguments", kind), wish, "p", f"{kind}*", ("arguments",))
-
-    def _step(self) -> str:
-        """The name of the number of the step."""
-        return self._once("step", f"{self._arguments()}[0]", "the step of a sweep")
-
-    def _arguments_at(self) -> str:
-        if len(self.schedule.arguments) == 0:
-            return str(HEAD)
-        return self._once("row", f"{HEAD} + {self._step()} * {len(self.schedule.arguments)}", "where its arguments begin")
-
-    def _once(self, what: str, expression: str, note: str) -> str:
-        if what not in self.starts:
-            self.starts[what] = self.names.fresh(what)
-            self.say(f"{self.starts[what]} = {expression}", note, None, 0)
-        return self.starts[what]
 
     def pointer(self, buffer: Node, fixed: Any, view: str | None = None) -> str:
         """A pointer parameter; `subscript` adds what is fixed."""
@@ -240,10 +219,7 @@ class GridPrinter(FunctionPrinter):
             name = kernel.parameter(("own", place.offset), wish, "own", f"{dtype}*", ("own", 0))
             return name, self._own_start(place, dtype)
         if place.place == "output":
-            name = kernel.parameter(buffer, wish, "out", f"{dtype}*", ("output", place.slot))
-            size = dims.product([graph.find(n) for n in buffer.dims])
-            step = self._step()
-            return name, step if isinstance(size, int) and size == 1 else f"{step} * {self._text(size)}"
+            return kernel.parameter(buffer, wish, "out", f"{dtype}*", ("output", place.slot)), ""
         source = ("fresh", place.slot) if place.place == "fresh" else ("arena", place.stage, self._slot(place.offset))
         root = place.node
         return kernel.parameter(root, graph.names.get(root) or wish, "t", f"{dtype}*", source), ""
@@ -412,7 +388,7 @@ class GridPrinter(FunctionPrinter):
     def _complete(self, item: Item, accumulator: str) -> None:
         """After a reduction's loop: lanes join what each has accumulated."""
         if accumulator and self.mapping.shape == "lanes" and min(item.reduced) == 1:
-            accumulator = self._joined(item, accumulator, "1")
+            accumulator = self._joined(item, accumulator, 1)
         super()._complete(item, accumulator)
 
     def _deliver(self, item: Item, value: str) -> None:
@@ -431,54 +407,60 @@ class GridPrinter(FunctionPrinter):
 
     # -- sums ---------------------------------------------------------------------------------------------------
 
-    def _joined(self, item: Item, name: str, width: str) -> str:
-        """Join what lanes have accumulated: those `width` apart. Returns the joined value's name; in all lanes with width
-        "1", else in the first `width` of them."""
+    def _joined(self, item: Item, name: str, width: int) -> str:
+        """Join what lanes have accumulated, those `width` apart; returns the joined value's name. It is right in all lanes."""
         form = item.node.op.reduce if item.node.op else None
         assert form is not None and item.value is not None
         dtype = item.value.dtype if form.position else item.node.dtype
-        cell = "uint8" if dtype == "bool" else dtype
-        number = self.kernel.shared
-        self.kernel.shared += 1
-        memory, half, joined = f"shared{number}", self.names.fresh("half"), self.names.fresh("joined")
-        say = self.say
-        say(f"{memory} = cuda.shared.array(THREADS, {cell})", "what each lane has accumulated")
-        say(f"{memory}[lane] = {f'uint8({name})' if dtype == 'bool' else name}")
+        function = f"join_{item.node.name}_{dtype}"
+        if function not in self.kernel.helpers:
+            self.kernel.helpers[function] = self._join_function(item, function, dtype)
+        joined = self.names.fresh("joined")
         if form.position:
-            say(f"{memory}_at = cuda.shared.array(THREADS, int64)")
-            say(f"{memory}_at[lane] = {name}_at")
-        say("cuda.syncthreads()")
-        say(f"{half} = THREADS // 2")
-        say(f"while {half} >= {width}:")
-        say(f"    if lane < {half}:")
-        for line in self._merge(item, memory, half, dtype):
-            say(f"        {line}", item.node.name, item.node)
-        say("    cuda.syncthreads()")
-        say(f"    {half} = {half} // 2")
-        at = "0" if width == "1" else "lane"
-        say(f"{joined} = {memory}[{at}]" + (" != 0" if dtype == "bool" else ""))
-        if form.position:
-            say(f"{joined}_at = {memory}_at[{at}]")
-        say("cuda.syncthreads()")
+            self.say(f"{joined}, {joined}_at = {function}({name}, {name}_at, lane, {width})", item.node.name, item.node)
+        else:
+            self.say(f"{joined} = {function}({name}, lane, {width})", item.node.name, item.node)
         return joined
 
-    def _merge(self, item: Item, memory: str, half: str, dtype: str) -> list[str]:
-        """The statements by which a lane takes over what the lane `half` behind it has."""
+    def _join_function(self, item: Item, function: str, dtype: str) -> list[Line]:
+        """The function that joins what lanes have, `width` apart, in shared memory: halves are laid upon each other."""
         form = item.node.op.reduce if item.node.op else None
         assert form is not None
-        mine, other = f"{memory}[lane]", f"{memory}[lane + {half}]"
-        if not form.position:
-            truth = " != 0" if dtype == "bool" else ""
-            combined = self.combine(item, f"({mine}{truth})" if truth else mine, f"({other}{truth})" if truth else other)
-            return [f"{mine} = {f'uint8({combined})' if truth else combined}"]
-        better = substitute_names(form.combine, {"acc": mine, "x": other})
-        worse = substitute_names(form.combine, {"acc": other, "x": mine})
-        earlier = f"{memory}_at[lane + {half}] < {memory}_at[lane]"
-        return [
-            f"if {better} or (not ({worse}) and {earlier}):",
-            f"    {mine} = {other}",
-            f"    {memory}_at[lane] = {memory}_at[lane + {half}]",
+        mine, other = "memory[lane]", "memory[lane + half]"
+        if form.position:
+            better = substitute_names(form.combine, {"acc": mine, "x": other})
+            worse = substitute_names(form.combine, {"acc": other, "x": mine})
+            merge = [
+                f"if {better} or (not ({worse}) and at[lane + half] < at[lane]):",
+                f"    {mine} = {other}",
+                "    at[lane] = at[lane + half]",
+            ]
+        elif dtype == "bool":
+            merge = [f"{mine} = uint8({self.combine(item, f'({mine} != 0)', f'({other} != 0)')})"]
+        else:
+            merge = [f"{mine} = {self.combine(item, mine, other)}"]
+        position = ["at = cuda.shared.array(THREADS, int64)", "at[lane] = position"] if form.position else []
+        result = "memory[lane % width]" + (" != 0" if dtype == "bool" else "")
+        cell = "uint8" if dtype == "bool" else dtype
+        body = [
+            f"memory = cuda.shared.array(THREADS, {cell})",
+            "memory[lane] = " + ("uint8(value)" if dtype == "bool" else "value"),
+            *position,
+            "cuda.syncthreads()",
+            "half = THREADS // 2",
+            "while half >= width:",
+            "    if lane < half:",
+            *(f"        {line}" for line in merge),
+            "    cuda.syncthreads()",
+            "    half = half // 2",
+            f"result = {result}",
+            *(["found = at[lane % width]"] if form.position else []),
+            "cuda.syncthreads()",
+            "return result, found" if form.position else "return result",
         ]
+        arguments = "value, position, lane, width" if form.position else "value, lane, width"
+        head = [Line(0, "@helper"), Line(0, f"def {function}({arguments}):", f"{form.combine}, of lanes `width` apart")]
+        return [*head, *(Line(1, line) for line in body)]
 
     def combine(self, item: Item, acc: str, x: str) -> str:
         """`acc OP x`: the order is fixed, the same in every call."""
@@ -549,7 +531,7 @@ class GridPrinter(FunctionPrinter):
             self._add(item, names[item], element(item))
         self._close()
         for item in sums.items:
-            store(item, self._joined(item, names[item], str(width)))
+            store(item, self._joined(item, names[item], width))
         self._close()
 
     def _start(self, item: Item, level: int) -> str:
@@ -666,7 +648,7 @@ class GridPrinter(FunctionPrinter):
         safe = self.names.fresh("index")
         self.say(f"{safe} = {value}", f"index in range of {item.node.name}", item.node)
         self.say(f"if {value} < -{limit} or {value} >= {limit}:")
-        self.say(f"    refuse({status}, {code}, {value}, {limit})")
+        self.say(f"    {status}[{len(self.words)}] = 1", "later kernels do nothing")
+        self.words.append(code)
         self.say(f"    {safe} = 0")
-        self.imports.add("support.refuse")
         self.body.names[item.value] = safe

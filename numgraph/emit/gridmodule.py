@@ -12,14 +12,19 @@ from numgraph.emit.gridkernel import Geometry, GridPrinter, Kernel
 from numgraph.emit.header import DTYPES
 from numgraph.emit.module import ModulePrinter, PlanPrinter
 from numgraph.emit.table import Layout
-from numgraph.emit.writer import Line, Names
+from numgraph.emit.writer import RESERVED, Line, Names
 from numgraph.schedule.arrange import Block
 from numgraph.schedule.grid import Mapping
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.work import work_of
 
-# Names that every kernel may use besides those of any function.
-GRID_NAMES = frozenset("block blocks thread threads lane cuda arguments status refuse THREADS".split())
+# Names that a kernel's variables may not have: the functions and types of any module, and what says which thread it is.
+KERNEL_NAMES = (
+    RESERVED - set("table reals arena own share shares begin end step status call many words return_code".split())
+) | set("block blocks thread threads lane cuda helper THREADS".split())
+# What plans use, of `device.plan`; what plans and kernels use, of `kernels.support`.
+HOST = frozenset("i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 argument_length resident_length fail".split())
+HELPERS = frozenset("minimum maximum floor_div_int mod_int power_int".split())
 # Statements in one kernel of several phases.
 MAX_KERNEL = 120
 
@@ -27,7 +32,8 @@ MAX_KERNEL = 120
 @dataclass
 class GridModule:
     """A printed program. `text` is compiled and cached; `listing` is the same with the user's lines. plans: names of the
-    host's functions, one per stage. kernels: per stage, in order. failures: what a plan's status, or a kernel's, means."""
+    host's functions, one per stage. kernels: per stage, in order. failures: what a plan's status means. parts: bytes of the parts
+    of each sum that blocks of threads share. words: for each word of the device's status, which failure it means."""
 
     text: str
     listing: str
@@ -36,6 +42,7 @@ class GridModule:
     plans: list[str]
     kernels: list[list[Kernel]]
     parts: dict[Any, Any] = field(default_factory=dict)
+    words: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -60,21 +67,22 @@ class GridModulePrinter(ModulePrinter):
         super().__init__(schedule, requirements, functions, title)
         self.geometry = geometry
         self.parts: dict[Any, Any] = {}
+        self.words: list[int] = []
 
     def print(self) -> GridModule:
         """Kernels first: they decide which lengths the plans must compute."""
-        checked = False
         kernels: list[list[Kernel]] = []
         serial = 0
         for stage, blocks in enumerate(self.schedule.stages):
             kernels.append([])
             for group in self._groups(blocks):
-                kernel = self._kernel(f"kernel_{serial}", stage, group, checked)
-                checked = checked or kernel.checks
-                kernels[-1].append(kernel)
+                kernels[-1].append(self._kernel(f"kernel_{serial}", stage, group))
                 serial += 1
         plans = {stage: self._plan(stage) for stage in reversed(range(len(kernels)))}
         lines: list[Line] = []
+        helpers = {name: text for made in kernels for k in made for name, text in k.helpers.items()}
+        for helper in helpers.values():
+            lines += [*helper, Line(0, ""), Line(0, "")]
         for stage, made in enumerate(kernels):
             lines += [*plans[stage], Line(0, ""), Line(0, "")]
             for kernel in made:
@@ -84,7 +92,7 @@ class GridModulePrinter(ModulePrinter):
         text = "\n".join([*header, *(line.text() for line in lines)]).rstrip("\n") + "\n"
         listing = "\n".join([*header, *(line.text(True) for line in lines)]).rstrip("\n") + "\n"
         names = [f"plan_{stage}" for stage in range(len(kernels))]
-        return GridModule(text, listing, self.layout, self.layout.failures, names, kernels, self.parts)
+        return GridModule(text, listing, self.layout, self.layout.failures, names, kernels, self.parts, self.words)
 
     # -- kernels ------------------------------------------------------------------------------------------------
 
@@ -115,16 +123,16 @@ class GridModulePrinter(ModulePrinter):
 
         return shares_of(self.schedule.graph, block, self.schedule.sharing[block], self.geometry)
 
-    def _kernel(self, name: str, stage: int, steps: Sequence[Step], checked: bool) -> Kernel:
+    def _kernel(self, name: str, stage: int, steps: Sequence[Step]) -> Kernel:
         """One kernel, of steps with barriers in between."""
-        names = Names()
-        names.taken |= GRID_NAMES
+        names = Names(set(KERNEL_NAMES))
         kernel = Kernel(name, names)
         own: Any = 0
+        checked = len(self.words)
         for number, step in enumerate(steps):
             if number:
                 kernel.lines.append(Line(0, "cuda.syncthreads()"))
-            printer = GridPrinter(self.schedule, self.layout, self.vector, kernel, stage, self.geometry)
+            printer = GridPrinter(self.schedule, self.layout, self.vector, kernel, stage, self.geometry, self.words)
             (printer.join if step.joins else printer.run)(step.block)
             own = dims.maximum(own, printer.own)
             if step.joins:
@@ -132,8 +140,7 @@ class GridModulePrinter(ModulePrinter):
         kernel.own = self._slot(own)
         if len(steps) > 1:
             kernel.count, kernel.per_block, kernel.most = 1, 1, 1
-        status = kernel.parameter("status", "status", "p", "int64*", ("status",)) if checked else ""
-        kernel.lines = self._function_of(kernel, status, self._summary(kernel.items))
+        kernel.lines = self._function_of(kernel, checked, self._summary(kernel.items))
         return kernel
 
     def _add_parts(self, block: Block) -> None:
@@ -148,12 +155,15 @@ class GridModulePrinter(ModulePrinter):
     def _slot(self, value: Any) -> int:
         return value if isinstance(value, int) else -1 - self.layout.value(value)
 
-    def _function_of(self, kernel: Kernel, status: str, note: str) -> list[Line]:
+    def _function_of(self, kernel: Kernel, checked: int, note: str) -> list[Line]:
+        """The whole function. checked: words of the status that kernels before this one may have set."""
         body = kernel.lines
+        if checked:
+            status = kernel.parameter("status", "status", "p", "int64*", ("status",))
+            refused = " or ".join(f"{status}[{word}] != 0" for word in range(checked))
+            body = [Line(0, f"if {refused}:"), Line(1, "return", "a kernel before this one has refused"), *body]
         words = set(re.findall(r"\w+", "\n".join(line.code for line in body)))
         lines = [Line(0, f"def {kernel.name}({', '.join(p.name for p in kernel.parameters.values())}):", note)]
-        if status:
-            lines += [Line(1, f"if {status}[0] != 0:"), Line(2, "return", "a kernel before this one has refused")]
         if words & {"lane", "thread"}:
             lines.append(Line(1, "lane = cuda.threadIdx.x"))
         if words & {"block", "thread"}:
@@ -172,9 +182,12 @@ class GridModulePrinter(ModulePrinter):
         lines = [f'"""{self.title}', "", *self._kernel_table(kernels), '"""', ""]
         lines += ["import math", ""] if "math" in used else []
         lines += ["import numpy as np"] if "np" in used else []
-        lines += ["from numba import cuda"]
         lines += [f"from numpy import {', '.join(dtypes)}"] if dtypes else []
+        host = sorted(used & HOST)
+        lines += [f"from numgraph.device.plan import {', '.join(host)}"] if host else []
         imports = {name for kernel in kernels for name in kernel.imports} | self.imports
+        imports |= {f"support.{name}" for name in used & HELPERS} | {"cuda.support.cuda"}
+        imports |= {"cuda.support.helper"} & {f"cuda.support.{name}" for name in used}
         for module in sorted({name.rpartition(".")[0] for name in imports}):
             found = sorted(name.rpartition(".")[2] for name in imports if name.rpartition(".")[0] == module)
             lines.append(f"from numgraph.kernels.{module} import {', '.join(found)}")
@@ -193,6 +206,10 @@ class GridModulePrinter(ModulePrinter):
                 f"{kernel.name}: {self._summary(kernel.items)} ({loops}; {shapes}): {flops} flops, {traffic} bytes"
             )
         return lines
+
+    def _function(self, name: str, body: Sequence[Line], note: str, end: str, more: str = "") -> list[Line]:
+        # the host runs it as it is
+        return super()._function(name, body, note, end, more)[1:]
 
     # -- plan ---------------------------------------------------------------------------------------------------
 

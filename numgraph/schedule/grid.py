@@ -44,7 +44,6 @@ class Mapping:
 def map_to_grid(graph: Graph, blocks: Sequence[Block], buffers: dict[Node, Any]) -> tuple[dict[Block, Mapping], Any]:
     """A mapping for each block of a stage. Row buffers change their place to "private"."""
     found: dict[Block, Mapping] = {}
-    most: Any = 0
     for block in blocks:
         shape = _shape(graph, block)
         mapping = found[block] = Mapping(shape, _count(graph, block, shape), _work(graph, block))
@@ -55,8 +54,8 @@ def map_to_grid(graph: Graph, blocks: Sequence[Block], buffers: dict[Node, Any])
             if buffer.place == "arena" and item.level_axes[0] not in buffer.axes:
                 buffer.place, buffer.offset = "private", mapping.private
                 mapping.private = mapping.private + buffer.size(graph)
-        most = dims.maximum(most, mapping.private)
-    return found, most
+    # what a kernel has for itself lies in memory of its own
+    return found, 0
 
 
 def _shape(graph: Graph, block: Block) -> str:
