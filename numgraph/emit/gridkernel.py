@@ -65,7 +65,7 @@ class Sums:
     width: int
     shares: str
     counter: str = ""
-    part: str = ""
+    share: str = "0"
     count: str = ""
     step: str = ""
 
@@ -503,28 +503,32 @@ class GridPrinter(FunctionPrinter):
         count, all_steps = self._text(sums.results), self._text(steps)
         tiles = self._text((sums.results + (width - 1)) // width)
         part, c, begin, end = (self.names.fresh(n) for n in ("part", "c", "begin", "end"))
-        sums.counter, sums.part, sums.count = c, part, count
-        self._inside(f"for {part} in range(block, {tiles} * {sums.shares}, blocks):" if sums.shares != "1"
-                     else f"for {part} in range(block, {tiles}, blocks):")  # fmt: skip
-        share = f"({part} // {tiles})"
-        if width == 1:
-            self.say(f"{c} = {part}" + (f" % {tiles}" if sums.shares != "1" else ""), "the result")
+        sums.counter, sums.count, split = c, count, sums.shares != "1"
+        work = sums.shares if tiles == "1" else f"{tiles} * {sums.shares}" if split else tiles
+        self._inside(f"for {part} in range(block, {work}, blocks):")
+        tile, share = (part, "0") if not split else ("0", part) if tiles == "1" else (f"{part} % {tiles}", "")
+        if not share:
+            share = self.names.fresh("share")
+            self.say(f"{share} = {part} // {tiles}", "which part of the sums")
+        sums.share = share
+        column = f"lane % {width}" if width > 1 else ""
+        start = f"{tile} * {width}" if width > 1 and tile != "0" else "" if tile == "0" else tile
+        self.say(f"{c} = {' + '.join(filter(None, (start, column))) or '0'}", "the result that this lane works on")
+        inside = f" if {c} < {count} else 0" if width > 1 and not self._whole(sums.results, width) else ""
+        row = f"lane // {width}" if width > 1 else "lane"
+        if split:
+            self.say(f"{begin} = {all_steps} * {share} // {sums.shares} + {row}")
+            self.say(f"{end} = {all_steps} * ({share} + 1) // {sums.shares}{inside}")
+            row = begin
+        elif inside:
+            self.say(f"{end} = {all_steps}{inside}")
         else:
-            tile = f"{part} % {tiles}" if sums.shares != "1" else part
-            self.say(f"{c} = {tile} * {width} + lane % {width}", "the result that this lane works on")
-        if sums.shares == "1":
-            self.say(f"{end} = {all_steps} if {c} < {count} else 0")
-        else:
-            self.say(f"{end} = {all_steps} * ({share} + 1) // {sums.shares} if {c} < {count} else 0", "of this share")
-        first = f"lane // {width}" if width > 1 else "lane"
-        if sums.shares != "1":
-            self.say(f"{begin} = {all_steps} * {share} // {sums.shares} + {first}")
-            first = begin
+            end = all_steps
         self._unflatten(c, self._lengths(sums.items[0], sums.kept), sums.kept)
         names = {item: self._start(item, 0) for item in sums.items}
         step = self.names.fresh("e")
         sums.step = step
-        self._inside(f"for {step} in range({first}, {end}, {'THREADS' if width == 1 else f'THREADS // {width}'}):")
+        self._inside(f"for {step} in range({row}, {end}, {'THREADS' if width == 1 else f'THREADS // {width}'}):")
         if sums.reduced:
             self._unflatten(step, self._lengths(sums.items[0], sums.reduced), sums.reduced)
         for item in sums.items:
@@ -569,19 +573,26 @@ class GridPrinter(FunctionPrinter):
 
     def _part(self, item: Item) -> str:
         name, _ = self._part_of(item)
-        text = f"{name}[{self.sums.step} * {self.sums.count} + {self.sums.counter}]"
+        one = self.sums.count == "1"
+        text = f"{name}[{self.sums.step}]" if one else f"{name}[{self.sums.step} * {self.sums.count} + {self.sums.counter}]"
         return f"({text} != 0)" if item.node.dtype == "bool" else text
+
+    @staticmethod
+    def _whole(results: Any, width: int) -> bool:
+        """Whether every lane has a result."""
+        return isinstance(results, int) and results % width == 0
 
     def _own_lanes(self) -> str:
         width, c, count = self.sums.width, self.sums.counter, self.sums.count
-        return "if lane == 0:" if width == 1 else f"if lane < {width} and {c} < {count}:"
+        first = "lane == 0" if width == 1 else f"lane < {width}"
+        return f"if {first}:" if width == 1 or self._whole(self.sums.results, width) else f"if {first} and {c} < {count}:"
 
     def _store_part(self, item: Item, value: str) -> None:
         name, _ = self._part_of(item)
-        tiles = self._text((self.sums.results + (self.sums.width - 1)) // self.sums.width)
         stored = f"uint8({value})" if item.node.dtype == "bool" else value
         self.say(self._own_lanes())
-        self.say(f"    {name}[({self.sums.part} // {tiles}) * {self.sums.count} + {self.sums.counter}] = {stored}")
+        at = self.sums.share if self.sums.count == "1" else f"{self.sums.share} * {self.sums.count} + {self.sums.counter}"
+        self.say(f"    {name}[{at}] = {stored}", f"part of {item.node.name} {self.type_text(item.node)}", item.node)
 
     def _store_result(self, item: Item, value: str) -> None:
         form = item.node.op.reduce if item.node.op else None
