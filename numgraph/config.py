@@ -81,6 +81,8 @@ class Config:
     cache_limit: bytes that the files in it may take; beyond it the least recently used ones are removed. 0: no limit.
     threads: processor threads of a function compiled from now on (1 to 1024). The default is what NUMGRAPH_THREADS,
         NUMBA_NUM_THREADS or OMP_NUM_THREADS says, else the processors this process may use.
+    cuda_graphs: a function on a CUDA device records its launches once and replays them. False launches one by one.
+    cuda_wait: wait for each launch, so that an error names the kernel that failed.
     debug: 1 prints a line per compilation on standard error, 2 also the generated source with the user's lines.
 
     AttributeError for another name, OptionError for a value that is none of those listed.
@@ -92,6 +94,8 @@ class Config:
     cache_dir: Path = field(default_factory=_default_cache_dir)
     cache_limit: int = field(default_factory=_default_cache_limit)
     threads: int = field(default_factory=_default_threads)
+    cuda_graphs: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_GRAPHS", "1") != "0")
+    cuda_wait: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_WAIT", "0") != "0")
     debug: int = field(default_factory=lambda: int(os.environ.get("NUMGRAPH_DEBUG", "0")))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -113,6 +117,8 @@ _ALLOWED = {
     "floatX": ("float64", "float32"),
     "target": ("cpu", "cuda", "cuda-sim", "reference"),
     "on_unused_input": ("raise", "warn", "ignore"),
+    "cuda_graphs": (True, False),
+    "cuda_wait": (True, False),
 }
 
 

@@ -99,3 +99,25 @@ class KernelError(NumgraphError, RuntimeError):
     Cause: threads of a block at different barriers, an element that one thread writes and another uses with no barrier
     between them, shared memory that nothing has written. Fix: in the kernel; on a device it may work by chance.
     """
+
+
+class DeviceMemoryError(NumgraphError, MemoryError):
+    """The device has less free memory than was asked for. The message says how much there is.
+
+    Fix: smaller minibatches, fewer resident arrays, or end the other programs that use the device (see nvidia-smi).
+    """
+
+
+class LaunchError(NumgraphError, RuntimeError):
+    """A device did not do what it was asked for: a grid that it does not take, or a kernel that failed while it ran.
+
+    Kernels run later than they are launched, so the message may come from a later call. Fix: `config.cuda_wait = True`
+    waits for each kernel and names the one that fails. After an illegal access the process has to be started again.
+    """
+
+
+class ForeignArrayError(NumgraphError, BufferError):
+    """An array of another library that cannot be used in place: not contiguous, read-only, or elsewhere.
+
+    Fix: make it contiguous and put it on the device first; or pass a NumPy array, which is copied.
+    """

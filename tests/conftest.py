@@ -29,6 +29,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    waiting = [item for item in items if item.get_closest_marker("gpu")]
+    if not waiting:
+        return
+    from numgraph.device import door
+
+    problem = door.missing("run") or door.missing("compile")
+    if problem is not None:
+        for item in waiting:
+            item.add_marker(pytest.mark.skip(reason=problem.partition("\n")[0]))
+
+
 def pytest_unconfigure() -> None:
     if not _IS_WORKER:
         shutil.rmtree(os.environ["NUMGRAPH_CACHE_DIR"], ignore_errors=True)

@@ -1,0 +1,148 @@
+"""What an executor knows of a device, real or simulated: memory by address, kernels, launches, recordings.
+
+Work happens in the order in which it is asked for, on the device's own stream, and the host does not wait for it:
+only `download` and `wait` do. Every method may be called from any thread; the calls of one thread stay in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+# Lengths of a grid or of a block: one number, or up to three, x first.
+Lengths = int | tuple[int, ...]
+Parameters = Sequence[int | float]
+
+# Addresses of allocations are multiples of this, so that whatever is placed in one at such offsets is aligned.
+ALIGNMENT = 256
+# Of DLPack: memory of the host, memory of a CUDA device.
+HOST, CUDA = 1, 2
+# Limits of every device since capability 2.0.
+MOST_THREADS = 1024
+MOST_BLOCKS = (2**31 - 1, 65535, 65535)
+
+
+@dataclass
+class Counts:
+    """What a device has done so far, for the statistics of functions.
+
+    launches: of kernels, those that replays repeat included. bytes_in, bytes_out: host to device and back.
+    allocations: blocks of device memory that were asked for.
+    """
+
+    launches: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    allocations: int = 0
+
+    def minus(self, earlier: Counts) -> Counts:
+        """What happened since `earlier`."""
+        return Counts(
+            self.launches - earlier.launches,
+            self.bytes_in - earlier.bytes_in,
+            self.bytes_out - earlier.bytes_out,
+            self.allocations - earlier.allocations,
+        )
+
+    def copy(self) -> Counts:
+        """The counts as they are now."""
+        return Counts(self.launches, self.bytes_in, self.bytes_out, self.allocations)
+
+
+class Kernel(Protocol):
+    """A kernel that is ready to be launched. signature: the types of its parameters, as "float32*" or "int64"."""
+
+    @property
+    def name(self) -> str:
+        """The function's name, for messages."""
+
+    @property
+    def signature(self) -> tuple[str, ...]:
+        """The types of the parameters."""
+
+
+class Recording(Protocol):
+    """Launches that were recorded once and are replayed in one piece. It does not keep the memory alive that it uses.
+
+    launches: of kernels per replay.
+    """
+
+    @property
+    def launches(self) -> int:
+        """Kernels that one replay launches."""
+
+    def replay(self, times: int = 1) -> None:
+        """Do what was recorded so many times, one after the other, with no Python in between; does not wait."""
+
+    def release(self) -> None:
+        """Forget the recording, once what was replayed is done; harmless when repeated."""
+
+
+class Device(Protocol):
+    """A device. name: as it calls itself. capability: as (9, 0). multiprocessors: how many blocks run at once at least.
+
+    counts: what it has done so far. dlpack: (kind, number) as DLPack has it, kind HOST or CUDA. stream: the handle of
+    its stream, None for a device without one.
+    """
+
+    name: str
+    capability: tuple[int, int]
+    multiprocessors: int
+    counts: Counts
+    dlpack: tuple[int, int]
+    stream: int | None
+
+    def allocate(self, size: int) -> int:
+        """The address of `size` bytes (at least 1), a multiple of 256. DeviceMemoryError when there is not enough.
+
+        The content is undefined. Not while something is recorded.
+        """
+
+    def release(self, address: int) -> None:
+        """Give an allocation back, once what uses it is done. Never waits, never raises: finalizers call it."""
+
+    def upload(self, address: int, array: Array) -> None:
+        """Copy a C-contiguous array to the device. The array may be changed as soon as this returns.
+
+        Not while something is recorded: the bytes of that moment would be replayed.
+        """
+
+    def download(self, address: int, array: Array) -> None:
+        """Copy from the device into a C-contiguous, writable array; waits for what was asked for before."""
+
+    def clear(self, address: int, size: int) -> None:
+        """Set bytes to 0."""
+
+    def copy(self, to: int, source: int, size: int) -> None:
+        """Copy bytes within the device; the two ranges do not overlap."""
+
+    def load(self, function: Callable[..., Any], signature: tuple[str, ...], max_threads: int | None = None) -> Kernel:
+        """The kernel that a function is with these types of parameters, compiled once.
+
+        max_threads: the most threads that its blocks will have. DeviceError, OptionError: see `numgraph.device.door`.
+        """
+
+    def launch(self, kernel: Any, grid: Lengths, block: Lengths, parameters: Parameters) -> None:
+        """Run a kernel. parameters: addresses for pointers, numbers for the others, in the order of the signature.
+
+        LaunchError for a grid, block or parameters that cannot be, and where the device refuses.
+        """
+
+    def record(self, launches: Callable[[], None]) -> Recording:
+        """What `launches` asks for is recorded and not done: `launch`, `copy`, `clear` and nothing else.
+
+        Kernels must be loaded before. What `launches` raises is raised, and nothing is recorded then.
+        """
+
+    def wait(self) -> None:
+        """Until everything asked for is done. LaunchError when something of it failed. Ctrl-C interrupts the wait."""
+
+    def before(self, stream: int) -> None:
+        """What another stream does from now on waits for what was asked for here."""
+
+    def after(self, stream: int) -> None:
+        """What is asked for here from now on waits for what another stream was asked for."""
