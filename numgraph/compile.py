@@ -12,8 +12,8 @@ from typing import Any
 
 from numgraph.config import config
 from numgraph.emit.module import Module, ModulePrinter
-from numgraph.device.executor import DeviceExecutor, device_for
-from numgraph.device.variant import DeviceVariant
+from numgraph.cuda.executor import DeviceExecutor, device_for
+from numgraph.cuda.variant import DeviceVariant
 from numgraph.emit.gridmodule import GridModulePrinter
 from numgraph.graph import label
 from numgraph.ir import Graph, Node

@@ -26,6 +26,12 @@ from numgraph.schedule.items import Item
 from numgraph.schedule.plan import Schedule
 from numgraph.types import FLOATS
 
+# Steps of one native sweep at most. For each check the status has a word that says whether it failed, and one for each
+# step.
+STEPS = 1024
+STATUS_ROW = STEPS + 1
+
+
 @dataclass(frozen=True)
 class Geometry:
     """Sizes of a grid. threads: of a block, a power of two; blocks: at most, of one launch; small: iterations up to which
@@ -101,8 +107,9 @@ def shares_of(graph: Graph, block: Block, mapping: Mapping, geometry: Geometry) 
 class Kernel:
     """A printed kernel, of one or several phases.
 
-    It is launched with `count / per_block` thread blocks, from 1 to `most`. own: bytes that each of them has for itself,
-    while it runs. count and own are numbers, or slots of the plan's table as -1 - slot. helpers: functions that it calls.
+    grid: for each of its axes (count, per_block, most): it has count / per_block thread blocks, from 1 to `most`. threads: of a
+    block. own: bytes that each block has for itself, while it runs. counts and own are numbers, or slots of the plan's
+    table as -1 - slot. helpers: functions that it calls.
     """
 
     name: str
@@ -112,9 +119,8 @@ class Kernel:
     items: list[Item] = field(default_factory=list)
     shapes: list[str] = field(default_factory=list)
     imports: set[str] = field(default_factory=set)
-    count: Any = 1
-    per_block: int = 1
-    most: int = 1
+    grid: list[tuple[int, int, int]] = field(default_factory=lambda: [(1, 1, 1)])
+    threads: int = 0
     own: Any = 0
     helpers: dict[str, list[Line]] = field(default_factory=dict)
 
@@ -355,7 +361,7 @@ class GridPrinter(FunctionPrinter):
         self.own = self.mapping.private * self.geometry.threads
 
     def _launch(self, count: Any, per_block: int) -> None:
-        self.kernel.count, self.kernel.per_block, self.kernel.most = self._slot(count), per_block, self.geometry.blocks
+        self.kernel.grid = [(self._slot(count), per_block, self.geometry.blocks)]
 
     def _print_lanes(self, block: Block) -> None:
         self.blocks([block])
@@ -659,7 +665,9 @@ class GridPrinter(FunctionPrinter):
         safe = self.names.fresh("index")
         self.say(f"{safe} = {value}", f"index in range of {item.node.name}", item.node)
         self.say(f"if {value} < -{limit} or {value} >= {limit}:")
-        self.say(f"    {status}[{len(self.words)}] = 1", "later kernels do nothing")
+        self.say(f"    {status}[{len(self.words) * STATUS_ROW}] = 1", "later kernels do nothing")
+        step = f"{self._arguments()}[{len(self.schedule.arguments)}]"
+        self.say(f"    {status}[{len(self.words) * STATUS_ROW + 1} + {step}] = 1", "in this step of a sweep")
         self.words.append(code)
         self.say(f"    {safe} = 0")
         self.body.names[item.value] = safe

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from numgraph import dims
-from numgraph.emit.gridkernel import Geometry, GridPrinter, Kernel
+from numgraph.emit.gridkernel import STATUS_ROW, Geometry, GridPrinter, Kernel
 from numgraph.emit.header import DTYPES
 from numgraph.emit.module import ModulePrinter, PlanPrinter
 from numgraph.emit.table import Layout
@@ -22,7 +22,7 @@ from numgraph.schedule.work import work_of
 KERNEL_NAMES = (
     RESERVED - set("table reals arena own share shares begin end step status call many words return_code".split())
 ) | set("block blocks thread threads lane cuda helper THREADS".split())
-# What plans use, of `device.plan`; what plans and kernels use, of `kernels.support`.
+# What plans use, of `cuda.plan`; what plans and kernels use, of `kernels.support`.
 HOST = frozenset("i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 argument_length resident_length fail".split())
 HELPERS = frozenset("minimum maximum floor_div_int mod_int power_int".split())
 # Statements in one kernel of several phases.
@@ -126,7 +126,7 @@ class GridModulePrinter(ModulePrinter):
     def _kernel(self, name: str, stage: int, steps: Sequence[Step]) -> Kernel:
         """One kernel, of steps with barriers in between."""
         names = Names(set(KERNEL_NAMES))
-        kernel = Kernel(name, names)
+        kernel = Kernel(name, names, threads=self.geometry.threads)
         own: Any = 0
         checked = len(self.words)
         for number, step in enumerate(steps):
@@ -139,7 +139,7 @@ class GridModulePrinter(ModulePrinter):
                 self._add_parts(step.block)
         kernel.own = self._slot(own)
         if len(steps) > 1:
-            kernel.count, kernel.per_block, kernel.most = 1, 1, 1
+            kernel.grid = [(1, 1, 1)]
         kernel.lines = self._function_of(kernel, checked, self._summary(kernel.items))
         return kernel
 
@@ -160,7 +160,7 @@ class GridModulePrinter(ModulePrinter):
         body = kernel.lines
         if checked:
             status = kernel.parameter("status", "status", "p", "int64*", ("status",))
-            refused = " or ".join(f"{status}[{word}] != 0" for word in range(checked))
+            refused = " or ".join(f"{status}[{word * STATUS_ROW}] != 0" for word in range(checked))
             body = [Line(0, f"if {refused}:"), Line(1, "return", "a kernel before this one has refused"), *body]
         words = set(re.findall(r"\w+", "\n".join(line.code for line in body)))
         lines = [Line(0, f"def {kernel.name}({', '.join(p.name for p in kernel.parameters.values())}):", note)]
@@ -184,7 +184,7 @@ class GridModulePrinter(ModulePrinter):
         lines += ["import numpy as np"] if "np" in used else []
         lines += [f"from numpy import {', '.join(dtypes)}"] if dtypes else []
         host = sorted(used & HOST)
-        lines += [f"from numgraph.device.plan import {', '.join(host)}"] if host else []
+        lines += [f"from numgraph.cuda.plan import {', '.join(host)}"] if host else []
         imports = {name for kernel in kernels for name in kernel.imports} | self.imports
         imports |= {f"support.{name}" for name in used & HELPERS} | {"cuda.support.cuda"}
         imports |= {"cuda.support.helper"} & {f"cuda.support.{name}" for name in used}

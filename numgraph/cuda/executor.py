@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numgraph.device.device import Device
-from numgraph.device.simulated import SimulatedDevice
-from numgraph.device.variant import DeviceVariant
+from numgraph.cuda.array import DeviceArray
+from numgraph.cuda.device import Device
+from numgraph.cuda.driver import device as cuda_device
+from numgraph.cuda.simdevice import SimulatedDevice
+from numgraph.cuda.variant import DeviceVariant
 from numgraph.emit.gridkernel import Geometry
-from numgraph.errors import OptionError
 from numgraph.runtime.executor import Executor
 from numgraph.runtime.variant import CheckFailed
 from numgraph.storage import CALLS
@@ -27,7 +28,7 @@ def device_for(target: str) -> tuple[Device, Geometry]:
     """The device that a target stands for, and the sizes of its grids."""
     if target == "cuda-sim":
         return SimulatedDevice(), SIMULATED
-    raise OptionError("target 'cuda' is not there yet")
+    return cuda_device(), Geometry()
 
 
 class DeviceExecutor(Executor):
@@ -35,7 +36,7 @@ class DeviceExecutor(Executor):
 
     variant: DeviceVariant  # type: ignore[assignment]
 
-    def run(self, arguments: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    def run(self, arguments: Sequence[NDArray[Any]]) -> list[DeviceArray]:  # type: ignore[override]
         """The outputs; updates are done. ShapeError or IndexOutOfRange leave every shared variable as it was."""
         arrays = [np.ascontiguousarray(a) if a.ndim else a for a in arguments]
         tried: list[Any] = []
