@@ -20,7 +20,7 @@ from numgraph.runtime.variant import CheckFailed
 from numgraph.storage import CALLS
 
 # Small: a simulated thread costs microseconds.
-SIMULATED = Geometry(threads=8, blocks=3, small=64, part=16, shares=3)
+SIMULATED = Geometry(threads=8, blocks=3, small=64, part=16, shares=3, sums=16, skinny=8, tiles=((16, 4, 4),), wanted=1)
 
 
 @cache

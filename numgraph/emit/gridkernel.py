@@ -22,6 +22,7 @@ from numgraph.ir import LEAVES, Graph, Node
 from numgraph.schedule.arrange import Block
 from numgraph.schedule.bounds import full_length
 from numgraph.schedule.grid import Mapping, free_levels
+from numgraph.schedule.gridproduct import choose_product
 from numgraph.schedule.items import Item
 from numgraph.schedule.plan import Schedule
 from numgraph.types import FLOATS
@@ -43,6 +44,13 @@ class Geometry:
     small: int = 16384
     part: int = 4096
     shares: int = 256
+    # of products: the most multiply-adds that a thread of a skinny one keeps, its threads, and (tile, elements of a thread,
+    # depth) of the others, the largest first
+    sums: int = 64
+    skinny: int = 128
+    tiles: tuple[tuple[int, int, int], ...] = ((128, 8, 8), (64, 4, 8), (32, 4, 8))
+    # blocks of threads that a product wants to have
+    wanted: int = 132
 
 
 @dataclass(frozen=True)
@@ -109,7 +117,8 @@ class Kernel:
 
     grid: for each of its axes (count, per_block, most): it has count / per_block thread blocks, from 1 to `most`. threads: of a
     block. own: bytes that each block has for itself, while it runs. counts and own are numbers, or slots of the plan's
-    table as -1 - slot. helpers: functions that it calls.
+    table as -1 - slot. helpers: functions that it calls; made: those that an
+    expression makes.
     """
 
     name: str
@@ -123,6 +132,13 @@ class Kernel:
     threads: int = 0
     own: Any = 0
     helpers: dict[str, list[Line]] = field(default_factory=dict)
+    made: dict[str, str] = field(default_factory=dict)
+
+    def make(self, maker: str, expression: str) -> str:
+        """The name of a function that is made by an expression when the module is loaded."""
+        if expression not in self.made:
+            self.made[expression] = f"{maker}_{len(self.made)}" if self.made else f"{maker}_kernel"
+        return self.made[expression]
 
     def parameter(self, key: Any, wish: str | None, prefix: str, dtype: str, source: tuple[Any, ...]) -> str:
         """The name of a parameter, which is added when it is new."""
@@ -612,8 +628,37 @@ class GridPrinter(FunctionPrinter):
     # -- calls --------------------------------------------------------------------------------------------------
 
     def _print_product(self, block: Block) -> None:
-        """A product by one thread per element."""
+        """A product: by a function of `kernels/cuda/products.py`, or, of a stack of matrices, by one thread per element."""
         item = block.items[0]
+        choice = choose_product(self.graph, item, self.geometry)
+        if choice is None:
+            self._print_stack(item)
+            return
+        name = self.kernel.make(choice.maker, f'{choice.maker}("{item.node.dtype}", {choice.options})')
+        self.imports.add(f"cuda.products.{choice.maker}")
+        target, begin = self._whole_of(item.node, 0)
+        operands = [self._whole_of(v.buffer, v.offset) for v in item.views]
+        pointers = [self._advanced(*place) for place in ((target, begin), *operands)]
+        alpha, beta = (self.value(v) for v in item.factors) if item.factors else (literal(1, item.node.dtype), literal(0, item.node.dtype))
+        numbers = ", ".join(self._text(self.graph.find(n)) for n in choice.numbers)
+        note = f"{self.buffer_name(item.node)} {self.type_text(item.node)}"
+        self.say(f"{name}({', '.join(pointers)}, {numbers}, {alpha}, {beta})", note, item.node)
+        self.kernel.grid = [(self._slot(n), per_block, 1 << 30) for n, per_block in choice.grid]
+        self.kernel.threads = choice.threads
+
+    def _whole_of(self, buffer: Node, offset: Any) -> tuple[str, str]:
+        """(parameter, start) of an operand whose first element is `offset` elements into a buffer."""
+        pointer, start = self.base(buffer)
+        return pointer, self._begin(buffer, start, offset, None)
+
+    def _advanced(self, pointer: str, start: str) -> str:
+        if not start:
+            return pointer
+        self.imports.add("cuda.pointers.advance")
+        return f"advance({pointer}, {start})"
+
+    def _print_stack(self, item: Item) -> None:
+        """A product by one thread per element."""
         node, (left, right) = item.node, item.views
         lengths = [self.graph.find(n) for n in node.dims]
         e, k = self.names.fresh("e"), self.names.fresh("k")

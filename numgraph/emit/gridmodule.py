@@ -68,6 +68,8 @@ class GridModulePrinter(ModulePrinter):
         self.geometry = geometry
         self.parts: dict[Any, Any] = {}
         self.words: list[int] = []
+        # functions made by expressions, of all kernels
+        self.made: dict[str, str] = {}
 
     def print(self) -> GridModule:
         """Kernels first: they decide which lengths the plans must compute."""
@@ -126,7 +128,7 @@ class GridModulePrinter(ModulePrinter):
     def _kernel(self, name: str, stage: int, steps: Sequence[Step]) -> Kernel:
         """One kernel, of steps with barriers in between."""
         names = Names(set(KERNEL_NAMES))
-        kernel = Kernel(name, names, threads=self.geometry.threads)
+        kernel = Kernel(name, names, threads=self.geometry.threads, made=self.made)
         own: Any = 0
         checked = len(self.words)
         for number, step in enumerate(steps):
@@ -187,11 +189,14 @@ class GridModulePrinter(ModulePrinter):
         lines += [f"from numgraph.cuda.plan import {', '.join(host)}"] if host else []
         imports = {name for kernel in kernels for name in kernel.imports} | self.imports
         imports |= {f"support.{name}" for name in used & HELPERS} | {"cuda.support.cuda"}
-        imports |= {"cuda.support.helper"} & {f"cuda.support.{name}" for name in used}
+        if "helper" in used or any(kernel.made for kernel in kernels):
+            imports.add("cuda.support.helper")
         for module in sorted({name.rpartition(".")[0] for name in imports}):
             found = sorted(name.rpartition(".")[2] for name in imports if name.rpartition(".")[0] == module)
             lines.append(f"from numgraph.kernels.{module} import {', '.join(found)}")
-        return [*lines, "", f"THREADS = {self.geometry.threads}", "", ""]
+        made = {expression: name for kernel in kernels for expression, name in kernel.made.items()}
+        lines += ["", f"THREADS = {self.geometry.threads}"]
+        return [*lines, *(f"{name} = helper({expression})" for expression, name in made.items()), "", ""]
 
     def _kernel_table(self, kernels: Sequence[Kernel]) -> list[str]:
         """One line per kernel: what it makes, over which lengths, and its work."""
