@@ -24,6 +24,8 @@ from numgraph.schedule.arrange import Block, gathers_rows
 from numgraph.schedule.bounds import full_length
 from numgraph.schedule.items import Item
 
+# Iterations up to which a block is worth moving beside others of its size, with which it is one launch then.
+SMALL = 16384
 # Rows of up to this many elements are handled by one thread each.
 SHORT = 32
 
@@ -41,8 +43,8 @@ class Mapping:
     private: Any = 0
 
 
-def map_to_grid(graph: Graph, blocks: Sequence[Block], buffers: dict[Node, Any]) -> tuple[dict[Block, Mapping], Any]:
-    """A mapping for each block of a stage. Row buffers change their place to "private"."""
+def map_to_grid(graph: Graph, blocks: list[Block], buffers: dict[Node, Any]) -> tuple[dict[Block, Mapping], Any]:
+    """A mapping for each block of a stage. Row buffers change their place to "private", small blocks move up to others."""
     found: dict[Block, Mapping] = {}
     for block in blocks:
         shape = _shape(graph, block)
@@ -54,6 +56,7 @@ def map_to_grid(graph: Graph, blocks: Sequence[Block], buffers: dict[Node, Any])
             if buffer.place == "arena" and item.level_axes[0] not in buffer.axes:
                 buffer.place, buffer.offset = "private", mapping.private
                 mapping.private = mapping.private + buffer.size(graph)
+    gather_small(blocks, found, buffers)
     # what a kernel has for itself lies in memory of its own
     return found, 0
 
@@ -120,3 +123,50 @@ def _work(graph: Graph, block: Block) -> int | None:
             return None
         total += int(dims.product([n for n in lengths if n is not None]))
     return total
+
+
+def gather_small(blocks: list[Block], found: dict[Block, Mapping], buffers: dict[Node, Any]) -> None:
+    """Move each small block up to the small one before it, where nothing in between has to come first."""
+    for k in range(1, len(blocks)):
+        place = next((p for p in range(k - 1, -1, -1) if _small(found[blocks[p]])), None)
+        if not _small(found[blocks[k]]) or place is None:
+            continue
+        between = blocks[place + 1 : k]
+        if not any(_must_follow(blocks[k], other, buffers) for other in between):
+            blocks.insert(place + 1, blocks.pop(k))
+
+
+def _small(mapping: Mapping) -> bool:
+    return mapping.shape not in ("product", "kernel") and mapping.work is not None and mapping.work <= SMALL
+
+
+def _must_follow(block: Block, other: Block, buffers: dict[Node, Any]) -> bool:
+    """Whether `block`, which comes later, may not be moved before `other`."""
+    if any(item.kind == "check" for item in (*block.items, *other.items)):
+        return True
+    reads, writes = _memory_of(block, buffers)
+    before_reads, before_writes = _memory_of(other, buffers)
+    return bool(reads & before_writes or writes & (before_reads | before_writes))
+
+
+def _memory_of(block: Block, buffers: dict[Node, Any]) -> tuple[set[Any], set[Any]]:
+    """What a block reads and writes: shared variables by their slot, other memory by the node that has it."""
+    reads: set[Any] = set()
+    writes: set[Any] = set()
+    for item in block.items:
+        used = [load.inputs[0] for load in item.loads] + [view.buffer for view in item.views]
+        reads.update(_owner(node, buffers) for node in used)
+        if item.kind != "check":
+            writes.add(_owner(item.node, buffers))
+            if item.overwrites:
+                reads.add(_owner(item.node.inputs[0], buffers))
+    return reads, writes
+
+
+def _owner(node: Node, buffers: dict[Node, Any]) -> Any:
+    if node.kind == "shared":
+        return "shared", node.attrs[0]
+    while node in buffers and buffers[node].place == "base":
+        node = node.inputs[0]
+    place = buffers.get(node)
+    return ("shared", place.slot) if place is not None and place.place == "shared" else node
