@@ -19,7 +19,7 @@ from numgraph.emit.statements import Body, substitute_names
 from numgraph.emit.table import Layout
 from numgraph.emit.writer import Line, Names
 from numgraph.ir import LEAVES, Graph, Node
-from numgraph.schedule.arrange import Block
+from numgraph.schedule.arrange import Arranger, Block
 from numgraph.schedule.bounds import full_length
 from numgraph.schedule.grid import Mapping, free_levels
 from numgraph.schedule.gridproduct import choose_product
@@ -27,10 +27,10 @@ from numgraph.schedule.items import Item
 from numgraph.schedule.plan import Schedule
 from numgraph.types import FLOATS
 
-# Steps of one native sweep at most. For each check the status has a word that says whether it failed, and one for each
-# step.
+# Steps of one native sweep, and index checks of a function, at most. The status has a word for each check, which says
+# whether it failed, and behind these one for each step of each check.
 STEPS = 1024
-STATUS_ROW = STEPS + 1
+FLAGS = 256
 
 
 @dataclass(frozen=True)
@@ -699,20 +699,38 @@ class GridPrinter(FunctionPrinter):
         self._close()
         self.kernel.imports.add(name)
 
+    def find(self, item: Item) -> None:
+        """Print the search for the first index that a check refuses, by one thread: for the message."""
+        self.mapping = Mapping("find", 1, None)
+        (self.block,) = Arranger(self.graph, [item], {}).arrange([item])
+        self.blocks([self.block])
+        self.kernel.lines += self.bodies[0].lines
+
+    def _report(self, item: Item, value: str, limit: str) -> None:
+        found = self.kernel.parameter("found", "found", "p", "int64*", ("found",))
+        self.say(f"if {found}[0] == 0 and ({value} < -{limit} or {value} >= {limit}):", "the first", item.node)
+        for place, text in enumerate(("1", value, limit)):
+            self.say(f"    {found}[{place}] = {text}")
+
     def _check(self, item: Item, level: int) -> None:
         """An index that is out of range is reported, and the first element taken in its place; later kernels do nothing
         then."""
         assert item.value is not None
         value = self.value(item.value)
         limit = self._text(item.bound)
+        if self.mapping.shape == "find":
+            self._report(item, value, limit)
+            return
         code = self.layout.fail_code(item)
         status = self.kernel.parameter("status", "status", "p", "int64*", ("status",))
         safe = self.names.fresh("index")
         self.say(f"{safe} = {value}", f"index in range of {item.node.name}", item.node)
         self.say(f"if {value} < -{limit} or {value} >= {limit}:")
-        self.say(f"    {status}[{len(self.words) * STATUS_ROW}] = 1", "later kernels do nothing")
+        word = len(self.words)
+        assert word < FLAGS, f"more than {FLAGS} index checks in one function"
+        self.say(f"    {status}[{word}] = 1", "later kernels do nothing")
         step = f"{self._arguments()}[{len(self.schedule.arguments)}]"
-        self.say(f"    {status}[{len(self.words) * STATUS_ROW + 1} + {step}] = 1", "in this step of a sweep")
+        self.say(f"    {status}[{FLAGS + word * STEPS} + {step}] = 1", "in this step of a sweep")
         self.words.append(code)
         self.say(f"    {safe} = 0")
         self.body.names[item.value] = safe
