@@ -328,10 +328,14 @@ class GridPrinter(FunctionPrinter):
         return [self.graph.find(item.loops[k]) for k in levels]
 
     def _print_once(self, block: Block) -> None:
-        self._inside("if thread == 0:")
+        # also what does not vary is read by this thread only: it may be what the thread then writes
+        outer, self.bodies = self.bodies, [Body(0)]
         for item in block.items:
             self.statement(item, 0)
-        self._close()
+        (inner,) = self.bodies
+        self.bodies = outer
+        self.say("if thread == 0:")
+        self.body.lines += [Line(line.indent + 1, line.code, line.comment, line.lines) for line in inner.lines]
 
     def _print_flat(self, block: Block) -> None:
         first = block.items[0]
@@ -422,6 +426,8 @@ class GridPrinter(FunctionPrinter):
             return
         pointer, subscript = self.subscript_at(item)
         stored = f"uint8({value})" if item.node.dtype == "bool" else value
+        if place.place == "shared":
+            self.say("cuda.syncthreads()", "all lanes have read the old value")
         self.say("if lane == 0:", "", item.node)
         note = f"{self.buffer_name(item.node)} {self.type_text(item.node)}"
         self.say(f"    {pointer}[{subscript}] = {stored}", note, item.node)
