@@ -176,7 +176,7 @@ class CudaDevice:
                 self.bindings.to_device(address, array.ctypes.data, size)
             self.counts.bytes_in += size
         if size > SMALL:
-            self.wait()
+            self._settle()
 
     def download(self, address: int, array: Array) -> None:
         """See `Device`."""
@@ -202,7 +202,16 @@ class CudaDevice:
             if size:
                 self.bindings.to_host(to, address, size)
             self.counts.bytes_out += size
-        self.wait()
+        self._settle()
+
+    def _settle(self) -> None:
+        """Wait for a copy from or to the caller's memory, which may be gone after an interrupt: that waits, too."""
+        try:
+            self.wait()
+        except BaseException:
+            with suppress(NumgraphError), self.use:
+                self.bindings.synchronize()
+            raise
 
     def clear(self, address: int, size: int) -> None:
         """See `Device`."""
