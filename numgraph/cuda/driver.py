@@ -40,6 +40,7 @@ class _Use:
 
     def __init__(self, device: CudaDevice) -> None:
         self.device = device
+        # of each `with` that is under way, the inner ones last: whether it has changed the thread's context
         self.entered: list[bool] = []
 
     def __enter__(self) -> None:
@@ -59,7 +60,7 @@ class _Use:
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         self._leave()
-        if isinstance(error, Refused):
+        if error is not None and isinstance(error, Refused):
             raise self.device.failed(error) from None
 
     def _leave(self) -> None:
@@ -170,8 +171,10 @@ class CudaDevice:
         size = array.nbytes
         with self.use:
             self.nothing_recorded("an array is uploaded")
+            if size == 0:
+                return
             if size <= SMALL:
-                self.staging.send(address, array.ctypes.data, size)
+                self.staging.send(address, array.data)
             else:
                 self.bindings.to_device(address, array.ctypes.data, size)
             self.counts.bytes_in += size
