@@ -14,3 +14,13 @@ VECTOR: dict[tuple[str, str], str] = {
     for dtype, short, listed in (("float32", "f32", families[0]), ("float64", "f64", families[1]))
     for name in listed.split()
 }
+
+# The same for the kernels of a grid; the others are functions of `math` there.
+GRID: dict[tuple[str, str], str] = {
+    **{
+        (name, dtype): f"cuda.scalar.{name}_{short}"
+        for dtype, short in (("float32", "f32"), ("float64", "f64"))
+        for name in "trunc floor ceil rint sigmoid softplus mod floordiv".split()
+    },
+    **{(name, dtype): f"math.{name}" for dtype in ("float32", "float64") for name in ("exp2", "log2")},
+}

@@ -118,7 +118,7 @@ class Binder:
             raise
         for storage in self.targets:
             # compiled code may write the new value over the old one while it still reads its arguments
-            if np.may_share_memory(array, storage.array):
+            if np.may_share_memory(array, storage.held):
                 return owned(array)
         return array
 
@@ -202,9 +202,9 @@ def executor_for(program: Program, target: str) -> Executor:
     if target == "reference":
         return ReferenceExecutor(program)
     # the compiler is loaded when it is first needed: importing numgraph must not import Numba
-    from numgraph.compile import compile_program
+    from numgraph.compile import compile_for_device, compile_program
 
-    return compile_program(program)
+    return compile_program(program) if target == "cpu" else compile_for_device(program, target)
 
 
 def general_call(executor: Executor, binder: Binder) -> Callable[..., Any]:

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 from numgraph.config import config
 from numgraph.emit.module import Module, ModulePrinter
+from numgraph.cuda.executor import DeviceExecutor, device_for
+from numgraph.cuda.variant import DeviceVariant
+from numgraph.emit.gridmodule import GridModulePrinter
 from numgraph.graph import label
 from numgraph.ir import Graph, Node
 from numgraph.printing import pprint
@@ -25,14 +29,15 @@ from numgraph.runtime.executor import Executor
 from numgraph.runtime.variant import Variant
 from numgraph.schedule.moved import length_sources
 from numgraph.schedule.plan import Schedule, Scheduler
+from numgraph.traits import CPU, GRID, Traits
 
 # More passes than any program needs, in case two rules undo each other.
 MAX_PASSES = 10
 
 
-def rewritten(program: Any, denied: frozenset[Any]) -> tuple[Builder, Leaves, list[Node], list[Node], list[Rewriter]]:
+def rewritten(program: Any, denied: frozenset[Any], traits: Traits = CPU) -> tuple[Builder, Leaves, list[Node], list[Node], list[Rewriter]]:
     """Lowered and rewritten nodes of the outputs and of the updates' values."""
-    graph = Graph()
+    graph = Graph(traits)
     graph.denied = denied
     builder = Builder(graph)
     leaves = Leaves(builder, [a.variable for a in program.inputs])
@@ -66,9 +71,9 @@ def simplified(builder: Builder, nodes: list[Node]) -> tuple[list[Node], list[Re
     return nodes, passes
 
 
-def scheduled(program: Any, denied: frozenset[Any]) -> tuple[Schedule, Builder, Leaves]:
+def scheduled(program: Any, denied: frozenset[Any], traits: Traits = CPU) -> tuple[Schedule, Builder, Leaves]:
     """The schedule of a program."""
-    builder, leaves, outputs, values, rewriters = rewritten(program, denied)
+    builder, leaves, outputs, values, rewriters = rewritten(program, denied, traits)
 
     def moved(node: Node) -> Node:
         for rewriter in rewriters:
@@ -84,7 +89,7 @@ def scheduled(program: Any, denied: frozenset[Any]) -> tuple[Schedule, Builder, 
     schedule.arguments = leaves.arguments
     schedule.shared = leaves.shared_nodes
     resized = denied | resized_lengths(schedule)
-    return (schedule, builder, leaves) if resized == denied else scheduled(program, resized)
+    return (schedule, builder, leaves) if resized == denied else scheduled(program, resized, traits)
 
 
 def resized_lengths(schedule: Schedule) -> set[Any]:
@@ -103,8 +108,6 @@ def resized_lengths(schedule: Schedule) -> set[Any]:
 
 def printed(schedule: Schedule, builder: Builder, title: str) -> Module:
     """The generated source of a schedule."""
-    from importlib import import_module
-
     vector = import_module("numgraph.kernels.names").VECTOR
     return ModulePrinter(schedule, undecided(builder.graph), vector, title).run()
 
@@ -146,3 +149,19 @@ def short(start: str, variable: Any, names: Mapping[Any, str], limit: int = 94) 
 def compile_program(program: Any) -> Executor:
     """The CPU executor of a normalised program."""
     return Executor(program, lambda denied: compile_variant(program, denied))
+
+
+def compile_for_device(program: Any, target: str) -> DeviceExecutor:
+    """The executor of a normalised program on the device that `target` stands for: "cuda" or "cuda-sim"."""
+    device, geometry = device_for(target)
+
+    def variant(denied: frozenset[Any]) -> DeviceVariant:
+        schedule, builder, leaves = scheduled(program, denied, GRID)
+        functions = import_module("numgraph.kernels.names").GRID
+        conditions = undecided(builder.graph)
+        module = GridModulePrinter(schedule, conditions, functions, title_of(program), geometry).print()
+        if config.debug >= 2:
+            print(module.listing, file=sys.stderr)
+        return DeviceVariant(schedule, module, leaves.shared, device, geometry)
+
+    return DeviceExecutor(program, variant)

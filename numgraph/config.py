@@ -75,7 +75,7 @@ class Config:
     """The settings of this process.
 
     floatX: dtype of floats whose dtype is not given ("float64" or "float32").
-    target: where functions run unless they say otherwise ("cpu" or "reference").
+    target: where functions run unless they say otherwise ("cpu", "cuda", "cuda-sim" or "reference").
     on_unused_input: "raise", "warn" or "ignore".
     cache_dir: folder of generated source and compiled code.
     cache_limit: bytes that the files in it may take; beyond it the least recently used ones are removed. 0: no limit.
@@ -115,7 +115,7 @@ class Config:
 _SETTINGS = tuple(f.name for f in fields(Config))
 _ALLOWED = {
     "floatX": ("float64", "float32"),
-    "target": ("cpu", "reference"),
+    "target": ("cpu", "cuda", "cuda-sim", "reference"),
     "on_unused_input": ("raise", "warn", "ignore"),
     "cuda_graphs": (True, False),
     "cuda_wait": (True, False),

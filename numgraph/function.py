@@ -24,7 +24,7 @@ from numgraph.shared import SharedVariable
 from numgraph.storage import Storage, owned
 from numgraph.sweep import sweep
 
-TARGETS = ("cpu", "reference")
+TARGETS = ("cpu", "cuda", "cuda-sim", "reference")
 # Theano's names for degrees of optimisation: accepted, and without effect
 _MODES = (None, "FAST_RUN", "FAST_COMPILE")
 

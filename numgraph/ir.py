@@ -18,6 +18,7 @@ import numpy as np
 from numgraph.algebra import lower_bound, simplified
 from numgraph.op import OPS, Op, reference
 from numgraph.source import SourceLine
+from numgraph.traits import CPU, Traits
 from numgraph.types import FLOATS, promote
 
 MAX_LINES = 4
@@ -149,7 +150,8 @@ def _planned(node: Node) -> bool:
 class Graph:
     """Makes nodes, each once, and keeps what belongs to them but not to their identity."""
 
-    def __init__(self) -> None:
+    def __init__(self, traits: Traits = CPU) -> None:
+        self.traits = traits
         self.count = 0
         self.table: dict[Any, Node] = {}
         self.lines: dict[Node, list[SourceLine]] = {}

@@ -102,7 +102,7 @@ class ScalarPrinter(ast.NodeTransformer):
             return ast.IfExp(test=arguments[0], body=arguments[1], orelse=arguments[2])
         if name in ("isnan", "isinf"):
             return self._special(name, arguments[0])
-        if self.compute == "float32" and name in DOUBLE_ONLY:
+        if self.compute == "float32" and name in DOUBLE_ONLY and (name, "float32") not in self.vector:
             inside = ", ".join(f"float64({ast.unparse(a)})" for a in arguments)
             return ast.parse(f"float32({FLOAT_CALLS[name]}({inside}))", mode="eval").body
         return ast.Call(func=ast.parse(self.function(name), mode="eval").body, args=arguments, keywords=[])
@@ -119,8 +119,11 @@ class ScalarPrinter(ast.NodeTransformer):
         """The target's name of a scalar function in the compute dtype."""
         vector = self.vector.get((name, self.compute))
         if vector is not None:
+            module, _, short = vector.rpartition(".")
+            if module == "math":
+                return vector
             self.imports.add(vector)
-            return vector.rpartition(".")[2]
+            return short
         if self.compute in FLOATS:
             if name == "power":
                 return "math.pow"

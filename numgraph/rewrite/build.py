@@ -133,7 +133,7 @@ class Builder:
         inside = dtype
         if form.position:
             inside = x.dtype
-        elif form.wide and dtype == "float32":
+        elif form.wide and dtype == "float32" and self.graph.traits.wide_sums:
             inside = "float64"
         if not axes and not form.position:
             return self.graph.cast(x, dtype)

@@ -61,7 +61,7 @@ class Leaves:
         self.shared_nodes.append(node)
         self._give_lengths(node, (None,) * variable.ndim)
         self._remember(variable, node)
-        for axis, length in enumerate(variable.storage.array.shape):
+        for axis, length in enumerate(variable.storage.shape):
             if axis == 0 and resizable:
                 continue
             extent = node.dims[axis]

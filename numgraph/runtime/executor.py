@@ -41,6 +41,25 @@ class Executor:
         # called when another variant takes over
         self.switched: Callable[[], None] | None = None
         self.variant: Variant = self._new_variant()
+        # whether a shared variable's value is on a device
+        self.away = any(v.storage.remote is not None for v in self.variant.shared)
+        for variable in self.variant.shared:
+            variable.storage.users.add(self)
+
+    def displaced(self) -> None:
+        """A shared variable's value has left this machine's memory: calls must bring it home first."""
+        self.away = True
+        if self.switched is not None:
+            self.switched()
+
+    def bring_home(self) -> None:
+        """Fetch the values of shared variables that are on a device."""
+        if self.away:
+            for variable in self.variant.shared:
+                variable.storage.come_home()
+            self.away = False
+            if self.switched is not None:
+                self.switched()
 
     def _new_variant(self) -> Variant:
         self.variant = self.compile_variant(self.denied)
@@ -49,6 +68,7 @@ class Executor:
 
     def run(self, arguments: Sequence[Array]) -> list[Array]:
         """The outputs; updates are done. ShapeError or IndexOutOfRange leave every shared variable as it was."""
+        self.bring_home()
         arrays = [np.ascontiguousarray(a) if a.ndim else a for a in arguments]
         tried: list[Variant] = []
         failed: set[Any] = set()
@@ -85,10 +105,13 @@ class Executor:
 
     def fast_call(self, program: Any, binder: Any, general: Callable[..., Any]) -> Callable[..., Any]:
         """A call generated for the present variant, or the general one where that cannot be right."""
-        return FastCall(program, binder, self.variant, general).build() if can_be_fast(program) else general
+        if self.away or not can_be_fast(program):
+            return general
+        return FastCall(program, binder, self.variant, general).build()
 
     def native_sweep(self, columns: Sequence[tuple[Any, Any]], count: int) -> NativeSweep | None:
         """What runs many steps in one native call; None where the present variant cannot."""
+        self.bring_home()
         if not self.variant.module.sweeps:
             return None
         return NativeSweep(self.variant, [(c.values, c.varies) for _, c in columns], count)
@@ -98,6 +121,7 @@ class Executor:
 
         ShapeError or IndexOutOfRange where the plan refuses the arguments.
         """
+        self.bring_home()
         if arguments is None:
             found = Estimator(self.variant, None)
         else:
@@ -129,6 +153,7 @@ class Executor:
 
     def export(self, path: str | Path) -> None:
         """Write the present variant as a module of its own."""
+        self.bring_home()
         export(self.variant, self.program, path)
 
     @property

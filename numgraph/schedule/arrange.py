@@ -96,6 +96,8 @@ class Arranger:
     def _fits(self, block: Block, item: Item, length: Any, level: int) -> bool:
         if item.kind in ("product", "kernel") or (block.items and block.items[0].kind in ("product", "kernel")):
             return False
+        if level == 0 and self.graph.traits.grid and not may_share_grid(block.items[0], item):
+            return False
         if (block.length is None) != (length is None):
             return False
         if length is not None and not self.graph.equal_lengths(block.length, length):
@@ -134,6 +136,26 @@ class Arranger:
             return False
         axis = writer.level_axes[level]
         return axis is not None and load.inputs[1 + axis].kind == "loop" and load.inputs[1 + axis].attrs[0] == level
+
+
+def may_share_grid(a: Item, b: Item) -> bool:
+    """Whether two items may run in the same pass where all iterations of a loop run at the same time.
+
+    Sums over the iterations do so with sums over the same ones only, and what is written where computed indices say
+    with nothing.
+    """
+    if "scatter" in (a.kind, b.kind):
+        return False
+    if not (gathers_rows(a) or gathers_rows(b)):
+        return True
+    return gathers_rows(a) and gathers_rows(b) and a.loops == b.loops and a.reduced == b.reduced
+
+
+def gathers_rows(item: Item) -> bool:
+    """Whether an item is a reduction over the outermost loop, or one with results inside the loops that it reduces."""
+    if item.kind != "reduce" or not item.reduced:
+        return False
+    return item.reduced[0] == 0 or item.reduced[0] + len(item.reduced) < len(item.loops)
 
 
 def reads_leaf(item: Item, leaf: Node) -> bool:

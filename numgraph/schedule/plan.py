@@ -9,10 +9,11 @@ from typing import Any
 from numgraph.elements import Elements, row_major
 from numgraph.ir import LEAVES, Graph, Node, Requirement, topological
 from numgraph.schedule.arrange import Arranger, Block, reads_leaf, reads_only_own_element
+from numgraph.schedule.grid import map_to_grid
 from numgraph.schedule.items import Item, ItemMaker, choose_stored, scalar_nodes
 from numgraph.schedule.moved import Mover
 from numgraph.schedule.place import Buffer, Placer
-from numgraph.schedule.shares import Sharing, share_out
+from numgraph.schedule.shares import share_out
 
 
 @dataclass(eq=False)
@@ -29,8 +30,12 @@ class Update:
 
 @dataclass(eq=False)
 class Schedule:
-    """Everything that the printers need. stages: blocks, in order; arena_bytes: per stage; sharing: the blocks that are
-    divided among threads; private_bytes: per stage, what each share has for itself, behind the arena."""
+    """Everything that the printers need.
+
+    stages: blocks, in order; arena_bytes: per stage. sharing: how blocks are divided, for those that are: a `Sharing` among
+    processor threads, a `Mapping` among a grid's. private_bytes: per stage, what each share has for itself, behind the
+    arena.
+    """
 
     graph: Graph
     elements: Elements
@@ -40,7 +45,7 @@ class Schedule:
     updates: list[Update]
     arena_bytes: list[Any]
     items: list[Item]
-    sharing: dict[Block, Sharing]
+    sharing: dict[Block, Any]
     private_bytes: list[Any]
     arguments: list[Node] = field(default_factory=list)
     shared: list[Node] = field(default_factory=list)
@@ -108,10 +113,11 @@ class Scheduler:
             stages.append(Arranger(self.graph, mine, overwritten).arrange(mine))
         placer = Placer(self.graph, self.buffers)
         placer.place(items, stages)
-        sharing: dict[Block, Sharing] = {}
+        sharing: dict[Block, Any] = {}
         private = []
+        divide = map_to_grid if self.graph.traits.grid else share_out
         for blocks in stages:
-            divided, size = share_out(self.graph, blocks, self.buffers)
+            divided, size = divide(self.graph, blocks, self.buffers)
             sharing |= divided
             private.append(size)
         arena = [placer.lay_out(stage, blocks) for stage, blocks in enumerate(stages)]

@@ -1,0 +1,62 @@
+"""The executor of a function on a device, and the devices that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numgraph.cuda.array import DeviceArray
+from numgraph.cuda.device import Device
+from numgraph.cuda.driver import device as cuda_device
+from numgraph.cuda.simdevice import SimulatedDevice
+from numgraph.cuda.variant import DeviceVariant
+from numgraph.emit.gridkernel import Geometry
+from numgraph.runtime.executor import Executor
+from numgraph.runtime.variant import CheckFailed
+from numgraph.storage import CALLS
+
+# Small: a simulated thread costs microseconds.
+SIMULATED = Geometry(threads=8, blocks=3, small=64, part=16, shares=3, sums=16, skinny=8, tiles=((16, 4, 4),), wanted=1)
+
+
+@cache
+def device_for(target: str) -> tuple[Device, Geometry]:
+    """The device that a target stands for, and the sizes of its grids."""
+    if target == "cuda-sim":
+        return SimulatedDevice(), SIMULATED
+    return cuda_device(), Geometry()
+
+
+class DeviceExecutor(Executor):
+    """Runs a program by kernels of a device. Compiled forms, assumptions and errors are as those of the processor."""
+
+    variant: DeviceVariant  # type: ignore[assignment]
+
+    def run(self, arguments: Sequence[NDArray[Any]]) -> list[DeviceArray]:  # type: ignore[override]
+        """The outputs; updates are done. ShapeError or IndexOutOfRange leave every shared variable as it was."""
+        arrays = [np.ascontiguousarray(a) if a.ndim else a for a in arguments]
+        tried: list[Any] = []
+        failed: set[Any] = set()
+        while True:
+            variant = self.variant
+            tried.append(variant)
+            try:
+                with CALLS:
+                    return variant.run(arrays)
+            except CheckFailed as problem:
+                self.recover(variant, problem, tried, failed)  # type: ignore[arg-type]
+
+    def displaced(self) -> None:
+        """Values are brought to the device at each call."""
+
+    def fast_call(self, program: Any, binder: Any, general: Any) -> Any:
+        """The general call."""
+        return general
+
+    def native_sweep(self, columns: Any, count: int) -> None:
+        """Steps are single calls."""
+        return None

@@ -1,0 +1,53 @@
+"""Where a shared variable's value lies on a device."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numgraph.cuda.array import DeviceArray, copied, from_host
+from numgraph.cuda.device import Array, Device
+from numgraph.storage import Storage
+
+
+class Residence:
+    """The value of a shared variable in a device's memory, which is the only place where it is."""
+
+    def __init__(self, device: Device, value: DeviceArray) -> None:
+        self.device, self.value = device, value
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The lengths."""
+        return self.value.shape
+
+    @property
+    def address(self) -> int:
+        """Where the first element is."""
+        return self.value.address
+
+    def fetch(self) -> NDArray[np.generic]:
+        """A copy on the host."""
+        return self.value.__array__()
+
+    def put(self, array: Array) -> None:
+        """Take a copy of `array` as the value; in the same place, if it has the same lengths."""
+        if array.shape == self.shape:
+            if array.nbytes:
+                self.device.upload(self.address, np.ascontiguousarray(array))
+        else:
+            self.value = from_host(self.device, array)
+
+    def copy(self) -> DeviceArray:
+        """A copy on the device."""
+        return copied(self.value)
+
+
+def residence(storage: Storage, device: Device) -> Residence:
+    """Where the value lies on `device`; it goes there if it is elsewhere."""
+    place = storage.remote
+    if isinstance(place, Residence) and place.device is device:
+        return place
+    new = Residence(device, from_host(device, storage.array))
+    storage.leave(new)
+    return new

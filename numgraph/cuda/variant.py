@@ -1,0 +1,296 @@
+"""One compiled form of a function for a device: its kernels, its memory, and how a call goes through them."""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from numgraph import cache
+from numgraph.cuda.array import DeviceArray, Memory, empty
+from numgraph.cuda.device import Array, Device, Recording
+from numgraph.cuda.plan import Table, run_plan
+from numgraph.cuda.residence import Residence, residence
+from numgraph.cuda.steps import Steps
+from numgraph.emit.gridkernel import STATUS_ROW, STEPS, Geometry, Kernel
+from numgraph.emit.gridmodule import GridModule
+from numgraph.emit.table import FAILED_A, FAILED_B
+from numgraph.runtime.variant import CheckFailed
+from numgraph.schedule.plan import Schedule
+from numgraph.shared import SharedVariable
+from numgraph.types import FLOATS
+
+# Outputs of up to this many bytes are results of a recording, and copied from there.
+SMALL = 4096
+# Recordings that are kept; lengths and places that take turns find theirs again.
+RECORDINGS = 8
+
+# A launch: kernel, grid, threads of a block, parameters.
+Launch = tuple[Any, Any, int, tuple[int, ...]]
+
+
+@dataclass
+class Loaded:
+    """A kernel of the program, ready to be launched."""
+
+    kernel: Kernel
+    code: Any
+
+
+def loaded(module: GridModule) -> dict[str, Any]:
+    """The names that a generated module defines; tracebacks and compilers find its text."""
+    name = f"<numgraph {cache.digest(module.text)[:16]}>"
+    linecache.cache[name] = (len(module.text), None, module.text.splitlines(keepends=True), name)
+    namespace: dict[str, Any] = {"__name__": name}
+    exec(compile(module.text, name, "exec"), namespace)
+    return namespace
+
+
+class DeviceVariant:
+    """Code for a device under assumptions about lengths, with the memory it works in."""
+
+    def __init__(
+        self, schedule: Schedule, module: GridModule, shared: list[SharedVariable], device: Device, geometry: Geometry
+    ) -> None:
+        self.schedule, self.module, self.shared, self.device, self.geometry = schedule, module, shared, device, geometry
+        self.source = loaded(module)
+        layout = module.layout
+        self.table = Table([0] * layout.size)
+        self.table.fetch = self._fetch
+        self.kernels = [
+            [Loaded(k, device.load(self.source[k.name], tuple(p.dtype for p in k.parameters.values()), k.threads)) for k in stage]
+            for stage in module.kernels
+        ]
+        self.memory: dict[Any, Memory] = {}
+        self.constants: dict[str, int] = {}
+        for digest in self._constants():
+            array = schedule.graph.arrays[digest]
+            self.constants[digest] = self._room(("array", digest), array.nbytes)
+            device.upload(self.constants[digest], array)
+        # outputs that are results of a recording: number, offset in its words
+        self.results: dict[int, int] = {}
+        self.steps = Steps(device, len(layout.arguments) + 1, self._place_results(), STEPS)
+        device.upload(self.steps.slots, np.zeros(len(layout.arguments) + 1, np.int64))
+        self.status = self._room("status", 8 * STATUS_ROW * len(module.words))
+        device.clear(self.status, 8 * STATUS_ROW * len(module.words))
+        self.residences: list[Residence] = []
+        # by launches: how often they were asked for, or their recording
+        self.recordings: dict[Any, Recording | None] = {}
+
+    def _constants(self) -> list[str]:
+        """Digests of the constant arrays that kernels read."""
+        sources = [p.source for stage in self.module.kernels for k in stage for p in k.parameters.values()]
+        return list(dict.fromkeys(source[1] for source in sources if source[0] == "array"))
+
+    def _place_results(self) -> int:
+        """Give small outputs of known lengths a place among the results; returns the words."""
+        words = 0
+        for number, node in enumerate(self.schedule.outputs):
+            lengths = [-1 - n for n in self.module.layout.made["output", number]]
+            size = int(np.prod(lengths, dtype=np.int64)) * np.dtype(node.dtype).itemsize
+            if all(n >= 0 for n in lengths) and size <= SMALL:
+                self.results[number] = words
+                words += -(-size // 8)
+        return words
+
+    @property
+    def sweeps(self) -> bool:
+        """Whether one recording serves many steps: one stage, small outputs, every update in place."""
+        return (
+            len(self.kernels) == 1
+            and len(self.results) == len(self.schedule.outputs)
+            and all(node.kind == "scalar" for node in self.schedule.arguments)
+            and all(u.how in ("in place", "none") for u in self.schedule.updates)
+        )
+
+    def _fetch(self, address: int, dtype: str) -> Any:
+        cell = np.empty(1, dtype)
+        self.device.download(address, cell)
+        return cell[0].item()
+
+    def _room(self, key: Any, size: int) -> int:
+        """The address of at least `size` bytes for a purpose; what was there may be lost when it grows."""
+        known = self.memory.get(key)
+        if known is None or known.size < size:
+            self.memory.pop(key, None)
+            known = self.memory[key] = Memory(self.device, size)
+        return known.address
+
+    # -- a call ---------------------------------------------------------------------------------------------------
+
+    def run(self, arguments: Sequence[Array]) -> list[DeviceArray]:
+        """Outputs for arguments of the right dtypes and ranks, C-contiguous. Updates are done when it returns."""
+        self.locate()
+        self._pass(arguments)
+        made: dict[Any, DeviceArray] = {}
+        for stage, kernels in enumerate(self.kernels):
+            self.plan(stage)
+            for key, at in self.module.layout.made_stage.items():
+                if at == stage and not (key[0] == "output" and key[1] in self.results):
+                    made[key] = self._make(key)
+            self._start(self.launches(kernels, made))
+            self.check()
+        outputs = [self._output(number, made) for number in range(len(self.schedule.outputs))]
+        self._finish(made)
+        return outputs
+
+    def locate(self) -> None:
+        """Find the shared variables' values, and have them on the device."""
+        self.residences = [residence(v.storage, self.device) for v in self.shared]
+        for slot, place in zip(self.module.layout.shared, self.residences, strict=True):
+            self.table[slot] = place.shape
+
+    def row(self, arguments: Sequence[Array]) -> Array:
+        """The words of a call's arguments, numbers as the kernels read them; into the table as the plan does."""
+        words = np.zeros(len(arguments), np.int64)
+        for k, (slot, array) in enumerate(zip(self.module.layout.arguments, arguments, strict=True)):
+            if array.ndim:
+                self.table[slot] = array
+            elif array.dtype.name in FLOATS:
+                self.table[slot] = float(array)
+                words[k : k + 1].view(array.dtype)[0] = array
+            else:
+                self.table[slot] = int(array)
+                words[k] = array.astype(np.int64)
+        return words
+
+    def _pass(self, arguments: Sequence[Array]) -> None:
+        """Write the arguments into the table, and to the device."""
+        words = self.row(arguments)
+        for k, array in enumerate(arguments):
+            if array.ndim:
+                address = self._room(("argument", k), array.nbytes)
+                if array.nbytes:
+                    self.device.upload(address, array)
+        if any(not a.ndim for a in arguments):
+            self.steps.set(words)
+
+    def plan(self, stage: int) -> None:
+        """Run the plan of a stage; CheckFailed."""
+        layout = self.module.layout
+        self.table[layout.arena[stage]] = self._room(("arena", stage), 0)
+        status = run_plan(self.source[self.module.plans[stage]], self.table)
+        if status:
+            raise CheckFailed(self.module.failures[status - 1], self.table[FAILED_A], self.table[FAILED_B])
+        self.table[layout.arena[stage]] = self._room(("arena", stage), self.table[layout.needed[stage]])
+
+    def _number(self, value: int) -> int:
+        """A number, or what a slot of the table holds."""
+        return int(value if value >= 0 else self.table[-1 - value])
+
+    def _make(self, key: Any) -> DeviceArray:
+        """Memory for an output or a new value of a shared variable."""
+        kind, number = key
+        # lengths are -1 - n for a number, else a slot
+        shape = tuple(-1 - n if n < 0 else int(self.table[n]) for n in self.module.layout.made[key])
+        dtype = self.schedule.outputs[number].dtype if kind == "output" else self.shared[number].dtype
+        return empty(self.device, shape, dtype)
+
+    def launches(self, kernels: Sequence[Loaded], made: dict[Any, DeviceArray]) -> tuple[Launch, ...]:
+        """What a call launches, after its plan."""
+        found = []
+        for each in kernels:
+            kernel = each.kernel
+            grid = tuple(
+                max(1, min(most, -(-self._number(count) // per_block))) for count, per_block, most in kernel.grid
+            )
+            blocks = int(np.prod(grid))
+            values = tuple(self._value(p.source, blocks, kernel, made) for p in kernel.parameters.values())
+            found.append((each.code, grid, kernel.threads, values))
+        return tuple(found)
+
+    def _value(self, source: tuple[Any, ...], blocks: int, kernel: Kernel, made: dict[Any, DeviceArray]) -> int:
+        """What a kernel gets for a parameter."""
+        match source:
+            case ("slot", slot):
+                return int(self.table[slot])
+            case ("leaf", node):
+                shared = node.kind == "shared"
+                return self.residences[node.attrs[0]].address if shared else self._room(("argument", node.attrs[0]), 0)
+            case ("arena", stage, offset):
+                return self._room(("arena", stage), 0) + self._number(offset)
+            case ("output", number) if number in self.results:
+                return self.steps.results + 8 * self.results[number]
+            case ("output" | "fresh", _):
+                return made[source].address
+            case ("own", _):
+                return self._room("own", blocks * self._number(kernel.own))
+            case ("part", item):
+                return self._room(source, self._number(self.module.parts[item]))
+            case ("array", digest):
+                return self.constants[digest]
+            case ("arguments",):
+                return self.steps.slots
+        return self.status
+
+    def _start(self, launches: tuple[Launch, ...]) -> None:
+        """Launch, from the second time on as a recording."""
+        if launches in self.recordings:
+            recording = self.recordings[launches]
+            if recording is None:
+                recording = self.record(launches, False)
+            recording.replay()
+            return
+        while len(self.recordings) >= RECORDINGS:
+            self.recordings.pop(next(iter(self.recordings)))
+        self.recordings[launches] = None
+        for launch in launches:
+            self.device.launch(*launch)
+
+    def record(self, launches: tuple[Launch, ...], sweeping: bool) -> Recording:
+        """The recording of launches, made once."""
+        key = (launches, True) if sweeping else launches
+        found = self.recordings.get(key)
+        if found is None:
+            if sweeping:
+                self.steps.prepare()
+
+            def ask() -> None:
+                if sweeping:
+                    self.steps.advance()
+                for launch in launches:
+                    self.device.launch(*launch)
+
+            found = self.recordings[key] = self.device.record(ask)
+        return found
+
+    def failed(self) -> tuple[int, int] | None:
+        """(step, word of the status) of the first index that a kernel found out of range; the status is clean then."""
+        words = len(self.module.words)
+        if not words:
+            return None
+        status = np.zeros((words, STATUS_ROW), np.int64)
+        self.device.download(self.status, status)
+        if not status.any():
+            return None
+        self.device.clear(self.status, status.nbytes)
+        steps = status[:, 1:]
+        step = int(steps.any(axis=0).argmax())
+        return step, int(steps[:, step].argmax())
+
+    def check(self) -> None:
+        """CheckFailed for an index that a kernel found out of range."""
+        found = self.failed()
+        if found is not None:
+            raise CheckFailed(self.module.failures[self.module.words[found[1]] - 1], 0, 0)
+
+    def _output(self, number: int, made: dict[Any, DeviceArray]) -> DeviceArray:
+        """An output in memory of its own."""
+        if number not in self.results:
+            return made["output", number]
+        new = self._make(("output", number))
+        if new.nbytes:
+            self.device.copy(new.address, self.steps.results + 8 * self.results[number], new.nbytes)
+        return new
+
+    def _finish(self, made: dict[Any, DeviceArray]) -> None:
+        """Give shared variables their new memory; nothing here can fail."""
+        changes = [(self.residences[slot], made["fresh", slot]) for slot in self.module.layout.fresh]
+        for update in self.schedule.updates:
+            if update.how == "exchange":
+                changes.append((self.residences[update.slot], self.residences[update.other].value))
+        for place, value in changes:
+            place.value = value

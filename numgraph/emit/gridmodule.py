@@ -1,0 +1,225 @@
+"""Prints a whole program for a grid of threads: the plan, which the host runs, and the kernels that it launches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from numgraph import dims
+from numgraph.emit.gridkernel import STATUS_ROW, Geometry, GridPrinter, Kernel
+from numgraph.emit.header import DTYPES
+from numgraph.emit.module import ModulePrinter, PlanPrinter
+from numgraph.emit.table import Layout
+from numgraph.emit.writer import RESERVED, Line, Names
+from numgraph.schedule.arrange import Block
+from numgraph.schedule.grid import Mapping
+from numgraph.schedule.plan import Schedule
+from numgraph.schedule.work import work_of
+
+# Names that a kernel's variables may not have: the functions and types of any module, and what says which thread it is.
+KERNEL_NAMES = (
+    RESERVED - set("table reals arena own share shares begin end step status call many words return_code".split())
+) | set("block blocks thread threads lane cuda helper THREADS".split())
+# What plans use, of `cuda.plan`; what plans and kernels use, of `kernels.support`.
+HOST = frozenset("i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 argument_length resident_length fail".split())
+HELPERS = frozenset("minimum maximum floor_div_int mod_int power_int".split())
+# Statements in one kernel of several phases.
+MAX_KERNEL = 120
+
+
+@dataclass
+class GridModule:
+    """A printed program. `text` is compiled and cached; `listing` is the same with the user's lines. plans: names of the
+    host's functions, one per stage. kernels: per stage, in order. failures: what a plan's status means. parts: bytes of the parts
+    of each sum that blocks of threads share. words: for each word of the device's status, which failure it means."""
+
+    text: str
+    listing: str
+    layout: Layout
+    failures: list[Any]
+    plans: list[str]
+    kernels: list[list[Kernel]]
+    parts: dict[Any, Any] = field(default_factory=dict)
+    words: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a kernel does in one go: a block of the schedule, or the joining of the parts of its sums."""
+
+    block: Block
+    joins: bool = False
+
+
+class GridModulePrinter(ModulePrinter):
+    """Prints the program of one schedule for a grid."""
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        requirements: Sequence[Any],
+        functions: dict[tuple[str, str], str],
+        title: str,
+        geometry: Geometry,
+    ) -> None:
+        super().__init__(schedule, requirements, functions, title)
+        self.geometry = geometry
+        self.parts: dict[Any, Any] = {}
+        self.words: list[int] = []
+        # functions made by expressions, of all kernels
+        self.made: dict[str, str] = {}
+
+    def print(self) -> GridModule:
+        """Kernels first: they decide which lengths the plans must compute."""
+        kernels: list[list[Kernel]] = []
+        serial = 0
+        for stage, blocks in enumerate(self.schedule.stages):
+            kernels.append([])
+            for group in self._groups(blocks):
+                kernels[-1].append(self._kernel(f"kernel_{serial}", stage, group))
+                serial += 1
+        plans = {stage: self._plan(stage) for stage in reversed(range(len(kernels)))}
+        lines: list[Line] = []
+        helpers = {name: text for made in kernels for k in made for name, text in k.helpers.items()}
+        for helper in helpers.values():
+            lines += [*helper, Line(0, ""), Line(0, "")]
+        for stage, made in enumerate(kernels):
+            lines += [*plans[stage], Line(0, ""), Line(0, "")]
+            for kernel in made:
+                lines += [*kernel.lines, Line(0, ""), Line(0, "")]
+        code = "\n".join(line.code for line in lines)
+        header = self._header(code, [k for made in kernels for k in made])
+        text = "\n".join([*header, *(line.text() for line in lines)]).rstrip("\n") + "\n"
+        listing = "\n".join([*header, *(line.text(True) for line in lines)]).rstrip("\n") + "\n"
+        names = [f"plan_{stage}" for stage in range(len(kernels))]
+        return GridModule(text, listing, self.layout, self.layout.failures, names, kernels, self.parts, self.words)
+
+    # -- kernels ------------------------------------------------------------------------------------------------
+
+    def _groups(self, blocks: Sequence[Block]) -> list[list[Step]]:
+        """What each launch does: small steps that follow each other are one launch, of one thread block."""
+        groups: list[list[Step]] = []
+        open_group = False
+        for block in blocks:
+            mapping: Mapping = self.schedule.sharing[block]
+            small = (
+                mapping.shape not in ("product", "kernel")
+                and mapping.work is not None
+                and mapping.work <= self.geometry.small
+            )
+            size = sum(step.block.lines for step in groups[-1]) if groups else 0
+            if open_group and small and size + block.lines <= MAX_KERNEL:
+                groups[-1].append(Step(block))
+            else:
+                groups.append([Step(block)])
+            open_group = small
+            if mapping.shape == "sums" and self._shares(block) != 1:
+                groups.append([Step(block, True)])
+                open_group = True
+        return groups
+
+    def _shares(self, block: Block) -> Any:
+        from numgraph.emit.gridkernel import shares_of
+
+        return shares_of(self.schedule.graph, block, self.schedule.sharing[block], self.geometry)
+
+    def _kernel(self, name: str, stage: int, steps: Sequence[Step]) -> Kernel:
+        """One kernel, of steps with barriers in between."""
+        names = Names(set(KERNEL_NAMES))
+        kernel = Kernel(name, names, threads=self.geometry.threads, made=self.made)
+        own: Any = 0
+        checked = len(self.words)
+        for number, step in enumerate(steps):
+            if number:
+                kernel.lines.append(Line(0, "cuda.syncthreads()"))
+            printer = GridPrinter(self.schedule, self.layout, self.vector, kernel, stage, self.geometry, self.words)
+            (printer.join if step.joins else printer.run)(step.block)
+            own = dims.maximum(own, printer.own)
+            if step.joins:
+                self._add_parts(step.block)
+        kernel.own = self._slot(own)
+        if len(steps) > 1:
+            kernel.grid = [(1, 1, 1)]
+        kernel.lines = self._function_of(kernel, checked, self._summary(kernel.items))
+        return kernel
+
+    def _add_parts(self, block: Block) -> None:
+        """Memory for the parts of a block's sums."""
+        first = block.items[0]
+        graph = self.schedule.graph
+        kept = [graph.find(n) for k, n in enumerate(first.loops) if k not in first.reduced]
+        count = dims.product(kept) * self._shares(block)
+        for item in block.items:
+            self.parts[item] = self._slot(count * 8)
+
+    def _slot(self, value: Any) -> int:
+        return value if isinstance(value, int) else -1 - self.layout.value(value)
+
+    def _function_of(self, kernel: Kernel, checked: int, note: str) -> list[Line]:
+        """The whole function. checked: words of the status that kernels before this one may have set."""
+        body = kernel.lines
+        if checked:
+            status = kernel.parameter("status", "status", "p", "int64*", ("status",))
+            refused = " or ".join(f"{status}[{word * STATUS_ROW}] != 0" for word in range(checked))
+            body = [Line(0, f"if {refused}:"), Line(1, "return", "a kernel before this one has refused"), *body]
+        words = set(re.findall(r"\w+", "\n".join(line.code for line in body)))
+        lines = [Line(0, f"def {kernel.name}({', '.join(p.name for p in kernel.parameters.values())}):", note)]
+        if words & {"lane", "thread"}:
+            lines.append(Line(1, "lane = cuda.threadIdx.x"))
+        if words & {"block", "thread"}:
+            lines.append(Line(1, "block = cuda.blockIdx.x"))
+        if words & {"blocks", "threads"}:
+            lines.append(Line(1, "blocks = cuda.gridDim.x"))
+        if "thread" in words:
+            lines.append(Line(1, "thread = block * THREADS + lane"))
+        if "threads" in words:
+            lines.append(Line(1, "threads = blocks * THREADS"))
+        return lines + [Line(line.indent + 1, line.code, line.comment, line.lines) for line in body]
+
+    def _header(self, code: str, kernels: Sequence[Kernel]) -> list[str]:
+        used = set(re.findall(r"[A-Za-z_][A-Za-z_0-9]*", code))
+        dtypes = [d for d in DTYPES if d in used]
+        lines = [f'"""{self.title}', "", *self._kernel_table(kernels), '"""', ""]
+        lines += ["import math", ""] if "math" in used else []
+        lines += ["import numpy as np"] if "np" in used else []
+        lines += [f"from numpy import {', '.join(dtypes)}"] if dtypes else []
+        host = sorted(used & HOST)
+        lines += [f"from numgraph.cuda.plan import {', '.join(host)}"] if host else []
+        imports = {name for kernel in kernels for name in kernel.imports} | self.imports
+        imports |= {f"support.{name}" for name in used & HELPERS} | {"cuda.support.cuda"}
+        if "helper" in used or any(kernel.made for kernel in kernels):
+            imports.add("cuda.support.helper")
+        for module in sorted({name.rpartition(".")[0] for name in imports}):
+            found = sorted(name.rpartition(".")[2] for name in imports if name.rpartition(".")[0] == module)
+            lines.append(f"from numgraph.kernels.{module} import {', '.join(found)}")
+        made = {expression: name for kernel in kernels for expression, name in kernel.made.items()}
+        lines += ["", f"THREADS = {self.geometry.threads}"]
+        return [*lines, *(f"{name} = helper({expression})" for expression, name in made.items()), "", ""]
+
+    def _kernel_table(self, kernels: Sequence[Kernel]) -> list[str]:
+        """One line per kernel: what it makes, over which lengths, and its work."""
+        lines = []
+        for kernel in kernels:
+            work = work_of(self.schedule, kernel.items)
+            flops = "?" if work.flops is None else f"{work.flops:,}"
+            traffic = "?" if work.bytes is None else f"{work.bytes:,}"
+            loops = " x ".join(work.loops) or "once"
+            shapes = ", ".join(dict.fromkeys(kernel.shapes))
+            lines.append(
+                f"{kernel.name}: {self._summary(kernel.items)} ({loops}; {shapes}): {flops} flops, {traffic} bytes"
+            )
+        return lines
+
+    def _function(self, name: str, body: Sequence[Line], note: str, end: str, more: str = "") -> list[Line]:
+        # the host runs it as it is
+        return super()._function(name, body, note, end, more)[1:]
+
+    # -- plan ---------------------------------------------------------------------------------------------------
+
+    def _divide(self, printer: PlanPrinter, stage: int) -> None:
+        """A grid divides loops by itself."""
+
+    def _addresses(self, printer: PlanPrinter) -> None:
+        """Kernels have addresses as parameters."""
