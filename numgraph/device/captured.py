@@ -6,6 +6,7 @@ import ast
 import builtins
 import dis
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType, ModuleType
@@ -74,7 +75,9 @@ def fingerprint(function: Callable[..., Any]) -> list[str]:
         for name, value in sorted(values(current).items()):
             inner = plain_function(value)
             if inner is None:
-                parts.append(f"{name} = {value.__name__ if isinstance(value, ModuleType) else repr(value)}")
+                # an address would differ in the next process
+                shown = re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+                parts.append(f"{name} = {value.__name__ if isinstance(value, ModuleType) else shown}")
             else:
                 parts.append(f"{name} is {inner.__qualname__}")
                 if id(inner) not in seen:

@@ -33,7 +33,10 @@ INSTALL = 'pip install "numgraph[cuda]"'
 _TOOLS = "numba-cuda numba llvmlite nvidia-nvvm nvidia-nvjitlink nvidia-cuda-nvrtc cuda-core".split()
 _LIBRARIES = "nvvm nvrtc nvJitLink".split()
 _FORMAT = "1"
+# PTX is made for the oldest capability whose instructions kernels use, and so once for all later ones.
+_BASE = (8, 0)
 _lock = threading.Lock()
+_texts: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -59,17 +62,20 @@ def compile_cubin(
     capability: tuple[int, int],
     *,
     max_threads: int | None = None,
+    min_blocks: int = 1,
 ) -> Cubin:
     """Machine code of a kernel.
 
     function: a plain function, see `numgraph.kernels.cuda`. signature: the types of its arguments, such as
-    ("float32*", "int64"). capability: of the device, (9, 0) for an H100. max_threads: the most threads that a block
-    will have, from which the assembler derives how many registers it may use.
+    ("float32*", "int64"). capability: of the device, (9, 0) for an H100. max_threads: the most threads that a block will
+    have, and min_blocks: how many blocks a multiprocessor should hold at a time, from which the assembler derives how
+    many registers it may use.
 
     Raises DeviceError when packages are missing or the tools refuse the function, OptionError for an unknown type.
     """
     _require(missing("compile"))
-    key = (_FORMAT, "\n".join(signature), repr(capability), repr(max_threads), *versions())
+    bounds = None if max_threads is None else (max_threads, min_blocks)
+    key = (_FORMAT, "\n".join(signature), repr(capability), repr(bounds), *versions())
     name = f"k_{cache.digest(*captured.fingerprint(function))}_{cache.digest(*key)}.cubin"
     data = cache.load(name)
     if data is not None:
@@ -77,7 +83,11 @@ def compile_cubin(
         if kept is not None:
             return kept
         cache.discard(name)
-    made = _compiled(function, signature, capability, max_threads)
+    base = min(capability, _BASE)
+    text = cache.digest(name.rpartition("_")[0], *key[:2], repr(base), repr(bounds))
+    if text not in _texts:
+        _texts[text] = _ptx(function, signature, base, bounds)
+    made = _linked(_texts[text], f"ng_{function.__name__}", capability)
     cache.store(name, _packed(made))
     return made
 
@@ -99,27 +109,34 @@ def _unpacked(data: bytes) -> Cubin | None:
     return Cubin(code=code, **json.loads(about))
 
 
-def _compiled(
-    function: Callable[..., Any], signature: Sequence[str], capability: tuple[int, int], max_threads: int | None
-) -> Cubin:
-    """Numba, then nvJitLink."""
-    core, cuda = _module("cuda.core"), _module("numba.cuda")
-    types = [_type(name) for name in signature]
-    where = f"kernel {function.__qualname__}({', '.join(signature)}) for capability {capability[0]}.{capability[1]}"
-    bounds: dict[str, Any] = {} if max_threads is None else {"launch_bounds": max_threads}
+def _ptx(
+    function: Callable[..., Any], signature: Sequence[str], capability: tuple[int, int], bounds: tuple[int, int] | None
+) -> str:
+    """Numba's part: PTX, whose kernel has a readable name."""
+    arguments = _module("numba.core.types").void(*(_type(name) for name in signature))
+    options: dict[str, Any] = {} if bounds is None else {"launch_bounds": bounds}
     try:
         with _capability(capability):
-            text, _ = cuda.compile(
-                function, _module("numba.core.types").void(*types), cc=capability, device=False, abi="numba", **bounds
+            ptx, _ = _module("numba.cuda").compile(
+                function, arguments, cc=capability, device=False, abi="numba", **options
             )
-        entry = f"ng_{function.__name__}"
-        ptx = _renamed(text, entry)
-        options = core.LinkerOptions(arch="sm_{}{}".format(*capability), ptxas_options=["-v"])
+    except Exception as error:
+        where = f"kernel {function.__qualname__}({', '.join(signature)}) for capability {capability[0]}.{capability[1]}"
+        raise DeviceError(f"{where}: not compiled\n  {type(error).__name__}: {error}") from error
+    return _renamed(ptx, f"ng_{function.__name__}")
+
+
+def _linked(ptx: str, entry: str, capability: tuple[int, int]) -> Cubin:
+    """nvJitLink's part: a cubin of PTX."""
+    core = _module("cuda.core")
+    options = core.LinkerOptions(arch="sm_{}{}".format(*capability), ptxas_options=["-v"])
+    try:
         linker = core.Linker(core.ObjectCode.from_ptx(ptx.encode()), options=options)
         code = bytes(linker.link("cubin").code)
         log = linker.get_info_log()
     except Exception as error:
-        raise DeviceError(f"{where}: not compiled\n  {type(error).__name__}: {error}") from error
+        where = f"kernel {entry} for capability {capability[0]}.{capability[1]}"
+        raise DeviceError(f"{where}: not assembled\n  {type(error).__name__}: {error}") from error
     return Cubin(
         code=code,
         entry=entry,
@@ -144,6 +161,19 @@ def _found(pattern: str, text: str) -> str:
     return match[1]
 
 
+def _type(name: str) -> Any:
+    """The Numba type of "int64" or "float32*"."""
+    types = _module("numba.core.types")
+    plain = name.removesuffix("*")
+    kind = {"bool": types.boolean}.get(plain) or getattr(types, plain, None)
+    if not isinstance(kind, types.Number | types.Boolean):
+        raise OptionError(f"a kernel has no arguments of type {name!r}: names are those of NumPy, perhaps with a *")
+    if name.endswith("*"):
+        # Numba stores truth values through pointers wrongly; a byte that holds 0 or 1 is the same in memory
+        return types.CPointer(types.uint8 if kind is types.boolean else kind)
+    return kind
+
+
 def _renamed(ptx: str, entry: str) -> str:
     """PTX with a readable name for the kernel, and without what differs from one compilation to the next."""
     lines = [line for line in ptx.splitlines(keepends=True) if "NumbaEnv" not in line]
@@ -156,19 +186,6 @@ def _shared_bytes(ptx: str) -> int:
     for align, length in re.findall(r"\.shared \.align (\d+) \.b8 \w+\[(\d+)\];", ptx):
         size = -(-size // int(align)) * int(align) + int(length)
     return size
-
-
-def _type(name: str) -> Any:
-    """The Numba type of "int64" or "float32*"."""
-    types = _module("numba.core.types")
-    plain = name.removesuffix("*")
-    kind = {"bool": types.boolean}.get(plain) or getattr(types, plain, None)
-    if not isinstance(kind, types.Number | types.Boolean):
-        raise OptionError(f"a kernel has no arguments of type {name!r}: names are those of NumPy, perhaps with a *")
-    if name.endswith("*"):
-        # Numba stores truth values through pointers wrongly; a byte that holds 0 or 1 is the same in memory
-        return types.CPointer(types.uint8 if kind is types.boolean else kind)
-    return kind
 
 
 @contextmanager

@@ -91,3 +91,11 @@ MATH = SimpleNamespace(
     inf=math.inf,
     nan=math.nan,
 )
+
+# Those functions of CUDA's library that kernels use, which have no name in `math`.
+LIBDEVICE = SimpleNamespace(
+    cospif=lambda x: np.float32(np.cos(np.float64(x) * np.pi)),
+    sinpif=lambda x: np.float32(np.sin(np.float64(x) * np.pi)),
+    cospi=lambda x: np.cos(x * np.pi),
+    sinpi=lambda x: np.sin(x * np.pi),
+)

@@ -28,7 +28,7 @@ import numpy as np
 
 from numgraph.device import captured
 from numgraph.device.memory import POISON, Cells, Pointer, SharedCells, Thread, Watch
-from numgraph.device.numbers import CASTS, MATH
+from numgraph.device.numbers import CASTS, LIBDEVICE, MATH
 from numgraph.errors import KernelError
 
 WARP = 32
@@ -144,6 +144,8 @@ class _Kernel:
         """What a name stands for in a simulated kernel."""
         if isinstance(value, ModuleType):
             return {"math": MATH, "numba.cuda": self.cuda}.get(value.__name__, value)
+        if getattr(value, "__module__", "") == "numba.cuda.libdevice":
+            return getattr(LIBDEVICE, value.__name__)
         helper = captured.simulated_function(value)
         if helper is not None:
             return self._made(helper)
@@ -314,7 +316,7 @@ class _Cuda:
         self.threadIdx = _xyz(thread.index)
         self.laneid = thread.rank % WARP
 
-    def _shared(self, shape: Any, dtype: Any, site: int) -> SharedCells:
+    def _shared(self, shape: Any, dtype: Any, alignment: int = 1, *, site: int) -> SharedCells:
         kind = _dtype(dtype)
         if site not in self.arrays:
             data = self.memory[: self.size // kind.itemsize * kind.itemsize].view(kind)

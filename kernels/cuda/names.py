@@ -1,0 +1,199 @@
+"""The table of CUDA kernels: where each is, its arguments, and the grid and block that it wants; importable without Numba.
+
+`KERNELS[name].make(dtype)` is the kernel as a Python function, `.signature(dtype)` the types of its arguments, and
+`.launch(lengths...)` grid and block. What arguments mean and what limits the kernel is in the docstring of the factory.
+"""
+
+import importlib
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+# The most blocks along the second and third axis of a grid.
+MANY = 65_535
+
+
+def ceil(a, b):
+    """How many times b it takes to hold a."""
+    return -(-a // b)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel's place, arguments and launch.
+
+    factory: "module.function" in this package. arguments: "type name" each, where T is the dtype. grid: a function of
+    sizes and lengths that returns one to three numbers; lengths are those arguments that it names. threads: of a block,
+    from the sizes, one or two numbers. sizes: the factory's parameters for a device; small: for the simulator. op: its
+    first argument, if it has one, for the tests and the benchmark. dtypes: those that it is made for.
+    """
+
+    factory: str
+    arguments: str
+    grid: object
+    threads: object
+    sizes: dict = field(default_factory=dict)
+    small: dict = field(default_factory=dict)
+    op: str = ""
+    min_blocks: int = 1
+    dtypes: tuple = ("float32", "float64")
+    takes_dtype: bool = True
+
+    def make(self, dtype="float32", op="", **sizes):
+        """The kernel for a dtype; op and sizes other than those of the table may be given."""
+        module, _, name = self.factory.partition(".")
+        factory = getattr(importlib.import_module(f"numgraph.kernels.cuda.{module}"), name)
+        first = [op or self.op] if self.op else []
+        return factory(*first, *([dtype] if self.takes_dtype else []), **{**self.sizes, **sizes})
+
+    def signature(self, dtype="float32"):
+        """The types of the arguments, for the compile door."""
+        types = (argument.split()[0] for argument in self.arguments.split(", "))
+        return tuple(dtype + t[1:] if t.rstrip("*") == "T" else t for t in types)
+
+    def names(self):
+        """The names of the arguments, in order."""
+        return tuple(argument.split()[1] for argument in self.arguments.split(", "))
+
+    def launch(self, sizes=None, **lengths):
+        """Grid and block, tuples, for sizes other than those of the table and for the lengths that the kernel gets."""
+        chosen = {**self.sizes, **(sizes or {})}
+        return tuple(max(n, 1) for n in self.grid(chosen, lengths)), self.threads(chosen)
+
+
+def _threads(s):
+    return (s["threads"],)
+
+
+def _group(s):
+    return (s["lanes"] * s["groups"],)
+
+
+def _plane(s):
+    return (s["lanes"], s["groups"])
+
+
+def _rows_of_groups(s, n):
+    return (ceil(n["rows"], s["groups"]),)
+
+
+def _flat(s, n):
+    return (ceil(n["outer"] * n["inner"], s["threads"]),)
+
+
+def _quads(s, n):
+    return (ceil(n["count"], 4 * s["threads"]),)
+
+
+def _lines(s, n):
+    return ceil(n["length"], s["threads"]), min(n["lines"], MANY)
+
+
+_RANDOM = "int64 count, int64 begin, int64 stream, int64 seed"
+_TILED = Kernel(
+    "products.tiled",
+    "T* out, T* a, T* b, int64 m, int64 n, int64 k, int64 a_row, int64 a_col, int64 b_row, int64 b_col, int64 out_row, "
+    "T alpha, T beta",
+    lambda s, n: (ceil(n["n"], s["tile_n"]), ceil(n["m"], s["tile_m"])),
+    lambda s: (s["tile_m"] * s["tile_n"] // (s["thread_m"] * s["thread_n"]),),
+    dict(tile_m=64, tile_n=64, depth=8, thread_m=4, thread_n=4),
+    dict(tile_m=16, tile_n=16, depth=4, thread_m=4, thread_n=4),
+)
+
+
+def _tiled(dtypes=("float32",), min_blocks=2, **sizes):
+    return Kernel(
+        _TILED.factory, _TILED.arguments, _TILED.grid, _TILED.threads, {**_TILED.sizes, **sizes}, _TILED.small,
+        min_blocks=min_blocks, dtypes=dtypes,
+    )  # fmt: skip
+
+
+_LARGE = dict(tile_m=128, tile_n=128, thread_m=8, thread_n=8)
+
+KERNELS = MappingProxyType({
+    # products of matrices: by tile sizes, then by how the factors lie in memory
+    "product": _tiled(("float32", "float64")),
+    "product_b_along": _tiled(b_along=True),
+    "product_a_across": _tiled(a_along=False),
+    "product_large": _tiled(min_blocks=1, **_LARGE),
+    "product_whole_tiles": _tiled(**_LARGE, edges=False, vector=True),
+    "skinny_product": Kernel(
+        "products.skinny_rows",
+        "T* out, T* x, T* w, int64 m, int64 k, int64 x_row, int64 w_row, int64 w_col, int64 out_row, T alpha, T beta",
+        lambda s, n: (ceil(n["m"], s["rows"]),), _threads,
+        dict(columns=10, rows=4, threads=128), dict(columns=3, rows=2, threads=64),
+    ),
+    "skinny_contraction": Kernel(
+        "products.skinny_columns",
+        "T* out, T* x, T* d, int64 m, int64 k, int64 part, int64 x_row, int64 d_row, int64 out_row, int64 out_part, "
+        "T alpha, T beta",
+        lambda s, n: (ceil(n["k"], s["width"]), ceil(n["m"], n["part"])), _threads,
+        dict(columns=10, width=8, threads=256), dict(columns=3, width=4, threads=64),
+    ),
+    # rows
+    "softmax": Kernel("softmax.rows", "T* out, T* x, int64 rows, int64 length", _rows_of_groups, _group,
+                      dict(lanes=32, groups=8), dict(lanes=8, groups=2)),
+    "log_softmax": Kernel("softmax.rows", "T* out, T* x, int64 rows, int64 length", _rows_of_groups, _group,
+                          dict(lanes=256, groups=1, logarithm=True), dict(lanes=64, groups=1)),
+    "cross_entropy": Kernel(
+        "softmax.cross_entropy",
+        "T* loss, T* gradient, T* x, int64* y, int32* status, int64 rows, int64 length, T scale", _rows_of_groups, _group,
+        dict(lanes=32, groups=8), dict(lanes=8, groups=2),
+    ),
+    # reductions
+    "reduce_rows": Kernel("reductions.rows", "T* out, T* x, int64 rows, int64 length, int64 total", _rows_of_groups,
+                          _group, dict(lanes=32, groups=8), dict(lanes=8, groups=2), op="sum"),
+    "reduce_long_rows": Kernel("reductions.rows", "T* out, T* x, int64 rows, int64 length, int64 total", _rows_of_groups,
+                               _group, dict(lanes=256, groups=1), dict(lanes=64, groups=1), op="max"),
+    "reduce_any": Kernel("reductions.rows", "bool* out, T* x, int64 rows, int64 length, int64 total", _rows_of_groups,
+                         _group, dict(lanes=256, groups=1), dict(lanes=64, groups=1), op="any"),
+    "reduce_columns": Kernel(
+        "reductions.columns", "T* out, T* x, int64 outer, int64 length, int64 inner, int64 part",
+        lambda s, n: (ceil(n["inner"], s["lanes"]), ceil(n["length"], n["part"]), min(n["outer"], MANY)), _group,
+        dict(lanes=32, groups=8), dict(lanes=4, groups=2), op="sum",
+    ),
+    "arg_rows": Kernel("reductions.arg_rows", "int64* out, T* x, int64* ids, int64 rows, int64 length, int64 total",
+                       lambda s, n: (n["rows"],), lambda s: (s["lanes"],), dict(lanes=256), dict(lanes=8), op="argmax"),
+    "arg_columns": Kernel("reductions.arg_columns", "int64* out, T* x, int64 outer, int64 length, int64 inner", _flat,
+                          _threads, dict(threads=128), dict(threads=4), op="argmax"),
+    "scan_rows": Kernel("scans.rows", "T* out, T* totals, T* x, int64 rows, int64 length",
+                        lambda s, n: (ceil(n["length"], 4 * s["threads"]), min(n["rows"], MANY)), _threads,
+                        dict(threads=256), dict(threads=8), op="sum"),
+    "scan_carry": Kernel("scans.carry", "T* out, T* totals, int64 rows, int64 length, int64 chunks",
+                         lambda s, n: (ceil(n["length"], s["threads"]), min(n["rows"], MANY)), _threads,
+                         dict(chunk=1024, threads=256), dict(chunk=32, threads=8), op="sum"),
+    "scan_columns": Kernel("scans.columns", "T* out, T* x, int64 outer, int64 length, int64 inner", _flat, _threads,
+                           dict(threads=128), dict(threads=4), op="sum"),
+    # sorting
+    "sort_blocks": Kernel("sorting.blocks", "T* keys, int64* ids, T* x, int64 outer, int64 length, int64 inner",
+                          lambda s, n: (ceil(n["length"], s["run"]), min(n["outer"] * n["inner"], MANY)),
+                          lambda s: (s["run"],), dict(run=512), dict(run=8), dtypes=("float32", "float64", "int64")),
+    "sort_merge": Kernel(
+        "sorting.merge",
+        "T* new_keys, int64* new_ids, T* keys, int64* ids, int64 lines, int64 length, int64 width", _lines, _threads,
+        dict(threads=256), dict(threads=8), dtypes=("float32", "float64", "int64"),
+    ),
+    # moving elements
+    "transpose": Kernel("moves.transpose", "T* out, T* x, int64 batches, int64 rows, int64 columns",
+                        lambda s, n: (ceil(n["columns"], s["tile"]), min(ceil(n["rows"], s["tile"]), MANY),
+                                      min(n["batches"], MANY)),
+                        lambda s: (s["tile"], s["groups"]), dict(tile=32, groups=8), dict(tile=8, groups=4)),
+    "gather": Kernel("moves.gather", "T* out, T* x, int64* ids, int32* status, int64 count, int64 length, int64 columns",
+                     lambda s, n: (ceil(n["columns"], 4 * s["lanes"]), min(ceil(n["count"], s["groups"]), MANY)), _plane,
+                     dict(lanes=32, groups=8), dict(lanes=4, groups=2)),
+    "positions": Kernel("moves.positions", "int64* out, T* ids, int32* status, int64 count, int64 length",
+                        lambda s, n: (ceil(n["count"], s["threads"]),), _threads, dict(threads=256), dict(threads=4),
+                        dtypes=("int32", "int64")),
+    "scatter_add": Kernel(
+        "moves.scatter_add",
+        "T* out, T* x, int64* keys, int64* order, int64 count, int64 length, int64 columns",
+        lambda s, n: (ceil(n["columns"], s["lanes"]), min(ceil(n["count"], s["groups"]), MANY)), _plane,
+        dict(lanes=32, groups=8), dict(lanes=4, groups=2),
+    ),
+    # random numbers
+    "random_bits": Kernel("randoms.bits", f"uint32* out, {_RANDOM}", _quads, _threads, dict(threads=256), dict(threads=4),
+                          dtypes=("uint32",), takes_dtype=False),
+    "random_uniform": Kernel("randoms.uniform", f"T* out, {_RANDOM}, T low, T high", _quads, _threads, dict(threads=256),
+                             dict(threads=4)),
+    "random_normal": Kernel("randoms.normal", f"T* out, {_RANDOM}, T mean, T deviation", _quads, _threads,
+                            dict(threads=256), dict(threads=4)),
+})  # fmt: skip

@@ -1,0 +1,225 @@
+"""Tuples of numbers that stay in registers: operations on all of them at once, written in LLVM's language.
+
+A product has dozens of sums; Numba takes 10 ms to compile a statement about one of them, these operations take nothing.
+Each has a Python twin, `simulated`, for the simulator.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+from numgraph.kernels.cuda.support import FULL, TYPES, cuda
+
+INT = ir.IntType(32)
+# Of four elements in memory, in bytes.
+ALIGNMENT = 16
+
+
+def _parts(builder, value):
+    return [builder.extract_value(value, k) for k in range(value.type.count)]
+
+
+def _address(context, builder, kind, value, index):
+    """The address of an element behind a pointer, or of a kernel's own array."""
+    if isinstance(kind, types.Array):
+        value = context.make_array(kind)(context, builder, value).data
+    return builder.gep(value, [index])
+
+
+@intrinsic
+def load4(typing, source, index):
+    """Elements index .. index + 3 of a pointer or a flat array, in one load; they begin at a multiple of 16 bytes."""
+
+    def emit(context, builder, signature, arguments):
+        place = _address(context, builder, source, *arguments)
+        vector = ir.VectorType(context.get_data_type(source.dtype), 4)
+        loaded = builder.load(builder.bitcast(place, vector.as_pointer()), align=ALIGNMENT)
+        parts = [builder.extract_element(loaded, INT(j)) for j in range(4)]
+        return context.make_tuple(builder, signature.return_type, parts)
+
+    return types.UniTuple(source.dtype, 4)(source, index), emit
+
+
+def _load4(source, index):
+    return source[index], source[index + 1], source[index + 2], source[index + 3]
+
+
+load4.simulated = _load4
+
+
+def start_of(dtype, count):
+    """An operation start(): `count` zeros."""
+    kind = TYPES[dtype]
+
+    @intrinsic
+    def start(typing):
+        def emit(context, builder, signature, arguments):
+            return context.make_tuple(builder, signature.return_type, [context.get_constant(kind, 0)] * count)
+
+        return types.UniTuple(kind, count)(), emit
+
+    def simulated():
+        return (kind(0),) * count
+
+    start.simulated = simulated
+    return start
+
+
+@intrinsic
+def add_outer(typing, sums, left, right):
+    """sums[i * len(right) + j] + left[i] * right[j], each rounded once."""
+
+    def emit(context, builder, signature, arguments):
+        totals, rows, columns = (_parts(builder, a) for a in arguments)
+        real = totals[0].type
+        name = "llvm.fma.f32" if real == ir.FloatType() else "llvm.fma.f64"
+        fma = builder.module.declare_intrinsic(name, (), ir.FunctionType(real, [real] * 3))
+        pairs = [(a, b) for a in rows for b in columns]
+        made = [builder.call(fma, [a, b, c]) for (a, b), c in zip(pairs, totals, strict=True)]
+        return context.make_tuple(builder, signature.return_type, made)
+
+    return sums(sums, left, right), emit
+
+
+def _add_outer(sums, left, right):
+    width = len(right)
+    return tuple(c + left[k // width] * right[k % width] for k, c in enumerate(sums))
+
+
+add_outer.simulated = _add_outer
+
+
+def loaded_of(count):
+    """An operation loaded(pointer, index, step): elements index, index + step, .. (`count` of them)."""
+
+    @intrinsic
+    def loaded(typing, pointer, index, step):
+        def emit(context, builder, signature, arguments):
+            base, place, stride = arguments
+            parts = []
+            for _ in range(count):
+                parts.append(builder.load(builder.gep(base, [place])))
+                place = builder.add(place, stride)
+            return context.make_tuple(builder, signature.return_type, parts)
+
+        return types.UniTuple(pointer.dtype, count)(pointer, types.int64, types.int64), emit
+
+    def simulated(pointer, index, step):
+        return tuple(pointer[index + k * step] for k in range(count))
+
+    loaded.simulated = simulated
+    return loaded
+
+
+def totals_of(lanes, width=1):
+    """An operation totals(sums): each number added over the threads of a warp whose lanes are equal modulo width.
+
+    lanes: of a warp that take part, a power of two. The order is that of a binary tree.
+    """
+    steps = []
+    while lanes > width:
+        lanes //= 2
+        steps.append(lanes)
+
+    @intrinsic
+    def totals(typing, sums):
+        def emit(context, builder, signature, arguments):
+            made = _parts(builder, arguments[0])
+            for step in steps:
+                made = [builder.fadd(value, _shuffled(builder, value, step)) for value in made]
+            return context.make_tuple(builder, signature.return_type, made)
+
+        return sums(sums), emit
+
+    def simulated(sums):
+        made = []
+        for value in sums:
+            for step in steps:
+                value += cuda.shfl_xor_sync(FULL, value, step)
+            made.append(value)
+        return made
+
+    totals.simulated = simulated
+    return totals
+
+
+def _shuffled(builder, value, step):
+    """The value of the lane whose number differs in bit `step`; of a float64 in halves."""
+    kind = ir.FunctionType(INT, [INT] * 4)
+    shuffle = builder.module.declare_intrinsic("llvm.nvvm.shfl.sync.bfly.i32", (), kind)
+
+    def moved(word):
+        return builder.call(shuffle, [INT(FULL), word, INT(step), INT(31)])
+
+    if value.type == ir.FloatType():
+        return builder.bitcast(moved(builder.bitcast(value, INT)), value.type)
+    halves = ir.VectorType(INT, 2)
+    words = builder.bitcast(value, halves)
+    for k in range(2):
+        words = builder.insert_element(words, moved(builder.extract_element(words, INT(k))), INT(k))
+    return builder.bitcast(words, value.type)
+
+
+@intrinsic
+def store_all(typing, cells, index, values):
+    """cells[index], cells[index + 1], .. = values, of a flat array."""
+
+    def emit(context, builder, signature, arguments):
+        array, place, _ = arguments
+        data = context.make_array(cells)(context, builder, array).data
+        for k, part in enumerate(_parts(builder, arguments[2])):
+            builder.store(part, builder.gep(data, [builder.add(place, place.type(k))]))
+        return context.get_dummy_value()
+
+    return types.void(cells, types.int64, values), emit
+
+
+def _store_all(cells, index, values):
+    for k, value in enumerate(values):
+        cells[index + k] = value
+
+
+store_all.simulated = _store_all
+
+
+def writing_of(rows, columns):
+    """An operation write(out, place, step, rooms, room, sums, alpha, beta), for a tile's sums.
+
+    out[place + p * step + q] = alpha * sum + beta * what was there, for the sums of row p and column q of a tile:
+    `rows` and `columns` list those that the thread has. p is below `rooms`, q below `room`, others are not written.
+    What was there is not read if beta is 0.
+    """
+    places = [(p, q) for p in rows for q in columns]
+
+    @intrinsic
+    def write(typing, out, place, step, rooms, room, sums, alpha, beta):
+        def emit(context, builder, signature, arguments):
+            base, first, stride, down, across, values, factor, keep = arguments
+            word = first.type
+            added = builder.fcmp_unordered("!=", keep, keep.type(0.0))
+            for (p, q), total in zip(places, _parts(builder, values), strict=True):
+                inside = builder.and_(
+                    builder.icmp_signed("<", word(p), down), builder.icmp_signed("<", word(q), across)
+                )
+                with builder.if_then(inside):
+                    shift = builder.add(builder.mul(word(p), stride), word(q))
+                    at = builder.gep(base, [builder.add(first, shift)])
+                    value = builder.fmul(factor, total)
+                    with builder.if_then(added):
+                        builder.store(builder.fadd(value, builder.fmul(keep, builder.load(at))), at)
+                    with builder.if_then(builder.not_(added)):
+                        builder.store(value, at)
+            return context.get_dummy_value()
+
+        integers = (types.int64,) * 4
+        return types.void(out, *integers, sums, alpha, beta), emit
+
+    def simulated(out, place, step, rooms, room, sums, alpha, beta):
+        for (p, q), total in zip(places, sums, strict=True):
+            if p < rooms and q < room:
+                value = alpha * total
+                if beta != 0:
+                    value += beta * out[place + p * step + q]
+                out[place + p * step + q] = value
+
+    write.simulated = simulated
+    return write
