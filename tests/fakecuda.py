@@ -47,7 +47,6 @@ class FakeBindings:
         self.events = 0
         # the next call with this name is refused with this status
         self.refused: dict[str, str] = {}
-        self.eager = False
 
     def called(self, name: str, *about: Any) -> None:
         assert self.entered, f"{name} outside of the device's context"
@@ -57,8 +56,6 @@ class FakeBindings:
 
     def later(self, what: Callable[[], None]) -> None:
         (self.queue if self.graph is None else self.graph).append(what)
-        if self.eager and self.graph is None:
-            self.drain(len(self.queue))
 
     def drain(self, count: int) -> None:
         for _ in range(count):
@@ -194,14 +191,15 @@ class FakeBindings:
     def event(self) -> Any:
         self.called("event")
         self.events += 1
-        return {"at": 0, "asked": 0}
+        return {"done": True, "asked": 0}
 
     def mark(self, event: Any, stream: int | None = None) -> None:
         self.called("mark", stream)
         if stream is None:
-            # an empty operation that the event stands for
+            # it stands for its latest place
+            place = event["place"] = object()
             event["done"] = False
-            self.later(lambda: event.update(done=True))
+            self.later(lambda: event.update(done=event["done"] or event["place"] is place))
 
     def passed(self, event: Any) -> bool:
         self.called("passed")

@@ -194,8 +194,9 @@ def empty(device: Device, shape: Sequence[int], dtype: DTypeLike) -> DeviceArray
 
 def from_host(device: Device, values: NDArray[Any]) -> DeviceArray:
     """A new array with these values."""
-    made = empty(device, values.shape, values.dtype)
-    device.upload(made.address, np.asarray(values, values.dtype.newbyteorder("="), order="C"))
+    native = np.asarray(values, values.dtype.newbyteorder("="), order="C")
+    made = empty(device, native.shape, native.dtype)
+    device.upload(made.address, native)
     return made
 
 

@@ -186,14 +186,15 @@ class CudaBindings:
         return pool
 
     def enter(self) -> bool:
-        """See `Bindings`. Other libraries may have made another device the thread's."""
+        """See `Bindings`. A thread without a context keeps this one; that of another device is restored by `leave`."""
         status, current = self.driver.cuCtxGetCurrent()
         if status:
             self.refuse("cuCtxGetCurrent", status)
-        if int(current) == self.context_address:
+        address = int(current)
+        if address == self.context_address:
             return False
-        self._("cuCtxPushCurrent", self.context)
-        return True
+        self._("cuCtxPushCurrent" if address else "cuCtxSetCurrent", self.context)
+        return address != 0
 
     def leave(self) -> None:
         """See `Bindings`."""

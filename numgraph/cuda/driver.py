@@ -40,6 +40,7 @@ class _Use:
 
     def __init__(self, device: CudaDevice) -> None:
         self.device = device
+        # of each `with` that is under way, the inner ones last: whether it has changed the thread's context
         self.entered: list[bool] = []
 
     def __enter__(self) -> None:
@@ -59,7 +60,7 @@ class _Use:
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         self._leave()
-        if isinstance(error, Refused):
+        if error is not None and isinstance(error, Refused):
             raise self.device.failed(error) from None
 
     def _leave(self) -> None:
@@ -170,13 +171,15 @@ class CudaDevice:
         size = array.nbytes
         with self.use:
             self.nothing_recorded("an array is uploaded")
+            if size == 0:
+                return
             if size <= SMALL:
-                self.staging.send(address, array.ctypes.data, size)
+                self.staging.send(address, array.data)
             else:
                 self.bindings.to_device(address, array.ctypes.data, size)
             self.counts.bytes_in += size
         if size > SMALL:
-            self.wait()
+            self._settle()
 
     def download(self, address: int, array: Array) -> None:
         """See `Device`."""
@@ -202,7 +205,16 @@ class CudaDevice:
             if size:
                 self.bindings.to_host(to, address, size)
             self.counts.bytes_out += size
-        self.wait()
+        self._settle()
+
+    def _settle(self) -> None:
+        """Wait for a copy from or to the caller's memory, which may be gone after an interrupt: that waits, too."""
+        try:
+            self.wait()
+        except BaseException:
+            with suppress(NumgraphError), self.use:
+                self.bindings.synchronize()
+            raise
 
     def clear(self, address: int, size: int) -> None:
         """See `Device`."""

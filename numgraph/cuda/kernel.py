@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import math
 import struct
 
@@ -40,6 +41,7 @@ class CudaKernel:
             raise LaunchError(f"kernel {taken} cannot have the parameters {tuple(parameters)}: {error}") from None
 
 
+@functools.lru_cache(maxsize=4096)
 def checked_lengths(name: str, grid: Lengths, block: Lengths) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Three lengths each of a grid and a block; LaunchError for those that no device takes."""
     blocks = ((grid,) if isinstance(grid, int) else tuple(grid)) + (1, 1)

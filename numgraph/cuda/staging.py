@@ -24,19 +24,21 @@ class Staging:
     def __init__(self, bindings: Bindings, until: Callable[[Handle], None]) -> None:
         self.bindings, self.until = bindings, until
         self.address = bindings.host(PARTS * PART)
+        self.memory = memoryview((ctypes.c_char * (PARTS * PART)).from_address(self.address)).cast("B")
         self.events = [bindings.event() for _ in range(PARTS)]
         self.waits = [False] * PARTS
         self.part = self.used = 0
 
-    def send(self, to: int, source: int, size: int) -> None:
-        """Copy at most SMALL bytes at `source` to the device; they may be changed at once."""
+    def send(self, to: int, data: memoryview) -> None:
+        """Copy 1 to SMALL bytes to the device; they may be changed at once."""
+        size = data.nbytes
         if self.used + size > PART:
             self.bindings.mark(self.events[self.part])
             self.waits[self.part] = True
             self.part, self.used = (self.part + 1) % PARTS, 0
             if self.waits[self.part]:
                 self.until(self.events[self.part])
-        place = self.address + self.part * PART + self.used
+        place = self.part * PART + self.used
         self.used += -(-size // _ALIGNMENT) * _ALIGNMENT
-        ctypes.memmove(place, source, size)
-        self.bindings.to_device(to, place, size)
+        self.memory[place : place + size] = data.cast("B")
+        self.bindings.to_device(to, self.address + place, size)
