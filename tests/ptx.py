@@ -11,6 +11,7 @@ SPECIAL = {"tid": 1023, "ntid": 1024, "laneid": 31, "ctaid.x": 2**31 - 2, "nctai
            "nctaid": 65_535}  # fmt: skip
 LINE = re.compile(r"^\s*(?:@!?%p\d+\s+)?([a-z][\w.:]*)\s+(.*);")
 LIMIT = 2**31
+SHORT = ("u32", "s32", "b32")
 
 
 class Program:
@@ -80,7 +81,7 @@ class Program:
         name, *kinds = op.split(".")
         if name == "ld":
             # a number of 32 bits that comes from memory holds itself
-            return LIMIT - 1 if kinds[-1] in ("u32", "s32", "b32") else math.inf
+            return LIMIT - 1 if kinds[-1] in SHORT else math.inf
         values = [self._value(source, inside) for source in sources]
         if name in ("mov", "cvt", "abs"):
             return values[0]
@@ -106,9 +107,11 @@ class Program:
 def _narrows(op: str) -> bool:
     """Whether the result has 32 bits and is computed, rather than moved or read."""
     name, *kinds = op.split(".")
-    if "wide" in kinds or not kinds or kinds[-1] not in ("u32", "s32", "b32"):
-        return name == "cvt" and kinds[0] in ("u32", "s32") and kinds[-1] in ("u64", "s64")
-    return name not in ("mov", "ld", "selp", "min", "max", "setp", "shfl")
+    if name == "cvt":
+        return kinds[0] in SHORT and kinds[-1] not in SHORT
+    if "wide" in kinds or name in ("mov", "ld", "selp", "min", "max", "shfl"):
+        return False
+    return bool(kinds) and kinds[-1] in SHORT
 
 
 def _registers(sources: list[str]) -> Iterator[str]:

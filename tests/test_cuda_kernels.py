@@ -51,8 +51,8 @@ def test_product(dtype: str, shape: tuple[int, int, int]) -> None:
 def test_product_of_transposed_factors_into_a_wider_array() -> None:
     m, n, k = 7, 18, 9
     a, b, out = draw(k, m), draw(n, k, seed=1), empty((m, n + 3))
-    run("product_b_along", sizes=dict(a_along=False), out=out, a=a, b=b, m=m, n=n, k=k, a_row=1, a_col=m, b_row=1, b_col=k,
-        out_row=n + 3, alpha=np.float32(1), beta=np.float32(0))  # fmt: skip
+    run("product_b_along", sizes=dict(a_along=False), out=out, a=a, b=b, m=m, n=n, k=k, a_row=1, a_col=m, b_row=1,
+        b_col=k, out_row=n + 3, alpha=np.float32(1), beta=np.float32(0))  # fmt: skip
     assert_close(out[:, :n], wide(a).T @ wide(b).T, k)
     assert np.isnan(out[:, n:]).all()
 
@@ -64,8 +64,8 @@ def test_product_of_whole_tiles(a_along: bool, b_along: bool) -> None:
     stored = a if a_along else np.ascontiguousarray(a.T), np.ascontiguousarray(b.T) if b_along else b
     steps = dict(a_row=k, a_col=1) if a_along else dict(a_row=1, a_col=m)
     steps |= dict(b_row=1, b_col=k) if b_along else dict(b_row=n, b_col=1)
-    run("product_whole_tiles", sizes=dict(a_along=a_along, b_along=b_along), out=out, a=stored[0], b=stored[1], m=m, n=n,
-        k=k, **steps, out_row=n, alpha=np.float32(1), beta=np.float32(0))  # fmt: skip
+    run("product_whole_tiles", sizes=dict(a_along=a_along, b_along=b_along), out=out, a=stored[0], b=stored[1], m=m,
+        n=n, k=k, **steps, out_row=n, alpha=np.float32(1), beta=np.float32(0))  # fmt: skip
     assert_close(out, wide(a) @ wide(b), k)
 
 
@@ -289,8 +289,8 @@ def test_cross_entropy_of_labels_outside() -> None:
 def test_rows_far_behind() -> None:
     x, out, length = draw(2, 16), empty(2), 16
     first = FAR // length
-    run("reduce_rows", origin=(first // 2, 0, 0), out=Offset(out, first), x=Offset(x, FAR), rows=first + 2, length=length,
-        total=FAR + 32)  # fmt: skip
+    run("reduce_rows", origin=(first // 2, 0, 0), out=Offset(out, first), x=Offset(x, FAR), rows=first + 2,
+        length=length, total=FAR + 32)  # fmt: skip
     assert_close(out, wide(x).sum(1), 16)
     made = empty(x.shape)
     run("softmax", origin=(first // 2, 0, 0), out=Offset(made, FAR), x=Offset(x, FAR), rows=first + 2, length=length)
@@ -300,8 +300,8 @@ def test_rows_far_behind() -> None:
 def test_products_far_behind() -> None:
     a, b, out = draw(16, 4), draw(4, 16, seed=1), empty((16, 16))
     first = FAR // 16
-    run("product", origin=(0, first // 16, 0), out=Offset(out, FAR), a=Offset(a, FAR // 4), b=b, m=first + 16, n=16, k=4,
-        a_row=4, a_col=1, b_row=16, b_col=1, out_row=16, alpha=np.float32(1), beta=np.float32(0))  # fmt: skip
+    run("product", origin=(0, first // 16, 0), out=Offset(out, FAR), a=Offset(a, FAR // 4), b=b, m=first + 16, n=16,
+        k=4, a_row=4, a_col=1, b_row=16, b_col=1, out_row=16, alpha=np.float32(1), beta=np.float32(0))  # fmt: skip
     assert_close(out, wide(a) @ wide(b), 4)
     # far apart: a step of 2^33 elements from row to row
     x, made = draw(1, 5), empty((1, 3))

@@ -64,7 +64,9 @@ def simulate(
 
     arguments: C-contiguous arrays, which are pointers to their elements for the kernel, `Offset`s of them, and numbers.
     shared_bytes: the size of `cuda.shared.array(0, dtype)`. races=False leaves the search for races out, which takes
-    half of the time. origin: of a grid that is larger by this many blocks, only those from `origin` on are run. Raises KernelError and IndexOutOfRange, see above, and what the kernel itself raises.
+    half of the time. origin: the first block; the kernel sees a grid that is larger by this.
+
+    Raises KernelError and IndexOutOfRange, see above, and what the kernel itself raises.
     """
     run = _prepare(function)
     name = getattr(function, "__name__", "kernel")
