@@ -15,7 +15,7 @@ from numgraph.cuda.driver import device as cuda_device
 from numgraph.cuda.simdevice import SimulatedDevice
 from numgraph.cuda.sweep import DeviceSweep
 from numgraph.cuda.variant import DeviceVariant
-from numgraph.emit.gridkernel import Geometry
+from numgraph.emit.grid import Geometry
 from numgraph.runtime.executor import Executor
 from numgraph.runtime.variant import CheckFailed
 from numgraph.storage import CALLS

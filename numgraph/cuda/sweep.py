@@ -9,7 +9,7 @@ import numpy as np
 
 from numgraph.cuda.device import Array
 from numgraph.cuda.variant import DeviceVariant
-from numgraph.emit.gridkernel import STEPS
+from numgraph.emit.grid import STEPS
 from numgraph.runtime.variant import CheckFailed
 from numgraph.storage import CALLS
 

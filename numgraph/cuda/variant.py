@@ -15,7 +15,7 @@ from numgraph.cuda.device import Array, Device, Recording
 from numgraph.cuda.plan import Table, run_plan
 from numgraph.cuda.residence import Residence, residence
 from numgraph.cuda.steps import Steps
-from numgraph.emit.gridkernel import FLAGS, STEPS, Geometry, Kernel
+from numgraph.emit.grid import FLAGS, STEPS, Geometry, Kernel
 from numgraph.emit.gridmodule import GridModule
 from numgraph.emit.table import FAILED_A, FAILED_B
 from numgraph.runtime.variant import CheckFailed
@@ -60,10 +60,7 @@ class DeviceVariant:
         layout = module.layout
         self.table = Table([0] * layout.size)
         self.table.fetch = self._fetch
-        self.kernels = [
-            [Loaded(k, device.load(self.source[k.name], tuple(p.dtype for p in k.parameters.values()), k.threads)) for k in stage]
-            for stage in module.kernels
-        ]
+        self.kernels = [[self._loaded(self.source, kernel) for kernel in stage] for stage in module.kernels]
         self.memory: dict[Any, Memory] = {}
         self.constants: dict[str, int] = {}
         for digest in self._constants():
@@ -79,6 +76,10 @@ class DeviceVariant:
         self.residences: list[Residence] = []
         # by launches: how often they were asked for, or their recording
         self.recordings: dict[Any, Recording | None] = {}
+
+    def _loaded(self, source: dict[str, Any], kernel: Kernel) -> Loaded:
+        signature = tuple(p.dtype for p in kernel.parameters.values())
+        return Loaded(kernel, self.device.load(source[kernel.name], signature, kernel.threads))
 
     @property
     def _status_bytes(self) -> int:
@@ -287,15 +288,13 @@ class DeviceVariant:
             raise CheckFailed(cause, *self._refused(found[1]))
 
     def _refused(self, word: int) -> tuple[int, int]:
-        """The index that a check refused, and the length of its axis; searched again, for the message. (0, 0) where it is
-        gone."""
+        """The index that a check refused, and the length of its axis; searched again, for the message. (0, 0) where
+        it is gone."""
         finder = self.module.finders[word]
         if finder is None:
             return 0, 0
         kernel = finder.kernel
-        code = self.device.load(
-            loaded(finder.text)[kernel.name], tuple(p.dtype for p in kernel.parameters.values()), 1
-        )
+        code = self.device.load(loaded(finder.text)[kernel.name], tuple(p.dtype for p in kernel.parameters.values()), 1)
         found = self._room("found", 24)
         self.device.clear(found, 24)
         self.device.launch(code, 1, 1, tuple(self._value(p.source, 1, kernel, {}) for p in kernel.parameters.values()))

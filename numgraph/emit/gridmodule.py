@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from numgraph import dims
-from numgraph.emit.gridkernel import Geometry, GridPrinter, Kernel
+from numgraph.emit.grid import Geometry, Kernel
+from numgraph.emit.gridkernel import GridPrinter
+from numgraph.emit.gridsums import shares_of
 from numgraph.emit.header import DTYPES
 from numgraph.emit.module import ModulePrinter, PlanPrinter
 from numgraph.emit.table import Layout
@@ -39,10 +41,10 @@ class Finder:
 
 @dataclass
 class GridModule:
-    """A printed program. `text` is compiled and cached; `listing` is the same with the user's lines. plans: names of the
-    host's functions, one per stage. kernels: per stage, in order. failures: what a plan's status means. parts: bytes of the parts
-    of each sum that blocks of threads share. words: for each word of the device's status, which failure it means; finders: for each, the
-    search for the index, None where that was not kept."""
+    """A printed program. `text` is compiled and cached; `listing` is the same with the user's lines. plans: names of
+    the host's functions, one per stage. kernels: per stage, in order. failures: what a plan's status means. parts:
+    bytes of the parts of each sum that blocks of threads share. words: for each word of the device's status, which
+    failure it means; finders: for each, the search for the index, None where that was not kept."""
 
     text: str
     listing: str
@@ -105,7 +107,9 @@ class GridModulePrinter(ModulePrinter):
         text = "\n".join([*header, *(line.text() for line in lines)]).rstrip("\n") + "\n"
         listing = "\n".join([*header, *(line.text(True) for line in lines)]).rstrip("\n") + "\n"
         names = [f"plan_{stage}" for stage in range(len(kernels))]
-        return GridModule(text, listing, self.layout, self.layout.failures, names, kernels, self.parts, self.words, finders)
+        return GridModule(
+            text, listing, self.layout, self.layout.failures, names, kernels, self.parts, self.words, finders
+        )
 
     # -- kernels ------------------------------------------------------------------------------------------------
 
@@ -132,8 +136,6 @@ class GridModulePrinter(ModulePrinter):
         return groups
 
     def _shares(self, block: Block) -> Any:
-        from numgraph.emit.gridkernel import shares_of
-
         return shares_of(self.schedule.graph, block, self.schedule.sharing[block], self.geometry)
 
     def _kernel(self, name: str, stage: int, steps: Sequence[Step]) -> Kernel:
