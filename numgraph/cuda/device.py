@@ -120,10 +120,16 @@ class Device(Protocol):
     def copy(self, to: int, source: int, size: int) -> None:
         """Copy bytes within the device; the two ranges do not overlap."""
 
-    def load(self, function: Callable[..., Any], signature: tuple[str, ...], max_threads: int | None = None) -> Kernel:
+    def load(
+        self,
+        function: Callable[..., Any],
+        signature: tuple[str, ...],
+        max_threads: int | None = None,
+        min_blocks: int = 1,
+    ) -> Kernel:
         """The kernel that a function is with these types of parameters, compiled once.
 
-        max_threads: the most threads that its blocks will have. DeviceError, OptionError: see `numgraph.device.door`.
+        max_threads, min_blocks: see `numgraph.device.door`, whose DeviceError and OptionError it may raise.
         """
 
     def launch(self, kernel: Any, grid: Lengths, block: Lengths, parameters: Parameters) -> None:
