@@ -20,7 +20,7 @@ SCALES = ("small", "odd", "large")
 
 @dataclass
 class Problem:
-    """arguments: by name; arrays for pointers. outputs: the names of what is written. want: what it must be, in float64.
+    """arguments: by name; arrays for pointers. outputs: the names of what is written. want: what that is in float64.
 
     moved: bytes that have to be read and written. flops: operations of a product, 0 where bytes decide.
     """

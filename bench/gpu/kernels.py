@@ -127,6 +127,7 @@ SHAPES = (
     (20, 500, 784), (600, 500, 784), (6000, 500, 784), (784, 500, 600), (784, 500, 6000), (32, 4096, 1024),
     (8192, 64, 1024), (64, 64, 65_536),
 )  # fmt: skip
+TINY = ((17, 10, 12), (32, 32, 16))
 PRODUCTS = ("product", "product_large", "product_whole_tiles", "skinny_product")
 
 
@@ -136,7 +137,7 @@ def products(context: Context) -> Section:
     other = None if context.simulated else cublas.find(context.device)
     found.facts["cuBLAS"] = other.how if other else "not there: install cupy, or nvmath-python and nvidia-cublas"
     rows = found.table("Products", "m, n, k", *PRODUCTS, "cuBLAS", "best own / cuBLAS")
-    for shape in context.pick(((17, 10, 12), (32, 32, 16)), SHAPES):
+    for shape in context.pick(TINY, SHAPES):
         if context.over(found, f"shape {shape}"):
             break
         own = {name: _own(context, name, *shape) for name in PRODUCTS}
