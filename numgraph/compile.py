@@ -11,10 +11,10 @@ from importlib import import_module
 from typing import Any
 
 from numgraph.config import config
-from numgraph.emit.module import Module, ModulePrinter
 from numgraph.cuda.executor import DeviceExecutor, device_for
 from numgraph.cuda.variant import DeviceVariant
 from numgraph.emit.gridmodule import GridModulePrinter
+from numgraph.emit.module import Module, ModulePrinter
 from numgraph.graph import label
 from numgraph.ir import Graph, Node
 from numgraph.printing import pprint
@@ -35,7 +35,9 @@ from numgraph.traits import CPU, GRID, Traits
 MAX_PASSES = 10
 
 
-def rewritten(program: Any, denied: frozenset[Any], traits: Traits = CPU) -> tuple[Builder, Leaves, list[Node], list[Node], list[Rewriter]]:
+def rewritten(
+    program: Any, denied: frozenset[Any], traits: Traits = CPU
+) -> tuple[Builder, Leaves, list[Node], list[Node], list[Rewriter]]:
     """Lowered and rewritten nodes of the outputs and of the updates' values."""
     graph = Graph(traits)
     graph.denied = denied

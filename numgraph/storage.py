@@ -18,7 +18,9 @@ CALLS = RLock()
 class Remote(Protocol):
     """A value that lies elsewhere, on a device."""
 
-    shape: tuple[int, ...]
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The lengths."""
 
     def fetch(self) -> NDArray[Any]:
         """A copy in this machine's memory."""
@@ -72,8 +74,8 @@ class Storage:
         return self._array.shape if self.remote is None else self.remote.shape
 
     def put(self, array: NDArray[Any]) -> None:
-        """Take `array` (C-contiguous, aligned, of the same rank) as the value from now on; without a copy, unless it goes
-        to a device."""
+        """Take `array` (C-contiguous, aligned, of the same rank) as the value from now on; without a copy, unless it
+        goes to a device."""
         with CALLS:
             if self.remote is None:
                 self._hold(array)

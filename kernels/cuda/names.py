@@ -1,4 +1,4 @@
-"""The table of CUDA kernels: where each is, its arguments, and the grid and block that it wants; importable without Numba.
+"""The table of CUDA kernels: where each is, its arguments, the grid and block that it wants; importable without Numba.
 
 `KERNELS[name].make(dtype)` is the kernel as a Python function, `.signature(dtype)` the types of its arguments, and
 `.launch(lengths...)` grid and block. What arguments mean and what limits the kernel is in the docstring of the factory.
@@ -89,6 +89,7 @@ def _lines(s, n):
 
 
 _RANDOM = "int64 count, int64 begin, int64 stream, int64 seed"
+_ROWS = "T* x, int64 rows, int64 length, int64 total"
 _TILED = Kernel(
     "products.tiled",
     "T* out, T* a, T* b, int64 m, int64 n, int64 k, int64 a_row, int64 a_col, int64 b_row, int64 b_col, int64 out_row, "
@@ -136,16 +137,16 @@ KERNELS = MappingProxyType({
                           dict(lanes=256, groups=1, logarithm=True), dict(lanes=64, groups=1)),
     "cross_entropy": Kernel(
         "softmax.cross_entropy",
-        "T* loss, T* gradient, T* x, int64* y, int32* status, int64 rows, int64 length, T scale", _rows_of_groups, _group,
-        dict(lanes=32, groups=8), dict(lanes=8, groups=2),
+        "T* loss, T* gradient, T* x, int64* y, int32* status, int64 rows, int64 length, T scale",
+        _rows_of_groups, _group, dict(lanes=32, groups=8), dict(lanes=8, groups=2),
     ),
     # reductions
-    "reduce_rows": Kernel("reductions.rows", "T* out, T* x, int64 rows, int64 length, int64 total", _rows_of_groups,
-                          _group, dict(lanes=32, groups=8), dict(lanes=8, groups=2), op="sum"),
-    "reduce_long_rows": Kernel("reductions.rows", "T* out, T* x, int64 rows, int64 length, int64 total", _rows_of_groups,
-                               _group, dict(lanes=256, groups=1), dict(lanes=64, groups=1), op="max"),
-    "reduce_any": Kernel("reductions.rows", "bool* out, T* x, int64 rows, int64 length, int64 total", _rows_of_groups,
-                         _group, dict(lanes=256, groups=1), dict(lanes=64, groups=1), op="any"),
+    "reduce_rows": Kernel("reductions.rows", f"T* out, {_ROWS}", _rows_of_groups, _group,
+                          dict(lanes=32, groups=8), dict(lanes=8, groups=2), op="sum"),
+    "reduce_long_rows": Kernel("reductions.rows", f"T* out, {_ROWS}", _rows_of_groups, _group,
+                               dict(lanes=256, groups=1), dict(lanes=64, groups=1), op="max"),
+    "reduce_any": Kernel("reductions.rows", f"bool* out, {_ROWS}", _rows_of_groups, _group,
+                         dict(lanes=256, groups=1), dict(lanes=64, groups=1), op="any"),
     "reduce_columns": Kernel(
         "reductions.columns", "T* out, T* x, int64 outer, int64 length, int64 inner, int64 part",
         lambda s, n: (ceil(n["inner"], s["lanes"]), ceil(n["length"], n["part"]), min(n["outer"], MANY)), _group,
@@ -177,9 +178,11 @@ KERNELS = MappingProxyType({
                         lambda s, n: (ceil(n["columns"], s["tile"]), min(ceil(n["rows"], s["tile"]), MANY),
                                       min(n["batches"], MANY)),
                         lambda s: (s["tile"], s["groups"]), dict(tile=32, groups=8), dict(tile=8, groups=4)),
-    "gather": Kernel("moves.gather", "T* out, T* x, int64* ids, int32* status, int64 count, int64 length, int64 columns",
-                     lambda s, n: (ceil(n["columns"], 4 * s["lanes"]), min(ceil(n["count"], s["groups"]), MANY)), _plane,
-                     dict(lanes=32, groups=8), dict(lanes=4, groups=2)),
+    "gather": Kernel(
+        "moves.gather", "T* out, T* x, int64* ids, int32* status, int64 count, int64 length, int64 columns",
+        lambda s, n: (ceil(n["columns"], 4 * s["lanes"]), min(ceil(n["count"], s["groups"]), MANY)), _plane,
+        dict(lanes=32, groups=8), dict(lanes=4, groups=2),
+    ),
     "positions": Kernel("moves.positions", "int64* out, T* ids, int32* status, int64 count, int64 length",
                         lambda s, n: (ceil(n["count"], s["threads"]),), _threads, dict(threads=256), dict(threads=4),
                         dtypes=("int32", "int64")),
@@ -190,10 +193,10 @@ KERNELS = MappingProxyType({
         dict(lanes=32, groups=8), dict(lanes=4, groups=2),
     ),
     # random numbers
-    "random_bits": Kernel("randoms.bits", f"uint32* out, {_RANDOM}", _quads, _threads, dict(threads=256), dict(threads=4),
-                          dtypes=("uint32",), takes_dtype=False),
-    "random_uniform": Kernel("randoms.uniform", f"T* out, {_RANDOM}, T low, T high", _quads, _threads, dict(threads=256),
-                             dict(threads=4)),
+    "random_bits": Kernel("randoms.bits", f"uint32* out, {_RANDOM}", _quads, _threads, dict(threads=256),
+                          dict(threads=4), dtypes=("uint32",), takes_dtype=False),
+    "random_uniform": Kernel("randoms.uniform", f"T* out, {_RANDOM}, T low, T high", _quads, _threads,
+                             dict(threads=256), dict(threads=4)),
     "random_normal": Kernel("randoms.normal", f"T* out, {_RANDOM}, T mean, T deviation", _quads, _threads,
                             dict(threads=256), dict(threads=4)),
 })  # fmt: skip

@@ -63,8 +63,8 @@ def _unit(dtype):
 def bits(threads=256):
     """out[i] = word i of a stream, from word `begin` on: uniform integers of 32 bits.
 
-    out: uint32, of length count. begin, seed, stream: int64, begin a multiple of 4: a later call goes on where an earlier
-    one ended. Block: threads. Grid: ceil(count / (4 * threads)).
+    out: uint32, of length count. begin, seed, stream: int64, begin a multiple of 4: a later call goes on where an
+    earlier one ended. Block: threads. Grid: ceil(count / (4 * threads)).
     """
 
     def random_bits(out, count, begin, stream, seed):
@@ -85,8 +85,8 @@ def bits(threads=256):
 def uniform(dtype, threads=256):
     """out[i] = low + (high - low) * u[i], u uniform in [0, 1), numbers from `begin` on of a stream.
 
-    out: dtype, of length count. float32 takes one word a number, with 24 bits, float64 two, with 53. begin: a multiple of
-    4. high itself may come out by rounding. Block: threads. Grid: ceil(count / (4 * threads)).
+    out: dtype, of length count. float32 takes one word a number, with 24 bits, float64 two, with 53. begin: a
+    multiple of 4. high itself may come out by rounding. Block: threads. Grid: ceil(count / (4 * threads)).
     """
     unit = _unit(dtype)
     single = dtype == "float32"

@@ -75,5 +75,9 @@ def _functions(number, whole):
     return trunc, floor, ceil, rint, sigmoid, softplus, mod, floordiv
 
 
-trunc_f32, floor_f32, ceil_f32, rint_f32, sigmoid_f32, softplus_f32, mod_f32, floordiv_f32 = _functions(float32, 2.0**23)
-trunc_f64, floor_f64, ceil_f64, rint_f64, sigmoid_f64, softplus_f64, mod_f64, floordiv_f64 = _functions(float64, 2.0**52)
+trunc_f32, floor_f32, ceil_f32, rint_f32, sigmoid_f32, softplus_f32, mod_f32, floordiv_f32 = _functions(
+    float32, 2.0**23
+)
+trunc_f64, floor_f64, ceil_f64, rint_f64, sigmoid_f64, softplus_f64, mod_f64, floordiv_f64 = _functions(
+    float64, 2.0**52
+)

@@ -1,8 +1,9 @@
 """Cumulative sums and products along an axis.
 
-The limit is memory: each element is read and written once, twice where rows are longer than a chunk. The order is fixed:
-runs of a thread, a tree within each warp, then warps, then chunks; float32 sums are as good as those of a tree, better than
-NumPy's, which are one chain. A product that overflows within a run, after a zero before the run, is NaN rather than 0.
+The limit is memory: each element is read and written once, twice where rows are longer than a chunk. The order is
+fixed: runs of a thread, a tree within each warp, then warps, then chunks; float32 sums are as good as those of a
+tree, better than NumPy's, which are one chain. A product that overflows within a run, after a zero before the run, is
+NaN rather than 0.
 """
 
 from numgraph.kernels.cuda.support import FULL, TYPES, WARP, add, cuda, helper, multiply
@@ -17,7 +18,7 @@ def _op(op, dtype):
 
 
 def rows(op, dtype, threads=256):
-    """out[r, j] = x[r, 0] + .. + x[r, j], or their product, within chunks of RUN * threads; totals[r, c] = that of chunk c.
+    """out[r, j] = x[r, 0] + .. + x[r, j], or their product, in chunks of RUN * threads; totals[r, c] = that of chunk c.
 
     out, totals: dtype; x: any dtype; out and x: [rows, length], totals: [rows, ceil(length / (RUN * threads))]. Rows of
     more than one chunk take three launches: this, this again for the totals (in place, their own totals elsewhere), and
@@ -108,8 +109,8 @@ def carry(op, dtype, chunk=1024, threads=256):
 def columns(op, dtype, threads=128):
     """out[o, j, i] = x[o, 0, i] + .. + x[o, j, i], or their product.
 
-    x: any dtype, [outer, length, inner]; out: dtype, likewise. One thread goes along the axis for each o and i; reads and
-    writes are coalesced where inner is at least 32. Block: threads. Grid: ceil(outer * inner / threads).
+    x: any dtype, [outer, length, inner]; out: dtype, likewise. One thread goes along the axis for each o and i; reads
+    and writes are coalesced where inner is at least 32. Block: threads. Grid: ceil(outer * inner / threads).
     """
     combine, start = _op(op, dtype)
     kind = TYPES[dtype]

@@ -1,11 +1,11 @@
 """Stable sorting by keys along an axis: sorted keys and the indices that sort, NaN last, as NumPy has them.
 
 A merge sort by ranks: the place of an element in a merged pair of runs is its place in its own run plus the number of
-elements of the other run that go before it, found by bisection. So each element is moved by a thread of its own, whatever
-the data, and equal keys keep their order. `blocks` sorts runs in shared memory, `merge` doubles their length.
+elements of the other run that go before it, found by bisection. So each element is moved by a thread of its own,
+whatever the data, and equal keys keep their order. `blocks` sorts runs in shared memory, `merge` doubles their length.
 
-The limit is memory: ceil(log2(length / run)) launches of `merge`, each reads and writes keys and indices, and bisects in
-the caches. For 10^6 float32: 10 launches of 24 MB.
+The limit is memory: ceil(log2(length / run)) launches of `merge`, each reads and writes keys and indices, and bisects
+in the caches. For 10^6 float32: 10 launches of 24 MB.
 Source: Cole, Parallel merge sort, SIAM J. Comput. 17, 1988, for merging by ranks.
 """
 
@@ -21,9 +21,9 @@ def before(a, b):
 def blocks(dtype, run=512):
     """Sorts runs: keys[line, p] = the p-th key of its run, ids[line, p] = where it was along the axis.
 
-    x: dtype, [outer, length, inner]; keys: dtype, ids: int64, both [outer * inner, length]: the axis comes last. Runs are
-    positions p // run of a line. run: a power of two. Block: run threads. Grid: ceil(length / run), lines (at most 65,535,
-    over which blocks step).
+    x: dtype, [outer, length, inner]; keys: dtype, ids: int64, both [outer * inner, length]: the axis comes last. Runs
+    are positions p // run of a line. run: a power of two. Block: run threads. Grid: ceil(length / run), lines (at
+    most 65,535, over which blocks step).
     """
     kind = TYPES[dtype]
     int32 = TYPES["int32"]
@@ -78,8 +78,8 @@ def blocks(dtype, run=512):
 def merge(dtype, threads=256):
     """Merges pairs of sorted runs of `width` elements into runs of twice that, in each line.
 
-    new_keys, keys: dtype, new_ids, ids: int64, all [lines, length]. Block: threads. Grid: ceil(length / threads), lines (at
-    most 65,535, over which blocks step).
+    new_keys, keys: dtype, new_ids, ids: int64, all [lines, length]. Block: threads. Grid: ceil(length / threads),
+    lines (at most 65,535, over which blocks step).
     """
 
     def merge_runs(new_keys, new_ids, keys, ids, lines, length, width):

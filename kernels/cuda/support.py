@@ -43,11 +43,13 @@ def lowest(dtype):
 
 @helper
 def add(a, b):
+    """The sum."""
     return a + b
 
 
 @helper
 def multiply(a, b):
+    """The product."""
     return a * b
 
 
@@ -65,11 +67,13 @@ def smaller(a, b):
 
 @helper
 def either(a, b):
+    """Whether one is 1, of numbers 0 and 1."""
     return a | b
 
 
 @helper
 def both(a, b):
+    """Whether both are 1, of numbers 0 and 1."""
     return a & b
 
 

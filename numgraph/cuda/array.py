@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import DTypeLike, NDArray
 
 from numgraph.cuda import dlpack
@@ -35,7 +36,7 @@ class Memory:
             self.device.release(self.address)
 
 
-class DeviceArray:
+class DeviceArray(NDArrayOperatorsMixin):
     """A C-contiguous array at an address of a device, which `owner` keeps alive.
 
     It is read by `np.asarray`, `float`, `item` and the like, which wait for what computes it and copy; and by libraries
@@ -43,8 +44,6 @@ class DeviceArray:
     """
 
     __slots__ = ("__weakref__", "address", "device", "dtype", "owner", "shape")
-    # operators of NumPy arrays leave the work to this class, which refuses it, instead of making arrays of objects
-    __array_ufunc__ = None
 
     def __init__(self, device: Device, owner: Any, address: int, shape: Sequence[int], dtype: DTypeLike) -> None:
         self.device, self.owner, self.address = device, owner, address
@@ -82,6 +81,19 @@ class DeviceArray:
     def tolist(self) -> Any:
         """The values as lists of Python's numbers, or one number."""
         return self.__array__().tolist()
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        """Operators and functions of NumPy: on the host, with arrays of the host as results."""
+        if any(isinstance(out, DeviceArray) for out in options.get("out", ())):
+            raise TypeError(f"{ufunc.__name__}: NumPy cannot write into an array on a device")
+        values = [v.__array__() if isinstance(v, DeviceArray) else v for v in inputs]
+        return getattr(ufunc, method)(*values, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        """Methods and attributes of NumPy arrays (`sum`, `reshape`, `T`): of the values, on the host."""
+        if name.startswith("_"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self.__array__(), name)
 
     def __float__(self) -> float:
         return float(self.__array__())

@@ -13,8 +13,9 @@ from numgraph.cuda.array import DeviceArray
 from numgraph.cuda.device import Device
 from numgraph.cuda.driver import device as cuda_device
 from numgraph.cuda.simdevice import SimulatedDevice
+from numgraph.cuda.sweep import DeviceSweep
 from numgraph.cuda.variant import DeviceVariant
-from numgraph.emit.gridkernel import Geometry
+from numgraph.emit.grid import Geometry
 from numgraph.runtime.executor import Executor
 from numgraph.runtime.variant import CheckFailed
 from numgraph.storage import CALLS
@@ -57,6 +58,8 @@ class DeviceExecutor(Executor):
         """The general call."""
         return general
 
-    def native_sweep(self, columns: Any, count: int) -> None:
-        """Steps are single calls."""
-        return None
+    def native_sweep(self, columns: Sequence[tuple[Any, Any]], count: int) -> DeviceSweep | None:  # type: ignore[override]
+        """What replays one recording for many steps; None where the present variant cannot."""
+        if not self.variant.sweeps:
+            return None
+        return DeviceSweep(self.variant, [(c.values, c.varies) for _, c in columns], count)

@@ -129,7 +129,7 @@ class SimulatedDevice:
         """See `device.Device`."""
         return SimulatedKernel(function, signature)
 
-    def launch(self, kernel: SimulatedKernel, grid: Lengths, block: Lengths, parameters: Parameters) -> None:
+    def launch(self, kernel: Any, grid: Lengths, block: Lengths, parameters: Parameters) -> None:
         """See `device.Device`."""
         self._ask(lambda: self._run(kernel, grid, block, parameters))
 

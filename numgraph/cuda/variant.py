@@ -15,7 +15,7 @@ from numgraph.cuda.device import Array, Device, Recording
 from numgraph.cuda.plan import Table, run_plan
 from numgraph.cuda.residence import Residence, residence
 from numgraph.cuda.steps import Steps
-from numgraph.emit.gridkernel import STATUS_ROW, STEPS, Geometry, Kernel
+from numgraph.emit.grid import FLAGS, STEPS, Geometry, Kernel
 from numgraph.emit.gridmodule import GridModule
 from numgraph.emit.table import FAILED_A, FAILED_B
 from numgraph.runtime.variant import CheckFailed
@@ -40,12 +40,12 @@ class Loaded:
     code: Any
 
 
-def loaded(module: GridModule) -> dict[str, Any]:
+def loaded(text: str) -> dict[str, Any]:
     """The names that a generated module defines; tracebacks and compilers find its text."""
-    name = f"<numgraph {cache.digest(module.text)[:16]}>"
-    linecache.cache[name] = (len(module.text), None, module.text.splitlines(keepends=True), name)
+    name = f"<numgraph {cache.digest(text)[:16]}>"
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
     namespace: dict[str, Any] = {"__name__": name}
-    exec(compile(module.text, name, "exec"), namespace)
+    exec(compile(text, name, "exec"), namespace)
     return namespace
 
 
@@ -56,14 +56,11 @@ class DeviceVariant:
         self, schedule: Schedule, module: GridModule, shared: list[SharedVariable], device: Device, geometry: Geometry
     ) -> None:
         self.schedule, self.module, self.shared, self.device, self.geometry = schedule, module, shared, device, geometry
-        self.source = loaded(module)
+        self.source = loaded(module.text)
         layout = module.layout
         self.table = Table([0] * layout.size)
         self.table.fetch = self._fetch
-        self.kernels = [
-            [Loaded(k, device.load(self.source[k.name], tuple(p.dtype for p in k.parameters.values()), k.threads)) for k in stage]
-            for stage in module.kernels
-        ]
+        self.kernels = [[self._loaded(self.source, kernel) for kernel in stage] for stage in module.kernels]
         self.memory: dict[Any, Memory] = {}
         self.constants: dict[str, int] = {}
         for digest in self._constants():
@@ -74,11 +71,20 @@ class DeviceVariant:
         self.results: dict[int, int] = {}
         self.steps = Steps(device, len(layout.arguments) + 1, self._place_results(), STEPS)
         device.upload(self.steps.slots, np.zeros(len(layout.arguments) + 1, np.int64))
-        self.status = self._room("status", 8 * STATUS_ROW * len(module.words))
-        device.clear(self.status, 8 * STATUS_ROW * len(module.words))
+        self.status = self._room("status", self._status_bytes)
+        device.clear(self.status, self._status_bytes)
         self.residences: list[Residence] = []
         # by launches: how often they were asked for, or their recording
         self.recordings: dict[Any, Recording | None] = {}
+
+    def _loaded(self, source: dict[str, Any], kernel: Kernel) -> Loaded:
+        signature = tuple(p.dtype for p in kernel.parameters.values())
+        return Loaded(kernel, self.device.load(source[kernel.name], signature, kernel.threads))
+
+    @property
+    def _status_bytes(self) -> int:
+        """Of the words that say which index checks failed: one for each, and one for each step of each."""
+        return 8 * (FLAGS + STEPS * len(self.module.words)) if self.module.words else 0
 
     def _constants(self) -> list[str]:
         """Digests of the constant arrays that kernels read."""
@@ -224,6 +230,8 @@ class DeviceVariant:
                 return self.constants[digest]
             case ("arguments",):
                 return self.steps.slots
+            case ("found",):
+                return self._room("found", 24)
         return self.status
 
     def _start(self, launches: tuple[Launch, ...]) -> None:
@@ -262,12 +270,13 @@ class DeviceVariant:
         words = len(self.module.words)
         if not words:
             return None
-        status = np.zeros((words, STATUS_ROW), np.int64)
-        self.device.download(self.status, status)
-        if not status.any():
+        flags = np.zeros(words, np.int64)
+        self.device.download(self.status, flags)
+        if not flags.any():
             return None
-        self.device.clear(self.status, status.nbytes)
-        steps = status[:, 1:]
+        steps = np.zeros((words, STEPS), np.int64)
+        self.device.download(self.status + 8 * FLAGS, steps)
+        self.device.clear(self.status, self._status_bytes)
         step = int(steps.any(axis=0).argmax())
         return step, int(steps[:, step].argmax())
 
@@ -275,7 +284,23 @@ class DeviceVariant:
         """CheckFailed for an index that a kernel found out of range."""
         found = self.failed()
         if found is not None:
-            raise CheckFailed(self.module.failures[self.module.words[found[1]] - 1], 0, 0)
+            cause = self.module.failures[self.module.words[found[1]] - 1]
+            raise CheckFailed(cause, *self._refused(found[1]))
+
+    def _refused(self, word: int) -> tuple[int, int]:
+        """The index that a check refused, and the length of its axis; searched again, for the message. (0, 0) where
+        it is gone."""
+        finder = self.module.finders[word]
+        if finder is None:
+            return 0, 0
+        kernel = finder.kernel
+        code = self.device.load(loaded(finder.text)[kernel.name], tuple(p.dtype for p in kernel.parameters.values()), 1)
+        found = self._room("found", 24)
+        self.device.clear(found, 24)
+        self.device.launch(code, 1, 1, tuple(self._value(p.source, 1, kernel, {}) for p in kernel.parameters.values()))
+        told = np.zeros(3, np.int64)
+        self.device.download(found, told)
+        return int(told[1]), int(told[2])
 
     def _output(self, number: int, made: dict[Any, DeviceArray]) -> DeviceArray:
         """An output in memory of its own."""

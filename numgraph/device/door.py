@@ -67,9 +67,9 @@ def compile_cubin(
     """Machine code of a kernel.
 
     function: a plain function, see `numgraph.kernels.cuda`. signature: the types of its arguments, such as
-    ("float32*", "int64"). capability: of the device, (9, 0) for an H100. max_threads: the most threads that a block will
-    have, and min_blocks: how many blocks a multiprocessor should hold at a time, from which the assembler derives how
-    many registers it may use.
+    ("float32*", "int64"). capability: of the device, (9, 0) for an H100. max_threads: the most threads that a block
+    will have, and min_blocks: how many blocks a multiprocessor should hold at a time, from which the assembler
+    derives how many registers it may use.
 
     Raises DeviceError when packages are missing or the tools refuse the function, OptionError for an unknown type.
     """

@@ -58,24 +58,29 @@ def simulate(
     shared_bytes: int = 0,
     *,
     races: bool = True,
+    origin: Sequence[int] = (0, 0, 0),
 ) -> None:
     """Run a kernel for every thread of a grid.
 
     arguments: C-contiguous arrays, which are pointers to their elements for the kernel, `Offset`s of them, and numbers.
     shared_bytes: the size of `cuda.shared.array(0, dtype)`. races=False leaves the search for races out, which takes
-    half of the time. Raises KernelError and IndexOutOfRange, see above, and what the kernel itself raises.
+    half of the time. origin: the first block; the kernel sees a grid that is larger by this.
+
+    Raises KernelError and IndexOutOfRange, see above, and what the kernel itself raises.
     """
     run = _prepare(function)
     name = getattr(function, "__name__", "kernel")
     blocks, threads = _dim(grid), _dim(block)
+    x0, y0, z0 = origin
+    whole = (x0 + blocks[0], y0 + blocks[1], z0 + blocks[2])
     watch = Watch(Thread((0, 0, 0), (0, 0, 0), 0, name), races)
     parameters = function.__code__.co_varnames[: function.__code__.co_argcount]
     if len(arguments) != len(parameters):
         raise KernelError(f"{name} takes {len(parameters)} arguments ({', '.join(parameters)}), not {len(arguments)}")
     passed = [_argument(a, p, watch) for a, p in zip(arguments, parameters, strict=True)]
     with np.errstate(all="ignore"):
-        for position in _positions(blocks):
-            run.block(watch, position, blocks, threads, passed, shared_bytes)
+        for x, y, z in _positions(blocks):
+            run.block(watch, (x0 + x, y0 + y, z0 + z), whole, threads, passed, shared_bytes)
 
 
 def _dim(lengths: int | Sequence[int]) -> Dim:

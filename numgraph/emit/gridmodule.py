@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from numgraph import dims
-from numgraph.emit.gridkernel import STATUS_ROW, Geometry, GridPrinter, Kernel
+from numgraph.emit.grid import Geometry, Kernel
+from numgraph.emit.gridkernel import GridPrinter
+from numgraph.emit.gridsums import shares_of
 from numgraph.emit.header import DTYPES
 from numgraph.emit.module import ModulePrinter, PlanPrinter
 from numgraph.emit.table import Layout
@@ -30,10 +32,19 @@ MAX_KERNEL = 120
 
 
 @dataclass
+class Finder:
+    """The search for the index that a check refused, a kernel for one thread; made when a check has failed."""
+
+    kernel: Kernel
+    text: str
+
+
+@dataclass
 class GridModule:
-    """A printed program. `text` is compiled and cached; `listing` is the same with the user's lines. plans: names of the
-    host's functions, one per stage. kernels: per stage, in order. failures: what a plan's status means. parts: bytes of the parts
-    of each sum that blocks of threads share. words: for each word of the device's status, which failure it means."""
+    """A printed program. `text` is compiled and cached; `listing` is the same with the user's lines. plans: names of
+    the host's functions, one per stage. kernels: per stage, in order. failures: what a plan's status means. parts:
+    bytes of the parts of each sum that blocks of threads share. words: for each word of the device's status, which
+    failure it means; finders: for each, the search for the index, None where that was not kept."""
 
     text: str
     listing: str
@@ -43,6 +54,7 @@ class GridModule:
     kernels: list[list[Kernel]]
     parts: dict[Any, Any] = field(default_factory=dict)
     words: list[int] = field(default_factory=list)
+    finders: list[Finder | None] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -80,6 +92,7 @@ class GridModulePrinter(ModulePrinter):
             for group in self._groups(blocks):
                 kernels[-1].append(self._kernel(f"kernel_{serial}", stage, group))
                 serial += 1
+        finders = [self._finder(word) for word in range(len(self.words))]
         plans = {stage: self._plan(stage) for stage in reversed(range(len(kernels)))}
         lines: list[Line] = []
         helpers = {name: text for made in kernels for k in made for name, text in k.helpers.items()}
@@ -94,7 +107,9 @@ class GridModulePrinter(ModulePrinter):
         text = "\n".join([*header, *(line.text() for line in lines)]).rstrip("\n") + "\n"
         listing = "\n".join([*header, *(line.text(True) for line in lines)]).rstrip("\n") + "\n"
         names = [f"plan_{stage}" for stage in range(len(kernels))]
-        return GridModule(text, listing, self.layout, self.layout.failures, names, kernels, self.parts, self.words)
+        return GridModule(
+            text, listing, self.layout, self.layout.failures, names, kernels, self.parts, self.words, finders
+        )
 
     # -- kernels ------------------------------------------------------------------------------------------------
 
@@ -121,8 +136,6 @@ class GridModulePrinter(ModulePrinter):
         return groups
 
     def _shares(self, block: Block) -> Any:
-        from numgraph.emit.gridkernel import shares_of
-
         return shares_of(self.schedule.graph, block, self.schedule.sharing[block], self.geometry)
 
     def _kernel(self, name: str, stage: int, steps: Sequence[Step]) -> Kernel:
@@ -145,6 +158,17 @@ class GridModulePrinter(ModulePrinter):
         kernel.lines = self._function_of(kernel, checked, self._summary(kernel.items))
         return kernel
 
+    def _finder(self, word: int) -> Finder | None:
+        item = self.layout.failures[self.words[word] - 1]
+        buffers = [self.schedule.buffers.get(load.inputs[0]) for load in item.loads]
+        if any(place is not None and place.place in ("private", "register") for place in buffers):
+            return None
+        kernel = Kernel(f"find_{word}", Names(set(KERNEL_NAMES)), threads=1)
+        GridPrinter(self.schedule, self.layout, self.vector, kernel, item.stage, self.geometry, []).find(item)
+        lines = self._function_of(kernel, 0, f"the index that {item.node.name} refuses")
+        code = "\n".join(line.text() for line in lines)
+        return Finder(kernel, "\n".join([*self._header(code, [kernel]), code]) + "\n")
+
     def _add_parts(self, block: Block) -> None:
         """Memory for the parts of a block's sums."""
         first = block.items[0]
@@ -162,7 +186,7 @@ class GridModulePrinter(ModulePrinter):
         body = kernel.lines
         if checked:
             status = kernel.parameter("status", "status", "p", "int64*", ("status",))
-            refused = " or ".join(f"{status}[{word * STATUS_ROW}] != 0" for word in range(checked))
+            refused = " or ".join(f"{status}[{word}] != 0" for word in range(checked))
             body = [Line(0, f"if {refused}:"), Line(1, "return", "a kernel before this one has refused"), *body]
         words = set(re.findall(r"\w+", "\n".join(line.code for line in body)))
         lines = [Line(0, f"def {kernel.name}({', '.join(p.name for p in kernel.parameters.values())}):", note)]

@@ -32,7 +32,7 @@ class Executor:
     """Runs a program by compiled code. `compile_variant(denied)` makes code that does not assume what `denied`
     lists."""
 
-    def __init__(self, program: Any, compile_variant: Callable[[frozenset[Any]], Variant]) -> None:
+    def __init__(self, program: Any, compile_variant: Callable[[frozenset[Any]], Any]) -> None:
         self.program = program
         self.compile_variant = compile_variant
         self.denied: frozenset[Any] = frozenset()

@@ -1,7 +1,8 @@
 """How the threads of a grid divide the loops of a block among them.
 
-A grid has blocks of threads; here "group" is such a block, since a block of the schedule is a loop. The threads of a group
-can wait for each other and share fast memory, groups cannot. Each block of the schedule gets one of these mappings:
+A grid has blocks of threads; here "group" is such a block, since a block of the schedule is a loop. The threads of a
+group can wait for each other and share fast memory, groups cannot. Each block of the schedule gets one of these
+mappings:
 
 * once      one thread: scalars
 * flat      an iteration of all loops together per thread: elementwise work
@@ -14,7 +15,6 @@ can wait for each other and share fast memory, groups cannot. Each block of the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,9 +32,9 @@ SHORT = 32
 
 @dataclass(eq=False)
 class Mapping:
-    """How a block is divided. shape: one of the names above. count: how many threads have work (for "lanes": groups), about;
-    work: iterations in all; None where that is not known before the call. private: bytes that each thread ("lanes": group)
-    has for itself.
+    """How a block is divided. shape: one of the names above. count: how many threads have work (for "lanes": groups),
+    about; work: iterations in all; None where that is not known before the call. private: bytes that each thread
+    ("lanes": group) has for itself.
     """
 
     shape: str
@@ -44,7 +44,8 @@ class Mapping:
 
 
 def map_to_grid(graph: Graph, blocks: list[Block], buffers: dict[Node, Any]) -> tuple[dict[Block, Mapping], Any]:
-    """A mapping for each block of a stage. Row buffers change their place to "private", small blocks move up to others."""
+    """A mapping for each block of a stage. Row buffers change their place to "private", small blocks move up to
+    others."""
     found: dict[Block, Mapping] = {}
     for block in blocks:
         shape = _shape(graph, block)

@@ -50,7 +50,9 @@ def choose_product(graph: Graph, item: Item, geometry: Any) -> Choice | None:
                 "skinny_columns", f"{n}, {WIDTH}, {threads}", (k, m, k, a_col, b_row, n, 0), ((m, WIDTH),), threads,
                 f"few columns ({n}): each block makes {WIDTH} rows of the result",
             )  # fmt: skip
-    tile, each, depth = next((t for t in geometry.tiles if _blocks(graph, m, n, t[0]) >= geometry.wanted), geometry.tiles[-1])
+    tile, each, depth = next(
+        (t for t in geometry.tiles if _blocks(graph, m, n, t[0]) >= geometry.wanted), geometry.tiles[-1]
+    )
     along = f"a_along={_is_one(a_col)}, b_along={_is_one(b_row) and not _is_one(b_col)}"
     return Choice(
         "tiled", f"{tile}, {tile}, {depth}, {each}, {each}, {along}", (m, n, k, a_row, a_col, b_row, b_col, n),

@@ -32,9 +32,9 @@ class Update:
 class Schedule:
     """Everything that the printers need.
 
-    stages: blocks, in order; arena_bytes: per stage. sharing: how blocks are divided, for those that are: a `Sharing` among
-    processor threads, a `Mapping` among a grid's. private_bytes: per stage, what each share has for itself, behind the
-    arena.
+    stages: blocks, in order; arena_bytes: per stage. sharing: how blocks are divided, for those that are: a `Sharing`
+    among processor threads, a `Mapping` among a grid's. private_bytes: per stage, what each share has for itself,
+    behind the arena.
     """
 
     graph: Graph

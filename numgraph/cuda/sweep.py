@@ -1,0 +1,76 @@
+"""Many steps on a device: one recording, replayed for each row of arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from numgraph.cuda.device import Array
+from numgraph.cuda.variant import DeviceVariant
+from numgraph.emit.grid import STEPS
+from numgraph.runtime.variant import CheckFailed
+from numgraph.storage import CALLS
+
+
+class DeviceSweep:
+    """The steps of one sweep over a compiled variant; see `sweep.NativeSweep`.
+
+    columns: (values, whether they have a row per step) of each argument, numbers of the right dtype.
+    """
+
+    def __init__(self, variant: DeviceVariant, columns: Sequence[tuple[Array, bool]], count: int) -> None:
+        self.variant, self.columns = variant, columns
+        made = variant.module.layout.made
+        self.outputs = [
+            np.empty((count, *(-1 - n for n in made["output", k])), node.dtype)
+            for k, node in enumerate(variant.schedule.outputs)
+        ]
+
+    def run(self, begin: int, end: int) -> int:
+        """Run steps from `begin`; the first that did not run, `end` when all did."""
+        with CALLS:
+            while begin < end:
+                last = min(begin + STEPS, end)
+                done = self._turn(begin, last)
+                if done < last:
+                    return done
+                begin = last
+        return end
+
+    def _turn(self, begin: int, end: int) -> int:
+        """As `run`, for as many steps as the device takes at once."""
+        variant = self.variant
+        variant.locate()
+        rows, launches = self._planned(begin, end)
+        if not len(rows):
+            return begin
+        found = variant.steps.sweep(variant.record(launches, True), rows)
+        failed = variant.failed()
+        done = begin + (len(rows) if failed is None else failed[0])
+        for number, array in enumerate(self.outputs):
+            size = array.nbytes // len(array)
+            place = 8 * variant.results[number]
+            taken = np.ascontiguousarray(found[: done - begin].view(np.uint8)[:, place : place + size])
+            array[begin:done] = taken.view(array.dtype).reshape(array[begin:done].shape)
+        return done
+
+    def _planned(self, begin: int, end: int) -> tuple[Array, Any]:
+        """(the words of the steps that launch the same as the first, these launches)."""
+        variant = self.variant
+        rows: list[Array] = []
+        first: Any = None
+        for step in range(begin, end):
+            words = variant.row([np.asarray(v[step]) if varies else v for v, varies in self.columns])
+            try:
+                variant.plan(0)
+            except CheckFailed:
+                break
+            launches = variant.launches(variant.kernels[0], {})
+            if first is None:
+                first = launches
+            elif launches != first:
+                break
+            rows.append(np.append(words, step - begin))
+        return np.array(rows, np.int64).reshape(len(rows), variant.steps.width), first

@@ -1,0 +1,84 @@
+"""What is known of the kernels of a grid: sizes, parameters, and what was printed so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from numgraph.emit.writer import Line, Names
+from numgraph.schedule.items import Item
+
+# Steps of one native sweep, and index checks of a function, at most. The status has a word for each check, which says
+# whether it failed, and behind these one for each step of each check.
+STEPS = 1024
+FLAGS = 256
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Sizes of a grid. threads: of a block, a power of two; blocks: at most, of one launch; small: iterations up to
+    which one block does a phase, so that several phases are one launch; part: iterations of a sum for each block that
+    shares in it, of which there are at most `shares`."""
+
+    threads: int = 256
+    blocks: int = 1024
+    small: int = 16384
+    part: int = 4096
+    shares: int = 256
+    # of products: the most multiply-adds that a thread of a skinny one keeps, its threads, and (tile, elements of a
+    # thread, depth) of the others, the largest first
+    sums: int = 64
+    skinny: int = 128
+    tiles: tuple[tuple[int, int, int], ...] = ((128, 8, 8), (64, 4, 8), (32, 4, 8))
+    # blocks of threads that a product wants to have
+    wanted: int = 132
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a kernel.
+
+    dtype: of the elements of a pointer ("float32*") or the number ("int64"). source: where the value comes from:
+    ("leaf", node), ("array", digest), ("arena", stage, offset), ("output", k), ("fresh", slot), ("own", offset)
+    memory behind the arena that only this launch uses, ("arguments",), ("status",), ("slot", slot of the plan's
+    table).
+    """
+
+    name: str
+    dtype: str
+    source: tuple[Any, ...]
+
+
+@dataclass
+class Kernel:
+    """A printed kernel, of one or several phases.
+
+    grid: for each of its axes (count, per_block, most): it has count / per_block thread blocks, from 1 to `most`.
+    threads: of a block. own: bytes that each block has for itself, while it runs. counts and own are numbers, or
+    slots of the plan's table as -1 - slot. helpers: functions that it calls; made: those that an expression makes.
+    """
+
+    name: str
+    names: Names
+    parameters: dict[Any, Parameter] = field(default_factory=dict)
+    lines: list[Line] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+    shapes: list[str] = field(default_factory=list)
+    imports: set[str] = field(default_factory=set)
+    grid: list[tuple[int, int, int]] = field(default_factory=lambda: [(1, 1, 1)])
+    threads: int = 0
+    own: Any = 0
+    helpers: dict[str, list[Line]] = field(default_factory=dict)
+    made: dict[str, str] = field(default_factory=dict)
+
+    def make(self, maker: str, expression: str) -> str:
+        """The name of a function that is made by an expression when the module is loaded."""
+        if expression not in self.made:
+            self.made[expression] = f"{maker}_{len(self.made)}" if self.made else f"{maker}_kernel"
+        return self.made[expression]
+
+    def parameter(self, key: Any, wish: str | None, prefix: str, dtype: str, source: tuple[Any, ...]) -> str:
+        """The name of a parameter, which is added when it is new."""
+        if key not in self.parameters:
+            self.parameters[key] = Parameter(self.names.fresh(wish, prefix), dtype, source)
+        return self.parameters[key].name
