@@ -21,7 +21,7 @@ def run(
     compiled: bool = False,
     **arguments: Any,
 ) -> None:
-    """Run a kernel with small blocks. arguments: by the names of the table. compiled: its PTX rather than its source."""
+    """Run a kernel with small blocks. arguments: by the names of the table. compiled: its PTX, not its source."""
     kernel = KERNELS[name]
     chosen = {**kernel.sizes, **kernel.small, **(sizes or {})}
     lengths = {key: value for key, value in arguments.items() if isinstance(value, int)}

@@ -1,9 +1,9 @@
 """Runs PTX, instruction by instruction: what the compiler made of a kernel does what its source says.
 
-As much of PTX as the kernels use (PTX ISA 8, "Instruction Set"). Threads of a block run in turn from barrier to barrier.
-Integers are kept as unsigned numbers of their width, floats as NumPy scalars, which round as the device does; `ex2.approx`
-and the like are rounded correctly here, to an ulp or two there. Global memory is the arrays, each at an address of its own;
-an access outside of them is an error, as is one that is not aligned.
+As much of PTX as the kernels use (PTX ISA 8, "Instruction Set"). Threads of a block run in turn from barrier to
+barrier. Integers are kept as unsigned numbers of their width, floats as NumPy scalars, which round as the device
+does; `ex2.approx` and the like are rounded correctly here, to an ulp or two there. Global memory is the arrays, each
+at an address of its own; an access outside of them is an error, as is one that is not aligned.
 """
 
 from __future__ import annotations
@@ -53,9 +53,10 @@ ARITHMETIC = {"add": operator.add, "sub": operator.sub, "and": operator.and_, "o
               "mul": operator.mul, "min": min, "max": max}  # fmt: skip
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "eq": operator.eq, "ne": lambda a, b: a != b and a == a and b == b, "lt": operator.lt, "le": operator.le,
-    "gt": operator.gt, "ge": operator.ge, "neu": lambda a, b: not a == b, "geu": lambda a, b: not a < b,
+    "gt": operator.gt, "ge": operator.ge, "neu": operator.ne, "geu": lambda a, b: not a < b,
     "leu": lambda a, b: not a > b, "gtu": lambda a, b: not a <= b, "ltu": lambda a, b: not a >= b,
-    "equ": lambda a, b: not (a < b or a > b), "nan": lambda a, b: a != a or b != b, "num": lambda a, b: a == a and b == b,
+    "equ": lambda a, b: not (a < b or a > b), "nan": lambda a, b: a != a or b != b,
+    "num": lambda a, b: a == a and b == b,
 }  # fmt: skip
 FLOAT = {"f32": np.float32, "f64": np.float64}
 
@@ -264,7 +265,9 @@ class Thread:
 
     def address(self, operand: str) -> int:
         """The address of `[%rd1+16]`."""
-        name, sign, offset = re.fullmatch(r"\[([%\w]+)(?:([+-]+)(\d+))?\]", operand).groups()  # type: ignore[union-attr]
+        match = re.fullmatch(r"\[([%\w]+)(?:([+-]+)(\d+))?\]", operand)
+        assert match is not None, operand
+        name, sign, offset = match.groups()
         base = self.value(name, "u64")
         return base + int(offset or 0) * (-1 if sign and "-" in sign else 1)
 

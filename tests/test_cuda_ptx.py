@@ -1,4 +1,4 @@
-"""What the compiler makes of CUDA kernels, run instruction by instruction, gives what the simulator gives of the source.
+"""What the compiler makes of CUDA kernels, run instruction by instruction, gives what the simulator gives.
 
 The simulator knows intrinsics only by their Python twins, and Numba's typing not at all; the PTX has both.
 """
@@ -42,8 +42,8 @@ CASES: dict[str, dict[str, Any]] = {
     "product_whole_tiles": dict(out=empty((16, 16)), a=draw(16, 8), b=draw(8, 16, seed=1), **WHOLE),
     "skinny_product": dict(out=empty((5, 3)), x=draw(5, 70), w=draw(70, 3), m=5, k=70, x_row=70, w_row=3, w_col=1,
                            out_row=3, alpha=ONE, beta=ZERO),
-    "skinny_contraction": dict(out=draw(9, 3, seed=2), x=draw(21, 9), d=draw(21, 3, seed=1), m=21, k=9, part=21, x_row=9,
-                               d_row=3, out_row=3, out_part=0, alpha=-ONE, beta=ONE),
+    "skinny_contraction": dict(out=draw(9, 3, seed=2), x=draw(21, 9), d=draw(21, 3, seed=1), m=21, k=9, part=21,
+                               x_row=9, d_row=3, out_row=3, out_part=0, alpha=-ONE, beta=ONE),
     "softmax": dict(out=empty((4, 13)), x=SPECIAL, rows=4, length=13),
     "log_softmax": dict(out=empty((4, 13)), x=SPECIAL, rows=4, length=13),
     "cross_entropy": dict(loss=empty(4), gradient=empty((4, 13)), x=SPECIAL, y=LABELS, status=STATUS, rows=4, length=13,
@@ -57,16 +57,16 @@ CASES: dict[str, dict[str, Any]] = {
     "scan_rows": dict(out=empty((2, 37)), totals=empty((2, 2)), x=draw(2, 37), rows=2, length=37),
     "scan_carry": dict(out=draw(2, 37), totals=draw(2, 2, seed=1), rows=2, length=37, chunks=2),
     "scan_columns": dict(out=empty((2, 7, 5)), x=draw(2, 7, 5), outer=2, length=7, inner=5),
-    "sort_blocks": dict(keys=empty((10, 13)), ids=empty((10, 13), "int64"), x=np.rint(draw(2, 13, 5)), outer=2, length=13,
-                        inner=5),
+    "sort_blocks": dict(keys=empty((10, 13)), ids=empty((10, 13), "int64"), x=np.rint(draw(2, 13, 5)), outer=2,
+                        length=13, inner=5),
     "sort_merge": dict(new_keys=empty((1, 13)), new_ids=empty((1, 13), "int64"), lines=1, length=13, width=8,
                        keys=np.array([[1, 1, 2, 3, 3, 5, 9, np.nan, 0, 1, 3, np.inf, np.nan]], "float32"),
                        ids=np.arange(13)[None]),
     "transpose": dict(out=empty((2, 11, 9)), x=draw(2, 9, 11), batches=2, rows=9, columns=11),
     "gather": dict(out=empty((4, 5)), x=draw(13, 5), ids=LABELS, status=STATUS, count=4, length=13, columns=5),
     "positions": dict(out=empty(4, "int64"), ids=LABELS.astype("int32"), status=STATUS, count=4, length=13),
-    "scatter_add": dict(out=draw(5, 3, seed=2), x=draw(7, 3), keys=KEYS[0], order=np.array([2, 0, 1, 6, 5, 4, 3]), count=7,
-                        length=5, columns=3),
+    "scatter_add": dict(out=draw(5, 3, seed=2), x=draw(7, 3), keys=KEYS[0], order=np.array([2, 0, 1, 6, 5, 4, 3]), 
+                        count=7, length=5, columns=3),
     "random_bits": dict(out=empty(21, "uint32"), **RANDOM),
     "random_uniform": dict(out=empty(21), low=-ONE, high=ONE, **RANDOM),
     "random_normal": dict(out=empty(21), mean=ONE, deviation=ONE, **RANDOM),
