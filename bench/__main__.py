@@ -1,4 +1,4 @@
-"""`python -m bench`: check, time and report the cases; `report` and `readme` make pages of the figures."""
+"""`python -m bench`: check, time and report the cases; `report` and `readme` make pages of it; `gpu` is apart."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ def main(arguments: list[str] | None = None) -> int:
         return report_page(given[1:])
     if given[:1] == ["readme"]:
         return readme_table(given[1:])
+    if given[:1] == ["gpu"]:
+        from bench.gpu import run
+
+        return run.main(given[1:])
     options = parser().parse_args(given)
     console = Console()
     made = measured(options, console)
@@ -45,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m bench",
         description="numgraph against the libraries that people would use instead.",
         epilog="`python -m bench report [JSON] --out FILE.html` makes a page, `python -m bench readme JSON README.md`"
-        " the table in the README.",
+        " the table in the README, `python -m bench gpu --out DIR` looks at an NVIDIA GPU.",
     )
     how_to_run(made)
     made.add_argument("--readme", type=Path, metavar="FILE", help="write the table into that README.md")

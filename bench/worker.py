@@ -170,7 +170,8 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     sys.stdout = sys.stderr
-    serve(Bench(peers.PEERS[sys.argv[1]], int(sys.argv[2])), sys.stdin.buffer, answers)
+    known = peers.PEERS | peers.GPU_PEERS
+    serve(Bench(known[sys.argv[1]], int(sys.argv[2])), sys.stdin.buffer, answers)
 
 
 if __name__ == "__main__":

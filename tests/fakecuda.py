@@ -129,10 +129,10 @@ class FakeBindings:
         self.later(lambda: void(ctypes.memset(self.inside(address, size), 0, size)))
 
     def compile(
-        self, function: Callable[..., Any], signature: tuple[str, ...], capability: tuple[int, int], *, max_threads: Any
+        self, function: Callable[..., Any], signature: tuple[str, ...], capability: tuple[int, int], **limits: Any
     ) -> Cubin:
         """In place of `door.compile_cubin`: the code is the number of the function."""
-        self.calls.append(("compile", function.__name__, max_threads))
+        self.calls.append(("compile", function.__name__, limits))
         self.functions.append((function, signature))
         return Cubin(str(len(self.functions) - 1).encode(), f"ng_{function.__name__}", 1, 0, 0, 0, "")
 

@@ -101,6 +101,19 @@ PEERS = {
     )
 }
 
+# On an NVIDIA GPU; each takes one that is there, or is not offered.
+GPU_PEERS = {
+    peer.name: peer
+    for peer in (
+        Peer("numgraph-cuda", "numgraph on the GPU", "with_numgraph", ("numgraph", "cuda-bindings"), option="cuda"),
+        Peer("numgraph-sim", "numgraph, simulated", "with_numgraph", ("numgraph",), option="cuda-sim"),
+        Peer("torch-cuda", "PyTorch eager", "with_torch", ("torch",), option="cuda"),
+        Peer("torch-cuda-compile", "torch.compile", "with_torch", ("torch",), option="cuda compile"),
+        Peer("torch-cuda-graphs", "PyTorch in a CUDA graph", "with_torch", ("torch",), option="cuda graphs"),
+        Peer("jax-cuda", "JAX, scan", "with_jax", ("jax", "jaxlib"), option="cuda"),
+    )
+}
+
 
 def build(peer: Peer, kind: str, sizes: Sizes, threads: int) -> Program:
     """The peer's program; ImportError where its library is missing, NotOffered, or whatever the library raises."""

@@ -8,7 +8,7 @@ import numpy as np
 from jax import lax
 
 from bench import problems
-from bench.peers import Program
+from bench.peers import NotOffered, Program
 from bench.problems import Sizes
 
 # Values are waited for after each call, so a second thread to run ahead in would only cost the hand-over.
@@ -23,7 +23,12 @@ class Maths:
 
 
 def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:
-    """A jitted function. threads: XLA uses as many as the process has processors."""
+    """A jitted function. threads: XLA uses as many as the process has processors. option: "cuda" wants a GPU."""
+    if option == "cuda":
+        if jax.default_backend() != "gpu":
+            raise NotOffered(f"JAX has no GPU here, but {jax.default_backend()}")
+        # its default is TF32 there
+        jax.config.update("jax_default_matmul_precision", "highest")
     if problems.KINDS[kind].steps:
         return _stateful(kind, sizes)
     arrays = tuple(jnp.asarray(a, dtype=jnp.float32) for a in problems.data(kind, sizes))

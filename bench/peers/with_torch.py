@@ -1,4 +1,7 @@
-"""PyTorch: eager with autograd, and `torch.compile` of the whole step (gradient by `torch.func`, update in place)."""
+"""PyTorch: eager with autograd, and `torch.compile` of the whole step (gradient by `torch.func`, update in place).
+
+On a GPU besides: training steps with everything resident, in full float32, and the step in a CUDA graph.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from bench import problems
-from bench.peers import Program
+from bench.peers import NotOffered, Program
 from bench.problems import Sizes
 
 
@@ -19,9 +22,13 @@ class Maths:
 
 
 def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:
-    """An eager function, or a compiled one for the option "compile"."""
+    """An eager function, or a compiled one for the option "compile"; training steps on a GPU for "cuda ..."."""
     torch.set_num_threads(threads)
-    compiled = option == "compile"
+    compiled = "compile" in option
+    if "cuda" in option:
+        if not torch.cuda.is_available():
+            raise NotOffered("PyTorch has no GPU here")
+        return _resident(kind, sizes, option)
     if kind in problems.RATES:
         return _stepping(kind, sizes, compiled)
     if kind == "lstm":
@@ -92,6 +99,63 @@ def _stepping(kind: str, sizes: Sizes, compiled: bool) -> Program:
         return step(x[rows], y[rows])
 
     return _stateful(call, params, kind, sizes, sizes["R"] // batch, compiled)
+
+
+def _resident(kind: str, sizes: Sizes, option: str) -> Program:
+    """On the GPU: costs stay there until a sweep is over; a call waits for its own."""
+    torch.set_grad_enabled(False)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    x, y = (torch.from_numpy(a).cuda() for a in problems.data(kind, sizes))
+    y = y.long()
+    compiled = "compile" in option
+    params = [torch.from_numpy(a).cuda().requires_grad_(not compiled) for a in problems.start(kind, sizes)]
+    step = (_compiled_step if compiled else _eager_step)(kind, params)
+    batch = sizes["B"]
+    if "graphs" in option:
+        step = _captured(step, x[:batch].clone(), y[:batch].clone())
+
+    def one(index):
+        rows = slice(index * batch, (index + 1) * batch)
+        return step(x[rows], y[rows])
+
+    def sweep(count):
+        return torch.stack([one(k) for k in range(count)]).cpu().numpy()
+
+    def reset():
+        for a, b in zip(params, problems.start(kind, sizes), strict=True):
+            a.copy_(torch.from_numpy(b))
+
+    count = sizes["R"] // batch
+    return Program(
+        lambda index: one(index).cpu().numpy(),
+        [(k,) for k in range(count)],
+        option,
+        sweep,
+        f"{option}; loop over the step, costs read at the end",
+        reset,
+        lambda: [a.detach().cpu().numpy() for a in params],
+    )
+
+
+def _captured(step, x, y):
+    """The step as a CUDA graph: a minibatch is copied to where the graph reads it."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            step(x, y)
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        cost = step(x, y)
+
+    def replay(new_x, new_y):
+        x.copy_(new_x)
+        y.copy_(new_y)
+        graph.replay()
+        return cost.clone()
+
+    return replay
 
 
 def _cell(sizes: Sizes, compiled: bool) -> Program:

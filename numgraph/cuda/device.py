@@ -83,18 +83,31 @@ class Recording(Protocol):
 
 
 class Device(Protocol):
-    """A device. name: as it calls itself. capability: as (9, 0). multiprocessors: how many blocks run at once at least.
+    """A device, real or simulated."""
 
-    counts: what it has done so far. dlpack: (kind, number) as DLPack has it, kind HOST or CUDA. stream: the handle of
-    its stream, None for a device without one.
-    """
+    @property
+    def name(self) -> str:
+        """As it calls itself."""
 
-    name: str
-    capability: tuple[int, int]
-    multiprocessors: int
-    counts: Counts
-    dlpack: tuple[int, int]
-    stream: int | None
+    @property
+    def capability(self) -> tuple[int, int]:
+        """As (9, 0)."""
+
+    @property
+    def multiprocessors(self) -> int:
+        """How many blocks run at once at least."""
+
+    @property
+    def counts(self) -> Counts:
+        """What it has done so far."""
+
+    @property
+    def dlpack(self) -> tuple[int, int]:
+        """Kind (HOST or CUDA) and number, as DLPack has them."""
+
+    @property
+    def stream(self) -> int | None:
+        """The handle of its stream; None for a device without one."""
 
     def allocate(self, size: int) -> int:
         """The address of `size` bytes (at least 1), a multiple of 256. DeviceMemoryError when there is not enough.
@@ -120,10 +133,16 @@ class Device(Protocol):
     def copy(self, to: int, source: int, size: int) -> None:
         """Copy bytes within the device; the two ranges do not overlap."""
 
-    def load(self, function: Callable[..., Any], signature: tuple[str, ...], max_threads: int | None = None) -> Kernel:
+    def load(
+        self,
+        function: Callable[..., Any],
+        signature: tuple[str, ...],
+        max_threads: int | None = None,
+        min_blocks: int = 1,
+    ) -> Kernel:
         """The kernel that a function is with these types of parameters, compiled once.
 
-        max_threads: the most threads that its blocks will have. DeviceError, OptionError: see `numgraph.device.door`.
+        max_threads, min_blocks: see `numgraph.device.door`, whose DeviceError and OptionError it may raise.
         """
 
     def launch(self, kernel: Any, grid: Lengths, block: Lengths, parameters: Parameters) -> None:

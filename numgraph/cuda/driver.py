@@ -231,17 +231,23 @@ class CudaDevice:
     # -- kernels ------------------------------------------------------------------------------------------------------
 
     def load(
-        self, function: Callable[..., Any], signature: tuple[str, ...], max_threads: int | None = None
+        self,
+        function: Callable[..., Any],
+        signature: tuple[str, ...],
+        max_threads: int | None = None,
+        min_blocks: int = 1,
     ) -> CudaKernel:
         """See `Device`."""
         with self.use:
             self.nothing_recorded("a kernel is loaded")
             known = self.kernels.setdefault(function, {})
-            kernel = known.get((signature, max_threads))
+            key = signature, max_threads, min_blocks
+            kernel = known.get(key)
             if kernel is None:
-                made = self.compile(function, signature, self.capability, max_threads=max_threads)
+                limits: dict[str, Any] = {"max_threads": max_threads, "min_blocks": min_blocks}
+                made = self.compile(function, signature, self.capability, **limits)
                 kernel = CudaKernel(function.__name__, signature, self.bindings.load(made.code, made.entry), made)
-                known[signature, max_threads] = kernel
+                known[key] = kernel
             return kernel
 
     def launch(self, kernel: CudaKernel, grid: Lengths, block: Lengths, parameters: Parameters) -> None:
@@ -387,6 +393,12 @@ def device(number: int = 0) -> CudaDevice:
                 raise DeviceError(f'target "cuda": {problem}')
             _OPEN[number] = CudaDevice(CudaBindings(), number)
         return _OPEN[number]
+
+
+def adopt(new: CudaDevice, number: int = 0) -> None:
+    """Have `device(number)` give this one: a device on other bindings, or with machine code from elsewhere."""
+    with _OPENING:
+        _OPEN[number] = new
 
 
 def _at_exit() -> None:

@@ -120,7 +120,11 @@ class SimulatedDevice:
         self._ask(move)
 
     def load(
-        self, function: Callable[..., Any], signature: tuple[str, ...], max_threads: int | None = None
+        self,
+        function: Callable[..., Any],
+        signature: tuple[str, ...],
+        max_threads: int | None = None,
+        min_blocks: int = 1,
     ) -> SimulatedKernel:
         """See `device.Device`."""
         return SimulatedKernel(function, signature)

@@ -1,0 +1,1 @@
+"""`python -m bench gpu`: numgraph on an NVIDIA GPU, checked and measured in one command of at most eight minutes."""

@@ -1,0 +1,360 @@
+"""A problem for every kernel of the table: arguments, what NumPy gives in float64, and the work.
+
+`CASES[name](sizes, scale)` makes it; sizes are the factory's parameters, scale is "small" for the simulator, "odd" for
+a check on a device, "large" for a timing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bench.gpu.tools import Array, poisoned
+
+Sizes = Mapping[str, Any]
+SCALES = ("small", "odd", "large")
+
+
+@dataclass
+class Problem:
+    """arguments: by name; arrays for pointers. outputs: the names of what is written. want: what that is in float64.
+
+    moved: bytes that have to be read and written. flops: operations of a product, 0 where bytes decide.
+    """
+
+    arguments: dict[str, Any]
+    outputs: tuple[str, ...]
+    want: Callable[[], tuple[Array, ...]]
+    dtype: str = "float32"
+    flops: int = 0
+    tolerance: float = 1e-5
+    moved: int = field(default=0)
+
+    def __post_init__(self) -> None:
+        if not self.moved:
+            self.moved = sum(a.nbytes for a in self.arguments.values() if isinstance(a, np.ndarray))
+
+
+def lengths(scale: str, small: Any, odd: Any, large: Any) -> Any:
+    """Those of a scale."""
+    return {"small": small, "odd": odd, "large": large}[scale]
+
+
+def draw(*shape: int, seed: int = 0) -> Array:
+    """Normal float32 numbers."""
+    return np.random.default_rng(seed).standard_normal(shape, np.float32)
+
+
+def wide(x: Array) -> Array:
+    """In float64, for what is wanted."""
+    return x.astype(np.float64)
+
+
+ONE, ZERO = np.float32(1), np.float32(0)
+
+
+def product(sizes: Sizes, scale: str, a_along: bool = True, b_along: bool = False, whole: bool = False) -> Problem:
+    """a @ b, stored as the kernel loads them."""
+    m, n, k = lengths(scale, (19, 21, 11), (333, 210, 127), (2048, 2048, 2048))
+    if whole:
+        m, n, k = (-(-x // t) * t for x, t in zip((m, n, k), (sizes["tile_m"], sizes["tile_n"], 8), strict=True))
+    a, b = draw(m, k), draw(k, n, seed=1)
+    steps = dict(a_row=k, a_col=1) if a_along else dict(a_row=1, a_col=m)
+    steps |= dict(b_row=1, b_col=k) if b_along else dict(b_row=n, b_col=1)
+    stored = a if a_along else np.ascontiguousarray(a.T), np.ascontiguousarray(b.T) if b_along else b
+    arguments = dict(out=poisoned((m, n), "float32"), a=stored[0], b=stored[1], m=m, n=n, k=k, **steps, out_row=n,
+                     alpha=ONE, beta=ZERO)  # fmt: skip
+    return Problem(arguments, ("out",), lambda: (wide(a) @ wide(b),), flops=2 * m * n * k)
+
+
+def skinny_product(sizes: Sizes, scale: str) -> Problem:
+    """x @ w for few columns."""
+    m, k = lengths(scale, (5, 70), (601, 784), (60_000, 784))
+    columns = sizes["columns"]
+    x, w = draw(m, k), draw(k, columns, seed=1)
+    arguments = dict(out=poisoned((m, columns), "float32"), x=x, w=w, m=m, k=k, x_row=k, w_row=columns, w_col=1,
+                     out_row=columns, alpha=ONE, beta=ZERO)  # fmt: skip
+    return Problem(arguments, ("out",), lambda: (wide(x) @ wide(w),))
+
+
+def skinny_contraction(sizes: Sizes, scale: str) -> Problem:
+    """x.T @ d in parts of the rows."""
+    m, k, part = lengths(scale, (21, 9, 8), (601, 784, 200), (60_000, 784, 2000))
+    columns = sizes["columns"]
+    x, d = draw(m, k), draw(m, columns, seed=1)
+    starts = range(0, m, part)
+
+    def want() -> tuple[Array, ...]:
+        return (np.stack([wide(x[s : s + part]).T @ wide(d[s : s + part]) for s in starts]),)
+
+    arguments = dict(out=poisoned((len(starts), k, columns), "float32"), x=x, d=d, m=m, k=k, part=part, x_row=k,
+                     d_row=columns, out_row=columns, out_part=k * columns, alpha=ONE, beta=ZERO)  # fmt: skip
+    return Problem(arguments, ("out",), want)
+
+
+def _log_softmax(x: Array) -> Array:
+    y = wide(x)
+    y -= y.max(axis=1, keepdims=True)
+    return y - np.log(np.exp(y).sum(axis=1, keepdims=True))
+
+
+def softmax(sizes: Sizes, scale: str, logarithm: bool = False) -> Problem:
+    """Of each row."""
+    rows, length = lengths(scale, (7, 13), (601, 333), (32_768, 1024))
+    x = 3 * draw(rows, length)
+    arguments = dict(out=poisoned(x.shape, "float32"), x=x, rows=rows, length=length)
+    return Problem(arguments, ("out",), lambda: (_log_softmax(x) if logarithm else np.exp(_log_softmax(x)),))
+
+
+def cross_entropy(sizes: Sizes, scale: str) -> Problem:
+    """Loss and gradient of each row."""
+    rows, length = lengths(scale, (7, 13), (601, 10), (1 << 20, 10))
+    x, y = draw(rows, length), np.random.default_rng(1).integers(0, length, rows)
+
+    def want() -> tuple[Array, ...]:
+        log, at = _log_softmax(x), np.arange(rows)
+        gradient = np.exp(log)
+        gradient[at, y] -= 1
+        return -log[at, y], 0.5 * gradient, np.zeros(1)
+
+    arguments = dict(loss=poisoned(rows, "float32"), gradient=poisoned(x.shape, "float32"), x=x, y=y,
+                     status=np.zeros(1, "int32"), rows=rows, length=length, scale=np.float32(0.5))  # fmt: skip
+    return Problem(arguments, ("loss", "gradient", "status"), want)
+
+
+def reduce_rows(sizes: Sizes, scale: str, op: str = "sum") -> Problem:
+    """Sums, maxima, or whether there is one that is not 0."""
+    rows, length = lengths(scale, (3, 37), (601, 1003), (32_768, 1024))
+    x = draw(rows, length)
+    if op == "any":
+        x[::2] = 0
+    reduce = {"sum": np.sum, "max": np.max, "any": np.any}[op]
+    arguments = dict(out=poisoned(rows, "bool" if op == "any" else "float32"), x=x, rows=rows, length=length,
+                     total=x.size)  # fmt: skip
+    return Problem(arguments, ("out",), lambda: (reduce(wide(x), axis=1),))
+
+
+def reduce_columns(sizes: Sizes, scale: str) -> Problem:
+    """Sums over the middle axis, in parts."""
+    outer, length, inner, part = lengths(scale, (2, 7, 5, 3), (3, 601, 37, 100), (1, 32_768, 1024, 512))
+    x = draw(outer, length, inner)
+    starts = np.arange(0, length, part)
+    arguments = dict(
+        out=poisoned((outer, len(starts), inner), "float32"), x=x, outer=outer, length=length, inner=inner, part=part
+    )
+    return Problem(arguments, ("out",), lambda: (np.add.reduceat(wide(x), starts, axis=1),))
+
+
+def arg_rows(sizes: Sizes, scale: str) -> Problem:
+    """Where the maximum of each row is, the first of equals."""
+    rows, length = lengths(scale, (6, 19), (601, 1003), (32_768, 1024))
+    x = np.round(4 * draw(rows, length))
+    arguments = dict(out=poisoned(rows, "int64"), x=x, ids=np.zeros(rows, "int64"), rows=rows, length=length,
+                     total=x.size)  # fmt: skip
+    return Problem(arguments, ("out",), lambda: (np.argmax(x, axis=1),), tolerance=0, moved=x.nbytes + 8 * rows)
+
+
+def arg_columns(sizes: Sizes, scale: str) -> Problem:
+    """Where the maximum along the middle axis is."""
+    outer, length, inner = lengths(scale, (2, 9, 5), (3, 101, 77), (8, 64, 65_536))
+    x = np.round(4 * draw(outer, length, inner))
+    arguments = dict(out=poisoned((outer, inner), "int64"), x=x, outer=outer, length=length, inner=inner)
+    return Problem(arguments, ("out",), lambda: (np.argmax(x, axis=1),), tolerance=0)
+
+
+def scan_rows(sizes: Sizes, scale: str) -> Problem:
+    """Cumulative sums within chunks, and the sums of chunks."""
+    rows, length = lengths(scale, (2, 75), (101, 5003), (64, 1 << 20))
+    chunk = 4 * sizes["threads"]
+    x = draw(rows, length)
+    chunks = -(-length // chunk)
+
+    def want() -> tuple[Array, ...]:
+        padded = np.zeros((rows, chunks * chunk))
+        padded[:, :length] = x
+        sums = padded.reshape(rows, chunks, chunk).cumsum(axis=2)
+        return sums.reshape(rows, -1)[:, :length], sums[:, :, -1]
+
+    arguments = dict(out=poisoned(x.shape, "float32"), totals=poisoned((rows, chunks), "float32"), x=x, rows=rows,
+                     length=length)  # fmt: skip
+    return Problem(arguments, ("out", "totals"), want)
+
+
+def scan_carry(sizes: Sizes, scale: str) -> Problem:
+    """What comes before a chunk is added to it."""
+    rows, length = lengths(scale, (2, 75), (101, 5003), (64, 1 << 20))
+    chunk = sizes["chunk"]
+    chunks = -(-length // chunk)
+    out, totals = draw(rows, length), draw(rows, chunks, seed=1)
+
+    def want() -> tuple[Array, ...]:
+        before = np.concatenate([np.zeros((rows, 1)), wide(totals)[:, :-1]], axis=1)
+        return (wide(out) + np.repeat(before, chunk, axis=1)[:, :length],)
+
+    arguments = dict(out=out, totals=totals, rows=rows, length=length, chunks=chunks)
+    return Problem(arguments, ("out",), want, moved=2 * out.nbytes)
+
+
+def scan_columns(sizes: Sizes, scale: str) -> Problem:
+    """Cumulative sums over the middle axis."""
+    outer, length, inner = lengths(scale, (2, 9, 3), (3, 101, 77), (8, 64, 65_536))
+    x = draw(outer, length, inner)
+    arguments = dict(out=poisoned(x.shape, "float32"), x=x, outer=outer, length=length, inner=inner)
+    return Problem(arguments, ("out",), lambda: (wide(x).cumsum(axis=1),))
+
+
+def _runs(lines: Array, width: int) -> Array:
+    """The indices that sort each run of `width`."""
+    starts = range(0, lines.shape[1], width)
+    return np.concatenate([s + np.argsort(lines[:, s : s + width], axis=1, kind="stable") for s in starts], axis=1)
+
+
+def sort_blocks(sizes: Sizes, scale: str) -> Problem:
+    """Runs, each sorted."""
+    outer, length, inner = lengths(scale, (2, 13, 3), (3, 1201, 7), (64, 1 << 14, 1))
+    x = np.round(8 * draw(outer, length, inner))
+    lines = np.moveaxis(x, 1, 2).reshape(-1, length)
+
+    def want() -> tuple[Array, ...]:
+        ids = _runs(lines, sizes["run"])
+        return np.take_along_axis(lines, ids, 1), ids
+
+    arguments = dict(keys=poisoned(lines.shape, "float32"), ids=poisoned(lines.shape, "int64"), x=x, outer=outer,
+                     length=length, inner=inner)  # fmt: skip
+    return Problem(arguments, ("keys", "ids"), want, tolerance=0)
+
+
+def sort_merge(sizes: Sizes, scale: str) -> Problem:
+    """Two runs to one."""
+    lines, length, width = lengths(scale, (3, 13, 8), (21, 901, 512), (64, 1 << 14, 1 << 13))
+    x = np.round(8 * draw(lines, length))
+    ids = _runs(x, width)
+
+    def want() -> tuple[Array, ...]:
+        whole = np.argsort(x, axis=1, kind="stable")
+        return np.take_along_axis(x, whole, 1), whole
+
+    arguments = dict(new_keys=poisoned(x.shape, "float32"), new_ids=poisoned(x.shape, "int64"),
+                     keys=np.take_along_axis(x, ids, 1), ids=ids, lines=lines, length=length, width=width)  # fmt: skip
+    return Problem(arguments, ("new_keys", "new_ids"), want, tolerance=0)
+
+
+def transpose(sizes: Sizes, scale: str) -> Problem:
+    """Of each matrix."""
+    batches, rows, columns = lengths(scale, (2, 11, 19), (3, 333, 210), (1, 8192, 8192))
+    x = draw(batches, rows, columns)
+    arguments = dict(
+        out=poisoned((batches, columns, rows), "float32"), x=x, batches=batches, rows=rows, columns=columns
+    )
+    return Problem(arguments, ("out",), lambda: (x.swapaxes(1, 2),), tolerance=0)
+
+
+def gather(sizes: Sizes, scale: str) -> Problem:
+    """Rows by their numbers, negative ones too."""
+    count, length, columns = lengths(scale, (7, 6, 5), (601, 333, 77), (1 << 17, 1 << 17, 512))
+    x, ids = draw(length, columns), np.random.default_rng(1).integers(-length, length, count)
+    arguments = dict(out=poisoned((count, columns), "float32"), x=x, ids=ids, status=np.zeros(1, "int32"), count=count,
+                     length=length, columns=columns)  # fmt: skip
+    return Problem(arguments, ("out", "status"), lambda: (x[ids], np.zeros(1)), tolerance=0, moved=8 * count * columns)
+
+
+def positions(sizes: Sizes, scale: str) -> Problem:
+    """Indices counted from the begin; one is outside."""
+    count, length = lengths(scale, (7, 6), (601, 333), (1 << 24, 1 << 20))
+    ids = np.random.default_rng(1).integers(-length, length, count)
+    want = ids % length
+    ids[3], want[3] = length, length
+    arguments = dict(out=poisoned(count, "int64"), ids=ids, status=np.zeros(1, "int32"), count=count, length=length)
+    return Problem(arguments, ("out", "status"), lambda: (want, np.ones(1)), dtype="int64", tolerance=0)
+
+
+def scatter_add(sizes: Sizes, scale: str) -> Problem:
+    """Rows added to rows, in order."""
+    count, length, columns = lengths(scale, (19, 5, 6), (601, 97, 77), (1 << 17, 1 << 15, 256))
+    keys = np.random.default_rng(1).integers(0, length, count)
+    out, x = draw(length, columns, seed=2), draw(count, columns)
+    order = np.argsort(keys, kind="stable")
+
+    def want() -> tuple[Array, ...]:
+        total = wide(out)
+        np.add.at(total, keys, wide(x))
+        return (total,)
+
+    arguments = dict(out=out, x=x, keys=keys[order], order=order, count=count, length=length, columns=columns)
+    return Problem(arguments, ("out",), want, moved=x.nbytes + 2 * out.nbytes)
+
+
+def philox(quads: Array, stream: int, seed: int) -> Array:
+    """The four words of each quad, uint32 [n, 4]: Philox-4x32-10 of Salmon and others, SC 2011."""
+    mask = np.uint64(0xFFFFFFFF)
+    c = [quads & mask, quads >> np.uint64(32), np.full_like(quads, stream), np.zeros_like(quads)]
+    k = [np.uint64(seed & 0xFFFFFFFF), np.uint64(seed >> 32)]
+    for _ in range(10):
+        first, second = np.uint64(0xD2511F53) * c[0], np.uint64(0xCD9E8D57) * c[2]
+        c = [
+            (second >> np.uint64(32)) ^ c[1] ^ k[0],
+            second & mask,
+            (first >> np.uint64(32)) ^ c[3] ^ k[1],
+            first & mask,
+        ]
+        k = [(k[0] + np.uint64(0x9E3779B9)) & mask, (k[1] + np.uint64(0xBB67AE85)) & mask]
+    return np.stack(c, axis=1).astype(np.uint32)
+
+
+def random(sizes: Sizes, scale: str, kind: str = "bits") -> Problem:
+    """Words, uniform or normal numbers of a stream."""
+    count = lengths(scale, 37, 1003, 1 << 26)
+    common = dict(count=count, begin=8, stream=3, seed=12345)
+
+    def words() -> Array:
+        return philox(np.arange(2, 2 + -(-count // 4), dtype=np.uint64), 3, 12345).ravel()[:count]
+
+    if kind == "bits":
+        out = poisoned(count, "uint32")
+        return Problem(dict(out=out, **common), ("out",), lambda: (words(),), "uint32", tolerance=0)
+    out = poisoned(count, "float32")
+    if kind == "uniform":
+        arguments = dict(out=out, **common, low=np.float32(-1), high=ONE)
+        return Problem(arguments, ("out",), lambda: (2 * ((words() >> np.uint32(8)) * 2.0**-24) - 1,))
+    # how uniform numbers become normal ones is the kernel's business: no values, and its tests look at the distribution
+    return Problem(dict(out=out, **common, mean=ZERO, deviation=ONE), ("out",), lambda: ())
+
+
+def of(function: Callable[..., Problem], **options: Any) -> Callable[[Sizes, str], Problem]:
+    """A case with options."""
+    return lambda sizes, scale: function(sizes, scale, **options)
+
+
+CASES: dict[str, Callable[[Sizes, str], Problem]] = {
+    "product": product,
+    "product_b_along": of(product, b_along=True),
+    "product_a_across": of(product, a_along=False),
+    "product_large": product,
+    "product_whole_tiles": of(product, whole=True),
+    "skinny_product": skinny_product,
+    "skinny_contraction": skinny_contraction,
+    "softmax": softmax,
+    "log_softmax": of(softmax, logarithm=True),
+    "cross_entropy": cross_entropy,
+    "reduce_rows": reduce_rows,
+    "reduce_long_rows": of(reduce_rows, op="max"),
+    "reduce_any": of(reduce_rows, op="any"),
+    "reduce_columns": reduce_columns,
+    "arg_rows": arg_rows,
+    "arg_columns": arg_columns,
+    "scan_rows": scan_rows,
+    "scan_carry": scan_carry,
+    "scan_columns": scan_columns,
+    "sort_blocks": sort_blocks,
+    "sort_merge": sort_merge,
+    "transpose": transpose,
+    "gather": gather,
+    "positions": positions,
+    "scatter_add": scatter_add,
+    "random_bits": random,
+    "random_uniform": of(random, kind="uniform"),
+    "random_normal": of(random, kind="normal"),
+}
