@@ -45,7 +45,8 @@ def tiled_product(out, a, b, m, n, k, a_row, a_col, b_row, b_col, out_row, alpha
 
 @helper
 def _guarded(pointer, index, inside, zero):
-    """An element, or zero where there is none. A function, since Numba takes long to compile a branch for each element."""
+    """An element, or zero where there is none. A function, since Numba takes long to compile a branch for each
+    element."""
     return pointer[index] if inside else zero
 
 
@@ -155,7 +156,8 @@ def tiled(dtype, tile_m=128, tile_n=128, depth=8, thread_m=8, thread_n=8, a_alon
     kind = TYPES[dtype]
     names = dict(kind=kind, depth=depth, tile_m=tile_m, tile_n=tile_n, across=tile_n // thread_n, left_row=left_row,
                  right_row=right_row, left_half=depth * left_row, right_half=depth * right_row,
-                 left_size=2 * depth * left_row, right_size=2 * depth * right_row, zero=kind(0), guarded=_guarded, load4=load4,
+                 left_size=2 * depth * left_row, right_size=2 * depth * right_row, zero=kind(0), guarded=_guarded,
+                 load4=load4,
                  add_outer=add_outer, start=start_of(dtype, thread_m * thread_n),
                  write=writing_of(_runs(tile_m, thread_m), _runs(tile_n, thread_n)))  # fmt: skip
     return generated("tiled_product", text, names)
