@@ -31,7 +31,8 @@ class Executor(Protocol):
     then stands for the general one of `Function` (until it calls its attribute `switched`); the attributes `source`,
     `listing` and `export(path)`, which `Function` hands on; `complete(record)`, which adds what it knows to a
     `FunctionRecord` (phases, the stages from schedule to asm, cache path, seconds); and with it
-    `explanation(arguments)`, an estimate of what a call costs.
+    `explanation(arguments)`, an estimate of what a call costs. `traffic(earlier)` is what a device has done since
+    `traffic()` was asked for.
     """
 
     bytes_allocated: int
@@ -40,11 +41,22 @@ class Executor(Protocol):
         """The outputs for `arguments`; updates are done."""
 
 
+class Traffic(Protocol):
+    """What a device has done: launches of kernels, allocations, bytes from and to this machine's memory."""
+
+    launches: int
+    allocations: int
+    bytes_in: int
+    bytes_out: int
+
+
 @dataclass
 class Stats:
     """What the calls of a function have cost: their number and seconds, and bytes of memory.
 
-    bytes_in: arguments. bytes_out: outputs. bytes_allocated: arrays made by calls, outputs included.
+    bytes_in: arguments. bytes_out: outputs. bytes_allocated: arrays made by calls, outputs included. On a device these
+    are bytes that went from this machine's memory to the device's and back, and device memory; results count when they
+    are read within a call. launches: of kernels; allocations: of device memory.
     """
 
     calls: int = 0
@@ -52,6 +64,15 @@ class Stats:
     bytes_in: int = 0
     bytes_out: int = 0
     bytes_allocated: int = 0
+    launches: int = 0
+    allocations: int = 0
+
+    def add(self, traffic: Traffic) -> None:
+        """Count what a device has done."""
+        self.launches += traffic.launches
+        self.allocations += traffic.allocations
+        self.bytes_in += traffic.bytes_in
+        self.bytes_out += traffic.bytes_out
 
 
 class Binder:
@@ -210,11 +231,14 @@ def executor_for(program: Program, target: str) -> Executor:
 def general_call(executor: Executor, binder: Binder) -> Callable[..., Any]:
     """A call for any executor: bind, run, count."""
     stats = binder.stats
+    # of a device: what it has done since an earlier answer
+    traffic = getattr(executor, "traffic", None)
 
     def call(*args: Any, **kwargs: Any) -> Any:
         start = perf_counter()
         arrays = binder(args, kwargs)
         allocated = executor.bytes_allocated
+        earlier = traffic() if traffic is not None else None
         try:
             outputs = executor.run(arrays)
         except NumgraphError as error:
@@ -222,8 +246,11 @@ def general_call(executor: Executor, binder: Binder) -> Callable[..., Any]:
             raise
         binder.unset.clear()
         stats.calls += 1
-        stats.bytes_in += sum(a.nbytes for a in arrays)
-        stats.bytes_out += sum(a.nbytes for a in outputs)
+        if traffic is not None:
+            stats.add(traffic(earlier))
+        else:
+            stats.bytes_in += sum(a.nbytes for a in arrays)
+            stats.bytes_out += sum(a.nbytes for a in outputs)
         stats.bytes_allocated += executor.bytes_allocated - allocated
         stats.seconds += perf_counter() - start
         return binder.result(outputs)

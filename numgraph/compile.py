@@ -13,7 +13,8 @@ from typing import Any
 from numgraph.config import config
 from numgraph.cuda.executor import DeviceExecutor, device_for
 from numgraph.cuda.variant import DeviceVariant
-from numgraph.emit.gridmodule import GridModulePrinter
+from numgraph.emit.grid import Geometry
+from numgraph.emit.gridmodule import GridModule, GridModulePrinter
 from numgraph.emit.module import Module, ModulePrinter
 from numgraph.graph import label
 from numgraph.ir import Graph, Node
@@ -153,15 +154,21 @@ def compile_program(program: Any) -> Executor:
     return Executor(program, lambda denied: compile_variant(program, denied))
 
 
+def printed_for_grid(program: Any, denied: frozenset[Any], geometry: Geometry) -> tuple[Schedule, GridModule, Leaves]:
+    """The generated source of a program for a device with grids of these sizes."""
+    schedule, builder, leaves = scheduled(program, denied, GRID)
+    functions = import_module("numgraph.kernels.names").GRID
+    conditions = undecided(builder.graph)
+    module = GridModulePrinter(schedule, conditions, functions, title_of(program), geometry).print()
+    return schedule, module, leaves
+
+
 def compile_for_device(program: Any, target: str) -> DeviceExecutor:
     """The executor of a normalised program on the device that `target` stands for: "cuda" or "cuda-sim"."""
     device, geometry = device_for(target)
 
     def variant(denied: frozenset[Any]) -> DeviceVariant:
-        schedule, builder, leaves = scheduled(program, denied, GRID)
-        functions = import_module("numgraph.kernels.names").GRID
-        conditions = undecided(builder.graph)
-        module = GridModulePrinter(schedule, conditions, functions, title_of(program), geometry).print()
+        schedule, module, leaves = printed_for_grid(program, denied, geometry)
         if config.debug >= 2:
             print(module.listing, file=sys.stderr)
         return DeviceVariant(schedule, module, leaves.shared, device, geometry)

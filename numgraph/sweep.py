@@ -66,7 +66,7 @@ def sweep(
     with _bar(binder.program.name or "steps", count, progress) as advance:
         if native is None:
             return _one_by_one(binder, call, columns, count, advance)
-        return _natively(binder, call, columns, count, native, advance)
+        return _natively(binder, call, columns, count, native, advance, getattr(executor, "traffic", None))
 
 
 def _given(binder: Binder, args: Sequence[Any], named: Mapping[str, Any]) -> list[tuple[Argument, Any]]:
@@ -137,10 +137,12 @@ def _natively(
     count: int,
     native: NativeSweep,
     advance: Callable[[int], None],
+    traffic: Callable[..., Any] | None,
 ) -> Any:
     """Slices of steps in native code; a step that native code leaves is called, which raises or finds other code."""
     stats = binder.stats
     start = perf_counter()
+    earlier = traffic() if traffic is not None else None
     done, size = 0, 1
     while done < count:
         before = perf_counter()
@@ -154,8 +156,11 @@ def _natively(
         elif seconds > 0:
             size = max(1, min(int(SLICE / (seconds / (reached - done))), count))
         done = reached
-    stats.bytes_in += sum(c.values.nbytes if c.varies else c.values.nbytes * count for _, c in columns)
-    stats.bytes_out += sum(a.nbytes for a in native.outputs)
+    if traffic is not None:
+        stats.add(traffic(earlier))
+    else:
+        stats.bytes_in += sum(c.values.nbytes if c.varies else c.values.nbytes * count for _, c in columns)
+        stats.bytes_out += sum(a.nbytes for a in native.outputs)
     stats.bytes_allocated += sum(a.nbytes for a in native.outputs)
     stats.seconds += perf_counter() - start
     return binder.result(native.outputs)

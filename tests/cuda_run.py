@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 from numgraph.kernels.cuda.names import KERNELS
+from ptx_run import run_ptx
 
+from numgraph.device.door import compile_cubin
 from numgraph.device.simulator import Offset, simulate
 
 
@@ -16,9 +18,10 @@ def run(
     op: str = "",
     origin: tuple[int, int, int] = (0, 0, 0),
     sizes: dict[str, Any] | None = None,
+    compiled: bool = False,
     **arguments: Any,
 ) -> None:
-    """Run a kernel with small blocks. arguments: by the names of the table."""
+    """Run a kernel with small blocks. arguments: by the names of the table. compiled: its PTX, not its source."""
     kernel = KERNELS[name]
     chosen = {**kernel.sizes, **kernel.small, **(sizes or {})}
     lengths = {key: value for key, value in arguments.items() if isinstance(value, int)}
@@ -30,7 +33,11 @@ def run(
         array = value.array if isinstance(value, Offset) else value
         assert isinstance(array, np.ndarray) == kind.endswith("*"), f"{name}: {value!r} is no {kind}"
         assert not isinstance(array, np.ndarray) or array.dtype == kind[:-1], f"{name}: {array.dtype} is no {kind}"
-    simulate(kernel.make(dtype, op, **chosen), grid, block, values, origin=origin)
+    function = kernel.make(dtype, op, **chosen)
+    if compiled:
+        run_ptx(compile_cubin(function, kernel.signature(dtype), (9, 0)).ptx, grid, block, values)
+    else:
+        simulate(function, grid, block, values, origin=origin)
 
 
 def empty(shape: Any, dtype: str = "float32") -> np.ndarray:

@@ -101,10 +101,10 @@ _TILED = Kernel(
 )
 
 
-def _tiled(dtypes=("float32",), min_blocks=2, **sizes):
+def _tiled(dtypes=("float32",), **sizes):
     return Kernel(
         _TILED.factory, _TILED.arguments, _TILED.grid, _TILED.threads, {**_TILED.sizes, **sizes}, _TILED.small,
-        min_blocks=min_blocks, dtypes=dtypes,
+        min_blocks=2, dtypes=dtypes,
     )  # fmt: skip
 
 
@@ -115,7 +115,7 @@ KERNELS = MappingProxyType({
     "product": _tiled(("float32", "float64")),
     "product_b_along": _tiled(b_along=True),
     "product_a_across": _tiled(a_along=False),
-    "product_large": _tiled(min_blocks=1, **_LARGE),
+    "product_large": _tiled(**_LARGE),
     "product_whole_tiles": _tiled(**_LARGE, edges=False, vector=True),
     "skinny_product": Kernel(
         "products.skinny_rows",

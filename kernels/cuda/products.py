@@ -6,7 +6,7 @@ TB/s.
 """
 
 from numgraph.kernels.cuda.registers import add_outer, load4, loaded_of, start_of, store_all, totals_of, writing_of
-from numgraph.kernels.cuda.support import TYPES, WARP, cuda, generated
+from numgraph.kernels.cuda.support import TYPES, WARP, cuda, generated, helper
 
 # -- both sides large ----------------------------------------------------------------------------------------------
 
@@ -41,6 +41,12 @@ def tiled_product(out, a, b, m, n, k, a_row, a_col, b_row, b_col, out_row, alpha
     col0 += tx * 4
     write(out, row0 * out_row + col0, out_row, {rooms}, sums, alpha, beta)
 """
+
+
+@helper
+def _guarded(pointer, index, inside, zero):
+    """An element, or zero where there is none. A function, since Numba takes long to compile a branch for each element."""
+    return pointer[index] if inside else zero
 
 
 class _Side:
@@ -89,7 +95,8 @@ class _Side:
                 value = f"load4({self.name}, {index})"
             elif self.sizes["edges"]:
                 outer = f"{self.name}_outer + {e * self.next_row} < {self.length}"
-                value += f" if {outer} and {base} + {self.name}_k + {e * self.next_k} < k else zero"
+                inside = f"({outer}) & ({base} + {self.name}_k + {e * self.next_k} < k)"
+                value = f"guarded({self.name}, {index}, {inside}, zero)"
             lines.append(f"{indent}{self.name}{e} = {value}\n")
         return "".join(lines)
 
@@ -148,7 +155,7 @@ def tiled(dtype, tile_m=128, tile_n=128, depth=8, thread_m=8, thread_n=8, a_alon
     kind = TYPES[dtype]
     names = dict(kind=kind, depth=depth, tile_m=tile_m, tile_n=tile_n, across=tile_n // thread_n, left_row=left_row,
                  right_row=right_row, left_half=depth * left_row, right_half=depth * right_row,
-                 left_size=2 * depth * left_row, right_size=2 * depth * right_row, zero=kind(0), load4=load4,
+                 left_size=2 * depth * left_row, right_size=2 * depth * right_row, zero=kind(0), guarded=_guarded, load4=load4,
                  add_outer=add_outer, start=start_of(dtype, thread_m * thread_n),
                  write=writing_of(_runs(tile_m, thread_m), _runs(tile_n, thread_n)))  # fmt: skip
     return generated("tiled_product", text, names)

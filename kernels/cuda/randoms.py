@@ -60,6 +60,25 @@ def _unit(dtype):
     return unit
 
 
+def _around(dtype):
+    """A helper: cos(pi * v) and sin(pi * v).
+
+    math.cos would reduce its argument in float64, for angles that do not occur.
+    """
+    if dtype == "float32":
+
+        @helper
+        def around(v):
+            return cuda.libdevice.cospif(v), cuda.libdevice.sinpif(v)
+    else:
+
+        @helper
+        def around(v):
+            return cuda.libdevice.cospi(v), cuda.libdevice.sinpi(v)
+
+    return around
+
+
 def bits(threads=256):
     """out[i] = word i of a stream, from word `begin` on: uniform integers of 32 bits.
 
@@ -122,15 +141,14 @@ def normal(dtype, threads=256):
     single = dtype == "float32"
     one, two = kind(1), kind(2)
 
-    # math.cos would reduce its argument in float64, for angles that do not occur
-    cos_pi = cuda.libdevice.cospif if single else cuda.libdevice.cospi
-    sin_pi = cuda.libdevice.sinpif if single else cuda.libdevice.sinpi
+    around = _around(dtype)
 
     @helper
     def pair(u, v):
         """Two normal numbers of two uniform ones; 1 - u is never 0."""
         length = math.sqrt(-two * math.log(one - u))
-        return length * cos_pi(two * v), length * sin_pi(two * v)
+        x, y = around(two * v)
+        return length * x, length * y
 
     def random_normal(out, count, begin, stream, seed, mean, deviation):
         i = 4 * cuda.grid(1)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numgraph.cuda.array import DeviceArray
-from numgraph.cuda.device import Device
+from numgraph.cuda.device import Counts, Device
 from numgraph.cuda.driver import device as cuda_device
 from numgraph.cuda.simdevice import SimulatedDevice
 from numgraph.cuda.sweep import DeviceSweep
@@ -47,9 +47,16 @@ class DeviceExecutor(Executor):
             tried.append(variant)
             try:
                 with CALLS:
-                    return variant.run(arrays)
+                    outputs = variant.run(arrays)
+                self.bytes_allocated += sum(a.nbytes for a in outputs)
+                return outputs
             except CheckFailed as problem:
                 self.recover(variant, problem, tried, failed)  # type: ignore[arg-type]
+
+    def traffic(self, earlier: Counts | None = None) -> Counts:
+        """What the device has done, since `earlier` if that is given."""
+        counts = self.variant.device.counts
+        return counts.copy() if earlier is None else counts.minus(earlier)
 
     def displaced(self) -> None:
         """Values are brought to the device at each call."""

@@ -47,7 +47,7 @@ class SimulatedDevice:
     capability = (9, 0)
     multiprocessors = 2
     dlpack = (HOST, 0)
-    stream = None
+    stream: int | None = None
 
     def __init__(self) -> None:
         self.counts = Counts()

@@ -13,6 +13,7 @@ from numgraph import cache
 from numgraph.cuda.array import DeviceArray, Memory, empty
 from numgraph.cuda.device import Array, Device, Recording
 from numgraph.cuda.plan import Table, run_plan
+from numgraph.cuda.pool import Pool
 from numgraph.cuda.residence import Residence, residence
 from numgraph.cuda.steps import Steps
 from numgraph.emit.grid import FLAGS, STEPS, Geometry, Kernel
@@ -73,6 +74,7 @@ class DeviceVariant:
         device.upload(self.steps.slots, np.zeros(len(layout.arguments) + 1, np.int64))
         self.status = self._room("status", self._status_bytes)
         device.clear(self.status, self._status_bytes)
+        self.pool = Pool(device)
         self.residences: list[Residence] = []
         # by launches: how often they were asked for, or their recording
         self.recordings: dict[Any, Recording | None] = {}
@@ -306,7 +308,10 @@ class DeviceVariant:
         """An output in memory of its own."""
         if number not in self.results:
             return made["output", number]
-        new = self._make(("output", number))
+        node = self.schedule.outputs[number]
+        shape = tuple(-1 - n for n in self.module.layout.made["output", number])
+        lease = self.pool.take(max(1, int(np.prod(shape)) * np.dtype(node.dtype).itemsize))
+        new = DeviceArray(self.device, lease, lease.address, shape, node.dtype)
         if new.nbytes:
             self.device.copy(new.address, self.steps.results + 8 * self.results[number], new.nbytes)
         return new

@@ -177,7 +177,10 @@ def _type(name: str) -> Any:
 def _renamed(ptx: str, entry: str) -> str:
     """PTX with a readable name for the kernel, and without what differs from one compilation to the next."""
     lines = [line for line in ptx.splitlines(keepends=True) if "NumbaEnv" not in line]
-    return "".join(lines).replace(_found(r"\.entry (\w+)", ptx), entry)
+    text = "".join(lines).replace(_found(r"\.entry (\w+)", ptx), entry)
+    # arrays in shared memory are numbered through the whole process
+    numbers: dict[str, int] = {}
+    return re.sub(r"_cudapy_smem_\d+", lambda m: f"ng_shared_{numbers.setdefault(m[0], len(numbers))}", text)
 
 
 def _shared_bytes(ptx: str) -> int:

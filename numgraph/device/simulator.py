@@ -149,8 +149,6 @@ class _Kernel:
         """What a name stands for in a simulated kernel."""
         if isinstance(value, ModuleType):
             return {"math": MATH, "numba.cuda": self.cuda}.get(value.__name__, value)
-        if getattr(value, "__module__", "") == "numba.cuda.libdevice":
-            return getattr(LIBDEVICE, value.__name__)
         helper = captured.simulated_function(value)
         if helper is not None:
             return self._made(helper)
@@ -298,6 +296,7 @@ class _Cuda:
     """The names of `numba.cuda` for the simulated thread that runs now; what is missing here is not simulated."""
 
     warpsize = WARP
+    libdevice = LIBDEVICE
 
     def __init__(self) -> None:
         self.shared = SimpleNamespace(array=self._shared)

@@ -45,7 +45,12 @@ class GridPrinter(GridSums):
         alpha, beta = map(self.value, item.factors) if item.factors else (one, zero)
         numbers = ", ".join(self._text(self.graph.find(n)) for n in choice.numbers)
         note = f"{self.buffer_name(item.node)} {self.type_text(item.node)}"
-        self.say(f"{name}({', '.join(pointers)}, {numbers}, {alpha}, {beta})", note, item.node)
+        call = f"{name}({', '.join(pointers)}, {numbers}, {alpha}, {beta})"
+        # a kernel reads something even where there is nothing to compute
+        unsure = [n for n in map(self.graph.find, item.node.dims) if not isinstance(n, int) or n == 0]
+        if unsure:
+            self.say(f"if {' and '.join(f'{self._text(n)} > 0' for n in unsure)}:")
+        self.say(f"{'    ' if unsure else ''}{call}", note, item.node)
         self.kernel.grid = [(self._slot(n), per_block, 1 << 30) for n, per_block in choice.grid]
         self.kernel.threads = choice.threads
 
