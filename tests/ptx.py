@@ -40,7 +40,7 @@ class Program:
         found, waiting, seen = [], sorted(self.addresses), set(self.addresses)
         while waiting:
             for op, sources in self.writes.get(waiting.pop(), []):
-                if self._is_short_division(op, sources):
+                if self._is_short_division(op, sources) or self._is_short_remainder(op, sources):
                     continue
                 if (_narrows(op) or self._cuts(op, sources)) and self._bound(op, sources, ()) >= LIMIT:
                     found.append(f"{op} {', '.join(sources)}")
@@ -55,6 +55,15 @@ class Program:
         return op in ("div.u32", "rem.u32") and all(
             [o for o, _ in self.writes.get(source, [])] == ["cvt.u32.u64"] for source in sources
         )
+
+    def _is_short_remainder(self, op: str, sources: list[str]) -> bool:
+        """Whether this is what that way leaves over: a - a // b * b."""
+        for product in sources if op == "sub.s32" else ():
+            for inner, factors in self.writes.get(product, []):
+                quotients = [written for factor in factors for written in self.writes.get(factor, [])]
+                if inner == "mul.lo.s32" and any(self._is_short_division(*written) for written in quotients):
+                    return True
+        return False
 
     def _cuts(self, op: str, sources: list[str]) -> bool:
         """Whether a 64-bit instruction keeps 32 bits of its operand: by a mask, or by a shift to the left and back."""

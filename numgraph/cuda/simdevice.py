@@ -142,8 +142,11 @@ class SimulatedDevice:
             dtype = np.dtype(kind[:-1])
             cells = self._bytes(int(value))
             passed.append(cells[: cells.size // dtype.itemsize * dtype.itemsize].view(dtype))
-        simulate(kernel.function, grid, block, passed)
+        self._simulate(kernel, grid, block, passed)
         self.counts.launches += 1
+
+    def _simulate(self, kernel: Any, grid: Lengths, block: Lengths, passed: list[Any]) -> None:
+        simulate(kernel.function, grid, block, passed)
 
     def record(self, launches: Callable[[], None]) -> SimulatedRecording:
         """See `device.Device`."""

@@ -1,0 +1,246 @@
+"""numgraph function train
+    return -(sum(log(softmax(x @ W + b, axis=1))[arange(y.shape[0]), y]) / float32(log(soft...
+    update W := W - 0.13 * (x.T @ unbroadcast(zeros(((x @ W).shape[0], (x @ W).shape[1])), ...
+    update b := b - 0.13 * unbroadcast(zeros(b.shape[0]), softmax(x @ W + b, axis=1) * (inc...
+    given x = train_x[index * 10:(index + 1) * 10]
+    given y = train_y[index * 10:(index + 1) * 10]
+
+kernel_0: dot2 (once; product): 480 flops, 536 bytes
+kernel_1: max, sub, exp, sum, log, neg (up to 10 x 3; rows, sums, once, flat): 369 flops, 484 bytes
+kernel_2: gemm (once; product): 480 flops, 632 bytes
+"""
+
+import math
+
+import numpy as np
+from numpy import float32, int64
+from numgraph.cuda.plan import fail, i64, resident_length
+from numgraph.kernels.cuda.pointers import advance
+from numgraph.kernels.cuda.products import skinny_columns, skinny_rows
+from numgraph.kernels.cuda.support import cuda, helper
+from numgraph.kernels.support import maximum, minimum
+
+THREADS = 256
+skinny_rows_kernel = helper(skinny_rows("float32", 3, 4, 128))
+skinny_columns_1 = helper(skinny_columns("float32", 3, 8, 128))
+
+
+@helper
+def join_sum_float32(value, lane, width):                 # acc + x, of lanes `width` apart
+    memory = cuda.shared.array(THREADS, float32)
+    memory[lane] = value
+    cuda.syncthreads()
+    half = THREADS // 2
+    while half >= width:
+        if lane < half:
+            memory[lane] = memory[lane] + memory[lane + half]
+        cuda.syncthreads()
+        half = half // 2
+    result = memory[lane % width]
+    cuda.syncthreads()
+    return result
+
+
+def plan_0(address):                                      # conditions, lengths and addresses
+    table = i64(address)
+    n0 = resident_length(table, 15, 1)                    # train_x.shape[1]
+    if n0 != 8:                                           # assume
+        return fail(table, n0, 8, 2)
+    n1 = resident_length(table, 16, 0)                    # len(W)
+    if n1 != 8:                                           # assume
+        return fail(table, n1, 8, 3)
+    n2 = resident_length(table, 16, 1)                    # W.shape[1]
+    if n2 != 3:                                           # assume
+        return fail(table, n2, 3, 4)
+    n3 = resident_length(table, 17, 0)                    # len(b)
+    if n3 != 3:                                           # assume
+        return fail(table, n3, 3, 5)
+    index = table[14]                                     # argument
+    t0 = index + 1                                        # add int64
+    t1 = t0 * 10                                          # mul int64
+    n4 = resident_length(table, 18, 0)                    # len(train_y)
+    t2 = minimum(maximum(t1 + n4 if t1 < 0 else t1, 0), n4)  # slice_bound int64
+    t3 = index * 10                                       # mul int64
+    t4 = minimum(maximum(t3 + n4 if t3 < 0 else t3, 0), n4)  # slice_bound int64
+    t5 = t2 - t4                                          # sub int64
+    t6 = maximum(t5, 0)                                   # maximum int64
+    n5 = resident_length(table, 15, 0)                    # len(train_x)
+    t7 = minimum(maximum(t1 + n5 if t1 < 0 else t1, 0), n5)  # slice_bound int64
+    t8 = minimum(maximum(t3 + n5 if t3 < 0 else t3, 0), n5)  # slice_bound int64
+    t9 = t7 - t8                                          # sub int64
+    t10 = maximum(t9, 0)                                  # maximum int64
+    if t6 != t10:                                         # assume
+        return fail(table, t6, t10, 6)
+    table[20] = n5                                        # len(train_x)
+    table[21] = t10                                       # len(x)
+    table[22] = n4                                        # len(train_y)
+    t11 = t10 * 12                                        # mul int64
+    t12 = t11 + 63 >> 6 << 6                              # align64 int64
+    table[23] = t12                                       # len(x) * 12 + 63 >> 6 << 6
+    t13 = t12 * 2                                         # mul int64
+    table[24] = t13                                       # (len(x) * 12 + 63 >> 6 << 6) * 2
+    t14 = t10 * 4                                         # mul int64
+    t15 = t14 + 63 >> 6 << 6                              # align64 int64
+    t16 = t13 + t15                                       # add int64
+    table[25] = t16                                       # (len(x) * 12 + 63 >> 6 << 6) * 2 + (len(x) * 4 + 63 >> 6 << 6)
+    t17 = t16 + t12                                       # add int64
+    table[26] = t17                                       # (... + 63 >> 6 << 6) * 2 + (len(x) * 4 + 63 >> 6 << 6) + (len(x) * 12 + 63 >> 6 << 6)
+    t18 = t17 + 64                                        # add int64
+    table[27] = t18                                       # ... * 2 + (... + 63 >> 6 << 6) + (len(x) * 12 + 63 >> 6 << 6) + 64
+    t19 = t17 + 128                                       # add int64
+    table[13] = t19                                       # bytes of temporaries
+    return 0
+
+
+def kernel_0(t0, train_x, arguments, n0, W):              # dot2
+    index = arguments[0]                                  # argument
+    t1 = index * 10                                       # mul int64
+    t2 = minimum(maximum(t1 + n0 if t1 < 0 else t1, 0), n0)  # slice_bound int64
+    t3 = t2 * 8                                           # mul int64
+    t4 = index + 1                                        # add int64
+    t5 = t4 * 10                                          # mul int64
+    t6 = minimum(maximum(t5 + n0 if t5 < 0 else t5, 0), n0)  # slice_bound int64
+    t7 = t6 - t2                                          # sub int64
+    t8 = maximum(t7, 0)                                   # maximum int64
+    if t8 > 0:
+        skinny_rows_kernel(t0, advance(train_x, t3), W, t8, 8, 8, 3, 1, 3, float32(1.0), float32(0.0))  # dot2 float32[?,3]
+
+
+def kernel_1(arguments, n0, n1, train_y, status, t8, b, t12, own0, t15, t29, t42, t50, out0):  # max, sub, exp, sum, log, neg
+    lane = cuda.threadIdx.x
+    block = cuda.blockIdx.x
+    blocks = cuda.gridDim.x
+    thread = block * THREADS + lane
+    threads = blocks * THREADS
+    index = arguments[0]                                  # argument
+    t0 = index + 1                                        # add int64
+    t1 = t0 * 10                                          # mul int64
+    t2 = minimum(maximum(t1 + n0 if t1 < 0 else t1, 0), n0)  # slice_bound int64
+    t3 = index * 10                                       # mul int64
+    t4 = minimum(maximum(t3 + n0 if t3 < 0 else t3, 0), n0)  # slice_bound int64
+    t5 = t2 - t4                                          # sub int64
+    t6 = maximum(t5, 0)                                   # maximum int64
+    t7 = minimum(maximum(t3 + n1 if t3 < 0 else t3, 0), n1)  # slice_bound int64
+    p_from = thread * 16                                  # exp float32[?,3] from element 0
+    t20 = minimum(maximum(t1 + n1 if t1 < 0 else t1, 0), n1)  # slice_bound int64
+    t21 = t20 - t7                                        # sub int64
+    t22 = maximum(t21, 0)                                 # maximum int64
+    t23 = float32(t22)                                    # cast float32
+    t24 = float32(-1.0) / t23                             # true_div float32
+    for i in range(thread, t6, threads):                  # len(x)
+        y = train_y[t7 + i]                               # train_y int32[?]
+        index_0 = y                                       # index in range of gather
+        if y < -3 or y >= 3:
+            status[0] = 1                                 # later kernels do nothing
+            status[256 + arguments[1]] = 1                # in this step of a sweep
+            index_0 = 0
+        acc0 = float32(-np.inf)                           # max float32[?,1]
+        for j in range(3):
+            v0 = t8[i * 3 + j]                            # dot2 float32[?,3]
+            x0 = b[j]                                     # b float32[3]
+            t9 = v0 + x0                                  # add float32[?,3]
+            acc0 = maximum(acc0, t9)                      # max
+        acc1 = float32(0.0)                               # sum float32[?,1]
+        for j1 in range(3):
+            v1 = t8[i * 3 + j1]                           # dot2 float32[?,3]
+            x1 = b[j1]                                    # b float32[3]
+            t10 = v1 + x1                                 # add float32[?,3]
+            t11 = t10 - acc0                              # sub float32[?,3]
+            t12[i * 3 + j1] = t11                         # sub float32[?,3]
+            t13 = math.exp(t11)                           # exp float32[?,3]
+            own0[p_from + j1] = t13                       # exp float32[?,3]
+            acc1 = acc1 + t13                             # sum
+        t14 = math.log(acc1)                              # log float32[?,1]
+        t15[i] = t14                                      # log float32[?,1]
+        t16 = int64(index_0)                              # cast int64
+        t17 = t16 < 0                                     # lt bool
+        t18 = t16 + 3 if t17 else t16                     # where int64
+        for j2 in range(3):
+            t19 = t18 == j2                               # eq bool
+            t25 = t24 if t19 else float32(0.0)            # where float32[?,3]
+            v2 = own0[p_from + j2]                        # exp float32[?,3]
+            t26 = v2 / acc1                               # true_div float32[?,3]
+            t27 = t26 * t24                               # mul float32[?,3]
+            t28 = t25 - t27                               # sub float32[?,3]
+            t29[i * 3 + j2] = t28                         # sub float32[?,3]
+    cuda.syncthreads()
+    index_1 = arguments[0]                                # argument
+    t30 = index_1 + 1                                     # add int64
+    t31 = t30 * 10                                        # mul int64
+    t32 = minimum(maximum(t31 + n0 if t31 < 0 else t31, 0), n0)  # slice_bound int64
+    t33 = index_1 * 10                                    # mul int64
+    t34 = minimum(maximum(t33 + n0 if t33 < 0 else t33, 0), n0)  # slice_bound int64
+    t35 = t32 - t34                                       # sub int64
+    t36 = maximum(t35, 0)                                 # maximum int64
+    t37 = minimum(maximum(t33 + n1 if t33 < 0 else t33, 0), n1)  # slice_bound int64
+    for part in range(block, 1, blocks):
+        c = part                                          # the result that this lane works on
+        acc2 = float32(0.0)                               # sum float32
+        for e in range(lane, t36, THREADS):
+            y_0 = train_y[t37 + e]                        # train_y int32[?]
+            t38 = int64(y_0)                              # cast int64
+            t39 = t38 < 0                                 # lt bool
+            t40 = t38 + 3 if t39 else t38                 # where int64
+            v3 = t12[e * 3 + t40]                         # sub float32[?,3]
+            v4 = t15[e]                                   # log float32[?,1]
+            t41 = v3 - v4                                 # sub float32[?,3]
+            acc2 = acc2 + t41                             # sum
+        joined = join_sum_float32(acc2, lane, 1)          # sum
+        if lane == 0:
+            t42[0] = joined                               # sum float32
+    cuda.syncthreads()
+    index_2 = arguments[0]                                # argument
+    t43 = index_2 + 1                                     # add int64
+    t44 = t43 * 10                                        # mul int64
+    t45 = minimum(maximum(t44 + n0 if t44 < 0 else t44, 0), n0)  # slice_bound int64
+    t46 = index_2 * 10                                    # mul int64
+    t47 = minimum(maximum(t46 + n0 if t46 < 0 else t46, 0), n0)  # slice_bound int64
+    t48 = t45 - t47                                       # sub int64
+    t49 = maximum(t48, 0)                                 # maximum int64
+    for part_0 in range(block, 1, blocks):
+        c_0 = part_0 * 4 + lane % 4                       # the result that this lane works on
+        end_0 = t49 if c_0 < 3 else 0
+        acc3 = float32(0.0)                               # sum float32[1,3]
+        for e_0 in range(lane // 4, end_0, THREADS // 4):
+            v5 = t29[e_0 * 3 + c_0]                       # sub float32[?,3]
+            acc3 = acc3 + v5                              # sum
+        joined_0 = join_sum_float32(acc3, lane, 4)        # sum
+        if lane < 4 and c_0 < 3:
+            t50[c_0] = joined_0                           # sum float32[1,3]
+    cuda.syncthreads()
+    if thread == 0:
+        v6 = t42[0]                                       # sum float32
+        index_3 = arguments[0]                            # argument
+        t51 = index_3 + 1                                 # add int64
+        t52 = t51 * 10                                    # mul int64
+        t53 = minimum(maximum(t52 + n1 if t52 < 0 else t52, 0), n1)  # slice_bound int64
+        t54 = index_3 * 10                                # mul int64
+        t55 = minimum(maximum(t54 + n1 if t54 < 0 else t54, 0), n1)  # slice_bound int64
+        t56 = t53 - t55                                   # sub int64
+        t57 = maximum(t56, 0)                             # maximum int64
+        t58 = float32(t57)                                # cast float32
+        t59 = v6 / t58                                    # true_div float32
+        t60 = -t59                                        # neg float32
+        out0[0] = t60                                     # neg float32
+    cuda.syncthreads()
+    for i1 in range(thread, 3, threads):                  # 3
+        x2 = b[i1]                                        # b float32[3]
+        v7 = t50[i1]                                      # sum float32[1,3]
+        t61 = float32(0.13) * v7                          # mul float32[3]
+        t62 = x2 - t61                                    # sub float32[3]
+        b[i1] = t62                                       # sub float32[3]
+
+
+def kernel_2(W, train_x, arguments, n0, t3, status):      # gemm
+    if status[0] != 0:
+        return                                            # a kernel before this one has refused
+    index = arguments[0]                                  # argument
+    t0 = index * 10                                       # mul int64
+    t1 = minimum(maximum(t0 + n0 if t0 < 0 else t0, 0), n0)  # slice_bound int64
+    t2 = t1 * 8                                           # mul int64
+    t4 = index + 1                                        # add int64
+    t5 = t4 * 10                                          # mul int64
+    t6 = minimum(maximum(t5 + n0 if t5 < 0 else t5, 0), n0)  # slice_bound int64
+    t7 = t6 - t1                                          # sub int64
+    t8 = maximum(t7, 0)                                   # maximum int64
+    skinny_columns_1(W, advance(train_x, t2), t3, t8, 8, t8, 8, 3, 3, 0, float32(-0.13), float32(1.0))  # gemm float32[8,3]
