@@ -136,8 +136,12 @@ def test_sections_that_fail_or_take_too_long(tmp_path: Path, monkeypatch: pytest
     options = run.parser().parse_args(["--simulate", "--only", "right"])
     (section,) = run.whole(options)["sections"]
     assert (section["status"], section["why"]) == ("failed", "ValueError: no such thing")
-    found = run.outcome("resident", lambda: late(tools.context("cuda-sim", -1.0)))
+    kept = tmp_path / "kept"
+    found = run.outcome("resident", "cuda-sim", -1.0, kept)
     assert (found["status"], found["why"]) == ("cut", "its time was over before the second half")
+    # what was kept on the way is there if the process ends
+    kept_section = json.loads(kept.read_text())
+    assert (kept_section["status"], kept_section["why"]) == ("failed", "the process ended")
     # a section without time is not begun
     (section,) = run.whole(run.parser().parse_args(["--simulate", "--only", "resident"]))["sections"]
     assert section["status"] == "cut" and "over" in section["why"]

@@ -13,7 +13,7 @@ from fakecuda import FakeBindings, fake_device
 
 from numgraph.cuda import array as arrays
 from numgraph.cuda import dlpack, driver
-from numgraph.cuda.array import DeviceArray, copied, empty, from_host, imported, is_foreign
+from numgraph.cuda.array import DeviceArray, Pool, copied, empty, from_host, imported, is_foreign
 from numgraph.cuda.driver import CudaDevice
 from numgraph.errors import DtypeError, ForeignArrayError
 
@@ -58,6 +58,26 @@ def test_numbers(device: CudaDevice) -> None:
         float(from_host(device, np.zeros(2)))
 
 
+def test_results_use_the_memory_of_earlier_ones(device: CudaDevice) -> None:
+    pool = Pool(device)
+    first, second = pool.empty((2, 3), "float32"), pool.empty([6], "int32")
+    assert first.address != second.address and second.shape == (6,)
+    address, before = first.address, device.counts.copy()
+    del first
+    gc.collect()
+    for _ in range(20):
+        again = pool.empty((3, 2), "float32")
+        assert again.address == address
+        del again
+        gc.collect()
+    assert device.counts.minus(before).allocations == 0
+    held = [pool.empty([6], "int32") for _ in range(2 * Pool.KEPT)]
+    assert len({a.address for a in (second, *held)}) == 2 * Pool.KEPT + 1
+    del held
+    gc.collect()
+    assert len(pool.spare[24]) == Pool.KEPT
+
+
 def test_parts(device: CudaDevice) -> None:
     array = from_host(device, np.arange(6).reshape(2, 3))
     assert len(array) == 2 and array.item(4) == 4 and array[1, 2] == 5
@@ -69,8 +89,9 @@ def test_conversion(device: CudaDevice) -> None:
     assert np.asarray(array, dtype="float32").dtype == "float32"
     with pytest.raises(ValueError, match="without a copy"):
         np.array(array, copy=False)
-    with pytest.raises(TypeError):
-        np.arange(3) + array  # type: ignore[operator]
+    assert (np.arange(3) + array).tolist() == [0, 2, 4]
+    with pytest.raises(TypeError, match="cannot write into an array on a device"):
+        np.add(array, 1, out=array)
 
 
 def test_repr_copies_little(device: CudaDevice) -> None:

@@ -143,24 +143,40 @@ def packed(options: argparse.Namespace) -> int:
     return 0
 
 
-def outcome(name: str, run: Callable[[], Section]) -> dict[str, Any]:
-    """What a section gave, as plain data."""
-    began, why = time.monotonic(), ""
+def outcome(name: str, target: str, seconds: float, keep: Path | None = None) -> dict[str, Any]:
+    """What a section gave, as plain data; kept in a file meanwhile, for the case that the process ends."""
+    part, began = (PARTS | WATCHED)[name], time.monotonic()
+
+    def described(section: Section, status: str, why: str) -> dict[str, Any]:
+        return described_as(name, part.title, status, why, time.monotonic() - began, section)
+
+    def kept(section: Section) -> None:
+        if keep is not None:
+            text = json.dumps(described(section, "failed", "the process ended"))
+            keep.write_text(text, encoding="utf-8")
+
+    seen = Section()
     try:
-        section = run()
-        status, why = ("cut", section.cut) if section.cut else ("done", "")
+        given = context(target, seconds)
+        given.seen, given.keep = seen, kept
+        try:
+            section = part.run(given)
+        finally:
+            seen = given.seen
     except Exception as error:  # whatever a section raises is a result to report
-        section, status, why = Section(), "failed", f"{type(error).__name__}: {error}"
-    part = (PARTS | WATCHED)[name]
-    made = {"name": name, "title": part.title, "status": status, "why": why, "seconds": time.monotonic() - began}
-    return made | asdict(section)
+        return described(seen, "failed", f"{type(error).__name__}: {error}")
+    return described(section, "cut" if section.cut else "done", section.cut)
+
+
+def described_as(name: str, title: str, status: str, why: str, seconds: float, section: Section) -> dict[str, Any]:
+    """A section of the report."""
+    return {"name": name, "title": title, "status": status, "why": why, "seconds": seconds} | asdict(section)
 
 
 def one(options: argparse.Namespace) -> int:
     """`--section`: in this process, the result into a file."""
-    part = (PARTS | WATCHED)[options.section]
     target = "cuda-sim" if options.simulate else "cuda"
-    found = outcome(options.section, lambda: part.run(context(target, options.seconds)))
+    found = outcome(options.section, target, options.seconds, options.part)
     if options.part:
         options.part.write_text(json.dumps(found), encoding="utf-8")
     for name, holds, seen in found["checks"]:
@@ -184,12 +200,9 @@ def whole(options: argparse.Namespace) -> dict[str, Any]:
             seconds = min(PARTS[name].seconds, end - time.monotonic() - GRACE)
             if seconds < 1:
                 why = "the time of the whole command was over"
-                sections.append(
-                    {"name": name, "title": PARTS[name].title, "status": "cut", "why": why, "seconds": 0.0}
-                    | asdict(Section())
-                )
+                sections.append(described_as(name, PARTS[name].title, "cut", why, 0.0, Section()))
             elif options.simulate:
-                sections.append(outcome(name, lambda n=name, s=seconds: PARTS[n].run(context("cuda-sim", s))))
+                sections.append(outcome(name, "cuda-sim", seconds))
             else:
                 sections.append(apart(name, seconds, options))
     return {
@@ -221,18 +234,13 @@ def apart(name: str, seconds: float, options: argparse.Namespace) -> dict[str, A
             said = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
         except subprocess.TimeoutExpired:
             said = f"ended after {seconds + GRACE:.0f} s"
-        if part.exists():
-            found: dict[str, Any] = json.loads(part.read_text("utf-8"))
-            return found
+        found: dict[str, Any] = json.loads(part.read_text("utf-8")) if part.exists() else {}
+    if found:
+        if found["why"] == "the process ended":
+            found["why"] += f": {said}"
+        return found
     why = f"the process ended without a result: {said}"
-    made = {
-        "name": name,
-        "title": PARTS[name].title,
-        "status": "failed",
-        "why": why,
-        "seconds": time.monotonic() - began,
-    }
-    return made | asdict(Section())
+    return described_as(name, PARTS[name].title, "failed", why, time.monotonic() - began, Section())
 
 
 def summary(report: dict[str, Any], out: Path) -> None:

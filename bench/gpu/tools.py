@@ -46,11 +46,16 @@ class Section:
 
 @dataclass
 class Context:
-    """device: real or simulated. target: the name of it. end: when the section's time is over (time.monotonic)."""
+    """device: real or simulated. target: the name of it. end: when the section's time is over (time.monotonic).
+
+    seen: what the section has found so far. keep: is told, again and again, in case the process does not live on.
+    """
 
     device: Device
     target: str
     end: float = math.inf
+    seen: Section = field(default_factory=Section)
+    keep: Callable[[Section], None] | None = None
 
     @property
     def simulated(self) -> bool:
@@ -59,6 +64,9 @@ class Context:
 
     def over(self, section: Section, what: str) -> bool:
         """Whether the time is over; the section then says that it left `what` out."""
+        self.seen = section
+        if self.keep is not None:
+            self.keep(section)
         if time.monotonic() < self.end:
             return False
         section.cut = section.cut or f"its time was over before {what}"
