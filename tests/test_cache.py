@@ -106,6 +106,12 @@ def test_a_second_process_does_not_load_numba(folder: Path) -> None:
     assert second == f"{values} False"
 
 
+def test_a_process_that_has_imported_numba_loads_what_is_kept(folder: Path) -> None:
+    """It has names that the code refers to, but does not define them before it compiles something itself."""
+    first = finish(start(folder))
+    assert finish(start(folder, "import numba\n" + PROGRAM)) == first
+
+
 def test_processes_may_compile_the_same_at_once(folder: Path) -> None:
     processes = [start(folder) for _ in range(3)]
     assert len({finish(p).rsplit(" ", 1)[0] for p in processes}) == 1

@@ -232,8 +232,9 @@ def prepare_llvm() -> Any:
     llvm.initialize_native_asmprinter()
     llvm.initialize_native_asmparser()
     harmless = ctypes.cast(ctypes.pythonapi.PyErr_Clear, ctypes.c_void_p).value
-    if "numba" not in sys.modules:
-        for symbol in _NUMBA_SYMBOLS:
+    for symbol in _NUMBA_SYMBOLS:
+        # Numba defines them when it first compiles, not when it is imported; a symbol that is missing ends the process
+        if llvm.address_of_symbol(symbol) is None:
             llvm.add_symbol(symbol, harmless)
     return llvm
 
