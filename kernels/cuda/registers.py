@@ -116,8 +116,8 @@ def totals_of(lanes, width=1):
     Threads whose lanes are equal modulo width add theirs up; each such group has its own index. lanes: of a warp that
     take part, a power of two. All threads of the warp call it, with their lane.
 
-    In each of log2(lanes / width) steps a thread hands half of its sums to another and takes the other half over from it:
-    n sums take about n shuffles rather than n * log2(lanes). The order is that of a binary tree.
+    In each of log2(lanes / width) steps a thread hands half of its sums to another and takes the other half over from
+    it: n sums take about n shuffles rather than n * log2(lanes). The order is that of a binary tree.
     """
     steps = []
     while lanes > width:
