@@ -5,8 +5,9 @@ two launches: parts of fixed length first, then the parts, by the same kernels. 
 read once, n * itemsize / bandwidth (3.35 TB/s on an H100: 1.2 ms for 10^9 float32).
 
 A float32 sum of a row goes through chains of at most length / (4 * lanes) additions and then a tree of 2 + log2(lanes)
-levels, one rounding each; in two launches through two of these. 10^9 elements in parts of 32,768 by 256 lanes: 32 + 10 +
-30 + 10 roundings, at most 5e-6 of the sum of absolute values, as a rule some 1e-7. NumPy's pairwise sum has 16 + 23.
+levels, one rounding each; in two launches through two of these. 10^9 elements in parts of 32,768 by 256 lanes: 32 +
+10 + 30 + 10 roundings, at most 5e-6 of the sum of absolute values, as a rule some 1e-7. NumPy's pairwise sum has 16 +
+23.
 """
 
 from numgraph.kernels.cuda.support import (
