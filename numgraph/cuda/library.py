@@ -9,22 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import numpy as np
-from numgraph.kernels.cuda.names import KERNELS
 
 from numgraph.cuda.device import Device
 
+KERNELS: Any = import_module("numgraph.kernels.cuda.names").KERNELS
 # kernel, grid, threads of a block, parameters
 Launch = tuple[Any, Any, Any, tuple[int, ...]]
 
 
 @dataclass
 class Call:
-    """What a named kernel works on. pointers: addresses and dtypes of the result and the operands, C-contiguous; sizes: the
-    numbers behind them. room: `(purpose, bytes) -> address` of memory that only this call uses. small: whether kernels are
-    made with the sizes for the simulator."""
+    """What a named kernel works on.
+
+    pointers: addresses and dtypes of the result and the operands, C-contiguous; sizes: the numbers behind them. room:
+    `(purpose, bytes) -> address` of memory that only this call uses. small: whether kernels are made with the sizes for
+    the simulator.
+    """
 
     device: Device
     pointers: tuple[tuple[int, str], ...]
@@ -33,8 +37,10 @@ class Call:
     small: bool
 
     def launch(self, name: str, dtype: str, values: dict[str, int], op: str = "", **types: str) -> Launch:
-        """The launch of a kernel of the table. values: its arguments by name; types: dtypes of pointers other than that of
-        the table."""
+        """The launch of a kernel of the table.
+
+        values: its arguments by name; types: dtypes of pointers, where not those of the table.
+        """
         kernel = KERNELS[name]
         signature = tuple(
             f"{types[key]}*" if key in types else kind
@@ -62,7 +68,7 @@ def _code(device: Device, name: str, dtype: str, op: str, small: bool, signature
 
 
 def argsort(call: Call) -> Iterator[Launch]:
-    """Runs sorted in shared memory, then merged; `out` takes turns with other memory so that the last merge ends in it."""
+    """Runs sorted in shared memory, then merged; `out` takes turns with other memory, so that the last merge ends there."""
     (out, _), (x, dtype) = call.pointers
     outer, length, inner = call.sizes
     lines, run = outer * inner, call.size_of("sort_blocks", "run")

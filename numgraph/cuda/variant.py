@@ -204,7 +204,7 @@ class DeviceVariant:
 
     def launches(self, kernels: Sequence[Loaded], made: dict[Any, DeviceArray]) -> tuple[Launch, ...]:
         """What a call launches, after its plan."""
-        found = []
+        found: list[Launch] = []
         for each in kernels:
             kernel = each.kernel
             if kernel.library:

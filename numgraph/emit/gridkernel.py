@@ -16,7 +16,6 @@ from numgraph.schedule.arrange import Block
 from numgraph.schedule.gridproduct import choose_product
 from numgraph.schedule.items import Item
 
-
 # Named kernels that a device has kernels of its own for, see `cuda.library`.
 LIBRARY = frozenset({"sorting.argsort", "scans.cumsum", "scans.cumprod"})
 
