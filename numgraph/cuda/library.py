@@ -47,7 +47,8 @@ class Call:
             for key, kind in zip(kernel.names(), kernel.signature(dtype), strict=True)
         )
         grid, block = kernel.launch(sizes_of(name, self.small), **values)
-        code = _code(self.device, name, dtype, op, self.small, signature, int(np.prod(block)))
+        device: Any = self.device
+        code = _code(device, name, dtype, op, self.small, signature, int(np.prod(block)))
         return code, grid, block, tuple(values[key] for key in kernel.names())
 
     def size_of(self, name: str, key: str) -> int:
@@ -62,13 +63,13 @@ def sizes_of(name: str, small: bool) -> dict[str, Any]:
 
 
 @cache
-def _code(device: Device, name: str, dtype: str, op: str, small: bool, signature: tuple[str, ...], threads: int) -> Any:
+def _code(device: Any, name: str, dtype: str, op: str, small: bool, signature: tuple[str, ...], threads: int) -> Any:
     """A kernel of the table on a device, made once."""
     return device.load(KERNELS[name].make(dtype, op, **sizes_of(name, small)), signature, threads)
 
 
 def argsort(call: Call) -> Iterator[Launch]:
-    """Runs sorted in shared memory, then merged; `out` takes turns with other memory, so that the last merge ends there."""
+    """Runs sorted in shared memory, then merged; `out` takes turns with other memory, and has the last result."""
     (out, _), (x, dtype) = call.pointers
     outer, length, inner = call.sizes
     lines, run = outer * inner, call.size_of("sort_blocks", "run")
