@@ -182,9 +182,11 @@ class Function:
             complete = getattr(self.executor, "complete", None)
             if complete is not None:
                 complete(self._record)
-                explain = _explaining(self._of_executor("explanation"), self._binder)
-                self._record.explanation = explain
-                self._record.stages["explain"] = lambda: str(explain())
+                explanation = getattr(self.executor, "explanation", None)
+                if explanation is not None:
+                    explain = _explaining(explanation, self._binder)
+                    self._record.explanation = explain
+                    self._record.stages["explain"] = lambda: str(explain())
         return self._record
 
     def explain(self, *args: Any, **named: Any) -> Explanation:
@@ -289,7 +291,13 @@ class Function:
                 f'{self.program.title} runs on target "reference", which compiles nothing and has no {what}\n'
                 '  fix: make it with target="cpu"'
             )
-        return getattr(self.executor, what)
+        found = getattr(self.executor, what, None)
+        if found is None:
+            raise OptionError(
+                f'{self.program.title} runs on target "{self.target}", which has no {what}\n'
+                '  fix: make it with target="cpu"; f.record has its kernels and their work'
+            )
+        return found
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Function:
         """A function with copies of its shared variables, those that were copied under the same memo."""

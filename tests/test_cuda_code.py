@@ -1,14 +1,16 @@
-"""The machine code of generated kernels: registers, spills, float64, 64-bit offsets; and that it computes what they say."""
+"""The machine code of generated kernels: registers, spills, float64, 64-bit offsets; and that it computes what they
+say."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 from ptx import Program
 from ptx_run import run_ptx
-from test_cuda_training import Logistic, same
+from test_cuda_training import Logistic
 from test_golden import compare, logistic_regression
 
 import numgraph as ng
@@ -36,7 +38,7 @@ def large(features: int, classes: int, batch: int, hidden: int = 0) -> ng.Functi
     sizes = [features, *([hidden] if hidden else []), classes]
     data = ng.shared(np.zeros((3 * batch, features), "float32"), "train_x")
     labels = ng.shared(np.zeros(3 * batch, "int32"), "train_y")
-    weights = [ng.shared(np.zeros(s, "float32"), "W") for s in zip(sizes, sizes[1:], strict=False)]
+    weights = [ng.shared(np.zeros(s, "float32"), "W") for s in pairwise(sizes)]
     biases = [ng.shared(np.zeros(n, "float32"), "b") for n in sizes[1:]]
     x, y, index = ng.matrix("x", "float32"), ng.vector("y", "int32"), ng.lscalar("index")
     h = x

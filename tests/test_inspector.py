@@ -104,8 +104,8 @@ def test_a_stage_is_made_once_and_when_read() -> None:
 
 
 def test_unknown_stage_is_refused() -> None:
-    with pytest.raises(KeyError, match="'ptx' is not a stage; the stages are graph, givens"):
-        Stages({"ptx": ""})
+    with pytest.raises(KeyError, match="'sass' is not a stage; the stages are graph, givens"):
+        Stages({"sass": ""})
 
 
 def test_totals() -> None:

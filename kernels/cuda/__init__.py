@@ -1,7 +1,7 @@
 """CUDA kernels: plain functions of pointers and numbers, made by factories for a dtype and sizes of blocks.
 
-`names.KERNELS` is the table of them: arguments, and the grid and block that each wants. What arguments mean, in which order
-a kernel computes, how large its error is and what limits it, is in the docstrings of the factories.
+`names.KERNELS` is the table of them: arguments, and the grid and block that each wants. What arguments mean, in which
+order a kernel computes, how large its error is and what limits it, is in the docstrings of the factories.
 
 Rules that all of them keep, and that generated kernels keep too:
 

@@ -5,7 +5,7 @@ with beta = 0, what was in out is not read. The limits on an H100 are 67 TFLOP/s
 TB/s.
 """
 
-from numgraph.kernels.cuda.registers import add_outer, load4, loaded_of, start_of, store_all, totals_of, writing_of
+from numgraph.kernels.cuda.registers import add_outer, load4, loaded_of, start_of, totals_of, writing_of
 from numgraph.kernels.cuda.support import TYPES, WARP, cuda, generated, helper
 
 # -- both sides large ----------------------------------------------------------------------------------------------
@@ -45,7 +45,7 @@ def tiled_product(out, a, b, m, n, k, a_row, a_col, b_row, b_col, out_row, alpha
 
 @helper
 def _guarded(pointer, index, inside, zero):
-    """An element, or zero where there is none. A function, since Numba takes long to compile a branch for each element."""
+    """An element, or zero where there is none. A function: Numba takes long to compile a branch for each element."""
     return pointer[index] if inside else zero
 
 
@@ -155,8 +155,8 @@ def tiled(dtype, tile_m=128, tile_n=128, depth=8, thread_m=8, thread_n=8, a_alon
     kind = TYPES[dtype]
     names = dict(kind=kind, depth=depth, tile_m=tile_m, tile_n=tile_n, across=tile_n // thread_n, left_row=left_row,
                  right_row=right_row, left_half=depth * left_row, right_half=depth * right_row,
-                 left_size=2 * depth * left_row, right_size=2 * depth * right_row, zero=kind(0), guarded=_guarded, load4=load4,
-                 add_outer=add_outer, start=start_of(dtype, thread_m * thread_n),
+                 left_size=2 * depth * left_row, right_size=2 * depth * right_row, zero=kind(0), guarded=_guarded,
+                 load4=load4, add_outer=add_outer, start=start_of(dtype, thread_m * thread_n),
                  write=writing_of(_runs(tile_m, thread_m), _runs(tile_n, thread_n)))  # fmt: skip
     return generated("tiled_product", text, names)
 
@@ -185,7 +185,7 @@ def skinny_rows(dtype, columns=10, rows=4, threads=128):
     warps = threads // lanes
     count = rows * columns
     size = warps * count
-    start, add_up, pick = start_of(dtype, count), totals_of(lanes), loaded_of(columns)
+    start, store_totals, pick = start_of(dtype, count), totals_of(lanes), loaded_of(columns)
     text = """\
 def skinny_product(out, x, w, m, k, x_row, w_row, w_col, out_row, alpha, beta):
     cells = cuda.shared.array(size, kind)
@@ -196,9 +196,7 @@ def skinny_product(out, x, w, m, k, x_row, w_row, w_col, out_row, alpha, beta):
     while l < k:
         sums = add_outer(sums, ({loads},), pick(w, l * w_row, w_col))
         l += threads
-    sums = add_up(sums)
-    if thread % lanes == 0:
-        store_all(cells, thread // lanes * count, sums)
+    store_totals(cells, thread // lanes * count, sums, thread % lanes)
     cuda.syncthreads()
     place = thread + 0 * k
     while place < count:
@@ -213,7 +211,7 @@ def skinny_product(out, x, w, m, k, x_row, w_row, w_col, out_row, alpha, beta):
 """.format(loads=", ".join(f"x[min(row0 + {r}, m - 1) * x_row + l]" for r in range(rows)))
     names = dict(size=size, kind=kind, rows=rows, columns=columns, count=count, threads=threads, lanes=lanes,
     warps=warps,
-                 start=start, add_outer=add_outer, pick=pick, add_up=add_up, store_all=store_all)  # fmt: skip
+                 start=start, add_outer=add_outer, pick=pick, store_totals=store_totals)  # fmt: skip
     return generated("skinny_product", text, names)
 
 
@@ -236,7 +234,7 @@ def skinny_columns(dtype, columns=10, width=8, threads=256):
     groups = threads // width
     count = width * columns
     size = warps * count
-    start, add_up, pick = start_of(dtype, columns), totals_of(lanes, width), loaded_of(columns)
+    start, store_totals, pick = start_of(dtype, columns), totals_of(lanes, width), loaded_of(columns)
 
     def skinny_contraction(out, x, d, m, k, part, x_row, d_row, out_row, out_part, alpha, beta):
         cells = cuda.shared.array(size, kind)
@@ -249,9 +247,7 @@ def skinny_columns(dtype, columns=10, width=8, threads=256):
         while i < end:
             sums = add_outer(sums, (x[i * x_row + column],), pick(d, i * d_row, 1))
             i += groups
-        sums = add_up(sums)
-        if thread % lanes < width:
-            store_all(cells, thread // lanes * count + thread % width * columns, sums)
+        store_totals(cells, thread // lanes * count + thread % width * columns, sums, thread % lanes)
         cuda.syncthreads()
         place = thread + 0 * k
         while place < count:

@@ -111,9 +111,13 @@ def loaded_of(count):
 
 
 def totals_of(lanes, width=1):
-    """An operation totals(sums): each number added over the threads of a warp whose lanes are equal modulo width.
+    """An operation store_totals(cells, index, sums, lane): cells[index + k] = sum k of all threads of a warp, added.
 
-    lanes: of a warp that take part, a power of two. The order is that of a binary tree.
+    Threads whose lanes are equal modulo width add theirs up; each such group has its own index. lanes: of a warp that
+    take part, a power of two. All threads of the warp call it, with their lane.
+
+    In each of log2(lanes / width) steps a thread hands half of its sums to another and takes the other half over from
+    it: n sums take about n shuffles rather than n * log2(lanes). The order is that of a binary tree.
     """
     steps = []
     while lanes > width:
@@ -121,25 +125,51 @@ def totals_of(lanes, width=1):
         steps.append(lanes)
 
     @intrinsic
-    def totals(typing, sums):
+    def store_totals(typing, cells, index, sums, lane):
         def emit(context, builder, signature, arguments):
-            made = _parts(builder, arguments[0])
+            array, first, packed, place = arguments
+            values = _parts(builder, packed)
+            places = [first.type(k) for k in range(len(values))]
+            known = [ir.IntType(1)(1)] * len(values)
             for step in steps:
-                made = [builder.fadd(value, _shuffled(builder, value, step)) for value in made]
-            return context.make_tuple(builder, signature.return_type, made)
+                upper = builder.icmp_signed("!=", builder.and_(place, place.type(step)), place.type(0))
+                half = (len(values) + 1) // 2
+                values.extend([values[0].type(0.0)] * (2 * half - len(values)))
+                places.extend([first.type(0)] * (2 * half - len(places)))
+                known.extend([ir.IntType(1)(0)] * (2 * half - len(known)))
+                for k in range(half):
+                    given = builder.select(upper, values[k], values[half + k])
+                    kept = builder.select(upper, values[half + k], values[k])
+                    values[k] = builder.fadd(kept, _shuffled(builder, given, step))
+                    places[k] = builder.select(upper, places[half + k], places[k])
+                    known[k] = builder.select(upper, known[half + k], known[k])
+                del values[half:], places[half:], known[half:]
+            data = context.make_array(cells)(context, builder, array).data
+            for value, at, there in zip(values, places, known, strict=True):
+                with builder.if_then(there):
+                    builder.store(value, builder.gep(data, [builder.add(first, at)]))
+            return context.get_dummy_value()
 
-        return sums(sums), emit
+        return types.void(cells, types.int64, sums, types.int64), emit
 
-    def simulated(sums):
-        made = []
-        for value in sums:
-            for step in steps:
-                value += cuda.shfl_xor_sync(FULL, value, step)
-            made.append(value)
-        return made
+    def simulated(cells, index, sums, lane):
+        values, places = list(sums), list(range(len(sums)))
+        for step in steps:
+            half = (len(values) + 1) // 2
+            values.extend([values[0] * 0] * (2 * half - len(values)))
+            places.extend([-1] * (2 * half - len(places)))
+            upper = lane & step != 0
+            for k in range(half):
+                given, kept = (values[k], values[half + k]) if upper else (values[half + k], values[k])
+                values[k] = kept + cuda.shfl_xor_sync(FULL, given, step)
+                places[k] = places[half + k] if upper else places[k]
+            values, places = values[:half], places[:half]
+        for k in range(len(values)):
+            if places[k] >= 0:
+                cells[index + places[k]] = values[k]
 
-    totals.simulated = simulated
-    return totals
+    store_totals.simulated = simulated
+    return store_totals
 
 
 def _shuffled(builder, value, step):
@@ -157,28 +187,6 @@ def _shuffled(builder, value, step):
     for k in range(2):
         words = builder.insert_element(words, moved(builder.extract_element(words, INT(k))), INT(k))
     return builder.bitcast(words, value.type)
-
-
-@intrinsic
-def store_all(typing, cells, index, values):
-    """cells[index], cells[index + 1], .. = values, of a flat array."""
-
-    def emit(context, builder, signature, arguments):
-        array, place, _ = arguments
-        data = context.make_array(cells)(context, builder, array).data
-        for k, part in enumerate(_parts(builder, arguments[2])):
-            builder.store(part, builder.gep(data, [builder.add(place, place.type(k))]))
-        return context.get_dummy_value()
-
-    return types.void(cells, types.int64, values), emit
-
-
-def _store_all(cells, index, values):
-    for k, value in enumerate(values):
-        cells[index + k] = value
-
-
-store_all.simulated = _store_all
 
 
 def writing_of(rows, columns):

@@ -15,9 +15,12 @@ from numgraph.cuda.driver import device as cuda_device
 from numgraph.cuda.simdevice import SimulatedDevice
 from numgraph.cuda.sweep import DeviceSweep
 from numgraph.cuda.variant import DeviceVariant
+from numgraph.device import door
 from numgraph.emit.grid import Geometry
+from numgraph.inspector.record import FunctionRecord, PhaseRecord
 from numgraph.runtime.executor import Executor
 from numgraph.runtime.variant import CheckFailed
+from numgraph.schedule.work import schedule_text, work_of
 from numgraph.storage import CALLS
 
 # Small: a simulated thread costs microseconds.
@@ -52,6 +55,38 @@ class DeviceExecutor(Executor):
                 return outputs
             except CheckFailed as problem:
                 self.recover(variant, problem, tried, failed)  # type: ignore[arg-type]
+
+    # what is told of the processor's code only
+    explanation: Any = None
+    export: Any = None
+
+    def complete(self, record: FunctionRecord) -> None:
+        """Add the kernels to a record, and the stages that there are on a device."""
+        schedule, module = self.variant.schedule, self.variant.module
+        for kernel in (k for stage in module.kernels for k in stage):
+            work = work_of(schedule, kernel.items)
+            record.phases.append(
+                PhaseRecord(
+                    kernel.name, ", ".join(dict.fromkeys(kernel.shapes)), work.loops, work.statements, work.flops,
+                    work.bytes, work.reads, work.writes,
+                )
+            )  # fmt: skip
+        record.stages["schedule"] = lambda: schedule_text(schedule)
+        record.stages["source"] = module.text
+        record.stages["listing"] = module.listing
+        if door.missing("compile") is None:
+            record.stages["ptx"] = self._ptx
+
+    def _ptx(self) -> str:
+        """What the kernels are compiled to, one after the other."""
+        variant, texts = self.variant, []
+        for kernel in (k for stage in variant.module.kernels for k in stage):
+            signature = tuple(p.dtype for p in kernel.parameters.values())
+            capability, threads = variant.device.capability, kernel.threads
+            texts.append(
+                door.compile_cubin(variant.source[kernel.name], signature, capability, max_threads=threads).ptx
+            )
+        return "\n".join(texts)
 
     def traffic(self, earlier: Counts | None = None) -> Counts:
         """What the device has done, since `earlier` if that is given."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,10 @@ class Thread:
     epoch: int = 0
     warp_epoch: int = 0
 
+    def __post_init__(self) -> None:
+        x, y, z = self.index
+        self.at = SimpleNamespace(x=x, y=y, z=z)
+
     def __str__(self) -> str:
         return f"{self.name}, block {self.block}, thread {self.index}"
 
@@ -46,8 +51,8 @@ class Watch:
 
     thread: Thread
     races: bool = True
-    writes: dict[Any, Use] = field(default_factory=dict)
-    reads: dict[Any, Use] = field(default_factory=dict)
+    writes: dict[int, Use] = field(default_factory=dict)
+    reads: dict[int, Use] = field(default_factory=dict)
 
     def _apart(self, use: Use) -> bool:
         """Whether a barrier, or being the same thread, stands between an earlier use and the current thread."""
@@ -59,12 +64,12 @@ class Watch:
             return True
         return rank >= 0 and rank // 32 == me.rank // 32 and warp_epoch != me.warp_epoch
 
-    def read(self, key: Any, what: str) -> None:
-        """The current thread reads an element."""
+    def read(self, key: int, cells: Cells, index: Any) -> None:
+        """The current thread reads the element at an address, `cells[index]`."""
         me = self.thread
         use = self.writes.get(key)
         if use is not None and not self._apart(use):
-            raise KernelError(f"{what} is read by {me}\n  and written by {_who(use)}, with no barrier between them")
+            raise self._race(cells, index, "read", "written", use)
         block, rank, before = me.block, me.rank, self.reads.get(key)
         if before is not None:
             if before[0] != block:
@@ -73,21 +78,24 @@ class Watch:
                 rank = -1
         self.reads[key] = (block, rank, me.epoch, me.warp_epoch, None)
 
-    def write(self, key: Any, value: Any, what: str) -> None:
-        """The current thread writes an element."""
+    def write(self, key: int, value: Any, cells: Cells, index: Any) -> None:
+        """The current thread writes an element, likewise."""
         me = self.thread
         use = self.writes.get(key)
         if use is not None and not self._apart(use) and not (use[4] == value or use[4] != use[4]):
-            raise KernelError(f"{what} is written by {me}\n  and by {_who(use)}, with no barrier between them")
+            raise self._race(cells, index, "written", "written", use)
         use = self.reads.get(key)
         if use is not None and not self._apart(use):
-            raise KernelError(f"{what} is written by {me}\n  and read by {_who(use)}, with no barrier between them")
+            raise self._race(cells, index, "written", "read", use)
         self.writes[key] = (me.block, me.rank, me.epoch, me.warp_epoch, value)
 
-
-def _who(use: Use) -> str:
-    block = "several blocks" if use[0] == MANY else f"block {use[0]}"
-    return f"{block}, {f'thread number {use[1]}' if use[1] >= 0 else 'several threads'}"
+    def _race(self, cells: Cells, index: Any, now: str, then: str, use: Use) -> KernelError:
+        """The error for two uses of one element."""
+        block = "several blocks" if use[0] == MANY else f"block {use[0]}"
+        who = f"{block}, {f'thread number {use[1]}' if use[1] >= 0 else 'several threads'}"
+        return KernelError(
+            f"{cells.name}[{index}] is {now} by {self.thread}\n  and {then} by {who}, with no barrier between them"
+        )
 
 
 class Cells:
@@ -98,8 +106,11 @@ class Cells:
 
     def __init__(self, data: np.ndarray, name: str, watch: Watch | None) -> None:
         self.flat, self.shape, self.name, self.watch = data.reshape(-1), data.shape, name, watch
-        self.kind = data.dtype.kind
-        self.bits = 8 * data.dtype.itemsize
+        self.kind, self.item = data.dtype.kind, data.dtype.itemsize
+        self.bits = 8 * self.item
+        # elements are watched by their addresses: two pointers may go to the same array
+        self.address: int = data.ctypes.data
+        self.races = watch is not None and watch.races
 
     def place(self, index: Any) -> int:
         """The position in `flat`; IndexOutOfRange for what is not there, negative indices included."""
@@ -119,14 +130,10 @@ class Cells:
         where = f"\n  in {self.watch.thread}" if self.watch else ""
         return IndexOutOfRange(f"{self.name}[{index}] is outside of its elements {list(self.shape)}{where}")
 
-    def key(self, where: int) -> Any:
-        """What names an element in the watch."""
-        return where
-
     def __getitem__(self, index: Any) -> Any:
         where = self.place(index)
-        if self.watch is not None and self.watch.races:
-            self.watch.read(self.key(where), f"{self.name}[{index}]")
+        if self.races:
+            self.watch.read(self.address + where * self.item, self, index)  # type: ignore[union-attr]
         value = self.flat[where]
         return value if self.kind in "fc" else value.item()
 
@@ -136,8 +143,8 @@ class Cells:
             value = int(value) & ((1 << self.bits) - 1)
             if self.kind == "i" and value >> (self.bits - 1):
                 value -= 1 << self.bits
-        if self.watch is not None and self.watch.races:
-            self.watch.write(self.key(where), value, f"{self.name}[{index}]")
+        if self.races:
+            self.watch.write(self.address + where * self.item, value, self, index)  # type: ignore[union-attr]
         self.flat[where] = value
 
 
@@ -149,7 +156,6 @@ class Pointer(Cells):
             raise KernelError(f"{name}: a pointer goes to adjoining elements\n  fix: np.ascontiguousarray")
         super().__init__(data, name, watch)
         self.begin, self.size = begin, data.size
-        self.address = data.ctypes.data
 
     def place(self, index: Any) -> int:
         """The position in `flat`."""
@@ -165,22 +171,17 @@ class Pointer(Cells):
             f"  in {self.watch.thread if self.watch else 'the host'}"
         )
 
-    def key(self, where: int) -> Any:
-        """The address: two pointers may go to the same array."""
-        return self.address + where * (self.bits // 8)
-
 
 class SharedCells(Cells):
     """An array in the shared memory of a block, whose elements are read only once they were written."""
 
     def __getitem__(self, index: Any) -> Any:
-        assert self.watch is not None
-        if self.watch.races and self.key(self.place(index)) not in self.watch.writes:
-            raise KernelError(
-                f"shared memory {self.name}[{index}] is read before it is written\n  in {self.watch.thread}"
-            )
-        return super().__getitem__(index)
-
-    def key(self, where: int) -> Any:
-        """The address in the memory of the block."""
-        return self.flat.ctypes.data + where * (self.bits // 8)
+        where = self.place(index)
+        if self.races:
+            assert self.watch is not None
+            key = self.address + where * self.item
+            if key not in self.watch.writes:
+                raise KernelError(f"{self.name}[{index}] is read before it is written\n  in {self.watch.thread}")
+            self.watch.read(key, self, index)
+        value = self.flat[where]
+        return value if self.kind in "fc" else value.item()

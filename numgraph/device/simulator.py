@@ -317,14 +317,14 @@ class _Cuda:
     def enter(self, thread: Thread) -> None:
         """A thread goes on."""
         self.watch.thread = self.own.thread = thread
-        self.threadIdx = _xyz(thread.index)
+        self.threadIdx = thread.at
         self.laneid = thread.rank % WARP
 
     def _shared(self, shape: Any, dtype: Any, alignment: int = 1, *, site: int) -> SharedCells:
         kind = _dtype(dtype)
         if site not in self.arrays:
             data = self.memory[: self.size // kind.itemsize * kind.itemsize].view(kind)
-            self.arrays[site] = SharedCells(data if shape == 0 else _poisoned(shape, dtype), "array", self.own)
+            self.arrays[site] = SharedCells(data if shape == 0 else _poisoned(shape, dtype), "shared array", self.own)
         return self.arrays[site]
 
     def grid(self, axes: int) -> Any:
