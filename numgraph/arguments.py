@@ -60,17 +60,20 @@ def as_array(value: Any, where: str, target: Variable | None = None) -> NDArray[
 
     where: the start of the message. target: the variable that the value is for.
     """
-    about = f"\n  {describe(target)}" if target is not None else ""
+
+    def about() -> str:
+        return f"\n  {describe(target)}" if target is not None else ""
+
     if isinstance(value, np.ma.MaskedArray):
         raise DtypeError(
-            f"{where}: got a masked array, whose mask would be lost{about}\n"
+            f"{where}: got a masked array, whose mask would be lost{about()}\n"
             "  fix: pass value.filled(...), or the mask as an array of its own"
         )
     try:
         array = np.asarray(value)
     except ValueError as error:
         raise DtypeError(
-            f"{where}: this {_kind_of(value)} is no array of numbers: {str(error).split('. The')[0]}{about}\n"
+            f"{where}: this {_kind_of(value)} is no array of numbers: {str(error).split('. The')[0]}{about()}\n"
             "  fix: pass rows of the same length"
         ) from error
     if array.dtype.kind not in "biuf":
@@ -78,7 +81,7 @@ def as_array(value: Any, where: str, target: Variable | None = None) -> NDArray[
         if array.ndim and not isinstance(value, np.ndarray):
             what += f" with elements of dtype {array.dtype}"
         raise DtypeError(
-            f"{where}: got {what}, which is no array of real numbers or booleans{about}\n"
+            f"{where}: got {what}, which is no array of real numbers or booleans{about()}\n"
             "  fix: pass numbers of a supported dtype, all rows of the same length"
         )
     return array

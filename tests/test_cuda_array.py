@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import weakref
 from typing import Any
 
@@ -13,8 +12,9 @@ from fakecuda import FakeBindings, fake_device
 
 from numgraph.cuda import array as arrays
 from numgraph.cuda import dlpack, driver
-from numgraph.cuda.array import DeviceArray, Pool, copied, empty, from_host, imported, is_foreign
+from numgraph.cuda.array import DeviceArray, copied, empty, from_host, imported, is_foreign
 from numgraph.cuda.driver import CudaDevice
+from numgraph.cuda.pool import KEPT, Pool
 from numgraph.errors import DtypeError, ForeignArrayError
 
 DTYPES = "bool int8 uint8 int16 uint16 int32 uint32 int64 uint64 float16 float32 float64".split()
@@ -59,23 +59,20 @@ def test_numbers(device: CudaDevice) -> None:
 
 
 def test_results_use_the_memory_of_earlier_ones(device: CudaDevice) -> None:
-    pool = Pool(device)
-    first, second = pool.empty((2, 3), "float32"), pool.empty([6], "int32")
-    assert first.address != second.address and second.shape == (6,)
+    leases = Pool(device)
+    first, second = leases.take(24), leases.take(24)
+    assert first.address != second.address
     address, before = first.address, device.counts.copy()
     del first
-    gc.collect()
     for _ in range(20):
-        again = pool.empty((3, 2), "float32")
+        again = leases.take(24)
         assert again.address == address
         del again
-        gc.collect()
     assert device.counts.minus(before).allocations == 0
-    held = [pool.empty([6], "int32") for _ in range(2 * Pool.KEPT)]
-    assert len({a.address for a in (second, *held)}) == 2 * Pool.KEPT + 1
+    held = [leases.take(24) for _ in range(2 * KEPT)]
+    assert len({a.address for a in (second, *held)}) == 2 * KEPT + 1
     del held
-    gc.collect()
-    assert len(pool.spare[24]) == Pool.KEPT
+    assert len(leases.free[24]) == KEPT
 
 
 def test_parts(device: CudaDevice) -> None:
@@ -152,10 +149,8 @@ def test_the_consumer_keeps_the_array_alive(host: CudaDevice, form: Any) -> None
     array = from_host(host, np.arange(3.0))
     owner, seen = weakref.ref(array.owner), np.from_dlpack(form(array))
     del array
-    gc.collect()
     assert owner() is not None and seen.tolist() == [0, 1, 2]
     del seen
-    gc.collect()
     assert owner() is None
 
 
@@ -166,10 +161,8 @@ def test_a_capsule_that_nobody_takes(host: CudaDevice, version: tuple[int, int] 
     capsule = array.__dlpack__(max_version=version)
     assert ("dltensor_versioned" if version else '"dltensor"') in repr(capsule)
     del array
-    gc.collect()
     assert owner() is not None
     del capsule
-    gc.collect()
     assert owner() is None and not dlpack._exported
 
 
@@ -234,10 +227,8 @@ def test_arrays_of_others(host: CudaDevice) -> None:
     assert (array.address, array.shape, array.dtype) == (values.ctypes.data, (2, 3), np.dtype("float32"))
     assert array.owner[0] is values
     del values
-    gc.collect()
     assert alive() is not None and np.from_dlpack(array).tolist() == [[0, 1, 2], [3, 4, 5]]
     del array
-    gc.collect()
     assert alive() is None
 
 

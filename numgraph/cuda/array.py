@@ -36,44 +36,6 @@ class Memory:
             self.device.release(self.address)
 
 
-class Pool:
-    """Memory for results that come and go: what a result leaves is kept for the next one of its size.
-
-    Work on a device is in order, so memory can be given to a new result while the old one is still being read there.
-    """
-
-    # memories of one size that are kept at most
-    KEPT = 8
-
-    def __init__(self, device: Device) -> None:
-        self.device = device
-        self.spare: dict[int, list[Memory]] = {}
-
-    def empty(self, shape: Sequence[int], dtype: DTypeLike) -> DeviceArray:
-        """As the function `empty`; allocates nothing while there is spare memory of that size."""
-        kind = np.dtype(dtype)
-        size = math.prod(shape) * kind.itemsize
-        spare = self.spare.setdefault(size, [])
-        try:
-            memory = spare.pop()
-        except IndexError:
-            memory = Memory(self.device, size)
-        return DeviceArray(self.device, _Lent(memory, spare), memory.address, shape, kind)
-
-
-class _Lent:
-    """Memory that goes back to its pool."""
-
-    __slots__ = ("__weakref__", "memory", "spare")
-
-    def __init__(self, memory: Memory, spare: list[Memory]) -> None:
-        self.memory, self.spare = memory, spare
-
-    def __del__(self) -> None:
-        if len(self.spare) < Pool.KEPT:
-            self.spare.append(self.memory)
-
-
 class DeviceArray(NDArrayOperatorsMixin):
     """A C-contiguous array at an address of a device, which `owner` keeps alive.
 

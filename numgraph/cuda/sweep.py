@@ -58,19 +58,33 @@ class DeviceSweep:
 
     def _planned(self, begin: int, end: int) -> tuple[Array, Any]:
         """(the words of the steps that launch the same as the first, these launches)."""
-        variant = self.variant
-        rows: list[Array] = []
+        variant, count = self.variant, end - begin
+        columns = [values[begin:end] if varies else np.broadcast_to(values, count) for values, varies in self.columns]
+        rows = np.empty((count, variant.steps.width), np.int64)
+        for k, column in enumerate(columns):
+            rows[:, k] = _words(column)
+        rows[:, -1] = np.arange(count)
+        lists = [column.tolist() for column in columns]
+        slots = variant.module.layout.arguments
         first: Any = None
-        for step in range(begin, end):
-            words = variant.row([np.asarray(v[step]) if varies else v for v, varies in self.columns])
+        for step, numbers in enumerate(zip(*lists, strict=True) if lists else [()] * count):
+            for slot, number in zip(slots, numbers, strict=True):
+                variant.table[slot] = number
             try:
-                variant.plan(0)
+                launches = variant.planned(numbers)
             except CheckFailed:
-                break
-            launches = variant.launches(variant.kernels[0], {})
+                return rows[:step], first
             if first is None:
                 first = launches
-            elif launches != first:
-                break
-            rows.append(np.append(words, step - begin))
-        return np.array(rows, np.int64).reshape(len(rows), variant.steps.width), first
+            elif launches is not first and launches != first:
+                return rows[:step], first
+        return rows, first
+
+
+def _words(column: Array) -> Array:
+    """Numbers as kernels read them: integers as int64, floats in the first bytes of a word."""
+    if column.dtype.kind != "f":
+        return column.astype(np.int64)
+    words = np.zeros(len(column), np.int64)
+    words.view(column.dtype)[:: 8 // column.itemsize] = column
+    return words

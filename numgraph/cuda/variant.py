@@ -32,6 +32,9 @@ SMALL = 4096
 # Recordings that are kept; lengths and places that take turns find theirs again.
 RECORDINGS = 8
 
+# Calls whose plans are remembered, by their numbers.
+CALLS_KEPT = 1 << 16
+
 # A launch: kernel, grid, threads of a block, parameters.
 Launch = tuple[Any, Any, Any, tuple[int, ...]]
 
@@ -53,6 +56,25 @@ def loaded(text: str) -> dict[str, Any]:
     return namespace
 
 
+def _slots_read(kernels: Sequence[Kernel], module: GridModule) -> tuple[int, ...]:
+    """The slots of the table that the launches of a stage depend on."""
+    numbers = [count for kernel in kernels for count, _, _ in kernel.grid]
+    slots = []
+    for kernel in kernels:
+        numbers += [*kernel.sizes, *(offset for _, offset in kernel.operands)]
+        for parameter in kernel.parameters.values():
+            match parameter.source:
+                case ("slot", slot):
+                    slots.append(slot)
+                case ("arena", _, offset):
+                    numbers.append(offset)
+                case ("own", _):
+                    numbers.append(kernel.own)
+                case ("part", item):
+                    numbers.append(module.parts[item])
+    return tuple(dict.fromkeys(slots + [-1 - n for n in numbers if n < 0]))
+
+
 class DeviceVariant:
     """Code for a device under assumptions about lengths, with the memory it works in."""
 
@@ -66,6 +88,13 @@ class DeviceVariant:
         self.table.fetch = self._fetch
         self.kernels = [[self._loaded(self.source, kernel) for kernel in stage] for stage in module.kernels]
         self.memory: dict[Any, Memory] = {}
+        self.moves, self.peeked = 0, False
+        # where the shared variables are; launches by what they depend on, and by the numbers of a call; all three are
+        # void when memory changes its place
+        self.where: Any = None
+        self.reads = [_slots_read(stage, module) for stage in module.kernels]
+        self.known: dict[Any, tuple[Launch, ...]] = {}
+        self.calls: dict[tuple[int | float, ...], tuple[Launch, ...]] = {}
         self.constants: dict[str, int] = {}
         for digest in self._constants():
             array = schedule.graph.arrays[digest]
@@ -79,6 +108,7 @@ class DeviceVariant:
         device.clear(self.status, self._status_bytes)
         self.pool = Pool(device)
         self.residences: list[Residence] = []
+        self.sweeps = self._can_sweep()
         # by launches: how often they were asked for, or their recording
         self.recordings: dict[Any, Recording | None] = {}
 
@@ -109,8 +139,7 @@ class DeviceVariant:
                 words += -(-size // 8)
         return words
 
-    @property
-    def sweeps(self) -> bool:
+    def _can_sweep(self) -> bool:
         """Whether one recording serves many steps: one stage, small outputs, every update in place."""
         return (
             len(self.kernels) == 1
@@ -120,6 +149,7 @@ class DeviceVariant:
         )
 
     def _fetch(self, address: int, dtype: str) -> Any:
+        self.peeked = True
         cell = np.empty(1, dtype)
         self.device.download(address, cell)
         return cell[0].item()
@@ -130,7 +160,14 @@ class DeviceVariant:
         if known is None or known.size < size:
             self.memory.pop(key, None)
             known = self.memory[key] = Memory(self.device, size)
+            self._forget()
         return known.address
+
+    def _forget(self) -> None:
+        """Launches that were planned go to places that have moved."""
+        self.moves += 1
+        self.known.clear()
+        self.calls.clear()
 
     # -- a call ---------------------------------------------------------------------------------------------------
 
@@ -139,12 +176,16 @@ class DeviceVariant:
         self.locate()
         self._pass(arguments)
         made: dict[Any, DeviceArray] = {}
-        for stage, kernels in enumerate(self.kernels):
+        if self.sweeps:
+            self._start(self.planned(tuple(self.table[slot] for slot in self.module.layout.arguments)))
+            self.check()
+            return [self._output(number, made) for number in range(len(self.schedule.outputs))]
+        for stage in range(len(self.kernels)):
             self.plan(stage)
             for key, at in self.module.layout.made_stage.items():
                 if at == stage and not (key[0] == "output" and key[1] in self.results):
                     made[key] = self._make(key)
-            self._start(self.launches(kernels, made))
+            self._start(self.launches(stage, made))
             self.check()
         outputs = [self._output(number, made) for number in range(len(self.schedule.outputs))]
         self._finish(made)
@@ -155,6 +196,10 @@ class DeviceVariant:
         self.residences = [residence(v.storage, self.device) for v in self.shared]
         for slot, place in zip(self.module.layout.shared, self.residences, strict=True):
             self.table[slot] = place.shape
+        where = [(place.address, place.shape) for place in self.residences]
+        if where != self.where:
+            self.where = where
+            self._forget()
 
     def row(self, arguments: Sequence[Array]) -> Array:
         """The words of a call's arguments, numbers as the kernels read them; into the table as the plan does."""
@@ -202,8 +247,37 @@ class DeviceVariant:
         dtype = self.schedule.outputs[number].dtype if kind == "output" else self.shared[number].dtype
         return empty(self.device, shape, dtype)
 
-    def launches(self, kernels: Sequence[Loaded], made: dict[Any, DeviceArray]) -> tuple[Launch, ...]:
-        """What a call launches, after its plan."""
+    def planned(self, numbers: tuple[int | float, ...]) -> tuple[Launch, ...]:
+        """What a call with these numbers launches, where `sweeps` is true and they are in the table; CheckFailed.
+
+        Plans are functions of the numbers and of the lengths of shared variables: one that was run is not run again,
+        unless plans of this program read elements of arrays, too.
+        """
+        found = self.calls.get(numbers)
+        if found is None:
+            self.plan(0)
+            found = self.launches(0, {})
+            if len(self.calls) >= CALLS_KEPT:
+                self.calls.clear()
+            if not self.peeked:
+                self.calls[numbers] = found
+        return found
+
+    def launches(self, stage: int, made: dict[Any, DeviceArray]) -> tuple[Launch, ...]:
+        """What a stage launches, after its plan."""
+        key = stage, tuple(self.table[slot] for slot in self.reads[stage])
+        found = self.known.get(key) if not made else None
+        while found is None:
+            moves = self.moves
+            found = self._launches(self.kernels[stage], made)
+            if moves != self.moves:
+                # memory grew for one launch that another one had already been given
+                found = None
+        if not made:
+            self.known[key] = found
+        return found
+
+    def _launches(self, kernels: Sequence[Loaded], made: dict[Any, DeviceArray]) -> tuple[Launch, ...]:
         found: list[Launch] = []
         for each in kernels:
             kernel = each.kernel
@@ -309,6 +383,9 @@ class DeviceVariant:
         """CheckFailed for an index that a kernel found out of range."""
         found = self.failed()
         if found is not None:
+            if self.sweeps:
+                # the table may be that of another call's plan
+                self.plan(0)
             cause = self.module.failures[self.module.words[found[1]] - 1]
             raise CheckFailed(cause, *self._refused(found[1]))
 
