@@ -25,6 +25,7 @@ from numba import types
 from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import register_jitable
+from numgraph.kernels.variants import offer_lanes
 
 
 def polynomial(x, coefficients):
@@ -84,7 +85,10 @@ class _PowerOfTwoType(AbstractTemplate):
 
 def _fused(builder, a, b, c):
     kind = ir.FunctionType(a.type, [a.type] * 3)
-    return builder.call(builder.module.declare_intrinsic("llvm.fmuladd", [a.type], kind), [a, b, c])
+    call = builder.call(builder.module.declare_intrinsic("llvm.fmuladd", [a.type], kind), [a, b, c])
+    if isinstance(a.type, ir.FloatType):
+        offer_lanes(builder, call)
+    return call
 
 
 @lower_builtin(polynomial, types.Float, types.UniTuple)
@@ -114,10 +118,6 @@ def _lower_power_of_two(context, builder, sig, args):
     moved = builder.fadd(args[0], args[0].type(1.5 * 2**mantissa + 2 ** (width - mantissa - 2) - 1))
     integer = ir.IntType(width)
     return builder.bitcast(builder.shl(builder.bitcast(moved, integer), integer(mantissa)), args[0].type)
-
-
-# Inlined always: a call that is left over would keep the loop scalar.
-scalar = register_jitable(error_model="numpy", forceinline=True)
 
 
 # Inlined always: a call that is left over would keep the loop scalar.

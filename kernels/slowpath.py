@@ -12,6 +12,7 @@ from numba import types
 from numba.core import cgutils
 from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numgraph.kernels.variants import give_attribute, keep
 
 # The largest |x| that is treated in vectors; also the limit of the reductions in `vectortrig`.
 FAR = 2.0**20
@@ -72,13 +73,6 @@ def _vector_variant(module, scalar, lanes):
     return function
 
 
-def _with_text(function, text):
-    """Give a function an attribute that llvmlite does not know."""
-    kind = type(function.attributes)
-    function.attributes.__class__ = type(kind.__name__, (kind,), {"_known": kind._known | {text}})
-    function.attributes.add(text)
-
-
 def _define(module, name, far, kind):
     """The function `name` of an LLVM module, defined with its variants when it is not there."""
     if name in module.globals:
@@ -89,19 +83,9 @@ def _define(module, name, far, kind):
     lanes = LANES[32 if isinstance(kind, ir.FloatType) else 64]
     variants = [_vector_variant(module, scalar, n) for n in lanes]
     mapping = ",".join(f"_ZGV_LLVM_N{n}vv_{name}({v.name})" for n, v in zip(lanes, variants, strict=True))
-    _with_text(scalar, f'"vector-function-abi-variant"="{mapping}"')
-    _keep(module, variants)
+    give_attribute(scalar, f'"vector-function-abi-variant"="{mapping}"')
+    keep(module, variants)
     return scalar
-
-
-def _keep(module, functions):
-    """Have LLVM keep functions that nothing calls before loops are vectorised."""
-    pointer = ir.IntType(8).as_pointer()
-    before = module.globals.pop("llvm.compiler.used", None)
-    kept = [*(before.initializer.constant if before else []), *(f.bitcast(pointer) for f in functions)]
-    array = ir.ArrayType(pointer, len(kept))
-    used = ir.GlobalVariable(module, array, "llvm.compiler.used")
-    used.linkage, used.section, used.initializer = "appending", "llvm.metadata", ir.Constant(array, kept)
 
 
 def beyond(far, x, y):
