@@ -121,6 +121,30 @@ add_up = _reassociable("fadd")
 multiply_up = _reassociable("fmul")
 
 
+def _extreme(name, doc):
+    """An intrinsic `(acc, x)` on floats that is one LLVM operation, of which its vectoriser knows that any order gives
+    the same."""
+
+    @intrinsic
+    def step(typingctx, acc, x):
+        if acc != x or not isinstance(acc, types.Float):
+            return None
+
+        def codegen(context, builder, sig, args):
+            kind = ir.FunctionType(args[0].type, [args[0].type] * 2)
+            function = builder.module.declare_intrinsic(name, [args[0].type], kind)
+            return builder.call(function, args, fastmath=("nsz",))
+
+        return acc(acc, x), codegen
+
+    step.__doc__ = doc
+    return step
+
+
+largest = _extreme("llvm.maximum", "The larger; NaN when either is NaN; of zeros either.")
+smallest = _extreme("llvm.minimum", "The smaller; NaN when either is NaN; of zeros either.")
+
+
 # the slot of the number of threads
 _THREADS = 6
 # cycles of work for which giving Python's lock away and taking it back is a small part

@@ -84,10 +84,9 @@ class Reduce:
 
     start: a number, or "lowest"/"highest" of the element's dtype. Then an empty axis is a ShapeError at run time,
     unless attribute `empty` of the op allows it: the result is the start.
-    wide: accumulate float32 in float64. reassociate: the order of the additions may change, so that the loop
+    wide: accumulate float32 in float64. reassociate: elements may be combined in any order, so that the loop
     vectorises. position: the result is the index of the element that replaced `acc` last (argmax, argmin). The index
-    counts along the
-        single reduced axis.
+    counts along the single reduced axis.
     """
 
     start: float | bool | str

@@ -15,6 +15,14 @@ from numgraph.schedule.arrange import Block
 from numgraph.schedule.items import Item
 from numgraph.types import FLOATS
 
+# Accumulations of floats that may go in any order, and the functions that say so to LLVM.
+UNORDERED = {
+    "acc + x": "add_up", "acc * x": "multiply_up", "maximum(acc, x)": "largest", "minimum(acc, x)": "smallest",
+}  # fmt: skip
+# A loop over operations of at least this cost has so many vectors of rounds side by side, half as many where operations
+# cost more than MANY in all; a loop shorter than LONG does not.
+ELEMENTARY, SIDE_BY_SIDE, MANY, LONG = 20, 4, 80, 64
+
 
 class FunctionPrinter(MemoryStatements):
     """Prints the loops of a phase; every scalar node is computed once, at the level where it stops varying."""
@@ -41,12 +49,24 @@ class FunctionPrinter(MemoryStatements):
         inner.accumulators = accumulators
         self.blocks(block.body, level + 1)
         self.bodies.pop()
+        inner.lines[:0] = self._hint(block)
         self.say(f"for {counter} in range({limit}):", self._loop_note(block))
         for line in inner.lines:
             line.indent += 1
         self.body.lines += inner.lines
         for item in starting:
             self._complete(item, accumulators[item])
+
+    def _hint(self, block: Block) -> list[Line]:
+        """How many vectors of an innermost loop's rounds are computed side by side, where LLVM would do them singly."""
+        length = self.graph.find(block.length)
+        if any(body.length is not None for body in block.body) or (isinstance(length, int) and length < LONG):
+            return []
+        costs = [v.op.cost for v in block.scalars if v.op is not None and v.dtype in FLOATS]
+        if max(costs, default=0) < ELEMENTARY:
+            return []
+        count = SIDE_BY_SIDE if sum(costs) <= MANY else SIDE_BY_SIDE // 2
+        return [Line(0, f"interleave({count})", "vectors side by side")]
 
     def _rows(self, block: Block) -> str:
         """What a block's loop counts over, as arguments of `range`."""
@@ -170,7 +190,7 @@ class FunctionPrinter(MemoryStatements):
         assert form is not None
         dtype = item.node.dtype
         if form.reassociate and dtype in FLOATS:
-            return f"{'add_up' if '+' in form.combine else 'multiply_up'}({acc}, {x})"
+            return f"{UNORDERED[form.combine]}({acc}, {x})"
         text = substitute_names(form.combine, {"acc": acc, "x": x})
         return text if dtype in (*FLOATS, "int64", "bool") else f"{dtype}({text})"
 

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 
 from numgraph.emit.scalar import POINTERS
 
-# What generated code may use of `kernels/support.py` and `kernels/calls.py`; only the names that occur are imported.
+# What generated code may use of `support`, `calls` and `loops` in `kernels/`; only the names that occur are imported.
 SUPPORT = frozenset(
     """add_up argument_address argument_length divided entry fail floor_div_float floor_div_int from_python
-    helper jit launch maximum minimum mod_float mod_int multiply_up power_int relock resident_address
-    resident_length share_count table_of to_python unlock""".split()
+    helper jit largest launch maximum minimum mod_float mod_int multiply_up power_int relock resident_address
+    resident_length share_count smallest table_of to_python unlock""".split()
 ) | set(POINTERS.values())
 PRODUCTS = frozenset({"sgemm", "dgemm"})
+HINTS = frozenset({"interleave"})
 WIDTH = 110
 DTYPES = "float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64".split()
 
@@ -34,6 +35,7 @@ def module_header(title: str, phases: Iterable[str], code: str, vector: set[str]
     lines += [""] if "np" in used or dtypes else []
     lines += _import("calls", PRODUCTS & used)
     lines += [f"from numgraph.kernels.{module} import {name} as {name}_source" for module, name in functions]
+    lines += _import("loops", HINTS & used)
     lines += _import("support", (SUPPORT & used) | ({"helper"} if functions else set()))
     for module in sorted({name.partition(".")[0] for name in vector}):
         lines += _import(module, used & {name.removeprefix(f"{module}.") for name in vector})

@@ -212,11 +212,11 @@ def _max(x: NDArray[Any], axis: Axes, keepdims: bool, empty: bool = False) -> ND
 
 
 Op("max", ("x",), "The largest element along `axis`; NaN wins.", same, _max, _extreme_grad,
-   reduce=Reduce("lowest", "maximum(acc, x)"), samples=_samples(*NUMBERS))  # fmt: skip
+   reduce=Reduce("lowest", "maximum(acc, x)", reassociate=True), samples=_samples(*NUMBERS))  # fmt: skip
 
 Op("min", ("x",), "The smallest element along `axis`; NaN wins.", same,
    lambda x, axis, keepdims: np.min(x, axis, keepdims=keepdims), _extreme_grad,
-   reduce=Reduce("highest", "minimum(acc, x)"), samples=_samples(*NUMBERS))  # fmt: skip
+   reduce=Reduce("highest", "minimum(acc, x)", reassociate=True), samples=_samples(*NUMBERS))  # fmt: skip
 
 
 def _position(function: Any) -> Any:

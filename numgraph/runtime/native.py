@@ -194,12 +194,14 @@ def _lean_numba() -> Iterator[Callable[[Any], None]]:
     from numba.core.compiler_lock import global_compiler_lock
     from numba.core.cpu import CPUContext
 
-    support = importlib.import_module("numgraph.kernels.support")
+    support, loops = (importlib.import_module(f"numgraph.kernels.{name}") for name in ("support", "loops"))
+    add_ir_module: Callable[[Any, Any], None] = CPUCodeLibrary.add_ir_module
     changes: list[tuple[Any, str, Any]] = [
         (CPUCodeLibrary, "_optimize_final_module", lambda self: None),
         (JITCPUCodegen, "_add_module", lambda self, module: None),
         # a builtin function of its own is wanted for each, as a key; it is never called
         (CPUContext, "get_executable", lambda self, library, fndesc, env: [].append),
+        (CPUCodeLibrary, "add_ir_module", lambda self, module: add_ir_module(self, loops.with_loop_hints(module))),
         (support, "EMBEDDED", True),
     ]
     with global_compiler_lock:

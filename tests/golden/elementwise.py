@@ -6,6 +6,7 @@ phase_0: tanh, where (?): ? flops, ? bytes
 
 from numpy import float32
 
+from numgraph.kernels.loops import interleave
 from numgraph.kernels.support import argument_address, argument_length, divided, entry, f32, f64, fail
 from numgraph.kernels.support import floor_div_int, from_python, i64, jit, launch, relock, share_count
 from numgraph.kernels.support import table_of, to_python, unlock
@@ -47,6 +48,7 @@ def phase_0(address, share, shares):                      # tanh, where
     p0 = f32(table[22])                                   # where float32[?,?]
     for i in range(begin, end):                           # len(x)
         for j in range(n1):                               # x.shape[1]
+            interleave(4)                                 # vectors side by side
             x0 = x[i * n1 + j]                            # x float32[?,?]
             t0 = x0 * a                                   # mul float32[?,?]
             x1 = b[j]                                     # b float32[?]

@@ -17,7 +17,7 @@ from numpy import float32, float64, int64
 
 from numgraph.kernels.calls import sgemm
 from numgraph.kernels.support import add_up, argument_address, divided, entry, f32, f64, fail, floor_div_int
-from numgraph.kernels.support import from_python, i32, i64, jit, launch, maximum, minimum, relock
+from numgraph.kernels.support import from_python, i32, i64, jit, largest, launch, maximum, minimum, relock
 from numgraph.kernels.support import resident_address, resident_length, share_count, table_of, to_python
 from numgraph.kernels.support import unlock
 from numgraph.kernels.vectormath import exp_f32, log_f32
@@ -141,7 +141,7 @@ def phase_1(address):                                     # max, sub, exp, sum, 
             v0 = p1[i * 3 + j1]                           # dot2 float32[?,3]
             x0 = b[j1]                                    # b float32[3]
             t0 = v0 + x0                                  # add float32[?,3]
-            acc1 = maximum(acc1, t0)                      # max
+            acc1 = largest(acc1, t0)                      # max
         acc2 = 0.0                                        # sum float64[?,1]
         for j2 in range(3):
             v1 = p1[i * 3 + j2]                           # dot2 float32[?,3]

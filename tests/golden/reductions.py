@@ -14,7 +14,7 @@ import numpy as np
 from numpy import float32, float64
 
 from numgraph.kernels.support import add_up, argument_address, argument_length, divided, entry, f32, f64, fail
-from numgraph.kernels.support import floor_div_int, from_python, i64, jit, launch, maximum, relock, share_count
+from numgraph.kernels.support import floor_div_int, from_python, i64, jit, largest, launch, relock, share_count
 from numgraph.kernels.support import table_of, to_python, unlock
 
 
@@ -78,7 +78,7 @@ def phase_0(address, share, shares):                      # sum, max, argmax, tr
             acc1 = add_up(acc1, float64(x0))              # sum
             t0 = x0 * x0                                  # mul float32[?,?]
             acc0 = add_up(acc0, float64(t0))              # sum
-            acc2 = maximum(acc2, x0)                      # max
+            acc2 = largest(acc2, x0)                      # max
             if x0 > acc3 or (x0 != x0 and acc3 == acc3):  # argmax
                 acc3 = x0
                 acc3_at = j1

@@ -7,8 +7,9 @@ phase_0: max, exp, sum, true_div (?): ? flops, ? bytes
 import numpy as np
 from numpy import float32, float64
 
+from numgraph.kernels.loops import interleave
 from numgraph.kernels.support import add_up, argument_address, argument_length, divided, entry, f32
-from numgraph.kernels.support import floor_div_int, from_python, i64, jit, launch, maximum, relock, share_count
+from numgraph.kernels.support import floor_div_int, from_python, i64, jit, largest, launch, relock, share_count
 from numgraph.kernels.support import table_of, to_python, unlock
 from numgraph.kernels.vectormath import exp_f32
 
@@ -49,9 +50,10 @@ def phase_0(address, share, shares):                      # max, exp, sum, true_
         acc0 = float32(-np.inf)                           # max float32[?,1]
         for j in range(n2):                               # x.shape[1]
             x0 = x[i * n2 + j]                            # x float32[?,?]
-            acc0 = maximum(acc0, x0)                      # max
+            acc0 = largest(acc0, x0)                      # max
         acc1 = 0.0                                        # sum float64[?,1]
         for j1 in range(n2):                              # x.shape[1]
+            interleave(4)                                 # vectors side by side
             x1 = x[i * n2 + j1]                           # x float32[?,?]
             t0 = x1 - acc0                                # sub float32[?,?]
             t1 = exp_f32(t0)                              # exp float32[?,?]

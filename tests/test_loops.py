@@ -1,0 +1,80 @@
+"""What becomes of loops: vectors side by side, all lanes beside wider sums, extremes in any order."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import numgraph as ng
+from numgraph.runtime import native
+
+
+def optimised(f: Any, tmp_path: Path) -> str:
+    """The LLVM IR of a function after all passes."""
+    _, module, _ = native.compiled_module(tmp_path / "source.py", f.source)
+    return str(module)
+
+
+def test_long_loops_over_elementary_functions_go_side_by_side() -> None:
+    x = ng.fvector("x")
+    assert "interleave(4)" in ng.function([x], ng.exp(x)).source
+    assert "interleave(2)" in ng.function([x], ng.exp(x) + ng.tanh(x) + ng.log(x) + ng.sin(x) + ng.sqrt(x)).source
+    assert "interleave" not in ng.function([x], x * 2 + 1).source
+
+
+def test_short_loops_do_not() -> None:
+    for length, hinted in ((10, False), (64, True)):
+        x = ng.tensor("x", dtype="float32", shape=(None, length))
+        assert ("interleave" in ng.function([x], ng.exp(x).sum(axis=1)).source) == hinted
+
+
+def lanes(text: str) -> int:
+    """The most lanes in which exp is computed."""
+    return max(int(n) for n in re.findall(r"call <(\d+) x float> @llvm.fmuladd", text))
+
+
+def test_the_hint_reaches_the_vectoriser(tmp_path: Path) -> None:
+    x = ng.fvector("x")
+    text = optimised(ng.function([x], ng.exp(x)), tmp_path)
+    # the loop is in the phase, and where that is inlined
+    stores = text.count(f"store <{lanes(text)} x float>")
+    assert stores >= 4 and stores % 4 == 0
+
+
+def test_sums_in_float64_leave_the_lanes_of_float32(tmp_path: Path) -> None:
+    x = ng.fvector("x")
+    plain, added = (optimised(ng.function([x], v), tmp_path) for v in (ng.exp(x), ng.exp(x).sum()))
+    assert lanes(added) == lanes(plain) >= 4
+    # what makes LLVM look at so many lanes is never called itself
+    assert "@numgraph_fused" in added
+    assert not re.search(r"call .*@numgraph_fused", added)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_extremes_of_any_length(name: str, dtype: str) -> None:
+    """Vectors, what is left over, and NaN and infinities at each place."""
+    x = ng.tensor("x", dtype=dtype, shape=(None, None))
+    both = ng.function([x], [getattr(ng, name)(x, axis=1), getattr(ng, name)(x, axis=0)])
+    rng = np.random.default_rng(0)
+    for n in (1, 3, 8, 31, 64, 77, 131):
+        data = rng.normal(size=(n + 3, n)).astype(dtype)
+        for k in range(n):
+            data[k, k] = (np.nan, np.inf, -np.inf)[k % 3]
+        for got, axis in zip(both(data), (1, 0), strict=True):
+            np.testing.assert_array_equal(got, getattr(np, name)(data, axis=axis))
+
+
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_extremes_of_many_rows_are_joined(name: str) -> None:
+    """One extreme of rows that threads divide."""
+    x = ng.fmatrix("x")
+    f = ng.function([x], getattr(ng, name)(x))
+    data = np.random.default_rng(1).normal(size=(700, 301)).astype(np.float32)
+    assert f(data) == getattr(np, name)(data)
+    data[699, 300] = np.nan
+    assert np.isnan(f(data))
