@@ -10,6 +10,11 @@ from numba import types
 from numba.extending import intrinsic
 
 
+def note_interleaving(builder, count):
+    """Note on the function that is being built what `interleave` says of the loop whose body begins at this place."""
+    builder.function.__dict__.setdefault("interleaved", {})[builder.block.name] = count
+
+
 @intrinsic(prefer_literal=True)
 def interleave(typingctx, count):
     """Said first in a loop: `count` vectors of its rounds are to be computed side by side.
@@ -18,8 +23,7 @@ def interleave(typingctx, count):
     """
 
     def codegen(context, builder, sig, args):
-        hints = builder.function.__dict__.setdefault("interleaved", {})
-        hints[builder.block.name] = count.literal_value
+        note_interleaving(builder, count.literal_value)
         return context.get_dummy_value()
 
     return types.void(count), codegen
@@ -41,15 +45,19 @@ def with_loop_hints(module):
 
 
 def latches(function, first):
-    """The blocks of a function that jump back to the head of the loop whose body begins with the block `first`."""
-    heads = [block for block in function.blocks if first in _following(block)]
+    """The blocks of a function that jump back to the top of the loop whose body begins with the block `first`."""
+    place = {block.name: k for k, block in enumerate(function.blocks)}
+    before = [block for block in function.blocks if first in _following(block)]
+    if len(before) > 1:
+        # the condition is tested at the loop's end
+        return [block for block in before if place[block.name] >= place[first.name]]
     seen, waiting = [], [first]
     while waiting:
         block = waiting.pop()
-        if block not in seen and block not in heads:
+        if block not in seen and block not in before:
             seen.append(block)
             waiting += _following(block)
-    return [block for block in seen if any(head in _following(block) for head in heads)]
+    return [block for block in seen if any(top in _following(block) for top in before)]
 
 
 def _following(block):

@@ -54,6 +54,15 @@ def power_of_two(n):
     return n * 0 + 2**n
 
 
+def times_power_of_two(e, n, x):
+    """(1 + e) * 2**n, rounded once more only where that is subnormal; infinite where it is too large.
+
+    n: whole and of the sign of x, within 191 in float32 and 1535 in float64; NaN may give any number.
+    """
+    half = np.rint(n * type(n)(0.5))
+    return (e + type(e)(1)) * power_of_two(half) * power_of_two(n - half)
+
+
 # These are lowered to LLVM directly: Numba would take several times as long to type and compile them in Python's words,
 # and without fast-math flags LLVM may not fuse a separate product and sum.
 @infer_global(polynomial)
@@ -81,6 +90,13 @@ class _OffWholeType(AbstractTemplate):
 class _PowerOfTwoType(AbstractTemplate):
     def generic(self, args, kws):
         return signature(args[0], args[0]) if isinstance(args[0], types.Float) else None
+
+
+@infer_global(times_power_of_two)
+class _TimesPowerOfTwoType(AbstractTemplate):
+    def generic(self, args, kws):
+        e, n, x = args
+        return signature(e, e, n, x) if isinstance(e, types.Float) and e == n == x else None
 
 
 def _fused(builder, a, b, c):
@@ -113,11 +129,44 @@ def _lower_off_whole(context, builder, sig, args):
 
 @lower_builtin(power_of_two, types.Float)
 def _lower_power_of_two(context, builder, sig, args):
-    # n + bias, in the low bits of the sum, becomes the exponent
-    width, mantissa = sig.return_type.bitwidth, np.finfo(str(sig.return_type)).nmant
-    moved = builder.fadd(args[0], args[0].type(1.5 * 2**mantissa + 2 ** (width - mantissa - 2) - 1))
-    integer = ir.IntType(width)
-    return builder.bitcast(builder.shl(builder.bitcast(moved, integer), integer(mantissa)), args[0].type)
+    return build_power_of_two(builder, *args)
+
+
+def build_power_of_two(builder, n):
+    """As `power_of_two`, in LLVM IR."""
+    _, bias, _ = _exponent(n.type)
+    return _as_power(builder, n, n.type(bias))
+
+
+@lower_builtin(times_power_of_two, types.Float, types.Float, types.Float)
+def _lower_times_power_of_two(context, builder, sig, args):
+    return build_times_power_of_two(builder, *args)
+
+
+def build_times_power_of_two(builder, e, n, x):
+    """As `times_power_of_two`, in LLVM IR."""
+    # two factors: 2**n itself may be infinite or subnormal. The second is one of two numbers.
+    integer, bias, middle = _exponent(e.type)
+    negative = builder.icmp_signed("<", builder.bitcast(x, integer), integer(0))
+    moved = builder.select(negative, e.type(bias + middle), e.type(bias - middle))
+    power = _as_power(builder, n, moved)
+    rest = builder.select(negative, e.type(2.0**-middle), e.type(2.0**middle))
+    return builder.fmul(_fused(builder, e, power, power), rest)
+
+
+def _exponent(kind):
+    """The integer type as wide as a float type, what added to a whole number leaves it and the exponent's bias in the
+    low bits, and a half of the largest exponent."""
+    width, mantissa = (32, 23) if isinstance(kind, ir.FloatType) else (64, 52)
+    bias = 2 ** (width - mantissa - 2) - 1
+    return ir.IntType(width), 1.5 * 2**mantissa + bias, (bias + 1) // 2
+
+
+def _as_power(builder, n, moved):
+    """2**n: the low bits of n + `moved` become the exponent."""
+    integer, mantissa = (ir.IntType(32), 23) if isinstance(n.type, ir.FloatType) else (ir.IntType(64), 52)
+    bits = builder.bitcast(builder.fadd(n, moved), integer)
+    return builder.bitcast(builder.shl(bits, integer(mantissa)), n.type)
 
 
 # Inlined always: a call that is left over would keep the loop scalar.
@@ -150,6 +199,12 @@ def with_sign_f32(y, x):
     """|y| with the sign of `x`, also where that is a zero or NaN."""
     magnitude = np.float32(y).view(np.uint32) & ~SIGN
     return np.uint32(magnitude | (np.float32(x).view(np.uint32) & SIGN)).view(np.float32)
+
+
+@scalar
+def signed_f32(y, x):
+    """y >= 0 with the sign of `x`."""
+    return np.uint32(np.float32(y).view(np.uint32) | (np.float32(x).view(np.uint32) & SIGN)).view(np.float32)
 
 
 @scalar

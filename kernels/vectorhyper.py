@@ -7,6 +7,7 @@ from numgraph.kernels.simd import (
     HALF,
     NOT_A_NUMBER,
     ONE,
+    ROUNDER,
     TINY,
     TINY_D,
     TWO,
@@ -16,15 +17,29 @@ from numgraph.kernels.simd import (
     polynomial,
     power_of_two,
     scalar,
+    signed_f32,
     singles,
     with_sign_f32,
     with_sign_f64,
 )
-from numgraph.kernels.vectormath import LN2, LN2_D, exp_f32, exp_f64, log1p_f32, log1p_f64, reduced_f32, reduced_f64
+from numgraph.kernels.vectormath import (
+    EXP,
+    LN2,
+    LN2_D,
+    exp_below_f32,
+    exp_f64,
+    log1p_f32,
+    log1p_f64,
+    reduced_f32,
+    reduced_f64,
+)
 
 # ------------------------------------------------------------------------------------------------------------- float32
 
 QUARTER, SIXTEENTH = np.float32(0.25), np.float32(0.0625)
+NEGATIVE_HALF_LN2, TWICE_LOG2_E = singles("-0x1.62e42fefa39efp-2 0x1.71547652b82fep+1")
+# (expm1(2 r) / 2 - r) / r**2 on |r| <= ln(2) / 4
+EXPM1_OF_TWICE = tuple(np.float32(c * 2.0 ** (k + 1)) for k, c in enumerate(EXP))
 # Beyond these tanh is 1, sinh is infinite, and 1 + x**2 is x**2.
 TANH_TOP, SINH_TOP, SQUARE_TOP = np.float32(10), np.float32(89.6), np.float32(2.0**28)
 # (2 atanh(s) - 2 s) / s**3, in 2 s, for 1 <= 1 + f <= 2
@@ -33,26 +48,28 @@ LOG_ONE_TO_TWO = singles("0x1.555558p-4 0x1.9996d8p-7 0x1.250510p-9 0x1.b72bb6p-
 
 @scalar
 def tanh_f32(x):
-    """tanh(x) in float32, as t / (t + 2) with t = expm1(2 |x|). Error at most 2.5 ulp."""
+    """tanh(x) in float32, as h / (h + 1) with h = expm1(2 |x|) / 2. Error at most 2.5 ulp."""
     a = abs(x)
     a = TANH_TOP if a > TANH_TOP else a
-    n, e = reduced_f32(a + a)
+    n = multiply_add(a, TWICE_LOG2_E, ROUNDER) - ROUNDER
+    # one piece of ln(2) / 2 does, as n is small
+    r = multiply_add(n, NEGATIVE_HALF_LN2, a)
     scale = power_of_two(n)
-    t = multiply_add(scale, e, scale - ONE)
-    return with_sign_f32(t / (t + TWO), x)
+    h = multiply_add(scale, multiply_add(r * r, polynomial(r, EXPM1_OF_TWICE), r), multiply_add(scale, HALF, -HALF))
+    return signed_f32(h / (h + ONE), x)
 
 
 @scalar
 def sigmoid_f32(x):
     """1 / (1 + exp(-x)) in float32, through exp(-|x|), which cannot overflow. Error at most 2.5 ulp."""
-    e = exp_f32(-abs(x))
+    e = exp_below_f32(-abs(x))
     return (ONE if x >= ZERO else e) / (ONE + e)
 
 
 @scalar
 def softplus_f32(x):
     """log(1 + exp(x)) in float32, as max(x, 0) + log1p(exp(-|x|)). Error at most 2.9 ulp."""
-    e = exp_f32(-abs(x))
+    e = exp_below_f32(-abs(x))
     d = (e + e) / (TWO + e)
     z = d * d
     return (x if x > ZERO else ZERO) + multiply_add(d * z, polynomial(z, LOG_ONE_TO_TWO), d)

@@ -25,6 +25,7 @@ from numgraph.kernels.simd import (
     power_of_two,
     scalar,
     singles,
+    times_power_of_two,
 )
 
 # ------------------------------------------------------------------------------------------------------------- float32
@@ -37,47 +38,59 @@ EXPONENT_SHIFT, MANTISSA = np.uint32(23), np.uint32(0x7FFFFF)
 SQRT_HALF_BITS, ONE_LESS_SQRT_HALF_BITS = np.uint32(0x3F3504F3), np.uint32(0x3F800000 - 0x3F3504F3)
 NEGATIVE_BIAS, SUBNORMAL_EXPONENT = np.float32(-127), np.float32(-127 - 23)
 SMALLEST_NORMAL, SUBNORMAL_SCALE = np.float32(2.0**-126), np.float32(2.0**23)
-# Beyond these exp and exp2 are infinite or 0, and expm1 is -1.
-EXP_TOP, EXP_BOTTOM, EXPM1_BOTTOM, EXP2_TOP, EXP2_BOTTOM = (np.float32(v) for v in (89, -104, -18, 129, -151))
+# Beyond these exp and exp2 are infinite or 0, and expm1 is -1; from 2**POWER_TOP on powers are infinite.
+EXP_TOP, EXP_BOTTOM, EXPM1_BOTTOM, EXP2_BOTTOM, POWER_TOP = (np.float32(v) for v in (89, -104, -18, -151, 129))
 # (expm1(r) - r) / r**2 on |r| <= ln(2) / 2
-EXP = singles("0x1p-1 0x1.55552cp-3 0x1.555502p-5 0x1.1155aap-7 0x1.6d2e4ep-10 0x1.3b8732p-13")
+EXP = singles("0x1p-1 0x1.5554b2p-3 0x1.5554c8p-5 0x1.122668p-7 0x1.6d7206p-10")
 # (2 atanh(s) - 2 s) / s**3 in s**2, s = f / (2 + f), for sqrt(1/2) <= 1 + f <= sqrt(2)
 LOG = singles("0x1.55557ap-1 0x1.995eccp-2 0x1.31e23ep-2")
+
+
+@scalar
+def _expm1_rest_f32(x, n):
+    """expm1(x - n ln(2))."""
+    r = multiply_add(n, NEGATIVE_LN2_LO, multiply_add(n, NEGATIVE_LN2_HI, x))
+    return multiply_add(r * r, polynomial(r, EXP), r)
 
 
 @scalar
 def reduced_f32(x):
     """n and expm1(r), where x = n ln(2) + r and |r| <= ln(2) / 2."""
     n = multiply_add(x, LOG2_E, ROUNDER) - ROUNDER
-    r = multiply_add(n, NEGATIVE_LN2_LO, multiply_add(n, NEGATIVE_LN2_HI, x))
-    return n, multiply_add(r * r, polynomial(r, EXP), r)
+    return n, _expm1_rest_f32(x, n)
 
 
 @scalar
 def exp_f32(x):
-    """exp(x) in float32. Error at most 1.0 ulp."""
-    x = EXP_TOP if x > EXP_TOP else x
+    """exp(x) in float32. Error at most 1.1 ulp."""
+    x = EXP_BOTTOM if x < EXP_BOTTOM else x
+    n = multiply_add(x, LOG2_E, ROUNDER) - ROUNDER
+    # x itself stays as large as it is, and so does the remainder
+    n = POWER_TOP if n > POWER_TOP else n
+    return times_power_of_two(_expm1_rest_f32(x, n), n, x)
+
+
+@scalar
+def exp_below_f32(x):
+    """exp(x) in float32 for x <= 0 or NaN, in fewer instructions than for all. Error at most 1.1 ulp."""
     x = EXP_BOTTOM if x < EXP_BOTTOM else x
     n, e = reduced_f32(x)
-    # two factors: 2**n itself may be infinite or subnormal
-    half = multiply_add(n, HALF, ROUNDER) - ROUNDER
-    return (e + ONE) * power_of_two(half) * power_of_two(n - half)
+    return times_power_of_two(e, n, -ONE)
 
 
 @scalar
 def exp2_f32(x):
-    """2**x in float32; exact for whole x. Error at most 1.0 ulp."""
-    x = EXP2_TOP if x > EXP2_TOP else x
+    """2**x in float32; exact for whole x. Error at most 1.1 ulp."""
+    x = POWER_TOP if x > POWER_TOP else x
     x = EXP2_BOTTOM if x < EXP2_BOTTOM else x
     n = (x + ROUNDER) - ROUNDER
     r = (x - n) * LN2
-    half = multiply_add(n, HALF, ROUNDER) - ROUNDER
-    return (multiply_add(r * r, polynomial(r, EXP), r) + ONE) * power_of_two(half) * power_of_two(n - half)
+    return times_power_of_two(multiply_add(r * r, polynomial(r, EXP), r), n, x)
 
 
 @scalar
 def expm1_f32(x):
-    """exp(x) - 1 in float32. Error at most 1.5 ulp."""
+    """exp(x) - 1 in float32. Error at most 1.8 ulp."""
     clamped = EXP_TOP if x > EXP_TOP else x
     clamped = EXPM1_BOTTOM if clamped < EXPM1_BOTTOM else clamped
     n, e = reduced_f32(clamped)
@@ -199,8 +212,7 @@ def exp_f64(x):
     x = EXP_TOP_D if x > EXP_TOP_D else x
     x = EXP_BOTTOM_D if x < EXP_BOTTOM_D else x
     n, e = reduced_f64(x)
-    half = multiply_add(n, 0.5, ROUNDER_D) - ROUNDER_D
-    return (e + 1.0) * power_of_two(half) * power_of_two(n - half)
+    return times_power_of_two(e, n, x)
 
 
 @scalar
@@ -210,8 +222,7 @@ def exp2_f64(x):
     x = EXP2_BOTTOM_D if x < EXP2_BOTTOM_D else x
     n = (x + ROUNDER_D) - ROUNDER_D
     r = (x - n) * LN2_D
-    half = multiply_add(n, 0.5, ROUNDER_D) - ROUNDER_D
-    return (multiply_add(r * r, polynomial(r, EXP_D), r) + 1.0) * power_of_two(half) * power_of_two(n - half)
+    return times_power_of_two(multiply_add(r * r, polynomial(r, EXP_D), r), n, x)
 
 
 @scalar
