@@ -381,6 +381,42 @@ def helper(function):
 
 
 @intrinsic
+def items_of(typingctx, value):
+    """Where a tuple keeps its objects; 0 for an object of another type."""
+
+    def codegen(context, builder, sig, args):
+        return build_items_of(builder, args[0])
+
+    return types.int64(types.intp), codegen
+
+
+def build_items_of(builder, value):
+    """As `items_of`, in LLVM IR."""
+    i64, name = ir.IntType(64), "PyTuple_Type"
+    tuple_type = builder.module.globals.get(name) or ir.GlobalVariable(builder.module, ir.IntType(8), name)
+    # an object begins with its count of references and its type, one of variable length goes on with that
+    kind = builder.load(builder.inttoptr(builder.add(value, i64(_DATA_OFFSET - 8)), i64.as_pointer()))
+    same = builder.icmp_unsigned("==", kind, builder.ptrtoint(tuple_type, i64))
+    return builder.select(same, builder.add(value, i64(tuple.__basicsize__)), i64(0))
+
+
+@intrinsic
+def real_of(typingctx, value):
+    """The value of a Python float, or of an object of a type derived from it."""
+
+    def codegen(context, builder, sig, args):
+        return build_real_of(builder, args[0])
+
+    return types.float64(types.int64), codegen
+
+
+def build_real_of(builder, value):
+    """As `real_of`, in LLVM IR."""
+    at = builder.add(value, ir.IntType(64)(_DATA_OFFSET))
+    return builder.load(builder.inttoptr(at, ir.DoubleType().as_pointer()))
+
+
+@intrinsic
 def table_of(typingctx, array):
     """The address of the elements of an ndarray object."""
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import numgraph as ng
+from numgraph.errors import ShapeError
 
 EACH = pytest.mark.parametrize
 
@@ -145,6 +146,45 @@ def test_two_threads_call_one_function(kind: str) -> None:
             np.testing.assert_allclose(a, np.exp(v) / (1 + np.exp(v).sum()))
 
     switching(lambda: in_threads(work))
+
+
+def test_calls_beside_a_sweep() -> None:
+    """Short calls wait for no lock: they may run while a sweep of the same function does."""
+    x = ng.dscalar("x")
+    f = ng.function([x], ng.exp(x) + 1)
+    data = np.linspace(-2, 2, 1_000_000)
+    expected = f.sweep(x=data)
+    done = threading.Event()
+
+    def work(k: int) -> None:
+        if k == 0:
+            try:
+                for _ in range(10):
+                    np.testing.assert_array_equal(f.sweep(x=data), expected)
+            finally:
+                done.set()
+        while not done.is_set():
+            # an int goes the general way, which waits for the sweep
+            v = k if k == 1 else 0.5 * k
+            assert abs(float(f(v)) - (np.exp(v) + 1)) <= 1e-12 * np.exp(v)
+
+    switching(lambda: in_threads(work))
+
+
+def test_lengths_of_arguments_are_those_of_outputs() -> None:
+    """One native call where the lengths of the outputs are those of arguments."""
+    x, y = ng.dmatrix("x"), ng.dvector("y")
+    f = ng.function([x, y], [x.T * 2, y + 1, x.sum(axis=1), ng.join(0, y, y)])
+    for rows, columns, n in ((3, 2, 4), (1, 1, 1), (0, 5, 0), (2, 0, 3)):
+        a, b = np.arange(rows * columns, dtype=float).reshape(rows, columns), np.arange(n, dtype=float)
+        for got, wanted in zip(f(a, b), (a.T * 2, b + 1, a.sum(axis=1), np.concatenate([b, b])), strict=True):
+            np.testing.assert_array_equal(got, wanted)
+    g = ng.function([x, y], x + y)
+    assert g(np.ones((3, 2)), np.ones(2)).shape == (3, 2)
+    assert g(np.ones((3, 2)), np.ones(1)).shape == (3, 2)
+    assert g(np.ones((3, 1)), np.ones(4)).shape == (3, 4)
+    with pytest.raises(ShapeError, match="2"):
+        g(np.ones((3, 2)), np.ones(5))
 
 
 def switching(work: Callable[[], None]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from numgraph.emit.table import BEGIN, END, LAUNCH, WORDS, WORK, Layout
 from numgraph.emit.writer import Line
 from numgraph.schedule.plan import Schedule
+from numgraph.types import FLOATS
 
 # What the entry answers instead of a status when the arena is too small; it has changed nothing then.
 GROW = -1
@@ -68,14 +69,15 @@ def _divided_call(layout: Layout, phase: Any) -> list[Line]:
 
 def entry_lines(layout: Layout, stages: int, with_sweep: bool) -> list[Line]:
     """The function that Python calls: for parts of a call, one call, or many, whose arguments and places of outputs are
-    rows of words."""
+    rows of words. One call may come with a tuple of its arguments and the arrays for its outputs."""
     lines = [
         Line(0, "@entry"),
         Line(0, "def enter(table_object, part_object):", "called by Python with two objects"),
         Line(1, "address = table_of(table_object)"),
         Line(1, "table = i64(address)"),
-        Line(1, "part = from_python(part_object)", "2k: plan of stage k; 2k+1: its step; -1: one call; -2: many"),
+        *(_taken(layout) if stages == 1 else [Line(1, "part = from_python(part_object)")]),
     ]
+    lines[-1].comment = "2k: plan of stage k; 2k+1: its step; -1: one call; -2: many"
     for k in range(stages):
         lines += [
             Line(1, f"if part == {2 * k}:"),
@@ -87,6 +89,26 @@ def entry_lines(layout: Layout, stages: int, with_sweep: bool) -> list[Line]:
             Line(2, "return to_python(result)"),
         ]
     return lines + (_calls(layout) if with_sweep else _one_call(layout))
+
+
+def _taken(layout: Layout) -> list[Line]:
+    """Where the entry got a tuple, its objects go into the table; then which part of a call is wanted."""
+    kinds = [
+        (slot, "" if node.dims else node.dtype) for slot, node in zip(layout.arguments, layout.inputs, strict=True)
+    ]
+    kinds += [(slot, "") for slot in layout.outputs]
+    lines = []
+    for k, (slot, dtype) in enumerate(kinds):
+        if dtype in FLOATS:
+            lines.append(Line(2, f"reals[{slot}] = real_of(objects[{k}])"))
+        else:
+            lines.append(Line(2, f"table[{slot}] = {f'from_python(objects[{k}])' if dtype else f'objects[{k}]'}"))
+    return [
+        *([Line(1, "reals = f64(address)")] if any("reals" in line.code for line in lines) else []),
+        Line(1, "items = items_of(part_object)", "of a tuple: the arguments, and arrays for the outputs"),
+        *([Line(1, "if items != 0:"), Line(2, "objects = i64(items)"), *lines] if lines else []),
+        Line(1, "part = -1 if items != 0 else from_python(part_object)"),
+    ]
 
 
 def _grown(layout: Layout, indent: int) -> list[Line]:

@@ -10,8 +10,8 @@ from numgraph.emit.scalar import POINTERS
 # What generated code may use of `support`, `calls` and `loops` in `kernels/`; only the names that occur are imported.
 SUPPORT = frozenset(
     """add_up argument_address argument_length divided entry fail floor_div_float floor_div_int from_python
-    helper jit largest launch maximum minimum mod_float mod_int multiply_up power_int relock resident_address
-    resident_length share_count smallest table_of to_python unlock""".split()
+    helper items_of jit largest launch maximum minimum mod_float mod_int multiply_up power_int real_of
+    relock resident_address resident_length share_count smallest table_of to_python unlock""".split()
 ) | set(POINTERS.values())
 PRODUCTS = frozenset({"sgemm", "dgemm"})
 HINTS = frozenset({"interleave"})

@@ -224,6 +224,8 @@ class ModulePrinter:
                 printer.say(
                     f"table[{slot}] = share_count(table, {cycles}, {shares.GRAIN}, {rows})", "shares of a divided loop"
                 )
+        work = graph.find(total)
+        self.layout.work = work if isinstance(work, int) and len(self.schedule.stages) == 1 else None
         printer.say(f"table[{WORK}] = {printer.value(graph.as_index(total))}", "cycles of work, about")
 
     def _addresses(self, printer: PlanPrinter) -> None:

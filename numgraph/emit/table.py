@@ -34,6 +34,7 @@ class Layout:
         self.capacity = [self._take() for _ in stages]
         self.needed = [self._take() for _ in stages]
         # arguments hold a number (its bits) or an ndarray object; shared variables the address of their descriptor
+        self.inputs = schedule.arguments
         self.arguments = [self._take() for _ in schedule.arguments]
         self.shared = [self._take() for _ in schedule.shared]
         self.outputs = [self._take() for _ in schedule.outputs]
@@ -44,6 +45,8 @@ class Layout:
         # the stage before which an output or fresh array is made: the first whose plan knows its lengths
         self.made_stage: dict[tuple[str, int], int] = {}
         self.failures: list[Any] = []
+        # cycles of a call, about, where they are the same for all
+        self.work: int | None = None
         self.addresses: dict[Node, int] = {}
         self.made_addresses: dict[tuple[str, int], int] = {}
         self.values: dict[Node, int] = {}

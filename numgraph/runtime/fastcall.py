@@ -61,10 +61,6 @@ class FastCall:
         self.lines.append("    start = perf_counter()")
         for k, argument in enumerate(self.program.inputs):
             self._accept(k, argument, plain)
-        self._say("acquire()")
-        self._say("try:")
-        for k, argument in enumerate(self.program.inputs):
-            self._fill(k, argument)
         self._run(plain)
         exec("\n".join(self.lines), self.scope)
         call: Callable[..., Any] = self.scope["call"]
@@ -105,74 +101,102 @@ class FastCall:
             self._say(f"if not ((type({name}) is int or type({name}) is np_int) and {info.min} <= {name} <= {high}):")
         self._say(plain, 2)
 
-    def _fill(self, k: int, argument: Any) -> None:
-        slot = self.variant.module.layout.arguments[k]
-        variable = argument.variable
-        if variable.ndim:
-            self._say(f"ints[{slot}] = id(a{k})", 2)
-        elif variable.dtype in FLOATS:
-            self._say(f"reals[{slot}] = a{k}", 2)
-        else:
-            self._say(f"ints[{slot}] = a{k}", 2)
-
     def _run(self, plain: str) -> None:
-        layout, variant = self.variant.module.layout, self.variant
-        if not variant.is_static:
-            self._run_dynamic(plain)
-            return
-        total = 0
-        for k, slot in enumerate(layout.outputs):
-            lengths = tuple(-1 - n for n in layout.made["output", k])
-            self.scope[f"out_dtype{k}"] = variant.dtypes[k]
-            self._say(f"o{k} = empty({lengths!r}, out_dtype{k})", 2)
-            self._say(f"ints[{slot}] = id(o{k})", 2)
-            total += int(np.prod(lengths, dtype=np.int64)) * variant.dtypes[k].itemsize
-        self._say("status = entry(-1)", 2)
-        self._exchange()
-        self._say("finally:")
-        self._say("release()", 2)
-        self._say("if status:")
-        self._say(plain, 2)
-        self._count(str(total))
-        self._return([f"o{k}" for k in range(len(layout.outputs))])
-
-    def _run_dynamic(self, plain: str) -> None:
-        """Outputs of lengths that the plan finds: plan, make them, run. Several stages, or new arrays, go through
-        `Variant`."""
-        layout, variant = self.variant.module.layout, self.variant
-        outputs = [f"o{k}" for k in range(len(layout.outputs))]
+        """The outputs, and the native call, which takes the arguments and them: one where lengths allow it."""
+        variant = self.variant
+        layout = variant.module.layout
         if len(variant.arenas) > 1 or layout.fresh:
-            self._say("outputs = variant.run_stages()", 2)
+            self._run_stages(plain)
+            return
+        lengths = [[self._length(n) for n in layout.made["output", k]] for k in range(len(layout.outputs))]
+        outputs = [f"o{k}" for k in range(len(lengths))]
+        objects = [f"a{k}" for k in range(len(layout.arguments))] + outputs
+        locked = not variant.alone
+        if locked:
+            self._say("acquire()")
+            self._say("try:")
+        indent = 2 if locked else 1
+        if all(n is not None for output in lengths for n in output):
+            self._make(lengths, indent)
+            self._say(f"status = entry(({', '.join(objects)}{',' if len(objects) == 1 else ''}))", indent)
+        else:
+            self._plan_and_run(indent)
+        self._exchange(indent)
+        if locked:
             self._say("finally:")
             self._say("release()", 2)
-            self._say("if outputs is None:")
-            self._say(plain, 2)
-            self._count("sum([a.nbytes for a in outputs])")
-            self._return([f"outputs[{k}]" for k in range(len(outputs))])
-            return
-        self._say("status = entry(0)", 2)
-        self._say("if not status:", 2)
-        for k, slot in enumerate(layout.outputs):
-            lengths = ", ".join(str(-1 - n) if n < 0 else f"ints[{n}]" for n in layout.made["output", k])
-            self.scope[f"out_dtype{k}"] = variant.dtypes[k]
-            self._say(f"o{k} = empty(({lengths}{',' if lengths else ''}), out_dtype{k})", 3)
-            self._say(f"ints[{slot}] = id(o{k})", 3)
-        self._say(f"if ints[{layout.needed[0]}] > ints[{layout.capacity[0]}]:", 3)
-        self._say(f"variant.grow(0, ints[{layout.needed[0]}])", 4)
-        self._say("status = entry(1)", 3)
-        self._exchange()
-        self._say("finally:")
-        self._say("release()", 2)
         self._say("if status:")
         self._say(plain, 2)
-        self._count(" + ".join(f"{o}.nbytes" for o in outputs))
+        if variant.is_static:
+            self._count(str(sum(self._bytes(k) for k in range(len(outputs)))))
+        else:
+            self._count(" + ".join(f"{o}.nbytes" for o in outputs))
         self._return(outputs)
 
-    def _exchange(self) -> None:
+    def _length(self, slot: int) -> str | None:
+        """An output's length as a literal or that of an argument; None where the plan has to find it."""
+        if slot < 0:
+            return str(-1 - slot)
+        layout = self.variant.module.layout
+        node = next(node for node, place in layout.values.items() if place == slot)
+        if node.kind != "extent" or node.inputs[0].kind == "shared":
+            return None
+        return f"a{node.inputs[0].attrs[0]}.shape[{node.attrs[0]}]"
+
+    def _bytes(self, k: int) -> int:
+        """The size of an output of known lengths."""
+        lengths = [-1 - n for n in self.variant.module.layout.made["output", k]]
+        return int(np.prod(lengths, dtype=np.int64)) * self.variant.dtypes[k].itemsize
+
+    def _make(self, lengths: Sequence[Sequence[str | None]], indent: int) -> None:
+        """Fresh arrays for the outputs."""
+        for k, output in enumerate(lengths):
+            self.scope[f"out_dtype{k}"] = self.variant.dtypes[k]
+            shape = ", ".join(map(str, output)) + ("," if len(output) == 1 else "")
+            self._say(f"o{k} = empty(({shape}), out_dtype{k})", indent)
+
+    def _plan_and_run(self, indent: int) -> None:
+        """Outputs of lengths that the plan finds: plan, make them, run."""
+        layout = self.variant.module.layout
+        self._fill(indent)
+        self._say("status = entry(0)", indent)
+        self._say("if not status:", indent)
+        found = [[str(-1 - n) if n < 0 else f"ints[{n}]" for n in layout.made["output", k]]
+                 for k in range(len(layout.outputs))]  # fmt: skip
+        self._make(found, indent + 1)
+        for k, slot in enumerate(layout.outputs):
+            self._say(f"ints[{slot}] = id(o{k})", indent + 1)
+        self._say(f"if ints[{layout.needed[0]}] > ints[{layout.capacity[0]}]:", indent + 1)
+        self._say(f"variant.grow(0, ints[{layout.needed[0]}])", indent + 2)
+        self._say("status = entry(1)", indent + 1)
+
+    def _run_stages(self, plain: str) -> None:
+        """Several stages, or new arrays for shared variables, go through `Variant`."""
+        outputs = range(len(self.variant.module.layout.outputs))
+        self._say("acquire()")
+        self._say("try:")
+        self._fill(2)
+        self._say("outputs = variant.run_stages()", 2)
+        self._say("finally:")
+        self._say("release()", 2)
+        self._say("if outputs is None:")
+        self._say(plain, 2)
+        self._count("sum([a.nbytes for a in outputs])")
+        self._return([f"outputs[{k}]" for k in outputs])
+
+    def _fill(self, indent: int) -> None:
+        """Write the arguments into the table."""
+        for k, argument in enumerate(self.program.inputs):
+            slot = self.variant.module.layout.arguments[k]
+            variable = argument.variable
+            words = "reals" if not variable.ndim and variable.dtype in FLOATS else "ints"
+            self._say(f"{words}[{slot}] = {f'id(a{k})' if variable.ndim else f'a{k}'}", indent)
+
+    def _exchange(self, indent: int) -> None:
         """Updates that exchange buffers, before another thread can call."""
         if any(u.how == "exchange" for u in self.variant.schedule.updates):
-            self._say("if not status:", 2)
-            self._say("variant.finish(())", 3)
+            self._say("if not status:", indent)
+            self._say("variant.finish(())", indent + 1)
 
     def _count(self, size: Any) -> None:
         """Statistics: bytes in and out, allocations, time."""

@@ -50,7 +50,7 @@ _definitions: list[_MethodDefinition] = []
 
 @dataclass
 class Native:
-    """Loaded machine code: `bind(table)(part) -> status`; see `emit.module` for the parts."""
+    """Loaded machine code: `bind(table)(part) -> status`; see `emit.entry` for the parts."""
 
     address: int
     path: Path
@@ -58,7 +58,7 @@ class Native:
     cached: bool
     engine: Any
 
-    def bind(self, table: NDArray[np.int64]) -> Callable[[int], int]:
+    def bind(self, table: NDArray[np.int64]) -> Callable[[Any], int]:
         """The entry as a built-in method of its table: a call costs a tenth of a microsecond, through ctypes ten
         times that."""
         make = ctypes.pythonapi.PyCFunction_NewEx
@@ -66,7 +66,7 @@ class Native:
         definition = _MethodDefinition(b"entry", self.address, _ONE_OBJECT, None)
         # a method reads its definition even while it is freed, which may be after everything else of the function
         _definitions.append(definition)
-        method: Callable[[int], int] = make(ctypes.addressof(definition), table, None)
+        method: Callable[[Any], int] = make(ctypes.addressof(definition), table, None)
         return method
 
 

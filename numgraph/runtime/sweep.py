@@ -28,6 +28,9 @@ class NativeSweep:
     def __init__(self, variant: Variant, columns: Sequence[tuple[Array, bool]], count: int) -> None:
         layout = variant.module.layout
         self.variant = variant
+        # calls that wait for no lock would write into the table that a sweep is using
+        self.table: Any
+        self.table, self.entry = variant.own_table() if variant.alone else (variant.integers, variant.entry)
         self.outputs = [
             np.empty((count, *(-1 - n for n in layout.made["output", k])), dtype)
             for k, dtype in enumerate(variant.dtypes)
@@ -55,13 +58,13 @@ class NativeSweep:
 
     def run(self, begin: int, end: int) -> int:
         """Run steps from `begin`; the first that did not run, `end` when all did."""
-        table, layout = self.variant.integers, self.variant.module.layout
+        table, layout = self.table, self.variant.module.layout
         with CALLS:
             table[WORDS], table[BEGIN], table[END] = self.words.ctypes.data, begin, end
-            status = self.variant.entry(-2)
+            status = self.entry(-2)
             while status == GROW:
                 self.variant.grow(0, table[layout.needed[0]])
-                status = self.variant.entry(-2)
+                status = self.entry(-2)
             return int(table[BEGIN]) if status else end
 
 

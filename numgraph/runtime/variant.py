@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,10 @@ from numgraph.shared import SharedVariable
 from numgraph.types import FLOATS
 
 Array = NDArray[Any]
+
+
+# Cycles of work up to which a call keeps Python's lock; not above `_LONG` in kernels/support.py.
+SHORT = 60_000
 
 
 class CheckFailed(Exception):
@@ -79,6 +83,20 @@ class Variant:
             )
         )
 
+    @property
+    def alone(self) -> bool:
+        """Whether a call with a tuple needs no lock of ours: it is short, so that Python's own lock is kept all the
+        time, it cannot fail, and nothing that it works with is anybody else's but the table, which a sweep leaves."""
+        work = self.module.layout.work
+        memory = [*self.schedule.arena_bytes, *self.schedule.private_bytes]
+        apart = not (self.shared or self.module.failures) and all(isinstance(n, int) and n == 0 for n in memory)
+        return work is not None and work <= SHORT and apart and self.is_static
+
+    def own_table(self) -> tuple[Any, Callable[[Any], int]]:
+        """A copy of the table, and the entry that works with it."""
+        table = self.table.copy()
+        return memoryview(table), self.native.bind(table)  # type: ignore[arg-type]  # an ndarray is a buffer
+
     def grow(self, stage: int, size: int) -> None:
         """Make a stage's arena hold at least `size` bytes; it starts on a cache line."""
         memory = np.empty(size + 64, np.uint8)
@@ -99,18 +117,20 @@ class Variant:
 
     def run(self, arguments: Sequence[Array]) -> list[Array]:
         """Outputs for arguments of the right dtypes and ranks, C-contiguous. Updates are done when it returns."""
-        self.fill(arguments)
-        if self.is_static:
-            outputs = list(self._make("output", 0).values())
-            status = self.entry(-1)
-            if status == GROW:
-                layout = self.module.layout
-                self.grow(0, self.integers[layout.needed[0]])
-                status = self.entry(-1)
-            self.check(status)
-            self.finish([])
-            return outputs
-        return self._run_stages()
+        if not self.is_static:
+            self.fill(arguments)
+            return self._run_stages()
+        outputs = list(self._make("output", 0).values())
+        # in one step, since calls that are `alone` may come between any two
+        objects = (*map(_object, arguments), *outputs)
+        status = self.entry(objects)
+        if status == GROW:
+            layout = self.module.layout
+            self.grow(0, self.integers[layout.needed[0]])
+            status = self.entry(objects)
+        self.check(status)
+        self.finish([])
+        return outputs
 
     def plan(self, arguments: Sequence[Array]) -> dict[Any, int]:
         """The number of shares of each divided block of the first stage for these arguments; CheckFailed. Nothing is
@@ -172,3 +192,10 @@ class Variant:
         """Raise what a status other than 0 stands for."""
         if status != 0:
             raise CheckFailed(self.module.failures[status - 1], self.integers[FAILED_A], self.integers[FAILED_B])
+
+
+def _object(array: Array) -> Any:
+    """What stands for an argument in the tuple of a call: the array, or the number as compiled code takes it."""
+    if array.ndim:
+        return array
+    return float(array) if array.dtype.name in FLOATS else int(array.astype(np.int64))

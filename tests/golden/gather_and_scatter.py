@@ -9,8 +9,9 @@ phase_1: cast, gather_update (? x 2): ? flops, ? bytes
 from numpy import float32, float64
 
 from numgraph.kernels.support import add_up, argument_address, argument_length, divided, entry, f32, f64, fail
-from numgraph.kernels.support import floor_div_int, from_python, i64, jit, launch, relock, resident_address
-from numgraph.kernels.support import resident_length, share_count, table_of, to_python, unlock
+from numgraph.kernels.support import floor_div_int, from_python, i64, items_of, jit, launch, relock
+from numgraph.kernels.support import resident_address, resident_length, share_count, table_of, to_python
+from numgraph.kernels.support import unlock
 
 
 @jit
@@ -122,7 +123,12 @@ def step_0(address):                                      # everything, in order
 def enter(table_object, part_object):                     # called by Python with two objects
     address = table_of(table_object)
     table = i64(address)
-    part = from_python(part_object)                       # 2k: plan of stage k; 2k+1: its step; -1: one call; -2: many
+    items = items_of(part_object)                         # of a tuple: the arguments, and arrays for the outputs
+    if items != 0:
+        objects = i64(items)
+        table[14] = objects[0]
+        table[16] = objects[1]
+    part = -1 if items != 0 else from_python(part_object)  # 2k: plan of stage k; 2k+1: its step; -1: one call; -2: many
     if part == 0:
         return to_python(plan_0(address))
     if part == 1:

@@ -14,8 +14,8 @@ import numpy as np
 from numpy import float32, float64
 
 from numgraph.kernels.support import add_up, argument_address, argument_length, divided, entry, f32, f64, fail
-from numgraph.kernels.support import floor_div_int, from_python, i64, jit, largest, launch, relock, share_count
-from numgraph.kernels.support import table_of, to_python, unlock
+from numgraph.kernels.support import floor_div_int, from_python, i64, items_of, jit, largest, launch, relock
+from numgraph.kernels.support import share_count, table_of, to_python, unlock
 
 
 @jit
@@ -164,7 +164,16 @@ def step_0(address):                                      # everything, in order
 def enter(table_object, part_object):                     # called by Python with two objects
     address = table_of(table_object)
     table = i64(address)
-    part = from_python(part_object)                       # 2k: plan of stage k; 2k+1: its step; -1: one call; -2: many
+    items = items_of(part_object)                         # of a tuple: the arguments, and arrays for the outputs
+    if items != 0:
+        objects = i64(items)
+        table[14] = objects[0]
+        table[15] = objects[1]
+        table[16] = objects[2]
+        table[17] = objects[3]
+        table[18] = objects[4]
+        table[19] = objects[5]
+    part = -1 if items != 0 else from_python(part_object)  # 2k: plan of stage k; 2k+1: its step; -1: one call; -2: many
     if part == 0:
         return to_python(plan_0(address))
     if part == 1:

@@ -12,8 +12,8 @@ phase_2: place, add (? x 4): 4 flops, ? bytes
 """
 
 from numgraph.kernels.support import add_up, argument_address, divided, entry, f64, fail, floor_div_int
-from numgraph.kernels.support import from_python, i64, jit, launch, relock, resident_address, resident_length
-from numgraph.kernels.support import share_count, table_of, to_python, unlock
+from numgraph.kernels.support import from_python, i64, items_of, jit, launch, real_of, relock, resident_address
+from numgraph.kernels.support import resident_length, share_count, table_of, to_python, unlock
 
 
 @jit
@@ -126,7 +126,13 @@ def step_0(address):                                      # everything, in order
 def enter(table_object, part_object):                     # called by Python with two objects
     address = table_of(table_object)
     table = i64(address)
-    part = from_python(part_object)                       # 2k: plan of stage k; 2k+1: its step; -1: one call; -2: many
+    reals = f64(address)
+    items = items_of(part_object)                         # of a tuple: the arguments, and arrays for the outputs
+    if items != 0:
+        objects = i64(items)
+        reals[14] = real_of(objects[0])
+        table[20] = objects[1]
+    part = -1 if items != 0 else from_python(part_object)  # 2k: plan of stage k; 2k+1: its step; -1: one call; -2: many
     if part == 0:
         return to_python(plan_0(address))
     if part == 1:
