@@ -12,6 +12,7 @@ from numgraph.emit.grid import Geometry, Kernel
 from numgraph.emit.scalar import convert
 from numgraph.emit.statements import Body
 from numgraph.emit.table import Layout
+from numgraph.emit.writer import Line
 from numgraph.ir import LEAVES, Node, topological
 from numgraph.schedule.arrange import Block
 from numgraph.schedule.grid import Mapping
@@ -47,6 +48,10 @@ class GridMemory(FunctionPrinter):
         self.outer: list[tuple[str, str, list[Body]]] = []
         # bytes that each block of threads has for itself
         self.own: Any = 0
+
+    def _hint(self, block: Block) -> list[Line]:
+        """None: a device has other threads to turn to while one waits."""
+        return []
 
     def _from_plan(self, node: Node) -> bool:
         """Whether the host works the value out: lengths. What depends on an argument's value is worked out in place, so
