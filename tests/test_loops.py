@@ -24,6 +24,10 @@ def test_long_loops_over_elementary_functions_go_side_by_side() -> None:
     assert "interleave(4)" in ng.function([x], ng.exp(x)).source
     assert "interleave(2)" in ng.function([x], ng.exp(x) + ng.tanh(x) + ng.log(x) + ng.sin(x) + ng.sqrt(x)).source
     assert "interleave" not in ng.function([x], x * 2 + 1).source
+    many = x
+    for k in range(14):
+        many = ng.sin(many + k)
+    assert "interleave" not in ng.function([x], many).source
 
 
 def test_short_loops_do_not() -> None:

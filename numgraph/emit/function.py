@@ -19,9 +19,10 @@ from numgraph.types import FLOATS
 UNORDERED = {
     "acc + x": "add_up", "acc * x": "multiply_up", "maximum(acc, x)": "largest", "minimum(acc, x)": "smallest",
 }  # fmt: skip
-# A loop over operations of at least this cost has so many vectors of rounds side by side, half as many where operations
-# cost more than MANY in all; a loop shorter than LONG does not.
-ELEMENTARY, SIDE_BY_SIDE, MANY, LONG = 20, 4, 80, 64
+# A loop over operations of at least the cost ELEMENTARY has so many vectors of rounds side by side, by what its
+# operations cost at most in all: long bodies would take LLVM long. A loop shorter than LONG has none.
+ELEMENTARY, LONG = 20, 64
+SIDE_BY_SIDE = {80: 4, 240: 2}
 
 
 class FunctionPrinter(MemoryStatements):
@@ -65,8 +66,8 @@ class FunctionPrinter(MemoryStatements):
         costs = [v.op.cost for v in block.scalars if v.op is not None and v.dtype in FLOATS]
         if max(costs, default=0) < ELEMENTARY:
             return []
-        count = SIDE_BY_SIDE if sum(costs) <= MANY else SIDE_BY_SIDE // 2
-        return [Line(0, f"interleave({count})", "vectors side by side")]
+        count = next((n for most, n in SIDE_BY_SIDE.items() if sum(costs) <= most), 0)
+        return [Line(0, f"interleave({count})", "vectors side by side")] if count else []
 
     def _rows(self, block: Block) -> str:
         """What a block's loop counts over, as arguments of `range`."""

@@ -80,8 +80,9 @@ class FastCall:
                 f"type({name}) is ndarray",
                 f"{name}.dtype is dtype{k}",
                 f"{name}.ndim == {variable.ndim}",
-                f"{name}.flags.c_contiguous",
-                f"{name}.flags.aligned",
+                # each look at `flags` makes an object
+                f"(flags := {name}.flags).c_contiguous",
+                "flags.aligned",
                 *known,
             ]
             self._say(f"if not ({' and '.join(tests)}):")
