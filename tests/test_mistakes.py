@@ -169,5 +169,5 @@ def test_settings() -> None:
         "floatX must be 'float64' or 'float32', not 'float16'"
     )
     assert text(ng.OptionError, lambda: setattr(ng.config, "target", "gpu")) == (
-        "target must be 'cpu' or 'reference', not 'gpu'"
+        "target must be 'cpu' or 'cuda' or 'cuda-sim' or 'reference', not 'gpu'"
     )
