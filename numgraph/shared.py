@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from numgraph.arguments import as_array, check_lengths, convert
-from numgraph.errors import DtypeError
-from numgraph.graph import Variable, describe
+from numgraph.errors import ArgumentShapeError, DtypeError
+from numgraph.graph import Variable, describe, label
 from numgraph.source import SourceLine
 from numgraph.storage import Storage, owned, resident
 from numgraph.types import TensorType, check_dtype
+
+# The kind of CUDA devices in DLPack.
+CUDA = 2
 
 
 class SharedVariable(Variable):
@@ -27,21 +31,41 @@ class SharedVariable(Variable):
     default_update: Variable | None
 
     def __init__(self, storage: Storage, name: str | None = None, line: SourceLine | None = None) -> None:
-        array = storage.array
-        super().__init__(TensorType(array.dtype.name, (None,) * array.ndim), name, line=line)
+        kind = storage.held
+        super().__init__(TensorType(kind.dtype.name, (None,) * kind.ndim), name, line=line)
         self.storage = storage
         self.default_update = None
 
     def get_value(self, borrow: bool = False) -> NDArray[Any]:
-        """The value: a copy, or with `borrow=True` the array itself, which later updates may change."""
-        return self.storage.array if borrow else self.storage.array.copy()
+        """The value: a copy, or with `borrow=True` the array itself, which later updates may change.
+
+        A value on a device is always copied; `device_value` is the array there.
+        """
+        away = self.storage.remote is not None
+        return self.storage.array if borrow or away else self.storage.array.copy()
+
+    @property
+    def device_value(self) -> Any:
+        """The array on the device on which functions with target "cuda" keep the value, without a copy; None elsewhere.
+
+        Other libraries take it by DLPack (`torch.from_dlpack(w.device_value)`) or `__cuda_array_interface__`. Updates
+        write into it.
+        """
+        return self.storage.remote.value if self.storage.remote is not None else None
 
     def set_value(self, value: Any, borrow: bool = False) -> None:
         """Replace the value; lengths may change, dtype and rank may not.
 
         borrow: keep the caller's array where it can be used in place. DtypeError when a conversion would lose
         information (the rules of arguments, see `numgraph.arguments.convert`), ArgumentShapeError for another rank.
+        An array in a device's memory (CuPy, PyTorch, JAX) must have the variable's dtype, and is copied there or used
+        in place.
         """
+        if on_device(value):
+            foreign = taken(value, not borrow)
+            check_dtype_of(self, foreign)
+            self.storage.leave(foreign)
+            return
         array = convert(value, self.type.dtype, self)
         check_lengths(array, self.type, self)
         self.storage.put(resident(array) if borrow else owned(array))
@@ -57,9 +81,41 @@ class SharedVariable(Variable):
         return SharedVariable, (self.storage, self.name, self.line), (None, {"default_update": self.default_update})
 
 
+def on_device(value: Any) -> bool:
+    """Whether a value is an array in the memory of a CUDA device, by DLPack or `__cuda_array_interface__`."""
+    if isinstance(value, np.ndarray | np.generic | float | int | list | tuple | Variable):
+        return False
+    if hasattr(value, "__dlpack_device__"):
+        return bool(value.__dlpack_device__()[0] == CUDA)
+    return hasattr(value, "__cuda_array_interface__")
+
+
+def taken(value: Any, copy: bool) -> Any:
+    """An array on a device as the place of a shared variable's value."""
+    # a device is there already when such an array is: loading what knows devices costs nothing to others
+    from numgraph.cuda.residence import adopted
+
+    return adopted(value, copy)
+
+
+def check_dtype_of(variable: SharedVariable, foreign: Any) -> None:
+    """DtypeError or ArgumentShapeError unless a value on a device has the variable's dtype and rank."""
+    dtype = foreign.value.dtype.name
+    if dtype != variable.dtype:
+        raise DtypeError(
+            f"{label(variable)}: got an array of {dtype} on a device, needs {variable.dtype}\n  {describe(variable)}"
+        )
+    if len(foreign.shape) != variable.ndim:
+        raise ArgumentShapeError(
+            f"{label(variable)}: got an array with {len(foreign.shape)} axes on a device, needs {variable.ndim}\n"
+            f"  {describe(variable)}"
+        )
+
+
 def shared(value: Any, name: str | None = None, borrow: bool = False) -> SharedVariable:
     """A shared variable holding a copy of `value` (or the array itself with `borrow=True`, where it can be used in
-    place).
+    place). An array in the memory of a CUDA device (CuPy, PyTorch, JAX: DLPack or `__cuda_array_interface__`) stays
+    there.
 
     A Python float gives float64, an int int64, an array its own dtype. DtypeError for a variable, a masked array or an
     unsupported dtype.
@@ -71,6 +127,11 @@ def shared(value: Any, name: str | None = None, borrow: bool = False) -> SharedV
     if isinstance(value, Variable):
         raise DtypeError(f"shared() takes a value, not a variable ({describe(value)})")
     where = f"shared(name={name!r})" if name else "shared()"
+    if on_device(value):
+        foreign = taken(value, not borrow)
+        storage = Storage(np.zeros((0,) * len(foreign.shape), foreign.value.dtype))
+        storage.leave(foreign)
+        return SharedVariable(storage, name)
     array = as_array(value, where)
     try:
         check_dtype(array.dtype)

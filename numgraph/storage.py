@@ -16,7 +16,9 @@ CALLS = RLock()
 
 
 class Remote(Protocol):
-    """A value that lies elsewhere, on a device."""
+    """A value that lies elsewhere, on a device. value: the array there."""
+
+    value: Any
 
     @property
     def shape(self) -> tuple[int, ...]:

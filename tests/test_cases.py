@@ -17,20 +17,29 @@ import numgraph as ng
 NOT_YET = {"scan", "random"}
 
 
+# What the simulator does not run, and why. A simulated thread takes microseconds for an element.
+NOT_SIMULATED = {
+    "case_54_mean_of_a_long_float32_array": "millions of elements",
+    "case_96_parallel_sums_and_scatter_without_a_race": "hundreds of thousands of elements",
+    "case_100_sizes_around_the_block_size": "a hundred thousand elements",
+    "case_88_deep_graph": "thousands of operations, which takes half a minute; nothing in it depends on the target",
+}
+
+
 def params() -> list[Any]:
-    return [
-        pytest.param(case, id=case.__name__, marks=[pytest.mark.slow] if case.__name__ in cases.SLOW else [])
-        for case in cases.CASES
-    ]
+    found = []
+    for target in ("cpu", "cuda-sim"):
+        for case in cases.CASES:
+            marks = [pytest.mark.slow] if case.__name__ in cases.SLOW else []
+            if target == "cuda-sim" and case.__name__ in NOT_SIMULATED:
+                marks.append(pytest.mark.skip(reason=NOT_SIMULATED[case.__name__]))
+            found.append(pytest.param(case, target, id=f"{case.__name__}-{target}", marks=marks))
+    return found
 
 
-@pytest.fixture(autouse=True)
-def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(cases.FUNCTION_KW, "target", "cpu")
-
-
-@pytest.mark.parametrize("case", params())
-def test_case(case: Callable[[Any], Any]) -> None:
+@pytest.mark.parametrize(("case", "target"), params())
+def test_case(case: Callable[[Any], Any], target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(cases.FUNCTION_KW, "target", target)
     verdict, message = cases.run_one(case, ng)
     if verdict == "not offered" and cases.KIND[case.__name__] in NOT_YET:
         pytest.skip(f"not offered yet: {message}")
@@ -43,7 +52,8 @@ def test_every_kind_is_known() -> None:
     }  # fmt: skip
 
 
-def test_a_child_process_imports_the_library() -> None:
+def test_a_child_process_imports_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(cases.FUNCTION_KW, "target", "cpu")
     code = """
         x = ng.vector("x", "float64")
         print(float(ng.function([x], ng.sum(x * x), **KW)(np.array([1.0, 2.0]))))

@@ -22,6 +22,7 @@ LAYERS = """
 
 # (importing layer, imported layer): why it may point to the right. Such imports stand within functions.
 EXCEPTIONS: dict[tuple[str, str], str] = {
+    ("shared", "cuda"): "an array that is on a device already stays there",
     ("function", "inspector"): "the record is put together only when somebody looks at it",
     ("inspector.explanation", "inspector"): "an explanation is laid out only when somebody prints it",
 }

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from numgraph.cuda.array import DeviceArray, copied, from_host
+from numgraph.cuda.array import DeviceArray, copied, from_host, imported
 from numgraph.cuda.device import Array, Device
+from numgraph.cuda.driver import device as cuda_device
 from numgraph.storage import Storage
 
 
@@ -14,7 +17,8 @@ class Residence:
     """The value of a shared variable in a device's memory, which is the only place where it is."""
 
     def __init__(self, device: Device, value: DeviceArray) -> None:
-        self.device, self.value = device, value
+        self.device = device
+        self.value: DeviceArray = value
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -51,3 +55,9 @@ def residence(storage: Storage, device: Device) -> Residence:
     new = Residence(device, from_host(device, storage.array))
     storage.leave(new)
     return new
+
+
+def adopted(value: Any, copy: bool) -> Residence:
+    """An array of another library in a CUDA device's memory as the place of a value; see `array.imported`."""
+    device = cuda_device()
+    return Residence(device, imported(device, value, copy))

@@ -12,6 +12,7 @@ import numpy as np
 from numgraph import cache
 from numgraph.cuda.array import DeviceArray, Memory, empty
 from numgraph.cuda.device import Array, Device, Recording
+from numgraph.cuda.library import CALLS, Call
 from numgraph.cuda.plan import Table, run_plan
 from numgraph.cuda.pool import Pool
 from numgraph.cuda.residence import Residence, residence
@@ -24,6 +25,8 @@ from numgraph.schedule.plan import Schedule
 from numgraph.shared import SharedVariable
 from numgraph.types import FLOATS
 
+# With blocks of fewer threads kernels of the library are made small, too.
+WARP = 32
 # Outputs of up to this many bytes are results of a recording, and copied from there.
 SMALL = 4096
 # Recordings that are kept; lengths and places that take turns find theirs again.
@@ -33,7 +36,7 @@ RECORDINGS = 8
 CALLS_KEPT = 1 << 16
 
 # A launch: kernel, grid, threads of a block, parameters.
-Launch = tuple[Any, Any, int, tuple[int, ...]]
+Launch = tuple[Any, Any, Any, tuple[int, ...]]
 
 
 @dataclass
@@ -58,6 +61,7 @@ def _slots_read(kernels: Sequence[Kernel], module: GridModule) -> tuple[int, ...
     numbers = [count for kernel in kernels for count, _, _ in kernel.grid]
     slots = []
     for kernel in kernels:
+        numbers += [*kernel.sizes, *(offset for _, offset in kernel.operands)]
         for parameter in kernel.parameters.values():
             match parameter.source:
                 case ("slot", slot):
@@ -109,6 +113,8 @@ class DeviceVariant:
         self.recordings: dict[Any, Recording | None] = {}
 
     def _loaded(self, source: dict[str, Any], kernel: Kernel) -> Loaded:
+        if kernel.library:
+            return Loaded(kernel, None)
         signature = tuple(p.dtype for p in kernel.parameters.values())
         return Loaded(kernel, self.device.load(source[kernel.name], signature, kernel.threads))
 
@@ -272,9 +278,12 @@ class DeviceVariant:
         return found
 
     def _launches(self, kernels: Sequence[Loaded], made: dict[Any, DeviceArray]) -> tuple[Launch, ...]:
-        found = []
+        found: list[Launch] = []
         for each in kernels:
             kernel = each.kernel
+            if kernel.library:
+                found += CALLS[kernel.library](self._call(kernel, made))
+                continue
             grid = tuple(
                 max(1, min(most, -(-self._number(count) // per_block))) for count, per_block, most in kernel.grid
             )
@@ -282,6 +291,21 @@ class DeviceVariant:
             values = tuple(self._value(p.source, blocks, kernel, made) for p in kernel.parameters.values())
             found.append((each.code, grid, kernel.threads, values))
         return tuple(found)
+
+    def _call(self, kernel: Kernel, made: dict[Any, DeviceArray]) -> Call:
+        """What a named kernel works on."""
+        parameters = {p.name: p for p in kernel.parameters.values()}
+        pointers = []
+        for name, offset in kernel.operands:
+            dtype = parameters[name].dtype.removesuffix("*")
+            address = self._value(parameters[name].source, 1, kernel, made)
+            pointers.append((address + self._number(offset) * np.dtype(dtype).itemsize, dtype))
+        sizes = tuple(map(self._number, kernel.sizes))
+
+        def room(purpose: str, size: int) -> int:
+            return self._room((kernel.name, purpose), size)
+
+        return Call(self.device, tuple(pointers), sizes, room, self.geometry.threads < WARP)
 
     def _value(self, source: tuple[Any, ...], blocks: int, kernel: Kernel, made: dict[Any, DeviceArray]) -> int:
         """What a kernel gets for a parameter."""

@@ -68,6 +68,10 @@ class Kernel:
     grid: list[tuple[int, int, int]] = field(default_factory=lambda: [(1, 1, 1)])
     threads: int = 0
     own: Any = 0
+    # a named kernel: its name, (parameter, offset in elements) of the result and the operands, and its numbers
+    library: str = ""
+    operands: list[tuple[str, int]] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
     helpers: dict[str, list[Line]] = field(default_factory=dict)
     made: dict[str, str] = field(default_factory=dict)
 

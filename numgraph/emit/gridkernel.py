@@ -16,6 +16,9 @@ from numgraph.schedule.arrange import Block
 from numgraph.schedule.gridproduct import choose_product
 from numgraph.schedule.items import Item
 
+# Named kernels that a device has kernels of its own for, see `cuda.library`.
+LIBRARY = frozenset({"sorting.argsort", "scans.cumsum", "scans.cumprod"})
+
 
 class GridPrinter(GridSums):
     """Prints one block of the schedule into a kernel."""
@@ -94,11 +97,17 @@ class GridPrinter(GridSums):
         self._launch(dims.product(lengths), self.geometry.threads)
 
     def _print_kernel(self, block: Block) -> None:
-        """A named kernel by one thread."""
+        """A named kernel: by launches that the host works out, or by one thread."""
         item = block.items[0]
         node = item.node
         assert node.op is not None and node.op.kernel is not None
         name: str = node.op.kernel.function
+        if name in LIBRARY:
+            self.kernel.library = name
+            self.kernel.operands = [(self.base(node)[0], 0)]
+            self.kernel.operands += [(self.base(v.buffer)[0], self._slot(v.offset)) for v in item.views]
+            self.kernel.sizes = [self._slot(n) for n in item.sizes]
+            return
         arguments = [self.base(node)[0], *(self.base(v.buffer)[0] for v in item.views)]
         arguments += [self._text(n) for n in item.sizes]
         self._inside("if thread == 0:")

@@ -140,8 +140,7 @@ class GridModulePrinter(ModulePrinter):
 
     def _kernel(self, name: str, stage: int, steps: Sequence[Step]) -> Kernel:
         """One kernel, of steps with barriers in between."""
-        names = Names(set(KERNEL_NAMES))
-        kernel = Kernel(name, names, threads=self.geometry.threads, made=self.made)
+        kernel = Kernel(name, Names(set(KERNEL_NAMES)), threads=self.geometry.threads, made=self.made)
         own: Any = 0
         checked = len(self.words)
         for number, step in enumerate(steps):
@@ -155,6 +154,11 @@ class GridModulePrinter(ModulePrinter):
         kernel.own = self._slot(own)
         if len(steps) > 1:
             kernel.grid = [(1, 1, 1)]
+        if kernel.library:
+            sizes = ", ".join(str(n) if n >= 0 else f"table[{-1 - n}]" for n in kernel.sizes)
+            names = [name for name, _ in kernel.operands]
+            kernel.lines = [Line(0, f"# {name}: {names[0]} = {kernel.library}({', '.join(names[1:])}; {sizes})")]
+            return kernel
         kernel.lines = self._function_of(kernel, checked, self._summary(kernel.items))
         return kernel
 
