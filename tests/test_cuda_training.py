@@ -102,6 +102,20 @@ def test_a_sweep_ends_before_the_step_that_fails() -> None:
     assert float(swept.train(0)) == float(called.train(0))
 
 
+def test_phases_of_one_launch_stop_where_an_index_is_refused() -> None:
+    """The sum of what labels pick follows their check in the same kernel, which must not read there."""
+    x, y = ng.matrix("x", "float32"), ng.vector("y", "int32")
+    cost = -ng.mean(ng.log(ng.softmax(x))[ng.arange(y.shape[0]), y])
+    rows, labels = ng.shared(np.zeros((3, 4), "float32"), "rows"), ng.shared(np.array([0, 1, 9], "int32"), "labels")
+    f = ng.function([], [cost, ng.grad(cost, x)], givens={x: rows, y: labels}, target=SIM)
+    assert any(len(kernel.shapes) > 1 and "status" in "".join(line.code for line in kernel.lines)
+               for kernel in f.executor.variant.module.kernels[0])  # fmt: skip
+    with pytest.raises(IndexOutOfRange, match="index 9"):
+        f()
+    labels.set_value(np.array([0, 1, 2], "int32"))
+    assert float(f()[0]) == pytest.approx(np.log(4))
+
+
 def test_the_recording_follows_new_lengths() -> None:
     """What is recorded has addresses and lengths in it."""
     x = ng.shared(np.arange(5.0), "x")

@@ -72,6 +72,8 @@ class Kernel:
     library: str = ""
     operands: list[tuple[str, int]] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
+    # names of numbers that depend on arguments and lengths alone: all phases use them
+    known: dict[Any, str] = field(default_factory=dict)
     helpers: dict[str, list[Line]] = field(default_factory=dict)
     made: dict[str, str] = field(default_factory=dict)
 

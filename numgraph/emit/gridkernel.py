@@ -28,8 +28,11 @@ class GridPrinter(GridSums):
         self.block, self.mapping = block, self.schedule.sharing[block]
         self.kernel.items += block.items
         self.kernel.shapes.append(self.mapping.shape)
+        self.bodies[0].names |= self.kernel.known
         getattr(self, f"_print_{self.mapping.shape}")(block)
         self.kernel.lines += self.bodies[0].lines
+        names = self.bodies[0].names
+        self.kernel.known |= {v: name for v, name in names.items() if v.planned and not self._reads(v)}
 
     def _print_product(self, block: Block) -> None:
         """A product: by a function of `kernels/cuda/products.py`, or, of a stack of matrices, by one thread per

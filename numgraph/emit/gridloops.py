@@ -50,6 +50,7 @@ class GridLoops(GridMemory):
     def _print_once(self, block: Block) -> None:
         # also what does not vary is read by this thread only: it may be what the thread then writes
         outer, self.bodies = self.bodies, [Body(0)]
+        self.body.names |= outer[0].names
         for item in block.items:
             self.statement(item, 0)
         (inner,) = self.bodies

@@ -12,7 +12,7 @@ from numgraph.emit.grid import Geometry, Kernel
 from numgraph.emit.scalar import convert
 from numgraph.emit.statements import Body
 from numgraph.emit.table import Layout
-from numgraph.ir import LEAVES, Node
+from numgraph.ir import LEAVES, Node, topological
 from numgraph.schedule.arrange import Block
 from numgraph.schedule.grid import Mapping
 from numgraph.schedule.plan import Schedule
@@ -61,6 +61,10 @@ class GridMemory(FunctionPrinter):
                 return True
             stack += () if v.kind == "extent" else v.inputs
         return False
+
+    def _reads(self, node: Node) -> bool:
+        """Whether a number depends on elements of arrays."""
+        return any(v.kind == "load" for v in topological([node]))
 
     def _define_planned(self, node: Node) -> None:
         wish = self.graph.names.get(node)

@@ -142,10 +142,12 @@ class GridModulePrinter(ModulePrinter):
         """One kernel, of steps with barriers in between."""
         kernel = Kernel(name, Names(set(KERNEL_NAMES)), threads=self.geometry.threads, made=self.made)
         own: Any = 0
-        checked = len(self.words)
+        checked = tested = len(self.words)
         for number, step in enumerate(steps):
             if number:
                 kernel.lines.append(Line(0, "cuda.syncthreads()"))
+                kernel.lines += self._refused(kernel, tested, len(self.words))
+                tested = len(self.words)
             printer = GridPrinter(self.schedule, self.layout, self.vector, kernel, stage, self.geometry, self.words)
             (printer.join if step.joins else printer.run)(step.block)
             own = dims.maximum(own, printer.own)
@@ -185,13 +187,18 @@ class GridModulePrinter(ModulePrinter):
     def _slot(self, value: Any) -> int:
         return value if isinstance(value, int) else -1 - self.layout.value(value)
 
+    def _refused(self, kernel: Kernel, first: int, end: int) -> list[Line]:
+        """Nothing more is done after an index check has failed, one of words `first` to `end` of the status."""
+        if first == end:
+            return []
+        status = kernel.parameter("status", "status", "p", "int64*", ("status",))
+        refused = " or ".join(f"{status}[{word}] != 0" for word in range(first, end))
+        return [Line(0, f"if {refused}:"), Line(1, "return", "an index was refused before")]
+
     def _function_of(self, kernel: Kernel, checked: int, note: str) -> list[Line]:
         """The whole function. checked: words of the status that kernels before this one may have set."""
         body = kernel.lines
-        if checked:
-            status = kernel.parameter("status", "status", "p", "int64*", ("status",))
-            refused = " or ".join(f"{status}[{word}] != 0" for word in range(checked))
-            body = [Line(0, f"if {refused}:"), Line(1, "return", "a kernel before this one has refused"), *body]
+        body = [*self._refused(kernel, 0, checked), *body]
         words = set(re.findall(r"\w+", "\n".join(line.code for line in body)))
         lines = [Line(0, f"def {kernel.name}({', '.join(p.name for p in kernel.parameters.values())}):", note)]
         if words & {"lane", "thread"}:

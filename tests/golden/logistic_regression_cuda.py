@@ -106,7 +106,7 @@ def kernel_0(t0, train_x, arguments, n0, W):              # dot2
         skinny_rows_kernel(t0, advance(train_x, t3), W, t8, 8, 8, 3, 1, 3, float32(1.0), float32(0.0))  # dot2 float32[?,3]
 
 
-def kernel_1(arguments, n0, n1, train_y, status, t8, b, t12, own0, t15, t29, t42, t50, out0):  # max, sub, exp, sum, log, neg
+def kernel_1(arguments, n0, n1, train_y, status, t8, b, t12, own0, t15, t29, t34, t35, out0):  # max, sub, exp, sum, log, neg
     lane = cuda.threadIdx.x
     block = cuda.blockIdx.x
     blocks = cuda.gridDim.x
@@ -164,76 +164,52 @@ def kernel_1(arguments, n0, n1, train_y, status, t8, b, t12, own0, t15, t29, t42
             t28 = t25 - t27                               # sub float32[?,3]
             t29[i * 3 + j2] = t28                         # sub float32[?,3]
     cuda.syncthreads()
-    index_1 = arguments[0]                                # argument
-    t30 = index_1 + 1                                     # add int64
-    t31 = t30 * 10                                        # mul int64
-    t32 = minimum(maximum(t31 + n0 if t31 < 0 else t31, 0), n0)  # slice_bound int64
-    t33 = index_1 * 10                                    # mul int64
-    t34 = minimum(maximum(t33 + n0 if t33 < 0 else t33, 0), n0)  # slice_bound int64
-    t35 = t32 - t34                                       # sub int64
-    t36 = maximum(t35, 0)                                 # maximum int64
-    t37 = minimum(maximum(t33 + n1 if t33 < 0 else t33, 0), n1)  # slice_bound int64
+    if status[0] != 0:
+        return                                            # an index was refused before
     for part in range(block, 1, blocks):
         c = part                                          # the result that this lane works on
         acc2 = float32(0.0)                               # sum float32
-        for e in range(lane, t36, THREADS):
-            y_0 = train_y[t37 + e]                        # train_y int32[?]
-            t38 = int64(y_0)                              # cast int64
-            t39 = t38 < 0                                 # lt bool
-            t40 = t38 + 3 if t39 else t38                 # where int64
-            v3 = t12[e * 3 + t40]                         # sub float32[?,3]
+        for e in range(lane, t6, THREADS):
+            y_0 = train_y[t7 + e]                         # train_y int32[?]
+            t30 = int64(y_0)                              # cast int64
+            t31 = t30 < 0                                 # lt bool
+            t32 = t30 + 3 if t31 else t30                 # where int64
+            v3 = t12[e * 3 + t32]                         # sub float32[?,3]
             v4 = t15[e]                                   # log float32[?,1]
-            t41 = v3 - v4                                 # sub float32[?,3]
-            acc2 = acc2 + t41                             # sum
+            t33 = v3 - v4                                 # sub float32[?,3]
+            acc2 = acc2 + t33                             # sum
         joined = join_sum_float32(acc2, lane, 1)          # sum
         if lane == 0:
-            t42[0] = joined                               # sum float32
+            t34[0] = joined                               # sum float32
     cuda.syncthreads()
-    index_2 = arguments[0]                                # argument
-    t43 = index_2 + 1                                     # add int64
-    t44 = t43 * 10                                        # mul int64
-    t45 = minimum(maximum(t44 + n0 if t44 < 0 else t44, 0), n0)  # slice_bound int64
-    t46 = index_2 * 10                                    # mul int64
-    t47 = minimum(maximum(t46 + n0 if t46 < 0 else t46, 0), n0)  # slice_bound int64
-    t48 = t45 - t47                                       # sub int64
-    t49 = maximum(t48, 0)                                 # maximum int64
     for part_0 in range(block, 1, blocks):
         c_0 = part_0 * 4 + lane % 4                       # the result that this lane works on
-        end_0 = t49 if c_0 < 3 else 0
+        end_0 = t6 if c_0 < 3 else 0
         acc3 = float32(0.0)                               # sum float32[1,3]
         for e_0 in range(lane // 4, end_0, THREADS // 4):
             v5 = t29[e_0 * 3 + c_0]                       # sub float32[?,3]
             acc3 = acc3 + v5                              # sum
         joined_0 = join_sum_float32(acc3, lane, 4)        # sum
         if lane < 4 and c_0 < 3:
-            t50[c_0] = joined_0                           # sum float32[1,3]
+            t35[c_0] = joined_0                           # sum float32[1,3]
     cuda.syncthreads()
     if thread == 0:
-        v6 = t42[0]                                       # sum float32
-        index_3 = arguments[0]                            # argument
-        t51 = index_3 + 1                                 # add int64
-        t52 = t51 * 10                                    # mul int64
-        t53 = minimum(maximum(t52 + n1 if t52 < 0 else t52, 0), n1)  # slice_bound int64
-        t54 = index_3 * 10                                # mul int64
-        t55 = minimum(maximum(t54 + n1 if t54 < 0 else t54, 0), n1)  # slice_bound int64
-        t56 = t53 - t55                                   # sub int64
-        t57 = maximum(t56, 0)                             # maximum int64
-        t58 = float32(t57)                                # cast float32
-        t59 = v6 / t58                                    # true_div float32
-        t60 = -t59                                        # neg float32
-        out0[0] = t60                                     # neg float32
+        v6 = t34[0]                                       # sum float32
+        t36 = v6 / t23                                    # true_div float32
+        t37 = -t36                                        # neg float32
+        out0[0] = t37                                     # neg float32
     cuda.syncthreads()
     for i1 in range(thread, 3, threads):                  # 3
         x2 = b[i1]                                        # b float32[3]
-        v7 = t50[i1]                                      # sum float32[1,3]
-        t61 = float32(0.13) * v7                          # mul float32[3]
-        t62 = x2 - t61                                    # sub float32[3]
-        b[i1] = t62                                       # sub float32[3]
+        v7 = t35[i1]                                      # sum float32[1,3]
+        t38 = float32(0.13) * v7                          # mul float32[3]
+        t39 = x2 - t38                                    # sub float32[3]
+        b[i1] = t39                                       # sub float32[3]
 
 
 def kernel_2(W, train_x, arguments, n0, t3, status):      # gemm
     if status[0] != 0:
-        return                                            # a kernel before this one has refused
+        return                                            # an index was refused before
     index = arguments[0]                                  # argument
     t0 = index * 10                                       # mul int64
     t1 = minimum(maximum(t0 + n0 if t0 < 0 else t0, 0), n0)  # slice_bound int64
