@@ -41,7 +41,14 @@ along k would be of another order.
 
 import numpy as np
 from numgraph.kernels.support import f32, f64, helper, i64
-from numgraph.kernels.tile_ir import LINE, MACHINE, ROWS, WIDE, carry, pick, tile, touch, turn
+from numgraph.kernels.tile_ir import CALL_CARRY, CALL_PICK, CALL_TILE, CALL_TOUCH, CALL_TURN, LINE, MACHINE, ROWS, WIDE
+from numgraph.kernels.wrapping import wrapped
+
+tile = wrapped("tile", CALL_TILE)
+carry = wrapped("carry", CALL_CARRY)
+turn = wrapped("turn", CALL_TURN)
+touch = wrapped("touch", CALL_TOUCH)
+pick = wrapped("pick", CALL_PICK)
 
 VECTOR = MACHINE.vector
 TILE = 2 * VECTOR

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numgraph import cache
+from numgraph.config import config
 
 _MAGIC = b"numgraph-object-1\n"
 # The convention between compiled code and this module; another one must not find code of this one in the cache.
@@ -161,7 +162,7 @@ def import_source(path: Path, text: str) -> ModuleType:
 
 
 def compile_source(path: Path, text: str) -> tuple[str, bytes]:
-    """Compile a generated module with Numba; returns the entry's symbol and the object code."""
+    """Compile a generated module; returns the entry's symbol and the object code."""
     symbol, module, machine = compiled_module(path, text)
     code: bytes = machine.emit_object(module)
     return symbol, code
@@ -169,6 +170,23 @@ def compile_source(path: Path, text: str) -> tuple[str, bytes]:
 
 def compiled_module(path: Path, text: str) -> tuple[str, Any, Any]:
     """(symbol of the entry, LLVM module with everything in it, target machine) of a generated module."""
+    if config.compiler == "auto":
+        prepare_llvm()
+        from numgraph.lower.kinds import Unsupported
+        from numgraph.lower.machine import optimized
+        from numgraph.lower.program import Program
+
+        try:
+            program = Program(text)
+            symbol = program.compile()
+            return (symbol, *optimized(str(program.module)))
+        except Unsupported:
+            pass
+    return numba_module(path, text)
+
+
+def numba_module(path: Path, text: str) -> tuple[str, Any, Any]:
+    """What Numba makes of a generated module, as `compiled_module`."""
     with _lean_numba() as optimize:
         function = import_source(path, text).enter
         result = next(iter(function.overloads.values()))
