@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
+from numgraph.lower.alike import merged
 from numgraph.lower.expressions import Expressions, Special
 from numgraph.lower.kinds import FLOAT64, INT64, KINDS, Kind, Tuple, Type, Unsupported, Value
 from numgraph.lower.operators import Builder, cast
@@ -24,7 +25,7 @@ PHASES = {"jit": (INT64,), "divided": (INT64,) * 3, "entry": (INT64,) * 2}
 class Program:
     """The LLVM module of a generated module. functions: compiled so far, by source and types of the arguments."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self) -> None:
         self.module = ir.Module("numgraph")
         self.functions: dict[tuple[Source, tuple[Type, ...]], tuple[Any, Type | None]] = {}
         self.open: set[Source] = set()
@@ -32,11 +33,11 @@ class Program:
         primitives = import_module("numgraph.kernels.primitives")
         self.build_launch = primitives.build_launch
         known = {**primitives.PRIMITIVES, "support.launch": Special(_launch), "slowpath.beyond": Special(_beyond)}
-        self.source = Library(known).generated(text)
+        self.library = Library(known)
 
-    def compile(self) -> str:
-        """The symbol of the entry, which is compiled with everything that it needs."""
-        entry = self.source.sources["enter"]
+    def compile(self, text: str) -> str:
+        """The symbol of the entry of a generated module, which is compiled with everything that it needs."""
+        entry = self.library.generated(merged(text)).sources["enter"]
         types, result = _entry_types(entry)
         function, _ = self.function(entry, types, result)
         function.linkage = ""
@@ -105,7 +106,7 @@ def _attributes(source: Source) -> list[str]:
         # a call that is left over would keep a loop scalar
         return ["alwaysinline", "nounwind"]
     # phases are called from several places; a copy in each would be optimised each time
-    return ["noinline"] if {"jit", "divided"} & set(source.decorators) else []
+    return ["noinline"] if {"jit", "divided", "shape"} & set(source.decorators) else []
 
 
 def _entry_types(entry: Source) -> tuple[tuple[Type, ...], Type | None]:

@@ -31,7 +31,7 @@ from numgraph.config import config
 
 _MAGIC = b"numgraph-object-1\n"
 # The convention between compiled code and this module; another one must not find code of this one in the cache.
-CONVENTION = "3"
+CONVENTION = "4"
 
 
 class _MethodDefinition(ctypes.Structure):
@@ -105,7 +105,8 @@ def imported_kernels(text: str) -> list[str]:
 def object_name(text: str) -> str:
     """The file of the machine code of a source, for this processor, these versions and these kernels."""
     kernels = map(kernel_digest, imported_kernels(text))
-    return f"k_{cache.digest(text)}_{cache.digest(CONVENTION, processor(), versions(), *kernels)}.o"
+    conditions = (CONVENTION, config.compiler, processor(), versions())
+    return f"k_{cache.digest(text)}_{cache.digest(*conditions, *kernels)}.o"
 
 
 def build(text: str) -> Native:
@@ -170,19 +171,21 @@ def compile_source(path: Path, text: str) -> tuple[str, bytes]:
 
 def compiled_module(path: Path, text: str) -> tuple[str, Any, Any]:
     """(symbol of the entry, LLVM module with everything in it, target machine) of a generated module."""
-    if config.compiler == "auto":
-        prepare_llvm()
-        from numgraph.lower.kinds import Unsupported
-        from numgraph.lower.machine import optimized
-        from numgraph.lower.program import Program
+    if config.compiler == "numba":
+        return numba_module(path, text)
+    prepare_llvm()
+    from numgraph.lower.kinds import Unsupported
+    from numgraph.lower.machine import optimized
+    from numgraph.lower.program import Program
 
-        try:
-            program = Program(text)
-            symbol = program.compile()
-            return (symbol, *optimized(str(program.module)))
-        except Unsupported:
-            pass
-    return numba_module(path, text)
+    program = Program()
+    try:
+        symbol = program.compile(text)
+    except Unsupported as reason:
+        if config.debug >= 1:
+            print(f"numgraph: {path}: compiled by Numba because of {reason}", file=sys.stderr)
+        return numba_module(path, text)
+    return (symbol, *optimized(str(program.module)))
 
 
 def numba_module(path: Path, text: str) -> tuple[str, Any, Any]:
