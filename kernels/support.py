@@ -180,3 +180,8 @@ def c_function(signature):
 def helper(function):
     """Make a plain kernel callable from compiled code."""
     return numba.njit(**_PLAIN)(function)
+
+
+def sized(function):
+    """As `helper`; numgraph's compiler makes one for each size of elements, the first argument, a constant in it."""
+    return helper(function)

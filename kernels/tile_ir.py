@@ -362,20 +362,33 @@ def _touch(module: Any, real: Real) -> Any:
     return code.function
 
 
+def _made(module: Any, make: Any, real: Real) -> Any:
+    """A function of an LLVM module, which is made once."""
+    made = module.__dict__.setdefault("numgraph_kernels", {})
+    if (make, real) not in made:
+        made[make, real] = make(module, real)
+    return made[make, real]
+
+
 def _call(name: str, makers: list[Any], doc: str) -> Primitive:
     """A primitive `(which, double, arguments)`: calls function `which` of those for the element type."""
 
     def build(builder: Any, which: Any, double: Any, arguments: list[Any]) -> None:
-        module = builder.module
-        table = module.globals.get(f"numgraph_{name}")
+        module, reals, index = builder.module, (FLOAT, DOUBLE), which
+        if isinstance(double, ir.Constant):
+            # only the functions of the one type are made
+            reals = (reals[double.constant],)
+        else:
+            index = builder.add(which, builder.mul(double, ir.Constant(_INT, len(makers))))
+        label = "_".join([f"numgraph_table_{name}", *(real.type.intrinsic_name for real in reals)])
+        table = module.globals.get(label)
         if table is None:
-            functions = [make(module, real) for real in (FLOAT, DOUBLE) for make in makers]
+            functions = [_made(module, make, real) for real in reals for make in makers]
             kind = ir.ArrayType(functions[0].type, len(functions))
-            table = ir.GlobalVariable(module, kind, f"numgraph_{name}")
+            table = ir.GlobalVariable(module, kind, label)
             table.linkage = "linkonce_odr"
             table.global_constant = True
             table.initializer = ir.Constant(kind, functions)
-        index = builder.add(which, builder.mul(double, ir.Constant(_INT, len(makers))))
         builder.call(builder.load(builder.gep(table, [ir.Constant(_INT, 0), index])), arguments)
 
     return Primitive(build, ("int64", "int64", "words"), "void", doc)

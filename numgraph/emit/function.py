@@ -164,12 +164,12 @@ class FunctionPrinter(MemoryStatements):
             item.node,
         )
 
-    def combine(self, item: Item, acc: str, x: str) -> str:
-        """The text of a reduction's `acc OP x`, in the dtype in which it accumulates."""
+    def combine(self, item: Item, acc: str, x: str, ordered: bool = False) -> str:
+        """The text of a reduction's `acc OP x`, in the dtype in which it accumulates. ordered: for a few values."""
         form = item.node.op.reduce if item.node.op else None
         assert form is not None
         dtype = item.node.dtype
-        if form.reassociate and dtype in FLOATS:
+        if form.reassociate and dtype in FLOATS and not ordered:
             return f"{'add_up' if '+' in form.combine else 'multiply_up'}({acc}, {x})"
         text = substitute_names(form.combine, {"acc": acc, "x": x})
         return text if dtype in (*FLOATS, "int64", "bool") else f"{dtype}({text})"

@@ -67,10 +67,21 @@ def folded(tree: ast.expr) -> Any:
 def assigned(body: Sequence[ast.stmt]) -> list[str]:
     """The names that statements assign, each once."""
     found: dict[str, None] = {}
-    for statement in body:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                found[node.id] = None
+    rest: list[ast.AST] = list(reversed(body))
+    while rest:
+        node = rest.pop()
+        if isinstance(node, ast.Name):
+            found[node.id] = None
+        elif isinstance(node, ast.Tuple):
+            rest += node.elts
+        elif isinstance(node, ast.Assign):
+            rest += node.targets
+        elif isinstance(node, ast.AugAssign):
+            rest.append(node.target)
+        elif isinstance(node, ast.For):
+            rest += [*node.body, node.target]
+        elif isinstance(node, ast.While | ast.If):
+            rest += [*node.body, *node.orelse]
     return list(found)
 
 

@@ -149,11 +149,8 @@ def _float_of(a: Kind, b: Kind) -> Kind:
         return a
     if FLOAT64 in (a, b):
         return FLOAT64
-    # float32 with an integer that it cannot hold
     other = b if a == FLOAT32 else a
-    if other.is_integer and other.bits >= 32:
-        return FLOAT64
-    raise Unsupported(f"{a.name} with {b.name}")
+    return FLOAT32 if other.bits <= 16 and other.name != "uint16" else FLOAT64
 
 
 def _integer_of(a: Kind, b: Kind) -> Kind:
@@ -171,25 +168,32 @@ def logic(a: Kind, b: Kind) -> Kind:
 
 
 def comparison(a: Kind, b: Kind) -> Kind:
-    """In which kind two kinds are compared."""
+    """In which kind two kinds are compared, or one that gives the same answers."""
     if a == b:
         return a
     if a.is_float or b.is_float:
         return _float_of(a, b)
-    if {a, b} >= {INT64, UINT64} or UINT64 in (a, b) and (a.signed or b.signed):
-        raise Unsupported(f"comparison of {a.name} with {b.name}")
+    if UINT64 in (a, b) and (a.signed or b.signed):
+        return FLOAT64
     if a.family == b.family:
         return a if a.bits > b.bits else b
-    return INT64
+    return UINT64 if UINT64 in (a, b) else INT64
 
 
 def common(a: Type, b: Type) -> Type:
     """The type of a variable that has two types at different places."""
     if a == b:
         return a
-    if isinstance(a, Kind) and isinstance(b, Kind):
-        if a.is_integer and b.is_integer and a.family == b.family:
-            return a if a.bits > b.bits else b
-        if a.is_float and b.is_float:
-            return FLOAT64
-    raise Unsupported(f"a variable that is {a.name} or {b.name}")
+    if not (isinstance(a, Kind) and isinstance(b, Kind)):
+        raise Unsupported(f"a variable that is {a.name} or {b.name}")
+    if BOOL in (a, b):
+        return b if a == BOOL else a
+    if a.is_float or b.is_float:
+        narrow = FLOAT32 in (a, b) and min(a.bits, b.bits) <= 16
+        return FLOAT32 if narrow else FLOAT64
+    if a.family == b.family:
+        return a if a.bits > b.bits else b
+    signed, unsigned = (a, b) if a.signed else (b, a)
+    if unsigned.bits == 64:
+        return FLOAT64
+    return KINDS[f"int{max(signed.bits, 2 * unsigned.bits)}"]

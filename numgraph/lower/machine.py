@@ -27,13 +27,13 @@ def target_machine() -> Any:
     )
 
 
-def optimized(text: str) -> tuple[Any, Any]:
-    """The module of LLVM assembly `text`, verified and optimised, and the target machine."""
+def optimized(text: str, level: int = 3) -> tuple[Any, Any]:
+    """The module of LLVM assembly `text`, verified and optimised, and the target machine. level: 2 or 3, of effort."""
     module, machine = llvm.parse_assembly(text), target_machine()
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
     module.verify()
-    options = llvm.create_pipeline_tuning_options(speed_level=3)
+    options = llvm.create_pipeline_tuning_options(speed_level=level)
     options.loop_vectorization, options.slp_vectorization = True, False
     builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)

@@ -68,6 +68,11 @@ def _flags(kind: Kind) -> list[str]:
 _ARITHMETIC: dict[type, tuple[str, str]] = {
     ast.Add: ("add", "fadd"), ast.Sub: ("sub", "fsub"), ast.Mult: ("mul", "fmul"),
 }  # fmt: skip
+# Small whole numbers are computed here: kernels ask whether a size is one.
+_FOLDED: dict[type, Callable[[int, int], int]] = {
+    ast.Add: lambda x, y: x + y, ast.Sub: lambda x, y: x - y, ast.Mult: lambda x, y: x * y,
+    ast.FloorDiv: lambda x, y: x // y, ast.RShift: lambda x, y: x >> min(y, 63),
+}  # fmt: skip
 _BITS: dict[type, str] = {ast.BitAnd: "and_", ast.BitOr: "or_", ast.BitXor: "xor"}
 _ORDERED: dict[type, str] = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
 
@@ -75,6 +80,10 @@ _ORDERED: dict[type, str] = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: "
 def binary(builder: Builder, operator: ast.operator, a: Value, b: Value) -> Value:
     """`a OP b` of two scalars."""
     kind = type(operator)
+    if kind in _FOLDED and a.type == b.type == INT64:
+        x, y = (getattr(v.llvm, "constant", None) for v in (a, b))
+        if isinstance(x, int) and isinstance(y, int) and 0 <= x < 2**31 and 0 < y < 2**31:
+            return constant(_FOLDED[kind](x, y), INT64)
     if kind in _ARITHMETIC:
         return _arithmetic(builder, *_ARITHMETIC[kind], a, b)
     if kind in _BITS:

@@ -14,9 +14,9 @@ from llvmlite import ir
 from numgraph.lower.alike import merged
 from numgraph.lower.expressions import Expressions, Special
 from numgraph.lower.kinds import FLOAT64, INT64, KINDS, Kind, Tuple, Type, Unsupported, Value
-from numgraph.lower.operators import Builder, cast
+from numgraph.lower.operators import Builder, cast, constant
 from numgraph.lower.sources import Library, Source
-from numgraph.lower.statements import Statements
+from numgraph.lower.statements import Statements, Widened
 
 # What generated code decorates its functions with -> the types of their arguments; they return int64.
 PHASES = {"jit": (INT64,), "divided": (INT64,) * 3, "entry": (INT64,) * 2}
@@ -27,7 +27,7 @@ class Program:
 
     def __init__(self) -> None:
         self.module = ir.Module("numgraph")
-        self.functions: dict[tuple[Source, tuple[Type, ...]], tuple[Any, Type | None]] = {}
+        self.functions: dict[tuple[Source, tuple[Type, ...], int | None], tuple[Any, Type | None]] = {}
         self.open: set[Source] = set()
         self.arrays: dict[int, Any] = {}
         primitives = import_module("numgraph.kernels.primitives")
@@ -39,6 +39,8 @@ class Program:
         """The symbol of the entry of a generated module, which is compiled with everything that it needs."""
         entry = self.library.generated(merged(text)).sources["enter"]
         types, result = _entry_types(entry)
+        # what is a function for others is made of kernels, whose inner loops are in vectors already
+        self.level = 3 if "entry" in entry.decorators else 2
         function, _ = self.function(entry, types, result)
         function.linkage = ""
         name: str = function.name
@@ -52,7 +54,8 @@ class Program:
         types = tuple(v.type for v in values)
         if any(isinstance(t, Tuple) for t in types):
             raise Unsupported("a tuple as an argument")
-        function, result = self.function(source, types, INT64 if phase else None)
+        size = getattr(values[0].llvm, "constant", None) if "sized" in source.decorators else None
+        function, result = self.function(source, types, INT64 if phase else None, size)
         made = builder.call(function, [v.llvm for v in values])
         if result is None:
             return None
@@ -60,34 +63,48 @@ class Program:
             return Value(result, [builder.extract_value(made, k) for k in range(len(result.parts))])
         return Value(result, made)
 
-    def function(self, source: Source, types: tuple[Type, ...], result: Type | None) -> tuple[Any, Type | None]:
-        """The LLVM function of a source for these types of arguments, and the type of its result."""
-        key = (source, types)
+    def function(
+        self, source: Source, types: tuple[Type, ...], result: Type | None, size: int | None = None
+    ) -> tuple[Any, Type | None]:
+        """The LLVM function of a source for these types of arguments, and the type of its result.
+
+        size: what the first argument always is, where that is known.
+        """
+        key = (source, types, size)
         if key not in self.functions:
             if source in self.open:
                 raise Unsupported(f"{source.name}, which calls itself")
             self.open.add(source)
-            self.functions[key] = self._compiled(source, types, result)
+            self.functions[key] = self._compiled(source, types, result, size)
             self.open.remove(source)
         return self.functions[key]
 
-    def _compiled(self, source: Source, types: tuple[Type, ...], result: Type | None) -> tuple[Any, Type | None]:
+    def _compiled(
+        self, source: Source, types: tuple[Type, ...], result: Type | None, size: int | None
+    ) -> tuple[Any, Type | None]:
         arguments = source.tree.args
         names = [a.arg for a in arguments.args]
         if len(names) != len(types) or arguments.vararg or arguments.kwarg or arguments.kwonlyargs:
             raise Unsupported(f"{source.name} with {len(types)} arguments")
-        # what it returns is known only when its body is compiled
-        form = ir.FunctionType(ir.VoidType(), [t.llvm for t in types])
-        function = ir.Function(self.module, form, self.module.get_unique_name(source.name))
-        function.linkage = "internal"
-        for attribute in _attributes(source):
-            function.attributes.add(attribute)
-        variables = {n: Value(t, v) for n, t, v in zip(names, types, function.args, strict=True)}
-        body = Statements(self, source, function, variables)
-        found = body.run(result)
-        if found is not None:
-            form.return_type = function.return_value.type = found.llvm
-        return function, found
+        widened: dict[tuple[ast.stmt, str], Type] = {}
+        while True:
+            # what it returns is known only when its body is compiled
+            form = ir.FunctionType(ir.VoidType(), [t.llvm for t in types])
+            function = ir.Function(self.module, form, self.module.get_unique_name(source.name))
+            variables = {n: Value(t, v) for n, t, v in zip(names, types, function.args, strict=True)}
+            if size is not None:
+                variables[names[0]] = constant(size, INT64)
+            try:
+                found = Statements(self, source, function, variables).run(result, widened)
+            except Widened:
+                del self.module.globals[function.name]
+                continue
+            if found is not None:
+                form.return_type = function.return_value.type = found.llvm
+            function.linkage = "internal"
+            for attribute in _attributes(source):
+                function.attributes.add(attribute)
+            return function, found
 
     def constant_array(self, array: Any, kind: Kind) -> Any:
         """The global that holds a constant array."""
@@ -106,7 +123,7 @@ def _attributes(source: Source) -> list[str]:
         # a call that is left over would keep a loop scalar
         return ["alwaysinline", "nounwind"]
     # phases are called from several places; a copy in each would be optimised each time
-    return ["noinline"] if {"jit", "divided", "shape"} & set(source.decorators) else []
+    return ["noinline"] if {"jit", "divided", "shape", "sized"} & set(source.decorators) else []
 
 
 def _entry_types(entry: Source) -> tuple[tuple[Type, ...], Type | None]:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache as remember
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from numgraph.lower.kinds import Unsupported
@@ -55,24 +56,44 @@ class Module:
         raise Unsupported(f"{self.name}: the name {name}")
 
 
+@dataclass(frozen=True, eq=False)
+class Statement:
+    """A statement of a file, and the code of it with the names in it, but for functions that are only compiled here."""
+
+    tree: ast.stmt
+    code: CodeType | None
+    names: frozenset[str]
+
+
+def _statement(tree: ast.stmt, file: str) -> Statement:
+    if isinstance(tree, ast.FunctionDef) and tree.decorator_list:
+        return Statement(tree, None, frozenset())
+    code = compile(ast.Module([tree], []), file, "exec")
+    return Statement(tree, code, frozenset(_names(code)))
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """The global names in a code object and in those within it."""
+    yield from code.co_names
+    for part in code.co_consts:
+        if isinstance(part, CodeType):
+            yield from _names(part)
+
+
 @remember
-def _parsed(name: str) -> ast.Module:
-    """The syntax tree of a kernel file."""
+def _statements(name: str) -> list[Statement]:
+    """The statements of a kernel file."""
     spec = importlib.util.find_spec(name)
     assert spec is not None and spec.origin is not None, name
-    return ast.parse(Path(spec.origin).read_text(encoding="utf-8"), spec.origin)
+    text = Path(spec.origin).read_text(encoding="utf-8")
+    return [_statement(tree, spec.origin) for tree in ast.parse(text, spec.origin).body]
 
 
-def _mentioned(tree: ast.AST) -> set[str]:
-    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
-
-
-def _assigned(statement: ast.stmt) -> Iterator[str]:
-    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
-        yield statement.name
-    for node in ast.walk(statement):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            yield node.id
+def _assigned(tree: ast.stmt) -> Iterator[str]:
+    if isinstance(tree, ast.FunctionDef | ast.ClassDef):
+        yield tree.name
+    else:
+        yield from (n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
 
 
 class Library:
@@ -89,38 +110,41 @@ class Library:
         """A kernel file, "numgraph.kernels.support"."""
         if name not in self.modules:
             self.modules[name] = module = Module(name)
-            self._read(module, _parsed(name))
+            self._read(module, _statements(name))
         return self.modules[name]
 
     def generated(self, text: str) -> Module:
         """A generated module: imports, functions, and names for kernels (`argsort = helper(argsort_source)`)."""
         module = Module("generated")
-        self._read(module, ast.parse(text))
+        self._read(module, [_statement(tree, module.name) for tree in ast.parse(text).body])
         return module
 
-    def _read(self, module: Module, tree: ast.Module) -> None:
+    def _read(self, module: Module, statements: list[Statement]) -> None:
         foreign: set[str] = set()
         # executed code finds its module there, for the classes in it
         module.values["__name__"] = module.name
-        for statement in tree.body:
-            if isinstance(statement, ast.ImportFrom | ast.Import):
-                self._import(module, statement, foreign)
-            elif isinstance(statement, ast.FunctionDef):
-                self._function(module, statement, foreign)
-            elif isinstance(statement, ast.Assign) and self._alias(module, statement):
+        for statement in statements:
+            tree = statement.tree
+            if isinstance(tree, ast.ImportFrom | ast.Import):
+                self._import(module, statement, tree, foreign)
+            elif isinstance(tree, ast.FunctionDef):
+                self._function(module, statement, tree, foreign)
+            elif isinstance(tree, ast.Assign) and self._alias(module, tree):
                 continue
-            elif _mentioned(statement) & foreign:
-                foreign.update(_assigned(statement))
+            elif statement.names & foreign:
+                foreign.update(_assigned(tree))
             else:
                 _execute(statement, module)
 
-    def _import(self, module: Module, statement: ast.ImportFrom | ast.Import, foreign: set[str]) -> None:
-        names = [a.asname or a.name for a in statement.names]
-        where = statement.module or "" if isinstance(statement, ast.ImportFrom) else statement.names[0].name
+    def _import(
+        self, module: Module, statement: Statement, tree: ast.ImportFrom | ast.Import, foreign: set[str]
+    ) -> None:
+        names = [a.asname or a.name for a in tree.names]
+        where = tree.module or "" if isinstance(tree, ast.ImportFrom) else tree.names[0].name
         if where.split(".")[0] == "numba":
             foreign.update(names)
         elif where.startswith(KERNELS):
-            for alias, name in zip(statement.names, names, strict=True):
+            for alias, name in zip(tree.names, names, strict=True):
                 self._take(module, where, alias.name, name, foreign)
         else:
             _execute(statement, module)
@@ -135,16 +159,16 @@ class Library:
         else:
             foreign.add(new)
 
-    def _function(self, module: Module, tree: ast.FunctionDef, foreign: set[str]) -> None:
+    def _function(self, module: Module, statement: Statement, tree: ast.FunctionDef, foreign: set[str]) -> None:
         name = f"{module.name.removeprefix(KERNELS)}.{tree.name}"
         if name in self.known:
             module.values[tree.name] = self.known[name]
             return
         module.sources[tree.name] = Source(tree.name, tree, module)
-        if _mentioned(tree) & foreign:
+        if statement.code is None or statement.names & foreign:
             foreign.add(tree.name)
         else:
-            _execute(tree, module)
+            _execute(statement, module)
 
     def _alias(self, module: Module, statement: ast.Assign) -> bool:
         """Whether a statement is `name = helper(function)` or `name = wrapped("name", primitive)`."""
@@ -162,5 +186,6 @@ class Library:
         return False
 
 
-def _execute(statement: ast.stmt, module: Module) -> None:
-    exec(compile(ast.Module([statement], []), module.name, "exec"), module.values)
+def _execute(statement: Statement, module: Module) -> None:
+    assert statement.code is not None
+    exec(statement.code, module.values)

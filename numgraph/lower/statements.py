@@ -13,13 +13,21 @@ from numgraph.lower.expressions import Expressions, assigned, folded
 from numgraph.lower.kinds import INT64, Tuple, Type, Unsupported, Value, common
 
 
+class Widened(Exception):
+    """A variable turned out to have a wider type in a loop; the function is to be compiled anew."""
+
+
 class Statements(Expressions):
     """The statements of one function. ended: control does not get to the present place."""
 
     ended = False
 
-    def run(self, result: Type | None) -> Type | None:
-        """Compile the body; returns the type of what it returns (None for nothing), `result` where that is given."""
+    def run(self, result: Type | None, widened: dict[tuple[ast.stmt, str], Type]) -> Type | None:
+        """Compile the body; returns the type of what it returns (None for nothing), `result` where that is given.
+
+        widened: types that variables have in loops; Widened is raised when one is added.
+        """
+        self.widened = widened
         self.returns: list[tuple[Any, Value | None]] = []
         self.suite(self.source.tree.body)
         if not self.ended:
@@ -161,12 +169,13 @@ class Statements(Expressions):
         if not (is_range and isinstance(call, ast.Call) and isinstance(statement.target, ast.Name)) or statement.orelse:
             raise Unsupported(ast.unparse(statement))
         start, step, within = self._range(call.args)
+        outer, phis = self._enter(statement, statement.body)
         before = self.builder.block
         loop, done = (self.function.append_basic_block(n) for n in ("loop", "done"))
         self.builder.cbranch(within(start), loop, done)
         self.builder.position_at_end(loop)
         counter = self.builder.phi(INT64.llvm)
-        outer, phis = self._enter(statement.body, before)
+        self._top(outer, phis, before)
         self.names[statement.target.id] = Value(INT64, counter)
         self.suite(statement.body)
         ends = [(before, outer)]
@@ -174,7 +183,7 @@ class Statements(Expressions):
         if not self.ended:
             following = self.builder.add(counter, step, flags=["nsw"])
             latch = self.builder.block
-            self._again(phis)
+            self._again(statement, phis)
             counter.add_incoming(following, latch)
             self.builder.cbranch(within(following), loop, done)
             ends.append((latch, self.names))
@@ -210,39 +219,50 @@ class Statements(Expressions):
 
         return start, step, within
 
-    def _enter(self, body: Sequence[ast.stmt], before: Any) -> tuple[dict[str, Value], dict[str, Value]]:
-        """At the top of a loop: the names before it, and phis for those that its body assigns."""
-        outer = self.names
-        phis = {}
-        self.names = dict(outer)
-        for name in assigned(body):
-            if name in outer:
-                kind = outer[name].type
-                self.names[name] = phis[name] = Value(kind, self.phi(kind, [(outer[name].llvm, before)]))
-        return outer, phis
+    def _enter(self, loop: ast.stmt, body: Sequence[ast.stmt]) -> tuple[dict[str, Value], dict[str, Value]]:
+        """Go from the present block into a loop: the names before it, and phis for those that its body assigns."""
+        outer = dict(self.names)
+        repeated = [name for name in assigned(body) if name in outer]
+        for name in repeated:
+            kind = self.widened.get((loop, name))
+            if kind is not None:
+                outer[name] = operators.cast(self.builder, outer[name], kind)
+        return outer, {name: Value(outer[name].type, None) for name in repeated}
 
-    def _again(self, phis: dict[str, Value]) -> None:
+    def _top(self, outer: dict[str, Value], phis: dict[str, Value], before: Any) -> None:
+        """At the top of a loop, which the block `before` leads to."""
+        self.names = dict(outer)
+        for name, value in phis.items():
+            made = self.phi(value.type, [(outer[name].llvm, before)])
+            self.names[name] = phis[name] = Value(value.type, made)
+
+    def _again(self, loop: ast.stmt, phis: dict[str, Value]) -> None:
         """At the end of a loop's body: what its variables are at its top the next time."""
         for name, phi in phis.items():
-            if name not in self.names or common(self.names[name].type, phi.type) != phi.type:
-                raise Unsupported(f"the variable {name}, which changes its type in a loop")
-            self.names[name] = operators.cast(self.builder, self.names[name], phi.type)
+            if name not in self.names:
+                raise Unsupported(f"the variable {name}, which has no value at the end of a loop")
+            kind = common(self.names[name].type, phi.type)
+            if kind != phi.type:
+                self.widened[loop, name] = kind
+                raise Widened
+            self.names[name] = operators.cast(self.builder, self.names[name], kind)
             phi.llvm.add_incoming(self.names[name].llvm, self.builder.block)
 
     def _do_While(self, statement: ast.While) -> None:
         if statement.orelse:
             raise Unsupported(ast.unparse(statement))
+        outer, phis = self._enter(statement, statement.body)
         before = self.builder.block
         top, loop, done = (self.function.append_basic_block(n) for n in ("while", "loop", "done"))
         self.builder.branch(top)
         self.builder.position_at_end(top)
-        _, phis = self._enter(statement.body, before)
+        self._top(outer, phis, before)
         at_top = dict(self.names)
         self.builder.cbranch(self.condition(statement.test), loop, done)
         self.builder.position_at_end(loop)
         self.suite(statement.body)
         if not self.ended:
-            self._again(phis)
+            self._again(statement, phis)
             self.builder.branch(top)
         self.ended = False
         self.names = at_top

@@ -185,7 +185,7 @@ def compiled_module(path: Path, text: str) -> tuple[str, Any, Any]:
         if config.debug >= 1:
             print(f"numgraph: {path}: compiled by Numba because of {reason}", file=sys.stderr)
         return numba_module(path, text)
-    return (symbol, *optimized(str(program.module)))
+    return (symbol, *optimized(str(program.module), program.level))
 
 
 def numba_module(path: Path, text: str) -> tuple[str, Any, Any]:
