@@ -229,7 +229,9 @@ def _product_at(real):
 # "module.name", as kernels and generated code import it -> primitive
 PRIMITIVES = {
     **{
-        f"support.{short}": Primitive(_pointer_to(name), ("int64",), f"pointer {name}", f"Pointer to {name} at an address.")
+        f"support.{short}": Primitive(
+            _pointer_to(name), ("int64",), f"pointer {name}", f"Pointer to {name} at an address."
+        )
         for short, name in _POINTER_NAMES.items()
     },
     "support.argument_address": _reader(

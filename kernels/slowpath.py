@@ -12,6 +12,7 @@ from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numgraph.kernels.slowpath_ir import FAR, define_beyond
 
+
 def beyond(far, x, y):
     """y where |x| <= FAR, far(x) elsewhere; x and y are two float32 or two float64.
 

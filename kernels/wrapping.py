@@ -60,7 +60,9 @@ def wrapped(name, primitive=None):
 
     parameters = list(inspect.signature(build).parameters.values())
     # Numba asks for the names of the arguments
-    define.__signature__ = inspect.Signature([p.replace(name="typingctx") if k == 0 else p for k, p in enumerate(parameters)])
+    define.__signature__ = inspect.Signature(
+        [p.replace(name="typingctx") if k == 0 else p for k, p in enumerate(parameters)]
+    )
     define.__name__ = define.__qualname__ = name.rpartition(".")[2]
     define.__doc__ = doc
     return intrinsic(define)

@@ -311,5 +311,3 @@ class Expressions:
         if name in KINDS:
             return operators.cast(self.builder, value, KINDS[name]).llvm
         raise Unsupported(f"a {value.type.name} where {name} is wanted")
-
-

@@ -17,7 +17,8 @@ from numgraph.lower.operators import Builder, cast, compare
 INTRINSICS: dict[Any, str] = {
     math.fabs: "llvm.fabs", math.exp: "llvm.exp", math.log: "llvm.log", math.log10: "llvm.log10",
     math.sin: "llvm.sin", math.cos: "llvm.cos", math.copysign: "llvm.copysign",
-    np.floor: "llvm.floor", np.ceil: "llvm.ceil", np.trunc: "llvm.trunc", np.rint: "llvm.rint", np.exp2: "llvm.exp2", np.log2: "llvm.log2",
+    np.floor: "llvm.floor", np.ceil: "llvm.ceil", np.trunc: "llvm.trunc", np.rint: "llvm.rint",
+    np.exp2: "llvm.exp2", np.log2: "llvm.log2",
 }  # fmt: skip
 # function -> C function for float64; with "f" behind its name for float32
 EXTERNALS: dict[Any, str] = {

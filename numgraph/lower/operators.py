@@ -161,9 +161,7 @@ def _signed_quotient(builder: Builder, x: Any, y: Any, kind: Kind, remainder: bo
         wrong = builder.or_(overflow, builder.icmp_signed("==", y, zero))
         safe = builder.select(wrong, one, y)
     rest = builder.srem(x, safe)
-    apart = builder.and_(
-        builder.icmp_signed("!=", rest, zero), builder.icmp_signed("<", builder.xor(safe, rest), zero)
-    )
+    apart = builder.and_(builder.icmp_signed("!=", rest, zero), builder.icmp_signed("<", builder.xor(safe, rest), zero))
     if remainder:
         made = builder.select(apart, builder.add(rest, safe), rest)
     else:

@@ -179,7 +179,7 @@ class Library:
         if value.func.id == "helper" and isinstance(first, ast.Name):
             module.sources[target.id] = module.sources[first.id]
             return True
-        if value.func.id == "wrapped" and isinstance(first, ast.Constant):
+        if value.func.id == "wrapped" and isinstance(first, ast.Constant) and isinstance(first.value, str):
             own = value.args[1] if len(value.args) > 1 else None
             module.values[target.id] = module.values[own.id] if isinstance(own, ast.Name) else self.known[first.value]
             return True

@@ -140,7 +140,7 @@ class Statements(Expressions):
 
     def _meet(self, ends: list[tuple[Any, dict[str, Value]]]) -> None:
         """Go on behind two ways; a variable that only one of them has is none."""
-        (first, one), (second, other) = ends
+        (_, one), (_, other) = ends
         merged = {}
         differing = []
         for name, value in one.items():
