@@ -24,7 +24,7 @@ def merged(text: str) -> str:
     for k, chunk in enumerate(chunks):
         found = _FUNCTION.fullmatch(chunk)
         if found is not None and _ARGUMENT not in chunk:
-            bodies[k] = _COMMENT.sub("", found[4])
+            bodies[k] = _COMMENT.sub("", found[4]).rstrip() + "\n"
             groups[found[3], _CONSTANT.sub("?", bodies[k])].append(k)
     for number, ((arguments, _), members) in enumerate(groups.items()):
         if len(members) > 1:

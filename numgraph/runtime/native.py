@@ -102,10 +102,18 @@ def imported_kernels(text: str) -> list[str]:
     return sorted(set(re.findall(r"^from (numgraph\.kernels\.\w+) import", text, re.MULTILINE)))
 
 
+@remember
+def compiler_digest() -> str:
+    """The digest of numgraph's own compiler."""
+    files = sorted((Path(__file__).parents[1] / "lower").glob("*.py"))
+    return cache.digest(*(file.read_bytes() for file in files))
+
+
 def object_name(text: str) -> str:
-    """The file of the machine code of a source, for this processor, these versions and these kernels."""
+    """The file of the machine code of a source, for this compiler, processor, these versions and these kernels."""
     kernels = map(kernel_digest, imported_kernels(text))
-    conditions = (CONVENTION, config.compiler, processor(), versions())
+    compiler = compiler_digest() if config.compiler == "auto" else config.compiler
+    conditions = (CONVENTION, compiler, processor(), versions())
     return f"k_{cache.digest(text)}_{cache.digest(*conditions, *kernels)}.o"
 
 
