@@ -13,20 +13,14 @@ from llvmlite import ir
 from numgraph.lower.kinds import BOOL, FLOAT64, KINDS, Kind, Unsupported, Value, common
 from numgraph.lower.operators import Builder, cast, compare
 
+# What `emit` and the kernels call; the others have a vectorised version in the kernels.
 # function -> LLVM intrinsic
 INTRINSICS: dict[Any, str] = {
-    math.fabs: "llvm.fabs", math.exp: "llvm.exp", math.log: "llvm.log", math.log10: "llvm.log10",
-    math.sin: "llvm.sin", math.cos: "llvm.cos", math.copysign: "llvm.copysign",
+    math.copysign: "llvm.copysign", np.log2: "llvm.log2",
     np.floor: "llvm.floor", np.ceil: "llvm.ceil", np.trunc: "llvm.trunc", np.rint: "llvm.rint",
-    np.exp2: "llvm.exp2", np.log2: "llvm.log2",
 }  # fmt: skip
 # function -> C function for float64; with "f" behind its name for float32
-EXTERNALS: dict[Any, str] = {
-    getattr(math, name): name
-    for name in (
-        "log1p expm1 erf erfc tan asin acos atan asinh acosh atanh sinh cosh tanh log2 sqrt lgamma atan2 hypot".split()
-    )
-} | {np.sqrt: "sqrt"}
+EXTERNALS: dict[Any, str] = {math.sqrt: "sqrt", np.sqrt: "sqrt", math.lgamma: "lgamma"}
 # what calls convert to
 CASTS: dict[Any, Kind] = {getattr(np, name): kind for name, kind in KINDS.items() if name != "bool"} | {
     bool: BOOL, float: FLOAT64, int: KINDS["int64"],

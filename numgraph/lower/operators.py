@@ -118,23 +118,6 @@ def _shifted(builder: Builder, a: Value, b: Value, left: bool) -> Value:
     return Value(target, builder.shl(x, y) if left else builder.ashr(x, y) if target.signed else builder.lshr(x, y))
 
 
-def _power(builder: Builder, a: Value, b: Value) -> Value:
-    """By an exponent that is written as a number: unrolled, as Numba has it."""
-    exponent = getattr(b.llvm, "constant", None)
-    if b.type != INT64 or not isinstance(exponent, int) or not 0 <= exponent <= 64:
-        raise Unsupported("a power by what is no small whole number")
-    target = a.kind if a.kind.is_float else arithmetic(a.kind, INT64)
-    value = cast(builder, a, target).llvm
-    multiply = builder.fmul if target.is_float else builder.mul
-    result = ir.Constant(value.type, 1.0 if target.is_float else 1)
-    while exponent:
-        if exponent & 1:
-            result = multiply(result, value)
-        exponent >>= 1
-        value = multiply(value, value)
-    return Value(target, result)
-
-
 def _quotient(builder: Builder, a: Value, b: Value, remainder: bool) -> Value:
     """`a // b` and `a % b` of integers: rounded down, 0 for b = 0."""
     target = arithmetic(a.kind, b.kind)
@@ -172,7 +155,6 @@ def _signed_quotient(builder: Builder, x: Any, y: Any, kind: Kind, remainder: bo
 
 _SPECIAL: dict[type, Callable[[Builder, Value, Value], Value]] = {
     ast.Div: _divided,
-    ast.Pow: _power,
     ast.FloorDiv: lambda builder, a, b: _quotient(builder, a, b, False),
     ast.Mod: lambda builder, a, b: _quotient(builder, a, b, True),
     ast.LShift: lambda builder, a, b: _shifted(builder, a, b, True),
