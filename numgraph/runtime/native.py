@@ -1,8 +1,8 @@
-"""From generated source to a callable entry: compiled by Numba once, afterwards loaded from the cache by LLVM alone.
+"""From generated source to a callable entry: compiled once, by `lower` or by Numba, afterwards loaded from the cache.
 
-The cache holds machine code. Its name covers the source, the sources of the kernels it imports, the versions of
-Numba, llvmlite and Python, and the processor, so that code from elsewhere is never found; a checksum inside guards
-against damage.
+The cache holds machine code. Its name covers the source, the compiler, the sources of the kernels it imports, the
+versions of Numba, llvmlite and Python, and the processor, so that code from elsewhere is never found; a checksum inside
+guards against damage.
 """
 
 from __future__ import annotations
