@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache as remember
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +32,22 @@ PAIRS = list(itertools.product(KINDS, KINDS))
 DTYPES = ("float32", "float64", "int32", "int64", "uint8", "bool")
 
 
-def numba_types(function: Any, a: str, b: str) -> tuple[str, str]:
-    """(result, in which type it is computed) of an operator of two scalars, as Numba resolves it; "none" for none."""
+@remember
+def typing() -> tuple[Any, dict[str, Any]]:
+    """Numba's rules, and its types by their names here."""
     from numba import types
     from numba.core.registry import cpu_target
 
-    context = cpu_target.typing_context
-    context.refresh()
-    given = tuple(types.boolean if name == "bool" else getattr(types, name) for name in (a, b))
+    cpu_target.typing_context.refresh()
+    return cpu_target.typing_context, {
+        name: types.boolean if name == "bool" else getattr(types, name) for name in KINDS
+    }
+
+
+def numba_types(function: Any, a: str, b: str) -> tuple[str, str]:
+    """(result, in which type it is computed) of an operator of two scalars, as Numba resolves it; "none" for none."""
+    context, types = typing()
+    given = (types[a], types[b])
     try:
         found = context.resolve_function_type(function, given, {})
     except Exception:
@@ -65,11 +74,8 @@ def test_types_of_operators_are_numbas(pair: tuple[str, str]) -> None:
 
 @pytest.mark.parametrize("pair", PAIRS, ids="-".join)
 def test_types_of_variables_are_numbas(pair: tuple[str, str]) -> None:
-    from numba import types
-    from numba.core.registry import cpu_target
-
-    given = [types.boolean if name == "bool" else getattr(types, name) for name in pair]
-    wanted = str(cpu_target.typing_context.unify_types(*given)).replace("boolean", "bool")
+    context, types = typing()
+    wanted = str(context.unify_types(*(types[name] for name in pair))).replace("boolean", "bool")
     assert kinds.common(KINDS[pair[0]], KINDS[pair[1]]).name == wanted
 
 
