@@ -232,3 +232,74 @@ def test_ordinary_functions_need_no_numba(tmp_path: Path) -> None:
 def test_a_compiler_must_be_one_of_them() -> None:
     with pytest.raises(OptionError, match="compiler must be 'auto' or 'numba'"):
         ng.config.compiler = "gcc"
+
+
+EXPRESSIONS = """from numpy import float32, int8, uint8, uint16, uint64
+
+from numgraph.kernels.support import c_function, f64, helper, i64
+
+
+@helper
+def both(a, b):
+    return a // b, a % b
+
+
+@helper
+def collatz(n):
+    steps = 0
+    while n > 1 and steps < 50:
+        n = n // 2 if n % 2 == 0 else 3 * n + 1
+        steps += 1
+    return steps
+
+
+@c_function("void(int64, int64, int64)")
+def enter(address, a, b):
+    out = i64(address)
+    real = f64(address + 800)
+    out[0], out[1] = both(a, b)
+    out[2] = min(a, b, 3)
+    out[3] = max(a, b)
+    out[4] = abs(a) - (b if a > b else -b)
+    out[5] = (a & b) ^ ~(a | 5)
+    out[6] = a << 3
+    out[7] = a >> 2
+    out[8] = int8(a)
+    out[9] = uint8(b)
+    out[10] = uint8(a) + int8(b)
+    out[11] = uint64(a) > b
+    out[12] = a != 0 and b // a > 2 or not b
+    out[13] = collatz(a % 1000)
+    out[14] = -uint16(a)
+    out[15] = uint8(a) // uint8(7)
+    total = 0
+    for i in range(a % 7, -3, -2):
+        if i == b:
+            continue_at = i
+        else:
+            continue_at = total
+        total += continue_at * i
+    out[16] = total
+    real[0] = a / b
+    real[1] = float32(a) * uint8(b)
+    real[2] = float32(a) + b
+    real[3] = -(float32(0.1) * 2.0**3) - 1e3
+    real[4] = uint64(a)
+"""
+EDGES = (0, 1, -1, 2, 7, -7, 255, -256, 2**31, -(2**63), 2**63 - 1)
+
+
+def test_expressions_have_numbas_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, kept = [], []
+    for name in ("auto", "numba"):
+        monkeypatch.setattr(ng.config, "compiler", name)
+        with monkeypatch.context() as only:
+            if name == "auto":
+                only.setattr(native, "numba_module", None)
+            kept.append(native.build(EXPRESSIONS))
+        calls.append(ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)(kept[-1].address))
+    for a, b in itertools.product(EDGES, EDGES):
+        results = [np.zeros(110, np.int64) for _ in calls]
+        for call, result in zip(calls, results, strict=True):
+            call(result.ctypes.data, a, b)
+        assert results[0].tolist() == results[1].tolist(), (a, b)
