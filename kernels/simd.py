@@ -107,10 +107,6 @@ def _lower_power_of_two(context, builder, sig, args):
 scalar = register_jitable(error_model="numpy", forceinline=True)
 
 
-# Inlined always: a call that is left over would keep the loop scalar.
-scalar = register_jitable(error_model="numpy", forceinline=True)
-
-
 def doubles(hexadecimal):
     """A tuple of float64 from hexadecimal texts between blanks."""
     return tuple(float.fromhex(text) for text in hexadecimal.split())

@@ -227,13 +227,7 @@ class Expressions:
     def _Subscript(self, tree: ast.Subscript) -> Value:
         if isinstance(tree.value, ast.Name) and tree.value.id not in self.locals:
             return self._element(self.meaning(tree.value), self.value(tree.slice))
-        base = self.value(tree.value)
-        if isinstance(base.type, Tuple):
-            number = folded(tree.slice)
-            if not isinstance(number, int):
-                raise Unsupported(ast.unparse(tree))
-            return base.parts()[number]
-        place, kind = self.place(base, tree.slice)
+        place, kind = self.place(self.value(tree.value), tree.slice)
         return Value(kind, self.builder.load(place))
 
     def place(self, base: Value, index: ast.expr) -> tuple[Any, Any]:

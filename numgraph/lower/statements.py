@@ -74,9 +74,6 @@ class Statements(Expressions):
 
     # -- simple statements ------------------------------------------------------------------------------------------
 
-    def _do_Pass(self, statement: ast.Pass) -> None:
-        pass
-
     def _do_Expr(self, statement: ast.Expr) -> None:
         if not isinstance(statement.value, ast.Constant):
             self.result(statement.value)
