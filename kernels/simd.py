@@ -20,12 +20,17 @@ these files: Remez exchange in 50 digits or more, coefficients rounded one by on
 import math
 
 import numpy as np
-from llvmlite import ir
 from numba import types
 from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import register_jitable
-from numgraph.kernels.variants import offer_lanes
+from numgraph.kernels.primitives import (
+    build_fused,
+    build_off_whole,
+    build_polynomial,
+    build_power_of_two,
+    build_times_power_of_two,
+)
 
 
 def polynomial(x, coefficients):
@@ -63,8 +68,8 @@ def times_power_of_two(e, n, x):
     return (e + type(e)(1)) * power_of_two(half) * power_of_two(n - half)
 
 
-# These are lowered to LLVM directly: Numba would take several times as long to type and compile them in Python's words,
-# and without fast-math flags LLVM may not fuse a separate product and sum.
+# These are primitives: Numba would take several times as long to type and compile them in Python's words, and without
+# fast-math flags LLVM may not fuse a separate product and sum.
 @infer_global(polynomial)
 class _PolynomialType(AbstractTemplate):
     def generic(self, args, kws):
@@ -99,32 +104,20 @@ class _TimesPowerOfTwoType(AbstractTemplate):
         return signature(e, e, n, x) if isinstance(e, types.Float) and e == n == x else None
 
 
-def _fused(builder, a, b, c):
-    kind = ir.FunctionType(a.type, [a.type] * 3)
-    call = builder.call(builder.module.declare_intrinsic("llvm.fmuladd", [a.type], kind), [a, b, c])
-    if isinstance(a.type, ir.FloatType):
-        offer_lanes(builder, call)
-    return call
-
-
 @lower_builtin(polynomial, types.Float, types.UniTuple)
 def _lower_polynomial(context, builder, sig, args):
     x, coefficients = args
-    values = [builder.extract_value(coefficients, k) for k in range(sig.args[1].count)]
-    result = values.pop()
-    while values:
-        result = _fused(builder, result, x, values.pop())
-    return result
+    return build_polynomial(builder, x, [builder.extract_value(coefficients, k) for k in range(sig.args[1].count)])
 
 
 @lower_builtin(multiply_add, types.Float, types.Float, types.Float)
 def _lower_multiply_add(context, builder, sig, args):
-    return _fused(builder, *args)
+    return build_fused(builder, *args)
 
 
 @lower_builtin(off_whole, types.Float)
 def _lower_off_whole(context, builder, sig, args):
-    return builder.fsub(args[0], builder.call(builder.module.declare_intrinsic("llvm.rint", [args[0].type]), args))
+    return build_off_whole(builder, *args)
 
 
 @lower_builtin(power_of_two, types.Float)
@@ -132,41 +125,9 @@ def _lower_power_of_two(context, builder, sig, args):
     return build_power_of_two(builder, *args)
 
 
-def build_power_of_two(builder, n):
-    """As `power_of_two`, in LLVM IR."""
-    _, bias, _ = _exponent(n.type)
-    return _as_power(builder, n, n.type(bias))
-
-
 @lower_builtin(times_power_of_two, types.Float, types.Float, types.Float)
 def _lower_times_power_of_two(context, builder, sig, args):
     return build_times_power_of_two(builder, *args)
-
-
-def build_times_power_of_two(builder, e, n, x):
-    """As `times_power_of_two`, in LLVM IR."""
-    # two factors: 2**n itself may be infinite or subnormal. The second is one of two numbers.
-    integer, bias, middle = _exponent(e.type)
-    negative = builder.icmp_signed("<", builder.bitcast(x, integer), integer(0))
-    moved = builder.select(negative, e.type(bias + middle), e.type(bias - middle))
-    power = _as_power(builder, n, moved)
-    rest = builder.select(negative, e.type(2.0**-middle), e.type(2.0**middle))
-    return builder.fmul(_fused(builder, e, power, power), rest)
-
-
-def _exponent(kind):
-    """The integer type as wide as a float type, what added to a whole number leaves it and the exponent's bias in the
-    low bits, and a half of the largest exponent."""
-    width, mantissa = (32, 23) if isinstance(kind, ir.FloatType) else (64, 52)
-    bias = 2 ** (width - mantissa - 2) - 1
-    return ir.IntType(width), 1.5 * 2**mantissa + bias, (bias + 1) // 2
-
-
-def _as_power(builder, n, moved):
-    """2**n: the low bits of n + `moved` become the exponent."""
-    integer, mantissa = (ir.IntType(32), 23) if isinstance(n.type, ir.FloatType) else (ir.IntType(64), 52)
-    bits = builder.bitcast(builder.fadd(n, moved), integer)
-    return builder.bitcast(builder.shl(bits, integer(mantissa)), n.type)
 
 
 # Inlined always: a call that is left over would keep the loop scalar.

@@ -41,7 +41,9 @@ def lanes(text: str) -> int:
     return max(int(n) for n in re.findall(r"call <(\d+) x float> @llvm.fmuladd", text))
 
 
-def test_the_hint_reaches_the_vectoriser(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compiler", ["auto", "numba"])
+def test_the_hint_reaches_the_vectoriser(compiler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ng.config, "compiler", compiler)
     x = ng.fvector("x")
     text = optimised(ng.function([x], ng.exp(x)), tmp_path)
     # the loop is in the phase, and where that is inlined

@@ -109,6 +109,10 @@ class Device(Protocol):
     def stream(self) -> int | None:
         """The handle of its stream; None for a device without one."""
 
+    @property
+    def asynchronous(self) -> bool:
+        """Whether work may be under way after it was asked for."""
+
     def allocate(self, size: int) -> int:
         """The address of `size` bytes (at least 1), a multiple of 256. DeviceMemoryError when there is not enough.
 

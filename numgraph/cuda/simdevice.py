@@ -48,6 +48,7 @@ class SimulatedDevice:
     multiprocessors = 2
     dlpack = (HOST, 0)
     stream: int | None = None
+    asynchronous = False
 
     def __init__(self) -> None:
         self.counts = Counts()

@@ -1,0 +1,43 @@
+"""Hints about loops as LLVM's metadata, which is made when all blocks of a function are there."""
+
+from llvmlite import ir
+
+
+def note_interleaving(builder, count):
+    """Note on the function that is being built what `interleave` says of the loop whose body begins at this place."""
+    builder.function.__dict__.setdefault("interleaved", {})[builder.block.name] = count
+
+
+def with_loop_hints(module):
+    """The module (llvmlite.ir), in which the loops that `interleave` was said in now have LLVM's metadata for it."""
+    for function in module.functions:
+        blocks = {block.name: block for block in function.blocks}
+        for name, count in getattr(function, "interleaved", {}).items():
+            text = ir.MetaDataString(module, "llvm.loop.interleave.count")
+            wanted = module.add_metadata([text, ir.IntType(32)(count)])
+            # a loop's node refers to itself, so that it is like no other
+            loop = ir.MDValue(module, [], name=str(len(module.metadata)))
+            loop.operands = (loop, wanted)
+            for block in latches(function, blocks[name]):
+                block.terminator.set_metadata("llvm.loop", loop)
+    return module
+
+
+def latches(function, first):
+    """The blocks of a function that jump back to the top of the loop whose body begins with the block `first`."""
+    place = {block.name: k for k, block in enumerate(function.blocks)}
+    before = [block for block in function.blocks if first in _following(block)]
+    if len(before) > 1:
+        # the condition is tested at the loop's end
+        return [block for block in before if place[block.name] >= place[first.name]]
+    seen, waiting = [], [first]
+    while waiting:
+        block = waiting.pop()
+        if block not in seen and block not in before:
+            seen.append(block)
+            waiting += _following(block)
+    return [block for block in seen if any(top in _following(block) for top in before)]
+
+
+def _following(block):
+    return [v for v in block.terminator.operands if isinstance(v, ir.Block)]
