@@ -161,7 +161,8 @@ class GridModulePrinter(ModulePrinter):
             names = [name for name, _ in kernel.operands]
             kernel.lines = [Line(0, f"# {name}: {names[0]} = {kernel.library}({', '.join(names[1:])}; {sizes})")]
             return kernel
-        kernel.lines = self._function_of(kernel, checked, self._summary(kernel.items))
+        note = self._summary(kernel.items) or f"parts of {self._summary(steps[0].block.items)}"
+        kernel.lines = self._function_of(kernel, checked, note)
         return kernel
 
     def _finder(self, word: int) -> Finder | None:
