@@ -82,6 +82,8 @@ class Config:
     threads: processor threads of a function compiled from now on (1 to 1024). The default is what NUMGRAPH_THREADS,
         NUMBA_NUM_THREADS or OMP_NUM_THREADS says, else the processors this process may use.
     cuda_graphs: a function on a CUDA device records its launches once and replays them. False launches one by one.
+    cuda_tf32: cuBLAS may round what it multiplies to 11 bits (TF32) in float32 products of functions compiled from now
+        on.
     cuda_wait: wait for each launch, so that an error names the kernel that failed.
     debug: 1 prints a line per compilation on standard error, 2 also the generated source with the user's lines.
 
@@ -95,6 +97,7 @@ class Config:
     cache_limit: int = field(default_factory=_default_cache_limit)
     threads: int = field(default_factory=_default_threads)
     cuda_graphs: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_GRAPHS", "1") != "0")
+    cuda_tf32: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_TF32", "0") != "0")
     cuda_wait: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_WAIT", "0") != "0")
     debug: int = field(default_factory=lambda: int(os.environ.get("NUMGRAPH_DEBUG", "0")))
 
@@ -118,6 +121,7 @@ _ALLOWED = {
     "target": ("cpu", "cuda", "cuda-sim", "reference"),
     "on_unused_input": ("raise", "warn", "ignore"),
     "cuda_graphs": (True, False),
+    "cuda_tf32": (True, False),
     "cuda_wait": (True, False),
 }
 

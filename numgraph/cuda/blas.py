@@ -1,0 +1,132 @@
+"""cuBLAS, through nvmath-python where both are installed; nothing else in numgraph touches either.
+
+cuBLAS has matrices by columns, numgraph by rows. The memory of a row-major matrix is that of its transpose by columns,
+and (A @ B).T = B.T @ A.T: so the operands change places, and an operand that is transposed in memory is turned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from itertools import product as combinations
+from typing import Any
+
+import numpy as np
+
+from numgraph.cuda.bindings import Refused
+from numgraph.cuda.device import Device, Product
+
+INSTALL = 'pip install "numgraph[cuda,cuda-blas]"'
+# Bytes that cuBLAS works in, by the major capability: what its manual recommends. Without memory of our own it would
+# allocate some for each recording.
+WORKSPACE = {9: 32 << 20}
+OTHER_WORKSPACE = 4 << 20
+PREFIX = {"float32": "s", "float64": "d"}
+
+
+class Cublas:
+    """A handle of cuBLAS on a device's own stream, for the life of the process; calls hold the device's lock.
+
+    library: the module `nvmath.bindings.cublas`. cuBLASError or RuntimeError where it cannot be used.
+    """
+
+    def __init__(self, library: Any, device: Device) -> None:
+        self.library = library
+        self.handle = library.create()
+        library.set_stream(self.handle, device.stream)
+        size = WORKSPACE.get(device.capability[0], OTHER_WORKSPACE)
+        # after the stream, which resets it
+        library.set_workspace(self.handle, device.allocate(size), size)
+        self.tf32 = False
+
+    def multiply(self, product: Product) -> None:
+        """See `device.Blas`. Float32 is true float32 unless the product allows TF32."""
+        stack = product.count > 1
+        name = f"{PREFIX[product.dtype]}gemm{'_strided_batched' if stack else ''}"
+        # read before the call returns
+        alpha, beta = (np.array(v, product.dtype) for v in (product.alpha, product.beta))
+        a, b, c = (numbers if stack else numbers[:2] for numbers in (product.a, product.b, product.c))
+        count = (product.count,) if stack else ()
+        try:
+            self._set_mode(product.tf32)
+            getattr(self.library, name)(
+                self.handle, int(product.a_turned), int(product.b_turned), product.m, product.n, product.k,
+                alpha.ctypes.data, *a, *b, beta.ctypes.data, *c, *count,
+            )  # fmt: skip
+        except self.library.cuBLASError as error:
+            raise Refused(f"cuBLAS {name}", str(error), "cuBLAS") from None
+
+    def _set_mode(self, tf32: bool) -> None:
+        if tf32 != self.tf32:
+            modes = self.library.Math
+            self.library.set_math_mode(self.handle, modes.TF32_TENSOR_OP_MATH if tf32 else modes.DEFAULT_MATH)
+            self.tf32 = tf32
+
+
+def find(device: Device) -> Cublas | None:
+    """cuBLAS for a device; None where it or nvmath-python is not installed, or does not work there."""
+    if device.stream is None:
+        return None
+    try:
+        library = import_module("nvmath.bindings.cublas")
+    except ImportError:
+        return None
+    try:
+        return Cublas(library, device)
+    except (library.cuBLASError, RuntimeError):
+        # nvmath finds the library itself at its first call, and says so in subclasses of RuntimeError
+        return None
+
+
+def products(
+    dtype: str,
+    addresses: Sequence[int],
+    sizes: Sequence[int],
+    factors: Sequence[float] = (1.0, 0.0),
+    tf32: bool = False,
+) -> Iterator[Product]:
+    """out = alpha * left @ right + beta * out, of row-major matrices or stacks of them.
+
+    addresses: of out, left, right. sizes: m, n, k, then the strides of the rows and columns of left and of right, one
+    of each pair 1; then for each axis of a stack its length and what it steps over in left and right. out is
+    C-contiguous. Axes of a stack that do not run through as one are several products. Empty results need none.
+    """
+    m, n, k, left_row, left_column, right_row, right_column = sizes[:7]
+    stack = _joined([tuple(sizes[at : at + 3]) for at in range(7, len(sizes), 3)], m * n)
+    if not all((m, n, *(length for length, *_ in stack))):
+        return
+    width = np.dtype(dtype).itemsize
+    (alpha, beta), (out, left, right) = factors, addresses
+    a_turned, a_leading = _columns(right_row, right_column, n, k)
+    b_turned, b_leading = _columns(left_row, left_column, k, m)
+    count, left_step, right_step, out_step = stack.pop()
+    for index in combinations(*(range(length) for length, *_ in stack)):
+        moved = [sum(i * axis[side] for i, axis in zip(index, stack, strict=True)) for side in (1, 2, 3)]
+        a = right + moved[1] * width, a_leading, right_step
+        b = left + moved[0] * width, b_leading, left_step
+        c = out + moved[2] * width, n, out_step
+        in_tf32 = tf32 and dtype == "float32"
+        yield Product(dtype, a_turned, b_turned, n, m, k, alpha, a, b, beta, c, count, in_tf32)
+
+
+def _columns(row: int, column: int, rows: int, columns: int) -> tuple[bool, int]:
+    """(whether the transpose of a row-major matrix has to be turned, its leading dimension).
+
+    rows, columns: of the transpose. A matrix without elements has a possible leading dimension, too.
+    """
+    return (False, max(row, rows, 1)) if column == 1 else (True, max(column, columns, 1))
+
+
+def _joined(axes: list[tuple[int, ...]], size: int) -> list[tuple[int, int, int, int]]:
+    """(length, steps in left, right, out) of the axes of a stack, neighbours as one where they run through.
+
+    size: elements of a matrix of the result. At least one.
+    """
+    found: list[tuple[int, int, int, int]] = []
+    for length, left, right in reversed(axes):
+        if found and (left, right) == (found[0][0] * found[0][1], found[0][0] * found[0][2]):
+            found[0] = (length * found[0][0], *found[0][1:])
+        else:
+            found.insert(0, (length, left, right, size))
+        size *= length
+    return found or [(1, 0, 0, 0)]
