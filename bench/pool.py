@@ -34,7 +34,8 @@ THREADS = (
 
 def environment(threads: int, caches: dict[str, str] | None = None) -> dict[str, str]:
     """The environment of a process that uses so many threads. caches: variables that place caches."""
-    return os.environ | dict.fromkeys(THREADS, str(threads)) | {"PYTHONPATH": str(ROOT)} | (caches or {})
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return os.environ | dict.fromkeys(THREADS, str(threads)) | {"PYTHONPATH": path} | (caches or {})
 
 
 def confine(pid: int, threads: int) -> None:

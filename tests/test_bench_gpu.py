@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 from fakecublas import with_cublas
+from fakecuda import fake_device
 from numba import cuda
 
-from bench.gpu import carried, cublas, epochs, kernels, page, programs, replace, run, sanitize, tools
+from bench.gpu import carried, cubins, cublas, epochs, kernels, page, programs, replace, run, sanitize, tools
 from bench.gpu.cases import CASES, SCALES
 from bench.gpu.tools import Context, Section
 from bench.peers import GPU_PEERS, PEERS
@@ -160,7 +161,7 @@ def test_without_a_device(tmp_path: Path) -> None:
     assert done.stdout.startswith("python -m bench gpu: no GPU can be used here: ") and "fix: " in done.stdout
     assert not list(tmp_path.iterdir())
     # the process of a section that ends without a result
-    found = run.apart("facts", 30.0, run.parser().parse_args([]))
+    found = run.apart("facts", 30.0)
     assert found["status"] == "failed" and "ended without a result: exit status 2" in found["why"]
 
 
@@ -202,15 +203,23 @@ def doubled(out):
 
 @needs_compiler
 def test_carried_machine_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = carried.Cubins(tmp_path, keep=True)
+    first = cubins.Cubins(tmp_path, keep=True)
     made = first.compile(doubled, ("int64*",), (9, 0), max_threads=32, min_blocks=1)
     assert (first.used, first.made) == (0, 1)
     # no compiler is asked any more, whatever its version
     monkeypatch.setattr(door, "compile_cubin", lambda *given, **limits: pytest.fail("compiled again"))
-    second = carried.Cubins(tmp_path)
+    second = cubins.Cubins(tmp_path)
     again = second.compile(doubled, ("int64*",), (9, 0), max_threads=32, min_blocks=1)
     assert (again.code, again.entry, again.registers) == (made.code, "ng_doubled", made.registers)
     assert (second.used, second.made) == (1, 0)
+    # processes that are told so take it from there
+    device = fake_device()
+    monkeypatch.setattr(driver, "_OPEN", {0: device})
+    cubins.use_cubins()
+    assert device.compile == device.bindings.compile  # type: ignore[attr-defined]
+    monkeypatch.setenv(cubins.CUBINS, str(tmp_path))
+    cubins.use_cubins()
+    assert device.compile(doubled, ("int64*",), (9, 0), max_threads=32, min_blocks=1).code == made.code
 
 
 @needs_compiler
@@ -225,10 +234,10 @@ def test_packing_needs_no_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     executor.device_for.cache_clear()
     try:
-        cubins = carried.pack(tmp_path, (8, 0), ("logreg",))
+        packed = carried.pack(tmp_path, (8, 0), ("logreg",))
     finally:
         executor.device_for.cache_clear()
-    assert cubins.made == len(list(tmp_path.glob("*.cubin"))) > 3
+    assert packed.made == len(list(tmp_path.glob("*.cubin"))) > 3
     head = json.loads(next(tmp_path.glob("*.cubin")).read_bytes().partition(b"\n")[0])
     assert head["entry"].startswith("ng_")
 

@@ -16,8 +16,8 @@ from test_golden import compare, logistic_regression
 import numgraph as ng
 from numgraph.compile import DeviceExecutor, printed_for_grid
 from numgraph.cuda import executor
+from numgraph.cuda.loading import loaded
 from numgraph.cuda.simdevice import SimulatedDevice
-from numgraph.cuda.variant import loaded
 from numgraph.device import door
 from numgraph.emit.grid import Geometry
 

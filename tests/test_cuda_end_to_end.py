@@ -15,6 +15,7 @@ from bench.gpu.tools import bits
 from bench.peers import with_numgraph
 from numgraph.cuda import driver, executor
 from numgraph.cuda.driver import CudaDevice
+from numgraph.errors import IndexOutOfRange
 
 
 @pytest.fixture
@@ -57,3 +58,29 @@ def test_a_call_is_one_upload_and_one_replay(device: CudaDevice) -> None:
     assert did.launches <= 4
     assert did.bytes_in == 8
     assert np.isfinite(float(cost))
+
+
+def test_a_call_does_not_wait_and_its_error_comes_when_something_is_read(device: CudaDevice) -> None:
+    w, labels = ng.shared(np.zeros(4, "float32"), "w"), ng.shared(np.array([0, 1, 9, 3]), "labels")
+    k = ng.lscalar("k")
+    f = ng.function([k], ng.sum(w), updates=[(w, ng.inc_subtensor(w[labels[k : k + 2]], 1))], target="cuda")
+    assert float(f(0)) == 0
+    bindings = device.bindings
+    assert isinstance(bindings, FakeBindings)
+    for _ in range(2):
+        f(0)
+    bindings.calls.clear()
+    good = f(0)
+    assert bindings.names("to_host", "wait") == []
+    failed, after = f(2), f(0)
+    with pytest.raises(IndexOutOfRange, match="out of range") as caught:
+        float(failed)
+    assert any("not waited for" in note for note in caught.value.__notes__)
+    # the call after it did nothing, and everything goes on
+    del after
+    assert float(good) == 6
+    np.testing.assert_array_equal(w.get_value(), [4, 4, 0, 0])
+    f(1)
+    with pytest.raises(IndexOutOfRange):
+        w.get_value()
+    np.testing.assert_array_equal(w.get_value(), [4, 4, 0, 0])

@@ -293,7 +293,7 @@ def test_options() -> None:
         "on_unused_input must be 'raise', 'warn' or 'ignore', not 'no'"
     )
     assert text(ng.OptionError, lambda: ng.function([x], x, target="abacus")) == (
-        "target must be one of cpu, reference, not 'abacus'"
+        "target must be one of cpu, cuda, cuda-sim, reference, not 'abacus'"
     )
     f = ng.function([x], x, target="reference", name="f")
     for read in (lambda: f.source, lambda: f.listing, lambda: f.export("f.py")):

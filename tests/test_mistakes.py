@@ -163,11 +163,11 @@ def test_keys_of_givens_that_are_no_variables() -> None:
 def test_settings() -> None:
     assert text(AttributeError, lambda: setattr(ng.config, "floatx", "float32")) == (
         "numgraph has no setting 'floatx'; there are: floatX, target, on_unused_input, cache_dir, cache_limit, "
-        "threads, debug"
+        "threads, cuda_graphs, cuda_wait, debug"
     )
     assert text(ng.OptionError, lambda: setattr(ng.config, "floatX", "float16")) == (
         "floatX must be 'float64' or 'float32', not 'float16'"
     )
     assert text(ng.OptionError, lambda: setattr(ng.config, "target", "gpu")) == (
-        "target must be 'cpu' or 'reference', not 'gpu'"
+        "target must be 'cpu' or 'cuda' or 'cuda-sim' or 'reference', not 'gpu'"
     )

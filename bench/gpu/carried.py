@@ -1,54 +1,21 @@
-"""Machine code that was made elsewhere, for machines that have no compilers.
-
-It is kept by what it was made from (source, captured values, types, capability, limits) and not by the
-versions of the tools, since the machine that runs it may have others.
-"""
+"""Makes the machine code that a machine without compilers is to carry: see `bench.gpu.cubins`."""
 
 from __future__ import annotations
 
 import ctypes
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.gpu import kernels, programs
+from bench.gpu.cubins import Cubins
 from bench.gpu.programs import KINDS
 from bench.gpu.tools import context
 from bench.peers import with_numgraph
-from numgraph import cache
 from numgraph.cuda.bindings import Properties
 from numgraph.cuda.driver import CudaDevice, adopt
-from numgraph.device import captured, door
-from numgraph.device.door import Cubin
-
-
-class Cubins:
-    """Machine code in a folder. used, made: how many kernels came from it, and how many were compiled here."""
-
-    def __init__(self, folder: Path, keep: bool = False) -> None:
-        self.folder, self.keep = folder, keep
-        self.used = self.made = 0
-
-    def compile(
-        self, function: Callable[..., Any], signature: tuple[str, ...], capability: tuple[int, int], **limits: Any
-    ) -> Cubin:
-        """In place of `door.compile_cubin`, which is asked for what is not in the folder."""
-        about = (*captured.fingerprint(function), repr(signature), repr(capability), repr(sorted(limits.items())))
-        path = self.folder / f"{cache.digest(*about)}.cubin"
-        if path.exists():
-            self.used += 1
-            head, _, code = path.read_bytes().partition(b"\n")
-            return Cubin(code=code, **json.loads(head))
-        cubin = door.compile_cubin(function, signature, capability, **limits)
-        self.made += 1
-        if self.keep:
-            head = json.dumps({k: v for k, v in asdict(cubin).items() if k not in ("code", "ptx")} | {"ptx": ""})
-            path.write_bytes(head.encode() + b"\n" + cubin.code)
-        return cubin
 
 
 def pack(folder: Path, capability: tuple[int, int], kinds: Sequence[str] = KINDS) -> Cubins:

@@ -6,7 +6,7 @@ import os
 from importlib.metadata import PackageNotFoundError, version
 
 from bench import machine
-from bench.gpu.carried import Cubins
+from bench.gpu.cubins import Cubins
 from bench.gpu.replace import WHEELS
 from bench.gpu.tools import Context, Section
 from numgraph.cuda.driver import CudaDevice, amount

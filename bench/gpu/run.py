@@ -22,6 +22,7 @@ from typing import Any
 
 from rich.console import Console
 
+from bench.gpu.cubins import CUBINS
 from bench.gpu.tools import Context, Section, context
 
 FORMAT = 1
@@ -90,12 +91,14 @@ def main(arguments: list[str]) -> int:
         replaced("from_checkout", ROOT, options)
     if options.pack:
         return packed(options)
+    if options.cubins:
+        # for the processes that are started, too
+        os.environ[CUBINS] = str(options.cubins.resolve())
     if not options.simulate:
-        problem = unusable(options)
+        problem = unusable()
         if problem:
             print(f"python -m bench gpu: no GPU can be used here: {problem}\n  (--simulate runs on the simulator)")
             return 2
-        prepared(options)
     if options.section:
         return one(options)
     report = whole(options)
@@ -121,18 +124,11 @@ def replaced(how: str, folder: Path, options: argparse.Namespace) -> None:
     getattr(import_module("bench.gpu.replace"), how)(folder, given)
 
 
-def unusable(options: argparse.Namespace) -> str | None:
+def unusable() -> str | None:
     """Why the device cannot be used; machine code that is carried needs no compilers."""
     door = import_module("numgraph.device.door")
-    problem: str | None = door.missing("run") or (None if options.cubins else door.missing("compile"))
+    problem: str | None = door.missing("run") or (None if CUBINS in os.environ else door.missing("compile"))
     return problem
-
-
-def prepared(options: argparse.Namespace) -> None:
-    """Use machine code that was carried along, in this process."""
-    if options.cubins:
-        driver, carried = import_module("numgraph.cuda.driver"), import_module("bench.gpu.carried")
-        driver.device().compile = carried.Cubins(options.cubins).compile
 
 
 def packed(options: argparse.Namespace) -> int:
@@ -204,7 +200,7 @@ def whole(options: argparse.Namespace) -> dict[str, Any]:
             elif options.simulate:
                 sections.append(outcome(name, "cuda-sim", seconds))
             else:
-                sections.append(apart(name, seconds, options))
+                sections.append(apart(name, seconds))
     return {
         "format": FORMAT,
         "target": "cuda-sim" if options.simulate else "cuda",
@@ -214,17 +210,13 @@ def whole(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def apart(name: str, seconds: float, options: argparse.Namespace) -> dict[str, Any]:
+def apart(name: str, seconds: float) -> dict[str, Any]:
     """A section in a process of its own."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="numgraph-bench-") as folder:
         part = Path(folder) / "part.json"
         command = [sys.executable, "-m", "bench", "gpu", "--section", name, "--part", str(part)]
-        command += [
-            "--seconds",
-            f"{seconds:.1f}",
-            *(["--cubins", str(options.cubins.resolve())] if options.cubins else []),
-        ]
+        command += ["--seconds", f"{seconds:.1f}"]
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
         try:

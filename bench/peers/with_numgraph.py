@@ -16,6 +16,10 @@ def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:
     if hasattr(ng.config, "threads"):
         ng.config.threads = threads
     options: dict[str, Any] = {"target": option} if option else {}
+    if option == "cuda":
+        from bench.gpu.cubins import use_cubins
+
+        use_cubins()
     if kind in problems.RATES:
         return _stepping(kind, sizes, options)
     if kind == "lstm":

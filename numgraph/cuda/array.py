@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -43,11 +43,13 @@ class DeviceArray(NDArrayOperatorsMixin):
     that know DLPack or `__cuda_array_interface__`, which use the memory itself, in the order of their stream.
     """
 
-    __slots__ = ("__weakref__", "address", "device", "dtype", "owner", "shape")
+    __slots__ = ("__weakref__", "address", "device", "dtype", "owner", "settle", "shape")
 
     def __init__(self, device: Device, owner: Any, address: int, shape: Sequence[int], dtype: DTypeLike) -> None:
         self.device, self.owner, self.address = device, owner, address
         self.shape, self.dtype = tuple(shape), np.dtype(dtype)
+        # raises what the call that makes the values has found, if nobody has waited for it
+        self.settle: Callable[[], None] | None = None
 
     @property
     def ndim(self) -> int:
@@ -70,6 +72,8 @@ class DeviceArray(NDArrayOperatorsMixin):
         """The values, copied from the device. ValueError for copy=False, which cannot be."""
         if copy is False:
             raise ValueError("an array on a device cannot be read by the host without a copy")
+        if self.settle is not None:
+            self.settle()
         values = np.empty(self.shape, self.dtype)
         self.device.download(self.address, values)
         return values if dtype is None else values.astype(dtype, copy=False)

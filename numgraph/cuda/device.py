@@ -144,6 +144,10 @@ class Device(Protocol):
     def blas(self) -> Blas | None:
         """What `multiply` uses, None where there is none."""
 
+    @property
+    def asynchronous(self) -> bool:
+        """Whether work may be under way after it was asked for."""
+
     def allocate(self, size: int) -> int:
         """The address of `size` bytes (at least 1), a multiple of 256. DeviceMemoryError when there is not enough.
 

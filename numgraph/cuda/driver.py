@@ -79,6 +79,8 @@ class CudaDevice:
     DeviceError where it cannot be used.
     """
 
+    asynchronous = True
+
     def __init__(
         self, bindings: Bindings, number: int = 0, compile: Callable[..., door.Cubin] = door.compile_cubin
     ) -> None:

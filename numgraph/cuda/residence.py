@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+from weakref import WeakMethod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,8 @@ class Residence:
     def __init__(self, device: Device, value: DeviceArray) -> None:
         self.device = device
         self.value: DeviceArray = value
+        # raises what the call that wrote the value has found, if nobody has waited for it
+        self.settle: WeakMethod[Callable[[], None]] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -31,7 +35,10 @@ class Residence:
         return self.value.address
 
     def fetch(self) -> NDArray[np.generic]:
-        """A copy on the host."""
+        """A copy on the host. IndexOutOfRange where the call that should have written it failed."""
+        settle = self.settle() if self.settle is not None else None
+        if settle is not None:
+            settle()
         return self.value.__array__()
 
     def put(self, array: Array) -> None:

@@ -49,6 +49,7 @@ class SimulatedDevice:
     dlpack = (HOST, 0)
     stream: int | None = None
     blas: Blas | None = None
+    asynchronous = False
 
     def __init__(self) -> None:
         self.counts = Counts()

@@ -42,6 +42,7 @@ class DeviceSweep:
     def _turn(self, begin: int, end: int) -> int:
         """As `run`, for as many steps as the device takes at once."""
         variant = self.variant
+        variant.settle()
         variant.locate()
         rows, launches = self._planned(begin, end)
         if not len(rows):

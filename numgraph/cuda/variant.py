@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import linecache
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+from weakref import WeakMethod
 
 import numpy as np
 
-from numgraph import cache
+from numgraph.config import config
 from numgraph.cuda.array import DeviceArray, Memory, empty
 from numgraph.cuda.device import Array, Device, Product, Recording
 from numgraph.cuda.library import CALLS, Call, Launch
+from numgraph.cuda.loading import Loaded, loaded, slots_read
 from numgraph.cuda.plan import Table, run_plan
 from numgraph.cuda.pool import Pool
 from numgraph.cuda.residence import Residence, residence
@@ -20,6 +20,7 @@ from numgraph.cuda.steps import Steps
 from numgraph.emit.grid import FLAGS, STEPS, Geometry, Kernel
 from numgraph.emit.gridmodule import GridModule
 from numgraph.emit.table import FAILED_A, FAILED_B
+from numgraph.runtime.executor import error_of
 from numgraph.runtime.variant import CheckFailed
 from numgraph.schedule.plan import Schedule
 from numgraph.shared import SharedVariable
@@ -34,42 +35,6 @@ RECORDINGS = 8
 
 # Calls whose plans are remembered, by their numbers.
 CALLS_KEPT = 1 << 16
-
-
-@dataclass
-class Loaded:
-    """A kernel of the program, ready to be launched."""
-
-    kernel: Kernel
-    code: Any
-
-
-def loaded(text: str) -> dict[str, Any]:
-    """The names that a generated module defines; tracebacks and compilers find its text."""
-    name = f"<numgraph {cache.digest(text)[:16]}>"
-    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
-    namespace: dict[str, Any] = {"__name__": name}
-    exec(compile(text, name, "exec"), namespace)
-    return namespace
-
-
-def _slots_read(kernels: Sequence[Kernel], module: GridModule) -> tuple[int, ...]:
-    """The slots of the table that the launches of a stage depend on."""
-    numbers = [count for kernel in kernels for count, _, _ in kernel.grid]
-    slots = []
-    for kernel in kernels:
-        numbers += [*kernel.sizes, *(offset for _, offset in kernel.operands)]
-        for parameter in kernel.parameters.values():
-            match parameter.source:
-                case ("slot", slot):
-                    slots.append(slot)
-                case ("arena", _, offset):
-                    numbers.append(offset)
-                case ("own", _):
-                    numbers.append(kernel.own)
-                case ("part", item):
-                    numbers.append(module.parts[item])
-    return tuple(dict.fromkeys(slots + [-1 - n for n in numbers if n < 0]))
 
 
 class DeviceVariant:
@@ -89,7 +54,7 @@ class DeviceVariant:
         # where the shared variables are; launches by what they depend on, and by the numbers of a call; all three are
         # void when memory changes its place
         self.where: Any = None
-        self.reads = [_slots_read(stage, module) for stage in module.kernels]
+        self.reads = [slots_read(stage, module) for stage in module.kernels]
         self.known: dict[Any, tuple[Launch, ...]] = {}
         self.calls: dict[tuple[int | float, ...], tuple[Launch, ...]] = {}
         self.constants: dict[str, int] = {}
@@ -104,6 +69,8 @@ class DeviceVariant:
         self.status = self._room("status", self._status_bytes)
         device.clear(self.status, self._status_bytes)
         self.pool = Pool(device)
+        # whether a call has not been looked at for refused indices
+        self.late = False
         self.residences: list[Residence] = []
         self.sweeps = self._can_sweep()
         # by launches: how often they were asked for, or their recording
@@ -175,7 +142,7 @@ class DeviceVariant:
         made: dict[Any, DeviceArray] = {}
         if self.sweeps:
             self._start(self.planned(tuple(self.table[slot] for slot in self.module.layout.arguments)))
-            self.check()
+            self._check_later()
             return [self._output(number, made) for number in range(len(self.schedule.outputs))]
         for stage in range(len(self.kernels)):
             self.plan(stage)
@@ -187,6 +154,28 @@ class DeviceVariant:
         outputs = [self._output(number, made) for number in range(len(self.schedule.outputs))]
         self._finish(made)
         return outputs
+
+    def _check_later(self) -> None:
+        """Look for refused indices when a result is read, or the new value of a shared variable: nobody waits for a
+        device here. A call after one that failed does nothing, as long as that has not been said."""
+        if config.cuda_wait or not self.device.asynchronous:
+            self.check()
+        elif self.module.words:
+            self.late = True
+            for update in self.schedule.updates:
+                self.residences[update.slot].settle = WeakMethod(self.settle)
+
+    def settle(self) -> None:
+        """Raise what a call that was not waited for has found; IndexOutOfRange."""
+        if not self.late:
+            return
+        self.late = False
+        try:
+            self.check()
+        except CheckFailed as problem:
+            error = error_of(self.schedule.graph, problem)
+            error.add_note("in a call that was not waited for; those of the same function after it did nothing")
+            raise error from None
 
     def locate(self) -> None:
         """Find the shared variables' values, and have them on the device."""
@@ -416,6 +405,7 @@ class DeviceVariant:
         shape = tuple(-1 - n for n in self.module.layout.made["output", number])
         lease = self.pool.take(max(1, int(np.prod(shape)) * np.dtype(node.dtype).itemsize))
         new = DeviceArray(self.device, lease, lease.address, shape, node.dtype)
+        new.settle = self.settle if self.late else None
         if new.nbytes:
             self.device.copy(new.address, self.steps.results + 8 * self.results[number], new.nbytes)
         return new

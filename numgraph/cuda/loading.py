@@ -1,0 +1,48 @@
+"""Generated programs for a device, loaded: their functions, and what their launches depend on."""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from numgraph import cache
+from numgraph.emit.grid import Kernel
+from numgraph.emit.gridmodule import GridModule
+
+
+@dataclass
+class Loaded:
+    """A kernel of the program, ready to be launched."""
+
+    kernel: Kernel
+    code: Any
+
+
+def loaded(text: str) -> dict[str, Any]:
+    """The names that a generated module defines; tracebacks and compilers find its text."""
+    name = f"<numgraph {cache.digest(text)[:16]}>"
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    namespace: dict[str, Any] = {"__name__": name}
+    exec(compile(text, name, "exec"), namespace)
+    return namespace
+
+
+def slots_read(kernels: Sequence[Kernel], module: GridModule) -> tuple[int, ...]:
+    """The slots of the table that the launches of a stage depend on."""
+    numbers = [count for kernel in kernels for count, _, _ in kernel.grid]
+    slots = []
+    for kernel in kernels:
+        numbers += [*kernel.sizes, *(offset for _, offset in kernel.operands)]
+        for parameter in kernel.parameters.values():
+            match parameter.source:
+                case ("slot", slot):
+                    slots.append(slot)
+                case ("arena", _, offset):
+                    numbers.append(offset)
+                case ("own", _):
+                    numbers.append(kernel.own)
+                case ("part", item):
+                    numbers.append(module.parts[item])
+    return tuple(dict.fromkeys(slots + [-1 - n for n in numbers if n < 0]))
