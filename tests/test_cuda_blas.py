@@ -16,7 +16,7 @@ import numgraph as ng
 from numgraph.config import config
 from numgraph.cuda import blas, driver, executor
 from numgraph.cuda.array import from_host
-from numgraph.cuda.blas import products
+from numgraph.cuda.blas import product_of
 from numgraph.cuda.device import Device
 from numgraph.cuda.driver import CudaDevice
 from numgraph.cuda.simdevice import SimulatedDevice
@@ -63,8 +63,9 @@ def device(request: pytest.FixtureRequest) -> Device:
 def multiplied(device: Device, out: Any, left: Any, right: Any, factors: tuple[float, float], steps: Any) -> Any:
     """What becomes of `out`; steps: (m, n, k, strides, axes of a stack), in elements of what is uploaded."""
     arrays = [from_host(device, np.ascontiguousarray(v)) for v in (out, left, right)]
-    for each in products(out.dtype.name, [a.address for a in arrays], steps, factors):
-        device.multiply(each)
+    product = product_of(out.dtype.name, [a.address for a in arrays], steps, factors)
+    if product is not None:
+        device.multiply(product)
     return np.asarray(arrays[0])
 
 
@@ -100,29 +101,22 @@ def test_recordings_and_tf32(device: Device) -> None:
     want = 4 * (a.astype("float64") @ a)
     errors = []
     for allowed in (False, True, False):
-        asked = list(products("float32", (out.address, x.address, x.address), sizes, (1.0, 1.0), allowed))
+        asked: Any = product_of("float32", (out.address, x.address, x.address), sizes, (1.0, 1.0), allowed)
         device.clear(out.address, out.nbytes)
-        device.multiply(*asked)
-        device.record(lambda asked=asked: device.multiply(*asked)).replay(3)  # type: ignore[misc]
+        device.multiply(asked)
+        device.record(lambda asked=asked: device.multiply(asked)).replay(3)  # type: ignore[misc]
         errors.append(float(np.abs(np.asarray(out) - want).max() / np.abs(want).max()))
     assert errors[0] < 3e-6 < 3e-5 < errors[1] < 1e-2
     assert errors[2] == errors[0]
 
 
-def test_stacks_that_run_through_are_one_product(device: Device) -> None:
-    left, right, out = draw(2, 3, 4, 5), draw(2, 3, 5, 6), draw(2, 3, 4, 6)
-    steps = [4, 6, 5, 5, 1, 6, 1, 2, 60, 90, 3, 20, 30]
-    asked = list(products("float32", [0, 0, 0], steps))
-    assert [p.count for p in asked] == [6]
-    np.testing.assert_allclose(multiplied(device, out, left, right, (1.0, 0.0), steps), left @ right, rtol=1e-4,
-                               atol=1e-5)  # fmt: skip
-    # the same right matrices for each of the first axis
-    steps[8 + 1] = 0
-    assert [p.count for p in products("float32", [0, 0, 0], steps)] == [3, 3]
-    np.testing.assert_allclose(multiplied(device, out, left, right, (1.0, 0.0), steps), left @ right[0], rtol=1e-4,
-                               atol=1e-5)  # fmt: skip
-    steps[7] = 0
-    assert not list(products("float32", [0, 0, 0], steps))
+def test_stacks_of_either_order(device: Device) -> None:
+    left, right, out = draw(3, 4, 5), draw(6, 3, 7), draw(3, 4, 6)
+    # right is (3, 7, 6)
+    got = multiplied(device, out, left, right, (1.0, 0.5), [4, 6, 5, 5, 1, 1, 21, 3, 20, 7])
+    want = left @ right.transpose(1, 2, 0)[:, :5] + 0.5 * out
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+    assert product_of("float32", [0, 0, 0], [4, 6, 5, 5, 1, 1, 21, 0, 20, 7]) is None
 
 
 # -- programs ---------------------------------------------------------------------------------------------------------
@@ -174,14 +168,30 @@ def test_products_feed_what_follows_and_sweep(library: FakeCublas) -> None:
     assert library.names() == ["sgemm"] * 6
 
 
-def test_stacks(library: FakeCublas) -> None:
-    a, b = draw(3, 2, 9, 10, dtype="float64"), draw(2, 3, 10, 11, dtype="float64")
+def test_stacks_and_lengths_that_change(library: FakeCublas) -> None:
+    """Not by the value of an argument: lengths of shared variables are read before a call."""
+    a, b = draw(3, 9, 10, dtype="float64"), draw(3, 11, 10, dtype="float64")
     x, y = ng.shared(a, "x"), ng.shared(b, "y")
-    turned = ng.transpose(y, (1, 0, 2, 3))
-    f = compiled([ng.matmul(x, turned), ng.matmul(x[1], y[:, 2])])
-    for got, want in zip(f(), [a @ b.transpose(1, 0, 2, 3), a[1] @ b[:, 2]], strict=True):
-        np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
-    assert set(library.names()) == {"dgemm_strided_batched"}
+    outputs = [
+        ng.batched_dot(x, ng.transpose(y, (0, 2, 1))),
+        ng.matmul(x[1:], y[1, :, :].T),
+        ng.dot(x[0, 1:].T, x[0, 1:]),
+    ]
+    f = compiled(outputs)
+    for rows in (9, 16, 4, 1):
+        x.set_value(a := draw(3, rows, 10, dtype="float64"))
+        want = [a @ b.transpose(0, 2, 1), a[1:] @ b[1].T, a[0, 1:].T @ a[0, 1:]]
+        for _ in range(2):
+            for got, expected in zip(f(), want, strict=True):
+                np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
+    assert {"dgemm_strided_batched", "dgemm"} == set(library.names())
+    w = ng.shared(draw(20, 31), "w")
+    g = compiled(ng.dot(w[2:12].T, w[2:12]))
+    for rows in (20, 26, 7, 2):
+        w.set_value(c := draw(rows, 31))
+        library.calls.clear()
+        np.testing.assert_allclose(g(), c[2:12].T @ c[2:12], rtol=1e-4, atol=1e-4)
+        assert library.calls == [("sgemm", 0, 1, 31, 31, max(0, min(rows, 12) - 2), 1)]
 
 
 # -- the choice -------------------------------------------------------------------------------------------------------
@@ -286,7 +296,7 @@ def test_on_the_devices_own_stream(fake: tuple[CudaDevice, FakeCublas]) -> None:
 def test_refusals_are_told(fake: tuple[CudaDevice, FakeCublas]) -> None:
     device, library = fake
     library.refuse = "CUBLAS_STATUS_EXECUTION_FAILED (13)"
-    (product,) = products("float32", [device.allocate(64)] * 3, [2, 2, 2, 2, 1, 2, 1])
+    product: Any = product_of("float32", [device.allocate(64)] * 3, [2, 2, 2, 2, 1, 2, 1])
     with pytest.raises(LaunchError, match=r"a product by cuBLAS, \(2, 2\) @ .* failed: CUBLAS_STATUS_EXECUTION_FAILED"):
         device.multiply(product)
 

@@ -6,9 +6,8 @@ and (A @ B).T = B.T @ A.T: so the operands change places, and an operand that is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib import import_module
-from itertools import product as combinations
 from typing import Any
 
 import numpy as np
@@ -78,35 +77,28 @@ def find(device: Device) -> Cublas | None:
         return None
 
 
-def products(
+def product_of(
     dtype: str,
     addresses: Sequence[int],
     sizes: Sequence[int],
     factors: Sequence[float] = (1.0, 0.0),
     tf32: bool = False,
-) -> Iterator[Product]:
-    """out = alpha * left @ right + beta * out, of row-major matrices or stacks of them.
+) -> Product | None:
+    """out = alpha * left @ right + beta * out, of row-major matrices or stacks of them; None for empty results.
 
     addresses: of out, left, right. sizes: m, n, k, then the strides of the rows and columns of left and of right, one
-    of each pair 1; then for each axis of a stack its length and what it steps over in left and right. out is
-    C-contiguous. Axes of a stack that do not run through as one are several products. Empty results need none.
+    of each pair 1; then, of stacks, how many matrices they have, and what one takes in left and right. out is
+    C-contiguous.
     """
     m, n, k, left_row, left_column, right_row, right_column = sizes[:7]
-    stack = _joined([tuple(sizes[at : at + 3]) for at in range(7, len(sizes), 3)], m * n)
-    if not all((m, n, *(length for length, *_ in stack))):
-        return
-    width = np.dtype(dtype).itemsize
+    count, left_step, right_step = sizes[7:] or (1, 0, 0)
+    if not m * n * count:
+        return None
     (alpha, beta), (out, left, right) = factors, addresses
     a_turned, a_leading = _columns(right_row, right_column, n, k)
     b_turned, b_leading = _columns(left_row, left_column, k, m)
-    count, left_step, right_step, out_step = stack.pop()
-    for index in combinations(*(range(length) for length, *_ in stack)):
-        moved = [sum(i * axis[side] for i, axis in zip(index, stack, strict=True)) for side in (1, 2, 3)]
-        a = right + moved[1] * width, a_leading, right_step
-        b = left + moved[0] * width, b_leading, left_step
-        c = out + moved[2] * width, n, out_step
-        in_tf32 = tf32 and dtype == "float32"
-        yield Product(dtype, a_turned, b_turned, n, m, k, alpha, a, b, beta, c, count, in_tf32)
+    a, b, c = (right, a_leading, right_step), (left, b_leading, left_step), (out, n, m * n)
+    return Product(dtype, a_turned, b_turned, n, m, k, alpha, a, b, beta, c, count, tf32 and dtype == "float32")
 
 
 def _columns(row: int, column: int, rows: int, columns: int) -> tuple[bool, int]:
@@ -115,18 +107,3 @@ def _columns(row: int, column: int, rows: int, columns: int) -> tuple[bool, int]
     rows, columns: of the transpose. A matrix without elements has a possible leading dimension, too.
     """
     return (False, max(row, rows, 1)) if column == 1 else (True, max(column, columns, 1))
-
-
-def _joined(axes: list[tuple[int, ...]], size: int) -> list[tuple[int, int, int, int]]:
-    """(length, steps in left, right, out) of the axes of a stack, neighbours as one where they run through.
-
-    size: elements of a matrix of the result. At least one.
-    """
-    found: list[tuple[int, int, int, int]] = []
-    for length, left, right in reversed(axes):
-        if found and (left, right) == (found[0][0] * found[0][1], found[0][0] * found[0][2]):
-            found[0] = (length * found[0][0], *found[0][1:])
-        else:
-            found.insert(0, (length, left, right, size))
-        size *= length
-    return found or [(1, 0, 0, 0)]

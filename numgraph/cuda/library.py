@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from numgraph.cuda.blas import products
+from numgraph.cuda.blas import product_of
 from numgraph.cuda.device import Device, Product
 
 KERNELS: Any = import_module("numgraph.kernels.cuda.names").KERNELS
@@ -141,7 +141,9 @@ def _chunks(
 def gemm(call: Call) -> Iterator[Launch]:
     """By cuBLAS; sizes as `schedule.gridproduct` gives them."""
     addresses = tuple(address for address, _ in call.pointers)
-    return products(call.pointers[0][1], addresses, call.sizes, call.factors, call.tf32)
+    product = product_of(call.pointers[0][1], addresses, call.sizes, call.factors, call.tf32)
+    if product is not None:
+        yield product
 
 
 CALLS: dict[str, Callable[[Call], Iterator[Launch]]] = {

@@ -71,10 +71,10 @@ def choose_product(graph: Graph, item: Item, geometry: Any) -> Choice | None:
 
 
 def cublas_sizes(graph: Graph, item: Item, large: int | None) -> tuple[Any, ...] | None:
-    """Lengths and strides for `cuda.blas.products` if cuBLAS is to compute a product, else None.
+    """Lengths and strides for `cuda.blas.product_of` if cuBLAS is to compute a product, else None.
 
     large: the least length, None where there is no cuBLAS. They are m, n, k, the two strides of either operand, and
-    for each axis of a stack its length and stride in either operand. What is known of them before a call decides.
+    the length of a stack with its stride in either operand. What is known of them before a call decides.
     Nothing may depend on the value of an argument: places of windows are worked out by the host here, so that each
     value would need a recording of its own, and a sweep would not replay one. Factors have to be constants.
     """
