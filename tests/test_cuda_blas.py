@@ -90,7 +90,7 @@ def test_layouts(device: Device, dtype: str, turned: tuple[bool, bool], factors:
 @pytest.mark.parametrize("m, n, k", [(0, 3, 2), (3, 0, 2), (1, 1, 1), (4, 3, 0), (1, 5, 3), (5, 1, 3), (3, 3, 1)])
 def test_short_and_empty(device: Device, m: int, n: int, k: int) -> None:
     left, right, out = draw(m, k), draw(k, n), draw(m, n)
-    got = multiplied(device, out, left, right, (1.0, 0.5), [m, n, k, k, 1, n, 1])
+    got = multiplied(device, out, left, right, (1.0, 0.5), [m, n, k, max(k, 1), 1, max(n, 1), 1])
     np.testing.assert_allclose(got, left @ right + 0.5 * out, rtol=1e-5, atol=1e-6)
 
 
@@ -204,7 +204,9 @@ def test_not_by_cublas(library: FakeCublas) -> None:
     others = [
         compiled([ng.dot(x[:7], y), ng.dot(x, y[:, :3]), ng.dot(x[:, :5], y[:5])]),
         compiled([ng.dot(x[:, begin : begin + 9], y[begin : begin + 9])], inputs=[begin]),
-        compiled([ng.dot(u, y)], inputs=[u]),
+        # the lengths are known, and not where the rows are
+        compiled(ng.dot(u[2:12, 3:15], y[:12]), inputs=[u]),
+        compiled(ng.dot(u, y), inputs=[u]),
         compiled([ng.dot(whole, whole)]),
         compiled([], [(w, w - rate * ng.dot(x, y))], [rate]),
     ]
@@ -212,7 +214,9 @@ def test_not_by_cublas(library: FakeCublas) -> None:
         assert "cublas" not in f.source
     others[0]()
     others[1](4)
-    others[4](0.5)
+    v = draw(14, 30)
+    np.testing.assert_allclose(others[2](v), v[2:12, 3:15] @ y.get_value()[:12], rtol=1e-4, atol=1e-5)
+    others[-1](0.5)
     assert not library.names()
 
 

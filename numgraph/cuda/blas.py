@@ -18,7 +18,7 @@ from numgraph.cuda.device import Device, Product
 INSTALL = 'pip install "numgraph[cuda,cuda-blas]"'
 # Bytes that cuBLAS works in, by the major capability: what its manual recommends. Without memory of our own it would
 # allocate some for each recording.
-WORKSPACE = {9: 32 << 20}
+WORKSPACE = {9: 32 << 20, 10: 32 << 20, 12: 12 << 20}
 OTHER_WORKSPACE = 4 << 20
 PREFIX = {"float32": "s", "float64": "d"}
 
@@ -87,23 +87,15 @@ def product_of(
     """out = alpha * left @ right + beta * out, of row-major matrices or stacks of them; None for empty results.
 
     addresses: of out, left, right. sizes: m, n, k, then the strides of the rows and columns of left and of right, one
-    of each pair 1; then, of stacks, how many matrices they have, and what one takes in left and right. out is
-    C-contiguous.
+    of each pair 1 and the other not less than what it steps over; then, of stacks, how many matrices they have, and
+    what one takes in left and in right. out is C-contiguous.
     """
     m, n, k, left_row, left_column, right_row, right_column = sizes[:7]
     count, left_step, right_step = sizes[7:] or (1, 0, 0)
     if not m * n * count:
         return None
     (alpha, beta), (out, left, right) = factors, addresses
-    a_turned, a_leading = _columns(right_row, right_column, n, k)
-    b_turned, b_leading = _columns(left_row, left_column, k, m)
-    a, b, c = (right, a_leading, right_step), (left, b_leading, left_step), (out, n, m * n)
-    return Product(dtype, a_turned, b_turned, n, m, k, alpha, a, b, beta, c, count, tf32 and dtype == "float32")
-
-
-def _columns(row: int, column: int, rows: int, columns: int) -> tuple[bool, int]:
-    """(whether the transpose of a row-major matrix has to be turned, its leading dimension).
-
-    rows, columns: of the transpose. A matrix without elements has a possible leading dimension, too.
-    """
-    return (False, max(row, rows, 1)) if column == 1 else (True, max(column, columns, 1))
+    a = right, max(right_row, right_column), right_step
+    b = left, max(left_row, left_column), left_step
+    c = out, n, m * n
+    return Product(dtype, right_column != 1, left_column != 1, n, m, k, alpha, a, b, beta, c, count, tf32)

@@ -9,7 +9,6 @@ from typing import Any
 from numgraph.ir import Graph
 from numgraph.schedule.bounds import full_length, varies
 from numgraph.schedule.items import Item
-from numgraph.types import FLOATS
 
 # A side of up to this many is skinny: the sums of a thread for all of it stay in registers.
 SKINNY = 32
@@ -81,10 +80,11 @@ def cublas_sizes(graph: Graph, item: Item, large: int | None) -> tuple[Any, ...]
     left, right = item.views
     m, n = item.node.dims[-2:]
     k, stack = left.lengths[-1], item.node.dims[:-2]
-    if large is None or item.node.dtype not in FLOATS or not all(v.is_number for v in item.factors):
+    if large is None or not all(v.is_number for v in item.factors):
         return None
     full = [full_length(graph, length) for length in (m, n, k)]
-    least = max(1, large // STACKED) if stack else large
+    # of a single row both strides may be 1
+    least = max(2, large // STACKED) if stack else large
     strides = [graph.find(s) for view in item.views for s in view.strides[-2:]]
     if any(length is None or not least <= length < MOST for length in full) or not _leading(full, strides):
         return None
