@@ -2,36 +2,15 @@
 addresses. Here a product is divided into shares.
 """
 
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic, register_jitable
+from numba.extending import register_jitable
+from numgraph.kernels.wrapping import wrapped
 
 # Rows and columns (elements) at whose multiples a product is divided: whole tiles.
 _ROWS, _COLUMNS = 6, 16
 
 
-def _tile_at(real, llvm_real):
-    """An intrinsic that calls `sgemm_tile` or `dgemm_tile` at an address."""
-    whole = types.int64
-    kinds = (*(whole,) * 5, real, *(whole,) * 6, real, *(whole,) * 3)
-
-    @intrinsic
-    def call(
-        typingctx, function, m0, m1, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch
-    ):
-        def codegen(context, builder, sig, args):
-            i64 = ir.IntType(64)
-            kind = ir.FunctionType(i64, [llvm_real if t == real else i64 for t in kinds])
-            builder.call(builder.inttoptr(args[0], kind.as_pointer()), args[1:])
-            return context.get_dummy_value()
-
-        return types.void(whole, *kinds), codegen
-
-    return call
-
-
-_sgemm = _tile_at(types.float32, ir.FloatType())
-_dgemm = _tile_at(types.float64, ir.DoubleType())
+sgemm_at = wrapped("calls.sgemm_at")
+dgemm_at = wrapped("calls.dgemm_at")
 
 
 @register_jitable
@@ -56,10 +35,10 @@ def sgemm(function, share, shares, scratch, m, n, k, alpha, a, a_row, a_col, b, 
     """
     if divides_columns(n, shares):
         n0, n1 = _begin(n, _COLUMNS, share, shares), _begin(n, _COLUMNS, share + 1, shares)
-        _sgemm(function, 0, m, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
+        sgemm_at(function, 0, m, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
     else:
         m0, m1 = _begin(m, _ROWS, share, shares), _begin(m, _ROWS, share + 1, shares)
-        _sgemm(function, m0, m1, 0, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
+        sgemm_at(function, m0, m1, 0, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
 
 
 @register_jitable
@@ -67,7 +46,7 @@ def dgemm(function, share, shares, scratch, m, n, k, alpha, a, a_row, a_col, b, 
     """As `sgemm`, for float64."""
     if divides_columns(n, shares):
         n0, n1 = _begin(n, _COLUMNS, share, shares), _begin(n, _COLUMNS, share + 1, shares)
-        _dgemm(function, 0, m, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
+        dgemm_at(function, 0, m, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
     else:
         m0, m1 = _begin(m, _ROWS, share, shares), _begin(m, _ROWS, share + 1, shares)
-        _dgemm(function, m0, m1, 0, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
+        dgemm_at(function, m0, m1, 0, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)

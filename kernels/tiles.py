@@ -40,8 +40,15 @@ along k would be of another order.
 """
 
 import numpy as np
-from numgraph.kernels.support import f32, f64, helper, i64
-from numgraph.kernels.tile_ir import LINE, MACHINE, ROWS, WIDE, carry, pick, tile, touch, turn
+from numgraph.kernels.support import f32, f64, helper, i64, sized
+from numgraph.kernels.tile_ir import CALL_CARRY, CALL_PICK, CALL_TILE, CALL_TOUCH, CALL_TURN, LINE, MACHINE, ROWS, WIDE
+from numgraph.kernels.wrapping import wrapped
+
+tile = wrapped("tile", CALL_TILE)
+carry = wrapped("carry", CALL_CARRY)
+turn = wrapped("turn", CALL_TURN)
+touch = wrapped("touch", CALL_TOUCH)
+pick = wrapped("pick", CALL_PICK)
 
 VECTOR = MACHINE.vector
 TILE = 2 * VECTOR
@@ -93,7 +100,7 @@ def _width(left):
     return TILE if left >= TILE + VECTOR else left - VECTOR
 
 
-@helper
+@sized
 def _pack_lines(size, left, k, v, v_col, v_step, to, zeros):
     """Pack columns for micro-kernels: panels of TILE bytes x k, without gaps."""
     double = size // 8
@@ -119,7 +126,7 @@ def _pack_lines(size, left, k, v, v_col, v_step, to, zeros):
         left -= w
 
 
-@helper
+@sized
 def _pack_factors(size, m, k, s, s_row, s_step, to):
     """Pack rows for micro-kernels: for each tile of rows, its elements for one p after those for the one before."""
     double = size // 8
@@ -143,7 +150,7 @@ def _pack_factors(size, m, k, s, s_row, s_step, to):
         to += k * step
 
 
-@helper
+@sized
 def _block(size, m, left, k, s, s_row, s_step, packed_s, v, v_step, packed_v, out, out_row, scalars):
     """The product of rows `s` and columns `v` over one block of k: out[m, left bytes of columns]."""
     double = size // 8
@@ -177,7 +184,7 @@ def _block(size, m, left, k, s, s_row, s_step, packed_s, v, v_step, packed_v, ou
         left -= w
 
 
-@helper
+@sized
 def _run(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_row, scratch):
     """out[rows, width bytes of columns] = alpha * s[rows, k] @ v[k, columns] + beta * out, in tiles of rows of `s` and
     vectors of `v`."""
@@ -239,7 +246,7 @@ def _run(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_row,
         j0 += part
 
 
-@helper
+@sized
 def _exchange(size, m, n, source, source_row, source_col, to, to_row):
     """to[j, i] = source[i, j], for m x n elements; rows of `to` are contiguous."""
     double = size // 8
@@ -255,7 +262,7 @@ def _exchange(size, m, n, source, source_row, source_col, to, to_row):
             i += lanes
 
 
-@helper
+@sized
 def _by_copy(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_row, out_col, is_read, scratch):
     """As `_run` for out with any strides: by way of a copy whose rows are contiguous; rows <= _SOME_ROWS."""
     shift = 2 + size // 8
@@ -281,7 +288,7 @@ def _by_copy(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_
 STRAIGHT, COPIED, TURNED = 0, 1, 2
 
 
-@helper
+@sized
 def way(size, m, n, k, a_row, b_col):
     """Which of these takes the least time for elements of `size` bytes, by an estimate; strides in bytes."""
     # in 1 / TILE of a cycle: multiply-adds, packing what vectors are loaded from, copying out
@@ -293,7 +300,7 @@ def way(size, m, n, k, a_row, b_col):
     return COPIED if narrow else STRAIGHT
 
 
-@helper
+@sized
 def _product(size, m, n, k, a, a_row, a_col, b, b_row, b_col, is_read, out, out_row, scratch):
     """out[m, n] in the way that is estimated to take the least time."""
     chosen = way(size, m, n, k, a_row, b_col)

@@ -85,6 +85,8 @@ class Config:
     cuda_tf32: cuBLAS may round what it multiplies to 11 bits (TF32) in float32 products of functions compiled from now
         on.
     cuda_wait: wait for each launch, so that an error names the kernel that failed.
+    compiler: what turns generated source into machine code. "auto": numgraph's own compiler, and Numba for what it does
+        not know; "numba": Numba always, several times slower. The default is what NUMGRAPH_COMPILER says, else "auto".
     debug: 1 prints a line per compilation on standard error, 2 also the generated source with the user's lines.
 
     AttributeError for another name, OptionError for a value that is none of those listed.
@@ -99,6 +101,7 @@ class Config:
     cuda_graphs: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_GRAPHS", "1") != "0")
     cuda_tf32: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_TF32", "0") != "0")
     cuda_wait: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_WAIT", "0") != "0")
+    compiler: str = field(default_factory=lambda: os.environ.get("NUMGRAPH_COMPILER", "auto"))
     debug: int = field(default_factory=lambda: int(os.environ.get("NUMGRAPH_DEBUG", "0")))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -119,6 +122,7 @@ _SETTINGS = tuple(f.name for f in fields(Config))
 _ALLOWED = {
     "floatX": ("float64", "float32"),
     "target": ("cpu", "cuda", "cuda-sim", "reference"),
+    "compiler": ("auto", "numba"),
     "on_unused_input": ("raise", "warn", "ignore"),
     "cuda_graphs": (True, False),
     "cuda_tf32": (True, False),
