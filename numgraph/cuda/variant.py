@@ -10,8 +10,8 @@ import numpy as np
 
 from numgraph.config import config
 from numgraph.cuda.array import DeviceArray, Memory, empty
-from numgraph.cuda.device import Array, Device, Recording
-from numgraph.cuda.library import CALLS, Call
+from numgraph.cuda.device import Array, Device, Product, Recording
+from numgraph.cuda.library import CALLS, Call, Launch
 from numgraph.cuda.loading import Loaded, loaded, slots_read
 from numgraph.cuda.plan import Table, run_plan
 from numgraph.cuda.pool import Pool
@@ -35,9 +35,6 @@ RECORDINGS = 8
 
 # Calls whose plans are remembered, by their numbers.
 CALLS_KEPT = 1 << 16
-
-# A launch: kernel, grid, threads of a block, parameters.
-Launch = tuple[Any, Any, Any, tuple[int, ...]]
 
 
 class DeviceVariant:
@@ -294,7 +291,8 @@ class DeviceVariant:
         def room(purpose: str, size: int) -> int:
             return self._room((kernel.name, purpose), size)
 
-        return Call(self.device, tuple(pointers), sizes, room, self.geometry.threads < WARP)
+        small, tf32 = self.geometry.threads < WARP, self.geometry.tf32
+        return Call(self.device, tuple(pointers), sizes, room, small, kernel.factors, tf32)
 
     def _value(self, source: tuple[Any, ...], blocks: int, kernel: Kernel, made: dict[Any, DeviceArray]) -> int:
         """What a kernel gets for a parameter."""
@@ -333,8 +331,15 @@ class DeviceVariant:
         while len(self.recordings) >= RECORDINGS:
             self.recordings.pop(next(iter(self.recordings)))
         self.recordings[launches] = None
+        self._ask(launches)
+
+    def _ask(self, launches: tuple[Launch, ...]) -> None:
+        """Launch one by one."""
         for launch in launches:
-            self.device.launch(*launch)
+            if isinstance(launch, Product):
+                self.device.multiply(launch)
+            else:
+                self.device.launch(*launch)
 
     def record(self, launches: tuple[Launch, ...], sweeping: bool) -> Recording:
         """The recording of launches, made once."""
@@ -347,8 +352,7 @@ class DeviceVariant:
             def ask() -> None:
                 if sweeping:
                     self.steps.advance()
-                for launch in launches:
-                    self.device.launch(*launch)
+                self._ask(launches)
 
             found = self.recordings[key] = self.device.record(ask)
         return found
