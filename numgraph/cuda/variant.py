@@ -20,6 +20,7 @@ from numgraph.cuda.steps import Steps
 from numgraph.emit.grid import FLAGS, STEPS, Geometry, Kernel
 from numgraph.emit.gridmodule import GridModule
 from numgraph.emit.table import FAILED_A, FAILED_B
+from numgraph.ir import Node
 from numgraph.runtime.executor import error_of
 from numgraph.runtime.variant import CheckFailed
 from numgraph.schedule.plan import Schedule
@@ -216,6 +217,9 @@ class DeviceVariant:
         """Run the plan of a stage; CheckFailed."""
         layout = self.module.layout
         self.table[layout.arena[stage]] = self._room(("arena", stage), 0)
+        for node, slot in layout.addresses.items():
+            # plans read elements of these
+            self.table[slot] = self._address_of(node)
         status = run_plan(self.source[self.module.plans[stage]], self.table)
         if status:
             raise CheckFailed(self.module.failures[status - 1], self.table[FAILED_A], self.table[FAILED_B])
@@ -278,6 +282,12 @@ class DeviceVariant:
             found.append((each.code, grid, kernel.threads, values))
         return tuple(found)
 
+    def _address_of(self, leaf: Node) -> int:
+        """Where an argument or a shared variable is."""
+        if leaf.kind == "shared":
+            return int(self.residences[leaf.attrs[0]].address)
+        return self._room(("argument", leaf.attrs[0]), 0)
+
     def _call(self, kernel: Kernel, made: dict[Any, DeviceArray]) -> Call:
         """What a named kernel works on."""
         parameters = {p.name: p for p in kernel.parameters.values()}
@@ -300,8 +310,7 @@ class DeviceVariant:
             case ("slot", slot):
                 return int(self.table[slot])
             case ("leaf", node):
-                shared = node.kind == "shared"
-                return self.residences[node.attrs[0]].address if shared else self._room(("argument", node.attrs[0]), 0)
+                return self._address_of(node)
             case ("arena", stage, offset):
                 return self._room(("arena", stage), 0) + self._number(offset)
             case ("output", number) if number in self.results:
