@@ -423,6 +423,6 @@ def test_an_index_that_is_read_from_an_array_is_checked(target: str) -> None:
         w.set_value(np.zeros(3))
         f(0)
         for wrong in (1, 2):
-            with pytest.raises(IndexOutOfRange, match="index (40|-10) is out of range"):
+            with pytest.raises(IndexOutOfRange, match=r"index (40|-10) is out of range"):
                 f(wrong)
         assert w.get_value().tolist() == [1.0] * 3
