@@ -67,7 +67,7 @@ FLOAT = Real(ir.FloatType(), 4, MACHINE.vector // 4)
 DOUBLE = Real(ir.DoubleType(), 8, MACHINE.vector // 8)
 
 
-class _Code:
+class Code:
     """A builder of one function, with the few operations that the kernels consist of."""
 
     def __init__(self, module: Any, real: Real, name: str, arguments: int) -> None:
@@ -82,9 +82,11 @@ class _Code:
         self.b = ir.IRBuilder(self.function.append_basic_block("entry"))
 
     def int(self, value: int) -> Any:
+        """A 64-bit constant."""
         return ir.Constant(_INT, value)
 
     def at(self, address: Any, kind: Any) -> Any:
+        """An address as a pointer."""
         return self.b.inttoptr(address, kind.as_pointer())
 
     def plus(self, address: Any, offset: Any) -> Any:
@@ -92,11 +94,13 @@ class _Code:
         return self.b.gep(address, [offset if isinstance(offset, ir.Value) else self.int(offset)])
 
     def load(self, pointer: Any, kind: Any) -> Any:
+        """Read an element or a vector, aligned as an element is."""
         found = self.b.load(self.b.bitcast(pointer, kind.as_pointer()))
         found.align = self.real.size
         return found
 
     def store(self, value: Any, pointer: Any) -> None:
+        """Write an element or a vector."""
         self.b.store(value, self.b.bitcast(pointer, value.type.as_pointer())).align = self.real.size
 
     def spread(self, scalar: Any) -> Any:
@@ -106,6 +110,7 @@ class _Code:
         return self.shuffle(one, undefined, [0] * self.real.lanes)
 
     def shuffle(self, a: Any, b: Any, lanes: list[int]) -> Any:
+        """The lanes of two vectors, counted through, in this order."""
         return self.b.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes))
 
     def multiply_add(self, x: Any, y: Any, z: Any) -> Any:
@@ -118,6 +123,7 @@ class _Code:
         return self.b.call(cgutils.get_or_insert_function(self.module, kind, name), [x, y, z])
 
     def prefetch(self, pointer: Any, near: int) -> None:
+        """Prefetch a line; near: from 3, all caches, to 0."""
         small = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [_POINTER, small, small, small])
         function = self.module.declare_intrinsic("llvm.prefetch", [_POINTER], kind)
@@ -125,6 +131,7 @@ class _Code:
         self.b.call(function, [pointer, ir.Constant(small, 0), ir.Constant(small, near), ir.Constant(small, 1)])
 
     def block(self, name: str) -> Any:
+        """A new basic block."""
         return self.function.append_basic_block(name)
 
     def loop(self, count: Any, body: Callable[[Any], None]) -> None:
@@ -149,6 +156,7 @@ class _Code:
         branch.set_metadata("llvm.loop", own)
 
     def phi(self, kind: Any, start: Any, before: Any) -> Any:
+        """A value that is `start` when coming from block `before`."""
         found = self.b.phi(kind)
         found.add_incoming(start, before)
         return found
@@ -165,7 +173,7 @@ def _kernel(module: Any, real: Real, rows: int, vectors: int) -> Any:
 
     Every element is the chain a[0] * b[0] + 0, a[1] * b[1] + that, ..., whatever the tile.
     """
-    code = _Code(module, real, f"tile_{rows}x{vectors}", 13)
+    code = Code(module, real, f"tile_{rows}x{vectors}", 13)
     count, k, a, a_row, a_step, a_next, b, b_step, b_last, ahead, out, out_row, scalars = code.function.args
     build = code.b
     places = [code.int(i * MACHINE.vector) for i in range(vectors - 1)] + [b_last]
@@ -195,7 +203,7 @@ def _kernel(module: Any, real: Real, rows: int, vectors: int) -> Any:
 
 
 def _products(
-    code: _Code, k: Any, bases: list[Any], steps: list[Any], a_step: Any, b: Any, b_step: Any, places: list[Any],
+    code: Code, k: Any, bases: list[Any], steps: list[Any], a_step: Any, b: Any, b_step: Any, places: list[Any],
     ahead: Any, rows: int,
 ) -> list[list[Any]]:  # fmt: skip
     """The sums of a tile, in registers."""
@@ -235,7 +243,7 @@ def _products(
 
 
 def _finish(
-    code: _Code, sums: list[list[Any]], places: list[Any], lines: list[Any], alpha: Any, beta: Any, is_fresh: Any
+    code: Code, sums: list[list[Any]], places: list[Any], lines: list[Any], alpha: Any, beta: Any, is_fresh: Any
 ) -> None:
     """Store alpha * sums, plus beta * out unless beta is 0."""
     build = code.b
@@ -259,7 +267,7 @@ def _turn(module: Any, real: Real) -> Any:
     Arguments: k, from, from_row, rows, to, to_step. k is at least `lanes` (the last block overlaps the one before);
     lanes from `rows` on repeat the last row. Whole vectors are written, in the order of p.
     """
-    code = _Code(module, real, "turn", 6)
+    code = Code(module, real, "turn", 6)
     k, source, source_row, rows, to, to_step = code.function.args
     build, lanes = code.b, real.lanes
     last = build.sub(rows, code.int(1))
@@ -283,7 +291,7 @@ def _turn(module: Any, real: Real) -> Any:
     return code.function
 
 
-def _transposed(code: _Code, rows: list[Any]) -> list[Any]:
+def _transposed(code: Code, rows: list[Any]) -> list[Any]:
     """The columns of a square of vectors: at each step, blocks of 2 x 2 are exchanged, of sizes lanes / 2, ..., 1."""
     lanes = len(rows)
     size = lanes // 2
@@ -306,7 +314,7 @@ def _carry(module: Any, real: Real, name: str, lanes: int) -> Any:
 
     Arguments: n, from, from_n, last, to, to_n. The second vector begins `last` bytes after the first.
     """
-    code = _Code(module, real, name, 6)
+    code = Code(module, real, name, 6)
     n, source, source_n, last, to, to_n = code.function.args
     kind = ir.VectorType(real.type, lanes)
 
@@ -332,7 +340,7 @@ def _carry_factors(module: Any, real: Real) -> Any:
 
 def _pick(module: Any, real: Real) -> Any:
     """Copy n x m elements one by one, with any strides: n, m, from, from_n, from_m, to, to_n, to_m."""
-    code = _Code(module, real, "pick", 8)
+    code = Code(module, real, "pick", 8)
     n, m, source, source_n, source_m, to, to_n, to_m = code.function.args
     build = code.b
 
@@ -352,7 +360,7 @@ def _pick(module: Any, real: Real) -> Any:
 
 def _touch(module: Any, real: Real) -> Any:
     """Prefetch n runs of memory, each of so many lines of LINE bytes: n, lines, from, from_n."""
-    code = _Code(module, real, "touch", 4)
+    code = Code(module, real, "touch", 4)
     n, lines, source, source_n = code.function.args
 
     def run(x: Any) -> None:
@@ -364,7 +372,7 @@ def _touch(module: Any, real: Real) -> Any:
     return code.function
 
 
-def _call(name: str, arguments: int, makers: list[Any], doc: str) -> Any:
+def table_call(name: str, arguments: int, makers: list[Any], doc: str) -> Any:
     """An intrinsic `(which, double, *arguments)`: calls function `which` of those for the element type."""
 
     @intrinsic
@@ -397,9 +405,9 @@ def _shape(rows: int, vectors: int) -> Any:
 
 
 # tile(rows - 1, ...) is a tile of two vectors, tile(ROWS, ...) the wide one of a single row
-tile = _call("tile", 13, [*(_shape(r, 2) for r in range(1, ROWS + 1)), _shape(1, WIDE)], _kernel.__doc__)
+tile = table_call("tile", 13, [*(_shape(r, 2) for r in range(1, ROWS + 1)), _shape(1, WIDE)], _kernel.__doc__)
 # carry(0, ...) is for runs of one to two vectors, carry(1, ...) for 4 to 8 elements
-carry = _call("carry", 6, [_carry_lines, _carry_factors], _carry.__doc__)
-turn = _call("turn", 6, [_turn], _turn.__doc__)
-touch = _call("touch", 4, [_touch], _touch.__doc__)
-pick = _call("pick", 8, [_pick], _pick.__doc__)
+carry = table_call("carry", 6, [_carry_lines, _carry_factors], _carry.__doc__)
+turn = table_call("turn", 6, [_turn], _turn.__doc__)
+touch = table_call("touch", 4, [_touch], _touch.__doc__)
+pick = table_call("pick", 8, [_pick], _pick.__doc__)

@@ -13,9 +13,11 @@ packed where the order in memory would miss it. What differs is for skinny shape
 * There are no masks. 10 columns are two vectors of 8 that overlap: the columns in both are computed twice, to the same
   value. Widths of tiles are chosen such that none is narrower than a vector.
 * Where out is narrow (784 x 10) and k long, vectors lie along its columns (out.T = b.T @ a.T) in a copy of out.
+* Where out is narrow and rows of a and columns of b are contiguous, vectors lie along k (`dots`).
 
-An element is the same chain of fused multiply-adds in each of these ways, since blocks of k depend on k alone and a
-chain of each block starts with 0: shares of any shape give the same bits.
+An element is the same chain of fused multiply-adds in the first ways, since blocks of k depend on k alone and a chain
+of each block starts with 0; whether it is a dot product instead is asked of the whole product: shares of any shape give
+the same bits.
 
 The limits are two vectors of multiply-adds a cycle, and memory. Measured in float32 with AVX2 on one core of a Zen 3
 (L1 32 KiB, L2 512 KiB, a machine in use), operands in the caches as far as they fit. "Of the peak" is of what a loop of
@@ -23,7 +25,7 @@ multiply-adds in registers reaches, 95 GFLOP/s; "OpenBLAS" is the speed relative
 W is added to is spared the adding:
 
     product                     of the peak  OpenBLAS    product                     of the peak  OpenBLAS
-    x[20,784] @ W[784,10]              0.59      1.62    x[600,784] @ W[784,10]             0.53      1.05
+    x[20,784] @ W[784,10]              0.59      1.62    x[600,784] @ W[784,10]             0.67      1.27
     W[784,10] += x.T @ d[20,10]        0.51      1.31    W[784,10] += x.T @ d[600,10]       0.77      1.50
     x[20,784] @ W[784,500]             0.78      1.15    x[600,784] @ W[784,500]            0.85      0.94
     W[784,500] += x.T @ d[20,500]      0.78      1.14    W[784,500] += x.T @ d[600,500]     0.88      0.98
@@ -32,14 +34,14 @@ W is added to is spared the adding:
     x[1,784] @ W[784,500]              0.27      0.83    square 1024                        0.85      0.92
     W[784,500] += x.T @ d[1,500]       0.14      9.56    square 2048                        0.92      0.90
 
-10 of 16 lanes, 0.62 of the peak, bound the first line; x[600,784] read from memory, 7.5 GB/s, bounds its product to
-0.4 of the peak, of which 0.9 is reached (0.7 of OpenBLAS's time). A row times a matrix is bound by the third-level
-cache. float64 is alike: 0.45 to 0.85 of the peak, 0.9 to 1.7 of OpenBLAS. A matrix times one column (600 x 784 x 1)
-takes 4 times as long as OpenBLAS in the caches and twice as long from memory: it is transposed on the way, since sums
-along k would be of another order.
+The products of the first line are dot products where the rows are many (`dots`; 0.67 of the peak with x in the caches,
+0.5 from memory). A row times a matrix is bound by the third-level cache. float64 is alike: 0.45 to 0.85 of the peak,
+0.9 to 1.7 of OpenBLAS.
 """
 
 import numpy as np
+from numba.extending import register_jitable
+from numgraph.kernels.dots import by_dots, dot_length, dots_fit, exchange
 from numgraph.kernels.support import f32, f64, helper, i64
 from numgraph.kernels.tile_ir import LINE, MACHINE, ROWS, WIDE, carry, pick, tile, touch, turn
 
@@ -240,22 +242,6 @@ def _run(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_row,
 
 
 @helper
-def _exchange(size, m, n, source, source_row, source_col, to, to_row):
-    """to[j, i] = source[i, j], for m x n elements; rows of `to` are contiguous."""
-    double = size // 8
-    lanes = VECTOR >> (2 + double)
-    if m < lanes or n < lanes or source_col != size:
-        pick(0, double, (m, n, source, source_row, source_col, to, size, to_row))
-    else:
-        i = 0
-        while i < m:
-            # the last rows may be copied twice
-            i = min(i, m - lanes)
-            turn(0, double, (n, source + i * source_row, source_row, lanes, to + i * size, to_row))
-            i += lanes
-
-
-@helper
 def _by_copy(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_row, out_col, is_read, scratch):
     """As `_run` for out with any strides: by way of a copy whose rows are contiguous; rows <= _SOME_ROWS."""
     shift = 2 + size // 8
@@ -265,10 +251,10 @@ def _by_copy(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_
         w = min(left, _COLUMNS)
         n = w >> shift
         if is_read:
-            _exchange(size, n, rows, out, out_col, out_row, copy, copy_row)
+            exchange(size, n, rows, out, out_col, out_row, copy, copy_row)
         _run(size, rows, w, k, s, s_row, s_step, v, v_col, v_step, copy, copy_row, scratch)
         if out_row == size:
-            _exchange(size, rows, n, copy, copy_row, size, out, out_col)
+            exchange(size, rows, n, copy, copy_row, size, out, out_col)
         else:
             pick(0, size // 8, (rows, n, copy, copy_row, size, out, out_row, out_col))
         v += n * v_col
@@ -276,28 +262,56 @@ def _by_copy(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_
         left -= w
 
 
-# How a product goes: vectors along the rows of out, the same by way of a copy of out, or along the columns of out,
-# always by way of a copy.
-STRAIGHT, COPIED, TURNED = 0, 1, 2
+# How a product goes: vectors along the rows of out, the same by way of a copy of out, along the columns of out, always
+# by way of a copy, or along the summed axis.
+STRAIGHT, COPIED, TURNED, DOTS = 0, 1, 2, 3
 
 
-@helper
+# Times in 1 / TILE of a cycle: multiply-adds, packing what vectors are loaded from, copying out.
+@register_jitable
+def _straight(size, m, n, k, b_col):
+    return m * k * ((n * size + TILE - 1) & -TILE) + (0 if b_col == size else n * k * VECTOR)
+
+
+@register_jitable
+def _turned(size, m, n, k, a_row):
+    return n * k * ((m * size + TILE - 1) & -TILE) + (0 if a_row == size else m * k * VECTOR) + m * n * TILE
+
+
+@register_jitable
+def dot_blocks(size, m, n, k, a_row, a_col, b_row, b_col):
+    """Length of the blocks of k where a product is best made of dot products, by an estimate, else 0; strides in bytes.
+
+    This is asked of whole products, never of shares: sums are added up in another order.
+    """
+    if not dots_fit(size, n, k, a_col):
+        return 0
+    # the lanes of an element are added up at last; rows go in pairs
+    time = (m + 1) // 2 * 2 * (k * n * size + n * TILE) + (0 if b_row == size else n * k * VECTOR)
+    turned = _turned(size, m, n, k, a_row) if m * size >= VECTOR else time + 1
+    other = min(turned, _straight(size, m, n, k, b_col) + (m * n * TILE if n * size < VECTOR else 0))
+    return dot_length(size, n, k) if time < other else 0
+
+
+@register_jitable
 def way(size, m, n, k, a_row, b_col):
-    """Which of these takes the least time for elements of `size` bytes, by an estimate; strides in bytes."""
-    # in 1 / TILE of a cycle: multiply-adds, packing what vectors are loaded from, copying out
-    straight = m * k * ((n * size + TILE - 1) & -TILE) + (0 if b_col == size else n * k * VECTOR)
-    turned = n * k * ((m * size + TILE - 1) & -TILE) + (0 if a_row == size else m * k * VECTOR) + m * n * TILE
+    """Which of the first three takes the least time for elements of `size` bytes, by an estimate; strides in bytes."""
     narrow = n * size < VECTOR
-    if m * size >= VECTOR and (narrow or (n <= _SOME_ROWS and turned < straight)):
+    if m * size >= VECTOR and (
+        narrow or (n <= _SOME_ROWS and _turned(size, m, n, k, a_row) < _straight(size, m, n, k, b_col))
+    ):
         return TURNED
     return COPIED if narrow else STRAIGHT
 
 
 @helper
-def _product(size, m, n, k, a, a_row, a_col, b, b_row, b_col, is_read, out, out_row, scratch):
-    """out[m, n] in the way that is estimated to take the least time."""
-    chosen = way(size, m, n, k, a_row, b_col)
-    if chosen == TURNED:
+def _product(size, blocks, m, n, k, a, a_row, a_col, b, b_row, b_col, is_read, out, out_row, scratch):
+    """out[m, n] in the way that is estimated to take the least time; of dot products where they have `blocks`."""
+    chosen = DOTS if blocks else way(size, m, n, k, a_row, b_col)
+    if chosen == DOTS:
+        first, later, space = scratch + _FIRST, scratch + _LATER, scratch + _LINES
+        by_dots(size, blocks, m, n, k, a, a_row, b, b_row, b_col, out, out_row, first, later, space, _LINES_BYTES)
+    elif chosen == TURNED:
         _by_copy(size, n, m * size, k, b, b_col, b_row, a, a_row, a_col, out, size, out_row, is_read, scratch)
     elif chosen == COPIED:
         _by_copy(size, m, n * size, k, a, a_row, a_col, b, b_col, b_row, out, out_row, size, is_read, scratch)
@@ -306,9 +320,10 @@ def _product(size, m, n, k, a, a_row, a_col, b, b_row, b_col, is_read, out, out_
 
 
 @helper
-def sgemm_tile(m0, m1, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch):
+def sgemm_tile(m0, m1, n0, n1, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch):
     """out[m0:m1, n0:n1] = alpha * a[m0:m1, :k] @ b[:k, n0:n1] + beta * out[m0:m1, n0:n1], float32.
 
+    m, n: rows and columns of the whole product, of which this is a share.
     a, b, out: addresses of element [0, 0]; strides count elements and may be any numbers; rows of out are `out_row`
     apart, its columns adjacent, and it overlaps neither a nor b. scratch: the address of SCRATCH_BYTES of this thread's
     own, aligned to 64 bytes. alpha, beta: float32; the other arguments int64. Bounds may be empty; without products
@@ -322,20 +337,22 @@ def sgemm_tile(m0, m1, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta,
         p = f32(scratch)
         p[0], p[1] = alpha if k > 0 else np.float32(0), beta
         p[4], p[5] = alpha, np.float32(1)
+        blocks = dot_blocks(np.int64(4), m, n, k, 4 * a_row, 4 * a_col, 4 * b_row, 4 * b_col)
         _product(
-            np.int64(4), m1 - m0, n1 - n0, k, a + 4 * m0 * a_row, 4 * a_row, 4 * a_col, b + 4 * n0 * b_col, 4 * b_row,
-            4 * b_col, beta != 0, out + 4 * (m0 * out_row + n0), 4 * out_row, scratch,
+            np.int64(4), blocks, m1 - m0, n1 - n0, k, a + 4 * m0 * a_row, 4 * a_row, 4 * a_col,
+            b + 4 * n0 * b_col, 4 * b_row, 4 * b_col, beta != 0, out + 4 * (m0 * out_row + n0), 4 * out_row, scratch,
         )  # fmt: skip
 
 
 @helper
-def dgemm_tile(m0, m1, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch):
+def dgemm_tile(m0, m1, n0, n1, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch):
     """As `sgemm_tile`, for float64."""
     if m1 > m0 and n1 > n0:
         p = f64(scratch)
         p[0], p[1] = alpha if k > 0 else 0.0, beta
         p[2], p[3] = alpha, 1.0
+        blocks = dot_blocks(np.int64(8), m, n, k, 8 * a_row, 8 * a_col, 8 * b_row, 8 * b_col)
         _product(
-            np.int64(8), m1 - m0, n1 - n0, k, a + 8 * m0 * a_row, 8 * a_row, 8 * a_col, b + 8 * n0 * b_col, 8 * b_row,
-            8 * b_col, beta != 0, out + 8 * (m0 * out_row + n0), 8 * out_row, scratch,
+            np.int64(8), blocks, m1 - m0, n1 - n0, k, a + 8 * m0 * a_row, 8 * a_row, 8 * a_col,
+            b + 8 * n0 * b_col, 8 * b_row, 8 * b_col, beta != 0, out + 8 * (m0 * out_row + n0), 8 * out_row, scratch,
         )  # fmt: skip
