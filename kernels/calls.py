@@ -13,11 +13,11 @@ _ROWS, _COLUMNS = 6, 16
 def _tile_at(real, llvm_real):
     """An intrinsic that calls `sgemm_tile` or `dgemm_tile` at an address."""
     whole = types.int64
-    kinds = (*(whole,) * 7, real, *(whole,) * 6, real, *(whole,) * 3)
+    kinds = (*(whole,) * 8, real, *(whole,) * 6, real, *(whole,) * 3)
 
     @intrinsic
     def call(
-        typingctx, function, m0, m1, n0, n1, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row,
+        typingctx, function, m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row,
         scratch,
     ):  # fmt: skip
         def codegen(context, builder, sig, args):
@@ -57,10 +57,10 @@ def sgemm(function, share, shares, scratch, m, n, k, alpha, a, a_row, a_col, b, 
     """
     if divides_columns(n, shares):
         n0, n1 = _begin(n, _COLUMNS, share, shares), _begin(n, _COLUMNS, share + 1, shares)
-        _sgemm(function, 0, m, n0, n1, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
+        _sgemm(function, 0, m, n0, n1, m, n, k, 0, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
     else:
         m0, m1 = _begin(m, _ROWS, share, shares), _begin(m, _ROWS, share + 1, shares)
-        _sgemm(function, m0, m1, 0, n, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
+        _sgemm(function, m0, m1, 0, n, m, n, k, 0, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
 
 
 @register_jitable
@@ -68,7 +68,20 @@ def dgemm(function, share, shares, scratch, m, n, k, alpha, a, a_row, a_col, b, 
     """As `sgemm`, for float64."""
     if divides_columns(n, shares):
         n0, n1 = _begin(n, _COLUMNS, share, shares), _begin(n, _COLUMNS, share + 1, shares)
-        _dgemm(function, 0, m, n0, n1, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
+        _dgemm(function, 0, m, n0, n1, m, n, k, 0, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
     else:
         m0, m1 = _begin(m, _ROWS, share, shares), _begin(m, _ROWS, share + 1, shares)
-        _dgemm(function, m0, m1, 0, n, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
+        _dgemm(function, m0, m1, 0, n, m, n, k, 0, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
+
+
+@register_jitable
+def sgemm_rows(function, near, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
+    """As `sgemm`, for a product that is one of many over blocks of rows of a or b: `near` bytes from these rows to the
+    next ones, which are prefetched."""
+    _sgemm(function, 0, m, 0, n, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
+
+
+@register_jitable
+def dgemm_rows(function, near, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
+    """As `sgemm_rows`, for float64."""
+    _dgemm(function, 0, m, 0, n, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numgraph.kernels.tile_ir import LINE, MACHINE, Code, Real, table_call
+from numgraph.kernels.tile_ir import MACHINE, Code, Real, table_call
 
 _BYTE = ir.IntType(8)
 # Columns of the widest kernel: two rows of them are accumulators, as many as the registers of AVX2 hold.
@@ -20,15 +20,15 @@ _CHAINS = 8
 def _dots(module: Any, real: Real, columns: int) -> Any:
     """A micro-kernel: out[2, columns] = alpha * (a @ b) + beta * out, where rows of a and columns of b are contiguous.
 
-    Arguments: count; k; a, a_row, a_next, ahead; b, b_col; out, out_row, out_next; scalars. k is at least the lanes of
-    a vector. `scalars` is the address of alpha and beta; with beta 0 out is not read. `count` such pairs of rows lie
-    below one another, a_next and out_next apart. Both rows may be one (a_row and out_row 0). What lies `ahead` of the
-    rows is prefetched.
+    Arguments: count; k; a, a_row, a_next; ahead, ahead_step, ahead_next; b, b_col; out, out_row, out_next; scalars. k
+    is at least the lanes of a vector. `scalars` is the address of alpha and beta; with beta 0 out is not read. `count`
+    such pairs of rows lie below one another, a_next and out_next apart. Both rows may be one (a_row and out_row 0).
+    Memory is prefetched from ahead on, ahead_step bytes for each vector of a row and ahead_next for each pair of rows.
 
     An element's lanes are chains of every lanes-th product; their sums are added in halves.
     """
-    code = Code(module, real, f"dots_{columns}", 12)
-    count, k, a, a_row, a_next, ahead, b, b_col, out, out_row, out_next, scalars = code.function.args
+    code = Code(module, real, f"dots_{columns}", 14)
+    count, k, a, a_row, a_next, *ahead, b, b_col, out, out_row, out_next, scalars = code.function.args
     build = code.b
     pair = code.at(scalars, _BYTE)
     alpha, beta = (code.load(code.plus(pair, i * real.size), real.type) for i in (0, 1))
@@ -40,7 +40,7 @@ def _dots(module: Any, real: Real, columns: int) -> Any:
         rows = [code.at(head, _BYTE), code.at(build.add(head, a_row), _BYTE)]
         targets = [code.at(first, _BYTE), code.at(build.add(first, out_row), _BYTE)]
         places = [code.plus(t, c * real.size) for t in targets for c in range(columns)]
-        sums = _halved(code, _lanes(code, k, rows, lines, (build.add(head, ahead), a_row)))
+        sums = _halved(code, _lanes(code, k, rows, lines, (build.add(ahead[0], build.mul(x, ahead[2])), ahead[1])))
         with build.if_else(is_fresh) as (fresh, add):
             with fresh:
                 for value, place in zip(sums, places, strict=True):
@@ -111,12 +111,10 @@ def _run(
     return end, result
 
 
-def _prefetch(code: Code, at: Any, head: Any, row: Any) -> None:
-    """Prefetch what two rows, `row` bytes apart, hold at `at` from `head`; they take turns."""
-    build = code.b
-    line = build.add(head, build.and_(at, code.int(-LINE)))
-    odd = build.mul(build.and_(build.lshr(at, code.int(MACHINE.vector.bit_length() - 1)), code.int(1)), row)
-    code.prefetch(code.at(build.add(line, odd), _BYTE), 2)
+def _prefetch(code: Code, at: Any, start: Any, step: Any) -> None:
+    """Prefetch memory from `start` on, `step` bytes for each of the vectors before `at`."""
+    vectors = code.b.lshr(at, code.int(MACHINE.vector.bit_length() - 1))
+    code.prefetch(code.at(code.b.add(start, code.b.mul(vectors, step)), _BYTE), 2)
 
 
 def _added(code: Code, factors: list[Any], read: Callable[[Any], Any], lines: list[Any], sums: list[Any]) -> list[Any]:
@@ -180,4 +178,4 @@ def _shape(columns: int) -> Any:
 
 
 # dots(columns - 1, ...)
-dots = table_call("dots", 12, [_shape(c) for c in range(1, COLUMNS + 1)], _dots.__doc__)
+dots = table_call("dots", 14, [_shape(c) for c in range(1, COLUMNS + 1)], _dots.__doc__)

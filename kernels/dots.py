@@ -5,116 +5,107 @@ columns of b are made contiguous first unless they are (b is small), and k is di
 the first-level cache beside the rows of a, which are read once.
 """
 
-import numpy as np
 from numba.extending import register_jitable
 from numgraph.kernels.dot_ir import COLUMNS, dots
 from numgraph.kernels.support import helper
-from numgraph.kernels.tile_ir import LINE, MACHINE, pick, turn
+from numgraph.kernels.tile_ir import LINE, MACHINE, bytes_of, pick, turn
 
 _VECTOR = MACHINE.vector
 # Columns up to which the dot products of a row reuse its vectors enough.
 MOST_COLUMNS = 32
+# Bytes of b at most; where the second pair of alpha and beta is.
+SPACE = 512 * 1024
+SECOND = 16
 # Vectors along k at least: the lanes of an element are added up at the end.
 LEAST_VECTORS = 8
 # Bytes of b in a block of k, and the rows that use it before the next block.
 _BLOCK = 16 * 1024
 _SOME_ROWS = 6
-# Rows from here to those that are prefetched.
+# Bytes that are prefetched with each step along k (in dot products with two vectors of 32 bytes), so that a block of
+# rows arrives while another is worked on.
+PACE = 16
+# Rows from here to those that are prefetched where rows are not in blocks.
 _AHEAD = 4
 
 
 @helper
-def exchange(size, m, n, source, source_row, source_col, to, to_row):
-    """to[j, i] = source[i, j], for m x n elements of `size` bytes; rows of `to` are contiguous. Strides in bytes."""
-    double = size // 8
-    lanes = _VECTOR >> (2 + double)
+def exchange(unit, m, n, source, source_row, source_col, to, to_row):
+    """to[j, i] = source[i, j], for m x n elements; rows of `to` are contiguous. Strides in bytes."""
+    size = bytes_of(unit)
+    lanes = _VECTOR >> (2 + size // 8)
     if m < lanes or n < lanes or source_col != size:
-        pick(0, double, (m, n, source, source_row, source_col, to, size, to_row))
+        pick(0, unit, (m, n, source, source_row, source_col, to, size, to_row))
     else:
         i = 0
         while i < m:
             # the last rows may be copied twice
             i = min(i, m - lanes)
-            turn(0, double, (n, source + i * source_row, source_row, lanes, to + i * size, to_row))
+            turn(0, unit, (n, source + i * source_row, source_row, lanes, to + i * size, to_row))
             i += lanes
 
 
 @register_jitable
-def dots_fit(size, n, k, a_col):
-    """Whether a product of `n` columns can be made of dot products; a_col in bytes."""
-    return a_col == size and 0 < n <= MOST_COLUMNS and k * size >= LEAST_VECTORS * _VECTOR
+def dot_blocks(size, m, n, k, a_col, b_row):
+    """Length of the blocks of k where a product of elements of `size` bytes is best made of dot products, by an
+    estimate, else 0; strides in bytes.
 
-
-@register_jitable
-def dot_length(size, n, k):
-    """The length of the blocks of k: a function of the whole product, so that the order of summation is one."""
-    lanes = _VECTOR // size
-    longest = max(_BLOCK // (n * size), LEAST_VECTORS * lanes)
-    blocks = (k + longest - 1) // longest
-    return ((k + blocks - 1) // blocks + lanes - 1) // lanes * lanes
-
-
-@helper
-def _some_rows(size, m, n, k, a, a_row, ahead, b, b_col, out, out_row, scalars):
-    """At most _SOME_ROWS rows of one block of k."""
-    double = size // 8
-    groups = (n + COLUMNS - 1) // COLUMNS
-    few, large = n // groups, n % groups  # columns of a group; groups of one more
-    odd = (m - m % 2) * a_row
-    for g in range(groups):
-        columns = few + 1 if g < large else few
-        dots(columns - 1, double, (m // 2, k, a, a_row, 2 * a_row, ahead, b, b_col, out, out_row, 2 * out_row, scalars))
-        last = out + (m - m % 2) * out_row
-        dots(columns - 1, double, (m % 2, k, a + odd, 0, 0, 0, b, b_col, last, 0, 0, scalars))
-        # once is enough
-        ahead = np.int64(0)
-        b += columns * b_col
-        out += columns * size
-
-
-@helper
-def by_dots(size, length, m, n, k, a, a_row, b, b_row, b_col, out, out_row, first, later, space, space_bytes):
-    """out[m, n] = alpha * a @ b + beta * out, where `dots_fit`. Strides in bytes.
-
-    length: that of blocks of k, `dot_length` of the whole product. first, later: addresses of alpha and beta for the
-    first block and for the others. space: the address of `space_bytes` bytes for contiguous columns of b.
+    This is asked of whole products, never of shares: sums are added up in another order.
     """
-    group = k
+    if a_col != size or n < 1 or n > MOST_COLUMNS or k * size < LEAST_VECTORS * _VECTOR or k * n * size > SPACE:
+        return 0
+    # As in tiles.way, in 1 / tile of a cycle. The lanes of an element are added up at last; every share packs all
+    # columns.
+    tile = 2 * _VECTOR
+    time = (m + 1) * n * (k * size + tile) + (0 if b_row == size else 4 * n * k * _VECTOR)
+    if time >= m * k * ((n * size + tile - 1) & -tile):
+        return 0
+    longest = max(_BLOCK // (n * size), LEAST_VECTORS * _VECTOR // size)
+    blocks = (k + longest - 1) // longest
+    return (k // blocks * size + _VECTOR) & -_VECTOR
+
+
+@helper
+def by_dots(unit, length, m, n, k, near, a, a_row, b, b_row, b_col, out, out_row, scalars, space):
+    """out[m, n] = alpha * a @ b + beta * out. Strides in bytes.
+
+    length: bytes of blocks of k, `dot_blocks` of the whole product. near: bytes from a to what is prefetched meanwhile;
+    0: rows that follow are, before they are read. scalars: address of alpha and beta for the first block, and behind a
+    line for the others. space: the address of SPACE bytes and a line for each column, for contiguous columns of b.
+    """
+    size = bytes_of(unit)
+    groups = (n + COLUMNS - 1) // COLUMNS
+    far, pace = a + near, PACE
+    line_of, step = b, b_col
     if b_row != size:
-        group = max(1, space_bytes // (n * length * size + n * LINE)) * length
-    g0 = 0
-    while g0 < k:
-        g = min(group, k - g0)
-        lines, step = b + g0 * size, b_col
-        if b_row != size:
-            # not a multiple of what competes for the same lines of the cache
-            lines, step = space, g * size + (LINE if g * size % 1024 == 0 else 0)
-            exchange(size, g, n, b + g0 * b_row, b_row, b_col, lines, step)
-        i0 = 0
-        while i0 < m:
-            rows = min(_SOME_ROWS, m - i0)
-            k0 = 0
-            while k0 < g:
-                n_k = min(length, g - k0)
-                head = a + i0 * a_row + (g0 + k0) * size
-                scalars = first if g0 + k0 == 0 else later
-                _some_rows(
-                    size,
-                    rows,
-                    n,
-                    n_k,
-                    head,
-                    a_row,
-                    _AHEAD * a_row,
-                    lines + k0 * size,
-                    step,
-                    out + i0 * out_row,
-                    out_row,
-                    scalars,
-                )
-                k0 += length
-            i0 += rows
-        g0 += group
+        # not a multiple of what competes for the same lines of the cache
+        line_of, step = space, k * size | LINE
+        exchange(unit, k, n, b, b_row, b_col, line_of, step)
+    i = 0
+    while i < m:
+        # pairs of rows; the last one may be a pair with itself
+        rows = min(_SOME_ROWS, max((m - i) & -2, 1))
+        pairs, row, out_next = (rows + 1) // 2, a_row, out_row
+        if rows == 1:
+            row, out_next = 0, 0
+        if near == 0:
+            far, pace = a + (i + _AHEAD) * a_row, 2 * _VECTOR // groups
+        p = 0
+        while p < k * size:
+            part = min(length, k * size - p)
+            # each pass of a pair of rows over k prefetches that many bytes
+            leap = part * pace // _VECTOR
+            line, target = line_of + p, out + i * out_row
+            for g in range(groups):
+                columns = (n + g) // groups
+                head = a + i * a_row + p
+                ahead = (far, pace, leap)
+                rest = (line, step, target, out_next, 2 * out_next, scalars + min(p, 1) * SECOND)
+                dots(columns - 1, unit, (pairs, part // size, head, row, 2 * row, *ahead, *rest))
+                far += pairs * leap
+                line += columns * step
+                target += columns * size
+            p += length
+        i += rows
 
 
-__all__ = ["MOST_COLUMNS", "by_dots", "dot_length", "dots_fit", "exchange"]
+__all__ = ["MOST_COLUMNS", "PACE", "SECOND", "SPACE", "by_dots", "dot_blocks", "exchange"]

@@ -1,8 +1,8 @@
 """The inner loops of `tiles`, written as LLVM IR with explicit vectors: micro-kernels, a transposing copy, an epilogue.
 
 Numba's own loops leave it to LLVM's vectoriser whether accumulators stay in registers; here they do by construction.
-Each function is made once per element type; an intrinsic calls the one wanted through a constant table, so that the
-loops around them are compiled once for both types. All addresses and strides are in bytes, all integers 64-bit.
+An intrinsic calls the function wanted, for the element type, through a constant table. All addresses and strides are
+in bytes, all integers 64-bit.
 """
 
 from collections.abc import Callable
@@ -165,16 +165,17 @@ class Code:
 def _kernel(module: Any, real: Real, rows: int, vectors: int) -> Any:
     """A micro-kernel: out[rows, columns] = alpha * (a @ b) + beta * out, columns being `vectors` vectors.
 
-    Arguments: count; k; a, a_row, a_step, a_next; b, b_step, b_last, ahead; out, out_row; scalars. a[r, p] is an
+    Arguments: count; k; a, a_row, a_step, a_next; b, b_step, b_last; ahead, ahead_step, ahead_next; out, out_row;
+    scalars. a[r, p] is an
     element at a + r * a_row + p * a_step; b[p] the vectors at b + p * b_step, the last one at b_last from there: at
     most where it follows the one before, so that columns which fill no two vectors are two that overlap. out has its
     vectors at the same places. `scalars` is the address of alpha and beta; with beta 0 out is not read. The memory at
-    b + p * b_step + ahead is prefetched. `count` such tiles lie below one another, a_next apart.
+    ahead + p * ahead_step is prefetched. `count` such tiles lie below one another, a_next and ahead_next apart.
 
     Every element is the chain a[0] * b[0] + 0, a[1] * b[1] + that, ..., whatever the tile.
     """
-    code = Code(module, real, f"tile_{rows}x{vectors}", 13)
-    count, k, a, a_row, a_step, a_next, b, b_step, b_last, ahead, out, out_row, scalars = code.function.args
+    code = Code(module, real, f"tile_{rows}x{vectors}", 15)
+    count, k, a, a_row, a_step, a_next, b, b_step, b_last, *ahead, out, out_row, scalars = code.function.args
     build = code.b
     places = [code.int(i * MACHINE.vector) for i in range(vectors - 1)] + [b_last]
     pair = code.at(scalars, _BYTE)
@@ -194,7 +195,8 @@ def _kernel(module: Any, real: Real, rows: int, vectors: int) -> Any:
             # wanted when the sums are ready
             code.prefetch(line, 3)
             code.prefetch(code.plus(line, beyond), 3)
-        sums = _products(code, k, bases, steps, a_step, b, b_step, places, ahead, rows)
+        start = build.add(ahead[0], build.mul(x, ahead[2]))
+        sums = _products(code, k, bases, steps, a_step, b, b_step, places, (start, ahead[1]), rows)
         _finish(code, sums, places, lines, alpha, beta, is_fresh)
 
     code.loop(count, one_tile)
@@ -204,12 +206,12 @@ def _kernel(module: Any, real: Real, rows: int, vectors: int) -> Any:
 
 def _products(
     code: Code, k: Any, bases: list[Any], steps: list[Any], a_step: Any, b: Any, b_step: Any, places: list[Any],
-    ahead: Any, rows: int,
+    ahead: tuple[Any, Any], rows: int,
 ) -> list[list[Any]]:  # fmt: skip
     """The sums of a tile, in registers."""
     build, before, real = code.b, code.b.block, code.real
     zero = ir.Constant(real.vector, None)
-    start = code.at(b, _BYTE)
+    start, far = code.at(b, _BYTE), code.at(ahead[0], _BYTE)
     loop, done = code.block("products"), code.block("summed")
     build.cbranch(build.icmp_signed(">", k, code.int(0)), loop, done)
 
@@ -217,9 +219,10 @@ def _products(
     left = code.phi(_INT, k, before)
     heads = [code.phi(_POINTER, base, before) for base in bases]
     line = code.phi(_POINTER, start, before)
+    wanted = code.phi(_POINTER, far, before)
     sums = [[code.phi(real.vector, zero, before) for _ in places] for _ in range(rows)]
     row = [code.load(code.plus(line, place), real.vector) for place in places]
-    code.prefetch(code.plus(line, ahead), 2)
+    code.prefetch(wanted, 2)
     new = []
     for r in range(rows):
         factor = code.spread(code.load(code.plus(heads[r // 3], steps[r % 3]), real.type))
@@ -229,6 +232,7 @@ def _products(
     for head in heads:
         head.add_incoming(code.plus(head, a_step), loop)
     line.add_incoming(code.plus(line, b_step), loop)
+    wanted.add_incoming(code.plus(wanted, ahead[1]), loop)
     for old, next_ in zip(sums, new, strict=True):
         for x, y in zip(old, next_, strict=True):
             x.add_incoming(y, loop)
@@ -373,24 +377,24 @@ def _touch(module: Any, real: Real) -> Any:
 
 
 def table_call(name: str, arguments: int, makers: list[Any], doc: str) -> Any:
-    """An intrinsic `(which, double, *arguments)`: calls function `which` of those for the element type."""
+    """An intrinsic `(which, unit, *arguments)`: calls function `which` of those for the type of `unit`."""
 
     @intrinsic
-    def call(typingctx, which, double, packed):
-        signature = types.void(types.int64, types.int64, types.UniTuple(types.int64, arguments))
+    def call(typingctx, which, unit, packed):
+        signature = types.void(types.int64, unit, types.UniTuple(types.int64, arguments))
 
         def codegen(context, builder, sig, args):
-            module = builder.module
-            table = module.globals.get(f"numgraph_{name}")
+            module, real = builder.module, FLOAT if sig.args[1] == types.float32 else DOUBLE
+            label = f"numgraph_{name}_{real.type.intrinsic_name}_table"
+            table = module.globals.get(label)
             if table is None:
-                functions = [make(module, real) for real in (FLOAT, DOUBLE) for make in makers]
+                functions = [make(module, real) for make in makers]
                 kind = ir.ArrayType(functions[0].type, len(functions))
-                table = ir.GlobalVariable(module, kind, f"numgraph_{name}")
+                table = ir.GlobalVariable(module, kind, label)
                 table.linkage = "linkonce_odr"
                 table.global_constant = True
                 table.initializer = ir.Constant(kind, functions)
-            index = builder.add(args[0], builder.mul(args[1], ir.Constant(_INT, len(makers))))
-            function = builder.load(builder.gep(table, [ir.Constant(_INT, 0), index]))
+            function = builder.load(builder.gep(table, [ir.Constant(_INT, 0), args[0]]))
             builder.call(function, cgutils.unpack_tuple(builder, args[2], arguments))
             return context.get_dummy_value()
 
@@ -400,12 +404,22 @@ def table_call(name: str, arguments: int, makers: list[Any], doc: str) -> Any:
     return call
 
 
+@intrinsic
+def bytes_of(typingctx, unit):
+    """The bytes of a number of the type of `unit`, float32 or float64."""
+
+    def codegen(context, builder, sig, args):
+        return ir.Constant(_INT, sig.args[0].bitwidth // 8)
+
+    return types.int64(unit), codegen
+
+
 def _shape(rows: int, vectors: int) -> Any:
     return lambda module, real: _kernel(module, real, rows, vectors)
 
 
 # tile(rows - 1, ...) is a tile of two vectors, tile(ROWS, ...) the wide one of a single row
-tile = table_call("tile", 13, [*(_shape(r, 2) for r in range(1, ROWS + 1)), _shape(1, WIDE)], _kernel.__doc__)
+tile = table_call("tile", 15, [*(_shape(r, 2) for r in range(1, ROWS + 1)), _shape(1, WIDE)], _kernel.__doc__)
 # carry(0, ...) is for runs of one to two vectors, carry(1, ...) for 4 to 8 elements
 carry = table_call("carry", 6, [_carry_lines, _carry_factors], _carry.__doc__)
 turn = table_call("turn", 6, [_turn], _turn.__doc__)

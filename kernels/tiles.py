@@ -41,9 +41,9 @@ The products of the first line are dot products where the rows are many (`dots`;
 
 import numpy as np
 from numba.extending import register_jitable
-from numgraph.kernels.dots import by_dots, dot_length, dots_fit, exchange
+from numgraph.kernels.dots import PACE, SECOND, by_dots, dot_blocks, exchange
 from numgraph.kernels.support import f32, f64, helper, i64
-from numgraph.kernels.tile_ir import LINE, MACHINE, ROWS, WIDE, carry, pick, tile, touch, turn
+from numgraph.kernels.tile_ir import LINE, MACHINE, ROWS, WIDE, bytes_of, carry, pick, tile, touch, turn
 
 VECTOR = MACHINE.vector
 TILE = 2 * VECTOR
@@ -66,7 +66,7 @@ _SMALL = 64 * 1024
 
 # The scratch memory: alpha and beta for the first block of k and for the later ones, a vector of 0, the copy of out,
 # packed rows of a (behind the last of them whole vectors are written), packed columns of b.
-_FIRST, _LATER = 0, 16
+_FIRST, _LATER = 0, SECOND
 _ZEROS = 64
 _COPY = 128
 _COPY_ROW = _COLUMNS + 64  # not a power of two, whose multiples would compete for the same lines of the cache
@@ -96,10 +96,10 @@ def _width(left):
 
 
 @helper
-def _pack_lines(size, left, k, v, v_col, v_step, to, zeros):
+def _pack_lines(unit, left, k, v, v_col, v_step, to, zeros):
     """Pack columns for micro-kernels: panels of TILE bytes x k, without gaps."""
-    double = size // 8
-    shift = 2 + double
+    size = bytes_of(unit)
+    shift = 2 + size // 8
     lanes = VECTOR >> shift
     while left > 0:
         w = _width(left)
@@ -107,25 +107,25 @@ def _pack_lines(size, left, k, v, v_col, v_step, to, zeros):
         n = w >> shift
         if last < 0:
             # fewer columns than a vector: the rest of it is 0
-            carry(0, double, (k, zeros, 0, 0, to, TILE))
-            pick(0, double, (k, n, v, v_step, v_col, to, TILE, size))
+            carry(0, unit, (k, zeros, 0, 0, to, TILE))
+            pick(0, unit, (k, n, v, v_step, v_col, to, TILE, size))
         elif v_col == size:
-            carry(0, double, (k, v, v_step, last, to, TILE))
+            carry(0, unit, (k, v, v_step, last, to, TILE))
         elif v_step == size and k >= lanes:
-            turn(0, double, (k, v, v_col, lanes, to, TILE))
-            turn(0, double, (k, v + (last >> shift) * v_col, v_col, lanes, to + last, TILE))
+            turn(0, unit, (k, v, v_col, lanes, to, TILE))
+            turn(0, unit, (k, v + (last >> shift) * v_col, v_col, lanes, to + last, TILE))
         else:
-            pick(0, double, (k, n, v, v_step, v_col, to, TILE, size))
+            pick(0, unit, (k, n, v, v_step, v_col, to, TILE, size))
         v += n * v_col
         to += k * TILE
         left -= w
 
 
 @helper
-def _pack_factors(size, m, k, s, s_row, s_step, to):
+def _pack_factors(unit, m, k, s, s_row, s_step, to):
     """Pack rows for micro-kernels: for each tile of rows, its elements for one p after those for the one before."""
-    double = size // 8
-    shift = 2 + double
+    size = bytes_of(unit)
+    shift = 2 + size // 8
     lanes = VECTOR >> shift
     tiles = (m + ROWS - 1) // ROWS
     for t in range(tiles):
@@ -135,20 +135,24 @@ def _pack_factors(size, m, k, s, s_row, s_step, to):
             # whole vectors are written: what goes beyond the rows is overwritten by what comes after
             first = (rows - 1) // lanes * lanes
             while first >= 0:
-                turn(0, double, (k, s + first * s_row, s_row, min(rows - first, lanes), to + first * size, step))
+                turn(0, unit, (k, s + first * s_row, s_row, min(rows - first, lanes), to + first * size, step))
                 first -= lanes
         elif s_row == size and rows >= 4:
-            carry(1, double, (k, s, s_step, step - 4 * size, to, step))
+            carry(1, unit, (k, s, s_step, step - 4 * size, to, step))
         else:
-            pick(0, double, (k, rows, s, s_step, s_row, to, step, size))
+            pick(0, unit, (k, rows, s, s_step, s_row, to, step, size))
         s += rows * s_row
         to += k * step
 
 
 @helper
-def _block(size, m, left, k, s, s_row, s_step, packed_s, v, v_step, packed_v, out, out_row, scalars):
-    """The product of rows `s` and columns `v` over one block of k: out[m, left bytes of columns]."""
-    double = size // 8
+def _block(unit, m, left, k, near, s, s_row, s_step, packed_s, v, v_step, packed_v, out, out_row, scalars):
+    """The product of rows `s` and columns `v` over one block of k: out[m, left bytes of columns].
+
+    near: the address from which on memory is prefetched, PACE bytes each step along k; 0: columns are, before they are
+    read.
+    """
+    size = bytes_of(unit)
     tiles = (m + ROWS - 1) // ROWS
     few = m // tiles
     large = m % tiles  # tiles of few + 1 rows; the others have `few`
@@ -161,28 +165,37 @@ def _block(size, m, left, k, s, s_row, s_step, packed_s, v, v_step, packed_v, ou
             w = WIDE * VECTOR
             kind = ROWS
         last = max(w - VECTOR, 0)
-        ahead = k * TILE if packed_v else 2 * w - size
+        far, pace, leap = v + (k * TILE if packed_v else 2 * w - size), v_step, 0
+        if near != 0:
+            far, pace, leap = near, PACE, k * PACE
+            near += tiles * leap
         head, target = s, out
         if large > 0:
             step = (few + 1) * size if packed_s else s_step
             next_s = (few + 1) * next_row
-            tile(few, double, (large, k, head, row, step, next_s, v, v_step, last, ahead, target, out_row, scalars))
+            tile(
+                few, unit,
+                (large, k, head, row, step, next_s, v, v_step, last, far, pace, leap, target, out_row, scalars),
+            )  # fmt: skip
+            far += large * leap
             head += large * next_s
             target += large * (few + 1) * out_row
         step = few * size if packed_s else s_step
         next_s = few * next_row
         tile(
-            kind, double, (tiles - large, k, head, row, step, next_s, v, v_step, last, ahead, target, out_row, scalars)
-        )
+            kind, unit,
+            (tiles - large, k, head, row, step, next_s, v, v_step, last, far, pace, leap, target, out_row, scalars),
+        )  # fmt: skip
         v += k * TILE if packed_v else w
         out += w
         left -= w
 
 
 @helper
-def _run(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_row, scratch):
+def _run(unit, rows, width, k, near, s, s_row, s_step, v, v_col, v_step, out, out_row, scratch):
     """out[rows, width bytes of columns] = alpha * s[rows, k] @ v[k, columns] + beta * out, in tiles of rows of `s` and
     vectors of `v`."""
+    size = bytes_of(unit)
     for z in range(VECTOR // 8):
         i64(scratch + _ZEROS)[z] = 0
     shift = 2 + size // 8
@@ -202,6 +215,10 @@ def _run(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_row,
     some = _FACTORS_BYTES // (length * size * ROWS) * ROWS
     if width * length <= _SMALL:
         some = ROWS if streamed else _SOME_ROWS
+    if near != 0:
+        # tiles of 5 or 6 rows take a quarter of what is to come; the last quarters, since the first are dots'
+        passes = min((rows + ROWS - 1) // ROWS, 4)
+        near = 0 if packed_v else v + near + k * v_step * (4 - passes) // 4
     j0 = 0
     while j0 < width:
         part = columns if width - j0 - columns >= VECTOR else width - j0
@@ -212,7 +229,7 @@ def _run(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_row,
             while k0 < g1 and packed_v:
                 to = scratch + _LINES + (k0 - g0) * panels * TILE
                 n = min(length, k - k0)
-                _pack_lines(size, part, n, v + (j0 >> shift) * v_col + k0 * v_step, v_col, v_step, to, scratch + _ZEROS)
+                _pack_lines(unit, part, n, v + (j0 >> shift) * v_col + k0 * v_step, v_col, v_step, to, scratch + _ZEROS)
                 k0 += length
             i0 = 0
             while i0 < rows:
@@ -223,9 +240,9 @@ def _run(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_row,
                     head = s + i0 * s_row + k0 * s_step
                     if streamed:
                         # from memory, where 6 streams are more than the processor follows by itself
-                        touch(0, 0, (some, (n * size + LINE - 1) // LINE, head + some * s_row, s_row))
+                        touch(0, unit, (some, (n * size + LINE - 1) // LINE, head + some * s_row, s_row))
                     if packed_s:
-                        _pack_factors(size, m, n, head, s_row, s_step, scratch + _FACTORS)
+                        _pack_factors(unit, m, n, head, s_row, s_step, scratch + _FACTORS)
                         head = scratch + _FACTORS
                     line, step = v + j0 + k0 * v_step, v_step
                     if packed_v:
@@ -233,7 +250,21 @@ def _run(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_row,
                     target = out + i0 * out_row + j0
                     scalars = scratch + (_FIRST if k0 == 0 else _LATER)
                     _block(
-                        size, m, part, n, head, s_row, s_step, packed_s, line, step, packed_v, target, out_row, scalars
+                        unit,
+                        m,
+                        part,
+                        n,
+                        near,
+                        head,
+                        s_row,
+                        s_step,
+                        packed_s,
+                        line,
+                        step,
+                        packed_v,
+                        target,
+                        out_row,
+                        scalars,
                     )
                     k0 += length
                 i0 += some
@@ -242,8 +273,9 @@ def _run(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_row,
 
 
 @helper
-def _by_copy(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_row, out_col, is_read, scratch):
+def _by_copy(unit, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_row, out_col, is_read, scratch):
     """As `_run` for out with any strides: by way of a copy whose rows are contiguous; rows <= _SOME_ROWS."""
+    size = bytes_of(unit)
     shift = 2 + size // 8
     copy, copy_row = scratch + _COPY, np.int64(_COPY_ROW)
     left = width
@@ -251,12 +283,12 @@ def _by_copy(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_
         w = min(left, _COLUMNS)
         n = w >> shift
         if is_read:
-            exchange(size, n, rows, out, out_col, out_row, copy, copy_row)
-        _run(size, rows, w, k, s, s_row, s_step, v, v_col, v_step, copy, copy_row, scratch)
+            exchange(unit, n, rows, out, out_col, out_row, copy, copy_row)
+        _run(unit, rows, w, k, 0, s, s_row, s_step, v, v_col, v_step, copy, copy_row, scratch)
         if out_row == size:
-            exchange(size, rows, n, copy, copy_row, size, out, out_col)
+            exchange(unit, rows, n, copy, copy_row, size, out, out_col)
         else:
-            pick(0, size // 8, (rows, n, copy, copy_row, size, out, out_row, out_col))
+            pick(0, unit, (rows, n, copy, copy_row, size, out, out_row, out_col))
         v += n * v_col
         out += n * out_col
         left -= w
@@ -267,63 +299,42 @@ def _by_copy(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_
 STRAIGHT, COPIED, TURNED, DOTS = 0, 1, 2, 3
 
 
-# Times in 1 / TILE of a cycle: multiply-adds, packing what vectors are loaded from, copying out.
-@register_jitable
-def _straight(size, m, n, k, b_col):
-    return m * k * ((n * size + TILE - 1) & -TILE) + (0 if b_col == size else n * k * VECTOR)
-
-
-@register_jitable
-def _turned(size, m, n, k, a_row):
-    return n * k * ((m * size + TILE - 1) & -TILE) + (0 if a_row == size else m * k * VECTOR) + m * n * TILE
-
-
-@register_jitable
-def dot_blocks(size, m, n, k, a_row, a_col, b_row, b_col):
-    """Length of the blocks of k where a product is best made of dot products, by an estimate, else 0; strides in bytes.
-
-    This is asked of whole products, never of shares: sums are added up in another order.
-    """
-    if not dots_fit(size, n, k, a_col):
-        return 0
-    # the lanes of an element are added up at last; rows go in pairs
-    time = (m + 1) // 2 * 2 * (k * n * size + n * TILE) + (0 if b_row == size else n * k * VECTOR)
-    turned = _turned(size, m, n, k, a_row) if m * size >= VECTOR else time + 1
-    other = min(turned, _straight(size, m, n, k, b_col) + (m * n * TILE if n * size < VECTOR else 0))
-    return dot_length(size, n, k) if time < other else 0
-
-
 @register_jitable
 def way(size, m, n, k, a_row, b_col):
     """Which of the first three takes the least time for elements of `size` bytes, by an estimate; strides in bytes."""
+    # in 1 / TILE of a cycle: multiply-adds, packing what vectors are loaded from, copying out
+    straight = m * k * ((n * size + TILE - 1) & -TILE) + (0 if b_col == size else n * k * VECTOR)
+    turned = n * k * ((m * size + TILE - 1) & -TILE) + (0 if a_row == size else m * k * VECTOR) + m * n * TILE
     narrow = n * size < VECTOR
-    if m * size >= VECTOR and (
-        narrow or (n <= _SOME_ROWS and _turned(size, m, n, k, a_row) < _straight(size, m, n, k, b_col))
-    ):
+    if m * size >= VECTOR and (narrow or (n <= _SOME_ROWS and turned < straight)):
         return TURNED
     return COPIED if narrow else STRAIGHT
 
 
 @helper
-def _product(size, blocks, m, n, k, a, a_row, a_col, b, b_row, b_col, is_read, out, out_row, scratch):
+def _product(unit, blocks, m, n, k, near, a, a_row, a_col, b, b_row, b_col, is_read, out, out_row, scratch):
     """out[m, n] in the way that is estimated to take the least time; of dot products where they have `blocks`."""
+    size = bytes_of(unit)
     chosen = DOTS if blocks else way(size, m, n, k, a_row, b_col)
     if chosen == DOTS:
-        first, later, space = scratch + _FIRST, scratch + _LATER, scratch + _LINES
-        by_dots(size, blocks, m, n, k, a, a_row, b, b_row, b_col, out, out_row, first, later, space, _LINES_BYTES)
+        by_dots(
+            unit, blocks, m, n, k, near, a, a_row, b, b_row, b_col, out, out_row, scratch + _FIRST, scratch + _LINES
+        )
     elif chosen == TURNED:
-        _by_copy(size, n, m * size, k, b, b_col, b_row, a, a_row, a_col, out, size, out_row, is_read, scratch)
+        _by_copy(unit, n, m * size, k, b, b_col, b_row, a, a_row, a_col, out, size, out_row, is_read, scratch)
     elif chosen == COPIED:
-        _by_copy(size, m, n * size, k, a, a_row, a_col, b, b_col, b_row, out, out_row, size, is_read, scratch)
+        _by_copy(unit, m, n * size, k, a, a_row, a_col, b, b_col, b_row, out, out_row, size, is_read, scratch)
     else:
-        _run(size, m, n * size, k, a, a_row, a_col, b, b_col, b_row, out, out_row, scratch)
+        _run(unit, m, n * size, k, near, a, a_row, a_col, b, b_col, b_row, out, out_row, scratch)
 
 
 @helper
-def sgemm_tile(m0, m1, n0, n1, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch):
+def sgemm_tile(m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch):
     """out[m0:m1, n0:n1] = alpha * a[m0:m1, :k] @ b[:k, n0:n1] + beta * out[m0:m1, n0:n1], float32.
 
-    m, n: rows and columns of the whole product, of which this is a share.
+    m, n: rows and columns of the whole product, of which this is a share. near: where one product after the other goes
+    along the rows of the operand whose lines are contiguous and long, bytes from these rows to those of the next, half
+    of which is prefetched; else 0.
     a, b, out: addresses of element [0, 0]; strides count elements and may be any numbers; rows of out are `out_row`
     apart, its columns adjacent, and it overlaps neither a nor b. scratch: the address of SCRATCH_BYTES of this thread's
     own, aligned to 64 bytes. alpha, beta: float32; the other arguments int64. Bounds may be empty; without products
@@ -337,22 +348,22 @@ def sgemm_tile(m0, m1, n0, n1, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col,
         p = f32(scratch)
         p[0], p[1] = alpha if k > 0 else np.float32(0), beta
         p[4], p[5] = alpha, np.float32(1)
-        blocks = dot_blocks(np.int64(4), m, n, k, 4 * a_row, 4 * a_col, 4 * b_row, 4 * b_col)
+        blocks = dot_blocks(4, m, n, k, 4 * a_col, 4 * b_row)
         _product(
-            np.int64(4), blocks, m1 - m0, n1 - n0, k, a + 4 * m0 * a_row, 4 * a_row, 4 * a_col,
+            np.float32(0), blocks, m1 - m0, n1 - n0, k, near, a + 4 * m0 * a_row, 4 * a_row, 4 * a_col,
             b + 4 * n0 * b_col, 4 * b_row, 4 * b_col, beta != 0, out + 4 * (m0 * out_row + n0), 4 * out_row, scratch,
         )  # fmt: skip
 
 
 @helper
-def dgemm_tile(m0, m1, n0, n1, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch):
+def dgemm_tile(m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch):
     """As `sgemm_tile`, for float64."""
     if m1 > m0 and n1 > n0:
         p = f64(scratch)
         p[0], p[1] = alpha if k > 0 else 0.0, beta
         p[2], p[3] = alpha, 1.0
-        blocks = dot_blocks(np.int64(8), m, n, k, 8 * a_row, 8 * a_col, 8 * b_row, 8 * b_col)
+        blocks = dot_blocks(8, m, n, k, 8 * a_col, 8 * b_row)
         _product(
-            np.int64(8), blocks, m1 - m0, n1 - n0, k, a + 8 * m0 * a_row, 8 * a_row, 8 * a_col,
+            np.float64(0), blocks, m1 - m0, n1 - n0, k, near, a + 8 * m0 * a_row, 8 * a_row, 8 * a_col,
             b + 8 * n0 * b_col, 8 * b_row, 8 * b_col, beta != 0, out + 8 * (m0 * out_row + n0), 8 * out_row, scratch,
         )  # fmt: skip

@@ -226,8 +226,7 @@ class ProductCosts:
 
     def way(self, m: int, n: int) -> int:
         """One of `tiles.STRAIGHT`, `COPIED`, `TURNED` and `DOTS`, for m x n of the whole."""
-        strides = (self.a_row, self.a_col, self.b_row, self.b_col)
-        if self.tiles.dot_blocks(self.size, self.m, self.n, self.k, *strides):
+        if self.tiles.dot_blocks(self.size, self.m, self.n, self.k, self.a_col, self.b_row):
             return int(self.tiles.DOTS)
         return int(self.tiles.way(self.size, m, n, self.k, self.a_row, self.b_col))
 
