@@ -69,7 +69,7 @@ class Fuser:
     def _phase(self, blocks: list[Block]) -> tuple[list[Block], Fused, list[Block]] | None:
         """(what moves before it, the phase, what comes after it), of a phase that begins with the first block."""
         length = self._length(blocks[0])
-        if length is None or not self._worth(length):
+        if length is None or not self._worth(length, blocks):
             return None
         fused = Fused(length)
         before: list[Block] = []
@@ -96,9 +96,15 @@ class Fuser:
             return node.dims[0] if len(node.dims) == 2 else None
         return None if obstacle(block) else block.length
 
-    def _worth(self, length: Any) -> bool:
+    def _worth(self, length: Any, blocks: Sequence[Block]) -> bool:
+        """Whether there are rows enough, as far as that is known before the call."""
         most = full_length(self.graph, length)
-        return most is None or most >= WORTH_ROWS
+        item = blocks[0].items[0]
+        if most is None and item.kind == "product":
+            loops = [b for b in blocks[1:] if b.length is not None and self.graph.equal_lengths(b.length, length)]
+            if loops:
+                self.why[item] = "how many rows there are is known only at the call"
+        return most is not None and most >= WORTH_ROWS
 
     def _depends(self, block: Block, others: Iterable[Block]) -> bool:
         items = {item for other in others for item in other.items}
