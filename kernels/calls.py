@@ -2,37 +2,15 @@
 addresses. Here a product is divided into shares.
 """
 
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic, register_jitable
+from numba.extending import register_jitable
+from numgraph.kernels.wrapping import wrapped
 
 # Rows and columns (elements) at whose multiples a product is divided: whole tiles.
 _ROWS, _COLUMNS = 6, 16
 
 
-def _tile_at(real, llvm_real):
-    """An intrinsic that calls `sgemm_tile` or `dgemm_tile` at an address."""
-    whole = types.int64
-    kinds = (*(whole,) * 8, real, *(whole,) * 6, real, *(whole,) * 3)
-
-    @intrinsic
-    def call(
-        typingctx, function, m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row,
-        scratch,
-    ):  # fmt: skip
-        def codegen(context, builder, sig, args):
-            i64 = ir.IntType(64)
-            kind = ir.FunctionType(i64, [llvm_real if t == real else i64 for t in kinds])
-            builder.call(builder.inttoptr(args[0], kind.as_pointer()), args[1:])
-            return context.get_dummy_value()
-
-        return types.void(whole, *kinds), codegen
-
-    return call
-
-
-_sgemm = _tile_at(types.float32, ir.FloatType())
-_dgemm = _tile_at(types.float64, ir.DoubleType())
+_sgemm = wrapped("calls.sgemm_at")
+_dgemm = wrapped("calls.dgemm_at")
 
 
 @register_jitable

@@ -178,4 +178,4 @@ def _shape(columns: int) -> Any:
 
 
 # dots(columns - 1, ...)
-dots = table_call("dots", 14, [_shape(c) for c in range(1, COLUMNS + 1)], _dots.__doc__)
+CALL_DOTS = table_call("dots", [_shape(c) for c in range(1, COLUMNS + 1)], _dots.__doc__)

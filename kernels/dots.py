@@ -5,10 +5,14 @@ columns of b are made contiguous first unless they are (b is small), and k is di
 the first-level cache beside the rows of a, which are read once.
 """
 
-from numba.extending import register_jitable
-from numgraph.kernels.dot_ir import COLUMNS, dots
-from numgraph.kernels.support import helper
-from numgraph.kernels.tile_ir import LINE, MACHINE, bytes_of, pick, turn
+from numgraph.kernels.dot_ir import CALL_DOTS, COLUMNS
+from numgraph.kernels.support import sized
+from numgraph.kernels.tile_ir import CALL_PICK, CALL_TURN, LINE, MACHINE
+from numgraph.kernels.wrapping import wrapped
+
+dots = wrapped("dots", CALL_DOTS)
+turn = wrapped("turn", CALL_TURN)
+pick = wrapped("pick", CALL_PICK)
 
 _VECTOR = MACHINE.vector
 # Columns up to which the dot products of a row reuse its vectors enough.
@@ -28,23 +32,22 @@ PACE = 16
 _AHEAD = 4
 
 
-@helper
-def exchange(unit, m, n, source, source_row, source_col, to, to_row):
+@sized
+def exchange(size, m, n, source, source_row, source_col, to, to_row):
     """to[j, i] = source[i, j], for m x n elements; rows of `to` are contiguous. Strides in bytes."""
-    size = bytes_of(unit)
     lanes = _VECTOR >> (2 + size // 8)
     if m < lanes or n < lanes or source_col != size:
-        pick(0, unit, (m, n, source, source_row, source_col, to, size, to_row))
+        pick(0, size // 8, (m, n, source, source_row, source_col, to, size, to_row))
     else:
         i = 0
         while i < m:
             # the last rows may be copied twice
             i = min(i, m - lanes)
-            turn(0, unit, (n, source + i * source_row, source_row, lanes, to + i * size, to_row))
+            turn(0, size // 8, (n, source + i * source_row, source_row, lanes, to + i * size, to_row))
             i += lanes
 
 
-@register_jitable
+@sized
 def dot_blocks(size, m, n, k, a_col, b_row):
     """Length of the blocks of k where a product of elements of `size` bytes is best made of dot products, by an
     estimate, else 0; strides in bytes.
@@ -64,22 +67,21 @@ def dot_blocks(size, m, n, k, a_col, b_row):
     return (k // blocks * size + _VECTOR) & -_VECTOR
 
 
-@helper
-def by_dots(unit, length, m, n, k, near, a, a_row, b, b_row, b_col, out, out_row, scalars, space):
+@sized
+def by_dots(size, length, m, n, k, near, a, a_row, b, b_row, b_col, out, out_row, scalars, space):
     """out[m, n] = alpha * a @ b + beta * out. Strides in bytes.
 
     length: bytes of blocks of k, `dot_blocks` of the whole product. near: bytes from a to what is prefetched meanwhile;
     0: rows that follow are, before they are read. scalars: address of alpha and beta for the first block, and behind a
     line for the others. space: the address of SPACE bytes and a line for each column, for contiguous columns of b.
     """
-    size = bytes_of(unit)
     groups = (n + COLUMNS - 1) // COLUMNS
     far, pace = a + near, PACE
     line_of, step = b, b_col
     if b_row != size:
         # not a multiple of what competes for the same lines of the cache
         line_of, step = space, k * size | LINE
-        exchange(unit, k, n, b, b_row, b_col, line_of, step)
+        exchange(size, k, n, b, b_row, b_col, line_of, step)
     i = 0
     while i < m:
         # pairs of rows; the last one may be a pair with itself
@@ -98,9 +100,13 @@ def by_dots(unit, length, m, n, k, near, a, a_row, b, b_row, b_col, out, out_row
             for g in range(groups):
                 columns = (n + g) // groups
                 head = a + i * a_row + p
-                ahead = (far, pace, leap)
-                rest = (line, step, target, out_next, 2 * out_next, scalars + min(p, 1) * SECOND)
-                dots(columns - 1, unit, (pairs, part // size, head, row, 2 * row, *ahead, *rest))
+                dots(
+                    columns - 1, size // 8,
+                    (
+                        pairs, part // size, head, row, 2 * row, far, pace, leap, line, step, target, out_next,
+                        2 * out_next, scalars + min(p, 1) * SECOND,
+                    ),
+                )  # fmt: skip
                 far += pairs * leap
                 line += columns * step
                 target += columns * size
@@ -108,4 +114,4 @@ def by_dots(unit, length, m, n, k, near, a, a_row, b, b_row, b_col, out, out_row
         i += rows
 
 
-__all__ = ["MOST_COLUMNS", "PACE", "SECOND", "SPACE", "by_dots", "dot_blocks", "exchange"]
+__all__ = ["MOST_COLUMNS", "PACE", "SECOND", "SPACE", "by_dots", "dot_blocks", "exchange", "pick", "turn"]

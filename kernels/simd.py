@@ -20,11 +20,11 @@ these files: Remez exchange in 50 digits or more, coefficients rounded one by on
 import math
 
 import numpy as np
-from llvmlite import ir
 from numba import types
 from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import register_jitable
+from numgraph.kernels.primitives import build_fused, build_off_whole, build_polynomial, build_power_of_two
 
 
 def polynomial(x, coefficients):
@@ -53,8 +53,8 @@ def power_of_two(n):
     return n * 0 + 2**n
 
 
-# These are lowered to LLVM directly: Numba would take several times as long to type and compile them in Python's words,
-# and without fast-math flags LLVM may not fuse a separate product and sum.
+# These are primitives: Numba would take several times as long to type and compile them in Python's words, and without
+# fast-math flags LLVM may not fuse a separate product and sum.
 @infer_global(polynomial)
 class _PolynomialType(AbstractTemplate):
     def generic(self, args, kws):
@@ -82,42 +82,25 @@ class _PowerOfTwoType(AbstractTemplate):
         return signature(args[0], args[0]) if isinstance(args[0], types.Float) else None
 
 
-def _fused(builder, a, b, c):
-    kind = ir.FunctionType(a.type, [a.type] * 3)
-    return builder.call(builder.module.declare_intrinsic("llvm.fmuladd", [a.type], kind), [a, b, c])
-
-
 @lower_builtin(polynomial, types.Float, types.UniTuple)
 def _lower_polynomial(context, builder, sig, args):
     x, coefficients = args
-    values = [builder.extract_value(coefficients, k) for k in range(sig.args[1].count)]
-    result = values.pop()
-    while values:
-        result = _fused(builder, result, x, values.pop())
-    return result
+    return build_polynomial(builder, x, [builder.extract_value(coefficients, k) for k in range(sig.args[1].count)])
 
 
 @lower_builtin(multiply_add, types.Float, types.Float, types.Float)
 def _lower_multiply_add(context, builder, sig, args):
-    return _fused(builder, *args)
+    return build_fused(builder, *args)
 
 
 @lower_builtin(off_whole, types.Float)
 def _lower_off_whole(context, builder, sig, args):
-    return builder.fsub(args[0], builder.call(builder.module.declare_intrinsic("llvm.rint", [args[0].type]), args))
+    return build_off_whole(builder, *args)
 
 
 @lower_builtin(power_of_two, types.Float)
 def _lower_power_of_two(context, builder, sig, args):
-    # n + bias, in the low bits of the sum, becomes the exponent
-    width, mantissa = sig.return_type.bitwidth, np.finfo(str(sig.return_type)).nmant
-    moved = builder.fadd(args[0], args[0].type(1.5 * 2**mantissa + 2 ** (width - mantissa - 2) - 1))
-    integer = ir.IntType(width)
-    return builder.bitcast(builder.shl(builder.bitcast(moved, integer), integer(mantissa)), args[0].type)
-
-
-# Inlined always: a call that is left over would keep the loop scalar.
-scalar = register_jitable(error_model="numpy", forceinline=True)
+    return build_power_of_two(builder, *args)
 
 
 # Inlined always: a call that is left over would keep the loop scalar.

@@ -1,8 +1,8 @@
 """The inner loops of `tiles`, written as LLVM IR with explicit vectors: micro-kernels, a transposing copy, an epilogue.
 
 Numba's own loops leave it to LLVM's vectoriser whether accumulators stay in registers; here they do by construction.
-An intrinsic calls the function wanted, for the element type, through a constant table. All addresses and strides are
-in bytes, all integers 64-bit.
+Each function is made once per element type; a primitive calls the one wanted through a constant table, so that the
+loops around them are compiled once for both types. All addresses and strides are in bytes, all integers 64-bit.
 """
 
 from collections.abc import Callable
@@ -10,9 +10,7 @@ from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numgraph.kernels.primitives import Primitive
 
 _INT = ir.IntType(64)
 _BYTE = ir.IntType(8)
@@ -120,7 +118,7 @@ class Code:
         lanes = f"v{x.type.count}" if isinstance(x.type, ir.VectorType) else ""
         name = f"llvm.fma.{lanes}{self.real.type.intrinsic_name}"
         kind = ir.FunctionType(x.type, [x.type] * 3)
-        return self.b.call(cgutils.get_or_insert_function(self.module, kind, name), [x, y, z])
+        return self.b.call(self.module.globals.get(name) or ir.Function(self.module, kind, name), [x, y, z])
 
     def prefetch(self, pointer: Any, near: int) -> None:
         """Prefetch a line; near: from 3, all caches, to 0."""
@@ -376,42 +374,36 @@ def _touch(module: Any, real: Real) -> Any:
     return code.function
 
 
-def table_call(name: str, arguments: int, makers: list[Any], doc: str) -> Any:
-    """An intrinsic `(which, unit, *arguments)`: calls function `which` of those for the type of `unit`."""
-
-    @intrinsic
-    def call(typingctx, which, unit, packed):
-        signature = types.void(types.int64, unit, types.UniTuple(types.int64, arguments))
-
-        def codegen(context, builder, sig, args):
-            module, real = builder.module, FLOAT if sig.args[1] == types.float32 else DOUBLE
-            label = f"numgraph_{name}_{real.type.intrinsic_name}_table"
-            table = module.globals.get(label)
-            if table is None:
-                functions = [make(module, real) for make in makers]
-                kind = ir.ArrayType(functions[0].type, len(functions))
-                table = ir.GlobalVariable(module, kind, label)
-                table.linkage = "linkonce_odr"
-                table.global_constant = True
-                table.initializer = ir.Constant(kind, functions)
-            function = builder.load(builder.gep(table, [ir.Constant(_INT, 0), args[0]]))
-            builder.call(function, cgutils.unpack_tuple(builder, args[2], arguments))
-            return context.get_dummy_value()
-
-        return signature, codegen
-
-    call.__doc__ = doc
-    return call
+def _made(module: Any, make: Any, real: Real) -> Any:
+    """A function of an LLVM module, which is made once."""
+    made = module.__dict__.setdefault("numgraph_kernels", {})
+    if (make, real) not in made:
+        made[make, real] = make(module, real)
+    return made[make, real]
 
 
-@intrinsic
-def bytes_of(typingctx, unit):
-    """The bytes of a number of the type of `unit`, float32 or float64."""
+def table_call(name: str, makers: list[Any], doc: str) -> Primitive:
+    """A primitive `(which, double, arguments)`: calls function `which` of those for the element type."""
 
-    def codegen(context, builder, sig, args):
-        return ir.Constant(_INT, sig.args[0].bitwidth // 8)
+    def build(builder: Any, which: Any, double: Any, arguments: list[Any]) -> None:
+        module, reals, index = builder.module, (FLOAT, DOUBLE), which
+        if isinstance(double, ir.Constant):
+            # only the functions of the one type are made
+            reals = (reals[double.constant],)
+        else:
+            index = builder.add(which, builder.mul(double, ir.Constant(_INT, len(makers))))
+        label = "_".join([f"numgraph_table_{name}", *(real.type.intrinsic_name for real in reals)])
+        table = module.globals.get(label)
+        if table is None:
+            functions = [_made(module, make, real) for real in reals for make in makers]
+            kind = ir.ArrayType(functions[0].type, len(functions))
+            table = ir.GlobalVariable(module, kind, label)
+            table.linkage = "linkonce_odr"
+            table.global_constant = True
+            table.initializer = ir.Constant(kind, functions)
+        builder.call(builder.load(builder.gep(table, [ir.Constant(_INT, 0), index])), arguments)
 
-    return types.int64(unit), codegen
+    return Primitive(build, ("int64", "int64", "words"), "void", doc)
 
 
 def _shape(rows: int, vectors: int) -> Any:
@@ -419,9 +411,9 @@ def _shape(rows: int, vectors: int) -> Any:
 
 
 # tile(rows - 1, ...) is a tile of two vectors, tile(ROWS, ...) the wide one of a single row
-tile = table_call("tile", 15, [*(_shape(r, 2) for r in range(1, ROWS + 1)), _shape(1, WIDE)], _kernel.__doc__)
+CALL_TILE = table_call("tile", [*(_shape(r, 2) for r in range(1, ROWS + 1)), _shape(1, WIDE)], _kernel.__doc__)
 # carry(0, ...) is for runs of one to two vectors, carry(1, ...) for 4 to 8 elements
-carry = table_call("carry", 6, [_carry_lines, _carry_factors], _carry.__doc__)
-turn = table_call("turn", 6, [_turn], _turn.__doc__)
-touch = table_call("touch", 4, [_touch], _touch.__doc__)
-pick = table_call("pick", 8, [_pick], _pick.__doc__)
+CALL_CARRY = table_call("carry", [_carry_lines, _carry_factors], _carry.__doc__)
+CALL_TURN = table_call("turn", [_turn], _turn.__doc__)
+CALL_TOUCH = table_call("touch", [_touch], _touch.__doc__)
+CALL_PICK = table_call("pick", [_pick], _pick.__doc__)

@@ -40,10 +40,14 @@ The products of the first line are dot products where the rows are many (`dots`;
 """
 
 import numpy as np
-from numba.extending import register_jitable
-from numgraph.kernels.dots import PACE, SECOND, by_dots, dot_blocks, exchange
-from numgraph.kernels.support import f32, f64, helper, i64
-from numgraph.kernels.tile_ir import LINE, MACHINE, ROWS, WIDE, bytes_of, carry, pick, tile, touch, turn
+from numgraph.kernels.dots import PACE, SECOND, by_dots, dot_blocks, exchange, pick, turn
+from numgraph.kernels.support import f32, f64, helper, i64, sized
+from numgraph.kernels.tile_ir import CALL_CARRY, CALL_TILE, CALL_TOUCH, LINE, MACHINE, ROWS, WIDE
+from numgraph.kernels.wrapping import wrapped
+
+tile = wrapped("tile", CALL_TILE)
+carry = wrapped("carry", CALL_CARRY)
+touch = wrapped("touch", CALL_TOUCH)
 
 VECTOR = MACHINE.vector
 TILE = 2 * VECTOR
@@ -95,10 +99,9 @@ def _width(left):
     return TILE if left >= TILE + VECTOR else left - VECTOR
 
 
-@helper
-def _pack_lines(unit, left, k, v, v_col, v_step, to, zeros):
+@sized
+def _pack_lines(size, left, k, v, v_col, v_step, to, zeros):
     """Pack columns for micro-kernels: panels of TILE bytes x k, without gaps."""
-    size = bytes_of(unit)
     shift = 2 + size // 8
     lanes = VECTOR >> shift
     while left > 0:
@@ -107,24 +110,23 @@ def _pack_lines(unit, left, k, v, v_col, v_step, to, zeros):
         n = w >> shift
         if last < 0:
             # fewer columns than a vector: the rest of it is 0
-            carry(0, unit, (k, zeros, 0, 0, to, TILE))
-            pick(0, unit, (k, n, v, v_step, v_col, to, TILE, size))
+            carry(0, size // 8, (k, zeros, 0, 0, to, TILE))
+            pick(0, size // 8, (k, n, v, v_step, v_col, to, TILE, size))
         elif v_col == size:
-            carry(0, unit, (k, v, v_step, last, to, TILE))
+            carry(0, size // 8, (k, v, v_step, last, to, TILE))
         elif v_step == size and k >= lanes:
-            turn(0, unit, (k, v, v_col, lanes, to, TILE))
-            turn(0, unit, (k, v + (last >> shift) * v_col, v_col, lanes, to + last, TILE))
+            turn(0, size // 8, (k, v, v_col, lanes, to, TILE))
+            turn(0, size // 8, (k, v + (last >> shift) * v_col, v_col, lanes, to + last, TILE))
         else:
-            pick(0, unit, (k, n, v, v_step, v_col, to, TILE, size))
+            pick(0, size // 8, (k, n, v, v_step, v_col, to, TILE, size))
         v += n * v_col
         to += k * TILE
         left -= w
 
 
-@helper
-def _pack_factors(unit, m, k, s, s_row, s_step, to):
+@sized
+def _pack_factors(size, m, k, s, s_row, s_step, to):
     """Pack rows for micro-kernels: for each tile of rows, its elements for one p after those for the one before."""
-    size = bytes_of(unit)
     shift = 2 + size // 8
     lanes = VECTOR >> shift
     tiles = (m + ROWS - 1) // ROWS
@@ -135,24 +137,23 @@ def _pack_factors(unit, m, k, s, s_row, s_step, to):
             # whole vectors are written: what goes beyond the rows is overwritten by what comes after
             first = (rows - 1) // lanes * lanes
             while first >= 0:
-                turn(0, unit, (k, s + first * s_row, s_row, min(rows - first, lanes), to + first * size, step))
+                turn(0, size // 8, (k, s + first * s_row, s_row, min(rows - first, lanes), to + first * size, step))
                 first -= lanes
         elif s_row == size and rows >= 4:
-            carry(1, unit, (k, s, s_step, step - 4 * size, to, step))
+            carry(1, size // 8, (k, s, s_step, step - 4 * size, to, step))
         else:
-            pick(0, unit, (k, rows, s, s_step, s_row, to, step, size))
+            pick(0, size // 8, (k, rows, s, s_step, s_row, to, step, size))
         s += rows * s_row
         to += k * step
 
 
-@helper
-def _block(unit, m, left, k, near, s, s_row, s_step, packed_s, v, v_step, packed_v, out, out_row, scalars):
+@sized
+def _block(size, m, left, k, near, s, s_row, s_step, packed_s, v, v_step, packed_v, out, out_row, scalars):
     """The product of rows `s` and columns `v` over one block of k: out[m, left bytes of columns].
 
     near: the address from which on memory is prefetched, PACE bytes each step along k; 0: columns are, before they are
     read.
     """
-    size = bytes_of(unit)
     tiles = (m + ROWS - 1) // ROWS
     few = m // tiles
     large = m % tiles  # tiles of few + 1 rows; the others have `few`
@@ -174,7 +175,7 @@ def _block(unit, m, left, k, near, s, s_row, s_step, packed_s, v, v_step, packed
             step = (few + 1) * size if packed_s else s_step
             next_s = (few + 1) * next_row
             tile(
-                few, unit,
+                few, size // 8,
                 (large, k, head, row, step, next_s, v, v_step, last, far, pace, leap, target, out_row, scalars),
             )  # fmt: skip
             far += large * leap
@@ -183,7 +184,7 @@ def _block(unit, m, left, k, near, s, s_row, s_step, packed_s, v, v_step, packed
         step = few * size if packed_s else s_step
         next_s = few * next_row
         tile(
-            kind, unit,
+            kind, size // 8,
             (tiles - large, k, head, row, step, next_s, v, v_step, last, far, pace, leap, target, out_row, scalars),
         )  # fmt: skip
         v += k * TILE if packed_v else w
@@ -191,11 +192,10 @@ def _block(unit, m, left, k, near, s, s_row, s_step, packed_s, v, v_step, packed
         left -= w
 
 
-@helper
-def _run(unit, rows, width, k, near, s, s_row, s_step, v, v_col, v_step, out, out_row, scratch):
+@sized
+def _run(size, rows, width, k, near, s, s_row, s_step, v, v_col, v_step, out, out_row, scratch):
     """out[rows, width bytes of columns] = alpha * s[rows, k] @ v[k, columns] + beta * out, in tiles of rows of `s` and
     vectors of `v`."""
-    size = bytes_of(unit)
     for z in range(VECTOR // 8):
         i64(scratch + _ZEROS)[z] = 0
     shift = 2 + size // 8
@@ -229,7 +229,7 @@ def _run(unit, rows, width, k, near, s, s_row, s_step, v, v_col, v_step, out, ou
             while k0 < g1 and packed_v:
                 to = scratch + _LINES + (k0 - g0) * panels * TILE
                 n = min(length, k - k0)
-                _pack_lines(unit, part, n, v + (j0 >> shift) * v_col + k0 * v_step, v_col, v_step, to, scratch + _ZEROS)
+                _pack_lines(size, part, n, v + (j0 >> shift) * v_col + k0 * v_step, v_col, v_step, to, scratch + _ZEROS)
                 k0 += length
             i0 = 0
             while i0 < rows:
@@ -240,9 +240,9 @@ def _run(unit, rows, width, k, near, s, s_row, s_step, v, v_col, v_step, out, ou
                     head = s + i0 * s_row + k0 * s_step
                     if streamed:
                         # from memory, where 6 streams are more than the processor follows by itself
-                        touch(0, unit, (some, (n * size + LINE - 1) // LINE, head + some * s_row, s_row))
+                        touch(0, size // 8, (some, (n * size + LINE - 1) // LINE, head + some * s_row, s_row))
                     if packed_s:
-                        _pack_factors(unit, m, n, head, s_row, s_step, scratch + _FACTORS)
+                        _pack_factors(size, m, n, head, s_row, s_step, scratch + _FACTORS)
                         head = scratch + _FACTORS
                     line, step = v + j0 + k0 * v_step, v_step
                     if packed_v:
@@ -250,7 +250,7 @@ def _run(unit, rows, width, k, near, s, s_row, s_step, v, v_col, v_step, out, ou
                     target = out + i0 * out_row + j0
                     scalars = scratch + (_FIRST if k0 == 0 else _LATER)
                     _block(
-                        unit,
+                        size,
                         m,
                         part,
                         n,
@@ -272,10 +272,9 @@ def _run(unit, rows, width, k, near, s, s_row, s_step, v, v_col, v_step, out, ou
         j0 += part
 
 
-@helper
-def _by_copy(unit, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_row, out_col, is_read, scratch):
+@sized
+def _by_copy(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_row, out_col, is_read, scratch):
     """As `_run` for out with any strides: by way of a copy whose rows are contiguous; rows <= _SOME_ROWS."""
-    size = bytes_of(unit)
     shift = 2 + size // 8
     copy, copy_row = scratch + _COPY, np.int64(_COPY_ROW)
     left = width
@@ -283,12 +282,12 @@ def _by_copy(unit, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_
         w = min(left, _COLUMNS)
         n = w >> shift
         if is_read:
-            exchange(unit, n, rows, out, out_col, out_row, copy, copy_row)
-        _run(unit, rows, w, k, 0, s, s_row, s_step, v, v_col, v_step, copy, copy_row, scratch)
+            exchange(size, n, rows, out, out_col, out_row, copy, copy_row)
+        _run(size, rows, w, k, 0, s, s_row, s_step, v, v_col, v_step, copy, copy_row, scratch)
         if out_row == size:
-            exchange(unit, rows, n, copy, copy_row, size, out, out_col)
+            exchange(size, rows, n, copy, copy_row, size, out, out_col)
         else:
-            pick(0, unit, (rows, n, copy, copy_row, size, out, out_row, out_col))
+            pick(0, size // 8, (rows, n, copy, copy_row, size, out, out_row, out_col))
         v += n * v_col
         out += n * out_col
         left -= w
@@ -299,7 +298,7 @@ def _by_copy(unit, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_
 STRAIGHT, COPIED, TURNED, DOTS = 0, 1, 2, 3
 
 
-@register_jitable
+@sized
 def way(size, m, n, k, a_row, b_col):
     """Which of the first three takes the least time for elements of `size` bytes, by an estimate; strides in bytes."""
     # in 1 / TILE of a cycle: multiply-adds, packing what vectors are loaded from, copying out
@@ -311,21 +310,20 @@ def way(size, m, n, k, a_row, b_col):
     return COPIED if narrow else STRAIGHT
 
 
-@helper
-def _product(unit, blocks, m, n, k, near, a, a_row, a_col, b, b_row, b_col, is_read, out, out_row, scratch):
+@sized
+def _product(size, blocks, m, n, k, near, a, a_row, a_col, b, b_row, b_col, is_read, out, out_row, scratch):
     """out[m, n] in the way that is estimated to take the least time; of dot products where they have `blocks`."""
-    size = bytes_of(unit)
     chosen = DOTS if blocks else way(size, m, n, k, a_row, b_col)
     if chosen == DOTS:
         by_dots(
-            unit, blocks, m, n, k, near, a, a_row, b, b_row, b_col, out, out_row, scratch + _FIRST, scratch + _LINES
+            size, blocks, m, n, k, near, a, a_row, b, b_row, b_col, out, out_row, scratch + _FIRST, scratch + _LINES
         )
     elif chosen == TURNED:
-        _by_copy(unit, n, m * size, k, b, b_col, b_row, a, a_row, a_col, out, size, out_row, is_read, scratch)
+        _by_copy(size, n, m * size, k, b, b_col, b_row, a, a_row, a_col, out, size, out_row, is_read, scratch)
     elif chosen == COPIED:
-        _by_copy(unit, m, n * size, k, a, a_row, a_col, b, b_col, b_row, out, out_row, size, is_read, scratch)
+        _by_copy(size, m, n * size, k, a, a_row, a_col, b, b_col, b_row, out, out_row, size, is_read, scratch)
     else:
-        _run(unit, m, n * size, k, near, a, a_row, a_col, b, b_col, b_row, out, out_row, scratch)
+        _run(size, m, n * size, k, near, a, a_row, a_col, b, b_col, b_row, out, out_row, scratch)
 
 
 @helper
@@ -350,7 +348,7 @@ def sgemm_tile(m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, 
         p[4], p[5] = alpha, np.float32(1)
         blocks = dot_blocks(4, m, n, k, 4 * a_col, 4 * b_row)
         _product(
-            np.float32(0), blocks, m1 - m0, n1 - n0, k, near, a + 4 * m0 * a_row, 4 * a_row, 4 * a_col,
+            np.int64(4), blocks, m1 - m0, n1 - n0, k, near, a + 4 * m0 * a_row, 4 * a_row, 4 * a_col,
             b + 4 * n0 * b_col, 4 * b_row, 4 * b_col, beta != 0, out + 4 * (m0 * out_row + n0), 4 * out_row, scratch,
         )  # fmt: skip
 
@@ -364,6 +362,6 @@ def dgemm_tile(m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, 
         p[2], p[3] = alpha, 1.0
         blocks = dot_blocks(8, m, n, k, 8 * a_col, 8 * b_row)
         _product(
-            np.float64(0), blocks, m1 - m0, n1 - n0, k, near, a + 8 * m0 * a_row, 8 * a_row, 8 * a_col,
+            np.int64(8), blocks, m1 - m0, n1 - n0, k, near, a + 8 * m0 * a_row, 8 * a_row, 8 * a_col,
             b + 8 * n0 * b_col, 8 * b_row, 8 * b_col, beta != 0, out + 8 * (m0 * out_row + n0), 8 * out_row, scratch,
         )  # fmt: skip

@@ -83,6 +83,8 @@ class Config:
         NUMBA_NUM_THREADS or OMP_NUM_THREADS says, else the processors this process may use.
     cuda_graphs: a function on a CUDA device records its launches once and replays them. False launches one by one.
     cuda_wait: wait for each launch, so that an error names the kernel that failed.
+    compiler: what turns generated source into machine code. "auto": numgraph's own compiler, and Numba for what it does
+        not know; "numba": Numba always, several times slower. The default is what NUMGRAPH_COMPILER says, else "auto".
     debug: 1 prints a line per compilation on standard error, 2 also the generated source with the user's lines.
 
     AttributeError for another name, OptionError for a value that is none of those listed.
@@ -96,6 +98,7 @@ class Config:
     threads: int = field(default_factory=_default_threads)
     cuda_graphs: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_GRAPHS", "1") != "0")
     cuda_wait: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_WAIT", "0") != "0")
+    compiler: str = field(default_factory=lambda: os.environ.get("NUMGRAPH_COMPILER", "auto"))
     debug: int = field(default_factory=lambda: int(os.environ.get("NUMGRAPH_DEBUG", "0")))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -116,6 +119,7 @@ _SETTINGS = tuple(f.name for f in fields(Config))
 _ALLOWED = {
     "floatX": ("float64", "float32"),
     "target": ("cpu", "cuda", "cuda-sim", "reference"),
+    "compiler": ("auto", "numba"),
     "on_unused_input": ("raise", "warn", "ignore"),
     "cuda_graphs": (True, False),
     "cuda_wait": (True, False),

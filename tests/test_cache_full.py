@@ -100,7 +100,7 @@ def is_full(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def is_nearly_full(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The source still fits, its machine code does not."""
-    fill_disk(monkeypatch, folder, room=5_000)
+    fill_disk(monkeypatch, folder, room=2_900)
 
 
 def cannot_be_made(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

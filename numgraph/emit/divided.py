@@ -87,6 +87,7 @@ class JoinPrinter(SharePrinter):
         self.say(f"for {counter} in range({limit}):")
         self.say(f"    {acc} = {part}[{counter}]{truth}")
         self.say("    for share in range(1, shares):")
-        combined = self.combine(item, acc, f"({part}[share * {step} + {counter}]{truth})")
+        # in vectors, a sum over a handful of shares would only be long code
+        combined = self.combine_in_order(item, acc, f"({part}[share * {step} + {counter}]{truth})")
         self.say(f"        {acc} = {combined}", item.node.name, item.node)
         self.say(f"    {total}[{counter}] = {f'uint8({acc})' if dtype == 'bool' else acc}")

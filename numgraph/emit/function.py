@@ -175,10 +175,16 @@ class FunctionPrinter(MemoryStatements):
         """The text of a reduction's `acc OP x`, in the dtype in which it accumulates."""
         form = item.node.op.reduce if item.node.op else None
         assert form is not None
-        dtype = item.node.dtype
-        if form.reassociate and dtype in FLOATS:
+        if form.reassociate and item.node.dtype in FLOATS:
             return f"{'add_up' if '+' in form.combine else 'multiply_up'}({acc}, {x})"
+        return self.combine_in_order(item, acc, x)
+
+    def combine_in_order(self, item: Item, acc: str, x: str) -> str:
+        """The same, without leave to change the order."""
+        form = item.node.op.reduce if item.node.op else None
+        assert form is not None
         text = substitute_names(form.combine, {"acc": acc, "x": x})
+        dtype = item.node.dtype
         return text if dtype in (*FLOATS, "int64", "bool") else f"{dtype}({text})"
 
     def _position(self, item: Item, name: str, x: str) -> None:

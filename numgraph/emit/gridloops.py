@@ -13,7 +13,6 @@ from numgraph.emit.writer import Line
 from numgraph.schedule.arrange import Arranger, Block
 from numgraph.schedule.grid import Mapping, free_levels
 from numgraph.schedule.items import Item
-from numgraph.types import FLOATS
 
 
 class GridLoops(GridMemory):
@@ -212,11 +211,7 @@ class GridLoops(GridMemory):
 
     def combine(self, item: Item, acc: str, x: str) -> str:
         """`acc OP x`: the order is fixed, the same in every call."""
-        form = item.node.op.reduce if item.node.op else None
-        assert form is not None
-        dtype = item.node.dtype
-        text = substitute_names(form.combine, {"acc": acc, "x": x})
-        return text if dtype in (*FLOATS, "int64", "bool") else f"{dtype}({text})"
+        return self.combine_in_order(item, acc, x)
 
     def find(self, item: Item) -> None:
         """Print the search for the first index that a check refuses, by one thread: for the message."""

@@ -226,9 +226,9 @@ class ProductCosts:
 
     def way(self, m: int, n: int) -> int:
         """One of `tiles.STRAIGHT`, `COPIED`, `TURNED` and `DOTS`, for m x n of the whole."""
-        if self.tiles.dot_blocks(self.size, self.m, self.n, self.k, self.a_col, self.b_row):
+        if self.tiles.dot_blocks.py_func(self.size, self.m, self.n, self.k, self.a_col, self.b_row):
             return int(self.tiles.DOTS)
-        return int(self.tiles.way(self.size, m, n, self.k, self.a_row, self.b_col))
+        return int(self.tiles.way.py_func(self.size, m, n, self.k, self.a_row, self.b_col))
 
     def _run(self, rows: int, width: int) -> float:
         """Rows times `width` bytes of columns: the tiles, each limited by multiply-adds, their latency, or reads."""

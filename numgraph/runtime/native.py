@@ -1,8 +1,8 @@
-"""From generated source to a callable entry: compiled by Numba once, afterwards loaded from the cache by LLVM alone.
+"""From generated source to a callable entry: compiled once, by `lower` or by Numba, afterwards loaded from the cache.
 
-The cache holds machine code. Its name covers the source, the sources of the kernels it imports, the versions of
-Numba, llvmlite and Python, and the processor, so that code from elsewhere is never found; a checksum inside guards
-against damage.
+The cache holds machine code. Its name covers the source, the compiler, the sources of the kernels it imports, the
+versions of Numba, llvmlite and Python, and the processor, so that code from elsewhere is never found; a checksum inside
+guards against damage.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numgraph import cache
+from numgraph.config import config
 
 _MAGIC = b"numgraph-object-1\n"
 # The convention between compiled code and this module; another one must not find code of this one in the cache.
-CONVENTION = "3"
+CONVENTION = "4"
 
 
 class _MethodDefinition(ctypes.Structure):
@@ -101,10 +102,19 @@ def imported_kernels(text: str) -> list[str]:
     return sorted(set(re.findall(r"^from (numgraph\.kernels\.\w+) import", text, re.MULTILINE)))
 
 
+@remember
+def compiler_digest() -> str:
+    """The digest of numgraph's own compiler."""
+    files = sorted((Path(__file__).parents[1] / "lower").glob("*.py"))
+    return cache.digest(*(file.read_bytes() for file in files))
+
+
 def object_name(text: str) -> str:
-    """The file of the machine code of a source, for this processor, these versions and these kernels."""
+    """The file of the machine code of a source, for this compiler, processor, these versions and these kernels."""
     kernels = map(kernel_digest, imported_kernels(text))
-    return f"k_{cache.digest(text)}_{cache.digest(CONVENTION, processor(), versions(), *kernels)}.o"
+    compiler = compiler_digest() if config.compiler == "auto" else config.compiler
+    conditions = (CONVENTION, compiler, processor(), versions())
+    return f"k_{cache.digest(text)}_{cache.digest(*conditions, *kernels)}.o"
 
 
 def build(text: str) -> Native:
@@ -161,7 +171,7 @@ def import_source(path: Path, text: str) -> ModuleType:
 
 
 def compile_source(path: Path, text: str) -> tuple[str, bytes]:
-    """Compile a generated module with Numba; returns the entry's symbol and the object code."""
+    """Compile a generated module; returns the entry's symbol and the object code."""
     symbol, module, machine = compiled_module(path, text)
     code: bytes = machine.emit_object(module)
     return symbol, code
@@ -169,6 +179,25 @@ def compile_source(path: Path, text: str) -> tuple[str, bytes]:
 
 def compiled_module(path: Path, text: str) -> tuple[str, Any, Any]:
     """(symbol of the entry, LLVM module with everything in it, target machine) of a generated module."""
+    if config.compiler == "numba":
+        return numba_module(path, text)
+    prepare_llvm()
+    from numgraph.lower.kinds import Unsupported
+    from numgraph.lower.machine import optimized
+    from numgraph.lower.program import Program
+
+    program = Program()
+    try:
+        symbol = program.compile(text)
+    except Unsupported as reason:
+        if config.debug >= 1:
+            print(f"numgraph: {path}: compiled by Numba because of {reason}", file=sys.stderr)
+        return numba_module(path, text)
+    return (symbol, *optimized(str(program.module), program.level))
+
+
+def numba_module(path: Path, text: str) -> tuple[str, Any, Any]:
+    """What Numba makes of a generated module, as `compiled_module`."""
     with _lean_numba() as optimize:
         function = import_source(path, text).enter
         result = next(iter(function.overloads.values()))

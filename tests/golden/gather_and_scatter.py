@@ -79,7 +79,7 @@ def join_0(address):                                      # what the shares of p
     for i in range(1):
         acc_0 = part[i]
         for share in range(1, shares):
-            acc_0 = add_up(acc_0, (part[share * 8 + i]))  # sum
+            acc_0 = acc_0 + part[share * 8 + i]           # sum
         total[i] = acc_0
     return 0
 

@@ -105,7 +105,7 @@ def join_0(address):                                      # what the shares of p
     for i in range(n2):
         acc_0 = part[i]
         for share in range(1, shares):
-            acc_0 = add_up(acc_0, (part[share * n0 + i]))  # sum
+            acc_0 = acc_0 + part[share * n0 + i]          # sum
         total[i] = acc_0
     n3 = table[27]                                        # place among the temporaries
     total_0 = f64(table[11] + n3)                         # sum float64
@@ -113,7 +113,7 @@ def join_0(address):                                      # what the shares of p
     for i1 in range(1):
         acc_1 = part_0[i1]
         for share in range(1, shares):
-            acc_1 = add_up(acc_1, (part_0[share * n0 + i1]))  # sum
+            acc_1 = acc_1 + part_0[share * n0 + i1]       # sum
         total_0[i1] = acc_1
     return 0
 

@@ -1,0 +1,278 @@
+"""What generated code and kernels have that Python's words cannot say, as LLVM IR: for both compilers.
+
+A primitive is a function `build(builder, *values)` over an llvmlite builder, with the types of its arguments and its
+result. `wrapping` makes Numba's intrinsics of them; numgraph's own compiler (`numgraph/lower`) calls them directly.
+Nothing here imports Numba, allocates or raises.
+"""
+
+from typing import NamedTuple
+
+from llvmlite import ir
+
+_I64 = ir.IntType(64)
+# The types of elements, as they are called in NumPy.
+LLVM_TYPES = {
+    "float32": ir.FloatType(), "float64": ir.DoubleType(),
+    **{f"{sign}int{bits}": ir.IntType(bits) for sign in ("", "u") for bits in (8, 16, 32, 64)},
+}  # fmt: skip
+_POINTER_NAMES = {
+    "f32": "float32", "f64": "float64", "i8": "int8", "i16": "int16", "i32": "int32", "i64": "int64",
+    "u8": "uint8", "u16": "uint16", "u32": "uint32", "u64": "uint64",
+}  # fmt: skip
+
+
+class Primitive(NamedTuple):
+    """build: (builder, *values) -> value, None for a primitive without a result.
+
+    arguments, result: names of dtypes; "pointer", any pointer; "pointer float32"; "real", float32 or float64, the same
+    wherever it stands; "reals", a tuple of it, which comes as a list; "words", a tuple of int64, likewise; "void".
+    """
+
+    build: object
+    arguments: tuple[str, ...]
+    result: str
+    doc: str
+
+
+def stack_slot(builder, kind):
+    """A stack slot in the function's entry block, so that loops do not grow the stack."""
+    with builder.goto_entry_block():
+        return builder.alloca(kind)
+
+
+def external(builder, name, kind):
+    """A C function that the process has."""
+    return builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+
+
+# ------------------------------------------------------------------------------------------------- pointers and table
+
+
+def _pointer_to(element):
+    def build(builder, address):
+        return builder.inttoptr(address, LLVM_TYPES[element].as_pointer())
+
+    return build
+
+
+def _word_at(builder, address, index):
+    pointer = builder.inttoptr(address, _I64.as_pointer())
+    return builder.load(builder.gep(pointer, [index]))
+
+
+# what an address of a table leads to: (builder, object in the slot, offset of an ndarray's data pointer, axis)
+def _array_address(builder, array, offset, axis):
+    return _word_at(builder, builder.add(array, offset), axis)
+
+
+def _array_length(builder, array, offset, axis):
+    # behind the data pointer and the rank lies the pointer to the lengths
+    lengths = _word_at(builder, builder.add(array, offset), _I64(2))
+    return _word_at(builder, lengths, axis)
+
+
+def _descriptor_address(builder, descriptor, offset, axis):
+    return _word_at(builder, descriptor, axis)
+
+
+def _descriptor_length(builder, descriptor, offset, axis):
+    return _word_at(builder, descriptor, builder.add(axis, axis.type(1)))
+
+
+def _reader(found, doc, axes):
+    """A primitive `(table, slot)`, or `(table, slot, axis)` with `axes`."""
+
+    def build_with(builder, table, slot, axis):
+        address = builder.ptrtoint(table, _I64)
+        offset = _word_at(builder, address, _I64(2))
+        return found(builder, _word_at(builder, address, slot), offset, axis)
+
+    def build(builder, table, slot):
+        return build_with(builder, table, slot, _I64(0))
+
+    return Primitive(build_with if axes else build, ("pointer", "int64", "int64")[: 3 if axes else 2], "int64", doc)
+
+
+def _fail(builder, table, a, b, status):
+    for slot, value in ((0, a), (1, b)):
+        start = builder.inttoptr(builder.ptrtoint(table, _I64), _I64.as_pointer())
+        builder.store(value, builder.gep(start, [_I64(slot)]))
+    return status
+
+
+# where an ndarray object keeps its data pointer (NumPy's C API)
+DATA_OFFSET = object.__basicsize__
+
+
+def _table_of(builder, array):
+    at = builder.add(array, _I64(DATA_OFFSET))
+    return builder.load(builder.inttoptr(at, _I64.as_pointer()))
+
+
+def _from_python(builder, number):
+    return builder.call(external(builder, "PyLong_AsLongLong", ir.FunctionType(_I64, [_I64])), [number])
+
+
+def _to_python(builder, number):
+    return builder.call(external(builder, "PyLong_FromLongLong", ir.FunctionType(_I64, [_I64])), [number])
+
+
+# ------------------------------------------------------------------------------------------------ threads and the lock
+
+# the slot of the number of threads
+_THREADS = 6
+# cycles of work for which giving Python's lock away and taking it back is a small part
+_LONG = 60_000
+
+
+def _share_count(builder, table, work, grain, rows):
+    at = builder.gep(builder.inttoptr(builder.ptrtoint(table, _I64), _I64.as_pointer()), [_I64(_THREADS)])
+    count = builder.sdiv(work, grain)
+    for most in (rows, builder.load(at)):
+        count = builder.select(builder.icmp_signed("<", most, count), most, count)
+    return builder.select(builder.icmp_signed(">", count, _I64(1)), count, _I64(1))
+
+
+SHARE = ir.FunctionType(_I64, [_I64] * 3)
+
+
+def build_launch(builder, launcher, share, address, shares):
+    """Run `share(address, share, shares)`, an LLVM function, for every share, by threads where there are several.
+
+    Returns the statuses, or-ed. launcher: address of a C function `(phase, address, shares)`; it is not called for one
+    share.
+    """
+    # blocks of their own: those of `if_else` would have names as long as the list of launches
+    one, many, after = (builder.append_basic_block(name) for name in ("alone", "together", "launched"))
+    builder.cbranch(builder.icmp_signed("<=", shares, _I64(1)), one, many)
+    builder.position_at_end(one)
+    alone = builder.call(share, [address, _I64(0), _I64(1)])
+    builder.branch(after)
+    builder.position_at_end(many)
+    threads = builder.inttoptr(launcher, ir.FunctionType(_I64, [SHARE.as_pointer(), _I64, _I64]).as_pointer())
+    together = builder.call(threads, [share, address, shares])
+    builder.branch(after)
+    builder.position_at_end(after)
+    result = builder.phi(_I64)
+    for value, block in ((alone, one), (together, many)):
+        result.add_incoming(value, block)
+    return result
+
+
+def _unlock(builder, work):
+    state = stack_slot(builder, _I64)
+    builder.store(_I64(0), state)
+    # as unsigned numbers -1 is the largest
+    with builder.if_then(builder.icmp_unsigned(">", work, _I64(_LONG)), likely=False):
+        builder.store(builder.call(external(builder, "PyEval_SaveThread", ir.FunctionType(_I64, [])), []), state)
+    return builder.load(state)
+
+
+def _relock(builder, state):
+    with builder.if_then(builder.icmp_unsigned("!=", state, _I64(0)), likely=False):
+        builder.call(external(builder, "PyEval_RestoreThread", ir.FunctionType(ir.VoidType(), [_I64])), [state])
+
+
+# ---------------------------------------------------------------------------------------------------------- arithmetic
+
+
+def _reassociable(operation):
+    def build(builder, acc, x):
+        return getattr(builder, operation)(acc, x, flags=("reassoc",))
+
+    return build
+
+
+def build_fused(builder, a, b, c):
+    """a * b + c, rounded once where the machine does that."""
+    kind = ir.FunctionType(a.type, [a.type] * 3)
+    return builder.call(builder.module.declare_intrinsic("llvm.fmuladd", [a.type], kind), [a, b, c])
+
+
+def build_polynomial(builder, x, coefficients):
+    """coefficients[0] + coefficients[1] * x + ..., each step fused."""
+    result = coefficients[-1]
+    for c in coefficients[-2::-1]:
+        result = build_fused(builder, result, x, c)
+    return result
+
+
+def build_off_whole(builder, x):
+    """`x` less the whole number nearest to it."""
+    return builder.fsub(x, builder.call(builder.module.declare_intrinsic("llvm.rint", [x.type]), [x]))
+
+
+def build_power_of_two(builder, n):
+    """2**n: n + bias, in the low bits of the sum, becomes the exponent."""
+    width, mantissa = (32, 23) if isinstance(n.type, ir.FloatType) else (64, 52)
+    moved = builder.fadd(n, n.type(1.5 * 2**mantissa + 2 ** (width - mantissa - 2) - 1))
+    integer = ir.IntType(width)
+    return builder.bitcast(builder.shl(builder.bitcast(moved, integer), integer(mantissa)), n.type)
+
+
+def _product_at(real):
+    """A call of `sgemm_tile` or `dgemm_tile` at an address."""
+    kinds = (*("int64",) * 8, real, *("int64",) * 6, real, *("int64",) * 3)
+    plain = [LLVM_TYPES[k] for k in kinds]
+
+    def build(
+        builder, function, m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row,
+        scratch,
+    ):  # fmt: skip
+        values = [m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch]
+        builder.call(builder.inttoptr(function, ir.FunctionType(_I64, plain).as_pointer()), values)
+
+    return Primitive(build, ("int64", *kinds), "void", "")
+
+
+# ----------------------------------------------------------------------------------------------------------- the table
+
+# "module.name", as kernels and generated code import it -> primitive
+PRIMITIVES = {
+    **{
+        f"support.{short}": Primitive(
+            _pointer_to(name), ("int64",), f"pointer {name}", f"Pointer to {name} at an address."
+        )
+        for short, name in _POINTER_NAMES.items()
+    },
+    "support.argument_address": _reader(
+        _array_address, "The address of the elements of the ndarray object in a slot.", False
+    ),
+    "support.argument_length": _reader(_array_length, "Length of an axis of the ndarray object in a slot.", True),
+    "support.resident_address": _reader(
+        _descriptor_address, "Where the elements of the shared variable in a slot lie now.", False
+    ),
+    "support.resident_length": _reader(
+        _descriptor_length, "Length of an axis of the shared variable in a slot.", True
+    ),
+    "support.add_up": Primitive(
+        _reassociable("fadd"), ("real", "real"), "real",
+        "acc + x; LLVM may change the order, so that a loop of it vectorises; nothing else may.",
+    ),
+    "support.multiply_up": Primitive(
+        _reassociable("fmul"), ("real", "real"), "real", "acc * x, in any order as `add_up`."
+    ),
+    "support.share_count": Primitive(
+        _share_count, ("pointer", "int64", "int64", "int64"), "int64",
+        "Into how many shares a loop goes: each of at least `grain` cycles and one row, at most one per thread.",
+    ),
+    "support.unlock": Primitive(
+        _unlock, ("int64",), "int64",
+        "Let other Python threads run from here on, unless the work (in cycles; -1 for much) is over sooner; returns "
+        "what `relock` needs.",
+    ),
+    "support.relock": Primitive(_relock, ("int64",), "void", "Take Python's lock again, where `unlock` gave it away."),
+    "support.fail": Primitive(
+        _fail, ("pointer", "int64", "int64", "int64"), "int64",
+        "Leave the two values that a condition was about where the caller finds them; returns the status.",
+    ),
+    "support.table_of": Primitive(_table_of, ("int64",), "int64", "The address of the elements of an ndarray object."),
+    "support.from_python": Primitive(_from_python, ("int64",), "int64", "The value of a Python int."),
+    "support.to_python": Primitive(_to_python, ("int64",), "int64", "A Python int."),
+    "simd.polynomial": Primitive(build_polynomial, ("real", "reals"), "real", ""),
+    "simd.multiply_add": Primitive(build_fused, ("real", "real", "real"), "real", ""),
+    "simd.off_whole": Primitive(build_off_whole, ("real",), "real", ""),
+    "simd.power_of_two": Primitive(build_power_of_two, ("real",), "real", ""),
+    "calls.sgemm_at": _product_at("float32"),
+    "calls.dgemm_at": _product_at("float64"),
+}  # fmt: skip

@@ -1,0 +1,1 @@
+"""numgraph's own compiler: generated source and kernels -> LLVM IR, without Numba."""

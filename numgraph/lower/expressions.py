@@ -1,0 +1,307 @@
+"""Compiles the expressions of one function."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from llvmlite import ir
+
+from numgraph.lower import functions, operators
+from numgraph.lower.kinds import (
+    BOOL,
+    FLOAT64,
+    INT64,
+    KINDS,
+    Pointer,
+    Tuple,
+    Unsupported,
+    Value,
+    common,
+    tuple_of,
+)
+from numgraph.lower.sources import Source
+
+if TYPE_CHECKING:
+    from numgraph.lower.program import Program
+
+# What an operand may consist of that is computed whether it is needed or not, as LLVM would decide itself.
+_CHEAP = (
+    ast.Name, ast.Constant, ast.UnaryOp, ast.unaryop, ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.BitAnd, ast.BitOr,
+    ast.BitXor, ast.LShift, ast.RShift, ast.Compare, ast.cmpop, ast.BoolOp, ast.boolop, ast.IfExp, ast.Attribute,
+    ast.Load,
+)  # fmt: skip
+_FOLDED: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Add: lambda a, b: a + b, ast.Sub: lambda a, b: a - b, ast.Mult: lambda a, b: a * b, ast.Pow: lambda a, b: a**b,
+    ast.LShift: lambda a, b: a << b,
+}  # fmt: skip
+
+
+class Special:
+    """A function that is compiled by one of the compiler's own: `build(expressions, argument trees) -> value`."""
+
+    def __init__(self, build: Callable[[Expressions, list[ast.expr]], Value | None]) -> None:
+        self.build = build
+
+
+def is_cheap(tree: ast.expr) -> bool:
+    """Whether an expression may be computed where its value may not be wanted: no reads, calls or divisions."""
+    return all(isinstance(node, _CHEAP) for node in ast.walk(tree))
+
+
+def folded(tree: ast.expr) -> Any:
+    """The number that Python itself makes of an expression of literals; None where it is none."""
+    if isinstance(tree, ast.Constant) and isinstance(tree.value, bool | int | float):
+        return tree.value
+    if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub):
+        number = folded(tree.operand)
+        return None if number is None else -number
+    if isinstance(tree, ast.BinOp) and type(tree.op) in _FOLDED:
+        a, b = folded(tree.left), folded(tree.right)
+        return None if a is None or b is None else _FOLDED[type(tree.op)](a, b)
+    return None
+
+
+def assigned(body: Sequence[ast.stmt]) -> list[str]:
+    """The names that statements assign, each once."""
+    found: dict[str, None] = {}
+    rest: list[ast.AST] = list(reversed(body))
+    while rest:
+        node = rest.pop()
+        if isinstance(node, ast.Name):
+            found[node.id] = None
+        elif isinstance(node, ast.Tuple):
+            rest += node.elts
+        elif isinstance(node, ast.Assign):
+            rest += node.targets
+        elif isinstance(node, ast.AugAssign):
+            rest.append(node.target)
+        elif isinstance(node, ast.For):
+            rest += [*node.body, node.target]
+        elif isinstance(node, ast.While | ast.If):
+            rest += [*node.body, *node.orelse]
+    return list(found)
+
+
+class Expressions:
+    """The expressions of one function. names: the values of its variables at the present place."""
+
+    def __init__(self, program: Program, source: Source, function: Any, names: dict[str, Value]) -> None:
+        self.program = program
+        self.source = source
+        self.function = function
+        self.names = names
+        self.locals = {*names, *assigned(source.tree.body)}
+        self.builder = ir.IRBuilder(function.append_basic_block("entry"))
+
+    def value(self, tree: ast.expr) -> Value:
+        """The value of an expression."""
+        found = self.result(tree)
+        if found is None:
+            raise Unsupported(f"the value of {ast.unparse(tree)}")
+        return found
+
+    def result(self, tree: ast.expr) -> Value | None:
+        """The value of an expression, None for a call that gives none."""
+        if isinstance(tree, ast.Name) and tree.id in self.names:
+            return self.names[tree.id]
+        number = folded(tree)
+        if number is not None:
+            return self.constant(number)
+        made = getattr(self, f"_{type(tree).__name__}", None)
+        if made is None:
+            raise Unsupported(ast.unparse(tree))
+        result: Value | None = made(tree)
+        return result
+
+    def constant(self, number: Any) -> Value:
+        """A Python or NumPy number, or a tuple of such."""
+        if isinstance(number, tuple):
+            return tuple_of([self.constant(v) for v in number])
+        kind = {bool: BOOL, int: INT64, float: FLOAT64}.get(type(number))
+        if kind is None and isinstance(number, np.generic):
+            kind = KINDS.get(number.dtype.name)
+        if kind is None or (kind == INT64 and not -(2**63) <= number < 2**63):
+            raise Unsupported(f"the constant {number!r}")
+        return operators.constant(number, kind)
+
+    def meaning(self, tree: ast.expr) -> Any:
+        """What a name stands for that is no variable: a function, a constant, a module."""
+        if isinstance(tree, ast.Name):
+            if tree.id in self.locals:
+                raise Unsupported(f"the variable {tree.id}, which has no value or is no function")
+            return self.source.module.find(tree.id)
+        if isinstance(tree, ast.Attribute):
+            found = getattr(self.meaning(tree.value), tree.attr, None)
+            if found is not None:
+                return found
+        raise Unsupported(ast.unparse(tree))
+
+    # -- kinds of expressions -------------------------------------------------------------------------------------
+
+    def _Name(self, tree: ast.Name) -> Value:
+        return self.constant(self.meaning(tree))
+
+    def _Attribute(self, tree: ast.Attribute) -> Value:
+        return self.constant(self.meaning(tree))
+
+    def _Tuple(self, tree: ast.Tuple) -> Value:
+        return tuple_of([self.value(part) for part in tree.elts])
+
+    def _BinOp(self, tree: ast.BinOp) -> Value:
+        return operators.binary(self.builder, tree.op, self.value(tree.left), self.value(tree.right))
+
+    def _UnaryOp(self, tree: ast.UnaryOp) -> Value:
+        return operators.unary(self.builder, tree.op, self.value(tree.operand))
+
+    def _Compare(self, tree: ast.Compare) -> Value:
+        if len(tree.ops) != 1:
+            raise Unsupported(ast.unparse(tree))
+        return operators.compare(self.builder, tree.ops[0], self.value(tree.left), self.value(tree.comparators[0]))
+
+    def condition(self, tree: ast.expr) -> Any:
+        """The LLVM bool of a condition."""
+        return operators.truth(self.builder, self.value(tree))
+
+    def _BoolOp(self, tree: ast.BoolOp) -> Value:
+        is_and = isinstance(tree.op, ast.And)
+        result = self.value(tree.values[0])
+        for part in tree.values[1:]:
+            if result.type != BOOL:
+                raise Unsupported(f"{ast.unparse(tree)} of what is no bool")
+            if is_cheap(part):
+                other = self.value(part)
+                made = (self.builder.and_ if is_and else self.builder.or_)(result.llvm, self._bool(other))
+                result = Value(BOOL, made)
+            elif is_and:
+                result = self.choice(result.llvm, lambda part=part: self.value(part), lambda r=result: r)  # type: ignore[misc]
+            else:
+                result = self.choice(result.llvm, lambda r=result: r, lambda part=part: self.value(part))  # type: ignore[misc]
+        return result
+
+    def _bool(self, value: Value) -> Any:
+        if value.type != BOOL:
+            raise Unsupported("`and` or `or` of what is no bool")
+        return value.llvm
+
+    def _IfExp(self, tree: ast.IfExp) -> Value:
+        test = self.condition(tree.test)
+        if not (is_cheap(tree.body) and is_cheap(tree.orelse)):
+            return self.choice(test, lambda: self.value(tree.body), lambda: self.value(tree.orelse))
+        a, b = self.value(tree.body), self.value(tree.orelse)
+        kind = common(a.type, b.type)
+        x, y = (operators.cast(self.builder, v, kind).llvm for v in (a, b))
+        return Value(kind, self.builder.select(test, x, y))
+
+    def choice(self, test: Any, yes: Callable[[], Value], no: Callable[[], Value]) -> Value:
+        """The value of one of two expressions, of which only one is computed."""
+        then, otherwise, after = (self.function.append_basic_block(n) for n in ("then", "else", "after"))
+        self.builder.cbranch(test, then, otherwise)
+        found = []
+        for block, made in ((then, yes), (otherwise, no)):
+            self.builder.position_at_end(block)
+            value = made()
+            found.append((value, self.builder.block))
+        kind = common(found[0][0].type, found[1][0].type)
+        incoming = []
+        for value, block in found:
+            self.builder.position_at_end(block)
+            incoming.append((operators.cast(self.builder, value, kind).llvm, block))
+            self.builder.branch(after)
+        self.builder.position_at_end(after)
+        return Value(kind, self.phi(kind, incoming))
+
+    def phi(self, kind: Any, incoming: list[tuple[Any, Any]]) -> Any:
+        """A value that depends on the block control comes from."""
+        if isinstance(kind, Tuple):
+            raise Unsupported("a tuple that depends on a condition")
+        found = self.builder.phi(kind.llvm)
+        for value, block in incoming:
+            found.add_incoming(value, block)
+        return found
+
+    # -- memory ---------------------------------------------------------------------------------------------------
+
+    def _Subscript(self, tree: ast.Subscript) -> Value:
+        if isinstance(tree.value, ast.Name) and tree.value.id not in self.locals:
+            return self._element(self.meaning(tree.value), self.value(tree.slice))
+        place, kind = self.place(self.value(tree.value), tree.slice)
+        return Value(kind, self.builder.load(place))
+
+    def place(self, base: Value, index: ast.expr) -> tuple[Any, Any]:
+        """The LLVM pointer to an element, and the element's kind."""
+        if not isinstance(base.type, Pointer):
+            raise Unsupported(f"an element of a {base.type.name}")
+        position = self.value(index)
+        if not position.kind.is_integer:
+            raise Unsupported(f"an index of type {position.kind.name}")
+        at = operators.cast(self.builder, position, INT64).llvm
+        return self.builder.gep(base.llvm, [at]), base.type.element
+
+    def _element(self, array: Any, position: Value) -> Value:
+        """An element of a constant array; a negative index counts from its end."""
+        if not (isinstance(array, np.ndarray) and array.ndim == 1 and array.dtype.name in KINDS):
+            raise Unsupported("an element of what is no array")
+        kind, at = KINDS[array.dtype.name], operators.cast(self.builder, position, INT64).llvm
+        if position.kind.signed:
+            below = self.builder.icmp_signed("<", at, at.type(0))
+            at = self.builder.select(below, self.builder.add(at, at.type(array.size)), at)
+        start = self.program.constant_array(array, kind)
+        return Value(kind, self.builder.load(self.builder.gep(start, [at.type(0), at])))
+
+    # -- calls ----------------------------------------------------------------------------------------------------
+
+    def _Call(self, tree: ast.Call) -> Value | None:
+        if tree.keywords:
+            raise Unsupported(ast.unparse(tree))
+        if isinstance(tree.func, ast.Attribute) and tree.func.attr == "view":
+            return self._view(self.value(tree.func.value), self.meaning(tree.args[0]))
+        target = self.meaning(tree.func)
+        if isinstance(target, Special):
+            return target.build(self, tree.args)
+        values = [self.value(a) for a in tree.args]
+        if isinstance(target, Source):
+            return self.program.call(self.builder, target, values)
+        if hasattr(target, "build"):
+            return self._primitive(target, values)
+        return functions.call(self.builder, target, values)
+
+    def _view(self, value: Value, target: Any) -> Value:
+        """The bits of a number as another kind of the same size."""
+        kind = functions.CASTS.get(target)
+        if kind is None or kind.bits != value.kind.bits:
+            raise Unsupported(f"a view of {value.kind.name}")
+        same = kind.is_float == value.kind.is_float
+        return Value(kind, value.llvm if same else self.builder.bitcast(value.llvm, kind.llvm))
+
+    def _primitive(self, primitive: Any, values: list[Value]) -> Value | None:
+        if len(values) != len(primitive.arguments):
+            raise Unsupported("a primitive with another number of arguments")
+        real = next((v.type for v, name in zip(values, primitive.arguments, strict=True) if name == "real"), None)
+        arguments = [self._fitted(v, n, real) for v, n in zip(values, primitive.arguments, strict=True)]
+        made = primitive.build(self.builder, *arguments)
+        if primitive.result == "void":
+            return None
+        if primitive.result.startswith("pointer "):
+            return Value(Pointer(KINDS[primitive.result.removeprefix("pointer ")]), made)
+        kind = real if primitive.result == "real" else KINDS[primitive.result]
+        assert kind is not None
+        return Value(kind, made)
+
+    def _fitted(self, value: Value, name: str, real: Any) -> Any:
+        """An argument as a primitive takes it."""
+        if name == "pointer" and isinstance(value.type, Pointer):
+            return value.llvm
+        if name == "real" and value.type == real and real.is_float:
+            return value.llvm
+        if name in ("reals", "words"):
+            parts = value.parts()
+            if name == "words":
+                return [operators.cast(self.builder, v, INT64).llvm for v in parts]
+            if all(v.type == real for v in parts):
+                return [v.llvm for v in parts]
+        if name in KINDS:
+            return operators.cast(self.builder, value, KINDS[name]).llvm
+        raise Unsupported(f"a {value.type.name} where {name} is wanted")

@@ -1,0 +1,305 @@
+"""The compiler of generated source: Numba's types, Numba's bits."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import operator
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache as remember
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numgraph.kernels.names import VECTOR
+
+import numgraph as ng
+from numgraph import testing
+from numgraph.errors import OptionError
+from numgraph.graph import Variable, apply
+from numgraph.lower import kinds
+from numgraph.lower.alike import merged
+from numgraph.lower.kinds import KINDS
+from numgraph.op import OPS, Op
+from numgraph.runtime import native
+from numgraph.types import FLOATS
+
+PAIRS = list(itertools.product(KINDS, KINDS))
+DTYPES = ("float32", "float64", "int32", "int64", "uint8", "bool")
+
+
+@remember
+def typing() -> tuple[Any, dict[str, Any]]:
+    """Numba's rules, and its types by their names here."""
+    from numba import types
+    from numba.core.registry import cpu_target
+
+    cpu_target.typing_context.refresh()
+    return cpu_target.typing_context, {
+        name: types.boolean if name == "bool" else getattr(types, name) for name in KINDS
+    }
+
+
+def numba_types(function: Any, a: str, b: str) -> tuple[str, str]:
+    """(result, in which type it is computed) of an operator of two scalars, as Numba resolves it; "none" for none."""
+    context, types = typing()
+    given = (types[a], types[b])
+    try:
+        found = context.resolve_function_type(function, given, {})
+    except Exception:
+        return "none", "none"
+    return ("none", "none") if found is None else (str(found.return_type), str(found.args[0]))
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids="-".join)
+def test_types_of_operators_are_numbas(pair: tuple[str, str]) -> None:
+    a, b = (KINDS[name] for name in pair)
+    for function in (operator.add, operator.floordiv):
+        assert kinds.arithmetic(a, b).name == numba_types(function, *pair)[0]
+    logic, wanted = numba_types(operator.and_, *pair)
+    if logic == "none":
+        with pytest.raises(kinds.Unsupported):
+            kinds.logic(a, b)
+    else:
+        assert kinds.logic(a, b).name == logic.replace("boolean", "bool"), wanted
+    compared = kinds.comparison(a, b)
+    computed = numba_types(operator.lt, *pair)[1].replace("boolean", "bool")
+    # whole numbers may be compared in any type that holds both
+    assert compared.name == computed or (compared.is_integer and "float" not in computed)
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids="-".join)
+def test_types_of_variables_are_numbas(pair: tuple[str, str]) -> None:
+    context, types = typing()
+    wanted = str(context.unify_types(*(types[name] for name in pair))).replace("boolean", "bool")
+    assert kinds.common(KINDS[pair[0]], KINDS[pair[1]]).name == wanted
+
+
+def dtypes_of(number: int, op: Op) -> set[str]:
+    """The dtypes in which an op is tried here: the vectorised functions in both floats, others in one in turn."""
+    known = [d for d in DTYPES if d in op.dtypes]
+    vectorised = {name for name, _ in VECTOR}
+    return set(FLOATS) & set(known) if op.name in vectorised else {known[number % len(known)]}
+
+
+def samples(dtype: str) -> tuple[list[Variable], list[Variable], list[Any]]:
+    """Inputs, outputs and arrays: a sample of ops in the dtype."""
+    inputs: list[Variable] = []
+    outputs: list[Variable] = []
+    arrays: list[Any] = []
+    for number, op in enumerate(OPS.values()):
+        if dtype in dtypes_of(number, op):
+            special = op.scalar and len(op.args) <= 2 and dtype in FLOATS and not op.keeps
+            values, attrs = (testing.special_operands(op, dtype), {}) if special else testing.draw(op, dtype)[0]
+            variables = testing.variables_for(values)
+            inputs += variables
+            arrays += values
+            outputs.append(apply(op, variables, **attrs))
+    return inputs, outputs, arrays
+
+
+def same_bits(got: Any, wanted: Any) -> bool:
+    """Whether two arrays are equal to the bit; one NaN is as good as another."""
+    if got.dtype.kind == "f":
+        nan = np.isnan(wanted)
+        return bool((np.isnan(got) == nan).all()) and bool(got[~nan].tobytes() == wanted[~nan].tobytes())
+    return bool(got.tobytes() == wanted.tobytes())
+
+
+def by_both(build: Callable[[], ng.Function], arguments: list[Any]) -> list[list[Any]]:
+    """The results of a function that each compiler has made, numgraph's without help."""
+
+    def refused(path: Path, text: str) -> None:
+        raise AssertionError(f"{path} goes to Numba")
+
+    found = []
+    with pytest.MonkeyPatch.context() as own:
+        own.setattr(ng.config, "compiler", "auto")
+        own.setattr(native, "numba_module", refused)
+        found.append([np.asarray(v) for v in build()(*arguments)])
+    with pytest.MonkeyPatch.context() as other:
+        other.setattr(ng.config, "compiler", "numba")
+        found.append([np.asarray(v) for v in build()(*arguments)])
+    return found
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_op_has_numbas_bits(dtype: str) -> None:
+    inputs, outputs, arrays = samples(dtype)
+    found = by_both(lambda: ng.function(inputs, outputs, target="cpu", on_unused_input="ignore"), arrays)
+    for output, got, wanted in zip(outputs, *found, strict=True):
+        assert output.op is not None
+        assert same_bits(got, wanted), f"{output.op.name}: {got} instead of {wanted}"
+
+
+def chain(length: int) -> tuple[Variable, list[Variable]]:
+    """A vector, and two chains of operations on it, with their gradients."""
+    x = v = ng.vector("x", dtype="float32")
+    for k in range(length):
+        v = ng.sin(v) * np.float32(1 + 1 / (k + 1)) if k % 2 else ng.tanh(v) + np.float32(0.1 * k)
+    total = ng.sum(v)
+    return x, [total, v, *ng.grad(total, [x])]
+
+
+def test_long_chains_have_numbas_bits() -> None:
+    x, outputs = chain(60)
+    values = np.linspace(-2, 2, 1001).astype("float32")
+    got, wanted = by_both(lambda: ng.function([x], outputs, target="cpu"), [values])
+    assert all(map(same_bits, got, wanted))
+
+
+PHASE = """@divided
+def phase_{0}(address, share, shares):    # adds
+    table = i64(address)
+    x = f32(table[{0}])                   # x
+    for i in range({2}):
+        x[i] = x[i] * float32({1}) + float32(0.5)
+    return 0
+"""
+
+
+def test_functions_that_differ_in_numbers_and_places_are_one() -> None:
+    start = "import math\n\n"
+    text = merged(start + "\n\n".join(PHASE.format(k, k + 0.25, 10) for k in range(3)))
+    assert text.count("for i in range") == 1
+    assert "def phase_1(address, share, shares):\n    return shape_0(address, share, shares, 1, 1.25)" in text
+    assert "float32(0.5)" in text, "a number that all have is a constant"
+    # a length is what LLVM makes use of
+    other = start + PHASE.format(0, 1.0, 10) + "\n\n" + PHASE.format(1, 1.0, 12)
+    assert merged(other) == other
+
+
+SOURCE = """from numgraph.kernels.support import c_function, f64
+
+
+@c_function("int64(int64, int64)")
+def enter(address, n):
+    x = f64(address)
+    total = 0
+{}
+    return total
+"""
+KNOWN = """    for i in range(n):
+        total = total + x[i]
+        if x[i] < 0.0:
+            return -1"""
+UNKNOWN = """    for value in (1.0, 2.0):
+        x[0] = value"""
+
+
+@pytest.mark.parametrize("body", [KNOWN, UNKNOWN])
+@pytest.mark.parametrize("compiler", ["auto", "numba"])
+def test_what_is_not_known_goes_to_numba(
+    body: str, compiler: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ng.config, "compiler", compiler)
+    monkeypatch.setattr(ng.config, "debug", 1)
+    built = native.build(SOURCE.format(body))
+    call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)(built.address)
+    values = np.array([1.5, 2.0, -1.0])
+    if body is KNOWN:
+        # an integer that turns into a float in a loop is one from the start
+        assert [call(values.ctypes.data, n) for n in (0, 1, 2, 3)] == [0, 1, 3, -1]
+    else:
+        assert call(values.ctypes.data, 3) == 0 and values[0] == 2
+    assert ("compiled by Numba because of" in capsys.readouterr().err) == (body is UNKNOWN and compiler == "auto")
+
+
+PROGRAM = """
+import sys
+import numpy as np
+import numgraph as ng
+x, y, W = ng.matrix("x"), ng.ivector("y"), ng.shared(np.ones((4, 3)), "W")
+p = ng.softmax(x @ W, axis=1)
+cost = -ng.mean(ng.log(p)[ng.arange(y.shape[0]), y])
+order = [ng.argsort(x, axis=0), ng.cumsum(x, axis=1), ng.sort(x)]
+f = ng.function([x, y], [cost, ng.sin(x), *order], updates=[(W, W - ng.grad(cost, W))], target="cpu")
+f(np.eye(5, 4), np.zeros(5, "int32"))
+print("numba" in sys.modules)
+"""
+
+
+def test_ordinary_functions_need_no_numba(tmp_path: Path) -> None:
+    environment = {**os.environ, "NUMGRAPH_CACHE_DIR": str(tmp_path), "NUMGRAPH_COMPILER": "auto"}
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_a_compiler_must_be_one_of_them() -> None:
+    with pytest.raises(OptionError, match="compiler must be 'auto' or 'numba'"):
+        ng.config.compiler = "gcc"
+
+
+EXPRESSIONS = """from numpy import float32, int8, uint8, uint16, uint64
+
+from numgraph.kernels.support import c_function, f64, helper, i64
+
+
+@helper
+def both(a, b):
+    return a // b, a % b
+
+
+@helper
+def collatz(n):
+    steps = 0
+    while n > 1 and steps < 50:
+        n = n // 2 if n % 2 == 0 else 3 * n + 1
+        steps += 1
+    return steps
+
+
+@c_function("void(int64, int64, int64)")
+def enter(address, a, b):
+    out = i64(address)
+    real = f64(address + 800)
+    out[0], out[1] = both(a, b)
+    out[2] = min(a, b, 3)
+    out[3] = max(a, b)
+    out[4] = abs(a) - (b if a > b else -b)
+    out[5] = (a & b) ^ ~(a | 5)
+    out[6] = a << 3
+    out[7] = a >> 2
+    out[8] = int8(a)
+    out[9] = uint8(b)
+    out[10] = uint8(a) + int8(b)
+    out[11] = uint64(a) > b
+    out[12] = a != 0 and b // a > 2 or not b
+    out[13] = collatz(a % 1000)
+    out[14] = -uint16(a)
+    out[15] = uint8(a) // uint8(7)
+    total = 0
+    for i in range(a % 7, -3, -2):
+        if i == b:
+            continue_at = i
+        else:
+            continue_at = total
+        total += continue_at * i
+    out[16] = total
+    real[0] = a / b
+    real[1] = float32(a) * uint8(b)
+    real[2] = float32(a) + b
+    real[3] = -(float32(0.1) * 2.0**3) - 1e3
+    real[4] = uint64(a)
+"""
+EDGES = (0, 1, -1, 2, 7, -7, 255, -256, 2**31, -(2**63), 2**63 - 1)
+
+
+def test_expressions_have_numbas_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, kept = [], []
+    for name in ("auto", "numba"):
+        monkeypatch.setattr(ng.config, "compiler", name)
+        with monkeypatch.context() as only:
+            if name == "auto":
+                only.setattr(native, "numba_module", None)
+            kept.append(native.build(EXPRESSIONS))
+        calls.append(ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)(kept[-1].address))
+    for a, b in itertools.product(EDGES, EDGES):
+        results = [np.zeros(110, np.int64) for _ in calls]
+        for call, result in zip(calls, results, strict=True):
+            call(result.ctypes.data, a, b)
+        assert results[0].tolist() == results[1].tolist(), (a, b)
