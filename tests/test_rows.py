@@ -10,6 +10,7 @@ import pytest
 
 import numgraph as ng
 from numgraph.errors import IndexOutOfRange
+from numgraph.schedule import fuse
 
 RATE = 0.3
 
@@ -19,6 +20,12 @@ def threads() -> Iterator[None]:
     before = ng.config.threads
     yield
     ng.config.threads = before
+
+
+@pytest.fixture(autouse=True)
+def worth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Phases over so few rows that the tests need little memory and time."""
+    monkeypatch.setattr(fuse, "WORTH_ROWS", 96)
 
 
 def data(rows: int, features: int, classes: int, dtype: str = "float32") -> tuple[Any, Any, Any, Any]:
@@ -83,6 +90,12 @@ def test_softmax_regression(features: int, classes: int, count: int) -> None:
         np.testing.assert_allclose(step(k), want, rtol=2e-5)
         np.testing.assert_allclose(Ws.get_value(), W64, rtol=1e-5, atol=2e-6)
         np.testing.assert_allclose(bs.get_value(), b64, rtol=1e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("rows", [95, 96])
+def test_few_rows_are_not_worth_it(rows: int) -> None:
+    step, _, _ = training(*data(rows, 70, 10), rows)
+    assert ("blocks of rows" in kinds(step)) == (rows == 96)
 
 
 def test_float64() -> None:

@@ -33,9 +33,11 @@ from numgraph.types import FLOATS
 # second-level cache of most processors has 512 KiB and more.
 RESIDENT = 128 * 1024
 BLOCK = 160 * 1024
-# Rows of a block (the last one has up to half as many more), and rows from which a phase is worth its accumulators.
+# Rows of a block (the last one has up to half as many more).
 MOST_ROWS, LEAST_ROWS = 32, 8
-WORTH_ROWS = 96
+# Rows from which a phase is worth what each share adds for itself: a step of softmax regression (784 features, 10
+# classes) on two threads is a tenth slower with it at 100 rows, and a tenth faster at 200.
+WORTH_ROWS = 160
 # Lines of a phase, about: Numba's typing time grows faster than linearly with a function's length.
 MAX_LINES = 192
 # Columns up to which the innermost loop runs over the rows of a block rather than over its columns.

@@ -190,14 +190,14 @@ def join_0(address):                                      # what the shares of p
     for i1 in range(1):
         acc_0 = part_0[i1]
         for share in range(1, shares):
-            acc_0 = add_up(acc_0, (part_0[share * 131488 + i1]))  # sum
+            acc_0 = acc_0 + part_0[share * 131488 + i1]   # sum
         total_0[i1] = acc_0
     total_1 = f64(table[11] + 64)                         # sum float64[1,3]
     part_1 = f64(table[11] + 128 + 1051840)               # of the shares
     for i2 in range(3):
         acc_1 = part_1[i2]
         for share in range(1, shares):
-            acc_1 = add_up(acc_1, (part_1[share * 131488 + i2]))  # sum
+            acc_1 = acc_1 + part_1[share * 131488 + i2]   # sum
         total_1[i2] = acc_1
     return 0
 
