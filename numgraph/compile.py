@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -166,6 +167,7 @@ def printed_for_grid(program: Any, denied: frozenset[Any], geometry: Geometry) -
 def compile_for_device(program: Any, target: str) -> DeviceExecutor:
     """The executor of a normalised program on the device that `target` stands for: "cuda" or "cuda-sim"."""
     device, geometry = device_for(target)
+    geometry = replace(geometry, tf32=config.cuda_tf32)
 
     def variant(denied: frozenset[Any]) -> DeviceVariant:
         schedule, module, leaves = printed_for_grid(program, denied, geometry)

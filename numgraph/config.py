@@ -82,6 +82,8 @@ class Config:
     threads: processor threads of a function compiled from now on (1 to 1024). The default is what NUMGRAPH_THREADS,
         NUMBA_NUM_THREADS or OMP_NUM_THREADS says, else the processors this process may use.
     cuda_graphs: a function on a CUDA device records its launches once and replays them. False launches one by one.
+    cuda_tf32: cuBLAS may round what it multiplies to 11 bits (TF32) in float32 products of functions compiled from now
+        on.
     cuda_wait: wait for each launch, so that an error names the kernel that failed.
     compiler: what turns generated source into machine code. "auto": numgraph's own compiler, and Numba for what it does
         not know; "numba": Numba always, several times slower. The default is what NUMGRAPH_COMPILER says, else "auto".
@@ -97,6 +99,7 @@ class Config:
     cache_limit: int = field(default_factory=_default_cache_limit)
     threads: int = field(default_factory=_default_threads)
     cuda_graphs: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_GRAPHS", "1") != "0")
+    cuda_tf32: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_TF32", "0") != "0")
     cuda_wait: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_WAIT", "0") != "0")
     compiler: str = field(default_factory=lambda: os.environ.get("NUMGRAPH_COMPILER", "auto"))
     debug: int = field(default_factory=lambda: int(os.environ.get("NUMGRAPH_DEBUG", "0")))
@@ -122,6 +125,7 @@ _ALLOWED = {
     "compiler": ("auto", "numba"),
     "on_unused_input": ("raise", "warn", "ignore"),
     "cuda_graphs": (True, False),
+    "cuda_tf32": (True, False),
     "cuda_wait": (True, False),
 }
 

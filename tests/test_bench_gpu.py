@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fakecublas import with_cublas
 from fakecuda import fake_device
 from numba import cuda
 
@@ -21,6 +22,7 @@ from bench.gpu.cases import CASES, SCALES
 from bench.gpu.tools import Context, Section
 from bench.peers import GPU_PEERS, PEERS
 from numgraph.cuda import driver
+from numgraph.cuda.simdevice import SimulatedDevice
 from numgraph.device import door
 
 ROOT = Path(__file__).parents[1]
@@ -275,6 +277,16 @@ def test_cublas_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     found = cublas.Cublas("a", lambda m, n, k: lambda: calls.append("run"), lambda: calls.append("wait"))
     assert 0 <= found.seconds(1, 1, 1) < 1
     assert calls == ["run", "wait"] * (1 + cublas.ATTEMPTS)
+
+
+def test_numgraphs_cublas_comes_first() -> None:
+    device = SimulatedDevice()
+    library = with_cublas(device)
+    found = cublas.find(device)
+    assert found is not None and found.how == "numgraph"
+    library.calls.clear()
+    assert found.seconds(3, 4, 5) < 1
+    assert library.calls == [("sgemm", 0, 0, 4, 3, 5, 1)] * (1 + (1 + cublas.ATTEMPTS) * cublas.REPEATS)
 
 
 def test_gpu_peers_are_apart_from_the_others() -> None:

@@ -13,9 +13,10 @@ from bench import problems
 from bench.gpu.programs import TINY, outcome
 from bench.gpu.tools import bits
 from bench.peers import with_numgraph
-from numgraph.cuda import driver, executor
+from numgraph.cuda import driver, executor, residence
+from numgraph.cuda.array import DeviceArray, from_host
 from numgraph.cuda.driver import CudaDevice
-from numgraph.errors import IndexOutOfRange
+from numgraph.errors import ArgumentShapeError, DtypeError, IndexOutOfRange
 
 
 @pytest.fixture
@@ -84,3 +85,38 @@ def test_a_call_does_not_wait_and_its_error_comes_when_something_is_read(device:
     with pytest.raises(IndexOutOfRange):
         w.get_value()
     np.testing.assert_array_equal(w.get_value(), [4, 4, 0, 0])
+
+
+class Elsewhere:
+    """An array of another library on the device, as far as numgraph looks at it itself."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (2, 0)
+
+
+def test_shared_variables_take_arrays_that_are_there(device: CudaDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def taken(device: CudaDevice, value: Elsewhere, copy: bool) -> DeviceArray:
+        asked.append(copy)
+        return from_host(device, value.values)
+
+    monkeypatch.setattr(residence, "imported", taken)
+    w = ng.shared(Elsewhere(np.arange(3.0)), "w", borrow=True)
+    assert (w.type.dtype, w.ndim) == ("float64", 1)
+    f = ng.function([], w.sum(), updates=[(w, w + 1)], target="cuda")
+    assert [float(f()) for _ in range(2)] == [3, 6]
+    assert w.get_value().tolist() == [2, 3, 4]
+    assert w.device_value.shape == (3,)
+    w.set_value(Elsewhere(np.ones(5)))
+    assert float(f()) == 5
+    assert asked == [False, True]
+    with pytest.raises(DtypeError, match="float32 on a device, needs float64"):
+        w.set_value(Elsewhere(np.ones(5, "float32")))
+    with pytest.raises(ArgumentShapeError, match="2 axes on a device, needs 1"):
+        w.set_value(Elsewhere(np.ones((5, 1))))
+    assert float(ng.function([], w.sum(), target="cpu")()) == 10
+    assert w.device_value is None

@@ -121,6 +121,19 @@ def test_lengths_that_are_results() -> None:
     agree([x[where] * 2, ng.sum(x[where])], [v[v > 0] * 2, v[v > 0].sum()], x=v)
 
 
+def test_indices_and_bounds_that_are_read_from_arrays() -> None:
+    x, order = ng.shared(np.arange(81.0).reshape(9, 9), "x"), ng.shared(np.array([2, 5, 40]), "order")
+    k = ng.lscalar("k")
+    f = ng.function([k], [ng.sum(x[order[k]]), x[order[k] : order[k + 1]]], target=SIM)
+    for i in (0, 0, 0):
+        total, window = f(i)
+        assert float(total) == x.get_value()[2].sum()
+        np.testing.assert_array_equal(window, x.get_value()[2:5])
+    g = ng.function([k], ng.sum(x[order[k]]), target=SIM)
+    with pytest.raises(IndexOutOfRange, match="index 40 is out of range for an axis of length 9"):
+        g(2)
+
+
 def test_special_values_and_scalar_functions() -> None:
     """Functions that kernels have versions of their own for."""
     x = ng.vector("x", "float32")

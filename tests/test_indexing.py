@@ -411,3 +411,18 @@ def test_compiled_masks() -> None:
         expected = evaluate(outputs, {x: xv})
         for got, wanted in zip(compiled([x], outputs, [xv]), expected, strict=True):
             assert np.array_equal(got, wanted)
+
+
+def test_an_index_that_is_read_from_an_array_is_checked(target: str) -> None:
+    x, order = ng.shared(np.arange(81.0).reshape(9, 9), "x"), ng.shared(np.array([0, 40, -10]), "order")
+    w, k = ng.shared(np.zeros(3), "w"), ng.lscalar("k")
+    row = x[order[k]]
+    outputs = [ng.sum(row), x[1, order[k]], ng.set_subtensor(row, 1.0)[0], row[2:], x[order[order[k]]]]
+    for output in outputs:
+        f = ng.function([k], output, updates=[(w, w + 1)])
+        w.set_value(np.zeros(3))
+        f(0)
+        for wrong in (1, 2):
+            with pytest.raises(IndexOutOfRange, match=r"index (40|-10) is out of range"):
+                f(wrong)
+        assert w.get_value().tolist() == [1.0] * 3

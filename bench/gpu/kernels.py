@@ -13,6 +13,7 @@ from bench.gpu import cublas
 from bench.gpu.cases import CASES, Problem, draw
 from bench.gpu.tools import Context, Section, bits, least_seconds, placed, relative_error
 from numgraph.cuda.array import DeviceArray, Memory, empty
+from numgraph.cuda.blas import INSTALL
 
 # Bytes of a copy, beyond every cache; the bytes of one that stays in the second-level cache of an H100.
 COPIED, CACHED = 1 << 30, 1 << 23
@@ -135,7 +136,7 @@ def products(context: Context) -> Section:
     """Own products against cuBLAS in true float32, over shapes: where which one is faster."""
     found = Section()
     other = None if context.simulated else cublas.find(context.device)
-    found.facts["cuBLAS"] = other.how if other else "not there: install cupy, or nvmath-python and nvidia-cublas"
+    found.facts["cuBLAS"] = other.how if other else f"not there: {INSTALL}"
     rows = found.table("Products", "m, n, k", *PRODUCTS, "cuBLAS", "best own / cuBLAS")
     for shape in context.pick(TINY, SHAPES):
         if context.over(found, f"shape {shape}"):

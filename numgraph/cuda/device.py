@@ -53,6 +53,37 @@ class Counts:
         return Counts(self.launches, self.bytes_in, self.bytes_out, self.allocations)
 
 
+@dataclass(frozen=True)
+class Product:
+    """C = alpha * op(A) @ op(B) + beta * C as cuBLAS takes it, of `count` column-major matrices each.
+
+    op(A) is (m, k), op(B) (k, n), C (m, n); a_turned, b_turned: whether op transposes. a, b, c: (address, elements from
+    one column to the next, elements from one matrix to the next). With beta = 0, C is not read. tf32: whether elements
+    of A and B may be rounded to that.
+    """
+
+    dtype: str
+    a_turned: bool
+    b_turned: bool
+    m: int
+    n: int
+    k: int
+    alpha: float
+    a: tuple[int, int, int]
+    b: tuple[int, int, int]
+    beta: float
+    c: tuple[int, int, int]
+    count: int = 1
+    tf32: bool = False
+
+
+class Blas(Protocol):
+    """What computes large products on a device."""
+
+    def multiply(self, product: Product) -> None:
+        """Put a product on the device's stream; `bindings.Refused` where the library does."""
+
+
 class Kernel(Protocol):
     """A kernel that is ready to be launched. signature: the types of its parameters, as "float32*" or "int64"."""
 
@@ -110,6 +141,10 @@ class Device(Protocol):
         """The handle of its stream; None for a device without one."""
 
     @property
+    def blas(self) -> Blas | None:
+        """What `multiply` uses, None where there is none."""
+
+    @property
     def asynchronous(self) -> bool:
         """Whether work may be under way after it was asked for."""
 
@@ -155,8 +190,12 @@ class Device(Protocol):
         LaunchError for a grid, block or parameters that cannot be, and where the device refuses.
         """
 
+    def multiply(self, product: Product) -> None:
+        """Have `blas` compute a product; counts as a launch. LaunchError where it refuses."""
+
     def record(self, launches: Callable[[], None]) -> Recording:
-        """What `launches` asks for is recorded and not done: `launch`, `copy`, `clear` and nothing else.
+        """What `launches` asks for is recorded and not done: `launch`, `multiply`,
+        `copy`, `clear` and nothing else.
 
         Kernels must be loaded before. What `launches` raises is raised, and nothing is recorded then.
         """

@@ -16,12 +16,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from numgraph.config import config
+from numgraph.cuda import blas
 from numgraph.cuda.bindings import Bindings, CudaBindings, Handle, Refused
-from numgraph.cuda.device import CUDA, Array, Counts, Lengths, Parameters
+from numgraph.cuda.device import CUDA, Array, Blas, Counts, Lengths, Parameters, Product
 from numgraph.cuda.kernel import CudaKernel, checked_lengths
 from numgraph.cuda.recording import CudaRecording
 from numgraph.cuda.staging import SMALL, Staging
@@ -108,6 +110,12 @@ class CudaDevice:
         with self.use:
             self.staging = Staging(bindings, self._until)
         _DEVICES.add(self)
+
+    @cached_property
+    def blas(self) -> Blas | None:
+        """See `Device`."""
+        with self.use:
+            return blas.find(self)
 
     # -- memory -------------------------------------------------------------------------------------------------------
 
@@ -261,11 +269,26 @@ class CudaDevice:
                 self.bindings.launch(kernel.handle, blocks, threads, kernel.address)
             except Refused as error:
                 raise self.failed(error, f"the launch of {kernel.name}, grid {grid}, block {block}") from None
-            if self.recorded is not None:
-                self.recorded += 1
-                return
-            self.counts.launches += 1
-            self.checked(kernel.name)
+            self._launched(kernel.name)
+
+    def multiply(self, product: Product) -> None:
+        """See `Device`."""
+        assert self.blas is not None, "there is nothing that multiplies"
+        what = f"a product by cuBLAS, ({product.m}, {product.k}) @ ({product.k}, {product.n}), column-major,"
+        with self.use:
+            try:
+                self.blas.multiply(product)
+            except Refused as error:
+                raise self.failed(error, what) from None
+            self._launched(what)
+
+    def _launched(self, what: str) -> None:
+        """Count something that was just launched."""
+        if self.recorded is not None:
+            self.recorded += 1
+            return
+        self.counts.launches += 1
+        self.checked(what)
 
     def record(self, launches: Callable[[], None]) -> CudaRecording:
         """See `Device`. Other threads wait until the recording is over."""

@@ -20,6 +20,7 @@ from numgraph.emit.grid import Geometry
 from numgraph.inspector.record import FunctionRecord, PhaseRecord
 from numgraph.runtime.executor import Executor
 from numgraph.runtime.variant import CheckFailed
+from numgraph.schedule.gridproduct import LARGE
 from numgraph.schedule.work import schedule_text, work_of
 from numgraph.storage import CALLS
 
@@ -32,7 +33,8 @@ def device_for(target: str) -> tuple[Device, Geometry]:
     """The device that a target stands for, and the sizes of its grids."""
     if target == "cuda-sim":
         return SimulatedDevice(), SIMULATED
-    return cuda_device(), Geometry()
+    device = cuda_device()
+    return device, Geometry(large=LARGE if device.blas is not None else None)
 
 
 class DeviceExecutor(Executor):
@@ -80,7 +82,7 @@ class DeviceExecutor(Executor):
     def _ptx(self) -> str:
         """What the kernels are compiled to, one after the other."""
         variant, texts = self.variant, []
-        for kernel in (k for stage in variant.module.kernels for k in stage):
+        for kernel in (k for stage in variant.module.kernels for k in stage if not k.library):
             signature = tuple(p.dtype for p in kernel.parameters.values())
             capability, threads = variant.device.capability, kernel.threads
             texts.append(

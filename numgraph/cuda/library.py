@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from numgraph.cuda.device import Device
+from numgraph.cuda.blas import product_of
+from numgraph.cuda.device import Device, Product
 
 KERNELS: Any = import_module("numgraph.kernels.cuda.names").KERNELS
-# kernel, grid, threads of a block, parameters
-Launch = tuple[Any, Any, Any, tuple[int, ...]]
+# kernel, grid, threads of a block, parameters; or a product by cuBLAS
+Launch = tuple[Any, Any, Any, tuple[int, ...]] | Product
 
 
 @dataclass
@@ -27,7 +28,7 @@ class Call:
 
     pointers: addresses and dtypes of the result and the operands, C-contiguous; sizes: the numbers behind them. room:
     `(purpose, bytes) -> address` of memory that only this call uses. small: whether kernels are made with the sizes for
-    the simulator.
+    the simulator. factors: alpha and beta of a product by cuBLAS; tf32: whether that may use TF32.
     """
 
     device: Device
@@ -35,6 +36,8 @@ class Call:
     sizes: tuple[int, ...]
     room: Callable[[str, int], int]
     small: bool
+    factors: tuple[float, ...] = ()
+    tf32: bool = False
 
     def launch(self, name: str, dtype: str, values: dict[str, int], op: str = "", **types: str) -> Launch:
         """The launch of a kernel of the table.
@@ -135,8 +138,17 @@ def _chunks(
         )
 
 
+def gemm(call: Call) -> Iterator[Launch]:
+    """By cuBLAS; sizes as `schedule.gridproduct` gives them."""
+    addresses = tuple(address for address, _ in call.pointers)
+    product = product_of(call.pointers[0][1], addresses, call.sizes, call.factors, call.tf32)
+    if product is not None:
+        yield product
+
+
 CALLS: dict[str, Callable[[Call], Iterator[Launch]]] = {
     "sorting.argsort": argsort,
     "scans.cumsum": cumsum,
     "scans.cumprod": cumprod,
+    "cublas.gemm": gemm,
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from numgraph.cuda.device import ALIGNMENT, HOST, Array, Counts, Lengths, Parameters
+from numgraph.cuda.device import ALIGNMENT, HOST, Array, Blas, Counts, Lengths, Parameters, Product
 from numgraph.device.simulator import simulate
 from numgraph.errors import DeviceError, LaunchError
 
@@ -48,6 +48,7 @@ class SimulatedDevice:
     multiprocessors = 2
     dlpack = (HOST, 0)
     stream: int | None = None
+    blas: Blas | None = None
     asynchronous = False
 
     def __init__(self) -> None:
@@ -145,6 +146,17 @@ class SimulatedDevice:
             passed.append(cells[: cells.size // dtype.itemsize * dtype.itemsize].view(dtype))
         self._simulate(kernel, grid, block, passed)
         self.counts.launches += 1
+
+    def multiply(self, product: Product) -> None:
+        """See `device.Device`."""
+        assert self.blas is not None, "there is nothing that multiplies"
+        blas = self.blas
+
+        def run() -> None:
+            blas.multiply(product)
+            self.counts.launches += 1
+
+        self._ask(run)
 
     def _simulate(self, kernel: Any, grid: Lengths, block: Lengths, passed: list[Any]) -> None:
         simulate(kernel.function, grid, block, passed)

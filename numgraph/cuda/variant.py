@@ -10,8 +10,8 @@ import numpy as np
 
 from numgraph.config import config
 from numgraph.cuda.array import DeviceArray, Memory, empty
-from numgraph.cuda.device import Array, Device, Recording
-from numgraph.cuda.library import CALLS, Call
+from numgraph.cuda.device import Array, Device, Product, Recording
+from numgraph.cuda.library import CALLS, Call, Launch
 from numgraph.cuda.loading import Loaded, loaded, slots_read
 from numgraph.cuda.plan import Table, run_plan
 from numgraph.cuda.pool import Pool
@@ -20,6 +20,7 @@ from numgraph.cuda.steps import Steps
 from numgraph.emit.grid import FLAGS, STEPS, Geometry, Kernel
 from numgraph.emit.gridmodule import GridModule
 from numgraph.emit.table import FAILED_A, FAILED_B
+from numgraph.ir import Node
 from numgraph.runtime.executor import error_of
 from numgraph.runtime.variant import CheckFailed
 from numgraph.schedule.plan import Schedule
@@ -35,9 +36,6 @@ RECORDINGS = 8
 
 # Calls whose plans are remembered, by their numbers.
 CALLS_KEPT = 1 << 16
-
-# A launch: kernel, grid, threads of a block, parameters.
-Launch = tuple[Any, Any, Any, tuple[int, ...]]
 
 
 class DeviceVariant:
@@ -219,6 +217,9 @@ class DeviceVariant:
         """Run the plan of a stage; CheckFailed."""
         layout = self.module.layout
         self.table[layout.arena[stage]] = self._room(("arena", stage), 0)
+        for node, slot in layout.addresses.items():
+            # plans read elements of these
+            self.table[slot] = self._address_of(node)
         status = run_plan(self.source[self.module.plans[stage]], self.table)
         if status:
             raise CheckFailed(self.module.failures[status - 1], self.table[FAILED_A], self.table[FAILED_B])
@@ -281,6 +282,12 @@ class DeviceVariant:
             found.append((each.code, grid, kernel.threads, values))
         return tuple(found)
 
+    def _address_of(self, leaf: Node) -> int:
+        """Where an argument or a shared variable is."""
+        if leaf.kind == "shared":
+            return int(self.residences[leaf.attrs[0]].address)
+        return self._room(("argument", leaf.attrs[0]), 0)
+
     def _call(self, kernel: Kernel, made: dict[Any, DeviceArray]) -> Call:
         """What a named kernel works on."""
         parameters = {p.name: p for p in kernel.parameters.values()}
@@ -294,7 +301,8 @@ class DeviceVariant:
         def room(purpose: str, size: int) -> int:
             return self._room((kernel.name, purpose), size)
 
-        return Call(self.device, tuple(pointers), sizes, room, self.geometry.threads < WARP)
+        small, tf32 = self.geometry.threads < WARP, self.geometry.tf32
+        return Call(self.device, tuple(pointers), sizes, room, small, kernel.factors, tf32)
 
     def _value(self, source: tuple[Any, ...], blocks: int, kernel: Kernel, made: dict[Any, DeviceArray]) -> int:
         """What a kernel gets for a parameter."""
@@ -302,8 +310,7 @@ class DeviceVariant:
             case ("slot", slot):
                 return int(self.table[slot])
             case ("leaf", node):
-                shared = node.kind == "shared"
-                return self.residences[node.attrs[0]].address if shared else self._room(("argument", node.attrs[0]), 0)
+                return self._address_of(node)
             case ("arena", stage, offset):
                 return self._room(("arena", stage), 0) + self._number(offset)
             case ("output", number) if number in self.results:
@@ -333,8 +340,15 @@ class DeviceVariant:
         while len(self.recordings) >= RECORDINGS:
             self.recordings.pop(next(iter(self.recordings)))
         self.recordings[launches] = None
+        self._ask(launches)
+
+    def _ask(self, launches: tuple[Launch, ...]) -> None:
+        """Launch one by one."""
         for launch in launches:
-            self.device.launch(*launch)
+            if isinstance(launch, Product):
+                self.device.multiply(launch)
+            else:
+                self.device.launch(*launch)
 
     def record(self, launches: tuple[Launch, ...], sweeping: bool) -> Recording:
         """The recording of launches, made once."""
@@ -347,8 +361,7 @@ class DeviceVariant:
             def ask() -> None:
                 if sweeping:
                     self.steps.advance()
-                for launch in launches:
-                    self.device.launch(*launch)
+                self._ask(launches)
 
             found = self.recordings[key] = self.device.record(ask)
         return found

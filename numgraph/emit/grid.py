@@ -32,6 +32,9 @@ class Geometry:
     tiles: tuple[tuple[int, int, int], ...] = ((128, 8, 8), (64, 4, 8), (32, 4, 8))
     # blocks of threads that a product wants to have
     wanted: int = 132
+    # lengths from which on cuBLAS computes products, None where the device has none; and whether in TF32
+    large: int | None = None
+    tf32: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ class Kernel:
     library: str = ""
     operands: list[tuple[str, int]] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
+    # of a product by cuBLAS: alpha and beta
+    factors: tuple[float, ...] = ()
     # names of numbers that depend on arguments and lengths alone: all phases use them
     known: dict[Any, str] = field(default_factory=dict)
     helpers: dict[str, list[Line]] = field(default_factory=dict)

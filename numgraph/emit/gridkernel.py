@@ -6,6 +6,7 @@ all. A loop that threads divide steps over what the others do; all threads of a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from numgraph import dims
@@ -13,11 +14,13 @@ from numgraph.emit.gridsums import GridSums
 from numgraph.emit.scalar import literal
 from numgraph.ir import Node
 from numgraph.schedule.arrange import Block
-from numgraph.schedule.gridproduct import choose_product
+from numgraph.schedule.gridproduct import choose_product, cublas_sizes
 from numgraph.schedule.items import Item
 
 # Named kernels that a device has kernels of its own for, see `cuda.library`.
 LIBRARY = frozenset({"sorting.argsort", "scans.cumsum", "scans.cumprod"})
+# What `cuda.library` calls a product by cuBLAS.
+CUBLAS = "cublas.gemm"
 
 
 class GridPrinter(GridSums):
@@ -35,9 +38,11 @@ class GridPrinter(GridSums):
         self.kernel.known |= {v: name for v, name in names.items() if v.planned and not self._reads(v)}
 
     def _print_product(self, block: Block) -> None:
-        """A product: by a function of `kernels/cuda/products.py`, or, of a stack of matrices, by one thread per
-        element."""
+        """A product: by cuBLAS, by a function of `kernels/cuda/products.py`, or, of a stack of matrices, by one thread
+        per element."""
         item = block.items[0]
+        if self._by_cublas(item):
+            return
         choice = choose_product(self.graph, item, self.geometry)
         if choice is None:
             self._print_stack(item)
@@ -59,6 +64,23 @@ class GridPrinter(GridSums):
         self.say(f"{'    ' if unsure else ''}{call}", note, item.node)
         self.kernel.grid = [(self._slot(n), per_block, 1 << 30) for n, per_block in choice.grid]
         self.kernel.threads = choice.threads
+
+    def _by_cublas(self, item: Item) -> bool:
+        """Leave a product to cuBLAS, if that is to have it."""
+        sizes = cublas_sizes(self.graph, item, self.geometry.large)
+        if sizes is None or (self.words and self.root(self.schedule.buffers[item.node]).place == "shared"):
+            # an index that was refused must leave shared variables alone, and cuBLAS looks at no status
+            return False
+        self._by_library(CUBLAS, item, sizes)
+        self.kernel.factors = tuple(float(v.value) for v in item.factors) or (1.0, 0.0)
+        return True
+
+    def _by_library(self, name: str, item: Item, sizes: Sequence[Any]) -> None:
+        """Launches that the host works out."""
+        self.kernel.library = name
+        self.kernel.operands = [(self.base(item.node)[0], 0)]
+        self.kernel.operands += [(self.base(v.buffer)[0], self._slot(v.offset)) for v in item.views]
+        self.kernel.sizes = [self._slot(n) for n in sizes]
 
     def _whole_of(self, buffer: Node, offset: Any) -> tuple[str, str]:
         """(parameter, start) of an operand whose first element is `offset` elements into a buffer."""
@@ -106,10 +128,7 @@ class GridPrinter(GridSums):
         assert node.op is not None and node.op.kernel is not None
         name: str = node.op.kernel.function
         if name in LIBRARY:
-            self.kernel.library = name
-            self.kernel.operands = [(self.base(node)[0], 0)]
-            self.kernel.operands += [(self.base(v.buffer)[0], self._slot(v.offset)) for v in item.views]
-            self.kernel.sizes = [self._slot(n) for n in item.sizes]
+            self._by_library(name, item, item.sizes)
             return
         arguments = [self.base(node)[0], *(self.base(v.buffer)[0] for v in item.views)]
         arguments += [self._text(n) for n in item.sizes]

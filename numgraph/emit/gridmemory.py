@@ -14,6 +14,7 @@ from numgraph.emit.statements import Body
 from numgraph.emit.table import Layout
 from numgraph.ir import LEAVES, Node, topological
 from numgraph.schedule.arrange import Block
+from numgraph.schedule.bounds import varies
 from numgraph.schedule.grid import Mapping
 from numgraph.schedule.plan import Schedule
 from numgraph.types import FLOATS
@@ -51,16 +52,7 @@ class GridMemory(FunctionPrinter):
     def _from_plan(self, node: Node) -> bool:
         """Whether the host works the value out: lengths. What depends on an argument's value is worked out in place, so
         that one recording of the launches serves every value."""
-        return node.kind == "op" and node.dtype == "int64" and node.planned and not self._varies(node)
-
-    def _varies(self, node: Node) -> bool:
-        stack = [node]
-        while stack:
-            v = stack.pop()
-            if v.kind in ("scalar", "load"):
-                return True
-            stack += () if v.kind == "extent" else v.inputs
-        return False
+        return node.kind == "op" and node.dtype == "int64" and node.planned and not varies(node)
 
     def _reads(self, node: Node) -> bool:
         """Whether a number depends on elements of arrays."""

@@ -57,6 +57,11 @@ class GridModule:
     finders: list[Finder | None] = field(default_factory=list)
 
 
+def _slot_text(number: int) -> str:
+    """A number, or the slot of the plan's table that holds it."""
+    return str(number) if number >= 0 else f"table[{-1 - number}]"
+
+
 @dataclass(frozen=True)
 class Step:
     """What a kernel does in one go: a block of the schedule, or the joining of the parts of its sums."""
@@ -157,12 +162,21 @@ class GridModulePrinter(ModulePrinter):
         if len(steps) > 1:
             kernel.grid = [(1, 1, 1)]
         if kernel.library:
-            sizes = ", ".join(str(n) if n >= 0 else f"table[{-1 - n}]" for n in kernel.sizes)
-            names = [name for name, _ in kernel.operands]
-            kernel.lines = [Line(0, f"# {name}: {names[0]} = {kernel.library}({', '.join(names[1:])}; {sizes})")]
+            kernel.lines = [self._library_line(kernel)]
             return kernel
-        kernel.lines = self._function_of(kernel, checked, self._summary(kernel.items))
+        note = self._summary(kernel.items) or f"parts of {self._summary(steps[0].block.items)}"
+        kernel.lines = self._function_of(kernel, checked, note)
         return kernel
+
+    def _library_line(self, kernel: Kernel) -> Line:
+        """The comment that stands for launches that the host works out."""
+        sizes = ", ".join(map(_slot_text, kernel.sizes))
+        names = [f"{name} + {_slot_text(begin)}" if begin else name for name, begin in kernel.operands]
+        more = "; alpha {}, beta {}".format(*kernel.factors) if kernel.factors else ""
+        dtypes = {p.name: p.dtype for p in kernel.parameters.values()}
+        if kernel.factors and self.geometry.tf32 and dtypes[names[0]] == "float32*":
+            more += ", in TF32"
+        return Line(0, f"# {kernel.name}: {names[0]} = {kernel.library}({', '.join(names[1:])}; {sizes}{more})")
 
     def _finder(self, word: int) -> Finder | None:
         item = self.layout.failures[self.words[word] - 1]

@@ -84,6 +84,7 @@ class GridSums(GridLoops):
     def join(self, block: Block) -> None:
         """Print the joining of what the shares of a block of sums have found, in the order of the shares."""
         self.block, self.mapping = block, self.schedule.sharing[block]
+        self.kernel.shapes.append("joins")
         first = block.items[0]
         kept = [k for k in range(len(first.loops)) if k not in first.reduced]
         results = dims.product(self._lengths(first, kept))

@@ -24,6 +24,17 @@ def full_length(graph: Graph, length: Any) -> int | None:
     return None
 
 
+def varies(length: Any) -> bool:
+    """Whether a number depends on an argument's value or on elements of arrays, rather than on lengths alone."""
+    waiting = [length] if isinstance(length, Node) else []
+    while waiting:
+        node = waiting.pop()
+        if node.kind in ("scalar", "load"):
+            return True
+        waiting += () if node.kind == "extent" else node.inputs
+    return False
+
+
 def _collect(node: Node, factor: int, terms: dict[Node | None, int]) -> None:
     """Add `factor * node` to a linear combination; the key None holds the constant."""
     if node.is_number:

@@ -1,18 +1,27 @@
-"""Which function of `kernels/cuda/products.py` computes a product."""
+"""What computes a product: which function of `kernels/cuda/products.py`, or cuBLAS."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from numgraph.ir import Graph
-from numgraph.schedule.bounds import full_length
+from numgraph.schedule.bounds import full_length, varies
 from numgraph.schedule.items import Item
 
 # A side of up to this many is skinny: the sums of a thread for all of it stay in registers.
 SKINNY = 32
 # Columns of the left matrix that a block of `skinny_columns` makes: those of one sector of memory.
 WIDTH = 8
+# Products all of whose lengths are at least this are left to cuBLAS, where the device has it: below, a product takes
+# little longer than its launch, and own kernels are as good. An estimate, to be set from the table "Products" that
+# `python -m bench gpu` makes.
+LARGE = 128
+# Matrices of a stack may be shorter by this factor: own code for stacks has a thread per element and no tiles.
+STACKED = 8
+# cuBLAS counts in int32.
+MOST = 2**31
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,42 @@ def choose_product(graph: Graph, item: Item, geometry: Any) -> Choice | None:
         "tiled", f"{tile}, {tile}, {depth}, {each}, {each}, {along}", (m, n, k, a_row, a_col, b_row, b_col, n),
         ((n, tile), (m, tile)), tile * tile // (each * each), f"tiles of {tile} x {tile}",
     )  # fmt: skip
+
+
+def cublas_sizes(graph: Graph, item: Item, large: int | None) -> tuple[Any, ...] | None:
+    """Lengths and strides for `cuda.blas.product_of` if cuBLAS is to compute a product, else None.
+
+    large: the least length, None where there is no cuBLAS. They are m, n, k, the two strides of either operand, and
+    the length of a stack with its stride in either operand. What is known of them before a call decides.
+    Nothing may depend on the value of an argument: places of windows are worked out by the host here, so that each
+    value would need a recording of its own, and a sweep would not replay one. Factors have to be constants.
+    """
+    left, right = item.views
+    m, n = item.node.dims[-2:]
+    k, stack = left.lengths[-1], item.node.dims[:-2]
+    if large is None or not all(v.is_number for v in item.factors):
+        return None
+    full = [full_length(graph, length) for length in (m, n, k)]
+    # of a single row both strides may be 1
+    least = max(2, large // STACKED) if stack else large
+    strides = [graph.find(s) for view in item.views for s in view.strides[-2:]]
+    if any(length is None or not least <= length < MOST for length in full) or not _leading(full, strides):
+        return None
+    sizes = [*(graph.find(length) for length in (m, n, k)), *strides]
+    for axis, length in enumerate(stack):
+        sizes += [graph.find(s) for s in (length, left.strides[axis], right.strides[axis])]
+    return None if any(map(varies, (*sizes, left.offset, right.offset))) else tuple(sizes)
+
+
+def _leading(full: Sequence[Any], strides: Sequence[Any]) -> bool:
+    """Whether one stride of either operand is 1 and the other steps over all that lie side by side."""
+    m, n, k = full
+    for row, column, rows, columns in ((*strides[:2], m, k), (*strides[2:], k, n)):
+        if not (isinstance(row, int) and isinstance(column, int) and max(row, column) < MOST):
+            return False
+        if not ((column == 1 and row >= columns) or (row == 1 and column >= rows)):
+            return False
+    return True
 
 
 def _is_one(stride: Any) -> bool:

@@ -258,7 +258,8 @@ class ItemMaker:
     def _check(self, node: Node, index: Node, length: Any) -> None:
         loops, at = self._loop_index(index)
         value = self.elements.at(index, at)
-        if value.planned or (value.is_number and isinstance(self.graph.find(length), int)):
+        known = self.graph.find(length)
+        if value.is_number and isinstance(known, int) and -known <= value.value < known:
             return
         if self._in_range(value, loops, self.graph.find(length)):
             return
