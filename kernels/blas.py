@@ -101,3 +101,15 @@ def dgemm(function, share, shares, scratch, m, n, k, alpha, a, a_row, a_col, b, 
         tb, ldb = (_N, leading(b_row, n)) if b_col == 1 else (_T, leading(b_col, k))
         ta, lda = (_N, leading(a_row, k)) if a_col == 1 else (_T, leading(a_col, m))
         _dgemm(function, tb, ta, n, m, k, alpha, b, leading(ldb, 1), a, leading(lda, 1), beta, out, leading(out_row, n))
+
+
+@register_jitable
+def sgemm_rows(function, near, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
+    """As `sgemm`, all of it; `near`, where the operands of the next product lie, is not used."""
+    sgemm(function, 0, 1, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row)
+
+
+@register_jitable
+def dgemm_rows(function, near, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
+    """As `sgemm_rows`, for float64."""
+    dgemm(function, 0, 1, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row)

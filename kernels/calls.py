@@ -9,8 +9,8 @@ from numgraph.kernels.wrapping import wrapped
 _ROWS, _COLUMNS = 6, 16
 
 
-sgemm_at = wrapped("calls.sgemm_at")
-dgemm_at = wrapped("calls.dgemm_at")
+_sgemm = wrapped("calls.sgemm_at")
+_dgemm = wrapped("calls.dgemm_at")
 
 
 @register_jitable
@@ -35,10 +35,10 @@ def sgemm(function, share, shares, scratch, m, n, k, alpha, a, a_row, a_col, b, 
     """
     if divides_columns(n, shares):
         n0, n1 = _begin(n, _COLUMNS, share, shares), _begin(n, _COLUMNS, share + 1, shares)
-        sgemm_at(function, 0, m, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
+        _sgemm(function, 0, m, n0, n1, m, n, k, 0, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
     else:
         m0, m1 = _begin(m, _ROWS, share, shares), _begin(m, _ROWS, share + 1, shares)
-        sgemm_at(function, m0, m1, 0, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
+        _sgemm(function, m0, m1, 0, n, m, n, k, 0, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
 
 
 @register_jitable
@@ -46,7 +46,20 @@ def dgemm(function, share, shares, scratch, m, n, k, alpha, a, a_row, a_col, b, 
     """As `sgemm`, for float64."""
     if divides_columns(n, shares):
         n0, n1 = _begin(n, _COLUMNS, share, shares), _begin(n, _COLUMNS, share + 1, shares)
-        dgemm_at(function, 0, m, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
+        _dgemm(function, 0, m, n0, n1, m, n, k, 0, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
     else:
         m0, m1 = _begin(m, _ROWS, share, shares), _begin(m, _ROWS, share + 1, shares)
-        dgemm_at(function, m0, m1, 0, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
+        _dgemm(function, m0, m1, 0, n, m, n, k, 0, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
+
+
+@register_jitable
+def sgemm_rows(function, near, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
+    """As `sgemm`, for a product that is one of many over blocks of rows of a or b: `near` bytes from these rows to the
+    next ones, which are prefetched."""
+    _sgemm(function, 0, m, 0, n, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
+
+
+@register_jitable
+def dgemm_rows(function, near, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
+    """As `sgemm_rows`, for float64."""
+    _dgemm(function, 0, m, 0, n, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)

@@ -268,13 +268,14 @@ def _interleave(builder, count):
 
 def _product_at(real):
     """A call of `sgemm_tile` or `dgemm_tile` at an address."""
-    kinds = (*("int64",) * 5, real, *("int64",) * 6, real, *("int64",) * 3)
+    kinds = (*("int64",) * 8, real, *("int64",) * 6, real, *("int64",) * 3)
     plain = [LLVM_TYPES[k] for k in kinds]
 
     def build(
-        builder, function, m0, m1, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch
-    ):
-        values = [m0, m1, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch]
+        builder, function, m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row,
+        scratch,
+    ):  # fmt: skip
+        values = [m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch]
         builder.call(builder.inttoptr(function, ir.FunctionType(_I64, plain).as_pointer()), values)
 
     return Primitive(build, ("int64", *kinds), "void", "")

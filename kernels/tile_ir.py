@@ -65,7 +65,7 @@ FLOAT = Real(ir.FloatType(), 4, MACHINE.vector // 4)
 DOUBLE = Real(ir.DoubleType(), 8, MACHINE.vector // 8)
 
 
-class _Code:
+class Code:
     """A builder of one function, with the few operations that the kernels consist of."""
 
     def __init__(self, module: Any, real: Real, name: str, arguments: int) -> None:
@@ -80,9 +80,11 @@ class _Code:
         self.b = ir.IRBuilder(self.function.append_basic_block("entry"))
 
     def int(self, value: int) -> Any:
+        """A 64-bit constant."""
         return ir.Constant(_INT, value)
 
     def at(self, address: Any, kind: Any) -> Any:
+        """An address as a pointer."""
         return self.b.inttoptr(address, kind.as_pointer())
 
     def plus(self, address: Any, offset: Any) -> Any:
@@ -90,11 +92,13 @@ class _Code:
         return self.b.gep(address, [offset if isinstance(offset, ir.Value) else self.int(offset)])
 
     def load(self, pointer: Any, kind: Any) -> Any:
+        """Read an element or a vector, aligned as an element is."""
         found = self.b.load(self.b.bitcast(pointer, kind.as_pointer()))
         found.align = self.real.size
         return found
 
     def store(self, value: Any, pointer: Any) -> None:
+        """Write an element or a vector."""
         self.b.store(value, self.b.bitcast(pointer, value.type.as_pointer())).align = self.real.size
 
     def spread(self, scalar: Any) -> Any:
@@ -104,6 +108,7 @@ class _Code:
         return self.shuffle(one, undefined, [0] * self.real.lanes)
 
     def shuffle(self, a: Any, b: Any, lanes: list[int]) -> Any:
+        """The lanes of two vectors, counted through, in this order."""
         return self.b.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes))
 
     def multiply_add(self, x: Any, y: Any, z: Any) -> Any:
@@ -116,6 +121,7 @@ class _Code:
         return self.b.call(self.module.globals.get(name) or ir.Function(self.module, kind, name), [x, y, z])
 
     def prefetch(self, pointer: Any, near: int) -> None:
+        """Prefetch a line; near: from 3, all caches, to 0."""
         small = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [_POINTER, small, small, small])
         function = self.module.declare_intrinsic("llvm.prefetch", [_POINTER], kind)
@@ -123,6 +129,7 @@ class _Code:
         self.b.call(function, [pointer, ir.Constant(small, 0), ir.Constant(small, near), ir.Constant(small, 1)])
 
     def block(self, name: str) -> Any:
+        """A new basic block."""
         return self.function.append_basic_block(name)
 
     def loop(self, count: Any, body: Callable[[Any], None]) -> None:
@@ -147,6 +154,7 @@ class _Code:
         branch.set_metadata("llvm.loop", own)
 
     def phi(self, kind: Any, start: Any, before: Any) -> Any:
+        """A value that is `start` when coming from block `before`."""
         found = self.b.phi(kind)
         found.add_incoming(start, before)
         return found
@@ -155,16 +163,17 @@ class _Code:
 def _kernel(module: Any, real: Real, rows: int, vectors: int) -> Any:
     """A micro-kernel: out[rows, columns] = alpha * (a @ b) + beta * out, columns being `vectors` vectors.
 
-    Arguments: count; k; a, a_row, a_step, a_next; b, b_step, b_last, ahead; out, out_row; scalars. a[r, p] is an
+    Arguments: count; k; a, a_row, a_step, a_next; b, b_step, b_last; ahead, ahead_step, ahead_next; out, out_row;
+    scalars. a[r, p] is an
     element at a + r * a_row + p * a_step; b[p] the vectors at b + p * b_step, the last one at b_last from there: at
     most where it follows the one before, so that columns which fill no two vectors are two that overlap. out has its
     vectors at the same places. `scalars` is the address of alpha and beta; with beta 0 out is not read. The memory at
-    b + p * b_step + ahead is prefetched. `count` such tiles lie below one another, a_next apart.
+    ahead + p * ahead_step is prefetched. `count` such tiles lie below one another, a_next and ahead_next apart.
 
     Every element is the chain a[0] * b[0] + 0, a[1] * b[1] + that, ..., whatever the tile.
     """
-    code = _Code(module, real, f"tile_{rows}x{vectors}", 13)
-    count, k, a, a_row, a_step, a_next, b, b_step, b_last, ahead, out, out_row, scalars = code.function.args
+    code = Code(module, real, f"tile_{rows}x{vectors}", 15)
+    count, k, a, a_row, a_step, a_next, b, b_step, b_last, *ahead, out, out_row, scalars = code.function.args
     build = code.b
     places = [code.int(i * MACHINE.vector) for i in range(vectors - 1)] + [b_last]
     pair = code.at(scalars, _BYTE)
@@ -184,7 +193,8 @@ def _kernel(module: Any, real: Real, rows: int, vectors: int) -> Any:
             # wanted when the sums are ready
             code.prefetch(line, 3)
             code.prefetch(code.plus(line, beyond), 3)
-        sums = _products(code, k, bases, steps, a_step, b, b_step, places, ahead, rows)
+        start = build.add(ahead[0], build.mul(x, ahead[2]))
+        sums = _products(code, k, bases, steps, a_step, b, b_step, places, (start, ahead[1]), rows)
         _finish(code, sums, places, lines, alpha, beta, is_fresh)
 
     code.loop(count, one_tile)
@@ -193,13 +203,13 @@ def _kernel(module: Any, real: Real, rows: int, vectors: int) -> Any:
 
 
 def _products(
-    code: _Code, k: Any, bases: list[Any], steps: list[Any], a_step: Any, b: Any, b_step: Any, places: list[Any],
-    ahead: Any, rows: int,
+    code: Code, k: Any, bases: list[Any], steps: list[Any], a_step: Any, b: Any, b_step: Any, places: list[Any],
+    ahead: tuple[Any, Any], rows: int,
 ) -> list[list[Any]]:  # fmt: skip
     """The sums of a tile, in registers."""
     build, before, real = code.b, code.b.block, code.real
     zero = ir.Constant(real.vector, None)
-    start = code.at(b, _BYTE)
+    start, far = code.at(b, _BYTE), code.at(ahead[0], _BYTE)
     loop, done = code.block("products"), code.block("summed")
     build.cbranch(build.icmp_signed(">", k, code.int(0)), loop, done)
 
@@ -207,9 +217,10 @@ def _products(
     left = code.phi(_INT, k, before)
     heads = [code.phi(_POINTER, base, before) for base in bases]
     line = code.phi(_POINTER, start, before)
+    wanted = code.phi(_POINTER, far, before)
     sums = [[code.phi(real.vector, zero, before) for _ in places] for _ in range(rows)]
     row = [code.load(code.plus(line, place), real.vector) for place in places]
-    code.prefetch(code.plus(line, ahead), 2)
+    code.prefetch(wanted, 2)
     new = []
     for r in range(rows):
         factor = code.spread(code.load(code.plus(heads[r // 3], steps[r % 3]), real.type))
@@ -219,6 +230,7 @@ def _products(
     for head in heads:
         head.add_incoming(code.plus(head, a_step), loop)
     line.add_incoming(code.plus(line, b_step), loop)
+    wanted.add_incoming(code.plus(wanted, ahead[1]), loop)
     for old, next_ in zip(sums, new, strict=True):
         for x, y in zip(old, next_, strict=True):
             x.add_incoming(y, loop)
@@ -233,7 +245,7 @@ def _products(
 
 
 def _finish(
-    code: _Code, sums: list[list[Any]], places: list[Any], lines: list[Any], alpha: Any, beta: Any, is_fresh: Any
+    code: Code, sums: list[list[Any]], places: list[Any], lines: list[Any], alpha: Any, beta: Any, is_fresh: Any
 ) -> None:
     """Store alpha * sums, plus beta * out unless beta is 0."""
     build = code.b
@@ -257,7 +269,7 @@ def _turn(module: Any, real: Real) -> Any:
     Arguments: k, from, from_row, rows, to, to_step. k is at least `lanes` (the last block overlaps the one before);
     lanes from `rows` on repeat the last row. Whole vectors are written, in the order of p.
     """
-    code = _Code(module, real, "turn", 6)
+    code = Code(module, real, "turn", 6)
     k, source, source_row, rows, to, to_step = code.function.args
     build, lanes = code.b, real.lanes
     last = build.sub(rows, code.int(1))
@@ -281,7 +293,7 @@ def _turn(module: Any, real: Real) -> Any:
     return code.function
 
 
-def _transposed(code: _Code, rows: list[Any]) -> list[Any]:
+def _transposed(code: Code, rows: list[Any]) -> list[Any]:
     """The columns of a square of vectors: at each step, blocks of 2 x 2 are exchanged, of sizes lanes / 2, ..., 1."""
     lanes = len(rows)
     size = lanes // 2
@@ -304,7 +316,7 @@ def _carry(module: Any, real: Real, name: str, lanes: int) -> Any:
 
     Arguments: n, from, from_n, last, to, to_n. The second vector begins `last` bytes after the first.
     """
-    code = _Code(module, real, name, 6)
+    code = Code(module, real, name, 6)
     n, source, source_n, last, to, to_n = code.function.args
     kind = ir.VectorType(real.type, lanes)
 
@@ -330,7 +342,7 @@ def _carry_factors(module: Any, real: Real) -> Any:
 
 def _pick(module: Any, real: Real) -> Any:
     """Copy n x m elements one by one, with any strides: n, m, from, from_n, from_m, to, to_n, to_m."""
-    code = _Code(module, real, "pick", 8)
+    code = Code(module, real, "pick", 8)
     n, m, source, source_n, source_m, to, to_n, to_m = code.function.args
     build = code.b
 
@@ -350,7 +362,7 @@ def _pick(module: Any, real: Real) -> Any:
 
 def _touch(module: Any, real: Real) -> Any:
     """Prefetch n runs of memory, each of so many lines of LINE bytes: n, lines, from, from_n."""
-    code = _Code(module, real, "touch", 4)
+    code = Code(module, real, "touch", 4)
     n, lines, source, source_n = code.function.args
 
     def run(x: Any) -> None:
@@ -370,7 +382,7 @@ def _made(module: Any, make: Any, real: Real) -> Any:
     return made[make, real]
 
 
-def _call(name: str, makers: list[Any], doc: str) -> Primitive:
+def table_call(name: str, makers: list[Any], doc: str) -> Primitive:
     """A primitive `(which, double, arguments)`: calls function `which` of those for the element type."""
 
     def build(builder: Any, which: Any, double: Any, arguments: list[Any]) -> None:
@@ -399,9 +411,9 @@ def _shape(rows: int, vectors: int) -> Any:
 
 
 # tile(rows - 1, ...) is a tile of two vectors, tile(ROWS, ...) the wide one of a single row
-CALL_TILE = _call("tile", [*(_shape(r, 2) for r in range(1, ROWS + 1)), _shape(1, WIDE)], _kernel.__doc__)
+CALL_TILE = table_call("tile", [*(_shape(r, 2) for r in range(1, ROWS + 1)), _shape(1, WIDE)], _kernel.__doc__)
 # carry(0, ...) is for runs of one to two vectors, carry(1, ...) for 4 to 8 elements
-CALL_CARRY = _call("carry", [_carry_lines, _carry_factors], _carry.__doc__)
-CALL_TURN = _call("turn", [_turn], _turn.__doc__)
-CALL_TOUCH = _call("touch", [_touch], _touch.__doc__)
-CALL_PICK = _call("pick", [_pick], _pick.__doc__)
+CALL_CARRY = table_call("carry", [_carry_lines, _carry_factors], _carry.__doc__)
+CALL_TURN = table_call("turn", [_turn], _turn.__doc__)
+CALL_TOUCH = table_call("touch", [_touch], _touch.__doc__)
+CALL_PICK = table_call("pick", [_pick], _pick.__doc__)

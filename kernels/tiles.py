@@ -13,9 +13,11 @@ packed where the order in memory would miss it. What differs is for skinny shape
 * There are no masks. 10 columns are two vectors of 8 that overlap: the columns in both are computed twice, to the same
   value. Widths of tiles are chosen such that none is narrower than a vector.
 * Where out is narrow (784 x 10) and k long, vectors lie along its columns (out.T = b.T @ a.T) in a copy of out.
+* Where out is narrow and rows of a and columns of b are contiguous, vectors lie along k (`dots`).
 
-An element is the same chain of fused multiply-adds in each of these ways, since blocks of k depend on k alone and a
-chain of each block starts with 0: shares of any shape give the same bits.
+An element is the same chain of fused multiply-adds in the first ways, since blocks of k depend on k alone and a chain
+of each block starts with 0; whether it is a dot product instead is asked of the whole product: shares of any shape give
+the same bits.
 
 The limits are two vectors of multiply-adds a cycle, and memory. Measured in float32 with AVX2 on one core of a Zen 3
 (L1 32 KiB, L2 512 KiB, a machine in use), operands in the caches as far as they fit. "Of the peak" is of what a loop of
@@ -23,7 +25,7 @@ multiply-adds in registers reaches, 95 GFLOP/s; "OpenBLAS" is the speed relative
 W is added to is spared the adding:
 
     product                     of the peak  OpenBLAS    product                     of the peak  OpenBLAS
-    x[20,784] @ W[784,10]              0.59      1.62    x[600,784] @ W[784,10]             0.53      1.05
+    x[20,784] @ W[784,10]              0.59      1.62    x[600,784] @ W[784,10]             0.67      1.27
     W[784,10] += x.T @ d[20,10]        0.51      1.31    W[784,10] += x.T @ d[600,10]       0.77      1.50
     x[20,784] @ W[784,500]             0.78      1.15    x[600,784] @ W[784,500]            0.85      0.94
     W[784,500] += x.T @ d[20,500]      0.78      1.14    W[784,500] += x.T @ d[600,500]     0.88      0.98
@@ -32,23 +34,20 @@ W is added to is spared the adding:
     x[1,784] @ W[784,500]              0.27      0.83    square 1024                        0.85      0.92
     W[784,500] += x.T @ d[1,500]       0.14      9.56    square 2048                        0.92      0.90
 
-10 of 16 lanes, 0.62 of the peak, bound the first line; x[600,784] read from memory, 7.5 GB/s, bounds its product to
-0.4 of the peak, of which 0.9 is reached (0.7 of OpenBLAS's time). A row times a matrix is bound by the third-level
-cache. float64 is alike: 0.45 to 0.85 of the peak, 0.9 to 1.7 of OpenBLAS. A matrix times one column (600 x 784 x 1)
-takes 4 times as long as OpenBLAS in the caches and twice as long from memory: it is transposed on the way, since sums
-along k would be of another order.
+The products of the first line are dot products where the rows are many (`dots`; 0.67 of the peak with x in the caches,
+0.5 from memory). A row times a matrix is bound by the third-level cache. float64 is alike: 0.45 to 0.85 of the peak,
+0.9 to 1.7 of OpenBLAS.
 """
 
 import numpy as np
+from numgraph.kernels.dots import PACE, SECOND, by_dots, dot_blocks, exchange, pick, turn
 from numgraph.kernels.support import f32, f64, helper, i64, sized
-from numgraph.kernels.tile_ir import CALL_CARRY, CALL_PICK, CALL_TILE, CALL_TOUCH, CALL_TURN, LINE, MACHINE, ROWS, WIDE
+from numgraph.kernels.tile_ir import CALL_CARRY, CALL_TILE, CALL_TOUCH, LINE, MACHINE, ROWS, WIDE
 from numgraph.kernels.wrapping import wrapped
 
 tile = wrapped("tile", CALL_TILE)
 carry = wrapped("carry", CALL_CARRY)
-turn = wrapped("turn", CALL_TURN)
 touch = wrapped("touch", CALL_TOUCH)
-pick = wrapped("pick", CALL_PICK)
 
 VECTOR = MACHINE.vector
 TILE = 2 * VECTOR
@@ -71,7 +70,7 @@ _SMALL = 64 * 1024
 
 # The scratch memory: alpha and beta for the first block of k and for the later ones, a vector of 0, the copy of out,
 # packed rows of a (behind the last of them whole vectors are written), packed columns of b.
-_FIRST, _LATER = 0, 16
+_FIRST, _LATER = 0, SECOND
 _ZEROS = 64
 _COPY = 128
 _COPY_ROW = _COLUMNS + 64  # not a power of two, whose multiples would compete for the same lines of the cache
@@ -103,8 +102,7 @@ def _width(left):
 @sized
 def _pack_lines(size, left, k, v, v_col, v_step, to, zeros):
     """Pack columns for micro-kernels: panels of TILE bytes x k, without gaps."""
-    double = size // 8
-    shift = 2 + double
+    shift = 2 + size // 8
     lanes = VECTOR >> shift
     while left > 0:
         w = _width(left)
@@ -112,15 +110,15 @@ def _pack_lines(size, left, k, v, v_col, v_step, to, zeros):
         n = w >> shift
         if last < 0:
             # fewer columns than a vector: the rest of it is 0
-            carry(0, double, (k, zeros, 0, 0, to, TILE))
-            pick(0, double, (k, n, v, v_step, v_col, to, TILE, size))
+            carry(0, size // 8, (k, zeros, 0, 0, to, TILE))
+            pick(0, size // 8, (k, n, v, v_step, v_col, to, TILE, size))
         elif v_col == size:
-            carry(0, double, (k, v, v_step, last, to, TILE))
+            carry(0, size // 8, (k, v, v_step, last, to, TILE))
         elif v_step == size and k >= lanes:
-            turn(0, double, (k, v, v_col, lanes, to, TILE))
-            turn(0, double, (k, v + (last >> shift) * v_col, v_col, lanes, to + last, TILE))
+            turn(0, size // 8, (k, v, v_col, lanes, to, TILE))
+            turn(0, size // 8, (k, v + (last >> shift) * v_col, v_col, lanes, to + last, TILE))
         else:
-            pick(0, double, (k, n, v, v_step, v_col, to, TILE, size))
+            pick(0, size // 8, (k, n, v, v_step, v_col, to, TILE, size))
         v += n * v_col
         to += k * TILE
         left -= w
@@ -129,8 +127,7 @@ def _pack_lines(size, left, k, v, v_col, v_step, to, zeros):
 @sized
 def _pack_factors(size, m, k, s, s_row, s_step, to):
     """Pack rows for micro-kernels: for each tile of rows, its elements for one p after those for the one before."""
-    double = size // 8
-    shift = 2 + double
+    shift = 2 + size // 8
     lanes = VECTOR >> shift
     tiles = (m + ROWS - 1) // ROWS
     for t in range(tiles):
@@ -140,20 +137,23 @@ def _pack_factors(size, m, k, s, s_row, s_step, to):
             # whole vectors are written: what goes beyond the rows is overwritten by what comes after
             first = (rows - 1) // lanes * lanes
             while first >= 0:
-                turn(0, double, (k, s + first * s_row, s_row, min(rows - first, lanes), to + first * size, step))
+                turn(0, size // 8, (k, s + first * s_row, s_row, min(rows - first, lanes), to + first * size, step))
                 first -= lanes
         elif s_row == size and rows >= 4:
-            carry(1, double, (k, s, s_step, step - 4 * size, to, step))
+            carry(1, size // 8, (k, s, s_step, step - 4 * size, to, step))
         else:
-            pick(0, double, (k, rows, s, s_step, s_row, to, step, size))
+            pick(0, size // 8, (k, rows, s, s_step, s_row, to, step, size))
         s += rows * s_row
         to += k * step
 
 
 @sized
-def _block(size, m, left, k, s, s_row, s_step, packed_s, v, v_step, packed_v, out, out_row, scalars):
-    """The product of rows `s` and columns `v` over one block of k: out[m, left bytes of columns]."""
-    double = size // 8
+def _block(size, m, left, k, near, s, s_row, s_step, packed_s, v, v_step, packed_v, out, out_row, scalars):
+    """The product of rows `s` and columns `v` over one block of k: out[m, left bytes of columns].
+
+    near: the address from which on memory is prefetched, PACE bytes each step along k; 0: columns are, before they are
+    read.
+    """
     tiles = (m + ROWS - 1) // ROWS
     few = m // tiles
     large = m % tiles  # tiles of few + 1 rows; the others have `few`
@@ -166,26 +166,34 @@ def _block(size, m, left, k, s, s_row, s_step, packed_s, v, v_step, packed_v, ou
             w = WIDE * VECTOR
             kind = ROWS
         last = max(w - VECTOR, 0)
-        ahead = k * TILE if packed_v else 2 * w - size
+        far, pace, leap = v + (k * TILE if packed_v else 2 * w - size), v_step, 0
+        if near != 0:
+            far, pace, leap = near, PACE, k * PACE
+            near += tiles * leap
         head, target = s, out
         if large > 0:
             step = (few + 1) * size if packed_s else s_step
             next_s = (few + 1) * next_row
-            tile(few, double, (large, k, head, row, step, next_s, v, v_step, last, ahead, target, out_row, scalars))
+            tile(
+                few, size // 8,
+                (large, k, head, row, step, next_s, v, v_step, last, far, pace, leap, target, out_row, scalars),
+            )  # fmt: skip
+            far += large * leap
             head += large * next_s
             target += large * (few + 1) * out_row
         step = few * size if packed_s else s_step
         next_s = few * next_row
         tile(
-            kind, double, (tiles - large, k, head, row, step, next_s, v, v_step, last, ahead, target, out_row, scalars)
-        )
+            kind, size // 8,
+            (tiles - large, k, head, row, step, next_s, v, v_step, last, far, pace, leap, target, out_row, scalars),
+        )  # fmt: skip
         v += k * TILE if packed_v else w
         out += w
         left -= w
 
 
 @sized
-def _run(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_row, scratch):
+def _run(size, rows, width, k, near, s, s_row, s_step, v, v_col, v_step, out, out_row, scratch):
     """out[rows, width bytes of columns] = alpha * s[rows, k] @ v[k, columns] + beta * out, in tiles of rows of `s` and
     vectors of `v`."""
     for z in range(VECTOR // 8):
@@ -207,6 +215,10 @@ def _run(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_row,
     some = _FACTORS_BYTES // (length * size * ROWS) * ROWS
     if width * length <= _SMALL:
         some = ROWS if streamed else _SOME_ROWS
+    if near != 0:
+        # tiles of 5 or 6 rows take a quarter of what is to come; the last quarters, since the first are dots'
+        passes = min((rows + ROWS - 1) // ROWS, 4)
+        near = 0 if packed_v else v + near + k * v_step * (4 - passes) // 4
     j0 = 0
     while j0 < width:
         part = columns if width - j0 - columns >= VECTOR else width - j0
@@ -228,7 +240,7 @@ def _run(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_row,
                     head = s + i0 * s_row + k0 * s_step
                     if streamed:
                         # from memory, where 6 streams are more than the processor follows by itself
-                        touch(0, 0, (some, (n * size + LINE - 1) // LINE, head + some * s_row, s_row))
+                        touch(0, size // 8, (some, (n * size + LINE - 1) // LINE, head + some * s_row, s_row))
                     if packed_s:
                         _pack_factors(size, m, n, head, s_row, s_step, scratch + _FACTORS)
                         head = scratch + _FACTORS
@@ -238,28 +250,26 @@ def _run(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_row,
                     target = out + i0 * out_row + j0
                     scalars = scratch + (_FIRST if k0 == 0 else _LATER)
                     _block(
-                        size, m, part, n, head, s_row, s_step, packed_s, line, step, packed_v, target, out_row, scalars
+                        size,
+                        m,
+                        part,
+                        n,
+                        near,
+                        head,
+                        s_row,
+                        s_step,
+                        packed_s,
+                        line,
+                        step,
+                        packed_v,
+                        target,
+                        out_row,
+                        scalars,
                     )
                     k0 += length
                 i0 += some
             g0 += group
         j0 += part
-
-
-@sized
-def _exchange(size, m, n, source, source_row, source_col, to, to_row):
-    """to[j, i] = source[i, j], for m x n elements; rows of `to` are contiguous."""
-    double = size // 8
-    lanes = VECTOR >> (2 + double)
-    if m < lanes or n < lanes or source_col != size:
-        pick(0, double, (m, n, source, source_row, source_col, to, size, to_row))
-    else:
-        i = 0
-        while i < m:
-            # the last rows may be copied twice
-            i = min(i, m - lanes)
-            turn(0, double, (n, source + i * source_row, source_row, lanes, to + i * size, to_row))
-            i += lanes
 
 
 @sized
@@ -272,10 +282,10 @@ def _by_copy(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_
         w = min(left, _COLUMNS)
         n = w >> shift
         if is_read:
-            _exchange(size, n, rows, out, out_col, out_row, copy, copy_row)
-        _run(size, rows, w, k, s, s_row, s_step, v, v_col, v_step, copy, copy_row, scratch)
+            exchange(size, n, rows, out, out_col, out_row, copy, copy_row)
+        _run(size, rows, w, k, 0, s, s_row, s_step, v, v_col, v_step, copy, copy_row, scratch)
         if out_row == size:
-            _exchange(size, rows, n, copy, copy_row, size, out, out_col)
+            exchange(size, rows, n, copy, copy_row, size, out, out_col)
         else:
             pick(0, size // 8, (rows, n, copy, copy_row, size, out, out_row, out_col))
         v += n * v_col
@@ -283,14 +293,14 @@ def _by_copy(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_
         left -= w
 
 
-# How a product goes: vectors along the rows of out, the same by way of a copy of out, or along the columns of out,
-# always by way of a copy.
-STRAIGHT, COPIED, TURNED = 0, 1, 2
+# How a product goes: vectors along the rows of out, the same by way of a copy of out, along the columns of out, always
+# by way of a copy, or along the summed axis.
+STRAIGHT, COPIED, TURNED, DOTS = 0, 1, 2, 3
 
 
 @sized
 def way(size, m, n, k, a_row, b_col):
-    """Which of these takes the least time for elements of `size` bytes, by an estimate; strides in bytes."""
+    """Which of the first three takes the least time for elements of `size` bytes, by an estimate; strides in bytes."""
     # in 1 / TILE of a cycle: multiply-adds, packing what vectors are loaded from, copying out
     straight = m * k * ((n * size + TILE - 1) & -TILE) + (0 if b_col == size else n * k * VECTOR)
     turned = n * k * ((m * size + TILE - 1) & -TILE) + (0 if a_row == size else m * k * VECTOR) + m * n * TILE
@@ -301,21 +311,28 @@ def way(size, m, n, k, a_row, b_col):
 
 
 @sized
-def _product(size, m, n, k, a, a_row, a_col, b, b_row, b_col, is_read, out, out_row, scratch):
-    """out[m, n] in the way that is estimated to take the least time."""
-    chosen = way(size, m, n, k, a_row, b_col)
-    if chosen == TURNED:
+def _product(size, blocks, m, n, k, near, a, a_row, a_col, b, b_row, b_col, is_read, out, out_row, scratch):
+    """out[m, n] in the way that is estimated to take the least time; of dot products where they have `blocks`."""
+    chosen = DOTS if blocks else way(size, m, n, k, a_row, b_col)
+    if chosen == DOTS:
+        by_dots(
+            size, blocks, m, n, k, near, a, a_row, b, b_row, b_col, out, out_row, scratch + _FIRST, scratch + _LINES
+        )
+    elif chosen == TURNED:
         _by_copy(size, n, m * size, k, b, b_col, b_row, a, a_row, a_col, out, size, out_row, is_read, scratch)
     elif chosen == COPIED:
         _by_copy(size, m, n * size, k, a, a_row, a_col, b, b_col, b_row, out, out_row, size, is_read, scratch)
     else:
-        _run(size, m, n * size, k, a, a_row, a_col, b, b_col, b_row, out, out_row, scratch)
+        _run(size, m, n * size, k, near, a, a_row, a_col, b, b_col, b_row, out, out_row, scratch)
 
 
 @helper
-def sgemm_tile(m0, m1, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch):
+def sgemm_tile(m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch):
     """out[m0:m1, n0:n1] = alpha * a[m0:m1, :k] @ b[:k, n0:n1] + beta * out[m0:m1, n0:n1], float32.
 
+    m, n: rows and columns of the whole product, of which this is a share. near: where one product after the other goes
+    along the rows of the operand whose lines are contiguous and long, bytes from these rows to those of the next, half
+    of which is prefetched; else 0.
     a, b, out: addresses of element [0, 0]; strides count elements and may be any numbers; rows of out are `out_row`
     apart, its columns adjacent, and it overlaps neither a nor b. scratch: the address of SCRATCH_BYTES of this thread's
     own, aligned to 64 bytes. alpha, beta: float32; the other arguments int64. Bounds may be empty; without products
@@ -329,20 +346,22 @@ def sgemm_tile(m0, m1, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta,
         p = f32(scratch)
         p[0], p[1] = alpha if k > 0 else np.float32(0), beta
         p[4], p[5] = alpha, np.float32(1)
+        blocks = dot_blocks(4, m, n, k, 4 * a_col, 4 * b_row)
         _product(
-            np.int64(4), m1 - m0, n1 - n0, k, a + 4 * m0 * a_row, 4 * a_row, 4 * a_col, b + 4 * n0 * b_col, 4 * b_row,
-            4 * b_col, beta != 0, out + 4 * (m0 * out_row + n0), 4 * out_row, scratch,
+            np.int64(4), blocks, m1 - m0, n1 - n0, k, near, a + 4 * m0 * a_row, 4 * a_row, 4 * a_col,
+            b + 4 * n0 * b_col, 4 * b_row, 4 * b_col, beta != 0, out + 4 * (m0 * out_row + n0), 4 * out_row, scratch,
         )  # fmt: skip
 
 
 @helper
-def dgemm_tile(m0, m1, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch):
+def dgemm_tile(m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch):
     """As `sgemm_tile`, for float64."""
     if m1 > m0 and n1 > n0:
         p = f64(scratch)
         p[0], p[1] = alpha if k > 0 else 0.0, beta
         p[2], p[3] = alpha, 1.0
+        blocks = dot_blocks(8, m, n, k, 8 * a_col, 8 * b_row)
         _product(
-            np.int64(8), m1 - m0, n1 - n0, k, a + 8 * m0 * a_row, 8 * a_row, 8 * a_col, b + 8 * n0 * b_col, 8 * b_row,
-            8 * b_col, beta != 0, out + 8 * (m0 * out_row + n0), 8 * out_row, scratch,
+            np.int64(8), blocks, m1 - m0, n1 - n0, k, near, a + 8 * m0 * a_row, 8 * a_row, 8 * a_col,
+            b + 8 * n0 * b_col, 8 * b_row, 8 * b_col, beta != 0, out + 8 * (m0 * out_row + n0), 8 * out_row, scratch,
         )  # fmt: skip

@@ -30,10 +30,10 @@ def softmax() -> ng.Function:
     return ng.function([x], ng.softmax(x), name="softmax")
 
 
-def logistic_regression() -> ng.Function:
+def logistic_regression(batch: int = 10) -> ng.Function:
     """The tutorial's step: a minibatch is a window of resident data."""
-    train_x = ng.shared(np.zeros((50, 8), "float32"), name="train_x")
-    train_y = ng.shared(np.zeros(50, "int32"), name="train_y")
+    train_x = ng.shared(np.zeros((5 * batch, 8), "float32"), name="train_x")
+    train_y = ng.shared(np.zeros(5 * batch, "int32"), name="train_y")
     W, b = ng.shared(np.zeros((8, 3), "float32"), name="W"), ng.shared(np.zeros(3, "float32"), name="b")
     x, y, index = ng.fmatrix("x"), ng.ivector("y"), ng.lscalar("index")
     p = ng.softmax(ng.dot(x, W) + b)
@@ -43,9 +43,14 @@ def logistic_regression() -> ng.Function:
         [index],
         cost,
         updates=[(W, W - 0.13 * gW), (b, b - 0.13 * gb)],
-        givens={x: train_x[index * 10 : (index + 1) * 10], y: train_y[index * 10 : (index + 1) * 10]},
+        givens={v: data[index * batch : (index + 1) * batch] for v, data in ((x, train_x), (y, train_y))},
         name="train",
     )
+
+
+def blocks_of_rows() -> ng.Function:
+    """The same for a larger minibatch, in one pass over blocks of its rows."""
+    return logistic_regression(600)
 
 
 def updates() -> ng.Function:
@@ -79,7 +84,7 @@ def reductions() -> ng.Function:
     return ng.function([x], outputs, name="reductions")
 
 
-PROGRAMS = (elementwise, softmax, logistic_regression, updates, gather_and_scatter, reductions)
+PROGRAMS = (elementwise, softmax, logistic_regression, blocks_of_rows, updates, gather_and_scatter, reductions)
 
 
 def compare(name: str, text: str, update: bool) -> None:
@@ -98,7 +103,7 @@ def test_source(build: Callable[[], ng.Function], update_golden: bool) -> None:
 def test_listing(update_golden: bool) -> None:
     """The source with the user's lines: of this file, as text that does not depend on where it lies."""
     lines = Path(__file__).read_text(encoding="utf-8").split("\n")
-    first = lines.index("def logistic_regression() -> ng.Function:") + 1
+    first = lines.index("def logistic_regression(batch: int = 10) -> ng.Function:") + 1
     listing = re.sub(
         r"\S*test_golden\.py:(\d+)",
         lambda found: f"test_golden.py:{{{int(found[1]) - first}}}",

@@ -223,9 +223,27 @@ print("numba" in sys.modules)
 """
 
 
-def test_ordinary_functions_need_no_numba(tmp_path: Path) -> None:
+# A step over blocks of rows, whose products are dot products.
+ROWS = """
+import sys
+import numpy as np
+import numgraph as ng
+x, y, i = ng.matrix("x", dtype="{0}"), ng.ivector("y"), ng.lscalar("i")
+X, Y = ng.shared(np.ones((600, 70), "{0}"), "X"), ng.shared(np.zeros(600, "int32"), "Y")
+W = ng.shared(np.ones((70, 10), "{0}"), "W")
+cost = -ng.mean(ng.log(ng.softmax(x @ W, axis=1))[ng.arange(y.shape[0]), y])
+givens = {{x: X[i * 600 : (i + 1) * 600], y: Y[i * 600 : (i + 1) * 600]}}
+f = ng.function([i], cost, updates=[(W, W - ng.grad(cost, W))], givens=givens, target="cpu")
+f(0)
+assert "gemm_rows(" in f.source, f.source
+print("numba" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize("program", [PROGRAM, *map(ROWS.format, FLOATS)], ids=["various", *FLOATS])
+def test_ordinary_functions_need_no_numba(program: str, tmp_path: Path) -> None:
     environment = {**os.environ, "NUMGRAPH_CACHE_DIR": str(tmp_path), "NUMGRAPH_COMPILER": "auto"}
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=environment, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout == "False\n"
 
 

@@ -42,12 +42,13 @@ def enter(array, part):
     x = f64(table_of(array))
     if t[0] == 4:
         sgemm_tile(
-            t[1], t[2], t[3], t[4], t[5], np.float32(x[6]), t[7], t[8], t[9], t[10], t[11], t[12], np.float32(x[13]),
-            t[14], t[15], t[16],
+            t[1], t[2], t[3], t[4], t[17], t[18], t[5], t[19], np.float32(x[6]), t[7], t[8], t[9], t[10], t[11], t[12],
+            np.float32(x[13]), t[14], t[15], t[16],
         )
     else:
         dgemm_tile(
-            t[1], t[2], t[3], t[4], t[5], x[6], t[7], t[8], t[9], t[10], t[11], t[12], x[13], t[14], t[15], t[16]
+            t[1], t[2], t[3], t[4], t[17], t[18], t[5], t[19], x[6], t[7], t[8], t[9], t[10], t[11], t[12], x[13],
+            t[14], t[15], t[16],
         )
     return part
 """
@@ -59,21 +60,22 @@ def product_of(module: Any, folder: Path) -> Product:
     path.write_text(SOURCE)
     symbol, code = native.compile_source(path, SOURCE)
     engine, address = native.link(symbol, code)
-    table = np.zeros(17, np.int64)
+    table = np.zeros(20, np.int64)
     enter = native.Native(address, path, 0.0, False, engine).bind(table)
     space = np.zeros(module.SCRATCH_BYTES + 64, np.uint8)
     own = -(-space.ctypes.data // 64) * 64
 
     def product(
         a: Any, b: Any, out: Any, alpha: float = 1.0, beta: float = 0.0, rows: Any = None, columns: Any = None,
-        scratch: int = own, keep: Any = (engine, space),
+        scratch: int = own, near: int = 0, keep: Any = (engine, space),
     ) -> None:  # fmt: skip
         (m, k), n, size = a.shape, b.shape[1], a.itemsize
         assert out.shape == (m, n) and (out.strides[1] == size or n < 2 or m == 0)
         table[:6] = size, *(rows or (0, m)), *(columns or (0, n)), k
+        table[17:] = m, n, near
         table[7:10] = a.ctypes.data, a.strides[0] // size, a.strides[1] // size
         table[10:13] = b.ctypes.data, b.strides[0] // size, b.strides[1] // size
-        table[14:] = out.ctypes.data, out.strides[0] // size, scratch
+        table[14:17] = out.ctypes.data, out.strides[0] // size, scratch
         table.view(np.float64)[[6, 13]] = alpha, beta
         enter(0)
 
@@ -89,12 +91,12 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Product:
 @pytest.fixture(scope="module", params=["sse2", "avx512f"])
 def foreign(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """The product with vectors of other lengths, which LLVM turns into what there is; without fused multiply-add."""
-    names = ("numgraph.kernels.tile_ir", "numgraph.kernels.tiles")
+    names = [f"numgraph.kernels.{name}" for name in ("tile_ir", "dot_ir", "dots", "tiles")]
     saved = {name: sys.modules.pop(name) for name in names if name in sys.modules}
     host = llvm.get_host_cpu_features
     llvm.get_host_cpu_features = lambda: {request.param: True}
     try:
-        module = importlib.import_module(names[1])
+        module = importlib.import_module(names[-1])
         assert module.VECTOR != tiles.VECTOR or request.param == "avx512f"
         yield product_of(module, tmp_path_factory.mktemp("foreign"))
     finally:
@@ -135,6 +137,7 @@ def test_lengths(product: Product, dtype: str, k: int) -> None:
     [
         (20, 10, 784), (784, 10, 600), (1, 500, 784), (1, 1, 1030), (600, 1, 137), (130, 530, 300), (49, 1030, 10),
         (1030, 9, 290), (3, 5, 1700), (300, 77, 1025), (50, 520, 1100),
+        (600, 10, 785), (601, 1, 1001), (601, 2, 791), (31, 32, 3001), (33, 6, 64),
     ],
 )  # fmt: skip
 def test_blocks(product: Product, dtype: str, m: int, n: int, k: int) -> None:
@@ -203,7 +206,7 @@ def test_any_strides(product: Product, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("m", "n", "k"), [(7, 10, 5), (30, 3, 20), (13, 40, 200), (2, 3, 150)])
+@pytest.mark.parametrize(("m", "n", "k"), [(7, 10, 5), (30, 3, 20), (13, 40, 200), (2, 3, 150), (30, 10, 153)])
 def test_nan_and_infinity(product: Product, dtype: str, m: int, n: int, k: int) -> None:
     """As in plain loops: also where a factor is 0, and where alpha is; old values count unless beta is 0."""
     rng = np.random.default_rng(2)

@@ -41,6 +41,11 @@ class KernelPrinter(FunctionPrinter):
         return name
 
 
+def product_of(node: Node, kind: str = "") -> tuple[str, int]:
+    """(function, slot of its address in the table) of the product for a node's dtype."""
+    return (f"sgemm{kind}", SGEMM) if node.dtype == "float32" else (f"dgemm{kind}", DGEMM)
+
+
 class ProductPrinter(SharePrinter):
     """Prints a share of a matrix product: some of its rows or columns, or some of a stack of products."""
 
@@ -51,8 +56,7 @@ class ProductPrinter(SharePrinter):
         assert node.dtype in FLOATS, f"{node}: integer products are sums, see rewrite.rules"
         note = f"{self.buffer_name(node)} {self.type_text(node)}"
         out = self.address(node)
-        scratch = self._size_text(self.schedule.private_bytes[self.stage])
-        self.say(f"own = {self._behind_arena()} + share * {scratch}", "what this share has for itself")
+        self.say_own()
         sources = node.inputs[1:3] if item.factors else node.inputs
         left, right = (self._named(v, view) for v, view in zip(sources, item.views, strict=True))
         target = self.names.fresh(self.graph.names.get(node.inputs[0] if item.factors else node), "out")
@@ -92,7 +96,7 @@ class ProductPrinter(SharePrinter):
 
     def _call(self, item: Item, left: str, right: str, target: str, share: str) -> str:
         node, (a, b) = item.node, item.views
-        name, slot = ("sgemm", SGEMM) if node.dtype == "float32" else ("dgemm", DGEMM)
+        name, slot = product_of(node)
         self.imports.add(name)
         alpha, beta = self._factors(item)
         sizes = ", ".join(map(self._length, (node.dims[-2], node.dims[-1], a.lengths[-1])))
@@ -113,5 +117,5 @@ class ProductPrinter(SharePrinter):
         note = f"{wish or self.buffer_name(view.buffer)} {self.type_text(source)}"
         if not isinstance(view.offset, int):
             note += f" = {self.buffer_name(view.buffer)} from element {self.explain(view.offset)}"
-        self.say(f"{name} = {address}", note, source)
+        self.declare(view.buffer, f"{name} = {address}", note, source)
         return name

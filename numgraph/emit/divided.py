@@ -30,13 +30,14 @@ class SharePrinter(FunctionPrinter):
 
     def run(self) -> None:
         """Print the share's loop."""
-        size = self.schedule.private_bytes[self.stage]
-        uses = self.partial or any(self._is_private(item) for item in self.divided.items)
-        if uses:
-            self.say(
-                f"own = {self._behind_arena()} + share * {self._size_text(size)}", "what this share has for itself"
-            )
+        if self.partial or any(self._is_private(item) for item in self.divided.items):
+            self.say_own()
         self.blocks([self.divided])
+
+    def say_own(self) -> None:
+        """Where the share's own memory is."""
+        size = self._size_text(self.schedule.private_bytes[self.stage])
+        self.say(f"own = {self._behind_arena()} + share * {size}", "what this share has for itself")
 
     def _is_private(self, item: Item) -> bool:
         return item.kind != "check" and self.schedule.buffers[item.node].place == "private"

@@ -62,7 +62,7 @@ def _divided_call(layout: Layout, phase: Any) -> list[Line]:
             Line(1, "if status != 0:"),
             Line(2, f"return {phase.name}(address, 0, 1)", "what fails first in order"),
         ]
-    if any(0 in item.reduced for item in phase.items):
+    if layout.schedule.sharing[phase.block].partial:
         lines.append(Line(1, f"{phase.name.replace('phase', 'join')}(address)"))
     return lines
 

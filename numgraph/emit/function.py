@@ -41,9 +41,19 @@ class FunctionPrinter(MemoryStatements):
 
     def loop(self, block: Block, level: int) -> None:
         """One loop: accumulators before it, what is complete after it."""
-        starting = [item for item in block.items if item.kind == "reduce" and min(item.reduced, default=-1) == level]
-        accumulators = {item: self._start(item, level) for item in starting}
+        accumulators = self._start_all(block, level)
         limit = self._rows(block)
+        self.body.lines += self._loop_lines(block, level, limit, accumulators)
+        for item, accumulator in accumulators.items():
+            self._complete(item, accumulator)
+
+    def _start_all(self, block: Block, level: int) -> dict[Item, str]:
+        """Start the reductions whose first loop this is."""
+        starting = [item for item in block.items if item.kind == "reduce" and min(item.reduced, default=-1) == level]
+        return {item: self._start(item, level) for item in starting}
+
+    def _loop_lines(self, block: Block, level: int, limit: str, accumulators: dict[Item, str]) -> list[Line]:
+        """The loop itself; what it does not change goes to the bodies around it."""
         inner = Body(level + 1)
         self.bodies.append(inner)
         counter = self.counters[level] = self.names.counter(level)
@@ -51,12 +61,9 @@ class FunctionPrinter(MemoryStatements):
         self.blocks(block.body, level + 1)
         self.bodies.pop()
         inner.lines[:0] = self._hint(block)
-        self.say(f"for {counter} in range({limit}):", self._loop_note(block))
         for line in inner.lines:
             line.indent += 1
-        self.body.lines += inner.lines
-        for item in starting:
-            self._complete(item, accumulators[item])
+        return [Line(0, f"for {counter} in range({limit}):", self._loop_note(block)), *inner.lines]
 
     def _hint(self, block: Block) -> list[Line]:
         """How many vectors of an innermost loop's rounds are computed side by side, where LLVM would do them singly."""

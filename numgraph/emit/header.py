@@ -13,7 +13,7 @@ SUPPORT = frozenset(
     helper items_of jit largest launch maximum minimum mod_float mod_int multiply_up power_int real_of
     relock resident_address resident_length share_count smallest table_of to_python unlock""".split()
 ) | set(POINTERS.values())
-PRODUCTS = frozenset({"sgemm", "dgemm"})
+PRODUCTS = frozenset({"sgemm", "dgemm", "sgemm_rows", "dgemm_rows"})
 HINTS = frozenset({"interleave"})
 WIDTH = 110
 DTYPES = "float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64".split()

@@ -50,7 +50,11 @@ class MemoryStatements(Statements):
             position = self._linear([self.graph.find(n) for n in buffer.dims], index)
         else:
             base = self.root(place)
-            position = self._linear(base.lengths(self.graph), [index[a] for a in base.axes])
+            lengths, at = list(base.lengths(self.graph)), [index[a] for a in base.axes]
+            if base.rows:
+                # the first axis comes last
+                lengths, at = [*lengths[1:], base.rows], [*at[1:], at[0]]
+            position = self._linear(lengths, at)
         fixed, moving = self.split(self.graph.as_index(position))
         pointer = self.pointer(buffer, fixed, view)
         return pointer, self.value(self.graph.as_index(moving))
@@ -101,9 +105,13 @@ class MemoryStatements(Statements):
             address = f"{address} + {moved}"
             note = f"{view or ''}{' = ' if view else ''}{note} from element {self.explain(fixed)}"
         name = self.names.fresh(view or self.graph.names.get(buffer), "p")
-        self.say(f"{name} = {POINTERS[buffer.dtype]}({address})", note, buffer, 0)
+        self.declare(buffer, f"{name} = {POINTERS[buffer.dtype]}({address})", note, buffer)
         self.pointers[key] = name
         return name
+
+    def declare(self, buffer: Node, code: str, note: str, origin: Node) -> None:
+        """Print a pointer to a buffer, or its address, at the top of the function."""
+        self.say(code, note, origin, 0)
 
     def address(self, buffer: Node) -> str:
         """The address of a buffer's first element, as an expression over the table."""
@@ -112,7 +120,7 @@ class MemoryStatements(Statements):
         if buffer.kind in LEAVES:
             return f"table[{self.layout.address(buffer)}]"
         place = self.root(self.schedule.buffers[buffer])
-        if buffer in self.partial or place.place == "private":
+        if buffer in self.partial or place.place in ("private", "rows"):
             return self.beyond("own", self.partial.get(buffer, place.offset))
         if place.place == "arena":
             return self.beyond(f"table[{self.layout.arena[place.stage]}]", place.offset)

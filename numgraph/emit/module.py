@@ -10,12 +10,13 @@ from numgraph.emit.calls import KernelPrinter, ProductPrinter
 from numgraph.emit.divided import JoinPrinter, SharePrinter
 from numgraph.emit.entry import entry_lines, step_lines, sweeps
 from numgraph.emit.function import FunctionPrinter
+from numgraph.emit.fused import FusedJoinPrinter, FusedPrinter
 from numgraph.emit.header import module_header
 from numgraph.emit.table import THREADS, WORK, Layout
 from numgraph.emit.writer import Line
 from numgraph.ir import LEAVES, Node
 from numgraph.schedule import shares
-from numgraph.schedule.arrange import Block
+from numgraph.schedule.arrange import Block, Fused
 from numgraph.schedule.items import Item
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.work import work_of
@@ -149,20 +150,22 @@ class ModulePrinter:
 
     def _divided(self, name: str, stage: int, block: Block) -> Phase:
         """A loop or a product that threads share, and behind it the joining of what they have accumulated."""
-        is_product = block.items[0].kind == "product"
-        made = ProductPrinter if is_product else SharePrinter
+        kind = "rows" if isinstance(block, Fused) else "product" if block.items[0].kind == "product" else "divided"
+        made = {"rows": FusedPrinter, "product": ProductPrinter, "divided": SharePrinter}[kind]
         printer = made(self.schedule, self.layout, self.vector, block, stage)
         printer.run()
         lines = self._function(name, printer.bodies[0].lines, self._summary(block.items), "return 0", ", share, shares")
         self.imports |= printer.imports
         if self.schedule.sharing[block].partial:
-            joiner = JoinPrinter(self.schedule, self.layout, self.vector, block, stage)
+            joiner = (FusedJoinPrinter if kind == "rows" else JoinPrinter)(
+                self.schedule, self.layout, self.vector, block, stage
+            )
             joiner.run()
             title = f"what the shares of {name} have accumulated"
             lines += [Line(0, ""), Line(0, "")]
             lines += self._function(name.replace("phase", "join"), joiner.bodies[0].lines, title, "return 0")
         self.layout.share_count(block)
-        return Phase(name, "product" if is_product else "divided", block.items, lines, block)
+        return Phase(name, kind, block.items, lines, block)
 
     def _function(self, name: str, body: Sequence[Line], note: str, end: str, more: str = "") -> list[Line]:
         head = "@divided" if more else "@jit"

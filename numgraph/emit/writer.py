@@ -10,9 +10,9 @@ from numgraph.source import SourceLine
 COMMENT_COLUMN = 56
 COUNTERS = "ijklmnopq"
 RESERVED = frozenset(
-    """table reals arena own share shares begin end step status call many words items objects i j k l m n o p q acc
-    add_up multiply_up minimum maximum math np float32 float64 int8 int16 int32 int64 uint8 uint16 uint32
-    uint64 f32 f64 i8 i16 i32 i64 u8 u16 u32 u64 range abs return_code""".split()
+    """table reals arena own share shares begin end block blocks first last step status call many words items objects
+    i j k l m n o p q acc add_up multiply_up minimum maximum math np float32 float64 int8 int16 int32 int64
+    uint8 uint16 uint32 uint64 f32 f64 i8 i16 i32 i64 u8 u16 u32 u64 range abs min max return_code""".split()
 )
 
 

@@ -38,6 +38,8 @@ KERNELS = {"scans": 3.0}
 SORTING = 26.0
 # Of tiles of a product: cycles of beginning one, and of packing an element.
 TILE_START, PACK = 24.0, 0.5
+# Of a dot product: adding up its lanes.
+DOT_END = 4.0
 
 
 class LoopCosts:
@@ -193,7 +195,8 @@ class ProductCosts:
         self.m, self.n, self.k = (n or 0 for n in lengths)
         self.stack = number(item.node.dims[0]) if len(item.node.dims) == 3 else 1
         self.known = None not in lengths and self.stack is not None
-        self.a_row, self.b_col = (self.size * (number(s) or 0) for s in (a.strides[-2], b.strides[-1]))
+        strides = (*a.strides[-2:], *b.strides[-2:])
+        self.a_row, self.a_col, self.b_row, self.b_col = (self.size * (number(s) or 0) for s in strides)
 
     def part(self, shares: int) -> tuple[int, int]:
         """Rows and columns of the largest share."""
@@ -209,7 +212,10 @@ class ProductCosts:
             return None
         (m, n), size = self.part(shares), self.size
         way = self.way(m, n)
-        if way == self.tiles.TURNED:
+        if way == self.tiles.DOTS:
+            packed = 0 if self.b_row == size else n * self.k
+            found = m * n * (self.k * size / self.tiles.VECTOR / 2 + DOT_END)
+        elif way == self.tiles.TURNED:
             packed = 0 if self.a_row == size else m * self.k
             found = self._run(n, m * size) + m * n * 2
         else:
@@ -219,7 +225,9 @@ class ProductCosts:
         return float(count * (found + packed * PACK))
 
     def way(self, m: int, n: int) -> int:
-        """One of `tiles.STRAIGHT`, `COPIED` and `TURNED`."""
+        """One of `tiles.STRAIGHT`, `COPIED`, `TURNED` and `DOTS`, for m x n of the whole."""
+        if self.tiles.dot_blocks.py_func(self.size, self.m, self.n, self.k, self.a_col, self.b_row):
+            return int(self.tiles.DOTS)
         return int(self.tiles.way.py_func(self.size, m, n, self.k, self.a_row, self.b_col))
 
     def _run(self, rows: int, width: int) -> float:
@@ -243,9 +251,12 @@ class ProductCosts:
                 found.append("columns divided: b is read once")
             else:
                 found.append("rows divided: too few columns to give each thread four tiles")
-        found.append(f"tiles {tiles.ROWS}x{tiles.TILE // self.size}")
+        way = self.way(*self.part(shares)) if self.known else tiles.STRAIGHT
+        if way == tiles.DOTS:
+            found.append("dot products: vectors along the summed axis, which is contiguous")
+        else:
+            found.append(f"tiles {tiles.ROWS}x{tiles.TILE // self.size}")
         if self.known:
-            way = self.way(*self.part(shares))
             if way == tiles.TURNED:
                 found.append("vectors along the columns of the result, in a copy")
             elif way == tiles.COPIED:

@@ -15,7 +15,7 @@ from numgraph.ir import Node
 from numgraph.runtime.costs import LoopCosts, ProductCosts, kernel_cycles
 from numgraph.runtime.machine import Machine, machine
 from numgraph.runtime.variant import Variant
-from numgraph.schedule.arrange import Block
+from numgraph.schedule.arrange import Block, Fused
 from numgraph.schedule.lengths import Lengths
 from numgraph.schedule.shares import GRAIN, obstacle, work_of_block
 from numgraph.schedule.work import Work, name_of, times, work_of
@@ -24,7 +24,7 @@ Array = NDArray[Any]
 
 # Nanoseconds of a call besides its phases; of an argument or a result; of asking for lengths in between; of a phase.
 CALL, VALUE, DYNAMIC, PHASE = 750.0, 200.0, 400.0, 10.0
-KINDS = {"divided": "divided loops"}
+KINDS = {"divided": "divided loops", "rows": "blocks of rows"}
 
 
 class Estimator:
@@ -102,8 +102,23 @@ class Estimator:
         product = ProductCosts(items[0], self.number) if phase.kind == "product" else None
         if product is not None:
             found.details = product.details(found.shares or 1)
+        found.details += self._apart(phase)
         self._predict(found, phase, work, product)
         return found
+
+    def _apart(self, phase: Phase) -> list[str]:
+        """What is done together over blocks of rows, or why a product is not."""
+        if isinstance(phase.block, Fused):
+            found = [f"{phase.block.rows} rows at a time go through all of it, while they are in the cache"]
+            found += ["vectors lie along the rows"] if phase.block.lanes else []
+            for item in phase.block.sums:
+                size = times(item.node.dims, self.number) or 0
+                found.append(
+                    f"each thread sums up {self._made(item.node)}, {size * np.dtype(item.node.dtype).itemsize:,} bytes"
+                )
+            return found
+        reasons = [self.schedule.apart[item] for item in phase.items if item in self.schedule.apart]
+        return [f"not together with loops over its rows: {reason}" for reason in reasons]
 
     def _made(self, node: Node) -> str:
         """The name of what is made: the variable of an update, the user's name, or the op."""
@@ -127,6 +142,9 @@ class Estimator:
         shares = found.shares or 1
         if product is not None:
             one, many = product.cycles(), product.cycles(shares)
+        elif phase.kind == "rows":
+            one = self._rows_cycles(phase)
+            many = self._largest(phase, one, shares)
         else:
             one = (
                 kernel_cycles(phase.items[0], self.number) if phase.kind == "kernel" else self.loops.cycles(phase.items)
@@ -142,6 +160,12 @@ class Estimator:
             found.together = (max(many, divided) + overhead) / 1000
         limits = {"compute": many, "memory": divided, "overhead": overhead}
         found.limit = max(limits, key=lambda name: limits[name])
+
+    def _rows_cycles(self, phase: Phase) -> float | None:
+        """Of the loops and products of a phase over blocks of rows."""
+        products = [ProductCosts(item, self.number).cycles() for item in phase.items if item.kind == "product"]
+        parts = [self.loops.cycles(phase.items), *products]
+        return None if None in parts else sum(p for p in parts if p is not None)
 
     def _largest(self, phase: Phase, cycles: float | None, shares: int) -> float | None:
         """Cycles of the largest share of divided loops, and of joining what they have accumulated."""
@@ -223,7 +247,7 @@ class Estimator:
 
     def _memory_note(self) -> str:
         buffers = self.schedule.buffers.values()
-        count = sum(b.place in ("arena", "private") for b in buffers)
+        count = sum(b.place in ("arena", "private", "rows") for b in buffers)
         parts = [self.number(n) for n in self.schedule.arena_bytes]
         own = [self.number(n) for n in self.schedule.private_bytes]
         said = "temporaries: 1 buffer" if count == 1 else f"temporaries: {count} buffers"

@@ -19,16 +19,20 @@ _BLAS = '''
 if blas_addresses() == (0, 0):
 
     def _plain(pointer):
-        """A product without BLAS, with the arguments of `sgemm` and `dgemm`."""
+        """Products without BLAS, with the arguments of `sgemm` and `sgemm_rows`."""
         product = numba.njit(error_model="numpy", _nrt=False)(gemm)
 
         @numba.njit(error_model="numpy", _nrt=False)
         def call(f, share, shares, own, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
             product(pointer(out), pointer(a), pointer(b), m, n, k, alpha, beta, a_row, a_col, b_row, b_col, out_row)
 
-        return call
+        @numba.njit(error_model="numpy", _nrt=False)
+        def rows(f, near, own, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
+            product(pointer(out), pointer(a), pointer(b), m, n, k, alpha, beta, a_row, a_col, b_row, b_col, out_row)
 
-    sgemm, dgemm = _plain(f32), _plain(f64)
+        return call, rows
+
+    (sgemm, sgemm_rows), (dgemm, dgemm_rows) = _plain(f32), _plain(f64)
 '''
 
 

@@ -13,15 +13,15 @@ from numgraph.kernels.tiles import {name}
 
 
 @c_function("void({types})")
-def enter(m0, m1, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch):
-    {name}(m0, m1, n0, n1, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
+def enter(m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch):
+    {name}(m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
 '''
 
 
 @remember
 def _native(dtype: str) -> native.Native:
     name = "sgemm_tile" if dtype == "float32" else "dgemm_tile"
-    kinds = ["int64"] * 5 + [dtype] + ["int64"] * 6 + [dtype] + ["int64"] * 3
+    kinds = ["int64"] * 8 + [dtype] + ["int64"] * 6 + [dtype] + ["int64"] * 3
     return native.build(_SOURCE.format(name=name, types=", ".join(kinds)))
 
 

@@ -44,6 +44,28 @@ class Block:
         return len(self.scalars)
 
 
+@dataclass(eq=False)
+class Fused(Block):
+    """A phase over blocks of rows; `body` has its parts, in order.
+
+    rows: of a block. sums: the products that sum over the rows, and whether their transpose is accumulated. copies:
+    products whose right side is copied first, so that it is contiguous, with the place of the copy in the share's own
+    memory. local: what is kept for the rows of one block only. lanes: loops whose innermost loop runs over the rows of
+    a block.
+    """
+
+    rows: int = 0
+    sums: dict[Item, bool] = field(default_factory=dict)
+    copies: dict[Item, Any] = field(default_factory=dict)
+    local: list[Node] = field(default_factory=list)
+    lanes: list[Block] = field(default_factory=list)
+
+    @property
+    def room(self) -> int:
+        """Rows of the last block, at most."""
+        return self.rows + self.rows // 2
+
+
 class Arranger:
     """Arranges the items of one stage.
 
@@ -109,9 +131,9 @@ class Arranger:
         block = position[other]
         if blocks[block].length is None:
             return block
-        return block if self._may_share(item, other, level) else block + 1
+        return block if self.may_share(item, other, level) else block + 1
 
-    def _may_share(self, item: Item, other: Item, level: int) -> bool:
+    def may_share(self, item: Item, other: Item, level: int) -> bool:
         """Whether `item` may run in the same iteration of the loop at `level` as `other`, which it depends on."""
         if other.kind == "check":
             # an index that is used only where it was checked; what is written in place waits for all checks
@@ -171,4 +193,4 @@ def reads_only_own_element(item: Item, leaf: Node) -> bool:
     return all(load.inputs[1:] == own and not load.attrs for load in item.loads if load.inputs[0] is leaf)
 
 
-__all__ = ["LEAVES", "Arranger", "Block", "reads_leaf", "reads_only_own_element"]
+__all__ = ["LEAVES", "Arranger", "Block", "Fused", "reads_leaf", "reads_only_own_element"]

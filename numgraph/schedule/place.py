@@ -10,7 +10,7 @@ import numpy as np
 
 from numgraph import dims
 from numgraph.ir import Graph, Node
-from numgraph.schedule.arrange import Block
+from numgraph.schedule.arrange import Block, Fused
 from numgraph.schedule.items import Item, scalar_nodes
 
 
@@ -18,10 +18,12 @@ from numgraph.schedule.items import Item, scalar_nodes
 class Buffer:
     """Where a stored node lives.
 
-    place: "arena", "private" (one for each share of a divided loop), "output", "fresh" (an array made for an
-    update), "shared" (written in place), "base" (the memory of the node's first input) or "register" (never in memory).
+    place: "arena", "private" (one for each share of a divided loop), "rows" (the same, for one block of rows),
+    "output", "fresh" (an array made for an update), "shared" (written in place), "base" (the memory of the node's first
+    input) or "register" (never in memory).
     slot: number of the output, update or shared variable. axes: the node's axes that are kept, the others being the
     same iteration for writer and readers. offset: bytes into the stage's arena, or into the share's own memory.
+    rows: of a block of rows that lies column by column, how many it has room for.
     """
 
     node: Node
@@ -30,6 +32,7 @@ class Buffer:
     axes: tuple[int, ...] = ()
     offset: Any = 0
     stage: int = 0
+    rows: int = 0
 
     def lengths(self, graph: Graph) -> tuple[Any, ...]:
         """Lengths of the kept axes."""
@@ -64,7 +67,7 @@ class Placer:
                     shared_levels[by_node[view.buffer]] = 0
             if item.overwrites and item.node.inputs[0] in by_node:
                 shared_levels[by_node[item.node.inputs[0]]] = 0
-        for node in self._read_by_lengths(items):
+        for node in self.read_by_lengths(items):
             if node in by_node:
                 shared_levels[by_node[node]] = 0
         for node, item in by_node.items():
@@ -73,7 +76,8 @@ class Placer:
             if item.overwrites and item.node.inputs[0] in by_node:
                 self._share_base(item)
 
-    def _read_by_lengths(self, items: Sequence[Item]) -> set[Node]:
+    def read_by_lengths(self, items: Sequence[Item]) -> set[Node]:
+        """What lengths depend on."""
         lengths = [n for item in items for n in map(self.graph.find, item.node.dims) if isinstance(n, Node)]
         lengths += [n for item in items for n in (*item.loops, *item.sizes, item.bound) if isinstance(n, Node)]
         return {v.inputs[0] for v in scalar_nodes(lengths) if v.kind == "load"}
@@ -167,7 +171,9 @@ def loops_around(stages: Sequence[Sequence[Block]]) -> dict[Item, list[Block]]:
 def _trace(blocks: Sequence[Block], path: list[Block], paths: dict[Item, list[Block]]) -> None:
     for block in blocks:
         inside = [*path, block] if block.length is not None else path
-        if block.length is None:
+        if isinstance(block, Fused):
+            _trace(block.body, path, paths)
+        elif block.length is None:
             for item in block.items:
                 paths[item] = inside
         else:

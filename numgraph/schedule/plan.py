@@ -9,6 +9,7 @@ from typing import Any
 from numgraph.elements import Elements, row_major
 from numgraph.ir import LEAVES, Graph, Node, Requirement, topological
 from numgraph.schedule.arrange import Arranger, Block, reads_leaf, reads_only_own_element
+from numgraph.schedule.fuse import Fuser
 from numgraph.schedule.grid import map_to_grid
 from numgraph.schedule.items import Item, ItemMaker, choose_stored, scalar_nodes
 from numgraph.schedule.moved import Mover
@@ -34,7 +35,7 @@ class Schedule:
 
     stages: blocks, in order; arena_bytes: per stage. sharing: how blocks are divided, for those that are: a `Sharing`
     among processor threads, a `Mapping` among a grid's. private_bytes: per stage, what each share has for itself,
-    behind the arena.
+    behind the arena. apart: why a product is not done together with loops over its rows.
     """
 
     graph: Graph
@@ -47,6 +48,7 @@ class Schedule:
     items: list[Item]
     sharing: dict[Block, Any]
     private_bytes: list[Any]
+    apart: dict[Item, str]
     arguments: list[Node] = field(default_factory=list)
     shared: list[Node] = field(default_factory=list)
 
@@ -113,6 +115,11 @@ class Scheduler:
             stages.append(Arranger(self.graph, mine, overwritten).arrange(mine))
         placer = Placer(self.graph, self.buffers)
         placer.place(items, stages)
+        apart: dict[Item, str] = {}
+        if len(stages) == 1 and not self.graph.traits.grid:
+            fuser = Fuser(self.graph, Arranger(self.graph, items, overwritten), self.buffers)
+            stages = [fuser.run(stages[0])]
+            apart = fuser.why
         sharing: dict[Block, Any] = {}
         private = []
         divide = map_to_grid if self.graph.traits.grid else share_out
@@ -122,8 +129,9 @@ class Scheduler:
             private.append(size)
         arena = [placer.lay_out(stage, blocks) for stage, blocks in enumerate(stages)]
         return Schedule(
-            self.graph, self.elements, stages, self.buffers, self.outputs, self.updates, arena, items, sharing, private
-        )
+            self.graph, self.elements, stages, self.buffers, self.outputs, self.updates, arena, items, sharing, private,
+            apart,
+        )  # fmt: skip
 
     def _copy(self, node: Node) -> Node:
         """A private copy of `node`: a buffer that nothing else uses."""

@@ -12,9 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from numgraph import dims
 from numgraph.ir import Graph, Node
-from numgraph.schedule.arrange import Block
+from numgraph.schedule.arrange import Block, Fused
 from numgraph.schedule.bounds import full_length
 from numgraph.schedule.items import Item
 from numgraph.types import FLOATS
@@ -48,8 +50,11 @@ def share_out(graph: Graph, blocks: Sequence[Block], buffers: dict[Node, Any]) -
     """
     found: dict[Block, Sharing] = {}
     # products use the same memory one after the other
-    size: Any = SCRATCH_BYTES if any(block.items[0].kind == "product" for block in blocks) else 0
+    size: Any = SCRATCH_BYTES if any(item.kind == "product" for block in blocks for item in block.items) else 0
     for block in blocks:
+        if isinstance(block, Fused):
+            found[block], size = _share_fused(graph, block, buffers, size)
+            continue
         if block.items[0].kind == "product":
             found[block] = Sharing(work_of_block(graph, block), _parts(graph, block.items[0]))
             continue
@@ -60,19 +65,44 @@ def share_out(graph: Graph, blocks: Sequence[Block], buffers: dict[Node, Any]) -
         most = work_of_block(graph, block, lambda n: full_length(graph, n))
         if (most is not None and most < 2 * GRAIN) or (isinstance(length, int) and length < 2):
             continue
-        sharing = found[block] = Sharing(work, length)
-        for item in block.items:
-            if item.kind == "check":
-                continue
-            buffer = buffers[item.node]
-            if 0 in item.reduced:
-                sharing.partial[item] = size
-            elif buffer.place == "arena" and item.level_axes[0] not in buffer.axes:
-                buffer.place, buffer.offset = "private", size
-            else:
-                continue
-            size = size + buffer.size(graph)
+        found[block] = Sharing(work, length)
+        size = _own_memory(graph, block.items, buffers, found[block], size)
     return found, size
+
+
+def _own_memory(graph: Graph, items: Sequence[Item], buffers: dict[Node, Any], sharing: Sharing, size: Any) -> Any:
+    """Give the items of a divided loop what each share has for itself, from `size` bytes on; returns the new size."""
+    for item in items:
+        if item.kind in ("check", "product"):
+            continue
+        buffer = buffers[item.node]
+        if 0 in item.reduced:
+            sharing.partial[item] = size
+        elif buffer.place == "arena" and item.level_axes[0] not in buffer.axes:
+            buffer.place, buffer.offset = "private", size
+        else:
+            continue
+        size = size + buffer.size(graph)
+    return size
+
+
+def _share_fused(graph: Graph, fused: Fused, buffers: dict[Node, Any], size: Any) -> tuple[Sharing, Any]:
+    """As for a loop; besides, rows of a block, copied weights, and sums of products."""
+    sharing = Sharing(work_of_block(graph, fused), graph.find(fused.length))
+    for node in fused.local:
+        buffer = buffers[node]
+        buffer.place, buffer.offset = "rows", size
+        row = dims.product(buffer.lengths(graph)[1:]) * np.dtype(node.dtype).itemsize
+        size = size + dims.aligned(fused.room * row)
+    for item in fused.copies:
+        fused.copies[item] = size
+        size = size + dims.aligned(
+            dims.product(map(graph.find, item.views[1].lengths)) * np.dtype(item.node.dtype).itemsize
+        )
+    for item in fused.sums:
+        sharing.partial[item] = size
+        size = size + dims.aligned(dims.product(map(graph.find, item.node.dims)) * np.dtype(item.node.dtype).itemsize)
+    return sharing, _own_memory(graph, fused.items, buffers, sharing, size)
 
 
 def _parts(graph: Graph, item: Item) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from numgraph.ir import Graph, Node, loops_of
-from numgraph.schedule.arrange import Block
+from numgraph.schedule.arrange import Block, Fused
 from numgraph.schedule.bounds import full_length
 from numgraph.schedule.items import Item, scalar_nodes
 from numgraph.schedule.place import loops_around
@@ -177,9 +177,11 @@ def _stored(schedule: Schedule, item: Item, number: Length) -> int | None:
 
 
 def _is_row(schedule: Schedule, node: Node) -> bool:
-    """Whether a buffer holds what one round of a loop needs, again and again: it stays in the nearest cache."""
+    """Whether a buffer holds what one round of a loop or one block of rows needs, again and again: it stays in the
+    cache."""
     place = schedule.buffers[node]
-    return place.place in ("arena", "private") and len(place.axes) < len(loops_of(schedule.graph, node.dims))
+    is_part = place.place in ("arena", "private") and len(place.axes) < len(loops_of(schedule.graph, node.dims))
+    return is_part or place.place == "rows"
 
 
 def root(schedule: Schedule, node: Node) -> Node:
@@ -218,6 +220,11 @@ def schedule_text(schedule: Schedule) -> str:
 
 
 def _block_text(schedule: Schedule, block: Block, depth: int, lines: list[str]) -> None:
+    if isinstance(block, Fused):
+        lines.append(f"{'    ' * depth}for blocks of {block.rows} of {length_text(schedule.graph, block.length)}:")
+        for inner in block.body:
+            _block_text(schedule, inner, depth + 1, lines)
+        return
     if block.length is not None:
         lines.append(f"{'    ' * depth}for each of {length_text(schedule.graph, block.length)}:")
         for inner in block.body:

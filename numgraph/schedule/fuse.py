@@ -1,0 +1,297 @@
+"""Phases over blocks of rows: loops and products over the same rows are done for one block of rows after the other.
+
+A minibatch is then read from memory once: while a block of its rows is in the cache, it is multiplied by the weights,
+the loops over these rows run, and `x.T @ dz` of these rows is added to an accumulator. What only this phase needs of an
+intermediate result are the rows of one block. Sums over all rows are complete when all blocks are done.
+
+Three kinds of blocks (of the schedule) may be parts of such a phase, all over the same rows:
+
+* a loop whose rows may be computed by different threads;
+* a product whose rows are these rows, `x @ W`, where W is not made in the phase and small enough to stay in the cache;
+* a product that sums over these rows, `x.T @ dz`, whose result is small enough; it is complete after the phase.
+
+What none of them depends on moves before the phase, the rest behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from numgraph.elements import View
+from numgraph.ir import Graph, Node
+from numgraph.schedule.arrange import Arranger, Block, Fused
+from numgraph.schedule.bounds import full_length
+from numgraph.schedule.items import Item, scalar_nodes
+from numgraph.schedule.place import Buffer
+from numgraph.schedule.shares import obstacle
+from numgraph.types import FLOATS
+
+# Bytes of the weights, or of the sums, that may stay in the cache beside a block of rows, and of that block, about: the
+# second-level cache of most processors has 512 KiB and more.
+RESIDENT = 128 * 1024
+BLOCK = 160 * 1024
+# Rows of a block (the last one has up to half as many more).
+MOST_ROWS, LEAST_ROWS = 32, 8
+# Rows from which a phase is worth what each share adds for itself: a step of softmax regression (784 features, 10
+# classes) on two threads is a tenth slower with it at 100 rows, and a tenth faster at 200.
+WORTH_ROWS = 160
+# Lines of a phase, about: Numba's typing time grows faster than linearly with a function's length.
+MAX_LINES = 192
+# Columns up to which the innermost loop runs over the rows of a block rather than over its columns.
+SHORT = 32
+# Columns up to which a product goes along the summed axis, of this length at least.
+NARROW, LONG = 12, 64
+
+
+class Fuser:
+    """Finds the phases of a program of one stage. buffers: of every item."""
+
+    def __init__(self, graph: Graph, arranger: Arranger, buffers: dict[Node, Buffer]) -> None:
+        self.graph = graph
+        self.arranger = arranger
+        self.buffers = buffers
+        # why a product is not part of a phase with loops over its rows
+        self.why: dict[Item, str] = {}
+
+    def run(self, blocks: Sequence[Block]) -> list[Block]:
+        """The blocks in an order in which those of a phase are one."""
+        rest, done = list(blocks), []
+        while rest:
+            found = self._phase(rest)
+            if found is None:
+                done.append(rest.pop(0))
+                continue
+            before, fused, rest = found
+            done += [*before, fused]
+        return done
+
+    def _phase(self, blocks: list[Block]) -> tuple[list[Block], Fused, list[Block]] | None:
+        """(what moves before it, the phase, what comes after it), of a phase that begins with the first block."""
+        length = self._length(blocks[0])
+        if length is None or not self._worth(length, blocks):
+            return None
+        fused = Fused(length)
+        before: list[Block] = []
+        after: list[Block] = []
+        for block in blocks:
+            if not self._depends(block, after) and self._joins(block, fused):
+                fused.body.append(block)
+                fused.items += block.items
+                fused.scalars |= block.scalars
+            elif self._depends(block, [fused, *after]):
+                after.append(block)
+            else:
+                before.append(block)
+        kinds = {block.items[0].kind == "product" for block in fused.body}
+        if len(kinds) < 2 or len(fused.sums) == len(fused.body):
+            return None
+        self._settle(fused)
+        return before, fused, after
+
+    def _length(self, block: Block) -> Any:
+        """The rows of a phase that might begin with a block."""
+        if block.items[0].kind == "product":
+            node = block.items[0].node
+            return node.dims[0] if len(node.dims) == 2 else None
+        return None if obstacle(block) else block.length
+
+    def _worth(self, length: Any, blocks: Sequence[Block]) -> bool:
+        """Whether there are rows enough, as far as that is known before the call."""
+        most = full_length(self.graph, length)
+        item = blocks[0].items[0]
+        if most is None and item.kind == "product":
+            loops = [b for b in blocks[1:] if b.length is not None and self.graph.equal_lengths(b.length, length)]
+            if loops:
+                self.why[item] = "how many rows there are is known only at the call"
+        return most is not None and most >= WORTH_ROWS
+
+    def _depends(self, block: Block, others: Iterable[Block]) -> bool:
+        items = {item for other in others for item in other.items}
+        return any(not items.isdisjoint(self.arranger.before(item)) for item in block.items)
+
+    # -- parts ----------------------------------------------------------------------------------------------------
+
+    def _joins(self, block: Block, fused: Fused) -> bool:
+        if fused.lines + block.lines > MAX_LINES:
+            return False
+        item = block.items[0]
+        if item.kind != "product":
+            if obstacle(block) or not self.graph.equal_lengths(block.length, fused.length):
+                return False
+            return all(self._by_rows(item, fused) for item in block.items)
+        if len(item.node.dims) != 2 or item.node.dtype not in FLOATS:
+            return False
+        if self._is_row_product(item, fused):
+            return True
+        if self._is_sum(item, fused):
+            m, n = (self.graph.find(v) for v in item.node.dims)
+            fused.sums[item] = n < m
+            return True
+        return False
+
+    def _is_row_product(self, item: Item, fused: Fused) -> bool:
+        a, b = item.views
+        if item.factors or item.last or not self.graph.equal_lengths(item.node.dims[0], fused.length):
+            return False
+        if self._made_in(b.buffer, fused) or not self._goes_by_rows(a, 0, fused):
+            return False
+        why = self._too_large(item, b.lengths, "weights")
+        if why:
+            self.why[item] = why
+        return not why
+
+    def _is_sum(self, item: Item, fused: Fused) -> bool:
+        a, b = item.views
+        if not self.graph.equal_lengths(a.lengths[-1], fused.length):
+            return False
+        if not (self._goes_by_rows(a, 1, fused) and self._goes_by_rows(b, 0, fused)):
+            return False
+        base = item.node.inputs[0] if item.factors else None
+        if (base is not None and self._made_in(base, fused)) or self._is_read(item.node, fused):
+            return False
+        why = self._too_large(item, item.node.dims, "sums")
+        if why:
+            self.why[item] = why
+        return not why
+
+    def _too_large(self, item: Item, lengths: Sequence[Any], what: str) -> str:
+        known = [self.graph.find(n) for n in lengths]
+        if not all(isinstance(n, int) for n in known):
+            return f"how large its {what} are is known only at the call"
+        size = int(np.prod(known, dtype=np.int64)) * np.dtype(item.node.dtype).itemsize
+        return f"its {what}, {size:,} bytes, would not stay in the cache" if size > RESIDENT else ""
+
+    def _made_in(self, node: Node, fused: Fused) -> bool:
+        return any(item.node is node for item in fused.items if item.kind != "check")
+
+    def _is_read(self, node: Node, fused: Fused) -> bool:
+        return any(load.inputs[0] is node for item in fused.items for load in item.loads)
+
+    def _goes_by_rows(self, view: View, axis: int, fused: Fused) -> bool:
+        """Whether row i of an operand (along its axis) is row i of what the phase makes, or not made in it at all."""
+        maker = next((item for item in fused.items if item.kind != "check" and item.node is view.buffer), None)
+        if maker is None:
+            return True
+        width = 1
+        for n in map(self.graph.find, view.buffer.dims[1:]):
+            if not isinstance(n, int):
+                return False
+            width *= n
+        stride = view.strides[axis]
+        by_rows = maker not in fused.sums and self._writes_rows(maker)
+        return by_rows and isinstance(view.offset, int) and isinstance(stride, int) and stride == width
+
+    def _writes_rows(self, item: Item) -> bool:
+        return item.kind == "product" or (
+            item.kind in ("store", "reduce") and 0 not in item.reduced and bool(item.loops) and item.level_axes[0] == 0
+        )
+
+    def _by_rows(self, item: Item, fused: Fused) -> bool:
+        """Whether an item of a loop may run right after the same rows of what it depends on in the phase."""
+        members = set(fused.items)
+        for other in self.arranger.before(item):
+            if other not in members:
+                continue
+            if other.kind == "product":
+                loads = [load for load in item.loads if load.inputs[0] is other.node]
+                if other in fused.sums or not loads:
+                    return False
+                rows = [v.inputs[1] for v in loads if not v.attrs]
+                if len(rows) < len(loads) or not all(v.kind == "loop" and v.attrs[0] == 0 for v in rows):
+                    return False
+            elif not self.arranger.may_share(item, other, 0):
+                return False
+        return True
+
+    # -- memory ---------------------------------------------------------------------------------------------------
+
+    def _settle(self, fused: Fused) -> None:
+        """Which results are kept for one block of rows only, and how many rows that is."""
+        inside = set(fused.items)
+        read_outside: set[Node] = set()
+        for item in {*self.arranger.by_node.values(), *self.arranger.checks} - inside:
+            read_outside.update(load.inputs[0] for load in item.loads)
+            read_outside.update(view.buffer for view in item.views)
+            read_outside.update(item.node.inputs[:1] if item.overwrites else ())
+        width = 0
+        for item in fused.items:
+            if item.kind == "check" or item in fused.sums or not self._writes_rows(item):
+                continue
+            place = self.buffers[item.node]
+            lengths = [self.graph.find(n) for n in item.node.dims[1:]]
+            known = all(isinstance(n, int) for n in lengths)
+            if place.place == "arena" and 0 in place.axes and known and item.node not in read_outside:
+                fused.local.append(item.node)
+                width += int(np.prod(lengths, dtype=np.int64)) * np.dtype(item.node.dtype).itemsize
+        width += sum(self._row_bytes(fused).values())
+        rows = min(max(BLOCK // max(width, 1), LEAST_ROWS), MOST_ROWS)
+        fused.rows = rows // LEAST_ROWS * LEAST_ROWS
+        for item in fused.items:
+            if item.kind == "product" and item not in fused.sums:
+                b = item.views[1]
+                if is_narrow(self.graph, item) or not (isinstance(b.strides[-1], int) and b.strides[-1] == 1):
+                    fused.copies[item] = 0
+        fused.lanes = [block for block in fused.body if self._has_lanes(block, fused)]
+        for item in (item for block in fused.lanes for item in block.items):
+            if item.kind == "check" or 0 in item.reduced:
+                continue
+            place = self.buffers[item.node]
+            if place.place == "register" or self._is_row(place) or item.node in fused.local:
+                columns = tuple(a for a in item.level_axes if a is not None)
+                place.place, place.rows, place.axes = "rows", fused.room, tuple(sorted(columns))
+                if item.node not in fused.local:
+                    fused.local.append(item.node)
+
+    def _is_row(self, place: Buffer) -> bool:
+        """Whether a buffer holds one row, for one round of a loop."""
+        return place.place == "arena" and 0 not in place.axes
+
+    def _has_lanes(self, block: Block, fused: Fused) -> bool:
+        """Whether the vectors of a loop lie along the rows: it has short rows, of what is kept for one block only."""
+        made = {item.node for part in fused.body for item in part.items if item.kind != "check"}
+        return all(self._is_short(item, made, fused) for item in block.items)
+
+    def _is_short(self, item: Item, made: set[Node], fused: Fused) -> bool:
+        """Whether that is so for an item of a loop."""
+        columns = [self.graph.find(n) for n in item.loops[1:]]
+        if item.kind not in ("store", "reduce", "check") or len(columns) > 1:
+            return False
+        if not all(isinstance(n, int) and n <= SHORT for n in columns):
+            return False
+        form = item.node.op.reduce if item.kind == "reduce" and item.node.op else None
+        if form is not None and form.position:
+            return False
+        if item.kind != "check" and 0 not in item.reduced:
+            place = self.buffers[item.node]
+            if item.level_axes[0] != 0:
+                return False
+            if place.place != "register" and item.node not in fused.local and 0 in place.axes and len(place.axes) > 1:
+                return False
+        # what is not made here and has rows of its own lies row by row
+        outside = [load.inputs[1:] for load in item.loads if load.inputs[0] not in made]
+        return not any({v.attrs[0] for v in scalar_nodes(index) if v.kind == "loop"} == {0, 1} for index in outside)
+
+    def _row_bytes(self, fused: Fused) -> dict[Node, int]:
+        """Bytes of a row of what the products read of the rows and the phase does not make."""
+        found: dict[Node, int] = {}
+        for item in fused.items:
+            for view in item.views:
+                lengths = [self.graph.find(n) for n in view.lengths]
+                rows = [n for n in lengths if self.graph.equal_lengths(n, fused.length)]
+                others = [n for n in lengths if n not in rows and isinstance(n, int)]
+                if rows and others and view.buffer not in fused.local:
+                    found[view.buffer] = others[0] * np.dtype(view.buffer.dtype).itemsize
+        return found
+
+
+def is_narrow(graph: Graph, item: Item) -> bool:
+    """Whether vectors of a product lie along the summed axis (kernels/dots.py): it has few columns and long rows."""
+    k, n = (graph.find(v) for v in item.views[1].lengths)
+    stride = item.views[0].strides[-1]
+    return bool(n <= NARROW and k >= LONG and isinstance(stride, int) and stride == 1)
+
+
+__all__ = ["Fused", "Fuser", "is_narrow"]
