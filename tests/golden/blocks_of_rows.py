@@ -14,9 +14,9 @@ from numpy import float32, float64, int64
 
 from numgraph.kernels.calls import sgemm_rows
 from numgraph.kernels.support import add_up, argument_address, divided, entry, f32, f64, fail, floor_div_int
-from numgraph.kernels.support import from_python, i32, i64, jit, launch, maximum, minimum, relock
-from numgraph.kernels.support import resident_address, resident_length, share_count, table_of, to_python
-from numgraph.kernels.support import unlock
+from numgraph.kernels.support import from_python, i32, i64, items_of, jit, largest, launch, maximum, minimum
+from numgraph.kernels.support import relock, resident_address, resident_length, share_count, table_of
+from numgraph.kernels.support import to_python, unlock
 from numgraph.kernels.vectormath import exp_f32, log_f32
 
 
@@ -116,7 +116,7 @@ def phase_0(address, share, shares):                      # dot2, max, sub, exp,
                 v0 = p2[i2 * 3 + j1]                      # dot2 float32[?,3]
                 x0 = b[j1]                                # b float32[3]
                 t0 = v0 + x0                              # add float32[?,3]
-                p1[i2] = maximum(p1[i2], t0)              # max
+                p1[i2] = largest(p1[i2], t0)              # max
         p3 = f64(own + 1051072 - first * 8)               # sum float64[?,1]
         for i3 in range(first, last):
             p3[i3] = 0.0                                  # start of sum
@@ -243,7 +243,12 @@ def step_0(address):                                      # everything, in order
 def enter(table_object, part_object):                     # called by Python with two objects
     address = table_of(table_object)
     table = i64(address)
-    part = from_python(part_object)                       # 2k: plan of stage k; 2k+1: its step; -1: one call; -2: many
+    items = items_of(part_object)                         # of a tuple: the arguments, and arrays for the outputs
+    if items != 0:
+        objects = i64(items)
+        table[14] = from_python(objects[0])
+        table[19] = objects[1]
+    part = -1 if items != 0 else from_python(part_object)  # 2k: plan of stage k; 2k+1: its step; -1: one call; -2: many
     if part == 0:
         return to_python(plan_0(address))
     if part == 1:
