@@ -12,10 +12,11 @@ from fakecuda import FakeBindings, fake_device
 
 from numgraph.cuda import array as arrays
 from numgraph.cuda import dlpack, driver
-from numgraph.cuda.array import DeviceArray, copied, empty, from_host, imported, is_foreign
+from numgraph.cuda.array import DeviceArray, copied, empty, from_host, imported
 from numgraph.cuda.driver import CudaDevice
 from numgraph.cuda.pool import KEPT, Pool
 from numgraph.errors import DtypeError, ForeignArrayError
+from numgraph.shared import on_device
 
 DTYPES = "bool int8 uint8 int16 uint16 int32 uint32 int64 uint64 float16 float32 float64".split()
 
@@ -277,7 +278,7 @@ def test_dtypes_that_numpy_does_not_have(host: CudaDevice, monkeypatch: pytest.M
         imported(host, np.zeros(2))
 
 
-def test_what_is_foreign(host: CudaDevice) -> None:
+def test_what_is_on_a_device_already(host: CudaDevice) -> None:
     class Elsewhere:
         def __dlpack_device__(self) -> tuple[int, int]:
             return 2, 0
@@ -285,9 +286,9 @@ def test_what_is_foreign(host: CudaDevice) -> None:
     class Interface:
         __cuda_array_interface__: dict[str, Any] = {}  # noqa: RUF012
 
-    assert is_foreign(Elsewhere()) and is_foreign(Interface())
+    assert on_device(Elsewhere()) and on_device(Interface())
     for value in (np.zeros(2), np.float32(1), 3, [1], from_host(host, np.zeros(2))):
-        assert not is_foreign(value)
+        assert not on_device(value)
 
 
 # -- the libraries themselves, on a device ----------------------------------------------------------------------------
@@ -308,7 +309,7 @@ def test_torch() -> None:
         imported(device, mine.T)
     with pytest.raises(ForeignArrayError, match="in the host's memory"):
         imported(device, torch.zeros(2))
-    assert is_foreign(mine) and not is_foreign(torch.zeros(2))
+    assert on_device(mine) and not on_device(torch.zeros(2))
 
 
 @pytest.mark.gpu

@@ -1,4 +1,4 @@
-"""The memory that a function's temporaries share."""
+"""Memory for one purpose of a function, such as its temporaries."""
 
 from __future__ import annotations
 

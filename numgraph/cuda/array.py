@@ -211,15 +211,6 @@ def copied(array: DeviceArray) -> DeviceArray:
     return made
 
 
-def is_foreign(value: Any) -> bool:
-    """Whether a value is an array of another library in a device's memory, to be taken by `imported`."""
-    if isinstance(value, np.ndarray | np.generic | DeviceArray):
-        return False
-    if hasattr(value, "__dlpack_device__"):
-        return bool(value.__dlpack_device__()[0] != HOST)
-    return hasattr(value, "__cuda_array_interface__")
-
-
 def imported(device: Device, value: Any, copy: bool = False) -> DeviceArray:
     """An array of another library (CuPy, PyTorch, JAX; DLPack or `__cuda_array_interface__`) as one of ours.
 

@@ -6,10 +6,6 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from numgraph.cuda.array import DeviceArray
 from numgraph.cuda.device import Counts, Device
 from numgraph.cuda.driver import device as cuda_device
 from numgraph.cuda.simdevice import SimulatedDevice
@@ -17,12 +13,11 @@ from numgraph.cuda.sweep import DeviceSweep
 from numgraph.cuda.variant import DeviceVariant
 from numgraph.device import door
 from numgraph.emit.grid import Geometry
-from numgraph.inspector.record import FunctionRecord, PhaseRecord
+from numgraph.inspector.record import FunctionRecord
 from numgraph.runtime.executor import Executor
-from numgraph.runtime.variant import CheckFailed
+from numgraph.runtime.explain import phase_record
 from numgraph.schedule.gridproduct import LARGE
-from numgraph.schedule.work import schedule_text, work_of
-from numgraph.storage import CALLS
+from numgraph.schedule.work import schedule_text
 
 # Small: a simulated thread costs microseconds.
 SIMULATED = Geometry(threads=8, blocks=3, small=64, part=16, shares=3, sums=16, skinny=8, tiles=((16, 4, 4),), wanted=1)
@@ -42,22 +37,6 @@ class DeviceExecutor(Executor):
 
     variant: DeviceVariant  # type: ignore[assignment]
 
-    def run(self, arguments: Sequence[NDArray[Any]]) -> list[DeviceArray]:  # type: ignore[override]
-        """The outputs; updates are done. ShapeError or IndexOutOfRange leave every shared variable as it was."""
-        arrays = [np.ascontiguousarray(a) if a.ndim else a for a in arguments]
-        tried: list[Any] = []
-        failed: set[Any] = set()
-        while True:
-            variant = self.variant
-            tried.append(variant)
-            try:
-                with CALLS:
-                    outputs = variant.run(arrays)
-                self.bytes_allocated += sum(a.nbytes for a in outputs)
-                return outputs
-            except CheckFailed as problem:
-                self.recover(variant, problem, tried, failed)  # type: ignore[arg-type]
-
     # what is told of the processor's code only
     explanation: Any = None
     export: Any = None
@@ -65,14 +44,7 @@ class DeviceExecutor(Executor):
     def complete(self, record: FunctionRecord) -> None:
         """Add the kernels to a record, and the stages that there are on a device."""
         schedule, module = self.variant.schedule, self.variant.module
-        for kernel in (k for stage in module.kernels for k in stage):
-            work = work_of(schedule, kernel.items)
-            record.phases.append(
-                PhaseRecord(
-                    kernel.name, ", ".join(dict.fromkeys(kernel.shapes)), work.loops, work.statements, work.flops,
-                    work.bytes, work.reads, work.writes,
-                )
-            )  # fmt: skip
+        record.phases = [phase_record(schedule, kernel) for stage in module.kernels for kernel in stage]
         record.stages["schedule"] = lambda: schedule_text(schedule)
         record.stages["source"] = module.text
         record.stages["listing"] = module.listing
@@ -83,11 +55,8 @@ class DeviceExecutor(Executor):
         """What the kernels are compiled to, one after the other."""
         variant, texts = self.variant, []
         for kernel in (k for stage in variant.module.kernels for k in stage if not k.library):
-            signature = tuple(p.dtype for p in kernel.parameters.values())
-            capability, threads = variant.device.capability, kernel.threads
-            texts.append(
-                door.compile_cubin(variant.source[kernel.name], signature, capability, max_threads=threads).ptx
-            )
+            code, capability = variant.source[kernel.name], variant.device.capability
+            texts.append(door.compile_cubin(code, kernel.signature, capability, max_threads=kernel.threads).ptx)
         return "\n".join(texts)
 
     def traffic(self, earlier: Counts | None = None) -> Counts:
@@ -96,7 +65,10 @@ class DeviceExecutor(Executor):
         return counts.copy() if earlier is None else counts.minus(earlier)
 
     def displaced(self) -> None:
-        """Values are brought to the device at each call."""
+        """Nothing: each call has the values brought to the device."""
+
+    def bring_home(self) -> None:
+        """Nothing: on a device they are at home."""
 
     def fast_call(self, program: Any, binder: Any, general: Any) -> Any:
         """The general call."""

@@ -9,7 +9,8 @@ from weakref import WeakMethod
 import numpy as np
 
 from numgraph.config import config
-from numgraph.cuda.array import DeviceArray, Memory, empty
+from numgraph.cuda.arena import Arena
+from numgraph.cuda.array import DeviceArray, empty
 from numgraph.cuda.device import Array, Device, Product, Recording
 from numgraph.cuda.library import CALLS, Call, Launch
 from numgraph.cuda.loading import Loaded, loaded, slots_read
@@ -50,7 +51,7 @@ class DeviceVariant:
         self.table = Table([0] * layout.size)
         self.table.fetch = self._fetch
         self.kernels = [[self._loaded(self.source, kernel) for kernel in stage] for stage in module.kernels]
-        self.memory: dict[Any, Memory] = {}
+        self.memory: dict[Any, Arena] = {}
         self.moves, self.peeked = 0, False
         # where the shared variables are; launches by what they depend on, and by the numbers of a call; all three are
         # void when memory changes its place
@@ -80,8 +81,7 @@ class DeviceVariant:
     def _loaded(self, source: dict[str, Any], kernel: Kernel) -> Loaded:
         if kernel.library:
             return Loaded(kernel, None)
-        signature = tuple(p.dtype for p in kernel.parameters.values())
-        return Loaded(kernel, self.device.load(source[kernel.name], signature, kernel.threads))
+        return Loaded(kernel, self.device.load(source[kernel.name], kernel.signature, kernel.threads))
 
     @property
     def _status_bytes(self) -> int:
@@ -121,12 +121,11 @@ class DeviceVariant:
 
     def _room(self, key: Any, size: int) -> int:
         """The address of at least `size` bytes for a purpose; what was there may be lost when it grows."""
-        known = self.memory.get(key)
-        if known is None or known.size < size:
-            self.memory.pop(key, None)
-            known = self.memory[key] = Memory(self.device, size)
+        arena = self.memory.setdefault(key, Arena(self.device))
+        # kernels get an address also where there is nothing
+        if arena.reserve(max(size, 1)):
             self._forget()
-        return known.address
+        return arena.address
 
     def _forget(self) -> None:
         """Launches that were planned go to places that have moved."""

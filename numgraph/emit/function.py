@@ -146,15 +146,15 @@ class FunctionPrinter(MemoryStatements):
         if place.place == "register":
             self.body.registers[item.node] = value
             return
-        pointer, subscript = self.subscript_at(item)
-        stored = f"uint8({value})" if item.node.dtype == "bool" else value
-        self.say(
-            f"{pointer}[{subscript}] = {stored}",
-            f"{self.buffer_name(item.node)} {self.type_text(item.node)}",
-            item.node,
-        )
+        self.say(*self.stored(item, value), item.node)
         # whoever reads the element in this loop body uses the name instead of the memory
         self.body.names[self.graph.load(item.node, item.target)] = value
+
+    def stored(self, item: Item, value: str) -> tuple[str, str]:
+        """The statement, and a comment, that writes a value into the element which is the item's turn."""
+        pointer, subscript = self.subscript_at(item)
+        value = f"uint8({value})" if item.node.dtype == "bool" else value
+        return f"{pointer}[{subscript}] = {value}", f"{self.buffer_name(item.node)} {self.type_text(item.node)}"
 
     # -- statements ---------------------------------------------------------------------------------------------
 

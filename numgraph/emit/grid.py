@@ -82,6 +82,16 @@ class Kernel:
     helpers: dict[str, list[Line]] = field(default_factory=dict)
     made: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def signature(self) -> tuple[str, ...]:
+        """The types of the parameters, for the compile door."""
+        return tuple(p.dtype for p in self.parameters.values())
+
+    @property
+    def kind(self) -> str:
+        """How its phases are divided among threads."""
+        return ", ".join(dict.fromkeys(self.shapes))
+
     def make(self, maker: str, expression: str) -> str:
         """The name of a function that is made by an expression when the module is loaded."""
         if expression not in self.made:

@@ -62,7 +62,7 @@ class GridPrinter(GridSums):
         if unsure:
             self.say(f"if {' and '.join(f'{self._text(n)} > 0' for n in unsure)}:")
         self.say(f"{'    ' if unsure else ''}{call}", note, item.node)
-        self.kernel.grid = [(self._slot(n), per_block, 1 << 30) for n, per_block in choice.grid]
+        self.kernel.grid = [(self.layout.number(n), per_block, 1 << 30) for n, per_block in choice.grid]
         self.kernel.threads = choice.threads
 
     def _by_cublas(self, item: Item) -> bool:
@@ -79,8 +79,8 @@ class GridPrinter(GridSums):
         """Launches that the host works out."""
         self.kernel.library = name
         self.kernel.operands = [(self.base(item.node)[0], 0)]
-        self.kernel.operands += [(self.base(v.buffer)[0], self._slot(v.offset)) for v in item.views]
-        self.kernel.sizes = [self._slot(n) for n in sizes]
+        self.kernel.operands += [(self.base(v.buffer)[0], self.layout.number(v.offset)) for v in item.views]
+        self.kernel.sizes = [self.layout.number(n) for n in sizes]
 
     def _whole_of(self, buffer: Node, offset: Any) -> tuple[str, str]:
         """(parameter, start) of an operand whose first element is `offset` elements into a buffer."""

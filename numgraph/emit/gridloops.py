@@ -101,7 +101,7 @@ class GridLoops(GridMemory):
         self.own = self.mapping.private * self.geometry.threads
 
     def _launch(self, count: Any, per_block: int) -> None:
-        self.kernel.grid = [(self._slot(count), per_block, self.geometry.blocks)]
+        self.kernel.grid = [(self.layout.number(count), per_block, self.geometry.blocks)]
 
     def _print_lanes(self, block: Block) -> None:
         self.blocks([block])
@@ -144,13 +144,11 @@ class GridLoops(GridMemory):
         if not one:
             super()._deliver(item, value)
             return
-        pointer, subscript = self.subscript_at(item)
-        stored = f"uint8({value})" if item.node.dtype == "bool" else value
+        code, note = self.stored(item, value)
         if place.place == "shared":
             self.say("cuda.syncthreads()", "all lanes have read the old value")
         self.say("if lane == 0:", "", item.node)
-        note = f"{self.buffer_name(item.node)} {self.type_text(item.node)}"
-        self.say(f"    {pointer}[{subscript}] = {stored}", note, item.node)
+        self.say(f"    {code}", note, item.node)
         self.body.names[self.graph.load(item.node, item.target)] = value
 
     def _joined(self, item: Item, name: str, width: int) -> str:

@@ -104,7 +104,11 @@ class GridMemory(FunctionPrinter):
             return name, self._own_start(place, dtype)
         if place.place == "output":
             return kernel.parameter(buffer, wish, "out", f"{dtype}*", ("output", place.slot)), ""
-        source = ("fresh", place.slot) if place.place == "fresh" else ("arena", place.stage, self._slot(place.offset))
+        source = (
+            ("fresh", place.slot)
+            if place.place == "fresh"
+            else ("arena", place.stage, self.layout.number(place.offset))
+        )
         root = place.node
         return kernel.parameter(root, graph.names.get(root) or wish, "t", f"{dtype}*", source), ""
 
@@ -119,23 +123,11 @@ class GridMemory(FunctionPrinter):
     def _text(self, length: Any) -> str:
         return self.value(self.graph.as_index(length))
 
-    def _slot(self, value: Any) -> int:
-        """A number as it is, a length as -1 - its slot in the plan's table."""
-        return value if isinstance(value, int) else -1 - self.layout.value(value)
-
     def subscript(
         self, buffer: Node, index: Sequence[Node], flat: bool = False, view: str | None = None
     ) -> tuple[str, str]:
         """(pointer, subscript) of an element; what does not vary with the loops is computed once."""
-        place = self.schedule.buffers.get(buffer)
-        if flat:
-            position: Any = index[0]
-        elif place is None:
-            position = self._linear([self.graph.find(n) for n in buffer.dims], index)
-        else:
-            base = self.root(place)
-            position = self._linear(base.lengths(self.graph), [index[a] for a in base.axes])
-        fixed, moving = self.split(self.graph.as_index(position))
+        fixed, moving = self.position(buffer, index, flat)
         pointer, start = self.base(buffer)
         begin = self._begin(buffer, start, fixed, view)
         text = self.value(self.graph.as_index(moving))

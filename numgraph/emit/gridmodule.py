@@ -18,7 +18,6 @@ from numgraph.emit.writer import RESERVED, Line, Names
 from numgraph.schedule.arrange import Block
 from numgraph.schedule.grid import Mapping
 from numgraph.schedule.plan import Schedule
-from numgraph.schedule.work import work_of
 
 # Names that a kernel's variables may not have: the functions and types of any module, and what says which thread it is.
 KERNEL_NAMES = (
@@ -158,7 +157,7 @@ class GridModulePrinter(ModulePrinter):
             own = dims.maximum(own, printer.own)
             if step.joins:
                 self._add_parts(step.block)
-        kernel.own = self._slot(own)
+        kernel.own = self.layout.number(own)
         if len(steps) > 1:
             kernel.grid = [(1, 1, 1)]
         if kernel.library:
@@ -196,10 +195,7 @@ class GridModulePrinter(ModulePrinter):
         kept = [graph.find(n) for k, n in enumerate(first.loops) if k not in first.reduced]
         count = dims.product(kept) * self._shares(block)
         for item in block.items:
-            self.parts[item] = self._slot(count * 8)
-
-    def _slot(self, value: Any) -> int:
-        return value if isinstance(value, int) else -1 - self.layout.value(value)
+            self.parts[item] = self.layout.number(count * 8)
 
     def _refused(self, kernel: Kernel, first: int, end: int) -> list[Line]:
         """Nothing more is done after an index check has failed, one of words `first` to `end` of the status."""
@@ -230,7 +226,7 @@ class GridModulePrinter(ModulePrinter):
     def _header(self, code: str, kernels: Sequence[Kernel]) -> list[str]:
         used = set(re.findall(r"[A-Za-z_][A-Za-z_0-9]*", code))
         dtypes = [d for d in DTYPES if d in used]
-        lines = [f'"""{self.title}', "", *self._kernel_table(kernels), '"""', ""]
+        lines = [f'"""{self.title}', "", *(self._work_line(k.name, k.items, f"; {k.kind}") for k in kernels), '"""', ""]
         lines += ["import math", ""] if "math" in used else []
         lines += ["import numpy as np"] if "np" in used else []
         lines += [f"from numpy import {', '.join(dtypes)}"] if dtypes else []
@@ -246,20 +242,6 @@ class GridModulePrinter(ModulePrinter):
         made = {expression: name for kernel in kernels for expression, name in kernel.made.items()}
         lines += ["", f"THREADS = {self.geometry.threads}"]
         return [*lines, *(f"{name} = helper({expression})" for expression, name in made.items()), "", ""]
-
-    def _kernel_table(self, kernels: Sequence[Kernel]) -> list[str]:
-        """One line per kernel: what it makes, over which lengths, and its work."""
-        lines = []
-        for kernel in kernels:
-            work = work_of(self.schedule, kernel.items)
-            flops = "?" if work.flops is None else f"{work.flops:,}"
-            traffic = "?" if work.bytes is None else f"{work.bytes:,}"
-            loops = " x ".join(work.loops) or "once"
-            shapes = ", ".join(dict.fromkeys(kernel.shapes))
-            lines.append(
-                f"{kernel.name}: {self._summary(kernel.items)} ({loops}; {shapes}): {flops} flops, {traffic} bytes"
-            )
-        return lines
 
     def _function(self, name: str, body: Sequence[Line], note: str, end: str, more: str = "") -> list[Line]:
         # the host runs it as it is

@@ -33,6 +33,11 @@ class Sums:
     count: str = ""
     step: str = ""
 
+    @property
+    def tiles(self) -> Any:
+        """Blocks of threads for all results, each once."""
+        return (self.results + (self.width - 1)) // self.width
+
 
 def width_of(results: Any, geometry: Geometry) -> int:
     """How many results lanes side by side work on: those of a memory transaction, or all there are."""
@@ -68,37 +73,36 @@ class GridSums(GridLoops):
 
     def _print_sums(self, block: Block) -> None:
         """Each result by one block of threads, or shares of it by several, whose parts `join` puts together."""
-        first = block.items[0]
-        kept = [k for k in range(len(first.loops)) if k not in first.reduced]
-        results, steps = (dims.product(self._lengths(first, levels)) for levels in (kept, first.reduced))
-        self.sums = Sums(block.items, kept, list(first.reduced), results, width_of(results, self.geometry), "1")
-        shares = shares_of(self.graph, block, self.mapping, self.geometry)
+        shares = self._begin_sums(block, list(block.items[0].reduced))
+        steps = dims.product(self._lengths(block.items[0], self.sums.reduced))
         if isinstance(shares, int) and shares == 1:
             self._sum_up(steps, self._element, self._store_result)
         else:
             self.sums.shares = self._text(shares)
             self._sum_up(steps, self._element, self._store_part)
-        tiles = (results + (self.sums.width - 1)) // self.sums.width
-        self._launch(tiles * shares, 1)
+        self._launch(self.sums.tiles * shares, 1)
 
     def join(self, block: Block) -> None:
         """Print the joining of what the shares of a block of sums have found, in the order of the shares."""
         self.block, self.mapping = block, self.schedule.sharing[block]
         self.kernel.shapes.append("joins")
+        self._sum_up(self._begin_sums(block, []), self._part, self._store_result)
+        self._launch(self.sums.tiles, 1)
+        self.kernel.lines += self.bodies[0].lines
+
+    def _begin_sums(self, block: Block, reduced: list[int]) -> Any:
+        """Say what is summed up, over loops `reduced`; returns how many blocks of threads share in each sum."""
         first = block.items[0]
         kept = [k for k in range(len(first.loops)) if k not in first.reduced]
         results = dims.product(self._lengths(first, kept))
-        self.sums = Sums(block.items, kept, [], results, width_of(results, self.geometry), "1")
-        shares = shares_of(self.graph, block, self.mapping, self.geometry)
-        self._sum_up(shares, self._part, self._store_result)
-        self._launch((results + (self.sums.width - 1)) // self.sums.width, 1)
-        self.kernel.lines += self.bodies[0].lines
+        self.sums = Sums(block.items, kept, reduced, results, width_of(results, self.geometry), "1")
+        return shares_of(self.graph, block, self.mapping, self.geometry)
 
     def _sum_up(self, steps: Any, element: Callable[[Item], str], store: Callable[[Item, str], None]) -> None:
         """Loops over results and what each is the sum of; lanes `width` apart work on the same result."""
         sums, width = self.sums, self.sums.width
         count, all_steps = self._text(sums.results), self._text(steps)
-        tiles = self._text((sums.results + (width - 1)) // width)
+        tiles = self._text(sums.tiles)
         part, c, begin, end = (self.names.fresh(n) for n in ("part", "c", "begin", "end"))
         sums.counter, sums.count, split = c, count, sums.shares != "1"
         work = sums.shares if tiles == "1" else f"{tiles} * {sums.shares}" if split else tiles
@@ -135,18 +139,9 @@ class GridSums(GridLoops):
             store(item, self._joined(item, names[item], width))
         self._close()
 
-    def _start(self, item: Item, level: int) -> str:
-        """As for a loop of one thread; sums of a grid always accumulate in a register."""
-        form = item.node.op.reduce if item.node.op else None
-        assert form is not None and item.value is not None
-        if self.mapping.shape != "sums":
-            return super()._start(item, level)
-        name = self.names.fresh(None, "acc")
-        start = self._start_value(form.start, item.value.dtype if form.position else item.node.dtype)
-        self.say(f"{name} = {start}", f"{item.node.name} {self.type_text(item.node)}", item.node)
-        if form.position:
-            self.say(f"{name}_at = 0", f"position of {name}", item.node)
-        return name
+    def _tail(self, item: Item) -> bool:
+        """Sums of a grid always accumulate in a register."""
+        return self.mapping.shape == "sums" or super()._tail(item)
 
     def _add(self, item: Item, name: str, x: str) -> None:
         form = item.node.op.reduce if item.node.op else None
@@ -162,24 +157,15 @@ class GridSums(GridLoops):
         x = self.value(item.value)
         return x if form is not None and form.position else convert(x, item.value.dtype, item.node.dtype)
 
-    def _part_of(self, item: Item) -> tuple[str, str]:
-        """The memory of a sum's parts, and the dtype of its elements."""
+    def _part_of(self, item: Item, share: str) -> str:
+        """A share's part of the present result."""
         dtype = "uint8" if item.node.dtype == "bool" else item.node.dtype
         name = self.kernel.parameter(("part", item), None, "part", f"{dtype}*", ("part", item))
-        return name, dtype
-
-    def _place_of(self, share: str) -> str:
-        """Where a share's part of the present result is."""
-        return share if self.sums.count == "1" else f"{share} * {self.sums.count} + {self.sums.counter}"
+        count = self.sums.count
+        return f"{name}[{share if count == '1' else f'{share} * {count} + {self.sums.counter}'}]"
 
     def _part(self, item: Item) -> str:
-        name, _ = self._part_of(item)
-        one = self.sums.count == "1"
-        text = (
-            f"{name}[{self.sums.step}]"
-            if one
-            else f"{name}[{self.sums.step} * {self.sums.count} + {self.sums.counter}]"
-        )
+        text = self._part_of(item, self.sums.step)
         return f"({text} != 0)" if item.node.dtype == "bool" else text
 
     @staticmethod
@@ -190,26 +176,18 @@ class GridSums(GridLoops):
     def _own_lanes(self) -> str:
         width, c, count = self.sums.width, self.sums.counter, self.sums.count
         first = "lane == 0" if width == 1 else f"lane < {width}"
-        return (
-            f"if {first}:" if width == 1 or self._whole(self.sums.results, width) else f"if {first} and {c} < {count}:"
-        )
+        every = width == 1 or self._whole(self.sums.results, width)
+        return f"if {first}:" if every else f"if {first} and {c} < {count}:"
 
     def _store_part(self, item: Item, value: str) -> None:
-        name, _ = self._part_of(item)
         stored = f"uint8({value})" if item.node.dtype == "bool" else value
+        part = self._part_of(item, self.sums.share)
         self.say(self._own_lanes())
-        at = (
-            self.sums.share
-            if self.sums.count == "1"
-            else f"{self.sums.share} * {self.sums.count} + {self.sums.counter}"
-        )
-        self.say(f"    {name}[{at}] = {stored}", f"part of {item.node.name} {self.type_text(item.node)}", item.node)
+        self.say(f"    {part} = {stored}", f"part of {item.node.name} {self.type_text(item.node)}", item.node)
 
     def _store_result(self, item: Item, value: str) -> None:
         form = item.node.op.reduce if item.node.op else None
         value = f"{value}_at" if form is not None and form.position else value
-        pointer, subscript = self.subscript_at(item)
-        stored = f"uint8({value})" if item.node.dtype == "bool" else value
+        code, note = self.stored(item, value)
         self.say(self._own_lanes(), "", item.node)
-        note = f"{self.buffer_name(item.node)} {self.type_text(item.node)}"
-        self.say(f"    {pointer}[{subscript}] = {stored}", note, item.node)
+        self.say(f"    {code}", note, item.node)

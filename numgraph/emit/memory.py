@@ -43,6 +43,12 @@ class MemoryStatements(Statements):
         self, buffer: Node, index: Sequence[Node], flat: bool = False, view: str | None = None
     ) -> tuple[str, str]:
         """(pointer, subscript) of an element; what does not vary with the loops goes into the pointer."""
+        fixed, moving = self.position(buffer, index, flat)
+        pointer = self.pointer(buffer, fixed, view)
+        return pointer, self.value(self.graph.as_index(moving))
+
+    def position(self, buffer: Node, index: Sequence[Node], flat: bool) -> tuple[Any, Any]:
+        """Where an element is in its buffer, in elements: (what no loop changes, what varies)."""
         place = self.schedule.buffers.get(buffer)
         if flat:
             position: Any = index[0]
@@ -55,9 +61,7 @@ class MemoryStatements(Statements):
                 # the first axis comes last
                 lengths, at = [*lengths[1:], base.rows], [*at[1:], at[0]]
             position = self._linear(lengths, at)
-        fixed, moving = self.split(self.graph.as_index(position))
-        pointer = self.pointer(buffer, fixed, view)
-        return pointer, self.value(self.graph.as_index(moving))
+        return self.split(self.graph.as_index(position))
 
     def root(self, place: Buffer) -> Buffer:
         """The buffer in whose memory a scatter works."""

@@ -288,11 +288,12 @@ class ModulePrinter:
 
     def _phase_table(self, phases: Sequence[Phase]) -> list[str]:
         """One line per phase: what it makes, over which lengths, and its work."""
-        lines = []
-        for phase in phases:
-            work = work_of(self.schedule, phase.items)
-            flops = "?" if work.flops is None else f"{work.flops:,}"
-            traffic = "?" if work.bytes is None else f"{work.bytes:,}"
-            loops = " x ".join(work.loops) or "once"
-            lines.append(f"{phase.name}: {self._summary(phase.items)} ({loops}): {flops} flops, {traffic} bytes")
-        return lines
+        return [self._work_line(phase.name, phase.items) for phase in phases]
+
+    def _work_line(self, name: str, items: Sequence[Item], how: str = "") -> str:
+        """What a phase makes, over which lengths, and its work. how: it is divided, where that is worth saying."""
+        work = work_of(self.schedule, items)
+        flops = "?" if work.flops is None else f"{work.flops:,}"
+        traffic = "?" if work.bytes is None else f"{work.bytes:,}"
+        loops = " x ".join(work.loops) or "once"
+        return f"{name}: {self._summary(items)} ({loops}{how}): {flops} flops, {traffic} bytes"

@@ -68,6 +68,10 @@ class Layout:
             self.values[node] = self._take()
         return self.values[node]
 
+    def number(self, value: Any) -> int:
+        """A number as it is, a length as -1 - the slot of its value."""
+        return value if isinstance(value, int) else -1 - self.value(value)
+
     def share_count(self, block: Any) -> int:
         """The slot of the number of shares of a divided block."""
         if block not in self.shares:

@@ -7,12 +7,13 @@ from typing import Any
 from numgraph.inspector.record import FunctionRecord, PhaseRecord
 from numgraph.runtime.native import compiled_module
 from numgraph.runtime.variant import Variant
+from numgraph.schedule.plan import Schedule
 from numgraph.schedule.work import schedule_text, work_of
 
 
 def complete(record: FunctionRecord, variant: Variant) -> None:
     """Add phases, the compiled stages, and where and how fast they were compiled."""
-    record.phases = [phase_record(variant, phase) for phase in variant.module.phases]
+    record.phases = [phase_record(variant.schedule, phase) for phase in variant.module.phases]
     record.stages["schedule"] = lambda: schedule_text(variant.schedule)
     record.stages["source"] = variant.module.text
     record.stages["listing"] = variant.module.listing
@@ -23,9 +24,9 @@ def complete(record: FunctionRecord, variant: Variant) -> None:
     record.cached = variant.native.cached
 
 
-def phase_record(variant: Variant, phase: Any) -> PhaseRecord:
-    """One phase as data."""
-    work = work_of(variant.schedule, phase.items)
+def phase_record(schedule: Schedule, phase: Any) -> PhaseRecord:
+    """One phase, or kernel of a grid, as data."""
+    work = work_of(schedule, phase.items)
     return PhaseRecord(
         phase.name, phase.kind, work.loops, work.statements, work.flops, work.bytes, work.reads, work.writes
     )
