@@ -18,6 +18,20 @@ def before(a, b):
     return a < b or (b != b and a == a)
 
 
+@helper
+def rank(cells, begin, key, second, low, high):
+    """How many elements of a sorted run, begin + low .. begin + high - 1 of `cells`, go before a key, plus low.
+
+    second: whether the key is of the later of two runs; of equals, the first run's go first.
+    """
+    while low < high:
+        at = (low + high) // 2
+        ahead = not before(key, cells[begin + at]) if second else before(cells[begin + at], key)
+        low = at + 1 if ahead else low
+        high = high if ahead else at
+    return low
+
+
 def blocks(dtype, run=512):
     """Sorts runs: keys[line, p] = the p-th key of its run, ids[line, p] = where it was along the axis.
 
@@ -51,15 +65,8 @@ def blocks(dtype, run=512):
                     middle = min(left + width, count)
                     end = min(left + 2 * width, count)
                     second = t >= middle
-                    low = left if second else middle
-                    high = middle if second else end
-                    other = low
-                    while low < high:
-                        at = (low + high) // 2
-                        # of equals, the first run's go first
-                        ahead = not before(key, cells[half + at]) if second else before(cells[half + at], key)
-                        low = at + 1 if ahead else low
-                        high = high if ahead else at
+                    other = left if second else middle
+                    low = rank(cells, half, key, second, other, middle if second else end)
                     place = t + low - other - (width if second else 0)
                     cells[run - half + place] = key
                     places[run - half + place] = places[half + t]
@@ -92,14 +99,8 @@ def merge(dtype, threads=256):
             middle = min(left + width, length)
             end = min(left + 2 * width, length)
             second = p >= middle
-            low = left if second else middle
-            high = middle if second else end
-            other = low
-            while low < high:
-                at = (low + high) // 2
-                ahead = not before(key, keys[base + at]) if second else before(keys[base + at], key)
-                low = at + 1 if ahead else low
-                high = high if ahead else at
+            other = left if second else middle
+            low = rank(keys, base, key, second, other, middle if second else end)
             place = p + low - other - (width if second else 0)
             new_keys[base + place] = key
             new_ids[base + place] = ids[base + p]
