@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from numgraph.cuda.driver import CudaDevice
 
 # numgraph reads the variable when it is imported, which is after this file. Workers of pytest-xdist inherit the folder
 # that the main process made.
@@ -59,3 +63,22 @@ def target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 
     monkeypatch.setattr(config, "target", request.param)
     return str(request.param)
+
+
+@pytest.fixture
+def fake() -> CudaDevice:
+    """A CUDA device without a card, see `fakecuda`."""
+    from fakecuda import fake_device
+
+    return fake_device()
+
+
+@pytest.fixture(params=["fake", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest) -> CudaDevice:
+    """A CUDA device: once that, and once a real one where there is one."""
+    from numgraph.cuda import driver
+
+    if request.param == "cuda":
+        return driver.device()
+    found: CudaDevice = request.getfixturevalue("fake")
+    return found

@@ -232,3 +232,9 @@ def fake_device(kind: int = 1, stream: int | None = None) -> CudaDevice:
     """A device on fake bindings; `device.bindings` is them."""
     bindings = FakeBindings(kind, stream)
     return CudaDevice(bindings, compile=bindings.compile)
+
+
+def bindings_of(device: CudaDevice) -> FakeBindings:
+    """The fake behind a device."""
+    assert isinstance(device.bindings, FakeBindings)
+    return device.bindings

@@ -21,11 +21,6 @@ from numgraph.shared import on_device
 DTYPES = "bool int8 uint8 int16 uint16 int32 uint32 int64 uint64 float16 float32 float64".split()
 
 
-@pytest.fixture(params=["fake", pytest.param("cuda", marks=pytest.mark.gpu)])
-def device(request: pytest.FixtureRequest) -> CudaDevice:
-    return fake_device() if request.param == "fake" else driver.device()
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(), (1,), (0, 3), (2, 3)])
 def test_there_and_back(device: CudaDevice, dtype: str, shape: tuple[int, ...]) -> None:

@@ -7,10 +7,10 @@ import threading
 
 import numpy as np
 import pytest
-from fakecuda import TOTAL, FakeBindings, fake_device
+from fakecuda import TOTAL, FakeBindings, bindings_of, fake_device
 from numba import cuda
 
-from numgraph.cuda import driver, staging
+from numgraph.cuda import staging
 from numgraph.cuda.arena import Arena
 from numgraph.cuda.array import Memory, from_host
 from numgraph.cuda.bindings import Bindings
@@ -36,21 +36,6 @@ def count_up(at):
 def double(at):
     if cuda.grid(1) == 0:
         at[0] = 2 * at[0] + 1
-
-
-@pytest.fixture(params=["fake", pytest.param("cuda", marks=pytest.mark.gpu)])
-def device(request: pytest.FixtureRequest) -> CudaDevice:
-    return fake_device() if request.param == "fake" else driver.device()
-
-
-@pytest.fixture
-def fake() -> CudaDevice:
-    return fake_device()
-
-
-def bindings_of(device: CudaDevice) -> FakeBindings:
-    assert isinstance(device.bindings, FakeBindings)
-    return device.bindings
 
 
 def read(device: Device, address: int, count: int, dtype: str = "int64") -> np.ndarray:

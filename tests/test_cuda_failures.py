@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakecuda import FakeBindings, fake_device
+from fakecuda import FakeBindings, bindings_of
 from numba import cuda, float32
 
 from numgraph.config import config
@@ -29,21 +29,6 @@ def count_up(at):
 
 def wrong_address(out):
     out[1 << 40] = float32(1.0)
-
-
-@pytest.fixture(params=["fake", pytest.param("cuda", marks=pytest.mark.gpu)])
-def device(request: pytest.FixtureRequest) -> CudaDevice:
-    return fake_device() if request.param == "fake" else driver.device()
-
-
-@pytest.fixture
-def fake() -> CudaDevice:
-    return fake_device()
-
-
-def bindings_of(device: CudaDevice) -> FakeBindings:
-    assert isinstance(device.bindings, FakeBindings)
-    return device.bindings
 
 
 def test_failures_are_named(fake: CudaDevice) -> None:
