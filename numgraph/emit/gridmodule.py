@@ -123,11 +123,7 @@ class GridModulePrinter(ModulePrinter):
         open_group = False
         for block in blocks:
             mapping: Mapping = self.schedule.sharing[block]
-            small = (
-                mapping.shape not in ("product", "kernel")
-                and mapping.work is not None
-                and mapping.work <= self.geometry.small
-            )
+            small = mapping.is_small(self.geometry.small)
             size = sum(step.block.lines for step in groups[-1]) if groups else 0
             if open_group and small and size + block.lines <= MAX_KERNEL:
                 groups[-1].append(Step(block))
@@ -190,10 +186,8 @@ class GridModulePrinter(ModulePrinter):
 
     def _add_parts(self, block: Block) -> None:
         """Memory for the parts of a block's sums."""
-        first = block.items[0]
-        graph = self.schedule.graph
-        kept = [graph.find(n) for k, n in enumerate(first.loops) if k not in first.reduced]
-        count = dims.product(kept) * self._shares(block)
+        first, find = block.items[0], self.schedule.graph.find
+        count = dims.product([find(first.loops[k]) for k in first.kept]) * self._shares(block)
         for item in block.items:
             self.parts[item] = self.layout.number(count * 8)
 

@@ -23,8 +23,8 @@ class Sums:
     different results; shares: how many blocks of threads work on one, as text."""
 
     items: list[Item]
-    kept: list[int]
-    reduced: list[int]
+    kept: tuple[int, ...]
+    reduced: tuple[int, ...]
     results: Any
     width: int
     shares: str
@@ -57,7 +57,7 @@ def shares_of(graph: Graph, block: Block, mapping: Mapping, geometry: Geometry) 
         return 1
     if mapping.work is not None and mapping.work <= geometry.small:
         return 1
-    kept = [full_length(graph, n) for k, n in enumerate(first.loops) if k not in first.reduced]
+    kept = [full_length(graph, first.loops[k]) for k in first.kept]
     width = width_of(dims.product([n for n in kept if n is not None]), geometry) if None not in kept else 32
     steps: Any = 1
     for k in first.reduced:
@@ -73,7 +73,7 @@ class GridSums(GridLoops):
 
     def _print_sums(self, block: Block) -> None:
         """Each result by one block of threads, or shares of it by several, whose parts `join` puts together."""
-        shares = self._begin_sums(block, list(block.items[0].reduced))
+        shares = self._begin_sums(block, block.items[0].reduced)
         steps = dims.product(self._lengths(block.items[0], self.sums.reduced))
         if isinstance(shares, int) and shares == 1:
             self._sum_up(steps, self._element, self._store_result)
@@ -86,16 +86,15 @@ class GridSums(GridLoops):
         """Print the joining of what the shares of a block of sums have found, in the order of the shares."""
         self.block, self.mapping = block, self.schedule.sharing[block]
         self.kernel.shapes.append("joins")
-        self._sum_up(self._begin_sums(block, []), self._part, self._store_result)
+        self._sum_up(self._begin_sums(block, ()), self._part, self._store_result)
         self._launch(self.sums.tiles, 1)
         self.kernel.lines += self.bodies[0].lines
 
-    def _begin_sums(self, block: Block, reduced: list[int]) -> Any:
+    def _begin_sums(self, block: Block, reduced: tuple[int, ...]) -> Any:
         """Say what is summed up, over loops `reduced`; returns how many blocks of threads share in each sum."""
         first = block.items[0]
-        kept = [k for k in range(len(first.loops)) if k not in first.reduced]
-        results = dims.product(self._lengths(first, kept))
-        self.sums = Sums(block.items, kept, reduced, results, width_of(results, self.geometry), "1")
+        results = dims.product(self._lengths(first, first.kept))
+        self.sums = Sums(block.items, first.kept, reduced, results, width_of(results, self.geometry), "1")
         return shares_of(self.graph, block, self.mapping, self.geometry)
 
     def _sum_up(self, steps: Any, element: Callable[[Item], str], store: Callable[[Item, str], None]) -> None:

@@ -296,4 +296,4 @@ class ModulePrinter:
         flops = "?" if work.flops is None else f"{work.flops:,}"
         traffic = "?" if work.bytes is None else f"{work.bytes:,}"
         loops = " x ".join(work.loops) or "once"
-        return f"{name}: {self._summary(items)} ({loops}{how}): {flops} flops, {traffic} bytes"
+        return f"{name}: {self._summary(items) or 'parts of sums'} ({loops}{how}): {flops} flops, {traffic} bytes"

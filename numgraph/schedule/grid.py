@@ -42,6 +42,10 @@ class Mapping:
     work: int | None
     private: Any = 0
 
+    def is_small(self, most: int) -> bool:
+        """Whether one block of threads may do it beside others, for at most so many iterations."""
+        return self.shape not in ("product", "kernel") and self.work is not None and self.work <= most
+
 
 def map_to_grid(graph: Graph, blocks: list[Block], buffers: dict[Node, Any]) -> tuple[dict[Block, Mapping], Any]:
     """A mapping for each block of a stage. Row buffers change their place to "private", small blocks move up to
@@ -98,8 +102,7 @@ def _count(graph: Graph, block: Block, shape: str) -> Any:
     if shape == "flat":
         return dims.product([graph.find(n) for n in first.loops])
     if shape == "sums":
-        kept = [graph.find(n) for k, n in enumerate(first.loops) if k not in first.reduced]
-        return dims.product(kept)
+        return dims.product([graph.find(first.loops[k]) for k in first.kept])
     if shape == "scatter":
         return dims.product([graph.find(first.loops[k]) for k in free_levels(first)])
     return 1 if block.length is None else graph.find(block.length)
@@ -129,16 +132,12 @@ def _work(graph: Graph, block: Block) -> int | None:
 def gather_small(blocks: list[Block], found: dict[Block, Mapping], buffers: dict[Node, Any]) -> None:
     """Move each small block up to the small one before it, where nothing in between has to come first."""
     for k in range(1, len(blocks)):
-        place = next((p for p in range(k - 1, -1, -1) if _small(found[blocks[p]])), None)
-        if not _small(found[blocks[k]]) or place is None:
+        place = next((p for p in range(k - 1, -1, -1) if found[blocks[p]].is_small(SMALL)), None)
+        if not found[blocks[k]].is_small(SMALL) or place is None:
             continue
         between = blocks[place + 1 : k]
         if not any(_must_follow(blocks[k], other, buffers) for other in between):
             blocks.insert(place + 1, blocks.pop(k))
-
-
-def _small(mapping: Mapping) -> bool:
-    return mapping.shape not in ("product", "kernel") and mapping.work is not None and mapping.work <= SMALL
 
 
 def _must_follow(block: Block, other: Block, buffers: dict[Node, Any]) -> bool:

@@ -58,6 +58,11 @@ class Item:
         return axes
 
     @property
+    def kept(self) -> tuple[int, ...]:
+        """The loop levels that a reduction does not run over: a result for each of their iterations."""
+        return tuple(level for level in range(len(self.loops)) if level not in self.reduced)
+
+    @property
     def overwrites(self) -> bool:
         """Whether the item works in the memory of its node's first input."""
         return self.kind in ("scatter", "product") and self.node.op is not None and self.node.op.overwrites
