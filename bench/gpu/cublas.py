@@ -43,7 +43,7 @@ def find(device: Device) -> Cublas | None:
     for make in (_numgraph, _torch, _cupy):
         try:
             return make(device)
-        except Exception:
+        except Exception:  # not installed, or broken in whatever way: the next one
             continue
     return None
 

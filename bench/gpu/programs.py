@@ -143,6 +143,7 @@ def _level(context: Context, found: Section) -> None:
             if k % 500 == 0 and context.over(found, "the level of memory"):
                 return
         context.device.wait()
+        # a device with bindings is a CudaDevice
         with context.device.use:  # type: ignore[attr-defined]
             levels.append(bindings.memory()[0])
     found.check(

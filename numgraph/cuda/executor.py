@@ -35,6 +35,7 @@ def device_for(target: str) -> tuple[Device, Geometry]:
 class DeviceExecutor(Executor):
     """Runs a program by kernels of a device. Compiled forms, assumptions and errors are as those of the processor."""
 
+    # no Variant, but what an executor asks of one: `run`, `shared`, `schedule` and `module`
     variant: DeviceVariant  # type: ignore[assignment]
 
     # what is told of the processor's code only
@@ -74,6 +75,7 @@ class DeviceExecutor(Executor):
         """The general call."""
         return general
 
+    # a DeviceSweep has what `sweep` asks of a NativeSweep
     def native_sweep(self, columns: Sequence[tuple[Any, Any]], count: int) -> DeviceSweep | None:  # type: ignore[override]
         """What replays one recording for many steps; None where the present variant cannot."""
         if not self.variant.sweeps:

@@ -110,6 +110,7 @@ class Cells:
         self.bits = 8 * self.item
         # elements are watched by their addresses: two pointers may go to the same array
         self.address: int = data.ctypes.data
+        # where it is true there is a watch
         self.races = watch is not None and watch.races
 
     def place(self, index: Any) -> int:

@@ -81,10 +81,6 @@ class GridMemory(FunctionPrinter):
         wish = "arguments" if kind == "int64" else f"arguments_{kind}"
         return self.kernel.parameter(("arguments", kind), wish, "p", f"{kind}*", ("arguments",))
 
-    def pointer(self, buffer: Node, fixed: Any, view: str | None = None) -> str:
-        """A pointer parameter; `subscript` adds what is fixed."""
-        raise NotImplementedError
-
     def base(self, buffer: Node) -> tuple[str, str]:
         """(parameter, start): the memory of a buffer, and an expression of where in it the buffer begins, "" for its
         start."""

@@ -44,6 +44,7 @@ def _merge(chunks: list[str], members: list[int], bodies: dict[int, str], argume
 
     body = _CONSTANT.sub(replaced, bodies[members[0]])
     for k, own in zip(members, constants, strict=True):
+        # it matched when the chunk was found
         decorator, function, *_ = _FUNCTION.fullmatch(chunks[k]).groups()  # type: ignore[union-attr]
         call = ", ".join([arguments, *(own[i] for i in differing)])
         chunks[k] = f"@{decorator}\ndef {function}({arguments}):\n    return {name}({call})\n\n"
