@@ -19,17 +19,24 @@ def before(a, b):
 
 
 @helper
-def rank(cells, begin, key, second, low, high):
-    """How many elements of a sorted run, begin + low .. begin + high - 1 of `cells`, go before a key, plus low.
+def merged_place(cells, begin, key, p, width, length):
+    """Where element p of a line goes, when its runs of `width` elements are merged in pairs.
 
-    second: whether the key is of the later of two runs; of equals, the first run's go first.
+    cells: the line is at begin .. begin + length - 1; key: its element p. Elements of the other run that go before the
+    key are counted by bisection; of equals, the first run's go first.
     """
+    left = p // (2 * width) * (2 * width)
+    middle = min(left + width, length)
+    second = p >= middle
+    other = left if second else middle
+    low = other
+    high = middle if second else min(left + 2 * width, length)
     while low < high:
         at = (low + high) // 2
         ahead = not before(key, cells[begin + at]) if second else before(cells[begin + at], key)
         low = at + 1 if ahead else low
         high = high if ahead else at
-    return low
+    return p + low - other - (width if second else 0)
 
 
 def blocks(dtype, run=512):
@@ -61,13 +68,7 @@ def blocks(dtype, run=512):
             while width < run:
                 if t < count:
                     key = cells[half + t]
-                    left = t // (2 * width) * (2 * width)
-                    middle = min(left + width, count)
-                    end = min(left + 2 * width, count)
-                    second = t >= middle
-                    other = left if second else middle
-                    low = rank(cells, half, key, second, other, middle if second else end)
-                    place = t + low - other - (width if second else 0)
+                    place = merged_place(cells, half, key, t, width, count)
                     cells[run - half + place] = key
                     places[run - half + place] = places[half + t]
                 cuda.syncthreads()
@@ -95,13 +96,7 @@ def merge(dtype, threads=256):
         while line < lines and p < length:
             base = line * length
             key = keys[base + p]
-            left = p // (2 * width) * (2 * width)
-            middle = min(left + width, length)
-            end = min(left + 2 * width, length)
-            second = p >= middle
-            other = left if second else middle
-            low = rank(keys, base, key, second, other, middle if second else end)
-            place = p + low - other - (width if second else 0)
+            place = merged_place(keys, base, key, p, width, length)
             new_keys[base + place] = key
             new_ids[base + place] = ids[base + p]
             line += cuda.gridDim.y
