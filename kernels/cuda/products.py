@@ -169,6 +169,27 @@ def _runs(tile, count):
 # -- a skinny side ---------------------------------------------------------------------------------------------------
 
 
+def _finishing(columns, count, threads):
+    """A helper that writes the results of a block, rows of `columns` elements, of which each warp has left its part of
+    all `count` in shared memory: out[begin + row * out_row + j], as far as there are rows from `first` on."""
+    warps = threads // min(threads, WARP)
+
+    @helper
+    def finish(out, cells, first, rows, begin, out_row, alpha, beta):
+        place = cuda.threadIdx.x + 0 * rows
+        while place < count:
+            row = first + place // columns
+            if row < rows:
+                value = cells[place]
+                for warp in range(1, warps):
+                    value += cells[warp * count + place]
+                at = begin + row * out_row + place % columns
+                out[at] = alpha * value if beta == 0 else alpha * value + beta * out[at]
+            place += threads
+
+    return finish
+
+
 def skinny_rows(dtype, columns=10, rows=4, threads=128):
     """out[i, j] = alpha * sum over l of x[i, l] * w[l, j] + beta * out[i, j] for few columns (1 to 32).
 
@@ -198,20 +219,11 @@ def skinny_product(out, x, w, m, k, x_row, w_row, w_col, out_row, alpha, beta):
         l += threads
     store_totals(cells, thread // lanes * count, sums, thread % lanes)
     cuda.syncthreads()
-    place = thread + 0 * k
-    while place < count:
-        row = row0 + place // columns
-        if row < m:
-            value = cells[place]
-            for warp in range(1, warps):
-                value += cells[warp * count + place]
-            at = row * out_row + place % columns
-            out[at] = alpha * value if beta == 0 else alpha * value + beta * out[at]
-        place += threads
+    finish(out, cells, row0, m, 0, out_row, alpha, beta)
 """.format(loads=", ".join(f"x[min(row0 + {r}, m - 1) * x_row + l]" for r in range(rows)))
-    names = dict(size=size, kind=kind, rows=rows, columns=columns, count=count, threads=threads, lanes=lanes,
-    warps=warps,
-                 start=start, add_outer=add_outer, pick=pick, store_totals=store_totals)  # fmt: skip
+    names = dict(size=size, kind=kind, rows=rows, count=count, threads=threads, lanes=lanes, start=start,
+                 add_outer=add_outer, pick=pick, store_totals=store_totals,
+                 finish=_finishing(columns, count, threads))  # fmt: skip
     return generated("skinny_product", text, names)
 
 
@@ -235,6 +247,7 @@ def skinny_columns(dtype, columns=10, width=8, threads=256):
     count = width * columns
     size = warps * count
     start, store_totals, pick = start_of(dtype, columns), totals_of(lanes, width), loaded_of(columns)
+    finish = _finishing(columns, count, threads)
 
     def skinny_contraction(out, x, d, m, k, part, x_row, d_row, out_row, out_part, alpha, beta):
         cells = cuda.shared.array(size, kind)
@@ -249,15 +262,6 @@ def skinny_columns(dtype, columns=10, width=8, threads=256):
             i += groups
         store_totals(cells, thread // lanes * count + thread % width * columns, sums, thread % lanes)
         cuda.syncthreads()
-        place = thread + 0 * k
-        while place < count:
-            row = column0 + place // columns
-            if row < k:
-                value = cells[place]
-                for warp in range(1, warps):
-                    value += cells[warp * count + place]
-                at = cuda.blockIdx.y * out_part + row * out_row + place % columns
-                out[at] = alpha * value if beta == 0 else alpha * value + beta * out[at]
-            place += threads
+        finish(out, cells, column0, k, cuda.blockIdx.y * out_part, out_row, alpha, beta)
 
     return skinny_contraction
