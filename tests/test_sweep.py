@@ -196,8 +196,11 @@ def test_a_bar_shows_the_steps(capsys: pytest.CaptureFixture[str]) -> None:
     assert "10/10" in capsys.readouterr().out
 
 
+# A process that was started in the background ignores the signal, and so do its children.
 SCRIPT = """
+import signal
 import numpy as np, numgraph as ng
+signal.signal(signal.SIGINT, signal.default_int_handler)
 w, x = ng.shared(np.zeros(20000), name="w"), ng.scalar("x")
 f = ng.function([x], ng.sum(ng.exp(w)), updates=[(w, ng.sin(w) + x)])
 f(1.0)
