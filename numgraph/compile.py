@@ -31,6 +31,7 @@ from numgraph.runtime.executor import Executor
 from numgraph.runtime.variant import Variant
 from numgraph.schedule.moved import length_sources
 from numgraph.schedule.plan import Schedule, Scheduler
+from numgraph.schedule.verify import verify
 from numgraph.traits import CPU, GRID, Traits
 
 # More passes than any program needs, in case two rules undo each other.
@@ -92,6 +93,8 @@ def scheduled(program: Any, denied: frozenset[Any], traits: Traits = CPU) -> tup
     schedule = scheduler.run()
     schedule.arguments = leaves.arguments
     schedule.shared = leaves.shared_nodes
+    if config.verify:
+        verify(schedule)
     resized = denied | resized_lengths(schedule)
     return (schedule, builder, leaves) if resized == denied else scheduled(program, resized, traits)
 

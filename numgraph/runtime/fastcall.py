@@ -33,7 +33,7 @@ class FastCall:
         self.variant = variant
         self.lines: list[str] = []
         self.scope: dict[str, Any] = {
-            "general": general, "missing": object(), "empty": np.empty, "perf_counter": perf_counter,
+            "general": general, "missing": object(), "empty": variant.empty, "perf_counter": perf_counter,
             "stats": binder.stats,
             "entry": variant.entry, "ints": variant.integers, "reals": variant.reals,
             "acquire": CALLS.acquire, "release": CALLS.release,
@@ -117,6 +117,8 @@ class FastCall:
             self._say("acquire()")
             self._say("try:")
         indent = 2 if locked else 1
+        if variant.patterned:
+            self._say("variant.spoil()", indent)
         if all(n is not None for output in lengths for n in output):
             self._make(lengths, indent)
             self._say(f"status = entry(({', '.join(objects)}{',' if len(objects) == 1 else ''}))", indent)

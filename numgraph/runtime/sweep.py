@@ -32,7 +32,7 @@ class NativeSweep:
         self.table: Any
         self.table, self.entry = variant.own_table() if variant.alone else (variant.integers, variant.entry)
         self.outputs = [
-            np.empty((count, *(-1 - n for n in layout.made["output", k])), dtype)
+            variant.empty((count, *(-1 - n for n in layout.made["output", k])), dtype)
             for k, dtype in enumerate(variant.dtypes)
         ]
         # what the words point to
@@ -60,6 +60,7 @@ class NativeSweep:
         """Run steps from `begin`; the first that did not run, `end` when all did."""
         table, layout = self.table, self.variant.module.layout
         with CALLS:
+            self.variant.spoil()
             table[WORDS], table[BEGIN], table[END] = self.words.ctypes.data, begin, end
             status = self.entry(-2)
             while status == GROW:
