@@ -157,7 +157,7 @@ def test_one_value_for_two_updates_is_applied_once(target: str) -> None:
         e = ng.inc_subtensor(q[1:], 1)
         pairs = [(p, e), (q, e)] if first else [(q, e), (p, e)]
         (out,) = ng.function([], [e], updates=pairs, target=target)()
-        want = np.arange(12).reshape(4, 3) + [[0], [1], [1], [1]]
+        want = np.arange(12).reshape(4, 3) + np.array([[0], [1], [1], [1]])
         for found in (out, p.get_value(), q.get_value()):
             np.testing.assert_array_equal(found, want)
 

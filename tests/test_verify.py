@@ -44,7 +44,7 @@ def test_a_base_that_the_value_reads(monkeypatch: pytest.MonkeyPatch) -> None:
         check([program])
     monkeypatch.setattr(ownership.Owner, "bases", once)
     for program in programs:
-        with pytest.raises(ScheduleError, match="while .* uses other elements"):
+        with pytest.raises(ScheduleError, match=r"while .* uses other elements"):
             check([program])
     # the index is the base, or an operand of a product in its memory
     u = ng.sort(J)
@@ -53,7 +53,7 @@ def test_a_base_that_the_value_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     # an argument, and what is an output itself
     with pytest.raises(ScheduleError, match="where nothing lies"):
         check([ng.set_subtensor(x[:2], 1)])
-    with pytest.raises(ScheduleError, match="should be|has been written|lies"):
+    with pytest.raises(ScheduleError, match=r"should be|has been written|lies"):
         check([v, ng.set_subtensor(v[:2], 1)])
 
 
@@ -77,7 +77,7 @@ def test_a_reshape_that_is_filled_from_itself(monkeypatch: pytest.MonkeyPatch) -
     program = ng.set_subtensor(x.reshape((3, 4))[0], 1.0)
     check([program])
     monkeypatch.setattr(Elements, "_reshaped_view", from_itself)
-    with pytest.raises(ScheduleError, match="reads reshape #.*, which nothing has written"):
+    with pytest.raises(ScheduleError, match=r"reads reshape #.*, which nothing has written"):
         check([program])
 
 
@@ -93,7 +93,7 @@ def test_an_old_value_that_is_read_too_late(monkeypatch: pytest.MonkeyPatch, tra
     check([q[::-1] + 1, (q * p).sum()], updates, traits)
     monkeypatch.setattr(ownership.Order, "__init__", no_readers)
     monkeypatch.setattr(Arranger, "before", lambda self, item: list(item.checks))
-    with pytest.raises(ScheduleError, match="reads q #.*, where mul #.* has been written"):
+    with pytest.raises(ScheduleError, match=r"reads q #.*, where mul #.* has been written"):
         check([], [(q, q * 2), (p, q[::-1] + 1)], traits)
 
 
@@ -105,7 +105,7 @@ def test_a_length_that_is_read_too_late(monkeypatch: pytest.MonkeyPatch) -> None
     program = [(x[: k[0]] * new[0]).sum()]
     check(program, [(k, new)], GRID)
     monkeypatch.setattr(Item, "operands", property(operands))
-    with pytest.raises(ScheduleError, match="reads k #.*, where add #.* has been written"):
+    with pytest.raises(ScheduleError, match=r"reads k #.*, where add #.* has been written"):
         check(program, [(k, new)], GRID)
 
 
@@ -130,7 +130,7 @@ def test_other_elements_in_the_same_loop(monkeypatch: pytest.MonkeyPatch, traits
     program = [v + v[::-1], M / M.sum(axis=1, keepdims=True)]
     check(program, (), traits)
     monkeypatch.setattr(Arranger, "may_share", lambda self, item, other, level: True)
-    with pytest.raises(ScheduleError, match="uses other elements|nothing has written"):
+    with pytest.raises(ScheduleError, match=r"uses other elements|nothing has written"):
         check(program, (), traits)
 
 
@@ -149,10 +149,10 @@ def test_temporaries_that_overlap(monkeypatch: pytest.MonkeyPatch, traits: Trait
     check([program], (), traits)
     with monkeypatch.context() as patch:
         patch.setattr(place.Placer, "lay_out", at_the_start)
-        with pytest.raises(ScheduleError, match="has been written|which nothing has written"):
+        with pytest.raises(ScheduleError, match=r"has been written|which nothing has written"):
             check([program], (), traits)
     monkeypatch.setattr(place.Placer, "_lives", forgotten)
-    with pytest.raises(ScheduleError, match="has been written|which nothing has written"):
+    with pytest.raises(ScheduleError, match=r"has been written|which nothing has written"):
         check([program], (), traits)
 
 
@@ -167,7 +167,7 @@ def test_shares_that_write_the_same_rows(monkeypatch: pytest.MonkeyPatch) -> Non
     program = [ng.softmax(M, axis=1)]
     check(program)
     monkeypatch.setattr(shares, "_own_memory", lambda graph, items, buffers, sharing, size: size)
-    with pytest.raises(ScheduleError, match="shares of the loop of .* write the same elements"):
+    with pytest.raises(ScheduleError, match=r"shares of the loop of .* write the same elements"):
         check(program)
 
 
