@@ -21,6 +21,7 @@ from numgraph.runtime.fastcall import FastCall, can_be_fast
 from numgraph.runtime.sweep import NativeSweep
 from numgraph.runtime.variant import CheckFailed, Variant
 from numgraph.storage import CALLS
+from numgraph.text import printable
 
 Array = NDArray[Any]
 
@@ -127,7 +128,7 @@ class Executor:
         else:
             arrays = [np.ascontiguousarray(a) if a.ndim else a for a in arguments]
             found = Estimator(*self._planned(arrays))
-        said = found.explanation(self.program.name or UNNAMED)
+        said = found.explanation(printable(self.program.name or UNNAMED))
         assumed = sum(getattr(cause, "kind", "") == "assume" for cause in self.variant.module.failures)
         count = "1 variant" if len(self.variants) == 1 else f"{len(self.variants)} variants"
         equal = "1 pair of lengths" if assumed == 1 else f"{assumed} pairs of lengths"
