@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -32,6 +32,7 @@ from numgraph.runtime.executor import Executor
 from numgraph.runtime.variant import Variant
 from numgraph.schedule.moved import length_sources
 from numgraph.schedule.plan import Schedule, Scheduler
+from numgraph.text import printable
 from numgraph.traits import CPU, GRID, Traits
 from numgraph.whole import COMPILING, apart
 
@@ -51,8 +52,8 @@ def rewritten(
     nodes = lower([*program.outputs, *values, *(s for s, _ in program.updates)], leaves)
     for key, value in program.givens:
         # what stands for x is called x
-        if key.name and not value.name and value in leaves.nodes:
-            graph.names.setdefault(leaves.nodes[value], key.name)
+        if not value.name and value in leaves.nodes:
+            graph.call(leaves.nodes[value], key.name)
     # what lengths are read from is rewritten along
     nodes += length_sources(graph, nodes)
     nodes, rewriters = simplified(builder, nodes)
@@ -112,7 +113,7 @@ def resized_lengths(schedule: Schedule) -> set[Any]:
     return found
 
 
-def printed(schedule: Schedule, builder: Builder, title: str) -> Module:
+def printed(schedule: Schedule, builder: Builder, title: Sequence[str]) -> Module:
     """The generated source of a schedule."""
     vector = import_module("numgraph.kernels.names").VECTOR
     return ModulePrinter(schedule, undecided(builder.graph), vector, title).run()
@@ -132,10 +133,10 @@ def compile_variant(program: Any, denied: frozenset[Any]) -> Variant:
     return Variant(schedule, module, code, leaves.shared, config.threads)
 
 
-def title_of(program: Any) -> str:
-    """What the header of the generated source says about the graph: a function of the graph alone, so that it
-    caches."""
-    lines = [f"numgraph function {program.name or ''}".rstrip()]
+def title_of(program: Any) -> list[str]:
+    """What the header of the generated source says about the graph, in lines: a function of the graph alone, so that
+    it caches."""
+    lines = [f"numgraph function {printable(program.name or '')}".rstrip()]
     names = program.named_givens()
     for variable in program.outputs:
         lines.append(short("    return ", variable, names))
@@ -143,12 +144,12 @@ def title_of(program: Any) -> str:
         lines.append(short(f"    update {label(target)} := ", value, names))
     for key, value in program.givens:
         lines.append(short(f"    given {label(key)} = ", value, {}))
-    return "\n".join(lines)
+    return lines
 
 
 def short(start: str, variable: Any, names: Mapping[Any, str], limit: int = 94) -> str:
     """A formula on one line behind `start`, cut where it gets longer than a listing of 100 columns has room for."""
-    text = start + pprint(variable, names=names).replace("\\", "/").replace('"', "'")
+    text = start + pprint(variable, names=names)
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 

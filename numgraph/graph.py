@@ -20,6 +20,7 @@ from numgraph.errors import DtypeError, ShapeError, ValueOverflowError
 from numgraph.op import FUNCTIONS, OPS, Op
 from numgraph.operators import Operators
 from numgraph.source import SourceLine, current_line, lines_of
+from numgraph.text import printable
 from numgraph.types import DISCRETE, DTYPES, FLOATS, Shape, TensorType, check_dtype, promote
 
 Attrs = dict[str, Any]
@@ -85,8 +86,8 @@ class Variable(Operators):
 
     def __repr__(self) -> str:
         """`x float32[?,784]` for a named variable, `add float32[?]` for a result."""
-        label = self.name or (self.op.name if self.op else "<unnamed>")
-        return f"<{label} {self.type}>"
+        shown = printable(self.name) if self.name else self.op.name if self.op else "<unnamed>"
+        return f"<{shown} {self.type}>"
 
     def __bool__(self) -> bool:
         """True, as for any object; TypeError for the result of a comparison, whose truth is known only at run time."""
@@ -157,7 +158,8 @@ class Constant(Variable):
         return Constant, (self.data, self.name, self.line)
 
     def __repr__(self) -> str:
-        return f"<constant {self.name or np.array2string(self.data, threshold=6)} {self.type}>"
+        shown = printable(self.name) if self.name else np.array2string(self.data, threshold=6)
+        return f"<constant {shown} {self.type}>"
 
 
 class _Pickling(threading.local):
@@ -418,9 +420,9 @@ def substitute(outputs: Sequence[Variable], replace: dict[Variable, Variable]) -
 
 
 def label(variable: Variable) -> str:
-    """The name that messages use: the user's name, or what the variable is."""
+    """The name that messages use: the user's name, fit to be printed, or what the variable is."""
     if variable.name:
-        return variable.name
+        return printable(variable.name)
     if variable.op:
         return f"the result of {variable.op.name}"
     return "a constant" if isinstance(variable, Constant) else "an unnamed variable"

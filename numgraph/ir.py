@@ -18,6 +18,7 @@ import numpy as np
 from numgraph.algebra import lower_bound, simplified
 from numgraph.op import OPS, Op, reference
 from numgraph.source import SourceLine
+from numgraph.text import printable
 from numgraph.traits import CPU, Traits
 from numgraph.types import FLOATS, promote
 
@@ -189,6 +190,11 @@ class Graph:
             kept = self.lines.setdefault(node, [])
             if line not in kept and len(kept) < MAX_LINES:
                 kept.append(line)
+
+    def call(self, node: Node, name: str | None) -> None:
+        """Let messages, comments and identifiers call `node` so, unless it has a name already."""
+        if name:
+            self.names.setdefault(node, printable(name))
 
     def number(self, value: Any, dtype: str = "int64") -> Node:
         """A 0-d constant; the value is normalised to the dtype."""

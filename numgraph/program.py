@@ -18,6 +18,7 @@ from numgraph.graph import Constant, Variable, describe, label, packed, substitu
 from numgraph.shared import SharedVariable
 from numgraph.source import SourceLine, current_line
 from numgraph.storage import Storage, owned
+from numgraph.text import printable
 from numgraph.updates import Updates, explicit_updates, with_default_updates
 
 
@@ -118,7 +119,9 @@ class Program:
     @property
     def title(self) -> str:
         """`train`, or `the function made at train.py:40`."""
-        return self.name or (f"the function made at {self.line}" if self.line else "the function")
+        if self.name:
+            return printable(self.name)
+        return f"the function made at {self.line}" if self.line else "the function"
 
     @property
     def variables(self) -> tuple[Variable, ...]:
@@ -234,7 +237,8 @@ def build_program(
 
 def _arguments(inputs: Any, downcast: bool | None) -> list[Argument]:
     if not isinstance(inputs, list | tuple):
-        fix = f"\n  fix: write [{inputs.name or 'x'}]" if isinstance(inputs, Variable) else ""
+        named = label(inputs) if isinstance(inputs, Variable) and inputs.name else "x"
+        fix = f"\n  fix: write [{named}]" if isinstance(inputs, Variable) else ""
         raise InputError(f"function: inputs must be a list or tuple of variables, got {_shown(inputs)}{fix}")
     result: list[Argument] = []
     seen: set[Variable] = set()
@@ -314,7 +318,8 @@ def _outputs(outputs: Any) -> tuple[str, tuple[str, ...], list[Out]]:
         for key in outputs:
             if not isinstance(key, str):
                 raise InputError(f"function: the keys of outputs must be strings, got {key!r}")
-        return "dict", tuple(outputs), [_out(v) for v in outputs.values()]
+        # plain strings: what a subclass makes of `repr` or of equality is none of a program's business
+        return "dict", tuple(map(str.__str__, outputs)), [_out(v) for v in outputs.values()]
     if isinstance(outputs, list | tuple):
         return "list", (), [_out(v) for v in outputs]
     raise InputError(

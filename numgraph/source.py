@@ -13,6 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from numgraph.text import printable
+
+LONGEST_PATH = 200
 _PACKAGE = str(Path(__file__).resolve().parent)
 _SEPARATED = (_PACKAGE + "/", _PACKAGE + "\\")
 # The demo's programs lie in this package but are written as a user would write them: their lines count as the user's.
@@ -29,21 +32,25 @@ class SourceLine(NamedTuple):
     def __str__(self) -> str:
         """`train.py:34 in loss`; the path is relative to the working directory where that is shorter."""
         where = f"{short_path(self.file)}:{self.line}"
-        return where if self.function.startswith("<") else f"{where} in {self.function}"
+        return where if self.function.startswith("<") else f"{where} in {printable(self.function)}"
 
 
 def short_path(file: str) -> str:
-    """`file` relative to the working directory when it lies inside it, else its last two parts."""
-    return _shortened(file, Path.cwd())
+    """`file` relative to the working directory when it lies inside it, else its last two parts; fit to be printed."""
+    try:
+        return _shortened(file, Path.cwd())
+    except OSError:  # the working directory was removed
+        return _shortened(file, Path())
 
 
 @lru_cache(maxsize=256)
 def _shortened(file: str, folder: Path) -> str:
     path = Path(file)
     try:
-        return str(path.relative_to(folder))
+        shown = str(path.relative_to(folder))
     except ValueError:
-        return "/".join(path.parts[-2:])
+        shown = "/".join(path.parts[-2:])
+    return printable(shown, LONGEST_PATH)
 
 
 _active: list[SourceLine | None] = []

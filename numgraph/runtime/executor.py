@@ -21,6 +21,7 @@ from numgraph.runtime.export import export
 from numgraph.runtime.fastcall import FastCall, can_be_fast
 from numgraph.runtime.sweep import NativeSweep
 from numgraph.runtime.variant import CheckFailed, Variant
+from numgraph.text import printable
 from numgraph.whole import CALLS, Action, at_once
 
 Array = NDArray[Any]
@@ -142,7 +143,7 @@ class Executor:
         else:
             arrays = [np.ascontiguousarray(a) if a.ndim else a for a in arguments]
             found = Estimator(*self.attempted(lambda variant: self._planned(variant, arrays)))
-        said = found.explanation(self.program.name or UNNAMED)
+        said = found.explanation(printable(self.program.name or UNNAMED))
         assumed = sum(getattr(cause, "kind", "") == "assume" for cause in self.variant.module.failures)
         count = "1 variant" if len(self.variants) == 1 else f"{len(self.variants)} variants"
         equal = "1 pair of lengths" if assumed == 1 else f"{assumed} pairs of lengths"
