@@ -160,8 +160,9 @@ class DeviceArray(NDArrayOperatorsMixin):
     ) -> Any:
         """A capsule, in DLPack's versioned form if max_version allows it.
 
-        stream: of the consumer, -1 when it takes care of the order itself, also in the end. dl_device: the host's (1, 0), too, to which
-        a copy is made. BufferError for another device, a host copy with copy=False, and stream 0, which says nothing.
+        stream: of the consumer, -1 when it takes care of the order itself, also of the end. dl_device: the host's
+        (1, 0), too, to which a copy is made. BufferError for another device, a host copy with copy=False, and stream 0,
+        which says nothing.
         """
         if dl_device is not None and tuple(dl_device) != self.device.dlpack:
             return self._on_host(dl_device, copy).__dlpack__(max_version=max_version)
