@@ -139,11 +139,13 @@ class DeviceVariant:
         """Outputs for arguments of the right dtypes and ranks, C-contiguous. Updates are done when it returns."""
         self.locate()
         self._pass(arguments)
+        # memory first: nothing may fail once updates are under way
+        small = {number: self._result(number) for number in self.results}
         made: dict[Any, DeviceArray] = {}
         if self.sweeps:
             self._start(self.planned(tuple(self.table[slot] for slot in self.module.layout.arguments)))
             self._check_later()
-            return [self._output(number, made) for number in range(len(self.schedule.outputs))]
+            return self._outputs(small, made)
         for stage in range(len(self.kernels)):
             self.plan(stage)
             for key, at in self.module.layout.made_stage.items():
@@ -151,7 +153,7 @@ class DeviceVariant:
                     made[key] = self._make(key)
             self._start(self.launches(stage, made))
             self.check()
-        outputs = [self._output(number, made) for number in range(len(self.schedule.outputs))]
+        outputs = self._outputs(small, made)
         self._finish(made)
         return outputs
 
@@ -405,18 +407,22 @@ class DeviceVariant:
         self.device.download(found, told)
         return int(told[1]), int(told[2])
 
-    def _output(self, number: int, made: dict[Any, DeviceArray]) -> DeviceArray:
-        """An output in memory of its own."""
-        if number not in self.results:
-            return made["output", number]
-        node = self.schedule.outputs[number]
+    def _result(self, number: int) -> DeviceArray:
+        """Memory of its own for an output that is a result of a recording."""
+        dtype = np.dtype(self.schedule.outputs[number].dtype)
         shape = tuple(-1 - n for n in self.module.layout.made["output", number])
-        lease = self.pool.take(max(1, int(np.prod(shape)) * np.dtype(node.dtype).itemsize))
-        new = DeviceArray(self.device, lease, lease.address, shape, node.dtype)
-        new.settle = self.settle if self.late else None
-        if new.nbytes:
-            self.device.copy(new.address, self.steps.results + 8 * self.results[number], new.nbytes)
-        return new
+        lease = self.pool.take(max(1, int(np.prod(shape)) * dtype.itemsize))
+        return DeviceArray(self.device, lease, lease.address, shape, dtype)
+
+    def _outputs(self, small: dict[int, DeviceArray], made: dict[Any, DeviceArray]) -> list[DeviceArray]:
+        """The outputs in memory of their own, in order."""
+        for number, new in small.items():
+            new.settle = self.settle if self.late else None
+            if new.nbytes:
+                self.device.copy(new.address, self.steps.results + 8 * self.results[number], new.nbytes)
+        return [
+            small[number] if number in small else made["output", number] for number in range(len(self.schedule.outputs))
+        ]
 
     def _finish(self, made: dict[Any, DeviceArray]) -> None:
         """Give shared variables their new memory; nothing here can fail."""
