@@ -283,3 +283,44 @@ def test_the_error_of_a_call_shows_lengths_and_lines() -> None:
     text = str(found.value)
     assert "lengths 3 and 4" in text or "lengths 4 and 3" in text
     assert "x: float64[2,3]  made at tests/test_assumptions.py" in text and "y: float64[4]" in text
+
+
+# -- lengths that are computed ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_computed_lengths_are_checked_before_they_are_used(target: str) -> None:
+    """Also where the same loop could run without them, over a length that is known."""
+    x, y = ng.vector("x"), ng.vector("y")
+    count = (x > 0).sum()
+    front, picked = x[:count], x[(x > 0).nonzero()[0]]
+    W = ng.shared(np.ones((3, 2)), "W")
+    positive = np.array([1.0, 2, 3, -5])
+    functions = [
+        (ng.function([x, y], (front + y) * 2, target=target), {1, 3}),
+        (ng.function([x, y], picked * y, target=target), {1, 3}),
+        (ng.function([x, y], ng.dot(front, W).sum() + y, target=target), {0, 1, 2, 3, 4}),
+        (ng.function([x, y], ng.dot(picked, W) * 0 + (picked + y).sum(), target=target), {1, 3}),
+        (ng.function([x, y], ng.set_subtensor(y[:count], c3), target=target), {3, 4}),
+        (ng.function([x, y], ng.concatenate([front, y]) + ng.constant(np.ones(6)), target=target), {3}),
+        (ng.function([x, y], ng.grad((picked * y).sum(), y), target=target), {1, 3}),
+    ]
+    for number, (f, fitting) in enumerate(functions):
+        for n in range(5):
+            if n in fitting:
+                assert np.isfinite(f(positive, np.ones(n))).all(), (number, n)
+            else:
+                with pytest.raises(ng.ShapeError):
+                    f(positive, np.ones(n))
+        if number in (2, 3):
+            with pytest.raises(ng.ShapeError):
+                f(np.ones(4), np.ones(4))
+
+
+def test_a_length_that_is_an_output_of_a_later_stage() -> None:
+    x, y = ng.vector("x"), ng.vector("y")
+    count = (x[(x > 0).nonzero()[0]] > 1).sum()
+    f = ng.function([x, y], [count, y[:count] + 1])
+    n, front = f(np.array([1.0, 2, 3, -5]), np.ones(5))
+    assert n == 2
+    np.testing.assert_allclose(front, [2, 2])
