@@ -33,6 +33,7 @@ from numgraph.runtime.executor import Executor
 from numgraph.runtime.variant import Variant
 from numgraph.schedule.moved import length_sources
 from numgraph.schedule.plan import Schedule, Scheduler
+from numgraph.schedule.verify import verify
 from numgraph.shared import SharedVariable
 from numgraph.text import printable
 from numgraph.traits import CPU, GRID, Traits
@@ -119,6 +120,8 @@ def scheduled(program: Any, given_up: Keys = NOTHING, traits: Traits = CPU, leaf
     schedule = scheduler.run()
     schedule.arguments = leaves.arguments
     schedule.shared = leaves.shared_nodes
+    if config.verify:
+        verify(schedule)
     resized = given_up | resized_lengths(schedule, builder.assumptions)
     if resized != given_up:
         return scheduled(program, resized, traits, leaf)

@@ -87,6 +87,9 @@ class Config:
     cuda_wait: wait for each launch, so that an error names the kernel that failed.
     compiler: what turns generated source into machine code. "auto": numgraph's own compiler, and Numba for what it does
         not know; "numba": Numba always, several times slower. The default is what NUMGRAPH_COMPILER says, else "auto".
+    verify: look whether each function compiled from now on uses memory rightly (ScheduleError if not), and fill memory
+        that a call has not written yet with a pattern, so that a result which was never written is seen: not a number
+        as a float, 2146950829 as an int32. For tests of numgraph itself; calls are slower.
     debug: 1 prints a line per compilation on standard error, 2 also the generated source with the user's lines.
 
     AttributeError for another name, OptionError for a value that is none of those listed.
@@ -102,6 +105,7 @@ class Config:
     cuda_tf32: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_TF32", "0") != "0")
     cuda_wait: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_WAIT", "0") != "0")
     compiler: str = field(default_factory=lambda: os.environ.get("NUMGRAPH_COMPILER", "auto"))
+    verify: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_VERIFY", "0") != "0")
     debug: int = field(default_factory=lambda: int(os.environ.get("NUMGRAPH_DEBUG", "0")))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -127,6 +131,7 @@ _ALLOWED = {
     "cuda_graphs": (True, False),
     "cuda_tf32": (True, False),
     "cuda_wait": (True, False),
+    "verify": (True, False),
 }
 
 

@@ -113,6 +113,10 @@ class SimulatedDevice:
         """See `device.Device`."""
         self._ask(lambda: self._bytes(address)[:size].fill(0))
 
+    def spoil(self, address: int, size: int) -> None:
+        """See `device.Device`."""
+        self._bytes(address)[:size].fill(POISON)
+
     def copy(self, to: int, source: int, size: int) -> None:
         """See `device.Device`."""
 

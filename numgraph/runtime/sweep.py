@@ -35,7 +35,7 @@ class NativeSweep:
         self.table: Any
         self.table, self.entry = variant.own_table() if variant.alone else (variant.integers, variant.entry)
         self.outputs = [
-            np.empty((count, *(-1 - n for n in layout.made["output", k])), dtype)
+            variant.empty((count, *(-1 - n for n in layout.made["output", k])), dtype)
             for k, dtype in enumerate(variant.dtypes)
         ]
         # what the words point to
@@ -64,6 +64,7 @@ class NativeSweep:
         table, layout = self.table, self.variant.module.layout
         with CALLS:
             self.home()
+            self.variant.spoil()
             table[WORDS], table[BEGIN], table[END] = self.words.ctypes.data, begin, end
             status = self.entry(-2)
             while status == GROW:
