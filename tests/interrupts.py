@@ -36,15 +36,19 @@ def _places(code: CodeType) -> set[int]:
     return found
 
 
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
 class Interrupts:
     """Runs `work` with interrupts at the places `at` (numbers, counted from the start or the interrupt before).
 
     happened: how many there were. places: how many places were passed behind the last of them. coarse: only the first
-    place in each function that is called, where all of them would take too long.
+    place in each function that is called, where all of them would take too long. action: what the handler does.
     """
 
-    def __init__(self, at: Sequence[int], coarse: bool = False) -> None:
-        self.at, self.coarse = list(at), coarse
+    def __init__(self, at: Sequence[int], coarse: bool = False, action: Callable[[], None] = _interrupt) -> None:
+        self.at, self.coarse, self.action = list(at), coarse, action
         self.places = self.happened = 0
         self.pending: FrameType | None = None
 
@@ -81,7 +85,7 @@ class Interrupts:
         self.pending = None
         self.happened += 1
         self.places = 0
-        raise KeyboardInterrupt
+        self.action()
 
     def run(self, work: Callable[[], Any]) -> Any:
         """What `work` gives, or the KeyboardInterrupt that ended it."""
