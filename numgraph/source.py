@@ -7,10 +7,9 @@ nodes on behalf of an older one, `lines_of` makes them carry the older one's lin
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from types import FrameType
 from typing import NamedTuple
 
 from numgraph.text import printable
@@ -53,29 +52,42 @@ def _shortened(file: str, folder: Path) -> str:
     return printable(shown, LONGEST_PATH)
 
 
-_active: list[SourceLine | None] = []
+# The lines set by `lines_of`, by the frame that has set them: of this thread are those that are being executed in it,
+# and what an interrupt kept from being removed is never executed again.
+_set: dict[FrameType, SourceLine | None] = {}
 
 
 def current_line() -> SourceLine | None:
     """The line that is being executed outside this package, or the one set by `lines_of`."""
-    if _active:
-        return _active[-1]
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _set:
+        if frame in _set:
+            return _set[frame]
+        frame = frame.f_back
     frame = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
         if not name.startswith(_SEPARATED) or name.startswith(_PROGRAMS):
             return SourceLine(name, frame.f_lineno, frame.f_code.co_name)
-        if frame.f_back is None:
-            return None
         frame = frame.f_back
     return None
 
 
-@contextmanager
-def lines_of(line: SourceLine | None) -> Iterator[None]:
+class lines_of:  # noqa: N801  # for a `with`
     """Within the block, new variables are said to come from `line`."""
-    _active.append(line)
-    try:
-        yield
-    finally:
-        _active.pop()
+
+    __slots__ = ("frame", "line", "outer")
+
+    def __init__(self, line: SourceLine | None) -> None:
+        self.line = line
+
+    def __enter__(self) -> None:
+        self.frame = sys._getframe(1)
+        self.outer = _set.get(self.frame, self)
+        _set[self.frame] = self.line
+
+    def __exit__(self, *_: object) -> None:
+        if isinstance(self.outer, lines_of):
+            del _set[self.frame]
+        else:
+            _set[self.frame] = self.outer

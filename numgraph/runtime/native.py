@@ -76,6 +76,10 @@ class Native:
 @remember
 def processor() -> str:
     """The processor and its features, as LLVM names them."""
+    return apart(_processor, COMPILING)
+
+
+def _processor() -> str:
     import llvmlite.binding as llvm
 
     return f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()} {llvm.get_process_triple()}"
@@ -122,20 +126,20 @@ def object_name(text: str) -> str:
 def build(text: str) -> Native:
     """The entry of a generated module, from the cache or compiled now."""
     path = cache.store(f"k_{cache.digest(text)}.py", text.encode())
-    return apart(partial(_build, text, path), COMPILING)
+    started, name = time.perf_counter(), object_name(text)
+    engine, address, made = apart(partial(_linked, name, path, text), COMPILING)
+    if made is not None:
+        cache.store(name, made)
+    return Native(address, path, time.perf_counter() - started, made is None, engine)
 
 
-def _build(text: str, path: Path) -> Native:
-    started = time.perf_counter()
-    name = object_name(text)
+def _linked(name: str, path: Path, text: str) -> tuple[Any, int, bytes | None]:
+    """(engine, address of the entry, what is to be kept in the cache unless it is there)."""
     found = _load(name)
-    if found is None:
-        symbol, code = compile_source(path, text)
-        cache.store(name, pack(name, symbol, code))
-        engine, address = link(symbol, code)
-        return Native(address, path, time.perf_counter() - started, False, engine)
-    engine, address = found
-    return Native(address, path, time.perf_counter() - started, True, engine)
+    if found is not None:
+        return (*found, None)
+    symbol, code = compile_source(path, text)
+    return (*link(symbol, code), pack(name, symbol, code))
 
 
 def pack(name: str, symbol: str, code: bytes) -> bytes:
