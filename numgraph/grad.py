@@ -119,7 +119,10 @@ def _seeds(cost: Variable | None, known: Any) -> dict[Variable, Variable]:
         seeds[variable] = f.cast(given, variable.type.dtype)
     if cost is not None:
         _check_cost(cost)
-        seeds.setdefault(cost, Constant(frozen(np.ones((), cost.type.dtype))))
+        one = Constant(frozen(np.ones((), cost.type.dtype)))
+        # as Theano's `ones_like(cost)`: whatever the cost was written with counts as used
+        one.about = (cost,)
+        seeds.setdefault(cost, one)
     elif not seeds:
         raise GradientError("grad: no cost and no known_grads, so there is nothing to differentiate")
     return seeds

@@ -22,9 +22,17 @@ from numgraph.types import BOOL, DISCRETE
 Length = int | Variable
 
 
-def int_constant(value: int) -> Constant:
-    """A 0-d int64 constant."""
-    return Constant(frozen(np.array(value, np.int64)))
+class Known(int):
+    """A length that a constant has given. about: that of the constant."""
+
+    about: tuple[Variable, ...] = ()
+
+
+def int_constant(value: int, *about: Variable) -> Constant:
+    """A 0-d int64 constant; about: see `Variable`."""
+    constant = Constant(frozen(np.array(value, np.int64)))
+    constant.about = (*about, *(value.about if isinstance(value, Known) else ()))
+    return constant
 
 
 def dim(x: Variable, axis: int) -> Length:
@@ -48,7 +56,9 @@ def integer(value: Any, what: str) -> Length:
     if variable.ndim:
         raise ShapeError(f"{what} must be a scalar, not {describe(variable)}, which has {variable.ndim} axes")
     if isinstance(variable, Constant):
-        return int(variable.data)
+        known = Known(variable.data)
+        known.about = variable.about
+        return known if known.about else int(known)
     result: Variable = variable if variable.type.dtype == "int64" else f.cast(variable, "int64")
     return result
 

@@ -40,12 +40,14 @@ Op(
 def shape(x: Any) -> tuple[Variable, ...]:
     """The lengths of x: a tuple of int64 scalars, constants where they are known."""
     v = as_variable(x)
-    return tuple(ln.operands(ln.dims_of(v)))
+    return tuple(ln.int_constant(n, v) if isinstance(n, int) else n for n in ln.dims_of(v))
 
 
 def size(x: Any) -> Variable:
     """The number of elements of x, an int64 scalar."""
-    return ln.operands([ln.product(ln.dims_of(as_variable(x)))])[0]
+    v = as_variable(x)
+    count = ln.product(ln.dims_of(v))
+    return ln.int_constant(count, v) if isinstance(count, int) else count
 
 
 # -- order of axes --------------------------------------------------------------------------------------------------
