@@ -189,6 +189,33 @@ def equal_dims(a: Dim, b: Dim) -> Dim:
     return b if isinstance(b, int) else a
 
 
+def left_over(x: Any, lengths: Sequence[Any]) -> tuple[Dim, ...]:
+    """For shape rules: the lengths that are given, and for one that is -1 what the elements of x leave for it."""
+    given, count = values(lengths), dims.product(x.shape)
+    return tuple(
+        dims.where(dims.equal(n, -1), _quotient(count, _product_without(given, k)), n) for k, n in enumerate(given)
+    )
+
+
+def free_lengths(lengths: Sequence[Any]) -> list[tuple[Dim, Dim]]:
+    """For checks: pairs (a, b), all with a >= b if and only if at most one length is -1, and then none is 0."""
+    given = values(lengths)
+    free = [dims.where(dims.equal(n, -1), 1, 0) for n in given]
+    total: Dim = 0
+    for n in free:
+        total = total + n
+    empty = [dims.where(dims.equal(_product_without(given, k), 0), n, 0) for k, n in enumerate(free)]
+    return [(1, total), *((0, n) for n in empty)]
+
+
+def _product_without(given: Sequence[Dim], k: int) -> Dim:
+    return dims.product(n for j, n in enumerate(given) if j != k)
+
+
+def _quotient(count: Dim, others: Dim) -> Dim:
+    return 0 if isinstance(others, int) and others == 0 else count // others
+
+
 def axis_of(axis: Any, ndim: int, what: str, x: Variable) -> int:
     """An axis as a natural number; IndexOutOfRange for one that is not below `ndim`, TypeError for no int."""
     try:
