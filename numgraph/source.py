@@ -6,12 +6,15 @@ nodes on behalf of an older one, `lines_of` makes them carry the older one's lin
 
 from __future__ import annotations
 
+import re
 import sys
+import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from numgraph.text import printable
 
@@ -30,8 +33,10 @@ class SourceLine(NamedTuple):
     function: str
 
     def __str__(self) -> str:
-        """`train.py:34 in loss`; the path is relative to the working directory where that is shorter."""
-        where = f"{short_path(self.file)}:{self.line}"
+        """`train.py:34 in loss`; the path is relative to the working directory where that is shorter. `Cell In[2], line
+        1` for a cell of a notebook."""
+        cell = cell_of(self.file)
+        where = f"{cell}, line {self.line}" if cell else f"{short_path(self.file)}:{self.line}"
         return where if self.function.startswith("<") else f"{where} in {printable(self.function)}"
 
 
@@ -41,6 +46,27 @@ def short_path(file: str) -> str:
         return _shortened(file, Path.cwd())
     except OSError:  # the working directory was removed
         return _shortened(file, Path())
+
+
+# How IPython calls the source of a cell: at a prompt, and in a notebook.
+_PROMPT = re.compile(r"<ipython-input-(\d+)-\w+>")
+_KERNEL = re.compile(r".*[/\\]ipykernel_\d+[/\\]\d+\.py")
+
+
+def cell_of(file: str) -> str:
+    """`Cell In[2]` where `file` is what IPython calls the source of a cell, as its tracebacks say; "" elsewhere."""
+    found = _PROMPT.fullmatch(file)
+    if found:
+        return f"Cell In[{found[1]}]"
+    if not _KERNEL.fullmatch(file):
+        return ""
+    # a notebook's cell is called by its content; only IPython knows its number, and it is there if anything runs in it
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    try:
+        kind, number = shell.compile.format_code_name(file)
+    except (AttributeError, TypeError, ValueError):
+        return "Cell"
+    return printable(f"{kind} {number}")
 
 
 @lru_cache(maxsize=256)
@@ -53,13 +79,20 @@ def _shortened(file: str, folder: Path) -> str:
     return printable(shown, LONGEST_PATH)
 
 
-_active: list[SourceLine | None] = []
+class _Active(threading.local):
+    """What `lines_of` has set in this thread, innermost last."""
+
+    def __init__(self) -> None:
+        self.lines: list[SourceLine | None] = []
+
+
+_active = _Active()
 
 
 def current_line() -> SourceLine | None:
-    """The line that is being executed outside this package, or the one set by `lines_of`."""
-    if _active:
-        return _active[-1]
+    """The line that this thread executes outside this package, or the one that it has set by `lines_of`."""
+    if _active.lines:
+        return _active.lines[-1]
     frame = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
@@ -71,11 +104,25 @@ def current_line() -> SourceLine | None:
     return None
 
 
+# which warnings were shown, as each module of the user's would remember it
+_shown: dict[Any, Any] = {}
+
+
+def warn(text: str) -> None:
+    """A UserWarning at the line that this thread executes outside this package."""
+    line = current_line()
+    if line is None:
+        warnings.warn(text, stacklevel=2)
+    else:
+        warnings.warn_explicit(text, UserWarning, line.file, line.line, registry=_shown)
+
+
 @contextmanager
 def lines_of(line: SourceLine | None) -> Iterator[None]:
-    """Within the block, new variables are said to come from `line`."""
-    _active.append(line)
+    """Within the block, new variables of this thread are said to come from `line`."""
+    lines = _active.lines
+    lines.append(line)
     try:
         yield
     finally:
-        _active.pop()
+        lines.pop()
