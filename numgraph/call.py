@@ -17,6 +17,7 @@ from numgraph.program import Argument, Program
 from numgraph.reference import evaluate
 from numgraph.storage import owned
 from numgraph.text import printable
+from numgraph.whole import CALLS, Action, at_once
 
 Array = NDArray[Any]
 
@@ -25,8 +26,8 @@ class Executor(Protocol):
     """What runs a program.
 
     `run` takes one array per input (right dtype and rank; perhaps strided, read-only, or memory of the caller's), and
-    gives the outputs in fresh memory. When it returns the updates are done; when it raises every shared variable is as
-    before.
+    gives the outputs in fresh memory. When it returns the updates are done, and `then` with them; when it raises every
+    shared variable is as before. An interrupt leaves either all done or nothing.
 
     An executor may also offer `fast_call(program, binder, general)`: a callable with the arguments of a call, which
     then stands for the general one of `Function` (until it calls its attribute `switched`); the attributes `source`,
@@ -38,8 +39,8 @@ class Executor(Protocol):
 
     bytes_allocated: int
 
-    def run(self, arguments: Sequence[Array], /) -> list[Array]:
-        """The outputs for `arguments`; updates are done."""
+    def run(self, arguments: Sequence[Array], then: Sequence[Action] = (), /) -> list[Array]:
+        """The outputs for `arguments`; updates are done, and with them the C functions `then` (see `whole.at_once`)."""
 
 
 class Traffic(Protocol):
@@ -207,15 +208,16 @@ class ReferenceExecutor:
         self.program = program
         self.bytes_allocated = 0
 
-    def run(self, arguments: Sequence[Array]) -> list[Array]:
+    def run(self, arguments: Sequence[Array], then: Sequence[Action] = ()) -> list[Array]:
         """The outputs in fresh memory; updates are stored once everything is computed."""
-        program = self.program
+        program, count = self.program, len(self.program.outputs)
         values: dict[Variable, Any] = dict(zip(program.variables, arguments, strict=True))
-        results = evaluate(program.results, values)
-        self.bytes_allocated += sum(a.nbytes for a in results)
-        count = len(program.outputs)
-        for (target, _), new in zip(program.updates, results[count:], strict=True):
-            target.storage.put(new)
+        with CALLS:
+            results = evaluate(program.results, values)
+            self.bytes_allocated += sum(a.nbytes for a in results)
+            targets = [target.storage for target, _ in program.updates]
+            stored = [a for t, new in zip(targets, results[count:], strict=True) for a in t.setting(new)]
+            at_once(*stored, *then)
         return results[:count]
 
 
@@ -244,11 +246,11 @@ def general_call(executor: Executor, binder: Binder) -> Callable[..., Any]:
         allocated = executor.bytes_allocated
         earlier = traffic() if traffic is not None else None
         try:
-            outputs = executor.run(arrays)
+            # a state has a value from the moment on at which it gets one
+            outputs = executor.run(arrays, [binder.unset.clear] if binder.unset else ())
         except NumgraphError as error:
             error.add_note(f"in a call of {binder.signature()}")
             raise
-        binder.unset.clear()
         stats.calls += 1
         if traffic is not None:
             stats.add(traffic(earlier))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -33,6 +34,7 @@ from numgraph.schedule.moved import length_sources
 from numgraph.schedule.plan import Schedule, Scheduler
 from numgraph.text import printable
 from numgraph.traits import CPU, GRID, Traits
+from numgraph.whole import COMPILING, apart
 
 # More passes than any program needs, in case two rules undo each other.
 MAX_PASSES = 10
@@ -174,6 +176,7 @@ def compile_for_device(program: Any, target: str) -> DeviceExecutor:
         schedule, module, leaves = printed_for_grid(program, denied, geometry)
         if config.debug >= 2:
             print(module.listing, file=sys.stderr)
-        return DeviceVariant(schedule, module, leaves.shared, device, geometry)
+        make = partial(DeviceVariant, schedule, module, leaves.shared, device, geometry)
+        return apart(make, COMPILING)
 
     return DeviceExecutor(program, variant)

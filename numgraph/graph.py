@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
+from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,11 +113,13 @@ class Variable(Operators):
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         """Pickle the ancestors first, as a flat list in order, so that the pickler never recurses over the graph."""
-        if self.op is None or id(self) in _pickling.ids:
+        if self.op is None or _pickling.has_listed(self):
             return _unpickle, self._pickled()
         ancestors = toposort(list(self.inputs))
-        _pickling.ids.update(map(id, ancestors))
-        return _unpickle_after, (ancestors, *self._pickled(), _PicklingDone(ancestors))
+        return _unpickle_after, (ancestors, *self._pickled(), _pickling.begin(ancestors))
+
+    def __copy__(self) -> Variable:
+        return _unpickle(*self._pickled())
 
     def _pickled(self) -> tuple[Any, ...]:
         # plain tuples: pickling a dataclass per node takes several times as long
@@ -145,6 +148,9 @@ class Constant(Variable):
         super().__init__(TensorType(data.dtype.name, data.shape), name, line=line)
         self.data = frozen(data)
 
+    def __copy__(self) -> Constant:
+        return Constant(self.data, self.name, self.line)
+
     def _deep_copied(self, memo: dict[int, Any]) -> Variable:
         return Constant(self.data, self.name, self.line)
 
@@ -157,10 +163,21 @@ class Constant(Variable):
 
 
 class _Pickling(threading.local):
-    """The variables whose ancestors the running pickler has already listed."""
+    """The variables whose ancestors a running pickler has already listed. What ends a list (`_PicklingDone`) is kept by
+    the pickler alone: a list is void when pickling broke off."""
 
     def __init__(self) -> None:
-        self.ids: set[int] = set()
+        self.lists: list[tuple[ref[_PicklingDone], set[int]]] = []
+
+    def has_listed(self, variable: Variable) -> bool:
+        return any(id(variable) in ids for done, ids in self.lists if done() is not None)
+
+    def begin(self, variables: Sequence[Variable]) -> _PicklingDone:
+        """Have variables listed; returns what is to be pickled behind them."""
+        done = _PicklingDone()
+        running = [(known, ids) for known, ids in self.lists if known() is not None]
+        self.lists = [*running, (ref(done), set(map(id, variables)))]
+        return done
 
 
 _pickling = _Pickling()
@@ -169,11 +186,8 @@ _pickling = _Pickling()
 class _PicklingDone:
     """Pickled after a flat list of ancestors: forgets them."""
 
-    def __init__(self, ancestors: list[Variable]) -> None:
-        self.ancestors = ancestors
-
     def __reduce__(self) -> tuple[Any, ...]:
-        _pickling.ids.difference_update(map(id, self.ancestors))
+        _pickling.lists = [(known, ids) for known, ids in _pickling.lists if known() not in (None, self)]
         return _none, ()
 
 
@@ -189,8 +203,7 @@ class _Packed:
 
     def __reduce__(self) -> tuple[Any, ...]:
         nodes = toposort(self.roots)
-        _pickling.ids.update(map(id, nodes))
-        return _first, (nodes, _PicklingDone(nodes))
+        return _first, (nodes, _pickling.begin(nodes))
 
 
 def packed(roots: Iterable[Variable]) -> Any:

@@ -181,3 +181,6 @@ class SimulatedDevice:
 
     def after(self, stream: int) -> None:
         """See `device.Device`."""
+
+    def let_go(self, owner: Any, stream: int) -> None:
+        """See `device.Device`."""

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache as remember
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,6 +29,7 @@ from numpy.typing import NDArray
 
 from numgraph import cache
 from numgraph.config import config
+from numgraph.whole import COMPILING, apart
 
 _MAGIC = b"numgraph-object-1\n"
 # The convention between compiled code and this module; another one must not find code of this one in the cache.
@@ -119,8 +121,12 @@ def object_name(text: str) -> str:
 
 def build(text: str) -> Native:
     """The entry of a generated module, from the cache or compiled now."""
-    started = time.perf_counter()
     path = cache.store(f"k_{cache.digest(text)}.py", text.encode())
+    return apart(partial(_build, text, path), COMPILING)
+
+
+def _build(text: str, path: Path) -> Native:
+    started = time.perf_counter()
     name = object_name(text)
     found = _load(name)
     if found is None:
@@ -179,6 +185,10 @@ def compile_source(path: Path, text: str) -> tuple[str, bytes]:
 
 def compiled_module(path: Path, text: str) -> tuple[str, Any, Any]:
     """(symbol of the entry, LLVM module with everything in it, target machine) of a generated module."""
+    return apart(partial(_compiled_module, path, text), COMPILING)
+
+
+def _compiled_module(path: Path, text: str) -> tuple[str, Any, Any]:
     if config.compiler == "numba":
         return numba_module(path, text)
     prepare_llvm()
