@@ -77,6 +77,8 @@ class Config:
     floatX: dtype of floats whose dtype is not given ("float64" or "float32").
     target: where functions run unless they say otherwise ("cpu", "cuda", "cuda-sim" or "reference").
     on_unused_input: "raise", "warn" or "ignore".
+    on_empty_givens: "ignore", or "raise": functions made from now on refuse a call in which a part that `givens` put in
+        the place of a variable, such as a minibatch, has no rows.
     cache_dir: folder of generated source and compiled code.
     cache_limit: bytes that the files in it may take; beyond it the least recently used ones are removed. 0: no limit.
     threads: processor threads of a function compiled from now on (1 to 1024). The default is what NUMGRAPH_THREADS,
@@ -101,6 +103,7 @@ class Config:
     floatX: str = field(default_factory=lambda: os.environ.get("NUMGRAPH_FLOATX", "float64"))
     target: str = field(default_factory=lambda: os.environ.get("NUMGRAPH_TARGET", "cpu"))
     on_unused_input: str = "raise"
+    on_empty_givens: str = "ignore"
     cache_dir: Path = field(default_factory=_default_cache_dir)
     cache_limit: int = field(default_factory=_default_cache_limit)
     threads: int = field(default_factory=_default_threads)
@@ -133,6 +136,7 @@ _ALLOWED = {
     "cpu": ("native", "x86-64-v2", "x86-64-v3", "x86-64-v4"),
     "compiler": ("auto", "numba"),
     "on_unused_input": ("raise", "warn", "ignore"),
+    "on_empty_givens": ("ignore", "raise"),
     "cuda_graphs": (True, False),
     "cuda_tf32": (True, False),
     "cuda_wait": (True, False),

@@ -6,11 +6,13 @@ nodes on behalf of an older one, `lines_of` makes them carry the older one's lin
 
 from __future__ import annotations
 
+import re
 import sys
+import warnings
 from functools import lru_cache
 from pathlib import Path
 from types import FrameType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from numgraph.text import printable
 
@@ -29,8 +31,10 @@ class SourceLine(NamedTuple):
     function: str
 
     def __str__(self) -> str:
-        """`train.py:34 in loss`; the path is relative to the working directory where that is shorter."""
-        where = f"{short_path(self.file)}:{self.line}"
+        """`train.py:34 in loss`; the path is relative to the working directory where that is shorter. `Cell In[2], line
+        1` for a cell of a notebook."""
+        cell = cell_of(self.file)
+        where = f"{cell}, line {self.line}" if cell else f"{short_path(self.file)}:{self.line}"
         return where if self.function.startswith("<") else f"{where} in {printable(self.function)}"
 
 
@@ -40,6 +44,27 @@ def short_path(file: str) -> str:
         return _shortened(file, Path.cwd())
     except OSError:  # the working directory was removed
         return _shortened(file, Path())
+
+
+# How IPython calls the source of a cell: at a prompt, and in a notebook.
+_PROMPT = re.compile(r"<ipython-input-(\d+)-\w+>")
+_KERNEL = re.compile(r".*[/\\]ipykernel_\d+[/\\]\d+\.py")
+
+
+def cell_of(file: str) -> str:
+    """`Cell In[2]` where `file` is what IPython calls the source of a cell, as its tracebacks say; "" elsewhere."""
+    found = _PROMPT.fullmatch(file)
+    if found:
+        return f"Cell In[{found[1]}]"
+    if not _KERNEL.fullmatch(file):
+        return ""
+    # a notebook's cell is called by its content; only IPython knows its number, and it is there if anything runs in it
+    shell: Any = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    try:
+        kind, number = shell.compile.format_code_name(file)
+    except (AttributeError, TypeError, ValueError):
+        return "Cell"
+    return printable(f"{kind} {number}")
 
 
 @lru_cache(maxsize=256)
@@ -71,6 +96,19 @@ def current_line() -> SourceLine | None:
             return SourceLine(name, frame.f_lineno, frame.f_code.co_name)
         frame = frame.f_back
     return None
+
+
+# which warnings were shown, as each module of the user's would remember it
+_shown: dict[Any, Any] = {}
+
+
+def warn(text: str) -> None:
+    """A UserWarning at the line that this thread executes outside this package."""
+    line = current_line()
+    if line is None:
+        warnings.warn(text, stacklevel=2)
+    else:
+        warnings.warn_explicit(text, UserWarning, line.file, line.line, registry=_shown)
 
 
 class lines_of:  # noqa: N801  # for a `with`

@@ -215,4 +215,10 @@ def error_of(graph: Graph, failed: CheckFailed, leaf: Leaf | None = None) -> Num
     text = cause.message.format(a=failed.a, b=failed.b)
     if "{a}" not in cause.message and cause.kind != "nonempty":
         text += f" ({failed.a} and {failed.b})"
-    return ShapeError(f"{text}\n{shown}".rstrip("\n"))
+    return class_of(cause)(f"{text}\n{shown}".rstrip("\n"))
+
+
+def class_of(cause: Any) -> type[ShapeError]:
+    """The class of the error for a condition: what the op that needs it says."""
+    checks = cause.node.op.checks if isinstance(cause.node, Node) and cause.node.op is not None else ()
+    return next((check.error for check in checks if cause.message.endswith(check.message)), ShapeError)

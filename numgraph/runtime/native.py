@@ -182,7 +182,8 @@ def compiled_module(path: Path, text: str) -> tuple[str, Any, Any]:
 
 
 def _compiled_module(path: Path, text: str) -> tuple[str, Any, Any]:
-    importlib.import_module("numgraph.kernels").features = processor().has
+    kernels: Any = importlib.import_module("numgraph.kernels")
+    kernels.features = processor().has
     if config.compiler == "numba":
         return numba_module(path, text)
     prepare_llvm()
@@ -217,7 +218,8 @@ def numba_module(path: Path, text: str) -> tuple[str, Any, Any]:
 
 def kernel_module(name: str) -> ModuleType:
     """A file of kernels as a module, for the processor of the settings."""
-    importlib.import_module("numgraph.kernels").features = processor().has
+    kernels: Any = importlib.import_module("numgraph.kernels")
+    kernels.features = processor().has
     forget_kernels()
     return importlib.import_module(f"numgraph.kernels.{name}")
 
