@@ -29,6 +29,14 @@ class IndexOutOfRange(NumgraphError, IndexError):
     """An index past the end of its axis. Negative indices count from the end, as in NumPy."""
 
 
+class AxisError(IndexOutOfRange, ValueError):
+    """An axis that an array has not; caught as IndexError and as ValueError, as NumPy's AxisError."""
+
+
+class IndexShapeError(IndexOutOfRange, ShapeError):
+    """A mask of another length than its axis, or index arrays that do not broadcast; an IndexError in NumPy."""
+
+
 class InputError(NumgraphError, TypeError):
     """Missing, unknown, repeated or wrongly typed arguments of a compiled function."""
 

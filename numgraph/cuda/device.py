@@ -211,3 +211,7 @@ class Device(Protocol):
 
     def after(self, stream: int) -> None:
         """What is asked for here from now on waits for what another stream was asked for."""
+
+    def let_go(self, owner: Any, stream: int) -> None:
+        """Drop `owner`, once what is asked for here comes after what another stream was asked for until now. Never
+        waits, never raises: finalizers call it."""
