@@ -32,6 +32,10 @@ class Unknown:
 
 
 UNKNOWN = Unknown()
+# Bytes of an array, at most: more than machines can address, and so few that sums of many sizes do not wrap around.
+MOST_BYTES = 1 << 48
+# Bytes of an element, at most.
+WIDEST = 8
 
 
 class Symbolic(Protocol):
@@ -96,6 +100,14 @@ def product(lengths: Any) -> Dim:
     return result
 
 
+def counted(lengths: Any, size: int) -> int:
+    """The bytes of an array with elements of `size` bytes, as far as its lengths are ints; those of 0 are left out,
+    as NumPy does, since others may remain when their axis is gone."""
+    for n in lengths:
+        size *= n if isinstance(n, int) and n else 1
+    return size
+
+
 def slice_bounds(length: Dim, start: Dim | None, stop: Dim | None, step: int) -> tuple[Dim, Dim]:
     """(first index, number of elements) of `[start:stop:step]` on an axis, as Python's `slice.indices` defines them.
 
@@ -108,7 +120,8 @@ def slice_bounds(length: Dim, start: Dim | None, stop: Dim | None, step: int) ->
         first = length - 1 if start is None else _reverse_bound(start, length)
         last = -1 if stop is None else _reverse_bound(stop, length)
     span = last - first if step > 0 else first - last
-    size = abs(step)
+    # no axis is longer; a larger step would make the sum below wrap around
+    size = min(abs(step), MOST_BYTES)
     count = span if size == 1 else (span + (size - 1)) // size
     return first, maximum(count, 0)
 
