@@ -17,6 +17,7 @@ from numgraph.graph import Variable, describe, label
 from numgraph.program import Argument, Program
 from numgraph.reference import evaluate
 from numgraph.storage import owned
+from numgraph.text import printable
 from numgraph.whole import CALLS, Action, Disturbed, begin, end, undisturbed
 
 Array = NDArray[Any]
@@ -117,7 +118,7 @@ class Binder:
         for name, value in kwargs.items():
             index = self._position(name)
             if index in values:
-                raise InputError(f"{self.signature()}: got several values for the input {name}")
+                raise InputError(f"{self.signature()}: got several values for the input {printable(name)}")
             values[index] = value
         return values
 
@@ -172,16 +173,19 @@ class Binder:
 
     def signature(self) -> str:
         """`train(index, lr)`, for messages."""
-        names = ", ".join(a.name or f"<input {a.index}>" for a in self.program.inputs)
+        names = ", ".join(printable(a.name) if a.name else f"<input {a.index}>" for a in self.program.inputs)
         where = f", made at {self.program.line}," if self.program.line else ""
-        return f"{self.program.name}({names})" if self.program.name else f"the function ({names}){where}".rstrip(",")
+        name = self.program.name
+        return f"{printable(name)}({names})" if name else f"the function ({names}){where}".rstrip(",")
 
     def _position(self, name: str) -> int:
         if name in self.ambiguous:
-            raise InputError(f"{self.signature()}: several inputs are named {name}\n  fix: pass them by position")
+            raise InputError(
+                f"{self.signature()}: several inputs are named {printable(name)}\n  fix: pass them by position"
+            )
         if name not in self.positions:
-            named = ", ".join(self.positions) or "none"
-            raise InputError(f"{self.signature()}: has no input named {name}\n  inputs with a name: {named}")
+            named = ", ".join(map(printable, self.positions)) or "none"
+            raise InputError(f"{self.signature()}: has no input named {printable(name)}\n  inputs with a name: {named}")
         return self.positions[name]
 
     def _default(self, argument: Argument) -> Array:

@@ -189,7 +189,7 @@ class Function:
                     self._record.stages["explain"] = lambda: str(explain())
         return self._record
 
-    def explain(self, *args: Any, **named: Any) -> Explanation:
+    def explain(self, /, *args: Any, **named: Any) -> Explanation:
         """What a call costs, without making it: for each phase operations, bytes, the predicted time and what limits
         it, on how many threads it runs and why; print it for a table of 100 columns.
 
@@ -209,7 +209,7 @@ class Function:
         """The shared variables that a call reads or writes."""
         return self.program.shared()
 
-    def sweep(self, *args: Any, steps: int | None = None, progress: bool = False, **named: Any) -> Any:
+    def sweep(self, /, *args: Any, steps: int | None = None, progress: bool = False, **named: Any) -> Any:
         """Call the function once per step and return the outputs stacked along a new first axis.
 
         An argument is a range, a list or an array with one more axis than its input (a value per step), or one value

@@ -132,7 +132,7 @@ def _renew(lock: Any) -> None:
 if hasattr(os, "register_at_fork"):
     for _lock in (COMPILING, CALLS):
         os.register_at_fork(
-            before=_lock.acquire,  # type: ignore[arg-type]
+            before=_lock.acquire,
             after_in_parent=_lock.release,
             after_in_child=partial(_renew, _lock),
         )

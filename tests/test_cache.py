@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 import numgraph as ng
 from numgraph import cache
 from numgraph.config import config
+from numgraph.processor import Processor, processor
 from numgraph.runtime import native
 
 ROOT = Path(__file__).parents[1]
@@ -189,9 +191,13 @@ def test_a_removed_folder_comes_back(folder: Path) -> None:
     assert f([1.0])[0] == function()([1.0])[0] == 3
 
 
+def another_processor() -> Processor:
+    return replace(processor(), name="one with an instruction that this one lacks")
+
+
 def test_code_of_another_processor_or_version_is_not_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     function()
-    monkeypatch.setattr(native, "processor", lambda: "a processor with an instruction that this one lacks")
+    monkeypatch.setattr(native, "processor", another_processor)
     assert not was_cached(function())
     monkeypatch.setattr(native, "versions", lambda: "numba of tomorrow")
     assert not was_cached(function())
@@ -209,9 +215,11 @@ def test_an_edited_kernel_is_noticed(folder: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("what", ["version", "processor"])
 def test_code_made_elsewhere_is_never_run(folder: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     """Neither under its own name, which nobody here asks for, nor copied to the name that is asked for."""
-    name = "versions" if what == "version" else "processor"
     with monkeypatch.context() as elsewhere:
-        elsewhere.setattr(native, name, lambda: "another one")
+        if what == "version":
+            elsewhere.setattr(native, "versions", lambda: "another one")
+        else:
+            elsewhere.setattr(native, "processor", another_processor)
         function()
     (foreign,) = files(folder, ".o")
     f = function()

@@ -115,6 +115,10 @@ class SimulatedDevice:
         """See `device.Device`."""
         self._ask(lambda: self._bytes(address)[:size].fill(0))
 
+    def spoil(self, address: int, size: int) -> None:
+        """See `device.Device`."""
+        self._bytes(address)[:size].fill(POISON)
+
     def copy(self, to: int, source: int, size: int) -> None:
         """See `device.Device`."""
 
@@ -182,4 +186,7 @@ class SimulatedDevice:
         """See `device.Device`."""
 
     def after(self, stream: int) -> None:
+        """See `device.Device`."""
+
+    def let_go(self, owner: Any, stream: int) -> None:
         """See `device.Device`."""

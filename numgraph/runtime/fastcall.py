@@ -36,7 +36,7 @@ class FastCall:
         self.variant = variant
         self.lines: list[str] = []
         self.scope: dict[str, Any] = {
-            "general": general, "missing": object(), "empty": np.empty, "perf_counter": perf_counter,
+            "general": general, "missing": object(), "empty": variant.empty, "perf_counter": perf_counter,
             "stats": binder.stats,
             "entry": variant.entry, "ints": variant.integers, "reals": variant.reals,
             "acquire": CALLS.acquire, "release": CALLS.release, "away": away, "within": WITHIN,
@@ -117,6 +117,8 @@ class FastCall:
         outputs = [f"o{k}" for k in range(len(lengths))]
         objects = [f"a{k}" for k in range(len(layout.arguments))] + outputs
         indent = 1 if variant.alone else self._locked()
+        if variant.patterned:
+            self._say("variant.spoil()", indent)
         if all(n is not None for output in lengths for n in output):
             self._make(lengths, indent)
             self._enter(f"({', '.join(objects)}{',' if len(objects) == 1 else ''})", indent)

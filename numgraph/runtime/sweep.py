@@ -37,7 +37,7 @@ class NativeSweep:
         self.table: Any
         self.table, self.entry = variant.own_table() if variant.alone else (variant.integers, variant.entry)
         self.outputs = [
-            np.empty((count, *(-1 - n for n in layout.made["output", k])), dtype)
+            variant.empty((count, *(-1 - n for n in layout.made["output", k])), dtype)
             for k, dtype in enumerate(variant.dtypes)
         ]
         # what the words point to
@@ -69,6 +69,7 @@ class NativeSweep:
             self.home()
             while True:
                 begun = begin(nested)
+                self.variant.spoil()
                 table[WORDS], table[BEGIN], table[END] = self.words.ctypes.data, first, last
                 with suppress(Disturbed):
                     status = undisturbed(begun, partial(self.entry, -2))

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numgraph.config import config
 from numgraph.emit.entry import GROW
 from numgraph.emit.module import Module
 from numgraph.emit.table import DGEMM, FAILED_A, FAILED_B, HEADER, LAUNCH, SGEMM, THREADS
+from numgraph.runtime import pattern
 from numgraph.runtime.header import data_offset
 from numgraph.runtime.native import Native
 from numgraph.runtime.products import product_address
@@ -51,8 +53,12 @@ class Variant:
     threads: int
     table: NDArray[np.int64] = field(init=False)
     arenas: list[Any] = field(init=False)
+    # whether memory is filled with a pattern before a call writes it, see `config.verify`
+    patterned: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        self.patterned = config.verify
+        self.empty = pattern.empty if self.patterned else np.empty
         layout = self.module.layout
         self.table = np.zeros(layout.size, np.int64)
         self.entry = self.native.bind(self.table)
@@ -109,7 +115,7 @@ class Variant:
 
     def grow(self, stage: int, size: int) -> None:
         """Make a stage's arena hold at least `size` bytes; it starts on a cache line."""
-        memory = np.empty(size + 64, np.uint8)
+        memory = self.empty(size + 64, np.uint8)
         layout = self.module.layout
         address = -(-int(memory.ctypes.data) // 64) * 64
         at_once(
@@ -117,6 +123,11 @@ class Variant:
             partial(setitem, self.integers, layout.capacity[stage], size),
             partial(setitem, self.arenas, stage, memory),
         )
+
+    def spoil(self, stage: int = 0) -> None:
+        """Fill a stage's arena with the pattern, where that is wanted."""
+        if self.patterned and self.arenas[stage] is not None:
+            pattern.filled(self.arenas[stage])
 
     def fill(self, arguments: Sequence[Array]) -> None:
         """Write the arguments into the table."""
@@ -135,6 +146,7 @@ class Variant:
             self.fill(arguments)
             return self._run_stages(begun, then)
         outputs = list(self._make("output", 0).values())
+        self.spoil()
         # in one step, since calls that are `alone` may come between any two
         objects = (*map(_object, arguments), *outputs)
         commit = [*self.commit(), *then]
@@ -187,6 +199,7 @@ class Variant:
             self.check(self._native(begun, 2 * stage, ()))
             if self.integers[layout.needed[stage]] > self.integers[layout.capacity[stage]]:
                 self.grow(stage, self.integers[layout.needed[stage]])
+            self.spoil(stage)
             outputs |= self._make("output", stage)
             fresh |= self._make("fresh", stage)
             # updates in place are in the last stage
@@ -206,7 +219,7 @@ class Variant:
             lengths = [-1 - n if n < 0 else self.integers[n] for n in layout.made[kind, number]]
             node = self.schedule.outputs[number] if kind == "output" else None
             dtype = np.dtype(node.dtype) if node is not None else np.dtype(self.shared[number].dtype)
-            array = np.empty(lengths, dtype)
+            array = self.empty(lengths, dtype)
             self.integers[slot] = id(array)
             made[number] = array
         return made
