@@ -155,6 +155,35 @@ def test_an_interrupt_while_another_is_handled(target: str) -> None:
     model.check(state, model.function(1.5))
 
 
+@pytest.mark.parametrize(("target", "names"), SINGLE, ids=lambda v: v if isinstance(v, str) else "+".join(v))
+def test_a_handler_that_calls_the_same_function(target: str, names: list[str]) -> None:
+    """One call is done before the other, as in a program without signals."""
+    model = Model(names, target)
+    count = places(lambda: model.function(1.5))
+    for place in range(0, count, max(1, count // MOST[target])):
+        before, inner = model.values(), []
+        handled = Interrupts([place], action=lambda: inner.append(model.function(1.5)))  # noqa: B023
+        outputs = [float(v) for v in (handled.run(lambda: model.function(1.5)), *inner)]
+        states = [before]
+        for _ in outputs:
+            states.append(model.step(states[-1]))
+        assert same(model.values(), states[-1])
+        wanted = [1.5 + sum(v.sum() for v in state.values()) for state in states[:-1]]
+        np.testing.assert_allclose(sorted(outputs), sorted(wanted))
+    assert all_free()
+
+
+def test_a_handler_that_sets_a_value_of_another_length() -> None:
+    """Compiled code never works with lengths and addresses that a handler has changed."""
+    s = ng.shared(np.ones(3), "s")
+    f = ng.function([], s[s.nonzero()[0]] * 2.0)
+    for place in range(places(f)):
+        s.set_value(np.ones(3))
+        handled = Interrupts([place], action=lambda: s.set_value(np.full(50_000, 7.0)))
+        assert handled.run(f).tolist() in ([2.0] * 3, [14.0] * 50_000)
+        assert len(f()) == (50_000 if handled.happened else 3)
+
+
 @pytest.mark.parametrize("target", ["cpu", "reference", "cuda-sim"])
 def test_private_state_has_a_value_when_the_call_is_done(target: str) -> None:
     def made() -> Model:

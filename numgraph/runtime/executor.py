@@ -23,7 +23,7 @@ from numgraph.runtime.fastcall import FastCall, can_be_fast
 from numgraph.runtime.sweep import NativeSweep
 from numgraph.runtime.variant import CheckFailed, Variant
 from numgraph.text import printable
-from numgraph.whole import CALLS, Action, at_once
+from numgraph.whole import CALLS, Action, Disturbed, at_once, begin, end
 
 Array = NDArray[Any]
 Result = TypeVar("Result")
@@ -77,9 +77,13 @@ class Executor:
         return outputs
 
     def _run(self, variant: Variant, arrays: Sequence[Array], then: Sequence[Action]) -> list[Array]:
+        nested = CALLS._is_owned()  # type: ignore[attr-defined]
         with CALLS:
+            begun = begin(nested)
             self.bring_home()
-            return variant.run(arrays, then)
+            outputs = variant.run(arrays, begun, then)
+            end(nested)
+            return outputs
 
     def attempted(self, arrays: Sequence[Array], work: Callable[[Variant], Result]) -> Result:
         """What `work` gives for the first variant whose assumptions hold for these arguments; ShapeError or
@@ -91,6 +95,9 @@ class Executor:
             tried.append(variant)
             try:
                 found = work(variant)
+            except Disturbed:
+                tried.pop()
+                continue
             except CheckFailed as problem:
                 self.recover(problem, arrays, tried, failed)
                 continue
@@ -161,9 +168,10 @@ class Executor:
 
     def _planned(self, variant: Variant, arrays: Sequence[Array]) -> tuple[Variant, Sequence[Array], dict[Any, int]]:
         """The variant that a call with these arguments would run, the arguments, and shares by divided block."""
+        nested = CALLS._is_owned()  # type: ignore[attr-defined]
         with CALLS:
             self.bring_home()
-            return variant, arrays, variant.plan(arrays)
+            return variant, arrays, variant.plan(arrays, begin(nested))
 
     def complete(self, record: FunctionRecord) -> None:
         """Add to a record what the present variant knows."""
