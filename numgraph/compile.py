@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -32,8 +33,11 @@ from numgraph.runtime.executor import Executor
 from numgraph.runtime.variant import Variant
 from numgraph.schedule.moved import length_sources
 from numgraph.schedule.plan import Schedule, Scheduler
+from numgraph.schedule.verify import verify
 from numgraph.shared import SharedVariable
+from numgraph.text import printable
 from numgraph.traits import CPU, GRID, Traits
+from numgraph.whole import COMPILING, apart
 
 # More passes than any program needs, in case two rules undo each other.
 MAX_PASSES = 10
@@ -58,8 +62,8 @@ def rewritten(program: Any, assumptions: Assumptions | None = None, traits: Trai
     nodes = lower([*program.outputs, *values, *(s for s, _ in program.updates)], leaves)
     for key, value in program.givens:
         # what stands for x is called x
-        if key.name and not value.name and value in leaves.nodes:
-            graph.names.setdefault(leaves.nodes[value], key.name)
+        if not value.name and value in leaves.nodes:
+            graph.call(leaves.nodes[value], key.name)
     # what lengths are read from is rewritten along
     nodes += length_sources(graph, nodes)
     nodes, rewriters = simplified(builder, nodes)
@@ -116,6 +120,8 @@ def scheduled(program: Any, given_up: Keys = NOTHING, traits: Traits = CPU, leaf
     schedule = scheduler.run()
     schedule.arguments = leaves.arguments
     schedule.shared = leaves.shared_nodes
+    if config.verify:
+        verify(schedule)
     resized = given_up | resized_lengths(schedule, builder.assumptions)
     if resized != given_up:
         return scheduled(program, resized, traits, leaf)
@@ -136,7 +142,7 @@ def resized_lengths(schedule: Schedule, assumptions: Assumptions) -> set[Key]:
     return found
 
 
-def printed(found: Scheduled, title: str) -> Module:
+def printed(found: Scheduled, title: Sequence[str]) -> Module:
     """The generated source of a schedule."""
     vector = import_module("numgraph.kernels.names").VECTOR
     return ModulePrinter(found.schedule, found.conditions, vector, title).run()
@@ -156,10 +162,10 @@ def compile_variant(program: Any, given_up: Keys = NOTHING, leaf: Leaf | None = 
     return Variant(found.schedule, module, code, found.shared, config.threads), found.given_up
 
 
-def title_of(program: Any) -> str:
-    """What the header of the generated source says about the graph: a function of the graph alone, so that it
-    caches."""
-    lines = [f"numgraph function {program.name or ''}".rstrip()]
+def title_of(program: Any) -> list[str]:
+    """What the header of the generated source says about the graph, in lines: a function of the graph alone, so that
+    it caches."""
+    lines = [f"numgraph function {printable(program.name or '')}".rstrip()]
     names = program.named_givens()
     for variable in program.outputs:
         lines.append(short("    return ", variable, names))
@@ -167,12 +173,12 @@ def title_of(program: Any) -> str:
         lines.append(short(f"    update {label(target)} := ", value, names))
     for key, value in program.givens:
         lines.append(short(f"    given {label(key)} = ", value, {}))
-    return "\n".join(lines)
+    return lines
 
 
 def short(start: str, variable: Any, names: Mapping[Any, str], limit: int = 94) -> str:
     """A formula on one line behind `start`, cut where it gets longer than a listing of 100 columns has room for."""
-    text = start + pprint(variable, names=names).replace("\\", "/").replace('"', "'")
+    text = start + pprint(variable, names=names)
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
@@ -200,6 +206,7 @@ def compile_for_device(program: Any, target: str) -> DeviceExecutor:
         found, module = printed_for_grid(program, given_up, geometry, leaf)
         if config.debug >= 2:
             print(module.listing, file=sys.stderr)
-        return DeviceVariant(found.schedule, module, found.shared, device, geometry), found.given_up
+        make = partial(DeviceVariant, found.schedule, module, found.shared, device, geometry)
+        return apart(make, COMPILING), found.given_up
 
     return DeviceExecutor(program, variant)

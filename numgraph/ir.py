@@ -18,6 +18,7 @@ import numpy as np
 from numgraph.algebra import lower_bound, simplified
 from numgraph.op import OPS, Op, reference
 from numgraph.source import SourceLine
+from numgraph.text import printable
 from numgraph.traits import CPU, Traits
 from numgraph.types import FLOATS, promote
 
@@ -188,6 +189,11 @@ class Graph:
             kept = self.lines.setdefault(node, [])
             if line not in kept and len(kept) < MAX_LINES:
                 kept.append(line)
+
+    def call(self, node: Node, name: str | None) -> None:
+        """Let messages, comments and identifiers call `node` so, unless it has a name already."""
+        if name:
+            self.names.setdefault(node, printable(name))
 
     def where(self, node: Node, numbers: Sequence[int | None] | None = None) -> str:
         """`  x: float32[?,3]  made at train.py:34`, one line. numbers: the lengths in a call, where they are known."""

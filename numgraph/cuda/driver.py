@@ -53,7 +53,7 @@ class _Use:
         except BaseException as error:
             device.lock.release()
             raise (device.failed(error) if isinstance(error, Refused) else error) from None
-        if (device.returned or device.dropped) and device.recorded is None:
+        if (device.returned or device.dropped or device.left) and device.recorded is None:
             try:
                 device.give_back()
             except BaseException as error:
@@ -105,6 +105,7 @@ class CudaDevice:
         self.usable = True
         self.returned: deque[int] = deque()
         self.dropped: deque[tuple[Handle, Handle]] = deque()
+        self.left: deque[tuple[Any, int]] = deque()
         self.events: list[Handle] = []
         self.buffers: list[int] = []
         with self.use:
@@ -152,9 +153,14 @@ class CudaDevice:
         self.returned.append(address)
         self._tidy()
 
-    def discard(self, graphs: list[tuple[Handle, Handle]]) -> None:
-        """Give back graphs and their executable forms; never waits for the lock, never raises."""
-        self.dropped.extend(graphs)
+    def discard(self, graph: Handle, executable: Handle) -> None:
+        """Give back a graph and its executable form; never waits for the lock, never raises."""
+        self.dropped.append((graph, executable))
+        self._tidy()
+
+    def let_go(self, owner: Any, stream: int) -> None:
+        """See `Device`."""
+        self.left.append((owner, stream))
         self._tidy()
 
     def _tidy(self) -> None:
@@ -168,6 +174,15 @@ class CudaDevice:
 
     def give_back(self) -> None:
         """What finalizers have left: memory in the stream's order, graphs once the device is past them."""
+        while self.left:
+            owner, stream = self.left.popleft()
+            try:
+                self._after(stream)
+            except Refused:
+                # a stream that is gone, perhaps: whatever was asked of it
+                self.bindings.finish()
+            # what it keeps alive comes back now, behind what the other stream does with it
+            del owner
         while self.returned:
             self.bindings.free(self.returned.popleft())
         if self.dropped:
@@ -231,6 +246,9 @@ class CudaDevice:
         if size:
             with self.use:
                 self.bindings.fill(address, size)
+
+    def spoil(self, address: int, size: int) -> None:
+        """See `Device`."""
 
     def copy(self, to: int, source: int, size: int) -> None:
         """See `Device`."""
@@ -333,9 +351,14 @@ class CudaDevice:
         """See `Device`."""
         with self.use:
             self.nothing_recorded("an array is taken over")
-            event = self._event()
+            self._after(stream)
+
+    def _after(self, stream: int) -> None:
+        event = self._event()
+        try:
             self.bindings.mark(event, stream)
             self.bindings.follow(event)
+        finally:
             self.events.append(event)
 
     def _event(self) -> Handle:

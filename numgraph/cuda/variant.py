@@ -27,6 +27,7 @@ from numgraph.runtime.variant import CheckFailed
 from numgraph.schedule.plan import Schedule
 from numgraph.shared import SharedVariable
 from numgraph.types import FLOATS
+from numgraph.whole import Action, at_once
 
 # With blocks of fewer threads kernels of the library are made small, too.
 WARP = 32
@@ -123,8 +124,10 @@ class DeviceVariant:
         """The address of at least `size` bytes for a purpose; what was there may be lost when it grows."""
         arena = self.memory.setdefault(key, Arena(self.device))
         # kernels get an address also where there is nothing
-        if arena.reserve(max(size, 1)):
+        size = max(size, 1)
+        if size > arena.size:
             self._forget()
+            arena.reserve(size)
         return arena.address
 
     def _forget(self) -> None:
@@ -135,25 +138,66 @@ class DeviceVariant:
 
     # -- a call ---------------------------------------------------------------------------------------------------
 
-    def run(self, arguments: Sequence[Array]) -> list[DeviceArray]:
-        """Outputs for arguments of the right dtypes and ranks, C-contiguous. Updates are done when it returns."""
+    def replayed(self, arguments: Sequence[Array]) -> list[DeviceArray] | None:
+        """As `run`, where all that a call does is to replay a recording that is there: one call of the driver, which
+        no interrupt divides. None, and nothing done, where it is not."""
+        if not (self.sweeps and self.device.asynchronous):
+            return None
         self.locate()
         self._pass(arguments)
+        recording = self.recordings.get(self._planned_now())
+        if recording is None:
+            return None
+        small = self._small()
+        recording.replay()
+        return self._results_now(small)
+
+    def run(self, arguments: Sequence[Array], then: Sequence[Action] = ()) -> list[DeviceArray]:
+        """Outputs for arguments of the right dtypes and ranks, C-contiguous. When it returns updates are done, and
+        `then` with them. It takes several steps: see `whole.apart`."""
+        self.locate()
+        self._pass(arguments)
+        small = self._small()
         made: dict[Any, DeviceArray] = {}
         if self.sweeps:
-            self._start(self.planned(tuple(self.table[slot] for slot in self.module.layout.arguments)))
-            self._check_later()
-            return [self._output(number, made) for number in range(len(self.schedule.outputs))]
+            self._spoil(0)
+            self._start(self._planned_now())
+            outputs = self._results_now(small)
+            at_once(*then)
+            return outputs
         for stage in range(len(self.kernels)):
             self.plan(stage)
             for key, at in self.module.layout.made_stage.items():
                 if at == stage and not (key[0] == "output" and key[1] in self.results):
                     made[key] = self._make(key)
+            self._spoil(stage)
             self._start(self.launches(stage, made))
             self.check()
-        outputs = [self._output(number, made) for number in range(len(self.schedule.outputs))]
-        self._finish(made)
+        outputs = self._outputs(small, made)
+        at_once(*self._commit(made), *then)
         return outputs
+
+    def _planned_now(self) -> tuple[Launch, ...]:
+        """What is launched for the arguments in the table, where `sweeps` is true."""
+        return self.planned(tuple(self.table[slot] for slot in self.module.layout.arguments))
+
+    def _small(self) -> dict[int, DeviceArray]:
+        """Memory for the outputs that are results of a recording: nothing may fail once updates are under way."""
+        return {number: self._result(number) for number in self.results}
+
+    def _results_now(self, small: dict[int, DeviceArray]) -> list[DeviceArray]:
+        """The outputs of what was just launched, where `sweeps` is true."""
+        self._check_later()
+        return self._outputs(small, {})
+
+    def _spoil(self, stage: int) -> None:
+        """Temporaries of a stage, and small outputs, look as if they were fresh, where that is wanted."""
+        if config.verify:
+            for key in (("arena", stage), "own"):
+                if key in self.memory:
+                    self.device.spoil(self.memory[key].address, self.memory[key].size)
+            if stage == 0:
+                self.device.spoil(self.steps.results, 8 * self.steps.kept)
 
     def _check_later(self) -> None:
         """Look for refused indices when a result is read, or the new value of a shared variable: nobody waits for a
@@ -184,8 +228,9 @@ class DeviceVariant:
             self.table[slot] = place.shape
         where = [(place.address, place.shape) for place in self.residences]
         if where != self.where:
-            self.where = where
+            # in this order: an interrupt in between leaves nothing that is out of date
             self._forget()
+            self.where = where
 
     def row(self, arguments: Sequence[Array]) -> Array:
         """The words of a call's arguments, numbers as the kernels read them; into the table as the plan does."""
@@ -405,24 +450,27 @@ class DeviceVariant:
         self.device.download(found, told)
         return int(told[1]), int(told[2])
 
-    def _output(self, number: int, made: dict[Any, DeviceArray]) -> DeviceArray:
-        """An output in memory of its own."""
-        if number not in self.results:
-            return made["output", number]
-        node = self.schedule.outputs[number]
+    def _result(self, number: int) -> DeviceArray:
+        """Memory of its own for an output that is a result of a recording."""
+        dtype = np.dtype(self.schedule.outputs[number].dtype)
         shape = tuple(-1 - n for n in self.module.layout.made["output", number])
-        lease = self.pool.take(max(1, int(np.prod(shape)) * np.dtype(node.dtype).itemsize))
-        new = DeviceArray(self.device, lease, lease.address, shape, node.dtype)
-        new.settle = self.settle if self.late else None
-        if new.nbytes:
-            self.device.copy(new.address, self.steps.results + 8 * self.results[number], new.nbytes)
-        return new
+        lease = self.pool.take(max(1, int(np.prod(shape)) * dtype.itemsize))
+        return DeviceArray(self.device, lease, lease.address, shape, dtype)
 
-    def _finish(self, made: dict[Any, DeviceArray]) -> None:
-        """Give shared variables their new memory; nothing here can fail."""
+    def _outputs(self, small: dict[int, DeviceArray], made: dict[Any, DeviceArray]) -> list[DeviceArray]:
+        """The outputs in memory of their own, in order."""
+        for number, new in small.items():
+            new.settle = self.settle if self.late else None
+            if new.nbytes:
+                self.device.copy(new.address, self.steps.results + 8 * self.results[number], new.nbytes)
+        return [
+            small[number] if number in small else made["output", number] for number in range(len(self.schedule.outputs))
+        ]
+
+    def _commit(self, made: dict[Any, DeviceArray]) -> list[Action]:
+        """What gives shared variables their new memory, for `at_once`."""
         changes = [(self.residences[slot], made["fresh", slot]) for slot in self.module.layout.fresh]
         for update in self.schedule.updates:
             if update.how == "exchange":
                 changes.append((self.residences[update.slot], self.residences[update.other].value))
-        for place, value in changes:
-            place.value = value
+        return [place.holding(value) for place, value in changes]

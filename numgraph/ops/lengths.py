@@ -13,7 +13,7 @@ import numpy as np
 
 from numgraph import dims
 from numgraph.dims import Dim
-from numgraph.errors import DtypeError, IndexOutOfRange, ShapeError
+from numgraph.errors import AxisError, DtypeError, ShapeError
 from numgraph.graph import Constant, Variable, apply, as_variable, describe, frozen
 from numgraph.op import OPS
 from numgraph.ops.define import f
@@ -217,13 +217,13 @@ def _quotient(count: Dim, others: Dim) -> Dim:
 
 
 def axis_of(axis: Any, ndim: int, what: str, x: Variable) -> int:
-    """An axis as a natural number; IndexOutOfRange for one that is not below `ndim`, TypeError for no int."""
+    """An axis as a natural number; AxisError for one that is not below `ndim`, TypeError for no int."""
     try:
         k = int(axis.__index__())
     except (AttributeError, TypeError):
         raise TypeError(f"{what}: an axis is an int, not {axis!r}") from None
     if not -ndim <= k < ndim:
-        raise IndexOutOfRange(f"{what}: axis {k} of {describe(x)}, where there are {ndim}")
+        raise AxisError(f"{what}: axis {k} of {describe(x)}, where there are {ndim}")
     return k % ndim
 
 
@@ -239,3 +239,45 @@ def shape_text(lengths: Iterable[Length]) -> str:
     """`(3, ?)` for messages."""
     parts = [str(n) if isinstance(n, int) else "?" for n in lengths]
     return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
+
+
+class Lengths(tuple[Variable, ...]):
+    """The lengths of a variable: a tuple, as in NumPy, of int64 scalars. Arithmetic on it is a TypeError, since a tuple
+    times 2 would be repeated; `ng.stack(x.shape)` is the vector that Theano's `x.shape` is."""
+
+    of: Variable
+
+    def __getitem__(self, key: Any) -> Any:
+        """One length, AxisError where there is no such axis; for a slice a tuple."""
+        if isinstance(key, slice):
+            return lengths_of(self.of, super().__getitem__(key))
+        try:
+            return super().__getitem__(key)
+        except IndexError:
+            raise AxisError(f"shape[{key}]: there is no such axis\n  {describe(self.of)}") from None
+
+    def _refused(self, other: Any = None) -> Any:
+        raise TypeError(
+            f"the shape of a variable is a tuple of lengths, as in NumPy, and no vector to compute with\n"
+            f"  {describe(self.of)}\n"
+            "  fix: ng.stack(x.shape) is the vector; x.shape[0] * 2 computes with one length; x.shape + (n,) adds an "
+            "axis"
+        )
+
+    __mul__ = __rmul__ = __sub__ = __rsub__ = __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = _refused
+    __mod__ = __rmod__ = __pow__ = __rpow__ = __neg__ = _refused
+
+    def __add__(self, other: Any) -> Any:
+        """In front of another tuple, as tuples are."""
+        return super().__add__(other) if isinstance(other, tuple) else self._refused()
+
+    def __radd__(self, other: Any) -> Any:
+        """Behind another tuple, as tuples are."""
+        return other + tuple(self) if isinstance(other, tuple) else self._refused()
+
+
+def lengths_of(x: Variable, lengths: Iterable[Variable]) -> Lengths:
+    """Some lengths of x as what `x.shape` is."""
+    found = Lengths(lengths)
+    found.of = x
+    return found

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +22,11 @@ from numgraph.runtime.export import export
 from numgraph.runtime.fastcall import FastCall, can_be_fast
 from numgraph.runtime.sweep import NativeSweep
 from numgraph.runtime.variant import CheckFailed, Variant
-from numgraph.storage import CALLS
+from numgraph.text import printable
+from numgraph.whole import CALLS, Action, at_once
 
 Array = NDArray[Any]
+Result = TypeVar("Result")
 
 # Compiled forms kept for one function: calls whose lengths take turns find theirs again.
 MAX_VARIANTS = 4
@@ -42,118 +45,125 @@ class Executor:
         self.program = program
         self.compile_variant = compile_variant
         # assumptions about lengths that did not hold in a call, or do not beside others
-        self.given_up: Keys = NOTHING
-        self.variants: list[Variant] = []
+        self.given_up: Keys
         self.bytes_allocated = 0
-        # called when another variant takes over
+        # called when another variant takes over; chosen: the one of which it was told last
         self.switched: Callable[[], None] | None = None
-        self.variant: Variant = self._new_variant()
-        # whether a shared variable's value is on a device
-        self.away = any(v.storage.remote is not None for v in self.variant.shared)
+        self.variant: Variant
+        self.variant, self.given_up = compile_variant(NOTHING, None)
+        self.chosen = self.variant
+        self.variants = [self.variant]
+        # not empty while a shared variable's value may be on a device
+        self.away: list[bool] = [True for v in self.variant.shared if v.storage.remote is not None]
         for variable in self.variant.shared:
             variable.storage.users.add(self)
 
     def displaced(self) -> None:
-        """A shared variable's value has left this machine's memory: calls must bring it home first."""
-        self.away = True
-        if self.switched is not None:
-            self.switched()
+        """A shared variable's value is about to leave this machine's memory: calls must bring it home first."""
+        self.away.append(True)
 
     def bring_home(self) -> None:
-        """Fetch the values of shared variables that are on a device."""
+        """Fetch the values of shared variables that are on a device. The caller holds CALLS, so that they stay."""
         if self.away:
             for variable in self.variant.shared:
                 variable.storage.come_home()
-            self.away = False
-            if self.switched is not None:
-                self.switched()
+            self.away.clear()
 
-    def _new_variant(self, failed: Keys = NOTHING, leaf: Leaf | None = None) -> Variant:
-        variant: Variant
-        variant, self.given_up = self.compile_variant(self.given_up | failed, leaf)
-        self.variants.insert(0, variant)
-        return variant
-
-    def run(self, arguments: Sequence[Array]) -> list[Array]:
+    def run(self, arguments: Sequence[Array], then: Sequence[Action] = ()) -> list[Array]:
         """The outputs; updates are done. ShapeError or IndexOutOfRange leave every shared variable as it was."""
-        self.bring_home()
         arrays = [np.ascontiguousarray(a) if a.ndim else a for a in arguments]
+        outputs = self.attempted(arrays, lambda variant: self._run(variant, arrays, then))
+        self.bytes_allocated += sum(a.nbytes for a in outputs)
+        return outputs
+
+    def _run(self, variant: Variant, arrays: Sequence[Array], then: Sequence[Action]) -> list[Array]:
+        with CALLS:
+            self.bring_home()
+            return variant.run(arrays, then)
+
+    def attempted(self, arrays: Sequence[Array], work: Callable[[Variant], Result]) -> Result:
+        """What `work` gives for the first variant whose assumptions hold for these arguments; ShapeError or
+        IndexOutOfRange."""
         tried: list[Variant] = []
         failed: set[Key] = set()
         while True:
             variant = self.variant
             tried.append(variant)
             try:
-                with CALLS:
-                    outputs = variant.run(arrays)
-                self.bytes_allocated += sum(a.nbytes for a in outputs)
-                return outputs
+                found = work(variant)
             except CheckFailed as problem:
                 self.recover(problem, arrays, tried, failed)
+                continue
+            if self.chosen is not self.variant:
+                # after an interrupt, too, which may have come between the two
+                self._tell()
+            return found
 
     def recover(self, problem: CheckFailed, arrays: Sequence[Array], tried: list[Variant], failed: set[Key]) -> None:
         """After a failed check in a call with these arguments: another variant to try, or the user's error.
 
-        failed: the assumptions that did not hold in this call; a new variant makes none of them.
+        failed: the assumptions that did not hold in this call; a new variant makes none of them. Nothing changes
+        before it is compiled.
         """
         cause, variant = problem.cause, tried[-1]
         leaf = leaves_of(variant, arrays)
         if cause.kind != "assume" or is_mismatch(cause, problem):
             raise error_of(variant.schedule.graph, problem, leaf) from None
         failed.add(cause.key)
-        other = next((v for v in self.variants if v not in tried), None)
+        given_up, variants = self.given_up, self.variants
+        other = next((v for v in variants if v not in tried), None)
         if other is None:
             if len(tried) > MAX_TRIED:
                 failed.add(ALL)
-            other = self._new_variant(frozenset(failed), leaf)
-            del self.variants[MAX_VARIANTS:]
-        self.variant = other
+            other, given_up = self.compile_variant(given_up | failed, leaf)
+            variants = [other, *variants][:MAX_VARIANTS]
+        at_once(
+            partial(setattr, self, "given_up", given_up),
+            partial(setattr, self, "variants", variants),
+            partial(setattr, self, "variant", other),
+        )
+
+    def _tell(self) -> None:
+        """Have calls use the present variant."""
+        variant = self.variant
         if self.switched is not None:
             self.switched()
+        self.chosen = variant
 
     def fast_call(self, program: Any, binder: Any, general: Callable[..., Any]) -> Callable[..., Any]:
         """A call generated for the present variant, or the general one where that cannot be right."""
-        if self.away or not can_be_fast(program):
+        if not can_be_fast(program):
             return general
-        return FastCall(program, binder, self.variant, general).build()
+        return FastCall(program, binder, self.variant, general, self.away).build()
 
     def native_sweep(self, columns: Sequence[tuple[Any, Any]], count: int) -> NativeSweep | None:
         """What runs many steps in one native call; None where the present variant cannot."""
-        self.bring_home()
         if not self.variant.module.sweeps:
             return None
-        return NativeSweep(self.variant, [(c.values, c.varies) for _, c in columns], count)
+        return NativeSweep(self.variant, [(c.values, c.varies) for _, c in columns], count, self.bring_home)
 
     def explanation(self, arguments: Sequence[Array] | None = None) -> Explanation:
         """What a call costs; with arguments, one with their lengths, without making it.
 
         ShapeError or IndexOutOfRange where the plan refuses the arguments.
         """
-        self.bring_home()
         if arguments is None:
             found = Estimator(self.variant, None)
         else:
             arrays = [np.ascontiguousarray(a) if a.ndim else a for a in arguments]
-            found = Estimator(*self._planned(arrays))
-        said = found.explanation(self.program.name or UNNAMED)
+            found = Estimator(*self.attempted(arrays, lambda variant: self._planned(variant, arrays)))
+        said = found.explanation(printable(self.program.name or UNNAMED))
         assumed = sum(getattr(cause, "kind", "") == "assume" for cause in self.variant.module.failures)
         count = "1 variant" if len(self.variants) == 1 else f"{len(self.variants)} variants"
         equal = "1 pair of lengths" if assumed == 1 else f"{assumed} pairs of lengths"
         said.notes.append(f"{count} compiled" + (f"; the one in use assumes {equal} to be equal" if assumed else ""))
         return said
 
-    def _planned(self, arrays: Sequence[Array]) -> tuple[Variant, Sequence[Array], dict[Any, int]]:
+    def _planned(self, variant: Variant, arrays: Sequence[Array]) -> tuple[Variant, Sequence[Array], dict[Any, int]]:
         """The variant that a call with these arguments would run, the arguments, and shares by divided block."""
-        tried: list[Variant] = []
-        failed: set[Key] = set()
-        while True:
-            variant = self.variant
-            tried.append(variant)
-            try:
-                with CALLS:
-                    return variant, arrays, variant.plan(arrays)
-            except CheckFailed as problem:
-                self.recover(problem, arrays, tried, failed)
+        with CALLS:
+            self.bring_home()
+            return variant, arrays, variant.plan(arrays)
 
     def complete(self, record: FunctionRecord) -> None:
         """Add to a record what the present variant knows."""
@@ -161,7 +171,6 @@ class Executor:
 
     def export(self, path: str | Path) -> None:
         """Write the present variant as a module of its own."""
-        self.bring_home()
         export(self.variant, self.program, path)
 
     @property
@@ -206,4 +215,10 @@ def error_of(graph: Graph, failed: CheckFailed, leaf: Leaf | None = None) -> Num
     text = cause.message.format(a=failed.a, b=failed.b)
     if "{a}" not in cause.message and cause.kind != "nonempty":
         text += f" ({failed.a} and {failed.b})"
-    return ShapeError(f"{text}\n{shown}".rstrip("\n"))
+    return class_of(cause)(f"{text}\n{shown}".rstrip("\n"))
+
+
+def class_of(cause: Any) -> type[ShapeError]:
+    """The class of the error for a condition: what the op that needs it says."""
+    checks = cause.node.op.checks if isinstance(cause.node, Node) and cause.node.op is not None else ()
+    return next((check.error for check in checks if cause.message.endswith(check.message)), ShapeError)

@@ -126,7 +126,8 @@ class Arranger:
         """The first block in which `item` may run, as far as `other` is concerned."""
         block = position[other]
         if blocks[block].length is None:
-            return block
+            # there a failed check ends a call at once; threads of a grid go on to the end of the block
+            return block + (self.graph.traits.grid and other.kind == "check" and item.last)
         return block if self.may_share(item, other, level) else block + 1
 
     def may_share(self, item: Item, other: Item, level: int) -> bool:
