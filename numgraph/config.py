@@ -87,8 +87,14 @@ class Config:
     cuda_tf32: cuBLAS may round what it multiplies to 11 bits (TF32) in float32 products of functions compiled from now
         on.
     cuda_wait: wait for each launch, so that an error names the kernel that failed.
+    cpu: the processor that code is made for from now on: "native", this one; or a level that it has, "x86-64-v2"
+        (128-bit vectors, no fused multiply-add), "x86-64-v3" (AVX2) or "x86-64-v4" (AVX-512). Results may differ in
+        the last digits between levels. The default is what NUMGRAPH_CPU says, else "native".
     compiler: what turns generated source into machine code. "auto": numgraph's own compiler, and Numba for what it does
         not know; "numba": Numba always, several times slower. The default is what NUMGRAPH_COMPILER says, else "auto".
+    verify: look whether each function compiled from now on uses memory rightly (ScheduleError if not), and fill memory
+        that a call has not written yet with a pattern, so that a result which was never written is seen: not a number
+        as a float, 2146950829 as an int32. For tests of numgraph itself; calls are slower.
     debug: 1 prints a line per compilation on standard error, 2 also the generated source with the user's lines.
 
     AttributeError for another name, OptionError for a value that is none of those listed.
@@ -104,7 +110,9 @@ class Config:
     cuda_graphs: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_GRAPHS", "1") != "0")
     cuda_tf32: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_TF32", "0") != "0")
     cuda_wait: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_WAIT", "0") != "0")
+    cpu: str = field(default_factory=lambda: os.environ.get("NUMGRAPH_CPU", "native"))
     compiler: str = field(default_factory=lambda: os.environ.get("NUMGRAPH_COMPILER", "auto"))
+    verify: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_VERIFY", "0") != "0")
     debug: int = field(default_factory=lambda: int(os.environ.get("NUMGRAPH_DEBUG", "0")))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -125,12 +133,14 @@ _SETTINGS = tuple(f.name for f in fields(Config))
 _ALLOWED = {
     "floatX": ("float64", "float32"),
     "target": ("cpu", "cuda", "cuda-sim", "reference"),
+    "cpu": ("native", "x86-64-v2", "x86-64-v3", "x86-64-v4"),
     "compiler": ("auto", "numba"),
     "on_unused_input": ("raise", "warn", "ignore"),
     "on_empty_givens": ("ignore", "raise"),
     "cuda_graphs": (True, False),
     "cuda_tf32": (True, False),
     "cuda_wait": (True, False),
+    "verify": (True, False),
 }
 
 

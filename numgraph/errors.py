@@ -93,6 +93,13 @@ class ValueOverflowError(NumgraphError, OverflowError):
     """A Python integer that does not fit the dtype of the array beside it, as in NumPy 2 (`uint8 + 300`)."""
 
 
+class ScheduleError(NumgraphError, AssertionError):
+    """A function would read memory that nothing has written, or write over what is still needed: a fault of numgraph.
+
+    Only `config.verify` looks for it. Fix: please report the program that it happens with.
+    """
+
+
 class DeviceError(NumgraphError, RuntimeError):
     """CUDA cannot be used here: packages, a driver or a device are missing, or a kernel was refused.
 

@@ -31,10 +31,11 @@ class Variable(Operators):
 
     type: dtype and known lengths. op, inputs, attrs: how it is computed (op is None for a leaf). line: where it was
     made. steps: for the result of `x[key]`, of how many operations, one after the other and this one the last, the key
-    consists; else 0.
+    consists; else 0. about: variables that it was written with but whose values it does not need, as x in `x.size`
+    where that is known: functions count them as used.
     """
 
-    __slots__ = ("__weakref__", "attrs", "inputs", "line", "name", "op", "steps", "type")
+    __slots__ = ("__weakref__", "about", "attrs", "inputs", "line", "name", "op", "steps", "type")
 
     type: TensorType
     op: Op | None
@@ -43,6 +44,7 @@ class Variable(Operators):
     name: str | None
     line: SourceLine | None
     steps: int
+    about: tuple[Variable, ...]
 
     def __init__(
         self,
@@ -60,6 +62,7 @@ class Variable(Operators):
         self.attrs = attrs if attrs is not None else {}
         self.line = line if line is not None else current_line()
         self.steps = 0
+        self.about = ()
 
     @property
     def dtype(self) -> str:
@@ -81,7 +84,7 @@ class Variable(Operators):
         assert self.op is not None
         with lines_of(self.line):
             new = apply(self.op, inputs, **self.attrs)
-        new.name, new.steps = self.name, self.steps
+        new.name, new.steps, new.about = self.name, self.steps, self.about
         return new
 
     def __repr__(self) -> str:
@@ -220,6 +223,7 @@ def _unpickle(cls: type[Variable], dtype: str, shape: Shape, name: str | None, o
     inputs, attrs, line, new.steps = rest
     new.type, new.name, new.op, new.inputs, new.attrs = TensorType(dtype, shape), name, op, inputs, attrs
     new.line = None if line is None else SourceLine(*line)
+    new.about = ()
     return new
 
 
@@ -417,6 +421,18 @@ def substitute(outputs: Sequence[Variable], replace: dict[Variable, Variable]) -
         unchanged = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
         new[id(node)] = node if unchanged else node.copy_with(inputs)
     return [new[id(v)] for v in outputs]
+
+
+def written_with(outputs: Iterable[Variable], stop: Iterable[Variable], given: dict[Variable, Variable]) -> set[int]:
+    """The ids of all variables that occur in `outputs` as the user wrote them, also where their values do not matter;
+    given: what stands for a variable that does not occur any more."""
+    found: set[int] = set()
+    waiting, stops = list(outputs), list(stop)
+    while waiting:
+        nodes = [v for v in toposort(waiting, stops) if id(v) not in found]
+        found.update(map(id, nodes))
+        waiting = [w for v in nodes for w in (*v.about, *([given[v]] if v in given else ())) if id(w) not in found]
+    return found
 
 
 def label(variable: Variable) -> str:

@@ -13,7 +13,7 @@ from numgraph.arguments import check_lengths, convert
 from numgraph.config import config
 from numgraph.errors import InputError, MissingInputError, OptionError, UnusedInputError, UpdateError
 from numgraph.givens import replacements, type_mismatch
-from numgraph.graph import Constant, Variable, describe, label, packed, substitute, toposort
+from numgraph.graph import Constant, Variable, describe, label, packed, substitute, toposort, written_with
 from numgraph.op import FUNCTIONS
 from numgraph.shared import SharedVariable
 from numgraph.source import SourceLine, current_line, lines_of, warn
@@ -354,6 +354,9 @@ def _check_inputs(program: Program, on_unused: str) -> None:
     if missing:
         raise MissingInputError(_missing_text(program, missing))
     unused = [v for v in program.variables if v not in reached]
+    if unused:
+        written = written_with(program.results, program.variables, dict(program.givens))
+        unused = [v for v in unused if id(v) not in written]
     if unused and on_unused != "ignore":
         text = (
             f"{program.title}: no output and no update depends on the input{'s' if len(unused) > 1 else ''}\n"

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import re
 import sys
-import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple
 
 from numgraph.text import printable
@@ -61,7 +59,7 @@ def cell_of(file: str) -> str:
     if not _KERNEL.fullmatch(file):
         return ""
     # a notebook's cell is called by its content; only IPython knows its number, and it is there if anything runs in it
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    shell: Any = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     try:
         kind, number = shell.compile.format_code_name(file)
     except (AttributeError, TypeError, ValueError):
@@ -79,27 +77,23 @@ def _shortened(file: str, folder: Path) -> str:
     return printable(shown, LONGEST_PATH)
 
 
-class _Active(threading.local):
-    """What `lines_of` has set in this thread, innermost last."""
-
-    def __init__(self) -> None:
-        self.lines: list[SourceLine | None] = []
-
-
-_active = _Active()
+# The lines set by `lines_of`, by the frame that has set them: of this thread are those that are being executed in it,
+# and what an interrupt kept from being removed is never executed again.
+_set: dict[FrameType, SourceLine | None] = {}
 
 
 def current_line() -> SourceLine | None:
-    """The line that this thread executes outside this package, or the one that it has set by `lines_of`."""
-    if _active.lines:
-        return _active.lines[-1]
+    """The line that is being executed outside this package, or the one set by `lines_of`."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _set:
+        if frame in _set:
+            return _set[frame]
+        frame = frame.f_back
     frame = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
         if not name.startswith(_SEPARATED) or name.startswith(_PROGRAMS):
             return SourceLine(name, frame.f_lineno, frame.f_code.co_name)
-        if frame.f_back is None:
-            return None
         frame = frame.f_back
     return None
 
@@ -117,12 +111,21 @@ def warn(text: str) -> None:
         warnings.warn_explicit(text, UserWarning, line.file, line.line, registry=_shown)
 
 
-@contextmanager
-def lines_of(line: SourceLine | None) -> Iterator[None]:
-    """Within the block, new variables of this thread are said to come from `line`."""
-    lines = _active.lines
-    lines.append(line)
-    try:
-        yield
-    finally:
-        lines.pop()
+class lines_of:  # noqa: N801  # for a `with`
+    """Within the block, new variables are said to come from `line`."""
+
+    __slots__ = ("frame", "line", "outer")
+
+    def __init__(self, line: SourceLine | None) -> None:
+        self.line = line
+
+    def __enter__(self) -> None:
+        self.frame = sys._getframe(1)
+        self.outer = _set.get(self.frame, self)
+        _set[self.frame] = self.line
+
+    def __exit__(self, *_: object) -> None:
+        if isinstance(self.outer, lines_of):
+            del _set[self.frame]
+        else:
+            _set[self.frame] = self.outer

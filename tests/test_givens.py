@@ -308,3 +308,23 @@ def test_substitution_in_a_long_chain() -> None:
         z = z + 1.0
     assert ng.clone(z, {x: y}).op is z.op
     assert ng.function([y], z, givens={x: y}, target="reference")(0.0) == 3000
+
+
+def test_an_input_that_is_written_counts_as_used() -> None:
+    """Also where its value does not matter, since lengths are known from types, or a gradient is a constant."""
+    x, v, r, t = ng.scalar("x"), ng.vector("v"), ng.row("r"), ng.tensor("t", shape=(4,))
+    same = [x.size, ng.ones_like(x), ng.full_like(x, 1.0), ng.grad(x, x), ng.grad(ng.grad(x**2 * 0.5, x), x)]
+    for written in same:
+        assert ng.function([x], written)(1.0) == 1
+    shifted = ng.full_like(x, x) + ng.zeros_like(ng.zeros_like(x))
+    assert ng.function([x], shifted)(3.0) == 3
+    assert ng.function([x], ng.grad(x, x), givens={}, target="reference")(1.0) == 1
+    for given, written in ((r, r.shape[0]), (t, t.shape[0] // 4), (v, v.reshape((1, 3)).shape[0])):
+        assert ng.function([given], written)(np.ones((1,) * (given.ndim - 1) + (4 if given is t else 3,))) == 1
+    assert ng.function([t], ng.zeros((t.shape[0],)))(np.ones(4)).shape == (4,)
+    assert ng.function([t], ng.identity_like(ng.stack([t, t, t, t])))(np.ones(4)).shape == (4, 4)
+    assert ng.function([v], x.size, givens={x: v.sum()})([1.0]) == 1
+    # the value of a variable that is not an input stays out of it, and so does an input that occurs nowhere
+    assert ng.function([], x.size)() == 1
+    with pytest.raises(ng.UnusedInputError):
+        ng.function([x, v], x.size)

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "numgraph"
 LAYERS = """
     errors config text absent whole source types dims op operators graph storage arguments shared ops tensor
     givens updates grad reference program printing testing inspector.explanation inspector.record
-    algebra traits ir elements rewrite schedule emit lower cache device runtime cuda compile
+    algebra traits ir elements rewrite schedule emit processor lower cache device runtime cuda compile
     call sweep function inspector demo cli __main__
 """.split()
 

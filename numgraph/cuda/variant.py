@@ -160,6 +160,7 @@ class DeviceVariant:
         small = self._small()
         made: dict[Any, DeviceArray] = {}
         if self.sweeps:
+            self._spoil(0)
             self._start(self._planned_now())
             outputs = self._results_now(small)
             at_once(*then)
@@ -169,6 +170,7 @@ class DeviceVariant:
             for key, at in self.module.layout.made_stage.items():
                 if at == stage and not (key[0] == "output" and key[1] in self.results):
                     made[key] = self._make(key)
+            self._spoil(stage)
             self._start(self.launches(stage, made))
             self.check()
         outputs = self._outputs(small, made)
@@ -187,6 +189,15 @@ class DeviceVariant:
         """The outputs of what was just launched, where `sweeps` is true."""
         self._check_later()
         return self._outputs(small, {})
+
+    def _spoil(self, stage: int) -> None:
+        """Temporaries of a stage, and small outputs, look as if they were fresh, where that is wanted."""
+        if config.verify:
+            for key in (("arena", stage), "own"):
+                if key in self.memory:
+                    self.device.spoil(self.memory[key].address, self.memory[key].size)
+            if stage == 0:
+                self.device.spoil(self.steps.results, 8 * self.steps.kept)
 
     def _check_later(self) -> None:
         """Look for refused indices when a result is read, or the new value of a shared variable: nobody waits for a

@@ -22,9 +22,17 @@ from numgraph.types import BOOL, DISCRETE
 Length = int | Variable
 
 
-def int_constant(value: int) -> Constant:
-    """A 0-d int64 constant."""
-    return Constant(frozen(np.array(value, np.int64)))
+class Known(int):
+    """A length that a constant has given. about: that of the constant."""
+
+    about: tuple[Variable, ...] = ()
+
+
+def int_constant(value: int, *about: Variable) -> Constant:
+    """A 0-d int64 constant; about: see `Variable`."""
+    constant = Constant(frozen(np.array(value, np.int64)))
+    constant.about = (*about, *(value.about if isinstance(value, Known) else ()))
+    return constant
 
 
 def dim(x: Variable, axis: int) -> Length:
@@ -48,7 +56,9 @@ def integer(value: Any, what: str) -> Length:
     if variable.ndim:
         raise ShapeError(f"{what} must be a scalar, not {describe(variable)}, which has {variable.ndim} axes")
     if isinstance(variable, Constant):
-        return int(variable.data)
+        known = Known(variable.data)
+        known.about = variable.about
+        return known if known.about else int(known)
     result: Variable = variable if variable.type.dtype == "int64" else f.cast(variable, "int64")
     return result
 
@@ -177,6 +187,33 @@ def broadcast_dims(lengths: Iterable[Dim]) -> Dim:
 def equal_dims(a: Dim, b: Dim) -> Dim:
     """For shape rules: one of two lengths that are checked to be equal, the known one if there is any."""
     return b if isinstance(b, int) else a
+
+
+def left_over(x: Any, lengths: Sequence[Any]) -> tuple[Dim, ...]:
+    """For shape rules: the lengths that are given, and for one that is -1 what the elements of x leave for it."""
+    given, count = values(lengths), dims.product(x.shape)
+    return tuple(
+        dims.where(dims.equal(n, -1), _quotient(count, _product_without(given, k)), n) for k, n in enumerate(given)
+    )
+
+
+def free_lengths(lengths: Sequence[Any]) -> list[tuple[Dim, Dim]]:
+    """For checks: pairs (a, b), all with a >= b if and only if at most one length is -1, and then none is 0."""
+    given = values(lengths)
+    free = [dims.where(dims.equal(n, -1), 1, 0) for n in given]
+    total: Dim = 0
+    for n in free:
+        total = total + n
+    empty = [dims.where(dims.equal(_product_without(given, k), 0), n, 0) for k, n in enumerate(free)]
+    return [(1, total), *((0, n) for n in empty)]
+
+
+def _product_without(given: Sequence[Dim], k: int) -> Dim:
+    return dims.product(n for j, n in enumerate(given) if j != k)
+
+
+def _quotient(count: Dim, others: Dim) -> Dim:
+    return 0 if isinstance(others, int) and others == 0 else count // others
 
 
 def axis_of(axis: Any, ndim: int, what: str, x: Variable) -> int:

@@ -41,12 +41,15 @@ Op(
 def shape(x: Any) -> ln.Lengths:
     """The lengths of x: a tuple of int64 scalars, constants where they are known. TypeError for arithmetic on it."""
     v = as_variable(x)
-    return ln.lengths_of(v, ln.operands(ln.dims_of(v)))
+    found = (ln.int_constant(n, v) if isinstance(n, int) else n for n in ln.dims_of(v))
+    return ln.lengths_of(v, found)
 
 
 def size(x: Any) -> Variable:
     """The number of elements of x, an int64 scalar."""
-    return ln.operands([ln.product(ln.dims_of(as_variable(x)))])[0]
+    v = as_variable(x)
+    count = ln.product(ln.dims_of(v))
+    return ln.int_constant(count, v) if isinstance(count, int) else count
 
 
 # -- order of axes --------------------------------------------------------------------------------------------------
@@ -222,20 +225,23 @@ def atleast_3d(x: Any) -> Variable:
 Op(
     "reshape",
     ("x", "*lengths"),
-    "The same elements, in C order, with other lengths.",
+    "The same elements, in C order, with other lengths; one that is -1 when the function runs takes what is left.",
     first,
     lambda x, *lengths: x.reshape([int(n) for n in lengths]),
     lambda g, out, x, *lengths: (reshaped(g, ln.dims_of(x)), *(None for _ in lengths)),
     reshape=True,
-    shape=lambda x, *lengths: ln.values(lengths),
+    shape=lambda x, *lengths: ln.left_over(x, lengths),
     show=formula.reshaped,
     checks=(
         Check(
             "equal",
-            lambda x, *lengths: [(dims.product(x.shape), dims.product(ln.values(lengths)))],
+            lambda x, *lengths: [(dims.product(x.shape), dims.product(ln.left_over(x, lengths)))],
             "{a} elements into a shape for {b}",
         ),
-        Check("at_least", lambda x, *lengths: [(n, 0) for n in ln.values(lengths)], "a length of {a} is negative"),
+        Check(
+            "at_least", lambda x, *lengths: [(n, 0) for n in ln.left_over(x, lengths)], "a length of {a} is negative"
+        ),
+        Check("at_least", lambda x, *lengths: ln.free_lengths(lengths), "what -1 stands for cannot be told"),
     ),
     samples=lambda: [([np.arange(6, dtype=np.float64).reshape(2, 3), *new], {}) for new in ((6,), (3, 2), (1, 6, 1))],
 )
@@ -249,7 +255,8 @@ def reshaped(x: Variable, new: list[Length]) -> Variable:
 
 
 def reshape(x: Any, shape: Any, ndim: int | None = None) -> Variable:
-    """The elements of x, in C order, with other lengths; one may be -1, which takes what is left.
+    """The elements of x, in C order, with other lengths; one may be -1, which takes what is left. A scalar may turn out
+    to be that one when the function runs.
 
     shape: an int, a scalar, a sequence of them, or a vector of integers (of `ndim` elements where that is not known).
     ShapeError where the numbers of elements differ: now if they are known, else when the function runs.

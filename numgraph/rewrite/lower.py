@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from numgraph.graph import Constant, Variable, label, toposort
-from numgraph.ir import Graph, Node, Requirement
-from numgraph.rewrite.build import Builder, length_text
+from numgraph.ir import Graph, Node
+from numgraph.rewrite.build import Builder
 from numgraph.shared import SharedVariable
 from numgraph.text import template
 
@@ -64,12 +64,8 @@ class Leaves:
         for axis, length in enumerate(variable.storage.shape):
             if axis == 0 and resizable:
                 continue
-            extent = node.dims[axis]
-            if (length_text(extent), str(length)) in graph.denied:
-                continue
             message = f"{template(label(variable))}: length {{a}} on axis {axis}, compiled for {{b}}"
-            graph.requirements.append(Requirement("assume", extent, length, message, node))
-            graph.unify(extent, length)
+            self.builder.assume_length(node.dims[axis], length, message)
         return node
 
 

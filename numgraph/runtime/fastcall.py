@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from operator import getitem
 from time import perf_counter
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from numgraph.runtime.variant import Variant
 from numgraph.types import FLOATS
-from numgraph.whole import CALLS, at_once
+from numgraph.whole import CALLS, WITHIN, at_once
 
 _LIMIT = float(np.finfo(np.float32).max)
 
@@ -35,10 +36,11 @@ class FastCall:
         self.variant = variant
         self.lines: list[str] = []
         self.scope: dict[str, Any] = {
-            "general": general, "missing": object(), "empty": np.empty, "perf_counter": perf_counter,
+            "general": general, "missing": object(), "empty": variant.empty, "perf_counter": perf_counter,
             "stats": binder.stats,
             "entry": variant.entry, "ints": variant.integers, "reals": variant.reals,
-            "acquire": CALLS.acquire, "release": CALLS.release, "away": away, "at_once": at_once, "partial": partial,
+            "acquire": CALLS.acquire, "release": CALLS.release, "away": away, "within": WITHIN,
+            "at_once": at_once, "partial": partial, "getitem": getitem, "rest": slice(1, None),
             "ndarray": np.ndarray, "np_float": np.float64, "np_int": np.int64, "variant": variant,
         }  # fmt: skip
 
@@ -115,6 +117,8 @@ class FastCall:
         outputs = [f"o{k}" for k in range(len(lengths))]
         objects = [f"a{k}" for k in range(len(layout.arguments))] + outputs
         indent = 1 if variant.alone else self._locked()
+        if variant.patterned:
+            self._say("variant.spoil()", indent)
         if all(n is not None for output in lengths for n in output):
             self._make(lengths, indent)
             self._enter(f"({', '.join(objects)}{',' if len(objects) == 1 else ''})", indent)
@@ -147,8 +151,13 @@ class FastCall:
 
     def _enter(self, part: str, indent: int) -> None:
         """The native call that computes everything, and with it, at once, updates that exchange buffers."""
-        call = f"at_once(partial(entry, {part}), *variant.commit())" if self.variant.exchanges else f"entry({part})"
-        self._say(f"status = {'away or ' if self.variant.shared else ''}{call}", indent)
+        call = f"variant.exchanged({part})" if self.variant.exchanges else f"entry({part})"
+        self._say(f"status = {self._elsewhere()}{call}", indent)
+
+    def _elsewhere(self) -> str:
+        """Where a value is on a device, or a call is under way that a signal handler has interrupted for this one, the
+        general call does it."""
+        return "away or within or " if self.variant.shared else "" if self.variant.alone else "within or "
 
     def _length(self, slot: int) -> str | None:
         """An output's length as a literal or that of an argument; None where the plan has to find it."""
@@ -173,10 +182,13 @@ class FastCall:
             self._say(f"o{k} = empty(({shape}), out_dtype{k})", indent)
 
     def _plan_and_run(self, indent: int) -> None:
-        """Outputs of lengths that the plan finds: plan, make them, run."""
+        """Outputs of lengths that the plan finds: plan, make them, run. What a signal handler does meanwhile leaves an
+        item in `within`; no handler runs between the look at it and the native call."""
         layout = self.variant.module.layout
-        self._fill(indent)
-        self._say(f"status = {'away or ' if self.variant.shared else ''}entry(0)", indent)
+        self._say(f"status = {self._elsewhere()}within.append(True)", indent)
+        self._say("if not status:", indent)
+        self._fill(indent + 1)
+        self._say("status = within[1:] or entry(0)", indent + 1)
         self._say("if not status:", indent)
         found = [[str(-1 - n) if n < 0 else f"ints[{n}]" for n in layout.made["output", k]]
                  for k in range(len(layout.outputs))]  # fmt: skip
@@ -185,14 +197,23 @@ class FastCall:
             self._say(f"ints[{slot}] = id(o{k})", indent + 1)
         self._say(f"if ints[{layout.needed[0]}] > ints[{layout.capacity[0]}]:", indent + 1)
         self._say(f"variant.grow(0, ints[{layout.needed[0]}])", indent + 2)
-        self._enter("1", indent + 1)
+        if self.variant.exchanges:
+            self._say(
+                "status = at_once(partial(getitem, within, rest), partial(entry, 1), *variant.commit())", indent + 1
+            )
+        else:
+            self._say("status = within[1:] or entry(1)", indent + 1)
+        self._say("within.clear()", indent + 1)
 
     def _run_stages(self, plain: str) -> None:
         """Several stages, or new arrays for shared variables, go through `Variant`."""
         outputs = range(len(self.variant.module.layout.outputs))
         indent = self._locked()
-        self._fill(indent)
-        self._say(f"outputs = {'None if away else ' if self.variant.shared else ''}variant.run_stages()", indent)
+        self._say("outputs = None", indent)
+        self._say(f"if not ({self._elsewhere()}within.append(True)):", indent)
+        self._fill(indent + 1)
+        self._say("outputs = variant.run_stages()", indent + 1)
+        self._say("within.clear()", indent + 1)
         self._released()
         self._say("if outputs is None:")
         self._say(plain, 2)

@@ -9,6 +9,7 @@ from typing import Any
 from numgraph.elements import Elements, row_major
 from numgraph.ir import LEAVES, Graph, Node, Requirement, topological
 from numgraph.schedule.arrange import Arranger, Block
+from numgraph.schedule.conditions import LateConditions
 from numgraph.schedule.fuse import Fuser
 from numgraph.schedule.grid import map_to_grid
 from numgraph.schedule.items import Item, ItemMaker, choose_stored, scalar_nodes
@@ -189,6 +190,7 @@ class Scheduler:
     def _number_stages(self, items: Sequence[Item]) -> None:
         """A length that depends on computed data ends a stage: what has that length runs in a later one."""
         stage: dict[Node, int] = {}
+        late = LateConditions(self.graph)
         for item in items:
             lengths = [
                 n
@@ -198,9 +200,10 @@ class Scheduler:
             lengths += [
                 v for view in item.views for v in (*view.lengths, view.offset, *view.strides) if isinstance(v, Node)
             ]
-            after = [stage.get(v.inputs[0], -1) + 1 for v in scalar_nodes(lengths) if v.kind == "load"]
+            known = [v.inputs[0] for v in scalar_nodes(lengths) if v.kind == "load"]
+            after = [stage.get(v, -1) + 1 for v in known]
             reads = [stage.get(v, 0) for v in item.sources] + [c.stage for c in item.checks]
-            item.stage = max([*after, *reads], default=0)
+            item.stage = max([*after, *reads, late.stage(item, (*known, *item.sources), stage)], default=0)
             if item.kind != "check":
                 stage[item.node] = item.stage
 
