@@ -35,6 +35,7 @@ SMALL = 4096
 # Recordings that are kept; lengths and places that take turns find theirs again.
 RECORDINGS = 8
 
+NOTHING: dict[Any, DeviceArray] = {}
 # Calls whose plans are remembered, by their numbers.
 CALLS_KEPT = 1 << 16
 
@@ -105,12 +106,15 @@ class DeviceVariant:
         return words
 
     def _can_sweep(self) -> bool:
-        """Whether one recording serves many steps: one stage, small outputs, every update in place."""
+        """Whether one recording serves many steps: one stage, small outputs, every update in place, and plans that do
+        not depend on what steps change."""
+        changed = {update.slot for update in self.schedule.updates}
         return (
             len(self.kernels) == 1
             and len(self.results) == len(self.schedule.outputs)
             and all(node.kind == "scalar" for node in self.schedule.arguments)
             and all(u.how in ("in place", "none") for u in self.schedule.updates)
+            and not any(v.kind == "shared" and v.attrs[0] in changed for v in self.module.layout.addresses)
         )
 
     def _fetch(self, address: int, dtype: str) -> Any:
@@ -147,7 +151,7 @@ class DeviceVariant:
             self._check_later()
             return self._outputs(small, made)
         for stage in range(len(self.kernels)):
-            self.plan(stage)
+            self.plan(stage, made)
             for key, at in self.module.layout.made_stage.items():
                 if at == stage and not (key[0] == "output" and key[1] in self.results):
                     made[key] = self._make(key)
@@ -214,13 +218,18 @@ class DeviceVariant:
         if any(not a.ndim for a in arguments):
             self.steps.set(words)
 
-    def plan(self, stage: int) -> None:
-        """Run the plan of a stage; CheckFailed."""
+    def plan(self, stage: int, made: dict[Any, DeviceArray] = NOTHING) -> None:
+        """Run the plan of a stage; CheckFailed. made: outputs and new values that earlier stages have computed."""
         layout = self.module.layout
         self.table[layout.arena[stage]] = self._room(("arena", stage), 0)
         for node, slot in layout.addresses.items():
             # plans read elements of these
             self.table[slot] = self._address_of(node)
+        for key, slot in layout.made_addresses.items():
+            if key[0] == "output" and key[1] in self.results:
+                self.table[slot] = self._result_address(key[1])
+            elif key in made:
+                self.table[slot] = made[key].address
         status = run_plan(self.source[self.module.plans[stage]], self.table)
         if status:
             raise CheckFailed(self.module.failures[status - 1], self.table[FAILED_A], self.table[FAILED_B])
@@ -315,7 +324,7 @@ class DeviceVariant:
             case ("arena", stage, offset):
                 return self._room(("arena", stage), 0) + self._number(offset)
             case ("output", number) if number in self.results:
-                return self.steps.results + 8 * self.results[number]
+                return self._result_address(number)
             case ("output" | "fresh", _):
                 return made[source].address
             case ("own", _):
@@ -407,6 +416,10 @@ class DeviceVariant:
         self.device.download(found, told)
         return int(told[1]), int(told[2])
 
+    def _result_address(self, number: int) -> int:
+        """Where a recording leaves an output that is a result of it."""
+        return self.steps.results + 8 * self.results[number]
+
     def _result(self, number: int) -> DeviceArray:
         """Memory of its own for an output that is a result of a recording."""
         dtype = np.dtype(self.schedule.outputs[number].dtype)
@@ -419,7 +432,7 @@ class DeviceVariant:
         for number, new in small.items():
             new.settle = self.settle if self.late else None
             if new.nbytes:
-                self.device.copy(new.address, self.steps.results + 8 * self.results[number], new.nbytes)
+                self.device.copy(new.address, self._result_address(number), new.nbytes)
         return [
             small[number] if number in small else made["output", number] for number in range(len(self.schedule.outputs))
         ]

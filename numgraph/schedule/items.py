@@ -288,6 +288,9 @@ class ItemMaker:
         nodes = scalar_nodes(scalars)
         item.loads = [v for v in nodes if v.kind == "load"]
         item.scalars = set(nodes)
+        if self.graph.traits.grid:
+            # kernels work lengths that are read from memory out themselves, and not the plan for them
+            item.loads += [v for v in scalar_nodes(_lengths(item)) if v.kind == "load" and v not in item.scalars]
         item.statements = sum(v.kind in ("op", "load") for v in nodes)
         for node in self._inlined(item.node):
             item.checks += self.check_items.get(node, ())
@@ -302,6 +305,12 @@ class ItemMaker:
                     seen[v] = None
                     stack.append(v)
         return seen
+
+
+def _lengths(item: Item) -> list[Node]:
+    """The lengths with which an item works, as far as they are no numbers."""
+    lengths = [*item.loops, item.bound, *item.node.dims, *(n for view in item.views for n in view.lengths)]
+    return [n for n in lengths if isinstance(n, Node)]
 
 
 def scalar_nodes(roots: Iterable[Node]) -> list[Node]:

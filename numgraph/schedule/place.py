@@ -85,7 +85,7 @@ class Placer:
     def _give_buffer(self, node: Node, item: Item, levels: int) -> None:
         every = tuple(range(len(node.dims)))
         if node in self.buffers:
-            self.buffers[node].axes = every
+            self.buffers[node].axes, self.buffers[node].stage = every, item.stage
             return
         if item.kind not in ("store", "reduce"):
             self.buffers[node] = Buffer(node, "arena", axes=every, stage=item.stage)
