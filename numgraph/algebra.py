@@ -134,7 +134,11 @@ def _lt(graph: Graph, a: Node, b: Node) -> Any:
 
 
 def _eq(graph: Graph, a: Node, b: Node) -> Any:
-    return True if a is b else None
+    if a is b:
+        return True
+    if a.is_number:
+        a, b = b, a
+    return False if b.is_number and a.lowest is not None and a.lowest > b.value else None
 
 
 def _where(graph: Graph, c: Node, a: Node, b: Node) -> Any:

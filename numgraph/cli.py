@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from numgraph.inspector.record import LIVE, STAGES, UNNAMED, FunctionRecord
+from numgraph.text import printable, undone
 
 STAGE_HELP = "what to print (without it: an overview and the listing)"
 
@@ -117,7 +118,7 @@ def run_demo(options: argparse.Namespace) -> None:
     except (OSError, ValueError) as error:
         if options.data is None:
             raise
-        raise UsageError(f"cannot use the data: {error}") from error
+        raise UsageError(f"cannot use the data: {printable(error, 400)}") from error
 
 
 def run_inspect(options: argparse.Namespace) -> None:
@@ -126,7 +127,7 @@ def run_inspect(options: argparse.Namespace) -> None:
     with LIVE.held() as functions:
         namespace = run_script(path, options.arguments)
     if not functions:
-        raise UsageError(f"{path} built no functions: it has to call ng.function when run as a script")
+        raise UsageError(f"{printable(path)} built no functions: it has to call ng.function when run as a script")
     for variable, value in namespace.items():
         if any(value is f for f in functions) and value.record.name == UNNAMED:
             value.record.name = variable
@@ -135,9 +136,8 @@ def run_inspect(options: argparse.Namespace) -> None:
         print_records(records, options.stage)
         return
     if len(records) != 1:
-        raise UsageError(
-            f"--json takes one function, {path} has {', '.join(r.name for r in records)}: choose with {path}:NAME"
-        )
+        there, file = ", ".join(printable(r.name) for r in records), printable(path)
+        raise UsageError(f"--json takes one function, {file} has {there}: choose with {file}:NAME")
     options.json.write_text(records[0].to_json(), encoding="utf-8")
 
 
@@ -179,7 +179,7 @@ def contents(path: Path) -> bytes:
 
 def titled(text: str) -> str:
     """What a generated source says it is: the function's name, or what it returns or updates first."""
-    lines = [line.strip() for line in text.removeprefix('"""').splitlines()[:2]]
+    lines = [undone(line).strip() for line in text.removeprefix('"""').split("\n")[:2]]
     name = lines[0].removeprefix("numgraph function").strip() if lines else ""
     return name or (lines[1] if len(lines) > 1 else "")
 
@@ -261,7 +261,7 @@ def split_target(text: str) -> tuple[Path, str | None]:
         return Path(text), None
     file, _, name = text.rpartition(":")
     if not file or not Path(file).is_file():
-        raise UsageError(f"there is no file {file or text}")
+        raise UsageError(f"there is no file {printable(file or text)}")
     return Path(file), name
 
 
@@ -275,7 +275,7 @@ def run_script(path: Path, arguments: Sequence[str]) -> dict[str, Any]:
             return runpy.run_path(str(path), run_name="__main__")
         except SystemExit as end:
             if end.code not in (None, 0):
-                raise UsageError(f"{path} ended with status {end.code}") from end
+                raise UsageError(f"{printable(path)} ended with status {end.code}") from end
             return {}
 
 
@@ -296,5 +296,5 @@ def named(functions: Sequence[Any], name: str, namespace: dict[str, Any]) -> lis
     if not found:
         found = [f for f in functions if namespace.get(name) is f]
     if not found:
-        raise UsageError(f"no function {name!r}; there are: {', '.join(f.record.name for f in functions)}")
+        raise UsageError(f"no function {name!r}; there are: {', '.join(printable(f.record.name) for f in functions)}")
     return found

@@ -17,8 +17,9 @@ from numgraph.cuda.loading import Loaded, loaded, slots_read
 from numgraph.cuda.plan import Table, run_plan
 from numgraph.cuda.pool import Pool
 from numgraph.cuda.residence import Residence, residence
+from numgraph.cuda.status import Status
 from numgraph.cuda.steps import Steps
-from numgraph.emit.grid import FLAGS, STEPS, Geometry, Kernel
+from numgraph.emit.grid import STEPS, Geometry, Kernel
 from numgraph.emit.gridmodule import GridModule
 from numgraph.emit.table import FAILED_A, FAILED_B
 from numgraph.ir import Node
@@ -27,6 +28,7 @@ from numgraph.runtime.variant import CheckFailed
 from numgraph.schedule.plan import Schedule
 from numgraph.shared import SharedVariable
 from numgraph.types import FLOATS
+from numgraph.whole import Action, at_once
 
 # With blocks of fewer threads kernels of the library are made small, too.
 WARP = 32
@@ -69,8 +71,7 @@ class DeviceVariant:
         self.results: dict[int, int] = {}
         self.steps = Steps(device, len(layout.arguments) + 1, self._place_results(), STEPS)
         device.upload(self.steps.slots, np.zeros(len(layout.arguments) + 1, np.int64))
-        self.status = self._room("status", self._status_bytes)
-        device.clear(self.status, self._status_bytes)
+        self.status = Status(device, len(module.words))
         self.pool = Pool(device)
         # whether a call has not been looked at for refused indices
         self.late = False
@@ -83,11 +84,6 @@ class DeviceVariant:
         if kernel.library:
             return Loaded(kernel, None)
         return Loaded(kernel, self.device.load(source[kernel.name], kernel.signature, kernel.threads))
-
-    @property
-    def _status_bytes(self) -> int:
-        """Of the words that say which index checks failed: one for each, and one for each step of each."""
-        return 8 * (FLAGS + STEPS * len(self.module.words)) if self.module.words else 0
 
     def _constants(self) -> list[str]:
         """Digests of the constant arrays that kernels read."""
@@ -127,8 +123,10 @@ class DeviceVariant:
         """The address of at least `size` bytes for a purpose; what was there may be lost when it grows."""
         arena = self.memory.setdefault(key, Arena(self.device))
         # kernels get an address also where there is nothing
-        if arena.reserve(max(size, 1)):
+        size = max(size, 1)
+        if size > arena.size:
             self._forget()
+            arena.reserve(size)
         return arena.address
 
     def _forget(self) -> None:
@@ -139,27 +137,66 @@ class DeviceVariant:
 
     # -- a call ---------------------------------------------------------------------------------------------------
 
-    def run(self, arguments: Sequence[Array]) -> list[DeviceArray]:
-        """Outputs for arguments of the right dtypes and ranks, C-contiguous. Updates are done when it returns."""
+    def replayed(self, arguments: Sequence[Array]) -> list[DeviceArray] | None:
+        """As `run`, where all that a call does is to replay a recording that is there: one call of the driver, which
+        no interrupt divides. None, and nothing done, where it is not."""
+        if not (self.sweeps and self.device.asynchronous):
+            return None
         self.locate()
         self._pass(arguments)
-        # memory first: nothing may fail once updates are under way
-        small = {number: self._result(number) for number in self.results}
+        recording = self.recordings.get(self._planned_now())
+        if recording is None:
+            return None
+        small = self._small()
+        recording.replay()
+        return self._results_now(small)
+
+    def run(self, arguments: Sequence[Array], then: Sequence[Action] = ()) -> list[DeviceArray]:
+        """Outputs for arguments of the right dtypes and ranks, C-contiguous. When it returns updates are done, and
+        `then` with them. It takes several steps: see `whole.apart`."""
+        self.locate()
+        self._pass(arguments)
+        small = self._small()
         made: dict[Any, DeviceArray] = {}
         if self.sweeps:
-            self._start(self.planned(tuple(self.table[slot] for slot in self.module.layout.arguments)))
-            self._check_later()
-            return self._outputs(small, made)
+            self._spoil(0)
+            self._start(self._planned_now())
+            outputs = self._results_now(small)
+            at_once(*then)
+            return outputs
         for stage in range(len(self.kernels)):
             self.plan(stage, made)
             for key, at in self.module.layout.made_stage.items():
                 if at == stage and not (key[0] == "output" and key[1] in self.results):
                     made[key] = self._make(key)
+            self._spoil(stage)
             self._start(self.launches(stage, made))
             self.check()
         outputs = self._outputs(small, made)
-        self._finish(made)
+        at_once(*self._commit(made), *then)
         return outputs
+
+    def _planned_now(self) -> tuple[Launch, ...]:
+        """What is launched for the arguments in the table, where `sweeps` is true."""
+        return self.planned(tuple(self.table[slot] for slot in self.module.layout.arguments))
+
+    def _small(self) -> dict[int, DeviceArray]:
+        """Memory for the outputs that are results of a recording: nothing may fail once updates are under way."""
+        return {number: self._result(number) for number in self.results}
+
+    def _results_now(self, small: dict[int, DeviceArray]) -> list[DeviceArray]:
+        """The outputs of what was just launched, where `sweeps` is true."""
+        self._check_later()
+        return self._outputs(small, {})
+
+    def _spoil(self, stage: int) -> None:
+        """Temporaries of a stage, and small outputs, look as if they were fresh, where that is wanted."""
+        if config.verify:
+            for key in (("arena", stage), "own"):
+                if key in self.memory:
+                    self.device.spoil(self.memory[key].address, self.memory[key].size)
+            if stage == 0:
+                self.device.spoil(self.steps.results, 8 * self.steps.kept)
 
     def _check_later(self) -> None:
         """Look for refused indices when a result is read, or the new value of a shared variable: nobody waits for a
@@ -190,8 +227,9 @@ class DeviceVariant:
             self.table[slot] = place.shape
         where = [(place.address, place.shape) for place in self.residences]
         if where != self.where:
-            self.where = where
+            # in this order: an interrupt in between leaves nothing that is out of date
             self._forget()
+            self.where = where
 
     def row(self, arguments: Sequence[Array]) -> Array:
         """The words of a call's arguments, numbers as the kernels read them; into the table as the plan does."""
@@ -337,7 +375,7 @@ class DeviceVariant:
                 return self.steps.slots
             case ("found",):
                 return self._room("found", 24)
-        return self.status
+        return self.status.address
 
     def _start(self, launches: tuple[Launch, ...]) -> None:
         """Launch, from the second time on as a recording."""
@@ -376,24 +414,9 @@ class DeviceVariant:
             found = self.recordings[key] = self.device.record(ask)
         return found
 
-    def failed(self) -> tuple[int, int] | None:
-        """(step, word of the status) of the first index that a kernel found out of range; the status is clean then."""
-        words = len(self.module.words)
-        if not words:
-            return None
-        flags = np.zeros(words, np.int64)
-        self.device.download(self.status, flags)
-        if not flags.any():
-            return None
-        steps = np.zeros((words, STEPS), np.int64)
-        self.device.download(self.status + 8 * FLAGS, steps)
-        self.device.clear(self.status, self._status_bytes)
-        step = int(steps.any(axis=0).argmax())
-        return step, int(steps[:, step].argmax())
-
     def check(self) -> None:
         """CheckFailed for an index that a kernel found out of range."""
-        found = self.failed()
+        found = self.status.failed()
         if found is not None:
             if self.sweeps:
                 # the table may be that of another call's plan
@@ -437,11 +460,10 @@ class DeviceVariant:
             small[number] if number in small else made["output", number] for number in range(len(self.schedule.outputs))
         ]
 
-    def _finish(self, made: dict[Any, DeviceArray]) -> None:
-        """Give shared variables their new memory; nothing here can fail."""
+    def _commit(self, made: dict[Any, DeviceArray]) -> list[Action]:
+        """What gives shared variables their new memory, for `at_once`."""
         changes = [(self.residences[slot], made["fresh", slot]) for slot in self.module.layout.fresh]
         for update in self.schedule.updates:
             if update.how == "exchange":
                 changes.append((self.residences[update.slot], self.residences[update.other].value))
-        for place, value in changes:
-            place.value = value
+        return [place.holding(value) for place, value in changes]

@@ -8,7 +8,7 @@ from typing import Any
 from numgraph import dims
 from numgraph.emit.grid import FLAGS, STEPS
 from numgraph.emit.gridmemory import GridMemory
-from numgraph.emit.statements import Body, substitute_names
+from numgraph.emit.statements import Body, substitute_code
 from numgraph.emit.writer import Line
 from numgraph.schedule.arrange import Arranger, Block
 from numgraph.schedule.grid import Mapping, free_levels
@@ -168,7 +168,7 @@ class GridLoops(GridMemory):
         function = f"join_{item.node.name}_{dtype}"
         if function not in self.kernel.helpers:
             self.kernel.helpers[function] = self._join_function(item, function, dtype)
-        joined = self.names.fresh("joined")
+        joined = self.names.fresh("joined", partner="_at" if form.position else "")
         if form.position:
             self.say(f"{joined}, {joined}_at = {function}({name}, {name}_at, lane, {width})", item.node.name, item.node)
         else:
@@ -181,8 +181,8 @@ class GridLoops(GridMemory):
         assert form is not None
         mine, other = "memory[lane]", "memory[lane + half]"
         if form.position:
-            better = substitute_names(form.combine, {"acc": mine, "x": other})
-            worse = substitute_names(form.combine, {"acc": other, "x": mine})
+            better = substitute_code(form.combine, {"acc": mine, "x": other})
+            worse = substitute_code(form.combine, {"acc": other, "x": mine})
             merge = [
                 f"if {better} or (not ({worse}) and at[lane + half] < at[lane]):",
                 f"    {mine} = {other}",

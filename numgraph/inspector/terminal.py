@@ -15,6 +15,7 @@ from rich.text import Text
 
 from numgraph.inspector.costs import WIDTH, explained
 from numgraph.inspector.record import LANGUAGES, FunctionRecord, PairRecord, PhaseRecord, ValueRecord
+from numgraph.text import printable
 
 THEME = "ansi_dark"
 # Where trailing comments begin, if the statement is shorter.
@@ -42,7 +43,9 @@ def show(record: FunctionRecord, console: Console, stage: str | None = None) -> 
         return
     if stage not in record.stages:
         there = ", ".join(record.stages) or "none"
-        raise KeyError(f"function {record.name} has no stage {stage!r} (target {record.target}); it has: {there}")
+        raise KeyError(
+            f"function {printable(record.name)} has no stage {stage!r} (target {record.target}); it has: {there}"
+        )
     explanation = record.explained() if stage == "explain" else None
     if explanation is not None:
         console.print(explained(explanation))
@@ -58,7 +61,7 @@ def show(record: FunctionRecord, console: Console, stage: str | None = None) -> 
 
 def heading(record: FunctionRecord) -> Text:
     """`train  cpu  train.py:31`."""
-    text = Text(record.name, style="bold")
+    text = Text(printable(record.name), style="bold")
     for part in (record.target, record.line):
         if part:
             text.append("  ").append(part, style="dim")

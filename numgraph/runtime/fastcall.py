@@ -8,14 +8,15 @@ which explains errors; it never guesses.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from numgraph.runtime.variant import Variant
-from numgraph.storage import CALLS
 from numgraph.types import FLOATS
+from numgraph.whole import CALLS, at_once
 
 _LIMIT = float(np.finfo(np.float32).max)
 
@@ -23,20 +24,21 @@ _LIMIT = float(np.finfo(np.float32).max)
 class FastCall:
     """Builds the call of one function over one compiled variant.
 
-    general: the call that handles everything. array_for: `(argument, value) -> array`, checked and converted.
-    result: outputs -> what the user gets.
+    general: the call that handles everything. away: not empty while a shared variable's value may be on a device.
     """
 
-    def __init__(self, program: Any, binder: Any, variant: Variant, general: Callable[..., Any]) -> None:
+    def __init__(
+        self, program: Any, binder: Any, variant: Variant, general: Callable[..., Any], away: Sequence[Any] = ()
+    ) -> None:
         self.program = program
         self.binder = binder
         self.variant = variant
         self.lines: list[str] = []
         self.scope: dict[str, Any] = {
-            "general": general, "missing": object(), "empty": np.empty, "perf_counter": perf_counter,
+            "general": general, "missing": object(), "empty": variant.empty, "perf_counter": perf_counter,
             "stats": binder.stats,
             "entry": variant.entry, "ints": variant.integers, "reals": variant.reals,
-            "acquire": CALLS.acquire, "release": CALLS.release,
+            "acquire": CALLS.acquire, "release": CALLS.release, "away": away, "at_once": at_once, "partial": partial,
             "ndarray": np.ndarray, "np_float": np.float64, "np_int": np.int64, "variant": variant,
         }  # fmt: skip
 
@@ -112,20 +114,16 @@ class FastCall:
         lengths = [[self._length(n) for n in layout.made["output", k]] for k in range(len(layout.outputs))]
         outputs = [f"o{k}" for k in range(len(lengths))]
         objects = [f"a{k}" for k in range(len(layout.arguments))] + outputs
-        locked = not variant.alone
-        if locked:
-            self._say("acquire()")
-            self._say("try:")
-        indent = 2 if locked else 1
+        indent = 1 if variant.alone else self._locked()
+        if variant.patterned:
+            self._say("variant.spoil()", indent)
         if all(n is not None for output in lengths for n in output):
             self._make(lengths, indent)
-            self._say(f"status = entry(({', '.join(objects)}{',' if len(objects) == 1 else ''}))", indent)
+            self._enter(f"({', '.join(objects)}{',' if len(objects) == 1 else ''})", indent)
         else:
             self._plan_and_run(indent)
-        self._exchange(indent)
-        if locked:
-            self._say("finally:")
-            self._say("release()", 2)
+        if not variant.alone:
+            self._released()
         self._say("if status:")
         self._say(plain, 2)
         if variant.is_static:
@@ -133,6 +131,26 @@ class FastCall:
         else:
             self._count(" + ".join(f"{o}.nbytes" for o in outputs))
         self._return(outputs)
+
+    def _locked(self) -> int:
+        """The lock, as `with` takes it and in two thirds of the time; returns the indentation of what it guards."""
+        self._say("try:")
+        self._say("try:", 2)
+        self._say("acquire()", 3)
+        return 3
+
+    def _released(self) -> None:
+        """An interrupt comes behind one of these calls, or while `acquire` waits: only then there is nothing to
+        release, and `release` says so."""
+        self._say("finally:", 2)
+        self._say("release()", 3)
+        self._say("except RuntimeError as error:")
+        self._say("raise (error.__context__ or error) from None", 2)
+
+    def _enter(self, part: str, indent: int) -> None:
+        """The native call that computes everything, and with it, at once, updates that exchange buffers."""
+        call = f"at_once(partial(entry, {part}), *variant.commit())" if self.variant.exchanges else f"entry({part})"
+        self._say(f"status = {'away or ' if self.variant.shared else ''}{call}", indent)
 
     def _length(self, slot: int) -> str | None:
         """An output's length as a literal or that of an argument; None where the plan has to find it."""
@@ -160,7 +178,7 @@ class FastCall:
         """Outputs of lengths that the plan finds: plan, make them, run."""
         layout = self.variant.module.layout
         self._fill(indent)
-        self._say("status = entry(0)", indent)
+        self._say(f"status = {'away or ' if self.variant.shared else ''}entry(0)", indent)
         self._say("if not status:", indent)
         found = [[str(-1 - n) if n < 0 else f"ints[{n}]" for n in layout.made["output", k]]
                  for k in range(len(layout.outputs))]  # fmt: skip
@@ -169,17 +187,15 @@ class FastCall:
             self._say(f"ints[{slot}] = id(o{k})", indent + 1)
         self._say(f"if ints[{layout.needed[0]}] > ints[{layout.capacity[0]}]:", indent + 1)
         self._say(f"variant.grow(0, ints[{layout.needed[0]}])", indent + 2)
-        self._say("status = entry(1)", indent + 1)
+        self._enter("1", indent + 1)
 
     def _run_stages(self, plain: str) -> None:
         """Several stages, or new arrays for shared variables, go through `Variant`."""
         outputs = range(len(self.variant.module.layout.outputs))
-        self._say("acquire()")
-        self._say("try:")
-        self._fill(2)
-        self._say("outputs = variant.run_stages()", 2)
-        self._say("finally:")
-        self._say("release()", 2)
+        indent = self._locked()
+        self._fill(indent)
+        self._say(f"outputs = {'None if away else ' if self.variant.shared else ''}variant.run_stages()", indent)
+        self._released()
         self._say("if outputs is None:")
         self._say(plain, 2)
         self._count("sum([a.nbytes for a in outputs])")
@@ -192,12 +208,6 @@ class FastCall:
             variable = argument.variable
             words = "reals" if not variable.ndim and variable.dtype in FLOATS else "ints"
             self._say(f"{words}[{slot}] = {f'id(a{k})' if variable.ndim else f'a{k}'}", indent)
-
-    def _exchange(self, indent: int) -> None:
-        """Updates that exchange buffers, before another thread can call."""
-        if any(u.how == "exchange" for u in self.variant.schedule.updates):
-            self._say("if not status:", indent)
-            self._say("variant.finish(())", indent + 1)
 
     def _count(self, size: Any) -> None:
         """Statistics: bytes in and out, allocations, time."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,8 @@ from numgraph.emit.entry import GROW
 from numgraph.emit.table import BEGIN, END, WORDS
 from numgraph.runtime.header import DATA_OFFSET
 from numgraph.runtime.variant import Variant
-from numgraph.storage import CALLS
 from numgraph.types import FLOATS
+from numgraph.whole import CALLS
 
 Array = NDArray[Any]
 Words = NDArray[np.int64]
@@ -22,17 +22,20 @@ Words = NDArray[np.int64]
 class NativeSweep:
     """The steps of one sweep over a compiled variant.
 
-    columns: (values, whether they have a row per step) of each argument, of the right dtype, C-contiguous.
+    columns: (values, whether they have a row per step) of each argument, of the right dtype, C-contiguous. home: brings
+    values of shared variables home.
     """
 
-    def __init__(self, variant: Variant, columns: Sequence[tuple[Array, bool]], count: int) -> None:
+    def __init__(
+        self, variant: Variant, columns: Sequence[tuple[Array, bool]], count: int, home: Callable[[], None]
+    ) -> None:
         layout = variant.module.layout
-        self.variant = variant
+        self.variant, self.home = variant, home
         # calls that wait for no lock would write into the table that a sweep is using
         self.table: Any
         self.table, self.entry = variant.own_table() if variant.alone else (variant.integers, variant.entry)
         self.outputs = [
-            np.empty((count, *(-1 - n for n in layout.made["output", k])), dtype)
+            variant.empty((count, *(-1 - n for n in layout.made["output", k])), dtype)
             for k, dtype in enumerate(variant.dtypes)
         ]
         # what the words point to
@@ -60,6 +63,8 @@ class NativeSweep:
         """Run steps from `begin`; the first that did not run, `end` when all did."""
         table, layout = self.table, self.variant.module.layout
         with CALLS:
+            self.home()
+            self.variant.spoil()
             table[WORDS], table[BEGIN], table[END] = self.words.ctypes.data, begin, end
             status = self.entry(-2)
             while status == GROW:

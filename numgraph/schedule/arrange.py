@@ -80,20 +80,16 @@ class Arranger:
         self.overwritten = overwritten
         self.readers: dict[Node, list[Item]] = {leaf: [] for leaf in overwritten.values()}
         for item in items:
-            for leaf, readers in self.readers.items():
-                if reads_leaf(item, leaf):
-                    readers.append(item)
+            for leaf in dict.fromkeys(item.operands):
+                if leaf in self.readers:
+                    self.readers[leaf].append(item)
 
     def before(self, item: Item) -> list[Item]:
         """The items that must run before `item`, or in the same iteration."""
-        found = [self.by_node[load.inputs[0]] for load in item.loads if load.inputs[0] in self.by_node]
-        found += [self.by_node[view.buffer] for view in item.views if view.buffer in self.by_node]
-        found += item.checks
+        found = [self.by_node[v] for v in item.sources if v in self.by_node] + item.checks
         if item.last:
             found += self.checks
         if item.kind != "check":
-            if item.overwrites and item.node.inputs[0] in self.by_node:
-                found.append(self.by_node[item.node.inputs[0]])
             found += self.readers.get(self.overwritten.get(item.node, item.node), ())
         return [other for other in dict.fromkeys(found) if other is not item]
 
@@ -143,14 +139,14 @@ class Arranger:
         if level == 0 and self.graph.traits.grid and gathers_rows(other):
             # all loops of such sums run at the same time, the outermost one, too
             return False
-        if any(view.buffer is other.node for view in item.views):
+        if other.node in item.lengths or any(view.buffer is other.node for view in item.views):
             return False
         if item.overwrites and item.node.inputs[0] is other.node:
             return False
         found = [(load, other) for load in item.loads if load.inputs[0] is other.node]
         leaf = self.overwritten.get(item.node) if item.kind != "check" else None
         if leaf is not None:
-            if any(view.buffer is leaf for view in other.views):
+            if leaf in other.lengths or any(view.buffer is leaf for view in other.views):
                 return False
             found += [(load, item) for load in other.loads if load.inputs[0] is leaf]
         return all(self._same_iteration(load, writer, level) for load, writer in found)
@@ -206,17 +202,4 @@ def gathers_rows(item: Item) -> bool:
     return item.reduced[0] == 0 or item.reduced[0] + len(item.reduced) < len(item.loops)
 
 
-def reads_leaf(item: Item, leaf: Node) -> bool:
-    """Whether an item reads a leaf's memory."""
-    return any(load.inputs[0] is leaf for load in item.loads) or any(view.buffer is leaf for view in item.views)
-
-
-def reads_only_own_element(item: Item, leaf: Node) -> bool:
-    """Whether every read of `leaf` in `item` is of the very element that the item writes."""
-    if any(view.buffer is leaf for view in item.views):
-        return False
-    own = tuple(item.target)
-    return all(load.inputs[1:] == own and not load.attrs for load in item.loads if load.inputs[0] is leaf)
-
-
-__all__ = ["LEAVES", "Arranger", "Block", "Fused", "reads_leaf", "reads_only_own_element"]
+__all__ = ["LEAVES", "Arranger", "Block", "Fused"]

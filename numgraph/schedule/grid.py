@@ -163,12 +163,9 @@ def _memory_of(block: Block, buffers: dict[Node, Any]) -> tuple[set[Any], set[An
     reads: set[Any] = set()
     writes: set[Any] = set()
     for item in block.items:
-        used = [load.inputs[0] for load in item.loads] + [view.buffer for view in item.views]
-        reads.update(_owner(node, buffers) for node in used)
+        reads.update(_owner(node, buffers) for node in item.sources)
         if item.kind != "check":
             writes.add(_owner(item.node, buffers))
-            if item.overwrites:
-                reads.add(_owner(item.node.inputs[0], buffers))
     return reads, writes
 
 

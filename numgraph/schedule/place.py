@@ -136,9 +136,7 @@ class Placer:
         forever = len(blocks) + 1
         for number, block in enumerate(blocks):
             for item in block.items:
-                used = [load.inputs[0] for load in item.loads] + [view.buffer for view in item.views]
-                if item.kind != "check":
-                    used += [item.node, *(item.node.inputs[:1] if item.overwrites else ())]
+                used = item.sources if item.kind == "check" else [*item.sources, item.node]
                 for node in map(self._root_buffer, used):
                     if (
                         node in self.buffers
