@@ -306,8 +306,8 @@ class Requirement:
     """A condition on lengths that the program checks before it runs.
 
     kind: "equal" (else an error), "assume" (else this variant of the program does not apply), "nonempty", "at_least",
-    "broadcast" (b is a or a is 1). node: what needs it, or the operands, a tuple. key: by which an assumption is known
-    in other builds.
+    "broadcast" (b is a or a is 1), "fits" (a is at most b, so that an array is not too large). node: what needs it, or
+    the operands, a tuple. key: by which an assumption is known in other builds.
     """
 
     __slots__ = ("a", "b", "key", "kind", "message", "node", "shapes")

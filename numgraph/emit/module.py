@@ -281,6 +281,7 @@ class ModulePrinter:
         condition = {
             "equal": f"{a} != {b}", "assume": f"{a} != {b}", "nonempty": f"{a} < 1", "at_least": f"{a} < {b}",
             "broadcast": f"{a} != {b} and {a} != 1 and {b} != 1", "range": f"{a} < -{b} or {a} >= {b}",
+            "fits": f"{a} > {b}",
         }[requirement.kind]  # fmt: skip
         code = self.layout.fail_code(requirement)
         printer.say(f"if {condition}:", requirement.kind, None)

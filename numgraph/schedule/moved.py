@@ -15,8 +15,12 @@ from numgraph.schedule.items import scalar_nodes
 
 def length_sources(graph: Graph, nodes: Iterable[Node]) -> list[Node]:
     """The computed nodes that lengths of `nodes` and of their ancestors are read from."""
-    lengths = [n for node in topological(nodes) for n in map(graph.find, node.dims) if isinstance(n, Node)]
-    loads = [v for v in scalar_nodes(lengths) if v.kind == "load"]
+    return computed_sources(map(graph.find, (n for node in topological(nodes) for n in node.dims)))
+
+
+def computed_sources(lengths: Iterable[Any]) -> list[Node]:
+    """The computed nodes that lengths are read from."""
+    loads = [v for v in scalar_nodes([n for n in lengths if isinstance(n, Node)]) if v.kind == "load"]
     return list(dict.fromkeys(v.inputs[0] for v in loads if v.inputs[0].kind not in LEAVES))
 
 
