@@ -49,7 +49,14 @@ def integer(value: Any, what: str) -> Length:
         raise ShapeError(f"{what} must be a scalar, not {describe(variable)}, which has {variable.ndim} axes")
     if isinstance(variable, Constant):
         return int(variable.data)
-    result: Variable = variable if variable.type.dtype == "int64" else f.cast(variable, "int64")
+    return as_position(variable)
+
+
+def as_position(x: Variable) -> Variable:
+    """Integers as int64. uint64 beyond that becomes the largest: past every end, never a negative one."""
+    if x.type.dtype == "uint64":
+        x = f.minimum(x, np.uint64(2**63 - 1))
+    result: Variable = x if x.type.dtype == "int64" else f.cast(x, "int64")
     return result
 
 
