@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache as remember
+from typing import Any
 
 from numgraph.config import config
 from numgraph.errors import OptionError
+from numgraph.whole import COMPILING, apart
 
 # What each level has beyond the one before, in LLVM's words (System V ABI, x86-64 supplement).
 LEVELS = {
@@ -42,19 +44,24 @@ def processor() -> Processor:
 
 @remember
 def _processor(name: str) -> Processor:
+    host, features, triple = apart(_host, COMPILING)
+    here = frozenset(feature for feature, there in features.items() if there)
+    if name == "native":
+        return Processor(host, features.flatten(), here, triple)
+    found = _features(name)
+    if not triple.startswith("x86_64") or not found <= here:
+        raise OptionError(_absent(name, triple, here))
+    return Processor(name, "", found, triple)
+
+
+def _host() -> tuple[str, Any, str]:
+    """The processor that this runs on: its name, its features, and the triple."""
     import llvmlite.binding as llvm
 
     # not by way of the package, so that what tests put there is not seen
     from llvmlite.binding.targets import get_host_cpu_features
 
-    features, triple = get_host_cpu_features(), llvm.get_process_triple()
-    here = frozenset(feature for feature, there in features.items() if there)
-    if name == "native":
-        return Processor(llvm.get_host_cpu_name(), features.flatten(), here, triple)
-    found = _features(name)
-    if not triple.startswith("x86_64") or not found <= here:
-        raise OptionError(_absent(name, triple, here))
-    return Processor(name, "", found, triple)
+    return llvm.get_host_cpu_name(), get_host_cpu_features(), llvm.get_process_triple()
 
 
 def available() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -261,6 +262,36 @@ def test_a_folder_in_the_place_of_a_file(folder: Path) -> None:
     with pytest.warns(RuntimeWarning, match="cannot be kept"):
         assert function()([1.0])[0] == 3
     assert code.is_dir()
+
+
+def _unreadable(path: Path) -> None:
+    path.write_bytes(b"")
+    path.chmod(0)
+
+
+OTHERS = {
+    "pipe": lambda path: os.mkfifo(path),
+    "link to a pipe": lambda path: (os.mkfifo(path.with_suffix(".pipe")), path.symlink_to(path.with_suffix(".pipe"))),
+    "link to nothing": lambda path: path.symlink_to("nowhere"),
+    "link to itself": lambda path: path.symlink_to(path.name),
+    "link to a device": lambda path: path.symlink_to("/dev/zero"),
+    "socket": lambda path: os.mknod(path, stat.S_IFSOCK),
+    "unreadable file": _unreadable,
+}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files as on POSIX")
+@pytest.mark.parametrize("what", OTHERS)
+def test_something_else_in_the_place_of_a_file(folder: Path, what: str) -> None:
+    text = function().source
+    ((source,), (code,)) = files(folder, ".py"), files(folder, ".o")
+    for path in (source, code):
+        path.unlink()
+        OTHERS[what](path)
+    f = function()
+    assert f([1.0])[0] == 3 and f.source == text
+    assert was_cached(function()), "both are there again"
+    assert not source.is_symlink() and source.read_text(encoding="utf-8") == text
 
 
 def test_threads_may_write_one_file_at_once(folder: Path) -> None:

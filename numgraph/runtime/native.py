@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache as remember
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,6 +30,7 @@ from numpy.typing import NDArray
 from numgraph import cache
 from numgraph.config import config
 from numgraph.processor import processor
+from numgraph.whole import COMPILING, apart
 
 _MAGIC = b"numgraph-object-1\n"
 # The convention between compiled code and this module; another one must not find code of this one in the cache.
@@ -112,17 +114,21 @@ def object_name(text: str) -> str:
 
 def build(text: str) -> Native:
     """The entry of a generated module, from the cache or compiled now."""
-    started = time.perf_counter()
     path = cache.store(f"k_{cache.digest(text)}.py", text.encode())
-    name = object_name(text)
+    started, name = time.perf_counter(), object_name(text)
+    engine, address, made = apart(partial(_linked, name, path, text), COMPILING)
+    if made is not None:
+        cache.store(name, made)
+    return Native(address, path, time.perf_counter() - started, made is None, engine)
+
+
+def _linked(name: str, path: Path, text: str) -> tuple[Any, int, bytes | None]:
+    """(engine, address of the entry, what is to be kept in the cache unless it is there)."""
     found = _load(name)
-    if found is None:
-        symbol, code = compile_source(path, text)
-        cache.store(name, pack(name, symbol, code))
-        engine, address = link(symbol, code)
-        return Native(address, path, time.perf_counter() - started, False, engine)
-    engine, address = found
-    return Native(address, path, time.perf_counter() - started, True, engine)
+    if found is not None:
+        return (*found, None)
+    symbol, code = compile_source(path, text)
+    return (*link(symbol, code), pack(name, symbol, code))
 
 
 def pack(name: str, symbol: str, code: bytes) -> bytes:
@@ -172,7 +178,12 @@ def compile_source(path: Path, text: str) -> tuple[str, bytes]:
 
 def compiled_module(path: Path, text: str) -> tuple[str, Any, Any]:
     """(symbol of the entry, LLVM module with everything in it, target machine) of a generated module."""
-    importlib.import_module("numgraph.kernels").features = processor().has
+    return apart(partial(_compiled_module, path, text), COMPILING)
+
+
+def _compiled_module(path: Path, text: str) -> tuple[str, Any, Any]:
+    kernels: Any = importlib.import_module("numgraph.kernels")
+    kernels.features = processor().has
     if config.compiler == "numba":
         return numba_module(path, text)
     prepare_llvm()
@@ -207,7 +218,8 @@ def numba_module(path: Path, text: str) -> tuple[str, Any, Any]:
 
 def kernel_module(name: str) -> ModuleType:
     """A file of kernels as a module, for the processor of the settings."""
-    importlib.import_module("numgraph.kernels").features = processor().has
+    kernels: Any = importlib.import_module("numgraph.kernels")
+    kernels.features = processor().has
     forget_kernels()
     return importlib.import_module(f"numgraph.kernels.{name}")
 
