@@ -418,7 +418,9 @@ def describe(variable: Variable) -> str:
 
 def iterate(variable: Variable) -> Iterator[Variable]:
     """The elements along axis 0, where their number is known."""
-    length = variable.type.shape[0] if variable.type.shape else None
+    if not variable.ndim:
+        raise TypeError(f"{label(variable)} cannot be iterated, since it has no axes\n  {describe(variable)}")
+    length = variable.type.shape[0]
     if length is None:
         raise TypeError(
             f"{label(variable)} cannot be iterated, since its length is known only when a function runs\n"

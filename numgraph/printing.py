@@ -14,7 +14,7 @@ from numgraph.errors import InputError
 from numgraph.graph import Constant, Variable, label
 from numgraph.program import Program
 from numgraph.shared import SharedVariable
-from numgraph.text import printable
+from numgraph.text import encodable, printable
 
 # Deeper levels are not indented further, but numbered: the text of a chain stays linear in its length.
 INDENTED_LEVELS = 24
@@ -30,22 +30,29 @@ def debugprint(x: Any, file: TextIO | None = None) -> None:
     """
     out = sys.stdout if file is None else file
     numbers: dict[Variable, int] = {}
-    for heading, root in _roots(x):
+    for heading, root in _roots(x, "debugprint"):
         if heading:
-            out.write(heading + "\n")
-        out.writelines(_tree(root, numbers))
+            out.write(encodable(heading + "\n", out))
+        out.writelines(encodable(line, out) for line in _tree(root, numbers))
 
 
-def pprint(x: Variable, largest: int = FORMULA_NODES, names: Mapping[Variable, str] | None = None) -> str:
-    """The formula of a variable, `2.0 * x + exp(-y)`, with no more parentheses than needed.
+def pprint(x: Any, largest: int = FORMULA_NODES, names: Mapping[Variable, str] | None = None) -> str:
+    """The formula of a variable, `2.0 * x + exp(-y)`, with no more parentheses than needed; a line for each of several,
+    and of a function's outputs and updates.
 
     Formulas of more than `largest` parts are cut: `...` stands for operands far below. names: variables that are
-    written as a name instead of their formula.
+    written as a name instead of their formula. InputError for what is none of these.
     """
-    return ast.unparse(_Formula(x, largest, names or {}).tree())
+    if isinstance(x, Variable):
+        return ast.unparse(_Formula(x, largest, names or {}).tree())
+    roots = list(_roots(x, "pprint"))
+    formulas = [ast.unparse(_Formula(root, largest, names or {}).tree()) for _, root in roots]
+    if len(roots) == 1:
+        return formulas[0]
+    return "\n".join(f"{heading} {text}".lstrip() for (heading, _), text in zip(roots, formulas, strict=True))
 
 
-def _roots(x: Any) -> Iterator[tuple[str, Variable]]:
+def _roots(x: Any, what: str) -> Iterator[tuple[str, Variable]]:
     """(heading, variable) of what is to be printed."""
     program = getattr(x, "program", None)
     if isinstance(program, Program):
@@ -55,11 +62,11 @@ def _roots(x: Any) -> Iterator[tuple[str, Variable]]:
             yield f"update of {label(target) if target.name else 'an unnamed shared variable'}:", value
     elif isinstance(x, list | tuple):
         for each in x:
-            yield from _roots(each)
+            yield from _roots(each, what)
     elif isinstance(x, Variable):
         yield "", x
     else:
-        raise InputError(f"debugprint: expected a variable, a list of them, or a function, got {x!r}")
+        raise InputError(f"{what}: expected a variable, a list of them, or a function, got {x!r}")
 
 
 def _tree(root: Variable, numbers: dict[Variable, int]) -> Iterator[str]:

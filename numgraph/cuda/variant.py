@@ -17,8 +17,9 @@ from numgraph.cuda.loading import Loaded, arrays_read, loaded, slots_read
 from numgraph.cuda.plan import Table, run_plan
 from numgraph.cuda.pool import Pool
 from numgraph.cuda.residence import Residence, residence
+from numgraph.cuda.status import Status
 from numgraph.cuda.steps import Steps
-from numgraph.emit.grid import FLAGS, STEPS, Geometry, Kernel
+from numgraph.emit.grid import STEPS, Geometry, Kernel
 from numgraph.emit.gridmodule import GridModule
 from numgraph.emit.table import FAILED_A, FAILED_B
 from numgraph.ir import Node
@@ -36,6 +37,7 @@ SMALL = 4096
 # Recordings that are kept; lengths and places that take turns find theirs again.
 RECORDINGS = 8
 
+NOTHING: dict[Any, DeviceArray] = {}
 # Calls whose plans are remembered, by their numbers.
 CALLS_KEPT = 1 << 16
 
@@ -69,8 +71,7 @@ class DeviceVariant:
         self.results: dict[int, int] = {}
         self.steps = Steps(device, len(layout.arguments) + 1, self._place_results(), STEPS)
         device.upload(self.steps.slots, np.zeros(len(layout.arguments) + 1, np.int64))
-        self.status = self._room("status", self._status_bytes)
-        device.clear(self.status, self._status_bytes)
+        self.status = Status(device, len(module.words))
         self.pool = Pool(device)
         # whether a call has not been looked at for refused indices
         self.late = False
@@ -89,6 +90,11 @@ class DeviceVariant:
         """Of the words that say which index checks failed: one for each, and one for each step of each."""
         return 8 * (FLAGS + STEPS * len(self.module.words)) if self.module.words else 0
 
+    def _constants(self) -> list[str]:
+        """Digests of the constant arrays that kernels read."""
+        sources = [p.source for stage in self.module.kernels for k in stage for p in k.parameters.values()]
+        return list(dict.fromkeys(source[1] for source in sources if source[0] == "array"))
+
     def _place_results(self) -> int:
         """Give small outputs of known lengths a place among the results; returns the words."""
         words = 0
@@ -101,12 +107,15 @@ class DeviceVariant:
         return words
 
     def _can_sweep(self) -> bool:
-        """Whether one recording serves many steps: one stage, small outputs, every update in place."""
+        """Whether one recording serves many steps: one stage, small outputs, every update in place, and plans that do
+        not depend on what steps change."""
+        changed = {update.slot for update in self.schedule.updates}
         return (
             len(self.kernels) == 1
             and len(self.results) == len(self.schedule.outputs)
             and all(node.kind == "scalar" for node in self.schedule.arguments)
             and all(u.how in ("in place", "none") for u in self.schedule.updates)
+            and not any(v.kind == "shared" and v.attrs[0] in changed for v in self.module.layout.addresses)
         )
 
     def _fetch(self, address: int, dtype: str) -> Any:
@@ -154,7 +163,7 @@ class DeviceVariant:
             at_once(*then)
             return self._outputs(small, made)
         for stage in range(len(self.kernels)):
-            self.plan(stage)
+            self.plan(stage, made)
             for key, at in self.module.layout.made_stage.items():
                 if at == stage and not (key[0] == "output" and key[1] in self.results):
                     made[key] = self._make(key)
@@ -232,13 +241,18 @@ class DeviceVariant:
         if any(not a.ndim for a in arguments):
             self.steps.set(words)
 
-    def plan(self, stage: int) -> None:
-        """Run the plan of a stage; CheckFailed."""
+    def plan(self, stage: int, made: dict[Any, DeviceArray] = NOTHING) -> None:
+        """Run the plan of a stage; CheckFailed. made: outputs and new values that earlier stages have computed."""
         layout = self.module.layout
         self.table[layout.arena[stage]] = self._room(("arena", stage), 0)
         for node, slot in layout.addresses.items():
             # plans read elements of these
             self.table[slot] = self._address_of(node)
+        for key, slot in layout.made_addresses.items():
+            if key[0] == "output" and key[1] in self.results:
+                self.table[slot] = self._result_address(key[1])
+            elif key in made:
+                self.table[slot] = made[key].address
         status = run_plan(self.source[self.module.plans[stage]], self.table)
         if status:
             raise CheckFailed(self.module.failures[status - 1], self.table[FAILED_A], self.table[FAILED_B])
@@ -333,7 +347,7 @@ class DeviceVariant:
             case ("arena", stage, offset):
                 return self._room(("arena", stage), 0) + self._number(offset)
             case ("output", number) if number in self.results:
-                return self.steps.results + 8 * self.results[number]
+                return self._result_address(number)
             case ("output" | "fresh", _):
                 return made[source].address
             case ("own", _):
@@ -346,7 +360,7 @@ class DeviceVariant:
                 return self.steps.slots
             case ("found",):
                 return self._room("found", 24)
-        return self.status
+        return self.status.address
 
     def _start(self, launches: tuple[Launch, ...]) -> None:
         """Launch, from the second time on as a recording."""
@@ -385,24 +399,9 @@ class DeviceVariant:
             found = self.recordings[key] = self.device.record(ask)
         return found
 
-    def failed(self) -> tuple[int, int] | None:
-        """(step, word of the status) of the first index that a kernel found out of range; the status is clean then."""
-        words = len(self.module.words)
-        if not words:
-            return None
-        flags = np.zeros(words, np.int64)
-        self.device.download(self.status, flags)
-        if not flags.any():
-            return None
-        steps = np.zeros((words, STEPS), np.int64)
-        self.device.download(self.status + 8 * FLAGS, steps)
-        self.device.clear(self.status, self._status_bytes)
-        step = int(steps.any(axis=0).argmax())
-        return step, int(steps[:, step].argmax())
-
     def check(self) -> None:
         """CheckFailed for an index that a kernel found out of range."""
-        found = self.failed()
+        found = self.status.failed()
         if found is not None:
             if self.sweeps:
                 # the table may be that of another call's plan
@@ -425,6 +424,10 @@ class DeviceVariant:
         self.device.download(found, told)
         return int(told[1]), int(told[2])
 
+    def _result_address(self, number: int) -> int:
+        """Where a recording leaves an output that is a result of it."""
+        return self.steps.results + 8 * self.results[number]
+
     def _result(self, number: int) -> DeviceArray:
         """Memory of its own for an output that is a result of a recording."""
         dtype = np.dtype(self.schedule.outputs[number].dtype)
@@ -437,7 +440,7 @@ class DeviceVariant:
         for number, new in small.items():
             new.settle = self.settle if self.late else None
             if new.nbytes:
-                self.device.copy(new.address, self.steps.results + 8 * self.results[number], new.nbytes)
+                self.device.copy(new.address, self._result_address(number), new.nbytes)
         return [
             small[number] if number in small else made["output", number] for number in range(len(self.schedule.outputs))
         ]
