@@ -54,9 +54,11 @@ class Executor:
         self.chosen = self.variant
         self.variants = [self.variant]
         # not empty while a shared variable's value may be on a device
-        self.away: list[bool] = [True for v in self.variant.shared if v.storage.remote is not None]
+        self.away: list[bool] = []
         for variable in self.variant.shared:
             variable.storage.users.add(self)
+            if variable.storage.remote is not None:
+                self.displaced()
 
     def displaced(self) -> None:
         """A shared variable's value is about to leave this machine's memory: calls must bring it home first."""
