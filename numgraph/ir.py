@@ -43,7 +43,9 @@ class Node:
     """One node. `kind` is "op" or one of the kinds above; `dims` its lengths; `depth` the innermost loop it depends
     on, + 1."""
 
-    __slots__ = ("attrs", "depth", "dims", "dtype", "graph", "inputs", "kind", "lowest", "op", "planned", "serial")
+    __slots__ = (
+        "attrs", "depth", "dims", "dtype", "graph", "inputs", "kind", "lowest", "op", "planned", "reads", "serial"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -70,6 +72,8 @@ class Node:
         else:
             self.depth = max((v.depth for v in inputs), default=0)
         self.planned = _planned(self)
+        # whether an element of an array is read for it: of a length, whether it is more than arithmetic on lengths
+        self.reads: bool = kind == "load" or (kind != "extent" and any(v.reads for v in inputs))
         # what a length or index is at least, None where nothing is known
         self.lowest = lower_bound(self) if dtype == "int64" and not lengths else None
 
