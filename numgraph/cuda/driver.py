@@ -27,50 +27,12 @@ from numgraph.cuda.device import CUDA, Array, Blas, Counts, Lengths, Parameters,
 from numgraph.cuda.kernel import CudaKernel, checked_lengths
 from numgraph.cuda.recording import CudaRecording
 from numgraph.cuda.staging import SMALL, Staging
+from numgraph.cuda.use import Use
 from numgraph.device import door
 from numgraph.errors import DeviceError, DeviceMemoryError, LaunchError, NumgraphError
 
 # A wait asks again and again for this long, since most are short, and then sleeps in between.
 EAGER, NAP = 0.002, 0.0002
-
-
-class _Use:
-    """The lock and the context of a device, for a `with`; what finalizers gave back is given back first.
-
-    Refusals of the driver come out as LaunchError.
-    """
-
-    def __init__(self, device: CudaDevice) -> None:
-        self.device = device
-        # of each `with` that is under way, the inner ones last: whether it has changed the thread's context
-        self.entered: list[bool] = []
-
-    def __enter__(self) -> None:
-        device = self.device
-        device.lock.acquire()
-        try:
-            self.entered.append(device.bindings.enter())
-        except BaseException as error:
-            device.lock.release()
-            raise (device.failed(error) if isinstance(error, Refused) else error) from None
-        if (device.returned or device.dropped or device.left) and device.recorded is None:
-            try:
-                device.give_back()
-            except BaseException as error:
-                self._leave()
-                raise (device.failed(error) if isinstance(error, Refused) else error) from None
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        self._leave()
-        if error is not None and isinstance(error, Refused):
-            raise self.device.failed(error) from None
-
-    def _leave(self) -> None:
-        try:
-            if self.entered.pop():
-                self.device.bindings.leave()
-        finally:
-            self.device.lock.release()
 
 
 class CudaDevice:
@@ -98,7 +60,7 @@ class CudaDevice:
         self.stream = bindings.stream
         self.kernels: WeakKeyDictionary[Callable[..., Any], dict[Any, CudaKernel]] = WeakKeyDictionary()
         self.lock = threading.RLock()
-        self.use = _Use(self)
+        self.use = Use(self)
         # launches since the recording under way began; None when there is none
         self.recorded: int | None = None
         # False at exit and in the child of a fork
@@ -400,7 +362,7 @@ class CudaDevice:
     def forked(self) -> None:
         """In the child of a fork: whatever is asked for is refused from now on."""
         self.usable, self.bindings, self.recorded = False, _Forked(self.name), None
-        self.lock, self.use = threading.RLock(), _Use(self)
+        self.lock, self.use = threading.RLock(), Use(self)
 
 
 class _Forked:

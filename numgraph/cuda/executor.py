@@ -67,13 +67,12 @@ class DeviceExecutor(Executor):
         return counts.copy() if earlier is None else counts.minus(earlier)
 
     def _run(self, variant: Any, arrays: Sequence[Any], then: Sequence[Action]) -> list[Any]:
+        outputs: list[Any] | None = None
         if not then:
             with CALLS:
-                outputs: list[Any] | None = variant.replayed(arrays)
-            if outputs is not None:
-                return outputs
+                outputs = variant.run(arrays, replay=True)
         # an interrupt between two launches would leave some of the updates
-        return apart(partial(variant.run, arrays, then), CALLS)
+        return outputs if outputs is not None else apart(partial(variant.run, arrays, then), CALLS)
 
     def displaced(self) -> None:
         """Nothing: each call has the values brought to the device."""

@@ -26,6 +26,8 @@ class Body:
         self.names: dict[Node, str] = {}
         self.registers: dict[Node, str] = {}
         self.accumulators: dict[Item, str] = {}
+        # index checks that stand in it
+        self.guarded: set[Item] = set()
 
 
 class Statements:

@@ -63,8 +63,13 @@ class FastCall:
         ]
         plain = f"return general({', '.join(names)})"
         self.lines.append("    start = perf_counter()")
-        for k, argument in enumerate(self.program.inputs):
-            self._accept(k, argument, plain)
+        known = [self._known_form(k, argument) for k, argument in enumerate(self.program.inputs)]
+        if known:
+            # once for all arguments: the general call names each of them
+            self._say("if not (")
+            self.lines += [f"        {'and ' if k else ''}{form}" for k, form in enumerate(known)]
+            self._say("):")
+            self._say(plain, 2)
         self._run(plain)
         exec("\n".join(self.lines), self.scope)
         call: Callable[..., Any] = self.scope["call"]
@@ -73,8 +78,8 @@ class FastCall:
     def _say(self, text: str, indent: int = 1) -> None:
         self.lines.append("    " * indent + text)
 
-    def _accept(self, k: int, argument: Any, plain: str) -> None:
-        """Recognise the common forms of an argument; everything else goes the general way."""
+    def _known_form(self, k: int, argument: Any) -> str:
+        """Whether an argument has one of the common forms; everything else goes the general way."""
         variable = argument.variable
         name, dtype = f"a{k}", variable.dtype
         if variable.ndim:
@@ -89,22 +94,16 @@ class FastCall:
                 "flags.aligned",
                 *known,
             ]
-            self._say(f"if not ({' and '.join(tests)}):")
-        elif dtype in FLOATS:
-            small = "" if dtype == "float64" else f" and -{_LIMIT!r} <= {name} <= {_LIMIT!r}"
-            more = "" if dtype == "float32" else f" or type({name}) is np_float"
-            self._say(
-                f"if not (type({name}) is float{more}){small}:"
-                if not small
-                else f"if not (type({name}) is float{small}):"
-            )
-        elif dtype == "bool":
-            self._say(f"if type({name}) is not bool:")
-        else:
-            info = np.iinfo(dtype)
-            high = min(info.max, 2**63 - 1)
-            self._say(f"if not ((type({name}) is int or type({name}) is np_int) and {info.min} <= {name} <= {high}):")
-        self._say(plain, 2)
+            return " and ".join(tests)
+        if dtype == "float32":
+            return f"type({name}) is float and -{_LIMIT!r} <= {name} <= {_LIMIT!r}"
+        if dtype in FLOATS:
+            return f"(type({name}) is float or type({name}) is np_float)"
+        if dtype == "bool":
+            return f"type({name}) is bool"
+        info = np.iinfo(dtype)
+        high = min(info.max, 2**63 - 1)
+        return f"(type({name}) is int or type({name}) is np_int) and {info.min} <= {name} <= {high}"
 
     def _run(self, plain: str) -> None:
         """The outputs, and the native call, which takes the arguments and them: one where lengths allow it."""
