@@ -85,16 +85,6 @@ class DeviceVariant:
             return Loaded(kernel, None)
         return Loaded(kernel, self.device.load(source[kernel.name], kernel.signature, kernel.threads))
 
-    @property
-    def _status_bytes(self) -> int:
-        """Of the words that say which index checks failed: one for each, and one for each step of each."""
-        return 8 * (FLAGS + STEPS * len(self.module.words)) if self.module.words else 0
-
-    def _constants(self) -> list[str]:
-        """Digests of the constant arrays that kernels read."""
-        sources = [p.source for stage in self.module.kernels for k in stage for p in k.parameters.values()]
-        return list(dict.fromkeys(source[1] for source in sources if source[0] == "array"))
-
     def _place_results(self) -> int:
         """Give small outputs of known lengths a place among the results; returns the words."""
         words = 0
