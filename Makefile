@@ -1,5 +1,6 @@
 # make demo    train the tutorial's logistic regression on 10,000 handwritten digits
 # make test    lint, types and tests
+# make matrix  the tests for each level of processor that this one has, and with the oldest and newest supported tools
 # make bench   the benchmark against other libraries, as a page: bench.html (make bench-peers installs them first)
 # make readme  the table in README.md, from figures.json, which `make bench` leaves
 # Each makes .venv first and installs what it needs there. PYTHON chooses the interpreter (3.11 or newer).
@@ -11,7 +12,7 @@ JOBS ?= 2
 # setuptools warns of every editable installation
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types bench bench-peers readme format clean
+.PHONY: demo test lint types matrix bench bench-peers readme format clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/run
@@ -26,6 +27,9 @@ lint: $(VENV)/dev
 
 types: $(VENV)/dev
 	$(BIN)/mypy
+
+matrix: $(VENV)/dev
+	$(BIN)/python tests/matrix.py --jobs $(JOBS)
 
 bench: $(VENV)/dev
 	$(BIN)/python -m bench --json figures.json
@@ -56,4 +60,4 @@ $(VENV)/dev: $(VENV)/run
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis figures.json bench.html
+	rm -rf $(VENV) .matrix build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis figures.json bench.html
