@@ -90,13 +90,17 @@ class Interrupts:
     def run(self, work: Callable[[], Any]) -> Any:
         """What `work` gives, or the KeyboardInterrupt that ended it."""
         before, traced = signal.signal(signal.SIGINT, self._handle), sys.gettrace()
-        sys.settrace(self._trace)
+        # Python 3.12 looks at this when `settrace` is called
+        sys._getframe().f_trace_opcodes = True
         try:
-            return work()
+            try:
+                sys.settrace(self._trace)
+                return work()
+            finally:
+                sys.settrace(traced)
         except KeyboardInterrupt as error:
             return error.with_traceback(None)
         finally:
-            sys.settrace(traced)
             signal.signal(signal.SIGINT, before)
 
 
