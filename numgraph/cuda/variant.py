@@ -17,6 +17,7 @@ from numgraph.cuda.loading import Loaded, arrays_read, loaded, slots_read
 from numgraph.cuda.plan import Table, run_plan
 from numgraph.cuda.pool import Pool
 from numgraph.cuda.residence import Residence, residence
+from numgraph.cuda.simdevice import spoil
 from numgraph.cuda.status import Status
 from numgraph.cuda.steps import Steps
 from numgraph.emit.grid import STEPS, Geometry, Kernel
@@ -85,16 +86,6 @@ class DeviceVariant:
             return Loaded(kernel, None)
         return Loaded(kernel, self.device.load(source[kernel.name], kernel.signature, kernel.threads))
 
-    @property
-    def _status_bytes(self) -> int:
-        """Of the words that say which index checks failed: one for each, and one for each step of each."""
-        return 8 * (FLAGS + STEPS * len(self.module.words)) if self.module.words else 0
-
-    def _constants(self) -> list[str]:
-        """Digests of the constant arrays that kernels read."""
-        sources = [p.source for stage in self.module.kernels for k in stage for p in k.parameters.values()]
-        return list(dict.fromkeys(source[1] for source in sources if source[0] == "array"))
-
     def _place_results(self) -> int:
         """Give small outputs of known lengths a place among the results; returns the words."""
         words = 0
@@ -157,7 +148,7 @@ class DeviceVariant:
             launches = self.planned(tuple(self.table[slot] for slot in self.module.layout.arguments))
             if replay and self.recordings.get(launches) is None:
                 return None
-            self._spoil(0)
+            spoil(self.device, self.memory, 0, self.steps)
             self._start(launches)
             self._check_later()
             at_once(*then)
@@ -167,21 +158,13 @@ class DeviceVariant:
             for key, at in self.module.layout.made_stage.items():
                 if at == stage and not (key[0] == "output" and key[1] in self.results):
                     made[key] = self._make(key)
-            self._spoil(stage)
+            spoil(self.device, self.memory, stage, self.steps)
             self._start(self.launches(stage, made))
             self.check()
         outputs = self._outputs(small, made)
         at_once(*self._commit(made), *then)
         return outputs
 
-    def _spoil(self, stage: int) -> None:
-        """Temporaries of a stage, and small outputs, look as if they were fresh, where that is wanted."""
-        if config.verify:
-            for key in (("arena", stage), "own"):
-                if key in self.memory:
-                    self.device.spoil(self.memory[key].address, self.memory[key].size)
-            if stage == 0:
-                self.device.spoil(self.steps.results, 8 * self.steps.kept)
 
     def _check_later(self) -> None:
         """Look for refused indices when a result is read, or the new value of a shared variable: nobody waits for a
