@@ -165,7 +165,6 @@ class DeviceVariant:
         at_once(*self._commit(made), *then)
         return outputs
 
-
     def _check_later(self) -> None:
         """Look for refused indices when a result is read, or the new value of a shared variable: nobody waits for a
         device here. A call after one that failed does nothing, as long as that has not been said."""
