@@ -55,7 +55,7 @@ def build(names: Sequence[str], small: bool = False) -> dict[str, Any]:
         f"{key}...": s[1:3] + ng.sum(s[rows], axis=0) + ng.max(x) - ng.argmax(x[0]),
     }
     if small:
-        outputs = {key: ng.sum(ng.dot(x * a, s.T)) + ng.sum(s[rows]), f"{key}.": s[1:3] * x.shape[0]}
+        outputs = {key: ng.sum(x * a + s[0]) + ng.sum(s[rows]), f"{key}.": s[1:3] * x.shape[0]}
     return {"inputs": [x, a, rows], "outputs": outputs, "updates": [(s, s * 2)], "name": function}
 
 
