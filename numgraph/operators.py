@@ -229,6 +229,11 @@ class Operators:
         return _call("iterate", self)
 
     def __len__(self) -> int:
+        lengths = getattr(self, "type").shape  # noqa: B009  # of `Variable`, which this is mixed into
+        if not lengths:
+            raise TypeError(f"len() of {_said(self)} which has no axes")
+        if lengths[0] is not None:
+            return int(lengths[0])
         raise TypeError(f"len() of {_said(self)} is known only when a function runs\n  fix: use x.shape[0]")
 
     def __float__(self) -> float:

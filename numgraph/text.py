@@ -11,6 +11,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterable
+from typing import Any
 
 # A longer label is cut; so is a longer identifier.
 LONGEST, LONGEST_IDENTIFIER = 80, 40
@@ -31,6 +32,12 @@ def printable(text: object, longest: int = LONGEST) -> str:
 def _escaped(letter: str) -> str:
     # `repr` writes escapes for all that is not printable
     return letter if letter.isprintable() else repr(letter)[1:-1]
+
+
+def encodable(text: str, stream: Any) -> str:
+    """`text` with escapes for the letters that a stream (None: no stream) cannot take, as an ASCII terminal."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def docstring(lines: Iterable[str]) -> list[str]:

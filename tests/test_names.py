@@ -64,8 +64,7 @@ def program(names: Sequence[str]) -> Program:
 def texts(names: Sequence[str]) -> tuple[str, str, str]:
     """The source and the listing for the processor, and the source for a grid."""
     made = program(names)
-    schedule, builder, _ = scheduled(made, frozenset())
-    module = printed(schedule, builder, title_of(made))
+    module = printed(scheduled(made), title_of(made))
     return module.text, module.listing, printed_for_grid(made, frozenset(), GEOMETRY)[1].text
 
 

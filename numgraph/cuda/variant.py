@@ -13,10 +13,11 @@ from numgraph.cuda.arena import Arena
 from numgraph.cuda.array import DeviceArray, empty
 from numgraph.cuda.device import Array, Device, Product, Recording
 from numgraph.cuda.library import CALLS, Call, Launch
-from numgraph.cuda.loading import Loaded, loaded, slots_read
+from numgraph.cuda.loading import Loaded, arrays_read, loaded, slots_read
 from numgraph.cuda.plan import Table, run_plan
 from numgraph.cuda.pool import Pool
 from numgraph.cuda.residence import Residence, residence
+from numgraph.cuda.simdevice import spoil
 from numgraph.cuda.status import Status
 from numgraph.cuda.steps import Steps
 from numgraph.emit.grid import STEPS, Geometry, Kernel
@@ -63,7 +64,7 @@ class DeviceVariant:
         self.known: dict[Any, tuple[Launch, ...]] = {}
         self.calls: dict[tuple[int | float, ...], tuple[Launch, ...]] = {}
         self.constants: dict[str, int] = {}
-        for digest in self._constants():
+        for digest in arrays_read(module):
             array = schedule.graph.arrays[digest]
             self.constants[digest] = self._room(("array", digest), array.nbytes)
             device.upload(self.constants[digest], array)
@@ -84,11 +85,6 @@ class DeviceVariant:
         if kernel.library:
             return Loaded(kernel, None)
         return Loaded(kernel, self.device.load(source[kernel.name], kernel.signature, kernel.threads))
-
-    def _constants(self) -> list[str]:
-        """Digests of the constant arrays that kernels read."""
-        sources = [p.source for stage in self.module.kernels for k in stage for p in k.parameters.values()]
-        return list(dict.fromkeys(source[1] for source in sources if source[0] == "array"))
 
     def _place_results(self) -> int:
         """Give small outputs of known lengths a place among the results; returns the words."""
@@ -137,66 +133,37 @@ class DeviceVariant:
 
     # -- a call ---------------------------------------------------------------------------------------------------
 
-    def replayed(self, arguments: Sequence[Array]) -> list[DeviceArray] | None:
-        """As `run`, where all that a call does is to replay a recording that is there: one call of the driver, which
-        no interrupt divides. None, and nothing done, where it is not."""
-        if not (self.sweeps and self.device.asynchronous):
-            return None
-        self.locate()
-        self._pass(arguments)
-        recording = self.recordings.get(self._planned_now())
-        if recording is None:
-            return None
-        small = self._small()
-        recording.replay()
-        return self._results_now(small)
-
-    def run(self, arguments: Sequence[Array], then: Sequence[Action] = ()) -> list[DeviceArray]:
+    def run(self, arguments: Sequence[Array], then: Sequence[Action] = (), replay: bool = False) -> Any:
         """Outputs for arguments of the right dtypes and ranks, C-contiguous. When it returns updates are done, and
-        `then` with them. It takes several steps: see `whole.apart`."""
+        `then` with them. That takes several steps (see `whole.apart`), unless it is the replay of a recording: one call
+        of the driver. replay: None for a call that is more, and nothing done."""
+        if replay and not (self.sweeps and self.device.asynchronous):
+            return None
         self.locate()
         self._pass(arguments)
-        small = self._small()
+        # memory first: nothing may fail once updates are under way
+        small = {number: self._result(number) for number in self.results}
         made: dict[Any, DeviceArray] = {}
         if self.sweeps:
-            self._spoil(0)
-            self._start(self._planned_now())
-            outputs = self._results_now(small)
+            launches = self.planned(tuple(self.table[slot] for slot in self.module.layout.arguments))
+            if replay and self.recordings.get(launches) is None:
+                return None
+            spoil(self.device, self.memory, 0, self.steps)
+            self._start(launches)
+            self._check_later()
             at_once(*then)
-            return outputs
+            return self._outputs(small, made)
         for stage in range(len(self.kernels)):
             self.plan(stage, made)
             for key, at in self.module.layout.made_stage.items():
                 if at == stage and not (key[0] == "output" and key[1] in self.results):
                     made[key] = self._make(key)
-            self._spoil(stage)
+            spoil(self.device, self.memory, stage, self.steps)
             self._start(self.launches(stage, made))
             self.check()
         outputs = self._outputs(small, made)
         at_once(*self._commit(made), *then)
         return outputs
-
-    def _planned_now(self) -> tuple[Launch, ...]:
-        """What is launched for the arguments in the table, where `sweeps` is true."""
-        return self.planned(tuple(self.table[slot] for slot in self.module.layout.arguments))
-
-    def _small(self) -> dict[int, DeviceArray]:
-        """Memory for the outputs that are results of a recording: nothing may fail once updates are under way."""
-        return {number: self._result(number) for number in self.results}
-
-    def _results_now(self, small: dict[int, DeviceArray]) -> list[DeviceArray]:
-        """The outputs of what was just launched, where `sweeps` is true."""
-        self._check_later()
-        return self._outputs(small, {})
-
-    def _spoil(self, stage: int) -> None:
-        """Temporaries of a stage, and small outputs, look as if they were fresh, where that is wanted."""
-        if config.verify:
-            for key in (("arena", stage), "own"):
-                if key in self.memory:
-                    self.device.spoil(self.memory[key].address, self.memory[key].size)
-            if stage == 0:
-                self.device.spoil(self.steps.results, 8 * self.steps.kept)
 
     def _check_later(self) -> None:
         """Look for refused indices when a result is read, or the new value of a shared variable: nobody waits for a
@@ -462,8 +429,7 @@ class DeviceVariant:
 
     def _commit(self, made: dict[Any, DeviceArray]) -> list[Action]:
         """What gives shared variables their new memory, for `at_once`."""
-        changes = [(self.residences[slot], made["fresh", slot]) for slot in self.module.layout.fresh]
-        for update in self.schedule.updates:
-            if update.how == "exchange":
-                changes.append((self.residences[update.slot], self.residences[update.other].value))
-        return [place.holding(value) for place, value in changes]
+        changes = [(slot, made["fresh", slot]) for slot in self.module.layout.fresh]
+        exchanged = [u for u in self.schedule.updates if u.how == "exchange"]
+        changes += [(u.slot, self.residences[u.other].value) for u in exchanged]
+        return [self.residences[slot].holding(value) for slot, value in changes]

@@ -200,16 +200,19 @@ def _shared_bytes(ptx: str) -> int:
 
 @contextmanager
 def _capability(capability: tuple[int, int]) -> Iterator[None]:
-    """Compile helper functions for a capability: Numba asks the driver for that of the device here, if there is one."""
-    dispatcher = _module("numba.cuda.dispatcher")
+    """Compile helper functions for a capability: Numba asks the driver for that of the device here, if there is one.
+
+    Signed integers wrap around: without this Numba tells LLVM that they never overflow.
+    """
+    dispatcher, numbers = _module("numba.cuda.dispatcher"), _module("numba.cuda.cpython.numbers")
     device = type("Device", (), {"compute_capability": capability})
     with _lock:
-        before = dispatcher.get_current_device
-        dispatcher.get_current_device = lambda: device
+        before = dispatcher.get_current_device, numbers._int_arith_flags
+        dispatcher.get_current_device, numbers._int_arith_flags = lambda: device, lambda kind: []
         try:
             yield
         finally:
-            dispatcher.get_current_device = before
+            dispatcher.get_current_device, numbers._int_arith_flags = before
 
 
 # -- what there is ---------------------------------------------------------------------------------------------------
