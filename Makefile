@@ -1,5 +1,6 @@
 # make demo    train the tutorial's logistic regression on 10,000 handwritten digits
 # make test    lint, types and tests
+# make fuzz-device  random programs on the simulated device, PROGRAMS of them or as many as fit into DEVICE_MINUTES
 # make bench   the benchmark against other libraries, as a page: bench.html (make bench-peers installs them first)
 # make readme  the table in README.md, from figures.json, which `make bench` leaves
 # Each makes .venv first and installs what it needs there. PYTHON chooses the interpreter (3.11 or newer).
@@ -8,10 +9,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
+PROGRAMS ?= 2000
+DEVICE_MINUTES ?= 5
 # setuptools warns of every editable installation
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types bench bench-peers readme format clean
+.PHONY: demo test lint types fuzz-device bench bench-peers readme format clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/run
@@ -26,6 +29,9 @@ lint: $(VENV)/dev
 
 types: $(VENV)/dev
 	$(BIN)/mypy
+
+fuzz-device: $(VENV)/dev
+	$(BIN)/python tests/fuzz.py $(PROGRAMS) --target cuda-sim --minutes $(DEVICE_MINUTES) --jobs $(JOBS)
 
 bench: $(VENV)/dev
 	$(BIN)/python -m bench --json figures.json
