@@ -15,6 +15,7 @@ from numgraph.errors import InputError, NumgraphError
 from numgraph.graph import Variable, describe, label
 from numgraph.program import Argument, Program
 from numgraph.reference import evaluate
+from numgraph.stable.engine import stabilised
 from numgraph.storage import owned
 
 Array = NDArray[Any]
@@ -201,13 +202,14 @@ class ReferenceExecutor:
 
     def __init__(self, program: Program) -> None:
         self.program = program
+        self.results = stabilised(program.results, program.variables)
         self.bytes_allocated = 0
 
     def run(self, arguments: Sequence[Array]) -> list[Array]:
         """The outputs in fresh memory; updates are stored once everything is computed."""
         program = self.program
         values: dict[Variable, Any] = dict(zip(program.variables, arguments, strict=True))
-        results = evaluate(program.results, values)
+        results = evaluate(self.results, values)
         self.bytes_allocated += sum(a.nbytes for a in results)
         count = len(program.outputs)
         for (target, _), new in zip(program.updates, results[count:], strict=True):

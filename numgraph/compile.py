@@ -24,13 +24,14 @@ from numgraph.rewrite.build import Builder, length_text
 from numgraph.rewrite.conditions import undecided
 from numgraph.rewrite.engine import Rewriter
 from numgraph.rewrite.lower import Leaves, expand, lower
-from numgraph.rewrite.rules import SIMPLE, STABLE
+from numgraph.rewrite.rules import SIMPLE
 from numgraph.rewrite.update import fuse_updates
 from numgraph.runtime import native
 from numgraph.runtime.executor import Executor
 from numgraph.runtime.variant import Variant
 from numgraph.schedule.moved import length_sources
 from numgraph.schedule.plan import Schedule, Scheduler
+from numgraph.stable.engine import stabilised
 from numgraph.traits import CPU, GRID, Traits
 
 # More passes than any program needs, in case two rules undo each other.
@@ -46,7 +47,8 @@ def rewritten(
     builder = Builder(graph)
     leaves = Leaves(builder, [a.variable for a in program.inputs])
     values = [value for _, value in program.updates]
-    nodes = lower([*program.outputs, *values, *(s for s, _ in program.updates)], leaves)
+    stable = stabilised([*program.outputs, *values], program.variables)
+    nodes = lower([*stable, *(s for s, _ in program.updates)], leaves)
     for key, value in program.givens:
         # what stands for x is called x
         if key.name and not value.name and value in leaves.nodes:
@@ -66,10 +68,8 @@ def simplified(builder: Builder, nodes: list[Node]) -> tuple[list[Node], list[Re
     A pass looks at each node once, and not at what its rules and expansions made inside their results; so another one
     follows as long as there may be something new.
     """
-    passes = [Rewriter(builder, (*STABLE, *SIMPLE))]
-    nodes = passes[0].run(nodes)
-    while passes[-1].made and len(passes) < MAX_PASSES:
-        # compositions are expanded only now, so that rules could see softmax as softmax
+    passes: list[Rewriter] = []
+    while not passes or (passes[-1].made and len(passes) < MAX_PASSES):
         passes.append(Rewriter(builder, SIMPLE, expand))
         nodes = passes[-1].run(nodes)
     return nodes, passes

@@ -161,8 +161,6 @@ class Graph:
         self.active: tuple[SourceLine, ...] = ()
         self.requirements: list[Requirement] = []
         self.denied: frozenset[Any] = frozenset()
-        # answers of `rules.may_be_masked`
-        self.masked: dict[Node, bool] = {}
 
     def make(
         self,

@@ -14,10 +14,11 @@ from numgraph.arguments import check_lengths, convert
 from numgraph.config import config
 from numgraph.errors import InputError, MissingInputError, OptionError, UnusedInputError, UpdateError
 from numgraph.givens import replacements, type_mismatch
-from numgraph.graph import Constant, Variable, describe, label, packed, substitute, toposort
+from numgraph.graph import Constant, Variable, describe, label, packed, toposort
 from numgraph.shared import SharedVariable
 from numgraph.source import SourceLine, current_line
 from numgraph.storage import Storage, owned
+from numgraph.substitution import substitute
 from numgraph.updates import Updates, explicit_updates, with_default_updates
 
 
@@ -210,7 +211,8 @@ def build_program(
     form, keys, outs = _outputs(outputs)
     replaced = replacements(givens, variables, strict_givens)
     # inputs stand for themselves: the graph is cut at an intermediate one, and its identity survives the substitution
-    cut = {v: v for v in variables} | replaced if replaced else {}
+    inner = any(v.op is not None for v in variables)
+    cut = {v: v for v in variables} | replaced if replaced or inner else {}
     explicit = explicit_updates(updates)
     explicit |= {a.default: a.update for a in arguments if a.default is not None and a.update is not None}
     values = substitute([o.variable for o in outs] + list(explicit.values()), cut)

@@ -72,7 +72,7 @@ Op("sub", ("x", "y"), "x - y. DtypeError for two bools.", same, np.subtract,
    lambda g, out, x, y: (g, f.neg(g)), scalar="x - y", dtypes=NUMBERS)  # fmt: skip
 sub = no_bool("sub", "use ng.xor(x, y)")
 
-Op("mul", ("x", "y"), "x * y.", same, np.multiply, lambda g, out, x, y: (f.masked_mul(g, y), f.masked_mul(g, x)),
+Op("mul", ("x", "y"), "x * y.", same, np.multiply, lambda g, out, x, y: (f.mul(g, y), f.mul(g, x)),
    scalar="x * y", dtypes=NUMBERS, commutative=True)  # fmt: skip
 _mul = elementwise("mul")
 
@@ -160,10 +160,11 @@ def sign(x: Any) -> Variable:
 
 
 Op("reciprocal", ("x",), "1 / x; integers give floatX.", division, lambda x: 1.0 / x,
-   lambda g, out, x: (masked_mul(g, f.neg(f.mul(out, out))),), scalar="1.0 / x", domain=(0.3, 3.0), cost=4)  # fmt: skip
+   lambda g, out, x: (f.neg(masked_mul(masked_mul(g, out), out)),), scalar="1.0 / x", domain=(0.3, 3.0),
+   cost=4)  # fmt: skip
 reciprocal = elementwise("reciprocal")
 
-Op("square", ("x",), "x * x.", boolless, np.square, lambda g, out, x: (masked_mul(g, f.mul(2.0, x)),), scalar="x * x",
+Op("square", ("x",), "x * x.", boolless, np.square, lambda g, out, x: (f.mul(g, f.mul(2.0, x)),), scalar="x * x",
    dtypes=NUMBERS)  # fmt: skip
 square = elementwise("square")
 
@@ -215,21 +216,21 @@ Op("log1p", ("x",), "log(1 + x), exact for small x.", floating, np.log1p,
    lambda g, out, x: (masked_div(g, f.add(x, 1.0)),), scalar="log1p(x)", domain=(-0.8, 4.0), cost=25)  # fmt: skip
 log1p = elementwise("log1p")
 
-Op("log2", ("x",), "The logarithm to base 2.", floating, np.log2, lambda g, out, x: (masked_div(g, f.mul(LN2, x)),),
-   scalar="log2(x)", domain=(0.1, 4.0), cost=20)  # fmt: skip
+Op("log2", ("x",), "The logarithm to base 2.", floating, np.log2,
+   lambda g, out, x: (f.mul(masked_div(g, x), 1.0 / LN2),), scalar="log2(x)", domain=(0.1, 4.0), cost=20)  # fmt: skip
 log2 = elementwise("log2")
 
-Op("log10", ("x",), "The logarithm to base 10.", floating, np.log10, lambda g, out, x: (masked_div(g, f.mul(LN10, x)),),
-   scalar="log10(x)", domain=(0.1, 4.0), cost=20)  # fmt: skip
+Op("log10", ("x",), "The logarithm to base 10.", floating, np.log10,
+   lambda g, out, x: (f.mul(masked_div(g, x), 1.0 / LN10),), scalar="log10(x)", domain=(0.1, 4.0), cost=20)  # fmt: skip
 log10 = elementwise("log10")
 
 # -- trigonometry ---------------------------------------------------------------------------------------------------
 
-Op("sin", ("x",), "The sine of x in radians.", floating, np.sin, lambda g, out, x: (masked_mul(g, f.cos(x)),),
+Op("sin", ("x",), "The sine of x in radians.", floating, np.sin, lambda g, out, x: (f.mul(g, f.cos(x)),),
    scalar="sin(x)", cost=20)  # fmt: skip
 sin = elementwise("sin")
 
-Op("cos", ("x",), "The cosine of x in radians.", floating, np.cos, lambda g, out, x: (masked_mul(g, f.neg(f.sin(x))),),
+Op("cos", ("x",), "The cosine of x in radians.", floating, np.cos, lambda g, out, x: (f.neg(f.mul(g, f.sin(x))),),
    scalar="cos(x)", cost=20)  # fmt: skip
 cos = elementwise("cos")
 
@@ -237,6 +238,12 @@ Op("tan", ("x",), "The tangent of x in radians.", floating, np.tan,
    lambda g, out, x: (masked_mul(g, f.add(1.0, f.mul(out, out))),), scalar="tan(x)", domain=(-1.2, 1.2),
    cost=25)  # fmt: skip
 tan = elementwise("tan")
+
+
+def _slant(x: Variable) -> Variable:
+    """sqrt(1 + x * x), also where the square overflows."""
+    length: Variable = f.hypot(1.0, x)
+    return length
 
 
 def _arc_slope(x: Variable) -> Variable:
@@ -254,13 +261,23 @@ Op("arccos", ("x",), "The inverse cosine, in [0, pi].", floating, np.arccos,
 arccos = elementwise("arccos")
 
 Op("arctan", ("x",), "The inverse tangent, in [-pi/2, pi/2].", floating, np.arctan,
-   lambda g, out, x: (f.true_div(g, f.add(1.0, f.mul(x, x))),), scalar="atan(x)", cost=25)  # fmt: skip
+   lambda g, out, x: (f.true_div(f.true_div(g, _slant(x)), _slant(x)),), scalar="atan(x)", cost=25)  # fmt: skip
 arctan = elementwise("arctan")
 
 
+def share_of(x: Variable, length: Variable) -> Variable:
+    """x / length, where `length` is that of a vector with component x: 0 where it is 0, -1 or 1 where x is infinite."""
+    result: Variable = f.where(f.isinf(x), f.sign(x), masked_div(x, length))
+    return result
+
+
 def _arctan2_grad(g: Variable, out: Variable, y: Variable, x: Variable) -> tuple[Any, ...]:
-    length = f.add(f.mul(x, x), f.mul(y, y))
-    return masked_div(masked_mul(g, x), length), f.neg(masked_div(masked_mul(g, y), length))
+    """x and y over the square of the length, which may overflow where the slope does not."""
+    length = f.hypot(x, y)
+    return (
+        masked_div(masked_mul(g, share_of(x, length)), length),
+        f.neg(masked_div(masked_mul(g, share_of(y, length)), length)),
+    )
 
 
 Op("arctan2", ("y", "x"), "The angle of the point (x, y), in [-pi, pi].", floating, np.arctan2, _arctan2_grad,
@@ -280,11 +297,11 @@ Op("tanh", ("x",), "The hyperbolic tangent.", floating, np.tanh,
 tanh = elementwise("tanh")
 
 Op("arcsinh", ("x",), "The inverse hyperbolic sine.", floating, np.arcsinh,
-   lambda g, out, x: (f.true_div(g, f.sqrt(f.add(1.0, f.mul(x, x)))),), scalar="asinh(x)", cost=25)  # fmt: skip
+   lambda g, out, x: (f.true_div(g, _slant(x)),), scalar="asinh(x)", cost=25)  # fmt: skip
 arcsinh = elementwise("arcsinh")
 
 Op("arccosh", ("x",), "The inverse hyperbolic cosine, of x at least 1.", floating, np.arccosh,
-   lambda g, out, x: (masked_div(g, f.sqrt(f.mul(f.sub(x, 1.0), f.add(x, 1.0)))),), scalar="acosh(x)",
+   lambda g, out, x: (masked_div(g, f.mul(f.sqrt(f.sub(x, 1.0)), f.sqrt(f.add(x, 1.0)))),), scalar="acosh(x)",
    domain=(1.2, 4.0), cost=25)  # fmt: skip
 arccosh = elementwise("arccosh")
 
