@@ -8,7 +8,9 @@ the derivative is known to be finite.
 
 from __future__ import annotations
 
+import builtins
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,7 @@ from numgraph.ops import formula
 from numgraph.ops.define import ZERO, boolless, f, no_bool
 from numgraph.types import BOOL, DISCRETE, FLOATS, UNSIGNED
 
-__all__ = """abs abs_ add ceil ceiling deg2rad exp exp2 expm1 floor floor_div int_div inv log log10 log1p log2
+__all__ = """abs abs_ add ceil ceiling deg2rad divmod exp exp2 expm1 floor floor_div int_div inv log log10 log1p log2
 masked_div masked_mul mod mul neg pow power rad2deg reciprocal round rint sgn sign sqr sqrt square sub true_div truediv
 trunc arccos arccosh arcsin arcsinh arctan arctan2 arctanh acos acosh asin asinh atan atan2 atanh cos cosh sin sinh tan
 tanh divide multiply negative remainder subtract""".split()
@@ -109,6 +111,12 @@ Op("mod", ("x", "y"), "x - y * floor(x / y), with the sign of y; for integers x 
 mod = elementwise("mod")
 
 
+def divmod(x: Any, y: Any) -> tuple[Variable, Variable]:
+    """(x // y, x % y), as np.divmod."""
+    a, b = as_operands(x, y)
+    return floor_div(a, b), mod(a, b)
+
+
 def _power(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     """x ** y; integers to a negative power are 0 but for 1 and -1, where NumPy refuses."""
     x, y = np.asarray(x), np.asarray(y)
@@ -188,7 +196,24 @@ def _rounding(name: str, doc: str, numpy: Any, scalar: str) -> Any:
 floor = _rounding("floor", "The largest whole number not above x.", np.floor, "floor(x)")
 ceil = _rounding("ceil", "The smallest whole number not below x.", np.ceil, "ceil(x)")
 trunc = _rounding("trunc", "x without its fraction.", np.trunc, "trunc(x)")
-round = _rounding("round", "The nearest whole number, halves to even.", np.rint, "rint(x)")
+rint = _rounding("round", "The nearest whole number, halves to even.", np.rint, "rint(x)")
+
+
+def round(x: Any, decimals: int = 0) -> Variable:
+    """x rounded to `decimals` digits behind the point, halves to even, as np.round; negative ones count before it.
+
+    Integers and bools stay what they are. Its gradient is zero. TypeError for `decimals` that are no integer.
+    """
+    digits, v = operator.index(decimals), as_variable(x)
+    if digits == 0 or v.type.dtype == BOOL or (digits > 0 and v.type.dtype in DISCRETE):
+        return rint(v)  # type: ignore[no-any-return]
+    scale = 10.0 ** builtins.abs(digits)
+    if v.type.dtype in DISCRETE:
+        return f.cast(f.mul(rint(f.true_div(f.cast(v, "float64"), scale)), scale), v.type.dtype)  # type: ignore[no-any-return]
+    if digits > 0:
+        return f.true_div(rint(f.mul(v, scale)), scale)  # type: ignore[no-any-return]
+    return f.mul(rint(f.true_div(v, scale)), scale)  # type: ignore[no-any-return]
+
 
 # -- roots, exponentials, logarithms --------------------------------------------------------------------------------
 
@@ -319,7 +344,7 @@ Op("rad2deg", ("x",), "Radians in degrees.", floating, np.rad2deg, lambda g, out
 rad2deg = elementwise("rad2deg")
 
 # Other names, of Theano and NumPy.
-abs_, ceiling, int_div, inv, power, rint = abs, ceil, floor_div, reciprocal, pow, round
+abs_, ceiling, int_div, inv, power = abs, ceil, floor_div, reciprocal, pow
 sgn, sqr, truediv, divide, multiply = sign, square, true_div, true_div, mul
 negative, remainder, subtract = neg, mod, sub
 acos, acosh, asin, asinh, atan, atan2, atanh = arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh

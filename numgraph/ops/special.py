@@ -139,7 +139,8 @@ def digamma(x: Any) -> Variable:
     # below zero by reflection: digamma(1 - x) - digamma(x) = pi / tan(pi * x)
     reflected = f.true_div(math.pi, f.tan(f.mul(math.pi, v)))
     result: Variable = f.where(positive, mirrored, f.sub(mirrored, reflected))
-    return result
+    # at -1, -2, ... it has no value; at 0 it is infinite, by the sign of the zero
+    return f.where(f.and_(f.lt(v, 0.0), f.eq(v, f.floor(v))), math.nan, result)  # type: ignore[no-any-return]
 
 
 def _hypot_grad(g: Variable, out: Variable, x: Variable, y: Variable) -> tuple[Any, ...]:
