@@ -184,7 +184,8 @@ class Sweep:
         shapes: dict[int, int] = {}
         for node in self.nodes:
             number = id(node)
-            if node.op is not None and node.op.scalar:
+            # above a variable that is held constant nothing has a number
+            if node.op is not None and node.op.scalar and all(id(v) in shapes for v in node.inputs):
                 decisive = {shapes[id(v)] for v in node.inputs if v.ndim == node.ndim and not _all_ones(v)}
                 others = [v for v in node.inputs if v.ndim < node.ndim and not _all_ones(v)]
                 if len(decisive) == 1 and not others:

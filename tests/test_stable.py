@@ -11,8 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.special
 
 import numgraph as ng
+from numgraph.graph import toposort
+from numgraph.op import OPS
+from numgraph.stable.engine import stabilised
 
 Array = Any
 L = np.longdouble
@@ -245,3 +249,155 @@ def test_rows(dtype: str, target: str) -> None:
         got = ng.function([z], outputs, target=target)(at)
         expected = {name: closed(at.astype(L)) for name, (_, closed) in ROWS.items()}
     check(ROWS, got, expected, at[:, 0], dtype)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_entropy_with_probabilities_of_zero(target: str) -> None:
+    """Logits of -inf take an element out of softmax: the entropy and its derivatives are those of the others."""
+    z = ng.matrix("z")
+    outputs = derivatives(ROWS["entropy of softmax"][0](z), z, WEIGHTS)
+    got = ng.function([z], outputs, target=target)([[1.0, -np.inf, 2.0], [-np.inf, 0.5, -np.inf]])
+    far = ng.function([z], outputs, target=target)([[1.0, -1e5, 2.0], [-1e5, 0.5, -1e5]])
+    for a, b in zip(got, far, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-15)
+
+
+# -- roots and tails ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_tails(dtype: str, target: str) -> None:
+    """1 - erf(x), log(erfc(x)), log(1 - exp(x)) and what is made of them, against SciPy and closed forms."""
+    x = ng.vector("x", dtype=dtype)
+    tiny = 1e-20 if dtype == "float64" else 1e-12
+    at = np.array([-100, -20, -3, -1, -0.5, 0.0, 0.3, 1, 3, 5, 7.9, 8.1, 10, 30, 1000], dtype)
+    below = np.array([-tiny, -1e-4, -0.1, -0.6931, -0.6932, -1, -5, -30, -80, -1000], dtype)
+    root = np.sqrt(2)
+    outputs = [
+        *derivatives(ng.log(ng.erfc(x)), x), 1 - ng.erf(x), 1 + ng.erf(x), 1 - ng.erfc(x),
+        *derivatives(ng.log(0.5 * (1 - ng.erf(x / root))), x), ng.log10(0.5 * ng.erfc(-x / root)),
+    ]  # fmt: skip
+    got = ng.function([x], outputs, target=target)(at)
+    wide = at.astype(float)
+    slope = -2 / np.sqrt(np.pi) / scipy.special.erfcx(wide)
+    normal = scipy.special.log_ndtr(-wide)
+    first = -np.exp(-wide * wide / 2 - normal) / np.sqrt(2 * np.pi)
+    first = np.where(wide > 5, -np.sqrt(2 / np.pi) / scipy.special.erfcx(wide / root), first)
+    with np.errstate(all="ignore"):
+        logs = np.where(wide > 0, np.log(scipy.special.erfcx(wide)) - wide * wide, np.log(scipy.special.erfc(wide)))
+    expected = [
+        logs,
+        slope, None, scipy.special.erfc(wide), scipy.special.erfc(-wide), scipy.special.erf(wide),
+        normal, first, None, scipy.special.log_ndtr(wide) / np.log(10),
+    ]  # fmt: skip
+    rtol = 1e-11 if dtype == "float64" else 3e-5
+    for k, (array, wanted) in enumerate(zip(got, expected, strict=True)):
+        assert np.isfinite(array).all()
+        if wanted is not None:
+            # the logarithm of what is next to 1 is as exact as that
+            atol = np.finfo(dtype).tiny * 10 if 1 <= k < 6 else np.finfo(dtype).eps
+            np.testing.assert_allclose(array, wanted, rtol=rtol, atol=atol)
+    # the second derivative of log(erfc) goes to -2, that of the logarithm of the normal tail to -1
+    np.testing.assert_allclose([got[2][-1], got[8][-1]], [-2, -1], rtol=1e-5)
+    forms = (ng.log(1 - ng.exp(x)), ng.log1p(-ng.exp(x)), ng.log(-ng.expm1(x)), ng.log1mexp(x))
+    found = ng.function([x], [d for form in forms for d in derivatives(form, x)], target=target)(below)
+    v = below.astype(L)
+    with np.errstate(all="ignore"):
+        value = np.where(v > -np.log(L(2)), np.log(-np.expm1(v)), np.log1p(-np.exp(v)))
+        wanted = [w.astype(dtype) for w in (value, -1 / np.expm1(-v), -np.exp(-v) / np.expm1(-v) ** 2)]
+    for k, array in enumerate(found):
+        np.testing.assert_allclose(array, wanted[k % 3], rtol=max(rtol, 1e-10))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_squares_of_norms_at_zero(target: str) -> None:
+    """A smooth function has derivatives at 0, also where it is written as the square of one that has none."""
+    x, eye = ng.vector("x"), np.eye(2)
+    costs = [ng.norm(x) ** 2, ng.square(ng.norm(x)), ng.norm(x) * ng.norm(x), ng.sqrt(ng.sum(x**2)) ** 2]
+    outputs = []
+    for cost in costs:
+        slope = ng.grad(cost, x)
+        outputs += [slope, *(ng.grad(ng.sum(slope * row), x) for row in eye)]
+    got = ng.function([x], outputs, target=target)([0.0, 0.0])
+    assert [g.tolist() for g in got] == [[0.0, 0.0], [2.0, 0.0], [0.0, 2.0]] * 4
+    # a root that may be of something negative stays one
+    y = ng.scalar("y")
+    assert np.isnan(ng.function([y], ng.sqrt(y) ** 2, target=target)(-1.0))
+
+
+# -- where it stops -------------------------------------------------------------------------------------------------
+
+
+def test_variables_that_are_asked_for_stay() -> None:
+    """Nothing is replaced across a variable to differentiate for, to hold constant, or with a known gradient."""
+    x = ng.vector("x")
+    z = 1 + ng.exp(x)
+    p = 1 / z
+    cost = ng.sum(ng.log(z) + ng.log(p))
+    at = np.array([0.5, -1.0])
+    e = np.exp(at)
+    f = ng.function([x], ng.grad(cost, [z, p, x]))
+    for got, wanted in zip(f(at), [0 / at, 1 + e, 0 * at], strict=True):
+        np.testing.assert_allclose(got, wanted, atol=1e-15)
+    q = ng.log(z)
+    held = ng.function([x], ng.grad(ng.sum(q * ng.log(z)), x, consider_constant=[q]))
+    np.testing.assert_allclose(held(at), np.log(1 + e) * e / (1 + e))
+    known = ng.function([x], ng.grad(None, x, known_grads={z: ng.ones_like(x)}))
+    np.testing.assert_allclose(known(at), e)
+    s = ng.sqrt(x * x)
+    root = ng.function([x], ng.grad(ng.sum(s**2 + x), [s, x]))
+    np.testing.assert_allclose(root(at), [2 * abs(at), 2 * at + 1])
+
+
+def test_equal_expressions_are_one_for_rules() -> None:
+    """`exp(x @ w)` written twice is two variables, and softmax all the same; another operand is another expression."""
+    x, w = ng.matrix("x"), ng.matrix("w")
+    written = ng.exp(x @ w) / ng.exp(x @ w).sum(axis=1, keepdims=True)
+    other = ng.exp(x @ w) / ng.exp(w @ x).sum(axis=1, keepdims=True)
+    assert stabilised([written])[0].op is OPS["softmax"]
+    assert stabilised([other])[0].op is not OPS["softmax"]
+    columns = ng.exp(x) / ng.exp(x).sum(axis=0)[:, None]
+    assert not any(v.op is OPS["softmax"] for v in toposort(stabilised([columns])))
+
+
+def test_a_long_chain_takes_no_recursion() -> None:
+    x = ng.vector("x")
+    v: Any = x
+    for _ in range(1000):
+        v = ng.log(1 + ng.exp(v)) - 0.5
+    assert ng.grad(ng.sum(v), x).ndim == 1
+
+
+# -- givens and inputs that name a variable of the cost ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_givens_of_a_result_reach_the_gradient(target: str) -> None:
+    """What is below a replaced part is a copy in the gradient, which stands for the user's variable."""
+    x, w, other = ng.vectors("x", "w", "other")
+    p = 1 / (1 + ng.exp(-x))
+    h = p * w
+    cost = ng.sum(h**3)
+    slope = ng.grad(cost, w)
+    f = ng.function([x, w, other], [cost, slope], givens={h: other}, target=target)
+    got = f([0.0, 1.0], [1.0, 2.0], [3.0, 5.0])
+    np.testing.assert_allclose(got[0], 27 + 125)
+    np.testing.assert_allclose(got[1], 3 * np.array([9.0, 25.0]) / (1 + np.exp([-0.0, -1.0])))
+    cut = ng.function([h, x, w], slope, target=target)
+    np.testing.assert_allclose(cut([3.0, 5.0], [0.0, 1.0], [0.0, 0.0]), got[1])
+
+
+def test_givens_of_what_a_gradient_no_longer_contains() -> None:
+    x, other = ng.vectors("x", "other")
+    z = 1 + ng.exp(x)
+    z.name = "partition"
+    cost = ng.sum(ng.log(z))
+    slope = ng.grad(cost, x)
+    with pytest.raises(ng.GivensError, match=r"partition cannot be replaced in a gradient.*\n.*\n.*\n.*ng\.clone"):
+        ng.function([x, other], slope, givens={z: other})
+    with pytest.raises(ng.GivensError, match="partition"):
+        ng.function([z, x], slope)
+    replaced = ng.clone(cost, {z: other * x})
+    f = ng.function([x, other], ng.grad(replaced, x))
+    np.testing.assert_allclose(f([2.0], [3.0]), [0.5])

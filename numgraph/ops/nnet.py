@@ -105,6 +105,29 @@ Op("log_softmax", ("x",), "log(softmax(x)) along `axis`, without overflow or und
    dtypes=FLOATS)  # fmt: skip
 
 
+# -- p * log(p) -------------------------------------------------------------------------------------------------------
+
+
+def _plogp(x: NDArray[Any], axis: int) -> NDArray[Any]:
+    logs = _log_softmax(x, axis)
+    return np.where(logs == -np.inf, np.zeros((), logs.dtype), np.exp(logs) * logs)
+
+
+def _plogp_expand(x: Variable, axis: int) -> Variable:
+    return f.masked_mul(softmax(x, axis), log_softmax(x, axis))  # type: ignore[no-any-return]
+
+
+def _plogp_grad(g: Variable, out: Variable, x: Variable, axis: int) -> tuple[Any, ...]:
+    """d p * log(p) = (log(p) + 1) dp, in which p * log(p) is `out`: finite also where log(p) is not."""
+    p = softmax(x, axis)
+    own = f.mul(g, f.add(out, p))
+    return (f.sub(own, f.mul(p, f.sum(own, axis, keepdims=True))),)
+
+
+Op("softmax_plogp", ("x",), "p * log(p) for p = softmax(x) along `axis`, 0 where p is 0.", floating, _plogp,
+   _plogp_grad, expand=_plogp_expand, reach=along_axis, samples=_softmax_samples, dtypes=FLOATS)  # fmt: skip
+
+
 def softmax(x: Any, axis: int = -1) -> Variable:
     """exp(x) / sum(exp(x)) along `axis`, of x's shape; an element of -inf gets probability and gradient 0.
 

@@ -81,6 +81,11 @@ RULES: tuple[Rule, ...] = (
     rule("log1p(-sigmoid(x))", "-softplus(x)", "1 - sigmoid rounds to 0 for x > 17 (float32)"),
     rule("log(1 + exp(x))", "softplus(x)", "exp overflows for x > 88 (float32)"),
     rule("log1p(exp(x))", "softplus(x)", "exp overflows for x > 88 (float32)"),
+    rule(
+        "softmax(x, axis=A) * log_softmax(x, axis=A)",
+        "softmax_plogp(x, axis=A)",
+        "0 * -inf where x is -inf, though p * log(p) goes to 0",
+    ),
     # tails
     rule("exp(x) - 1", "expm1(x)", "cancellation for small x"),
     rule("1 - exp(x)", "-expm1(x)", "cancellation for small x"),
