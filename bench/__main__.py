@@ -116,7 +116,7 @@ def report_page(arguments: list[str]) -> int:
     console = Console()
     from bench import report
 
-    found = json.loads(options.figures.read_text("utf-8")) if options.figures else measured(options, console)
+    found = figures_of(options.figures, made) if options.figures else measured(options, console)
     if options.json:
         options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
     options.out.write_text(report.page(found), encoding="utf-8")
@@ -130,8 +130,24 @@ def readme_table(arguments: list[str]) -> int:
     made.add_argument("figures", type=Path, metavar="JSON", help="what `python -m bench --json` wrote")
     made.add_argument("readme", type=Path, metavar="README", help="the file with the two marks")
     options = made.parse_args(arguments)
-    readme.fill(options.readme, json.loads(options.figures.read_text("utf-8")))
+    try:
+        readme.fill(options.readme, figures_of(options.figures, made))
+    except (OSError, ValueError) as error:
+        made.error(str(error))
     return 0
+
+
+def figures_of(path: Path, made: argparse.ArgumentParser) -> dict[str, Any]:
+    """The figures in a file that `--json` wrote; a message and status 2 where it has none."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        if not isinstance(found, dict) or "cases" not in found:
+            raise ValueError("it was not written by `python -m bench --json`")
+    except OSError as error:
+        made.error(f"cannot read {path}: {error.strerror}")
+    except ValueError as error:
+        made.error(f"there are no figures in {path}: {error}")
+    return found
 
 
 if __name__ == "__main__":

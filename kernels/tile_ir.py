@@ -12,6 +12,8 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 from numgraph.kernels.primitives import Primitive
 
+from numgraph import kernels
+
 _INT = ir.IntType(64)
 _BYTE = ir.IntType(8)
 _POINTER = _BYTE.as_pointer()
@@ -26,12 +28,14 @@ class Machine(NamedTuple):
 
 
 def this_machine() -> Machine:
-    """The vectors of the processor this runs on; 16 bytes (SSE2, NEON, VSX) where nothing is known of it."""
-    features = llvm.get_host_cpu_features()
-    if features.get("avx512f"):
+    """The vectors of the processor that code is made for; 16 bytes (SSE2, NEON, VSX) where nothing is known of it."""
+    has = kernels.features
+    if has is None:
+        has = {feature for feature, there in llvm.get_host_cpu_features().items() if there}
+    if "avx512f" in has:
         return Machine(64, 32, True)
-    if features.get("avx2"):
-        return Machine(32, 16, bool(features.get("fma")))
+    if "avx2" in has:
+        return Machine(32, 16, "fma" in has)
     arm = llvm.get_process_triple().startswith(("aarch64", "arm64"))
     return Machine(16, 32 if arm else 16, arm)
 

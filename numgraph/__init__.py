@@ -14,11 +14,13 @@ from __future__ import annotations
 # The lists are packed: one name a line would fill six hundred lines.
 # fmt: off
 # isort: off
+from typing import Any as _Any
+
 from numgraph.config import config
 from numgraph.errors import (
-    ArgumentShapeError, DisconnectedError, DtypeError, GivensError, GradientError, IndexOutOfRange, InputError,
-    MissingInputError, NumgraphError, OptionError, RepeatedUpdateError, ShapeError, UnusedInputError, UpdateError,
-    ValueOverflowError,
+    ArgumentShapeError, AxisError, DisconnectedError, DtypeError, GivensError, GradientError, IndexOutOfRange,
+    IndexShapeError, InputError, MissingInputError, NumgraphError, OptionError, RepeatedUpdateError, ShapeError,
+    UnusedInputError, UpdateError, ValueOverflowError,
 )
 from numgraph.function import Function, function
 from numgraph.givens import clone
@@ -74,9 +76,18 @@ from numgraph.tensor import (
 
 __version__ = "0.1.0"
 
+
+def __getattr__(name: str) -> _Any:
+    """AttributeError that says what to use in the place of a name that is not there."""
+    from numgraph.absent import absent
+
+    raise AttributeError(absent(name, __all__))
+
+
 __all__ = [
-    "ArgumentShapeError", "Constant", "DisconnectedError", "DtypeError", "Function", "GivensError", "GradientError",
-    "In", "IndexOutOfRange", "InputError", "MissingInputError", "NumgraphError", "OptionError", "Out",
+    "ArgumentShapeError", "AxisError", "Constant", "DisconnectedError", "DtypeError", "Function", "GivensError",
+    "GradientError", "In", "IndexOutOfRange", "IndexShapeError", "InputError", "MissingInputError", "NumgraphError",
+    "OptionError", "Out",
     "RepeatedUpdateError", "ShapeError", "SharedVariable", "UnusedInputError", "UpdateError", "ValueOverflowError",
     "Variable", "__version__", "abs", "abs_", "acos", "acosh", "add", "all", "alloc", "amax", "amin", "and_", "any",
     "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort",

@@ -2,7 +2,7 @@
 
 A file's name is the digest of what it holds or of what it was made from, so a file is never rewritten with other
 content. Writing goes to a scratch file that is renamed into place: a reader sees all of it or none. What cannot be
-read is ignored and made again, so any file may be removed at any time, also by another process.
+read, a pipe for one, is ignored and made again, so any file may be removed at any time, also by another process.
 
 The time of a file says when it was last used, to within a day. What was not used for longest goes first when the folder
 grows beyond `config.cache_limit`; a process looks after it has written a file, never when it only reads.
@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import hashlib
 import os
 import re
 import shutil
+import stat
 import tempfile
 import time
 import warnings
@@ -108,7 +110,7 @@ def _warn(error: OSError) -> None:
 def _store(path: Path, data: bytes) -> tuple[Path, bool]:
     """The path, and whether the file was written."""
     try:
-        if path.read_bytes() == data:
+        if _read(path) == data:
             _mark_used(path)
             return path, False
     except OSError:
@@ -132,12 +134,25 @@ def load(name: str) -> bytes | None:
             if isinstance(path, bytes):
                 return path
             if path is not None:
-                data = path.read_bytes()
+                data = _read(path)
                 _mark_used(path)
                 return data
         except OSError:
             pass
     return None
+
+
+def _read(path: Path) -> bytes:
+    """A file's content; OSError where there is none, or something else than a file, which is not waited for."""
+    flags = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
+    handle = os.open(path, flags)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(handle)
 
 
 def _mark_used(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol
@@ -17,6 +18,8 @@ from numgraph.program import Argument, Program
 from numgraph.reference import evaluate
 from numgraph.stable.engine import stabilised
 from numgraph.storage import owned
+from numgraph.text import printable
+from numgraph.whole import CALLS, Action, Disturbed, begin, end, undisturbed
 
 Array = NDArray[Any]
 
@@ -25,8 +28,8 @@ class Executor(Protocol):
     """What runs a program.
 
     `run` takes one array per input (right dtype and rank; perhaps strided, read-only, or memory of the caller's), and
-    gives the outputs in fresh memory. When it returns the updates are done; when it raises every shared variable is as
-    before.
+    gives the outputs in fresh memory. When it returns the updates are done, and `then` with them; when it raises every
+    shared variable is as before. An interrupt leaves either all done or nothing.
 
     An executor may also offer `fast_call(program, binder, general)`: a callable with the arguments of a call, which
     then stands for the general one of `Function` (until it calls its attribute `switched`); the attributes `source`,
@@ -38,8 +41,8 @@ class Executor(Protocol):
 
     bytes_allocated: int
 
-    def run(self, arguments: Sequence[Array], /) -> list[Array]:
-        """The outputs for `arguments`; updates are done."""
+    def run(self, arguments: Sequence[Array], then: Sequence[Action] = (), /) -> list[Array]:
+        """The outputs for `arguments`; updates are done, and with them the C functions `then` (see `whole.at_once`)."""
 
 
 class Traffic(Protocol):
@@ -116,7 +119,7 @@ class Binder:
         for name, value in kwargs.items():
             index = self._position(name)
             if index in values:
-                raise InputError(f"{self.signature()}: got several values for the input {name}")
+                raise InputError(f"{self.signature()}: got several values for the input {printable(name)}")
             values[index] = value
         return values
 
@@ -171,16 +174,19 @@ class Binder:
 
     def signature(self) -> str:
         """`train(index, lr)`, for messages."""
-        names = ", ".join(a.name or f"<input {a.index}>" for a in self.program.inputs)
+        names = ", ".join(printable(a.name) if a.name else f"<input {a.index}>" for a in self.program.inputs)
         where = f", made at {self.program.line}," if self.program.line else ""
-        return f"{self.program.name}({names})" if self.program.name else f"the function ({names}){where}".rstrip(",")
+        name = self.program.name
+        return f"{printable(name)}({names})" if name else f"the function ({names}){where}".rstrip(",")
 
     def _position(self, name: str) -> int:
         if name in self.ambiguous:
-            raise InputError(f"{self.signature()}: several inputs are named {name}\n  fix: pass them by position")
+            raise InputError(
+                f"{self.signature()}: several inputs are named {printable(name)}\n  fix: pass them by position"
+            )
         if name not in self.positions:
-            named = ", ".join(self.positions) or "none"
-            raise InputError(f"{self.signature()}: has no input named {name}\n  inputs with a name: {named}")
+            named = ", ".join(map(printable, self.positions)) or "none"
+            raise InputError(f"{self.signature()}: has no input named {printable(name)}\n  inputs with a name: {named}")
         return self.positions[name]
 
     def _default(self, argument: Argument) -> Array:
@@ -205,16 +211,25 @@ class ReferenceExecutor:
         self.results = stabilised(program.results, program.variables)
         self.bytes_allocated = 0
 
-    def run(self, arguments: Sequence[Array]) -> list[Array]:
+    def run(self, arguments: Sequence[Array], then: Sequence[Action] = ()) -> list[Array]:
         """The outputs in fresh memory; updates are stored once everything is computed."""
         program = self.program
         values: dict[Variable, Any] = dict(zip(program.variables, arguments, strict=True))
-        results = evaluate(self.results, values)
+        nested = CALLS._is_owned()  # type: ignore[attr-defined]
+        while True:
+            with CALLS:
+                begun = begin(nested)
+                results = evaluate(self.results, values)
+                with suppress(Disturbed):
+                    undisturbed(begun, *self._stored(results[len(program.outputs) :]), *then)
+                    end(nested)
+                    break
         self.bytes_allocated += sum(a.nbytes for a in results)
-        count = len(program.outputs)
-        for (target, _), new in zip(program.updates, results[count:], strict=True):
-            target.storage.put(new)
-        return results[:count]
+        return results[: len(program.outputs)]
+
+    def _stored(self, values: Sequence[Array]) -> list[Action]:
+        targets = [target.storage for target, _ in self.program.updates]
+        return [action for t, new in zip(targets, values, strict=True) for action in t.setting(new)]
 
 
 _MISSING: Any = type("Missing", (), {"__repr__": lambda self: "<missing>"})()
@@ -242,11 +257,11 @@ def general_call(executor: Executor, binder: Binder) -> Callable[..., Any]:
         allocated = executor.bytes_allocated
         earlier = traffic() if traffic is not None else None
         try:
-            outputs = executor.run(arrays)
+            # a state has a value from the moment on at which it gets one
+            outputs = executor.run(arrays, [binder.unset.clear] if binder.unset else ())
         except NumgraphError as error:
             error.add_note(f"in a call of {binder.signature()}")
             raise
-        binder.unset.clear()
         stats.calls += 1
         if traffic is not None:
             stats.add(traffic(earlier))

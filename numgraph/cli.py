@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import runpy
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from numgraph.inspector.record import LIVE, STAGES, UNNAMED, FunctionRecord
+from numgraph.text import printable, undone
 
 STAGE_HELP = "what to print (without it: an overview and the listing)"
 
@@ -27,6 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     split = given.index("--") if "--" in given else len(given)
     options = parser().parse_args(given[:split])
     options.arguments = given[split + 1 :]
+    for stream in (sys.stdout, sys.stderr):
+        # a terminal or a file that does not take all letters gets escapes for those, and no error
+        if isinstance(stream, io.TextIOWrapper) and stream.errors != "backslashreplace":
+            stream.reconfigure(errors="backslashreplace")
     try:
         options.command(options)
     except UsageError as error:
@@ -42,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="numgraph", description="Symbolic expressions compiled to readable Numba source."
     )
+    top.add_argument("--version", action="version", version=f"numgraph {sys.modules['numgraph'].__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     demo = commands.add_parser("demo", help="train a model on 10,000 handwritten digits")
@@ -63,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
         "script", metavar="FILE.py[:NAME]", help="a script, and perhaps the name of one of its functions"
     )
     inspect.add_argument("--stage", choices=STAGES, help=STAGE_HELP)
+    inspect.add_argument("--raw", action="store_true", help="with --stage: its text alone, as for a file")
     inspect.add_argument("--json", type=Path, metavar="FILE", help="write the record of the one function there instead")
     inspect.set_defaults(command=run_inspect)
     add_cache(commands)
@@ -117,7 +125,7 @@ def run_demo(options: argparse.Namespace) -> None:
     except (OSError, ValueError) as error:
         if options.data is None:
             raise
-        raise UsageError(f"cannot use the data: {error}") from error
+        raise UsageError(f"cannot use the data: {printable(error, 400)}") from error
 
 
 def run_inspect(options: argparse.Namespace) -> None:
@@ -126,18 +134,23 @@ def run_inspect(options: argparse.Namespace) -> None:
     with LIVE.held() as functions:
         namespace = run_script(path, options.arguments)
     if not functions:
-        raise UsageError(f"{path} built no functions: it has to call ng.function when run as a script")
+        raise UsageError(f"{printable(path)} built no functions: it has to call ng.function when run as a script")
     for variable, value in namespace.items():
         if any(value is f for f in functions) and value.record.name == UNNAMED:
             value.record.name = variable
     records = [f.record for f in (functions if name is None else named(functions, name, namespace))]
-    if options.json is None:
+    if options.json is None and not options.raw:
         print_records(records, options.stage)
         return
+    option = "--raw" if options.raw else "--json"
+    if options.raw and options.stage is None:
+        raise UsageError(f"--raw prints one stage: choose it with --stage ({', '.join(records[0].stages)})")
     if len(records) != 1:
-        raise UsageError(
-            f"--json takes one function, {path} has {', '.join(r.name for r in records)}: choose with {path}:NAME"
-        )
+        there, file = ", ".join(printable(r.name) for r in records), printable(path)
+        raise UsageError(f"{option} takes one function, {file} has {there}: choose with {file}:NAME")
+    if options.raw:
+        print_records(records, options.stage, raw=True)
+        return
     options.json.write_text(records[0].to_json(), encoding="utf-8")
 
 
@@ -179,7 +192,7 @@ def contents(path: Path) -> bytes:
 
 def titled(text: str) -> str:
     """What a generated source says it is: the function's name, or what it returns or updates first."""
-    lines = [line.strip() for line in text.removeprefix('"""').splitlines()[:2]]
+    lines = [undone(line).strip() for line in text.removeprefix('"""').split("\n")[:2]]
     name = lines[0].removeprefix("numgraph function").strip() if lines else ""
     return name or (lines[1] if len(lines) > 1 else "")
 
@@ -210,11 +223,13 @@ def run_cache_list(options: argparse.Namespace) -> None:
     if not rows:
         return
     table = Table(box=None, pad_edge=False)
-    table.add_column("function", overflow="ellipsis", no_wrap=True, ratio=1)
-    table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("last used", no_wrap=True)
-    table.add_column("usable here", no_wrap=True)
-    table.add_column("file", no_wrap=True)
+    # names are cut where there is no room, the others are of a known width
+    file = 17
+    table.add_column("function", overflow="ellipsis", no_wrap=True, max_width=max(20, console.width - file - 38))
+    table.add_column("size", justify="right", no_wrap=True, min_width=9)
+    table.add_column("last used", no_wrap=True, min_width=10)
+    table.add_column("usable here", no_wrap=True, min_width=11)
+    table.add_column("file", no_wrap=True, min_width=file)
     for row in rows:
         day = time.strftime("%Y-%m-%d", time.localtime(row["used"]))
         usable = {True: "yes", False: "no", None: "?"}[row["usable"]]
@@ -243,14 +258,17 @@ def run_cache_clear(options: argparse.Namespace) -> None:
     print(f"removed {count} files, {sized(size)}, from {config.cache_dir}")
 
 
-def print_records(records: Sequence[FunctionRecord], stage: str | None) -> None:
-    """Print a stage of each record on standard output; UsageError when one has no such stage."""
+def print_records(records: Sequence[FunctionRecord], stage: str | None, raw: bool = False) -> None:
+    """Print a stage of each record on standard output; UsageError when one has no such stage. raw: its text alone."""
     from numgraph.inspector import terminal
 
     console = terminal.make_console()
     for record in records:
         try:
-            terminal.show(record, console, stage)
+            if raw and stage is not None:
+                print(terminal.stage_text(record, stage).rstrip("\n"))
+            else:
+                terminal.show(record, console, stage)
         except KeyError as error:
             raise UsageError(error.args[0]) from error
 
@@ -261,7 +279,7 @@ def split_target(text: str) -> tuple[Path, str | None]:
         return Path(text), None
     file, _, name = text.rpartition(":")
     if not file or not Path(file).is_file():
-        raise UsageError(f"there is no file {file or text}")
+        raise UsageError(f"there is no file {printable(file or text)}")
     return Path(file), name
 
 
@@ -275,7 +293,7 @@ def run_script(path: Path, arguments: Sequence[str]) -> dict[str, Any]:
             return runpy.run_path(str(path), run_name="__main__")
         except SystemExit as end:
             if end.code not in (None, 0):
-                raise UsageError(f"{path} ended with status {end.code}") from end
+                raise UsageError(f"{printable(path)} ended with status {end.code}") from end
             return {}
 
 
@@ -296,5 +314,5 @@ def named(functions: Sequence[Any], name: str, namespace: dict[str, Any]) -> lis
     if not found:
         found = [f for f in functions if namespace.get(name) is f]
     if not found:
-        raise UsageError(f"no function {name!r}; there are: {', '.join(f.record.name for f in functions)}")
+        raise UsageError(f"no function {name!r}; there are: {', '.join(printable(f.record.name) for f in functions)}")
     return found

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from numgraph.config import config
 from numgraph.cuda.executor import DeviceExecutor, device_for
@@ -18,9 +19,10 @@ from numgraph.emit.grid import Geometry
 from numgraph.emit.gridmodule import GridModule, GridModulePrinter
 from numgraph.emit.module import Module, ModulePrinter
 from numgraph.graph import label
-from numgraph.ir import Graph, Node
+from numgraph.ir import Graph, Node, Requirement
 from numgraph.printing import pprint
-from numgraph.rewrite.build import Builder, length_text
+from numgraph.rewrite.assume import NOTHING, Assumptions, Key, Keys, Leaf, settled
+from numgraph.rewrite.build import Builder
 from numgraph.rewrite.conditions import undecided
 from numgraph.rewrite.engine import Rewriter
 from numgraph.rewrite.lower import Leaves, expand, lower
@@ -31,35 +33,46 @@ from numgraph.runtime.executor import Executor
 from numgraph.runtime.variant import Variant
 from numgraph.schedule.moved import length_sources
 from numgraph.schedule.plan import Schedule, Scheduler
+from numgraph.schedule.verify import verify
+from numgraph.shared import SharedVariable
 from numgraph.stable.engine import stabilised
+from numgraph.text import printable
 from numgraph.traits import CPU, GRID, Traits
+from numgraph.whole import COMPILING, apart
 
 # More passes than any program needs, in case two rules undo each other.
 MAX_PASSES = 10
 
 
-def rewritten(
-    program: Any, denied: frozenset[Any], traits: Traits = CPU
-) -> tuple[Builder, Leaves, list[Node], list[Node], list[Rewriter]]:
-    """Lowered and rewritten nodes of the outputs and of the updates' values."""
+class Rewritten(NamedTuple):
+    """Lowered and rewritten nodes of the outputs and of the updates' values, and what made them."""
+
+    builder: Builder
+    leaves: Leaves
+    outputs: list[Node]
+    values: list[Node]
+    passes: list[Rewriter]
+
+
+def rewritten(program: Any, assumptions: Assumptions | None = None, traits: Traits = CPU) -> Rewritten:
+    """The compile graph of a program under assumptions; Contradiction where they do not hold together."""
     graph = Graph(traits)
-    graph.denied = denied
-    builder = Builder(graph)
+    builder = Builder(graph, assumptions)
     leaves = Leaves(builder, [a.variable for a in program.inputs])
     values = [value for _, value in program.updates]
     stable = stabilised([*program.outputs, *values], program.variables)
     nodes = lower([*stable, *(s for s, _ in program.updates)], leaves)
     for key, value in program.givens:
         # what stands for x is called x
-        if key.name and not value.name and value in leaves.nodes:
-            graph.names.setdefault(leaves.nodes[value], key.name)
+        if not value.name and value in leaves.nodes:
+            graph.call(leaves.nodes[value], key.name)
     # what lengths are read from is rewritten along
     nodes += length_sources(graph, nodes)
     nodes, rewriters = simplified(builder, nodes)
     count = len(program.outputs)
     outputs, new = nodes[:count], nodes[count : count + len(values)]
     new = fuse_updates(builder, outputs, new, [leaves.nodes[target] for target, _ in program.updates])
-    return builder, leaves, outputs, new, rewriters
+    return Rewritten(builder, leaves, outputs, new, rewriters)
 
 
 def simplified(builder: Builder, nodes: list[Node]) -> tuple[list[Node], list[Rewriter]]:
@@ -75,9 +88,24 @@ def simplified(builder: Builder, nodes: list[Node]) -> tuple[list[Node], list[Re
     return nodes, passes
 
 
-def scheduled(program: Any, denied: frozenset[Any], traits: Traits = CPU) -> tuple[Schedule, Builder, Leaves]:
-    """The schedule of a program."""
-    builder, leaves, outputs, values, rewriters = rewritten(program, denied, traits)
+class Scheduled(NamedTuple):
+    """The schedule of a program, the shared variables by number, and the assumptions that it is made without."""
+
+    schedule: Schedule
+    shared: list[SharedVariable]
+    given_up: Keys
+
+    @property
+    def conditions(self) -> list[Requirement]:
+        """What the plan checks."""
+        return undecided(self.schedule.graph)
+
+
+def scheduled(program: Any, given_up: Keys = NOTHING, traits: Traits = CPU, leaf: Leaf | None = None) -> Scheduled:
+    """The schedule of a program that assumes nothing of what was given up, nor what does not hold in the call whose
+    arrays `leaf` knows."""
+    found, given_up = settled(lambda assumptions: rewritten(program, assumptions, traits), given_up, leaf)
+    builder, leaves, outputs, values, rewriters = found
 
     def moved(node: Node) -> Node:
         for rewriter in rewriters:
@@ -92,11 +120,15 @@ def scheduled(program: Any, denied: frozenset[Any], traits: Traits = CPU) -> tup
     schedule = scheduler.run()
     schedule.arguments = leaves.arguments
     schedule.shared = leaves.shared_nodes
-    resized = denied | resized_lengths(schedule)
-    return (schedule, builder, leaves) if resized == denied else scheduled(program, resized, traits)
+    if config.verify:
+        verify(schedule)
+    resized = given_up | resized_lengths(schedule, builder.assumptions)
+    if resized != given_up:
+        return scheduled(program, resized, traits, leaf)
+    return Scheduled(schedule, leaves.shared, given_up)
 
 
-def resized_lengths(schedule: Schedule) -> set[Any]:
+def resized_lengths(schedule: Schedule, assumptions: Assumptions) -> set[Key]:
     """Assumptions about lengths of shared variables that the function's own updates would break."""
     graph = schedule.graph
     found = set()
@@ -106,20 +138,20 @@ def resized_lengths(schedule: Schedule) -> set[Any]:
             extent = graph.make("extent", None, (leaf,), (axis,), "int64", ())
             known = graph.find(extent)
             if isinstance(known, int) and not graph.equal_lengths(known, new):
-                found.add((length_text(extent), str(known)))
+                found.add(assumptions.key(extent, known))
     return found
 
 
-def printed(schedule: Schedule, builder: Builder, title: str) -> Module:
+def printed(found: Scheduled, title: Sequence[str]) -> Module:
     """The generated source of a schedule."""
     vector = import_module("numgraph.kernels.names").VECTOR
-    return ModulePrinter(schedule, undecided(builder.graph), vector, title).run()
+    return ModulePrinter(found.schedule, found.conditions, vector, title).run()
 
 
-def compile_variant(program: Any, denied: frozenset[Any]) -> Variant:
-    """Compiled code of a program that assumes nothing of what `denied` lists."""
-    schedule, builder, leaves = scheduled(program, denied)
-    module = printed(schedule, builder, title_of(program))
+def compile_variant(program: Any, given_up: Keys = NOTHING, leaf: Leaf | None = None) -> tuple[Variant, Keys]:
+    """Compiled code of a program, and the assumptions that it is made without; see `scheduled`."""
+    found = scheduled(program, given_up, leaf=leaf)
+    module = printed(found, title_of(program))
     if config.debug >= 2:
         print(module.listing, file=sys.stderr)
     code = native.build(module.text)
@@ -127,13 +159,13 @@ def compile_variant(program: Any, denied: frozenset[Any]) -> Variant:
         how = "loaded from the cache" if code.cached else "compiled"
         said = f"numgraph: {program.title}: {len(module.phases)} phases, {how} in {code.seconds:.2f} s: {code.path}"
         print(said, file=sys.stderr)
-    return Variant(schedule, module, code, leaves.shared, config.threads)
+    return Variant(found.schedule, module, code, found.shared, config.threads), found.given_up
 
 
-def title_of(program: Any) -> str:
-    """What the header of the generated source says about the graph: a function of the graph alone, so that it
-    caches."""
-    lines = [f"numgraph function {program.name or ''}".rstrip()]
+def title_of(program: Any) -> list[str]:
+    """What the header of the generated source says about the graph, in lines: a function of the graph alone, so that
+    it caches."""
+    lines = [f"numgraph function {printable(program.name or '')}".rstrip()]
     names = program.named_givens()
     for variable in program.outputs:
         lines.append(short("    return ", variable, names))
@@ -141,27 +173,28 @@ def title_of(program: Any) -> str:
         lines.append(short(f"    update {label(target)} := ", value, names))
     for key, value in program.givens:
         lines.append(short(f"    given {label(key)} = ", value, {}))
-    return "\n".join(lines)
+    return lines
 
 
 def short(start: str, variable: Any, names: Mapping[Any, str], limit: int = 94) -> str:
     """A formula on one line behind `start`, cut where it gets longer than a listing of 100 columns has room for."""
-    text = start + pprint(variable, names=names).replace("\\", "/").replace('"', "'")
+    text = start + pprint(variable, names=names)
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def compile_program(program: Any) -> Executor:
     """The CPU executor of a normalised program."""
-    return Executor(program, lambda denied: compile_variant(program, denied))
+    return Executor(program, lambda given_up, leaf: compile_variant(program, given_up, leaf))
 
 
-def printed_for_grid(program: Any, denied: frozenset[Any], geometry: Geometry) -> tuple[Schedule, GridModule, Leaves]:
-    """The generated source of a program for a device with grids of these sizes."""
-    schedule, builder, leaves = scheduled(program, denied, GRID)
+def printed_for_grid(
+    program: Any, given_up: Keys, geometry: Geometry, leaf: Leaf | None = None
+) -> tuple[Scheduled, GridModule]:
+    """The schedule of a program, and its generated source for a device with grids of these sizes."""
+    found = scheduled(program, given_up, GRID, leaf)
     functions = import_module("numgraph.kernels.names").GRID
-    conditions = undecided(builder.graph)
-    module = GridModulePrinter(schedule, conditions, functions, title_of(program), geometry).print()
-    return schedule, module, leaves
+    printer = GridModulePrinter(found.schedule, found.conditions, functions, title_of(program), geometry)
+    return found, printer.print()
 
 
 def compile_for_device(program: Any, target: str) -> DeviceExecutor:
@@ -169,10 +202,11 @@ def compile_for_device(program: Any, target: str) -> DeviceExecutor:
     device, geometry = device_for(target)
     geometry = replace(geometry, tf32=config.cuda_tf32)
 
-    def variant(denied: frozenset[Any]) -> DeviceVariant:
-        schedule, module, leaves = printed_for_grid(program, denied, geometry)
+    def variant(given_up: Keys, leaf: Leaf | None) -> tuple[DeviceVariant, Keys]:
+        found, module = printed_for_grid(program, given_up, geometry, leaf)
         if config.debug >= 2:
             print(module.listing, file=sys.stderr)
-        return DeviceVariant(schedule, module, leaves.shared, device, geometry)
+        make = partial(DeviceVariant, found.schedule, module, found.shared, device, geometry)
+        return apart(make, COMPILING), found.given_up
 
     return DeviceExecutor(program, variant)

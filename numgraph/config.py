@@ -77,6 +77,8 @@ class Config:
     floatX: dtype of floats whose dtype is not given ("float64" or "float32").
     target: where functions run unless they say otherwise ("cpu", "cuda", "cuda-sim" or "reference").
     on_unused_input: "raise", "warn" or "ignore".
+    on_empty_givens: "ignore", or "raise": functions made from now on refuse a call in which a part that `givens` put in
+        the place of a variable, such as a minibatch, has no rows.
     cache_dir: folder of generated source and compiled code.
     cache_limit: bytes that the files in it may take; beyond it the least recently used ones are removed. 0: no limit.
     threads: processor threads of a function compiled from now on (1 to 1024). The default is what NUMGRAPH_THREADS,
@@ -85,8 +87,14 @@ class Config:
     cuda_tf32: cuBLAS may round what it multiplies to 11 bits (TF32) in float32 products of functions compiled from now
         on.
     cuda_wait: wait for each launch, so that an error names the kernel that failed.
+    cpu: the processor that code is made for from now on: "native", this one; or a level that it has, "x86-64-v2"
+        (128-bit vectors, no fused multiply-add), "x86-64-v3" (AVX2) or "x86-64-v4" (AVX-512). Results may differ in
+        the last digits between levels. The default is what NUMGRAPH_CPU says, else "native".
     compiler: what turns generated source into machine code. "auto": numgraph's own compiler, and Numba for what it does
         not know; "numba": Numba always, several times slower. The default is what NUMGRAPH_COMPILER says, else "auto".
+    verify: look whether each function compiled from now on uses memory rightly (ScheduleError if not), and fill memory
+        that a call has not written yet with a pattern, so that a result which was never written is seen: not a number
+        as a float, 2146950829 as an int32. For tests of numgraph itself; calls are slower.
     debug: 1 prints a line per compilation on standard error, 2 also the generated source with the user's lines.
 
     AttributeError for another name, OptionError for a value that is none of those listed.
@@ -95,13 +103,16 @@ class Config:
     floatX: str = field(default_factory=lambda: os.environ.get("NUMGRAPH_FLOATX", "float64"))
     target: str = field(default_factory=lambda: os.environ.get("NUMGRAPH_TARGET", "cpu"))
     on_unused_input: str = "raise"
+    on_empty_givens: str = "ignore"
     cache_dir: Path = field(default_factory=_default_cache_dir)
     cache_limit: int = field(default_factory=_default_cache_limit)
     threads: int = field(default_factory=_default_threads)
     cuda_graphs: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_GRAPHS", "1") != "0")
     cuda_tf32: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_TF32", "0") != "0")
     cuda_wait: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_WAIT", "0") != "0")
+    cpu: str = field(default_factory=lambda: os.environ.get("NUMGRAPH_CPU", "native"))
     compiler: str = field(default_factory=lambda: os.environ.get("NUMGRAPH_COMPILER", "auto"))
+    verify: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_VERIFY", "0") != "0")
     debug: int = field(default_factory=lambda: int(os.environ.get("NUMGRAPH_DEBUG", "0")))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -122,11 +133,14 @@ _SETTINGS = tuple(f.name for f in fields(Config))
 _ALLOWED = {
     "floatX": ("float64", "float32"),
     "target": ("cpu", "cuda", "cuda-sim", "reference"),
+    "cpu": ("native", "x86-64-v2", "x86-64-v3", "x86-64-v4"),
     "compiler": ("auto", "numba"),
     "on_unused_input": ("raise", "warn", "ignore"),
+    "on_empty_givens": ("ignore", "raise"),
     "cuda_graphs": (True, False),
     "cuda_tf32": (True, False),
     "cuda_wait": (True, False),
+    "verify": (True, False),
 }
 
 

@@ -143,17 +143,23 @@ class Elements:
         if self.only_ones(node):
             chosen = iter(real)
             return self.at(source, [0 if self.graph.find(n) == 1 else next(chosen) for n in source.dims])
-        view = self.memory(node)
+        view = self._reshaped_view(node)
         if view is None:
-            return self.graph.load(source, (self.flat_index(node, index),))
+            # the source will get a buffer, see `schedule.items`
+            lengths = tuple(map(self.graph.find, node.dims))
+            view = View(source, 0, lengths, row_major(lengths))
         return self.graph.make(
             "load", None, (view.buffer, self.graph.as_index(view.flat(index))), ("flat",), node.dtype, ()
         )
 
-    def flat_index(self, node: Node, index: Sequence[Any]) -> Any:
-        """The C-order position of `index` in the node."""
-        strides = row_major([self.graph.find(n) for n in node.dims])
-        return View(node, 0, node.dims, strides).flat(index)
+    def _reshaped_view(self, node: Node) -> View | None:
+        """Where the elements of a reshape lie in the memory of what is reshaped, also if the node has a buffer of its
+        own, which is filled from there."""
+        source = self.memory(node.inputs[0])
+        if source is None or not self._contiguous(source):
+            return None
+        lengths = tuple(map(self.graph.find, node.dims))
+        return View(source.buffer, source.offset, lengths, row_major(lengths))
 
     def only_ones(self, reshape: Node) -> bool:
         """Whether a reshape merely inserts or drops axes of length 1."""
@@ -193,12 +199,10 @@ class Elements:
         op = node.op
         if op is None or not (op.reshape or (op.element and op.injective and node.inputs)):
             return None
-        source = self.memory(node.inputs[0])
-        if source is None:
-            return None
         if op.reshape:
-            return View(source.buffer, source.offset, lengths, row_major(lengths)) if self._contiguous(source) else None
-        return self._affine(node, source, lengths)
+            return self._reshaped_view(node)
+        source = self.memory(node.inputs[0])
+        return None if source is None else self._affine(node, source, lengths)
 
     def _contiguous(self, view: View) -> bool:
         wanted = row_major(view.lengths)

@@ -29,6 +29,14 @@ class IndexOutOfRange(NumgraphError, IndexError):
     """An index past the end of its axis. Negative indices count from the end, as in NumPy."""
 
 
+class AxisError(IndexOutOfRange, ValueError):
+    """An axis that an array has not; caught as IndexError and as ValueError, as NumPy's AxisError."""
+
+
+class IndexShapeError(IndexOutOfRange, ShapeError):
+    """A mask of another length than its axis, or index arrays that do not broadcast; an IndexError in NumPy."""
+
+
 class InputError(NumgraphError, TypeError):
     """Missing, unknown, repeated or wrongly typed arguments of a compiled function."""
 
@@ -83,6 +91,13 @@ class GradientError(NumgraphError, TypeError):
 
 class ValueOverflowError(NumgraphError, OverflowError):
     """A Python integer that does not fit the dtype of the array beside it, as in NumPy 2 (`uint8 + 300`)."""
+
+
+class ScheduleError(NumgraphError, AssertionError):
+    """A function would read memory that nothing has written, or write over what is still needed: a fault of numgraph.
+
+    Only `config.verify` looks for it. Fix: please report the program that it happens with.
+    """
 
 
 class DeviceError(NumgraphError, RuntimeError):

@@ -124,15 +124,15 @@ class Function:
         self.executor: Executor = executor_for(program, target)
         self._record: FunctionRecord | None = None
         self._choose_call()
+        if hasattr(self.executor, "switched"):
+            self.executor.switched = _weakly(self)
         LIVE.append(self)
 
     def _choose_call(self) -> None:
         """Use the executor's own call where it has one, and again whenever it changes."""
-        self.__call__ = general_call(self.executor, self._binder)
+        general = general_call(self.executor, self._binder)
         fast = getattr(self.executor, "fast_call", None)
-        if fast is not None:
-            self.__call__ = fast(self.program, self._binder, self.__call__)
-            self.executor.switched = _weakly(self)  # type: ignore[attr-defined]
+        self.__call__ = general if fast is None else fast(self.program, self._binder, general)
 
     def __repr__(self) -> str:
         return f"<{self._binder.signature()} on {self.target}>"
@@ -190,7 +190,7 @@ class Function:
                     self._record.stages["explain"] = lambda: str(explain())
         return self._record
 
-    def explain(self, *args: Any, **named: Any) -> Explanation:
+    def explain(self, /, *args: Any, **named: Any) -> Explanation:
         """What a call costs, without making it: for each phase operations, bytes, the predicted time and what limits
         it, on how many threads it runs and why; print it for a table of 100 columns.
 
@@ -210,7 +210,7 @@ class Function:
         """The shared variables that a call reads or writes."""
         return self.program.shared()
 
-    def sweep(self, *args: Any, steps: int | None = None, progress: bool = False, **named: Any) -> Any:
+    def sweep(self, /, *args: Any, steps: int | None = None, progress: bool = False, **named: Any) -> Any:
         """Call the function once per step and return the outputs stacked along a new first axis.
 
         An argument is a range, a list or an array with one more axis than its input (a value per step), or one value
@@ -299,6 +299,10 @@ class Function:
                 '  fix: make it with target="cpu"; f.record has its kernels and their work'
             )
         return found
+
+    def __copy__(self) -> Function:
+        """As `copy()`, under the same name: it has private states of its own, shared variables are common."""
+        return self.copy(name=self.name)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Function:
         """A function with copies of its shared variables, those that were copied under the same memo."""

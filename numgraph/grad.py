@@ -40,7 +40,7 @@ def grad(
     wrt: one variable, or a list or tuple of them (the result is then a list or tuple); inputs, shared variables or
     anything
         that the cost is computed from.
-    consider_constant: variables (by identity) through which no gradient flows.
+    consider_constant: variables (by identity) through which no gradient flows; one that is in `wrt` has its own.
     known_grads: gradients already known, by variable; the sweep starts there too, and `cost` may be None.
     disconnected_inputs: what to do for a variable that the cost does not depend on: "raise", "warn" or "ignore".
     return_disconnected: what to return for it then: "zero" for zeros, "none" for None.
@@ -129,7 +129,10 @@ def _seeds(cost: Variable | None, known: Any) -> dict[Variable, Variable]:
         seeds[variable] = f.cast(given, variable.type.dtype)
     if cost is not None:
         _check_cost(cost)
-        seeds.setdefault(cost, Constant(frozen(np.ones((), cost.type.dtype))))
+        one = Constant(frozen(np.ones((), cost.type.dtype)))
+        # as Theano's `ones_like(cost)`: whatever the cost was written with counts as used
+        one.about = (cost,)
+        seeds.setdefault(cost, one)
     elif not seeds:
         raise GradientError("grad: no cost and no known_grads, so there is nothing to differentiate")
     return seeds
@@ -160,21 +163,24 @@ class Sweep:
         self.seeds = {id(v): g for v, g in seeds.items()}
         # a variable that is held constant, or whose gradient is known, needs nothing from what is above the seeds
         self.nodes = toposort(seeds, stop=constant)
-        self.needed = self._needed({id(v) for v in constant})
+        self.constant = {id(v) for v in constant}
+        self.needed = self._needed()
         self.shapes = self._shapes()
         self.cotangents: dict[int, Cotangent] = dict(self.seeds)
         # which elements of a variable have a part in the seeds; all where it is not listed
         self.reach: dict[int, Reach] = {}
 
-    def _needed(self, constant: set[int]) -> set[int]:
+    def _needed(self) -> set[int]:
         """Float variables on a path from `wrt` to a seed."""
         needed: set[int] = set()
         for node in self.nodes:
-            if node.type.dtype in DISCRETE or id(node) in constant:
-                continue
-            if id(node) in self.wrt or any(id(v) in needed for v in node.inputs):
+            if node.type.dtype not in DISCRETE and (id(node) in self.wrt or self._leads_on(node, needed)):
                 needed.add(id(node))
         return needed
+
+    def _leads_on(self, node: Variable, needed: set[int]) -> bool:
+        """Whether gradients flow through the node to one that needs them."""
+        return id(node) not in self.constant and any(id(v) in needed for v in node.inputs)
 
     def _shapes(self) -> dict[int, int]:
         """For each node a number that it shares with nodes of certainly the same shape.
@@ -200,7 +206,7 @@ class Sweep:
             if id(node) not in self.needed:
                 continue
             cotangent = self.cotangents.get(id(node))
-            if cotangent is not None and node.op is not None and any(id(v) in self.needed for v in node.inputs):
+            if cotangent is not None and node.op is not None and self._leads_on(node, self.needed):
                 with lines_of(node.line or here):
                     self._hand_down(node, node.op, cotangent)
             if id(node) not in self.wrt:

@@ -7,18 +7,19 @@ graph.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from numgraph import pickled
 from numgraph.dims import UNKNOWN
 from numgraph.errors import DtypeError, ShapeError, ValueOverflowError
 from numgraph.op import FUNCTIONS, OPS, Op
 from numgraph.operators import Operators
 from numgraph.source import SourceLine, current_line, lines_of
+from numgraph.text import printable
 from numgraph.types import DISCRETE, DTYPES, FLOATS, Shape, TensorType, check_dtype, promote
 
 Attrs = dict[str, Any]
@@ -29,10 +30,11 @@ class Variable(Operators):
 
     type: dtype and known lengths. op, inputs, attrs: how it is computed (op is None for a leaf). line: where it was
     made. steps: for the result of `x[key]`, of how many operations, one after the other and this one the last, the key
-    consists; else 0.
+    consists; else 0. about: variables that it was written with but whose values it does not need, as x in `x.size`
+    where that is known: functions count them as used.
     """
 
-    __slots__ = ("__weakref__", "attrs", "inputs", "line", "name", "op", "steps", "type")
+    __slots__ = ("__weakref__", "about", "attrs", "inputs", "line", "name", "op", "steps", "type")
 
     type: TensorType
     op: Op | None
@@ -41,6 +43,7 @@ class Variable(Operators):
     name: str | None
     line: SourceLine | None
     steps: int
+    about: tuple[Variable, ...]
 
     def __init__(
         self,
@@ -58,6 +61,7 @@ class Variable(Operators):
         self.attrs = attrs if attrs is not None else {}
         self.line = line if line is not None else current_line()
         self.steps = 0
+        self.about = ()
 
     @property
     def dtype(self) -> str:
@@ -79,13 +83,13 @@ class Variable(Operators):
         assert self.op is not None
         with lines_of(self.line):
             new = apply(self.op, inputs, **self.attrs)
-        new.name, new.steps = self.name, self.steps
+        new.name, new.steps, new.about = self.name, self.steps, self.about
         return new
 
     def __repr__(self) -> str:
         """`x float32[?,784]` for a named variable, `add float32[?]` for a result."""
-        label = self.name or (self.op.name if self.op else "<unnamed>")
-        return f"<{label} {self.type}>"
+        shown = printable(self.name) if self.name else self.op.name if self.op else "<unnamed>"
+        return f"<{shown} {self.type}>"
 
     def __bool__(self) -> bool:
         """True, as for any object; TypeError for the result of a comparison, whose truth is known only at run time."""
@@ -111,11 +115,13 @@ class Variable(Operators):
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         """Pickle the ancestors first, as a flat list in order, so that the pickler never recurses over the graph."""
-        if self.op is None or id(self) in _pickling.ids:
+        if self.op is None or pickled.listed(self):
             return _unpickle, self._pickled()
         ancestors = toposort(list(self.inputs))
-        _pickling.ids.update(map(id, ancestors))
-        return _unpickle_after, (ancestors, *self._pickled(), _PicklingDone(ancestors))
+        return _unpickle_after, (ancestors, *self._pickled(), pickled.begin(ancestors))
+
+    def __copy__(self) -> Variable:
+        return _unpickle(*self._pickled())
 
     def _pickled(self) -> tuple[Any, ...]:
         # plain tuples: pickling a dataclass per node takes several times as long
@@ -144,6 +150,9 @@ class Constant(Variable):
         super().__init__(TensorType(data.dtype.name, data.shape), name, line=line)
         self.data = frozen(data)
 
+    def __copy__(self) -> Constant:
+        return Constant(self.data, self.name, self.line)
+
     def _deep_copied(self, memo: dict[int, Any]) -> Variable:
         return Constant(self.data, self.name, self.line)
 
@@ -151,32 +160,8 @@ class Constant(Variable):
         return Constant, (self.data, self.name, self.line)
 
     def __repr__(self) -> str:
-        return f"<constant {self.name or np.array2string(self.data, threshold=6)} {self.type}>"
-
-
-class _Pickling(threading.local):
-    """The variables whose ancestors the running pickler has already listed."""
-
-    def __init__(self) -> None:
-        self.ids: set[int] = set()
-
-
-_pickling = _Pickling()
-
-
-class _PicklingDone:
-    """Pickled after a flat list of ancestors: forgets them."""
-
-    def __init__(self, ancestors: list[Variable]) -> None:
-        self.ancestors = ancestors
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        _pickling.ids.difference_update(map(id, self.ancestors))
-        return _none, ()
-
-
-def _none() -> None:
-    return None
+        shown = printable(self.name) if self.name else np.array2string(self.data, threshold=6)
+        return f"<constant {shown} {self.type}>"
 
 
 class _Packed:
@@ -187,8 +172,7 @@ class _Packed:
 
     def __reduce__(self) -> tuple[Any, ...]:
         nodes = toposort(self.roots)
-        _pickling.ids.update(map(id, nodes))
-        return _first, (nodes, _PicklingDone(nodes))
+        return _first, (nodes, pickled.begin(nodes))
 
 
 def packed(roots: Iterable[Variable]) -> Any:
@@ -205,6 +189,7 @@ def _unpickle(cls: type[Variable], dtype: str, shape: Shape, name: str | None, o
     inputs, attrs, line, new.steps = rest
     new.type, new.name, new.op, new.inputs, new.attrs = TensorType(dtype, shape), name, op, inputs, attrs
     new.line = None if line is None else SourceLine(*line)
+    new.about = ()
     return new
 
 
@@ -386,10 +371,22 @@ def toposort(outputs: Iterable[Variable], stop: Iterable[Variable] = ()) -> list
     return list(done.values())
 
 
+def written_with(outputs: Iterable[Variable], stop: Iterable[Variable], given: dict[Variable, Variable]) -> set[int]:
+    """The ids of all variables that occur in `outputs` as the user wrote them, also where their values do not matter;
+    given: what stands for a variable that does not occur any more."""
+    found: set[int] = set()
+    waiting, stops = list(outputs), list(stop)
+    while waiting:
+        nodes = [v for v in toposort(waiting, stops) if id(v) not in found]
+        found.update(map(id, nodes))
+        waiting = [w for v in nodes for w in (*v.about, *([given[v]] if v in given else ())) if id(w) not in found]
+    return found
+
+
 def label(variable: Variable) -> str:
-    """The name that messages use: the user's name, or what the variable is."""
+    """The name that messages use: the user's name, fit to be printed, or what the variable is."""
     if variable.name:
-        return variable.name
+        return printable(variable.name)
     if variable.op:
         return f"the result of {variable.op.name}"
     return "a constant" if isinstance(variable, Constant) else "an unnamed variable"
@@ -403,7 +400,9 @@ def describe(variable: Variable) -> str:
 
 def iterate(variable: Variable) -> Iterator[Variable]:
     """The elements along axis 0, where their number is known."""
-    length = variable.type.shape[0] if variable.type.shape else None
+    if not variable.ndim:
+        raise TypeError(f"{label(variable)} cannot be iterated, since it has no axes\n  {describe(variable)}")
+    length = variable.type.shape[0]
     if length is None:
         raise TypeError(
             f"{label(variable)} cannot be iterated, since its length is known only when a function runs\n"

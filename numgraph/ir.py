@@ -10,7 +10,7 @@ User lines and names live beside the nodes, never in their identity.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from numgraph.algebra import lower_bound, simplified
 from numgraph.op import OPS, Op, reference
 from numgraph.source import SourceLine
+from numgraph.text import printable
 from numgraph.traits import CPU, Traits
 from numgraph.types import FLOATS, promote
 
@@ -160,7 +161,6 @@ class Graph:
         self.same: dict[Node, Any] = {}
         self.active: tuple[SourceLine, ...] = ()
         self.requirements: list[Requirement] = []
-        self.denied: frozenset[Any] = frozenset()
 
     def make(
         self,
@@ -187,6 +187,20 @@ class Graph:
             kept = self.lines.setdefault(node, [])
             if line not in kept and len(kept) < MAX_LINES:
                 kept.append(line)
+
+    def call(self, node: Node, name: str | None) -> None:
+        """Let messages, comments and identifiers call `node` so, unless it has a name already."""
+        if name:
+            self.names.setdefault(node, printable(name))
+
+    def where(self, node: Node, numbers: Sequence[int | None] | None = None) -> str:
+        """`  x: float32[?,3]  made at train.py:34`, one line. numbers: the lengths in a call, where they are known."""
+        known = [n if isinstance(n, int) else None for n in node.dims] if numbers is None else numbers
+        lengths = ",".join("?" if n is None else str(n) for n in known)
+        name = self.names.get(node) or (f"the result of {node.name}" if node.op else node.kind)
+        shown = f"{node.dtype}[{lengths}]" if node.dims else node.dtype
+        lines = ", ".join(map(str, self.lines.get(node, ())))
+        return f"  {name}: {shown}" + (f"  made at {lines}" if lines else "") + "\n"
 
     def number(self, value: Any, dtype: str = "int64") -> Node:
         """A 0-d constant; the value is normalised to the dtype."""
@@ -290,23 +304,34 @@ class Requirement:
     """A condition on lengths that the program checks before it runs.
 
     kind: "equal" (else an error), "assume" (else this variant of the program does not apply), "nonempty", "at_least",
-    "broadcast" (b is a or a is 1).
+    "broadcast" (b is a or a is 1). node: what needs it, or the operands, a tuple. key: by which an assumption is known
+    in other builds.
     """
 
-    __slots__ = ("a", "b", "kind", "message", "node")
+    __slots__ = ("a", "b", "key", "kind", "message", "node", "shapes")
 
-    def __init__(self, kind: str, a: Any, b: Any, message: str, node: Any) -> None:
-        self.kind, self.a, self.b, self.message, self.node = kind, a, b, message, node
+    def __init__(self, kind: str, a: Any, b: Any, message: str, node: Any, key: Any = None) -> None:
+        self.kind, self.a, self.b, self.message, self.node, self.key = kind, a, b, message, node, key
+        # as they are now: later, lengths that this condition makes equal count as one
+        self.shapes = {v: v.dims for v in involved(node)}
 
 
-def topological(outputs: Iterable[Node]) -> list[Node]:
-    """Every ancestor of `outputs` through inputs (not through lengths), inputs first."""
+def involved(node: Any) -> list[Node]:
+    """The arrays that a condition is about: the operands of what needs it, and that itself."""
+    nodes = [v for v in (node if isinstance(node, tuple) else (node,)) if isinstance(v, Node)]
+    operands = [[v for v in node.inputs if v.dims] if node.op is not None else [] for node in nodes]
+    return list(dict.fromkeys(w for v, inputs in zip(nodes, operands, strict=True) for w in (*inputs, v)))
+
+
+def topological(outputs: Iterable[Node], known: Container[Node] = ()) -> list[Node]:
+    """Every ancestor of `outputs` through inputs (not through lengths), inputs first; `known` ones and what only they
+    need are left out."""
     done: dict[Node, None] = {}
     for output in outputs:
         stack = [(output, False)]
         while stack:
             node, ready = stack.pop()
-            if node in done:
+            if node in done or node in known:
                 continue
             if ready:
                 done[node] = None

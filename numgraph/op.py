@@ -31,6 +31,7 @@ from typing import Any
 
 import numpy as np
 
+from numgraph.errors import ShapeError
 from numgraph.types import float_of, promote, sum_of, true_division
 
 # What a scalar form may call; the printers know how each is written for each target.
@@ -127,12 +128,14 @@ class Check:
 
     kind "range": `values(...)` yields (index operand, length of the axis) pairs; each element must lie in [-length,
     length). kind "equal": pairs of lengths that must be equal. kind "nonempty": lengths that must be at least 1. kind
-    "at_least": pairs (length, least). kind "broadcast": pairs of lengths of which one is 1 or both are equal.
+    "at_least": pairs (length, least). kind "broadcast": pairs of lengths of which one is 1 or both are equal. error: of
+    what class the error is, for all kinds but "range".
     """
 
     kind: str
     values: Callable[..., Any]
     message: str
+    error: type[ShapeError] = ShapeError
 
 
 @dataclass(frozen=True, eq=False)

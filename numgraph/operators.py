@@ -5,7 +5,10 @@ Each looks up the function of the same name in the op table, so that this file d
 
 from __future__ import annotations
 
+import sys
 from typing import Any
+
+import numpy as np
 
 from numgraph.op import FUNCTIONS
 
@@ -32,12 +35,45 @@ def _valueless(what: str, variable: Any, fix: str) -> str:
     return f"{what} of {_said(variable)} which has no value before a function runs\n  fix: {fix}"
 
 
-def _no_numpy(name: str, variable: Any, options: bool = False) -> str:
-    there = _UFUNCS.get(name, name)
-    instead = f"use ng.{there}" if there in FUNCTIONS else "numgraph has no function of that name"
+# Functions of NumPy that numgraph calls otherwise or has not under their name, and what to do instead.
+_OTHERWISE = {
+    "linalg.inv": "the inverse of a matrix is not there yet (ng.inv is 1 / x, element by element): compute it with "
+    "NumPy and pass it as an argument",
+    "linalg.norm": "use ng.norm",
+    "identity": "use ng.eye",
+}
+# Where NumPy keeps functions, and what stands before their names.
+_PLACES = ("", "linalg", "fft", "random")
+
+
+def _named(function: Any) -> str:
+    """Where `function` stands in NumPy, `exp` or `linalg.inv`; "" for what is not NumPy's."""
+    name = getattr(function, "__name__", "")
+    for place in _PLACES:
+        if getattr(getattr(np, place) if place else np, name, None) is function:
+            return f"{place}.{name}" if place else name
+    return ""
+
+
+def _same_function(function: Any) -> str:
+    """The name of numgraph's function that is the same as one of NumPy's, or of SciPy's; "" where there is none."""
+    name = _named(function)
+    special = getattr(sys.modules.get("scipy.special"), function.__name__, None)
+    if not name and special is not function:
+        return ""
+    known = _UFUNCS.get(name, name) if name else function.__name__
+    return known if known in FUNCTIONS and known not in _OTHERWISE else ""
+
+
+def _no_numpy(function: Any, variable: Any, method: str = "", options: bool = False) -> str:
+    name = (_named(function) or function.__name__) + method
+    shown = f"np.{name}" if _named(function) else name
+    there = "" if method else _same_function(function)
+    otherwise = _OTHERWISE.get(name, f"numgraph has no {'such function' if '.' in name else 'function of that name'}")
+    instead = f"use ng.{there}" if there else otherwise
     if options:
         instead += " without options such as out= (`a += x` on an array is one: write `a = a + x`)"
-    return f"np.{name} computes with values, and {_said(variable)} has none before a function runs\n  fix: {instead}"
+    return f"{shown} computes with values, and {_said(variable)} has none before a function runs\n  fix: {instead}"
 
 
 class Operators:
@@ -50,18 +86,17 @@ class Operators:
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         """`array * x` and `np.exp(x)` are `ng.mul(array, x)` and `ng.exp(x)`; TypeError where there is no such
         function."""
-        name = ufunc.__name__
         if method == "__call__" and not options:
-            if name in ("equal", "not_equal"):  # `==` is identity, also with an array on its left
-                return name == "not_equal"
-            known = _UFUNCS.get(name, name)
-            if known in FUNCTIONS:
+            if ufunc in (np.equal, np.not_equal):  # `==` is identity, also with an array on its left
+                return ufunc is np.not_equal
+            known = _same_function(ufunc)
+            if known:
                 return _call(known, *inputs)
-        raise TypeError(_no_numpy(name if method == "__call__" else f"{name}.{method}", self, bool(options)))
+        raise TypeError(_no_numpy(ufunc, self, "" if method == "__call__" else f".{method}", bool(options)))
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
         """TypeError that names numgraph's function: NumPy's own would compute something else, or fail obscurely."""
-        raise TypeError(_no_numpy(function.__name__, self))
+        raise TypeError(_no_numpy(function, self))
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         """TypeError: NumPy would make an array of objects."""
@@ -197,6 +232,11 @@ class Operators:
         return _call("iterate", self)
 
     def __len__(self) -> int:
+        lengths = getattr(self, "type").shape  # noqa: B009  # of `Variable`, which this is mixed into
+        if not lengths:
+            raise TypeError(f"len() of {_said(self)} which has no axes")
+        if lengths[0] is not None:
+            return int(lengths[0])
         raise TypeError(f"len() of {_said(self)} is known only when a function runs\n  fix: use x.shape[0]")
 
     def __float__(self) -> float:

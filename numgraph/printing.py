@@ -11,9 +11,10 @@ from typing import Any, TextIO
 import numpy as np
 
 from numgraph.errors import InputError
-from numgraph.graph import Constant, Variable
+from numgraph.graph import Constant, Variable, label
 from numgraph.program import Program
 from numgraph.shared import SharedVariable
+from numgraph.text import encodable, printable
 
 # Deeper levels are not indented further, but numbered: the text of a chain stays linear in its length.
 INDENTED_LEVELS = 24
@@ -29,37 +30,43 @@ def debugprint(x: Any, file: TextIO | None = None) -> None:
     """
     out = sys.stdout if file is None else file
     numbers: dict[Variable, int] = {}
-    for heading, root in _roots(x):
+    for heading, root in _roots(x, "debugprint"):
         if heading:
-            out.write(heading + "\n")
-        out.writelines(_tree(root, numbers))
+            out.write(encodable(heading + "\n", out))
+        out.writelines(encodable(line, out) for line in _tree(root, numbers))
 
 
-def pprint(x: Variable, largest: int = FORMULA_NODES, names: Mapping[Variable, str] | None = None) -> str:
-    """The formula of a variable, `2.0 * x + exp(-y)`, with no more parentheses than needed.
+def pprint(x: Any, largest: int = FORMULA_NODES, names: Mapping[Variable, str] | None = None) -> str:
+    """The formula of a variable, `2.0 * x + exp(-y)`, with no more parentheses than needed; a line for each of several,
+    and of a function's outputs and updates.
 
     Formulas of more than `largest` parts are cut: `...` stands for operands far below. names: variables that are
-    written as a name instead of their formula.
+    written as a name instead of their formula. InputError for what is none of these.
     """
-    formula = ast.unparse(_Formula(x, largest, names or {}).tree())
-    return formula.replace(_CUT, "...")
+    if isinstance(x, Variable):
+        return ast.unparse(_Formula(x, largest, names or {}).tree())
+    roots = list(_roots(x, "pprint"))
+    formulas = [ast.unparse(_Formula(root, largest, names or {}).tree()) for _, root in roots]
+    if len(roots) == 1:
+        return formulas[0]
+    return "\n".join(f"{heading} {text}".lstrip() for (heading, _), text in zip(roots, formulas, strict=True))
 
 
-def _roots(x: Any) -> Iterator[tuple[str, Variable]]:
+def _roots(x: Any, what: str) -> Iterator[tuple[str, Variable]]:
     """(heading, variable) of what is to be printed."""
     program = getattr(x, "program", None)
     if isinstance(program, Program):
         for k, output in enumerate(program.outputs):
-            yield f"output {program.keys[k] if program.keys else k}:", output
+            yield f"output {printable(program.keys[k]) if program.keys else k}:", output
         for target, value in program.updates:
-            yield f"update of {target.name or 'an unnamed shared variable'}:", value
+            yield f"update of {label(target) if target.name else 'an unnamed shared variable'}:", value
     elif isinstance(x, list | tuple):
         for each in x:
-            yield from _roots(each)
+            yield from _roots(each, what)
     elif isinstance(x, Variable):
         yield "", x
     else:
-        raise InputError(f"debugprint: expected a variable, a list of them, or a function, got {x!r}")
+        raise InputError(f"{what}: expected a variable, a list of them, or a function, got {x!r}")
 
 
 def _tree(root: Variable, numbers: dict[Variable, int]) -> Iterator[str]:
@@ -80,12 +87,13 @@ def _title(node: Variable) -> str:
         return node.op.name
     if isinstance(node, Constant):
         return f"constant {_number(node)}"
-    return f"shared {node.name or ''}".rstrip() if isinstance(node, SharedVariable) else node.name or "unnamed"
+    name = label(node) if node.name else ""
+    return f"shared {name}".rstrip() if isinstance(node, SharedVariable) else name or "unnamed"
 
 
 def _details(node: Variable) -> str:
     attrs = ", ".join(f"{k}={v}" for k, v in node.attrs.items())
-    named = f"  {node.name!r}" if node.op is not None and node.name else ""
+    named = f"  '{label(node)}'" if node.op is not None and node.name else ""
     return f"{named}{f'  {attrs}' if attrs else ''}{f'  <- {node.line}' if node.line else ''}"
 
 
@@ -95,7 +103,6 @@ def _number(node: Constant) -> str:
     return " ".join(np.array2string(node.data, threshold=6, edgeitems=2, separator=", ").split())
 
 
-_CUT = "__cut__"
 # Functions of scalar forms for which Python has an operator.
 _OPERATORS: dict[str, ast.operator] = {"floordiv": ast.FloorDiv(), "mod": ast.Mod(), "power": ast.Pow()}
 
@@ -125,12 +132,12 @@ class _Formula:
 
     def tree(self) -> ast.expr:
         """The syntax tree of the root."""
-        trees: list[ast.expr] = [ast.Name(_CUT)] * len(self.places)
+        trees: list[ast.expr] = [ast.Name("...")] * len(self.places)
         # operands stand behind their users
         for place in range(len(self.places) - 1, -1, -1):
             node, operands = self.places[place]
             if node in self.names:
-                trees[place] = ast.Name(self.names[node])
+                trees[place] = ast.Name(printable(self.names[node]))
             elif len(operands) == len(node.inputs):
                 trees[place] = expression(node, [trees[k] for k in operands])
         return trees[0]
@@ -141,7 +148,7 @@ def expression(node: Variable, operands: list[ast.expr]) -> ast.expr:
     if isinstance(node, Constant):
         return ast.UnaryOp(ast.USub(), ast.Name(_number(node)[1:])) if _is_negative(node) else ast.Name(_number(node))
     if node.op is None:
-        return ast.Name(node.name or "unnamed")
+        return ast.Name(label(node) if node.name else "unnamed")
     if node.op.show is not None:
         return node.op.show(*operands, **node.attrs)
     names = dict(zip(node.op.args, operands, strict=False))

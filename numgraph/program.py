@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,11 +13,13 @@ from numgraph.arguments import check_lengths, convert
 from numgraph.config import config
 from numgraph.errors import InputError, MissingInputError, OptionError, UnusedInputError, UpdateError
 from numgraph.givens import replacements, type_mismatch
-from numgraph.graph import Constant, Variable, describe, label, packed, toposort
+from numgraph.graph import Constant, Variable, describe, label, packed, toposort, written_with
+from numgraph.op import FUNCTIONS
 from numgraph.shared import SharedVariable
-from numgraph.source import SourceLine, current_line
+from numgraph.source import SourceLine, current_line, lines_of, warn
 from numgraph.storage import Storage, owned
-from numgraph.substitution import substitute
+from numgraph.substitution import keys_within, substitute
+from numgraph.text import printable
 from numgraph.updates import Updates, explicit_updates, with_default_updates
 
 
@@ -119,7 +120,9 @@ class Program:
     @property
     def title(self) -> str:
         """`train`, or `the function made at train.py:40`."""
-        return self.name or (f"the function made at {self.line}" if self.line else "the function")
+        if self.name:
+            return printable(self.name)
+        return f"the function made at {self.line}" if self.line else "the function"
 
     @property
     def variables(self) -> tuple[Variable, ...]:
@@ -210,6 +213,8 @@ def build_program(
     variables = [a.variable for a in arguments]
     form, keys, outs = _outputs(outputs)
     replaced = replacements(givens, variables, strict_givens)
+    if config.on_empty_givens == "raise":
+        replaced = {key: _with_rows(value) for key, value in replaced.items()}
     # inputs stand for themselves: the graph is cut at an intermediate one, and its identity survives the substitution
     inner = any(v.op is not None for v in variables)
     cut = {v: v for v in variables} | replaced if replaced or inner else {}
@@ -230,13 +235,18 @@ def build_program(
         borrowed=tuple(o.borrow for o in outs),
         line=current_line(),
     )
-    _check_inputs(program, config.on_unused_input if on_unused_input is None else on_unused_input)
+    on_unused = config.on_unused_input if on_unused_input is None else on_unused_input
+    _check_inputs(program, on_unused)
+    if replaced and on_unused != "ignore":
+        old = [o.variable for o in outs] + list(explicit.values())
+        _check_givens(program, keys_within(old, cut))
     return program
 
 
 def _arguments(inputs: Any, downcast: bool | None) -> list[Argument]:
     if not isinstance(inputs, list | tuple):
-        fix = f"\n  fix: write [{inputs.name or 'x'}]" if isinstance(inputs, Variable) else ""
+        named = label(inputs) if isinstance(inputs, Variable) and inputs.name else "x"
+        fix = f"\n  fix: write [{named}]" if isinstance(inputs, Variable) else ""
         raise InputError(f"function: inputs must be a list or tuple of variables, got {_shown(inputs)}{fix}")
     result: list[Argument] = []
     seen: set[Variable] = set()
@@ -316,7 +326,8 @@ def _outputs(outputs: Any) -> tuple[str, tuple[str, ...], list[Out]]:
         for key in outputs:
             if not isinstance(key, str):
                 raise InputError(f"function: the keys of outputs must be strings, got {key!r}")
-        return "dict", tuple(outputs), [_out(v) for v in outputs.values()]
+        # plain strings: what a subclass makes of `repr` or of equality is none of a program's business
+        return "dict", tuple(map(str.__str__, outputs)), [_out(v) for v in outputs.values()]
     if isinstance(outputs, list | tuple):
         return "list", (), [_out(v) for v in outputs]
     raise InputError(
@@ -345,6 +356,9 @@ def _check_inputs(program: Program, on_unused: str) -> None:
     if missing:
         raise MissingInputError(_missing_text(program, missing))
     unused = [v for v in program.variables if v not in reached]
+    if unused:
+        written = written_with(program.results, program.variables, dict(program.givens))
+        unused = [v for v in unused if id(v) not in written]
     if unused and on_unused != "ignore":
         text = (
             f"{program.title}: no output and no update depends on the input{'s' if len(unused) > 1 else ''}\n"
@@ -353,7 +367,31 @@ def _check_inputs(program: Program, on_unused: str) -> None:
         )
         if on_unused == "raise":
             raise UnusedInputError(text)
-        warnings.warn(text, stacklevel=4)
+        warn(text)
+
+
+def _with_rows(value: Variable) -> Variable:
+    """A given value, refused at run time where it is a part that has no rows."""
+    if value.op is None or not value.ndim or value.type.shape[0] is not None:
+        return value
+    with lines_of(value.line):
+        checked: Variable = FUNCTIONS["given"](value)
+    return checked
+
+
+def _check_givens(program: Program, used: set[Variable]) -> None:
+    """A warning for keys of `givens` that occur nowhere: not in `used`, and in no default update."""
+    defaults = [s.default_update for s, _ in program.updates if s.default_update is not None]
+    keys = [key for key, _ in program.givens]
+    if len(used) < len(keys) and defaults:
+        used = used | set(toposort(defaults, stop=keys))
+    unused = [key for key in keys if key not in used]
+    if unused:
+        warn(
+            f"{program.title}: no output and no update depends on what givens replace{'s' * (len(unused) == 1)}\n"
+            + "".join(f"  {describe(v)}\n" for v in unused)
+            + "  fix: remove the pair, or pass on_unused_input='ignore'"
+        )
 
 
 def _missing_text(program: Program, missing: Iterable[Variable]) -> str:

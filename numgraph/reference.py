@@ -132,7 +132,7 @@ def _check_one(condition: Check, a: Any, b: Any) -> None:
     }[condition.kind]  # fmt: skip
     if not holds:
         text = condition.message.format(a=a, b=b)
-        raise ShapeError(text if "{" in condition.message else f"{text} ({a} and {b})")
+        raise condition.error(text if "{" in condition.message else f"{text} ({a} and {b})")
 
 
 def _message(node: Variable, arrays: Sequence[Array], problem: str) -> str:

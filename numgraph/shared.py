@@ -13,6 +13,7 @@ from numgraph.graph import Variable, describe, label
 from numgraph.source import SourceLine
 from numgraph.storage import Storage, owned, resident
 from numgraph.types import TensorType, check_dtype
+from numgraph.whole import CALLS
 
 # The kind of CUDA devices in DLPack.
 CUDA = 2
@@ -25,24 +26,36 @@ class SharedVariable(Variable):
     function that reaches the variable and does not update it otherwise.
     """
 
-    __slots__ = ("default_update", "storage")
+    __slots__ = ("_default_update", "storage")
 
     storage: Storage
-    default_update: Variable | None
+    _default_update: Variable | None
 
     def __init__(self, storage: Storage, name: str | None = None, line: SourceLine | None = None) -> None:
         kind = storage.held
         super().__init__(TensorType(kind.dtype.name, (None,) * kind.ndim), name, line=line)
         self.storage = storage
-        self.default_update = None
+        self._default_update = None
+
+    @property
+    def default_update(self) -> Variable | None:
+        """The expression applied by default; None, or deleted, for none."""
+        return self._default_update
+
+    @default_update.setter
+    def default_update(self, value: Variable | None) -> None:
+        self._default_update = value
+
+    @default_update.deleter
+    def default_update(self) -> None:
+        self._default_update = None
 
     def get_value(self, borrow: bool = False) -> NDArray[Any]:
         """The value: a copy, or with `borrow=True` the array itself, which later updates may change.
 
         A value on a device is always copied; `device_value` is the array there.
         """
-        away = self.storage.remote is not None
-        return self.storage.array if borrow or away else self.storage.array.copy()
+        return self.storage.array if borrow else self.storage.copied()
 
     @property
     def device_value(self) -> Any:
@@ -51,7 +64,8 @@ class SharedVariable(Variable):
         Other libraries take it by DLPack (`torch.from_dlpack(w.device_value)`) or `__cuda_array_interface__`. Updates
         write into it.
         """
-        return self.storage.remote.value if self.storage.remote is not None else None
+        with CALLS:
+            return self.storage.remote.value if self.storage.remote is not None else None
 
     def set_value(self, value: Any, borrow: bool = False) -> None:
         """Replace the value; lengths may change, dtype and rank may not.
@@ -70,8 +84,14 @@ class SharedVariable(Variable):
         check_lengths(array, self.type, self)
         self.storage.put(resident(array) if borrow else owned(array))
 
+    def __copy__(self) -> SharedVariable:
+        """A variable with a copy of the value."""
+        new = SharedVariable(Storage(self.storage.copied()), self.name, self.line)
+        new.default_update = self.default_update
+        return new
+
     def _deep_copied(self, memo: dict[int, Any]) -> Variable:
-        new = SharedVariable(Storage(self.storage.array.copy()), self.name, self.line)
+        new = SharedVariable(Storage(self.storage.copied()), self.name, self.line)
         memo[id(self)] = new
         if self.default_update is not None:
             new.default_update = self.default_update.__deepcopy__(memo)

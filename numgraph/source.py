@@ -6,13 +6,17 @@ nodes on behalf of an older one, `lines_of` makes them carry the older one's lin
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from types import FrameType
+from typing import Any, NamedTuple
 
+from numgraph.text import printable
+
+LONGEST_PATH = 200
 _PACKAGE = str(Path(__file__).resolve().parent)
 _SEPARATED = (_PACKAGE + "/", _PACKAGE + "\\")
 # The demo's programs lie in this package but are written as a user would write them: their lines count as the user's.
@@ -27,48 +31,101 @@ class SourceLine(NamedTuple):
     function: str
 
     def __str__(self) -> str:
-        """`train.py:34 in loss`; the path is relative to the working directory where that is shorter."""
-        where = f"{short_path(self.file)}:{self.line}"
-        return where if self.function.startswith("<") else f"{where} in {self.function}"
+        """`train.py:34 in loss`; the path is relative to the working directory where that is shorter. `Cell In[2], line
+        1` for a cell of a notebook."""
+        cell = cell_of(self.file)
+        where = f"{cell}, line {self.line}" if cell else f"{short_path(self.file)}:{self.line}"
+        return where if self.function.startswith("<") else f"{where} in {printable(self.function)}"
 
 
 def short_path(file: str) -> str:
-    """`file` relative to the working directory when it lies inside it, else its last two parts."""
-    return _shortened(file, Path.cwd())
+    """`file` relative to the working directory when it lies inside it, else its last two parts; fit to be printed."""
+    try:
+        return _shortened(file, Path.cwd())
+    except OSError:  # the working directory was removed
+        return _shortened(file, Path())
+
+
+# How IPython calls the source of a cell: at a prompt, and in a notebook.
+_PROMPT = re.compile(r"<ipython-input-(\d+)-\w+>")
+_KERNEL = re.compile(r".*[/\\]ipykernel_\d+[/\\]\d+\.py")
+
+
+def cell_of(file: str) -> str:
+    """`Cell In[2]` where `file` is what IPython calls the source of a cell, as its tracebacks say; "" elsewhere."""
+    found = _PROMPT.fullmatch(file)
+    if found:
+        return f"Cell In[{found[1]}]"
+    if not _KERNEL.fullmatch(file):
+        return ""
+    # a notebook's cell is called by its content; only IPython knows its number, and it is there if anything runs in it
+    shell: Any = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    try:
+        kind, number = shell.compile.format_code_name(file)
+    except (AttributeError, TypeError, ValueError):
+        return "Cell"
+    return printable(f"{kind} {number}")
 
 
 @lru_cache(maxsize=256)
 def _shortened(file: str, folder: Path) -> str:
     path = Path(file)
     try:
-        return str(path.relative_to(folder))
+        shown = str(path.relative_to(folder))
     except ValueError:
-        return "/".join(path.parts[-2:])
+        shown = "/".join(path.parts[-2:])
+    return printable(shown, LONGEST_PATH)
 
 
-_active: list[SourceLine | None] = []
+# The lines set by `lines_of`, by the frame that has set them: of this thread are those that are being executed in it,
+# and what an interrupt kept from being removed is never executed again.
+_set: dict[FrameType, SourceLine | None] = {}
 
 
 def current_line() -> SourceLine | None:
     """The line that is being executed outside this package, or the one set by `lines_of`."""
-    if _active:
-        return _active[-1]
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _set:
+        if frame in _set:
+            return _set[frame]
+        frame = frame.f_back
     frame = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
         if not name.startswith(_SEPARATED) or name.startswith(_PROGRAMS):
             return SourceLine(name, frame.f_lineno, frame.f_code.co_name)
-        if frame.f_back is None:
-            return None
         frame = frame.f_back
     return None
 
 
-@contextmanager
-def lines_of(line: SourceLine | None) -> Iterator[None]:
+# which warnings were shown, as each module of the user's would remember it
+_shown: dict[Any, Any] = {}
+
+
+def warn(text: str) -> None:
+    """A UserWarning at the line that this thread executes outside this package."""
+    line = current_line()
+    if line is None:
+        warnings.warn(text, stacklevel=2)
+    else:
+        warnings.warn_explicit(text, UserWarning, line.file, line.line, registry=_shown)
+
+
+class lines_of:  # noqa: N801  # for a `with`
     """Within the block, new variables are said to come from `line`."""
-    _active.append(line)
-    try:
-        yield
-    finally:
-        _active.pop()
+
+    __slots__ = ("frame", "line", "outer")
+
+    def __init__(self, line: SourceLine | None) -> None:
+        self.line = line
+
+    def __enter__(self) -> None:
+        self.frame = sys._getframe(1)
+        self.outer = _set.get(self.frame, self)
+        _set[self.frame] = self.line
+
+    def __exit__(self, *_: object) -> None:
+        if isinstance(self.outer, lines_of):
+            del _set[self.frame]
+        else:
+            _set[self.frame] = self.outer

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from threading import RLock
+from functools import partial
 from typing import Any, Protocol
 from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Held while compiled code runs and while a value is replaced: a call reads addresses first and uses them afterwards;
-# functions share the table of their arguments among threads. Nothing runs in parallel for it: compiled code keeps the
-# interpreter's lock anyway.
-CALLS = RLock()
+from numgraph.whole import CALLS, Action, at_once, disturb
 
 
 class Remote(Protocol):
@@ -27,6 +24,9 @@ class Remote(Protocol):
     def fetch(self) -> NDArray[Any]:
         """A copy in this machine's memory."""
 
+    def setting(self, array: NDArray[Any]) -> list[Action]:
+        """What makes a copy of `array` the value, for `at_once`."""
+
     def put(self, array: NDArray[Any]) -> None:
         """Take a copy of `array` as the value."""
 
@@ -35,7 +35,7 @@ class User(Protocol):
     """Who reads addresses from descriptors."""
 
     def displaced(self) -> None:
-        """A value has left this machine's memory."""
+        """A value is about to leave this machine's memory."""
 
 
 class Storage:
@@ -44,26 +44,41 @@ class Storage:
     descriptor: int64[1 + ndim], the address and the lengths. Compiled code keeps the *descriptor's* address, which
     never changes, and reads the array's address at each call: `set_value`, a resize or an exchange of buffers is seen
     at once. remote: where the value is while it is on a device; then no compiled code of the processor may run on it
-    before `come_home`. users: told when that begins.
+    before `come_home`. users: told before that begins. These three change together, by `at_once`.
     """
 
     __slots__ = ("_array", "descriptor", "remote", "users")
+    _array: NDArray[Any]
+    remote: Remote | None
 
     def __init__(self, array: NDArray[Any]) -> None:
         self.descriptor = np.zeros(1 + array.ndim, np.int64)
-        self.remote: Remote | None = None
         self.users: WeakSet[User] = WeakSet()
-        self._hold(array)
+        at_once(*self._holding(array))
 
-    def _hold(self, array: NDArray[Any]) -> None:
-        self._array = array
-        self.descriptor[0] = array.ctypes.data
-        self.descriptor[1:] = array.shape
+    def _holding(self, array: NDArray[Any], remote: Remote | None = None) -> list[Action]:
+        return [*self.holding(array, array.ctypes.data), partial(setattr, self, "remote", remote)]
+
+    def holding(self, array: NDArray[Any], address: int) -> list[Action]:
+        """What makes `array` (C-contiguous, aligned, of the same rank) the value at home, for `at_once`."""
+        words = np.array((address, *array.shape), np.int64)
+        return [partial(self.descriptor.__setitem__, ..., words), partial(setattr, self, "_array", array)]
+
+    def taking(self, other: Storage) -> list[Action]:
+        """What gives it the array of another one, for `at_once`; both are at home."""
+        return [
+            partial(self.descriptor.__setitem__, ..., other.descriptor.copy()),
+            partial(setattr, self, "_array", other._array),
+        ]
+
+    def setting(self, array: NDArray[Any]) -> list[Action]:
+        """What makes `array`, as for `holding`, the value wherever that is; copied if it goes to a device."""
+        return self._holding(array) if self.remote is None else self.remote.setting(array)
 
     @property
     def array(self) -> NDArray[Any]:
         """The array itself, or a copy of what lies on a device."""
-        return self._array if self.remote is None else self.remote.fetch()
+        return self._array if self.remote is None else self.copied()
 
     @property
     def held(self) -> NDArray[Any]:
@@ -75,39 +90,48 @@ class Storage:
         """The lengths, wherever the value is."""
         return self._array.shape if self.remote is None else self.remote.shape
 
-    def put(self, array: NDArray[Any]) -> None:
-        """Take `array` (C-contiguous, aligned, of the same rank) as the value from now on; without a copy, unless it
-        goes to a device."""
+    def copied(self) -> NDArray[Any]:
+        """A copy of the value, as it is between two calls."""
         with CALLS:
+            return self._array.copy() if self.remote is None else self.remote.fetch()
+
+    def put(self, array: NDArray[Any]) -> None:
+        """Take `array`, as for `holding`, as the value from now on; without a copy, unless it goes to a device."""
+        nested = CALLS._is_owned()  # type: ignore[attr-defined]
+        with CALLS:
+            disturb(nested)
             if self.remote is None:
-                self._hold(array)
+                at_once(*self.holding(array, array.ctypes.data))
             else:
                 self.remote.put(array)
 
     def leave(self, remote: Remote) -> None:
         """The value is on a device from now on."""
+        nested = CALLS._is_owned()  # type: ignore[attr-defined]
         with CALLS:
-            self.remote = remote
-            # what reads the descriptor all the same sees an empty array
-            self._hold(np.zeros((0,) * self._array.ndim, self._array.dtype))
+            disturb(nested)
+            # told before: to bring home what is there already is harmless, to miss what has left is not
             for user in list(self.users):
                 user.displaced()
+            # what reads the descriptor all the same sees an empty array
+            at_once(*self._holding(np.zeros((0,) * self._array.ndim, self._array.dtype), remote))
 
     def come_home(self) -> None:
         """The value is in this machine's memory from now on."""
         with CALLS:
             if self.remote is not None:
-                array, self.remote = self.remote.fetch(), None
-                self._hold(array)
+                at_once(*self._holding(self.remote.fetch()))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Storage:
-        return Storage(np.array(self.array))
+        return Storage(self.copied())
 
-    def __getstate__(self) -> NDArray[Any]:
-        return self.array
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (self.copied(),)
 
-    def __setstate__(self, array: NDArray[Any]) -> None:
-        self.__init__(owned(array))  # type: ignore[misc]
+
+def _unpickled(array: NDArray[Any]) -> Storage:
+    # what comes out of band is read-only, and perhaps somebody else's memory
+    return Storage(owned(array))
 
 
 def owned(value: NDArray[Any]) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from weakref import WeakKeyDictionary
 
 from numgraph.errors import GivensError
@@ -26,12 +26,24 @@ def _with_stand_ins(outputs: Sequence[Variable], replace: dict[Variable, Variabl
                     "  fix: replace it in the cost first, cost = ng.clone(cost, {variable: value}), and take the "
                     "gradient of that"
                 )
-        original: Variable | None = node
-        while original is not None and original not in found:
-            original = STAND_INS.get(original)
+        original = _written(node, replace)
         if original is not None:
-            found[node] = found[original]
+            found[node] = replace[original]
     return found
+
+
+def _written(node: Variable, keys: Container[Variable]) -> Variable | None:
+    """The one of `keys` that `node` is or stands for."""
+    original: Variable | None = node
+    while original is not None and original not in keys:
+        original = STAND_INS.get(original)
+    return original
+
+
+def keys_within(outputs: Sequence[Variable], keys: Mapping[Variable, Variable]) -> set[Variable]:
+    """Those of `keys` that `substitute` finds in `outputs`."""
+    found = (_written(node, keys) for node in toposort(outputs, stop=keys))
+    return {v for v in found if v is not None}
 
 
 def substitute(outputs: Sequence[Variable], replace: dict[Variable, Variable]) -> list[Variable]:

@@ -6,6 +6,7 @@ called one by one. Either way the outputs and the shared variables are, bit for 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from numgraph.errors import ArgumentShapeError, InputError, NumgraphError, Shape
 from numgraph.graph import describe, label
 from numgraph.program import Argument
 from numgraph.storage import owned
+from numgraph.text import encodable, printable
 
 Array = NDArray[Any]
 
@@ -63,7 +65,7 @@ def sweep(
     make = getattr(executor, "native_sweep", None)
     simple = all(a.default is None for a in binder.program.inputs)
     native: NativeSweep | None = make(columns, count) if make is not None and simple else None
-    with _bar(binder.program.name or "steps", count, progress) as advance:
+    with _bar(printable(binder.program.name or "steps"), count, progress) as advance:
         if native is None:
             return _one_by_one(binder, call, columns, count, advance)
         return _natively(binder, call, columns, count, native, advance, getattr(executor, "traffic", None))
@@ -116,18 +118,18 @@ def _apart(binder: Binder, array: Array) -> Array:
 
 def _steps(binder: Binder, columns: Sequence[tuple[Argument, Column]], steps: int | None) -> int:
     """The number of steps that the arguments agree on."""
-    lengths = {label(a.variable): len(c.values) for a, c in columns if c.varies}
+    lengths = [(label(a.variable), len(c.values)) for a, c in columns if c.varies]
     if steps is not None:
-        lengths["steps"] = steps
+        lengths.append(("steps", steps))
     if not lengths:
         raise InputError(
             f"{binder.signature()}: sweep: no argument has a value per step\n"
             "  fix: pass a range or an array with one more axis, or say steps=n"
         )
-    if len(set(lengths.values())) > 1:
-        listed = ", ".join(f"{name}: {n}" for name, n in lengths.items())
+    if len({n for _, n in lengths}) > 1:
+        listed = ", ".join(f"{name}: {n}" for name, n in lengths)
         raise ArgumentShapeError(f"{binder.signature()}: sweep: arguments with different numbers of steps ({listed})")
-    return next(iter(lengths.values()))
+    return lengths[0][1]
 
 
 def _natively(
@@ -230,7 +232,7 @@ def _bar(title: str, count: int, shown: bool) -> Iterator[Callable[[int], None]]
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as bar:
-        task = bar.add_task(title, total=count)
+        task = bar.add_task(encodable(title, sys.stdout), total=count)
         yield lambda done: bar.update(task, completed=done)

@@ -7,7 +7,7 @@ from typing import Any
 
 from numgraph.errors import ArgumentShapeError, DtypeError, InputError, RepeatedUpdateError, UpdateError
 from numgraph.givens import constant_for, pairs
-from numgraph.graph import Variable, describe, label
+from numgraph.graph import Variable, describe, label, toposort
 from numgraph.op import FUNCTIONS
 from numgraph.shared import SharedVariable
 from numgraph.source import lines_of
@@ -27,11 +27,7 @@ def explicit_updates(updates: Any) -> Updates:
     result: Updates = {}
     for target, value in pairs(updates, "updates", UpdateError):
         if not isinstance(target, SharedVariable):
-            what = describe(target) if isinstance(target, Variable) else repr(target)
-            raise UpdateError(
-                f"updates: only a shared variable can be updated, got\n  {what}\n"
-                "  fix: make it with ng.shared(value); to keep the value of an input, In(x, update=...)"
-            )
+            raise UpdateError(f"updates: only a shared variable can be updated, got\n{_not_shared(target)}")
         if target in result:
             raise RepeatedUpdateError(
                 f"updates: {label(target)} is updated twice\n  {describe(target)}\n"
@@ -39,6 +35,29 @@ def explicit_updates(updates: Any) -> Updates:
             )
         result[target] = update_value(target, value)
     return result
+
+
+def _not_shared(target: Any) -> str:
+    """What was given for a shared variable, and what may have been meant."""
+    if not isinstance(target, Variable):
+        return f"  {target!r}\n  fix: make it with ng.shared(value)"
+    said = f"  {describe(target)}\n"
+    whole = target
+    # what selects or arranges elements, and computes nothing
+    while whole.op is not None and whole.inputs and (whole.op.element is not None or whole.op.reshape):
+        whole = whole.inputs[0]
+    if isinstance(whole, SharedVariable) and whole is not target:
+        w = whole.name if whole.name and whole.name.isidentifier() else "w"
+        return (
+            f"{said}  a part of {describe(whole)}\n"
+            f"  fix: update the whole: ({w}, ng.inc_subtensor({w}[...], change)) adds to a part of it, "
+            f"({w}, ng.set_subtensor({w}[...], value)) replaces one"
+        )
+    within = [v for v in toposort([target]) if isinstance(v, SharedVariable)] if target.op is not None else []
+    if within:
+        listed = "".join(f"  it depends on {describe(v)}\n" for v in within[:3])
+        return f"{said}{listed}  fix: the target is the shared variable itself, the expression is its new value"
+    return f"{said}  fix: make it with ng.shared(value); to keep the value of an input, In(x, update=...)"
 
 
 def update_value(target: Variable, value: Any) -> Variable:

@@ -216,6 +216,10 @@ class FakeBindings:
         self.called("synchronize")
         self.drain(len(self.queue))
 
+    def finish(self) -> None:
+        self.called("finish")
+        self.drain(len(self.queue))
+
 
 def void(_: Any) -> None:
     """Throw a result away."""

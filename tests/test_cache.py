@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 import numgraph as ng
 from numgraph import cache
 from numgraph.config import config
+from numgraph.processor import Processor, processor
 from numgraph.runtime import native
 
 ROOT = Path(__file__).parents[1]
@@ -188,9 +191,13 @@ def test_a_removed_folder_comes_back(folder: Path) -> None:
     assert f([1.0])[0] == function()([1.0])[0] == 3
 
 
+def another_processor() -> Processor:
+    return replace(processor(), name="one with an instruction that this one lacks")
+
+
 def test_code_of_another_processor_or_version_is_not_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     function()
-    monkeypatch.setattr(native, "processor", lambda: "a processor with an instruction that this one lacks")
+    monkeypatch.setattr(native, "processor", another_processor)
     assert not was_cached(function())
     monkeypatch.setattr(native, "versions", lambda: "numba of tomorrow")
     assert not was_cached(function())
@@ -208,9 +215,11 @@ def test_an_edited_kernel_is_noticed(folder: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("what", ["version", "processor"])
 def test_code_made_elsewhere_is_never_run(folder: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     """Neither under its own name, which nobody here asks for, nor copied to the name that is asked for."""
-    name = "versions" if what == "version" else "processor"
     with monkeypatch.context() as elsewhere:
-        elsewhere.setattr(native, name, lambda: "another one")
+        if what == "version":
+            elsewhere.setattr(native, "versions", lambda: "another one")
+        else:
+            elsewhere.setattr(native, "processor", another_processor)
         function()
     (foreign,) = files(folder, ".o")
     f = function()
@@ -253,6 +262,36 @@ def test_a_folder_in_the_place_of_a_file(folder: Path) -> None:
     with pytest.warns(RuntimeWarning, match="cannot be kept"):
         assert function()([1.0])[0] == 3
     assert code.is_dir()
+
+
+def _unreadable(path: Path) -> None:
+    path.write_bytes(b"")
+    path.chmod(0)
+
+
+OTHERS = {
+    "pipe": lambda path: os.mkfifo(path),
+    "link to a pipe": lambda path: (os.mkfifo(path.with_suffix(".pipe")), path.symlink_to(path.with_suffix(".pipe"))),
+    "link to nothing": lambda path: path.symlink_to("nowhere"),
+    "link to itself": lambda path: path.symlink_to(path.name),
+    "link to a device": lambda path: path.symlink_to("/dev/zero"),
+    "socket": lambda path: os.mknod(path, stat.S_IFSOCK),
+    "unreadable file": _unreadable,
+}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files as on POSIX")
+@pytest.mark.parametrize("what", OTHERS)
+def test_something_else_in_the_place_of_a_file(folder: Path, what: str) -> None:
+    text = function().source
+    ((source,), (code,)) = files(folder, ".py"), files(folder, ".o")
+    for path in (source, code):
+        path.unlink()
+        OTHERS[what](path)
+    f = function()
+    assert f([1.0])[0] == 3 and f.source == text
+    assert was_cached(function()), "both are there again"
+    assert not source.is_symlink() and source.read_text(encoding="utf-8") == text
 
 
 def test_threads_may_write_one_file_at_once(folder: Path) -> None:

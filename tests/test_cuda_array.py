@@ -192,9 +192,10 @@ def test_streams_of_consumers() -> None:
     assert isinstance(bindings, FakeBindings)
     for stream, want in ((None, 1), (1, 1), (2, 2), (12345, 12345), (-1, None)):
         bindings.calls.clear()
-        array.__dlpack__(stream=stream)
+        capsule = array.__dlpack__(stream=stream)
         found = [about for name, *about in bindings.calls if name in ("mark", "follow")]
         assert found == ([] if want is None else [[None], [want]])
+        del capsule
     with pytest.raises(BufferError, match="stream 0 is ambiguous"):
         array.__dlpack__(stream=0)
 

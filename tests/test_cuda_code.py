@@ -81,7 +81,7 @@ PROGRAMS = {"logistic": logistic, "layers": layers, "wide_softmax": wide_softmax
 @needs_compiler
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_code(name: str) -> None:
-    _, module, _ = printed_for_grid(PROGRAMS[name]().program, frozenset(), Geometry())
+    _, module = printed_for_grid(PROGRAMS[name]().program, frozenset(), Geometry())
     source = loaded(module.text)
     for kernel in module.kernels[0]:
         signature = tuple(p.dtype for p in kernel.parameters.values())
@@ -95,7 +95,7 @@ def test_code(name: str) -> None:
 
 def test_source(update_golden: bool) -> None:
     """The kernels of the tutorial's step, as people see them."""
-    _, module, _ = printed_for_grid(logistic_regression().program, frozenset(), Geometry())
+    _, module = printed_for_grid(logistic_regression().program, frozenset(), Geometry())
     compare("logistic_regression_cuda.py", module.text, update_golden)
 
 

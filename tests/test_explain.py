@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 import numgraph as ng
 from numgraph.errors import DtypeError, InputError, OptionError, ShapeError
 from numgraph.inspector.explanation import Explanation
+from numgraph.processor import available
 from numgraph.runtime import estimate
 from numgraph.runtime.costs import ProductCosts
-from numgraph.runtime.machine import Machine
+from numgraph.runtime.machine import Machine, vector_bytes
 
 KB, MB = 1 << 10, 1 << 20
 # a multiply-add of vectors of 32 bytes takes 0.16 ns, a cycle 0.32 ns
@@ -356,7 +358,12 @@ def test_what_limits() -> None:
     assert ng.function([s], s + 1).explain(2.0).phases[0].limit == "overhead"
 
 
-def test_a_product_takes_its_multiply_adds_and_little_more() -> None:
+@pytest.mark.parametrize("cpu", available())
+def test_a_product_takes_its_multiply_adds_and_little_more(cpu: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ng.config, "cpu", cpu)
+    # the kernels have the vectors of a processor, and the figures of another one would not fit them
+    figures = replace(FIGURES, vector=vector_bytes())
+    monkeypatch.setattr(estimate, "machine", lambda threads: figures)
     x, y = variables(2)
     (phase,) = ng.function([x, y], ng.dot(x, y)).explain(ones(512, 512), ones(512, 512)).phases
     least = 2 * 512**3 / FIGURES.peak / 1000

@@ -80,9 +80,35 @@ def test_value_is_an_input_used_only_there() -> None:
     assert [f(0), f(2)] == [1, 9]
 
 
-def test_a_key_that_the_graph_does_not_hold_is_ignored() -> None:
+def test_a_key_that_the_graph_does_not_hold_is_said_in_a_warning() -> None:
     x, y = ng.scalars("x", "y")
-    assert ng.function([x], x, givens={y: ng.shared(1.0)})(2.0) == 2
+    with pytest.warns(
+        UserWarning, match="depends on what givens replaces\n  y: float64  made at .*\n  fix: remove"
+    ) as said:
+        f = ng.function([x], x, givens={y: ng.shared(1.0)})
+    assert f(2.0) == 2 and said[0].filename == __file__
+    assert ng.function([x], x, givens={y: 1.0}, on_unused_input="ignore")(2.0) == 2
+    # what only a default update holds is held
+    s = ng.shared(1.0)
+    s.default_update = s + y
+    g = ng.function([], s, givens={y: 3.0})
+    assert (g(), g()) == (1, 4)
+
+
+def test_parts_without_rows_are_refused_where_that_is_wanted(monkeypatch: pytest.MonkeyPatch, target: str) -> None:
+    data, labels = ng.shared(np.arange(10.0).reshape(5, 2)), ng.shared(np.arange(5))
+    x, y, i = ng.matrix("x"), ng.lvector("y"), ng.lscalar("i")
+    givens = {x: data[i * 2 : (i + 1) * 2], y: labels[i * 2 : (i + 1) * 2]}
+    count = ng.shared(0)
+    arguments = ([i], ng.mean(x) + ng.sum(y), {count: count + 1}, givens)
+    assert np.isnan(ng.function(*arguments)(3))
+    monkeypatch.setattr(ng.config, "on_empty_givens", "raise")
+    f = ng.function(*arguments)
+    assert [float(f(k)) for k in range(3)] == [2.5, 10.5, 12.5]
+    for k in (3, -1):
+        with pytest.raises(ng.ShapeError, match="what stands for a variable has 0 rows"):
+            f(k)
+    assert count.get_value() == 4
 
 
 # -- values that are no variables -----------------------------------------------------------------------------------
@@ -282,3 +308,23 @@ def test_substitution_in_a_long_chain() -> None:
         z = z + 1.0
     assert ng.clone(z, {x: y}).op is z.op
     assert ng.function([y], z, givens={x: y}, target="reference")(0.0) == 3000
+
+
+def test_an_input_that_is_written_counts_as_used() -> None:
+    """Also where its value does not matter, since lengths are known from types, or a gradient is a constant."""
+    x, v, r, t = ng.scalar("x"), ng.vector("v"), ng.row("r"), ng.tensor("t", shape=(4,))
+    same = [x.size, ng.ones_like(x), ng.full_like(x, 1.0), ng.grad(x, x), ng.grad(ng.grad(x**2 * 0.5, x), x)]
+    for written in same:
+        assert ng.function([x], written)(1.0) == 1
+    shifted = ng.full_like(x, x) + ng.zeros_like(ng.zeros_like(x))
+    assert ng.function([x], shifted)(3.0) == 3
+    assert ng.function([x], ng.grad(x, x), givens={}, target="reference")(1.0) == 1
+    for given, written in ((r, r.shape[0]), (t, t.shape[0] // 4), (v, v.reshape((1, 3)).shape[0])):
+        assert ng.function([given], written)(np.ones((1,) * (given.ndim - 1) + (4 if given is t else 3,))) == 1
+    assert ng.function([t], ng.zeros((t.shape[0],)))(np.ones(4)).shape == (4,)
+    assert ng.function([t], ng.identity_like(ng.stack([t, t, t, t])))(np.ones(4)).shape == (4, 4)
+    assert ng.function([v], x.size, givens={x: v.sum()})([1.0]) == 1
+    # the value of a variable that is not an input stays out of it, and so does an input that occurs nowhere
+    assert ng.function([], x.size)() == 1
+    with pytest.raises(ng.UnusedInputError):
+        ng.function([x, v], x.size)

@@ -233,6 +233,13 @@ def test_intermediates_and_shared_variables() -> None:
     np.testing.assert_allclose((gx, gh, gw), ([8, -18], [4, -6], [4, 6]))
 
 
+def test_what_is_held_constant_has_a_gradient_itself() -> None:
+    x, y = scalar("x"), scalar("y")
+    h = x * x
+    found = grad(h * y * x, [x, h, y], consider_constant=[h, x])
+    assert evaluate(found, {x: np.array(2.0), y: np.array(5.0)}) == [20, 10, 8]
+
+
 def test_consider_constant_is_by_identity() -> None:
     x = vector("x")
     h = x * x

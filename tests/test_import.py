@@ -12,7 +12,7 @@ from numgraph.op import FUNCTIONS
 
 ROOT = Path(__file__).parents[1]
 # Functions that only operators and gradients call.
-INTERNAL = {"eval", "getitem", "iterate", "masked_div", "masked_mul", "product_of_others", "unbroadcast"}
+INTERNAL = {"eval", "getitem", "given", "iterate", "masked_div", "masked_mul", "product_of_others", "unbroadcast"}
 
 PROGRAM = """
 import sys, numgraph as ng

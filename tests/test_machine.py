@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ import numpy as np
 import pytest
 
 from numgraph.config import config
-from numgraph.runtime import machine
+from numgraph.processor import available, processor
+from numgraph.runtime import machine, native
 from numgraph.runtime.machine import Machine
 
 KB, MB = 1 << 10, 1 << 20
@@ -33,7 +33,7 @@ def test_bandwidth_between_the_measured_sizes() -> None:
 def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Machine]:
     """`machine` with an empty cache folder, and nothing remembered."""
     monkeypatch.setattr(config, "cache_dir", tmp_path)
-    return machine.machine.__wrapped__
+    return lambda threads: machine._machine.__wrapped__(processor(), threads)
 
 
 def test_figures_are_measured_once_and_kept(fresh: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,8 +68,12 @@ def test_the_loops_are_right_for_every_vector(lanes: int) -> None:
     llvm.parse_assembly(machine.assembly(lanes)).verify()
 
 
-def test_vectors_are_those_of_the_kernels() -> None:
-    assert machine.vector_bytes() == import_module("numgraph.kernels.tile_ir").MACHINE.vector
+@pytest.mark.parametrize("cpu", available())
+def test_vectors_are_those_of_the_kernels(cpu: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "cpu", cpu)
+    vector = machine.vector_bytes()
+    assert vector == native.kernel_module("tiles").VECTOR == native.kernel_module("tile_ir").MACHINE.vector
+    assert vector == {"x86-64-v2": 16, "x86-64-v3": 32, "x86-64-v4": 64}.get(cpu, vector)
 
 
 def test_a_share_reads_its_part() -> None:

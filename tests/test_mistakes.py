@@ -9,6 +9,7 @@ import pytest
 from test_errors import in_root, text  # noqa: F401  # a fixture for all tests
 
 import numgraph as ng
+from numgraph.absent import ABSENT
 
 # -- gradients ------------------------------------------------------------------------------------------------------
 
@@ -162,8 +163,8 @@ def test_keys_of_givens_that_are_no_variables() -> None:
 
 def test_settings() -> None:
     assert text(AttributeError, lambda: setattr(ng.config, "floatx", "float32")) == (
-        "numgraph has no setting 'floatx'; there are: floatX, target, on_unused_input, cache_dir, cache_limit, "
-        "threads, cuda_graphs, cuda_tf32, cuda_wait, compiler, debug"
+        "numgraph has no setting 'floatx'; there are: floatX, target, on_unused_input, on_empty_givens, cache_dir, "
+        "cache_limit, threads, cuda_graphs, cuda_tf32, cuda_wait, compiler, debug"
     )
     assert text(ng.OptionError, lambda: setattr(ng.config, "floatX", "float16")) == (
         "floatX must be 'float64' or 'float32', not 'float16'"
@@ -171,3 +172,88 @@ def test_settings() -> None:
     assert text(ng.OptionError, lambda: setattr(ng.config, "target", "gpu")) == (
         "target must be 'cpu' or 'cuda' or 'cuda-sim' or 'reference', not 'gpu'"
     )
+
+
+# -- names, shapes, identity ----------------------------------------------------------------------------------------
+
+
+def test_functions_of_numpy_are_told_by_identity() -> None:
+    m = ng.matrix("m")
+    inverse = text(TypeError, lambda: np.linalg.inv(m))
+    assert inverse.startswith("np.linalg.inv computes with values") and "not there yet" in inverse
+    assert text(TypeError, lambda: np.linalg.det(m)).endswith("fix: numgraph has no such function")
+    assert text(TypeError, lambda: np.fft.fft(m)).endswith("fix: numgraph has no such function")
+
+    def inv(x: float) -> float:
+        return x
+
+    assert text(TypeError, lambda: np.frompyfunc(inv, 1, 1)(m)).endswith("fix: numgraph has no function of that name")
+
+
+def test_names_that_are_not_there() -> None:
+    for name, said in (
+        ("scan", "there are no loops inside"),
+        ("RandomStreams", "there are no random numbers"),
+        ("conv2d", "there is no convolution"),
+        ("ifelse", "use ng.where("),
+        ("while_loop", "f.sweep("),
+        ("sigmod", "fix: did you mean ng.sigmoid?"),
+    ):
+        message = text(AttributeError, lambda name=name: getattr(ng, name))
+        assert message.startswith(f"module 'numgraph' has no attribute {name!r}\n  ") and said in message
+    assert text(AttributeError, lambda: ng.xyzzy) == "module 'numgraph' has no attribute 'xyzzy'"
+    assert not set(ABSENT) & set(ng.__all__)
+
+
+def test_updates_of_what_is_not_shared() -> None:
+    C, rows = ng.shared(np.zeros((4, 2)), "C"), ng.lvector("rows")
+    part = C[rows]
+    assert text(ng.UpdateError, lambda: ng.function([rows], [], updates=[(part, part + 1)])) == (
+        "updates: only a shared variable can be updated, got\n"
+        f"  the result of gather: float64[?,?]  made at {part.line}\n"
+        f"  a part of C: float64[?,?]  made at {C.line}\n"
+        "  fix: update the whole: (C, ng.inc_subtensor(C[...], change)) adds to a part of it, "
+        "(C, ng.set_subtensor(C[...], value)) replaces one"
+    )
+    assert "it depends on C" in text(ng.UpdateError, lambda: ng.function([], [], updates=[(C * 2, C)]))
+
+
+def test_a_bool_where_a_reduction_wants_an_array() -> None:
+    x, y = ng.vectors("x", "y")
+    for make, other in ((ng.mean, "mean"), (ng.sum, "sum"), (ng.any, "any")):
+        with pytest.warns(UserWarning, match=rf"{other} of True: .*\n  fix: .*ng\.neq\(x, y\)") as said:
+            make(x != y)
+        assert said[0].filename == __file__
+    assert ng.sum(ng.neq(x, y)).dtype == "int64"
+
+
+def test_a_shape_is_a_tuple() -> None:
+    m = ng.matrix("m")
+    assert text(ng.AxisError, lambda: m.shape[2]) == (
+        f"shape[2]: there is no such axis\n  m: float64[?,?]  made at {m.line}"
+    )
+    for wrong in (lambda: m.shape * 2, lambda: 2 * m.shape, lambda: m.shape - 1, lambda: m.shape[1:] + 1):
+        assert text(TypeError, wrong).startswith("the shape of a variable is a tuple of lengths, as in NumPy")
+    assert len((1, *m.shape)) == len((1,) + m.shape) == len(m.shape + (1,)) == 3  # noqa: RUF005
+    assert isinstance(m.shape, tuple) and m.shape[-1].op is m.shape[1].op
+    assert ng.function([m], ng.stack(m.shape) * 2)(np.zeros((2, 3))).tolist() == [4, 6]
+
+
+def test_axes_and_masks_raise_what_numpys_users_catch() -> None:
+    m, n = ng.matrix("m"), ng.shared(np.arange(6.0).reshape(2, 3), "n")
+    for call in (ng.max, ng.sum, ng.argmax, ng.cumsum, ng.expand_dims, ng.sort, ng.softmax):
+        for caught in (IndexError, ValueError, ng.AxisError):
+            with pytest.raises(caught):
+                call(m, 4)
+    mask = np.array([True, False, True])
+    for make in (
+        lambda: n[mask],
+        lambda: n[np.ones((2, 4), bool)],
+        lambda: ng.set_subtensor(n[mask], 0.0),
+        lambda: n[[0, 1], [0, 1, 2]],
+    ):
+        for target in ("cpu", "reference", "cuda-sim"):
+            with pytest.raises(ng.IndexShapeError):
+                ng.function([], make(), target=target)()
+    with pytest.raises(ng.ShapeError, match=r"lengths \[0, 1\] differ"):
+        ng.concatenate([ng.tensor("a", shape=(1, 0)), ng.tensor("b", shape=(1, 1))])

@@ -19,10 +19,12 @@ pytestmark = pytest.mark.usefixtures("target")
 ROOT = Path(__file__).parents[1]
 
 WAYS: dict[str, Callable[[Any], Any]] = {
-    **{f"pickle{p}": lambda x, p=p: pickle.loads(pickle.dumps(x, p)) for p in range(2, pickle.HIGHEST_PROTOCOL + 1)},
+    **{f"pickle{p}": lambda x, p=p: pickle.loads(pickle.dumps(x, p)) for p in range(pickle.HIGHEST_PROTOCOL + 1)},
     "deepcopy": copy.deepcopy,
 }
-both = pytest.mark.parametrize("again", [WAYS["pickle2"], WAYS[f"pickle{pickle.HIGHEST_PROTOCOL}"], copy.deepcopy])
+both = pytest.mark.parametrize(
+    "again", [WAYS["pickle0"], WAYS["pickle2"], WAYS[f"pickle{pickle.HIGHEST_PROTOCOL}"], copy.deepcopy]
+)
 
 
 @pytest.mark.parametrize("again", WAYS.values(), ids=WAYS)
@@ -38,6 +40,75 @@ def test_function_and_shared_variable_stay_together(again: Any) -> None:
     np.testing.assert_array_equal(s2.get_value(), [3, 4])
     s2.set_value([10.0])
     assert f2() == 10
+
+
+@pytest.mark.parametrize("again", [*WAYS.values(), copy.copy], ids=[*WAYS, "copy"])
+@pytest.mark.parametrize("value", [0.0, 3.0, np.zeros(3), np.zeros(0), np.ones((2, 0, 1)), np.array(True)], ids=repr)
+def test_a_shared_variable_alone(again: Any, value: Any) -> None:
+    s = ng.shared(value, "s")
+    s2 = again(s)
+    assert (s2.name, s2.type) == ("s", s.type)
+    np.testing.assert_array_equal(s2.get_value(), value)
+    s.set_value(np.ones_like(value))
+    np.testing.assert_array_equal(s2.get_value(), value)
+
+
+def test_values_out_of_band() -> None:
+    s, buffers = ng.shared(np.arange(3.0)), []
+    data = pickle.dumps(s, 5, buffer_callback=buffers.append)
+    s2 = pickle.loads(data, buffers=[bytes(b.raw()) for b in buffers])
+    ng.function([], updates=[(s2, s2 + 1)])()
+    np.testing.assert_array_equal(s2.get_value(), [1.0, 2.0, 3.0])
+
+
+def test_a_shallow_copy_has_its_own_states_and_common_shared_variables() -> None:
+    x, s, w = ng.scalar("x"), ng.scalar("s"), ng.shared(1.0, "w")
+    f = ng.function([x, ng.In(s, value=0.0, update=s + x)], s + x * w, updates=[(w, w + 1)], name="f")
+    f(1.0)
+    g = copy.copy(f)
+    f(10.0)
+    assert (f["s"], g["s"], g.name) == (11.0, 1.0, "f")
+    assert g(1.0) == 1.0 + 3.0 and w.get_value() == 4.0 and f["s"] == 11.0
+
+
+def test_shallow_copies_of_variables() -> None:
+    x = ng.vector("x")
+    y = ng.exp(x * 2)
+    z = copy.copy(y)
+    assert z is not y and z.inputs == y.inputs and z.type == y.type
+    np.testing.assert_array_equal(ng.function([x], z - y)(np.ones(2)), [0.0, 0.0])
+    # pickling lists ancestors afterwards as before
+    chain = x
+    for _ in range(3000):
+        chain = chain + 1
+    copy.copy(chain)
+    assert pickle.loads(pickle.dumps(chain)).type == x.type
+
+
+def test_a_pickle_that_breaks_off_does_no_harm_to_the_next() -> None:
+    class Stopping:
+        def write(self, data: bytes) -> None:
+            raise KeyboardInterrupt
+
+    chain = ng.vector("x")
+    for _ in range(3000):
+        chain = chain + 1
+    for protocol in (2, 5):
+        with pytest.raises(KeyboardInterrupt):
+            pickle.dump([chain, ng.shared(np.zeros(100_000))], Stopping(), protocol)
+        assert pickle.loads(pickle.dumps(chain, protocol)).type == chain.type
+
+
+def test_a_default_update_that_is_deleted() -> None:
+    s = ng.shared(np.zeros(2), "s")
+    s.default_update = s + 1
+    del s.default_update
+    assert s.default_update is None
+    del s.default_update
+    ng.function([], s)()
+    for again in (*WAYS.values(), copy.copy):
+        assert again(s).default_update is None
+    np.testing.assert_array_equal(s.get_value(), [0.0, 0.0])
 
 
 @both

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -225,6 +226,36 @@ def test_reshape_knows_what_it_can() -> None:
     assert value(ng.vector("v").reshape((n, -1)), v=np.arange(6.0), n=2).shape == (2, 3)
     assert value(ng.reshape([n, n + 1], (2, 1)), n=4).tolist() == [[4], [5]]
     assert ng.reshape(ng.vector("v"), ng.lvector("s"), ndim=2).ndim == 2
+
+
+def _reshaped(array: np.ndarray, new: tuple[int, ...]) -> Any:
+    """By NumPy, for which any negative number is as -1."""
+    try:
+        return array.reshape(new).tolist() if min(new) >= -1 else None
+    except ValueError:
+        return None
+
+
+@pytest.mark.parametrize("target", ["reference", "cpu", "cuda-sim"])
+def test_a_length_of_minus_one_known_at_the_call(target: str) -> None:
+    m, k, n = ng.matrix("m"), ng.lscalar("k"), ng.lscalar("n")
+    free = ng.function([m, k, n], m.reshape((k, n)), target=target)
+    two = ng.function([m, k], [m.reshape((k, 2)), ng.grad((m.reshape((k, 2)) ** 2).sum(), m)], target=target)
+    given = ng.function([m], ng.reshape(m, (n, 3)), givens={n: ng.constant(-1)}, target=target)
+    for shape in ((2, 3), (0, 3), (1, 1), (4, 1)):
+        array = np.arange(float(np.prod(shape))).reshape(shape)
+        for lengths in itertools.product(range(-2, 5), repeat=2):
+            wanted = _reshaped(array, lengths)
+            if wanted is None:
+                with pytest.raises(ng.ShapeError):
+                    free(array, *lengths)
+            else:
+                assert free(array, *lengths).tolist() == wanted
+            if lengths[1] == 2 and wanted is not None:
+                got, slope = two(array, lengths[0])
+                assert got.tolist() == wanted
+                assert np.array_equal(slope, 2 * array)
+    assert given(np.arange(6.0).reshape(2, 3)).shape == (2, 3)
 
 
 def test_flatten() -> None:

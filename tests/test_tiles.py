@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
-import importlib
 import itertools
 import mmap
 import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numgraph.kernels import tiles
 
+from numgraph.config import config
+from numgraph.processor import available, processor
 from numgraph.runtime import native
 
 DTYPES = ("float32", "float64")
@@ -29,6 +30,7 @@ LENGTHS = (0, 1, 2, 5, 6, 7, 8, 9, 10, 13, 15, 16, 17, 23, 31, 33, 64, 65)
 Product = Callable[..., None]
 
 
+LEVELS = available()[1:]
 # Compiled as generated code is: in one piece.
 SOURCE = """
 import numpy as np
@@ -88,20 +90,17 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Product:
     return product_of(tiles, tmp_path_factory.mktemp("tiles"))
 
 
-@pytest.fixture(scope="module", params=["sse2", "avx512f"])
+@pytest.fixture(scope="module", params=["sse2", "avx2", "avx512f", *LEVELS])
 def foreign(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """The product with vectors of other lengths, which LLVM turns into what there is; without fused multiply-add."""
-    names = [f"numgraph.kernels.{name}" for name in ("tile_ir", "dot_ir", "dots", "tiles")]
-    saved = {name: sys.modules.pop(name) for name in names if name in sys.modules}
-    host = llvm.get_host_cpu_features
-    llvm.get_host_cpu_features = lambda: {request.param: True}
-    try:
-        module = importlib.import_module(names[-1])
-        assert module.VECTOR != tiles.VECTOR or request.param == "avx512f"
-        yield product_of(module, tmp_path_factory.mktemp("foreign"))
-    finally:
-        llvm.get_host_cpu_features = host
-        sys.modules.update(saved)
+    """The product for another processor: one of the levels that this one has; or with vectors of other lengths, which
+    LLVM turns into what there is, on any."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param in LEVELS:
+            patch.setattr(config, "cpu", request.param)
+        else:
+            pretended = replace(processor(), has=frozenset({request.param}))
+            patch.setattr(native, "processor", lambda: pretended)
+        yield product_of(native.kernel_module("tiles"), tmp_path_factory.mktemp("foreign"))
 
 
 def whole_numbers(rng: Any, dtype: str, rows: int, columns: int, transposed: bool) -> Any:

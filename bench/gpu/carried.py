@@ -132,3 +132,6 @@ class NoDevice:
 
     def synchronize(self) -> None:
         """See `Bindings`."""
+
+    def finish(self) -> None:
+        """See `Bindings`."""

@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from numgraph.cuda import dlpack
 from numgraph.cuda.device import CUDA, HOST, Device
+from numgraph.cuda.held import hold
 from numgraph.errors import DtypeError, ForeignArrayError
 
 # Longer arrays are not copied to be shown.
@@ -24,16 +25,12 @@ LEGACY = 1
 class Memory:
     """An allocation of a device, given back when nothing refers to it any more."""
 
-    __slots__ = ("__weakref__", "address", "device", "size")
+    __slots__ = ("__weakref__", "address", "device", "held", "size")
 
     def __init__(self, device: Device, size: int) -> None:
         self.device, self.size = device, size
-        self.address = device.allocate(size)
-
-    def __del__(self) -> None:
-        # an allocation that failed has no address
-        if hasattr(self, "address"):
-            self.device.release(self.address)
+        self.address = address = device.allocate(size)
+        self.held = hold(lambda: device.release(address))
 
 
 class DeviceArray(NDArrayOperatorsMixin):
@@ -163,30 +160,36 @@ class DeviceArray(NDArrayOperatorsMixin):
     ) -> Any:
         """A capsule, in DLPack's versioned form if max_version allows it.
 
-        stream: of the consumer, -1 when it takes care of the order itself. dl_device: the host's (1, 0), too, to which
-        a copy is made. BufferError for another device, a host copy with copy=False, and stream 0, which says nothing.
+        stream: of the consumer, -1 when it takes care of the order itself, also of the end. dl_device: the host's
+        (1, 0), too, to which a copy is made. BufferError for another device, a host copy with copy=False, and stream 0,
+        which says nothing.
         """
         if dl_device is not None and tuple(dl_device) != self.device.dlpack:
             return self._on_host(dl_device, copy).__dlpack__(max_version=max_version)
         array = copied(self) if copy else self
+        owner: Any = array
         if self.device.dlpack[0] == CUDA:
-            self._hand_over(stream)
+            owner = array._handed_over(stream)
         elif self.device.dlpack[0] == HOST:
             self.device.wait()
         versioned = max_version is not None and tuple(max_version) >= (1, 0)
-        return dlpack.capsule(array, array.address, array.shape, array.dtype, self.device.dlpack, versioned, bool(copy))
+        return dlpack.capsule(owner, array.address, array.shape, array.dtype, self.device.dlpack, versioned, bool(copy))
 
     def _on_host(self, place: tuple[int, int], copy: bool | None) -> NDArray[Any]:
         if tuple(place) != (HOST, 0) or copy is False:
             raise BufferError(f"the array is on {self.device.name}, DLPack's device {self.device.dlpack}, not {place}")
         return self.__array__()
 
-    def _hand_over(self, stream: int | None) -> None:
-        """What the consumer does on its stream comes after what computes the array."""
+    def _handed_over(self, stream: int | None) -> Any:
+        """What the consumer is to keep. What it does on its stream comes after what computes the array; what is done
+        here once it has let go comes after what it did."""
         if stream == 0:
             raise BufferError("__dlpack__: stream 0 is ambiguous; 1 is the legacy default stream, 2 the thread's own")
-        if stream != -1:
-            self.device.before(LEGACY if stream is None else stream)
+        if stream == -1:
+            return self
+        theirs = LEGACY if stream is None else stream
+        self.device.before(theirs)
+        return hold(lambda: self.device.let_go(self, theirs))
 
 
 def empty(device: Device, shape: Sequence[int], dtype: DTypeLike) -> DeviceArray:

@@ -100,7 +100,7 @@ class Bindings(Protocol):
         """Do what a graph says, in the stream's order."""
 
     def drop(self, graph: Handle, executable: Handle) -> None:
-        """Forget a graph and its executable form."""
+        """Forget a graph and its executable form, None where there is none."""
 
     def event(self) -> Handle:
         """A point in a stream's order, not yet placed."""
@@ -116,6 +116,9 @@ class Bindings(Protocol):
 
     def synchronize(self) -> None:
         """Until the stream has done everything."""
+
+    def finish(self) -> None:
+        """Until all streams of the context have done everything."""
 
 
 class CudaBindings:
@@ -268,14 +271,22 @@ class CudaBindings:
         """See `Bindings`."""
         whole = self._("cuGraphCreate", 0)
         before: list[Any] = []
-        for _ in range(times):
-            before = [self._("cuGraphAddChildGraphNode", whole, before, len(before), graph)]
+        try:
+            for _ in range(times):
+                before = [self._("cuGraphAddChildGraphNode", whole, before, len(before), graph)]
+        except BaseException:
+            self._("cuGraphDestroy", whole)
+            raise
         return whole
 
     def ready(self, graph: Handle) -> Handle:
         """See `Bindings`."""
         made = self._("cuGraphInstantiate", graph, 0)
-        self._("cuGraphUpload", made, self.handle)
+        try:
+            self._("cuGraphUpload", made, self.handle)
+        except BaseException:
+            self._("cuGraphExecDestroy", made)
+            raise
         return made
 
     def start(self, executable: Handle) -> None:
@@ -286,8 +297,11 @@ class CudaBindings:
 
     def drop(self, graph: Handle, executable: Handle) -> None:
         """See `Bindings`."""
-        self._("cuGraphExecDestroy", executable)
-        self._("cuGraphDestroy", graph)
+        try:
+            if executable is not None:
+                self._("cuGraphExecDestroy", executable)
+        finally:
+            self._("cuGraphDestroy", graph)
 
     def event(self) -> Handle:
         """See `Bindings`."""
@@ -311,3 +325,7 @@ class CudaBindings:
     def synchronize(self) -> None:
         """See `Bindings`."""
         self._("cuStreamSynchronize", self.handle)
+
+    def finish(self) -> None:
+        """See `Bindings`."""
+        self._("cuCtxSynchronize")

@@ -169,6 +169,9 @@ class Device(Protocol):
     def clear(self, address: int, size: int) -> None:
         """Set bytes to 0."""
 
+    def spoil(self, address: int, size: int) -> None:
+        """Make memory look as if it were fresh: to be seen where nothing has been written. A real device need not."""
+
     def copy(self, to: int, source: int, size: int) -> None:
         """Copy bytes within the device; the two ranges do not overlap."""
 
@@ -208,3 +211,7 @@ class Device(Protocol):
 
     def after(self, stream: int) -> None:
         """What is asked for here from now on waits for what another stream was asked for."""
+
+    def let_go(self, owner: Any, stream: int) -> None:
+        """Drop `owner`, once what is asked for here comes after what another stream was asked for until now. Never
+        waits, never raises: finalizers call it."""

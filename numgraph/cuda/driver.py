@@ -27,50 +27,12 @@ from numgraph.cuda.device import CUDA, Array, Blas, Counts, Lengths, Parameters,
 from numgraph.cuda.kernel import CudaKernel, checked_lengths
 from numgraph.cuda.recording import CudaRecording
 from numgraph.cuda.staging import SMALL, Staging
+from numgraph.cuda.use import Use
 from numgraph.device import door
 from numgraph.errors import DeviceError, DeviceMemoryError, LaunchError, NumgraphError
 
 # A wait asks again and again for this long, since most are short, and then sleeps in between.
 EAGER, NAP = 0.002, 0.0002
-
-
-class _Use:
-    """The lock and the context of a device, for a `with`; what finalizers gave back is given back first.
-
-    Refusals of the driver come out as LaunchError.
-    """
-
-    def __init__(self, device: CudaDevice) -> None:
-        self.device = device
-        # of each `with` that is under way, the inner ones last: whether it has changed the thread's context
-        self.entered: list[bool] = []
-
-    def __enter__(self) -> None:
-        device = self.device
-        device.lock.acquire()
-        try:
-            self.entered.append(device.bindings.enter())
-        except BaseException as error:
-            device.lock.release()
-            raise (device.failed(error) if isinstance(error, Refused) else error) from None
-        if (device.returned or device.dropped) and device.recorded is None:
-            try:
-                device.give_back()
-            except BaseException as error:
-                self._leave()
-                raise (device.failed(error) if isinstance(error, Refused) else error) from None
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        self._leave()
-        if error is not None and isinstance(error, Refused):
-            raise self.device.failed(error) from None
-
-    def _leave(self) -> None:
-        try:
-            if self.entered.pop():
-                self.device.bindings.leave()
-        finally:
-            self.device.lock.release()
 
 
 class CudaDevice:
@@ -98,13 +60,14 @@ class CudaDevice:
         self.stream = bindings.stream
         self.kernels: WeakKeyDictionary[Callable[..., Any], dict[Any, CudaKernel]] = WeakKeyDictionary()
         self.lock = threading.RLock()
-        self.use = _Use(self)
+        self.use = Use(self)
         # launches since the recording under way began; None when there is none
         self.recorded: int | None = None
         # False at exit and in the child of a fork
         self.usable = True
         self.returned: deque[int] = deque()
         self.dropped: deque[tuple[Handle, Handle]] = deque()
+        self.left: deque[tuple[Any, int]] = deque()
         self.events: list[Handle] = []
         self.buffers: list[int] = []
         with self.use:
@@ -152,9 +115,14 @@ class CudaDevice:
         self.returned.append(address)
         self._tidy()
 
-    def discard(self, graphs: list[tuple[Handle, Handle]]) -> None:
-        """Give back graphs and their executable forms; never waits for the lock, never raises."""
-        self.dropped.extend(graphs)
+    def discard(self, graph: Handle, executable: Handle) -> None:
+        """Give back a graph and its executable form; never waits for the lock, never raises."""
+        self.dropped.append((graph, executable))
+        self._tidy()
+
+    def let_go(self, owner: Any, stream: int) -> None:
+        """See `Device`."""
+        self.left.append((owner, stream))
         self._tidy()
 
     def _tidy(self) -> None:
@@ -168,6 +136,15 @@ class CudaDevice:
 
     def give_back(self) -> None:
         """What finalizers have left: memory in the stream's order, graphs once the device is past them."""
+        while self.left:
+            owner, stream = self.left.popleft()
+            try:
+                self._after(stream)
+            except Refused:
+                # a stream that is gone, perhaps: whatever was asked of it
+                self.bindings.finish()
+            # what it keeps alive comes back now, behind what the other stream does with it
+            del owner
         while self.returned:
             self.bindings.free(self.returned.popleft())
         if self.dropped:
@@ -231,6 +208,9 @@ class CudaDevice:
         if size:
             with self.use:
                 self.bindings.fill(address, size)
+
+    def spoil(self, address: int, size: int) -> None:
+        """See `Device`."""
 
     def copy(self, to: int, source: int, size: int) -> None:
         """See `Device`."""
@@ -333,9 +313,14 @@ class CudaDevice:
         """See `Device`."""
         with self.use:
             self.nothing_recorded("an array is taken over")
-            event = self._event()
+            self._after(stream)
+
+    def _after(self, stream: int) -> None:
+        event = self._event()
+        try:
             self.bindings.mark(event, stream)
             self.bindings.follow(event)
+        finally:
             self.events.append(event)
 
     def _event(self) -> Handle:
@@ -377,7 +362,7 @@ class CudaDevice:
     def forked(self) -> None:
         """In the child of a fork: whatever is asked for is refused from now on."""
         self.usable, self.bindings, self.recorded = False, _Forked(self.name), None
-        self.lock, self.use = threading.RLock(), _Use(self)
+        self.lock, self.use = threading.RLock(), Use(self)
 
 
 class _Forked:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from numgraph.cuda.device import Counts, Device
@@ -18,6 +18,7 @@ from numgraph.runtime.executor import Executor
 from numgraph.runtime.explain import phase_record
 from numgraph.schedule.gridproduct import LARGE
 from numgraph.schedule.work import schedule_text
+from numgraph.whole import CALLS, Action, apart
 
 # Small: a simulated thread costs microseconds.
 SIMULATED = Geometry(threads=8, blocks=3, small=64, part=16, shares=3, sums=16, skinny=8, tiles=((16, 4, 4),), wanted=1)
@@ -64,6 +65,14 @@ class DeviceExecutor(Executor):
         """What the device has done, since `earlier` if that is given."""
         counts = self.variant.device.counts
         return counts.copy() if earlier is None else counts.minus(earlier)
+
+    def _run(self, variant: Any, arrays: Sequence[Any], then: Sequence[Action]) -> list[Any]:
+        outputs: list[Any] | None = None
+        if not then:
+            with CALLS:
+                outputs = variant.run(arrays, replay=True)
+        # an interrupt between two launches would leave some of the updates
+        return outputs if outputs is not None else apart(partial(variant.run, arrays, then), CALLS)
 
     def displaced(self) -> None:
         """Nothing: each call has the values brought to the device."""

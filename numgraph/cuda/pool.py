@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from numgraph.cuda.array import Memory
 from numgraph.cuda.device import Device
+from numgraph.cuda.held import hold
 
 # Blocks of one size that wait to be used again, at most.
 KEPT = 64
@@ -12,14 +13,16 @@ KEPT = 64
 class Lease:
     """A block that goes back to its pool when nothing refers to it any more. address: of its first byte."""
 
-    __slots__ = ("__weakref__", "address", "free", "memory")
+    __slots__ = ("__weakref__", "address", "held")
 
     def __init__(self, memory: Memory, free: list[Memory]) -> None:
-        self.memory, self.free, self.address = memory, free, memory.address
+        self.address = memory.address
 
-    def __del__(self) -> None:
-        if len(self.free) < KEPT:
-            self.free.append(self.memory)
+        def give_back() -> None:
+            if len(free) < KEPT:
+                free.append(memory)
+
+        self.held = hold(give_back)
 
 
 class Pool:

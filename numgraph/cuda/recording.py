@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from numgraph.cuda.bindings import Handle, Refused
+from numgraph.cuda.held import Held, hold
 from numgraph.errors import LaunchError
 
 if TYPE_CHECKING:
@@ -19,16 +21,17 @@ class CudaRecording:
 
     def __init__(self, device: CudaDevice, graph: Handle, launches: int) -> None:
         self.device, self.graph, self.launches = device, graph, launches
-        self.once: Handle = device.bindings.ready(graph)
-        self.many: tuple[Handle, Handle] | None = None
-        self.released = False
+        # what gives the graphs back, with their executable forms; None once the recording is released
+        self.held: list[Held] | None = []
+        self.once = self._ready(graph)
+        self.many: Handle | None = None
 
     def replay(self, times: int = 1) -> None:
         """See `device.Recording`. Ctrl-C stops between two replays; what was started is done nevertheless."""
         device, started = self.device, 0
         with device.use:
             device.nothing_recorded("a recording is replayed")
-            if self.released:
+            if self.held is None:
                 raise LaunchError("the recording was released before this replay\n  fix: record again")
             try:
                 if times >= 2 * BATCH and self.launches * BATCH <= MOST_LAUNCHES:
@@ -47,16 +50,22 @@ class CudaRecording:
 
     def _many(self) -> Handle:
         if self.many is None:
-            graph = self.device.bindings.repeated(self.graph, BATCH)
-            self.many = graph, self.device.bindings.ready(graph)
-        return self.many[1]
+            self.many = self._ready(self.device.bindings.repeated(self.graph, BATCH))
+        return self.many
+
+    def _ready(self, graph: Handle) -> Handle:
+        """The executable form of a graph; both are given back with the recording, or at once where that fails."""
+        device = self.device
+        try:
+            executable = device.bindings.ready(graph)
+        except BaseException:
+            with suppress(Refused):
+                device.bindings.drop(graph, None)
+            raise
+        assert self.held is not None
+        self.held.append(hold(lambda: device.discard(graph, executable)))
+        return executable
 
     def release(self) -> None:
         """See `device.Recording`."""
-        if not self.released:
-            self.released = True
-            self.device.discard([(self.graph, self.once), *([self.many] if self.many else [])])
-
-    def __del__(self) -> None:
-        if not getattr(self, "released", True):
-            self.release()
+        self.held = None

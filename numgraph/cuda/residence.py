@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from weakref import WeakMethod
 
@@ -13,6 +14,7 @@ from numgraph.cuda.array import DeviceArray, copied, from_host, imported
 from numgraph.cuda.device import Array, Device
 from numgraph.cuda.driver import device as cuda_device
 from numgraph.storage import Storage
+from numgraph.whole import Action
 
 
 class Residence:
@@ -40,6 +42,14 @@ class Residence:
         if settle is not None:
             settle()
         return self.value.__array__()
+
+    def holding(self, value: DeviceArray) -> Action:
+        """What makes an array on the device the value, for `at_once`."""
+        return partial(setattr, self, "value", value)
+
+    def setting(self, array: Array) -> list[Action]:
+        """What makes a copy of `array` the value, for `at_once`."""
+        return [self.holding(from_host(self.device, array))]
 
     def put(self, array: Array) -> None:
         """Take a copy of `array` as the value; in the same place, if it has the same lengths."""

@@ -71,8 +71,10 @@ class SimulatedDevice:
 
     def release(self, address: int) -> None:
         """See `device.Device`."""
-        if self.memory.pop(address, None) is not None:
+        if address in self.memory:
+            # a finalizer may be interrupted in between: what is listed is there
             self.addresses.remove(address)
+            del self.memory[address]
 
     def _bytes(self, address: int) -> Array:
         """The memory from an address to the end of its allocation."""
@@ -112,6 +114,10 @@ class SimulatedDevice:
     def clear(self, address: int, size: int) -> None:
         """See `device.Device`."""
         self._ask(lambda: self._bytes(address)[:size].fill(0))
+
+    def spoil(self, address: int, size: int) -> None:
+        """See `device.Device`."""
+        self._bytes(address)[:size].fill(POISON)
 
     def copy(self, to: int, source: int, size: int) -> None:
         """See `device.Device`."""
@@ -180,4 +186,7 @@ class SimulatedDevice:
         """See `device.Device`."""
 
     def after(self, stream: int) -> None:
+        """See `device.Device`."""
+
+    def let_go(self, owner: Any, stream: int) -> None:
         """See `device.Device`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numgraph.cuda.device import Array
 from numgraph.cuda.variant import DeviceVariant
 from numgraph.emit.grid import STEPS
 from numgraph.runtime.variant import CheckFailed
-from numgraph.storage import CALLS
+from numgraph.whole import CALLS, apart
 
 
 class DeviceSweep:
@@ -30,13 +31,16 @@ class DeviceSweep:
 
     def run(self, begin: int, end: int) -> int:
         """Run steps from `begin`; the first that did not run, `end` when all did."""
-        with CALLS:
-            while begin < end:
-                last = min(begin + STEPS, end)
-                done = self._turn(begin, last)
-                if done < last:
-                    return done
-                begin = last
+        # steps of which some launches are missing would be half done
+        return apart(partial(self._run, begin, end), CALLS)
+
+    def _run(self, begin: int, end: int) -> int:
+        while begin < end:
+            last = min(begin + STEPS, end)
+            done = self._turn(begin, last)
+            if done < last:
+                return done
+            begin = last
         return end
 
     def _turn(self, begin: int, end: int) -> int:
@@ -48,7 +52,7 @@ class DeviceSweep:
         if not len(rows):
             return begin
         found = variant.steps.sweep(variant.record(launches, True), rows)
-        failed = variant.failed()
+        failed = variant.status.failed()
         done = begin + (len(rows) if failed is None else failed[0])
         for number, array in enumerate(self.outputs):
             size = array.nbytes // len(array)

@@ -9,7 +9,7 @@ import numpy as np
 
 from numgraph.emit.memory import MemoryStatements
 from numgraph.emit.scalar import convert, literal
-from numgraph.emit.statements import Body, substitute_names
+from numgraph.emit.statements import Body, substitute_code
 from numgraph.emit.writer import Line
 from numgraph.schedule.arrange import Block
 from numgraph.schedule.items import Item
@@ -94,7 +94,7 @@ class FunctionPrinter(MemoryStatements):
         dtype = item.value.dtype if form.position else item.node.dtype
         start = self._start_value(form.start, dtype)
         if self._tail(item):
-            name = self.names.fresh(None, "acc")
+            name = self.names.fresh(None, "acc", "_at" if form.position else "")
             note = f"{item.node.name} {self.type_text(item.node)}"
             self.say(f"{name} = {start}", note, item.node)
             if form.position:
@@ -204,7 +204,7 @@ class FunctionPrinter(MemoryStatements):
         """The same, without leave to change the order."""
         form = item.node.op.reduce if item.node.op else None
         assert form is not None
-        text = substitute_names(form.combine, {"acc": acc, "x": x})
+        text = substitute_code(form.combine, {"acc": acc, "x": x})
         dtype = item.node.dtype
         return text if dtype in (*FLOATS, "int64", "bool") else f"{dtype}({text})"
 
@@ -212,7 +212,7 @@ class FunctionPrinter(MemoryStatements):
         form = item.node.op.reduce if item.node.op else None
         assert form is not None
         counter = self.counters[item.reduced[0]]
-        self.say(f"if {substitute_names(form.combine, {'acc': name, 'x': x})}:", item.node.name, item.node)
+        self.say(f"if {substitute_code(form.combine, {'acc': name, 'x': x})}:", item.node.name, item.node)
         self.say(f"    {name} = {x}")
         self.say(f"    {name}_at = {counter}")
 

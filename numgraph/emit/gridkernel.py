@@ -134,6 +134,8 @@ class GridPrinter(GridSums):
         arguments += [self._text(n) for n in item.sizes]
         self._inside("if thread == 0:")
         note = f"{self.buffer_name(node)} {self.type_text(node)}"
-        self.say(f"{name.rsplit('.', 1)[1]}({', '.join(arguments)})", note, node)
+        # a plain function, as the processor's is
+        function = name.rpartition(".")[2]
+        self.say(f"{self.kernel.make(function, function)}({', '.join(arguments)})", note, node)
         self._close()
         self.kernel.imports.add(name)

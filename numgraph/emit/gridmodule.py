@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,21 +10,25 @@ from numgraph import dims
 from numgraph.emit.grid import Geometry, Kernel
 from numgraph.emit.gridkernel import GridPrinter
 from numgraph.emit.gridsums import shares_of
-from numgraph.emit.header import DTYPES
+from numgraph.emit.header import DTYPES, words
 from numgraph.emit.module import ModulePrinter, PlanPrinter
 from numgraph.emit.table import Layout
-from numgraph.emit.writer import RESERVED, Line, Names
+from numgraph.emit.writer import RESERVED, Line, Names, imported
 from numgraph.schedule.arrange import Block
 from numgraph.schedule.grid import Mapping
 from numgraph.schedule.plan import Schedule
+from numgraph.text import docstring
 
-# Names that a kernel's variables may not have: the functions and types of any module, and what says which thread it is.
-KERNEL_NAMES = (
-    RESERVED - set("table reals arena own share shares begin end step status call many words return_code".split())
-) | set("block blocks thread threads lane cuda helper THREADS".split())
 # What plans use, of `cuda.plan`; what plans and kernels use, of `kernels.support`.
 HOST = frozenset("i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 argument_length resident_length fail".split())
 HELPERS = frozenset("minimum maximum floor_div_int mod_int power_int".split())
+# Names that a kernel's variables may not have: the functions and types of any module, and what says which thread it is.
+KERNEL_NAMES = (
+    (RESERVED - set("table reals arena own share shares begin end step status call many words return_code".split()))
+    | HOST
+    | HELPERS
+    | set("block blocks thread threads lane cuda helper advance THREADS".split())
+)
 # Statements in one kernel of several phases.
 MAX_KERNEL = 120
 
@@ -77,11 +80,12 @@ class GridModulePrinter(ModulePrinter):
         schedule: Schedule,
         requirements: Sequence[Any],
         functions: dict[tuple[str, str], str],
-        title: str,
+        title: Sequence[str],
         geometry: Geometry,
     ) -> None:
         super().__init__(schedule, requirements, functions, title)
         self.geometry = geometry
+        self.reserved = KERNEL_NAMES | imported(functions.values())
         self.parts: dict[Any, Any] = {}
         self.words: list[int] = []
         # functions made by expressions, of all kernels
@@ -140,7 +144,7 @@ class GridModulePrinter(ModulePrinter):
 
     def _kernel(self, name: str, stage: int, steps: Sequence[Step]) -> Kernel:
         """One kernel, of steps with barriers in between."""
-        kernel = Kernel(name, Names(set(KERNEL_NAMES)), threads=self.geometry.threads, made=self.made)
+        kernel = Kernel(name, Names(set(self.reserved)), threads=self.geometry.threads, made=self.made)
         own: Any = 0
         checked = tested = len(self.words)
         for number, step in enumerate(steps):
@@ -178,7 +182,7 @@ class GridModulePrinter(ModulePrinter):
         buffers = [self.schedule.buffers.get(load.inputs[0]) for load in item.loads]
         if any(place is not None and place.place in ("private", "register") for place in buffers):
             return None
-        kernel = Kernel(f"find_{word}", Names(set(KERNEL_NAMES)), threads=1)
+        kernel = Kernel(f"find_{word}", Names(set(self.reserved)), threads=1)
         GridPrinter(self.schedule, self.layout, self.vector, kernel, item.stage, self.geometry, []).find(item)
         lines = self._function_of(kernel, 0, f"the index that {item.node.name} refuses")
         code = "\n".join(line.text() for line in lines)
@@ -203,24 +207,25 @@ class GridModulePrinter(ModulePrinter):
         """The whole function. checked: words of the status that kernels before this one may have set."""
         body = kernel.lines
         body = [*self._refused(kernel, 0, checked), *body]
-        words = set(re.findall(r"\w+", "\n".join(line.code for line in body)))
+        used = words("\n".join(line.code for line in body))
         lines = [Line(0, f"def {kernel.name}({', '.join(p.name for p in kernel.parameters.values())}):", note)]
-        if words & {"lane", "thread"}:
+        if used & {"lane", "thread"}:
             lines.append(Line(1, "lane = cuda.threadIdx.x"))
-        if words & {"block", "thread"}:
+        if used & {"block", "thread"}:
             lines.append(Line(1, "block = cuda.blockIdx.x"))
-        if words & {"blocks", "threads"}:
+        if used & {"blocks", "threads"}:
             lines.append(Line(1, "blocks = cuda.gridDim.x"))
-        if "thread" in words:
+        if "thread" in used:
             lines.append(Line(1, "thread = block * THREADS + lane"))
-        if "threads" in words:
+        if "threads" in used:
             lines.append(Line(1, "threads = blocks * THREADS"))
         return lines + [Line(line.indent + 1, line.code, line.comment, line.lines) for line in body]
 
     def _header(self, code: str, kernels: Sequence[Kernel]) -> list[str]:
-        used = set(re.findall(r"[A-Za-z_][A-Za-z_0-9]*", code))
+        used = words(code)
         dtypes = [d for d in DTYPES if d in used]
-        lines = [f'"""{self.title}', "", *(self._work_line(k.name, k.items, f"; {k.kind}") for k in kernels), '"""', ""]
+        lines = docstring([*self.title, "", *(self._work_line(k.name, k.items, f"; {k.kind}") for k in kernels)])
+        lines += [""]
         lines += ["import math", ""] if "math" in used else []
         lines += ["import numpy as np"] if "np" in used else []
         lines += [f"from numpy import {', '.join(dtypes)}"] if dtypes else []

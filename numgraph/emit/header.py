@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from numgraph.emit.scalar import POINTERS
+from numgraph.text import docstring
 
 # What generated code may use of `support`, `calls` and `loops` in `kernels/`; only the names that occur are imported.
 SUPPORT = frozenset(
@@ -19,16 +20,23 @@ WIDTH = 110
 DTYPES = "float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64".split()
 
 
-def module_header(title: str, phases: Iterable[str], code: str, vector: set[str], kernels: Iterable[str]) -> list[str]:
+def words(code: str) -> set[str]:
+    """The names and keywords in generated code."""
+    return set(re.findall(r"[^\W\d]\w*", code))
+
+
+def module_header(
+    title: Sequence[str], phases: Iterable[str], code: str, vector: set[str], kernels: Iterable[str]
+) -> list[str]:
     """The lines above the functions of `code`.
 
-    title: the graph in the user's terms. phases: one line each. vector: the vectorised functions
-    ("module.function"). kernels: the named kernels ("module.function") that are called.
+    title: lines that say what the graph is in the user's terms. phases: one line each. vector: the vectorised
+    functions ("module.function"). kernels: the named kernels ("module.function") that are called.
     """
-    used = set(re.findall(r"[A-Za-z_][A-Za-z_0-9]*", code))
+    used = words(code)
     functions = [kernel.rsplit(".", 1) for kernel in sorted(kernels)]
     dtypes = [d for d in DTYPES if d in used]
-    lines = [f'"""{title}', "", *phases, '"""', ""]
+    lines = [*docstring([*title, "", *phases]), ""]
     lines += ["import math", ""] if "math" in used else []
     lines += ["import numpy as np"] if "np" in used else []
     lines += [f"from numpy import {', '.join(dtypes)}"] if dtypes else []

@@ -76,7 +76,7 @@ class ModulePrinter:
     """Prints the program of one schedule."""
 
     def __init__(
-        self, schedule: Schedule, requirements: Sequence[Any], vector: dict[tuple[str, str], str], title: str
+        self, schedule: Schedule, requirements: Sequence[Any], vector: dict[tuple[str, str], str], title: Sequence[str]
     ) -> None:
         self.schedule = schedule
         self.requirements = requirements

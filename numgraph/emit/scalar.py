@@ -156,7 +156,7 @@ def print_scalar(
 
 
 # Operands that need no parentheses wherever they stand.
-_ATOM = re.compile(r"[A-Za-z_]\w*|\d+(\.\d+)?|\w+\([\d.]+\)")
+_ATOM = re.compile(r"[^\W\d]\w*|\d+(\.\d+)?|\w+\([\d.]+\)")
 _PLACE = re.compile(r"__(\d+)__")
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import copy
 from typing import Any
 
 from numgraph.emit.scalar import convert, literal, print_scalar
 from numgraph.emit.table import Layout
-from numgraph.emit.writer import Line, Names
+from numgraph.emit.writer import RESERVED, Line, Names, imported
 from numgraph.ir import Node
 from numgraph.schedule.items import Item
 from numgraph.schedule.plan import Schedule
@@ -25,6 +26,8 @@ class Body:
         self.names: dict[Node, str] = {}
         self.registers: dict[Node, str] = {}
         self.accumulators: dict[Item, str] = {}
+        # index checks that stand in it
+        self.guarded: set[Item] = set()
 
 
 class Statements:
@@ -36,7 +39,7 @@ class Statements:
         self.layout = layout
         self.vector = vector
         self.imports: set[str] = set()
-        self.names = Names()
+        self.names = Names(set(RESERVED | imported(vector.values())))
         # in a divided loop: the items whose results this share accumulates for itself, with their places
         self.partial: dict[Node, Any] = {}
         # the counters of the open loops, by level
@@ -170,27 +173,30 @@ class Statements:
         inside = ",".join(str(n) if isinstance(n, int) else "?" for n in lengths)
         return f"{node.dtype}[{inside}]" if lengths else node.dtype
 
-    def explain(self, node: Any, depth: int = 0) -> str:
+    def explain(self, node: Any) -> str:
         """A length in the user's terms: `len(train_x)`, `index*600`."""
+        return ast.unparse(self._explained(node, 0))
+
+    def _explained(self, node: Any, depth: int) -> ast.expr:
+        """The same as a tree. What the user calls something is the text of a name in it, and is not looked into."""
         if not isinstance(node, Node):
-            return str(node)
+            return ast.Name(str(node))
         if node in self.length_names:
-            return self.length_names[node]
+            return ast.Name(self.length_names[node])
         if node in self.graph.names and depth:
-            return self.graph.names[node]
+            return ast.Name(self.graph.names[node])
         if node.kind == "extent":
             owner = self.graph.names.get(node.inputs[0], "argument")
-            return f"len({owner})" if node.attrs[0] == 0 else f"{owner}.shape[{node.attrs[0]}]"
+            return ast.Name(f"len({owner})" if node.attrs[0] == 0 else f"{owner}.shape[{node.attrs[0]}]")
         if node.is_number:
-            return str(node.value)
+            return ast.Name(str(node.value))
         if depth > 3 or node.op is None:
-            return "..." if depth > 3 else self.graph.names.get(node, node.name)
-        parts = [self.explain(v, depth + 1) for v in node.inputs]
+            return ast.Name("..." if depth > 3 else self.graph.names.get(node, node.name))
+        parts = [self._explained(v, depth + 1) for v in node.inputs]
         tree = node.op.tree
         if isinstance(tree, ast.BinOp | ast.Compare):
-            text = substitute_names(ast.unparse(tree), dict(zip(node.op.args, parts, strict=True)))
-            return f"({text})" if depth else text
-        return f"{node.name}({', '.join(parts)})"
+            return replaced(tree, dict(zip(node.op.args, parts, strict=True)))
+        return ast.Call(ast.Name(node.name), parts, [])
 
     def _define_load(self, node: Node, level: int, origin: Node | None) -> None:
         raise NotImplementedError
@@ -217,13 +223,18 @@ def name_lengths(schedule: Schedule) -> dict[Node, str]:
     return found
 
 
-def substitute_names(text: str, names: dict[str, str]) -> str:
-    """`text` with names replaced, parenthesised by the parser."""
+def replaced(tree: ast.expr, names: dict[str, ast.expr]) -> ast.expr:
+    """A copy of an expression with names replaced."""
 
     class Replace(ast.NodeTransformer):
         def visit_Name(self, node: ast.Name) -> ast.expr:
-            if node.id in names:
-                return ast.parse(names[node.id], mode="eval").body
-            return node
+            return names.get(node.id, node)
 
-    return ast.unparse(ast.fix_missing_locations(Replace().visit(ast.parse(text, mode="eval"))))
+    copied: ast.expr = Replace().visit(copy.deepcopy(tree))
+    return copied
+
+
+def substitute_code(text: str, operands: dict[str, str]) -> str:
+    """An expression with names replaced by generated code, parenthesised by the parser."""
+    trees = {name: ast.parse(code, mode="eval").body for name, code in operands.items()}
+    return ast.unparse(replaced(ast.parse(text, mode="eval").body, trees))

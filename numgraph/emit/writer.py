@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
-import keyword
+import re
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from numgraph.emit.header import DTYPES, HINTS, PRODUCTS, SUPPORT
+from numgraph.op import OPS
 from numgraph.source import SourceLine
+from numgraph.text import identifier, printable
 
 COMMENT_COLUMN = 56
 COUNTERS = "ijklmnopq"
-RESERVED = frozenset(
-    """table reals arena own share shares begin end block blocks first last step status call many words items objects
-    i j k l m n o p q acc add_up multiply_up minimum maximum math np float32 float64 int8 int16 int32 int64
-    uint8 uint16 uint32 uint64 f32 f64 i8 i16 i32 i64 u8 u16 u32 u64 range abs min max return_code""".split()
+# Names that variables of generated functions may not have: those that all such functions use,
+RESERVED = (
+    frozenset(
+        """address table reals arena own share shares begin end block blocks first last step status call many words
+        items objects i j k l m n o p q acc math np range abs min max return_code""".split()
+    )
+    | SUPPORT
+    | PRODUCTS
+    | HINTS
+    | frozenset(DTYPES)
 )
+# and those of the functions of a module.
+FUNCTION = re.compile(
+    r"(plan|phase|step|join|kernel|find)_\d+(_\d+)?|enter|join_\w+_(float|u?int|bool)\d*"
+    r"|(tiled|skinny_rows|skinny_columns)_(kernel|\d+)"
+)
+
+
+def imported(functions: Iterable[str]) -> frozenset[str]:
+    """The names of functions ("module.name") and of the named kernels as a module that imports them knows them."""
+    kernels = [op.kernel.function for op in OPS.values() if op.kernel is not None]
+    return frozenset(function.rpartition(".")[2] for function in (*functions, *kernels))
 
 
 @dataclass
@@ -31,6 +53,8 @@ class Line:
         notes = self.comment
         if with_user_lines and self.lines:
             notes = f"{notes}  <- {', '.join(map(str, self.lines))}".strip()
+        # whatever a comment quotes, it ends with its line
+        notes = printable(notes, sys.maxsize)
         return f"{code:<{COMMENT_COLUMN}}  # {notes}".rstrip() if notes else code
 
 
@@ -57,25 +81,28 @@ class Names:
         self.taken.add(name)
         return name
 
-    def fresh(self, wish: str | None, prefix: str = "t") -> str:
-        """A name that is not taken: `wish` made into an identifier, or `prefix` and a number."""
+    def fresh(self, wish: str | None, prefix: str = "t", partner: str = "") -> str:
+        """A name that is not taken: `wish` made into an identifier, or `prefix` and a number.
+
+        partner: an ending; the name with it is not taken either, and for the caller to use.
+        """
         base = identifier(wish) if wish else ""
-        if base and base not in self.taken:
-            self.taken.add(base)
+        if base and self._take(base, partner):
             return base
-        stem = base + "_" if base else prefix
+        stem = base + "_"
+        if not base or FUNCTION.fullmatch(f"{stem}0"):
+            stem = prefix
         while True:
             count = self.counts.get(stem, 0)
             self.counts[stem] = count + 1
             name = f"{stem}{count}"
-            if name not in self.taken:
-                self.taken.add(name)
+            if self._take(name, partner):
                 return name
 
-
-def identifier(text: str) -> str:
-    """`text` as an ASCII Python identifier; empty when nothing of it can be kept."""
-    kept = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in text).strip("_")
-    if not kept or kept[0].isdigit() or keyword.iskeyword(kept):
-        kept = "_" + kept if kept else ""
-    return kept[:40]
+    def _take(self, name: str, partner: str) -> bool:
+        """Whether the name was free; it is taken then."""
+        wanted = {name, name + partner}
+        if wanted & self.taken or any(map(FUNCTION.fullmatch, wanted)):
+            return False
+        self.taken |= wanted
+        return True

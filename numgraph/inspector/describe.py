@@ -14,6 +14,7 @@ from numgraph.inspector.record import UNNAMED, FunctionRecord, PairRecord, Stage
 from numgraph.printing import expression, pprint
 from numgraph.program import Program
 from numgraph.shared import SharedVariable
+from numgraph.text import printable
 from numgraph.types import TensorType
 
 # A cell wider than this does not widen its column: it pushes the later cells of its own line.
@@ -47,7 +48,7 @@ def value_record(variable: Variable, name: str | None = None) -> ValueRecord:
         type, nbytes = TensorType(type.dtype, array.shape), array.nbytes
     elif None not in type.shape:
         nbytes = np.dtype(type.dtype).itemsize * prod(n or 0 for n in type.shape)
-    return ValueRecord(name or label(variable), str(type), _line(variable.line), nbytes)
+    return ValueRecord(printable(name) if name else label(variable), str(type), _line(variable.line), nbytes)
 
 
 def constant_arrays(program: Program) -> list[Constant]:
@@ -85,7 +86,7 @@ def graph_text(program: Program) -> str:
             kind = "shared" if isinstance(node, SharedVariable) else "input"
             rows.append((f"{names[node]} = {kind}", str(node.type), where))
     for k, output in enumerate(program.outputs):
-        rows.append((f"return {names[output]}" + (f" as {program.keys[k]}" if program.keys else ""), "", ""))
+        rows.append((f"return {names[output]}" + (f" as {printable(program.keys[k])}" if program.keys else ""), "", ""))
     rows += [(f"update {label(target)} to {names[value]}", "", "") for target, value in program.updates]
     return aligned(rows)
 
@@ -94,13 +95,14 @@ def unique_names(nodes: Sequence[Variable]) -> dict[Variable, str]:
     """A name for each: the user's, numbered where several share it; the value of a constant; t1, t2, ... for the
     rest."""
     names: dict[Variable, str] = {}
-    taken = {v.name for v in nodes if v.name}
+    taken = {label(v) for v in nodes if v.name}
     used: Counter[str] = Counter()
     temporary = 0
     for node in nodes:
         if node.name:
-            used[node.name] += 1
-            names[node] = node.name if used[node.name] == 1 else f"{node.name}#{used[node.name]}"
+            name = label(node)
+            used[name] += 1
+            names[node] = name if used[name] == 1 else f"{name}#{used[name]}"
         elif isinstance(node, Constant):
             names[node] = str(node.data[()]) if node.ndim == 0 else f"<constant {node.type}>"
         else:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from functools import cache as remember
 from typing import Any
 
 import llvmlite.binding as llvm
 
-# not by way of the package, so that what tests put there is not seen
-from llvmlite.binding.targets import get_host_cpu_features
-
-
-@remember
-def _host() -> tuple[str, str]:
-    """The processor and its features."""
-    return llvm.get_host_cpu_name(), get_host_cpu_features().flatten()
+from numgraph.processor import processor
 
 
 def target_machine() -> Any:
-    """What makes code for this processor."""
-    cpu, features = _host()
-    target = llvm.Target.from_triple(llvm.get_process_triple())
+    """What makes code for the processor of the settings."""
+    made_for = processor()
+    target = llvm.Target.from_triple(made_for.triple)
     reloc = "static" if target.name.startswith("x86") else "default"
     return target.create_target_machine(
-        cpu=cpu, features=features, opt=3, reloc=reloc, codemodel="jitdefault", jit=True
+        cpu=made_for.name,
+        features=made_for.features,
+        opt=3,
+        reloc=reloc,
+        codemodel="jitdefault",
+        jit=True,
     )
 
 

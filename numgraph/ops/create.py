@@ -89,14 +89,12 @@ def alloc(value: Any, *shape: Any) -> Variable:
 
 def zeros_like(x: Any, dtype: Any = None) -> Variable:
     """Zeros with the lengths of x; dtype None: that of x."""
-    v = as_variable(x)
-    return filled(constant_scalar(0, dtype or v.type.dtype), ln.dims_of(v))
+    return full_like(x, 0, dtype)
 
 
 def ones_like(x: Any, dtype: Any = None) -> Variable:
     """Ones with the lengths of x; dtype None: that of x."""
-    v = as_variable(x)
-    return filled(constant_scalar(1, dtype or v.type.dtype), ln.dims_of(v))
+    return full_like(x, 1, dtype)
 
 
 def empty_like(x: Any, dtype: Any = None) -> Variable:
@@ -108,7 +106,16 @@ def full_like(x: Any, value: Any, dtype: Any = None) -> Variable:
     """`value` everywhere, with the lengths of x; dtype None: that of x."""
     v = as_variable(x)
     wanted = check_dtype(dtype or v.type.dtype)
-    return full(tuple(ln.dims_of(v)), _weak(value, wanted), wanted)
+    result = full(tuple(ln.dims_of(v)), _weak(value, wanted), wanted)
+    if None in v.type.shape:
+        return result
+    return _about(f.identity(result) if result is value else result, v)
+
+
+def _about(result: Variable, x: Variable) -> Variable:
+    """`result`, a new variable, as one that was written with x although it needs no length of it."""
+    result.about = (x,)
+    return result
 
 
 def _weak(value: Any, dtype: str) -> Any:
@@ -269,7 +276,7 @@ def identity_like(x: Any) -> Variable:
     v = as_variable(x)
     if v.ndim != 2:
         raise ShapeError(f"identity_like: a matrix is needed, not {describe(v)}")
-    return eye(ln.dim(v, 0), ln.dim(v, 1), dtype=v.type.dtype)
+    return _about(eye(ln.dim(v, 0), ln.dim(v, 1), dtype=v.type.dtype), v)
 
 
 def tril(x: Any, k: Any = 0) -> Variable:

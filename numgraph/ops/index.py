@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from numgraph.errors import DtypeError, IndexOutOfRange, ShapeError
+from numgraph.errors import DtypeError, IndexOutOfRange, IndexShapeError, ShapeError
 from numgraph.graph import Constant, Variable, apply, as_variable, describe, weak_constant
 from numgraph.op import OPS
 from numgraph.ops import lengths as ln
@@ -218,11 +218,11 @@ def _fitted_mask(x: Variable, mask: Variable, axis: int) -> Variable:
     for k in range(mask.ndim):
         a, b = mask.type.shape[k], x.type.shape[axis + k]
         if a is not None and b is not None and a != b:
-            raise IndexOutOfRange(
+            raise IndexShapeError(
                 f"a mask of length {a} on axis {axis + k} of length {b}\n  {describe(mask)}\n  {describe(x)}\n"
                 "  fix: the mask must have the lengths of the axes that it selects from"
             )
-    return apply(OPS["specify_shape"], [mask, *ln.operands([ln.dim(x, axis + k) for k in range(mask.ndim)])])
+    return apply(OPS["fitted_mask"], [mask, *ln.operands([ln.dim(x, axis + k) for k in range(mask.ndim)])])
 
 
 def _mask_indices(x: Variable, mask: Variable, axis: int) -> list[Variable]:
@@ -238,7 +238,7 @@ def _mask_of(part: Variable) -> Variable | None:
     # indices are made of the positions in the flat mask, see `nonzero`
     while _is(mask, "mod", "floor_div", "nonzero", "reshape"):
         mask = mask.inputs[0]
-    if not _is(mask, "specify_shape") or mask.ndim != len(axes) or mask.dtype != BOOL:
+    if not _is(mask, "fitted_mask") or mask.ndim != len(axes) or mask.dtype != BOOL:
         return None
     if axes != tuple(range(axes[0], axes[0] + len(axes))):
         return None

@@ -167,7 +167,8 @@ def concatenate(arrays: Any, axis: int = 0) -> Variable:
         known = {v.type.shape[other] for v in parts} - {None}
         if other != k and len(known) > 1:
             raise ShapeError(
-                f"concatenate: axis {other}: lengths {sorted(map(int, filter(None, known)))} differ" + _listed(parts)
+                f"concatenate: axis {other}: lengths {sorted(n for n in known if n is not None)} differ"
+                + _listed(parts)
             )
     return apply(OPS["concatenate"], parts, axis=k)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from numgraph import dims
 from numgraph.dims import Dim
-from numgraph.errors import DtypeError, IndexOutOfRange, ShapeError
+from numgraph.errors import AxisError, DtypeError, ShapeError
 from numgraph.graph import Constant, Variable, apply, as_variable, describe, frozen
 from numgraph.op import OPS
 from numgraph.ops.define import f
@@ -22,9 +22,17 @@ from numgraph.types import BOOL, DISCRETE
 Length = int | Variable
 
 
-def int_constant(value: int) -> Constant:
-    """A 0-d int64 constant."""
-    return Constant(frozen(np.array(value, np.int64)))
+class Known(int):
+    """A length that a constant has given. about: that of the constant."""
+
+    about: tuple[Variable, ...] = ()
+
+
+def int_constant(value: int, *about: Variable) -> Constant:
+    """A 0-d int64 constant; about: see `Variable`."""
+    constant = Constant(frozen(np.array(value, np.int64)))
+    constant.about = (*about, *(value.about if isinstance(value, Known) else ()))
+    return constant
 
 
 def dim(x: Variable, axis: int) -> Length:
@@ -48,7 +56,9 @@ def integer(value: Any, what: str) -> Length:
     if variable.ndim:
         raise ShapeError(f"{what} must be a scalar, not {describe(variable)}, which has {variable.ndim} axes")
     if isinstance(variable, Constant):
-        return int(variable.data)
+        known = Known(variable.data)
+        known.about = variable.about
+        return known if known.about else int(known)
     result: Variable = variable if variable.type.dtype == "int64" else f.cast(variable, "int64")
     return result
 
@@ -179,14 +189,41 @@ def equal_dims(a: Dim, b: Dim) -> Dim:
     return b if isinstance(b, int) else a
 
 
+def left_over(x: Any, lengths: Sequence[Any]) -> tuple[Dim, ...]:
+    """For shape rules: the lengths that are given, and for one that is -1 what the elements of x leave for it."""
+    given, count = values(lengths), dims.product(x.shape)
+    return tuple(
+        dims.where(dims.equal(n, -1), _quotient(count, _product_without(given, k)), n) for k, n in enumerate(given)
+    )
+
+
+def free_lengths(lengths: Sequence[Any]) -> list[tuple[Dim, Dim]]:
+    """For checks: pairs (a, b), all with a >= b if and only if at most one length is -1, and then none is 0."""
+    given = values(lengths)
+    free = [dims.where(dims.equal(n, -1), 1, 0) for n in given]
+    total: Dim = 0
+    for n in free:
+        total = total + n
+    empty = [dims.where(dims.equal(_product_without(given, k), 0), n, 0) for k, n in enumerate(free)]
+    return [(1, total), *((0, n) for n in empty)]
+
+
+def _product_without(given: Sequence[Dim], k: int) -> Dim:
+    return dims.product(n for j, n in enumerate(given) if j != k)
+
+
+def _quotient(count: Dim, others: Dim) -> Dim:
+    return 0 if isinstance(others, int) and others == 0 else count // others
+
+
 def axis_of(axis: Any, ndim: int, what: str, x: Variable) -> int:
-    """An axis as a natural number; IndexOutOfRange for one that is not below `ndim`, TypeError for no int."""
+    """An axis as a natural number; AxisError for one that is not below `ndim`, TypeError for no int."""
     try:
         k = int(axis.__index__())
     except (AttributeError, TypeError):
         raise TypeError(f"{what}: an axis is an int, not {axis!r}") from None
     if not -ndim <= k < ndim:
-        raise IndexOutOfRange(f"{what}: axis {k} of {describe(x)}, where there are {ndim}")
+        raise AxisError(f"{what}: axis {k} of {describe(x)}, where there are {ndim}")
     return k % ndim
 
 
@@ -202,3 +239,45 @@ def shape_text(lengths: Iterable[Length]) -> str:
     """`(3, ?)` for messages."""
     parts = [str(n) if isinstance(n, int) else "?" for n in lengths]
     return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
+
+
+class Lengths(tuple[Variable, ...]):
+    """The lengths of a variable: a tuple, as in NumPy, of int64 scalars. Arithmetic on it is a TypeError, since a tuple
+    times 2 would be repeated; `ng.stack(x.shape)` is the vector that Theano's `x.shape` is."""
+
+    of: Variable
+
+    def __getitem__(self, key: Any) -> Any:
+        """One length, AxisError where there is no such axis; for a slice a tuple."""
+        if isinstance(key, slice):
+            return lengths_of(self.of, super().__getitem__(key))
+        try:
+            return super().__getitem__(key)
+        except IndexError:
+            raise AxisError(f"shape[{key}]: there is no such axis\n  {describe(self.of)}") from None
+
+    def _refused(self, other: Any = None) -> Any:
+        raise TypeError(
+            f"the shape of a variable is a tuple of lengths, as in NumPy, and no vector to compute with\n"
+            f"  {describe(self.of)}\n"
+            "  fix: ng.stack(x.shape) is the vector; x.shape[0] * 2 computes with one length; x.shape + (n,) adds an "
+            "axis"
+        )
+
+    __mul__ = __rmul__ = __sub__ = __rsub__ = __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = _refused
+    __mod__ = __rmod__ = __pow__ = __rpow__ = __neg__ = _refused
+
+    def __add__(self, other: Any) -> Any:
+        """In front of another tuple, as tuples are."""
+        return super().__add__(other) if isinstance(other, tuple) else self._refused()
+
+    def __radd__(self, other: Any) -> Any:
+        """Behind another tuple, as tuples are."""
+        return other + tuple(self) if isinstance(other, tuple) else self._refused()
+
+
+def lengths_of(x: Variable, lengths: Iterable[Variable]) -> Lengths:
+    """Some lengths of x as what `x.shape` is."""
+    found = Lengths(lengths)
+    found.of = x
+    return found

@@ -132,7 +132,7 @@ def softmax(x: Any, axis: int = -1) -> Variable:
     """exp(x) / sum(exp(x)) along `axis`, of x's shape; an element of -inf gets probability and gradient 0.
 
     The axis may be empty, as may be the others: then so is the result.
-    IndexOutOfRange for an axis that x has not.
+    AxisError for an axis that x has not.
     """
     return _along("softmax", x, axis)
 
@@ -140,7 +140,7 @@ def softmax(x: Any, axis: int = -1) -> Variable:
 def log_softmax(x: Any, axis: int = -1) -> Variable:
     """log(softmax(x)) along `axis`, of x's shape, finite however far apart the elements are; empty where x is.
 
-    IndexOutOfRange for an axis that x has not.
+    AxisError for an axis that x has not.
     """
     return _along("log_softmax", x, axis)
 

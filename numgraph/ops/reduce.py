@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numgraph import dims
-from numgraph.errors import DtypeError, IndexOutOfRange, ShapeError
+from numgraph.errors import AxisError, DtypeError, ShapeError
 from numgraph.graph import Variable, apply, as_variable, describe
 from numgraph.op import OPS, Check, Op, Reduce, Scatter, accumulated, boolean, first, int64, same
 from numgraph.ops import formula
 from numgraph.ops.define import along_axis, f
+from numgraph.source import warn
 from numgraph.types import FLOATS, check_dtype
 
 __all__ = "all amax amin any argmax argmin max min prod product_of_others sum unbroadcast".split()
@@ -29,7 +30,7 @@ TRUTHS = "a truth value has no derivative"
 
 
 def axes_of(name: str, x: Variable, axis: Any) -> Axes:
-    """The axes as sorted natural numbers; IndexOutOfRange for one that x has not, ShapeError for a repeated one."""
+    """The axes as sorted natural numbers; AxisError for one that x has not, ShapeError for a repeated one."""
     if axis is None:
         return tuple(range(x.ndim))
     chosen = []
@@ -39,11 +40,22 @@ def axes_of(name: str, x: Variable, axis: Any) -> Axes:
         except (AttributeError, TypeError):
             raise TypeError(f"{name}: axis must be None, an int or a tuple of ints, not {axis!r}") from None
         if not -x.ndim <= k < x.ndim:
-            raise IndexOutOfRange(f"{name}: axis {k} of {describe(x)}, which has {x.ndim} axes")
+            raise AxisError(f"{name}: axis {k} of {describe(x)}, which has {x.ndim} axes")
         chosen.append(k % x.ndim)
     if len(set(chosen)) < len(chosen):
         raise ShapeError(f"{name}: axis {axis} names an axis twice, for {describe(x)}")
     return tuple(sorted(chosen))
+
+
+def reduced(name: str, x: Any) -> Variable:
+    """What a reduction is of, as a variable. A Python bool is mostly what `==` or `!=` of two variables gave: it is
+    said in a warning."""
+    if isinstance(x, bool):
+        warn(
+            f"{name} of {x}: `==` and `!=` of variables compare identity, and give one Python bool for all elements\n"
+            f"  fix: ng.{name}(ng.eq(x, y)) or ng.{name}(ng.neq(x, y))"
+        )
+    return as_variable(x)
 
 
 def restored(v: Variable, ndim: int, axes: Axes) -> Variable:
@@ -119,7 +131,7 @@ Op("prod", ("x",), "The product along `axis`; float32 accumulates in float64.", 
 def sum(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Variable:
     """The sum along `axis`; integers and bools give int64 (unsigned uint64), or `dtype` where it is given.
 
-    float32 is accumulated in float64. The sum of nothing is 0. IndexOutOfRange for an axis that x has not.
+    float32 is accumulated in float64. The sum of nothing is 0. AxisError for an axis that x has not.
     """
     return _accumulated("sum", x, axis, dtype, keepdims)
 
@@ -132,7 +144,7 @@ def prod(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) ->
 
 
 def _accumulated(name: str, x: Any, axis: Any, dtype: Any, keepdims: bool) -> Variable:
-    v = as_variable(x)
+    v = reduced(name, x)
     attrs: dict[str, Any] = {"axis": axes_of(name, v, axis), "keepdims": bool(keepdims)}
     if dtype is not None and check_dtype(dtype) != accumulated([v.type.dtype]):
         attrs["dtype"] = check_dtype(dtype)
@@ -275,7 +287,7 @@ def argmin(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
 
 
 def _reduced(name: str, x: Any, axis: Any, keepdims: bool) -> Variable:
-    v = as_variable(x)
+    v = reduced(name, x)
     return apply(OPS[name], [v], axis=axes_of(name, v, axis), keepdims=bool(keepdims))
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numgraph import dims
-from numgraph.errors import ShapeError
+from numgraph.errors import IndexShapeError, ShapeError
 from numgraph.graph import Variable, apply, as_variable, describe
 from numgraph.op import OPS, Check, Op, first, int64
 from numgraph.ops import formula
@@ -17,7 +18,7 @@ from numgraph.ops.define import f
 from numgraph.ops.lengths import Length
 
 __all__ = """atleast_1d atleast_2d atleast_3d broadcast_to dimshuffle expand_dims flatten moveaxis ravel reshape shape
-shape_padaxis shape_padleft shape_padright size specify_shape squeeze swapaxes transpose""".split()
+given shape_padaxis shape_padleft shape_padright size specify_shape squeeze swapaxes transpose""".split()
 
 Pattern = tuple[int, ...]
 
@@ -37,15 +38,18 @@ Op(
 )
 
 
-def shape(x: Any) -> tuple[Variable, ...]:
-    """The lengths of x: a tuple of int64 scalars, constants where they are known."""
+def shape(x: Any) -> ln.Lengths:
+    """The lengths of x: a tuple of int64 scalars, constants where they are known. TypeError for arithmetic on it."""
     v = as_variable(x)
-    return tuple(ln.operands(ln.dims_of(v)))
+    found = (ln.int_constant(n, v) if isinstance(n, int) else n for n in ln.dims_of(v))
+    return ln.lengths_of(v, found)
 
 
 def size(x: Any) -> Variable:
     """The number of elements of x, an int64 scalar."""
-    return ln.operands([ln.product(ln.dims_of(as_variable(x)))])[0]
+    v = as_variable(x)
+    count = ln.product(ln.dims_of(v))
+    return ln.int_constant(count, v) if isinstance(count, int) else count
 
 
 # -- order of axes --------------------------------------------------------------------------------------------------
@@ -221,20 +225,23 @@ def atleast_3d(x: Any) -> Variable:
 Op(
     "reshape",
     ("x", "*lengths"),
-    "The same elements, in C order, with other lengths.",
+    "The same elements, in C order, with other lengths; one that is -1 when the function runs takes what is left.",
     first,
     lambda x, *lengths: x.reshape([int(n) for n in lengths]),
     lambda g, out, x, *lengths: (reshaped(g, ln.dims_of(x)), *(None for _ in lengths)),
     reshape=True,
-    shape=lambda x, *lengths: ln.values(lengths),
+    shape=lambda x, *lengths: ln.left_over(x, lengths),
     show=formula.reshaped,
     checks=(
         Check(
             "equal",
-            lambda x, *lengths: [(dims.product(x.shape), dims.product(ln.values(lengths)))],
+            lambda x, *lengths: [(dims.product(x.shape), dims.product(ln.left_over(x, lengths)))],
             "{a} elements into a shape for {b}",
         ),
-        Check("at_least", lambda x, *lengths: [(n, 0) for n in ln.values(lengths)], "a length of {a} is negative"),
+        Check(
+            "at_least", lambda x, *lengths: [(n, 0) for n in ln.left_over(x, lengths)], "a length of {a} is negative"
+        ),
+        Check("at_least", lambda x, *lengths: ln.free_lengths(lengths), "what -1 stands for cannot be told"),
     ),
     samples=lambda: [([np.arange(6, dtype=np.float64).reshape(2, 3), *new], {}) for new in ((6,), (3, 2), (1, 6, 1))],
 )
@@ -248,7 +255,8 @@ def reshaped(x: Variable, new: list[Length]) -> Variable:
 
 
 def reshape(x: Any, shape: Any, ndim: int | None = None) -> Variable:
-    """The elements of x, in C order, with other lengths; one may be -1, which takes what is left.
+    """The elements of x, in C order, with other lengths; one may be -1, which takes what is left. A scalar may turn out
+    to be that one when the function runs.
 
     shape: an int, a scalar, a sequence of them, or a vector of integers (of `ndim` elements where that is not known).
     ShapeError where the numbers of elements differ: now if they are known, else when the function runs.
@@ -373,31 +381,48 @@ def broadcast_to(x: Any, shape: Any) -> Variable:
 
 # -- what is known about lengths ------------------------------------------------------------------------------------
 
-Op(
-    "specify_shape",
-    ("x", "*lengths"),
-    "x, whose lengths must be the given ones.",
-    first,
-    lambda x, *lengths: _specified(x, lengths),
-    lambda g, out, x, *lengths: (g, *(None for _ in lengths)),
-    element=lambda idx, x, *lengths: x.at(*idx),
-    shape=lambda x, *lengths: tuple(
-        n if isinstance(n, int) else full for n, full in zip(x.shape, ln.values(lengths), strict=True)
-    ),
-    checks=(
-        Check(
-            "equal", lambda x, *lengths: list(zip(x.shape, ln.values(lengths), strict=True)), "a length is {a}, not {b}"
+
+def _own_or_known(x: Any, *lengths: Any) -> tuple[Any, ...]:
+    return tuple(n if isinstance(n, int) else full for n, full in zip(x.shape, ln.values(lengths), strict=True))
+
+
+def _with_lengths(
+    name: str, doc: str, shape: Callable[..., tuple[Any, ...]], message: str, error: type[ShapeError]
+) -> Op:
+    """An op that gives its first argument, whose lengths must be the others; `error` says that they are not."""
+
+    def value(x: NDArray[Any], *lengths: Any) -> NDArray[Any]:
+        wanted = tuple(int(n) for n in lengths)
+        if x.shape != wanted:
+            raise error(f"{name}: the shape is {x.shape}, not {wanted}")
+        return x
+
+    return Op(
+        name, ("x", "*lengths"), doc, first, value, lambda g, out, x, *lengths: (g, *(None for _ in lengths)),
+        element=lambda idx, x, *lengths: x.at(*idx),
+        shape=shape,
+        checks=(
+            Check("equal", lambda x, *lengths: list(zip(x.shape, ln.values(lengths), strict=True)), message, error),
         ),
-    ),
-    samples=lambda: [([np.ones((2, 3), np.float64), 2, 3], {})],
-)
+        samples=lambda: [([np.ones((2, 3), np.float64), 2, 3], {})],
+    )  # fmt: skip
 
 
-def _specified(x: NDArray[Any], lengths: Any) -> NDArray[Any]:
-    wanted = tuple(int(n) for n in lengths)
-    if x.shape != wanted:
-        raise ShapeError(f"specify_shape: the shape is {x.shape}, not {wanted}")
-    return x
+_with_lengths("specify_shape", "x, whose lengths must be the given ones.", _own_or_known, "a length is {a}, not {b}",
+              ShapeError)  # fmt: skip
+_with_lengths("fitted_mask", "x, a mask for axes of the given lengths.", lambda x, *lengths: tuple(ln.values(lengths)),
+              "a mask of length {a} for an axis of length {b}", IndexShapeError)  # fmt: skip
+
+
+Op("given", ("x",), "x, which must have a row; for what `givens` put in a variable's place.", first, lambda x: x,
+   lambda g, out, x: (g,), element=lambda idx, x: x.at(*idx), shape=lambda x: x.shape,
+   checks=(Check("nonempty", lambda x: [x.shape[0]], "what stands for a variable has {a} rows"),),
+   samples=lambda: [([np.ones((2, 3), np.float64)], {})])  # fmt: skip
+
+
+def given(x: Any) -> Variable:
+    """x, and a ShapeError at run time where its first axis has no element."""
+    return apply(OPS["given"], [as_variable(x)])
 
 
 def specify_shape(x: Any, shape: Any) -> Variable:

@@ -10,7 +10,7 @@ import numpy as np
 from numgraph.errors import DtypeError, OptionError, ShapeError
 from numgraph.graph import Variable, as_variable, describe
 from numgraph.ops.define import f
-from numgraph.ops.reduce import Axes, axes_of, max, max_or_lowest, min, sum
+from numgraph.ops.reduce import Axes, axes_of, max, max_or_lowest, min, reduced, sum
 from numgraph.types import FLOATS, check_dtype, float_of
 
 __all__ = "logsumexp mean norm ptp std var".split()
@@ -42,7 +42,7 @@ def mean(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) ->
 
     The mean of nothing is NaN. DtypeError for an integer `dtype`.
     """
-    v = as_variable(x)
+    v = reduced("mean", x)
     chosen = check_dtype(dtype) if dtype is not None else v.type.dtype if v.type.dtype in FLOATS else "float64"
     if chosen not in FLOATS:
         raise DtypeError(f"mean: dtype {chosen} is not a float dtype, for {describe(v)}")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from numgraph import dims
 from numgraph.dims import Dim
+from numgraph.errors import IndexShapeError
 from numgraph.graph import Variable, apply
 from numgraph.op import OPS, Check, Op, Scatter, first
 from numgraph.ops import formula, selected
@@ -302,6 +303,7 @@ Op(
             "broadcast",
             lambda x, *indices, axes, position: _broadcasting(indices),
             "index arrays of lengths {a} and {b} do not broadcast",
+            IndexShapeError,
         ),
     ),
     samples=_gather_samples,
@@ -421,6 +423,7 @@ Op(
             "broadcast",
             lambda base, value, *indices, axes, position, mode: _broadcasting(indices),
             "index arrays of lengths {a} and {b} do not broadcast",
+            IndexShapeError,
         ),
         Check(
             "equal",

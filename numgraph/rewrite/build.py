@@ -11,19 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numgraph.elements import Elements, Operand
-from numgraph.errors import ShapeError
 from numgraph.graph import reduced_shape
 from numgraph.ir import MAX_FOLDED, Graph, Node, Requirement, topological
 from numgraph.op import OPS, Op, boolean, reference
+from numgraph.rewrite.assume import Assumptions, Contradiction
 from numgraph.rewrite.conditions import holds
 from numgraph.types import compared
 
 
 class Builder:
-    """Builds nodes in one graph. `ranges` collects the index checks: (node, index node, length)."""
+    """Builds nodes in one graph, under assumptions about lengths. `ranges` collects the index checks: (node, index
+    node, length)."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, assumptions: Assumptions | None = None) -> None:
         self.graph = graph
+        self.assumptions = assumptions or Assumptions()
         self.elements = Elements(graph)
         self.ranges: list[tuple[Node, Node, Any]] = []
 
@@ -216,46 +218,68 @@ class Builder:
         return tuple(result)
 
     def _broadcast_axis(self, what: str, axis: int, lengths: list[Any], inputs: Sequence[Node]) -> Any:
+        find = self.graph.find
         distinct: list[Any] = []
-        for n in map(self.graph.find, lengths):
-            if n != 1 and not any(self.graph.equal_lengths(n, m) for m in distinct):
+        for n in lengths:
+            if find(n) != 1 and not any(self.graph.equal_lengths(n, m) for m in distinct):
                 distinct.append(n)
         if not distinct:
             return 1
         # a number decides; among unknown lengths the first one does
-        distinct.sort(key=lambda n: not isinstance(n, int))
+        distinct.sort(key=lambda n: not isinstance(find(n), int))
         full = distinct[0]
         message = f"{what}: axis {axis}: lengths {{a}} and {{b}} do not broadcast"
         for n in distinct[1:]:
             if self.assume_equal(n, full, message, tuple(inputs)):
                 continue
+            if isinstance(find(n), int) and isinstance(find(full), int):
+                raise self._contradiction(message, n, full, inputs)
             self.require("broadcast", n, full, message, tuple(inputs))
-            if not isinstance(full, int):
+            if not isinstance(find(full), int):
                 full = self.graph.integer("where", self.graph.integer("eq", full, 1), n, full)
-        return full
+        return find(full)
+
+    def _contradiction(self, message: str, a: Any, b: Any, inputs: Sequence[Node]) -> Contradiction:
+        """For lengths that neither are equal nor broadcast, if all that is assumed holds."""
+        shown = "".join(self.graph.where(v) for v in inputs if v.dims)
+        text = message.format(a=self.graph.find(a), b=self.graph.find(b))
+        return Contradiction(f"{text}\n{shown}".rstrip("\n"), self.assumptions.key(a, b))
 
     def assume_equal(self, a: Any, b: Any, message: str, node: Any) -> bool:
-        """Build this variant of the program for equal lengths `a` and `b`, unless an earlier run showed that they
-        differ."""
-        a, b = self.graph.find(a), self.graph.find(b)
-        if self.graph.equal_lengths(a, b):
+        """Build for equal lengths `a` and `b`, where that can be and was not given up; whether it is so.
+
+        A length that depends on computed data is taken for no other: what has it may run before it can be checked.
+        """
+        graph = self.graph
+        x, y = graph.find(a), graph.find(b)
+        if graph.equal_lengths(x, y):
             return True
-        if isinstance(a, int) and isinstance(b, int):
-            raise ShapeError(message.format(a=a, b=b))
-        key = (length_text(a), length_text(b))
-        if key in self.graph.denied:
+        if not (_is_planned(x) and _is_planned(y)) or _differ(graph, x, y):
             return False
-        self.graph.requirements.append(Requirement("assume", a, b, message, node))
-        self.graph.unify(a, b)
+        key = self.assumptions.key(a, b)
+        if not self.assumptions.make(key, x, y):
+            return False
+        graph.requirements.append(Requirement("assume", x, y, message, node, key))
+        graph.unify(x, y)
         return True
 
+    def assume_length(self, length: Node, number: int, message: str) -> None:
+        """Build for a shared variable that keeps a length, where that was not given up."""
+        key = self.assumptions.key(length, number)
+        if self.assumptions.make(key, length, number, pair=False):
+            self.graph.requirements.append(Requirement("assume", length, number, message, length.inputs[0], key))
+            self.graph.unify(length, number)
+
     def require(self, kind: str, a: Any, b: Any, message: str, node: Any) -> None:
-        """Record a condition, unless it is known to hold."""
+        """Record a condition, unless it is known to hold. Contradiction where it cannot, if all that is assumed
+        holds."""
         a, b = self.graph.find(a), self.graph.find(b)
         if holds(self.graph, kind, a, b):
             return
+        if isinstance(a, int) and isinstance(b, int) and not self.assumptions.tolerates((kind, a, b)):
+            raise Contradiction(message.format(a=a, b=b))
         self.graph.requirements.append(Requirement(kind, a, b, message, node))
-        if kind == "equal":
+        if kind == "equal" and _is_planned(a) and _is_planned(b):
             self.graph.unify(a, b)
 
     def _check(self, op: Op, node: Node, operands: Sequence[Operand], attrs: dict[str, Any]) -> None:
@@ -278,9 +302,12 @@ def _is_arithmetic(value: Any) -> bool:
     return value.kind == "op" and not any(v.kind == "load" for v in topological([value]))
 
 
-def length_text(length: Any) -> str:
-    """A length as text that is the same in every compilation of the same function."""
-    if not isinstance(length, Node):
-        return str(length)
-    inside = ",".join(length_text(v) for v in length.inputs)
-    return f"{length.name}{list(length.attrs)}({inside})"
+def _is_planned(length: Any) -> bool:
+    """Whether a length is known before anything is computed."""
+    return isinstance(length, int) or length.planned
+
+
+def _differ(graph: Graph, a: Any, b: Any) -> bool:
+    """Whether two lengths are certainly not equal: numbers, or n and n + 1."""
+    differences = [graph.integer("sub", a, b), graph.integer("sub", b, a)]
+    return any(isinstance(d, int) and d != 0 for d in differences)

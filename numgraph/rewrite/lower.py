@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from numgraph.graph import Constant, Variable, toposort
-from numgraph.ir import Graph, Node, Requirement
-from numgraph.rewrite.build import Builder, length_text
+from numgraph.graph import Constant, Variable, label, toposort
+from numgraph.ir import Graph, Node
+from numgraph.rewrite.build import Builder
 from numgraph.shared import SharedVariable
+from numgraph.text import template
 
 
 class Leaves:
@@ -44,8 +45,7 @@ class Leaves:
     def _remember(self, variable: Variable, node: Node) -> None:
         self.nodes[variable] = node
         self.graph.mark(node, variable.line)
-        if variable.name:
-            self.graph.names.setdefault(node, variable.name)
+        self.graph.call(node, variable.name)
 
     def shared_node(self, variable: SharedVariable, resizable: bool) -> Node:
         """The node of a shared variable. Its lengths are assumed to stay as they are, the leading one only unless
@@ -64,12 +64,8 @@ class Leaves:
         for axis, length in enumerate(variable.storage.shape):
             if axis == 0 and resizable:
                 continue
-            extent = node.dims[axis]
-            if (length_text(extent), str(length)) in graph.denied:
-                continue
-            message = f"{variable.name or 'shared variable'}: length {{a}} on axis {axis}, compiled for {{b}}"
-            graph.requirements.append(Requirement("assume", extent, length, message, node))
-            graph.unify(extent, length)
+            message = f"{template(label(variable))}: length {{a}} on axis {axis}, compiled for {{b}}"
+            self.builder.assume_length(node.dims[axis], length, message)
         return node
 
 
@@ -125,8 +121,7 @@ def lower(outputs: Sequence[Variable], leaves: Leaves) -> list[Node]:
             assert variable.op is not None, variable
             node = builder.op(variable.op, [nodes[v] for v in variable.inputs], variable.attrs)
         nodes[variable] = node
-        if variable.name:
-            graph.names.setdefault(node, variable.name)
+        graph.call(node, variable.name)
     graph.active = ()
     return [nodes[v] for v in outputs]
 

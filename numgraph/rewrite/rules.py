@@ -36,10 +36,7 @@ def _is_full_range(builder: Builder, index: Node, length: Any) -> bool:
         or fill_value(index.inputs[2]) != 1
     ):
         return False
-    message = "rows {a} and labels {b} differ in number"
-    return builder.graph.equal_lengths(index.dims[0], length) or builder.assume_equal(
-        index.dims[0], length, message, (index,)
-    )
+    return builder.assume_equal(index.dims[0], length, "rows {a} and labels {b} differ in number", (index,))
 
 
 def _build_one_hot(builder: Builder, node: Node, bound: Bindings) -> Node | None:

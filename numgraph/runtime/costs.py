@@ -17,6 +17,7 @@ import numpy as np
 
 from numgraph.ir import Node
 from numgraph.op import Op
+from numgraph.runtime.native import kernel_module
 from numgraph.schedule.arrange import Block
 from numgraph.schedule.items import Item, scalar_nodes
 from numgraph.schedule.place import loops_around
@@ -186,8 +187,8 @@ class ProductCosts:
     which are asked for it."""
 
     def __init__(self, item: Item, number: Length) -> None:
-        self.tiles: Any = import_module("numgraph.kernels.tiles")
-        self.calls: Any = import_module("numgraph.kernels.calls")
+        self.tiles: Any = kernel_module("tiles")
+        self.calls: Any = kernel_module("calls")
         self.item = item
         self.size = np.dtype(item.node.dtype).itemsize
         a, b = item.views

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import pprint
 import re
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from numgraph.runtime.variant import Variant
+from numgraph.text import docstring, printable
 
 _IMPORT = re.compile(r"^from numgraph\.kernels\.(\w+) import (\([^)]*\)|.+)$", re.MULTILINE)
 
@@ -50,7 +52,7 @@ def export(variant: Variant, program: Any, path: str | Path) -> None:
         # numgraph's own products are compiled apart, and are longer than all else: a library computes them there
         wanted = wanted - {"calls"} | {"blas"}
     kernels = needed_kernels(["support", *sorted(wanted - {"support"})])
-    parts = [_docstring(text, path.stem), "import ctypes", *(_kernel(k) for k in kernels)]
+    parts = [_docstring(text, path), "import ctypes", *(_kernel(k) for k in kernels)]
     if products:
         parts.append(_blas())
     parts += [
@@ -80,19 +82,23 @@ def shared_names(variant: Variant) -> list[str]:
     """A name for each shared variable, the user's where it is no other's."""
     names: list[str] = []
     for k, variable in enumerate(variant.shared):
-        name = variable.name or f"shared_{k}"
+        name = str.__str__(variable.name or f"shared_{k}")
         while name in names:
             name += "_"
         names.append(name)
     return names
 
 
-def _docstring(text: str, name: str) -> str:
-    title = text.split('"""')[1].strip()
-    return (
-        f'"""{title}\n\nExported by numgraph; needs NumPy and Numba. Use:\n\n    from {name} import step\n'
-        f'    step(...)          # as the original\n    step.shared        # the resident arrays by name\n"""'
+def _docstring(text: str, path: Path) -> str:
+    title = ast.get_docstring(ast.parse(text), clean=False) or ""
+    use = (
+        "Exported by numgraph; needs NumPy and Numba. Use:",
+        "",
+        f"    from {printable(path.stem)} import step",
+        "    step(...)          # as the original",
+        "    step.shared        # the resident arrays by name",
     )
+    return "\n".join(docstring([*title.strip().split("\n"), "", *use]))
 
 
 def _source(module: str) -> str:
@@ -108,7 +114,8 @@ def _kernel(name: str) -> str:
 
 def _body(source: str) -> str:
     """Source without its docstring and future imports."""
-    after = source.split('"""', 2)[2]
+    end = ast.parse(source).body[0].end_lineno
+    after = "\n".join(source.split("\n")[end:])
     return after.replace("from __future__ import annotations\n", "").strip("\n")
 
 
@@ -155,7 +162,7 @@ def layout(variant: Variant, program: Any, names: list[str]) -> dict[str, Any]:
         "capacity": table.capacity,
         "needed": table.needed,
         "arguments": [
-            (slot, a.variable.dtype, a.variable.ndim, a.name or f"argument {a.index}")
+            (slot, a.variable.dtype, a.variable.ndim, printable(a.name or f"argument {a.index}"))
             for slot, a in zip(table.arguments, program.inputs, strict=True)
         ],
         "shared": [(slot, name, f"shared_{k}") for k, (slot, name) in enumerate(zip(table.shared, names, strict=True))],

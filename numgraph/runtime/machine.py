@@ -20,8 +20,11 @@ from typing import Any
 import numpy as np
 
 from numgraph import cache
-from numgraph.runtime.native import prepare_llvm, processor
+from numgraph.lower.machine import target_machine
+from numgraph.processor import Processor, processor
+from numgraph.runtime.native import prepare_llvm
 from numgraph.runtime.threads import launcher, ready
+from numgraph.whole import COMPILING, apart
 
 # Bytes at which reading is measured: within each level of the cache, and far beyond the last.
 SIZES = (16 << 10, 192 << 10, 2 << 20, 8 << 20, 24 << 20, 64 << 20)
@@ -73,10 +76,15 @@ class Machine:
         return speed * max(faster, 1)
 
 
-@remember
 def machine(threads: int) -> Machine:
-    """The figures of this machine with that many threads: from the cache folder, or measured now, in about 0.2 s."""
-    name = f"machine_{cache.digest(str(FORMAT), processor(), str(threads))}.json"
+    """The figures of this machine with that many threads, for code as the settings have it: from the cache folder, or
+    measured now, in about 0.2 s."""
+    return _machine(processor(), threads)
+
+
+@remember
+def _machine(made_for: Processor, threads: int) -> Machine:
+    name = f"machine_{cache.digest(str(FORMAT), made_for.key, str(threads))}.json"
     data = cache.load(name)
     found = _read(data) if data is not None else None
     if found is None:
@@ -101,7 +109,7 @@ def _read(data: bytes) -> Machine | None:
 
 def measured(threads: int) -> Machine:
     """Measure, with nothing read from or written to the cache folder."""
-    loops = _Loops()
+    loops = apart(_Loops, COMPILING)
     memory = np.ones(max(SIZES) // 8 + 8, np.int64)
     read = {size: loops.read(memory, size, 1) for size in SIZES}
     most = max(SIZES)
@@ -119,10 +127,8 @@ def measured(threads: int) -> Machine:
 
 def vector_bytes() -> int:
     """Bytes of a vector, as the kernels use them (kernels/tile_ir.py)."""
-    import llvmlite.binding as llvm
-
-    features = llvm.get_host_cpu_features()
-    return 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
+    has = processor().has
+    return 64 if "avx512f" in has else 32 if "avx2" in has else 16
 
 
 class _Loops:
@@ -133,12 +139,9 @@ class _Loops:
 
         prepare_llvm()
         self.vector = vector_bytes()
-        target = llvm.Target.from_default_triple()
-        features = llvm.get_host_cpu_features().flatten()
-        machine = target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features, jit=True, opt=2)
         module = llvm.parse_assembly(assembly(self.vector // 4))
         module.verify()
-        self.engine = llvm.create_mcjit_compiler(module, machine)
+        self.engine = llvm.create_mcjit_compiler(module, target_machine())
         self.engine.finalize_object()
         kind = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 3)
         self.addresses = {name: int(self.engine.get_function_address(name)) for name in ("read", "peak", "empty")}

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache as remember
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,6 +29,8 @@ from numpy.typing import NDArray
 
 from numgraph import cache
 from numgraph.config import config
+from numgraph.processor import processor
+from numgraph.whole import COMPILING, apart
 
 _MAGIC = b"numgraph-object-1\n"
 # The convention between compiled code and this module; another one must not find code of this one in the cache.
@@ -72,14 +75,6 @@ class Native:
 
 
 @remember
-def processor() -> str:
-    """The processor and its features, as LLVM names them."""
-    import llvmlite.binding as llvm
-
-    return f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()} {llvm.get_process_triple()}"
-
-
-@remember
 def versions() -> str:
     """What compiled code depends on besides its source."""
     found = [f"{name} {importlib.metadata.version(name)}" for name in ("numba", "llvmlite")]
@@ -113,23 +108,27 @@ def object_name(text: str) -> str:
     """The file of the machine code of a source, for this compiler, processor, these versions and these kernels."""
     kernels = map(kernel_digest, imported_kernels(text))
     compiler = compiler_digest() if config.compiler == "auto" else config.compiler
-    conditions = (CONVENTION, compiler, processor(), versions())
+    conditions = (CONVENTION, compiler, processor().key, versions())
     return f"k_{cache.digest(text)}_{cache.digest(*conditions, *kernels)}.o"
 
 
 def build(text: str) -> Native:
     """The entry of a generated module, from the cache or compiled now."""
-    started = time.perf_counter()
     path = cache.store(f"k_{cache.digest(text)}.py", text.encode())
-    name = object_name(text)
+    started, name = time.perf_counter(), object_name(text)
+    engine, address, made = apart(partial(_linked, name, path, text), COMPILING)
+    if made is not None:
+        cache.store(name, made)
+    return Native(address, path, time.perf_counter() - started, made is None, engine)
+
+
+def _linked(name: str, path: Path, text: str) -> tuple[Any, int, bytes | None]:
+    """(engine, address of the entry, what is to be kept in the cache unless it is there)."""
     found = _load(name)
-    if found is None:
-        symbol, code = compile_source(path, text)
-        cache.store(name, pack(name, symbol, code))
-        engine, address = link(symbol, code)
-        return Native(address, path, time.perf_counter() - started, False, engine)
-    engine, address = found
-    return Native(address, path, time.perf_counter() - started, True, engine)
+    if found is not None:
+        return (*found, None)
+    symbol, code = compile_source(path, text)
+    return (*link(symbol, code), pack(name, symbol, code))
 
 
 def pack(name: str, symbol: str, code: bytes) -> bytes:
@@ -179,6 +178,12 @@ def compile_source(path: Path, text: str) -> tuple[str, bytes]:
 
 def compiled_module(path: Path, text: str) -> tuple[str, Any, Any]:
     """(symbol of the entry, LLVM module with everything in it, target machine) of a generated module."""
+    return apart(partial(_compiled_module, path, text), COMPILING)
+
+
+def _compiled_module(path: Path, text: str) -> tuple[str, Any, Any]:
+    kernels: Any = importlib.import_module("numgraph.kernels")
+    kernels.features = processor().has
     if config.compiler == "numba":
         return numba_module(path, text)
     prepare_llvm()
@@ -198,7 +203,7 @@ def compiled_module(path: Path, text: str) -> tuple[str, Any, Any]:
 
 def numba_module(path: Path, text: str) -> tuple[str, Any, Any]:
     """What Numba makes of a generated module, as `compiled_module`."""
-    with _lean_numba() as optimize:
+    with _lean_numba() as (optimize, machine):
         function = import_source(path, text).enter
         result = next(iter(function.overloads.values()))
         library = result.library
@@ -208,12 +213,33 @@ def numba_module(path: Path, text: str) -> tuple[str, Any, Any]:
             if not inner.is_declaration and re.search(r"(plan|step)_\d+", inner.name):
                 inner.add_function_attribute("noinline")
         optimize(library)
-    return str(result.fndesc.llvm_cfunc_wrapper_name), library._final_module, library._codegen._tm
+    return str(result.fndesc.llvm_cfunc_wrapper_name), library._final_module, machine
+
+
+def kernel_module(name: str) -> ModuleType:
+    """A file of kernels as a module, for the processor of the settings."""
+    kernels: Any = importlib.import_module("numgraph.kernels")
+    kernels.features = processor().has
+    forget_kernels()
+    return importlib.import_module(f"numgraph.kernels.{name}")
+
+
+def forget_kernels() -> None:
+    """Have kernels that were imported for other vectors imported anew; those whose code depends on them hold MACHINE.
+
+    numgraph's own compiler reads the files at each compilation.
+    """
+    prefix = "numgraph.kernels."
+    first = sys.modules.get(f"{prefix}tile_ir")
+    if first is not None and first.this_machine() != first.MACHINE:
+        for name in [n for n, m in sys.modules.items() if n.startswith(prefix) and hasattr(m, "MACHINE")]:
+            del sys.modules[name]
 
 
 @contextmanager
-def _lean_numba() -> Iterator[Callable[[Any], None]]:
-    """Within the block Numba makes LLVM IR only; yields the function that optimises a finished library.
+def _lean_numba() -> Iterator[tuple[Callable[[Any], None], Any]]:
+    """Within the block Numba makes LLVM IR only, for the processor of the settings; yields the function that optimises
+    a finished library, and the target machine.
 
     By default every function is optimised and emitted on its own, and again in each function that it is linked into.
     Here only the entry is, once, with all phases linked in: less than half the time. Nothing reaches Numba's
@@ -222,8 +248,14 @@ def _lean_numba() -> Iterator[Callable[[Any], None]]:
     from numba.core.codegen import CPUCodeLibrary, JITCPUCodegen
     from numba.core.compiler_lock import global_compiler_lock
     from numba.core.cpu import CPUContext
+    from numba.core.registry import cpu_target
 
+    from numgraph.lower.machine import target_machine
+
+    forget_kernels()
     support, loops = (importlib.import_module(f"numgraph.kernels.{name}") for name in ("support", "loops_ir"))
+    prepare_llvm()
+    machine = target_machine()
     add_ir_module: Callable[[Any, Any], None] = CPUCodeLibrary.add_ir_module
     changes: list[tuple[Any, str, Any]] = [
         (CPUCodeLibrary, "_optimize_final_module", lambda self: None),
@@ -232,13 +264,14 @@ def _lean_numba() -> Iterator[Callable[[Any], None]]:
         (CPUContext, "get_executable", lambda self, library, fndesc, env: [].append),
         (CPUCodeLibrary, "add_ir_module", lambda self, module: add_ir_module(self, loops.with_loop_hints(module))),
         (support, "EMBEDDED", True),
+        (cpu_target.target_context.codegen(), "_tm", machine),
     ]
     with global_compiler_lock:
         saved = [getattr(owner, name) for owner, name, _ in changes]
         for owner, name, value in changes:
             setattr(owner, name, value)
         try:
-            yield saved[0]
+            yield saved[0], machine
         finally:
             for (owner, name, _), value in zip(changes, saved, strict=True):
                 setattr(owner, name, value)

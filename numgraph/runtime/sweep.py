@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,8 @@ from numgraph.emit.entry import GROW
 from numgraph.emit.table import BEGIN, END, WORDS
 from numgraph.runtime.header import DATA_OFFSET
 from numgraph.runtime.variant import Variant
-from numgraph.storage import CALLS
 from numgraph.types import FLOATS
+from numgraph.whole import CALLS, Disturbed, begin, end, undisturbed
 
 Array = NDArray[Any]
 Words = NDArray[np.int64]
@@ -22,17 +24,20 @@ Words = NDArray[np.int64]
 class NativeSweep:
     """The steps of one sweep over a compiled variant.
 
-    columns: (values, whether they have a row per step) of each argument, of the right dtype, C-contiguous.
+    columns: (values, whether they have a row per step) of each argument, of the right dtype, C-contiguous. home: brings
+    values of shared variables home.
     """
 
-    def __init__(self, variant: Variant, columns: Sequence[tuple[Array, bool]], count: int) -> None:
+    def __init__(
+        self, variant: Variant, columns: Sequence[tuple[Array, bool]], count: int, home: Callable[[], None]
+    ) -> None:
         layout = variant.module.layout
-        self.variant = variant
+        self.variant, self.home = variant, home
         # calls that wait for no lock would write into the table that a sweep is using
         self.table: Any
         self.table, self.entry = variant.own_table() if variant.alone else (variant.integers, variant.entry)
         self.outputs = [
-            np.empty((count, *(-1 - n for n in layout.made["output", k])), dtype)
+            variant.empty((count, *(-1 - n for n in layout.made["output", k])), dtype)
             for k, dtype in enumerate(variant.dtypes)
         ]
         # what the words point to
@@ -56,16 +61,23 @@ class NativeSweep:
         self.kept += [headers, lengths]
         return headers.ctypes.data + np.arange(len(values)) * headers.strides[0] - DATA_OFFSET
 
-    def run(self, begin: int, end: int) -> int:
-        """Run steps from `begin`; the first that did not run, `end` when all did."""
+    def run(self, first: int, last: int) -> int:
+        """Run steps from `first` up to before `last`; the first that did not run, `last` when all did."""
         table, layout = self.table, self.variant.module.layout
+        nested = CALLS._is_owned()  # type: ignore[attr-defined]
         with CALLS:
-            table[WORDS], table[BEGIN], table[END] = self.words.ctypes.data, begin, end
-            status = self.entry(-2)
-            while status == GROW:
-                self.variant.grow(0, table[layout.needed[0]])
-                status = self.entry(-2)
-            return int(table[BEGIN]) if status else end
+            self.home()
+            while True:
+                begun = begin(nested)
+                self.variant.spoil()
+                table[WORDS], table[BEGIN], table[END] = self.words.ctypes.data, first, last
+                with suppress(Disturbed):
+                    status = undisturbed(begun, partial(self.entry, -2))
+                    first = int(table[BEGIN])
+                    if status != GROW:
+                        end(nested)
+                        return first if status else last
+                    self.variant.grow(0, table[layout.needed[0]])
 
 
 def _bits(values: Array) -> Words:

@@ -16,6 +16,8 @@ from functools import cache as remember
 from pathlib import Path
 from typing import Any
 
+from numgraph.whole import COMPILING, apart
+
 # Nanoseconds that an idle worker watches for work before it sleeps.
 WATCH = 1_000_000
 # How often a caller looks whether the others are done before it lets other processes run.
@@ -62,6 +64,10 @@ def launcher() -> Launcher | None:
     """The launcher; None where there are no POSIX threads: everything runs on the caller then."""
     if os.name != "posix":
         return None
+    return apart(_loaded, COMPILING)
+
+
+def _loaded() -> Launcher:
     import llvmlite.binding as llvm
 
     from numgraph.runtime.native import prepare_llvm

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from ctypes import c_int64
 from dataclasses import dataclass, field
+from functools import partial
+from operator import getitem, setitem
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from numgraph.config import config
 from numgraph.emit.entry import GROW
 from numgraph.emit.module import Module
 from numgraph.emit.table import DGEMM, FAILED_A, FAILED_B, HEADER, LAUNCH, SGEMM, THREADS
+from numgraph.runtime import pattern
 from numgraph.runtime.header import data_offset
 from numgraph.runtime.native import Native
 from numgraph.runtime.products import product_address
@@ -19,6 +25,7 @@ from numgraph.runtime.threads import ready
 from numgraph.schedule.plan import Schedule
 from numgraph.shared import SharedVariable
 from numgraph.types import FLOATS
+from numgraph.whole import WITHIN, Action, Disturbed, at_once
 
 Array = NDArray[Any]
 
@@ -46,8 +53,12 @@ class Variant:
     threads: int
     table: NDArray[np.int64] = field(init=False)
     arenas: list[Any] = field(init=False)
+    # whether memory is filled with a pattern before a call writes it, see `config.verify`
+    patterned: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        self.patterned = config.verify
+        self.empty = pattern.empty if self.patterned else np.empty
         layout = self.module.layout
         self.table = np.zeros(layout.size, np.int64)
         self.entry = self.native.bind(self.table)
@@ -71,6 +82,11 @@ class Variant:
             if isinstance(size, int) and isinstance(private, int):
                 self.grow(stage, size + self.threads * private)
         self.dtypes = [np.dtype(node.dtype) for node in self.schedule.outputs]
+        self.exchanges = [
+            (self.shared[u.slot].storage, self.shared[u.other].storage)
+            for u in self.schedule.updates
+            if u.how == "exchange"
+        ]
 
     @property
     def is_static(self) -> bool:
@@ -99,11 +115,19 @@ class Variant:
 
     def grow(self, stage: int, size: int) -> None:
         """Make a stage's arena hold at least `size` bytes; it starts on a cache line."""
-        memory = np.empty(size + 64, np.uint8)
+        memory = self.empty(size + 64, np.uint8)
         layout = self.module.layout
-        self.arenas[stage] = memory
-        self.integers[layout.arena[stage]] = -(-int(memory.ctypes.data) // 64) * 64
-        self.integers[layout.capacity[stage]] = size
+        address = -(-int(memory.ctypes.data) // 64) * 64
+        at_once(
+            partial(setitem, self.integers, layout.arena[stage], address),
+            partial(setitem, self.integers, layout.capacity[stage], size),
+            partial(setitem, self.arenas, stage, memory),
+        )
+
+    def spoil(self, stage: int = 0) -> None:
+        """Fill a stage's arena with the pattern, where that is wanted."""
+        if self.patterned and self.arenas[stage] is not None:
+            pattern.filled(self.arenas[stage])
 
     def fill(self, arguments: Sequence[Array]) -> None:
         """Write the arguments into the table."""
@@ -115,51 +139,72 @@ class Variant:
             else:
                 self.table[slot] = array.astype(np.int64)
 
-    def run(self, arguments: Sequence[Array]) -> list[Array]:
-        """Outputs for arguments of the right dtypes and ranks, C-contiguous. Updates are done when it returns."""
+    def run(self, arguments: Sequence[Array], begun: int, then: Sequence[Action] = ()) -> list[Array]:
+        """Outputs for arguments of the right dtypes and ranks, C-contiguous. When it returns updates are done, and
+        `then` with them. begun: see `whole.begin`."""
         if not self.is_static:
             self.fill(arguments)
-            return self._run_stages()
+            return self._run_stages(begun, then)
         outputs = list(self._make("output", 0).values())
+        self.spoil()
         # in one step, since calls that are `alone` may come between any two
         objects = (*map(_object, arguments), *outputs)
-        status = self.entry(objects)
+        commit = [*self.commit(), *then]
+        status = self._native(begun, objects, commit)
         if status == GROW:
             layout = self.module.layout
             self.grow(0, self.integers[layout.needed[0]])
-            status = self.entry(objects)
+            status = self._native(begun, objects, commit)
         self.check(status)
-        self.finish([])
         return outputs
 
-    def plan(self, arguments: Sequence[Array]) -> dict[Any, int]:
+    def _native(self, begun: int, part: Any, commit: Sequence[Action]) -> Any:
+        """The status of the native call, with all of `commit` done at once with it; a list, and nothing done, if a
+        signal handler came since `begun`."""
+        if commit:
+            return at_once(partial(getitem, WITHIN, slice(begun, None)), partial(self.entry, part), *commit)
+        # no handler runs between the look and the call
+        return WITHIN[begun:] or self.entry(part)
+
+    def exchanged(self, objects: tuple[Any, ...]) -> Any:
+        """The status of a call with a tuple, whose updates exchange buffers; nobody else is within a call."""
+        WITHIN.append(True)
+        status = self._native(1, objects, self.commit())
+        WITHIN.clear()
+        return status
+
+    def plan(self, arguments: Sequence[Array], begun: int) -> dict[Any, int]:
         """The number of shares of each divided block of the first stage for these arguments; CheckFailed. Nothing is
         computed."""
         self.fill(arguments)
-        self.check(self.entry(0))
+        self.check(self._native(begun, 0, ()))
         layout = self.module.layout
         first = set(self.schedule.stages[0])
         return {block: self.integers[slot] for block, slot in layout.shares.items() if block in first}
 
     def run_stages(self) -> list[Array] | None:
-        """As `run` for arguments that are in the table already; None when a check fails, before anything changed."""
+        """As `run` for arguments that are in the table already; None when a check fails, or a signal handler has come
+        in between, before anything changed."""
         try:
-            return self._run_stages()
-        except CheckFailed:
+            return self._run_stages(1)
+        except (CheckFailed, Disturbed):
             return None
 
-    def _run_stages(self) -> list[Array]:
+    def _run_stages(self, begun: int, then: Sequence[Action] = ()) -> list[Array]:
         layout = self.module.layout
         outputs: dict[int, Array] = {}
         fresh: dict[int, Array] = {}
+        last = len(self.arenas) - 1
         for stage in range(len(self.arenas)):
-            self.check(self.entry(2 * stage))
+            self.check(self._native(begun, 2 * stage, ()))
             if self.integers[layout.needed[stage]] > self.integers[layout.capacity[stage]]:
                 self.grow(stage, self.integers[layout.needed[stage]])
+            self.spoil(stage)
             outputs |= self._make("output", stage)
             fresh |= self._make("fresh", stage)
-            self.check(self.entry(2 * stage + 1))
-        self.finish([fresh[k] for k in layout.fresh])
+            # updates in place are in the last stage
+            commit = [*self.commit(fresh), *then] if stage == last else []
+            self.check(self._native(begun, 2 * stage + 1, commit))
         return [outputs[k] for k in range(len(layout.outputs))]
 
     def _make(self, kind: str, stage: int) -> dict[int, Array]:
@@ -174,23 +219,26 @@ class Variant:
             lengths = [-1 - n if n < 0 else self.integers[n] for n in layout.made[kind, number]]
             node = self.schedule.outputs[number] if kind == "output" else None
             dtype = np.dtype(node.dtype) if node is not None else np.dtype(self.shared[number].dtype)
-            array = np.empty(lengths, dtype)
+            array = self.empty(lengths, dtype)
             self.integers[slot] = id(array)
             made[number] = array
         return made
 
-    def finish(self, fresh: Sequence[Array]) -> None:
-        """Give shared variables their new buffers; nothing here can fail."""
-        changes = list(zip(self.module.layout.fresh, fresh, strict=True))
-        for update in self.schedule.updates:
-            if update.how == "exchange":
-                changes.append((update.slot, self.shared[update.other].storage.array))
-        for slot, array in changes:
-            self.shared[slot].storage.put(array)
+    def commit(self, fresh: Mapping[int, Array] = MappingProxyType({})) -> list[Action]:
+        """What gives shared variables their new buffers: to be done at once with the native call, and behind it."""
+        actions: list[Action] = []
+        for slot in self.module.layout.fresh:
+            address = c_int64.from_address(id(fresh[slot]) + self.integers[HEADER]).value
+            actions += self.shared[slot].storage.holding(fresh[slot], address)
+        for storage, other in self.exchanges:
+            actions += storage.taking(other)
+        return actions
 
-    def check(self, status: int) -> None:
-        """Raise what a status other than 0 stands for."""
-        if status != 0:
+    def check(self, status: Any) -> None:
+        """Raise what a status other than 0 and None stands for: CheckFailed or Disturbed."""
+        if status.__class__ is list:
+            raise Disturbed
+        if status:
             raise CheckFailed(self.module.failures[status - 1], self.integers[FAILED_A], self.integers[FAILED_B])
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from numgraph import dims
 from numgraph.ir import LEAVES, Graph, Node
 from numgraph.schedule.items import Item
 
@@ -79,20 +80,16 @@ class Arranger:
         self.overwritten = overwritten
         self.readers: dict[Node, list[Item]] = {leaf: [] for leaf in overwritten.values()}
         for item in items:
-            for leaf, readers in self.readers.items():
-                if reads_leaf(item, leaf):
-                    readers.append(item)
+            for leaf in dict.fromkeys(item.operands):
+                if leaf in self.readers:
+                    self.readers[leaf].append(item)
 
     def before(self, item: Item) -> list[Item]:
         """The items that must run before `item`, or in the same iteration."""
-        found = [self.by_node[load.inputs[0]] for load in item.loads if load.inputs[0] in self.by_node]
-        found += [self.by_node[view.buffer] for view in item.views if view.buffer in self.by_node]
-        found += item.checks
+        found = [self.by_node[v] for v in item.sources if v in self.by_node] + item.checks
         if item.last:
             found += self.checks
         if item.kind != "check":
-            if item.overwrites and item.node.inputs[0] in self.by_node:
-                found.append(self.by_node[item.node.inputs[0]])
             found += self.readers.get(self.overwritten.get(item.node, item.node), ())
         return [other for other in dict.fromkeys(found) if other is not item]
 
@@ -130,25 +127,42 @@ class Arranger:
         """The first block in which `item` may run, as far as `other` is concerned."""
         block = position[other]
         if blocks[block].length is None:
-            return block
+            # there a failed check ends a call at once; threads of a grid go on to the end of the block
+            return block + (self.graph.traits.grid and other.kind == "check" and item.last)
         return block if self.may_share(item, other, level) else block + 1
 
     def may_share(self, item: Item, other: Item, level: int) -> bool:
         """Whether `item` may run in the same iteration of the loop at `level` as `other`, which it depends on."""
         if other.kind == "check":
-            # an index that is used only where it was checked; what is written in place waits for all checks
-            return not item.last and other.value in item.scalars and len(other.loops) > level
-        if any(view.buffer is other.node for view in item.views):
+            # what is written in place waits for all checks
+            return not item.last and len(other.loops) > level and self._behind(other, item)
+        if level == 0 and self.graph.traits.grid and gathers_rows(other):
+            # all loops of such sums run at the same time, the outermost one, too
+            return False
+        if other.node in item.lengths or any(view.buffer is other.node for view in item.views):
             return False
         if item.overwrites and item.node.inputs[0] is other.node:
             return False
         found = [(load, other) for load in item.loads if load.inputs[0] is other.node]
         leaf = self.overwritten.get(item.node) if item.kind != "check" else None
         if leaf is not None:
-            if any(view.buffer is leaf for view in other.views):
+            if leaf in other.lengths or any(view.buffer is leaf for view in other.views):
                 return False
             found += [(load, item) for load in other.loads if load.inputs[0] is leaf]
         return all(self._same_iteration(load, writer, level) for load, writer in found)
+
+    def _behind(self, check: Item, item: Item) -> bool:
+        """Whether `item` uses the index only where the same iteration has checked it.
+
+        An index that does not vary with the innermost loop of its check is used before that. One that is used as some
+        other check does not compute it, such as that of another loop, waits for its check's loops to end.
+        """
+        assert check.value is not None
+        used = dims.wrap(check.value, check.bound)
+        if used is check.value or used not in item.scalars or check.value.depth < len(check.loops):
+            return False
+        checked = {dims.wrap(c.value, c.bound) for c in item.checks}
+        return all(v in checked for v in item.scalars if v.depth and _counts_from_the_end(v))
 
     def _same_iteration(self, load: Node, writer: Item, level: int) -> bool:
         """Whether `load` reads what `writer` writes in the same iteration of the loop at `level`."""
@@ -158,6 +172,14 @@ class Arranger:
             return False
         axis = writer.level_axes[level]
         return axis is not None and load.inputs[1 + axis].kind == "loop" and load.inputs[1 + axis].attrs[0] == level
+
+
+def _counts_from_the_end(node: Node) -> bool:
+    """Whether a number is an index that may be negative, as `dims.wrap` makes it."""
+    if node.name != "where" or node.inputs[0].name != "lt":
+        return False
+    index, zero = node.inputs[0].inputs
+    return index is node.inputs[2] and zero.is_number and zero.value == 0
 
 
 def may_share_grid(a: Item, b: Item) -> bool:
@@ -180,17 +202,4 @@ def gathers_rows(item: Item) -> bool:
     return item.reduced[0] == 0 or item.reduced[0] + len(item.reduced) < len(item.loops)
 
 
-def reads_leaf(item: Item, leaf: Node) -> bool:
-    """Whether an item reads a leaf's memory."""
-    return any(load.inputs[0] is leaf for load in item.loads) or any(view.buffer is leaf for view in item.views)
-
-
-def reads_only_own_element(item: Item, leaf: Node) -> bool:
-    """Whether every read of `leaf` in `item` is of the very element that the item writes."""
-    if any(view.buffer is leaf for view in item.views):
-        return False
-    own = tuple(item.target)
-    return all(load.inputs[1:] == own and not load.attrs for load in item.loads if load.inputs[0] is leaf)
-
-
-__all__ = ["LEAVES", "Arranger", "Block", "Fused", "reads_leaf", "reads_only_own_element"]
+__all__ = ["LEAVES", "Arranger", "Block", "Fused"]

@@ -213,9 +213,7 @@ class Fuser:
         inside = set(fused.items)
         read_outside: set[Node] = set()
         for item in {*self.arranger.by_node.values(), *self.arranger.checks} - inside:
-            read_outside.update(load.inputs[0] for load in item.loads)
-            read_outside.update(view.buffer for view in item.views)
-            read_outside.update(item.node.inputs[:1] if item.overwrites else ())
+            read_outside.update(item.sources)
         width = 0
         for item in fused.items:
             if item.kind == "check" or item in fused.sums or not self._writes_rows(item):

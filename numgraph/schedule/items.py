@@ -28,7 +28,8 @@ class Item:
     node that asked for it). loops: lengths. value: what is stored, accumulated, scattered or checked. target: index
     into the buffer of the element written. reduced: loop levels that a reduction runs over. views: operands of a
     product or kernel. factors: alpha and beta of a product that accumulates. bound: for a check, the length of the
-    indexed axis. loads: the memory reads in it. checks: items that must run before. scalars: every scalar node in it.
+    indexed axis. loads: the memory reads in it. lengths: buffers that its lengths are read from. checks: items that
+    must run before. scalars: every scalar node in it.
     """
 
     kind: str
@@ -42,6 +43,7 @@ class Item:
     factors: tuple[Node, ...] = ()
     bound: Any = None
     loads: list[Node] = field(default_factory=list)
+    lengths: tuple[Node, ...] = ()
     checks: list[Item] = field(default_factory=list)
     scalars: set[Node] = field(default_factory=set)
     statements: int = 0
@@ -66,6 +68,16 @@ class Item:
     def overwrites(self) -> bool:
         """Whether the item works in the memory of its node's first input."""
         return self.kind in ("scatter", "product") and self.node.op is not None and self.node.op.overwrites
+
+    @property
+    def operands(self) -> list[Node]:
+        """The buffers whose elements or views the item reads, or that its lengths are read from."""
+        return [*(load.inputs[0] for load in self.loads), *(view.buffer for view in self.views), *self.lengths]
+
+    @property
+    def sources(self) -> list[Node]:
+        """All buffers that the item needs: its operands, and the base that it works in."""
+        return [*self.operands, *self.node.inputs[:1]] if self.overwrites else self.operands
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.node!r} over {list(self.loops)}>"
@@ -289,6 +301,9 @@ class ItemMaker:
         item.loads = [v for v in nodes if v.kind == "load"]
         item.scalars = set(nodes)
         item.statements = sum(v.kind in ("op", "load") for v in nodes)
+        lengths = [n for n in (*item.loops, *map(self.graph.find, item.node.dims), item.bound) if isinstance(n, Node)]
+        lengths += [n for view in item.views for n in view.lengths if isinstance(n, Node)]
+        item.lengths = tuple(dict.fromkeys(v.inputs[0] for v in scalar_nodes(lengths) if v.kind == "load"))
         for node in self._inlined(item.node):
             item.checks += self.check_items.get(node, ())
 

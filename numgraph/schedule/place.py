@@ -85,7 +85,7 @@ class Placer:
     def _give_buffer(self, node: Node, item: Item, levels: int) -> None:
         every = tuple(range(len(node.dims)))
         if node in self.buffers:
-            self.buffers[node].axes = every
+            self.buffers[node].axes, self.buffers[node].stage = every, item.stage
             return
         if item.kind not in ("store", "reduce"):
             self.buffers[node] = Buffer(node, "arena", axes=every, stage=item.stage)
@@ -136,9 +136,7 @@ class Placer:
         forever = len(blocks) + 1
         for number, block in enumerate(blocks):
             for item in block.items:
-                used = [load.inputs[0] for load in item.loads] + [view.buffer for view in item.views]
-                if item.kind != "check":
-                    used += [item.node, *(item.node.inputs[:1] if item.overwrites else ())]
+                used = item.sources if item.kind == "check" else [*item.sources, item.node]
                 for node in map(self._root_buffer, used):
                     if (
                         node in self.buffers

@@ -58,10 +58,10 @@ def plan_0(address):                                      # conditions, lengths 
     table[20] = t10                                       # len(x)
     t11 = t8 * 32                                         # mul int64
     table[22] = t11                                       # slice_bound(index * 600, len(train_x)) * 32
-    table[24] = t4                                        # slice_bound((index * 600), len(train_y))
+    table[24] = t4                                        # slice_bound(index * 600, len(train_y))
     t12 = t4 * 4                                          # mul int64
     table[26] = t12                                       # slice_bound(index * 600, len(train_y)) * 4
-    table[28] = t6                                        # maximum((slice_bound(... * 600, len(train_y)) - slice_bound(index * 600, len(train_y))), 0)
+    table[28] = t6                                        # maximum(slice_bound(... * 600, len(train_y)) - slice_bound(index * 600, len(train_y)), 0)
     t13 = t10 * 4                                         # mul int64
     t14 = t10 * 31                                        # mul int64
     t15 = floor_div_int(t14, 4)                           # floor_div int64
@@ -89,11 +89,11 @@ def phase_0(address, share, shares):                      # dot2, max, sub, exp,
     p0 = f64(own + 1051840)                               # sum float64[1,3]
     for j in range(3):
         p0[j] = 0.0                                       # start of sum float64[1,3]
-    n2 = table[24]                                        # = slice_bound((index * 600), len(train_y))
+    n2 = table[24]                                        # = slice_bound(index * 600, len(train_y))
     n3 = table[26]                                        # = slice_bound(index * 600, len(train_y)) * 4
-    y = i32(table[25] + n3)                               # y = train_y int32[?] from element slice_bound((index * 600), len(train_y))
+    y = i32(table[25] + n3)                               # y = train_y int32[?] from element slice_bound(index * 600, len(train_y))
     b = f32(table[27])                                    # b float32[3]
-    n4 = table[28]                                        # = maximum((slice_bound(... * 600, len(train_y)) - slice_bound(index * 600, len(train_y))), 0)
+    n4 = table[28]                                        # = maximum(slice_bound(... * 600, len(train_y)) - slice_bound(index * 600, len(train_y)), 0)
     t14 = float32(n4)                                     # cast float32
     t15 = float32(-1.0) / t14                             # true_div float32
     added = own + 1051648                                 # of x @ p8 float32[3,8]
@@ -208,7 +208,7 @@ def phase_1(address):                                     # neg, sub
     p0 = f64(table[11])                                   # sum float64
     v0 = p0[0]                                            # sum float64
     t0 = float32(v0)                                      # cast float32
-    n0 = table[28]                                        # = maximum((slice_bound(... * 600, len(train_y)) - slice_bound(index * 600, len(train_y))), 0)
+    n0 = table[28]                                        # = maximum(slice_bound(... * 600, len(train_y)) - slice_bound(index * 600, len(train_y)), 0)
     t1 = float32(n0)                                      # cast float32
     t2 = t0 / t1                                          # true_div float32
     t3 = -t2                                              # neg float32

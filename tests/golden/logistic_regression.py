@@ -69,13 +69,13 @@ def plan_0(address):                                      # conditions, lengths 
     table[24] = t10                                       # len(x)
     t17 = t14 + 64                                        # add int64
     table[26] = t17                                       # (... + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6) + 64
-    table[27] = t4                                        # slice_bound((index * 10), len(train_y))
+    table[27] = t4                                        # slice_bound(index * 10, len(train_y))
     t18 = t4 * 4                                          # mul int64
     table[29] = t18                                       # slice_bound(index * 10, len(train_y)) * 4
     table[31] = t12                                       # len(x) * 12 + 63 >> 6 << 6
     t19 = t12 + 64                                        # add int64
     table[32] = t19                                       # (len(x) * 12 + 63 >> 6 << 6) + 64
-    table[33] = t6                                        # maximum((slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y))), 0)
+    table[33] = t6                                        # maximum(slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y)), 0)
     table[34] = t13                                       # (len(x) * 12 + 63 >> 6 << 6) + 128
     table[35] = t14                                       # (len(x) * 12 + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6)
     t20 = t10 * 2                                         # mul int64
@@ -118,16 +118,16 @@ def phase_1(address):                                     # max, sub, exp, sum, 
     for j in range(3):
         p0[j] = 0.0                                       # start of sum float64[1,3]
     n1 = table[24]                                        # = len(x)
-    n2 = table[27]                                        # = slice_bound((index * 10), len(train_y))
+    n2 = table[27]                                        # = slice_bound(index * 10, len(train_y))
     n3 = table[29]                                        # = slice_bound(index * 10, len(train_y)) * 4
-    y = i32(table[28] + n3)                               # y = train_y int32[?] from element slice_bound((index * 10), len(train_y))
+    y = i32(table[28] + n3)                               # y = train_y int32[?] from element slice_bound(index * 10, len(train_y))
     p1 = f32(table[11])                                   # dot2 float32[?,3]
     b = f32(table[30])                                    # b float32[3]
     n4 = table[31]                                        # place among the temporaries
     p2 = f32(table[11] + n4)                              # sub float32[?,3]
     n5 = table[32]                                        # place among the temporaries
     p3 = f32(table[11] + n5)                              # exp float32[?,3]
-    n6 = table[33]                                        # = maximum((slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y))), 0)
+    n6 = table[33]                                        # = maximum(slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y)), 0)
     t11 = float32(n6)                                     # cast float32
     t12 = float32(-1.0) / t11                             # true_div float32
     n7 = table[34]                                        # place among the temporaries
@@ -182,7 +182,7 @@ def phase_2(address):                                     # neg
     p0 = f64(table[11] + n0)                              # sum float64
     v0 = p0[0]                                            # sum float64
     t0 = float32(v0)                                      # cast float32
-    n1 = table[33]                                        # = maximum((slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y))), 0)
+    n1 = table[33]                                        # = maximum(slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y)), 0)
     t1 = float32(n1)                                      # cast float32
     t2 = t0 / t1                                          # true_div float32
     t3 = -t2                                              # neg float32

@@ -34,7 +34,7 @@ def plan_0(address):                                      # conditions, lengths 
     table[22] = n1                                        # len(x)
     table[27] = t1                                        # x.shape[1] * 8 + 63 >> 6 << 6
     t3 = floor_div_int(t2, 8)                             # floor_div int64
-    table[29] = t3                                        # floor_div(((x.shape[1] * 8 + 63 >> 6 << 6) + 64), 8)
+    table[29] = t3                                        # floor_div((x.shape[1] * 8 + 63 >> 6 << 6) + 64, 8)
     t4 = n1 * n0                                          # mul int64
     t5 = t4 * 4                                           # mul int64
     t6 = n1 * 2                                           # mul int64

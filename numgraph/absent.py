@@ -1,0 +1,63 @@
+"""Names that people look for and that numgraph has not: what to use instead."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection
+
+# (names, what there is)
+_ABSENT = (
+    (
+        "scan map foldl foldr fori_loop for_loop while_loop until",
+        "there are no loops inside an expression: write a Python loop where the number of steps is known when it is "
+        "built; ng.cumsum and ng.cumprod run along an axis; steps that carry a state are calls of a function with "
+        "updates, many of them in one by f.sweep(...)",
+    ),
+    (
+        "RandomStream RandomStreams MRG_RandomStreams shared_randomstreams random normal uniform binomial rand randn "
+        "multinomial dropout",
+        "there are no random numbers inside an expression: draw them with np.random.default_rng(), and pass them as an "
+        "argument, or as a row per step of f.sweep(...)",
+    ),
+    ("ifelse cond lax", "use ng.where(condition, a, b), which chooses element by element and computes both"),
+    (
+        "conv conv1d conv2d conv3d convolve correlate max_pool max_pool_2d pool_2d pool",
+        "there is no convolution or pooling yet",
+    ),
+    (
+        "linalg nlinalg slinalg matrix_inverse pinv solve cholesky svd eigh eig qr det slogdet lstsq",
+        "there is no linear algebra beyond products yet: compute it with np.linalg, and pass the result as an argument",
+    ),
+    (
+        "jacobian hessian Rop Lop jvp vjp",
+        "use ng.grad of one output after the other: ng.stack([ng.grad(y[k], x) for k in range(n)])",
+    ),
+    ("array asarray Tensor", "use ng.constant(value), or ng.shared(value) for one that is kept and updated"),
+    ("as_tensor", "use ng.as_tensor_variable(value)"),
+    (
+        "gradient grads value_and_grad",
+        "use ng.grad(cost, wrt), where wrt may be a list; cost and gradients may be outputs",
+    ),
+    ("jit", "use ng.function(inputs, outputs), which compiles an expression"),
+    ("vmap", "operations broadcast: give the arrays one more axis"),
+    ("einsum", "use ng.tensordot, ng.batched_dot, or ng.dot with dimshuffle"),
+    ("nnet", "ng.softmax, ng.sigmoid, ng.relu and the like stand in numgraph itself"),
+    ("gather", "use x[indices], or ng.take(x, indices, axis)"),
+    ("index_update", "use ng.set_subtensor(x[indices], value)"),
+    ("index_add scatter", "use ng.inc_subtensor(x[indices], value), or ng.set_subtensor"),
+    ("cross_entropy", "use ng.categorical_crossentropy or ng.binary_crossentropy"),
+    ("pad", "use ng.concatenate, or ng.set_subtensor of a part of ng.zeros(shape)"),
+    ("evaluate", "use x.eval({y: value})"),
+    ("placeholder variable", "use ng.scalar, ng.vector, ng.matrix or ng.tensor"),
+    ("Print", "make it an output of the function; ng.debugprint(x) prints an expression"),
+)
+ABSENT = {name: instead for names, instead in _ABSENT for name in names.split()}
+
+
+def absent(name: str, there: Collection[str]) -> str:
+    """The message for a name that numgraph has not. there: the names that it has."""
+    said = f"module 'numgraph' has no attribute {name!r}"
+    if name in ABSENT:
+        return f"{said}\n  {ABSENT[name]}"
+    near = difflib.get_close_matches(name, there, 1, 0.8)
+    return f"{said}\n  fix: did you mean ng.{near[0]}?" if near else said

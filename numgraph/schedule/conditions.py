@@ -1,0 +1,34 @@
+"""Conditions on lengths that are computed: whatever follows from such lengths runs after the plan that checks them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from numgraph.ir import LEAVES, Graph, Node
+from numgraph.rewrite.conditions import undecided
+from numgraph.schedule.items import Item, scalar_nodes
+
+
+class LateConditions:
+    """The conditions of a program that wait for computed nodes, its sources; asked for each item in order."""
+
+    def __init__(self, graph: Graph) -> None:
+        waits = [
+            frozenset(v.inputs[0] for v in scalar_nodes(lengths) if v.kind == "load" and v.inputs[0].kind not in LEAVES)
+            for r in undecided(graph)
+            for lengths in [[n for n in (r.a, r.b) if isinstance(n, Node)]]
+        ]
+        self.waits = list(dict.fromkeys(filter(None, waits)))
+        self.sources = frozenset().union(*self.waits)
+        # the sources that a node is made of, itself included
+        self.made_of: dict[Node, frozenset[Node]] = {}
+
+    def stage(self, item: Item, reads: Iterable[Node], stages: Mapping[Node, int]) -> int:
+        """The first stage in which an item that reads these nodes may run: after the plan that checks the lengths that
+        it follows from."""
+        if not self.waits:
+            return 0
+        found = frozenset().union(*(self.made_of.get(v, frozenset()) for v in reads))
+        if item.kind != "check":
+            self.made_of[item.node] = found | (self.sources & {item.node})
+        return max((1 + max(stages[v] for v in wait) for wait in self.waits if wait <= found), default=0)

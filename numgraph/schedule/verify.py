@@ -1,0 +1,356 @@
+"""Proves that a finished schedule keeps to the rule of `schedule/ownership`, by following what lies where.
+
+The blocks are gone through in the order in which they run. For each piece of memory it is known which node lies in it,
+who wrote it, and who has read it since. A read must find the node that it asks for; a write ends the node that was
+there, and whatever else overlaps. Within a loop one item may meet what another one does in another iteration; so two
+items of a loop may use the same memory only if both name the element by the loop's counter, on the same axis. Then they
+meet in the same iteration only, where their order is that of the text, on one thread as on many.
+
+This is no part of compiling. `config.verify` turns it on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import numpy as np
+
+from numgraph import dims
+from numgraph.errors import ScheduleError
+from numgraph.ir import LEAVES, Graph, Node
+from numgraph.schedule.arrange import Block, Fused
+from numgraph.schedule.grid import Mapping
+from numgraph.schedule.items import Item
+from numgraph.schedule.plan import Buffer, Schedule
+from numgraph.schedule.shares import SCRATCH_BYTES, Sharing
+from numgraph.schedule.work import name_of
+
+# Index of an element as an item names it: None where nothing is known about it.
+Index = tuple[Node | None, ...]
+# How many loops are divided among threads, by the name of a mapping; others divide their work by rules of their own.
+DIVIDED = {"flat": 99, "rows": 1, "lanes": 1}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A piece of memory. space: what it is a part of; offset and size in bytes there, None where it is all of it."""
+
+    space: tuple[Any, ...]
+    offset: Any = None
+    size: Any = None
+
+    def overlaps(self, other: Place) -> bool:
+        """Whether the two have bytes in common, or may have."""
+        if self.space != other.space:
+            return False
+        return self.size is None or not apart(self.offset, self.size, other.offset, other.size)
+
+
+@dataclass(frozen=True)
+class Use:
+    """An item that reads or writes an element of each iteration. top: the block of a stage that it runs in."""
+
+    item: Item
+    index: Index
+    loops: tuple[Block, ...]
+    top: Block
+
+
+@dataclass
+class Content:
+    """What lies in a piece of memory, who wrote it (None: it was there before the call), and who has read it since."""
+
+    node: Node
+    writer: Use | None
+    readers: list[Use] = field(default_factory=list)
+
+
+def verify(schedule: Schedule) -> None:
+    """ScheduleError if the schedule reads memory that nothing has written, or writes over what is still read."""
+    Verifier(schedule).run()
+
+
+class Verifier:
+    """Follows one schedule."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+        self.graph: Graph = schedule.graph
+        self.contents: dict[Place, Content] = {}
+        self.checks: list[Use] = []
+        self.slots = {leaf: k for k, leaf in enumerate(schedule.shared)}
+        for leaf, k in self.slots.items():
+            self.contents[Place(("shared", k))] = Content(leaf, None)
+        # the first item that changed a shared variable: nothing may fail any more then
+        self.changed: Item | None = None
+
+    def run(self) -> None:
+        """Go through the stages; then see whether every result is where it should be."""
+        done: set[Item] = set()
+        last = len(self.schedule.stages) - 1
+        for stage, blocks in enumerate(self.schedule.stages):
+            for block in blocks:
+                self._plan_reads(block)
+            for block in blocks:
+                self._own_memory(stage, block)
+                for item, loops in ordered([block]):
+                    if item in done:
+                        self._fail(f"{self._name(item.node)} is computed twice")
+                    done.add(item)
+                    self._run_item(item, loops, block)
+                for item in self._joined(block):
+                    self._write(Use(item, (), (), block))
+            if self.changed is not None and stage < last:
+                self._fail(f"{self._name(self.changed.node)} changes a shared variable before the last stage")
+        left = [item for item in self.schedule.items if item not in done]
+        if left:
+            self._fail(f"{self._name(left[0].node)} is never computed")
+        self._results()
+
+    def _fail(self, text: str) -> NoReturn:
+        raise ScheduleError(f"a fault of numgraph, not of your program: {text}")
+
+    def _name(self, node: Node) -> str:
+        return f"{name_of(self.graph, node)} #{node.serial}"
+
+    # -- where nodes lie ----------------------------------------------------------------------------------------
+
+    def root(self, node: Node) -> Buffer:
+        """The buffer in whose memory a node lies: its own, or that of the base that its op works in."""
+        while True:
+            buffer = self.schedule.buffers.get(node)
+            if buffer is None:
+                self._fail(f"{self._name(node)} has no memory")
+            if buffer.place != "base":
+                return buffer
+            node = node.inputs[0]
+
+    def place(self, node: Node) -> Place:
+        """The memory of a node."""
+        if node in self.slots:
+            return Place(("shared", self.slots[node]))
+        if node.kind in LEAVES:
+            return Place((node.kind, node))
+        buffer = self.root(node)
+        if buffer.place in ("output", "fresh", "shared"):
+            return Place((buffer.place, buffer.slot))
+        if buffer.place == "arena":
+            return Place(("arena", buffer.stage), buffer.offset, buffer.size(self.graph))
+        # registers, and what each share has for itself: at different places, see `_own_memory`
+        return Place((buffer.place, buffer.node))
+
+    def _own_memory(self, stage: int, block: Block) -> None:
+        """What each share of a divided block has for itself must lie at different places, within what there is."""
+        sharing = self.schedule.sharing.get(block)
+        parts: list[tuple[Any, Any]] = []
+        if isinstance(sharing, Sharing):
+            parts += [(0, SCRATCH_BYTES)] * any(item.kind == "product" for item in block.items)
+            parts += [(offset, self._bytes(item.node)) for item, offset in sharing.partial.items()]
+        if isinstance(block, Fused):
+            parts += [(offset, self._bytes(item.node, item.views[1].lengths)) for item, offset in block.copies.items()]
+        for item in block.items:
+            buffer = None if item.kind == "check" else self.schedule.buffers[item.node]
+            if buffer is not None and buffer.place in ("private", "rows"):
+                lengths = [self.graph.find(item.node.dims[a]) for a in buffer.axes]
+                if buffer.place == "rows":
+                    assert isinstance(block, Fused)
+                    lengths[0] = block.room
+                parts.append((buffer.offset, self._bytes(item.node, lengths)))
+        room = sharing.private if isinstance(sharing, Mapping) else self.schedule.private_bytes[stage]
+        for k, (offset, size) in enumerate(parts):
+            if negative(room - offset - size) or not all(apart(offset, size, *other) for other in parts[:k]):
+                self._fail(f"what a share of {self._name(block.items[0].node)} has for itself overlaps")
+
+    def _bytes(self, node: Node, lengths: Sequence[Any] | None = None) -> Any:
+        found = map(self.graph.find, node.dims if lengths is None else lengths)
+        return dims.aligned(dims.product(found) * np.dtype(node.dtype).itemsize)
+
+    # -- an item ------------------------------------------------------------------------------------------------
+
+    def _plan_reads(self, block: Block) -> None:
+        """The plan of a stage reads lengths, and elements of arrays that are there already, before the stage runs."""
+        for item in block.items:
+            for node in (*item.lengths, *(load.inputs[0] for load in item.loads if load.planned)):
+                self._found(item, node)
+
+    def _run_item(self, item: Item, loops: tuple[Block, ...], top: Block) -> None:
+        for node, index in self._reads(item, top):
+            self._read(node, Use(item, index, loops, top))
+        if item.kind == "check":
+            self.checks.append(Use(item, (), loops, top))
+            if self.changed is not None:
+                self._fail(f"{self._name(self.changed.node)} changes a shared variable before an index is checked")
+        elif item not in self._joined(top):
+            rows: Index = (self.graph.loop(0), *(None for _ in item.node.dims[1:]))
+            by_rows = isinstance(top, Fused) and item.kind == "product"
+            self._write(Use(item, rows if by_rows else tuple(item.target), loops, top))
+
+    def _reads(self, item: Item, top: Block) -> list[tuple[Node, Index]]:
+        """What an item reads, and which element of it in each iteration."""
+        uses: list[tuple[Node, Index]] = [
+            (load.inputs[0], () if load.attrs else load.inputs[1:]) for load in item.loads
+        ]
+        by_rows = isinstance(top, Fused) and item.kind == "product"
+        uses += [(view.buffer, self._rows_of(item, top, k) if by_rows else ()) for k, view in enumerate(item.views)]
+        return uses + [(node, ()) for node in item.lengths]
+
+    def _joined(self, block: Block) -> Collection[Item]:
+        """The items whose results are put together from those of the shares when the block is done."""
+        sharing = self.schedule.sharing.get(block)
+        return sharing.partial if isinstance(sharing, Sharing) else ()
+
+    def _rows_of(self, item: Item, fused: Block, k: int) -> Index:
+        """What a product in blocks of rows reads of operand k: the same rows of its buffer, or any."""
+        assert isinstance(fused, Fused)
+        view = item.views[k]
+        axis = (-1 if k == 0 else 0) if item in fused.sums else (0 if k == 0 else None)
+        width = dims.product(map(self.graph.find, view.buffer.dims[1:]))
+        if axis is None or not (isinstance(view.offset, int) and 0 <= view.offset < max(width, 1)):
+            return ()
+        same = view.strides[axis] == width and self.graph.equal_lengths(view.lengths[axis], fused.length)
+        return (self.graph.loop(0), *(None for _ in view.buffer.dims[1:])) if same else ()
+
+    def _found(self, item: Item, node: Node) -> Content | None:
+        """What lies in the memory of a node, which must be the node itself; None for what no call changes."""
+        place = self.place(node)
+        if node.kind in LEAVES and node not in self.slots:
+            return None
+        content = self.contents.get(place)
+        if content is None:
+            self._fail(f"{self._name(item.node)} reads {self._name(node)}, which nothing has written")
+        if content.node is not node:
+            there = self._name(content.node)
+            self._fail(f"{self._name(item.node)} reads {self._name(node)}, where {there} has been written")
+        return content
+
+    def _read(self, node: Node, use: Use) -> None:
+        content = self._found(use.item, node)
+        if content is None:
+            return
+        content.readers.append(use)
+        if content.writer is None:
+            return
+        common = self._meet(content.writer, use, node)
+        buffer = self.root(node)
+        dropped = [v for a, v in enumerate(content.writer.index) if a not in buffer.axes and v is not None]
+        outside = any(v.kind == "loop" and v.attrs[0] >= common for v in dropped)
+        if outside or (buffer.place in ("private", "rows") and content.writer.top is not use.top):
+            self._fail(f"{self._name(use.item.node)} reads {self._name(node)} outside of the loop that it is kept for")
+
+    def _write(self, use: Use) -> None:
+        node, place = use.item.node, self.place(use.item.node)
+        if use.item.overwrites:
+            content = self.contents.get(place)
+            if content is None or content.node is not node.inputs[0]:
+                there = "nothing" if content is None else self._name(content.node)
+                self._fail(f"{self._name(node)} works in the memory of its base, where {there} lies")
+        if place.space[0] == "arena" and negative(
+            self.schedule.arena_bytes[place.space[1]] - place.offset - place.size
+        ):
+            self._fail(f"{self._name(node)} lies behind the end of the arena")
+        for other in [p for p in self.contents if p.overlaps(place)]:
+            content = self.contents.pop(other)
+            for earlier in (*content.readers, *([content.writer] if content.writer else [])):
+                if other == place:
+                    self._meet(earlier, use, content.node)
+                elif common_loops(earlier, use):
+                    self._fail(f"{self._name(node)} is written over {self._name(content.node)} in the same loop")
+        self.contents[place] = Content(node, use)
+        self._divided(use)
+        if place.space[0] == "shared":
+            self.changed = use.item
+            if any(common_loops(check, use) for check in self.checks):
+                self._fail(f"{self._name(node)} changes a shared variable before an index is checked")
+
+    def _meet(self, earlier: Use, later: Use, node: Node) -> int:
+        """How many loops two uses of a node's memory share; in those they must meet in the same iteration only."""
+        common = common_loops(earlier, later)
+        same = earlier.item is later.item
+        alike = all(
+            any(p is q is self.graph.loop(level) for p, q in zip(earlier.index, later.index, strict=False))
+            for level in range(common)
+        )
+        if not alike or (same and later.item.kind in ("kernel", "product")):
+            what = self._name(later.item.node)
+            self._fail(f"{what} meets {self._name(node)} while {self._name(earlier.item.node)} uses other elements")
+        return common
+
+    def _divided(self, use: Use) -> None:
+        """Shares of a divided loop write different elements, or each into memory of its own."""
+        sharing = self.schedule.sharing.get(use.top)
+        place = self.root(use.item.node)
+        levels = DIVIDED.get(sharing.shape, 0) if isinstance(sharing, Mapping) else int(sharing is not None)
+        if place.place in ("private", "rows", "register") or use.item.kind in ("kernel", "product"):
+            return
+        if use.item in self._joined(use.top):
+            return
+        kept = [use.index[a] for a in place.axes]
+        if not all(self.graph.loop(level) in kept for level in range(min(levels, len(use.loops)))):
+            self._fail(f"shares of the loop of {self._name(use.item.node)} write the same elements")
+
+    # -- results ------------------------------------------------------------------------------------------------
+
+    def _results(self) -> None:
+        """Every output and new value is where it is looked for; shared variables without one are as they were."""
+        expected = {Place(("output", k)): node for k, node in enumerate(self.schedule.outputs)}
+        expected |= {Place(("shared", k)): leaf for leaf, k in self.slots.items()}
+        updates = {u.slot: u for u in self.schedule.updates}
+        if len(updates) < len(self.schedule.updates):
+            self._fail("a shared variable has two updates")
+        for u in self.schedule.updates:
+            if u.how in ("in place", "fresh"):
+                expected[Place(("shared" if u.how == "in place" else "fresh", u.slot))] = u.node
+        for place, node in expected.items():
+            content = self.contents.get(place)
+            if content is None or content.node is not node:
+                there = "nothing" if content is None else self._name(content.node)
+                self._fail(f"{there} lies where {self._name(node)} should be, {place.space[0]} {place.space[1]}")
+
+
+def ordered(blocks: Sequence[Block], around: tuple[Block, ...] = ()) -> Iterator[tuple[Item, tuple[Block, ...]]]:
+    """The items of blocks in the order in which they run, with the loops around them, outermost first."""
+    for block in blocks:
+        if isinstance(block, Fused):
+            for part in block.body:
+                # all parts run for a block of rows before the next one
+                inner = [(item, ()) for item in part.items] if part.length is None else ordered(part.body)
+                yield from ((item, (block, *loops)) for item, loops in inner)
+        elif block.length is not None:
+            yield from ordered(block.body, (*around, block))
+        else:
+            yield from ((item, around) for item in block.items)
+
+
+def common_loops(a: Use, b: Use) -> int:
+    """How many of the outermost loops two uses share."""
+    count = 0
+    for x, y in zip(a.loops, b.loops, strict=False):
+        if x is not y:
+            break
+        count += 1
+    return count
+
+
+def apart(a: Any, a_size: Any, b: Any, b_size: Any) -> bool:
+    """Whether two pieces of memory, offset and size each, do not overlap, whatever the lengths are."""
+    return not (negative(b - a - a_size) and negative(a - b - b_size))
+
+
+def negative(number: Any) -> bool:
+    """Whether a sum of sizes may be negative; no size is."""
+    terms: dict[Any, int] = {}
+    waiting = [(number, 1)]
+    while waiting:
+        term, factor = waiting.pop()
+        if isinstance(term, Node) and term.name in ("add", "sub"):
+            waiting += [(term.inputs[0], factor), (term.inputs[1], factor if term.name == "add" else -factor)]
+        elif isinstance(term, Node) and term.name == "mul" and term.inputs[1].is_number:
+            waiting.append((term.inputs[0], factor * term.inputs[1].value))
+        else:
+            known = not isinstance(term, Node) or term.is_number
+            value = (term.value if isinstance(term, Node) else term) if known else 1
+            key = None if known else term
+            terms[key] = terms.get(key, 0) + factor * value
+    return any(factor < 0 for factor in terms.values())

@@ -1,0 +1,140 @@
+"""What an interrupt or a fork must not tear apart.
+
+A signal handler (Ctrl-C), like `PyThreadState_SetAsyncExc`, raises between two instructions of Python: after a call, at
+the start of a function, at a jump backwards. It never does within a function written in C, nor in a thread other than
+its own. So a change in several steps is made either by one chain of C functions (`at_once`), or in a thread of its own
+(`apart`). Locks are taken by `with`, whose end no interrupt can skip; after `acquire()` one may come before the `try`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from _thread import allocate_lock, start_new_thread
+from collections.abc import Callable
+from functools import partial
+from operator import call, getitem
+from threading import RLock
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+# A step of `at_once`: a call of a C function with its arguments, such as `partial(setattr, object, name, value)`.
+Action = Callable[[], Any]
+
+# Held while compiled code runs and while a value is replaced or copied: a call reads addresses first and uses them
+# afterwards; functions share the table of their arguments among threads. Nothing runs in parallel for it: compiled code
+# keeps the interpreter's lock anyway, unless it takes long.
+CALLS = RLock()
+# Held while LLVM, Numba or a device's compiler works: they are not made for interrupts, and their own locks would stay
+# locked in the child of a fork. Who holds this one does not ask for CALLS.
+COMPILING = RLock()
+
+
+# What happens in several steps while CALLS is held, and what signal handlers of the same thread do in between: an item
+# for each. Between two calls it is empty, or left so by an interrupt, which the next `begin` removes.
+WITHIN: list[bool] = []
+
+
+class Disturbed(Exception):
+    """A signal handler has called a function, or set a value, between two steps of a call: it is to be begun anew."""
+
+
+def begin(nested: bool) -> int:
+    """Begin what takes several steps, with CALLS held; returns what `undisturbed` asks for. nested: whether CALLS was
+    held before."""
+    if not nested:
+        WITHIN.clear()
+    WITHIN.append(True)
+    return len(WITHIN)
+
+
+def end(nested: bool) -> None:
+    """End it."""
+    if not nested:
+        WITHIN.clear()
+
+
+def disturb(nested: bool) -> None:
+    """Say that something changes, with CALLS held."""
+    if nested:
+        WITHIN.append(True)
+
+
+def undisturbed(begun: int, *actions: Action) -> Any:
+    """`at_once(*actions)`; Disturbed, and nothing done, if something else was begun since `begin`."""
+    found = at_once(partial(getitem, WITHIN, slice(begun, None)), *actions)
+    if found.__class__ is list:
+        raise Disturbed
+    return found
+
+
+def at_once(*actions: Action) -> Any:
+    """Do `actions` in order, up to the first that gives something true; returns that, else None.
+
+    Where the actions are C functions, no handler runs and no other thread sees anything between two of them.
+    """
+    return next(filter(None, map(call, actions)), None)
+
+
+def apart(work: Callable[[], Result], lock: Any) -> Result:
+    """The result of `work`, done while `lock` is held, in a thread that no signal reaches.
+
+    An interrupt ends the wait for it. Work that has begun then goes on to its end, and whoever wants the lock waits for
+    it; work that has not begun is not done. With the lock held by the caller already, the caller works itself.
+    """
+    if lock._is_owned():
+        return work()
+    waiting, done = allocate_lock(), allocate_lock()
+    found: list[Any] = []
+
+    def run() -> None:
+        with lock:
+            if waiting.acquire(False):
+                # nobody waits any more
+                return
+            try:
+                found.extend((work(), None))
+            except BaseException as error:
+                found.extend((None, error))
+            # the lock is still held: in a child that is forked later, nobody waits in vain
+            done.release()
+
+    done.acquire()
+    with waiting:
+        try:
+            start_new_thread(run, ())
+        except RuntimeError:  # no threads any more: the interpreter ends
+            with lock:
+                return work()
+        done.acquire()
+    result, error = found
+    found.clear()
+    if error is not None:
+        try:
+            raise error
+        finally:
+            # its traceback leads here
+            del error
+    return result  # type: ignore[no-any-return]
+
+
+def _renew(lock: Any) -> None:
+    """In the child of a fork: a lock that another thread of the parent may hold is nobody's."""
+    if lock._is_owned():
+        lock.release()
+    else:
+        lock._at_fork_reinit()
+
+
+# A fork waits until no other thread is within a call or compiles: the child has no half-done updates, and no lock of a
+# thread that it does not have. The last registered comes first: CALLS, then COMPILING. C functions: an interrupt at the
+# start of a handler would leave the lock held.
+if hasattr(os, "register_at_fork"):
+    for _lock in (COMPILING, CALLS):
+        os.register_at_fork(
+            before=_lock.acquire,
+            after_in_parent=_lock.release,
+            after_in_child=partial(_renew, _lock),
+        )
+# LLVM must not be at work while the process ends
+atexit.register(COMPILING.acquire)

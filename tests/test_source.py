@@ -1,0 +1,51 @@
+"""The user's lines: whose line a variable carries, and how it is written."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import numgraph as ng
+from numgraph.source import SourceLine, lines_of
+
+
+def test_lines_belong_to_their_thread() -> None:
+    """While one thread works on behalf of an older line, a variable of another one has its own."""
+    inside, done = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with lines_of(SourceLine("older.py", 1, "f")):
+            inside.set()
+            done.wait()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    inside.wait()
+    x = ng.vector("x")
+    done.set()
+    thread.join()
+    assert x.line is not None and x.line.file == __file__
+
+
+def test_cells_of_notebooks(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: dict[str, Any] = {}
+    exec(
+        compile(
+            "import numgraph\n\ndef f():\n    return numgraph.vector('v')\nv = f()", "<ipython-input-7-abc>", "exec"
+        ),
+        made,
+    )
+    assert str(made["v"].line) == "Cell In[7], line 4 in f"
+    file = "/tmp/ipykernel_123/4567.py"
+    monkeypatch.delitem(sys.modules, "IPython", raising=False)
+    assert str(SourceLine(file, 1, "<module>")) == "Cell, line 1"
+    compiler = SimpleNamespace(format_code_name=lambda name: ("Cell", "In[2]") if name == file else None)
+    shell = SimpleNamespace(compile=compiler)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    assert str(SourceLine(file, 1, "<module>")) == "Cell In[2], line 1"
+    assert str(SourceLine("/tmp/ipykernel_123/99.py", 3, "g")) == "Cell, line 3 in g"
+    assert str(SourceLine("/home/me/work/train.py", 3, "g")) == "work/train.py:3 in g"
