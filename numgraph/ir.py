@@ -43,7 +43,9 @@ class Node:
     """One node. `kind` is "op" or one of the kinds above; `dims` its lengths; `depth` the innermost loop it depends
     on, + 1."""
 
-    __slots__ = ("attrs", "depth", "dims", "dtype", "graph", "inputs", "kind", "lowest", "op", "planned", "serial")
+    __slots__ = (
+        "attrs", "depth", "dims", "dtype", "graph", "inputs", "kind", "lowest", "op", "planned", "reads", "serial"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -70,6 +72,8 @@ class Node:
         else:
             self.depth = max((v.depth for v in inputs), default=0)
         self.planned = _planned(self)
+        # whether an element of an array is read for it: of a length, whether it is more than arithmetic on lengths
+        self.reads: bool = kind == "load" or (kind != "extent" and any(v.reads for v in inputs))
         # what a length or index is at least, None where nothing is known
         self.lowest = lower_bound(self) if dtype == "int64" and not lengths else None
 
@@ -304,8 +308,8 @@ class Requirement:
     """A condition on lengths that the program checks before it runs.
 
     kind: "equal" (else an error), "assume" (else this variant of the program does not apply), "nonempty", "at_least",
-    "broadcast" (b is a or a is 1). node: what needs it, or the operands, a tuple. key: by which an assumption is known
-    in other builds.
+    "broadcast" (b is a or a is 1), "fits" (a is at most b, so that an array is not too large). node: what needs it, or
+    the operands, a tuple. key: by which an assumption is known in other builds.
     """
 
     __slots__ = ("a", "b", "key", "kind", "message", "node", "shapes")

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numgraph.errors import IndexOutOfRange, MissingInputError, NumgraphError, ShapeError
+from numgraph.dims import MOST_BYTES, counted
+from numgraph.errors import IndexOutOfRange, MissingInputError, NumgraphError, ShapeError, SizeError
 from numgraph.graph import Constant, Variable, describe, label, toposort
 from numgraph.op import Check, Op, boolean, reference
 from numgraph.shared import SharedVariable
@@ -77,8 +78,14 @@ def compute(node: Variable, arrays: Sequence[Array]) -> Array:
         raise type(error)(_message(node, arrays, str(error))) from None
     except IndexError as error:
         raise IndexOutOfRange(_message(node, arrays, str(error))) from error
+    except MemoryError as error:
+        raise SizeError(_message(node, arrays, str(error))) from error
     except ValueError as error:
-        raise ShapeError(_message(node, arrays, str(error))) from error
+        # NumPy's words for lengths that it cannot count
+        large = any(text in str(error) for text in ("too big", "too large", "Maximum allowed"))
+        raise (SizeError if large else ShapeError)(_message(node, arrays, str(error))) from error
+    if counted(result.shape, result.itemsize) > MOST_BYTES:
+        raise SizeError(_message(node, arrays, f"a result of lengths {list(result.shape)} is too large"))
     fits = result.ndim == node.ndim and all(n in (None, m) for n, m in zip(node.type.shape, result.shape, strict=True))
     if not fits:
         raise ShapeError(

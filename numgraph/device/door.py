@@ -32,7 +32,7 @@ INSTALL = 'pip install "numgraph[cuda]"'
 # Packages whose versions decide about the code.
 _TOOLS = "numba-cuda numba llvmlite nvidia-nvvm nvidia-nvjitlink nvidia-cuda-nvrtc cuda-core".split()
 _LIBRARIES = "nvvm nvrtc nvJitLink".split()
-_FORMAT = "1"
+_FORMAT = "2"
 # PTX is made for the oldest capability whose instructions kernels use, and so once for all later ones.
 _BASE = (8, 0)
 _lock = threading.Lock()
@@ -193,16 +193,19 @@ def _shared_bytes(ptx: str) -> int:
 
 @contextmanager
 def _capability(capability: tuple[int, int]) -> Iterator[None]:
-    """Compile helper functions for a capability: Numba asks the driver for that of the device here, if there is one."""
-    dispatcher = _module("numba.cuda.dispatcher")
+    """Compile helper functions for a capability: Numba asks the driver for that of the device here, if there is one.
+
+    Signed integers wrap around: without this Numba tells LLVM that they never overflow.
+    """
+    dispatcher, numbers = _module("numba.cuda.dispatcher"), _module("numba.cuda.cpython.numbers")
     device = type("Device", (), {"compute_capability": capability})
     with _lock:
-        before = dispatcher.get_current_device
-        dispatcher.get_current_device = lambda: device
+        before = dispatcher.get_current_device, numbers._int_arith_flags
+        dispatcher.get_current_device, numbers._int_arith_flags = lambda: device, lambda kind: []
         try:
             yield
         finally:
-            dispatcher.get_current_device = before
+            dispatcher.get_current_device, numbers._int_arith_flags = before
 
 
 # -- what there is ---------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from numgraph.ir import MAX_FOLDED, Graph, Node, Requirement, topological
 from numgraph.op import OPS, Op, boolean, reference
 from numgraph.rewrite.assume import Assumptions, Contradiction
 from numgraph.rewrite.conditions import holds
+from numgraph.rewrite.sizes import Sizes
 from numgraph.types import compared
 
 
@@ -28,6 +29,7 @@ class Builder:
         self.assumptions = assumptions or Assumptions()
         self.elements = Elements(graph)
         self.ranges: list[tuple[Node, Node, Any]] = []
+        self.sizes = Sizes(graph)
 
     def op(self, op: Op, inputs: Sequence[Node], attrs: dict[str, Any] | None = None) -> Node:
         """The node `op(*inputs)`."""
@@ -76,7 +78,11 @@ class Builder:
     def _make(self, op: Op, inputs: Sequence[Node], attrs: dict[str, Any], dtype: str, lengths: Sequence[Any]) -> Node:
         kept = tuple(sorted(attrs.items()))
         clean = tuple(n if isinstance(n, int) else self.graph.find(n) for n in lengths)
-        return self.graph.make("op", op, inputs, kept, dtype, clean)
+        node = self.graph.make("op", op, inputs, kept, dtype, clean)
+        for length, most in self.sizes.conditions(clean):
+            message = f"{op.name}: a length of {{a}} makes the array too large; beside its others at most {{b}} fits"
+            self.require("fits", length, most, message, node)
+        return node
 
     def _converted(self, op: Op, inputs: Sequence[Node], dtype: str) -> list[Node]:
         """Operands in the dtype that the op computes in."""

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from numgraph.errors import IndexOutOfRange, NumgraphError, ShapeError
+from numgraph.errors import IndexOutOfRange, NumgraphError, ShapeError, SizeError
 from numgraph.inspector.explanation import Explanation
 from numgraph.inspector.record import UNNAMED, FunctionRecord
 from numgraph.ir import Graph, Node, Requirement, involved
@@ -54,9 +54,11 @@ class Executor:
         self.chosen = self.variant
         self.variants = [self.variant]
         # not empty while a shared variable's value may be on a device
-        self.away: list[bool] = [True for v in self.variant.shared if v.storage.remote is not None]
+        self.away: list[bool] = []
         for variable in self.variant.shared:
             variable.storage.users.add(self)
+            if variable.storage.remote is not None:
+                self.displaced()
 
     def displaced(self) -> None:
         """A shared variable's value is about to leave this machine's memory: calls must bring it home first."""
@@ -228,5 +230,7 @@ def error_of(graph: Graph, failed: CheckFailed, leaf: Leaf | None = None) -> Num
 
 def class_of(cause: Any) -> type[ShapeError]:
     """The class of the error for a condition: what the op that needs it says."""
+    if cause.kind == "fits":
+        return SizeError
     checks = cause.node.op.checks if isinstance(cause.node, Node) and cause.node.op is not None else ()
     return next((check.error for check in checks if cause.message.endswith(check.message)), ShapeError)
