@@ -388,7 +388,7 @@ def label(variable: Variable) -> str:
     if variable.name:
         return printable(variable.name)
     if variable.op:
-        return f"the result of {variable.op.name}"
+        return f"the result of {variable.op.title}"
     return "a constant" if isinstance(variable, Constant) else "an unnamed variable"
 
 

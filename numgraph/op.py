@@ -155,6 +155,7 @@ class Op:
         (None: all), where only those elements of `out` count for which `counts` (None: all) holds. None: by the form,
         see `reach`.
     show: `(*syntax trees of the operands, **attrs) -> syntax tree`, how formulas write it (`x[a:b]`); None: as a call.
+    says: what messages call it where users know it by another name.
     cost: relative cost of one element (an addition is 1): decides what is recomputed and what is stored.
     """
 
@@ -185,6 +186,7 @@ class Op:
     show: Callable[..., ast.expr] | None = None
     cost: int = 1
     commutative: bool = False
+    says: str = ""
     tree: ast.expr | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -201,6 +203,11 @@ class Op:
         if self.scalar:
             object.__setattr__(self, "tree", _parse(self.name, self.args, self.scalar))
         OPS[self.name] = self
+
+    @property
+    def title(self) -> str:
+        """What messages call the op."""
+        return self.says or self.name
 
     @property
     def overwrites(self) -> bool:

@@ -213,6 +213,7 @@ Op(
         ),
     ),
     samples=_update_samples,
+    says="set_subtensor",
 )
 
 # -- index arrays ---------------------------------------------------------------------------------------------------
@@ -434,4 +435,5 @@ Op(
         ),
     ),
     samples=_gather_update_samples,
+    says="set_subtensor",
 )

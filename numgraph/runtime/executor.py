@@ -219,13 +219,29 @@ def error_of(graph: Graph, failed: CheckFailed, leaf: Leaf | None = None) -> Num
     cause, values = failed.cause, Values(leaf or (lambda node: None))
     shapes = cause.shapes if isinstance(cause, Requirement) else {v: v.dims for v in involved(cause.node)}
     shown = "".join(graph.where(v, [values(n) for n in lengths]) for v, lengths in shapes.items())
+    shown += called_at(graph, cause)
     if cause.kind in ("check", "range"):
         what = f"index {failed.a} is out of range for an axis of length {failed.b}"
         return IndexOutOfRange(f"{what}\n{shown}  fix: indices must lie in [-{failed.b}, {failed.b})")
-    text = cause.message.format(a=failed.a, b=failed.b)
+    a, b = failed.a, failed.b
+    if isinstance(cause.node, tuple):
+        # in the order of the operands, whichever the condition names first
+        met = [n for lengths in shapes.values() for n in map(values, lengths)]
+        if a in met and b in met and met.index(b) < met.index(a):
+            a, b = b, a
+    text = cause.message.format(a=a, b=b)
     if "{a}" not in cause.message and cause.kind != "nonempty":
-        text += f" ({failed.a} and {failed.b})"
+        text += f" ({a} and {b})"
     return class_of(cause)(f"{text}\n{shown}".rstrip("\n"))
+
+
+def called_at(graph: Graph, cause: Any) -> str:
+    """`  dot called at train.py:34`, the operation that needs a condition."""
+    node = cause.node
+    whole = isinstance(node, Node) and node.op is not None
+    lines = graph.lines.get(node, ()) if whole else getattr(cause, "lines", ())
+    what = node.op.title if whole else getattr(cause, "message", "").partition(":")[0]
+    return f"  {what} called at {', '.join(map(str, lines))}\n" if lines and what and cause.kind != "length" else ""
 
 
 def class_of(cause: Any) -> type[ShapeError]:
