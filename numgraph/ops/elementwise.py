@@ -1,9 +1,8 @@
 """Arithmetic, rounding, exponentials, logarithms and trigonometry, element by element.
 
-A gradient whose derivative may be infinite or NaN multiplies with `masked_mul` or divides with `masked_div`: where the
-incoming gradient is zero the result is zero, whatever the derivative. So a branch that `where` did not take, or an
-element that was overwritten, cannot bring a NaN into a gradient. A rewrite turns them into `mul` and `true_div` where
-the derivative is known to be finite.
+A gradient whose slope may be infinite multiplies with `masked_mul` or divides with `masked_div`: where the incoming
+gradient is zero the result is zero, whatever the slope. A rewrite turns them into `mul` and `true_div` where the slope
+is a finite number. For what `where` did not choose nothing is needed here: see `reach`.
 """
 
 from __future__ import annotations
