@@ -1,5 +1,6 @@
 # make demo    train the tutorial's logistic regression on 10,000 handwritten digits
 # make test    lint, types and tests
+# make fuzz    random programs on the processor, for MINUTES=120; FUZZ=--target=cuda-sim on the simulated device
 # make bench   the benchmark against other libraries, as a page: bench.html (make bench-peers installs them first)
 # make readme  the table in README.md, from figures.json, which `make bench` leaves
 # Each makes .venv first and installs what it needs there. PYTHON chooses the interpreter (3.11 or newer).
@@ -8,10 +9,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
+MINUTES ?= 120
 # setuptools warns of every editable installation
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types bench bench-peers readme format clean
+.PHONY: demo test lint types fuzz bench bench-peers readme format clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/run
@@ -26,6 +28,10 @@ lint: $(VENV)/dev
 
 types: $(VENV)/dev
 	$(BIN)/mypy
+
+# a fault is printed as a small program of its own
+fuzz: $(VENV)/dev
+	$(BIN)/python -m tests.differential --minutes $(MINUTES) --jobs $(JOBS) $(FUZZ)
 
 bench: $(VENV)/dev
 	$(BIN)/python -m bench --json figures.json
