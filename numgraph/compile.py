@@ -31,7 +31,7 @@ from numgraph.rewrite.update import fuse_updates
 from numgraph.runtime import native
 from numgraph.runtime.executor import Executor
 from numgraph.runtime.variant import Variant
-from numgraph.schedule.moved import length_sources
+from numgraph.schedule.moved import computed_sources, length_sources
 from numgraph.schedule.plan import Schedule, Scheduler
 from numgraph.schedule.verify import verify
 from numgraph.shared import SharedVariable
@@ -97,8 +97,13 @@ class Scheduled(NamedTuple):
 
     @property
     def conditions(self) -> list[Requirement]:
-        """What the plan checks."""
-        return undecided(self.schedule.graph)
+        """What the plan checks. What is not computed after all need not fit."""
+        computed = self.schedule.buffers
+        return [
+            r
+            for r in undecided(self.schedule.graph)
+            if r.kind != "fits" or all(v in computed for v in computed_sources((r.a, r.b)))
+        ]
 
 
 def scheduled(program: Any, given_up: Keys = NOTHING, traits: Traits = CPU, leaf: Leaf | None = None) -> Scheduled:

@@ -252,9 +252,9 @@ def broadcast_types(name: str, inputs: Sequence[Variable]) -> Shape:
 
 
 def apply(op: Op, inputs: Sequence[Variable], **attrs: Any) -> Variable:
-    """The variable `op(*inputs)`; its line is the user's."""
+    """The variable `op(*inputs)`; its line is the user's. SizeError if known lengths already make it too large."""
     inputs = tuple(inputs)
-    return Variable(infer_type(op, inputs, attrs), None, op, inputs, attrs)
+    return Variable(infer_type(op, inputs, attrs).counted(op.name), None, op, inputs, attrs)
 
 
 def elementwise(name: str) -> Callable[..., Variable]:
@@ -406,7 +406,7 @@ def label(variable: Variable) -> str:
     if variable.name:
         return printable(variable.name)
     if variable.op:
-        return f"the result of {variable.op.name}"
+        return f"the result of {variable.op.title}"
     return "a constant" if isinstance(variable, Constant) else "an unnamed variable"
 
 

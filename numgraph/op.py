@@ -152,6 +152,7 @@ class Op:
     to the
         result's, or to their common one where the result is bool.
     show: `(*syntax trees of the operands, **attrs) -> syntax tree`, how formulas write it (`x[a:b]`); None: as a call.
+    says: what messages call it where users know it by another name.
     cost: relative cost of one element (an addition is 1): decides what is recomputed and what is stored.
     """
 
@@ -181,6 +182,7 @@ class Op:
     show: Callable[..., ast.expr] | None = None
     cost: int = 1
     commutative: bool = False
+    says: str = ""
     tree: ast.expr | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -197,6 +199,11 @@ class Op:
         if self.scalar:
             object.__setattr__(self, "tree", _parse(self.name, self.args, self.scalar))
         OPS[self.name] = self
+
+    @property
+    def title(self) -> str:
+        """What messages call the op."""
+        return self.says or self.name
 
     @property
     def overwrites(self) -> bool:

@@ -237,7 +237,7 @@ def build_program(
     _check_inputs(program, on_unused)
     if replaced and on_unused != "ignore":
         old = [o.variable for o in outs] + list(explicit.values())
-        _check_givens(program, {v for v in toposort(old, stop=cut) if v in replaced})
+        _check_givens(program, written_with(old, cut, {}))
     return program
 
 
@@ -377,13 +377,14 @@ def _with_rows(value: Variable) -> Variable:
     return checked
 
 
-def _check_givens(program: Program, used: set[Variable]) -> None:
-    """A warning for keys of `givens` that occur nowhere: not in `used`, and in no default update."""
-    defaults = [s.default_update for s, _ in program.updates if s.default_update is not None]
+def _check_givens(program: Program, written: set[int]) -> None:
+    """A warning for keys of `givens` that occur nowhere: not in `written` (ids), and in no default update."""
     keys = [key for key, _ in program.givens]
-    if len(used) < len(keys) and defaults:
-        used = used | set(toposort(defaults, stop=keys))
-    unused = [key for key in keys if key not in used]
+    unused = [key for key in keys if id(key) not in written]
+    defaults = [s.default_update for s, _ in program.updates if s.default_update is not None]
+    if unused and defaults:
+        written = written_with(defaults, keys, {})
+        unused = [key for key in unused if id(key) not in written]
     if unused:
         warn(
             f"{program.title}: no output and no update depends on what givens replace{'s' * (len(unused) == 1)}\n"

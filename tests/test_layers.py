@@ -15,7 +15,7 @@ PACKAGE = ROOT / "numgraph"
 # Imports within functions count too.
 LAYERS = """
     errors config text absent whole pickled source types dims op operators graph storage arguments shared ops tensor
-    givens updates grad reference program printing testing inspector.explanation inspector.record
+    formula givens updates grad reference program printing testing inspector.explanation inspector.record
     algebra traits ir elements rewrite schedule emit processor lower cache device runtime cuda compile
     call sweep function inspector demo cli __main__
 """.split()

@@ -209,9 +209,6 @@ class CudaDevice:
             with self.use:
                 self.bindings.fill(address, size)
 
-    def spoil(self, address: int, size: int) -> None:
-        """See `Device`."""
-
     def copy(self, to: int, source: int, size: int) -> None:
         """See `Device`."""
         if size:

@@ -13,7 +13,7 @@ import numpy as np
 
 from numgraph import dims
 from numgraph.dims import Dim
-from numgraph.errors import AxisError, DtypeError, ShapeError
+from numgraph.errors import AxisError, DtypeError, ShapeError, SizeError
 from numgraph.graph import Constant, Variable, apply, as_variable, describe, frozen
 from numgraph.op import OPS
 from numgraph.ops.define import f
@@ -29,7 +29,9 @@ class Known(int):
 
 
 def int_constant(value: int, *about: Variable) -> Constant:
-    """A 0-d int64 constant; about: see `Variable`."""
+    """A 0-d int64 constant; about: see `Variable`. SizeError for what no length can be."""
+    if not -(2**63) <= value < 2**63:
+        raise SizeError(f"a length of {value} is longer than any array")
     constant = Constant(frozen(np.array(value, np.int64)))
     constant.about = (*about, *(value.about if isinstance(value, Known) else ()))
     return constant
@@ -59,7 +61,14 @@ def integer(value: Any, what: str) -> Length:
         known = Known(variable.data)
         known.about = variable.about
         return known if known.about else int(known)
-    result: Variable = variable if variable.type.dtype == "int64" else f.cast(variable, "int64")
+    return as_position(variable)
+
+
+def as_position(x: Variable) -> Variable:
+    """Integers as int64. uint64 beyond that becomes the largest: past every end, never a negative one."""
+    if x.type.dtype == "uint64":
+        x = f.minimum(x, np.uint64(2**63 - 1))
+    result: Variable = x if x.type.dtype == "int64" else f.cast(x, "int64")
     return result
 
 

@@ -13,7 +13,7 @@ from numgraph.graph import Variable, apply, as_variable, describe, elementwise
 from numgraph.op import OPS, Op, floating, same
 from numgraph.ops import formula
 from numgraph.ops.define import ZERO, f
-from numgraph.types import DISCRETE, FLOATS, check_dtype
+from numgraph.types import DISCRETE, FLOATS, INTEGERS, check_dtype
 
 __all__ = """cast copysign digamma disconnected_grad erf erfc gammaln grad_clip hypot identity lgamma logaddexp psi
 tensor_copy zero_grad""".split()
@@ -115,6 +115,27 @@ logaddexp = elementwise("logaddexp")
 # -- conversion -----------------------------------------------------------------------------------------------------
 
 
+def _cast(x: NDArray[Any], dtype: str) -> NDArray[Any]:
+    """x.astype(dtype); of floats that do not fit what NumPy gives on x86-64, on every machine and at every place of an
+    array. See `kernels.support.to_int32` and those after it."""
+    x = np.asarray(x)
+    if x.dtype.kind != "f" or dtype not in INTEGERS:
+        return x.astype(dtype)
+    if dtype == "uint64":
+        far = x >= 2.0**63
+        return _whole(np.where(far, x - x.dtype.type(2.0**63), x), 64).astype(dtype) ^ np.where(far, _TOP, _TOP ^ _TOP)
+    return _whole(x, 64 if dtype in ("int64", "uint32") else 32).astype(dtype)
+
+
+_TOP = np.uint64(2**63)
+
+
+def _whole(x: NDArray[Any], bits: int) -> NDArray[Any]:
+    """The whole part of floats as integers of so many bits; the lowest number of what does not fit."""
+    fits = np.abs(x) < 2.0 ** (bits - 1)
+    return np.where(fits, np.where(fits, x, 0).astype(f"int{bits}"), np.iinfo(f"int{bits}").min)
+
+
 def _cast_samples() -> list[tuple[list[Any], dict[str, Any]]]:
     values = [
         np.array([0.0, 1.75, 2.0, 100.25]),
@@ -125,7 +146,7 @@ def _cast_samples() -> list[tuple[list[Any], dict[str, Any]]]:
 
 
 Op("cast", ("x",), "x in another dtype; floats are truncated towards zero, not 0 gives True.", None,
-   lambda x, dtype: np.asarray(x).astype(dtype), lambda g, out, x, dtype: (cast(g, x.type.dtype),), scalar="x",
+   _cast, lambda g, out, x, dtype: (cast(g, x.type.dtype),), scalar="x",
    keeps=(0,), samples=_cast_samples, show=formula.cast)  # fmt: skip
 
 

@@ -211,6 +211,7 @@ Op(
         ),
     ),
     samples=_update_samples,
+    says="set_subtensor",
 )
 
 # -- index arrays ---------------------------------------------------------------------------------------------------
@@ -430,4 +431,5 @@ Op(
         ),
     ),
     samples=_gather_update_samples,
+    says="set_subtensor",
 )
