@@ -9,7 +9,7 @@ import numpy as np
 from tests.differential import elementwise, gradients, lengths, rows, scatter, shapes, sharing
 from tests.differential.drawer import Drawer
 from tests.differential.program import Action, Program, Source
-from tests.differential.values import DTYPES, LONG, SHORT
+from tests.differential.values import DTYPES, FLOATS, LONG, SHORT
 
 Kind = Callable[[Drawer], str | None]
 
@@ -58,8 +58,8 @@ THEMES: dict[str, tuple[Kind, ...]] = {
 }
 SHAPES = ("", "a", "a", "b", "c", "d", "ab", "ac", "ca", "ba", "da", "bc", "abc", "cab", "bda", "acea", "beac", "eca")
 FLAVOURS: dict[str, tuple[str, ...]] = {
-    "integers": ("extreme", "plain"), "extremes": ("extreme", "special", "plain"), "gradients": ("zeros", "plain"),
-    "errors": ("plain", "far"),
+    "integers": ("extreme", "plain"), "extremes": ("extreme", "extreme", "special", "plain"),
+    "gradients": ("zeros", "plain"), "errors": ("plain", "far"),
 }  # fmt: skip
 LABELS = (
     None,
@@ -128,8 +128,14 @@ def draw(seed: int, small: bool = False, only: tuple[str, ...] = (), size: int =
 def leaves(g: Drawer, themes: list[str], odd: bool) -> None:
     """Inputs and shared variables, with an integer scalar and an integer vector among them."""
     flavours = [f for t in themes for f in FLAVOURS.get(t, ("plain",))]
-    integers = "integers" in themes or "extremes" in themes
-    dtypes = DTYPES if integers else ("float64", "float64", "float32", "int64", "int32", "bool", "uint8")
+    integers = "integers" in themes
+    dtypes = (
+        DTYPES + 4 * FLOATS
+        if "extremes" in themes
+        else DTYPES
+        if integers
+        else ("float64", "float64", "float32", "int64", "int32", "bool", "uint8")
+    )
     favourite = g.one_of(dtypes)
 
     def leaf(name: str, dtype: str, shape: str, flavour: str) -> Source:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -169,9 +169,21 @@ class Run:
                 self.report(seed, found, worker)
         worker.stop()
 
+    def is_old(self, program: Program) -> bool:
+        """Whether a program goes wrong only because of the fault that was put back."""
+        worker = Worker(replace(self.task, bug=None))
+        verdict = worker.ask(program)
+        worker.stop()
+        return verdict.sort is None
+
     def report(self, seed: int, found: Verdict, worker: Worker) -> None:
         """Make a failing program small, print it and go on."""
         assert found.program is not None and found.sort is not None
+        if self.task.bug is not None:
+            if not self.is_old(found.program):
+                return
+            self.until = 0.0
+            print(f"old fault {self.task.bug}: found by program {self.tally.programs}", flush=True)
         small, sort = found.program, found.sort
         if self.shrink:
             small = shrunk(small, lambda p: worker.ask(p).sort == sort, seconds=240.0 if sort == "hang" else 90.0)
