@@ -15,6 +15,7 @@ from bench import machine, readme, suite, tables
 from bench.cases import STARTS, Case, Start, cases
 from bench.peers import PEERS
 from bench.suite import Settings
+from numgraph.text import tolerant
 
 # What `--quick` leaves out: peers that compile for long, and cases that need many sizes or processes.
 QUICK_PEERS = ("numgraph", "numpy", "jax", "torch", "numexpr")
@@ -24,6 +25,7 @@ QUICK_GROUPS = ("steps", "arrays", "calls")
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; 0 unless a peer that should be measured gave wrong results."""
     given = sys.argv[1:] if arguments is None else arguments
+    tolerant(sys.stdout, sys.stderr)
     if given[:1] == ["report"]:
         return report_page(given[1:])
     if given[:1] == ["readme"]:
@@ -116,7 +118,7 @@ def report_page(arguments: list[str]) -> int:
     console = Console()
     from bench import report
 
-    found = json.loads(options.figures.read_text("utf-8")) if options.figures else measured(options, console)
+    found = figures_of(options.figures, made) if options.figures else measured(options, console)
     if options.json:
         options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
     options.out.write_text(report.page(found), encoding="utf-8")
@@ -130,8 +132,24 @@ def readme_table(arguments: list[str]) -> int:
     made.add_argument("figures", type=Path, metavar="JSON", help="what `python -m bench --json` wrote")
     made.add_argument("readme", type=Path, metavar="README", help="the file with the two marks")
     options = made.parse_args(arguments)
-    readme.fill(options.readme, json.loads(options.figures.read_text("utf-8")))
+    try:
+        readme.fill(options.readme, figures_of(options.figures, made))
+    except (OSError, ValueError) as error:
+        made.error(str(error))
     return 0
+
+
+def figures_of(path: Path, made: argparse.ArgumentParser) -> dict[str, Any]:
+    """The figures in a file that `--json` wrote; a message and status 2 where it has none."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        if not isinstance(found, dict) or "cases" not in found:
+            raise ValueError("it was not written by `python -m bench --json`")
+    except OSError as error:
+        made.error(f"cannot read {path}: {error.strerror}")
+    except ValueError as error:
+        made.error(f"there are no figures in {path}: {error}")
+    return found
 
 
 if __name__ == "__main__":

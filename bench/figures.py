@@ -28,7 +28,8 @@ class Spread:
 
 @dataclass(frozen=True)
 class Comparison:
-    """numgraph against another peer: the ratio of the least values, and the spread of the ratios of paired ones.
+    """numgraph against another peer: the ratio of the least values, which is what each reaches undisturbed, and the
+    spread of the ratios of values of the same round, in whose quartiles the first need not lie.
 
     Below 1, numgraph is better.
     """

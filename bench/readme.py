@@ -26,8 +26,8 @@ def fill(path: Path, report: dict[str, Any]) -> None:
 def section(report: dict[str, Any]) -> str:
     """The table and what it depends on, as Markdown."""
     lines = [
-        "| case | numgraph | best peer | numgraph / best peer (quartiles) | time / the machine's limit |",
-        "|---|---|---|---|---|",
+        "| case | numgraph | best peer | ratio of the least | ratios of rounds | time / the machine's limit |",
+        "|---|---|---|---|---|---|",
         *(row(report, case) for case in report["cases"] if case["group"] not in LEFT_OUT),
         "",
         "; ".join(f"{name} {value}" for name, value in report["machine"].items())
@@ -40,11 +40,11 @@ def row(report: dict[str, Any], case: dict[str, Any]) -> str:
     """One line of the table."""
     found, over = figures.compare(case), figures.over_limit(case)
     ours = tables.cell(case["results"].get(US), case["unit"])
-    theirs = ratio = ""
+    theirs = ratio = rounds = ""
     if found:
         theirs = f"{tables.label(report, found.peer)} {tables.cell(case['results'][found.peer], case['unit'])}"
-        ratio = f"**{found.ratio:.2f}** ({found.pairs.low:.2f} to {found.pairs.high:.2f})"
-    return f"| {case['name']} | {ours} | {theirs} | {ratio} | {f'{over:.1f}' if over else ''} |"
+        ratio, rounds = f"**{found.ratio:.2f}**", f"{found.pairs.low:.2f} to {found.pairs.high:.2f}"
+    return f"| {case['name']} | {ours} | {theirs} | {ratio} | {rounds} | {f'{over:.1f}' if over else ''} |"
 
 
 def peers(report: dict[str, Any]) -> str:

@@ -21,8 +21,8 @@ HOW = (
     " their pipe, and each round starts with another peer.",
     "A call counts until its value can be read. Sweeps are whatever a library does best for many steps: one native"
     " call, a scan, or a loop. Hover over a time to see which.",
-    "Figures are least values, medians in parentheses. Ratios are of least values; their quartiles are of pairs that"
-    " were measured in the same round.",
+    "Figures are least values, medians in parentheses. There are two ratios: of the least values, which is what each"
+    " library reaches undisturbed, and of single rounds, whose quartiles are given; the first may lie outside.",
     "The machine's limit is the longer of two times: flops over the rate of a large product, bytes over the bandwidth"
     " at that footprint, both measured in the same run.",
     "Fresh processes start with an empty cache folder, or with the one that an earlier process of the peer left.",
@@ -119,7 +119,7 @@ def times(report: Report, group: str) -> str:
     cases = [case for case in report["cases"] if case["group"] == group]
     names = [n for n in report["peers"] if any(n in case["results"] for case in cases)]
     limited = any(case.get("limit") for case in cases)
-    head = [("", "case"), *(("n", escaped(label(report, n))) for n in names), ("n", "numgraph / best")]
+    head = [("", "case"), *(("n", escaped(label(report, n))) for n in names), ("n", "numgraph / best: least, rounds")]
     head += [("n", "/ limit")] if limited else []
     rows = []
     for case in cases:

@@ -41,22 +41,24 @@ def timings(report: dict[str, Any], group: str) -> Table:
     """A group of cases, a row for each: numgraph, the best peer and how the two compare, and the other peers."""
     made = Table(title=f"{group}: least (median)", title_justify="left")
     made.add_column("case", min_width=12)
-    for title in ("numgraph", "best peer", "ratio (quartiles)", "/ limit"):
+    for title in ("numgraph", "best peer", "ratio of least", "of rounds", "/ limit"):
         made.add_column(title, justify="right")
     made.add_column("other peers")
     for case in (case for case in report["cases"] if case["group"] == group):
         found, over = figures.compare(case), figures.over_limit(case)
-        best = value = ""
+        best = value = rounds = ""
         if found:
             best = f"{label(report, found.peer)} {cell(case['results'][found.peer], case['unit'])}"
             colour = "green" if found.ratio <= 1 else "red"
-            value = f"[{colour}]{found.ratio:.2f}[/] ({found.pairs.low:.2f} - {found.pairs.high:.2f})"
+            value = f"[{colour}]{found.ratio:.2f}[/]"
+            rounds = f"{found.pairs.low:.2f} - {found.pairs.high:.2f}"
         others = {n: r for n, r in case["results"].items() if n != US and (found is None or n != found.peer)}
         made.add_row(
             case["name"],
             cell(case["results"].get(US), case["unit"]),
             best,
             value,
+            rounds,
             f"{over:.1f}" if over else "",
             "; ".join(f"{label(report, n)} {short(r, case['unit'])}" for n, r in others.items()),
         )

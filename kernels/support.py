@@ -5,12 +5,15 @@ A generated function gets one number, the address of its table. `f32(address)` i
 address; `p[k]` reads or writes element k. Nothing here allocates or raises.
 """
 
+import contextlib
 import math
 
 import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core.compiler_lock import global_compiler_lock
+from numba.cpython import numbers
 from numba.extending import intrinsic, register_jitable
 from numgraph.kernels.primitives import SHARE, build_launch
 from numgraph.kernels.wrapping import wrapped
@@ -83,16 +86,32 @@ def maximum(a, b):
     return a if (a > b or a != a) else b
 
 
+# Integers of 64 bits wrap around, as NumPy's. Of unsigned ones only those without a sign may come near one another:
+# uint64 with int64 is float64 in Numba, which has 53 bits.
+
+
 @register_jitable
 def floor_div_int(a, b):
-    """Integer floor division; 0 for division by 0, as NumPy."""
-    return a // b if b != 0 else a * 0
+    """Floor division of signed integers; 0 for division by 0, and the lowest number by -1 is itself, as NumPy."""
+    return a // b if b > 0 or b < -1 else a * b
 
 
 @register_jitable
 def mod_int(a, b):
-    """Integer remainder with the sign of b; 0 for division by 0, as NumPy."""
-    return a % b if b != 0 else a * 0
+    """Remainder of signed integers with the sign of b; 0 for division by 0, as NumPy."""
+    return a % b if b > 0 or b < -1 else a * 0
+
+
+@register_jitable
+def floor_div_uint(a, b):
+    """Division of unsigned integers; 0 for division by 0, as NumPy."""
+    return a // b if b else b
+
+
+@register_jitable
+def mod_uint(a, b):
+    """Remainder of unsigned integers; 0 for division by 0, as NumPy."""
+    return a % b if b else b
 
 
 @register_jitable
@@ -122,22 +141,59 @@ def floor_div_float(a, b):
 
 @register_jitable
 def power_int(base, exponent):
-    """Integer power, wrapping; a negative exponent gives 0 except for bases 1 and -1 (NumPy refuses it)."""
+    """Power of signed integers, wrapping; a negative exponent gives 0 except for bases 1 and -1 (NumPy refuses it)."""
     if exponent < 0:
         if base == 1:
             return base
         if base == -1:
             return base if exponent % 2 else -base
         return base * 0
-    result = base * 0 + 1
-    square = base
-    left = exponent
+    # the casts are for the simulator of devices, whose small integers are Python's
+    result, square, left = np.int64(1), np.int64(base), np.int64(exponent)
     while left > 0:
         if left & 1:
-            result = result * square
-        square = square * square
+            result = np.int64(result * square)
+        square = np.int64(square * square)
         left = left >> 1
     return result
+
+
+_ONE = np.uint64(1)
+
+
+@register_jitable
+def power_uint(base, exponent):
+    """Power of unsigned integers, wrapping; computed in uint64."""
+    result, square, left = np.uint64(1), np.uint64(base), np.uint64(exponent)
+    while left:
+        if left & _ONE:
+            result = np.uint64(result * square)
+        square = np.uint64(square * square)
+        left = np.uint64(left >> _ONE)
+    return result
+
+
+# What does not fit is undefined in LLVM. Here it is what x86-64's instructions give, and so NumPy on it: the lowest
+# number. NaN does not fit. Exact in float32, too.
+_TWO_31, _TWO_63, _TOP = np.float32(2.0**31), np.float32(2.0**63), np.uint64(2**63)
+
+
+@register_jitable
+def to_int32(x):
+    """The whole part of a float as int32."""
+    return np.int32(x) if abs(x) < _TWO_31 else np.int32(-(2**31))
+
+
+@register_jitable
+def to_int64(x):
+    """The whole part of a float as int64."""
+    return np.int64(x) if abs(x) < _TWO_63 else np.int64(-(2**63))
+
+
+@register_jitable
+def to_uint64(x):
+    """The whole part of a float as uint64; of a negative one as `to_int64`, 0 from 2**64 on."""
+    return np.uint64(to_int64(x - _TWO_63)) ^ _TOP if x >= _TWO_63 else np.uint64(to_int64(x))
 
 
 # Set while numgraph compiles: the entry is then turned into machine code by numgraph itself, with all phases in it.
@@ -152,33 +208,50 @@ _PLAIN = {
 }
 
 
+@contextlib.contextmanager
+def _wrapping():
+    """Within the block Numba's signed integers wrap around; else it tells LLVM that they never overflow."""
+    with global_compiler_lock:
+        saved = numbers._int_arith_flags
+        numbers._int_arith_flags = lambda kind: []
+        try:
+            yield
+        finally:
+            numbers._int_arith_flags = saved
+
+
+def _compiled(signature, function, **options):
+    with _wrapping():
+        return numba.njit(signature, **{**_PLAIN, **options})(function)
+
+
+def _callback(signature, function):
+    """A function that C calls."""
+    if EMBEDDED:
+        return _compiled(signature, function, no_cfunc_wrapper=False)
+    with _wrapping():
+        return numba.cfunc(signature, error_model="numpy", _nrt=False)(function)
+
+
 def jit(function):
     """Compile a phase: `int64(int64)`, no objects, no exceptions; division as NumPy's."""
-    return numba.njit("int64(int64)", **_PLAIN)(function)
+    return _compiled("int64(int64)", function)
 
 
 def divided(function):
     """Compile a phase that threads share: `int64(int64 address, int64 share, int64 shares)`."""
-    return numba.njit("int64(int64, int64, int64)", **_PLAIN)(function)
+    return _compiled("int64(int64, int64, int64)", function)
 
 
 def entry(function):
     """Compile the entry, `object(object, object)`, with a C address: Python calls it as a built-in method of the
     table."""
-    if EMBEDDED:
-        return numba.njit("intp(intp, intp)", **{**_PLAIN, "no_cfunc_wrapper": False})(function)
-    return numba.cfunc("intp(intp, intp)", error_model="numpy", _nrt=False)(function)
+    return _callback("intp(intp, intp)", function)
 
 
 def c_function(signature):
     """Compile a function of numbers that others call at its address."""
-
-    def compiled(function):
-        if EMBEDDED:
-            return numba.njit(signature, **{**_PLAIN, "no_cfunc_wrapper": False})(function)
-        return numba.cfunc(signature, error_model="numpy", _nrt=False)(function)
-
-    return compiled
+    return lambda function: _callback(signature, function)
 
 
 def helper(function):

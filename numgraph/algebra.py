@@ -122,9 +122,19 @@ def _minimum(graph: Graph, a: Node, b: Node) -> Any:
 def _maximum(graph: Graph, a: Node, b: Node) -> Any:
     if a is b or (_is(b, 0) and _is_natural(a)):
         return a
+    if _is(b, 0) and a.name == "sub" and a.inputs[0].name == "maximum" and _is_natural(a.inputs[1]):
+        # max(max(x, 0) - k, 0): slices of slices
+        x, zero = a.inputs[0].inputs
+        return graph.integer("maximum", graph.integer("sub", x, a.inputs[1]), 0) if _is(zero, 0) else None
     if _is(a, 0) and _is_natural(b):
         return b
     return None
+
+
+def _slice_bound(graph: Graph, a: Node, b: Node) -> Any:
+    """Of a[:m] with m = n // 2, m is never past the end."""
+    half = a.name == "floor_div" and a.inputs[0] is b and a.inputs[1].is_number and a.inputs[1].value > 0
+    return a if a is b or half else None
 
 
 def _lt(graph: Graph, a: Node, b: Node) -> Any:
@@ -154,6 +164,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "floor_div": _div,
     "minimum": _minimum,
     "maximum": _maximum,
+    "slice_bound": _slice_bound,
     "lt": _lt,
     "eq": _eq,
     "where": _where,

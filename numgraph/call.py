@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol
@@ -15,9 +16,10 @@ from numgraph.errors import InputError, NumgraphError
 from numgraph.graph import Variable, describe, label
 from numgraph.program import Argument, Program
 from numgraph.reference import evaluate
+from numgraph.stable.engine import stabilised
 from numgraph.storage import owned
 from numgraph.text import printable
-from numgraph.whole import CALLS, Action, at_once
+from numgraph.whole import CALLS, Action, Disturbed, begin, end, undisturbed
 
 Array = NDArray[Any]
 
@@ -206,19 +208,28 @@ class ReferenceExecutor:
 
     def __init__(self, program: Program) -> None:
         self.program = program
+        self.results = stabilised(program.results, program.variables)
         self.bytes_allocated = 0
 
     def run(self, arguments: Sequence[Array], then: Sequence[Action] = ()) -> list[Array]:
         """The outputs in fresh memory; updates are stored once everything is computed."""
-        program, count = self.program, len(self.program.outputs)
+        program = self.program
         values: dict[Variable, Any] = dict(zip(program.variables, arguments, strict=True))
-        with CALLS:
-            results = evaluate(program.results, values)
-            self.bytes_allocated += sum(a.nbytes for a in results)
-            targets = [target.storage for target, _ in program.updates]
-            stored = [a for t, new in zip(targets, results[count:], strict=True) for a in t.setting(new)]
-            at_once(*stored, *then)
-        return results[:count]
+        nested = CALLS._is_owned()  # type: ignore[attr-defined]
+        while True:
+            with CALLS:
+                begun = begin(nested)
+                results = evaluate(self.results, values)
+                with suppress(Disturbed):
+                    undisturbed(begun, *self._stored(results[len(program.outputs) :]), *then)
+                    end(nested)
+                    break
+        self.bytes_allocated += sum(a.nbytes for a in results)
+        return results[: len(program.outputs)]
+
+    def _stored(self, values: Sequence[Array]) -> list[Action]:
+        targets = [target.storage for target, _ in self.program.updates]
+        return [action for t, new in zip(targets, values, strict=True) for action in t.setting(new)]
 
 
 _MISSING: Any = type("Missing", (), {"__repr__": lambda self: "<missing>"})()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from numgraph.inspector.record import LIVE, STAGES, UNNAMED, FunctionRecord
-from numgraph.text import printable, undone
+from numgraph.text import printable, tolerant, undone
 
 STAGE_HELP = "what to print (without it: an overview and the listing)"
 
@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     split = given.index("--") if "--" in given else len(given)
     options = parser().parse_args(given[:split])
     options.arguments = given[split + 1 :]
+    tolerant(sys.stdout, sys.stderr)
     try:
         options.command(options)
     except UsageError as error:
@@ -43,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="numgraph", description="Symbolic expressions compiled to readable Numba source."
     )
+    top.add_argument("--version", action="version", version=f"numgraph {sys.modules['numgraph'].__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     demo = commands.add_parser("demo", help="train a model on 10,000 handwritten digits")
@@ -64,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
         "script", metavar="FILE.py[:NAME]", help="a script, and perhaps the name of one of its functions"
     )
     inspect.add_argument("--stage", choices=STAGES, help=STAGE_HELP)
+    inspect.add_argument("--raw", action="store_true", help="with --stage: its text alone, as for a file")
     inspect.add_argument("--json", type=Path, metavar="FILE", help="write the record of the one function there instead")
     inspect.set_defaults(command=run_inspect)
     add_cache(commands)
@@ -132,12 +135,18 @@ def run_inspect(options: argparse.Namespace) -> None:
         if any(value is f for f in functions) and value.record.name == UNNAMED:
             value.record.name = variable
     records = [f.record for f in (functions if name is None else named(functions, name, namespace))]
-    if options.json is None:
+    if options.json is None and not options.raw:
         print_records(records, options.stage)
         return
+    option = "--raw" if options.raw else "--json"
+    if options.raw and options.stage is None:
+        raise UsageError(f"--raw prints one stage: choose it with --stage ({', '.join(records[0].stages)})")
     if len(records) != 1:
         there, file = ", ".join(printable(r.name) for r in records), printable(path)
-        raise UsageError(f"--json takes one function, {file} has {there}: choose with {file}:NAME")
+        raise UsageError(f"{option} takes one function, {file} has {there}: choose with {file}:NAME")
+    if options.raw:
+        print_records(records, options.stage, raw=True)
+        return
     options.json.write_text(records[0].to_json(), encoding="utf-8")
 
 
@@ -210,11 +219,13 @@ def run_cache_list(options: argparse.Namespace) -> None:
     if not rows:
         return
     table = Table(box=None, pad_edge=False)
-    table.add_column("function", overflow="ellipsis", no_wrap=True, ratio=1)
-    table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("last used", no_wrap=True)
-    table.add_column("usable here", no_wrap=True)
-    table.add_column("file", no_wrap=True)
+    # names are cut where there is no room, the others are of a known width
+    file = 17
+    table.add_column("function", overflow="ellipsis", no_wrap=True, max_width=max(20, console.width - file - 38))
+    table.add_column("size", justify="right", no_wrap=True, min_width=9)
+    table.add_column("last used", no_wrap=True, min_width=10)
+    table.add_column("usable here", no_wrap=True, min_width=11)
+    table.add_column("file", no_wrap=True, min_width=file)
     for row in rows:
         day = time.strftime("%Y-%m-%d", time.localtime(row["used"]))
         usable = {True: "yes", False: "no", None: "?"}[row["usable"]]
@@ -243,14 +254,17 @@ def run_cache_clear(options: argparse.Namespace) -> None:
     print(f"removed {count} files, {sized(size)}, from {config.cache_dir}")
 
 
-def print_records(records: Sequence[FunctionRecord], stage: str | None) -> None:
-    """Print a stage of each record on standard output; UsageError when one has no such stage."""
+def print_records(records: Sequence[FunctionRecord], stage: str | None, raw: bool = False) -> None:
+    """Print a stage of each record on standard output; UsageError when one has no such stage. raw: its text alone."""
     from numgraph.inspector import terminal
 
     console = terminal.make_console()
     for record in records:
         try:
-            terminal.show(record, console, stage)
+            if raw and stage is not None:
+                print(terminal.stage_text(record, stage).rstrip("\n"))
+            else:
+                terminal.show(record, console, stage)
         except KeyError as error:
             raise UsageError(error.args[0]) from error
 

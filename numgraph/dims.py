@@ -113,25 +113,43 @@ def slice_bounds(length: Dim, start: Dim | None, stop: Dim | None, step: int) ->
 
     `start` and `stop` may be None, negative or past the end; `step` is a number other than 0.
     """
+    if step > 0 and (start is None or _numbers(start)) and not _numbers(length):
+        return _fixed_start(length, start or 0, stop, step)
     if step > 0:
         first = 0 if start is None else bound(start, length)
         last = length if stop is None else bound(stop, length)
     else:
         first = length - 1 if start is None else _reverse_bound(start, length)
         last = -1 if stop is None else _reverse_bound(stop, length)
-    span = last - first if step > 0 else first - last
-    # no axis is longer; a larger step would make the sum below wrap around
-    size = min(abs(step), MOST_BYTES)
-    count = span if size == 1 else (span + (size - 1)) // size
-    return first, maximum(count, 0)
+    # no axis is longer; a larger step would make a sum in `_steps` wrap around
+    return first, _steps(last - first if step > 0 else first - last, min(abs(step), MOST_BYTES))
+
+
+def _steps(span: Dim, size: int) -> Dim:
+    """The number of elements in steps of `size` over a span; 0 for a negative one."""
+    return maximum(span if size == 1 else (span + (size - 1)) // size, 0)
+
+
+def _fixed_start(length: Dim, start: int, stop: Dim | None, step: int) -> tuple[Dim, Dim]:
+    """As `slice_bounds` for a start that is a number and a length that is not, in terms that come out alike for slices
+    of slices. A start past the end stays as it is: there are no elements then."""
+    step = min(step, MOST_BYTES)
+    if start < 0:
+        first = bound(start, length)
+        if stop is None:
+            return first, _steps(minimum(length, -start), step)
+        return first, _steps(bound(stop, length) - first, step)
+    if stop is None or (_numbers(stop) and stop < 0):
+        return start, _steps(length - (start - (stop or 0)), step)
+    return start, _steps(bound(stop, length) - start, step)
 
 
 def bound(index: Dim, length: Dim) -> Dim:
     """A slice's bound as a position in [0, length]."""
     if _numbers(index, length):
         return min(max(index + length if index < 0 else index, 0), length)
-    if _numbers(index) and index == 0:
-        return 0
+    if _numbers(index):
+        return maximum(length + index, 0) if index < 0 else minimum(length, index)
     return _call("slice_bound", index, length)
 
 

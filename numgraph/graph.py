@@ -7,14 +7,13 @@ graph.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
-from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
 
+from numgraph import pickled
 from numgraph.dims import UNKNOWN
 from numgraph.errors import DtypeError, ShapeError, ValueOverflowError
 from numgraph.op import FUNCTIONS, OPS, Op
@@ -116,10 +115,10 @@ class Variable(Operators):
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         """Pickle the ancestors first, as a flat list in order, so that the pickler never recurses over the graph."""
-        if self.op is None or _pickling.has_listed(self):
+        if self.op is None or pickled.listed(self):
             return _unpickle, self._pickled()
         ancestors = toposort(list(self.inputs))
-        return _unpickle_after, (ancestors, *self._pickled(), _pickling.begin(ancestors))
+        return _unpickle_after, (ancestors, *self._pickled(), pickled.begin(ancestors))
 
     def __copy__(self) -> Variable:
         return _unpickle(*self._pickled())
@@ -165,39 +164,6 @@ class Constant(Variable):
         return f"<constant {shown} {self.type}>"
 
 
-class _Pickling(threading.local):
-    """The variables whose ancestors a running pickler has already listed. What ends a list (`_PicklingDone`) is kept by
-    the pickler alone: a list is void when pickling broke off."""
-
-    def __init__(self) -> None:
-        self.lists: list[tuple[ref[_PicklingDone], set[int]]] = []
-
-    def has_listed(self, variable: Variable) -> bool:
-        return any(id(variable) in ids for done, ids in self.lists if done() is not None)
-
-    def begin(self, variables: Sequence[Variable]) -> _PicklingDone:
-        """Have variables listed; returns what is to be pickled behind them."""
-        done = _PicklingDone()
-        running = [(known, ids) for known, ids in self.lists if known() is not None]
-        self.lists = [*running, (ref(done), set(map(id, variables)))]
-        return done
-
-
-_pickling = _Pickling()
-
-
-class _PicklingDone:
-    """Pickled after a flat list of ancestors: forgets them."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        _pickling.lists = [(known, ids) for known, ids in _pickling.lists if known() not in (None, self)]
-        return _none, ()
-
-
-def _none() -> None:
-    return None
-
-
 class _Packed:
     """Pickled before what refers to the roots: all their ancestors and they themselves, as one flat list."""
 
@@ -206,7 +172,7 @@ class _Packed:
 
     def __reduce__(self) -> tuple[Any, ...]:
         nodes = toposort(self.roots)
-        return _first, (nodes, _pickling.begin(nodes))
+        return _first, (nodes, pickled.begin(nodes))
 
 
 def packed(roots: Iterable[Variable]) -> Any:
@@ -405,24 +371,6 @@ def toposort(outputs: Iterable[Variable], stop: Iterable[Variable] = ()) -> list
     return list(done.values())
 
 
-def substitute(outputs: Sequence[Variable], replace: dict[Variable, Variable]) -> list[Variable]:
-    """`outputs` with every key of `replace` standing for its value, all at once.
-
-    Values are not substituted again, so `{a: b, b: a}` swaps and `{x: x + 1}` is no loop. What does not depend on a
-    key is kept, not copied.
-    """
-    if not replace:
-        return list(outputs)
-    new: dict[int, Variable] = {id(k): v for k, v in replace.items()}
-    for node in toposort(outputs, stop=replace):
-        if id(node) in new:
-            continue
-        inputs = tuple(new[id(v)] for v in node.inputs)
-        unchanged = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
-        new[id(node)] = node if unchanged else node.copy_with(inputs)
-    return [new[id(v)] for v in outputs]
-
-
 def written_with(outputs: Iterable[Variable], stop: Iterable[Variable], given: dict[Variable, Variable]) -> set[int]:
     """The ids of all variables that occur in `outputs` as the user wrote them, also where their values do not matter;
     given: what stands for a variable that does not occur any more."""
@@ -440,7 +388,7 @@ def label(variable: Variable) -> str:
     if variable.name:
         return printable(variable.name)
     if variable.op:
-        return f"the result of {variable.op.name}"
+        return f"the result of {variable.op.title}"
     return "a constant" if isinstance(variable, Constant) else "an unnamed variable"
 
 
@@ -452,7 +400,9 @@ def describe(variable: Variable) -> str:
 
 def iterate(variable: Variable) -> Iterator[Variable]:
     """The elements along axis 0, where their number is known."""
-    length = variable.type.shape[0] if variable.type.shape else None
+    if not variable.ndim:
+        raise TypeError(f"{label(variable)} cannot be iterated, since it has no axes\n  {describe(variable)}")
+    length = variable.type.shape[0]
     if length is None:
         raise TypeError(
             f"{label(variable)} cannot be iterated, since its length is known only when a function runs\n"

@@ -217,10 +217,13 @@ class Operators:
         return id(self)
 
     def __divmod__(self, other: Any) -> Any:
-        return _call("floor_div", self, other), _call("mod", self, other)
+        return _call("divmod", self, other)
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return _call("divmod", other, self)
 
     def __round__(self, decimals: int = 0) -> Any:
-        return _call("round", self)
+        return _call("round", self, decimals)
 
     def __getitem__(self, key: Any) -> Any:
         return _call("getitem", self, key)
@@ -229,6 +232,11 @@ class Operators:
         return _call("iterate", self)
 
     def __len__(self) -> int:
+        lengths = getattr(self, "type").shape  # noqa: B009  # of `Variable`, which this is mixed into
+        if not lengths:
+            raise TypeError(f"len() of {_said(self)} which has no axes")
+        if lengths[0] is not None:
+            return int(lengths[0])
         raise TypeError(f"len() of {_said(self)} is known only when a function runs\n  fix: use x.shape[0]")
 
     def __float__(self) -> float:
@@ -320,9 +328,9 @@ class Operators:
         """Limited to [low, high]."""
         return _call("clip", self, low, high)
 
-    def round(self) -> Any:
+    def round(self, decimals: int = 0) -> Any:
         """Rounded, halves to even."""
-        return _call("round", self)
+        return _call("round", self, decimals)
 
     def sum(self, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
         """Sum over `axis` (None: all)."""

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from numgraph.dims import MOST_BYTES, counted
 from numgraph.errors import IndexOutOfRange, MissingInputError, NumgraphError, ShapeError, SizeError
-from numgraph.graph import Constant, Variable, describe, label, toposort
+from numgraph.formula import described
+from numgraph.graph import Constant, Variable, describe, toposort
 from numgraph.op import Check, Op, boolean, reference
 from numgraph.shared import SharedVariable
 from numgraph.types import compared
@@ -146,12 +147,13 @@ def _message(node: Variable, arrays: Sequence[Array], problem: str) -> str:
     """What went wrong, the operands with their lengths at run time, and the user's line of the op."""
     assert node.op is not None
     listed = ""
-    for variable, array in zip(node.inputs, arrays, strict=True):
+    operands = [(v, a) for v, a in zip(node.inputs, arrays, strict=True) if a.ndim]
+    for variable, array in operands or zip(node.inputs, arrays, strict=True):
         made = f"  made at {variable.line}" if variable.line else ""
         lengths = ",".join(map(str, array.shape))
-        listed += f"\n  {label(variable)}: {array.dtype.name}{f'[{lengths}]' if lengths else ''}{made}"
-    called = f"\n  {node.op.name} called at {node.line}" if node.line else ""
-    return f"{node.op.name}: {problem}{listed}{called}"
+        listed += f"\n  {described(variable)}: {array.dtype.name}{f'[{lengths}]' if lengths else ''}{made}"
+    called = f"\n  {node.op.title} called at {node.line}" if node.line else ""
+    return f"{node.op.title}: {problem}{listed}{called}"
 
 
 __all__ = ["evaluate"]

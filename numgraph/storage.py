@@ -9,7 +9,7 @@ from weakref import WeakSet
 import numpy as np
 from numpy.typing import NDArray
 
-from numgraph.whole import CALLS, Action, at_once
+from numgraph.whole import CALLS, Action, at_once, disturb
 
 
 class Remote(Protocol):
@@ -97,15 +97,19 @@ class Storage:
 
     def put(self, array: NDArray[Any]) -> None:
         """Take `array`, as for `holding`, as the value from now on; without a copy, unless it goes to a device."""
+        nested = CALLS._is_owned()  # type: ignore[attr-defined]
         with CALLS:
+            disturb(nested)
             if self.remote is None:
-                at_once(*self._holding(array))
+                at_once(*self.holding(array, array.ctypes.data))
             else:
                 self.remote.put(array)
 
     def leave(self, remote: Remote) -> None:
         """The value is on a device from now on."""
+        nested = CALLS._is_owned()  # type: ignore[attr-defined]
         with CALLS:
+            disturb(nested)
             # told before: to bring home what is there already is harmless, to miss what has left is not
             for user in list(self.users):
                 user.displaced()

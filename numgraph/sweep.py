@@ -6,6 +6,7 @@ called one by one. Either way the outputs and the shared variables are, bit for 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from numgraph.errors import ArgumentShapeError, InputError, NumgraphError, Shape
 from numgraph.graph import describe, label
 from numgraph.program import Argument
 from numgraph.storage import owned
-from numgraph.text import printable
+from numgraph.text import encodable, printable
 
 Array = NDArray[Any]
 
@@ -233,5 +234,5 @@ def _bar(title: str, count: int, shown: bool) -> Iterator[Callable[[int], None]]
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as bar:
-        task = bar.add_task(title, total=count)
+        task = bar.add_task(encodable(title, sys.stdout), total=count)
         yield lambda done: bar.update(task, completed=done)

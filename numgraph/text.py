@@ -6,11 +6,13 @@ takes it from `printable`; source takes whole docstrings from `docstring`, and i
 
 from __future__ import annotations
 
+import io
 import keyword
 import re
 import sys
 import unicodedata
 from collections.abc import Iterable
+from typing import Any
 
 # A longer label is cut; so is a longer identifier.
 LONGEST, LONGEST_IDENTIFIER = 80, 40
@@ -31,6 +33,19 @@ def printable(text: object, longest: int = LONGEST) -> str:
 def _escaped(letter: str) -> str:
     # `repr` writes escapes for all that is not printable
     return letter if letter.isprintable() else repr(letter)[1:-1]
+
+
+def encodable(text: str, stream: Any) -> str:
+    """`text` with escapes for the letters that a stream (None: no stream) cannot take, as an ASCII terminal."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def tolerant(*streams: Any) -> None:
+    """Make streams write escapes for the letters that they cannot take, where that would be an error."""
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper) and stream.errors != "backslashreplace":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def docstring(lines: Iterable[str]) -> list[str]:

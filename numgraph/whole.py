@@ -13,7 +13,7 @@ import os
 from _thread import allocate_lock, start_new_thread
 from collections.abc import Callable
 from functools import partial
-from operator import call
+from operator import call, getitem
 from threading import RLock
 from typing import Any, TypeVar
 
@@ -28,6 +28,43 @@ CALLS = RLock()
 # Held while LLVM, Numba or a device's compiler works: they are not made for interrupts, and their own locks would stay
 # locked in the child of a fork. Who holds this one does not ask for CALLS.
 COMPILING = RLock()
+
+# What happens in several steps while CALLS is held, and what signal handlers of the same thread do in between: an item
+# for each. Between two calls it is empty, or left so by an interrupt, which the next `begin` removes.
+WITHIN: list[bool] = []
+
+
+class Disturbed(Exception):
+    """A signal handler has called a function, or set a value, between two steps of a call: it is to be begun anew."""
+
+
+def begin(nested: bool) -> int:
+    """Begin what takes several steps, with CALLS held; returns what `undisturbed` asks for. nested: whether CALLS was
+    held before."""
+    if not nested:
+        WITHIN.clear()
+    WITHIN.append(True)
+    return len(WITHIN)
+
+
+def end(nested: bool) -> None:
+    """End it."""
+    if not nested:
+        WITHIN.clear()
+
+
+def disturb(nested: bool) -> None:
+    """Say that something changes, with CALLS held."""
+    if nested:
+        WITHIN.append(True)
+
+
+def undisturbed(begun: int, *actions: Action) -> Any:
+    """`at_once(*actions)`; Disturbed, and nothing done, if something else was begun since `begin`."""
+    found = at_once(partial(getitem, WITHIN, slice(begun, None)), *actions)
+    if found.__class__ is list:
+        raise Disturbed
+    return found
 
 
 def at_once(*actions: Action) -> Any:

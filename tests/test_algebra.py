@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from numgraph import dims
 from numgraph.ir import Graph, Node, topological
 
 SIGNS: dict[str, Callable[[int, int], int]] = {
@@ -103,3 +105,45 @@ def test_a_long_sum_has_a_bound_without_recursion() -> None:
         )
     assert total.lowest == 0
     assert graph.integer("maximum", total, 0) is total
+
+
+BOUNDS = (None, 0, 1, 3, -1, -2, "k", "half")
+
+
+@pytest.mark.parametrize("step", [1, 2, -1, -3])
+def test_slices_of_slices(step: int) -> None:
+    """First elements and lengths, for numbers, an argument and half the length as bounds, as Python has them."""
+    graph = Graph()
+    names = symbols(graph)
+    for first, second in itertools.product(itertools.product(BOUNDS, BOUNDS), ((None, None), (1, None), (None, -2))):
+        length: Any = names["n"]
+        places = []
+        for (start, stop), by in ((first, step), (second, 1), ((1, -1), 1)):
+            half = length // 2 if isinstance(length, Node) else 0
+            bounds = [half if b == "half" else names["k"] if b == "k" else b for b in (start, stop)]
+            begin, count = dims.slice_bounds(length, *bounds, by)
+            places.append((begin, count))
+            length = count
+        for n, k in itertools.product((0, 1, 2, 5, 6), (-3, 2)):
+            part = range(n)
+            values = {"n": n, "m": 0, "k": k}
+            for ((start, stop), by), (begin, count) in zip(
+                ((first, step), (second, 1), ((1, -1), 1)), places, strict=True
+            ):
+                wanted = {"half": len(part) // 2, "k": k}
+                taken = part[slice(wanted.get(start, start), wanted.get(stop, stop), by)]
+                assert value_of(count, names, values) == len(taken), (first, second, n, k)
+                if taken:
+                    assert part[value_of(begin, names, values)] == taken[0], (first, second, n, k)
+                part = taken
+
+
+def test_lengths_of_shifted_slices_are_one() -> None:
+    """What is added up after one another is not compared at each call, and no length gets longer with the others."""
+    graph = Graph()
+    length: Any = symbols(graph)["n"]
+    for _ in range(50):
+        inner = {dims.slice_bounds(length, start, stop, 1)[1] for start, stop in ((2, None), (1, -1), (None, -2))}
+        assert len(inner) == 1
+        (length,) = inner
+    assert len(topological([length])) == 6

@@ -338,12 +338,24 @@ def test_readme_table(tmp_path: Path) -> None:
     text = path.read_text()
     assert text.startswith(f"before\n{readme.BEGIN}\n| case |") and text.endswith(f"{readme.END}\nafter\n")
     assert (
-        "| softmax rows | 8.00 µs (16.0 µs) | NumPy by hand 4.00 µs (8.00 µs) | **2.00** (2.00 to 2.00) | 8.0 |" in text
+        "| softmax rows | 8.00 µs (16.0 µs) | NumPy by hand 4.00 µs (8.00 µs) | **2.00** | 2.00 to 2.00 | 8.0 |" in text
     )
     assert "JAX 0.10, PyTorch eager (not installed)." in text
     assert "old" not in text
     with pytest.raises(ValueError, match="expected the lines"):
         readme.fill(Path(__file__).with_name("conftest.py"), small_report())
+
+
+@pytest.mark.parametrize("arguments", [["report"], ["readme"]])
+def test_files_without_figures(arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken, other = tmp_path / "broken.json", tmp_path / "other.json"
+    broken.write_text("[1")
+    other.write_text("[]")
+    more = [str(tmp_path / "README.md")] if arguments == ["readme"] else []
+    for path, said in ((tmp_path / "none.json", "cannot read"), (broken, "no figures in"), (other, "--json`")):
+        with pytest.raises(SystemExit, match="2"):
+            main([*arguments, str(path), *more])
+        assert said in capsys.readouterr().err
 
 
 def test_page(tmp_path: Path) -> None:

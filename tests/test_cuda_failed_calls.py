@@ -1,4 +1,4 @@
-"""A call that fails leaves every shared variable as it was; in a sweep, steps before the one that fails are done."""
+"""A call that fails leaves every shared variable as it was; of a sweep, steps before the one that fails are done."""
 
 from __future__ import annotations
 

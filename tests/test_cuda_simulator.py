@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from numba import cuda, float32, int32
+from numba import cuda, float32, int8, int32, int64
 
 from numgraph.device.simulator import Offset, simulate
 from numgraph.errors import IndexOutOfRange, KernelError
@@ -133,9 +133,25 @@ def narrow(out, n):
     out[int32(n * n)] = 1.0
 
 
-def test_numbers_that_int32_does_not_hold() -> None:
-    with pytest.raises(KernelError, match=r"int32\(4900000000\): the number does not fit"):
+def test_an_offset_that_int32_does_not_hold() -> None:
+    with pytest.raises(IndexOutOfRange, match=r"out\[605032704\] is outside"):
         simulate(narrow, 1, 1, (np.zeros(2), 70_000))
+
+
+def integers(out, x):
+    out[0], out[1], out[2] = x[0] + 1, x[0] * 2, -(x[0] + 1)
+    out[3] = int64(x[0] + 1 < x[0])
+    out[4] = int64(int8(x[0] + 1)) + int64(int32(2**31 + x[1])) * 2
+    out[5] = (x[0] + x[0]) // 2
+    out[6] = abs(x[0] + 1)
+    out[7] = (1 - x[0] - 3) // 2
+
+
+def test_integers_wrap() -> None:
+    x, out = np.array([2**63 - 1, 5]), np.zeros(8, np.int64)
+    simulate(integers, 1, 1, (out, x))
+    low = -(2**63)
+    assert out.tolist() == [low, -2, low, 1, -(2**32) + 10, -1, low, 2**62 - 1]
 
 
 def test_offsets_beyond_32_bits() -> None:

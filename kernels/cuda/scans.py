@@ -13,8 +13,13 @@ RUN = 4
 
 
 def _op(op, dtype):
-    """How two values are combined, and the value that changes nothing."""
-    return (add, TYPES[dtype](0)) if op == "sum" else (multiply, TYPES[dtype](1))
+    """How two values are combined, the value that changes nothing, and the type of both.
+
+    Integers are combined in 64 bits with a sign: the last bits of sums and products are those of any integer type, and
+    shuffles take no others.
+    """
+    kind = TYPES[dtype if dtype.startswith("float") else "int64"]
+    return (add, kind(0), kind) if op == "sum" else (multiply, kind(1), kind)
 
 
 def rows(op, dtype, threads=256):
@@ -25,8 +30,7 @@ def rows(op, dtype, threads=256):
     `carry`. Block: threads, a power of two up to 32 or a multiple of 32. Grid: chunks of a row, rows (at most 65,535,
     over which blocks step).
     """
-    combine, start = _op(op, dtype)
-    kind = TYPES[dtype]
+    combine, start, kind = _op(op, dtype)
     chunk = RUN * threads
     # one more every 32, so that threads that read their runs use different banks
     size = chunk + chunk // WARP
@@ -91,7 +95,7 @@ def carry(op, dtype, chunk=1024, threads=256):
     out: [rows, length]; totals: [rows, chunks], the cumulative ones. chunk: RUN times the threads of `rows`. Block:
     threads. Grid: ceil(length / threads) or fewer, rows (at most 65,535); blocks step.
     """
-    combine, _ = _op(op, dtype)
+    combine, _, kind = _op(op, dtype)
 
     def carry_chunks(out, totals, rows, length, chunks):
         row = cuda.blockIdx.y + 0
@@ -99,7 +103,7 @@ def carry(op, dtype, chunk=1024, threads=256):
             j = cuda.grid(1) + chunk
             while j < length:
                 place = row * length + j
-                out[place] = combine(totals[row * chunks + j // chunk - 1], out[place])
+                out[place] = combine(kind(totals[row * chunks + j // chunk - 1]), kind(out[place]))
                 j += cuda.gridsize(1)
             row += cuda.gridDim.y
 
@@ -112,8 +116,7 @@ def columns(op, dtype, threads=128):
     x: any dtype, [outer, length, inner]; out: dtype, likewise. One thread goes along the axis for each o and i; reads
     and writes are coalesced where inner is at least 32. Block: threads. Grid: ceil(outer * inner / threads).
     """
-    combine, start = _op(op, dtype)
-    kind = TYPES[dtype]
+    combine, start, kind = _op(op, dtype)
 
     def scan_columns(out, x, outer, length, inner):
         k = cuda.grid(1)

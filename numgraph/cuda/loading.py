@@ -46,3 +46,9 @@ def slots_read(kernels: Sequence[Kernel], module: GridModule) -> tuple[int, ...]
                 case ("part", item):
                     numbers.append(module.parts[item])
     return tuple(dict.fromkeys(slots + [-1 - n for n in numbers if n < 0]))
+
+
+def arrays_read(module: GridModule) -> list[str]:
+    """Digests of the constant arrays that kernels read."""
+    sources = [p.source for stage in module.kernels for kernel in stage for p in kernel.parameters.values()]
+    return list(dict.fromkeys(source[1] for source in sources if source[0] == "array"))

@@ -52,7 +52,7 @@ class DeviceSweep:
         if not len(rows):
             return begin
         found = variant.steps.sweep(variant.record(launches, True), rows)
-        failed = variant.failed()
+        failed = variant.status.failed()
         done = begin + (len(rows) if failed is None else failed[0])
         for number, array in enumerate(self.outputs):
             size = array.nbytes // len(array)

@@ -13,13 +13,14 @@ from numgraph.cuda.arena import Arena
 from numgraph.cuda.array import DeviceArray, empty
 from numgraph.cuda.device import Array, Device, Product, Recording
 from numgraph.cuda.library import CALLS, Call, Launch
-from numgraph.cuda.loading import Loaded, loaded, slots_read
+from numgraph.cuda.loading import Loaded, arrays_read, loaded, slots_read
 from numgraph.cuda.plan import Table, run_plan
 from numgraph.cuda.pool import Pool
 from numgraph.cuda.residence import Residence, residence
 from numgraph.cuda.simdevice import spoil
+from numgraph.cuda.status import Status
 from numgraph.cuda.steps import Steps
-from numgraph.emit.grid import FLAGS, STEPS, Geometry, Kernel
+from numgraph.emit.grid import STEPS, Geometry, Kernel
 from numgraph.emit.gridmodule import GridModule
 from numgraph.emit.table import FAILED_A, FAILED_B
 from numgraph.ir import Node
@@ -37,6 +38,7 @@ SMALL = 4096
 # Recordings that are kept; lengths and places that take turns find theirs again.
 RECORDINGS = 8
 
+NOTHING: dict[Any, DeviceArray] = {}
 # Calls whose plans are remembered, by their numbers.
 CALLS_KEPT = 1 << 16
 
@@ -62,7 +64,7 @@ class DeviceVariant:
         self.known: dict[Any, tuple[Launch, ...]] = {}
         self.calls: dict[tuple[int | float, ...], tuple[Launch, ...]] = {}
         self.constants: dict[str, int] = {}
-        for digest in self._constants():
+        for digest in arrays_read(module):
             array = schedule.graph.arrays[digest]
             self.constants[digest] = self._room(("array", digest), array.nbytes)
             device.upload(self.constants[digest], array)
@@ -70,8 +72,7 @@ class DeviceVariant:
         self.results: dict[int, int] = {}
         self.steps = Steps(device, len(layout.arguments) + 1, self._place_results(), STEPS)
         device.upload(self.steps.slots, np.zeros(len(layout.arguments) + 1, np.int64))
-        self.status = self._room("status", self._status_bytes)
-        device.clear(self.status, self._status_bytes)
+        self.status = Status(device, len(module.words))
         self.pool = Pool(device)
         # whether a call has not been looked at for refused indices
         self.late = False
@@ -85,16 +86,6 @@ class DeviceVariant:
             return Loaded(kernel, None)
         return Loaded(kernel, self.device.load(source[kernel.name], kernel.signature, kernel.threads))
 
-    @property
-    def _status_bytes(self) -> int:
-        """Of the words that say which index checks failed: one for each, and one for each step of each."""
-        return 8 * (FLAGS + STEPS * len(self.module.words)) if self.module.words else 0
-
-    def _constants(self) -> list[str]:
-        """Digests of the constant arrays that kernels read."""
-        sources = [p.source for stage in self.module.kernels for k in stage for p in k.parameters.values()]
-        return list(dict.fromkeys(source[1] for source in sources if source[0] == "array"))
-
     def _place_results(self) -> int:
         """Give small outputs of known lengths a place among the results; returns the words."""
         words = 0
@@ -107,12 +98,15 @@ class DeviceVariant:
         return words
 
     def _can_sweep(self) -> bool:
-        """Whether one recording serves many steps: one stage, small outputs, every update in place."""
+        """Whether one recording serves many steps: one stage, small outputs, every update in place, and plans that do
+        not depend on what steps change."""
+        changed = {update.slot for update in self.schedule.updates}
         return (
             len(self.kernels) == 1
             and len(self.results) == len(self.schedule.outputs)
             and all(node.kind == "scalar" for node in self.schedule.arguments)
             and all(u.how in ("in place", "none") for u in self.schedule.updates)
+            and not any(v.kind == "shared" and v.attrs[0] in changed for v in self.module.layout.addresses)
         )
 
     def _fetch(self, address: int, dtype: str) -> Any:
@@ -139,35 +133,28 @@ class DeviceVariant:
 
     # -- a call ---------------------------------------------------------------------------------------------------
 
-    def replayed(self, arguments: Sequence[Array]) -> list[DeviceArray] | None:
-        """As `run`, where all that a call does is to replay a recording that is there: one call of the driver, which
-        no interrupt divides. None, and nothing done, where it is not."""
-        if not (self.sweeps and self.device.asynchronous):
-            return None
-        self.locate()
-        self._pass(arguments)
-        recording = self.recordings.get(self._planned_now())
-        if recording is None:
-            return None
-        small = self._small()
-        recording.replay()
-        return self._results_now(small)
-
-    def run(self, arguments: Sequence[Array], then: Sequence[Action] = ()) -> list[DeviceArray]:
+    def run(self, arguments: Sequence[Array], then: Sequence[Action] = (), replay: bool = False) -> Any:
         """Outputs for arguments of the right dtypes and ranks, C-contiguous. When it returns updates are done, and
-        `then` with them. It takes several steps: see `whole.apart`."""
+        `then` with them. That takes several steps (see `whole.apart`), unless it is the replay of a recording: one call
+        of the driver. replay: None for a call that is more, and nothing done."""
+        if replay and not (self.sweeps and self.device.asynchronous):
+            return None
         self.locate()
         self._pass(arguments)
-        small = self._small()
+        # memory first: nothing may fail once updates are under way
+        small = {number: self._result(number) for number in self.results}
         made: dict[Any, DeviceArray] = {}
         if self.sweeps:
+            launches = self.planned(tuple(self.table[slot] for slot in self.module.layout.arguments))
+            if replay and self.recordings.get(launches) is None:
+                return None
             spoil(self.device, self.memory, 0, self.steps)
-            self._start(self._planned_now())
-            outputs = self._results_now(small)
+            self._start(launches)
+            self._check_later()
             at_once(*then)
-            return outputs
+            return self._outputs(small, made)
         for stage in range(len(self.kernels)):
-            self.plan(stage)
+            self.plan(stage, made)
             for key, at in self.module.layout.made_stage.items():
                 if at == stage and not (key[0] == "output" and key[1] in self.results):
                     made[key] = self._make(key)
@@ -177,19 +164,6 @@ class DeviceVariant:
         outputs = self._outputs(small, made)
         at_once(*self._commit(made), *then)
         return outputs
-
-    def _planned_now(self) -> tuple[Launch, ...]:
-        """What is launched for the arguments in the table, where `sweeps` is true."""
-        return self.planned(tuple(self.table[slot] for slot in self.module.layout.arguments))
-
-    def _small(self) -> dict[int, DeviceArray]:
-        """Memory for the outputs that are results of a recording: nothing may fail once updates are under way."""
-        return {number: self._result(number) for number in self.results}
-
-    def _results_now(self, small: dict[int, DeviceArray]) -> list[DeviceArray]:
-        """The outputs of what was just launched, where `sweeps` is true."""
-        self._check_later()
-        return self._outputs(small, {})
 
     def _check_later(self) -> None:
         """Look for refused indices when a result is read, or the new value of a shared variable: nobody waits for a
@@ -249,13 +223,18 @@ class DeviceVariant:
         if any(not a.ndim for a in arguments):
             self.steps.set(words)
 
-    def plan(self, stage: int) -> None:
-        """Run the plan of a stage; CheckFailed."""
+    def plan(self, stage: int, made: dict[Any, DeviceArray] = NOTHING) -> None:
+        """Run the plan of a stage; CheckFailed. made: outputs and new values that earlier stages have computed."""
         layout = self.module.layout
         self.table[layout.arena[stage]] = self._room(("arena", stage), 0)
         for node, slot in layout.addresses.items():
             # plans read elements of these
             self.table[slot] = self._address_of(node)
+        for key, slot in layout.made_addresses.items():
+            if key[0] == "output" and key[1] in self.results:
+                self.table[slot] = self._result_address(key[1])
+            elif key in made:
+                self.table[slot] = made[key].address
         status = run_plan(self.source[self.module.plans[stage]], self.table)
         if status:
             raise CheckFailed(self.module.failures[status - 1], self.table[FAILED_A], self.table[FAILED_B])
@@ -350,7 +329,7 @@ class DeviceVariant:
             case ("arena", stage, offset):
                 return self._room(("arena", stage), 0) + self._number(offset)
             case ("output", number) if number in self.results:
-                return self.steps.results + 8 * self.results[number]
+                return self._result_address(number)
             case ("output" | "fresh", _):
                 return made[source].address
             case ("own", _):
@@ -363,7 +342,7 @@ class DeviceVariant:
                 return self.steps.slots
             case ("found",):
                 return self._room("found", 24)
-        return self.status
+        return self.status.address
 
     def _start(self, launches: tuple[Launch, ...]) -> None:
         """Launch, from the second time on as a recording."""
@@ -402,24 +381,9 @@ class DeviceVariant:
             found = self.recordings[key] = self.device.record(ask)
         return found
 
-    def failed(self) -> tuple[int, int] | None:
-        """(step, word of the status) of the first index that a kernel found out of range; the status is clean then."""
-        words = len(self.module.words)
-        if not words:
-            return None
-        flags = np.zeros(words, np.int64)
-        self.device.download(self.status, flags)
-        if not flags.any():
-            return None
-        steps = np.zeros((words, STEPS), np.int64)
-        self.device.download(self.status + 8 * FLAGS, steps)
-        self.device.clear(self.status, self._status_bytes)
-        step = int(steps.any(axis=0).argmax())
-        return step, int(steps[:, step].argmax())
-
     def check(self) -> None:
         """CheckFailed for an index that a kernel found out of range."""
-        found = self.failed()
+        found = self.status.failed()
         if found is not None:
             if self.sweeps:
                 # the table may be that of another call's plan
@@ -442,6 +406,10 @@ class DeviceVariant:
         self.device.download(found, told)
         return int(told[1]), int(told[2])
 
+    def _result_address(self, number: int) -> int:
+        """Where a recording leaves an output that is a result of it."""
+        return self.steps.results + 8 * self.results[number]
+
     def _result(self, number: int) -> DeviceArray:
         """Memory of its own for an output that is a result of a recording."""
         dtype = np.dtype(self.schedule.outputs[number].dtype)
@@ -454,15 +422,14 @@ class DeviceVariant:
         for number, new in small.items():
             new.settle = self.settle if self.late else None
             if new.nbytes:
-                self.device.copy(new.address, self.steps.results + 8 * self.results[number], new.nbytes)
+                self.device.copy(new.address, self._result_address(number), new.nbytes)
         return [
             small[number] if number in small else made["output", number] for number in range(len(self.schedule.outputs))
         ]
 
     def _commit(self, made: dict[Any, DeviceArray]) -> list[Action]:
         """What gives shared variables their new memory, for `at_once`."""
-        changes = [(self.residences[slot], made["fresh", slot]) for slot in self.module.layout.fresh]
-        for update in self.schedule.updates:
-            if update.how == "exchange":
-                changes.append((self.residences[update.slot], self.residences[update.other].value))
-        return [place.holding(value) for place, value in changes]
+        changes = [(slot, made["fresh", slot]) for slot in self.module.layout.fresh]
+        exchanged = [u for u in self.schedule.updates if u.how == "exchange"]
+        changes += [(u.slot, self.residences[u.other].value) for u in exchanged]
+        return [self.residences[slot].holding(value) for slot, value in changes]

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from numgraph.demo import digits, models, training
 from numgraph.demo.models import Program, Setting
+from numgraph.text import printable
 
 # How often a line is printed where there is no terminal.
 SECONDS_OF_A_LINE = 3.0
@@ -48,13 +50,13 @@ def run(options: Options, console: Console) -> training.Progress:
     sizes = ", ".join(f"{rows[part]} {text}" for part, text in PARTS.items())
     console.print(f"[bold]{options.model}[/] on {sizes} images; batches of {setting.batch}, step size {setting.rate}")
     if _is_busy():
-        console.print("other programs keep the processors busy; OPENBLAS_NUM_THREADS=1 makes training faster then")
+        console.print("other programs keep the processors busy: the times below are longer than they need be")
     began = time.perf_counter()
     result = _train(program, setting, console)
     console.print(_results(program, result, compiling, time.perf_counter() - began))
     console.print("The generated source of the training step, and a view of it beside the program's own lines:")
-    console.print(f"  {_source_path(program)}", style="cyan", soft_wrap=True)
-    console.print(f"  {_command()} demo --model {options.model} --stage listing", style="cyan", soft_wrap=True)
+    for line in (_source_path(program), f"{_command()} demo --model {options.model} --stage listing"):
+        console.print(Text(f"  {printable(line, sys.maxsize)}", style="cyan"), soft_wrap=True)
     return result
 
 
@@ -63,7 +65,9 @@ class Steps:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.status = console.status("") if console.is_terminal else None
+        # the usual spinner is not ASCII
+        spinner = "line" if console.options.ascii_only else "dots"
+        self.status = console.status("", spinner=spinner) if console.is_terminal else None
 
     def __enter__(self) -> None:
         if self.status is not None:
@@ -76,9 +80,9 @@ class Steps:
     def __call__(self, text: str) -> None:
         """Say it."""
         if self.status is not None:
-            self.status.update(text)
+            self.status.update(Text(text))
         else:
-            self.console.print(text)
+            self.console.print(Text(text))
 
 
 def compiled(options: Options, said: Callable[[str], None] = lambda text: None) -> tuple[Program, Setting]:
@@ -90,7 +94,7 @@ def compiled(options: Options, said: Callable[[str], None] = lambda text: None) 
         epochs=options.epochs or default.epochs,
         patience=default.patience,
     )
-    said("reading the digits" if options.data is None else f"reading {options.data}")
+    said("reading the digits" if options.data is None else f"reading {printable(options.data)}")
     data = digits.load(options.data)
     model = models.MODELS[options.model](data.features, data.classes)
     return models.build(model, data, setting.batch, setting.rate, options.target, said), setting
@@ -101,13 +105,8 @@ def _train(program: Program, setting: Setting, console: Console) -> training.Pro
     if not console.is_terminal:
         return _train_on_paper(program, setting, console)
     now = training.Progress()
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=15),
-        MofNCompleteColumn(),
-        TextColumn("steps"),
-        TimeElapsedColumn(),
-    )
+    # what is said of an epoch, with a bar in what a terminal of 80 columns leaves
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=10), TaskProgressColumn())
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("training", total=None)
         for now in training.fit(program, setting.epochs, setting.patience, every=0.2):
@@ -126,7 +125,7 @@ def _train_on_paper(program: Program, setting: Setting, console: Console) -> tra
 
 
 def _state(now: training.Progress) -> str:
-    errors = f"validation error {now.valid:6.2%}, best {now.best:6.2%}" if now.best_step else "not yet validated"
+    errors = f"validation error {now.valid:.2%}, best {now.best:.2%}" if now.best_step else "not yet validated"
     return f"epoch {now.epoch:3d}  cost {now.cost:.4f}  {errors}"
 
 
@@ -137,7 +136,7 @@ def _results(program: Program, result: training.Progress, compiling: float, seco
     table.add_row("test error", f"[bold]{result.test:.2%}[/]")
     table.add_row("validation error, at its best", f"{result.best:.2%} at step {result.best_step}")
     table.add_row("stopped", f"{result.stopped}, step {result.step}, epoch {result.epoch}")
-    table.add_row("time per training step", f"{1e6 * result.step_seconds / max(1, result.step):.0f} µs")
+    table.add_row("time per training step", f"{1e6 * result.step_seconds / max(1, result.step):.0f} us")
     table.add_row("training, with validation", f"{seconds:.1f} s")
     table.add_row("reading the data and compiling", f"{compiling:.1f} s")
     for name, value in _memory(program):
@@ -158,10 +157,8 @@ def _memory(program: Program) -> list[tuple[str, str]]:
 
 
 def _is_busy() -> bool:
-    """Whether most processors have work already: the threads of OpenBLAS then wait for one another."""
-    if "OPENBLAS_NUM_THREADS" in os.environ or not hasattr(os, "getloadavg"):
-        return False
-    return os.getloadavg()[0] > 0.6 * (os.cpu_count() or 1)
+    """Whether most processors have work already."""
+    return hasattr(os, "getloadavg") and os.getloadavg()[0] > 0.6 * (os.cpu_count() or 1)
 
 
 def _command() -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from numgraph.device.numbers import Int64
 from numgraph.errors import IndexOutOfRange, KernelError
 
 # Of shared and local memory that nothing has written.
@@ -98,16 +99,27 @@ class Watch:
         )
 
 
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _plain(value: Any) -> Any:
+    return value.item()
+
+
 class Cells:
     """Elements under a flat index or, for arrays of a kernel's own, a tuple: the values are typed as compiled code's.
 
-    Integers come out as Python's, since Numba computes with 64 bits whatever was loaded, and are wrapped when stored.
+    Integers come out as Python's, since Numba computes with 64 bits whatever was loaded, and are wrapped when stored;
+    int64 wraps where it is computed.
     """
 
     def __init__(self, data: np.ndarray, name: str, watch: Watch | None) -> None:
         self.flat, self.shape, self.name, self.watch = data.reshape(-1), data.shape, name, watch
         self.kind, self.item = data.dtype.kind, data.dtype.itemsize
         self.bits = 8 * self.item
+        # an element as compiled code has it
+        self.convert = _as_it_is if self.kind in "fc" else Int64 if data.dtype == np.int64 else _plain
         # elements are watched by their addresses: two pointers may go to the same array
         self.address: int = data.ctypes.data
         # where it is true there is a watch
@@ -135,8 +147,7 @@ class Cells:
         where = self.place(index)
         if self.races:
             self.watch.read(self.address + where * self.item, self, index)  # type: ignore[union-attr]
-        value = self.flat[where]
-        return value if self.kind in "fc" else value.item()
+        return self.convert(self.flat[where])
 
     def __setitem__(self, index: Any, value: Any) -> None:
         where = self.place(index)
@@ -184,5 +195,4 @@ class SharedCells(Cells):
             if key not in self.watch.writes:
                 raise KernelError(f"{self.name}[{index}] is read before it is written\n  in {self.watch.thread}")
             self.watch.read(key, self, index)
-        value = self.flat[where]
-        return value if self.kind in "fc" else value.item()
+        return self.convert(self.flat[where])

@@ -1,7 +1,8 @@
 """Numbers as compiled kernels compute them, for simulated ones: casts, and the functions of `math`.
 
-A kernel's floats are NumPy scalars, so that float32 stays float32 and infinities and NaN arise quietly; its integers
-are Python's. Functions of `math` keep the dtype of their argument, as in compiled code, and raise nothing.
+A kernel's floats are NumPy scalars, so that float32 stays float32 and infinities and NaN arise quietly. Its integers
+are Python's, and are cut to their bits where a cast says so; int64 is computed without casts and wraps by itself.
+Functions of `math` keep the dtype of their argument, as in compiled code, and raise nothing.
 """
 
 from __future__ import annotations
@@ -13,24 +14,46 @@ from typing import Any
 
 import numpy as np
 
-from numgraph.errors import KernelError
-
 
 def _float(name: str) -> Callable[[Any], Any]:
     kind = getattr(np, name)
     return lambda value: kind(value)
 
 
+_HALF = 1 << 63
+_WHOLE = (1 << 64) - 1
+
+
+def _again(method: Callable[..., int]) -> Callable[..., Any]:
+    """A method of int whose result wraps around; with other numbers than integers it is theirs."""
+
+    def wrapped(*numbers: Any) -> Any:
+        made = method(*numbers)
+        return made if made is NotImplemented else Int64((made + _HALF & _WHOLE) - _HALF)
+
+    return wrapped
+
+
+class Int64(int):
+    """An int64 of a kernel: sums, differences, products and so on are int64, too, and wrap around.
+
+    Python's own ints, such as those of threads and lengths, do not come near the ends.
+    """
+
+    __slots__ = ()
+    __add__, __radd__ = _again(int.__add__), _again(int.__radd__)
+    __sub__, __rsub__ = _again(int.__sub__), _again(int.__rsub__)
+    __mul__, __rmul__ = _again(int.__mul__), _again(int.__rmul__)
+    __lshift__, __rlshift__ = _again(int.__lshift__), _again(int.__rlshift__)
+    __neg__, __abs__ = _again(int.__neg__), _again(int.__abs__)
+
+
 def _signed(name: str) -> Callable[[Any], int]:
     bits = int(name[3:])
-
-    def cast(value: Any) -> int:
-        number = int(value)
-        if not -(1 << bits - 1) <= number < 1 << bits - 1:
-            raise KernelError(f"{name}({number}): the number does not fit\n  fix: keep offsets in int64")
-        return number
-
-    return cast
+    half, mask = 1 << bits - 1, (1 << bits) - 1
+    if bits == 64:
+        return lambda value: Int64((int(value) + half & mask) - half)
+    return lambda value: (int(value) + half & mask) - half
 
 
 def _unsigned(name: str) -> Callable[[Any], int]:

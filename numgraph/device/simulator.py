@@ -8,9 +8,8 @@ simulated thread costs microseconds. The result is repeatable. What a device lea
 * an element that one thread writes and another uses without a barrier between them, or in another block
 * shared memory that is read before it was written
 * a barrier that some threads of a block reach and others do not; a shuffle that some threads of a warp miss
-* an int32 that does not hold its number
 
-Floats have their dtype and integers are 64 bits, as in compiled code; untyped float literals stay invisible (look for
+Floats have their dtype and integers wrap around, as in compiled code; untyped float literals stay invisible (look for
 .f64 in the PTX). Nothing here needs Numba or CUDA. Grid-wide barriers and atomics are not simulated.
 """
 

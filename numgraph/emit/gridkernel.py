@@ -62,7 +62,7 @@ class GridPrinter(GridSums):
         if unsure:
             self.say(f"if {' and '.join(f'{self._text(n)} > 0' for n in unsure)}:")
         self.say(f"{'    ' if unsure else ''}{call}", note, item.node)
-        self.kernel.grid = [(self.layout.number(n), per_block, 1 << 30) for n, per_block in choice.grid]
+        self.kernel.grid = [(self.layout.number(n), per_block, most) for n, per_block, most in choice.grid]
         self.kernel.threads = choice.threads
 
     def _by_cublas(self, item: Item) -> bool:
@@ -134,6 +134,8 @@ class GridPrinter(GridSums):
         arguments += [self._text(n) for n in item.sizes]
         self._inside("if thread == 0:")
         note = f"{self.buffer_name(node)} {self.type_text(node)}"
-        self.say(f"{name.rsplit('.', 1)[1]}({', '.join(arguments)})", note, node)
+        # a plain function, as the processor's is
+        function = name.rpartition(".")[2]
+        self.say(f"{self.kernel.make(function, function)}({', '.join(arguments)})", note, node)
         self._close()
         self.kernel.imports.add(name)

@@ -55,7 +55,12 @@ class GridLoops(GridMemory):
         (inner,) = self.bodies
         self.bodies = outer
         self.say("if thread == 0:")
-        self.body.lines += [Line(line.indent + 1, line.code, line.comment, line.lines) for line in inner.lines]
+        indent = 1
+        for number, line in enumerate(inner.lines):
+            if number in self.left_out:
+                self.body.lines.append(Line(indent, "else:"))
+                indent += 1
+            self.body.lines.append(Line(line.indent + indent, line.code, line.comment, line.lines))
 
     def _print_flat(self, block: Block) -> None:
         first = block.items[0]
@@ -149,7 +154,10 @@ class GridLoops(GridMemory):
             self.say("cuda.syncthreads()", "all lanes have read the old value")
         self.say("if lane == 0:", "", item.node)
         self.say(f"    {code}", note, item.node)
-        self.body.names[self.graph.load(item.node, item.target)] = value
+        own = self.graph.load(item.node, item.target)
+        self.body.names[own] = value
+        if any(load.inputs[0] is item.node and load is not own for other in self.block.items for load in other.loads):
+            self.say("cuda.syncthreads()", "other lanes read it through an index")
 
     def _joined(self, item: Item, name: str, width: int) -> str:
         """Join what lanes have accumulated, those `width` apart; returns the joined value's name. It is right in all
@@ -224,25 +232,49 @@ class GridLoops(GridMemory):
         for place, text in enumerate(("1", value, limit)):
             self.say(f"    {found}[{place}] = {text}")
 
+    def statement(self, item: Item, level: int) -> None:
+        """Print what an item does in the innermost of its loops, behind the checks of its indices."""
+        for check in item.checks:
+            # those of other blocks came first, and where one has failed nothing came after them
+            if check in self.block.items and check.value in item.scalars:
+                self._guard(check)
+        super().statement(item, level)
+
     def _check(self, item: Item, level: int) -> None:
-        """An index that is out of range is reported, and the first element taken in its place; later kernels do nothing
-        then."""
-        assert item.value is not None
-        value = self.value(item.value)
-        limit = self._text(item.bound)
         if self.mapping.shape == "find":
-            self._report(item, value, limit)
+            assert item.value is not None
+            self._report(item, self.value(item.value), self._text(item.bound))
+        else:
+            self._guard(item)
+
+    def _guard(self, check: Item) -> None:
+        """An index that is out of range is reported, and what would use it left out; later kernels do nothing then."""
+        if any(check in body.guarded for body in self.bodies):
             return
-        code = self.layout.fail_code(item)
+        assert check.value is not None
+        value, limit = self.value(check.value), self._text(check.bound)
+        once = self.mapping.shape == "once"
+        level = 0 if once else min(max(1, check.value.depth), len(self.bodies) - 1)
+        body = self.bodies[level]
+        body.guarded.add(check)
         status = self.kernel.parameter("status", "status", "p", "int64*", ("status",))
-        safe = self.names.fresh("index")
-        self.say(f"{safe} = {value}", f"index in range of {item.node.name}", item.node)
-        self.say(f"if {value} < -{limit} or {value} >= {limit}:")
-        word = len(self.words)
-        assert word < FLAGS, f"more than {FLAGS} index checks in one function"
-        self.say(f"    {status}[{word}] = 1", "later kernels do nothing")
+        word = self._word(check)
+        note = f"index in range of {check.node.name}"
+        self.say(f"if {value} < -{limit} or {value} >= {limit}:", note, check.node, level)
+        self.say(f"    {status}[{word}] = 1", "later kernels do nothing", None, level)
         step = f"{self._arguments()}[{len(self.schedule.arguments)}]"
-        self.say(f"    {status}[{FLAGS + word * STEPS} + {step}] = 1", "in this step of a sweep")
-        self.words.append(code)
-        self.say(f"    {safe} = 0")
-        self.body.names[item.value] = safe
+        self.say(f"    {status}[{FLAGS + word * STEPS} + {step}] = 1", "in this step of a sweep", None, level)
+        if once:
+            self.left_out.append(len(body.lines))
+            return
+        if level == 1 and self.mapping.shape == "lanes":
+            self.say("    cuda.syncthreads()", "all lanes have found it", None, level)
+        self.say("    continue", "", None, level)
+
+    def _word(self, check: Item) -> int:
+        """The word of the status for a check."""
+        if check not in self.word_of:
+            assert len(self.words) < FLAGS, f"more than {FLAGS} index checks in one function"
+            self.word_of[check] = len(self.words)
+            self.words.append(self.layout.fail_code(check))
+        return self.word_of[check]

@@ -17,6 +17,7 @@ from numgraph.ir import LEAVES, Node, topological
 from numgraph.schedule.arrange import Block
 from numgraph.schedule.bounds import varies
 from numgraph.schedule.grid import Mapping
+from numgraph.schedule.items import Item
 from numgraph.schedule.plan import Schedule
 from numgraph.types import FLOATS
 
@@ -37,6 +38,9 @@ class GridMemory(FunctionPrinter):
         super().__init__(schedule, layout, vector)
         # for each word of the status, which failure it stands for
         self.words = words
+        self.word_of: dict[Item, int] = {}
+        # in statements of one thread: where what follows is left out when an index was refused
+        self.left_out: list[int] = []
         self.kernel = kernel
         self.names = kernel.names
         self.imports = kernel.imports
@@ -67,7 +71,9 @@ class GridMemory(FunctionPrinter):
         wish = self.graph.names.get(node)
         if node.kind != "scalar":
             slot = self.layout.value(node)
-            self.bodies[0].names[node] = self.kernel.parameter(node, wish, "n", "int64", ("slot", slot))
+            # the same node may be an output, too, whose memory is another parameter
+            key = "number", node
+            self.bodies[0].names[node] = self.kernel.parameter(key, wish, "n", "int64", ("slot", slot))
             return
         kind = node.dtype if node.dtype in FLOATS else "int64"
         position = node.attrs[0] * (2 if kind == "float32" else 1)

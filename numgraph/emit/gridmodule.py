@@ -12,6 +12,7 @@ from numgraph.emit.gridkernel import GridPrinter
 from numgraph.emit.gridsums import shares_of
 from numgraph.emit.header import DTYPES, words
 from numgraph.emit.module import ModulePrinter, PlanPrinter
+from numgraph.emit.scalar import HELPERS
 from numgraph.emit.table import Layout
 from numgraph.emit.writer import RESERVED, Line, Names, imported
 from numgraph.schedule.arrange import Block
@@ -19,9 +20,8 @@ from numgraph.schedule.grid import Mapping
 from numgraph.schedule.plan import Schedule
 from numgraph.text import docstring
 
-# What plans use, of `cuda.plan`; what plans and kernels use, of `kernels.support`.
+# What plans use, of `cuda.plan`.
 HOST = frozenset("i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 argument_length resident_length fail".split())
-HELPERS = frozenset("minimum maximum floor_div_int mod_int power_int".split())
 # Names that a kernel's variables may not have: the functions and types of any module, and what says which thread it is.
 KERNEL_NAMES = (
     (RESERVED - set("table reals arena own share shares begin end step status call many words return_code".split()))

@@ -5,15 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from numgraph.emit.scalar import POINTERS
+from numgraph.emit.scalar import HELPERS, POINTERS
 from numgraph.text import docstring
 
 # What generated code may use of `support`, `calls` and `loops` in `kernels/`; only the names that occur are imported.
-SUPPORT = frozenset(
-    """add_up argument_address argument_length divided entry fail floor_div_float floor_div_int from_python
-    helper items_of jit largest launch maximum minimum mod_float mod_int multiply_up power_int real_of
-    relock resident_address resident_length share_count smallest table_of to_python unlock""".split()
-) | set(POINTERS.values())
+SUPPORT = (
+    frozenset(
+        """add_up argument_address argument_length divided entry fail floor_div_float from_python helper
+    items_of jit largest launch mod_float multiply_up real_of relock resident_address resident_length share_count
+    smallest table_of to_python unlock""".split()
+    )
+    | set(POINTERS.values())
+    | HELPERS
+)
 PRODUCTS = frozenset({"sgemm", "dgemm", "sgemm_rows", "dgemm_rows"})
 HINTS = frozenset({"interleave"})
 WIDTH = 110

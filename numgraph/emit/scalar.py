@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from numgraph.op import Op
-from numgraph.types import FLOATS, INTEGERS
+from numgraph.types import FLOATS, INTEGERS, UNSIGNED
 
 POINTERS = {
     "float32": "f32", "float64": "f64", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64",
@@ -41,6 +41,14 @@ INTEGER_CALLS = {
     "abs": "abs", "minimum": "minimum", "maximum": "maximum", "floordiv": "floor_div_int", "mod": "mod_int",
     "power": "power_int",
 }  # fmt: skip
+UNSIGNED_CALLS = {**INTEGER_CALLS, "floordiv": "floor_div_uint", "mod": "mod_uint", "power": "power_uint"}
+# integer -> the function that takes the whole part of a float, which is then cut to fewer bits
+WHOLE_PARTS = {
+    "int8": "to_int32", "int16": "to_int32", "int32": "to_int32", "int64": "to_int64",
+    "uint8": "to_int32", "uint16": "to_int32", "uint32": "to_int64", "uint64": "to_uint64",
+}  # fmt: skip
+# functions of `kernels.support`, for every target
+HELPERS = frozenset([*INTEGER_CALLS.values(), *UNSIGNED_CALLS.values(), *WHOLE_PARTS.values()]) - {"abs"}
 
 
 def literal(value: Any, dtype: str) -> str:
@@ -66,8 +74,11 @@ def convert(text: str, source: str, target: str) -> str:
         return text
     if target == "bool":
         return f"({text} != {literal(0, source)})"
-    if source == "bool" and target not in ("int64",):
-        return f"{target}({text})"
+    if source in FLOATS and target in WHOLE_PARTS:
+        whole = WHOLE_PARTS[target]
+        text = f"{whole}({text})"
+        if whole.removeprefix("to_") == target:
+            return text
     return f"{target}({text})"
 
 
@@ -128,7 +139,7 @@ class ScalarPrinter(ast.NodeTransformer):
             if name == "power":
                 return "math.pow"
             return FLOAT_CALLS[name]
-        return INTEGER_CALLS[name]
+        return (UNSIGNED_CALLS if self.compute in UNSIGNED else INTEGER_CALLS)[name]
 
 
 def print_scalar(

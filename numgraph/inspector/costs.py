@@ -11,13 +11,15 @@ from rich.text import Text
 from numgraph.inspector.explanation import Explanation, PhaseEstimate
 
 WIDTH = 100
+# Below so many columns the table of phases leaves out what can be had from its other columns.
+NARROW = 95
 _UNITS = (("G", 1e9), ("M", 1e6), ("k", 1e3))
 
 
-def explained(found: Explanation) -> RenderableType:
-    """The table of phases with its totals, the reasons, the updates and the notes."""
+def explained(found: Explanation, width: int = WIDTH) -> RenderableType:
+    """The table of phases with its totals, the reasons, the updates and the notes, for so many columns."""
     head = Text(f"{found.name}: ", style="bold").append(found.lengths, style="dim")
-    parts: list[RenderableType] = [head, _phases(found), Text(), _totals(found), Text(), _reasons(found)]
+    parts: list[RenderableType] = [head, _phases(found, width), Text(), _totals(found), Text(), _reasons(found)]
     if found.updates:
         parts += [Text(), _updates(found)]
     notes = Text("\n".join(f"* {note}" for note in [*found.notes, found.machine] if note), style="dim")
@@ -41,21 +43,20 @@ def _plain_table(*columns: str) -> Table:
     return table
 
 
-def _phases(found: Explanation) -> Table:
-    table = _plain_table(
-        "phase", "makes", "kind", "loops", "flops", "bytes", "flop/B", "limit", "1 thread", "predicted"
-    )
-    for column in (*table.columns[4:7], *table.columns[8:]):
-        column.justify = "right"
-        column.no_wrap = True
-    table.columns[0].no_wrap = True
-    table.columns[1].max_width = 14
-    table.columns[2].max_width = 8
-    for p in found.phases:
-        table.add_row(*map(Text, _row(p)))
-    table.add_row("call", "", "", "", "", "", "", "overhead", *2 * (_time(found.call),))
-    cells = (_count(found.flops), _count(found.bytes), "", "", _time(found.alone), _time(found.predicted))
-    table.add_row("total", "", "", "", *cells, style="bold")
+def _phases(found: Explanation, width: int) -> Table:
+    names = ("phase", "makes", "kind", "loops", "flops", "bytes", "flop/B", "limit", "1 thread", "predicted")
+    cells = [_row(p) for p in found.phases]
+    cells.append(("call", *[""] * 6, "overhead", *2 * (_time(found.call),)))
+    sums = (_count(found.flops), _count(found.bytes), "", "", _time(found.alone), _time(found.predicted))
+    cells.append(("total", "", "", "", *sums))
+    shown = [k for k, name in enumerate(names) if width >= NARROW or name not in ("kind", "flop/B")]
+    table = _plain_table(*(names[k] for k in shown))
+    for name, column in zip((names[k] for k in shown), table.columns, strict=True):
+        column.no_wrap = name not in ("makes", "kind", "loops")
+        column.justify = "right" if name in ("flops", "bytes", "flop/B", "1 thread", "predicted") else "left"
+        column.max_width = {"makes": 14, "kind": 8}.get(name)
+    for row in cells:
+        table.add_row(*(Text(row[k]) for k in shown), style="bold" if row[0] == "total" else "")
     return table
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
+import sys
 import textwrap
 import tokenize
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.rule import Rule
@@ -23,9 +25,10 @@ COMMENT_COLUMN = 30
 
 
 def make_console(width: int | None = None, file: io.TextIOBase | None = None) -> Console:
-    """A console of the terminal's width; `WIDTH` columns where the output is no terminal."""
+    """A console of the terminal's width, or of the columns that COLUMNS says; `WIDTH` columns where the output is no
+    terminal."""
     console = Console(width=width, file=file, highlight=False)  # type: ignore[arg-type]  # rich wants IO[str]
-    if width is None and not console.is_terminal:
+    if width is None and not console.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
         console = Console(width=WIDTH, file=file, highlight=False)  # type: ignore[arg-type]
     return console
 
@@ -41,22 +44,27 @@ def show(record: FunctionRecord, console: Console, stage: str | None = None) -> 
         if "listing" in record.stages:
             console.print(code(record.stages["listing"], LANGUAGES["listing"], console.width))
         return
+    text = stage_text(record, stage)
+    explanation = record.explained() if stage == "explain" else None
+    if explanation is not None:
+        console.print(explained(explanation, console.width))
+        return
+    if stage == "schedule" and record.phases:
+        console.print(phases(record.phases))
+    language = LANGUAGES.get(stage)
+    console.print(
+        code(text, language, console.width) if language else Text(folded(text, console.width), overflow="fold")
+    )
+
+
+def stage_text(record: FunctionRecord, stage: str) -> str:
+    """The text of one stage; KeyError naming the stages that there are when the function has no such stage."""
     if stage not in record.stages:
         there = ", ".join(record.stages) or "none"
         raise KeyError(
             f"function {printable(record.name)} has no stage {stage!r} (target {record.target}); it has: {there}"
         )
-    explanation = record.explained() if stage == "explain" else None
-    if explanation is not None:
-        console.print(explained(explanation))
-        return
-    if stage == "schedule" and record.phases:
-        console.print(phases(record.phases))
-    text = record.stages[stage]
-    language = LANGUAGES.get(stage)
-    console.print(
-        code(text, language, console.width) if language else Text(folded(text, console.width), overflow="fold")
-    )
+    return record.stages[stage]
 
 
 def heading(record: FunctionRecord) -> Text:
@@ -80,15 +88,16 @@ def overview(record: FunctionRecord) -> RenderableType:
     return Group(*spaced[:-1])
 
 
-def _table(title: str, *columns: str) -> Table:
+def _table(title: str, *columns: str, whole: Collection[str] = ()) -> Table:
+    """A table whose columns give way to each other, but for those in `whole`, of which no line is broken."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in whole)
     return table
 
 
 def _values(record: FunctionRecord) -> Table:
-    table = _table("values", "", "name", "type", "bytes", "made at")
+    table = _table("values", "", "name", "type", "bytes", "made at", whole=("", "bytes"))
     table.columns[3].justify = "right"
     groups: list[tuple[str, Sequence[ValueRecord]]] = [
         ("in", record.inputs),
@@ -102,7 +111,7 @@ def _values(record: FunctionRecord) -> Table:
 
 
 def _pairs(title: str, verb: str, pairs: Sequence[PairRecord]) -> Table:
-    table = _table(title, "variable", verb, "type", "made at")
+    table = _table(title, "variable", verb, "type", "made at", whole=("type",))
     for pair in pairs:
         table.add_row(*map(Text, (pair.target, pair.expression, pair.type, pair.line)))
     return table
@@ -110,7 +119,8 @@ def _pairs(title: str, verb: str, pairs: Sequence[PairRecord]) -> Table:
 
 def phases(records: Sequence[PhaseRecord]) -> Table:
     """One row per phase of the schedule."""
-    table = _table("phases", "phase", "kind", "loops", "statements", "flops", "bytes", "reads", "writes")
+    fixed = ("phase", "kind", "statements", "flops", "bytes")
+    table = _table("phases", "phase", "kind", "loops", "statements", "flops", "bytes", "reads", "writes", whole=fixed)
     for column in table.columns[3:6]:
         column.justify = "right"
     for p in records:
@@ -132,7 +142,7 @@ def _facts(record: FunctionRecord) -> Text:
         facts.append(f"{'loaded from the cache' if record.cached else 'compiled'} in {record.compile_seconds:.2f} s")
     text = Text("\n".join(facts) + "\n", style="dim")
     if record.cache_path:
-        text.append(record.cache_path + "\n", style="cyan")
+        text.append(printable(record.cache_path, sys.maxsize) + "\n", style="cyan")
     return text
 
 

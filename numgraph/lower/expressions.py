@@ -15,6 +15,7 @@ from numgraph.lower.kinds import (
     FLOAT64,
     INT64,
     KINDS,
+    UINT64,
     Pointer,
     Tuple,
     Unsupported,
@@ -121,6 +122,8 @@ class Expressions:
         if isinstance(number, tuple):
             return tuple_of([self.constant(v) for v in number])
         kind = {bool: BOOL, int: INT64, float: FLOAT64}.get(type(number))
+        if kind == INT64 and 2**63 <= number < 2**64:
+            kind = UINT64
         if kind is None and isinstance(number, np.generic):
             kind = KINDS.get(number.dtype.name)
         if kind is None or (kind == INT64 and not -(2**63) <= number < 2**63):

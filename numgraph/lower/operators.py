@@ -60,11 +60,6 @@ def truth(builder: Builder, value: Value) -> Any:
     return cast(builder, value, BOOL).llvm
 
 
-def _flags(kind: Kind) -> list[str]:
-    # Numba takes it that signed integers do not overflow
-    return ["nsw"] if kind.signed else []
-
-
 _ARITHMETIC: dict[type, tuple[str, str]] = {
     ast.Add: ("add", "fadd"), ast.Sub: ("sub", "fsub"), ast.Mult: ("mul", "fmul"),
 }  # fmt: skip
@@ -101,7 +96,8 @@ def _arithmetic(builder: Builder, whole: str, real: str, a: Value, b: Value) -> 
     x, y = cast(builder, a, target).llvm, cast(builder, b, target).llvm
     if target.is_float:
         return Value(target, getattr(builder, real)(x, y))
-    return Value(target, getattr(builder, whole)(x, y, flags=_flags(target)))
+    # integers wrap around: `kernels.support` has Numba leave out what says that they do not
+    return Value(target, getattr(builder, whole)(x, y))
 
 
 def _divided(builder: Builder, a: Value, b: Value) -> Value:

@@ -63,8 +63,12 @@ def _item(x: Variable, part: Any) -> Item:
         if array.ndim == 0:
             raise DtypeError(f"a single truth value is no index: {describe(array)}, for {describe(x)}. Use ng.where.")
         return Item("mask", array, array.ndim)
+    if isinstance(array, Constant) and array.ndim == 0:
+        return Item("number", int(array.data), 1)
+    if array.type.dtype == "uint64":
+        array = ln.as_position(array)
     if array.ndim == 0:
-        return Item("number", int(array.data) if isinstance(array, Constant) else array, 1)
+        return Item("number", array, 1)
     return Item("array", array, 1)
 
 

@@ -61,7 +61,14 @@ def integer(value: Any, what: str) -> Length:
         known = Known(variable.data)
         known.about = variable.about
         return known if known.about else int(known)
-    result: Variable = variable if variable.type.dtype == "int64" else f.cast(variable, "int64")
+    return as_position(variable)
+
+
+def as_position(x: Variable) -> Variable:
+    """Integers as int64. uint64 beyond that becomes the largest: past every end, never a negative one."""
+    if x.type.dtype == "uint64":
+        x = f.minimum(x, np.uint64(2**63 - 1))
+    result: Variable = x if x.type.dtype == "int64" else f.cast(x, "int64")
     return result
 
 

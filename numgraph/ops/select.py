@@ -82,7 +82,7 @@ def take(x: Any, indices: Any, axis: Any = None, mode: str = "raise") -> Variabl
     if mode not in ("raise", "wrap", "clip"):
         raise ValueError(f'take: mode must be "raise", "wrap" or "clip", not {mode!r}')
     if mode != "raise":
-        index = f.cast(as_variable(indices), "int64")
+        index = ln.as_position(as_variable(indices))
         last = ln.dim(v, k)
         indices = f.mod(index, last) if mode == "wrap" else f.clip(index, 0, last - 1)
     return f.getitem(v, (*(slice(None),) * k, indices))  # type: ignore[no-any-return]
@@ -99,6 +99,7 @@ def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Variable:
         raise ShapeError(
             f"take_along_axis: indices must be integers with {v.ndim} axes\n  {describe(v)}\n  {describe(index)}"
         )
+    index = ln.as_position(index)
     every = [
         index if a == k else shuffled(counting(ln.dim(v, a)), tuple(0 if b == a else -1 for b in range(v.ndim)))
         for a in range(v.ndim)

@@ -13,10 +13,13 @@ from numgraph.graph import Variable, apply, as_variable, describe, elementwise
 from numgraph.op import OPS, Op, floating, same
 from numgraph.ops import formula
 from numgraph.ops.define import ZERO, f
-from numgraph.types import DISCRETE, FLOATS, check_dtype
+from numgraph.ops.elementwise import share_of
+from numgraph.types import DISCRETE, FLOATS, INTEGERS, check_dtype
 
-__all__ = """cast copysign digamma disconnected_grad erf erfc gammaln grad_clip hypot identity lgamma logaddexp psi
-tensor_copy zero_grad""".split()
+__all__ = """cast copysign digamma disconnected_grad erf erfc gammaln grad_clip hypot identity lgamma log1mexp log_erfc
+logaddexp psi tensor_copy zero_grad""".split()
+
+LN2 = math.log(2.0)
 
 # -- special functions ----------------------------------------------------------------------------------------------
 
@@ -50,6 +53,57 @@ erf = elementwise("erf")
 Op("erfc", ("x",), "1 - erf(x), exact for large x.", floating, _each(math.erfc),
    lambda g, out, x: (f.neg(f.mul(g, _bell(x))),), scalar="erfc(x)", cost=25)  # fmt: skip
 erfc = elementwise("erfc")
+
+
+def _log1mexp(x: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(np.where(x > -LN2, np.log(-np.expm1(x)), np.log1p(-np.exp(x))))
+
+
+# the slope is -exp(x) / (1 - exp(x))
+Op("log1mexp", ("x",), "log(1 - exp(x)) for x below 0, exact where exp(x) is next to 0 or 1.", floating, _log1mexp,
+   lambda g, out, x: (f.neg(f.masked_mul(g, f.exp(f.sub(x, out)))),), domain=(-3.0, -0.1), cost=60,
+   scalar="where(x > -0.6931471805599453, log(-expm1(x)), log1p(-exp(x)))")  # fmt: skip
+log1mexp = elementwise("log1mexp")
+
+# From here on log(erfc(x)) is computed by the asymptotic series of erfc(x) * exp(x * x) * x * sqrt(pi) in
+# t = 1 / (2 * x * x): 1 - t + 3 * t**2 - 15 * t**3 ..., whose error is then below 1e-14.
+ERFC_TAIL = 8.0
+ERFC_TERMS = 12
+LOG_SQRT_PI = math.log(math.pi) / 2
+
+
+def _log_erfc(x: float) -> float:
+    if x < ERFC_TAIL or math.isnan(x):
+        return math.log(math.erfc(x))
+    t = 0.5 / x / x
+    series = 1.0
+    for k in range(ERFC_TERMS, 0, -1):
+        series = 1.0 - (2 * k - 1) * t * series
+    return -x * x - math.log(x) - LOG_SQRT_PI + math.log(series) if math.isfinite(x) else -math.inf
+
+
+def _tail_text() -> str:
+    """The series less 1, as the scalar form of `log_erfc` has it."""
+    text = "1.0"
+    for k in range(ERFC_TERMS, 1, -1):
+        text = f"(1.0 - {2 * k - 1}.0 * (0.5 / x / x) * {text})"
+    return f"-(0.5 / x / x) * {text}"
+
+
+def _log_erfc_grad(g: Variable, out: Variable, x: Variable) -> tuple[Any, ...]:
+    """-2 / sqrt(pi) * exp(-x * x) / erfc(x), and in the tail -2 * x / series."""
+    t = f.true_div(f.true_div(0.5, x), x)
+    series: Any = f.cast(1.0, out.type.dtype)
+    for k in range(ERFC_TERMS, 0, -1):
+        series = f.sub(1.0, f.mul(f.mul(t, 2.0 * k - 1.0), series))
+    near = f.neg(f.true_div(_bell(x), f.erfc(x)))
+    return (f.mul(g, f.where(f.lt(x, ERFC_TAIL), near, f.true_div(f.mul(-2.0, x), series))),)
+
+
+Op("log_erfc", ("x",), "log(erfc(x)), finite where erfc(x) underflows.", floating, _each(_log_erfc), _log_erfc_grad,
+   scalar=f"where(x < {ERFC_TAIL}, log(erfc(x)), -x * x - log(x) - {LOG_SQRT_PI} + log1p({_tail_text()}))",
+   cost=80)  # fmt: skip
+log_erfc = elementwise("log_erfc")
 
 Op("gammaln", ("x",), "The logarithm of the absolute value of the gamma function.", floating, _each(_log_gamma),
    lambda g, out, x: (f.masked_mul(g, digamma(x)),), scalar="lgamma(x)", domain=(0.2, 5.0), cost=40)  # fmt: skip
@@ -85,11 +139,12 @@ def digamma(x: Any) -> Variable:
     # below zero by reflection: digamma(1 - x) - digamma(x) = pi / tan(pi * x)
     reflected = f.true_div(math.pi, f.tan(f.mul(math.pi, v)))
     result: Variable = f.where(positive, mirrored, f.sub(mirrored, reflected))
-    return result
+    # at -1, -2, ... it has no value; at 0 it is infinite, by the sign of the zero
+    return f.where(f.and_(f.lt(v, 0.0), f.eq(v, f.floor(v))), math.nan, result)  # type: ignore[no-any-return]
 
 
 def _hypot_grad(g: Variable, out: Variable, x: Variable, y: Variable) -> tuple[Any, ...]:
-    return f.masked_mul(g, f.masked_div(x, out)), f.masked_mul(g, f.masked_div(y, out))
+    return f.mul(g, share_of(x, out)), f.mul(g, share_of(y, out))
 
 
 Op("hypot", ("x", "y"), "sqrt(x * x + y * y), without overflow.", floating, np.hypot, _hypot_grad, scalar="hypot(x, y)",
@@ -103,7 +158,9 @@ copysign = elementwise("copysign")
 
 
 def _logaddexp_grad(g: Variable, out: Variable, x: Variable, y: Variable) -> tuple[Any, ...]:
-    return f.masked_mul(g, f.exp(f.sub(x, out))), f.masked_mul(g, f.exp(f.sub(y, out)))
+    """The shares of exp(x) and exp(y) in their sum; half each where both are the same infinity."""
+    apart = f.where(f.and_(f.isinf(x), f.eq(x, y)), 0.0, f.sub(x, y))
+    return f.mul(g, f.sigmoid(apart)), f.mul(g, f.sigmoid(f.neg(apart)))
 
 
 # equal operands apart: inf - inf is nan
@@ -113,6 +170,27 @@ Op("logaddexp", ("x", "y"), "log(exp(x) + exp(y)), without overflow.", floating,
 logaddexp = elementwise("logaddexp")
 
 # -- conversion -----------------------------------------------------------------------------------------------------
+
+
+def _cast(x: NDArray[Any], dtype: str) -> NDArray[Any]:
+    """x.astype(dtype); of floats that do not fit what NumPy gives on x86-64, on every machine and at every place of an
+    array. See `kernels.support.to_int32` and those after it."""
+    x = np.asarray(x)
+    if x.dtype.kind != "f" or dtype not in INTEGERS:
+        return x.astype(dtype)
+    if dtype == "uint64":
+        far = x >= 2.0**63
+        return _whole(np.where(far, x - x.dtype.type(2.0**63), x), 64).astype(dtype) ^ np.where(far, _TOP, _TOP ^ _TOP)
+    return _whole(x, 64 if dtype in ("int64", "uint32") else 32).astype(dtype)
+
+
+_TOP = np.uint64(2**63)
+
+
+def _whole(x: NDArray[Any], bits: int) -> NDArray[Any]:
+    """The whole part of floats as integers of so many bits; the lowest number of what does not fit."""
+    fits = np.abs(x) < 2.0 ** (bits - 1)
+    return np.where(fits, np.where(fits, x, 0).astype(f"int{bits}"), np.iinfo(f"int{bits}").min)
 
 
 def _cast_samples() -> list[tuple[list[Any], dict[str, Any]]]:
@@ -125,7 +203,7 @@ def _cast_samples() -> list[tuple[list[Any], dict[str, Any]]]:
 
 
 Op("cast", ("x",), "x in another dtype; floats are truncated towards zero, not 0 gives True.", None,
-   lambda x, dtype: np.asarray(x).astype(dtype), lambda g, out, x, dtype: (cast(g, x.type.dtype),), scalar="x",
+   _cast, lambda g, out, x, dtype: (cast(g, x.type.dtype),), scalar="x",
    keeps=(0,), samples=_cast_samples, show=formula.cast)  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from operator import getitem
 from time import perf_counter
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from numgraph.runtime.variant import Variant
 from numgraph.types import FLOATS
-from numgraph.whole import CALLS, at_once
+from numgraph.whole import CALLS, WITHIN, at_once
 
 _LIMIT = float(np.finfo(np.float32).max)
 
@@ -38,7 +39,8 @@ class FastCall:
             "general": general, "missing": object(), "empty": variant.empty, "perf_counter": perf_counter,
             "stats": binder.stats,
             "entry": variant.entry, "ints": variant.integers, "reals": variant.reals,
-            "acquire": CALLS.acquire, "release": CALLS.release, "away": away, "at_once": at_once, "partial": partial,
+            "acquire": CALLS.acquire, "release": CALLS.release, "away": away, "within": WITHIN,
+            "at_once": at_once, "partial": partial, "getitem": getitem, "rest": slice(1, None),
             "ndarray": np.ndarray, "np_float": np.float64, "np_int": np.int64, "variant": variant,
         }  # fmt: skip
 
@@ -61,8 +63,13 @@ class FastCall:
         ]
         plain = f"return general({', '.join(names)})"
         self.lines.append("    start = perf_counter()")
-        for k, argument in enumerate(self.program.inputs):
-            self._accept(k, argument, plain)
+        known = [self._known_form(k, argument) for k, argument in enumerate(self.program.inputs)]
+        if known:
+            # once for all arguments: the general call names each of them
+            self._say("if not (")
+            self.lines += [f"        {'and ' if k else ''}{form}" for k, form in enumerate(known)]
+            self._say("):")
+            self._say(plain, 2)
         self._run(plain)
         exec("\n".join(self.lines), self.scope)
         call: Callable[..., Any] = self.scope["call"]
@@ -71,8 +78,8 @@ class FastCall:
     def _say(self, text: str, indent: int = 1) -> None:
         self.lines.append("    " * indent + text)
 
-    def _accept(self, k: int, argument: Any, plain: str) -> None:
-        """Recognise the common forms of an argument; everything else goes the general way."""
+    def _known_form(self, k: int, argument: Any) -> str:
+        """Whether an argument has one of the common forms; everything else goes the general way."""
         variable = argument.variable
         name, dtype = f"a{k}", variable.dtype
         if variable.ndim:
@@ -87,22 +94,16 @@ class FastCall:
                 "flags.aligned",
                 *known,
             ]
-            self._say(f"if not ({' and '.join(tests)}):")
-        elif dtype in FLOATS:
-            small = "" if dtype == "float64" else f" and -{_LIMIT!r} <= {name} <= {_LIMIT!r}"
-            more = "" if dtype == "float32" else f" or type({name}) is np_float"
-            self._say(
-                f"if not (type({name}) is float{more}){small}:"
-                if not small
-                else f"if not (type({name}) is float{small}):"
-            )
-        elif dtype == "bool":
-            self._say(f"if type({name}) is not bool:")
-        else:
-            info = np.iinfo(dtype)
-            high = min(info.max, 2**63 - 1)
-            self._say(f"if not ((type({name}) is int or type({name}) is np_int) and {info.min} <= {name} <= {high}):")
-        self._say(plain, 2)
+            return " and ".join(tests)
+        if dtype == "float32":
+            return f"type({name}) is float and -{_LIMIT!r} <= {name} <= {_LIMIT!r}"
+        if dtype in FLOATS:
+            return f"(type({name}) is float or type({name}) is np_float)"
+        if dtype == "bool":
+            return f"type({name}) is bool"
+        info = np.iinfo(dtype)
+        high = min(info.max, 2**63 - 1)
+        return f"(type({name}) is int or type({name}) is np_int) and {info.min} <= {name} <= {high}"
 
     def _run(self, plain: str) -> None:
         """The outputs, and the native call, which takes the arguments and them: one where lengths allow it."""
@@ -154,8 +155,13 @@ class FastCall:
 
     def _enter(self, part: str, indent: int) -> None:
         """The native call that computes everything, and with it, at once, updates that exchange buffers."""
-        call = f"at_once(partial(entry, {part}), *variant.commit())" if self.variant.exchanges else f"entry({part})"
-        self._say(f"status = {'away or ' if self.variant.shared else ''}{call}", indent)
+        call = f"variant.exchanged({part})" if self.variant.exchanges else f"entry({part})"
+        self._say(f"status = {self._elsewhere()}{call}", indent)
+
+    def _elsewhere(self) -> str:
+        """Where a value is on a device, or a call is under way that a signal handler has interrupted for this one, the
+        general call does it."""
+        return "away or within or " if self.variant.shared else "" if self.variant.alone else "within or "
 
     def _length(self, slot: int) -> str | None:
         """An output's length as a literal or that of an argument; None where the plan has to find it."""
@@ -180,10 +186,13 @@ class FastCall:
             self._say(f"o{k} = empty(({shape}), out_dtype{k})", indent)
 
     def _plan_and_run(self, indent: int) -> None:
-        """Outputs of lengths that the plan finds: plan, make them, run."""
+        """Outputs of lengths that the plan finds: plan, make them, run. What a signal handler does meanwhile leaves an
+        item in `within`; no handler runs between the look at it and the native call."""
         layout = self.variant.module.layout
-        self._fill(indent)
-        self._say(f"status = {'away or ' if self.variant.shared else ''}entry(0)", indent)
+        self._say(f"status = {self._elsewhere()}within.append(True)", indent)
+        self._say("if not status:", indent)
+        self._fill(indent + 1)
+        self._say("status = within[1:] or entry(0)", indent + 1)
         self._say("if not status:", indent)
         found = [[str(-1 - n) if n < 0 else f"ints[{n}]" for n in layout.made["output", k]]
                  for k in range(len(layout.outputs))]  # fmt: skip
@@ -192,14 +201,23 @@ class FastCall:
             self._say(f"ints[{slot}] = id(o{k})", indent + 1)
         self._say(f"if ints[{layout.needed[0]}] > ints[{layout.capacity[0]}]:", indent + 1)
         self._say(f"variant.grow(0, ints[{layout.needed[0]}])", indent + 2)
-        self._enter("1", indent + 1)
+        if self.variant.exchanges:
+            self._say(
+                "status = at_once(partial(getitem, within, rest), partial(entry, 1), *variant.commit())", indent + 1
+            )
+        else:
+            self._say("status = within[1:] or entry(1)", indent + 1)
+        self._say("within.clear()", indent + 1)
 
     def _run_stages(self, plain: str) -> None:
         """Several stages, or new arrays for shared variables, go through `Variant`."""
         outputs = range(len(self.variant.module.layout.outputs))
         indent = self._locked()
-        self._fill(indent)
-        self._say(f"outputs = {'None if away else ' if self.variant.shared else ''}variant.run_stages()", indent)
+        self._say("outputs = None", indent)
+        self._say(f"if not ({self._elsewhere()}within.append(True)):", indent)
+        self._fill(indent + 1)
+        self._say("outputs = variant.run_stages()", indent + 1)
+        self._say("within.clear()", indent + 1)
         self._released(plain)
         self._say("if outputs is None:")
         self._say(plain, 2)

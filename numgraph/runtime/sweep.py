@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from numgraph.emit.table import BEGIN, END, WORDS
 from numgraph.runtime.header import DATA_OFFSET
 from numgraph.runtime.variant import Variant
 from numgraph.types import FLOATS
-from numgraph.whole import CALLS
+from numgraph.whole import CALLS, Disturbed, begin, end, undisturbed
 
 Array = NDArray[Any]
 Words = NDArray[np.int64]
@@ -59,18 +61,23 @@ class NativeSweep:
         self.kept += [headers, lengths]
         return headers.ctypes.data + np.arange(len(values)) * headers.strides[0] - DATA_OFFSET
 
-    def run(self, begin: int, end: int) -> int:
-        """Run steps from `begin`; the first that did not run, `end` when all did."""
+    def run(self, first: int, last: int) -> int:
+        """Run steps from `first` up to before `last`; the first that did not run, `last` when all did."""
         table, layout = self.table, self.variant.module.layout
+        nested = CALLS._is_owned()  # type: ignore[attr-defined]
         with CALLS:
             self.home()
-            self.variant.spoil()
-            table[WORDS], table[BEGIN], table[END] = self.words.ctypes.data, begin, end
-            status = self.entry(-2)
-            while status == GROW:
-                self.variant.grow(0, table[layout.needed[0]])
-                status = self.entry(-2)
-            return int(table[BEGIN]) if status else end
+            while True:
+                begun = begin(nested)
+                self.variant.spoil()
+                table[WORDS], table[BEGIN], table[END] = self.words.ctypes.data, first, last
+                with suppress(Disturbed):
+                    status = undisturbed(begun, partial(self.entry, -2))
+                    first = int(table[BEGIN])
+                    if status != GROW:
+                        end(nested)
+                        return first if status else last
+                    self.variant.grow(0, table[layout.needed[0]])
 
 
 def _bits(values: Array) -> Words:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ctypes import c_int64
 from dataclasses import dataclass, field
 from functools import partial
-from operator import setitem
+from operator import getitem, setitem
 from types import MappingProxyType
 from typing import Any
 
@@ -27,7 +27,7 @@ from numgraph.runtime.threads import ready
 from numgraph.schedule.plan import Schedule
 from numgraph.shared import SharedVariable
 from numgraph.types import FLOATS
-from numgraph.whole import Action, at_once
+from numgraph.whole import WITHIN, Action, Disturbed, at_once
 
 Array = NDArray[Any]
 
@@ -150,48 +150,64 @@ class Variant:
             else:
                 self.table[slot] = array.astype(np.int64)
 
-    def run(self, arguments: Sequence[Array], then: Sequence[Action] = ()) -> list[Array]:
+    def run(self, arguments: Sequence[Array], begun: int, then: Sequence[Action] = ()) -> list[Array]:
         """Outputs for arguments of the right dtypes and ranks, C-contiguous. When it returns updates are done, and
-        `then` with them."""
+        `then` with them. begun: see `whole.begin`."""
         if not self.is_static:
             self.fill(arguments)
-            return self._run_stages(then)
+            return self._run_stages(begun, then)
         outputs = list(self._make("output", 0).values())
         self.spoil()
         # in one step, since calls that are `alone` may come between any two
         objects = (*map(_object, arguments), *outputs)
         commit = [*self.commit(), *then]
-        status = at_once(partial(self.entry, objects), *commit)
+        status = self._native(begun, objects, commit)
         if status == GROW:
             layout = self.module.layout
             self.grow(0, self.integers[layout.needed[0]])
-            status = at_once(partial(self.entry, objects), *commit)
+            status = self._native(begun, objects, commit)
         self.check(status)
         return outputs
 
-    def plan(self, arguments: Sequence[Array]) -> dict[Any, int]:
+    def _native(self, begun: int, part: Any, commit: Sequence[Action]) -> Any:
+        """The status of the native call, with all of `commit` done at once with it; a list, and nothing done, if a
+        signal handler came since `begun`."""
+        if commit:
+            return at_once(partial(getitem, WITHIN, slice(begun, None)), partial(self.entry, part), *commit)
+        # no handler runs between the look and the call
+        return WITHIN[begun:] or self.entry(part)
+
+    def exchanged(self, objects: tuple[Any, ...]) -> Any:
+        """The status of a call with a tuple, whose updates exchange buffers; nobody else is within a call."""
+        WITHIN.append(True)
+        status = self._native(1, objects, self.commit())
+        WITHIN.clear()
+        return status
+
+    def plan(self, arguments: Sequence[Array], begun: int) -> dict[Any, int]:
         """The number of shares of each divided block of the first stage for these arguments; CheckFailed. Nothing is
         computed."""
         self.fill(arguments)
-        self.check(self.entry(0))
+        self.check(self._native(begun, 0, ()))
         layout = self.module.layout
         first = set(self.schedule.stages[0])
         return {block: self.integers[slot] for block, slot in layout.shares.items() if block in first}
 
     def run_stages(self) -> list[Array] | None:
-        """As `run` for arguments that are in the table already; None when a check fails, before anything changed."""
+        """As `run` for arguments that are in the table already; None when a check fails, or a signal handler has come
+        in between, before anything changed."""
         try:
-            return self._run_stages()
-        except CheckFailed:
+            return self._run_stages(1)
+        except (CheckFailed, Disturbed):
             return None
 
-    def _run_stages(self, then: Sequence[Action] = ()) -> list[Array]:
+    def _run_stages(self, begun: int, then: Sequence[Action] = ()) -> list[Array]:
         layout = self.module.layout
         outputs: dict[int, Array] = {}
         fresh: dict[int, Array] = {}
         last = len(self.arenas) - 1
         for stage in range(len(self.arenas)):
-            self.check(self.entry(2 * stage))
+            self.check(self._native(begun, 2 * stage, ()))
             if self.integers[layout.needed[stage]] > self.integers[layout.capacity[stage]]:
                 self.grow(stage, self.integers[layout.needed[stage]])
             self.spoil(stage)
@@ -199,7 +215,7 @@ class Variant:
             fresh |= self._make("fresh", stage)
             # updates in place are in the last stage
             commit = [*self.commit(fresh), *then] if stage == last else []
-            self.check(at_once(partial(self.entry, 2 * stage + 1), *commit))
+            self.check(self._native(begun, 2 * stage + 1, commit))
         return [outputs[k] for k in range(len(layout.outputs))]
 
     def _make(self, kind: str, stage: int) -> dict[int, Array]:
@@ -229,8 +245,10 @@ class Variant:
             actions += storage.taking(other)
         return actions
 
-    def check(self, status: int | None) -> None:
-        """Raise what a status other than 0 stands for."""
+    def check(self, status: Any) -> None:
+        """Raise what a status other than 0 and None stands for: CheckFailed or Disturbed."""
+        if status.__class__ is list:
+            raise Disturbed
         if status:
             raise CheckFailed(self.module.failures[status - 1], self.integers[FAILED_A], self.integers[FAILED_B])
 

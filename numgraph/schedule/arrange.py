@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from numgraph import dims
 from numgraph.ir import LEAVES, Graph, Node
 from numgraph.schedule.items import Item
 
@@ -133,8 +134,11 @@ class Arranger:
     def may_share(self, item: Item, other: Item, level: int) -> bool:
         """Whether `item` may run in the same iteration of the loop at `level` as `other`, which it depends on."""
         if other.kind == "check":
-            # an index that is used only where it was checked; what is written in place waits for all checks
-            return not item.last and other.value in item.scalars and len(other.loops) > level
+            # what is written in place waits for all checks
+            return not item.last and len(other.loops) > level and self._behind(other, item)
+        if level == 0 and self.graph.traits.grid and gathers_rows(other):
+            # all loops of such sums run at the same time, the outermost one, too
+            return False
         if other.node in item.lengths or any(view.buffer is other.node for view in item.views):
             return False
         if item.overwrites and item.node.inputs[0] is other.node:
@@ -147,6 +151,19 @@ class Arranger:
             found += [(load, item) for load in other.loads if load.inputs[0] is leaf]
         return all(self._same_iteration(load, writer, level) for load, writer in found)
 
+    def _behind(self, check: Item, item: Item) -> bool:
+        """Whether `item` uses the index only where the same iteration has checked it.
+
+        An index that does not vary with the innermost loop of its check is used before that. One that is used as some
+        other check does not compute it, such as that of another loop, waits for its check's loops to end.
+        """
+        assert check.value is not None
+        used = dims.wrap(check.value, check.bound)
+        if used is check.value or used not in item.scalars or check.value.depth < len(check.loops):
+            return False
+        checked = {dims.wrap(c.value, c.bound) for c in item.checks}
+        return all(v in checked for v in item.scalars if v.depth and _counts_from_the_end(v))
+
     def _same_iteration(self, load: Node, writer: Item, level: int) -> bool:
         """Whether `load` reads what `writer` writes in the same iteration of the loop at `level`."""
         if writer.kind not in ("store", "reduce") or level in writer.reduced or len(writer.loops) <= level:
@@ -155,6 +172,14 @@ class Arranger:
             return False
         axis = writer.level_axes[level]
         return axis is not None and load.inputs[1 + axis].kind == "loop" and load.inputs[1 + axis].attrs[0] == level
+
+
+def _counts_from_the_end(node: Node) -> bool:
+    """Whether a number is an index that may be negative, as `dims.wrap` makes it."""
+    if node.name != "where" or node.inputs[0].name != "lt":
+        return False
+    index, zero = node.inputs[0].inputs
+    return index is node.inputs[2] and zero.is_number and zero.value == 0
 
 
 def may_share_grid(a: Item, b: Item) -> bool:

@@ -59,11 +59,20 @@ def map_to_grid(graph: Graph, blocks: list[Block], buffers: dict[Node, Any]) -> 
                 continue
             buffer = buffers[item.node]
             if buffer.place == "arena" and item.level_axes[0] not in buffer.axes:
+                if shape == "lanes":
+                    buffer.axes = _apart(item, buffer.axes)
                 buffer.place, buffer.offset = "private", mapping.private
                 mapping.private = mapping.private + buffer.size(graph)
     gather_small(blocks, found, buffers)
     # what a kernel has for itself lies in memory of its own
     return found, 0
+
+
+def _apart(item: Item, axes: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes with that of the loop which lanes divide: its iterations run at the same time, and may not share memory
+    as those of a loop do that one thread runs."""
+    divided = item.level_axes[1] if len(item.loops) > 1 else None
+    return axes if divided is None else tuple(sorted({*axes, divided}))
 
 
 def _shape(graph: Graph, block: Block) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from numgraph.ir import LEAVES, Graph, Node, topological
-from numgraph.schedule.items import scalar_nodes
+from numgraph.schedule.items import read_for, scalar_nodes
 
 
 def length_sources(graph: Graph, nodes: Iterable[Node]) -> list[Node]:
@@ -20,8 +20,7 @@ def length_sources(graph: Graph, nodes: Iterable[Node]) -> list[Node]:
 
 def computed_sources(lengths: Iterable[Any]) -> list[Node]:
     """The computed nodes that lengths are read from."""
-    loads = [v for v in scalar_nodes([n for n in lengths if isinstance(n, Node)]) if v.kind == "load"]
-    return list(dict.fromkeys(v.inputs[0] for v in loads if v.inputs[0].kind not in LEAVES))
+    return [v for v in read_for(lengths) if v.kind not in LEAVES]
 
 
 class Mover:
@@ -38,7 +37,7 @@ class Mover:
 
     def as_written(self, length: Any) -> Any:
         """The very expression, moved: a condition compares two lengths that count as equal elsewhere."""
-        if not isinstance(length, Node):
+        if not isinstance(length, Node) or not length.reads:
             return length
         for node in scalar_nodes([length]):
             if node not in self.known:
@@ -66,6 +65,5 @@ class Mover:
                     continue
                 done.add(node)
                 node.dims = tuple(map(self.length, node.dims))
-                lengths = [n for n in node.dims if isinstance(n, Node)]
-                sources += [v.inputs[0] for v in scalar_nodes(lengths) if v.kind == "load"]
+                sources += read_for(node.dims)
             frontier = [v for v in dict.fromkeys(sources) if v not in done]

@@ -1,0 +1,101 @@
+"""Lengths that depend on values, on the simulated device: as outputs, and of what updates change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import numgraph as ng
+
+A = np.array([1, -1, 2, -2, 3], "float32")
+MANY = np.tile(A, 50)
+
+
+def agree(make: Callable[[str], tuple[Any, list[Any]]], *calls: Any) -> None:
+    """Outputs and shared values after each call, or sweep (a dict), as by the reference."""
+    found: list[list[Any]] = []
+    for target in ("reference", "cuda-sim"):
+        f, shared = make(target)
+        told: list[Any] = []
+        for call in calls:
+            result = f.sweep(**call) if isinstance(call, dict) else f(*call)
+            told += [np.asarray(r).tolist() for r in result] + [s.get_value().tolist() for s in shared]
+        found.append(told)
+    assert found[0] == found[1]
+
+
+def positive(x: Any) -> Any:
+    return ng.sum(ng.cast(x > 0, "int64"))
+
+
+LENGTHS: dict[str, Callable[[Any], list[Any]]] = {
+    "the length, too": lambda x: [positive(x), x[: positive(x)]],
+    "the length last": lambda x: [x[: positive(x)], ng.exp(x[: positive(x)]) > 2, positive(x)],
+    "the length of an output": lambda x: [ng.maximum(x, 0), x[: ng.cast(ng.maximum(x, 0)[-1], "int64")]],
+    "lengths of lengths": lambda x: [positive(x[: positive(x)]), x[: positive(x[: positive(x)])], positive(x)],
+    "masks": lambda x: [x[x > 0], ng.nonzero(x > 1)[0], x[x > 0][::2] * 2],
+    "in arrays of more": lambda x: [positive(x) + ng.arange(3), x[positive(x) :], ng.zeros(positive(x))],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+def test_lengths_that_are_outputs(name: str) -> None:
+    """A plan reads a length where a recording has left it, which is not where the output goes."""
+
+    def make(target: str) -> tuple[Any, list[Any]]:
+        x = ng.vector("x", "float32")
+        return ng.function([x], LENGTHS[name](x), target=target), []
+
+    agree(make, (A,), (MANY,), (A[:1],), (A,), (MANY,))
+
+
+def test_lengths_as_outputs() -> None:
+    """The number of the plan and the memory of the output are two parameters of a kernel."""
+
+    def make(target: str) -> tuple[Any, list[Any]]:
+        m = ng.matrix("m", "float32")
+        outputs = [m.shape[0] + m.shape[1], m.shape[0], m.shape[0] * m.shape[1] * 2 + m.shape[1], m * m.shape[0]]
+        return ng.function([m], outputs, target=target), []
+
+    agree(make, (np.zeros((3, 4), "float32"),), (np.zeros((0, 2), "float32"),))
+
+
+def slice_and_update(target: str) -> tuple[Any, list[Any]]:
+    s, x = ng.shared(np.array([2, 3, 1]), "s"), ng.vector("x", "float32")
+    outputs = [x[: s[-1]] * 2, ng.sum(x[s[0] : s[1]])]
+    return ng.function([x], outputs, updates=[(s, s + 1)], target=target), [s]
+
+
+def slice_by_the_new_value(target: str) -> tuple[Any, list[Any]]:
+    s, x = ng.shared(np.array([2, 3, 1]), "s"), ng.vector("x", "float32")
+    return ng.function([x], [x[: (s + 1)[0]], (s + 1)[1]], updates=[(s, s + 1)], target=target), [s]
+
+
+def scatter_and_slice(target: str) -> tuple[Any, list[Any]]:
+    s, x = ng.shared(np.array([4, 1, 2, 3]), "s"), ng.vector("x", "float32")
+    changed = ng.inc_subtensor(s[s % 4], 1)
+    return ng.function([x], [changed[: s[-1]], x[: s[0]]], updates=[(s, ng.inc_subtensor(s[1:], 1))], target=target), [
+        s
+    ]
+
+
+@pytest.mark.parametrize("make", [slice_and_update, slice_by_the_new_value, scatter_and_slice])
+def test_lengths_of_what_an_update_changes(make: Any) -> None:
+    """A kernel reads them itself, and so before the update."""
+    agree(make, (MANY,), (A,), (MANY,))
+
+
+def test_sweeps_with_lengths_that_steps_change() -> None:
+    """Their temporaries grow from step to step: no recording serves all."""
+
+    def make(target: str) -> tuple[Any, list[Any]]:
+        x, n = ng.shared(np.arange(300, dtype="float32") / 300, "x"), ng.shared(np.int64(2), "n")
+        i = ng.lscalar("i")
+        window = ng.exp(x[:n])
+        outputs = [ng.cast(ng.sum(ng.sort(window)[i:]) + ng.max(window), "int64")]
+        return ng.function([i], outputs, updates=[(n, n * 2)], target=target), [n]
+
+    agree(make, {"i": [0, 1, 1, 0, 2, 1]}, {"i": [0]})
