@@ -20,7 +20,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -197,15 +197,28 @@ def _capability(capability: tuple[int, int]) -> Iterator[None]:
 
     Signed integers wrap around: without this Numba tells LLVM that they never overflow.
     """
-    dispatcher, numbers = _module("numba.cuda.dispatcher"), _module("numba.cuda.cpython.numbers")
+    dispatcher = _module("numba.cuda.dispatcher")
     device = type("Device", (), {"compute_capability": capability})
     with _lock:
-        before = dispatcher.get_current_device, numbers._int_arith_flags
-        dispatcher.get_current_device, numbers._int_arith_flags = lambda: device, lambda kind: []
+        changes: list[tuple[Any, str, Any]] = [(dispatcher, "get_current_device", lambda: device)]
+        changes += [(numbers, "_int_arith_flags", lambda kind: []) for numbers in _arithmetic()]
+        before = [getattr(owner, name) for owner, name, _ in changes]
+        for owner, name, value in changes:
+            setattr(owner, name, value)
         try:
             yield
         finally:
-            dispatcher.get_current_device, numbers._int_arith_flags = before
+            for (owner, name, _), value in zip(changes, before, strict=True):
+                setattr(owner, name, value)
+
+
+def _arithmetic() -> list[Any]:
+    """The modules in which Numba lowers arithmetic: numba-cuda has its own, older ones had Numba's."""
+    found = []
+    for name in ("numba.cuda.cpython.numbers", "numba.cpython.numbers"):
+        with suppress(ModuleNotFoundError):
+            found.append(_module(name))
+    return found
 
 
 # -- what there is ---------------------------------------------------------------------------------------------------
