@@ -32,6 +32,10 @@ class Unknown:
 
 
 UNKNOWN = Unknown()
+# Bytes of an array, at most: more than machines can address, and so few that sums of many sizes do not wrap around.
+MOST_BYTES = 1 << 48
+# Bytes of an element, at most.
+WIDEST = 8
 
 
 class Symbolic(Protocol):
@@ -96,6 +100,14 @@ def product(lengths: Any) -> Dim:
     return result
 
 
+def counted(lengths: Any, size: int) -> int:
+    """The bytes of an array with elements of `size` bytes, as far as its lengths are ints; those of 0 are left out,
+    as NumPy does, since others may remain when their axis is gone."""
+    for n in lengths:
+        size *= n if isinstance(n, int) and n else 1
+    return size
+
+
 def slice_bounds(length: Dim, start: Dim | None, stop: Dim | None, step: int) -> tuple[Dim, Dim]:
     """(first index, number of elements) of `[start:stop:step]` on an axis, as Python's `slice.indices` defines them.
 
@@ -109,7 +121,8 @@ def slice_bounds(length: Dim, start: Dim | None, stop: Dim | None, step: int) ->
     else:
         first = length - 1 if start is None else _reverse_bound(start, length)
         last = -1 if stop is None else _reverse_bound(stop, length)
-    return first, _steps(last - first if step > 0 else first - last, abs(step))
+    # no axis is longer; a larger step would make a sum in `_steps` wrap around
+    return first, _steps(last - first if step > 0 else first - last, min(abs(step), MOST_BYTES))
 
 
 def _steps(span: Dim, size: int) -> Dim:
@@ -120,6 +133,7 @@ def _steps(span: Dim, size: int) -> Dim:
 def _fixed_start(length: Dim, start: int, stop: Dim | None, step: int) -> tuple[Dim, Dim]:
     """As `slice_bounds` for a start that is a number and a length that is not, in terms that come out alike for slices
     of slices. A start past the end stays as it is: there are no elements then."""
+    step = min(step, MOST_BYTES)
     if start < 0:
         first = bound(start, length)
         if stop is None:

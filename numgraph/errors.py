@@ -18,6 +18,14 @@ class ShapeError(NumgraphError, ValueError):
     """
 
 
+class SizeError(ShapeError, MemoryError):
+    """An array that is larger than there can be or is memory for; nothing was computed.
+
+    Cause: lengths whose product is far beyond what was meant, such as a broadcast of two long vectors. Fix: sum in
+    parts, or with `ng.dot`, which does not make the products as an array.
+    """
+
+
 class DtypeError(NumgraphError, TypeError):
     """A dtype that is not supported, or a conversion that would lose information.
 

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from numgraph.algebra import lower_bound, simplified
+from numgraph.formula import described
+from numgraph.graph import Variable
 from numgraph.op import OPS, Op, reference
 from numgraph.source import SourceLine
 from numgraph.text import printable
@@ -43,7 +45,9 @@ class Node:
     """One node. `kind` is "op" or one of the kinds above; `dims` its lengths; `depth` the innermost loop it depends
     on, + 1."""
 
-    __slots__ = ("attrs", "depth", "dims", "dtype", "graph", "inputs", "kind", "lowest", "op", "planned", "serial")
+    __slots__ = (
+        "attrs", "depth", "dims", "dtype", "graph", "inputs", "kind", "lowest", "op", "planned", "reads", "serial"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -70,6 +74,8 @@ class Node:
         else:
             self.depth = max((v.depth for v in inputs), default=0)
         self.planned = _planned(self)
+        # whether an element of an array is read for it: of a length, whether it is more than arithmetic on lengths
+        self.reads: bool = kind == "load" or (kind != "extent" and any(v.reads for v in inputs))
         # what a length or index is at least, None where nothing is known
         self.lowest = lower_bound(self) if dtype == "int64" and not lengths else None
 
@@ -157,12 +163,12 @@ class Graph:
         self.table: dict[Any, Node] = {}
         self.lines: dict[Node, list[SourceLine]] = {}
         self.names: dict[Node, str] = {}
+        # the user's variable that a node is the value of
+        self.variables: dict[Node, Variable] = {}
         self.arrays: dict[str, Any] = {}
         self.same: dict[Node, Any] = {}
         self.active: tuple[SourceLine, ...] = ()
         self.requirements: list[Requirement] = []
-        # answers of `rules.may_be_masked`
-        self.masked: dict[Node, bool] = {}
 
     def make(
         self,
@@ -199,10 +205,23 @@ class Graph:
         """`  x: float32[?,3]  made at train.py:34`, one line. numbers: the lengths in a call, where they are known."""
         known = [n if isinstance(n, int) else None for n in node.dims] if numbers is None else numbers
         lengths = ",".join("?" if n is None else str(n) for n in known)
-        name = self.names.get(node) or (f"the result of {node.name}" if node.op else node.kind)
+        name = self.names.get(node) or self._described(node)
         shown = f"{node.dtype}[{lengths}]" if node.dims else node.dtype
         lines = ", ".join(map(str, self.lines.get(node, ())))
         return f"  {name}: {shown}" + (f"  made at {lines}" if lines else "") + "\n"
+
+    def _described(self, node: Node) -> str:
+        """What messages call a node without a name."""
+        while node not in self.variables and node.name == "cast":
+            node = node.inputs[0]
+        if node in self.names or node in self.variables:
+            return self.names.get(node) or described(self.variables[node])
+        return f"the result of {node.op.title}" if node.op else "a constant" if node.kind == "array" else node.kind
+
+    def demand(self, requirement: Requirement) -> None:
+        """Record a condition, on behalf of the user's lines that are looked at."""
+        requirement.lines = self.active
+        self.requirements.append(requirement)
 
     def number(self, value: Any, dtype: str = "int64") -> Node:
         """A 0-d constant; the value is normalised to the dtype."""
@@ -306,23 +325,28 @@ class Requirement:
     """A condition on lengths that the program checks before it runs.
 
     kind: "equal" (else an error), "assume" (else this variant of the program does not apply), "nonempty", "at_least",
-    "broadcast" (b is a or a is 1). node: what needs it, or the operands, a tuple. key: by which an assumption is known
-    in other builds.
+    "broadcast" (b is a or a is 1), "fits" (a is at most b, so that an array is not too large). node: what needs it, or
+    the operands, a tuple. key: by which an assumption is known in other builds. lines: of the user's, that need it.
     """
 
-    __slots__ = ("a", "b", "key", "kind", "message", "node", "shapes")
+    __slots__ = ("a", "b", "key", "kind", "lines", "message", "node", "shapes")
 
     def __init__(self, kind: str, a: Any, b: Any, message: str, node: Any, key: Any = None) -> None:
         self.kind, self.a, self.b, self.message, self.node, self.key = kind, a, b, message, node, key
         # as they are now: later, lengths that this condition makes equal count as one
         self.shapes = {v: v.dims for v in involved(node)}
+        self.lines: tuple[SourceLine, ...] = ()
 
 
 def involved(node: Any) -> list[Node]:
-    """The arrays that a condition is about: the operands of what needs it, and that itself."""
-    nodes = [v for v in (node if isinstance(node, tuple) else (node,)) if isinstance(v, Node)]
-    operands = [[v for v in node.inputs if v.dims] if node.op is not None else [] for node in nodes]
-    return list(dict.fromkeys(w for v, inputs in zip(nodes, operands, strict=True) for w in (*inputs, v)))
+    """The arrays that a condition is about: the operands of what needs it, in their order."""
+    if isinstance(node, tuple):
+        operands = [v for v in node if isinstance(v, Node)]
+    elif node is None:
+        operands = []
+    else:
+        operands = [v for v in node.inputs if v.dims] if node.op is not None else [node]
+    return list(dict.fromkeys(operands))
 
 
 def topological(outputs: Iterable[Node], known: Container[Node] = ()) -> list[Node]:

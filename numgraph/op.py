@@ -151,7 +151,11 @@ class Op:
     keeps: arguments of a scalar form that keep their own dtype (the condition of `where`); the others are converted
     to the
         result's, or to their common one where the result is bool.
+    reach: `(counts, out, *inputs, **attrs) -> one bool array or None per input`: which elements of each input count
+        (None: all), where only those elements of `out` count for which `counts` (None: all) holds. None: by the form,
+        see `reach`.
     show: `(*syntax trees of the operands, **attrs) -> syntax tree`, how formulas write it (`x[a:b]`); None: as a call.
+    says: what messages call it where users know it by another name.
     cost: relative cost of one element (an addition is 1): decides what is recomputed and what is stored.
     """
 
@@ -178,9 +182,11 @@ class Op:
     domain: tuple[float, float] = (-3.0, 3.0)
     samples: Callable[[], list[tuple[list[Any], dict[str, Any]]]] | None = None
     dtypes: tuple[str, ...] = ("float32", "float64", "int32", "int64", "uint8", "bool")
+    reach: Callable[..., Sequence[Any]] | None = None
     show: Callable[..., ast.expr] | None = None
     cost: int = 1
     commutative: bool = False
+    says: str = ""
     tree: ast.expr | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -197,6 +203,11 @@ class Op:
         if self.scalar:
             object.__setattr__(self, "tree", _parse(self.name, self.args, self.scalar))
         OPS[self.name] = self
+
+    @property
+    def title(self) -> str:
+        """What messages call the op."""
+        return self.says or self.name
 
     @property
     def overwrites(self) -> bool:

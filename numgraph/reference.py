@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numgraph.errors import IndexOutOfRange, MissingInputError, NumgraphError, ShapeError
-from numgraph.graph import Constant, Variable, describe, label, toposort
+from numgraph.dims import MOST_BYTES, counted
+from numgraph.errors import IndexOutOfRange, MissingInputError, NumgraphError, ShapeError, SizeError
+from numgraph.formula import described
+from numgraph.graph import Constant, Variable, describe, toposort
 from numgraph.op import Check, Op, boolean, reference
 from numgraph.shared import SharedVariable
 from numgraph.types import compared
@@ -77,8 +79,14 @@ def compute(node: Variable, arrays: Sequence[Array]) -> Array:
         raise type(error)(_message(node, arrays, str(error))) from None
     except IndexError as error:
         raise IndexOutOfRange(_message(node, arrays, str(error))) from error
+    except MemoryError as error:
+        raise SizeError(_message(node, arrays, str(error))) from error
     except ValueError as error:
-        raise ShapeError(_message(node, arrays, str(error))) from error
+        # NumPy's words for lengths that it cannot count
+        large = any(text in str(error) for text in ("too big", "too large", "Maximum allowed"))
+        raise (SizeError if large else ShapeError)(_message(node, arrays, str(error))) from error
+    if counted(result.shape, result.itemsize) > MOST_BYTES:
+        raise SizeError(_message(node, arrays, f"a result of lengths {list(result.shape)} is too large"))
     fits = result.ndim == node.ndim and all(n in (None, m) for n, m in zip(node.type.shape, result.shape, strict=True))
     if not fits:
         raise ShapeError(
@@ -139,12 +147,13 @@ def _message(node: Variable, arrays: Sequence[Array], problem: str) -> str:
     """What went wrong, the operands with their lengths at run time, and the user's line of the op."""
     assert node.op is not None
     listed = ""
-    for variable, array in zip(node.inputs, arrays, strict=True):
+    operands = [(v, a) for v, a in zip(node.inputs, arrays, strict=True) if a.ndim]
+    for variable, array in operands or zip(node.inputs, arrays, strict=True):
         made = f"  made at {variable.line}" if variable.line else ""
         lengths = ",".join(map(str, array.shape))
-        listed += f"\n  {label(variable)}: {array.dtype.name}{f'[{lengths}]' if lengths else ''}{made}"
-    called = f"\n  {node.op.name} called at {node.line}" if node.line else ""
-    return f"{node.op.name}: {problem}{listed}{called}"
+        listed += f"\n  {described(variable)}: {array.dtype.name}{f'[{lengths}]' if lengths else ''}{made}"
+    called = f"\n  {node.op.title} called at {node.line}" if node.line else ""
+    return f"{node.op.title}: {problem}{listed}{called}"
 
 
 __all__ = ["evaluate"]

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from numgraph.config import config
-from numgraph.errors import DtypeError
+from numgraph.dims import MOST_BYTES, counted
+from numgraph.errors import DtypeError, SizeError
 
 BOOL = "bool"
 SIGNED = ("int8", "int16", "int32", "int64")
@@ -49,6 +50,13 @@ class TensorType:
     def ndim(self) -> int:
         """Number of axes."""
         return len(self.shape)
+
+    def counted(self, what: str) -> TensorType:
+        """The type; SizeError, which says what it is the type of, if an array of its known lengths is too large."""
+        size = counted(self.shape, np.dtype(self.dtype).itemsize)
+        if size > MOST_BYTES:
+            raise SizeError(f"{what}: {self} would take {size:,} bytes, more than there can be")
+        return self
 
     @property
     def broadcastable(self) -> tuple[bool, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -296,7 +297,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(config, "cache_dir", tmp_path / "cache")
     x = ng.vector("x")
     with monkeypatch.context() as elsewhere:
-        elsewhere.setattr(native, "processor", lambda: "another one")
+        another = replace(native.processor(), triple="another one")
+        elsewhere.setattr(native, "processor", lambda: another)
         ng.function([x], x * 2, name="double")
     for path in (tmp_path / "cache").glob("*.o"):
         os.utime(path, (time.time() - 40 * 86400,) * 2)

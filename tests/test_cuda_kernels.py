@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cuda_run import empty, run
+from numgraph.kernels.cuda.names import HALF
 from scipy import special
 
 from numgraph.device.simulator import Offset
@@ -15,6 +16,7 @@ FLOATS = ["float32", "float64"]
 TOLERANCE = {"float32": 2e-6, "float64": 1e-14}
 # Beyond what 32 bits count.
 FAR = 2**33
+ONE, ZERO = np.float32(1), np.float32(0)
 
 
 def draw(*shape: int, dtype: str = "float32", seed: int = 0) -> np.ndarray:
@@ -299,9 +301,11 @@ def test_rows_far_behind() -> None:
 
 def test_products_far_behind() -> None:
     a, b, out = draw(16, 4), draw(4, 16, seed=1), empty((16, 16))
-    first = FAR // 16
-    run("product", origin=(0, first // 16, 0), out=Offset(out, FAR), a=Offset(a, FAR // 4), b=b, m=first + 16, n=16,
-        k=4, a_row=4, a_col=1, b_row=16, b_col=1, out_row=16, alpha=np.float32(1), beta=np.float32(0))  # fmt: skip
+    # the last block of the last of many turns of the second axis
+    turns = FAR // 16**2 // HALF + 1
+    m = 16 * HALF * turns
+    run("product", origin=(0, HALF - 1, turns - 1), out=Offset(out, 16 * (m - 16)), a=Offset(a, 4 * (m - 16)), b=b, m=m,
+        n=16, k=4, a_row=4, a_col=1, b_row=16, b_col=1, out_row=16, alpha=ONE, beta=ZERO)  # fmt: skip
     assert_close(out, wide(a) @ wide(b), 4)
     # far apart: a step of 2^33 elements from row to row
     x, made = draw(1, 5), empty((1, 3))

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 import numgraph as ng
+from numgraph.cuda.kernel import checked_lengths
+from numgraph.cuda.simdevice import SimulatedDevice
 from numgraph.errors import IndexOutOfRange
 
 Expression = Callable[[Any, int], Any]
@@ -129,3 +131,20 @@ def test_an_index_behind_an_index() -> None:
     agree([x, i, j], [x[i[j]]], values, np.array([3, 0]), np.array([1, 0, 1]))
     refused([x, i, j], [x[i[j]]], values, np.array([3, 4]), np.array([0, 1]))
     refused([x, i, j], [x[i[j]]], values, np.array([3, 0]), np.array([0, 2]))
+
+
+def test_no_grid_is_beyond_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All axes but the first end at 65,535 blocks; a tall product has more tiles."""
+    grids: list[Any] = []
+
+    def launch(self: SimulatedDevice, kernel: Any, grid: Any, block: Any, parameters: Any) -> None:
+        checked_lengths(kernel.name, grid, block)
+        grids.append(grid)
+
+    monkeypatch.setattr(SimulatedDevice, "launch", launch)
+    x, w = ng.matrix("x", "float32"), ng.matrix("w", "float32")
+    f = ng.function([x, w], ng.dot(x, w), target="cuda-sim")
+    for rows in (16 * 3, 16 * 65_535, 16 * 65_535 + 1, 1 << 21):
+        f(np.zeros((rows, 1), "float32"), np.zeros((1, 1), "float32"))
+        x_blocks, y_blocks, z_blocks = grids.pop()
+        assert x_blocks == 1 and y_blocks * z_blocks * 16 >= rows > (z_blocks - 1) * y_blocks * 16

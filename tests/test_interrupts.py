@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +20,7 @@ import numgraph as ng
 from numgraph.graph import substitute
 from numgraph.runtime import native
 from numgraph.source import lines_of
+from numgraph.whole import CALLS
 from tests.interrupts import Interrupts, all_free, everywhere, places
 
 # what interrupts a finalizer, Python prints and forgets
@@ -121,7 +126,7 @@ def drawn(seed: int, target: str) -> list[str]:
 
 SINGLE = [(target, [name]) for name, part in PARTS.items() for target in part.targets]
 SEVERAL = [(target, drawn(seed, target)) for seed in range(4) for target in ("cpu", "reference", "cuda-sim")]
-MOST = {"cpu": 400, "reference": 60, "cuda-sim": 40}
+MOST = {"cpu": 120, "reference": 20, "cuda-sim": 12}
 
 
 @pytest.mark.parametrize(
@@ -137,7 +142,7 @@ def test_a_call(target: str, names: list[str]) -> None:
             state = model.step(state)
         state = model.check(state, out)
         stopped += isinstance(out, KeyboardInterrupt)
-    assert stopped > 5
+    assert stopped > 2
     assert all_free()
     model.check(state, model.function(1.5))
 
@@ -148,14 +153,18 @@ def test_an_interrupt_while_another_is_handled(target: str) -> None:
     state, rng = model.check(model.values(), model.function(1.5)), np.random.default_rng(3)
     count = places(lambda: model.function(1.5))
     state = model.step(state)
-    for _ in range(150 if target == "cpu" else 25):
+    for _ in range(100 if target == "cpu" else 12):
         twice = Interrupts([int(rng.integers(count)), int(rng.integers(3))])
         state = model.check(state, twice.run(lambda: model.function(1.5)))
     assert all_free()
     model.check(state, model.function(1.5))
 
 
-@pytest.mark.parametrize(("target", "names"), SINGLE, ids=lambda v: v if isinstance(v, str) else "+".join(v))
+@pytest.mark.parametrize(
+    ("target", "names"),
+    [*(pair for pair in SINGLE if pair[0] == "cpu"), *SEVERAL[:6]],
+    ids=lambda v: v if isinstance(v, str) else "+".join(v),
+)
 def test_a_handler_that_calls_the_same_function(target: str, names: list[str]) -> None:
     """One call is done before the other, as in a program without signals."""
     model = Model(names, target)
@@ -192,7 +201,7 @@ def test_private_state_has_a_value_when_the_call_is_done(target: str) -> None:
     model = made()
     twin = made()
     count = places(lambda: twin.function(1.5, 0.0))
-    for place in range(0, count, max(1, count // 60)):
+    for place in range(0, count, max(1, count // 25)):
         f = model.function.copy()
         before = model.values()
         out = Interrupts([place]).run(lambda f=f: f(1.5, 4.0))  # type: ignore[misc]
@@ -213,7 +222,7 @@ def test_a_sweep_does_whole_steps(target: str, names: list[str]) -> None:
         return model.function.sweep(1.5, steps=steps)
 
     count = places(work)
-    for place in range(0, count, max(1, count // (120 if target == "cpu" else 15))):
+    for place in range(0, count, max(1, count // (60 if target == "cpu" else 8))):
         states = [model.values()]
         out = Interrupts([place]).run(work)
         for _ in range(steps):
@@ -254,7 +263,7 @@ def test_values_that_move_to_a_device_and_back() -> None:
         here()
 
     count = places(work)
-    for place in range(0, count, max(1, count // 120)):
+    for place in range(0, count, max(1, count // 40)):
         s.set_value(start := np.arange(3.0))
         out = Interrupts([place]).run(work)
         allowed = [start, start + 1, (start + 1) * 2] if isinstance(out, KeyboardInterrupt) else [(start + 1) * 2]
@@ -287,7 +296,7 @@ def test_a_call_that_compiles_again() -> None:
     count = places(f, coarse=True)
     assert count > 100
     good(s, f)
-    for place in range(0, count, max(1, count // 30)):
+    for place in range(0, count, max(1, count // 15)):
         s, f = recompiled()
         s.set_value(np.ones((3, 3)))
         out = Interrupts([place], coarse=True).run(f)
@@ -323,7 +332,7 @@ def test_building_a_function() -> None:
         return f, (w * 2).eval()
 
     count = places(work, coarse=True)
-    for place in range(0, count, max(1, count // 40)):
+    for place in range(0, count, max(1, count // 20)):
         Interrupts([place], coarse=True).run(work)
         line = ng.scalar().line
         assert line is not None and line.file == __file__, "lines are those of the program again"
@@ -336,7 +345,7 @@ def test_building_a_function() -> None:
 def test_lines_that_are_set_for_a_while() -> None:
     x = ng.vector("x")
     g = ng.grad(ng.sum(ng.tanh(x) * x), x)
-    for _ in everywhere(lambda: substitute([g], {x: ng.exp(x)}), 150):
+    for _ in everywhere(lambda: substitute([g], {x: ng.exp(x)}), 60):
         line = ng.scalar().line
         assert line is not None and line.file == __file__ and line.function == "test_lines_that_are_set_for_a_while"
 
@@ -376,3 +385,53 @@ def test_interrupts_by_a_timer(target: str) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert len(states) > 20 and all_free()
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals as on POSIX")
+def test_a_call_that_waits_for_the_lock() -> None:
+    """What ends the wait comes out as it is, and nothing is released that was not got."""
+    n = ng.shared(0, "n")
+    f = ng.function([], updates=[(n, n + 1)])
+    main, held, leave = threading.get_ident(), threading.Event(), threading.Event()
+
+    def waits() -> bool:
+        return sys._current_frames()[main].f_code is f.__call__.__code__
+
+    def hold() -> None:
+        with CALLS:
+            held.set()
+            while not waits():
+                time.sleep(0.001)
+            time.sleep(0.05)
+            signal.pthread_kill(main, signal.SIGINT)
+            leave.wait(30)
+
+    thread, before = threading.Thread(target=hold), signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        thread.start()
+        held.wait(30)
+        with pytest.raises(KeyboardInterrupt):
+            f()
+        assert not CALLS._is_owned()  # type: ignore[attr-defined]
+    finally:
+        leave.set()
+        thread.join()
+        signal.signal(signal.SIGINT, before)
+    f()
+    assert n.get_value() == 1 and all_free()
+
+
+def test_an_exported_program(tmp_path: Path) -> None:
+    model = Model(["a number in place", "two exchanged", "other lengths"], "cpu")
+    model.function.export(file := tmp_path / "step.py")
+    spec = importlib.util.spec_from_file_location("step", file)
+    assert spec is not None and spec.loader is not None
+    spec.loader.exec_module(module := importlib.util.module_from_spec(spec))
+    step = next(v for v in vars(module).values() if hasattr(v, "shared") and hasattr(v, "entry"))
+    step(1.5)
+    for place in range(places(lambda: step(1.5))):
+        before = {name: value.copy() for name, value in step.shared.items()}
+        out = Interrupts([place]).run(lambda: step(1.5))
+        assert same(step.shared, model.step(before)) or (
+            isinstance(out, KeyboardInterrupt) and same(step.shared, before)
+        )

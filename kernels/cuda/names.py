@@ -10,6 +10,8 @@ from types import MappingProxyType
 
 # The most blocks along the second and third axis of a grid.
 MANY = 65_535
+# Of those, how many the second axis has where the third one goes on.
+HALF = 1 << 15
 
 
 def ceil(a, b):
@@ -94,7 +96,7 @@ _TILED = Kernel(
     "products.tiled",
     "T* out, T* a, T* b, int64 m, int64 n, int64 k, int64 a_row, int64 a_col, int64 b_row, int64 b_col, int64 out_row, "
     "T alpha, T beta",
-    lambda s, n: (ceil(n["n"], s["tile_n"]), ceil(n["m"], s["tile_m"])),
+    lambda s, n: (ceil(n["n"], s["tile_n"]), min(ceil(n["m"], s["tile_m"]), HALF), ceil(n["m"], s["tile_m"] * HALF)),
     lambda s: (s["tile_m"] * s["tile_n"] // (s["thread_m"] * s["thread_n"]),),
     dict(tile_m=64, tile_n=64, depth=8, thread_m=4, thread_n=4),
     dict(tile_m=16, tile_n=16, depth=4, thread_m=4, thread_n=4),

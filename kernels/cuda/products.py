@@ -17,8 +17,10 @@ def tiled_product(out, a, b, m, n, k, a_row, a_col, b_row, b_col, out_row, alpha
     thread = cuda.threadIdx.x
     tx = thread % across
     ty = thread // across
-    row0 = cuda.blockIdx.y * tile_m
+    row0 = (cuda.blockIdx.z * cuda.gridDim.y + cuda.blockIdx.y) * tile_m
     col0 = cuda.blockIdx.x * tile_n
+    if row0 >= m:
+        return
     sums = start()
     half = 0
 {begin}\
@@ -124,7 +126,8 @@ def tiled(dtype, tile_m=128, tile_n=128, depth=8, thread_m=8, thread_n=8, a_alon
     four are loaded at once.
 
     thread_m, thread_n: multiples of 4; the threads a multiple of depth and of the tile's lengths. Block: tile_m *
-    tile_n / (thread_m * thread_n) threads, in one dimension. Grid: ceil(n / tile_n), ceil(m / tile_m).
+    tile_n / (thread_m * thread_n) threads, in one dimension. Grid: ceil(n / tile_n), then ceil(m / tile_m) on
+    two axes, since each of them ends at 65,535: those of the second axis for each one of the third.
 
     Each thread keeps thread_m x thread_n sums in registers, in runs of four rows and columns that lie apart, so that
     reads from shared memory are of 16 bytes and in different banks. Two halves of shared memory: the next tile is

@@ -169,9 +169,6 @@ class Device(Protocol):
     def clear(self, address: int, size: int) -> None:
         """Set bytes to 0."""
 
-    def spoil(self, address: int, size: int) -> None:
-        """Make memory look as if it were fresh: to be seen where nothing has been written. A real device need not."""
-
     def copy(self, to: int, source: int, size: int) -> None:
         """Copy bytes within the device; the two ranges do not overlap."""
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from numgraph.cuda.device import ALIGNMENT, HOST, Array, Blas, Counts, Lengths, Parameters, Product
+from numgraph.config import config
+from numgraph.cuda.arena import Arena
+from numgraph.cuda.device import ALIGNMENT, HOST, Array, Blas, Counts, Device, Lengths, Parameters, Product
+from numgraph.cuda.steps import Steps
 from numgraph.device.simulator import simulate
-from numgraph.errors import DeviceError, LaunchError
+from numgraph.errors import DeviceError, DeviceMemoryError, LaunchError
 
 # What fresh memory holds: NaN as floats, -1 as integers.
 POISON = 0xFF
@@ -40,6 +43,16 @@ class SimulatedRecording:
         self.asked = []
 
 
+def spoil(device: Device, memory: Mapping[Any, Arena], stage: int, steps: Steps) -> None:
+    """Temporaries of a stage, and small outputs, look as if they were fresh, where `config.verify` wants that."""
+    if not (config.verify and isinstance(device, SimulatedDevice)):
+        return
+    for arena in (memory[key] for key in (("arena", stage), "own") if key in memory):
+        device.spoil(arena.address, arena.size)
+    if stage == 0:
+        device.spoil(steps.results, 8 * steps.kept)
+
+
 class SimulatedDevice:
     """See `device.Device`. Nothing is asynchronous; fresh memory is poisoned."""
 
@@ -61,7 +74,10 @@ class SimulatedDevice:
     def allocate(self, size: int) -> int:
         """See `device.Device`."""
         self._not_recorded("allocate")
-        whole = np.full(max(size, 1) + ALIGNMENT, POISON, np.uint8)
+        try:
+            whole = np.full(max(size, 1) + ALIGNMENT, POISON, np.uint8)
+        except (MemoryError, ValueError):
+            raise DeviceMemoryError(f"{self.name}: there is no memory for {size:,} bytes") from None
         start = -int(whole.ctypes.data) % ALIGNMENT
         address = int(whole.ctypes.data) + start
         self.memory[address] = (whole, whole[start : start + max(size, 1)])
@@ -116,7 +132,7 @@ class SimulatedDevice:
         self._ask(lambda: self._bytes(address)[:size].fill(0))
 
     def spoil(self, address: int, size: int) -> None:
-        """See `device.Device`."""
+        """Make memory look as if it were fresh."""
         self._bytes(address)[:size].fill(POISON)
 
     def copy(self, to: int, source: int, size: int) -> None:

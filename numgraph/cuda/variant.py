@@ -17,6 +17,7 @@ from numgraph.cuda.loading import Loaded, arrays_read, loaded, slots_read
 from numgraph.cuda.plan import Table, run_plan
 from numgraph.cuda.pool import Pool
 from numgraph.cuda.residence import Residence, residence
+from numgraph.cuda.simdevice import spoil
 from numgraph.cuda.status import Status
 from numgraph.cuda.steps import Steps
 from numgraph.emit.grid import STEPS, Geometry, Kernel
@@ -147,7 +148,7 @@ class DeviceVariant:
             launches = self.planned(tuple(self.table[slot] for slot in self.module.layout.arguments))
             if replay and self.recordings.get(launches) is None:
                 return None
-            self._spoil(0)
+            spoil(self.device, self.memory, 0, self.steps)
             self._start(launches)
             self._check_later()
             at_once(*then)
@@ -157,21 +158,12 @@ class DeviceVariant:
             for key, at in self.module.layout.made_stage.items():
                 if at == stage and not (key[0] == "output" and key[1] in self.results):
                     made[key] = self._make(key)
-            self._spoil(stage)
+            spoil(self.device, self.memory, stage, self.steps)
             self._start(self.launches(stage, made))
             self.check()
         outputs = self._outputs(small, made)
         at_once(*self._commit(made), *then)
         return outputs
-
-    def _spoil(self, stage: int) -> None:
-        """Temporaries of a stage, and small outputs, look as if they were fresh, where that is wanted."""
-        if config.verify:
-            for key in (("arena", stage), "own"):
-                if key in self.memory:
-                    self.device.spoil(self.memory[key].address, self.memory[key].size)
-            if stage == 0:
-                self.device.spoil(self.steps.results, 8 * self.steps.kept)
 
     def _check_later(self) -> None:
         """Look for refused indices when a result is read, or the new value of a shared variable: nobody waits for a

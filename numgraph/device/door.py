@@ -32,9 +32,14 @@ INSTALL = 'pip install "numgraph[cuda]"'
 # Packages whose versions decide about the code.
 _TOOLS = "numba-cuda numba llvmlite nvidia-nvvm nvidia-nvjitlink nvidia-cuda-nvrtc cuda-core".split()
 _LIBRARIES = "nvvm nvrtc nvJitLink".split()
-_FORMAT = "2"
-# PTX is made for the oldest capability whose instructions kernels use, and so once for all later ones.
-_BASE = (8, 0)
+_FORMAT = "3"
+# PTX is made for the oldest capability whose instructions kernels use, and so once for all later ones. It says that it
+# is of the first version that knows this capability, which is all that it needs: tools refuse a version newer than
+# their own, whatever is in the text.
+_BASE, _VERSION = (8, 0), "7.0"
+# A product and a sum stay two operations, each rounded, as on the processor: x*x - y*y is 0 where x = y. Kernels of
+# products ask for fused ones themselves.
+_ASSEMBLER = ["-v", "--fmad=false"]
 _lock = threading.Lock()
 _texts: dict[str, str] = {}
 
@@ -129,7 +134,7 @@ def _ptx(
 def _linked(ptx: str, entry: str, capability: tuple[int, int]) -> Cubin:
     """nvJitLink's part: a cubin of PTX."""
     core = _module("cuda.core")
-    options = core.LinkerOptions(arch="sm_{}{}".format(*capability), ptxas_options=["-v"])
+    options = core.LinkerOptions(arch="sm_{}{}".format(*capability), ptxas_options=_ASSEMBLER)
     try:
         linker = core.Linker(core.ObjectCode.from_ptx(ptx.encode()), options=options)
         code = bytes(linker.link("cubin").code)
@@ -178,6 +183,8 @@ def _renamed(ptx: str, entry: str) -> str:
     """PTX with a readable name for the kernel, and without what differs from one compilation to the next."""
     lines = [line for line in ptx.splitlines(keepends=True) if "NumbaEnv" not in line]
     text = "".join(lines).replace(_found(r"\.entry (\w+)", ptx), entry)
+    if f".target sm_{_BASE[0]}{_BASE[1]}" in text:
+        text = re.sub(r"\.version [\d.]+", f".version {_VERSION}", text, count=1)
     # arrays in shared memory are numbered through the whole process
     numbers: dict[str, int] = {}
     return re.sub(r"_cudapy_smem_\d+", lambda m: f"ng_shared_{numbers.setdefault(m[0], len(numbers))}", text)

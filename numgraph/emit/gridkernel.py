@@ -62,7 +62,7 @@ class GridPrinter(GridSums):
         if unsure:
             self.say(f"if {' and '.join(f'{self._text(n)} > 0' for n in unsure)}:")
         self.say(f"{'    ' if unsure else ''}{call}", note, item.node)
-        self.kernel.grid = [(self.layout.number(n), per_block, 1 << 30) for n, per_block in choice.grid]
+        self.kernel.grid = [(self.layout.number(n), per_block, most) for n, per_block, most in choice.grid]
         self.kernel.threads = choice.threads
 
     def _by_cublas(self, item: Item) -> bool:

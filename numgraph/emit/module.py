@@ -17,7 +17,7 @@ from numgraph.emit.writer import Line
 from numgraph.ir import LEAVES, Node
 from numgraph.schedule import shares
 from numgraph.schedule.arrange import Block, Fused
-from numgraph.schedule.items import Item
+from numgraph.schedule.items import Item, read_for
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.work import work_of
 
@@ -266,13 +266,8 @@ class ModulePrinter:
         return max(map(self._value_stage, lengths), default=0)
 
     def _value_stage(self, node: Node) -> int:
-        from numgraph.schedule.items import scalar_nodes
-
-        stages = [0]
-        for load in scalar_nodes([node]):
-            if load.kind == "load" and load.inputs[0].kind not in LEAVES:
-                stages.append(self.schedule.buffers[load.inputs[0]].stage + 1)
-        return max(stages)
+        made = [v for v in read_for([node]) if v.kind not in LEAVES]
+        return max((self.schedule.buffers[v].stage + 1 for v in made), default=0)
 
     def _require(self, printer: PlanPrinter, requirement: Any) -> None:
         graph = self.schedule.graph
@@ -281,6 +276,7 @@ class ModulePrinter:
         condition = {
             "equal": f"{a} != {b}", "assume": f"{a} != {b}", "nonempty": f"{a} < 1", "at_least": f"{a} < {b}",
             "broadcast": f"{a} != {b} and {a} != 1 and {b} != 1", "range": f"{a} < -{b} or {a} >= {b}",
+            "fits": f"{a} > {b}",
         }[requirement.kind]  # fmt: skip
         code = self.layout.fail_code(requirement)
         printer.say(f"if {condition}:", requirement.kind, None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import copy
 from typing import Any
 
 from numgraph.emit.scalar import convert, literal, print_scalar
@@ -49,7 +48,7 @@ class Statements:
         self.planning = False
         # places in the arena, whose sizes say nothing to a reader
         self.offsets: set[Node] = set()
-        self.length_names = name_lengths(schedule)
+        self.length_names = layout.length_names
 
     @property
     def body(self) -> Body:
@@ -212,26 +211,21 @@ def sign_of(node: Node) -> str | None:
     return _SIGNS.get(type(tree.op)) if isinstance(tree, ast.BinOp) else None
 
 
-def name_lengths(schedule: Schedule) -> dict[Node, str]:
-    """What comments call a length: that of the first named array that has it."""
-    graph = schedule.graph
-    found: dict[Node, str] = {}
-    for node, name in graph.names.items():
-        for axis, length in enumerate(map(graph.find, node.dims)):
-            if isinstance(length, Node) and length.kind != "extent":
-                found.setdefault(length, f"len({name})" if axis == 0 else f"{name}.shape[{axis}]")
-    return found
-
-
 def replaced(tree: ast.expr, names: dict[str, ast.expr]) -> ast.expr:
     """A copy of an expression with names replaced."""
-
-    class Replace(ast.NodeTransformer):
-        def visit_Name(self, node: ast.Name) -> ast.expr:
-            return names.get(node.id, node)
-
-    copied: ast.expr = Replace().visit(copy.deepcopy(tree))
+    copied: ast.expr = _replaced(tree, names)
     return copied
+
+
+def _replaced(tree: Any, names: dict[str, ast.expr]) -> Any:
+    # not by a NodeTransformer on a deep copy: there is one of these for each line of a plan
+    if isinstance(tree, ast.Name):
+        return names.get(tree.id, tree)
+    if isinstance(tree, list):
+        return [_replaced(part, names) for part in tree]
+    if not isinstance(tree, ast.AST):
+        return tree
+    return type(tree)(**{field: _replaced(part, names) for field, part in ast.iter_fields(tree)})
 
 
 def substitute_code(text: str, operands: dict[str, str]) -> str:

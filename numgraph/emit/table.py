@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from numgraph.ir import Graph, Node
@@ -51,6 +52,16 @@ class Layout:
         self.made_addresses: dict[tuple[str, int], int] = {}
         self.values: dict[Node, int] = {}
         self.shares: dict[Any, int] = {}
+
+    @cached_property
+    def length_names(self) -> dict[Node, str]:
+        """What comments call a length: that of the first named array that has it."""
+        found: dict[Node, str] = {}
+        for node, name in self.graph.names.items():
+            for axis, length in enumerate(map(self.graph.find, node.dims)):
+                if isinstance(length, Node) and length.kind != "extent":
+                    found.setdefault(length, f"len({name})" if axis == 0 else f"{name}.shape[{axis}]")
+        return found
 
     def _take(self) -> int:
         self.size += 1

@@ -9,9 +9,10 @@ from math import prod
 
 import numpy as np
 
+from numgraph.formula import expression
 from numgraph.graph import Constant, Variable, label
 from numgraph.inspector.record import UNNAMED, FunctionRecord, PairRecord, Stages, ValueRecord
-from numgraph.printing import expression, pprint
+from numgraph.printing import pprint
 from numgraph.program import Program
 from numgraph.shared import SharedVariable
 from numgraph.text import printable

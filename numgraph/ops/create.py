@@ -225,6 +225,7 @@ def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype:
 
 # -- diagonals and triangles ----------------------------------------------------------------------------------------
 
+_NOT_NEGATIVE = Check("at_least", lambda n, m, k, dtype: [(n.value, 0), (m.value, 0)], "a length of {a} is negative")
 _SQUARES = ([3, 4, 0], {"dtype": "float32"}), ([3, 3, 1], {"dtype": "int64"}), ([2, 4, -1], {"dtype": "bool"})
 
 Op(
@@ -237,6 +238,7 @@ Op(
     no_grad="made of numbers",
     element=lambda idx, n, m, k, dtype: dims.where(dims.equal(idx[1], idx[0] + k.value), 1, 0),
     shape=lambda n, m, k, dtype: (n.value, m.value),
+    checks=(_NOT_NEGATIVE,),
     samples=lambda: list(_SQUARES),
 )
 
@@ -250,6 +252,7 @@ Op(
     no_grad="made of numbers",
     element=lambda idx, n, m, k, dtype: dims.where(dims.less(idx[0] + k.value, idx[1]), 0, 1),
     shape=lambda n, m, k, dtype: (n.value, m.value),
+    checks=(_NOT_NEGATIVE,),
     samples=lambda: list(_SQUARES),
 )
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from numgraph import dims
 from numgraph.dims import Dim
-from numgraph.errors import AxisError, DtypeError, ShapeError
+from numgraph.errors import AxisError, DtypeError, ShapeError, SizeError
 from numgraph.graph import Constant, Variable, apply, as_variable, describe, frozen
 from numgraph.op import OPS
 from numgraph.ops.define import f
@@ -29,7 +29,9 @@ class Known(int):
 
 
 def int_constant(value: int, *about: Variable) -> Constant:
-    """A 0-d int64 constant; about: see `Variable`."""
+    """A 0-d int64 constant; about: see `Variable`. SizeError for what no length can be."""
+    if not -(2**63) <= value < 2**63:
+        raise SizeError(f"a length of {value} is longer than any array")
     constant = Constant(frozen(np.array(value, np.int64)))
     constant.about = (*about, *(value.about if isinstance(value, Known) else ()))
     return constant

@@ -43,6 +43,7 @@ Op(
     checks=(Check("equal", lambda a, b: [(a.shape[1], b.shape[0])], INNER),),
     samples=lambda: [([_matrix(2, 3), _matrix(3, 4)], {})],
     cost=10,
+    says="dot",
 )
 
 Op(
@@ -77,6 +78,7 @@ Op(
     dtypes=("float32", "float64"),
     samples=lambda: [([_matrix(2, 4), _matrix(2, 3), _matrix(3, 4), np.float64(-0.5), np.float64(1.5)], {})],
     cost=10,
+    says="dot",
 )
 
 

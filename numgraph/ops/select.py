@@ -141,6 +141,7 @@ Op(
     injective=False,
     shape=lambda v, index, length: (*v.shape, length.value),
     checks=(
+        Check("at_least", lambda v, index, length: [(length.value, 0)], "a length of {a} is negative"),
         Check("range", lambda v, index, length: [(index, length.value)], OUT_OF_RANGE),
         Check(
             "equal", lambda v, index, length: list(zip(v.shape, index.shape, strict=True)), "{a} values and {b} indices"

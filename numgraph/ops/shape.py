@@ -387,14 +387,14 @@ def _own_or_known(x: Any, *lengths: Any) -> tuple[Any, ...]:
 
 
 def _with_lengths(
-    name: str, doc: str, shape: Callable[..., tuple[Any, ...]], message: str, error: type[ShapeError]
+    name: str, doc: str, shape: Callable[..., tuple[Any, ...]], message: str, error: type[ShapeError], says: str = ""
 ) -> Op:
     """An op that gives its first argument, whose lengths must be the others; `error` says that they are not."""
 
     def value(x: NDArray[Any], *lengths: Any) -> NDArray[Any]:
         wanted = tuple(int(n) for n in lengths)
         if x.shape != wanted:
-            raise error(f"{name}: the shape is {x.shape}, not {wanted}")
+            raise error(f"{says or name}: the shape is {x.shape}, not {wanted}")
         return x
 
     return Op(
@@ -404,20 +404,20 @@ def _with_lengths(
         checks=(
             Check("equal", lambda x, *lengths: list(zip(x.shape, ln.values(lengths), strict=True)), message, error),
         ),
-        samples=lambda: [([np.ones((2, 3), np.float64), 2, 3], {})],
+        samples=lambda: [([np.ones((2, 3), np.float64), 2, 3], {})], says=says,
     )  # fmt: skip
 
 
 _with_lengths("specify_shape", "x, whose lengths must be the given ones.", _own_or_known, "a length is {a}, not {b}",
               ShapeError)  # fmt: skip
 _with_lengths("fitted_mask", "x, a mask for axes of the given lengths.", lambda x, *lengths: tuple(ln.values(lengths)),
-              "a mask of length {a} for an axis of length {b}", IndexShapeError)  # fmt: skip
+              "a mask of length {a} for an axis of length {b}", IndexShapeError, "mask")  # fmt: skip
 
 
 Op("given", ("x",), "x, which must have a row; for what `givens` put in a variable's place.", first, lambda x: x,
    lambda g, out, x: (g,), element=lambda idx, x: x.at(*idx), shape=lambda x: x.shape,
    checks=(Check("nonempty", lambda x: [x.shape[0]], "what stands for a variable has {a} rows"),),
-   samples=lambda: [([np.ones((2, 3), np.float64)], {})])  # fmt: skip
+   samples=lambda: [([np.ones((2, 3), np.float64)], {})], says="givens")  # fmt: skip
 
 
 def given(x: Any) -> Variable:

@@ -16,6 +16,7 @@ from numgraph.ir import MAX_FOLDED, Graph, Node, Requirement, topological
 from numgraph.op import OPS, Op, boolean, reference
 from numgraph.rewrite.assume import Assumptions, Contradiction
 from numgraph.rewrite.conditions import holds
+from numgraph.rewrite.sizes import Sizes
 from numgraph.types import compared
 
 
@@ -28,6 +29,7 @@ class Builder:
         self.assumptions = assumptions or Assumptions()
         self.elements = Elements(graph)
         self.ranges: list[tuple[Node, Node, Any]] = []
+        self.sizes = Sizes(graph)
 
     def op(self, op: Op, inputs: Sequence[Node], attrs: dict[str, Any] | None = None) -> Node:
         """The node `op(*inputs)`."""
@@ -42,7 +44,7 @@ class Builder:
             if op.dtype is boolean and compared([v.dtype for v in inputs]) is None:
                 return self._compared(op, inputs)
             inputs = self._slim(self._converted(op, inputs, dtype))
-            lengths = self.broadcast(op.name, inputs)
+            lengths = self.broadcast(op.title, inputs)
         elif op.product:
             inputs = [self.graph.cast(v, dtype) for v in inputs]
         elif op.scatter:
@@ -51,7 +53,7 @@ class Builder:
         if op.shape:
             lengths = op.shape(*operands, **attrs)
         elif op.expand:
-            lengths = self.broadcast(op.name, inputs)
+            lengths = self.broadcast(op.title, inputs)
         folded = self._folded(op, inputs, attrs, dtype)
         if folded is not None:
             return folded
@@ -76,7 +78,11 @@ class Builder:
     def _make(self, op: Op, inputs: Sequence[Node], attrs: dict[str, Any], dtype: str, lengths: Sequence[Any]) -> Node:
         kept = tuple(sorted(attrs.items()))
         clean = tuple(n if isinstance(n, int) else self.graph.find(n) for n in lengths)
-        return self.graph.make("op", op, inputs, kept, dtype, clean)
+        node = self.graph.make("op", op, inputs, kept, dtype, clean)
+        for length, most in self.sizes.conditions(clean):
+            message = f"{op.name}: a length of {{a}} makes the array too large; beside its others at most {{b}} fits"
+            self.require("fits", length, most, message, node)
+        return node
 
     def _converted(self, op: Op, inputs: Sequence[Node], dtype: str) -> list[Node]:
         """Operands in the dtype that the op computes in."""
@@ -159,7 +165,7 @@ class Builder:
         assert op.reduce is not None
         if isinstance(op.reduce.start, str) and not attrs.get("empty"):
             for axis in attrs["axis"]:
-                message = f"{op.name}: axis {axis} is empty, and {op.name} of nothing is not defined"
+                message = f"{op.title}: axis {axis} is empty, and {op.title} of nothing is not defined"
                 self.require("nonempty", x.dims[axis], 1, message, node)
 
     def _position(self, op: Op, x: Node, axis: int, attrs: dict[str, Any]) -> Node:
@@ -259,7 +265,7 @@ class Builder:
         key = self.assumptions.key(a, b)
         if not self.assumptions.make(key, x, y):
             return False
-        graph.requirements.append(Requirement("assume", x, y, message, node, key))
+        graph.demand(Requirement("assume", x, y, message, node, key))
         graph.unify(x, y)
         return True
 
@@ -267,7 +273,7 @@ class Builder:
         """Build for a shared variable that keeps a length, where that was not given up."""
         key = self.assumptions.key(length, number)
         if self.assumptions.make(key, length, number, pair=False):
-            self.graph.requirements.append(Requirement("assume", length, number, message, length.inputs[0], key))
+            self.graph.demand(Requirement("assume", length, number, message, length.inputs[0], key))
             self.graph.unify(length, number)
 
     def require(self, kind: str, a: Any, b: Any, message: str, node: Any) -> None:
@@ -278,7 +284,7 @@ class Builder:
             return
         if isinstance(a, int) and isinstance(b, int) and not self.assumptions.tolerates((kind, a, b)):
             raise Contradiction(message.format(a=a, b=b))
-        self.graph.requirements.append(Requirement(kind, a, b, message, node))
+        self.graph.demand(Requirement(kind, a, b, message, node))
         if kind == "equal" and _is_planned(a) and _is_planned(b):
             self.graph.unify(a, b)
 
@@ -292,7 +298,7 @@ class Builder:
                 elif check.kind == "range":
                     self.require("range", a.value if isinstance(a, Operand) else a, b, check.message, node)
                 else:
-                    self.require(check.kind, a, b, f"{op.name}: {check.message}", node)
+                    self.require(check.kind, a, b, f"{op.title}: {check.message}", node)
 
 
 def _is_arithmetic(value: Any) -> bool:

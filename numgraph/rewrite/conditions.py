@@ -18,7 +18,7 @@ def holds(graph: Graph, kind: str, a: Any, b: Any) -> bool:
     if isinstance(a, int) and isinstance(b, int):
         return {
             "equal": a == b, "assume": a == b, "nonempty": a >= 1, "at_least": a >= b,
-            "broadcast": a in (1, b) or b == 1, "range": -b <= a < b,
+            "broadcast": a in (1, b) or b == 1, "range": -b <= a < b, "fits": a <= b,
         }[kind]  # fmt: skip
     equal = graph.equal_lengths(a, b)
     if kind in ("equal", "assume"):
@@ -29,6 +29,8 @@ def holds(graph: Graph, kind: str, a: Any, b: Any) -> bool:
         return isinstance(a, int) and _at_least(b, a + 1 if a >= 0 else -a)
     if kind == "nonempty":
         return _at_least(a, 1)
+    if kind == "fits":
+        return False
     return equal or (isinstance(b, int) and _at_least(a, b)) or _exceeds(graph, a, b)
 
 

@@ -121,6 +121,8 @@ def lower(outputs: Sequence[Variable], leaves: Leaves) -> list[Node]:
             assert variable.op is not None, variable
             node = builder.op(variable.op, [nodes[v] for v in variable.inputs], variable.attrs)
         nodes[variable] = node
+        if variable.op is not None:
+            graph.variables.setdefault(node, variable)
         graph.call(node, variable.name)
     graph.active = ()
     return [nodes[v] for v in outputs]

@@ -19,8 +19,7 @@ from numgraph.ir import Node
 from numgraph.op import Op
 from numgraph.runtime.native import kernel_module
 from numgraph.schedule.arrange import Block
-from numgraph.schedule.items import Item, scalar_nodes
-from numgraph.schedule.place import loops_around
+from numgraph.schedule.items import Item
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.shares import KERNEL
 from numgraph.schedule.work import Length, Operation, operations, times
@@ -50,7 +49,7 @@ class LoopCosts:
         self.schedule = schedule
         self.number = number
         self.vector = vector
-        self.paths = loops_around(schedule.stages)
+        self.paths = schedule.paths
         # the loops whose rounds LLVM does several at a time, and how many
         self.lanes: dict[Block, int] = {}
 
@@ -148,11 +147,7 @@ def adjacent(load: Node, level: int) -> bool:
     """Whether rounds of the loop at `level` read neighbours, or the same element."""
     *outer, last = load.inputs[1:] or (None,)
     moved = [v for v in outer if v is not None and v.depth == level + 1]
-    return not moved and (last is None or last.kind == "loop" or last.depth <= level or not _reads(last))
-
-
-def _reads(node: Node) -> bool:
-    return any(v.kind == "load" for v in scalar_nodes([node]))
+    return not moved and (last is None or last.kind == "loop" or last.depth <= level or not last.reads)
 
 
 def _dtype_in(node: Node) -> str:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from numgraph.errors import IndexOutOfRange, NumgraphError, ShapeError
+from numgraph.errors import IndexOutOfRange, NumgraphError, ShapeError, SizeError
 from numgraph.inspector.explanation import Explanation
 from numgraph.inspector.record import UNNAMED, FunctionRecord
 from numgraph.ir import Graph, Node, Requirement, involved
@@ -54,9 +54,11 @@ class Executor:
         self.chosen = self.variant
         self.variants = [self.variant]
         # not empty while a shared variable's value may be on a device
-        self.away: list[bool] = [True for v in self.variant.shared if v.storage.remote is not None]
+        self.away: list[bool] = []
         for variable in self.variant.shared:
             variable.storage.users.add(self)
+            if variable.storage.remote is not None:
+                self.displaced()
 
     def displaced(self) -> None:
         """A shared variable's value is about to leave this machine's memory: calls must bring it home first."""
@@ -170,8 +172,11 @@ class Executor:
         """The variant that a call with these arguments would run, the arguments, and shares by divided block."""
         nested = CALLS._is_owned()  # type: ignore[attr-defined]
         with CALLS:
+            begun = begin(nested)
             self.bring_home()
-            return variant, arrays, variant.plan(arrays, begin(nested))
+            shares = variant.plan(arrays, begun)
+            end(nested)
+            return variant, arrays, shares
 
     def complete(self, record: FunctionRecord) -> None:
         """Add to a record what the present variant knows."""
@@ -217,16 +222,34 @@ def error_of(graph: Graph, failed: CheckFailed, leaf: Leaf | None = None) -> Num
     cause, values = failed.cause, Values(leaf or (lambda node: None))
     shapes = cause.shapes if isinstance(cause, Requirement) else {v: v.dims for v in involved(cause.node)}
     shown = "".join(graph.where(v, [values(n) for n in lengths]) for v, lengths in shapes.items())
+    shown += called_at(graph, cause)
     if cause.kind in ("check", "range"):
         what = f"index {failed.a} is out of range for an axis of length {failed.b}"
         return IndexOutOfRange(f"{what}\n{shown}  fix: indices must lie in [-{failed.b}, {failed.b})")
-    text = cause.message.format(a=failed.a, b=failed.b)
+    a, b = failed.a, failed.b
+    if isinstance(cause.node, tuple):
+        # in the order of the operands, whichever the condition names first
+        met = [n for lengths in shapes.values() for n in map(values, lengths)]
+        if a in met and b in met and met.index(b) < met.index(a):
+            a, b = b, a
+    text = cause.message.format(a=a, b=b)
     if "{a}" not in cause.message and cause.kind != "nonempty":
-        text += f" ({failed.a} and {failed.b})"
+        text += f" ({a} and {b})"
     return class_of(cause)(f"{text}\n{shown}".rstrip("\n"))
+
+
+def called_at(graph: Graph, cause: Any) -> str:
+    """`  dot called at train.py:34`, the operation that needs a condition."""
+    node = cause.node
+    whole = isinstance(node, Node) and node.op is not None
+    lines = graph.lines.get(node, ()) if whole else getattr(cause, "lines", ())
+    what = node.op.title if whole else getattr(cause, "message", "").partition(":")[0]
+    return f"  {what} called at {', '.join(map(str, lines))}\n" if lines and what and cause.kind != "length" else ""
 
 
 def class_of(cause: Any) -> type[ShapeError]:
     """The class of the error for a condition: what the op that needs it says."""
+    if cause.kind == "fits":
+        return SizeError
     checks = cause.node.op.checks if isinstance(cause.node, Node) and cause.node.op is not None else ()
     return next((check.error for check in checks if cause.message.endswith(check.message)), ShapeError)

@@ -124,7 +124,7 @@ class FastCall:
         else:
             self._plan_and_run(indent)
         if not variant.alone:
-            self._released()
+            self._released(plain)
         self._say("if status:")
         self._say(plain, 2)
         if variant.is_static:
@@ -140,11 +140,16 @@ class FastCall:
         self._say("acquire()", 3)
         return 3
 
-    def _released(self) -> None:
-        """An interrupt comes behind one of these calls, or while `acquire` waits: only then there is nothing to
-        release, and `release` says so."""
+    def _released(self, plain: str) -> None:
+        """What there is no memory for is explained the general way.
+
+        An interrupt comes behind one of these calls, or while `acquire` waits: only then there is nothing to release,
+        and `release` says so.
+        """
         self._say("finally:", 2)
         self._say("release()", 3)
+        self._say("except (MemoryError, ValueError):")
+        self._say(plain, 2)
         self._say("except RuntimeError as error:")
         self._say("raise (error.__context__ or error) from None", 2)
 
@@ -213,7 +218,7 @@ class FastCall:
         self._fill(indent + 1)
         self._say("outputs = variant.run_stages()", indent + 1)
         self._say("within.clear()", indent + 1)
-        self._released()
+        self._released(plain)
         self._say("if outputs is None:")
         self._say(plain, 2)
         self._count("sum([a.nbytes for a in outputs])")

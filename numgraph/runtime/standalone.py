@@ -4,6 +4,8 @@ library only."""
 from __future__ import annotations
 
 import ctypes
+from functools import partial
+from operator import call, setitem
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +67,12 @@ class Step:
             self._grow(stage)
             for kind, arrays in made.items():
                 arrays |= {k: self._make(*part) for k, (*part, when) in enumerate(layout[kind]) if when == stage}
-            self._check(self.entry(2 * stage + 1))
+            # updates in place are in the last stage; the others come with them
+            last = stage == len(layout["arena"]) - 1
+            new = self._exchanged(made["fresh"]) if last else {}
+            self._check(_at_once(partial(self.entry, 2 * stage + 1), partial(self.shared.update, new)))
         del kept, descriptors
-        return self._finish(made)
+        return self._result(made["outputs"])
 
     def _fill(self, value: Any, slot: int, dtype: str, ndim: int, name: str) -> Any:
         array = np.asarray(value)
@@ -86,9 +91,12 @@ class Step:
         layout = self.layout
         needed = int(self.table[layout["needed"][stage]])
         if stage not in self.arenas or needed > self.table[layout["capacity"][stage]]:
-            self.arenas[stage] = np.empty(needed + 64, np.uint8)
-            self.table[layout["arena"][stage]] = -(-self.arenas[stage].ctypes.data // 64) * 64
-            self.table[layout["capacity"][stage]] = needed
+            memory = np.empty(needed + 64, np.uint8)
+            _at_once(
+                partial(setitem, self.table, layout["arena"][stage], -(-memory.ctypes.data // 64) * 64),
+                partial(setitem, self.table, layout["capacity"][stage], needed),
+                partial(setitem, self.arenas, stage, memory),
+            )
 
     def _make(self, slot: int, dtype: str, lengths: list[int]) -> Any:
         array = np.empty([-1 - n if n < 0 else int(self.table[n]) for n in lengths], dtype)
@@ -100,15 +108,23 @@ class Step:
             text = self.layout["failures"][status - 1]
             raise ValueError(text.format(a=int(self.table[0]), b=int(self.table[1])))
 
-    def _finish(self, made: dict[str, dict[int, Any]]) -> Any:
+    def _exchanged(self, fresh: dict[int, Any]) -> dict[str, Any]:
+        """The new values that are not written in place."""
+        new = {name: fresh[k] for k, name in enumerate(self.layout["fresh_names"])}
+        return new | {name: self.shared[other] for name, other in self.layout["exchanges"]}
+
+    def _result(self, made: dict[int, Any]) -> Any:
         layout = self.layout
-        new = {name: made["fresh"][k] for k, name in enumerate(layout["fresh_names"])}
-        new |= {name: self.shared[other] for name, other in layout["exchanges"]}
-        self.shared |= new
-        outputs = [made["outputs"][k] for k in range(len(layout["outputs"]))]
+        outputs = [made[k] for k in range(len(layout["outputs"]))]
         if layout["form"] == "dict":
             return dict(zip(layout["keys"], outputs, strict=True))
         return {"none": None, "single": outputs[0] if outputs else None}.get(layout["form"], outputs)
+
+
+def _at_once(*actions: Any) -> Any:
+    """Call C functions up to the first that gives something true, which is returned; no signal handler runs in
+    between."""
+    return next(filter(None, map(call, actions)), 0)
 
 
 def load_values(file: str) -> dict[str, Any]:

@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numgraph.config import config
+from numgraph.dims import counted
 from numgraph.emit.entry import GROW
 from numgraph.emit.module import Module
 from numgraph.emit.table import DGEMM, FAILED_A, FAILED_B, HEADER, LAUNCH, SGEMM, THREADS
+from numgraph.errors import SizeError
 from numgraph.runtime import pattern
 from numgraph.runtime.header import data_offset
 from numgraph.runtime.native import Native
@@ -115,7 +117,7 @@ class Variant:
 
     def grow(self, stage: int, size: int) -> None:
         """Make a stage's arena hold at least `size` bytes; it starts on a cache line."""
-        memory = self.empty(size + 64, np.uint8)
+        memory = self.new((size + 64,), np.dtype(np.uint8), "temporaries")
         layout = self.module.layout
         address = -(-int(memory.ctypes.data) // 64) * 64
         at_once(
@@ -123,6 +125,15 @@ class Variant:
             partial(setitem, self.integers, layout.capacity[stage], size),
             partial(setitem, self.arenas, stage, memory),
         )
+
+    def new(self, lengths: Sequence[int], dtype: np.dtype[Any], what: str) -> Array:
+        """A new array. SizeError, before anything is computed in this stage, if there is no memory for it."""
+        try:
+            return self.empty(lengths, dtype)
+        except (MemoryError, ValueError):
+            size = counted(lengths, dtype.itemsize)
+            text = f"{what}: {dtype}[{','.join(map(str, lengths))}] takes {size:,} bytes, more than there is memory for"
+            raise SizeError(text) from None
 
     def spoil(self, stage: int = 0) -> None:
         """Fill a stage's arena with the pattern, where that is wanted."""
@@ -219,7 +230,7 @@ class Variant:
             lengths = [-1 - n if n < 0 else self.integers[n] for n in layout.made[kind, number]]
             node = self.schedule.outputs[number] if kind == "output" else None
             dtype = np.dtype(node.dtype) if node is not None else np.dtype(self.shared[number].dtype)
-            array = self.empty(lengths, dtype)
+            array = self.new(lengths, dtype, f"{kind} array {number}")
             self.integers[slot] = id(array)
             made[number] = array
         return made

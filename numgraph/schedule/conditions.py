@@ -6,18 +6,14 @@ from collections.abc import Iterable, Mapping
 
 from numgraph.ir import LEAVES, Graph, Node
 from numgraph.rewrite.conditions import undecided
-from numgraph.schedule.items import Item, scalar_nodes
+from numgraph.schedule.items import Item, read_for
 
 
 class LateConditions:
     """The conditions of a program that wait for computed nodes, its sources; asked for each item in order."""
 
     def __init__(self, graph: Graph) -> None:
-        waits = [
-            frozenset(v.inputs[0] for v in scalar_nodes(lengths) if v.kind == "load" and v.inputs[0].kind not in LEAVES)
-            for r in undecided(graph)
-            for lengths in [[n for n in (r.a, r.b) if isinstance(n, Node)]]
-        ]
+        waits = [frozenset(v for v in read_for((r.a, r.b)) if v.kind not in LEAVES) for r in undecided(graph)]
         self.waits = list(dict.fromkeys(filter(None, waits)))
         self.sources = frozenset().union(*self.waits)
         # the sources that a node is made of, itself included

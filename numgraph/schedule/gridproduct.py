@@ -20,19 +20,21 @@ WIDTH = 8
 LARGE = 128
 # Matrices of a stack may be shorter by this factor: own code for stacks has a thread per element and no tiles.
 STACKED = 8
-# cuBLAS counts in int32.
-MOST = 2**31
+# Blocks along the second axis of a grid, which ends at 65,535, before the third one goes on.
+HALF = 1 << 15
+# Blocks along the first axis, at most, and the largest number that cuBLAS takes.
+MOST = 2**31 - 1
 
 
 @dataclass(frozen=True)
 class Choice:
     """maker: the function that makes the kernel; options: its arguments behind the dtype, as text. numbers: lengths and
-    strides that the kernel gets. grid: for each axis (count, per block). threads: of a block. why: in words."""
+    strides that the kernel gets. grid: for each axis (count, per block, most). threads: of a block. why: in words."""
 
     maker: str
     options: str
     numbers: tuple[Any, ...]
-    grid: tuple[tuple[Any, int], ...]
+    grid: tuple[tuple[Any, int, int], ...]
     threads: int
     why: str
 
@@ -51,12 +53,13 @@ def choose_product(graph: Graph, item: Item, geometry: Any) -> Choice | None:
         if _is_one(a_col):
             rows = max(1, min(4, geometry.sums // n))
             return Choice(
-                "skinny_rows", f"{n}, {rows}, {threads}", (m, k, a_row, b_row, b_col, n), ((m, rows),), threads,
+                "skinny_rows", f"{n}, {rows}, {threads}", (m, k, a_row, b_row, b_col, n), ((m, rows, MOST),), threads,
                 f"few columns ({n}): the threads of a block divide the sums of {rows} rows",
             )  # fmt: skip
         if _is_one(a_row) and _is_one(b_col):
             return Choice(
-                "skinny_columns", f"{n}, {WIDTH}, {threads}", (k, m, k, a_col, b_row, n, 0), ((m, WIDTH),), threads,
+                "skinny_columns", f"{n}, {WIDTH}, {threads}", (k, m, k, a_col, b_row, n, 0), ((m, WIDTH, MOST),),
+                threads,
                 f"few columns ({n}): each block makes {WIDTH} rows of the result",
             )  # fmt: skip
     tile, each, depth = next(
@@ -65,7 +68,8 @@ def choose_product(graph: Graph, item: Item, geometry: Any) -> Choice | None:
     along = f"a_along={_is_one(a_col)}, b_along={_is_one(b_row) and not _is_one(b_col)}"
     return Choice(
         "tiled", f"{tile}, {tile}, {depth}, {each}, {each}, {along}", (m, n, k, a_row, a_col, b_row, b_col, n),
-        ((n, tile), (m, tile)), tile * tile // (each * each), f"tiles of {tile} x {tile}",
+        ((n, tile, MOST), (m, tile, HALF), (m, tile * HALF, HALF)), tile * tile // (each * each),
+        f"tiles of {tile} x {tile}",
     )  # fmt: skip
 
 
@@ -86,7 +90,7 @@ def cublas_sizes(graph: Graph, item: Item, large: int | None) -> tuple[Any, ...]
     # of a single row both strides may be 1
     least = max(2, large // STACKED) if stack else large
     strides = [graph.find(s) for view in item.views for s in view.strides[-2:]]
-    if any(length is None or not least <= length < MOST for length in full) or not _leading(full, strides):
+    if any(length is None or not least <= length <= MOST for length in full) or not _leading(full, strides):
         return None
     sizes = [*(graph.find(length) for length in (m, n, k)), *strides]
     for axis, length in enumerate(stack):
@@ -98,7 +102,7 @@ def _leading(full: Sequence[Any], strides: Sequence[Any]) -> bool:
     """Whether one stride of either operand is 1 and the other steps over all that lie side by side."""
     m, n, k = full
     for row, column, rows, columns in ((*strides[:2], m, k), (*strides[2:], k, n)):
-        if not (isinstance(row, int) and isinstance(column, int) and max(row, column) < MOST):
+        if not (isinstance(row, int) and isinstance(column, int) and max(row, column) <= MOST):
             return False
         if not ((column == 1 and row >= columns) or (row == 1 and column >= rows)):
             return False

@@ -301,9 +301,8 @@ class ItemMaker:
         item.loads = [v for v in nodes if v.kind == "load"]
         item.scalars = set(nodes)
         item.statements = sum(v.kind in ("op", "load") for v in nodes)
-        lengths = [n for n in (*item.loops, *map(self.graph.find, item.node.dims), item.bound) if isinstance(n, Node)]
-        lengths += [n for view in item.views for n in view.lengths if isinstance(n, Node)]
-        item.lengths = tuple(dict.fromkeys(v.inputs[0] for v in scalar_nodes(lengths) if v.kind == "load"))
+        lengths = [*item.loops, *map(self.graph.find, item.node.dims), item.bound]
+        item.lengths = tuple(read_for([*lengths, *(n for view in item.views for n in view.lengths)]))
         for node in self._inlined(item.node):
             item.checks += self.check_items.get(node, ())
 
@@ -319,8 +318,15 @@ class ItemMaker:
         return seen
 
 
+def read_for(values: Iterable[Any]) -> list[Node]:
+    """The arrays of which elements are read for lengths and other integers, each once."""
+    nodes = scalar_nodes(v for v in values if isinstance(v, Node) and v.reads)
+    return list(dict.fromkeys(v.inputs[0] for v in nodes if v.kind == "load"))
+
+
 def scalar_nodes(roots: Iterable[Node]) -> list[Node]:
-    """Every scalar node below `roots`, inputs first; a load counts its index, not its buffer."""
+    """Every scalar node below `roots`, inputs first; a load counts its index, not its buffer. What the plan works out
+    from lengths and arguments is one node, however long it is."""
     done: dict[Node, None] = {}
     for root in roots:
         stack = [(root, False)]
@@ -332,6 +338,8 @@ def scalar_nodes(roots: Iterable[Node]) -> list[Node]:
                 done[node] = None
                 continue
             stack.append((node, True))
-            inputs = () if node.kind == "extent" else node.inputs[1:] if node.kind == "load" else node.inputs
+            if node.planned and not node.reads and node.dtype == "int64":
+                continue
+            inputs = node.inputs[1:] if node.kind == "load" else node.inputs
             stack.extend((v, False) for v in reversed(inputs) if v not in done)
     return list(done)

@@ -10,14 +10,17 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from numgraph.ir import LEAVES, Graph, Node, topological
-from numgraph.schedule.items import scalar_nodes
+from numgraph.schedule.items import read_for, scalar_nodes
 
 
 def length_sources(graph: Graph, nodes: Iterable[Node]) -> list[Node]:
     """The computed nodes that lengths of `nodes` and of their ancestors are read from."""
-    lengths = [n for node in topological(nodes) for n in map(graph.find, node.dims) if isinstance(n, Node)]
-    loads = [v for v in scalar_nodes(lengths) if v.kind == "load"]
-    return list(dict.fromkeys(v.inputs[0] for v in loads if v.inputs[0].kind not in LEAVES))
+    return computed_sources(map(graph.find, (n for node in topological(nodes) for n in node.dims)))
+
+
+def computed_sources(lengths: Iterable[Any]) -> list[Node]:
+    """The computed nodes that lengths are read from."""
+    return [v for v in read_for(lengths) if v.kind not in LEAVES]
 
 
 class Mover:
@@ -34,7 +37,7 @@ class Mover:
 
     def as_written(self, length: Any) -> Any:
         """The very expression, moved: a condition compares two lengths that count as equal elsewhere."""
-        if not isinstance(length, Node):
+        if not isinstance(length, Node) or not length.reads:
             return length
         for node in scalar_nodes([length]):
             if node not in self.known:
@@ -62,6 +65,5 @@ class Mover:
                     continue
                 done.add(node)
                 node.dims = tuple(map(self.length, node.dims))
-                lengths = [n for n in node.dims if isinstance(n, Node)]
-                sources += [v.inputs[0] for v in scalar_nodes(lengths) if v.kind == "load"]
+                sources += read_for(node.dims)
             frontier = [v for v in dict.fromkeys(sources) if v not in done]

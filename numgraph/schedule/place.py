@@ -11,7 +11,7 @@ import numpy as np
 from numgraph import dims
 from numgraph.ir import Graph, Node
 from numgraph.schedule.arrange import Block, Fused
-from numgraph.schedule.items import Item, scalar_nodes
+from numgraph.schedule.items import Item, read_for
 
 
 @dataclass(eq=False)
@@ -78,9 +78,8 @@ class Placer:
 
     def read_by_lengths(self, items: Sequence[Item]) -> set[Node]:
         """What lengths depend on."""
-        lengths = [n for item in items for n in map(self.graph.find, item.node.dims) if isinstance(n, Node)]
-        lengths += [n for item in items for n in (*item.loops, *item.sizes, item.bound) if isinstance(n, Node)]
-        return {v.inputs[0] for v in scalar_nodes(lengths) if v.kind == "load"}
+        lengths = [n for item in items for n in map(self.graph.find, item.node.dims)]
+        return set(read_for(lengths + [n for item in items for n in (*item.loops, *item.sizes, item.bound)]))
 
     def _give_buffer(self, node: Node, item: Item, levels: int) -> None:
         every = tuple(range(len(node.dims)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from numgraph.elements import Elements, row_major
@@ -12,10 +13,10 @@ from numgraph.schedule.arrange import Arranger, Block
 from numgraph.schedule.conditions import LateConditions
 from numgraph.schedule.fuse import Fuser
 from numgraph.schedule.grid import map_to_grid
-from numgraph.schedule.items import Item, ItemMaker, choose_stored, scalar_nodes
+from numgraph.schedule.items import Item, ItemMaker, choose_stored, read_for
 from numgraph.schedule.moved import Mover
 from numgraph.schedule.ownership import Owner, Update
-from numgraph.schedule.place import Buffer, Placer
+from numgraph.schedule.place import Buffer, Placer, loops_around
 from numgraph.schedule.shares import share_out
 
 
@@ -41,6 +42,11 @@ class Schedule:
     apart: dict[Item, str]
     arguments: list[Node] = field(default_factory=list)
     shared: list[Node] = field(default_factory=list)
+
+    @cached_property
+    def paths(self) -> dict[Item, list[Block]]:
+        """The loops around each item, outermost first."""
+        return loops_around(self.stages)
 
 
 class Scheduler:
@@ -179,10 +185,7 @@ class Scheduler:
                 if node in seen:
                     continue
                 seen.add(node)
-                lengths = [n for n in map(self.graph.find, node.dims) if isinstance(n, Node)]
-                needed += [
-                    v.inputs[0] for v in scalar_nodes(lengths) if v.kind == "load" and v.inputs[0].kind not in LEAVES
-                ]
+                needed += [v for v in read_for(map(self.graph.find, node.dims)) if v.kind not in LEAVES]
             frontier = [v for v in dict.fromkeys(needed) if v not in roots]
             roots = frontier + roots
         return roots
@@ -192,15 +195,9 @@ class Scheduler:
         stage: dict[Node, int] = {}
         late = LateConditions(self.graph)
         for item in items:
-            lengths = [
-                n
-                for n in (*item.loops, *item.sizes, item.bound, *map(self.graph.find, item.node.dims))
-                if isinstance(n, Node)
-            ]
-            lengths += [
-                v for view in item.views for v in (*view.lengths, view.offset, *view.strides) if isinstance(v, Node)
-            ]
-            known = [v.inputs[0] for v in scalar_nodes(lengths) if v.kind == "load"]
+            lengths = [*item.loops, *item.sizes, item.bound, *map(self.graph.find, item.node.dims)]
+            lengths += [v for view in item.views for v in (*view.lengths, view.offset, *view.strides)]
+            known = read_for(lengths)
             after = [stage.get(v, -1) + 1 for v in known]
             reads = [stage.get(v, 0) for v in item.sources] + [c.stage for c in item.checks]
             item.stage = max([*after, *reads, late.stage(item, (*known, *item.sources), stage)], default=0)

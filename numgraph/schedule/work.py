@@ -16,7 +16,6 @@ from numgraph.ir import Graph, Node, loops_of
 from numgraph.schedule.arrange import Block, Fused
 from numgraph.schedule.bounds import full_length
 from numgraph.schedule.items import Item, scalar_nodes
-from numgraph.schedule.place import loops_around
 from numgraph.schedule.plan import Schedule
 from numgraph.types import FLOATS
 
@@ -71,7 +70,7 @@ class Operation:
 
 def operations(schedule: Schedule, items: Sequence[Item]) -> list[Operation]:
     """What a phase computes, each operation where generated code computes it."""
-    paths = loops_around(schedule.stages)
+    paths = schedule.paths
     found: dict[tuple[Block | None, Node], Operation] = {}
     for item in items:
         path = paths[item]

@@ -1,15 +1,14 @@
 """numgraph function train
     return -(sum(log(softmax(x @ W + b, axis=1))[arange(y.shape[0]), y]) / float32(log(soft...
     update W := W - 0.13 * (x.T @ unbroadcast(zeros(((x @ W).shape[0], (x @ W).shape[1])), ...
-    update b := b - 0.13 * unbroadcast(zeros(b.shape[0]), softmax(x @ W + b, axis=1) * (inc...
+    update b := b - 0.13 * unbroadcast(zeros(b.shape[0]), where(any(inc_subtensor(zeros((lo...
     given x = train_x[index * 10:(index + 1) * 10]
     given y = train_y[index * 10:(index + 1) * 10]
 
 phase_0: dot2 (once): 480 flops, 536 bytes
-phase_1: max, sub, exp, sum, log (up to 10 x 3): 361 flops, 324 bytes
-phase_2: neg (once): 2 flops, 12 bytes
-phase_3: gemm (once): 480 flops, 632 bytes
-phase_4: sub (3): 6 flops, 48 bytes
+phase_1: max, sub, exp, sum, log, neg (up to 10 x 3): 363 flops, 328 bytes
+phase_2: gemm (once): 480 flops, 632 bytes
+phase_3: sub (3): 6 flops, 48 bytes
 """
 
 import numpy as np
@@ -110,7 +109,7 @@ def phase_0(address, share, shares):                      # dot2
 
 
 @jit
-def phase_1(address):                                     # max, sub, exp, sum, log
+def phase_1(address):                                     # max, sub, exp, sum, log, neg
     table = i64(address)
     acc0 = 0.0                                            # sum float64
     n0 = table[26]                                        # place among the temporaries
@@ -172,27 +171,16 @@ def phase_1(address):                                     # max, sub, exp, sum, 
     n8 = table[35]                                        # place among the temporaries
     p5 = f64(table[11] + n8)                              # sum float64
     p5[0] = acc0                                          # sum float64
-    return 0
-
-
-@jit
-def phase_2(address):                                     # neg
-    table = i64(address)
-    n0 = table[35]                                        # place among the temporaries
-    p0 = f64(table[11] + n0)                              # sum float64
-    v0 = p0[0]                                            # sum float64
-    t0 = float32(v0)                                      # cast float32
-    n1 = table[33]                                        # = maximum(slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y)), 0)
-    t1 = float32(n1)                                      # cast float32
-    t2 = t0 / t1                                          # true_div float32
-    t3 = -t2                                              # neg float32
-    p1 = f32(table[36])                                   # neg float32
-    p1[0] = t3                                            # neg float32
+    t17 = float32(acc0)                                   # cast float32
+    t18 = t17 / t11                                       # true_div float32
+    t19 = -t18                                            # neg float32
+    p6 = f32(table[36])                                   # neg float32
+    p6[0] = t19                                           # neg float32
     return 0
 
 
 @divided
-def phase_3(address, share, shares):                      # gemm
+def phase_2(address, share, shares):                      # gemm
     table = i64(address)
     n0 = table[20]                                        # place among the temporaries
     own = table[11] + n0 + share * 1048576                # what this share has for itself
@@ -207,7 +195,7 @@ def phase_3(address, share, shares):                      # gemm
 
 
 @jit
-def phase_4(address):                                     # sub
+def phase_3(address):                                     # sub
     table = i64(address)
     b = f32(table[30])                                    # b float32[3]
     n0 = table[26]                                        # place among the temporaries
@@ -231,9 +219,8 @@ def step_0(address):                                      # everything, in order
     status = phase_1(address)
     if status != 0:
         return status
-    phase_2(address)
-    launch(table[5], phase_3, address, table[37])
-    phase_4(address)
+    launch(table[5], phase_2, address, table[37])
+    phase_3(address)
     return 0
 
 

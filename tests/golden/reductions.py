@@ -23,14 +23,18 @@ def plan_0(address):                                      # conditions, lengths 
     table = i64(address)
     table[23] = argument_address(table, 14)               # where x lies
     n0 = argument_length(table, 14, 1)                    # x.shape[1]
+    if n0 > 35184372088832:                               # fits
+        return fail(table, n0, 35184372088832, 1)
+    n1 = argument_length(table, 14, 0)                    # len(x)
+    if n1 > 35184372088832:                               # fits
+        return fail(table, n1, 35184372088832, 2)
     if n0 < 1:                                            # nonempty
-        return fail(table, n0, 1, 1)
+        return fail(table, n0, 1, 3)
     t0 = n0 * 8                                           # mul int64
     t1 = t0 + 63 >> 6 << 6                                # align64 int64
     t2 = t1 + 64                                          # add int64
     table[20] = t2                                        # (x.shape[1] * 8 + 63 >> 6 << 6) + 64
     table[21] = n0                                        # x.shape[1]
-    n1 = argument_length(table, 14, 0)                    # len(x)
     table[22] = n1                                        # len(x)
     table[27] = t1                                        # x.shape[1] * 8 + 63 >> 6 << 6
     t3 = floor_div_int(t2, 8)                             # floor_div int64

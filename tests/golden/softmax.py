@@ -8,7 +8,7 @@ import numpy as np
 from numpy import float32, float64
 
 from numgraph.kernels.loops import interleave
-from numgraph.kernels.support import add_up, argument_address, argument_length, divided, entry, f32
+from numgraph.kernels.support import add_up, argument_address, argument_length, divided, entry, f32, fail
 from numgraph.kernels.support import floor_div_int, from_python, i64, items_of, jit, largest, launch, relock
 from numgraph.kernels.support import share_count, table_of, to_python, unlock
 from numgraph.kernels.vectormath import exp_f32
@@ -18,17 +18,19 @@ from numgraph.kernels.vectormath import exp_f32
 def plan_0(address):                                      # conditions, lengths and addresses
     table = i64(address)
     table[19] = argument_address(table, 14)               # where x lies
-    n0 = argument_length(table, 14, 1)                    # x.shape[1]
-    t0 = n0 * 4                                           # mul int64
+    n0 = argument_length(table, 14, 0)                    # len(x)
+    if n0 > 35184372088832:                               # fits
+        return fail(table, n0, 35184372088832, 1)
+    n1 = argument_length(table, 14, 1)                    # x.shape[1]
+    t0 = n1 * 4                                           # mul int64
     t1 = t0 + 63 >> 6 << 6                                # align64 int64
     table[16] = t1                                        # x.shape[1] * 4 + 63 >> 6 << 6
-    n1 = argument_length(table, 14, 0)                    # len(x)
-    table[17] = n1                                        # len(x)
-    table[18] = n0                                        # x.shape[1]
-    t2 = n1 * n0                                          # mul int64
+    table[17] = n0                                        # len(x)
+    table[18] = n1                                        # x.shape[1]
+    t2 = n0 * n1                                          # mul int64
     t3 = t2 * 38                                          # mul int64
     t4 = floor_div_int(t3, 4)                             # floor_div int64
-    table[21] = share_count(table, t4, 4096, n1)          # shares of a divided loop
+    table[21] = share_count(table, t4, 4096, n0)          # shares of a divided loop
     table[7] = t4                                         # cycles of work, about
     table[13] = 0 + table[6] * t1                         # bytes of temporaries
     return 0

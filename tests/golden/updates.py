@@ -36,6 +36,8 @@ def plan_0(address):                                      # conditions, lengths 
         return fail(table, n3, 3, 4)
     n4 = resident_length(table, 19, 0)                    # len(grown)
     t0 = n4 + 1                                           # add int64
+    if t0 > 35184372088832:                               # fits
+        return fail(table, t0, 35184372088832, 5)
     table[25] = t0                                        # len(grown) + 1
     table[28] = n4                                        # len(grown)
     t1 = n4 * 8                                           # mul int64

@@ -1,0 +1,102 @@
+"""Conditions that an array is not too large: its elements are counted, and its bytes, without wrapping around.
+
+An array that is there already has been counted; so one with its lengths needs no condition. A product of other lengths,
+or a length that is computed, may be anything: that of 2**32 and 2**32 wraps to 0.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from numgraph.dims import MOST_BYTES, WIDEST
+from numgraph.ir import Graph, Node
+
+# The lengths of an array that are not known, each as often as it occurs, and the bytes for what is known of it.
+Count = tuple[Counter[Node], int]
+
+
+class Sizes:
+    """The conditions of one graph, each once."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.seen: set[tuple[Any, ...]] = set()
+        # arrays that have passed
+        self.counted: list[Count] = []
+
+    def conditions(self, lengths: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+        """Pairs of a length and the most that it may be, in the order in which they have to be checked."""
+        # elements count as the widest: then an array of others needs no condition of its own
+        key = (WIDEST, *map(self.graph.find, lengths))
+        if key in self.seen:
+            return
+        self.seen.add(key)
+        unknown, known = self._count(key)
+        if self._is_counted(unknown, known) or self._is_counted(*self._count(map(self.ceiling, key))):
+            return
+        self.counted.append((unknown, known))
+        left: Any = MOST_BYTES // known
+        if not unknown:
+            yield min(known, 2 * MOST_BYTES), MOST_BYTES
+        for n in unknown.elements():
+            yield n, left
+            left = self.graph.integer("floor_div", left, self.graph.integer("maximum", n, 1))
+
+    def _count(self, lengths: Any) -> Count:
+        """What is to be multiplied; a length of 0 counts as 1, since others may remain when its axis is gone."""
+        unknown: Counter[Node] = Counter()
+        size = 1
+        waiting = list(lengths)
+        while waiting:
+            n = self.graph.find(waiting.pop())
+            if not isinstance(n, Node):
+                size *= max(n, 1)
+            elif n.name == "mul" and all(v.lowest is not None and v.lowest >= 0 for v in n.inputs):
+                waiting += n.inputs
+            else:
+                unknown[n] += 1
+        return unknown, size
+
+    def _is_counted(self, unknown: Counter[Node], known: int) -> bool:
+        """Whether an array with at least these lengths is there, or has passed."""
+        if not unknown:
+            return known <= MOST_BYTES
+        if any(known <= most and unknown <= others for others, most in self.counted):
+            return True
+        for leaf in {n.inputs[0] for n in unknown if n.kind == "extent"}:
+            others, most = self._count((np.dtype(leaf.dtype).itemsize, *leaf.dims))
+            # an array that lacks one of them may be large where this one is empty
+            if unknown == others and known <= most * WIDEST:
+                return True
+        return False
+
+    def ceiling(self, length: Any) -> Any:
+        """What a length is at most: the axis that it is a part of, where it is a window."""
+        while True:
+            length = self.graph.find(length)
+            larger = _larger(length) if isinstance(length, Node) else None
+            if larger is None:
+                return length
+            length = larger
+
+
+def _larger(length: Node) -> Node | None:
+    """A length that is not smaller; a negative one counts as 0 or 1."""
+    if length.name == "slice_bound":
+        return length.inputs[1]
+    if length.name == "minimum":
+        return next((v for v in length.inputs if v.is_number), length.inputs[0])
+    if length.name not in ("maximum", "sub", "floor_div"):
+        return None
+    first, second = length.inputs
+    if length.name == "maximum":
+        return first if second.is_number and second.value <= 1 else None
+    least = int(length.name == "floor_div")
+    if least and second.is_number and first.name == "add" and first.inputs[1].is_number:
+        # rounded up
+        return first.inputs[0] if first.inputs[1].value < second.value else None
+    return first if second.lowest is not None and second.lowest >= least else None

@@ -1,0 +1,217 @@
+"""Arrays that are too large: lengths whose product or sum wraps around, negative ones, and too little memory.
+
+Everything here is refused before anything is computed. Nothing that these programs ask for is ever allocated.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import numgraph as ng
+from numgraph.compile import scheduled
+from numgraph.config import config
+from numgraph.dims import MOST_BYTES
+from numgraph.errors import ShapeError, SizeError
+from numgraph.ir import Graph, Node
+from numgraph.program import build_program
+from numgraph.rewrite.sizes import Sizes
+from numgraph.runtime.variant import Variant
+
+a, u, X = ng.vector("a"), ng.vector("u", "uint8"), ng.matrix("X")
+n, k = ng.lscalar("n"), ng.lscalar("k")
+NOTHING, ONES = np.empty(0), np.ones(5)
+BIG = 2**32
+
+# (result, a, n, k): the product of the lengths wraps to 0 in most.
+WRAPS: dict[str, tuple[Any, Any, int, int]] = {
+    "reshape": (a.reshape((n, k))[0], NOTHING, BIG, BIG),
+    "reshape, rank 3": (a.reshape((n, k, n))[0, 0], NOTHING, 2**22, 2**20),
+    "reshape with -1": (a.reshape((n, -1, k))[0], NOTHING, BIG, BIG),
+    "an element of a reshape": (a.reshape((n, k))[0, 3], NOTHING, BIG, BIG),
+    "broadcast": (ng.broadcast_to(a[0], (n, k)).ravel(), ONES, BIG, BIG),
+    "sum of a broadcast": (ng.broadcast_to(a[0], (n, k)).ravel().sum(), ONES, BIG, BIG),
+    "size": (ng.broadcast_to(a[0], (n, k)).size, ONES, BIG, BIG),
+    "zeros": (ng.zeros((n, k)), NOTHING, BIG, BIG),
+    "negative factors": (ng.sort(ng.zeros((n * k,))), NOTHING, -3, -(2**61)),
+    "bytes": (ng.sort(ng.zeros((n,))), NOTHING, 2**61, 0),
+    "arange": (ng.sort(ng.arange(n)[::-1]), NOTHING, 2**61, 0),
+    "cumsum": (ng.cumsum(ng.arange(n) * 1.0), NOTHING, 2**61, 0),
+    "eye": (ng.eye(n).sum(axis=0), NOTHING, BIG, 0),
+    "repeat": (ng.repeat(a, n), ONES, 2**62, 0),
+    "tile": (ng.tile(a, (n, k)), ONES, BIG, BIG),
+    "concatenate": (ng.concatenate([ng.broadcast_to(u[0], (n,))] * 3), ONES, 2**62, 0),
+    "operands of a sum": (ng.outer(ng.arange(n), ng.arange(k)).sum(), NOTHING, 2**31, 2**31),
+    "flat sum of operands": ((ng.arange(n)[:, None] + ng.arange(k)).ravel(), NOTHING, BIG, BIG),
+    "scatter": (ng.inc_subtensor(a.reshape((n, k))[0, :9], 1.0).sum(axis=1)[0], NOTHING, BIG, BIG),
+    "diag": (ng.diag(ng.broadcast_to(a[0], (n,))).sum(), ONES, BIG, 0),
+    "one-hot": (ng.to_one_hot(ng.cast(a, "int64"), n).sum(axis=0), ONES, 2**61, 0),
+}
+NEGATIVE: dict[str, Any] = {
+    "reshape": a.reshape((n, -1)),
+    "broadcast": ng.broadcast_to(a[0], (n, 3)),
+    "zeros": ng.zeros((n, 2)),
+    "full": ng.full((n,), 1.0),
+    "eye": ng.eye(n),
+    "tri": ng.tri(2, n),
+    "repeat": ng.repeat(a, n),
+    "tile": ng.tile(a, (n,)),
+    "one-hot": ng.to_one_hot(ng.arange(0), n),
+}
+
+
+def call(result: Any, target: str, *values: Any) -> Any:
+    """The result of one call. A function that changes a shared variable leaves it as it was when it is refused."""
+    s = ng.shared(np.arange(3.0), "s")
+    f = ng.function([a, u, n, k], result, updates=[(s, s + 1)], target=target, on_unused_input="ignore")
+    first, others = values[0], values[1:]
+    try:
+        return np.asarray(f(first, np.ones(len(first), "uint8"), *others))
+    except Exception:
+        np.testing.assert_array_equal(s.get_value(), np.arange(3.0))
+        raise
+
+
+@pytest.mark.parametrize("name", WRAPS)
+def test_products_that_wrap_are_refused(name: str) -> None:
+    result, *values = WRAPS[name]
+    for target in ("reference", "cpu", "cuda-sim"):
+        if target == "reference" and name == "operands of a sum":
+            # NumPy makes the operands first
+            continue
+        with pytest.raises(ShapeError) as caught:
+            call(result, target, *values)
+        if target != "reference":
+            assert isinstance(caught.value, SizeError) and isinstance(caught.value, MemoryError)
+            assert "too large" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", NEGATIVE)
+def test_negative_lengths_are_refused(name: str) -> None:
+    for target in ("reference", "cpu", "cuda-sim"):
+        with pytest.raises(ShapeError, match=r"negative|into a shape"):
+            call(NEGATIVE[name], target, ONES, -2, 0)
+
+
+def test_what_remains_when_an_empty_axis_is_gone() -> None:
+    """NumPy has arrays of lengths (0, 2**59): what is summed over the first axis is no longer empty."""
+    f = ng.function([X], ng.sort(X.sum(axis=0)))
+    with pytest.raises(SizeError, match="a length of 576460752303423488 makes the array too large"):
+        f(np.empty((0, 2**59)))
+    assert ng.function([X], X + 1)(np.empty((0, 2**59))).shape == (0, 2**59)
+
+
+def test_lengths_known_when_the_expression_is_built() -> None:
+    attempts: list[Callable[[], Any]] = [
+        lambda: ng.broadcast_to(a[0], (BIG, BIG)),
+        lambda: ng.zeros((2**40, 2**40)),
+        lambda: a.reshape((2**64,)),
+        lambda: ng.arange(2**62),
+        lambda: ng.ones((2**30,))[:, None, None] * ng.ones((2**30,))[:, None] * ng.ones((2**30,)),
+    ]
+    for attempt in attempts:
+        with pytest.raises(SizeError, match=r"would take .* bytes|longer than any array"):
+            attempt()
+
+
+def test_shared_variables_of_known_lengths() -> None:
+    v, w = (ng.shared(np.zeros(2**16, "float32"), name) for name in "vw")
+    stack = v[:, None, None, None] * w[:, None, None] * v[:, None] * w
+    for target in ("cpu", "cuda-sim"):
+        with pytest.raises(SizeError):
+            ng.function([], stack.sum(axis=(0, 1)), target=target)()
+
+
+@pytest.mark.parametrize("target", ["cpu", "cuda-sim"])
+def test_no_memory(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results and temporaries for which there is no memory are a MemoryError, also in calls that go the fast way."""
+    f = ng.function([n], ng.zeros((n,)) + 1, target=target)
+    g = ng.function([a, n], ng.cumsum(ng.cumsum(ng.broadcast_to(a[0], (n,)))[::-1]).sum(), target=target)
+    h = ng.function([a, X], a[:, None, None] + X, target=target)
+    f(3), g(ONES, 3), h(ONES, np.ones((2, 2)))
+    # as if all of memory were in use: such arrays can be made, as long as nobody writes to them
+    most = 2**43
+    refused = np.empty
+
+    def empty(lengths: Any, *more: Any) -> Any:
+        count = int(np.prod(lengths, dtype=object))
+        if count > most:
+            raise MemoryError
+        return refused(lengths, *more)
+
+    for each in (f, g, h):
+        variant = each.executor.variant
+        if isinstance(variant, Variant):
+            variant.empty = empty
+    for attempt in (lambda: f(2**44), lambda: g(ONES, 2**44)):
+        with pytest.raises(MemoryError) as caught:
+            attempt()
+        assert "memory for" in str(caught.value) and " bytes" in str(caught.value)
+    np.testing.assert_array_equal(f(2), [1, 1])
+    assert float(g(ONES, 2)) == 5.0
+
+
+def test_steps_larger_than_any_axis() -> None:
+    for target in ("reference", "cpu"):
+        f = ng.function([a], [a[:: 2**63 - 1], a[:: -(2**63) + 1], a[1 :: 2**62]], target=target)
+        for found, want in zip(f(np.arange(5.0)), ([0], [4], [1]), strict=True):
+            np.testing.assert_array_equal(found, want)
+
+
+# -- which conditions there are -------------------------------------------------------------------------------------
+
+
+def conditions(inputs: Any, result: Any) -> int:
+    """How many conditions on sizes a program has."""
+    found = scheduled(build_program(inputs, [result], on_unused_input="ignore"))
+    return sum(r.kind == "fits" for r in found.conditions)
+
+
+def test_arrays_as_large_as_those_that_are_there_need_no_condition() -> None:
+    """Not what most programs do: so nothing is checked in a call of them."""
+    y = ng.matrix("y")
+    data = ng.shared(np.zeros((50, 8), "float32"), "data")
+    i = ng.lscalar("i")
+    window = data[i * 5 : (i + 1) * 5]
+    for result in (ng.exp(X) * 2, X + y, X[1:, ::2], X.T, X.ravel(), X.sum(), (a - a.mean()).sum(), ng.sort(a)[::-1]):
+        assert conditions([X, y, a], result) == 0
+    for result in (window * 2, ng.dot(window, np.ones((8, 3), "float32")), ng.softmax(window).sum(axis=0)):
+        assert conditions([i], result) == 0
+    # each of these might be larger
+    assert conditions([X, y], ng.dot(X, y)) == 2
+    assert conditions([n], ng.arange(n) * 2 + 1) == 1
+    assert conditions([a, n], ng.broadcast_to(a[0], (n, 2)) + ng.broadcast_to(a[1], (n, 1))) == 1
+
+
+def test_conditions_are_exact() -> None:
+    """For random lengths the conditions hold just where the array is not too large."""
+    graph = Graph()
+    leaf = graph.make("input", None, (), (0,), "float64", ())
+    lengths = [graph.make("extent", None, (leaf,), (axis,), "int64", ()) for axis in range(3)]
+    leaf.dims = (lengths[0],)
+    pairs = list(Sizes(graph).conditions((*lengths, 3)))
+    assert len(pairs) == 3
+
+    def value(node: Any, known: dict[Node, int]) -> int:
+        if not isinstance(node, Node):
+            return int(node)
+        if node in known or node.is_number:
+            return known[node] if node in known else int(node.value)
+        x, y = (value(v, known) for v in node.inputs)
+        return {"floor_div": lambda: x // y, "maximum": lambda: max(x, y)}[node.name]()
+
+    for drawn in itertools.product((0, 1, 7, 2**10, 2**22, 2**23, 2**45, 2**46, 2**62), repeat=3):
+        known = dict(zip(lengths, drawn, strict=True))
+        passed = all(value(a, known) <= value(b, known) for a, b in pairs)
+        size = 24
+        for length in drawn:
+            size *= max(length, 1)
+        assert passed == (size <= MOST_BYTES), drawn
+
+
+def test_verify_is_on() -> None:
+    assert config.verify
