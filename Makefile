@@ -1,5 +1,6 @@
 # make demo    train the tutorial's logistic regression on 10,000 handwritten digits
 # make test    lint, types and tests
+# make matrix  the tests for each level of processor that this one has, and with the oldest and newest supported tools
 # make fuzz-device  random programs on the simulated device, PROGRAMS of them or as many as fit into DEVICE_MINUTES
 # make bench   the benchmark against other libraries, as a page: bench.html (make bench-peers installs them first)
 # make readme  the table in README.md, from figures.json, which `make bench` leaves
@@ -14,7 +15,7 @@ DEVICE_MINUTES ?= 5
 # setuptools warns of every editable installation
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types fuzz-device bench bench-peers readme format clean
+.PHONY: demo test lint types matrix fuzz-device bench bench-peers readme format clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/run
@@ -29,6 +30,9 @@ lint: $(VENV)/dev
 
 types: $(VENV)/dev
 	$(BIN)/mypy
+
+matrix: $(VENV)/dev
+	$(BIN)/python tests/matrix.py --jobs $(JOBS)
 
 fuzz-device: $(VENV)/dev
 	$(BIN)/python tests/fuzz.py $(PROGRAMS) --target cuda-sim --minutes $(DEVICE_MINUTES) --jobs $(JOBS)
@@ -62,4 +66,4 @@ $(VENV)/dev: $(VENV)/run
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis figures.json bench.html
+	rm -rf $(VENV) .matrix build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis figures.json bench.html
