@@ -15,6 +15,7 @@ from bench import machine, readme, suite, tables
 from bench.cases import STARTS, Case, Start, cases
 from bench.peers import PEERS
 from bench.suite import Settings
+from numgraph.text import tolerant
 
 # What `--quick` leaves out: peers that compile for long, and cases that need many sizes or processes.
 QUICK_PEERS = ("numgraph", "numpy", "jax", "torch", "numexpr")
@@ -24,6 +25,7 @@ QUICK_GROUPS = ("steps", "arrays", "calls")
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; 0 unless a peer that should be measured gave wrong results."""
     given = sys.argv[1:] if arguments is None else arguments
+    tolerant(sys.stdout, sys.stderr)
     if given[:1] == ["report"]:
         return report_page(given[1:])
     if given[:1] == ["readme"]:

@@ -37,9 +37,9 @@ from numgraph.ops.create import (
 )
 from numgraph.ops.elementwise import (
     abs, abs_, acos, acosh, add, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, asin, asinh, atan, atan2,
-    atanh, ceil, ceiling, cos, cosh, deg2rad, divide, exp, exp2, expm1, floor, floor_div, int_div, inv, log, log1p,
-    log2, log10, mod, mul, multiply, neg, negative, pow, power, rad2deg, reciprocal, remainder, rint, round, sgn, sign,
-    sin, sinh, sqr, sqrt, square, sub, subtract, tan, tanh, true_div, truediv, trunc,
+    atanh, ceil, ceiling, cos, cosh, deg2rad, divide, divmod, exp, exp2, expm1, floor, floor_div, int_div, inv, log,
+    log1p, log2, log10, mod, mul, multiply, neg, negative, pow, power, rad2deg, reciprocal, remainder, rint, round, sgn,
+    sign, sin, sinh, sqr, sqrt, square, sub, subtract, tan, tanh, true_div, truediv, trunc,
 )
 from numgraph.ops.index import inc_subtensor, set_subtensor
 from numgraph.ops.join import concatenate, diff, flip, hstack, join, repeat, roll, split, stack, tile, vstack
@@ -58,8 +58,8 @@ from numgraph.ops.shape import (
 )
 from numgraph.ops.sort import argsort, cumprod, cumsum, sort
 from numgraph.ops.special import (
-    cast, copysign, digamma, disconnected_grad, erf, erfc, gammaln, grad_clip, hypot, identity, lgamma, logaddexp, psi,
-    tensor_copy, zero_grad,
+    cast, copysign, digamma, disconnected_grad, erf, erfc, gammaln, grad_clip, hypot, identity, lgamma, log1mexp,
+    log_erfc, logaddexp, psi, tensor_copy, zero_grad,
 )
 from numgraph.ops.statistics import logsumexp, mean, norm, ptp, std, var
 from numgraph.printing import debugprint, pprint
@@ -96,24 +96,24 @@ __all__ = [
     "bitwise_xor", "bmatrix", "broadcast_to", "brow", "bscalar", "btensor3", "btensor4", "bvector", "cast",
     "categorical_crossentropy", "ceil", "ceiling", "clip", "clone", "col", "concatenate", "config", "constant",
     "copysign", "cos", "cosh", "cumprod", "cumsum", "dcol", "debugprint", "deg2rad", "diag", "diagonal", "diff",
-    "digamma", "dimshuffle", "disconnected_grad", "divide", "dmatrix", "dot", "drow", "dscalar", "dtensor3", "dtensor4",
-    "dvector", "elu", "empty", "empty_like", "eq", "equal", "erf", "erfc", "exp", "exp2", "expand_dims", "expm1", "eye",
-    "fcol", "flatnonzero", "flatten", "flip", "floor", "floor_div", "fmatrix", "frow", "fscalar", "ftensor3",
-    "ftensor4", "full", "full_like", "function", "fvector", "gammaln", "ge", "grad", "grad_clip", "greater",
+    "digamma", "dimshuffle", "disconnected_grad", "divide", "divmod", "dmatrix", "dot", "drow", "dscalar", "dtensor3",
+    "dtensor4", "dvector", "elu", "empty", "empty_like", "eq", "equal", "erf", "erfc", "exp", "exp2", "expand_dims",
+    "expm1", "eye", "fcol", "flatnonzero", "flatten", "flip", "floor", "floor_div", "fmatrix", "frow", "fscalar",
+    "ftensor3", "ftensor4", "full", "full_like", "function", "fvector", "gammaln", "ge", "grad", "grad_clip", "greater",
     "greater_equal", "gt", "hstack", "hypot", "icol", "identity", "identity_like", "imatrix", "inc_subtensor", "inner",
     "int_div", "inv", "invert", "irow", "iscalar", "isfinite", "isinf", "isnan", "itensor3", "itensor4", "ivector",
-    "join", "lcol", "le", "left_shift", "less", "less_equal", "lgamma", "linspace", "lmatrix", "log", "log1p", "log2",
-    "log10", "log_softmax", "logaddexp", "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "lrow",
-    "lscalar", "lt", "ltensor3", "ltensor4", "lvector", "matmul", "matrices", "matrix", "matrix_dot", "max", "maximum",
-    "mean", "min", "minimum", "mod", "moveaxis", "mul", "multiply", "neg", "negative", "neq", "nonzero",
-    "nonzero_values", "norm", "not_equal", "ones", "ones_like", "or_", "outer", "pow", "power", "pprint", "prod", "psi",
-    "ptp", "rad2deg", "ravel", "reciprocal", "relu", "remainder", "repeat", "reshape", "right_shift", "rint", "roll",
-    "round", "row", "scalar", "scalars", "set_subtensor", "sgn", "shape", "shape_padaxis", "shape_padleft",
-    "shape_padright", "shared", "sigmoid", "sigmoid_binary_crossentropy", "sign", "sin", "sinh", "size", "softmax",
-    "softplus", "sort", "specify_shape", "split", "sqr", "sqrt", "square", "squeeze", "stack", "std", "sub", "subtract",
-    "sum", "swapaxes", "switch", "take", "take_along_axis", "tan", "tanh", "tensor", "tensor3", "tensor4",
-    "tensor_copy", "tensordot", "tile", "to_one_hot", "trace", "transpose", "tri", "tril", "triu", "true_div",
-    "truediv", "trunc", "var", "vdot", "vector", "vectors", "vstack", "wcol", "where", "wmatrix", "wrow", "wscalar",
-    "wtensor3", "wtensor4", "wvector", "xor", "zero_grad", "zeros", "zeros_like",
+    "join", "lcol", "le", "left_shift", "less", "less_equal", "lgamma", "linspace", "lmatrix", "log", "log1mexp",
+    "log1p", "log2", "log10", "log_erfc", "log_softmax", "logaddexp", "logical_and", "logical_not", "logical_or",
+    "logical_xor", "logsumexp", "lrow", "lscalar", "lt", "ltensor3", "ltensor4", "lvector", "matmul", "matrices",
+    "matrix", "matrix_dot", "max", "maximum", "mean", "min", "minimum", "mod", "moveaxis", "mul", "multiply", "neg",
+    "negative", "neq", "nonzero", "nonzero_values", "norm", "not_equal", "ones", "ones_like", "or_", "outer", "pow",
+    "power", "pprint", "prod", "psi", "ptp", "rad2deg", "ravel", "reciprocal", "relu", "remainder", "repeat", "reshape",
+    "right_shift", "rint", "roll", "round", "row", "scalar", "scalars", "set_subtensor", "sgn", "shape",
+    "shape_padaxis", "shape_padleft", "shape_padright", "shared", "sigmoid", "sigmoid_binary_crossentropy", "sign",
+    "sin", "sinh", "size", "softmax", "softplus", "sort", "specify_shape", "split", "sqr", "sqrt", "square", "squeeze",
+    "stack", "std", "sub", "subtract", "sum", "swapaxes", "switch", "take", "take_along_axis", "tan", "tanh", "tensor",
+    "tensor3", "tensor4", "tensor_copy", "tensordot", "tile", "to_one_hot", "trace", "transpose", "tri", "tril", "triu",
+    "true_div", "truediv", "trunc", "var", "vdot", "vector", "vectors", "vstack", "wcol", "where", "wmatrix", "wrow",
+    "wscalar", "wtensor3", "wtensor4", "wvector", "xor", "zero_grad", "zeros", "zeros_like",
 ]
 # fmt: on

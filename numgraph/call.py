@@ -16,6 +16,7 @@ from numgraph.errors import InputError, NumgraphError
 from numgraph.graph import Variable, describe, label
 from numgraph.program import Argument, Program
 from numgraph.reference import evaluate
+from numgraph.stable.engine import stabilised
 from numgraph.storage import owned
 from numgraph.text import printable
 from numgraph.whole import CALLS, Action, Disturbed, begin, end, undisturbed
@@ -207,6 +208,7 @@ class ReferenceExecutor:
 
     def __init__(self, program: Program) -> None:
         self.program = program
+        self.results = stabilised(program.results, program.variables)
         self.bytes_allocated = 0
 
     def run(self, arguments: Sequence[Array], then: Sequence[Action] = ()) -> list[Array]:
@@ -217,7 +219,7 @@ class ReferenceExecutor:
         while True:
             with CALLS:
                 begun = begin(nested)
-                results = evaluate(program.results, values)
+                results = evaluate(self.results, values)
                 with suppress(Disturbed):
                     undisturbed(begun, *self._stored(results[len(program.outputs) :]), *then)
                     end(nested)

@@ -26,7 +26,7 @@ from numgraph.rewrite.build import Builder
 from numgraph.rewrite.conditions import undecided
 from numgraph.rewrite.engine import Rewriter
 from numgraph.rewrite.lower import Leaves, expand, lower
-from numgraph.rewrite.rules import SIMPLE, STABLE
+from numgraph.rewrite.rules import SIMPLE
 from numgraph.rewrite.update import fuse_updates
 from numgraph.runtime import native
 from numgraph.runtime.executor import Executor
@@ -35,6 +35,7 @@ from numgraph.schedule.moved import computed_sources, length_sources
 from numgraph.schedule.plan import Schedule, Scheduler
 from numgraph.schedule.verify import verify
 from numgraph.shared import SharedVariable
+from numgraph.stable.engine import stabilised
 from numgraph.text import printable
 from numgraph.traits import CPU, GRID, Traits
 from numgraph.whole import COMPILING, apart
@@ -59,7 +60,8 @@ def rewritten(program: Any, assumptions: Assumptions | None = None, traits: Trai
     builder = Builder(graph, assumptions)
     leaves = Leaves(builder, [a.variable for a in program.inputs])
     values = [value for _, value in program.updates]
-    nodes = lower([*program.outputs, *values, *(s for s, _ in program.updates)], leaves)
+    stable = stabilised([*program.outputs, *values], program.variables)
+    nodes = lower([*stable, *(s for s, _ in program.updates)], leaves)
     for key, value in program.givens:
         # what stands for x is called x
         if not value.name and value in leaves.nodes:
@@ -79,10 +81,8 @@ def simplified(builder: Builder, nodes: list[Node]) -> tuple[list[Node], list[Re
     A pass looks at each node once, and not at what its rules and expansions made inside their results; so another one
     follows as long as there may be something new.
     """
-    passes = [Rewriter(builder, (*STABLE, *SIMPLE))]
-    nodes = passes[0].run(nodes)
-    while passes[-1].made and len(passes) < MAX_PASSES:
-        # compositions are expanded only now, so that rules could see softmax as softmax
+    passes: list[Rewriter] = []
+    while not passes or (passes[-1].made and len(passes) < MAX_PASSES):
         passes.append(Rewriter(builder, SIMPLE, expand))
         nodes = passes[-1].run(nodes)
     return nodes, passes

@@ -15,13 +15,14 @@ from numgraph.call import Binder, Executor, Stats, executor_for, general_call
 from numgraph.config import config
 from numgraph.errors import InputError, OptionError
 from numgraph.givens import type_mismatch
-from numgraph.graph import Constant, Variable, describe, label, substitute
+from numgraph.graph import Constant, Variable, describe, label
 from numgraph.inspector.explanation import Explanation
 from numgraph.inspector.record import LIVE, FunctionRecord
 from numgraph.op import FUNCTIONS
 from numgraph.program import Argument, Program, build_program
 from numgraph.shared import SharedVariable
 from numgraph.storage import Storage, owned
+from numgraph.substitution import substitute
 from numgraph.sweep import sweep
 
 TARGETS = ("cpu", "cuda", "cuda-sim", "reference")

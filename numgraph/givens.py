@@ -7,9 +7,10 @@ from typing import Any
 
 from numgraph.arguments import check_lengths, convert
 from numgraph.errors import ArgumentShapeError, DtypeError, GivensError, InputError, NumgraphError
-from numgraph.graph import Constant, Variable, as_variable, describe, frozen, label, substitute
+from numgraph.graph import Constant, Variable, as_variable, describe, frozen, label
 from numgraph.source import lines_of
 from numgraph.storage import owned
+from numgraph.substitution import substitute
 from numgraph.types import TensorType
 
 

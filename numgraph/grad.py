@@ -17,7 +17,9 @@ from numgraph.errors import DisconnectedError, GradientError, ShapeError
 from numgraph.graph import Constant, Variable, describe, frozen, label, toposort
 from numgraph.op import Op
 from numgraph.ops.define import ZERO, Zero, f
+from numgraph.reach import Part, Reach, cleaned, joined, limited, passed_down
 from numgraph.source import current_line, lines_of
+from numgraph.stable.engine import Stable, remember_rewritten
 from numgraph.types import DISCRETE, FLOATS
 
 # What has reached a variable so far: a sum of contributions, or nothing but zeros.
@@ -44,6 +46,9 @@ def grad(
     return_disconnected: what to return for it then: "zero" for zeros, "none" for None.
     add_names: name the results `(dcost/dx)`.
 
+    What overflows or cancels in the cost is replaced before it is differentiated, as in the functions that compute it:
+    the gradient of log(1 + exp(x)) is that of softplus(x). This stops at the variables that are named here.
+
     GradientError for a cost that is no float scalar, a variable that is no float, or an op without a gradient;
     DisconnectedError for a variable that the cost does not depend on.
 
@@ -60,10 +65,14 @@ def grad(
         _check_wrt(variable)
     seeds = _seeds(cost, known_grads)
     constant = [consider_constant] if isinstance(consider_constant, Variable) else list(consider_constant or ())
-    found = Sweep(wanted, seeds, constant).run(cost)
+    stable = Stable([*wanted, *constant, *seeds])
+    roots = stable.run(list(seeds), constant)
+    after = stable.new
+    seeds = dict(zip(roots, seeds.values(), strict=True))
+    found = Sweep([after.get(id(v), v) for v in wanted], seeds, [after.get(id(v), v) for v in constant]).run(cost)
     results: list[Any] = []
     for variable in wanted:
-        result = found.get(id(variable))
+        result = found.get(id(after.get(id(variable), variable)))
         if result is None:
             result = _disconnected(cost, variable, disconnected_inputs, return_disconnected)
         elif isinstance(result, Zero):
@@ -71,6 +80,7 @@ def grad(
         if add_names and isinstance(result, Variable) and result.name is None:
             result.name = f"(d{label(cost) if cost is not None else 'known'}/d{label(variable)})"
         results.append(result)
+    remember_rewritten(stable, [r for r in results if r is not None])
     return results[0] if isinstance(wrt, Variable) else tuple(results) if isinstance(wrt, tuple) else results
 
 
@@ -157,6 +167,8 @@ class Sweep:
         self.needed = self._needed()
         self.shapes = self._shapes()
         self.cotangents: dict[int, Cotangent] = dict(self.seeds)
+        # which elements of a variable have a part in the seeds; all where it is not listed
+        self.reach: dict[int, Reach] = {}
 
     def _needed(self) -> set[int]:
         """Float variables on a path from `wrt` to a seed."""
@@ -178,7 +190,8 @@ class Sweep:
         shapes: dict[int, int] = {}
         for node in self.nodes:
             number = id(node)
-            if node.op is not None and node.op.scalar:
+            # above a variable that is held constant nothing has a number
+            if node.op is not None and node.op.scalar and all(id(v) in shapes for v in node.inputs):
                 decisive = {shapes[id(v)] for v in node.inputs if v.ndim == node.ndim and not _all_ones(v)}
                 others = [v for v in node.inputs if v.ndim < node.ndim and not _all_ones(v)]
                 if len(decisive) == 1 and not others:
@@ -198,32 +211,61 @@ class Sweep:
                     self._hand_down(node, node.op, cotangent)
             if id(node) not in self.wrt:
                 self.cotangents.pop(id(node), None)
+            self.reach.pop(id(node), None)
         return {key: g for key, g in self.cotangents.items() if key in self.wrt and key in self.needed}
 
     def _hand_down(self, node: Variable, op: Op, cotangent: Cotangent) -> None:
         """Give each input of `node` its part of the cotangent."""
         parts: Sequence[Any]
+        reaches: Sequence[Part] = [None] * len(node.inputs)
         if isinstance(cotangent, Zero):
             parts = [ZERO] * len(node.inputs)
         elif op.grad is None:
             raise GradientError(f"grad: {op.name} has no gradient: {op.no_grad}\n  {describe(node)}")
         else:
-            parts = op.grad(cotangent, node, *node.inputs, **node.attrs)
-            if len(parts) != len(node.inputs):
-                raise GradientError(
-                    f"grad: the gradient of {op.name} gave {len(parts)} parts for {len(node.inputs)} inputs"
-                )
-        for variable, part in zip(node.inputs, parts, strict=True):
+            parts, reaches = self._parts(node, op, cotangent)
+        for variable, part, reach in zip(node.inputs, parts, reaches, strict=True):
             if part is None or id(variable) not in self.needed or id(variable) in self.seeds:
                 continue
-            self._add(variable, part if part is ZERO else self._fitted(node, op, variable, part))
+            self._add(variable, part if part is ZERO else self._fitted(node, op, variable, part), reach)
 
-    def _add(self, variable: Variable, part: Cotangent) -> None:
-        before = self.cotangents.get(id(variable))
+    def _parts(self, node: Variable, op: Op, cotangent: Variable) -> tuple[list[Any], Sequence[Part]]:
+        """The part of each input, zero for what does not count, and which elements of each count."""
+        assert op.grad is not None
+        own = self.reach.get(id(node))
+        inputs: Sequence[Variable] = node.inputs
+        reaches: Sequence[Part] = [None] * len(inputs)
+        ends = all(v.op is None for v in inputs if id(v) in self.needed)
+        if (own is not None or op.reach is not None) and not (ends and (op.scalar or op.element or op.scatter)):
+            shape = self.shapes[id(node)]
+            reaches = passed_down(node, op, own, lambda v: self.shapes[id(v)] == shape)
+        if op.product:
+            inputs = cleaned(inputs, reaches)
+        parts = list(op.grad(cotangent, node, *inputs, **node.attrs))
+        if len(parts) != len(inputs):
+            raise GradientError(f"grad: the gradient of {op.name} gave {len(parts)} parts for {len(inputs)} inputs")
+        if not op.product:
+            limits = [own] * len(parts) if op.scalar else reaches
+            parts = [
+                limited(part, limit, cotangent, (*inputs, node)) if isinstance(part, Variable) else part
+                for part, limit in zip(parts, limits, strict=True)
+            ]
+        return parts, reaches
+
+    def _add(self, variable: Variable, part: Cotangent, reach: Part) -> None:
+        key = id(variable)
+        before = self.cotangents.get(key)
         if before is None or isinstance(before, Zero):
-            self.cotangents[id(variable)] = part
+            self.cotangents[key] = part
         elif not isinstance(part, Zero):
-            self.cotangents[id(variable)] = f.add(before, part)
+            self.cotangents[key] = f.add(before, part)
+            reach = joined(self.reach.get(key), reach)
+        else:
+            return
+        if reach is not None:
+            self.reach[key] = reach
+        else:
+            self.reach.pop(key, None)
 
     def _fitted(self, node: Variable, op: Op, variable: Variable, part: Variable) -> Variable:
         """`part` in the dtype and the shape of `variable`."""

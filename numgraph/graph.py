@@ -371,24 +371,6 @@ def toposort(outputs: Iterable[Variable], stop: Iterable[Variable] = ()) -> list
     return list(done.values())
 
 
-def substitute(outputs: Sequence[Variable], replace: dict[Variable, Variable]) -> list[Variable]:
-    """`outputs` with every key of `replace` standing for its value, all at once.
-
-    Values are not substituted again, so `{a: b, b: a}` swaps and `{x: x + 1}` is no loop. What does not depend on a
-    key is kept, not copied.
-    """
-    if not replace:
-        return list(outputs)
-    new: dict[int, Variable] = {id(k): v for k, v in replace.items()}
-    for node in toposort(outputs, stop=replace):
-        if id(node) in new:
-            continue
-        inputs = tuple(new[id(v)] for v in node.inputs)
-        unchanged = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
-        new[id(node)] = node if unchanged else node.copy_with(inputs)
-    return [new[id(v)] for v in outputs]
-
-
 def written_with(outputs: Iterable[Variable], stop: Iterable[Variable], given: dict[Variable, Variable]) -> set[int]:
     """The ids of all variables that occur in `outputs` as the user wrote them, also where their values do not matter;
     given: what stands for a variable that does not occur any more."""

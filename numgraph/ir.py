@@ -169,8 +169,6 @@ class Graph:
         self.same: dict[Node, Any] = {}
         self.active: tuple[SourceLine, ...] = ()
         self.requirements: list[Requirement] = []
-        # answers of `rules.may_be_masked`
-        self.masked: dict[Node, bool] = {}
 
     def make(
         self,

@@ -151,6 +151,9 @@ class Op:
     keeps: arguments of a scalar form that keep their own dtype (the condition of `where`); the others are converted
     to the
         result's, or to their common one where the result is bool.
+    reach: `(counts, out, *inputs, **attrs) -> one bool array or None per input`: which elements of each input count
+        (None: all), where only those elements of `out` count for which `counts` (None: all) holds. None: by the form,
+        see `reach`.
     show: `(*syntax trees of the operands, **attrs) -> syntax tree`, how formulas write it (`x[a:b]`); None: as a call.
     says: what messages call it where users know it by another name.
     cost: relative cost of one element (an addition is 1): decides what is recomputed and what is stored.
@@ -179,6 +182,7 @@ class Op:
     domain: tuple[float, float] = (-3.0, 3.0)
     samples: Callable[[], list[tuple[list[Any], dict[str, Any]]]] | None = None
     dtypes: tuple[str, ...] = ("float32", "float64", "int32", "int64", "uint8", "bool")
+    reach: Callable[..., Sequence[Any]] | None = None
     show: Callable[..., ast.expr] | None = None
     cost: int = 1
     commutative: bool = False

@@ -217,10 +217,13 @@ class Operators:
         return id(self)
 
     def __divmod__(self, other: Any) -> Any:
-        return _call("floor_div", self, other), _call("mod", self, other)
+        return _call("divmod", self, other)
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return _call("divmod", other, self)
 
     def __round__(self, decimals: int = 0) -> Any:
-        return _call("round", self)
+        return _call("round", self, decimals)
 
     def __getitem__(self, key: Any) -> Any:
         return _call("getitem", self, key)
@@ -325,9 +328,9 @@ class Operators:
         """Limited to [low, high]."""
         return _call("clip", self, low, high)
 
-    def round(self) -> Any:
+    def round(self, decimals: int = 0) -> Any:
         """Rounded, halves to even."""
-        return _call("round", self)
+        return _call("round", self, decimals)
 
     def sum(self, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
         """Sum over `axis` (None: all)."""

@@ -13,11 +13,12 @@ from numgraph.arguments import check_lengths, convert
 from numgraph.config import config
 from numgraph.errors import InputError, MissingInputError, OptionError, UnusedInputError, UpdateError
 from numgraph.givens import replacements, type_mismatch
-from numgraph.graph import Constant, Variable, describe, label, packed, substitute, toposort, written_with
+from numgraph.graph import Constant, Variable, describe, label, packed, toposort, written_with
 from numgraph.op import FUNCTIONS
 from numgraph.shared import SharedVariable
 from numgraph.source import SourceLine, current_line, lines_of, warn
 from numgraph.storage import Storage, owned
+from numgraph.substitution import keys_within, substitute
 from numgraph.text import printable
 from numgraph.updates import Updates, explicit_updates, with_default_updates
 
@@ -215,7 +216,8 @@ def build_program(
     if config.on_empty_givens == "raise":
         replaced = {key: _with_rows(value) for key, value in replaced.items()}
     # inputs stand for themselves: the graph is cut at an intermediate one, and its identity survives the substitution
-    cut = {v: v for v in variables} | replaced if replaced else {}
+    inner = any(v.op is not None for v in variables)
+    cut = {v: v for v in variables} | replaced if replaced or inner else {}
     explicit = explicit_updates(updates)
     explicit |= {a.default: a.update for a in arguments if a.default is not None and a.update is not None}
     values = substitute([o.variable for o in outs] + list(explicit.values()), cut)
@@ -237,7 +239,7 @@ def build_program(
     _check_inputs(program, on_unused)
     if replaced and on_unused != "ignore":
         old = [o.variable for o in outs] + list(explicit.values())
-        _check_givens(program, written_with(old, cut, {}))
+        _check_givens(program, written_with(old, cut, {}) | {id(v) for v in keys_within(old, cut)})
     return program
 
 

@@ -6,6 +6,7 @@ takes it from `printable`; source takes whole docstrings from `docstring`, and i
 
 from __future__ import annotations
 
+import io
 import keyword
 import re
 import sys
@@ -38,6 +39,13 @@ def encodable(text: str, stream: Any) -> str:
     """`text` with escapes for the letters that a stream (None: no stream) cannot take, as an ASCII terminal."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def tolerant(*streams: Any) -> None:
+    """Make streams write escapes for the letters that they cannot take, where that would be an error."""
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper) and stream.errors != "backslashreplace":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def docstring(lines: Iterable[str]) -> list[str]:

@@ -7,10 +7,11 @@ from typing import Any
 
 from numgraph.errors import ArgumentShapeError, DtypeError, InputError, RepeatedUpdateError, UpdateError
 from numgraph.givens import constant_for, pairs
-from numgraph.graph import Variable, describe, label, substitute, toposort
+from numgraph.graph import Variable, describe, label, toposort
 from numgraph.op import FUNCTIONS
 from numgraph.shared import SharedVariable
 from numgraph.source import lines_of
+from numgraph.substitution import substitute
 from numgraph.types import is_lossless
 
 Updates = dict[SharedVariable, Variable]

@@ -29,7 +29,6 @@ CALLS = RLock()
 # locked in the child of a fork. Who holds this one does not ask for CALLS.
 COMPILING = RLock()
 
-
 # What happens in several steps while CALLS is held, and what signal handlers of the same thread do in between: an item
 # for each. Between two calls it is empty, or left so by an interrupt, which the next `begin` removes.
 WITHIN: list[bool] = []

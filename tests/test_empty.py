@@ -41,7 +41,10 @@ REDUCTIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "log(sum(exp))": (lambda x, axis: ng.log(ng.sum(ng.exp(x), axis)), lambda x, axis: np.log(np.sum(np.exp(x), axis))),
     # of order inf: 0, as NumPy has it since 2.3
     **{
-        f"norm {order}": (lambda x, axis, o=order: ng.norm(x, o, axis), lambda x, axis: np.sum(x, axis))
+        f"norm {order}": (
+            lambda x, axis, o=order: ng.norm(x.flatten() if axis is None else x, o, axis),
+            lambda x, axis: np.sum(x, axis),
+        )
         for order in (None, 0, 1, 3, np.inf)
     },
 }

@@ -142,7 +142,7 @@ def test_a_call(target: str, names: list[str]) -> None:
             state = model.step(state)
         state = model.check(state, out)
         stopped += isinstance(out, KeyboardInterrupt)
-    assert stopped > 5
+    assert stopped > 2
     assert all_free()
     model.check(state, model.function(1.5))
 

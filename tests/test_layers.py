@@ -15,7 +15,8 @@ PACKAGE = ROOT / "numgraph"
 # Imports within functions count too.
 LAYERS = """
     errors config text absent whole pickled source dims types op operators graph storage arguments shared ops tensor
-    formula givens updates grad reference program printing testing inspector.explanation inspector.record
+    patterns substitution stable formula givens updates reach grad reference program printing testing
+    inspector.explanation inspector.record
     algebra traits ir elements rewrite schedule emit processor lower cache device runtime cuda compile
     call sweep function inspector demo cli __main__
 """.split()

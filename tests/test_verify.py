@@ -85,7 +85,7 @@ def test_a_reshape_that_is_filled_from_itself(monkeypatch: pytest.MonkeyPatch) -
 def test_an_old_value_that_is_read_too_late(monkeypatch: pytest.MonkeyPatch, traits: Traits) -> None:
     def no_readers(self: Any, items: Any, late: Any, shared: Any) -> None:
         original(self, items, late, shared)
-        self.unread = {item: set() for item in late}
+        self.unread = {item: {} for item in late}
         self.waiting = {item: [] for item in items}
 
     original = ownership.Order.__init__
@@ -112,7 +112,7 @@ def test_a_length_that_is_read_too_late(monkeypatch: pytest.MonkeyPatch) -> None
 def test_an_index_that_is_checked_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_checks(self: Any, items: Any, late: Any, shared: Any) -> None:
         original(self, items, late, shared)
-        self.checks = set()
+        self.checks = {}
 
     original = ownership.Order.__init__
     new = q + 1

@@ -10,7 +10,7 @@ import numpy as np
 from numgraph.errors import ValueOverflowError
 from numgraph.graph import Variable, apply, as_operands, as_variable, elementwise
 from numgraph.op import OPS, Op, boolean, same
-from numgraph.ops.define import boolless, f, no_float
+from numgraph.ops.define import Chosen, boolless, both, f, no_float
 from numgraph.types import BOOL
 
 __all__ = """and_ bitwise_and bitwise_not bitwise_or bitwise_xor clip eq equal ge greater greater_equal gt invert
@@ -92,8 +92,13 @@ def _where_grad(g: Variable, out: Variable, cond: Variable, a: Variable, b: Vari
     return None, where(cond, g, 0.0), where(cond, 0.0, g)
 
 
+def _where_reach(counts: Variable | None, out: Variable, cond: Variable, a: Variable, b: Variable) -> tuple[Any, ...]:
+    wide = f.shape_padleft(cond, out.ndim - cond.ndim) if cond.ndim < out.ndim else cond
+    return None, Chosen(both(counts, wide)), Chosen(both(counts, logical_not(wide)))
+
+
 Op("where", ("cond", "a", "b"), "a where cond holds, else b.", lambda dtypes: same(dtypes[1:]), np.where, _where_grad,
-   scalar="where(cond, a, b)", keeps=(0,))  # fmt: skip
+   scalar="where(cond, a, b)", keeps=(0,), reach=_where_reach)  # fmt: skip
 
 
 def where(cond: Any, a: Any, b: Any) -> Variable:

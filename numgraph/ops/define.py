@@ -34,6 +34,37 @@ class Zero:
 ZERO = Zero()
 
 
+class Chosen:
+    """A `reach` that a program asked for: by a condition, in `where` or as a mask, or by overwriting the rest.
+
+    Products then leave out the rows and columns that do not count. For what slices and index arrays do not name they do
+    not: those are everywhere, and each would cost a pass over the operands.
+    """
+
+    def __init__(self, counts: Variable) -> None:
+        self.counts = counts
+
+
+def both(a: Variable | None, b: Variable) -> Variable:
+    """Where `a` (None: everywhere) and `b` hold."""
+    return b if a is None else f.and_(a, b)
+
+
+def along_axis(counts: Variable | None, out: Variable, *inputs: Variable, axis: int) -> tuple[Any, ...]:
+    """`reach` of an op whose elements depend on all elements along `axis`."""
+    return tuple(None if counts is None else f.any(counts, axis, keepdims=True) for _ in inputs)
+
+
+def linearly(counts: Variable | None, out: Variable, *inputs: Variable, **attrs: Any) -> tuple[Any, ...]:
+    """`reach` of an op that only moves and adds elements: the gradient of what counts is positive where it arrives."""
+    assert out.op is not None and out.op.grad is not None
+    if counts is None:
+        return (None,) * len(inputs)
+    whole = f.cast(f.broadcast_to(counts, f.shape(out)), "float32")
+    parts = out.op.grad(whole, out, *inputs, **attrs)
+    return tuple(None if p is None or p is ZERO else f.neq(p, 0) for p in parts)
+
+
 def boolless(dtypes: Sequence[str]) -> str:
     """As `same`, but bool with bool gives int8, as NumPy has it for `//`, `%`, `**` and shifts."""
     dtype = promote(dtypes)

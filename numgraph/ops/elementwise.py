@@ -1,14 +1,15 @@
 """Arithmetic, rounding, exponentials, logarithms and trigonometry, element by element.
 
-A gradient whose derivative may be infinite or NaN multiplies with `masked_mul` or divides with `masked_div`: where the
-incoming gradient is zero the result is zero, whatever the derivative. So a branch that `where` did not take, or an
-element that was overwritten, cannot bring a NaN into a gradient. A rewrite turns them into `mul` and `true_div` where
-the derivative is known to be finite.
+A gradient whose slope may be infinite multiplies with `masked_mul` or divides with `masked_div`: where the incoming
+gradient is zero the result is zero, whatever the slope. A rewrite turns them into `mul` and `true_div` where the slope
+is a finite number. For what `where` did not choose nothing is needed here: see `reach`.
 """
 
 from __future__ import annotations
 
+import builtins
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from numgraph.ops import formula
 from numgraph.ops.define import ZERO, boolless, f, no_bool
 from numgraph.types import BOOL, DISCRETE, FLOATS, UNSIGNED
 
-__all__ = """abs abs_ add ceil ceiling deg2rad exp exp2 expm1 floor floor_div int_div inv log log10 log1p log2
+__all__ = """abs abs_ add ceil ceiling deg2rad divmod exp exp2 expm1 floor floor_div int_div inv log log10 log1p log2
 masked_div masked_mul mod mul neg pow power rad2deg reciprocal round rint sgn sign sqr sqrt square sub true_div truediv
 trunc arccos arccosh arcsin arcsinh arctan arctan2 arctanh acos acosh asin asinh atan atan2 atanh cos cosh sin sinh tan
 tanh divide multiply negative remainder subtract""".split()
@@ -72,7 +73,7 @@ Op("sub", ("x", "y"), "x - y. DtypeError for two bools.", same, np.subtract,
    lambda g, out, x, y: (g, f.neg(g)), scalar="x - y", dtypes=NUMBERS)  # fmt: skip
 sub = no_bool("sub", "use ng.xor(x, y)")
 
-Op("mul", ("x", "y"), "x * y.", same, np.multiply, lambda g, out, x, y: (f.masked_mul(g, y), f.masked_mul(g, x)),
+Op("mul", ("x", "y"), "x * y.", same, np.multiply, lambda g, out, x, y: (f.mul(g, y), f.mul(g, x)),
    scalar="x * y", dtypes=NUMBERS, commutative=True)  # fmt: skip
 _mul = elementwise("mul")
 
@@ -107,6 +108,12 @@ def _mod_grad(g: Variable, out: Variable, x: Variable, y: Variable) -> tuple[Any
 Op("mod", ("x", "y"), "x - y * floor(x / y), with the sign of y; for integers x % 0 is 0.", boolless, np.mod, _mod_grad,
    scalar="mod(x, y)", domain=(0.3, 3.0), dtypes=NUMBERS, cost=6)  # fmt: skip
 mod = elementwise("mod")
+
+
+def divmod(x: Any, y: Any) -> tuple[Variable, Variable]:
+    """(x // y, x % y), as np.divmod."""
+    a, b = as_operands(x, y)
+    return floor_div(a, b), mod(a, b)
 
 
 def _power(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
@@ -160,10 +167,11 @@ def sign(x: Any) -> Variable:
 
 
 Op("reciprocal", ("x",), "1 / x; integers give floatX.", division, lambda x: 1.0 / x,
-   lambda g, out, x: (masked_mul(g, f.neg(f.mul(out, out))),), scalar="1.0 / x", domain=(0.3, 3.0), cost=4)  # fmt: skip
+   lambda g, out, x: (f.neg(masked_mul(masked_mul(g, out), out)),), scalar="1.0 / x", domain=(0.3, 3.0),
+   cost=4)  # fmt: skip
 reciprocal = elementwise("reciprocal")
 
-Op("square", ("x",), "x * x.", boolless, np.square, lambda g, out, x: (masked_mul(g, f.mul(2.0, x)),), scalar="x * x",
+Op("square", ("x",), "x * x.", boolless, np.square, lambda g, out, x: (f.mul(g, f.mul(2.0, x)),), scalar="x * x",
    dtypes=NUMBERS)  # fmt: skip
 square = elementwise("square")
 
@@ -187,7 +195,24 @@ def _rounding(name: str, doc: str, numpy: Any, scalar: str) -> Any:
 floor = _rounding("floor", "The largest whole number not above x.", np.floor, "floor(x)")
 ceil = _rounding("ceil", "The smallest whole number not below x.", np.ceil, "ceil(x)")
 trunc = _rounding("trunc", "x without its fraction.", np.trunc, "trunc(x)")
-round = _rounding("round", "The nearest whole number, halves to even.", np.rint, "rint(x)")
+rint = _rounding("round", "The nearest whole number, halves to even.", np.rint, "rint(x)")
+
+
+def round(x: Any, decimals: int = 0) -> Variable:
+    """x rounded to `decimals` digits behind the point, halves to even, as np.round; negative ones count before it.
+
+    Integers and bools stay what they are. Its gradient is zero. TypeError for `decimals` that are no integer.
+    """
+    digits, v = operator.index(decimals), as_variable(x)
+    if digits == 0 or v.type.dtype == BOOL or (digits > 0 and v.type.dtype in DISCRETE):
+        return rint(v)  # type: ignore[no-any-return]
+    scale = 10.0 ** builtins.abs(digits)
+    if v.type.dtype in DISCRETE:
+        return f.cast(f.mul(rint(f.true_div(f.cast(v, "float64"), scale)), scale), v.type.dtype)  # type: ignore[no-any-return]
+    if digits > 0:
+        return f.true_div(rint(f.mul(v, scale)), scale)  # type: ignore[no-any-return]
+    return f.mul(rint(f.true_div(v, scale)), scale)  # type: ignore[no-any-return]
+
 
 # -- roots, exponentials, logarithms --------------------------------------------------------------------------------
 
@@ -215,21 +240,21 @@ Op("log1p", ("x",), "log(1 + x), exact for small x.", floating, np.log1p,
    lambda g, out, x: (masked_div(g, f.add(x, 1.0)),), scalar="log1p(x)", domain=(-0.8, 4.0), cost=25)  # fmt: skip
 log1p = elementwise("log1p")
 
-Op("log2", ("x",), "The logarithm to base 2.", floating, np.log2, lambda g, out, x: (masked_div(g, f.mul(LN2, x)),),
-   scalar="log2(x)", domain=(0.1, 4.0), cost=20)  # fmt: skip
+Op("log2", ("x",), "The logarithm to base 2.", floating, np.log2,
+   lambda g, out, x: (f.mul(masked_div(g, x), 1.0 / LN2),), scalar="log2(x)", domain=(0.1, 4.0), cost=20)  # fmt: skip
 log2 = elementwise("log2")
 
-Op("log10", ("x",), "The logarithm to base 10.", floating, np.log10, lambda g, out, x: (masked_div(g, f.mul(LN10, x)),),
-   scalar="log10(x)", domain=(0.1, 4.0), cost=20)  # fmt: skip
+Op("log10", ("x",), "The logarithm to base 10.", floating, np.log10,
+   lambda g, out, x: (f.mul(masked_div(g, x), 1.0 / LN10),), scalar="log10(x)", domain=(0.1, 4.0), cost=20)  # fmt: skip
 log10 = elementwise("log10")
 
 # -- trigonometry ---------------------------------------------------------------------------------------------------
 
-Op("sin", ("x",), "The sine of x in radians.", floating, np.sin, lambda g, out, x: (masked_mul(g, f.cos(x)),),
+Op("sin", ("x",), "The sine of x in radians.", floating, np.sin, lambda g, out, x: (f.mul(g, f.cos(x)),),
    scalar="sin(x)", cost=20)  # fmt: skip
 sin = elementwise("sin")
 
-Op("cos", ("x",), "The cosine of x in radians.", floating, np.cos, lambda g, out, x: (masked_mul(g, f.neg(f.sin(x))),),
+Op("cos", ("x",), "The cosine of x in radians.", floating, np.cos, lambda g, out, x: (f.neg(f.mul(g, f.sin(x))),),
    scalar="cos(x)", cost=20)  # fmt: skip
 cos = elementwise("cos")
 
@@ -237,6 +262,12 @@ Op("tan", ("x",), "The tangent of x in radians.", floating, np.tan,
    lambda g, out, x: (masked_mul(g, f.add(1.0, f.mul(out, out))),), scalar="tan(x)", domain=(-1.2, 1.2),
    cost=25)  # fmt: skip
 tan = elementwise("tan")
+
+
+def _slant(x: Variable) -> Variable:
+    """sqrt(1 + x * x), also where the square overflows."""
+    length: Variable = f.hypot(1.0, x)
+    return length
 
 
 def _arc_slope(x: Variable) -> Variable:
@@ -254,13 +285,23 @@ Op("arccos", ("x",), "The inverse cosine, in [0, pi].", floating, np.arccos,
 arccos = elementwise("arccos")
 
 Op("arctan", ("x",), "The inverse tangent, in [-pi/2, pi/2].", floating, np.arctan,
-   lambda g, out, x: (f.true_div(g, f.add(1.0, f.mul(x, x))),), scalar="atan(x)", cost=25)  # fmt: skip
+   lambda g, out, x: (f.true_div(f.true_div(g, _slant(x)), _slant(x)),), scalar="atan(x)", cost=25)  # fmt: skip
 arctan = elementwise("arctan")
 
 
+def share_of(x: Variable, length: Variable) -> Variable:
+    """x / length, where `length` is that of a vector with component x: 0 where it is 0, -1 or 1 where x is infinite."""
+    result: Variable = f.where(f.isinf(x), f.sign(x), masked_div(x, length))
+    return result
+
+
 def _arctan2_grad(g: Variable, out: Variable, y: Variable, x: Variable) -> tuple[Any, ...]:
-    length = f.add(f.mul(x, x), f.mul(y, y))
-    return masked_div(masked_mul(g, x), length), f.neg(masked_div(masked_mul(g, y), length))
+    """x and y over the square of the length, which may overflow where the slope does not."""
+    length = f.hypot(x, y)
+    return (
+        masked_div(masked_mul(g, share_of(x, length)), length),
+        f.neg(masked_div(masked_mul(g, share_of(y, length)), length)),
+    )
 
 
 Op("arctan2", ("y", "x"), "The angle of the point (x, y), in [-pi, pi].", floating, np.arctan2, _arctan2_grad,
@@ -280,11 +321,11 @@ Op("tanh", ("x",), "The hyperbolic tangent.", floating, np.tanh,
 tanh = elementwise("tanh")
 
 Op("arcsinh", ("x",), "The inverse hyperbolic sine.", floating, np.arcsinh,
-   lambda g, out, x: (f.true_div(g, f.sqrt(f.add(1.0, f.mul(x, x)))),), scalar="asinh(x)", cost=25)  # fmt: skip
+   lambda g, out, x: (f.true_div(g, _slant(x)),), scalar="asinh(x)", cost=25)  # fmt: skip
 arcsinh = elementwise("arcsinh")
 
 Op("arccosh", ("x",), "The inverse hyperbolic cosine, of x at least 1.", floating, np.arccosh,
-   lambda g, out, x: (masked_div(g, f.sqrt(f.mul(f.sub(x, 1.0), f.add(x, 1.0)))),), scalar="acosh(x)",
+   lambda g, out, x: (masked_div(g, f.mul(f.sqrt(f.sub(x, 1.0)), f.sqrt(f.add(x, 1.0)))),), scalar="acosh(x)",
    domain=(1.2, 4.0), cost=25)  # fmt: skip
 arccosh = elementwise("arccosh")
 
@@ -302,7 +343,7 @@ Op("rad2deg", ("x",), "Radians in degrees.", floating, np.rad2deg, lambda g, out
 rad2deg = elementwise("rad2deg")
 
 # Other names, of Theano and NumPy.
-abs_, ceiling, int_div, inv, power, rint = abs, ceil, floor_div, reciprocal, pow, round
+abs_, ceiling, int_div, inv, power = abs, ceil, floor_div, reciprocal, pow
 sgn, sqr, truediv, divide, multiply = sign, square, true_div, true_div, mul
 negative, remainder, subtract = neg, mod, sub
 acos, acosh, asin, asinh, atan, atan2, atanh = arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh

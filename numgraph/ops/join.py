@@ -14,7 +14,7 @@ from numgraph.op import OPS, Check, Op, Scatter, first, same
 from numgraph.ops import formula
 from numgraph.ops import lengths as ln
 from numgraph.ops.create import constant_scalar, filled, zeros_like
-from numgraph.ops.define import f
+from numgraph.ops.define import f, linearly
 from numgraph.ops.lengths import Length
 from numgraph.ops.shape import flatten, reshape, reshaped, shuffled, stretch
 from numgraph.types import promote
@@ -133,6 +133,7 @@ Op(
     lambda *parts, axis: np.concatenate(parts, axis=axis),
     _concatenate_grad,
     expand=_expand_concatenate,
+    reach=linearly,
     show=formula.joined,
     shape=_joined_shape,
     checks=(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from numgraph.errors import DtypeError, ShapeError
 from numgraph.graph import Variable, apply, as_operands, as_variable, describe, elementwise
 from numgraph.op import OPS, Op, floating, same
-from numgraph.ops.define import f
+from numgraph.ops.define import along_axis, f
 from numgraph.ops.reduce import axes_of, max_or_lowest
 from numgraph.types import FLOATS, float_of
 
@@ -89,7 +89,7 @@ def _softmax_grad(g: Variable, out: Variable, x: Variable, axis: int) -> tuple[A
 
 
 def _log_softmax_grad(g: Variable, out: Variable, x: Variable, axis: int) -> tuple[Any, ...]:
-    return (f.sub(g, f.mul(f.exp(out), f.sum(g, axis, keepdims=True))),)
+    return (f.sub(g, f.mul(softmax(x, axis), f.sum(g, axis, keepdims=True))),)
 
 
 def _softmax_samples() -> list[tuple[list[Any], dict[str, Any]]]:
@@ -98,10 +98,34 @@ def _softmax_samples() -> list[tuple[list[Any], dict[str, Any]]]:
 
 
 Op("softmax", ("x",), "exp(x) / sum(exp(x)) along `axis`, without overflow.", floating, _softmax, _softmax_grad,
-   expand=_softmax_expand, samples=_softmax_samples, dtypes=FLOATS)  # fmt: skip
+   expand=_softmax_expand, reach=along_axis, samples=_softmax_samples, dtypes=FLOATS)  # fmt: skip
 
 Op("log_softmax", ("x",), "log(softmax(x)) along `axis`, without overflow or underflow.", floating, _log_softmax,
-   _log_softmax_grad, expand=_log_softmax_expand, samples=_softmax_samples, dtypes=FLOATS)  # fmt: skip
+   _log_softmax_grad, expand=_log_softmax_expand, reach=along_axis, samples=_softmax_samples,
+   dtypes=FLOATS)  # fmt: skip
+
+
+# -- p * log(p) -------------------------------------------------------------------------------------------------------
+
+
+def _plogp(x: NDArray[Any], axis: int) -> NDArray[Any]:
+    logs = _log_softmax(x, axis)
+    return np.where(logs == -np.inf, np.zeros((), logs.dtype), np.exp(logs) * logs)
+
+
+def _plogp_expand(x: Variable, axis: int) -> Variable:
+    return f.masked_mul(softmax(x, axis), log_softmax(x, axis))  # type: ignore[no-any-return]
+
+
+def _plogp_grad(g: Variable, out: Variable, x: Variable, axis: int) -> tuple[Any, ...]:
+    """d p * log(p) = (log(p) + 1) dp, in which p * log(p) is `out`: finite also where log(p) is not."""
+    p = softmax(x, axis)
+    own = f.mul(g, f.add(out, p))
+    return (f.sub(own, f.mul(p, f.sum(own, axis, keepdims=True))),)
+
+
+Op("softmax_plogp", ("x",), "p * log(p) for p = softmax(x) along `axis`, 0 where p is 0.", floating, _plogp,
+   _plogp_grad, expand=_plogp_expand, reach=along_axis, samples=_softmax_samples, dtypes=FLOATS)  # fmt: skip
 
 
 def softmax(x: Any, axis: int = -1) -> Variable:

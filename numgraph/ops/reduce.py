@@ -16,7 +16,7 @@ from numgraph.errors import AxisError, DtypeError, ShapeError
 from numgraph.graph import Variable, apply, as_variable, describe
 from numgraph.op import OPS, Check, Op, Reduce, Scatter, accumulated, boolean, first, int64, same
 from numgraph.ops import formula
-from numgraph.ops.define import f
+from numgraph.ops.define import along_axis, f
 from numgraph.source import warn
 from numgraph.types import FLOATS, check_dtype
 
@@ -186,7 +186,7 @@ def _others_grad(g: Variable, out: Variable, x: Variable, axis: int) -> tuple[An
 
 
 Op("product_of_others", ("x",), "For each element the product of all others along `axis`.", first, _others,
-   _others_grad, expand=_others_expand, dtypes=("float32", "float64"),
+   _others_grad, expand=_others_expand, reach=along_axis, dtypes=("float32", "float64"),
    samples=lambda: [([np.array(v)], {"axis": a}) for a in (0, 1) for v in (
        [[0.5, 2.0, -1.5], [1.0, 3.0, 0.25]], [[0.0, 2.0, -1.5], [1.0, 0.0, 0.0]], [[2.0], [3.0]])])  # fmt: skip
 

@@ -14,7 +14,7 @@ from numgraph.graph import Variable, apply, as_variable, describe
 from numgraph.op import OPS, Check, Kernel, Op, accumulated, int64, same
 from numgraph.ops import lengths as ln
 from numgraph.ops.create import ones_like
-from numgraph.ops.define import f
+from numgraph.ops.define import f, linearly
 from numgraph.ops.join import concatenate, flip, part
 from numgraph.ops.select import take_along_axis
 from numgraph.ops.shape import flatten
@@ -86,6 +86,7 @@ Op(
     lambda x, axis: np.cumsum(x, axis=axis),
     lambda g, out, x, axis: (flip(cumsum(flip(g, axis), axis), axis),),
     kernel=Kernel("scans.cumsum", lambda x, axis: _line(x, axis)),
+    reach=linearly,
     shape=lambda x, axis: x.shape,
     samples=_lines,
 )
@@ -108,6 +109,7 @@ Op(
     lambda x, axis: np.cumprod(x, axis=axis),
     _cumprod_grad,
     kernel=Kernel("scans.cumprod", lambda x, axis: _line(x, axis)),
+    reach=lambda counts, out, x, axis: linearly(counts, cumsum(out, axis), out, axis=axis),
     shape=lambda x, axis: x.shape,
     samples=_lines,
 )
@@ -137,6 +139,7 @@ Op(
     _recurred,
     _recurrence_grad,
     kernel=Kernel("scans.recurrence", lambda a, b, axis: _line(b, axis)),
+    reach=lambda counts, out, a, b, axis: linearly(counts, cumsum(out, axis), out, axis=axis) * 2,
     shape=lambda a, b, axis: b.shape,
     checks=(Check("equal", lambda a, b, axis: list(zip(a.shape, b.shape, strict=True)), "lengths {a} and {b} differ"),),
     samples=lambda: [([x, x * 2 + 1], attrs) for (x,), attrs in _lines()],

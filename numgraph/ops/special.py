@@ -13,10 +13,13 @@ from numgraph.graph import Variable, apply, as_variable, describe, elementwise
 from numgraph.op import OPS, Op, floating, same
 from numgraph.ops import formula
 from numgraph.ops.define import ZERO, f
+from numgraph.ops.elementwise import share_of
 from numgraph.types import DISCRETE, FLOATS, INTEGERS, check_dtype
 
-__all__ = """cast copysign digamma disconnected_grad erf erfc gammaln grad_clip hypot identity lgamma logaddexp psi
-tensor_copy zero_grad""".split()
+__all__ = """cast copysign digamma disconnected_grad erf erfc gammaln grad_clip hypot identity lgamma log1mexp log_erfc
+logaddexp psi tensor_copy zero_grad""".split()
+
+LN2 = math.log(2.0)
 
 # -- special functions ----------------------------------------------------------------------------------------------
 
@@ -50,6 +53,57 @@ erf = elementwise("erf")
 Op("erfc", ("x",), "1 - erf(x), exact for large x.", floating, _each(math.erfc),
    lambda g, out, x: (f.neg(f.mul(g, _bell(x))),), scalar="erfc(x)", cost=25)  # fmt: skip
 erfc = elementwise("erfc")
+
+
+def _log1mexp(x: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(np.where(x > -LN2, np.log(-np.expm1(x)), np.log1p(-np.exp(x))))
+
+
+# the slope is -exp(x) / (1 - exp(x))
+Op("log1mexp", ("x",), "log(1 - exp(x)) for x below 0, exact where exp(x) is next to 0 or 1.", floating, _log1mexp,
+   lambda g, out, x: (f.neg(f.masked_mul(g, f.exp(f.sub(x, out)))),), domain=(-3.0, -0.1), cost=60,
+   scalar="where(x > -0.6931471805599453, log(-expm1(x)), log1p(-exp(x)))")  # fmt: skip
+log1mexp = elementwise("log1mexp")
+
+# From here on log(erfc(x)) is computed by the asymptotic series of erfc(x) * exp(x * x) * x * sqrt(pi) in
+# t = 1 / (2 * x * x): 1 - t + 3 * t**2 - 15 * t**3 ..., whose error is then below 1e-14.
+ERFC_TAIL = 8.0
+ERFC_TERMS = 12
+LOG_SQRT_PI = math.log(math.pi) / 2
+
+
+def _log_erfc(x: float) -> float:
+    if x < ERFC_TAIL or math.isnan(x):
+        return math.log(math.erfc(x))
+    t = 0.5 / x / x
+    series = 1.0
+    for k in range(ERFC_TERMS, 0, -1):
+        series = 1.0 - (2 * k - 1) * t * series
+    return -x * x - math.log(x) - LOG_SQRT_PI + math.log(series) if math.isfinite(x) else -math.inf
+
+
+def _tail_text() -> str:
+    """The series less 1, as the scalar form of `log_erfc` has it."""
+    text = "1.0"
+    for k in range(ERFC_TERMS, 1, -1):
+        text = f"(1.0 - {2 * k - 1}.0 * (0.5 / x / x) * {text})"
+    return f"-(0.5 / x / x) * {text}"
+
+
+def _log_erfc_grad(g: Variable, out: Variable, x: Variable) -> tuple[Any, ...]:
+    """-2 / sqrt(pi) * exp(-x * x) / erfc(x), and in the tail -2 * x / series."""
+    t = f.true_div(f.true_div(0.5, x), x)
+    series: Any = f.cast(1.0, out.type.dtype)
+    for k in range(ERFC_TERMS, 0, -1):
+        series = f.sub(1.0, f.mul(f.mul(t, 2.0 * k - 1.0), series))
+    near = f.neg(f.true_div(_bell(x), f.erfc(x)))
+    return (f.mul(g, f.where(f.lt(x, ERFC_TAIL), near, f.true_div(f.mul(-2.0, x), series))),)
+
+
+Op("log_erfc", ("x",), "log(erfc(x)), finite where erfc(x) underflows.", floating, _each(_log_erfc), _log_erfc_grad,
+   scalar=f"where(x < {ERFC_TAIL}, log(erfc(x)), -x * x - log(x) - {LOG_SQRT_PI} + log1p({_tail_text()}))",
+   cost=80)  # fmt: skip
+log_erfc = elementwise("log_erfc")
 
 Op("gammaln", ("x",), "The logarithm of the absolute value of the gamma function.", floating, _each(_log_gamma),
    lambda g, out, x: (f.masked_mul(g, digamma(x)),), scalar="lgamma(x)", domain=(0.2, 5.0), cost=40)  # fmt: skip
@@ -85,11 +139,12 @@ def digamma(x: Any) -> Variable:
     # below zero by reflection: digamma(1 - x) - digamma(x) = pi / tan(pi * x)
     reflected = f.true_div(math.pi, f.tan(f.mul(math.pi, v)))
     result: Variable = f.where(positive, mirrored, f.sub(mirrored, reflected))
-    return result
+    # at -1, -2, ... it has no value; at 0 it is infinite, by the sign of the zero
+    return f.where(f.and_(f.lt(v, 0.0), f.eq(v, f.floor(v))), math.nan, result)  # type: ignore[no-any-return]
 
 
 def _hypot_grad(g: Variable, out: Variable, x: Variable, y: Variable) -> tuple[Any, ...]:
-    return f.masked_mul(g, f.masked_div(x, out)), f.masked_mul(g, f.masked_div(y, out))
+    return f.mul(g, share_of(x, out)), f.mul(g, share_of(y, out))
 
 
 Op("hypot", ("x", "y"), "sqrt(x * x + y * y), without overflow.", floating, np.hypot, _hypot_grad, scalar="hypot(x, y)",
@@ -103,7 +158,9 @@ copysign = elementwise("copysign")
 
 
 def _logaddexp_grad(g: Variable, out: Variable, x: Variable, y: Variable) -> tuple[Any, ...]:
-    return f.masked_mul(g, f.exp(f.sub(x, out))), f.masked_mul(g, f.exp(f.sub(y, out)))
+    """The shares of exp(x) and exp(y) in their sum; half each where both are the same infinity."""
+    apart = f.where(f.and_(f.isinf(x), f.eq(x, y)), 0.0, f.sub(x, y))
+    return f.mul(g, f.sigmoid(apart)), f.mul(g, f.sigmoid(f.neg(apart)))
 
 
 # equal operands apart: inf - inf is nan

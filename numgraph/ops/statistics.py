@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
 import numpy as np
 
-from numgraph.errors import DtypeError
+from numgraph.errors import DtypeError, OptionError, ShapeError
 from numgraph.graph import Variable, as_variable, describe
 from numgraph.ops.define import f
 from numgraph.ops.reduce import Axes, axes_of, max, max_or_lowest, min, reduced, sum
@@ -51,12 +52,16 @@ def mean(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) ->
 
 
 def var(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Variable:
-    """The variance along `axis`, of n - ddof degrees of freedom; dtypes as for `mean`."""
+    """The variance along `axis`, of n - ddof degrees of freedom, or of 0 where there are none: then it is not finite.
+
+    dtypes as for `mean`.
+    """
     v = as_variable(x)
     axes = axes_of("var", v, axis)
     difference = f.sub(v, mean(v, axes, keepdims=True))
     freedom = count_of(v, axes)
-    freedom = f.sub(freedom, ddof) if ddof else freedom
+    if ddof:
+        freedom = builtins.max(freedom - ddof, 0) if isinstance(freedom, int) else f.maximum(f.sub(freedom, ddof), 0)
     squares = sum(f.mul(difference, difference), axes, keepdims=keepdims)
     result: Variable = f.true_div(squares, f.cast(freedom, squares.type.dtype))
     return result
@@ -94,26 +99,60 @@ def dropped(v: Variable, axes: Axes) -> Variable:
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Variable:
-    """The vector norm along `axis` (None: of all elements): `ord` 2 (or None, "fro"), 1, inf, -inf, 0 or another
-    number.
+    """The norm along `axis`, as np.linalg.norm: one axis is a vector, two are a matrix, None all of x.
 
-    A matrix counts as the vector of its elements. The norm of nothing is 0; of order -inf it is a ShapeError at run
-    time. DtypeError for an unknown `ord`.
+    ord of a vector: 2 (or None), 1, inf, -inf, 0 or another number. ord of a matrix: None or "fro" for the root of the
+    sum of squares, 1 and -1 for the largest and the smallest sum of a column, inf and -inf of a row. Without `ord` an x
+    of any number of axes counts as the vector of its elements. The norm of nothing is 0; of order -inf, and of -1 for
+    matrices, it is a ShapeError at run time. OptionError for another `ord`, and for 2, -2 and "nuc" of a matrix, which
+    need singular values. ShapeError for an `ord` of more than two axes.
     """
     v = as_variable(x)
+    v = v if v.type.dtype in FLOATS else f.cast(v, float_of(v.type.dtype))
     axes = axes_of("norm", v, axis)
-    if ord in (None, 2, "fro"):
+    if ord is None or (ord == "fro" and len(axes) < 3) or (ord == 2 and len(axes) < 2):
         result: Variable = f.sqrt(sum(f.mul(v, v), axes, keepdims=keepdims))
-    elif not isinstance(ord, int | float):
-        raise DtypeError(f'norm: ord must be None, "fro" or a number, not {ord!r}, for {describe(v)}')
-    elif ord == np.inf:
-        n = count_of(v, axes)
-        result = max_or_lowest(f.abs(v), axes, keepdims)
-        result = result if isinstance(n, int) and n > 0 else f.where(f.eq(n, 0), 0, result)
+        return result
+    if len(axes) > 2:
+        raise ShapeError(
+            f"norm: ord={ord!r} is for a vector or a matrix, not for {len(axes)} axes\n  {describe(v)}\n"
+            "  fix: choose one or two axes with axis=, or flatten it"
+        )
+    return _matrix_norm(v, ord, axis, keepdims) if len(axes) == 2 else _vector_norm(v, ord, axes, keepdims)
+
+
+def _matrix_norm(v: Variable, ord: Any, axis: Any, keepdims: bool) -> Variable:
+    """The largest or smallest sum of a column (ord 1, -1) or row (inf, -inf)."""
+    # rows and columns are told by the order in which the axes are given
+    rows, columns = (0, 1) if axis is None else (a % v.ndim for a in axis)
+    if ord not in (1, -1, np.inf, -np.inf):
+        needs = "needs singular values, which numgraph does not compute" if ord in (2, -2, "nuc") else "is not defined"
+        raise OptionError(
+            f"norm: ord={ord!r} of a matrix {needs}\n  {describe(v)}\n"
+            '  fix: "fro" for the root of the sum of squares, or x.flatten() for the norm of its elements'
+        )
+    summed, left = (rows, columns) if ord in (1, -1) else (columns, rows)
+    sums = sum(f.abs(v), summed, keepdims=True)
+    result = _largest(sums, (left,), True) if ord > 0 else min(sums, left, keepdims=True)
+    return result if keepdims else dropped(result, (rows, columns))
+
+
+def _largest(v: Variable, axes: Axes, keepdims: bool) -> Variable:
+    """The largest element, 0 for none."""
+    n = count_of(v, axes)
+    result = max_or_lowest(v, axes, keepdims)
+    return result if isinstance(n, int) and n > 0 else f.where(f.eq(n, 0), 0, result)
+
+
+def _vector_norm(v: Variable, ord: Any, axes: Axes, keepdims: bool) -> Variable:
+    if not isinstance(ord, int | float):
+        raise OptionError(f'norm: ord must be None, "fro" or a number, not {ord!r}, for {describe(v)}')
+    if ord == np.inf:
+        result = _largest(f.abs(v), axes, keepdims)
     elif ord == -np.inf:
         result = min(f.abs(v), axes, keepdims)
     elif ord == 0:
-        result = f.cast(sum(f.neq(v, 0), axes, keepdims=keepdims), float_of(v.type.dtype))
+        result = f.cast(sum(f.neq(v, 0), axes, keepdims=keepdims), v.type.dtype)
     elif ord == 1:
         result = sum(f.abs(v), axes, keepdims=keepdims)
     else:

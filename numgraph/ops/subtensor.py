@@ -19,7 +19,7 @@ from numgraph.dims import Dim
 from numgraph.errors import IndexShapeError
 from numgraph.graph import Variable, apply
 from numgraph.op import OPS, Check, Op, Scatter, first
-from numgraph.ops import formula
+from numgraph.ops import formula, selected
 from numgraph.ops import lengths as ln
 from numgraph.ops.create import constant_scalar, counting, filled, zeros_like
 from numgraph.ops.define import f
@@ -156,6 +156,7 @@ Op(
     ),
     element=lambda idx, x, *bounds, key: x.at(*_part_index(idx, x, key, bounds)),
     shape=lambda x, *bounds, key: part_lengths(x, key, bounds),
+    reach=selected.subtensor_reach,
     show=_show_slices,
     checks=(Check("range", lambda x, *bounds, key: _single(x, key, bounds), OUT_OF_RANGE),),
     samples=_subtensor_samples,
@@ -201,6 +202,7 @@ Op(
         unique=True,
     ),
     shape=lambda base, value, *bounds, key, mode: base.shape,
+    reach=selected.subtensor_update_reach,
     show=lambda base, value, *bounds, key, mode: formula.written(_show_slices(base, *bounds, key=key), value, mode),
     checks=(
         Check("range", lambda base, value, *bounds, key, mode: _single(base, key, bounds), OUT_OF_RANGE),
@@ -293,6 +295,7 @@ Op(
     ),
     element=lambda idx, x, *indices, axes, position: x.at(*_gathered_index(idx, x, indices, axes, position)),
     injective=False,
+    reach=selected.gather_reach,
     show=_show_gather,
     shape=lambda x, *indices, axes, position: gathered_lengths(x, indices, axes, position),
     checks=(
@@ -407,6 +410,7 @@ Op(
         unique=False,
     ),
     shape=lambda base, value, *indices, axes, position, mode: base.shape,
+    reach=selected.gather_update_reach,
     show=lambda base, value, *indices, axes, position, mode: formula.written(
         _show_gather(base, *indices, axes=axes, position=position), value, mode
     ),

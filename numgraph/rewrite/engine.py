@@ -1,152 +1,38 @@
-"""Rewrite rules as data: a pattern, a replacement and the reason, both in the notation of the ops.
+"""Applies the rules of `rules` to the compile graph. Patterns are explained in `patterns`.
 
-    rule("log(softmax(x, axis=A))", "log_softmax(x, axis=A)", why="log(0) is -inf where softmax underflows")
-
-In a pattern a name matches any node (the same node wherever it is repeated), a call matches the op of that name, an
-operator the op it stands for, a number a constant of that value (of any shape), a keyword's name an attribute.
-Commutative ops match in both orders. The engine carries user lines forward and rejects a replacement of another dtype
-or shape.
+A number in a pattern matches a constant of any shape. The engine carries user lines forward and rejects a replacement
+of another dtype or shape.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import cache as remember
 from typing import Any
 
 from numgraph.ir import Node, topological
 from numgraph.op import OPS
+from numgraph.patterns import Bindings, Rule, is_number, keywords, match, op_name, operands
 from numgraph.rewrite.build import Builder
 
-OPERATORS: dict[type[ast.AST], str] = {
-    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "true_div", ast.Pow: "pow", ast.FloorDiv: "floor_div",
-    ast.Mod: "mod", ast.USub: "neg", ast.Lt: "lt", ast.Gt: "gt", ast.LtE: "le", ast.GtE: "ge", ast.Eq: "eq",
-}  # fmt: skip
 
-Bindings = dict[str, Any]
+class _Nodes:
+    """The compile graph as patterns see it: equal nodes are one, and nothing is out of bounds."""
 
+    def attributes(self, node: Node) -> dict[str, Any]:
+        return node.attributes
 
-@dataclass(frozen=True)
-class Rule:
-    """One rewrite. `when` may refuse a match; `build` makes the replacement where a text cannot say it."""
+    def number(self, node: Node) -> Any:
+        return fill_value(node)
 
-    name: str
-    pattern: ast.expr
-    replacement: ast.expr | None
-    why: str
-    when: Callable[[Builder, Bindings], bool] | None = None
-    build: Callable[[Builder, Node, Bindings], Node | None] | None = None
+    def same(self, a: Node, b: Node) -> bool:
+        return a is b
 
-    @property
-    def root(self) -> str:
-        """The op that the pattern starts with."""
-        return op_name(self.pattern)
+    def enter(self, node: Node) -> bool:
+        return True
 
 
-def rule(
-    pattern: str,
-    replacement: str | None,
-    why: str,
-    when: Callable[[Builder, Bindings], bool] | None = None,
-    build: Callable[[Builder, Node, Bindings], Node | None] | None = None,
-) -> Rule:
-    """A rule from its texts; ValueError at import for an op that does not exist."""
-    parsed = Rule(
-        name=f"{pattern} -> {replacement or (build.__name__ if build else '')}",
-        pattern=ast.parse(pattern, mode="eval").body,
-        replacement=ast.parse(replacement, mode="eval").body if replacement else None,
-        why=why,
-        when=when,
-        build=build,
-    )
-    for tree in filter(None, (parsed.pattern, parsed.replacement)):
-        for part in ast.walk(tree):
-            if isinstance(part, ast.Call | ast.BinOp | ast.UnaryOp | ast.Compare) and not _is_negative(part):
-                op_name(part)
-    return parsed
-
-
-@remember
-def op_name(tree: ast.expr) -> str:
-    """The op that a pattern's outermost call or operator stands for."""
-    if isinstance(tree, ast.Call):
-        assert isinstance(tree.func, ast.Name)
-        name = tree.func.id
-    elif isinstance(tree, ast.BinOp | ast.UnaryOp):
-        name = OPERATORS[type(tree.op)]
-    elif isinstance(tree, ast.Compare):
-        name = OPERATORS[type(tree.ops[0])]
-    else:
-        raise ValueError(f"a pattern starts with an op, not {ast.unparse(tree)}")
-    if name not in OPS:
-        raise ValueError(f"rewrite pattern names an unknown op {name!r}")
-    return name
-
-
-@remember
-def operands(tree: ast.expr) -> list[ast.expr]:
-    """The operands of a pattern's outermost call or operator."""
-    if isinstance(tree, ast.Call):
-        return tree.args
-    if isinstance(tree, ast.BinOp):
-        return [tree.left, tree.right]
-    if isinstance(tree, ast.Compare):
-        return [tree.left, tree.comparators[0]]
-    assert isinstance(tree, ast.UnaryOp)
-    return [tree.operand]
-
-
-def _is_negative(tree: ast.AST) -> bool:
-    return isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub) and isinstance(tree.operand, ast.Constant)
-
-
-def match(tree: ast.expr, node: Node, bound: Bindings) -> Bindings | None:
-    """The bindings under which `tree` describes `node`, or None."""
-    if isinstance(tree, ast.Name):
-        if tree.id in bound:
-            return bound if bound[tree.id] is node else None
-        return {**bound, tree.id: node}
-    if isinstance(tree, ast.Constant) or _is_negative(tree):
-        return bound if fill_value(node) == ast.literal_eval(tree) else None
-    op = node.op
-    # a conversion of a constant or of an exact match in between is looked through by `fill_value` only
-    if op is None or op.name != op_name(tree):
-        return None
-    parts = operands(tree)
-    attributes = _match_attributes(tree, node, bound)
-    if attributes is None or len(parts) > len(node.inputs):
-        return None
-    found = _match_operands(parts, node.inputs, attributes)
-    if found is None and op.commutative and len(node.inputs) == 2:
-        found = _match_operands(parts, node.inputs[::-1], attributes)
-    return found
-
-
-def _match_operands(parts: Sequence[ast.expr], nodes: Sequence[Node], bound: Bindings) -> Bindings | None:
-    for part, node in zip(parts, nodes, strict=False):
-        found = match(part, node, bound)
-        if found is None:
-            return None
-        bound = found
-    return bound
-
-
-def _match_attributes(tree: ast.expr, node: Node, bound: Bindings) -> Bindings | None:
-    if not isinstance(tree, ast.Call) or not tree.keywords:
-        return bound
-    attributes = node.attributes
-    for keyword in tree.keywords:
-        value = attributes.get(str(keyword.arg))
-        if isinstance(keyword.value, ast.Name):
-            name = "@" + keyword.value.id
-            if name in bound and bound[name] != value:
-                return None
-            bound = {**bound, name: value}
-        elif ast.literal_eval(keyword.value) != value:
-            return None
-    return bound
+NODES = _Nodes()
 
 
 def fill_value(node: Node) -> Any:
@@ -164,14 +50,10 @@ def construct(tree: ast.expr, builder: Builder, bound: Bindings, dtype: str) -> 
     if isinstance(tree, ast.Name):
         node: Node = bound[tree.id]
         return node
-    if isinstance(tree, ast.Constant) or _is_negative(tree):
+    if is_number(tree):
         return builder.graph.number(ast.literal_eval(tree), dtype)
     inputs = [construct(part, builder, bound, dtype) for part in operands(tree)]
-    attrs = {}
-    for keyword in tree.keywords if isinstance(tree, ast.Call) else ():
-        value = keyword.value
-        attrs[str(keyword.arg)] = bound["@" + value.id] if isinstance(value, ast.Name) else ast.literal_eval(value)
-    return builder.op(OPS[op_name(tree)], inputs, attrs)
+    return builder.op(OPS[op_name(tree)], inputs, keywords(tree, bound))
 
 
 class Rewriter:
@@ -227,7 +109,7 @@ class Rewriter:
         if node.op is None or depth > 20:
             return node
         for r in self.by_root.get(node.op.name, ()):
-            bound = match(r.pattern, node, {})
+            bound = match(r.pattern, node, NODES, {})
             if bound is None or (r.when is not None and not r.when(self.builder, bound)):
                 continue
             replaced = self._replacement(r, node, bound)

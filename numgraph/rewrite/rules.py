@@ -1,77 +1,30 @@
-"""The rewrite rules, each with its reason. Patterns are explained in `engine`."""
+"""The rules that simplify the compile graph, each with its reason. Patterns are explained in `patterns`."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from numgraph.ir import Node
-from numgraph.op import OPS
+from numgraph.patterns import Bindings, Rule, rule
 from numgraph.rewrite.build import Builder
-from numgraph.rewrite.engine import Bindings, Rule, fill_value, rule
+from numgraph.rewrite.engine import fill_value
 
 
-def _build_softmax(builder: Builder, node: Node, bound: Bindings) -> Node | None:
-    axes = bound["@A"]
-    return builder.op(OPS["softmax"], [bound["x"]], {"axis": axes[0]}) if len(axes) == 1 else None
+def _plain_product(builder: Builder, bound: Bindings) -> bool:
+    g, d = fill_value(bound["g"]), fill_value(bound["d"])
+    return (d is not None and math.isfinite(d)) or (g is not None and g != 0)
 
 
-def _build_logsumexp(builder: Builder, node: Node, bound: Bindings) -> Node | None:
-    """max + log(sum(exp(x - max))), with an infinite maximum taken out of the difference."""
-    x, axes, keepdims = bound["x"], bound["@A"], bound["@K"]
-    call = builder.call
-    high = call("max", x, axis=axes, keepdims=True, empty=True)
-    zero = builder.graph.number(0.0, x.dtype)
-    safe = call("where", call("isfinite", high), high, zero)
-    total = call("sum", call("exp", call("sub", x, safe)), axis=axes, keepdims=True, dtype=x.dtype)
-    result = call("add", call("log", total), safe)
-    if keepdims:
-        return result
-    kept = tuple(k for k in range(len(x.dims)) if k not in axes)
-    return call("dimshuffle", result, pattern=kept)
+def _plain_quotient(builder: Builder, bound: Bindings) -> bool:
+    g, d = fill_value(bound["g"]), fill_value(bound["d"])
+    return (d is not None and d != 0 and not math.isnan(d)) or (g is not None and g != 0)
 
 
-def _plain(builder: Builder, bound: Bindings) -> bool:
-    return not may_be_masked(bound["g"])
-
-
-# Ops whose result has zeros where their first operand has.
-_KEEPS_ZEROS = frozenset(
-    "neg cast dimshuffle broadcast_to reshape subtensor gather sum unbroadcast square sqrt abs identity".split()
-)
-# Ops that put zeros where something is masked.
-_MAKES_ZEROS = frozenset("where one_hot gather_update subtensor_update place".split())
-
-
-def may_be_masked(node: Node) -> bool:
-    """Whether zeros in `node` may mean "no gradient flows here", so that they must survive an infinite factor."""
-    known: dict[Node, bool] = node.graph.masked
-    stack = [node]
-    while stack:
-        v = stack[-1]
-        if v in known:
-            stack.pop()
-            continue
-        name = v.name
-        parts = v.inputs[:1] if name in _KEEPS_ZEROS else v.inputs[1:2] if name == "unbroadcast" else v.inputs
-        follows = name in _KEEPS_ZEROS or name in ("mul", "true_div", "masked_mul", "masked_div", "add", "sub", "dot2")
-        if not follows or name in _MAKES_ZEROS:
-            value = fill_value(v)
-            known[v] = (
-                name in _MAKES_ZEROS
-                or (value is not None and value == 0)
-                or (name == "cast" and parts[0].dtype == "bool")
-            )
-            continue
-        if name == "cast" and parts[0].dtype == "bool":
-            known[v] = True
-            continue
-        waiting = [p for p in parts if p not in known]
-        if waiting:
-            stack.extend(waiting)
-            continue
-        flags = [known[p] for p in parts]
-        known[v] = all(flags) if name in ("add", "sub") else any(flags[:1]) if name.endswith("div") else any(flags)
-    return known[node]
+def _build_chosen(builder: Builder, node: Node, bound: Bindings) -> Node | None:
+    """What a condition that is known chooses."""
+    value = fill_value(bound["c"])
+    return None if value is None else bound["a"] if value else bound["b"]
 
 
 def _is_full_range(builder: Builder, index: Node, length: Any) -> bool:
@@ -116,6 +69,21 @@ def _build_row_sum(builder: Builder, node: Node, bound: Bindings) -> Node | None
     if attrs["keepdims"]:
         value = builder.call("dimshuffle", value, pattern=(*range(len(value.dims)), -1))
     return builder.graph.cast(value, node.dtype)
+
+
+def _build_row_any(builder: Builder, node: Node, bound: Bindings) -> Node | None:
+    """Whether a row of a one-hot array holds anything but zeros: whether its value is not 0."""
+    value = bound["v"]
+    if node.attributes["axis"] != (len(value.dims),):
+        return None
+    known = fill_value(value)
+    if known is None:
+        found = builder.call("neq", value, builder.graph.number(0, value.dtype))
+    else:
+        found = builder.spread(builder.graph.number(known != 0, "bool"), value.dims)
+    if node.attributes["keepdims"]:
+        found = builder.call("dimshuffle", found, pattern=(*range(len(value.dims)), -1))
+    return found
 
 
 def _build_unbroadcast(builder: Builder, node: Node, bound: Bindings) -> Node | None:
@@ -164,16 +132,6 @@ def _build_same_cast(builder: Builder, node: Node, bound: Bindings) -> Node | No
     return None
 
 
-def _build_log_softmax_grad(builder: Builder, node: Node, bound: Bindings) -> Node | None:
-    """The gradient through log(softmax): g / s * s is g, also where s has underflowed to 0."""
-    s, g, axes = bound["s"], bound["g"], bound["@A"]
-    if s.name != "softmax" or axes != (s.attributes["axis"],):
-        return None
-    g = builder.spread(g, s.dims)
-    total = builder.call("sum", g, axis=axes, keepdims=True, dtype=g.dtype)
-    return builder.call("sub", g, builder.call("mul", s, total))
-
-
 def _integer(builder: Builder, bound: Bindings) -> bool:
     return "float" not in bound["x"].dtype
 
@@ -182,42 +140,10 @@ def _floating(builder: Builder, bound: Bindings) -> bool:
     return "float" in bound["x"].dtype
 
 
-STABLE: tuple[Rule, ...] = (
-    rule("log(softmax(x, axis=A))", "log_softmax(x, axis=A)", "softmax underflows to 0 and its log to -inf"),
-    rule("log(sigmoid(x))", "-softplus(-x)", "sigmoid underflows to 0 for x < -88 (float32)"),
-    rule("log(1 - sigmoid(x))", "-softplus(x)", "1 - sigmoid rounds to 0 for x > 17 (float32)"),
-    rule("log1p(-sigmoid(x))", "-softplus(x)", "as log(1 - sigmoid(x))"),
-    rule("1 - sigmoid(x)", "sigmoid(-x)", "cancellation for large x"),
-    rule("log(1 + exp(x))", "softplus(x)", "exp overflows for x > 88 (float32)"),
-    rule("log1p(exp(x))", "softplus(x)", "exp overflows for x > 88 (float32)"),
-    rule("log(1 + x)", "log1p(x)", "1 + x rounds small x away"),
-    rule("exp(x) - 1", "expm1(x)", "cancellation for small x"),
-    rule("exp(x) / sum(exp(x), axis=A, keepdims=True)", None, "exp overflows", build=_build_softmax),
-    rule("log(sum(exp(x), axis=A, keepdims=K))", None, "exp overflows", build=_build_logsumexp),
-    rule("log(cast(sum(cast(exp(x)), axis=A, keepdims=K)))", None, "exp overflows", build=_build_logsumexp),
-    rule("log(cast(sum(exp(x), axis=A, keepdims=K)))", None, "exp overflows", build=_build_logsumexp),
-    rule("exp(x) / cast(sum(exp(x), axis=A, keepdims=True))", None, "exp overflows", build=_build_softmax),
-    *(
-        rule(f"{pattern} * (sigmoid(x) * c)", replacement, "0 / 0 where sigmoid underflows; it is never really 0")
-        for pattern, replacement in (
-            ("masked_div(g, sigmoid(x))", "g * c"),
-            ("(g / sigmoid(x))", "g * c"),
-            ("neg(masked_div(g, sigmoid(x)))", "neg(g) * c"),
-            ("neg(g / sigmoid(x))", "neg(g) * c"),
-        )
-    ),
-    *(
-        rule(
-            f"s * ({div} - {total.format(div)})", None, "0 / 0 where softmax underflows", build=_build_log_softmax_grad
-        )
-        for div in ("masked_div(g, s)", "g / s")
-        for total in ("sum({} * s, axis=A, keepdims=True)", "cast(sum({} * s, axis=A, keepdims=True))")
-    ),
-)
-
 SIMPLE: tuple[Rule, ...] = (
-    rule("masked_mul(g, d)", "g * d", "nothing masks this gradient", when=_plain),
-    rule("masked_div(g, d)", "g / d", "nothing masks this gradient", when=_plain),
+    rule("masked_mul(g, d)", "g * d", "0 * d is 0, or nothing is 0", when=_plain_product),
+    rule("masked_div(g, d)", "g / d", "0 / d is 0, or nothing is 0", when=_plain_quotient),
+    rule("where(c, a, b)", None, "the condition is known", build=_build_chosen),
     rule("x * 1", "x", "multiplication by one"),
     rule("x / 1", "x", "division by one", when=_floating),
     rule("x - 0", "x", "subtraction of zero"),
@@ -232,6 +158,7 @@ SIMPLE: tuple[Rule, ...] = (
     rule(
         "gather_update(b, v, i, j, mode='add')", None, "a gradient of labels as a fused selection", build=_build_one_hot
     ),
+    rule("any(neq(one_hot(v, i, n), 0), axis=A)", None, "a row has one value", build=_build_row_any),
     rule("sum(one_hot(v, i, n))", None, "a one-hot row holds one value", build=_build_row_sum),
     rule("sum(cast(one_hot(v, i, n)))", None, "a one-hot row holds one value", build=_build_row_sum),
     rule("unbroadcast(b, g)", None, "broadcast axes are known", build=_build_unbroadcast),

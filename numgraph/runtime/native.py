@@ -208,10 +208,6 @@ def numba_module(path: Path, text: str) -> tuple[str, Any, Any]:
         result = next(iter(function.overloads.values()))
         library = result.library
         library._ensure_finalized()
-        for inner in library._final_module.functions:
-            # these are called from several places; a copy in each would be optimised each time
-            if not inner.is_declaration and re.search(r"(plan|step)_\d+", inner.name):
-                inner.add_function_attribute("noinline")
         optimize(library)
     return str(result.fndesc.llvm_cfunc_wrapper_name), library._final_module, machine
 
@@ -257,12 +253,21 @@ def _lean_numba() -> Iterator[tuple[Callable[[Any], None], Any]]:
     prepare_llvm()
     machine = target_machine()
     add_ir_module: Callable[[Any, Any], None] = CPUCodeLibrary.add_ir_module
+
+    def add_prepared(library: Any, module: Any) -> None:
+        for function in module.functions:
+            # these are called from several places; a copy in each would be optimised each time. Said here and not of
+            # the finished module, since llvmlite 0.47 ends the process there.
+            if not function.is_declaration and re.search(r"(plan|step)_\d+", function.name):
+                function.attributes.add("noinline")
+        add_ir_module(library, loops.with_loop_hints(module))
+
     changes: list[tuple[Any, str, Any]] = [
         (CPUCodeLibrary, "_optimize_final_module", lambda self: None),
         (JITCPUCodegen, "_add_module", lambda self, module: None),
         # a builtin function of its own is wanted for each, as a key; it is never called
         (CPUContext, "get_executable", lambda self, library, fndesc, env: [].append),
-        (CPUCodeLibrary, "add_ir_module", lambda self, module: add_ir_module(self, loops.with_loop_hints(module))),
+        (CPUCodeLibrary, "add_ir_module", add_prepared),
         (support, "EMBEDDED", True),
         (cpu_target.target_context.codegen(), "_tm", machine),
     ]
