@@ -126,3 +126,12 @@ def test_no_memory_for_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
         f()
     monkeypatch.undo()
     assert w.get_value().tolist() == [1, 1, 1] and float(f()) == 3
+
+
+def test_an_index_that_is_an_output() -> None:
+    """The index that was refused is looked for again, in the array that the call has made for it."""
+    i, x = ng.lvector("i"), ng.vector("x")
+    doubled = i + i
+    f = ng.function([i, x], [doubled, x[doubled]], target="cuda-sim")
+    with pytest.raises(IndexOutOfRange, match="index 4 is out of range for an axis of length 1"):
+        f(np.array([0, 2]), np.zeros(1))

@@ -242,3 +242,11 @@ def test_memory_is_filled_before_each_call(monkeypatch: pytest.MonkeyPatch) -> N
     assert (memory[-64:].view(np.uint32) == pattern.WORD).all()
     monkeypatch.setattr(config, "verify", False)
     assert not ng.function([x], x + 1).executor.variant.patterned
+
+
+@pytest.mark.parametrize("traits", [CPU, GRID])
+def test_an_axis_of_length_1_has_one_element(traits: Traits) -> None:
+    """Whatever loop its index counts in, no element of it is dropped."""
+    m = ng.shared(np.ones((1, 1)), "m")
+    r = m.reshape((-1, 1))
+    check(r, [(m, ng.inc_subtensor(r[:-2, 2:2], r[:-2, 2:2][::-1]).reshape(m.shape))], traits)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 from weakref import WeakMethod
 
@@ -160,7 +161,7 @@ class DeviceVariant:
                     made[key] = self._make(key)
             spoil(self.device, self.memory, stage, self.steps)
             self._start(self.launches(stage, made))
-            self.check()
+            self.check(made)
         outputs = self._outputs(small, made)
         at_once(*self._commit(made), *then)
         return outputs
@@ -319,7 +320,7 @@ class DeviceVariant:
         small, tf32 = self.geometry.threads < WARP, self.geometry.tf32
         return Call(self.device, tuple(pointers), sizes, room, small, kernel.factors, tf32)
 
-    def _value(self, source: tuple[Any, ...], blocks: int, kernel: Kernel, made: dict[Any, DeviceArray]) -> int:
+    def _value(self, source: tuple[Any, ...], blocks: int, kernel: Kernel, made: Mapping[Any, DeviceArray]) -> int:
         """What a kernel gets for a parameter."""
         match source:
             case ("slot", slot):
@@ -381,17 +382,17 @@ class DeviceVariant:
             found = self.recordings[key] = self.device.record(ask)
         return found
 
-    def check(self) -> None:
-        """CheckFailed for an index that a kernel found out of range."""
+    def check(self, made: Mapping[Any, DeviceArray] = MappingProxyType({})) -> None:
+        """CheckFailed for an index that a kernel found out of range. made: the arrays of this call."""
         found = self.status.failed()
         if found is not None:
             if self.sweeps:
                 # the table may be that of another call's plan
                 self.plan(0)
             cause = self.module.failures[self.module.words[found[1]] - 1]
-            raise CheckFailed(cause, *self._refused(found[1]))
+            raise CheckFailed(cause, *self._refused(found[1], made))
 
-    def _refused(self, word: int) -> tuple[int, int]:
+    def _refused(self, word: int, made: Mapping[Any, DeviceArray]) -> tuple[int, int]:
         """The index that a check refused, and the length of its axis; searched again, for the message. (0, 0) where
         it is gone."""
         finder = self.module.finders[word]
@@ -401,7 +402,8 @@ class DeviceVariant:
         code = self.device.load(loaded(finder.text)[kernel.name], tuple(p.dtype for p in kernel.parameters.values()), 1)
         found = self._room("found", 24)
         self.device.clear(found, 24)
-        self.device.launch(code, 1, 1, tuple(self._value(p.source, 1, kernel, {}) for p in kernel.parameters.values()))
+        sources = [p.source for p in kernel.parameters.values()]
+        self.device.launch(code, 1, 1, tuple(self._value(source, 1, kernel, made) for source in sources))
         told = np.zeros(3, np.int64)
         self.device.download(found, told)
         return int(told[1]), int(told[2])

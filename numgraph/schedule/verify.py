@@ -251,8 +251,10 @@ class Verifier:
             return
         common = self._meet(content.writer, use, node)
         buffer = self.root(node)
-        dropped = [v for a, v in enumerate(content.writer.index) if a not in buffer.axes and v is not None]
-        outside = any(v.kind == "loop" and v.attrs[0] >= common for v in dropped)
+        # of an axis of length 1 nothing is dropped
+        long = [a for a, n in enumerate(content.writer.item.node.dims) if self.graph.find(n) != 1]
+        dropped = [v for a, v in enumerate(content.writer.index) if a in long and a not in buffer.axes]
+        outside = any(v is not None and v.kind == "loop" and v.attrs[0] >= common for v in dropped)
         if outside or (buffer.place in ("private", "rows") and content.writer.top is not use.top):
             self._fail(f"{self._name(use.item.node)} reads {self._name(node)} outside of the loop that it is kept for")
 
