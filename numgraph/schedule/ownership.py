@@ -167,14 +167,14 @@ class Order:
             self.needed[item] = dict.fromkeys(other for other in found if other is not item)
             for other in self.needed[item]:
                 self.followers[other].append(item)
-            for writer in (slots[v] for v in item.sources if v in slots):
+            for writer in dict.fromkeys(slots[v] for v in item.sources if v in slots):
                 if writer is not item:
                     self.unread[writer][item] = None
                     self.waiting[item].append(writer)
         self.natural = {item: item.stage for item in items}
         # items that are written in place and wait for nothing but readers and checks; those without readers left
         self.held: dict[Item, None] = {}
-        self.unheld: list[Item] = []
+        self.unheld: dict[Item, None] = {}
 
     def run(self) -> list[Item]:
         """The order; `late`, and the `last` and `stage` of each item, are settled then."""
@@ -185,11 +185,11 @@ class Order:
         while len(order) < len(self.items):
             late = [item for item in ready if item in self.late]
             self.held.update(dict.fromkeys(late))
-            self.unheld += [item for item in late if not self.unread[item]]
+            self.unheld.update((item, None) for item in late if not self.unread[item])
             now = [item for item in ready if item not in self.late]
             if not now and not self.checks:
                 # what was given up meanwhile has run
-                now, self.unheld = [item for item in self.unheld if item in self.held], []
+                now, self.unheld = [item for item in self.unheld if item in self.held], {}
             now = now or [self._given_up()]
             now.sort(key=place.__getitem__)
             order += now
@@ -203,7 +203,7 @@ class Order:
         for writer in self.waiting[item]:
             self.unread[writer].pop(item, None)
             if not self.unread[writer] and writer in self.held:
-                self.unheld.append(writer)
+                self.unheld[writer] = None
         for other in self.followers[item]:
             self.needed[other].pop(item, None)
         return [other for other in self.followers[item] if not self.needed[other]]
