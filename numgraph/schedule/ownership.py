@@ -175,7 +175,7 @@ class Order:
         self.natural = {item: item.stage for item in items}
         # items that are written in place and wait for nothing but readers and checks; those without readers left
         self.held: dict[Item, None] = {}
-        self.unheld: list[Item] = []
+        self.unheld: dict[Item, None] = {}
 
     def run(self) -> list[Item]:
         """The order; `late`, and the `last` and `stage` of each item, are settled then."""
@@ -186,11 +186,11 @@ class Order:
         while len(order) < len(self.items):
             late = [item for item in ready if item in self.late]
             self.held.update(dict.fromkeys(late))
-            self.unheld += [item for item in late if not self.unread[item]]
+            self.unheld.update((item, None) for item in late if not self.unread[item])
             now = [item for item in ready if item not in self.late]
             if not now and not self.checks:
                 # what was given up meanwhile has run
-                now, self.unheld = [item for item in self.unheld if item in self.held], []
+                now, self.unheld = [item for item in self.unheld if item in self.held], {}
             now = now or [self._given_up()]
             now.sort(key=place.__getitem__)
             order += now
@@ -204,7 +204,7 @@ class Order:
         for writer in self.waiting[item]:
             self.unread[writer].pop(item, None)
             if not self.unread[writer] and writer in self.held:
-                self.unheld.append(writer)
+                self.unheld[writer] = None
         for other in self.followers[item]:
             self.needed[other].pop(item, None)
         return [other for other in self.followers[item] if not self.needed[other]]
