@@ -78,7 +78,13 @@ BUGS = {
     ),
     "wrapping": Bug(
         "integers that wrap are taken not to: x + 1 > x is always true",
-        (Patch("numgraph.lower.operators", "_flags", (("return []", 'return ["nsw"] if kind.signed else []'),)),),
+        (
+            Patch(
+                "numgraph.lower.operators",
+                "_arithmetic",
+                (("getattr(builder, whole)(x, y)", 'getattr(builder, whole)(x, y, flags=["nsw"] * target.signed)'),),
+            ),
+        ),
     ),
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tests.differential import elementwise, gradients, lengths, rows, scatter, shapes, sharing
-from tests.differential.drawer import Drawer
+from tests.differential.drawer import Drawer, quiet
 from tests.differential.program import Action, Program, Source
 from tests.differential.values import DTYPES, FLOATS, LONG, SHORT
 
@@ -43,6 +43,7 @@ THEMES: dict[str, tuple[Kind, ...]] = {
         shapes.repeated,
         shapes.joined,
         shapes.spread,
+        shapes.other,
     ),
     "lengths": (
         lengths.count,
@@ -52,6 +53,7 @@ THEMES: dict[str, tuple[Kind, ...]] = {
         lengths.nonzero,
         lengths.length,
         lengths.counting,
+        lengths.two_lengths,
     ),
     "errors": (lengths.unguarded, lengths.unguarded_write, lengths.huge),
     "gradients": (gradients.gradient, gradients.gradient, gradients.through),
@@ -62,45 +64,14 @@ FLAVOURS: dict[str, tuple[str, ...]] = {
     "gradients": ("zeros", "plain"), "errors": ("plain", "far"),
 }  # fmt: skip
 LABELS = (
-    None,
-    "",
-    "a\nb",
-    '"""',
-    "'",
-    "\\",
-    "lambda",
-    "class",
-    "out0",
-    "p0",
-    "n0",
-    "v0",
-    "t0",
-    "x0",
-    "s0",
-    "i",
-    "θ",
-    "input 0",
-    "x#2",
-    "{x}",
-    "%s",
-    "np",
-    "math",
-    "float64",
-    "phase_0",
-    "a;b",
-    "loss (train)",
-    "\r\nreturn 1",
-    "a\x00b",
-    "\ud800",
-    "1st",
-    "_",
-    "é'\"",
-    "self",
-    "range",
-)
+    None, "", "a\nb", '"""', "'", "\\", "lambda", "class", "out0", "p0", "n0", "v0", "t0", "x0", "s0", "i", "θ",
+    "input 0", "x#2", "{x}", "%s", "np", "math", "float64", "phase_0", "a;b", "loss (train)", "\r\nreturn 1", "a\x00b",
+    "\ud800", "1st", "_", "é'\"", "self", "range",
+)  # fmt: skip
 FIRST = {"a": (5, 3, 7, 9, 17, 33), "b": (1,), "c": (4, 2, 6, 8), "d": (0, 1, 2), "e": (2, 3)}
 
 
+@quiet()
 def draw(seed: int, small: bool = False, only: tuple[str, ...] = (), size: int = 16) -> Program:
     """The program of a seed. small: lengths that a simulated device computes soon; only: the themes it is made of."""
     g = Drawer(seed)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -66,6 +68,14 @@ def broadcasts(*arrays: np.ndarray) -> Test:
         return len(shape) <= 4 and int(np.prod(shape)) <= LARGEST
 
     return fits
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """NumPy does not say that values are NaN, infinite or means of nothing: they are meant to be."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", RuntimeWarning)
+        yield
 
 
 class Drawer:
@@ -143,6 +153,5 @@ def computed(
 ) -> Worth:
     """What a step is worth by the reference, given the values before it; raises what the reference raises."""
     known = {variables[n]: w.array for n, w in worth.items()}
-    with np.errstate(all="ignore"):
-        (array,) = evaluate([variable], known)
+    (array,) = evaluate([variable], known)
     return grades.grade(mode, [worth[n] for n in operands if n in worth], array)

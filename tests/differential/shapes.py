@@ -125,6 +125,25 @@ def repeated(g: Drawer) -> str | None:
     return g.step(g.one_of(forms).format(x=x, a=axis, r=(2,) * ndim), "move", "repeat")
 
 
+def other(g: Drawer) -> str | None:
+    """What is made of the ops above."""
+    x = g.pick(d.is_number, d.is_tame, lambda w: 1 <= w.array.ndim <= 2)
+    if x is None:
+        return None
+    mode, form = g.one_of(
+        (
+            ("ring", "ng.diff({x}, axis=0)"),
+            ("ring", "ng.diff({x}, n=2, axis=-1)"),
+            ("move", "ng.tril({x})" if g.array(x).ndim == 2 else "ng.diag({x}, 1)"),
+            ("move", "ng.triu({x}, 1)" if g.array(x).ndim == 2 else "ng.diag({x})"),
+            ("ring", "ng.outer({x}, {x}[:1])"),
+            ("strict", "ng.take_along_axis({x}, ng.argsort({x}, axis=0), axis=0)"),
+            ("move", "ng.take({x}, [0, -1, 0], axis=-1)"),
+        )
+    )
+    return g.step(form.format(x=x), mode, "other")
+
+
 def joined(g: Drawer) -> str | None:
     """Joins, often with one part twice."""
     x = g.pick(d.has_axes(1))
