@@ -150,7 +150,7 @@ class Variant:
             else:
                 self.table[slot] = array.astype(np.int64)
 
-    def run(self, arguments: Sequence[Array], begun: int, then: Sequence[Action] = ()) -> list[Array]:
+    def run(self, arguments: Sequence[Array], begun: int = 0, then: Sequence[Action] = ()) -> list[Array]:
         """Outputs for arguments of the right dtypes and ranks, C-contiguous. When it returns updates are done, and
         `then` with them. begun: see `whole.begin`."""
         if not self.is_static:
@@ -184,7 +184,7 @@ class Variant:
         WITHIN.clear()
         return status
 
-    def plan(self, arguments: Sequence[Array], begun: int) -> dict[Any, int]:
+    def plan(self, arguments: Sequence[Array], begun: int = 0) -> dict[Any, int]:
         """The number of shares of each divided block of the first stage for these arguments; CheckFailed. Nothing is
         computed."""
         self.fill(arguments)
