@@ -1,7 +1,7 @@
 """numgraph function train
     return -(sum(log(softmax(x @ W + b, axis=1))[arange(y.shape[0]), y]) / float32(log(soft...
     update W := W - 0.13 * (x.T @ unbroadcast(zeros(((x @ W).shape[0], (x @ W).shape[1])), ...
-    update b := b - 0.13 * unbroadcast(zeros(b.shape[0]), softmax(x @ W + b, axis=1) * (inc...
+    update b := b - 0.13 * unbroadcast(zeros(b.shape[0]), where(any(inc_subtensor(zeros((lo...
     given x = train_x[index * 10:(index + 1) * 10]
     given y = train_y[index * 10:(index + 1) * 10]
 
@@ -129,11 +129,10 @@ def kernel_1(arguments, n0, n1, train_y, status, t8, b, t12, own0, t15, t29, t34
     t24 = float32(-1.0) / t23                             # true_div float32
     for i in range(thread, t6, threads):                  # len(x)
         y = train_y[t7 + i]                               # train_y int32[?]
-        index_0 = y                                       # index in range of gather
-        if y < -3 or y >= 3:
+        if y < -3 or y >= 3:                              # index in range of gather
             status[0] = 1                                 # later kernels do nothing
             status[256 + arguments[1]] = 1                # in this step of a sweep
-            index_0 = 0
+            continue
         acc0 = float32(-np.inf)                           # max float32[?,1]
         for j in range(3):
             v0 = t8[i * 3 + j]                            # dot2 float32[?,3]
@@ -152,7 +151,7 @@ def kernel_1(arguments, n0, n1, train_y, status, t8, b, t12, own0, t15, t29, t34
             acc1 = acc1 + t13                             # sum
         t14 = math.log(acc1)                              # log float32[?,1]
         t15[i] = t14                                      # log float32[?,1]
-        t16 = int64(index_0)                              # cast int64
+        t16 = int64(y)                                    # cast int64
         t17 = t16 < 0                                     # lt bool
         t18 = t16 + 3 if t17 else t16                     # where int64
         for j2 in range(3):
