@@ -1,5 +1,8 @@
 # make demo    train the tutorial's logistic regression on 10,000 handwritten digits
 # make test    lint, types and tests
+# make matrix  the tests for each level of processor that this one has, and with the oldest and newest supported tools
+# make fuzz    random programs on the processor, for MINUTES=120; FUZZ=--target=cuda-sim on the simulated device
+# make fuzz-device  other random programs on the simulated device, PROGRAMS or as many as fit into DEVICE_MINUTES
 # make bench   the benchmark against other libraries, as a page: bench.html (make bench-peers installs them first)
 # make readme  the table in README.md, from figures.json, which `make bench` leaves
 # Each makes .venv first and installs what it needs there. PYTHON chooses the interpreter (3.11 or newer).
@@ -8,10 +11,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
+PROGRAMS ?= 2000
+DEVICE_MINUTES ?= 5
+MINUTES ?= 120
 # setuptools warns of every editable installation
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint types bench bench-peers readme format clean
+.PHONY: demo test lint types matrix fuzz fuzz-device bench bench-peers readme format clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/run
@@ -26,6 +32,16 @@ lint: $(VENV)/dev
 
 types: $(VENV)/dev
 	$(BIN)/mypy
+
+matrix: $(VENV)/dev
+	$(BIN)/python tests/matrix.py --jobs $(JOBS)
+
+# a fault is printed as a small program of its own
+fuzz: $(VENV)/dev
+	$(BIN)/python -m tests.differential --minutes $(MINUTES) --jobs $(JOBS) $(FUZZ)
+
+fuzz-device: $(VENV)/dev
+	$(BIN)/python tests/fuzz.py $(PROGRAMS) --target cuda-sim --minutes $(DEVICE_MINUTES) --jobs $(JOBS)
 
 bench: $(VENV)/dev
 	$(BIN)/python -m bench --json figures.json
@@ -56,4 +72,4 @@ $(VENV)/dev: $(VENV)/run
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis figures.json bench.html
+	rm -rf $(VENV) .matrix build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis figures.json bench.html

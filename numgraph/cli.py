@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import runpy
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from numgraph.inspector.record import LIVE, STAGES, UNNAMED, FunctionRecord
-from numgraph.text import printable, undone
+from numgraph.text import printable, tolerant, undone
 
 STAGE_HELP = "what to print (without it: an overview and the listing)"
 
@@ -29,10 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     split = given.index("--") if "--" in given else len(given)
     options = parser().parse_args(given[:split])
     options.arguments = given[split + 1 :]
-    for stream in (sys.stdout, sys.stderr):
-        # a terminal or a file that does not take all letters gets escapes for those, and no error
-        if isinstance(stream, io.TextIOWrapper) and stream.errors != "backslashreplace":
-            stream.reconfigure(errors="backslashreplace")
+    tolerant(sys.stdout, sys.stderr)
     try:
         options.command(options)
     except UsageError as error:

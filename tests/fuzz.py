@@ -1,5 +1,7 @@
 """Random programs, compiled and by the reference executor: `python tests/fuzz.py N [SEED]` tries N of them.
 
+`--target cuda-sim` compiles for the simulated device, `--minutes M` stops after that time, `--jobs J` are processes.
+
 A program is drawn through one function, `choose(n)`, that gives a number below n: hypothesis chooses in the test suite,
 a seeded generator here. While a program grows, every new variable is computed at once with NumPy, so that the next
 operation can be chosen to fit the lengths at hand. Then the whole program runs on both targets: with these lengths, and
@@ -11,16 +13,22 @@ computing, and only such values are compared, rounded or sorted: a rewrite may c
 
 from __future__ import annotations
 
+import argparse
+import itertools
 import random
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
 from fuzz_ops import OPERATIONS
 
 import numgraph as ng
+from numgraph.errors import DeviceError, KernelError, LaunchError
 from numgraph.graph import Constant, Variable
 from numgraph.reference import evaluate
 
@@ -172,23 +180,23 @@ def run(program: Program, function: ng.Function, lengths: dict[str, int], seed: 
         arrays = [fill(sizes(s, lengths), v.dtype, seed + call + k) for k, (v, s) in enumerate(program.inputs)]
         try:
             with np.errstate(all="ignore"):
-                result: Any = function(*arrays)
+                result: Any = [np.asarray(r) for r in function(*arrays)]
         except ng.NumgraphError as error:
             result = error
         outcomes.append((result, [s.get_value() for s, _ in program.shared]))
     return outcomes
 
 
-def check(program: Program) -> None:
+def check(program: Program, target: str = "cpu") -> None:
     """Both targets give the same for all lengths; AssertionError says what differs."""
     inputs = [v for v, _ in program.inputs]
     make = {
         t: ng.function(inputs, program.outputs, program.updates, target=t, on_unused_input="ignore")
-        for t in ("reference", "cpu")
+        for t in ("reference", target)
     }
     for number, lengths in enumerate(LENGTHS):
         seed = 1000 * number
-        wanted, got = (run(program, make[t], lengths, seed) for t in ("reference", "cpu"))
+        wanted, got = (run(program, make[t], lengths, seed) for t in ("reference", target))
         for call, pair in enumerate(zip(wanted, got, strict=True)):
             compare(program, *pair, f"lengths {lengths}, call {call}")
 
@@ -196,13 +204,18 @@ def check(program: Program) -> None:
 def compare(program: Program, wanted: Outcome, got: Outcome, where: str) -> None:
     expected, result = wanted[0], got[0]
     if isinstance(expected, Exception) or isinstance(result, Exception):
-        same = isinstance(expected, Exception) and isinstance(result, Exception)
+        same = isinstance(expected, Exception) and isinstance(result, Exception) and not undefined(result)
         assert same, f"{where}: reference gives {shown(expected)}, compiled {shown(result)}"
     else:
         for k, (e, r) in enumerate(zip(expected, result, strict=True)):
             same_array(program, e, r, f"{where}, output {k} = {ng.pprint(program.outputs[k])}")
     for k, (e, r) in enumerate(zip(wanted[1], got[1], strict=True)):
         same_array(program, e, r, f"{where}, s{k}")
+
+
+def undefined(error: Exception) -> bool:
+    """Whether the simulator has found what is undefined on a card: a race, an address that is not there."""
+    return isinstance(error, KernelError | DeviceError | LaunchError) or "is outside of its elements" in str(error)
 
 
 def same_array(program: Program, expected: np.ndarray, got: np.ndarray, what: str) -> None:
@@ -226,22 +239,22 @@ def seeded(seed: int) -> Choose:
     return lambda n: generator.randrange(n)
 
 
-def failure(program: Program) -> str | None:
+def failure(program: Program, target: str = "cpu") -> str | None:
     """What goes wrong with a program, None if nothing does."""
     try:
-        check(program)
+        check(program, target)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return None
 
 
-def reduced(program: Program) -> Program:
+def reduced(program: Program, target: str = "cpu") -> Program:
     """A failing program without the outputs and updates that have no part in it."""
     for part in ("updates", "outputs"):
         for number in reversed(range(len(getattr(program, part)))):
             kept = getattr(program, part)
             setattr(program, part, kept[:number] + kept[number + 1 :])
-            if failure(program) is None:
+            if failure(program, target) is None:
                 setattr(program, part, kept)
     return program
 
@@ -255,18 +268,54 @@ def text(program: Program) -> str:
     return "\n".join(lines)
 
 
-def main(count: int, first: int) -> int:
-    """Try `count` programs; returns the number that failed."""
-    failed = 0
-    for seed in range(first, first + count):
+def tried(seed: int, target: str = "cpu") -> str | None:
+    """A program that fails, made smaller, with what goes wrong; None for one that does not."""
+    try:
         program = draw(seeded(seed))
-        if failure(program) is not None:
+        if failure(program, target) is None:
+            return None
+        small = reduced(program, target)
+        return f"seed {seed}: {failure(small, target)}\n{text(small)}"
+    except Exception as error:
+        return f"seed {seed}: {type(error).__name__}: {error}"
+
+
+def answers(seeds: Iterator[int], target: str, jobs: int) -> Iterator[str | None]:
+    """What `tried` says of each seed, by several processes."""
+    if jobs < 2:
+        yield from (tried(seed, target) for seed in seeds)
+        return
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        waiting: set[Future[str | None]] = set()
+        while True:
+            waiting |= {pool.submit(tried, s, target) for s in itertools.islice(seeds, 2 * jobs - len(waiting))}
+            if not waiting:
+                return
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            yield from (each.result() for each in done)
+
+
+def main() -> int:
+    """Try programs; 1 where one has failed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("count", type=int, help="of programs, at most")
+    parser.add_argument("seed", type=int, nargs="?", default=0, help="the first one's")
+    parser.add_argument("--target", default="cpu")
+    parser.add_argument("--minutes", type=float, default=float("inf"))
+    parser.add_argument("--jobs", type=int, default=1)
+    options = parser.parse_args()
+    end = time.monotonic() + 60 * options.minutes
+    seeds = range(options.seed, options.seed + options.count)
+    begun = itertools.takewhile(lambda _: time.monotonic() < end, seeds)
+    count = failed = 0
+    for told in answers(begun, options.target, options.jobs):
+        count += 1
+        if told is not None:
             failed += 1
-            small = reduced(program)
-            print(f"seed {seed}: {failure(small)}\n{text(small)}\n", flush=True)
-    print(f"{count} programs, {failed} failed")
-    return failed
+            print(f"{told}\n", flush=True)
+    print(f"{count} programs on {options.target}, {failed} failed")
+    return int(failed > 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0) > 0)
+    sys.exit(main())

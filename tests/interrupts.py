@@ -44,11 +44,14 @@ class Interrupts:
     """Runs `work` with interrupts at the places `at` (numbers, counted from the start or the interrupt before).
 
     happened: how many there were. places: how many places were passed behind the last of them. coarse: only the first
-    place in each function that is called, where all of them would take too long. action: what the handler does.
+    place in each function that is called, where all of them would take too long. action: what the handler does. native:
+    the file of functions that stand for such in C, within which nothing is interrupted.
     """
 
-    def __init__(self, at: Sequence[int], coarse: bool = False, action: Callable[[], None] = _interrupt) -> None:
-        self.at, self.coarse, self.action = list(at), coarse, action
+    def __init__(
+        self, at: Sequence[int], coarse: bool = False, action: Callable[[], None] = _interrupt, native: str = ""
+    ) -> None:
+        self.at, self.coarse, self.action, self.native = list(at), coarse, action, native
         self.places = self.happened = 0
         self.pending: FrameType | None = None
 
@@ -64,7 +67,7 @@ class Interrupts:
         return self._local
 
     def _trace(self, frame: FrameType, event: str, arg: Any) -> Any:
-        if frame.f_code in (Interrupts._handle.__code__, Interrupts.run.__code__):
+        if frame.f_code in (Interrupts._handle.__code__, Interrupts.run.__code__) or self._in_native(frame):
             return None
         frame.f_trace_lines = False
         if self.coarse:
@@ -78,8 +81,16 @@ class Interrupts:
         frame.f_trace_opcodes = True
         return self._local
 
+    def _in_native(self, frame: FrameType | None) -> bool:
+        while self.native and frame is not None:
+            if frame.f_code.co_filename == self.native:
+                return True
+            frame = frame.f_back
+        return False
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.pending is None:
+        if self.pending is None or self._in_native(frame):
+            # in the latter case it is pending again when that is left
             return
         self.pending.f_trace = self._local if self.at else None
         self.pending = None
@@ -90,13 +101,17 @@ class Interrupts:
     def run(self, work: Callable[[], Any]) -> Any:
         """What `work` gives, or the KeyboardInterrupt that ended it."""
         before, traced = signal.signal(signal.SIGINT, self._handle), sys.gettrace()
-        sys.settrace(self._trace)
+        # Python 3.12 looks at this when `settrace` is called
+        sys._getframe().f_trace_opcodes = True
         try:
-            return work()
+            try:
+                sys.settrace(self._trace)
+                return work()
+            finally:
+                sys.settrace(traced)
         except KeyboardInterrupt as error:
             return error.with_traceback(None)
         finally:
-            sys.settrace(traced)
             signal.signal(signal.SIGINT, before)
 
 

@@ -294,7 +294,7 @@ def test_release_never_waits_for_the_lock(fake: CudaDevice) -> None:
     held, done = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with fake.use:
+        with fake.lock, fake.use:
             held.set()
             done.wait(10)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import fakecuda
 import numpy as np
 import pytest
 from fakecuda import FakeBindings, fake_device
@@ -17,6 +18,8 @@ from numgraph.cuda import driver, executor, residence
 from numgraph.cuda.array import DeviceArray, from_host
 from numgraph.cuda.driver import CudaDevice
 from numgraph.errors import ArgumentShapeError, DtypeError, IndexOutOfRange
+from tests.interrupts import Interrupts, all_free, free, places
+from tests.test_interrupts import Model
 
 
 @pytest.fixture
@@ -120,3 +123,21 @@ def test_shared_variables_take_arrays_that_are_there(device: CudaDevice, monkeyp
         w.set_value(Elsewhere(np.ones((5, 1))))
     assert float(ng.function([], w.sum(), target="cpu")()) == 10
     assert w.device_value is None
+
+
+@pytest.mark.parametrize(
+    "names", [["a number in place", "scattered"], ["two exchanged", "other lengths"]], ids="+".join
+)
+def test_an_interrupt_leaves_all_updates_or_none(device: CudaDevice, names: list[str]) -> None:
+    """The driver's functions, which the fake has in Python, are not interrupted; everything around them is."""
+    model = Model(names, "cuda")
+    state = model.check(model.values(), model.function(1.5))
+    for _ in range(2):
+        # recorded by now
+        state = model.check(state, model.function(1.5))
+    count = places(lambda: model.function(1.5))
+    state = model.step(state)
+    for place in range(0, count, max(1, count // 40)):
+        out = Interrupts([place], native=fakecuda.__file__).run(lambda: model.function(1.5))
+        state = model.check(state, out)
+    assert count > 20 and all_free() and free(device.lock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cProfile
 from typing import Any
 
 import numpy as np
@@ -201,3 +202,40 @@ def test_of_a_long_ring_of_updates_one_gives_way() -> None:
     assert [u.how for u in f.executor.variant.schedule.updates].count("fresh") == 1
     f()
     np.testing.assert_array_equal([r.get_value()[0] for r in ring], [k / 2 + (k + 1) % n for k in range(n)])
+
+
+def test_a_ring_that_index_checks_wait_for() -> None:
+    """Of updates whose new values are indices, each is given up once, and the order is the same each time."""
+    p, q = ng.shared(np.arange(3), "p"), ng.shared(np.arange(3)[::-1].copy(), "q")
+
+    def program() -> Any:
+        new_p, new_q = q + 0, p * 1
+        return build_program([x], [x[new_p], x[new_q]], [(p, new_p), (q, new_q)])
+
+    found = [scheduled(program()).schedule for _ in range(2)]
+    texts = [[(item.kind, item.node.name, item.last) for item in schedule.items] for schedule in found]
+    assert texts[0] == texts[1] and len({id(item) for item in found[0].items}) == len(found[0].items)
+
+
+def test_the_order_of_many_updates_takes_time_in_proportion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted in steps, not in seconds: twice the updates, twice the calls of Python functions, about."""
+
+    def calls(n: int) -> int:
+        ring = [ng.shared(np.full(3, float(k)), f"r{k}") for k in range(n)]
+        program = build_program([], [], [(r, r / 2 + ring[(k + 1) % n]) for k, r in enumerate(ring)])
+        with cProfile.Profile() as profile:
+            scheduled(program)
+        return sum(entry.callcount for entry in profile.getstats())
+
+    monkeypatch.setattr(config, "verify", False)
+    assert calls(400) < 2.3 * calls(200)
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda-sim"])
+def test_a_value_that_is_read_several_times_before_its_update(kind: str) -> None:
+    """The update runs once, however often an item before it reads the old value."""
+    value = np.array([[1.0], [2.0], [3.0]])
+    s = ng.shared(value, "s")
+    f = ng.function([], ng.dot(s, s.T), updates=[(s, ng.inc_subtensor(s[1:], 1.0))], target=kind)
+    np.testing.assert_array_equal(np.asarray(f()), value @ value.T)
+    np.testing.assert_array_equal(s.get_value(), [[1], [3], [4]])

@@ -70,21 +70,21 @@ class CudaDevice:
         self.left: deque[tuple[Any, int]] = deque()
         self.events: list[Handle] = []
         self.buffers: list[int] = []
-        with self.use:
+        with self.lock, self.use:
             self.staging = Staging(bindings, self._until)
         _DEVICES.add(self)
 
     @cached_property
     def blas(self) -> Blas | None:
         """See `Device`."""
-        with self.use:
+        with self.lock, self.use:
             return blas.find(self)
 
     # -- memory -------------------------------------------------------------------------------------------------------
 
     def allocate(self, size: int) -> int:
         """See `Device`. Before it fails, what is garbage is collected and the device waited for."""
-        with self.use:
+        with self.lock, self.use:
             self.nothing_recorded("memory is allocated")
             try:
                 address = self.bindings.allocate(max(size, 1))
@@ -127,10 +127,14 @@ class CudaDevice:
 
     def _tidy(self) -> None:
         """Give back now if no other thread talks to the driver; else its next call will."""
-        if self.usable and self.lock.acquire(blocking=False):
+        if not self.usable:
+            return
+        # RuntimeError: there was nothing to release
+        with suppress(RuntimeError, NumgraphError):
             try:
-                with suppress(NumgraphError), self.use:
-                    pass
+                if self.lock.acquire(blocking=False):
+                    with self.use:
+                        pass
             finally:
                 self.lock.release()
 
@@ -156,7 +160,7 @@ class CudaDevice:
         """See `Device`. Up to 64 KiB go through pinned memory; for more, the host waits until they are there."""
         assert array.flags.c_contiguous, "upload takes contiguous arrays"
         size = array.nbytes
-        with self.use:
+        with self.lock, self.use:
             self.nothing_recorded("an array is uploaded")
             if size == 0:
                 return
@@ -178,7 +182,7 @@ class CudaDevice:
         try:
             buffer = self.buffers.pop()
         except IndexError:
-            with self.use:
+            with self.lock, self.use:
                 buffer = self.bindings.host(SMALL)
         try:
             self._receive(buffer, address, size)
@@ -187,7 +191,7 @@ class CudaDevice:
             self.buffers.append(buffer)
 
     def _receive(self, to: int, address: int, size: int) -> None:
-        with self.use:
+        with self.lock, self.use:
             self.nothing_recorded("an array is downloaded")
             if size:
                 self.bindings.to_host(to, address, size)
@@ -199,20 +203,20 @@ class CudaDevice:
         try:
             self.wait()
         except BaseException:
-            with suppress(NumgraphError), self.use:
+            with suppress(NumgraphError), self.lock, self.use:
                 self.bindings.synchronize()
             raise
 
     def clear(self, address: int, size: int) -> None:
         """See `Device`."""
         if size:
-            with self.use:
+            with self.lock, self.use:
                 self.bindings.fill(address, size)
 
     def copy(self, to: int, source: int, size: int) -> None:
         """See `Device`."""
         if size:
-            with self.use:
+            with self.lock, self.use:
                 self.bindings.on_device(to, source, size)
 
     # -- kernels ------------------------------------------------------------------------------------------------------
@@ -225,7 +229,7 @@ class CudaDevice:
         min_blocks: int = 1,
     ) -> CudaKernel:
         """See `Device`."""
-        with self.use:
+        with self.lock, self.use:
             self.nothing_recorded("a kernel is loaded")
             known = self.kernels.setdefault(function, {})
             key = signature, max_threads, min_blocks
@@ -239,7 +243,7 @@ class CudaDevice:
 
     def launch(self, kernel: CudaKernel, grid: Lengths, block: Lengths, parameters: Parameters) -> None:
         """See `Device`."""
-        with self.use:
+        with self.lock, self.use:
             blocks, threads = checked_lengths(kernel.name, grid, block)
             kernel.pack(parameters)
             try:
@@ -252,7 +256,7 @@ class CudaDevice:
         """See `Device`."""
         assert self.blas is not None, "there is nothing that multiplies"
         what = f"a product by cuBLAS, ({product.m}, {product.k}) @ ({product.k}, {product.n}), column-major,"
-        with self.use:
+        with self.lock, self.use:
             try:
                 self.blas.multiply(product)
             except Refused as error:
@@ -269,7 +273,7 @@ class CudaDevice:
 
     def record(self, launches: Callable[[], None]) -> CudaRecording:
         """See `Device`. Other threads wait until the recording is over."""
-        with self.use:
+        with self.lock, self.use:
             self.nothing_recorded("another recording begins")
             self.bindings.begin()
             self.recorded = 0
@@ -288,7 +292,7 @@ class CudaDevice:
 
     def wait(self) -> None:
         """See `Device`."""
-        with self.use:
+        with self.lock, self.use:
             self.nothing_recorded("the device is waited for")
             event = self._event()
             self.bindings.mark(event)
@@ -299,7 +303,7 @@ class CudaDevice:
 
     def before(self, stream: int) -> None:
         """See `Device`."""
-        with self.use:
+        with self.lock, self.use:
             self.nothing_recorded("an array is handed over")
             event = self._event()
             self.bindings.mark(event)
@@ -308,7 +312,7 @@ class CudaDevice:
 
     def after(self, stream: int) -> None:
         """See `Device`."""
-        with self.use:
+        with self.lock, self.use:
             self.nothing_recorded("an array is taken over")
             self._after(stream)
 
@@ -327,7 +331,7 @@ class CudaDevice:
         """Wait for an event, in steps that let Ctrl-C and other threads in."""
         eager = time.perf_counter() + EAGER
         while True:
-            with self.use:
+            with self.lock, self.use:
                 if self.bindings.passed(event):
                     return
             if time.perf_counter() > eager:

@@ -21,7 +21,9 @@ class _Holder:
         self.give_back = give_back
 
     def __del__(self) -> None:
-        self.give_back()
+        # an interrupt may have come before there was anything to call
+        if hasattr(self, "give_back"):
+            self.give_back()
 
 
 def hold(give_back: Callable[[], None]) -> Held:

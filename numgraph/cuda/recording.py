@@ -29,7 +29,7 @@ class CudaRecording:
     def replay(self, times: int = 1) -> None:
         """See `device.Recording`. Ctrl-C stops between two replays; what was started is done nevertheless."""
         device, started = self.device, 0
-        with device.use:
+        with device.lock, device.use:
             device.nothing_recorded("a recording is replayed")
             if self.held is None:
                 raise LaunchError("the recording was released before this replay\n  fix: record again")

@@ -1,4 +1,4 @@
-"""Talking to the driver: the lock and the context of a device."""
+"""Talking to the driver: the context of a device, within its lock."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
 
 class Use:
-    """The lock and the context of a device, for a `with`; what finalizers gave back is given back first.
+    """The context of a device, for `with device.lock, device.use`; what finalizers gave back is given back first.
 
-    Refusals of the driver come out as LaunchError.
+    Refusals of the driver come out as LaunchError. The lock is not taken here: behind a call of Python's an interrupt
+    may come before the `with` knows that there is something to release.
     """
 
     def __init__(self, device: CudaDevice) -> None:
@@ -23,12 +24,10 @@ class Use:
 
     def __enter__(self) -> None:
         device = self.device
-        device.lock.acquire()
         try:
             self.entered.append(device.bindings.enter())
-        except BaseException as error:
-            device.lock.release()
-            raise (device.failed(error) if isinstance(error, Refused) else error) from None
+        except Refused as error:
+            raise device.failed(error) from None
         if (device.returned or device.dropped or device.left) and device.recorded is None:
             try:
                 device.give_back()
@@ -42,8 +41,5 @@ class Use:
             raise self.device.failed(error) from None
 
     def _leave(self) -> None:
-        try:
-            if self.entered.pop():
-                self.device.bindings.leave()
-        finally:
-            self.device.lock.release()
+        if self.entered.pop():
+            self.device.bindings.leave()

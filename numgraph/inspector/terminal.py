@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import textwrap
 import tokenize
 from collections.abc import Collection, Iterator, Sequence
@@ -141,7 +142,7 @@ def _facts(record: FunctionRecord) -> Text:
         facts.append(f"{'loaded from the cache' if record.cached else 'compiled'} in {record.compile_seconds:.2f} s")
     text = Text("\n".join(facts) + "\n", style="dim")
     if record.cache_path:
-        text.append(record.cache_path + "\n", style="cyan")
+        text.append(printable(record.cache_path, sys.maxsize) + "\n", style="cyan")
     return text
 
 

@@ -172,8 +172,11 @@ class Executor:
         """The variant that a call with these arguments would run, the arguments, and shares by divided block."""
         nested = CALLS._is_owned()  # type: ignore[attr-defined]
         with CALLS:
+            begun = begin(nested)
             self.bring_home()
-            return variant, arrays, variant.plan(arrays, begin(nested))
+            shares = variant.plan(arrays, begun)
+            end(nested)
+            return variant, arrays, shares
 
     def complete(self, record: FunctionRecord) -> None:
         """Add to a record what the present variant knows."""

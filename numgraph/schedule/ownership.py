@@ -154,25 +154,28 @@ class Order:
         self.late = late
         by_node = {item.node: item for item in items if item.kind != "check"}
         slots = {shared[u.slot]: item for item, u in late.items()}
-        self.checks = {item for item in items if item.kind == "check"}
+        # dictionaries for sets: the order must be the same in every process
+        self.checks = dict.fromkeys(item for item in items if item.kind == "check")
         # what has not run yet and must come before an item, and the other way round
-        self.needed: dict[Item, set[Item]] = {}
+        self.needed: dict[Item, dict[Item, None]] = {}
         self.followers: dict[Item, list[Item]] = {item: [] for item in items}
         # for an item that is written in place, the readers of the old value; for a reader, who waits for it
-        self.unread: dict[Item, set[Item]] = {item: set() for item in late}
+        self.unread: dict[Item, dict[Item, None]] = {item: {} for item in late}
         self.waiting: dict[Item, list[Item]] = {item: [] for item in items}
         for item in items:
             found = [by_node[v] for v in item.sources if v in by_node] + item.checks
-            self.needed[item] = {other for other in found if other is not item}
+            self.needed[item] = dict.fromkeys(other for other in found if other is not item)
             for other in self.needed[item]:
                 self.followers[other].append(item)
-            for writer in (slots[v] for v in item.sources if v in slots):
+            # each once, also where an item reads a value several times
+            for writer in dict.fromkeys(slots[v] for v in item.sources if v in slots):
                 if writer is not item:
-                    self.unread[writer].add(item)
+                    self.unread[writer][item] = None
                     self.waiting[item].append(writer)
         self.natural = {item: item.stage for item in items}
-        # items that are written in place and wait for nothing but readers and checks
+        # items that are written in place and wait for nothing but readers and checks; those without readers left
         self.held: dict[Item, None] = {}
+        self.unheld: list[Item] = []
 
     def run(self) -> list[Item]:
         """The order; `late`, and the `last` and `stage` of each item, are settled then."""
@@ -181,10 +184,14 @@ class Order:
         ready = [item for item in self.items if not self.needed[item]]
         order: list[Item] = []
         while len(order) < len(self.items):
-            self.held.update((item, None) for item in ready if item in self.late)
+            late = [item for item in ready if item in self.late]
+            self.held.update(dict.fromkeys(late))
+            self.unheld += [item for item in late if not self.unread[item]]
             now = [item for item in ready if item not in self.late]
-            if not now:
-                now = [item for item in self.held if not self.unread[item] and not self.checks] or [self._given_up()]
+            if not now and not self.checks:
+                # what was given up meanwhile has run
+                now, self.unheld = [item for item in self.unheld if item in self.held], []
+            now = now or [self._given_up()]
             now.sort(key=place.__getitem__)
             order += now
             ready = [other for item in now for other in self._done(item)]
@@ -193,11 +200,13 @@ class Order:
     def _done(self, item: Item) -> list[Item]:
         """Note that an item has run; returns those that nothing more has to come before, readers and checks aside."""
         self.held.pop(item, None)
-        self.checks.discard(item)
+        self.checks.pop(item, None)
         for writer in self.waiting[item]:
-            self.unread[writer].discard(item)
+            self.unread[writer].pop(item, None)
+            if not self.unread[writer] and writer in self.held:
+                self.unheld.append(writer)
         for other in self.followers[item]:
-            self.needed[other].discard(item)
+            self.needed[other].pop(item, None)
         return [other for other in self.followers[item] if not self.needed[other]]
 
     def _choose_stages(self) -> None:
@@ -205,7 +214,7 @@ class Order:
         final = max(self.natural.values(), default=0)
         early = [item for item in self.items if item not in self.late and item.stage < final]
         while early:
-            for item in self.needed[early.pop()] & self.late.keys():
+            for item in [other for other in self.needed[early.pop()] if other in self.late]:
                 self._give_up(item)
                 if item.stage < final:
                     early.append(item)

@@ -1,0 +1,157 @@
+"""A program while it grows: every step is built and computed at once, so that the next one fits the lengths at hand."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+import numgraph as ng
+from numgraph.reference import evaluate
+from tests.differential import grades
+from tests.differential.grades import Grade, Worth
+from tests.differential.program import Program, Source, Step, names_in
+
+# Elements that one value may have while a program is drawn.
+LARGEST = 3000
+Test = Callable[[Worth], bool]
+
+
+def is_number(w: Worth) -> bool:
+    return w.array.dtype.kind != "b"
+
+
+def is_bool(w: Worth) -> bool:
+    return w.array.dtype.kind == "b"
+
+
+def is_whole(w: Worth) -> bool:
+    return w.array.dtype.kind in "iu"
+
+
+def is_float(w: Worth) -> bool:
+    return w.floating
+
+
+def is_tame(w: Worth) -> bool:
+    return w.tame
+
+
+def is_exact(w: Worth) -> bool:
+    return w.grade == Grade.EXACT
+
+
+def is_full(w: Worth) -> bool:
+    return w.array.size > 0
+
+
+def has_axes(n: int) -> Test:
+    return lambda w: w.array.ndim >= n
+
+
+def of_dtype(dtype: Any) -> Test:
+    return lambda w: w.array.dtype == dtype
+
+
+def broadcasts(*arrays: np.ndarray) -> Test:
+    """Whether a value broadcasts with arrays to no more than four axes."""
+
+    def fits(w: Worth) -> bool:
+        try:
+            shape = np.broadcast_shapes(w.array.shape, *(a.shape for a in arrays))
+        except ValueError:
+            return False
+        return len(shape) <= 4 and int(np.prod(shape)) <= LARGEST
+
+    return fits
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """NumPy does not say that values are NaN, infinite or means of nothing: they are meant to be."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", RuntimeWarning)
+        yield
+
+
+class Drawer:
+    """What the kinds draw from. `choose` below a number, `pick` among values, `step` adds a line."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.program = Program(seed)
+        self.lengths: dict[str, int] = {}
+        self.variables: dict[str, Any] = {}
+        self.worth: dict[str, Worth] = {}
+
+    def choose(self, n: int) -> int:
+        return self.random.randrange(n)
+
+    def one_of(self, options: Sequence[Any]) -> Any:
+        return self.random.choice(options)
+
+    def chance(self, probability: float) -> bool:
+        return self.random.random() < probability
+
+    def pick(self, *wanted: Test) -> str | None:
+        """The name of a value that fits, newer ones more often; None where there is none."""
+        fitting = [n for n, w in self.worth.items() if w.grade > Grade.UNSURE and all(t(w) for t in wanted)]
+        if not fitting:
+            return None
+        late = fitting[len(fitting) // 2 :] if self.chance(0.5) else fitting
+        return str(self.one_of(late))
+
+    def array(self, name: str) -> np.ndarray:
+        return self.worth[name].array
+
+    def source(self, source: Source) -> None:
+        """Add an input."""
+        array = source.filled(self.lengths, self.program.seed)
+        self.program.inputs.append(source)
+        self._add(source.name, ng.tensor(source.label, dtype=source.dtype, shape=source.known), Worth(array))
+
+    def share(self, source: Source) -> None:
+        """Add a shared variable."""
+        array = source.filled(self.lengths, self.program.seed + 50)
+        self.program.shared.append(source)
+        self.program.values.append(array)
+        self._add(source.name, ng.shared(array, source.label), Worth(array))
+
+    def _add(self, name: str, variable: Any, worth: Worth) -> None:
+        self.variables[name] = variable
+        self.worth[name] = worth
+        worth.scale = grades.largest(worth.array) if worth.floating else 0.0
+
+    def step(self, code: str, mode: str, kind: str, slope: tuple[str, str] | None = None) -> str | None:
+        """Add `name = code`; None where it cannot be built or computed here, or nothing can be said about it."""
+        name = f"t{len(self.program.steps)}"
+        operands = names_in(code)
+        try:
+            variable = eval(code, {"np": np, "ng": ng, **self.variables})
+            worth = computed(variable, mode, operands, self.variables, self.worth)
+        except Exception:
+            return None
+        if worth.grade == Grade.UNSURE or worth.array.size > LARGEST or worth.array.ndim > 4:
+            return None
+        self.variables[name], self.worth[name] = variable, worth
+        self.program.steps.append(Step(name, code, mode, kind, slope))
+        return name
+
+    def refused(self, code: str, kind: str) -> None:
+        """Add an output that every call must refuse."""
+        name = f"t{len(self.program.steps)}"
+        self.program.steps.append(Step(name, code, "move", kind))
+        self.program.outputs.append(name)
+
+
+def computed(
+    variable: Any, mode: str, operands: Sequence[str], variables: dict[str, Any], worth: dict[str, Worth]
+) -> Worth:
+    """What a step is worth by the reference, given the values before it; raises what the reference raises."""
+    known = {variables[n]: w.array for n, w in worth.items()}
+    (array,) = evaluate([variable], known)
+    return grades.grade(mode, [worth[n] for n in operands if n in worth], array)

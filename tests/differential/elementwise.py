@@ -1,0 +1,181 @@
+"""Kinds that compute element by element: arithmetic, integers at their limits, casts, comparisons, extremes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.differential import drawer as d
+from tests.differential.drawer import Drawer, Test
+from tests.differential.values import DTYPES
+
+
+@dataclass(frozen=True)
+class Row:
+    """Steps of one kind. forms: source with {0}, {1}, ... for operands that broadcast; wanted: what each of them is."""
+
+    kind: str
+    mode: str
+    wanted: tuple[tuple[Test, ...], ...]
+    forms: tuple[str, ...]
+
+
+def row(kind: str, mode: str, wanted: str, forms: str) -> Row:
+    """wanted: a letter per operand, a key of OPERANDS; forms: one a line."""
+    lines = tuple(line.strip() for line in forms.strip().splitlines())
+    return Row(kind, mode, tuple(OPERANDS[letter] for letter in wanted), lines)
+
+
+OPERANDS: dict[str, tuple[Test, ...]] = {
+    "n": (d.is_number,), "t": (d.is_number, d.is_tame), "e": (d.is_number, d.is_exact), "i": (d.is_whole,),
+    "f": (d.is_float,), "g": (d.is_float, d.is_tame), "x": (d.is_float, d.is_exact), "b": (d.is_bool,),
+    "v": (d.is_exact,),
+}  # fmt: skip
+
+TABLE = (
+    row("arithmetic", "ring", "tt", """{0} + {1}
+        {0} - {1}
+        {0} * {1}
+        ng.maximum({0}, {1})
+        ng.minimum({0}, {1})"""),
+    row("arithmetic", "ring", "t", """{0} + 2
+        {0} * 3
+        {0} - 1
+        {0} + {0}
+        {0} * {0}
+        -{0}
+        {0} * 0.5
+        ng.sqr({0}) + 1
+        2 - {0}
+        ng.maximum({0}, 0)"""),
+    row("smooth", "smooth", "g", """ng.tanh({0})
+        ng.sigmoid({0})
+        ng.exp(-{0} * {0})
+        ng.sqrt(1 + {0} * {0})
+        ng.log(1 + {0} * {0})
+        {0} / (2 + {0} * {0})
+        ng.cos({0})
+        ng.softplus({0})
+        1 / (1 + ng.exp({0}))
+        ng.log1p(ng.exp({0} * 0.001))
+        ng.sqr({0}) ** 0.5 + 1
+        ng.erf({0})
+        ng.expm1({0} * 0.01)
+        ng.arctan({0})"""),
+    row("integers", "ring", "ii", """{0} // {1}
+        {0} % {1}
+        {0} + {1}
+        {0} - {1}
+        {0} * {1}
+        {0} & {1}
+        {0} | {1}
+        {0} ^ {1}
+        ({0} - {1}) < 0
+        ({0} + {1}) > {0}
+        ng.maximum({0} + {1}, 0)
+        ng.clip({0} - {1}, 0, 2)
+        ng.eq({0} * {1}, 0)
+        ng.where({0} < {1}, {0}, {1})"""),
+    row("integers", "ring", "i", """({0} * 2) // 2
+        {0} + 1 > {0}
+        ng.maximum({0} + 1, 0)
+        {0} // -1
+        {0} % -1
+        {0} // 0
+        {0} % 3
+        {0} // 2
+        -{0}
+        ng.abs({0})
+        ~{0}
+        {0} ** 2
+        {0} ** 3
+        {0} << 3
+        {0} >> 2
+        ng.sgn({0})
+        ng.eq({0}, {0} // 7 * 7 + {0} % 7)
+        {0} * 100 - 1"""),
+    row("comparison", "strict", "ee", """{0} < {1}
+        {0} <= {1}
+        {0} > {1}
+        {0} >= {1}
+        ng.eq({0}, {1})
+        ng.neq({0}, {1})"""),
+    row("comparison", "strict", "e", """{0} > 0
+        {0} <= 1
+        ng.neq({0}, 0)
+        ng.isnan({0})
+        ng.isinf({0})"""),
+    row("logic", "strict", "bb", """{0} & {1}
+        {0} | {1}
+        {0} ^ {1}
+        {0} & ~{1}"""),
+    row("rounding", "strict", "x", """ng.floor({0})
+        ng.ceil({0})
+        ng.round({0})
+        ng.trunc({0})
+        ng.sgn({0})
+        ng.abs({0})
+        ng.floor_div({0}, 2)
+        {0} % 1.5"""),
+    row("division", "smooth", "tt", """{0} / ({1} * {1} + 1)
+        {0} / {1}"""),
+    row("extremes", "smooth", "f", """ng.exp({0})
+        ng.log({0})
+        ng.sqrt({0})
+        ng.tanh({0})
+        ng.sigmoid({0})
+        ng.softplus({0})
+        ng.log1p({0})
+        ng.expm1({0})
+        1 / {0}
+        {0} * {0}
+        ng.erf({0})
+        ng.erfc({0})
+        ng.arctan({0})
+        ng.arcsinh({0})
+        ng.cosh({0})
+        {0} * 0
+        {0} - {0}
+        ng.relu({0})
+        ng.exp2({0})
+        ng.clip({0}, -1, 1)"""),
+    row("extremes", "smooth", "ff", """{0} / {1}
+        {0} + {1}
+        {0} * {1}
+        ng.maximum({0}, {1})
+        ng.minimum({0}, {1})
+        ng.arctan2({0}, {1})
+        ng.hypot({0}, {1})
+        ng.logaddexp({0}, {1})
+        ng.copysign({0}, {1})"""),
+    row("where", "move", "bff", "ng.where({0}, {1}, {2})"),
+    row("where", "move", "bii", "ng.where({0}, {1}, {2})"),
+)  # fmt: skip
+
+
+def operands(g: Drawer, wanted: tuple[tuple[Test, ...], ...]) -> list[str] | None:
+    """Names of values that broadcast with one another."""
+    names: list[str] = []
+    for tests in wanted:
+        name = g.pick(*tests, d.broadcasts(*(g.array(n) for n in names)))
+        if name is None:
+            return None
+        names.append(name)
+    return names
+
+
+def from_row(g: Drawer, chosen: Row) -> str | None:
+    names = operands(g, chosen.wanted)
+    if names is None:
+        return None
+    if chosen.kind == "where" and g.array(names[1]).dtype != g.array(names[2]).dtype:
+        names[2] = names[1]
+    return g.step(g.one_of(chosen.forms).format(*names), chosen.mode, chosen.kind)
+
+
+def cast(g: Drawer) -> str | None:
+    """Between all dtypes; what becomes an integer must be exact."""
+    name = g.pick(d.is_exact)
+    if name is None:
+        return None
+    to = g.one_of(DTYPES)
+    return g.step(f"ng.cast({name}, {to!r})", "ring" if to.startswith("float") else "strict", "cast")

@@ -1,0 +1,122 @@
+"""What is known about a value: that its bits do not depend on how it is computed, or how far it may be off.
+
+A rewrite, another order of a sum or a fused multiply-add may change the last digit of a float. So a value has a grade:
+
+EXACT: the same bits in every order of computing. Inputs, whatever is moved from there, integers and booleans, and
+    arithmetic of multiples of a power of two that are not large.
+ROUNDED: a number of ordinary size, close to the reference's: within a tolerance times the largest value on its way.
+FINAL: made of NaN, infinities, huge or tiny values in one operation. The reference's value, to a relative tolerance;
+    moved on, but no longer computed with, since `(x + y) - y` may be simplified.
+UNSURE: what a comparison or a rounding makes of a value that is not exact. Nothing is said about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+# Beyond this, values are not of ordinary size: sums of them may lose bits, products overflow float32.
+LARGE = 2.0**20
+
+
+class Grade(IntEnum):
+    UNSURE = 0
+    FINAL = 1
+    ROUNDED = 2
+    EXACT = 3
+
+
+@dataclass(eq=False)
+class Worth:
+    """A value with its grade. scale: the largest number on its way; single: whether float32 was rounded there."""
+
+    array: Array
+    grade: Grade = Grade.EXACT
+    scale: float = 0.0
+    single: bool = False
+
+    @property
+    def floating(self) -> bool:
+        return self.array.dtype.kind == "f"
+
+    @property
+    def tame(self) -> bool:
+        """Whether it can be computed with."""
+        return not self.floating or (self.grade >= Grade.ROUNDED and bool(np.all(np.abs(self.array) <= LARGE)))
+
+
+def is_fine(array: Array) -> bool:
+    """Whether sums and products of such floats are exact: multiples of a power of two, not large."""
+    single = array.dtype.name == "float32"
+    wide = array.astype(np.float64) * (2.0**8 if single else 2.0**16)
+    return bool(np.all(np.abs(wide) < (2.0**22 if single else 2.0**46)) and np.all(wide == np.round(wide)))
+
+
+def tiny(array: Array) -> bool:
+    return bool(np.any((array != 0) & (np.abs(array) < 1e-6)))
+
+
+def largest(array: Array) -> float:
+    """The largest finite magnitude."""
+    if array.dtype.kind == "f":
+        return float(np.max(np.abs(array), initial=0.0, where=np.isfinite(array)))
+    return float(np.max(np.abs(array.astype(np.float64)), initial=0.0))
+
+
+def grade(mode: str, operands: Sequence[Worth], array: Array) -> Worth:
+    """The worth of what a step makes of its operands. mode:
+
+    move: elements stand elsewhere. ring: +, -, * and the like. sum: the order is free. smooth: rounds. strict: a
+    comparison, a rounding, an order: whatever depends on the bits of its operands. shape: depends on lengths of floats.
+    """
+    lowest = min((w.grade for w in operands), default=Grade.EXACT)
+    judged = _judged(mode, operands, lowest, array)
+    scale = max([largest(array) if array.dtype.kind == "f" else 0.0, *(w.scale for w in operands)])
+    if judged == Grade.FINAL and mode not in ("sum", "move"):
+        scale = 0.0
+    return Worth(array, judged, scale, any(w.single for w in operands) or array.dtype.name == "float32")
+
+
+def _judged(mode: str, operands: Sequence[Worth], lowest: Grade, array: Array) -> Grade:
+    if lowest == Grade.UNSURE or mode == "move":
+        return lowest
+    if mode == "shape":
+        return Grade.EXACT
+    exact = Grade.EXACT if lowest == Grade.EXACT else Grade.UNSURE
+    if mode == "strict" or lowest == Grade.FINAL or array.dtype.kind != "f":
+        return exact
+    if any(not w.tame or (mode != "smooth" and w.floating and tiny(w.array)) for w in operands):
+        ordered = mode == "sum" and any(w.scale > LARGE for w in operands)
+        return Grade.UNSURE if ordered or lowest < Grade.EXACT else Grade.FINAL
+    if mode != "smooth" and lowest == Grade.EXACT and is_fine(array):
+        return Grade.EXACT
+    if bool(np.all(np.abs(array) <= LARGE)):
+        return Grade.ROUNDED
+    return Grade.FINAL if lowest == Grade.EXACT else Grade.UNSURE
+
+
+def check(worth: Worth, got: Array, what: str) -> None:
+    """AssertionError where `got` is not what `worth` says."""
+    wanted = worth.array
+    assert got.dtype == wanted.dtype, f"{what}: dtype {got.dtype}, expected {wanted.dtype}"
+    if worth.grade == Grade.UNSURE:
+        return
+    assert got.shape == wanted.shape, f"{what}: shape {got.shape}, expected {wanted.shape}"
+    if worth.grade == Grade.EXACT:
+        same = np.array_equal(got, wanted, equal_nan=wanted.dtype.kind == "f")
+    else:
+        rtol = 1e-4 if worth.single else 1e-9
+        tiniest = float(np.finfo(np.float32).tiny) if worth.single else 1e-300
+        atol = rtol * max(worth.scale, 1.0 if worth.grade == Grade.ROUNDED else tiniest)
+        same = bool(np.allclose(got, wanted, rtol=rtol, atol=atol, equal_nan=True))
+    assert same, f"{what}: values {shortened(got)}, expected {shortened(wanted)} ({worth.grade.name})"
+
+
+def shortened(array: Array) -> str:
+    listed = array.ravel().tolist()
+    return repr(listed if len(listed) <= 12 else [*listed[:12], "..."])

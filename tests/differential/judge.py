@@ -1,0 +1,270 @@
+"""What a program must give: computed step by step, each step compared with NumPy; and what a target gave instead."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import numgraph as ng
+from numgraph.graph import toposort
+from numgraph.reference import evaluate
+from tests.differential import grades, plain, session
+from tests.differential.drawer import computed, quiet
+from tests.differential.grades import Grade, Worth
+from tests.differential.program import Program, Step, names_in, text
+
+Array = np.ndarray[Any, Any]
+Values = dict[str, Worth]
+
+
+class Fault(AssertionError):
+    """Something that differs. sort: in few words, for grouping."""
+
+    def __init__(self, sort: str, message: str) -> None:
+        super().__init__(message)
+        self.sort = sort
+
+
+def outcomes(program: Program, target: str) -> list[Any] | Exception:
+    """What a target gives for each call; an exception where the program cannot be built."""
+    arrays: list[Array] = []
+
+    def shown(array: Array) -> str:
+        for k, known in enumerate(arrays):
+            if known is array:
+                return f"A[{k}]"
+        arrays.append(array)
+        return f"A[{len(arrays) - 1}]"
+
+    source = text(program, shown)
+    space: dict[str, Any] = {"np": np, "ng": ng, "A": arrays, "Session": session.Session, "arranged": session.arranged}
+    before = ng.config.threads
+    try:
+        exec(compile(source, f"<program {program.seed}>", "exec"), space)
+        return list(space["run"](target))
+    except Exception as error:
+        return error
+    finally:
+        ng.config.threads = before
+
+
+@dataclass
+class Expected:
+    """The state of the program between calls, and the values within one."""
+
+    program: Program
+    variables: dict[str, Any]
+    state: Values
+    # the steps that the function computes: a gradient may name a value that it does not need
+    reached: set[str]
+
+    @classmethod
+    def of(cls, program: Program) -> Expected:
+        """The program's variables, built once more."""
+        space: dict[str, Any] = {"np": np, "ng": ng}
+        for v in program.inputs:
+            space[v.name] = ng.tensor(v.label, dtype=v.dtype, shape=v.known)
+        state = {}
+        for v, array in zip(program.shared, program.values, strict=True):
+            space[v.name] = ng.shared(array, v.label)
+            state[v.name] = leaf(array)
+        for step in program.steps:
+            space[step.name] = eval(step.code, space)
+        variables = {k: v for k, v in space.items() if isinstance(v, ng.Variable)}
+        wanted = program.outputs + [value for _, value in program.updates + program.givens]
+        inside = {id(v) for v in toposort([variables[n] for n in wanted])}
+        return cls(program, variables, state, {n for n, v in variables.items() if id(v) in inside})
+
+    def call(self, arrays: list[Array]) -> tuple[Values, dict[str, Exception]]:
+        """The values of a call, and the steps that fail; the state afterwards is kept."""
+        program = self.program
+        start = dict(self.state)
+        start |= {v.name: leaf(a) for v, a in zip(program.arguments, arrays, strict=True)}
+        values, problems = self.computed(start)
+        if program.givens:
+            start |= {key: values[value] for key, value in program.givens if value in values}
+            values, problems = self.computed(start)
+        if not problems:
+            self.state |= {s: values[value] for s, value in program.updates}
+        return values, problems
+
+    def computed(self, start: Values) -> tuple[Values, dict[str, Exception]]:
+        values, problems = dict(start), dict[str, Exception]()
+        for step in self.program.steps:
+            if step.name not in self.reached or any(n in problems for n in step.uses):
+                continue
+            try:
+                worth = computed(self.variables[step.name], step.mode, step.uses, self.variables, values)
+            except ng.MissingInputError:
+                continue  # what stands for an input, before it does
+            except (ng.NumgraphError, MemoryError) as error:
+                problems[step.name] = error
+                continue
+            self.compare(step, worth, values)
+            values[step.name] = worth
+        return values, problems
+
+    def compare(self, step: Step, worth: Worth, values: Values) -> None:
+        """A step against NumPy, and a slope against differences."""
+        code = plain.translated(step.code)
+        if step.slope is not None:
+            check_slope(step.slope, worth, self.variables, values)
+        if code is None or worth.grade == Grade.UNSURE or any(n not in values for n in step.uses):
+            return
+        known = {n: values[n].array for n in step.uses}
+        try:
+            got = np.asarray(eval(code, {"np": np, "N": plain, **known}))
+        except Exception as error:
+            # numgraph takes (0, -1) where the other lengths tell what is missing, and softmax of nothing
+            if ("-1" in code and "reshape" in code) or (step.kind == "softmax" and not worth.array.size):
+                return
+            if isinstance(error, MemoryError):
+                return
+            raise Fault(f"NumPy refuses: {step.kind}", f"{step.name} = {step.code}: {error!r}") from error
+        if worth.floating and got.dtype != worth.array.dtype:
+            got = got.astype(worth.array.dtype)
+        try:
+            loose = (
+                Worth(worth.array, min(worth.grade, Grade.ROUNDED), worth.scale, worth.single)
+                if worth.floating
+                else worth
+            )
+            grades.check(loose, got, f"{step.name} = {step.code}, NumPy")
+        except AssertionError as error:
+            raise Fault(f"NumPy differs from the reference: {step.kind}", str(error)) from None
+
+
+def leaf(array: Array) -> Worth:
+    return Worth(array, Grade.EXACT, grades.largest(array) if array.dtype.kind == "f" else 0.0)
+
+
+def check_slope(slope: tuple[str, str], worth: Worth, variables: Mapping[str, Any], values: Values) -> None:
+    """A few elements of a gradient against central differences, where those of two widths agree."""
+    cost, x = slope
+    variable = eval(cost, {"np": np, "ng": ng, **variables})
+    known = {variables[n]: values[n].array for n in names_in(cost)}
+    point = values[x].array
+    if not np.all(np.isfinite(worth.array)) or not point.size:
+        return
+
+    def at(index: tuple[int, ...], h: float) -> float:
+        moved = point.copy()
+        moved[index] += h
+        return float(evaluate([variable], {**known, variables[x]: moved})[0])
+
+    for flat in {0, point.size // 2, point.size - 1}:
+        index = tuple(int(k) for k in np.unravel_index(flat, point.shape))
+        middle = at(index, 0.0)
+        sides = [(at(index, h) - middle) / h for h in (1e-5, -1e-5, 4e-5, -4e-5)]
+        size = max(map(abs, sides)) + abs(middle) * 1e-3 + 1
+        if not np.isfinite(size) or max(sides) - min(sides) > 1e-2 * size:
+            continue
+        wanted, got = (sides[0] + sides[1]) / 2, float(worth.array[index])
+        if abs(got - wanted) > 2e-2 * size:
+            raise Fault(
+                "gradient differs from differences",
+                f"gradient of {cost} for {x} at {index}: {got}, differences {wanted}",
+            )
+
+
+@quiet()
+def judge(program: Program, target: str) -> None:
+    """Fault for the first difference between a target, the reference and NumPy."""
+    given = {t: outcomes(program, t) for t in dict.fromkeys(("reference", target))}
+    refused = {t: o for t, o in given.items() if isinstance(o, Exception)}
+    if refused:
+        same = len(refused) == len(given) and len({type(e) for e in refused.values()}) == 1
+        if same and isinstance(next(iter(refused.values())), ng.NumgraphError):
+            return
+        listed = "; ".join(f"{t}: {type(e).__name__}: {str(e)[:300]}" for t, e in refused.items())
+        raise Fault(f"refused: {', '.join(sorted({type(e).__name__ for e in refused.values()}))}", listed)
+    expected = Expected.of(program)
+    number = 0
+    for action in program.actions:
+        if action.what == "set_value":
+            expected.state[program.shared[action.number].name] = leaf(action.arrays[0])
+        elif action.what in ("call", "sweep"):
+            wanted = one_call(expected, action.arrays) if action.what == "call" else one_sweep(expected, action.arrays)
+            for t, list_ in given.items():
+                compare(program, wanted, expected.state, list_[number], f"{t}, {action.what} {number}")
+            number += 1
+
+
+Wanted = list[Worth] | dict[str, Exception]
+
+
+def one_call(expected: Expected, arrays: list[Array]) -> Wanted:
+    values, problems = expected.call(arrays)
+    return problems or [values[n] for n in expected.program.outputs]
+
+
+def one_sweep(expected: Expected, arrays: list[Array]) -> Wanted:
+    rows: list[list[Worth]] = []
+    for k in range(len(arrays[0])):
+        row = one_call(expected, [a[k] for a in arrays])
+        if isinstance(row, dict):
+            return row
+        rows.append(row)
+    columns = list(zip(*rows, strict=True))
+    if any(len({w.array.shape for w in column}) > 1 for column in columns):
+        return {"": ValueError("outputs of different lengths")}
+    return [
+        Worth(
+            np.stack([w.array for w in c]), min(w.grade for w in c), max(w.scale for w in c), any(w.single for w in c)
+        )
+        for c in columns
+    ]
+
+
+def compare(program: Program, wanted: Wanted, state: Values, got: tuple[Any, list[Array]], where: str) -> None:
+    """One outcome of a target."""
+    result, shared = got
+    target = where.split(",")[0]
+    if isinstance(wanted, dict):
+        compare_error(wanted, result, where)
+    elif isinstance(result, MemoryError) and "huge" in program.kinds:
+        pass  # the reference makes views of a single element as long as one likes
+    elif isinstance(result, Exception):
+        raise Fault(
+            f"{target}: {type(result).__name__}: {str(result).splitlines()[0][:60]}",
+            f"{where}: {type(result).__name__}: {result}",
+        )
+    else:
+        for name, worth, array in zip(program.outputs, wanted, result, strict=True):
+            checked(worth, array, f"{where}, output {name}", f"{target}: wrong output")
+    for source, array in zip(program.shared, shared, strict=True):
+        sort = f"{target}: wrong shared value" + (" after an error" if isinstance(wanted, dict) else "")
+        checked(state[source.name], array, f"{where}, {source.name}", sort)
+
+
+def compare_error(wanted: dict[str, Exception], result: Any, where: str) -> None:
+    target = where.split(",")[0]
+    listed = ", ".join(f"{n}: {type(e).__name__}: {str(e).splitlines()[0]}" for n, e in wanted.items())
+    if not isinstance(result, Exception):
+        raise Fault(f"{target}: no error", f"{where}: no error, expected one of {listed}")
+    allowed = tuple(type(e) for e in wanted.values())
+    if MemoryError in allowed or any("huge" in str(e) for e in wanted.values()):
+        return
+    if not isinstance(result, allowed):
+        raise Fault(f"{target}: another error", f"{where}: {type(result).__name__}: {result}, expected one of {listed}")
+
+
+def checked(worth: Worth, array: Array, what: str, sort: str) -> None:
+    try:
+        grades.check(worth, array, what)
+    except AssertionError as error:
+        raise Fault(sort, str(error)) from None
+
+
+def script(program: Program, target: str) -> str:
+    """The program as a file of its own, with what it prints."""
+    source = inspect.getsource(session)
+    tail = f"""
+for number, (wanted, got) in enumerate(zip(run("reference"), run({target!r}))):
+    print(number, "reference", *wanted, {target!r}, *got, sep="\\n   ")
+"""
+    return f"{source}\nimport numgraph as ng\nfrom numpy import inf, nan\n\n\n{text(program)}\n\n{tail}"

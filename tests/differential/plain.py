@@ -1,0 +1,129 @@
+"""What numgraph's functions mean, in NumPy: the step `ng.softmax(t1, axis=0)` is judged by `N.softmax(t1, axis=0)`.
+
+Written from NumPy's definitions, without a look at numgraph's own references, so that a fault of those shows too.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+Array = np.ndarray[Any, Any]
+_WRITE = re.compile(r"^ng\.(set|inc)_subtensor\((\w+)\[(.+)\], (.+)\)$")
+
+
+def translated(code: str) -> str | None:
+    """The NumPy source of a step, None where there is none (gradients)."""
+    if "ng.grad(" in code:
+        return None
+    found = _WRITE.match(code)
+    if found:
+        how, base, key, value = found.groups()
+        code = f"ng.{how}_subtensor({base}, np.s_[{key}], {value})"
+    return code.replace("ng.", "N.")
+
+
+def cast(x: Any, dtype: str) -> Array:
+    return np.asarray(x).astype(dtype)
+
+
+def set_subtensor(x: Array, key: Any, value: Any) -> Array:
+    x = x.copy()
+    x[key] = fitting(value, x[key].ndim)
+    return x
+
+
+def fitting(value: Any, ndim: int) -> Array:
+    """Without leading axes of length 1 that the place does not have: NumPy drops them only for some keys."""
+    value = np.asarray(value)
+    while value.ndim > ndim:
+        value = value[0]
+    return value
+
+
+def inc_subtensor(x: Array, key: Any, value: Any) -> Array:
+    x = x.copy()
+    np.add.at(x, key, fitting(value, x[key].ndim).astype(x.dtype))
+    return x
+
+
+def dimshuffle(x: Array, *pattern: Any) -> Array:
+    kept = [p for p in pattern if p != "x"]
+    dropped = [a for a in range(x.ndim) if a not in kept]
+    x = np.squeeze(x, tuple(dropped)).transpose([sorted(kept).index(p) for p in kept])
+    return x[tuple(None if p == "x" else slice(None) for p in pattern)]
+
+
+def flatten(x: Array, ndim: int = 1) -> Array:
+    return x.reshape((*x.shape[: ndim - 1], int(np.prod(x.shape[ndim - 1 :], dtype=np.int64))))
+
+
+def stack(*arrays: Array, axis: int = 0) -> Array:
+    return np.stack(arrays, axis)
+
+
+def softmax(x: Array, axis: int = -1) -> Array:
+    return np.asarray(special.softmax(x, axis))
+
+
+def log_softmax(x: Array, axis: int = -1) -> Array:
+    return np.asarray(special.log_softmax(x, axis))
+
+
+def logsumexp(x: Array, axis: Any = None, keepdims: bool = False) -> Array:
+    return np.asarray(special.logsumexp(x, axis, keepdims=keepdims))
+
+
+def sigmoid(x: Array) -> Array:
+    return np.asarray(special.expit(x))
+
+
+def softplus(x: Array) -> Array:
+    return np.logaddexp(x, np.zeros((), x.dtype))
+
+
+def relu(x: Array) -> Array:
+    return np.maximum(x, np.zeros((), x.dtype))
+
+
+def sqr(x: Array) -> Array:
+    return x * x
+
+
+def sort(x: Array, axis: int = -1) -> Array:
+    return np.sort(x, axis)
+
+
+def argsort(x: Array, axis: int = -1) -> Array:
+    return np.argsort(x, axis, kind="stable")
+
+
+def norm(x: Array) -> Array:
+    return np.sqrt((np.abs(x) ** 2).sum())
+
+
+def floor_div(x: Array, y: Any) -> Array:
+    return np.asarray(x) // np.asarray(y)
+
+
+def nonzero(x: Array) -> tuple[Array, ...]:
+    return np.nonzero(x)
+
+
+def flatnonzero(x: Array) -> Array:
+    return np.flatnonzero(x)
+
+
+_OTHERS = {
+    "sub": "subtract", "mul": "multiply", "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
+    "eq": "equal", "neq": "not_equal", "neg": "negative", "sgn": "sign", "abs": "absolute", "true_div": "true_divide",
+}  # fmt: skip
+_ERF = {"erf": special.erf, "erfc": special.erfc}
+
+
+def __getattr__(name: str) -> Any:
+    """NumPy's function where the name and the meaning are the same."""
+    return _ERF[name] if name in _ERF else getattr(np, _OTHERS.get(name, name))

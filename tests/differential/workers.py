@@ -1,0 +1,198 @@
+"""Programs in processes of their own, since a program may crash its process or hang."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
+from typing import Any
+
+from tests.differential.draw import draw
+from tests.differential.judge import Fault, judge, script
+from tests.differential.program import Program
+from tests.differential.shrink import shrunk, signature
+
+# Seconds for one program, and programs after which a process ends: compiled code is never given back.
+LIMIT, LIFE = 240.0, 150
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is fuzzed. bug: the name of an old fault to put back."""
+
+    target: str
+    themes: tuple[str, ...] = ()
+    bug: str | None = None
+
+    def draw(self, seed: int) -> Program:
+        return draw(seed, small=self.target != "cpu", only=self.themes)
+
+
+@dataclass
+class Verdict:
+    """A fault by its sort, None for none; how much was done."""
+
+    sort: str | None = None
+    message: str = ""
+    program: Program | None = None
+    kinds: frozenset[str] = frozenset()
+    calls: int = 0
+
+
+def verdict(task: Task, program: Program) -> Verdict:
+    calls = sum(a.what in ("call", "sweep") for a in program.actions)
+    try:
+        judge(program, task.target)
+    except Fault as fault:
+        return Verdict(fault.sort, str(fault), program, frozenset(program.kinds), calls)
+    except Exception as error:
+        return Verdict(
+            f"the judge fails: {type(error).__name__}", repr(error), program, frozenset(program.kinds), calls
+        )
+    return Verdict(kinds=frozenset(program.kinds), calls=calls)
+
+
+def serve(connection: Connection, task: Task) -> None:
+    """The loop of a worker: a seed or a program comes in, a verdict goes out."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if task.bug is not None:
+        from tests.differential.bugs import BUGS
+
+        BUGS[task.bug].put_back()
+    while True:
+        asked = connection.recv()
+        if asked is None:
+            return
+        connection.send(verdict(task, task.draw(asked) if isinstance(asked, int) else asked))
+
+
+class Worker:
+    """A process that judges programs; another one after a crash, a hang, or `LIFE` programs."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.process: Any = None
+        self.served = 0
+
+    def start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=serve, args=(theirs, self.task), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.served = 0
+
+    def ask(self, asked: int | Program) -> Verdict:
+        if self.process is None or self.served >= LIFE:
+            self.stop()
+            self.start()
+        self.served += 1
+        try:
+            self.connection.send(asked)
+            if self.connection.poll(LIMIT):
+                return self.connection.recv()
+            sort = "hang"
+        except (EOFError, OSError):
+            self.process.join(5)
+            sort = f"the process ends: {-(self.process.exitcode or 0)}"
+        self.stop()
+        program = asked if isinstance(asked, Program) else self.task.draw(asked)
+        return Verdict(sort, sort, program, frozenset(program.kinds))
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.join()
+            self.connection.close()
+            self.process = None
+
+
+@dataclass
+class Tally:
+    """What a run has done so far."""
+
+    programs: int = 0
+    calls: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    seeds: dict[str, list[int]] = field(default_factory=dict)
+
+    def table(self, seconds: float) -> str:
+        lines = [
+            f"{self.programs} programs, {self.calls} calls compared, "
+            f"{self.programs / max(seconds, 1e-9):.2f} programs a second"
+        ]
+        lines += [f"  {count:6} programs with {kind}" for kind, count in self.kinds.most_common()]
+        lines.append(f"{sum(self.faults.values())} programs fail, {len(self.faults)} kinds of faults")
+        lines += [f"  {count:6} {name}  (seeds {self.seeds[name][:5]})" for name, count in self.faults.most_common()]
+        return "\n".join(lines)
+
+
+class Run:
+    """Seeds given out to workers, verdicts gathered."""
+
+    def __init__(
+        self, task: Task, first: int, minutes: float, programs: int | None = None, shrink: bool = True
+    ) -> None:
+        self.task, self.shrink = task, shrink
+        self.until = time.monotonic() + 60 * minutes
+        self.seeds: Iterator[int] = iter(range(first, first + (programs if programs is not None else 10**12)))
+        self.tally = Tally()
+        self.lock = threading.Lock()
+
+    def go(self, jobs: int) -> Tally:
+        threads = [threading.Thread(target=self.work, daemon=True) for _ in range(jobs)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return self.tally
+
+    def work(self) -> None:
+        worker = Worker(self.task)
+        while time.monotonic() < self.until:
+            with self.lock:
+                seed = next(self.seeds, None)
+            if seed is None:
+                break
+            found = worker.ask(seed)
+            with self.lock:
+                self.tally.programs += 1
+                self.tally.calls += found.calls
+                self.tally.kinds.update(found.kinds)
+            if found.sort is not None:
+                self.report(seed, found, worker)
+        worker.stop()
+
+    def is_old(self, program: Program) -> bool:
+        """Whether a program goes wrong only because of the fault that was put back."""
+        worker = Worker(replace(self.task, bug=None))
+        verdict = worker.ask(program)
+        worker.stop()
+        return verdict.sort is None
+
+    def report(self, seed: int, found: Verdict, worker: Worker) -> None:
+        """Make a failing program small, print it and go on."""
+        assert found.program is not None and found.sort is not None
+        if self.task.bug is not None:
+            if not self.is_old(found.program):
+                return
+            self.until = 0.0
+            print(f"old fault {self.task.bug}: found by program {self.tally.programs}", flush=True)
+        small, sort = found.program, found.sort
+        if self.shrink:
+            small = shrunk(small, lambda p: worker.ask(p).sort == sort, seconds=240.0 if sort == "hang" else 90.0)
+        message = worker.ask(small).message if self.shrink else found.message
+        name = signature(small, sort)
+        with self.lock:
+            self.tally.faults[name] += 1
+            self.tally.seeds.setdefault(name, []).append(seed)
+            if self.tally.faults[name] <= 2:
+                print(f"# seed {seed}: {sort}\n# {message[:1500]!r}\n{script(small, self.task.target)}\n", flush=True)
+            else:
+                print(f"# seed {seed}: {name} once more", flush=True)

@@ -1,0 +1,153 @@
+"""The differential fuzzer: a few programs on the processor and the simulated device, and that it would find faults.
+
+`make fuzz` runs it for as long as one likes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import numgraph as ng
+from tests.differential.bugs import BUGS, put_back
+from tests.differential.draw import THEMES, draw
+from tests.differential.grades import Grade, Worth, check, grade
+from tests.differential.judge import Fault, judge, outcomes, script
+from tests.differential.program import Action, Program, Source, Step
+from tests.differential.shrink import shrunk
+
+KINDS = """
+    arithmetic, smooth, comparison, logic, division, integers, extremes, where, rounding, cast, scatter, base, written,
+    index, mask, slice, reduction, truth, argmax, softmax, scan, sort, product, gather, transpose, reshape, repeat,
+    join, broadcast, count, masked, nonzero, length, counting, gradient, update, huge, counted slice, second gradient,
+    gradient through, index error, update view, update length, update scatter, givens, other,
+    two lengths
+"""
+
+
+@pytest.mark.parametrize("seed", (2, 4, 6, 7, 10, 11, 12, 14, 15))
+def test_programs_on_the_processor(seed: int) -> None:
+    judge(draw(seed, size=10), "cpu")
+
+
+@pytest.mark.parametrize("seed", range(100, 106))
+def test_programs_on_the_simulated_device(seed: int) -> None:
+    judge(draw(seed, small=True, size=8), "cuda-sim")
+
+
+@pytest.fixture(scope="module")
+def programs() -> list[Program]:
+    return [draw(seed, small=True) for seed in range(40)]
+
+
+def test_every_kind_is_drawn(programs: list[Program]) -> None:
+    drawn = Counter(kind for program in programs for kind in program.kinds)
+    assert {kind.strip() for kind in KINDS.split(",")} == set(drawn)
+
+
+def test_what_surrounds_the_steps_is_drawn(programs: list[Program]) -> None:
+    assert {a.what for p in programs for a in p.actions} == {"call", "sweep", "set_value", "remake"}
+    assert {how for p in programs for a in p.actions for how in a.layouts} >= {
+        "plain",
+        "fortran",
+        "reversed",
+        "readonly",
+    }
+    assert any(len({v for _, v in p.updates}) < len(p.updates) for p in programs), "one expression for two updates"
+    assert any(set(p.outputs) & {v for _, v in p.updates} for p in programs), "an output that is an update too"
+    assert any(len(set(p.outputs)) < len(p.outputs) for p in programs), "an output twice"
+    assert any(v.label is not None and "\n" in v.label for p in programs for v in p.inputs + p.shared), "odd names"
+    assert {p.threads for p in programs} == {1, 2}
+
+
+def test_a_seed_says_it_all() -> None:
+    assert script(draw(7), "cpu") == script(draw(7), "cpu")
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_a_theme_can_be_drawn_alone(theme: str) -> None:
+    assert sum(len(draw(seed, only=(theme,), size=8).steps) for seed in range(4)) > 0
+
+
+def vector(name: str, dtype: str = "float64") -> Source:
+    return Source(name, dtype, ("a",), (None,), "plain", name)
+
+
+def small(code: str, x: np.ndarray, mode: str = "ring") -> Program:
+    """`code` of one vector."""
+    call = Action("call", [x], ["plain"])
+    step = Step("t0", code, mode, "kind")
+    return Program(0, [vector("x0", x.dtype.name)], steps=[step], outputs=["t0"], actions=[call])
+
+
+def test_a_fault_of_reference_and_compiled_alike_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = small("ng.tanh(x0)", np.array([0.5, -1.25]), "smooth")
+    judge(program, "reference")
+    from tests.differential import plain
+
+    monkeypatch.setattr(plain, "tanh", np.sinh, raising=False)
+    with pytest.raises(Fault, match=r"NumPy: values"):
+        judge(program, "reference")
+
+
+def test_an_error_where_a_value_is_expected_is_seen() -> None:
+    program = small("x0[3]", np.arange(5.0), "move")
+    judge(program, "reference")
+    program.actions.append(Action("call", [np.arange(3.0)], ["plain"]))
+    judge(program, "reference")
+    result, _ = outcomes(program, "reference")[1]
+    assert isinstance(result, IndexError)
+
+
+def test_grades() -> None:
+    exact, rounded = Worth(np.array([0.25, 3.0])), Worth(np.array([0.1, 3.0]), Grade.ROUNDED, 3.0)
+    wild = Worth(np.array([np.inf, 1e300]))
+    assert grade("ring", [exact], exact.array * 2).grade == Grade.EXACT
+    assert grade("smooth", [exact], np.tanh(exact.array)).grade == Grade.ROUNDED
+    assert grade("strict", [rounded], rounded.array > 0).grade == Grade.UNSURE
+    assert grade("strict", [wild], wild.array > 0).grade == Grade.EXACT
+    assert grade("ring", [wild, exact], wild.array + exact.array).grade == Grade.FINAL
+    assert grade("move", [wild], wild.array[::-1]).grade == Grade.EXACT
+    check(rounded, rounded.array + 1e-12, "close")
+    for worth, got in ((rounded, rounded.array + 1e-3), (exact, exact.array + 1e-12), (wild, wild.array[::-1])):
+        with pytest.raises(AssertionError, match="values"):
+            check(worth, got, "not close")
+
+
+def test_shrinking_keeps_what_fails() -> None:
+    program = draw(3, size=12)
+
+    def fails(p: Program) -> bool:
+        return any("x1" in step.uses for step in p.steps)
+
+    assert fails(program)
+    made = shrunk(program, fails)
+    assert fails(made) and len(made.steps) == 1 and len(made.actions) == 1 and len(made.inputs) <= 2
+
+
+OLD = {
+    "own_bases": ("ng.set_subtensor(t0[::-1], t0)", np.arange(5.0)),
+    "wrapping": ("(t0 + 1) > t0", np.array([3, 2**62 - 1, -5])),
+}
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_old_faults_are_seen(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, x = OLD[name]
+    program = small("x0 * 2 + x0 * 0" if name == "own_bases" else "x0 * 2 + 1", x)
+    program.steps.append(Step("t1", code, "ring", "kind"))
+    program.outputs = ["t1"]
+    judge(program, "cpu")
+    # what is compiled now must not be found by others, nor is what they compiled to be found
+    monkeypatch.setattr(ng.config, "cache_dir", tmp_path)
+    with put_back(name), pytest.raises(Fault):
+        judge(program, "cpu")
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_old_faults_have_a_place(name: str) -> None:
+    with put_back(name):
+        pass
