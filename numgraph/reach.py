@@ -44,7 +44,7 @@ def passed_down(node: Variable, op: Op, reach: Part, same_shape: Callable[[Varia
     elif op.reduce:
         found = [_restored(counts, node)]
     elif op.product:
-        found = [f.any(counts, axis, keepdims=True) for axis in (-1, -2)]
+        found = _of_product(counts)
     else:
         found = linearly(counts, node, *node.inputs, **node.attrs)
     result: list[Part] = []
@@ -55,6 +55,21 @@ def passed_down(node: Variable, op: Op, reach: Part, same_shape: Callable[[Varia
             own = _narrowed(variable, node, own)
         result.append(None if own is None else Reach(own, strong))
     return result
+
+
+def _of_product(counts: Variable) -> list[Variable | None]:
+    """Rows of a and columns of b: those of which some element of the product counts.
+
+    A condition on the rows of two matrices says nothing of columns, but that none counts where no row does: that is not
+    worth a pass over b in each product.
+    """
+    found: list[Variable | None] = []
+    for own, other in ((-2, -1), (-1, -2)):
+        if counts.ndim == 2 and counts.type.shape[own] == 1:
+            found.append(None)
+        else:
+            found.append(counts if counts.type.shape[other] == 1 else f.any(counts, other, keepdims=True))
+    return found
 
 
 def _restored(counts: Variable, node: Variable) -> Variable:
