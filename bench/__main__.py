@@ -1,4 +1,5 @@
-"""`python -m bench`: check, time and report the cases; `report` and `readme` make pages of it; `gpu` is apart."""
+"""`python -m bench`: check, time and report the cases; `report` and `readme` make pages of it; `gpu` and `scaling` are
+apart."""
 
 from __future__ import annotations
 
@@ -34,6 +35,10 @@ def main(arguments: list[str] | None = None) -> int:
         from bench.gpu import run
 
         return run.main(given[1:])
+    if given[:1] == ["scaling"]:
+        from bench import scaling
+
+        return scaling.main(given[1:])
     options = parser().parse_args(given)
     console = Console()
     made = measured(options, console)
@@ -51,7 +56,8 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m bench",
         description="numgraph against the libraries that people would use instead.",
         epilog="`python -m bench report [JSON] --out FILE.html` makes a page, `python -m bench readme JSON README.md`"
-        " the table in the README, `python -m bench gpu --out DIR` looks at an NVIDIA GPU.",
+        " the table in the README, `python -m bench gpu --out DIR` looks at an NVIDIA GPU,"
+        " `python -m bench scaling` shows how the time to compile grows.",
     )
     how_to_run(made)
     made.add_argument("--readme", type=Path, metavar="FILE", help="write the table into that README.md")

@@ -38,7 +38,7 @@ from numgraph.shared import SharedVariable
 from numgraph.stable.engine import stabilised
 from numgraph.text import printable
 from numgraph.traits import CPU, GRID, Traits
-from numgraph.whole import COMPILING, apart
+from numgraph.whole import compiled
 
 # More passes than any program needs, in case two rules undo each other.
 MAX_PASSES = 10
@@ -212,6 +212,6 @@ def compile_for_device(program: Any, target: str) -> DeviceExecutor:
         if config.debug >= 2:
             print(module.listing, file=sys.stderr)
         make = partial(DeviceVariant, found.schedule, module, found.shared, device, geometry)
-        return apart(make, COMPILING), found.given_up
+        return compiled(make), found.given_up
 
     return DeviceExecutor(program, variant)

@@ -8,7 +8,7 @@ from typing import Any
 
 from numgraph.config import config
 from numgraph.errors import OptionError
-from numgraph.whole import COMPILING, apart
+from numgraph.whole import compiled
 
 # What each level has beyond the one before, in LLVM's words (System V ABI, x86-64 supplement).
 LEVELS = {
@@ -44,7 +44,7 @@ def processor() -> Processor:
 
 @remember
 def _processor(name: str) -> Processor:
-    host, features, triple = apart(_host, COMPILING)
+    host, features, triple = compiled(_host)
     here = frozenset(feature for feature, there in features.items() if there)
     if name == "native":
         return Processor(host, features.flatten(), here, triple)

@@ -19,7 +19,7 @@ from numgraph.shared import SharedVariable
 from numgraph.source import SourceLine, current_line, lines_of, warn
 from numgraph.storage import Storage, owned
 from numgraph.substitution import keys_within, substitute
-from numgraph.text import printable
+from numgraph.text import plain, printable
 from numgraph.updates import Updates, explicit_updates, with_default_updates
 
 
@@ -327,7 +327,7 @@ def _outputs(outputs: Any) -> tuple[str, tuple[str, ...], list[Out]]:
             if not isinstance(key, str):
                 raise InputError(f"function: the keys of outputs must be strings, got {key!r}")
         # plain strings: what a subclass makes of `repr` or of equality is none of a program's business
-        return "dict", tuple(map(str.__str__, outputs)), [_out(v) for v in outputs.values()]
+        return "dict", tuple(map(plain, outputs)), [_out(v) for v in outputs.values()]
     if isinstance(outputs, list | tuple):
         return "list", (), [_out(v) for v in outputs]
     raise InputError(

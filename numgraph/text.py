@@ -18,16 +18,21 @@ from typing import Any
 LONGEST, LONGEST_IDENTIFIER = 80, 40
 
 
+def plain(text: object) -> str:
+    """`text` as a string and no subclass of it, whose `repr` may be anything."""
+    return text if type(text) is str else str.__str__(text) if isinstance(text, str) else str(text)
+
+
 def printable(text: object, longest: int = LONGEST) -> str:
     """`text` on one line: what shows nothing, ends a line, turns the direction of writing or steers a terminal is
     written as an escape (`\\n`, `\\x1b`, `\\u2028`), and what is longer than `longest` is cut.
 
     The result can be encoded, and is safe behind `#` in source. Quotes and backslashes stay as they are.
     """
-    plain = text if type(text) is str else str.__str__(text) if isinstance(text, str) else str(text)
-    if len(plain) > longest:
-        plain = plain[: longest - 3] + "..."
-    return plain if plain.isprintable() else "".join(map(_escaped, plain))
+    shown = plain(text)
+    if len(shown) > longest:
+        shown = shown[: longest - 3] + "..."
+    return shown if shown.isprintable() else "".join(map(_escaped, shown))
 
 
 def _escaped(letter: str) -> str:

@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 from _thread import allocate_lock, start_new_thread
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from operator import call, getitem
 from threading import RLock
+from types import FrameType
 from typing import Any, TypeVar
+from weakref import ref
 
 Result = TypeVar("Result")
 # A step of `at_once`: a call of a C function with its arguments, such as `partial(setattr, object, name, value)`.
@@ -115,6 +119,61 @@ def apart(work: Callable[[], Result], lock: Any) -> Result:
             # its traceback leads here
             del error
     return result  # type: ignore[no-any-return]
+
+
+def compiled(work: Callable[[], Result]) -> Result:
+    """`apart(work, COMPILING)`, for what calls LLVM or Numba.
+
+    Their bindings take locks in Python, where an interrupt may leave one locked; then it is this thread's, although
+    this thread is not within them. Where it is, for Numba compiles what calls numgraph, the caller works itself.
+    """
+    for lock in _foreign_locks():
+        if lock._is_owned() and _called_by("numba", "llvmlite"):
+            return work()
+        while lock._is_owned():
+            lock.release()
+
+    def run() -> Result:
+        while _ended:
+            del _engines[id(_ended.popleft())]
+        return work()
+
+    return apart(run, COMPILING)
+
+
+def kept(owner: Any, engine: Any) -> None:
+    """Keep an object of LLVM's for as long as `owner` lives. What is compiled next gives it back: a finalizer would do
+    so in any thread, where interrupts come."""
+    known = ref(owner, _ended.append)
+    _engines[id(known)] = known, engine
+
+
+# by the identity of a weak reference to the owner: that, and the engine; and the references whose owners are gone
+_engines: dict[int, tuple[ref[Any], Any]] = {}
+_ended: deque[ref[Any]] = deque()
+
+
+def _foreign_locks() -> list[Any]:
+    """The locks of LLVM's bindings and of Numba's compiler, as far as these are loaded."""
+    found = []
+    places = {"llvmlite.binding.ffi": "lib._lock._lock", "numba.core.compiler_lock": "global_compiler_lock._lock"}
+    for module, path in places.items():
+        lock: Any = sys.modules.get(module)
+        for name in path.split("."):
+            lock = getattr(lock, name, None)
+        if hasattr(lock, "_is_owned"):
+            found.append(lock)
+    return found
+
+
+def _called_by(*packages: str) -> bool:
+    """Whether a function of one of the packages is being executed in this thread."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if str(frame.f_globals.get("__name__")).partition(".")[0] in packages:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _renew(lock: Any) -> None:

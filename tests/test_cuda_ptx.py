@@ -10,9 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from cuda_run import empty, run
+from numba import cuda, int8, int64
 from numgraph.kernels.cuda.names import KERNELS
+from numgraph.kernels.support import floor_div_int, power_int, to_int32, to_uint64
+from ptx_run import run_ptx
 
 from numgraph.device import door
+from numgraph.device.simulator import simulate
 
 pytestmark = pytest.mark.skipif(door.missing("compile") is not None, reason=str(door.missing("compile")))
 
@@ -100,3 +104,34 @@ def test_float64_too() -> None:
     arguments = {k: v.astype("float64") if isinstance(v, np.ndarray | np.floating) else v for k, v in case.items()}
     run("skinny_product", "float64", compiled=True, **arguments)
     np.testing.assert_allclose(arguments["out"], arguments["x"] @ arguments["w"], rtol=1e-13)
+
+
+def ends(out, x, y, z):
+    i = cuda.threadIdx.x
+    out[8 * i] = x[i] - y[i] < 0
+    out[8 * i + 1] = x[i] + 1 > x[i]
+    out[8 * i + 2] = floor_div_int(x[i] * 2, 2)
+    out[8 * i + 3] = floor_div_int(x[i], y[i])
+    out[8 * i + 4] = power_int(x[i], 3)
+    out[8 * i + 5] = to_int32(z[i])
+    out[8 * i + 6] = int8(to_int32(z[i]))
+    out[8 * i + 7] = int64(to_uint64(z[i]))
+
+
+def test_integers_wrap_and_casts_have_values() -> None:
+    """Without care LLVM is told that signed integers never overflow."""
+    high = 2**63 - 1
+    x, y = np.array([high, -high - 1, 3, -7]), np.array([-high - 1, -1, 0, 2])
+    z = np.array([np.nan, -200.0, 3e19, 1.5e19], np.float32)
+    simulated, executed = np.zeros(32, np.int64), np.zeros(32, np.int64)
+    simulate(ends, 1, 4, (simulated, x, y, z))
+    cubin = door.compile_cubin(ends, ("int64*", "int64*", "int64*", "float32*"), (9, 0))
+    run_ptx(cubin.ptx, (1, 1, 1), (4, 1, 1), [executed, x, y, z])
+    np.testing.assert_array_equal(executed, simulated)
+    with np.errstate(all="ignore"):
+        wanted = [x - y < 0, x + 1 > x, x * 2 // 2, x // y, x**3]
+    np.testing.assert_array_equal(executed.reshape(4, 8)[:, :5].T, wanted)
+    low = -(2**31)
+    assert executed.reshape(4, 8)[:, 5].tolist() == [low, -200, low, low]
+    assert executed.reshape(4, 8)[:, 6].tolist() == [0, 56, 0, 0]
+    assert executed.reshape(4, 8)[:, 7].tolist() == [-(2**63), -200, 0, int(z[3]) - 2**64]

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 import numgraph as ng
-from numgraph.graph import substitute
 from numgraph.runtime import native
 from numgraph.source import lines_of
+from numgraph.substitution import substitute
 from numgraph.whole import CALLS
 from tests.interrupts import Interrupts, all_free, everywhere, places
 

@@ -229,3 +229,13 @@ def test_the_order_of_many_updates_takes_time_in_proportion(monkeypatch: pytest.
 
     monkeypatch.setattr(config, "verify", False)
     assert calls(400) < 2.3 * calls(200)
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda-sim"])
+def test_a_value_that_is_read_several_times_before_its_update(kind: str) -> None:
+    """The update runs once, however often an item before it reads the old value."""
+    value = np.array([[1.0], [2.0], [3.0]])
+    s = ng.shared(value, "s")
+    f = ng.function([], ng.dot(s, s.T), updates=[(s, ng.inc_subtensor(s[1:], 1.0))], target=kind)
+    np.testing.assert_array_equal(np.asarray(f()), value @ value.T)
+    np.testing.assert_array_equal(s.get_value(), [[1], [3], [4]])

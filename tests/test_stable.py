@@ -401,3 +401,22 @@ def test_givens_of_what_a_gradient_no_longer_contains() -> None:
     replaced = ng.clone(cost, {z: other * x})
     f = ng.function([x, other], ng.grad(replaced, x))
     np.testing.assert_allclose(f([2.0], [3.0]), [0.5])
+
+
+# -- on a device ------------------------------------------------------------------------------------------------------
+
+SAMPLE = ("log(1 + exp(x))", "cross-entropy", "log(cosh(x))", "tanh of a half", "arctan2", "hypot")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_on_a_simulated_device(dtype: str) -> None:
+    x, z, at = ng.vector("x", dtype=dtype), ng.matrix("z", dtype=dtype), points(dtype)[[0, 1, 3, 6, 7, 11, 14, 15]]
+    rows = at[:, None] * np.array([[1.0, 0.0, -0.5]], dtype)
+    outputs = [v for name in SAMPLE for v in derivatives(EVERYWHERE[name][0](x), x)[:2]]
+    outputs += derivatives(ROWS["entropy"][0](z), z)[:2] + derivatives(ng.where(x > 0, ng.log(x), 0.0), x)[1:]
+    outputs += derivatives(ng.log(ng.erfc(x)), x)[:2]
+    inputs = [x, z]
+    found = [ng.function(inputs, outputs, target=target)(at, rows) for target in ("reference", "cuda-sim")]
+    rtol, atol = CLOSE[dtype]
+    for wanted, got in zip(*found, strict=True):
+        np.testing.assert_allclose(np.asarray(got), wanted, rtol=rtol, atol=atol)

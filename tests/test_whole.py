@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from functools import partial
+from threading import get_ident
 
 import pytest
 
-from numgraph.whole import CALLS, apart, at_once
+from numgraph.whole import CALLS, apart, at_once, compiled, kept
 from tests.interrupts import Interrupts, free, places
 
 
@@ -64,3 +66,49 @@ def test_interrupted_work_is_done_as_a_whole_or_not_at_all() -> None:
         assert now in ([], [1, 2]) and (now or isinstance(out, KeyboardInterrupt))
         counts.add(len(now))
     assert counts == {0, 2}
+
+
+def test_locks_that_an_interrupt_has_left_locked() -> None:
+    """Those of LLVM's bindings and Numba's compiler are taken in Python; the thread that has them frees them."""
+    from llvmlite.binding.ffi import lib
+    from numba.core.compiler_lock import global_compiler_lock
+
+    locks = [lib._lock._lock, global_compiler_lock._lock]
+    for lock in locks:
+        lock.acquire()
+        lock.acquire()
+    assert compiled(lambda: [lock.acquire(timeout=30) and not lock.release() for lock in locks]) == [True, True]
+    assert all(free(lock) for lock in locks)
+
+
+def test_what_numba_calls_compiles_itself() -> None:
+    from numba.core.compiler_lock import global_compiler_lock
+
+    lock = global_compiler_lock._lock
+    seen: list[int] = []
+    # as Numba's compiler would call it
+    namespace = {"__name__": "numba.core.typing", "compiled": compiled, "work": lambda: seen.append(get_ident())}
+    with lock:
+        exec("compiled(work)", namespace)
+        assert lock._is_owned()
+    assert seen == [get_ident()]
+
+
+def test_engines_are_given_back_by_what_is_compiled_next() -> None:
+    class Engine:
+        def __del__(self) -> None:
+            gone.append(get_ident())
+
+    class Owner:
+        pass
+
+    gone: list[int] = []
+    owner = Owner()
+    kept(owner, Engine())
+    compiled(gc.collect)
+    assert not gone
+    del owner
+    gc.collect()
+    assert not gone
+    compiled(int)
+    assert len(gone) == 1 and gone[0] != get_ident()

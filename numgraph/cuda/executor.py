@@ -18,7 +18,7 @@ from numgraph.runtime.executor import Executor
 from numgraph.runtime.explain import phase_record
 from numgraph.schedule.gridproduct import LARGE
 from numgraph.schedule.work import schedule_text
-from numgraph.whole import CALLS, COMPILING, Action, apart
+from numgraph.whole import CALLS, Action, apart, compiled
 
 # Small: a simulated thread costs microseconds.
 SIMULATED = Geometry(threads=8, blocks=3, small=64, part=16, shares=3, sums=16, skinny=8, tiles=((16, 4, 4),), wanted=1)
@@ -51,7 +51,7 @@ class DeviceExecutor(Executor):
         record.stages["source"] = module.text
         record.stages["listing"] = module.listing
         if door.missing("compile") is None:
-            record.stages["ptx"] = lambda: apart(self._ptx, COMPILING)
+            record.stages["ptx"] = lambda: compiled(self._ptx)
 
     def _ptx(self) -> str:
         """What the kernels are compiled to, one after the other."""

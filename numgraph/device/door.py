@@ -20,7 +20,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -121,7 +121,7 @@ def _ptx(
     arguments = _module("numba.core.types").void(*(_type(name) for name in signature))
     options: dict[str, Any] = {} if bounds is None else {"launch_bounds": bounds}
     try:
-        with _capability(capability):
+        with _capability(capability, _computes_integers(function, signature)):
             ptx, _ = _module("numba.cuda").compile(
                 function, arguments, cc=capability, device=False, abi="numba", **options
             )
@@ -199,20 +199,41 @@ def _shared_bytes(ptx: str) -> int:
 
 
 @contextmanager
-def _capability(capability: tuple[int, int]) -> Iterator[None]:
+def _capability(capability: tuple[int, int], wraps: bool) -> Iterator[None]:
     """Compile helper functions for a capability: Numba asks the driver for that of the device here, if there is one.
 
-    Signed integers wrap around: without this Numba tells LLVM that they never overflow.
+    wraps: signed integers wrap around. Otherwise Numba tells LLVM that they never overflow.
     """
-    dispatcher, numbers = _module("numba.cuda.dispatcher"), _module("numba.cuda.cpython.numbers")
+    dispatcher = _module("numba.cuda.dispatcher")
     device = type("Device", (), {"compute_capability": capability})
     with _lock:
-        before = dispatcher.get_current_device, numbers._int_arith_flags
-        dispatcher.get_current_device, numbers._int_arith_flags = lambda: device, lambda kind: []
+        changes: list[tuple[Any, str, Any]] = [(dispatcher, "get_current_device", lambda: device)]
+        if wraps:
+            changes += [(numbers, "_int_arith_flags", lambda kind: []) for numbers in _arithmetic()]
+        before = [getattr(owner, name) for owner, name, _ in changes]
+        for owner, name, value in changes:
+            setattr(owner, name, value)
         try:
             yield
         finally:
-            dispatcher.get_current_device, numbers._int_arith_flags = before
+            for (owner, name, _), value in zip(changes, before, strict=True):
+                setattr(owner, name, value)
+
+
+def _computes_integers(function: Callable[..., Any], signature: Sequence[str]) -> bool:
+    """Whether integers in a kernel are the user's. Those of the hand-written ones for floats are places in memory, and
+    a product takes a quarter more registers where they wrap."""
+    ours = (function.__module__ or "").startswith("numgraph.kernels.")
+    return not (ours and all(name.startswith("float") for name in signature if name.endswith("*")))
+
+
+def _arithmetic() -> list[Any]:
+    """The modules in which Numba lowers arithmetic: numba-cuda has its own, older ones had Numba's."""
+    found = []
+    for name in ("numba.cuda.cpython.numbers", "numba.cpython.numbers"):
+        with suppress(ModuleNotFoundError):
+            found.append(_module(name))
+    return found
 
 
 # -- what there is ---------------------------------------------------------------------------------------------------

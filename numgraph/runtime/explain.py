@@ -9,6 +9,7 @@ from numgraph.runtime.native import compiled_module
 from numgraph.runtime.variant import Variant
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.work import schedule_text, work_of
+from numgraph.whole import compiled
 
 
 def complete(record: FunctionRecord, variant: Variant) -> None:
@@ -17,8 +18,8 @@ def complete(record: FunctionRecord, variant: Variant) -> None:
     record.stages["schedule"] = lambda: schedule_text(variant.schedule)
     record.stages["source"] = variant.module.text
     record.stages["listing"] = variant.module.listing
-    record.stages["llvm"] = lambda: str(compiled_module(variant.native.path, variant.module.text)[1])
-    record.stages["asm"] = lambda: assembly(variant)
+    record.stages["llvm"] = lambda: compiled(lambda: llvm_text(variant))
+    record.stages["asm"] = lambda: compiled(lambda: assembly(variant))
     record.cache_path = str(variant.native.path)
     record.compile_seconds = variant.native.seconds
     record.cached = variant.native.cached
@@ -30,6 +31,11 @@ def phase_record(schedule: Schedule, phase: Any) -> PhaseRecord:
     return PhaseRecord(
         phase.name, phase.kind, work.loops, work.statements, work.flops, work.bytes, work.reads, work.writes
     )
+
+
+def llvm_text(variant: Variant) -> str:
+    """The LLVM module as text, optimised."""
+    return str(compiled_module(variant.native.path, variant.module.text)[1])
 
 
 def assembly(variant: Variant) -> str:

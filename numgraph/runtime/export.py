@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from numgraph.runtime.variant import Variant
-from numgraph.text import docstring, printable
+from numgraph.text import docstring, plain, printable
 
 _IMPORT = re.compile(r"^from numgraph\.kernels\.(\w+) import (\([^)]*\)|.+)$", re.MULTILINE)
 
@@ -82,7 +82,7 @@ def shared_names(variant: Variant) -> list[str]:
     """A name for each shared variable, the user's where it is no other's."""
     names: list[str] = []
     for k, variable in enumerate(variant.shared):
-        name = str.__str__(variable.name or f"shared_{k}")
+        name = plain(variable.name or f"shared_{k}")
         while name in names:
             name += "_"
         names.append(name)

@@ -24,7 +24,7 @@ from numgraph.lower.machine import target_machine
 from numgraph.processor import Processor, processor
 from numgraph.runtime.native import prepare_llvm
 from numgraph.runtime.threads import launcher, ready
-from numgraph.whole import COMPILING, apart
+from numgraph.whole import compiled, kept
 
 # Bytes at which reading is measured: within each level of the cache, and far beyond the last.
 SIZES = (16 << 10, 192 << 10, 2 << 20, 8 << 20, 24 << 20, 64 << 20)
@@ -109,7 +109,7 @@ def _read(data: bytes) -> Machine | None:
 
 def measured(threads: int) -> Machine:
     """Measure, with nothing read from or written to the cache folder."""
-    loops = apart(_Loops, COMPILING)
+    loops = compiled(_Loops)
     memory = np.ones(max(SIZES) // 8 + 8, np.int64)
     read = {size: loops.read(memory, size, 1) for size in SIZES}
     most = max(SIZES)
@@ -141,10 +141,11 @@ class _Loops:
         self.vector = vector_bytes()
         module = llvm.parse_assembly(assembly(self.vector // 4))
         module.verify()
-        self.engine = llvm.create_mcjit_compiler(module, target_machine())
-        self.engine.finalize_object()
+        engine = llvm.create_mcjit_compiler(module, target_machine())
+        engine.finalize_object()
+        kept(self, engine)
         kind = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 3)
-        self.addresses = {name: int(self.engine.get_function_address(name)) for name in ("read", "peak", "empty")}
+        self.addresses = {name: int(engine.get_function_address(name)) for name in ("read", "peak", "empty")}
         self.functions = {name: kind(address) for name, address in self.addresses.items()}
 
     def peak(self) -> float:

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from numgraph import cache
 from numgraph.config import config
 from numgraph.processor import processor
-from numgraph.whole import COMPILING, apart
+from numgraph.whole import compiled, kept
 
 _MAGIC = b"numgraph-object-1\n"
 # The convention between compiled code and this module; another one must not find code of this one in the cache.
@@ -60,7 +60,6 @@ class Native:
     path: Path
     seconds: float
     cached: bool
-    engine: Any
 
     def bind(self, table: NDArray[np.int64]) -> Callable[[Any], int]:
         """The entry as a built-in method of its table: a call costs a tenth of a microsecond, through ctypes ten
@@ -115,20 +114,24 @@ def object_name(text: str) -> str:
 def build(text: str) -> Native:
     """The entry of a generated module, from the cache or compiled now."""
     path = cache.store(f"k_{cache.digest(text)}.py", text.encode())
-    started, name = time.perf_counter(), object_name(text)
-    engine, address, made = apart(partial(_linked, name, path, text), COMPILING)
+    name = object_name(text)
+    native, made = compiled(partial(_linked, name, path, text))
     if made is not None:
         cache.store(name, made)
-    return Native(address, path, time.perf_counter() - started, made is None, engine)
+    return native
 
 
-def _linked(name: str, path: Path, text: str) -> tuple[Any, int, bytes | None]:
-    """(engine, address of the entry, what is to be kept in the cache unless it is there)."""
+def _linked(name: str, path: Path, text: str) -> tuple[Native, bytes | None]:
+    """Loaded code, and what is to be kept in the cache unless it is there."""
+    started, made = time.perf_counter(), None
     found = _load(name)
-    if found is not None:
-        return (*found, None)
-    symbol, code = compile_source(path, text)
-    return (*link(symbol, code), pack(name, symbol, code))
+    if found is None:
+        symbol, code = compile_source(path, text)
+        found, made = link(symbol, code), pack(name, symbol, code)
+    engine, address = found
+    native = Native(address, path, time.perf_counter() - started, made is None)
+    kept(native, engine)
+    return native, made
 
 
 def pack(name: str, symbol: str, code: bytes) -> bytes:
@@ -178,7 +181,7 @@ def compile_source(path: Path, text: str) -> tuple[str, bytes]:
 
 def compiled_module(path: Path, text: str) -> tuple[str, Any, Any]:
     """(symbol of the entry, LLVM module with everything in it, target machine) of a generated module."""
-    return apart(partial(_compiled_module, path, text), COMPILING)
+    return compiled(partial(_compiled_module, path, text))
 
 
 def _compiled_module(path: Path, text: str) -> tuple[str, Any, Any]:

@@ -16,7 +16,7 @@ from functools import cache as remember
 from pathlib import Path
 from typing import Any
 
-from numgraph.whole import COMPILING, apart
+from numgraph.whole import compiled
 
 # Nanoseconds that an idle worker watches for work before it sleeps.
 WATCH = 1_000_000
@@ -64,7 +64,7 @@ def launcher() -> Launcher | None:
     """The launcher; None where there are no POSIX threads: everything runs on the caller then."""
     if os.name != "posix":
         return None
-    return apart(_loaded, COMPILING)
+    return compiled(_loaded)
 
 
 def _loaded() -> Launcher:

@@ -167,7 +167,8 @@ class Order:
             self.needed[item] = dict.fromkeys(other for other in found if other is not item)
             for other in self.needed[item]:
                 self.followers[other].append(item)
-            for writer in (slots[v] for v in item.sources if v in slots):
+            # each once, also where an item reads a value several times
+            for writer in dict.fromkeys(slots[v] for v in item.sources if v in slots):
                 if writer is not item:
                     self.unread[writer][item] = None
                     self.waiting[item].append(writer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,26 @@ class Buffer:
         """Bytes, in whole cache lines."""
         size = dims.product(self.lengths(graph)) * np.dtype(self.node.dtype).itemsize
         return dims.aligned(max(size, 1) if isinstance(size, int) else size)
+
+
+class Places:
+    """Places of one size, each with the end of the life of what lies there, and those that are free: the first made
+    comes first."""
+
+    def __init__(self) -> None:
+        self.offsets: list[Any] = []
+        self.busy: list[tuple[int, int]] = []
+        self.free: list[int] = []
+
+    def take(self, begin: int, end: int, new: Any) -> Any:
+        """The offset of a place that is free from `begin` on, `new` for a new one; asked for in order of `begin`."""
+        while self.busy and self.busy[0][0] < begin:
+            heappush(self.free, heappop(self.busy)[1])
+        if not self.free:
+            self.offsets.append(new)
+        number = heappop(self.free) if self.free else len(self.offsets) - 1
+        heappush(self.busy, (end, number))
+        return self.offsets[number]
 
 
 class Placer:
@@ -113,19 +134,14 @@ class Placer:
         bytes."""
         first, final = self._lives(stage, blocks)
         total: Any = 0
-        free: list[tuple[Any, Any, int]] = []
+        places: dict[Any, Places] = {}
         for node in sorted(first, key=lambda v: first[v]):
             buffer = self.buffers[node]
             size = buffer.size(self.graph)
-            reuse = next(
-                (k for k, (s, _, end) in enumerate(free) if (s is size or s == size) and end < first[node]), None
-            )
-            if reuse is not None:
-                buffer.offset = free[reuse][1]
-                free[reuse] = (size, buffer.offset, final[node])
-            else:
-                buffer.offset = total
-                free.append((size, total, final[node]))
+            known = places.setdefault(size, Places())
+            count = len(known.offsets)
+            buffer.offset = known.take(first[node], final[node], total)
+            if len(known.offsets) > count:
                 total = total + size
         return total
 

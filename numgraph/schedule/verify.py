@@ -23,6 +23,7 @@ from numgraph.ir import LEAVES, Graph, Node
 from numgraph.schedule.arrange import Block, Fused
 from numgraph.schedule.grid import Mapping
 from numgraph.schedule.items import Item
+from numgraph.schedule.pieces import Pieces
 from numgraph.schedule.plan import Buffer, Schedule
 from numgraph.schedule.shares import SCRATCH_BYTES, Sharing
 from numgraph.schedule.work import name_of
@@ -40,12 +41,6 @@ class Place:
     space: tuple[Any, ...]
     offset: Any = None
     size: Any = None
-
-    def overlaps(self, other: Place) -> bool:
-        """Whether the two have bytes in common, or may have."""
-        if self.space != other.space:
-            return False
-        return self.size is None or not apart(self.offset, self.size, other.offset, other.size)
 
 
 @dataclass(frozen=True)
@@ -78,11 +73,19 @@ class Verifier:
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
         self.graph: Graph = schedule.graph
-        self.contents: dict[Place, Content] = {}
+        # by space
+        self.contents: dict[tuple[Any, ...], dict[Place, Content]] = {}
         self.checks: list[Use] = []
         self.slots = {leaf: k for k, leaf in enumerate(schedule.shared)}
         for leaf, k in self.slots.items():
-            self.contents[Place(("shared", k))] = Content(leaf, None)
+            self._put(Place(("shared", k)), Content(leaf, None))
+        self.pieces = Pieces()
+        # arenas whose different places are all apart: then two places overlap if they are the same
+        places: dict[tuple[Any, ...], set[tuple[Any, Any]]] = {}
+        for place in map(self.place, schedule.buffers):
+            if place.size is not None:
+                places.setdefault(place.space, set()).add((place.offset, place.size))
+        self.laid_out = {space for space, found in places.items() if self.pieces.all_apart(found)}
         # the first item that changed a shared variable: nothing may fail any more then
         self.changed: Item | None = None
 
@@ -114,6 +117,19 @@ class Verifier:
 
     def _name(self, node: Node) -> str:
         return f"{name_of(self.graph, node)} #{node.serial}"
+
+    def _at(self, place: Place) -> Content | None:
+        return self.contents.get(place.space, {}).get(place)
+
+    def _overlapping(self, place: Place) -> list[Place]:
+        """The places, among those that have been written, that have bytes in common with one, or may have."""
+        there = self.contents.get(place.space, {})
+        if place.size is None or place.space in self.laid_out:
+            return [place] if place in there else []
+        return [p for p in there if not self.pieces.apart((place.offset, place.size), (p.offset, p.size))]
+
+    def _put(self, place: Place, content: Content) -> None:
+        self.contents.setdefault(place.space, {})[place] = content
 
     # -- where nodes lie ----------------------------------------------------------------------------------------
 
@@ -160,7 +176,8 @@ class Verifier:
                 parts.append((buffer.offset, self._bytes(item.node, lengths)))
         room = sharing.private if isinstance(sharing, Mapping) else self.schedule.private_bytes[stage]
         for k, (offset, size) in enumerate(parts):
-            if negative(room - offset - size) or not all(apart(offset, size, *other) for other in parts[:k]):
+            fits = self.pieces.in_order(offset, size, room)
+            if not fits or not all(self.pieces.apart((offset, size), other) for other in parts[:k]):
                 self._fail(f"what a share of {self._name(block.items[0].node)} has for itself overlaps")
 
     def _bytes(self, node: Node, lengths: Sequence[Any] | None = None) -> Any:
@@ -217,7 +234,7 @@ class Verifier:
         place = self.place(node)
         if node.kind in LEAVES and node not in self.slots:
             return None
-        content = self.contents.get(place)
+        content = self._at(place)
         if content is None:
             self._fail(f"{self._name(item.node)} reads {self._name(node)}, which nothing has written")
         if content.node is not node:
@@ -242,22 +259,23 @@ class Verifier:
     def _write(self, use: Use) -> None:
         node, place = use.item.node, self.place(use.item.node)
         if use.item.overwrites:
-            content = self.contents.get(place)
+            content = self._at(place)
             if content is None or content.node is not node.inputs[0]:
                 there = "nothing" if content is None else self._name(content.node)
                 self._fail(f"{self._name(node)} works in the memory of its base, where {there} lies")
-        if place.space[0] == "arena" and negative(
-            self.schedule.arena_bytes[place.space[1]] - place.offset - place.size
-        ):
-            self._fail(f"{self._name(node)} lies behind the end of the arena")
-        for other in [p for p in self.contents if p.overlaps(place)]:
-            content = self.contents.pop(other)
+        if place.size is not None:
+            end = self.schedule.arena_bytes[place.space[1]]
+            if not self.pieces.in_order(place.offset, place.size, end):
+                self._fail(f"{self._name(node)} lies behind the end of the arena")
+        beside = self.contents.get(place.space, {})
+        for other in self._overlapping(place):
+            content = beside.pop(other)
             for earlier in (*content.readers, *([content.writer] if content.writer else [])):
                 if other == place:
                     self._meet(earlier, use, content.node)
                 elif common_loops(earlier, use):
                     self._fail(f"{self._name(node)} is written over {self._name(content.node)} in the same loop")
-        self.contents[place] = Content(node, use)
+        self._put(place, Content(node, use))
         self._divided(use)
         if place.space[0] == "shared":
             self.changed = use.item
@@ -303,7 +321,7 @@ class Verifier:
             if u.how in ("in place", "fresh"):
                 expected[Place(("shared" if u.how == "in place" else "fresh", u.slot))] = u.node
         for place, node in expected.items():
-            content = self.contents.get(place)
+            content = self._at(place)
             if content is None or content.node is not node:
                 there = "nothing" if content is None else self._name(content.node)
                 self._fail(f"{there} lies where {self._name(node)} should be, {place.space[0]} {place.space[1]}")
@@ -331,26 +349,3 @@ def common_loops(a: Use, b: Use) -> int:
             break
         count += 1
     return count
-
-
-def apart(a: Any, a_size: Any, b: Any, b_size: Any) -> bool:
-    """Whether two pieces of memory, offset and size each, do not overlap, whatever the lengths are."""
-    return not (negative(b - a - a_size) and negative(a - b - b_size))
-
-
-def negative(number: Any) -> bool:
-    """Whether a sum of sizes may be negative; no size is."""
-    terms: dict[Any, int] = {}
-    waiting = [(number, 1)]
-    while waiting:
-        term, factor = waiting.pop()
-        if isinstance(term, Node) and term.name in ("add", "sub"):
-            waiting += [(term.inputs[0], factor), (term.inputs[1], factor if term.name == "add" else -factor)]
-        elif isinstance(term, Node) and term.name == "mul" and term.inputs[1].is_number:
-            waiting.append((term.inputs[0], factor * term.inputs[1].value))
-        else:
-            known = not isinstance(term, Node) or term.is_number
-            value = (term.value if isinstance(term, Node) else term) if known else 1
-            key = None if known else term
-            terms[key] = terms.get(key, 0) + factor * value
-    return any(factor < 0 for factor in terms.values())
