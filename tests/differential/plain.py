@@ -27,7 +27,7 @@ def translated(code: str) -> str | None:
 
 
 def fits_whole(x: Array, dtype: Any) -> bool:
-    """Whether a cast to `dtype` is the same on every processor: NumPy leaves open what integer a large float becomes."""
+    """Whether a cast is the same on every processor: NumPy leaves open what integer a large float becomes."""
     if x.dtype.kind != "f" or np.dtype(dtype).kind not in "iu":
         return True
     info = np.iinfo(dtype)
