@@ -165,6 +165,8 @@ class Run:
                 self.tally.calls += found.calls
                 self.tally.unbuilt += found.sort is None and not found.calls
                 self.tally.kinds.update(found.kinds)
+                if self.tally.programs % 100 == 0:
+                    print(f"# {self.tally.programs} programs, {sum(self.tally.faults.values())} fail", flush=True)
             if found.sort is not None:
                 self.report(seed, found, worker)
         worker.stop()
