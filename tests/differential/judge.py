@@ -116,6 +116,8 @@ class Expected:
         if code is None or worth.grade == Grade.UNSURE or any(n not in values for n in step.uses):
             return
         known = {n: values[n].array for n in step.uses}
+        if step.kind == "cast" and not plain.fits_whole(next(iter(known.values())), worth.array.dtype):
+            return
         try:
             got = np.asarray(eval(code, {"np": np, "N": plain, **known}))
         except Exception as error:
@@ -172,14 +174,17 @@ def check_slope(slope: tuple[str, str], worth: Worth, variables: Mapping[str, An
 
 
 @quiet()
-def judge(program: Program, target: str) -> None:
-    """Fault for the first difference between a target, the reference and NumPy."""
+def judge(program: Program, target: str) -> int:
+    """How many calls were compared, none where no target can build the program.
+
+    Fault for the first difference between a target, the reference and NumPy.
+    """
     given = {t: outcomes(program, t) for t in dict.fromkeys(("reference", target))}
     refused = {t: o for t, o in given.items() if isinstance(o, Exception)}
     if refused:
         same = len(refused) == len(given) and len({type(e) for e in refused.values()}) == 1
         if same and isinstance(next(iter(refused.values())), ng.NumgraphError):
-            return
+            return 0
         listed = "; ".join(f"{t}: {type(e).__name__}: {str(e)[:300]}" for t, e in refused.items())
         raise Fault(f"refused: {', '.join(sorted({type(e).__name__ for e in refused.values()}))}", listed)
     expected = Expected.of(program)
@@ -192,6 +197,7 @@ def judge(program: Program, target: str) -> None:
             for t, list_ in given.items():
                 compare(program, wanted, expected.state, list_[number], f"{t}, {action.what} {number}")
             number += 1
+    return number
 
 
 Wanted = list[Worth] | dict[str, Exception]

@@ -26,6 +26,16 @@ def translated(code: str) -> str | None:
     return code.replace("ng.", "N.")
 
 
+def fits_whole(x: Array, dtype: Any) -> bool:
+    """Whether a cast is the same on every processor: NumPy leaves open what integer a large float becomes."""
+    if x.dtype.kind != "f" or np.dtype(dtype).kind not in "iu":
+        return True
+    info = np.iinfo(dtype)
+    return bool(
+        np.all(np.isfinite(x)) and np.all(x > max(info.min, -(2.0**62)) - 1.0) and np.all(x < min(info.max, 2.0**62))
+    )
+
+
 def cast(x: Any, dtype: str) -> Array:
     return np.asarray(x).astype(dtype)
 

@@ -35,7 +35,7 @@ class Task:
 
 @dataclass
 class Verdict:
-    """A fault by its sort, None for none; how much was done."""
+    """A fault by its sort, None for none; the kinds that were drawn, the calls that were right."""
 
     sort: str | None = None
     message: str = ""
@@ -45,16 +45,14 @@ class Verdict:
 
 
 def verdict(task: Task, program: Program) -> Verdict:
-    calls = sum(a.what in ("call", "sweep") for a in program.actions)
+    kinds = frozenset(program.kinds)
     try:
-        judge(program, task.target)
+        calls = judge(program, task.target)
     except Fault as fault:
-        return Verdict(fault.sort, str(fault), program, frozenset(program.kinds), calls)
+        return Verdict(fault.sort, str(fault), program, kinds)
     except Exception as error:
-        return Verdict(
-            f"the judge fails: {type(error).__name__}", repr(error), program, frozenset(program.kinds), calls
-        )
-    return Verdict(kinds=frozenset(program.kinds), calls=calls)
+        return Verdict(f"the judge fails: {type(error).__name__}", repr(error), program, kinds)
+    return Verdict(kinds=kinds, calls=calls)
 
 
 def serve(connection: Connection, task: Task) -> None:
@@ -118,13 +116,14 @@ class Tally:
 
     programs: int = 0
     calls: int = 0
+    unbuilt: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     seeds: dict[str, list[int]] = field(default_factory=dict)
 
     def table(self, seconds: float) -> str:
         lines = [
-            f"{self.programs} programs, {self.calls} calls compared, "
+            f"{self.programs} programs ({self.unbuilt} refused by all), {self.calls} calls compared, "
             f"{self.programs / max(seconds, 1e-9):.2f} programs a second"
         ]
         lines += [f"  {count:6} programs with {kind}" for kind, count in self.kinds.most_common()]
@@ -164,7 +163,10 @@ class Run:
             with self.lock:
                 self.tally.programs += 1
                 self.tally.calls += found.calls
+                self.tally.unbuilt += found.sort is None and not found.calls
                 self.tally.kinds.update(found.kinds)
+                if self.tally.programs % 100 == 0:
+                    print(f"# {self.tally.programs} programs, {sum(self.tally.faults.values())} fail", flush=True)
             if found.sort is not None:
                 self.report(seed, found, worker)
         worker.stop()
@@ -186,7 +188,7 @@ class Run:
             print(f"old fault {self.task.bug}: found by program {self.tally.programs}", flush=True)
         small, sort = found.program, found.sort
         if self.shrink:
-            small = shrunk(small, lambda p: worker.ask(p).sort == sort, seconds=240.0 if sort == "hang" else 90.0)
+            small = shrunk(small, lambda p: worker.ask(p).sort == sort, seconds=1200.0 if sort == "hang" else 300.0)
         message = worker.ask(small).message if self.shrink else found.message
         name = signature(small, sort)
         with self.lock:
