@@ -426,3 +426,13 @@ def test_an_index_that_is_read_from_an_array_is_checked(target: str) -> None:
             with pytest.raises(IndexOutOfRange, match=r"index (40|-10) is out of range"):
                 f(wrong)
         assert w.get_value().tolist() == [1.0] * 3
+
+
+@pytest.mark.parametrize("target", ["reference", "cpu", "cuda-sim"])
+def test_the_last_one_that_is_set_does_not_depend_on_the_order_in_memory(target: str) -> None:
+    s, j = ng.vector("s"), ng.lmatrix("j")
+    a, i = np.arange(6.0), np.array([[5, 5, 3, 0, -2, 5], [-2, -3, 1, -2, 5, -3]])
+    f = ng.function([s, j], [ng.set_subtensor(s[j], s), ng.set_subtensor(s[j.T], s[:, None][:, [0, 0]])], target=target)
+    for given in (i, np.asfortranarray(i), np.repeat(i, 2, axis=1)[:, ::2]):
+        first, second = (np.asarray(r).tolist() for r in f(a, given))
+        assert first == [3, 2, 2, 5, 3, 4] and second == [3, 2, 2, 5, 4, 5]

@@ -327,13 +327,14 @@ def _gather_updated(
     base: NDArray[Any], value: Any, *indices: Any, axes: Sequence[int], position: int, mode: str
 ) -> NDArray[Any]:
     out = base.copy()
-    arrays = tuple(np.asarray(i, np.int64) for i in indices)
-    ndim = max((i.ndim for i in arrays), default=0)
-    common = np.broadcast_shapes(*(i.shape for i in arrays))
+    common = np.broadcast_shapes(*(np.shape(i) for i in indices))
+    ndim = len(common)
+    # NumPy goes through them as they lie in memory; which is the last one must not depend on that
+    arrays = tuple(np.ascontiguousarray(np.broadcast_to(np.asarray(i, np.int64), common)) for i in indices)
     others = [n for k, n in enumerate(base.shape) if k not in axes]
     region = (*others[:position], *common, *others[position:])
     new = np.broadcast_to(np.asarray(value).astype(base.dtype), region)
-    new = np.moveaxis(new, range(position, position + ndim), range(ndim))
+    new = np.ascontiguousarray(np.moveaxis(new, range(position, position + ndim), range(ndim)))
     front = _in_front(out, axes)
     if mode == "set":
         front[arrays] = new
