@@ -433,6 +433,6 @@ def test_the_last_one_that_is_set_does_not_depend_on_the_order_in_memory(target:
     s, j = ng.vector("s"), ng.lmatrix("j")
     a, i = np.arange(6.0), np.array([[5, 5, 3, 0, -2, 5], [-2, -3, 1, -2, 5, -3]])
     f = ng.function([s, j], [ng.set_subtensor(s[j], s), ng.set_subtensor(s[j.T], s[:, None][:, [0, 0]])], target=target)
-    for given in (i, np.asfortranarray(i), np.repeat(i, 2, axis=1)[:, ::2]):
-        first, second = (np.asarray(r).tolist() for r in f(a, given))
+    for index in (i, np.asfortranarray(i), np.repeat(i, 2, axis=1)[:, ::2]):
+        first, second = (np.asarray(r).tolist() for r in f(a, index))
         assert first == [3, 2, 2, 5, 3, 4] and second == [3, 2, 2, 5, 4, 5]
