@@ -21,10 +21,10 @@ from tests.differential.shrink import shrunk
 from tests.differential.workers import Task, Worker
 
 KINDS = """
-    arithmetic, smooth, comparison, logic, division, integers, extremes, where, rounding, cast, scatter, base, written,
-    index, mask, slice, reduction, truth, argmax, softmax, scan, sort, product, gather, transpose, reshape, repeat,
-    join, broadcast, count, masked, nonzero, length, counting, gradient, update, huge, counted slice, second gradient,
-    gradient through, index error, update view, update length, update scatter, givens, other,
+    arithmetic, smooth, comparison, logic, division, integers, wrapping, extremes, where, rounding, cast, scatter, base,
+    written, index, mask, slice, reduction, truth, argmax, softmax, scan, sort, product, gather, transpose, reshape,
+    repeat, join, broadcast, count, masked, nonzero, length, counting, gradient, update, huge, counted slice,
+    second gradient, gradient through, index error, update view, update length, update scatter, givens, other,
     two lengths
 """
 

@@ -25,7 +25,7 @@ THEMES: dict[str, tuple[Kind, ...]] = {
         from_table(k) for k in ("arithmetic", "arithmetic", "smooth", "comparison", "logic", "division")
     ),
     "integers": (
-        *(from_table(k) for k in ("integers", "integers", "integers", "comparison", "arithmetic")),
+        *(from_table(k) for k in ("integers", "integers", "wrapping", "wrapping", "comparison", "arithmetic")),
         elementwise.cast,
     ),
     "extremes": (
@@ -103,7 +103,7 @@ def leaves(g: Drawer, themes: list[str], odd: bool) -> None:
     dtypes = (
         DTYPES + 4 * FLOATS
         if "extremes" in themes
-        else DTYPES
+        else DTYPES + 3 * ("int64",)
         if integers
         else ("float64", "float64", "float32", "int64", "int32", "bool", "uint8")
     )

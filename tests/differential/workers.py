@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from typing import Any
 
+from numgraph.config import config
 from tests.differential.draw import draw
 from tests.differential.judge import Fault, judge, script
 from tests.differential.program import Program
@@ -61,6 +62,8 @@ def serve(connection: Connection, task: Task) -> None:
     if task.bug is not None:
         from tests.differential.bugs import BUGS
 
+        # what is compiled with the fault must not be found by who has it not
+        config.cache_dir = config.cache_dir / task.bug
         BUGS[task.bug].put_back()
     while True:
         asked = connection.recv()
