@@ -84,7 +84,11 @@ def log_softmax(x: Array, axis: int = -1) -> Array:
 
 
 def logsumexp(x: Array, axis: Any = None, keepdims: bool = False) -> Array:
-    return np.asarray(special.logsumexp(x, axis, keepdims=keepdims))
+    """Of nothing it is -inf, where SciPy's raises."""
+    top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    top = np.where(np.isfinite(top), top, np.zeros((), x.dtype))
+    summed = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
+    return summed if keepdims else np.squeeze(summed, axis=tuple(range(x.ndim)) if axis is None else axis)
 
 
 def sigmoid(x: Array) -> Array:
