@@ -20,6 +20,8 @@ if not _IS_WORKER:
     os.environ["NUMGRAPH_CACHE_DIR"] = tempfile.mkdtemp(prefix="numgraph-tests-")
 # Two workers on two cores, each with two BLAS threads that wait busily for one another, would be many times slower.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# What is printed does not depend on the terminal.
+os.environ["COLUMNS"] = "100"
 # Each schedule is looked through, and memory is filled with a pattern before each call.
 os.environ["NUMGRAPH_VERIFY"] = "1"
 for _name in ("NUMGRAPH_FLOATX", "NUMGRAPH_TARGET", "NUMGRAPH_DEBUG"):

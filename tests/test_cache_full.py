@@ -64,10 +64,10 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch, under: Path, room: int = 0) -> No
     """No file below `under` gets more than `room` bytes."""
     real = os.fdopen
 
-    def opened(handle: int, *arguments: Any) -> Any:
+    def opened(handle: int, mode: str, **options: Any) -> Any:
         where = Path(f"/proc/self/fd/{handle}").readlink()
-        file = real(handle, *arguments)
-        return Full(file, room) if where.is_relative_to(under) else file
+        file = real(handle, mode, **options)
+        return Full(file, room) if where.is_relative_to(under) and "w" in mode else file
 
     monkeypatch.setattr(cache.os, "fdopen", opened)
 

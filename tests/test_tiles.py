@@ -63,7 +63,7 @@ def product_of(module: Any, folder: Path) -> Product:
     symbol, code = native.compile_source(path, SOURCE)
     engine, address = native.link(symbol, code)
     table = np.zeros(20, np.int64)
-    enter = native.Native(address, path, 0.0, False, engine).bind(table)
+    enter = native.Native(address, path, 0.0, False).bind(table)
     space = np.zeros(module.SCRATCH_BYTES + 64, np.uint8)
     own = -(-space.ctypes.data // 64) * 64
 

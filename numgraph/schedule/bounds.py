@@ -18,8 +18,15 @@ def full_length(graph: Graph, length: Any) -> int | None:
     if length.name == "maximum" and length.inputs[1].is_number and length.inputs[1].value == 0:
         return full_length(graph, length.inputs[0])
     if length.name == "sub":
-        return _constant_difference(*(v.inputs[0] if v.name == "slice_bound" else v for v in length.inputs))
+        return _constant_difference(*map(_as_written, length.inputs))
     return None
+
+
+def _as_written(bound: Node) -> Node:
+    """A bound of a slice before the end of its array cuts it short."""
+    if bound.name == "minimum" and bound.inputs[1].is_number:
+        return bound.inputs[1]
+    return bound.inputs[0] if bound.name == "slice_bound" else bound
 
 
 def _constant_difference(end: Node, start: Node) -> int | None:
