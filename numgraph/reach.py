@@ -82,11 +82,20 @@ def _restored(counts: Variable, node: Variable) -> Variable:
 
 
 def _narrowed(variable: Variable, node: Variable, counts: Variable) -> Variable:
-    """`counts` of an elementwise result for an operand that was broadcast: an element counts if any copy of it does."""
-    if variable.ndim == counts.ndim and variable.type.shape == counts.type.shape and None not in counts.type.shape:
-        return counts
-    whole = f.cast(f.broadcast_to(counts, f.shape(node)), "float32")
-    return f.neq(f.unbroadcast(variable, whole), 0)  # type: ignore[no-any-return]
+    """`counts` of an elementwise result for an operand that was broadcast: an element counts if any copy of it does.
+
+    Along an axis in which `counts` has length 1 all copies are alike, so that a condition on rows stays one.
+    """
+    if variable.ndim != counts.ndim:
+        base, whole = variable, f.shape(node)
+    else:
+        alike = [n == 1 for n in counts.type.shape]
+        known = [n is not None and n == own for n, own in zip(counts.type.shape, variable.type.shape, strict=True)]
+        if all(a or b for a, b in zip(alike, known, strict=True)):
+            return counts
+        own, full = ([1 if a else n for a, n in zip(alike, f.shape(v), strict=True)] for v in (variable, node))
+        base, whole = f.zeros(own, "float32"), full
+    return f.neq(f.unbroadcast(base, f.cast(f.broadcast_to(counts, whole), "float32")), 0)  # type: ignore[no-any-return]
 
 
 def joined(a: Part, b: Part) -> Part:

@@ -136,6 +136,15 @@ def _integer(builder: Builder, bound: Bindings) -> bool:
     return "float" not in bound["x"].dtype
 
 
+def _is_bool(builder: Builder, bound: Bindings) -> bool:
+    return str(bound["x"].dtype) == "bool"
+
+
+def _build_true(builder: Builder, node: Node, bound: Bindings) -> Node | None:
+    """True for every element of a bool node."""
+    return builder.spread(builder.graph.number(True, "bool"), node.dims) if node.dtype == "bool" else None
+
+
 def _floating(builder: Builder, bound: Bindings) -> bool:
     return "float" in bound["x"].dtype
 
@@ -144,6 +153,11 @@ SIMPLE: tuple[Rule, ...] = (
     rule("masked_mul(g, d)", "g * d", "0 * d is 0, or nothing is 0", when=_plain_product),
     rule("masked_div(g, d)", "g / d", "0 / d is 0, or nothing is 0", when=_plain_quotient),
     rule("where(c, a, b)", None, "the condition is known", build=_build_chosen),
+    rule("neq(cast(x), 0)", "x", "a bool is not 0 where it is true", when=_is_bool),
+    rule("or_(x, logical_not(x))", None, "one of both is true", build=_build_true),
+    rule("or_(x, 1)", None, "one of both is true", build=_build_true),
+    rule("or_(x, 0)", "x", "the other is not true", when=_is_bool),
+    rule("and_(x, 1)", "x", "the other is true", when=_is_bool),
     rule("x * 1", "x", "multiplication by one"),
     rule("x / 1", "x", "division by one", when=_floating),
     rule("x - 0", "x", "subtraction of zero"),
