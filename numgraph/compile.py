@@ -97,12 +97,13 @@ class Scheduled(NamedTuple):
 
     @property
     def conditions(self) -> list[Requirement]:
-        """What the plan checks. What is not computed after all need not fit."""
+        """What the plan checks. An array whose length nothing computes after all need not fit, nor have a length that is
+        no negative number."""
         computed = self.schedule.buffers
         return [
             r
             for r in undecided(self.schedule.graph)
-            if r.kind != "fits" or all(v in computed for v in computed_sources((r.a, r.b)))
+            if r.kind not in ("fits", "at_least") or all(v in computed for v in computed_sources((r.a, r.b)))
         ]
 
 

@@ -213,5 +213,15 @@ def test_conditions_are_exact() -> None:
         assert passed == (size <= MOST_BYTES), drawn
 
 
+@pytest.mark.parametrize("target", ["reference", "cpu", "cuda-sim"])
+def test_lengths_of_arrays_that_nothing_computes(target: str) -> None:
+    """They need not be computed for a condition on them alone."""
+    s, x = ng.shared(np.array([2]), "s"), ng.matrix("x")
+    marked = ng.nonzero(s > 0)[-1]
+    spread = ng.broadcast_to(x, (s[s > 0].shape[0], *x.shape))
+    one, two = ng.function([x], [ng.diag(marked), ng.maximum(spread.shape[1], 1)], target=target)(np.ones((3, 2)))
+    assert np.asarray(one).tolist() == [[0]] and int(two) == 3
+
+
 def test_verify_is_on() -> None:
     assert config.verify
