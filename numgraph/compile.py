@@ -97,8 +97,8 @@ class Scheduled(NamedTuple):
 
     @property
     def conditions(self) -> list[Requirement]:
-        """What the plan checks. An array whose length nothing computes after all need not fit, nor have a length that is
-        no negative number."""
+        """What the plan checks. An array whose length nothing computes after all need not fit, and its length may be
+        negative."""
         computed = self.schedule.buffers
         return [
             r
