@@ -211,3 +211,11 @@ def test_exported_modules_wrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     high = 2**63 - 1
     got = import_module("wrapping_step").step(np.array([high, -high - 1, 3]))
     assert [v.tolist() for v in got] == [[False, True, True], [-1, 0, 3], [-high, -high - 1, -3]]
+
+
+def test_integers_of_plans_and_of_bits_wrap() -> None:
+    """A cast in the plan is one of compiled code, and what `|` gives is an int64 as any other."""
+    n, v = ng.lscalar("n"), ng.lvector("v")
+    f = ng.function([n, v], [ng.arange(ng.cast(n, "uint16") % 9), (v | v) / ((v | v) * (v | v) + 1)], target="cuda-sim")
+    steps, ratio = (np.asarray(r).tolist() for r in f(-1, np.array([2**63 - 1, 2])))
+    assert steps == [0, 1, 2, 3, 4, 5] and ratio == [(2**63 - 1) / 2, 0.4]

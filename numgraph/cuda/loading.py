@@ -5,9 +5,11 @@ from __future__ import annotations
 import linecache
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 from numgraph import cache
+from numgraph.device.numbers import CASTS
 from numgraph.emit.grid import Kernel
 from numgraph.emit.gridmodule import GridModule
 
@@ -26,7 +28,9 @@ def loaded(text: str) -> dict[str, Any]:
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
     namespace: dict[str, Any] = {"__name__": name}
     exec(compile(text, name, "exec"), namespace)
-    return namespace
+    # plans are run by Python, where a cast of NumPy's refuses a number that does not fit instead of cutting it
+    plans = {key: f for key, f in namespace.items() if key.startswith("plan_")}
+    return namespace | {key: FunctionType(f.__code__, namespace | CASTS, key) for key, f in plans.items()}
 
 
 def slots_read(kernels: Sequence[Kernel], module: GridModule) -> tuple[int, ...]:

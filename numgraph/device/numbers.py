@@ -34,6 +34,16 @@ def _again(method: Callable[..., int]) -> Callable[..., Any]:
     return wrapped
 
 
+def _alike(method: Callable[..., int]) -> Callable[..., Any]:
+    """A method of int that gives an int64 for two of them; a plain int may be unsigned, and stays plain."""
+
+    def made(*numbers: Any) -> Any:
+        result = method(*numbers)
+        return Int64(result) if all(isinstance(n, Int64) for n in numbers) else result
+
+    return made
+
+
 class Int64(int):
     """An int64 of a kernel: sums, differences, products and so on are int64, too, and wrap around.
 
@@ -44,7 +54,9 @@ class Int64(int):
     __add__, __radd__ = _again(int.__add__), _again(int.__radd__)
     __sub__, __rsub__ = _again(int.__sub__), _again(int.__rsub__)
     __mul__, __rmul__ = _again(int.__mul__), _again(int.__rmul__)
+    __floordiv__, __mod__ = _again(int.__floordiv__), _again(int.__mod__)
     __lshift__, __rlshift__ = _again(int.__lshift__), _again(int.__rlshift__)
+    __and__, __or__, __xor__ = _alike(int.__and__), _alike(int.__or__), _alike(int.__xor__)
     __neg__, __abs__ = _again(int.__neg__), _again(int.__abs__)
 
 
