@@ -65,11 +65,16 @@ def _of_sum_of_two(site: Any, v: Variable, loose: bool, depth: int) -> Found:
     return Log(f.logaddexp(a.value, b.value), True)
 
 
-def _of_sum(site: Any, v: Variable, loose: bool, depth: int) -> Found:
-    inside = log_of(site, v.inputs[0], False, depth)
-    if inside is None or not inside.extreme or "dtype" in v.attrs:
-        return None
-    return Log(f.logsumexp(inside.value, axis=v.attrs["axis"], keepdims=v.attrs["keepdims"]), True)
+def _of_reduction(name: str) -> Any:
+    """Of a reduction along axes: the function `name` of the logarithms."""
+
+    def build(site: Any, v: Variable, loose: bool, depth: int) -> Found:
+        inside = log_of(site, v.inputs[0], False, depth)
+        if inside is None or not inside.extreme or "dtype" in v.attrs:
+            return None
+        return Log(getattr(f, name)(inside.value, axis=v.attrs["axis"], keepdims=v.attrs["keepdims"]), True)
+
+    return build
 
 
 def _of_mean_or_quotient(site: Any, v: Variable, loose: bool, depth: int) -> Found:
@@ -115,13 +120,6 @@ def _of_choice(site: Any, v: Variable, loose: bool, depth: int) -> Found:
     return Log(f.where(cond, first.value, second.value), True)
 
 
-def _of_prod(site: Any, v: Variable, loose: bool, depth: int) -> Found:
-    inside = log_of(site, v.inputs[0], False, depth)
-    if inside is None or not inside.extreme or "dtype" in v.attrs:
-        return None
-    return Log(f.sum(inside.value, axis=v.attrs["axis"], keepdims=v.attrs["keepdims"]), True)
-
-
 def _of_neg(site: Any, v: Variable, loose: bool, depth: int) -> Found:
     """-expm1(x) is 1 - exp(x)."""
     inside = v.inputs[0]
@@ -145,8 +143,8 @@ LOGS: dict[str, Callable[[Any, Variable, bool, int], Found]] = {
     "mul": _of_product(lambda a, b: f.add(a, b)),
     "true_div": _of_mean_or_quotient,
     "add": _of_sum_of_two,
-    "sum": _of_sum,
-    "prod": _of_prod,
+    "sum": _of_reduction("logsumexp"),
+    "prod": _of_reduction("sum"),
     "pow": _of_power,
     "square": _scaled(2.0),
     "sqrt": _scaled(0.5),
