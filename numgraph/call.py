@@ -19,7 +19,7 @@ from numgraph.reference import evaluate
 from numgraph.stable.engine import stabilised
 from numgraph.storage import owned
 from numgraph.text import printable
-from numgraph.whole import CALLS, Action, Disturbed, begin, end, undisturbed
+from numgraph.whole import CALLS, Action, Disturbed, begin, end, held, undisturbed
 
 Array = NDArray[Any]
 
@@ -215,7 +215,7 @@ class ReferenceExecutor:
         """The outputs in fresh memory; updates are stored once everything is computed."""
         program = self.program
         values: dict[Variable, Any] = dict(zip(program.variables, arguments, strict=True))
-        nested = CALLS._is_owned()  # type: ignore[attr-defined]
+        nested = held()
         while True:
             with CALLS:
                 begun = begin(nested)

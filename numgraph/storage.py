@@ -9,7 +9,7 @@ from weakref import WeakSet
 import numpy as np
 from numpy.typing import NDArray
 
-from numgraph.whole import CALLS, Action, at_once, disturb
+from numgraph.whole import CALLS, Action, at_once, disturb, held
 
 
 class Remote(Protocol):
@@ -97,7 +97,7 @@ class Storage:
 
     def put(self, array: NDArray[Any]) -> None:
         """Take `array`, as for `holding`, as the value from now on; without a copy, unless it goes to a device."""
-        nested = CALLS._is_owned()  # type: ignore[attr-defined]
+        nested = held()
         with CALLS:
             disturb(nested)
             if self.remote is None:
@@ -107,7 +107,7 @@ class Storage:
 
     def leave(self, remote: Remote) -> None:
         """The value is on a device from now on."""
-        nested = CALLS._is_owned()  # type: ignore[attr-defined]
+        nested = held()
         with CALLS:
             disturb(nested)
             # told before: to bring home what is there already is harmless, to miss what has left is not

@@ -42,9 +42,17 @@ class Disturbed(Exception):
     """A signal handler has called a function, or set a value, between two steps of a call: it is to be begun anew."""
 
 
+def held() -> bool:
+    """Whether this thread holds CALLS already: what it begins is then done within a call. To be asked before it is
+    taken."""
+    # no public name tells who holds an RLock
+    owned: bool = CALLS._is_owned()  # type: ignore[attr-defined]
+    return owned
+
+
 def begin(nested: bool) -> int:
-    """Begin what takes several steps, with CALLS held; returns what `undisturbed` asks for. nested: whether CALLS was
-    held before."""
+    """Begin what takes several steps, with CALLS held; returns what `undisturbed` asks for. nested: what `held` said
+    before."""
     if not nested:
         WITHIN.clear()
     WITHIN.append(True)

@@ -23,7 +23,7 @@ from numgraph.runtime.fastcall import FastCall, can_be_fast
 from numgraph.runtime.sweep import NativeSweep
 from numgraph.runtime.variant import CheckFailed, Variant
 from numgraph.text import printable
-from numgraph.whole import CALLS, Action, Disturbed, at_once, begin, end
+from numgraph.whole import CALLS, Action, Disturbed, at_once, begin, end, held
 
 Array = NDArray[Any]
 Result = TypeVar("Result")
@@ -79,7 +79,7 @@ class Executor:
         return outputs
 
     def _run(self, variant: Variant, arrays: Sequence[Array], then: Sequence[Action]) -> list[Array]:
-        nested = CALLS._is_owned()  # type: ignore[attr-defined]
+        nested = held()
         with CALLS:
             begun = begin(nested)
             self.bring_home()
@@ -170,7 +170,7 @@ class Executor:
 
     def _planned(self, variant: Variant, arrays: Sequence[Array]) -> tuple[Variant, Sequence[Array], dict[Any, int]]:
         """The variant that a call with these arguments would run, the arguments, and shares by divided block."""
-        nested = CALLS._is_owned()  # type: ignore[attr-defined]
+        nested = held()
         with CALLS:
             begun = begin(nested)
             self.bring_home()

@@ -15,7 +15,7 @@ from numgraph.emit.table import BEGIN, END, WORDS
 from numgraph.runtime.header import DATA_OFFSET
 from numgraph.runtime.variant import Variant
 from numgraph.types import FLOATS
-from numgraph.whole import CALLS, Disturbed, begin, end, undisturbed
+from numgraph.whole import CALLS, Disturbed, begin, end, held, undisturbed
 
 Array = NDArray[Any]
 Words = NDArray[np.int64]
@@ -64,7 +64,7 @@ class NativeSweep:
     def run(self, first: int, last: int) -> int:
         """Run steps from `first` up to before `last`; the first that did not run, `last` when all did."""
         table, layout = self.table, self.variant.module.layout
-        nested = CALLS._is_owned()  # type: ignore[attr-defined]
+        nested = held()
         with CALLS:
             self.home()
             while True:
