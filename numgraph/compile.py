@@ -31,7 +31,8 @@ from numgraph.rewrite.update import fuse_updates
 from numgraph.runtime import native
 from numgraph.runtime.executor import Executor
 from numgraph.runtime.variant import Variant
-from numgraph.schedule.moved import computed_sources, length_sources
+from numgraph.schedule.items import computed_sources
+from numgraph.schedule.moved import length_sources
 from numgraph.schedule.plan import Schedule, Scheduler
 from numgraph.schedule.verify import verify
 from numgraph.shared import SharedVariable

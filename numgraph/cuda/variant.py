@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 from weakref import WeakMethod
 
@@ -382,7 +381,7 @@ class DeviceVariant:
             found = self.recordings[key] = self.device.record(ask)
         return found
 
-    def check(self, made: Mapping[Any, DeviceArray] = MappingProxyType({})) -> None:
+    def check(self, made: Mapping[Any, DeviceArray] = NOTHING) -> None:
         """CheckFailed for an index that a kernel found out of range. made: the arrays of this call."""
         found = self.status.failed()
         if found is not None:

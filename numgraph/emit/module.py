@@ -14,10 +14,10 @@ from numgraph.emit.fused import FusedJoinPrinter, FusedPrinter
 from numgraph.emit.header import module_header
 from numgraph.emit.table import THREADS, WORK, Layout
 from numgraph.emit.writer import Line
-from numgraph.ir import LEAVES, Node
+from numgraph.ir import Node
 from numgraph.schedule import shares
 from numgraph.schedule.arrange import Block, Fused
-from numgraph.schedule.items import Item, read_for
+from numgraph.schedule.items import Item, computed_sources
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.work import work_of
 
@@ -266,8 +266,7 @@ class ModulePrinter:
         return max(map(self._value_stage, lengths), default=0)
 
     def _value_stage(self, node: Node) -> int:
-        made = [v for v in read_for([node]) if v.kind not in LEAVES]
-        return max((self.schedule.buffers[v].stage + 1 for v in made), default=0)
+        return max((self.schedule.buffers[v].stage + 1 for v in computed_sources([node])), default=0)
 
     def _require(self, printer: PlanPrinter, requirement: Any) -> None:
         graph = self.schedule.graph

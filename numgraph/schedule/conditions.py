@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from numgraph.ir import LEAVES, Graph, Node
+from numgraph.ir import Graph, Node
 from numgraph.rewrite.conditions import undecided
-from numgraph.schedule.items import Item, read_for
+from numgraph.schedule.items import Item, computed_sources
 
 
 class LateConditions:
     """The conditions of a program that wait for computed nodes, its sources; asked for each item in order."""
 
     def __init__(self, graph: Graph) -> None:
-        waits = [frozenset(v for v in read_for((r.a, r.b)) if v.kind not in LEAVES) for r in undecided(graph)]
+        waits = [frozenset(computed_sources((r.a, r.b))) for r in undecided(graph)]
         self.waits = list(dict.fromkeys(filter(None, waits)))
         self.sources = frozenset().union(*self.waits)
         # the sources that a node is made of, itself included

@@ -324,6 +324,11 @@ def read_for(values: Iterable[Any]) -> list[Node]:
     return list(dict.fromkeys(v.inputs[0] for v in nodes if v.kind == "load"))
 
 
+def computed_sources(lengths: Iterable[Any]) -> list[Node]:
+    """The computed nodes that lengths are read from, each once."""
+    return [v for v in read_for(lengths) if v.kind not in LEAVES]
+
+
 def scalar_nodes(roots: Iterable[Node]) -> list[Node]:
     """Every scalar node below `roots`, inputs first; a load counts its index, not its buffer. What the plan works out
     from lengths and arguments is one node, however long it is."""

@@ -10,17 +10,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from numgraph.ir import LEAVES, Graph, Node, topological
-from numgraph.schedule.items import read_for, scalar_nodes
+from numgraph.schedule.items import computed_sources, read_for, scalar_nodes
 
 
 def length_sources(graph: Graph, nodes: Iterable[Node]) -> list[Node]:
     """The computed nodes that lengths of `nodes` and of their ancestors are read from."""
     return computed_sources(map(graph.find, (n for node in topological(nodes) for n in node.dims)))
-
-
-def computed_sources(lengths: Iterable[Any]) -> list[Node]:
-    """The computed nodes that lengths are read from."""
-    return [v for v in read_for(lengths) if v.kind not in LEAVES]
 
 
 class Mover:

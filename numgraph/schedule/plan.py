@@ -8,12 +8,12 @@ from functools import cached_property
 from typing import Any
 
 from numgraph.elements import Elements, row_major
-from numgraph.ir import LEAVES, Graph, Node, Requirement, topological
+from numgraph.ir import Graph, Node, Requirement, topological
 from numgraph.schedule.arrange import Arranger, Block
 from numgraph.schedule.conditions import LateConditions
 from numgraph.schedule.fuse import Fuser
 from numgraph.schedule.grid import map_to_grid
-from numgraph.schedule.items import Item, ItemMaker, choose_stored, read_for
+from numgraph.schedule.items import Item, ItemMaker, choose_stored, computed_sources, read_for
 from numgraph.schedule.moved import Mover
 from numgraph.schedule.ownership import Owner, Update
 from numgraph.schedule.place import Buffer, Placer, loops_around
@@ -185,7 +185,7 @@ class Scheduler:
                 if node in seen:
                     continue
                 seen.add(node)
-                needed += [v for v in read_for(map(self.graph.find, node.dims)) if v.kind not in LEAVES]
+                needed += computed_sources(map(self.graph.find, node.dims))
             frontier = [v for v in dict.fromkeys(needed) if v not in roots]
             roots = frontier + roots
         return roots
