@@ -18,9 +18,9 @@ from typing import Any as _Any
 
 from numgraph.config import config
 from numgraph.errors import (
-    ArgumentShapeError, AxisError, DisconnectedError, DtypeError, GivensError, GradientError, IndexOutOfRange,
-    IndexShapeError, InputError, MissingInputError, NumgraphError, OptionError, RepeatedUpdateError, ShapeError,
-    UnusedInputError, UpdateError, ValueOverflowError,
+    ArgumentShapeError, AxisError, DisconnectedError, DtypeError, FunctionError, GivensError, GradientError,
+    IndexOutOfRange, IndexShapeError, InputError, MissingInputError, NumgraphError, OptionError, RepeatedUpdateError,
+    ShapeError, UnusedInputError, UpdateError, ValueOverflowError,
 )
 from numgraph.function import Function, function
 from numgraph.givens import clone
@@ -62,6 +62,7 @@ from numgraph.ops.special import (
     log_erfc, logaddexp, psi, tensor_copy, zero_grad,
 )
 from numgraph.ops.statistics import logsumexp, mean, norm, ptp, std, var
+from numgraph.ops.user import elementwise
 from numgraph.printing import debugprint, pprint
 from numgraph.program import In, Out
 from numgraph.shared import SharedVariable, shared
@@ -85,9 +86,9 @@ def __getattr__(name: str) -> _Any:
 
 
 __all__ = [
-    "ArgumentShapeError", "AxisError", "Constant", "DisconnectedError", "DtypeError", "Function", "GivensError",
-    "GradientError", "In", "IndexOutOfRange", "IndexShapeError", "InputError", "MissingInputError", "NumgraphError",
-    "OptionError", "Out",
+    "ArgumentShapeError", "AxisError", "Constant", "DisconnectedError", "DtypeError", "Function", "FunctionError",
+    "GivensError", "GradientError", "In", "IndexOutOfRange", "IndexShapeError", "InputError", "MissingInputError",
+    "NumgraphError", "OptionError", "Out",
     "RepeatedUpdateError", "ShapeError", "SharedVariable", "UnusedInputError", "UpdateError", "ValueOverflowError",
     "Variable", "__version__", "abs", "abs_", "acos", "acosh", "add", "all", "alloc", "amax", "amin", "and_", "any",
     "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort",
@@ -97,11 +98,11 @@ __all__ = [
     "categorical_crossentropy", "ceil", "ceiling", "clip", "clone", "col", "concatenate", "config", "constant",
     "copysign", "cos", "cosh", "cumprod", "cumsum", "dcol", "debugprint", "deg2rad", "diag", "diagonal", "diff",
     "digamma", "dimshuffle", "disconnected_grad", "divide", "divmod", "dmatrix", "dot", "drow", "dscalar", "dtensor3",
-    "dtensor4", "dvector", "elu", "empty", "empty_like", "eq", "equal", "erf", "erfc", "exp", "exp2", "expand_dims",
-    "expm1", "eye", "fcol", "flatnonzero", "flatten", "flip", "floor", "floor_div", "fmatrix", "frow", "fscalar",
-    "ftensor3", "ftensor4", "full", "full_like", "function", "fvector", "gammaln", "ge", "grad", "grad_clip", "greater",
-    "greater_equal", "gt", "hstack", "hypot", "icol", "identity", "identity_like", "imatrix", "inc_subtensor", "inner",
-    "int_div", "inv", "invert", "irow", "iscalar", "isfinite", "isinf", "isnan", "itensor3", "itensor4", "ivector",
+    "dtensor4", "dvector", "elementwise", "elu", "empty", "empty_like", "eq", "equal", "erf", "erfc", "exp", "exp2",
+    "expand_dims", "expm1", "eye", "fcol", "flatnonzero", "flatten", "flip", "floor", "floor_div", "fmatrix", "frow",
+    "fscalar", "ftensor3", "ftensor4", "full", "full_like", "function", "fvector", "gammaln", "ge", "grad", "grad_clip",
+    "greater", "greater_equal", "gt", "hstack", "hypot", "icol", "identity", "identity_like", "imatrix",
+    "inc_subtensor", "inner", "int_div", "inv", "invert", "irow", "iscalar", "isfinite", "isinf", "isnan", "itensor3", "itensor4", "ivector",
     "join", "lcol", "le", "left_shift", "less", "less_equal", "lgamma", "linspace", "lmatrix", "log", "log1mexp",
     "log1p", "log2", "log10", "log_erfc", "log_softmax", "logaddexp", "logical_and", "logical_not", "logical_or",
     "logical_xor", "logsumexp", "lrow", "lscalar", "lt", "ltensor3", "ltensor4", "lvector", "matmul", "matrices",

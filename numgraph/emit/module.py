@@ -11,8 +11,8 @@ from numgraph.emit.divided import JoinPrinter, SharePrinter
 from numgraph.emit.entry import entry_lines, step_lines, sweeps
 from numgraph.emit.function import FunctionPrinter
 from numgraph.emit.fused import FusedJoinPrinter, FusedPrinter
-from numgraph.emit.header import module_header
-from numgraph.emit.table import THREADS, WORK, Layout
+from numgraph.emit.header import module_header, words
+from numgraph.emit.table import THREADS, WORK, Layout, function_lines
 from numgraph.emit.writer import Line
 from numgraph.ir import Node
 from numgraph.schedule import shares
@@ -38,7 +38,7 @@ class Phase:
     @property
     def fails(self) -> bool:
         """Whether the function may refuse to run on."""
-        return any(item.kind == "check" for item in self.items)
+        return any(item.kind == "check" or item.raises for item in self.items)
 
 
 @dataclass
@@ -105,6 +105,8 @@ class ModulePrinter:
         lines += entry_lines(self.layout, len(phases), sweeps(self.schedule))
         names.append("enter")
         every = [p for stage_phases in phases for p in stage_phases]
+        code = "\n".join(line.code for line in lines)
+        lines = [*function_lines(self.layout, words(code), "users_function"), *lines]
         code = "\n".join(line.code for line in lines)
         header = module_header(self.title, self._phase_table(every), code, set(self.vector.values()), self.kernels)
         text = "\n".join([*header, *(line.text() for line in lines)]) + "\n"

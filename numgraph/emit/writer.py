@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from numgraph.emit.header import DTYPES, HINTS, PRODUCTS, SUPPORT
+from numgraph.emit.header import DTYPES, FINDERS, HINTS, PRODUCTS, SUPPORT, USERS
 from numgraph.op import OPS
 from numgraph.source import SourceLine
 from numgraph.text import identifier, printable
@@ -23,6 +23,8 @@ RESERVED = (
     | SUPPORT
     | PRODUCTS
     | HINTS
+    | USERS
+    | FINDERS
     | frozenset(DTYPES)
 )
 # and those of the functions of a module.

@@ -19,10 +19,12 @@ from numgraph.ops import (
     sort,
     special,
     statistics,
+    user,
 )
 
 MODULES = (
     bounds, elementwise, compare, special, reduce, statistics, nnet, create, shape, join, select, index, linalg, sort,
+    user,
 )  # fmt: skip
 
 for _module in MODULES:

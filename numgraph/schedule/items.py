@@ -29,7 +29,8 @@ class Item:
     into the buffer of the element written. reduced: loop levels that a reduction runs over. views: operands of a
     product or kernel. factors: alpha and beta of a product that accumulates. bound: for a check, the length of the
     indexed axis. loads: the memory reads in it. lengths: buffers that its lengths are read from. checks: items that
-    must run before. scalars: every scalar node in it.
+    must run before. scalars: every scalar node in it. raises: whether it calls a user's function that may raise: then
+    the call has changed nothing, as after a check.
     """
 
     kind: str
@@ -49,6 +50,7 @@ class Item:
     statements: int = 0
     stage: int = 0
     last: bool = False
+    raises: bool = False
 
     @property
     def level_axes(self) -> list[int | None]:
@@ -301,6 +303,8 @@ class ItemMaker:
         item.loads = [v for v in nodes if v.kind == "load"]
         item.scalars = set(nodes)
         item.statements = sum(v.kind in ("op", "load") for v in nodes)
+        # threads of a grid cannot end a call: there functions that say `raise` are refused
+        item.raises = not self.graph.traits.grid and any(v.op is not None and v.op.raises for v in (*nodes, item.node))
         lengths = [*item.loops, *map(self.graph.find, item.node.dims), item.bound]
         item.lengths = tuple(read_for([*lengths, *(n for view in item.views for n in view.lengths)]))
         for node in self._inlined(item.node):

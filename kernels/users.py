@@ -1,0 +1,63 @@
+"""Calls of users' functions: `checked` ones say whether they have raised, and arrays are views of numgraph's memory.
+
+After `value, raised = checked(function, 1)(x)` an exception is a truth value: nothing is raised in generated code.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+
+def checked(function, count):
+    """What generated code calls for a dispatcher with `count` arguments.
+
+    It gives what that returns, and whether it raised; then the value is any of its type.
+    """
+    names = "".join(f", x{k}" for k in range(count))
+    space = {"called": _called, "function": function}
+    return intrinsic(eval(f"lambda context{names}: called(context, function{names})", space))
+
+
+def _called(typingctx, function, *arguments):
+    inner = types.Dispatcher(function).get_call_type(typingctx, arguments, {})
+    result = types.Tuple((inner.return_type, types.boolean))
+
+    def codegen(context, builder, signature, values):
+        overload = function.overloads[inner.args]
+        context.add_linking_libs([overload.library])
+        native = context.declare_function(builder.module, overload.fndesc)
+        pairs = zip(values, signature.args, inner.args, strict=True)
+        values = [context.cast(builder, v, have, want) for v, have, want in pairs]
+        status, found = context.call_conv.call_function(builder, native, inner.return_type, inner.args, values)
+        if found.type != context.get_value_type(inner.return_type):
+            found = context.get_constant_null(inner.return_type)
+        return context.make_tuple(builder, result, (found, cgutils.as_bool_bit(builder, status.is_error)))
+
+    return result(*arguments), codegen
+
+
+@intrinsic
+def refuse(typingctx, table, slot, status, values):
+    """Leave numbers, the arguments of a call that raised, in `slot` and those behind it; returns the status."""
+
+    def codegen(context, builder, signature, arguments):
+        pointer, first, code, numbers = arguments
+        for k, kind in enumerate(signature.args[3]):
+            value = builder.extract_value(numbers, k)
+            place = builder.gep(pointer, [builder.add(first, first.type(k))])
+            builder.store(_word(builder, value, kind), place)
+        return code
+
+    return types.int64(table, types.int64, types.int64, values), codegen
+
+
+def _word(builder, value, kind):
+    """The bits of a number as the table holds them: of floats those of a float64."""
+    word = ir.IntType(64)
+    if isinstance(kind, types.Float):
+        wide = value if kind.bitwidth == 64 else builder.fpext(value, ir.DoubleType())
+        return builder.bitcast(wide, word)
+    if value.type.width == 64:
+        return value
+    return builder.sext(value, word) if getattr(kind, "signed", False) else builder.zext(value, word)

@@ -1,0 +1,212 @@
+"""Users' functions as ops: element by element (`elementwise`), and of whole arrays (`call`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numgraph.errors import DtypeError, FunctionError, GradientError
+from numgraph.graph import Variable, apply, as_operands, as_variable, describe
+from numgraph.op import Op
+from numgraph.ops import formula
+from numgraph.source import current_line
+from numgraph.types import DTYPES, check_dtype
+from numgraph.userfunctions.function import UserFunction, imported, user_function
+from numgraph.whole import compiled
+
+__all__ = ["elementwise"]
+
+# An element costs more than arithmetic, and is not computed twice.
+COST = 12
+
+# The ops in use, by all that makes one: the same function of the same dtypes is the same op.
+_ops: WeakValueDictionary[tuple[Any, ...], Op] = WeakValueDictionary()
+
+Gradient = Callable[..., Any]
+
+
+def elementwise(function: Any, *inputs: Any, dtype: Any = None, grad: Gradient | None = None) -> Variable:
+    """A function of your own, element by element: `numba.njit` has made it, or makes it now of a plain function.
+
+    function: of as many numbers as there are `inputs`, which broadcast and keep their dtypes; returns a number. It must
+        depend on its arguments alone: how often it is called for an element is not said. What it uses (globals,
+        closure, functions that it calls) is taken as it is at this call.
+    dtype: of the result, to which what it returns is converted. None: what Numba says that it returns for these dtypes
+        (which loads Numba, and compiles the function, where an expression otherwise does neither).
+    grad: `(g, *inputs) -> one expression per input`, None for an input without a gradient; g is the gradient with
+        respect to the result. One expression alone for one input. Without it `ng.grad` refuses to go through.
+
+    Plain functions divide by zero as NumPy does; what `numba.njit` has made does as it was told there (by default it
+    raises ZeroDivisionError). Where a function raises, the call of the graph raises a FunctionError that names it;
+    shared variables are then as they were before.
+
+    OptionError for what is no function, TypeError for another number of arguments, DtypeError for dtypes that Numba
+    cannot compile it for or that an array cannot have; FunctionError when it raises, is pickled and cannot be imported
+    by its name, or cannot do on a device what it does.
+
+    >>> import numgraph as ng
+    >>> def squareplus(x):
+    ...     return 0.5 * (x + (x * x + 4.0) ** 0.5)
+    >>> x = ng.vector("x")
+    >>> y = ng.elementwise(squareplus, x, dtype="float64")
+    >>> ng.function([x], y)([0.0, 1.5])
+    array([1., 2.])
+    """
+    user = user_function(function)
+    operands = as_operands(*inputs)
+    _check_count(user, operands)
+    dtypes = tuple(v.type.dtype for v in operands)
+    result = check_dtype(dtype) if dtype is not None else _inferred(user, dtypes, operands)
+    return apply(elementwise_op(user, dtypes, result, dtype is not None, grad), operands)
+
+
+def elementwise_op(
+    user: UserFunction, dtypes: tuple[str, ...], dtype: str, converts: bool, grad: Gradient | None
+) -> Op:
+    """The op of a function for operands of these dtypes. converts: whether Numba may say another dtype than `dtype`."""
+    key = (user, dtypes, dtype, converts, grad)
+    found = _ops.get(key)
+    if found is None:
+        args = tuple(_argument_names(user, len(dtypes)))
+        found = Op(
+            user.where, args, f"{user.where}, element by element.", lambda found: dtype, _elements(user, dtype),
+            _gradient(user, grad), no_grad=_NO_GRADIENT.format("elementwise"), scalar=f"users({', '.join(args)})",
+            keeps=tuple(range(len(args))), cost=COST, show=partial(formula.call, user.name), says=user.name,
+            user=user, converts=converts, raises=user.may_raise,
+            pickled=lambda: (_unpickled, _pickled(user, dtypes, dtype, converts, grad)),
+        )  # fmt: skip
+        found = _ops.setdefault(key, found)
+    return found
+
+
+_NO_GRADIENT = "none was given for this function\n  fix: pass grad=, a function (g, *inputs) -> expressions, to ng.{}"
+
+
+def _argument_names(user: UserFunction, count: int) -> list[str]:
+    names = [p.name for p in user.arguments if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:count]
+    return names + [f"x{k}" for k in range(len(names), count)]
+
+
+def _check_count(user: UserFunction, operands: Sequence[Variable]) -> None:
+    if not operands or not user.takes(len(operands)):
+        shown = ", ".join(map(str, user.arguments))
+        listed = "".join(f"\n  {describe(v)}" for v in operands)
+        raise TypeError(f"{user.where}({shown}) cannot be called with {len(operands)} inputs{listed}")
+
+
+def _inferred(user: UserFunction, dtypes: Sequence[str], operands: Sequence[Variable]) -> str:
+    """What Numba says that a function of numbers returns."""
+    found = result_type(user, [number_type(d) for d in dtypes], operands)
+    name = {"boolean": "bool"}.get(str(found), str(found))
+    if name not in DTYPES:
+        raise DtypeError(
+            f"{user.where} returns {name} for ({', '.join(dtypes)}), which is no element of an array\n"
+            f"  defined at {user.line}\n  fix: return a number; with dtype= it is converted"
+        )
+    return name
+
+
+def number_type(dtype: str) -> Any:
+    """Numba's type of a number."""
+    from numba import types
+
+    return types.boolean if dtype == "bool" else getattr(types, dtype)
+
+
+def result_type(user: UserFunction, types: Sequence[Any], operands: Sequence[Variable]) -> Any:
+    """What Numba says that a function returns for these types; DtypeError where it cannot compile it."""
+    from numba.core.errors import NumbaError
+
+    signature = tuple(types)
+    try:
+        compiled(lambda: user.dispatcher.compile(signature))
+    except NumbaError as error:
+        raise DtypeError(uncompiled(user, signature, str(error), list(map(describe, operands)))) from error
+    return user.dispatcher.overloads[signature].signature.return_type
+
+
+def uncompiled(user: UserFunction, types: Sequence[Any], said: str, operands: Sequence[str]) -> str:
+    """The message for a function that Numba does not compile."""
+    lines = [line.rstrip() for line in said.replace("\x1b[0m", "").splitlines() if line.strip()]
+    called = current_line()
+    return "\n".join(
+        [
+            f"{user.where} cannot be compiled by Numba for ({', '.join(map(str, types))})",
+            *(f"  {line}" for line in operands),
+            *([f"  called at {called}"] if called else []),
+            f"  defined at {user.line}",
+            "  Numba says:",
+            *(f"    {line}" for line in lines[:12]),
+        ]
+    )
+
+
+def _elements(user: UserFunction, dtype: str) -> Callable[..., NDArray[Any]]:
+    """The reference: the function as Numba compiles it by itself, called for one element after the other."""
+
+    def run(*arrays: Any, **attrs: Any) -> NDArray[Any]:
+        spread = np.broadcast_arrays(*arrays)
+        result = np.empty(spread[0].shape, dtype)
+        flat = result.reshape(-1)
+        for k, numbers in enumerate(zip(*(a.flat for a in spread), strict=True)):
+            flat[k] = np.asarray(called(user, numbers)).astype(dtype)
+        return result
+
+    return run
+
+
+def called(user: UserFunction, values: Sequence[Any]) -> Any:
+    """What a function returns; FunctionError, with what it raised as the cause."""
+    try:
+        return user.dispatcher(*values)
+    except Exception as error:
+        raise FunctionError(raised(error, values)) from error
+
+
+def raised(error: BaseException, values: Sequence[Any]) -> str:
+    """What an error of a user's function is called."""
+    numbers = [str(v) for v in values if np.ndim(v) == 0]
+    behind = f" for ({', '.join(numbers)})" if numbers and len(numbers) == len(values) else ""
+    return f"raised {type(error).__name__}{behind}: {error}".rstrip(": ")
+
+
+def _gradient(user: UserFunction, grad: Gradient | None) -> Callable[..., Sequence[Any]] | None:
+    """The gradient as the sweep asks for it."""
+    if grad is None:
+        return None
+
+    def parts(g: Variable, out: Variable, *inputs: Variable, **attrs: Any) -> Sequence[Any]:
+        found = grad(g, *inputs)
+        if len(inputs) == 1 and not isinstance(found, list | tuple):
+            found = [found]
+        if not isinstance(found, list | tuple) or len(found) != len(inputs):
+            given = f"{len(found)} parts" if isinstance(found, list | tuple) else repr(found)
+            raise GradientError(
+                f"grad: the gradient given for {user.where} must be a list with an expression, or None, for each of "
+                f"its {len(inputs)} inputs, not {given}\n  {describe(out)}"
+            )
+        return [None if v is None else as_variable(v) for v in found]
+
+    return parts
+
+
+# -- pickling -------------------------------------------------------------------------------------------------------
+
+
+def _pickled(
+    user: UserFunction, dtypes: tuple[str, ...], dtype: str, converts: bool, grad: Gradient | None
+) -> tuple[Any, ...]:
+    names = None if grad is None else user_function(grad).checked_importable("pickled")
+    return (*user.checked_importable("pickled"), dtypes, dtype, converts, names)
+
+
+def _unpickled(
+    module: str, qualname: str, dtypes: tuple[str, ...], dtype: str, converts: bool, grad: tuple[str, str] | None
+) -> Op:
+    given = None if grad is None else imported(*grad)
+    return elementwise_op(user_function(imported(module, qualname)), dtypes, dtype, converts, given)
