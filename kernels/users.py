@@ -7,6 +7,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+from numba.np import arrayobj
 
 
 def checked(function, count):
@@ -61,3 +62,47 @@ def _word(builder, value, kind):
     if value.type.width == 64:
         return value
     return builder.sext(value, word) if getattr(kind, "signed", False) else builder.zext(value, word)
+
+
+@intrinsic
+def bools(typingctx, address):
+    """A pointer to truth values, as `u8` is one to bytes."""
+    kind = types.CPointer(types.boolean)
+
+    def codegen(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], context.get_value_type(kind))
+
+    return kind(types.int64), codegen
+
+
+@intrinsic
+def view(typingctx, pointer, lengths):
+    """A C-contiguous array, which nobody may write, of the elements at a pointer. lengths: a tuple."""
+    return types.Array(pointer.dtype, len(lengths), "C", readonly=True)(pointer, lengths), _array
+
+
+@intrinsic
+def room(typingctx, pointer, lengths):
+    """A C-contiguous array of the elements at a pointer, to be written. lengths: a tuple."""
+    return types.Array(pointer.dtype, len(lengths), "C")(pointer, lengths), _array
+
+
+def _array(context, builder, signature, arguments):
+    """The array of a pointer and lengths. Nobody counts references to it: the memory is numgraph's."""
+    kind = signature.return_type
+    array = arrayobj.make_array(kind)(context, builder)
+    size = context.get_abi_sizeof(context.get_data_type(kind.dtype))
+    lengths = cgutils.unpack_tuple(builder, arguments[1], kind.ndim)
+    word = context.get_value_type(types.intp)
+    steps = [ir.Constant(word, size)]
+    for length in lengths[:0:-1]:
+        steps.insert(0, builder.mul(steps[0], length))
+    arrayobj.populate_array(
+        array,
+        data=builder.bitcast(arguments[0], array.data.type),
+        shape=lengths,
+        strides=steps[: kind.ndim],
+        itemsize=ir.Constant(word, size),
+        meminfo=None,
+    )
+    return array._getvalue()

@@ -116,11 +116,14 @@ class Scatter:
 class Kernel:
     """A function of `kernels/`, called as `function(out, *operands, *sizes)` with pointers to C-contiguous arrays.
 
-    function: "module.name". sizes: `(*operands, **attrs) -> numbers` passed as int64.
+    function: "module.name"; "" for a user's function, which is passed arrays of the operands and then of the results.
+    sizes: `(*operands, **attrs) -> numbers` passed as int64; for a user's function the lengths of all its results, of
+    which `ranks` has the number of axes.
     """
 
     function: str
     sizes: Callable[..., tuple[Any, ...]]
+    ranks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

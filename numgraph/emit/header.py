@@ -20,7 +20,7 @@ SUPPORT = (
 )
 PRODUCTS = frozenset({"sgemm", "dgemm", "sgemm_rows", "dgemm_rows"})
 HINTS = frozenset({"interleave"})
-USERS = frozenset({"checked", "refuse"})
+USERS = frozenset({"bools", "checked", "refuse", "room", "view"})
 # How generated code finds users' functions, of `userfunctions.function`.
 FINDERS = frozenset({"users_function", "plain_users_function"})
 WIDTH = 110

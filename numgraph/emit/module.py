@@ -143,7 +143,7 @@ class ModulePrinter:
         kind = "kernel" if items[0].kind == "kernel" else "loops"
         printer = (KernelPrinter if kind == "kernel" else FunctionPrinter)(self.schedule, self.layout, self.vector)
         if isinstance(printer, KernelPrinter):
-            self.kernels.add(printer.call(items[0]))
+            self.kernels |= {printer.call(items[0])} - {""}
         else:
             printer.blocks(blocks)
         self.imports |= printer.imports

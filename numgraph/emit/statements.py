@@ -19,11 +19,11 @@ _SIGNS: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "
 
 @dataclass(frozen=True)
 class Raised:
-    """Why compiled code ended: the call of a user's function in `node` raised. Its arguments are in slots from `slot`
-    on."""
+    """Why compiled code ended: the call of a user's function in `node` raised. Its arguments, if they are numbers, are
+    in slots from `slot` on."""
 
     node: Node
-    slot: int
+    slot: int | None = None
     kind: str = "raised"
 
 

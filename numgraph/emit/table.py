@@ -131,7 +131,8 @@ def called_as(node: Node) -> tuple[UserFunction, int, bool] | None:
     op = node.op
     if op is None or op.user is None:
         return None
-    return op.user, len(node.inputs), op.raises and not node.graph.traits.grid
+    results = len(op.kernel.ranks) if op.kernel is not None else 0
+    return op.user, len(node.inputs) + results, op.raises and not node.graph.traits.grid
 
 
 def function_lines(layout: Layout, used: set[str], finder: str) -> list[Line]:

@@ -20,11 +20,12 @@ from numgraph.ops import (
     special,
     statistics,
     user,
+    usercall,
 )
 
 MODULES = (
     bounds, elementwise, compare, special, reduce, statistics, nnet, create, shape, join, select, index, linalg, sort,
-    user,
+    user, usercall,
 )  # fmt: skip
 
 for _module in MODULES:

@@ -59,7 +59,7 @@ def elementwise(function: Any, *inputs: Any, dtype: Any = None, grad: Gradient |
     """
     user = user_function(function)
     operands = as_operands(*inputs)
-    _check_count(user, operands)
+    check_count(user, operands)
     dtypes = tuple(v.type.dtype for v in operands)
     result = check_dtype(dtype) if dtype is not None else _inferred(user, dtypes, operands)
     return apply(elementwise_op(user, dtypes, result, dtype is not None, grad), operands)
@@ -69,34 +69,46 @@ def elementwise_op(
     user: UserFunction, dtypes: tuple[str, ...], dtype: str, converts: bool, grad: Gradient | None
 ) -> Op:
     """The op of a function for operands of these dtypes. converts: whether Numba may say another dtype than `dtype`."""
-    key = (user, dtypes, dtype, converts, grad)
-    found = _ops.get(key)
-    if found is None:
-        args = tuple(_argument_names(user, len(dtypes)))
-        found = Op(
-            user.where, args, f"{user.where}, element by element.", lambda found: dtype, _elements(user, dtype),
-            _gradient(user, grad), no_grad=_NO_GRADIENT.format("elementwise"), scalar=f"users({', '.join(args)})",
-            keeps=tuple(range(len(args))), cost=COST, show=partial(formula.call, user.name), says=user.name,
-            user=user, converts=converts, raises=user.may_raise,
-            pickled=lambda: (_unpickled, _pickled(user, dtypes, dtype, converts, grad)),
+
+    def made() -> Op:
+        args = argument_names(user, len(dtypes))
+        return Op(
+            user.where, args, f"{user.where}, element by element.", lambda dtypes: dtype, _elements(user, dtype),
+            given_gradient(user, grad), no_grad=NO_GRADIENT.format("elementwise"),
+            scalar=f"users({', '.join(args)})", keeps=tuple(range(len(args))), cost=COST,
+            show=partial(formula.call, user.name), says=user.name, user=user, converts=converts,
+            raises=user.may_raise,
+            pickled=lambda: (_unpickled, (*named(user), dtypes, dtype, converts, name_of(grad))),
         )  # fmt: skip
-        found = _ops.setdefault(key, found)
-    return found
+
+    return kept_op((user, dtypes, dtype, converts, grad), made)
 
 
-_NO_GRADIENT = "none was given for this function\n  fix: pass grad=, a function (g, *inputs) -> expressions, to ng.{}"
+NO_GRADIENT = "none was given for this function\n  fix: pass grad=, a function (g, *inputs) -> expressions, to ng.{}"
 
 
-def _argument_names(user: UserFunction, count: int) -> list[str]:
+def kept_op(key: tuple[Any, ...], made: Callable[[], Op]) -> Op:
+    """The op that is in use for a key, or a new one."""
+    found = _ops.get(key)
+    return _ops.setdefault(key, made()) if found is None else found
+
+
+def argument_names(user: UserFunction, count: int) -> tuple[str, ...]:
+    """The names of the first parameters."""
     names = [p.name for p in user.arguments if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:count]
-    return names + [f"x{k}" for k in range(len(names), count)]
+    return (*names, *(f"x{k}" for k in range(len(names), count)))
 
 
-def _check_count(user: UserFunction, operands: Sequence[Variable]) -> None:
-    if not operands or not user.takes(len(operands)):
+def check_count(user: UserFunction, operands: Sequence[Variable], results: int = 0) -> None:
+    """TypeError if a function cannot be called with these operands, and arrays for the results."""
+    if not (operands or results) or not user.takes(len(operands) + results):
         shown = ", ".join(map(str, user.arguments))
+        behind = f" and {results} array{'s' * (results > 1)} for results" if results else ""
+        count = "1 input" if len(operands) == 1 else f"{len(operands)} inputs"
         listed = "".join(f"\n  {describe(v)}" for v in operands)
-        raise TypeError(f"{user.where}({shown}) cannot be called with {len(operands)} inputs{listed}")
+        raise TypeError(
+            f"{user.where}({shown}) cannot be called with {count}{behind}{listed}\n  defined at {user.line}"
+        )
 
 
 def _inferred(user: UserFunction, dtypes: Sequence[str], operands: Sequence[Variable]) -> str:
@@ -175,7 +187,7 @@ def raised(error: BaseException, values: Sequence[Any]) -> str:
     return f"raised {type(error).__name__}{behind}: {error}".rstrip(": ")
 
 
-def _gradient(user: UserFunction, grad: Gradient | None) -> Callable[..., Sequence[Any]] | None:
+def given_gradient(user: UserFunction, grad: Gradient | None) -> Callable[..., Sequence[Any]] | None:
     """The gradient as the sweep asks for it."""
     if grad is None:
         return None
@@ -198,15 +210,22 @@ def _gradient(user: UserFunction, grad: Gradient | None) -> Callable[..., Sequen
 # -- pickling -------------------------------------------------------------------------------------------------------
 
 
-def _pickled(
-    user: UserFunction, dtypes: tuple[str, ...], dtype: str, converts: bool, grad: Gradient | None
-) -> tuple[Any, ...]:
-    names = None if grad is None else user_function(grad).checked_importable("pickled")
-    return (*user.checked_importable("pickled"), dtypes, dtype, converts, names)
+def named(user: UserFunction) -> tuple[str, str]:
+    """Where a function is found again; FunctionError for one that is not."""
+    return user.checked_importable("pickled")
+
+
+def name_of(function: Any) -> tuple[str, str] | None:
+    """The same for a gradient or a shape, None for none."""
+    return None if function is None else named(user_function(function))
+
+
+def function_named(where: tuple[str, str] | None) -> Any:
+    """The function that `named` has told of."""
+    return None if where is None else imported(*where)
 
 
 def _unpickled(
     module: str, qualname: str, dtypes: tuple[str, ...], dtype: str, converts: bool, grad: tuple[str, str] | None
 ) -> Op:
-    given = None if grad is None else imported(*grad)
-    return elementwise_op(user_function(imported(module, qualname)), dtypes, dtype, converts, given)
+    return elementwise_op(user_function(imported(module, qualname)), dtypes, dtype, converts, function_named(grad))

@@ -21,7 +21,7 @@ from numgraph.runtime.estimate import Estimator
 from numgraph.runtime.export import export
 from numgraph.runtime.fastcall import FastCall, can_be_fast
 from numgraph.runtime.sweep import NativeSweep
-from numgraph.runtime.users import raised_error
+from numgraph.runtime.users import raised_again, raised_error
 from numgraph.runtime.variant import CheckFailed, Variant, is_raised
 from numgraph.text import printable
 from numgraph.whole import CALLS, Action, Disturbed, at_once, begin, end, held
@@ -119,6 +119,8 @@ class Executor:
         leaf = leaves_of(variant, arrays)
         if cause.kind != "assume" or is_mismatch(cause, problem):
             error = error_of(variant.schedule.graph, problem, leaf)
+            if is_raised(cause) and not problem.words:
+                error = raised_again(self.program, cause, arrays, error)
             raise error from error.__cause__
         failed.add(cause.key)
         given_up, variants = self.given_up, self.variants

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from numgraph.emit.statements import Raised
-from numgraph.errors import FunctionError
+from numgraph.errors import FunctionError, NumgraphError
+from numgraph.graph import toposort
 from numgraph.ops.user import called
+from numgraph.reference import evaluate
 from numgraph.types import FLOATS
 
 
@@ -22,6 +24,8 @@ def raised_error(cause: Raised, words: Sequence[int], shown: str) -> FunctionErr
     node = cause.node
     assert node.op is not None and node.op.user is not None
     user = node.op.user
+    if cause.slot is None:
+        return FunctionError(f"{node.op.title}: raised an exception\n{shown}  {user.name} is defined at {user.line}")
     values = [_number(word, v.dtype) for word, v in zip(words, node.inputs, strict=True)]
     found: BaseException | None = None
     try:
@@ -31,6 +35,22 @@ def raised_error(cause: Raised, words: Sequence[int], shown: str) -> FunctionErr
         found, said = problem.__cause__, str(problem)
     error = FunctionError(f"{node.op.title}: {said}\n{shown}  {user.name} is defined at {user.line}")
     error.__cause__ = found
+    return error
+
+
+def raised_again(program: Any, cause: Raised, arrays: Sequence[Any], error: NumgraphError) -> NumgraphError:
+    """The error that the reference meets in the calls of the same function, with what it raised; `error` if in none.
+
+    Shared variables are as they were, so the function gets the same arrays.
+    """
+    known = {a.variable: array for a, array in zip(program.inputs, arrays, strict=True)}
+    roots = [*program.outputs, *(value for _, value in program.updates)]
+    for variable in toposort(roots, stop=known):
+        if variable.op is cause.node.op:
+            try:
+                evaluate([variable], known)
+            except FunctionError as found:
+                return found
     return error
 
 

@@ -251,7 +251,8 @@ class Variant:
             raise Disturbed
         if status:
             cause = self.module.failures[status - 1]
-            words = [self.integers[cause.slot + k] for k in range(len(cause.node.inputs))] if is_raised(cause) else ()
+            slot = cause.slot if is_raised(cause) else None
+            words = () if slot is None else self.integers[slot : slot + len(cause.node.inputs)].tolist()
             raise CheckFailed(cause, self.integers[FAILED_A], self.integers[FAILED_B], words)
 
 

@@ -27,7 +27,8 @@ class Item:
     kind: "store", "reduce", "scatter", "product", "kernel" or "check". node: whose buffer it fills (for a check: the
     node that asked for it). loops: lengths. value: what is stored, accumulated, scattered or checked. target: index
     into the buffer of the element written. reduced: loop levels that a reduction runs over. views: operands of a
-    product or kernel. factors: alpha and beta of a product that accumulates. bound: for a check, the length of the
+    product or kernel. factors: alpha and beta of a product that accumulates, or the
+    numbers that a user's function gets. bound: for a check, the length of the
     indexed axis. loads: the memory reads in it. lengths: buffers that its lengths are read from. checks: items that
     must run before. scalars: every scalar node in it. raises: whether it calls a user's function that may raise: then
     the call has changed nothing, as after a check.
@@ -271,7 +272,8 @@ class ItemMaker:
             assert view is not None, (node, v)
             views.append(view)
         sizes = tuple(op.kernel.sizes(*operands, **node.attributes)) if op.kernel else ()
-        factors = tuple(self.elements.at(v, ()) for v in node.inputs[3:5]) if op.accumulates else ()
+        numbers = node.inputs[3:5] if op.accumulates else [v for v in node.inputs if not v.dims] if op.user else ()
+        factors = tuple(self.elements.at(v, ()) for v in numbers)
         return Item("product" if op.product else "kernel", node, views=tuple(views), sizes=sizes, factors=factors)
 
     def _check(self, node: Node, index: Node, length: Any) -> None:

@@ -32,7 +32,8 @@ class UserFunction:
 
     def __init__(self, function: FunctionType, options: Mapping[str, Any]) -> None:
         self.function, self.options = function, dict(options)
-        self.module, self.qualname = str(function.__module__), function.__qualname__
+        # what is executed without a module has none
+        self.module, self.qualname = function.__module__ or "?", function.__qualname__
         self.name = printable(function.__name__ if function.__name__.isidentifier() else "function")
         freezer = Freezer(compiled_by_numba)
         freezer.say(self.module, self.qualname)
