@@ -171,7 +171,8 @@ class Statements:
             behind = "," if len(operands) == 1 else ""
             self.say(f"    return refuse(table, {slot}, {status}, ({', '.join(operands)}{behind}))", "", None, level)
             call = value
-        if node.op.converts:
+        if node.op.converts or self.graph.traits.grid:
+            # simulated numbers have other dtypes than compiled ones
             call = f"({call} != 0)" if node.dtype == "bool" else f"{node.dtype}({call})"
         if call != name:
             self.say(f"{name} = {call}", note, origin or node, level)

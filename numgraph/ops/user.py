@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -113,7 +114,9 @@ def check_count(user: UserFunction, operands: Sequence[Variable], results: int =
 
 def _inferred(user: UserFunction, dtypes: Sequence[str], operands: Sequence[Variable]) -> str:
     """What Numba says that a function of numbers returns."""
-    found = result_type(user, [number_type(d) for d in dtypes], operands)
+    called_at = current_line()
+    told = [*map(describe, operands), *([f"{user.name} called at {called_at}"] if called_at else [])]
+    found = result_type(user, [number_type(d) for d in dtypes], told)
     name = {"boolean": "bool"}.get(str(found), str(found))
     if name not in DTYPES:
         raise DtypeError(
@@ -130,28 +133,34 @@ def number_type(dtype: str) -> Any:
     return types.boolean if dtype == "bool" else getattr(types, dtype)
 
 
-def result_type(user: UserFunction, types: Sequence[Any], operands: Sequence[Variable]) -> Any:
-    """What Numba says that a function returns for these types; DtypeError where it cannot compile it."""
+def array_type(dtype: str, ndim: int, readonly: bool) -> Any:
+    """Numba's type of an array that a function of arrays gets."""
+    from numba import types
+
+    return types.Array(number_type(dtype), ndim, "C", readonly=readonly)
+
+
+def result_type(user: UserFunction, types: Sequence[Any], told: Sequence[str]) -> Any:
+    """What Numba says that a function returns for these types; DtypeError where it cannot compile it. told: lines of
+    the message, about the arguments and the call."""
     from numba.core.errors import NumbaError
 
     signature = tuple(types)
     try:
         compiled(lambda: user.dispatcher.compile(signature))
     except NumbaError as error:
-        raise DtypeError(uncompiled(user, signature, str(error), list(map(describe, operands)))) from error
+        raise DtypeError(_uncompiled(user, signature, str(error), told)) from error
     return user.dispatcher.overloads[signature].signature.return_type
 
 
-def uncompiled(user: UserFunction, types: Sequence[Any], said: str, operands: Sequence[str]) -> str:
+def _uncompiled(user: UserFunction, types: Sequence[Any], said: str, told: Sequence[str]) -> str:
     """The message for a function that Numba does not compile."""
-    lines = [line.rstrip() for line in said.replace("\x1b[0m", "").splitlines() if line.strip()]
-    called = current_line()
+    lines = [line.rstrip() for line in re.sub("\x1b\\[[0-9;]*m", "", said).splitlines() if line.strip()]
     return "\n".join(
         [
             f"{user.where} cannot be compiled by Numba for ({', '.join(map(str, types))})",
-            *(f"  {line}" for line in operands),
-            *([f"  called at {called}"] if called else []),
-            f"  defined at {user.line}",
+            *(f"  {line}" for line in told),
+            f"  {user.name} is defined at {user.line}",
             "  Numba says:",
             *(f"    {line}" for line in lines[:12]),
         ]

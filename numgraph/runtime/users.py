@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
 from numgraph.emit.statements import Raised
 from numgraph.errors import FunctionError, NumgraphError
 from numgraph.graph import toposort
-from numgraph.ops.user import called
+from numgraph.ir import Graph, Node
+from numgraph.ops.user import array_type, called, number_type, result_type
 from numgraph.reference import evaluate
 from numgraph.types import FLOATS
+
+Result = TypeVar("Result")
 
 
 def raised_error(cause: Raised, words: Sequence[int], shown: str) -> FunctionError:
@@ -52,6 +55,32 @@ def raised_again(program: Any, cause: Raised, arrays: Sequence[Any], error: Numg
             except FunctionError as found:
                 return found
     return error
+
+
+def explained(build: Callable[[], Result], graph: Graph) -> Result:
+    """What `build` gives; DtypeError, with the user's line, where Numba refuses a user's function in it."""
+    users = [v for v in graph.table.values() if v.op is not None and v.op.user is not None]
+    if not users:
+        return build()
+    from numba.core.errors import NumbaError
+
+    try:
+        return build()
+    except NumbaError:
+        for node in users:
+            _check_compiles(graph, node)
+        raise
+
+
+def _check_compiles(graph: Graph, node: Node) -> None:
+    """DtypeError if Numba does not compile the function of a node by itself, for the types that it gets there."""
+    assert node.op is not None and node.op.user is not None
+    user, kernel = node.op.user, node.op.kernel
+    types = [number_type(v.dtype) if not v.dims or kernel is None else array_type(v.dtype, len(v.dims), True)
+             for v in node.inputs]  # fmt: skip
+    types += [array_type(node.dtype, rank, False) for rank in (kernel.ranks if kernel else ())]
+    told = [graph.where(v).strip() for v in node.inputs]
+    result_type(user, types, [*told, f"{user.name} called at {', '.join(map(str, graph.lines.get(node, ())))}"])
 
 
 def _number(word: int, dtype: str) -> Any:

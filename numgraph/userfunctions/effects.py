@@ -29,7 +29,7 @@ _POWERS = frozenset(["**", "**="])
 
 def may_raise(function: FunctionType, options: Mapping[str, Any]) -> bool:
     """Whether a call may end with an exception. options: those of Numba that it is compiled with."""
-    return _Look().function(function, options)
+    return _Look().function(function, options, "python")
 
 
 def raises(function: FunctionType) -> bool:
@@ -55,18 +55,19 @@ class _Look:
     def __init__(self) -> None:
         self.seen: set[int] = set()
 
-    def function(self, function: FunctionType, options: Mapping[str, Any]) -> bool:
-        """Whether a function may raise; one that is being looked at already says it itself."""
+    def function(self, function: FunctionType, options: Mapping[str, Any], model: str) -> bool:
+        """Whether a function may raise; one that is being looked at already says it itself. model: how the caller
+        divides, which a function inherits."""
         if id(function) in self.seen:
             return False
         self.seen.add(id(function))
         values = values_of(function) | cells_of(function)
-        divides = options.get("error_model", "python") == "python"
-        if self._code(function.__code__, divides) or options.get("boundscheck"):
+        model = options.get("error_model", model)
+        if self._code(function.__code__, model == "python") or options.get("boundscheck"):
             return True
         names = {i.argval for i in _instructions(function.__code__) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
         unknown = [n for n in names if n not in values and not (hasattr(builtins, n) and n in _SAFE_BUILTINS)]
-        if unknown or not all(map(self._is_safe, values.values())):
+        if unknown or not all(self._is_safe(v, model) for v in values.values()):
             return True
         return not all(map(_is_safe_attribute, _attributes(function.__code__)))
 
@@ -88,10 +89,10 @@ class _Look:
             return divides and not (isinstance(number, int | float) and number != 0)
         return sign in _POWERS and not (isinstance(number, int | float) and number >= 0)
 
-    def _is_safe(self, value: Any) -> bool:
+    def _is_safe(self, value: Any, model: str) -> bool:
         dispatcher = dispatcher_of(value)
         if dispatcher is not None:
-            return not self.function(dispatcher.py_func, options_of(dispatcher))
+            return not self.function(dispatcher.py_func, options_of(dispatcher), model)
         if isinstance(value, ModuleType):
             return value.__name__ in ("math", "numpy")
         return isinstance(value, bool | int | float | np.number | np.bool_ | np.ufunc) or _is_safe_callable(value)

@@ -18,6 +18,8 @@ from numgraph.userfunctions.frozen import Freezer, dispatcher_of, options_of
 
 # How a plain Python function is compiled: divided by zero as NumPy's numbers are.
 PLAIN_OPTIONS = {"error_model": "numpy"}
+# What a function would inherit from the one that calls it, if it is compiled for that: generated code is no user's.
+DEFAULTS = {"error_model": "python", "fastmath": False, "_nrt": True}
 
 _known: WeakValueDictionary[str, UserFunction] = WeakValueDictionary()
 
@@ -62,19 +64,22 @@ class UserFunction:
     @cached_property
     def dispatcher(self) -> Any:
         """The function as Numba compiles it by itself: Python may call it."""
-        return compiled_by_numba(self.frozen, self.options)
+        return compiled_by_numba(self.frozen, DEFAULTS | self.options)
 
     @cached_property
     def embedded(self) -> Any:
         """The same for generated code to call: a dispatcher of its own, which nobody else may call."""
-        return compiled_by_numba(self.frozen, self.options)
+        return compiled_by_numba(self.frozen, DEFAULTS | self.options)
 
     @cached_property
     def plain(self) -> Any:
         """The same with plain functions in place of what it calls: compilers for devices take these."""
         helper = importlib.import_module("numba.extending").register_jitable
         freezer = Freezer(lambda function, options: helper(function))
-        return helper(freezer.function(self.function, self.options))
+        copy: Any = helper(freezer.function(self.function, self.options))
+        # for keys of caches, whatever `repr` leaves out of a value
+        copy.users_digest = self.digest
+        return copy
 
     @property
     def importable(self) -> bool:
