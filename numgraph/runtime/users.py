@@ -33,7 +33,10 @@ def raised_error(cause: Raised, words: Sequence[int], shown: str) -> FunctionErr
     found: BaseException | None = None
     try:
         called(user, values)
-        said = f"raised an exception for ({', '.join(map(str, values))}), and none when it was called again"
+        said = (
+            f"raised an exception for ({', '.join(map(str, values))}), and none when it was called again\n"
+            "  one that prints or works with objects cannot be called from generated code"
+        )
     except FunctionError as problem:
         found, said = problem.__cause__, str(problem)
     error = FunctionError(f"{node.op.title}: {said}\n{shown}  {user.name} is defined at {user.line}")

@@ -68,11 +68,12 @@ def cells_of(function: FunctionType) -> dict[str, Any]:
 class Freezer:
     """Copies one function and those that it calls.
 
-    wrap: `(function, options)` makes what the copy calls of the copy of a dispatcher.
+    wrap: `(function, options)` makes what the copy calls of the copy of a dispatcher. defaults: options of the first
+    function, where it has none of its own.
     """
 
-    def __init__(self, wrap: Callable[[FunctionType, Mapping[str, Any]], Any]) -> None:
-        self.wrap = wrap
+    def __init__(self, wrap: Callable[[FunctionType, Mapping[str, Any]], Any], defaults: Mapping[str, Any]) -> None:
+        self.wrap, self.defaults = wrap, defaults
         self.state = hashlib.blake2b(digest_size=10)
         # by the identity of a function: its copy, and how many came before; what is wrapped
         self.copies: dict[int, tuple[FunctionType, int]] = {}
@@ -115,6 +116,14 @@ class Freezer:
             cells[name].cell_contents = self.value(value, attributes)
         return copy
 
+    def made(self, function: FunctionType, options: Mapping[str, Any]) -> Any:
+        """What is made of the copy of a function; once, so that a function that calls itself calls what was made."""
+        copy = self.function(function, options)
+        if id(function) not in self.wrapped:
+            first = self.copies[id(function)][1] == 0
+            self.wrapped[id(function)] = self.wrap(copy, {**self.defaults, **options} if first else options)
+        return self.wrapped[id(function)]
+
     def _code(self, code: CodeType) -> None:
         self.say(code.co_code, code.co_exceptiontable, code.co_flags, code.co_argcount, code.co_kwonlyargcount)
         self.say(code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
@@ -130,11 +139,7 @@ class Freezer:
         """What stands for a value in the copy. attributes: the names that may be read of a module."""
         dispatcher = dispatcher_of(value)
         if dispatcher is not None:
-            options = options_of(dispatcher)
-            copy = self.function(dispatcher.py_func, options)
-            if id(value) not in self.wrapped:
-                self.wrapped[id(value)] = self.wrap(copy, options)
-            return self.wrapped[id(value)]
+            return self.made(dispatcher.py_func, options_of(dispatcher))
         self.say(type(value).__name__)
         if isinstance(value, ModuleType):
             return self._module(value, attributes)

@@ -37,7 +37,7 @@ class UserFunction:
         # what is executed without a module has none
         self.module, self.qualname = function.__module__ or "?", function.__qualname__
         self.name = printable(function.__name__ if function.__name__.isidentifier() else "function")
-        freezer = Freezer(compiled_by_numba)
+        freezer = Freezer(compiled_by_numba, {})
         freezer.say(self.module, self.qualname)
         self.frozen = freezer.function(function, options)
         self.digest = freezer.digest
@@ -64,19 +64,18 @@ class UserFunction:
     @cached_property
     def dispatcher(self) -> Any:
         """The function as Numba compiles it by itself: Python may call it."""
-        return compiled_by_numba(self.frozen, DEFAULTS | self.options)
+        return Freezer(compiled_by_numba, DEFAULTS).made(self.frozen, self.options)
 
     @cached_property
     def embedded(self) -> Any:
         """The same for generated code to call: a dispatcher of its own, which nobody else may call."""
-        return compiled_by_numba(self.frozen, DEFAULTS | self.options)
+        return Freezer(compiled_by_numba, DEFAULTS).made(self.frozen, self.options)
 
     @cached_property
     def plain(self) -> Any:
         """The same with plain functions in place of what it calls: compilers for devices take these."""
         helper = importlib.import_module("numba.extending").register_jitable
-        freezer = Freezer(lambda function, options: helper(function))
-        copy: Any = helper(freezer.function(self.function, self.options))
+        copy: Any = Freezer(lambda function, options: helper(function), {}).made(self.frozen, self.options)
         # for keys of caches, whatever `repr` leaves out of a value
         copy.users_digest = self.digest
         return copy
