@@ -28,8 +28,10 @@ def _called(typingctx, function, *arguments):
         overload = function.overloads[inner.args]
         context.add_linking_libs([overload.library])
         native = context.declare_function(builder.module, overload.fndesc)
-        pairs = zip(values, signature.args, inner.args, strict=True)
-        values = [context.cast(builder, v, have, want) for v, have, want in pairs]
+        pairs = zip(values, signature.args, inner.args[: len(values)], strict=True)
+        # what is left out has no value
+        left = [ir.Constant(context.get_value_type(t), ir.Undefined) for t in inner.args[len(values) :]]
+        values = [*(context.cast(builder, v, have, want) for v, have, want in pairs), *left]
         status, found = context.call_conv.call_function(builder, native, inner.return_type, inner.args, values)
         if found.type != context.get_value_type(inner.return_type):
             found = context.get_constant_null(inner.return_type)

@@ -34,9 +34,10 @@ Gradient = Callable[..., Any]
 def elementwise(function: Any, *inputs: Any, dtype: Any = None, grad: Gradient | None = None) -> Variable:
     """A function of your own, element by element: `numba.njit` has made it, or makes it now of a plain function.
 
-    function: of as many numbers as there are `inputs`, which broadcast and keep their dtypes; returns a number. It must
-        depend on its arguments alone: how often it is called for an element is not said. What it uses (globals,
-        closure, functions that it calls) is taken as it is at this call.
+    function: of as many numbers as there are `inputs`, which broadcast and keep their dtypes (Python numbers take those
+        of the arrays beside them, as for any op); returns a number. It must depend on its arguments alone: how often it
+        is called for an element is not said. What it uses (globals, closure, functions that it calls) is taken as it is
+        at this call.
     dtype: of the result, to which what it returns is converted. None: what Numba says that it returns for these dtypes
         (which loads Numba, and compiles the function, where an expression otherwise does neither).
     grad: `(g, *inputs) -> one expression per input`, None for an input without a gradient; g is the gradient with
@@ -116,12 +117,18 @@ def _inferred(user: UserFunction, dtypes: Sequence[str], operands: Sequence[Vari
     """What Numba says that a function of numbers returns."""
     called_at = current_line()
     told = [*map(describe, operands), *([f"{user.name} called at {called_at}"] if called_at else [])]
+    return number_returned(user, dtypes, told)
+
+
+def number_returned(user: UserFunction, dtypes: Sequence[str], told: Sequence[str]) -> str:
+    """The dtype of what a function of numbers returns; DtypeError, with the lines `told`, where that is no number."""
     found = result_type(user, [number_type(d) for d in dtypes], told)
-    name = {"boolean": "bool"}.get(str(found), str(found))
+    name = {"boolean": "bool", "bool": "bool"}.get(str(found), str(found))
     if name not in DTYPES:
+        listed = "".join(f"\n  {line}" for line in (*told, f"{user.name} is defined at {user.line}"))
         raise DtypeError(
-            f"{user.where} returns {name} for ({', '.join(dtypes)}), which is no element of an array\n"
-            f"  defined at {user.line}\n  fix: return a number; with dtype= it is converted"
+            f"{user.where} returns {name} for ({', '.join(dtypes)}), which is no element of an array{listed}\n"
+            "  fix: return a number; with dtype= it is converted"
         )
     return name
 
@@ -145,12 +152,15 @@ def result_type(user: UserFunction, types: Sequence[Any], told: Sequence[str]) -
     the message, about the arguments and the call."""
     from numba.core.errors import NumbaError
 
-    signature = tuple(types)
+    def call_type() -> Any:
+        # with what stands for arguments that have defaults
+        _, _, whole, _ = user.dispatcher.get_call_template(tuple(types), {})
+        return user.dispatcher.overloads[tuple(whole)].signature.return_type
+
     try:
-        compiled(lambda: user.dispatcher.compile(signature))
+        return compiled(call_type)
     except NumbaError as error:
-        raise DtypeError(_uncompiled(user, signature, str(error), told)) from error
-    return user.dispatcher.overloads[signature].signature.return_type
+        raise DtypeError(_uncompiled(user, types, str(error), told)) from error
 
 
 def _uncompiled(user: UserFunction, types: Sequence[Any], said: str, told: Sequence[str]) -> str:

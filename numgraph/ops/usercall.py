@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from numgraph import dims
 from numgraph.errors import OptionError, ShapeError
-from numgraph.graph import Variable, apply, as_operands, describe
+from numgraph.graph import Variable, apply, as_variable, describe
 from numgraph.op import Check, Kernel, Op
 from numgraph.ops import formula
 from numgraph.ops.define import f
@@ -43,7 +43,7 @@ def call(function: Any, *inputs: Any, type: Any, shape: Callable[..., Any] | Non
 
     function: gets the inputs and then an array for each result, into which it writes all elements; what it returns is
         not looked at. The arrays are views of numgraph's memory: nothing is copied, but inputs that are not contiguous
-        where they lie. Inputs are C-contiguous and read-only, those without axes are numbers.
+        where they lie. Inputs are C-contiguous and read-only, those without axes are numbers (a Python int is int64).
     type: `ng.TensorType(dtype, lengths)` of the result; a list of them, of one dtype, for a list of results. A length
         of None is that of the first input with as many axes.
     shape: for other lengths, `(*shapes of the inputs) -> lengths`, or a list of them for a list of results. Each shape
@@ -65,11 +65,11 @@ def call(function: Any, *inputs: Any, type: Any, shape: Callable[..., Any] | Non
     array([2., 1.])
     """
     user = user_function(function)
-    operands = as_operands(*inputs)
+    operands = [as_variable(v) for v in inputs]
     several = isinstance(type, list | tuple)
     types = tuple(type) if several else (type,)
-    check_count(user, operands, len(types))
     _check_types(user, types)
+    check_count(user, operands, len(types))
     results = Results(user, types, several, shape, tuple(v.ndim for v in operands))
     results.check(operands)
     result = apply(call_op(results, len(operands), grad), operands)

@@ -11,7 +11,7 @@ from numgraph.emit.statements import Raised
 from numgraph.errors import FunctionError, NumgraphError
 from numgraph.graph import toposort
 from numgraph.ir import Graph, Node
-from numgraph.ops.user import array_type, called, number_type, result_type
+from numgraph.ops.user import array_type, called, number_returned, number_type, result_type
 from numgraph.reference import evaluate
 from numgraph.types import FLOATS
 
@@ -79,11 +79,13 @@ def _check_compiles(graph: Graph, node: Node) -> None:
     """DtypeError if Numba does not compile the function of a node by itself, for the types that it gets there."""
     assert node.op is not None and node.op.user is not None
     user, kernel = node.op.user, node.op.kernel
-    types = [number_type(v.dtype) if not v.dims or kernel is None else array_type(v.dtype, len(v.dims), True)
-             for v in node.inputs]  # fmt: skip
-    types += [array_type(node.dtype, rank, False) for rank in (kernel.ranks if kernel else ())]
-    told = [graph.where(v).strip() for v in node.inputs]
-    result_type(user, types, [*told, f"{user.name} called at {', '.join(map(str, graph.lines.get(node, ())))}"])
+    lines = ", ".join(map(str, graph.lines.get(node, ())))
+    told = [*(graph.where(v).strip() for v in node.inputs), *([f"{user.name} called at {lines}"] if lines else [])]
+    if kernel is None:
+        number_returned(user, [v.dtype for v in node.inputs], told)
+        return
+    types = [array_type(v.dtype, len(v.dims), True) if v.dims else number_type(v.dtype) for v in node.inputs]
+    result_type(user, [*types, *(array_type(node.dtype, rank, False) for rank in kernel.ranks)], told)
 
 
 def _number(word: int, dtype: str) -> Any:

@@ -136,9 +136,7 @@ def recorded(digest: str, module: str, qualname: str) -> UserFunction:
     if known is not None:
         return known
     where = printable(f"{module}.{qualname}")
-    fix = (
-        "\n  fix: run the source in the process that generated it, or build the function anew, which generates it anew"
-    )
+    fix = "\n  fix: run the source in the process that generated it, or build the function again"
     try:
         found = user_function(imported(module, qualname))
     except (ImportError, AttributeError) as error:
