@@ -5,12 +5,15 @@ A generated function gets one number, the address of its table. `f32(address)` i
 address; `p[k]` reads or writes element k. Nothing here allocates or raises.
 """
 
+import contextlib
 import math
 
 import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core.compiler_lock import global_compiler_lock
+from numba.cpython import numbers
 from numba.extending import intrinsic, register_jitable
 from numgraph.kernels.primitives import SHARE, build_launch
 from numgraph.kernels.wrapping import wrapped
@@ -193,43 +196,63 @@ def to_uint64(x):
     return np.uint64(to_int64(x - _TWO_63)) ^ _TOP if x >= _TWO_63 else np.uint64(to_int64(x))
 
 
-# How `numba.njit` is to compile: numgraph sets its target and pipeline. Without them Numba compiles for itself.
+# How `numba.njit` compiles for numgraph: its target and its pipeline, which numgraph sets. Without them, in an exported
+# module, Numba compiles by itself.
 COMPILER = {}
+_PLAIN = {"error_model": "numpy", "_nrt": False}
 
 
-def _compiled(signature, function, **options):
-    plain = {"error_model": "numpy", "_nrt": False, "no_cpython_wrapper": True, "no_rewrites": True}
-    return numba.njit(signature, **{**plain, "no_cfunc_wrapper": True, **options, **COMPILER})(function)
+@contextlib.contextmanager
+def _wrapping():
+    """Within the block Numba's signed integers wrap around; else it tells LLVM that they never overflow."""
+    with global_compiler_lock:
+        saved = numbers._int_arith_flags
+        numbers._int_arith_flags = lambda kind: []
+        try:
+            yield
+        finally:
+            numbers._int_arith_flags = saved
+
+
+def _compiled(function):
+    return numba.njit(**_PLAIN, no_cpython_wrapper=True, no_cfunc_wrapper=True, **COMPILER)(function)
 
 
 def helper(function):
     """Make a plain kernel callable from compiled code; it is compiled when it is first called there."""
-    return _compiled(None, function)
+    return _compiled(function)
 
 
 def jit(function):
     """A phase: `int64(int64)`, no objects, no exceptions; division as NumPy's."""
-    return _compiled(None, function)
+    return _compiled(function)
 
 
 def divided(function):
     """A phase that threads share: `int64(int64 address, int64 share, int64 shares)`."""
-    return _compiled(None, function)
+    return _compiled(function)
 
 
 def shape(function):
     """A phase without the numbers in which others that are like it differ."""
-    return _compiled(None, function)
+    return _compiled(function)
 
 
 def sized(function):
     """As `helper`; numgraph's pass makes one for each size of elements, the first argument, a constant in it."""
-    return _compiled(None, function)
+    return _compiled(function)
 
 
 def c_function(signature):
     """Compile a function of numbers, now, that others call at its address in C."""
-    return lambda function: _compiled(signature, function, no_cfunc_wrapper=False)
+    if COMPILER:
+        return numba.njit(signature, **_PLAIN, no_cpython_wrapper=True, **COMPILER)
+
+    def compiled(function):
+        with _wrapping():
+            return numba.cfunc(signature, **_PLAIN)(function)
+
+    return compiled
 
 
 def entry(function):

@@ -90,7 +90,7 @@ class Config:
     cpu: the processor that code is made for from now on: "native", this one; or a level that it has, "x86-64-v2"
         (128-bit vectors, no fused multiply-add), "x86-64-v3" (AVX2) or "x86-64-v4" (AVX-512). Results may differ in
         the last digits between levels. The default is what NUMGRAPH_CPU says, else "native".
-    standard_passes: have Numba compile generated source by its own passes alone, without numgraph's in the place of type
+    standard_passes: have Numba compile generated source by its own passes alone, without numgraph's for type
         inference and lowering: the same bits, several times slower. For tests of numgraph itself. The default is what
         NUMGRAPH_STANDARD_PASSES says, else False.
     verify: look whether each function compiled from now on uses memory rightly (ScheduleError if not), and fill memory

@@ -25,7 +25,7 @@ from numgraph.lower.target import NAME, Library, Numgraph, context, rules
 
 
 @register_pass(mutates_CFG=False, analysis_only=False)
-class DirectLowering(LoweringPass):  # type: ignore[misc]  # Numba has no types
+class DirectLowering(LoweringPass):
     """From the source of an entry to LLVM IR."""
 
     _name = "numgraph_direct_lowering"
@@ -58,7 +58,7 @@ def _described(state: Any) -> Any:
     return funcdesc.PythonFunctionDescriptor(
         native=True,
         modname=identity.modname,
-        qualname=identity.func_qualname,
+        qualname=identity.func_name,
         unique_name=identity.unique_name,
         doc=identity.func.__doc__ or "",
         typemap=None,
@@ -66,14 +66,15 @@ def _described(state: Any) -> Any:
         calltypes=None,
         args=tuple(identity.arg_names),
         kws=(),
-        mangler=state.targetctx.mangler,
+        # the only one in its library
+        mangler=lambda name, *types, **tags: name,
         argtypes=tuple(state.args),
         uid=identity.unique_id,
         abi_tags=[state.flags.get_mangle_string()],
     )
 
 
-class _Standard(PassManager):  # type: ignore[misc]
+class _Standard(PassManager):
     """Numba's own passes, for everything or for what the direct pass did not know."""
 
     def run(self, state: Any) -> None:
@@ -90,7 +91,7 @@ def _last(error: Exception) -> str:
     return str(error).strip().splitlines()[-1]
 
 
-class Pipeline(CompilerBase):  # type: ignore[misc]
+class Pipeline(CompilerBase):
     """Numba's compiler for the functions of generated modules and kernels.
 
     A function whose type is given with its result is an entry: it is optimised, with everything that it calls.

@@ -31,8 +31,8 @@ class Program:
         self.arrays: dict[int, Any] = {}
         self.sources = Sources()
         support, slowpath = (import_module(f"numgraph.kernels.{name}") for name in ("support", "slowpath"))
-        # what takes functions as arguments
-        self.special = {support.launch: _launch, slowpath.beyond: _beyond}
+        # what takes functions as arguments, and what Numba compiles from Python's words
+        self.special = {support.launch: _launch, slowpath.beyond: _beyond, min: _least, max: _most}
 
     def entry(self, function: FunctionType, kinds: tuple[Type, ...], result: Type | None, symbol: str) -> None:
         """Compile the entry of a generated module as the C function `symbol`, with everything that it needs."""
@@ -135,9 +135,7 @@ def _named(expressions: Expressions, tree: ast.expr) -> Source:
 def _launch(expressions: Expressions, arguments: list[ast.expr]) -> Value:
     """`launch(launcher, phase, address, shares)`."""
     program, builder = expressions.program, expressions.builder
-    launcher, address, shares = (
-        program.rules.cast(builder, expressions.value(arguments[k]), INT64) for k in (0, 2, 3)
-    )
+    launcher, address, shares = (program.rules.cast(builder, expressions.value(arguments[k]), INT64) for k in (0, 2, 3))
     share, _ = program.function(_named(expressions, arguments[1]), PHASES["divided"], INT64)
     build = import_module("numgraph.kernels.primitives").build_launch
     return Value(INT64, build(builder, launcher, share, address, shares))
@@ -154,5 +152,29 @@ def _beyond(expressions: Expressions, arguments: list[ast.expr]) -> Value:
         raise Unsupported(f"{far.name}, which returns no float64")
     define = import_module("numgraph.kernels.slowpath_ir").define_beyond
     name = f"numgraph_{far.name}_f{x.type.bitwidth}"
-    function = define(program.module, name, lambda builder, value: builder.call(callee, [value]), program.rules.form(x.type))
+    function = define(
+        program.module, name, lambda builder, value: builder.call(callee, [value]), program.rules.form(x.type)
+    )
     return Value(x.type, expressions.builder.call(function, [x.llvm, y.llvm]))
+
+
+def _extreme(expressions: Expressions, arguments: list[ast.expr], sign: ast.cmpop) -> Value:
+    """The first unless a later one is beyond it, as Python has it."""
+    rules, builder = expressions.rules, expressions.builder
+    result = expressions.value(arguments[0])
+    for tree in arguments[1:]:
+        value = expressions.value(tree)
+        kind = rules.common(result.type, value.type)
+        old, new = (Value(kind, rules.cast(builder, v, kind)) for v in (result, value))
+        result = Value(kind, builder.select(expressions.operation(sign, new, old).llvm, new.llvm, old.llvm))
+    return result
+
+
+def _least(expressions: Expressions, arguments: list[ast.expr]) -> Value:
+    """`min(a, b, ...)`."""
+    return _extreme(expressions, arguments, ast.Lt())
+
+
+def _most(expressions: Expressions, arguments: list[ast.expr]) -> Value:
+    """`max(a, b, ...)`."""
+    return _extreme(expressions, arguments, ast.Gt())

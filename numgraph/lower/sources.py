@@ -43,13 +43,15 @@ class Source:
 
 
 def function_of(target: Any) -> FunctionType | None:
-    """The Python function of ours that something called is, None for what is not compiled from its source here: a user's
+    """The function of ours that something called is, None for what is not compiled from its source here: a user's
     function, an operator, an intrinsic."""
     function = target.py_func if isinstance(target, Dispatcher) else target
     if not isinstance(function, FunctionType):
         return None
     module = function.__module__ or ""
-    if module.startswith(GENERATED) or (module.startswith(KERNELS) and (function is not target or _is_marked(function))):
+    if module.startswith(GENERATED) or (
+        module.startswith(KERNELS) and (function is not target or _is_marked(function))
+    ):
         return function
     return None
 

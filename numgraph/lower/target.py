@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba.core import config, externals, types, utils
-from numba.core.compiler_lock import global_compiler_lock
 from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.cpu import CPUContext, CPUTargetOptions
 from numba.core.descriptors import TargetDescriptor
 from numba.core.dispatcher import Dispatcher
@@ -130,7 +130,7 @@ class Context(CPUContext):
 
     def __init__(self, typing: Any, made_for: Processor) -> None:
         self.made_for = made_for
-        super().__init__(typing)
+        super().__init__(typing, NAME)
 
     def init(self) -> None:
         """Called by Numba at the end of its own construction."""
@@ -170,7 +170,7 @@ def context() -> Context:
     return _context(processor())
 
 
-class _Descriptor(TargetDescriptor):  # type: ignore[misc]  # Numba has no types
+class _Descriptor(TargetDescriptor):
     """The contexts of the target: types are those of Numba's CPU target."""
 
     options = CPUTargetOptions
@@ -184,13 +184,13 @@ class _Descriptor(TargetDescriptor):  # type: ignore[misc]  # Numba has no types
         return context()
 
 
-class NumgraphDispatcher(Dispatcher):  # type: ignore[misc]
+class NumgraphDispatcher(Dispatcher):
     """What `numba.njit(_target="numgraph")` makes of a function."""
 
     targetdescr = _Descriptor("numgraph")
 
 
-class Numgraph(CPU):  # type: ignore[misc]
+class Numgraph(CPU):
     """The name of the target. Functions of kernels that Numba meets (`register_jitable`) are compiled for it, too."""
 
 

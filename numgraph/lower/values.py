@@ -80,7 +80,9 @@ class Rules:
         if isinstance(number, tuple):
             return tuple_of([self.constant(v) for v in number])
         kind = kind or type_of(number)
-        return Value(kind, ir.Constant(self.form(kind), float(number) if isinstance(kind, types.Float) else int(number)))
+        return Value(
+            kind, ir.Constant(self.form(kind), float(number) if isinstance(kind, types.Float) else int(number))
+        )
 
     def common(self, a: Type, b: Type) -> Type:
         """The type of a variable that has two types at different places."""
@@ -132,6 +134,8 @@ class Rules:
         self.context.add_linking_libs(getattr(implementation, "libs", ()))
         if signature.return_type in (types.none, types.void):
             return None
+        if isinstance(signature.return_type, types.BaseTuple):
+            made = [builder.extract_value(made, k) for k in range(len(signature.return_type))]
         return Value(signature.return_type, made)
 
     def _fitted(self, builder: Any, value: Value, kind: Type) -> Any:

@@ -200,12 +200,21 @@ def compiled_source(path: Path, text: str) -> Any:
 
 
 def _compiled_source(path: Path, text: str) -> Any:
+    (result,) = _dispatcher(path, text).overloads.values()
+    return result
+
+
+def dispatcher(path: Path, text: str) -> Any:
+    """Numba's dispatcher of the entry of a generated module, which is compiled now."""
+    return compiled(partial(_dispatcher, path, text))
+
+
+def _dispatcher(path: Path, text: str) -> Any:
     from numgraph.lower.pipeline import COMPILER
 
     kernel_module("support").COMPILER.update(COMPILER)
     prepare_llvm()
-    (result,) = import_source(path, text).enter.overloads.values()
-    return result
+    return import_source(path, text).enter
 
 
 def kernel_module(name: str) -> ModuleType:
