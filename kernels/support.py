@@ -257,5 +257,16 @@ def c_function(signature):
 
 def entry(function):
     """Compile the entry, `object(object, object)`, with a C address: Python calls it as a built-in method of the
-    table."""
-    return c_function("intp(intp, intp)")(function)
+    table. Run by hand (`python k_x.py`), a module says what has been compiled."""
+    compiled = c_function("intp(intp, intp)")(function)
+    if function.__module__ == "__main__":
+        _show(function.__globals__, compiled)
+    return compiled
+
+
+def _show(module, compiled):
+    """What `python k_x.py` prints."""
+    lines = compiled.inspect_llvm().count("\n")
+    print(module["__doc__"])
+    print(f"compiled by Numba {numba.__version__} to {lines:,} lines of LLVM IR, entry at {compiled.address:#x}")
+    print(f"`python -i {module['__file__']}` leaves it as `enter`: print(enter.inspect_llvm())")

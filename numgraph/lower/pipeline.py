@@ -39,7 +39,7 @@ class DirectLowering(LoweringPass):
         target, library = state.targetctx, state.library
         described = _described(state)
         module = library.create_ir_module(state.func_id.unique_name)
-        known = rules(context())
+        known = rules()
         result = None if state.return_type in (types.none, types.void) else state.return_type
         with known.context.push_code_library(library):
             program = Program(module, known)
@@ -116,7 +116,8 @@ class Pipeline(CompilerBase):
         own = _Standard("nopython")
         own.passes.extend(DefaultPassBuilder.define_nopython_pipeline(self.state).passes)
         own.finalize()
-        if not self.is_entry or config.standard_passes:
+        # they know of the lines of the source, for a debugger
+        if not self.is_entry or config.standard_passes or self.state.flags.debuginfo:
             return [own]
         direct = PassManager("numgraph")
         direct.add_pass(DirectLowering, "direct lowering")

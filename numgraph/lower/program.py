@@ -40,7 +40,6 @@ class Program:
         del self.module.globals[found.name]
         found.name, found.linkage = symbol, ""
         self.module.globals[symbol] = found
-        import_module("numgraph.kernels.loops_ir").with_loop_hints(self.module)
 
     def call(self, builder: Any, called: FunctionType, values: Sequence[Value]) -> Value | None:
         """Call a function of these values."""

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba.core import config, externals, types, utils
+from numba.core.callconv import create_error_model
 from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.cpu import CPUContext, CPUTargetOptions
@@ -118,24 +119,25 @@ for _function, _name in (
     _intrinsic(_function, _name)
 
 
-@_registry.lower(np.fmod, types.Float, types.Float)
 def _fmod(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     return builder.frem(*arguments)
 
 
+_registry.lower(np.fmod, types.Float, types.Float)(_fmod)
+
+
 class Context(CPUContext):
-    """The implementations of the target. made_for: the processor."""
+    """The implementations of the target, the same for all processors."""
 
     complete = False
 
-    def __init__(self, typing: Any, made_for: Processor) -> None:
-        self.made_for = made_for
-        super().__init__(typing, NAME)
+    @property
+    def _internal_codegen(self) -> Codegen:
+        return _codegen(processor())
 
     def init(self) -> None:
         """Called by Numba at the end of its own construction."""
         self.is32bit = utils.MACHINE_BITS == 32
-        self._internal_codegen = Codegen("numgraph", self.made_for)
         externals.c_math_functions.install(self)
 
     def load_additional_registries(self) -> None:
@@ -157,17 +159,19 @@ class Context(CPUContext):
 
     def get_executable(self, library: Any, fndesc: Any, env: Any) -> Any:
         """A builtin function of its own is wanted for each, as a key; it is never called."""
+        library._ensure_finalized()
         return [].append
 
 
 @remember
-def _context(made_for: Processor) -> Context:
-    return Context(cpu_target.typing_context, made_for)
+def _codegen(made_for: Processor) -> Codegen:
+    return Codegen("numgraph", made_for)
 
 
+@remember
 def context() -> Context:
-    """The target for the processor of the settings."""
-    return _context(processor())
+    """The context, whose code generator is that for the processor of the settings."""
+    return Context(cpu_target.typing_context, NAME)
 
 
 class _Descriptor(TargetDescriptor):
@@ -200,9 +204,7 @@ dispatcher_registry[Numgraph] = NumgraphDispatcher
 
 
 @remember
-def rules(of: Context) -> Rules:
-    """Numba's rules on a target, with NumPy's division by zero."""
-    from numba.core.callconv import create_error_model
-
-    of.refresh()
-    return Rules(of.subtarget(error_model=create_error_model("numpy", of)))
+def rules() -> Rules:
+    """Numba's rules on the target, with NumPy's division by zero."""
+    context().refresh()
+    return Rules(context().subtarget(error_model=create_error_model("numpy", context())))

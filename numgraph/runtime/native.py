@@ -278,6 +278,9 @@ def link(symbol: str, code: bytes) -> tuple[Any, int]:
     llvm = prepare_llvm()
     machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    if os.environ.get("NUMBA_ENABLE_PROFILING", "0") != "0":
+        # for profilers, as Numba does
+        engine.enable_jit_events()
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     return engine, int(engine.get_function_address(symbol))
