@@ -67,7 +67,7 @@ def _described(state: Any) -> Any:
         args=tuple(identity.arg_names),
         kws=(),
         # the only one in its library
-        mangler=lambda name, *types, **tags: name,
+        mangler=lambda name, *types, **tags: name.rpartition(".")[2],
         argtypes=tuple(state.args),
         uid=identity.unique_id,
         abi_tags=[state.flags.get_mangle_string()],

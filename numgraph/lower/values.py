@@ -14,6 +14,10 @@ Type = Any
 BOOL, INT64, UINT64, FLOAT64 = types.boolean, types.int64, types.uint64, types.float64
 
 
+# How many implementations are remembered: users' functions are among them.
+MOST_KNOWN = 4096
+
+
 class Unsupported(errors.NumbaError):
     """Source that the direct pass does not know; Numba's own passes compile the function instead.
 
@@ -124,6 +128,8 @@ class Rules:
         key = function, *kinds
         found = self.known.get(key)
         if found is None:
+            if len(self.known) >= MOST_KNOWN:
+                self.known.clear()
             found = self.known[key] = self._resolved(function, kinds)
         signature, implementation = found
         arguments = [self._fitted(builder, v, t) for v, t in zip(values, signature.args, strict=True)]
