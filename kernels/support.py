@@ -259,6 +259,11 @@ def helper(function):
     return numba.njit(**_PLAIN)(function)
 
 
+def shape(function):
+    """As `helper`: the body that several phases have in common; its arguments are the numbers in which they differ."""
+    return helper(function)
+
+
 def sized(function):
     """As `helper`; numgraph's compiler makes one for each size of elements, the first argument, a constant in it."""
     return helper(function)

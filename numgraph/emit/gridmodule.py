@@ -75,6 +75,9 @@ class Step:
 class GridModulePrinter(ModulePrinter):
     """Prints the program of one schedule for a grid."""
 
+    # the host runs plans as they are
+    decorator = ""
+
     def __init__(
         self,
         schedule: Schedule,
@@ -107,7 +110,7 @@ class GridModulePrinter(ModulePrinter):
         for helper in helpers.values():
             lines += [*helper, Line(0, ""), Line(0, "")]
         for stage, made in enumerate(kernels):
-            lines += [*plans[stage], Line(0, ""), Line(0, "")]
+            lines += [*plans[stage].lines(), Line(0, ""), Line(0, "")]
             for kernel in made:
                 lines += [*kernel.lines, Line(0, ""), Line(0, "")]
         code = "\n".join(line.code for line in lines)
@@ -241,10 +244,6 @@ class GridModulePrinter(ModulePrinter):
         made = {expression: name for kernel in kernels for expression, name in kernel.made.items()}
         lines += ["", f"THREADS = {self.geometry.threads}"]
         return [*lines, *(f"{name} = helper({expression})" for expression, name in made.items()), "", ""]
-
-    def _function(self, name: str, body: Sequence[Line], note: str, end: str, more: str = "") -> list[Line]:
-        # the host runs it as it is
-        return super()._function(name, body, note, end, more)[1:]
 
     # -- plan ---------------------------------------------------------------------------------------------------
 

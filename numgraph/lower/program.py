@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from numgraph.lower.alike import merged
 from numgraph.lower.expressions import Expressions, Special
 from numgraph.lower.kinds import FLOAT64, INT64, KINDS, Kind, Tuple, Type, Unsupported, Value
 from numgraph.lower.operators import Builder, cast, constant
@@ -37,7 +36,7 @@ class Program:
 
     def compile(self, text: str) -> str:
         """The symbol of the entry of a generated module, which is compiled with everything that it needs."""
-        entry = self.library.generated(merged(text)).sources["enter"]
+        entry = self.library.generated(text).sources["enter"]
         types, result = _entry_types(entry)
         # what is a function for others is made of kernels, whose inner loops are in vectors already
         self.level = 3 if "entry" in entry.decorators else 2
