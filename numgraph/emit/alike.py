@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, count
 
 from numgraph.emit.writer import Call, Function, Line
@@ -38,11 +38,16 @@ class Pattern:
 
 
 @dataclass
-class Member:
-    """One of the functions that are alike, and the numbers in each of its lines."""
+class Group:
+    """Functions that are alike: the patterns of their lines, and for the numbers of all lines those that have them."""
 
-    function: Function
-    numbers: list[tuple[str, ...]]
+    patterns: tuple[Pattern, ...]
+    members: dict[tuple[tuple[str, ...], ...], list[Function]] = field(default_factory=dict)
+
+    @property
+    def firsts(self) -> list[Function]:
+        """Of those that are the same the first one."""
+        return [same[0] for same in self.members.values()]
 
 
 @dataclass
@@ -54,45 +59,59 @@ class Merged:
 
 
 def merge(functions: Sequence[Function]) -> Merged:
-    """The functions, those that are alike merged: before the first of them stands their shape.
+    """The functions, those that are the same or alike merged: before the first of those stands their shape.
 
-    A function of shares remains as one that calls the shape, for threads are given one with these arguments; of others
-    the calls are all that remains.
+    A function of shares remains as one that calls the shape, for threads are given a function with these arguments; of
+    one of the address nothing remains but its call.
     """
     merged = Merged({f.name: [f] for f in functions}, {f.name: Call(f.name, f.arguments) for f in functions})
-    for number, (patterns, members) in enumerate(_groups(functions)):
-        arguments = Arguments(frozenset(chain.from_iterable(p.names for p in patterns)))
-        shape = _shape(f"shape_{number}", patterns, members, arguments)
-        for place, function in enumerate(member.function for member in members):
-            numbers = [column[place] for _, column in arguments.names]
-            note = f"{function.name}: {function.note}"
-            call = Call(shape.name, (*function.arguments, *numbers), note, _user_lines(function.body))
-            if function.arguments == ("address",):
-                merged.printed[function.name] = []
-                merged.calls[function.name] = call
-            else:
-                body = replace(call, note="").lines(0, "return ")
-                merged.printed[function.name] = [replace(function, body=body)]
-        merged.printed[members[0].function.name].insert(0, shape)
+    shapes = 0
+    for group in _groups(functions):
+        for first, *others in group.members.values():
+            note = f"{first.note}; also {_listed(others)}" if others else first.note
+            merged.printed[first.name] = [replace(first, note=note)]
+        if len(group.members) > 1 and len(group.firsts[0].body) >= LEAST:
+            _share(f"shape_{shapes}", group, merged)
+            shapes += 1
+        for first, *others in group.members.values():
+            for other in others:
+                merged.printed[other.name] = []
+                merged.calls[other.name] = _noted(merged.calls[first.name], other)
     return merged
 
 
-def _groups(functions: Sequence[Function]) -> Iterator[tuple[tuple[Pattern, ...], list[Member]]]:
-    """The functions that are alike, in the order of their first ones, with the patterns of their lines."""
+def _groups(functions: Sequence[Function]) -> Iterable[Group]:
+    """The functions, those together that are alike, in the order of the first ones."""
     outlines = [(f.arguments, tuple(line.indent for line in f.body)) for f in functions]
     counts = Counter(outlines)
     known: dict[str, tuple[Pattern, tuple[str, ...]]] = {}
-    groups: dict[object, tuple[tuple[Pattern, ...], list[Member]]] = {}
+    groups: dict[object, Group] = {}
     for function, outline in zip(functions, outlines, strict=True):
-        if counts[outline] == 1 or len(function.body) < LEAST:
+        if counts[outline] == 1:
             continue
         for line in function.body:
             if line.code not in known:
                 known[line.code] = _read(line.code)
         patterns, numbers = zip(*(known[line.code] for line in function.body), strict=True)
-        _, members = groups.setdefault((outline, patterns), (patterns, []))
-        members.append(Member(function, list(numbers)))
-    return (group for group in groups.values() if len(group[1]) > 1)
+        group = groups.setdefault((outline, patterns), Group(patterns))
+        group.members.setdefault(numbers, []).append(function)
+    return groups.values()
+
+
+def _share(name: str, group: Group, merged: Merged) -> None:
+    """Print the body of a group of functions once."""
+    arguments = Arguments(frozenset(chain.from_iterable(p.names for p in group.patterns)))
+    shape = _shape(name, group, arguments)
+    for place, function in enumerate(group.firsts):
+        call = Call(name, (*function.arguments, *(numbers[place] for _, numbers in arguments.names)))
+        call = _noted(call, function)
+        if len(function.arguments) == 1:
+            merged.printed[function.name] = []
+            merged.calls[function.name] = call
+        else:
+            (kept,) = merged.printed[function.name]
+            merged.printed[function.name] = [replace(kept, body=replace(call, note="").lines(0, "return "))]
+    merged.printed[group.firsts[0].name].insert(0, shape)
 
 
 # -- numbers --------------------------------------------------------------------------------------------------------
@@ -161,27 +180,36 @@ class Arguments:
         return self.names[kind, numbers]
 
 
-def _shape(name: str, patterns: Sequence[Pattern], members: Sequence[Member], arguments: Arguments) -> Function:
+def _shape(name: str, group: Group, arguments: Arguments) -> Function:
     """The function with the common body; adds the arguments that it needs."""
-    first = members[0].function
+    first = group.firsts[0]
     body = []
-    for k, pattern in enumerate(patterns):
-        columns = zip(*(member.numbers[k] for member in members), strict=True)
+    for k, pattern in enumerate(group.patterns):
+        columns = zip(*(numbers[k] for numbers in group.members), strict=True)
         texts = [
             column[0] if len(set(column)) == 1 else arguments.name(kind, column)
             for kind, column in zip(pattern.kinds, columns, strict=True)
         ]
-        lines = [member.function.body[k] for member in members]
+        lines = [function.body[k] for function in group.firsts]
         comment = lines[0].comment
         if any(line.comment != comment for line in lines):
             comment = f"{comment} ({first.name})".lstrip()
         body.append(Line(lines[0].indent, pattern.text(texts), comment, _user_lines(lines)))
-    names = [member.function.name for member in members]
-    note = ", ".join(names[:NAMED])
-    note += f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    if all(member.function.note == first.note for member in members):
+    note = _listed(list(chain.from_iterable(group.members.values())))
+    if all(function.note == first.note for function in group.firsts):
         note = f"{first.note}: {note}"
     return Function("shape", name, (*first.arguments, *arguments.names.values()), note, body)
+
+
+def _listed(functions: Sequence[Function]) -> str:
+    """The names of the first of some functions, and how many more there are."""
+    names = ", ".join(function.name for function in functions[:NAMED])
+    return names + (f" and {len(functions) - NAMED} more" if len(functions) > NAMED else "")
+
+
+def _noted(call: Call, function: Function) -> Call:
+    """A call that stands for one of a function."""
+    return replace(call, note=f"{function.name}: {function.note}", user_lines=_user_lines(function.body))
 
 
 def _user_lines(lines: Iterable[Line]) -> tuple[SourceLine, ...]:

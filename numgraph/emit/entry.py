@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from numgraph.emit.table import BEGIN, END, LAUNCH, WORDS, WORK, Layout
@@ -60,13 +61,15 @@ def _call(phase: Any, calls: Mapping[str, Call]) -> list[Line]:
 
 
 def _divided_call(layout: Layout, phase: Any, calls: Mapping[str, Call]) -> list[Line]:
-    call = f"launch(table[{LAUNCH}], {phase.name}, address, table[{layout.share_count(phase.block)}])"
-    lines = [Line(1, call)]
+    function = calls[phase.name]
+    arguments = (f"table[{LAUNCH}]", function.name, "address", f"table[{layout.share_count(phase.block)}]")
+    launch = replace(function, name="launch", arguments=arguments)
+    lines = launch.lines(1)
     if phase.fails:
         lines = [
-            Line(1, f"status = {call}"),
+            *launch.lines(1, "status = "),
             Line(1, "if status != 0:"),
-            Line(2, f"return {phase.name}(address, 0, 1)", "what fails first in order"),
+            Line(2, f"return {function.name}(address, 0, 1)", "what fails first in order"),
         ]
     if layout.schedule.sharing[phase.block].partial:
         lines += calls[joining(phase.name)].lines(1)
