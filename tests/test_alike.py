@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -210,3 +211,20 @@ def test_a_failure_in_a_shape_is_that_of_its_phase(first: int, monkeypatch: pyte
             said.append(str(error))
         monkeypatch.setattr(module, "merge", apart)
     assert said[0] == said[1]
+
+
+def test_kernels_that_are_the_same_are_one() -> None:
+    """On a device: what they work on are their parameters."""
+    x = v = ng.vector("x", dtype="float32")
+    for _ in range(120):
+        v = ng.tanh(v) + np.float32(0.1)
+    gradient = ng.grad(ng.sum(v), x)
+    values = np.linspace(-2, 2, 50).astype("float32")
+    function = ng.function([x], [v, gradient], target="cuda-sim")
+    pairs = re.findall("^# (.+): (.+) with other arguments$", function.source, re.MULTILINE)
+    assert pairs
+    assert all(f"def {first}(" in function.source and f"def {same}(" not in function.source for same, first in pairs)
+    assert {name for pair in pairs for name in pair} <= {phase.name for phase in function.record.phases}
+    got, wanted = (f(values) for f in (function, ng.function([x], [v, gradient], target="reference")))
+    for one, other in zip(got, wanted, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5)

@@ -64,6 +64,18 @@ def _slot_text(number: int) -> str:
     return str(number) if number >= 0 else f"table[{-1 - number}]"
 
 
+def _merge(kernels: Sequence[Kernel]) -> None:
+    """Print kernels that are the same once: what they work on are their parameters."""
+    firsts: dict[object, Kernel] = {}
+    for kernel in kernels:
+        head = [(p.name, p.dtype) for p in kernel.parameters.values()]
+        body = [(line.indent, line.code) for line in kernel.lines[1:]]
+        first = firsts.setdefault((kernel.threads, *head, *body), kernel)
+        if first is not kernel and not kernel.library:
+            kernel.code = first.name
+            kernel.lines = [Line(0, f"# {kernel.name}: {first.name} with other arguments")]
+
+
 @dataclass(frozen=True)
 class Step:
     """What a kernel does in one go: a block of the schedule, or the joining of the parts of its sums."""
@@ -103,6 +115,7 @@ class GridModulePrinter(ModulePrinter):
             for group in self._groups(blocks):
                 kernels[-1].append(self._kernel(f"kernel_{serial}", stage, group))
                 serial += 1
+        _merge([kernel for made in kernels for kernel in made])
         finders = [self._finder(word) for word in range(len(self.words))]
         plans = {stage: self._plan(stage) for stage in reversed(range(len(kernels)))}
         lines: list[Line] = []
