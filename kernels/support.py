@@ -261,7 +261,11 @@ def helper(function):
 
 def shape(function):
     """As `helper`: the body that several phases have in common; its arguments are the numbers in which they differ."""
-    return helper(function)
+    made = helper(function)
+    resolve = made.get_call_template
+    # Numba would compile it anew for each number that is written in a call
+    made.get_call_template = lambda args, kws: resolve(tuple(map(types.unliteral, args)), kws)
+    return made
 
 
 def sized(function):

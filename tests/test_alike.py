@@ -200,6 +200,16 @@ def test_merged_functions_compute_the_same_bits(build: Any, compiler: str, monke
         assert np.asarray(one).tobytes() == np.asarray(other).tobytes()
 
 
+def test_numba_compiles_a_shape_once() -> None:
+    """And not for each number that is written in a call of it."""
+    import numba
+    from numgraph.kernels.support import shape
+
+    shared = shape(lambda address, at0, c0: address + at0 * c0)
+    step = numba.njit(lambda address: shared(address, 3, 1.5) + shared(address, 4, -2.5))
+    assert step(10) == 10 + 4.5 + 10 - 10 and len(shared.signatures) == 1
+
+
 @pytest.mark.parametrize("first", range(7))
 def test_a_failure_in_a_shape_is_that_of_its_phase(first: int, monkeypatch: pytest.MonkeyPatch) -> None:
     said = []
