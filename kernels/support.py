@@ -234,8 +234,12 @@ def divided(function):
 
 
 def shape(function):
-    """A phase without the numbers in which others that are like it differ."""
-    return _compiled(function)
+    """As `helper`: the body that several phases have in common; its arguments are the numbers in which they differ."""
+    made = _compiled(function)
+    resolve = made.get_call_template
+    # Numba would compile it anew for each number that is written in a call
+    made.get_call_template = lambda args, kws: resolve(tuple(map(types.unliteral, args)), kws)
+    return made
 
 
 def sized(function):

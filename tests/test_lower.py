@@ -18,7 +18,6 @@ from numgraph.kernels.names import VECTOR
 import numgraph as ng
 from numgraph import testing
 from numgraph.graph import Variable, apply
-from numgraph.lower.alike import merged
 from numgraph.op import OPS, Op
 from numgraph.runtime import native
 from numgraph.types import FLOATS
@@ -103,27 +102,6 @@ def test_long_chains_have_numbas_bits() -> None:
     values = np.linspace(-2, 2, 1001).astype("float32")
     got, wanted = by_both(lambda: ng.function([x], outputs, target="cpu"), [values])
     assert all(map(same_bits, got, wanted))
-
-
-PHASE = """@divided
-def phase_{0}(address, share, shares):    # adds
-    table = i64(address)
-    x = f32(table[{0}])                   # x
-    for i in range({2}):
-        x[i] = x[i] * float32({1}) + float32(0.5)
-    return 0
-"""
-
-
-def test_functions_that_differ_in_numbers_and_places_are_one() -> None:
-    start = "import math\n\n"
-    text = merged(start + "\n\n".join(PHASE.format(k, k + 0.25, 10) for k in range(3)))
-    assert text.count("for i in range") == 1
-    assert "def phase_1(address, share, shares):\n    return shape_0(address, share, shares, 1, 1.25)" in text
-    assert "float32(0.5)" in text, "a number that all have is a constant"
-    # a length is what LLVM makes use of
-    other = start + PHASE.format(0, 1.0, 10) + "\n\n" + PHASE.format(1, 1.0, 12)
-    assert merged(other) == other
 
 
 SOURCE = """from numgraph.kernels.support import c_function, f64
