@@ -100,7 +100,9 @@ class Pipeline(CompilerBase):
     def __init__(
         self, typing: Any, target: Any, library: Any, args: Any, return_type: Any, flags: Any, locals: Any
     ) -> None:
-        super().__init__(typing, context(), library, args, return_type, flags, locals)
+        # Numba loads what the present target lacks of implementations
+        with target_override(NAME):
+            super().__init__(typing, context(), library, args, return_type, flags, locals)
         self.is_entry = return_type is not None
 
     def compile_extra(self, function: FunctionType) -> Any:

@@ -26,7 +26,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.cpu import CPUContext, CPUTargetOptions
 from numba.core.descriptors import TargetDescriptor
 from numba.core.dispatcher import Dispatcher
-from numba.core.imputils import Registry
+from numba.core.imputils import Registry, builtin_registry
 from numba.core.registry import cpu_target
 from numba.core.target_extension import CPU, dispatcher_registry, target_registry
 
@@ -145,10 +145,12 @@ class Context(CPUContext):
         if self.complete:
             super().load_additional_registries()
             return
-        mathimpl = import_module("numba.cpython.mathimpl")
-        for name in ("builtins", "numbers", "tupleobj"):
-            import_module(f"numba.cpython.{name}")
-        self.install_registry(mathimpl.registry)
+        if _registry not in self._registries:
+            for name in ("builtins", "numbers", "tupleobj"):
+                import_module(f"numba.cpython.{name}")
+        # again each time: Numba may have put implementations of intrinsics into them
+        self.install_registry(builtin_registry)
+        self.install_registry(import_module("numba.cpython.mathimpl").registry)
         self.install_registry(_registry)
 
     def load_everything(self) -> None:
