@@ -178,17 +178,17 @@ def followed(first: int = 3) -> tuple[ng.Function, list[np.ndarray]]:
 
 
 @pytest.mark.parametrize(
-    ("build", "compiler"),
+    ("build", "standard"),
     [
-        (long_chain, "auto"),
-        (power_iteration, "auto"),
-        (followed, "auto"),
-        (power_iteration, "numba"),
-        (followed, "numba"),
+        (long_chain, False),
+        (power_iteration, False),
+        (followed, False),
+        (power_iteration, True),
+        (followed, True),
     ],
 )
-def test_merged_functions_compute_the_same_bits(build: Any, compiler: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ng.config, "compiler", compiler)
+def test_merged_functions_compute_the_same_bits(build: Any, standard: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ng.config, "standard_passes", standard)
     function, arguments = build()
     assert "@shape" in function.source
     got = function(*arguments)
@@ -200,12 +200,13 @@ def test_merged_functions_compute_the_same_bits(build: Any, compiler: str, monke
         assert np.asarray(one).tobytes() == np.asarray(other).tobytes()
 
 
-def test_numba_compiles_a_shape_once() -> None:
+def test_numba_compiles_a_shape_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """And not for each number that is written in a call of it."""
     import numba
-    from numgraph.kernels.support import shape
+    from numgraph.kernels import support
 
-    shared = shape(lambda address, at0, c0: address + at0 * c0)
+    monkeypatch.setattr(support, "COMPILER", {})
+    shared = support.shape(lambda address, at0, c0: address + at0 * c0)
     step = numba.njit(lambda address: shared(address, 3, 1.5) + shared(address, 4, -2.5))
     assert step(10) == 10 + 4.5 + 10 - 10 and len(shared.signatures) == 1
 

@@ -44,7 +44,7 @@ class DirectLowering(LoweringPass):
         with known.context.push_code_library(library):
             program = Program(module, known)
             program.entry(function, tuple(state.args), result, described.llvm_cfunc_wrapper_name)
-        library.add_ir_module(module)
+        library.add_lowered(module)
         environment = Environment.from_fndesc(described)
         cfunc = target.get_executable(library, described, environment)
         target.insert_user_function(cfunc, described, [library])

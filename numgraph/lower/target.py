@@ -43,9 +43,13 @@ class Library(JITCodeLibrary):
     effort = 0
 
     def add_ir_module(self, module: Any) -> None:
-        """Add what was lowered."""
+        """Add what Numba's own passes have lowered."""
         for function in module.functions:
             _prepare(function)
+        self.add_lowered(module)
+
+    def add_lowered(self, module: Any) -> None:
+        """Add what the direct pass has lowered."""
         super().add_ir_module(import_module("numgraph.kernels.loops_ir").with_loop_hints(module))
 
     def _optimize_functions(self, module: Any) -> None:
