@@ -34,7 +34,7 @@ def sweep_obstacle(schedule: Schedule) -> str:
 
 
 def step_lines(layout: Layout, stage: int, phases: Sequence[Any], calls: Mapping[str, Call]) -> list[Line]:
-    """The function that runs the phases of a stage in order. calls: of each function of the address alone."""
+    """The function that runs the phases of a stage in order. calls: how each is called, or launched for its shares."""
     lines = [Line(0, "@jit"), Line(0, f"def step_{stage}(address):", "everything, in order")]
     made = {key: slot for key, slot in layout.made_addresses.items() if layout.made_stage[key] == stage}
     if made or any(phase.block is not None for phase in phases):
