@@ -260,7 +260,6 @@ def _as_power(builder, n, moved):
     return builder.bitcast(builder.shl(bits, integer(mantissa)), n.type)
 
 
-
 def _product_at(real):
     """A call of `sgemm_tile` or `dgemm_tile` at an address."""
     kinds = (*("int64",) * 8, real, *("int64",) * 6, real, *("int64",) * 3)

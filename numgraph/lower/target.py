@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import config, externals, types, utils
+from numba.core import config, externals, types, typing, utils
 from numba.core.callconv import create_error_model
 from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
 from numba.core.compiler_lock import global_compiler_lock
@@ -27,7 +27,6 @@ from numba.core.cpu import CPUContext, CPUTargetOptions
 from numba.core.descriptors import TargetDescriptor
 from numba.core.dispatcher import Dispatcher
 from numba.core.imputils import Registry, builtin_registry
-from numba.core.registry import cpu_target
 from numba.core.target_extension import CPU, dispatcher_registry, target_registry
 
 from numgraph.lower.values import Rules
@@ -175,19 +174,25 @@ def _codegen(made_for: Processor) -> Codegen:
 
 
 @remember
+def _typing() -> Any:
+    # Numba keeps what it has compiled for a call beside the typing context, whatever the target
+    return typing.Context()
+
+
+@remember
 def context() -> Context:
     """The context, whose code generator is that for the processor of the settings."""
-    return Context(cpu_target.typing_context, NAME)
+    return Context(_typing(), NAME)
 
 
 class _Descriptor(TargetDescriptor):
-    """The contexts of the target: types are those of Numba's CPU target."""
+    """The contexts of the target."""
 
     options = CPUTargetOptions
 
     @property
     def typing_context(self) -> Any:
-        return cpu_target.typing_context
+        return _typing()
 
     @property
     def target_context(self) -> Context:
