@@ -6,8 +6,6 @@ import ctypes
 import itertools
 import operator
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import cache as remember
 from pathlib import Path
@@ -27,6 +25,7 @@ from numgraph.lower.kinds import KINDS
 from numgraph.op import OPS, Op
 from numgraph.runtime import native
 from numgraph.types import FLOATS
+from tests.waits import python
 
 PAIRS = list(itertools.product(KINDS, KINDS))
 DTYPES = ("float32", "float64", "int32", "int64", "uint8", "bool")
@@ -243,7 +242,7 @@ print("numba" in sys.modules)
 @pytest.mark.parametrize("program", [PROGRAM, *map(ROWS.format, FLOATS)], ids=["various", *FLOATS])
 def test_ordinary_functions_need_no_numba(program: str, tmp_path: Path) -> None:
     environment = {**os.environ, "NUMGRAPH_CACHE_DIR": str(tmp_path), "NUMGRAPH_COMPILER": "auto"}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
+    done = python("-c", program, env=environment, check=True)
     assert done.stdout == "False\n"
 
 
