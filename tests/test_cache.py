@@ -6,8 +6,8 @@ import os
 import stat
 import subprocess
 import sys
-import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from numgraph import cache
 from numgraph.config import config
 from numgraph.processor import Processor, processor
 from numgraph.runtime import native
+from tests.waits import PATIENCE, together
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,7 +49,10 @@ def start(folder: Path, code: str = PROGRAM, standard: str = "0", **more: str) -
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    out, err = process.communicate(timeout=300)
+    try:
+        out, err = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
     assert process.returncode == 0, err
     return out.strip()
 
@@ -304,10 +308,6 @@ def test_threads_may_write_one_file_at_once(folder: Path) -> None:
             cache.store(name, data)
             seen.append(cache.load(name))
 
-    threads = [threading.Thread(target=write, args=(data,)) for data in contents]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together(*(partial(write, data) for data in contents))
     assert set(seen) <= set(contents)
     assert [path.name for path in folder.iterdir()] == [name]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import ctypes
 import itertools
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from numgraph.graph import Variable, apply
 from numgraph.op import OPS, Op
 from numgraph.runtime import native
 from numgraph.types import FLOATS
+from tests.waits import python
 
 DTYPES = ("float32", "float64", "int32", "int64", "uint8", "bool")
 
@@ -177,9 +176,7 @@ print("numba" in sys.modules)
 def test_numba_compiles_and_code_in_the_cache_needs_no_numba(program: str, tmp_path: Path) -> None:
     environment = {**os.environ, "NUMGRAPH_CACHE_DIR": str(tmp_path)}
     for first in (True, False):
-        done = subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True, timeout=300
-        )
+        done = python("-c", program, env=environment, check=True)
         assert done.stdout == f"{first}\n"
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ import numgraph as ng
 from numgraph.config import config
 from numgraph.errors import OptionError
 from numgraph.runtime import native
+from tests.waits import python
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = """
@@ -29,8 +28,7 @@ assert f(np.zeros(5)) == 5 and s.get_value() == 2
 def ran(code: str, folder: Path, **more: str) -> str:
     """What a program prints, with this cache folder and these settings in the environment."""
     environment = {**os.environ, "NUMGRAPH_CACHE_DIR": str(folder), "COLUMNS": "100", **more}
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=300)
+    done = python("-c", code, cwd=ROOT, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -107,7 +105,7 @@ def test_a_debugger_sees_the_lines_of_the_source(tmp_path: Path) -> None:
 def test_a_generated_module_runs_by_hand(tmp_path: Path) -> None:
     ran(PROGRAM, tmp_path)
     (file,) = tmp_path.glob("k_*.py")
-    done = subprocess.run([sys.executable, file], capture_output=True, text=True, cwd=ROOT, timeout=300)
+    done = python(str(file), cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("numgraph function f\n") and "compiled by Numba" in done.stdout
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import llvmlite.binding as llvm
@@ -18,6 +16,7 @@ import numgraph as ng
 from numgraph import processor
 from numgraph.errors import OptionError
 from numgraph.runtime import native, products
+from tests.waits import python
 
 HERE = processor.available()
 X86 = platform.machine().lower() in ("x86_64", "amd64")
@@ -61,7 +60,7 @@ def test_other_names_are_refused() -> None:
     with pytest.raises(OptionError, match="cpu must be 'native' or 'x86-64-v2' or"):
         ng.config.cpu = "znver3"
     environment = {**os.environ, "NUMGRAPH_CPU": "best"}
-    done = subprocess.run([sys.executable, "-c", "import numgraph"], capture_output=True, text=True, env=environment)
+    done = python("-c", "import numgraph", env=environment)
     assert done.returncode == 1 and "OptionError: cpu must be" in done.stderr
 
 
