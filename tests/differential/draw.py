@@ -58,7 +58,7 @@ THEMES: dict[str, tuple[Kind, ...]] = {
     "errors": (lengths.unguarded, lengths.unguarded_write, lengths.huge),
     "gradients": (gradients.gradient, gradients.gradient, gradients.through),
 }
-SHAPES = ("", "a", "a", "b", "c", "d", "ab", "ac", "ca", "ba", "da", "bc", "abc", "cab", "bda", "acea", "beac", "eca")
+SHAPES = ",a,a,b,c,d,ab,ac,ca,ba,da,ad,cd,bc,abc,cab,bda,acea,beac,eca".split(",")
 FLAVOURS: dict[str, tuple[str, ...]] = {
     "integers": ("extreme", "plain"), "extremes": ("extreme", "extreme", "special", "plain"),
     "gradients": ("zeros", "plain"), "errors": ("plain", "far"),
@@ -124,9 +124,9 @@ def leaves(g: Drawer, themes: list[str], odd: bool) -> None:
         wanted.append(("int64", "", "huge"))
     for k, (dtype, shape, flavour) in enumerate(wanted):
         g.source(leaf(f"x{k}", dtype, shape, flavour))
-    same = (g.one_of(dtypes), g.one_of(SHAPES[1:13]))
+    same = (g.one_of(dtypes), g.one_of(SHAPES[1:15]))
     for k in range(g.one_of((0, 1, 2, 2, 3, 4))):
-        dtype, shape = same if g.chance(0.6) else (g.one_of(dtypes), g.one_of(SHAPES[:13]))
+        dtype, shape = same if g.chance(0.6) else (g.one_of(dtypes), g.one_of(SHAPES[:15]))
         source = leaf(f"s{k}", dtype, shape, g.one_of(flavours))
         g.share(Source(source.name, dtype, tuple(shape), (None,) * len(shape), source.flavour, source.label))
 

@@ -71,13 +71,6 @@ COSTS = tuple(
 )
 
 
-def leaf(g: Drawer) -> str | None:
-    """An input or a shared variable of floats."""
-    names = [n for n, w in g.worth.items() if n[0] in "xs" and w.floating and w.tame and w.array.ndim and d.is_exact(w)]
-    names = [n for n in names if n not in dict(g.program.givens)]
-    return g.one_of(names) if names else None
-
-
 def cost(g: Drawer, x: str) -> str | None:
     """The source of a scalar."""
     y = g.pick(d.is_float, d.is_tame, d.is_exact, d.broadcasts(g.array(x)), lambda w: w.array.ndim <= g.array(x).ndim)
@@ -88,7 +81,7 @@ def cost(g: Drawer, x: str) -> str | None:
 
 
 def gradient(g: Drawer) -> str | None:
-    x = leaf(g)
+    x = g.leaf()
     c = cost(g, x) if x else None
     if x is None or c is None:
         return None
@@ -109,7 +102,7 @@ def is_apart(g: Drawer, c: str, x: str) -> bool:
 
 def through(g: Drawer) -> str | None:
     """With respect to a leaf, through whatever was drawn on the way to a value."""
-    x = leaf(g)
+    x = g.leaf()
     y = g.pick(d.is_float, d.is_tame, d.is_exact, lambda w: w.array.size > 0)
     if x is None or y is None:
         return None
