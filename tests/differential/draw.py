@@ -56,12 +56,12 @@ THEMES: dict[str, tuple[Kind, ...]] = {
         lengths.two_lengths,
     ),
     "errors": (lengths.unguarded, lengths.unguarded_write, lengths.huge),
-    "gradients": (gradients.gradient, gradients.gradient, gradients.through),
+    "gradients": (gradients.gradient, gradients.gradient, gradients.through, gradients.of_product),
 }
 SHAPES = ",a,a,b,c,d,ab,ac,ca,ba,da,ad,cd,bc,abc,cab,bda,acea,beac,eca".split(",")
 FLAVOURS: dict[str, tuple[str, ...]] = {
     "integers": ("extreme", "plain"), "extremes": ("extreme", "extreme", "special", "plain"),
-    "gradients": ("zeros", "plain"), "errors": ("plain", "far"),
+    "gradients": ("zeros", "plain", "poles"), "errors": ("plain", "far"),
 }  # fmt: skip
 LABELS = (
     None, "", "a\nb", '"""', "'", "\\", "lambda", "class", "out0", "p0", "n0", "v0", "t0", "x0", "s0", "i", "θ",

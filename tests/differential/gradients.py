@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.differential import drawer as d
+from tests.differential import rows
 from tests.differential.drawer import Drawer
 from tests.differential.program import names_in
 
@@ -93,6 +94,20 @@ def gradient(g: Drawer) -> str | None:
             "second gradient",
         )
     return g.step(first, "smooth", "gradient", (c, x) if is_apart(g, c, x) else None)
+
+
+def of_product(g: Drawer) -> str | None:
+    """Of a product of elements among which are NaN and infinities, which count in the slopes of all others."""
+    fit = [v.name for v in (*g.program.inputs, *g.program.shared) if v.flavour in ("zeros", "plain", "poles")]
+    names = [n for n in fit if g.worth[n].floating and g.array(n).ndim and n not in dict(g.program.givens)]
+    if not names:
+        return None
+    x = g.one_of(names)
+    keep = ", keepdims=True" if g.chance(0.4) else ""
+    slope = f"ng.grad(ng.sum(ng.prod({x}, axis={rows.some_axes(g, g.array(x).ndim)}{keep})), {x})"
+    if g.chance(0.3):
+        slope = f"ng.grad(ng.sum({slope} * {g.one_of((2.0, 0.0, f'({x} > 0)'))}), {x})"
+    return g.step(slope, "sum", "gradient of product")
 
 
 def is_apart(g: Drawer, c: str, x: str) -> bool:
