@@ -115,11 +115,15 @@ class Scatter:
 class Kernel:
     """A function of `kernels/`, called as `function(out, *operands, *sizes)` with pointers to C-contiguous arrays.
 
-    function: "module.name". sizes: `(*operands, **attrs) -> numbers` passed as int64.
+    function: "module.name". sizes: `(*operands, **attrs) -> numbers` passed as int64. wide: float32 is computed in
+    float64 where sums are: then the function writes float64. on_grid: `(*inputs, **attrs) -> Variable`, what the op is
+    composed of on a grid, where one thread would run the kernel.
     """
 
     function: str
     sizes: Callable[..., tuple[Any, ...]]
+    wide: bool = False
+    on_grid: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -208,6 +212,10 @@ class Op:
     def title(self) -> str:
         """What messages call the op."""
         return self.says or self.name
+
+    def composition(self, grid: bool) -> Callable[..., Any] | None:
+        """What the op is composed of, `(*inputs, **attrs) -> Variable`; None where it is none."""
+        return self.kernel.on_grid if self.kernel and grid else self.expand
 
     @property
     def overwrites(self) -> bool:

@@ -124,6 +124,23 @@ def test_running_sums_and_products(run: Any, dtype: str, kernel: Any, numpy: Any
 
 
 @pytest.mark.parametrize("run", EXECUTORS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_products_of_others(run: Any, dtype: str) -> None:
+    with np.errstate(all="ignore"):
+        for outer, length, inner in [*LINES, (4, 5, 1), (7, 6, 1), (2, 1, 3)]:
+            x = drawn(dtype, outer * length * inner)
+            # enough ordinary elements that some products are no NaN
+            x = np.where(np.random.default_rng(1).random(x.size) < 0.7, np.full_like(x, 1.25), x)
+            lines = x.reshape(outer, length, inner).astype("float64")
+            expected = np.empty_like(lines)
+            for k in range(length):
+                expected[:, k] = np.prod(np.delete(lines, k, axis=1), axis=1)
+            out = np.full(x.size, 77.0)
+            run(scans.others, [out, x], outer, length, inner)
+            np.testing.assert_allclose(out.reshape(expected.shape), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("run", EXECUTORS)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
 def test_recurrence(run: Any, dtype: str) -> None:
     for outer, length, inner in LINES[:-1]:

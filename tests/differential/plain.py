@@ -107,6 +107,17 @@ def sqr(x: Array) -> Array:
     return x * x
 
 
+def dot(x: Array, y: Array) -> Array:
+    """Of arrays with axes, term by term: BLAS may leave out those with a factor 0, where inf * 0 is NaN."""
+    moved = np.moveaxis(y, -2, 0) if y.ndim > 1 else y
+    return np.asarray(np.sum(x.reshape(*x.shape, *(1,) * (y.ndim - 1)) * moved, axis=x.ndim - 1))
+
+
+def matmul(x: Array, y: Array) -> Array:
+    """Of stacks of matrices, as `dot`."""
+    return np.asarray(np.sum(x[..., None] * y[..., None, :, :], axis=-2))
+
+
 def sort(x: Array, axis: int = -1) -> Array:
     return np.sort(x, axis)
 
