@@ -8,9 +8,10 @@ lengths, which LLVM makes use of: they must be equal. So must names be, since th
 from __future__ import annotations
 
 import ast
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache as remember
 from itertools import chain, count
 
 from numgraph.emit.writer import Call, Function, Line
@@ -80,22 +81,35 @@ def merge(functions: Sequence[Function]) -> Merged:
     return merged
 
 
-def _groups(functions: Sequence[Function]) -> Iterable[Group]:
+def _groups(functions: Sequence[Function]) -> list[Group]:
     """The functions, those together that are alike, in the order of the first ones."""
-    outlines = [(f.arguments, tuple(line.indent for line in f.body)) for f in functions]
-    counts = Counter(outlines)
-    known: dict[str, tuple[Pattern, tuple[str, ...]]] = {}
-    groups: dict[object, Group] = {}
-    for function, outline in zip(functions, outlines, strict=True):
-        if counts[outline] == 1:
-            continue
-        for line in function.body:
-            if line.code not in known:
-                known[line.code] = _read(line.code)
-        patterns, numbers = zip(*(known[line.code] for line in function.body), strict=True)
-        group = groups.setdefault((outline, patterns), Group(patterns))
-        group.members.setdefault(numbers, []).append(function)
-    return groups.values()
+    read = remember(_read)
+
+    def pattern_of(line: int) -> Callable[[Function], Pattern]:
+        return lambda function: read(function.body[line].code)[0]
+
+    groups = []
+    for part in _split([functions], lambda f: (f.arguments, tuple(line.indent for line in f.body))):
+        parts = [part]
+        # line by line, since most that are not alike differ soon
+        for k in range(len(part[0].body)):
+            parts = _split(parts, pattern_of(k))
+        for alike in parts:
+            group = Group(tuple(read(line.code)[0] for line in alike[0].body))
+            for function in alike:
+                group.members.setdefault(tuple(read(line.code)[1] for line in function.body), []).append(function)
+            groups.append(group)
+    order = {function.name: number for number, function in enumerate(functions)}
+    return sorted(groups, key=lambda group: order[group.firsts[0].name])
+
+
+def _split(parts: Iterable[Sequence[Function]], key: Callable[[Function], object]) -> list[list[Function]]:
+    """Parts in each of which all functions have the same key; those of one function are left out."""
+    found: dict[object, list[Function]] = defaultdict(list)
+    for number, part in enumerate(parts):
+        for function in part:
+            found[number, key(function)].append(function)
+    return [part for part in found.values() if len(part) > 1]
 
 
 def _share(name: str, group: Group, merged: Merged) -> None:
