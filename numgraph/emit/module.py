@@ -12,8 +12,8 @@ from numgraph.emit.divided import JoinPrinter, SharePrinter
 from numgraph.emit.entry import entry_lines, joining, step_lines, sweeps
 from numgraph.emit.function import FunctionPrinter
 from numgraph.emit.fused import FusedJoinPrinter, FusedPrinter
-from numgraph.emit.header import module_header
-from numgraph.emit.table import THREADS, WORK, Layout
+from numgraph.emit.header import module_header, words
+from numgraph.emit.table import THREADS, WORK, Layout, function_lines
 from numgraph.emit.writer import Function, Line
 from numgraph.ir import Node
 from numgraph.schedule import shares
@@ -40,7 +40,7 @@ class Phase:
     @property
     def fails(self) -> bool:
         """Whether the function may refuse to run on."""
-        return any(item.kind == "check" for item in self.items)
+        return any(item.kind == "check" or item.raises for item in self.items)
 
 
 @dataclass
@@ -106,6 +106,8 @@ class ModulePrinter:
             lines += [*step_lines(self.layout, stage, stage_phases, merged.calls), Line(0, ""), Line(0, "")]
         lines += entry_lines(self.layout, len(phases), sweeps(self.schedule))
         code = "\n".join(line.code for line in lines)
+        lines = [*function_lines(self.layout, words(code), "users_function"), *lines]
+        code = "\n".join(line.code for line in lines)
         header = module_header(self.title, self._phase_table(every), code, set(self.vector.values()), self.kernels)
         text = "\n".join([*header, *(line.text() for line in lines)]) + "\n"
         listing = "\n".join([*header, *(line.text(True) for line in lines)]) + "\n"
@@ -141,7 +143,7 @@ class ModulePrinter:
         kind = "kernel" if items[0].kind == "kernel" else "loops"
         printer = (KernelPrinter if kind == "kernel" else FunctionPrinter)(self.schedule, self.layout, self.vector)
         if isinstance(printer, KernelPrinter):
-            self.kernels.add(printer.call(items[0]))
+            self.kernels |= {printer.call(items[0])} - {""}
         else:
             printer.blocks(blocks)
         self.imports |= printer.imports

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from numgraph.emit.header import DTYPES, HINTS, PRODUCTS, SUPPORT, WIDTH
+from numgraph.emit.header import DTYPES, FINDERS, HINTS, PRODUCTS, SUPPORT, USERS, WIDTH
 from numgraph.op import OPS
 from numgraph.source import SourceLine
 from numgraph.text import identifier, printable
@@ -24,6 +24,8 @@ RESERVED = (
     | SUPPORT
     | PRODUCTS
     | HINTS
+    | USERS
+    | FINDERS
     | frozenset(DTYPES)
 )
 # and those of the functions of a module.

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from numgraph import cache
 from numgraph.config import config
 from numgraph.processor import processor
+from numgraph.userfunctions.runtime import load_runtime
 from numgraph.whole import compiled, kept
 
 _MAGIC = b"numgraph-object-1\n"
@@ -275,6 +276,7 @@ def target_machine() -> Any:
 
 def link(symbol: str, code: bytes) -> tuple[Any, int]:
     """Load object code into the process; returns the engine, which owns it, and the address of the entry."""
+    load_runtime(code, _NUMBA_SYMBOLS)
     llvm = prepare_llvm()
     machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
