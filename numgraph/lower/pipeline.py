@@ -8,7 +8,7 @@ kernels consist of. What it does not know is compiled by Numba's own passes, whi
 from __future__ import annotations
 
 import sys
-from types import FunctionType
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 import numba
@@ -16,7 +16,7 @@ from numba.core import funcdesc, types
 from numba.core.compiler import CompilerBase, DefaultPassBuilder, _LowerResult
 from numba.core.compiler_machinery import LoweringPass, PassManager, register_pass
 from numba.core.environment import Environment
-from numba.core.target_extension import jit_registry, target_override
+from numba.core.target_extension import jit_registry
 from numba.core.typed_passes import NoPythonBackend
 
 from numgraph.config import config
@@ -87,8 +87,9 @@ class _Standard(PassManager):
 
 
 def _last(error: Exception) -> str:
-    """What was not known: the last line, behind the steps in which it came up."""
-    return str(error).strip().splitlines()[-1]
+    """What was not known, without the steps in which it came up."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return next((line for line in lines if not line.startswith(("Failed in", "During:"))), lines[0])
 
 
 class Pipeline(CompilerBase):
@@ -100,8 +101,7 @@ class Pipeline(CompilerBase):
     def __init__(
         self, typing: Any, target: Any, library: Any, args: Any, return_type: Any, flags: Any, locals: Any
     ) -> None:
-        # Numba loads what the present target lacks of implementations
-        with target_override(NAME):
+        with _for_target(typing):
             super().__init__(typing, context(), library, args, return_type, flags, locals)
         self.is_entry = return_type is not None
 
@@ -110,7 +110,7 @@ class Pipeline(CompilerBase):
         library = Library(context().codegen(), function.__qualname__)
         library.effort = _effort(function) if self.is_entry else 0
         self.state.library = library
-        with target_override(NAME):
+        with _for_target(self.state.typingctx):
             return super().compile_extra(function)
 
     def define_pipelines(self) -> list[Any]:
@@ -126,6 +126,15 @@ class Pipeline(CompilerBase):
         direct.add_pass(NoPythonBackend, "nopython mode backend")
         direct.finalize()
         return [direct, own]
+
+
+def _for_target(typing: Any) -> Any:
+    """Within the block Numba looks for what it compiles on the way for this target, rather than for its CPU target.
+
+    It asks who is compiling. Users' functions that are compiled meanwhile have another typing context, and so are for
+    the CPU target.
+    """
+    return typing.callstack.register(Numgraph, None, SimpleNamespace(func=object(), func_qualname=NAME), ())
 
 
 def _effort(function: FunctionType) -> int:

@@ -162,6 +162,14 @@ class Context(CPUContext):
             self.complete = True
             self.refresh()
 
+    def get_function(self, fn: Any, sig: Any, _firstcall: bool = True) -> Any:
+        """The implementation of a function; of a user's, which another target has compiled, a call of that."""
+        if isinstance(fn, types.Dispatcher) and fn.dispatcher.targetdescr is not NumgraphDispatcher.targetdescr:
+            overload = fn.dispatcher.overloads[sig.args]
+            if overload.entry_point not in self._defns:
+                self.insert_user_function(overload.entry_point, overload.fndesc, [overload.library])
+        return super().get_function(fn, sig, _firstcall)
+
     def get_executable(self, library: Any, fndesc: Any, env: Any) -> Any:
         """A builtin function of its own is wanted for each, as a key; it is never called."""
         library._ensure_finalized()

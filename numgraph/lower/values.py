@@ -132,6 +132,8 @@ class Rules:
                 self.known.clear()
             found = self.known[key] = self._resolved(function, kinds)
         signature, implementation = found
+        if len(signature.args) != len(values):
+            raise Unsupported(f"{function!r} with {len(values)} arguments")
         arguments = [self._fitted(builder, v, t) for v, t in zip(values, signature.args, strict=True)]
         made = implementation(builder, arguments)
         if "nsw" in getattr(made, "flags", ()):
@@ -160,7 +162,27 @@ class Rules:
             raise Unsupported(f"{function!r}: {error}") from None
         if signature is None:
             raise Unsupported(f"{function!r} of {', '.join(map(str, kinds))}")
+        if isinstance(kind, types.Dispatcher):
+            return signature, _UserCall(self.context, kind.dispatcher.overloads[signature.args])
         return signature, self.context.get_function(kind, signature)
+
+
+class _UserCall:
+    """A call of a user's function that raises nothing (what raises is called through `kernels.users.checked`).
+
+    compiled: what Numba has made of it. libs: with what it is linked.
+    """
+
+    def __init__(self, context: Any, compiled: Any) -> None:
+        self.context, self.compiled, self.libs = context, compiled, [compiled.library]
+
+    def __call__(self, builder: Any, arguments: Sequence[Any]) -> Any:
+        signature = self.compiled.signature
+        function = self.context.declare_function(builder.module, self.compiled.fndesc)
+        _, result = self.context.call_conv.call_function(
+            builder, function, signature.return_type, signature.args, arguments
+        )
+        return result
 
 
 def _is_scalar(kind: Type) -> bool:
