@@ -14,7 +14,12 @@ import numpy as np
 import pytest
 
 import numgraph as ng
+from numgraph.compile import printed_for_grid
+from numgraph.cuda.loading import loaded
+from numgraph.device import door
+from numgraph.emit.grid import Geometry
 from numgraph.errors import DtypeError, FunctionError, GradientError, OptionError, ShapeError
+from numgraph.rewrite.assume import NOTHING
 
 SCALE = 2.0
 TABLE = np.array([1.0, 10.0, 100.0])
@@ -240,6 +245,48 @@ def test_updates_that_may_raise_are_not_in_place() -> None:
     assert update.how == "in place"
 
 
+@numba.njit
+def activation(x: float) -> float:
+    if x > 1e3:
+        raise ValueError("large")
+    return 1.0 / (1.0 + math.exp(-x))
+
+
+def activation_slope(g: Any, x: Any) -> Any:
+    return g * ng.sigmoid(x) * ng.sigmoid(-x)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_in_a_phase_over_blocks_of_rows(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training step reads its rows once, with the function inside; the weights are written in place behind it."""
+    monkeypatch.setattr(ng.config, "threads", threads)
+
+    def made(target: str) -> tuple[Any, Any]:
+        draw = np.random.default_rng(0).standard_normal
+        data, w = ng.shared(draw((600, 30)), name="data"), ng.shared(draw((30, 8)), name="w")
+        x, i, scale = ng.matrix("x"), ng.scalar("i", dtype="int64"), ng.scalar("scale")
+        h = ng.elementwise(activation, ng.dot(x, w) * scale, grad=activation_slope)
+        cost = ng.mean((h - 0.5) ** 2)
+        f = ng.function(
+            [i, scale], cost, updates=[(w, w - 10 * ng.grad(cost, w))], givens={x: data[i * 200 : (i + 1) * 200]},
+            target=target,
+        )  # fmt: skip
+        return f, w
+
+    f, w = made("cpu")
+    variant = f.executor.variant
+    first = variant.module.phases[0]
+    assert (first.kind, first.fails, variant.module.sweeps) == ("rows", True, True)
+    assert [u.how for u in variant.schedule.updates] == ["in place"]
+    reference, other = made("reference")
+    np.testing.assert_allclose(f.sweep(i=range(3), scale=[1.0] * 3), reference.sweep(i=range(3), scale=[1.0] * 3))
+    np.testing.assert_allclose(w.get_value(), other.get_value(), rtol=1e-9)
+    before = w.get_value()
+    with pytest.raises(FunctionError, match="activation: raised ValueError"):
+        f(0, 1e6)
+    np.testing.assert_array_equal(before, w.get_value())
+
+
 @pytest.mark.parametrize("target", ["cpu", "reference"])
 def test_a_sweep_stops_where_it_raises(target: str) -> None:
     i, total = ng.scalar("i"), ng.shared(0.0, name="total")
@@ -310,6 +357,17 @@ def test_mistakes_name_the_function_and_the_line() -> None:
         ng.elementwise(inverse, x, y)
     with pytest.raises(DtypeError, match="complex128"):
         ng.elementwise(squareplus, x, dtype="complex128")
+
+
+@pytest.mark.skipif(door.missing("compile") is not None, reason=str(door.missing("compile")))
+def test_compiles_for_a_device() -> None:
+    """What is called is called as it is written; nested functions and values of the closure, too."""
+    x = ng.vector("x")
+    program = ng.function([x], ng.elementwise(scaled, x), target="reference").program
+    _, module = printed_for_grid(program, NOTHING, Geometry())
+    (kernel,) = module.kernels[0]
+    made = loaded(module.text)[kernel.name]
+    assert "sqrt" in door.compile_cubin(made, kernel.signature, (9, 0)).ptx
 
 
 def test_a_device_refuses_what_raises() -> None:

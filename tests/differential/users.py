@@ -16,19 +16,21 @@ LIMIT = 3.0
 
 @numba.njit(error_model="numpy")
 def _bump(x: float) -> float:
-    return 1.0 / (1.0 + x * x)
+    wide = np.float64(x)
+    return 1.0 / (1.0 + wide * wide)
 
 
 @numba.njit
 def _blend(x: float, y: float) -> float:
-    return 0.75 * x + 0.25 * y if x < y else 0.5 * (x + y)
+    a, b = np.float64(x), np.float64(y)
+    return 0.75 * a + 0.25 * b if a < b else 0.5 * (a + b)
 
 
 @numba.njit
 def _guarded(x: float) -> float:
     if x > LIMIT:
         raise ValueError("large")
-    return math.tanh(x) * LIMIT
+    return math.tanh(np.float64(x)) * LIMIT
 
 
 def _digits(n: int, m: int) -> int:
