@@ -176,3 +176,16 @@ def test_products_are_judged_term_by_term() -> None:
     for a, b in ((m, n), (v, n), (m, v), (v, v), (m, np.stack([n, -n])), (m[None], n)):
         np.testing.assert_allclose(plain.dot(a, b), np.dot(a, b))
     np.testing.assert_allclose(plain.matmul(m[None], n), np.matmul(m[None], n))
+    for dtype in ("bool", "uint8", "int32", "float32"):
+        a, b = (m > 0).astype(dtype), (n > 0).astype(dtype)
+        for got, expected in ((plain.dot(a, b), a @ b), (plain.matmul(a, b), a @ b)):
+            assert got.dtype == dtype and np.array_equal(got, expected)
+
+
+def test_additions_are_judged_with_values_of_their_own() -> None:
+    """np.add.at reads behind the end of a value that it broadcasts to an array of indices with two axes."""
+    x, key = np.array([0, 1]), np.array([[-1, -2], [-2, -1]])
+    assert plain.inc_subtensor(x, key, x).tolist() == [1, 2]
+    assert plain.inc_subtensor(x, key, np.array([[2], [3]])).tolist() == [5, 6]
+    assert plain.inc_subtensor(x, np.s_[:1], 4.5).tolist() == [4, 1]
+    assert plain.inc_subtensor(x, 1, 2).tolist() == [0, 3]

@@ -107,7 +107,7 @@ def of_product(g: Drawer) -> str | None:
     slope = f"ng.grad(ng.sum(ng.prod({x}, axis={rows.some_axes(g, g.array(x).ndim)}{keep})), {x})"
     if g.chance(0.3):
         slope = f"ng.grad(ng.sum({slope} * {g.one_of((2.0, 0.0, f'({x} > 0)'))}), {x})"
-    return g.step(slope, "sum", "gradient of product")
+    return g.step(slope, "product", "gradient of product")
 
 
 def is_apart(g: Drawer, c: str, x: str) -> bool:
