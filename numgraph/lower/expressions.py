@@ -237,7 +237,13 @@ class Expressions:
     def _Subscript(self, tree: ast.Subscript) -> Value:
         if isinstance(tree.value, ast.Name) and tree.value.id not in self.locals:
             return self._element(self.meaning(tree.value), self.value(tree.slice))
-        place, kind = self.place(self.value(tree.value), tree.slice)
+        base = self.value(tree.value)
+        if isinstance(base.type, types.BaseTuple):
+            number = folded(tree.slice)
+            if not isinstance(number, int) or not 0 <= number < len(base.type):
+                raise Unsupported(ast.unparse(tree))
+            return base.parts()[number]
+        place, kind = self.place(base, tree.slice)
         return Value(kind, self.builder.load(place))
 
     def place(self, base: Value, index: ast.expr) -> tuple[Any, Type]:
