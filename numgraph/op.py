@@ -118,11 +118,15 @@ class Kernel:
 
     function: "module.name"; "" for a user's function, which is passed arrays of the operands and then of the results.
     sizes: `(*operands, **attrs) -> numbers` passed as int64; for a user's function the lengths of all its results, of
-    which `ranks` has the number of axes.
+    which `ranks` has the number of axes. wide: float32 is computed in float64 where sums are: then the function writes
+    float64. on_grid: `(*inputs, **attrs) -> Variable`, what the op is composed of on a grid, where one thread would run
+    the kernel.
     """
 
     function: str
     sizes: Callable[..., tuple[Any, ...]]
+    wide: bool = False
+    on_grid: Callable[..., Any] | None = None
     ranks: tuple[int, ...] = ()
 
 
@@ -221,6 +225,10 @@ class Op:
     def title(self) -> str:
         """What messages call the op."""
         return self.says or self.name
+
+    def composition(self, grid: bool) -> Callable[..., Any] | None:
+        """What the op is composed of, `(*inputs, **attrs) -> Variable`; None where it is none."""
+        return self.kernel.on_grid if self.kernel and grid else self.expand
 
     @property
     def overwrites(self) -> bool:

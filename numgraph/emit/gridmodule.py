@@ -65,6 +65,18 @@ def _slot_text(number: int) -> str:
     return str(number) if number >= 0 else f"table[{-1 - number}]"
 
 
+def _merge(kernels: Sequence[Kernel]) -> None:
+    """Print kernels that are the same once: what they work on are their parameters."""
+    firsts: dict[object, Kernel] = {}
+    for kernel in kernels:
+        head = [(p.name, p.dtype) for p in kernel.parameters.values()]
+        body = [(line.indent, line.code) for line in kernel.lines[1:]]
+        first = firsts.setdefault((kernel.threads, *head, *body), kernel)
+        if first is not kernel and not kernel.library:
+            kernel.code = first.name
+            kernel.lines = [Line(0, f"# {kernel.name}: {first.name} with other arguments")]
+
+
 @dataclass(frozen=True)
 class Step:
     """What a kernel does in one go: a block of the schedule, or the joining of the parts of its sums."""
@@ -75,6 +87,9 @@ class Step:
 
 class GridModulePrinter(ModulePrinter):
     """Prints the program of one schedule for a grid."""
+
+    # the host runs plans as they are
+    decorator = ""
 
     def __init__(
         self,
@@ -101,6 +116,7 @@ class GridModulePrinter(ModulePrinter):
             for group in self._groups(blocks):
                 kernels[-1].append(self._kernel(f"kernel_{serial}", stage, group))
                 serial += 1
+        _merge([kernel for made in kernels for kernel in made])
         finders = [self._finder(word) for word in range(len(self.words))]
         plans = {stage: self._plan(stage) for stage in reversed(range(len(kernels)))}
         lines: list[Line] = []
@@ -108,7 +124,7 @@ class GridModulePrinter(ModulePrinter):
         for helper in helpers.values():
             lines += [*helper, Line(0, ""), Line(0, "")]
         for stage, made in enumerate(kernels):
-            lines += [*plans[stage], Line(0, ""), Line(0, "")]
+            lines += [*plans[stage].lines(), Line(0, ""), Line(0, "")]
             for kernel in made:
                 lines += [*kernel.lines, Line(0, ""), Line(0, "")]
         code = "\n".join(line.code for line in lines)
@@ -267,10 +283,6 @@ class GridModulePrinter(ModulePrinter):
         made = {expression: name for kernel in kernels for expression, name in kernel.made.items()}
         lines += ["", f"THREADS = {self.geometry.threads}"]
         return [*lines, *(f"{name} = helper({expression})" for expression, name in made.items()), "", ""]
-
-    def _function(self, name: str, body: Sequence[Line], note: str, end: str, more: str = "") -> list[Line]:
-        # the host runs it as it is
-        return super()._function(name, body, note, end, more)[1:]
 
     # -- plan ---------------------------------------------------------------------------------------------------
 

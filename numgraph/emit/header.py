@@ -12,7 +12,7 @@ from numgraph.text import docstring
 SUPPORT = (
     frozenset(
         """add_up argument_address argument_length divided entry fail floor_div_float from_python helper
-    items_of jit largest launch mod_float multiply_up real_of relock resident_address resident_length share_count
+    items_of jit largest launch mod_float multiply_up real_of relock resident_address resident_length shape share_count
     smallest table_of to_python unlock""".split()
     )
     | set(POINTERS.values())

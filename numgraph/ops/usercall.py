@@ -85,7 +85,7 @@ def call_op(results: Results, count: int, grad: Gradient | None) -> Op:
         return Op(
             user.where, args, f"{user.where}, of whole arrays.", lambda dtypes: results.dtype, results.computed,
             _gradient(results, grad), no_grad=NO_GRADIENT.format("call"),
-            kernel=Kernel("", results.sizes, results.ranks), shape=results.shape_of, checks=results.checks,
+            kernel=Kernel("", results.sizes, ranks=results.ranks), shape=results.shape_of, checks=results.checks,
             cost=COST, show=partial(formula.call, user.name), says=user.name, user=user, raises=user.may_raise,
             pickled=lambda: (_unpickled, (*named(user), *results.pickled(), count, name_of(grad))),
         )  # fmt: skip

@@ -20,6 +20,7 @@ from numgraph.runtime import explain
 from numgraph.runtime.estimate import Estimator
 from numgraph.runtime.export import export
 from numgraph.runtime.fastcall import FastCall, can_be_fast
+from numgraph.runtime.native import dispatcher
 from numgraph.runtime.sweep import NativeSweep
 from numgraph.runtime.users import raised_again, raised_error
 from numgraph.runtime.variant import CheckFailed, Variant, is_raised
@@ -48,6 +49,8 @@ class Executor:
         # assumptions about lengths that did not hold in a call, or do not beside others
         self.given_up: Keys
         self.bytes_allocated = 0
+        # Numba's dispatcher, where somebody asked for it, and of which variant
+        self.dispatcher: tuple[Variant, Any] | None = None
         # called when another variant takes over; chosen: the one of which it was told last
         self.switched: Callable[[], None] | None = None
         self.variant: Variant
@@ -189,6 +192,13 @@ class Executor:
     def export(self, path: str | Path) -> None:
         """Write the present variant as a module of its own."""
         export(self.variant, self.program, path)
+
+    @property
+    def compiled(self) -> Any:
+        """Numba's dispatcher of the present variant's entry."""
+        if self.dispatcher is None or self.dispatcher[0] is not self.variant:
+            self.dispatcher = self.variant, dispatcher(self.variant.native.path, self.variant.module.text)
+        return self.dispatcher[1]
 
     @property
     def source(self) -> str:

@@ -156,7 +156,7 @@ def _ending(has_products: bool) -> str:
     addresses = "blas_addresses()" if has_products else "(0, 0)"
     return (
         f"step = Step(LAYOUT, enter.address, load_values(__file__), {addresses})\n\n"
-        'if __name__ == "__main__":\n    print(__doc__)\n'
+        'if __name__ == "__main__":\n'
         '    for name, array in step.shared.items():\n        print(f"{name}: {array.dtype}{list(array.shape)}")'
     )
 

@@ -131,6 +131,9 @@ def _require_memory(elements: Elements, node: Node) -> None:
     if op.reshape and elements.only_ones(node):
         return
     for source in _in_memory(node):
+        if elements.has_buffer(source):
+            # it lies there row by row, which is right for all, also where a length of 0 makes a stride of 0
+            continue
         elements.forget_memory()
         view = elements.memory(source)
         if view is None or not (_unit_stride(view) if op.product else elements._contiguous(view)):

@@ -260,6 +260,8 @@ class Verifier:
 
     def _write(self, use: Use) -> None:
         node, place = use.item.node, self.place(use.item.node)
+        if node.kind in LEAVES:
+            self._fail(f"{self._name(node)}, which is there before a call, is computed")
         if use.item.overwrites:
             content = self._at(place)
             if content is None or content.node is not node.inputs[0]:

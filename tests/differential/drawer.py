@@ -49,6 +49,10 @@ def is_full(w: Worth) -> bool:
     return w.array.size > 0
 
 
+def is_empty(w: Worth) -> bool:
+    return w.array.size == 0
+
+
 def has_axes(n: int) -> Test:
     return lambda w: w.array.ndim >= n
 
@@ -104,6 +108,13 @@ class Drawer:
             return None
         late = fitting[len(fitting) // 2 :] if self.chance(0.5) else fitting
         return str(self.one_of(late))
+
+    def leaf(self, *wanted: Test) -> str | None:
+        """The name of an input or a shared variable of tame floats, with axes, that fits; None where there is none."""
+        tests = (is_float, is_tame, is_exact, has_axes(1), *wanted)
+        leaves = [n for n, w in self.worth.items() if n[0] in "xs" and all(t(w) for t in tests)]
+        leaves = [n for n in leaves if n not in dict(self.program.givens)]
+        return self.one_of(leaves) if leaves else None
 
     def array(self, name: str) -> np.ndarray:
         return self.worth[name].array
