@@ -73,7 +73,7 @@ def between(x: Any, y: Any) -> Any:
 def _steps(x: Any, out: Any) -> None:
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
-            out[i, j] = x[i, j] - (x[i - 1, j] if i else 0)
+            out[i, j] = x[i, j] - x[i - 1, j] if i else x[i, j]
 
 
 def steps(x: Any) -> Any:
