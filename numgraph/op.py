@@ -243,6 +243,12 @@ class Op:
     def __repr__(self) -> str:
         return f"Op({self.name})"
 
+    def __copy__(self) -> Op:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Op:
+        return self
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Ops pickle by name, those of users' functions by `pickled`."""
         return self.pickled() if self.pickled is not None else (_op_named, (self.name,))

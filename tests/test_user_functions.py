@@ -388,6 +388,8 @@ def test_pickles_by_name() -> None:
     again = pickle.loads(pickle.dumps(f))
     np.testing.assert_allclose(again([0.0])[0], 1.0)
     assert copy.deepcopy(y).op is y.op and copy.copy(y).op is y.op
+    hidden_too = ng.function([x], ng.elementwise(lambda x: x + 1.0, x))
+    np.testing.assert_allclose(copy.deepcopy(hidden_too)([1.0]), [2.0])
     for hidden in (lambda x: x, numba.njit(lambda x: x)):
         with pytest.raises(FunctionError, match="cannot be pickled: it cannot be imported"):
             pickle.dumps(ng.elementwise(hidden, x))

@@ -6,7 +6,6 @@ compiler sees more (a division by `1 + exp(x)`) and drops what cannot happen.
 
 from __future__ import annotations
 
-import builtins
 import dis
 import math
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from numgraph.userfunctions.frozen import cells_of, dispatcher_of, options_of, values_of
+from numgraph.userfunctions.frozen import cells_of, dispatcher_of, globals_in, options_of, values_of
 
 # Instructions that may raise, whatever they work on.
 _RISKY = frozenset(
@@ -65,8 +64,7 @@ class _Look:
         model = options.get("error_model", model)
         if self._code(function.__code__, model == "python") or options.get("boundscheck"):
             return True
-        names = {i.argval for i in _instructions(function.__code__) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
-        unknown = [n for n in names if n not in values and not (hasattr(builtins, n) and n in _SAFE_BUILTINS)]
+        unknown = set(globals_in(function.__code__)) - set(values) - _SAFE_BUILTINS
         if unknown or not all(self._is_safe(v, model) for v in values.values()):
             return True
         return not all(map(_is_safe_attribute, _attributes(function.__code__)))

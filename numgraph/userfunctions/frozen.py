@@ -8,6 +8,7 @@ the name of its machine code: another function, or another value in its closure,
 from __future__ import annotations
 
 import builtins
+import dis
 import enum
 import hashlib
 import sys
@@ -41,17 +42,25 @@ def options_of(dispatcher: Any) -> dict[str, Any]:
 
 
 def names_in(code: CodeType) -> Iterator[str]:
-    """The global names and attributes in code, also of functions within it."""
+    """The names of globals and attributes in code, also of functions within it."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from names_in(constant)
 
 
+def globals_in(code: CodeType) -> Iterator[str]:
+    """The global names that code reads, also within functions in it."""
+    yield from (i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME"))
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from globals_in(constant)
+
+
 def values_of(function: FunctionType) -> dict[str, Any]:
-    """What the globals that a function names are now; builtins are left out."""
+    """What the globals that a function reads are now; builtins are left out."""
     space = function.__globals__
-    return {name: space[name] for name in sorted(set(names_in(function.__code__))) if name in space}
+    return {name: space[name] for name in sorted(set(globals_in(function.__code__))) if name in space}
 
 
 def cells_of(function: FunctionType) -> dict[str, Any]:
