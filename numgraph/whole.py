@@ -91,9 +91,10 @@ def apart(work: Callable[[], Result], lock: Any) -> Result:
     """The result of `work`, done while `lock` is held, in a thread that no signal reaches.
 
     An interrupt ends the wait for it. Work that has begun then goes on to its end, and whoever wants the lock waits for
-    it; work that has not begun is not done. With the lock held by the caller already, the caller works itself.
+    it; work that has not begun is not done. With the lock held by the caller already, the caller works itself, and so
+    it does while the interpreter ends, in a finalizer: a new thread would begin (before Python 3.12) and never get on.
     """
-    if lock._is_owned():
+    if lock._is_owned() or sys.is_finalizing():
         return work()
     waiting, done = allocate_lock(), allocate_lock()
     found: list[Any] = []
@@ -111,13 +112,20 @@ def apart(work: Callable[[], Result], lock: Any) -> Result:
             done.release()
 
     done.acquire()
+    _waits[id(done)] = done
     with waiting:
         try:
             start_new_thread(run, ())
         except RuntimeError:  # no threads any more: the interpreter ends
             with lock:
                 return work()
-        done.acquire()
+        try:
+            done.acquire()
+        finally:
+            _waits.pop(id(done), None)
+    if not found:
+        # this is the child of a fork by a signal handler, and the thread that was to work is the parent's
+        return apart(work, lock)
     result, error = found
     found.clear()
     if error is not None:
@@ -127,6 +135,18 @@ def apart(work: Callable[[], Result], lock: Any) -> Result:
             # its traceback leads here
             del error
     return result  # type: ignore[no-any-return]
+
+
+# What `apart` waits for, by identity. A fork waits for work that has begun; who waits for other work must be told in
+# the child that it does not begin there. An interrupt may leave a lock here for which nobody waits.
+_waits: dict[int, Any] = {}
+
+
+def _forsake() -> None:
+    """In the child of a fork: nobody does what has not begun yet."""
+    for done in _waits.values():
+        if done.locked():
+            done.release()
 
 
 def compiled(work: Callable[[], Result]) -> Result:
@@ -202,5 +222,6 @@ if hasattr(os, "register_at_fork"):
             after_in_parent=_lock.release,
             after_in_child=partial(_renew, _lock),
         )
+    os.register_at_fork(after_in_child=_forsake)
 # LLVM must not be at work while the process ends
 atexit.register(COMPILING.acquire)

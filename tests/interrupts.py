@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import ctypes
 import dis
+import gc
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from types import CodeType, FrameType
 from typing import Any
 
 from numgraph.whole import CALLS, COMPILING
+from tests.waits import together
 
 _LOOKS = {"CALL", "CALL_FUNCTION_EX", "CALL_KW", "JUMP_BACKWARD", "CALL_INTRINSIC_1"}
 _pend = ctypes.PYFUNCTYPE(None, ctypes.py_object, ctypes.py_object, ctypes.py_object)(
@@ -42,6 +43,9 @@ def _interrupt() -> None:
 
 class Interrupts:
     """Runs `work` with interrupts at the places `at` (numbers, counted from the start or the interrupt before).
+
+    Meanwhile no garbage is collected: functions that the collector calls (hypothesis has one) would count as places,
+    and what is raised in them is lost.
 
     happened: how many there were. places: how many places were passed behind the last of them. coarse: only the first
     place in each function that is called, where all of them would take too long. action: what the handler does. native:
@@ -100,7 +104,8 @@ class Interrupts:
 
     def run(self, work: Callable[[], Any]) -> Any:
         """What `work` gives, or the KeyboardInterrupt that ended it."""
-        before, traced = signal.signal(signal.SIGINT, self._handle), sys.gettrace()
+        before, traced, collects = signal.signal(signal.SIGINT, self._handle), sys.gettrace(), gc.isenabled()
+        gc.disable()
         # Python 3.12 looks at this when `settrace` is called
         sys._getframe().f_trace_opcodes = True
         try:
@@ -113,6 +118,8 @@ class Interrupts:
             return error.with_traceback(None)
         finally:
             signal.signal(signal.SIGINT, before)
+            if collects:
+                gc.enable()
 
 
 def places(work: Callable[[], Any], coarse: bool = False) -> int:
@@ -138,9 +145,7 @@ def free(lock: Any, patience: float = 30.0) -> bool:
         if got[0]:
             lock.release()
 
-    thread = threading.Thread(target=look)
-    thread.start()
-    thread.join()
+    together(look)
     return got[0]
 
 

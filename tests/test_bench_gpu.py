@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from subprocess import CompletedProcess
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +24,7 @@ from bench.peers import GPU_PEERS, PEERS
 from numgraph.cuda import driver
 from numgraph.cuda.simdevice import SimulatedDevice
 from numgraph.device import door
+from tests.waits import python
 
 ROOT = Path(__file__).parents[1]
 needs_compiler = pytest.mark.skipif(door.missing("compile") is not None, reason=str(door.missing("compile")))
@@ -34,14 +35,8 @@ def context() -> Context:
     return tools.context("cuda-sim")
 
 
-def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bench", "gpu", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=os.environ | environment,
-    )
+def command(*arguments: str, **environment: str) -> CompletedProcess[str]:
+    return python("-m", "bench", "gpu", *arguments, cwd=ROOT, env=os.environ | environment)
 
 
 def test_sections_on_the_simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,9 +183,7 @@ def test_a_bare_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     replace.from_checkout(ROOT, ["--simulate"])
     assert started == [[sys.executable, "-m", "bench", "gpu", "--simulate"]]
     code = "import numgraph.kernels.cuda.names as n, numgraph.data, bench, importlib.metadata as m; "
-    done = subprocess.run(
-        [sys.executable, "-c", code + "print(n.__file__, m.version('numgraph'))"], capture_output=True, text=True
-    )
+    done = python("-c", code + "print(n.__file__, m.version('numgraph'))")
     assert done.returncode == 0, done.stderr
     where, version = done.stdout.split()
     assert Path(where).is_relative_to(Path.cwd()) and version == "0+checkout"

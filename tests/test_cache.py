@@ -6,8 +6,8 @@ import os
 import stat
 import subprocess
 import sys
-import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from numgraph import cache
 from numgraph.config import config
 from numgraph.processor import Processor, processor
 from numgraph.runtime import native
+from tests.waits import PATIENCE, together
 
 ROOT = Path(__file__).parents[1]
 
@@ -39,8 +40,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def start(folder: Path, code: str = PROGRAM, compiler: str = "auto") -> subprocess.Popen[str]:
-    environment = {**os.environ, "NUMGRAPH_CACHE_DIR": str(folder), "NUMGRAPH_COMPILER": compiler}
+def start(folder: Path, code: str = PROGRAM, standard: str = "0", **more: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "NUMGRAPH_CACHE_DIR": str(folder), "NUMGRAPH_STANDARD_PASSES": standard, **more}
     command = [sys.executable, "-c", code]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment
@@ -48,7 +49,10 @@ def start(folder: Path, code: str = PROGRAM, compiler: str = "auto") -> subproce
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    out, err = process.communicate(timeout=300)
+    try:
+        out, err = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
     assert process.returncode == 0, err
     return out.strip()
 
@@ -103,16 +107,16 @@ def test_array_constants_are_not_confused(folder: Path) -> None:
 
 
 def test_only_a_process_in_which_numba_compiles_loads_it(folder: Path) -> None:
-    found = [finish(start(folder, compiler=name)) for name in ("auto", "numba", "numba")]
-    values = found[0].removesuffix(" False")
-    assert found == [f"{values} False", f"{values} True", f"{values} False"]
+    found = [finish(start(folder, standard=name)) for name in ("0", "0", "1", "1")]
+    values = found[0].removesuffix(" True")
+    assert found == [f"{values} True", f"{values} False"] * 2
     assert (len(files(folder, ".py")), len(files(folder, ".o"))) == (1, 2)
 
 
 def test_a_process_that_has_imported_numba_loads_what_is_kept(folder: Path) -> None:
     """It has names that the code refers to, but does not define them before it compiles something itself."""
-    for name in ("auto", "numba"):
-        values = finish(start(folder, compiler=name)).rsplit(" ", 1)[0]
+    for name in ("0", "1"):
+        values = finish(start(folder, standard=name)).rsplit(" ", 1)[0]
         assert finish(start(folder, "import numba\n" + PROGRAM, name)) == f"{values} True"
 
 
@@ -304,10 +308,6 @@ def test_threads_may_write_one_file_at_once(folder: Path) -> None:
             cache.store(name, data)
             seen.append(cache.load(name))
 
-    threads = [threading.Thread(target=write, args=(data,)) for data in contents]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together(*(partial(write, data) for data in contents))
     assert set(seen) <= set(contents)
     assert [path.name for path in folder.iterdir()] == [name]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ import numgraph as ng
 from numgraph import cache
 from numgraph.config import config
 from numgraph.runtime import native
+from tests.waits import python
 
 ROOT = Path(__file__).parents[1]
 WARNING = r"compiled code cannot be kept in .*: each process compiles anew\n  fix: make room, or set NUMGRAPH_CACHE_DIR"
@@ -205,16 +205,8 @@ print(f([1.0]).tolist(), g([2.0]).tolist())
 """
 
 
-def run(script: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=environment,
-        timeout=300,
-        check=False,
-    )
+def run(script: str, environment: dict[str, str]) -> CompletedProcess[str]:
+    return python("-c", script, cwd=ROOT, env=environment)
 
 
 def test_a_process_that_may_write_nothing(folder: Path) -> None:

@@ -13,6 +13,7 @@ from test_cache import files, finish, function, start, was_cached
 import numgraph as ng
 from numgraph import cache
 from numgraph.config import config
+from tests.waits import join
 
 
 @pytest.fixture
@@ -193,7 +194,7 @@ def test_clearing_while_others_compile(folder: Path) -> None:
         while not done.is_set():
             cache.clear()
 
-    cleaner = threading.Thread(target=sweep)
+    cleaner = threading.Thread(target=sweep, daemon=True)
     cleaner.start()
     try:
         processes = [start(folder) for _ in range(2)]
@@ -202,7 +203,7 @@ def test_clearing_while_others_compile(folder: Path) -> None:
         assert len({finish(p).rsplit(" ", 1)[0] for p in processes}) == 1
     finally:
         done.set()
-        cleaner.join()
+        join(cleaner)
 
 
 def test_the_stages_of_a_function_whose_file_is_gone(folder: Path) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from numgraph.device import door
+from tests.waits import python, run
 
 FOLDER = Path(__file__).parent / "fakelib"
 CASES = "training failed_checks cycles recordings consumers limits threads".split()
@@ -25,11 +25,8 @@ def test_the_driver_class_on_the_real_bindings(tmp_path: Path) -> None:
         pytest.skip(package.partition("\n")[0])
     library = tmp_path / "libcuda.so.1"
     make = [compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o", str(library)]
-    subprocess.run([*make, str(FOLDER / "fakecuda.c"), "-ldl"], check=True)
+    run([*make, str(FOLDER / "fakecuda.c"), "-ldl"], check=True)
     path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("LD_LIBRARY_PATH"))))
-    done = subprocess.run(
-        [sys.executable, str(FOLDER / "child.py"), *CASES],
-        capture_output=True, text=True, env={**os.environ, "LD_LIBRARY_PATH": path}, timeout=240,
-    )  # fmt: skip
+    done = python(str(FOLDER / "child.py"), *CASES, env={**os.environ, "LD_LIBRARY_PATH": path})
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.split() == [word for case in CASES for word in (case, "ok")]

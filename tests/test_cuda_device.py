@@ -18,6 +18,7 @@ from numgraph.cuda.device import Counts, Device
 from numgraph.cuda.driver import CudaDevice
 from numgraph.cuda.recording import BATCH
 from numgraph.errors import DeviceError, DeviceMemoryError, LaunchError
+from tests.waits import PATIENCE, join
 
 SIGNATURE = ("float32*", "float32*", "float32", "int64")
 
@@ -296,15 +297,15 @@ def test_release_never_waits_for_the_lock(fake: CudaDevice) -> None:
     def hold() -> None:
         with fake.lock, fake.use:
             held.set()
-            done.wait(10)
+            done.wait(PATIENCE)
 
     thread = threading.Thread(target=hold)
     thread.start()
-    held.wait(10)
+    assert held.wait(PATIENCE)
     fake.release(address)
     assert bindings.names("free") == []
     done.set()
-    thread.join()
+    join(thread)
     fake.wait()
     assert bindings.names("free") == ["free"]
 

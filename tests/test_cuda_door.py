@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 import builtins
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from numba import cuda, float32
 from numgraph import cache
 from numgraph.device import captured, door
 from numgraph.errors import DeviceError, KernelError, OptionError
+from tests import waits
 
 ROOT = Path(__file__).parents[1]
 needs_compiler = pytest.mark.skipif(door.missing("compile") is not None, reason=str(door.missing("compile")))
@@ -143,7 +142,7 @@ except door.DeviceError as error:
 
 
 def python(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    done = waits.python("-c", code, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

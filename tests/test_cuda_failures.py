@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fakecuda import FakeBindings, bindings_of
 from numba import cuda, float32
+from waits import python, together
 
 from numgraph.config import config
 from numgraph.cuda import driver
@@ -87,7 +87,7 @@ def test_a_kernel_that_fails_on_the_device() -> None:
         "device.launch(device.load(wrong_address, ('float32*',)), 1, 1, (array.address,))\n"
         "try:\n    device.wait()\nexcept LaunchError as error:\n    print(error)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parent)
+    done = python("-c", code, cwd=Path(__file__).parent)
     assert "ILLEGAL_ADDRESS" in done.stdout, done.stderr
 
 
@@ -106,11 +106,7 @@ def test_several_threads(device: CudaDevice) -> None:
             recording.replay(2)
         found[number] = array.item()
 
-    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together(*(partial(work, k) for k in range(4)))
     assert found == {k: 1000 * k + 60 for k in range(4)}
 
 
@@ -173,7 +169,7 @@ device.bindings.free = device.bindings.drop = device.bindings.enter = gone
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_after_a_fork_and_at_exit() -> None:
     folder = Path(__file__).parent
-    done = subprocess.run([sys.executable, "-c", FORK_AND_EXIT], capture_output=True, text=True, cwd=folder)
+    done = python("-c", FORK_AND_EXIT, cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
         "Fake: CUDA was used before this process was forked, and does not work in the child\n"

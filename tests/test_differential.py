@@ -47,7 +47,7 @@ def programs() -> list[Program]:
 
 def test_every_kind_is_drawn(programs: list[Program]) -> None:
     drawn = Counter(kind for program in programs for kind in program.kinds)
-    assert {kind.strip() for kind in KINDS.split(",")} == set(drawn)
+    assert {kind.strip() for kind in KINDS.split(",")} == set(drawn) - {"users"}
 
 
 def test_what_surrounds_the_steps_is_drawn(programs: list[Program]) -> None:
@@ -69,7 +69,14 @@ def test_a_seed_says_it_all() -> None:
     assert script(draw(7), "cpu") == script(draw(7), "cpu")
 
 
-@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize(("target", "seed"), [("cpu", 1), ("cpu", 2), ("cuda-sim", 3)])
+def test_programs_with_users_functions(target: str, seed: int) -> None:
+    program = draw(seed, small=target != "cpu", only=("users", "shapes"), size=8)
+    assert "users" in program.kinds
+    judge(program, target)
+
+
+@pytest.mark.parametrize("theme", [*THEMES, "users"])
 def test_a_theme_can_be_drawn_alone(theme: str) -> None:
     assert sum(len(draw(seed, only=(theme,), size=8).steps) for seed in range(2)) > 0
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import doctest
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.waits import python
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -51,13 +52,8 @@ def test_blocks_print_what_they_show(path: Path, target: str) -> None:
     if target == "reference" and path.name in COMPILED:
         pytest.skip("about compiled functions")
     # a process of its own: a document may change settings and add ops
-    done = subprocess.run(
-        [sys.executable, __file__, str(path)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "NUMGRAPH_TARGET": target, "PYTHONPATH": str(ROOT)},
-    )
+    environment = {**os.environ, "NUMGRAPH_TARGET": target, "PYTHONPATH": str(ROOT)}
+    done = python(__file__, str(path), cwd=ROOT, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 
 import numgraph as ng
+from tests.waits import python
 
 # Python's own path without numgraph: -I keeps out the working folder and PYTHONPATH, but not an editable installation.
 CHILD = """
@@ -48,8 +48,7 @@ print(json.dumps(results))
 def run(folder: Path, calls: Sequence[Sequence[Any]]) -> list[Any]:
     """What a process without numgraph gets from `exported.py` for each call."""
     text = json.dumps([[[np.asarray(a).tolist(), np.asarray(a).dtype.name] for a in call] for call in calls])
-    command = [sys.executable, "-I", "-c", CHILD, str(folder), text]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    done = python("-I", "-c", CHILD, str(folder), text, cwd=folder)
     assert done.returncode == 0, done.stderr
     results: list[Any] = json.loads(done.stdout)
     return results
@@ -157,8 +156,7 @@ def test_the_module_needs_numpy_and_numba_only(tmp_path: Path) -> None:
 def test_the_file_says_what_it_is_when_it_is_run(tmp_path: Path) -> None:
     f, _ = training()
     f.export(tmp_path / "exported.py")
-    command = [sys.executable, "-I", str(tmp_path / "exported.py")]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    done = python("-I", str(tmp_path / "exported.py"), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "from exported import step" in done.stdout
     assert "W: float32[6, 3]" in done.stdout
@@ -209,7 +207,7 @@ def test_the_length_of_resident_data_may_change(tmp_path: Path) -> None:
         "import sys; sys.path.insert(0, '.'); import numpy as np; from exported import step; a = step(1).tolist();"
         "step.shared['X'] = np.ones((7, 2)); print(a, step(1).tolist(), step(5).tolist())"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    done = python("-c", code, cwd=tmp_path)
     assert done.stdout.strip() == "[18.0, 20.0] [3.0, 3.0] [0.0, 0.0]", done.stderr
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,39 +14,14 @@ import pytest
 
 import numgraph as ng
 from numgraph.runtime import native
-from numgraph.whole import _renew
+from numgraph.whole import CALLS, _renew, apart
 from tests.interrupts import Interrupts, all_free, places
+from tests.waits import PATIENCE, ended, in_child, join
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system"),
     pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning"),
 ]
-PATIENCE = 60
-
-
-def ended(child: int) -> int:
-    """The exit code of a child; -9 where it does not come to an end."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        found, status = os.waitpid(child, os.WNOHANG)
-        if found:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.005)
-    os.kill(child, 9)
-    os.waitpid(child, 0)
-    return -9
-
-
-def in_child(work: Callable[[], bool]) -> int:
-    """The exit code of a forked child that does `work`: 0 where that is true."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            code = 0 if work() else 2
-        finally:
-            os._exit(code)
-    return ended(child)
 
 
 @contextmanager
@@ -59,15 +33,14 @@ def busy(*works: Callable[[], Any]) -> Iterator[None]:
         while not stop.is_set():
             work()
 
-    threads = [threading.Thread(target=again, args=(work,)) for work in works]
+    threads = [threading.Thread(target=again, args=(work,), daemon=True) for work in works]
     for thread in threads:
         thread.start()
     try:
         yield
     finally:
         stop.set()
-        for thread in threads:
-            thread.join()
+        join(*threads)
 
 
 def compiled_anew(k: int) -> bool:
@@ -105,14 +78,30 @@ def test_while_another_thread_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(native, "_load", lambda name: None)
     monkeypatch.setattr(native, "compile_source", slow)
-    thread = threading.Thread(target=lambda: compiled_anew(0))
+    thread = threading.Thread(target=lambda: compiled_anew(0), daemon=True)
     thread.start()
     assert begun.wait(PATIENCE)
     timer = threading.Timer(0.1, go_on.set)
     timer.start()
     assert in_child(lambda: compiled_anew(1)) == 0
-    thread.join()
+    join(thread)
     assert all_free()
+
+
+def by_handlers(numbers: Iterable[int], run: Callable[[Interrupts], bool]) -> list[int]:
+    """The exit codes of children that a signal handler forks at these places of `run`: 0 where that is true."""
+    parent, children = os.getpid(), list[int]()
+    try:
+        for number in numbers:
+            good = run(Interrupts([number], action=lambda: children.append(os.fork())))
+            if os.getpid() != parent:
+                os._exit(0 if good else 2)
+            assert good
+    finally:
+        # also by an error, a child must not come back: it would go on as a second worker of pytest
+        if os.getpid() != parent:
+            os._exit(1)
+    return [ended(child) for child in children]
 
 
 @pytest.mark.parametrize("target", ["cpu", "cuda-sim"])
@@ -121,18 +110,27 @@ def test_by_a_signal_handler_within_a_call(target: str) -> None:
     n, a, b = ng.shared(0, "n"), ng.shared(np.zeros(2), "a"), ng.shared(np.ones(2), "b")
     f = ng.function([], n * 1, updates=[(n, n + 1), (a, b), (b, a)], target=target)
     f()
-    children: list[int] = []
-    for place in range(0, count := places(f), max(1, count // 15)):
+
+    def run(interrupts: Interrupts) -> bool:
         n.set_value(0)
         a.set_value(np.zeros(2))
         b.set_value(np.ones(2))
-        out = Interrupts([place], action=lambda: children.append(os.fork())).run(f)
-        good = out == 0 and n.get_value() == 1 and a.get_value()[0] == 1 and b.get_value()[0] == 0 and all_free()
-        if children and children[-1] == 0:
-            os._exit(0 if good else 1)
-        assert good
-    assert len(children) > 10
-    assert [ended(child) for child in children] == [0] * len(children)
+        out = interrupts.run(f)
+        return out == 0 and n.get_value() == 1 and a.get_value()[0] == 1 and b.get_value()[0] == 0 and all_free()
+
+    count = places(f)
+    codes = by_handlers(range(0, count, max(1, count // 15)), run)
+    assert len(codes) > 10 and not any(codes)
+
+
+def test_by_a_signal_handler_while_work_is_done_apart() -> None:
+    """In the child there is no thread that does what has not begun: who waits for it does it."""
+
+    def work() -> int:
+        return apart(lambda: 7, CALLS)
+
+    codes = by_handlers(range(places(work)), lambda interrupts: interrupts.run(work) == 7 and all_free())
+    assert len(codes) > 5 and not any(codes) and all_free()
 
 
 def test_a_lock_that_a_fork_did_not_wait_for() -> None:
@@ -144,12 +142,12 @@ def test_a_lock_that_a_fork_did_not_wait_for() -> None:
             held.set()
             assert leave.wait(PATIENCE)
 
-    thread = threading.Thread(target=hold)
+    thread = threading.Thread(target=hold, daemon=True)
     thread.start()
     assert held.wait(PATIENCE)
     code = in_child(lambda: not _renew(lock) and lock.acquire(blocking=False))
     leave.set()
-    thread.join()
+    join(thread)
     assert code == 0
 
 

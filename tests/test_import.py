@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numgraph as ng
 from numgraph.op import FUNCTIONS
+from tests import waits
 
 ROOT = Path(__file__).parents[1]
 # Functions that only operators and gradients call.
@@ -26,8 +25,7 @@ print(sorted({name.partition(".")[0] for name in sys.modules} & {"numba", "llvml
 def python(code: str, **environment: str) -> str:
     """What a new process prints."""
     known = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=known | environment)
+    done = waits.python("-c", code, cwd=ROOT, env=known | environment)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

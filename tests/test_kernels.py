@@ -11,7 +11,6 @@ import pytest
 from numba import types
 from numba.extending import register_jitable
 from numgraph.kernels import products, scans, sorting
-from numgraph.kernels.support import helper
 
 POINTED = {
     "bool": types.uint8, "uint8": types.uint8, "int8": types.int8, "int32": types.int32, "int64": types.int64,
@@ -35,7 +34,7 @@ def by_pointer(kernel: Callable[..., None], arrays: list[Any], *numbers: Any) ->
     if key not in COMPILED:
         pointers = [types.CPointer(POINTED[a.dtype.name]) for a in arrays]
         scalars = [numba.typeof(n) for n in numbers]
-        inside = helper(kernel)
+        inside = numba.njit(error_model="numpy", _nrt=False)(kernel)
         # a C function takes addresses; its arguments are pointers to it
         names = ", ".join(f"a{k}" for k in range(len(pointers) + len(scalars)))
         scope: dict[str, Any] = {"inside": inside}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import tomllib
 import zipfile
 from email.parser import Parser
 from pathlib import Path
 
 import pytest
+
+from tests import waits
 
 ROOT = Path(__file__).parents[1]
 # One worker builds the wheel once for all of these.
@@ -26,8 +26,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
         shutil.copy(ROOT / name, tree)
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tree / "dist"), str(tree)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = waits.python("-m", "build", "--wheel", "--no-isolation", "--outdir", str(tree / "dist"), str(tree))
     assert done.returncode == 0, done.stdout + done.stderr
     (built,) = (tree / "dist").glob("*.whl")
     return built
@@ -45,7 +44,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def python(*arguments: str, site: Path, cwd: Path) -> str:
     """What Python prints in `cwd` with the packages of `site` first."""
     environment = {**os.environ, "PYTHONPATH": str(site), "PYTHONSAFEPATH": "1", "COLUMNS": "100"}
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=cwd, env=environment)
+    done = waits.python(*arguments, cwd=cwd, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

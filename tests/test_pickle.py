@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 
 import numgraph as ng
+from tests.waits import python
 
 pytestmark = pytest.mark.usefixtures("target")
 ROOT = Path(__file__).parents[1]
@@ -249,5 +249,5 @@ def test_another_process_reads_it(tmp_path: Path) -> None:
     file = tmp_path / "f.pkl"
     file.write_bytes(pickle.dumps(ng.function([x], s * x, updates=[(s, s + 1)])))
     code = f"import pickle; f = pickle.load(open({str(file)!r}, 'rb')); f([1, 1, 1]); print(f([1, 2, 3]).tolist())"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    done = python("-c", code, cwd=ROOT)
     assert done.stdout.strip() == "[1.0, 4.0, 9.0]", done.stderr

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import llvmlite.binding as llvm
@@ -18,6 +16,7 @@ import numgraph as ng
 from numgraph import processor
 from numgraph.errors import OptionError
 from numgraph.runtime import native, products
+from tests.waits import python
 
 HERE = processor.available()
 X86 = platform.machine().lower() in ("x86_64", "amd64")
@@ -61,15 +60,13 @@ def test_other_names_are_refused() -> None:
     with pytest.raises(OptionError, match="cpu must be 'native' or 'x86-64-v2' or"):
         ng.config.cpu = "znver3"
     environment = {**os.environ, "NUMGRAPH_CPU": "best"}
-    done = subprocess.run([sys.executable, "-c", "import numgraph"], capture_output=True, text=True, env=environment)
+    done = python("-c", "import numgraph", env=environment)
     assert done.returncode == 1 and "OptionError: cpu must be" in done.stderr
 
 
 def assembly(text: str) -> str:
     """What generated source becomes."""
-    _, module, machine = native.compiled_module(Path("source.py"), text)
-    found: str = machine.emit_assembly(module)
-    return found
+    return str(native.compiled_source(Path("source.py"), text).library.get_asm_str())
 
 
 def keeps(text: str, cpu: str, product: bool) -> bool:
@@ -79,9 +76,9 @@ def keeps(text: str, cpu: str, product: bool) -> bool:
 
 
 @pytest.mark.skipif(not X86, reason="reads x86-64 assembly")
-@pytest.mark.parametrize("compiler", ["auto", "numba"])
-def test_code_keeps_to_the_level(compiler: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ng.config, "compiler", compiler)
+@pytest.mark.parametrize("standard", [False, True])
+def test_code_keeps_to_the_level(standard: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ng.config, "standard_passes", standard)
     x = ng.fvector("x")
     source = ng.function([x], ng.exp(x), target="cpu").source
     for cpu in [*HERE[1:], *HERE[1:2]]:
@@ -96,7 +93,7 @@ def test_products_keep_to_the_level(monkeypatch: pytest.MonkeyPatch) -> None:
         assert keeps(assembly(products.source("float32")), cpu, product=True)
 
 
-# a part of the products that Numba compiles sooner than all
+# a part of the products that Numba's own passes compile sooner than all
 TURN = """from numgraph.kernels.dots import exchange
 from numgraph.kernels.support import c_function
 
@@ -108,8 +105,8 @@ def enter(source, to):
 
 
 @pytest.mark.skipif(not X86, reason="reads x86-64 assembly")
-def test_numba_reads_kernels_anew_for_another_level(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ng.config, "compiler", "numba")
+def test_kernels_are_read_anew_for_another_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ng.config, "standard_passes", True)
     for cpu in [*HERE[1:], *HERE[1:2]]:
         monkeypatch.setattr(ng.config, "cpu", cpu)
         text = assembly(TURN)

@@ -6,6 +6,7 @@ import sys
 import threading
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 import numgraph as ng
 from numgraph.errors import ShapeError
+from tests.waits import together
 
 EACH = pytest.mark.parametrize
 
@@ -104,21 +106,7 @@ def test_the_arena_grows_and_stays() -> None:
 
 
 def in_threads(work: Callable[[int], None], count: int = 4) -> None:
-    problems: list[BaseException] = []
-
-    def guarded(k: int) -> None:
-        try:
-            work(k)
-        except BaseException as error:
-            problems.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(k,)) for k in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if problems:
-        raise problems[0]
+    together(*(partial(work, k) for k in range(count)))
 
 
 def arguments_of(kind: str, k: int) -> tuple[Any, ...]:

@@ -11,6 +11,7 @@ import pytest
 
 import numgraph as ng
 from numgraph.source import SourceLine, lines_of
+from tests.waits import PATIENCE, join, together
 
 
 def test_lines_belong_to_their_thread() -> None:
@@ -20,15 +21,23 @@ def test_lines_belong_to_their_thread() -> None:
     def work() -> None:
         with lines_of(SourceLine("older.py", 1, "f")):
             inside.set()
-            done.wait()
+            assert done.wait(PATIENCE)
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    inside.wait()
+    assert inside.wait(PATIENCE)
     x = ng.vector("x")
     done.set()
-    thread.join()
+    join(thread)
     assert x.line is not None and x.line.file == __file__
+
+
+def test_lines_that_another_thread_has_set() -> None:
+    line, found = ng.scalar().line, list[Any]()
+    with lines_of(line):
+        together(lambda: found.append(ng.scalar().line))
+        assert ng.scalar().line == line
+    assert found[0].function == "<lambda>"
 
 
 def test_cells_of_notebooks(monkeypatch: pytest.MonkeyPatch) -> None:

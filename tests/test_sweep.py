@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 import numgraph as ng
 from numgraph.errors import ArgumentShapeError, DtypeError, IndexOutOfRange, InputError, ShapeError
+from tests.waits import PATIENCE
 
 RNG = np.random.default_rng(8)
 DATA = RNG.normal(size=(50, 6)).astype("float32")
@@ -215,9 +217,16 @@ except KeyboardInterrupt:
 @pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX")
 def test_ctrl_c_ends_a_sweep() -> None:
     with subprocess.Popen([sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        time.sleep(1)
-        process.send_signal(signal.SIGINT)
-        assert process.stdout.readline() == "stopped True\n"
-        assert process.wait(60) == 0
+        # what ends the process also ends the waits for what it prints
+        timer = threading.Timer(PATIENCE, process.kill)
+        timer.start()
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(1)
+            process.send_signal(signal.SIGINT)
+            assert process.stdout.readline() == "stopped True\n"
+            assert process.wait(PATIENCE) == 0
+        finally:
+            timer.cancel()
+            process.kill()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 import io
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ from test_cli import run, script  # noqa: F401  # a fixture
 import numgraph as ng
 from numgraph import cli
 from numgraph.inspector import terminal
+from tests.waits import python
 
 
 def trained() -> ng.Function:
@@ -92,7 +91,7 @@ def test_terminals_without_most_letters(more: dict[str, str], tmp_path: Path) ->
     )
     known = {k: v for k, v in os.environ.items() if k not in ("PYTHONIOENCODING", "PYTHONUTF8")}
     for arguments in (["inspect", str(path)], ["cache", "list"]):
-        done = subprocess.run([sys.executable, "-m", "numgraph", *arguments], capture_output=True, env=known | more)
+        done = python("-m", "numgraph", *arguments, text=False, env=known | more)
         assert done.returncode == 0, done.stderr
         assert done.stdout.isascii() and done.stderr.isascii() and rb"[red]\xe9" in done.stdout
 

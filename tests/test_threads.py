@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from numgraph.errors import IndexOutOfRange, OptionError
 from numgraph.runtime import threads
 from numgraph.schedule import shares
 from tests import fuzz
+from tests.waits import PATIENCE, in_child, join, together
 
 RNG = np.random.default_rng(5)
 
@@ -119,11 +121,7 @@ def test_python_threads_may_call_at_once() -> None:
             if not np.allclose(own(values[k]), np.tanh(values[k]).sum(axis=0)):
                 wrong.append(k)
 
-    workers = [threading.Thread(target=work, args=(k,)) for k in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    together(*(partial(work, k) for k in range(4)))
     assert not wrong
 
 
@@ -141,14 +139,14 @@ def test_other_python_threads_run_during_a_long_call() -> None:
             time.sleep(0)
 
     done = threading.Event()
-    worker = threading.Thread(target=count)
+    worker = threading.Thread(target=count, daemon=True)
     worker.start()
-    started.wait()
+    assert started.wait(PATIENCE)
     before = counted[0]
     f(value)
     during = counted[0] - before
     done.set()
-    worker.join()
+    join(worker)
     # with Python's lock held the other thread could get in at most once
     assert during > 3
 
@@ -160,21 +158,11 @@ def test_a_forked_child_computes(tiny_shares: None) -> None:
     f = ng.function([x], outputs[:2])
     value = RNG.normal(size=(300, 40)).astype("float32")
     expected = f(value)
-    child = os.fork()
-    if child == 0:
-        good = all(np.array_equal(a, b) for _ in range(50) for a, b in zip(f(value), expected, strict=True))
-        os._exit(0 if good else 1)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            break
-        time.sleep(0.01)
-    else:
-        os.kill(child, 9)
-        os.waitpid(child, 0)
-        pytest.fail("the child hangs")
-    assert os.waitstatus_to_exitcode(status) == 0
+
+    def child() -> bool:
+        return all(np.array_equal(a, b) for _ in range(50) for a, b in zip(f(value), expected, strict=True))
+
+    assert in_child(child) == 0
     for got, want in zip(f(value), expected, strict=True):
         np.testing.assert_array_equal(got, want)
 

@@ -23,6 +23,7 @@ from numgraph.kernels import tiles
 from numgraph.config import config
 from numgraph.processor import available, processor
 from numgraph.runtime import native
+from tests.waits import in_child
 
 DTYPES = ("float32", "float64")
 # around the lengths of vectors, of tiles and of blocks of k
@@ -250,19 +251,16 @@ class Guarded:
 
 def survives(action: Callable[[], object]) -> bool:
     """Whether a child process that does it ends as it should."""
+
+    def quietly() -> bool:
+        faulthandler.disable()
+        action()
+        return True
+
     with warnings.catch_warnings():
         # a child with one thread is all that is wanted
         warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
-    if child == 0:
-        status = 1
-        faulthandler.disable()
-        try:
-            action()
-            status = 0
-        finally:
-            os._exit(status)
-    return os.waitpid(child, 0)[1] == 0
+        return in_child(quietly) == 0
 
 
 needs_fork = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="protects pages and forks")

@@ -9,8 +9,6 @@ import itertools
 import math
 import platform
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numba
@@ -21,6 +19,7 @@ from numgraph.kernels import angles, names, simd, vectorhyper, vectormath
 from ulp import apply
 
 import numgraph as ng
+from tests.waits import python
 
 ROOT = Path(__file__).parents[1]
 KEYS = list(names.VECTOR)
@@ -346,6 +345,6 @@ def test_mixed_dtypes_are_refused():
 
 
 def test_errors_are_measured_from_the_command_line():
-    command = [sys.executable, str(ROOT / "tests" / "ulp.py"), "hypot", "--dtype", "float32", "--step", "64"]
-    out = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    command = [str(ROOT / "tests" / "ulp.py"), "hypot", "--dtype", "float32", "--step", "64"]
+    out = python(*command, cwd=ROOT, check=True).stdout
     assert re.fullmatch(r"hypot +float32 +0\.\d+ at hypot\(.*\), claimed [\d.]+\n", out)

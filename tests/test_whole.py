@@ -11,6 +11,7 @@ import pytest
 
 from numgraph.whole import CALLS, apart, at_once, compiled, kept
 from tests.interrupts import Interrupts, free, places
+from tests.waits import python
 
 
 def test_at_once_stops_at_the_first_that_is_true() -> None:
@@ -47,6 +48,27 @@ def test_work_apart() -> None:
             apart(fail, lock)
         assert caught.value is error
     assert free(lock)
+
+
+AT_THE_END = """
+import sys
+from numgraph.whole import CALLS, apart
+
+class Last:
+    def __init__(self):
+        self.apart, self.sys, self.print = apart, sys, print
+
+    def __del__(self):
+        self.print(self.sys.is_finalizing(), self.apart(lambda: 3, CALLS), flush=True)
+
+last = Last()
+"""
+
+
+def test_work_apart_while_the_interpreter_ends() -> None:
+    """What a finalizer asks for: a thread that is started then never gets on."""
+    done = python("-c", AT_THE_END)
+    assert (done.stdout, done.stderr) == ("True 3\n", "")
 
 
 def test_interrupted_work_is_done_as_a_whole_or_not_at_all() -> None:

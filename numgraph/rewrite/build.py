@@ -188,7 +188,7 @@ class Builder:
         if not inputs or not all(v.kind in ("number", "array") for v in inputs):
             return None
         # many times the same number is no constant array: the number can still be seen
-        if op.expand or op.name in ("fill", "broadcast_to"):
+        if op.expand or op.user is not None or op.name in ("fill", "broadcast_to"):
             return None
         values = [self.constant_value(v) for v in inputs]
         if sum(v.size for v in values) > MAX_FOLDED:

@@ -27,9 +27,11 @@ class Item:
     kind: "store", "reduce", "scatter", "product", "kernel" or "check". node: whose buffer it fills (for a check: the
     node that asked for it). loops: lengths. value: what is stored, accumulated, scattered or checked. target: index
     into the buffer of the element written. reduced: loop levels that a reduction runs over. views: operands of a
-    product or kernel. factors: alpha and beta of a product that accumulates. bound: for a check, the length of the
+    product or kernel. factors: alpha and beta of a product that accumulates, or the
+    numbers that a user's function gets. bound: for a check, the length of the
     indexed axis. loads: the memory reads in it. lengths: buffers that its lengths are read from. checks: items that
-    must run before. scalars: every scalar node in it.
+    must run before. scalars: every scalar node in it. raises: whether it calls a user's function that may raise: then
+    the call has changed nothing, as after a check.
     """
 
     kind: str
@@ -49,6 +51,7 @@ class Item:
     statements: int = 0
     stage: int = 0
     last: bool = False
+    raises: bool = False
 
     @property
     def level_axes(self) -> list[int | None]:
@@ -272,7 +275,8 @@ class ItemMaker:
             assert view is not None, (node, v)
             views.append(view)
         sizes = tuple(op.kernel.sizes(*operands, **node.attributes)) if op.kernel else ()
-        factors = tuple(self.elements.at(v, ()) for v in node.inputs[3:5]) if op.accumulates else ()
+        numbers = node.inputs[3:5] if op.accumulates else [v for v in node.inputs if not v.dims] if op.user else ()
+        factors = tuple(self.elements.at(v, ()) for v in numbers)
         return Item("product" if op.product else "kernel", node, views=tuple(views), sizes=sizes, factors=factors)
 
     def _check(self, node: Node, index: Node, length: Any) -> None:
@@ -304,6 +308,8 @@ class ItemMaker:
         item.loads = [v for v in nodes if v.kind == "load"]
         item.scalars = set(nodes)
         item.statements = sum(v.kind in ("op", "load") for v in nodes)
+        # threads of a grid cannot end a call: there functions that say `raise` are refused
+        item.raises = not self.graph.traits.grid and any(v.op is not None and v.op.raises for v in (*nodes, item.node))
         lengths = [*item.loops, *map(self.graph.find, item.node.dims), item.bound]
         item.lengths = tuple(read_for([*lengths, *(n for view in item.views for n in view.lengths)]))
         for node in self._inlined(item.node):

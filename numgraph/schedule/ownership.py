@@ -130,6 +130,8 @@ class Owner:
     def _obstacle(self, update: Update, item: Item) -> str:
         """Why an update may not be written over the old value; "" where it may, as far as it is concerned itself."""
         leaf = self.shared[update.slot]
+        if item.raises:
+            return "a function that may raise makes it"
         if leaf.dtype != item.node.dtype or len(leaf.dims) != len(item.node.dims):
             return "the new value is of another type"
         if not all(map(self.graph.equal_lengths, leaf.dims, item.node.dims)):
@@ -158,7 +160,7 @@ class Order:
         by_node = {item.node: item for item in items if item.kind != "check"}
         slots = {shared[u.slot]: item for item, u in late.items()}
         # dictionaries for sets: the order must be the same in every process
-        self.checks = dict.fromkeys(item for item in items if item.kind == "check")
+        self.checks = dict.fromkeys(item for item in items if item.kind == "check" or item.raises)
         # what has not run yet and must come before an item, and the other way round
         self.needed: dict[Item, dict[Item, None]] = {}
         self.followers: dict[Item, list[Item]] = {item: [] for item in items}

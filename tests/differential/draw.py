@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 import numpy as np
@@ -58,6 +59,9 @@ THEMES: dict[str, tuple[Kind, ...]] = {
     "errors": (lengths.unguarded, lengths.unguarded_write, lengths.huge),
     "gradients": (gradients.gradient, gradients.gradient, gradients.through, gradients.of_product),
 }
+# Users' functions: in one program of ten, whatever else is in it, since Numba takes its time for them.
+USERS: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, g.one_of(elementwise.USERS)),)
+ON_PROCESSORS: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, elementwise.RAISING), elementwise.steps)
 SHAPES = ",a,a,b,c,d,ab,ac,ca,ba,da,ad,cd,bc,abc,cab,bda,acea,beac,eca".split(",")
 FLAVOURS: dict[str, tuple[str, ...]] = {
     "integers": ("extreme", "plain"), "extremes": ("extreme", "extreme", "special", "plain"),
@@ -83,7 +87,9 @@ def draw(seed: int, small: bool = False, only: tuple[str, ...] = (), size: int =
         sharing.slice_given(g)
     elif g.chance(0.15):
         sharing.swap_given(g)
-    kinds = [k for t in themes for k in THEMES[t]]
+    kinds = [k for t in themes for k in THEMES.get(t, ())]
+    if "users" in only or (not only and random.Random(f"users {seed}").random() < 0.1):
+        kinds += 2 * (USERS if small else USERS + ON_PROCESSORS)
     others = kinds if only else [k for t in THEMES.values() for k in t]
     for _ in range(3 * size):
         if len(g.program.steps) < size:

@@ -219,11 +219,13 @@ def threads() -> None:
     np.testing.assert_array_equal(s.get_value(), large)
     f = ng.function([], ng.sum(t), target="cuda")
     found: list[float] = []
-    several = [threading.Thread(target=lambda: found.extend(float(f()) for _ in range(10))) for _ in range(4)]
+    several = [
+        threading.Thread(target=lambda: found.extend(float(f()) for _ in range(10)), daemon=True) for _ in range(4)
+    ]
     for thread in several:
         thread.start()
     for thread in several:
-        thread.join()
+        thread.join(100)
     assert found == [10.0] * 40
 
 
