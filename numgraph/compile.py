@@ -23,7 +23,7 @@ from numgraph.ir import Graph, Node, Requirement
 from numgraph.printing import pprint
 from numgraph.rewrite.assume import NOTHING, Assumptions, Key, Keys, Leaf, settled
 from numgraph.rewrite.build import Builder
-from numgraph.rewrite.conditions import undecided
+from numgraph.rewrite.conditions import OF_ELEMENTS, undecided
 from numgraph.rewrite.engine import Rewriter
 from numgraph.rewrite.lower import Leaves, expand, lower
 from numgraph.rewrite.rules import SIMPLE
@@ -105,7 +105,7 @@ class Scheduled(NamedTuple):
         return [
             r
             for r in undecided(self.schedule.graph)
-            if r.kind not in ("fits", "at_least") or all(v in computed for v in computed_sources((r.a, r.b)))
+            if r.kind not in OF_ELEMENTS or all(v in computed for v in computed_sources((r.a, r.b)))
         ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from pathlib import Path
+from textwrap import indent
 
 import numpy as np
 import pytest
@@ -86,6 +87,15 @@ def test_a_processor_is_named_as_numba_has_it(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("*.o"))) == 1
     ran(PROGRAM, tmp_path)
     assert len(list(tmp_path.glob("*.o"))) == 2
+
+
+def test_a_compiler_that_is_switched_off_says_so(tmp_path: Path) -> None:
+    code = f"try:\n{indent(PROGRAM, '    ')}\nexcept Exception as error:\n    print(error)"
+    said = ran(code, tmp_path, NUMBA_DISABLE_JIT="1")
+    assert said.startswith("NUMBA_DISABLE_JIT is set") and "reference" in said
+    # what is in the cache needs no compiler
+    ran(PROGRAM, tmp_path)
+    assert ran(code, tmp_path, NUMBA_DISABLE_JIT="1") == ""
 
 
 def test_dumps_show_what_is_in_the_cache_already(tmp_path: Path) -> None:

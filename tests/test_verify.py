@@ -83,8 +83,8 @@ def test_a_reshape_that_is_filled_from_itself(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("traits", [CPU, GRID], ids=["cpu", "grid"])
 def test_an_old_value_that_is_read_too_late(monkeypatch: pytest.MonkeyPatch, traits: Traits) -> None:
-    def no_readers(self: Any, items: Any, late: Any, shared: Any) -> None:
-        original(self, items, late, shared)
+    def no_readers(self: Any, items: Any, late: Any, *rest: Any) -> None:
+        original(self, items, late, *rest)
         self.unread = {item: {} for item in late}
         self.waiting = {item: [] for item in items}
 
@@ -110,8 +110,8 @@ def test_a_length_that_is_read_too_late(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_an_index_that_is_checked_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_checks(self: Any, items: Any, late: Any, shared: Any) -> None:
-        original(self, items, late, shared)
+    def no_checks(self: Any, items: Any, late: Any, *rest: Any) -> None:
+        original(self, items, late, *rest)
         self.checks = {}
 
     original = ownership.Order.__init__

@@ -13,6 +13,7 @@ override, `_final_module` and `_codegen` of a library, `_tm` (the target machine
 
 from __future__ import annotations
 
+import re
 from functools import cache as remember
 from importlib import import_module
 from typing import Any
@@ -71,10 +72,13 @@ class Library(JITCodeLibrary):
         return code
 
 
+_SHARED = re.compile(r"(plan|phase|step|join|shape)_\d+")
+
+
 def _prepare(function: Any) -> None:
     """What Numba's own passes have made: integers wrap around, and phases are called from several places, where a copy
     in each would be optimised each time."""
-    if not function.is_declaration and "phase_" in function.name:
+    if not function.is_declaration and _SHARED.search(function.name):
         function.attributes.add("noinline")
     for block in function.blocks:
         for instruction in block.instructions:

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from numgraph import cache
 from numgraph.config import config
+from numgraph.errors import OptionError
 from numgraph.processor import processor
 from numgraph.userfunctions.runtime import load_runtime
 from numgraph.whole import compiled, kept
@@ -211,6 +212,11 @@ def dispatcher(path: Path, text: str) -> Any:
 
 
 def _dispatcher(path: Path, text: str) -> Any:
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        raise OptionError(
+            "NUMBA_DISABLE_JIT is set, so Numba compiles nothing\n"
+            '  fix: unset it, or use target="reference", which needs no compiler'
+        )
     from numgraph.lower.pipeline import COMPILER
 
     kernel_module("support").COMPILER.update(COMPILER)

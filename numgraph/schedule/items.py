@@ -327,6 +327,21 @@ class ItemMaker:
         return seen
 
 
+def needed(items: Sequence[Item], roots: Sequence[Node]) -> list[Item]:
+    """The items that results are made of, and index checks, with all that these read. Of an array of which only a
+    length is asked for, no element is computed."""
+    by_node = {item.node: item for item in items if item.kind != "check"}
+    results = set(roots)
+    found: set[Item] = set()
+    stack = [item for item in items if item.kind == "check" or item.node in results]
+    while stack:
+        item = stack.pop()
+        if item not in found:
+            found.add(item)
+            stack += [by_node[v] for v in item.sources if v in by_node] + item.checks
+    return [item for item in items if item in found]
+
+
 def read_for(values: Iterable[Any]) -> list[Node]:
     """The arrays of which elements are read for lengths and other integers, each once."""
     nodes = scalar_nodes(v for v in values if isinstance(v, Node) and v.reads)
