@@ -69,7 +69,7 @@ def test_a_seed_says_it_all() -> None:
     assert script(draw(7), "cpu") == script(draw(7), "cpu")
 
 
-@pytest.mark.parametrize(("target", "seed"), [("cpu", 1), ("cpu", 2), ("cuda-sim", 3)])
+@pytest.mark.parametrize(("target", "seed"), [("cpu", 1), ("cpu", 2), ("cuda-sim", 4)])
 def test_programs_with_users_functions(target: str, seed: int) -> None:
     program = draw(seed, small=target != "cpu", only=("users", "shapes"), size=8)
     assert "users" in program.kinds
