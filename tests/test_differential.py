@@ -69,7 +69,7 @@ def test_a_seed_says_it_all() -> None:
     assert script(draw(7), "cpu") == script(draw(7), "cpu")
 
 
-@pytest.mark.parametrize(("target", "seed"), [("cpu", 1), ("cpu", 2), ("cuda-sim", 3)])
+@pytest.mark.parametrize(("target", "seed"), [("cpu", 1), ("cpu", 2), ("cuda-sim", 4)])
 def test_programs_with_users_functions(target: str, seed: int) -> None:
     drawn = (draw(10 * seed + k, small=target != "cpu", only=("users", "arithmetic"), size=8) for k in range(10))
     judge(next(program for program in drawn if "users" in program.kinds), target)
