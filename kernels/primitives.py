@@ -1,14 +1,12 @@
-"""What generated code and kernels have that Python's words cannot say, as LLVM IR: for both compilers.
+"""What generated code and kernels have that Python's words cannot say, as LLVM IR.
 
 A primitive is a function `build(builder, *values)` over an llvmlite builder, with the types of its arguments and its
-result. `wrapping` makes Numba's intrinsics of them; numgraph's own compiler (`numgraph/lower`) calls them directly.
-Nothing here imports Numba, allocates or raises.
+result. `wrapping` makes Numba's intrinsics of them. Nothing here imports Numba, allocates or raises.
 """
 
 from typing import NamedTuple
 
 from llvmlite import ir
-from numgraph.kernels.loops_ir import note_interleaving
 from numgraph.kernels.variants import offer_lanes
 
 _I64 = ir.IntType(64)
@@ -262,10 +260,6 @@ def _as_power(builder, n, moved):
     return builder.bitcast(builder.shl(bits, integer(mantissa)), n.type)
 
 
-def _interleave(builder, count):
-    note_interleaving(builder, count.constant)
-
-
 def _product_at(real):
     """A call of `sgemm_tile` or `dgemm_tile` at an address."""
     kinds = (*("int64",) * 8, real, *("int64",) * 6, real, *("int64",) * 3)
@@ -340,13 +334,6 @@ PRIMITIVES = {
     ),
     "support.from_python": Primitive(_from_python, ("int64",), "int64", "The value of a Python int."),
     "support.to_python": Primitive(_to_python, ("int64",), "int64", "A Python int."),
-    "simd.polynomial": Primitive(build_polynomial, ("real", "reals"), "real", ""),
-    "simd.multiply_add": Primitive(build_fused, ("real", "real", "real"), "real", ""),
-    "simd.off_whole": Primitive(build_off_whole, ("real",), "real", ""),
-    "simd.power_of_two": Primitive(build_power_of_two, ("real",), "real", ""),
-    "simd.times_power_of_two": Primitive(build_times_power_of_two, ("real", "real", "real"), "real", ""),
-    # Numba has an intrinsic of its own for it, which asks for a literal
-    "loops.interleave": Primitive(_interleave, ("int64",), "void", ""),
     "calls.sgemm_at": _product_at("float32"),
     "calls.dgemm_at": _product_at("float64"),
 }  # fmt: skip

@@ -196,16 +196,10 @@ def to_uint64(x):
     return np.uint64(to_int64(x - _TWO_63)) ^ _TOP if x >= _TWO_63 else np.uint64(to_int64(x))
 
 
-# Set while numgraph compiles: the entry is then turned into machine code by numgraph itself, with all phases in it.
-EMBEDDED = False
-
-_PLAIN = {
-    "error_model": "numpy",
-    "_nrt": False,
-    "no_cpython_wrapper": True,
-    "no_cfunc_wrapper": True,
-    "no_rewrites": True,
-}
+# How `numba.njit` compiles for numgraph: its target and its pipeline, which numgraph sets. Without them, in an exported
+# module, Numba compiles by itself.
+COMPILER = {}
+_PLAIN = {"error_model": "numpy", "_nrt": False}
 
 
 @contextlib.contextmanager
@@ -220,45 +214,63 @@ def _wrapping():
             numbers._int_arith_flags = saved
 
 
-def _compiled(signature, function, **options):
-    with _wrapping():
-        return numba.njit(signature, **{**_PLAIN, **options})(function)
+def _compiled(function):
+    return numba.njit(**_PLAIN, no_cpython_wrapper=True, no_cfunc_wrapper=True, **COMPILER)(function)
 
 
-def _callback(signature, function):
-    """A function that C calls."""
-    if EMBEDDED:
-        return _compiled(signature, function, no_cfunc_wrapper=False)
-    with _wrapping():
-        return numba.cfunc(signature, error_model="numpy", _nrt=False)(function)
+def helper(function):
+    """Make a plain kernel callable from compiled code; it is compiled when it is first called there."""
+    return _compiled(function)
 
 
 def jit(function):
-    """Compile a phase: `int64(int64)`, no objects, no exceptions; division as NumPy's."""
-    return _compiled("int64(int64)", function)
+    """A phase: `int64(int64)`, no objects, no exceptions; division as NumPy's."""
+    return _compiled(function)
 
 
 def divided(function):
-    """Compile a phase that threads share: `int64(int64 address, int64 share, int64 shares)`."""
-    return _compiled("int64(int64, int64, int64)", function)
+    """A phase that threads share: `int64(int64 address, int64 share, int64 shares)`."""
+    return _compiled(function)
+
+
+def shape(function):
+    """As `helper`: the body that several phases have in common; its arguments are the numbers in which they differ."""
+    made = _compiled(function)
+    resolve = made.get_call_template
+    # Numba would compile it anew for each number that is written in a call
+    made.get_call_template = lambda args, kws: resolve(tuple(map(types.unliteral, args)), kws)
+    return made
+
+
+def sized(function):
+    """As `helper`; numgraph's pass makes one for each size of elements, the first argument, a constant in it."""
+    return _compiled(function)
+
+
+def c_function(signature):
+    """Compile a function of numbers, now, that others call at its address in C."""
+    if COMPILER:
+        return numba.njit(signature, **_PLAIN, no_cpython_wrapper=True, **COMPILER)
+
+    def compiled(function):
+        with _wrapping():
+            return numba.cfunc(signature, **_PLAIN)(function)
+
+    return compiled
 
 
 def entry(function):
     """Compile the entry, `object(object, object)`, with a C address: Python calls it as a built-in method of the
-    table."""
-    return _callback("intp(intp, intp)", function)
+    table. Run by hand (`python k_x.py`), a module says what has been compiled."""
+    compiled = c_function("intp(intp, intp)")(function)
+    if function.__module__ == "__main__":
+        _show(function.__globals__, compiled)
+    return compiled
 
 
-def c_function(signature):
-    """Compile a function of numbers that others call at its address."""
-    return lambda function: _callback(signature, function)
-
-
-def helper(function):
-    """Make a plain kernel callable from compiled code."""
-    return numba.njit(**_PLAIN)(function)
-
-
-def sized(function):
-    """As `helper`; numgraph's compiler makes one for each size of elements, the first argument, a constant in it."""
-    return helper(function)
+def _show(module, compiled):
+    """What `python k_x.py` prints."""
+    lines = compiled.inspect_llvm().count("\n")
+    print(module["__doc__"])
+    print(f"compiled by Numba {numba.__version__} to {lines:,} lines of LLVM IR, entry at {compiled.address:#x}")
+    print(f"`python -i {module['__file__']}` leaves it as `enter`: print(enter.inspect_llvm())")

@@ -1,4 +1,4 @@
-"""Numba's intrinsics of the primitives that both compilers share."""
+"""Numba's intrinsics of the primitives."""
 
 import inspect
 

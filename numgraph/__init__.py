@@ -18,9 +18,9 @@ from typing import Any as _Any
 
 from numgraph.config import config
 from numgraph.errors import (
-    ArgumentShapeError, AxisError, DisconnectedError, DtypeError, GivensError, GradientError, IndexOutOfRange,
-    IndexShapeError, InputError, MissingInputError, NumgraphError, OptionError, RepeatedUpdateError, ShapeError,
-    UnusedInputError, UpdateError, ValueOverflowError,
+    ArgumentShapeError, AxisError, DisconnectedError, DtypeError, FunctionError, GivensError, GradientError,
+    IndexOutOfRange, IndexShapeError, InputError, MissingInputError, NumgraphError, OptionError, RepeatedUpdateError,
+    ShapeError, UnusedInputError, UpdateError, ValueOverflowError,
 )
 from numgraph.function import Function, function
 from numgraph.givens import clone
@@ -62,6 +62,8 @@ from numgraph.ops.special import (
     log_erfc, logaddexp, psi, tensor_copy, zero_grad,
 )
 from numgraph.ops.statistics import logsumexp, mean, norm, ptp, std, var
+from numgraph.ops.user import elementwise
+from numgraph.ops.usercall import call
 from numgraph.printing import debugprint, pprint
 from numgraph.program import In, Out
 from numgraph.shared import SharedVariable, shared
@@ -72,6 +74,7 @@ from numgraph.tensor import (
     matrix, row, scalar, scalars, tensor, tensor3, tensor4, vector, vectors, wcol, wmatrix, wrow, wscalar, wtensor3,
     wtensor4, wvector,
 )
+from numgraph.types import TensorType
 # isort: on
 
 __version__ = "0.1.0"
@@ -85,35 +88,35 @@ def __getattr__(name: str) -> _Any:
 
 
 __all__ = [
-    "ArgumentShapeError", "AxisError", "Constant", "DisconnectedError", "DtypeError", "Function", "GivensError",
-    "GradientError", "In", "IndexOutOfRange", "IndexShapeError", "InputError", "MissingInputError", "NumgraphError",
-    "OptionError", "Out",
-    "RepeatedUpdateError", "ShapeError", "SharedVariable", "UnusedInputError", "UpdateError", "ValueOverflowError",
-    "Variable", "__version__", "abs", "abs_", "acos", "acosh", "add", "all", "alloc", "amax", "amin", "and_", "any",
-    "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort",
-    "as_tensor_variable", "asin", "asinh", "atan", "atan2", "atanh", "atleast_1d", "atleast_2d", "atleast_3d",
-    "batched_dot", "batched_tensordot", "bcol", "binary_crossentropy", "bitwise_and", "bitwise_not", "bitwise_or",
-    "bitwise_xor", "bmatrix", "broadcast_to", "brow", "bscalar", "btensor3", "btensor4", "bvector", "cast",
-    "categorical_crossentropy", "ceil", "ceiling", "clip", "clone", "col", "concatenate", "config", "constant",
-    "copysign", "cos", "cosh", "cumprod", "cumsum", "dcol", "debugprint", "deg2rad", "diag", "diagonal", "diff",
-    "digamma", "dimshuffle", "disconnected_grad", "divide", "divmod", "dmatrix", "dot", "drow", "dscalar", "dtensor3",
-    "dtensor4", "dvector", "elu", "empty", "empty_like", "eq", "equal", "erf", "erfc", "exp", "exp2", "expand_dims",
-    "expm1", "eye", "fcol", "flatnonzero", "flatten", "flip", "floor", "floor_div", "fmatrix", "frow", "fscalar",
-    "ftensor3", "ftensor4", "full", "full_like", "function", "fvector", "gammaln", "ge", "grad", "grad_clip", "greater",
-    "greater_equal", "gt", "hstack", "hypot", "icol", "identity", "identity_like", "imatrix", "inc_subtensor", "inner",
-    "int_div", "inv", "invert", "irow", "iscalar", "isfinite", "isinf", "isnan", "itensor3", "itensor4", "ivector",
-    "join", "lcol", "le", "left_shift", "less", "less_equal", "lgamma", "linspace", "lmatrix", "log", "log1mexp",
-    "log1p", "log2", "log10", "log_erfc", "log_softmax", "logaddexp", "logical_and", "logical_not", "logical_or",
-    "logical_xor", "logsumexp", "lrow", "lscalar", "lt", "ltensor3", "ltensor4", "lvector", "matmul", "matrices",
-    "matrix", "matrix_dot", "max", "maximum", "mean", "min", "minimum", "mod", "moveaxis", "mul", "multiply", "neg",
-    "negative", "neq", "nonzero", "nonzero_values", "norm", "not_equal", "ones", "ones_like", "or_", "outer", "pow",
-    "power", "pprint", "prod", "psi", "ptp", "rad2deg", "ravel", "reciprocal", "relu", "remainder", "repeat", "reshape",
-    "right_shift", "rint", "roll", "round", "row", "scalar", "scalars", "set_subtensor", "sgn", "shape",
-    "shape_padaxis", "shape_padleft", "shape_padright", "shared", "sigmoid", "sigmoid_binary_crossentropy", "sign",
-    "sin", "sinh", "size", "softmax", "softplus", "sort", "specify_shape", "split", "sqr", "sqrt", "square", "squeeze",
-    "stack", "std", "sub", "subtract", "sum", "swapaxes", "switch", "take", "take_along_axis", "tan", "tanh", "tensor",
-    "tensor3", "tensor4", "tensor_copy", "tensordot", "tile", "to_one_hot", "trace", "transpose", "tri", "tril", "triu",
-    "true_div", "truediv", "trunc", "var", "vdot", "vector", "vectors", "vstack", "wcol", "where", "wmatrix", "wrow",
-    "wscalar", "wtensor3", "wtensor4", "wvector", "xor", "zero_grad", "zeros", "zeros_like",
+    "ArgumentShapeError", "AxisError", "Constant", "DisconnectedError", "DtypeError", "Function", "FunctionError",
+    "GivensError", "GradientError", "In", "IndexOutOfRange", "IndexShapeError", "InputError", "MissingInputError",
+    "NumgraphError", "OptionError", "Out", "RepeatedUpdateError", "ShapeError", "SharedVariable", "TensorType",
+    "UnusedInputError", "UpdateError", "ValueOverflowError", "Variable", "__version__", "abs", "abs_", "acos", "acosh",
+    "add", "all", "alloc", "amax", "amin", "and_", "any", "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan",
+    "arctan2", "arctanh", "argmax", "argmin", "argsort", "as_tensor_variable", "asin", "asinh", "atan", "atan2",
+    "atanh", "atleast_1d", "atleast_2d", "atleast_3d", "batched_dot", "batched_tensordot", "bcol",
+    "binary_crossentropy", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "bmatrix", "broadcast_to", "brow",
+    "bscalar", "btensor3", "btensor4", "bvector", "call", "cast", "categorical_crossentropy", "ceil", "ceiling", "clip",
+    "clone", "col", "concatenate", "config", "constant", "copysign", "cos", "cosh", "cumprod", "cumsum", "dcol",
+    "debugprint", "deg2rad", "diag", "diagonal", "diff", "digamma", "dimshuffle", "disconnected_grad", "divide",
+    "divmod", "dmatrix", "dot", "drow", "dscalar", "dtensor3", "dtensor4", "dvector", "elementwise", "elu", "empty",
+    "empty_like", "eq", "equal", "erf", "erfc", "exp", "exp2", "expand_dims", "expm1", "eye", "fcol", "flatnonzero",
+    "flatten", "flip", "floor", "floor_div", "fmatrix", "frow", "fscalar", "ftensor3", "ftensor4", "full", "full_like",
+    "function", "fvector", "gammaln", "ge", "grad", "grad_clip", "greater", "greater_equal", "gt", "hstack", "hypot",
+    "icol", "identity", "identity_like", "imatrix", "inc_subtensor", "inner", "int_div", "inv", "invert", "irow",
+    "iscalar", "isfinite", "isinf", "isnan", "itensor3", "itensor4", "ivector", "join", "lcol", "le", "left_shift",
+    "less", "less_equal", "lgamma", "linspace", "lmatrix", "log", "log1mexp", "log1p", "log2", "log10", "log_erfc",
+    "log_softmax", "logaddexp", "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "lrow",
+    "lscalar", "lt", "ltensor3", "ltensor4", "lvector", "matmul", "matrices", "matrix", "matrix_dot", "max", "maximum",
+    "mean", "min", "minimum", "mod", "moveaxis", "mul", "multiply", "neg", "negative", "neq", "nonzero",
+    "nonzero_values", "norm", "not_equal", "ones", "ones_like", "or_", "outer", "pow", "power", "pprint", "prod", "psi",
+    "ptp", "rad2deg", "ravel", "reciprocal", "relu", "remainder", "repeat", "reshape", "right_shift", "rint", "roll",
+    "round", "row", "scalar", "scalars", "set_subtensor", "sgn", "shape", "shape_padaxis", "shape_padleft",
+    "shape_padright", "shared", "sigmoid", "sigmoid_binary_crossentropy", "sign", "sin", "sinh", "size", "softmax",
+    "softplus", "sort", "specify_shape", "split", "sqr", "sqrt", "square", "squeeze", "stack", "std", "sub", "subtract",
+    "sum", "swapaxes", "switch", "take", "take_along_axis", "tan", "tanh", "tensor", "tensor3", "tensor4",
+    "tensor_copy", "tensordot", "tile", "to_one_hot", "trace", "transpose", "tri", "tril", "triu", "true_div",
+    "truediv", "trunc", "var", "vdot", "vector", "vectors", "vstack", "wcol", "where", "wmatrix", "wrow", "wscalar",
+    "wtensor3", "wtensor4", "wvector", "xor", "zero_grad", "zeros", "zeros_like",
 ]
 # fmt: on

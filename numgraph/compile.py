@@ -23,13 +23,14 @@ from numgraph.ir import Graph, Node, Requirement
 from numgraph.printing import pprint
 from numgraph.rewrite.assume import NOTHING, Assumptions, Key, Keys, Leaf, settled
 from numgraph.rewrite.build import Builder
-from numgraph.rewrite.conditions import undecided
+from numgraph.rewrite.conditions import OF_ELEMENTS, undecided
 from numgraph.rewrite.engine import Rewriter
 from numgraph.rewrite.lower import Leaves, expand, lower
 from numgraph.rewrite.rules import SIMPLE
 from numgraph.rewrite.update import fuse_updates
 from numgraph.runtime import native
 from numgraph.runtime.executor import Executor
+from numgraph.runtime.users import explained
 from numgraph.runtime.variant import Variant
 from numgraph.schedule.items import computed_sources
 from numgraph.schedule.moved import length_sources
@@ -104,7 +105,7 @@ class Scheduled(NamedTuple):
         return [
             r
             for r in undecided(self.schedule.graph)
-            if r.kind not in ("fits", "at_least") or all(v in computed for v in computed_sources((r.a, r.b)))
+            if r.kind not in OF_ELEMENTS or all(v in computed for v in computed_sources((r.a, r.b)))
         ]
 
 
@@ -161,7 +162,7 @@ def compile_variant(program: Any, given_up: Keys = NOTHING, leaf: Leaf | None = 
     module = printed(found, title_of(program))
     if config.debug >= 2:
         print(module.listing, file=sys.stderr)
-    code = native.build(module.text)
+    code = explained(partial(native.build, module.text), found.schedule.graph)
     if config.debug >= 1:
         how = "loaded from the cache" if code.cached else "compiled"
         said = f"numgraph: {program.title}: {len(module.phases)} phases, {how} in {code.seconds:.2f} s: {code.path}"

@@ -90,8 +90,9 @@ class Config:
     cpu: the processor that code is made for from now on: "native", this one; or a level that it has, "x86-64-v2"
         (128-bit vectors, no fused multiply-add), "x86-64-v3" (AVX2) or "x86-64-v4" (AVX-512). Results may differ in
         the last digits between levels. The default is what NUMGRAPH_CPU says, else "native".
-    compiler: what turns generated source into machine code. "auto": numgraph's own compiler, and Numba for what it does
-        not know; "numba": Numba always, several times slower. The default is what NUMGRAPH_COMPILER says, else "auto".
+    standard_passes: have Numba compile generated source by its own passes alone, without numgraph's for type
+        inference and lowering: the same bits, several times slower. For tests of numgraph itself. The default is what
+        NUMGRAPH_STANDARD_PASSES says, else False.
     verify: look whether each function compiled from now on uses memory rightly (ScheduleError if not), and fill memory
         that a call has not written yet with a pattern, so that a result which was never written is seen: not a number
         as a float, 2146950829 as an int32. For tests of numgraph itself; calls are slower.
@@ -111,7 +112,7 @@ class Config:
     cuda_tf32: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_TF32", "0") != "0")
     cuda_wait: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_WAIT", "0") != "0")
     cpu: str = field(default_factory=lambda: os.environ.get("NUMGRAPH_CPU", "native"))
-    compiler: str = field(default_factory=lambda: os.environ.get("NUMGRAPH_COMPILER", "auto"))
+    standard_passes: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_STANDARD_PASSES", "0") != "0")
     verify: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_VERIFY", "0") != "0")
     debug: int = field(default_factory=lambda: int(os.environ.get("NUMGRAPH_DEBUG", "0")))
 
@@ -134,12 +135,12 @@ _ALLOWED = {
     "floatX": ("float64", "float32"),
     "target": ("cpu", "cuda", "cuda-sim", "reference"),
     "cpu": ("native", "x86-64-v2", "x86-64-v3", "x86-64-v4"),
-    "compiler": ("auto", "numba"),
     "on_unused_input": ("raise", "warn", "ignore"),
     "on_empty_givens": ("ignore", "raise"),
     "cuda_graphs": (True, False),
     "cuda_tf32": (True, False),
     "cuda_wait": (True, False),
+    "standard_passes": (True, False),
     "verify": (True, False),
 }
 

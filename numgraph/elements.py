@@ -126,7 +126,7 @@ class Elements:
         assert node.op is not None
         if node.op.name == "cast" or node.attrs:
             return self.graph.make("op", node.op, operands, node.attrs, node.dtype, ())
-        return self.graph.scalar_op(node.op.name, *operands, dtype=node.dtype)
+        return self.graph.scalar_op(node.op, *operands, dtype=node.dtype)
 
     def _element(self, node: Node, index: Sequence[Any]) -> Node:
         assert node.op is not None and node.op.element is not None

@@ -97,6 +97,14 @@ class GradientError(NumgraphError, TypeError):
     """A gradient that does not exist: a cost that is no float scalar, an integer variable, an op without a gradient."""
 
 
+class FunctionError(NumgraphError, RuntimeError):
+    """A user's function in a graph has raised, or cannot be used where it is needed.
+
+    Cause: what it raised is `__cause__`. Shared variables are as they were before the call. Fix: in the function, or in
+    the values that it is called with, which the message shows.
+    """
+
+
 class ValueOverflowError(NumgraphError, OverflowError):
     """A Python integer that does not fit the dtype of the array beside it, as in NumPy 2 (`uint8 + 300`)."""
 

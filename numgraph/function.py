@@ -174,6 +174,23 @@ class Function:
         return str(self._of_executor("listing"))
 
     @property
+    def compiled(self) -> Any:
+        """Numba's dispatcher of the function's entry, with what it was compiled to in `compiled.overloads`.
+
+        Machine code that was found in the cache was loaded alone: then it is compiled now. OptionError for another
+        target than "cpu".
+        """
+        return self._of_executor("compiled")
+
+    def inspect_llvm(self) -> str:
+        """The LLVM IR that Numba has optimised, as text; OptionError for another target than "cpu"."""
+        return "".join(map(str, self.compiled.inspect_llvm().values()))
+
+    def inspect_asm(self) -> str:
+        """The machine code as text of the assembler; OptionError for another target than "cpu"."""
+        return "".join(map(str, self.compiled.inspect_asm().values()))
+
+    @property
     def record(self) -> FunctionRecord:
         """What is known about the function, as data: the inspector shows it, `to_json` writes it."""
         if self._record is None:

@@ -221,7 +221,8 @@ class Sweep:
         if isinstance(cotangent, Zero):
             parts = [ZERO] * len(node.inputs)
         elif op.grad is None:
-            raise GradientError(f"grad: {op.name} has no gradient: {op.no_grad}\n  {describe(node)}")
+            why, newline, fix = op.no_grad.partition("\n")
+            raise GradientError(f"grad: {op.name} has no gradient: {why}\n  {describe(node)}{newline}{fix}")
         else:
             parts, reaches = self._parts(node, op, cotangent)
         for variable, part, reach in zip(node.inputs, parts, reaches, strict=True):

@@ -266,13 +266,13 @@ class Graph:
         elif isinstance(b, Node):
             self.same[b] = a
 
-    def scalar_op(self, name: str, *operands: Node, dtype: str | None = None) -> Node:
-        """A 0-d elementwise op, folded and simplified."""
-        op = OPS[name]
+    def scalar_op(self, name: str | Op, *operands: Node, dtype: str | None = None) -> Node:
+        """A 0-d elementwise op, folded and simplified; a user's function is left to the call."""
+        op = name if isinstance(name, Op) else OPS[name]
         if dtype is None:
             assert op.dtype is not None
             dtype = op.dtype([v.dtype for v in operands])
-        if all(v.is_number for v in operands):
+        if all(v.is_number for v in operands) and op.user is None:
             values = [np.dtype(v.dtype).type(v.value) for v in operands]
             with np.errstate(all="ignore"):
                 return self.number(reference(op, values, {}, dtype), dtype)

@@ -33,12 +33,13 @@ import numpy as np
 
 from numgraph.errors import ShapeError
 from numgraph.types import float_of, promote, sum_of, true_division
+from numgraph.userfunctions.function import UserFunction
 
 # What a scalar form may call; the printers know how each is written for each target.
 SCALAR_FUNCTIONS = frozenset(
     """abs exp exp2 expm1 log log1p log2 log10 sqrt sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh
     floor ceil trunc rint erf erfc lgamma hypot copysign isnan isinf minimum maximum where floordiv mod power cast
-    sigmoid softplus""".split()
+    sigmoid softplus users""".split()
 )
 
 DtypeRule = Callable[[Sequence[str]], str]
@@ -115,11 +116,18 @@ class Scatter:
 class Kernel:
     """A function of `kernels/`, called as `function(out, *operands, *sizes)` with pointers to C-contiguous arrays.
 
-    function: "module.name". sizes: `(*operands, **attrs) -> numbers` passed as int64.
+    function: "module.name"; "" for a user's function, which is passed arrays of the operands and then of the results.
+    sizes: `(*operands, **attrs) -> numbers` passed as int64; for a user's function the lengths of all its results, of
+    which `ranks` has the number of axes. wide: float32 is computed in float64 where sums are: then the function writes
+    float64. on_grid: `(*inputs, **attrs) -> Variable`, what the op is composed of on a grid, where one thread would run
+    the kernel.
     """
 
     function: str
     sizes: Callable[..., tuple[Any, ...]]
+    wide: bool = False
+    on_grid: Callable[..., Any] | None = None
+    ranks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -156,6 +164,9 @@ class Op:
         see `reach`.
     show: `(*syntax trees of the operands, **attrs) -> syntax tree`, how formulas write it (`x[a:b]`); None: as a call.
     says: what messages call it where users know it by another name.
+    user: for an op that calls a user's function, that function: the op is no row of the table then. converts: whether
+    what it returns is converted to the result's dtype. raises: whether a call may end with an exception. pickled:
+    `() -> (function, arguments)` that makes the op again.
     cost: relative cost of one element (an addition is 1): decides what is recomputed and what is stored.
     """
 
@@ -187,6 +198,10 @@ class Op:
     cost: int = 1
     commutative: bool = False
     says: str = ""
+    user: UserFunction | None = None
+    converts: bool = False
+    raises: bool = False
+    pickled: Callable[[], tuple[Any, ...]] | None = None
     tree: ast.expr | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -198,16 +213,22 @@ class Op:
             raise ValueError(f"op {self.name}: no gradient, and no_grad does not say why")
         if self.shape is None and not (self.scalar or self.reduce or self.expand):
             raise ValueError(f"op {self.name}: form {forms[0]} needs a shape rule")
-        if self.name in OPS:
-            raise ValueError(f"op {self.name}: defined twice")
         if self.scalar:
             object.__setattr__(self, "tree", _parse(self.name, self.args, self.scalar))
+        if self.user is not None:
+            return
+        if self.name in OPS:
+            raise ValueError(f"op {self.name}: defined twice")
         OPS[self.name] = self
 
     @property
     def title(self) -> str:
         """What messages call the op."""
         return self.says or self.name
+
+    def composition(self, grid: bool) -> Callable[..., Any] | None:
+        """What the op is composed of, `(*inputs, **attrs) -> Variable`; None where it is none."""
+        return self.kernel.on_grid if self.kernel and grid else self.expand
 
     @property
     def overwrites(self) -> bool:
@@ -222,9 +243,15 @@ class Op:
     def __repr__(self) -> str:
         return f"Op({self.name})"
 
+    def __copy__(self) -> Op:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Op:
+        return self
+
     def __reduce__(self) -> tuple[Any, ...]:
-        """Ops pickle by name."""
-        return _op_named, (self.name,)
+        """Ops pickle by name, those of users' functions by `pickled`."""
+        return self.pickled() if self.pickled is not None else (_op_named, (self.name,))
 
 
 FORMS = ("scalar", "reduce", "element", "scatter", "reshape", "product", "kernel", "expand")

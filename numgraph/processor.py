@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from functools import cache as remember
 from typing import Any
 
@@ -47,7 +48,7 @@ def _processor(name: str) -> Processor:
     host, features, triple = compiled(_host)
     here = frozenset(feature for feature, there in features.items() if there)
     if name == "native":
-        return Processor(host, features.flatten(), here, triple)
+        return _as_numba_has_it(Processor(host, features.flatten(), here, triple))
     found = _features(name)
     if not triple.startswith("x86_64") or not found <= here:
         raise OptionError(_absent(name, triple, here))
@@ -62,6 +63,18 @@ def _host() -> tuple[str, Any, str]:
     from llvmlite.binding.targets import get_host_cpu_features
 
     return llvm.get_host_cpu_name(), get_host_cpu_features(), llvm.get_process_triple()
+
+
+def _as_numba_has_it(native: Processor) -> Processor:
+    """This machine's processor, unless Numba's settings in the environment name another one, or other features.
+
+    Kernels use what is named and there.
+    """
+    name, features = (os.environ.get(f"NUMBA_CPU_{what}") for what in ("NAME", "FEATURES"))
+    if features is None:
+        return replace(native, name=name or native.name)
+    named = {part.strip()[1:] for part in features.split(",") if part.strip().startswith("+")}
+    return Processor(name or native.name, features, native.has & named, native.triple)
 
 
 def available() -> list[str]:

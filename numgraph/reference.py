@@ -76,7 +76,7 @@ def compute(node: Variable, arrays: Sequence[Array]) -> Array:
             check(op, operands, node.attrs)
         result: Array = reference(op, operands, node.attrs, node.type.dtype)
     except NumgraphError as error:
-        raise type(error)(_message(node, arrays, str(error))) from None
+        raise type(error)(_message(node, arrays, str(error))) from error.__cause__
     except IndexError as error:
         raise IndexOutOfRange(_message(node, arrays, str(error))) from error
     except MemoryError as error:
@@ -153,7 +153,8 @@ def _message(node: Variable, arrays: Sequence[Array], problem: str) -> str:
         lengths = ",".join(map(str, array.shape))
         listed += f"\n  {described(variable)}: {array.dtype.name}{f'[{lengths}]' if lengths else ''}{made}"
     called = f"\n  {node.op.title} called at {node.line}" if node.line else ""
-    return f"{node.op.title}: {problem}{listed}{called}"
+    defined = f"\n  {node.op.title} is defined at {node.op.user.line}" if node.op.user else ""
+    return f"{node.op.title}: {problem}{listed}{called}{defined}"
 
 
 __all__ = ["evaluate"]

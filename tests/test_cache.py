@@ -40,8 +40,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def start(folder: Path, code: str = PROGRAM, compiler: str = "auto") -> subprocess.Popen[str]:
-    environment = {**os.environ, "NUMGRAPH_CACHE_DIR": str(folder), "NUMGRAPH_COMPILER": compiler}
+def start(folder: Path, code: str = PROGRAM, standard: str = "0", **more: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "NUMGRAPH_CACHE_DIR": str(folder), "NUMGRAPH_STANDARD_PASSES": standard, **more}
     command = [sys.executable, "-c", code]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment
@@ -107,16 +107,16 @@ def test_array_constants_are_not_confused(folder: Path) -> None:
 
 
 def test_only_a_process_in_which_numba_compiles_loads_it(folder: Path) -> None:
-    found = [finish(start(folder, compiler=name)) for name in ("auto", "numba", "numba")]
-    values = found[0].removesuffix(" False")
-    assert found == [f"{values} False", f"{values} True", f"{values} False"]
+    found = [finish(start(folder, standard=name)) for name in ("0", "0", "1", "1")]
+    values = found[0].removesuffix(" True")
+    assert found == [f"{values} True", f"{values} False"] * 2
     assert (len(files(folder, ".py")), len(files(folder, ".o"))) == (1, 2)
 
 
 def test_a_process_that_has_imported_numba_loads_what_is_kept(folder: Path) -> None:
     """It has names that the code refers to, but does not define them before it compiles something itself."""
-    for name in ("auto", "numba"):
-        values = finish(start(folder, compiler=name)).rsplit(" ", 1)[0]
+    for name in ("0", "1"):
+        values = finish(start(folder, standard=name)).rsplit(" ", 1)[0]
         assert finish(start(folder, "import numba\n" + PROGRAM, name)) == f"{values} True"
 
 

@@ -155,3 +155,24 @@ def test_conditions_that_are_not_known_are_still_checked() -> None:
     low = ng.function([x], ng.min(x, 0))
     with pytest.raises(ShapeError, match="axis 0 is empty, and min"):
         low(np.zeros((0, 2)))
+
+
+@pytest.mark.parametrize("target", ["reference", "cpu", "cuda-sim"])
+def test_a_condition_that_nothing_else_waits_for(target: str) -> None:
+    """Only a length is asked of what it is about, which the condition's own lengths have no part in."""
+    x, y, z = ng.vector("x"), ng.vector("y"), ng.matrix("z")
+    state = ng.shared(np.zeros(2), "state")
+    count = ng.sum(ng.cast(x > 1, "int64"))
+    written, row = ng.set_subtensor(x[x > 1], y), z[count - 2 : count][y.shape[0] % 2]
+    others = np.array([3.0, 4]), np.ones((2, 3))
+    for result in (written.size, count + written.size, row.shape[0]):
+        f = ng.function(
+            [x, y, z], [result, y + 1], updates=[(state, state + 1)], target=target, on_unused_input="ignore"
+        )
+        f(np.array([1.0, 5, 5]), *others)
+        before = state.get_value().tolist()
+        with pytest.raises((ShapeError, ng.IndexOutOfRange), match=r"does not broadcast|out of range"):
+            f(np.array([1.0, 0, 0]), *others)
+        assert state.get_value().tolist() == before
+        f(np.array([1.0, 5, 5]), *others)
+        assert state.get_value().tolist() == [v + 1 for v in before]

@@ -85,7 +85,7 @@ def test_code(name: str) -> None:
     source = loaded(module.text)
     for kernel in module.kernels[0]:
         signature = tuple(p.dtype for p in kernel.parameters.values())
-        cubin = door.compile_cubin(source[kernel.name], signature, (9, 0), max_threads=kernel.threads)
+        cubin = door.compile_cubin(source[kernel.code], signature, (9, 0), max_threads=kernel.threads)
         assert (cubin.stack_bytes, cubin.spill_bytes) == (0, 0), kernel.name
         assert cubin.shared_bytes <= 48 * 1024
         assert cubin.registers <= 168

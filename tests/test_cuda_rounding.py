@@ -39,7 +39,7 @@ def test_products_and_sums_are_not_fused(dtype: str, kind: str) -> None:
     f = ng.function([x, y], x * x - y * y, target="cuda-sim")
     variant = f.executor.variant
     ((each,),) = variant.kernels
-    made = door.compile_cubin(variant.source[each.kernel.name], each.kernel.signature, (9, 0), max_threads=256)
+    made = door.compile_cubin(variant.source[each.kernel.code], each.kernel.signature, (9, 0), max_threads=256)
     found = instructions(made.code)
     assert found[f"{kind}MUL"] and found[f"{kind}ADD"] and not found[f"{kind}FMA"]
 

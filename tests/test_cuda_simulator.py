@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numba import cuda, float32, int8, int32, int64
 
+import numgraph as ng
 from numgraph.device.simulator import Offset, simulate
 from numgraph.errors import IndexOutOfRange, KernelError
 
@@ -120,6 +121,23 @@ def functions(out, x):
     out[3] = math.erf(x[3])
     out[4] = math.lgamma(x[1])
     out[5] = float32(1.0) / x[1]
+
+
+def test_literals_divide_as_floats_of_a_device() -> None:
+    def kernel(out):
+        zero = 0.0
+        out[0] = 0.0 / 0.0
+        out[1] = 2.0 / zero
+        out[2] = zero - 1.5
+
+    out = np.zeros(3)
+    simulate(kernel, 1, 1, [out])
+    np.testing.assert_array_equal(out, [np.nan, np.inf, -1.5])
+    x = ng.matrix("x")
+    zeros = ng.zeros_like(x)
+    got = ng.function([x], [zeros, zeros / zeros, 1 / zeros], target="cuda-sim")(np.ones((1, 2)))
+    assert [np.asarray(v).tolist() for v in got[:1]] == [[[0, 0]]]
+    assert np.isnan(got[1]).all() and np.isinf(got[2]).all()
 
 
 def test_functions_raise_nothing() -> None:

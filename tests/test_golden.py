@@ -84,7 +84,19 @@ def reductions() -> ng.Function:
     return ng.function([x], outputs, name="reductions")
 
 
-PROGRAMS = (elementwise, softmax, logistic_regression, blocks_of_rows, updates, gather_and_scatter, reductions)
+def power_iteration() -> ng.Function:
+    """Steps that are alike: their functions are there once, with what differs as arguments."""
+    A, x = ng.fmatrix("A"), ng.fmatrix("x")
+    v = x
+    for _ in range(4):
+        v = ng.dot(A, v)
+        v = v / ng.sqrt(ng.sum(v * v, axis=0))
+    return ng.function([A, x], v, name="power_iteration")
+
+
+PROGRAMS = (
+    elementwise, softmax, logistic_regression, blocks_of_rows, updates, gather_and_scatter, reductions, power_iteration,
+)  # fmt: skip
 
 
 def compare(name: str, text: str, update: bool) -> None:

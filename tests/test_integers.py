@@ -19,11 +19,11 @@ from numgraph.types import DISCRETE, FLOATS, INTEGERS
 
 # What runs where: a simulated thread takes microseconds for an element, and Numba seconds for a function.
 RUNS = [
-    *((dtype, "cpu", "auto") for dtype in INTEGERS),
-    *((dtype, "cpu", "numba") for dtype in ("int64", "uint64")),
-    *((dtype, "cuda-sim", "auto") for dtype in ("int8", "int32", "int64", "uint64")),
+    *((dtype, "cpu", "direct") for dtype in INTEGERS),
+    *((dtype, "cpu", "standard") for dtype in ("int64", "uint64")),
+    *((dtype, "cuda-sim", "direct") for dtype in ("int8", "int32", "int64", "uint64")),
 ]
-POSITIONS = {f"{dtype}-{target}-{compiler}": (dtype, target, compiler) for dtype, target, compiler in RUNS}
+POSITIONS = {f"{dtype}-{target}-{passes}": (dtype, target, passes) for dtype, target, passes in RUNS}
 
 
 def ends(dtype: str, few: bool = False) -> list[int]:
@@ -82,8 +82,8 @@ def reduced(x: Variable) -> dict[str, Variable]:
 
 def check(run: str, monkeypatch: pytest.MonkeyPatch, build: Callable[..., dict[str, Variable]], *values: Any) -> None:
     """What is built of vectors, for all values and for the first three: the same as by NumPy."""
-    dtype, target, compiler = POSITIONS[run]
-    monkeypatch.setattr(ng.config, "compiler", compiler)
+    dtype, target, passes = POSITIONS[run]
+    monkeypatch.setattr(ng.config, "standard_passes", passes == "standard")
     inputs = [ng.vector(name, dtype) for name in "xy"[: len(values)]]
     outputs = build(*inputs)
     wanted, made = (ng.function(inputs, outputs, target=t, on_unused_input="ignore") for t in ("reference", target))
@@ -109,7 +109,7 @@ def test_composed_expressions(run: str, monkeypatch: pytest.MonkeyPatch) -> None
     check(run, monkeypatch, composed, *pairs(dtype, target != "cpu"))
 
 
-@pytest.mark.parametrize("run", [run for run in POSITIONS if "numba" not in run])
+@pytest.mark.parametrize("run", [run for run in POSITIONS if "standard" not in run])
 def test_reductions(run: str, monkeypatch: pytest.MonkeyPatch) -> None:
     dtype, target, _ = POSITIONS[run]
     check(run, monkeypatch, reduced, np.array(ends(dtype, target != "cpu") * 3, dtype))
@@ -150,12 +150,12 @@ def whole_part(x: float, dtype: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("target", "compiler"), [("reference", "auto"), ("cpu", "auto"), ("cpu", "numba"), ("cuda-sim", "auto")]
+    ("target", "passes"), [("reference", "direct"), ("cpu", "direct"), ("cpu", "standard"), ("cuda-sim", "direct")]
 )
 @pytest.mark.parametrize("source", FLOATS)
-def test_floats_that_do_not_fit(source: str, target: str, compiler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_floats_that_do_not_fit(source: str, target: str, passes: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In vectors and in what is left over of them."""
-    monkeypatch.setattr(ng.config, "compiler", compiler)
+    monkeypatch.setattr(ng.config, "standard_passes", passes == "standard")
     x = ng.vector("x", source)
     f = ng.function([x], [ng.cast(x, dtype) for dtype in INTEGERS], target=target)
     values = np.array(FLOATING, source)

@@ -11,7 +11,6 @@ import pytest
 from numba import types
 from numba.extending import register_jitable
 from numgraph.kernels import products, scans, sorting
-from numgraph.kernels.support import helper
 
 POINTED = {
     "bool": types.uint8, "uint8": types.uint8, "int8": types.int8, "int32": types.int32, "int64": types.int64,
@@ -35,7 +34,7 @@ def by_pointer(kernel: Callable[..., None], arrays: list[Any], *numbers: Any) ->
     if key not in COMPILED:
         pointers = [types.CPointer(POINTED[a.dtype.name]) for a in arrays]
         scalars = [numba.typeof(n) for n in numbers]
-        inside = helper(kernel)
+        inside = numba.njit(error_model="numpy", _nrt=False)(kernel)
         # a C function takes addresses; its arguments are pointers to it
         names = ", ".join(f"a{k}" for k in range(len(pointers) + len(scalars)))
         scope: dict[str, Any] = {"inside": inside}
@@ -122,6 +121,23 @@ def test_running_sums_and_products(run: Any, dtype: str, kernel: Any, numpy: Any
             run(kernel, [out, x], outer, length, inner)
             # float32 too to the last bit: NumPy adds one by one here
             assert np.array_equal(out.reshape(expected.shape), expected, equal_nan=dtype.startswith("float"))
+
+
+@pytest.mark.parametrize("run", EXECUTORS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_products_of_others(run: Any, dtype: str) -> None:
+    with np.errstate(all="ignore"):
+        for outer, length, inner in [*LINES, (4, 5, 1), (7, 6, 1), (2, 1, 3)]:
+            x = drawn(dtype, outer * length * inner)
+            # enough ordinary elements that some products are no NaN
+            x = np.where(np.random.default_rng(1).random(x.size) < 0.7, np.full_like(x, 1.25), x)
+            lines = x.reshape(outer, length, inner).astype("float64")
+            expected = np.empty_like(lines)
+            for k in range(length):
+                expected[:, k] = np.prod(np.delete(lines, k, axis=1), axis=1)
+            out = np.full(x.size, 77.0)
+            run(scans.others, [out, x], outer, length, inner)
+            np.testing.assert_allclose(out.reshape(expected.shape), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("run", EXECUTORS)

@@ -15,8 +15,7 @@ from numgraph.runtime import native
 
 def optimised(f: Any, tmp_path: Path) -> str:
     """The LLVM IR of a function after all passes."""
-    _, module, _ = native.compiled_module(tmp_path / "source.py", f.source)
-    return str(module)
+    return str(native.compiled_source(tmp_path / "source.py", f.source).library.get_llvm_str())
 
 
 def test_long_loops_over_elementary_functions_go_side_by_side() -> None:
@@ -43,9 +42,9 @@ def lanes(text: str) -> int:
     return max(int(n) for n in re.findall(r"call <(\d+) x float> @llvm.fmuladd", text))
 
 
-@pytest.mark.parametrize("compiler", ["auto", "numba"])
-def test_the_hint_reaches_the_vectoriser(compiler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ng.config, "compiler", compiler)
+@pytest.mark.parametrize("standard", [False, True])
+def test_the_hint_reaches_the_vectoriser(standard: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ng.config, "standard_passes", standard)
     x = ng.fvector("x")
     text = optimised(ng.function([x], ng.exp(x)), tmp_path)
     # the loop is in the phase, and where that is inlined

@@ -1,13 +1,11 @@
-"""The compiler of generated source: Numba's types, Numba's bits."""
+"""How Numba compiles generated source: by a pass of numgraph's or by its own, to the same bits."""
 
 from __future__ import annotations
 
 import ctypes
 import itertools
-import operator
 import os
 from collections.abc import Callable
-from functools import cache as remember
 from pathlib import Path
 from typing import Any
 
@@ -17,65 +15,13 @@ from numgraph.kernels.names import VECTOR
 
 import numgraph as ng
 from numgraph import testing
-from numgraph.errors import OptionError
 from numgraph.graph import Variable, apply
-from numgraph.lower import kinds
-from numgraph.lower.alike import merged
-from numgraph.lower.kinds import KINDS
 from numgraph.op import OPS, Op
 from numgraph.runtime import native
 from numgraph.types import FLOATS
 from tests.waits import python
 
-PAIRS = list(itertools.product(KINDS, KINDS))
 DTYPES = ("float32", "float64", "int32", "int64", "uint8", "bool")
-
-
-@remember
-def typing() -> tuple[Any, dict[str, Any]]:
-    """Numba's rules, and its types by their names here."""
-    from numba import types
-    from numba.core.registry import cpu_target
-
-    cpu_target.typing_context.refresh()
-    return cpu_target.typing_context, {
-        name: types.boolean if name == "bool" else getattr(types, name) for name in KINDS
-    }
-
-
-def numba_types(function: Any, a: str, b: str) -> tuple[str, str]:
-    """(result, in which type it is computed) of an operator of two scalars, as Numba resolves it; "none" for none."""
-    context, types = typing()
-    given = (types[a], types[b])
-    try:
-        found = context.resolve_function_type(function, given, {})
-    except Exception:
-        return "none", "none"
-    return ("none", "none") if found is None else (str(found.return_type), str(found.args[0]))
-
-
-@pytest.mark.parametrize("pair", PAIRS, ids="-".join)
-def test_types_of_operators_are_numbas(pair: tuple[str, str]) -> None:
-    a, b = (KINDS[name] for name in pair)
-    for function in (operator.add, operator.floordiv):
-        assert kinds.arithmetic(a, b).name == numba_types(function, *pair)[0]
-    logic, wanted = numba_types(operator.and_, *pair)
-    if logic == "none":
-        with pytest.raises(kinds.Unsupported):
-            kinds.logic(a, b)
-    else:
-        assert kinds.logic(a, b).name == logic.replace("boolean", "bool"), wanted
-    compared = kinds.comparison(a, b)
-    computed = numba_types(operator.lt, *pair)[1].replace("boolean", "bool")
-    # whole numbers may be compared in any type that holds both
-    assert compared.name == computed or (compared.is_integer and "float" not in computed)
-
-
-@pytest.mark.parametrize("pair", PAIRS, ids="-".join)
-def test_types_of_variables_are_numbas(pair: tuple[str, str]) -> None:
-    context, types = typing()
-    wanted = str(context.unify_types(*(types[name] for name in pair))).replace("boolean", "bool")
-    assert kinds.common(KINDS[pair[0]], KINDS[pair[1]]).name == wanted
 
 
 def dtypes_of(number: int, op: Op) -> set[str]:
@@ -109,19 +55,25 @@ def same_bits(got: Any, wanted: Any) -> bool:
     return bool(got.tobytes() == wanted.tobytes())
 
 
+def no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have Numba's own passes fail for what the direct pass does not know."""
+    from numgraph.lower import pipeline
+
+    def refused(self: Any, state: Any) -> None:
+        raise AssertionError(f"left to Numba's own passes: {state.status.fail_reason}")
+
+    monkeypatch.setattr(pipeline._Standard, "run", refused)
+
+
 def by_both(build: Callable[[], ng.Function], arguments: list[Any]) -> list[list[Any]]:
-    """The results of a function that each compiler has made, numgraph's without help."""
-
-    def refused(path: Path, text: str) -> None:
-        raise AssertionError(f"{path} goes to Numba")
-
+    """The results of a function that each has compiled: the direct pass without help, and Numba's own passes."""
     found = []
     with pytest.MonkeyPatch.context() as own:
-        own.setattr(ng.config, "compiler", "auto")
-        own.setattr(native, "numba_module", refused)
+        own.setattr(ng.config, "standard_passes", False)
+        no_others(own)
         found.append([np.asarray(v) for v in build()(*arguments)])
     with pytest.MonkeyPatch.context() as other:
-        other.setattr(ng.config, "compiler", "numba")
+        other.setattr(ng.config, "standard_passes", True)
         found.append([np.asarray(v) for v in build()(*arguments)])
     return found
 
@@ -151,27 +103,6 @@ def test_long_chains_have_numbas_bits() -> None:
     assert all(map(same_bits, got, wanted))
 
 
-PHASE = """@divided
-def phase_{0}(address, share, shares):    # adds
-    table = i64(address)
-    x = f32(table[{0}])                   # x
-    for i in range({2}):
-        x[i] = x[i] * float32({1}) + float32(0.5)
-    return 0
-"""
-
-
-def test_functions_that_differ_in_numbers_and_places_are_one() -> None:
-    start = "import math\n\n"
-    text = merged(start + "\n\n".join(PHASE.format(k, k + 0.25, 10) for k in range(3)))
-    assert text.count("for i in range") == 1
-    assert "def phase_1(address, share, shares):\n    return shape_0(address, share, shares, 1, 1.25)" in text
-    assert "float32(0.5)" in text, "a number that all have is a constant"
-    # a length is what LLVM makes use of
-    other = start + PHASE.format(0, 1.0, 10) + "\n\n" + PHASE.format(1, 1.0, 12)
-    assert merged(other) == other
-
-
 SOURCE = """from numgraph.kernels.support import c_function, f64
 
 
@@ -191,11 +122,11 @@ UNKNOWN = """    for value in (1.0, 2.0):
 
 
 @pytest.mark.parametrize("body", [KNOWN, UNKNOWN])
-@pytest.mark.parametrize("compiler", ["auto", "numba"])
-def test_what_is_not_known_goes_to_numba(
-    body: str, compiler: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("standard", [False, True])
+def test_what_is_not_known_goes_to_numbas_own_passes(
+    body: str, standard: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(ng.config, "compiler", compiler)
+    monkeypatch.setattr(ng.config, "standard_passes", standard)
     monkeypatch.setattr(ng.config, "debug", 1)
     built = native.build(SOURCE.format(body))
     call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)(built.address)
@@ -205,7 +136,9 @@ def test_what_is_not_known_goes_to_numba(
         assert [call(values.ctypes.data, n) for n in (0, 1, 2, 3)] == [0, 1, 3, -1]
     else:
         assert call(values.ctypes.data, 3) == 0 and values[0] == 2
-    assert ("compiled by Numba because of" in capsys.readouterr().err) == (body is UNKNOWN and compiler == "auto")
+    assert ("compiled by Numba's own passes because of" in capsys.readouterr().err) == (
+        body is UNKNOWN and not standard
+    )
 
 
 PROGRAM = """
@@ -240,15 +173,11 @@ print("numba" in sys.modules)
 
 
 @pytest.mark.parametrize("program", [PROGRAM, *map(ROWS.format, FLOATS)], ids=["various", *FLOATS])
-def test_ordinary_functions_need_no_numba(program: str, tmp_path: Path) -> None:
-    environment = {**os.environ, "NUMGRAPH_CACHE_DIR": str(tmp_path), "NUMGRAPH_COMPILER": "auto"}
-    done = python("-c", program, env=environment, check=True)
-    assert done.stdout == "False\n"
-
-
-def test_a_compiler_must_be_one_of_them() -> None:
-    with pytest.raises(OptionError, match="compiler must be 'auto' or 'numba'"):
-        ng.config.compiler = "gcc"
+def test_numba_compiles_and_code_in_the_cache_needs_no_numba(program: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "NUMGRAPH_CACHE_DIR": str(tmp_path)}
+    for first in (True, False):
+        done = python("-c", program, env=environment, check=True)
+        assert done.stdout == f"{first}\n"
 
 
 EXPRESSIONS = """from numpy import float32, int8, uint8, uint16, uint64
@@ -308,11 +237,11 @@ EDGES = (0, 1, -1, 2, 7, -7, 255, -256, 2**31, -(2**63), 2**63 - 1)
 
 def test_expressions_have_numbas_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     calls, kept = [], []
-    for name in ("auto", "numba"):
-        monkeypatch.setattr(ng.config, "compiler", name)
+    for standard in (False, True):
+        monkeypatch.setattr(ng.config, "standard_passes", standard)
         with monkeypatch.context() as only:
-            if name == "auto":
-                only.setattr(native, "numba_module", None)
+            if not standard:
+                no_others(only)
             kept.append(native.build(EXPRESSIONS))
         calls.append(ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)(kept[-1].address))
     for a, b in itertools.product(EDGES, EDGES):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 import numgraph as ng
@@ -68,3 +69,20 @@ def test_rules_are_applied_within_what_was_expanded(monkeypatch: pytest.MonkeyPa
         del OPS[op.name]
     assert [node.name for node in topological(nodes) if node.op is not None] == ["mul"]
     assert [[r.name for r, _, _ in p.fired] for p in passes] == [[], ["x * 1 -> x"], []]
+
+
+@pytest.mark.parametrize("target", ["reference", "cpu", "cuda-sim"])
+def test_what_only_a_length_is_asked_of_is_not_computed(target: str) -> None:
+    """Its loops were printed without anything in them."""
+    s, x = ng.shared(np.array([[1, -1, 1]], "int8"), "s"), ng.vector("x")
+    count = ng.sum(ng.cast(s > 0, "int64"))
+    lengths = [
+        ng.repeat(ng.arange(count), 2).shape[0],
+        ng.dot(ng.exp(x[:count])[:, None], x[None, :]).reshape((-1,)).shape[0],
+        ng.sort(x[:count] * 2).reshape((-1, 1)).shape[0],
+    ]
+    f = ng.function([x], [ng.mod(ng.cast(n, "int64"), 7) for n in lengths], target=target)
+    assert [int(v) for v in f(np.arange(4.0))] == [4, 1, 2]
+    if target == "cpu":
+        code = f.source.split('"""')[2]
+        assert "exp(" not in code and "# broadcast_to" not in code

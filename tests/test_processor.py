@@ -66,9 +66,7 @@ def test_other_names_are_refused() -> None:
 
 def assembly(text: str) -> str:
     """What generated source becomes."""
-    _, module, machine = native.compiled_module(Path("source.py"), text)
-    found: str = machine.emit_assembly(module)
-    return found
+    return str(native.compiled_source(Path("source.py"), text).library.get_asm_str())
 
 
 def keeps(text: str, cpu: str, product: bool) -> bool:
@@ -78,9 +76,9 @@ def keeps(text: str, cpu: str, product: bool) -> bool:
 
 
 @pytest.mark.skipif(not X86, reason="reads x86-64 assembly")
-@pytest.mark.parametrize("compiler", ["auto", "numba"])
-def test_code_keeps_to_the_level(compiler: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ng.config, "compiler", compiler)
+@pytest.mark.parametrize("standard", [False, True])
+def test_code_keeps_to_the_level(standard: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ng.config, "standard_passes", standard)
     x = ng.fvector("x")
     source = ng.function([x], ng.exp(x), target="cpu").source
     for cpu in [*HERE[1:], *HERE[1:2]]:
@@ -95,7 +93,7 @@ def test_products_keep_to_the_level(monkeypatch: pytest.MonkeyPatch) -> None:
         assert keeps(assembly(products.source("float32")), cpu, product=True)
 
 
-# a part of the products that Numba compiles sooner than all
+# a part of the products that Numba's own passes compile sooner than all
 TURN = """from numgraph.kernels.dots import exchange
 from numgraph.kernels.support import c_function
 
@@ -107,8 +105,8 @@ def enter(source, to):
 
 
 @pytest.mark.skipif(not X86, reason="reads x86-64 assembly")
-def test_numba_reads_kernels_anew_for_another_level(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ng.config, "compiler", "numba")
+def test_kernels_are_read_anew_for_another_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ng.config, "standard_passes", True)
     for cpu in [*HERE[1:], *HERE[1:2]]:
         monkeypatch.setattr(ng.config, "cpu", cpu)
         text = assembly(TURN)

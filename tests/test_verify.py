@@ -16,7 +16,7 @@ from numgraph.errors import ScheduleError
 from numgraph.ir import Graph, Node
 from numgraph.program import build_program
 from numgraph.runtime import pattern
-from numgraph.schedule import grid, ownership, place, shares
+from numgraph.schedule import grid, items, ownership, place, shares
 from numgraph.schedule.arrange import Arranger
 from numgraph.schedule.fuse import Fuser
 from numgraph.schedule.items import Item
@@ -83,8 +83,8 @@ def test_a_reshape_that_is_filled_from_itself(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("traits", [CPU, GRID], ids=["cpu", "grid"])
 def test_an_old_value_that_is_read_too_late(monkeypatch: pytest.MonkeyPatch, traits: Traits) -> None:
-    def no_readers(self: Any, items: Any, late: Any, shared: Any) -> None:
-        original(self, items, late, shared)
+    def no_readers(self: Any, items: Any, late: Any, *rest: Any) -> None:
+        original(self, items, late, *rest)
         self.unread = {item: {} for item in late}
         self.waiting = {item: [] for item in items}
 
@@ -110,8 +110,8 @@ def test_a_length_that_is_read_too_late(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_an_index_that_is_checked_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_checks(self: Any, items: Any, late: Any, shared: Any) -> None:
-        original(self, items, late, shared)
+    def no_checks(self: Any, items: Any, late: Any, *rest: Any) -> None:
+        original(self, items, late, *rest)
         self.checks = {}
 
     original = ownership.Order.__init__
@@ -250,3 +250,17 @@ def test_an_axis_of_length_1_has_one_element(traits: Traits) -> None:
     m = ng.shared(np.ones((1, 1)), "m")
     r = m.reshape((-1, 1))
     check(r, [(m, ng.inc_subtensor(r[:-2, 2:2], r[:-2, 2:2][::-1]).reshape(m.shape))], traits)
+
+
+@pytest.mark.parametrize("traits", [CPU, GRID], ids=["cpu", "grid"])
+def test_what_is_there_before_a_call_is_not_computed(monkeypatch: pytest.MonkeyPatch, traits: Traits) -> None:
+    """An operand of a product whose rows have no elements lies where it is, and nothing is written there."""
+    empty, stack = ng.shared(np.zeros((2, 0)), "empty"), ng.shared(np.zeros((2, 3, 0)), "stack")
+    i = ng.scalar("i", dtype="int64")
+    results = [ng.dot(empty, empty.T), ng.matmul(stack, stack.swapaxes(1, 2)), empty[:, :1] * 2, p[i]]
+    program = build_program([i], results, [(q, q + 1)])
+    found = scheduled(program, frozenset(), traits)
+    assert not [item for item in found.schedule.items if item.node in found.schedule.shared]
+    monkeypatch.setattr(items, "_require_memory", lambda elements, node: elements.stored.update(node.inputs))
+    with pytest.raises(ScheduleError, match=r"empty #.*, which is there before a call, is computed"):
+        scheduled(program, frozenset(), traits)

@@ -56,8 +56,8 @@ class DeviceExecutor(Executor):
     def _ptx(self) -> str:
         """What the kernels are compiled to, one after the other."""
         variant, texts = self.variant, []
-        for kernel in (k for stage in variant.module.kernels for k in stage if not k.library):
-            code, capability = variant.source[kernel.name], variant.device.capability
+        for kernel in (k for stage in variant.module.kernels for k in stage if not k.library and k.code == k.name):
+            code, capability = variant.source[kernel.code], variant.device.capability
             texts.append(door.compile_cubin(code, kernel.signature, capability, max_threads=kernel.threads).ptx)
         return "\n".join(texts)
 

@@ -84,7 +84,7 @@ class DeviceVariant:
     def _loaded(self, source: dict[str, Any], kernel: Kernel) -> Loaded:
         if kernel.library:
             return Loaded(kernel, None)
-        return Loaded(kernel, self.device.load(source[kernel.name], kernel.signature, kernel.threads))
+        return Loaded(kernel, self.device.load(source[kernel.code], kernel.signature, kernel.threads))
 
     def _place_results(self) -> int:
         """Give small outputs of known lengths a place among the results; returns the words."""

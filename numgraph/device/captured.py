@@ -71,7 +71,7 @@ def fingerprint(function: Callable[..., Any]) -> list[str]:
     waiting, seen = [function], {id(function)}
     while waiting:
         current = waiting.pop()
-        parts.append(text(current))
+        parts.append(text(current) + getattr(current, "users_digest", ""))
         for name, value in sorted(values(current).items()):
             inner = plain_function(value)
             if inner is None:

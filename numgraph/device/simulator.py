@@ -9,8 +9,8 @@ simulated thread costs microseconds. The result is repeatable. What a device lea
 * shared memory that is read before it was written
 * a barrier that some threads of a block reach and others do not; a shuffle that some threads of a warp miss
 
-Floats have their dtype and integers wrap around, as in compiled code; untyped float literals stay invisible (look for
-.f64 in the PTX). Nothing here needs Numba or CUDA. Grid-wide barriers and atomics are not simulated.
+Floats have their dtype and integers wrap around, as in compiled code; a float literal is a float64, which divides as
+one. Nothing here needs Numba or CUDA. Grid-wide barriers and atomics are not simulated.
 """
 
 from __future__ import annotations
@@ -137,6 +137,7 @@ class _Kernel:
         for argument in definition.args.args:
             argument.annotation = None
         module = ast.fix_missing_locations(ast.Module([definition], []))
+        namespace |= printer.literals
         exec(compile(module, function.__code__.co_filename, "exec"), namespace)
         made: Callable[..., Any] = namespace[definition.name]
         self.functions[id(function)] = made
@@ -264,10 +265,20 @@ class _Block:
 
 
 class _Stops(ast.NodeTransformer):
-    """Makes calls of barriers into `yield`, and calls of functions with barriers into `yield from`."""
+    """Makes calls of barriers into `yield`, and calls of functions with barriers into `yield from`; names float
+    literals, which are Python's otherwise: those raise where they are divided by 0."""
 
     def __init__(self, cuda: set[str], stopping: set[str]) -> None:
         self.cuda, self.stopping, self.found = cuda, stopping, False
+        self.literals: dict[str, np.float64] = {}
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        """A name for a float literal."""
+        if not isinstance(node.value, float):
+            return node
+        name = f"literal {len(self.literals)}"
+        self.literals[name] = np.float64(node.value)
+        return ast.copy_location(ast.Name(name, ast.Load()), node)
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         """Replace one call."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from numgraph import dims
 from numgraph.emit.divided import SharePrinter
 from numgraph.emit.function import FunctionPrinter
 from numgraph.emit.memory import MemoryStatements
 from numgraph.emit.scalar import POINTERS
-from numgraph.emit.table import DGEMM, SGEMM
+from numgraph.emit.statements import Raised
+from numgraph.emit.table import DGEMM, SGEMM, called_as
 from numgraph.ir import Node
 from numgraph.schedule.items import Item
 from numgraph.types import FLOATS
@@ -29,9 +32,12 @@ class KernelPrinter(FunctionPrinter):
     """Prints a phase that is one call of a named kernel."""
 
     def call(self, item: Item) -> str:
-        """Print the call; returns the kernel's name, "module.function"."""
+        """Print the call; returns the kernel's name, "module.function", or "" for a user's function."""
         node = item.node
         assert node.op is not None and node.op.kernel is not None
+        if node.op.user is not None:
+            self._call_users(item)
+            return ""
         name: str = node.op.kernel.function
         arguments = [f"{POINTERS[node.dtype]}({self.address(node)})"]
         arguments += [f"{POINTERS[v.buffer.dtype]}({view_address(self, v)})" for v in item.views]
@@ -39,6 +45,55 @@ class KernelPrinter(FunctionPrinter):
         note = f"{self.buffer_name(node)} {self.type_text(node)}"
         self.say(f"{name.rsplit('.', 1)[1]}({', '.join(arguments)})", note, node)
         return name
+
+    def _call_users(self, item: Item) -> None:
+        """Print the call of a user's function of arrays; an exception ends the phase."""
+        node, key = item.node, called_as(item.node)
+        assert node.op is not None and node.op.kernel is not None and key is not None
+        views, numbers = iter(item.views), iter(item.factors)
+        arguments = []
+        for v in node.inputs:
+            if not v.dims:
+                arguments.append(self.value(next(numbers)))
+                continue
+            operand = next(views)
+            note = f"{self.buffer_name(v)} {self.type_text(v)}"
+            made = self._array("view", v, view_address(self, operand), operand.lengths)
+            arguments.append(self._named(made, self.graph.names.get(v), "x", note, v))
+        arguments += self._results(item, node.op.kernel.ranks)
+        call = f"{self.layout.functions[key]}({', '.join(arguments)})"
+        if not key[-1]:
+            self.say(call, self._note(node, None), node)
+            return
+        raised = self.names.fresh("raised")
+        self.say(f"{raised} = {call}[1]", self._note(node, None), node)
+        self.say(f"if {raised}:")
+        self.say(f"    return fail(table, 0, 0, {self.layout.fail_code(Raised(node))})")
+
+    def _results(self, item: Item, ranks: Sequence[int]) -> list[str]:
+        """Arrays for the results, one behind the other in the memory of the item's node."""
+        node, left = item.node, list(item.sizes)
+        begin: Any = 0
+        names = []
+        for rank in ranks:
+            lengths, left = left[:rank], left[rank:]
+            address = self.beyond(self.address(node), begin)
+            note = f"{self.buffer_name(node)} {node.dtype}, to be written"
+            names.append(self._named(self._array("room", node, address, lengths), "out", "out", note, node))
+            begin = begin + dims.product(lengths) * np.dtype(node.dtype).itemsize
+        return names
+
+    def _named(self, made: str, wish: str | None, prefix: str, note: str, node: Node) -> str:
+        name = self.names.fresh(wish, prefix)
+        self.say(f"{name} = {made}", note, node)
+        return name
+
+    def _array(self, kind: str, node: Node, address: str, lengths: Sequence[Any]) -> str:
+        """An array of the elements at an address."""
+        pointer = "bools" if node.dtype == "bool" else POINTERS[node.dtype]
+        shape = "".join(f"{self.value(self.graph.as_index(self.graph.find(n)))}, " for n in lengths)
+        shape = shape.removesuffix(" ") if len(lengths) == 1 else shape.removesuffix(", ")
+        return f"{kind}({pointer}({address}), ({shape}))"
 
 
 def product_of(node: Node, kind: str = "") -> tuple[str, int]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from numgraph.emit.table import BEGIN, END, LAUNCH, WORDS, WORK, Layout
-from numgraph.emit.writer import Line
+from numgraph.emit.writer import Call, Line
 from numgraph.schedule.plan import Schedule
 from numgraph.types import FLOATS
 
@@ -32,8 +33,8 @@ def sweep_obstacle(schedule: Schedule) -> str:
     return ""
 
 
-def step_lines(layout: Layout, stage: int, phases: Sequence[Any]) -> list[Line]:
-    """The function that runs the phases of a stage in order."""
+def step_lines(layout: Layout, stage: int, phases: Sequence[Any], calls: Mapping[str, Call]) -> list[Line]:
+    """The function that runs the phases of a stage in order. calls: how each is called, or launched for its shares."""
     lines = [Line(0, "@jit"), Line(0, f"def step_{stage}(address):", "everything, in order")]
     made = {key: slot for key, slot in layout.made_addresses.items() if layout.made_stage[key] == stage}
     if made or any(phase.block is not None for phase in phases):
@@ -43,27 +44,35 @@ def step_lines(layout: Layout, stage: int, phases: Sequence[Any]) -> list[Line]:
         code = f"table[{target}] = argument_address(table, {slot})"
         lines.append(Line(1, code, f"where {kind} {number} lies"))
     for phase in phases:
-        lines += _divided_call(layout, phase) if phase.block is not None else _call(phase)
+        lines += _divided_call(layout, phase, calls) if phase.block is not None else _call(phase, calls)
     return [*lines, Line(1, "return 0")]
 
 
-def _call(phase: Any) -> list[Line]:
+def joining(phase: str) -> str:
+    """The name of the function that joins what the shares of a phase have accumulated."""
+    return phase.replace("phase", "join")
+
+
+def _call(phase: Any, calls: Mapping[str, Call]) -> list[Line]:
+    call = calls[phase.name]
     if not phase.fails:
-        return [Line(1, f"{phase.name}(address)")]
-    return [Line(1, f"status = {phase.name}(address)"), Line(1, "if status != 0:"), Line(2, "return status")]
+        return call.lines(1)
+    return [*call.lines(1, "status = "), Line(1, "if status != 0:"), Line(2, "return status")]
 
 
-def _divided_call(layout: Layout, phase: Any) -> list[Line]:
-    call = f"launch(table[{LAUNCH}], {phase.name}, address, table[{layout.share_count(phase.block)}])"
-    lines = [Line(1, call)]
+def _divided_call(layout: Layout, phase: Any, calls: Mapping[str, Call]) -> list[Line]:
+    function = calls[phase.name]
+    arguments = (f"table[{LAUNCH}]", function.name, "address", f"table[{layout.share_count(phase.block)}]")
+    launch = replace(function, name="launch", arguments=arguments)
+    lines = launch.lines(1)
     if phase.fails:
         lines = [
-            Line(1, f"status = {call}"),
+            *launch.lines(1, "status = "),
             Line(1, "if status != 0:"),
-            Line(2, f"return {phase.name}(address, 0, 1)", "what fails first in order"),
+            Line(2, f"return {function.name}(address, 0, 1)", "what fails first in order"),
         ]
     if layout.schedule.sharing[phase.block].partial:
-        lines.append(Line(1, f"{phase.name.replace('phase', 'join')}(address)"))
+        lines += calls[joining(phase.name)].lines(1)
     return lines
 
 

@@ -59,6 +59,7 @@ class Kernel:
     grid: for each of its axes (count, per_block, most): it has count / per_block thread blocks, from 1 to `most`.
     threads: of a block. own: bytes that each block has for itself, while it runs. counts and own are numbers, or
     slots of the plan's table as -1 - slot. helpers: functions that it calls; made: those that an expression makes.
+    code: the name of its function, that of an earlier kernel where the two are the same but for what they are given.
     """
 
     name: str
@@ -81,6 +82,10 @@ class Kernel:
     known: dict[Any, str] = field(default_factory=dict)
     helpers: dict[str, list[Line]] = field(default_factory=dict)
     made: dict[str, str] = field(default_factory=dict)
+    code: str = ""
+
+    def __post_init__(self) -> None:
+        self.code = self.name
 
     @property
     def signature(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 from numgraph import dims
 from numgraph.emit.gridsums import GridSums
 from numgraph.emit.scalar import literal
+from numgraph.errors import FunctionError
 from numgraph.ir import Node
 from numgraph.schedule.arrange import Block
 from numgraph.schedule.gridproduct import choose_product, cublas_sizes
@@ -126,6 +127,12 @@ class GridPrinter(GridSums):
         item = block.items[0]
         node = item.node
         assert node.op is not None and node.op.kernel is not None
+        if node.op.user is not None:
+            lines = ", ".join(map(str, self.graph.lines.get(node, ())))
+            raise FunctionError(
+                f"{node.op.user.where} is a function of arrays (ng.call), which runs on the processor only\n"
+                f'  called at {lines}\n  fix: target="cpu", or ng.elementwise with a function of numbers'
+            )
         name: str = node.op.kernel.function
         if name in LIBRARY:
             self._by_library(name, item, item.sizes)

@@ -10,11 +10,12 @@ from numgraph import dims
 from numgraph.emit.grid import Geometry, Kernel
 from numgraph.emit.gridkernel import GridPrinter
 from numgraph.emit.gridsums import shares_of
-from numgraph.emit.header import DTYPES, words
+from numgraph.emit.header import DTYPES, finders, words
 from numgraph.emit.module import ModulePrinter, PlanPrinter
 from numgraph.emit.scalar import HELPERS
-from numgraph.emit.table import Layout
+from numgraph.emit.table import Layout, function_lines
 from numgraph.emit.writer import RESERVED, Line, Names, imported
+from numgraph.errors import FunctionError
 from numgraph.schedule.arrange import Block
 from numgraph.schedule.grid import Mapping
 from numgraph.schedule.plan import Schedule
@@ -64,6 +65,18 @@ def _slot_text(number: int) -> str:
     return str(number) if number >= 0 else f"table[{-1 - number}]"
 
 
+def _merge(kernels: Sequence[Kernel]) -> None:
+    """Print kernels that are the same once: what they work on are their parameters."""
+    firsts: dict[object, Kernel] = {}
+    for kernel in kernels:
+        head = [(p.name, p.dtype) for p in kernel.parameters.values()]
+        body = [(line.indent, line.code) for line in kernel.lines[1:]]
+        first = firsts.setdefault((kernel.threads, *head, *body), kernel)
+        if first is not kernel and not kernel.library:
+            kernel.code = first.name
+            kernel.lines = [Line(0, f"# {kernel.name}: {first.name} with other arguments")]
+
+
 @dataclass(frozen=True)
 class Step:
     """What a kernel does in one go: a block of the schedule, or the joining of the parts of its sums."""
@@ -74,6 +87,9 @@ class Step:
 
 class GridModulePrinter(ModulePrinter):
     """Prints the program of one schedule for a grid."""
+
+    # the host runs plans as they are
+    decorator = ""
 
     def __init__(
         self,
@@ -100,6 +116,7 @@ class GridModulePrinter(ModulePrinter):
             for group in self._groups(blocks):
                 kernels[-1].append(self._kernel(f"kernel_{serial}", stage, group))
                 serial += 1
+        _merge([kernel for made in kernels for kernel in made])
         finders = [self._finder(word) for word in range(len(self.words))]
         plans = {stage: self._plan(stage) for stage in reversed(range(len(kernels)))}
         lines: list[Line] = []
@@ -107,9 +124,12 @@ class GridModulePrinter(ModulePrinter):
         for helper in helpers.values():
             lines += [*helper, Line(0, ""), Line(0, "")]
         for stage, made in enumerate(kernels):
-            lines += [*plans[stage], Line(0, ""), Line(0, "")]
+            lines += [*plans[stage].lines(), Line(0, ""), Line(0, "")]
             for kernel in made:
                 lines += [*kernel.lines, Line(0, ""), Line(0, "")]
+        code = "\n".join(line.code for line in lines)
+        self._refuse_raising(words(code))
+        lines = [*self._users(code), *lines]
         code = "\n".join(line.code for line in lines)
         header = self._header(code, [k for made in kernels for k in made])
         text = "\n".join([*header, *(line.text() for line in lines)]).rstrip("\n") + "\n"
@@ -142,9 +162,13 @@ class GridModulePrinter(ModulePrinter):
     def _shares(self, block: Block) -> Any:
         return shares_of(self.schedule.graph, block, self.schedule.sharing[block], self.geometry)
 
+    def _names(self) -> Names:
+        """Names for a kernel's variables."""
+        return Names({*self.reserved, *self.layout.functions.values()})
+
     def _kernel(self, name: str, stage: int, steps: Sequence[Step]) -> Kernel:
         """One kernel, of steps with barriers in between."""
-        kernel = Kernel(name, Names(set(self.reserved)), threads=self.geometry.threads, made=self.made)
+        kernel = Kernel(name, self._names(), threads=self.geometry.threads, made=self.made)
         own: Any = 0
         checked = tested = len(self.words)
         for number, step in enumerate(steps):
@@ -182,11 +206,28 @@ class GridModulePrinter(ModulePrinter):
         buffers = [self.schedule.buffers.get(load.inputs[0]) for load in item.loads]
         if any(place is not None and place.place in ("private", "register") for place in buffers):
             return None
-        kernel = Kernel(f"find_{word}", Names(set(self.reserved)), threads=1)
+        kernel = Kernel(f"find_{word}", self._names(), threads=1)
         GridPrinter(self.schedule, self.layout, self.vector, kernel, item.stage, self.geometry, []).find(item)
         lines = self._function_of(kernel, 0, f"the index that {item.node.name} refuses")
         code = "\n".join(line.text() for line in lines)
+        code = "\n".join([*(line.text() for line in self._users(code)), code])
         return Finder(kernel, "\n".join([*self._header(code, [kernel]), code]) + "\n")
+
+    def _users(self, code: str) -> list[Line]:
+        """What finds the users' functions that occur in the code."""
+        return function_lines(self.layout, words(code), "plain_users_function")
+
+    def _refuse_raising(self, used: set[str]) -> None:
+        """FunctionError for a user's function that says `raise`: a thread of a grid cannot end a call."""
+        for (user, _, _), name in self.layout.functions.items():
+            if name in used and user.says_raise:
+                graph = self.schedule.graph
+                nodes = [v for v in graph.lines if v.op is not None and v.op.user is user]
+                lines = ", ".join(dict.fromkeys(str(line) for v in nodes for line in graph.lines[v]))
+                raise FunctionError(
+                    f"{user.where} may raise an exception, which threads of a device cannot\n  called at {lines}\n"
+                    f'  defined at {user.line}\n  fix: return a number that says so, such as nan; or target="cpu"'
+                )
 
     def _add_parts(self, block: Block) -> None:
         """Memory for the parts of a block's sums."""
@@ -231,6 +272,7 @@ class GridModulePrinter(ModulePrinter):
         lines += [f"from numpy import {', '.join(dtypes)}"] if dtypes else []
         host = sorted(used & HOST)
         lines += [f"from numgraph.cuda.plan import {', '.join(host)}"] if host else []
+        lines += finders(used)
         imports = {name for kernel in kernels for name in kernel.imports} | self.imports
         imports |= {f"support.{name}" for name in used & HELPERS} | {"cuda.support.cuda"}
         if "helper" in used or any(kernel.made for kernel in kernels):
@@ -241,10 +283,6 @@ class GridModulePrinter(ModulePrinter):
         made = {expression: name for kernel in kernels for expression, name in kernel.made.items()}
         lines += ["", f"THREADS = {self.geometry.threads}"]
         return [*lines, *(f"{name} = helper({expression})" for expression, name in made.items()), "", ""]
-
-    def _function(self, name: str, body: Sequence[Line], note: str, end: str, more: str = "") -> list[Line]:
-        # the host runs it as it is
-        return super()._function(name, body, note, end, more)[1:]
 
     # -- plan ---------------------------------------------------------------------------------------------------
 

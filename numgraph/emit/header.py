@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from numgraph.emit.scalar import HELPERS, POINTERS
 from numgraph.text import docstring
 
-# What generated code may use of `support`, `calls` and `loops` in `kernels/`; only the names that occur are imported.
+# What generated code may use of `support`, `calls`, `loops` and `users` in `kernels/`; names that occur are imported.
 SUPPORT = (
     frozenset(
         """add_up argument_address argument_length divided entry fail floor_div_float from_python helper
-    items_of jit largest launch mod_float multiply_up real_of relock resident_address resident_length share_count
+    items_of jit largest launch mod_float multiply_up real_of relock resident_address resident_length shape share_count
     smallest table_of to_python unlock""".split()
     )
     | set(POINTERS.values())
@@ -20,6 +20,9 @@ SUPPORT = (
 )
 PRODUCTS = frozenset({"sgemm", "dgemm", "sgemm_rows", "dgemm_rows"})
 HINTS = frozenset({"interleave"})
+USERS = frozenset({"bools", "checked", "refuse", "room", "view"})
+# How generated code finds users' functions, of `userfunctions.function`.
+FINDERS = frozenset({"users_function", "plain_users_function"})
 WIDTH = 110
 DTYPES = "float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64".split()
 
@@ -49,10 +52,17 @@ def module_header(
     lines += [f"from numgraph.kernels.{module} import {name} as {name}_source" for module, name in functions]
     lines += _import("loops", HINTS & used)
     lines += _import("support", (SUPPORT & used) | ({"helper"} if functions else set()))
+    lines += _import("users", USERS & used)
     for module in sorted({name.partition(".")[0] for name in vector}):
         lines += _import(module, used & {name.removeprefix(f"{module}.") for name in vector})
+    lines += finders(used)
     lines += [f"{name} = helper({name}_source)" for _, name in functions]
     return [*lines, "", ""]
+
+
+def finders(used: set[str]) -> list[str]:
+    """The import of what finds users' functions."""
+    return [f"from numgraph.userfunctions.function import {name}" for name in sorted(FINDERS & used)]
 
 
 def _import(module: str, names: Iterable[str]) -> list[str]:

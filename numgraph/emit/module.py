@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from numgraph.emit.alike import merge
 from numgraph.emit.calls import KernelPrinter, ProductPrinter
 from numgraph.emit.divided import JoinPrinter, SharePrinter
-from numgraph.emit.entry import entry_lines, step_lines, sweeps
+from numgraph.emit.entry import entry_lines, joining, step_lines, sweeps
 from numgraph.emit.function import FunctionPrinter
 from numgraph.emit.fused import FusedJoinPrinter, FusedPrinter
-from numgraph.emit.header import module_header
-from numgraph.emit.table import THREADS, WORK, Layout
-from numgraph.emit.writer import Line
+from numgraph.emit.header import module_header, words
+from numgraph.emit.table import THREADS, WORK, Layout, function_lines
+from numgraph.emit.writer import Function, Line
 from numgraph.ir import Node
 from numgraph.schedule import shares
 from numgraph.schedule.arrange import Block, Fused
@@ -27,18 +28,19 @@ MAX_FUNCTION = 96
 
 @dataclass
 class Phase:
-    """One generated function: its name, what it does in a line, and its work. block: what is divided among threads."""
+    """A loop nest, a product or a kernel. functions: that compute it, the last one perhaps what joins the parts of
+    shares. block: what is divided among threads."""
 
     name: str
     kind: str
     items: list[Item]
-    lines: list[Line] = field(default_factory=list)
+    functions: list[Function] = field(default_factory=list)
     block: Block | None = None
 
     @property
     def fails(self) -> bool:
         """Whether the function may refuse to run on."""
-        return any(item.kind == "check" for item in self.items)
+        return any(item.kind == "check" or item.raises for item in self.items)
 
 
 @dataclass
@@ -50,7 +52,6 @@ class Module:
     layout: Layout
     failures: list[Any]
     phases: list[Phase]
-    functions: list[str]
     sweeps: bool
 
 
@@ -73,7 +74,9 @@ class PlanPrinter(FunctionPrinter):
 
 
 class ModulePrinter:
-    """Prints the program of one schedule."""
+    """Prints the program of one schedule. decorator: of functions `(address)`."""
+
+    decorator = "jit"
 
     def __init__(
         self, schedule: Schedule, requirements: Sequence[Any], vector: dict[tuple[str, str], str], title: Sequence[str]
@@ -85,31 +88,30 @@ class ModulePrinter:
         self.layout = Layout(schedule)
         self.imports: set[str] = set()
         self.kernels: set[str] = set()
-        self.functions: list[tuple[str, list[Line]]] = []
 
     def run(self) -> Module:
         """Phases first (they decide which lengths the plan must compute), then the plans, then the rest."""
         phases = [self._phases(stage, blocks) for stage, blocks in enumerate(self.schedule.stages)]
         # the first plan comes last: it writes every address that phases and later plans read
         plans = {stage: self._plan(stage) for stage in reversed(range(len(phases)))}
+        every = [phase for stage_phases in phases for phase in stage_phases]
+        merged = merge([function for phase in every for function in phase.functions])
         lines: list[Line] = []
-        names: list[str] = []
         for stage, stage_phases in enumerate(phases):
-            lines += [*plans[stage], Line(0, ""), Line(0, "")]
-            names.append(f"plan_{stage}")
+            functions = [plans[stage]]
             for phase in stage_phases:
-                lines += [*phase.lines, Line(0, ""), Line(0, "")]
-                names.append(phase.name)
-            lines += [*step_lines(self.layout, stage, stage_phases), Line(0, ""), Line(0, "")]
-            names.append(f"step_{stage}")
+                functions += [printed for function in phase.functions for printed in merged.printed[function.name]]
+            for function in functions:
+                lines += [*function.lines(), Line(0, ""), Line(0, "")]
+            lines += [*step_lines(self.layout, stage, stage_phases, merged.calls), Line(0, ""), Line(0, "")]
         lines += entry_lines(self.layout, len(phases), sweeps(self.schedule))
-        names.append("enter")
-        every = [p for stage_phases in phases for p in stage_phases]
+        code = "\n".join(line.code for line in lines)
+        lines = [*function_lines(self.layout, words(code), "users_function"), *lines]
         code = "\n".join(line.code for line in lines)
         header = module_header(self.title, self._phase_table(every), code, set(self.vector.values()), self.kernels)
         text = "\n".join([*header, *(line.text() for line in lines)]) + "\n"
         listing = "\n".join([*header, *(line.text(True) for line in lines)]) + "\n"
-        return Module(text, listing, self.layout, self.layout.failures, every, names, sweeps(self.schedule))
+        return Module(text, listing, self.layout, self.layout.failures, every, sweeps(self.schedule))
 
     # -- phases -------------------------------------------------------------------------------------------------
 
@@ -141,12 +143,11 @@ class ModulePrinter:
         kind = "kernel" if items[0].kind == "kernel" else "loops"
         printer = (KernelPrinter if kind == "kernel" else FunctionPrinter)(self.schedule, self.layout, self.vector)
         if isinstance(printer, KernelPrinter):
-            self.kernels.add(printer.call(items[0]))
+            self.kernels |= {printer.call(items[0])} - {""}
         else:
             printer.blocks(blocks)
         self.imports |= printer.imports
-        lines = self._function(name, printer.bodies[0].lines, self._summary(items), "return 0")
-        return Phase(name, kind, items, lines)
+        return Phase(name, kind, items, [self._function(name, printer.bodies[0].lines, self._summary(items))])
 
     def _divided(self, name: str, stage: int, block: Block) -> Phase:
         """A loop or a product that threads share, and behind it the joining of what they have accumulated."""
@@ -154,7 +155,8 @@ class ModulePrinter:
         made = {"rows": FusedPrinter, "product": ProductPrinter, "divided": SharePrinter}[kind]
         printer = made(self.schedule, self.layout, self.vector, block, stage)
         printer.run()
-        lines = self._function(name, printer.bodies[0].lines, self._summary(block.items), "return 0", ", share, shares")
+        function = self._function(name, printer.bodies[0].lines, self._summary(block.items))
+        functions = [replace(function, decorator="divided", arguments=("address", "share", "shares"))]
         self.imports |= printer.imports
         if self.schedule.sharing[block].partial:
             joiner = (FusedJoinPrinter if kind == "rows" else JoinPrinter)(
@@ -162,19 +164,15 @@ class ModulePrinter:
             )
             joiner.run()
             title = f"what the shares of {name} have accumulated"
-            lines += [Line(0, ""), Line(0, "")]
-            lines += self._function(name.replace("phase", "join"), joiner.bodies[0].lines, title, "return 0")
+            functions.append(self._function(joining(name), joiner.bodies[0].lines, title))
         self.layout.share_count(block)
-        return Phase(name, kind, block.items, lines, block)
+        return Phase(name, kind, block.items, functions, block)
 
-    def _function(self, name: str, body: Sequence[Line], note: str, end: str, more: str = "") -> list[Line]:
-        head = "@divided" if more else "@jit"
-        lines = [Line(0, head), Line(0, f"def {name}(address{more}):", note), Line(1, "table = i64(address)")]
-        if any("reals[" in line.code for line in body):
-            lines.append(Line(1, "reals = f64(address)"))
-        lines += [Line(line.indent + 1, line.code, line.comment, line.lines) for line in body]
-        lines.append(Line(1, end))
-        return lines
+    def _function(self, name: str, statements: Sequence[Line], note: str) -> Function:
+        body = [Line(0, "table = i64(address)")]
+        if any("reals[" in line.code for line in statements):
+            body.append(Line(0, "reals = f64(address)"))
+        return Function(self.decorator, name, ("address",), note, [*body, *statements, Line(0, "return 0")])
 
     def _summary(self, items: Sequence[Item]) -> str:
         names = self.schedule.graph.names
@@ -184,7 +182,7 @@ class ModulePrinter:
 
     # -- plan ---------------------------------------------------------------------------------------------------
 
-    def _plan(self, stage: int) -> list[Line]:
+    def _plan(self, stage: int) -> Function:
         printer = PlanPrinter(self.schedule, self.layout, self.vector)
         printer.planning = True
         graph = self.schedule.graph
@@ -211,7 +209,7 @@ class ModulePrinter:
             lines.clear()
             self._addresses(printer)
             lines.extend(others)
-        return self._function(f"plan_{stage}", lines, "conditions, lengths and addresses", "return 0")
+        return self._function(f"plan_{stage}", lines, "conditions, lengths and addresses")
 
     def _divide(self, printer: PlanPrinter, stage: int) -> None:
         """Into how many shares each divided loop of the stage goes, and how much work the stage is."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import dataclass
 from typing import Any
 
 from numgraph.emit.scalar import convert, literal, print_scalar
-from numgraph.emit.table import Layout
+from numgraph.emit.table import Layout, called_as
 from numgraph.emit.writer import RESERVED, Line, Names, imported
 from numgraph.ir import Node
 from numgraph.schedule.items import Item
@@ -14,6 +15,16 @@ from numgraph.schedule.plan import Schedule
 from numgraph.types import FLOATS
 
 _SIGNS: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*"}
+
+
+@dataclass(frozen=True)
+class Raised:
+    """Why compiled code ended: the call of a user's function in `node` raised. Its arguments, if they are numbers, are
+    in slots from `slot` on."""
+
+    node: Node
+    slot: int | None = None
+    kind: str = "raised"
 
 
 class Body:
@@ -38,7 +49,7 @@ class Statements:
         self.layout = layout
         self.vector = vector
         self.imports: set[str] = set()
-        self.names = Names(set(RESERVED | imported(vector.values())))
+        self.names = Names(set(RESERVED | imported(vector.values()) | set(layout.functions.values())))
         # in a divided loop: the items whose results this share accumulates for itself, with their places
         self.partial: dict[Node, Any] = {}
         # the counters of the open loops, by level
@@ -132,12 +143,39 @@ class Statements:
             return
         assert node.op is not None, node
         operands = [self.text(v) for v in node.inputs]
+        if node.op.user is not None:
+            self._define_call(node, operands, level, origin)
+            return
         expression = print_scalar(
             node.op, operands, [v.dtype for v in node.inputs], node.dtype, self.vector, self.imports
         )
         name = self.names.fresh(self._wish(node, origin))
         self.bodies[level].names[node] = name
         self.say(f"{name} = {expression}", self._note(node, origin), origin or node, level)
+
+    def _define_call(self, node: Node, operands: list[str], level: int, origin: Node | None) -> None:
+        """Add the call of a user's function; one that may raise ends the phase when it does."""
+        assert node.op is not None
+        key = called_as(node)
+        assert key is not None
+        call = f"{self.layout.functions[key]}({', '.join(operands)})"
+        note = self._note(node, origin)
+        name = self.names.fresh(self._wish(node, origin), partner="_raised")
+        self.bodies[level].names[node] = name
+        raised = f"{name}_raised"
+        if key[-1]:
+            value = self.names.fresh(None) if node.op.converts else name
+            self.say(f"{value}, {raised} = {call}", note, origin or node, level)
+            status = self.layout.fail_code(Raised(origin or node, slot := self.layout.arguments_of(node)))
+            self.say(f"if {raised}:", "", origin or node, level)
+            behind = "," if len(operands) == 1 else ""
+            self.say(f"    return refuse(table, {slot}, {status}, ({', '.join(operands)}{behind}))", "", None, level)
+            call = value
+        if node.op.converts or self.graph.traits.grid:
+            # simulated numbers have other dtypes than compiled ones
+            call = f"({call} != 0)" if node.dtype == "bool" else f"{node.dtype}({call})"
+        if call != name:
+            self.say(f"{name} = {call}", note, origin or node, level)
 
     def _define_planned(self, node: Node) -> None:
         """Read an argument, a length or an index that the plan has computed."""

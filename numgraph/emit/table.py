@@ -17,8 +17,10 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
+from numgraph.emit.writer import RESERVED, Line, Names
 from numgraph.ir import Graph, Node
 from numgraph.schedule.plan import Schedule
+from numgraph.userfunctions.function import UserFunction
 
 FAILED_A, FAILED_B, HEADER, SGEMM, DGEMM, LAUNCH, THREADS, WORK, WORDS, BEGIN, END, FIRST = range(12)
 
@@ -63,6 +65,23 @@ class Layout:
                     found.setdefault(length, f"len({name})" if axis == 0 else f"{name}.shape[{axis}]")
         return found
 
+    @cached_property
+    def functions(self) -> dict[tuple[UserFunction, int, bool], str]:
+        """What generated code calls users' functions, by how they are called: number of arguments, and whether it looks
+        whether they raised."""
+        names = Names(set(RESERVED))
+        found: dict[tuple[UserFunction, int, bool], str] = {}
+        for node in self.graph.table.values():
+            key = called_as(node)
+            if key is not None and key not in found:
+                found[key] = names.fresh(key[0].name, "function")
+        return found
+
+    def arguments_of(self, node: Node) -> int:
+        """The first of the slots that the arguments of a call that raised are left in."""
+        self.size += len(node.inputs)
+        return self.size - len(node.inputs)
+
     def _take(self) -> int:
         self.size += 1
         return self.size - 1
@@ -105,3 +124,24 @@ class Layout:
         """The status by which compiled code says that `cause` (a requirement or an index check) failed."""
         self.failures.append(cause)
         return len(self.failures)
+
+
+def called_as(node: Node) -> tuple[UserFunction, int, bool] | None:
+    """How a node calls a user's function, see `Layout.functions`; None for other nodes."""
+    op = node.op
+    if op is None or op.user is None:
+        return None
+    results = len(op.kernel.ranks) if op.kernel is not None else 0
+    return op.user, len(node.inputs) + results, op.raises and not node.graph.traits.grid
+
+
+def function_lines(layout: Layout, used: set[str], finder: str) -> list[Line]:
+    """The statements that find the users' functions whose names occur in the code below."""
+    lines: list[Line] = []
+    for (user, count, checks), name in layout.functions.items():
+        if name in used:
+            found = f"{finder}({user.digest!r}, {user.module!r}, {user.qualname!r})".replace("'", '"')
+            code = f"{name} = {f'checked({found}, {count})' if checks else found}"
+            note = "may raise: (value, whether it raised)" if checks else ""
+            lines.append(Line(0, code, note, (user.line,)))
+    return [*lines, Line(0, ""), Line(0, "")] if lines else []

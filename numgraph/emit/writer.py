@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from numgraph.emit.header import DTYPES, HINTS, PRODUCTS, SUPPORT
+from numgraph.emit.header import DTYPES, FINDERS, HINTS, PRODUCTS, SUPPORT, USERS, WIDTH
 from numgraph.op import OPS
 from numgraph.source import SourceLine
 from numgraph.text import identifier, printable
@@ -23,11 +24,13 @@ RESERVED = (
     | SUPPORT
     | PRODUCTS
     | HINTS
+    | USERS
+    | FINDERS
     | frozenset(DTYPES)
 )
 # and those of the functions of a module.
 FUNCTION = re.compile(
-    r"(plan|phase|step|join|kernel|find)_\d+(_\d+)?|enter|join_\w+_(float|u?int|bool)\d*"
+    r"(plan|phase|shape|step|join|kernel|find)_\d+(_\d+)?|enter|join_\w+_(float|u?int|bool)\d*"
     r"|(tiled|skinny_rows|skinny_columns)_(kernel|\d+)"
 )
 
@@ -56,6 +59,43 @@ class Line:
         # whatever a comment quotes, it ends with its line
         notes = printable(notes, sys.maxsize)
         return f"{code:<{COMMENT_COLUMN}}  # {notes}".rstrip() if notes else code
+
+
+@dataclass
+class Call:
+    """A call of a generated function, and what it does."""
+
+    name: str
+    arguments: Sequence[str]
+    note: str = ""
+    user_lines: tuple[SourceLine, ...] = ()
+
+    def lines(self, indent: int, before: str = "", after: str = "") -> list[Line]:
+        """The call as lines, one where it is short. before, after: what stands around it."""
+        inside = ", ".join(self.arguments)
+        whole = Line(indent, f"{before}{self.name}({inside}){after}", self.note, self.user_lines)
+        if len(whole.code) <= WIDTH:
+            return [whole]
+        parts = textwrap.wrap(inside, WIDTH)
+        head = Line(indent, f"{before}{self.name}(", self.note, self.user_lines)
+        return [head, *(Line(indent + 1, part) for part in parts), Line(indent, f"){after}")]
+
+
+@dataclass
+class Function:
+    """A generated function. decorator: its name, "" for none."""
+
+    decorator: str
+    name: str
+    arguments: Sequence[str]
+    note: str
+    body: list[Line]
+
+    def lines(self) -> list[Line]:
+        """The function as lines."""
+        head = Call(self.name, self.arguments, self.note).lines(0, "def ", ":")
+        body = [Line(line.indent + 1, line.code, line.comment, line.lines) for line in self.body]
+        return [*([Line(0, f"@{self.decorator}")] if self.decorator else []), *head, *body]
 
 
 @dataclass

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import ast
+import operator
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from llvmlite import ir
+from numba.core import types
 
-from numgraph.lower import functions, operators
-from numgraph.lower.kinds import (
-    BOOL,
-    FLOAT64,
-    INT64,
-    KINDS,
-    UINT64,
-    Pointer,
-    Tuple,
-    Unsupported,
-    Value,
-    common,
-    tuple_of,
-)
-from numgraph.lower.sources import Source
+from numgraph.lower.sources import Source, function_of
+from numgraph.lower.values import BOOL, INT64, Type, Unsupported, Value, literal, tuple_of
 
 if TYPE_CHECKING:
     from numgraph.lower.program import Program
@@ -40,11 +29,21 @@ _FOLDED: dict[type, Callable[[Any, Any], Any]] = {
 }  # fmt: skip
 
 
-class Special:
-    """A function that is compiled by one of the compiler's own: `build(expressions, argument trees) -> value`."""
+# What Numba computes for Python's operators. The others (`**`) it rewrites first.
+OPERATORS: dict[type, Any] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.LShift: operator.lshift, ast.RShift: operator.rshift,
+    ast.BitAnd: operator.and_, ast.BitOr: operator.or_, ast.BitXor: operator.xor, ast.USub: operator.neg,
+    ast.UAdd: operator.pos, ast.Invert: operator.invert, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
+    ast.GtE: operator.ge, ast.Eq: operator.eq, ast.NotEq: operator.ne,
+}  # fmt: skip
 
-    def __init__(self, build: Callable[[Expressions, list[ast.expr]], Value | None]) -> None:
-        self.build = build
+
+# Small whole numbers are computed here: kernels ask whether a size is one.
+SMALL: dict[type, Callable[[int, int], int]] = {
+    ast.Add: lambda x, y: x + y, ast.Sub: lambda x, y: x - y, ast.Mult: lambda x, y: x * y,
+    ast.FloorDiv: lambda x, y: x // y, ast.RShift: lambda x, y: x >> min(y, 63),
+}  # fmt: skip
 
 
 def is_cheap(tree: ast.expr) -> bool:
@@ -90,7 +89,7 @@ class Expressions:
     """The expressions of one function. names: the values of its variables at the present place."""
 
     def __init__(self, program: Program, source: Source, function: Any, names: dict[str, Value]) -> None:
-        self.program = program
+        self.program, self.rules = program, program.rules
         self.source = source
         self.function = function
         self.names = names
@@ -119,23 +118,14 @@ class Expressions:
 
     def constant(self, number: Any) -> Value:
         """A Python or NumPy number, or a tuple of such."""
-        if isinstance(number, tuple):
-            return tuple_of([self.constant(v) for v in number])
-        kind = {bool: BOOL, int: INT64, float: FLOAT64}.get(type(number))
-        if kind == INT64 and 2**63 <= number < 2**64:
-            kind = UINT64
-        if kind is None and isinstance(number, np.generic):
-            kind = KINDS.get(number.dtype.name)
-        if kind is None or (kind == INT64 and not -(2**63) <= number < 2**63):
-            raise Unsupported(f"the constant {number!r}")
-        return operators.constant(number, kind)
+        return self.rules.constant(number)
 
     def meaning(self, tree: ast.expr) -> Any:
         """What a name stands for that is no variable: a function, a constant, a module."""
         if isinstance(tree, ast.Name):
             if tree.id in self.locals:
                 raise Unsupported(f"the variable {tree.id}, which has no value or is no function")
-            return self.source.module.find(tree.id)
+            return self.source.find(tree.id)
         if isinstance(tree, ast.Attribute):
             found = getattr(self.meaning(tree.value), tree.attr, None)
             if found is not None:
@@ -154,19 +144,36 @@ class Expressions:
         return tuple_of([self.value(part) for part in tree.elts])
 
     def _BinOp(self, tree: ast.BinOp) -> Value:
-        return operators.binary(self.builder, tree.op, self.value(tree.left), self.value(tree.right))
+        return self.binary(tree.op, self.value(tree.left), self.value(tree.right))
+
+    def binary(self, sign: ast.operator, a: Value, b: Value) -> Value:
+        """`a OP b` of two scalars."""
+        if type(sign) in SMALL and a.type == b.type == INT64:
+            x, y = literal(a), literal(b)
+            if x is not None and y is not None and 0 <= x < 2**31 and 0 < y < 2**31:
+                return self.constant(SMALL[type(sign)](x, y))
+        return self.operation(sign, a, b)
+
+    def operation(self, sign: ast.AST, *values: Value) -> Value:
+        """What Numba makes of an operator."""
+        if type(sign) not in OPERATORS:
+            raise Unsupported(f"the operator {type(sign).__name__}")
+        return self.rules.call(self.builder, OPERATORS[type(sign)], values)
 
     def _UnaryOp(self, tree: ast.UnaryOp) -> Value:
-        return operators.unary(self.builder, tree.op, self.value(tree.operand))
+        value = self.value(tree.operand)
+        if isinstance(tree.op, ast.Not):
+            return Value(BOOL, self.builder.not_(self.rules.truth(self.builder, value)))
+        return self.operation(tree.op, value)
 
     def _Compare(self, tree: ast.Compare) -> Value:
         if len(tree.ops) != 1:
             raise Unsupported(ast.unparse(tree))
-        return operators.compare(self.builder, tree.ops[0], self.value(tree.left), self.value(tree.comparators[0]))
+        return self.operation(tree.ops[0], self.value(tree.left), self.value(tree.comparators[0]))
 
     def condition(self, tree: ast.expr) -> Any:
         """The LLVM bool of a condition."""
-        return operators.truth(self.builder, self.value(tree))
+        return self.rules.truth(self.builder, self.value(tree))
 
     def _BoolOp(self, tree: ast.BoolOp) -> Value:
         is_and = isinstance(tree.op, ast.And)
@@ -194,8 +201,8 @@ class Expressions:
         if not (is_cheap(tree.body) and is_cheap(tree.orelse)):
             return self.choice(test, lambda: self.value(tree.body), lambda: self.value(tree.orelse))
         a, b = self.value(tree.body), self.value(tree.orelse)
-        kind = common(a.type, b.type)
-        x, y = (operators.cast(self.builder, v, kind).llvm for v in (a, b))
+        kind = self.rules.common(a.type, b.type)
+        x, y = (self.rules.cast(self.builder, v, kind) for v in (a, b))
         return Value(kind, self.builder.select(test, x, y))
 
     def choice(self, test: Any, yes: Callable[[], Value], no: Callable[[], Value]) -> Value:
@@ -207,20 +214,20 @@ class Expressions:
             self.builder.position_at_end(block)
             value = made()
             found.append((value, self.builder.block))
-        kind = common(found[0][0].type, found[1][0].type)
+        kind = self.rules.common(found[0][0].type, found[1][0].type)
         incoming = []
         for value, block in found:
             self.builder.position_at_end(block)
-            incoming.append((operators.cast(self.builder, value, kind).llvm, block))
+            incoming.append((self.rules.cast(self.builder, value, kind), block))
             self.builder.branch(after)
         self.builder.position_at_end(after)
         return Value(kind, self.phi(kind, incoming))
 
     def phi(self, kind: Any, incoming: list[tuple[Any, Any]]) -> Any:
         """A value that depends on the block control comes from."""
-        if isinstance(kind, Tuple):
+        if isinstance(kind, types.BaseTuple):
             raise Unsupported("a tuple that depends on a condition")
-        found = self.builder.phi(kind.llvm)
+        found = self.builder.phi(self.rules.form(kind))
         for value, block in incoming:
             found.add_incoming(value, block)
         return found
@@ -230,25 +237,31 @@ class Expressions:
     def _Subscript(self, tree: ast.Subscript) -> Value:
         if isinstance(tree.value, ast.Name) and tree.value.id not in self.locals:
             return self._element(self.meaning(tree.value), self.value(tree.slice))
-        place, kind = self.place(self.value(tree.value), tree.slice)
+        base = self.value(tree.value)
+        if isinstance(base.type, types.BaseTuple):
+            number = folded(tree.slice)
+            if not isinstance(number, int) or not 0 <= number < len(base.type):
+                raise Unsupported(ast.unparse(tree))
+            return base.parts()[number]
+        place, kind = self.place(base, tree.slice)
         return Value(kind, self.builder.load(place))
 
-    def place(self, base: Value, index: ast.expr) -> tuple[Any, Any]:
-        """The LLVM pointer to an element, and the element's kind."""
-        if not isinstance(base.type, Pointer):
-            raise Unsupported(f"an element of a {base.type.name}")
+    def place(self, base: Value, index: ast.expr) -> tuple[Any, Type]:
+        """The LLVM pointer to an element, and the element's type."""
+        if not isinstance(base.type, types.CPointer):
+            raise Unsupported(f"an element of a {base.type}")
         position = self.value(index)
-        if not position.kind.is_integer:
-            raise Unsupported(f"an index of type {position.kind.name}")
-        at = operators.cast(self.builder, position, INT64).llvm
-        return self.builder.gep(base.llvm, [at]), base.type.element
+        if not isinstance(position.type, types.Integer):
+            raise Unsupported(f"an index of type {position.type}")
+        at = self.rules.cast(self.builder, position, INT64)
+        return self.builder.gep(base.llvm, [at]), base.type.dtype
 
     def _element(self, array: Any, position: Value) -> Value:
         """An element of a constant array; a negative index counts from its end."""
-        if not (isinstance(array, np.ndarray) and array.ndim == 1 and array.dtype.name in KINDS):
+        if not (isinstance(array, np.ndarray) and array.ndim == 1 and array.dtype.kind in "fiu"):
             raise Unsupported("an element of what is no array")
-        kind, at = KINDS[array.dtype.name], operators.cast(self.builder, position, INT64).llvm
-        if position.kind.signed:
+        kind, at = getattr(types, array.dtype.name), self.rules.cast(self.builder, position, INT64)
+        if position.type.signed:
             below = self.builder.icmp_signed("<", at, at.type(0))
             at = self.builder.select(below, self.builder.add(at, at.type(array.size)), at)
         start = self.program.constant_array(array, kind)
@@ -262,49 +275,19 @@ class Expressions:
         if isinstance(tree.func, ast.Attribute) and tree.func.attr == "view":
             return self._view(self.value(tree.func.value), self.meaning(tree.args[0]))
         target = self.meaning(tree.func)
-        if isinstance(target, Special):
-            return target.build(self, tree.args)
+        special = self.program.special.get(target)
+        if special is not None:
+            return special(self, tree.args)
         values = [self.value(a) for a in tree.args]
-        if isinstance(target, Source):
-            return self.program.call(self.builder, target, values)
-        if hasattr(target, "build"):
-            return self._primitive(target, values)
-        return functions.call(self.builder, target, values)
+        function = function_of(target)
+        if function is not None:
+            return self.program.call(self.builder, function, values)
+        return self.rules.called(self.builder, target, values)
 
     def _view(self, value: Value, target: Any) -> Value:
-        """The bits of a number as another kind of the same size."""
-        kind = functions.CASTS.get(target)
-        if kind is None or kind.bits != value.kind.bits:
-            raise Unsupported(f"a view of {value.kind.name}")
-        same = kind.is_float == value.kind.is_float
-        return Value(kind, value.llvm if same else self.builder.bitcast(value.llvm, kind.llvm))
-
-    def _primitive(self, primitive: Any, values: list[Value]) -> Value | None:
-        if len(values) != len(primitive.arguments):
-            raise Unsupported("a primitive with another number of arguments")
-        real = next((v.type for v, name in zip(values, primitive.arguments, strict=True) if name == "real"), None)
-        arguments = [self._fitted(v, n, real) for v, n in zip(values, primitive.arguments, strict=True)]
-        made = primitive.build(self.builder, *arguments)
-        if primitive.result == "void":
-            return None
-        if primitive.result.startswith("pointer "):
-            return Value(Pointer(KINDS[primitive.result.removeprefix("pointer ")]), made)
-        kind = real if primitive.result == "real" else KINDS[primitive.result]
-        assert kind is not None
-        return Value(kind, made)
-
-    def _fitted(self, value: Value, name: str, real: Any) -> Any:
-        """An argument as a primitive takes it."""
-        if name == "pointer" and isinstance(value.type, Pointer):
-            return value.llvm
-        if name == "real" and value.type == real and real.is_float:
-            return value.llvm
-        if name in ("reals", "words"):
-            parts = value.parts()
-            if name == "words":
-                return [operators.cast(self.builder, v, INT64).llvm for v in parts]
-            if all(v.type == real for v in parts):
-                return [v.llvm for v in parts]
-        if name in KINDS:
-            return operators.cast(self.builder, value, KINDS[name]).llvm
-        raise Unsupported(f"a {value.type.name} where {name} is wanted")
+        """The bits of a number as another type of the same size."""
+        kind = getattr(types, getattr(target, "__name__", ""), None)
+        if not isinstance(kind, types.Number) or kind.bitwidth != value.type.bitwidth:
+            raise Unsupported(f"a view of {value.type}")
+        same = isinstance(kind, types.Float) == isinstance(value.type, types.Float)
+        return Value(kind, value.llvm if same else self.builder.bitcast(value.llvm, self.rules.form(kind)))

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
+from numba.core import types
 
-from numgraph.lower import operators
 from numgraph.lower.expressions import Expressions, assigned, folded
-from numgraph.lower.kinds import INT64, Tuple, Type, Unsupported, Value, common
+from numgraph.lower.values import INT64, Type, Unsupported, Value, literal
 
 
 class Widened(Exception):
@@ -45,7 +45,7 @@ class Statements(Expressions):
         for other in types[1:]:
             if (found is None) != (other is None):
                 raise Unsupported("a function that returns a value at some places")
-            found = None if found is None or other is None else common(found, other)
+            found = None if found is None or other is None else self.rules.common(found, other)
         return found
 
     def _leave(self, value: Value | None, found: Type | None) -> None:
@@ -54,13 +54,13 @@ class Statements(Expressions):
             return
         if value is None:
             raise Unsupported("a function that ends without a value")
-        if isinstance(found, Tuple):
-            made: Any = ir.Constant(found.llvm, ir.Undefined)
+        if isinstance(found, types.BaseTuple):
+            made: Any = ir.Constant(self.rules.form(found), ir.Undefined)
             for k, part in enumerate(value.llvm):
                 made = self.builder.insert_value(made, part, k)
             self.builder.ret(made)
             return
-        self.builder.ret(operators.cast(self.builder, value, found).llvm)
+        self.builder.ret(self.rules.cast(self.builder, value, found))
 
     def suite(self, statements: Sequence[ast.stmt]) -> None:
         """Compile statements up to one behind which control does not get."""
@@ -93,7 +93,7 @@ class Statements(Expressions):
             self.names[target.id] = value
         elif isinstance(target, ast.Subscript):
             place, kind = self.place(self.value(target.value), target.slice)
-            self.builder.store(operators.cast(self.builder, value, kind).llvm, place)
+            self.builder.store(self.rules.cast(self.builder, value, kind), place)
         elif isinstance(target, ast.Tuple):
             for part, element in zip(target.elts, value.parts(), strict=True):
                 self._assign(part, element)
@@ -104,14 +104,14 @@ class Statements(Expressions):
         target = statement.target
         if isinstance(target, ast.Name):
             old = self.value(ast.Name(target.id, ast.Load()))
-            self.names[target.id] = operators.binary(self.builder, statement.op, old, self.value(statement.value))
+            self.names[target.id] = self.binary(statement.op, old, self.value(statement.value))
             return
         if not isinstance(target, ast.Subscript):
             raise Unsupported(ast.unparse(statement))
         place, kind = self.place(self.value(target.value), target.slice)
         old = Value(kind, self.builder.load(place))
-        new = operators.binary(self.builder, statement.op, old, self.value(statement.value))
-        self.builder.store(operators.cast(self.builder, new, kind).llvm, place)
+        new = self.binary(statement.op, old, self.value(statement.value))
+        self.builder.store(self.rules.cast(self.builder, new, kind), place)
 
     # -- conditions -------------------------------------------------------------------------------------------------
 
@@ -144,13 +144,13 @@ class Statements(Expressions):
             if name in other and other[name] is value:
                 merged[name] = value
             elif name in other:
-                differing.append((name, common(value.type, other[name].type)))
+                differing.append((name, self.rules.common(value.type, other[name].type)))
         after = self.function.append_basic_block("after")
         incoming: dict[str, list[tuple[Any, Any]]] = {name: [] for name, _ in differing}
         for block, names in ends:
             self.builder.position_at_end(block)
             for name, kind in differing:
-                incoming[name].append((operators.cast(self.builder, names[name], kind).llvm, block))
+                incoming[name].append((self.rules.cast(self.builder, names[name], kind), block))
             self.builder.branch(after)
         self.builder.position_at_end(after)
         for name, kind in differing:
@@ -171,7 +171,7 @@ class Statements(Expressions):
         loop, done = (self.function.append_basic_block(n) for n in ("loop", "done"))
         self.builder.cbranch(within(start), loop, done)
         self.builder.position_at_end(loop)
-        counter = self.builder.phi(INT64.llvm)
+        counter = self.builder.phi(ir.IntType(64))
         self._top(outer, phis, before)
         self.names[statement.target.id] = Value(INT64, counter)
         self.suite(statement.body)
@@ -198,13 +198,13 @@ class Statements(Expressions):
             raise Unsupported("a range of what is no int64")
         numbers = [v.llvm for v in values]
         if len(numbers) == 1:
-            numbers.insert(0, ir.Constant(INT64.llvm, 0))
+            numbers.insert(0, ir.IntType(64)(0))
         start, stop = numbers[:2]
         if len(numbers) == 2:
-            return start, ir.Constant(INT64.llvm, 1), lambda i: self.builder.icmp_signed("<", i, stop)
+            return start, ir.IntType(64)(1), lambda i: self.builder.icmp_signed("<", i, stop)
         step, known = numbers[2], folded(arguments[2])
-        if known is None and isinstance(step, ir.Constant):
-            known = step.constant
+        if known is None:
+            known = literal(values[2])
         if known:
             sign = "<" if known > 0 else ">"
             return start, step, lambda i: self.builder.icmp_signed(sign, i, stop)
@@ -223,7 +223,7 @@ class Statements(Expressions):
         for name in repeated:
             kind = self.widened.get((loop, name))
             if kind is not None:
-                outer[name] = operators.cast(self.builder, outer[name], kind)
+                outer[name] = Value(kind, self.rules.cast(self.builder, outer[name], kind))
         return outer, {name: Value(outer[name].type, None) for name in repeated}
 
     def _top(self, outer: dict[str, Value], phis: dict[str, Value], before: Any) -> None:
@@ -238,11 +238,11 @@ class Statements(Expressions):
         for name, phi in phis.items():
             if name not in self.names:
                 raise Unsupported(f"the variable {name}, which has no value at the end of a loop")
-            kind = common(self.names[name].type, phi.type)
+            kind = self.rules.common(self.names[name].type, phi.type)
             if kind != phi.type:
                 self.widened[loop, name] = kind
                 raise Widened
-            self.names[name] = operators.cast(self.builder, self.names[name], kind)
+            self.names[name] = Value(kind, self.rules.cast(self.builder, self.names[name], kind))
             phi.llvm.add_incoming(self.names[name].llvm, self.builder.block)
 
     def _do_While(self, statement: ast.While) -> None:

@@ -19,10 +19,13 @@ from numgraph.ops import (
     sort,
     special,
     statistics,
+    user,
+    usercall,
 )
 
 MODULES = (
     bounds, elementwise, compare, special, reduce, statistics, nnet, create, shape, join, select, index, linalg, sort,
+    user, usercall,
 )  # fmt: skip
 
 for _module in MODULES:

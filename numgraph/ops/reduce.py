@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numgraph import dims
-from numgraph.errors import AxisError, DtypeError, ShapeError
+from numgraph.errors import AxisError, ShapeError
 from numgraph.graph import Variable, apply, as_variable, describe
 from numgraph.op import OPS, Check, Op, Reduce, Scatter, accumulated, boolean, first, int64, same
 from numgraph.ops import formula
-from numgraph.ops.define import along_axis, f
+from numgraph.ops.define import f
 from numgraph.source import warn
-from numgraph.types import FLOATS, check_dtype
+from numgraph.types import check_dtype
 
-__all__ = "all amax amin any argmax argmin max min prod product_of_others sum unbroadcast".split()
+__all__ = "all amax amin any argmax argmin max min prod sum unbroadcast".split()
 
 Axes = tuple[int, ...]
 POSITIONS = "an index is an integer and has no derivative"
@@ -110,11 +110,11 @@ def _prod(x: NDArray[Any], axis: Axes, keepdims: bool, dtype: str | None = None)
 def _prod_grad(
     g: Variable, out: Variable, x: Variable, axis: Axes, keepdims: bool, dtype: Any = None
 ) -> tuple[Any, ...]:
-    """For each element the product of all others, worked out axis by axis, so that zeros need no division."""
+    """For each element the product of all others, worked out axis by axis; nothing is divided."""
     floats = x if dtype is None else f.cast(x, dtype)
     others: Any = None
     for a in reversed(axis):
-        along = product_of_others(floats, a)
+        along = f.product_of_others(floats, a)
         others = along if others is None else f.mul(others, along)
         floats = prod(floats, a, keepdims=True)
     return (_spread(g, x, axis) if others is None else f.masked_mul(restored(g, x.ndim, axis), others),)
@@ -137,8 +137,8 @@ def sum(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> 
 
 
 def prod(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Variable:
-    """The product along `axis`; dtypes as for `sum`. The product of nothing is 1. Its gradient is right for zeros
-    too.
+    """The product along `axis`; dtypes as for `sum`. The product of nothing is 1. Its gradient divides
+    nothing: it is right for zeros, NaN and infinities too.
     """
     return _accumulated("prod", x, axis, dtype, keepdims)
 
@@ -149,56 +149,6 @@ def _accumulated(name: str, x: Any, axis: Any, dtype: Any, keepdims: bool) -> Va
     if dtype is not None and check_dtype(dtype) != accumulated([v.type.dtype]):
         attrs["dtype"] = check_dtype(dtype)
     return apply(OPS[name], [v], **attrs)
-
-
-# -- the product of all other elements ------------------------------------------------------------------------------
-
-
-def _others(x: NDArray[Any], axis: int) -> NDArray[Any]:
-    moved = np.moveaxis(np.asarray(x), axis, 0)
-    result = np.empty_like(moved)
-    for k in range(len(moved)):
-        result[k] = np.prod(np.delete(moved, k, axis=0), axis=0)
-    return np.moveaxis(result, 0, axis)
-
-
-def _others_expand(x: Variable, axis: int) -> Variable:
-    """The product of all that are not 0, divided by the element; where there are zeros only a single one has others."""
-    zero = f.eq(x, 0)
-    zeros = sum(zero, axis, keepdims=True)
-    product = prod(f.where(zero, 1, x), axis, keepdims=True)
-    alone = f.where(f.eq(zeros, 1), product, 0)
-    result: Variable = f.where(zero, alone, f.where(f.eq(zeros, 0), f.true_div(product, x), 0))
-    return result
-
-
-def _others_grad(g: Variable, out: Variable, x: Variable, axis: int) -> tuple[Any, ...]:
-    """gx[j] = sum over i of g[i] * product of x[k] for k other than i and j: a square of products along `axis`."""
-    n = f.shape(x)[axis]
-    counter = f.arange(n)
-    # axis `axis` counts i, the new one behind it counts k (then j)
-    i = f.dimshuffle(counter, *(["x"] * axis), 0, *(["x"] * (x.ndim - axis)))
-    k = f.dimshuffle(counter, *(["x"] * (axis + 1)), 0, *(["x"] * (x.ndim - axis - 1)))
-    same_element = f.eq(i, k)
-    square = f.where(same_element, 1.0, f.expand_dims(x, axis))
-    terms = f.where(same_element, 0.0, product_of_others(square, axis + 1))
-    return (sum(f.masked_mul(f.expand_dims(g, axis + 1), terms), axis),)
-
-
-Op("product_of_others", ("x",), "For each element the product of all others along `axis`.", first, _others,
-   _others_grad, expand=_others_expand, reach=along_axis, dtypes=("float32", "float64"),
-   samples=lambda: [([np.array(v)], {"axis": a}) for a in (0, 1) for v in (
-       [[0.5, 2.0, -1.5], [1.0, 3.0, 0.25]], [[0.0, 2.0, -1.5], [1.0, 0.0, 0.0]], [[2.0], [3.0]])])  # fmt: skip
-
-
-def product_of_others(x: Any, axis: int) -> Variable:
-    """For each element of a float array the product of all others along `axis`: the gradient of `prod`, right for
-    zeros.
-    """
-    v = as_variable(x)
-    if v.type.dtype not in FLOATS:
-        raise DtypeError(f"product_of_others: {describe(v)} is not a float")
-    return apply(OPS["product_of_others"], [v], axis=axes_of("product_of_others", v, axis)[0])
 
 
 # -- largest and smallest -------------------------------------------------------------------------------------------

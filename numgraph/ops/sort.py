@@ -1,4 +1,4 @@
-"""Sorting, and running sums and products."""
+"""Sorting, running sums and products, and products of all others."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from numpy.typing import NDArray
 
 from numgraph import dims
 from numgraph.dims import Dim
-from numgraph.errors import ShapeError
+from numgraph.errors import DtypeError, ShapeError
 from numgraph.graph import Variable, apply, as_variable, describe
-from numgraph.op import OPS, Check, Kernel, Op, accumulated, int64, same
+from numgraph.op import OPS, Check, Kernel, Op, accumulated, first, int64, same
 from numgraph.ops import lengths as ln
 from numgraph.ops.create import ones_like
-from numgraph.ops.define import f, linearly
+from numgraph.ops.define import along_axis, f, linearly
 from numgraph.ops.join import concatenate, flip, part
 from numgraph.ops.select import take_along_axis
 from numgraph.ops.shape import flatten
+from numgraph.types import FLOATS
 
-__all__ = "argsort cumprod cumsum sort".split()
+__all__ = "argsort cumprod cumsum product_of_others sort".split()
 
 # The longest axis that `kernels.sorting.argsort` takes.
 LONGEST = 2**31
@@ -159,3 +160,84 @@ def cumprod(x: Any, axis: Any = None) -> Variable:
     """Products of the elements up to each one along `axis` (None: of the flattened x); dtypes as for `cumsum`."""
     v, k = _axis("cumprod", x, axis)
     return apply(OPS["cumprod"], [v], axis=k)
+
+
+# -- the product of all other elements ------------------------------------------------------------------------------
+
+
+def _others(x: NDArray[Any], axis: int) -> NDArray[Any]:
+    moved = np.moveaxis(np.asarray(x), axis, 0)
+    result = np.empty(moved.shape)
+    for k in range(len(moved)):
+        result[k] = np.prod(np.delete(moved, k, axis=0), axis=0, dtype=np.float64)
+    return np.moveaxis(result, 0, axis)
+
+
+def _before_and_behind(x: Variable, axis: int) -> tuple[Variable, Variable]:
+    """For each element the product of those before it, and of those behind it."""
+    one = ones_like(part(x, axis, None, 1))
+    before = concatenate([one, cumprod(part(x, axis, None, -1), axis)], axis)
+    behind = concatenate([one, cumprod(flip(part(x, axis, 1, None), axis), axis)], axis)
+    return before, flip(behind, axis)
+
+
+def _others_composed(x: Variable, axis: int) -> Variable:
+    result: Variable = f.mul(*_before_and_behind(x, axis))
+    return result
+
+
+def _others_grad(g: Variable, out: Variable, x: Variable, axis: int) -> tuple[Variable]:
+    """gx[k] = the sum over all other j of g[j] * the product of x without elements j and k: of j before k, and behind
+    it."""
+    before, behind = _before_and_behind(x, axis)
+    backwards = [flip(v, axis) for v in (g, x, behind, before)]
+    return (f.add(_of_those_before(axis, g, x, before, behind), flip(_of_those_before(axis, *backwards), axis)),)
+
+
+def _of_those_before(axis: int, g: Variable, x: Variable, before: Variable, behind: Variable) -> Variable:
+    """The terms of `_others_grad` for j < k: sums[k] = g[k - 1] * before[k - 1] + x[k - 1] * sums[k - 1], times
+    behind[k]. Where g has been 0 so far there are none, though x may be NaN there."""
+    some = _shifted(f.gt(cumsum(f.neq(g, 0), axis), 0), axis)
+    sums = apply(OPS["recurrence"], [f.where(some, x, 0), f.masked_mul(g, before)], axis=axis)
+    result: Variable = f.where(some, f.mul(_shifted(sums, axis), behind), 0)
+    return result
+
+
+def _shifted(v: Variable, axis: int) -> Variable:
+    """What is before each element; 0 before the first one."""
+    result: Variable = concatenate([f.zeros_like(part(v, axis, None, 1)), part(v, axis, None, -1)], axis)
+    return result
+
+
+Op(
+    "product_of_others",
+    ("x",),
+    "For each element the product of all others along `axis`.",
+    first,
+    _others,
+    _others_grad,
+    kernel=Kernel("scans.others", lambda x, axis: _line(x, axis), wide=True, on_grid=_others_composed),
+    reach=along_axis,
+    shape=lambda x, axis: x.shape,
+    dtypes=("float32", "float64"),
+    samples=lambda: [
+        ([np.array(v)], {"axis": a})
+        for a in (0, 1)
+        for v in (
+            [[0.5, 2.0, -1.5], [1.0, 3.0, 0.25]],
+            [[0.0, 2.0, -1.5], [1.0, 0.0, 0.0]],
+            [[2.0], [3.0]],
+        )
+    ],
+)
+
+
+def product_of_others(x: Any, axis: int) -> Variable:
+    """For each element of a float array the product of all others along `axis`: the gradient of `prod`.
+
+    Zeros, NaN and infinities are in the products of all others, and not in their own. float32 is multiplied in float64.
+    """
+    v = as_variable(x)
+    if v.type.dtype not in FLOATS:
+        raise DtypeError(f"product_of_others: {describe(v)} is not a float")
+    return apply(OPS["product_of_others"], [v], axis=ln.axis_of(axis, v.ndim, "product_of_others", v))

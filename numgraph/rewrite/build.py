@@ -57,6 +57,10 @@ class Builder:
         folded = self._folded(op, inputs, attrs, dtype)
         if folded is not None:
             return folded
+        if op.kernel:
+            node = self._make(op, inputs, attrs, self._accumulated(dtype, op.kernel.wide), lengths)
+            self._check(op, node, operands, attrs)
+            return self.graph.cast(node, dtype)
         node = self._make(op, inputs, attrs, dtype, lengths)
         self._check(op, node, operands, attrs)
         return self._known_length(node, operands) if op.element and not node.dims else node
@@ -133,16 +137,16 @@ class Builder:
         decided = bool(op.numpy(*((0, -1) if signed else (-1, 0))))
         return self.call("where", negative, self.graph.number(decided, "bool"), self.op(op, wide))
 
+    def _accumulated(self, dtype: str, wide: bool) -> str:
+        """The dtype in which terms or factors are joined whose result is of `dtype`."""
+        return "float64" if wide and dtype == "float32" and self.graph.traits.wide_sums else dtype
+
     def _reduce(self, op: Op, x: Node, attrs: dict[str, Any], dtype: str) -> Node:
         """A reduction in its accumulator's dtype, converted to the result's."""
         form = op.reduce
         assert form is not None
         axes, keepdims = attrs["axis"], attrs["keepdims"]
-        inside = dtype
-        if form.position:
-            inside = x.dtype
-        elif form.wide and dtype == "float32" and self.graph.traits.wide_sums:
-            inside = "float64"
+        inside = x.dtype if form.position else self._accumulated(dtype, form.wide)
         if not axes and not form.position:
             return self.graph.cast(x, dtype)
         if form.position and axes[0] != len(x.dims) - 1:
@@ -184,7 +188,7 @@ class Builder:
         if not inputs or not all(v.kind in ("number", "array") for v in inputs):
             return None
         # many times the same number is no constant array: the number can still be seen
-        if op.expand or op.name in ("fill", "broadcast_to"):
+        if op.expand or op.user is not None or op.name in ("fill", "broadcast_to"):
             return None
         values = [self.constant_value(v) for v in inputs]
         if sum(v.size for v in values) > MAX_FOLDED:

@@ -6,6 +6,9 @@ from typing import Any
 
 from numgraph.ir import Graph, Node, Requirement
 
+# Kinds of conditions that need not hold of an array that nothing computes.
+OF_ELEMENTS = ("fits", "at_least")
+
 
 def lowest(length: Any) -> int | None:
     """A number that a length or index is known to be at least; None where none is known."""

@@ -83,7 +83,7 @@ class Rewriter:
                 continue
             graph.active = tuple(graph.lines.get(node, ()))
             rebuilt = self._rebuild(node)
-            if rebuilt.op is not None and rebuilt.op.expand:
+            if rebuilt.op is not None and rebuilt.op.composition(graph.traits.grid):
                 self.made = True
                 rebuilt = self.expand(self.builder, rebuilt) if self.expand is not None else rebuilt
             result = self._apply(rebuilt)

@@ -129,14 +129,14 @@ def lower(outputs: Sequence[Variable], leaves: Leaves) -> list[Node]:
 
 
 def expand(builder: Builder, node: Node) -> Node:
-    """The composition that an `expand` op stands for, as nodes."""
-    op = node.op
-    assert op is not None and op.expand is not None
+    """The composition that an op stands for, as nodes."""
+    composition = node.op.composition(builder.graph.traits.grid) if node.op is not None else None
+    assert composition is not None
     from numgraph.types import TensorType
 
     shapes = [tuple(n if isinstance(n, int) else None for n in map(builder.graph.find, v.dims)) for v in node.inputs]
     stand_ins = [Variable(TensorType(v.dtype, s)) for v, s in zip(node.inputs, shapes, strict=True)]
-    result = op.expand(*stand_ins, **node.attributes)
+    result = composition(*stand_ins, **node.attributes)
     nodes: dict[Variable, Node] = dict(zip(stand_ins, node.inputs, strict=True))
     for variable in toposort([result], stop=stand_ins):
         if variable not in nodes:

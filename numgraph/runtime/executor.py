@@ -20,8 +20,10 @@ from numgraph.runtime import explain
 from numgraph.runtime.estimate import Estimator
 from numgraph.runtime.export import export
 from numgraph.runtime.fastcall import FastCall, can_be_fast
+from numgraph.runtime.native import dispatcher
 from numgraph.runtime.sweep import NativeSweep
-from numgraph.runtime.variant import CheckFailed, Variant
+from numgraph.runtime.users import raised_again, raised_error
+from numgraph.runtime.variant import CheckFailed, Variant, is_raised
 from numgraph.text import printable
 from numgraph.whole import CALLS, Action, Disturbed, at_once, begin, end, held
 
@@ -47,6 +49,8 @@ class Executor:
         # assumptions about lengths that did not hold in a call, or do not beside others
         self.given_up: Keys
         self.bytes_allocated = 0
+        # Numba's dispatcher, where somebody asked for it, and of which variant
+        self.dispatcher: tuple[Variant, Any] | None = None
         # called when another variant takes over; chosen: the one of which it was told last
         self.switched: Callable[[], None] | None = None
         self.variant: Variant
@@ -117,7 +121,10 @@ class Executor:
         cause, variant = problem.cause, tried[-1]
         leaf = leaves_of(variant, arrays)
         if cause.kind != "assume" or is_mismatch(cause, problem):
-            raise error_of(variant.schedule.graph, problem, leaf) from None
+            error = error_of(variant.schedule.graph, problem, leaf)
+            if is_raised(cause) and not problem.words:
+                error = raised_again(self.program, cause, arrays, error)
+            raise error from error.__cause__
         failed.add(cause.key)
         given_up, variants = self.given_up, self.variants
         other = next((v for v in variants if v not in tried), None)
@@ -187,6 +194,13 @@ class Executor:
         export(self.variant, self.program, path)
 
     @property
+    def compiled(self) -> Any:
+        """Numba's dispatcher of the present variant's entry."""
+        if self.dispatcher is None or self.dispatcher[0] is not self.variant:
+            self.dispatcher = self.variant, dispatcher(self.variant.native.path, self.variant.module.text)
+        return self.dispatcher[1]
+
+    @property
     def source(self) -> str:
         """The generated source."""
         return self.variant.module.text
@@ -223,6 +237,8 @@ def error_of(graph: Graph, failed: CheckFailed, leaf: Leaf | None = None) -> Num
     shapes = cause.shapes if isinstance(cause, Requirement) else {v: v.dims for v in involved(cause.node)}
     shown = "".join(graph.where(v, [values(n) for n in lengths]) for v, lengths in shapes.items())
     shown += called_at(graph, cause)
+    if is_raised(cause):
+        return raised_error(cause, failed.words, shown)
     if cause.kind in ("check", "range"):
         what = f"index {failed.a} is out of range for an axis of length {failed.b}"
         return IndexOutOfRange(f"{what}\n{shown}  fix: indices must lie in [-{failed.b}, {failed.b})")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from numgraph.inspector.record import FunctionRecord, PhaseRecord
-from numgraph.runtime.native import compiled_module
+from numgraph.runtime.native import compiled_source
 from numgraph.runtime.variant import Variant
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.work import schedule_text, work_of
@@ -35,10 +35,9 @@ def phase_record(schedule: Schedule, phase: Any) -> PhaseRecord:
 
 def llvm_text(variant: Variant) -> str:
     """The LLVM module as text, optimised."""
-    return str(compiled_module(variant.native.path, variant.module.text)[1])
+    return str(compiled_source(variant.native.path, variant.module.text).library.get_llvm_str())
 
 
 def assembly(variant: Variant) -> str:
     """The machine code as text; compiled anew, since the cache keeps code only."""
-    _, module, machine = compiled_module(variant.native.path, variant.module.text)
-    return str(machine.emit_assembly(module))
+    return str(compiled_source(variant.native.path, variant.module.text).library.get_asm_str())

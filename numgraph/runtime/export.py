@@ -12,10 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from numgraph.runtime.variant import Variant
-from numgraph.text import docstring, plain, printable
+from numgraph.runtime.variant import Variant, is_raised
+from numgraph.text import docstring, plain, printable, template
+from numgraph.userfunctions.function import recorded
 
 _IMPORT = re.compile(r"^from numgraph\.kernels\.(\w+) import (\([^)]*\)|.+)$", re.MULTILINE)
+
+_FINDER = re.compile(r"^from numgraph\.userfunctions\.function import .+$", re.MULTILINE)
+_USERS = re.compile(r'\busers_function\("(\w+)", "([^"]+)", "([^"]+)"\)')
 
 _BLAS = '''
 if blas_addresses() == (0, 0):
@@ -45,6 +49,9 @@ def export(variant: Variant, program: Any, path: str | Path) -> None:
     """
     path = Path(path)
     text = variant.module.text
+    functions = [recorded(*found) for found in _USERS.findall(text)]
+    for user in functions:
+        user.checked_importable("exported")
     names = shared_names(variant)
     wanted = {m for m, _ in _IMPORT.findall(text)}
     products = "calls" in wanted
@@ -55,6 +62,8 @@ def export(variant: Variant, program: Any, path: str | Path) -> None:
     parts = [_docstring(text, path), "import ctypes", *(_kernel(k) for k in kernels)]
     if products:
         parts.append(_blas())
+    if functions:
+        parts.append(f"# -- users' functions\n{_body(_source('numgraph.userfunctions.standalone'))}")
     parts += [
         _program(text),
         _driver(),
@@ -126,7 +135,7 @@ def _program(text: str) -> str:
         renamed = [part.split(" as ") for part in found[2].split(", ") if " as " in part]
         return "\n".join(f"{new} = {old}" for old, new in renamed)
 
-    return f"# -- the program\n{_IMPORT.sub(local, _body(text))}"
+    return f"# -- the program\n{_FINDER.sub('', _IMPORT.sub(local, _body(text)))}"
 
 
 def _blas() -> str:
@@ -147,7 +156,7 @@ def _ending(has_products: bool) -> str:
     addresses = "blas_addresses()" if has_products else "(0, 0)"
     return (
         f"step = Step(LAYOUT, enter.address, load_values(__file__), {addresses})\n\n"
-        'if __name__ == "__main__":\n    print(__doc__)\n'
+        'if __name__ == "__main__":\n'
         '    for name, array in step.shared.items():\n        print(f"{name}: {array.dtype}{list(array.shape)}")'
     )
 
@@ -186,5 +195,7 @@ def layout(variant: Variant, program: Any, names: list[str]) -> dict[str, Any]:
 def _failure(cause: Any) -> str:
     if cause.kind in ("check", "range"):
         return "index {a} is out of range for an axis of length {b}"
+    if is_raised(cause):
+        return template(f"{cause.node.op.user.where} raised an exception")
     text: str = cause.message
     return text if "{a}" in text else text + " ({a}, {b})"

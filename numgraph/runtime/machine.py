@@ -20,9 +20,8 @@ from typing import Any
 import numpy as np
 
 from numgraph import cache
-from numgraph.lower.machine import target_machine
 from numgraph.processor import Processor, processor
-from numgraph.runtime.native import prepare_llvm
+from numgraph.runtime.native import prepare_llvm, target_machine
 from numgraph.runtime.threads import launcher, ready
 from numgraph.whole import compiled, kept
 

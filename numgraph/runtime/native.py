@@ -7,16 +7,17 @@ guards against damage.
 
 from __future__ import annotations
 
+import ast
 import ctypes
 import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
+import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache as remember
 from functools import partial
@@ -29,7 +30,9 @@ from numpy.typing import NDArray
 
 from numgraph import cache
 from numgraph.config import config
+from numgraph.errors import OptionError
 from numgraph.processor import processor
+from numgraph.userfunctions.runtime import load_runtime
 from numgraph.whole import compiled, kept
 
 _MAGIC = b"numgraph-object-1\n"
@@ -103,11 +106,25 @@ def compiler_digest() -> str:
     return cache.digest(*(file.read_bytes() for file in files))
 
 
+# Settings of Numba's that code depends on; those of the processor are part of `processor().key`.
+_NUMBA_SETTINGS = ("OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "DEBUGINFO", "BOUNDSCHECK")
+
+
+def numba_settings() -> list[str]:
+    """Numba's settings in the environment that code depends on."""
+    return [f"{name}={os.environ[name]}" for name in (f"NUMBA_{n}" for n in _NUMBA_SETTINGS) if name in os.environ]
+
+
+def _dumps() -> bool:
+    """Whether Numba is to print what it compiles: then it is compiled, although it is in the cache."""
+    return any(value not in ("", "0") for name, value in os.environ.items() if name.startswith("NUMBA_DUMP_"))
+
+
 def object_name(text: str) -> str:
     """The file of the machine code of a source, for this compiler, processor, these versions and these kernels."""
     kernels = map(kernel_digest, imported_kernels(text))
-    compiler = compiler_digest() if config.compiler == "auto" else config.compiler
-    conditions = (CONVENTION, compiler, processor().key, versions())
+    compiler = "standard passes" if config.standard_passes else compiler_digest()
+    conditions = (CONVENTION, compiler, processor().key, versions(), *numba_settings())
     return f"k_{cache.digest(text)}_{cache.digest(*conditions, *kernels)}.o"
 
 
@@ -124,7 +141,7 @@ def build(text: str) -> Native:
 def _linked(name: str, path: Path, text: str) -> tuple[Native, bytes | None]:
     """Loaded code, and what is to be kept in the cache unless it is there."""
     started, made = time.perf_counter(), None
-    found = _load(name)
+    found = None if _dumps() else _load(name)
     if found is None:
         symbol, code = compile_source(path, text)
         found, made = link(symbol, code), pack(name, symbol, code)
@@ -167,52 +184,44 @@ def _load(name: str) -> tuple[Any, int] | None:
 def import_source(path: Path, text: str) -> ModuleType:
     """Execute generated source as a module of the file `path`, which may have been edited or removed meanwhile."""
     module = ModuleType(f"numgraph_generated_{path.stem}")
-    module.__file__ = str(path)
-    exec(compile(text, str(path), "exec"), module.__dict__)
+    tree = ast.parse(text, str(path))
+    module.__dict__.update(__file__=str(path), __tree__=tree)
+    exec(compile(tree, str(path), "exec"), module.__dict__)
     return module
 
 
 def compile_source(path: Path, text: str) -> tuple[str, bytes]:
     """Compile a generated module; returns the entry's symbol and the object code."""
-    symbol, module, machine = compiled_module(path, text)
-    code: bytes = machine.emit_object(module)
-    return symbol, code
+    result = compiled_source(path, text)
+    return result.fndesc.llvm_cfunc_wrapper_name, result.library.emit()
 
 
-def compiled_module(path: Path, text: str) -> tuple[str, Any, Any]:
-    """(symbol of the entry, LLVM module with everything in it, target machine) of a generated module."""
-    return compiled(partial(_compiled_module, path, text))
+def compiled_source(path: Path, text: str) -> Any:
+    """Numba's result for the entry of a generated module: its library has everything in it."""
+    return compiled(partial(_compiled_source, path, text))
 
 
-def _compiled_module(path: Path, text: str) -> tuple[str, Any, Any]:
-    kernels: Any = importlib.import_module("numgraph.kernels")
-    kernels.features = processor().has
-    if config.compiler == "numba":
-        return numba_module(path, text)
+def _compiled_source(path: Path, text: str) -> Any:
+    (result,) = _dispatcher(path, text).overloads.values()
+    return result
+
+
+def dispatcher(path: Path, text: str) -> Any:
+    """Numba's dispatcher of the entry of a generated module, which is compiled now."""
+    return compiled(partial(_dispatcher, path, text))
+
+
+def _dispatcher(path: Path, text: str) -> Any:
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        raise OptionError(
+            "NUMBA_DISABLE_JIT is set, so Numba compiles nothing\n"
+            '  fix: unset it, or use target="reference", which needs no compiler'
+        )
+    from numgraph.lower.pipeline import COMPILER
+
+    kernel_module("support").COMPILER.update(COMPILER)
     prepare_llvm()
-    from numgraph.lower.kinds import Unsupported
-    from numgraph.lower.machine import optimized
-    from numgraph.lower.program import Program
-
-    program = Program()
-    try:
-        symbol = program.compile(text)
-    except Unsupported as reason:
-        if config.debug >= 1:
-            print(f"numgraph: {path}: compiled by Numba because of {reason}", file=sys.stderr)
-        return numba_module(path, text)
-    return (symbol, *optimized(str(program.module), program.level))
-
-
-def numba_module(path: Path, text: str) -> tuple[str, Any, Any]:
-    """What Numba makes of a generated module, as `compiled_module`."""
-    with _lean_numba() as (optimize, machine):
-        function = import_source(path, text).enter
-        result = next(iter(function.overloads.values()))
-        library = result.library
-        library._ensure_finalized()
-        optimize(library)
-    return str(result.fndesc.llvm_cfunc_wrapper_name), library._final_module, machine
+    return import_source(path, text).enter
 
 
 def kernel_module(name: str) -> ModuleType:
@@ -233,56 +242,6 @@ def forget_kernels() -> None:
     if first is not None and first.this_machine() != first.MACHINE:
         for name in [n for n, m in sys.modules.items() if n.startswith(prefix) and hasattr(m, "MACHINE")]:
             del sys.modules[name]
-
-
-@contextmanager
-def _lean_numba() -> Iterator[tuple[Callable[[Any], None], Any]]:
-    """Within the block Numba makes LLVM IR only, for the processor of the settings; yields the function that optimises
-    a finished library, and the target machine.
-
-    By default every function is optimised and emitted on its own, and again in each function that it is linked into.
-    Here only the entry is, once, with all phases linked in: less than half the time. Nothing reaches Numba's
-    execution engine.
-    """
-    from numba.core.codegen import CPUCodeLibrary, JITCPUCodegen
-    from numba.core.compiler_lock import global_compiler_lock
-    from numba.core.cpu import CPUContext
-    from numba.core.registry import cpu_target
-
-    from numgraph.lower.machine import target_machine
-
-    forget_kernels()
-    support, loops = (importlib.import_module(f"numgraph.kernels.{name}") for name in ("support", "loops_ir"))
-    prepare_llvm()
-    machine = target_machine()
-    add_ir_module: Callable[[Any, Any], None] = CPUCodeLibrary.add_ir_module
-
-    def add_prepared(library: Any, module: Any) -> None:
-        for function in module.functions:
-            # these are called from several places; a copy in each would be optimised each time. Said here and not of
-            # the finished module, since llvmlite 0.47 ends the process there.
-            if not function.is_declaration and re.search(r"(plan|step)_\d+", function.name):
-                function.attributes.add("noinline")
-        add_ir_module(library, loops.with_loop_hints(module))
-
-    changes: list[tuple[Any, str, Any]] = [
-        (CPUCodeLibrary, "_optimize_final_module", lambda self: None),
-        (JITCPUCodegen, "_add_module", lambda self, module: None),
-        # a builtin function of its own is wanted for each, as a key; it is never called
-        (CPUContext, "get_executable", lambda self, library, fndesc, env: [].append),
-        (CPUCodeLibrary, "add_ir_module", add_prepared),
-        (support, "EMBEDDED", True),
-        (cpu_target.target_context.codegen(), "_tm", machine),
-    ]
-    with global_compiler_lock:
-        saved = [getattr(owner, name) for owner, name, _ in changes]
-        for owner, name, value in changes:
-            setattr(owner, name, value)
-        try:
-            yield saved[0], machine
-        finally:
-            for (owner, name, _), value in zip(changes, saved, strict=True):
-                setattr(owner, name, value)
 
 
 # Named in the error paths of Numba's wrappers, which generated code never takes.
@@ -311,11 +270,25 @@ def prepare_llvm() -> Any:
     return llvm
 
 
+def target_machine() -> Any:
+    """What makes code for the processor of the settings."""
+    llvm, made_for = prepare_llvm(), processor()
+    target = llvm.Target.from_triple(made_for.triple)
+    reloc = "static" if target.name.startswith("x86") else "default"
+    return target.create_target_machine(
+        cpu=made_for.name, features=made_for.features, opt=3, reloc=reloc, codemodel="jitdefault", jit=True
+    )
+
+
 def link(symbol: str, code: bytes) -> tuple[Any, int]:
     """Load object code into the process; returns the engine, which owns it, and the address of the entry."""
+    load_runtime(code, _NUMBA_SYMBOLS)
     llvm = prepare_llvm()
     machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    if os.environ.get("NUMBA_ENABLE_PROFILING", "0") != "0":
+        # for profilers, as Numba does
+        engine.enable_jit_events()
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     return engine, int(engine.get_function_address(symbol))

@@ -37,11 +37,11 @@ SHORT = 60_000
 
 
 class CheckFailed(Exception):
-    """Compiled code refused to run: which condition, and the two values it saw."""
+    """Compiled code refused to run: which condition, and two values that it saw. words: arguments of what raised."""
 
-    def __init__(self, cause: Any, a: int, b: int) -> None:
+    def __init__(self, cause: Any, a: int, b: int, words: Sequence[int] = ()) -> None:
         super().__init__(cause, a, b)
-        self.cause, self.a, self.b = cause, a, b
+        self.cause, self.a, self.b, self.words = cause, a, b, words
 
 
 @dataclass
@@ -250,7 +250,15 @@ class Variant:
         if status.__class__ is list:
             raise Disturbed
         if status:
-            raise CheckFailed(self.module.failures[status - 1], self.integers[FAILED_A], self.integers[FAILED_B])
+            cause = self.module.failures[status - 1]
+            slot = cause.slot if is_raised(cause) else None
+            words = () if slot is None else self.integers[slot : slot + len(cause.node.inputs)].tolist()
+            raise CheckFailed(cause, self.integers[FAILED_A], self.integers[FAILED_B], words)
+
+
+def is_raised(cause: Any) -> bool:
+    """Whether a failure is the exception of a user's function."""
+    return bool(cause.kind == "raised")
 
 
 def _object(array: Array) -> Any:

@@ -76,7 +76,8 @@ class Arranger:
     def __init__(self, graph: Graph, items: Sequence[Item], overwritten: dict[Node, Node]) -> None:
         self.graph = graph
         self.by_node = {item.node: item for item in items if item.kind != "check"}
-        self.checks = [item for item in items if item.kind == "check"]
+        # what may end a call
+        self.checks = [item for item in items if item.kind == "check" or item.raises]
         self.overwritten = overwritten
         self.readers: dict[Node, list[Item]] = {leaf: [] for leaf in overwritten.values()}
         for item in items:
@@ -133,9 +134,11 @@ class Arranger:
 
     def may_share(self, item: Item, other: Item, level: int) -> bool:
         """Whether `item` may run in the same iteration of the loop at `level` as `other`, which it depends on."""
+        if item.last and (other.kind == "check" or other.raises):
+            # what is written in place waits for all that may end the call
+            return False
         if other.kind == "check":
-            # what is written in place waits for all checks
-            return not item.last and len(other.loops) > level and self._behind(other, item)
+            return len(other.loops) > level and self._behind(other, item)
         if level == 0 and self.graph.traits.grid and gathers_rows(other):
             # all loops of such sums run at the same time, the outermost one, too
             return False

@@ -27,9 +27,11 @@ class Item:
     kind: "store", "reduce", "scatter", "product", "kernel" or "check". node: whose buffer it fills (for a check: the
     node that asked for it). loops: lengths. value: what is stored, accumulated, scattered or checked. target: index
     into the buffer of the element written. reduced: loop levels that a reduction runs over. views: operands of a
-    product or kernel. factors: alpha and beta of a product that accumulates. bound: for a check, the length of the
+    product or kernel. factors: alpha and beta of a product that accumulates, or the
+    numbers that a user's function gets. bound: for a check, the length of the
     indexed axis. loads: the memory reads in it. lengths: buffers that its lengths are read from. checks: items that
-    must run before. scalars: every scalar node in it.
+    must run before. scalars: every scalar node in it. raises: whether it calls a user's function that may raise: then
+    the call has changed nothing, as after a check.
     """
 
     kind: str
@@ -49,6 +51,7 @@ class Item:
     statements: int = 0
     stage: int = 0
     last: bool = False
+    raises: bool = False
 
     @property
     def level_axes(self) -> list[int | None]:
@@ -128,6 +131,9 @@ def _require_memory(elements: Elements, node: Node) -> None:
     if op.reshape and elements.only_ones(node):
         return
     for source in _in_memory(node):
+        if elements.has_buffer(source):
+            # it lies there row by row, which is right for all, also where a length of 0 makes a stride of 0
+            continue
         elements.forget_memory()
         view = elements.memory(source)
         if view is None or not (_unit_stride(view) if op.product else elements._contiguous(view)):
@@ -269,7 +275,8 @@ class ItemMaker:
             assert view is not None, (node, v)
             views.append(view)
         sizes = tuple(op.kernel.sizes(*operands, **node.attributes)) if op.kernel else ()
-        factors = tuple(self.elements.at(v, ()) for v in node.inputs[3:5]) if op.accumulates else ()
+        numbers = node.inputs[3:5] if op.accumulates else [v for v in node.inputs if not v.dims] if op.user else ()
+        factors = tuple(self.elements.at(v, ()) for v in numbers)
         return Item("product" if op.product else "kernel", node, views=tuple(views), sizes=sizes, factors=factors)
 
     def _check(self, node: Node, index: Node, length: Any) -> None:
@@ -301,6 +308,8 @@ class ItemMaker:
         item.loads = [v for v in nodes if v.kind == "load"]
         item.scalars = set(nodes)
         item.statements = sum(v.kind in ("op", "load") for v in nodes)
+        # threads of a grid cannot end a call: there functions that say `raise` are refused
+        item.raises = not self.graph.traits.grid and any(v.op is not None and v.op.raises for v in (*nodes, item.node))
         lengths = [*item.loops, *map(self.graph.find, item.node.dims), item.bound]
         item.lengths = tuple(read_for([*lengths, *(n for view in item.views for n in view.lengths)]))
         for node in self._inlined(item.node):
@@ -316,6 +325,21 @@ class ItemMaker:
                     seen[v] = None
                     stack.append(v)
         return seen
+
+
+def needed(items: Sequence[Item], roots: Sequence[Node]) -> list[Item]:
+    """The items that results are made of, and index checks, with all that these read. Of an array of which only a
+    length is asked for, no element is computed."""
+    by_node = {item.node: item for item in items if item.kind != "check"}
+    results = set(roots)
+    found: set[Item] = set()
+    stack = [item for item in items if item.kind == "check" or item.node in results]
+    while stack:
+        item = stack.pop()
+        if item not in found:
+            found.add(item)
+            stack += [by_node[v] for v in item.sources if v in by_node] + item.checks
+    return [item for item in items if item in found]
 
 
 def read_for(values: Iterable[Any]) -> list[Node]:

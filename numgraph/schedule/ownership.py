@@ -107,8 +107,10 @@ class Owner:
 
     # -- updates --------------------------------------------------------------------------------------------------
 
-    def settled(self, items: Sequence[Item], updates: Sequence[Update]) -> tuple[list[Item], dict[Node, Node]]:
-        """Settle which updates are written in place: their `how` and `why`.
+    def settled(
+        self, items: Sequence[Item], updates: Sequence[Update], final: int
+    ) -> tuple[list[Item], dict[Node, Node]]:
+        """Settle which updates are written in place, in stage `final`, the last one: their `how` and `why`.
 
         Returns an order of the items in which that is right, and the variable of each node that is written in place.
         """
@@ -116,7 +118,7 @@ class Owner:
         for u in updates:
             if not u.how:
                 u.why = self._obstacle(u, by_node[u.node])
-        order = Order(items, {by_node[u.node]: u for u in updates if not u.how and not u.why}, self.shared)
+        order = Order(items, {by_node[u.node]: u for u in updates if not u.how and not u.why}, self.shared, final)
         ordered = order.run()
         for u in updates:
             if not u.how:
@@ -128,6 +130,8 @@ class Owner:
     def _obstacle(self, update: Update, item: Item) -> str:
         """Why an update may not be written over the old value; "" where it may, as far as it is concerned itself."""
         leaf = self.shared[update.slot]
+        if item.raises:
+            return "a function that may raise makes it"
         if leaf.dtype != item.node.dtype or len(leaf.dims) != len(item.node.dims):
             return "the new value is of another type"
         if not all(map(self.graph.equal_lengths, leaf.dims, item.node.dims)):
@@ -149,13 +153,14 @@ class Order:
     the last stage, behind all index checks, so that a call that fails has changed nothing.
     """
 
-    def __init__(self, items: Sequence[Item], late: dict[Item, Update], shared: Sequence[Node]) -> None:
+    def __init__(self, items: Sequence[Item], late: dict[Item, Update], shared: Sequence[Node], final: int) -> None:
         self.items = items
+        self.final = final
         self.late = late
         by_node = {item.node: item for item in items if item.kind != "check"}
         slots = {shared[u.slot]: item for item, u in late.items()}
         # dictionaries for sets: the order must be the same in every process
-        self.checks = dict.fromkeys(item for item in items if item.kind == "check")
+        self.checks = dict.fromkeys(item for item in items if item.kind == "check" or item.raises)
         # what has not run yet and must come before an item, and the other way round
         self.needed: dict[Item, dict[Item, None]] = {}
         self.followers: dict[Item, list[Item]] = {item: [] for item in items}
@@ -211,7 +216,7 @@ class Order:
 
     def _choose_stages(self) -> None:
         """What is written in place runs in the last stage; what an earlier stage needs is not."""
-        final = max(self.natural.values(), default=0)
+        final = self.final
         early = [item for item in self.items if item not in self.late and item.stage < final]
         while early:
             for item in [other for other in self.needed[early.pop()] if other in self.late]:

@@ -71,9 +71,12 @@ class Placer:
     def __init__(self, graph: Graph, buffers: dict[Node, Buffer]) -> None:
         self.graph = graph
         self.buffers = buffers
+        self.stages = 1
 
-    def place(self, items: Sequence[Item], stages: Sequence[Sequence[Block]]) -> None:
-        """A buffer for each item: registers and row buffers where all readers share the writer's loops."""
+    def place(self, items: Sequence[Item], stages: Sequence[Sequence[Block]], waited: Sequence[Node] = ()) -> None:
+        """A buffer for each item: registers and row buffers where all readers share the writer's loops. waited: nodes
+        that conditions read."""
+        self.stages = len(stages)
         paths = loops_around(stages)
         by_node = {item.node: item for item in items if item.kind != "check"}
         shared_levels = {item: len(paths[item]) for item in by_node.values()}
@@ -88,7 +91,7 @@ class Placer:
                     shared_levels[by_node[view.buffer]] = 0
             if item.overwrites and item.node.inputs[0] in by_node:
                 shared_levels[by_node[item.node.inputs[0]]] = 0
-        for node in self.read_by_lengths(items):
+        for node in self.read_by_lengths(items) | set(waited):
             if node in by_node:
                 shared_levels[by_node[node]] = 0
         for node, item in by_node.items():
@@ -160,17 +163,13 @@ class Placer:
                     ):
                         first.setdefault(node, number)
                         final[node] = number
-        later = set(self.buffers) if self._multi_stage else set()
+        later = set(self.buffers) if self.stages > 1 else set()
         return first, {node: forever if node in later else end for node, end in final.items()}
 
     def _root_buffer(self, node: Node) -> Node:
         while node in self.buffers and self.buffers[node].place == "base":
             node = node.inputs[0]
         return node
-
-    @property
-    def _multi_stage(self) -> bool:
-        return len({b.stage for b in self.buffers.values()}) > 1
 
 
 def loops_around(stages: Sequence[Sequence[Block]]) -> dict[Item, list[Block]]:

@@ -9,11 +9,12 @@ from typing import Any
 
 from numgraph.elements import Elements, row_major
 from numgraph.ir import Graph, Node, Requirement, topological
+from numgraph.rewrite.conditions import OF_ELEMENTS, undecided
 from numgraph.schedule.arrange import Arranger, Block
 from numgraph.schedule.conditions import LateConditions
 from numgraph.schedule.fuse import Fuser
 from numgraph.schedule.grid import map_to_grid
-from numgraph.schedule.items import Item, ItemMaker, choose_stored, computed_sources, read_for
+from numgraph.schedule.items import Item, ItemMaker, choose_stored, computed_sources, needed, read_for
 from numgraph.schedule.moved import Mover
 from numgraph.schedule.ownership import Owner, Update
 from numgraph.schedule.place import Buffer, Placer, loops_around
@@ -71,16 +72,18 @@ class Scheduler:
         self.moved: Callable[[Node], Node] = lambda node: node
         self.serial = 0
         self.buffers: dict[Node, Buffer] = {}
+        # the last stage; where only a condition waits for what the one before it computes, nothing else is in it
+        self.final = 0
 
     def run(self) -> Schedule:
         """Decide, arrange, place."""
         items, overwritten = self._decided()
         stages = []
-        for stage in range(max((item.stage for item in items), default=0) + 1):
+        for stage in range(self.final + 1):
             mine = [item for item in items if item.stage == stage]
             stages.append(Arranger(self.graph, mine, overwritten).arrange(mine))
         placer = Placer(self.graph, self.buffers)
-        placer.place(items, stages)
+        placer.place(items, stages, [v for wait in self._waits() for v in wait])
         apart: dict[Item, str] = {}
         if len(stages) == 1 and not self.graph.traits.grid:
             fuser = Fuser(self.graph, Arranger(self.graph, items, overwritten), self.buffers)
@@ -113,9 +116,9 @@ class Scheduler:
             self._replace(owner.bases(self._roots(), self.updates))
             roots = self._roots()
             choose_stored(self.graph, self.elements, roots)
-            items = ItemMaker(self.graph, self.elements, self.ranges).make_all(roots)
+            items = needed(ItemMaker(self.graph, self.elements, self.ranges).make_all(roots), roots)
             self._number_stages(items)
-            items, overwritten = owner.settled(items, self.updates)
+            items, overwritten = owner.settled(items, self.updates, self.final)
             if not owner.needs_copies(self.updates):
                 break
             self.outputs, self.updates, self.ranges = list(outputs), [Update(s, n, "") for s, n in updates], ranges
@@ -175,8 +178,9 @@ class Scheduler:
             r.a, r.b = mover.as_written(r.a), mover.as_written(r.b)
 
     def _roots(self) -> list[Node]:
-        """What must be computed: outputs, new values, and what lengths depend on."""
+        """What must be computed: outputs, new values, and what lengths and conditions on them depend on."""
         roots = [*self.outputs, *(u.node for u in self.updates if not u.how)]
+        roots = [*dict.fromkeys(v for wait in self._waits() for v in wait if v not in roots), *roots]
         seen: set[Node] = set()
         frontier = list(roots)
         while frontier:
@@ -189,6 +193,11 @@ class Scheduler:
             frontier = [v for v in dict.fromkeys(needed) if v not in roots]
             roots = frontier + roots
         return roots
+
+    def _waits(self) -> list[list[Node]]:
+        """The computed nodes that conditions wait for, also those on an array of which no element is computed."""
+        waits = [computed_sources((r.a, r.b)) for r in undecided(self.graph) if r.kind not in OF_ELEMENTS]
+        return [wait for wait in waits if wait]
 
     def _number_stages(self, items: Sequence[Item]) -> None:
         """A length that depends on computed data ends a stage: what has that length runs in a later one."""
@@ -203,6 +212,8 @@ class Scheduler:
             item.stage = max([*after, *reads, late.stage(item, (*known, *item.sources), stage)], default=0)
             if item.kind != "check":
                 stage[item.node] = item.stage
+        checked = [1 + max(stage[v] for v in wait) for wait in self._waits()]
+        self.final = max([item.stage for item in items] + checked, default=0)
 
 
 __all__ = ["Buffer", "Schedule", "Scheduler", "Update", "row_major"]

@@ -195,11 +195,11 @@ class Verifier:
     def _run_item(self, item: Item, loops: tuple[Block, ...], top: Block) -> None:
         for node, index in self._reads(item, top):
             self._read(node, Use(item, index, loops, top))
-        if item.kind == "check":
+        if item.kind == "check" or item.raises:
             self.checks.append(Use(item, (), loops, top))
             if self.changed is not None:
-                self._fail(f"{self._name(self.changed.node)} changes a shared variable before an index is checked")
-        elif item not in self._joined(top):
+                self._fail(f"{self._name(self.changed.node)} changes a shared variable before {_what(item)}")
+        if item.kind != "check" and item not in self._joined(top):
             rows: Index = (self.graph.loop(0), *(None for _ in item.node.dims[1:]))
             by_rows = isinstance(top, Fused) and item.kind == "product"
             self._write(Use(item, rows if by_rows else tuple(item.target), loops, top))
@@ -260,6 +260,8 @@ class Verifier:
 
     def _write(self, use: Use) -> None:
         node, place = use.item.node, self.place(use.item.node)
+        if node.kind in LEAVES:
+            self._fail(f"{self._name(node)}, which is there before a call, is computed")
         if use.item.overwrites:
             content = self._at(place)
             if content is None or content.node is not node.inputs[0]:
@@ -281,8 +283,9 @@ class Verifier:
         self._divided(use)
         if place.space[0] == "shared":
             self.changed = use.item
-            if any(common_loops(check, use) for check in self.checks):
-                self._fail(f"{self._name(node)} changes a shared variable before an index is checked")
+            for check in self.checks:
+                if check.item is use.item or common_loops(check, use):
+                    self._fail(f"{self._name(node)} changes a shared variable before {_what(check.item)}")
 
     def _meet(self, earlier: Use, later: Use, node: Node) -> int:
         """How many loops two uses of a node's memory share; in those they must meet in the same iteration only."""
@@ -327,6 +330,11 @@ class Verifier:
             if content is None or content.node is not node:
                 there = "nothing" if content is None else self._name(content.node)
                 self._fail(f"{there} lies where {self._name(node)} should be, {place.space[0]} {place.space[1]}")
+
+
+def _what(item: Item) -> str:
+    """What an item may end a call with."""
+    return "an index is checked" if item.kind == "check" else "a function that may raise is called"
 
 
 def ordered(blocks: Sequence[Block], around: tuple[Block, ...] = ()) -> Iterator[tuple[Item, tuple[Block, ...]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 import numpy as np
@@ -56,12 +57,15 @@ THEMES: dict[str, tuple[Kind, ...]] = {
         lengths.two_lengths,
     ),
     "errors": (lengths.unguarded, lengths.unguarded_write, lengths.huge),
-    "gradients": (gradients.gradient, gradients.gradient, gradients.through),
+    "gradients": (gradients.gradient, gradients.gradient, gradients.through, gradients.of_product),
 }
-SHAPES = ("", "a", "a", "b", "c", "d", "ab", "ac", "ca", "ba", "da", "bc", "abc", "cab", "bda", "acea", "beac", "eca")
+# Users' functions: in one program of ten, whatever else is in it, since Numba takes its time for them.
+USERS: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, g.one_of(elementwise.USERS)),)
+ON_PROCESSORS: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, elementwise.RAISING), elementwise.steps)
+SHAPES = ",a,a,b,c,d,ab,ac,ca,ba,da,ad,cd,bc,abc,cab,bda,acea,beac,eca".split(",")
 FLAVOURS: dict[str, tuple[str, ...]] = {
     "integers": ("extreme", "plain"), "extremes": ("extreme", "extreme", "special", "plain"),
-    "gradients": ("zeros", "plain"), "errors": ("plain", "far"),
+    "gradients": ("zeros", "plain", "poles"), "errors": ("plain", "far"),
 }  # fmt: skip
 LABELS = (
     None, "", "a\nb", '"""', "'", "\\", "lambda", "class", "out0", "p0", "n0", "v0", "t0", "x0", "s0", "i", "θ",
@@ -83,7 +87,9 @@ def draw(seed: int, small: bool = False, only: tuple[str, ...] = (), size: int =
         sharing.slice_given(g)
     elif g.chance(0.15):
         sharing.swap_given(g)
-    kinds = [k for t in themes for k in THEMES[t]]
+    kinds = [k for t in themes for k in THEMES.get(t, ())]
+    if "users" in only or (not only and random.Random(f"users {seed}").random() < 0.1):
+        kinds += 2 * (USERS if small else USERS + ON_PROCESSORS)
     others = kinds if only else [k for t in THEMES.values() for k in t]
     for _ in range(3 * size):
         if len(g.program.steps) < size:
@@ -124,9 +130,9 @@ def leaves(g: Drawer, themes: list[str], odd: bool) -> None:
         wanted.append(("int64", "", "huge"))
     for k, (dtype, shape, flavour) in enumerate(wanted):
         g.source(leaf(f"x{k}", dtype, shape, flavour))
-    same = (g.one_of(dtypes), g.one_of(SHAPES[1:13]))
+    same = (g.one_of(dtypes), g.one_of(SHAPES[1:15]))
     for k in range(g.one_of((0, 1, 2, 2, 3, 4))):
-        dtype, shape = same if g.chance(0.6) else (g.one_of(dtypes), g.one_of(SHAPES[:13]))
+        dtype, shape = same if g.chance(0.6) else (g.one_of(dtypes), g.one_of(SHAPES[:15]))
         source = leaf(f"s{k}", dtype, shape, g.one_of(flavours))
         g.share(Source(source.name, dtype, tuple(shape), (None,) * len(shape), source.flavour, source.label))
 

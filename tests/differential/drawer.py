@@ -12,7 +12,7 @@ import numpy as np
 
 import numgraph as ng
 from numgraph.reference import evaluate
-from tests.differential import grades
+from tests.differential import grades, users
 from tests.differential.grades import Grade, Worth
 from tests.differential.program import Program, Source, Step, names_in
 
@@ -47,6 +47,10 @@ def is_exact(w: Worth) -> bool:
 
 def is_full(w: Worth) -> bool:
     return w.array.size > 0
+
+
+def is_empty(w: Worth) -> bool:
+    return w.array.size == 0
 
 
 def has_axes(n: int) -> Test:
@@ -105,6 +109,13 @@ class Drawer:
         late = fitting[len(fitting) // 2 :] if self.chance(0.5) else fitting
         return str(self.one_of(late))
 
+    def leaf(self, *wanted: Test) -> str | None:
+        """The name of an input or a shared variable of tame floats, with axes, that fits; None where there is none."""
+        tests = (is_float, is_tame, is_exact, has_axes(1), *wanted)
+        leaves = [n for n, w in self.worth.items() if n[0] in "xs" and all(t(w) for t in tests)]
+        leaves = [n for n in leaves if n not in dict(self.program.givens)]
+        return self.one_of(leaves) if leaves else None
+
     def array(self, name: str) -> np.ndarray:
         return self.worth[name].array
 
@@ -131,7 +142,7 @@ class Drawer:
         name = f"t{len(self.program.steps)}"
         operands = names_in(code)
         try:
-            variable = eval(code, {"np": np, "ng": ng, **self.variables})
+            variable = eval(code, {"np": np, "ng": ng, "users": users, **self.variables})
             worth = computed(variable, mode, operands, self.variables, self.worth)
         except Exception:
             return None

@@ -159,6 +159,22 @@ TABLE = (
 )  # fmt: skip
 
 
+# Of a theme of its own: a program with them takes Numba seconds. Those in RAISING are not for devices.
+USERS = (
+    row("users", "smooth", "t", "users.bump({0})"),
+    row("users", "smooth", "tt", "users.blend({0}, {1})"),
+    row("users", "strict", "ii", "users.digits({0}, {1})"),
+    row("users", "strict", "ee", "users.between({0}, {1})"),
+)
+RAISING = row("users", "smooth", "g", "users.guarded({0})")
+
+
+def steps(g: Drawer) -> str | None:
+    """A user's function of a matrix."""
+    name = g.pick(d.is_number, d.is_tame, lambda w: w.array.ndim == 2)
+    return None if name is None else g.step(f"users.steps({name})", "ring", "users")
+
+
 def operands(g: Drawer, wanted: tuple[tuple[Test, ...], ...]) -> list[str] | None:
     """Names of values that broadcast with one another."""
     names: list[str] = []

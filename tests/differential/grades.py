@@ -61,6 +61,14 @@ def tiny(array: Array) -> bool:
     return bool(np.any((array != 0) & (np.abs(array) < 1e-6)))
 
 
+def leaves_range(array: Array) -> bool:
+    """Whether a product of some of the elements may overflow or underflow: then its order shows."""
+    sizes = np.abs(array[np.isfinite(array) & (array != 0)].astype(np.float64))
+    bits = np.log2(sizes)
+    most = 100 if array.dtype.name == "float32" else 1000
+    return bool(bits[bits > 0].sum() > most or bits[bits < 0].sum() < -most)
+
+
 def largest(array: Array) -> float:
     """The largest finite magnitude."""
     if array.dtype.kind == "f":
@@ -71,8 +79,9 @@ def largest(array: Array) -> float:
 def grade(mode: str, operands: Sequence[Worth], array: Array) -> Worth:
     """The worth of what a step makes of its operands. mode:
 
-    move: elements stand elsewhere. ring: +, -, * and the like. sum: the order is free. smooth: rounds. strict: a
-    comparison, a rounding, an order: whatever depends on the bits of its operands. shape: depends on lengths of floats.
+    move: elements stand elsewhere. ring: +, -, * and the like. sum: the order is free. product: of elements, likewise.
+    smooth: rounds. strict: a comparison, a rounding, an order: whatever depends on the bits of its operands. shape:
+    depends on lengths of floats.
     """
     lowest = min((w.grade for w in operands), default=Grade.EXACT)
     judged = _judged(mode, operands, lowest, array)
@@ -87,6 +96,8 @@ def _judged(mode: str, operands: Sequence[Worth], lowest: Grade, array: Array) -
         return lowest
     if mode == "shape":
         return Grade.EXACT
+    if mode == "product":
+        return Grade.UNSURE if any(leaves_range(w.array) for w in operands) else _judged("sum", operands, lowest, array)
     exact = Grade.EXACT if lowest == Grade.EXACT else Grade.UNSURE
     if mode == "strict" or lowest == Grade.FINAL or array.dtype.kind != "f":
         return exact

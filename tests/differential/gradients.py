@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.differential import drawer as d
+from tests.differential import rows
 from tests.differential.drawer import Drawer
 from tests.differential.program import names_in
 
@@ -71,13 +72,6 @@ COSTS = tuple(
 )
 
 
-def leaf(g: Drawer) -> str | None:
-    """An input or a shared variable of floats."""
-    names = [n for n, w in g.worth.items() if n[0] in "xs" and w.floating and w.tame and w.array.ndim and d.is_exact(w)]
-    names = [n for n in names if n not in dict(g.program.givens)]
-    return g.one_of(names) if names else None
-
-
 def cost(g: Drawer, x: str) -> str | None:
     """The source of a scalar."""
     y = g.pick(d.is_float, d.is_tame, d.is_exact, d.broadcasts(g.array(x)), lambda w: w.array.ndim <= g.array(x).ndim)
@@ -88,7 +82,7 @@ def cost(g: Drawer, x: str) -> str | None:
 
 
 def gradient(g: Drawer) -> str | None:
-    x = leaf(g)
+    x = g.leaf()
     c = cost(g, x) if x else None
     if x is None or c is None:
         return None
@@ -102,6 +96,20 @@ def gradient(g: Drawer) -> str | None:
     return g.step(first, "smooth", "gradient", (c, x) if is_apart(g, c, x) else None)
 
 
+def of_product(g: Drawer) -> str | None:
+    """Of a product of elements among which are NaN and infinities, which count in the slopes of all others."""
+    fit = [v.name for v in (*g.program.inputs, *g.program.shared) if v.flavour in ("zeros", "plain", "poles")]
+    names = [n for n in fit if g.worth[n].floating and g.array(n).ndim and n not in dict(g.program.givens)]
+    if not names:
+        return None
+    x = g.one_of(names)
+    keep = ", keepdims=True" if g.chance(0.4) else ""
+    slope = f"ng.grad(ng.sum(ng.prod({x}, axis={rows.some_axes(g, g.array(x).ndim)}{keep})), {x})"
+    if g.chance(0.3):
+        slope = f"ng.grad(ng.sum({slope} * {g.one_of((2.0, 0.0, f'({x} > 0)'))}), {x})"
+    return g.step(slope, "product", "gradient of product")
+
+
 def is_apart(g: Drawer, c: str, x: str) -> bool:
     """Whether a cost depends on `x` only where it says so, has no gap, and differences are precise enough."""
     return g.array(x).dtype == "float64" and "neq" not in c and all(n[0] in "xs" for n in names_in(c))
@@ -109,7 +117,7 @@ def is_apart(g: Drawer, c: str, x: str) -> bool:
 
 def through(g: Drawer) -> str | None:
     """With respect to a leaf, through whatever was drawn on the way to a value."""
-    x = leaf(g)
+    x = g.leaf()
     y = g.pick(d.is_float, d.is_tame, d.is_exact, lambda w: w.array.size > 0)
     if x is None or y is None:
         return None

@@ -55,6 +55,8 @@ def length(g: Drawer) -> str | None:
         "{x}.shape[0] * 2 - 1",
         "ng.cast({x}.size, 'int64')",
         "{x}.shape[0] > {y}.shape[0]",
+        "ng.cast(ng.repeat({x}, 2).shape[0], 'int64')",
+        "ng.cast({x}.reshape((-1, 1)).shape[0], 'int64')",
     )
     return g.step(g.one_of(forms).format(x=x, y=y), "shape", "length") if x and y else None
 

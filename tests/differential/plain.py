@@ -55,8 +55,10 @@ def fitting(value: Any, ndim: int) -> Array:
 
 
 def inc_subtensor(x: Array, key: Any, value: Any) -> Array:
+    """NumPy's `add.at` adds what lies elsewhere where it has to broadcast the value (2.4.6)."""
     x = x.copy()
-    np.add.at(x, key, fitting(value, x[key].ndim).astype(x.dtype))
+    place = x[key]
+    np.add.at(x, key, np.broadcast_to(fitting(value, place.ndim).astype(x.dtype), place.shape).copy())
     return x
 
 
@@ -105,6 +107,19 @@ def relu(x: Array) -> Array:
 
 def sqr(x: Array) -> Array:
     return x * x
+
+
+def dot(x: Array, y: Array) -> Array:
+    """Of arrays with axes, term by term: BLAS may leave out those with a factor 0, where inf * 0 is NaN."""
+    moved = np.moveaxis(y, -2, 0) if y.ndim > 1 else y
+    terms = x.reshape(*x.shape, *(1,) * (y.ndim - 1)) * moved
+    return np.asarray(np.sum(terms, axis=x.ndim - 1, dtype=terms.dtype))
+
+
+def matmul(x: Array, y: Array) -> Array:
+    """Of stacks of matrices, as `dot`."""
+    terms = x[..., None] * y[..., None, :, :]
+    return np.asarray(np.sum(terms, axis=-2, dtype=terms.dtype))
 
 
 def sort(x: Array, axis: int = -1) -> Array:

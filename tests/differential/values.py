@@ -31,6 +31,7 @@ EXTREMES = {
     ),
     "float32": (np.nan, np.inf, -np.inf, -0.0, 1e-45, 1.1e-38, -1e-38, 3.4028235e38, -1e38, 1e20, 2.0**24 + 2),
 }
+POLES = (np.nan, np.inf, -np.inf, 0.0)
 
 
 def extremes(dtype: str) -> Array:
@@ -46,9 +47,9 @@ def extremes(dtype: str) -> Array:
 def fill(shape: Sequence[int], dtype: str, flavour: str, seed: int) -> Array:
     """Values of a dtype, the same for the same seed.
 
-    flavours: plain (quarters, small integers), extreme, special (as extreme, but no huge finite ones), zeros (many of
-    them, where slopes have kinks), index and far (integers in range of most axes, and out of range now and then),
-    huge (lengths whose product wraps).
+    flavours: plain (quarters, small integers), extreme, special (as extreme, but no huge finite ones), poles (NaN and
+    infinities among quarters), zeros (many of them, where slopes have kinks), index and far (integers in range of most
+    axes, and out of range now and then), huge (lengths whose product wraps).
     """
     rng = np.random.default_rng(seed)
     if dtype == "bool":
@@ -62,7 +63,9 @@ def fill(shape: Sequence[int], dtype: str, flavour: str, seed: int) -> Array:
         return np.asarray(rng.choice([2**32, 2**31, 2**62, 2**63 - 1, 3 * 2**40, 2**33], shape)).astype(dtype)
     if dtype in FLOATS:
         array = np.asarray(rng.integers(-12, 13, shape) / 4)
-        return np.asarray(np.where(rng.random(shape) < 0.5, 0.0, array) if flavour == "zeros" else array).astype(dtype)
+        other = {"zeros": 0.5, "poles": 0.3}.get(flavour, 0.0)
+        instead = rng.choice(POLES, shape) if flavour == "poles" else 0.0
+        return np.asarray(np.where(rng.random(shape) < other, instead, array)).astype(dtype)
     low = 0 if dtype.startswith("u") else -2 if flavour == "index" else -4
     high = 2 if flavour == "index" else 7
     array = np.asarray(rng.integers(low, high, shape))

@@ -1,0 +1,233 @@
+"""Numba's target for the processor of numgraph's settings: its context, its code generator, its libraries.
+
+Three things differ from Numba's own CPU target, for speed. An entry is optimised and emitted once, with everything that
+it calls linked into it: Numba optimises each function by itself, and again wherever it is linked. Machine code does not
+go into Numba's execution engine: it is loaded as from the cache, and given back with the function. And the
+implementations that scalars need are loaded first, the others (arrays, SciPy's LAPACK) where a user's function or
+Numba's own passes ask for them: half of the time of Numba's start.
+
+What is used of Numba that has no public name, all of it here and in `pipeline`: the methods that the classes below
+override, `_final_module` and `_codegen` of a library, `_tm` (the target machine) of a code generator, and
+`_internal_codegen` of a context, since Numba offers no other way to choose the processor, or to emit without loading.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache as remember
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core import config, externals, types, typing, utils
+from numba.core.callconv import create_error_model
+from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.cpu import CPUContext, CPUTargetOptions
+from numba.core.descriptors import TargetDescriptor
+from numba.core.dispatcher import Dispatcher
+from numba.core.imputils import Registry, builtin_registry
+from numba.core.target_extension import CPU, dispatcher_registry, target_registry
+
+from numgraph.lower.values import Rules
+from numgraph.processor import Processor, processor
+
+
+class Library(JITCodeLibrary):
+    """The code of an entry or of a function that it calls.
+
+    effort: LLVM's level of optimisation (2, 3) for an entry; 0 for what will be optimised where it is linked into one.
+    """
+
+    effort = 0
+
+    def add_ir_module(self, module: Any) -> None:
+        """Add what Numba's own passes have lowered."""
+        for function in module.functions:
+            _prepare(function)
+        self.add_lowered(module)
+
+    def add_lowered(self, module: Any) -> None:
+        """Add what the direct pass has lowered."""
+        super().add_ir_module(import_module("numgraph.kernels.loops_ir").with_loop_hints(module))
+
+    def _optimize_functions(self, module: Any) -> None:
+        module.data_layout = self._codegen._data_layout
+
+    def _optimize_final_module(self) -> None:
+        if self.effort:
+            manager, builder = self._codegen._module_pass_manager(opt=min(self.effort, int(config.OPT)))
+            with self._recorded_timings.record("Module passes", builder):
+                manager.run(self._final_module, builder)
+
+    def _finalize_specific(self) -> None:
+        pass
+
+    def emit(self) -> bytes:
+        """The object code."""
+        with global_compiler_lock:
+            self._ensure_finalized()
+        code: bytes = self._codegen._tm.emit_object(self._final_module)
+        return code
+
+
+_SHARED = re.compile(r"(plan|phase|step|join|shape)_\d+")
+
+
+def _prepare(function: Any) -> None:
+    """What Numba's own passes have made: integers wrap around, and phases are called from several places, where a copy
+    in each would be optimised each time."""
+    if not function.is_declaration and _SHARED.search(function.name):
+        function.attributes.add("noinline")
+    for block in function.blocks:
+        for instruction in block.instructions:
+            if "nsw" in getattr(instruction, "flags", ()) and instruction.opname in ("add", "sub", "mul"):
+                instruction.flags = [flag for flag in instruction.flags if flag != "nsw"]
+
+
+class Codegen(JITCPUCodegen):
+    """The code generator. made_for: the processor."""
+
+    _library_class = Library
+
+    def __init__(self, name: str, made_for: Processor) -> None:
+        self.made_for = made_for
+        super().__init__(name)
+
+    def _get_host_cpu_name(self) -> str:
+        return self.made_for.name
+
+    def _get_host_cpu_features(self) -> str:
+        return self.made_for.features
+
+    def _add_module(self, module: Any) -> None:
+        pass
+
+
+# Functions of NumPy on scalars, which Numba implements as ufuncs over arrays: the same instructions.
+_registry = Registry("numgraph scalars")
+
+
+def _intrinsic(function: Any, name: str) -> None:
+    def implementation(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        (x,) = arguments
+        x = context.cast(builder, x, signature.args[0], signature.return_type)
+        called = builder.module.declare_intrinsic(name, [x.type], ir.FunctionType(x.type, [x.type]))
+        return builder.call(called, [x])
+
+    _registry.lower(function, types.Float)(implementation)
+
+
+for _function, _name in (
+    (np.log2, "llvm.log2"), (np.floor, "llvm.floor"), (np.ceil, "llvm.ceil"), (np.trunc, "llvm.trunc"),
+    (np.rint, "llvm.rint"), (np.sqrt, "llvm.sqrt"),
+):  # fmt: skip
+    _intrinsic(_function, _name)
+
+
+def _fmod(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return builder.frem(*arguments)
+
+
+_registry.lower(np.fmod, types.Float, types.Float)(_fmod)
+
+
+class Context(CPUContext):
+    """The implementations of the target, the same for all processors."""
+
+    complete = False
+
+    @property
+    def _internal_codegen(self) -> Codegen:
+        return _codegen(processor())
+
+    def init(self) -> None:
+        """Called by Numba at the end of its own construction."""
+        self.is32bit = utils.MACHINE_BITS == 32
+        externals.c_math_functions.install(self)
+
+    def load_additional_registries(self) -> None:
+        """Scalars first; everything when something is asked for that is not among them."""
+        if self.complete:
+            super().load_additional_registries()
+            return
+        if _registry not in self._registries:
+            for name in ("builtins", "numbers", "tupleobj"):
+                import_module(f"numba.cpython.{name}")
+        # again each time: Numba may have put implementations of intrinsics into them
+        self.install_registry(builtin_registry)
+        self.install_registry(import_module("numba.cpython.mathimpl").registry)
+        self.install_registry(_registry)
+
+    def load_everything(self) -> None:
+        """Have all that Numba's CPU target has."""
+        if not self.complete:
+            self.complete = True
+            self.refresh()
+
+    def get_function(self, fn: Any, sig: Any, _firstcall: bool = True) -> Any:
+        """The implementation of a function; of a user's, which another target has compiled, a call of that."""
+        if isinstance(fn, types.Dispatcher) and fn.dispatcher.targetdescr is not NumgraphDispatcher.targetdescr:
+            overload = fn.dispatcher.overloads[sig.args]
+            if overload.entry_point not in self._defns:
+                self.insert_user_function(overload.entry_point, overload.fndesc, [overload.library])
+        return super().get_function(fn, sig, _firstcall)
+
+    def get_executable(self, library: Any, fndesc: Any, env: Any) -> Any:
+        """A builtin function of its own is wanted for each, as a key; it is never called."""
+        library._ensure_finalized()
+        return [].append
+
+
+@remember
+def _codegen(made_for: Processor) -> Codegen:
+    return Codegen("numgraph", made_for)
+
+
+@remember
+def _typing() -> Any:
+    # Numba keeps what it has compiled for a call beside the typing context, whatever the target
+    return typing.Context()
+
+
+@remember
+def context() -> Context:
+    """The context, whose code generator is that for the processor of the settings."""
+    return Context(_typing(), NAME)
+
+
+class _Descriptor(TargetDescriptor):
+    """The contexts of the target."""
+
+    options = CPUTargetOptions
+
+    @property
+    def typing_context(self) -> Any:
+        return _typing()
+
+    @property
+    def target_context(self) -> Context:
+        return context()
+
+
+class NumgraphDispatcher(Dispatcher):
+    """What `numba.njit(_target="numgraph")` makes of a function."""
+
+    targetdescr = _Descriptor("numgraph")
+
+
+class Numgraph(CPU):
+    """The name of the target. Functions of kernels that Numba meets (`register_jitable`) are compiled for it, too."""
+
+
+NAME = "numgraph"
+target_registry[NAME] = Numgraph
+dispatcher_registry[Numgraph] = NumgraphDispatcher
+
+
+@remember
+def rules() -> Rules:
+    """Numba's rules on the target, with NumPy's division by zero."""
+    context().refresh()
+    return Rules(context().subtarget(error_model=create_error_model("numpy", context())))

@@ -1,0 +1,361 @@
+"""numgraph function power_iteration
+    return A @ (A @ (A @ (A @ x / sqrt(sum(A @ x * (A @ x), axis=0))) / sqrt(sum(A @ (A @ x...
+
+phase_0: dot2 (once): ? flops, ? bytes
+phase_1: sum (?): ? flops, ? bytes
+phase_2: sqrt (?): ? flops, ? bytes
+phase_3: true_div (?): ? flops, ? bytes
+phase_4: dot2 (once): ? flops, ? bytes
+phase_5: sum (?): ? flops, ? bytes
+phase_6: sqrt (?): ? flops, ? bytes
+phase_7: true_div (?): ? flops, ? bytes
+phase_8: dot2 (once): ? flops, ? bytes
+phase_9: sum (?): ? flops, ? bytes
+phase_10: sqrt (?): ? flops, ? bytes
+phase_11: true_div (?): ? flops, ? bytes
+phase_12: dot2 (once): ? flops, ? bytes
+phase_13: sum (?): ? flops, ? bytes
+phase_14: sqrt (?): ? flops, ? bytes
+phase_15: true_div (?): ? flops, ? bytes
+"""
+
+import math
+
+from numpy import float32, float64
+
+from numgraph.kernels.calls import sgemm
+from numgraph.kernels.support import add_up, argument_address, argument_length, divided, entry, f32, f64, fail
+from numgraph.kernels.support import floor_div_int, from_python, i64, items_of, jit, launch, maximum, relock
+from numgraph.kernels.support import shape, share_count, table_of, to_python, unlock
+
+
+@jit
+def plan_0(address):                                      # conditions, lengths and addresses
+    table = i64(address)
+    table[19] = argument_address(table, 14)               # where A lies
+    table[20] = argument_address(table, 15)               # where x lies
+    n0 = argument_length(table, 15, 1)                    # x.shape[1]
+    if n0 > 35184372088832:                               # fits
+        return fail(table, n0, 35184372088832, 1)
+    n1 = argument_length(table, 14, 0)                    # len(A)
+    t0 = maximum(n0, 1)                                   # maximum int64
+    t1 = floor_div_int(35184372088832, t0)                # floor_div int64
+    if n1 > t1:                                           # fits
+        return fail(table, n1, t1, 2)
+    n2 = argument_length(table, 14, 1)                    # A.shape[1]
+    n3 = argument_length(table, 15, 0)                    # len(x)
+    if n2 != n3:                                          # equal
+        return fail(table, n2, n3, 3)
+    if n2 != n1:                                          # equal
+        return fail(table, n2, n1, 4)
+    t2 = n0 * 8                                           # mul int64
+    t3 = t2 + 63 >> 6 << 6                                # align64 int64
+    t4 = 1048576 + t3                                     # add int64
+    t5 = t4 + t3                                          # add int64
+    t6 = t5 + t3                                          # add int64
+    t7 = t6 + t3                                          # add int64
+    table[17] = t7                                        # 1048576 + ... + (... + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
+    t8 = n1 * n0                                          # mul int64
+    t9 = t8 * 4                                           # mul int64
+    t10 = t9 + 63 >> 6 << 6                               # align64 int64
+    t11 = t10 + t3                                        # add int64
+    t12 = n0 * 4                                          # mul int64
+    t13 = t12 + 63 >> 6 << 6                              # align64 int64
+    t14 = t11 + t13                                       # add int64
+    t15 = t14 + t10                                       # add int64
+    table[18] = t15                                       # (... + 63 >> 6 << 6) + (... + 63 >> 6 << 6) + (x.shape[1] * 4 + 63 >> 6 << 6) + (len(A) * x.shape[1] * 4 + 63 >> 6 << 6)
+    table[21] = n1                                        # len(A)
+    table[22] = n0                                        # x.shape[1]
+    t16 = floor_div_int(t7, 8)                            # floor_div int64
+    table[25] = t16                                       # floor_div(... + ... + (... + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6), 8)
+    table[26] = t10                                       # len(A) * x.shape[1] * 4 + 63 >> 6 << 6
+    table[27] = t11                                       # (len(A) * x.shape[1] * 4 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
+    table[29] = t14                                       # (... * 4 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 4 + 63 >> 6 << 6)
+    table[32] = t4                                        # 1048576 + (x.shape[1] * 8 + 63 >> 6 << 6)
+    table[37] = t5                                        # 1048576 + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
+    table[42] = t6                                        # 1048576 + (... + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
+    t17 = t8 * n1                                         # mul int64
+    t18 = floor_div_int(t17, 12)                          # floor_div int64
+    t19 = floor_div_int(n1, 6)                            # floor_div int64
+    t20 = floor_div_int(n0, 64)                           # floor_div int64
+    t21 = maximum(t19, t20)                               # maximum int64
+    table[23] = share_count(table, t18, 4096, t21)        # shares of a divided loop
+    table[24] = share_count(table, t8, 4096, n1)          # shares of a divided loop
+    t22 = n0 * 9                                          # mul int64
+    t23 = floor_div_int(t22, 4)                           # floor_div int64
+    table[28] = share_count(table, t23, 4096, n0)         # shares of a divided loop
+    t24 = t8 * 7                                          # mul int64
+    t25 = floor_div_int(t24, 4)                           # floor_div int64
+    table[30] = share_count(table, t25, 4096, n1)         # shares of a divided loop
+    table[31] = share_count(table, t18, 4096, t21)        # shares of a divided loop
+    table[33] = share_count(table, t8, 4096, n1)          # shares of a divided loop
+    table[34] = share_count(table, t23, 4096, n0)         # shares of a divided loop
+    table[35] = share_count(table, t25, 4096, n1)         # shares of a divided loop
+    table[36] = share_count(table, t18, 4096, t21)        # shares of a divided loop
+    table[38] = share_count(table, t8, 4096, n1)          # shares of a divided loop
+    table[39] = share_count(table, t23, 4096, n0)         # shares of a divided loop
+    table[40] = share_count(table, t25, 4096, n1)         # shares of a divided loop
+    table[41] = share_count(table, t18, 4096, t21)        # shares of a divided loop
+    table[43] = share_count(table, t8, 4096, n1)          # shares of a divided loop
+    table[44] = share_count(table, t23, 4096, n0)         # shares of a divided loop
+    table[46] = share_count(table, t25, 4096, n1)         # shares of a divided loop
+    t26 = t18 + t8                                        # add int64
+    t27 = t26 + t23                                       # add int64
+    t28 = t27 + t25                                       # add int64
+    t29 = t28 + t18                                       # add int64
+    t30 = t29 + t8                                        # add int64
+    t31 = t30 + t23                                       # add int64
+    t32 = t31 + t25                                       # add int64
+    t33 = t32 + t18                                       # add int64
+    t34 = t33 + t8                                        # add int64
+    t35 = t34 + t23                                       # add int64
+    t36 = t35 + t25                                       # add int64
+    t37 = t36 + t18                                       # add int64
+    t38 = t37 + t8                                        # add int64
+    t39 = t38 + t23                                       # add int64
+    t40 = t39 + t25                                       # add int64
+    table[7] = t40                                        # cycles of work, about
+    table[13] = t15 + table[6] * t7                       # bytes of temporaries
+    return 0
+
+
+@divided
+def phase_0(address, share, shares):                      # dot2
+    table = i64(address)
+    n0 = table[17]                                        # place among the temporaries
+    n1 = table[18]                                        # place among the temporaries
+    own = table[11] + n1 + share * n0                     # what this share has for itself
+    A = table[19]                                         # A float32[?,?]
+    x = table[20]                                         # x float32[?,?]
+    out0 = table[11]                                      # dot2 float32[?,?]
+    n2 = table[21]                                        # = len(A)
+    n3 = table[22]                                        # = x.shape[1]
+    sgemm(table[3], share, shares, own, n2, n3, n2, float32(1.0), A, n2, 1, x, n3, 1, float32(0.0), out0, n3)  # out0 = A @ x
+    return 0
+
+
+@divided
+def phase_1(address, share, shares):                      # sum
+    table = i64(address)
+    n0 = table[17]                                        # place among the temporaries
+    n1 = table[18]                                        # place among the temporaries
+    own = table[11] + n1 + share * n0                     # what this share has for itself
+    p0 = f64(own + 1048576)                               # sum float64[?]
+    n2 = table[22]                                        # = x.shape[1]
+    for j in range(n2):
+        p0[j] = 0.0                                       # start of sum float64[?]
+    n3 = table[21]                                        # = len(A)
+    begin = n3 * share // shares                          # rows of this share
+    end = n3 * (share + 1) // shares
+    p1 = f32(table[11])                                   # dot2 float32[?,?]
+    for i in range(begin, end):                           # len(A)
+        for j1 in range(n2):                              # x.shape[1]
+            v0 = p1[i * n2 + j1]                          # dot2 float32[?,?]
+            t0 = v0 * v0                                  # mul float32[?,?]
+            p0[j1] = add_up(p0[j1], float64(t0))          # sum
+    return 0
+
+
+@jit
+def join_1(address):                                      # what the shares of phase_1 have accumulated
+    table = i64(address)
+    shares = table[24]
+    n0 = table[25]                                        # place among the temporaries
+    n1 = table[26]                                        # place among the temporaries
+    total = f64(table[11] + n1)                           # sum float64[?]
+    n2 = table[18]                                        # place among the temporaries
+    part = f64(table[11] + n2 + 1048576)                  # of the shares
+    n3 = table[22]                                        # place among the temporaries
+    for i in range(n3):
+        acc_0 = part[i]
+        for share in range(1, shares):
+            acc_0 = acc_0 + part[share * n0 + i]          # sum
+        total[i] = acc_0
+    return 0
+
+
+@divided
+def phase_2(address, share, shares):                      # sqrt; also phase_6, phase_10, phase_14
+    table = i64(address)
+    n0 = table[22]                                        # = x.shape[1]
+    begin = n0 * share // shares                          # rows of this share
+    end = n0 * (share + 1) // shares
+    n1 = table[26]                                        # place among the temporaries
+    p0 = f64(table[11] + n1)                              # sum float64[?]
+    n2 = table[27]                                        # place among the temporaries
+    p1 = f32(table[11] + n2)                              # sqrt float32[?]
+    for i in range(begin, end):                           # x.shape[1]
+        v0 = p0[i]                                        # sum float64[?]
+        t0 = float32(v0)                                  # cast float32[?]
+        t1 = math.sqrt(t0)                                # sqrt float32[?]
+        p1[i] = t1                                        # sqrt float32[?]
+    return 0
+
+
+@divided
+def phase_3(address, share, shares):                      # true_div; also phase_7, phase_11
+    table = i64(address)
+    n0 = table[21]                                        # = len(A)
+    begin = n0 * share // shares                          # rows of this share
+    end = n0 * (share + 1) // shares
+    n1 = table[22]                                        # = x.shape[1]
+    p0 = f32(table[11])                                   # dot2 float32[?,?]
+    n2 = table[27]                                        # place among the temporaries
+    p1 = f32(table[11] + n2)                              # sqrt float32[?]
+    n3 = table[29]                                        # place among the temporaries
+    p2 = f32(table[11] + n3)                              # true_div float32[?,?]
+    for i in range(begin, end):                           # len(A)
+        for j in range(n1):                               # x.shape[1]
+            v0 = p0[i * n1 + j]                           # dot2 float32[?,?]
+            v1 = p1[j]                                    # sqrt float32[?]
+            t0 = v0 / v1                                  # true_div float32[?,?]
+            p2[i * n1 + j] = t0                           # true_div float32[?,?]
+    return 0
+
+
+@divided
+def phase_4(address, share, shares):                      # dot2; also phase_8, phase_12
+    table = i64(address)
+    n0 = table[17]                                        # place among the temporaries
+    n1 = table[18]                                        # place among the temporaries
+    own = table[11] + n1 + share * n0                     # what this share has for itself
+    A = table[19]                                         # A float32[?,?]
+    n2 = table[29]                                        # place among the temporaries
+    p0 = table[11] + n2                                   # true_div float32[?,?]
+    out0 = table[11]                                      # dot2 float32[?,?]
+    n3 = table[21]                                        # = len(A)
+    n4 = table[22]                                        # = x.shape[1]
+    sgemm(table[3], share, shares, own, n3, n4, n3, float32(1.0), A, n3, 1, p0, n4, 1, float32(0.0), out0, n4)  # out0 = A @ p0
+    return 0
+
+
+@shape
+def shape_0(address, share, shares, at0):                 # sum: phase_5, phase_9, phase_13
+    table = i64(address)
+    n0 = table[17]                                        # place among the temporaries
+    n1 = table[18]                                        # place among the temporaries
+    own = table[11] + n1 + share * n0                     # what this share has for itself
+    n2 = table[at0]                                       # place among the temporaries
+    p0 = f64(own + n2)                                    # sum float64[?]
+    n3 = table[22]                                        # = x.shape[1]
+    for j in range(n3):
+        p0[j] = 0.0                                       # start of sum float64[?]
+    n4 = table[21]                                        # = len(A)
+    begin = n4 * share // shares                          # rows of this share
+    end = n4 * (share + 1) // shares
+    p1 = f32(table[11])                                   # dot2 float32[?,?]
+    for i in range(begin, end):                           # len(A)
+        for j1 in range(n3):                              # x.shape[1]
+            v0 = p1[i * n3 + j1]                          # dot2 float32[?,?]
+            t0 = v0 * v0                                  # mul float32[?,?]
+            p0[j1] = add_up(p0[j1], float64(t0))          # sum
+    return 0
+
+
+@divided
+def phase_5(address, share, shares):                      # sum
+    return shape_0(address, share, shares, 32)
+
+
+@shape
+def shape_1(address, at0, at1):                           # join_5, join_9, join_13
+    table = i64(address)
+    shares = table[at0]
+    n0 = table[25]                                        # place among the temporaries
+    n1 = table[26]                                        # place among the temporaries
+    total = f64(table[11] + n1)                           # sum float64[?]
+    n2 = table[18]                                        # place among the temporaries
+    n3 = table[at1]                                       # place among the temporaries
+    part = f64(table[11] + n2 + n3)                       # of the shares
+    n4 = table[22]                                        # place among the temporaries
+    for i in range(n4):
+        acc_0 = part[i]
+        for share in range(1, shares):
+            acc_0 = acc_0 + part[share * n0 + i]          # sum
+        total[i] = acc_0
+    return 0
+
+
+@divided
+def phase_9(address, share, shares):                      # sum
+    return shape_0(address, share, shares, 37)
+
+
+@divided
+def phase_13(address, share, shares):                     # sum
+    return shape_0(address, share, shares, 42)
+
+
+@divided
+def phase_15(address, share, shares):                     # true_div
+    table = i64(address)
+    n0 = table[21]                                        # = len(A)
+    begin = n0 * share // shares                          # rows of this share
+    end = n0 * (share + 1) // shares
+    n1 = table[22]                                        # = x.shape[1]
+    p0 = f32(table[11])                                   # dot2 float32[?,?]
+    n2 = table[27]                                        # place among the temporaries
+    p1 = f32(table[11] + n2)                              # sqrt float32[?]
+    p2 = f32(table[45])                                   # true_div float32[?,?]
+    for i in range(begin, end):                           # len(A)
+        for j in range(n1):                               # x.shape[1]
+            v0 = p0[i * n1 + j]                           # dot2 float32[?,?]
+            v1 = p1[j]                                    # sqrt float32[?]
+            t0 = v0 / v1                                  # true_div float32[?,?]
+            p2[i * n1 + j] = t0                           # true_div float32[?,?]
+    return 0
+
+
+@jit
+def step_0(address):                                      # everything, in order
+    table = i64(address)
+    table[45] = argument_address(table, 16)               # where output 0 lies
+    launch(table[5], phase_0, address, table[23])
+    launch(table[5], phase_1, address, table[24])
+    join_1(address)
+    launch(table[5], phase_2, address, table[28])
+    launch(table[5], phase_3, address, table[30])
+    launch(table[5], phase_4, address, table[31])
+    launch(table[5], phase_5, address, table[33])
+    shape_1(address, 33, 32)                              # join_5: what the shares of phase_5 have accumulated
+    launch(table[5], phase_2, address, table[34])         # phase_6: sqrt
+    launch(table[5], phase_3, address, table[35])         # phase_7: true_div
+    launch(table[5], phase_4, address, table[36])         # phase_8: dot2
+    launch(table[5], phase_9, address, table[38])
+    shape_1(address, 38, 37)                              # join_9: what the shares of phase_9 have accumulated
+    launch(table[5], phase_2, address, table[39])         # phase_10: sqrt
+    launch(table[5], phase_3, address, table[40])         # phase_11: true_div
+    launch(table[5], phase_4, address, table[41])         # phase_12: dot2
+    launch(table[5], phase_13, address, table[43])
+    shape_1(address, 43, 42)                              # join_13: what the shares of phase_13 have accumulated
+    launch(table[5], phase_2, address, table[44])         # phase_14: sqrt
+    launch(table[5], phase_15, address, table[46])
+    return 0
+
+
+@entry
+def enter(table_object, part_object):                     # called by Python with two objects
+    address = table_of(table_object)
+    table = i64(address)
+    items = items_of(part_object)                         # of a tuple: the arguments, and arrays for the outputs
+    if items != 0:
+        objects = i64(items)
+        table[14] = objects[0]
+        table[15] = objects[1]
+        table[16] = objects[2]
+    part = -1 if items != 0 else from_python(part_object)  # 2k: plan of stage k; 2k+1: its step; -1: one call; -2: many
+    if part == 0:
+        return to_python(plan_0(address))
+    if part == 1:
+        lock = unlock(table[7])                           # lets Python's other threads run, when it takes long
+        result = step_0(address)
+        relock(lock)
+        return to_python(result)
+    status = plan_0(address)
+    if status == 0 and table[13] > table[12]:
+        status = -1                                       # the arena must grow
+    if status == 0:
+        unlocked = unlock(table[7])
+        status = step_0(address)
+        relock(unlocked)
+    return to_python(status)

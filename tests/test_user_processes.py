@@ -1,0 +1,131 @@
+"""Users' functions in several processes: the cache, generated source run elsewhere, exported modules."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import numgraph as ng
+from numgraph.errors import FunctionError
+
+ROOT = Path(__file__).parents[1]
+MODULE = """
+import math
+import numba
+import numpy as np
+import constants
+
+FACTOR = {factor}
+
+@numba.njit
+def inner(x):
+    return x {sign} 1.0
+
+def made(width):
+    @numba.njit
+    def shrunk(x):
+        return x / width if x > 0.0 else math.gamma(0.5)
+    return shrunk
+
+def scaled(x):
+    if x < -5.0:
+        raise ValueError(x)
+    return x * FACTOR + constants.SHIFT
+
+@numba.njit
+def chained(x):
+    return inner(x) + constants.SHIFT
+
+def filled(x, out):
+    found = np.zeros(2)
+    out[:] = np.sort(x) * FACTOR + found[0]
+"""
+PROGRAM = """
+import sys
+import numgraph as ng
+import functions
+x = ng.vector("x")
+one = [ng.elementwise(f, x, dtype="float64") for f in (functions.scaled, functions.chained, functions.made({width}))]
+two = ng.call(functions.filled, x, type=x.type)
+for f in (ng.function([x], one), ng.function([x], two)):
+    print(f([3.0, 1.0]))
+    print(f.record.cached, file=sys.stderr)
+try:
+    ng.function([x], one)([-6.0])
+except ng.FunctionError as error:
+    print(error.__cause__.args)
+"""
+
+
+def outcome(folder: Path, width: float = 2.0, factor: float = 2.0, sign: str = "+", shift: int = 10) -> tuple[str, Any]:
+    """What a program prints in a process of its own, and whether its functions came from the cache."""
+    (folder / "functions.py").write_text(MODULE.format(factor=factor, sign=sign))
+    (folder / "constants.py").write_text(f"SHIFT = {shift}\n")
+    # two files of one size and time: Python would take the old bytecode for the new one
+    environment = os.environ | {
+        "NUMGRAPH_CACHE_DIR": str(folder / "cache"), "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(width=width)], capture_output=True, text=True, env=environment, cwd=folder
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr.split()
+
+
+def expected(width: float = 2.0, factor: float = 2.0, sign: str = "+", shift: int = 10) -> str:
+    x = np.array([3.0, 1.0])
+    one = [x * factor + shift, (x + 1.0 if sign == "+" else x - 1.0) + shift, x / width]
+    return f"{one}\n{np.sort(x) * factor}\n(-6.0,)\n"
+
+
+def test_old_code_is_found_for_the_same_functions_alone(tmp_path: Path) -> None:
+    """Code, closure, globals, called functions and values of other modules are all part of the cache's key."""
+    assert outcome(tmp_path) == (expected(), ["False", "False"])
+    assert outcome(tmp_path) == (expected(), ["True", "True"])
+    changes: list[dict[str, Any]] = [{"width": 4.0}, {"factor": 3.0}, {"sign": "-"}, {"shift": 11}]
+    for change in changes:
+        printed, cached = outcome(tmp_path, **change)
+        assert printed == expected(**change), change
+        assert cached == ["False", str("factor" not in change)], change
+    assert outcome(tmp_path) == (expected(), ["True", "True"])
+
+
+def test_source_that_is_run_elsewhere_says_what_is_missing() -> None:
+    from numgraph.userfunctions.function import users_function
+
+    with pytest.raises(FunctionError, match=r"calls nowhere\.f, which cannot be imported .*\n  fix"):
+        users_function("0" * 20, "nowhere", "f")
+    with pytest.raises(FunctionError, match=r"calls math\.nothing, which cannot be imported"):
+        users_function("0" * 20, "math", "nothing")
+    with pytest.raises(FunctionError, match="another content now"):
+        users_function("0" * 20, "textwrap", "dedent")
+
+
+def test_exported_modules_import_the_functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "exported_functions.py").write_text(MODULE.format(factor=2.0, sign="+"))
+    (tmp_path / "constants.py").write_text("SHIFT = 10\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import exported_functions as functions  # type: ignore[import-not-found]
+
+    x, w = ng.vector("x"), ng.shared(np.ones(2), name="w")
+    out = ng.elementwise(functions.scaled, x) + ng.call(functions.filled, x, type=x.type)
+    f = ng.function([x], out, updates=[(w, w + ng.elementwise(functions.chained, x))])
+    f.export(tmp_path / "exported.py")
+    code = (
+        "import numpy as np\nfrom exported import step\nprint(step([3.0, 1.0]), step.shared['w'])\n"
+        "try:\n    step([-6.0, 1.0])\nexcept ValueError as error:\n    print(error, step.shared['w'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    values = f"{f([3.0, 1.0])} {w.get_value()}"
+    assert done.stdout == f"{values}\nexported_functions.scaled raised an exception {w.get_value()}\n"
+    hidden = ng.function([x], ng.elementwise(functions.made(2.0), x))
+    with pytest.raises(FunctionError, match="cannot be exported: it cannot be imported"):
+        hidden.export(tmp_path / "other.py")
