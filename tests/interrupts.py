@@ -80,10 +80,16 @@ class Interrupts:
                 return None
             self.at.pop(0)
             self.pending = frame
-            frame.f_trace_opcodes = True
-            return _pend
+            return self._by_instruction(frame, _pend)
+        return self._by_instruction(frame, self._local)
+
+    @staticmethod
+    def _by_instruction(frame: FrameType, function: Any) -> Any:
+        """Have a frame traced by a function, instruction by instruction."""
+        # Python 3.13 looks at the second only where the first is there
+        frame.f_trace = function
         frame.f_trace_opcodes = True
-        return self._local
+        return function
 
     def _in_native(self, frame: FrameType | None) -> bool:
         while self.native and frame is not None:
