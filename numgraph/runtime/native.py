@@ -101,8 +101,10 @@ def imported_kernels(text: str) -> list[str]:
 
 @remember
 def compiler_digest() -> str:
-    """The digest of numgraph's own compiler."""
-    files = sorted((Path(__file__).parents[1] / "lower").glob("*.py"))
+    """The digest of numgraph's part in compiling."""
+    files = sorted(
+        file for part in ("lower", "userfunctions") for file in (Path(__file__).parents[1] / part).glob("*.py")
+    )
     return cache.digest(*(file.read_bytes() for file in files))
 
 
