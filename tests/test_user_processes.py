@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import pytest
 
 import numgraph as ng
 from numgraph.errors import FunctionError
+from tests.waits import python
 
 ROOT = Path(__file__).parents[1]
 MODULE = """
@@ -72,9 +71,7 @@ def outcome(folder: Path, width: float = 2.0, factor: float = 2.0, sign: str = "
         "NUMGRAPH_CACHE_DIR": str(folder / "cache"), "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}",
         "PYTHONDONTWRITEBYTECODE": "1",
     }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(width=width)], capture_output=True, text=True, env=environment, cwd=folder
-    )
+    done = python("-c", PROGRAM.format(width=width), env=environment, cwd=folder)
     assert done.returncode == 0, done.stderr
     return done.stdout, done.stderr.split()
 
@@ -122,7 +119,7 @@ def test_exported_modules_import_the_functions(tmp_path: Path, monkeypatch: pyte
         "import numpy as np\nfrom exported import step\nprint(step([3.0, 1.0]), step.shared['w'])\n"
         "try:\n    step([-6.0, 1.0])\nexcept ValueError as error:\n    print(error, step.shared['w'])\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    done = python("-c", code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     values = f"{f([3.0, 1.0])} {w.get_value()}"
     assert done.stdout == f"{values}\nexported_functions.scaled raised an exception {w.get_value()}\n"
