@@ -38,7 +38,7 @@ def _digits(n: int, m: int) -> int:
 
 
 def _between(x: float, y: float) -> bool:
-    return -y < x < y
+    return x < y and y != 3
 
 
 def bump(x: Any) -> Any:
@@ -102,7 +102,7 @@ class Twins:
 
     @staticmethod
     def between(x: Array, y: Array) -> Array:
-        return np.logical_and(-y < x, x < y)
+        return np.logical_and(x < y, y != 3)
 
     @staticmethod
     def steps(x: Array) -> Array:
