@@ -183,7 +183,6 @@ def followed(first: int = 3) -> tuple[ng.Function, list[np.ndarray]]:
         (long_chain, False),
         (power_iteration, False),
         (followed, False),
-        (power_iteration, True),
         (followed, True),
     ],
 )
