@@ -82,11 +82,11 @@ class _Standard(PassManager):
         reason, state.status.fail_reason = state.status.fail_reason, None
         if reason is not None and config.debug >= 1:
             where = state.func_id.filename
-            print(f"numgraph: {where}: compiled by Numba's own passes because of {_last(reason)}", file=sys.stderr)
+            print(f"numgraph: {where}: compiled by Numba's own passes because of {_unknown(reason)}", file=sys.stderr)
         super().run(state)
 
 
-def _last(error: Exception) -> str:
+def _unknown(error: Exception) -> str:
     """What was not known, without the steps in which it came up."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     return next((line for line in lines if not line.startswith(("Failed in", "During:"))), lines[0])

@@ -30,8 +30,11 @@ from numba.core.dispatcher import Dispatcher
 from numba.core.imputils import Registry, builtin_registry
 from numba.core.target_extension import CPU, dispatcher_registry, target_registry
 
-from numgraph.lower.values import Rules
+from numgraph.lower.values import Rules, let_wrap
 from numgraph.processor import Processor, processor
+
+# What Numba calls the target.
+NAME = "numgraph"
 
 
 class Library(JITCodeLibrary):
@@ -82,8 +85,8 @@ def _prepare(function: Any) -> None:
         function.attributes.add("noinline")
     for block in function.blocks:
         for instruction in block.instructions:
-            if "nsw" in getattr(instruction, "flags", ()) and instruction.opname in ("add", "sub", "mul"):
-                instruction.flags = [flag for flag in instruction.flags if flag != "nsw"]
+            if instruction.opname in ("add", "sub", "mul"):
+                let_wrap(instruction)
 
 
 class Codegen(JITCPUCodegen):
@@ -182,7 +185,7 @@ class Context(CPUContext):
 
 @remember
 def _codegen(made_for: Processor) -> Codegen:
-    return Codegen("numgraph", made_for)
+    return Codegen(NAME, made_for)
 
 
 @remember
@@ -214,14 +217,13 @@ class _Descriptor(TargetDescriptor):
 class NumgraphDispatcher(Dispatcher):
     """What `numba.njit(_target="numgraph")` makes of a function."""
 
-    targetdescr = _Descriptor("numgraph")
+    targetdescr = _Descriptor(NAME)
 
 
 class Numgraph(CPU):
     """The name of the target. Functions of kernels that Numba meets (`register_jitable`) are compiled for it, too."""
 
 
-NAME = "numgraph"
 target_registry[NAME] = Numgraph
 dispatcher_registry[Numgraph] = NumgraphDispatcher
 

@@ -136,9 +136,7 @@ class Rules:
             raise Unsupported(f"{function!r} with {len(values)} arguments")
         arguments = [self._fitted(builder, v, t) for v, t in zip(values, signature.args, strict=True)]
         made = implementation(builder, arguments)
-        if "nsw" in getattr(made, "flags", ()):
-            # integers wrap around; Numba tells LLVM that signed ones never do
-            made.flags = [flag for flag in made.flags if flag != "nsw"]
+        let_wrap(made)
         self.context.add_linking_libs(getattr(implementation, "libs", ()))
         if signature.return_type in (types.none, types.void):
             return None
@@ -187,6 +185,12 @@ class _UserCall:
 
 def _is_scalar(kind: Type) -> bool:
     return isinstance(kind, types.Number | types.Boolean)
+
+
+def let_wrap(instruction: Any) -> None:
+    """Have integers wrap around: Numba tells LLVM that signed ones never do."""
+    if "nsw" in getattr(instruction, "flags", ()):
+        instruction.flags = [flag for flag in instruction.flags if flag != "nsw"]
 
 
 def literal(value: Value) -> int | None:

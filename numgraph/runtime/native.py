@@ -117,9 +117,14 @@ def numba_settings() -> list[str]:
     return [f"{name}={os.environ[name]}" for name in (f"NUMBA_{n}" for n in _NUMBA_SETTINGS) if name in os.environ]
 
 
+def _is_on(setting: str) -> bool:
+    """Whether one of Numba's settings is on in the environment."""
+    return os.environ.get(setting, "0") not in ("", "0")
+
+
 def _dumps() -> bool:
     """Whether Numba is to print what it compiles: then it is compiled, although it is in the cache."""
-    return any(value not in ("", "0") for name, value in os.environ.items() if name.startswith("NUMBA_DUMP_"))
+    return any(_is_on(name) for name in os.environ if name.startswith("NUMBA_DUMP_"))
 
 
 def object_name(text: str) -> str:
@@ -214,7 +219,7 @@ def dispatcher(path: Path, text: str) -> Any:
 
 
 def _dispatcher(path: Path, text: str) -> Any:
-    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+    if _is_on("NUMBA_DISABLE_JIT"):
         raise OptionError(
             "NUMBA_DISABLE_JIT is set, so Numba compiles nothing\n"
             '  fix: unset it, or use target="reference", which needs no compiler'
@@ -235,10 +240,7 @@ def kernel_module(name: str) -> ModuleType:
 
 
 def forget_kernels() -> None:
-    """Have kernels that were imported for other vectors imported anew; those whose code depends on them hold MACHINE.
-
-    numgraph's own compiler reads the files at each compilation.
-    """
+    """Have kernels that were imported for other vectors imported anew: those that depend on them hold MACHINE."""
     prefix = "numgraph.kernels."
     first = sys.modules.get(f"{prefix}tile_ir")
     if first is not None and first.this_machine() != first.MACHINE:
@@ -288,7 +290,7 @@ def link(symbol: str, code: bytes) -> tuple[Any, int]:
     llvm = prepare_llvm()
     machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-    if os.environ.get("NUMBA_ENABLE_PROFILING", "0") != "0":
+    if _is_on("NUMBA_ENABLE_PROFILING"):
         # for profilers, as Numba does
         engine.enable_jit_events()
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
