@@ -124,6 +124,9 @@ def test_grades() -> None:
     assert grade("strict", [wild], wild.array > 0).grade == Grade.EXACT
     assert grade("ring", [wild, exact], wild.array + exact.array).grade == Grade.FINAL
     assert grade("move", [wild], wild.array[::-1]).grade == Grade.EXACT
+    # 63,522,796 / 2**12, which float32 rounds to a multiple of 2**-10
+    rough = Worth(np.array([[15.5 / 64]], np.float32))
+    assert grade("sum", [rough], np.array([[15508.10546875]], np.float32)).grade == Grade.ROUNDED
     check(rounded, rounded.array + 1e-12, "close")
     for worth, got in ((rounded, rounded.array + 1e-3), (exact, exact.array + 1e-12), (wild, wild.array[::-1])):
         with pytest.raises(AssertionError, match="values"):

@@ -50,11 +50,25 @@ class Worth:
         return not self.floating or (self.grade >= Grade.ROUNDED and bool(np.all(np.abs(self.array) <= LARGE)))
 
 
-def is_fine(array: Array) -> bool:
-    """Whether sums and products of such floats are exact: multiples of a power of two, not large."""
+def is_fine(array: Array, operands: Sequence[Worth]) -> bool:
+    """Whether sums and products of such floats are exact: multiples of a power of two, not large.
+
+    A result that was rounded can look like one that was not. So the binary places of the operands are looked at, too;
+    those of one operand count twice, for it may be multiplied by itself.
+    """
     single = array.dtype.name == "float32"
-    wide = array.astype(np.float64) * (2.0**8 if single else 2.0**16)
-    return bool(np.all(np.abs(wide) < (2.0**22 if single else 2.0**46)) and np.all(wide == np.round(wide)))
+    most = 8 if single else 16
+    places = [fraction_bits(w.array, most) for w in operands if w.floating]
+    if sum(places) * (2 if len(places) == 1 else 1) > most:
+        return False
+    limit = 2.0 ** (22 if single else 46) / 2.0**most
+    return bool(np.all(np.abs(array) < limit)) and fraction_bits(array, most) <= most
+
+
+def fraction_bits(array: Array, most: int) -> int:
+    """Binary places behind the point that the elements have, `most + 1` where they have more."""
+    wide = array.astype(np.float64)
+    return next((k for k in range(most + 1) if np.all(wide * 2.0**k == np.round(wide * 2.0**k))), most + 1)
 
 
 def tiny(array: Array) -> bool:
@@ -104,7 +118,7 @@ def _judged(mode: str, operands: Sequence[Worth], lowest: Grade, array: Array) -
     if any(not w.tame or (mode != "smooth" and w.floating and tiny(w.array)) for w in operands):
         ordered = mode == "sum" and any(w.scale > LARGE for w in operands)
         return Grade.UNSURE if ordered or lowest < Grade.EXACT else Grade.FINAL
-    if mode != "smooth" and lowest == Grade.EXACT and is_fine(array):
+    if mode != "smooth" and lowest == Grade.EXACT and is_fine(array, operands):
         return Grade.EXACT
     if bool(np.all(np.abs(array) <= LARGE)):
         return Grade.ROUNDED
