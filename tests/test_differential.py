@@ -108,6 +108,13 @@ def test_an_error_where_a_value_is_expected_is_seen() -> None:
     assert isinstance(result, IndexError)
 
 
+def test_an_index_in_an_array_of_which_only_a_length_is_used_is_not_looked_at() -> None:
+    program = small("ng.zeros((3, 2))[x0]", np.array([5, 0]), "move")
+    program.steps.append(Step("t1", "x0 * t0.shape[1]", "ring", "kind"))
+    program.outputs = ["t1"]
+    assert judge(program, "cpu") == 0
+
+
 def test_a_process_that_ends_is_a_fault() -> None:
     program = small("__import__('os').abort()", np.arange(2.0))
     worker = Worker(Task("reference"))
@@ -124,6 +131,8 @@ def test_grades() -> None:
     assert grade("strict", [wild], wild.array > 0).grade == Grade.EXACT
     assert grade("ring", [wild, exact], wild.array + exact.array).grade == Grade.FINAL
     assert grade("move", [wild], wild.array[::-1]).grade == Grade.EXACT
+    assert grade("smooth", [wild], np.exp(-wild.array)).grade == Grade.FINAL
+    assert grade("stable", [wild], np.exp(-wild.array)).grade == Grade.UNSURE
     # 63,522,796 / 2**12, which float32 rounds to a multiple of 2**-10
     rough = Worth(np.array([[15.5 / 64]], np.float32))
     assert grade("sum", [rough], np.array([[15508.10546875]], np.float32)).grade == Grade.ROUNDED

@@ -47,7 +47,7 @@ TABLE = (
         ng.sqr({0}) + 1
         2 - {0}
         ng.maximum({0}, 0)"""),
-    row("smooth", "smooth", "g", """ng.tanh({0})
+    row("smooth", "stable", "g", """ng.tanh({0})
         ng.sigmoid({0})
         ng.exp(-{0} * {0})
         ng.sqrt(1 + {0} * {0})

@@ -22,6 +22,8 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 # Beyond this, values are not of ordinary size: sums of them may lose bits, products overflow float32.
 LARGE = 2.0**20
+# Modes that round.
+SMOOTH = ("smooth", "stable")
 
 
 class Grade(IntEnum):
@@ -94,7 +96,8 @@ def grade(mode: str, operands: Sequence[Worth], array: Array) -> Worth:
     """The worth of what a step makes of its operands. mode:
 
     move: elements stand elsewhere. ring: +, -, * and the like. sum: the order is free. product: of elements, likewise.
-    smooth: rounds. strict: a comparison, a rounding, an order: whatever depends on the bits of its operands. shape:
+    smooth: rounds. stable: several operations that round, for which a stable form may stand: of huge values that gives
+    other results. strict: a comparison, a rounding, an order: whatever depends on the bits of its operands. shape:
     depends on lengths of floats.
     """
     lowest = min((w.grade for w in operands), default=Grade.EXACT)
@@ -112,13 +115,15 @@ def _judged(mode: str, operands: Sequence[Worth], lowest: Grade, array: Array) -
         return Grade.EXACT
     if mode == "product":
         return Grade.UNSURE if any(leaves_range(w.array) for w in operands) else _judged("sum", operands, lowest, array)
+    if mode == "stable" and not all(w.tame for w in operands):
+        return Grade.UNSURE
     exact = Grade.EXACT if lowest == Grade.EXACT else Grade.UNSURE
     if mode == "strict" or lowest == Grade.FINAL or array.dtype.kind != "f":
         return exact
-    if any(not w.tame or (mode != "smooth" and w.floating and tiny(w.array)) for w in operands):
+    if any(not w.tame or (mode not in SMOOTH and w.floating and tiny(w.array)) for w in operands):
         ordered = mode == "sum" and any(w.scale > LARGE for w in operands)
         return Grade.UNSURE if ordered or lowest < Grade.EXACT else Grade.FINAL
-    if mode != "smooth" and lowest == Grade.EXACT and is_fine(array, operands):
+    if mode not in SMOOTH and lowest == Grade.EXACT and is_fine(array, operands):
         return Grade.EXACT
     if bool(np.all(np.abs(array) <= LARGE)):
         return Grade.ROUNDED
