@@ -71,7 +71,7 @@ class Variant:
         if self.schedule.sharing:
             self.integers[LAUNCH] = ready(self.threads)
         for dtype, name, place in (("float32", "sgemm", SGEMM), ("float64", "dgemm", DGEMM)):
-            if f"{name}(table" in self.module.text or f"{name}_rows(table" in self.module.text:
+            if self.module.calls & {name, f"{name}_rows"}:
                 self.integers[place] = product_address(dtype)
         for slot, variable in zip(layout.shared, self.shared, strict=True):
             self.integers[slot] = int(variable.storage.descriptor.ctypes.data)

@@ -97,12 +97,15 @@ def phase_0(address, share, shares):                      # dot2, max, sub, exp,
     t14 = float32(n4)                                     # cast float32
     t15 = float32(-1.0) / t14                             # true_div float32
     added = own + 1051648                                 # of x @ p8 float32[3,8]
-    blocks = max((end - begin + 15) // 32, 1)             # of 32 rows, the last of up to 48
+    blocks = maximum((end - begin + 15) // 32, 1)         # of 32 rows, the last of up to 48
     for block in range(blocks):
         first = begin + block * 32
         last = first + 32 if block + 1 < blocks else end
         out0 = own + 1048576 - first * 12                 # dot2 float32[?,3]
-        sgemm_rows(table[3], 1024 if block + 1 < blocks else 0, own, last - first, 3, 8, float32(1.0), x + first * 32, 8, 1, W, 3, 1, float32(0.0), out0 + first * 12, 3)  # out0 = x @ W
+        sgemm_rows(                                       # out0 = x @ W
+            table[3], 1024 if block + 1 < blocks else 0, own, last - first, 3, 8, float32(1.0), x + first * 32, 8, 1, W,
+            3, 1, float32(0.0), out0 + first * 12, 3
+        )
         for i in range(first, last):
             y_0 = y[i]                                    # train_y int32[?]
             if y_0 < -3 or y_0 >= 3:                      # index in range of gather
@@ -166,7 +169,10 @@ def phase_0(address, share, shares):                      # dot2, max, sub, exp,
                 acc1 = add_up(acc1, float64(t20))         # sum
             p0[j3] = acc1
         p8 = own + 1049152 - first * 4                    # sub float32[?,3]
-        sgemm_rows(table[3], 1024 if block + 1 < blocks else 0, own, 3, 8, last - first, float32(1.0), p8 + first * 4, 48, 1, x + first * 32, 8, 1, float32(block > 0), added, 8)  # added += (x @ p8).T
+        sgemm_rows(                                       # added += (x @ p8).T
+            table[3], 1024 if block + 1 < blocks else 0, own, 3, 8, last - first, float32(1.0), p8 + first * 4, 48, 1,
+            x + first * 32, 8, 1, float32(block > 0), added, 8
+        )
     p9 = f64(own + 1051776)                               # sum float64
     p9[0] = acc0                                          # sum float64
     return 0
@@ -274,7 +280,7 @@ def enter(table_object, part_object):                     # called by Python wit
             status = step_0(address)
             relock(own_lock)
         if status == 0:
-            call += 1
+            call = call + 1
     relock(unlocked)
     if many:
         table[9] = call                                   # the first that did not run

@@ -259,7 +259,7 @@ def enter(table_object, part_object):                     # called by Python wit
             status = step_0(address)
             relock(own_lock)
         if status == 0:
-            call += 1
+            call = call + 1
     relock(unlocked)
     if many:
         table[9] = call                                   # the first that did not run
