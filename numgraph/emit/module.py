@@ -26,7 +26,6 @@ from numgraph.loops.program import (
     Expression,
     Function,
     If,
-    Load,
     Logic,
     Number,
     Return,
@@ -34,7 +33,6 @@ from numgraph.loops.program import (
     called,
     fail,
     slot,
-    walk,
 )
 from numgraph.schedule import shares
 from numgraph.schedule.arrange import Block, Fused
@@ -185,7 +183,7 @@ class ModulePrinter:
         else:
             printer.blocks(blocks)
         self.imports |= printer.imports
-        return Phase(name, kind, items, [self._function(name, printer.bodies[0].statements, self._summary(items))])
+        return Phase(name, kind, items, [self._function(name, printer, self._summary(items))])
 
     def _divided(self, name: str, stage: int, block: Block) -> Phase:
         """A loop or a product that threads share, and behind it the joining of what they have accumulated."""
@@ -193,7 +191,7 @@ class ModulePrinter:
         made = {"rows": FusedPrinter, "product": ProductPrinter, "divided": SharePrinter}[kind]
         printer = made(self.schedule, self.layout, self.vector, block, stage)
         printer.run()
-        function = self._function(name, printer.bodies[0].statements, self._summary(block.items))
+        function = self._function(name, printer, self._summary(block.items))
         functions = [replace(function, decorator="divided", arguments=(ADDRESS, SHARE, SHARES))]
         self.imports |= printer.imports
         self.layout.share_count(block)
@@ -205,12 +203,13 @@ class ModulePrinter:
         joiner.run()
         joining = name.replace("phase", "join")
         title = f"what the shares of {name} have accumulated"
-        functions.append(self._function(joining, joiner.bodies[0].statements, title))
+        functions.append(self._function(joining, joiner, title))
         return Phase(name, kind, block.items, functions, block, joining)
 
-    def _function(self, name: str, statements: Sequence[Statement], note: str) -> Function:
+    def _function(self, name: str, printer: FunctionPrinter, note: str) -> Function:
+        statements = printer.bodies[0].statements
         body: list[Statement] = [Assign(TABLE, POINTER)]
-        if any(isinstance(node, Load) and node.pointer is REALS for node in walk(statements)):
+        if printer.reads_reals:
             body.append(Assign(REALS, Call("f64", (ADDRESS,), "float64*")))
         return Function(name, (ADDRESS,), (*body, *statements, Return(Number(0))), self.decorator, note)
 
@@ -244,9 +243,9 @@ class ModulePrinter:
         printer.add(stored(self.layout.needed[stage], size, "bytes of temporaries"))
         self.imports |= printer.imports
         # only now is it known which addresses the conditions and lengths need, too
-        first = self._addresses() if stage == 0 else []
-        statements = [*first, *printer.bodies[0].statements]
-        return self._function(f"plan_{stage}", statements, "conditions, lengths and addresses")
+        if stage == 0:
+            printer.bodies[0].statements[:0] = self._addresses()
+        return self._function(f"plan_{stage}", printer, "conditions, lengths and addresses")
 
     def _divide(self, printer: PlanPrinter, stage: int) -> None:
         """Into how many shares each divided loop of the stage goes, and how much work the stage is."""

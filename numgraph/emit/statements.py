@@ -76,6 +76,8 @@ class Statements:
         self.bodies = [Body(0)]
         self.pointers: dict[Any, Name] = {}
         self.planning = False
+        # whether arguments are read that are floats
+        self.reads_reals = False
         # places in the arena, whose sizes say nothing to a reader
         self.offsets: set[Node] = set()
         self.length_names = layout.length_names
@@ -211,6 +213,7 @@ class Statements:
         wish = self.graph.names.get(node)
         if node.kind == "scalar":
             place = self.layout.arguments[node.attrs[0]]
+            self.reads_reals |= node.dtype in FLOATS
             value: Expression = REALS[Number(place, role="at")] if node.dtype in FLOATS else slot(place)
             value, prefix, note = convert(value, value.dtype, node.dtype), "a", "argument"
         else:

@@ -8,13 +8,25 @@ are lengths, which LLVM makes use of: they must be equal. So must names be, sinc
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from typing import Any
 
 from numgraph.ir import MAX_LINES
-from numgraph.loops.program import Call, Function, Name, Number, Return, Statement, rebuilt, walk
+from numgraph.loops.program import (
+    Call,
+    Expression,
+    Function,
+    Name,
+    Number,
+    Return,
+    Statement,
+    meaning,
+    rebuilt,
+    statements_in,
+    walk,
+)
 from numgraph.loops.scalar import literal
 from numgraph.source import SourceLine
 
@@ -97,27 +109,29 @@ def _taken_apart(function: Function) -> tuple[object, Numbers]:
     """What a function has in common with those that are alike, and the numbers in which it may differ."""
     numbers: list[Number] = []
 
-    def without(node: Any) -> Any:
+    def common(node: Any) -> object:
+        if isinstance(node, tuple):
+            return tuple(map(common, node))
         if isinstance(node, Number) and node.role:
             numbers.append(node)
-            return Number(None, node.dtype, node.role)
-        if isinstance(node, Statement) and (node.note or node.lines):
-            return replace(node, note="", lines=())
-        return node
+            return node.dtype, node.role
+        if not isinstance(node, Expression | Statement):
+            return node
+        return type(node), *[common(getattr(node, name)) for name in meaning(type(node))]
 
-    body = tuple(rebuilt(statement, without) for statement in function.body)
-    return (function.decorator, function.arguments, body), tuple(numbers)
+    return (function.decorator, function.arguments, common(function.body)), tuple(numbers)
 
 
 def _size(function: Function) -> int:
-    return sum(isinstance(node, Statement) for node in walk(function.body))
+    return sum(1 for _ in statements_in(function.body))
 
 
 def _share(name: str, group: Group, merged: Merged) -> None:
     """Make one function of the body of a group, which each member calls with its numbers."""
     columns = zip(zip(*group.members, strict=True), zip(*group.numbers, strict=True), strict=True)
-    taken = {node.text for f in group.firsts for node in walk(f.body) if isinstance(node, Name)}
-    arguments = Arguments(taken | {argument.text for argument in group.firsts[0].arguments})
+    first = group.firsts[0]
+    taken = {node.text for node in walk(first.body) if isinstance(node, Name)}
+    arguments = Arguments(taken | {argument.text for argument in first.arguments})
     names = [None if len(set(texts)) == 1 else arguments.name(texts, numbers) for texts, numbers in columns]
     shape = _shape(name, group, names, arguments)
     for place, function in enumerate(group.firsts):
@@ -129,7 +143,7 @@ def _share(name: str, group: Group, merged: Merged) -> None:
         else:
             (kept,) = merged.printed[function.name]
             merged.printed[function.name] = [replace(kept, body=(Return(use.call, lines=use.lines),))]
-    merged.printed[group.firsts[0].name].insert(0, shape)
+    merged.printed[first.name].insert(0, shape)
 
 
 def _argument(number: Number) -> Number:
@@ -159,7 +173,7 @@ class Arguments:
 def _shape(name: str, group: Group, names: Sequence[Name | None], arguments: Arguments) -> Function:
     """The function with the common body. names: for each of its numbers the argument that stands for it."""
     first = group.firsts[0]
-    alike = zip(*(_statements(function) for function in group.firsts), strict=True)
+    alike = zip(*(statements_in(function.body) for function in group.firsts), strict=True)
     notes = {id(statements[0]): _note(first, statements) for statements in alike}
     places = iter(names)
 
@@ -192,10 +206,6 @@ def _annotated(statement: Statement, noted: Callable[[Statement], Statement]) ->
     return replace(noted(statement), **changes)
 
 
-def _statements(function: Function) -> Iterator[Statement]:
-    return (node for node in walk(function.body) if isinstance(node, Statement))
-
-
 def _note(first: Function, statements: Sequence[Statement]) -> dict[str, Any]:
     """The comment and the user's lines of a statement of several functions."""
     note = statements[0].note
@@ -212,7 +222,7 @@ def _listed(functions: Sequence[Function]) -> str:
 
 def _noted(call: Call, function: Function) -> Use:
     """The call that stands for one of a function."""
-    return Use(call, f"{function.name}: {function.note}", _user_lines(_statements(function)))
+    return Use(call, f"{function.name}: {function.note}", _user_lines(statements_in(function.body)))
 
 
 def _user_lines(statements: Iterable[Statement]) -> tuple[SourceLine, ...]:

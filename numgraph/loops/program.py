@@ -282,8 +282,9 @@ def fail(a: Whole, b: Whole, code: int) -> Return:
 # -- walking -----------------------------------------------------------------------------------------------------------
 
 
-# By class of node, the fields that hold nodes.
+# By class of node, the fields that hold nodes, and those that say what it does.
 _PARTS: dict[type[Any], tuple[str, ...]] = {}
+_MEANING: dict[type[Any], tuple[str, ...]] = {}
 
 
 def _parts(kind: type[Any]) -> tuple[str, ...]:
@@ -292,6 +293,14 @@ def _parts(kind: type[Any]) -> tuple[str, ...]:
         inside = ("Expression", "Statement", "Name", "Call")
         _PARTS[kind] = tuple(f.name for f in fields(kind) if any(word in str(f.type) for word in inside))
     return _PARTS[kind]
+
+
+def meaning(kind: type[Any]) -> tuple[str, ...]:
+    """The fields of a class of nodes that say what it does: all but where a statement comes from."""
+    if kind not in _MEANING:
+        origin = {f.name for f in fields(Statement)}
+        _MEANING[kind] = tuple(f.name for f in fields(kind) if f.name not in origin)
+    return _MEANING[kind]
 
 
 def children(node: Any) -> Iterator[Any]:
@@ -311,6 +320,14 @@ def walk(nodes: Iterable[Any]) -> Iterator[Any]:
         node = waiting.pop()
         yield node
         waiting += list(children(node))[::-1]
+
+
+def statements_in(statements: Iterable[Statement]) -> Iterator[Statement]:
+    """Statements and those inside them, outer ones first."""
+    for statement in statements:
+        yield statement
+        yield from statements_in(getattr(statement, "body", ()))
+        yield from statements_in(getattr(statement, "otherwise", ()))
 
 
 def rebuilt(node: Any, change: Callable[[Any], Any]) -> Any:
