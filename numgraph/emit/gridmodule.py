@@ -13,10 +13,11 @@ from numgraph.emit.gridloops import BLOCK, BLOCKS, LANE, LANES, THREAD, THREADS
 from numgraph.emit.gridsums import shares_of
 from numgraph.emit.header import DTYPES, finders, words
 from numgraph.emit.module import ModulePrinter, PlanPrinter, separated
-from numgraph.emit.printer import function_lines
+from numgraph.emit.printer import fits, function_lines
 from numgraph.emit.table import Layout, found_functions
 from numgraph.emit.writer import RESERVED, Line, Names, imported
 from numgraph.errors import FunctionError
+from numgraph.loops.nest import nested
 from numgraph.loops.program import Assign, Barrier, Expression, Function, If, Logic, Name, Return, Statement, walk
 from numgraph.loops.scalar import HELPERS
 from numgraph.schedule.arrange import Block
@@ -265,7 +266,7 @@ class GridModulePrinter(ModulePrinter):
         ]
         start = [Assign(name, value) for asked, name, value in places if used & asked]
         arguments = tuple(Name(p.name, p.dtype) for p in kernel.parameters.values())
-        return Function(kernel.name, arguments, (*start, *body), note=note)
+        return nested(Function(kernel.name, arguments, (*start, *body), note=note), fits)
 
     def _header(self, code: str, kernels: Sequence[Kernel]) -> list[str]:
         used = words(code)

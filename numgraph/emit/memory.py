@@ -31,7 +31,7 @@ class MemoryStatements(Statements):
         )
         value = as_read(self.element(buffer, node.inputs[1:], bool(node.attrs), view), buffer.dtype)
         wish = self._wish(node, origin) if origin is not node else None
-        name = self.names.fresh(wish, "x" if buffer.kind in LEAVES else "v")
+        name = Name(self.names.fresh(wish, "x" if buffer.kind in LEAVES else "v"), value.dtype, plain=not wish)
         note = f"{self.buffer_name(buffer)} {self.type_text(buffer)}"
         self.bodies[level].names[node] = self.assign(name, value, note, origin or buffer, level)
 

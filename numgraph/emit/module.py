@@ -12,11 +12,12 @@ from numgraph.emit.entry import POINTER, entry_function, step_function, stored, 
 from numgraph.emit.function import FunctionPrinter, outside
 from numgraph.emit.fused import FusedJoinPrinter, FusedPrinter
 from numgraph.emit.header import module_header, words
-from numgraph.emit.printer import function_lines
+from numgraph.emit.printer import fits, function_lines
 from numgraph.emit.table import THREADS, WORK, Layout, found_functions
 from numgraph.emit.writer import Line
 from numgraph.ir import Node
 from numgraph.loops.alike import merge
+from numgraph.loops.nest import nested
 from numgraph.loops.program import (
     ADDRESS,
     REALS,
@@ -139,7 +140,7 @@ class ModulePrinter:
                 functions += [printed for function in phase.functions for printed in merged.printed[function.name]]
             functions.append(step_function(self.layout, stage, stage_phases, merged.calls))
         functions.append(entry_function(self.layout, len(phases), sweeps(self.schedule)))
-        lines = separated(map(function_lines, functions))
+        lines = separated(function_lines(nested(function, fits)) for function in functions)
         code = "\n".join(line.code for line in lines)
         lines = [*found_functions(self.layout, words(code), "users_function"), *lines]
         code = "\n".join(line.code for line in lines)

@@ -9,6 +9,8 @@ from numgraph.emit.writer import Line
 from numgraph.loops import program as p
 from numgraph.loops.scalar import literal
 
+# Columns up to which expressions nest: what is longer is several statements.
+NESTED = 80
 # How tightly signs bind, as in Python's grammar.
 CHOICE, OR, AND, NOT, COMPARE, BIT_OR, BIT_XOR, BIT_AND, SHIFT, SUM, TERM, FACTOR, POWER, ATOM = range(14)
 BINDS = {
@@ -130,6 +132,12 @@ def _filled(arguments: Iterable[str], indent: int) -> Iterator[Line]:
             line = ""
         line += f", {argument}" if line else argument
     yield Line(indent, line)
+
+
+def fits(statement: p.Statement, depth: int) -> bool:
+    """Whether a statement at a depth is short enough to be read at a glance; of one with a body the first line."""
+    line = next(_lines(statement, depth))
+    return len(line.code) + 4 * depth <= NESTED
 
 
 def function_lines(function: p.Function) -> list[Line]:

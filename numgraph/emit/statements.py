@@ -180,7 +180,8 @@ class Statements:
             self._define_call(node, operands, level, origin)
             return
         expression = scalar(node.op, operands, node.dtype, self.vector, self.imports)
-        name = Name(self.names.fresh(self._wish(node, origin)), node.dtype)
+        wish = self._wish(node, origin)
+        name = Name(self.names.fresh(wish), node.dtype, plain=not wish)
         self.bodies[level].names[node] = self.assign(name, expression, self._note(node, origin), origin or node, level)
 
     def _define_call(self, node: Node, operands: Sequence[Expression], level: int, origin: Node | None) -> None:

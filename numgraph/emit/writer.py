@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from numgraph.emit.header import DTYPES, FINDERS, HINTS, PRODUCTS, SUPPORT, USERS
 from numgraph.op import OPS
-from numgraph.source import SourceLine
+from numgraph.source import SourceLine, together
 from numgraph.text import identifier, printable
 
 COMMENT_COLUMN = 56
@@ -54,7 +54,7 @@ class Line:
         code = "    " * self.indent + self.code
         notes = self.comment
         if with_user_lines and self.lines:
-            notes = f"{notes}  <- {', '.join(map(str, self.lines))}".strip()
+            notes = f"{notes}  <- {together(self.lines)}".strip()
         # whatever a comment quotes, it ends with its line
         notes = printable(notes, sys.maxsize)
         return f"{code:<{COMMENT_COLUMN}}  # {notes}".rstrip() if notes else code

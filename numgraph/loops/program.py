@@ -56,10 +56,12 @@ Whole = Expression | int
 
 @dataclass(frozen=True, slots=True)
 class Name(Expression):
-    """A variable, an argument or a constant of the module."""
+    """A variable, an argument or a constant of the module. plain: nobody has named it, so that its value may stand
+    in its place."""
 
     text: str
     dtype: str = "int64"
+    plain: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
