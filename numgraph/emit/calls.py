@@ -62,7 +62,8 @@ class KernelPrinter(FunctionPrinter):
             made = self._array("view", v, view_address(self, operand), operand.lengths)
             arguments.append(self._named(made, self.graph.names.get(v), "x", note, v))
         arguments += self._results(item, node.op.kernel.ranks)
-        call = Call(self.layout.functions[key], tuple(arguments))
+        # what it returns, and whether it raised
+        call = Call(self.layout.functions[key], tuple(arguments), "bool*")
         origin = self.origin(node, self._note(node, None))
         if not key[-1]:
             self.add(Do(call, **origin))

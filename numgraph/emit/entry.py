@@ -54,7 +54,8 @@ def sweep_obstacle(schedule: Schedule) -> str:
     return ""
 
 
-STATUS, PART, OBJECTS, ITEMS, MANY = Name("status"), Name("part"), Name("objects"), Name("items"), Name("many", "bool")
+STATUS, PART, ITEMS = Name("status"), Name("part"), Name("items")
+OBJECTS, MANY = Name("objects", "int64*"), Name("many", "bool")
 POINTER = Call("i64", (ADDRESS,), "int64*")
 
 
@@ -140,7 +141,7 @@ def _taken(layout: Layout, part: Name, note: str) -> list[Statement]:
     for k, (place, dtype) in enumerate(kinds):
         item = OBJECTS[k]
         if dtype in FLOATS:
-            taken.append(Store(REALS, Number(place), call("real_of", item)))
+            taken.append(Store(REALS, Number(place), Call("real_of", (item,), "float64")))
         else:
             taken.append(stored(place, call("from_python", item) if dtype else item))
     body: list[Statement] = []
@@ -149,7 +150,7 @@ def _taken(layout: Layout, part: Name, note: str) -> list[Statement]:
     there = ITEMS.compared("!=", 0)
     body.append(Assign(ITEMS, call("items_of", part), note="of a tuple: the arguments, and arrays for the outputs"))
     if taken:
-        body.append(If(there, (Assign(OBJECTS, call("i64", ITEMS)), *taken)))
+        body.append(If(there, (Assign(OBJECTS, Call("i64", (ITEMS,), OBJECTS.dtype)), *taken)))
     return [*body, Assign(PART, Choice(there, Number(-1), call("from_python", part)), note=note)]
 
 

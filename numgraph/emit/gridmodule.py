@@ -51,7 +51,8 @@ class GridModule:
     """A printed program. `text` is compiled and cached; `listing` is the same with the user's lines. plans: names of
     the host's functions, one per stage. kernels: per stage, in order. failures: what a plan's status means. parts:
     bytes of the parts of each sum that blocks of threads share. words: for each word of the device's status, which
-    failure it means; finders: for each, the search for the index, None where that was not kept."""
+    failure it means; finders: for each, the search for the index, None where that was not kept.
+    functions: what the text is printed of."""
 
     text: str
     listing: str
@@ -62,6 +63,7 @@ class GridModule:
     parts: dict[Any, Any] = field(default_factory=dict)
     words: list[int] = field(default_factory=list)
     finders: list[Finder | None] = field(default_factory=list)
+    functions: list[Function] = field(default_factory=list)
 
 
 def _slot_text(number: int) -> str:
@@ -131,9 +133,12 @@ class GridModulePrinter(ModulePrinter):
         finders = [self._finder(word) for word in range(len(self.words))]
         plans = {stage: self._plan(stage) for stage in reversed(range(len(kernels)))}
         helpers = {name: function for made in kernels for k in made for name, function in k.helpers.items()}
+        functions = list(helpers.values())
         parts = [function_lines(helper) for helper in helpers.values()]
         for stage, made in enumerate(kernels):
-            parts += [function_lines(plans[stage]), *map(_kernel_lines, made)]
+            plan = nested(plans[stage], fits)
+            parts += [function_lines(plan), *map(_kernel_lines, made)]
+            functions += [plan, *(kernel.function for kernel in made if kernel.function is not None)]
         lines = separated(parts)
         code = "\n".join(line.code for line in lines)
         self._refuse_raising(words(code))
@@ -144,7 +149,7 @@ class GridModulePrinter(ModulePrinter):
         listing = "\n".join([*header, *(line.text(True) for line in lines)]).rstrip("\n") + "\n"
         names = [f"plan_{stage}" for stage in range(len(kernels))]
         return GridModule(
-            text, listing, self.layout, self.layout.failures, names, kernels, self.parts, self.words, finders
+            text, listing, self.layout, self.layout.failures, names, kernels, self.parts, self.words, finders, functions
         )
 
     # -- kernels ------------------------------------------------------------------------------------------------

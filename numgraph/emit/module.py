@@ -31,7 +31,6 @@ from numgraph.loops.program import (
     Number,
     Return,
     Statement,
-    called,
     fail,
     slot,
 )
@@ -65,12 +64,12 @@ class Phase:
 
 @dataclass
 class Module:
-    """A printed program. `text` is compiled and cached; `listing` is the same with the user's lines; `calls`: the
-    functions that are called in it."""
+    """A printed program. `text` is compiled and cached; `listing` is the same with the user's lines; `functions`: what
+    it is printed of."""
 
     text: str
     listing: str
-    calls: frozenset[str]
+    functions: list[Function]
     layout: Layout
     failures: list[Any]
     phases: list[Phase]
@@ -140,15 +139,15 @@ class ModulePrinter:
                 functions += [printed for function in phase.functions for printed in merged.printed[function.name]]
             functions.append(step_function(self.layout, stage, stage_phases, merged.calls))
         functions.append(entry_function(self.layout, len(phases), sweeps(self.schedule)))
-        lines = separated(function_lines(nested(function, fits)) for function in functions)
+        functions = [nested(function, fits) for function in functions]
+        lines = separated(map(function_lines, functions))
         code = "\n".join(line.code for line in lines)
         lines = [*found_functions(self.layout, words(code), "users_function"), *lines]
         code = "\n".join(line.code for line in lines)
         header = module_header(self.title, self._phase_table(every), code, set(self.vector.values()), self.kernels)
         text = "\n".join([*header, *(line.text() for line in lines)]) + "\n"
         listing = "\n".join([*header, *(line.text(True) for line in lines)]) + "\n"
-        calls = frozenset(called(functions))
-        return Module(text, listing, calls, self.layout, self.layout.failures, every, sweeps(self.schedule))
+        return Module(text, listing, functions, self.layout, self.layout.failures, every, sweeps(self.schedule))
 
     # -- phases -------------------------------------------------------------------------------------------------
 

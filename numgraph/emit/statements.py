@@ -189,23 +189,24 @@ class Statements:
         assert node.op is not None
         key = called_as(node)
         assert key is not None
-        call: Expression = Call(self.layout.functions[key], tuple(operands), node.dtype)
+        # simulated numbers have other dtypes than compiled ones
+        converts = node.op.converts or self.graph.traits.grid
+        returned = "int64" if converts and node.dtype == "bool" else node.dtype
+        call: Expression = Call(self.layout.functions[key], tuple(operands), returned)
         note = self._note(node, origin)
         name = self.names.fresh(self._wish(node, origin), partner="_raised")
         self.bodies[level].names[node] = Name(name, node.dtype)
         if key[-1]:
             raised = Name(f"{name}_raised", "bool")
-            value = Name(self.names.fresh(None) if node.op.converts else name, node.dtype)
+            value = Name(self.names.fresh(None) if converts else name, returned)
             self.add(Assign((value, raised), call, **self.origin(origin or node, note)), level)
             status = self.layout.fail_code(Raised(origin or node, first := self.layout.arguments_of(node)))
-            places = (Number(first), Number(status))
-            refused = Return(Call("refuse", (TABLE, *places, Several(tuple(operands)))))
+            refused = Return(Call("refuse", (TABLE, Number(first), Number(status), Several(tuple(operands)))))
             self.add(If(raised, (refused,), **self.origin(origin or node)), level)
-            if value.text == name and not (node.op.converts or self.graph.traits.grid):
+            if not converts:
                 return
             call = value
-        if node.op.converts or self.graph.traits.grid:
-            # simulated numbers have other dtypes than compiled ones
+        if converts:
             call = Compare("!=", call, whole(0)) if node.dtype == "bool" else Call(node.dtype, (call,), node.dtype)
         self.assign(Name(name, node.dtype), call, note, origin or node, level)
 
