@@ -16,10 +16,11 @@ from numgraph.config import config
 from numgraph.cuda.executor import DeviceExecutor, device_for
 from numgraph.cuda.variant import DeviceVariant
 from numgraph.emit.grid import Geometry
-from numgraph.emit.gridmodule import GridModule, GridModulePrinter
+from numgraph.emit.gridmodule import KERNEL_NAMES, GridModule, GridModulePrinter
 from numgraph.emit.module import Module, ModulePrinter
 from numgraph.graph import label
 from numgraph.ir import Graph, Node, Requirement
+from numgraph.loops import verify as loops
 from numgraph.printing import pprint
 from numgraph.rewrite.assume import NOTHING, Assumptions, Key, Keys, Leaf, settled
 from numgraph.rewrite.build import Builder
@@ -153,7 +154,10 @@ def resized_lengths(schedule: Schedule, assumptions: Assumptions) -> set[Key]:
 def printed(found: Scheduled, title: Sequence[str]) -> Module:
     """The generated source of a schedule."""
     vector = import_module("numgraph.kernels.names").VECTOR
-    return ModulePrinter(found.schedule, found.conditions, vector, title).run()
+    module = ModulePrinter(found.schedule, found.conditions, vector, title).run()
+    if config.verify:
+        loops.verify(module.functions)
+    return module
 
 
 def compile_variant(program: Any, given_up: Keys = NOTHING, leaf: Leaf | None = None) -> tuple[Variant, Keys]:
@@ -202,7 +206,10 @@ def printed_for_grid(
     found = scheduled(program, given_up, GRID, leaf)
     functions = import_module("numgraph.kernels.names").GRID
     printer = GridModulePrinter(found.schedule, found.conditions, functions, title_of(program), geometry)
-    return found, printer.print()
+    module = printer.print()
+    if config.verify:
+        loops.verify(module.functions, KERNEL_NAMES)
+    return found, module
 
 
 def compile_for_device(program: Any, target: str) -> DeviceExecutor:

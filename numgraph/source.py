@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 import warnings
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import FrameType
@@ -33,9 +34,20 @@ class SourceLine(NamedTuple):
     def __str__(self) -> str:
         """`train.py:34 in loss`; the path is relative to the working directory where that is shorter. `Cell In[2], line
         1` for a cell of a notebook."""
-        cell = cell_of(self.file)
-        where = f"{cell}, line {self.line}" if cell else f"{short_path(self.file)}:{self.line}"
-        return where if self.function.startswith("<") else f"{where} in {printable(self.function)}"
+        return together([self])
+
+
+def together(lines: Sequence[SourceLine]) -> str:
+    """Several lines: `train.py:34, 36 in loss, model.py:7`."""
+    numbers: dict[tuple[str, str], list[str]] = {}
+    for line in lines:
+        numbers.setdefault((line.file, line.function), []).append(str(line.line))
+    found = []
+    for (file, function), several in numbers.items():
+        cell, shown = cell_of(file), ", ".join(several)
+        where = f"{cell}, line{'s' * (len(several) > 1)} {shown}" if cell else f"{short_path(file)}:{shown}"
+        found.append(where if function.startswith("<") else f"{where} in {printable(function)}")
+    return ", ".join(found)
 
 
 def short_path(file: str) -> str:

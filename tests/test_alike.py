@@ -4,49 +4,71 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import numgraph as ng
-from numgraph.emit import module
-from numgraph.emit.alike import LEAST, NAMED, Merged, merge
+from numgraph.emit import module, printer
 from numgraph.emit.header import WIDTH
-from numgraph.emit.writer import Call, Function, Line
+from numgraph.loops.alike import LEAST, NAMED, Merged, Use, merge
+from numgraph.loops.program import (
+    ADDRESS,
+    TABLE,
+    Assign,
+    Call,
+    For,
+    Function,
+    If,
+    Name,
+    Number,
+    Return,
+    Statement,
+    Store,
+    fail,
+    slot,
+)
+from numgraph.loops.scalar import number
 from numgraph.source import SourceLine
 
-SHARES = ("address", "share", "shares")
-BODY = """table = i64(address)
-x = f32(table[{place}] + {offset})
-n0 = table[16]
-y = f32(own + 64)
-for i in range({length}):
-    if x[i] < float32({factor}):
-        return fail(table, n0, 7, {code})
-    x[i] = x[i] * float32(0.5) + y[i]
-return 0"""
+SHARES = (ADDRESS, Name("share"), Name("shares"))
+Body = list[Statement]
 
 
-def made(number: int, arguments: Sequence[str] = ("address",), body: str = BODY, **numbers: Any) -> Function:
+def body(
+    place: int = 20, offset: int = 64, length: int = 10, factor: float = 0.25, code: int = 1, x: str = "x", y: str = "y"
+) -> Body:
+    """Statements with each kind of number."""
+    i, own, n = Name("i"), Name("own"), Name("n0")
+    read, other = Name(x, "float32*"), Name(y, "float32*")
+    refused = If(read[i].compared("<", number(factor, "float32")), (fail(n, 7, code),))
+    half = Store(read, i, read[i] * number(0.5, "float32") + other[i])
+    return [
+        Assign(TABLE, Call("i64", (ADDRESS,), "int64*")),
+        Assign(read, Call("f32", (slot(place) + Number(offset, role="by"),), "float32*"), note="comment x"),
+        Assign(n, slot(16)),
+        Assign(other, Call("f32", (own + Number(64, role="by"),), "float32*")),
+        For(i, (Number(length),), (refused, half)),
+        Return(Number(0)),
+    ]
+
+
+def made(k: int, arguments: Sequence[Name] = (ADDRESS,), more: Sequence[Statement] = (), **numbers: Any) -> Function:
     """A function that is like others but for its numbers."""
-    numbers = {"place": 20 + number, "offset": 64, "length": 10, "factor": 0.25, "code": 1, **numbers}
-    lines = []
-    for text in body.format(**numbers).split("\n"):
-        code = text.lstrip()
-        lines.append(Line((len(text) - len(code)) // 4, code, f"comment {code.split()[0]}"))
-    return Function("divided" if len(arguments) > 1 else "jit", f"phase_{number}", arguments, "adds", lines)
+    statements = (*body(**{"place": 20 + k, **numbers}), *more)
+    return Function(f"phase_{k}", tuple(arguments), statements, "divided" if len(arguments) > 1 else "jit", "adds")
 
 
 def printed(functions: Sequence[Function]) -> str:
     merged = merge(functions)
     found = [function for name in merged.printed for function in merged.printed[name]]
-    return "\n".join(line.text() for function in found for line in function.lines())
+    return "\n".join(line.text() for function in found for line in printer.function_lines(function))
 
 
 def called(functions: Sequence[Function]) -> list[str]:
-    merged = merge(functions)
-    return [line.code for call in merged.calls.values() for line in call.lines(0)]
+    return [printer.text(use.call) for use in merge(functions).calls.values()]
 
 
 def test_places_become_arguments() -> None:
@@ -84,9 +106,15 @@ def test_lengths_stay_in_the_functions() -> None:
 
 
 def test_names_and_short_bodies_stay() -> None:
-    assert "shape" not in printed([made(0), made(1, body=BODY.replace("x", "z"))])
-    short = "\n".join(BODY.split("\n")[: LEAST - 1])
-    assert "shape" not in printed([made(0, body=short), made(1, body=short)])
+    assert "shape" not in printed([made(0), made(1, x="z")])
+    size = len(made(0).body) + 3
+    short = [replace(made(k), body=made(k).body[: LEAST - 2 - size]) for k in range(2)]
+    assert "shape" not in printed(short)
+
+
+def test_zeros_of_both_signs_are_two_numbers() -> None:
+    functions = [made(k, place=20, factor=factor) for k, factor in enumerate((0.0, -0.0, 0.0))]
+    assert called(functions) == ["shape_0(address, 0.0)", "shape_0(address, -0.0)", "shape_0(address, 0.0)"]
 
 
 def test_a_function_of_shares_remains_and_calls_the_shape() -> None:
@@ -98,13 +126,13 @@ def test_a_function_of_shares_remains_and_calls_the_shape() -> None:
     assert called(functions)[1] == "phase_1(address, share, shares)", "by its address"
 
 
-@pytest.mark.parametrize("arguments", [("address",), SHARES])
-def test_functions_that_are_the_same_are_one(arguments: Sequence[str]) -> None:
+@pytest.mark.parametrize("arguments", [(ADDRESS,), SHARES])
+def test_functions_that_are_the_same_are_one(arguments: Sequence[Name]) -> None:
     """One that is there already stands for another, itself or, if further ones are alike, their shape."""
     functions = [made(k, arguments, place=20) for k in range(2)]
     text = printed(functions)
     assert "shape" not in text and "# adds; also phase_1" in text and "phase_1(" not in text
-    inside = ", ".join(arguments)
+    inside = ", ".join(argument.text for argument in arguments)
     assert called(functions) == [f"phase_0({inside})"] * 2
     found = called([*functions, made(2, arguments)])
     assert found[0] == found[1] != found[2]
@@ -112,33 +140,33 @@ def test_functions_that_are_the_same_are_one(arguments: Sequence[str]) -> None:
 
 
 def test_numbers_that_go_together_have_one_argument_whose_name_is_free() -> None:
-    twice = BODY.replace("own + 64", "table[{place}]").replace("y", "at0")
-    functions = [made(k, body=twice) for k in range(2)]
+    functions = [made(k, y="at0", more=[Assign(Name("z"), slot(20 + k))]) for k in range(2)]
     assert "def shape_0(address, at1):" in printed(functions)
-    assert "table[at1] + 64" in printed(functions) and "at0 = f32(table[at1])" in printed(functions)
+    assert "table[at1] + 64" in printed(functions) and "z = table[at1]" in printed(functions)
 
 
 def test_letters_of_all_languages_take_their_room() -> None:
-    functions = [made(k, body=BODY.replace("x", "θ"), factor=k + 0.5) for k in range(2)]
+    functions = [made(k, x="θ", factor=k + 0.5) for k in range(2)]
     assert "θ = f32(table[at0] + 64)" in printed(functions) and "if θ[i] < float32(c0):" in printed(functions)
     assert called(functions)[1] == "shape_0(address, 21, 1.5)"
 
 
 def test_comments_that_differ_say_whose_they_are() -> None:
-    functions = [made(k) for k in range(NAMED + 2)]
-    for function in functions:
-        function.body[2].comment = f"of {function.name}"
-        function.body[3].lines = (SourceLine("f.py", 1, ""), SourceLine("f.py", int(function.name[-1]) + 1, ""))
+    functions = []
+    for k in range(NAMED + 2):
+        statements = body(20 + k)
+        statements[2] = replace(statements[2], note=f"of phase_{k}")
+        statements[3] = replace(statements[3], lines=(SourceLine("f.py", 1, ""), SourceLine("f.py", k + 1, "")))
+        functions.append(replace(made(k), body=tuple(statements)))
     (shape,) = merge(functions).printed["phase_0"]
     assert shape.note == "adds: phase_0, phase_1, phase_2, phase_3 and 2 more"
-    assert shape.body[2].comment == "of phase_0 (phase_0)" and shape.body[1].comment == "comment x"
+    assert shape.body[2].note == "of phase_0 (phase_0)" and shape.body[1].note == "comment x"
     assert [line.line for line in shape.body[3].lines] == [1, 2, 3, 4], "as many as a variable keeps"
-    assert merge(functions).calls["phase_5"].user_lines == functions[5].body[3].lines
+    assert merge(functions).calls["phase_5"].lines == functions[5].body[3].lines
 
 
 def test_long_heads_and_calls_are_several_lines() -> None:
-    many = BODY.replace("own + 64", "table[{place}]") + "\n" + "\n".join(f"z{k} = table[{{k{k}}}]" for k in range(60))
-    functions = [made(n, SHARES, many, **{f"k{k}": 100 * n + k for k in range(60)}) for n in range(2)]
+    functions = [made(n, SHARES, [Assign(Name(f"z{k}"), slot(100 * n + k)) for k in range(60)]) for n in range(2)]
     text = printed(functions)
     assert all(len(line.partition("  #")[0]) <= WIDTH + 8 for line in text.split("\n"))
     compile(text.replace("@shape", "").replace("@divided", ""), "text", "exec")
@@ -146,7 +174,7 @@ def test_long_heads_and_calls_are_several_lines() -> None:
 
 def apart(functions: Sequence[Function]) -> Merged:
     """Nothing merged."""
-    return Merged({f.name: [f] for f in functions}, {f.name: Call(f.name, f.arguments) for f in functions})
+    return Merged({f.name: [f] for f in functions}, {f.name: Use(Call(f.name, f.arguments)) for f in functions})
 
 
 def long_chain() -> tuple[ng.Function, list[np.ndarray]]:

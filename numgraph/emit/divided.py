@@ -1,4 +1,4 @@
-"""Prints a loop that is divided among threads: one share of it, and the joining of what the shares have accumulated."""
+"""A loop that is divided among threads: one share of it, and the joining of what the shares have accumulated."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ import numpy as np
 
 from numgraph import dims
 from numgraph.emit.function import FunctionPrinter
-from numgraph.emit.scalar import POINTERS
+from numgraph.emit.memory import OWN, as_read, as_stored, pointer_to
 from numgraph.emit.table import Layout
 from numgraph.ir import Node
+from numgraph.loops.program import Assign, Expression, For, Name, Number, Store, slot
 from numgraph.schedule.arrange import Block
 from numgraph.schedule.items import Item
 from numgraph.schedule.plan import Schedule
+
+# Which share this is, and of how many.
+SHARE, SHARES = Name("share"), Name("shares")
 
 
 class SharePrinter(FunctionPrinter):
@@ -36,27 +40,26 @@ class SharePrinter(FunctionPrinter):
 
     def say_own(self) -> None:
         """Where the share's own memory is."""
-        size = self._size_text(self.schedule.private_bytes[self.stage])
-        self.say(f"own = {self._behind_arena()} + share * {size}", "what this share has for itself")
+        size = self._size(self.schedule.private_bytes[self.stage])
+        self.assign(OWN, self._behind_arena() + SHARE * size, "what this share has for itself")
 
     def _is_private(self, item: Item) -> bool:
         return item.kind != "check" and self.schedule.buffers[item.node].place == "private"
 
-    def _behind_arena(self) -> str:
-        return self.beyond(f"table[{self.layout.arena[self.stage]}]", self.schedule.arena_bytes[self.stage])
+    def _behind_arena(self) -> Expression:
+        return self.beyond(slot(self.layout.arena[self.stage]), self.schedule.arena_bytes[self.stage])
 
-    def _size_text(self, size: Any) -> str:
+    def _size(self, size: Any) -> Expression:
         if isinstance(size, Node):
             self.offsets.add(size)
-        return self.value(self.graph.as_index(size))
+        return self.length(size)
 
-    def _rows(self, block: Block) -> str:
+    def _rows(self, block: Block) -> tuple[Expression, ...]:
         if block is not self.divided:
             return super()._rows(block)
-        rows = self.value(self.graph.as_index(block.length))
-        self.say(f"begin = {rows} * share // shares", "rows of this share")
-        self.say(f"end = {rows} * (share + 1) // shares")
-        return "begin, end"
+        rows = self.length(block.length)
+        begin = self.assign("begin", rows * SHARE // SHARES, "rows of this share")
+        return begin, self.assign("end", rows * (SHARE + 1) // SHARES)
 
 
 class JoinPrinter(SharePrinter):
@@ -65,29 +68,26 @@ class JoinPrinter(SharePrinter):
     def run(self) -> None:
         """Print the joining of every reduction, each in the order of the shares."""
         self.partial = {}
-        self.say(f"shares = table[{self.layout.share_count(self.divided)}]")
+        self.assign(SHARES, slot(self.layout.share_count(self.divided)))
         for item in self.sharing.partial:
             self._join(item)
 
     def _join(self, item: Item) -> None:
         dtype = item.node.dtype
-        pointer = POINTERS[dtype]
-        total, part, acc = self.names.fresh("total"), self.names.fresh("part"), self.names.fresh("acc")
-        size = self.schedule.private_bytes[self.stage]
-        step = self._size_text(size // np.dtype(dtype).itemsize)
+        total_name, part_name, acc_name = self.names.fresh("total"), self.names.fresh("part"), self.names.fresh("acc")
+        step = self._size(self.schedule.private_bytes[self.stage] // np.dtype(dtype).itemsize)
         note = f"{self.buffer_name(item.node)} {self.type_text(item.node)}"
-        self.say(f"{total} = {pointer}({self.address(item.node)})", note, item.node)
-        self.say(
-            f"{part} = {pointer}({self.beyond(self._behind_arena(), self.sharing.partial[item])})", "of the shares"
-        )
-        count = dims.product(self.schedule.buffers[item.node].lengths(self.graph))
-        limit = self._size_text(count)
-        counter = self.names.counter(0)
-        truth = " != 0" if dtype == "bool" else ""
-        self.say(f"for {counter} in range({limit}):")
-        self.say(f"    {acc} = {part}[{counter}]{truth}")
-        self.say("    for share in range(1, shares):")
+        total = self.assign(total_name, pointer_to(self.address(item.node), dtype), note, item.node)
+        parts = pointer_to(self.beyond(self._behind_arena(), self.sharing.partial[item]), dtype)
+        part = self.assign(part_name, parts, "of the shares")
+        count = self._size(dims.product(self.schedule.buffers[item.node].lengths(self.graph)))
+        counter, acc = Name(self.names.counter(0)), Name(acc_name, dtype)
         # in vectors, a sum over a handful of shares would only be long code
-        combined = self.combine_in_order(item, acc, f"({part}[share * {step} + {counter}]{truth})")
-        self.say(f"        {acc} = {combined}", item.node.name, item.node)
-        self.say(f"    {total}[{counter}] = {f'uint8({acc})' if dtype == 'bool' else acc}")
+        combined = self.combine_in_order(item, acc, as_read(part[SHARE * step + counter], dtype))
+        added = Assign(acc, combined, **self.origin(item.node, item.node.name))
+        body = (
+            Assign(acc, as_read(part[counter], dtype)),
+            For(SHARE, (Number(1), SHARES), (added,)),
+            Store(total, counter, as_stored(acc, dtype)),
+        )
+        self.add(For(counter, (count,), body))

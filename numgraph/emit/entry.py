@@ -1,13 +1,34 @@
-"""Prints what holds the phases together: the step, several steps in one call, and the entry that Python calls."""
+"""What holds the phases together: the step, several steps in one call, and the entry that Python calls."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from numgraph.emit.table import BEGIN, END, LAUNCH, WORDS, WORK, Layout
-from numgraph.emit.writer import Call, Line
+from numgraph.loops.alike import Use
+from numgraph.loops.program import (
+    ADDRESS,
+    REALS,
+    TABLE,
+    Assign,
+    Call,
+    Choice,
+    Compare,
+    Do,
+    Expression,
+    Function,
+    If,
+    Logic,
+    Name,
+    Number,
+    Return,
+    Statement,
+    Store,
+    While,
+    slot,
+    whole,
+)
 from numgraph.schedule.plan import Schedule
 from numgraph.types import FLOATS
 
@@ -33,135 +54,157 @@ def sweep_obstacle(schedule: Schedule) -> str:
     return ""
 
 
-def step_lines(layout: Layout, stage: int, phases: Sequence[Any], calls: Mapping[str, Call]) -> list[Line]:
-    """The function that runs the phases of a stage in order. calls: how each is called, or launched for its shares."""
-    lines = [Line(0, "@jit"), Line(0, f"def step_{stage}(address):", "everything, in order")]
-    made = {key: slot for key, slot in layout.made_addresses.items() if layout.made_stage[key] == stage}
+STATUS, PART, ITEMS = Name("status"), Name("part"), Name("items")
+OBJECTS, MANY = Name("objects", "int64*"), Name("many", "bool")
+POINTER = Call("i64", (ADDRESS,), "int64*")
+
+
+def stored(place: int, value: Expression, note: str = "") -> Store:
+    """A slot of the table gets a value."""
+    target = slot(place)
+    return Store(target.pointer, target.index, value, note=note)
+
+
+def call(function: str, *arguments: Expression) -> Call:
+    """A call of a generated function, or of one of `kernels.support`."""
+    return Call(function, arguments)
+
+
+def step_function(layout: Layout, stage: int, phases: Sequence[Any], uses: Mapping[str, Use]) -> Function:
+    """The function that runs the phases of a stage in order. uses: how each is called, or launched for its shares."""
+    body: list[Statement] = []
+    made = {key: place for key, place in layout.made_addresses.items() if layout.made_stage[key] == stage}
     if made or any(phase.block is not None for phase in phases):
-        lines.append(Line(1, "table = i64(address)"))
+        body.append(Assign(TABLE, POINTER))
     for (kind, number), target in made.items():
-        slot = layout.outputs[number] if kind == "output" else layout.fresh[number]
-        code = f"table[{target}] = argument_address(table, {slot})"
-        lines.append(Line(1, code, f"where {kind} {number} lies"))
+        place = layout.outputs[number] if kind == "output" else layout.fresh[number]
+        address = call("argument_address", TABLE, Number(place))
+        body.append(stored(target, address, f"where {kind} {number} lies"))
     for phase in phases:
-        lines += _divided_call(layout, phase, calls) if phase.block is not None else _call(phase, calls)
-    return [*lines, Line(1, "return 0")]
+        body += _divided_call(layout, phase, uses) if phase.block is not None else _call(phase, uses[phase.name])
+    return Function(f"step_{stage}", (ADDRESS,), (*body, Return(Number(0))), "jit", "everything, in order")
 
 
-def joining(phase: str) -> str:
-    """The name of the function that joins what the shares of a phase have accumulated."""
-    return phase.replace("phase", "join")
-
-
-def _call(phase: Any, calls: Mapping[str, Call]) -> list[Line]:
-    call = calls[phase.name]
+def _call(phase: Any, use: Use, answer: Expression = STATUS) -> list[Statement]:
+    """The call of a phase, or its launch; where it may fail, the end of the step with an answer."""
     if not phase.fails:
-        return call.lines(1)
-    return [*call.lines(1, "status = "), Line(1, "if status != 0:"), Line(2, "return status")]
+        return [Do(use.call, note=use.note, lines=use.lines)]
+    note = "" if answer is STATUS else "what fails first in order"
+    return [
+        Assign(STATUS, use.call, note=use.note, lines=use.lines),
+        If(STATUS.compared("!=", 0), (Return(answer, note=note),)),
+    ]
 
 
-def _divided_call(layout: Layout, phase: Any, calls: Mapping[str, Call]) -> list[Line]:
-    function = calls[phase.name]
-    arguments = (f"table[{LAUNCH}]", function.name, "address", f"table[{layout.share_count(phase.block)}]")
-    launch = replace(function, name="launch", arguments=arguments)
-    lines = launch.lines(1)
-    if phase.fails:
-        lines = [
-            *launch.lines(1, "status = "),
-            Line(1, "if status != 0:"),
-            Line(2, f"return {function.name}(address, 0, 1)", "what fails first in order"),
-        ]
-    if layout.schedule.sharing[phase.block].partial:
-        lines += calls[joining(phase.name)].lines(1)
-    return lines
+def _divided_call(layout: Layout, phase: Any, uses: Mapping[str, Use]) -> list[Statement]:
+    use = uses[phase.name]
+    function, count = Name(use.call.function), slot(layout.share_count(phase.block))
+    launch = Use(call("launch", slot(LAUNCH), function, ADDRESS, count), use.note, use.lines)
+    body = _call(phase, launch, call(function.text, ADDRESS, Number(0), Number(1)))
+    if phase.joining is not None:
+        join = uses[phase.joining]
+        body.append(Do(join.call, note=join.note, lines=join.lines))
+    return body
 
 
-def entry_lines(layout: Layout, stages: int, with_sweep: bool) -> list[Line]:
+def entry_function(layout: Layout, stages: int, with_sweep: bool) -> Function:
     """The function that Python calls: for parts of a call, one call, or many, whose arguments and places of outputs are
     rows of words. One call may come with a tuple of its arguments and the arrays for its outputs."""
-    lines = [
-        Line(0, "@entry"),
-        Line(0, "def enter(table_object, part_object):", "called by Python with two objects"),
-        Line(1, "address = table_of(table_object)"),
-        Line(1, "table = i64(address)"),
-        *(_taken(layout) if stages == 1 else [Line(1, "part = from_python(part_object)")]),
-    ]
-    lines[-1].comment = "2k: plan of stage k; 2k+1: its step; -1: one call; -2: many"
+    table, part = Name("table_object"), Name("part_object")
+    body: list[Statement] = [Assign(ADDRESS, call("table_of", table)), Assign(TABLE, POINTER)]
+    note = "2k: plan of stage k; 2k+1: its step; -1: one call; -2: many"
+    if stages == 1:
+        body += _taken(layout, part, note)
+    else:
+        body.append(Assign(PART, call("from_python", part), note=note))
     for k in range(stages):
-        lines += [
-            Line(1, f"if part == {2 * k}:"),
-            Line(2, f"return to_python(plan_{k}(address))"),
-            Line(1, f"if part == {2 * k + 1}:"),
-            Line(2, f"lock = unlock(table[{WORK}])", "lets Python's other threads run, when it takes long"),
-            Line(2, f"result = step_{k}(address)"),
-            Line(2, "relock(lock)"),
-            Line(2, "return to_python(result)"),
-        ]
-    return lines + (_calls(layout) if with_sweep else _one_call(layout))
+        lock, result = Name("lock"), Name("result")
+        body.append(If(PART.compared("==", 2 * k), (Return(call("to_python", call(f"plan_{k}", ADDRESS))),)))
+        step = (
+            Assign(lock, call("unlock", slot(WORK)), note="lets Python's other threads run, when it takes long"),
+            Assign(result, call(f"step_{k}", ADDRESS)),
+            Do(call("relock", lock)),
+            Return(call("to_python", result)),
+        )
+        body.append(If(PART.compared("==", 2 * k + 1), step))
+    body += _calls(layout) if with_sweep else _one_call(layout)
+    return Function("enter", (table, part), tuple(body), "entry", "called by Python with two objects")
 
 
-def _taken(layout: Layout) -> list[Line]:
+def _taken(layout: Layout, part: Name, note: str) -> list[Statement]:
     """Where the entry got a tuple, its objects go into the table; then which part of a call is wanted."""
     kinds = [
-        (slot, "" if node.dims else node.dtype) for slot, node in zip(layout.arguments, layout.inputs, strict=True)
+        (place, "" if node.dims else node.dtype) for place, node in zip(layout.arguments, layout.inputs, strict=True)
     ]
-    kinds += [(slot, "") for slot in layout.outputs]
-    lines = []
-    for k, (slot, dtype) in enumerate(kinds):
+    kinds += [(place, "") for place in layout.outputs]
+    taken: list[Statement] = []
+    for k, (place, dtype) in enumerate(kinds):
+        item = OBJECTS[k]
         if dtype in FLOATS:
-            lines.append(Line(2, f"reals[{slot}] = real_of(objects[{k}])"))
+            taken.append(Store(REALS, Number(place), Call("real_of", (item,), "float64")))
         else:
-            lines.append(Line(2, f"table[{slot}] = {f'from_python(objects[{k}])' if dtype else f'objects[{k}]'}"))
-    return [
-        *([Line(1, "reals = f64(address)")] if any("reals" in line.code for line in lines) else []),
-        Line(1, "items = items_of(part_object)", "of a tuple: the arguments, and arrays for the outputs"),
-        *([Line(1, "if items != 0:"), Line(2, "objects = i64(items)"), *lines] if lines else []),
-        Line(1, "part = -1 if items != 0 else from_python(part_object)"),
-    ]
+            taken.append(stored(place, call("from_python", item) if dtype else item))
+    body: list[Statement] = []
+    if any(isinstance(statement, Store) and statement.pointer is REALS for statement in taken):
+        body.append(Assign(REALS, Call("f64", (ADDRESS,), "float64*")))
+    there = ITEMS.compared("!=", 0)
+    body.append(Assign(ITEMS, call("items_of", part), note="of a tuple: the arguments, and arrays for the outputs"))
+    if taken:
+        body.append(If(there, (Assign(OBJECTS, Call("i64", (ITEMS,), OBJECTS.dtype)), *taken)))
+    return [*body, Assign(PART, Choice(there, Number(-1), call("from_python", part)), note=note)]
 
 
-def _grown(layout: Layout, indent: int) -> list[Line]:
+def _grown(layout: Layout) -> list[Statement]:
     """The plan, and whether the arena is large enough for what it found."""
-    needed, capacity = layout.needed[0], layout.capacity[0]
+    fits = slot(layout.needed[0]).compared(">", slot(layout.capacity[0]))
     return [
-        Line(indent, "status = plan_0(address)"),
-        Line(indent, f"if status == 0 and table[{needed}] > table[{capacity}]:"),
-        Line(indent + 1, f"status = {GROW}", "the arena must grow"),
+        Assign(STATUS, call("plan_0", ADDRESS)),
+        If(Logic("and", (_good(), fits)), (Assign(STATUS, Number(GROW), note="the arena must grow"),)),
     ]
 
 
-def _one_call(layout: Layout) -> list[Line]:
-    return [
-        *_grown(layout, 1),
-        Line(1, "if status == 0:"),
-        Line(2, f"unlocked = unlock(table[{WORK}])"),
-        Line(2, "status = step_0(address)"),
-        Line(2, "relock(unlocked)"),
-        Line(1, "return to_python(status)"),
-    ]
+def _good() -> Compare:
+    return Compare("==", STATUS, whole(0))
 
 
-def _calls(layout: Layout) -> list[Line]:
-    slots = [*layout.arguments, *layout.outputs]
+def _unlocked(name: str, how: Expression) -> tuple[Statement, ...]:
+    """The step, while Python's other threads may run."""
+    lock = Name(name)
+    return (
+        Assign(lock, call("unlock", how)),
+        Assign(STATUS, call("step_0", ADDRESS)),
+        Do(call("relock", lock)),
+    )
+
+
+def _one_call(layout: Layout) -> list[Statement]:
+    step = If(_good(), _unlocked("unlocked", slot(WORK)))
+    return [*_grown(layout), step, Return(call("to_python", STATUS))]
+
+
+def _calls(layout: Layout) -> list[Statement]:
+    places = [*layout.arguments, *layout.outputs]
+    words, number, end, unlocked = Name("words", "int64*"), Name("call"), Name("end"), Name("unlocked")
+    row = [stored(place, words[number * len(places) + k]) for k, place in enumerate(places)]
+    step = (
+        *([If(MANY, tuple(row))] if row else []),
+        *_grown(layout),
+        If(_good(), _unlocked("own_lock", Choice(MANY, Number(0), slot(WORK)))),
+        If(_good(), (Assign(number, number + 1),)),
+    )
     return [
-        Line(1, "many = part == -2"),
-        Line(1, f"words = i64(table[{WORDS}])", "a row for each of many calls: arguments, places of outputs"),
-        Line(1, f"call = table[{BEGIN}] if many else 0"),
-        Line(1, f"end = table[{END}] if many else 1"),
-        Line(1, "unlocked = unlock(-1 if many else 0)"),
-        Line(1, "status = 0"),
-        Line(1, "while call < end and status == 0:"),
-        *([Line(2, "if many:")] if slots else []),
-        *(Line(3, f"table[{slot}] = words[call * {len(slots)} + {k}]") for k, slot in enumerate(slots)),
-        *_grown(layout, 2),
-        Line(2, "if status == 0:"),
-        Line(3, f"own_lock = unlock(0 if many else table[{WORK}])"),
-        Line(3, "status = step_0(address)"),
-        Line(3, "relock(own_lock)"),
-        Line(2, "if status == 0:"),
-        Line(3, "call += 1"),
-        Line(1, "relock(unlocked)"),
-        Line(1, "if many:"),
-        Line(2, f"table[{BEGIN}] = call", "the first that did not run"),
-        Line(1, "return to_python(status)"),
+        Assign(MANY, PART.compared("==", -2)),
+        Assign(
+            words,
+            Call("i64", (slot(WORDS),), "int64*"),
+            note="a row for each of many calls: arguments, places of outputs",
+        ),
+        Assign(number, Choice(MANY, slot(BEGIN), Number(0))),
+        Assign(end, Choice(MANY, slot(END), Number(1))),
+        Assign(unlocked, call("unlock", Choice(MANY, Number(-1), Number(0)))),
+        Assign(STATUS, Number(0)),
+        While(Logic("and", (number.compared("<", end), _good())), step),
+        Do(call("relock", unlocked)),
+        If(MANY, (stored(BEGIN, number, "the first that did not run"),)),
+        Return(call("to_python", STATUS)),
     ]

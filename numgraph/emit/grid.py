@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from numgraph.emit.writer import Line, Names
+from numgraph.emit.writer import Names
+from numgraph.loops.program import Expression, Function, Name, Statement
 from numgraph.schedule.items import Item
 
 # Steps of one native sweep, and index checks of a function, at most. The status has a word for each check, which says
@@ -60,12 +61,13 @@ class Kernel:
     threads: of a block. own: bytes that each block has for itself, while it runs. counts and own are numbers, or
     slots of the plan's table as -1 - slot. helpers: functions that it calls; made: those that an expression makes.
     code: the name of its function, that of an earlier kernel where the two are the same but for what they are given.
+    function: it; where it has none of its own, `remark` says what stands for it.
     """
 
     name: str
     names: Names
     parameters: dict[Any, Parameter] = field(default_factory=dict)
-    lines: list[Line] = field(default_factory=list)
+    statements: list[Statement] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
     shapes: list[str] = field(default_factory=list)
     imports: set[str] = field(default_factory=set)
@@ -79,10 +81,12 @@ class Kernel:
     # of a product by cuBLAS: alpha and beta
     factors: tuple[float, ...] = ()
     # names of numbers that depend on arguments and lengths alone: all phases use them
-    known: dict[Any, str] = field(default_factory=dict)
-    helpers: dict[str, list[Line]] = field(default_factory=dict)
+    known: dict[Any, Expression] = field(default_factory=dict)
+    helpers: dict[str, Function] = field(default_factory=dict)
     made: dict[str, str] = field(default_factory=dict)
     code: str = ""
+    function: Function | None = None
+    remark: str = ""
 
     def __post_init__(self) -> None:
         self.code = self.name
@@ -103,8 +107,8 @@ class Kernel:
             self.made[expression] = f"{maker}_{len(self.made)}" if self.made else f"{maker}_kernel"
         return self.made[expression]
 
-    def parameter(self, key: Any, wish: str | None, prefix: str, dtype: str, source: tuple[Any, ...]) -> str:
+    def parameter(self, key: Any, wish: str | None, prefix: str, dtype: str, source: tuple[Any, ...]) -> Name:
         """The name of a parameter, which is added when it is new."""
         if key not in self.parameters:
             self.parameters[key] = Parameter(self.names.fresh(wish, prefix), dtype, source)
-        return self.parameters[key].name
+        return Name(self.parameters[key].name, dtype)

@@ -1,4 +1,4 @@
-"""Prints a whole program for a grid of threads: the plan, which the host runs, and the kernels that it launches."""
+"""A whole program for a grid of threads: the plan, which the host runs, and the kernels that it launches."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from typing import Any
 from numgraph import dims
 from numgraph.emit.grid import Geometry, Kernel
 from numgraph.emit.gridkernel import GridPrinter
+from numgraph.emit.gridloops import BLOCK, BLOCKS, LANE, LANES, THREAD, THREADS
 from numgraph.emit.gridsums import shares_of
 from numgraph.emit.header import DTYPES, finders, words
-from numgraph.emit.module import ModulePrinter, PlanPrinter
-from numgraph.emit.scalar import HELPERS
-from numgraph.emit.table import Layout, function_lines
+from numgraph.emit.module import ModulePrinter, PlanPrinter, separated
+from numgraph.emit.printer import fits, function_lines
+from numgraph.emit.table import Layout, found_functions
 from numgraph.emit.writer import RESERVED, Line, Names, imported
 from numgraph.errors import FunctionError
+from numgraph.loops.nest import nested
+from numgraph.loops.program import Assign, Barrier, Expression, Function, If, Logic, Name, Return, Statement, walk
+from numgraph.loops.scalar import HELPERS
 from numgraph.schedule.arrange import Block
 from numgraph.schedule.grid import Mapping
 from numgraph.schedule.plan import Schedule
@@ -47,7 +51,8 @@ class GridModule:
     """A printed program. `text` is compiled and cached; `listing` is the same with the user's lines. plans: names of
     the host's functions, one per stage. kernels: per stage, in order. failures: what a plan's status means. parts:
     bytes of the parts of each sum that blocks of threads share. words: for each word of the device's status, which
-    failure it means; finders: for each, the search for the index, None where that was not kept."""
+    failure it means; finders: for each, the search for the index, None where that was not kept.
+    functions: what the text is printed of."""
 
     text: str
     listing: str
@@ -58,6 +63,7 @@ class GridModule:
     parts: dict[Any, Any] = field(default_factory=dict)
     words: list[int] = field(default_factory=list)
     finders: list[Finder | None] = field(default_factory=list)
+    functions: list[Function] = field(default_factory=list)
 
 
 def _slot_text(number: int) -> str:
@@ -69,12 +75,19 @@ def _merge(kernels: Sequence[Kernel]) -> None:
     """Print kernels that are the same once: what they work on are their parameters."""
     firsts: dict[object, Kernel] = {}
     for kernel in kernels:
-        head = [(p.name, p.dtype) for p in kernel.parameters.values()]
-        body = [(line.indent, line.code) for line in kernel.lines[1:]]
-        first = firsts.setdefault((kernel.threads, *head, *body), kernel)
-        if first is not kernel and not kernel.library:
-            kernel.code = first.name
-            kernel.lines = [Line(0, f"# {kernel.name}: {first.name} with other arguments")]
+        if kernel.function is None:
+            continue
+        body = tuple(line.code for line in function_lines(kernel.function)[1:])
+        head = tuple((p.name, p.dtype) for p in kernel.parameters.values())
+        first = firsts.setdefault((kernel.threads, head, body), kernel)
+        if first is not kernel:
+            kernel.code, kernel.function = first.name, None
+            kernel.remark = f"{kernel.name}: {first.name} with other arguments"
+
+
+def _kernel_lines(kernel: Kernel) -> list[Line]:
+    """A kernel as text, or what stands for it."""
+    return function_lines(kernel.function) if kernel.function is not None else [Line(0, f"# {kernel.remark}")]
 
 
 @dataclass(frozen=True)
@@ -119,14 +132,14 @@ class GridModulePrinter(ModulePrinter):
         _merge([kernel for made in kernels for kernel in made])
         finders = [self._finder(word) for word in range(len(self.words))]
         plans = {stage: self._plan(stage) for stage in reversed(range(len(kernels)))}
-        lines: list[Line] = []
-        helpers = {name: text for made in kernels for k in made for name, text in k.helpers.items()}
-        for helper in helpers.values():
-            lines += [*helper, Line(0, ""), Line(0, "")]
+        helpers = {name: function for made in kernels for k in made for name, function in k.helpers.items()}
+        functions = list(helpers.values())
+        parts = [function_lines(helper) for helper in helpers.values()]
         for stage, made in enumerate(kernels):
-            lines += [*plans[stage].lines(), Line(0, ""), Line(0, "")]
-            for kernel in made:
-                lines += [*kernel.lines, Line(0, ""), Line(0, "")]
+            plan = nested(plans[stage], fits)
+            parts += [function_lines(plan), *map(_kernel_lines, made)]
+            functions += [plan, *(kernel.function for kernel in made if kernel.function is not None)]
+        lines = separated(parts)
         code = "\n".join(line.code for line in lines)
         self._refuse_raising(words(code))
         lines = [*self._users(code), *lines]
@@ -136,7 +149,7 @@ class GridModulePrinter(ModulePrinter):
         listing = "\n".join([*header, *(line.text(True) for line in lines)]).rstrip("\n") + "\n"
         names = [f"plan_{stage}" for stage in range(len(kernels))]
         return GridModule(
-            text, listing, self.layout, self.layout.failures, names, kernels, self.parts, self.words, finders
+            text, listing, self.layout, self.layout.failures, names, kernels, self.parts, self.words, finders, functions
         )
 
     # -- kernels ------------------------------------------------------------------------------------------------
@@ -173,8 +186,7 @@ class GridModulePrinter(ModulePrinter):
         checked = tested = len(self.words)
         for number, step in enumerate(steps):
             if number:
-                kernel.lines.append(Line(0, "cuda.syncthreads()"))
-                kernel.lines += self._refused(kernel, tested, len(self.words))
+                kernel.statements += [Barrier(), *self._refused(kernel, tested, len(self.words))]
                 tested = len(self.words)
             printer = GridPrinter(self.schedule, self.layout, self.vector, kernel, stage, self.geometry, self.words)
             (printer.join if step.joins else printer.run)(step.block)
@@ -185,13 +197,13 @@ class GridModulePrinter(ModulePrinter):
         if len(steps) > 1:
             kernel.grid = [(1, 1, 1)]
         if kernel.library:
-            kernel.lines = [self._library_line(kernel)]
+            kernel.remark = self._library_remark(kernel)
             return kernel
         note = self._summary(kernel.items) or f"parts of {self._summary(steps[0].block.items)}"
-        kernel.lines = self._function_of(kernel, checked, note)
+        kernel.function = self._function_of(kernel, checked, note)
         return kernel
 
-    def _library_line(self, kernel: Kernel) -> Line:
+    def _library_remark(self, kernel: Kernel) -> str:
         """The comment that stands for launches that the host works out."""
         sizes = ", ".join(map(_slot_text, kernel.sizes))
         names = [f"{name} + {_slot_text(begin)}" if begin else name for name, begin in kernel.operands]
@@ -199,7 +211,7 @@ class GridModulePrinter(ModulePrinter):
         dtypes = {p.name: p.dtype for p in kernel.parameters.values()}
         if kernel.factors and self.geometry.tf32 and dtypes[names[0]] == "float32*":
             more += ", in TF32"
-        return Line(0, f"# {kernel.name}: {names[0]} = {kernel.library}({', '.join(names[1:])}; {sizes}{more})")
+        return f"{kernel.name}: {names[0]} = {kernel.library}({', '.join(names[1:])}; {sizes}{more})"
 
     def _finder(self, word: int) -> Finder | None:
         item = self.layout.failures[self.words[word] - 1]
@@ -208,14 +220,14 @@ class GridModulePrinter(ModulePrinter):
             return None
         kernel = Kernel(f"find_{word}", self._names(), threads=1)
         GridPrinter(self.schedule, self.layout, self.vector, kernel, item.stage, self.geometry, []).find(item)
-        lines = self._function_of(kernel, 0, f"the index that {item.node.name} refuses")
+        lines = function_lines(self._function_of(kernel, 0, f"the index that {item.node.name} refuses"))
         code = "\n".join(line.text() for line in lines)
         code = "\n".join([*(line.text() for line in self._users(code)), code])
         return Finder(kernel, "\n".join([*self._header(code, [kernel]), code]) + "\n")
 
     def _users(self, code: str) -> list[Line]:
         """What finds the users' functions that occur in the code."""
-        return function_lines(self.layout, words(code), "plain_users_function")
+        return found_functions(self.layout, words(code), "plain_users_function")
 
     def _refuse_raising(self, used: set[str]) -> None:
         """FunctionError for a user's function that says `raise`: a thread of a grid cannot end a call."""
@@ -236,31 +248,30 @@ class GridModulePrinter(ModulePrinter):
         for item in block.items:
             self.parts[item] = self.layout.number(count * 8)
 
-    def _refused(self, kernel: Kernel, first: int, end: int) -> list[Line]:
+    def _refused(self, kernel: Kernel, first: int, end: int) -> list[Statement]:
         """Nothing more is done after an index check has failed, one of words `first` to `end` of the status."""
         if first == end:
             return []
         status = kernel.parameter("status", "status", "p", "int64*", ("status",))
-        refused = " or ".join(f"{status}[{word}] != 0" for word in range(first, end))
-        return [Line(0, f"if {refused}:"), Line(1, "return", "an index was refused before")]
+        refused = tuple(status[word].compared("!=", 0) for word in range(first, end))
+        condition = refused[0] if len(refused) == 1 else Logic("or", refused)
+        return [If(condition, (Return(note="an index was refused before"),))]
 
-    def _function_of(self, kernel: Kernel, checked: int, note: str) -> list[Line]:
+    def _function_of(self, kernel: Kernel, checked: int, note: str) -> Function:
         """The whole function. checked: words of the status that kernels before this one may have set."""
-        body = kernel.lines
-        body = [*self._refused(kernel, 0, checked), *body]
-        used = words("\n".join(line.code for line in body))
-        lines = [Line(0, f"def {kernel.name}({', '.join(p.name for p in kernel.parameters.values())}):", note)]
-        if used & {"lane", "thread"}:
-            lines.append(Line(1, "lane = cuda.threadIdx.x"))
-        if used & {"block", "thread"}:
-            lines.append(Line(1, "block = cuda.blockIdx.x"))
-        if used & {"blocks", "threads"}:
-            lines.append(Line(1, "blocks = cuda.gridDim.x"))
-        if "thread" in used:
-            lines.append(Line(1, "thread = block * THREADS + lane"))
-        if "threads" in used:
-            lines.append(Line(1, "threads = blocks * THREADS"))
-        return lines + [Line(line.indent + 1, line.code, line.comment, line.lines) for line in body]
+        body = [*self._refused(kernel, 0, checked), *kernel.statements]
+        used = {node.text for node in walk(body) if isinstance(node, Name)}
+        # which thread this is, where that is asked for
+        places: list[tuple[set[str], Name, Expression]] = [
+            ({"lane", "thread"}, LANE, Name("cuda.threadIdx.x")),
+            ({"block", "thread"}, BLOCK, Name("cuda.blockIdx.x")),
+            ({"blocks", "threads"}, BLOCKS, Name("cuda.gridDim.x")),
+            ({"thread"}, THREAD, BLOCK * LANES + LANE),
+            ({"threads"}, THREADS, BLOCKS * LANES),
+        ]
+        start = [Assign(name, value) for asked, name, value in places if used & asked]
+        arguments = tuple(Name(p.name, p.dtype) for p in kernel.parameters.values())
+        return nested(Function(kernel.name, arguments, (*start, *body), note=note), fits)
 
     def _header(self, code: str, kernels: Sequence[Kernel]) -> list[str]:
         used = words(code)
@@ -289,5 +300,6 @@ class GridModulePrinter(ModulePrinter):
     def _divide(self, printer: PlanPrinter, stage: int) -> None:
         """A grid divides loops by itself."""
 
-    def _addresses(self, printer: PlanPrinter) -> None:
-        """Kernels have addresses as parameters."""
+    def _addresses(self) -> list[Statement]:
+        """None: kernels have addresses as parameters."""
+        return []

@@ -1,4 +1,4 @@
-"""Prints sums over the outermost loop, by all threads of a block or of several."""
+"""Sums over the outermost loop, by all threads of a block or of several."""
 
 from __future__ import annotations
 
@@ -7,31 +7,37 @@ from dataclasses import dataclass
 from typing import Any
 
 from numgraph import dims
+from numgraph.emit.function import position_of
 from numgraph.emit.grid import Geometry
-from numgraph.emit.gridloops import GridLoops
-from numgraph.emit.scalar import convert
+from numgraph.emit.gridloops import BLOCK, BLOCKS, LANE, LANES, GridLoops
+from numgraph.emit.memory import as_read
 from numgraph.ir import Graph
+from numgraph.loops.program import Choice, Expression, If, Load, Logic, Name, Number
+from numgraph.loops.scalar import convert
 from numgraph.schedule.arrange import Block
 from numgraph.schedule.bounds import full_length
 from numgraph.schedule.grid import Mapping
 from numgraph.schedule.items import Item
 
+ZERO, ONE = Number(0), Number(1)
+
 
 @dataclass
 class Sums:
-    """What `_sum_up` prints: which loops give results and which are summed over. width: lanes side by side that work on
-    different results; shares: how many blocks of threads work on one, as text."""
+    """What `_sum_up` makes: which loops give results and which are summed over. width: lanes side by side that work on
+    different results; shares: how many blocks of threads work on one. counter: which result it is, of `count`; share:
+    which part of it; step: which of what is summed up."""
 
     items: list[Item]
     kept: tuple[int, ...]
     reduced: tuple[int, ...]
     results: Any
     width: int
-    shares: str
-    counter: str = ""
-    share: str = "0"
-    count: str = ""
-    step: str = ""
+    shares: Expression = ONE
+    counter: Name = LANE
+    share: Expression = ZERO
+    count: Expression = ONE
+    step: Name = LANE
 
     @property
     def tiles(self) -> Any:
@@ -67,7 +73,7 @@ def shares_of(graph: Graph, block: Block, mapping: Mapping, geometry: Geometry) 
 
 
 class GridSums(GridLoops):
-    """Prints the mapping "sums"."""
+    """Makes the mapping "sums"."""
 
     sums: Sums
 
@@ -78,115 +84,122 @@ class GridSums(GridLoops):
         if isinstance(shares, int) and shares == 1:
             self._sum_up(steps, self._element, self._store_result)
         else:
-            self.sums.shares = self._text(shares)
+            self.sums.shares = self.length(shares)
             self._sum_up(steps, self._element, self._store_part)
         self._launch(self.sums.tiles * shares, 1)
 
     def join(self, block: Block) -> None:
-        """Print the joining of what the shares of a block of sums have found, in the order of the shares."""
+        """Add the joining of what the shares of a block of sums have found, in the order of the shares."""
         self.block, self.mapping = block, self.schedule.sharing[block]
         self.kernel.shapes.append("joins")
         self._sum_up(self._begin_sums(block, ()), self._part, self._store_result)
         self._launch(self.sums.tiles, 1)
-        self.kernel.lines += self.bodies[0].lines
+        self.kernel.statements += self.bodies[0].statements
 
     def _begin_sums(self, block: Block, reduced: tuple[int, ...]) -> Any:
         """Say what is summed up, over loops `reduced`; returns how many blocks of threads share in each sum."""
         first = block.items[0]
         results = dims.product(self._lengths(first, first.kept))
-        self.sums = Sums(block.items, first.kept, reduced, results, width_of(results, self.geometry), "1")
+        self.sums = Sums(block.items, first.kept, reduced, results, width_of(results, self.geometry))
         return shares_of(self.graph, block, self.mapping, self.geometry)
 
-    def _sum_up(self, steps: Any, element: Callable[[Item], str], store: Callable[[Item, str], None]) -> None:
+    def _sum_up(self, steps: Any, element: Callable[[Item], Expression], store: Callable[[Item, Name], None]) -> None:
         """Loops over results and what each is the sum of; lanes `width` apart work on the same result."""
         sums, width = self.sums, self.sums.width
-        count, all_steps = self._text(sums.results), self._text(steps)
-        tiles = self._text(sums.tiles)
-        part, c, begin, end = (self.names.fresh(n) for n in ("part", "c", "begin", "end"))
-        sums.counter, sums.count, split = c, count, sums.shares != "1"
-        work = sums.shares if tiles == "1" else f"{tiles} * {sums.shares}" if split else tiles
-        self._inside(f"for {part} in range(block, {work}, blocks):")
-        tile, share = (part, "0") if not split else ("0", part) if tiles == "1" else (f"{part} % {tiles}", "")
-        if not share:
-            share = self.names.fresh("share")
-            self.say(f"{share} = {part} // {tiles}", "which part of the sums")
-        sums.share = share
-        column = f"lane % {width}" if width > 1 else ""
-        start = f"{tile} * {width}" if width > 1 and tile != "0" else "" if tile == "0" else tile
-        self.say(f"{c} = {' + '.join(filter(None, (start, column))) or '0'}", "the result that this lane works on")
-        inside = f" if {c} < {count} else 0" if width > 1 and not self._whole(sums.results, width) else ""
-        row = f"lane // {width}" if width > 1 else "lane"
+        count, all_steps, tiles = self.length(sums.results), self.length(steps), self.length(sums.tiles)
+        part, c, begin, end = (Name(self.names.fresh(n)) for n in ("part", "c", "begin", "end"))
+        sums.counter, sums.count, split = c, count, sums.shares != ONE
+        self._inside_loop(part, BLOCK, sums.shares if tiles == ONE else tiles * sums.shares if split else tiles, BLOCKS)
+        tile = self._tile(part, tiles, split)
+        self.assign(c, self._result(tile), "the result that this lane works on")
+        inside = width > 1 and not self._whole(sums.results, width)
+        row: Expression = LANE // width if width > 1 else LANE
         if split:
-            self.say(f"{begin} = {all_steps} * {share} // {sums.shares} + {row}")
-            self.say(f"{end} = {all_steps} * ({share} + 1) // {sums.shares}{inside}")
-            row = begin
-        elif inside:
-            self.say(f"{end} = {all_steps}{inside}")
-        else:
-            end = all_steps
+            row = self.assign(begin, all_steps * sums.share // sums.shares + row)
+            all_steps = all_steps * (sums.share + 1) // sums.shares
+        if inside:
+            all_steps = Choice(c.compared("<", count), all_steps, ZERO)
+        last = self.assign(end, all_steps) if split or inside else all_steps
         self._unflatten(c, self._lengths(sums.items[0], sums.kept), sums.kept)
         names = {item: self._start(item, 0) for item in sums.items}
-        step = self.names.fresh("e")
-        sums.step = step
-        self._inside(f"for {step} in range({row}, {end}, {'THREADS' if width == 1 else f'THREADS // {width}'}):")
+        sums.step = Name(self.names.fresh("e"))
+        self._inside_loop(sums.step, row, last, LANES if width == 1 else LANES // width)
         if sums.reduced:
-            self._unflatten(step, self._lengths(sums.items[0], sums.reduced), sums.reduced)
-        for item in sums.items:
-            self._add(item, names[item], element(item))
+            self._unflatten(sums.step, self._lengths(sums.items[0], sums.reduced), sums.reduced)
+        for item, name in names.items():
+            assert name is not None
+            self._add(item, name, element(item))
         self._close()
-        for item in sums.items:
-            store(item, self._joined(item, names[item], width))
+        for item, name in names.items():
+            assert name is not None
+            store(item, self._joined(item, name, width))
         self._close()
+
+    def _tile(self, part: Name, tiles: Expression, split: bool) -> Expression:
+        """Which results a part of the work is about; the share of them is kept."""
+        if not split:
+            self.sums.share = ZERO
+            return part
+        if tiles == ONE:
+            self.sums.share = part
+            return ZERO
+        share = self.names.fresh("share")
+        self.sums.share = self.assign(share, part // tiles, "which part of the sums")
+        return part % tiles
+
+    def _result(self, tile: Expression) -> Expression:
+        """The result that a lane works on."""
+        width = self.sums.width
+        if width == 1:
+            return tile
+        return LANE % width if tile == ZERO else tile * width + LANE % width
 
     def _tail(self, item: Item) -> bool:
         """Sums of a grid always accumulate in a register."""
         return self.mapping.shape == "sums" or super()._tail(item)
 
-    def _add(self, item: Item, name: str, x: str) -> None:
+    def _add(self, item: Item, name: Name, x: Expression) -> None:
         form = item.node.op.reduce if item.node.op else None
         assert form is not None
         if form.position:
             self._position(item, name, x)
         else:
-            self.say(f"{name} = {self.combine(item, name, x)}", item.node.name, item.node)
+            self.assign(name, self.combine(item, name, x), item.node.name, item.node)
 
-    def _element(self, item: Item) -> str:
+    def _element(self, item: Item) -> Expression:
         assert item.value is not None
         form = item.node.op.reduce if item.node.op else None
         x = self.value(item.value)
         return x if form is not None and form.position else convert(x, item.value.dtype, item.node.dtype)
 
-    def _part_of(self, item: Item, share: str) -> str:
+    def _part_of(self, item: Item, share: Expression) -> Load:
         """A share's part of the present result."""
         dtype = "uint8" if item.node.dtype == "bool" else item.node.dtype
-        name = self.kernel.parameter(("part", item), None, "part", f"{dtype}*", ("part", item))
-        count = self.sums.count
-        return f"{name}[{share if count == '1' else f'{share} * {count} + {self.sums.counter}'}]"
+        pointer = self.kernel.parameter(("part", item), None, "part", f"{dtype}*", ("part", item))
+        sums = self.sums
+        return Load(pointer, share if sums.count == ONE else share * sums.count + sums.counter)
 
-    def _part(self, item: Item) -> str:
-        text = self._part_of(item, self.sums.step)
-        return f"({text} != 0)" if item.node.dtype == "bool" else text
+    def _part(self, item: Item) -> Expression:
+        return as_read(self._part_of(item, self.sums.step), item.node.dtype)
 
     @staticmethod
     def _whole(results: Any, width: int) -> bool:
         """Whether every lane has a result."""
         return isinstance(results, int) and results % width == 0
 
-    def _own_lanes(self) -> str:
-        width, c, count = self.sums.width, self.sums.counter, self.sums.count
-        first = "lane == 0" if width == 1 else f"lane < {width}"
-        every = width == 1 or self._whole(self.sums.results, width)
-        return f"if {first}:" if every else f"if {first} and {c} < {count}:"
+    def _own_lanes(self) -> Expression:
+        """Whether a lane is one of those that write results."""
+        sums = self.sums
+        first = LANE.compared("==", 0) if sums.width == 1 else LANE.compared("<", sums.width)
+        if sums.width == 1 or self._whole(sums.results, sums.width):
+            return first
+        return Logic("and", (first, sums.counter.compared("<", sums.count)))
 
-    def _store_part(self, item: Item, value: str) -> None:
-        stored = f"uint8({value})" if item.node.dtype == "bool" else value
-        part = self._part_of(item, self.sums.share)
-        self.say(self._own_lanes())
-        self.say(f"    {part} = {stored}", f"part of {item.node.name} {self.type_text(item.node)}", item.node)
+    def _store_part(self, item: Item, value: Name) -> None:
+        stored = self.store(self._part_of(item, self.sums.share), value, item, f"part of {item.node.name}")
+        self.add(If(self._own_lanes(), (stored,)))
 
-    def _store_result(self, item: Item, value: str) -> None:
+    def _store_result(self, item: Item, value: Name) -> None:
         form = item.node.op.reduce if item.node.op else None
-        value = f"{value}_at" if form is not None and form.position else value
-        code, note = self.stored(item, value)
-        self.say(self._own_lanes(), "", item.node)
-        self.say(f"    {code}", note, item.node)
+        found = position_of(value) if form is not None and form.position else value
+        self.add(If(self._own_lanes(), (self.stored(item, found),), **self.origin(item.node)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from numgraph.emit.scalar import HELPERS, POINTERS
+from numgraph.loops.scalar import HELPERS, POINTERS
 from numgraph.text import docstring
 
 # What generated code may use of `support`, `calls`, `loops` and `users` in `kernels/`; names that occur are imported.

@@ -1,4 +1,4 @@
-"""Prints memory reads and addresses: pointers into resident arrays, arguments and temporaries."""
+"""Memory reads and addresses: pointers into resident arrays, arguments and temporaries."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from numgraph.emit.scalar import POINTERS
 from numgraph.emit.statements import Statements, sign_of
 from numgraph.ir import LEAVES, Node
+from numgraph.loops.program import Call, Compare, Expression, Load, Name, Number, slot, whole
+from numgraph.loops.scalar import POINTERS
 from numgraph.schedule.plan import Buffer
 
 
@@ -28,24 +29,17 @@ class MemoryStatements(Statements):
         view = (
             self.graph.names.get(origin) if origin is not None and origin.op is not None and origin.op.element else None
         )
-        pointer, subscript = self.subscript(buffer, node.inputs[1:], bool(node.attrs), view)
-        expression = f"{pointer}[{subscript}]"
-        if buffer.dtype == "bool":
-            expression = f"({expression} != 0)"
-        name = self.names.fresh(
-            self._wish(node, origin) if origin is not node else None, "x" if buffer.kind in LEAVES else "v"
-        )
-        self.bodies[level].names[node] = name
-        shown = self.buffer_name(buffer)
-        self.say(f"{name} = {expression}", f"{shown} {self.type_text(buffer)}", origin or buffer, level)
+        value = as_read(self.element(buffer, node.inputs[1:], bool(node.attrs), view), buffer.dtype)
+        wish = self._wish(node, origin) if origin is not node else None
+        name = Name(self.names.fresh(wish, "x" if buffer.kind in LEAVES else "v"), value.dtype, plain=not wish)
+        note = f"{self.buffer_name(buffer)} {self.type_text(buffer)}"
+        self.bodies[level].names[node] = self.assign(name, value, note, origin or buffer, level)
 
-    def subscript(
-        self, buffer: Node, index: Sequence[Node], flat: bool = False, view: str | None = None
-    ) -> tuple[str, str]:
-        """(pointer, subscript) of an element; what does not vary with the loops goes into the pointer."""
+    def element(self, buffer: Node, index: Sequence[Node], flat: bool = False, view: str | None = None) -> Load:
+        """An element of memory; what does not vary with the loops goes into the pointer."""
         fixed, moving = self.position(buffer, index, flat)
         pointer = self.pointer(buffer, fixed, view)
-        return pointer, self.value(self.graph.as_index(moving))
+        return Load(pointer, self.length(moving))
 
     def position(self, buffer: Node, index: Sequence[Node], flat: bool) -> tuple[Any, Any]:
         """Where an element is in its buffer, in elements: (what no loop changes, what varies)."""
@@ -93,8 +87,8 @@ class MemoryStatements(Statements):
                 return fixed * factor, moving * factor
         return 0, node
 
-    def pointer(self, buffer: Node, fixed: Any, view: str | None = None) -> str:
-        """The name of a pointer to `buffer` moved by `fixed` elements, defined at the top of the function.
+    def pointer(self, buffer: Node, fixed: Any, view: str | None = None) -> Name:
+        """A pointer to `buffer` moved by `fixed` elements, defined at the top of the function.
 
         view: the user's name for what is read through it, a window of the buffer.
         """
@@ -105,36 +99,53 @@ class MemoryStatements(Statements):
         address = self.address(buffer)
         note = f"{self.buffer_name(buffer)} {self.type_text(buffer)}"
         if not (isinstance(fixed, int) and fixed == 0):
-            moved = self.value(self.graph.as_index(fixed * size))
-            address = f"{address} + {moved}"
+            address = address + self.length(fixed * size)
             note = f"{view or ''}{' = ' if view else ''}{note} from element {self.explain(fixed)}"
         name = self.names.fresh(view or self.graph.names.get(buffer), "p")
-        self.declare(buffer, f"{name} = {POINTERS[buffer.dtype]}({address})", note, buffer)
-        self.pointers[key] = name
-        return name
+        self.pointers[key] = self.declare(buffer, name, pointer_to(address, buffer.dtype), note, buffer)
+        return self.pointers[key]
 
-    def declare(self, buffer: Node, code: str, note: str, origin: Node) -> None:
-        """Print a pointer to a buffer, or its address, at the top of the function."""
-        self.say(code, note, origin, 0)
+    def declare(self, buffer: Node, name: str, value: Expression, note: str, origin: Node) -> Name:
+        """Name a pointer to a buffer, or its address, at the top of the function."""
+        return self.assign(name, value, note, origin, 0)
 
-    def address(self, buffer: Node) -> str:
-        """The address of a buffer's first element, as an expression over the table."""
+    def address(self, buffer: Node) -> Expression:
+        """The address of a buffer's first element."""
         if buffer.kind == "array":
-            return f"table[{self.layout.array(buffer.attrs[0])}]"
+            return slot(self.layout.array(buffer.attrs[0]))
         if buffer.kind in LEAVES:
-            return f"table[{self.layout.address(buffer)}]"
+            return slot(self.layout.address(buffer))
         place = self.root(self.schedule.buffers[buffer])
         if buffer in self.partial or place.place in ("private", "rows"):
-            return self.beyond("own", self.partial.get(buffer, place.offset))
+            return self.beyond(OWN, self.partial.get(buffer, place.offset))
         if place.place == "arena":
-            return self.beyond(f"table[{self.layout.arena[place.stage]}]", place.offset)
+            return self.beyond(slot(self.layout.arena[place.stage]), place.offset)
         if place.place == "shared":
-            return f"table[{self.layout.address(self.schedule.shared[place.slot])}]"
-        return f"table[{self.layout.made_address(place.place, place.slot)}]"
+            return slot(self.layout.address(self.schedule.shared[place.slot]))
+        return slot(self.layout.made_address(place.place, place.slot))
 
-    def beyond(self, base: str, offset: Any) -> str:
+    def beyond(self, base: Expression, offset: Any) -> Expression:
         """An address `offset` bytes behind another."""
         if isinstance(offset, int):
-            return base if offset == 0 else f"{base} + {offset}"
+            return base if offset == 0 else base + Number(offset, role="by")
         self.offsets.add(offset)
-        return f"{base} + {self.value(offset)}"
+        return base + self.value(offset)
+
+
+# what a share has for itself
+OWN = Name("own")
+
+
+def pointer_to(address: Expression, dtype: str) -> Call:
+    """A pointer to elements of a dtype at an address."""
+    return Call(POINTERS[dtype], (address,), f"{'uint8' if dtype == 'bool' else dtype}*")
+
+
+def as_read(value: Expression, dtype: str) -> Expression:
+    """An element of memory as a number of a dtype: bools are uint8 there."""
+    return Compare("!=", value, whole(0)) if dtype == "bool" else value
+
+
+def as_stored(value: Expression, dtype: str) -> Expression:
+    """A number of a dtype as memory holds it."""
+    return Call("uint8", (value,), "uint8") if dtype == "bool" else value

@@ -1,21 +1,39 @@
-"""Prints a whole program: the plan, the phases, the step, and the entry."""
+"""A whole program: the plan, the phases, the step, and the entry."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from numgraph.emit.alike import merge
 from numgraph.emit.calls import KernelPrinter, ProductPrinter
-from numgraph.emit.divided import JoinPrinter, SharePrinter
-from numgraph.emit.entry import entry_lines, joining, step_lines, sweeps
-from numgraph.emit.function import FunctionPrinter
+from numgraph.emit.divided import SHARE, SHARES, JoinPrinter, SharePrinter
+from numgraph.emit.entry import POINTER, entry_function, step_function, stored, sweeps
+from numgraph.emit.function import FunctionPrinter, outside
 from numgraph.emit.fused import FusedJoinPrinter, FusedPrinter
 from numgraph.emit.header import module_header, words
-from numgraph.emit.table import THREADS, WORK, Layout, function_lines
-from numgraph.emit.writer import Function, Line
+from numgraph.emit.printer import fits, function_lines
+from numgraph.emit.table import THREADS, WORK, Layout, found_functions
+from numgraph.emit.writer import Line
 from numgraph.ir import Node
+from numgraph.loops.alike import merge
+from numgraph.loops.nest import nested
+from numgraph.loops.program import (
+    ADDRESS,
+    REALS,
+    TABLE,
+    Assign,
+    Call,
+    Expression,
+    Function,
+    If,
+    Logic,
+    Number,
+    Return,
+    Statement,
+    fail,
+    slot,
+)
 from numgraph.schedule import shares
 from numgraph.schedule.arrange import Block, Fused
 from numgraph.schedule.items import Item, computed_sources
@@ -29,13 +47,14 @@ MAX_FUNCTION = 96
 @dataclass
 class Phase:
     """A loop nest, a product or a kernel. functions: that compute it, the last one perhaps what joins the parts of
-    shares. block: what is divided among threads."""
+    shares, called `joining`. block: what is divided among threads."""
 
     name: str
     kind: str
     items: list[Item]
     functions: list[Function] = field(default_factory=list)
     block: Block | None = None
+    joining: str | None = None
 
     @property
     def fails(self) -> bool:
@@ -45,14 +64,34 @@ class Phase:
 
 @dataclass
 class Module:
-    """A printed program. `text` is compiled and cached; `listing` is the same with the user's lines."""
+    """A printed program. `text` is compiled and cached; `listing` is the same with the user's lines; `functions`: what
+    it is printed of."""
 
     text: str
     listing: str
+    functions: list[Function]
     layout: Layout
     failures: list[Any]
     phases: list[Phase]
     sweeps: bool
+
+
+def broken(kind: str, a: Expression, b: Expression) -> Expression:
+    """That two lengths do not meet a condition."""
+    if kind == "broadcast":
+        return Logic("and", (a.compared("!=", b), a.compared("!=", 1), b.compared("!=", 1)))
+    if kind == "range":
+        return outside(a, b)
+    sign = {"equal": "!=", "assume": "!=", "nonempty": "<", "at_least": "<", "fits": ">"}[kind]
+    return a.compared(sign, 1 if kind == "nonempty" else b)
+
+
+def separated(parts: Iterable[Sequence[Line]]) -> list[Line]:
+    """The lines of functions, with empty ones between them."""
+    lines: list[Line] = []
+    for part in parts:
+        lines += [*([Line(0, ""), Line(0, "")] if lines else []), *part]
+    return lines
 
 
 class PlanPrinter(FunctionPrinter):
@@ -63,14 +102,11 @@ class PlanPrinter(FunctionPrinter):
             super()._define_planned(node)
             return
         leaf, axis = node.inputs[0], node.attrs[0]
-        if leaf.kind == "shared":
-            expression = f"resident_length(table, {self.layout.shared[leaf.attrs[0]]}, {axis})"
-        else:
-            slot = self.layout.arguments[leaf.attrs[0]]
-            expression = f"argument_length(table, {slot}, {axis})"
+        resident = leaf.kind == "shared"
+        place = (self.layout.shared if resident else self.layout.arguments)[leaf.attrs[0]]
+        length = Call("resident_length" if resident else "argument_length", (TABLE, Number(place), Number(axis)))
         name = self.names.fresh(None, "n")
-        self.bodies[0].names[node] = name
-        self.say(f"{name} = {expression}", self.explain(node), node, 0)
+        self.bodies[0].names[node] = self.assign(name, length, self.explain(node), node, 0)
 
 
 class ModulePrinter:
@@ -96,22 +132,22 @@ class ModulePrinter:
         plans = {stage: self._plan(stage) for stage in reversed(range(len(phases)))}
         every = [phase for stage_phases in phases for phase in stage_phases]
         merged = merge([function for phase in every for function in phase.functions])
-        lines: list[Line] = []
+        functions: list[Function] = []
         for stage, stage_phases in enumerate(phases):
-            functions = [plans[stage]]
+            functions.append(plans[stage])
             for phase in stage_phases:
                 functions += [printed for function in phase.functions for printed in merged.printed[function.name]]
-            for function in functions:
-                lines += [*function.lines(), Line(0, ""), Line(0, "")]
-            lines += [*step_lines(self.layout, stage, stage_phases, merged.calls), Line(0, ""), Line(0, "")]
-        lines += entry_lines(self.layout, len(phases), sweeps(self.schedule))
+            functions.append(step_function(self.layout, stage, stage_phases, merged.calls))
+        functions.append(entry_function(self.layout, len(phases), sweeps(self.schedule)))
+        functions = [nested(function, fits) for function in functions]
+        lines = separated(map(function_lines, functions))
         code = "\n".join(line.code for line in lines)
-        lines = [*function_lines(self.layout, words(code), "users_function"), *lines]
+        lines = [*found_functions(self.layout, words(code), "users_function"), *lines]
         code = "\n".join(line.code for line in lines)
         header = module_header(self.title, self._phase_table(every), code, set(self.vector.values()), self.kernels)
         text = "\n".join([*header, *(line.text() for line in lines)]) + "\n"
         listing = "\n".join([*header, *(line.text(True) for line in lines)]) + "\n"
-        return Module(text, listing, self.layout, self.layout.failures, every, sweeps(self.schedule))
+        return Module(text, listing, functions, self.layout, self.layout.failures, every, sweeps(self.schedule))
 
     # -- phases -------------------------------------------------------------------------------------------------
 
@@ -147,7 +183,7 @@ class ModulePrinter:
         else:
             printer.blocks(blocks)
         self.imports |= printer.imports
-        return Phase(name, kind, items, [self._function(name, printer.bodies[0].lines, self._summary(items))])
+        return Phase(name, kind, items, [self._function(name, printer, self._summary(items))])
 
     def _divided(self, name: str, stage: int, block: Block) -> Phase:
         """A loop or a product that threads share, and behind it the joining of what they have accumulated."""
@@ -155,24 +191,27 @@ class ModulePrinter:
         made = {"rows": FusedPrinter, "product": ProductPrinter, "divided": SharePrinter}[kind]
         printer = made(self.schedule, self.layout, self.vector, block, stage)
         printer.run()
-        function = self._function(name, printer.bodies[0].lines, self._summary(block.items))
-        functions = [replace(function, decorator="divided", arguments=("address", "share", "shares"))]
+        function = self._function(name, printer, self._summary(block.items))
+        functions = [replace(function, decorator="divided", arguments=(ADDRESS, SHARE, SHARES))]
         self.imports |= printer.imports
-        if self.schedule.sharing[block].partial:
-            joiner = (FusedJoinPrinter if kind == "rows" else JoinPrinter)(
-                self.schedule, self.layout, self.vector, block, stage
-            )
-            joiner.run()
-            title = f"what the shares of {name} have accumulated"
-            functions.append(self._function(joining(name), joiner.bodies[0].lines, title))
         self.layout.share_count(block)
-        return Phase(name, kind, block.items, functions, block)
+        if not self.schedule.sharing[block].partial:
+            return Phase(name, kind, block.items, functions, block)
+        joiner = (FusedJoinPrinter if kind == "rows" else JoinPrinter)(
+            self.schedule, self.layout, self.vector, block, stage
+        )
+        joiner.run()
+        joining = name.replace("phase", "join")
+        title = f"what the shares of {name} have accumulated"
+        functions.append(self._function(joining, joiner, title))
+        return Phase(name, kind, block.items, functions, block, joining)
 
-    def _function(self, name: str, statements: Sequence[Line], note: str) -> Function:
-        body = [Line(0, "table = i64(address)")]
-        if any("reals[" in line.code for line in statements):
-            body.append(Line(0, "reals = f64(address)"))
-        return Function(self.decorator, name, ("address",), note, [*body, *statements, Line(0, "return 0")])
+    def _function(self, name: str, printer: FunctionPrinter, note: str) -> Function:
+        statements = printer.bodies[0].statements
+        body: list[Statement] = [Assign(TABLE, POINTER)]
+        if printer.reads_reals:
+            body.append(Assign(REALS, Call("f64", (ADDRESS,), "float64*")))
+        return Function(name, (ADDRESS,), (*body, *statements, Return(Number(0))), self.decorator, note)
 
     def _summary(self, items: Sequence[Item]) -> str:
         names = self.schedule.graph.names
@@ -192,24 +231,21 @@ class ModulePrinter:
         if stage == len(self.schedule.stages) - 1:
             # plans are printed from the last one back
             self._made()
-        for node, slot in list(self.layout.values.items()):
+        for node, place in list(self.layout.values.items()):
             if self._value_stage(node) == stage:
-                printer.say(f"table[{slot}] = {printer.value(node)}", printer.explain(node))
+                value = printer.value(node)
+                printer.add(stored(place, value, printer.explain(node)))
         self._divide(printer, stage)
-        size = printer.value(graph.as_index(self.schedule.arena_bytes[stage]))
+        size = printer.length(self.schedule.arena_bytes[stage])
         private = graph.as_index(self.schedule.private_bytes[stage])
         if not (private.is_number and private.value == 0):
-            size = f"{size} + table[{THREADS}] * {printer.value(private)}"
-        printer.say(f"table[{self.layout.needed[stage]}] = {size}", "bytes of temporaries")
+            size = size + slot(THREADS) * printer.value(private)
+        printer.add(stored(self.layout.needed[stage], size, "bytes of temporaries"))
         self.imports |= printer.imports
-        lines = printer.bodies[0].lines
+        # only now is it known which addresses the conditions and lengths need, too
         if stage == 0:
-            # only now is it known which addresses the conditions and lengths need, too
-            others = list(lines)
-            lines.clear()
-            self._addresses(printer)
-            lines.extend(others)
-        return self._function(f"plan_{stage}", lines, "conditions, lengths and addresses")
+            printer.bodies[0].statements[:0] = self._addresses()
+        return self._function(f"plan_{stage}", printer, "conditions, lengths and addresses")
 
     def _divide(self, printer: PlanPrinter, stage: int) -> None:
         """Into how many shares each divided loop of the stage goes, and how much work the stage is."""
@@ -220,28 +256,25 @@ class ModulePrinter:
             work = sharing.work if sharing is not None else shares.work_of_block(graph, block)
             total = total + work
             if sharing is not None:
-                cycles, rows = printer.value(graph.as_index(work)), printer.value(graph.as_index(sharing.length))
-                slot = self.layout.share_count(block)
-                printer.say(
-                    f"table[{slot}] = share_count(table, {cycles}, {shares.GRAIN}, {rows})", "shares of a divided loop"
-                )
+                cycles, rows = printer.length(work), printer.length(sharing.length)
+                count = Call("share_count", (TABLE, cycles, Number(shares.GRAIN), rows))
+                printer.add(stored(self.layout.share_count(block), count, "shares of a divided loop"))
         work = graph.find(total)
         self.layout.work = work if isinstance(work, int) and len(self.schedule.stages) == 1 else None
-        printer.say(f"table[{WORK}] = {printer.value(graph.as_index(total))}", "cycles of work, about")
+        printer.add(stored(WORK, printer.length(total), "cycles of work, about"))
 
-    def _addresses(self, printer: PlanPrinter) -> None:
+    def _addresses(self) -> list[Statement]:
         """Copy the data addresses of arguments and shared variables into their slots."""
-        for node, slot in list(self.layout.addresses.items()):
-            name = self.schedule.graph.names.get(node, node.kind)
-            if node.kind == "shared":
-                printer.say(
-                    f"table[{slot}] = resident_address(table, {self.layout.shared[node.attrs[0]]})",
-                    f"where {name} lies now",
-                    node,
-                )
-            else:
-                source = self.layout.arguments[node.attrs[0]]
-                printer.say(f"table[{slot}] = argument_address(table, {source})", f"where {name} lies", node)
+        found: list[Statement] = []
+        graph = self.schedule.graph
+        for node, place in list(self.layout.addresses.items()):
+            name, lines = graph.names.get(node, node.kind), tuple(graph.lines.get(node, ()))
+            resident = node.kind == "shared"
+            source = (self.layout.shared if resident else self.layout.arguments)[node.attrs[0]]
+            address = Call("resident_address" if resident else "argument_address", (TABLE, Number(source)))
+            statement = stored(place, address, f"where {name} lies{' now' if resident else ''}")
+            found.append(replace(statement, node=node, lines=lines))
+        return found
 
     def _made(self) -> None:
         """Lengths of outputs and fresh arrays, for the runtime to make them, and before which stage it does so."""
@@ -267,17 +300,9 @@ class ModulePrinter:
         return max((self.schedule.buffers[v].stage + 1 for v in computed_sources([node])), default=0)
 
     def _require(self, printer: PlanPrinter, requirement: Any) -> None:
-        graph = self.schedule.graph
-        a = printer.value(graph.as_index(requirement.a))
-        b = printer.value(graph.as_index(requirement.b))
-        condition = {
-            "equal": f"{a} != {b}", "assume": f"{a} != {b}", "nonempty": f"{a} < 1", "at_least": f"{a} < {b}",
-            "broadcast": f"{a} != {b} and {a} != 1 and {b} != 1", "range": f"{a} < -{b} or {a} >= {b}",
-            "fits": f"{a} > {b}",
-        }[requirement.kind]  # fmt: skip
-        code = self.layout.fail_code(requirement)
-        printer.say(f"if {condition}:", requirement.kind, None)
-        printer.say(f"    return fail(table, {a}, {b}, {code})")
+        a, b = printer.length(requirement.a), printer.length(requirement.b)
+        refused = (fail(a, b, self.layout.fail_code(requirement)),)
+        printer.add(If(broken(requirement.kind, a, b), refused, note=requirement.kind))
 
     def _phase_table(self, phases: Sequence[Phase]) -> list[str]:
         """One line per phase: what it makes, over which lengths, and its work."""

@@ -1,15 +1,33 @@
-"""Prints scalar expressions as statements of nested loop bodies."""
+"""Makes statements of nested loop bodies that compute scalar expressions."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from numgraph.emit.scalar import convert, literal, print_scalar
 from numgraph.emit.table import Layout, called_as
-from numgraph.emit.writer import RESERVED, Line, Names, imported
+from numgraph.emit.writer import RESERVED, Names, imported
 from numgraph.ir import Node
+from numgraph.loops.program import (
+    REALS,
+    TABLE,
+    Assign,
+    Binary,
+    Call,
+    Compare,
+    Expression,
+    If,
+    Name,
+    Number,
+    Return,
+    Several,
+    Statement,
+    slot,
+    whole,
+)
+from numgraph.loops.scalar import convert, number, scalar
 from numgraph.schedule.items import Item
 from numgraph.schedule.plan import Schedule
 from numgraph.types import FLOATS
@@ -32,18 +50,19 @@ class Body:
 
     def __init__(self, level: int) -> None:
         self.level = level
-        self.lines: list[Line] = []
-        self.names: dict[Node, str] = {}
-        self.registers: dict[Node, str] = {}
-        self.accumulators: dict[Item, str] = {}
+        self.statements: list[Statement] = []
+        self.names: dict[Node, Expression] = {}
+        self.registers: dict[Node, Expression] = {}
+        # None for those that accumulate in their buffers
+        self.accumulators: dict[Item, Name | None] = {}
         # index checks that stand in it
         self.guarded: set[Item] = set()
 
 
 class Statements:
-    """Prints statements into nested loop bodies; a scalar is computed once, at the level where it stops varying."""
+    """Puts statements into nested loop bodies; a scalar is computed once, at the level where it stops varying."""
 
-    def __init__(self, schedule: Schedule, layout: Layout, vector: dict[tuple[str, str], str]) -> None:
+    def __init__(self, schedule: Schedule, layout: Layout, vector: Mapping[tuple[str, str], str]) -> None:
         self.schedule = schedule
         self.graph = schedule.graph
         self.layout = layout
@@ -53,10 +72,12 @@ class Statements:
         # in a divided loop: the items whose results this share accumulates for itself, with their places
         self.partial: dict[Node, Any] = {}
         # the counters of the open loops, by level
-        self.counters: dict[int, str] = {}
+        self.counters: dict[int, Name] = {}
         self.bodies = [Body(0)]
-        self.pointers: dict[Any, str] = {}
+        self.pointers: dict[Any, Name] = {}
         self.planning = False
+        # whether arguments are read that are floats
+        self.reads_reals = False
         # places in the arena, whose sizes say nothing to a reader
         self.offsets: set[Node] = set()
         self.length_names = layout.length_names
@@ -66,20 +87,35 @@ class Statements:
         """The innermost open loop body."""
         return self.bodies[-1]
 
-    def say(self, code: str, comment: str = "", node: Node | None = None, level: int | None = None) -> None:
-        """Add a line at a loop level (default: the innermost)."""
-        body = self.bodies[len(self.bodies) - 1 if level is None else min(level, len(self.bodies) - 1)]
-        lines = tuple(self.graph.lines.get(node, ())) if node is not None else ()
-        body.lines.append(Line(0, code, comment, lines))
+    def add(self, statement: Statement, level: int | None = None) -> None:
+        """Add a statement at a loop level (default: the innermost)."""
+        last = len(self.bodies) - 1
+        self.bodies[last if level is None else min(level, last)].statements.append(statement)
+
+    def origin(self, node: Node | None, note: str = "") -> dict[str, Any]:
+        """Where a statement comes from, and the comment behind it."""
+        return {"note": note, "node": node, "lines": tuple(self.graph.lines.get(node, ())) if node is not None else ()}
+
+    def assign(
+        self, name: str | Name, value: Expression, note: str = "", node: Node | None = None, level: int | None = None
+    ) -> Name:
+        """Add `name = value`; returns the name."""
+        target = Name(name, value.dtype) if isinstance(name, str) else name
+        self.add(Assign(target, value, **self.origin(node, note)), level)
+        return target
 
     # -- scalars ------------------------------------------------------------------------------------------------
 
-    def value(self, root: Node) -> str:
-        """Text of a scalar node: a name or a literal. Statements that it needs are added at their levels."""
+    def length(self, length: Any) -> Expression:
+        """A length, or another whole number of the plan."""
+        return self.value(self.graph.as_index(length))
+
+    def value(self, root: Node) -> Expression:
+        """A scalar node: a name or a number. Statements that it needs are added at their levels."""
         for node in self._undefined(root):
             if not self._is_inline(node):
                 self._define(node)
-        return self.text(root)
+        return self.expression(root)
 
     def _undefined(self, root: Node) -> list[Node]:
         """The nodes below `root` that have no name yet, inputs first; what the plan computes is not looked into."""
@@ -102,7 +138,7 @@ class Statements:
         """Whether a phase reads the node from the table: lengths, and indices that no loop changes."""
         return not self.planning and node.planned and node.kind == "op" and node.dtype == "int64"
 
-    def _known(self, node: Node) -> str | None:
+    def _known(self, node: Node) -> Expression | None:
         for body in self.bodies:
             if node in body.names:
                 return body.names[node]
@@ -114,22 +150,19 @@ class Statements:
             return True
         return node.kind == "op" and node.dtype == "int64" and node.depth > 0 and sign_of(node) is not None
 
-    def text(self, node: Node) -> str:
-        """The name of a defined node, or its text where it is written in place."""
+    def expression(self, node: Node) -> Expression:
+        """The name of a defined node, or its expression where it is written in place."""
         known = self._known(node)
         if known is not None:
             return known
         if node.kind == "number":
-            return literal(node.value, node.dtype)
+            return number(node.value, node.dtype)
         if node.kind == "loop":
             return self.counters[node.attrs[0]]
-        a, b = (self.text(v) for v in node.inputs)
         sign = sign_of(node)
-        if sign == "*":
-            a, b = (f"({t})" if " + " in t or " - " in t else t for t in (a, b))
-        elif sign == "-" and (" + " in b or " - " in b):
-            b = f"({b})"
-        return f"{a} {sign} {b}"
+        assert sign is not None, node
+        a, b = (self.expression(v) for v in node.inputs)
+        return Binary(sign, a, b)
 
     def _define(self, node: Node) -> None:
         """Add the statement that computes one node."""
@@ -142,59 +175,54 @@ class Statements:
             self._define_planned(node)
             return
         assert node.op is not None, node
-        operands = [self.text(v) for v in node.inputs]
+        operands = [self.expression(v) for v in node.inputs]
         if node.op.user is not None:
             self._define_call(node, operands, level, origin)
             return
-        expression = print_scalar(
-            node.op, operands, [v.dtype for v in node.inputs], node.dtype, self.vector, self.imports
-        )
-        name = self.names.fresh(self._wish(node, origin))
-        self.bodies[level].names[node] = name
-        self.say(f"{name} = {expression}", self._note(node, origin), origin or node, level)
+        expression = scalar(node.op, operands, node.dtype, self.vector, self.imports)
+        wish = self._wish(node, origin)
+        name = Name(self.names.fresh(wish), node.dtype, plain=not wish)
+        self.bodies[level].names[node] = self.assign(name, expression, self._note(node, origin), origin or node, level)
 
-    def _define_call(self, node: Node, operands: list[str], level: int, origin: Node | None) -> None:
+    def _define_call(self, node: Node, operands: Sequence[Expression], level: int, origin: Node | None) -> None:
         """Add the call of a user's function; one that may raise ends the phase when it does."""
         assert node.op is not None
         key = called_as(node)
         assert key is not None
-        call = f"{self.layout.functions[key]}({', '.join(operands)})"
+        # simulated numbers have other dtypes than compiled ones
+        converts = node.op.converts or self.graph.traits.grid
+        returned = "int64" if converts and node.dtype == "bool" else node.dtype
+        call: Expression = Call(self.layout.functions[key], tuple(operands), returned)
         note = self._note(node, origin)
         name = self.names.fresh(self._wish(node, origin), partner="_raised")
-        self.bodies[level].names[node] = name
-        raised = f"{name}_raised"
+        self.bodies[level].names[node] = Name(name, node.dtype)
         if key[-1]:
-            value = self.names.fresh(None) if node.op.converts else name
-            self.say(f"{value}, {raised} = {call}", note, origin or node, level)
-            status = self.layout.fail_code(Raised(origin or node, slot := self.layout.arguments_of(node)))
-            self.say(f"if {raised}:", "", origin or node, level)
-            behind = "," if len(operands) == 1 else ""
-            self.say(f"    return refuse(table, {slot}, {status}, ({', '.join(operands)}{behind}))", "", None, level)
+            raised = Name(f"{name}_raised", "bool")
+            value = Name(self.names.fresh(None) if converts else name, returned)
+            self.add(Assign((value, raised), call, **self.origin(origin or node, note)), level)
+            status = self.layout.fail_code(Raised(origin or node, first := self.layout.arguments_of(node)))
+            refused = Return(Call("refuse", (TABLE, Number(first), Number(status), Several(tuple(operands)))))
+            self.add(If(raised, (refused,), **self.origin(origin or node)), level)
+            if not converts:
+                return
             call = value
-        if node.op.converts or self.graph.traits.grid:
-            # simulated numbers have other dtypes than compiled ones
-            call = f"({call} != 0)" if node.dtype == "bool" else f"{node.dtype}({call})"
-        if call != name:
-            self.say(f"{name} = {call}", note, origin or node, level)
+        if converts:
+            call = Compare("!=", call, whole(0)) if node.dtype == "bool" else Call(node.dtype, (call,), node.dtype)
+        self.assign(Name(name, node.dtype), call, note, origin or node, level)
 
     def _define_planned(self, node: Node) -> None:
         """Read an argument, a length or an index that the plan has computed."""
         wish = self.graph.names.get(node)
         if node.kind == "scalar":
-            slot = self.layout.arguments[node.attrs[0]]
-            if node.dtype in FLOATS:
-                source, expression = "float64", f"reals[{slot}]"
-            else:
-                source, expression = "int64", f"table[{slot}]"
-            expression = convert(expression, source, node.dtype)
-            prefix, note = "a", "argument"
+            place = self.layout.arguments[node.attrs[0]]
+            self.reads_reals |= node.dtype in FLOATS
+            value: Expression = REALS[Number(place, role="at")] if node.dtype in FLOATS else slot(place)
+            value, prefix, note = convert(value, value.dtype, node.dtype), "a", "argument"
         else:
-            slot = self.layout.value(node)
-            expression, prefix = f"table[{slot}]", "n"
+            value, prefix = slot(self.layout.value(node)), "n"
             note = "place among the temporaries" if node in self.offsets else f"= {self.explain(node)}"
-        name = self.names.fresh(wish, prefix)
-        self.bodies[0].names[node] = name
-        self.say(f"{name} = {expression}", note, node, 0)
+        name = Name(self.names.fresh(wish, prefix), value.dtype)
+        self.bodies[0].names[node] = self.assign(name, value, note, node, 0)
 
     def _wish(self, node: Node, origin: Node | None) -> str | None:
         return self.graph.names.get(origin) if origin is not None else self.graph.names.get(node)
@@ -264,9 +292,3 @@ def _replaced(tree: Any, names: dict[str, ast.expr]) -> Any:
     if not isinstance(tree, ast.AST):
         return tree
     return type(tree)(**{field: _replaced(part, names) for field, part in ast.iter_fields(tree)})
-
-
-def substitute_code(text: str, operands: dict[str, str]) -> str:
-    """An expression with names replaced by generated code, parenthesised by the parser."""
-    trees = {name: ast.parse(code, mode="eval").body for name, code in operands.items()}
-    return ast.unparse(replaced(ast.parse(text, mode="eval").body, trees))

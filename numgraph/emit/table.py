@@ -135,7 +135,7 @@ def called_as(node: Node) -> tuple[UserFunction, int, bool] | None:
     return op.user, len(node.inputs) + results, op.raises and not node.graph.traits.grid
 
 
-def function_lines(layout: Layout, used: set[str], finder: str) -> list[Line]:
+def found_functions(layout: Layout, used: set[str], finder: str) -> list[Line]:
     """The statements that find the users' functions whose names occur in the code below."""
     lines: list[Line] = []
     for (user, count, checks), name in layout.functions.items():

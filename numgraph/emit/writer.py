@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
-import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from numgraph.emit.header import DTYPES, FINDERS, HINTS, PRODUCTS, SUPPORT, USERS, WIDTH
+from numgraph.emit.header import DTYPES, FINDERS, HINTS, PRODUCTS, SUPPORT, USERS
 from numgraph.op import OPS
-from numgraph.source import SourceLine
+from numgraph.source import SourceLine, together
 from numgraph.text import identifier, printable
 
 COMMENT_COLUMN = 56
@@ -55,47 +54,10 @@ class Line:
         code = "    " * self.indent + self.code
         notes = self.comment
         if with_user_lines and self.lines:
-            notes = f"{notes}  <- {', '.join(map(str, self.lines))}".strip()
+            notes = f"{notes}  <- {together(self.lines)}".strip()
         # whatever a comment quotes, it ends with its line
         notes = printable(notes, sys.maxsize)
         return f"{code:<{COMMENT_COLUMN}}  # {notes}".rstrip() if notes else code
-
-
-@dataclass
-class Call:
-    """A call of a generated function, and what it does."""
-
-    name: str
-    arguments: Sequence[str]
-    note: str = ""
-    user_lines: tuple[SourceLine, ...] = ()
-
-    def lines(self, indent: int, before: str = "", after: str = "") -> list[Line]:
-        """The call as lines, one where it is short. before, after: what stands around it."""
-        inside = ", ".join(self.arguments)
-        whole = Line(indent, f"{before}{self.name}({inside}){after}", self.note, self.user_lines)
-        if len(whole.code) <= WIDTH:
-            return [whole]
-        parts = textwrap.wrap(inside, WIDTH)
-        head = Line(indent, f"{before}{self.name}(", self.note, self.user_lines)
-        return [head, *(Line(indent + 1, part) for part in parts), Line(indent, f"){after}")]
-
-
-@dataclass
-class Function:
-    """A generated function. decorator: its name, "" for none."""
-
-    decorator: str
-    name: str
-    arguments: Sequence[str]
-    note: str
-    body: list[Line]
-
-    def lines(self) -> list[Line]:
-        """The function as lines."""
-        head = Call(self.name, self.arguments, self.note).lines(0, "def ", ":")
-        body = [Line(line.indent + 1, line.code, line.comment, line.lines) for line in self.body]
-        return [*([Line(0, f"@{self.decorator}")] if self.decorator else []), *head, *body]
 
 
 @dataclass

@@ -19,6 +19,7 @@ from numgraph.emit.entry import GROW
 from numgraph.emit.module import Module
 from numgraph.emit.table import DGEMM, FAILED_A, FAILED_B, HEADER, LAUNCH, SGEMM, THREADS
 from numgraph.errors import SizeError
+from numgraph.loops.program import called
 from numgraph.runtime import pattern
 from numgraph.runtime.header import data_offset
 from numgraph.runtime.native import Native
@@ -70,8 +71,9 @@ class Variant:
         self.integers[THREADS] = self.threads
         if self.schedule.sharing:
             self.integers[LAUNCH] = ready(self.threads)
+        calls = called(self.module.functions)
         for dtype, name, place in (("float32", "sgemm", SGEMM), ("float64", "dgemm", DGEMM)):
-            if f"{name}(table" in self.module.text or f"{name}_rows(table" in self.module.text:
+            if calls & {name, f"{name}_rows"}:
                 self.integers[place] = product_address(dtype)
         for slot, variable in zip(layout.shared, self.shared, strict=True):
             self.integers[slot] = int(variable.storage.descriptor.ctypes.data)

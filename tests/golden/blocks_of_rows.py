@@ -40,37 +40,24 @@ def plan_0(address):                                      # conditions, lengths 
     if n3 != 3:                                           # assume
         return fail(table, n3, 3, 5)
     index = table[14]                                     # argument
-    t0 = index + 1                                        # add int64
-    t1 = t0 * 600                                         # mul int64
+    t0 = (index + 1) * 600                                # mul int64
     n4 = resident_length(table, 18, 0)                    # len(train_y)
+    t1 = index * 600                                      # mul int64
     t2 = minimum(maximum(t1 + n4 if t1 < 0 else t1, 0), n4)  # slice_bound int64
-    t3 = index * 600                                      # mul int64
-    t4 = minimum(maximum(t3 + n4 if t3 < 0 else t3, 0), n4)  # slice_bound int64
-    t5 = t2 - t4                                          # sub int64
-    t6 = maximum(t5, 0)                                   # maximum int64
+    t3 = maximum(minimum(maximum(t0 + n4 if t0 < 0 else t0, 0), n4) - t2, 0)  # maximum int64
     n5 = resident_length(table, 15, 0)                    # len(train_x)
-    t7 = minimum(maximum(t1 + n5 if t1 < 0 else t1, 0), n5)  # slice_bound int64
-    t8 = minimum(maximum(t3 + n5 if t3 < 0 else t3, 0), n5)  # slice_bound int64
-    t9 = t7 - t8                                          # sub int64
-    t10 = maximum(t9, 0)                                  # maximum int64
-    if t6 != t10:                                         # assume
-        return fail(table, t6, t10, 6)
-    table[20] = t10                                       # len(x)
-    t11 = t8 * 32                                         # mul int64
-    table[22] = t11                                       # slice_bound(index * 600, len(train_x)) * 32
-    table[24] = t4                                        # slice_bound(index * 600, len(train_y))
-    t12 = t4 * 4                                          # mul int64
-    table[26] = t12                                       # slice_bound(index * 600, len(train_y)) * 4
-    table[28] = t6                                        # maximum(slice_bound(... * 600, len(train_y)) - slice_bound(index * 600, len(train_y)), 0)
-    t13 = t10 * 4                                         # mul int64
-    t14 = t10 * 31                                        # mul int64
-    t15 = floor_div_int(t14, 4)                           # floor_div int64
-    t16 = t13 + t15                                       # add int64
-    t17 = t10 * 42                                        # mul int64
-    t18 = t16 + t17                                       # add int64
-    table[29] = share_count(table, t18, 4096, t10)        # shares of a divided loop
-    t19 = t18 + 6                                         # add int64
-    table[7] = t19                                        # cycles of work, about
+    t4 = minimum(maximum(t1 + n5 if t1 < 0 else t1, 0), n5)  # slice_bound int64
+    t5 = maximum(minimum(maximum(t0 + n5 if t0 < 0 else t0, 0), n5) - t4, 0)  # maximum int64
+    if t3 != t5:                                          # assume
+        return fail(table, t3, t5, 6)
+    table[20] = t5                                        # len(x)
+    table[22] = t4 * 32                                   # slice_bound(index * 600, len(train_x)) * 32
+    table[24] = t2                                        # slice_bound(index * 600, len(train_y))
+    table[26] = t2 * 4                                    # slice_bound(index * 600, len(train_y)) * 4
+    table[28] = t3                                        # maximum(slice_bound(... * 600, len(train_y)) - slice_bound(index * 600, len(train_y)), 0)
+    t6 = t5 * 4 + floor_div_int(t5 * 31, 4) + t5 * 42     # add int64
+    table[29] = share_count(table, t6, 4096, t5)          # shares of a divided loop
+    table[7] = t6 + 6                                     # cycles of work, about
     table[13] = 128 + table[6] * 1051904                  # bytes of temporaries
     return 0
 
@@ -94,15 +81,17 @@ def phase_0(address, share, shares):                      # dot2, max, sub, exp,
     y = i32(table[25] + n3)                               # y = train_y int32[?] from element slice_bound(index * 600, len(train_y))
     b = f32(table[27])                                    # b float32[3]
     n4 = table[28]                                        # = maximum(slice_bound(... * 600, len(train_y)) - slice_bound(index * 600, len(train_y)), 0)
-    t14 = float32(n4)                                     # cast float32
-    t15 = float32(-1.0) / t14                             # true_div float32
+    t0 = float32(-1.0) / float32(n4)                      # true_div float32
     added = own + 1051648                                 # of x @ p8 float32[3,8]
-    blocks = max((end - begin + 15) // 32, 1)             # of 32 rows, the last of up to 48
+    blocks = maximum((end - begin + 15) // 32, 1)         # of 32 rows, the last of up to 48
     for block in range(blocks):
         first = begin + block * 32
         last = first + 32 if block + 1 < blocks else end
         out0 = own + 1048576 - first * 12                 # dot2 float32[?,3]
-        sgemm_rows(table[3], 1024 if block + 1 < blocks else 0, own, last - first, 3, 8, float32(1.0), x + first * 32, 8, 1, W, 3, 1, float32(0.0), out0 + first * 12, 3)  # out0 = x @ W
+        sgemm_rows(                                       # out0 = x @ W
+            table[3], 1024 if block + 1 < blocks else 0, own, last - first, 3, 8, float32(1.0), x + first * 32, 8, 1, W,
+            3, 1, float32(0.0), out0 + first * 12, 3
+        )
         for i in range(first, last):
             y_0 = y[i]                                    # train_y int32[?]
             if y_0 < -3 or y_0 >= 3:                      # index in range of gather
@@ -113,10 +102,7 @@ def phase_0(address, share, shares):                      # dot2, max, sub, exp,
         p2 = f32(own + 1048576 - first * 12)              # dot2 float32[?,3]
         for j1 in range(3):
             for i2 in range(first, last):
-                v0 = p2[i2 * 3 + j1]                      # dot2 float32[?,3]
-                x0 = b[j1]                                # b float32[3]
-                t0 = v0 + x0                              # add float32[?,3]
-                p1[i2] = largest(p1[i2], t0)              # max
+                p1[i2] = largest(p1[i2], p2[i2 * 3 + j1] + b[j1])  # max
         p3 = f64(own + 1051072 - first * 8)               # sum float64[?,1]
         for i3 in range(first, last):
             p3[i3] = 0.0                                  # start of sum
@@ -124,49 +110,36 @@ def phase_0(address, share, shares):                      # dot2, max, sub, exp,
         p5 = f32(own + 1050496 - first * 4)               # exp float32[?,3]
         for j2 in range(3):
             for i4 in range(first, last):
-                v1 = p2[i4 * 3 + j2]                      # dot2 float32[?,3]
-                x1 = b[j2]                                # b float32[3]
-                t1 = v1 + x1                              # add float32[?,3]
-                v2 = p1[i4]                               # max float32[?,1]
-                t2 = t1 - v2                              # sub float32[?,3]
-                p4[j2 * 48 + i4] = t2                     # sub float32[?,3]
-                t3 = exp_f32(t2)                          # exp float32[?,3]
-                p5[j2 * 48 + i4] = t3                     # exp float32[?,3]
-                p3[i4] = add_up(p3[i4], float64(t3))      # sum
+                t1 = p2[i4 * 3 + j2] + b[j2] - p1[i4]     # sub float32[?,3]
+                p4[j2 * 48 + i4] = t1                     # sub float32[?,3]
+                t2 = exp_f32(t1)                          # exp float32[?,3]
+                p5[j2 * 48 + i4] = t2                     # exp float32[?,3]
+                p3[i4] = add_up(p3[i4], float64(t2))      # sum
         p6 = f32(own + 1051456 - first * 4)               # log float32[?,1]
         for i5 in range(first, last):
-            v3 = p3[i5]                                   # sum float64[?,1]
-            t4 = float32(v3)                              # cast float32[?,1]
-            t5 = log_f32(t4)                              # log float32[?,1]
-            p6[i5] = t5                                   # log float32[?,1]
+            t3 = log_f32(float32(p3[i5]))                 # log float32[?,1]
+            p6[i5] = t3                                   # log float32[?,1]
             y_1 = y[i5]                                   # train_y int32[?]
-            t6 = int64(y_1)                               # cast int64
-            t7 = t6 < 0                                   # lt bool
-            t8 = t6 + 3 if t7 else t6                     # where int64
-            v4 = p4[t8 * 48 + i5]                         # sub float32[?,3]
-            t9 = v4 - t5                                  # sub float32[?,3]
-            acc0 = add_up(acc0, float64(t9))              # sum
+            t4 = int64(y_1)                               # cast int64
+            t5 = p4[(t4 + 3 if t4 < 0 else t4) * 48 + i5] - t3  # sub float32[?,3]
+            acc0 = add_up(acc0, float64(t5))              # sum
         p7 = f32(own + 1049152 - first * 4)               # sub float32[?,3]
         for j3 in range(3):
             acc1 = p0[j3]                                 # sum float64[1,3]
             for i6 in range(first, last):
                 y_2 = y[i6]                               # train_y int32[?]
-                t10 = int64(y_2)                          # cast int64
-                t11 = t10 < 0                             # lt bool
-                t12 = t10 + 3 if t11 else t10             # where int64
-                t13 = t12 == j3                           # eq bool
-                t16 = t15 if t13 else float32(0.0)        # where float32[?,3]
-                v5 = p5[j3 * 48 + i6]                     # exp float32[?,3]
-                v6 = p3[i6]                               # sum float64[?,1]
-                t17 = float32(v6)                         # cast float32[?,1]
-                t18 = v5 / t17                            # true_div float32[?,3]
-                t19 = t18 * t15                           # mul float32[?,3]
-                t20 = t16 - t19                           # sub float32[?,3]
-                p7[j3 * 48 + i6] = t20                    # sub float32[?,3]
-                acc1 = add_up(acc1, float64(t20))         # sum
+                t6 = int64(y_2)                           # cast int64
+                t7 = (t6 + 3 if t6 < 0 else t6) == j3     # eq bool
+                t8 = p5[j3 * 48 + i6] / float32(p3[i6]) * t0  # mul float32[?,3]
+                t9 = (t0 if t7 else float32(0.0)) - t8    # sub float32[?,3]
+                p7[j3 * 48 + i6] = t9                     # sub float32[?,3]
+                acc1 = add_up(acc1, float64(t9))          # sum
             p0[j3] = acc1
         p8 = own + 1049152 - first * 4                    # sub float32[?,3]
-        sgemm_rows(table[3], 1024 if block + 1 < blocks else 0, own, 3, 8, last - first, float32(1.0), p8 + first * 4, 48, 1, x + first * 32, 8, 1, float32(block > 0), added, 8)  # added += (x @ p8).T
+        sgemm_rows(                                       # added += (x @ p8).T
+            table[3], 1024 if block + 1 < blocks else 0, own, 3, 8, last - first, float32(1.0), p8 + first * 4, 48, 1,
+            x + first * 32, 8, 1, float32(block > 0), added, 8
+        )
     p9 = f64(own + 1051776)                               # sum float64
     p9[0] = acc0                                          # sum float64
     return 0
@@ -206,24 +179,14 @@ def join_0(address):                                      # what the shares of p
 def phase_1(address):                                     # neg, sub
     table = i64(address)
     p0 = f64(table[11])                                   # sum float64
-    v0 = p0[0]                                            # sum float64
-    t0 = float32(v0)                                      # cast float32
     n0 = table[28]                                        # = maximum(slice_bound(... * 600, len(train_y)) - slice_bound(index * 600, len(train_y)), 0)
-    t1 = float32(n0)                                      # cast float32
-    t2 = t0 / t1                                          # true_div float32
-    t3 = -t2                                              # neg float32
     p1 = f32(table[30])                                   # neg float32
-    p1[0] = t3                                            # neg float32
+    p1[0] = -(float32(p0[0]) / float32(n0))               # neg float32
     b = f32(table[27])                                    # b float32[3]
     p2 = f64(table[11] + 64)                              # sum float64[1,3]
     p3 = f32(table[27])                                   # sub float32[3]
     for i in range(3):
-        x0 = b[i]                                         # b float32[3]
-        v1 = p2[i]                                        # sum float64[1,3]
-        t4 = float32(v1)                                  # cast float32[1,3]
-        t5 = float32(0.13) * t4                           # mul float32[3]
-        t6 = x0 - t5                                      # sub float32[3]
-        p3[i] = t6                                        # sub float32[3]
+        p3[i] = b[i] - float32(0.13) * float32(p2[i])     # sub float32[3]
     return 0
 
 
@@ -274,7 +237,7 @@ def enter(table_object, part_object):                     # called by Python wit
             status = step_0(address)
             relock(own_lock)
         if status == 0:
-            call += 1
+            call = call + 1
     relock(unlocked)
     if many:
         table[9] = call                                   # the first that did not run

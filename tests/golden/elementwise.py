@@ -25,11 +25,9 @@ def plan_0(address):                                      # conditions, lengths 
     n2 = argument_length(table, 14, 0)                    # len(x)
     table[18] = n2                                        # len(x)
     table[19] = n1                                        # x.shape[1]
-    t0 = n2 * n1                                          # mul int64
-    t1 = t0 * 34                                          # mul int64
-    t2 = floor_div_int(t1, 4)                             # floor_div int64
-    table[23] = share_count(table, t2, 4096, n2)          # shares of a divided loop
-    table[7] = t2                                         # cycles of work, about
+    t0 = floor_div_int(n2 * n1 * 34, 4)                   # floor_div int64
+    table[23] = share_count(table, t0, 4096, n2)          # shares of a divided loop
+    table[7] = t0                                         # cycles of work, about
     table[13] = 0                                         # bytes of temporaries
     return 0
 
@@ -49,15 +47,9 @@ def phase_0(address, share, shares):                      # tanh, where
     for i in range(begin, end):                           # len(x)
         for j in range(n1):                               # x.shape[1]
             interleave(4)                                 # vectors side by side
-            x0 = x[i * n1 + j]                            # x float32[?,?]
-            t0 = x0 * a                                   # mul float32[?,?]
-            x1 = b[j]                                     # b float32[?]
-            t1 = t0 + x1                                  # add float32[?,?]
-            t2 = tanh_f32(t1)                             # tanh float32[?,?]
-            t3 = t2 > float32(0.0)                        # gt bool[?,?]
-            t4 = float32(0.1) * t2                        # mul float32[?,?]
-            t5 = t2 if t3 else t4                         # where float32[?,?]
-            p0[i * n1 + j] = t5                           # where float32[?,?]
+            t0 = tanh_f32(x[i * n1 + j] * a + b[j])       # tanh float32[?,?]
+            t1 = float32(0.1) * t0                        # mul float32[?,?]
+            p0[i * n1 + j] = t0 if t0 > float32(0.0) else t1  # where float32[?,?]
     return 0
 
 

@@ -26,19 +26,14 @@ def plan_0(address):                                      # conditions, lengths 
     if n1 != 2:                                           # assume
         return fail(table, n1, 2, 3)
     n2 = argument_length(table, 14, 0)                    # len(rows)
-    t0 = n2 * 8                                           # mul int64
-    t1 = t0 + 63 >> 6 << 6                                # align64 int64
-    t2 = 64 + t1                                          # add int64
-    table[17] = t2                                        # 64 + (len(rows) * 8 + 63 >> 6 << 6)
+    t0 = 64 + (n2 * 8 + 63 >> 6 << 6)                     # add int64
+    table[17] = t0                                        # 64 + (len(rows) * 8 + 63 >> 6 << 6)
     table[18] = n2                                        # len(rows)
-    t3 = n2 * 2                                           # mul int64
-    t4 = floor_div_int(t3, 4)                             # floor_div int64
-    t5 = n2 * 4                                           # mul int64
-    t6 = t4 + t5                                          # add int64
-    table[21] = share_count(table, t6, 4096, n2)          # shares of a divided loop
-    t7 = t6 + t3                                          # add int64
-    table[7] = t7                                         # cycles of work, about
-    table[13] = t2 + table[6] * 64                        # bytes of temporaries
+    t1 = n2 * 2                                           # mul int64
+    t2 = floor_div_int(t1, 4) + n2 * 4                    # add int64
+    table[21] = share_count(table, t2, 4096, n2)          # shares of a divided loop
+    table[7] = t2 + t1                                    # cycles of work, about
+    table[13] = t0 + table[6] * 64                        # bytes of temporaries
     return 0
 
 
@@ -58,13 +53,11 @@ def phase_0(address, share, shares):                      # sum, mul
         x0 = rows[i]                                      # rows int64[?]
         if x0 < -6 or x0 >= 6:                            # index in range of gather
             return fail(table, x0, 6, 1)
-        t0 = x0 < 0                                       # lt bool
-        t1 = x0 + 6 if t0 else x0                         # where int64
+        t0 = x0 + 6 if x0 < 0 else x0                     # where int64
         for j in range(2):
-            x1 = table_0[t1 * 2 + j]                      # table float32[6,2]
+            x1 = table_0[t0 * 2 + j]                      # table float32[6,2]
             acc0 = add_up(acc0, float64(x1))              # sum
-            t2 = float32(-0.5) * x1                       # mul float32[?,2]
-            p0[i * 2 + j] = t2                            # mul float32[?,2]
+            p0[i * 2 + j] = float32(-0.5) * x1            # mul float32[?,2]
     p1 = f64(own)                                         # sum float64
     p1[0] = acc0                                          # sum float64
     return 0
@@ -89,21 +82,17 @@ def join_0(address):                                      # what the shares of p
 def phase_1(address):                                     # cast, gather_update
     table = i64(address)
     p0 = f64(table[11])                                   # sum float64
-    v0 = p0[0]                                            # sum float64
-    t0 = float32(v0)                                      # cast float32
     p1 = f32(table[22])                                   # cast float32
-    p1[0] = t0                                            # cast float32
+    p1[0] = float32(p0[0])                                # cast float32
     n0 = table[18]                                        # = len(rows)
     p2 = f32(table[11] + 64)                              # mul float32[?,2]
     rows = i64(table[19])                                 # rows int64[?]
     p3 = f32(table[20])                                   # gather_update float32[6,2]
     for i in range(n0):                                   # len(rows)
         x0 = rows[i]                                      # rows int64[?]
-        t1 = x0 < 0                                       # lt bool
-        t2 = x0 + 6 if t1 else x0                         # where int64
+        t0 = x0 + 6 if x0 < 0 else x0                     # where int64
         for j in range(2):
-            v1 = p2[i * 2 + j]                            # mul float32[?,2]
-            p3[t2 * 2 + j] = p3[t2 * 2 + j] + v1          # gather_update float32[6,2]
+            p3[t0 * 2 + j] = p3[t0 * 2 + j] + p2[i * 2 + j]  # gather_update float32[6,2]
     return 0
 
 
@@ -154,7 +143,7 @@ def enter(table_object, part_object):                     # called by Python wit
             status = step_0(address)
             relock(own_lock)
         if status == 0:
-            call += 1
+            call = call + 1
     relock(unlocked)
     if many:
         table[9] = call                                   # the first that did not run

@@ -42,55 +42,36 @@ def plan_0(address):                                      # conditions, lengths 
     if n3 != 3:                                           # assume
         return fail(table, n3, 3, 5)
     index = table[14]                                     # argument
-    t0 = index + 1                                        # add int64
-    t1 = t0 * 10                                          # mul int64
+    t0 = (index + 1) * 10                                 # mul int64
     n4 = resident_length(table, 18, 0)                    # len(train_y)
+    t1 = index * 10                                       # mul int64
     t2 = minimum(maximum(t1 + n4 if t1 < 0 else t1, 0), n4)  # slice_bound int64
-    t3 = index * 10                                       # mul int64
-    t4 = minimum(maximum(t3 + n4 if t3 < 0 else t3, 0), n4)  # slice_bound int64
-    t5 = t2 - t4                                          # sub int64
-    t6 = maximum(t5, 0)                                   # maximum int64
+    t3 = maximum(minimum(maximum(t0 + n4 if t0 < 0 else t0, 0), n4) - t2, 0)  # maximum int64
     n5 = resident_length(table, 15, 0)                    # len(train_x)
-    t7 = minimum(maximum(t1 + n5 if t1 < 0 else t1, 0), n5)  # slice_bound int64
-    t8 = minimum(maximum(t3 + n5 if t3 < 0 else t3, 0), n5)  # slice_bound int64
-    t9 = t7 - t8                                          # sub int64
-    t10 = maximum(t9, 0)                                  # maximum int64
-    if t6 != t10:                                         # assume
-        return fail(table, t6, t10, 6)
-    t11 = t10 * 12                                        # mul int64
-    t12 = t11 + 63 >> 6 << 6                              # align64 int64
-    t13 = t12 + 128                                       # add int64
-    t14 = t13 + t12                                       # add int64
-    t15 = t14 + 128                                       # add int64
-    table[20] = t15                                       # (... + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6) + 128
-    t16 = t8 * 32                                         # mul int64
-    table[22] = t16                                       # slice_bound(index * 10, len(train_x)) * 32
-    table[24] = t10                                       # len(x)
-    t17 = t14 + 64                                        # add int64
-    table[26] = t17                                       # (... + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6) + 64
-    table[27] = t4                                        # slice_bound(index * 10, len(train_y))
-    t18 = t4 * 4                                          # mul int64
-    table[29] = t18                                       # slice_bound(index * 10, len(train_y)) * 4
-    table[31] = t12                                       # len(x) * 12 + 63 >> 6 << 6
-    t19 = t12 + 64                                        # add int64
-    table[32] = t19                                       # (len(x) * 12 + 63 >> 6 << 6) + 64
-    table[33] = t6                                        # maximum(slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y)), 0)
-    table[34] = t13                                       # (len(x) * 12 + 63 >> 6 << 6) + 128
-    table[35] = t14                                       # (len(x) * 12 + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6)
-    t20 = t10 * 2                                         # mul int64
-    t21 = floor_div_int(t10, 6)                           # floor_div int64
-    table[25] = share_count(table, t20, 4096, t21)        # shares of a divided loop
-    table[37] = share_count(table, t20, 4096, 1)          # shares of a divided loop
-    t22 = t10 * 31                                        # mul int64
-    t23 = floor_div_int(t22, 4)                           # floor_div int64
-    t24 = t10 * 42                                        # mul int64
-    t25 = t23 + t24                                       # add int64
-    t26 = t20 + t25                                       # add int64
-    t27 = t26 + 2                                         # add int64
-    t28 = t27 + t20                                       # add int64
-    t29 = t28 + 4                                         # add int64
-    table[7] = t29                                        # cycles of work, about
-    table[13] = t15 + table[6] * 1048576                  # bytes of temporaries
+    t4 = minimum(maximum(t1 + n5 if t1 < 0 else t1, 0), n5)  # slice_bound int64
+    t5 = maximum(minimum(maximum(t0 + n5 if t0 < 0 else t0, 0), n5) - t4, 0)  # maximum int64
+    if t3 != t5:                                          # assume
+        return fail(table, t3, t5, 6)
+    t6 = t5 * 12 + 63 >> 6 << 6                           # align64 int64
+    t7 = t6 + 128                                         # add int64
+    t8 = t7 + t6                                          # add int64
+    t9 = t8 + 128                                         # add int64
+    table[20] = t9                                        # (... + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6) + 128
+    table[22] = t4 * 32                                   # slice_bound(index * 10, len(train_x)) * 32
+    table[24] = t5                                        # len(x)
+    table[26] = t8 + 64                                   # (... + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6) + 64
+    table[27] = t2                                        # slice_bound(index * 10, len(train_y))
+    table[29] = t2 * 4                                    # slice_bound(index * 10, len(train_y)) * 4
+    table[31] = t6                                        # len(x) * 12 + 63 >> 6 << 6
+    table[32] = t6 + 64                                   # (len(x) * 12 + 63 >> 6 << 6) + 64
+    table[33] = t3                                        # maximum(slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y)), 0)
+    table[34] = t7                                        # (len(x) * 12 + 63 >> 6 << 6) + 128
+    table[35] = t8                                        # (len(x) * 12 + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6)
+    t10 = t5 * 2                                          # mul int64
+    table[25] = share_count(table, t10, 4096, floor_div_int(t5, 6))  # shares of a divided loop
+    table[37] = share_count(table, t10, 4096, 1)          # shares of a divided loop
+    table[7] = t10 + (floor_div_int(t5 * 31, 4) + t5 * 42) + 2 + t10 + 4  # cycles of work, about
+    table[13] = t9 + table[6] * 1048576                   # bytes of temporaries
     return 0
 
 
@@ -127,8 +108,8 @@ def phase_1(address):                                     # max, sub, exp, sum, 
     n5 = table[32]                                        # place among the temporaries
     p3 = f32(table[11] + n5)                              # exp float32[?,3]
     n6 = table[33]                                        # = maximum(slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y)), 0)
-    t11 = float32(n6)                                     # cast float32
-    t12 = float32(-1.0) / t11                             # true_div float32
+    t0 = float32(n6)                                      # cast float32
+    t1 = float32(-1.0) / t0                               # true_div float32
     n7 = table[34]                                        # place among the temporaries
     p4 = f32(table[11] + n7)                              # sub float32[?,3]
     for i in range(n1):                                   # len(x)
@@ -137,45 +118,27 @@ def phase_1(address):                                     # max, sub, exp, sum, 
             return fail(table, y_0, 3, 1)
         acc1 = float32(-np.inf)                           # max float32[?,1]
         for j1 in range(3):
-            v0 = p1[i * 3 + j1]                           # dot2 float32[?,3]
-            x0 = b[j1]                                    # b float32[3]
-            t0 = v0 + x0                                  # add float32[?,3]
-            acc1 = largest(acc1, t0)                      # max
+            acc1 = largest(acc1, p1[i * 3 + j1] + b[j1])  # max
         acc2 = 0.0                                        # sum float64[?,1]
         for j2 in range(3):
-            v1 = p1[i * 3 + j2]                           # dot2 float32[?,3]
-            x1 = b[j2]                                    # b float32[3]
-            t1 = v1 + x1                                  # add float32[?,3]
-            t2 = t1 - acc1                                # sub float32[?,3]
+            t2 = p1[i * 3 + j2] + b[j2] - acc1            # sub float32[?,3]
             p2[j2] = t2                                   # sub float32[?,3]
             t3 = exp_f32(t2)                              # exp float32[?,3]
             p3[j2] = t3                                   # exp float32[?,3]
             acc2 = add_up(acc2, float64(t3))              # sum
         t4 = float32(acc2)                                # cast float32[?,1]
-        t5 = log_f32(t4)                                  # log float32[?,1]
-        t6 = int64(y_0)                                   # cast int64
-        t7 = t6 < 0                                       # lt bool
-        t8 = t6 + 3 if t7 else t6                         # where int64
-        v2 = p2[t8]                                       # sub float32[?,3]
-        t9 = v2 - t5                                      # sub float32[?,3]
-        acc0 = add_up(acc0, float64(t9))                  # sum
+        t5 = int64(y_0)                                   # cast int64
+        t6 = t5 + 3 if t5 < 0 else t5                     # where int64
+        acc0 = add_up(acc0, float64(p2[t6] - log_f32(t4)))  # sum
         for j3 in range(3):
-            t10 = t8 == j3                                # eq bool
-            t13 = t12 if t10 else float32(0.0)            # where float32[?,3]
-            v3 = p3[j3]                                   # exp float32[?,3]
-            t14 = v3 / t4                                 # true_div float32[?,3]
-            t15 = t14 * t12                               # mul float32[?,3]
-            t16 = t13 - t15                               # sub float32[?,3]
-            p4[i * 3 + j3] = t16                          # sub float32[?,3]
-            p0[j3] = add_up(p0[j3], float64(t16))         # sum
+            t7 = (t1 if t6 == j3 else float32(0.0)) - p3[j3] / t4 * t1  # sub float32[?,3]
+            p4[i * 3 + j3] = t7                           # sub float32[?,3]
+            p0[j3] = add_up(p0[j3], float64(t7))          # sum
     n8 = table[35]                                        # place among the temporaries
     p5 = f64(table[11] + n8)                              # sum float64
     p5[0] = acc0                                          # sum float64
-    t17 = float32(acc0)                                   # cast float32
-    t18 = t17 / t11                                       # true_div float32
-    t19 = -t18                                            # neg float32
     p6 = f32(table[36])                                   # neg float32
-    p6[0] = t19                                           # neg float32
+    p6[0] = -(float32(acc0) / t0)                         # neg float32
     return 0
 
 
@@ -202,12 +165,7 @@ def phase_3(address):                                     # sub
     p0 = f64(table[11] + n0)                              # sum float64[1,3]
     p1 = f32(table[30])                                   # sub float32[3]
     for i in range(3):
-        x0 = b[i]                                         # b float32[3]
-        v0 = p0[i]                                        # sum float64[1,3]
-        t0 = float32(v0)                                  # cast float32[1,3]
-        t1 = float32(0.13) * t0                           # mul float32[3]
-        t2 = x0 - t1                                      # sub float32[3]
-        p1[i] = t2                                        # sub float32[3]
+        p1[i] = b[i] - float32(0.13) * float32(p0[i])     # sub float32[3]
     return 0
 
 
@@ -259,7 +217,7 @@ def enter(table_object, part_object):                     # called by Python wit
             status = step_0(address)
             relock(own_lock)
         if status == 0:
-            call += 1
+            call = call + 1
     relock(unlocked)
     if many:
         table[9] = call                                   # the first that did not run

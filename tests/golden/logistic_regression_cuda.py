@@ -56,39 +56,29 @@ def plan_0(address):                                      # conditions, lengths 
     if n3 != 3:                                           # assume
         return fail(table, n3, 3, 5)
     index = table[14]                                     # argument
-    t0 = index + 1                                        # add int64
-    t1 = t0 * 10                                          # mul int64
+    t0 = (index + 1) * 10                                 # mul int64
     n4 = resident_length(table, 18, 0)                    # len(train_y)
+    t1 = index * 10                                       # mul int64
     t2 = minimum(maximum(t1 + n4 if t1 < 0 else t1, 0), n4)  # slice_bound int64
-    t3 = index * 10                                       # mul int64
-    t4 = minimum(maximum(t3 + n4 if t3 < 0 else t3, 0), n4)  # slice_bound int64
-    t5 = t2 - t4                                          # sub int64
-    t6 = maximum(t5, 0)                                   # maximum int64
+    t3 = maximum(minimum(maximum(t0 + n4 if t0 < 0 else t0, 0), n4) - t2, 0)  # maximum int64
     n5 = resident_length(table, 15, 0)                    # len(train_x)
-    t7 = minimum(maximum(t1 + n5 if t1 < 0 else t1, 0), n5)  # slice_bound int64
-    t8 = minimum(maximum(t3 + n5 if t3 < 0 else t3, 0), n5)  # slice_bound int64
-    t9 = t7 - t8                                          # sub int64
-    t10 = maximum(t9, 0)                                  # maximum int64
-    if t6 != t10:                                         # assume
-        return fail(table, t6, t10, 6)
+    t4 = minimum(maximum(t1 + n5 if t1 < 0 else t1, 0), n5)  # slice_bound int64
+    t5 = maximum(minimum(maximum(t0 + n5 if t0 < 0 else t0, 0), n5) - t4, 0)  # maximum int64
+    if t3 != t5:                                          # assume
+        return fail(table, t3, t5, 6)
     table[20] = n5                                        # len(train_x)
-    table[21] = t10                                       # len(x)
+    table[21] = t5                                        # len(x)
     table[22] = n4                                        # len(train_y)
-    t11 = t10 * 12                                        # mul int64
-    t12 = t11 + 63 >> 6 << 6                              # align64 int64
-    table[23] = t12                                       # len(x) * 12 + 63 >> 6 << 6
-    t13 = t12 * 2                                         # mul int64
-    table[24] = t13                                       # (len(x) * 12 + 63 >> 6 << 6) * 2
-    t14 = t10 * 4                                         # mul int64
-    t15 = t14 + 63 >> 6 << 6                              # align64 int64
-    t16 = t13 + t15                                       # add int64
-    table[25] = t16                                       # (len(x) * 12 + 63 >> 6 << 6) * 2 + (len(x) * 4 + 63 >> 6 << 6)
-    t17 = t16 + t12                                       # add int64
-    table[26] = t17                                       # (... + 63 >> 6 << 6) * 2 + (len(x) * 4 + 63 >> 6 << 6) + (len(x) * 12 + 63 >> 6 << 6)
-    t18 = t17 + 64                                        # add int64
-    table[27] = t18                                       # ... * 2 + (... + 63 >> 6 << 6) + (len(x) * 12 + 63 >> 6 << 6) + 64
-    t19 = t17 + 128                                       # add int64
-    table[13] = t19                                       # bytes of temporaries
+    t6 = t5 * 12 + 63 >> 6 << 6                           # align64 int64
+    table[23] = t6                                        # len(x) * 12 + 63 >> 6 << 6
+    t7 = t6 * 2                                           # mul int64
+    table[24] = t7                                        # (len(x) * 12 + 63 >> 6 << 6) * 2
+    t8 = t7 + (t5 * 4 + 63 >> 6 << 6)                     # add int64
+    table[25] = t8                                        # (len(x) * 12 + 63 >> 6 << 6) * 2 + (len(x) * 4 + 63 >> 6 << 6)
+    t9 = t8 + t6                                          # add int64
+    table[26] = t9                                        # (... + 63 >> 6 << 6) * 2 + (len(x) * 4 + 63 >> 6 << 6) + (len(x) * 12 + 63 >> 6 << 6)
+    table[27] = t9 + 64                                   # ... * 2 + (... + 63 >> 6 << 6) + (len(x) * 12 + 63 >> 6 << 6) + 64
+    table[13] = t9 + 128                                  # bytes of temporaries
     return 0
 
 
@@ -96,14 +86,11 @@ def kernel_0(t0, train_x, arguments, n0, W):              # dot2
     index = arguments[0]                                  # argument
     t1 = index * 10                                       # mul int64
     t2 = minimum(maximum(t1 + n0 if t1 < 0 else t1, 0), n0)  # slice_bound int64
-    t3 = t2 * 8                                           # mul int64
-    t4 = index + 1                                        # add int64
-    t5 = t4 * 10                                          # mul int64
-    t6 = minimum(maximum(t5 + n0 if t5 < 0 else t5, 0), n0)  # slice_bound int64
-    t7 = t6 - t2                                          # sub int64
-    t8 = maximum(t7, 0)                                   # maximum int64
-    if t8 > 0:
-        skinny_rows_kernel(t0, advance(train_x, t3), W, t8, 8, 8, 3, 1, 3, float32(1.0), float32(0.0))  # dot2 float32[?,3]
+    t3 = (index + 1) * 10                                 # mul int64
+    t4 = maximum(minimum(maximum(t3 + n0 if t3 < 0 else t3, 0), n0) - t2, 0)  # maximum int64
+    t5 = t2 * 8                                           # mul int64
+    if t4 > 0:
+        skinny_rows_kernel(t0, advance(train_x, t5), W, t4, 8, 8, 3, 1, 3, float32(1.0), float32(0.0))  # dot2 float32[?,3]
 
 
 def kernel_1(arguments, n0, n1, train_y, status, t8, b, t12, own0, t15, t29, t34, t35, out0):  # max, sub, exp, sum, log, neg
@@ -113,97 +100,66 @@ def kernel_1(arguments, n0, n1, train_y, status, t8, b, t12, own0, t15, t29, t34
     thread = block * THREADS + lane
     threads = blocks * THREADS
     index = arguments[0]                                  # argument
-    t0 = index + 1                                        # add int64
-    t1 = t0 * 10                                          # mul int64
+    t0 = (index + 1) * 10                                 # mul int64
+    t1 = index * 10                                       # mul int64
     t2 = minimum(maximum(t1 + n0 if t1 < 0 else t1, 0), n0)  # slice_bound int64
-    t3 = index * 10                                       # mul int64
-    t4 = minimum(maximum(t3 + n0 if t3 < 0 else t3, 0), n0)  # slice_bound int64
-    t5 = t2 - t4                                          # sub int64
-    t6 = maximum(t5, 0)                                   # maximum int64
-    t7 = minimum(maximum(t3 + n1 if t3 < 0 else t3, 0), n1)  # slice_bound int64
+    t3 = maximum(minimum(maximum(t0 + n0 if t0 < 0 else t0, 0), n0) - t2, 0)  # maximum int64
+    t4 = minimum(maximum(t1 + n1 if t1 < 0 else t1, 0), n1)  # slice_bound int64
     p_from = thread * 16                                  # exp float32[?,3] from element 0
-    t20 = minimum(maximum(t1 + n1 if t1 < 0 else t1, 0), n1)  # slice_bound int64
-    t21 = t20 - t7                                        # sub int64
-    t22 = maximum(t21, 0)                                 # maximum int64
-    t23 = float32(t22)                                    # cast float32
-    t24 = float32(-1.0) / t23                             # true_div float32
-    for i in range(thread, t6, threads):                  # len(x)
-        y = train_y[t7 + i]                               # train_y int32[?]
+    t5 = maximum(minimum(maximum(t0 + n1 if t0 < 0 else t0, 0), n1) - t4, 0)  # maximum int64
+    t6 = float32(t5)                                      # cast float32
+    t7 = float32(-1.0) / t6                               # true_div float32
+    for i in range(thread, t3, threads):                  # len(x)
+        y = train_y[t4 + i]                               # train_y int32[?]
         if y < -3 or y >= 3:                              # index in range of gather
             status[0] = 1                                 # later kernels do nothing
             status[256 + arguments[1]] = 1                # in this step of a sweep
             continue
         acc0 = float32(-np.inf)                           # max float32[?,1]
         for j in range(3):
-            v0 = t8[i * 3 + j]                            # dot2 float32[?,3]
-            x0 = b[j]                                     # b float32[3]
-            t9 = v0 + x0                                  # add float32[?,3]
-            acc0 = maximum(acc0, t9)                      # max
+            acc0 = maximum(acc0, t8[i * 3 + j] + b[j])    # max
         acc1 = float32(0.0)                               # sum float32[?,1]
         for j1 in range(3):
-            v1 = t8[i * 3 + j1]                           # dot2 float32[?,3]
-            x1 = b[j1]                                    # b float32[3]
-            t10 = v1 + x1                                 # add float32[?,3]
-            t11 = t10 - acc0                              # sub float32[?,3]
-            t12[i * 3 + j1] = t11                         # sub float32[?,3]
-            t13 = math.exp(t11)                           # exp float32[?,3]
-            own0[p_from + j1] = t13                       # exp float32[?,3]
-            acc1 = acc1 + t13                             # sum
-        t14 = math.log(acc1)                              # log float32[?,1]
-        t15[i] = t14                                      # log float32[?,1]
-        t16 = int64(y)                                    # cast int64
-        t17 = t16 < 0                                     # lt bool
-        t18 = t16 + 3 if t17 else t16                     # where int64
+            t9 = t8[i * 3 + j1] + b[j1] - acc0            # sub float32[?,3]
+            t12[i * 3 + j1] = t9                          # sub float32[?,3]
+            t10 = math.exp(t9)                            # exp float32[?,3]
+            own0[p_from + j1] = t10                       # exp float32[?,3]
+            acc1 = acc1 + t10                             # sum
+        t15[i] = math.log(acc1)                           # log float32[?,1]
+        t11 = int64(y)                                    # cast int64
+        t13 = t11 + 3 if t11 < 0 else t11                 # where int64
         for j2 in range(3):
-            t19 = t18 == j2                               # eq bool
-            t25 = t24 if t19 else float32(0.0)            # where float32[?,3]
-            v2 = own0[p_from + j2]                        # exp float32[?,3]
-            t26 = v2 / acc1                               # true_div float32[?,3]
-            t27 = t26 * t24                               # mul float32[?,3]
-            t28 = t25 - t27                               # sub float32[?,3]
-            t29[i * 3 + j2] = t28                         # sub float32[?,3]
+            t14 = own0[p_from + j2] / acc1 * t7           # mul float32[?,3]
+            t29[i * 3 + j2] = (t7 if t13 == j2 else float32(0.0)) - t14  # sub float32[?,3]
     cuda.syncthreads()
     if status[0] != 0:
         return                                            # an index was refused before
     for part in range(block, 1, blocks):
         c = part                                          # the result that this lane works on
         acc2 = float32(0.0)                               # sum float32
-        for e in range(lane, t6, THREADS):
-            y_0 = train_y[t7 + e]                         # train_y int32[?]
-            t30 = int64(y_0)                              # cast int64
-            t31 = t30 < 0                                 # lt bool
-            t32 = t30 + 3 if t31 else t30                 # where int64
-            v3 = t12[e * 3 + t32]                         # sub float32[?,3]
-            v4 = t15[e]                                   # log float32[?,1]
-            t33 = v3 - v4                                 # sub float32[?,3]
-            acc2 = acc2 + t33                             # sum
+        for e in range(lane, t3, THREADS):
+            y_0 = train_y[t4 + e]                         # train_y int32[?]
+            t16 = int64(y_0)                              # cast int64
+            acc2 = acc2 + (t12[e * 3 + (t16 + 3 if t16 < 0 else t16)] - t15[e])  # sum
         joined = join_sum_float32(acc2, lane, 1)          # sum
         if lane == 0:
             t34[0] = joined                               # sum float32
     cuda.syncthreads()
     for part_0 in range(block, 1, blocks):
         c_0 = part_0 * 4 + lane % 4                       # the result that this lane works on
-        end_0 = t6 if c_0 < 3 else 0
+        end_0 = t3 if c_0 < 3 else 0
         acc3 = float32(0.0)                               # sum float32[1,3]
         for e_0 in range(lane // 4, end_0, THREADS // 4):
-            v5 = t29[e_0 * 3 + c_0]                       # sub float32[?,3]
-            acc3 = acc3 + v5                              # sum
+            acc3 = acc3 + t29[e_0 * 3 + c_0]              # sum
         joined_0 = join_sum_float32(acc3, lane, 4)        # sum
         if lane < 4 and c_0 < 3:
             t35[c_0] = joined_0                           # sum float32[1,3]
     cuda.syncthreads()
     if thread == 0:
-        v6 = t34[0]                                       # sum float32
-        t36 = v6 / t23                                    # true_div float32
-        t37 = -t36                                        # neg float32
-        out0[0] = t37                                     # neg float32
+        out0[0] = -(t34[0] / t6)                          # neg float32
     cuda.syncthreads()
     for i1 in range(thread, 3, threads):                  # 3
-        x2 = b[i1]                                        # b float32[3]
-        v7 = t35[i1]                                      # sum float32[1,3]
-        t38 = float32(0.13) * v7                          # mul float32[3]
-        t39 = x2 - t38                                    # sub float32[3]
-        b[i1] = t39                                       # sub float32[3]
+        b[i1] = b[i1] - float32(0.13) * t35[i1]           # sub float32[3]
 
 
 def kernel_2(W, train_x, arguments, n0, t3, status):      # gemm
@@ -212,10 +168,7 @@ def kernel_2(W, train_x, arguments, n0, t3, status):      # gemm
     index = arguments[0]                                  # argument
     t0 = index * 10                                       # mul int64
     t1 = minimum(maximum(t0 + n0 if t0 < 0 else t0, 0), n0)  # slice_bound int64
-    t2 = t1 * 8                                           # mul int64
-    t4 = index + 1                                        # add int64
-    t5 = t4 * 10                                          # mul int64
-    t6 = minimum(maximum(t5 + n0 if t5 < 0 else t5, 0), n0)  # slice_bound int64
-    t7 = t6 - t1                                          # sub int64
-    t8 = maximum(t7, 0)                                   # maximum int64
-    skinny_columns_1(W, advance(train_x, t2), t3, t8, 8, t8, 8, 3, 3, 0, float32(-0.13), float32(1.0))  # gemm float32[8,3]
+    t2 = (index + 1) * 10                                 # mul int64
+    t4 = maximum(minimum(maximum(t2 + n0 if t2 < 0 else t2, 0), n0) - t1, 0)  # maximum int64
+    t5 = t1 * 8                                           # mul int64
+    skinny_columns_1(W, advance(train_x, t5), t3, t4, 8, t4, 8, 3, 3, 0, float32(-0.13), float32(1.0))  # gemm float32[8,3]

@@ -38,84 +38,59 @@ def plan_0(address):                                      # conditions, lengths 
     if n0 > 35184372088832:                               # fits
         return fail(table, n0, 35184372088832, 1)
     n1 = argument_length(table, 14, 0)                    # len(A)
-    t0 = maximum(n0, 1)                                   # maximum int64
-    t1 = floor_div_int(35184372088832, t0)                # floor_div int64
-    if n1 > t1:                                           # fits
-        return fail(table, n1, t1, 2)
+    t0 = floor_div_int(35184372088832, maximum(n0, 1))    # floor_div int64
+    if n1 > t0:                                           # fits
+        return fail(table, n1, t0, 2)
     n2 = argument_length(table, 14, 1)                    # A.shape[1]
     n3 = argument_length(table, 15, 0)                    # len(x)
     if n2 != n3:                                          # equal
         return fail(table, n2, n3, 3)
     if n2 != n1:                                          # equal
         return fail(table, n2, n1, 4)
-    t2 = n0 * 8                                           # mul int64
-    t3 = t2 + 63 >> 6 << 6                                # align64 int64
-    t4 = 1048576 + t3                                     # add int64
-    t5 = t4 + t3                                          # add int64
-    t6 = t5 + t3                                          # add int64
-    t7 = t6 + t3                                          # add int64
-    table[17] = t7                                        # 1048576 + ... + (... + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
-    t8 = n1 * n0                                          # mul int64
-    t9 = t8 * 4                                           # mul int64
-    t10 = t9 + 63 >> 6 << 6                               # align64 int64
-    t11 = t10 + t3                                        # add int64
-    t12 = n0 * 4                                          # mul int64
-    t13 = t12 + 63 >> 6 << 6                              # align64 int64
-    t14 = t11 + t13                                       # add int64
-    t15 = t14 + t10                                       # add int64
-    table[18] = t15                                       # (... + 63 >> 6 << 6) + (... + 63 >> 6 << 6) + (x.shape[1] * 4 + 63 >> 6 << 6) + (len(A) * x.shape[1] * 4 + 63 >> 6 << 6)
+    t1 = n0 * 8 + 63 >> 6 << 6                            # align64 int64
+    t2 = 1048576 + t1                                     # add int64
+    t3 = t2 + t1                                          # add int64
+    t4 = t3 + t1                                          # add int64
+    t5 = t4 + t1                                          # add int64
+    table[17] = t5                                        # 1048576 + ... + (... + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
+    t6 = n1 * n0                                          # mul int64
+    t7 = t6 * 4 + 63 >> 6 << 6                            # align64 int64
+    t8 = t7 + t1                                          # add int64
+    t9 = t8 + (n0 * 4 + 63 >> 6 << 6)                     # add int64
+    t10 = t9 + t7                                         # add int64
+    table[18] = t10                                       # (... + 63 >> 6 << 6) + (... + 63 >> 6 << 6) + (x.shape[1] * 4 + 63 >> 6 << 6) + (len(A) * x.shape[1] * 4 + 63 >> 6 << 6)
     table[21] = n1                                        # len(A)
     table[22] = n0                                        # x.shape[1]
-    t16 = floor_div_int(t7, 8)                            # floor_div int64
-    table[25] = t16                                       # floor_div(... + ... + (... + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6), 8)
-    table[26] = t10                                       # len(A) * x.shape[1] * 4 + 63 >> 6 << 6
-    table[27] = t11                                       # (len(A) * x.shape[1] * 4 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
-    table[29] = t14                                       # (... * 4 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 4 + 63 >> 6 << 6)
-    table[32] = t4                                        # 1048576 + (x.shape[1] * 8 + 63 >> 6 << 6)
-    table[37] = t5                                        # 1048576 + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
-    table[42] = t6                                        # 1048576 + (... + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
-    t17 = t8 * n1                                         # mul int64
-    t18 = floor_div_int(t17, 12)                          # floor_div int64
-    t19 = floor_div_int(n1, 6)                            # floor_div int64
-    t20 = floor_div_int(n0, 64)                           # floor_div int64
-    t21 = maximum(t19, t20)                               # maximum int64
-    table[23] = share_count(table, t18, 4096, t21)        # shares of a divided loop
-    table[24] = share_count(table, t8, 4096, n1)          # shares of a divided loop
-    t22 = n0 * 9                                          # mul int64
-    t23 = floor_div_int(t22, 4)                           # floor_div int64
-    table[28] = share_count(table, t23, 4096, n0)         # shares of a divided loop
-    t24 = t8 * 7                                          # mul int64
-    t25 = floor_div_int(t24, 4)                           # floor_div int64
-    table[30] = share_count(table, t25, 4096, n1)         # shares of a divided loop
-    table[31] = share_count(table, t18, 4096, t21)        # shares of a divided loop
-    table[33] = share_count(table, t8, 4096, n1)          # shares of a divided loop
-    table[34] = share_count(table, t23, 4096, n0)         # shares of a divided loop
-    table[35] = share_count(table, t25, 4096, n1)         # shares of a divided loop
-    table[36] = share_count(table, t18, 4096, t21)        # shares of a divided loop
-    table[38] = share_count(table, t8, 4096, n1)          # shares of a divided loop
-    table[39] = share_count(table, t23, 4096, n0)         # shares of a divided loop
-    table[40] = share_count(table, t25, 4096, n1)         # shares of a divided loop
-    table[41] = share_count(table, t18, 4096, t21)        # shares of a divided loop
-    table[43] = share_count(table, t8, 4096, n1)          # shares of a divided loop
-    table[44] = share_count(table, t23, 4096, n0)         # shares of a divided loop
-    table[46] = share_count(table, t25, 4096, n1)         # shares of a divided loop
-    t26 = t18 + t8                                        # add int64
-    t27 = t26 + t23                                       # add int64
-    t28 = t27 + t25                                       # add int64
-    t29 = t28 + t18                                       # add int64
-    t30 = t29 + t8                                        # add int64
-    t31 = t30 + t23                                       # add int64
-    t32 = t31 + t25                                       # add int64
-    t33 = t32 + t18                                       # add int64
-    t34 = t33 + t8                                        # add int64
-    t35 = t34 + t23                                       # add int64
-    t36 = t35 + t25                                       # add int64
-    t37 = t36 + t18                                       # add int64
-    t38 = t37 + t8                                        # add int64
-    t39 = t38 + t23                                       # add int64
-    t40 = t39 + t25                                       # add int64
-    table[7] = t40                                        # cycles of work, about
-    table[13] = t15 + table[6] * t7                       # bytes of temporaries
+    table[25] = floor_div_int(t5, 8)                      # floor_div(... + ... + (... + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6), 8)
+    table[26] = t7                                        # len(A) * x.shape[1] * 4 + 63 >> 6 << 6
+    table[27] = t8                                        # (len(A) * x.shape[1] * 4 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
+    table[29] = t9                                        # (... * 4 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 4 + 63 >> 6 << 6)
+    table[32] = t2                                        # 1048576 + (x.shape[1] * 8 + 63 >> 6 << 6)
+    table[37] = t3                                        # 1048576 + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
+    table[42] = t4                                        # 1048576 + (... + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
+    t11 = floor_div_int(t6 * n1, 12)                      # floor_div int64
+    t12 = maximum(floor_div_int(n1, 6), floor_div_int(n0, 64))  # maximum int64
+    table[23] = share_count(table, t11, 4096, t12)        # shares of a divided loop
+    table[24] = share_count(table, t6, 4096, n1)          # shares of a divided loop
+    t13 = floor_div_int(n0 * 9, 4)                        # floor_div int64
+    table[28] = share_count(table, t13, 4096, n0)         # shares of a divided loop
+    t14 = floor_div_int(t6 * 7, 4)                        # floor_div int64
+    table[30] = share_count(table, t14, 4096, n1)         # shares of a divided loop
+    table[31] = share_count(table, t11, 4096, t12)        # shares of a divided loop
+    table[33] = share_count(table, t6, 4096, n1)          # shares of a divided loop
+    table[34] = share_count(table, t13, 4096, n0)         # shares of a divided loop
+    table[35] = share_count(table, t14, 4096, n1)         # shares of a divided loop
+    table[36] = share_count(table, t11, 4096, t12)        # shares of a divided loop
+    table[38] = share_count(table, t6, 4096, n1)          # shares of a divided loop
+    table[39] = share_count(table, t13, 4096, n0)         # shares of a divided loop
+    table[40] = share_count(table, t14, 4096, n1)         # shares of a divided loop
+    table[41] = share_count(table, t11, 4096, t12)        # shares of a divided loop
+    table[43] = share_count(table, t6, 4096, n1)          # shares of a divided loop
+    table[44] = share_count(table, t13, 4096, n0)         # shares of a divided loop
+    table[46] = share_count(table, t14, 4096, n1)         # shares of a divided loop
+    t15 = t11 + t6 + t13 + t14 + t11 + t6 + t13 + t14 + t11 + t6 + t13 + t14  # add int64
+    table[7] = t15 + t11 + t6 + t13 + t14                 # cycles of work, about
+    table[13] = t10 + table[6] * t5                       # bytes of temporaries
     return 0
 
 
@@ -151,8 +126,7 @@ def phase_1(address, share, shares):                      # sum
     for i in range(begin, end):                           # len(A)
         for j1 in range(n2):                              # x.shape[1]
             v0 = p1[i * n2 + j1]                          # dot2 float32[?,?]
-            t0 = v0 * v0                                  # mul float32[?,?]
-            p0[j1] = add_up(p0[j1], float64(t0))          # sum
+            p0[j1] = add_up(p0[j1], float64(v0 * v0))     # sum
     return 0
 
 
@@ -185,10 +159,7 @@ def phase_2(address, share, shares):                      # sqrt; also phase_6, 
     n2 = table[27]                                        # place among the temporaries
     p1 = f32(table[11] + n2)                              # sqrt float32[?]
     for i in range(begin, end):                           # x.shape[1]
-        v0 = p0[i]                                        # sum float64[?]
-        t0 = float32(v0)                                  # cast float32[?]
-        t1 = math.sqrt(t0)                                # sqrt float32[?]
-        p1[i] = t1                                        # sqrt float32[?]
+        p1[i] = math.sqrt(float32(p0[i]))                 # sqrt float32[?]
     return 0
 
 
@@ -206,10 +177,7 @@ def phase_3(address, share, shares):                      # true_div; also phase
     p2 = f32(table[11] + n3)                              # true_div float32[?,?]
     for i in range(begin, end):                           # len(A)
         for j in range(n1):                               # x.shape[1]
-            v0 = p0[i * n1 + j]                           # dot2 float32[?,?]
-            v1 = p1[j]                                    # sqrt float32[?]
-            t0 = v0 / v1                                  # true_div float32[?,?]
-            p2[i * n1 + j] = t0                           # true_div float32[?,?]
+            p2[i * n1 + j] = p0[i * n1 + j] / p1[j]       # true_div float32[?,?]
     return 0
 
 
@@ -247,8 +215,7 @@ def shape_0(address, share, shares, at0):                 # sum: phase_5, phase_
     for i in range(begin, end):                           # len(A)
         for j1 in range(n3):                              # x.shape[1]
             v0 = p1[i * n3 + j1]                          # dot2 float32[?,?]
-            t0 = v0 * v0                                  # mul float32[?,?]
-            p0[j1] = add_up(p0[j1], float64(t0))          # sum
+            p0[j1] = add_up(p0[j1], float64(v0 * v0))     # sum
     return 0
 
 
@@ -299,10 +266,7 @@ def phase_15(address, share, shares):                     # true_div
     p2 = f32(table[45])                                   # true_div float32[?,?]
     for i in range(begin, end):                           # len(A)
         for j in range(n1):                               # x.shape[1]
-            v0 = p0[i * n1 + j]                           # dot2 float32[?,?]
-            v1 = p1[j]                                    # sqrt float32[?]
-            t0 = v0 / v1                                  # true_div float32[?,?]
-            p2[i * n1 + j] = t0                           # true_div float32[?,?]
+            p2[i * n1 + j] = p0[i * n1 + j] / p1[j]       # true_div float32[?,?]
     return 0
 
 

@@ -30,26 +30,19 @@ def plan_0(address):                                      # conditions, lengths 
         return fail(table, n1, 35184372088832, 2)
     if n0 < 1:                                            # nonempty
         return fail(table, n0, 1, 3)
-    t0 = n0 * 8                                           # mul int64
-    t1 = t0 + 63 >> 6 << 6                                # align64 int64
-    t2 = t1 + 64                                          # add int64
-    table[20] = t2                                        # (x.shape[1] * 8 + 63 >> 6 << 6) + 64
+    t0 = n0 * 8 + 63 >> 6 << 6                            # align64 int64
+    t1 = t0 + 64                                          # add int64
+    table[20] = t1                                        # (x.shape[1] * 8 + 63 >> 6 << 6) + 64
     table[21] = n0                                        # x.shape[1]
     table[22] = n1                                        # len(x)
-    table[27] = t1                                        # x.shape[1] * 8 + 63 >> 6 << 6
-    t3 = floor_div_int(t2, 8)                             # floor_div int64
-    table[29] = t3                                        # floor_div((x.shape[1] * 8 + 63 >> 6 << 6) + 64, 8)
-    t4 = n1 * n0                                          # mul int64
-    t5 = t4 * 4                                           # mul int64
-    t6 = n1 * 2                                           # mul int64
-    t7 = t5 + t6                                          # add int64
-    table[28] = share_count(table, t7, 4096, n1)          # shares of a divided loop
-    t8 = n0 * 3                                           # mul int64
-    t9 = floor_div_int(t8, 4)                             # floor_div int64
-    table[31] = share_count(table, t9, 4096, n0)          # shares of a divided loop
-    t10 = t7 + t9                                         # add int64
-    table[7] = t10                                        # cycles of work, about
-    table[13] = t2 + table[6] * t2                        # bytes of temporaries
+    table[27] = t0                                        # x.shape[1] * 8 + 63 >> 6 << 6
+    table[29] = floor_div_int(t1, 8)                      # floor_div((x.shape[1] * 8 + 63 >> 6 << 6) + 64, 8)
+    t2 = n1 * n0 * 4 + n1 * 2                             # add int64
+    table[28] = share_count(table, t2, 4096, n1)          # shares of a divided loop
+    t3 = floor_div_int(n0 * 3, 4)                         # floor_div int64
+    table[31] = share_count(table, t3, 4096, n0)          # shares of a divided loop
+    table[7] = t2 + t3                                    # cycles of work, about
+    table[13] = t1 + table[6] * t1                        # bytes of temporaries
     return 0
 
 
@@ -69,8 +62,8 @@ def phase_0(address, share, shares):                      # sum, max, argmax, tr
     x = f32(table[23])                                    # x float32[?,?]
     p1 = f32(table[24])                                   # max float32[?]
     p2 = i64(table[25])                                   # argmax int64[?]
-    t2 = float32(n1)                                      # cast float32
     p3 = f32(table[26])                                   # true_div float32[?,1]
+    t0 = float32(n1)                                      # cast float32
     for i in range(begin, end):                           # len(x)
         acc1 = 0.0                                        # sum float64[?,1]
         acc2 = float32(-np.inf)                           # max float32[?]
@@ -80,17 +73,14 @@ def phase_0(address, share, shares):                      # sum, max, argmax, tr
             x0 = x[i * n1 + j1]                           # x float32[?,?]
             p0[j1] = add_up(p0[j1], float64(x0))          # sum
             acc1 = add_up(acc1, float64(x0))              # sum
-            t0 = x0 * x0                                  # mul float32[?,?]
-            acc0 = add_up(acc0, float64(t0))              # sum
+            acc0 = add_up(acc0, float64(x0 * x0))         # sum
             acc2 = largest(acc2, x0)                      # max
             if x0 > acc3 or (x0 != x0 and acc3 == acc3):  # argmax
                 acc3 = x0
                 acc3_at = j1
         p1[i] = acc2                                      # max float32[?]
         p2[i] = acc3_at                                   # argmax int64[?]
-        t1 = float32(acc1)                                # cast float32[?,1]
-        t3 = t1 / t2                                      # true_div float32[?,1]
-        p3[i] = t3                                        # true_div float32[?,1]
+        p3[i] = float32(acc1) / t0                        # true_div float32[?,1]
     n3 = table[27]                                        # place among the temporaries
     p4 = f64(own + n3)                                    # sum float64
     p4[0] = acc0                                          # sum float64
@@ -131,9 +121,7 @@ def phase_1(address, share, shares):                      # cast
     p0 = f64(table[11])                                   # sum float64[?]
     p1 = f32(table[30])                                   # cast float32[?]
     for i in range(begin, end):                           # x.shape[1]
-        v0 = p0[i]                                        # sum float64[?]
-        t0 = float32(v0)                                  # cast float32[?]
-        p1[i] = t0                                        # cast float32[?]
+        p1[i] = float32(p0[i])                            # cast float32[?]
     return 0
 
 
@@ -142,10 +130,8 @@ def phase_2(address):                                     # cast
     table = i64(address)
     n0 = table[27]                                        # place among the temporaries
     p0 = f64(table[11] + n0)                              # sum float64
-    v0 = p0[0]                                            # sum float64
-    t0 = float32(v0)                                      # cast float32
     p1 = f32(table[32])                                   # cast float32
-    p1[0] = t0                                            # cast float32
+    p1[0] = float32(p0[0])                                # cast float32
     return 0
 
 

@@ -22,17 +22,14 @@ def plan_0(address):                                      # conditions, lengths 
     if n0 > 35184372088832:                               # fits
         return fail(table, n0, 35184372088832, 1)
     n1 = argument_length(table, 14, 1)                    # x.shape[1]
-    t0 = n1 * 4                                           # mul int64
-    t1 = t0 + 63 >> 6 << 6                                # align64 int64
-    table[16] = t1                                        # x.shape[1] * 4 + 63 >> 6 << 6
+    t0 = n1 * 4 + 63 >> 6 << 6                            # align64 int64
+    table[16] = t0                                        # x.shape[1] * 4 + 63 >> 6 << 6
     table[17] = n0                                        # len(x)
     table[18] = n1                                        # x.shape[1]
-    t2 = n0 * n1                                          # mul int64
-    t3 = t2 * 38                                          # mul int64
-    t4 = floor_div_int(t3, 4)                             # floor_div int64
-    table[21] = share_count(table, t4, 4096, n0)          # shares of a divided loop
-    table[7] = t4                                         # cycles of work, about
-    table[13] = 0 + table[6] * t1                         # bytes of temporaries
+    t1 = floor_div_int(n0 * n1 * 38, 4)                   # floor_div int64
+    table[21] = share_count(table, t1, 4096, n0)          # shares of a divided loop
+    table[7] = t1                                         # cycles of work, about
+    table[13] = 0 + table[6] * t0                         # bytes of temporaries
     return 0
 
 
@@ -51,21 +48,16 @@ def phase_0(address, share, shares):                      # max, exp, sum, true_
     for i in range(begin, end):                           # len(x)
         acc0 = float32(-np.inf)                           # max float32[?,1]
         for j in range(n2):                               # x.shape[1]
-            x0 = x[i * n2 + j]                            # x float32[?,?]
-            acc0 = largest(acc0, x0)                      # max
+            acc0 = largest(acc0, x[i * n2 + j])           # max
         acc1 = 0.0                                        # sum float64[?,1]
         for j1 in range(n2):                              # x.shape[1]
             interleave(4)                                 # vectors side by side
-            x1 = x[i * n2 + j1]                           # x float32[?,?]
-            t0 = x1 - acc0                                # sub float32[?,?]
-            t1 = exp_f32(t0)                              # exp float32[?,?]
-            p0[j1] = t1                                   # exp float32[?,?]
-            acc1 = add_up(acc1, float64(t1))              # sum
-        t2 = float32(acc1)                                # cast float32[?,1]
+            t0 = exp_f32(x[i * n2 + j1] - acc0)           # exp float32[?,?]
+            p0[j1] = t0                                   # exp float32[?,?]
+            acc1 = add_up(acc1, float64(t0))              # sum
+        t1 = float32(acc1)                                # cast float32[?,1]
         for j2 in range(n2):                              # x.shape[1]
-            v0 = p0[j2]                                   # exp float32[?,?]
-            t3 = v0 / t2                                  # true_div float32[?,?]
-            p1[i * n2 + j2] = t3                          # true_div float32[?,?]
+            p1[i * n2 + j2] = p0[j2] / t1                 # true_div float32[?,?]
     return 0
 
 

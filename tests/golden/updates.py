@@ -40,16 +40,10 @@ def plan_0(address):                                      # conditions, lengths 
         return fail(table, t0, 35184372088832, 5)
     table[25] = t0                                        # len(grown) + 1
     table[28] = n4                                        # len(grown)
-    t1 = n4 * 8                                           # mul int64
-    table[30] = t1                                        # len(grown) * 8
-    t2 = floor_div_int(t0, 4)                             # floor_div int64
-    table[27] = share_count(table, t2, 4096, t0)          # shares of a divided loop
-    t3 = 10 + t2                                          # add int64
-    t4 = n4 * 3                                           # mul int64
-    t5 = floor_div_int(t4, 4)                             # floor_div int64
-    t6 = t3 + t5                                          # add int64
-    t7 = t6 + 4                                           # add int64
-    table[7] = t7                                         # cycles of work, about
+    table[30] = n4 * 8                                    # len(grown) * 8
+    t1 = floor_div_int(t0, 4)                             # floor_div int64
+    table[27] = share_count(table, t1, 4096, t0)          # shares of a divided loop
+    table[7] = 10 + t1 + floor_div_int(n4 * 3, 4) + 4     # cycles of work, about
     table[13] = 0                                         # bytes of temporaries
     return 0
 
@@ -62,16 +56,12 @@ def phase_0(address):                                     # sum, sub
     p_0 = f64(table[22])                                  # p float64[4]
     v = f64(table[23])                                    # v float64[4]
     lr = reals[14]                                        # argument
-    t1 = lr * 2.0                                         # mul float64
     p0 = f64(table[23])                                   # sub float64[4]
+    t0 = lr * 2.0                                         # mul float64
     for i in range(4):
         x0 = p_0[i]                                       # p float64[4]
         acc0 = add_up(acc0, x0)                           # sum
-        x1 = v[i]                                         # v float64[4]
-        t0 = 0.9 * x1                                     # mul float64[4]
-        t2 = t1 * x0                                      # mul float64[4]
-        t3 = t0 - t2                                      # sub float64[4]
-        p0[i] = t3                                        # sub float64[4]
+        p0[i] = 0.9 * v[i] - t0 * x0                      # sub float64[4]
     p1 = f64(table[24])                                   # sum float64
     p1[0] = acc0                                          # sum float64
     return 0
@@ -96,20 +86,15 @@ def phase_2(address):                                     # place, add
     grown = f64(table[29])                                # grown float64[?]
     p0 = f64(table[26])                                   # place float64[?]
     for i in range(n0):                                   # len(grown)
-        x0 = grown[i]                                     # grown float64[?]
-        p0[i] = x0                                        # place float64[?]
+        p0[i] = grown[i]                                  # place float64[?]
     p_0 = f64(table[22])                                  # p float64[4]
-    x1 = p_0[0]                                           # p float64[4]
     n1 = table[30]                                        # = len(grown) * 8
     p1 = f64(table[26] + n1)                              # place float64[?] from element len(grown)
-    p1[0] = x1                                            # place float64[?]
+    p1[0] = p_0[0]                                        # place float64[?]
     p2 = f64(table[23])                                   # sub float64[4]
     p3 = f64(table[22])                                   # add float64[4]
     for i1 in range(4):
-        x2 = p_0[i1]                                      # p float64[4]
-        v0 = p2[i1]                                       # sub float64[4]
-        t0 = x2 + v0                                      # add float64[4]
-        p3[i1] = t0                                       # add float64[4]
+        p3[i1] = p_0[i1] + p2[i1]                         # add float64[4]
     return 0
 
 

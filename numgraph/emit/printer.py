@@ -1,0 +1,151 @@
+"""Prints a loop program as Python: one printer for every target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from numgraph.emit.header import WIDTH
+from numgraph.emit.writer import Line
+from numgraph.loops import program as p
+from numgraph.loops.scalar import literal
+
+# Columns up to which expressions nest: what is longer is several statements.
+NESTED = 80
+# How tightly signs bind, as in Python's grammar.
+CHOICE, OR, AND, NOT, COMPARE, BIT_OR, BIT_XOR, BIT_AND, SHIFT, SUM, TERM, FACTOR, POWER, ATOM = range(14)
+BINDS = {
+    "or": OR, "and": AND, "not": NOT, "|": BIT_OR, "^": BIT_XOR, "&": BIT_AND, "<<": SHIFT, ">>": SHIFT, "+": SUM,
+    "-": SUM, "*": TERM, "/": TERM, "//": TERM, "%": TERM, "**": POWER,
+}  # fmt: skip
+
+
+def text(node: p.Expression) -> str:
+    """An expression."""
+    return _text(node)[0]
+
+
+def _text(node: p.Expression) -> tuple[str, int]:
+    """(text, how tightly its outermost sign binds)."""
+    match node:
+        case p.Name():
+            return node.text, ATOM
+        case p.Number():
+            shown = literal(node.value, node.dtype)
+            return shown, FACTOR if shown.startswith("-") else ATOM
+        case p.Load():
+            return f"{_inside(node.pointer, ATOM)}[{text(node.index)}]", ATOM
+        case p.Binary():
+            binds = BINDS[node.sign]
+            return f"{_inside(node.left, binds)} {node.sign} {_inside(node.right, binds + 1)}", binds
+        case p.Call():
+            return f"{node.function}({', '.join(map(text, node.arguments))})", ATOM
+        case p.Unary(sign="not"):
+            return f"not {_inside(node.operand, NOT)}", NOT
+        case p.Unary():
+            return f"{node.sign}{_inside(node.operand, FACTOR)}", FACTOR
+        case p.Compare():
+            return f"{_inside(node.left, BIT_OR)} {node.sign} {_inside(node.right, BIT_OR)}", COMPARE
+        case p.Logic():
+            # `a and b` in `or` needs no parentheses, but is read sooner with them
+            parts = [
+                _inside(v, BINDS[v.sign] if isinstance(v, p.Logic) and v.sign == node.sign else NOT) for v in node.parts
+            ]
+            return f" {node.sign} ".join(parts), BINDS[node.sign]
+        case p.Choice():
+            yes, condition, no = (_inside(v, b) for v, b in ((node.yes, OR), (node.condition, OR), (node.no, CHOICE)))
+            return f"{yes} if {condition} else {no}", CHOICE
+        case p.Several():
+            inside = ", ".join(map(text, node.parts))
+            return f"({inside}{',' if len(node.parts) == 1 else ''})", ATOM
+    raise AssertionError(node)
+
+
+def _inside(node: p.Expression, binds: int) -> str:
+    """The text, in parentheses where its own sign binds less tightly."""
+    shown, own = _text(node)
+    return shown if own >= binds else f"({shown})"
+
+
+def lines_of(statements: Iterable[p.Statement], indent: int = 0) -> Iterator[Line]:
+    """Statements as lines."""
+    for statement in statements:
+        yield from _lines(statement, indent)
+
+
+def _lines(statement: p.Statement, indent: int) -> Iterator[Line]:
+    match statement:
+        case p.Assign(target, value):
+            targets = target if isinstance(target, tuple) else (target,)
+            yield from _wrapped(statement, indent, f"{', '.join(t.text for t in targets)} = ", value)
+        case p.Store(pointer, index, value):
+            yield from _wrapped(statement, indent, f"{text(p.Load(pointer, index))} = ", value)
+        case p.Do(call):
+            yield from _wrapped(statement, indent, "", call)
+        case p.For(counter, bounds, body):
+            yield _line(statement, indent, f"for {counter.text} in range({', '.join(map(text, bounds))}):")
+            yield from lines_of(body, indent + 1)
+        case p.While(condition, body):
+            yield _line(statement, indent, f"while {text(condition)}:")
+            yield from lines_of(body, indent + 1)
+        case p.If(condition, body, otherwise):
+            yield _line(statement, indent, f"if {text(condition)}:")
+            yield from lines_of(body, indent + 1)
+            if otherwise:
+                yield Line(indent, "else:")
+                yield from lines_of(otherwise, indent + 1)
+        case p.Return(value):
+            if value is None:
+                yield _line(statement, indent, "return")
+            else:
+                yield from _wrapped(statement, indent, "return ", value)
+        case p.Continue():
+            yield _line(statement, indent, "continue")
+        case p.Barrier():
+            yield _line(statement, indent, "cuda.syncthreads()")
+        case p.Remark():
+            yield Line(indent, f"# {statement.note}")
+        case _:
+            raise AssertionError(statement)
+
+
+def _line(statement: p.Statement, indent: int, code: str) -> Line:
+    return Line(indent, code, statement.note, statement.lines)
+
+
+def _wrapped(statement: p.Statement, indent: int, start: str, value: p.Expression) -> Iterator[Line]:
+    """A statement that ends with a value: on one line, or a call on several where that is too long."""
+    shown = ", ".join(map(text, value.parts)) if isinstance(value, p.Several) and start == "return " else text(value)
+    if len(start) + len(shown) <= WIDTH or not isinstance(value, p.Call) or not value.arguments:
+        yield _line(statement, indent, start + shown)
+        return
+    yield _line(statement, indent, f"{start}{value.function}(")
+    yield from _filled(map(text, value.arguments), indent + 1)
+    yield Line(indent, ")")
+
+
+def _filled(arguments: Iterable[str], indent: int) -> Iterator[Line]:
+    """Arguments on as few lines as they fit."""
+    line = ""
+    for argument in arguments:
+        if line and len(line) + len(argument) + 3 > WIDTH:
+            yield Line(indent, f"{line},")
+            line = ""
+        line += f", {argument}" if line else argument
+    yield Line(indent, line)
+
+
+def fits(statement: p.Statement, depth: int) -> bool:
+    """Whether a statement at a depth is short enough to be read at a glance; of one with a body the first line."""
+    line = next(_lines(statement, depth))
+    return len(line.code) + 4 * depth <= NESTED
+
+
+def function_lines(function: p.Function) -> list[Line]:
+    """A function, as lines."""
+    decorated = [Line(0, f"@{function.decorator}")] if function.decorator else []
+    arguments = ", ".join(argument.text for argument in function.arguments)
+    head = [Line(0, f"def {function.name}({arguments}):", function.note)]
+    if len(head[0].code) > WIDTH:
+        parts = _filled((argument.text for argument in function.arguments), 1)
+        head = [Line(0, f"def {function.name}(", function.note), *parts, Line(0, "):")]
+    return [*decorated, *head, *lines_of(function.body, 1)]

@@ -1,0 +1,1 @@
+"""The loop program: generated code as typed data, before it is text."""

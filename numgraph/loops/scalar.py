@@ -1,0 +1,203 @@
+"""One scalar operation as an expression that Numba compiles to the dtype that NumPy would give.
+
+Numba widens: int8 + int8 is int64, float32 * 0.5 is float64. So literals carry the dtype, and a result whose dtype
+Numba would not produce is converted at once.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from numgraph.loops.program import Binary, Call, Choice, Compare, Expression, Logic, Number, Unary
+from numgraph.op import Op
+from numgraph.types import FLOATS, INTEGERS, UNSIGNED
+
+POINTERS = {
+    "float32": "f32", "float64": "f64", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64",
+    "uint8": "u8", "uint16": "u16", "uint32": "u32", "uint64": "u64", "bool": "u8",
+}  # fmt: skip
+
+# scalar function -> how it is written on the CPU for floats; "math.x" and "np.x" are Numba's
+FLOAT_CALLS = {
+    "abs": "abs", "exp": "math.exp", "exp2": "np.exp2", "expm1": "math.expm1", "log": "math.log", "log1p": "math.log1p",
+    "log2": "np.log2", "log10": "math.log10", "sqrt": "math.sqrt", "sin": "math.sin", "cos": "math.cos",
+    "tan": "math.tan", "asin": "math.asin", "acos": "math.acos", "atan": "math.atan", "atan2": "math.atan2",
+    "sinh": "math.sinh", "cosh": "math.cosh", "tanh": "math.tanh", "asinh": "math.asinh", "acosh": "math.acosh",
+    "atanh": "math.atanh",
+    "floor": "np.floor", "ceil": "np.ceil", "trunc": "np.trunc", "rint": "np.rint",
+    "erf": "math.erf", "erfc": "math.erfc",
+    "lgamma": "math.lgamma", "hypot": "math.hypot", "copysign": "math.copysign", "minimum": "minimum",
+    "maximum": "maximum", "floordiv": "floor_div_float", "mod": "mod_float",
+}  # fmt: skip
+# functions that Numba has for float64 only
+DOUBLE_ONLY = frozenset({"log2"})
+INTEGER_CALLS = {
+    "abs": "abs", "minimum": "minimum", "maximum": "maximum", "floordiv": "floor_div_int", "mod": "mod_int",
+    "power": "power_int",
+}  # fmt: skip
+UNSIGNED_CALLS = {**INTEGER_CALLS, "floordiv": "floor_div_uint", "mod": "mod_uint", "power": "power_uint"}
+# integer -> the function that takes the whole part of a float, which is then cut to fewer bits
+WHOLE_PARTS = {
+    "int8": "to_int32", "int16": "to_int32", "int32": "to_int32", "int64": "to_int64",
+    "uint8": "to_int32", "uint16": "to_int32", "uint32": "to_int64", "uint64": "to_uint64",
+}  # fmt: skip
+# functions of `kernels.support`, for every target
+HELPERS = frozenset([*INTEGER_CALLS.values(), *UNSIGNED_CALLS.values(), *WHOLE_PARTS.values()]) - {"abs"}
+
+
+def literal(value: Any, dtype: str) -> str:
+    """A number as source text of exactly this dtype."""
+    if dtype == "bool":
+        return str(bool(value))
+    if dtype in FLOATS:
+        number = float(value)
+        text = (
+            repr(number) if math.isfinite(number) else "np.nan" if number != number else f"{'-' * (number < 0)}np.inf"
+        )
+        if dtype == "float64" or not math.isfinite(number):
+            return text if dtype == "float64" else f"float32({text})"
+        # 0.13 rather than 0.12999999523162842, where it is the same float32
+        short = str(np.float32(number))
+        return f"float32({short if np.float32(float(short)) == np.float32(number) else text})"
+    return str(int(value)) if dtype == "int64" else f"{dtype}({int(value)})"
+
+
+def number(value: Any, dtype: str) -> Number:
+    """A number; functions that differ in finite floats may be merged."""
+    return Number(value, dtype, "c" if dtype in FLOATS and math.isfinite(value) else "")
+
+
+def convert(value: Expression, source: str, target: str) -> Expression:
+    """`value` of dtype `source` converted to `target` with NumPy's meaning."""
+    if source == target:
+        return value
+    if target == "bool":
+        return Compare("!=", value, number(0, source))
+    if source in FLOATS and target in WHOLE_PARTS:
+        whole = WHOLE_PARTS[target]
+        value = Call(whole, (value,), whole.removeprefix("to_"))
+    return value if value.dtype == target else Call(target, (value,), target)
+
+
+_BINARY: dict[type[ast.operator], str] = {
+    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%", ast.Pow: "**",
+    ast.BitAnd: "&", ast.BitOr: "|", ast.BitXor: "^", ast.LShift: "<<", ast.RShift: ">>",
+}  # fmt: skip
+_UNARY: dict[type[ast.unaryop], str] = {ast.USub: "-", ast.Invert: "~", ast.Not: "not"}
+_COMPARE: dict[type[ast.cmpop], str] = {
+    ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
+}  # fmt: skip
+
+
+class Former:
+    """Makes expressions of a formula's syntax tree. names: what its arguments stand for. dtype: that it computes in."""
+
+    def __init__(self, names: Mapping[str, Expression], dtype: str) -> None:
+        self.names = names
+        self.dtype = dtype
+
+    def form(self, tree: ast.expr) -> Expression:
+        """The expression."""
+        match tree:
+            case ast.Name(name):
+                return self.names[name]
+            case ast.Constant(bool() as value):
+                return Number(value, "bool")
+            case ast.Constant(value):
+                return number(value, self.dtype)
+            case ast.BinOp(left, sign, right):
+                return Binary(_BINARY[type(sign)], self.form(left), self.form(right))
+            case ast.UnaryOp(sign, operand):
+                return Unary(_UNARY[type(sign)], self.form(operand))
+            case ast.Compare(left, [sign], [right]):
+                return Compare(_COMPARE[type(sign)], self.form(left), self.form(right))
+            case ast.BoolOp(sign, parts):
+                return Logic("and" if isinstance(sign, ast.And) else "or", tuple(map(self.form, parts)))
+            case ast.IfExp(condition, yes, no):
+                return Choice(self.form(condition), self.form(yes), self.form(no))
+            case ast.Call(ast.Name(name), arguments):
+                return self.call(name, tuple(map(self.form, arguments)))
+        raise AssertionError(ast.unparse(tree))
+
+    def call(self, name: str, arguments: tuple[Expression, ...]) -> Expression:
+        """A call of a function by its name."""
+        return Call(name, arguments, self.dtype)
+
+
+@lru_cache(maxsize=256)
+def _parsed(formula: str) -> ast.expr:
+    return ast.parse(formula, mode="eval").body
+
+
+def formula(text: str, names: Mapping[str, Expression], dtype: str) -> Expression:
+    """The expression of a formula in which names stand for expressions."""
+    return Former(names, dtype).form(_parsed(text))
+
+
+class ScalarFormer(Former):
+    """Makes the expression of an op's scalar form: typed literals, the target's functions. vector: functions of
+    `kernels`, by name and dtype; imports: those that are used are added."""
+
+    def __init__(
+        self,
+        names: Mapping[str, Expression],
+        dtype: str,
+        vector: Mapping[tuple[str, str], str],
+        imports: set[str],
+    ) -> None:
+        super().__init__(names, dtype)
+        self.vector = vector
+        self.imports = imports
+
+    def call(self, name: str, arguments: tuple[Expression, ...]) -> Expression:
+        """A scalar function becomes the target's."""
+        if name == "where":
+            return Choice(*arguments)
+        if name in ("isnan", "isinf"):
+            return self._special(name, arguments[0])
+        if self.dtype == "float32" and name in DOUBLE_ONLY and (name, "float32") not in self.vector:
+            wide = tuple(Call("float64", (a,), "float64") for a in arguments)
+            return Call("float32", (Call(FLOAT_CALLS[name], wide, "float64"),), "float32")
+        return Call(self.function(name), arguments, self.dtype)
+
+    def _special(self, name: str, x: Expression) -> Expression:
+        if self.dtype in INTEGERS or self.dtype == "bool":
+            return Number(False, "bool")
+        if name == "isnan":
+            return Compare("!=", x, x)
+        return Compare("==", Call("abs", (x,), self.dtype), number(math.inf, self.dtype))
+
+    def function(self, name: str) -> str:
+        """The target's name of a scalar function in the dtype."""
+        vector = self.vector.get((name, self.dtype))
+        if vector is not None:
+            module, _, short = vector.rpartition(".")
+            if module == "math":
+                return vector
+            self.imports.add(vector)
+            return short
+        if self.dtype in FLOATS:
+            return "math.pow" if name == "power" else FLOAT_CALLS[name]
+        return (UNSIGNED_CALLS if self.dtype in UNSIGNED else INTEGER_CALLS)[name]
+
+
+def scalar(
+    op: Op, operands: Sequence[Expression], dtype: str, vector: Mapping[tuple[str, str], str], imports: set[str]
+) -> Expression:
+    """`op` of operands, of result `dtype`. Adds what it needs of `vector` to `imports`."""
+    if op.name == "cast":
+        return convert(operands[0], operands[0].dtype, dtype)
+    assert op.tree is not None
+    loose = [v.dtype for k, v in enumerate(operands) if k not in op.keeps]
+    compute = loose[0] if loose else dtype
+    names = dict(zip(op.args, operands, strict=True))
+    found = ScalarFormer(names, compute, vector, imports).form(op.tree)
+    # Numba's result would be of another dtype
+    plain = dtype == compute and dtype in (*FLOATS, "int64", "bool")
+    return found if plain or (dtype == "bool" and compute != "bool") else Call(dtype, (found,), dtype)
