@@ -1,14 +1,14 @@
 """Expressions nest: what is used once stands where it is used, as long as the line stays short.
 
 A statement for each operation is how the loop program is made, and hard to read. What the user has named keeps its
-name.
+name. The order in which things are computed stays, so that LLVM makes the same of them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from numgraph.ir import MAX_LINES
@@ -19,7 +19,6 @@ from numgraph.loops.program import (
     For,
     Function,
     If,
-    Load,
     Logic,
     Name,
     Statement,
@@ -36,23 +35,13 @@ def nested(function: Function, fits: Fits) -> Function:
     return numbered(replace(function, body=Nesting(function, fits).of(function.body, 1)))
 
 
-@dataclass
-class Waiting:
-    """A value that may move to where it is used. changes: whether it may be another one later: it reads memory, or what
-    is assigned more than once."""
-
-    statement: Assign
-    changes: bool
-
-
 class Nesting:
-    """Nests the expressions of one function."""
+    """Nests the expressions of one function, in the order in which they are computed."""
 
     def __init__(self, function: Function, fits: Fits) -> None:
         self.fits = fits
         nodes = list(walk(function.body))
         targets = Counter(name.text for s in nodes if isinstance(s, Statement) for name in assigned(s))
-        self.again = {text for text, count in targets.items() if count > 1}
         uses = Counter(node.text for node in nodes if isinstance(node, Name))
         # a target is a name in the statement, too
         self.once = {text for text, count in uses.items() if count == 2 and targets[text] == 1}
@@ -60,46 +49,44 @@ class Nesting:
     def of(self, statements: Iterable[Statement], depth: int) -> tuple[Statement, ...]:
         """The statements of one body."""
         done: list[Statement] = []
-        waiting: dict[str, Waiting] = {}
+        # what may move to where it is used: all of it is done before anything else is
+        waiting: dict[str, Assign] = {}
         for each in statements:
             statement = self._with_values(each, waiting, done, depth)
-            if self._may_move(statement):
-                assert isinstance(statement, Assign) and isinstance(statement.target, Name)
-                waiting[statement.target.text] = Waiting(statement, self._changes(statement.value))
+            if (
+                isinstance(statement, Assign)
+                and isinstance(statement.target, Name)
+                and self._may_move(statement.target)
+            ):
+                waiting[statement.target.text] = statement
                 continue
             inside = {name: getattr(statement, name) for name in ("body", "otherwise") if hasattr(statement, name)}
-            writes = not isinstance(statement, Assign) or any(name.text in self.again for name in assigned(statement))
-            for text in [text for text, w in waiting.items() if inside or (writes and w.changes)]:
-                done.append(waiting.pop(text).statement)
             changed: dict[str, Any] = {name: self.of(body, depth + 1) for name, body in inside.items()}
-            done.append(replace(statement, **changed) if inside else statement)
-        return (*done, *(w.statement for w in waiting.values()))
+            done += [*waiting.values(), replace(statement, **changed) if inside else statement]
+            waiting.clear()
+        return (*done, *waiting.values())
 
-    def _may_move(self, statement: Statement) -> bool:
-        if not isinstance(statement, Assign) or not isinstance(statement.target, Name):
-            return False
-        return statement.target.plain and statement.target.text in self.once
-
-    def _changes(self, value: Expression) -> bool:
-        return any(isinstance(v, Load) or (isinstance(v, Name) and v.text in self.again) for v in walk([value]))
+    def _may_move(self, name: Name) -> bool:
+        return name.plain and name.text in self.once
 
     def _with_values(
-        self, statement: Statement, waiting: dict[str, Waiting], done: list[Statement], depth: int
+        self, statement: Statement, waiting: dict[str, Assign], done: list[Statement], depth: int
     ) -> Statement:
-        """A statement with the values that wait for it; those for which it would get too long are done before it."""
-        movable = {n.text for part in direct(statement) for n in always(part) if isinstance(n, Name)}
-        for text in [n.text for part in direct(statement) for n in walk([part]) if isinstance(n, Name)]:
-            if text not in waiting:
-                continue
-            moved = waiting.pop(text).statement
-            longer = statement
-            if text in movable:
-                lines = tuple(dict.fromkeys((*statement.lines, *moved.lines)))[:MAX_LINES]
-                longer = replace(put(statement, text, moved.value), lines=lines)
-            if longer is not statement and self.fits(longer, depth):
-                statement = longer
-            else:
-                done.append(moved)
+        """A statement with the last of the values that wait, as far as it uses them and does not get too long; the
+        others that it uses are done before it, and so is what comes before them."""
+        used = {n.text for part in direct(statement) for n in always(part) if isinstance(n, Name)}
+        while waiting and next(reversed(waiting)) in used:
+            text, moved = waiting.popitem()
+            lines = tuple(dict.fromkeys((*statement.lines, *moved.lines)))[:MAX_LINES]
+            longer = replace(put(statement, text, moved.value), lines=lines)
+            if not self.fits(longer, depth):
+                waiting[text] = moved
+                break
+            statement = longer
+        inside = {n.text for part in direct(statement) for n in walk([part]) if isinstance(n, Name)}
+        last = max((k for k, text in enumerate(waiting) if text in inside), default=-1)
+        for text in list(waiting)[: last + 1]:
+            done.append(waiting.pop(text))
         return statement
 
 

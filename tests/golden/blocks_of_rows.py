@@ -42,22 +42,24 @@ def plan_0(address):                                      # conditions, lengths 
     index = table[14]                                     # argument
     t0 = (index + 1) * 600                                # mul int64
     n4 = resident_length(table, 18, 0)                    # len(train_y)
-    t1 = index * 600                                      # mul int64
-    t2 = minimum(maximum(t1 + n4 if t1 < 0 else t1, 0), n4)  # slice_bound int64
-    t3 = maximum(minimum(maximum(t0 + n4 if t0 < 0 else t0, 0), n4) - t2, 0)  # maximum int64
+    t1 = minimum(maximum(t0 + n4 if t0 < 0 else t0, 0), n4)  # slice_bound int64
+    t2 = index * 600                                      # mul int64
+    t3 = minimum(maximum(t2 + n4 if t2 < 0 else t2, 0), n4)  # slice_bound int64
+    t4 = maximum(t1 - t3, 0)                              # maximum int64
     n5 = resident_length(table, 15, 0)                    # len(train_x)
-    t4 = minimum(maximum(t1 + n5 if t1 < 0 else t1, 0), n5)  # slice_bound int64
-    t5 = maximum(minimum(maximum(t0 + n5 if t0 < 0 else t0, 0), n5) - t4, 0)  # maximum int64
-    if t3 != t5:                                          # assume
-        return fail(table, t3, t5, 6)
-    table[20] = t5                                        # len(x)
-    table[22] = t4 * 32                                   # slice_bound(index * 600, len(train_x)) * 32
-    table[24] = t2                                        # slice_bound(index * 600, len(train_y))
-    table[26] = t2 * 4                                    # slice_bound(index * 600, len(train_y)) * 4
-    table[28] = t3                                        # maximum(slice_bound(... * 600, len(train_y)) - slice_bound(index * 600, len(train_y)), 0)
-    t6 = t5 * 4 + floor_div_int(t5 * 31, 4) + t5 * 42     # add int64
-    table[29] = share_count(table, t6, 4096, t5)          # shares of a divided loop
-    table[7] = t6 + 6                                     # cycles of work, about
+    t5 = minimum(maximum(t0 + n5 if t0 < 0 else t0, 0), n5)  # slice_bound int64
+    t6 = minimum(maximum(t2 + n5 if t2 < 0 else t2, 0), n5)  # slice_bound int64
+    t7 = maximum(t5 - t6, 0)                              # maximum int64
+    if t4 != t7:                                          # assume
+        return fail(table, t4, t7, 6)
+    table[20] = t7                                        # len(x)
+    table[22] = t6 * 32                                   # slice_bound(index * 600, len(train_x)) * 32
+    table[24] = t3                                        # slice_bound(index * 600, len(train_y))
+    table[26] = t3 * 4                                    # slice_bound(index * 600, len(train_y)) * 4
+    table[28] = t4                                        # maximum(slice_bound(... * 600, len(train_y)) - slice_bound(index * 600, len(train_y)), 0)
+    t8 = t7 * 4 + floor_div_int(t7 * 31, 4) + t7 * 42     # add int64
+    table[29] = share_count(table, t8, 4096, t7)          # shares of a divided loop
+    table[7] = t8 + 6                                     # cycles of work, about
     table[13] = 128 + table[6] * 1051904                  # bytes of temporaries
     return 0
 
@@ -130,8 +132,8 @@ def phase_0(address, share, shares):                      # dot2, max, sub, exp,
                 y_2 = y[i6]                               # train_y int32[?]
                 t6 = int64(y_2)                           # cast int64
                 t7 = (t6 + 3 if t6 < 0 else t6) == j3     # eq bool
-                t8 = p5[j3 * 48 + i6] / float32(p3[i6]) * t0  # mul float32[?,3]
-                t9 = (t0 if t7 else float32(0.0)) - t8    # sub float32[?,3]
+                t8 = t0 if t7 else float32(0.0)           # where float32[?,3]
+                t9 = t8 - p5[j3 * 48 + i6] / float32(p3[i6]) * t0  # sub float32[?,3]
                 p7[j3 * 48 + i6] = t9                     # sub float32[?,3]
                 acc1 = add_up(acc1, float64(t9))          # sum
             p0[j3] = acc1
@@ -179,9 +181,11 @@ def join_0(address):                                      # what the shares of p
 def phase_1(address):                                     # neg, sub
     table = i64(address)
     p0 = f64(table[11])                                   # sum float64
+    t0 = float32(p0[0])                                   # cast float32
     n0 = table[28]                                        # = maximum(slice_bound(... * 600, len(train_y)) - slice_bound(index * 600, len(train_y)), 0)
+    t1 = -(t0 / float32(n0))                              # neg float32
     p1 = f32(table[30])                                   # neg float32
-    p1[0] = -(float32(p0[0]) / float32(n0))               # neg float32
+    p1[0] = t1                                            # neg float32
     b = f32(table[27])                                    # b float32[3]
     p2 = f64(table[11] + 64)                              # sum float64[1,3]
     p3 = f32(table[27])                                   # sub float32[3]

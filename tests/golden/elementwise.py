@@ -48,8 +48,9 @@ def phase_0(address, share, shares):                      # tanh, where
         for j in range(n1):                               # x.shape[1]
             interleave(4)                                 # vectors side by side
             t0 = tanh_f32(x[i * n1 + j] * a + b[j])       # tanh float32[?,?]
-            t1 = float32(0.1) * t0                        # mul float32[?,?]
-            p0[i * n1 + j] = t0 if t0 > float32(0.0) else t1  # where float32[?,?]
+            t1 = t0 > float32(0.0)                        # gt bool[?,?]
+            t2 = float32(0.1) * t0                        # mul float32[?,?]
+            p0[i * n1 + j] = t0 if t1 else t2             # where float32[?,?]
     return 0
 
 

@@ -82,17 +82,18 @@ def join_0(address):                                      # what the shares of p
 def phase_1(address):                                     # cast, gather_update
     table = i64(address)
     p0 = f64(table[11])                                   # sum float64
+    t0 = float32(p0[0])                                   # cast float32
     p1 = f32(table[22])                                   # cast float32
-    p1[0] = float32(p0[0])                                # cast float32
+    p1[0] = t0                                            # cast float32
     n0 = table[18]                                        # = len(rows)
     p2 = f32(table[11] + 64)                              # mul float32[?,2]
     rows = i64(table[19])                                 # rows int64[?]
     p3 = f32(table[20])                                   # gather_update float32[6,2]
     for i in range(n0):                                   # len(rows)
         x0 = rows[i]                                      # rows int64[?]
-        t0 = x0 + 6 if x0 < 0 else x0                     # where int64
+        t1 = x0 + 6 if x0 < 0 else x0                     # where int64
         for j in range(2):
-            p3[t0 * 2 + j] = p3[t0 * 2 + j] + p2[i * 2 + j]  # gather_update float32[6,2]
+            p3[t1 * 2 + j] = p3[t1 * 2 + j] + p2[i * 2 + j]  # gather_update float32[6,2]
     return 0
 
 

@@ -44,34 +44,36 @@ def plan_0(address):                                      # conditions, lengths 
     index = table[14]                                     # argument
     t0 = (index + 1) * 10                                 # mul int64
     n4 = resident_length(table, 18, 0)                    # len(train_y)
-    t1 = index * 10                                       # mul int64
-    t2 = minimum(maximum(t1 + n4 if t1 < 0 else t1, 0), n4)  # slice_bound int64
-    t3 = maximum(minimum(maximum(t0 + n4 if t0 < 0 else t0, 0), n4) - t2, 0)  # maximum int64
+    t1 = minimum(maximum(t0 + n4 if t0 < 0 else t0, 0), n4)  # slice_bound int64
+    t2 = index * 10                                       # mul int64
+    t3 = minimum(maximum(t2 + n4 if t2 < 0 else t2, 0), n4)  # slice_bound int64
+    t4 = maximum(t1 - t3, 0)                              # maximum int64
     n5 = resident_length(table, 15, 0)                    # len(train_x)
-    t4 = minimum(maximum(t1 + n5 if t1 < 0 else t1, 0), n5)  # slice_bound int64
-    t5 = maximum(minimum(maximum(t0 + n5 if t0 < 0 else t0, 0), n5) - t4, 0)  # maximum int64
-    if t3 != t5:                                          # assume
-        return fail(table, t3, t5, 6)
-    t6 = t5 * 12 + 63 >> 6 << 6                           # align64 int64
-    t7 = t6 + 128                                         # add int64
-    t8 = t7 + t6                                          # add int64
+    t5 = minimum(maximum(t0 + n5 if t0 < 0 else t0, 0), n5)  # slice_bound int64
+    t6 = minimum(maximum(t2 + n5 if t2 < 0 else t2, 0), n5)  # slice_bound int64
+    t7 = maximum(t5 - t6, 0)                              # maximum int64
+    if t4 != t7:                                          # assume
+        return fail(table, t4, t7, 6)
+    t8 = t7 * 12 + 63 >> 6 << 6                           # align64 int64
     t9 = t8 + 128                                         # add int64
-    table[20] = t9                                        # (... + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6) + 128
-    table[22] = t4 * 32                                   # slice_bound(index * 10, len(train_x)) * 32
-    table[24] = t5                                        # len(x)
-    table[26] = t8 + 64                                   # (... + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6) + 64
-    table[27] = t2                                        # slice_bound(index * 10, len(train_y))
-    table[29] = t2 * 4                                    # slice_bound(index * 10, len(train_y)) * 4
-    table[31] = t6                                        # len(x) * 12 + 63 >> 6 << 6
-    table[32] = t6 + 64                                   # (len(x) * 12 + 63 >> 6 << 6) + 64
-    table[33] = t3                                        # maximum(slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y)), 0)
-    table[34] = t7                                        # (len(x) * 12 + 63 >> 6 << 6) + 128
-    table[35] = t8                                        # (len(x) * 12 + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6)
-    t10 = t5 * 2                                          # mul int64
-    table[25] = share_count(table, t10, 4096, floor_div_int(t5, 6))  # shares of a divided loop
-    table[37] = share_count(table, t10, 4096, 1)          # shares of a divided loop
-    table[7] = t10 + (floor_div_int(t5 * 31, 4) + t5 * 42) + 2 + t10 + 4  # cycles of work, about
-    table[13] = t9 + table[6] * 1048576                   # bytes of temporaries
+    t10 = t9 + t8                                         # add int64
+    t11 = t10 + 128                                       # add int64
+    table[20] = t11                                       # (... + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6) + 128
+    table[22] = t6 * 32                                   # slice_bound(index * 10, len(train_x)) * 32
+    table[24] = t7                                        # len(x)
+    table[26] = t10 + 64                                  # (... + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6) + 64
+    table[27] = t3                                        # slice_bound(index * 10, len(train_y))
+    table[29] = t3 * 4                                    # slice_bound(index * 10, len(train_y)) * 4
+    table[31] = t8                                        # len(x) * 12 + 63 >> 6 << 6
+    table[32] = t8 + 64                                   # (len(x) * 12 + 63 >> 6 << 6) + 64
+    table[33] = t4                                        # maximum(slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y)), 0)
+    table[34] = t9                                        # (len(x) * 12 + 63 >> 6 << 6) + 128
+    table[35] = t10                                       # (len(x) * 12 + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6)
+    t12 = t7 * 2                                          # mul int64
+    table[25] = share_count(table, t12, 4096, floor_div_int(t7, 6))  # shares of a divided loop
+    table[37] = share_count(table, t12, 4096, 1)          # shares of a divided loop
+    table[7] = t12 + (floor_div_int(t7 * 31, 4) + t7 * 42) + 2 + t12 + 4  # cycles of work, about
+    table[13] = t11 + table[6] * 1048576                  # bytes of temporaries
     return 0
 
 
@@ -127,18 +129,20 @@ def phase_1(address):                                     # max, sub, exp, sum, 
             p3[j2] = t3                                   # exp float32[?,3]
             acc2 = add_up(acc2, float64(t3))              # sum
         t4 = float32(acc2)                                # cast float32[?,1]
-        t5 = int64(y_0)                                   # cast int64
-        t6 = t5 + 3 if t5 < 0 else t5                     # where int64
-        acc0 = add_up(acc0, float64(p2[t6] - log_f32(t4)))  # sum
+        t5 = log_f32(t4)                                  # log float32[?,1]
+        t6 = int64(y_0)                                   # cast int64
+        t7 = t6 + 3 if t6 < 0 else t6                     # where int64
+        acc0 = add_up(acc0, float64(p2[t7] - t5))         # sum
         for j3 in range(3):
-            t7 = (t1 if t6 == j3 else float32(0.0)) - p3[j3] / t4 * t1  # sub float32[?,3]
-            p4[i * 3 + j3] = t7                           # sub float32[?,3]
-            p0[j3] = add_up(p0[j3], float64(t7))          # sum
+            t8 = (t1 if t7 == j3 else float32(0.0)) - p3[j3] / t4 * t1  # sub float32[?,3]
+            p4[i * 3 + j3] = t8                           # sub float32[?,3]
+            p0[j3] = add_up(p0[j3], float64(t8))          # sum
     n8 = table[35]                                        # place among the temporaries
     p5 = f64(table[11] + n8)                              # sum float64
     p5[0] = acc0                                          # sum float64
+    t9 = -(float32(acc0) / t0)                            # neg float32
     p6 = f32(table[36])                                   # neg float32
-    p6[0] = -(float32(acc0) / t0)                         # neg float32
+    p6[0] = t9                                            # neg float32
     return 0
 
 

@@ -58,12 +58,12 @@ def plan_0(address):                                      # conditions, lengths 
     index = table[14]                                     # argument
     t0 = (index + 1) * 10                                 # mul int64
     n4 = resident_length(table, 18, 0)                    # len(train_y)
-    t1 = index * 10                                       # mul int64
-    t2 = minimum(maximum(t1 + n4 if t1 < 0 else t1, 0), n4)  # slice_bound int64
-    t3 = maximum(minimum(maximum(t0 + n4 if t0 < 0 else t0, 0), n4) - t2, 0)  # maximum int64
+    t1 = minimum(maximum(t0 + n4 if t0 < 0 else t0, 0), n4)  # slice_bound int64
+    t2 = index * 10                                       # mul int64
+    t3 = maximum(t1 - minimum(maximum(t2 + n4 if t2 < 0 else t2, 0), n4), 0)  # maximum int64
     n5 = resident_length(table, 15, 0)                    # len(train_x)
-    t4 = minimum(maximum(t1 + n5 if t1 < 0 else t1, 0), n5)  # slice_bound int64
-    t5 = maximum(minimum(maximum(t0 + n5 if t0 < 0 else t0, 0), n5) - t4, 0)  # maximum int64
+    t4 = minimum(maximum(t0 + n5 if t0 < 0 else t0, 0), n5)  # slice_bound int64
+    t5 = maximum(t4 - minimum(maximum(t2 + n5 if t2 < 0 else t2, 0), n5), 0)  # maximum int64
     if t3 != t5:                                          # assume
         return fail(table, t3, t5, 6)
     table[20] = n5                                        # len(train_x)
@@ -86,11 +86,11 @@ def kernel_0(t0, train_x, arguments, n0, W):              # dot2
     index = arguments[0]                                  # argument
     t1 = index * 10                                       # mul int64
     t2 = minimum(maximum(t1 + n0 if t1 < 0 else t1, 0), n0)  # slice_bound int64
-    t3 = (index + 1) * 10                                 # mul int64
-    t4 = maximum(minimum(maximum(t3 + n0 if t3 < 0 else t3, 0), n0) - t2, 0)  # maximum int64
-    t5 = t2 * 8                                           # mul int64
-    if t4 > 0:
-        skinny_rows_kernel(t0, advance(train_x, t5), W, t4, 8, 8, 3, 1, 3, float32(1.0), float32(0.0))  # dot2 float32[?,3]
+    t3 = t2 * 8                                           # mul int64
+    t4 = (index + 1) * 10                                 # mul int64
+    t5 = maximum(minimum(maximum(t4 + n0 if t4 < 0 else t4, 0), n0) - t2, 0)  # maximum int64
+    if t5 > 0:
+        skinny_rows_kernel(t0, advance(train_x, t3), W, t5, 8, 8, 3, 1, 3, float32(1.0), float32(0.0))  # dot2 float32[?,3]
 
 
 def kernel_1(arguments, n0, n1, train_y, status, t8, b, t12, own0, t15, t29, t34, t35, out0):  # max, sub, exp, sum, log, neg
@@ -101,10 +101,10 @@ def kernel_1(arguments, n0, n1, train_y, status, t8, b, t12, own0, t15, t29, t34
     threads = blocks * THREADS
     index = arguments[0]                                  # argument
     t0 = (index + 1) * 10                                 # mul int64
-    t1 = index * 10                                       # mul int64
-    t2 = minimum(maximum(t1 + n0 if t1 < 0 else t1, 0), n0)  # slice_bound int64
-    t3 = maximum(minimum(maximum(t0 + n0 if t0 < 0 else t0, 0), n0) - t2, 0)  # maximum int64
-    t4 = minimum(maximum(t1 + n1 if t1 < 0 else t1, 0), n1)  # slice_bound int64
+    t1 = minimum(maximum(t0 + n0 if t0 < 0 else t0, 0), n0)  # slice_bound int64
+    t2 = index * 10                                       # mul int64
+    t3 = maximum(t1 - minimum(maximum(t2 + n0 if t2 < 0 else t2, 0), n0), 0)  # maximum int64
+    t4 = minimum(maximum(t2 + n1 if t2 < 0 else t2, 0), n1)  # slice_bound int64
     p_from = thread * 16                                  # exp float32[?,3] from element 0
     t5 = maximum(minimum(maximum(t0 + n1 if t0 < 0 else t0, 0), n1) - t4, 0)  # maximum int64
     t6 = float32(t5)                                      # cast float32
@@ -129,8 +129,8 @@ def kernel_1(arguments, n0, n1, train_y, status, t8, b, t12, own0, t15, t29, t34
         t11 = int64(y)                                    # cast int64
         t13 = t11 + 3 if t11 < 0 else t11                 # where int64
         for j2 in range(3):
-            t14 = own0[p_from + j2] / acc1 * t7           # mul float32[?,3]
-            t29[i * 3 + j2] = (t7 if t13 == j2 else float32(0.0)) - t14  # sub float32[?,3]
+            t14 = t7 if t13 == j2 else float32(0.0)       # where float32[?,3]
+            t29[i * 3 + j2] = t14 - own0[p_from + j2] / acc1 * t7  # sub float32[?,3]
     cuda.syncthreads()
     if status[0] != 0:
         return                                            # an index was refused before
@@ -168,7 +168,7 @@ def kernel_2(W, train_x, arguments, n0, t3, status):      # gemm
     index = arguments[0]                                  # argument
     t0 = index * 10                                       # mul int64
     t1 = minimum(maximum(t0 + n0 if t0 < 0 else t0, 0), n0)  # slice_bound int64
-    t2 = (index + 1) * 10                                 # mul int64
-    t4 = maximum(minimum(maximum(t2 + n0 if t2 < 0 else t2, 0), n0) - t1, 0)  # maximum int64
-    t5 = t1 * 8                                           # mul int64
-    skinny_columns_1(W, advance(train_x, t5), t3, t4, 8, t4, 8, 3, 3, 0, float32(-0.13), float32(1.0))  # gemm float32[8,3]
+    t2 = t1 * 8                                           # mul int64
+    t4 = (index + 1) * 10                                 # mul int64
+    t5 = maximum(minimum(maximum(t4 + n0 if t4 < 0 else t4, 0), n0) - t1, 0)  # maximum int64
+    skinny_columns_1(W, advance(train_x, t2), t3, t5, 8, t5, 8, 3, 3, 0, float32(-0.13), float32(1.0))  # gemm float32[8,3]

@@ -62,8 +62,8 @@ def phase_0(address, share, shares):                      # sum, max, argmax, tr
     x = f32(table[23])                                    # x float32[?,?]
     p1 = f32(table[24])                                   # max float32[?]
     p2 = i64(table[25])                                   # argmax int64[?]
-    p3 = f32(table[26])                                   # true_div float32[?,1]
     t0 = float32(n1)                                      # cast float32
+    p3 = f32(table[26])                                   # true_div float32[?,1]
     for i in range(begin, end):                           # len(x)
         acc1 = 0.0                                        # sum float64[?,1]
         acc2 = float32(-np.inf)                           # max float32[?]
@@ -130,8 +130,9 @@ def phase_2(address):                                     # cast
     table = i64(address)
     n0 = table[27]                                        # place among the temporaries
     p0 = f64(table[11] + n0)                              # sum float64
+    t0 = float32(p0[0])                                   # cast float32
     p1 = f32(table[32])                                   # cast float32
-    p1[0] = float32(p0[0])                                # cast float32
+    p1[0] = t0                                            # cast float32
     return 0
 
 

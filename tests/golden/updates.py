@@ -56,8 +56,8 @@ def phase_0(address):                                     # sum, sub
     p_0 = f64(table[22])                                  # p float64[4]
     v = f64(table[23])                                    # v float64[4]
     lr = reals[14]                                        # argument
-    p0 = f64(table[23])                                   # sub float64[4]
     t0 = lr * 2.0                                         # mul float64
+    p0 = f64(table[23])                                   # sub float64[4]
     for i in range(4):
         x0 = p_0[i]                                       # p float64[4]
         acc0 = add_up(acc0, x0)                           # sum
@@ -88,9 +88,10 @@ def phase_2(address):                                     # place, add
     for i in range(n0):                                   # len(grown)
         p0[i] = grown[i]                                  # place float64[?]
     p_0 = f64(table[22])                                  # p float64[4]
+    x0 = p_0[0]                                           # p float64[4]
     n1 = table[30]                                        # = len(grown) * 8
     p1 = f64(table[26] + n1)                              # place float64[?] from element len(grown)
-    p1[0] = p_0[0]                                        # place float64[?]
+    p1[0] = x0                                            # place float64[?]
     p2 = f64(table[23])                                   # sub float64[4]
     p3 = f64(table[22])                                   # add float64[4]
     for i1 in range(4):
