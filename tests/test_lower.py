@@ -31,8 +31,8 @@ def dtypes_of(number: int, op: Op) -> set[str]:
     return set(FLOATS) & set(known) if op.name in vectorised else {known[number % len(known)]}
 
 
-# So many functions of special values have their operands, and so a vectorised loop, in common: Numba's own passes take
-# a quarter of a second for a loop.
+# So many elementwise ops have their operands, and so a vectorised loop, in common: Numba's own passes take a quarter of
+# a second for a loop.
 TOGETHER = 3
 
 
@@ -41,16 +41,19 @@ def samples(dtype: str) -> tuple[list[Variable], list[Variable], list[Any]]:
     inputs: list[Variable] = []
     outputs: list[Variable] = []
     arrays: list[Any] = []
-    sharing: dict[int, list[list[Variable]]] = {}
+    sharing: dict[Any, list[list[Variable]]] = {}
     for number, op in enumerate(OPS.values()):
         if dtype in dtypes_of(number, op):
             special = op.scalar and len(op.args) <= 2 and dtype in FLOATS and not op.keeps
-            left = sharing.setdefault(len(op.args), []) if special else []
+            # those that are tried on the same arrays
+            alike = op.scalar and op.samples is None and not op.keeps
+            left = sharing.setdefault((len(op.args), special or op.domain), []) if alike else []
             attrs: dict[str, Any] = {}
             if not left:
                 values, attrs = (testing.special_operands(op, dtype), {}) if special else testing.draw(op, dtype)[0]
-                left += [testing.variables_for(values)] * TOGETHER
-                inputs += left[0]
+                variables = testing.variables_for(values)
+                left += [variables] * TOGETHER
+                inputs += variables
                 arrays += values
             outputs.append(apply(op, left.pop(), **attrs))
     return inputs, outputs, arrays
