@@ -83,7 +83,6 @@ def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return {p: (folder / f"{p.name}.txt").read_text(encoding="utf-8") for p in paths}
 
 
-@pytest.mark.xdist_group("documents")
 @pytest.mark.parametrize("path", [p for p in DOCUMENTS if blocks(p)], ids=lambda path: path.name)
 def test_blocks_print_what_they_show(path: Path, outcomes: dict[Path, str]) -> None:
     if path not in outcomes:

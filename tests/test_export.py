@@ -15,8 +15,6 @@ import pytest
 import numgraph as ng
 from tests.waits import python
 
-# `exported` is made in one worker
-pytestmark = pytest.mark.xdist_group("export")
 # Python's own path without numgraph: -I keeps out the working folder and PYTHONPATH, but not an editable installation.
 # One process, which imports Numba once, runs the modules of several folders.
 CHILD = """

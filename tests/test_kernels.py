@@ -12,9 +12,6 @@ from numba import types
 from numba.extending import register_jitable
 from numgraph.kernels import products, scans, sorting
 
-# what one test has compiled serves others
-pytestmark = pytest.mark.xdist_group("kernels")
-
 POINTED = {
     "bool": types.uint8, "uint8": types.uint8, "int8": types.int8, "int32": types.int32, "int64": types.int64,
     "uint64": types.uint64, "float32": types.float32, "float64": types.float64,

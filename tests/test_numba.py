@@ -18,8 +18,6 @@ from numgraph.runtime import native
 from tests.waits import python
 
 ROOT = Path(__file__).parents[1]
-# `filled` is made in one worker
-pytestmark = pytest.mark.xdist_group("numba")
 PROGRAM = """
 import numpy as np
 import numgraph as ng

@@ -25,8 +25,6 @@ from numgraph.processor import available, processor
 from numgraph.runtime import native
 from tests.waits import in_child
 
-# `product` and `foreign` are compiled in one worker
-pytestmark = pytest.mark.xdist_group("tiles")
 DTYPES = ("float32", "float64")
 # around the lengths of vectors, of tiles and of blocks of k
 LENGTHS = (0, 1, 2, 5, 6, 7, 8, 9, 10, 13, 15, 16, 17, 23, 31, 33, 64, 65)

@@ -13,8 +13,6 @@ import pytest
 import numgraph as ng
 from numgraph.errors import DtypeError, FunctionError, GradientError, OptionError, ShapeError
 
-# Numba's arrays take seconds to load: in one worker
-pytestmark = pytest.mark.xdist_group("users")
 TARGETS = ("cpu", "reference")
 
 

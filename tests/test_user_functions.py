@@ -21,8 +21,6 @@ from numgraph.emit.grid import Geometry
 from numgraph.errors import DtypeError, FunctionError, GradientError, OptionError, ShapeError
 from numgraph.rewrite.assume import NOTHING
 
-# beside the tests of functions of arrays: Numba's arrays take seconds to load, in one worker
-pytestmark = pytest.mark.xdist_group("users")
 SCALE = 2.0
 TABLE = np.array([1.0, 10.0, 100.0])
 TARGETS = ("cpu", "reference", "cuda-sim")

@@ -21,8 +21,6 @@ from ulp import apply
 import numgraph as ng
 from tests.waits import python
 
-# `loops` is compiled in one worker
-pytestmark = pytest.mark.xdist_group("vectormath")
 ROOT = Path(__file__).parents[1]
 KEYS = list(names.VECTOR)
 UNARY = [key for key in KEYS if ulp.arity(key[0]) == 1]
