@@ -17,6 +17,9 @@ MINUTES ?= 120
 # setuptools warns of every editable installation
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+# The tests start a hundred processes, in which Python would compile numgraph's modules each time: 0.3 seconds
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test lint types matrix fuzz fuzz-device bench bench-peers readme format clean
 .DEFAULT_GOAL := test
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -31,6 +32,35 @@ settings.register_profile("numgraph", derandomize=True, deadline=None, database=
 settings.load_profile("numgraph")
 
 
+# Files that one worker of pytest-xdist runs, since their tests share what takes seconds to make; files of one name go
+# together. xdist's own marks for this do nothing with pytest 9.2.
+GROUPS = {
+    "test_docs.py": "documents",
+    "test_export.py": "exported modules",
+    "test_kernels.py": "kernels",
+    "test_numba.py": "a filled cache",
+    "test_package.py": "wheel",
+    "test_tiles.py": "products",
+    "test_user_calls.py": "Numba's arrays",
+    "test_user_functions.py": "Numba's arrays",
+    "test_vectormath.py": "SIMD loops",
+}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A scheduler that keeps to `GROUPS`, for `--dist loadgroup`."""
+    if config.getoption("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadGroupScheduling
+
+    class Grouped(LoadGroupScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return GROUPS.get(nodeid.partition("::")[0].rpartition("/")[2], nodeid)
+
+    return Grouped(config, log)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="write the generated source into tests/golden instead of comparing"
@@ -52,6 +82,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_unconfigure() -> None:
     if not _IS_WORKER:
         shutil.rmtree(os.environ["NUMGRAPH_CACHE_DIR"], ignore_errors=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def settled() -> None:
+    """What is there before the tests of a file, thousands of tests and Numba, is nothing for the collector to look at
+    again: where tests call it, that would be half a second each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

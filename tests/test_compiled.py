@@ -29,6 +29,9 @@ def samples(op: Op, dtype: str) -> list[Sample]:
     elif op.samples is not None:
         # each sample is compiled: all of them in float64, the first ones in the other dtypes
         drawn = drawn[:12] if dtype == "float64" else drawn[:2]
+    elif len(op.args) == 1:
+        # nothing to broadcast: in a loop and outside of one, beside a vector of special values
+        drawn = [drawn[0], drawn[7]]
     else:
         drawn = [drawn[0], drawn[2], drawn[5], drawn[7]]
     if op.samples is None and op.scalar and len(op.args) <= 2 and dtype in FLOATS and not op.keeps:

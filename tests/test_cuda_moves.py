@@ -9,7 +9,6 @@ import pytest
 from cuda_run import empty, run
 from numgraph.kernels.cuda.names import KERNELS
 from numgraph.kernels.cuda.randoms import philox
-from scipy import stats
 
 from numgraph.device.simulator import Offset, simulate
 
@@ -208,6 +207,8 @@ def test_streams_go_on_and_differ() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_distributions(dtype: str) -> None:
+    from scipy import stats  # takes a second
+
     kind = np.dtype(dtype).type
     u = stream("random_uniform", dtype, 999, low=kind(-1), high=kind(3))
     assert u.min() >= -1

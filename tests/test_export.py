@@ -16,6 +16,7 @@ import numgraph as ng
 from tests.waits import python
 
 # Python's own path without numgraph: -I keeps out the working folder and PYTHONPATH, but not an editable installation.
+# One process, which imports Numba once, runs the modules of several folders.
 CHILD = """
 import importlib.abc, json, sys
 class Absent(importlib.abc.MetaPathFinder):
@@ -23,35 +24,43 @@ class Absent(importlib.abc.MetaPathFinder):
         if name.partition(".")[0] == "numgraph":
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Absent())
-sys.path.insert(0, sys.argv[1])
 import warnings
 warnings.simplefilter("error")
 import numpy as np
-from exported import step
-results = []
-for call in json.loads(sys.argv[2]):
-    arguments = [np.array(value, dtype) for value, dtype in call]
-    try:
-        out = step(*arguments)
-    except (TypeError, ValueError, IndexError) as error:
-        results.append([type(error).__name__, str(error)])
-        continue
-    named = out if isinstance(out, dict) else dict(enumerate(out if isinstance(out, list) else [out]))
-    outputs = {str(k): [a.tolist(), a.dtype.name, list(a.shape)] for k, a in named.items()}
-    shared = {k: [a.tolist(), a.dtype.name, list(a.shape)] for k, a in step.shared.items()}
-    results.append([type(out).__name__, outputs, shared])
+def run(step, calls):
+    for call in calls:
+        arguments = [np.array(value, dtype) for value, dtype in call]
+        try:
+            out = step(*arguments)
+        except (TypeError, ValueError, IndexError) as error:
+            yield type(error).__name__, str(error)
+            continue
+        named = out if isinstance(out, dict) else dict(enumerate(out if isinstance(out, list) else [out]))
+        outputs = {str(k): [a.tolist(), a.dtype.name, list(a.shape)] for k, a in named.items()}
+        shared = {k: [a.tolist(), a.dtype.name, list(a.shape)] for k, a in step.shared.items()}
+        yield type(out).__name__, outputs, shared
+results = {}
+for folder, calls in json.loads(sys.argv[1]).items():
+    sys.path.insert(0, folder)
+    sys.modules.pop("exported", None)
+    from exported import step
+    results[folder] = list(run(step, calls))
+    sys.path.remove(folder)
 assert not [m for m in sys.modules if m.startswith("numgraph.") or m == "numgraph"]
 print(json.dumps(results))
 """
+Calls = Sequence[Sequence[Any]]
 
 
-def run(folder: Path, calls: Sequence[Sequence[Any]]) -> list[Any]:
-    """What a process without numgraph gets from `exported.py` for each call."""
-    text = json.dumps([[[np.asarray(a).tolist(), np.asarray(a).dtype.name] for a in call] for call in calls])
-    done = python("-I", "-c", CHILD, str(folder), text, cwd=folder)
+def run(jobs: dict[Path, Calls]) -> list[list[Any]]:
+    """What a process without numgraph gets from `exported.py` in each folder for each call."""
+    described = {
+        str(folder): [[[np.asarray(a).tolist(), np.asarray(a).dtype.name] for a in call] for call in calls]
+        for folder, calls in jobs.items()
+    }
+    done = python("-I", "-c", CHILD, json.dumps(described), cwd=next(iter(jobs)))
     assert done.returncode == 0, done.stderr
-    results: list[Any] = json.loads(done.stdout)
-    return results
+    return list(json.loads(done.stdout).values())
 
 
 def described(value: np.ndarray) -> list[Any]:
@@ -63,10 +72,8 @@ def close(got: Sequence[Any], expected: Sequence[Any]) -> None:
     np.testing.assert_allclose(np.array(got[0]), np.array(expected[0]), rtol=1e-6)
 
 
-def same(f: ng.Function, folder: Path, calls: Sequence[Sequence[Any]]) -> list[Any]:
-    """Export `f`, run the calls there and here, and compare outputs and shared variables after each."""
-    f.export(folder / "exported.py")
-    results = run(folder, calls)
+def compare(f: ng.Function, calls: Calls, results: list[Any]) -> None:
+    """Run the calls here, and compare outputs and shared variables after each."""
     for call, result in zip(calls, results, strict=True):
         assert len(result) == 3, result
         kind, outputs, shared = result
@@ -78,7 +85,6 @@ def same(f: ng.Function, folder: Path, calls: Sequence[Sequence[Any]]) -> list[A
                 close(outputs[str(key)], described(array))
         for s in f.get_shared():
             close(shared[s.name], described(s.get_value()))
-    return results
 
 
 def training() -> tuple[ng.Function, list[Any]]:
@@ -134,12 +140,64 @@ def growing() -> tuple[ng.Function, list[Any]]:
 
 
 PROGRAMS = (training, plain, constants, dynamic, swaps, growing)
+BAD: dict[str, tuple[Any, str]] = {
+    "too few": ([], "TypeError"),
+    "too many": ([np.ones(2), np.ones(2), np.ones(2)], "TypeError"),
+    "rank": ([np.ones((2, 2), int), np.ones(2)], "TypeError"),
+    "dtype": ([np.ones(2), np.ones(2)], "TypeError"),
+    "lengths": ([np.ones(2, int), np.ones(3)], "ValueError"),
+}
+
+
+def refusing() -> tuple[ng.Function, list[Any]]:
+    x, y, n = ng.lvector("x"), ng.vector("y"), ng.shared(np.zeros(1), "n")
+    f = ng.function([x, y], x + y, updates=[(n, n + 1)])
+    return f, [*(call for call, _ in BAD.values()), [np.ones(2, int), np.ones(2)]]
+
+
+def indexing() -> tuple[ng.Function, list[Any]]:
+    s, i = ng.shared(np.arange(3.0), "s"), ng.lvector("i")
+    f = ng.function([i], s[i], updates=[(s, ng.inc_subtensor(s[i], 1.0))])
+    return f, [[np.array([0, 3])], [np.array([0, -1])]]
+
+
+def counting() -> tuple[ng.Function, list[Any]]:
+    s = ng.shared(np.arange(2.0), "s")
+    f = ng.function([], s * 1, updates=[(s, s + 1)])
+    f()
+    return f, [[]]
+
+
+NAMES: list[tuple[str | None, ...]] = [
+    ("file", "self"), ("w", "w"), ("w_2", "w", "w"), (None, "shared_0"), ("a b/c", "é"),
+]  # fmt: skip
+
+
+def named(names: Sequence[str | None]) -> tuple[ng.Function, list[Any]]:
+    shared = [ng.shared(np.full(k + 1, float(k)), name) for k, name in enumerate(names)]
+    return ng.function([], [s * 2 for s in shared], updates=[(s, s + 1) for s in shared]), [[], []]
+
+
+Found = dict[Any, tuple[ng.Function, Calls, list[Any]]]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Found:
+    """Each function with its calls, and what its module gives for them elsewhere."""
+    built: dict[Any, tuple[ng.Function, list[Any]]] = {b: b() for b in (*PROGRAMS, refusing, indexing, counting)}
+    built |= {names: named(names) for names in NAMES}
+    folders = [tmp_path_factory.mktemp("exported") for _ in built]
+    for (f, _), folder in zip(built.values(), folders, strict=True):
+        f.export(folder / "exported.py")
+    # what is exported are the values of that moment
+    built[counting][0]()
+    results = run({folder: calls for folder, (_, calls) in zip(folders, built.values(), strict=True)})
+    return {key: (*made, result) for (key, made), result in zip(built.items(), results, strict=True)}
 
 
 @pytest.mark.parametrize("build", PROGRAMS, ids=lambda b: b.__name__)
-def test_the_same_values(build: Callable[[], tuple[ng.Function, list[Any]]], tmp_path: Path) -> None:
-    f, calls = build()
-    same(f, tmp_path, calls)
+def test_the_same_values(build: Callable[[], tuple[ng.Function, list[Any]]], exported: Found) -> None:
+    compare(*exported[build])
 
 
 def test_the_module_needs_numpy_and_numba_only(tmp_path: Path) -> None:
@@ -162,41 +220,22 @@ def test_the_file_says_what_it_is_when_it_is_run(tmp_path: Path) -> None:
     assert "W: float32[6, 3]" in done.stdout
 
 
-BAD: dict[str, tuple[Any, str]] = {
-    "too few": ([], "TypeError"),
-    "too many": ([np.ones(2), np.ones(2), np.ones(2)], "TypeError"),
-    "rank": ([np.ones((2, 2), int), np.ones(2)], "TypeError"),
-    "dtype": ([np.ones(2), np.ones(2)], "TypeError"),
-    "lengths": ([np.ones(2, int), np.ones(3)], "ValueError"),
-}
-
-
-def test_bad_arguments_are_refused_and_change_nothing(tmp_path: Path) -> None:
-    x, y, n = ng.lvector("x"), ng.vector("y"), ng.shared(np.zeros(1), "n")
-    ng.function([x, y], x + y, updates=[(n, n + 1)]).export(tmp_path / "exported.py")
-    good = [np.ones(2, int), np.ones(2)]
-    results = run(tmp_path, [*(call for call, _ in BAD.values()), good])
+def test_bad_arguments_are_refused_and_change_nothing(exported: Found) -> None:
+    _, _, results = exported[refusing]
     assert [r[0] for r in results] == [*(kind for _, kind in BAD.values()), "ndarray"]
     assert "3" in results[4][1] and "2" in results[4][1], "the message must say the lengths"
     assert results[-1][2]["n"][0] == [1.0]
 
 
-def test_an_index_out_of_range(tmp_path: Path) -> None:
-    s, i = ng.shared(np.arange(3.0), "s"), ng.lvector("i")
-    f = ng.function([i], s[i], updates=[(s, ng.inc_subtensor(s[i], 1.0))])
-    f.export(tmp_path / "exported.py")
-    refused, accepted = run(tmp_path, [[np.array([0, 3])], [np.array([0, -1])]])
+def test_an_index_out_of_range(exported: Found) -> None:
+    _, _, (refused, accepted) = exported[indexing]
     assert "3" in refused[1]
     assert accepted[1]["0"][0] == [0.0, 2.0], "the refused call must not have changed s"
 
 
-def test_values_of_the_moment_are_exported(tmp_path: Path) -> None:
-    s = ng.shared(np.arange(2.0), "s")
-    f = ng.function([], s * 1, updates=[(s, s + 1)])
-    f()
-    f.export(tmp_path / "exported.py")
-    f()
-    assert run(tmp_path, [[]])[0][1]["0"][0] == [1.0, 2.0]
+def test_values_of_the_moment_are_exported(exported: Found) -> None:
+    _, _, (result,) = exported[counting]
+    assert result[1]["0"][0] == [1.0, 2.0]
 
 
 def test_the_length_of_resident_data_may_change(tmp_path: Path) -> None:
@@ -211,12 +250,10 @@ def test_the_length_of_resident_data_may_change(tmp_path: Path) -> None:
     assert done.stdout.strip() == "[18.0, 20.0] [3.0, 3.0] [0.0, 0.0]", done.stderr
 
 
-@pytest.mark.parametrize("names", [("file", "self"), ("w", "w"), ("w_2", "w", "w"), (None, "shared_0"), ("a b/c", "é")])
-def test_any_names_of_shared_variables(tmp_path: Path, names: Sequence[str | None]) -> None:
+@pytest.mark.parametrize("names", NAMES)
+def test_any_names_of_shared_variables(names: Sequence[str | None], exported: Found) -> None:
     """They become names of arrays in an archive: none may be lost, or stand for another."""
-    shared = [ng.shared(np.full(k + 1, float(k)), name) for k, name in enumerate(names)]
-    ng.function([], [s * 2 for s in shared], updates=[(s, s + 1) for s in shared]).export(tmp_path / "exported.py")
-    _, second = run(tmp_path, [[], []])
+    _, _, (_, second) = exported[names]
     assert len(second[2]) == len(names)
     assert [second[1][str(k)][0] for k in range(len(names))] == [[2.0 * (k + 1)] * (k + 1) for k in range(len(names))]
 

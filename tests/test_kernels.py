@@ -33,13 +33,8 @@ def by_pointer(kernel: Callable[..., None], arrays: list[Any], *numbers: Any) ->
     key = (kernel, *(a.dtype.name for a in arrays), *(type(n) for n in numbers))
     if key not in COMPILED:
         pointers = [types.CPointer(POINTED[a.dtype.name]) for a in arrays]
-        scalars = [numba.typeof(n) for n in numbers]
-        inside = numba.njit(error_model="numpy", _nrt=False)(kernel)
-        # a C function takes addresses; its arguments are pointers to it
-        names = ", ".join(f"a{k}" for k in range(len(pointers) + len(scalars)))
-        scope: dict[str, Any] = {"inside": inside}
-        exec(f"def call({names}):\n    inside({names})\n", scope)
-        COMPILED[key] = numba.cfunc(types.void(*pointers, *scalars), error_model="numpy", _nrt=False)(scope["call"])
+        signature = types.void(*pointers, *map(numba.typeof, numbers))
+        COMPILED[key] = numba.cfunc(signature, error_model="numpy", _nrt=False)(kernel)
     function = COMPILED[key].ctypes
     function(*(a.ctypes.data_as(t) for a, t in zip(arrays, function.argtypes, strict=False)), *numbers)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 from pathlib import Path
 from textwrap import indent
 
@@ -32,6 +33,14 @@ def ran(code: str, folder: Path, **more: str) -> str:
     done = python("-c", code, cwd=ROOT, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder with what a process has compiled for the program."""
+    folder = tmp_path_factory.mktemp("filled")
+    ran(PROGRAM, folder)
+    return folder
 
 
 def function() -> ng.Function:
@@ -80,41 +89,38 @@ def test_settings_of_numbas_have_code_of_their_own(monkeypatch: pytest.MonkeyPat
     assert len(set(names)) == len(names)
 
 
-def test_a_processor_is_named_as_numba_has_it(tmp_path: Path) -> None:
+def test_a_processor_is_named_as_numba_has_it(tmp_path: Path, filled: Path) -> None:
+    shutil.copytree(filled, tmp_path, dirs_exist_ok=True)
+    assert len(list(tmp_path.glob("*.o"))) == 1
     code = PROGRAM + "from numgraph.processor import processor\nprint(processor().name, '%ymm' in f.inspect_asm())"
     plain = ran(code, tmp_path, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")
     assert plain.split() == ["generic", "False"]
-    assert len(list(tmp_path.glob("*.o"))) == 1
-    ran(PROGRAM, tmp_path)
     assert len(list(tmp_path.glob("*.o"))) == 2
 
 
-def test_a_compiler_that_is_switched_off_says_so(tmp_path: Path) -> None:
+def test_a_compiler_that_is_switched_off_says_so(tmp_path: Path, filled: Path) -> None:
     code = f"try:\n{indent(PROGRAM, '    ')}\nexcept Exception as error:\n    print(error)"
     said = ran(code, tmp_path, NUMBA_DISABLE_JIT="1")
     assert said.startswith("NUMBA_DISABLE_JIT is set") and "reference" in said
     # what is in the cache needs no compiler
-    ran(PROGRAM, tmp_path)
-    assert ran(code, tmp_path, NUMBA_DISABLE_JIT="1") == ""
+    assert ran(code, filled, NUMBA_DISABLE_JIT="1") == ""
 
 
-def test_dumps_show_what_is_in_the_cache_already(tmp_path: Path) -> None:
-    ran(PROGRAM, tmp_path)
+def test_dumps_show_what_is_in_the_cache_already(filled: Path) -> None:
     for _ in range(2):
-        text = ran(PROGRAM, tmp_path, NUMBA_DUMP_OPTIMIZED="1", NUMBA_COLOR_SCHEME="no_color")
+        text = ran(PROGRAM, filled, NUMBA_DUMP_OPTIMIZED="1", NUMBA_COLOR_SCHEME="no_color")
         assert "OPTIMIZED DUMP enter" in text and "define" in text
 
 
 def test_a_debugger_sees_the_lines_of_the_source(tmp_path: Path) -> None:
-    code = PROGRAM + "print(f.inspect_asm().count('.loc'), f.record.cache_path.split('/')[-1] in f.inspect_asm())"
+    code = PROGRAM + "asm = f.inspect_asm()\nprint(asm.count('.loc'), f.record.cache_path.split('/')[-1] in asm)"
     count, named = ran(code, tmp_path, NUMBA_DEBUGINFO="1").split()
     assert int(count) > 10 and named == "True"
     ran(PROGRAM, tmp_path, NUMBA_ENABLE_PROFILING="1")
 
 
-def test_a_generated_module_runs_by_hand(tmp_path: Path) -> None:
-    ran(PROGRAM, tmp_path)
-    (file,) = tmp_path.glob("k_*.py")
+def test_a_generated_module_runs_by_hand(filled: Path) -> None:
+    (file,) = filled.glob("k_*.py")
     done = python(str(file), cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("numgraph function f\n") and "compiled by Numba" in done.stdout

@@ -14,8 +14,6 @@ import pytest
 from tests import waits
 
 ROOT = Path(__file__).parents[1]
-# One worker builds the wheel once for all of these.
-pytestmark = pytest.mark.xdist_group("wheel")
 
 
 @pytest.fixture(scope="session")

@@ -207,7 +207,7 @@ def test_constants_names_and_lines(again: Any) -> None:
     np.testing.assert_array_equal(ng.function([z2.inputs[0]], z2)([3, 4]), [3, 8])
 
 
-@pytest.mark.parametrize("length", [5_000])
+@pytest.mark.parametrize("length", [2_000])
 @both
 def test_long_chains(again: Any, length: int) -> None:
     x, s = ng.scalar("x"), ng.shared(0.0, "s")

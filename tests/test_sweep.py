@@ -223,7 +223,7 @@ def test_ctrl_c_ends_a_sweep() -> None:
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
-            time.sleep(1)
+            time.sleep(0.3)
             process.send_signal(signal.SIGINT)
             assert process.stdout.readline() == "stopped True\n"
             assert process.wait(PATIENCE) == 0

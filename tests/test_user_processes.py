@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from numgraph.errors import FunctionError
 from tests.waits import python
 
 ROOT = Path(__file__).parents[1]
+# Numba takes 4 seconds for a statement on whole arrays, such as `out[:] = x[::-1]`, in each process.
 MODULE = """
 import math
 import numba
@@ -43,55 +45,74 @@ def chained(x):
 
 def filled(x, out):
     found = np.zeros(2)
-    out[:] = np.sort(x) * FACTOR + found[0]
+    for i in range(len(x)):
+        out[i] = x[len(x) - 1 - i] * FACTOR + found[0]
 """
+# The program of each version of the two modules in turn: in one process, which imports Numba once.
 PROGRAM = """
+import importlib
+import json
 import sys
+from pathlib import Path
 import numgraph as ng
-import functions
-x = ng.vector("x")
-one = [ng.elementwise(f, x, dtype="float64") for f in (functions.scaled, functions.chained, functions.made({width}))]
-two = ng.call(functions.filled, x, type=x.type)
-for f in (ng.function([x], one), ng.function([x], two)):
-    print(f([3.0, 1.0]))
-    print(f.record.cached, file=sys.stderr)
-try:
-    ng.function([x], one)([-6.0])
-except ng.FunctionError as error:
-    print(error.__cause__.args)
+def run(functions, width):
+    x = ng.vector("x")
+    one = [ng.elementwise(f, x, dtype="float64") for f in (functions.scaled, functions.chained, functions.made(width))]
+    two = ng.call(functions.filled, x, type=x.type)
+    for f in (ng.function([x], one), ng.function([x], two)):
+        print(f([3.0, 1.0]))
+        print(f.record.cached, file=sys.stderr)
+    try:
+        ng.function([x], one)([-6.0])
+    except ng.FunctionError as error:
+        print(error.__cause__.args)
+for width, *texts in json.loads(sys.argv[1]):
+    for name, text in zip(("functions", "constants"), texts):
+        Path(name + ".py").write_text(text)
+        sys.modules.pop(name, None)
+    importlib.invalidate_caches()
+    import functions
+    run(functions, width)
+    print("end")
+    print("end", file=sys.stderr)
 """
 
 
-def outcome(folder: Path, width: float = 2.0, factor: float = 2.0, sign: str = "+", shift: int = 10) -> tuple[str, Any]:
-    """What a program prints in a process of its own, and whether its functions came from the cache."""
-    (folder / "functions.py").write_text(MODULE.format(factor=factor, sign=sign))
-    (folder / "constants.py").write_text(f"SHIFT = {shift}\n")
+def outcomes(folder: Path, versions: list[dict[str, Any]]) -> list[tuple[str, Any]]:
+    """What a process prints for each version, and whether its functions came from the cache."""
+    texts = []
+    for version in versions:
+        given = {"width": 2.0, "factor": 2.0, "sign": "+", "shift": 10} | version
+        functions = MODULE.format(factor=given["factor"], sign=given["sign"])
+        texts.append((given["width"], functions, f"SHIFT = {given['shift']}\n"))
     # two files of one size and time: Python would take the old bytecode for the new one
     environment = os.environ | {
         "NUMGRAPH_CACHE_DIR": str(folder / "cache"), "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}",
         "PYTHONDONTWRITEBYTECODE": "1",
     }  # fmt: skip
-    done = python("-c", PROGRAM.format(width=width), env=environment, cwd=folder)
+    done = python("-c", PROGRAM, json.dumps(texts), env=environment, cwd=folder)
     assert done.returncode == 0, done.stderr
-    return done.stdout, done.stderr.split()
+    printed, cached = done.stdout.split("end\n"), done.stderr.split("end\n")
+    assert len(printed) == len(cached) == len(versions) + 1
+    return [(text, words.split()) for text, words in zip(printed[:-1], cached[:-1], strict=True)]
 
 
 def expected(width: float = 2.0, factor: float = 2.0, sign: str = "+", shift: int = 10) -> str:
     x = np.array([3.0, 1.0])
     one = [x * factor + shift, (x + 1.0 if sign == "+" else x - 1.0) + shift, x / width]
-    return f"{one}\n{np.sort(x) * factor}\n(-6.0,)\n"
+    return f"{one}\n{x[::-1] * factor}\n(-6.0,)\n"
 
 
 def test_old_code_is_found_for_the_same_functions_alone(tmp_path: Path) -> None:
     """Code, closure, globals, called functions and values of other modules are all part of the cache's key."""
-    assert outcome(tmp_path) == (expected(), ["False", "False"])
-    assert outcome(tmp_path) == (expected(), ["True", "True"])
     changes: list[dict[str, Any]] = [{"width": 4.0}, {"factor": 3.0}, {"sign": "-"}, {"shift": 11}]
-    for change in changes:
-        printed, cached = outcome(tmp_path, **change)
-        assert printed == expected(**change), change
-        assert cached == ["False", str("factor" not in change)], change
-    assert outcome(tmp_path) == (expected(), ["True", "True"])
+    first = outcomes(tmp_path, [{}, {}, *changes, {}])
+    assert [first[0], first[1], first[-1]] == [(expected(), [cached] * 2) for cached in ("False", "True", "True")]
+    for change, found in zip(changes, first[2:-1], strict=True):
+        assert found == (expected(**change), ["False", str("factor" not in change)]), change
+    # in another process, in another order
+    for change, found in zip([*changes, {}], outcomes(tmp_path, [*changes, {}]), strict=True):
+        assert found == (expected(**change), ["True", "True"]), change
 
 
 def test_source_that_is_run_elsewhere_says_what_is_missing() -> None:
