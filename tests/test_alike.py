@@ -23,19 +23,23 @@ from numgraph.loops.program import (
     For,
     Function,
     If,
+    Load,
     Name,
     Number,
     Return,
     Statement,
     Store,
     fail,
-    slot,
 )
 from numgraph.loops.scalar import number
 from numgraph.source import SourceLine
 
 SHARES = (ADDRESS, Name("share"), Name("shares"))
 Body = list[Statement]
+
+
+def slot(number: int) -> Load:
+    return Load(TABLE, Number(number, role="at"))
 
 
 def body(

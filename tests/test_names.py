@@ -94,13 +94,15 @@ class Renamed(ast.NodeTransformer):
 
 def own_names(function: ast.FunctionDef) -> set[str]:
     stored = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    return stored | {n.arg for n in ast.walk(function) if isinstance(n, ast.arg)}
+    slots = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and n.id.startswith("AT_")}
+    return stored | slots | {n.arg for n in ast.walk(function) if isinstance(n, ast.arg)}
 
 
 def meaning(text: str) -> list[str]:
-    """What a module says, up to the names of variables and the docstring."""
+    """What a module says, up to the names of variables, those of slots of the table, and the docstring."""
     first, *statements = ast.parse(text).body
     assert isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    statements = [s for s in statements if not (isinstance(s, ast.Assign) and ast.unparse(s).startswith("AT_"))]
     return [ast.dump(Renamed(own_names(s)).visit(s) if isinstance(s, ast.FunctionDef) else s) for s in statements]
 
 

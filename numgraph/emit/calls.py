@@ -15,7 +15,7 @@ from numgraph.emit.printer import text
 from numgraph.emit.statements import Raised
 from numgraph.emit.table import DGEMM, SGEMM, called_as
 from numgraph.ir import Node
-from numgraph.loops.program import Call, Do, Expression, For, If, Name, Number, Several, fail, slot
+from numgraph.loops.program import Call, Do, Expression, For, If, Name, Number, Several, fail
 from numgraph.loops.scalar import number
 from numgraph.schedule.items import Item
 from numgraph.types import FLOATS
@@ -156,7 +156,7 @@ class ProductPrinter(SharePrinter):
         alpha, beta = self._factors(item)
         sizes = map(self._length, (node.dims[-2], node.dims[-1], a.lengths[-1]))
         left, right, target = addresses
-        arguments = [slot(place), *share, OWN, *sizes, alpha]
+        arguments = [self.layout.slot(place), *share, OWN, *sizes, alpha]
         for address, view in ((left, a), (right, b)):
             arguments += [address, self._length(view.strides[-2]), self._length(view.strides[-1])]
         return Call(name, (*arguments, beta, target, self._length(node.dims[-1])))

@@ -11,7 +11,7 @@ from numgraph.emit.function import FunctionPrinter
 from numgraph.emit.memory import OWN, as_read, as_stored, pointer_to
 from numgraph.emit.table import Layout
 from numgraph.ir import Node
-from numgraph.loops.program import Assign, Expression, For, Name, Number, Store, slot
+from numgraph.loops.program import Assign, Expression, For, Name, Number, Store
 from numgraph.schedule.arrange import Block
 from numgraph.schedule.items import Item
 from numgraph.schedule.plan import Schedule
@@ -47,7 +47,7 @@ class SharePrinter(FunctionPrinter):
         return item.kind != "check" and self.schedule.buffers[item.node].place == "private"
 
     def _behind_arena(self) -> Expression:
-        return self.beyond(slot(self.layout.arena[self.stage]), self.schedule.arena_bytes[self.stage])
+        return self.beyond(self.layout.slot(self.layout.arena[self.stage]), self.schedule.arena_bytes[self.stage])
 
     def _size(self, size: Any) -> Expression:
         if isinstance(size, Node):
@@ -68,7 +68,7 @@ class JoinPrinter(SharePrinter):
     def run(self) -> None:
         """Print the joining of every reduction, each in the order of the shares."""
         self.partial = {}
-        self.assign(SHARES, slot(self.layout.share_count(self.divided)))
+        self.assign(SHARES, self.layout.slot(self.layout.share_count(self.divided)))
         for item in self.sharing.partial:
             self._join(item)
 

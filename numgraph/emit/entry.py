@@ -26,7 +26,6 @@ from numgraph.loops.program import (
     Statement,
     Store,
     While,
-    slot,
     whole,
 )
 from numgraph.schedule.plan import Schedule
@@ -59,12 +58,6 @@ OBJECTS, MANY = Name("objects", "int64*"), Name("many", "bool")
 POINTER = Call("i64", (ADDRESS,), "int64*")
 
 
-def stored(place: int, value: Expression, note: str = "") -> Store:
-    """A slot of the table gets a value."""
-    target = slot(place)
-    return Store(target.pointer, target.index, value, note=note)
-
-
 def call(function: str, *arguments: Expression) -> Call:
     """A call of a generated function, or of one of `kernels.support`."""
     return Call(function, arguments)
@@ -78,8 +71,8 @@ def step_function(layout: Layout, stage: int, phases: Sequence[Any], uses: Mappi
         body.append(Assign(TABLE, POINTER))
     for (kind, number), target in made.items():
         place = layout.outputs[number] if kind == "output" else layout.fresh[number]
-        address = call("argument_address", TABLE, Number(place))
-        body.append(stored(target, address, f"where {kind} {number} lies"))
+        address = call("argument_address", TABLE, layout.at(place))
+        body.append(layout.stored(target, address, f"where {kind} {number} lies"))
     for phase in phases:
         body += _divided_call(layout, phase, uses) if phase.block is not None else _call(phase, uses[phase.name])
     return Function(f"step_{stage}", (ADDRESS,), (*body, Return(Number(0))), "jit", "everything, in order")
@@ -98,8 +91,8 @@ def _call(phase: Any, use: Use, answer: Expression = STATUS) -> list[Statement]:
 
 def _divided_call(layout: Layout, phase: Any, uses: Mapping[str, Use]) -> list[Statement]:
     use = uses[phase.name]
-    function, count = Name(use.call.function), slot(layout.share_count(phase.block))
-    launch = Use(call("launch", slot(LAUNCH), function, ADDRESS, count), use.note, use.lines)
+    function, count = Name(use.call.function), layout.slot(layout.share_count(phase.block))
+    launch = Use(call("launch", layout.slot(LAUNCH), function, ADDRESS, count), use.note, use.lines)
     body = _call(phase, launch, call(function.text, ADDRESS, Number(0), Number(1)))
     if phase.joining is not None:
         join = uses[phase.joining]
@@ -121,7 +114,7 @@ def entry_function(layout: Layout, stages: int, with_sweep: bool) -> Function:
         lock, result = Name("lock"), Name("result")
         body.append(If(PART.compared("==", 2 * k), (Return(call("to_python", call(f"plan_{k}", ADDRESS))),)))
         step = (
-            Assign(lock, call("unlock", slot(WORK)), note="lets Python's other threads run, when it takes long"),
+            Assign(lock, call("unlock", layout.slot(WORK)), note="lets Python's other threads run, when it takes long"),
             Assign(result, call(f"step_{k}", ADDRESS)),
             Do(call("relock", lock)),
             Return(call("to_python", result)),
@@ -141,9 +134,9 @@ def _taken(layout: Layout, part: Name, note: str) -> list[Statement]:
     for k, (place, dtype) in enumerate(kinds):
         item = OBJECTS[k]
         if dtype in FLOATS:
-            taken.append(Store(REALS, Number(place), Call("real_of", (item,), "float64")))
+            taken.append(Store(REALS, layout.at(place), Call("real_of", (item,), "float64")))
         else:
-            taken.append(stored(place, call("from_python", item) if dtype else item))
+            taken.append(layout.stored(place, call("from_python", item) if dtype else item))
     body: list[Statement] = []
     if any(isinstance(statement, Store) and statement.pointer is REALS for statement in taken):
         body.append(Assign(REALS, Call("f64", (ADDRESS,), "float64*")))
@@ -156,7 +149,7 @@ def _taken(layout: Layout, part: Name, note: str) -> list[Statement]:
 
 def _grown(layout: Layout) -> list[Statement]:
     """The plan, and whether the arena is large enough for what it found."""
-    fits = slot(layout.needed[0]).compared(">", slot(layout.capacity[0]))
+    fits = layout.slot(layout.needed[0]).compared(">", layout.slot(layout.capacity[0]))
     return [
         Assign(STATUS, call("plan_0", ADDRESS)),
         If(Logic("and", (_good(), fits)), (Assign(STATUS, Number(GROW), note="the arena must grow"),)),
@@ -178,33 +171,33 @@ def _unlocked(name: str, how: Expression) -> tuple[Statement, ...]:
 
 
 def _one_call(layout: Layout) -> list[Statement]:
-    step = If(_good(), _unlocked("unlocked", slot(WORK)))
+    step = If(_good(), _unlocked("unlocked", layout.slot(WORK)))
     return [*_grown(layout), step, Return(call("to_python", STATUS))]
 
 
 def _calls(layout: Layout) -> list[Statement]:
     places = [*layout.arguments, *layout.outputs]
     words, number, end, unlocked = Name("words", "int64*"), Name("call"), Name("end"), Name("unlocked")
-    row = [stored(place, words[number * len(places) + k]) for k, place in enumerate(places)]
+    row = [layout.stored(place, words[number * len(places) + k]) for k, place in enumerate(places)]
     step = (
         *([If(MANY, tuple(row))] if row else []),
         *_grown(layout),
-        If(_good(), _unlocked("own_lock", Choice(MANY, Number(0), slot(WORK)))),
+        If(_good(), _unlocked("own_lock", Choice(MANY, Number(0), layout.slot(WORK)))),
         If(_good(), (Assign(number, number + 1),)),
     )
     return [
         Assign(MANY, PART.compared("==", -2)),
         Assign(
             words,
-            Call("i64", (slot(WORDS),), "int64*"),
+            Call("i64", (layout.slot(WORDS),), "int64*"),
             note="a row for each of many calls: arguments, places of outputs",
         ),
-        Assign(number, Choice(MANY, slot(BEGIN), Number(0))),
-        Assign(end, Choice(MANY, slot(END), Number(1))),
+        Assign(number, Choice(MANY, layout.slot(BEGIN), Number(0))),
+        Assign(end, Choice(MANY, layout.slot(END), Number(1))),
         Assign(unlocked, call("unlock", Choice(MANY, Number(-1), Number(0)))),
         Assign(STATUS, Number(0)),
         While(Logic("and", (number.compared("<", end), _good())), step),
         Do(call("relock", unlocked)),
-        If(MANY, (stored(BEGIN, number, "the first that did not run"),)),
+        If(MANY, (layout.stored(BEGIN, number, "the first that did not run"),)),
         Return(call("to_python", STATUS)),
     ]

@@ -15,7 +15,7 @@ from numgraph.emit.memory import OWN, as_read, as_stored, pointer_to
 from numgraph.emit.printer import text
 from numgraph.emit.statements import Body
 from numgraph.ir import Node
-from numgraph.loops.program import Assign, Call, Choice, Do, Expression, For, Name, Number, Statement, Store, slot
+from numgraph.loops.program import Assign, Call, Choice, Do, Expression, For, Name, Number, Statement, Store
 from numgraph.loops.scalar import number
 from numgraph.schedule.arrange import Block, Fused
 from numgraph.schedule.fuse import is_narrow
@@ -193,7 +193,7 @@ class FusedPrinter(ProductPrinter):
     def _call_rows(self, node: Node, near: Expression, arguments: Sequence[Expression], shown: str) -> None:
         name, place = product_of(node, "_rows")
         self.imports.add(name)
-        self.inside.append(Do(Call(name, (slot(place), near, OWN, *arguments)), **self.origin(node, shown)))
+        self.inside.append(Do(Call(name, (self.layout.slot(place), near, OWN, *arguments)), **self.origin(node, shown)))
 
     def _near(self, view: View, rows: int) -> Expression:
         """Bytes from the rows of an operand to those of the next block, where those come from memory."""

@@ -14,7 +14,7 @@ from numgraph.emit.gridsums import shares_of
 from numgraph.emit.header import DTYPES, finders, words
 from numgraph.emit.module import ModulePrinter, PlanPrinter, separated
 from numgraph.emit.printer import fits, function_lines
-from numgraph.emit.table import Layout, found_functions
+from numgraph.emit.table import Layout, found_functions, slot_lines
 from numgraph.emit.writer import RESERVED, Line, Names, imported
 from numgraph.errors import FunctionError
 from numgraph.loops.nest import nested
@@ -292,7 +292,7 @@ class GridModulePrinter(ModulePrinter):
             found = sorted(name.rpartition(".")[2] for name in imports if name.rpartition(".")[0] == module)
             lines.append(f"from numgraph.kernels.{module} import {', '.join(found)}")
         made = {expression: name for kernel in kernels for expression, name in kernel.made.items()}
-        lines += ["", f"THREADS = {self.geometry.threads}"]
+        lines += ["", f"THREADS = {self.geometry.threads}", *slot_lines(self.layout, used)]
         return [*lines, *(f"{name} = helper({expression})" for expression, name in made.items()), "", ""]
 
     # -- plan ---------------------------------------------------------------------------------------------------

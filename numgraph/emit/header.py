@@ -57,7 +57,7 @@ def module_header(
         lines += _import(module, used & {name.removeprefix(f"{module}.") for name in vector})
     lines += finders(used)
     lines += [f"{name} = helper({name}_source)" for _, name in functions]
-    return [*lines, "", ""]
+    return [*lines, ""]
 
 
 def finders(used: set[str]) -> list[str]:

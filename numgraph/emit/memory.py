@@ -9,7 +9,7 @@ import numpy as np
 
 from numgraph.emit.statements import Statements, sign_of
 from numgraph.ir import LEAVES, Node
-from numgraph.loops.program import Call, Compare, Expression, Load, Name, Number, slot, whole
+from numgraph.loops.program import Call, Compare, Expression, Load, Name, Number, whole
 from numgraph.loops.scalar import POINTERS
 from numgraph.schedule.plan import Buffer
 
@@ -112,17 +112,17 @@ class MemoryStatements(Statements):
     def address(self, buffer: Node) -> Expression:
         """The address of a buffer's first element."""
         if buffer.kind == "array":
-            return slot(self.layout.array(buffer.attrs[0]))
+            return self.layout.slot(self.layout.array(buffer.attrs[0]))
         if buffer.kind in LEAVES:
-            return slot(self.layout.address(buffer))
+            return self.layout.slot(self.layout.address(buffer))
         place = self.root(self.schedule.buffers[buffer])
         if buffer in self.partial or place.place in ("private", "rows"):
             return self.beyond(OWN, self.partial.get(buffer, place.offset))
         if place.place == "arena":
-            return self.beyond(slot(self.layout.arena[place.stage]), place.offset)
+            return self.beyond(self.layout.slot(self.layout.arena[place.stage]), place.offset)
         if place.place == "shared":
-            return slot(self.layout.address(self.schedule.shared[place.slot]))
-        return slot(self.layout.made_address(place.place, place.slot))
+            return self.layout.slot(self.layout.address(self.schedule.shared[place.slot]))
+        return self.layout.slot(self.layout.made_address(place.place, place.slot))
 
     def beyond(self, base: Expression, offset: Any) -> Expression:
         """An address `offset` bytes behind another."""

@@ -8,12 +8,12 @@ from typing import Any
 
 from numgraph.emit.calls import KernelPrinter, ProductPrinter
 from numgraph.emit.divided import SHARE, SHARES, JoinPrinter, SharePrinter
-from numgraph.emit.entry import POINTER, entry_function, step_function, stored, sweeps
+from numgraph.emit.entry import POINTER, entry_function, step_function, sweeps
 from numgraph.emit.function import FunctionPrinter, outside
 from numgraph.emit.fused import FusedJoinPrinter, FusedPrinter
 from numgraph.emit.header import module_header, words
 from numgraph.emit.printer import fits, function_lines
-from numgraph.emit.table import THREADS, WORK, Layout, found_functions
+from numgraph.emit.table import THREADS, WORK, Layout, found_functions, slot_lines
 from numgraph.emit.writer import Line
 from numgraph.ir import Node
 from numgraph.loops.alike import merge
@@ -32,7 +32,6 @@ from numgraph.loops.program import (
     Return,
     Statement,
     fail,
-    slot,
 )
 from numgraph.schedule import shares
 from numgraph.schedule.arrange import Block, Fused
@@ -104,7 +103,9 @@ class PlanPrinter(FunctionPrinter):
         leaf, axis = node.inputs[0], node.attrs[0]
         resident = leaf.kind == "shared"
         place = (self.layout.shared if resident else self.layout.arguments)[leaf.attrs[0]]
-        length = Call("resident_length" if resident else "argument_length", (TABLE, Number(place), Number(axis)))
+        length = Call(
+            "resident_length" if resident else "argument_length", (TABLE, self.layout.at(place), Number(axis))
+        )
         name = self.names.fresh(None, "n")
         self.bodies[0].names[node] = self.assign(name, length, self.explain(node), node, 0)
 
@@ -145,6 +146,8 @@ class ModulePrinter:
         lines = [*found_functions(self.layout, words(code), "users_function"), *lines]
         code = "\n".join(line.code for line in lines)
         header = module_header(self.title, self._phase_table(every), code, set(self.vector.values()), self.kernels)
+        slots = slot_lines(self.layout, words(code))
+        header = [*header, *slots, "", ""]
         text = "\n".join([*header, *(line.text() for line in lines)]) + "\n"
         listing = "\n".join([*header, *(line.text(True) for line in lines)]) + "\n"
         return Module(text, listing, functions, self.layout, self.layout.failures, every, sweeps(self.schedule))
@@ -234,13 +237,13 @@ class ModulePrinter:
         for node, place in list(self.layout.values.items()):
             if self._value_stage(node) == stage:
                 value = printer.value(node)
-                printer.add(stored(place, value, printer.explain(node)))
+                printer.add(self.layout.stored(place, value, printer.explain(node)))
         self._divide(printer, stage)
         size = printer.length(self.schedule.arena_bytes[stage])
         private = graph.as_index(self.schedule.private_bytes[stage])
         if not (private.is_number and private.value == 0):
-            size = size + slot(THREADS) * printer.value(private)
-        printer.add(stored(self.layout.needed[stage], size, "bytes of temporaries"))
+            size = size + self.layout.slot(THREADS) * printer.value(private)
+        printer.add(self.layout.stored(self.layout.needed[stage], size, "bytes of temporaries"))
         self.imports |= printer.imports
         # only now is it known which addresses the conditions and lengths need, too
         if stage == 0:
@@ -258,10 +261,10 @@ class ModulePrinter:
             if sharing is not None:
                 cycles, rows = printer.length(work), printer.length(sharing.length)
                 count = Call("share_count", (TABLE, cycles, Number(shares.GRAIN), rows))
-                printer.add(stored(self.layout.share_count(block), count, "shares of a divided loop"))
+                printer.add(self.layout.stored(self.layout.share_count(block), count, "shares of a divided loop"))
         work = graph.find(total)
         self.layout.work = work if isinstance(work, int) and len(self.schedule.stages) == 1 else None
-        printer.add(stored(WORK, printer.length(total), "cycles of work, about"))
+        printer.add(self.layout.stored(WORK, printer.length(total), "cycles of work, about"))
 
     def _addresses(self) -> list[Statement]:
         """Copy the data addresses of arguments and shared variables into their slots."""
@@ -271,8 +274,8 @@ class ModulePrinter:
             name, lines = graph.names.get(node, node.kind), tuple(graph.lines.get(node, ()))
             resident = node.kind == "shared"
             source = (self.layout.shared if resident else self.layout.arguments)[node.attrs[0]]
-            address = Call("resident_address" if resident else "argument_address", (TABLE, Number(source)))
-            statement = stored(place, address, f"where {name} lies{' now' if resident else ''}")
+            address = Call("resident_address" if resident else "argument_address", (TABLE, self.layout.at(source)))
+            statement = self.layout.stored(place, address, f"where {name} lies{' now' if resident else ''}")
             found.append(replace(statement, node=node, lines=lines))
         return found
 

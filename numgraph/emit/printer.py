@@ -30,7 +30,7 @@ def _text(node: p.Expression) -> tuple[str, int]:
         case p.Name():
             return node.text, ATOM
         case p.Number():
-            shown = literal(node.value, node.dtype)
+            shown = node.name or literal(node.value, node.dtype)
             return shown, FACTOR if shown.startswith("-") else ATOM
         case p.Load():
             return f"{_inside(node.pointer, ATOM)}[{text(node.index)}]", ATOM

@@ -24,7 +24,6 @@ from numgraph.loops.program import (
     Return,
     Several,
     Statement,
-    slot,
     whole,
 )
 from numgraph.loops.scalar import convert, number, scalar
@@ -201,7 +200,9 @@ class Statements:
             value = Name(self.names.fresh(None) if converts else name, returned)
             self.add(Assign((value, raised), call, **self.origin(origin or node, note)), level)
             status = self.layout.fail_code(Raised(origin or node, first := self.layout.arguments_of(node)))
-            refused = Return(Call("refuse", (TABLE, Number(first), Number(status), Several(tuple(operands)))))
+            refused = Return(
+                Call("refuse", (TABLE, self.layout.at(first), Number(status, role="code"), Several(tuple(operands))))
+            )
             self.add(If(raised, (refused,), **self.origin(origin or node)), level)
             if not converts:
                 return
@@ -216,10 +217,10 @@ class Statements:
         if node.kind == "scalar":
             place = self.layout.arguments[node.attrs[0]]
             self.reads_reals |= node.dtype in FLOATS
-            value: Expression = REALS[Number(place, role="at")] if node.dtype in FLOATS else slot(place)
+            value: Expression = REALS[self.layout.at(place)] if node.dtype in FLOATS else self.layout.slot(place)
             value, prefix, note = convert(value, value.dtype, node.dtype), "a", "argument"
         else:
-            value, prefix = slot(self.layout.value(node)), "n"
+            value, prefix = self.layout.slot(self.layout.value(node)), "n"
             note = "place among the temporaries" if node in self.offsets else f"= {self.explain(node)}"
         name = Name(self.names.fresh(wish, prefix), value.dtype)
         self.bodies[0].names[node] = self.assign(name, value, note, node, 0)

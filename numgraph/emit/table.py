@@ -17,12 +17,16 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
+from numgraph.emit.header import WIDTH
 from numgraph.emit.writer import RESERVED, Line, Names
 from numgraph.ir import Graph, Node
+from numgraph.loops.program import TABLE, Expression, Load, Number, Store
 from numgraph.schedule.plan import Schedule
+from numgraph.text import identifier
 from numgraph.userfunctions.function import UserFunction
 
 FAILED_A, FAILED_B, HEADER, SGEMM, DGEMM, LAUNCH, THREADS, WORK, WORDS, BEGIN, END, FIRST = range(12)
+FIXED = "failed_a failed_b header sgemm dgemm launch threads work words begin end".split()
 
 
 class Layout:
@@ -31,17 +35,23 @@ class Layout:
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
         self.graph: Graph = schedule.graph
-        self.size = FIRST
+        # what generated code calls each slot
+        self.names: list[str] = []
+        self.taken: set[str] = set()
+        self.counts: dict[str, int] = {}
+        for wish in FIXED:
+            self._take(wish)
         stages = range(len(schedule.stages))
-        self.arena = [self._take() for _ in stages]
-        self.capacity = [self._take() for _ in stages]
-        self.needed = [self._take() for _ in stages]
+        self.arena = [self._take("temporaries") for _ in stages]
+        self.capacity = [self._take("capacity") for _ in stages]
+        self.needed = [self._take("needed") for _ in stages]
         # arguments hold a number (its bits) or an ndarray object; shared variables the address of their descriptor
         self.inputs = schedule.arguments
-        self.arguments = [self._take() for _ in schedule.arguments]
-        self.shared = [self._take() for _ in schedule.shared]
-        self.outputs = [self._take() for _ in schedule.outputs]
-        self.fresh = {u.slot: self._take() for u in schedule.updates if u.how == "fresh"}
+        self.arguments = [self._take(self._name(v) + "_object" * bool(v.dims)) for v in schedule.arguments]
+        self.shared = [self._take(f"{self._name(v)}_descriptor") for v in schedule.shared]
+        self.outputs = [self._take(f"output_{k}_object") for k in range(len(schedule.outputs))]
+        new = {u.slot: self._name(schedule.shared[u.slot]) for u in schedule.updates if u.how == "fresh"}
+        self.fresh = {slot: self._take(f"new_{name}_object") for slot, name in new.items()}
         self.arrays: dict[str, int] = {}
         # lengths of outputs and fresh arrays: -1 - n for a number, else the slot that holds it
         self.made: dict[tuple[str, int], list[int]] = {}
@@ -79,23 +89,61 @@ class Layout:
 
     def arguments_of(self, node: Node) -> int:
         """The first of the slots that the arguments of a call that raised are left in."""
-        self.size += len(node.inputs)
-        return self.size - len(node.inputs)
+        first = self.size
+        for _ in node.inputs:
+            self._take(f"{node.name}_argument")
+        return first
 
-    def _take(self) -> int:
-        self.size += 1
-        return self.size - 1
+    @property
+    def size(self) -> int:
+        """How many slots there are."""
+        return len(self.names)
+
+    def at(self, slot: int) -> Number:
+        """The number of a slot, by its name."""
+        return Number(slot, role="at", name=self.names[slot])
+
+    def slot(self, slot: int) -> Load:
+        """What a slot holds."""
+        return Load(TABLE, self.at(slot))
+
+    def stored(self, slot: int, value: Expression, note: str = "") -> Store:
+        """A slot gets a value."""
+        return Store(TABLE, self.at(slot), value, note=note)
+
+    def _name(self, node: Node) -> str:
+        return self.graph.names.get(node) or node.kind
+
+    def _take(self, wish: str) -> int:
+        """A new slot. wish: what generated code is to call it."""
+        base = f"AT_{identifier(identifier(wish).upper()) or 'N'}"
+        count = self.counts.get(base, 0)
+        name = f"{base}{count}" if count or base == "AT_N" else base
+        while name in self.taken:
+            count += 1
+            name = f"{base}{count}"
+        self.counts[base] = count + 1
+        self.taken.add(name)
+        self.names.append(name)
+        return len(self.names) - 1
+
+    def _length_name(self, node: Node) -> str:
+        """What a length is called after: the array that has it, where that has a name."""
+        if node.kind != "extent":
+            return self.length_names.get(node, "n")
+        owner, axis = self._name(node.inputs[0]), node.attrs[0]
+        return f"len({owner})" if axis == 0 else f"{owner}.shape[{axis}]"
 
     def array(self, digest: str) -> int:
         """The slot of a constant array's address."""
         if digest not in self.arrays:
-            self.arrays[digest] = self._take()
+            self.arrays[digest] = self._take("constant")
         return self.arrays[digest]
 
     def value(self, node: Node) -> int:
         """The slot of a length or index that the plan computes."""
         if node not in self.values:
-            self.values[node] = self._take()
+            self.values[node] = self._take(self._length_name(node))
         return self.values[node]
 
     def number(self, value: Any) -> int:
@@ -105,25 +153,40 @@ class Layout:
     def share_count(self, block: Any) -> int:
         """The slot of the number of shares of a divided block."""
         if block not in self.shares:
-            self.shares[block] = self._take()
+            self.shares[block] = self._take("shares")
         return self.shares[block]
 
     def address(self, node: Node) -> int:
         """The slot of the data address of an argument or shared variable, written by the plan."""
         if node not in self.addresses:
-            self.addresses[node] = self._take()
+            self.addresses[node] = self._take(self._name(node))
         return self.addresses[node]
 
     def made_address(self, kind: str, number: int) -> int:
         """The slot of the data address of an "output" or "fresh" array, written by the step of its stage."""
         if (kind, number) not in self.made_addresses:
-            self.made_addresses[kind, number] = self._take()
+            wish = f"output_{number}" if kind == "output" else f"new_{self._name(self.schedule.shared[number])}"
+            self.made_addresses[kind, number] = self._take(wish)
         return self.made_addresses[kind, number]
 
     def fail_code(self, cause: Any) -> int:
         """The status by which compiled code says that `cause` (a requirement or an index check) failed."""
         self.failures.append(cause)
         return len(self.failures)
+
+
+def slot_lines(layout: Layout, used: set[str]) -> list[str]:
+    """The constants of a module that say which slot is which, in the order of the slots."""
+    rows: list[list[tuple[str, str]]] = []
+    room = 0
+    for pair in ((name, str(k)) for k, name in enumerate(layout.names) if name in used):
+        length = sum(map(len, pair)) + 4
+        if length > room:
+            rows.append([])
+            room = WIDTH
+        rows[-1].append(pair)
+        room -= length
+    return [" = ".join(map(", ".join, zip(*row, strict=True))) for row in rows]
 
 
 def called_as(node: Node) -> tuple[UserFunction, int, bool] | None:

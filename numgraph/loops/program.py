@@ -67,11 +67,13 @@ class Name(Expression):
 @dataclass(frozen=True, slots=True)
 class Number(Expression):
     """A number. role: what an argument in its place is called, where functions may be merged that differ in it: "at" (a
-    slot of the table), "by" (bytes behind an address), "code" (of a failure), "c" (a factor); "" where they may not."""
+    slot of the table), "by" (bytes behind an address), "code" (of a failure), "c" (a factor); "" where they may not.
+    name: of the constant that stands for it in text."""
 
     value: Any
     dtype: str = "int64"
     role: str = ""
+    name: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,11 +271,6 @@ ADDRESS = Name("address")
 def whole(value: Whole) -> Expression:
     """A whole number as an expression."""
     return value if isinstance(value, Expression) else Number(value)
-
-
-def slot(number: int) -> Load:
-    """A slot of the table."""
-    return Load(TABLE, Number(number, role="at"))
 
 
 def fail(a: Whole, b: Whole, code: int) -> Return:

@@ -19,70 +19,76 @@ from numgraph.kernels.support import relock, resident_address, resident_length, 
 from numgraph.kernels.support import to_python, unlock
 from numgraph.kernels.vectormath import exp_f32, log_f32
 
+AT_SGEMM, AT_LAUNCH, AT_THREADS, AT_WORK, AT_WORDS, AT_BEGIN, AT_END = 3, 5, 6, 7, 8, 9, 10
+AT_TEMPORARIES, AT_CAPACITY, AT_NEEDED, AT_INDEX, AT_TRAIN_X_DESCRIPTOR = 11, 12, 13, 14, 15
+AT_W_DESCRIPTOR, AT_B_DESCRIPTOR, AT_TRAIN_Y_DESCRIPTOR, AT_OUTPUT_0_OBJECT, AT_LEN_X = 16, 17, 18, 19, 20
+AT_TRAIN_X, AT_N0, AT_W, AT_N1, AT_TRAIN_Y, AT_N2, AT_B, AT_N3 = 21, 22, 23, 24, 25, 26, 27, 28
+AT_SHARES, AT_OUTPUT_0 = 29, 30
+
 
 @jit
 def plan_0(address):                                      # conditions, lengths and addresses
     table = i64(address)
-    table[21] = resident_address(table, 15)               # where train_x lies now
-    table[23] = resident_address(table, 16)               # where W lies now
-    table[25] = resident_address(table, 18)               # where train_y lies now
-    table[27] = resident_address(table, 17)               # where b lies now
-    n0 = resident_length(table, 15, 1)                    # train_x.shape[1]
+    table[AT_TRAIN_X] = resident_address(table, AT_TRAIN_X_DESCRIPTOR)  # where train_x lies now
+    table[AT_W] = resident_address(table, AT_W_DESCRIPTOR)  # where W lies now
+    table[AT_TRAIN_Y] = resident_address(table, AT_TRAIN_Y_DESCRIPTOR)  # where train_y lies now
+    table[AT_B] = resident_address(table, AT_B_DESCRIPTOR)  # where b lies now
+    n0 = resident_length(table, AT_TRAIN_X_DESCRIPTOR, 1)  # train_x.shape[1]
     if n0 != 8:                                           # assume
         return fail(table, n0, 8, 2)
-    n1 = resident_length(table, 16, 0)                    # len(W)
+    n1 = resident_length(table, AT_W_DESCRIPTOR, 0)       # len(W)
     if n1 != 8:                                           # assume
         return fail(table, n1, 8, 3)
-    n2 = resident_length(table, 16, 1)                    # W.shape[1]
+    n2 = resident_length(table, AT_W_DESCRIPTOR, 1)       # W.shape[1]
     if n2 != 3:                                           # assume
         return fail(table, n2, 3, 4)
-    n3 = resident_length(table, 17, 0)                    # len(b)
+    n3 = resident_length(table, AT_B_DESCRIPTOR, 0)       # len(b)
     if n3 != 3:                                           # assume
         return fail(table, n3, 3, 5)
-    index = table[14]                                     # argument
+    index = table[AT_INDEX]                               # argument
     t0 = (index + 1) * 600                                # mul int64
-    n4 = resident_length(table, 18, 0)                    # len(train_y)
+    n4 = resident_length(table, AT_TRAIN_Y_DESCRIPTOR, 0)  # len(train_y)
     t1 = minimum(maximum(t0 + n4 if t0 < 0 else t0, 0), n4)  # slice_bound int64
     t2 = index * 600                                      # mul int64
     t3 = minimum(maximum(t2 + n4 if t2 < 0 else t2, 0), n4)  # slice_bound int64
     t4 = maximum(t1 - t3, 0)                              # maximum int64
-    n5 = resident_length(table, 15, 0)                    # len(train_x)
+    n5 = resident_length(table, AT_TRAIN_X_DESCRIPTOR, 0)  # len(train_x)
     t5 = minimum(maximum(t0 + n5 if t0 < 0 else t0, 0), n5)  # slice_bound int64
     t6 = minimum(maximum(t2 + n5 if t2 < 0 else t2, 0), n5)  # slice_bound int64
     t7 = maximum(t5 - t6, 0)                              # maximum int64
     if t4 != t7:                                          # assume
         return fail(table, t4, t7, 6)
-    table[20] = t7                                        # len(x)
-    table[22] = t6 * 32                                   # slice_bound(index * 600, len(train_x)) * 32
-    table[24] = t3                                        # slice_bound(index * 600, len(train_y))
-    table[26] = t3 * 4                                    # slice_bound(index * 600, len(train_y)) * 4
-    table[28] = t4                                        # maximum(slice_bound(... * 600, len(train_y)) - slice_bound(index * 600, len(train_y)), 0)
+    table[AT_LEN_X] = t7                                  # len(x)
+    table[AT_N0] = t6 * 32                                # slice_bound(index * 600, len(train_x)) * 32
+    table[AT_N1] = t3                                     # slice_bound(index * 600, len(train_y))
+    table[AT_N2] = t3 * 4                                 # slice_bound(index * 600, len(train_y)) * 4
+    table[AT_N3] = t4                                     # maximum(slice_bound(... * 600, len(train_y)) - slice_bound(index * 600, len(train_y)), 0)
     t8 = t7 * 4 + floor_div_int(t7 * 31, 4) + t7 * 42     # add int64
-    table[29] = share_count(table, t8, 4096, t7)          # shares of a divided loop
-    table[7] = t8 + 6                                     # cycles of work, about
-    table[13] = 128 + table[6] * 1051904                  # bytes of temporaries
+    table[AT_SHARES] = share_count(table, t8, 4096, t7)   # shares of a divided loop
+    table[AT_WORK] = t8 + 6                               # cycles of work, about
+    table[AT_NEEDED] = 128 + table[AT_THREADS] * 1051904  # bytes of temporaries
     return 0
 
 
 @divided
 def phase_0(address, share, shares):                      # dot2, max, sub, exp, sum, log, gemm
     table = i64(address)
-    own = table[11] + 128 + share * 1051904               # what this share has for itself
-    n0 = table[20]                                        # = len(x)
+    own = table[AT_TEMPORARIES] + 128 + share * 1051904   # what this share has for itself
+    n0 = table[AT_LEN_X]                                  # = len(x)
     begin = n0 * share // shares                          # rows of this share
     end = n0 * (share + 1) // shares
-    n1 = table[22]                                        # = slice_bound(index * 600, len(train_x)) * 32
-    x = table[21] + n1                                    # x float32[?,8] = train_x from element slice_bound(index * 600, len(train_x)) * 8
-    W = table[23]                                         # W float32[8,3]
+    n1 = table[AT_N0]                                     # = slice_bound(index * 600, len(train_x)) * 32
+    x = table[AT_TRAIN_X] + n1                            # x float32[?,8] = train_x from element slice_bound(index * 600, len(train_x)) * 8
+    W = table[AT_W]                                       # W float32[8,3]
     acc0 = 0.0                                            # sum float64
     p0 = f64(own + 1051840)                               # sum float64[1,3]
     for j in range(3):
         p0[j] = 0.0                                       # start of sum float64[1,3]
-    n2 = table[24]                                        # = slice_bound(index * 600, len(train_y))
-    n3 = table[26]                                        # = slice_bound(index * 600, len(train_y)) * 4
-    y = i32(table[25] + n3)                               # y = train_y int32[?] from element slice_bound(index * 600, len(train_y))
-    b = f32(table[27])                                    # b float32[3]
-    n4 = table[28]                                        # = maximum(slice_bound(... * 600, len(train_y)) - slice_bound(index * 600, len(train_y)), 0)
+    n2 = table[AT_N1]                                     # = slice_bound(index * 600, len(train_y))
+    n3 = table[AT_N2]                                     # = slice_bound(index * 600, len(train_y)) * 4
+    y = i32(table[AT_TRAIN_Y] + n3)                       # y = train_y int32[?] from element slice_bound(index * 600, len(train_y))
+    b = f32(table[AT_B])                                  # b float32[3]
+    n4 = table[AT_N3]                                     # = maximum(slice_bound(... * 600, len(train_y)) - slice_bound(index * 600, len(train_y)), 0)
     t0 = float32(-1.0) / float32(n4)                      # true_div float32
     added = own + 1051648                                 # of x @ p8 float32[3,8]
     blocks = maximum((end - begin + 15) // 32, 1)         # of 32 rows, the last of up to 48
@@ -91,8 +97,8 @@ def phase_0(address, share, shares):                      # dot2, max, sub, exp,
         last = first + 32 if block + 1 < blocks else end
         out0 = own + 1048576 - first * 12                 # dot2 float32[?,3]
         sgemm_rows(                                       # out0 = x @ W
-            table[3], 1024 if block + 1 < blocks else 0, own, last - first, 3, 8, float32(1.0), x + first * 32, 8, 1, W,
-            3, 1, float32(0.0), out0 + first * 12, 3
+            table[AT_SGEMM], 1024 if block + 1 < blocks else 0, own, last - first, 3, 8, float32(1.0), x + first * 32, 8,
+            1, W, 3, 1, float32(0.0), out0 + first * 12, 3
         )
         for i in range(first, last):
             y_0 = y[i]                                    # train_y int32[?]
@@ -139,8 +145,8 @@ def phase_0(address, share, shares):                      # dot2, max, sub, exp,
             p0[j3] = acc1
         p8 = own + 1049152 - first * 4                    # sub float32[?,3]
         sgemm_rows(                                       # added += (x @ p8).T
-            table[3], 1024 if block + 1 < blocks else 0, own, 3, 8, last - first, float32(1.0), p8 + first * 4, 48, 1,
-            x + first * 32, 8, 1, float32(block > 0), added, 8
+            table[AT_SGEMM], 1024 if block + 1 < blocks else 0, own, 3, 8, last - first, float32(1.0), p8 + first * 4, 48,
+            1, x + first * 32, 8, 1, float32(block > 0), added, 8
         )
     p9 = f64(own + 1051776)                               # sum float64
     p9[0] = acc0                                          # sum float64
@@ -150,25 +156,25 @@ def phase_0(address, share, shares):                      # dot2, max, sub, exp,
 @jit
 def join_0(address):                                      # what the shares of phase_0 have accumulated
     table = i64(address)
-    shares = table[29]
-    target = f32(table[23])                               # gemm float32[8,3]
-    total = f32(table[11] + 128 + 1051648)                # of the shares
+    shares = table[AT_SHARES]
+    target = f32(table[AT_W])                             # gemm float32[8,3]
+    total = f32(table[AT_TEMPORARIES] + 128 + 1051648)    # of the shares
     for share in range(1, shares):
-        part = f32(table[11] + 128 + 1051648 + share * 1051904)
+        part = f32(table[AT_TEMPORARIES] + 128 + 1051648 + share * 1051904)
         for j in range(24):
             total[j] = total[j] + part[j]
     for i in range(8):
         for j1 in range(3):
             target[i * 3 + j1] = float32(1.0) * target[i * 3 + j1] + float32(-0.13) * total[j1 * 8 + i]  # gemm
-    total_0 = f64(table[11])                              # sum float64
-    part_0 = f64(table[11] + 128 + 1051776)               # of the shares
+    total_0 = f64(table[AT_TEMPORARIES])                  # sum float64
+    part_0 = f64(table[AT_TEMPORARIES] + 128 + 1051776)   # of the shares
     for i1 in range(1):
         acc_0 = part_0[i1]
         for share in range(1, shares):
             acc_0 = acc_0 + part_0[share * 131488 + i1]   # sum
         total_0[i1] = acc_0
-    total_1 = f64(table[11] + 64)                         # sum float64[1,3]
-    part_1 = f64(table[11] + 128 + 1051840)               # of the shares
+    total_1 = f64(table[AT_TEMPORARIES] + 64)             # sum float64[1,3]
+    part_1 = f64(table[AT_TEMPORARIES] + 128 + 1051840)   # of the shares
     for i2 in range(3):
         acc_1 = part_1[i2]
         for share in range(1, shares):
@@ -180,15 +186,15 @@ def join_0(address):                                      # what the shares of p
 @jit
 def phase_1(address):                                     # neg, sub
     table = i64(address)
-    p0 = f64(table[11])                                   # sum float64
+    p0 = f64(table[AT_TEMPORARIES])                       # sum float64
     t0 = float32(p0[0])                                   # cast float32
-    n0 = table[28]                                        # = maximum(slice_bound(... * 600, len(train_y)) - slice_bound(index * 600, len(train_y)), 0)
+    n0 = table[AT_N3]                                     # = maximum(slice_bound(... * 600, len(train_y)) - slice_bound(index * 600, len(train_y)), 0)
     t1 = -(t0 / float32(n0))                              # neg float32
-    p1 = f32(table[30])                                   # neg float32
+    p1 = f32(table[AT_OUTPUT_0])                          # neg float32
     p1[0] = t1                                            # neg float32
-    b = f32(table[27])                                    # b float32[3]
-    p2 = f64(table[11] + 64)                              # sum float64[1,3]
-    p3 = f32(table[27])                                   # sub float32[3]
+    b = f32(table[AT_B])                                  # b float32[3]
+    p2 = f64(table[AT_TEMPORARIES] + 64)                  # sum float64[1,3]
+    p3 = f32(table[AT_B])                                 # sub float32[3]
     for i in range(3):
         p3[i] = b[i] - float32(0.13) * float32(p2[i])     # sub float32[3]
     return 0
@@ -197,8 +203,8 @@ def phase_1(address):                                     # neg, sub
 @jit
 def step_0(address):                                      # everything, in order
     table = i64(address)
-    table[30] = argument_address(table, 19)               # where output 0 lies
-    status = launch(table[5], phase_0, address, table[29])
+    table[AT_OUTPUT_0] = argument_address(table, AT_OUTPUT_0_OBJECT)  # where output 0 lies
+    status = launch(table[AT_LAUNCH], phase_0, address, table[AT_SHARES])
     if status != 0:
         return phase_0(address, 0, 1)                     # what fails first in order
     join_0(address)
@@ -213,36 +219,36 @@ def enter(table_object, part_object):                     # called by Python wit
     items = items_of(part_object)                         # of a tuple: the arguments, and arrays for the outputs
     if items != 0:
         objects = i64(items)
-        table[14] = from_python(objects[0])
-        table[19] = objects[1]
+        table[AT_INDEX] = from_python(objects[0])
+        table[AT_OUTPUT_0_OBJECT] = objects[1]
     part = -1 if items != 0 else from_python(part_object)  # 2k: plan of stage k; 2k+1: its step; -1: one call; -2: many
     if part == 0:
         return to_python(plan_0(address))
     if part == 1:
-        lock = unlock(table[7])                           # lets Python's other threads run, when it takes long
+        lock = unlock(table[AT_WORK])                     # lets Python's other threads run, when it takes long
         result = step_0(address)
         relock(lock)
         return to_python(result)
     many = part == -2
-    words = i64(table[8])                                 # a row for each of many calls: arguments, places of outputs
-    call = table[9] if many else 0
-    end = table[10] if many else 1
+    words = i64(table[AT_WORDS])                          # a row for each of many calls: arguments, places of outputs
+    call = table[AT_BEGIN] if many else 0
+    end = table[AT_END] if many else 1
     unlocked = unlock(-1 if many else 0)
     status = 0
     while call < end and status == 0:
         if many:
-            table[14] = words[call * 2 + 0]
-            table[19] = words[call * 2 + 1]
+            table[AT_INDEX] = words[call * 2 + 0]
+            table[AT_OUTPUT_0_OBJECT] = words[call * 2 + 1]
         status = plan_0(address)
-        if status == 0 and table[13] > table[12]:
+        if status == 0 and table[AT_NEEDED] > table[AT_CAPACITY]:
             status = -1                                   # the arena must grow
         if status == 0:
-            own_lock = unlock(0 if many else table[7])
+            own_lock = unlock(0 if many else table[AT_WORK])
             status = step_0(address)
             relock(own_lock)
         if status == 0:
             call = call + 1
     relock(unlocked)
     if many:
-        table[9] = call                                   # the first that did not run
+        table[AT_BEGIN] = call                            # the first that did not run
     return to_python(status)

@@ -12,23 +12,26 @@ from numgraph.kernels.support import floor_div_int, from_python, i64, items_of, 
 from numgraph.kernels.support import share_count, table_of, to_python, unlock
 from numgraph.kernels.vectorhyper import tanh_f32
 
+AT_LAUNCH, AT_WORK, AT_CAPACITY, AT_NEEDED, AT_X_OBJECT, AT_B_OBJECT, AT_A = 5, 7, 12, 13, 14, 15, 16
+AT_OUTPUT_0_OBJECT, AT_LEN_X, AT_X_SHAPE_1, AT_X, AT_B, AT_OUTPUT_0, AT_SHARES = 17, 18, 19, 20, 21, 22, 23
+
 
 @jit
 def plan_0(address):                                      # conditions, lengths and addresses
     table = i64(address)
-    table[20] = argument_address(table, 14)               # where x lies
-    table[21] = argument_address(table, 15)               # where b lies
-    n0 = argument_length(table, 15, 0)                    # len(b)
-    n1 = argument_length(table, 14, 1)                    # x.shape[1]
+    table[AT_X] = argument_address(table, AT_X_OBJECT)    # where x lies
+    table[AT_B] = argument_address(table, AT_B_OBJECT)    # where b lies
+    n0 = argument_length(table, AT_B_OBJECT, 0)           # len(b)
+    n1 = argument_length(table, AT_X_OBJECT, 1)           # x.shape[1]
     if n0 != n1:                                          # assume
         return fail(table, n0, n1, 1)
-    n2 = argument_length(table, 14, 0)                    # len(x)
-    table[18] = n2                                        # len(x)
-    table[19] = n1                                        # x.shape[1]
+    n2 = argument_length(table, AT_X_OBJECT, 0)           # len(x)
+    table[AT_LEN_X] = n2                                  # len(x)
+    table[AT_X_SHAPE_1] = n1                              # x.shape[1]
     t0 = floor_div_int(n2 * n1 * 34, 4)                   # floor_div int64
-    table[23] = share_count(table, t0, 4096, n2)          # shares of a divided loop
-    table[7] = t0                                         # cycles of work, about
-    table[13] = 0                                         # bytes of temporaries
+    table[AT_SHARES] = share_count(table, t0, 4096, n2)   # shares of a divided loop
+    table[AT_WORK] = t0                                   # cycles of work, about
+    table[AT_NEEDED] = 0                                  # bytes of temporaries
     return 0
 
 
@@ -36,14 +39,14 @@ def plan_0(address):                                      # conditions, lengths 
 def phase_0(address, share, shares):                      # tanh, where
     table = i64(address)
     reals = f64(address)
-    n0 = table[18]                                        # = len(x)
+    n0 = table[AT_LEN_X]                                  # = len(x)
     begin = n0 * share // shares                          # rows of this share
     end = n0 * (share + 1) // shares
-    n1 = table[19]                                        # = x.shape[1]
-    x = f32(table[20])                                    # x float32[?,?]
-    a = float32(reals[16])                                # argument
-    b = f32(table[21])                                    # b float32[?]
-    p0 = f32(table[22])                                   # where float32[?,?]
+    n1 = table[AT_X_SHAPE_1]                              # = x.shape[1]
+    x = f32(table[AT_X])                                  # x float32[?,?]
+    a = float32(reals[AT_A])                              # argument
+    b = f32(table[AT_B])                                  # b float32[?]
+    p0 = f32(table[AT_OUTPUT_0])                          # where float32[?,?]
     for i in range(begin, end):                           # len(x)
         for j in range(n1):                               # x.shape[1]
             interleave(4)                                 # vectors side by side
@@ -57,8 +60,8 @@ def phase_0(address, share, shares):                      # tanh, where
 @jit
 def step_0(address):                                      # everything, in order
     table = i64(address)
-    table[22] = argument_address(table, 17)               # where output 0 lies
-    launch(table[5], phase_0, address, table[23])
+    table[AT_OUTPUT_0] = argument_address(table, AT_OUTPUT_0_OBJECT)  # where output 0 lies
+    launch(table[AT_LAUNCH], phase_0, address, table[AT_SHARES])
     return 0
 
 
@@ -70,23 +73,23 @@ def enter(table_object, part_object):                     # called by Python wit
     items = items_of(part_object)                         # of a tuple: the arguments, and arrays for the outputs
     if items != 0:
         objects = i64(items)
-        table[14] = objects[0]
-        table[15] = objects[1]
-        reals[16] = real_of(objects[2])
-        table[17] = objects[3]
+        table[AT_X_OBJECT] = objects[0]
+        table[AT_B_OBJECT] = objects[1]
+        reals[AT_A] = real_of(objects[2])
+        table[AT_OUTPUT_0_OBJECT] = objects[3]
     part = -1 if items != 0 else from_python(part_object)  # 2k: plan of stage k; 2k+1: its step; -1: one call; -2: many
     if part == 0:
         return to_python(plan_0(address))
     if part == 1:
-        lock = unlock(table[7])                           # lets Python's other threads run, when it takes long
+        lock = unlock(table[AT_WORK])                     # lets Python's other threads run, when it takes long
         result = step_0(address)
         relock(lock)
         return to_python(result)
     status = plan_0(address)
-    if status == 0 and table[13] > table[12]:
+    if status == 0 and table[AT_NEEDED] > table[AT_CAPACITY]:
         status = -1                                       # the arena must grow
     if status == 0:
-        unlocked = unlock(table[7])
+        unlocked = unlock(table[AT_WORK])
         status = step_0(address)
         relock(unlocked)
     return to_python(status)

@@ -13,42 +13,46 @@ from numgraph.kernels.support import floor_div_int, from_python, i64, items_of, 
 from numgraph.kernels.support import resident_address, resident_length, share_count, table_of, to_python
 from numgraph.kernels.support import unlock
 
+AT_LAUNCH, AT_THREADS, AT_WORK, AT_WORDS, AT_BEGIN, AT_END, AT_TEMPORARIES = 5, 6, 7, 8, 9, 10, 11
+AT_CAPACITY, AT_NEEDED, AT_ROWS_OBJECT, AT_TABLE_DESCRIPTOR, AT_OUTPUT_0_OBJECT = 12, 13, 14, 15, 16
+AT_N0, AT_LEN_ROWS, AT_ROWS, AT_TABLE, AT_SHARES, AT_OUTPUT_0 = 17, 18, 19, 20, 21, 22
+
 
 @jit
 def plan_0(address):                                      # conditions, lengths and addresses
     table = i64(address)
-    table[19] = argument_address(table, 14)               # where rows lies
-    table[20] = resident_address(table, 15)               # where table lies now
-    n0 = resident_length(table, 15, 0)                    # len(table)
+    table[AT_ROWS] = argument_address(table, AT_ROWS_OBJECT)  # where rows lies
+    table[AT_TABLE] = resident_address(table, AT_TABLE_DESCRIPTOR)  # where table lies now
+    n0 = resident_length(table, AT_TABLE_DESCRIPTOR, 0)   # len(table)
     if n0 != 6:                                           # assume
         return fail(table, n0, 6, 2)
-    n1 = resident_length(table, 15, 1)                    # table.shape[1]
+    n1 = resident_length(table, AT_TABLE_DESCRIPTOR, 1)   # table.shape[1]
     if n1 != 2:                                           # assume
         return fail(table, n1, 2, 3)
-    n2 = argument_length(table, 14, 0)                    # len(rows)
+    n2 = argument_length(table, AT_ROWS_OBJECT, 0)        # len(rows)
     t0 = 64 + (n2 * 8 + 63 >> 6 << 6)                     # add int64
-    table[17] = t0                                        # 64 + (len(rows) * 8 + 63 >> 6 << 6)
-    table[18] = n2                                        # len(rows)
+    table[AT_N0] = t0                                     # 64 + (len(rows) * 8 + 63 >> 6 << 6)
+    table[AT_LEN_ROWS] = n2                               # len(rows)
     t1 = n2 * 2                                           # mul int64
     t2 = floor_div_int(t1, 4) + n2 * 4                    # add int64
-    table[21] = share_count(table, t2, 4096, n2)          # shares of a divided loop
-    table[7] = t2 + t1                                    # cycles of work, about
-    table[13] = t0 + table[6] * 64                        # bytes of temporaries
+    table[AT_SHARES] = share_count(table, t2, 4096, n2)   # shares of a divided loop
+    table[AT_WORK] = t2 + t1                              # cycles of work, about
+    table[AT_NEEDED] = t0 + table[AT_THREADS] * 64        # bytes of temporaries
     return 0
 
 
 @divided
 def phase_0(address, share, shares):                      # sum, mul
     table = i64(address)
-    n0 = table[17]                                        # place among the temporaries
-    own = table[11] + n0 + share * 64                     # what this share has for itself
+    n0 = table[AT_N0]                                     # place among the temporaries
+    own = table[AT_TEMPORARIES] + n0 + share * 64         # what this share has for itself
     acc0 = 0.0                                            # sum float64
-    n1 = table[18]                                        # = len(rows)
+    n1 = table[AT_LEN_ROWS]                               # = len(rows)
     begin = n1 * share // shares                          # rows of this share
     end = n1 * (share + 1) // shares
-    rows = i64(table[19])                                 # rows int64[?]
-    table_0 = f32(table[20])                              # table float32[6,2]
-    p0 = f32(table[11] + 64)                              # mul float32[?,2]
+    rows = i64(table[AT_ROWS])                            # rows int64[?]
+    table_0 = f32(table[AT_TABLE])                        # table float32[6,2]
+    p0 = f32(table[AT_TEMPORARIES] + 64)                  # mul float32[?,2]
     for i in range(begin, end):                           # len(rows)
         x0 = rows[i]                                      # rows int64[?]
         if x0 < -6 or x0 >= 6:                            # index in range of gather
@@ -66,10 +70,10 @@ def phase_0(address, share, shares):                      # sum, mul
 @jit
 def join_0(address):                                      # what the shares of phase_0 have accumulated
     table = i64(address)
-    shares = table[21]
-    total = f64(table[11])                                # sum float64
-    n0 = table[17]                                        # place among the temporaries
-    part = f64(table[11] + n0)                            # of the shares
+    shares = table[AT_SHARES]
+    total = f64(table[AT_TEMPORARIES])                    # sum float64
+    n0 = table[AT_N0]                                     # place among the temporaries
+    part = f64(table[AT_TEMPORARIES] + n0)                # of the shares
     for i in range(1):
         acc_0 = part[i]
         for share in range(1, shares):
@@ -81,14 +85,14 @@ def join_0(address):                                      # what the shares of p
 @jit
 def phase_1(address):                                     # cast, gather_update
     table = i64(address)
-    p0 = f64(table[11])                                   # sum float64
+    p0 = f64(table[AT_TEMPORARIES])                       # sum float64
     t0 = float32(p0[0])                                   # cast float32
-    p1 = f32(table[22])                                   # cast float32
+    p1 = f32(table[AT_OUTPUT_0])                          # cast float32
     p1[0] = t0                                            # cast float32
-    n0 = table[18]                                        # = len(rows)
-    p2 = f32(table[11] + 64)                              # mul float32[?,2]
-    rows = i64(table[19])                                 # rows int64[?]
-    p3 = f32(table[20])                                   # gather_update float32[6,2]
+    n0 = table[AT_LEN_ROWS]                               # = len(rows)
+    p2 = f32(table[AT_TEMPORARIES] + 64)                  # mul float32[?,2]
+    rows = i64(table[AT_ROWS])                            # rows int64[?]
+    p3 = f32(table[AT_TABLE])                             # gather_update float32[6,2]
     for i in range(n0):                                   # len(rows)
         x0 = rows[i]                                      # rows int64[?]
         t1 = x0 + 6 if x0 < 0 else x0                     # where int64
@@ -100,8 +104,8 @@ def phase_1(address):                                     # cast, gather_update
 @jit
 def step_0(address):                                      # everything, in order
     table = i64(address)
-    table[22] = argument_address(table, 16)               # where output 0 lies
-    status = launch(table[5], phase_0, address, table[21])
+    table[AT_OUTPUT_0] = argument_address(table, AT_OUTPUT_0_OBJECT)  # where output 0 lies
+    status = launch(table[AT_LAUNCH], phase_0, address, table[AT_SHARES])
     if status != 0:
         return phase_0(address, 0, 1)                     # what fails first in order
     join_0(address)
@@ -116,36 +120,36 @@ def enter(table_object, part_object):                     # called by Python wit
     items = items_of(part_object)                         # of a tuple: the arguments, and arrays for the outputs
     if items != 0:
         objects = i64(items)
-        table[14] = objects[0]
-        table[16] = objects[1]
+        table[AT_ROWS_OBJECT] = objects[0]
+        table[AT_OUTPUT_0_OBJECT] = objects[1]
     part = -1 if items != 0 else from_python(part_object)  # 2k: plan of stage k; 2k+1: its step; -1: one call; -2: many
     if part == 0:
         return to_python(plan_0(address))
     if part == 1:
-        lock = unlock(table[7])                           # lets Python's other threads run, when it takes long
+        lock = unlock(table[AT_WORK])                     # lets Python's other threads run, when it takes long
         result = step_0(address)
         relock(lock)
         return to_python(result)
     many = part == -2
-    words = i64(table[8])                                 # a row for each of many calls: arguments, places of outputs
-    call = table[9] if many else 0
-    end = table[10] if many else 1
+    words = i64(table[AT_WORDS])                          # a row for each of many calls: arguments, places of outputs
+    call = table[AT_BEGIN] if many else 0
+    end = table[AT_END] if many else 1
     unlocked = unlock(-1 if many else 0)
     status = 0
     while call < end and status == 0:
         if many:
-            table[14] = words[call * 2 + 0]
-            table[16] = words[call * 2 + 1]
+            table[AT_ROWS_OBJECT] = words[call * 2 + 0]
+            table[AT_OUTPUT_0_OBJECT] = words[call * 2 + 1]
         status = plan_0(address)
-        if status == 0 and table[13] > table[12]:
+        if status == 0 and table[AT_NEEDED] > table[AT_CAPACITY]:
             status = -1                                   # the arena must grow
         if status == 0:
-            own_lock = unlock(0 if many else table[7])
+            own_lock = unlock(0 if many else table[AT_WORK])
             status = step_0(address)
             relock(own_lock)
         if status == 0:
             call = call + 1
     relock(unlocked)
     if many:
-        table[9] = call                                   # the first that did not run
+        table[AT_BEGIN] = call                            # the first that did not run
     return to_python(status)

@@ -21,34 +21,40 @@ from numgraph.kernels.support import relock, resident_address, resident_length, 
 from numgraph.kernels.support import to_python, unlock
 from numgraph.kernels.vectormath import exp_f32, log_f32
 
+AT_SGEMM, AT_LAUNCH, AT_THREADS, AT_WORK, AT_WORDS, AT_BEGIN, AT_END = 3, 5, 6, 7, 8, 9, 10
+AT_TEMPORARIES, AT_CAPACITY, AT_NEEDED, AT_INDEX, AT_TRAIN_X_DESCRIPTOR = 11, 12, 13, 14, 15
+AT_W_DESCRIPTOR, AT_B_DESCRIPTOR, AT_TRAIN_Y_DESCRIPTOR, AT_OUTPUT_0_OBJECT, AT_N0 = 16, 17, 18, 19, 20
+AT_TRAIN_X, AT_N1, AT_W, AT_LEN_X, AT_SHARES, AT_N2, AT_N3, AT_TRAIN_Y = 21, 22, 23, 24, 25, 26, 27, 28
+AT_N4, AT_B, AT_N5, AT_N6, AT_N7, AT_N8, AT_N9, AT_OUTPUT_0, AT_SHARES1 = 29, 30, 31, 32, 33, 34, 35, 36, 37
+
 
 @jit
 def plan_0(address):                                      # conditions, lengths and addresses
     table = i64(address)
-    table[21] = resident_address(table, 15)               # where train_x lies now
-    table[23] = resident_address(table, 16)               # where W lies now
-    table[28] = resident_address(table, 18)               # where train_y lies now
-    table[30] = resident_address(table, 17)               # where b lies now
-    n0 = resident_length(table, 15, 1)                    # train_x.shape[1]
+    table[AT_TRAIN_X] = resident_address(table, AT_TRAIN_X_DESCRIPTOR)  # where train_x lies now
+    table[AT_W] = resident_address(table, AT_W_DESCRIPTOR)  # where W lies now
+    table[AT_TRAIN_Y] = resident_address(table, AT_TRAIN_Y_DESCRIPTOR)  # where train_y lies now
+    table[AT_B] = resident_address(table, AT_B_DESCRIPTOR)  # where b lies now
+    n0 = resident_length(table, AT_TRAIN_X_DESCRIPTOR, 1)  # train_x.shape[1]
     if n0 != 8:                                           # assume
         return fail(table, n0, 8, 2)
-    n1 = resident_length(table, 16, 0)                    # len(W)
+    n1 = resident_length(table, AT_W_DESCRIPTOR, 0)       # len(W)
     if n1 != 8:                                           # assume
         return fail(table, n1, 8, 3)
-    n2 = resident_length(table, 16, 1)                    # W.shape[1]
+    n2 = resident_length(table, AT_W_DESCRIPTOR, 1)       # W.shape[1]
     if n2 != 3:                                           # assume
         return fail(table, n2, 3, 4)
-    n3 = resident_length(table, 17, 0)                    # len(b)
+    n3 = resident_length(table, AT_B_DESCRIPTOR, 0)       # len(b)
     if n3 != 3:                                           # assume
         return fail(table, n3, 3, 5)
-    index = table[14]                                     # argument
+    index = table[AT_INDEX]                               # argument
     t0 = (index + 1) * 10                                 # mul int64
-    n4 = resident_length(table, 18, 0)                    # len(train_y)
+    n4 = resident_length(table, AT_TRAIN_Y_DESCRIPTOR, 0)  # len(train_y)
     t1 = minimum(maximum(t0 + n4 if t0 < 0 else t0, 0), n4)  # slice_bound int64
     t2 = index * 10                                       # mul int64
     t3 = minimum(maximum(t2 + n4 if t2 < 0 else t2, 0), n4)  # slice_bound int64
     t4 = maximum(t1 - t3, 0)                              # maximum int64
-    n5 = resident_length(table, 15, 0)                    # len(train_x)
+    n5 = resident_length(table, AT_TRAIN_X_DESCRIPTOR, 0)  # len(train_x)
     t5 = minimum(maximum(t0 + n5 if t0 < 0 else t0, 0), n5)  # slice_bound int64
     t6 = minimum(maximum(t2 + n5 if t2 < 0 else t2, 0), n5)  # slice_bound int64
     t7 = maximum(t5 - t6, 0)                              # maximum int64
@@ -58,36 +64,36 @@ def plan_0(address):                                      # conditions, lengths 
     t9 = t8 + 128                                         # add int64
     t10 = t9 + t8                                         # add int64
     t11 = t10 + 128                                       # add int64
-    table[20] = t11                                       # (... + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6) + 128
-    table[22] = t6 * 32                                   # slice_bound(index * 10, len(train_x)) * 32
-    table[24] = t7                                        # len(x)
-    table[26] = t10 + 64                                  # (... + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6) + 64
-    table[27] = t3                                        # slice_bound(index * 10, len(train_y))
-    table[29] = t3 * 4                                    # slice_bound(index * 10, len(train_y)) * 4
-    table[31] = t8                                        # len(x) * 12 + 63 >> 6 << 6
-    table[32] = t8 + 64                                   # (len(x) * 12 + 63 >> 6 << 6) + 64
-    table[33] = t4                                        # maximum(slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y)), 0)
-    table[34] = t9                                        # (len(x) * 12 + 63 >> 6 << 6) + 128
-    table[35] = t10                                       # (len(x) * 12 + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6)
+    table[AT_N0] = t11                                    # (... + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6) + 128
+    table[AT_N1] = t6 * 32                                # slice_bound(index * 10, len(train_x)) * 32
+    table[AT_LEN_X] = t7                                  # len(x)
+    table[AT_N2] = t10 + 64                               # (... + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6) + 64
+    table[AT_N3] = t3                                     # slice_bound(index * 10, len(train_y))
+    table[AT_N4] = t3 * 4                                 # slice_bound(index * 10, len(train_y)) * 4
+    table[AT_N5] = t8                                     # len(x) * 12 + 63 >> 6 << 6
+    table[AT_N6] = t8 + 64                                # (len(x) * 12 + 63 >> 6 << 6) + 64
+    table[AT_N7] = t4                                     # maximum(slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y)), 0)
+    table[AT_N8] = t9                                     # (len(x) * 12 + 63 >> 6 << 6) + 128
+    table[AT_N9] = t10                                    # (len(x) * 12 + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6)
     t12 = t7 * 2                                          # mul int64
-    table[25] = share_count(table, t12, 4096, floor_div_int(t7, 6))  # shares of a divided loop
-    table[37] = share_count(table, t12, 4096, 1)          # shares of a divided loop
-    table[7] = t12 + (floor_div_int(t7 * 31, 4) + t7 * 42) + 2 + t12 + 4  # cycles of work, about
-    table[13] = t11 + table[6] * 1048576                  # bytes of temporaries
+    table[AT_SHARES] = share_count(table, t12, 4096, floor_div_int(t7, 6))  # shares of a divided loop
+    table[AT_SHARES1] = share_count(table, t12, 4096, 1)  # shares of a divided loop
+    table[AT_WORK] = t12 + (floor_div_int(t7 * 31, 4) + t7 * 42) + 2 + t12 + 4  # cycles of work, about
+    table[AT_NEEDED] = t11 + table[AT_THREADS] * 1048576  # bytes of temporaries
     return 0
 
 
 @divided
 def phase_0(address, share, shares):                      # dot2
     table = i64(address)
-    n0 = table[20]                                        # place among the temporaries
-    own = table[11] + n0 + share * 1048576                # what this share has for itself
-    n1 = table[22]                                        # = slice_bound(index * 10, len(train_x)) * 32
-    x = table[21] + n1                                    # x float32[?,8] = train_x from element slice_bound(index * 10, len(train_x)) * 8
-    W = table[23]                                         # W float32[8,3]
-    out0 = table[11]                                      # dot2 float32[?,3]
-    n2 = table[24]                                        # = len(x)
-    sgemm(table[3], share, shares, own, n2, 3, 8, float32(1.0), x, 8, 1, W, 3, 1, float32(0.0), out0, 3)  # out0 = x @ W
+    n0 = table[AT_N0]                                     # place among the temporaries
+    own = table[AT_TEMPORARIES] + n0 + share * 1048576    # what this share has for itself
+    n1 = table[AT_N1]                                     # = slice_bound(index * 10, len(train_x)) * 32
+    x = table[AT_TRAIN_X] + n1                            # x float32[?,8] = train_x from element slice_bound(index * 10, len(train_x)) * 8
+    W = table[AT_W]                                       # W float32[8,3]
+    out0 = table[AT_TEMPORARIES]                          # dot2 float32[?,3]
+    n2 = table[AT_LEN_X]                                  # = len(x)
+    sgemm(table[AT_SGEMM], share, shares, own, n2, 3, 8, float32(1.0), x, 8, 1, W, 3, 1, float32(0.0), out0, 3)  # out0 = x @ W
     return 0
 
 
@@ -95,25 +101,25 @@ def phase_0(address, share, shares):                      # dot2
 def phase_1(address):                                     # max, sub, exp, sum, log, neg
     table = i64(address)
     acc0 = 0.0                                            # sum float64
-    n0 = table[26]                                        # place among the temporaries
-    p0 = f64(table[11] + n0)                              # sum float64[1,3]
+    n0 = table[AT_N2]                                     # place among the temporaries
+    p0 = f64(table[AT_TEMPORARIES] + n0)                  # sum float64[1,3]
     for j in range(3):
         p0[j] = 0.0                                       # start of sum float64[1,3]
-    n1 = table[24]                                        # = len(x)
-    n2 = table[27]                                        # = slice_bound(index * 10, len(train_y))
-    n3 = table[29]                                        # = slice_bound(index * 10, len(train_y)) * 4
-    y = i32(table[28] + n3)                               # y = train_y int32[?] from element slice_bound(index * 10, len(train_y))
-    p1 = f32(table[11])                                   # dot2 float32[?,3]
-    b = f32(table[30])                                    # b float32[3]
-    n4 = table[31]                                        # place among the temporaries
-    p2 = f32(table[11] + n4)                              # sub float32[?,3]
-    n5 = table[32]                                        # place among the temporaries
-    p3 = f32(table[11] + n5)                              # exp float32[?,3]
-    n6 = table[33]                                        # = maximum(slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y)), 0)
+    n1 = table[AT_LEN_X]                                  # = len(x)
+    n2 = table[AT_N3]                                     # = slice_bound(index * 10, len(train_y))
+    n3 = table[AT_N4]                                     # = slice_bound(index * 10, len(train_y)) * 4
+    y = i32(table[AT_TRAIN_Y] + n3)                       # y = train_y int32[?] from element slice_bound(index * 10, len(train_y))
+    p1 = f32(table[AT_TEMPORARIES])                       # dot2 float32[?,3]
+    b = f32(table[AT_B])                                  # b float32[3]
+    n4 = table[AT_N5]                                     # place among the temporaries
+    p2 = f32(table[AT_TEMPORARIES] + n4)                  # sub float32[?,3]
+    n5 = table[AT_N6]                                     # place among the temporaries
+    p3 = f32(table[AT_TEMPORARIES] + n5)                  # exp float32[?,3]
+    n6 = table[AT_N7]                                     # = maximum(slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y)), 0)
     t0 = float32(n6)                                      # cast float32
     t1 = float32(-1.0) / t0                               # true_div float32
-    n7 = table[34]                                        # place among the temporaries
-    p4 = f32(table[11] + n7)                              # sub float32[?,3]
+    n7 = table[AT_N8]                                     # place among the temporaries
+    p4 = f32(table[AT_TEMPORARIES] + n7)                  # sub float32[?,3]
     for i in range(n1):                                   # len(x)
         y_0 = y[i]                                        # train_y int32[?]
         if y_0 < -3 or y_0 >= 3:                          # index in range of gather
@@ -137,11 +143,11 @@ def phase_1(address):                                     # max, sub, exp, sum, 
             t8 = (t1 if t7 == j3 else float32(0.0)) - p3[j3] / t4 * t1  # sub float32[?,3]
             p4[i * 3 + j3] = t8                           # sub float32[?,3]
             p0[j3] = add_up(p0[j3], float64(t8))          # sum
-    n8 = table[35]                                        # place among the temporaries
-    p5 = f64(table[11] + n8)                              # sum float64
+    n8 = table[AT_N9]                                     # place among the temporaries
+    p5 = f64(table[AT_TEMPORARIES] + n8)                  # sum float64
     p5[0] = acc0                                          # sum float64
     t9 = -(float32(acc0) / t0)                            # neg float32
-    p6 = f32(table[36])                                   # neg float32
+    p6 = f32(table[AT_OUTPUT_0])                          # neg float32
     p6[0] = t9                                            # neg float32
     return 0
 
@@ -149,25 +155,25 @@ def phase_1(address):                                     # max, sub, exp, sum, 
 @divided
 def phase_2(address, share, shares):                      # gemm
     table = i64(address)
-    n0 = table[20]                                        # place among the temporaries
-    own = table[11] + n0 + share * 1048576                # what this share has for itself
-    n1 = table[22]                                        # = slice_bound(index * 10, len(train_x)) * 32
-    x = table[21] + n1                                    # x float32[?,8] = train_x from element slice_bound(index * 10, len(train_x)) * 8
-    n2 = table[34]                                        # place among the temporaries
-    p0 = table[11] + n2                                   # sub float32[?,3]
-    W = table[23]                                         # gemm float32[8,3]
-    n3 = table[24]                                        # = len(x)
-    sgemm(table[3], share, shares, own, 8, 3, n3, float32(-0.13), x, 1, 8, p0, 3, 1, float32(1.0), W, 3)  # W = float32(1.0) * W + float32(-0.13) * x @ p0
+    n0 = table[AT_N0]                                     # place among the temporaries
+    own = table[AT_TEMPORARIES] + n0 + share * 1048576    # what this share has for itself
+    n1 = table[AT_N1]                                     # = slice_bound(index * 10, len(train_x)) * 32
+    x = table[AT_TRAIN_X] + n1                            # x float32[?,8] = train_x from element slice_bound(index * 10, len(train_x)) * 8
+    n2 = table[AT_N8]                                     # place among the temporaries
+    p0 = table[AT_TEMPORARIES] + n2                       # sub float32[?,3]
+    W = table[AT_W]                                       # gemm float32[8,3]
+    n3 = table[AT_LEN_X]                                  # = len(x)
+    sgemm(table[AT_SGEMM], share, shares, own, 8, 3, n3, float32(-0.13), x, 1, 8, p0, 3, 1, float32(1.0), W, 3)  # W = float32(1.0) * W + float32(-0.13) * x @ p0
     return 0
 
 
 @jit
 def phase_3(address):                                     # sub
     table = i64(address)
-    b = f32(table[30])                                    # b float32[3]
-    n0 = table[26]                                        # place among the temporaries
-    p0 = f64(table[11] + n0)                              # sum float64[1,3]
-    p1 = f32(table[30])                                   # sub float32[3]
+    b = f32(table[AT_B])                                  # b float32[3]
+    n0 = table[AT_N2]                                     # place among the temporaries
+    p0 = f64(table[AT_TEMPORARIES] + n0)                  # sum float64[1,3]
+    p1 = f32(table[AT_B])                                 # sub float32[3]
     for i in range(3):
         p1[i] = b[i] - float32(0.13) * float32(p0[i])     # sub float32[3]
     return 0
@@ -176,12 +182,12 @@ def phase_3(address):                                     # sub
 @jit
 def step_0(address):                                      # everything, in order
     table = i64(address)
-    table[36] = argument_address(table, 19)               # where output 0 lies
-    launch(table[5], phase_0, address, table[25])
+    table[AT_OUTPUT_0] = argument_address(table, AT_OUTPUT_0_OBJECT)  # where output 0 lies
+    launch(table[AT_LAUNCH], phase_0, address, table[AT_SHARES])
     status = phase_1(address)
     if status != 0:
         return status
-    launch(table[5], phase_2, address, table[37])
+    launch(table[AT_LAUNCH], phase_2, address, table[AT_SHARES1])
     phase_3(address)
     return 0
 
@@ -193,36 +199,36 @@ def enter(table_object, part_object):                     # called by Python wit
     items = items_of(part_object)                         # of a tuple: the arguments, and arrays for the outputs
     if items != 0:
         objects = i64(items)
-        table[14] = from_python(objects[0])
-        table[19] = objects[1]
+        table[AT_INDEX] = from_python(objects[0])
+        table[AT_OUTPUT_0_OBJECT] = objects[1]
     part = -1 if items != 0 else from_python(part_object)  # 2k: plan of stage k; 2k+1: its step; -1: one call; -2: many
     if part == 0:
         return to_python(plan_0(address))
     if part == 1:
-        lock = unlock(table[7])                           # lets Python's other threads run, when it takes long
+        lock = unlock(table[AT_WORK])                     # lets Python's other threads run, when it takes long
         result = step_0(address)
         relock(lock)
         return to_python(result)
     many = part == -2
-    words = i64(table[8])                                 # a row for each of many calls: arguments, places of outputs
-    call = table[9] if many else 0
-    end = table[10] if many else 1
+    words = i64(table[AT_WORDS])                          # a row for each of many calls: arguments, places of outputs
+    call = table[AT_BEGIN] if many else 0
+    end = table[AT_END] if many else 1
     unlocked = unlock(-1 if many else 0)
     status = 0
     while call < end and status == 0:
         if many:
-            table[14] = words[call * 2 + 0]
-            table[19] = words[call * 2 + 1]
+            table[AT_INDEX] = words[call * 2 + 0]
+            table[AT_OUTPUT_0_OBJECT] = words[call * 2 + 1]
         status = plan_0(address)
-        if status == 0 and table[13] > table[12]:
+        if status == 0 and table[AT_NEEDED] > table[AT_CAPACITY]:
             status = -1                                   # the arena must grow
         if status == 0:
-            own_lock = unlock(0 if many else table[7])
+            own_lock = unlock(0 if many else table[AT_WORK])
             status = step_0(address)
             relock(own_lock)
         if status == 0:
             call = call + 1
     relock(unlocked)
     if many:
-        table[9] = call                                   # the first that did not run
+        table[AT_BEGIN] = call                            # the first that did not run
     return to_python(status)

@@ -21,6 +21,9 @@ from numgraph.kernels.cuda.support import cuda, helper
 from numgraph.kernels.support import maximum, minimum
 
 THREADS = 256
+AT_NEEDED, AT_INDEX, AT_TRAIN_X_DESCRIPTOR, AT_W_DESCRIPTOR, AT_B_DESCRIPTOR = 13, 14, 15, 16, 17
+AT_TRAIN_Y_DESCRIPTOR, AT_LEN_TRAIN_X, AT_LEN_X, AT_LEN_TRAIN_Y, AT_N0, AT_N1 = 18, 20, 21, 22, 23, 24
+AT_N2, AT_N3, AT_N4 = 25, 26, 27
 skinny_rows_kernel = helper(skinny_rows("float32", 3, 4, 128))
 skinny_columns_1 = helper(skinny_columns("float32", 3, 8, 128))
 
@@ -43,42 +46,42 @@ def join_sum_float32(value, lane, width):                 # acc + x, of lanes `w
 
 def plan_0(address):                                      # conditions, lengths and addresses
     table = i64(address)
-    n0 = resident_length(table, 15, 1)                    # train_x.shape[1]
+    n0 = resident_length(table, AT_TRAIN_X_DESCRIPTOR, 1)  # train_x.shape[1]
     if n0 != 8:                                           # assume
         return fail(table, n0, 8, 2)
-    n1 = resident_length(table, 16, 0)                    # len(W)
+    n1 = resident_length(table, AT_W_DESCRIPTOR, 0)       # len(W)
     if n1 != 8:                                           # assume
         return fail(table, n1, 8, 3)
-    n2 = resident_length(table, 16, 1)                    # W.shape[1]
+    n2 = resident_length(table, AT_W_DESCRIPTOR, 1)       # W.shape[1]
     if n2 != 3:                                           # assume
         return fail(table, n2, 3, 4)
-    n3 = resident_length(table, 17, 0)                    # len(b)
+    n3 = resident_length(table, AT_B_DESCRIPTOR, 0)       # len(b)
     if n3 != 3:                                           # assume
         return fail(table, n3, 3, 5)
-    index = table[14]                                     # argument
+    index = table[AT_INDEX]                               # argument
     t0 = (index + 1) * 10                                 # mul int64
-    n4 = resident_length(table, 18, 0)                    # len(train_y)
+    n4 = resident_length(table, AT_TRAIN_Y_DESCRIPTOR, 0)  # len(train_y)
     t1 = minimum(maximum(t0 + n4 if t0 < 0 else t0, 0), n4)  # slice_bound int64
     t2 = index * 10                                       # mul int64
     t3 = maximum(t1 - minimum(maximum(t2 + n4 if t2 < 0 else t2, 0), n4), 0)  # maximum int64
-    n5 = resident_length(table, 15, 0)                    # len(train_x)
+    n5 = resident_length(table, AT_TRAIN_X_DESCRIPTOR, 0)  # len(train_x)
     t4 = minimum(maximum(t0 + n5 if t0 < 0 else t0, 0), n5)  # slice_bound int64
     t5 = maximum(t4 - minimum(maximum(t2 + n5 if t2 < 0 else t2, 0), n5), 0)  # maximum int64
     if t3 != t5:                                          # assume
         return fail(table, t3, t5, 6)
-    table[20] = n5                                        # len(train_x)
-    table[21] = t5                                        # len(x)
-    table[22] = n4                                        # len(train_y)
+    table[AT_LEN_TRAIN_X] = n5                            # len(train_x)
+    table[AT_LEN_X] = t5                                  # len(x)
+    table[AT_LEN_TRAIN_Y] = n4                            # len(train_y)
     t6 = t5 * 12 + 63 >> 6 << 6                           # align64 int64
-    table[23] = t6                                        # len(x) * 12 + 63 >> 6 << 6
+    table[AT_N0] = t6                                     # len(x) * 12 + 63 >> 6 << 6
     t7 = t6 * 2                                           # mul int64
-    table[24] = t7                                        # (len(x) * 12 + 63 >> 6 << 6) * 2
+    table[AT_N1] = t7                                     # (len(x) * 12 + 63 >> 6 << 6) * 2
     t8 = t7 + (t5 * 4 + 63 >> 6 << 6)                     # add int64
-    table[25] = t8                                        # (len(x) * 12 + 63 >> 6 << 6) * 2 + (len(x) * 4 + 63 >> 6 << 6)
+    table[AT_N2] = t8                                     # (len(x) * 12 + 63 >> 6 << 6) * 2 + (len(x) * 4 + 63 >> 6 << 6)
     t9 = t8 + t6                                          # add int64
-    table[26] = t9                                        # (... + 63 >> 6 << 6) * 2 + (len(x) * 4 + 63 >> 6 << 6) + (len(x) * 12 + 63 >> 6 << 6)
-    table[27] = t9 + 64                                   # ... * 2 + (... + 63 >> 6 << 6) + (len(x) * 12 + 63 >> 6 << 6) + 64
-    table[13] = t9 + 128                                  # bytes of temporaries
+    table[AT_N3] = t9                                     # (... + 63 >> 6 << 6) * 2 + (len(x) * 4 + 63 >> 6 << 6) + (len(x) * 12 + 63 >> 6 << 6)
+    table[AT_N4] = t9 + 64                                # ... * 2 + (... + 63 >> 6 << 6) + (len(x) * 12 + 63 >> 6 << 6) + 64
+    table[AT_NEEDED] = t9 + 128                           # bytes of temporaries
     return 0
 
 

@@ -28,21 +28,28 @@ from numgraph.kernels.support import add_up, argument_address, argument_length, 
 from numgraph.kernels.support import floor_div_int, from_python, i64, items_of, jit, launch, maximum, relock
 from numgraph.kernels.support import shape, share_count, table_of, to_python, unlock
 
+AT_SGEMM, AT_LAUNCH, AT_THREADS, AT_WORK, AT_TEMPORARIES, AT_CAPACITY, AT_NEEDED = 3, 5, 6, 7, 11, 12, 13
+AT_A_OBJECT, AT_X_OBJECT, AT_OUTPUT_0_OBJECT, AT_N0, AT_N1, AT_A, AT_X = 14, 15, 16, 17, 18, 19, 20
+AT_LEN_A, AT_X_SHAPE_1, AT_SHARES, AT_SHARES1, AT_N2, AT_N3, AT_N4 = 21, 22, 23, 24, 25, 26, 27
+AT_SHARES2, AT_N5, AT_SHARES3, AT_SHARES4, AT_N6, AT_SHARES5, AT_SHARES6 = 28, 29, 30, 31, 32, 33, 34
+AT_SHARES7, AT_SHARES8, AT_N7, AT_SHARES9, AT_SHARES10, AT_SHARES11, AT_SHARES12 = 35, 36, 37, 38, 39, 40, 41
+AT_N8, AT_SHARES13, AT_SHARES14, AT_OUTPUT_0, AT_SHARES15 = 42, 43, 44, 45, 46
+
 
 @jit
 def plan_0(address):                                      # conditions, lengths and addresses
     table = i64(address)
-    table[19] = argument_address(table, 14)               # where A lies
-    table[20] = argument_address(table, 15)               # where x lies
-    n0 = argument_length(table, 15, 1)                    # x.shape[1]
+    table[AT_A] = argument_address(table, AT_A_OBJECT)    # where A lies
+    table[AT_X] = argument_address(table, AT_X_OBJECT)    # where x lies
+    n0 = argument_length(table, AT_X_OBJECT, 1)           # x.shape[1]
     if n0 > 35184372088832:                               # fits
         return fail(table, n0, 35184372088832, 1)
-    n1 = argument_length(table, 14, 0)                    # len(A)
+    n1 = argument_length(table, AT_A_OBJECT, 0)           # len(A)
     t0 = floor_div_int(35184372088832, maximum(n0, 1))    # floor_div int64
     if n1 > t0:                                           # fits
         return fail(table, n1, t0, 2)
-    n2 = argument_length(table, 14, 1)                    # A.shape[1]
-    n3 = argument_length(table, 15, 0)                    # len(x)
+    n2 = argument_length(table, AT_A_OBJECT, 1)           # A.shape[1]
+    n3 = argument_length(table, AT_X_OBJECT, 0)           # len(x)
     if n2 != n3:                                          # equal
         return fail(table, n2, n3, 3)
     if n2 != n1:                                          # equal
@@ -52,77 +59,79 @@ def plan_0(address):                                      # conditions, lengths 
     t3 = t2 + t1                                          # add int64
     t4 = t3 + t1                                          # add int64
     t5 = t4 + t1                                          # add int64
-    table[17] = t5                                        # 1048576 + ... + (... + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
+    table[AT_N0] = t5                                     # 1048576 + ... + (... + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
     t6 = n1 * n0                                          # mul int64
     t7 = t6 * 4 + 63 >> 6 << 6                            # align64 int64
     t8 = t7 + t1                                          # add int64
     t9 = t8 + (n0 * 4 + 63 >> 6 << 6)                     # add int64
     t10 = t9 + t7                                         # add int64
-    table[18] = t10                                       # (... + 63 >> 6 << 6) + (... + 63 >> 6 << 6) + (x.shape[1] * 4 + 63 >> 6 << 6) + (len(A) * x.shape[1] * 4 + 63 >> 6 << 6)
-    table[21] = n1                                        # len(A)
-    table[22] = n0                                        # x.shape[1]
-    table[25] = floor_div_int(t5, 8)                      # floor_div(... + ... + (... + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6), 8)
-    table[26] = t7                                        # len(A) * x.shape[1] * 4 + 63 >> 6 << 6
-    table[27] = t8                                        # (len(A) * x.shape[1] * 4 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
-    table[29] = t9                                        # (... * 4 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 4 + 63 >> 6 << 6)
-    table[32] = t2                                        # 1048576 + (x.shape[1] * 8 + 63 >> 6 << 6)
-    table[37] = t3                                        # 1048576 + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
-    table[42] = t4                                        # 1048576 + (... + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
+    table[AT_N1] = t10                                    # (... + 63 >> 6 << 6) + (... + 63 >> 6 << 6) + (x.shape[1] * 4 + 63 >> 6 << 6) + (len(A) * x.shape[1] * 4 + 63 >> 6 << 6)
+    table[AT_LEN_A] = n1                                  # len(A)
+    table[AT_X_SHAPE_1] = n0                              # x.shape[1]
+    table[AT_N2] = floor_div_int(t5, 8)                   # floor_div(... + ... + (... + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6), 8)
+    table[AT_N3] = t7                                     # len(A) * x.shape[1] * 4 + 63 >> 6 << 6
+    table[AT_N4] = t8                                     # (len(A) * x.shape[1] * 4 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
+    table[AT_N5] = t9                                     # (... * 4 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 4 + 63 >> 6 << 6)
+    table[AT_N6] = t2                                     # 1048576 + (x.shape[1] * 8 + 63 >> 6 << 6)
+    table[AT_N7] = t3                                     # 1048576 + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
+    table[AT_N8] = t4                                     # 1048576 + (... + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
     t11 = floor_div_int(t6 * n1, 12)                      # floor_div int64
     t12 = maximum(floor_div_int(n1, 6), floor_div_int(n0, 64))  # maximum int64
-    table[23] = share_count(table, t11, 4096, t12)        # shares of a divided loop
-    table[24] = share_count(table, t6, 4096, n1)          # shares of a divided loop
+    table[AT_SHARES] = share_count(table, t11, 4096, t12)  # shares of a divided loop
+    table[AT_SHARES1] = share_count(table, t6, 4096, n1)  # shares of a divided loop
     t13 = floor_div_int(n0 * 9, 4)                        # floor_div int64
-    table[28] = share_count(table, t13, 4096, n0)         # shares of a divided loop
+    table[AT_SHARES2] = share_count(table, t13, 4096, n0)  # shares of a divided loop
     t14 = floor_div_int(t6 * 7, 4)                        # floor_div int64
-    table[30] = share_count(table, t14, 4096, n1)         # shares of a divided loop
-    table[31] = share_count(table, t11, 4096, t12)        # shares of a divided loop
-    table[33] = share_count(table, t6, 4096, n1)          # shares of a divided loop
-    table[34] = share_count(table, t13, 4096, n0)         # shares of a divided loop
-    table[35] = share_count(table, t14, 4096, n1)         # shares of a divided loop
-    table[36] = share_count(table, t11, 4096, t12)        # shares of a divided loop
-    table[38] = share_count(table, t6, 4096, n1)          # shares of a divided loop
-    table[39] = share_count(table, t13, 4096, n0)         # shares of a divided loop
-    table[40] = share_count(table, t14, 4096, n1)         # shares of a divided loop
-    table[41] = share_count(table, t11, 4096, t12)        # shares of a divided loop
-    table[43] = share_count(table, t6, 4096, n1)          # shares of a divided loop
-    table[44] = share_count(table, t13, 4096, n0)         # shares of a divided loop
-    table[46] = share_count(table, t14, 4096, n1)         # shares of a divided loop
+    table[AT_SHARES3] = share_count(table, t14, 4096, n1)  # shares of a divided loop
+    table[AT_SHARES4] = share_count(table, t11, 4096, t12)  # shares of a divided loop
+    table[AT_SHARES5] = share_count(table, t6, 4096, n1)  # shares of a divided loop
+    table[AT_SHARES6] = share_count(table, t13, 4096, n0)  # shares of a divided loop
+    table[AT_SHARES7] = share_count(table, t14, 4096, n1)  # shares of a divided loop
+    table[AT_SHARES8] = share_count(table, t11, 4096, t12)  # shares of a divided loop
+    table[AT_SHARES9] = share_count(table, t6, 4096, n1)  # shares of a divided loop
+    table[AT_SHARES10] = share_count(table, t13, 4096, n0)  # shares of a divided loop
+    table[AT_SHARES11] = share_count(table, t14, 4096, n1)  # shares of a divided loop
+    table[AT_SHARES12] = share_count(table, t11, 4096, t12)  # shares of a divided loop
+    table[AT_SHARES13] = share_count(table, t6, 4096, n1)  # shares of a divided loop
+    table[AT_SHARES14] = share_count(table, t13, 4096, n0)  # shares of a divided loop
+    table[AT_SHARES15] = share_count(table, t14, 4096, n1)  # shares of a divided loop
     t15 = t11 + t6 + t13 + t14 + t11 + t6 + t13 + t14 + t11 + t6 + t13 + t14  # add int64
-    table[7] = t15 + t11 + t6 + t13 + t14                 # cycles of work, about
-    table[13] = t10 + table[6] * t5                       # bytes of temporaries
+    table[AT_WORK] = t15 + t11 + t6 + t13 + t14           # cycles of work, about
+    table[AT_NEEDED] = t10 + table[AT_THREADS] * t5       # bytes of temporaries
     return 0
 
 
 @divided
 def phase_0(address, share, shares):                      # dot2
     table = i64(address)
-    n0 = table[17]                                        # place among the temporaries
-    n1 = table[18]                                        # place among the temporaries
-    own = table[11] + n1 + share * n0                     # what this share has for itself
-    A = table[19]                                         # A float32[?,?]
-    x = table[20]                                         # x float32[?,?]
-    out0 = table[11]                                      # dot2 float32[?,?]
-    n2 = table[21]                                        # = len(A)
-    n3 = table[22]                                        # = x.shape[1]
-    sgemm(table[3], share, shares, own, n2, n3, n2, float32(1.0), A, n2, 1, x, n3, 1, float32(0.0), out0, n3)  # out0 = A @ x
+    n0 = table[AT_N0]                                     # place among the temporaries
+    n1 = table[AT_N1]                                     # place among the temporaries
+    own = table[AT_TEMPORARIES] + n1 + share * n0         # what this share has for itself
+    A = table[AT_A]                                       # A float32[?,?]
+    x = table[AT_X]                                       # x float32[?,?]
+    out0 = table[AT_TEMPORARIES]                          # dot2 float32[?,?]
+    n2 = table[AT_LEN_A]                                  # = len(A)
+    n3 = table[AT_X_SHAPE_1]                              # = x.shape[1]
+    sgemm(                                                # out0 = A @ x
+        table[AT_SGEMM], share, shares, own, n2, n3, n2, float32(1.0), A, n2, 1, x, n3, 1, float32(0.0), out0, n3
+    )
     return 0
 
 
 @divided
 def phase_1(address, share, shares):                      # sum
     table = i64(address)
-    n0 = table[17]                                        # place among the temporaries
-    n1 = table[18]                                        # place among the temporaries
-    own = table[11] + n1 + share * n0                     # what this share has for itself
+    n0 = table[AT_N0]                                     # place among the temporaries
+    n1 = table[AT_N1]                                     # place among the temporaries
+    own = table[AT_TEMPORARIES] + n1 + share * n0         # what this share has for itself
     p0 = f64(own + 1048576)                               # sum float64[?]
-    n2 = table[22]                                        # = x.shape[1]
+    n2 = table[AT_X_SHAPE_1]                              # = x.shape[1]
     for j in range(n2):
         p0[j] = 0.0                                       # start of sum float64[?]
-    n3 = table[21]                                        # = len(A)
+    n3 = table[AT_LEN_A]                                  # = len(A)
     begin = n3 * share // shares                          # rows of this share
     end = n3 * (share + 1) // shares
-    p1 = f32(table[11])                                   # dot2 float32[?,?]
+    p1 = f32(table[AT_TEMPORARIES])                       # dot2 float32[?,?]
     for i in range(begin, end):                           # len(A)
         for j1 in range(n2):                              # x.shape[1]
             v0 = p1[i * n2 + j1]                          # dot2 float32[?,?]
@@ -133,13 +142,13 @@ def phase_1(address, share, shares):                      # sum
 @jit
 def join_1(address):                                      # what the shares of phase_1 have accumulated
     table = i64(address)
-    shares = table[24]
-    n0 = table[25]                                        # place among the temporaries
-    n1 = table[26]                                        # place among the temporaries
-    total = f64(table[11] + n1)                           # sum float64[?]
-    n2 = table[18]                                        # place among the temporaries
-    part = f64(table[11] + n2 + 1048576)                  # of the shares
-    n3 = table[22]                                        # place among the temporaries
+    shares = table[AT_SHARES1]
+    n0 = table[AT_N2]                                     # place among the temporaries
+    n1 = table[AT_N3]                                     # place among the temporaries
+    total = f64(table[AT_TEMPORARIES] + n1)               # sum float64[?]
+    n2 = table[AT_N1]                                     # place among the temporaries
+    part = f64(table[AT_TEMPORARIES] + n2 + 1048576)      # of the shares
+    n3 = table[AT_X_SHAPE_1]                              # place among the temporaries
     for i in range(n3):
         acc_0 = part[i]
         for share in range(1, shares):
@@ -151,13 +160,13 @@ def join_1(address):                                      # what the shares of p
 @divided
 def phase_2(address, share, shares):                      # sqrt; also phase_6, phase_10, phase_14
     table = i64(address)
-    n0 = table[22]                                        # = x.shape[1]
+    n0 = table[AT_X_SHAPE_1]                              # = x.shape[1]
     begin = n0 * share // shares                          # rows of this share
     end = n0 * (share + 1) // shares
-    n1 = table[26]                                        # place among the temporaries
-    p0 = f64(table[11] + n1)                              # sum float64[?]
-    n2 = table[27]                                        # place among the temporaries
-    p1 = f32(table[11] + n2)                              # sqrt float32[?]
+    n1 = table[AT_N3]                                     # place among the temporaries
+    p0 = f64(table[AT_TEMPORARIES] + n1)                  # sum float64[?]
+    n2 = table[AT_N4]                                     # place among the temporaries
+    p1 = f32(table[AT_TEMPORARIES] + n2)                  # sqrt float32[?]
     for i in range(begin, end):                           # x.shape[1]
         p1[i] = math.sqrt(float32(p0[i]))                 # sqrt float32[?]
     return 0
@@ -166,15 +175,15 @@ def phase_2(address, share, shares):                      # sqrt; also phase_6, 
 @divided
 def phase_3(address, share, shares):                      # true_div; also phase_7, phase_11
     table = i64(address)
-    n0 = table[21]                                        # = len(A)
+    n0 = table[AT_LEN_A]                                  # = len(A)
     begin = n0 * share // shares                          # rows of this share
     end = n0 * (share + 1) // shares
-    n1 = table[22]                                        # = x.shape[1]
-    p0 = f32(table[11])                                   # dot2 float32[?,?]
-    n2 = table[27]                                        # place among the temporaries
-    p1 = f32(table[11] + n2)                              # sqrt float32[?]
-    n3 = table[29]                                        # place among the temporaries
-    p2 = f32(table[11] + n3)                              # true_div float32[?,?]
+    n1 = table[AT_X_SHAPE_1]                              # = x.shape[1]
+    p0 = f32(table[AT_TEMPORARIES])                       # dot2 float32[?,?]
+    n2 = table[AT_N4]                                     # place among the temporaries
+    p1 = f32(table[AT_TEMPORARIES] + n2)                  # sqrt float32[?]
+    n3 = table[AT_N5]                                     # place among the temporaries
+    p2 = f32(table[AT_TEMPORARIES] + n3)                  # true_div float32[?,?]
     for i in range(begin, end):                           # len(A)
         for j in range(n1):                               # x.shape[1]
             p2[i * n1 + j] = p0[i * n1 + j] / p1[j]       # true_div float32[?,?]
@@ -184,34 +193,36 @@ def phase_3(address, share, shares):                      # true_div; also phase
 @divided
 def phase_4(address, share, shares):                      # dot2; also phase_8, phase_12
     table = i64(address)
-    n0 = table[17]                                        # place among the temporaries
-    n1 = table[18]                                        # place among the temporaries
-    own = table[11] + n1 + share * n0                     # what this share has for itself
-    A = table[19]                                         # A float32[?,?]
-    n2 = table[29]                                        # place among the temporaries
-    p0 = table[11] + n2                                   # true_div float32[?,?]
-    out0 = table[11]                                      # dot2 float32[?,?]
-    n3 = table[21]                                        # = len(A)
-    n4 = table[22]                                        # = x.shape[1]
-    sgemm(table[3], share, shares, own, n3, n4, n3, float32(1.0), A, n3, 1, p0, n4, 1, float32(0.0), out0, n4)  # out0 = A @ p0
+    n0 = table[AT_N0]                                     # place among the temporaries
+    n1 = table[AT_N1]                                     # place among the temporaries
+    own = table[AT_TEMPORARIES] + n1 + share * n0         # what this share has for itself
+    A = table[AT_A]                                       # A float32[?,?]
+    n2 = table[AT_N5]                                     # place among the temporaries
+    p0 = table[AT_TEMPORARIES] + n2                       # true_div float32[?,?]
+    out0 = table[AT_TEMPORARIES]                          # dot2 float32[?,?]
+    n3 = table[AT_LEN_A]                                  # = len(A)
+    n4 = table[AT_X_SHAPE_1]                              # = x.shape[1]
+    sgemm(                                                # out0 = A @ p0
+        table[AT_SGEMM], share, shares, own, n3, n4, n3, float32(1.0), A, n3, 1, p0, n4, 1, float32(0.0), out0, n4
+    )
     return 0
 
 
 @shape
 def shape_0(address, share, shares, at0):                 # sum: phase_5, phase_9, phase_13
     table = i64(address)
-    n0 = table[17]                                        # place among the temporaries
-    n1 = table[18]                                        # place among the temporaries
-    own = table[11] + n1 + share * n0                     # what this share has for itself
+    n0 = table[AT_N0]                                     # place among the temporaries
+    n1 = table[AT_N1]                                     # place among the temporaries
+    own = table[AT_TEMPORARIES] + n1 + share * n0         # what this share has for itself
     n2 = table[at0]                                       # place among the temporaries
     p0 = f64(own + n2)                                    # sum float64[?]
-    n3 = table[22]                                        # = x.shape[1]
+    n3 = table[AT_X_SHAPE_1]                              # = x.shape[1]
     for j in range(n3):
         p0[j] = 0.0                                       # start of sum float64[?]
-    n4 = table[21]                                        # = len(A)
+    n4 = table[AT_LEN_A]                                  # = len(A)
     begin = n4 * share // shares                          # rows of this share
     end = n4 * (share + 1) // shares
-    p1 = f32(table[11])                                   # dot2 float32[?,?]
+    p1 = f32(table[AT_TEMPORARIES])                       # dot2 float32[?,?]
     for i in range(begin, end):                           # len(A)
         for j1 in range(n3):                              # x.shape[1]
             v0 = p1[i * n3 + j1]                          # dot2 float32[?,?]
@@ -221,20 +232,20 @@ def shape_0(address, share, shares, at0):                 # sum: phase_5, phase_
 
 @divided
 def phase_5(address, share, shares):                      # sum
-    return shape_0(address, share, shares, 32)
+    return shape_0(address, share, shares, AT_N6)
 
 
 @shape
 def shape_1(address, at0, at1):                           # join_5, join_9, join_13
     table = i64(address)
     shares = table[at0]
-    n0 = table[25]                                        # place among the temporaries
-    n1 = table[26]                                        # place among the temporaries
-    total = f64(table[11] + n1)                           # sum float64[?]
-    n2 = table[18]                                        # place among the temporaries
+    n0 = table[AT_N2]                                     # place among the temporaries
+    n1 = table[AT_N3]                                     # place among the temporaries
+    total = f64(table[AT_TEMPORARIES] + n1)               # sum float64[?]
+    n2 = table[AT_N1]                                     # place among the temporaries
     n3 = table[at1]                                       # place among the temporaries
-    part = f64(table[11] + n2 + n3)                       # of the shares
-    n4 = table[22]                                        # place among the temporaries
+    part = f64(table[AT_TEMPORARIES] + n2 + n3)           # of the shares
+    n4 = table[AT_X_SHAPE_1]                              # place among the temporaries
     for i in range(n4):
         acc_0 = part[i]
         for share in range(1, shares):
@@ -245,25 +256,25 @@ def shape_1(address, at0, at1):                           # join_5, join_9, join
 
 @divided
 def phase_9(address, share, shares):                      # sum
-    return shape_0(address, share, shares, 37)
+    return shape_0(address, share, shares, AT_N7)
 
 
 @divided
 def phase_13(address, share, shares):                     # sum
-    return shape_0(address, share, shares, 42)
+    return shape_0(address, share, shares, AT_N8)
 
 
 @divided
 def phase_15(address, share, shares):                     # true_div
     table = i64(address)
-    n0 = table[21]                                        # = len(A)
+    n0 = table[AT_LEN_A]                                  # = len(A)
     begin = n0 * share // shares                          # rows of this share
     end = n0 * (share + 1) // shares
-    n1 = table[22]                                        # = x.shape[1]
-    p0 = f32(table[11])                                   # dot2 float32[?,?]
-    n2 = table[27]                                        # place among the temporaries
-    p1 = f32(table[11] + n2)                              # sqrt float32[?]
-    p2 = f32(table[45])                                   # true_div float32[?,?]
+    n1 = table[AT_X_SHAPE_1]                              # = x.shape[1]
+    p0 = f32(table[AT_TEMPORARIES])                       # dot2 float32[?,?]
+    n2 = table[AT_N4]                                     # place among the temporaries
+    p1 = f32(table[AT_TEMPORARIES] + n2)                  # sqrt float32[?]
+    p2 = f32(table[AT_OUTPUT_0])                          # true_div float32[?,?]
     for i in range(begin, end):                           # len(A)
         for j in range(n1):                               # x.shape[1]
             p2[i * n1 + j] = p0[i * n1 + j] / p1[j]       # true_div float32[?,?]
@@ -273,27 +284,27 @@ def phase_15(address, share, shares):                     # true_div
 @jit
 def step_0(address):                                      # everything, in order
     table = i64(address)
-    table[45] = argument_address(table, 16)               # where output 0 lies
-    launch(table[5], phase_0, address, table[23])
-    launch(table[5], phase_1, address, table[24])
+    table[AT_OUTPUT_0] = argument_address(table, AT_OUTPUT_0_OBJECT)  # where output 0 lies
+    launch(table[AT_LAUNCH], phase_0, address, table[AT_SHARES])
+    launch(table[AT_LAUNCH], phase_1, address, table[AT_SHARES1])
     join_1(address)
-    launch(table[5], phase_2, address, table[28])
-    launch(table[5], phase_3, address, table[30])
-    launch(table[5], phase_4, address, table[31])
-    launch(table[5], phase_5, address, table[33])
-    shape_1(address, 33, 32)                              # join_5: what the shares of phase_5 have accumulated
-    launch(table[5], phase_2, address, table[34])         # phase_6: sqrt
-    launch(table[5], phase_3, address, table[35])         # phase_7: true_div
-    launch(table[5], phase_4, address, table[36])         # phase_8: dot2
-    launch(table[5], phase_9, address, table[38])
-    shape_1(address, 38, 37)                              # join_9: what the shares of phase_9 have accumulated
-    launch(table[5], phase_2, address, table[39])         # phase_10: sqrt
-    launch(table[5], phase_3, address, table[40])         # phase_11: true_div
-    launch(table[5], phase_4, address, table[41])         # phase_12: dot2
-    launch(table[5], phase_13, address, table[43])
-    shape_1(address, 43, 42)                              # join_13: what the shares of phase_13 have accumulated
-    launch(table[5], phase_2, address, table[44])         # phase_14: sqrt
-    launch(table[5], phase_15, address, table[46])
+    launch(table[AT_LAUNCH], phase_2, address, table[AT_SHARES2])
+    launch(table[AT_LAUNCH], phase_3, address, table[AT_SHARES3])
+    launch(table[AT_LAUNCH], phase_4, address, table[AT_SHARES4])
+    launch(table[AT_LAUNCH], phase_5, address, table[AT_SHARES5])
+    shape_1(address, AT_SHARES5, AT_N6)                   # join_5: what the shares of phase_5 have accumulated
+    launch(table[AT_LAUNCH], phase_2, address, table[AT_SHARES6])  # phase_6: sqrt
+    launch(table[AT_LAUNCH], phase_3, address, table[AT_SHARES7])  # phase_7: true_div
+    launch(table[AT_LAUNCH], phase_4, address, table[AT_SHARES8])  # phase_8: dot2
+    launch(table[AT_LAUNCH], phase_9, address, table[AT_SHARES9])
+    shape_1(address, AT_SHARES9, AT_N7)                   # join_9: what the shares of phase_9 have accumulated
+    launch(table[AT_LAUNCH], phase_2, address, table[AT_SHARES10])  # phase_10: sqrt
+    launch(table[AT_LAUNCH], phase_3, address, table[AT_SHARES11])  # phase_11: true_div
+    launch(table[AT_LAUNCH], phase_4, address, table[AT_SHARES12])  # phase_12: dot2
+    launch(table[AT_LAUNCH], phase_13, address, table[AT_SHARES13])
+    shape_1(address, AT_SHARES13, AT_N8)                  # join_13: what the shares of phase_13 have accumulated
+    launch(table[AT_LAUNCH], phase_2, address, table[AT_SHARES14])  # phase_14: sqrt
+    launch(table[AT_LAUNCH], phase_15, address, table[AT_SHARES15])
     return 0
 
 
@@ -304,22 +315,22 @@ def enter(table_object, part_object):                     # called by Python wit
     items = items_of(part_object)                         # of a tuple: the arguments, and arrays for the outputs
     if items != 0:
         objects = i64(items)
-        table[14] = objects[0]
-        table[15] = objects[1]
-        table[16] = objects[2]
+        table[AT_A_OBJECT] = objects[0]
+        table[AT_X_OBJECT] = objects[1]
+        table[AT_OUTPUT_0_OBJECT] = objects[2]
     part = -1 if items != 0 else from_python(part_object)  # 2k: plan of stage k; 2k+1: its step; -1: one call; -2: many
     if part == 0:
         return to_python(plan_0(address))
     if part == 1:
-        lock = unlock(table[7])                           # lets Python's other threads run, when it takes long
+        lock = unlock(table[AT_WORK])                     # lets Python's other threads run, when it takes long
         result = step_0(address)
         relock(lock)
         return to_python(result)
     status = plan_0(address)
-    if status == 0 and table[13] > table[12]:
+    if status == 0 and table[AT_NEEDED] > table[AT_CAPACITY]:
         status = -1                                       # the arena must grow
     if status == 0:
-        unlocked = unlock(table[7])
+        unlocked = unlock(table[AT_WORK])
         status = step_0(address)
         relock(unlocked)
     return to_python(status)

@@ -17,53 +17,59 @@ from numgraph.kernels.support import add_up, argument_address, argument_length, 
 from numgraph.kernels.support import floor_div_int, from_python, i64, items_of, jit, largest, launch, relock
 from numgraph.kernels.support import share_count, table_of, to_python, unlock
 
+AT_LAUNCH, AT_THREADS, AT_WORK, AT_TEMPORARIES, AT_CAPACITY, AT_NEEDED, AT_X_OBJECT = 5, 6, 7, 11, 12, 13, 14
+AT_OUTPUT_0_OBJECT, AT_OUTPUT_1_OBJECT, AT_OUTPUT_2_OBJECT, AT_OUTPUT_3_OBJECT = 15, 16, 17, 18
+AT_OUTPUT_4_OBJECT, AT_N0, AT_X_SHAPE_1, AT_LEN_X, AT_X, AT_OUTPUT_3 = 19, 20, 21, 22, 23, 24
+AT_OUTPUT_4, AT_OUTPUT_1, AT_N1, AT_SHARES, AT_N2, AT_OUTPUT_0, AT_SHARES1 = 25, 26, 27, 28, 29, 30, 31
+AT_OUTPUT_2 = 32
+
 
 @jit
 def plan_0(address):                                      # conditions, lengths and addresses
     table = i64(address)
-    table[23] = argument_address(table, 14)               # where x lies
-    n0 = argument_length(table, 14, 1)                    # x.shape[1]
+    table[AT_X] = argument_address(table, AT_X_OBJECT)    # where x lies
+    n0 = argument_length(table, AT_X_OBJECT, 1)           # x.shape[1]
     if n0 > 35184372088832:                               # fits
         return fail(table, n0, 35184372088832, 1)
-    n1 = argument_length(table, 14, 0)                    # len(x)
+    n1 = argument_length(table, AT_X_OBJECT, 0)           # len(x)
     if n1 > 35184372088832:                               # fits
         return fail(table, n1, 35184372088832, 2)
     if n0 < 1:                                            # nonempty
         return fail(table, n0, 1, 3)
     t0 = n0 * 8 + 63 >> 6 << 6                            # align64 int64
     t1 = t0 + 64                                          # add int64
-    table[20] = t1                                        # (x.shape[1] * 8 + 63 >> 6 << 6) + 64
-    table[21] = n0                                        # x.shape[1]
-    table[22] = n1                                        # len(x)
-    table[27] = t0                                        # x.shape[1] * 8 + 63 >> 6 << 6
-    table[29] = floor_div_int(t1, 8)                      # floor_div((x.shape[1] * 8 + 63 >> 6 << 6) + 64, 8)
+    table[AT_N0] = t1                                     # (x.shape[1] * 8 + 63 >> 6 << 6) + 64
+    table[AT_X_SHAPE_1] = n0                              # x.shape[1]
+    table[AT_LEN_X] = n1                                  # len(x)
+    table[AT_N1] = t0                                     # x.shape[1] * 8 + 63 >> 6 << 6
+    table[AT_N2] = floor_div_int(t1, 8)                   # floor_div((x.shape[1] * 8 + 63 >> 6 << 6) + 64, 8)
     t2 = n1 * n0 * 4 + n1 * 2                             # add int64
-    table[28] = share_count(table, t2, 4096, n1)          # shares of a divided loop
+    table[AT_SHARES] = share_count(table, t2, 4096, n1)   # shares of a divided loop
     t3 = floor_div_int(n0 * 3, 4)                         # floor_div int64
-    table[31] = share_count(table, t3, 4096, n0)          # shares of a divided loop
-    table[7] = t2 + t3                                    # cycles of work, about
-    table[13] = t1 + table[6] * t1                        # bytes of temporaries
+    table[AT_SHARES1] = share_count(table, t3, 4096, n0)  # shares of a divided loop
+    table[AT_WORK] = t2 + t3                              # cycles of work, about
+    table[AT_NEEDED] = t1 + table[AT_THREADS] * t1        # bytes of temporaries
     return 0
 
 
 @divided
 def phase_0(address, share, shares):                      # sum, max, argmax, true_div
     table = i64(address)
-    n0 = table[20]                                        # place among the temporaries
-    own = table[11] + n0 + share * n0                     # what this share has for itself
+    n0 = table[AT_N0]                                     # place among the temporaries
+    own = table[AT_TEMPORARIES] + n0 + share * n0         # what this share has for itself
     p0 = f64(own)                                         # sum float64[?]
-    n1 = table[21]                                        # = x.shape[1]
+    n1 = table[AT_X_SHAPE_1]                              # = x.shape[1]
     for j in range(n1):
         p0[j] = 0.0                                       # start of sum float64[?]
     acc0 = 0.0                                            # sum float64
-    n2 = table[22]                                        # = len(x)
+    n2 = table[AT_LEN_X]                                  # = len(x)
     begin = n2 * share // shares                          # rows of this share
     end = n2 * (share + 1) // shares
-    x = f32(table[23])                                    # x float32[?,?]
-    p1 = f32(table[24])                                   # max float32[?]
-    p2 = i64(table[25])                                   # argmax int64[?]
+    x = f32(table[AT_X])                                  # x float32[?,?]
+    p1 = f32(table[AT_OUTPUT_3])                          # max float32[?]
+    p2 = i64(table[AT_OUTPUT_4])                          # argmax int64[?]
     t0 = float32(n1)                                      # cast float32
-    p3 = f32(table[26])                                   # true_div float32[?,1]
+    p3 = f32(table[AT_OUTPUT_1])                          # true_div float32[?,1]
     for i in range(begin, end):                           # len(x)
         acc1 = 0.0                                        # sum float64[?,1]
         acc2 = float32(-np.inf)                           # max float32[?]
@@ -81,7 +87,7 @@ def phase_0(address, share, shares):                      # sum, max, argmax, tr
         p1[i] = acc2                                      # max float32[?]
         p2[i] = acc3_at                                   # argmax int64[?]
         p3[i] = float32(acc1) / t0                        # true_div float32[?,1]
-    n3 = table[27]                                        # place among the temporaries
+    n3 = table[AT_N1]                                     # place among the temporaries
     p4 = f64(own + n3)                                    # sum float64
     p4[0] = acc0                                          # sum float64
     return 0
@@ -90,20 +96,20 @@ def phase_0(address, share, shares):                      # sum, max, argmax, tr
 @jit
 def join_0(address):                                      # what the shares of phase_0 have accumulated
     table = i64(address)
-    shares = table[28]
-    n0 = table[29]                                        # place among the temporaries
-    total = f64(table[11])                                # sum float64[?]
-    n1 = table[20]                                        # place among the temporaries
-    part = f64(table[11] + n1)                            # of the shares
-    n2 = table[21]                                        # place among the temporaries
+    shares = table[AT_SHARES]
+    n0 = table[AT_N2]                                     # place among the temporaries
+    total = f64(table[AT_TEMPORARIES])                    # sum float64[?]
+    n1 = table[AT_N0]                                     # place among the temporaries
+    part = f64(table[AT_TEMPORARIES] + n1)                # of the shares
+    n2 = table[AT_X_SHAPE_1]                              # place among the temporaries
     for i in range(n2):
         acc_0 = part[i]
         for share in range(1, shares):
             acc_0 = acc_0 + part[share * n0 + i]          # sum
         total[i] = acc_0
-    n3 = table[27]                                        # place among the temporaries
-    total_0 = f64(table[11] + n3)                         # sum float64
-    part_0 = f64(table[11] + n1 + n3)                     # of the shares
+    n3 = table[AT_N1]                                     # place among the temporaries
+    total_0 = f64(table[AT_TEMPORARIES] + n3)             # sum float64
+    part_0 = f64(table[AT_TEMPORARIES] + n1 + n3)         # of the shares
     for i1 in range(1):
         acc_1 = part_0[i1]
         for share in range(1, shares):
@@ -115,11 +121,11 @@ def join_0(address):                                      # what the shares of p
 @divided
 def phase_1(address, share, shares):                      # cast
     table = i64(address)
-    n0 = table[21]                                        # = x.shape[1]
+    n0 = table[AT_X_SHAPE_1]                              # = x.shape[1]
     begin = n0 * share // shares                          # rows of this share
     end = n0 * (share + 1) // shares
-    p0 = f64(table[11])                                   # sum float64[?]
-    p1 = f32(table[30])                                   # cast float32[?]
+    p0 = f64(table[AT_TEMPORARIES])                       # sum float64[?]
+    p1 = f32(table[AT_OUTPUT_0])                          # cast float32[?]
     for i in range(begin, end):                           # x.shape[1]
         p1[i] = float32(p0[i])                            # cast float32[?]
     return 0
@@ -128,10 +134,10 @@ def phase_1(address, share, shares):                      # cast
 @jit
 def phase_2(address):                                     # cast
     table = i64(address)
-    n0 = table[27]                                        # place among the temporaries
-    p0 = f64(table[11] + n0)                              # sum float64
+    n0 = table[AT_N1]                                     # place among the temporaries
+    p0 = f64(table[AT_TEMPORARIES] + n0)                  # sum float64
     t0 = float32(p0[0])                                   # cast float32
-    p1 = f32(table[32])                                   # cast float32
+    p1 = f32(table[AT_OUTPUT_2])                          # cast float32
     p1[0] = t0                                            # cast float32
     return 0
 
@@ -139,14 +145,14 @@ def phase_2(address):                                     # cast
 @jit
 def step_0(address):                                      # everything, in order
     table = i64(address)
-    table[24] = argument_address(table, 18)               # where output 3 lies
-    table[25] = argument_address(table, 19)               # where output 4 lies
-    table[26] = argument_address(table, 16)               # where output 1 lies
-    table[30] = argument_address(table, 15)               # where output 0 lies
-    table[32] = argument_address(table, 17)               # where output 2 lies
-    launch(table[5], phase_0, address, table[28])
+    table[AT_OUTPUT_3] = argument_address(table, AT_OUTPUT_3_OBJECT)  # where output 3 lies
+    table[AT_OUTPUT_4] = argument_address(table, AT_OUTPUT_4_OBJECT)  # where output 4 lies
+    table[AT_OUTPUT_1] = argument_address(table, AT_OUTPUT_1_OBJECT)  # where output 1 lies
+    table[AT_OUTPUT_0] = argument_address(table, AT_OUTPUT_0_OBJECT)  # where output 0 lies
+    table[AT_OUTPUT_2] = argument_address(table, AT_OUTPUT_2_OBJECT)  # where output 2 lies
+    launch(table[AT_LAUNCH], phase_0, address, table[AT_SHARES])
     join_0(address)
-    launch(table[5], phase_1, address, table[31])
+    launch(table[AT_LAUNCH], phase_1, address, table[AT_SHARES1])
     phase_2(address)
     return 0
 
@@ -158,25 +164,25 @@ def enter(table_object, part_object):                     # called by Python wit
     items = items_of(part_object)                         # of a tuple: the arguments, and arrays for the outputs
     if items != 0:
         objects = i64(items)
-        table[14] = objects[0]
-        table[15] = objects[1]
-        table[16] = objects[2]
-        table[17] = objects[3]
-        table[18] = objects[4]
-        table[19] = objects[5]
+        table[AT_X_OBJECT] = objects[0]
+        table[AT_OUTPUT_0_OBJECT] = objects[1]
+        table[AT_OUTPUT_1_OBJECT] = objects[2]
+        table[AT_OUTPUT_2_OBJECT] = objects[3]
+        table[AT_OUTPUT_3_OBJECT] = objects[4]
+        table[AT_OUTPUT_4_OBJECT] = objects[5]
     part = -1 if items != 0 else from_python(part_object)  # 2k: plan of stage k; 2k+1: its step; -1: one call; -2: many
     if part == 0:
         return to_python(plan_0(address))
     if part == 1:
-        lock = unlock(table[7])                           # lets Python's other threads run, when it takes long
+        lock = unlock(table[AT_WORK])                     # lets Python's other threads run, when it takes long
         result = step_0(address)
         relock(lock)
         return to_python(result)
     status = plan_0(address)
-    if status == 0 and table[13] > table[12]:
+    if status == 0 and table[AT_NEEDED] > table[AT_CAPACITY]:
         status = -1                                       # the arena must grow
     if status == 0:
-        unlocked = unlock(table[7])
+        unlocked = unlock(table[AT_WORK])
         status = step_0(address)
         relock(unlocked)
     return to_python(status)

@@ -13,38 +13,41 @@ from numgraph.kernels.support import floor_div_int, from_python, i64, items_of, 
 from numgraph.kernels.support import share_count, table_of, to_python, unlock
 from numgraph.kernels.vectormath import exp_f32
 
+AT_LAUNCH, AT_THREADS, AT_WORK, AT_TEMPORARIES, AT_CAPACITY, AT_NEEDED, AT_X_OBJECT = 5, 6, 7, 11, 12, 13, 14
+AT_OUTPUT_0_OBJECT, AT_N0, AT_LEN_X, AT_X_SHAPE_1, AT_X, AT_OUTPUT_0, AT_SHARES = 15, 16, 17, 18, 19, 20, 21
+
 
 @jit
 def plan_0(address):                                      # conditions, lengths and addresses
     table = i64(address)
-    table[19] = argument_address(table, 14)               # where x lies
-    n0 = argument_length(table, 14, 0)                    # len(x)
+    table[AT_X] = argument_address(table, AT_X_OBJECT)    # where x lies
+    n0 = argument_length(table, AT_X_OBJECT, 0)           # len(x)
     if n0 > 35184372088832:                               # fits
         return fail(table, n0, 35184372088832, 1)
-    n1 = argument_length(table, 14, 1)                    # x.shape[1]
+    n1 = argument_length(table, AT_X_OBJECT, 1)           # x.shape[1]
     t0 = n1 * 4 + 63 >> 6 << 6                            # align64 int64
-    table[16] = t0                                        # x.shape[1] * 4 + 63 >> 6 << 6
-    table[17] = n0                                        # len(x)
-    table[18] = n1                                        # x.shape[1]
+    table[AT_N0] = t0                                     # x.shape[1] * 4 + 63 >> 6 << 6
+    table[AT_LEN_X] = n0                                  # len(x)
+    table[AT_X_SHAPE_1] = n1                              # x.shape[1]
     t1 = floor_div_int(n0 * n1 * 38, 4)                   # floor_div int64
-    table[21] = share_count(table, t1, 4096, n0)          # shares of a divided loop
-    table[7] = t1                                         # cycles of work, about
-    table[13] = 0 + table[6] * t0                         # bytes of temporaries
+    table[AT_SHARES] = share_count(table, t1, 4096, n0)   # shares of a divided loop
+    table[AT_WORK] = t1                                   # cycles of work, about
+    table[AT_NEEDED] = 0 + table[AT_THREADS] * t0         # bytes of temporaries
     return 0
 
 
 @divided
 def phase_0(address, share, shares):                      # max, exp, sum, true_div
     table = i64(address)
-    n0 = table[16]                                        # place among the temporaries
-    own = table[11] + share * n0                          # what this share has for itself
-    n1 = table[17]                                        # = len(x)
+    n0 = table[AT_N0]                                     # place among the temporaries
+    own = table[AT_TEMPORARIES] + share * n0              # what this share has for itself
+    n1 = table[AT_LEN_X]                                  # = len(x)
     begin = n1 * share // shares                          # rows of this share
     end = n1 * (share + 1) // shares
-    n2 = table[18]                                        # = x.shape[1]
-    x = f32(table[19])                                    # x float32[?,?]
+    n2 = table[AT_X_SHAPE_1]                              # = x.shape[1]
+    x = f32(table[AT_X])                                  # x float32[?,?]
     p0 = f32(own)                                         # exp float32[?,?]
-    p1 = f32(table[20])                                   # true_div float32[?,?]
+    p1 = f32(table[AT_OUTPUT_0])                          # true_div float32[?,?]
     for i in range(begin, end):                           # len(x)
         acc0 = float32(-np.inf)                           # max float32[?,1]
         for j in range(n2):                               # x.shape[1]
@@ -64,8 +67,8 @@ def phase_0(address, share, shares):                      # max, exp, sum, true_
 @jit
 def step_0(address):                                      # everything, in order
     table = i64(address)
-    table[20] = argument_address(table, 15)               # where output 0 lies
-    launch(table[5], phase_0, address, table[21])
+    table[AT_OUTPUT_0] = argument_address(table, AT_OUTPUT_0_OBJECT)  # where output 0 lies
+    launch(table[AT_LAUNCH], phase_0, address, table[AT_SHARES])
     return 0
 
 
@@ -76,21 +79,21 @@ def enter(table_object, part_object):                     # called by Python wit
     items = items_of(part_object)                         # of a tuple: the arguments, and arrays for the outputs
     if items != 0:
         objects = i64(items)
-        table[14] = objects[0]
-        table[15] = objects[1]
+        table[AT_X_OBJECT] = objects[0]
+        table[AT_OUTPUT_0_OBJECT] = objects[1]
     part = -1 if items != 0 else from_python(part_object)  # 2k: plan of stage k; 2k+1: its step; -1: one call; -2: many
     if part == 0:
         return to_python(plan_0(address))
     if part == 1:
-        lock = unlock(table[7])                           # lets Python's other threads run, when it takes long
+        lock = unlock(table[AT_WORK])                     # lets Python's other threads run, when it takes long
         result = step_0(address)
         relock(lock)
         return to_python(result)
     status = plan_0(address)
-    if status == 0 and table[13] > table[12]:
+    if status == 0 and table[AT_NEEDED] > table[AT_CAPACITY]:
         status = -1                                       # the arena must grow
     if status == 0:
-        unlocked = unlock(table[7])
+        unlocked = unlock(table[AT_WORK])
         status = step_0(address)
         relock(unlocked)
     return to_python(status)

@@ -15,36 +15,41 @@ from numgraph.kernels.support import add_up, argument_address, divided, entry, f
 from numgraph.kernels.support import from_python, i64, items_of, jit, launch, real_of, relock, resident_address
 from numgraph.kernels.support import resident_length, share_count, table_of, to_python, unlock
 
+AT_LAUNCH, AT_WORK, AT_CAPACITY, AT_NEEDED, AT_LR, AT_P_DESCRIPTOR = 5, 7, 12, 13, 14, 15
+AT_V_DESCRIPTOR, AT_B_DESCRIPTOR, AT_A_DESCRIPTOR, AT_GROWN_DESCRIPTOR = 16, 17, 18, 19
+AT_OUTPUT_0_OBJECT, AT_NEW_GROWN_OBJECT, AT_P, AT_V, AT_OUTPUT_0, AT_N0 = 20, 21, 22, 23, 24, 25
+AT_NEW_GROWN, AT_SHARES, AT_LEN_GROWN, AT_GROWN, AT_N1 = 26, 27, 28, 29, 30
+
 
 @jit
 def plan_0(address):                                      # conditions, lengths and addresses
     table = i64(address)
-    table[22] = resident_address(table, 15)               # where p lies now
-    table[23] = resident_address(table, 16)               # where v lies now
-    table[29] = resident_address(table, 19)               # where grown lies now
-    n0 = resident_length(table, 15, 0)                    # len(p)
+    table[AT_P] = resident_address(table, AT_P_DESCRIPTOR)  # where p lies now
+    table[AT_V] = resident_address(table, AT_V_DESCRIPTOR)  # where v lies now
+    table[AT_GROWN] = resident_address(table, AT_GROWN_DESCRIPTOR)  # where grown lies now
+    n0 = resident_length(table, AT_P_DESCRIPTOR, 0)       # len(p)
     if n0 != 4:                                           # assume
         return fail(table, n0, 4, 1)
-    n1 = resident_length(table, 16, 0)                    # len(v)
+    n1 = resident_length(table, AT_V_DESCRIPTOR, 0)       # len(v)
     if n1 != 4:                                           # assume
         return fail(table, n1, 4, 2)
-    n2 = resident_length(table, 17, 0)                    # len(b)
+    n2 = resident_length(table, AT_B_DESCRIPTOR, 0)       # len(b)
     if n2 != 3:                                           # assume
         return fail(table, n2, 3, 3)
-    n3 = resident_length(table, 18, 0)                    # len(a)
+    n3 = resident_length(table, AT_A_DESCRIPTOR, 0)       # len(a)
     if n3 != 3:                                           # assume
         return fail(table, n3, 3, 4)
-    n4 = resident_length(table, 19, 0)                    # len(grown)
+    n4 = resident_length(table, AT_GROWN_DESCRIPTOR, 0)   # len(grown)
     t0 = n4 + 1                                           # add int64
     if t0 > 35184372088832:                               # fits
         return fail(table, t0, 35184372088832, 5)
-    table[25] = t0                                        # len(grown) + 1
-    table[28] = n4                                        # len(grown)
-    table[30] = n4 * 8                                    # len(grown) * 8
+    table[AT_N0] = t0                                     # len(grown) + 1
+    table[AT_LEN_GROWN] = n4                              # len(grown)
+    table[AT_N1] = n4 * 8                                 # len(grown) * 8
     t1 = floor_div_int(t0, 4)                             # floor_div int64
-    table[27] = share_count(table, t1, 4096, t0)          # shares of a divided loop
-    table[7] = 10 + t1 + floor_div_int(n4 * 3, 4) + 4     # cycles of work, about
-    table[13] = 0                                         # bytes of temporaries
+    table[AT_SHARES] = share_count(table, t1, 4096, t0)   # shares of a divided loop
+    table[AT_WORK] = 10 + t1 + floor_div_int(n4 * 3, 4) + 4  # cycles of work, about
+    table[AT_NEEDED] = 0                                  # bytes of temporaries
     return 0
 
 
@@ -53,16 +58,16 @@ def phase_0(address):                                     # sum, sub
     table = i64(address)
     reals = f64(address)
     acc0 = 0.0                                            # sum float64
-    p_0 = f64(table[22])                                  # p float64[4]
-    v = f64(table[23])                                    # v float64[4]
-    lr = reals[14]                                        # argument
+    p_0 = f64(table[AT_P])                                # p float64[4]
+    v = f64(table[AT_V])                                  # v float64[4]
+    lr = reals[AT_LR]                                     # argument
     t0 = lr * 2.0                                         # mul float64
-    p0 = f64(table[23])                                   # sub float64[4]
+    p0 = f64(table[AT_V])                                 # sub float64[4]
     for i in range(4):
         x0 = p_0[i]                                       # p float64[4]
         acc0 = add_up(acc0, x0)                           # sum
         p0[i] = 0.9 * v[i] - t0 * x0                      # sub float64[4]
-    p1 = f64(table[24])                                   # sum float64
+    p1 = f64(table[AT_OUTPUT_0])                          # sum float64
     p1[0] = acc0                                          # sum float64
     return 0
 
@@ -70,10 +75,10 @@ def phase_0(address):                                     # sum, sub
 @divided
 def phase_1(address, share, shares):                      # fill
     table = i64(address)
-    n0 = table[25]                                        # = len(grown) + 1
+    n0 = table[AT_N0]                                     # = len(grown) + 1
     begin = n0 * share // shares                          # rows of this share
     end = n0 * (share + 1) // shares
-    p0 = f64(table[26])                                   # fill float64[?]
+    p0 = f64(table[AT_NEW_GROWN])                         # fill float64[?]
     for i in range(begin, end):                           # len(grown) + 1
         p0[i] = 0.0                                       # fill float64[?]
     return 0
@@ -82,18 +87,18 @@ def phase_1(address, share, shares):                      # fill
 @jit
 def phase_2(address):                                     # place, add
     table = i64(address)
-    n0 = table[28]                                        # = len(grown)
-    grown = f64(table[29])                                # grown float64[?]
-    p0 = f64(table[26])                                   # place float64[?]
+    n0 = table[AT_LEN_GROWN]                              # = len(grown)
+    grown = f64(table[AT_GROWN])                          # grown float64[?]
+    p0 = f64(table[AT_NEW_GROWN])                         # place float64[?]
     for i in range(n0):                                   # len(grown)
         p0[i] = grown[i]                                  # place float64[?]
-    p_0 = f64(table[22])                                  # p float64[4]
+    p_0 = f64(table[AT_P])                                # p float64[4]
     x0 = p_0[0]                                           # p float64[4]
-    n1 = table[30]                                        # = len(grown) * 8
-    p1 = f64(table[26] + n1)                              # place float64[?] from element len(grown)
+    n1 = table[AT_N1]                                     # = len(grown) * 8
+    p1 = f64(table[AT_NEW_GROWN] + n1)                    # place float64[?] from element len(grown)
     p1[0] = x0                                            # place float64[?]
-    p2 = f64(table[23])                                   # sub float64[4]
-    p3 = f64(table[22])                                   # add float64[4]
+    p2 = f64(table[AT_V])                                 # sub float64[4]
+    p3 = f64(table[AT_P])                                 # add float64[4]
     for i1 in range(4):
         p3[i1] = p_0[i1] + p2[i1]                         # add float64[4]
     return 0
@@ -102,10 +107,10 @@ def phase_2(address):                                     # place, add
 @jit
 def step_0(address):                                      # everything, in order
     table = i64(address)
-    table[24] = argument_address(table, 20)               # where output 0 lies
-    table[26] = argument_address(table, 21)               # where fresh 4 lies
+    table[AT_OUTPUT_0] = argument_address(table, AT_OUTPUT_0_OBJECT)  # where output 0 lies
+    table[AT_NEW_GROWN] = argument_address(table, AT_NEW_GROWN_OBJECT)  # where fresh 4 lies
     phase_0(address)
-    launch(table[5], phase_1, address, table[27])
+    launch(table[AT_LAUNCH], phase_1, address, table[AT_SHARES])
     phase_2(address)
     return 0
 
@@ -118,21 +123,21 @@ def enter(table_object, part_object):                     # called by Python wit
     items = items_of(part_object)                         # of a tuple: the arguments, and arrays for the outputs
     if items != 0:
         objects = i64(items)
-        reals[14] = real_of(objects[0])
-        table[20] = objects[1]
+        reals[AT_LR] = real_of(objects[0])
+        table[AT_OUTPUT_0_OBJECT] = objects[1]
     part = -1 if items != 0 else from_python(part_object)  # 2k: plan of stage k; 2k+1: its step; -1: one call; -2: many
     if part == 0:
         return to_python(plan_0(address))
     if part == 1:
-        lock = unlock(table[7])                           # lets Python's other threads run, when it takes long
+        lock = unlock(table[AT_WORK])                     # lets Python's other threads run, when it takes long
         result = step_0(address)
         relock(lock)
         return to_python(result)
     status = plan_0(address)
-    if status == 0 and table[13] > table[12]:
+    if status == 0 and table[AT_NEEDED] > table[AT_CAPACITY]:
         status = -1                                       # the arena must grow
     if status == 0:
-        unlocked = unlock(table[7])
+        unlocked = unlock(table[AT_WORK])
         status = step_0(address)
         relock(unlocked)
     return to_python(status)
