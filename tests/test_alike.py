@@ -14,7 +14,7 @@ import pytest
 import numgraph as ng
 from numgraph.emit import module, printer
 from numgraph.emit.header import WIDTH
-from numgraph.loops.alike import LEAST, NAMED, Merged, Use, merge
+from numgraph.loops.alike import LEAST, NAMED, apart, merge
 from numgraph.loops.program import (
     ADDRESS,
     TABLE,
@@ -175,11 +175,6 @@ def test_long_heads_and_calls_are_several_lines() -> None:
     text = printed(functions)
     assert all(len(line.partition("  #")[0]) <= WIDTH + 8 for line in text.split("\n"))
     compile(text.replace("@shape", "").replace("@divided", ""), "text", "exec")
-
-
-def apart(functions: Sequence[Function]) -> Merged:
-    """Nothing merged."""
-    return Merged({f.name: [f] for f in functions}, {f.name: Use(Call(f.name, f.arguments)) for f in functions})
 
 
 def long_chain() -> tuple[ng.Function, list[np.ndarray]]:

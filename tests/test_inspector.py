@@ -173,4 +173,4 @@ def test_missing_stage_names_those_that_there_are() -> None:
 
 
 def test_stages_of_the_command_line_are_those_of_the_record() -> None:
-    assert STAGES == ("graph", "givens", "schedule", "explain", "source", "listing", "llvm", "asm", "ptx")
+    assert STAGES == ("graph", "givens", "schedule", "explain", "loops", "source", "listing", "llvm", "asm", "ptx")

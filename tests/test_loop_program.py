@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 
+import numpy as np
 import pytest
 from numgraph.kernels.names import VECTOR
 
+import numgraph as ng
 from numgraph.emit.printer import fits, function_lines, text
 from numgraph.loops.nest import nested
 from numgraph.loops.program import (
@@ -142,3 +145,20 @@ def test_long_lines_stay_several() -> None:
 def test_malformed_programs_are_found(body: list[Statement], problem: str) -> None:
     with pytest.raises(Malformed, match=problem):
         verify([made(*body)])
+
+
+def test_the_loop_program_is_a_stage_of_the_record() -> None:
+    """With dtypes, and after each transformation what it has changed."""
+    x = v = ng.vector("x", dtype="float32")
+    for k in range(40):
+        v = ng.sin(v) * np.float32(1 + 1 / (k + 1))
+    shown = ng.function([x], [v, ng.grad(ng.sum(v), x)]).record.stages["loops"]
+    steps = re.findall(r"^-- (.+): (\d+) functions, (\d+) statements$", shown, re.MULTILINE)
+    assert [name for name, *_ in steps] == ["made of the schedule", "alike functions merged", "expressions nested"]
+    statements = [int(count) for *_, count in steps]
+    assert statements[0] >= statements[1] > statements[2]
+    assert (
+        re.search(r"^ +for i: int64 in begin, end", shown, re.MULTILINE) and "x: float32* = f32(table[AT_X])" in shown
+    )
+    device = ng.function([x], ng.sum(v), target="cuda-sim").record.stages["loops"]
+    assert "cuda.syncthreads()" in device and "if lane < half:" in device

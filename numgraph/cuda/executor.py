@@ -13,6 +13,7 @@ from numgraph.cuda.sweep import DeviceSweep
 from numgraph.cuda.variant import DeviceVariant
 from numgraph.device import door
 from numgraph.emit.grid import Geometry
+from numgraph.emit.steps import steps_text
 from numgraph.inspector.record import FunctionRecord
 from numgraph.runtime.executor import Executor
 from numgraph.runtime.explain import phase_record
@@ -48,6 +49,7 @@ class DeviceExecutor(Executor):
         schedule, module = self.variant.schedule, self.variant.module
         record.phases = [phase_record(schedule, kernel) for stage in module.kernels for kernel in stage]
         record.stages["schedule"] = lambda: schedule_text(schedule)
+        record.stages["loops"] = lambda: steps_text(module.steps)
         record.stages["source"] = module.text
         record.stages["listing"] = module.listing
         if door.missing("compile") is None:

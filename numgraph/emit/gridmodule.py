@@ -14,6 +14,7 @@ from numgraph.emit.gridsums import shares_of
 from numgraph.emit.header import DTYPES, finders, words
 from numgraph.emit.module import ModulePrinter, PlanPrinter, separated
 from numgraph.emit.printer import fits, function_lines
+from numgraph.emit.steps import Transformed
 from numgraph.emit.table import Layout, found_functions, slot_lines
 from numgraph.emit.writer import RESERVED, Line, Names, imported
 from numgraph.errors import FunctionError
@@ -64,6 +65,11 @@ class GridModule:
     words: list[int] = field(default_factory=list)
     finders: list[Finder | None] = field(default_factory=list)
     functions: list[Function] = field(default_factory=list)
+
+    @property
+    def steps(self) -> list[Transformed]:
+        """The loop program that it is printed of."""
+        return [Transformed("mapped to a grid, alike kernels merged, expressions nested", self.functions)]
 
 
 def _slot_text(number: int) -> str:

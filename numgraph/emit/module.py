@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,10 +13,11 @@ from numgraph.emit.function import FunctionPrinter, outside
 from numgraph.emit.fused import FusedJoinPrinter, FusedPrinter
 from numgraph.emit.header import module_header, words
 from numgraph.emit.printer import fits, function_lines
+from numgraph.emit.steps import Transformed
 from numgraph.emit.table import THREADS, WORK, Layout, found_functions, slot_lines
 from numgraph.emit.writer import Line
 from numgraph.ir import Node
-from numgraph.loops.alike import merge
+from numgraph.loops.alike import Merged, apart, merge
 from numgraph.loops.nest import nested
 from numgraph.loops.program import (
     ADDRESS,
@@ -63,16 +64,21 @@ class Phase:
 
 @dataclass
 class Module:
-    """A printed program. `text` is compiled and cached; `listing` is the same with the user's lines; `functions`: what
-    it is printed of."""
+    """A printed program. `text` is compiled and cached; `listing` is the same with the user's lines. steps: the loop
+    program that it is printed of, after each transformation."""
 
     text: str
     listing: str
-    functions: list[Function]
+    steps: list[Transformed]
     layout: Layout
     failures: list[Any]
     phases: list[Phase]
     sweeps: bool
+
+    @property
+    def functions(self) -> list[Function]:
+        """The loop program as it is printed."""
+        return self.steps[-1].functions
 
 
 def broken(kind: str, a: Expression, b: Expression) -> Expression:
@@ -132,15 +138,13 @@ class ModulePrinter:
         # the first plan comes last: it writes every address that phases and later plans read
         plans = {stage: self._plan(stage) for stage in reversed(range(len(phases)))}
         every = [phase for stage_phases in phases for phase in stage_phases]
-        merged = merge([function for phase in every for function in phase.functions])
-        functions: list[Function] = []
-        for stage, stage_phases in enumerate(phases):
-            functions.append(plans[stage])
-            for phase in stage_phases:
-                functions += [printed for function in phase.functions for printed in merged.printed[function.name]]
-            functions.append(step_function(self.layout, stage, stage_phases, merged.calls))
-        functions.append(entry_function(self.layout, len(phases), sweeps(self.schedule)))
-        functions = [nested(function, fits) for function in functions]
+        made = [function for phase in every for function in phase.functions]
+        steps = [
+            Transformed("made of the schedule", self._program(phases, plans, apart(made))),
+            Transformed("alike functions merged", self._program(phases, plans, merge(made))),
+        ]
+        functions = [nested(function, fits) for function in steps[-1].functions]
+        steps.append(Transformed("expressions nested", functions))
         lines = separated(map(function_lines, functions))
         code = "\n".join(line.code for line in lines)
         lines = [*found_functions(self.layout, words(code), "users_function"), *lines]
@@ -150,7 +154,19 @@ class ModulePrinter:
         header = [*header, *slots, "", ""]
         text = "\n".join([*header, *(line.text() for line in lines)]) + "\n"
         listing = "\n".join([*header, *(line.text(True) for line in lines)]) + "\n"
-        return Module(text, listing, functions, self.layout, self.layout.failures, every, sweeps(self.schedule))
+        return Module(text, listing, steps, self.layout, self.layout.failures, every, sweeps(self.schedule))
+
+    def _program(
+        self, phases: Sequence[Sequence[Phase]], plans: Mapping[int, Function], merged: Merged
+    ) -> list[Function]:
+        """All functions, those of the phases merged or apart."""
+        functions: list[Function] = []
+        for stage, stage_phases in enumerate(phases):
+            functions.append(plans[stage])
+            for phase in stage_phases:
+                functions += [printed for function in phase.functions for printed in merged.printed[function.name]]
+            functions.append(step_function(self.layout, stage, stage_phases, merged.calls))
+        return [*functions, entry_function(self.layout, len(phases), sweeps(self.schedule))]
 
     # -- phases -------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from typing import Any
 from numgraph.inspector.explanation import Explanation
 
 # The stages in the order in which a function passes through them.
-STAGES = ("graph", "givens", "schedule", "explain", "source", "listing", "llvm", "asm", "ptx")
+STAGES = ("graph", "givens", "schedule", "explain", "loops", "source", "listing", "llvm", "asm", "ptx")
 # The language of a stage's text, as a syntax highlighter names it.
 LANGUAGES = {"source": "python", "listing": "python", "llvm": "llvm", "asm": "gas"}
 # Written into the JSON; a reader refuses another number.

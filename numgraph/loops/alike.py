@@ -76,8 +76,7 @@ def merge(functions: Sequence[Function]) -> Merged:
     A function of shares remains as one that calls the shape, for threads are given a function with these arguments; of
     one of the address nothing remains but its call.
     """
-    uses = {f.name: Use(Call(f.name, f.arguments)) for f in functions}
-    merged = Merged({f.name: [f] for f in functions}, uses)
+    merged = apart(functions)
     shapes = 0
     for group in _groups(functions):
         for first, *others in group.members.values():
@@ -91,6 +90,11 @@ def merge(functions: Sequence[Function]) -> Merged:
                 merged.printed[other.name] = []
                 merged.calls[other.name] = _noted(merged.calls[first.name].call, other)
     return merged
+
+
+def apart(functions: Sequence[Function]) -> Merged:
+    """The functions as they are."""
+    return Merged({f.name: [f] for f in functions}, {f.name: Use(Call(f.name, f.arguments)) for f in functions})
 
 
 def _groups(functions: Sequence[Function]) -> list[Group]:

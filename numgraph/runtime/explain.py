@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from numgraph.emit.steps import steps_text
 from numgraph.inspector.record import FunctionRecord, PhaseRecord
 from numgraph.runtime.native import compiled_source
 from numgraph.runtime.variant import Variant
@@ -16,6 +17,7 @@ def complete(record: FunctionRecord, variant: Variant) -> None:
     """Add phases, the compiled stages, and where and how fast they were compiled."""
     record.phases = [phase_record(variant.schedule, phase) for phase in variant.module.phases]
     record.stages["schedule"] = lambda: schedule_text(variant.schedule)
+    record.stages["loops"] = lambda: steps_text(variant.module.steps)
     record.stages["source"] = variant.module.text
     record.stages["listing"] = variant.module.listing
     record.stages["llvm"] = lambda: compiled(lambda: llvm_text(variant))
