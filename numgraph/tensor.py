@@ -12,10 +12,14 @@ from numgraph.errors import DtypeError, ShapeError, ValueOverflowError
 from numgraph.graph import Constant, Variable, as_variable, describe, frozen
 from numgraph.types import Shape, TensorType, check_dtype
 
-__all__ = """as_tensor_variable bcol bmatrix brow bscalar btensor3 btensor4 bvector col constant dcol dmatrix drow
-dscalar dtensor3 dtensor4 dvector fcol fmatrix frow fscalar ftensor3 ftensor4 fvector icol imatrix irow iscalar itensor3
-itensor4 ivector lcol lmatrix lrow lscalar ltensor3 ltensor4 lvector matrices matrix row scalar scalars tensor tensor3
-tensor4 vector vectors wcol wmatrix wrow wscalar wtensor3 wtensor4 wvector""".split()
+__all__ = [
+    "as_tensor_variable", "bcol", "bmatrix", "brow", "bscalar", "btensor3", "btensor4", "bvector", "col",
+    "constant", "dcol", "dmatrix", "drow", "dscalar", "dtensor3", "dtensor4", "dvector", "fcol", "fmatrix", "frow",
+    "fscalar", "ftensor3", "ftensor4", "fvector", "icol", "imatrix", "irow", "iscalar", "itensor3", "itensor4",
+    "ivector", "lcol", "lmatrix", "lrow", "lscalar", "ltensor3", "ltensor4", "lvector", "matrices", "matrix", "row",
+    "scalar", "scalars", "tensor", "tensor3", "tensor4", "vector", "vectors", "wcol", "wmatrix", "wrow", "wscalar",
+    "wtensor3", "wtensor4", "wvector",
+]  # fmt: skip
 
 Constructor = Callable[..., Variable]
 # Theano's letters for dtypes

@@ -29,7 +29,7 @@ MODULES = (
 )  # fmt: skip
 
 for _module in MODULES:
-    for _name in _module.__all__:
+    for _name in (*_module.__all__, *getattr(_module, "INTERNAL", ())):
         if _name in FUNCTIONS:
             raise ValueError(f"function {_name}: defined in {_module.__name__} and before")
         FUNCTIONS[_name] = getattr(_module, _name)

@@ -13,9 +13,12 @@ from numgraph.op import OPS, Op, boolean, same
 from numgraph.ops.define import Chosen, boolless, both, f, no_float
 from numgraph.types import BOOL
 
-__all__ = """and_ bitwise_and bitwise_not bitwise_or bitwise_xor clip eq equal ge greater greater_equal gt invert
-isfinite isinf isnan le left_shift less less_equal logical_and logical_not logical_or logical_xor lt maximum minimum neq
-not_equal or_ right_shift switch where xor""".split()
+__all__ = [
+    "and_", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "clip", "eq", "equal", "ge", "greater",
+    "greater_equal", "gt", "invert", "isfinite", "isinf", "isnan", "le", "left_shift", "less", "less_equal",
+    "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "maximum", "minimum", "neq", "not_equal",
+    "or_", "right_shift", "switch", "where", "xor",
+]  # fmt: skip
 
 STEP = "a comparison is a step function: gradients stop there"
 BITS = "bits have no derivative"

@@ -23,8 +23,10 @@ from numgraph.ops.lengths import Length
 from numgraph.ops.shape import stretch
 from numgraph.types import FLOATS, check_dtype, promote
 
-__all__ = """alloc arange diag diagonal empty empty_like eye full full_like identity_like linspace ones ones_like tri
-tril triu zeros zeros_like""".split()
+__all__ = [
+    "alloc", "arange", "diag", "diagonal", "empty", "empty_like", "eye", "full", "full_like", "identity_like",
+    "linspace", "ones", "ones_like", "tri", "tril", "triu", "zeros", "zeros_like",
+]  # fmt: skip
 
 NOT_NEGATIVE = Check(
     "at_least", lambda value, *lengths, **_: [(n, 0) for n in ln.values(lengths)], "a length of {a} is negative"

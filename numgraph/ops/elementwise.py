@@ -21,10 +21,71 @@ from numgraph.ops import formula
 from numgraph.ops.define import ZERO, boolless, f, no_bool
 from numgraph.types import BOOL, DISCRETE, FLOATS, UNSIGNED
 
-__all__ = """abs abs_ add ceil ceiling deg2rad divmod exp exp2 expm1 floor floor_div int_div inv log log10 log1p log2
-masked_div masked_mul mod mul neg pow power rad2deg reciprocal round rint sgn sign sqr sqrt square sub true_div truediv
-trunc arccos arccosh arcsin arcsinh arctan arctan2 arctanh acos acosh asin asinh atan atan2 atanh cos cosh sin sinh tan
-tanh divide multiply negative remainder subtract""".split()
+__all__ = [
+    "abs",
+    "abs_",
+    "acos",
+    "acosh",
+    "add",
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
+    "arctan",
+    "arctan2",
+    "arctanh",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "ceil",
+    "ceiling",
+    "cos",
+    "cosh",
+    "deg2rad",
+    "divide",
+    "divmod",
+    "exp",
+    "exp2",
+    "expm1",
+    "floor",
+    "floor_div",
+    "int_div",
+    "inv",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "mod",
+    "mul",
+    "multiply",
+    "neg",
+    "negative",
+    "pow",
+    "power",
+    "rad2deg",
+    "reciprocal",
+    "remainder",
+    "rint",
+    "round",
+    "sgn",
+    "sign",
+    "sin",
+    "sinh",
+    "sqr",
+    "sqrt",
+    "square",
+    "sub",
+    "subtract",
+    "tan",
+    "tanh",
+    "true_div",
+    "truediv",
+    "trunc",
+]  # fmt: skip
+# Functions of expressions that gradients and operators use.
+INTERNAL = ["masked_div", "masked_mul"]
 
 NUMBERS = ("float32", "float64", "int32", "int64", "uint8")
 LN2 = math.log(2.0)

@@ -23,7 +23,11 @@ from numgraph.ops.select import nonzero
 from numgraph.ops.shape import inverse_pattern, reshaped, shuffled, stretch
 from numgraph.types import BOOL, DISCRETE
 
-__all__ = "getitem inc_subtensor set_subtensor".split()
+__all__ = [
+    "inc_subtensor", "set_subtensor",
+]  # fmt: skip
+# Functions of expressions that gradients and operators use.
+INTERNAL = ["getitem"]
 
 # Bounds of slices beyond this are as good as infinite.
 FAR = 2**62

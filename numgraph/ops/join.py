@@ -19,7 +19,9 @@ from numgraph.ops.lengths import Length
 from numgraph.ops.shape import flatten, reshape, reshaped, shuffled, stretch
 from numgraph.types import promote
 
-__all__ = "concatenate diff flip hstack join repeat roll split stack tile vstack".split()
+__all__ = [
+    "concatenate", "diff", "flip", "hstack", "join", "repeat", "roll", "split", "stack", "tile", "vstack",
+]  # fmt: skip
 
 
 def part(x: Variable, axis: int, start: Length | None, stop: Length | None, step: int = 1) -> Variable:

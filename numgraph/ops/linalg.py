@@ -21,7 +21,10 @@ from numgraph.ops.define import f
 from numgraph.ops.lengths import Length
 from numgraph.ops.shape import reshaped, shuffled, stretch
 
-__all__ = "batched_dot batched_tensordot dot inner matmul matrix_dot outer tensordot trace vdot".split()
+__all__ = [
+    "batched_dot", "batched_tensordot", "dot", "inner", "matmul", "matrix_dot", "outer", "tensordot", "trace",
+    "vdot",
+]  # fmt: skip
 
 INNER = "the inner lengths {a} and {b} differ"
 

@@ -14,8 +14,10 @@ from numgraph.ops.define import along_axis, f
 from numgraph.ops.reduce import axes_of, max_or_lowest
 from numgraph.types import FLOATS, float_of
 
-__all__ = """binary_crossentropy categorical_crossentropy elu log_softmax relu sigmoid sigmoid_binary_crossentropy
-softmax softplus""".split()
+__all__ = [
+    "binary_crossentropy", "categorical_crossentropy", "elu", "log_softmax", "relu", "sigmoid",
+    "sigmoid_binary_crossentropy", "softmax", "softplus",
+]  # fmt: skip
 
 # -- activations ----------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,11 @@ from numgraph.ops.define import f
 from numgraph.source import warn
 from numgraph.types import check_dtype
 
-__all__ = "all amax amin any argmax argmin max min prod sum unbroadcast".split()
+__all__ = [
+    "all", "amax", "amin", "any", "argmax", "argmin", "max", "min", "prod", "sum",
+]  # fmt: skip
+# Functions of expressions that gradients and operators use.
+INTERNAL = ["unbroadcast"]
 
 Axes = tuple[int, ...]
 POSITIONS = "an index is an integer and has no derivative"

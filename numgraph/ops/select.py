@@ -19,7 +19,9 @@ from numgraph.ops.shape import flatten, shuffled
 from numgraph.ops.subtensor import OUT_OF_RANGE, gather
 from numgraph.types import BOOL, DISCRETE
 
-__all__ = "flatnonzero nonzero nonzero_values take take_along_axis to_one_hot".split()
+__all__ = [
+    "flatnonzero", "nonzero", "nonzero_values", "take", "take_along_axis", "to_one_hot",
+]  # fmt: skip
 
 # -- positions of what is not zero ----------------------------------------------------------------------------------
 

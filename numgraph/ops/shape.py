@@ -17,8 +17,13 @@ from numgraph.ops import lengths as ln
 from numgraph.ops.define import f
 from numgraph.ops.lengths import Length
 
-__all__ = """atleast_1d atleast_2d atleast_3d broadcast_to dimshuffle expand_dims flatten moveaxis ravel reshape shape
-given shape_padaxis shape_padleft shape_padright size specify_shape squeeze swapaxes transpose""".split()
+__all__ = [
+    "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_to", "dimshuffle", "expand_dims", "flatten", "moveaxis",
+    "ravel", "reshape", "shape", "shape_padaxis", "shape_padleft", "shape_padright", "size", "specify_shape",
+    "squeeze", "swapaxes", "transpose",
+]  # fmt: skip
+# Functions of expressions that gradients and operators use.
+INTERNAL = ["given"]
 
 Pattern = tuple[int, ...]
 

@@ -20,7 +20,11 @@ from numgraph.ops.select import take_along_axis
 from numgraph.ops.shape import flatten
 from numgraph.types import FLOATS
 
-__all__ = "argsort cumprod cumsum product_of_others sort".split()
+__all__ = [
+    "argsort", "cumprod", "cumsum", "sort",
+]  # fmt: skip
+# Functions of expressions that gradients and operators use.
+INTERNAL = ["product_of_others"]
 
 # The longest axis that `kernels.sorting.argsort` takes.
 LONGEST = 2**31

@@ -16,8 +16,10 @@ from numgraph.ops.define import ZERO, f
 from numgraph.ops.elementwise import share_of
 from numgraph.types import DISCRETE, FLOATS, INTEGERS, check_dtype
 
-__all__ = """cast copysign digamma disconnected_grad erf erfc gammaln grad_clip hypot identity lgamma log1mexp log_erfc
-logaddexp psi tensor_copy zero_grad""".split()
+__all__ = [
+    "cast", "copysign", "digamma", "disconnected_grad", "erf", "erfc", "gammaln", "grad_clip", "hypot", "identity",
+    "lgamma", "log1mexp", "log_erfc", "logaddexp", "psi", "tensor_copy", "zero_grad",
+]  # fmt: skip
 
 LN2 = math.log(2.0)
 

@@ -13,7 +13,9 @@ from numgraph.ops.define import f
 from numgraph.ops.reduce import Axes, axes_of, max, max_or_lowest, min, reduced, sum
 from numgraph.types import FLOATS, check_dtype, float_of
 
-__all__ = "logsumexp mean norm ptp std var".split()
+__all__ = [
+    "logsumexp", "mean", "norm", "ptp", "std", "var",
+]  # fmt: skip
 
 
 def count_of(x: Variable, axes: Axes) -> Any:
