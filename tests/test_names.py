@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import numgraph as ng
-from numgraph.compile import printed, printed_for_grid, scheduled, title_of
+from numgraph.compile import printed, printed_for_grid
 from numgraph.emit.grid import Geometry
 from numgraph.emit.writer import Names
 from numgraph.errors import NumgraphError
@@ -66,8 +66,8 @@ def program(names: Sequence[str]) -> Program:
 def texts(names: Sequence[str]) -> tuple[str, str, str]:
     """The source and the listing for the processor, and the source for a grid."""
     made = program(names)
-    module = printed(scheduled(made), title_of(made))
-    return module.text, module.listing, printed_for_grid(made, frozenset(), GEOMETRY)[1].text
+    module = printed(made).module
+    return module.text, module.listing, printed_for_grid(made, GEOMETRY).module.text
 
 
 class Renamed(ast.NodeTransformer):
