@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,14 @@ def test_what_only_a_length_is_asked_of_is_not_computed(target: str) -> None:
     if target == "cpu":
         code = f.source.split('"""')[2]
         assert "exp(" not in code and "# broadcast_to" not in code
+
+
+def test_nodes_do_not_change() -> None:
+    x = ng.matrix("x")
+    for node in topological(rewritten([x], ng.exp(x)).nodes):
+        for name in ("kind", "inputs", "dtype", "serial"):
+            with pytest.raises(FrozenInstanceError):
+                setattr(node, name, None)
 
 
 @pytest.mark.parametrize(

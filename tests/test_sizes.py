@@ -192,7 +192,7 @@ def test_conditions_are_exact() -> None:
     graph = Graph()
     leaf = graph.make("input", None, (), (0,), "float64", ())
     lengths = [graph.make("extent", None, (leaf,), (axis,), "int64", ()) for axis in range(3)]
-    leaf.dims = (lengths[0],)
+    leaf.graph.lengths[leaf] = (lengths[0],)
     pairs = list(Sizes(graph).conditions((*lengths, 3)))
     assert len(pairs) == 3
 
