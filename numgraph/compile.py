@@ -1,27 +1,32 @@
 """The pipeline, top to bottom: expression, givens, grad -> rewrite -> schedule -> emit -> compile -> call.
 
-`givens` have been substituted and gradients built when a program arrives here.
+`givens` have been substituted and gradients built when a program arrives here. Each pass is a function over one state;
+`GRAPH`, `SCHEDULE`, `NATIVE` and `KERNELS` are the lists of them, in order.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
-from typing import Any, NamedTuple
+from time import perf_counter
+from typing import Generic, NamedTuple, TypeVar
 
 from numgraph.config import config
-from numgraph.cuda.executor import DeviceExecutor, device_for
+from numgraph.cuda.device import Device
+from numgraph.cuda.target import DeviceTarget, device_for
 from numgraph.cuda.variant import DeviceVariant
 from numgraph.emit.grid import Geometry
 from numgraph.emit.gridmodule import KERNEL_NAMES, GridModule, GridModulePrinter
 from numgraph.emit.module import Module, ModulePrinter
-from numgraph.graph import label
+from numgraph.graph import Variable, label
+from numgraph.inspector.record import PassRecord
 from numgraph.ir import Graph, Node, Requirement
 from numgraph.loops import verify as loops
 from numgraph.printing import pprint
+from numgraph.program import Program
 from numgraph.rewrite.assume import NOTHING, Assumptions, Key, Keys, Leaf, settled
 from numgraph.rewrite.build import Builder
 from numgraph.rewrite.conditions import OF_ELEMENTS, undecided
@@ -30,73 +35,59 @@ from numgraph.rewrite.lower import Leaves, expand, lower
 from numgraph.rewrite.rules import SIMPLE
 from numgraph.rewrite.update import fuse_updates
 from numgraph.runtime import native
-from numgraph.runtime.executor import Executor
+from numgraph.runtime.cpu import ProcessorTarget
 from numgraph.runtime.users import explained
-from numgraph.runtime.variant import Variant
+from numgraph.runtime.variant import NativeVariant
 from numgraph.schedule.items import computed_sources
 from numgraph.schedule.moved import length_sources
 from numgraph.schedule.plan import Schedule, Scheduler
 from numgraph.schedule.verify import verify
 from numgraph.shared import SharedVariable
 from numgraph.stable.engine import stabilised
+from numgraph.target import Compiled
 from numgraph.text import printable
 from numgraph.traits import CPU, GRID, Traits
 from numgraph.whole import compiled
 
-# More passes than any program needs, in case two rules undo each other.
-MAX_PASSES = 10
+# More rounds of rewriting than any program needs, in case two rules undo each other.
+MAX_ROUNDS = 10
+
+# -- the state, and what runs passes over it ----------------------------------------------------------------------
 
 
-class Rewritten(NamedTuple):
-    """Lowered and rewritten nodes of the outputs and of the updates' values, and what made them."""
+@dataclass
+class State:
+    """A program on its way. Each field below `given_up` is set by the pass that makes it, and read by later ones.
 
-    builder: Builder
-    leaves: Leaves
-    outputs: list[Node]
-    values: list[Node]
-    passes: list[Rewriter]
-
-
-def rewritten(program: Any, assumptions: Assumptions | None = None, traits: Traits = CPU) -> Rewritten:
-    """The compile graph of a program under assumptions; Contradiction where they do not hold together."""
-    graph = Graph(traits)
-    builder = Builder(graph, assumptions)
-    leaves = Leaves(builder, [a.variable for a in program.inputs])
-    values = [value for _, value in program.updates]
-    stable = stabilised([*program.outputs, *values], program.variables)
-    nodes = lower([*stable, *(s for s, _ in program.updates)], leaves)
-    for key, value in program.givens:
-        # what stands for x is called x
-        if not value.name and value in leaves.nodes:
-            graph.call(leaves.nodes[value], key.name)
-    # what lengths are read from is rewritten along
-    nodes += length_sources(graph, nodes)
-    nodes, rewriters = simplified(builder, nodes)
-    count = len(program.outputs)
-    outputs, new = nodes[:count], nodes[count : count + len(values)]
-    new = fuse_updates(builder, outputs, new, [leaves.nodes[target] for target, _ in program.updates])
-    return Rewritten(builder, leaves, outputs, new, rewriters)
-
-
-def simplified(builder: Builder, nodes: list[Node]) -> tuple[list[Node], list[Rewriter]]:
-    """`nodes` with all rules applied and compositions expanded, and the passes that it took.
-
-    A pass looks at each node once, and not at what its rules and expansions made inside their results; so another one
-    follows as long as there may be something new.
+    records: of the passes so far, those of builds that were given up included. given_up: the assumptions that it is
+    made without. stable: the outputs and new values in stable forms. nodes: what these were lowered to, then the
+    targets of updates and what lengths are read from. rounds: of rewriting. outputs, values: rewritten nodes of the
+    outputs and of the new values.
     """
-    passes: list[Rewriter] = []
-    while not passes or (passes[-1].made and len(passes) < MAX_PASSES):
-        passes.append(Rewriter(builder, SIMPLE, expand))
-        nodes = passes[-1].run(nodes)
-    return nodes, passes
 
+    program: Program
+    traits: Traits
+    records: dict[str, PassRecord]
+    assumptions: Assumptions
+    given_up: Keys = NOTHING
+    builder: Builder = field(init=False)
+    leaves: Leaves = field(init=False)
+    stable: list[Variable] = field(init=False)
+    nodes: list[Node] = field(init=False)
+    rounds: list[Rewriter] = field(init=False)
+    outputs: list[Node] = field(init=False)
+    values: list[Node] = field(init=False)
+    schedule: Schedule = field(init=False)
 
-class Scheduled(NamedTuple):
-    """The schedule of a program, the shared variables by number, and the assumptions that it is made without."""
+    @property
+    def graph(self) -> Graph:
+        """The compile graph."""
+        return self.builder.graph
 
-    schedule: Schedule
-    shared: list[SharedVariable]
-    given_up: Keys
+    @property
+    def shared(self) -> list[SharedVariable]:
+        """The shared variables by number."""
+        return self.leaves.shared
 
     @property
     def conditions(self) -> list[Requirement]:
@@ -109,72 +100,292 @@ class Scheduled(NamedTuple):
             if r.kind not in OF_ELEMENTS or all(v in computed for v in computed_sources((r.a, r.b)))
         ]
 
-
-def scheduled(program: Any, given_up: Keys = NOTHING, traits: Traits = CPU, leaf: Leaf | None = None) -> Scheduled:
-    """The schedule of a program that assumes nothing of what was given up, nor what does not hold in the call whose
-    arrays `leaf` knows."""
-    found, given_up = settled(lambda assumptions: rewritten(program, assumptions, traits), given_up, leaf)
-    builder, leaves, outputs, values, rewriters = found
-
-    def moved(node: Node) -> Node:
-        for rewriter in rewriters:
+    def moved(self, node: Node) -> Node:
+        """What stands for a node after rewriting."""
+        for rewriter in self.rounds:
             node = rewriter.new.get(node, node)
         return node
 
-    graph = builder.graph
+
+@dataclass
+class NativeState(State):
+    """A program on its way to native code."""
+
+    module: Module = field(init=False)
+    code: native.Native = field(init=False)
+    variant: NativeVariant = field(init=False)
+
+
+@dataclass
+class KernelState(State):
+    """A program on its way to kernels of a device. device: None where they are only to be printed."""
+
+    geometry: Geometry = field(default_factory=Geometry)
+    device: Device | None = None
+    module: GridModule = field(init=False)
+    variant: DeviceVariant = field(init=False)
+
+
+S = TypeVar("S", bound=State)
+Read = TypeVar("Read", bound=State, contravariant=True)
+# What a pass made, in numbers.
+Made = dict[str, int]
+
+
+class Pass(NamedTuple, Generic[Read]):
+    """One step: `work` reads and sets fields of a state, and says what it made."""
+
+    name: str
+    work: Callable[[Read], Made]
+
+
+def passed(state: S, passes: Sequence[Pass[S]]) -> S:
+    """The state after passes, each timed and recorded."""
+    for name, work in passes:
+        record = state.records.setdefault(name, PassRecord(name))
+        start = perf_counter()
+        record.made = work(state)
+        record.seconds += perf_counter() - start
+        record.runs += 1
+        if config.debug >= 3:
+            print(f"numgraph: {state.program.title}: {record}", file=sys.stderr)
+    return state
+
+
+def settled_schedule(make: Callable[[Assumptions], S], given_up: Keys = NOTHING, leaf: Leaf | None = None) -> S:
+    """The state of a program with a schedule that assumes nothing of what was given up, nor what does not hold in the
+    call whose arrays `leaf` knows. make: a new state for a build under assumptions."""
+    while True:
+        state, given_up = settled(lambda assumptions: passed(make(assumptions), GRAPH), given_up, leaf)
+        passed(state, SCHEDULE)
+        resized = resized_lengths(state)
+        if resized <= given_up:
+            state.given_up = given_up
+            return state
+        # of a shared variable's length, which the function's own updates change: another build, without them
+        given_up |= resized
+
+
+# -- expression to compile graph ----------------------------------------------------------------------------------
+
+
+def stabilise(state: State) -> Made:
+    """Forms that keep numbers right."""
+    program = state.program
+    state.stable = stabilised(program.results, program.variables)
+    return {"results": len(state.stable)}
+
+
+def lower_all(state: State) -> Made:
+    """The compile graph of outputs, new values and targets of updates; Contradiction where assumptions do not hold
+    together."""
+    program, graph = state.program, Graph(state.traits)
+    state.builder = Builder(graph, state.assumptions)
+    state.leaves = Leaves(state.builder, [a.variable for a in program.inputs])
+    state.nodes = lower([*state.stable, *(s for s, _ in program.updates)], state.leaves)
+    for key, value in program.givens:
+        # what stands for x is called x
+        if not value.name and value in state.leaves.nodes:
+            graph.call(state.leaves.nodes[value], key.name)
+    # what lengths are read from is rewritten along
+    state.nodes += length_sources(graph, state.nodes)
+    return {"nodes": graph.count}
+
+
+def rewrite(state: State) -> Made:
+    """All rules applied and compositions expanded.
+
+    A round looks at each node once, and not at what its rules and expansions made inside their results; so another one
+    follows as long as there may be something new.
+    """
+    state.rounds = []
+    while not state.rounds or (state.rounds[-1].made and len(state.rounds) < MAX_ROUNDS):
+        state.rounds.append(Rewriter(state.builder, SIMPLE, expand))
+        state.nodes = state.rounds[-1].run(state.nodes)
+    count = len(state.program.outputs)
+    state.outputs, state.values = state.nodes[:count], state.nodes[count : len(state.stable)]
+    return {"nodes": state.graph.count, "rounds": len(state.rounds)}
+
+
+def fuse_all_updates(state: State) -> Made:
+    """New values in forms that can be written over the old ones."""
+    targets = [state.leaves.nodes[target] for target, _ in state.program.updates]
+    state.values = fuse_updates(state.builder, state.outputs, state.values, targets)
+    return {"updates": len(state.values)}
+
+
+# Made again without assumptions that contradict each other, see `assume.settled`.
+GRAPH: list[Pass[State]] = [
+    Pass("stabilise", stabilise),
+    Pass("lower", lower_all),
+    Pass("rewrite", rewrite),
+    Pass("fuse updates", fuse_all_updates),
+]
+
+# -- compile graph to schedule ------------------------------------------------------------------------------------
+
+
+def schedule(state: State) -> Made:
+    """Loop nests, products and kernels, and where their results lie."""
+    leaves, builder, graph = state.leaves, state.builder, state.graph
     slots = {variable: k for k, variable in enumerate(leaves.shared)}
-    updates = [(slots[target], value) for (target, _), value in zip(program.updates, values, strict=True)]
-    scheduler = Scheduler(graph, builder.elements, outputs, updates, leaves.shared_nodes)
-    scheduler.ranges, scheduler.requirements, scheduler.moved = builder.ranges, graph.requirements, moved
-    schedule = scheduler.run()
-    schedule.arguments = leaves.arguments
-    schedule.shared = leaves.shared_nodes
+    targets = [slots[target] for target, _ in state.program.updates]
+    updates = list(zip(targets, state.values, strict=True))
+    scheduler = Scheduler(graph, builder.elements, state.outputs, updates, leaves.shared_nodes)
+    scheduler.ranges, scheduler.requirements, scheduler.moved = builder.ranges, graph.requirements, state.moved
+    found = state.schedule = scheduler.run()
+    found.arguments, found.shared = leaves.arguments, leaves.shared_nodes
+    return {"stages": len(found.stages), "items": len(found.items), "buffers": len(found.buffers)}
+
+
+def verify_schedule(state: State) -> Made:
+    """Proof that nothing is read after it was overwritten, where that is wanted."""
     if config.verify:
-        verify(schedule)
-    resized = given_up | resized_lengths(schedule, builder.assumptions)
-    if resized != given_up:
-        return scheduled(program, resized, traits, leaf)
-    return Scheduled(schedule, leaves.shared, given_up)
+        verify(state.schedule)
+    return {"checked": int(config.verify)}
 
 
-def resized_lengths(schedule: Schedule, assumptions: Assumptions) -> set[Key]:
+SCHEDULE: list[Pass[State]] = [
+    Pass("schedule", schedule),
+    Pass("verify", verify_schedule),
+]
+
+
+def resized_lengths(state: State) -> set[Key]:
     """Assumptions about lengths of shared variables that the function's own updates would break."""
-    graph = schedule.graph
-    found = set()
-    for update in schedule.updates:
-        leaf = schedule.shared[update.slot]
+    graph, found = state.graph, set()
+    for update in state.schedule.updates:
+        leaf = state.schedule.shared[update.slot]
         for axis, new in enumerate(update.node.dims):
             extent = graph.make("extent", None, (leaf,), (axis,), "int64", ())
             known = graph.find(extent)
             if isinstance(known, int) and not graph.equal_lengths(known, new):
-                found.add(assumptions.key(extent, known))
+                found.add(state.assumptions.key(extent, known))
     return found
 
 
-def printed(found: Scheduled, title: Sequence[str]) -> Module:
-    """The generated source of a schedule."""
+# -- schedule to native code --------------------------------------------------------------------------------------
+
+
+def print_module(state: NativeState) -> Made:
+    """The generated source."""
     vector = import_module("numgraph.kernels.names").VECTOR
-    module = ModulePrinter(found.schedule, found.conditions, vector, title).run()
+    state.module = ModulePrinter(state.schedule, state.conditions, vector, title_of(state.program)).run()
     if config.verify:
-        loops.verify(module.functions)
-    return module
-
-
-def compile_variant(program: Any, given_up: Keys = NOTHING, leaf: Leaf | None = None) -> tuple[Variant, Keys]:
-    """Compiled code of a program, and the assumptions that it is made without; see `scheduled`."""
-    found = scheduled(program, given_up, leaf=leaf)
-    module = printed(found, title_of(program))
+        loops.verify(state.module.functions)
     if config.debug >= 2:
-        print(module.listing, file=sys.stderr)
-    code = explained(partial(native.build, module.text), found.schedule.graph)
+        print(state.module.listing, file=sys.stderr)
+    return {"phases": len(state.module.phases), "lines": state.module.text.count("\n")}
+
+
+def compile_module(state: NativeState) -> Made:
+    """Machine code, or what the cache has of it."""
+    code = state.code = explained(partial(native.build, state.module.text), state.graph)
     if config.debug >= 1:
         how = "loaded from the cache" if code.cached else "compiled"
-        said = f"numgraph: {program.title}: {len(module.phases)} phases, {how} in {code.seconds:.2f} s: {code.path}"
-        print(said, file=sys.stderr)
-    return Variant(found.schedule, module, code, found.shared, config.threads), found.given_up
+        said = f"{len(state.module.phases)} phases, {how} in {code.seconds:.2f} s: {code.path}"
+        print(f"numgraph: {state.program.title}: {said}", file=sys.stderr)
+    return {"cached": int(code.cached)}
 
 
-def title_of(program: Any) -> list[str]:
+def load_module(state: NativeState) -> Made:
+    """The code with its table and memory."""
+    state.variant = NativeVariant(state.schedule, state.module, state.code, state.shared, config.threads)
+    return {"words": len(state.variant.table), "arenas": len(state.variant.arenas)}
+
+
+NATIVE: list[Pass[NativeState]] = [
+    Pass("print", print_module),
+    Pass("compile", compile_module),
+    Pass("load", load_module),
+]
+
+
+def native_state(program: Program) -> Callable[[Assumptions], NativeState]:
+    """What makes new states of a program on its way to native code; they share their records."""
+    return partial(NativeState, program, CPU, {})
+
+
+def processor_target(program: Program) -> ProcessorTarget:
+    """What runs a normalised program on the processor."""
+
+    def build(given_up: Keys, leaf: Leaf | None) -> Compiled[NativeVariant]:
+        state = passed(settled_schedule(native_state(program), given_up, leaf), NATIVE)
+        return Compiled(state.variant, state.given_up, list(state.records.values()))
+
+    return ProcessorTarget(program, build)
+
+
+# -- schedule to kernels of a device ------------------------------------------------------------------------------
+
+
+def print_kernels(state: KernelState) -> Made:
+    """The generated source."""
+    functions = import_module("numgraph.kernels.names").GRID
+    title = title_of(state.program)
+    state.module = GridModulePrinter(state.schedule, state.conditions, functions, title, state.geometry).print()
+    if config.verify:
+        loops.verify(state.module.functions, KERNEL_NAMES)
+    if config.debug >= 2:
+        print(state.module.listing, file=sys.stderr)
+    return {"kernels": sum(map(len, state.module.kernels)), "lines": state.module.text.count("\n")}
+
+
+def load_kernels(state: KernelState) -> Made:
+    """The kernels compiled, or from the cache, and on the device with their memory."""
+    assert state.device is not None
+    make = partial(DeviceVariant, state.schedule, state.module, state.shared, state.device, state.geometry)
+    state.variant = compiled(make)
+    return {"kernels": sum(map(len, state.variant.kernels))}
+
+
+KERNELS: list[Pass[KernelState]] = [
+    Pass("print", print_kernels),
+    Pass("load", load_kernels),
+]
+
+
+def kernel_state(
+    program: Program, geometry: Geometry, device: Device | None = None
+) -> Callable[[Assumptions], KernelState]:
+    """What makes new states of a program on its way to kernels, of a device with grids of these sizes."""
+    return partial(KernelState, program, GRID, {}, geometry=geometry, device=device)
+
+
+def device_target(program: Program, name: str) -> DeviceTarget:
+    """What runs a normalised program on the device that a name stands for: "cuda" or "cuda-sim"."""
+    device, geometry = device_for(name)
+    geometry = replace(geometry, tf32=config.cuda_tf32)
+
+    def build(given_up: Keys, leaf: Leaf | None) -> Compiled[DeviceVariant]:
+        state = passed(settled_schedule(kernel_state(program, geometry, device), given_up, leaf), KERNELS)
+        return Compiled(state.variant, state.given_up, list(state.records.values()))
+
+    return DeviceTarget(program, name, device, build)
+
+
+# -- the first passes alone ---------------------------------------------------------------------------------------
+
+
+def scheduled(program: Program, given_up: Keys = NOTHING, traits: Traits = CPU, leaf: Leaf | None = None) -> State:
+    """The state of a program with a schedule; see `settled_schedule`."""
+    return settled_schedule(partial(State, program, traits, {}), given_up, leaf)
+
+
+def printed(program: Program) -> NativeState:
+    """The state of a program with generated source for the processor, which is not compiled."""
+    return passed(settled_schedule(native_state(program)), NATIVE[:1])
+
+
+def printed_for_grid(program: Program, geometry: Geometry) -> KernelState:
+    """The state of a program with generated source for a device with grids of these sizes, which is not compiled."""
+    return passed(settled_schedule(kernel_state(program, geometry)), KERNELS[:1])
+
+
+# -- the header of generated source -------------------------------------------------------------------------------
+
+
+def title_of(program: Program) -> list[str]:
     """What the header of the generated source says about the graph, in lines: a function of the graph alone, so that
     it caches."""
     lines = [f"numgraph function {printable(program.name or '')}".rstrip()]
@@ -188,40 +399,7 @@ def title_of(program: Any) -> list[str]:
     return lines
 
 
-def short(start: str, variable: Any, names: Mapping[Any, str], limit: int = 94) -> str:
+def short(start: str, variable: Variable, names: Mapping[Variable, str], limit: int = 94) -> str:
     """A formula on one line behind `start`, cut where it gets longer than a listing of 100 columns has room for."""
     text = start + pprint(variable, names=names)
     return text if len(text) <= limit else text[: limit - 3] + "..."
-
-
-def compile_program(program: Any) -> Executor:
-    """The CPU executor of a normalised program."""
-    return Executor(program, lambda given_up, leaf: compile_variant(program, given_up, leaf))
-
-
-def printed_for_grid(
-    program: Any, given_up: Keys, geometry: Geometry, leaf: Leaf | None = None
-) -> tuple[Scheduled, GridModule]:
-    """The schedule of a program, and its generated source for a device with grids of these sizes."""
-    found = scheduled(program, given_up, GRID, leaf)
-    functions = import_module("numgraph.kernels.names").GRID
-    printer = GridModulePrinter(found.schedule, found.conditions, functions, title_of(program), geometry)
-    module = printer.print()
-    if config.verify:
-        loops.verify(module.functions, KERNEL_NAMES)
-    return found, module
-
-
-def compile_for_device(program: Any, target: str) -> DeviceExecutor:
-    """The executor of a normalised program on the device that `target` stands for: "cuda" or "cuda-sim"."""
-    device, geometry = device_for(target)
-    geometry = replace(geometry, tf32=config.cuda_tf32)
-
-    def variant(given_up: Keys, leaf: Leaf | None) -> tuple[DeviceVariant, Keys]:
-        found, module = printed_for_grid(program, given_up, geometry, leaf)
-        if config.debug >= 2:
-            print(module.listing, file=sys.stderr)
-        make = partial(DeviceVariant, found.schedule, module, found.shared, device, geometry)
-        return compiled(make), found.given_up
-
-    return DeviceExecutor(program, variant)

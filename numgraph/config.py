@@ -96,7 +96,8 @@ class Config:
     verify: look whether each function compiled from now on uses memory rightly (ScheduleError if not), and fill memory
         that a call has not written yet with a pattern, so that a result which was never written is seen: not a number
         as a float, 2146950829 as an int32. For tests of numgraph itself; calls are slower.
-    debug: 1 prints a line per compilation on standard error, 2 also the generated source with the user's lines.
+    debug: 1 prints a line per compilation on standard error, 2 also the generated source with the user's lines,
+        3 also each pass of the compiler with its time and what it made.
 
     AttributeError for another name, OptionError for a value that is none of those listed.
     """

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace as replaced
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
 from numpy.typing import NDArray
 
 from numgraph.arguments import check_lengths, convert
-from numgraph.call import Binder, Executor, Stats, executor_for, general_call
+from numgraph.binder import Binder, Stats
+from numgraph.call import executor_for, general_call
 from numgraph.config import config
 from numgraph.errors import InputError, OptionError
 from numgraph.givens import type_mismatch
@@ -24,6 +26,9 @@ from numgraph.shared import SharedVariable
 from numgraph.storage import Storage, owned
 from numgraph.substitution import substitute
 from numgraph.sweep import sweep
+
+if TYPE_CHECKING:
+    from numgraph.runtime.executor import Executor
 
 TARGETS = ("cpu", "cuda", "cuda-sim", "reference")
 # Theano's names for degrees of optimisation: accepted, and without effect
@@ -121,18 +126,15 @@ class Function:
         self.program = program
         self.target = target
         self._binder = Binder(program, unset)
-        self.executor: Executor = executor_for(program, target)
+        self.executor: Executor[Any] = executor_for(program, target)
         self._record: FunctionRecord | None = None
         self._choose_call()
-        if hasattr(self.executor, "switched"):
-            self.executor.switched = _weakly(self)
+        self.executor.switched = _weakly(self)
         LIVE.append(self)
 
     def _choose_call(self) -> None:
         """Use the executor's own call where it has one, and again whenever it changes."""
-        general = general_call(self.executor, self._binder)
-        fast = getattr(self.executor, "fast_call", None)
-        self.__call__ = general if fast is None else fast(self.program, self._binder, general)
+        self.__call__ = self.executor.call(self._binder, general_call(self.executor, self._binder))
 
     def __repr__(self) -> str:
         return f"<{self._binder.signature()} on {self.target}>"
@@ -166,12 +168,12 @@ class Function:
     @property
     def source(self) -> str:
         """The generated source that was compiled."""
-        return str(self._of_executor("source"))
+        return self.executor.source
 
     @property
     def listing(self) -> str:
         """The generated source with the user's lines beside it."""
-        return str(self._of_executor("listing"))
+        return self.executor.listing
 
     @property
     def compiled(self) -> Any:
@@ -180,7 +182,7 @@ class Function:
         Machine code that was found in the cache was loaded alone: then it is compiled now. OptionError for another
         target than "cpu".
         """
-        return self._of_executor("compiled")
+        return self.executor.compiled
 
     def inspect_llvm(self) -> str:
         """The LLVM IR that Numba has optimised, as text; OptionError for another target than "cpu"."""
@@ -197,14 +199,12 @@ class Function:
             from numgraph.inspector.describe import record_of
 
             self._record = record_of(self.program, self.target)
-            complete = getattr(self.executor, "complete", None)
-            if complete is not None:
-                complete(self._record)
-                explanation = getattr(self.executor, "explanation", None)
-                if explanation is not None:
-                    explain = _explaining(explanation, self._binder)
-                    self._record.explanation = explain
-                    self._record.stages["explain"] = lambda: str(explain())
+            self.executor.complete(self._record)
+            if self.executor.target.estimates:
+                # without a cycle through the function
+                explain = partial(_explained, self.executor, self._binder)
+                self._record.explanation = explain
+                self._record.stages["explain"] = lambda: str(explain())
         return self._record
 
     def explain(self, /, *args: Any, **named: Any) -> Explanation:
@@ -217,11 +217,11 @@ class Function:
 
         Raises what a call with these arguments raises before it computes, and OptionError for target "reference".
         """
-        return _explaining(self._of_executor("explanation"), self._binder)(*args, **named)
+        return _explained(self.executor, self._binder, *args, **named)
 
     def export(self, path: str | Path) -> None:
         """Write a module that computes the same with NumPy and Numba alone."""
-        self._of_executor("export")(path)
+        self.executor.export(path)
 
     def get_shared(self) -> list[SharedVariable]:
         """The shared variables that a call reads or writes."""
@@ -303,20 +303,6 @@ class Function:
                 )
         return {old: new for old, new in swap.items()}
 
-    def _of_executor(self, what: str) -> Any:
-        if self.target == "reference":
-            raise OptionError(
-                f'{self.program.title} runs on target "reference", which compiles nothing and has no {what}\n'
-                '  fix: make it with target="cpu"'
-            )
-        found = getattr(self.executor, what, None)
-        if found is None:
-            raise OptionError(
-                f'{self.program.title} runs on target "{self.target}", which has no {what}\n'
-                '  fix: make it with target="cpu"; f.record has its kernels and their work'
-            )
-        return found
-
     def __copy__(self) -> Function:
         """As `copy()`, under the same name: it has private states of its own, shared variables are common."""
         return self.copy(name=self.name)
@@ -330,18 +316,13 @@ class Function:
         return Function, (self.program, self.target, frozenset(self._binder.unset))
 
 
-def _explaining(explain: Callable[..., Explanation], binder: Binder) -> Callable[..., Explanation]:
-    """`explain` for the arguments of a call, with what calls have taken so far beside what it predicts."""
-
-    def explained(*args: Any, **named: Any) -> Explanation:
-        bound = bool(args or named) or not binder.needed()
-        found = explain(binder(args, named) if bound else None)
-        stats = binder.stats
-        if stats.calls:
-            found.calls, found.measured = stats.calls, 1e6 * stats.seconds / stats.calls
-        return found
-
-    return explained
+def _explained(executor: Executor[Any], binder: Binder, /, *args: Any, **named: Any) -> Explanation:
+    """What a call with these arguments costs, and beside it what calls have taken so far."""
+    bound = bool(args or named) or not binder.needed()
+    found = executor.explanation(binder(args, named) if bound else None)
+    if binder.stats.calls:
+        found.calls, found.measured = binder.stats.calls, 1e6 * binder.stats.seconds / binder.stats.calls
+    return found
 
 
 def _weakly(function: Function) -> Callable[[], None]:

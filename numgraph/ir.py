@@ -5,12 +5,13 @@ int64), so "these two axes have the same length" is `is`, and the code that comp
 expression. The same nodes serve as index arithmetic in generated loops: `loop` nodes stand for loop counters and
 `load` nodes for memory reads.
 
-User lines and names live beside the nodes, never in their identity.
+User lines, names and lengths live beside the nodes, never in their identity.
 """
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -41,43 +42,48 @@ MAX_FOLDED = 4096
 LEAVES = frozenset({"input", "scalar", "shared", "array"})
 
 
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Node:
-    """One node. `kind` is "op" or one of the kinds above; `dims` its lengths; `depth` the innermost loop it depends
-    on, + 1."""
+    """One node. `kind` is "op" or one of the kinds above.
 
-    __slots__ = (
-        "attrs", "depth", "dims", "dtype", "graph", "inputs", "kind", "lowest", "op", "planned", "reads", "serial"
-    )  # fmt: skip
+    depth: the innermost loop it depends on, + 1. planned: whether it is a scalar that can be computed before any loop
+    runs. reads: whether an element of an array is read for it: of a length, whether it is more than arithmetic on
+    lengths. lowest: what a length or index is at least, None where nothing is known.
+    """
 
-    def __init__(
-        self,
-        graph: Graph,
-        kind: str,
-        op: Op | None,
-        inputs: tuple[Node, ...],
-        attrs: tuple[Any, ...],
-        dtype: str,
-        lengths: tuple[Any, ...],
-    ) -> None:
-        self.graph = graph
-        self.kind = kind
-        self.op = op
-        self.inputs = inputs
-        self.attrs = attrs
-        self.dtype = dtype
-        self.dims = lengths
-        self.serial = graph.count = graph.count + 1
+    graph: Graph
+    kind: str
+    op: Op | None
+    inputs: tuple[Node, ...]
+    attrs: tuple[Any, ...]
+    dtype: str
+    lengths: InitVar[tuple[Any, ...]]
+    serial: int = field(init=False)
+    depth: int = field(init=False)
+    planned: bool = field(init=False)
+    reads: bool = field(init=False)
+    lowest: int | None = field(init=False)
+
+    def __post_init__(self, lengths: tuple[Any, ...]) -> None:
+        """Find what follows from the rest."""
+        graph, kind, inputs = self.graph, self.kind, self.inputs
+        graph.lengths[self] = lengths
+        graph.count += 1
         if kind == "loop":
-            self.depth = attrs[0] + 1
-        elif kind == "load":
-            self.depth = max((v.depth for v in inputs[1:]), default=0)
+            depth = self.attrs[0] + 1
         else:
-            self.depth = max((v.depth for v in inputs), default=0)
-        self.planned = _planned(self)
-        # whether an element of an array is read for it: of a length, whether it is more than arithmetic on lengths
-        self.reads: bool = kind == "load" or (kind != "extent" and any(v.reads for v in inputs))
-        # what a length or index is at least, None where nothing is known
-        self.lowest = lower_bound(self) if dtype == "int64" and not lengths else None
+            depth = max((v.depth for v in (inputs[1:] if kind == "load" else inputs)), default=0)
+        put = object.__setattr__
+        put(self, "serial", graph.count)
+        put(self, "depth", depth)
+        put(self, "planned", _planned(self))
+        put(self, "reads", kind == "load" or (kind != "extent" and any(v.reads for v in inputs)))
+        put(self, "lowest", lower_bound(self) if self.dtype == "int64" and not lengths else None)
+
+    @property
+    def dims(self) -> tuple[Any, ...]:
+        """Its lengths, which the graph has."""
+        return self.graph.lengths[self]
 
     @property
     def name(self) -> str:
@@ -161,6 +167,8 @@ class Graph:
         self.traits = traits
         self.count = 0
         self.table: dict[Any, Node] = {}
+        # what stands for a length may move, see `schedule.moved`
+        self.lengths: dict[Node, tuple[Any, ...]] = {}
         self.lines: dict[Node, list[SourceLine]] = {}
         self.names: dict[Node, str] = {}
         # the user's variable that a node is the value of

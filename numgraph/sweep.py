@@ -9,50 +9,29 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from numgraph.call import Binder, Executor
+from numgraph.binder import Array, Binder, Column, Counts, bytes_of
 from numgraph.errors import ArgumentShapeError, InputError, NumgraphError, ShapeError
 from numgraph.graph import describe, label
 from numgraph.program import Argument
 from numgraph.storage import owned
 from numgraph.text import encodable, printable
 
-Array = NDArray[Any]
+if TYPE_CHECKING:
+    from numgraph.runtime.executor import Executor
+    from numgraph.target import Sweep
 
 # Seconds of native code between two looks at signals (Ctrl-C) and the progress bar.
 SLICE = 0.1
 
 
-@dataclass(frozen=True)
-class Column:
-    """The values of one argument. values: with one row per step, or what is the same in every step."""
-
-    values: Array
-    varies: bool
-
-    def at(self, step: int) -> Array:
-        """The argument of one step, as an array."""
-        return np.asarray(self.values[step]) if self.varies else self.values
-
-
-class NativeSweep(Protocol):
-    """Runs steps in native code; `Executor.native_sweep(columns, count)` makes one, or None where that cannot be."""
-
-    outputs: Sequence[Array]
-
-    def run(self, begin: int, end: int) -> int:
-        """Run steps from `begin`; the first that did not run, `end` when all did."""
-
-
 def sweep(
     binder: Binder,
-    executor: Executor,
+    executor: Executor[Any],
     call: Callable[..., Any],
     args: Sequence[Any],
     named: Mapping[str, Any],
@@ -62,13 +41,12 @@ def sweep(
     """The stacked outputs of a call per step; see `Function.sweep`."""
     columns = [_column(binder, a, v) for a, v in _given(binder, args, named)]
     count = _steps(binder, columns, steps)
-    make = getattr(executor, "native_sweep", None)
     simple = all(a.default is None for a in binder.program.inputs)
-    native: NativeSweep | None = make(columns, count) if make is not None and simple else None
+    native = executor.sweep([c for _, c in columns], count) if simple else None
     with _bar(printable(binder.program.name or "steps"), count, progress) as advance:
         if native is None:
             return _one_by_one(binder, call, columns, count, advance)
-        return _natively(binder, call, columns, count, native, advance, getattr(executor, "traffic", None))
+        return _natively(binder, call, columns, count, native, advance, executor.target.counts)
 
 
 def _given(binder: Binder, args: Sequence[Any], named: Mapping[str, Any]) -> list[tuple[Argument, Any]]:
@@ -137,14 +115,14 @@ def _natively(
     call: Callable[..., Any],
     columns: Sequence[tuple[Argument, Column]],
     count: int,
-    native: NativeSweep,
+    native: Sweep,
     advance: Callable[[int], None],
-    traffic: Callable[..., Any] | None,
+    counts: Callable[[], Counts | None],
 ) -> Any:
     """Slices of steps in native code; a step that native code leaves is called, which raises or finds other code."""
     stats = binder.stats
     start = perf_counter()
-    earlier = traffic() if traffic is not None else None
+    earlier = counts()
     done, size = 0, 1
     while done < count:
         before = perf_counter()
@@ -158,12 +136,10 @@ def _natively(
         elif seconds > 0:
             size = max(1, min(int(SLICE / (seconds / (reached - done))), count))
         done = reached
-    if traffic is not None:
-        stats.add(traffic(earlier))
-    else:
-        stats.bytes_in += sum(c.values.nbytes if c.varies else c.values.nbytes * count for _, c in columns)
-        stats.bytes_out += sum(a.nbytes for a in native.outputs)
-    stats.bytes_allocated += sum(a.nbytes for a in native.outputs)
+    taken = sum(c.values.nbytes if c.varies else c.values.nbytes * count for _, c in columns)
+    given = bytes_of(native.outputs)
+    stats.count(taken, given, earlier, counts())
+    stats.bytes_allocated += given
     stats.seconds += perf_counter() - start
     return binder.result(native.outputs)
 

@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 
 import numgraph as ng
-from numgraph.compile import Scheduled, scheduled
+from numgraph.compile import State, scheduled
 from numgraph.ir import Node
 from numgraph.program import build_program
 from numgraph.reference import evaluate
 from numgraph.rewrite.assume import NOTHING, Keys, smallest
 from numgraph.rewrite.conditions import holds
 from numgraph.rewrite.values import Values
-from numgraph.runtime.executor import is_mismatch
-from numgraph.runtime.variant import CheckFailed
+from numgraph.runtime.refused import is_mismatch
+from numgraph.target import CheckFailed
 
 
 class Calls:
@@ -35,7 +35,7 @@ class Calls:
         self.builds = 0
         self.plan = self.build(None)
 
-    def build(self, leaf: Any) -> Scheduled:
+    def build(self, leaf: Any) -> State:
         self.builds += 1
         found = scheduled(self.program, self.given_up, leaf=leaf)
         self.given_up = found.given_up
@@ -56,7 +56,7 @@ class Calls:
                 a, b = values(r.a), values(r.b)
                 if holds(graph, r.kind, a, b):
                     continue
-                if r.kind != "assume" or is_mismatch(r, CheckFailed(r, a, b)):
+                if r.kind != "assume" or is_mismatch(CheckFailed(graph, r, a, b)):
                     return None
                 self.given_up |= {r.key}
                 self.plan = self.build(leaf)

@@ -223,13 +223,13 @@ def test_packing_needs_no_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(kernels, "table", lambda: few)
     monkeypatch.setattr(kernels, "SHAPES", ())
     monkeypatch.setattr(programs, "BATCHES", ())
-    from numgraph.cuda import executor
+    from numgraph.cuda import target
 
-    executor.device_for.cache_clear()
+    target.device_for.cache_clear()
     try:
         packed = carried.pack(tmp_path, (8, 0), ("logreg",))
     finally:
-        executor.device_for.cache_clear()
+        target.device_for.cache_clear()
     assert packed.made == len(list(tmp_path.glob("*.cubin"))) > 3
     head = json.loads(next(tmp_path.glob("*.cubin")).read_bytes().partition(b"\n")[0])
     assert head["entry"].startswith("ng_")

@@ -14,7 +14,7 @@ from fakecuda import fake_device
 
 import numgraph as ng
 from numgraph.config import config
-from numgraph.cuda import blas, driver, executor
+from numgraph.cuda import blas, driver, target
 from numgraph.cuda.array import from_host
 from numgraph.cuda.blas import product_of
 from numgraph.cuda.device import Device
@@ -36,7 +36,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> FakeCublas:
     """The simulated device has a cuBLAS, for products of 8 and more."""
     device = SimulatedDevice()
     made = with_cublas(device)
-    found = device, replace(executor.SIMULATED, large=8)
+    found = device, replace(target.SIMULATED, large=8)
     monkeypatch.setattr("numgraph.compile.device_for", lambda target: found)
     return made
 
@@ -236,7 +236,7 @@ def test_the_device_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "cublas" not in compiled(ng.dot(x, x)).source
     device = SimulatedDevice()
     library = with_cublas(device)
-    found = device, replace(executor.SIMULATED, large=LARGE)
+    found = device, replace(target.SIMULATED, large=LARGE)
     monkeypatch.setattr("numgraph.compile.device_for", lambda target: found)
     f = compiled(ng.dot(x, x))
     wide = x.get_value().astype("float64")
@@ -277,9 +277,9 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[CudaDevice, FakeCubl
     monkeypatch.setitem(blas.WORKSPACE, 9, SPACE)
     monkeypatch.setattr(driver, "_OPEN", {})
     driver.adopt(made)
-    executor.device_for.cache_clear()
+    target.device_for.cache_clear()
     yield made, library
-    executor.device_for.cache_clear()
+    target.device_for.cache_clear()
 
 
 def test_on_the_devices_own_stream(fake: tuple[CudaDevice, FakeCublas]) -> None:
@@ -287,7 +287,7 @@ def test_on_the_devices_own_stream(fake: tuple[CudaDevice, FakeCublas]) -> None:
     a, start = draw(LARGE, LARGE), draw(LARGE, LARGE)
     x, w = ng.shared(a, "x"), ng.shared(start, "w")
     f = ng.function([], [], updates=[(w, w - 0.5 * ng.dot(x, x))], target="cuda")
-    assert executor.device_for("cuda")[1] == Geometry(large=LARGE)
+    assert target.device_for("cuda")[1] == Geometry(large=LARGE)
     for _ in range(3):
         f()
     want = start - 1.5 * (a.astype("float64") @ a)

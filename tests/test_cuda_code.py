@@ -14,8 +14,8 @@ from test_cuda_training import Logistic
 from test_golden import compare, logistic_regression
 
 import numgraph as ng
-from numgraph.compile import DeviceExecutor, printed_for_grid
-from numgraph.cuda import executor
+from numgraph.compile import DeviceTarget, printed_for_grid
+from numgraph.cuda import target
 from numgraph.cuda.loading import loaded
 from numgraph.cuda.simdevice import SimulatedDevice
 from numgraph.device import door
@@ -81,7 +81,7 @@ PROGRAMS = {"logistic": logistic, "layers": layers, "wide_softmax": wide_softmax
 @needs_compiler
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_code(name: str) -> None:
-    _, module = printed_for_grid(PROGRAMS[name]().program, frozenset(), Geometry())
+    module = printed_for_grid(PROGRAMS[name]().program, Geometry()).module
     source = loaded(module.text)
     for kernel in module.kernels[0]:
         signature = tuple(p.dtype for p in kernel.parameters.values())
@@ -95,7 +95,7 @@ def test_code(name: str) -> None:
 
 def test_source(update_golden: bool) -> None:
     """The kernels of the tutorial's step, as people see them."""
-    _, module = printed_for_grid(logistic_regression().program, frozenset(), Geometry())
+    module = printed_for_grid(logistic_regression().program, Geometry()).module
     compare("logistic_regression_cuda.py", module.text, update_golden)
 
 
@@ -119,10 +119,10 @@ class PtxDevice(SimulatedDevice):
 @needs_compiler
 def test_the_code_does_what_the_source_says(monkeypatch: pytest.MonkeyPatch) -> None:
     simulated = Logistic("cuda-sim")
-    monkeypatch.setattr(executor, "device_for", lambda target: (PtxDevice(), executor.SIMULATED))
-    monkeypatch.setattr("numgraph.compile.device_for", lambda target: (PtxDevice(), executor.SIMULATED))
+    monkeypatch.setattr(target, "device_for", lambda name: (PtxDevice(), target.SIMULATED))
+    monkeypatch.setattr("numgraph.compile.device_for", lambda name: (PtxDevice(), target.SIMULATED))
     compiled = Logistic("cuda-sim")
-    assert isinstance(compiled.train.executor, DeviceExecutor)
+    assert isinstance(compiled.train.executor.target, DeviceTarget)
     for k in (0, 2):
         assert float(compiled.train(k)) == pytest.approx(float(simulated.train(k)), rel=1e-5)
     for a, b in zip(compiled.values(), simulated.values(), strict=True):

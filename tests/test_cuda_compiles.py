@@ -17,7 +17,7 @@ import pytest
 import numgraph as ng
 from bench.gpu.carried import NoDevice
 from numgraph import testing
-from numgraph.cuda import driver, executor
+from numgraph.cuda import driver, target
 from numgraph.cuda.driver import CudaDevice
 from numgraph.device import door
 from numgraph.graph import apply
@@ -69,10 +69,10 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[door.Cubin]]:
         return found[-1]
 
     monkeypatch.setattr(driver, "_OPEN", {})
-    executor.device_for.cache_clear()
+    target.device_for.cache_clear()
     driver.adopt(on_no_device(compile))
     yield found
-    executor.device_for.cache_clear()
+    target.device_for.cache_clear()
 
 
 def elementwise(dtype: str, ops: Sequence[Op]) -> None:

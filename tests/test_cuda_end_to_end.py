@@ -14,7 +14,7 @@ from bench import problems
 from bench.gpu.programs import TINY, outcome
 from bench.gpu.tools import bits
 from bench.peers import with_numgraph
-from numgraph.cuda import driver, executor, residence
+from numgraph.cuda import driver, residence, target
 from numgraph.cuda.array import DeviceArray, from_host
 from numgraph.cuda.driver import CudaDevice
 from numgraph.errors import ArgumentShapeError, DtypeError, IndexOutOfRange
@@ -26,11 +26,11 @@ from tests.test_interrupts import Model
 def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[CudaDevice]:
     """What target="cuda" uses."""
     monkeypatch.setattr(driver, "_OPEN", {})
-    executor.device_for.cache_clear()
+    target.device_for.cache_clear()
     made = fake_device()
     driver.adopt(made)
     yield made
-    executor.device_for.cache_clear()
+    target.device_for.cache_clear()
 
 
 def test_training(device: CudaDevice) -> None:

@@ -15,9 +15,9 @@ PACKAGE = ROOT / "numgraph"
 # Imports within functions count too.
 LAYERS = """
     errors config text absent whole pickled source userfunctions dims types op operators graph storage arguments shared
-    ops tensor patterns substitution stable formula givens updates reach grad reference program printing testing
+    ops tensor patterns substitution stable formula givens updates reach grad reference program binder printing testing
     inspector.explanation inspector.record
-    algebra traits ir elements rewrite schedule loops emit processor lower cache device runtime cuda compile
+    algebra traits ir elements rewrite schedule loops emit processor lower cache device target runtime cuda compile
     call sweep function inspector demo cli __main__
 """.split()
 

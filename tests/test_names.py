@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import numgraph as ng
-from numgraph.compile import printed, printed_for_grid, scheduled, title_of
+from numgraph.compile import printed, printed_for_grid
 from numgraph.emit import gridmodule, module
 from numgraph.emit.grid import Geometry
 from numgraph.emit.writer import Names
@@ -71,8 +71,8 @@ def texts(names: Sequence[str]) -> tuple[str, str, str]:
         for place in (module, gridmodule):
             # how far expressions nest depends on how long names are
             patch.setattr(place, "fits", lambda *_: False)
-        found = printed(scheduled(made), title_of(made))
-        return found.text, found.listing, printed_for_grid(made, frozenset(), GEOMETRY)[1].text
+        found = printed(made).module
+        return found.text, found.listing, printed_for_grid(made, GEOMETRY).module.text
 
 
 class Renamed(ast.NodeTransformer):

@@ -183,7 +183,7 @@ def test_what_may_stays_in_place(traits: Traits) -> None:
     def how(updates: Any) -> list[str]:
         """How each update gets its new value."""
         program = build_program([rows, g, a], [], updates, on_unused_input="ignore")
-        return [u.how for u in scheduled(program, frozenset(), traits)[0].updates]
+        return [u.how for u in scheduled(program, frozenset(), traits).schedule.updates]
 
     assert how([(W, W - 0.1 * g)]) == ["in place"]
     assert how([(W, ng.inc_subtensor(W[rows], g))]) == ["in place"]

@@ -13,7 +13,7 @@ import pytest
 import numgraph as ng
 from bench import scaling
 from bench.__main__ import main
-from numgraph.compile import printed, scheduled, title_of
+from numgraph.compile import printed
 from numgraph.program import build_program
 from numgraph.runtime.fastcall import FastCall
 
@@ -26,11 +26,10 @@ def counts(family: scaling.Family, size: int) -> dict[str, int]:
     program = build_program(*family.make(size))
     profile = cProfile.Profile()
     profile.enable()
-    found = scheduled(program)
-    module = printed(found, title_of(program))
+    found = printed(program)
     profile.disable()
     calls = sum(entry.callcount for entry in profile.getstats())
-    return {"calls": calls, "nodes": found.schedule.graph.count, "text": len(module.text)}
+    return {"calls": calls, "nodes": found.schedule.graph.count, "text": len(found.module.text)}
 
 
 @pytest.mark.parametrize("family", scaling.FAMILIES, ids=lambda f: f.name)

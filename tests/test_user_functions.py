@@ -19,7 +19,6 @@ from numgraph.cuda.loading import loaded
 from numgraph.device import door
 from numgraph.emit.grid import Geometry
 from numgraph.errors import DtypeError, FunctionError, GradientError, OptionError, ShapeError
-from numgraph.rewrite.assume import NOTHING
 
 SCALE = 2.0
 TABLE = np.array([1.0, 10.0, 100.0])
@@ -364,7 +363,7 @@ def test_compiles_for_a_device() -> None:
     """What is called is called as it is written; nested functions and values of the closure, too."""
     x = ng.vector("x")
     program = ng.function([x], ng.elementwise(scaled, x), target="reference").program
-    _, module = printed_for_grid(program, NOTHING, Geometry())
+    module = printed_for_grid(program, Geometry()).module
     (kernel,) = module.kernels[0]
     made = loaded(module.text)[kernel.name]
     assert "sqrt" in door.compile_cubin(made, kernel.signature, (9, 0)).ptx

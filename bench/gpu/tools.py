@@ -80,7 +80,7 @@ class Context:
 def context(target: str, seconds: float = math.inf) -> Context:
     """The context of a section that may take so long. DeviceError where there is no device."""
     from bench.gpu.cubins import use_cubins
-    from numgraph.cuda.executor import device_for
+    from numgraph.cuda.target import device_for
 
     if target == "cuda":
         use_cubins()

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from numgraph.binder import Counts
+
 Array = NDArray[Any]
 # Lengths of a grid or of a block: one number, or up to three, x first.
 Lengths = int | tuple[int, ...]
@@ -24,33 +26,6 @@ HOST, CUDA = 1, 2
 # Limits of every device since capability 2.0.
 MOST_THREADS = 1024
 MOST_BLOCKS = (2**31 - 1, 65535, 65535)
-
-
-@dataclass
-class Counts:
-    """What a device has done so far, for the statistics of functions.
-
-    launches: of kernels, those that replays repeat included. bytes_in, bytes_out: host to device and back.
-    allocations: blocks of device memory that were asked for.
-    """
-
-    launches: int = 0
-    bytes_in: int = 0
-    bytes_out: int = 0
-    allocations: int = 0
-
-    def minus(self, earlier: Counts) -> Counts:
-        """What happened since `earlier`."""
-        return Counts(
-            self.launches - earlier.launches,
-            self.bytes_in - earlier.bytes_in,
-            self.bytes_out - earlier.bytes_out,
-            self.allocations - earlier.allocations,
-        )
-
-    def copy(self) -> Counts:
-        """The counts as they are now."""
-        return Counts(self.launches, self.bytes_in, self.bytes_out, self.allocations)
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,11 @@ from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
+from numgraph.binder import Counts
 from numgraph.config import config
 from numgraph.cuda import blas
 from numgraph.cuda.bindings import Bindings, CudaBindings, Handle, Refused
-from numgraph.cuda.device import CUDA, Array, Blas, Counts, Lengths, Parameters, Product
+from numgraph.cuda.device import CUDA, Array, Blas, Lengths, Parameters, Product
 from numgraph.cuda.kernel import CudaKernel, checked_lengths
 from numgraph.cuda.recording import CudaRecording
 from numgraph.cuda.staging import SMALL, Staging

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from numgraph.binder import Counts
 from numgraph.config import config
 from numgraph.cuda.arena import Arena
-from numgraph.cuda.device import ALIGNMENT, HOST, Array, Blas, Counts, Device, Lengths, Parameters, Product
+from numgraph.cuda.device import ALIGNMENT, HOST, Array, Blas, Device, Lengths, Parameters, Product
 from numgraph.cuda.steps import Steps
 from numgraph.device.simulator import simulate
 from numgraph.errors import DeviceError, DeviceMemoryError, LaunchError

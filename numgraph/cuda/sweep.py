@@ -8,26 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from numgraph.binder import Column
 from numgraph.cuda.device import Array
 from numgraph.cuda.variant import DeviceVariant
 from numgraph.emit.grid import STEPS
-from numgraph.runtime.variant import CheckFailed
+from numgraph.target import CheckFailed
 from numgraph.whole import CALLS, apart
 
 
 class DeviceSweep:
-    """The steps of one sweep over a compiled variant; see `sweep.NativeSweep`.
+    """The steps of one sweep over a compiled variant. columns: of numbers of the right dtypes."""
 
-    columns: (values, whether they have a row per step) of each argument, numbers of the right dtype.
-    """
-
-    def __init__(self, variant: DeviceVariant, columns: Sequence[tuple[Array, bool]], count: int) -> None:
+    def __init__(self, variant: DeviceVariant, columns: Sequence[Column], count: int) -> None:
         self.variant, self.columns = variant, columns
-        made = variant.module.layout.made
-        self.outputs = [
-            np.empty((count, *(-1 - n for n in made["output", k])), node.dtype)
-            for k, node in enumerate(variant.schedule.outputs)
-        ]
+        self.outputs = variant.making.stacked(count)
 
     def run(self, begin: int, end: int) -> int:
         """Run steps from `begin`; the first that did not run, `end` when all did."""
@@ -64,7 +58,7 @@ class DeviceSweep:
     def _planned(self, begin: int, end: int) -> tuple[Array, Any]:
         """(the words of the steps that launch the same as the first, these launches)."""
         variant, count = self.variant, end - begin
-        columns = [values[begin:end] if varies else np.broadcast_to(values, count) for values, varies in self.columns]
+        columns = [c.values[begin:end] if c.varies else np.broadcast_to(c.values, count) for c in self.columns]
         rows = np.empty((count, variant.steps.width), np.int64)
         for k, column in enumerate(columns):
             rows[:, k] = _words(column)

@@ -24,10 +24,11 @@ from numgraph.emit.grid import STEPS, Geometry, Kernel
 from numgraph.emit.gridmodule import GridModule
 from numgraph.emit.table import FAILED_A, FAILED_B
 from numgraph.ir import Node
-from numgraph.runtime.executor import error_of
-from numgraph.runtime.variant import CheckFailed
+from numgraph.runtime.made import Made, Making
+from numgraph.runtime.refused import error_of
 from numgraph.schedule.plan import Schedule
 from numgraph.shared import SharedVariable
+from numgraph.target import CheckFailed
 from numgraph.types import FLOATS
 from numgraph.whole import Action, at_once
 
@@ -38,7 +39,7 @@ SMALL = 4096
 # Recordings that are kept; lengths and places that take turns find theirs again.
 RECORDINGS = 8
 
-NOTHING: dict[Any, DeviceArray] = {}
+NOTHING: dict[Made, DeviceArray] = {}
 # Calls whose plans are remembered, by their numbers.
 CALLS_KEPT = 1 << 16
 
@@ -50,6 +51,7 @@ class DeviceVariant:
         self, schedule: Schedule, module: GridModule, shared: list[SharedVariable], device: Device, geometry: Geometry
     ) -> None:
         self.schedule, self.module, self.shared, self.device, self.geometry = schedule, module, shared, device, geometry
+        self.making = Making(schedule, module.layout, shared)
         self.source = loaded(module.text)
         layout = module.layout
         self.table = Table([0] * layout.size)
@@ -90,9 +92,9 @@ class DeviceVariant:
         """Give small outputs of known lengths a place among the results; returns the words."""
         words = 0
         for number, node in enumerate(self.schedule.outputs):
-            lengths = [-1 - n for n in self.module.layout.made["output", number]]
-            size = int(np.prod(lengths, dtype=np.int64)) * np.dtype(node.dtype).itemsize
-            if all(n >= 0 for n in lengths) and size <= SMALL:
+            lengths = self.making.known(("output", number))
+            size = 0 if lengths is None else int(np.prod(lengths, dtype=np.int64)) * np.dtype(node.dtype).itemsize
+            if lengths is not None and size <= SMALL:
                 self.results[number] = words
                 words += -(-size // 8)
         return words
@@ -143,7 +145,7 @@ class DeviceVariant:
         self._pass(arguments)
         # memory first: nothing may fail once updates are under way
         small = {number: self._result(number) for number in self.results}
-        made: dict[Any, DeviceArray] = {}
+        made: dict[Made, DeviceArray] = {}
         if self.sweeps:
             launches = self.planned(tuple(self.table[slot] for slot in self.module.layout.arguments))
             if replay and self.recordings.get(launches) is None:
@@ -155,9 +157,9 @@ class DeviceVariant:
             return self._outputs(small, made)
         for stage in range(len(self.kernels)):
             self.plan(stage, made)
-            for key, at in self.module.layout.made_stage.items():
-                if at == stage and not (key[0] == "output" and key[1] in self.results):
-                    made[key] = self._make(key)
+            for key in (*self.making.at("output", stage), *self.making.at("fresh", stage)):
+                if not (key[0] == "output" and key[1] in self.results):
+                    made[key] = empty(self.device, self.making.lengths(key, self.table), self.making.dtypes[key].name)
             spoil(self.device, self.memory, stage, self.steps)
             self._start(self.launches(stage, made))
             self.check(made)
@@ -183,7 +185,7 @@ class DeviceVariant:
         try:
             self.check()
         except CheckFailed as problem:
-            error = error_of(self.schedule.graph, problem)
+            error = error_of(problem)
             error.add_note("in a call that was not waited for; those of the same function after it did nothing")
             raise error from None
 
@@ -223,7 +225,7 @@ class DeviceVariant:
         if any(not a.ndim for a in arguments):
             self.steps.set(words)
 
-    def plan(self, stage: int, made: dict[Any, DeviceArray] = NOTHING) -> None:
+    def plan(self, stage: int, made: dict[Made, DeviceArray] = NOTHING) -> None:
         """Run the plan of a stage; CheckFailed. made: outputs and new values that earlier stages have computed."""
         layout = self.module.layout
         self.table[layout.arena[stage]] = self._room(("arena", stage), 0)
@@ -237,20 +239,13 @@ class DeviceVariant:
                 self.table[slot] = made[key].address
         status = run_plan(self.source[self.module.plans[stage]], self.table)
         if status:
-            raise CheckFailed(self.module.failures[status - 1], self.table[FAILED_A], self.table[FAILED_B])
+            cause = self.module.failures[status - 1]
+            raise CheckFailed(self.schedule.graph, cause, self.table[FAILED_A], self.table[FAILED_B])
         self.table[layout.arena[stage]] = self._room(("arena", stage), self.table[layout.needed[stage]])
 
     def _number(self, value: int) -> int:
         """A number, or what a slot of the table holds."""
         return int(value if value >= 0 else self.table[-1 - value])
-
-    def _make(self, key: Any) -> DeviceArray:
-        """Memory for an output or a new value of a shared variable."""
-        kind, number = key
-        # lengths are -1 - n for a number, else a slot
-        shape = tuple(-1 - n if n < 0 else int(self.table[n]) for n in self.module.layout.made[key])
-        dtype = self.schedule.outputs[number].dtype if kind == "output" else self.shared[number].dtype
-        return empty(self.device, shape, dtype)
 
     def planned(self, numbers: tuple[int | float, ...]) -> tuple[Launch, ...]:
         """What a call with these numbers launches, where `sweeps` is true and they are in the table; CheckFailed.
@@ -268,7 +263,7 @@ class DeviceVariant:
                 self.calls[numbers] = found
         return found
 
-    def launches(self, stage: int, made: dict[Any, DeviceArray]) -> tuple[Launch, ...]:
+    def launches(self, stage: int, made: dict[Made, DeviceArray]) -> tuple[Launch, ...]:
         """What a stage launches, after its plan."""
         key = stage, tuple(self.table[slot] for slot in self.reads[stage])
         found = self.known.get(key) if not made else None
@@ -282,7 +277,7 @@ class DeviceVariant:
             self.known[key] = found
         return found
 
-    def _launches(self, kernels: Sequence[Loaded], made: dict[Any, DeviceArray]) -> tuple[Launch, ...]:
+    def _launches(self, kernels: Sequence[Loaded], made: dict[Made, DeviceArray]) -> tuple[Launch, ...]:
         found: list[Launch] = []
         for each in kernels:
             kernel = each.kernel
@@ -303,7 +298,7 @@ class DeviceVariant:
             return int(self.residences[leaf.attrs[0]].address)
         return self._room(("argument", leaf.attrs[0]), 0)
 
-    def _call(self, kernel: Kernel, made: dict[Any, DeviceArray]) -> Call:
+    def _call(self, kernel: Kernel, made: dict[Made, DeviceArray]) -> Call:
         """What a named kernel works on."""
         parameters = {p.name: p for p in kernel.parameters.values()}
         pointers = []
@@ -319,7 +314,7 @@ class DeviceVariant:
         small, tf32 = self.geometry.threads < WARP, self.geometry.tf32
         return Call(self.device, tuple(pointers), sizes, room, small, kernel.factors, tf32)
 
-    def _value(self, source: tuple[Any, ...], blocks: int, kernel: Kernel, made: Mapping[Any, DeviceArray]) -> int:
+    def _value(self, source: tuple[Any, ...], blocks: int, kernel: Kernel, made: Mapping[Made, DeviceArray]) -> int:
         """What a kernel gets for a parameter."""
         match source:
             case ("slot", slot):
@@ -381,7 +376,7 @@ class DeviceVariant:
             found = self.recordings[key] = self.device.record(ask)
         return found
 
-    def check(self, made: Mapping[Any, DeviceArray] = NOTHING) -> None:
+    def check(self, made: Mapping[Made, DeviceArray] = NOTHING) -> None:
         """CheckFailed for an index that a kernel found out of range. made: the arrays of this call."""
         found = self.status.failed()
         if found is not None:
@@ -389,9 +384,9 @@ class DeviceVariant:
                 # the table may be that of another call's plan
                 self.plan(0)
             cause = self.module.failures[self.module.words[found[1]] - 1]
-            raise CheckFailed(cause, *self._refused(found[1], made))
+            raise CheckFailed(self.schedule.graph, cause, *self._refused(found[1], made))
 
-    def _refused(self, word: int, made: Mapping[Any, DeviceArray]) -> tuple[int, int]:
+    def _refused(self, word: int, made: Mapping[Made, DeviceArray]) -> tuple[int, int]:
         """The index that a check refused, and the length of its axis; searched again, for the message. (0, 0) where
         it is gone."""
         finder = self.module.finders[word]
@@ -413,12 +408,12 @@ class DeviceVariant:
 
     def _result(self, number: int) -> DeviceArray:
         """Memory of its own for an output that is a result of a recording."""
-        dtype = np.dtype(self.schedule.outputs[number].dtype)
-        shape = tuple(-1 - n for n in self.module.layout.made["output", number])
+        key = "output", number
+        dtype, shape = self.making.dtypes[key], self.making.lengths(key, self.table)
         lease = self.pool.take(max(1, int(np.prod(shape)) * dtype.itemsize))
         return DeviceArray(self.device, lease, lease.address, shape, dtype)
 
-    def _outputs(self, small: dict[int, DeviceArray], made: dict[Any, DeviceArray]) -> list[DeviceArray]:
+    def _outputs(self, small: dict[int, DeviceArray], made: dict[Made, DeviceArray]) -> list[DeviceArray]:
         """The outputs in memory of their own, in order."""
         for number, new in small.items():
             new.settle = self.settle if self.late else None
@@ -428,9 +423,8 @@ class DeviceVariant:
             small[number] if number in small else made["output", number] for number in range(len(self.schedule.outputs))
         ]
 
-    def _commit(self, made: dict[Any, DeviceArray]) -> list[Action]:
+    def _commit(self, made: dict[Made, DeviceArray]) -> list[Action]:
         """What gives shared variables their new memory, for `at_once`."""
         changes = [(slot, made["fresh", slot]) for slot in self.module.layout.fresh]
-        exchanged = [u for u in self.schedule.updates if u.how == "exchange"]
-        changes += [(u.slot, self.residences[u.other].value) for u in exchanged]
+        changes += [(slot, self.residences[other].value) for slot, other in self.making.exchanged]
         return [self.residences[slot].holding(value) for slot, value in changes]

@@ -21,7 +21,7 @@ STAGES = ("graph", "givens", "schedule", "explain", "loops", "source", "listing"
 # The language of a stage's text, as a syntax highlighter names it.
 LANGUAGES = {"source": "python", "listing": "python", "llvm": "llvm", "asm": "gas"}
 # Written into the JSON; a reader refuses another number.
-FORMAT = 2
+FORMAT = 3
 # The name of a function that was given none.
 UNNAMED = "function"
 
@@ -89,6 +89,24 @@ class PairRecord:
 
 
 @dataclass
+class PassRecord:
+    """One pass of the compiler, over all its runs for a function: a build that ends in a contradiction is made again.
+
+    made: what the last run made, in numbers ("nodes", "loops", "lines", ...).
+    """
+
+    name: str
+    seconds: float = 0.0
+    runs: int = 0
+    made: dict[str, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        made = ", ".join(f"{count} {what}" for what, count in self.made.items())
+        again = f", {self.runs} times" if self.runs > 1 else ""
+        return f"{self.name:<18} {1e3 * self.seconds:9.3f} ms{again}  {made}".rstrip()
+
+
+@dataclass
 class PhaseRecord:
     """One step of the schedule.
 
@@ -112,7 +130,8 @@ class FunctionRecord:
     """What is known about one compiled function.
 
     name: as given to `function`, or where it was called. line: the user's line. target: where it runs. resident: the
-    shared and constant arrays that it reads or writes. dtypes: number of graph nodes of each dtype. cache_path: the
+    shared and constant arrays that it reads or writes. passes: of the compiler, in order, those that made the variant
+    in use. dtypes: number of graph nodes of each dtype. cache_path: the
     generated file ("" when there is none). compile_seconds: time to compile it, or where `cached` to load machine code.
     explanation: what a call costs, or what makes that when `explained` first asks; None where nothing is compiled.
     """
@@ -125,6 +144,7 @@ class FunctionRecord:
     resident: list[ValueRecord] = field(default_factory=list)
     updates: list[PairRecord] = field(default_factory=list)
     givens: list[PairRecord] = field(default_factory=list)
+    passes: list[PassRecord] = field(default_factory=list)
     phases: list[PhaseRecord] = field(default_factory=list)
     explanation: Explanation | Callable[[], Explanation] | None = None
     stages: Stages = field(default_factory=Stages)
@@ -186,6 +206,7 @@ _PARTS: dict[str, tuple[Callable[..., Any], bool]] = {
     "resident": (ValueRecord, True),
     "updates": (PairRecord, True),
     "givens": (PairRecord, True),
+    "passes": (PassRecord, True),
     "phases": (PhaseRecord, True),
     "stages": (Stages, False),
 }

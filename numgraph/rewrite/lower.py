@@ -37,7 +37,7 @@ class Leaves:
     def _give_lengths(self, node: Node, known: Sequence[int | None]) -> None:
         """Lengths of a leaf: numbers where the type knows them (the call checks these), else `extent` nodes."""
         graph = self.graph
-        node.dims = tuple(
+        graph.lengths[node] = tuple(
             n if n is not None else graph.make("extent", None, (node,), (axis,), "int64", ())
             for axis, n in enumerate(known)
         )

@@ -14,7 +14,7 @@ from numgraph.inspector.explanation import Explanation, PhaseEstimate, UpdateEst
 from numgraph.ir import Node
 from numgraph.runtime.costs import LoopCosts, ProductCosts, kernel_cycles
 from numgraph.runtime.machine import Machine, machine
-from numgraph.runtime.variant import Variant
+from numgraph.runtime.variant import NativeVariant
 from numgraph.schedule.arrange import Block, Fused
 from numgraph.schedule.lengths import Lengths
 from numgraph.schedule.shares import GRAIN, obstacle, work_of_block
@@ -34,7 +34,7 @@ class Estimator:
     """
 
     def __init__(
-        self, variant: Variant, arguments: Sequence[Array] | None, planned: Mapping[Block, int] | None = None
+        self, variant: NativeVariant, arguments: Sequence[Array] | None, planned: Mapping[Block, int] | None = None
     ) -> None:
         self.variant = variant
         self.schedule = variant.schedule

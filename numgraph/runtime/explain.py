@@ -7,13 +7,13 @@ from typing import Any
 from numgraph.emit.steps import steps_text
 from numgraph.inspector.record import FunctionRecord, PhaseRecord
 from numgraph.runtime.native import compiled_source
-from numgraph.runtime.variant import Variant
+from numgraph.runtime.variant import NativeVariant
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.work import schedule_text, work_of
 from numgraph.whole import compiled
 
 
-def complete(record: FunctionRecord, variant: Variant) -> None:
+def complete(record: FunctionRecord, variant: NativeVariant) -> None:
     """Add phases, the compiled stages, and where and how fast they were compiled."""
     record.phases = [phase_record(variant.schedule, phase) for phase in variant.module.phases]
     record.stages["schedule"] = lambda: schedule_text(variant.schedule)
@@ -35,11 +35,11 @@ def phase_record(schedule: Schedule, phase: Any) -> PhaseRecord:
     )
 
 
-def llvm_text(variant: Variant) -> str:
+def llvm_text(variant: NativeVariant) -> str:
     """The LLVM module as text, optimised."""
     return str(compiled_source(variant.native.path, variant.module.text).library.get_llvm_str())
 
 
-def assembly(variant: Variant) -> str:
+def assembly(variant: NativeVariant) -> str:
     """The machine code as text; compiled anew, since the cache keeps code only."""
     return str(compiled_source(variant.native.path, variant.module.text).library.get_asm_str())

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from numgraph.runtime.variant import Variant, is_raised
+from numgraph.program import Program
+from numgraph.runtime.variant import NativeVariant
 from numgraph.text import docstring, plain, printable, template
 from numgraph.userfunctions.function import recorded
 
@@ -42,7 +43,7 @@ if blas_addresses() == (0, 0):
 '''
 
 
-def export(variant: Variant, program: Any, path: str | Path) -> None:
+def export(variant: NativeVariant, program: Program, path: str | Path) -> None:
     """Write `path` (a .py file), and beside it a .npz file with the values of shared variables and constant arrays.
 
     The module's `step` is the function; `step.shared` holds the values. Running the file prints what it is.
@@ -87,7 +88,7 @@ def needed_kernels(modules: Iterable[str]) -> list[str]:
     return needed
 
 
-def shared_names(variant: Variant) -> list[str]:
+def shared_names(variant: NativeVariant) -> list[str]:
     """A name for each shared variable, the user's where it is no other's."""
     names: list[str] = []
     for k, variable in enumerate(variant.shared):
@@ -161,7 +162,7 @@ def _ending(has_products: bool) -> str:
     )
 
 
-def layout(variant: Variant, program: Any, names: list[str]) -> dict[str, Any]:
+def layout(variant: NativeVariant, program: Program, names: list[str]) -> dict[str, Any]:
     """Slots and lengths, as plain data."""
     table = variant.module.layout
     updates = variant.schedule.updates
@@ -195,7 +196,7 @@ def layout(variant: Variant, program: Any, names: list[str]) -> dict[str, Any]:
 def _failure(cause: Any) -> str:
     if cause.kind in ("check", "range"):
         return "index {a} is out of range for an axis of length {b}"
-    if is_raised(cause):
+    if cause.kind == "raised":
         return template(f"{cause.node.op.user.where} raised an exception")
     text: str = cause.message
     return text if "{a}" in text else text + " ({a}, {b})"

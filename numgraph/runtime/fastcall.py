@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from numgraph.runtime.variant import Variant
+from numgraph.binder import Binder
+from numgraph.program import Argument, Program
+from numgraph.runtime.variant import NativeVariant
 from numgraph.types import FLOATS
 from numgraph.whole import CALLS, WITHIN, at_once
 
@@ -29,7 +31,12 @@ class FastCall:
     """
 
     def __init__(
-        self, program: Any, binder: Any, variant: Variant, general: Callable[..., Any], away: Sequence[Any] = ()
+        self,
+        program: Program,
+        binder: Binder,
+        variant: NativeVariant,
+        general: Callable[..., Any],
+        away: Sequence[Any] = (),
     ) -> None:
         self.program = program
         self.binder = binder
@@ -78,7 +85,7 @@ class FastCall:
     def _say(self, text: str, indent: int = 1) -> None:
         self.lines.append("    " * indent + text)
 
-    def _known_form(self, k: int, argument: Any) -> str:
+    def _known_form(self, k: int, argument: Argument) -> str:
         """Whether an argument has one of the common forms; everything else goes the general way."""
         variable = argument.variable
         name, dtype = f"a{k}", variable.dtype
@@ -210,7 +217,7 @@ class FastCall:
         self._say("within.clear()", indent + 1)
 
     def _run_stages(self, plain: str) -> None:
-        """Several stages, or new arrays for shared variables, go through `Variant`."""
+        """Several stages, or new arrays for shared variables, go through `NativeVariant`."""
         outputs = range(len(self.variant.module.layout.outputs))
         indent = self._locked()
         self._say("outputs = None", indent)
@@ -259,7 +266,7 @@ class FastCall:
             self._say("return None")
 
 
-def can_be_fast(program: Any) -> bool:
+def can_be_fast(program: Program) -> bool:
     """Whether calls may skip the general way: no defaults or state, no strictness, and no array that an update may
     overwrite."""
     for argument in program.inputs:

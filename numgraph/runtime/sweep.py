@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numgraph.binder import Column
 from numgraph.emit.entry import GROW
 from numgraph.emit.table import BEGIN, END, WORDS
 from numgraph.runtime.header import DATA_OFFSET
-from numgraph.runtime.variant import Variant
+from numgraph.runtime.variant import NativeVariant
 from numgraph.types import FLOATS
 from numgraph.whole import CALLS, Disturbed, begin, end, held, undisturbed
 
@@ -24,26 +25,20 @@ Words = NDArray[np.int64]
 class NativeSweep:
     """The steps of one sweep over a compiled variant.
 
-    columns: (values, whether they have a row per step) of each argument, of the right dtype, C-contiguous. home: brings
-    values of shared variables home.
+    columns: of the right dtypes, C-contiguous. home: brings values of shared variables home.
     """
 
-    def __init__(
-        self, variant: Variant, columns: Sequence[tuple[Array, bool]], count: int, home: Callable[[], None]
-    ) -> None:
-        layout = variant.module.layout
+    def __init__(self, variant: NativeVariant, columns: Sequence[Column], count: int, home: Callable[[], None]) -> None:
         self.variant, self.home = variant, home
         # calls that wait for no lock would write into the table that a sweep is using
         self.table: Any
         self.table, self.entry = variant.own_table() if variant.alone else (variant.integers, variant.entry)
-        self.outputs = [
-            variant.empty((count, *(-1 - n for n in layout.made["output", k])), dtype)
-            for k, dtype in enumerate(variant.dtypes)
-        ]
+        self.outputs = variant.making.stacked(count, variant.empty)
         # what the words point to
         self.kept: list[Any] = [columns]
         words = np.empty((count, len(columns) + len(self.outputs)), np.int64)
-        for k, (values, varies) in enumerate(columns):
+        for k, column in enumerate(columns):
+            values, varies = column.values, column.varies
             words[:, k] = self._arrays(values, varies) if values.ndim > varies else _bits(values)
         for k, array in enumerate(self.outputs):
             words[:, len(columns) + k] = self._arrays(array, True)

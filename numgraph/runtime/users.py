@@ -12,6 +12,7 @@ from numgraph.errors import FunctionError, NumgraphError
 from numgraph.graph import toposort
 from numgraph.ir import Graph, Node
 from numgraph.ops.user import array_type, called, number_returned, number_type, result_type
+from numgraph.program import Program
 from numgraph.reference import evaluate
 from numgraph.types import FLOATS
 
@@ -44,7 +45,7 @@ def raised_error(cause: Raised, words: Sequence[int], shown: str) -> FunctionErr
     return error
 
 
-def raised_again(program: Any, cause: Raised, arrays: Sequence[Any], error: NumgraphError) -> NumgraphError:
+def raised_again(program: Program, cause: Raised, arrays: Sequence[Any], error: NumgraphError) -> NumgraphError:
     """The error that the reference meets in the calls of the same function, with what it raised; `error` if in none.
 
     Shared variables are as they were, so the function gets the same arrays.

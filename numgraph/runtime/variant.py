@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from ctypes import c_int64
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from operator import getitem, setitem
 from types import MappingProxyType
 from typing import Any
@@ -17,16 +17,19 @@ from numgraph.config import config
 from numgraph.dims import counted
 from numgraph.emit.entry import GROW
 from numgraph.emit.module import Module
+from numgraph.emit.statements import Raised
 from numgraph.emit.table import DGEMM, FAILED_A, FAILED_B, HEADER, LAUNCH, SGEMM, THREADS
 from numgraph.errors import SizeError
 from numgraph.loops.program import called
 from numgraph.runtime import pattern
 from numgraph.runtime.header import data_offset
+from numgraph.runtime.made import Making
 from numgraph.runtime.native import Native
 from numgraph.runtime.products import product_address
 from numgraph.runtime.threads import ready
 from numgraph.schedule.plan import Schedule
 from numgraph.shared import SharedVariable
+from numgraph.target import CheckFailed
 from numgraph.types import FLOATS
 from numgraph.whole import WITHIN, Action, Disturbed, at_once
 
@@ -37,16 +40,8 @@ Array = NDArray[Any]
 SHORT = 60_000
 
 
-class CheckFailed(Exception):
-    """Compiled code refused to run: which condition, and two values that it saw. words: arguments of what raised."""
-
-    def __init__(self, cause: Any, a: int, b: int, words: Sequence[int] = ()) -> None:
-        super().__init__(cause, a, b)
-        self.cause, self.a, self.b, self.words = cause, a, b, words
-
-
 @dataclass
-class Variant:
+class NativeVariant:
     """Code compiled under assumptions about lengths, with the memory it works in."""
 
     schedule: Schedule
@@ -85,22 +80,17 @@ class Variant:
         for stage, (size, private) in enumerate(sizes):
             if isinstance(size, int) and isinstance(private, int):
                 self.grow(stage, size + self.threads * private)
+        self.making = Making(self.schedule, layout, self.shared)
         self.dtypes = [np.dtype(node.dtype) for node in self.schedule.outputs]
-        self.exchanges = [
-            (self.shared[u.slot].storage, self.shared[u.other].storage)
-            for u in self.schedule.updates
-            if u.how == "exchange"
-        ]
+        self.exchanges = [(self.shared[a].storage, self.shared[b].storage) for a, b in self.making.exchanged]
 
-    @property
+    @cached_property
     def is_static(self) -> bool:
         """Whether every output has known lengths, so that one native call does everything."""
         return (
             len(self.arenas) == 1
             and not self.module.layout.fresh
-            and all(
-                slot < 0 for (kind, _), slots in self.module.layout.made.items() if kind == "output" for slot in slots
-            )
+            and all(self.making.known(made) is not None for made in self.making.at("output", 0))
         )
 
     @property
@@ -223,19 +213,14 @@ class Variant:
     def _make(self, kind: str, stage: int) -> dict[int, Array]:
         """New arrays for outputs or updates whose lengths are known at `stage`, their objects written into the
         table."""
-        layout = self.module.layout
+        layout, making = self.module.layout, self.making
         slots = dict(enumerate(layout.outputs)) if kind == "output" else layout.fresh
-        made = {}
-        for number, slot in slots.items():
-            if layout.made_stage[kind, number] != stage:
-                continue
-            lengths = [-1 - n if n < 0 else self.integers[n] for n in layout.made[kind, number]]
-            node = self.schedule.outputs[number] if kind == "output" else None
-            dtype = np.dtype(node.dtype) if node is not None else np.dtype(self.shared[number].dtype)
-            array = self.new(lengths, dtype, f"{kind} array {number}")
-            self.integers[slot] = id(array)
-            made[number] = array
-        return made
+        found = {}
+        for made in making.at(kind, stage):
+            array = self.new(making.lengths(made, self.integers), making.dtypes[made], f"{kind} array {made[1]}")
+            self.integers[slots[made[1]]] = id(array)
+            found[made[1]] = array
+        return found
 
     def commit(self, fresh: Mapping[int, Array] = MappingProxyType({})) -> list[Action]:
         """What gives shared variables their new buffers: to be done at once with the native call, and behind it."""
@@ -253,14 +238,9 @@ class Variant:
             raise Disturbed
         if status:
             cause = self.module.failures[status - 1]
-            slot = cause.slot if is_raised(cause) else None
+            slot = cause.slot if isinstance(cause, Raised) else None
             words = () if slot is None else self.integers[slot : slot + len(cause.node.inputs)].tolist()
-            raise CheckFailed(cause, self.integers[FAILED_A], self.integers[FAILED_B], words)
-
-
-def is_raised(cause: Any) -> bool:
-    """Whether a failure is the exception of a user's function."""
-    return bool(cause.kind == "raised")
+            raise CheckFailed(self.schedule.graph, cause, self.integers[FAILED_A], self.integers[FAILED_B], words)
 
 
 def _object(array: Array) -> Any:

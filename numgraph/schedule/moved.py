@@ -59,6 +59,6 @@ class Mover:
                 if node in done:
                     continue
                 done.add(node)
-                node.dims = tuple(map(self.length, node.dims))
+                self.graph.lengths[node] = tuple(map(self.length, node.dims))
                 sources += read_for(node.dims)
             frontier = [v for v in dict.fromkeys(sources) if v not in done]

@@ -1,0 +1,126 @@
+"""A device as a target, and the devices that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from numgraph.binder import Array, Binder, Call, Column, Counts, bytes_of
+from numgraph.cuda.array import DeviceArray
+from numgraph.cuda.device import Device
+from numgraph.cuda.driver import device as cuda_device
+from numgraph.cuda.simdevice import SimulatedDevice
+from numgraph.cuda.sweep import DeviceSweep
+from numgraph.cuda.variant import DeviceVariant
+from numgraph.device import door
+from numgraph.emit.grid import Geometry
+from numgraph.emit.steps import steps_text
+from numgraph.inspector.explanation import Explanation
+from numgraph.inspector.record import FunctionRecord
+from numgraph.program import Program
+from numgraph.rewrite.assume import Keys, Leaf
+from numgraph.runtime.explain import phase_record
+from numgraph.schedule.gridproduct import LARGE
+from numgraph.schedule.work import schedule_text
+from numgraph.shared import SharedVariable
+from numgraph.target import Build, Compiled, contiguous, missing
+from numgraph.whole import CALLS, Action, apart, compiled
+
+# Small: a simulated thread costs microseconds.
+SIMULATED = Geometry(threads=8, blocks=3, small=64, part=16, shares=3, sums=16, skinny=8, tiles=((16, 4, 4),), wanted=1)
+
+
+@cache
+def device_for(target: str) -> tuple[Device, Geometry]:
+    """The device that a target stands for, and the sizes of its grids."""
+    if target == "cuda-sim":
+        return SimulatedDevice(), SIMULATED
+    device = cuda_device()
+    return device, Geometry(large=LARGE if device.blas is not None else None)
+
+
+class DeviceTarget:
+    """Runs one program by kernels of a device. name: "cuda" or "cuda-sim"."""
+
+    estimates = False
+
+    def __init__(self, program: Program, name: str, device: Device, build: Build[DeviceVariant]) -> None:
+        self.program = program
+        self.name = name
+        self.device = device
+        self.build = build
+
+    def compile(self, given_up: Keys, leaf: Leaf | None) -> Compiled[DeviceVariant]:
+        """A variant that does not assume what was given up, for a call whose arrays `leaf` knows."""
+        return self.build(given_up, leaf)
+
+    def bind(self, shared: Sequence[SharedVariable]) -> None:
+        """Nothing: each call has the values brought to the device."""
+
+    def run(self, variant: DeviceVariant, arguments: Sequence[Array], then: Sequence[Action]) -> list[Any]:
+        """The outputs, on the device; updates are done, and `then` with them."""
+        arrays = contiguous(arguments)
+        outputs: list[DeviceArray] | None = None
+        if not then:
+            with CALLS:
+                outputs = variant.run(arrays, replay=True)
+        # an interrupt between two launches would leave some of the updates
+        return outputs if outputs is not None else apart(partial(variant.run, arrays, then), CALLS)
+
+    def call(self, variant: DeviceVariant, binder: Binder, general: Call) -> Call:
+        """The general call."""
+        return general
+
+    def sweep(self, variant: DeviceVariant, columns: Sequence[Column], count: int) -> DeviceSweep | None:
+        """What replays one recording for many steps; None where the variant cannot."""
+        return DeviceSweep(variant, columns, count) if variant.sweeps else None
+
+    def counts(self) -> Counts | None:
+        """What the device has done so far, for whatever function."""
+        return self.device.counts.copy()
+
+    def allocated(self, outputs: Sequence[Array]) -> int:
+        """The bytes of the outputs."""
+        return bytes_of(outputs)
+
+    def explain(self, variant: DeviceVariant, arguments: Sequence[Array] | None, kept: int) -> Explanation:
+        """OptionError: the figures are of processors."""
+        raise missing(self.program, self.name, "explanation")
+
+    def complete(self, record: FunctionRecord, variant: DeviceVariant) -> None:
+        """Add the kernels to a record, and the stages that there are on a device."""
+        schedule, module = variant.schedule, variant.module
+        record.phases = [phase_record(schedule, kernel) for stage in module.kernels for kernel in stage]
+        record.stages["schedule"] = lambda: schedule_text(schedule)
+        record.stages["loops"] = lambda: steps_text(module.steps)
+        record.stages["source"] = module.text
+        record.stages["listing"] = module.listing
+        if door.missing("compile") is None:
+            record.stages["ptx"] = lambda: compiled(partial(ptx, variant))
+
+    def source(self, variant: DeviceVariant) -> str:
+        """The generated source."""
+        return variant.module.text
+
+    def listing(self, variant: DeviceVariant) -> str:
+        """The source with the user's lines."""
+        return variant.module.listing
+
+    def dispatcher(self, variant: DeviceVariant) -> Any:
+        """OptionError: kernels have none."""
+        raise missing(self.program, self.name, "compiled")
+
+    def export(self, variant: DeviceVariant, path: str | Path) -> None:
+        """OptionError: a module of its own needs this one's executor."""
+        raise missing(self.program, self.name, "export")
+
+
+def ptx(variant: DeviceVariant) -> str:
+    """What the kernels are compiled to, one after the other."""
+    texts = []
+    for kernel in (k for stage in variant.module.kernels for k in stage if not k.library and k.code == k.name):
+        code, capability = variant.source[kernel.code], variant.device.capability
+        texts.append(door.compile_cubin(code, kernel.signature, capability, max_threads=kernel.threads).ptx)
+    return "\n".join(texts)
