@@ -7,11 +7,9 @@ from functools import cache, partial
 from typing import Any
 
 from numgraph.cuda.device import Counts, Device
-from numgraph.cuda.driver import device as cuda_device
 from numgraph.cuda.simdevice import SimulatedDevice
 from numgraph.cuda.sweep import DeviceSweep
 from numgraph.cuda.variant import DeviceVariant
-from numgraph.device import door
 from numgraph.emit.grid import Geometry
 from numgraph.inspector.record import FunctionRecord
 from numgraph.runtime.executor import Executor
@@ -29,6 +27,9 @@ def device_for(target: str) -> tuple[Device, Geometry]:
     """The device that a target stands for, and the sizes of its grids."""
     if target == "cuda-sim":
         return SimulatedDevice(), SIMULATED
+    # a process without a device does not need the driver
+    from numgraph.cuda.driver import device as cuda_device
+
     device = cuda_device()
     return device, Geometry(large=LARGE if device.blas is not None else None)
 
@@ -50,11 +51,15 @@ class DeviceExecutor(Executor):
         record.stages["schedule"] = lambda: schedule_text(schedule)
         record.stages["source"] = module.text
         record.stages["listing"] = module.listing
+        from numgraph.device import door
+
         if door.missing("compile") is None:
             record.stages["ptx"] = lambda: compiled(self._ptx)
 
     def _ptx(self) -> str:
         """What the kernels are compiled to, one after the other."""
+        from numgraph.device import door
+
         variant, texts = self.variant, []
         for kernel in (k for stage in variant.module.kernels for k in stage if not k.library and k.code == k.name):
             code, capability = variant.source[kernel.code], variant.device.capability
