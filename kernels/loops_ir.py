@@ -8,19 +8,41 @@ def note_interleaving(builder, count):
     builder.function.__dict__.setdefault("interleaved", {})[builder.block.name] = count
 
 
+def keep_whole(branch):
+    """Have the loop that ends with this branch, back to its top, not unrolled."""
+    branch.parent.parent.__dict__.setdefault("whole", []).append(branch)
+
+
 def with_loop_hints(module):
-    """The module (llvmlite.ir), in which the loops that `interleave` was said in now have LLVM's metadata for it."""
+    """The module (llvmlite.ir), in which the loops that `interleave` was said in, and those that are kept whole, now
+    have LLVM's metadata for it."""
     for function in module.functions:
         blocks = {block.name: block for block in function.blocks}
+        whole = set(getattr(function, "whole", []))
         for name, count in getattr(function, "interleaved", {}).items():
-            text = ir.MetaDataString(module, "llvm.loop.interleave.count")
-            wanted = module.add_metadata([text, ir.IntType(32)(count)])
-            # a loop's node refers to itself, so that it is like no other
-            loop = ir.MDValue(module, [], name=str(len(module.metadata)))
-            loop.operands = (loop, wanted)
-            for block in latches(function, blocks[name]):
-                block.terminator.set_metadata("llvm.loop", loop)
+            ends = [block.terminator for block in latches(function, blocks[name])]
+            wanted = [_hint(module, "llvm.loop.interleave.count", ir.IntType(32)(count))]
+            if not whole.isdisjoint(ends):
+                wanted.append(_hint(module, "llvm.loop.unroll.disable"))
+                whole.difference_update(ends)
+            _mark(module, ends, wanted)
+        for branch in getattr(function, "whole", []):
+            if branch in whole:
+                _mark(module, [branch], [_hint(module, "llvm.loop.unroll.disable")])
     return module
+
+
+def _hint(module, name, *values):
+    return module.add_metadata([ir.MetaDataString(module, name), *values])
+
+
+def _mark(module, branches, hints):
+    """Put hints on the branches back to the top of a loop."""
+    # a loop's node refers to itself, so that it is like no other
+    loop = ir.MDValue(module, [], name=str(len(module.metadata)))
+    loop.operands = (loop, *hints)
+    for branch in branches:
+        branch.set_metadata("llvm.loop", loop)
 
 
 def latches(function, first):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,9 @@ def as_array(value: Any, where: str, target: Variable | None = None) -> NDArray[
     def about() -> str:
         return f"\n  {describe(target)}" if target is not None else ""
 
-    if isinstance(value, np.ma.MaskedArray):
+    # who has a masked array has imported the module, which takes 10 ms
+    masked = sys.modules.get("numpy.ma")
+    if masked is not None and isinstance(value, masked.MaskedArray):
         raise DtypeError(
             f"{where}: got a masked array, whose mask would be lost{about()}\n"
             "  fix: pass value.filled(...), or the mask as an array of its own"

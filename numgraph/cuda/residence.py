@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from numgraph.cuda.array import DeviceArray, copied, from_host, imported
 from numgraph.cuda.device import Array, Device
-from numgraph.cuda.driver import device as cuda_device
 from numgraph.storage import Storage
 from numgraph.whole import Action
 
@@ -76,5 +75,8 @@ def residence(storage: Storage, device: Device) -> Residence:
 
 def adopted(value: Any, copy: bool) -> Residence:
     """An array of another library in a CUDA device's memory as the place of a value; see `array.imported`."""
+    # a process without a device does not need the driver
+    from numgraph.cuda.driver import device as cuda_device
+
     device = cuda_device()
     return Residence(device, imported(device, value, copy))

@@ -10,11 +10,9 @@ from typing import Any
 from numgraph.binder import Array, Binder, Call, Column, Counts, bytes_of
 from numgraph.cuda.array import DeviceArray
 from numgraph.cuda.device import Device
-from numgraph.cuda.driver import device as cuda_device
 from numgraph.cuda.simdevice import SimulatedDevice
 from numgraph.cuda.sweep import DeviceSweep
 from numgraph.cuda.variant import DeviceVariant
-from numgraph.device import door
 from numgraph.emit.grid import Geometry
 from numgraph.emit.steps import steps_text
 from numgraph.inspector.explanation import Explanation
@@ -37,6 +35,9 @@ def device_for(target: str) -> tuple[Device, Geometry]:
     """The device that a target stands for, and the sizes of its grids."""
     if target == "cuda-sim":
         return SimulatedDevice(), SIMULATED
+    # a process without a device does not need the driver
+    from numgraph.cuda.driver import device as cuda_device
+
     device = cuda_device()
     return device, Geometry(large=LARGE if device.blas is not None else None)
 
@@ -97,6 +98,9 @@ class DeviceTarget:
         record.stages["loops"] = lambda: steps_text(module.steps)
         record.stages["source"] = module.text
         record.stages["listing"] = module.listing
+        # nor the compilers
+        from numgraph.device import door
+
         if door.missing("compile") is None:
             record.stages["ptx"] = lambda: compiled(partial(ptx, variant))
 
@@ -119,6 +123,8 @@ class DeviceTarget:
 
 def ptx(variant: DeviceVariant) -> str:
     """What the kernels are compiled to, one after the other."""
+    from numgraph.device import door
+
     texts = []
     for kernel in (k for stage in variant.module.kernels for k in stage if not k.library and k.code == k.name):
         code, capability = variant.source[kernel.code], variant.device.capability

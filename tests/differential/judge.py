@@ -199,7 +199,7 @@ def check_slope(slope: tuple[str, str], worth: Worth, variables: Mapping[str, An
 
 
 # Elements of the results and values of a call that a simulated device computes within seconds.
-MOST = 100_000
+MOST = 20_000
 
 
 def affordable(given: list[Any] | Exception) -> int:
