@@ -22,10 +22,12 @@ def executor_for(program: Program, target: str) -> Executor[Any]:
         from numgraph.runtime.reference import ReferenceTarget
 
         return Executor(program, ReferenceTarget(program))
-    from numgraph.compile import device_target, processor_target
-
     if target == "cpu":
+        from numgraph.compile import processor_target
+
         return Executor(program, processor_target(program))
+    from numgraph.cuda.compile import device_target
+
     return Executor(program, device_target(program, target))
 
 

@@ -1,25 +1,20 @@
 """The pipeline, top to bottom: expression, givens, grad -> rewrite -> schedule -> emit -> compile -> call.
 
 `givens` have been substituted and gradients built when a program arrives here. Each pass is a function over one state;
-`GRAPH`, `SCHEDULE`, `NATIVE` and `KERNELS` are the lists of them, in order.
+`GRAPH`, `SCHEDULE` and `NATIVE` are the lists of them, in order; `cuda.compile` has those for devices.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from time import perf_counter
 from typing import Generic, NamedTuple, TypeVar
 
 from numgraph.config import config
-from numgraph.cuda.device import Device
-from numgraph.cuda.target import DeviceTarget, device_for
-from numgraph.cuda.variant import DeviceVariant
-from numgraph.emit.grid import Geometry
-from numgraph.emit.gridmodule import KERNEL_NAMES, GridModule, GridModulePrinter
 from numgraph.emit.module import Module, ModulePrinter
 from numgraph.graph import Variable, label
 from numgraph.inspector.record import PassRecord
@@ -46,8 +41,7 @@ from numgraph.shared import SharedVariable
 from numgraph.stable.engine import stabilised
 from numgraph.target import Compiled
 from numgraph.text import printable
-from numgraph.traits import CPU, GRID, Traits
-from numgraph.whole import compiled
+from numgraph.traits import CPU, Traits
 
 # More rounds of rewriting than any program needs, in case two rules undo each other.
 MAX_ROUNDS = 10
@@ -114,16 +108,6 @@ class NativeState(State):
     module: Module = field(init=False)
     code: native.Native = field(init=False)
     variant: NativeVariant = field(init=False)
-
-
-@dataclass
-class KernelState(State):
-    """A program on its way to kernels of a device. device: None where they are only to be printed."""
-
-    geometry: Geometry = field(default_factory=Geometry)
-    device: Device | None = None
-    module: GridModule = field(init=False)
-    variant: DeviceVariant = field(init=False)
 
 
 S = TypeVar("S", bound=State)
@@ -316,54 +300,6 @@ def processor_target(program: Program) -> ProcessorTarget:
     return ProcessorTarget(program, build)
 
 
-# -- schedule to kernels of a device ------------------------------------------------------------------------------
-
-
-def print_kernels(state: KernelState) -> Made:
-    """The generated source."""
-    functions = import_module("numgraph.kernels.names").GRID
-    title = title_of(state.program)
-    state.module = GridModulePrinter(state.schedule, state.conditions, functions, title, state.geometry).print()
-    if config.verify:
-        loops.verify(state.module.functions, KERNEL_NAMES)
-    if config.debug >= 2:
-        print(state.module.listing, file=sys.stderr)
-    return {"kernels": sum(map(len, state.module.kernels)), "lines": state.module.text.count("\n")}
-
-
-def load_kernels(state: KernelState) -> Made:
-    """The kernels compiled, or from the cache, and on the device with their memory."""
-    assert state.device is not None
-    make = partial(DeviceVariant, state.schedule, state.module, state.shared, state.device, state.geometry)
-    state.variant = compiled(make)
-    return {"kernels": sum(map(len, state.variant.kernels))}
-
-
-KERNELS: list[Pass[KernelState]] = [
-    Pass("print", print_kernels),
-    Pass("load", load_kernels),
-]
-
-
-def kernel_state(
-    program: Program, geometry: Geometry, device: Device | None = None
-) -> Callable[[Assumptions], KernelState]:
-    """What makes new states of a program on its way to kernels, of a device with grids of these sizes."""
-    return partial(KernelState, program, GRID, {}, geometry=geometry, device=device)
-
-
-def device_target(program: Program, name: str) -> DeviceTarget:
-    """What runs a normalised program on the device that a name stands for: "cuda" or "cuda-sim"."""
-    device, geometry = device_for(name)
-    geometry = replace(geometry, tf32=config.cuda_tf32)
-
-    def build(given_up: Keys, leaf: Leaf | None) -> Compiled[DeviceVariant]:
-        state = passed(settled_schedule(kernel_state(program, geometry, device), given_up, leaf), KERNELS)
-        return Compiled(state.variant, state.given_up, list(state.records.values()))
-
-    return DeviceTarget(program, name, device, build)
-
-
 # -- the first passes alone ---------------------------------------------------------------------------------------
 
 
@@ -375,11 +311,6 @@ def scheduled(program: Program, given_up: Keys = NOTHING, traits: Traits = CPU, 
 def printed(program: Program) -> NativeState:
     """The state of a program with generated source for the processor, which is not compiled."""
     return passed(settled_schedule(native_state(program)), NATIVE[:1])
-
-
-def printed_for_grid(program: Program, geometry: Geometry) -> KernelState:
-    """The state of a program with generated source for a device with grids of these sizes, which is not compiled."""
-    return passed(settled_schedule(kernel_state(program, geometry)), KERNELS[:1])
 
 
 # -- the header of generated source -------------------------------------------------------------------------------

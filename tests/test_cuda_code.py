@@ -14,8 +14,8 @@ from test_cuda_training import Logistic
 from test_golden import compare, logistic_regression
 
 import numgraph as ng
-from numgraph.compile import DeviceTarget, printed_for_grid
 from numgraph.cuda import target
+from numgraph.cuda.compile import DeviceTarget, printed_for_grid
 from numgraph.cuda.loading import loaded
 from numgraph.cuda.simdevice import SimulatedDevice
 from numgraph.device import door
@@ -120,7 +120,7 @@ class PtxDevice(SimulatedDevice):
 def test_the_code_does_what_the_source_says(monkeypatch: pytest.MonkeyPatch) -> None:
     simulated = Logistic("cuda-sim")
     monkeypatch.setattr(target, "device_for", lambda name: (PtxDevice(), target.SIMULATED))
-    monkeypatch.setattr("numgraph.compile.device_for", lambda name: (PtxDevice(), target.SIMULATED))
+    monkeypatch.setattr("numgraph.cuda.compile.device_for", lambda name: (PtxDevice(), target.SIMULATED))
     compiled = Logistic("cuda-sim")
     assert isinstance(compiled.train.executor.target, DeviceTarget)
     for k in (0, 2):

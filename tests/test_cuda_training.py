@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import numgraph as ng
-from numgraph.compile import printed_for_grid
+from numgraph.cuda.compile import printed_for_grid
 from numgraph.emit.grid import Geometry
 from numgraph.errors import IndexOutOfRange
 

@@ -18,7 +18,7 @@ LAYERS = """
     ops tensor patterns substitution stable formula givens updates reach grad reference program binder printing testing
     inspector.explanation inspector.record
     algebra traits ir elements rewrite schedule loops emit processor lower cache device target runtime cuda compile
-    call sweep function inspector demo cli __main__
+    cuda.compile call sweep function inspector demo cli __main__
 """.split()
 
 # (importing layer, imported layer): why it may point to the right. Such imports stand within functions.

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import numgraph as ng
-from numgraph.compile import printed, printed_for_grid
+from numgraph.compile import printed
+from numgraph.cuda.compile import printed_for_grid
 from numgraph.emit import gridmodule, module
 from numgraph.emit.grid import Geometry
 from numgraph.emit.writer import Names

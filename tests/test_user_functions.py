@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import numgraph as ng
-from numgraph.compile import printed_for_grid
+from numgraph.cuda.compile import printed_for_grid
 from numgraph.cuda.loading import loaded
 from numgraph.device import door
 from numgraph.emit.grid import Geometry
