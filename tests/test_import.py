@@ -34,6 +34,20 @@ def test_the_reference_target_needs_no_compiler(tmp_path: Path) -> None:
     assert python(PROGRAM, PYTHONPYCACHEPREFIX=str(tmp_path)) == "[]"
 
 
+def test_a_function_for_the_processor_loads_nothing_of_devices(tmp_path: Path) -> None:
+    code = (
+        "import sys, numgraph as ng\n"
+        "x = ng.vector('x')\n"
+        "ng.function([x], ng.exp(x))([1.0, 2.0])\n"
+        "unwanted = ('numpy.ma', 'numgraph.cuda', 'numgraph.device', 'numgraph.emit.gridmodule', 'cuda', 'numba')\n"
+        "print([name for name in unwanted if name in sys.modules])"
+    )
+    # the first process compiles, the second loads what that has left
+    known = {"NUMGRAPH_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPYCACHEPREFIX": str(tmp_path)}
+    assert python(code, **known) == "['numba']"
+    assert python(code, **known) == "[]"
+
+
 def test_import_time(tmp_path: Path) -> None:
     code = "import time, numpy; t = time.process_time(); import numgraph; print(time.process_time() - t)"
     # the first run writes the bytecode; processor time, so that a busy machine does not count
