@@ -1,7 +1,7 @@
 """The pipeline, top to bottom: expression, givens, grad -> rewrite -> schedule -> emit -> compile -> call.
 
 `givens` have been substituted and gradients built when a program arrives here. Each pass is a function over one state;
-`GRAPH`, `SCHEDULE` and `NATIVE` are the lists of them, in order; `cuda.compile` has those for devices.
+`GRAPH`, `SCHEDULE`, `LOOPS` and `NATIVE` are the lists of them, in order; `cuda.compile` has those for devices.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from typing import Generic, NamedTuple, TypeVar
 
 from numgraph.config import config
 from numgraph.emit.module import Module, ModulePrinter
+from numgraph.emit.steps import Transformed
 from numgraph.graph import Variable, label
 from numgraph.inspector.record import PassRecord
 from numgraph.ir import Graph, Node, Requirement
 from numgraph.loops import verify as loops
+from numgraph.loops.program import statements_in
 from numgraph.printing import pprint
 from numgraph.program import Program
 from numgraph.rewrite.assume import NOTHING, Assumptions, Key, Keys, Leaf, settled
@@ -105,6 +107,8 @@ class State:
 class NativeState(State):
     """A program on its way to native code."""
 
+    printer: ModulePrinter = field(init=False)
+    steps: list[Transformed] = field(init=False)
     module: Module = field(init=False)
     code: native.Native = field(init=False)
     variant: NativeVariant = field(init=False)
@@ -248,18 +252,53 @@ def resized_lengths(state: State) -> set[Key]:
     return found
 
 
-# -- schedule to native code --------------------------------------------------------------------------------------
+# -- schedule to source -----------------------------------------------------------------------------------------
+
+
+def make_loops(state: NativeState) -> Made:
+    """The loop program of the schedule."""
+    vector = import_module("numgraph.kernels.names").VECTOR
+    state.printer = ModulePrinter(state.schedule, state.conditions, vector, title_of(state.program))
+    state.steps = state.printer.make()
+    return size_of(state)
+
+
+def merge_alike(state: NativeState) -> Made:
+    """Functions that differ in numbers only become one."""
+    state.printer.merge_alike(state.steps)
+    return size_of(state)
+
+
+def nest(state: NativeState) -> Made:
+    """Expressions that are used once stand where they are used."""
+    state.printer.nest(state.steps)
+    return size_of(state)
+
+
+def size_of(state: NativeState) -> Made:
+    """The size of the loop program, which makes sense after each transformation."""
+    functions = state.steps[-1].functions
+    if config.verify:
+        loops.verify(functions)
+    return {"functions": len(functions), "statements": sum(1 for f in functions for _ in statements_in(f.body))}
 
 
 def print_module(state: NativeState) -> Made:
     """The generated source."""
-    vector = import_module("numgraph.kernels.names").VECTOR
-    state.module = ModulePrinter(state.schedule, state.conditions, vector, title_of(state.program)).run()
-    if config.verify:
-        loops.verify(state.module.functions)
+    state.module = state.printer.print(state.steps)
     if config.debug >= 2:
         print(state.module.listing, file=sys.stderr)
     return {"phases": len(state.module.phases), "lines": state.module.text.count("\n")}
+
+
+LOOPS: list[Pass[NativeState]] = [
+    Pass("make loops", make_loops),
+    Pass("merge alike", merge_alike),
+    Pass("nest", nest),
+    Pass("print", print_module),
+]
+
+# -- source to machine code ---------------------------------------------------------------------------------------
 
 
 def compile_module(state: NativeState) -> Made:
@@ -279,7 +318,6 @@ def load_module(state: NativeState) -> Made:
 
 
 NATIVE: list[Pass[NativeState]] = [
-    Pass("print", print_module),
     Pass("compile", compile_module),
     Pass("load", load_module),
 ]
@@ -294,7 +332,7 @@ def processor_target(program: Program) -> ProcessorTarget:
     """What runs a normalised program on the processor."""
 
     def build(given_up: Keys, leaf: Leaf | None) -> Compiled[NativeVariant]:
-        state = passed(settled_schedule(native_state(program), given_up, leaf), NATIVE)
+        state = passed(settled_schedule(native_state(program), given_up, leaf), LOOPS + NATIVE)
         return Compiled(state.variant, state.given_up, list(state.records.values()))
 
     return ProcessorTarget(program, build)
@@ -310,7 +348,7 @@ def scheduled(program: Program, given_up: Keys = NOTHING, traits: Traits = CPU, 
 
 def printed(program: Program) -> NativeState:
     """The state of a program with generated source for the processor, which is not compiled."""
-    return passed(settled_schedule(native_state(program)), NATIVE[:1])
+    return passed(settled_schedule(native_state(program)), LOOPS)
 
 
 # -- the header of generated source -------------------------------------------------------------------------------

@@ -96,7 +96,12 @@ def test_nodes_do_not_change() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "last"), [("cpu", ["print", "compile", "load"]), ("cuda-sim", ["print", "load"]), ("reference", [])]
+    ("target", "last"),
+    [
+        ("cpu", ["make loops", "merge alike", "nest", "print", "compile", "load"]),
+        ("cuda-sim", ["print", "load"]),
+        ("reference", []),
+    ],
 )
 def test_each_pass_is_in_the_record(target: str, last: list[str]) -> None:
     x = ng.matrix("x")

@@ -37,7 +37,7 @@ def print_kernels(state: KernelState) -> Made:
     """The generated source."""
     functions = import_module("numgraph.kernels.names").GRID
     title = title_of(state.program)
-    state.module = GridModulePrinter(state.schedule, state.conditions, functions, title, state.geometry).print()
+    state.module = GridModulePrinter(state.schedule, state.conditions, functions, title, state.geometry).run()
     if config.verify:
         loops.verify(state.module.functions, KERNEL_NAMES)
     if config.debug >= 2:

@@ -126,7 +126,7 @@ class GridModulePrinter(ModulePrinter):
         # functions made by expressions, of all kernels
         self.made: dict[str, str] = {}
 
-    def print(self) -> GridModule:
+    def run(self) -> GridModule:
         """Kernels first: they decide which lengths the plans must compute."""
         kernels: list[list[Kernel]] = []
         serial = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -117,7 +117,8 @@ class PlanPrinter(FunctionPrinter):
 
 
 class ModulePrinter:
-    """Prints the program of one schedule. decorator: of functions `(address)`."""
+    """Makes the loop program of one schedule, transforms it step by step, and prints it. decorator: of functions
+    `(address)`."""
 
     decorator = "jit"
 
@@ -131,24 +132,35 @@ class ModulePrinter:
         self.layout = Layout(schedule)
         self.imports: set[str] = set()
         self.kernels: set[str] = set()
+        self.phases: list[list[Phase]] = []
+        self.plans: dict[int, Function] = {}
+        self.functions: list[Function] = []
 
-    def run(self) -> Module:
-        """Phases first (they decide which lengths the plan must compute), then the plans, then the rest."""
-        phases = [self._phases(stage, blocks) for stage, blocks in enumerate(self.schedule.stages)]
+    def make(self) -> list[Transformed]:
+        """The loop program of the schedule. Phases come first (they decide which lengths the plan must compute), then
+        the plans, then the rest."""
+        self.phases = [self._phases(stage, blocks) for stage, blocks in enumerate(self.schedule.stages)]
         # the first plan comes last: it writes every address that phases and later plans read
-        plans = {stage: self._plan(stage) for stage in reversed(range(len(phases)))}
-        every = [phase for stage_phases in phases for phase in stage_phases]
-        made = [function for phase in every for function in phase.functions]
-        steps = [
-            Transformed("made of the schedule", self._program(phases, plans, apart(made))),
-            Transformed("alike functions merged", self._program(phases, plans, merge(made))),
-        ]
-        functions = [nested(function, fits) for function in steps[-1].functions]
-        steps.append(Transformed("expressions nested", functions))
-        lines = separated(map(function_lines, functions))
+        self.plans = {stage: self._plan(stage) for stage in reversed(range(len(self.phases)))}
+        self.functions = [function for phase in self._every for function in phase.functions]
+        return [Transformed("made of the schedule", self._program(apart(self.functions)))]
+
+    def merge_alike(self, steps: list[Transformed]) -> None:
+        """Merge the phases that differ in numbers only."""
+        steps.append(Transformed("alike functions merged", self._program(merge(self.functions))))
+
+    def nest(self, steps: list[Transformed]) -> None:
+        """Nest the expressions."""
+        nest = [nested(function, fits) for function in steps[-1].functions]
+        steps.append(Transformed("expressions nested", nest))
+
+    def print(self, steps: list[Transformed]) -> Module:
+        """The text of the last step."""
+        lines = separated(map(function_lines, steps[-1].functions))
         code = "\n".join(line.code for line in lines)
         lines = [*found_functions(self.layout, words(code), "users_function"), *lines]
         code = "\n".join(line.code for line in lines)
+        every = self._every
         header = module_header(self.title, self._phase_table(every), code, set(self.vector.values()), self.kernels)
         slots = slot_lines(self.layout, words(code))
         header = [*header, *slots, "", ""]
@@ -156,17 +168,19 @@ class ModulePrinter:
         listing = "\n".join([*header, *(line.text(True) for line in lines)]) + "\n"
         return Module(text, listing, steps, self.layout, self.layout.failures, every, sweeps(self.schedule))
 
-    def _program(
-        self, phases: Sequence[Sequence[Phase]], plans: Mapping[int, Function], merged: Merged
-    ) -> list[Function]:
+    @property
+    def _every(self) -> list[Phase]:
+        return [phase for stage_phases in self.phases for phase in stage_phases]
+
+    def _program(self, merged: Merged) -> list[Function]:
         """All functions, those of the phases merged or apart."""
         functions: list[Function] = []
-        for stage, stage_phases in enumerate(phases):
-            functions.append(plans[stage])
+        for stage, stage_phases in enumerate(self.phases):
+            functions.append(self.plans[stage])
             for phase in stage_phases:
                 functions += [printed for function in phase.functions for printed in merged.printed[function.name]]
             functions.append(step_function(self.layout, stage, stage_phases, merged.calls))
-        return [*functions, entry_function(self.layout, len(phases), sweeps(self.schedule))]
+        return [*functions, entry_function(self.layout, len(self.phases), sweeps(self.schedule))]
 
     # -- phases -------------------------------------------------------------------------------------------------
 
