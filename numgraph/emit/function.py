@@ -231,7 +231,7 @@ class FunctionPrinter(MemoryStatements):
             self.value(index)
         element = self.written(item)
         if item.node.attributes["mode"] != "set":
-            value = Binary("|" if dtype == "bool" else "+", element, value)
+            value = Binary("|" if dtype == "bool" else "+", as_read(element, dtype), value)
             if dtype not in (*FLOATS, "int64", "bool"):
                 value = Call(dtype, (value,), dtype)
         self.add(self.store(element, value, item, item.node.name))

@@ -106,5 +106,5 @@ class Checker:
 
 
 def fit(a: Expression, b: Expression) -> bool:
-    """Whether two operands have one dtype; whole numbers that are compared or indexed with may be of two."""
-    return a.dtype == b.dtype or {a.dtype, b.dtype} <= set(INTEGERS)
+    """Whether two operands have one dtype; whole numbers and truths may be of two, which Numba widens."""
+    return a.dtype == b.dtype or {a.dtype, b.dtype} <= {*INTEGERS, "bool"}
