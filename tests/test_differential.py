@@ -133,6 +133,9 @@ def test_grades() -> None:
     assert grade("move", [wild], wild.array[::-1]).grade == Grade.EXACT
     assert grade("smooth", [wild], np.exp(-wild.array)).grade == Grade.FINAL
     assert grade("stable", [wild], np.exp(-wild.array)).grade == Grade.UNSURE
+    # second derivatives that cancel out
+    slope = grade("slope", [Worth(exact.array, scale=3.0)], np.array([1e-12, np.nan]))
+    check(slope, np.array([-1e-12, np.nan]), "noise beside NaN")
     # 63,522,796 / 2**12, which float32 rounds to a multiple of 2**-10
     rough = Worth(np.array([[15.5 / 64]], np.float32))
     assert grade("sum", [rough], np.array([[15508.10546875]], np.float32)).grade == Grade.ROUNDED

@@ -9,8 +9,9 @@ from numgraph.emit.writer import Line
 from numgraph.loops import program as p
 from numgraph.loops.scalar import literal
 
-# Columns up to which expressions nest: what is longer is several statements.
-NESTED = 80
+# Columns up to which expressions nest, what is longer being several statements; and those of the lines of arguments in
+# a call that is wrapped.
+NESTED, FILLED = 80, 88
 # How tightly signs bind, as in Python's grammar.
 CHOICE, OR, AND, NOT, COMPARE, BIT_OR, BIT_XOR, BIT_AND, SHIFT, SUM, TERM, FACTOR, POWER, ATOM = range(14)
 BINDS = {
@@ -102,8 +103,6 @@ def _lines(statement: p.Statement, indent: int) -> Iterator[Line]:
             yield _line(statement, indent, "continue")
         case p.Barrier():
             yield _line(statement, indent, "cuda.syncthreads()")
-        case p.Remark():
-            yield Line(indent, f"# {statement.note}")
         case _:
             raise AssertionError(statement)
 
@@ -127,7 +126,7 @@ def _filled(arguments: Iterable[str], indent: int) -> Iterator[Line]:
     """Arguments on as few lines as they fit."""
     line = ""
     for argument in arguments:
-        if line and len(line) + len(argument) + 3 > WIDTH:
+        if line and 4 * indent + len(line) + len(argument) + 3 > FILLED:
             yield Line(indent, f"{line},")
             line = ""
         line += f", {argument}" if line else argument

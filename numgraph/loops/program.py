@@ -246,11 +246,6 @@ class Barrier(Statement):
 
 
 @dataclass(frozen=True)
-class Remark(Statement):
-    """A comment of its own."""
-
-
-@dataclass(frozen=True)
 class Function:
     """A function. decorator: its name, "" for none; note: a comment behind the first line."""
 

@@ -23,7 +23,7 @@ Array = np.ndarray[Any, Any]
 # Beyond this, values are not of ordinary size: sums of them may lose bits, products overflow float32.
 LARGE = 2.0**20
 # Modes that round.
-SMOOTH = ("smooth", "stable")
+SMOOTH = ("smooth", "stable", "slope")
 
 
 class Grade(IntEnum):
@@ -97,13 +97,13 @@ def grade(mode: str, operands: Sequence[Worth], array: Array) -> Worth:
 
     move: elements stand elsewhere. ring: +, -, * and the like. sum: the order is free. product: of elements, likewise.
     smooth: rounds. stable: several operations that round, for which a stable form may stand: of huge values that gives
-    other results. strict: a comparison, a rounding, an order: whatever depends on the bits of its operands. shape:
-    depends on lengths of floats.
+    other results. slope: of many operations, whose parts may cancel out beside one that is NaN. strict: a comparison, a
+    rounding, an order: whatever depends on the bits of its operands. shape: depends on lengths of floats.
     """
     lowest = min((w.grade for w in operands), default=Grade.EXACT)
     judged = _judged(mode, operands, lowest, array)
     scale = max([largest(array) if array.dtype.kind == "f" else 0.0, *(w.scale for w in operands)])
-    if judged == Grade.FINAL and mode not in ("sum", "move"):
+    if judged == Grade.FINAL and mode not in ("sum", "move", "slope"):
         scale = 0.0
     return Worth(array, judged, scale, any(w.single for w in operands) or array.dtype.name == "float32")
 

@@ -90,10 +90,10 @@ def gradient(g: Drawer) -> str | None:
     if g.chance(0.25):
         return g.step(
             f"ng.grad(ng.sum({first} * {g.one_of((2.0, x))}), {x}, disconnected_inputs='ignore')",
-            "smooth",
+            "slope",
             "second gradient",
         )
-    return g.step(first, "smooth", "gradient", (c, x) if is_apart(g, c, x) else None)
+    return g.step(first, "slope", "gradient", (c, x) if is_apart(g, c, x) else None)
 
 
 def of_product(g: Drawer) -> str | None:
@@ -122,4 +122,4 @@ def through(g: Drawer) -> str | None:
     if x is None or y is None:
         return None
     c = f"ng.sum({g.one_of(('ng.sin({y})', 'ng.sqr({y})', '{y} * 2')).format(y=y)})"
-    return g.step(f"ng.grad({c}, {x}, disconnected_inputs='ignore')", "smooth", "gradient through")
+    return g.step(f"ng.grad({c}, {x}, disconnected_inputs='ignore')", "slope", "gradient through")

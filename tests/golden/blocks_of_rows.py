@@ -97,8 +97,9 @@ def phase_0(address, share, shares):                      # dot2, max, sub, exp,
         last = first + 32 if block + 1 < blocks else end
         out0 = own + 1048576 - first * 12                 # dot2 float32[?,3]
         sgemm_rows(                                       # out0 = x @ W
-            table[AT_SGEMM], 1024 if block + 1 < blocks else 0, own, last - first, 3, 8, float32(1.0), x + first * 32, 8,
-            1, W, 3, 1, float32(0.0), out0 + first * 12, 3
+            table[AT_SGEMM], 1024 if block + 1 < blocks else 0, own, last - first, 3, 8,
+            float32(1.0), x + first * 32, 8, 1, W, 3, 1, float32(0.0),
+            out0 + first * 12, 3
         )
         for i in range(first, last):
             y_0 = y[i]                                    # train_y int32[?]
@@ -145,8 +146,9 @@ def phase_0(address, share, shares):                      # dot2, max, sub, exp,
             p0[j3] = acc1
         p8 = own + 1049152 - first * 4                    # sub float32[?,3]
         sgemm_rows(                                       # added += (x @ p8).T
-            table[AT_SGEMM], 1024 if block + 1 < blocks else 0, own, 3, 8, last - first, float32(1.0), p8 + first * 4, 48,
-            1, x + first * 32, 8, 1, float32(block > 0), added, 8
+            table[AT_SGEMM], 1024 if block + 1 < blocks else 0, own, 3, 8, last - first,
+            float32(1.0), p8 + first * 4, 48, 1, x + first * 32, 8, 1,
+            float32(block > 0), added, 8
         )
     p9 = f64(own + 1051776)                               # sum float64
     p9[0] = acc0                                          # sum float64

@@ -113,7 +113,8 @@ def phase_0(address, share, shares):                      # dot2
     n2 = table[AT_LEN_A]                                  # = len(A)
     n3 = table[AT_X_SHAPE_1]                              # = x.shape[1]
     sgemm(                                                # out0 = A @ x
-        table[AT_SGEMM], share, shares, own, n2, n3, n2, float32(1.0), A, n2, 1, x, n3, 1, float32(0.0), out0, n3
+        table[AT_SGEMM], share, shares, own, n2, n3, n2, float32(1.0), A, n2, 1, x, n3,
+        1, float32(0.0), out0, n3
     )
     return 0
 
@@ -203,7 +204,8 @@ def phase_4(address, share, shares):                      # dot2; also phase_8, 
     n3 = table[AT_LEN_A]                                  # = len(A)
     n4 = table[AT_X_SHAPE_1]                              # = x.shape[1]
     sgemm(                                                # out0 = A @ p0
-        table[AT_SGEMM], share, shares, own, n3, n4, n3, float32(1.0), A, n3, 1, p0, n4, 1, float32(0.0), out0, n4
+        table[AT_SGEMM], share, shares, own, n3, n4, n3, float32(1.0), A, n3, 1, p0, n4,
+        1, float32(0.0), out0, n4
     )
     return 0
 
