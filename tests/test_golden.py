@@ -39,11 +39,13 @@ def logistic_regression(batch: int = 10) -> ng.Function:
     p = ng.softmax(ng.dot(x, W) + b)
     cost = -ng.mean(ng.log(p)[ng.arange(y.shape[0]), y])
     gW, gb = ng.grad(cost, [W, b])
+    # no comprehension, which is a function of its own before Python 3.12
+    rows = slice(index * batch, (index + 1) * batch)
     return ng.function(
         [index],
         cost,
         updates=[(W, W - 0.13 * gW), (b, b - 0.13 * gb)],
-        givens={v: data[index * batch : (index + 1) * batch] for v, data in ((x, train_x), (y, train_y))},
+        givens={x: train_x[rows], y: train_y[rows]},
         name="train",
     )
 
