@@ -93,7 +93,7 @@ def test_a_processor_is_named_as_numba_has_it(tmp_path: Path, filled: Path) -> N
     shutil.copytree(filled, tmp_path, dirs_exist_ok=True)
     assert len(list(tmp_path.glob("*.o"))) == 1
     code = PROGRAM + "from numgraph.processor import processor\nprint(processor().name, '%ymm' in f.inspect_asm())"
-    plain = ran(code, tmp_path, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")
+    plain = ran(code, tmp_path, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="", NUMGRAPH_CPU="native")
     assert plain.split() == ["generic", "False"]
     assert len(list(tmp_path.glob("*.o"))) == 2
 

@@ -50,6 +50,9 @@ def test_a_level_that_the_machine_lacks_is_refused(monkeypatch: pytest.MonkeyPat
 
 def test_other_architectures_have_no_levels(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, "neon", "aarch64-unknown-linux-gnu")
+    monkeypatch.setattr(ng.config, "cpu", "native")
+    for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES"):
+        monkeypatch.delenv(name, raising=False)
     assert processor.available() == ["native"] and processor.processor().has == {"neon"}
     monkeypatch.setattr(ng.config, "cpu", V2)
     with pytest.raises(OptionError, match="this machine is aarch64: only 'native' is possible"):
@@ -128,6 +131,8 @@ def test_functions_of_all_levels_side_by_side(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_machine_code_of_each_level_has_a_name_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Numba's settings say what the native processor is
+    monkeypatch.delenv("NUMBA_CPU_NAME", raising=False)
     names = set()
     for cpu in HERE:
         monkeypatch.setattr(ng.config, "cpu", cpu)
