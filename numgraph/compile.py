@@ -21,7 +21,7 @@ from numgraph.graph import Variable, label
 from numgraph.inspector.record import PassRecord
 from numgraph.ir import Graph, Node, Requirement
 from numgraph.loops import verify as loops
-from numgraph.loops.program import statements_in
+from numgraph.loops.program import count_statements
 from numgraph.printing import pprint
 from numgraph.program import Program
 from numgraph.rewrite.assume import NOTHING, Assumptions, Key, Keys, Leaf, settled
@@ -280,7 +280,7 @@ def size_of(state: NativeState) -> Made:
     functions = state.steps[-1].functions
     if config.verify:
         loops.verify(functions)
-    return {"functions": len(functions), "statements": sum(1 for f in functions for _ in statements_in(f.body))}
+    return {"functions": len(functions), "statements": count_statements(functions)}
 
 
 def print_module(state: NativeState) -> Made:

@@ -14,14 +14,12 @@ from numgraph.cuda.simdevice import SimulatedDevice
 from numgraph.cuda.sweep import DeviceSweep
 from numgraph.cuda.variant import DeviceVariant
 from numgraph.emit.grid import Geometry
-from numgraph.emit.steps import steps_text
 from numgraph.inspector.explanation import Explanation
 from numgraph.inspector.record import FunctionRecord
 from numgraph.program import Program
 from numgraph.rewrite.assume import Keys, Leaf
-from numgraph.runtime.explain import phase_record
+from numgraph.runtime.explain import add_source
 from numgraph.schedule.gridproduct import LARGE
-from numgraph.schedule.work import schedule_text
 from numgraph.shared import SharedVariable
 from numgraph.target import Build, Compiled, contiguous, missing
 from numgraph.whole import CALLS, Action, apart, compiled
@@ -93,11 +91,7 @@ class DeviceTarget:
     def complete(self, record: FunctionRecord, variant: DeviceVariant) -> None:
         """Add the kernels to a record, and the stages that there are on a device."""
         schedule, module = variant.schedule, variant.module
-        record.phases = [phase_record(schedule, kernel) for stage in module.kernels for kernel in stage]
-        record.stages["schedule"] = lambda: schedule_text(schedule)
-        record.stages["loops"] = lambda: steps_text(module.steps)
-        record.stages["source"] = module.text
-        record.stages["listing"] = module.listing
+        add_source(record, schedule, module, [kernel for stage in module.kernels for kernel in stage])
         # nor the compilers
         from numgraph.device import door
 

@@ -83,31 +83,32 @@ def _lines(statement: p.Statement, indent: int) -> Iterator[Line]:
         case p.Do(call):
             yield from _wrapped(statement, indent, "", call)
         case p.For(counter, bounds, body):
-            yield _line(statement, indent, f"for {counter.text} in range({', '.join(map(text, bounds))}):")
+            yield line_of(statement, indent, f"for {counter.text} in range({', '.join(map(text, bounds))}):")
             yield from lines_of(body, indent + 1)
         case p.While(condition, body):
-            yield _line(statement, indent, f"while {text(condition)}:")
+            yield line_of(statement, indent, f"while {text(condition)}:")
             yield from lines_of(body, indent + 1)
         case p.If(condition, body, otherwise):
-            yield _line(statement, indent, f"if {text(condition)}:")
+            yield line_of(statement, indent, f"if {text(condition)}:")
             yield from lines_of(body, indent + 1)
             if otherwise:
                 yield Line(indent, "else:")
                 yield from lines_of(otherwise, indent + 1)
         case p.Return(value):
             if value is None:
-                yield _line(statement, indent, "return")
+                yield line_of(statement, indent, "return")
             else:
                 yield from _wrapped(statement, indent, "return ", value)
         case p.Continue():
-            yield _line(statement, indent, "continue")
+            yield line_of(statement, indent, "continue")
         case p.Barrier():
-            yield _line(statement, indent, "cuda.syncthreads()")
+            yield line_of(statement, indent, "cuda.syncthreads()")
         case _:
             raise AssertionError(statement)
 
 
-def _line(statement: p.Statement, indent: int, code: str) -> Line:
+def line_of(statement: p.Statement, indent: int, code: str) -> Line:
+    """A line of a statement, with what stands behind it."""
     return Line(indent, code, statement.note, statement.lines)
 
 
@@ -115,9 +116,9 @@ def _wrapped(statement: p.Statement, indent: int, start: str, value: p.Expressio
     """A statement that ends with a value: on one line, or a call on several where that is too long."""
     shown = ", ".join(map(text, value.parts)) if isinstance(value, p.Several) and start == "return " else text(value)
     if len(start) + len(shown) <= WIDTH or not isinstance(value, p.Call) or not value.arguments:
-        yield _line(statement, indent, start + shown)
+        yield line_of(statement, indent, start + shown)
         return
-    yield _line(statement, indent, f"{start}{value.function}(")
+    yield line_of(statement, indent, f"{start}{value.function}(")
     yield from _filled(map(text, value.arguments), indent + 1)
     yield Line(indent, ")")
 

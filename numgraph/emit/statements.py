@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from numgraph.emit.table import Layout, called_as
+from numgraph.emit.table import Layout, called_as, length_text
 from numgraph.emit.writer import RESERVED, Names, imported
 from numgraph.ir import Node
 from numgraph.loops.program import (
@@ -253,7 +253,7 @@ class Statements:
             return ast.Name(self.graph.names[node])
         if node.kind == "extent":
             owner = self.graph.names.get(node.inputs[0], "argument")
-            return ast.Name(f"len({owner})" if node.attrs[0] == 0 else f"{owner}.shape[{node.attrs[0]}]")
+            return ast.Name(length_text(owner, node.attrs[0]))
         if node.is_number:
             return ast.Name(str(node.value))
         if depth > 3 or node.op is None:

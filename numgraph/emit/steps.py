@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from numgraph.emit.printer import lines_of, text
+from numgraph.emit.printer import line_of, lines_of, text
 from numgraph.emit.writer import Line
-from numgraph.loops.program import Assign, For, Function, If, Name, Statement, Store, While, statements_in
+from numgraph.loops.program import Assign, For, Function, If, Name, Statement, Store, While, count_statements
 
 
 @dataclass
@@ -23,7 +23,7 @@ def steps_text(steps: Sequence[Transformed]) -> str:
     lines: list[str] = []
     before: list[Function] = []
     for step in steps:
-        count = sum(1 for function in step.functions for _ in statements_in(function.body))
+        count = count_statements(step.functions)
         lines += ["", f"-- {step.name}: {len(step.functions)} functions, {count} statements"]
         known = {id(function) for function in before}
         for function in step.functions:
@@ -42,29 +42,24 @@ def typed(function: Function) -> list[Line]:
 
 def _typed(statements: Sequence[Statement], indent: int) -> Iterator[Line]:
     for statement in statements:
-        head, *rest = lines_of([statement], indent)
         match statement:
             case Assign(target, value):
                 targets = target if isinstance(target, tuple) else (target,)
-                yield _line(statement, indent, f"{', '.join(map(_declared, targets))} = {text(value)}")
+                yield line_of(statement, indent, f"{', '.join(map(_declared, targets))} = {text(value)}")
             case Store(pointer, index, value):
                 element = pointer[index]
-                yield _line(statement, indent, f"{text(element)}: {element.dtype} = {text(value)}")
+                yield line_of(statement, indent, f"{text(element)}: {element.dtype} = {text(value)}")
             case For(counter, bounds, body):
-                yield _line(statement, indent, f"for {_declared(counter)} in {', '.join(map(text, bounds))}")
+                yield line_of(statement, indent, f"for {_declared(counter)} in {', '.join(map(text, bounds))}")
                 yield from _typed(body, indent + 1)
             case If() | While():
-                yield head
+                yield next(lines_of([statement], indent))
                 yield from _typed(statement.body, indent + 1)
                 if isinstance(statement, If) and statement.otherwise:
                     yield Line(indent, "else:")
                     yield from _typed(statement.otherwise, indent + 1)
             case _:
-                yield from (head, *rest)
-
-
-def _line(statement: Statement, indent: int, code: str) -> Line:
-    return Line(indent, code, statement.note, statement.lines)
+                yield from lines_of([statement], indent)
 
 
 def _declared(name: Name) -> str:

@@ -72,7 +72,7 @@ class Layout:
         for node, name in self.graph.names.items():
             for axis, length in enumerate(map(self.graph.find, node.dims)):
                 if isinstance(length, Node) and length.kind != "extent":
-                    found.setdefault(length, f"len({name})" if axis == 0 else f"{name}.shape[{axis}]")
+                    found.setdefault(length, length_text(name, axis))
         return found
 
     @cached_property
@@ -131,8 +131,7 @@ class Layout:
         """What a length is called after: the array that has it, where that has a name."""
         if node.kind != "extent":
             return self.length_names.get(node, "n")
-        owner, axis = self._name(node.inputs[0]), node.attrs[0]
-        return f"len({owner})" if axis == 0 else f"{owner}.shape[{axis}]"
+        return length_text(self._name(node.inputs[0]), node.attrs[0])
 
     def array(self, digest: str) -> int:
         """The slot of a constant array's address."""
@@ -173,6 +172,11 @@ class Layout:
         """The status by which compiled code says that `cause` (a requirement or an index check) failed."""
         self.failures.append(cause)
         return len(self.failures)
+
+
+def length_text(name: str, axis: int) -> str:
+    """A length of an array in the user's terms: `len(x)`, `x.shape[1]`."""
+    return f"len({name})" if axis == 0 else f"{name}.shape[{axis}]"
 
 
 def slot_lines(layout: Layout, used: set[str]) -> list[str]:

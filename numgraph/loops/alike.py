@@ -22,10 +22,12 @@ from numgraph.loops.program import (
     Number,
     Return,
     Statement,
+    count_statements,
     meaning,
     rebuilt,
     statements_in,
     walk,
+    with_bodies,
 )
 from numgraph.loops.scalar import literal
 from numgraph.source import SourceLine
@@ -82,7 +84,7 @@ def merge(functions: Sequence[Function]) -> Merged:
         for first, *others in group.members.values():
             note = f"{first.note}; also {_listed(others)}" if others else first.note
             merged.printed[first.name] = [replace(first, note=note)]
-        if len(group.members) > 1 and _size(group.firsts[0]) >= LEAST:
+        if len(group.members) > 1 and count_statements(group.firsts[:1]) >= LEAST:
             _share(f"shape_{shapes}", group, merged)
             shapes += 1
         for first, *others in group.members.values():
@@ -124,10 +126,6 @@ def _taken_apart(function: Function) -> tuple[object, Numbers]:
         return type(node), *[common(getattr(node, name)) for name in meaning(type(node))]
 
     return (function.decorator, function.arguments, common(function.body)), tuple(numbers)
-
-
-def _size(function: Function) -> int:
-    return sum(1 for _ in statements_in(function.body))
 
 
 def _share(name: str, group: Group, merged: Merged) -> None:
@@ -202,12 +200,7 @@ def _shape(name: str, group: Group, names: Sequence[Name | None], arguments: Arg
 
 def _annotated(statement: Statement, noted: Callable[[Statement], Statement]) -> Statement:
     """A statement, and those in it, with other comments."""
-    changes: dict[str, Any] = {
-        name: tuple(_annotated(part, noted) for part in getattr(statement, name))
-        for name in ("body", "otherwise")
-        if hasattr(statement, name)
-    }
-    return replace(noted(statement), **changes)
+    return with_bodies(noted(statement), lambda body: tuple(_annotated(part, noted) for part in body))
 
 
 def _note(first: Function, statements: Sequence[Statement]) -> dict[str, Any]:

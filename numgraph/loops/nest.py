@@ -22,9 +22,11 @@ from numgraph.loops.program import (
     Logic,
     Name,
     Statement,
+    bodies,
     children,
     rebuilt,
     walk,
+    with_bodies,
 )
 
 Fits = Callable[[Statement, int], bool]
@@ -60,9 +62,7 @@ class Nesting:
             ):
                 waiting[statement.target.text] = statement
                 continue
-            inside = {name: getattr(statement, name) for name in ("body", "otherwise") if hasattr(statement, name)}
-            changed: dict[str, Any] = {name: self.of(body, depth + 1) for name, body in inside.items()}
-            done += [*waiting.values(), replace(statement, **changed) if inside else statement]
+            done += [*waiting.values(), with_bodies(statement, lambda body: self.of(body, depth + 1))]
             waiting.clear()
         return (*done, *waiting.values())
 
@@ -128,9 +128,9 @@ def direct(statement: Statement) -> list[Expression]:
         return [statement.condition]
     if isinstance(statement, Assign):
         return [statement.value]
-    return (
-        [part for part in children(statement) if isinstance(part, Expression)] if not hasattr(statement, "body") else []
-    )
+    if bodies(statement):
+        return []
+    return [part for part in children(statement) if isinstance(part, Expression)]
 
 
 def always(expression: Expression) -> Iterator[Expression]:

@@ -316,12 +316,28 @@ def walk(nodes: Iterable[Any]) -> Iterator[Any]:
         waiting += list(children(node))[::-1]
 
 
+def bodies(statement: Statement) -> dict[str, tuple[Statement, ...]]:
+    """The statements inside a statement, by the field that has them; nothing for one that has no body."""
+    return {name: getattr(statement, name) for name in ("body", "otherwise") if hasattr(statement, name)}
+
+
+def with_bodies(statement: Statement, change: Callable[[tuple[Statement, ...]], tuple[Statement, ...]]) -> Statement:
+    """A statement with other bodies."""
+    changed: dict[str, Any] = {name: change(body) for name, body in bodies(statement).items()}
+    return replace(statement, **changed) if changed else statement
+
+
 def statements_in(statements: Iterable[Statement]) -> Iterator[Statement]:
     """Statements and those inside them, outer ones first."""
     for statement in statements:
         yield statement
-        yield from statements_in(getattr(statement, "body", ()))
-        yield from statements_in(getattr(statement, "otherwise", ()))
+        for body in bodies(statement).values():
+            yield from statements_in(body)
+
+
+def count_statements(functions: Iterable[Function]) -> int:
+    """How many statements functions have."""
+    return sum(1 for function in functions for _ in statements_in(function.body))
 
 
 def rebuilt(node: Any, change: Callable[[Any], Any]) -> Any:

@@ -21,6 +21,7 @@ from numgraph.loops.program import (
     Statement,
     Store,
     While,
+    bodies,
     children,
     statements_in,
     walk,
@@ -82,10 +83,10 @@ class Checker:
                     self._ask(value.dtype == name.dtype, name, f"gets {value}, which is {value.dtype}")
                 old = self.dtypes.setdefault(name.text, name.dtype)
                 self._ask(old == name.dtype, name, f"was {old}")
-            for inside in ("body", "otherwise"):
+            for body in bodies(statement).values():
                 # what is assigned in a body is not known behind it
                 outer = dict(self.dtypes)
-                self._body(getattr(statement, inside, ()))
+                self._body(body)
                 self.dtypes = {k: v for k, v in self.dtypes.items() if k in outer}
 
     def _expression(self, root: Expression) -> None:

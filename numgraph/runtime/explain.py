@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from numgraph.emit.steps import steps_text
 from numgraph.inspector.record import FunctionRecord, PhaseRecord
@@ -12,14 +13,15 @@ from numgraph.schedule.plan import Schedule
 from numgraph.schedule.work import schedule_text, work_of
 from numgraph.whole import compiled
 
+if TYPE_CHECKING:
+    from numgraph.emit.grid import Kernel
+    from numgraph.emit.gridmodule import GridModule
+    from numgraph.emit.module import Module, Phase
+
 
 def complete(record: FunctionRecord, variant: NativeVariant) -> None:
     """Add phases, the compiled stages, and where and how fast they were compiled."""
-    record.phases = [phase_record(variant.schedule, phase) for phase in variant.module.phases]
-    record.stages["schedule"] = lambda: schedule_text(variant.schedule)
-    record.stages["loops"] = lambda: steps_text(variant.module.steps)
-    record.stages["source"] = variant.module.text
-    record.stages["listing"] = variant.module.listing
+    add_source(record, variant.schedule, variant.module, variant.module.phases)
     record.stages["llvm"] = lambda: compiled(lambda: llvm_text(variant))
     record.stages["asm"] = lambda: compiled(lambda: assembly(variant))
     record.cache_path = str(variant.native.path)
@@ -27,7 +29,18 @@ def complete(record: FunctionRecord, variant: NativeVariant) -> None:
     record.cached = variant.native.cached
 
 
-def phase_record(schedule: Schedule, phase: Any) -> PhaseRecord:
+def add_source(
+    record: FunctionRecord, schedule: Schedule, module: Module | GridModule, phases: Sequence[Phase | Kernel]
+) -> None:
+    """Add phases, or kernels of a grid, and the stages from the schedule to the generated source."""
+    record.phases = [phase_record(schedule, phase) for phase in phases]
+    record.stages["schedule"] = lambda: schedule_text(schedule)
+    record.stages["loops"] = lambda: steps_text(module.steps)
+    record.stages["source"] = module.text
+    record.stages["listing"] = module.listing
+
+
+def phase_record(schedule: Schedule, phase: Phase | Kernel) -> PhaseRecord:
     """One phase, or kernel of a grid, as data."""
     work = work_of(schedule, phase.items)
     return PhaseRecord(
