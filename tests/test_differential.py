@@ -139,6 +139,10 @@ def test_grades() -> None:
     # 63,522,796 / 2**12, which float32 rounds to a multiple of 2**-10
     rough = Worth(np.array([[15.5 / 64]], np.float32))
     assert grade("sum", [rough], np.array([[15508.10546875]], np.float32)).grade == Grade.ROUNDED
+    # 1.75**16 has few places in float32, since it was rounded
+    many, few = (Worth(np.full(n, v, np.float32)) for n, v in ((17, 1.75), (4, 1.5)))
+    assert grade("product", [many], np.full(17, 7737.64453125, np.float32)).grade == Grade.ROUNDED
+    assert grade("product", [few], np.full(4, 1.5**3, np.float32)).grade == Grade.EXACT
     check(rounded, rounded.array + 1e-12, "close")
     for worth, got in ((rounded, rounded.array + 1e-3), (exact, exact.array + 1e-12), (wild, wild.array[::-1])):
         with pytest.raises(AssertionError, match="values"):

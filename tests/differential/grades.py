@@ -77,6 +77,14 @@ def tiny(array: Array) -> bool:
     return bool(np.any((array != 0) & (np.abs(array) < 1e-6)))
 
 
+def digits(array: Array) -> int:
+    """Binary digits that a product of all elements may have, and of any of them."""
+    finite = np.abs(array[np.isfinite(array) & (array != 0)].astype(np.float64))
+    whole = (np.frexp(finite)[0] * 2.0**53).astype(np.int64)
+    lowest_bit = whole & -whole
+    return int(np.sum(np.log2(whole // lowest_bit, dtype=np.float64).astype(int) + (whole != lowest_bit)))
+
+
 def leaves_range(array: Array) -> bool:
     """Whether a product of some of the elements may overflow or underflow: then its order shows."""
     sizes = np.abs(array[np.isfinite(array) & (array != 0)].astype(np.float64))
@@ -114,7 +122,7 @@ def _judged(mode: str, operands: Sequence[Worth], lowest: Grade, array: Array) -
     if mode == "shape":
         return Grade.EXACT
     if mode == "product":
-        return Grade.UNSURE if any(leaves_range(w.array) for w in operands) else _judged("sum", operands, lowest, array)
+        return _of_product(operands, lowest, array)
     if mode == "stable" and not all(w.tame for w in operands):
         return Grade.UNSURE
     exact = Grade.EXACT if lowest == Grade.EXACT else Grade.UNSURE
@@ -128,6 +136,15 @@ def _judged(mode: str, operands: Sequence[Worth], lowest: Grade, array: Array) -
     if bool(np.all(np.abs(array) <= LARGE)):
         return Grade.ROUNDED
     return Grade.FINAL if lowest == Grade.EXACT else Grade.UNSURE
+
+
+def _of_product(operands: Sequence[Worth], lowest: Grade, array: Array) -> Grade:
+    """As of a sum, where no part of the product overflows; exact only if no part of it is rounded, either."""
+    if any(leaves_range(w.array) for w in operands):
+        return Grade.UNSURE
+    most = 22 if array.dtype.name == "float32" else 46
+    rounds = array.dtype.kind == "f" and sum(digits(w.array) for w in operands) > most
+    return min(_judged("sum", operands, lowest, array), Grade.ROUNDED if rounds else Grade.EXACT)
 
 
 def check(worth: Worth, got: Array, what: str) -> None:
