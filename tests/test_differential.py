@@ -149,6 +149,12 @@ def test_grades() -> None:
             check(worth, got, "not close")
 
 
+def test_log_softmax_is_the_logarithm_of_softmax() -> None:
+    x = np.array([[np.inf, 1.0], [0.0, -np.inf], [3.0, 2.0]], np.float32)
+    with np.errstate(all="ignore"):
+        assert np.allclose(plain.log_softmax(x), np.log(plain.softmax(x)), equal_nan=True)
+
+
 def test_shrinking_keeps_what_fails() -> None:
     def fails(p: Program) -> bool:
         return any("x1" in step.uses for step in p.steps)

@@ -82,7 +82,8 @@ def softmax(x: Array, axis: int = -1) -> Array:
 
 
 def log_softmax(x: Array, axis: int = -1) -> Array:
-    return np.asarray(special.log_softmax(x, axis))
+    """The logarithm of softmax, which is nan beside inf, where SciPy's gives -inf."""
+    return np.where(np.isposinf(np.max(x, axis, keepdims=True)), x.dtype.type(np.nan), special.log_softmax(x, axis))
 
 
 def logsumexp(x: Array, axis: Any = None, keepdims: bool = False) -> Array:
