@@ -44,7 +44,7 @@ fuzz: $(VENV)/dev
 	$(BIN)/python -m tests.differential --minutes $(MINUTES) --jobs $(JOBS) $(FUZZ)
 
 fuzz-device: $(VENV)/dev
-	$(BIN)/python tests/fuzz.py $(PROGRAMS) --target cuda-sim --minutes $(DEVICE_MINUTES) --jobs $(JOBS)
+	$(BIN)/python -m tests.fuzz $(PROGRAMS) --target cuda-sim --minutes $(DEVICE_MINUTES) --jobs $(JOBS)
 
 bench: $(VENV)/dev
 	$(BIN)/python -m bench --json figures.json

@@ -1,4 +1,9 @@
-"""What all tests share: a cache folder of their own, repeatable hypothesis, and `--update-golden`."""
+"""What all tests share: a cache folder of their own, repeatable hypothesis, and `--update-golden`.
+
+Tests are sorted by what they look at: `language` (expressions, gradients, errors), `compiler` (from the rewrites to the
+generated source), `runtime` (kernels, Numba, calls, threads, the cache), `gpu`, and `tools` (commands, documents, the
+project itself). What several of them use stands beside this file and is imported as `tests.waits`.
+"""
 
 from __future__ import annotations
 
@@ -110,7 +115,7 @@ def target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 @pytest.fixture
 def fake() -> CudaDevice:
     """A CUDA device without a card, see `fakecuda`."""
-    from fakecuda import fake_device
+    from tests.fakecuda import fake_device
 
     return fake_device()
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 from numgraph.kernels.cuda.names import KERNELS
-from ptx_run import run_ptx
 
 from numgraph.device.door import compile_cubin
 from numgraph.device.simulator import Offset, simulate
+from tests.ptx_run import run_ptx
 
 
 def run(

@@ -1,4 +1,4 @@
-"""Random programs, compiled and by the reference executor: `python tests/fuzz.py N [SEED]` tries N of them.
+"""Random programs, compiled and by the reference executor: `python -m tests.fuzz N [SEED]` tries N of them.
 
 `--target cuda-sim` compiles for the simulated device, `--minutes M` stops after that time, `--jobs J` are processes.
 
@@ -25,12 +25,12 @@ from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
-from fuzz_ops import OPERATIONS
 
 import numgraph as ng
 from numgraph.errors import DeviceError, KernelError, LaunchError
 from numgraph.graph import Constant, Variable
 from numgraph.reference import evaluate
+from tests.fuzz_ops import OPERATIONS
 
 Choose = Callable[[int], int]
 # Lengths by name: those that a program is drawn for, and others to call it with.

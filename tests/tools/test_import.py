@@ -1,0 +1,61 @@
+"""What `import numgraph` costs and offers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numgraph as ng
+from numgraph.op import FUNCTIONS
+from tests import waits
+
+ROOT = Path(__file__).parents[2]
+# Functions that only operators and gradients call.
+INTERNAL = {"eval", "getitem", "given", "iterate", "masked_div", "masked_mul", "product_of_others", "unbroadcast"}
+
+PROGRAM = """
+import sys, numgraph as ng
+x = ng.vector("x")
+f = ng.function([x], ng.exp(x) * 2, target="reference")
+assert f([0.0])[0] == 2
+print(sorted({name.partition(".")[0] for name in sys.modules} & {"numba", "llvmlite", "rich", "scipy"}))
+"""
+
+
+def python(code: str, **environment: str) -> str:
+    """What a new process prints."""
+    known = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    done = waits.python("-c", code, cwd=ROOT, env=known | environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_the_reference_target_needs_no_compiler(tmp_path: Path) -> None:
+    assert python(PROGRAM, PYTHONPYCACHEPREFIX=str(tmp_path)) == "[]"
+
+
+def test_a_function_for_the_processor_loads_nothing_of_devices(tmp_path: Path) -> None:
+    code = (
+        "import sys, numgraph as ng\n"
+        "x = ng.vector('x')\n"
+        "ng.function([x], ng.exp(x))([1.0, 2.0])\n"
+        "unwanted = ('numpy.ma', 'numgraph.cuda', 'numgraph.device', 'numgraph.emit.gridmodule', 'cuda', 'numba')\n"
+        "print([name for name in unwanted if name in sys.modules])"
+    )
+    # the first process compiles, the second loads what that has left
+    known = {"NUMGRAPH_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPYCACHEPREFIX": str(tmp_path)}
+    assert python(code, **known) == "['numba']"
+    assert python(code, **known) == "[]"
+
+
+def test_import_time(tmp_path: Path) -> None:
+    code = "import time, numpy; t = time.process_time(); import numgraph; print(time.process_time() - t)"
+    # the first run writes the bytecode; processor time, so that a busy machine does not count
+    seconds = [float(python(code, PYTHONPYCACHEPREFIX=str(tmp_path))) for _ in range(5)]
+    assert min(seconds[1:]) < 0.1
+
+
+def test_every_public_name_is_there() -> None:
+    assert len(set(ng.__all__)) == len(ng.__all__)
+    assert all(hasattr(ng, name) for name in ng.__all__)
+    assert set(FUNCTIONS) - set(ng.__all__) == INTERNAL

@@ -1,0 +1,152 @@
+"""The structure of the source: which module may import which, and how long files and functions may be."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "numgraph"
+
+# A module imports only from modules to its left; a package counts as one, except for the parts of it that are listed.
+# Imports within functions count too.
+LAYERS = """
+    errors config text absent whole pickled source userfunctions dims types op operators graph storage arguments shared
+    ops tensor patterns substitution stable formula givens updates reach grad reference program binder printing testing
+    inspector.explanation inspector.record
+    algebra traits ir elements rewrite schedule loops emit processor lower cache device target runtime cuda compile
+    cuda.compile call sweep function inspector demo cli __main__
+""".split()
+
+# (importing layer, imported layer): why it may point to the right. Such imports stand within functions.
+EXCEPTIONS: dict[tuple[str, str], str] = {
+    ("shared", "cuda"): "an array that is on a device already stays there",
+    ("function", "inspector"): "the record is put together only when somebody looks at it",
+    ("inspector.explanation", "inspector"): "an explanation is laid out only when somebody prints it",
+}
+
+FILE_LIMIT, FUNCTION_LIMIT, KERNEL_LIMIT = 450, 40, 80
+SOURCES = sorted(
+    path
+    for folder in ("numgraph", "kernels", "tests", "bench")
+    for path in (ROOT / folder).rglob("*.py")
+    if not {"golden", "cases"} & set(path.parts)
+)
+
+
+def layer(module: str) -> str:
+    """`op` for numgraph.op, `ops` for numgraph.ops.elementwise, `inspector.record` for itself."""
+    parts = module.split(".")[1:]
+    whole = ".".join(parts)
+    return whole if whole in LAYERS else parts[0] if parts else "numgraph"
+
+
+def layer_of(path: Path) -> str:
+    """The layer of a file."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return layer(".".join(parts).removesuffix(".__init__"))
+
+
+def imported(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """The layers of numgraph that a module imports, with line numbers."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            modules = [a.name for a in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "relative imports are not used"
+            here = node.module or ""
+            # `from numgraph.inspector import record` imports a module, `from numgraph.op import Op` a name
+            inside = (ROOT / here.replace(".", "/")).is_dir()
+            modules = [f"{here}.{a.name}" for a in node.names] if inside else [here]
+        else:
+            continue
+        for module in modules:
+            if module.partition(".")[0] == "numgraph":
+                yield layer(module), node.lineno
+
+
+def modules() -> list[Path]:
+    return [path for path in SOURCES if PACKAGE in path.parents and path != PACKAGE / "__init__.py"]
+
+
+def test_every_module_has_a_layer() -> None:
+    unknown = {layer_of(path) for path in modules()} - set(LAYERS)
+    assert not unknown, f"give these modules a place in LAYERS: {sorted(unknown)}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_left(path: Path) -> None:
+    own = layer_of(path)
+    wrong = []
+    for other, line in imported(ast.parse(path.read_text(encoding="utf-8"))):
+        allowed = other in LAYERS and LAYERS.index(other) <= LAYERS.index(own)
+        # the demo is a user's program: it imports the package as a whole
+        if not allowed and (own, other) != ("demo", "numgraph") and (own, other) not in EXCEPTIONS:
+            wrong.append(f"{path.relative_to(ROOT)}:{line} imports {other}, which is to the right of {own}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_exceptions_are_needed() -> None:
+    used = {(layer_of(path), other) for path in modules() for other, _ in imported(ast.parse(path.read_text()))}
+    assert set(EXCEPTIONS) <= used, "remove the exceptions that nothing uses"
+
+
+def test_exceptions_are_within_functions() -> None:
+    for path in modules():
+        top = ast.Module([n for n in ast.parse(path.read_text()).body if not isinstance(n, DEFINITIONS)], [])
+        for other, line in imported(top):
+            assert (layer_of(path), other) not in EXCEPTIONS, f"{path}:{line} imports {other} at module level"
+
+
+def test_kernels_are_a_leaf() -> None:
+    for path in (ROOT / "kernels").rglob("*.py"):
+        for other, line in imported(ast.parse(path.read_text(encoding="utf-8"))):
+            assert other == "kernels", f"{path.name}:{line}: kernels/ imports numba, numpy and math, and itself"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_and_functions_are_short(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= FILE_LIMIT, f"{path.relative_to(ROOT)} has more than {FILE_LIMIT} lines: split it"
+    limit = KERNEL_LIMIT if "kernels" in path.parts else FUNCTION_LIMIT
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            length = code_lines(node)
+            assert length <= limit, (
+                f"{path.relative_to(ROOT)}:{node.lineno} {node.name} has {length} lines, limit {limit}"
+            )
+
+
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+def code_lines(node: ast.FunctionDef) -> int:
+    """The lines of a function: its body without the docstring, and without functions defined in it."""
+    assert node.end_lineno is not None
+    body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+    if not body:
+        return 0
+    inner = sum(
+        (d.end_lineno or d.lineno) - d.lineno + 1
+        for d in ast.walk(node)
+        if d is not node and isinstance(d, DEFINITIONS) and d in node.body
+    )
+    return node.end_lineno - body[0].lineno + 1 - inner
+
+
+@pytest.mark.parametrize("place", ["grad.py", "emit", "inspector"])
+def test_no_op_is_named_outside_the_table(place: str) -> None:
+    """An op is one value in one file: the gradient engine, the printers and the inspector treat all alike."""
+    import numgraph  # noqa: F401  # fills the table
+    from numgraph.op import OPS, SCALAR_FUNCTIONS
+
+    # the functions of scalar forms are the printers' business, and some ops are called after theirs
+    ops = set(OPS) - SCALAR_FUNCTIONS
+    target = PACKAGE / place
+    for path in [target] if target.is_file() else sorted(target.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert node.value not in ops, f"{path.relative_to(ROOT)}:{node.lineno} names the op {node.value!r}"
