@@ -7,21 +7,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
-from time import perf_counter
-from typing import Generic, NamedTuple, TypeVar
+from typing import TypeVar
 
 from numgraph.config import config
 from numgraph.emit.module import Module, ModulePrinter
 from numgraph.emit.steps import Transformed
 from numgraph.graph import Variable, label
-from numgraph.inspector.record import PassRecord
 from numgraph.ir import Graph, Node, Requirement
 from numgraph.loops import verify as loops
 from numgraph.loops.program import count_statements
+from numgraph.passes import STABILISE, Made, Pass, Progress, passed
 from numgraph.printing import pprint
 from numgraph.program import Program
 from numgraph.rewrite.assume import NOTHING, Assumptions, Key, Keys, Leaf, settled
@@ -40,7 +39,6 @@ from numgraph.schedule.moved import length_sources
 from numgraph.schedule.plan import Schedule, Scheduler
 from numgraph.schedule.verify import verify
 from numgraph.shared import SharedVariable
-from numgraph.stable.engine import stabilised
 from numgraph.target import Compiled
 from numgraph.text import printable
 from numgraph.traits import CPU, Traits
@@ -48,27 +46,23 @@ from numgraph.traits import CPU, Traits
 # More rounds of rewriting than any program needs, in case two rules undo each other.
 MAX_ROUNDS = 10
 
-# -- the state, and what runs passes over it ----------------------------------------------------------------------
+# -- the state ----------------------------------------------------------------------------------------------------
 
 
 @dataclass
-class State:
-    """A program on its way. Each field below `given_up` is set by the pass that makes it, and read by later ones.
+class State(Progress):
+    """A program on its way to a schedule.
 
-    records: of the passes so far, those of builds that were given up included. given_up: the assumptions that it is
-    made without. stable: the outputs and new values in stable forms. nodes: what these were lowered to, then the
-    targets of updates and what lengths are read from. rounds: of rewriting. outputs, values: rewritten nodes of the
-    outputs and of the new values.
+    given_up: the assumptions that it is made without. nodes: what the stable forms were lowered to, then the targets of
+    updates and what lengths are read from. rounds: of rewriting. outputs, values: rewritten nodes of the outputs and of
+    the new values.
     """
 
-    program: Program
     traits: Traits
-    records: dict[str, PassRecord]
     assumptions: Assumptions
     given_up: Keys = NOTHING
     builder: Builder = field(init=False)
     leaves: Leaves = field(init=False)
-    stable: list[Variable] = field(init=False)
     nodes: list[Node] = field(init=False)
     rounds: list[Rewriter] = field(init=False)
     outputs: list[Node] = field(init=False)
@@ -115,29 +109,6 @@ class NativeState(State):
 
 
 S = TypeVar("S", bound=State)
-Read = TypeVar("Read", bound=State, contravariant=True)
-# What a pass made, in numbers.
-Made = dict[str, int]
-
-
-class Pass(NamedTuple, Generic[Read]):
-    """One step: `work` reads and sets fields of a state, and says what it made."""
-
-    name: str
-    work: Callable[[Read], Made]
-
-
-def passed(state: S, passes: Sequence[Pass[S]]) -> S:
-    """The state after passes, each timed and recorded."""
-    for name, work in passes:
-        record = state.records.setdefault(name, PassRecord(name))
-        start = perf_counter()
-        record.made = work(state)
-        record.seconds += perf_counter() - start
-        record.runs += 1
-        if config.debug >= 3:
-            print(f"numgraph: {state.program.title}: {record}", file=sys.stderr)
-    return state
 
 
 def settled_schedule(make: Callable[[Assumptions], S], given_up: Keys = NOTHING, leaf: Leaf | None = None) -> S:
@@ -155,13 +126,6 @@ def settled_schedule(make: Callable[[Assumptions], S], given_up: Keys = NOTHING,
 
 
 # -- expression to compile graph ----------------------------------------------------------------------------------
-
-
-def stabilise(state: State) -> Made:
-    """Forms that keep numbers right."""
-    program = state.program
-    state.stable = stabilised(program.results, program.variables)
-    return {"results": len(state.stable)}
 
 
 def lower_all(state: State) -> Made:
@@ -204,7 +168,7 @@ def fuse_all_updates(state: State) -> Made:
 
 # Made again without assumptions that contradict each other, see `assume.settled`.
 GRAPH: list[Pass[State]] = [
-    Pass("stabilise", stabilise),
+    STABILISE,
     Pass("lower", lower_all),
     Pass("rewrite", rewrite),
     Pass("fuse updates", fuse_all_updates),
@@ -325,7 +289,7 @@ NATIVE: list[Pass[NativeState]] = [
 
 def native_state(program: Program) -> Callable[[Assumptions], NativeState]:
     """What makes new states of a program on its way to native code; they share their records."""
-    return partial(NativeState, program, CPU, {})
+    return partial(NativeState, program, {}, CPU)
 
 
 def processor_target(program: Program) -> ProcessorTarget:
@@ -343,7 +307,7 @@ def processor_target(program: Program) -> ProcessorTarget:
 
 def scheduled(program: Program, given_up: Keys = NOTHING, traits: Traits = CPU, leaf: Leaf | None = None) -> State:
     """The state of a program with a schedule; see `settled_schedule`."""
-    return settled_schedule(partial(State, program, traits, {}), given_up, leaf)
+    return settled_schedule(partial(State, program, {}, traits), given_up, leaf)
 
 
 def printed(program: Program) -> NativeState:

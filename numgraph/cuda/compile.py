@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
 
-from numgraph.compile import Made, Pass, State, passed, settled_schedule, title_of
+from numgraph.compile import State, settled_schedule, title_of
 from numgraph.config import config
 from numgraph.cuda.device import Device
 from numgraph.cuda.target import DeviceTarget, device_for
@@ -16,6 +16,7 @@ from numgraph.cuda.variant import DeviceVariant
 from numgraph.emit.grid import Geometry
 from numgraph.emit.gridmodule import KERNEL_NAMES, GridModule, GridModulePrinter
 from numgraph.loops import verify as loops
+from numgraph.passes import Made, Pass, passed
 from numgraph.program import Program
 from numgraph.rewrite.assume import Assumptions, Keys, Leaf
 from numgraph.target import Compiled
@@ -63,7 +64,7 @@ def kernel_state(
     program: Program, geometry: Geometry, device: Device | None = None
 ) -> Callable[[Assumptions], KernelState]:
     """What makes new states of a program on its way to kernels, of a device with grids of these sizes."""
-    return partial(KernelState, program, GRID, {}, geometry=geometry, device=device)
+    return partial(KernelState, program, {}, GRID, geometry=geometry, device=device)
 
 
 def device_target(program: Program, name: str) -> DeviceTarget:

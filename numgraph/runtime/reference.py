@@ -14,11 +14,11 @@ from numgraph.binder import Array, Binder, Call, Column, Counts, bytes_of
 from numgraph.graph import Variable
 from numgraph.inspector.explanation import Explanation
 from numgraph.inspector.record import FunctionRecord
+from numgraph.passes import STABILISE, Progress, passed
 from numgraph.program import Program
 from numgraph.reference import evaluate
 from numgraph.rewrite.assume import NOTHING, Keys, Leaf
 from numgraph.shared import SharedVariable
-from numgraph.stable.engine import stabilised
 from numgraph.target import Compiled, Sweep, missing
 from numgraph.whole import CALLS, Action, begin, end, held, undisturbed
 
@@ -42,9 +42,8 @@ class ReferenceTarget:
 
     def compile(self, given_up: Keys = NOTHING, leaf: Leaf | None = None) -> Compiled[Stabilised]:
         """The program in stable forms."""
-        program = self.program
-        results = stabilised(program.results, program.variables)
-        return Compiled(Stabilised(results), NOTHING, [])
+        state = passed(Progress(self.program, {}), [STABILISE])
+        return Compiled(Stabilised(state.stable), NOTHING, list(state.records.values()))
 
     def bind(self, shared: Sequence[SharedVariable]) -> None:
         """Nothing: values are read wherever they are."""

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "numgraph"
 LAYERS = """
     errors config text absent whole pickled source userfunctions dims types op operators graph storage arguments shared
     ops tensor patterns substitution stable formula givens updates reach grad reference program binder printing testing
-    inspector.explanation inspector.record
+    inspector.explanation inspector.record passes
     algebra traits ir elements rewrite schedule loops emit processor lower cache device target runtime cuda compile
     cuda.compile call sweep function inspector demo cli __main__
 """.split()
