@@ -100,10 +100,14 @@ class PassRecord:
     runs: int = 0
     made: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def counts(self) -> str:
+        """`33 nodes, 3 rounds`."""
+        return ", ".join(f"{count} {what}" for what, count in self.made.items())
+
     def __str__(self) -> str:
-        made = ", ".join(f"{count} {what}" for what, count in self.made.items())
         again = f", {self.runs} times" if self.runs > 1 else ""
-        return f"{self.name:<18} {1e3 * self.seconds:9.3f} ms{again}  {made}".rstrip()
+        return f"{self.name:<18} {1e3 * self.seconds:9.3f} ms{again}  {self.counts}".rstrip()
 
 
 @dataclass

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from numgraph.inspector.costs import WIDTH, explained
-from numgraph.inspector.record import LANGUAGES, FunctionRecord, PairRecord, PhaseRecord, ValueRecord
+from numgraph.inspector.record import LANGUAGES, FunctionRecord, PairRecord, PassRecord, PhaseRecord, ValueRecord
 from numgraph.text import printable
 
 THEME = "ansi_dark"
@@ -77,12 +77,14 @@ def heading(record: FunctionRecord) -> Text:
 
 
 def overview(record: FunctionRecord) -> RenderableType:
-    """What goes in and comes out, what stays, what is replaced and updated, and the phases."""
+    """What goes in and comes out, what stays, what is replaced and updated, the phases, and the passes."""
     parts: list[RenderableType] = [_values(record)]
     pairs = [("givens", "stands for", record.givens), ("updates", "becomes", record.updates)]
     parts.extend(_pairs(title, verb, rows) for title, verb, rows in pairs if rows)
     if record.phases:
         parts.append(phases(record.phases))
+    if record.passes:
+        parts.append(_passes(record.passes))
     parts.append(_facts(record))
     spaced = [part for each in parts for part in (each, Text())]
     return Group(*spaced[:-1])
@@ -126,6 +128,15 @@ def phases(records: Sequence[PhaseRecord]) -> Table:
     for p in records:
         row = (p.name, p.kind, " x ".join(p.loops), str(p.statements), _count(p.flops), _count(p.bytes))
         table.add_row(*map(Text, (*row, " ".join(p.reads), " ".join(p.writes))))
+    return table
+
+
+def _passes(records: Sequence[PassRecord]) -> Table:
+    table = _table("passes", "pass", "times", "ms", "made", whole=("pass", "times", "ms"))
+    for column in table.columns[1:3]:
+        column.justify = "right"
+    for p in records:
+        table.add_row(p.name, str(p.runs), f"{1e3 * p.seconds:,.3f}", p.counts)
     return table
 
 

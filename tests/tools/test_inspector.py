@@ -14,6 +14,7 @@ from numgraph.inspector.record import (
     STAGES,
     FunctionRecord,
     PairRecord,
+    PassRecord,
     PhaseRecord,
     Stages,
     ValueRecord,
@@ -45,6 +46,7 @@ def example() -> FunctionRecord:
             PhaseRecord("rows", "loops", ["n", "784"], 12, 9_408_000, 1_881_600, ["train_x", "W"], ["gW"]),
             PhaseRecord("update", "loops", ["7840"], 1, 15_680, 94_080, ["gW"], ["W"]),
         ],
+        passes=[PassRecord("rewrite", 0.0123, 2, {"nodes": 33, "rounds": 3}), PassRecord("verify", 0.0001, 1)],
         stages=Stages(
             {
                 "graph": "neg(mean(...))",
@@ -145,6 +147,8 @@ def test_overview_shows_every_part() -> None:
         assert part in text, part
     for part in ("9,423,680 flops", "12 float32 3 int64 nodes", "/cache/k_0123.py", "compiled in 0.25 s"):
         assert part in text, part
+    lines = [line.split() for line in text.splitlines()]
+    assert ["rewrite", "2", "12.300", "33", "nodes,", "3", "rounds"] in lines and ["verify", "1", "0.100"] in lines
 
 
 def test_listing_keeps_line_numbers_and_moves_long_comments_up() -> None:
