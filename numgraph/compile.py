@@ -14,12 +14,15 @@ from importlib import import_module
 from typing import TypeVar
 
 from numgraph.config import config
-from numgraph.emit.module import Module, ModulePrinter
+from numgraph.emit.module import Module, print_module
+from numgraph.emit.printer import fits
 from numgraph.emit.steps import Transformed
 from numgraph.graph import Variable, label
 from numgraph.ir import Graph, Node, Requirement
 from numgraph.loops import verify as loops
-from numgraph.loops.program import count_statements
+from numgraph.loops.nest import nested
+from numgraph.loops.processor import ProcessorProgram
+from numgraph.loops.program import Function, count_statements
 from numgraph.passes import STABILISE, Made, Pass, Progress, passed
 from numgraph.printing import pprint
 from numgraph.program import Program
@@ -101,7 +104,7 @@ class State(Progress):
 class NativeState(State):
     """A program on its way to native code."""
 
-    printer: ModulePrinter = field(init=False)
+    loops: ProcessorProgram = field(init=False)
     steps: list[Transformed] = field(init=False)
     module: Module = field(init=False)
     code: native.Native = field(init=False)
@@ -222,34 +225,33 @@ def resized_lengths(state: State) -> set[Key]:
 def make_loops(state: NativeState) -> Made:
     """The loop program of the schedule."""
     vector = import_module("numgraph.kernels.names").VECTOR
-    state.printer = ModulePrinter(state.schedule, state.conditions, vector, title_of(state.program))
-    state.steps = state.printer.make()
-    return size_of(state)
+    state.loops = ProcessorProgram(state.schedule, state.conditions, vector)
+    state.steps = []
+    return transformed(state, "made of the schedule", state.loops.made())
 
 
 def merge_alike(state: NativeState) -> Made:
     """Functions that differ in numbers only become one."""
-    state.printer.merge_alike(state.steps)
-    return size_of(state)
+    return transformed(state, "alike functions merged", state.loops.merged())
 
 
 def nest(state: NativeState) -> Made:
     """Expressions that are used once stand where they are used."""
-    state.printer.nest(state.steps)
-    return size_of(state)
+    functions = [nested(function, fits) for function in state.steps[-1].functions]
+    return transformed(state, "expressions nested", functions)
 
 
-def size_of(state: NativeState) -> Made:
-    """The size of the loop program, which makes sense after each transformation."""
-    functions = state.steps[-1].functions
+def transformed(state: NativeState, name: str, functions: list[Function]) -> Made:
+    """One more step of the loop program, which makes sense after each."""
+    state.steps.append(Transformed(name, functions))
     if config.verify:
         loops.verify(functions)
     return {"functions": len(functions), "statements": count_statements(functions)}
 
 
-def print_module(state: NativeState) -> Made:
+def print_source(state: NativeState) -> Made:
     """The generated source."""
-    state.module = state.printer.print(state.steps)
+    state.module = print_module(state.loops, state.steps, title_of(state.program))
     if config.debug >= 2:
         print(state.module.listing, file=sys.stderr)
     return {"phases": len(state.module.phases), "lines": state.module.text.count("\n")}
@@ -259,7 +261,7 @@ LOOPS: list[Pass[NativeState]] = [
     Pass("make loops", make_loops),
     Pass("merge alike", merge_alike),
     Pass("nest", nest),
-    Pass("print", print_module),
+    Pass("print", print_source),
 ]
 
 # -- source to machine code ---------------------------------------------------------------------------------------

@@ -13,11 +13,11 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from numgraph.binder import Array, Binder, Call, Column, Counts
-from numgraph.emit.statements import Raised
 from numgraph.errors import OptionError
 from numgraph.inspector.explanation import Explanation
 from numgraph.inspector.record import FunctionRecord, PassRecord
 from numgraph.ir import Graph, Requirement
+from numgraph.loops.values import Raised
 from numgraph.program import Program
 from numgraph.rewrite.assume import Keys, Leaf
 from numgraph.schedule.items import Item

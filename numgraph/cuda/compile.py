@@ -13,9 +13,11 @@ from numgraph.config import config
 from numgraph.cuda.device import Device
 from numgraph.cuda.target import DeviceTarget, device_for
 from numgraph.cuda.variant import DeviceVariant
-from numgraph.emit.grid import Geometry
-from numgraph.emit.gridmodule import KERNEL_NAMES, GridModule, GridModulePrinter
+from numgraph.emit.gridmodule import GridModule, print_grid
 from numgraph.loops import verify as loops
+from numgraph.loops.grid.kernel import Geometry
+from numgraph.loops.grid.program import GridProgram
+from numgraph.loops.names import KERNEL_NAMES
 from numgraph.passes import Made, Pass, passed
 from numgraph.program import Program
 from numgraph.rewrite.assume import Assumptions, Keys, Leaf
@@ -30,15 +32,21 @@ class KernelState(State):
 
     geometry: Geometry = field(default_factory=Geometry)
     device: Device | None = None
+    loops: GridProgram = field(init=False)
     module: GridModule = field(init=False)
     variant: DeviceVariant = field(init=False)
 
 
+def make_loops(state: KernelState) -> Made:
+    """The loop program of the schedule, mapped to a grid."""
+    functions = import_module("numgraph.kernels.names").GRID
+    state.loops = GridProgram(state.schedule, state.conditions, functions, state.geometry)
+    return {"kernels": sum(map(len, state.loops.kernels)), "checks": len(state.loops.words)}
+
+
 def print_kernels(state: KernelState) -> Made:
     """The generated source."""
-    functions = import_module("numgraph.kernels.names").GRID
-    title = title_of(state.program)
-    state.module = GridModulePrinter(state.schedule, state.conditions, functions, title, state.geometry).run()
+    state.module = print_grid(state.loops, title_of(state.program))
     if config.verify:
         loops.verify(state.module.functions, KERNEL_NAMES)
     if config.debug >= 2:
@@ -55,6 +63,7 @@ def load_kernels(state: KernelState) -> Made:
 
 
 KERNELS: list[Pass[KernelState]] = [
+    Pass("make loops", make_loops),
     Pass("print", print_kernels),
     Pass("load", load_kernels),
 ]
@@ -81,4 +90,4 @@ def device_target(program: Program, name: str) -> DeviceTarget:
 
 def printed_for_grid(program: Program, geometry: Geometry) -> KernelState:
     """The state of a program with generated source for a device with grids of these sizes, which is not compiled."""
-    return passed(settled_schedule(kernel_state(program, geometry)), KERNELS[:1])
+    return passed(settled_schedule(kernel_state(program, geometry)), KERNELS[:2])

@@ -10,8 +10,8 @@ from typing import Any
 
 from numgraph import cache
 from numgraph.device.numbers import CASTS
-from numgraph.emit.grid import Kernel
 from numgraph.emit.gridmodule import GridModule
+from numgraph.loops.grid.kernel import Kernel
 
 
 @dataclass

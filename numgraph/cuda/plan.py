@@ -12,7 +12,7 @@ import numpy as np
 
 
 class Table(list[Any]):
-    """The slots, see `emit.table`. fetch: `(address, dtype) -> number`, reads an element of the device's memory."""
+    """The slots, see `loops.table`. fetch: `(address, dtype) -> number`, reads an element of the device's memory."""
 
     fetch: Callable[[int, str], Any]
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from numgraph.cuda.array import Memory
 from numgraph.cuda.device import Device
-from numgraph.emit.grid import FLAGS, STEPS
+from numgraph.loops.grid.kernel import FLAGS, STEPS
 
 
 class Status:

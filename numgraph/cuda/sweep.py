@@ -11,7 +11,7 @@ import numpy as np
 from numgraph.binder import Column
 from numgraph.cuda.device import Array
 from numgraph.cuda.variant import DeviceVariant
-from numgraph.emit.grid import STEPS
+from numgraph.loops.grid.kernel import STEPS
 from numgraph.target import CheckFailed
 from numgraph.whole import CALLS, apart
 

@@ -13,9 +13,9 @@ from numgraph.cuda.device import Device
 from numgraph.cuda.simdevice import SimulatedDevice
 from numgraph.cuda.sweep import DeviceSweep
 from numgraph.cuda.variant import DeviceVariant
-from numgraph.emit.grid import Geometry
 from numgraph.inspector.explanation import Explanation
 from numgraph.inspector.record import FunctionRecord
+from numgraph.loops.grid.kernel import Geometry
 from numgraph.program import Program
 from numgraph.rewrite.assume import Keys, Leaf
 from numgraph.runtime.explain import add_source

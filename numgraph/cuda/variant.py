@@ -20,10 +20,10 @@ from numgraph.cuda.residence import Residence, residence
 from numgraph.cuda.simdevice import spoil
 from numgraph.cuda.status import Status
 from numgraph.cuda.steps import Steps
-from numgraph.emit.grid import STEPS, Geometry, Kernel
 from numgraph.emit.gridmodule import GridModule
-from numgraph.emit.table import FAILED_A, FAILED_B
 from numgraph.ir import Node
+from numgraph.loops.grid.kernel import STEPS, Geometry, Kernel
+from numgraph.loops.table import FAILED_A, FAILED_B
 from numgraph.runtime.made import Made, Making
 from numgraph.runtime.refused import error_of
 from numgraph.schedule.plan import Schedule

@@ -5,26 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from numgraph.loops.scalar import HELPERS, POINTERS
+from numgraph.emit.writer import Line
+from numgraph.loops.names import DTYPES, FINDERS, HINTS, PRODUCTS, SUPPORT, USERS
+from numgraph.loops.table import Layout
 from numgraph.text import docstring
 
-# What generated code may use of `support`, `calls`, `loops` and `users` in `kernels/`; names that occur are imported.
-SUPPORT = (
-    frozenset(
-        """add_up argument_address argument_length divided entry fail floor_div_float from_python helper
-    items_of jit largest launch mod_float multiply_up real_of relock resident_address resident_length shape share_count
-    smallest table_of to_python unlock""".split()
-    )
-    | set(POINTERS.values())
-    | HELPERS
-)
-PRODUCTS = frozenset({"sgemm", "dgemm", "sgemm_rows", "dgemm_rows"})
-HINTS = frozenset({"interleave"})
-USERS = frozenset({"bools", "checked", "refuse", "room", "view"})
-# How generated code finds users' functions, of `userfunctions.function`.
-FINDERS = frozenset({"users_function", "plain_users_function"})
 WIDTH = 110
-DTYPES = "float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64".split()
 
 
 def words(code: str) -> set[str]:
@@ -74,3 +60,29 @@ def _import(module: str, names: Iterable[str]) -> list[str]:
         else:
             lines.append(f"from numgraph.kernels.{module} import {name}")
     return lines
+
+
+def slot_lines(layout: Layout, used: set[str]) -> list[str]:
+    """The constants of a module that say which slot is which, in the order of the slots."""
+    rows: list[list[tuple[str, str]]] = []
+    room = 0
+    for pair in ((name, str(k)) for k, name in enumerate(layout.names) if name in used):
+        length = sum(map(len, pair)) + 4
+        if length > room:
+            rows.append([])
+            room = WIDTH
+        rows[-1].append(pair)
+        room -= length
+    return [" = ".join(map(", ".join, zip(*row, strict=True))) for row in rows]
+
+
+def found_functions(layout: Layout, used: set[str], finder: str) -> list[Line]:
+    """The statements that find the users' functions whose names occur in the code below."""
+    lines: list[Line] = []
+    for (user, count, checks), name in layout.functions.items():
+        if name in used:
+            found = f"{finder}({user.digest!r}, {user.module!r}, {user.qualname!r})".replace("'", '"')
+            code = f"{name} = {f'checked({found}, {count})' if checks else found}"
+            note = "may raise: (value, whether it raised)" if checks else ""
+            lines.append(Line(0, code, note, (user.line,)))
+    return [*lines, Line(0, ""), Line(0, "")] if lines else []

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from numgraph.emit.printer import line_of, lines_of, text
+from numgraph.emit.printer import line_of, lines_of
 from numgraph.emit.writer import Line
 from numgraph.loops.program import Assign, For, Function, If, Name, Statement, Store, While, count_statements
+from numgraph.loops.shown import text
 
 
 @dataclass

@@ -1,43 +1,14 @@
-"""Source lines with their comments and the user lines behind them, and names that do not clash."""
+"""Source lines with their comments and the user lines behind them."""
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from numgraph.emit.header import DTYPES, FINDERS, HINTS, PRODUCTS, SUPPORT, USERS
-from numgraph.op import OPS
 from numgraph.source import SourceLine, together
-from numgraph.text import identifier, printable
+from numgraph.text import printable
 
 COMMENT_COLUMN = 56
-COUNTERS = "ijklmnopq"
-# Names that variables of generated functions may not have: those that all such functions use,
-RESERVED = (
-    frozenset(
-        """address table reals arena own share shares begin end block blocks first last step status call many words
-        items objects i j k l m n o p q acc math np range abs min max return_code""".split()
-    )
-    | SUPPORT
-    | PRODUCTS
-    | HINTS
-    | USERS
-    | FINDERS
-    | frozenset(DTYPES)
-)
-# and those of the functions and constants of a module.
-FUNCTION = re.compile(
-    r"(plan|phase|shape|step|join|kernel|find)_\d+(_\d+)?|enter|AT_\w*|join_\w+_(float|u?int|bool)\d*"
-    r"|(tiled|skinny_rows|skinny_columns)_(kernel|\d+)"
-)
-
-
-def imported(functions: Iterable[str]) -> frozenset[str]:
-    """The names of functions ("module.name") and of the named kernels as a module that imports them knows them."""
-    kernels = [op.kernel.function for op in OPS.values() if op.kernel is not None]
-    return frozenset(function.rpartition(".")[2] for function in (*functions, *kernels))
 
 
 @dataclass
@@ -58,53 +29,3 @@ class Line:
         # whatever a comment quotes, it ends with its line
         notes = printable(notes, sys.maxsize)
         return f"{code:<{COMMENT_COLUMN}}  # {notes}".rstrip() if notes else code
-
-
-@dataclass
-class Names:
-    """Gives names: the user's where there is one, else a letter with a number; each name is assigned once in a
-    function."""
-
-    taken: set[str] = field(default_factory=lambda: set(RESERVED))
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def counter(self, level: int) -> str:
-        """The counter of a loop: i, j, k... by nesting, numbered from the second loop at a level on.
-
-        A counter shared by loops one after the other would be assigned again, which costs Numba dearly.
-        """
-        letter = COUNTERS[level]
-        count = self.counts.get(letter, 0)
-        name = f"{letter}{count}" if count else letter
-        while count and name in self.taken:
-            count += 1
-            name = f"{letter}{count}"
-        self.counts[letter] = count + 1
-        self.taken.add(name)
-        return name
-
-    def fresh(self, wish: str | None, prefix: str = "t", partner: str = "") -> str:
-        """A name that is not taken: `wish` made into an identifier, or `prefix` and a number.
-
-        partner: an ending; the name with it is not taken either, and for the caller to use.
-        """
-        base = identifier(wish) if wish else ""
-        if base and self._take(base, partner):
-            return base
-        stem = base + "_"
-        if not base or FUNCTION.fullmatch(f"{stem}0"):
-            stem = prefix
-        while True:
-            count = self.counts.get(stem, 0)
-            self.counts[stem] = count + 1
-            name = f"{stem}{count}"
-            if self._take(name, partner):
-                return name
-
-    def _take(self, name: str, partner: str) -> bool:
-        """Whether the name was free; it is taken then."""
-        wanted = {name, name + partner}
-        if wanted & self.taken or any(map(FUNCTION.fullmatch, wanted)):
-            return False
-        self.taken |= wanted
-        return True

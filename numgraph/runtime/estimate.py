@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numgraph.emit.entry import sweep_obstacle
-from numgraph.emit.module import Phase
 from numgraph.inspector.explanation import Explanation, PhaseEstimate, UpdateEstimate
 from numgraph.ir import Node
+from numgraph.loops.entry import sweep_obstacle
+from numgraph.loops.processor import Phase
 from numgraph.runtime.costs import LoopCosts, ProductCosts, kernel_cycles
 from numgraph.runtime.machine import Machine, machine
 from numgraph.runtime.variant import NativeVariant

@@ -14,9 +14,10 @@ from numgraph.schedule.work import schedule_text, work_of
 from numgraph.whole import compiled
 
 if TYPE_CHECKING:
-    from numgraph.emit.grid import Kernel
     from numgraph.emit.gridmodule import GridModule
-    from numgraph.emit.module import Module, Phase
+    from numgraph.emit.module import Module
+    from numgraph.loops.grid.kernel import Kernel
+    from numgraph.loops.processor import Phase
 
 
 def complete(record: FunctionRecord, variant: NativeVariant) -> None:

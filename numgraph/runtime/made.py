@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from numgraph.emit.table import Layout
+from numgraph.loops.table import Layout
 from numgraph.schedule.plan import Schedule
 from numgraph.shared import SharedVariable
 

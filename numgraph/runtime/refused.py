@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from numgraph.binder import Array
-from numgraph.emit.statements import Raised
 from numgraph.errors import IndexOutOfRange, NumgraphError, ShapeError, SizeError
 from numgraph.ir import Graph, Node, Requirement, involved
+from numgraph.loops.values import Raised
 from numgraph.program import Program
 from numgraph.rewrite.assume import Leaf
 from numgraph.rewrite.values import Values

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numgraph.binder import Column
-from numgraph.emit.entry import GROW
-from numgraph.emit.table import BEGIN, END, WORDS
+from numgraph.loops.entry import GROW
+from numgraph.loops.table import BEGIN, END, WORDS
 from numgraph.runtime.header import DATA_OFFSET
 from numgraph.runtime.variant import NativeVariant
 from numgraph.types import FLOATS

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from numgraph.emit.statements import Raised
 from numgraph.errors import FunctionError, NumgraphError
 from numgraph.graph import toposort
 from numgraph.ir import Graph, Node
+from numgraph.loops.values import Raised
 from numgraph.ops.user import array_type, called, number_returned, number_type, result_type
 from numgraph.program import Program
 from numgraph.reference import evaluate

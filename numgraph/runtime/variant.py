@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from numgraph.config import config
 from numgraph.dims import counted
-from numgraph.emit.entry import GROW
 from numgraph.emit.module import Module
-from numgraph.emit.statements import Raised
-from numgraph.emit.table import DGEMM, FAILED_A, FAILED_B, HEADER, LAUNCH, SGEMM, THREADS
 from numgraph.errors import SizeError
+from numgraph.loops.entry import GROW
 from numgraph.loops.program import called
+from numgraph.loops.table import DGEMM, FAILED_A, FAILED_B, HEADER, LAUNCH, SGEMM, THREADS
+from numgraph.loops.values import Raised
 from numgraph.runtime import pattern
 from numgraph.runtime.header import data_offset
 from numgraph.runtime.made import Making

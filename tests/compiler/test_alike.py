@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import numgraph as ng
-from numgraph.emit import module, printer
+from numgraph.emit import printer
 from numgraph.emit.header import WIDTH
+from numgraph.loops import processor
 from numgraph.loops.alike import LEAST, NAMED, apart, merge
 from numgraph.loops.program import (
     ADDRESS,
@@ -32,6 +33,7 @@ from numgraph.loops.program import (
     fail,
 )
 from numgraph.loops.scalar import number
+from numgraph.loops.shown import text
 from numgraph.source import SourceLine
 
 SHARES = (ADDRESS, Name("share"), Name("shares"))
@@ -73,7 +75,7 @@ def printed(functions: Sequence[Function]) -> str:
 
 
 def called(functions: Sequence[Function]) -> list[str]:
-    return [printer.text(use.call) for use in merge(functions).calls.values()]
+    return [text(use.call) for use in merge(functions).calls.values()]
 
 
 def test_places_become_arguments() -> None:
@@ -221,7 +223,7 @@ def test_merged_functions_compute_the_same_bits(build: Any, standard: bool, monk
     function, arguments = build()
     assert "@shape" in function.source
     got = function(*arguments)
-    monkeypatch.setattr(module, "merge", apart)
+    monkeypatch.setattr(processor, "merge", apart)
     function, arguments = build()
     assert "@shape" not in function.source
     wanted = function(*arguments)
@@ -249,7 +251,7 @@ def test_a_failure_in_a_shape_is_that_of_its_phase(first: int, monkeypatch: pyte
             said.append(function(*arguments).tolist())
         except IndexError as error:
             said.append(str(error))
-        monkeypatch.setattr(module, "merge", apart)
+        monkeypatch.setattr(processor, "merge", apart)
     assert said[0] == said[1]
 
 

@@ -10,7 +10,7 @@ import pytest
 from numgraph.kernels.names import VECTOR
 
 import numgraph as ng
-from numgraph.emit.printer import fits, function_lines, text
+from numgraph.emit.printer import fits, function_lines
 from numgraph.loops.nest import nested
 from numgraph.loops.program import (
     Assign,
@@ -29,6 +29,7 @@ from numgraph.loops.program import (
     Unary,
 )
 from numgraph.loops.scalar import formula, number, scalar
+from numgraph.loops.shown import text
 from numgraph.loops.verify import Malformed, verify
 from numgraph.op import OPS
 

@@ -18,8 +18,8 @@ from numgraph.cuda.blas import product_of
 from numgraph.cuda.device import Device
 from numgraph.cuda.driver import CudaDevice
 from numgraph.cuda.simdevice import SimulatedDevice
-from numgraph.emit.grid import Geometry
 from numgraph.errors import IndexOutOfRange, LaunchError
+from numgraph.loops.grid.kernel import Geometry
 from numgraph.schedule.gridproduct import LARGE
 from tests.fakecublas import SPACE, FakeCublas, with_cublas
 from tests.fakecuda import fake_device

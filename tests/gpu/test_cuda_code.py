@@ -16,7 +16,7 @@ from numgraph.cuda.compile import DeviceTarget, printed_for_grid
 from numgraph.cuda.loading import loaded
 from numgraph.cuda.simdevice import SimulatedDevice
 from numgraph.device import door
-from numgraph.emit.grid import Geometry
+from numgraph.loops.grid.kernel import Geometry
 from tests.compiler.test_golden import compare, logistic_regression
 from tests.ptx import Program
 from tests.ptx_run import run_ptx

@@ -7,7 +7,7 @@ import pytest
 
 import numgraph as ng
 from numgraph.cuda.library import CALLS
-from numgraph.emit.gridkernel import CUBLAS, LIBRARY
+from numgraph.loops.grid.calls import CUBLAS, LIBRARY
 
 rng = np.random.default_rng(0)
 

@@ -10,8 +10,8 @@ import pytest
 
 import numgraph as ng
 from numgraph.cuda.compile import printed_for_grid
-from numgraph.emit.grid import Geometry
 from numgraph.errors import IndexOutOfRange
+from numgraph.loops.grid.kernel import Geometry
 
 SIM = "cuda-sim"
 ROWS, FEATURES, CLASSES, BATCH = 44, 9, 4, 20

@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import numgraph as ng
+from numgraph import compile as pipeline
 from numgraph.compile import printed
 from numgraph.cuda.compile import printed_for_grid
-from numgraph.emit import gridmodule, module
-from numgraph.emit.grid import Geometry
-from numgraph.emit.writer import Names
+from numgraph.emit import gridmodule
 from numgraph.errors import NumgraphError
 from numgraph.inspector import terminal
+from numgraph.loops.grid.kernel import Geometry
+from numgraph.loops.names import Names
 from numgraph.program import Program, build_program
 from numgraph.source import SourceLine
 from numgraph.text import LONGEST, docstring, identifier, printable, undone
@@ -69,7 +70,7 @@ def texts(names: Sequence[str]) -> tuple[str, str, str]:
     """The source and the listing for the processor, and the source for a grid."""
     made = program(names)
     with pytest.MonkeyPatch.context() as patch:
-        for place in (module, gridmodule):
+        for place in (pipeline, gridmodule):
             # how far expressions nest depends on how long names are
             patch.setattr(place, "fits", lambda *_: False)
         found = printed(made).module

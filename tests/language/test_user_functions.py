@@ -17,8 +17,8 @@ import numgraph as ng
 from numgraph.cuda.compile import printed_for_grid
 from numgraph.cuda.loading import loaded
 from numgraph.device import door
-from numgraph.emit.grid import Geometry
 from numgraph.errors import DtypeError, FunctionError, GradientError, OptionError, ShapeError
+from numgraph.loops.grid.kernel import Geometry
 
 SCALE = 2.0
 TABLE = np.array([1.0, 10.0, 100.0])

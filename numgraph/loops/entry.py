@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from numgraph.emit.table import BEGIN, END, LAUNCH, WORDS, WORK, Layout
 from numgraph.loops.alike import Use
 from numgraph.loops.program import (
     ADDRESS,
@@ -28,6 +27,7 @@ from numgraph.loops.program import (
     While,
     whole,
 )
+from numgraph.loops.table import BEGIN, END, LAUNCH, WORDS, WORK, Layout
 from numgraph.schedule.plan import Schedule
 from numgraph.types import FLOATS
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from numgraph.emit.writer import Names
+from numgraph.loops.names import Names
 from numgraph.loops.program import Expression, Function, Name, Statement
+from numgraph.loops.values import Values
 from numgraph.schedule.items import Item
 
 # Steps of one native sweep, and index checks of a function, at most. The status has a word for each check, which says
 # whether it failed, and behind these one for each step of each check.
 STEPS = 1024
 FLAGS = 256
+
+# Which thread this is, of how many; the same for its place in its block, and for the block.
+THREAD, THREADS, LANE, LANES, BLOCK, BLOCKS = map(Name, "thread threads lane THREADS block blocks".split())
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,12 @@ class Kernel:
     def kind(self) -> str:
         """How its phases are divided among threads."""
         return ", ".join(dict.fromkeys(self.shapes))
+
+    def close(self, values: Values) -> None:
+        """Add what was made, and keep the numbers that depend on arguments and lengths alone."""
+        self.statements += values.statements
+        names = values.bodies[0].names
+        self.known |= {v: name for v, name in names.items() if v.planned and not v.reads}
 
     def make(self, maker: str, expression: str) -> str:
         """The name of a function that is made by an expression when the module is loaded."""

@@ -17,9 +17,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from numgraph.emit.header import WIDTH
-from numgraph.emit.writer import RESERVED, Line, Names
 from numgraph.ir import Graph, Node
+from numgraph.loops.names import RESERVED, Names
 from numgraph.loops.program import TABLE, Expression, Load, Number, Store
 from numgraph.schedule.plan import Schedule
 from numgraph.text import identifier
@@ -179,20 +178,6 @@ def length_text(name: str, axis: int) -> str:
     return f"len({name})" if axis == 0 else f"{name}.shape[{axis}]"
 
 
-def slot_lines(layout: Layout, used: set[str]) -> list[str]:
-    """The constants of a module that say which slot is which, in the order of the slots."""
-    rows: list[list[tuple[str, str]]] = []
-    room = 0
-    for pair in ((name, str(k)) for k, name in enumerate(layout.names) if name in used):
-        length = sum(map(len, pair)) + 4
-        if length > room:
-            rows.append([])
-            room = WIDTH
-        rows[-1].append(pair)
-        room -= length
-    return [" = ".join(map(", ".join, zip(*row, strict=True))) for row in rows]
-
-
 def called_as(node: Node) -> tuple[UserFunction, int, bool] | None:
     """How a node calls a user's function, see `Layout.functions`; None for other nodes."""
     op = node.op
@@ -200,15 +185,3 @@ def called_as(node: Node) -> tuple[UserFunction, int, bool] | None:
         return None
     results = len(op.kernel.ranks) if op.kernel is not None else 0
     return op.user, len(node.inputs) + results, op.raises and not node.graph.traits.grid
-
-
-def found_functions(layout: Layout, used: set[str], finder: str) -> list[Line]:
-    """The statements that find the users' functions whose names occur in the code below."""
-    lines: list[Line] = []
-    for (user, count, checks), name in layout.functions.items():
-        if name in used:
-            found = f"{finder}({user.digest!r}, {user.module!r}, {user.qualname!r})".replace("'", '"')
-            code = f"{name} = {f'checked({found}, {count})' if checks else found}"
-            note = "may raise: (value, whether it raised)" if checks else ""
-            lines.append(Line(0, code, note, (user.line,)))
-    return [*lines, Line(0, ""), Line(0, "")] if lines else []

@@ -1,0 +1,301 @@
+"""Loop nests: what the items of the schedule do, in loops that run one iteration after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from numgraph.loops.program import (
+    Assign,
+    Binary,
+    Call,
+    Do,
+    Expression,
+    For,
+    If,
+    Load,
+    Logic,
+    Name,
+    Number,
+    Statement,
+    Store,
+    Unary,
+    fail,
+)
+from numgraph.loops.scalar import convert, formula, number
+from numgraph.loops.values import Body, Values, as_read, as_stored
+from numgraph.op import Reduce
+from numgraph.schedule.arrange import Block
+from numgraph.schedule.items import Item
+from numgraph.types import FLOATS
+
+# Accumulations of floats that may go in any order, and the functions that say so to LLVM.
+UNORDERED = {
+    "acc + x": "add_up", "acc * x": "multiply_up", "maximum(acc, x)": "largest", "minimum(acc, x)": "smallest",
+}  # fmt: skip
+# A loop over operations of at least the cost ELEMENTARY has so many vectors of rounds side by side, by what its
+# operations cost at most in all: long bodies would take LLVM long. A loop shorter than LONG has none.
+ELEMENTARY, LONG = 20, 64
+SIDE_BY_SIDE = {80: 4, 240: 2}
+
+Accumulators = dict[Item, Name | None]
+
+
+class Checks(Protocol):
+    """What a target does about indices that may be out of range."""
+
+    def check(self, item: Item) -> None:
+        """Add an index check where it stands among the items."""
+
+    def before(self, item: Item) -> None:
+        """Add what has to come before an item that uses indices."""
+
+
+class FailingChecks:
+    """On the processor: an index that is out of range ends the call."""
+
+    def __init__(self, values: Values) -> None:
+        self.values = values
+
+    def before(self, item: Item) -> None:
+        """Nothing: the order of the items is enough."""
+
+    def check(self, item: Item) -> None:
+        """The end of the call, under a condition."""
+        values = self.values
+        assert item.value is not None
+        value, limit = values.value(item.value), values.whole(item.bound)
+        code = values.layout.fail_code(item)
+        origin = values.origin(item.node, f"index in range of {item.node.name}")
+        values.add(If(outside(value, limit), (fail(value, limit, code),), **origin))
+
+
+class Nests:
+    """Adds loops to a function that is being made. vectors: whether loops are to become vector loops, and sums of
+    floats may be in any order for that."""
+
+    def __init__(
+        self, values: Values, checks: Callable[[Values], Checks] = FailingChecks, vectors: bool = True
+    ) -> None:
+        self.values = values
+        self.graph = values.graph
+        self.schedule = values.schedule
+        self.vectors = vectors
+        self.checks = checks(values)
+
+    # -- loops --------------------------------------------------------------------------------------------------
+
+    def blocks(self, blocks: Iterable[Block], level: int = 0) -> None:
+        """Add blocks at a loop level, in order."""
+        for block in blocks:
+            if block.length is None:
+                for item in block.items:
+                    self.item(item)
+            else:
+                self.loop(block, level)
+
+    def loop(self, block: Block, level: int) -> None:
+        """One loop: accumulators before it, what is complete after it."""
+        accumulators = self.started(block, level)
+        self.values.add(self.nest(block, level, (self.values.whole(block.length),), accumulators))
+        self.complete(accumulators)
+
+    def started(self, block: Block, level: int) -> Accumulators:
+        """Start the reductions whose first loop this is."""
+        starting = [item for item in block.items if item.kind == "reduce" and min(item.reduced, default=-1) == level]
+        accumulators: Accumulators = {}
+        for item in starting:
+            accumulators[item] = self.start(item) if in_register(item) else None
+            if not in_register(item):
+                self._fill(item, level)
+        return accumulators
+
+    def nest(self, block: Block, level: int, bounds: Sequence[Expression], accumulators: Accumulators) -> For:
+        """The loop itself; what it does not change goes to the bodies around it."""
+        values = self.values
+        inner = Body()
+        values.bodies.append(inner)
+        counter = values.counter(level)
+        inner.accumulators = accumulators
+        self.blocks(block.body, level + 1)
+        values.bodies.pop()
+        note = "" if isinstance(block.length, int) else values.notes.length(block.length)
+        return For(counter, tuple(bounds), (*self._hint(block), *inner.statements), note=note)
+
+    def _hint(self, block: Block) -> list[Statement]:
+        """How many vectors of an innermost loop's rounds are computed side by side, where LLVM would do them singly."""
+        length = self.graph.find(block.length)
+        inner = any(body.length is not None for body in block.body)
+        if not self.vectors or inner or (isinstance(length, int) and length < LONG):
+            return []
+        costs = [v.op.cost for v in block.scalars if v.op is not None and v.dtype in FLOATS]
+        if max(costs, default=0) < ELEMENTARY:
+            return []
+        count = next((n for most, n in SIDE_BY_SIDE.items() if sum(costs) <= most), 0)
+        return [Do(Call("interleave", (Number(count),)), note="vectors side by side")] if count else []
+
+    # -- reductions ---------------------------------------------------------------------------------------------
+
+    def start(self, item: Item) -> Name:
+        """An accumulator in a register."""
+        values, node, form = self.values, item.node, form_of(item)
+        assert item.value is not None
+        dtype = item.value.dtype if form.position else node.dtype
+        name = Name(values.names.fresh(None, "acc", "_at" if form.position else ""), dtype)
+        values.assign(name, start_value(form.start, dtype), values.notes.op(node), node)
+        if form.position:
+            values.assign(position_of(name), Number(0), f"position of {name.text}", node)
+        return name
+
+    def _fill(self, item: Item, level: int) -> None:
+        """Set a buffer in which a reduction accumulates to its start value, over the axes that its loops will run
+        along."""
+        values, node = self.values, item.node
+        levels = [k for k in range(level, len(item.loops)) if k not in item.reduced]
+        counters = [values.counter(k) for k in levels]
+        element = self.written(item)
+        start = as_stored(start_value(form_of(item).start, node.dtype), node.dtype)
+        filled: Statement = Store(element.pointer, element.index, start, note=f"start of {values.notes.op(node)}")
+        bounds = [values.whole(item.loops[k]) for k in levels]
+        for counter, bound in reversed(list(zip(counters, bounds, strict=True))):
+            filled = For(counter, (bound,), (filled,))
+        values.add(filled)
+
+    def complete(self, accumulators: Accumulators) -> None:
+        """After reductions' loop: their values are names from here on, or go to memory."""
+        for item, accumulator in accumulators.items():
+            if accumulator is not None:
+                self.deliver(item, position_of(accumulator) if form_of(item).position else accumulator)
+
+    def accumulate(self, item: Item, accumulator: Name, x: Expression) -> None:
+        """One more value for an accumulator in a register. x: as it is for a position, else in the item's dtype."""
+        values, node, form = self.values, item.node, form_of(item)
+        if not form.position:
+            values.assign(accumulator, self.combine(item, accumulator, x), node.name, node)
+            return
+        better = formula(form.combine, {"acc": accumulator, "x": x}, "bool")
+        found = (Assign(accumulator, x), Assign(position_of(accumulator), values.counters[item.reduced[0]]))
+        values.add(If(better, found, **values.origin(node, node.name)))
+
+    def combine(self, item: Item, acc: Expression, x: Expression) -> Expression:
+        """A reduction's `acc OP x`, in the dtype in which it accumulates."""
+        form = form_of(item)
+        if self.vectors and form.reassociate and item.node.dtype in FLOATS:
+            return Call(UNORDERED[form.combine], (acc, x), item.node.dtype)
+        return in_order(item, acc, x)
+
+    # -- items --------------------------------------------------------------------------------------------------
+
+    def item(self, item: Item) -> None:
+        """Add what an item does in the innermost of its loops."""
+        self.checks.before(item)
+        work = {"store": self._store, "reduce": self._reduce, "scatter": self._scatter, "check": self.checks.check}
+        work[item.kind](item)
+
+    def operand(self, item: Item) -> Expression:
+        """What an item stores or accumulates."""
+        assert item.value is not None
+        value = self.values.value(item.value)
+        if item.kind == "reduce" and not form_of(item).position:
+            return convert(value, item.value.dtype, item.node.dtype)
+        return value
+
+    def _store(self, item: Item) -> None:
+        self.deliver(item, self.operand(item))
+
+    def _reduce(self, item: Item) -> None:
+        x, dtype = self.operand(item), item.node.dtype
+        if not item.reduced:
+            # every reduced axis has length 1
+            self.deliver(item, Number(0) if form_of(item).position else x)
+            return
+        bodies = reversed(self.values.bodies)
+        accumulator = next((b.accumulators[item] for b in bodies if item in b.accumulators), None)
+        if accumulator is not None:
+            self.accumulate(item, accumulator, x)
+            return
+        element = self.written(item)
+        new = as_stored(self.combine(item, as_read(element, dtype), x), dtype)
+        self.values.add(Store(element.pointer, element.index, new, **self.values.origin(item.node, item.node.name)))
+
+    def _scatter(self, item: Item) -> None:
+        values, dtype = self.values, item.node.dtype
+        value = self.operand(item)
+        for index in item.target:
+            values.value(index)
+        element = self.written(item)
+        if item.node.attributes["mode"] != "set":
+            value = Binary("|" if dtype == "bool" else "+", as_read(element, dtype), value)
+            if dtype not in (*FLOATS, "int64", "bool"):
+                value = Call(dtype, (value,), dtype)
+        values.add(self.store(element, value, item, item.node.name))
+
+    # -- results ------------------------------------------------------------------------------------------------
+
+    def written(self, item: Item) -> Load:
+        """The element that the item writes."""
+        return self.values.memory.element(item.node, item.target)
+
+    def deliver(self, item: Item, value: Expression) -> None:
+        """The value of an item, in a register or in memory."""
+        body = self.values.body
+        if self.schedule.buffers[item.node].place == "register":
+            body.registers[item.node] = value
+            return
+        self.values.add(self.stored(item, value))
+        # whoever reads the element in this loop body uses the name instead of the memory
+        body.names[self.graph.load(item.node, item.target)] = value
+
+    def stored(self, item: Item, value: Expression) -> Store:
+        """The statement that writes a value into the element which is the item's turn."""
+        return self.store(self.written(item), value, item, self.values.notes.name_of(item.node))
+
+    def store(self, element: Load, value: Expression, item: Item, shown: str) -> Store:
+        """The statement that writes into an element of an item. shown: what the comment calls it."""
+        notes = self.values.notes
+        origin = notes.origin(item.node, f"{shown} {notes.type_of(item.node)}")
+        return Store(element.pointer, element.index, as_stored(value, item.node.dtype), **origin)
+
+
+def form_of(item: Item) -> Reduce:
+    """How a reduction accumulates."""
+    form = item.node.op.reduce if item.node.op else None
+    assert form is not None
+    return form
+
+
+def in_register(item: Item) -> bool:
+    """Whether a reduction runs over the innermost loops, so that it accumulates in a register."""
+    return min(item.reduced) + len(item.reduced) == len(item.loops)
+
+
+def in_order(item: Item, acc: Expression, x: Expression) -> Expression:
+    """A reduction's `acc OP x`, without leave to change the order."""
+    dtype = item.node.dtype
+    found = formula(form_of(item).combine, {"acc": acc, "x": x}, dtype)
+    return found if dtype in (*FLOATS, "int64", "bool") else Call(dtype, (found,), dtype)
+
+
+def start_value(start: Any, dtype: str) -> Expression:
+    """What a reduction starts with. start: a number, "lowest" or "highest"."""
+    if start not in ("lowest", "highest"):
+        return number(start, dtype)
+    sign = -1 if start == "lowest" else 1
+    if dtype in FLOATS:
+        return number(sign * np.inf, dtype)
+    if dtype == "bool":
+        return number(sign > 0, dtype)
+    limits = np.iinfo(dtype)
+    return number(int(limits.min if sign < 0 else limits.max), dtype)
+
+
+def position_of(accumulator: Name) -> Name:
+    """The place of what an accumulator has found."""
+    return Name(f"{accumulator.text}_at")
+
+
+def outside(index: Expression, limit: Expression) -> Expression:
+    """Whether an index is out of range."""
+    return Logic("or", (index.compared("<", Unary("-", limit)), index.compared(">=", limit)))

@@ -1,0 +1,184 @@
+"""Calls: of named kernels, users' functions of arrays, and matrix products, of which each share computes a part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from numgraph import dims
+from numgraph.elements import View
+from numgraph.ir import Node
+from numgraph.loops.chunks import SHARE, SHARES
+from numgraph.loops.memory import OWN, HostMemory, pointer_to
+from numgraph.loops.program import Call, Do, Expression, For, If, Name, Number, Several, fail
+from numgraph.loops.scalar import number
+from numgraph.loops.shown import text
+from numgraph.loops.table import DGEMM, SGEMM, called_as
+from numgraph.loops.values import Raised, Values
+from numgraph.schedule.items import Item
+from numgraph.types import FLOATS
+
+
+def add_kernel(values: Values, memory: HostMemory, item: Item) -> str:
+    """Add the call of a named kernel; returns its name, "module.function", or "" for a user's function."""
+    node = item.node
+    assert node.op is not None and node.op.kernel is not None
+    if node.op.user is not None:
+        UsersCall(values, memory, item).add(node.op.kernel.ranks)
+        return ""
+    name: str = node.op.kernel.function
+    arguments: list[Expression] = [pointer_to(memory.address(node), node.dtype)]
+    arguments += [pointer_to(memory.view_address(v), v.buffer.dtype) for v in item.views]
+    arguments += [values.whole(n) for n in item.sizes]
+    values.add(Do(Call(name.rpartition(".")[2], tuple(arguments)), **values.origin(node, values.notes.array(node))))
+    return name
+
+
+class UsersCall:
+    """The call of a user's function of arrays; an exception ends the phase."""
+
+    def __init__(self, values: Values, memory: HostMemory, item: Item) -> None:
+        self.values = values
+        self.memory = memory
+        self.item = item
+
+    def add(self, ranks: Sequence[int]) -> None:
+        """Add arrays for operands and results, and the call. ranks: of the results."""
+        values, node, key = self.values, self.item.node, called_as(self.item.node)
+        assert key is not None
+        arguments = [*self._operands(), *self._results(ranks)]
+        # what it returns, and whether it raised
+        call = Call(values.layout.functions[key], tuple(arguments), "bool*")
+        if not key[-1]:
+            values.add(Do(call, **values.origin(node, values.notes.op(node))))
+            return
+        raised = values.assign(values.names.fresh("raised"), call[1], values.notes.op(node), node)
+        values.add(If(raised, (fail(0, 0, values.layout.fail_code(Raised(node))),)))
+
+    def _operands(self) -> list[Expression]:
+        values = self.values
+        views, numbers = iter(self.item.views), iter(self.item.factors)
+        found: list[Expression] = []
+        for v in self.item.node.inputs:
+            if not v.dims:
+                found.append(values.value(next(numbers)))
+                continue
+            view = next(views)
+            made = self._array("view", v, self.memory.view_address(view), view.lengths)
+            name = values.names.fresh(values.graph.names.get(v), "x")
+            found.append(values.assign(name, made, values.notes.array(v), v))
+        return found
+
+    def _results(self, ranks: Sequence[int]) -> list[Name]:
+        """Arrays for the results, one behind the other in the memory of the item's node."""
+        values, node, left = self.values, self.item.node, list(self.item.sizes)
+        note = f"{values.notes.name_of(node)} {node.dtype}, to be written"
+        begin: Any = 0
+        names = []
+        for rank in ranks:
+            lengths, left = left[:rank], left[rank:]
+            made = self._array("room", node, self.memory.beyond(self.memory.address(node), begin), lengths)
+            names.append(values.assign(values.names.fresh("out", "out"), made, note, node))
+            begin = begin + dims.product(lengths) * np.dtype(node.dtype).itemsize
+        return names
+
+    def _array(self, kind: str, node: Node, address: Expression, lengths: Sequence[Any]) -> Expression:
+        """An array of the elements at an address."""
+        pointer = Call("bools", (address,), "uint8*") if node.dtype == "bool" else pointer_to(address, node.dtype)
+        return Call(kind, (pointer, Several(tuple(map(self.values.length, lengths)))), "array")
+
+
+def product_of(node: Node, kind: str = "") -> tuple[str, int]:
+    """(function, slot of its address in the table) of the product for a node's dtype."""
+    return (f"sgemm{kind}", SGEMM) if node.dtype == "float32" else (f"dgemm{kind}", DGEMM)
+
+
+class Products:
+    """Adds matrix products to a function that is being made."""
+
+    def __init__(self, values: Values, memory: HostMemory) -> None:
+        self.values = values
+        self.memory = memory
+        # operands of several products have one name
+        self.operands: dict[Any, Name] = {}
+
+    def add(self, item: Item, stage: int) -> None:
+        """A share of a product: some of its rows or columns, or some of a stack of products."""
+        values, node = self.values, item.node
+        assert node.dtype in FLOATS, f"{node}: integer products are sums, see rewrite.rules"
+        out = self.memory.address(node)
+        self.memory.say_own(stage, SHARE)
+        left, right = self.sides(item)
+        wish = values.graph.names.get(node.inputs[0] if item.factors else node)
+        target = values.assign(values.names.fresh(wish, "out"), out, values.notes.array(node), node)
+        if len(node.dims) == 3:
+            self._stack(item, left, right, target)
+        else:
+            values.add(self._call(item, (left, right, target), (SHARE, SHARES), (left, right, target)))
+
+    def sides(self, item: Item) -> tuple[Name, Name]:
+        """Names for the addresses of the two operands."""
+        sources = item.node.inputs[1:3] if item.factors else item.node.inputs
+        left, right = (self._operand(v, view) for v, view in zip(sources, item.views, strict=True))
+        return left, right
+
+    def factors(self, item: Item) -> tuple[Expression, Expression]:
+        """Alpha and beta."""
+        if item.factors:
+            alpha, beta = (self.values.value(v) for v in item.factors)
+            return alpha, beta
+        return number(1.0, item.node.dtype), number(0.0, item.node.dtype)
+
+    def _formula(self, item: Item, left: Name, right: Name, target: Name) -> str:
+        product = f"{left.text} @ {right.text}"
+        if not item.factors:
+            return f"{target.text} = {product}"
+        alpha, beta = map(text, self.factors(item))
+        return f"{target.text} = {beta} * {target.text} + {alpha} * {product}"
+
+    def _stack(self, item: Item, left: Name, right: Name, target: Name) -> None:
+        """A product of each pair of matrices of two stacks; shares divide the stack."""
+        values, node, (a, b) = self.values, item.node, item.views
+        size = np.dtype(node.dtype).itemsize
+        steps = [values.length(s * size) for s in (a.strides[0], b.strides[0], node.dims[1] * node.dims[2])]
+        i = Name("i")
+        one, other, to = (base + i * s for base, s in zip((left, right, target), steps, strict=True))
+        count = values.length(node.dims[0])
+        call = self._call(item, (one, other, to), (Number(0), Number(1)), (left, right, target))
+        values.add(For(i, (count * SHARE // SHARES, count * (SHARE + 1) // SHARES), (call,)))
+
+    def _call(
+        self, item: Item, addresses: Sequence[Expression], share: Sequence[Expression], shown: tuple[Name, Name, Name]
+    ) -> Do:
+        """The call of the kernel. addresses: of the operands and the target; share: which, and of how many."""
+        values, node, (a, b) = self.values, item.node, item.views
+        name, place = product_of(node)
+        values.imports.add(name)
+        alpha, beta = self.factors(item)
+        sizes = map(values.length, (node.dims[-2], node.dims[-1], a.lengths[-1]))
+        left, right, target = addresses
+        arguments = [values.layout.slot(place), *share, OWN, *sizes, alpha]
+        for address, view in ((left, a), (right, b)):
+            arguments += [address, values.length(view.strides[-2]), values.length(view.strides[-1])]
+        call = Call(name, (*arguments, beta, target, values.length(node.dims[-1])))
+        return Do(call, **values.origin(node, self._formula(item, *shown)))
+
+    def _operand(self, node: Node, view: View) -> Name:
+        """A name for the address of an operand."""
+        key = (view.buffer, view.offset)
+        if key in self.operands:
+            return self.operands[key]
+        values, names = self.values, self.values.graph.names
+        source = node
+        while source not in names and source.op is not None and source.op.element and source is not view.buffer:
+            source = source.inputs[0]
+        wish = names.get(source) or names.get(view.buffer)
+        address = self.memory.view_address(view)
+        note = f"{wish or values.notes.name_of(view.buffer)} {values.notes.type_of(source)}"
+        if not isinstance(view.offset, int):
+            note += f" = {values.notes.name_of(view.buffer)} from element {values.notes.length(view.offset)}"
+        name = self.memory.declare(view.buffer, values.names.fresh(wish, "p"), address, note, source)
+        self.operands[key] = name
+        return name

@@ -1,0 +1,1 @@
+"""The loop program of a grid of threads: kernels, and the plans that the host runs."""

@@ -1,0 +1,128 @@
+"""Calls in kernels of a grid: matrix products and named kernels, by functions, by one thread, or by the host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from numgraph import dims
+from numgraph.errors import FunctionError
+from numgraph.loops.grid.kernel import THREAD, THREADS
+from numgraph.loops.grid.nests import Work
+from numgraph.loops.positions import root
+from numgraph.loops.program import Call, Do, Expression, If, Load, Logic, Name, Statement
+from numgraph.loops.scalar import number
+from numgraph.schedule.gridproduct import choose_product, cublas_sizes
+from numgraph.schedule.items import Item
+
+# Named kernels that a device has kernels of its own for, see `cuda.library`.
+LIBRARY = frozenset({"sorting.argsort", "scans.cumsum", "scans.cumprod"})
+# What `cuda.library` calls a product by cuBLAS.
+CUBLAS = "cublas.gemm"
+
+
+def product(work: Work) -> None:
+    """A product: by cuBLAS, by a function of `kernels/cuda/products.py`, or, of a stack of matrices, by one thread per
+    element."""
+    item, values, kernel = work.block.items[0], work.values, work.kernel
+    if by_cublas(work, item):
+        return
+    choice = choose_product(values.graph, item, work.geometry)
+    if choice is None:
+        stack(work, item)
+        return
+    name = kernel.make(choice.maker, f'{choice.maker}("{item.node.dtype}", {choice.options})')
+    kernel.imports.add(f"cuda.products.{choice.maker}")
+    places = [(item.node, 0), *((v.buffer, v.offset) for v in item.views)]
+    pointers = [advanced(work, *work.memory.whole_of(*place)) for place in places]
+    factors = [values.value(v) for v in item.factors] or [number(k, item.node.dtype) for k in (1, 0)]
+    lengths = [values.length(n) for n in choice.numbers]
+    note = values.notes.array(item.node)
+    call: Statement = Do(Call(name, (*pointers, *lengths, *factors)), **values.origin(item.node, note))
+    # a kernel reads something even where there is nothing to compute
+    unsure = [n for n in map(values.graph.find, item.node.dims) if not isinstance(n, int) or n == 0]
+    if unsure:
+        there = tuple(values.whole(n).compared(">", 0) for n in unsure)
+        call = If(there[0] if len(there) == 1 else Logic("and", there), (call,))
+    values.add(call)
+    kernel.grid = [(values.layout.number(n), per_block, most) for n, per_block, most in choice.grid]
+    kernel.threads = choice.threads
+
+
+def by_cublas(work: Work, item: Item) -> bool:
+    """Leave a product to cuBLAS, if that is to have it."""
+    schedule = work.values.schedule
+    sizes = cublas_sizes(work.values.graph, item, work.geometry.large)
+    if sizes is None or (work.checks.words and root(schedule, schedule.buffers[item.node]).place == "shared"):
+        # an index that was refused must leave shared variables alone, and cuBLAS looks at no status
+        return False
+    by_library(work, CUBLAS, item, sizes)
+    work.kernel.factors = tuple(float(v.value) for v in item.factors) or (1.0, 0.0)
+    return True
+
+
+def by_library(work: Work, name: str, item: Item, sizes: Sequence[Any]) -> None:
+    """Launches that the host works out."""
+    kernel, memory, number_of = work.kernel, work.memory, work.values.layout.number
+    kernel.library = name
+    kernel.operands = [(memory.base(item.node)[0].text, 0)]
+    kernel.operands += [(memory.base(v.buffer)[0].text, number_of(v.offset)) for v in item.views]
+    kernel.sizes = list(map(number_of, sizes))
+
+
+def advanced(work: Work, pointer: Name, start: Expression | None) -> Expression:
+    """A pointer to the element where an operand starts."""
+    if start is None:
+        return pointer
+    work.kernel.imports.add("cuda.pointers.advance")
+    return Call("advance", (pointer, start), pointer.dtype)
+
+
+def stack(work: Work, item: Item) -> None:
+    """A product by one thread per element."""
+    values, memory, node, (left, right) = work.values, work.memory, item.node, item.views
+    lengths = [values.graph.find(n) for n in node.dims]
+    index = [values.graph.loop(level) for level in range(len(lengths))]
+    inner = values.graph.loop(len(lengths))
+    e, k = work.name("e"), work.name("k")
+    with work.loop(e, THREAD, values.whole(dims.product(lengths)), THREADS):
+        work.unflatten(e, lengths, range(len(lengths)))
+        values.counters[len(lengths)] = k
+        acc = values.assign(values.names.fresh("acc"), number(0, node.dtype))
+        with work.loop(k, values.whole(left.lengths[-1])):
+            factors: list[Load] = []
+            for view, place in ((left, [*index[:-1], inner]), (right, [*index[:-2], inner, index[-1]])):
+                factors.append(memory.element(view.buffer, [values.graph.as_index(view.flat(place))], True))
+            values.assign(acc, acc + factors[0] * factors[1], node.name, node)
+        element = memory.element(node, index)
+        result: Expression = acc
+        if item.factors:
+            alpha, beta = (values.value(v) for v in item.factors)
+            result = beta * element + alpha * acc
+        values.add(work.nests.store(element, result, item, values.notes.name_of(node)))
+    work.launch(dims.product(lengths), work.geometry.threads)
+
+
+def kernel(work: Work) -> None:
+    """A named kernel: by launches that the host works out, or by one thread."""
+    item, values = work.block.items[0], work.values
+    node = item.node
+    assert node.op is not None and node.op.kernel is not None
+    if node.op.user is not None:
+        lines = ", ".join(map(str, values.graph.lines.get(node, ())))
+        raise FunctionError(
+            f"{node.op.user.where} is a function of arrays (ng.call), which runs on the processor only\n"
+            f'  called at {lines}\n  fix: target="cpu", or ng.elementwise with a function of numbers'
+        )
+    name: str = node.op.kernel.function
+    if name in LIBRARY:
+        by_library(work, name, item, item.sizes)
+        return
+    pointers = [work.memory.base(buffer)[0] for buffer in (node, *(v.buffer for v in item.views))]
+    sizes = [values.whole(n) for n in item.sizes]
+    # a plain function, as the processor's is
+    function = name.rpartition(".")[2]
+    call = Call(work.kernel.make(function, function), (*pointers, *sizes))
+    with work.one_thread():
+        values.add(Do(call, **values.origin(node, values.notes.array(node))))
+    work.kernel.imports.add(name)

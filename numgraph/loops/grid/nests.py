@@ -1,0 +1,207 @@
+"""Loops that the threads of a grid divide among them: a function for each mapping of `schedule.grid` but "sums"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial, reduce
+from operator import mul
+from typing import Any
+
+from numgraph import dims
+from numgraph.loops.build import Nests
+from numgraph.loops.grid.checks import GuardingChecks
+from numgraph.loops.grid.joins import joined
+from numgraph.loops.grid.kernel import BLOCK, BLOCKS, LANE, LANES, THREAD, THREADS, Geometry, Kernel
+from numgraph.loops.grid.memory import GridMemory
+from numgraph.loops.program import Barrier, Expression, For, If, Name, Statement, Store
+from numgraph.loops.values import Body, Setting, Values
+from numgraph.schedule.arrange import Block
+from numgraph.schedule.grid import Mapping, free_levels
+from numgraph.schedule.items import Item
+
+
+@dataclass
+class Work:
+    """One block of the schedule that a kernel does. own: bytes that each block of threads has for itself."""
+
+    values: Values
+    memory: GridMemory
+    nests: Nests
+    kernel: Kernel
+    block: Block
+    mapping: Mapping
+    geometry: Geometry
+    checks: GuardingChecks
+    own: Any = 0
+
+    @classmethod
+    def of(cls, setting: Setting, kernel: Kernel, block: Block, geometry: Geometry, words: list[int]) -> Work:
+        """The beginning. words: for each word of the status, which failure it stands for."""
+        mapping = setting.schedule.sharing[block]
+        values, memory = kernel_values(setting, kernel, mapping)
+        nests = Nests(values, partial(GuardingChecks, block=block, words=words), vectors=False)
+        assert isinstance(nests.checks, GuardingChecks)
+        return cls(values, memory, nests, kernel, block, mapping, geometry, nests.checks)
+
+    @contextmanager
+    def inside(self, statement: Callable[[tuple[Statement, ...]], Statement]) -> Iterator[None]:
+        """A body for everything that varies, in a statement."""
+        outer = self.values.bodies
+        self.values.bodies = [outer[0], Body()]
+        yield
+        inner, self.values.bodies = self.values.bodies[-1], outer
+        self.values.add(statement(tuple(inner.statements)))
+
+    def loop(self, counter: Name, *bounds: Expression, note: str = "") -> Any:
+        """The body of a loop."""
+        return self.inside(lambda body: For(counter, bounds, body, note=note))
+
+    def one_thread(self) -> Any:
+        """The body of what one thread does."""
+        return self.inside(lambda body: If(THREAD.compared("==", 0), body))
+
+    def name(self, wish: str) -> Name:
+        """A new name for a whole number."""
+        return Name(self.values.names.fresh(wish))
+
+    def unflatten(self, flat: Name, lengths: Sequence[Any], levels: Sequence[int]) -> None:
+        """Define the counters of loops that run together as one with counter `flat`."""
+        values = self.values
+        if len(levels) == 1:
+            values.counters[levels[0]] = flat
+            return
+        sizes = [values.whole(n) for n in lengths]
+        for k, level in enumerate(levels):
+            name = values.names.counter(level)
+            value: Expression = flat
+            if k + 1 < len(levels):
+                value = value // reduce(mul, sizes[k + 1 :])
+            values.counters[level] = values.assign(name, value % sizes[k] if k else value)
+
+    def lengths(self, item: Item, levels: Sequence[int]) -> list[Any]:
+        """Those of loops of an item."""
+        return [self.values.graph.find(item.loops[k]) for k in levels]
+
+    def spread(self) -> None:
+        """Launch a thread for each iteration, as far as the grid reaches."""
+        self.launch(self.mapping.count, self.geometry.threads)
+        self.own = self.mapping.private * self.geometry.threads
+
+    def launch(self, count: Any, per_block: int) -> None:
+        """Launch blocks of threads for so many iterations."""
+        self.kernel.grid = [(self.values.layout.number(count), per_block, self.geometry.blocks)]
+
+
+def kernel_values(setting: Setting, kernel: Kernel, mapping: Mapping) -> tuple[Values, GridMemory]:
+    """The beginning of what a kernel does next."""
+    values = Values(setting, partial(GridMemory, kernel=kernel, mapping=mapping), kernel.names)
+    values.imports = kernel.imports
+    values.bodies[0].names |= kernel.known
+    assert isinstance(values.memory, GridMemory)
+    return values, values.memory
+
+
+def once(work: Work) -> None:
+    """What one thread does."""
+    # also what does not vary is read by this thread only: it may be what the thread then writes
+    values, outer, inner = work.values, work.values.bodies, Body()
+    inner.names |= outer[0].names
+    values.bodies = [inner]
+    for item in work.block.items:
+        work.nests.item(item)
+    values.bodies = outer
+    body = tuple(inner.statements)
+    for place in reversed(work.checks.left_out):
+        # what follows a check is for the case that it has refused nothing
+        check = body[place - 1]
+        assert isinstance(check, If)
+        body = (*body[: place - 1], replace(check, otherwise=body[place:]))
+    values.add(If(THREAD.compared("==", 0), body))
+
+
+def flat(work: Work) -> None:
+    """An iteration of all loops together per thread."""
+    values, first = work.values, work.block.items[0]
+    levels = range(len(first.loops))
+    lengths = work.lengths(first, levels)
+    total = values.whole(dims.product(lengths))
+    counter = Name(values.names.counter(0)) if len(lengths) == 1 else work.name("e")
+    with work.loop(counter, THREAD, total, THREADS, note=" x ".join(map(values.notes.length, lengths))):
+        work.unflatten(counter, lengths, levels)
+        for item in work.block.items:
+            work.nests.item(item)
+    work.spread()
+
+
+def scatter(work: Work) -> None:
+    """Iterations that may meet the same element follow each other in one thread."""
+    values, item = work.values, work.block.items[0]
+    free = free_levels(item)
+    rest = [k for k in range(len(item.loops)) if k not in free]
+    lengths, behind = work.lengths(item, free), work.lengths(item, rest)
+    counter = work.name("e")
+    with work.loop(counter, THREAD, values.whole(dims.product(lengths)), THREADS):
+        if free:
+            work.unflatten(counter, lengths, free)
+        if rest:
+            # one after the other: the last of several writes stays, and sums have one order
+            inner = work.name("r")
+            with work.loop(inner, values.whole(dims.product(behind)), note="in order"):
+                work.unflatten(inner, behind, rest)
+                work.nests.item(item)
+        else:
+            work.nests.item(item)
+    work.spread()
+
+
+def rows(work: Work) -> None:
+    """An iteration of the outermost loop per thread."""
+    length = work.values.whole(work.block.length)
+    work.values.add(work.nests.nest(work.block, 0, (THREAD, length, THREADS), {}))
+    work.spread()
+
+
+def lanes(work: Work) -> None:
+    """An iteration of the outermost loop per block of threads, whose lanes divide the loops inside."""
+    values, nests, block = work.values, work.nests, work.block
+    length = values.whole(block.length)
+    row = Body()
+    values.bodies.append(row)
+    counter = values.counter(0)
+    for part in block.body:
+        if part.length is None:
+            nests.blocks([part], 1)
+            continue
+        accumulators = nests.started(part, 1)
+        values.add(nests.nest(part, 1, (LANE, values.whole(part.length), LANES), accumulators))
+        nests.complete({item: acc and joined(work, item, acc, 1) for item, acc in accumulators.items()})
+        if not accumulators:
+            values.add(Barrier())
+    values.bodies.pop()
+    statements = [*by_one_lane(work, row.statements)]
+    buffers = [values.schedule.buffers[item.node] for item in block.items if item.kind != "check"]
+    if any(buffer.place == "private" for buffer in buffers):
+        statements.append(Barrier(note="before the next row uses the same memory"))
+    note = "" if isinstance(block.length, int) else values.notes.length(block.length)
+    values.add(For(counter, (BLOCK, length, BLOCKS), tuple(statements), note=note))
+    work.launch(work.mapping.count, 1)
+    work.own = work.mapping.private
+
+
+def by_one_lane(work: Work, statements: Sequence[Statement]) -> Iterator[Statement]:
+    """What all lanes do for a row, with results that are written by one of them."""
+    reads = [load for item in work.block.items for load in item.loads]
+    written = {item.node: item for item in work.block.items if item.kind != "check"}
+    for statement in statements:
+        if not isinstance(statement, Store) or statement.node is None:
+            yield statement
+            continue
+        node = statement.node
+        if work.values.schedule.buffers[node].place == "shared":
+            yield Barrier(note="all lanes have read the old value")
+        yield If(LANE.compared("==", 0), (statement,), **work.values.origin(node))
+        own = work.values.graph.load(node, written[node].target)
+        if any(load.inputs[0] is node and load is not own for load in reads):
+            yield Barrier(note="other lanes read it through an index")

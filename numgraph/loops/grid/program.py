@@ -1,0 +1,215 @@
+"""The loop program of a schedule for a grid of threads: the plans, which the host runs, and the kernels it launches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from numgraph import dims
+from numgraph.errors import FunctionError
+from numgraph.ir import Requirement
+from numgraph.loops.build import Nests
+from numgraph.loops.grid import calls, nests, sums
+from numgraph.loops.grid.checks import SearchingChecks
+from numgraph.loops.grid.kernel import BLOCK, BLOCKS, LANE, LANES, THREAD, THREADS, Geometry, Kernel
+from numgraph.loops.grid.nests import Work, kernel_values
+from numgraph.loops.names import KERNEL_NAMES, Names, imported
+from numgraph.loops.notes import Notes
+from numgraph.loops.plan import Plans
+from numgraph.loops.processor import host_function
+from numgraph.loops.program import Assign, Barrier, Call, Expression, Function, If, Logic, Name, Return, Statement, walk
+from numgraph.loops.table import Layout
+from numgraph.loops.values import Setting
+from numgraph.schedule.arrange import Arranger, Block
+from numgraph.schedule.grid import Mapping
+from numgraph.schedule.items import Item
+from numgraph.schedule.plan import Schedule
+from numgraph.userfunctions.function import UserFunction
+
+# Statements in one kernel of several phases.
+MAX_KERNEL = 120
+# How threads divide a block, see `schedule.grid`.
+SHAPES: dict[str, Callable[[Work], None]] = {
+    "once": nests.once,
+    "flat": nests.flat,
+    "rows": nests.rows,
+    "lanes": nests.lanes,
+    "sums": sums.sums,
+    "scatter": nests.scatter,
+    "product": calls.product,
+    "kernel": calls.kernel,
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a kernel does in one go: a block of the schedule, or the joining of the parts of its sums."""
+
+    block: Block
+    joins: bool = False
+
+
+class GridProgram:
+    """The loop program of a schedule.
+
+    kernels: per stage, in order. parts: bytes of the parts of each sum that blocks of threads share. words: for each
+    word of the device's status, which failure it means; searches: for each, the kernel that finds the index, None where
+    that was not kept.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        requirements: Sequence[Requirement],
+        vector: dict[tuple[str, str], str],
+        geometry: Geometry,
+    ) -> None:
+        self.schedule = schedule
+        self.geometry = geometry
+        self.layout = Layout(schedule)
+        self.setting = Setting(schedule, self.layout, vector)
+        self.notes = Notes(schedule.graph, self.layout)
+        self.reserved = KERNEL_NAMES | imported(vector.values())
+        self.parts: dict[Item, Any] = {}
+        self.words: list[int] = []
+        # functions made by expressions, of all kernels
+        self.made: dict[str, str] = {}
+        # kernels first: they decide which lengths the plans must compute
+        self.kernels: list[list[Kernel]] = []
+        for blocks in schedule.stages:
+            self.kernels.append([])
+            for group in self._groups(blocks):
+                name = f"kernel_{sum(map(len, self.kernels))}"
+                self.kernels[-1].append(self._kernel(name, group))
+        self.searches = [self._search(word) for word in range(len(self.words))]
+        plans = Plans(self.setting, requirements)
+        stages = range(len(schedule.stages))
+        self.plans = {stage: self._plan(plans, stage) for stage in reversed(stages)}
+        self._refuse_raising()
+
+    def _plan(self, plans: Plans, stage: int) -> Function:
+        return host_function(f"plan_{stage}", *plans.make(stage), "", "conditions, lengths and addresses")
+
+    # -- kernels ------------------------------------------------------------------------------------------------
+
+    def _groups(self, blocks: Sequence[Block]) -> list[list[Step]]:
+        """What each launch does: small steps that follow each other are one launch, of one thread block."""
+        groups: list[list[Step]] = []
+        open_group = False
+        for block in blocks:
+            mapping: Mapping = self.schedule.sharing[block]
+            small = mapping.is_small(self.geometry.small)
+            size = sum(step.block.lines for step in groups[-1]) if groups else 0
+            if open_group and small and size + block.lines <= MAX_KERNEL:
+                groups[-1].append(Step(block))
+            else:
+                groups.append([Step(block)])
+            open_group = small
+            if mapping.shape == "sums" and self._shares(block) != 1:
+                groups.append([Step(block, True)])
+                open_group = True
+        return groups
+
+    def _shares(self, block: Block) -> Any:
+        return sums.shares_of(self.schedule.graph, block, self.schedule.sharing[block], self.geometry)
+
+    def _names(self) -> Names:
+        """Names for a kernel's variables."""
+        return Names({*self.reserved, *self.layout.functions.values()})
+
+    def _kernel(self, name: str, steps: Sequence[Step]) -> Kernel:
+        """One kernel, of steps with barriers in between."""
+        kernel = Kernel(name, self._names(), threads=self.geometry.threads, made=self.made)
+        own: Any = 0
+        checked = tested = len(self.words)
+        for number, step in enumerate(steps):
+            if number:
+                kernel.statements += [Barrier(), *refused(kernel, tested, len(self.words))]
+                tested = len(self.words)
+            own = dims.maximum(own, self._step(kernel, step))
+        kernel.own = self.layout.number(own)
+        if len(steps) > 1:
+            kernel.grid = [(1, 1, 1)]
+        if not kernel.library:
+            note = self.notes.made(kernel.items) or f"parts of {self.notes.made(steps[0].block.items)}"
+            kernel.function = function_of(kernel, checked, note)
+        return kernel
+
+    def _step(self, kernel: Kernel, step: Step) -> Any:
+        """Add a step to a kernel; returns the bytes that each block of threads has for itself."""
+        work = Work.of(self.setting, kernel, step.block, self.geometry, self.words)
+        if step.joins:
+            kernel.shapes.append("joins")
+            sums.join(work)
+            self._add_parts(step.block)
+        else:
+            kernel.items += step.block.items
+            kernel.shapes.append(work.mapping.shape)
+            SHAPES[work.mapping.shape](work)
+        kernel.close(work.values)
+        return work.own
+
+    def _add_parts(self, block: Block) -> None:
+        """Memory for the parts of a block's sums."""
+        first, find = block.items[0], self.schedule.graph.find
+        count = dims.product([find(first.loops[k]) for k in first.kept]) * self._shares(block)
+        for item in block.items:
+            self.parts[item] = self.layout.number(count * 8)
+
+    def _search(self, word: int) -> Kernel | None:
+        """The search for the index that a check refused, by one thread."""
+        item = self.layout.failures[self.words[word] - 1]
+        buffers = [self.schedule.buffers.get(load.inputs[0]) for load in item.loads]
+        if any(place is not None and place.place in ("private", "register") for place in buffers):
+            return None
+        kernel = Kernel(f"find_{word}", self._names(), threads=1)
+        values, _ = kernel_values(self.setting, kernel, Mapping("find", 1, None))
+        Nests(values, SearchingChecks, vectors=False).blocks(Arranger(self.schedule.graph, [item], {}).arrange([item]))
+        kernel.close(values)
+        kernel.function = function_of(kernel, 0, f"the index that {item.node.name} refuses")
+        return kernel
+
+    def _refuse_raising(self) -> None:
+        """FunctionError for a user's function that says `raise`: a thread of a grid cannot end a call."""
+        functions = [k.function for kernels in self.kernels for k in kernels if k.function is not None]
+        called = {node.function for f in functions for node in walk(f.body) if isinstance(node, Call)}
+        for (user, _, _), name in self.layout.functions.items():
+            if name in called and user.says_raise:
+                raise FunctionError(self._raising(user))
+
+    def _raising(self, user: UserFunction) -> str:
+        graph = self.schedule.graph
+        nodes = [v for v in graph.lines if v.op is not None and v.op.user is user]
+        lines = ", ".join(dict.fromkeys(str(line) for v in nodes for line in graph.lines[v]))
+        return (
+            f"{user.where} may raise an exception, which threads of a device cannot\n  called at {lines}\n"
+            f'  defined at {user.line}\n  fix: return a number that says so, such as nan; or target="cpu"'
+        )
+
+
+def refused(kernel: Kernel, first: int, end: int) -> list[Statement]:
+    """Nothing more is done after an index check has failed, one of words `first` to `end` of the status."""
+    if first == end:
+        return []
+    status = kernel.parameter("status", "status", "p", "int64*", ("status",))
+    failed = tuple(status[word].compared("!=", 0) for word in range(first, end))
+    condition = failed[0] if len(failed) == 1 else Logic("or", failed)
+    return [If(condition, (Return(note="an index was refused before"),))]
+
+
+def function_of(kernel: Kernel, checked: int, note: str) -> Function:
+    """The whole function. checked: words of the status that kernels before this one may have set."""
+    body = [*refused(kernel, 0, checked), *kernel.statements]
+    used = {node.text for node in walk(body) if isinstance(node, Name)}
+    # which thread this is, where that is asked for
+    places: list[tuple[set[str], Name, Expression]] = [
+        ({"lane", "thread"}, LANE, Name("cuda.threadIdx.x")),
+        ({"block", "thread"}, BLOCK, Name("cuda.blockIdx.x")),
+        ({"blocks", "threads"}, BLOCKS, Name("cuda.gridDim.x")),
+        ({"thread"}, THREAD, BLOCK * LANES + LANE),
+        ({"threads"}, THREADS, BLOCKS * LANES),
+    ]
+    start = [Assign(name, value) for asked, name, value in places if used & asked]
+    arguments = tuple(Name(p.name, p.dtype) for p in kernel.parameters.values())
+    return Function(kernel.name, arguments, (*start, *body), note=note)

@@ -1,0 +1,176 @@
+"""Sums over the outermost loop, by all threads of a block or of several: the mapping "sums"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numgraph import dims
+from numgraph.ir import Graph
+from numgraph.loops.build import form_of, position_of
+from numgraph.loops.grid.joins import joined
+from numgraph.loops.grid.kernel import BLOCK, BLOCKS, LANE, LANES, Geometry
+from numgraph.loops.grid.nests import Work
+from numgraph.loops.program import Choice, Expression, If, Load, Logic, Name, Number
+from numgraph.loops.values import as_read
+from numgraph.schedule.arrange import Block
+from numgraph.schedule.bounds import full_length
+from numgraph.schedule.grid import Mapping
+from numgraph.schedule.items import Item
+
+ZERO, ONE = Number(0), Number(1)
+
+
+def width_of(results: Any, geometry: Geometry) -> int:
+    """How many results lanes side by side work on: those of a memory transaction, or all there are."""
+    most = min(32, geometry.threads)
+    if not isinstance(results, int):
+        return most
+    width = 1
+    while width < min(results, most):
+        width *= 2
+    return width
+
+
+def shares_of(graph: Graph, block: Block, mapping: Mapping, geometry: Geometry) -> Any:
+    """How many blocks of threads share in each sum; a number wherever the lengths have known bounds."""
+    first = block.items[0]
+    if any(form_of(item).position for item in block.items if item.kind == "reduce"):
+        return 1
+    if mapping.work is not None and mapping.work <= geometry.small:
+        return 1
+    kept = [full_length(graph, first.loops[k]) for k in first.kept]
+    width = width_of(dims.product([n for n in kept if n is not None]), geometry) if None not in kept else 32
+    steps: Any = 1
+    for k in first.reduced:
+        known = full_length(graph, first.loops[k])
+        steps = steps * (graph.find(first.loops[k]) if known is None else known)
+    return dims.maximum(dims.minimum(steps * width // geometry.part, geometry.shares), 1)
+
+
+def sums(work: Work) -> None:
+    """Each result by one block of threads, or shares of it by several, whose parts `join` puts together."""
+    made, shares = Sums(work, work.block.items[0].reduced), work_shares(work)
+    steps = dims.product(work.lengths(made.first, made.reduced))
+    if isinstance(shares, int) and shares == 1:
+        made.add(steps, work.nests.operand, made.store_result)
+    else:
+        made.shares = work.values.whole(shares)
+        made.add(steps, work.nests.operand, made.store_part)
+    work.launch(made.tiles * shares, 1)
+
+
+def join(work: Work) -> None:
+    """The joining of what the shares of a block of sums have found, in the order of the shares."""
+    made = Sums(work, ())
+    made.add(work_shares(work), made.part, made.store_result)
+    work.launch(made.tiles, 1)
+
+
+def work_shares(work: Work) -> Any:
+    """How many blocks of threads share in each sum of a block."""
+    return shares_of(work.values.graph, work.block, work.mapping, work.geometry)
+
+
+class Sums:
+    """Loops over results and what each is the sum of.
+
+    kept, reduced: which loops give results and which are summed over. width: lanes side by side that work on different
+    results; shares: how many blocks of threads work on one. counter: which result it is, of `count`; share: which part
+    of it; step: which of what is summed up.
+    """
+
+    def __init__(self, work: Work, reduced: tuple[int, ...]) -> None:
+        self.work = work
+        self.values = work.values
+        self.first = work.block.items[0]
+        self.kept, self.reduced = self.first.kept, reduced
+        self.results = dims.product(work.lengths(self.first, self.kept))
+        self.width = width_of(self.results, work.geometry)
+        self.shares: Expression = ONE
+        self.share: Expression = ZERO
+        self.count: Expression = ONE
+        self.counter, self.step = LANE, LANE
+
+    @property
+    def tiles(self) -> Any:
+        """Blocks of threads for all results, each once."""
+        return (self.results + (self.width - 1)) // self.width
+
+    @property
+    def whole(self) -> bool:
+        """Whether every lane has a result."""
+        return isinstance(self.results, int) and self.results % self.width == 0
+
+    def add(self, steps: Any, element: Callable[[Item], Expression], store: Callable[[Item, Name], None]) -> None:
+        """The loops; lanes `width` apart work on the same result."""
+        work, values, width = self.work, self.values, self.width
+        self.count, all_steps, tiles = map(values.whole, (self.results, steps, self.tiles))
+        part, self.counter, begin, end = map(work.name, ("part", "c", "begin", "end"))
+        split = self.shares != ONE
+        parts = self.shares if tiles == ONE else tiles * self.shares if split else tiles
+        with work.loop(part, BLOCK, parts, BLOCKS):
+            tile = self._tile(part, tiles, split)
+            values.assign(self.counter, self._result(tile), "the result that this lane works on")
+            first: Expression = LANE // width if width > 1 else LANE
+            if split:
+                first = values.assign(begin, all_steps * self.share // self.shares + first)
+                all_steps = all_steps * (self.share + 1) // self.shares
+            some = width > 1 and not self.whole
+            if some:
+                all_steps = Choice(self.counter.compared("<", self.count), all_steps, ZERO)
+            last = values.assign(end, all_steps) if split or some else all_steps
+            work.unflatten(self.counter, work.lengths(self.first, self.kept), self.kept)
+            accumulators = {item: work.nests.start(item) for item in work.block.items}
+            self.step = work.name("e")
+            with work.loop(self.step, first, last, LANES if width == 1 else LANES // width):
+                if self.reduced:
+                    work.unflatten(self.step, work.lengths(self.first, self.reduced), self.reduced)
+                for item, accumulator in accumulators.items():
+                    work.nests.accumulate(item, accumulator, element(item))
+            for item, accumulator in accumulators.items():
+                store(item, joined(work, item, accumulator, width))
+
+    def _tile(self, part: Name, tiles: Expression, split: bool) -> Expression:
+        """Which results a part of the work is about; the share of them is kept."""
+        if not split:
+            return part
+        if tiles == ONE:
+            self.share = part
+            return ZERO
+        self.share = self.values.assign(self.work.name("share"), part // tiles, "which part of the sums")
+        return part % tiles
+
+    def _result(self, tile: Expression) -> Expression:
+        """The result that a lane works on."""
+        if self.width == 1:
+            return tile
+        return LANE % self.width if tile == ZERO else tile * self.width + LANE % self.width
+
+    def _part_of(self, item: Item, share: Expression) -> Load:
+        """A share's part of the present result."""
+        dtype = "uint8" if item.node.dtype == "bool" else item.node.dtype
+        pointer = self.work.kernel.parameter(("part", item), None, "part", f"{dtype}*", ("part", item))
+        return Load(pointer, share if self.count == ONE else share * self.count + self.counter)
+
+    def part(self, item: Item) -> Expression:
+        """What the share whose turn it is has found."""
+        return as_read(self._part_of(item, self.step), item.node.dtype)
+
+    def _own_lanes(self) -> Expression:
+        """Whether a lane is one of those that write results."""
+        first = LANE.compared("==", 0) if self.width == 1 else LANE.compared("<", self.width)
+        if self.width == 1 or self.whole:
+            return first
+        return Logic("and", (first, self.counter.compared("<", self.count)))
+
+    def store_part(self, item: Item, value: Name) -> None:
+        """Write what this share has found."""
+        stored = self.work.nests.store(self._part_of(item, self.share), value, item, f"part of {item.node.name}")
+        self.values.add(If(self._own_lanes(), (stored,)))
+
+    def store_result(self, item: Item, value: Name) -> None:
+        """Write a result."""
+        found = position_of(value) if form_of(item).position else value
+        stored = self.work.nests.stored(item, found)
+        self.values.add(If(self._own_lanes(), (stored,), **self.values.origin(item.node)))

@@ -1,0 +1,167 @@
+"""Memory of the processor: addresses in the table, and pointers made of them at the top of a function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from numgraph import dims
+from numgraph.ir import LEAVES, Node
+from numgraph.loops.positions import position, root
+from numgraph.loops.program import REALS, TABLE, Assign, Call, Expression, Load, Name, Number, Statement
+from numgraph.loops.scalar import POINTERS, convert
+from numgraph.loops.values import Values
+from numgraph.types import FLOATS
+
+# what a share has for itself, and the first row of a tile
+OWN, FIRST = Name("own"), Name("first")
+NOTHING: Mapping[Node, Any] = {}
+
+
+class HostMemory:
+    """What a function reads from the table, and pointers to buffers.
+
+    own: buffers that the share has a copy of, with their places in its own memory. plans: whether the function is a
+    plan, which computes lengths. tile: in a loop over tiles of rows, the statements of one tile, which define the
+    pointers to what is kept for its rows.
+    """
+
+    def __init__(self, values: Values, own: Mapping[Node, Any] = NOTHING, plans: bool = False) -> None:
+        self.values = values
+        self.schedule = values.schedule
+        self.graph = values.graph
+        self.layout = values.layout
+        self.own = own
+        self.plans = plans
+        self.tile: list[Statement] | None = None
+        self.pointers: dict[Any, Name] = {}
+        # places in the arena, whose sizes say nothing to a reader
+        self.offsets: set[Node] = set()
+        # whether arguments are read that are floats
+        self.reads_reals = False
+
+    # -- numbers --------------------------------------------------------------------------------------------------
+
+    def supplies(self, node: Node) -> bool:
+        """Whether a phase reads the node from the table: lengths, and indices that no loop changes."""
+        return not self.plans and node.planned and node.kind == "op" and node.dtype == "int64"
+
+    def supplied(self, node: Node) -> Expression:
+        """Read an argument, a length or an index that the plan has computed."""
+        values, notes, layout = self.values, self.values.notes, self.layout
+        wish, value = self.graph.names.get(node), None
+        if node.kind == "scalar":
+            place = layout.arguments[node.attrs[0]]
+            self.reads_reals |= node.dtype in FLOATS
+            value = REALS[layout.at(place)] if node.dtype in FLOATS else layout.slot(place)
+            value, prefix, note = convert(value, value.dtype, node.dtype), "a", "argument"
+        elif self.plans:
+            wish, value, prefix, note = None, self._length(node), "n", notes.length(node)
+        else:
+            value, prefix = layout.slot(layout.value(node)), "n"
+            note = "place among the temporaries" if node in self.offsets else f"= {notes.length(node)}"
+        return values.assign(Name(values.names.fresh(wish, prefix), value.dtype), value, note, node, 0)
+
+    def _length(self, extent: Node) -> Expression:
+        """A length of an argument or a shared array."""
+        leaf, axis = extent.inputs[0], extent.attrs[0]
+        resident = leaf.kind == "shared"
+        place = (self.layout.shared if resident else self.layout.arguments)[leaf.attrs[0]]
+        function = "resident_length" if resident else "argument_length"
+        return Call(function, (TABLE, self.layout.at(place), Number(axis)))
+
+    # -- arrays ---------------------------------------------------------------------------------------------------
+
+    def element(self, buffer: Node, index: Sequence[Node], flat: bool = False, view: str | None = None) -> Load:
+        """An element of memory; what does not vary with the loops goes into the pointer."""
+        fixed, moving = position(self.schedule, buffer, index, flat)
+        pointer = self.pointer(buffer, fixed, view)
+        return Load(pointer, self.values.whole(moving))
+
+    def pointer(self, buffer: Node, fixed: Any, view: str | None = None) -> Name:
+        """A pointer to `buffer` moved by `fixed` elements, defined at the top of the function.
+
+        view: the user's name for what is read through it, a window of the buffer.
+        """
+        key = (buffer, fixed)
+        if key in self.pointers:
+            return self.pointers[key]
+        size = np.dtype(buffer.dtype).itemsize
+        address = self.address(buffer)
+        notes = self.values.notes
+        note = notes.array(buffer)
+        if not (isinstance(fixed, int) and fixed == 0):
+            address = address + self.values.whole(fixed * size)
+            note = f"{view or ''}{' = ' if view else ''}{note} from element {notes.length(fixed)}"
+        name = self.values.names.fresh(view or self.graph.names.get(buffer), "p")
+        self.pointers[key] = self.declare(buffer, name, pointer_to(address, buffer.dtype), note, buffer)
+        return self.pointers[key]
+
+    def declare(self, buffer: Node, name: str, value: Expression, note: str, origin: Node) -> Name:
+        """Name a pointer to a buffer, or its address, at the top of the function, or of a tile to the tile's rows."""
+        if not self._of_tile(buffer):
+            return self.values.assign(name, value, note, origin, 0)
+        assert self.tile is not None
+        self.tile.append(Assign(Name(name, value.dtype), value, **self.values.origin(origin, note)))
+        return Name(name, value.dtype)
+
+    def _of_tile(self, buffer: Node) -> bool:
+        """Whether only the rows of one tile are kept."""
+        place = self.schedule.buffers.get(buffer)
+        return place is not None and place.place == "rows"
+
+    def address(self, buffer: Node) -> Expression:
+        """The address of a buffer's first element."""
+        if buffer.kind == "array":
+            return self.layout.slot(self.layout.array(buffer.attrs[0]))
+        if buffer.kind in LEAVES:
+            return self.layout.slot(self.layout.address(buffer))
+        place = root(self.schedule, self.schedule.buffers[buffer])
+        if self._of_tile(buffer):
+            # that from which the rows of the tile would be counted
+            width = 1 if place.rows else dims.product(place.lengths(self.graph)[1:])
+            return self.beyond(OWN, place.offset) - FIRST * (width * np.dtype(buffer.dtype).itemsize)
+        if buffer in self.own or place.place == "private":
+            return self.beyond(OWN, self.own.get(buffer, place.offset))
+        if place.place == "arena":
+            return self.beyond(self.layout.slot(self.layout.arena[place.stage]), place.offset)
+        if place.place == "shared":
+            return self.layout.slot(self.layout.address(self.schedule.shared[place.slot]))
+        return self.layout.slot(self.layout.made_address(place.place, place.slot))
+
+    def view_address(self, view: Any) -> Expression:
+        """The address of the first element that an operand of a product or kernel reads."""
+        address = self.address(view.buffer)
+        if isinstance(view.offset, int) and view.offset == 0:
+            return address
+        return address + self.values.whole(view.offset * np.dtype(view.buffer.dtype).itemsize)
+
+    def beyond(self, base: Expression, offset: Any) -> Expression:
+        """An address `offset` bytes behind another."""
+        if isinstance(offset, int):
+            return base if offset == 0 else base + Number(offset, role="by")
+        return base + self.place(offset)
+
+    def place(self, size: Any) -> Expression:
+        """A size or a place of temporaries."""
+        if isinstance(size, Node):
+            self.offsets.add(size)
+        return self.values.whole(size)
+
+    # -- what shares have for themselves ----------------------------------------------------------------------------
+
+    def behind_arena(self, stage: int) -> Expression:
+        """Where the memory begins that shares have for themselves."""
+        return self.beyond(self.layout.slot(self.layout.arena[stage]), self.schedule.arena_bytes[stage])
+
+    def say_own(self, stage: int, share: Expression) -> None:
+        """Define where a share's own memory is."""
+        size = self.place(self.schedule.private_bytes[stage])
+        self.values.assign(OWN, self.behind_arena(stage) + share * size, "what this share has for itself")
+
+
+def pointer_to(address: Expression, dtype: str) -> Call:
+    """A pointer to elements of a dtype at an address."""
+    return Call(POINTERS[dtype], (address,), f"{'uint8' if dtype == 'bool' else dtype}*")

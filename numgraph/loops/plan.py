@@ -1,0 +1,114 @@
+"""Plans: what is checked and worked out before anything of a stage is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from numgraph.ir import Node, Requirement
+from numgraph.loops.build import outside
+from numgraph.loops.chunks import host_values
+from numgraph.loops.program import TABLE, Call, Expression, If, Logic, Number, Statement, fail
+from numgraph.loops.table import THREADS, WORK
+from numgraph.loops.values import Setting, Values
+from numgraph.schedule import shares
+from numgraph.schedule.items import computed_sources
+
+
+def broken(kind: str, a: Expression, b: Expression) -> Expression:
+    """That two lengths do not meet a condition."""
+    if kind == "broadcast":
+        return Logic("and", (a.compared("!=", b), a.compared("!=", 1), b.compared("!=", 1)))
+    if kind == "range":
+        return outside(a, b)
+    sign = {"equal": "!=", "assume": "!=", "nonempty": "<", "at_least": "<", "fits": ">"}[kind]
+    return a.compared(sign, 1 if kind == "nonempty" else b)
+
+
+class Plans:
+    """Makes the plans of a program, the last one first. requirements: what they check."""
+
+    def __init__(self, setting: Setting, requirements: Sequence[Requirement]) -> None:
+        self.schedule = setting.schedule
+        self.graph = setting.schedule.graph
+        self.layout = setting.layout
+        self.setting = setting
+        self.requirements = requirements
+        self.imports: set[str] = set()
+
+    def make(self, stage: int) -> tuple[list[Statement], bool]:
+        """The conditions of a stage, its lengths, and the size of its arena; and whether arguments are read that are
+        floats."""
+        values, memory = host_values(self.setting, plans=True)
+        for requirement in self.requirements:
+            if self._stage_of(requirement) == stage:
+                self._require(values, requirement)
+        if stage == len(self.schedule.stages) - 1:
+            self._made()
+        for node, place in list(self.layout.values.items()):
+            if self._value_stage(node) == stage:
+                value = values.value(node)
+                values.add(self.layout.stored(place, value, values.notes.length(node)))
+        if not self.graph.traits.grid:
+            self._divide(values, stage)
+        size = values.whole(self.schedule.arena_bytes[stage])
+        private = self.graph.as_index(self.schedule.private_bytes[stage])
+        if not (private.is_number and private.value == 0):
+            size = size + self.layout.slot(THREADS) * values.value(private)
+        values.add(self.layout.stored(self.layout.needed[stage], size, "bytes of temporaries"))
+        self.imports |= values.imports
+        # only now is it known which addresses the conditions and lengths need, too; kernels have theirs as parameters
+        first = self._addresses() if stage == 0 and not self.graph.traits.grid else []
+        return [*first, *values.statements], memory.reads_reals
+
+    def _divide(self, values: Values, stage: int) -> None:
+        """Into how many shares each divided loop of the stage goes, and how much work the stage is."""
+        total: Any = 0
+        for block in self.schedule.stages[stage]:
+            sharing = self.schedule.sharing.get(block)
+            work = sharing.work if sharing is not None else shares.work_of_block(self.graph, block)
+            total = total + work
+            if sharing is not None:
+                cycles, rows = values.whole(work), values.whole(sharing.length)
+                count = Call("share_count", (TABLE, cycles, Number(shares.GRAIN), rows))
+                values.add(self.layout.stored(self.layout.share_count(block), count, "shares of a divided loop"))
+        work = self.graph.find(total)
+        self.layout.work = work if isinstance(work, int) and len(self.schedule.stages) == 1 else None
+        values.add(self.layout.stored(WORK, values.whole(total), "cycles of work, about"))
+
+    def _addresses(self) -> list[Statement]:
+        """Copy the data addresses of arguments and shared variables into their slots."""
+        found: list[Statement] = []
+        graph = self.graph
+        for node, place in list(self.layout.addresses.items()):
+            name, lines = graph.names.get(node, node.kind), tuple(graph.lines.get(node, ()))
+            resident = node.kind == "shared"
+            source = (self.layout.shared if resident else self.layout.arguments)[node.attrs[0]]
+            address = Call("resident_address" if resident else "argument_address", (TABLE, self.layout.at(source)))
+            statement = self.layout.stored(place, address, f"where {name} lies{' now' if resident else ''}")
+            found.append(replace(statement, node=node, lines=lines))
+        return found
+
+    def _made(self) -> None:
+        """Lengths of outputs and fresh arrays, for the runtime to make them, and before which stage it does so."""
+        fresh = {u.slot: u.node for u in self.schedule.updates if u.how == "fresh"}
+        made = {("output", k): node for k, node in enumerate(self.schedule.outputs)}
+        made |= {("fresh", slot): fresh[slot] for slot in self.layout.fresh}
+        for key, node in made.items():
+            lengths = [self.graph.find(n) for n in node.dims]
+            slots = [-n - 1 if isinstance(n, int) else self.layout.value(n) for n in lengths]
+            self.layout.made[key] = slots
+            self.layout.made_stage[key] = max((self._value_stage(n) for n in lengths if isinstance(n, Node)), default=0)
+
+    def _stage_of(self, requirement: Requirement) -> int:
+        lengths = [n for n in (requirement.a, requirement.b) if isinstance(n, Node)]
+        return max(map(self._value_stage, lengths), default=0)
+
+    def _value_stage(self, node: Node) -> int:
+        return max((self.schedule.buffers[v].stage + 1 for v in computed_sources([node])), default=0)
+
+    def _require(self, values: Values, requirement: Requirement) -> None:
+        a, b = values.whole(requirement.a), values.whole(requirement.b)
+        refused = (fail(a, b, self.layout.fail_code(requirement)),)
+        values.add(If(broken(requirement.kind, a, b), refused, note=requirement.kind))

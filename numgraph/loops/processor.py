@@ -1,0 +1,167 @@
+"""The loop program of a schedule for the processor: plans, phases, steps and the entry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from numgraph.ir import Requirement
+from numgraph.loops.alike import Merged, apart, merge
+from numgraph.loops.build import Nests
+from numgraph.loops.calls import Products, add_kernel
+from numgraph.loops.chunks import SHARE, SHARES, add_chunk, add_join, host_values
+from numgraph.loops.entry import POINTER, entry_function, step_function, sweeps
+from numgraph.loops.memory import HostMemory
+from numgraph.loops.notes import Notes
+from numgraph.loops.plan import Plans
+from numgraph.loops.program import ADDRESS, REALS, TABLE, Assign, Call, Function, Number, Return, Statement
+from numgraph.loops.table import Layout
+from numgraph.loops.tiles import Tiles, add_tiles_join
+from numgraph.loops.values import Setting, Values
+from numgraph.schedule.arrange import Block, Fused
+from numgraph.schedule.items import Item
+from numgraph.schedule.plan import Schedule
+
+# Statements in one generated function, see `arrange.MAX_BODY`.
+MAX_FUNCTION = 96
+
+
+@dataclass
+class Phase:
+    """A loop nest, a product or a kernel. functions: that compute it, the last one perhaps what joins the parts of
+    shares, called `joining`. block: what is divided among threads."""
+
+    name: str
+    kind: str
+    items: list[Item]
+    functions: list[Function] = field(default_factory=list)
+    block: Block | None = None
+    joining: str | None = None
+
+    @property
+    def fails(self) -> bool:
+        """Whether the function may refuse to run on."""
+        return any(item.kind == "check" or item.raises for item in self.items)
+
+
+def host_function(name: str, statements: Sequence[Statement], reads_reals: bool, decorator: str, note: str) -> Function:
+    """A function of the table's address. reads_reals: whether it reads arguments that are floats."""
+    body: list[Statement] = [Assign(TABLE, POINTER)]
+    if reads_reals:
+        body.append(Assign(REALS, Call("f64", (ADDRESS,), REALS.dtype)))
+    return Function(name, (ADDRESS,), (*body, *statements, Return(Number(0))), decorator, note)
+
+
+class ProcessorProgram:
+    """The loop program of a schedule. kernels: the named kernels that it calls."""
+
+    def __init__(
+        self, schedule: Schedule, requirements: Sequence[Requirement], vector: dict[tuple[str, str], str]
+    ) -> None:
+        self.schedule = schedule
+        self.layout = Layout(schedule)
+        self.setting = Setting(schedule, self.layout, vector)
+        self.notes = Notes(schedule.graph, self.layout)
+        self.kernels: set[str] = set()
+        # phases first: they decide which lengths the plans must compute
+        self.stages = [self._phases(stage, blocks) for stage, blocks in enumerate(schedule.stages)]
+        plans = Plans(self.setting, requirements)
+        # the first plan comes last: it writes every address that phases and later plans read
+        self.plans = {stage: self._plan(plans, stage) for stage in reversed(range(len(self.stages)))}
+
+    @property
+    def phases(self) -> list[Phase]:
+        """Those of all stages."""
+        return [phase for phases in self.stages for phase in phases]
+
+    @property
+    def functions(self) -> list[Function]:
+        """Those of the phases."""
+        return [function for phase in self.phases for function in phase.functions]
+
+    def made(self) -> list[Function]:
+        """All functions, as they are made."""
+        return self._whole(apart(self.functions))
+
+    def merged(self) -> list[Function]:
+        """All functions, phases that differ in numbers only being one."""
+        return self._whole(merge(self.functions))
+
+    def _whole(self, merged: Merged) -> list[Function]:
+        functions: list[Function] = []
+        for stage, phases in enumerate(self.stages):
+            functions.append(self.plans[stage])
+            for phase in phases:
+                functions += [made for function in phase.functions for made in merged.printed[function.name]]
+            functions.append(step_function(self.layout, stage, phases, merged.calls))
+        return [*functions, entry_function(self.layout, len(self.stages), sweeps(self.schedule))]
+
+    def _plan(self, plans: Plans, stage: int) -> Function:
+        return host_function(f"plan_{stage}", *plans.make(stage), "jit", "conditions, lengths and addresses")
+
+    # -- phases -------------------------------------------------------------------------------------------------
+
+    def _phases(self, stage: int, blocks: Sequence[Block]) -> list[Phase]:
+        """The phases of a stage: small loop nests that follow each other are one."""
+        groups: list[list[Block]] = []
+        for block in blocks:
+            last = groups[-1] if groups else []
+            room = MAX_FUNCTION - sum(b.lines for b in last)
+            if not last or self._alone(block) or self._alone(last[0]) or block.lines > room:
+                groups.append([])
+            groups[-1].append(block)
+        return [
+            self._phase(f"phase_{stage}_{k}" if stage else f"phase_{k}", stage, group) for k, group in enumerate(groups)
+        ]
+
+    def _alone(self, block: Block) -> bool:
+        """Whether a block is a function of its own."""
+        return block.items[0].kind == "kernel" or block in self.schedule.sharing
+
+    def _phase(self, name: str, stage: int, blocks: Sequence[Block]) -> Phase:
+        if blocks[0] in self.schedule.sharing:
+            return self._divided(name, stage, blocks[0])
+        items = [item for block in blocks for item in block.items]
+        kind = "kernel" if items[0].kind == "kernel" else "loops"
+        values, memory = host_values(self.setting)
+        if kind == "kernel":
+            self.kernels |= {add_kernel(values, memory, items[0])} - {""}
+        else:
+            Nests(values).blocks(blocks)
+        return Phase(name, kind, items, [self._function(name, values, memory, self.notes.made(items))])
+
+    def _divided(self, name: str, stage: int, block: Block) -> Phase:
+        """A loop or a product that threads share, and behind it the joining of what they have accumulated."""
+        phase = Phase(name, "divided", block.items, block=block)
+        values, memory = host_values(self.setting, block)
+        if isinstance(block, Fused):
+            phase.kind = "rows"
+            Tiles(values, memory, block).add(stage)
+        elif block.items[0].kind == "product":
+            phase.kind = "product"
+            Products(values, memory).add(block.items[0], stage)
+        else:
+            add_chunk(values, memory, block, stage)
+        function = self._function(name, values, memory, self.notes.made(block.items))
+        phase.functions.append(replace(function, decorator="divided", arguments=(ADDRESS, SHARE, SHARES)))
+        place = self.layout.share_count(block)
+        if self.schedule.sharing[block].partial:
+            phase.joining = name.replace("phase", "join")
+            phase.functions.append(self._joining(phase, stage, place))
+        return phase
+
+    def _joining(self, phase: Phase, stage: int, place: int) -> Function:
+        """The function that joins what shares have accumulated. place: the slot of how many they are."""
+        block, joining = phase.block, phase.joining
+        assert block is not None and joining is not None
+        values, memory = host_values(self.setting)
+        values.assign(SHARES, self.layout.slot(place))
+        for item in self.schedule.sharing[block].partial:
+            if isinstance(block, Fused):
+                add_tiles_join(values, memory, item, block, stage)
+            else:
+                add_join(values, memory, item, block, stage)
+        return self._function(joining, values, memory, f"what the shares of {phase.name} have accumulated")
+
+    def _function(self, name: str, values: Values, memory: HostMemory, note: str) -> Function:
+        return host_function(name, values.statements, memory.reads_reals, "jit", note)
