@@ -114,12 +114,16 @@ class Elements:
         if op is not None and op.element:
             return self._from(node, self._element(node, index))
         if op is not None and op.reshape:
-            return self._reshaped(node, index)
+            value = self._reshaped(node, index)
+            return self._from(node, value) if value.kind == "op" else value
         # reductions, products, kernels and scatters are read from the buffer that they will get
         return self.graph.load(node, index)
 
     def _from(self, node: Node, value: Node) -> Node:
-        self.origin.setdefault(value, node)
+        """Note whose element a value is: the first node's, or that of one with a name."""
+        names = self.graph.names
+        if self.origin.setdefault(value, node) not in names and node in names and value.kind == "op":
+            self.origin[value] = node
         return value
 
     def _scalar(self, node: Node, operands: list[Node]) -> Node:

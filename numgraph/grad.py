@@ -69,7 +69,8 @@ def grad(
     roots = stable.run(list(seeds), constant)
     after = stable.new
     seeds = dict(zip(roots, seeds.values(), strict=True))
-    found = Sweep([after.get(id(v), v) for v in wanted], seeds, [after.get(id(v), v) for v in constant]).run(cost)
+    swept = Sweep([after.get(id(v), v) for v in wanted], seeds, [after.get(id(v), v) for v in constant])
+    found = swept.run(cost)
     results: list[Any] = []
     for variable in wanted:
         result = found.get(id(after.get(id(variable), variable)))
@@ -79,6 +80,8 @@ def grad(
             result = f.zeros_like(variable)
         if add_names and isinstance(result, Variable) and result.name is None:
             result.name = f"(d{label(cost) if cost is not None else 'known'}/d{label(variable)})"
+        if isinstance(result, Variable) and variable.name and result.op is not None and not swept.computes(result):
+            result.hint = result.hint or f"g{variable.name}"
         results.append(result)
     remember_rewritten(stable, [r for r in results if r is not None])
     return results[0] if isinstance(wrt, Variable) else tuple(results) if isinstance(wrt, tuple) else results
@@ -169,6 +172,10 @@ class Sweep:
         self.cotangents: dict[int, Cotangent] = dict(self.seeds)
         # which elements of a variable have a part in the seeds; all where it is not listed
         self.reach: dict[int, Reach] = {}
+
+    def computes(self, variable: Variable) -> bool:
+        """Whether a variable is one that the cost is computed from."""
+        return id(variable) in self.shapes
 
     def _needed(self) -> set[int]:
         """Float variables on a path from `wrt` to a seed."""

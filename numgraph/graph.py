@@ -31,10 +31,11 @@ class Variable(Operators):
     type: dtype and known lengths. op, inputs, attrs: how it is computed (op is None for a leaf). line: where it was
     made. steps: for the result of `x[key]`, of how many operations, one after the other and this one the last, the key
     consists; else 0. about: variables that it was written with but whose values it does not need, as x in `x.size`
-    where that is known: functions count them as used.
+    where that is known: functions count them as used. hint: what generated code calls it if it has no name, such as
+    `gW` for a gradient.
     """
 
-    __slots__ = ("__weakref__", "about", "attrs", "inputs", "line", "name", "op", "steps", "type")
+    __slots__ = ("__weakref__", "about", "attrs", "hint", "inputs", "line", "name", "op", "steps", "type")
 
     type: TensorType
     op: Op | None
@@ -44,6 +45,7 @@ class Variable(Operators):
     line: SourceLine | None
     steps: int
     about: tuple[Variable, ...]
+    hint: str | None
 
     def __init__(
         self,
@@ -62,6 +64,7 @@ class Variable(Operators):
         self.line = line if line is not None else current_line()
         self.steps = 0
         self.about = ()
+        self.hint = None
 
     @property
     def dtype(self) -> str:
@@ -83,7 +86,7 @@ class Variable(Operators):
         assert self.op is not None
         with lines_of(self.line):
             new = apply(self.op, inputs, **self.attrs)
-        new.name, new.steps, new.about = self.name, self.steps, self.about
+        new.name, new.steps, new.about, new.hint = self.name, self.steps, self.about, self.hint
         return new
 
     def __repr__(self) -> str:
@@ -110,7 +113,7 @@ class Variable(Operators):
     def _deep_copied(self, memo: dict[int, Any]) -> Variable:
         inputs = tuple(memo[id(v)] for v in self.inputs)
         new = Variable(self.type, self.name, self.op, inputs, dict(self.attrs), self.line)
-        new.steps = self.steps
+        new.steps, new.hint = self.steps, self.hint
         return new
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
@@ -136,6 +139,7 @@ class Variable(Operators):
             self.attrs,
             line,
             self.steps,
+            self.hint,
         )
 
 
@@ -186,7 +190,7 @@ def _first(nodes: list[Variable], done: None) -> list[Variable]:
 
 def _unpickle(cls: type[Variable], dtype: str, shape: Shape, name: str | None, op: Op | None, *rest: Any) -> Variable:
     new = cls.__new__(cls)
-    inputs, attrs, line, new.steps = rest
+    inputs, attrs, line, new.steps, new.hint = rest
     new.type, new.name, new.op, new.inputs, new.attrs = TensorType(dtype, shape), name, op, inputs, attrs
     new.line = None if line is None else SourceLine(*line)
     new.about = ()

@@ -250,7 +250,9 @@ class Nests:
 
     def stored(self, item: Item, value: Expression) -> Store:
         """The statement that writes a value into the element which is the item's turn."""
-        return self.store(self.written(item), value, item, self.values.notes.name_of(item.node))
+        place = self.schedule.buffers[item.node]
+        owner = self.schedule.shared[place.slot] if place.place == "shared" else item.node
+        return self.store(self.written(item), value, item, self.values.notes.name_of(owner))
 
     def store(self, element: Load, value: Expression, item: Item, shown: str) -> Store:
         """The statement that writes into an element of an item. shown: what the comment calls it."""

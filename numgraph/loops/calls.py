@@ -135,8 +135,9 @@ class Products:
         product = f"{left.text} @ {right.text}"
         if not item.factors:
             return f"{target.text} = {product}"
-        alpha, beta = map(text, self.factors(item))
-        return f"{target.text} = {beta} * {target.text} + {alpha} * {product}"
+        alpha, beta = self.factors(item)
+        kept = target.text if beta == number(1.0, item.node.dtype) else f"{text(beta)} * {target.text}"
+        return f"{target.text} = {kept} + {text(alpha)} * {product}"
 
     def _stack(self, item: Item, left: Name, right: Name, target: Name) -> None:
         """A product of each pair of matrices of two stacks; shares divide the stack."""

@@ -85,6 +85,7 @@ class HostMemory:
 
         view: the user's name for what is read through it, a window of the buffer.
         """
+        buffer = self._owner(buffer)
         key = (buffer, fixed)
         if key in self.pointers:
             return self.pointers[key]
@@ -98,6 +99,15 @@ class HostMemory:
         name = self.values.names.fresh(view or self.graph.names.get(buffer), "p")
         self.pointers[key] = self.declare(buffer, name, pointer_to(address, buffer.dtype), note, buffer)
         return self.pointers[key]
+
+    def _owner(self, buffer: Node) -> Node:
+        """What the memory of a buffer belongs to: a shared variable that it is the new value of, or the first of those
+        that are written over one another."""
+        place = self.schedule.buffers.get(buffer)
+        if place is None or buffer in self.own:
+            return buffer
+        place = root(self.schedule, place)
+        return self.schedule.shared[place.slot] if place.place == "shared" else place.node
 
     def declare(self, buffer: Node, name: str, value: Expression, note: str, origin: Node) -> Name:
         """Name a pointer to a buffer, or its address, at the top of the function, or of a tile to the tile's rows."""

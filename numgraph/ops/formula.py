@@ -104,5 +104,6 @@ def written(part: ast.expr, value: ast.expr, mode: Any) -> ast.expr:
 
 
 def summed_like(base: ast.expr, g: ast.expr, mode: str) -> ast.expr:
-    """`unbroadcast(base, g)`."""
-    return call("unbroadcast", base, g)
+    """`unbroadcast(base, g)`; only `g` where the base is zeros, as in gradients, which would not be readable else."""
+    zeros = isinstance(base, ast.Call) and isinstance(base.func, ast.Name) and base.func.id == "zeros"
+    return g if zeros else call("unbroadcast", base, g)

@@ -123,7 +123,7 @@ def lower(outputs: Sequence[Variable], leaves: Leaves) -> list[Node]:
         nodes[variable] = node
         if variable.op is not None:
             graph.variables.setdefault(node, variable)
-        graph.call(node, variable.name)
+        graph.call(node, variable.name or variable.hint)
     graph.active = ()
     return [nodes[v] for v in outputs]
 

@@ -76,7 +76,7 @@ class Stable:
         if id(node) in self.kept:
             result = f.identity(result)
         if result.name is None and id(result) not in self.originals and not isinstance(result, Constant):
-            result.name = node.name
+            result.name, result.hint = node.name, node.hint
         return result
 
     def _step(self, node: Variable) -> tuple[Rule, Variable] | None:

@@ -1,7 +1,9 @@
 """numgraph function train
+    gW = x.T @ where(any(inc_subtensor(zeros((log_softmax(x @ W + b, axis=1).shape[0], log_...
+    gb = where(any(inc_subtensor(zeros((log_softmax(x @ W + b, axis=1).shape[0], log_softma...
     return -(sum(log(softmax(x @ W + b, axis=1))[arange(y.shape[0]), y]) / float32(log(soft...
-    update W := W - 0.13 * (x.T @ unbroadcast(zeros(((x @ W).shape[0], (x @ W).shape[1])), ...
-    update b := b - 0.13 * unbroadcast(zeros(b.shape[0]), where(any(inc_subtensor(zeros((lo...
+    update W := W - 0.13 * gW
+    update b := b - 0.13 * gb
     given x = train_x[index * 600:(index + 1) * 600]
     given y = train_y[index * 600:(index + 1) * 600]
 
@@ -196,9 +198,10 @@ def phase_1(address):                                     # neg, sub
     p1[0] = t1                                            # neg float32
     b = f32(table[AT_B])                                  # b float32[3]
     p2 = f64(table[AT_TEMPORARIES] + 64)                  # sum float64[1,3]
-    p3 = f32(table[AT_B])                                 # sub float32[3]
     for i in range(3):
-        p3[i] = b[i] - float32(0.13) * float32(p2[i])     # sub float32[3]
+        x0 = b[i]                                         # b float32[3]
+        gb = float32(p2[i])                               # cast float32[3]
+        b[i] = x0 - float32(0.13) * gb                    # b float32[3]
     return 0
 
 

@@ -92,12 +92,12 @@ def phase_1(address):                                     # cast, gather_update
     n0 = table[AT_LEN_ROWS]                               # = len(rows)
     p2 = f32(table[AT_TEMPORARIES] + 64)                  # mul float32[?,2]
     rows = i64(table[AT_ROWS])                            # rows int64[?]
-    p3 = f32(table[AT_TABLE])                             # gather_update float32[6,2]
+    table_0 = f32(table[AT_TABLE])                        # table float32[6,2]
     for i in range(n0):                                   # len(rows)
         x0 = rows[i]                                      # rows int64[?]
         t1 = x0 + 6 if x0 < 0 else x0                     # where int64
         for j in range(2):
-            p3[t1 * 2 + j] = p3[t1 * 2 + j] + p2[i * 2 + j]  # gather_update float32[6,2]
+            table_0[t1 * 2 + j] = table_0[t1 * 2 + j] + p2[i * 2 + j]  # gather_update float32[6,2]
     return 0
 
 

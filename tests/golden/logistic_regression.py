@@ -1,7 +1,9 @@
 """numgraph function train
+    gW = x.T @ where(any(inc_subtensor(zeros((log_softmax(x @ W + b, axis=1).shape[0], log_...
+    gb = where(any(inc_subtensor(zeros((log_softmax(x @ W + b, axis=1).shape[0], log_softma...
     return -(sum(log(softmax(x @ W + b, axis=1))[arange(y.shape[0]), y]) / float32(log(soft...
-    update W := W - 0.13 * (x.T @ unbroadcast(zeros(((x @ W).shape[0], (x @ W).shape[1])), ...
-    update b := b - 0.13 * unbroadcast(zeros(b.shape[0]), where(any(inc_subtensor(zeros((lo...
+    update W := W - 0.13 * gW
+    update b := b - 0.13 * gb
     given x = train_x[index * 10:(index + 1) * 10]
     given y = train_y[index * 10:(index + 1) * 10]
 
@@ -163,7 +165,7 @@ def phase_2(address, share, shares):                      # gemm
     p0 = table[AT_TEMPORARIES] + n2                       # sub float32[?,3]
     W = table[AT_W]                                       # gemm float32[8,3]
     n3 = table[AT_LEN_X]                                  # = len(x)
-    sgemm(table[AT_SGEMM], share, shares, own, 8, 3, n3, float32(-0.13), x, 1, 8, p0, 3, 1, float32(1.0), W, 3)  # W = float32(1.0) * W + float32(-0.13) * x @ p0
+    sgemm(table[AT_SGEMM], share, shares, own, 8, 3, n3, float32(-0.13), x, 1, 8, p0, 3, 1, float32(1.0), W, 3)  # W = W + float32(-0.13) * x @ p0
     return 0
 
 
@@ -173,9 +175,10 @@ def phase_3(address):                                     # sub
     b = f32(table[AT_B])                                  # b float32[3]
     n0 = table[AT_N2]                                     # place among the temporaries
     p0 = f64(table[AT_TEMPORARIES] + n0)                  # sum float64[1,3]
-    p1 = f32(table[AT_B])                                 # sub float32[3]
     for i in range(3):
-        p1[i] = b[i] - float32(0.13) * float32(p0[i])     # sub float32[3]
+        x0 = b[i]                                         # b float32[3]
+        gb = float32(p0[i])                               # cast float32[3]
+        b[i] = x0 - float32(0.13) * gb                    # b float32[3]
     return 0
 
 

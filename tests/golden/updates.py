@@ -62,13 +62,12 @@ def phase_0(address):                                     # sum, sub
     v = f64(table[AT_V])                                  # v float64[4]
     lr = reals[AT_LR]                                     # argument
     t0 = lr * 2.0                                         # mul float64
-    p0 = f64(table[AT_V])                                 # sub float64[4]
     for i in range(4):
         x0 = p_0[i]                                       # p float64[4]
         acc0 = add_up(acc0, x0)                           # sum
-        p0[i] = 0.9 * v[i] - t0 * x0                      # sub float64[4]
-    p1 = f64(table[AT_OUTPUT_0])                          # sum float64
-    p1[0] = acc0                                          # sum float64
+        v[i] = 0.9 * v[i] - t0 * x0                       # v float64[4]
+    p0 = f64(table[AT_OUTPUT_0])                          # sum float64
+    p0[0] = acc0                                          # sum float64
     return 0
 
 
@@ -97,10 +96,9 @@ def phase_2(address):                                     # place, add
     n1 = table[AT_N1]                                     # = len(grown) * 8
     p1 = f64(table[AT_NEW_GROWN] + n1)                    # place float64[?] from element len(grown)
     p1[0] = x0                                            # place float64[?]
-    p2 = f64(table[AT_V])                                 # sub float64[4]
-    p3 = f64(table[AT_P])                                 # add float64[4]
+    v = f64(table[AT_V])                                  # v float64[4]
     for i1 in range(4):
-        p3[i1] = p_0[i1] + p2[i1]                         # add float64[4]
+        p_0[i1] = p_0[i1] + v[i1]                         # p float64[4]
     return 0
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import numgraph as ng
+from numgraph import compile as pipeline
+from numgraph.program import build_program
 
 
 def printed(x: Any) -> str:
@@ -116,3 +118,29 @@ def test_pprint_cuts_what_is_far_below() -> None:
 def test_pprint_with_names() -> None:
     h = ng.exp(x)
     assert ng.pprint(h * h + y, names={h: "h"}) == "h * h + y"
+
+
+def source(cost: ng.Variable, W: ng.SharedVariable) -> str:
+    slope = ng.grad(cost, W)
+    assert slope.name is None
+    return pipeline.printed(build_program([], cost, updates=[(W, W - 0.5 * slope)])).module.text
+
+
+def test_a_gradient_is_called_after_its_variable() -> None:
+    W = ng.shared(np.ones(3), "W")
+    text = source(ng.sum(W**3), W)
+    assert "    update W := W - 0.5 * gW\n" in text and "    gW = " in text
+    assert "W[i] = x0 - 0.5 * gW " in text
+
+
+def test_a_name_of_the_users_goes_before_that_of_a_gradient() -> None:
+    W, own = ng.shared(np.ones(3), "W"), ng.shared(np.ones(3), "gW")
+    text = source(ng.sum(W * own * own), W).split('"""')[1]
+    assert ":= W - 0.5 * gW\n" not in text and "    gW = " not in text
+
+
+def test_the_users_own_variable_is_no_gradient_by_name() -> None:
+    x, y = ng.vector("x"), ng.vector("y")
+    h = ng.tanh(y)
+    slope = ng.grad(ng.sum(x * h), x)
+    assert h.hint is None and slope.hint in (None, "gx")
