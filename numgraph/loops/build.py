@@ -26,9 +26,8 @@ from numgraph.loops.program import (
 )
 from numgraph.loops.scalar import convert, formula, number
 from numgraph.loops.values import Body, Values, as_read, as_stored
-from numgraph.op import Reduce
 from numgraph.schedule.arrange import Block
-from numgraph.schedule.items import Item
+from numgraph.schedule.items import Elementwise, IndexCheck, Item, Reduction, Scattering
 from numgraph.types import FLOATS
 
 # Accumulations of floats that may go in any order, and the functions that say so to LLVM.
@@ -40,13 +39,13 @@ UNORDERED = {
 ELEMENTARY, LONG = 20, 64
 SIDE_BY_SIDE = {80: 4, 240: 2}
 
-Accumulators = dict[Item, Name | None]
+Accumulators = dict[Reduction, Name | None]
 
 
 class Checks(Protocol):
     """What a target does about indices that may be out of range."""
 
-    def check(self, item: Item) -> None:
+    def check(self, item: IndexCheck) -> None:
         """Add an index check where it stands among the items."""
 
     def before(self, item: Item) -> None:
@@ -62,7 +61,7 @@ class FailingChecks:
     def before(self, item: Item) -> None:
         """Nothing: the order of the items is enough."""
 
-    def check(self, item: Item) -> None:
+    def check(self, item: IndexCheck) -> None:
         """The end of the call, under a condition."""
         values = self.values
         assert item.value is not None
@@ -104,11 +103,12 @@ class Nests:
 
     def started(self, block: Block, level: int) -> Accumulators:
         """Start the reductions whose first loop this is."""
-        starting = [item for item in block.items if item.kind == "reduce" and min(item.reduced, default=-1) == level]
         accumulators: Accumulators = {}
-        for item in starting:
-            accumulators[item] = self.start(item) if in_register(item) else None
-            if not in_register(item):
+        for item in block.reductions:
+            if min(item.reduced, default=-1) != level:
+                continue
+            accumulators[item] = self.start(item) if item.in_register else None
+            if not item.in_register:
                 self._fill(item, level)
         return accumulators
 
@@ -138,9 +138,9 @@ class Nests:
 
     # -- reductions ---------------------------------------------------------------------------------------------
 
-    def start(self, item: Item) -> Name:
+    def start(self, item: Reduction) -> Name:
         """An accumulator in a register."""
-        values, node, form = self.values, item.node, form_of(item)
+        values, node, form = self.values, item.node, item.form
         assert item.value is not None
         dtype = item.value.dtype if form.position else node.dtype
         name = Name(values.names.fresh(None, "acc", "_at" if form.position else ""), dtype)
@@ -149,14 +149,14 @@ class Nests:
             values.assign(position_of(name), Number(0), f"position of {name.text}", node)
         return name
 
-    def _fill(self, item: Item, level: int) -> None:
+    def _fill(self, item: Reduction, level: int) -> None:
         """Set a buffer in which a reduction accumulates to its start value, over the axes that its loops will run
         along."""
         values, node = self.values, item.node
         levels = [k for k in range(level, len(item.loops)) if k not in item.reduced]
         counters = [values.counter(k) for k in levels]
         element = self.written(item)
-        start = as_stored(start_value(form_of(item).start, node.dtype), node.dtype)
+        start = as_stored(start_value(item.form.start, node.dtype), node.dtype)
         filled: Statement = Store(element.pointer, element.index, start, note=f"start of {values.notes.op(node)}")
         bounds = [values.whole(item.loops[k]) for k in levels]
         for counter, bound in reversed(list(zip(counters, bounds, strict=True))):
@@ -167,11 +167,11 @@ class Nests:
         """After reductions' loop: their values are names from here on, or go to memory."""
         for item, accumulator in accumulators.items():
             if accumulator is not None:
-                self.deliver(item, position_of(accumulator) if form_of(item).position else accumulator)
+                self.deliver(item, position_of(accumulator) if item.form.position else accumulator)
 
-    def accumulate(self, item: Item, accumulator: Name, x: Expression) -> None:
+    def accumulate(self, item: Reduction, accumulator: Name, x: Expression) -> None:
         """One more value for an accumulator in a register. x: as it is for a position, else in the item's dtype."""
-        values, node, form = self.values, item.node, form_of(item)
+        values, node, form = self.values, item.node, item.form
         if not form.position:
             values.assign(accumulator, self.combine(item, accumulator, x), node.name, node)
             return
@@ -179,9 +179,9 @@ class Nests:
         found = (Assign(accumulator, x), Assign(position_of(accumulator), values.counters[item.reduced[0]]))
         values.add(If(better, found, **values.origin(node, node.name)))
 
-    def combine(self, item: Item, acc: Expression, x: Expression) -> Expression:
+    def combine(self, item: Reduction, acc: Expression, x: Expression) -> Expression:
         """A reduction's `acc OP x`, in the dtype in which it accumulates."""
-        form = form_of(item)
+        form = item.form
         if self.vectors and form.reassociate and item.node.dtype in FLOATS:
             return Call(UNORDERED[form.combine], (acc, x), item.node.dtype)
         return in_order(item, acc, x)
@@ -191,25 +191,31 @@ class Nests:
     def item(self, item: Item) -> None:
         """Add what an item does in the innermost of its loops."""
         self.checks.before(item)
-        work = {"store": self._store, "reduce": self._reduce, "scatter": self._scatter, "check": self.checks.check}
-        work[item.kind](item)
+        match item:
+            case Elementwise():
+                self.deliver(item, self.operand(item))
+            case Reduction():
+                self._reduce(item)
+            case Scattering():
+                self._scatter(item)
+            case IndexCheck():
+                self.checks.check(item)
+            case _:
+                raise AssertionError(item)
 
     def operand(self, item: Item) -> Expression:
         """What an item stores or accumulates."""
         assert item.value is not None
         value = self.values.value(item.value)
-        if item.kind == "reduce" and not form_of(item).position:
+        if isinstance(item, Reduction) and not item.form.position:
             return convert(value, item.value.dtype, item.node.dtype)
         return value
 
-    def _store(self, item: Item) -> None:
-        self.deliver(item, self.operand(item))
-
-    def _reduce(self, item: Item) -> None:
+    def _reduce(self, item: Reduction) -> None:
         x, dtype = self.operand(item), item.node.dtype
         if not item.reduced:
             # every reduced axis has length 1
-            self.deliver(item, Number(0) if form_of(item).position else x)
+            self.deliver(item, Number(0) if item.form.position else x)
             return
         bodies = reversed(self.values.bodies)
         accumulator = next((b.accumulators[item] for b in bodies if item in b.accumulators), None)
@@ -261,22 +267,10 @@ class Nests:
         return Store(element.pointer, element.index, as_stored(value, item.node.dtype), **origin)
 
 
-def form_of(item: Item) -> Reduce:
-    """How a reduction accumulates."""
-    form = item.node.op.reduce if item.node.op else None
-    assert form is not None
-    return form
-
-
-def in_register(item: Item) -> bool:
-    """Whether a reduction runs over the innermost loops, so that it accumulates in a register."""
-    return min(item.reduced) + len(item.reduced) == len(item.loops)
-
-
-def in_order(item: Item, acc: Expression, x: Expression) -> Expression:
+def in_order(item: Reduction, acc: Expression, x: Expression) -> Expression:
     """A reduction's `acc OP x`, without leave to change the order."""
     dtype = item.node.dtype
-    found = formula(form_of(item).combine, {"acc": acc, "x": x}, dtype)
+    found = formula(item.form.combine, {"acc": acc, "x": x}, dtype)
     return found if dtype in (*FLOATS, "int64", "bool") else Call(dtype, (found,), dtype)
 
 

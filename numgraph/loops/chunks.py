@@ -12,7 +12,7 @@ from numgraph.loops.memory import HostMemory, pointer_to
 from numgraph.loops.program import Assign, For, Name, Number, Store
 from numgraph.loops.values import Setting, Values, as_read, as_stored
 from numgraph.schedule.arrange import Block
-from numgraph.schedule.items import Item
+from numgraph.schedule.items import Reduction
 
 # Which share this is, and of how many.
 SHARE, SHARES = Name("share"), Name("shares")
@@ -35,7 +35,7 @@ def rows_of_share(values: Values, block: Block) -> tuple[Name, Name]:
 
 def add_chunk(values: Values, memory: HostMemory, block: Block, stage: int) -> None:
     """A share of a divided loop."""
-    places = [values.schedule.buffers[item.node].place for item in block.items if item.kind != "check"]
+    places = [values.schedule.buffers[item.node].place for item in block.items if item.writes]
     if memory.own or "private" in places:
         memory.say_own(stage, SHARE)
     nests = Nests(values)
@@ -44,7 +44,7 @@ def add_chunk(values: Values, memory: HostMemory, block: Block, stage: int) -> N
     nests.complete(accumulators)
 
 
-def add_join(values: Values, memory: HostMemory, item: Item, block: Block, stage: int) -> None:
+def add_join(values: Values, memory: HostMemory, item: Reduction, block: Block, stage: int) -> None:
     """What the shares of a divided loop have accumulated for a reduction, joined in the order of the shares."""
     schedule, names, node, dtype = values.schedule, values.names, item.node, item.node.dtype
     total_name, part_name, acc_name = names.fresh("total"), names.fresh("part"), names.fresh("acc")

@@ -43,7 +43,7 @@ class Notes:
 
     def made(self, items: list[Item]) -> str:
         """What items make, by name."""
-        names = [self.graph.names.get(i.node) or i.node.name for i in items if i.kind != "check"]
+        names = [self.graph.names.get(i.node) or i.node.name for i in items if i.writes]
         text = ", ".join(dict.fromkeys(names))
         return text if len(text) < 70 else text[:67] + "..."
 

@@ -19,7 +19,7 @@ from numgraph.loops.table import Layout
 from numgraph.loops.tiles import Tiles, add_tiles_join
 from numgraph.loops.values import Setting, Values
 from numgraph.schedule.arrange import Block, Fused
-from numgraph.schedule.items import Item
+from numgraph.schedule.items import IndexCheck, Item, KernelCall, Product
 from numgraph.schedule.plan import Schedule
 
 # Statements in one generated function, see `arrange.MAX_BODY`.
@@ -41,7 +41,7 @@ class Phase:
     @property
     def fails(self) -> bool:
         """Whether the function may refuse to run on."""
-        return any(item.kind == "check" or item.raises for item in self.items)
+        return any(isinstance(item, IndexCheck) or item.raises for item in self.items)
 
 
 def host_function(name: str, statements: Sequence[Statement], reads_reals: bool, decorator: str, note: str) -> Function:
@@ -116,13 +116,13 @@ class ProcessorProgram:
 
     def _alone(self, block: Block) -> bool:
         """Whether a block is a function of its own."""
-        return block.items[0].kind == "kernel" or block in self.schedule.sharing
+        return isinstance(block.items[0], KernelCall) or block in self.schedule.sharing
 
     def _phase(self, name: str, stage: int, blocks: Sequence[Block]) -> Phase:
         if blocks[0] in self.schedule.sharing:
             return self._divided(name, stage, blocks[0])
         items = [item for block in blocks for item in block.items]
-        kind = "kernel" if items[0].kind == "kernel" else "loops"
+        kind = "kernel" if isinstance(items[0], KernelCall) else "loops"
         values, memory = host_values(self.setting)
         if kind == "kernel":
             self.kernels |= {add_kernel(values, memory, items[0])} - {""}
@@ -137,7 +137,7 @@ class ProcessorProgram:
         if isinstance(block, Fused):
             phase.kind = "rows"
             Tiles(values, memory, block).add(stage)
-        elif block.items[0].kind == "product":
+        elif isinstance(block.items[0], Product):
             phase.kind = "product"
             Products(values, memory).add(block.items[0], stage)
         else:

@@ -10,7 +10,7 @@ import numpy as np
 from numgraph import dims
 from numgraph.elements import View
 from numgraph.ir import Node
-from numgraph.loops.build import Accumulators, Nests, form_of, start_value
+from numgraph.loops.build import Accumulators, Nests, start_value
 from numgraph.loops.calls import Products, product_of
 from numgraph.loops.chunks import SHARE, SHARES, add_join, rows_of_share
 from numgraph.loops.memory import FIRST, OWN, HostMemory, pointer_to
@@ -20,7 +20,7 @@ from numgraph.loops.shown import text
 from numgraph.loops.values import Body, Values, as_read, as_stored
 from numgraph.schedule.arrange import Block, Fused
 from numgraph.schedule.fuse import is_narrow
-from numgraph.schedule.items import Item
+from numgraph.schedule.items import Item, Product, Reduction
 
 # Which tile it is, of how many, and the end of its rows.
 BLOCK, BLOCKS, LAST = Name("block"), Name("blocks"), Name("last")
@@ -46,7 +46,7 @@ class Tiles:
         self.memory.say_own(stage, SHARE)
         begin, end = rows_of_share(values, fused)
         for block in fused.body:
-            if block.items[0].kind == "product":
+            if isinstance(block.items[0], Product):
                 self._product(block.items[0])
             else:
                 self._loop(block)
@@ -71,15 +71,15 @@ class Tiles:
             self.inside.append(self.nests.nest(block, 0, (FIRST, LAST), accumulators))
             return
         for part in block.body:
-            for item in part.items:
-                if item.kind == "reduce" and item.reduced == (1,):
+            for item in part.reductions:
+                if item.reduced == (1,):
                     self._reset(item)
             self._columns(part, accumulators)
 
-    def _reset(self, item: Item) -> None:
+    def _reset(self, item: Reduction) -> None:
         """Set the rows' sums over columns to what they start with."""
         values, dtype = self.values, item.node.dtype
-        start = as_stored(start_value(form_of(item).start, dtype), dtype)
+        start = as_stored(start_value(item.form.start, dtype), dtype)
         i, body = self._rows()
         element = self.nests.written(item)
         values.add(
@@ -106,17 +106,17 @@ class Tiles:
         if part.length is not None:
             self.values.counter(1)
             bounds = (self.values.whole(part.length),)
-            for item in part.items:
-                if item.kind == "reduce" and item.reduced == (0,) and len(item.loops) == 2:
+            for item in part.reductions:
+                if item.reduced == (0,) and len(item.loops) == 2:
                     kept[item] = self._keep(item, before, after)
         i, inner = self._rows()
         inner.accumulators = {**accumulators, **kept}
-        for item in part.items:
-            self.nests.item(item)
+        for each in part.items:
+            self.nests.item(each)
         rows = self._closed(i, inner)
         self.inside.append(For(self.values.counters[1], bounds, (*before, rows, *after)) if bounds else rows)
 
-    def _keep(self, item: Item, before: list[Statement], after: list[Statement]) -> Name:
+    def _keep(self, item: Reduction, before: list[Statement], after: list[Statement]) -> Name:
         """A sum over rows for each column is a number while the rows of a tile are added to it."""
         values, dtype = self.values, item.node.dtype
         name = Name(values.names.fresh(None, "acc"), dtype)
@@ -221,7 +221,7 @@ class Tiles:
 
 def add_tiles_join(values: Values, memory: HostMemory, item: Item, fused: Fused, stage: int) -> None:
     """What completes a sum of a phase: that of a product, or of a loop."""
-    if item.kind != "product":
+    if isinstance(item, Reduction):
         add_join(values, memory, item, fused, stage)
         return
     schedule, node, dtype = values.schedule, item.node, item.node.dtype

@@ -28,7 +28,7 @@ from numgraph.loops.program import (
 )
 from numgraph.loops.scalar import number, scalar
 from numgraph.loops.table import Layout, called_as
-from numgraph.schedule.items import Item
+from numgraph.schedule.items import Item, Reduction
 from numgraph.schedule.plan import Schedule
 
 
@@ -50,7 +50,7 @@ class Body:
         self.names: dict[Node, Expression] = {}
         self.registers: dict[Node, Expression] = {}
         # None for those that accumulate in their buffers
-        self.accumulators: dict[Item, Name | None] = {}
+        self.accumulators: dict[Reduction, Name | None] = {}
         # index checks that stand in it
         self.guarded: set[Item] = set()
 

@@ -19,7 +19,7 @@ from numgraph.ir import Node
 from numgraph.op import Op
 from numgraph.runtime.native import kernel_module
 from numgraph.schedule.arrange import Block
-from numgraph.schedule.items import Item
+from numgraph.schedule.items import IndexCheck, Item, KernelCall, Product, Reduction, Scattering
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.shares import KERNEL
 from numgraph.schedule.work import Length, Operation, operations, times
@@ -70,7 +70,7 @@ class LoopCosts:
         for item in items:
             for depth, block in enumerate(self.paths[item]):
                 inner = all(body.length is None for body in block.body)
-                apart = inner and not _is_chain(item, depth) and item.kind != "check"
+                apart = inner and not _is_chain(item, depth) and item.writes
                 found[block] = min(found.get(block, self.vector), self._fit(item.node.dtype) if apart else 1)
         for operation in done:
             op, inside = operation.node.op, operation.block
@@ -107,16 +107,16 @@ class LoopCosts:
 
     def _finish(self, item: Item) -> float | None:
         """What an item does with the value of each round."""
-        if item.kind in ("product", "kernel"):
+        if isinstance(item, Product | KernelCall):
             return 0.0
         path = self.paths[item]
         block = path[-1] if path else None
         rounds = times(item.loops, self.number)
-        if item.kind == "check":
+        if isinstance(item, IndexCheck):
             return _times(rounds, 2 * UNIT)
-        if item.kind == "scatter":
+        if isinstance(item, Scattering):
             return _times(rounds, SCATTER)
-        if item.kind == "reduce":
+        if isinstance(item, Reduction):
             inner = len(item.loops) - 1
             if _is_chain(item, inner):
                 return _times(rounds, CHAIN)
@@ -135,9 +135,9 @@ def _times(rounds: int | None, cost: float) -> float | None:
 
 def _is_chain(item: Item, depth: int) -> bool:
     """Whether rounds of the loop at `depth` are steps of an accumulation of floats in a fixed order."""
-    if item.kind == "scatter":
+    if isinstance(item, Scattering):
         return True
-    form = item.node.op.reduce if item.kind == "reduce" and item.node.op else None
+    form = item.form if isinstance(item, Reduction) else None
     if form is None or depth not in item.reduced:
         return False
     return form.position or (item.node.dtype in FLOATS and not form.reassociate)

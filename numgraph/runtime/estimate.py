@@ -16,6 +16,7 @@ from numgraph.runtime.costs import LoopCosts, ProductCosts, kernel_cycles
 from numgraph.runtime.machine import Machine, machine
 from numgraph.runtime.variant import NativeVariant
 from numgraph.schedule.arrange import Block, Fused
+from numgraph.schedule.items import Product
 from numgraph.schedule.lengths import Lengths
 from numgraph.schedule.shares import GRAIN, obstacle, work_of_block
 from numgraph.schedule.work import Work, name_of, times, work_of
@@ -88,7 +89,7 @@ class Estimator:
 
     def phase(self, phase: Phase, work: Work) -> PhaseEstimate:
         """One phase."""
-        items = [item for item in phase.items if item.kind != "check"]
+        items = [item for item in phase.items if item.writes]
         found = PhaseEstimate(
             name=phase.name,
             makes=list(dict.fromkeys(self._made(item.node) for item in items)) or ["index checks"],
@@ -163,7 +164,7 @@ class Estimator:
 
     def _rows_cycles(self, phase: Phase) -> float | None:
         """Of the loops and products of a phase over blocks of rows."""
-        products = [ProductCosts(item, self.number).cycles() for item in phase.items if item.kind == "product"]
+        products = [ProductCosts(item, self.number).cycles() for item in phase.items if isinstance(item, Product)]
         parts = [self.loops.cycles(phase.items), *products]
         return None if None in parts else sum(p for p in parts if p is not None)
 

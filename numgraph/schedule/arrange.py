@@ -14,7 +14,7 @@ from typing import Any
 
 from numgraph import dims
 from numgraph.ir import LEAVES, Graph, Node
-from numgraph.schedule.items import Item
+from numgraph.schedule.items import Elementwise, IndexCheck, Item, KernelCall, Product, Reduction, Scattering
 
 # Statements in one outermost loop; Numba's typing time grows faster than linearly with a function's length.
 MAX_BODY = 96
@@ -33,6 +33,11 @@ class Block:
         """Put an item into the block."""
         self.items.append(item)
         self.scalars.update(v for v in item.scalars if v.kind in ("op", "load"))
+
+    @property
+    def reductions(self) -> list[Reduction]:
+        """Those of its items that are."""
+        return [item for item in self.items if isinstance(item, Reduction)]
 
     @property
     def lines(self) -> int:
@@ -75,9 +80,9 @@ class Arranger:
 
     def __init__(self, graph: Graph, items: Sequence[Item], overwritten: dict[Node, Node]) -> None:
         self.graph = graph
-        self.by_node = {item.node: item for item in items if item.kind != "check"}
+        self.by_node = {item.node: item for item in items if item.writes}
         # what may end a call
-        self.checks = [item for item in items if item.kind == "check" or item.raises]
+        self.checks = [item for item in items if isinstance(item, IndexCheck) or item.raises]
         self.overwritten = overwritten
         self.readers: dict[Node, list[Item]] = {leaf: [] for leaf in overwritten.values()}
         for item in items:
@@ -90,7 +95,7 @@ class Arranger:
         found = [self.by_node[v] for v in item.sources if v in self.by_node] + item.checks
         if item.last:
             found += self.checks
-        if item.kind != "check":
+        if item.writes:
             found += self.readers.get(self.overwritten.get(item.node, item.node), ())
         return [other for other in dict.fromkeys(found) if other is not item]
 
@@ -114,7 +119,7 @@ class Arranger:
         return blocks
 
     def _fits(self, block: Block, item: Item, length: Any, level: int) -> bool:
-        if item.kind in ("product", "kernel") or (block.items and block.items[0].kind in ("product", "kernel")):
+        if isinstance(item, Product | KernelCall) or (block.items and isinstance(block.items[0], Product | KernelCall)):
             return False
         if level == 0 and self.graph.traits.grid and not may_share_grid(block.items[0], item):
             return False
@@ -129,15 +134,15 @@ class Arranger:
         block = position[other]
         if blocks[block].length is None:
             # there a failed check ends a call at once; threads of a grid go on to the end of the block
-            return block + (self.graph.traits.grid and other.kind == "check" and item.last)
+            return block + (self.graph.traits.grid and isinstance(other, IndexCheck) and item.last)
         return block if self.may_share(item, other, level) else block + 1
 
     def may_share(self, item: Item, other: Item, level: int) -> bool:
         """Whether `item` may run in the same iteration of the loop at `level` as `other`, which it depends on."""
-        if item.last and (other.kind == "check" or other.raises):
+        if item.last and (isinstance(other, IndexCheck) or other.raises):
             # what is written in place waits for all that may end the call
             return False
-        if other.kind == "check":
+        if isinstance(other, IndexCheck):
             return len(other.loops) > level and self._behind(other, item)
         if level == 0 and self.graph.traits.grid and gathers_rows(other):
             # all loops of such sums run at the same time, the outermost one, too
@@ -147,7 +152,7 @@ class Arranger:
         if item.overwrites and item.node.inputs[0] is other.node:
             return False
         found = [(load, other) for load in item.loads if load.inputs[0] is other.node]
-        leaf = self.overwritten.get(item.node) if item.kind != "check" else None
+        leaf = self.overwritten.get(item.node) if item.writes else None
         if leaf is not None:
             if leaf in other.lengths or any(view.buffer is leaf for view in other.views):
                 return False
@@ -169,7 +174,7 @@ class Arranger:
 
     def _same_iteration(self, load: Node, writer: Item, level: int) -> bool:
         """Whether `load` reads what `writer` writes in the same iteration of the loop at `level`."""
-        if writer.kind not in ("store", "reduce") or level in writer.reduced or len(writer.loops) <= level:
+        if not isinstance(writer, Elementwise | Reduction) or level in writer.reduced or len(writer.loops) <= level:
             return False
         if load.attrs:
             return False
@@ -191,7 +196,7 @@ def may_share_grid(a: Item, b: Item) -> bool:
     Sums over the iterations do so with sums over the same ones only, and what is written where computed indices say
     with nothing.
     """
-    if "scatter" in (a.kind, b.kind):
+    if isinstance(a, Scattering) or isinstance(b, Scattering):
         return False
     if not (gathers_rows(a) or gathers_rows(b)):
         return True
@@ -200,7 +205,7 @@ def may_share_grid(a: Item, b: Item) -> bool:
 
 def gathers_rows(item: Item) -> bool:
     """Whether an item is a reduction over the outermost loop, or one with results inside the loops that it reduces."""
-    if item.kind != "reduce" or not item.reduced:
+    if not isinstance(item, Reduction) or not item.reduced:
         return False
     return item.reduced[0] == 0 or item.reduced[0] + len(item.reduced) < len(item.loops)
 

@@ -25,6 +25,6 @@ class LateConditions:
         if not self.waits:
             return 0
         found = frozenset().union(*(self.made_of.get(v, frozenset()) for v in reads))
-        if item.kind != "check":
+        if item.writes:
             self.made_of[item.node] = found | (self.sources & {item.node})
         return max((1 + max(stages[v] for v in wait) for wait in self.waits if wait <= found), default=0)

@@ -24,7 +24,7 @@ from numgraph.elements import View
 from numgraph.ir import Graph, Node
 from numgraph.schedule.arrange import Arranger, Block, Fused
 from numgraph.schedule.bounds import full_length
-from numgraph.schedule.items import Item, scalar_nodes
+from numgraph.schedule.items import Elementwise, IndexCheck, Item, Product, Reduction, scalar_nodes
 from numgraph.schedule.place import Buffer
 from numgraph.schedule.shares import obstacle
 from numgraph.types import FLOATS
@@ -85,7 +85,7 @@ class Fuser:
                 after.append(block)
             else:
                 before.append(block)
-        kinds = {block.items[0].kind == "product" for block in fused.body}
+        kinds = {isinstance(block.items[0], Product) for block in fused.body}
         if len(kinds) < 2 or len(fused.sums) == len(fused.body):
             return None
         self._settle(fused)
@@ -93,7 +93,7 @@ class Fuser:
 
     def _length(self, block: Block) -> Any:
         """The rows of a phase that might begin with a block."""
-        if block.items[0].kind == "product":
+        if isinstance(block.items[0], Product):
             node = block.items[0].node
             return node.dims[0] if len(node.dims) == 2 else None
         return None if obstacle(block) else block.length
@@ -102,7 +102,7 @@ class Fuser:
         """Whether there are rows enough, as far as that is known before the call."""
         most = full_length(self.graph, length)
         item = blocks[0].items[0]
-        if most is None and item.kind == "product":
+        if most is None and isinstance(item, Product):
             loops = [b for b in blocks[1:] if b.length is not None and self.graph.equal_lengths(b.length, length)]
             if loops:
                 self.why[item] = "how many rows there are is known only at the call"
@@ -118,7 +118,7 @@ class Fuser:
         if fused.lines + block.lines > MAX_LINES:
             return False
         item = block.items[0]
-        if item.kind != "product":
+        if not isinstance(item, Product):
             if obstacle(block) or not self.graph.equal_lengths(block.length, fused.length):
                 return False
             return all(self._by_rows(item, fused) for item in block.items)
@@ -165,14 +165,14 @@ class Fuser:
         return f"its {what}, {size:,} bytes, would not stay in the cache" if size > RESIDENT else ""
 
     def _made_in(self, node: Node, fused: Fused) -> bool:
-        return any(item.node is node for item in fused.items if item.kind != "check")
+        return any(item.node is node for item in fused.items if item.writes)
 
     def _is_read(self, node: Node, fused: Fused) -> bool:
         return any(load.inputs[0] is node for item in fused.items for load in item.loads)
 
     def _goes_by_rows(self, view: View, axis: int, fused: Fused) -> bool:
         """Whether row i of an operand (along its axis) is row i of what the phase makes, or not made in it at all."""
-        maker = next((item for item in fused.items if item.kind != "check" and item.node is view.buffer), None)
+        maker = next((item for item in fused.items if item.writes and item.node is view.buffer), None)
         if maker is None:
             return True
         width = 1
@@ -185,8 +185,11 @@ class Fuser:
         return by_rows and isinstance(view.offset, int) and isinstance(stride, int) and stride == width
 
     def _writes_rows(self, item: Item) -> bool:
-        return item.kind == "product" or (
-            item.kind in ("store", "reduce") and 0 not in item.reduced and bool(item.loops) and item.level_axes[0] == 0
+        return isinstance(item, Product) or (
+            isinstance(item, Elementwise | Reduction)
+            and 0 not in item.reduced
+            and bool(item.loops)
+            and item.level_axes[0] == 0
         )
 
     def _by_rows(self, item: Item, fused: Fused) -> bool:
@@ -195,7 +198,7 @@ class Fuser:
         for other in self.arranger.before(item):
             if other not in members:
                 continue
-            if other.kind == "product":
+            if isinstance(other, Product):
                 loads = [load for load in item.loads if load.inputs[0] is other.node]
                 if other in fused.sums or not loads:
                     return False
@@ -216,7 +219,7 @@ class Fuser:
             read_outside.update(item.sources)
         width = 0
         for item in fused.items:
-            if item.kind == "check" or item in fused.sums or not self._writes_rows(item):
+            if isinstance(item, IndexCheck) or item in fused.sums or not self._writes_rows(item):
                 continue
             place = self.buffers[item.node]
             lengths = [self.graph.find(n) for n in item.node.dims[1:]]
@@ -228,13 +231,13 @@ class Fuser:
         rows = min(max(BLOCK // max(width, 1), LEAST_ROWS), MOST_ROWS)
         fused.rows = rows // LEAST_ROWS * LEAST_ROWS
         for item in fused.items:
-            if item.kind == "product" and item not in fused.sums:
+            if isinstance(item, Product) and item not in fused.sums:
                 b = item.views[1]
                 if is_narrow(self.graph, item) or not (isinstance(b.strides[-1], int) and b.strides[-1] == 1):
                     fused.copies[item] = 0
         fused.lanes = [block for block in fused.body if self._has_lanes(block, fused)]
         for item in (item for block in fused.lanes for item in block.items):
-            if item.kind == "check" or 0 in item.reduced:
+            if isinstance(item, IndexCheck) or 0 in item.reduced:
                 continue
             place = self.buffers[item.node]
             if place.place == "register" or self._is_row(place) or item.node in fused.local:
@@ -249,20 +252,20 @@ class Fuser:
 
     def _has_lanes(self, block: Block, fused: Fused) -> bool:
         """Whether the vectors of a loop lie along the rows: it has short rows, of what is kept for one block only."""
-        made = {item.node for part in fused.body for item in part.items if item.kind != "check"}
+        made = {item.node for part in fused.body for item in part.items if item.writes}
         return all(self._is_short(item, made, fused) for item in block.items)
 
     def _is_short(self, item: Item, made: set[Node], fused: Fused) -> bool:
         """Whether that is so for an item of a loop."""
         columns = [self.graph.find(n) for n in item.loops[1:]]
-        if item.kind not in ("store", "reduce", "check") or len(columns) > 1:
+        if not isinstance(item, Elementwise | Reduction | IndexCheck) or len(columns) > 1:
             return False
         if not all(isinstance(n, int) and n <= SHORT for n in columns):
             return False
-        form = item.node.op.reduce if item.kind == "reduce" and item.node.op else None
+        form = item.form if isinstance(item, Reduction) else None
         if form is not None and form.position:
             return False
-        if item.kind != "check" and 0 not in item.reduced:
+        if item.writes and 0 not in item.reduced:
             place = self.buffers[item.node]
             if item.level_axes[0] != 0:
                 return False

@@ -22,7 +22,7 @@ from numgraph import dims
 from numgraph.ir import Graph, Node
 from numgraph.schedule.arrange import Block, gathers_rows
 from numgraph.schedule.bounds import full_length
-from numgraph.schedule.items import Item
+from numgraph.schedule.items import Elementwise, IndexCheck, Item, KernelCall, Product, Scattering
 
 # Iterations up to which a block is worth moving beside others of its size, with which it is one launch then.
 SMALL = 16384
@@ -55,7 +55,7 @@ def map_to_grid(graph: Graph, blocks: list[Block], buffers: dict[Node, Any]) -> 
         shape = _shape(graph, block)
         mapping = found[block] = Mapping(shape, _count(graph, block, shape), _work(graph, block))
         for item in block.items:
-            if item.kind == "check" or shape not in ("rows", "lanes"):
+            if isinstance(item, IndexCheck) or shape not in ("rows", "lanes"):
                 continue
             buffer = buffers[item.node]
             if buffer.place == "arena" and item.level_axes[0] not in buffer.axes:
@@ -77,13 +77,13 @@ def _apart(item: Item, axes: tuple[int, ...]) -> tuple[int, ...]:
 
 def _shape(graph: Graph, block: Block) -> str:
     first = block.items[0]
-    if first.kind in ("product", "kernel", "scatter"):
+    if isinstance(first, Product | KernelCall | Scattering):
         return first.kind
     if block.length is None:
         return "once"
     if any(gathers_rows(item) for item in block.items):
         return "sums"
-    plain = all(item.kind in ("store", "check") or not item.reduced for item in block.items)
+    plain = all(isinstance(item, Elementwise | IndexCheck) or not item.reduced for item in block.items)
     same = all(len(item.loops) == len(first.loops) for item in block.items)
     if plain and same and _one_nest(block):
         return "flat"
@@ -151,7 +151,7 @@ def gather_small(blocks: list[Block], found: dict[Block, Mapping], buffers: dict
 
 def _must_follow(block: Block, other: Block, buffers: dict[Node, Any]) -> bool:
     """Whether `block`, which comes later, may not be moved before `other`."""
-    if any(item.kind == "check" for item in (*block.items, *other.items)):
+    if any(isinstance(item, IndexCheck) for item in (*block.items, *other.items)):
         return True
     reads, writes = _memory_of(block, buffers)
     before_reads, before_writes = _memory_of(other, buffers)
@@ -164,7 +164,7 @@ def _memory_of(block: Block, buffers: dict[Node, Any]) -> tuple[set[Any], set[An
     writes: set[Any] = set()
     for item in block.items:
         reads.update(_owner(node, buffers) for node in item.sources)
-        if item.kind != "check":
+        if item.writes:
             writes.add(_owner(item.node, buffers))
     return reads, writes
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from numgraph.elements import Elements, Operand, View
 from numgraph.ir import LEAVES, Graph, Node, loops_of, topological
+from numgraph.op import Reduce
 
 # An expression of at most this cost is computed again by each of its users instead of being stored.
 CHEAP = 3
@@ -24,17 +25,17 @@ MAX_STATEMENTS = 40
 class Item:
     """One unit of work.
 
-    kind: "store", "reduce", "scatter", "product", "kernel" or "check". node: whose buffer it fills (for a check: the
-    node that asked for it). loops: lengths. value: what is stored, accumulated, scattered or checked. target: index
-    into the buffer of the element written. reduced: loop levels that a reduction runs over. views: operands of a
-    product or kernel. factors: alpha and beta of a product that accumulates, or the
-    numbers that a user's function gets. bound: for a check, the length of the
-    indexed axis. loads: the memory reads in it. lengths: buffers that its lengths are read from. checks: items that
-    must run before. scalars: every scalar node in it. raises: whether it calls a user's function that may raise: then
-    the call has changed nothing, as after a check.
+    node: whose buffer it fills (for a check: the node that asked for it). loops: lengths. value: what is stored,
+    accumulated, scattered or checked. target: index into the buffer of the element written. reduced: loop levels that a
+    reduction runs over. views: operands of a product or kernel. sizes: of a kernel. factors: alpha and beta of a
+    product that accumulates, or the numbers that a user's function gets. bound: for a check, the length of the indexed
+    axis.
+
+    Found when it is finished: loads: the memory reads in it. lengths: buffers that its lengths are read from. checks:
+    items that must run before. scalars: every scalar node in it. raises: whether it calls a user's function that may
+    raise: then the call has changed nothing, as after a check.
     """
 
-    kind: str
     node: Node
     loops: tuple[Any, ...] = ()
     value: Node | None = None
@@ -46,12 +47,21 @@ class Item:
     bound: Any = None
     loads: list[Node] = field(default_factory=list)
     lengths: tuple[Node, ...] = ()
-    checks: list[Item] = field(default_factory=list)
+    checks: list[IndexCheck] = field(default_factory=list)
     scalars: set[Node] = field(default_factory=set)
     statements: int = 0
     stage: int = 0
     last: bool = False
     raises: bool = False
+
+    # what messages and listings call it, and whether it writes to memory
+    kind: ClassVar[str]
+    writes: ClassVar[bool] = True
+
+    @property
+    def overwrites(self) -> bool:
+        """Whether the item works in the memory of its node's first input."""
+        return self.writes and self.node.op is not None and self.node.op.overwrites
 
     @property
     def level_axes(self) -> list[int | None]:
@@ -68,11 +78,6 @@ class Item:
         return tuple(level for level in range(len(self.loops)) if level not in self.reduced)
 
     @property
-    def overwrites(self) -> bool:
-        """Whether the item works in the memory of its node's first input."""
-        return self.kind in ("scatter", "product") and self.node.op is not None and self.node.op.overwrites
-
-    @property
     def operands(self) -> list[Node]:
         """The buffers whose elements or views the item reads, or that its lengths are read from."""
         return [*(load.inputs[0] for load in self.loads), *(view.buffer for view in self.views), *self.lengths]
@@ -84,6 +89,54 @@ class Item:
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.node!r} over {list(self.loops)}>"
+
+
+class Elementwise(Item):
+    """Computes and stores each element of its node by itself."""
+
+    kind = "store"
+
+
+class Reduction(Item):
+    """Accumulates over some of its loops."""
+
+    kind = "reduce"
+
+    @property
+    def form(self) -> Reduce:
+        """How it accumulates."""
+        assert self.node.op is not None and self.node.op.reduce is not None
+        return self.node.op.reduce
+
+    @property
+    def in_register(self) -> bool:
+        """Whether it runs over the innermost loops, so that it accumulates in a register."""
+        return min(self.reduced) + len(self.reduced) == len(self.loops)
+
+
+class Scattering(Item):
+    """Writes or adds values where indices say."""
+
+    kind = "scatter"
+
+
+class Product(Item):
+    """A matrix product."""
+
+    kind = "product"
+
+
+class KernelCall(Item):
+    """The call of a named kernel, or of a user's function of arrays."""
+
+    kind = "kernel"
+
+
+class IndexCheck(Item):
+    """Ends the call where an index is out of range."""
+
+    kind = "check"
+    writes = False
 
 
 def choose_stored(graph: Graph, elements: Elements, outputs: Sequence[Node]) -> None:
@@ -203,8 +256,8 @@ class ItemMaker:
         self.ranges: dict[Node, list[tuple[Node, Any]]] = {}
         for node, index, length in ranges:
             self.ranges.setdefault(node, []).append((index, length))
-        self.check_items: dict[Node, list[Item]] = {}
-        self.checked: dict[Any, Item] = {}
+        self.check_items: dict[Node, list[IndexCheck]] = {}
+        self.checked: dict[Any, IndexCheck] = {}
 
     def make_all(self, roots: Sequence[Node]) -> list[Item]:
         """Items of every stored node that the roots need, and the index checks among them."""
@@ -239,7 +292,7 @@ class ItemMaker:
         if op is not None and (op.product or op.kernel):
             return self._kernel(node)
         loops, index = self._loop_index(node)
-        return Item("store", node, loops, self.elements.compute(node, index), tuple(index))
+        return Elementwise(node, loops, self.elements.compute(node, index), tuple(index))
 
     def _reduce(self, node: Node) -> Item:
         source = node.inputs[0]
@@ -250,7 +303,7 @@ class ItemMaker:
             target = [self.graph.number(0) if k in axes else i for k, i in enumerate(index)]
         else:
             target = [i for k, i in enumerate(index) if k not in axes]
-        return Item("reduce", node, loops, self.elements.at(source, index), tuple(target), reduced)
+        return Reduction(node, loops, self.elements.at(source, index), tuple(target), reduced)
 
     def _scatter(self, node: Node) -> Item:
         form = node.op.scatter if node.op else None
@@ -263,7 +316,7 @@ class ItemMaker:
         loops, index = self._loop_index(stand_in)
         value = self.elements.at(node.inputs[1], self.elements.broadcast_index(node.inputs[1], stand_in, index))
         target = tuple(map(self.graph.as_index, form.target(tuple(index), *operands, **attrs)))
-        return Item("scatter", node, loops, value, target)
+        return Scattering(node, loops, value, target)
 
     def _kernel(self, node: Node) -> Item:
         op = node.op
@@ -277,7 +330,8 @@ class ItemMaker:
         sizes = tuple(op.kernel.sizes(*operands, **node.attributes)) if op.kernel else ()
         numbers = node.inputs[3:5] if op.accumulates else [v for v in node.inputs if not v.dims] if op.user else ()
         factors = tuple(self.elements.at(v, ()) for v in numbers)
-        return Item("product" if op.product else "kernel", node, views=tuple(views), sizes=sizes, factors=factors)
+        made = Product if op.product else KernelCall
+        return made(node, views=tuple(views), sizes=sizes, factors=factors)
 
     def _check(self, node: Node, index: Node, length: Any) -> None:
         loops, at = self._loop_index(index)
@@ -290,7 +344,7 @@ class ItemMaker:
         bound = self.graph.find(length)
         item = self.checked.get((value, bound, loops))
         if item is None:
-            item = self.checked[value, bound, loops] = Item("check", node, loops, value, bound=bound)
+            item = self.checked[value, bound, loops] = IndexCheck(node, loops, value, bound=bound)
             self._finish(item)
             self.ordered.append(item)
         self.check_items.setdefault(node, []).append(item)
@@ -330,15 +384,15 @@ class ItemMaker:
 def needed(items: Sequence[Item], roots: Sequence[Node]) -> list[Item]:
     """The items that results are made of, and index checks, with all that these read. Of an array of which only a
     length is asked for, no element is computed."""
-    by_node = {item.node: item for item in items if item.kind != "check"}
+    by_node = {item.node: item for item in items if item.writes}
     results = set(roots)
     found: set[Item] = set()
-    stack = [item for item in items if item.kind == "check" or item.node in results]
+    stack = [item for item in items if isinstance(item, IndexCheck) or item.node in results]
     while stack:
         item = stack.pop()
         if item not in found:
             found.add(item)
-            stack += [by_node[v] for v in item.sources if v in by_node] + item.checks
+            stack += [*(by_node[v] for v in item.sources if v in by_node), *item.checks]
     return [item for item in items if item in found]
 
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from numgraph.ir import LEAVES, Graph, Node, topological
-from numgraph.schedule.items import Item
+from numgraph.schedule.items import Elementwise, IndexCheck, Item, Scattering
 
 WAITED_FOR = "what is written later needs the old value"
 
@@ -114,7 +114,7 @@ class Owner:
 
         Returns an order of the items in which that is right, and the variable of each node that is written in place.
         """
-        by_node = {item.node: item for item in items if item.kind != "check"}
+        by_node = {item.node: item for item in items if item.writes}
         for u in updates:
             if not u.how:
                 u.why = self._obstacle(u, by_node[u.node])
@@ -140,7 +140,7 @@ class Owner:
             if not self._works_in_variable(update):
                 return "a copy of the old value is worked in" if update.slot in self.copied else "it is made elsewhere"
             return "the old value is read while it is changed" if reads_leaf(item, leaf) else ""
-        if item.kind != "store":
+        if not isinstance(item, Elementwise):
             read = reads_leaf(item, leaf)
             return f"a {item.kind} cannot write over what it reads" if read else f"a {item.kind} makes it"
         return "" if reads_only_own_element(item, leaf) else "its elements are made of other elements of the old value"
@@ -157,10 +157,10 @@ class Order:
         self.items = items
         self.final = final
         self.late = late
-        by_node = {item.node: item for item in items if item.kind != "check"}
+        by_node = {item.node: item for item in items if item.writes}
         slots = {shared[u.slot]: item for item, u in late.items()}
         # dictionaries for sets: the order must be the same in every process
-        self.checks = dict.fromkeys(item for item in items if item.kind == "check" or item.raises)
+        self.checks = dict.fromkeys(item for item in items if isinstance(item, IndexCheck) or item.raises)
         # what has not run yet and must come before an item, and the other way round
         self.needed: dict[Item, dict[Item, None]] = {}
         self.followers: dict[Item, list[Item]] = {item: [] for item in items}
@@ -263,5 +263,5 @@ def reads_only_own_element(item: Item, leaf: Node) -> bool:
 def _reason(item: Item) -> str:
     """Why an item may write over the old value of its variable."""
     if item.overwrites:
-        return "only what changes is written" if item.kind == "scatter" else "the product is added to it"
+        return "only what changes is written" if isinstance(item, Scattering) else "the product is added to it"
     return "each element is made of its own old value, or of none"

@@ -12,7 +12,7 @@ import numpy as np
 from numgraph import dims
 from numgraph.ir import Graph, Node
 from numgraph.schedule.arrange import Block, Fused
-from numgraph.schedule.items import Item, read_for
+from numgraph.schedule.items import Elementwise, IndexCheck, Item, Reduction, Scattering, read_for
 
 
 @dataclass(eq=False)
@@ -78,13 +78,13 @@ class Placer:
         that conditions read."""
         self.stages = len(stages)
         paths = loops_around(stages)
-        by_node = {item.node: item for item in items if item.kind != "check"}
+        by_node = {item.node: item for item in items if item.writes}
         shared_levels = {item: len(paths[item]) for item in by_node.values()}
         for item in items:
             for load in item.loads:
                 writer = by_node.get(load.inputs[0])
                 if writer is not None:
-                    common = 0 if load.attrs or writer.kind == "scatter" else _common(paths[writer], paths[item])
+                    common = 0 if load.attrs or isinstance(writer, Scattering) else _common(paths[writer], paths[item])
                     shared_levels[writer] = min(shared_levels[writer], common)
             for view in item.views:
                 if view.buffer in by_node:
@@ -110,7 +110,7 @@ class Placer:
         if node in self.buffers:
             self.buffers[node].axes, self.buffers[node].stage = every, item.stage
             return
-        if item.kind not in ("store", "reduce"):
+        if not isinstance(item, Elementwise | Reduction):
             self.buffers[node] = Buffer(node, "arena", axes=every, stage=item.stage)
             return
         free = min(levels, min(item.reduced, default=levels))
@@ -154,7 +154,7 @@ class Placer:
         forever = len(blocks) + 1
         for number, block in enumerate(blocks):
             for item in block.items:
-                used = item.sources if item.kind == "check" else [*item.sources, item.node]
+                used = item.sources if isinstance(item, IndexCheck) else [*item.sources, item.node]
                 for node in map(self._root_buffer, used):
                     if (
                         node in self.buffers

@@ -210,7 +210,7 @@ class Scheduler:
             after = [stage.get(v, -1) + 1 for v in known]
             reads = [stage.get(v, 0) for v in item.sources] + [c.stage for c in item.checks]
             item.stage = max([*after, *reads, late.stage(item, (*known, *item.sources), stage)], default=0)
-            if item.kind != "check":
+            if item.writes:
                 stage[item.node] = item.stage
         checked = [1 + max(stage[v] for v in wait) for wait in self._waits()]
         self.final = max([item.stage for item in items] + checked, default=0)

@@ -18,7 +18,7 @@ from numgraph import dims
 from numgraph.ir import Graph, Node
 from numgraph.schedule.arrange import Block, Fused
 from numgraph.schedule.bounds import full_length
-from numgraph.schedule.items import Item
+from numgraph.schedule.items import Elementwise, IndexCheck, Item, KernelCall, Product, Reduction, Scattering
 from numgraph.types import FLOATS
 
 # Cycles of work below which a share is not worth the launch, which takes several hundred.
@@ -50,12 +50,12 @@ def share_out(graph: Graph, blocks: Sequence[Block], buffers: dict[Node, Any]) -
     """
     found: dict[Block, Sharing] = {}
     # products use the same memory one after the other
-    size: Any = SCRATCH_BYTES if any(item.kind == "product" for block in blocks for item in block.items) else 0
+    size: Any = SCRATCH_BYTES if any(isinstance(item, Product) for block in blocks for item in block.items) else 0
     for block in blocks:
         if isinstance(block, Fused):
             found[block], size = _share_fused(graph, block, buffers, size)
             continue
-        if block.items[0].kind == "product":
+        if isinstance(block.items[0], Product):
             found[block] = Sharing(work_of_block(graph, block), _parts(graph, block.items[0]))
             continue
         if not _divisible(block):
@@ -73,7 +73,7 @@ def share_out(graph: Graph, blocks: Sequence[Block], buffers: dict[Node, Any]) -
 def _own_memory(graph: Graph, items: Sequence[Item], buffers: dict[Node, Any], sharing: Sharing, size: Any) -> Any:
     """Give the items of a divided loop what each share has for itself, from `size` bytes on; returns the new size."""
     for item in items:
-        if item.kind in ("check", "product"):
+        if isinstance(item, IndexCheck | Product):
             continue
         buffer = buffers[item.node]
         if 0 in item.reduced:
@@ -118,7 +118,7 @@ def _divisible(block: Block) -> bool:
 
 def obstacle(block: Block) -> str:
     """Why the rows of a block's loop may not be computed by different threads; "" where they may."""
-    if block.items[0].kind == "kernel":
+    if isinstance(block.items[0], KernelCall):
         return "a kernel runs on one thread"
     if block.length is None:
         return "no loop to divide"
@@ -126,14 +126,13 @@ def obstacle(block: Block) -> str:
 
 
 def _not_by_rows(item: Item) -> str:
-    if item.kind == "check":
+    if isinstance(item, IndexCheck):
         return ""
-    if item.kind == "scatter":
+    if isinstance(item, Scattering):
         return "writes where computed indices say"
-    if item.kind == "reduce" and 0 in item.reduced:
-        form = item.node.op.reduce if item.node.op else None
-        return "" if form is not None and not form.position else "finds the first of all rows, in order"
-    by_rows = item.kind in ("store", "reduce") and item.level_axes[0] is not None
+    if isinstance(item, Reduction) and 0 in item.reduced:
+        return "finds the first of all rows, in order" if item.form.position else ""
+    by_rows = isinstance(item, Elementwise | Reduction) and item.level_axes[0] is not None
     return "" if by_rows else "its loop does not run along the rows of what it writes"
 
 
@@ -147,16 +146,16 @@ def work_of_block(graph: Graph, block: Block, length_of: Callable[[Any], Any] | 
     total: Any = 0
     for item in block.items:
         lengths: tuple[Any, ...]
-        if item.kind == "product":
+        if isinstance(item, Product):
             lengths, cost = (*item.node.dims, item.views[0].lengths[-1]), 0
-        elif item.kind == "kernel":
+        elif isinstance(item, KernelCall):
             lengths, cost = item.node.dims, KERNEL * LANES
         else:
             lengths, cost = item.loops, _cost(item)
         key = tuple(map(found, lengths))
         if None in key:
             return None
-        if item.kind == "product":
+        if isinstance(item, Product):
             total = total + dims.product(key) // (MULTIPLICATIONS // (2 if item.node.dtype == "float64" else 1))
         costs[key] = costs.get(key, 0) + cost
     for key, cost in costs.items():
@@ -167,4 +166,4 @@ def work_of_block(graph: Graph, block: Block, length_of: Callable[[Any], Any] | 
 def _cost(item: Item) -> int:
     """Operations, reads and the write of one element of an item."""
     cost = sum(v.op.cost for v in item.scalars if v.kind == "op" and v.op is not None and v.dtype in FLOATS)
-    return cost + len(item.loads) + 1 + (item.kind in ("reduce", "scatter"))
+    return cost + len(item.loads) + 1 + (isinstance(item, Reduction | Scattering))

@@ -22,7 +22,7 @@ from numgraph.errors import ScheduleError
 from numgraph.ir import LEAVES, Graph, Node
 from numgraph.schedule.arrange import Block, Fused
 from numgraph.schedule.grid import Mapping
-from numgraph.schedule.items import Item
+from numgraph.schedule.items import IndexCheck, Item, KernelCall, Product
 from numgraph.schedule.pieces import Pieces
 from numgraph.schedule.plan import Buffer, Schedule
 from numgraph.schedule.shares import SCRATCH_BYTES, Sharing
@@ -162,12 +162,12 @@ class Verifier:
         sharing = self.schedule.sharing.get(block)
         parts: list[tuple[Any, Any]] = []
         if isinstance(sharing, Sharing):
-            parts += [(0, SCRATCH_BYTES)] * any(item.kind == "product" for item in block.items)
+            parts += [(0, SCRATCH_BYTES)] * any(isinstance(item, Product) for item in block.items)
             parts += [(offset, self._bytes(item.node)) for item, offset in sharing.partial.items()]
         if isinstance(block, Fused):
             parts += [(offset, self._bytes(item.node, item.views[1].lengths)) for item, offset in block.copies.items()]
         for item in block.items:
-            buffer = None if item.kind == "check" else self.schedule.buffers[item.node]
+            buffer = None if isinstance(item, IndexCheck) else self.schedule.buffers[item.node]
             if buffer is not None and buffer.place in ("private", "rows"):
                 lengths = [self.graph.find(item.node.dims[a]) for a in buffer.axes]
                 if buffer.place == "rows":
@@ -195,13 +195,13 @@ class Verifier:
     def _run_item(self, item: Item, loops: tuple[Block, ...], top: Block) -> None:
         for node, index in self._reads(item, top):
             self._read(node, Use(item, index, loops, top))
-        if item.kind == "check" or item.raises:
+        if isinstance(item, IndexCheck) or item.raises:
             self.checks.append(Use(item, (), loops, top))
             if self.changed is not None:
                 self._fail(f"{self._name(self.changed.node)} changes a shared variable before {_what(item)}")
-        if item.kind != "check" and item not in self._joined(top):
+        if item.writes and item not in self._joined(top):
             rows: Index = (self.graph.loop(0), *(None for _ in item.node.dims[1:]))
-            by_rows = isinstance(top, Fused) and item.kind == "product"
+            by_rows = isinstance(top, Fused) and isinstance(item, Product)
             self._write(Use(item, rows if by_rows else tuple(item.target), loops, top))
 
     def _reads(self, item: Item, top: Block) -> list[tuple[Node, Index]]:
@@ -209,7 +209,7 @@ class Verifier:
         uses: list[tuple[Node, Index]] = [
             (load.inputs[0], () if load.attrs else load.inputs[1:]) for load in item.loads
         ]
-        by_rows = isinstance(top, Fused) and item.kind == "product"
+        by_rows = isinstance(top, Fused) and isinstance(item, Product)
         uses += [(view.buffer, self._rows_of(item, top, k) if by_rows else ()) for k, view in enumerate(item.views)]
         return uses + [(node, ()) for node in item.lengths]
 
@@ -295,7 +295,7 @@ class Verifier:
             any(p is q is self.graph.loop(level) for p, q in zip(earlier.index, later.index, strict=False))
             for level in range(common)
         )
-        if not alike or (same and later.item.kind in ("kernel", "product")):
+        if not alike or (same and isinstance(later.item, KernelCall | Product)):
             what = self._name(later.item.node)
             self._fail(f"{what} meets {self._name(node)} while {self._name(earlier.item.node)} uses other elements")
         return common
@@ -305,7 +305,7 @@ class Verifier:
         sharing = self.schedule.sharing.get(use.top)
         place = self.root(use.item.node)
         levels = DIVIDED.get(sharing.shape, 0) if isinstance(sharing, Mapping) else int(sharing is not None)
-        if place.place in ("private", "rows", "register") or use.item.kind in ("kernel", "product"):
+        if place.place in ("private", "rows", "register") or isinstance(use.item, KernelCall | Product):
             return
         if use.item in self._joined(use.top):
             return
@@ -334,7 +334,7 @@ class Verifier:
 
 def _what(item: Item) -> str:
     """What an item may end a call with."""
-    return "an index is checked" if item.kind == "check" else "a function that may raise is called"
+    return "an index is checked" if isinstance(item, IndexCheck) else "a function that may raise is called"
 
 
 def ordered(blocks: Sequence[Block], around: tuple[Block, ...] = ()) -> Iterator[tuple[Item, tuple[Block, ...]]]:

@@ -15,7 +15,7 @@ import numpy as np
 from numgraph.ir import Graph, Node, loops_of
 from numgraph.schedule.arrange import Block, Fused
 from numgraph.schedule.bounds import full_length
-from numgraph.schedule.items import Item, scalar_nodes
+from numgraph.schedule.items import IndexCheck, Item, Product, Reduction, Scattering, scalar_nodes
 from numgraph.schedule.plan import Schedule
 from numgraph.types import FLOATS
 
@@ -93,7 +93,7 @@ def work_of(schedule: Schedule, items: Sequence[Item], length: Length | None = N
             _most(read, load.inputs[0], _loaded(schedule, item, load, number))
         for view in item.views:
             _most(read, view.buffer, _bytes(view.buffer, view.lengths, number))
-        if item.kind != "check":
+        if item.writes:
             written[item.node] = _stored(schedule, item, number)
             if item.overwrites and _adds(item):
                 read[root(schedule, item.node)] = written[item.node]
@@ -115,7 +115,7 @@ def flops_of(schedule: Schedule, items: Sequence[Item], number: Length) -> int |
     """Arithmetic operations on floats: one for each scalar operation, accumulation, and two for each product."""
     parts: list[int | None] = []
     for item in items:
-        if item.kind == "product":
+        if isinstance(item, Product):
             parts.append(times((2, *item.node.dims, item.views[0].lengths[-1]), number))
         elif _adds(item) and item.value is not None and item.value.dtype in FLOATS:
             parts.append(times(item.loops, number))
@@ -135,9 +135,9 @@ def times(lengths: Iterable[Any], number: Length) -> int | None:
 def _adds(item: Item) -> bool:
     """Whether the item combines each element with what its buffer holds."""
     return (
-        item.kind == "reduce"
-        or (item.kind == "scatter" and item.node.attributes.get("mode") == "add")
-        or (item.kind == "product" and bool(item.factors))
+        isinstance(item, Reduction)
+        or (isinstance(item, Scattering) and item.node.attributes.get("mode") == "add")
+        or (isinstance(item, Product) and bool(item.factors))
     )
 
 
@@ -168,7 +168,7 @@ def _loaded(schedule: Schedule, item: Item, load: Node, number: Length) -> int |
 
 def _stored(schedule: Schedule, item: Item, number: Length) -> int | None:
     """Bytes that an item writes: a scatter its region, the others their whole buffer."""
-    if item.kind == "scatter":
+    if isinstance(item, Scattering):
         return _bytes(item.node, item.loops, number)
     place = schedule.buffers.get(item.node)
     lengths = item.node.dims if place is None else place.lengths(schedule.graph)
@@ -231,7 +231,7 @@ def _block_text(schedule: Schedule, block: Block, depth: int, lines: list[str]) 
         return
     for item in block.items:
         place = schedule.buffers.get(item.node)
-        where = "" if item.kind == "check" or place is None else f"  -> {place.place}"
+        where = "" if isinstance(item, IndexCheck) or place is None else f"  -> {place.place}"
         lengths = ",".join(length_text(schedule.graph, n) for n in item.node.dims)
         shown = f"{item.node.dtype}[{lengths}]" if lengths else item.node.dtype
         lines.append(f"{'    ' * depth}{item.kind} {name_of(schedule.graph, item.node)} {shown}{where}")

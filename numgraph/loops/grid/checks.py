@@ -8,7 +8,7 @@ from numgraph.loops.grid.memory import GridMemory
 from numgraph.loops.program import Barrier, Continue, Expression, If, Logic, Name, Number, Statement, Store
 from numgraph.loops.values import Values
 from numgraph.schedule.arrange import Block
-from numgraph.schedule.items import Item
+from numgraph.schedule.items import IndexCheck, Item
 
 
 class GuardingChecks:
@@ -33,7 +33,7 @@ class GuardingChecks:
             if check in self.block.items and check.value in item.scalars:
                 self.check(check)
 
-    def check(self, item: Item) -> None:
+    def check(self, item: IndexCheck) -> None:
         """A check, where there is none yet."""
         values, shape = self.values, self.memory.mapping.shape
         if any(item in body.guarded for body in values.bodies):
@@ -53,7 +53,7 @@ class GuardingChecks:
         if once:
             self.left_out.append(len(body.statements))
 
-    def _reported(self, item: Item) -> list[Statement]:
+    def _reported(self, item: IndexCheck) -> list[Statement]:
         """What says so in the status."""
         word = len(self.words)
         assert word < FLAGS, f"more than {FLAGS} index checks in one function"
@@ -77,7 +77,7 @@ class SearchingChecks:
     def before(self, item: Item) -> None:
         """Nothing."""
 
-    def check(self, item: Item) -> None:
+    def check(self, item: IndexCheck) -> None:
         """Note the first."""
         value, limit = operands(self.values, item)
         first = Logic("and", (self.found[0].compared("==", 0), outside(value, limit)))
@@ -85,7 +85,7 @@ class SearchingChecks:
         self.values.add(If(first, noted, **self.values.origin(item.node, "the first")))
 
 
-def operands(values: Values, check: Item) -> tuple[Expression, Expression]:
+def operands(values: Values, check: IndexCheck) -> tuple[Expression, Expression]:
     """The index of a check, and its limit."""
     assert check.value is not None
     return values.value(check.value), values.whole(check.bound)

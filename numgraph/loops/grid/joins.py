@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from numgraph.loops.build import form_of, in_order, position_of
+from numgraph.loops.build import in_order, position_of
 from numgraph.loops.grid.kernel import LANE, LANES
 from numgraph.loops.program import (
     Assign,
@@ -26,15 +26,15 @@ from numgraph.loops.program import (
 )
 from numgraph.loops.scalar import formula
 from numgraph.loops.values import as_read, as_stored
-from numgraph.schedule.items import Item
+from numgraph.schedule.items import Reduction
 
 if TYPE_CHECKING:
     from numgraph.loops.grid.nests import Work
 
 
-def joined(work: Work, item: Item, name: Name, width: int) -> Name:
+def joined(work: Work, item: Reduction, name: Name, width: int) -> Name:
     """Join what lanes have accumulated, those `width` apart; returns the joined value. It is right in all lanes."""
-    form, dtype, helpers = form_of(item), name.dtype, work.kernel.helpers
+    form, dtype, helpers = item.form, name.dtype, work.kernel.helpers
     function = f"join_{item.node.name}_{dtype}"
     if function not in helpers:
         helpers[function] = join_function(item, function, dtype)
@@ -48,9 +48,9 @@ def joined(work: Work, item: Item, name: Name, width: int) -> Name:
     return result
 
 
-def join_function(item: Item, function: str, dtype: str) -> Function:
+def join_function(item: Reduction, function: str, dtype: str) -> Function:
     """The function that joins what lanes have, `width` apart, in shared memory: halves are laid upon each other."""
-    form = form_of(item)
+    form = item.form
     cell = "uint8" if dtype == "bool" else dtype
     memory, at, half = Name("memory", f"{cell}*"), Name("at", "int64*"), Name("half")
     width, value, position = Name("width"), Name("value", dtype), Name("position")

@@ -181,7 +181,7 @@ def lanes(work: Work) -> None:
             values.add(Barrier())
     values.bodies.pop()
     statements = [*by_one_lane(work, row.statements)]
-    buffers = [values.schedule.buffers[item.node] for item in block.items if item.kind != "check"]
+    buffers = [values.schedule.buffers[item.node] for item in block.items if item.writes]
     if any(buffer.place == "private" for buffer in buffers):
         statements.append(Barrier(note="before the next row uses the same memory"))
     note = "" if isinstance(block.length, int) else values.notes.length(block.length)
@@ -193,7 +193,7 @@ def lanes(work: Work) -> None:
 def by_one_lane(work: Work, statements: Sequence[Statement]) -> Iterator[Statement]:
     """What all lanes do for a row, with results that are written by one of them."""
     reads = [load for item in work.block.items for load in item.loads]
-    written = {item.node: item for item in work.block.items if item.kind != "check"}
+    written = {item.node: item for item in work.block.items if item.writes}
     for statement in statements:
         if not isinstance(statement, Store) or statement.node is None:
             yield statement

@@ -7,7 +7,7 @@ from typing import Any
 
 from numgraph import dims
 from numgraph.ir import Graph
-from numgraph.loops.build import form_of, position_of
+from numgraph.loops.build import position_of
 from numgraph.loops.grid.joins import joined
 from numgraph.loops.grid.kernel import BLOCK, BLOCKS, LANE, LANES, Geometry
 from numgraph.loops.grid.nests import Work
@@ -16,7 +16,7 @@ from numgraph.loops.values import as_read
 from numgraph.schedule.arrange import Block
 from numgraph.schedule.bounds import full_length
 from numgraph.schedule.grid import Mapping
-from numgraph.schedule.items import Item
+from numgraph.schedule.items import Reduction
 
 ZERO, ONE = Number(0), Number(1)
 
@@ -35,7 +35,7 @@ def width_of(results: Any, geometry: Geometry) -> int:
 def shares_of(graph: Graph, block: Block, mapping: Mapping, geometry: Geometry) -> Any:
     """How many blocks of threads share in each sum; a number wherever the lengths have known bounds."""
     first = block.items[0]
-    if any(form_of(item).position for item in block.items if item.kind == "reduce"):
+    if any(item.form.position for item in block.reductions):
         return 1
     if mapping.work is not None and mapping.work <= geometry.small:
         return 1
@@ -102,7 +102,9 @@ class Sums:
         """Whether every lane has a result."""
         return isinstance(self.results, int) and self.results % self.width == 0
 
-    def add(self, steps: Any, element: Callable[[Item], Expression], store: Callable[[Item, Name], None]) -> None:
+    def add(
+        self, steps: Any, element: Callable[[Reduction], Expression], store: Callable[[Reduction, Name], None]
+    ) -> None:
         """The loops; lanes `width` apart work on the same result."""
         work, values, width = self.work, self.values, self.width
         self.count, all_steps, tiles = map(values.whole, (self.results, steps, self.tiles))
@@ -121,7 +123,7 @@ class Sums:
                 all_steps = Choice(self.counter.compared("<", self.count), all_steps, ZERO)
             last = values.assign(end, all_steps) if split or some else all_steps
             work.unflatten(self.counter, work.lengths(self.first, self.kept), self.kept)
-            accumulators = {item: work.nests.start(item) for item in work.block.items}
+            accumulators = {item: work.nests.start(item) for item in work.block.reductions}
             self.step = work.name("e")
             with work.loop(self.step, first, last, LANES if width == 1 else LANES // width):
                 if self.reduced:
@@ -147,13 +149,13 @@ class Sums:
             return tile
         return LANE % self.width if tile == ZERO else tile * self.width + LANE % self.width
 
-    def _part_of(self, item: Item, share: Expression) -> Load:
+    def _part_of(self, item: Reduction, share: Expression) -> Load:
         """A share's part of the present result."""
         dtype = "uint8" if item.node.dtype == "bool" else item.node.dtype
         pointer = self.work.kernel.parameter(("part", item), None, "part", f"{dtype}*", ("part", item))
         return Load(pointer, share if self.count == ONE else share * self.count + self.counter)
 
-    def part(self, item: Item) -> Expression:
+    def part(self, item: Reduction) -> Expression:
         """What the share whose turn it is has found."""
         return as_read(self._part_of(item, self.step), item.node.dtype)
 
@@ -164,13 +166,13 @@ class Sums:
             return first
         return Logic("and", (first, self.counter.compared("<", self.count)))
 
-    def store_part(self, item: Item, value: Name) -> None:
+    def store_part(self, item: Reduction, value: Name) -> None:
         """Write what this share has found."""
         stored = self.work.nests.store(self._part_of(item, self.share), value, item, f"part of {item.node.name}")
         self.values.add(If(self._own_lanes(), (stored,)))
 
-    def store_result(self, item: Item, value: Name) -> None:
+    def store_result(self, item: Reduction, value: Name) -> None:
         """Write a result."""
-        found = position_of(value) if form_of(item).position else value
+        found = position_of(value) if item.form.position else value
         stored = self.work.nests.stored(item, found)
         self.values.add(If(self._own_lanes(), (stored,), **self.values.origin(item.node)))
