@@ -1,7 +1,9 @@
 """numgraph function train
+    gW = x.T @ where(any(inc_subtensor(zeros((log_softmax(x @ W + b, axis=1).shape[0], log_...
+    gb = where(any(inc_subtensor(zeros((log_softmax(x @ W + b, axis=1).shape[0], log_softma...
     return -(sum(log(softmax(x @ W + b, axis=1))[arange(y.shape[0]), y]) / float32(log(soft...
-    update W := W - 0.13 * (x.T @ unbroadcast(zeros(((x @ W).shape[0], (x @ W).shape[1])), ...
-    update b := b - 0.13 * unbroadcast(zeros(b.shape[0]), where(any(inc_subtensor(zeros((lo...
+    update W := W - 0.13 * gW
+    update b := b - 0.13 * gb
     given x = train_x[index * 10:(index + 1) * 10]
     given y = train_y[index * 10:(index + 1) * 10]
 
@@ -162,7 +164,9 @@ def kernel_1(arguments, n0, n1, train_y, status, t8, b, t12, own0, t15, t29, t34
         out0[0] = -(t34[0] / t6)                          # neg float32
     cuda.syncthreads()
     for i1 in range(thread, 3, threads):                  # 3
-        b[i1] = b[i1] - float32(0.13) * t35[i1]           # sub float32[3]
+        x0 = b[i1]                                        # b float32[3]
+        gb = t35[i1]                                      # sum float32[1,3]
+        b[i1] = x0 - float32(0.13) * gb                   # b float32[3]
 
 
 def kernel_2(W, train_x, arguments, n0, t3, status):      # gemm
