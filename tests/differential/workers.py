@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import threading
 import time
@@ -10,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from numgraph.config import config
@@ -18,8 +20,9 @@ from tests.differential.judge import Fault, judge, script
 from tests.differential.program import Program
 from tests.differential.shrink import shrunk, signature
 
-# Seconds for one program, and programs after which a process ends: compiled code is never given back.
-LIMIT, LIFE = 240.0, 150
+# For one program, seconds of a processor, and seconds on the clock, since others may have the processor; and programs
+# after which a process ends: compiled code is never given back.
+LIMIT, WAIT, LIFE = 240.0, 1200.0, 150
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,10 @@ class Worker:
         self.served += 1
         try:
             self.connection.send(asked)
-            if self.connection.poll(LIMIT):
-                return self.connection.recv()
+            begin, used = time.monotonic(), self.used()
+            while time.monotonic() - begin < (WAIT if self.used() - used < LIMIT else 0.0):
+                if self.connection.poll(min(10.0, WAIT)):
+                    return self.connection.recv()
             sort = "hang"
         except (EOFError, OSError):
             self.process.join(5)
@@ -104,6 +109,14 @@ class Worker:
         self.stop()
         program = asked if isinstance(asked, Program) else self.task.draw(asked)
         return Verdict(sort, sort, program, frozenset(program.kinds))
+
+    def used(self) -> float:
+        """Processor seconds of the process so far; where the system does not tell, those on the clock."""
+        try:
+            fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        except (OSError, ValueError, IndexError):
+            return time.monotonic()
 
     def stop(self) -> None:
         if self.process is not None:
@@ -191,6 +204,7 @@ class Run:
             print(f"old fault {self.task.bug}: found by program {self.tally.programs}", flush=True)
         small, sort = found.program, found.sort
         if self.shrink:
+            print(f"# seed {seed}: {sort}; being made smaller", flush=True)
             small = shrunk(small, lambda p: worker.ask(p).sort == sort, seconds=1200.0 if sort == "hang" else 300.0)
         message = worker.ask(small).message if self.shrink else found.message
         name = signature(small, sort)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import numgraph as ng
-from tests.differential import plain
+from tests.differential import plain, workers
 from tests.differential.bugs import BUGS, put_back
 from tests.differential.draw import THEMES, draw
 from tests.differential.grades import Grade, Worth, check, grade
@@ -119,6 +119,13 @@ def test_a_process_that_ends_is_a_fault() -> None:
     program = small("__import__('os').abort()", np.arange(2.0))
     worker = Worker(Task("reference"))
     assert worker.ask(program).sort == "the process ends: 6"
+    assert worker.process is None
+
+
+def test_a_program_that_waits_forever_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "WAIT", 0.5)
+    worker = Worker(Task("reference"))
+    assert worker.ask(small("__import__('time').sleep(600)", np.arange(2.0))).sort == "hang"
     assert worker.process is None
 
 
