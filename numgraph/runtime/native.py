@@ -11,7 +11,6 @@ import ast
 import ctypes
 import hashlib
 import importlib
-import importlib.metadata
 import importlib.util
 import os
 import re
@@ -79,18 +78,32 @@ class Native:
 @remember
 def versions() -> str:
     """What compiled code depends on besides its source."""
-    found = [f"{name} {importlib.metadata.version(name)}" for name in ("numba", "llvmlite")]
+    found = [f"{name} {_version(name)}" for name in ("numba", "llvmlite")]
     # builds with another object header (free-threaded, debug) have versions of the same name
     return " ".join([sys.version.split()[0], f"header {object.__basicsize__}", *found])
+
+
+def _version(package: str) -> str:
+    """What changes with a package's version."""
+    file = file_of(package).with_name("_version.py")
+    if file.is_file():
+        return cache.digest(file.read_bytes())
+    # not at once: it imports email and sockets
+    return str(importlib.import_module("importlib.metadata").version(package))
+
+
+def file_of(module: str) -> Path:
+    """The file of a module, which is not imported."""
+    spec = importlib.util.find_spec(module)
+    assert spec is not None and spec.origin is not None, module
+    return Path(spec.origin)
 
 
 @remember
 def kernel_digest(module: str) -> str:
     """The digest of a kernel file and of those that it imports; Numba does not notice when an imported function
     changes."""
-    spec = importlib.util.find_spec(module)
-    assert spec is not None and spec.origin is not None, module
-    text = Path(spec.origin).read_text(encoding="utf-8")
+    text = file_of(module).read_text(encoding="utf-8")
     return cache.digest(text, *map(kernel_digest, imported_kernels(text)))
 
 
