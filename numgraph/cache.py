@@ -30,7 +30,7 @@ from pathlib import Path
 from numgraph.config import config
 
 # Generated source, machine code, and scratch files of either.
-_OURS = re.compile(r"(k_[0-9a-f]{20})(\.py|_[0-9a-f]{20}\.(?:o|cubin))(\w{8}\.tmp)?")
+_OURS = re.compile(r"(k_[0-9a-f]{20})(\.py|\.ll|_[0-9a-f]{20}\.(?:o|cubin))(\w{8}\.tmp)?")
 DAY = 86400.0
 # A scratch file this old was left behind by a process that died; a younger one is being written.
 SCRATCH_AGE = 3600.0
@@ -203,7 +203,7 @@ def files() -> list[File]:
         with contextlib.suppress(OSError):  # removed meanwhile
             if entry.is_file(follow_symlinks=False):
                 status = entry.stat(follow_symlinks=False)
-                kind = "scratch" if match[3] else "source" if match[2] == ".py" else "code"
+                kind = "scratch" if match[3] else "source" if match[2] in (".py", ".ll") else "code"
                 found.append(File(Path(entry.path), match[1], kind, status.st_size, status.st_mtime))
     return sorted(found, key=lambda file: file.path.name)
 

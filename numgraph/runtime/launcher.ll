@@ -1,4 +1,6 @@
-; The launcher: runs function(address, share, shares) for every share of a job on a pool of threads and on the caller.
+; numgraph: the pool of threads, for all functions
+;
+; It runs function(address, share, shares) for every share of a job on a pool of threads and on the caller.
 ;
 ; Shares are claimed one by one from a ticket, by the caller too, so that a worker which the system has put aside
 ; delays nobody: the others take its shares. Which thread runs a share changes nothing in the result. A caller that

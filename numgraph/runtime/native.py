@@ -152,23 +152,29 @@ def build(text: str) -> Native:
     """The entry of a generated module, from the cache or compiled now."""
     path = cache.store(f"k_{cache.digest(text)}.py", text.encode())
     name = object_name(text)
-    native, made = compiled(partial(_linked, name, path, text))
+    native, made = compiled(partial(_built, name, path, text))
     if made is not None:
         cache.store(name, made)
     return native
 
 
-def _linked(name: str, path: Path, text: str) -> tuple[Native, bytes | None]:
+def _built(name: str, path: Path, text: str) -> tuple[Native, bytes | None]:
     """Loaded code, and what is to be kept in the cache unless it is there."""
-    started, made = time.perf_counter(), None
-    found = None if _dumps() else _load(name)
-    if found is None:
-        symbol, code = compile_source(path, text)
-        found, made = link(symbol, code), pack(name, symbol, code)
-    engine, address = found
+    started = time.perf_counter()
+    engine, address, made = linked(name, partial(compile_source, path, text))
     native = Native(address, path, time.perf_counter() - started, made is None)
     kept(native, engine)
     return native, made
+
+
+def linked(name: str, make: Callable[[], tuple[str, bytes]]) -> tuple[Any, int, bytes | None]:
+    """Code of the cache or, if there is none, (symbol, code) made now: its engine, the address of the symbol, and what
+    is to be kept in the cache unless it is there."""
+    found = None if _dumps() else _load(name)
+    if found is not None:
+        return *found, None
+    symbol, code = make()
+    return *link(symbol, code), pack(name, symbol, code)
 
 
 def pack(name: str, symbol: str, code: bytes) -> bytes:

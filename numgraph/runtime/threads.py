@@ -1,4 +1,4 @@
-"""The pool of threads: one launcher for all functions, made of LLVM assembly (launcher.ll) in a few milliseconds.
+"""The pool of threads: one launcher for all functions, made of LLVM assembly (launcher.ll) and kept in the cache.
 
 Numba's own pools need Numba, and some end the process when two Python threads use them at once; OpenMP's does not
 survive a fork. This one is loaded without Numba, serves one caller at a time (others run their shares themselves), and
@@ -13,9 +13,12 @@ import platform
 import sys
 from dataclasses import dataclass
 from functools import cache as remember
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from numgraph import cache
+from numgraph.runtime import native
 from numgraph.whole import compiled
 
 # Nanoseconds that an idle worker watches for work before it sleeps.
@@ -64,20 +67,18 @@ def launcher() -> Launcher | None:
     """The launcher; None where there are no POSIX threads: everything runs on the caller then."""
     if os.name != "posix":
         return None
-    return compiled(_loaded)
+    text = assembly()
+    name = native.object_name(text)
+    cache.store(f"k_{cache.digest(text)}.ll", text.encode())
+    found, made = compiled(partial(_loaded, name, text))
+    if made is not None:
+        cache.store(name, made)
+    return found
 
 
-def _loaded() -> Launcher:
-    import llvmlite.binding as llvm
-
-    from numgraph.runtime.native import prepare_llvm
-
-    prepare_llvm()
-    machine = llvm.Target.from_default_triple().create_target_machine(jit=True, opt=2)
-    module = llvm.parse_assembly(assembly())
-    module.verify()
-    engine = llvm.create_mcjit_compiler(module, machine)
-    engine.finalize_object()
+def _loaded(name: str, text: str) -> tuple[Launcher, bytes | None]:
+    """The launcher, and what is to be kept in the cache unless it is there."""
+    engine, _, made = native.linked(name, partial(_compiled, text))
     kinds = {
         "want": ctypes.CFUNCTYPE(None, ctypes.c_int64),
         "forget": ctypes.CFUNCTYPE(None),
@@ -88,7 +89,16 @@ def _loaded() -> Launcher:
     engine.detach()
     found = Launcher(addresses["launch"], *(kind(addresses[name]) for name, kind in kinds.items()))
     os.register_at_fork(after_in_child=found.forget)
-    return found
+    return found, made
+
+
+def _compiled(text: str) -> tuple[str, bytes]:
+    """Its symbol and its object code."""
+    llvm = native.prepare_llvm()
+    machine = llvm.Target.from_default_triple().create_target_machine(jit=True, opt=2)
+    module = llvm.parse_assembly(text)
+    module.verify()
+    return "launch", machine.emit_object(module)
 
 
 _most = [0]
