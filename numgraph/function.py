@@ -26,6 +26,7 @@ from numgraph.shared import SharedVariable
 from numgraph.storage import Storage, owned
 from numgraph.substitution import substitute
 from numgraph.sweep import sweep
+from numgraph.whole import uncollected
 
 if TYPE_CHECKING:
     from numgraph.runtime.executor import Executor
@@ -126,7 +127,7 @@ class Function:
         self.program = program
         self.target = target
         self._binder = Binder(program, unset)
-        self.executor: Executor[Any] = executor_for(program, target)
+        self.executor: Executor[Any] = uncollected(partial(executor_for, program, target))
         self._record: FunctionRecord | None = None
         self._choose_call()
         self.executor.switched = _weakly(self)

@@ -9,6 +9,7 @@ its own. So a change in several steps is made either by one chain of C functions
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import sys
 from _thread import allocate_lock, start_new_thread
@@ -85,6 +86,17 @@ def at_once(*actions: Action) -> Any:
     Where the actions are C functions, no handler runs and no other thread sees anything between two of them.
     """
     return next(filter(None, map(call, actions)), None)
+
+
+def uncollected(work: Callable[[], Result]) -> Result:
+    """The result of `work`, which makes a lot and few cycles: Python does not look for them meanwhile."""
+    was = gc.isenabled()
+    try:
+        gc.disable()
+        return work()
+    finally:
+        if was:
+            gc.enable()
 
 
 def apart(work: Callable[[], Result], lock: Any) -> Result:

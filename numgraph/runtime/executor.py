@@ -15,7 +15,7 @@ from numgraph.program import Program
 from numgraph.rewrite.assume import ALL, NOTHING, Key
 from numgraph.runtime.refused import is_mismatch, leaves_of, refused
 from numgraph.target import CheckFailed, Sweep, Target, V
-from numgraph.whole import Action, Disturbed, at_once
+from numgraph.whole import Action, Disturbed, at_once, uncollected
 
 Result = TypeVar("Result")
 
@@ -89,7 +89,7 @@ class Executor(Generic[V]):
         if other is None:
             if len(tried) > MAX_TRIED:
                 failed.add(ALL)
-            other, given_up, passes = self.target.compile(given_up | failed, leaf)
+            other, given_up, passes = uncollected(partial(self.target.compile, given_up | failed, leaf))
             variants = [other, *variants][:MAX_VARIANTS]
         at_once(
             partial(setattr, self, "given_up", given_up),
