@@ -19,7 +19,6 @@ from numgraph.emit.printer import fits
 from numgraph.emit.steps import Transformed
 from numgraph.graph import Variable, label, toposort
 from numgraph.ir import Graph, Node, Requirement
-from numgraph.loops import verify as loops
 from numgraph.loops.nest import nested
 from numgraph.loops.processor import ProcessorProgram
 from numgraph.loops.program import Function, count_statements
@@ -40,7 +39,6 @@ from numgraph.runtime.variant import NativeVariant
 from numgraph.schedule.items import computed_sources
 from numgraph.schedule.moved import length_sources
 from numgraph.schedule.plan import Schedule, Scheduler
-from numgraph.schedule.verify import verify
 from numgraph.shared import SharedVariable
 from numgraph.target import Compiled
 from numgraph.text import printable
@@ -196,6 +194,8 @@ def schedule(state: State) -> Made:
 def verify_schedule(state: State) -> Made:
     """Proof that nothing is read after it was overwritten, where that is wanted."""
     if config.verify:
+        from numgraph.schedule.verify import verify
+
         verify(state.schedule)
     return {"checked": int(config.verify)}
 
@@ -245,7 +245,9 @@ def transformed(state: NativeState, name: str, functions: list[Function]) -> Mad
     """One more step of the loop program, which makes sense after each."""
     state.steps.append(Transformed(name, functions))
     if config.verify:
-        loops.verify(functions)
+        from numgraph.loops import verify
+
+        verify.verify(functions)
     return {"functions": len(functions), "statements": count_statements(functions)}
 
 

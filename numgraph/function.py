@@ -18,7 +18,6 @@ from numgraph.config import config
 from numgraph.errors import InputError, OptionError
 from numgraph.givens import type_mismatch
 from numgraph.graph import Constant, Variable, describe, label
-from numgraph.inspector.explanation import Explanation
 from numgraph.inspector.record import LIVE, FunctionRecord
 from numgraph.op import FUNCTIONS
 from numgraph.program import Argument, Program, build_program
@@ -29,6 +28,7 @@ from numgraph.sweep import sweep
 from numgraph.whole import uncollected
 
 if TYPE_CHECKING:
+    from numgraph.inspector.explanation import Explanation
     from numgraph.runtime.executor import Executor
 
 TARGETS = ("cpu", "cuda", "cuda-sim", "reference")

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from numgraph.binder import Array, Binder, Call, Column, Counts
 from numgraph.errors import OptionError
-from numgraph.inspector.explanation import Explanation
-from numgraph.inspector.record import FunctionRecord, PassRecord
 from numgraph.ir import Graph, Requirement
 from numgraph.loops.values import Raised
 from numgraph.program import Program
@@ -23,6 +21,10 @@ from numgraph.rewrite.assume import Keys, Leaf
 from numgraph.schedule.items import Item
 from numgraph.shared import SharedVariable
 from numgraph.whole import Action
+
+if TYPE_CHECKING:
+    from numgraph.inspector.explanation import Explanation
+    from numgraph.inspector.record import FunctionRecord, PassRecord
 
 # Why a variant may refuse to run.
 Cause = Requirement | Raised | Item

@@ -6,15 +6,15 @@ disagree. What is costly to make (LLVM IR, assembly, the explanation) is given a
 
 from __future__ import annotations
 
-import json
 import weakref
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from numgraph.inspector.explanation import Explanation
+if TYPE_CHECKING:
+    from numgraph.inspector.explanation import Explanation
 
 # The stages in the order in which a function passes through them.
 STAGES = ("graph", "givens", "schedule", "explain", "loops", "source", "listing", "llvm", "asm", "ptx")
@@ -174,13 +174,15 @@ class FunctionRecord:
 
     def explained(self) -> Explanation | None:
         """What a call costs, as data."""
-        if self.explanation is not None and not isinstance(self.explanation, Explanation):
+        if callable(self.explanation):
             self.explanation = self.explanation()
         return self.explanation
 
     def to_json(self, stages: tuple[str, ...] = STAGES) -> str:
         """The record as JSON, with the texts of `stages` (each is made if it was not read yet), and the explanation
         where "explain" is among them."""
+        import json
+
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
         for name, (_, many) in _PARTS.items():
             plain[name] = [asdict(part) for part in plain[name]] if many else plain[name]
@@ -192,6 +194,8 @@ class FunctionRecord:
     @classmethod
     def from_json(cls, text: str) -> FunctionRecord:
         """The record that `to_json` wrote; ValueError for another format."""
+        import json
+
         plain = json.loads(text)
         written = plain.pop("format", None)
         if written != FORMAT:
@@ -199,6 +203,8 @@ class FunctionRecord:
         for name, (part, many) in _PARTS.items():
             plain[name] = [part(**p) for p in plain[name]] if many else part(plain[name])
         if plain.get("explanation") is not None:
+            from numgraph.inspector.explanation import Explanation
+
             plain["explanation"] = Explanation.from_plain(**plain["explanation"])
         return cls(**plain)
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numgraph.binder import Array, Binder, Call, Column, Counts, bytes_of
-from numgraph.inspector.explanation import Explanation
 from numgraph.inspector.record import UNNAMED, FunctionRecord
 from numgraph.program import Program
 from numgraph.rewrite.assume import Keys, Leaf
-from numgraph.runtime import explain
-from numgraph.runtime.estimate import Estimator
-from numgraph.runtime.export import export
 from numgraph.runtime.fastcall import FastCall, can_be_fast
 from numgraph.runtime.native import dispatcher
 from numgraph.runtime.sweep import NativeSweep
@@ -22,6 +18,10 @@ from numgraph.shared import SharedVariable
 from numgraph.target import Build, Compiled, contiguous
 from numgraph.text import printable
 from numgraph.whole import CALLS, Action, begin, end, held
+
+if TYPE_CHECKING:
+    from numgraph.inspector.explanation import Explanation
+    from numgraph.runtime.estimate import Estimator
 
 
 class ProcessorTarget:
@@ -91,6 +91,8 @@ class ProcessorTarget:
 
     def explain(self, variant: NativeVariant, arguments: Sequence[Array] | None, kept: int) -> Explanation:
         """What a call costs, with these arguments if they are given, without making it."""
+        from numgraph.runtime.estimate import Estimator
+
         found = Estimator(variant, None) if arguments is None else self._planned(variant, contiguous(arguments))
         said = found.explanation(printable(self.program.name or UNNAMED))
         assumed = sum(cause.kind == "assume" for cause in variant.module.failures)
@@ -101,6 +103,8 @@ class ProcessorTarget:
 
     def _planned(self, variant: NativeVariant, arrays: Sequence[Array]) -> Estimator:
         """What estimates a call with these arguments, after its plan."""
+        from numgraph.runtime.estimate import Estimator
+
         nested = held()
         with CALLS:
             begun = begin(nested)
@@ -111,7 +115,9 @@ class ProcessorTarget:
 
     def complete(self, record: FunctionRecord, variant: NativeVariant) -> None:
         """Add to a record what the variant knows."""
-        explain.complete(record, variant)
+        from numgraph.runtime.explain import complete
+
+        complete(record, variant)
 
     def source(self, variant: NativeVariant) -> str:
         """The generated source."""
@@ -127,4 +133,6 @@ class ProcessorTarget:
 
     def export(self, variant: NativeVariant, path: str | Path) -> None:
         """Write the variant as a module of its own."""
+        from numgraph.runtime.export import export
+
         export(variant, self.program, path)

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from numgraph.binder import Array, Binder, Call, Column
-from numgraph.inspector.explanation import Explanation
-from numgraph.inspector.record import FunctionRecord
 from numgraph.ir import Requirement
 from numgraph.program import Program
 from numgraph.rewrite.assume import ALL, NOTHING, Key
 from numgraph.runtime.refused import is_mismatch, leaves_of, refused
 from numgraph.target import CheckFailed, Sweep, Target, V
 from numgraph.whole import Action, Disturbed, at_once, uncollected
+
+if TYPE_CHECKING:
+    from numgraph.inspector.explanation import Explanation
+    from numgraph.inspector.record import FunctionRecord
 
 Result = TypeVar("Result")
 
