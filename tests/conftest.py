@@ -89,6 +89,14 @@ def pytest_unconfigure() -> None:
         shutil.rmtree(os.environ["NUMGRAPH_CACHE_DIR"], ignore_errors=True)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def launcher() -> None:
+    """The launcher of the threads is there: tests that look into their cache folders do not find it."""
+    from numgraph.runtime import threads
+
+    threads.launcher()
+
+
 @pytest.fixture(scope="module", autouse=True)
 def settled() -> None:
     """What is there before the tests of a file, thousands of tests and Numba, is nothing for the collector to look at

@@ -43,6 +43,11 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def codes(folder: Path) -> list[Path]:
+    """The machine code of functions in a cache folder, without that of the launcher."""
+    return [code for source in folder.glob("*.py") for code in folder.glob(f"{source.stem}_*.o")]
+
+
 def function() -> ng.Function:
     x = ng.vector("x")
     return ng.function([x], ng.sum(ng.exp(x)), name="f")
@@ -91,11 +96,11 @@ def test_settings_of_numbas_have_code_of_their_own(monkeypatch: pytest.MonkeyPat
 
 def test_a_processor_is_named_as_numba_has_it(tmp_path: Path, filled: Path) -> None:
     shutil.copytree(filled, tmp_path, dirs_exist_ok=True)
-    assert len(list(tmp_path.glob("*.o"))) == 1
+    assert len(codes(tmp_path)) == 1
     code = PROGRAM + "from numgraph.processor import processor\nprint(processor().name, '%ymm' in f.inspect_asm())"
     plain = ran(code, tmp_path, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="", NUMGRAPH_CPU="native")
     assert plain.split() == ["generic", "False"]
-    assert len(list(tmp_path.glob("*.o"))) == 2
+    assert len(codes(tmp_path)) == 2
 
 
 def test_a_compiler_that_is_switched_off_says_so(tmp_path: Path, filled: Path) -> None:

@@ -7,11 +7,13 @@ import threading
 import time
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import numgraph as ng
+from numgraph import cache
 from numgraph.config import Config
 from numgraph.errors import IndexOutOfRange, OptionError
 from numgraph.runtime import threads
@@ -186,6 +188,16 @@ def test_the_launcher_runs_every_share_once() -> None:
         for _ in range(3):
             assert launcher.launch(count.address, words.ctypes.data, number) == (2 if number > 1 else 0)
         assert (words[:number] == 3).all()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no launcher")
+def test_the_launcher_is_kept_as_machine_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ng.config, "cache_dir", tmp_path)
+    first = threads.launcher.__wrapped__()
+    assert [f.kind for f in cache.files()] == ["source", "code"]
+    monkeypatch.setattr(threads, "_compiled", pytest.fail)
+    second = threads.launcher.__wrapped__()
+    assert first is not None and second is not None and first.address != second.address
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, "2", None, True, 1025])
