@@ -75,6 +75,10 @@ class Native:
         return method
 
 
+# As versioneer writes it into a release.
+_RELEASED = re.compile(r"""(?:version_json = '''.*?"version": "|version_version = ')([\w.+!-]+)""", re.DOTALL)
+
+
 @remember
 def versions() -> str:
     """What compiled code depends on besides its source."""
@@ -84,11 +88,12 @@ def versions() -> str:
 
 
 def _version(package: str) -> str:
-    """What changes with a package's version."""
+    """The version of Numba or llvmlite: as their releases have it in a file, which takes no import."""
     file = file_of(package).with_name("_version.py")
-    if file.is_file():
-        return cache.digest(file.read_bytes())
-    # not at once: it imports email and sockets
+    found = _RELEASED.search(file.read_text(encoding="utf-8")) if file.is_file() else None
+    if found is not None:
+        return found[1]
+    # of a checkout of theirs; not at once, since it imports email and sockets
     return str(importlib.import_module("importlib.metadata").version(package))
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -307,3 +308,8 @@ def test_threads_may_write_one_file_at_once(folder: Path) -> None:
     together(*(partial(write, data) for data in contents))
     assert set(seen) <= set(contents)
     assert [path.name for path in folder.iterdir()] == [name]
+
+
+def test_versions_are_those_of_the_packages() -> None:
+    known = [part for name in ("numba", "llvmlite") for part in (name, metadata.version(name))]
+    assert native.versions().split()[-4:] == known
