@@ -9,7 +9,7 @@ from threading import get_ident
 
 import pytest
 
-from numgraph.whole import CALLS, apart, at_once, compiled, kept
+from numgraph.whole import CALLS, apart, at_once, compiled, kept, uncollected
 from tests.interrupts import Interrupts, free, places
 from tests.waits import python
 
@@ -134,3 +134,15 @@ def test_engines_are_given_back_by_what_is_compiled_next() -> None:
     assert not gone
     compiled(int)
     assert len(gone) == 1 and gone[0] != get_ident()
+
+
+def test_cycles_are_looked_for_again_afterwards() -> None:
+    assert not uncollected(gc.isenabled) and gc.isenabled()
+    with pytest.raises(ZeroDivisionError):
+        uncollected(lambda: 1 / 0)
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        assert not uncollected(gc.isenabled) and not gc.isenabled()
+    finally:
+        gc.enable()
