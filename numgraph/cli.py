@@ -188,7 +188,7 @@ def contents(path: Path) -> bytes:
 
 def titled(text: str) -> str:
     """What a generated source says it is: the function's name, or what it returns or updates first."""
-    lines = [undone(line).strip() for line in text.lstrip('"; ').split("\n")[:2]]
+    lines = [undone(line).removesuffix('"""').strip() for line in text.lstrip('"; ').split("\n")[:2]]
     name = lines[0].removeprefix("numgraph function").strip() if lines else ""
     return name or (lines[1] if len(lines) > 1 else "")
 

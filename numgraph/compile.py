@@ -328,13 +328,14 @@ def title_of(program: Program) -> list[str]:
     lines = [f"numgraph function {printable(program.name or '')}".rstrip()]
     names = program.named_givens()
     gradients = hinted([*program.outputs, *(value for _, value in program.updates)])
-    for variable, hint in gradients.items():
-        lines.append(short(f"    {hint} = ", variable, {v: name for v, name in names.items() if v is not variable}))
-        names[variable] = hint
+    known = {**names, **gradients}
     for variable in program.outputs:
-        lines.append(short("    return ", variable, names))
+        lines.append(short("    return ", variable, known))
     for target, value in program.updates:
-        lines.append(short(f"    update {label(target)} := ", value, names))
+        lines.append(short(f"    update {label(target)} := ", value, known))
+    for variable, hint in gradients.items():
+        others = {v: name for v, name in known.items() if v is not variable}
+        lines.append(short(f"    where {hint} = ", variable, others))
     for key, value in program.givens:
         lines.append(short(f"    given {label(key)} = ", value, {}))
     return lines

@@ -129,14 +129,14 @@ def source(cost: ng.Variable, W: ng.SharedVariable) -> str:
 def test_a_gradient_is_called_after_its_variable() -> None:
     W = ng.shared(np.ones(3), "W")
     text = source(ng.sum(W**3), W)
-    assert "    update W := W - 0.5 * gW\n" in text and "    gW = " in text
+    assert "    update W := W - 0.5 * gW\n" in text and "    where gW = " in text
     assert "W[i] = x0 - 0.5 * gW " in text
 
 
 def test_a_name_of_the_users_goes_before_that_of_a_gradient() -> None:
     W, own = ng.shared(np.ones(3), "W"), ng.shared(np.ones(3), "gW")
     text = source(ng.sum(W * own * own), W).split('"""')[1]
-    assert ":= W - 0.5 * gW\n" not in text and "    gW = " not in text
+    assert ":= W - 0.5 * gW\n" not in text and "    where gW = " not in text
 
 
 def test_the_users_own_variable_is_no_gradient_by_name() -> None:
