@@ -19,6 +19,8 @@ from numgraph.emit.printer import fits
 from numgraph.emit.steps import Transformed
 from numgraph.graph import Variable, label, toposort
 from numgraph.ir import Graph, Node, Requirement
+from numgraph.lengths.known import OF_ELEMENTS, undecided
+from numgraph.lengths.sources import computed_sources, length_sources
 from numgraph.loops.nest import nested
 from numgraph.loops.processor import ProcessorProgram
 from numgraph.loops.program import Function, count_statements
@@ -27,7 +29,6 @@ from numgraph.printing import pprint
 from numgraph.program import Program
 from numgraph.rewrite.assume import NOTHING, Assumptions, Key, Keys, Leaf, settled
 from numgraph.rewrite.build import Builder
-from numgraph.rewrite.conditions import OF_ELEMENTS, undecided
 from numgraph.rewrite.engine import Rewriter
 from numgraph.rewrite.lower import Leaves, expand, lower
 from numgraph.rewrite.rules import SIMPLE
@@ -36,8 +37,6 @@ from numgraph.runtime import native
 from numgraph.runtime.cpu import ProcessorTarget
 from numgraph.runtime.users import explained
 from numgraph.runtime.variant import NativeVariant
-from numgraph.schedule.items import computed_sources
-from numgraph.schedule.moved import length_sources
 from numgraph.schedule.plan import Schedule, Scheduler
 from numgraph.shared import SharedVariable
 from numgraph.target import Compiled

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from numgraph import dims
 from numgraph.ir import LEAVES, Graph, Node
+from numgraph.lengths import dims
+from numgraph.lengths.known import linear
 from numgraph.types import DISCRETE
 
 
@@ -179,11 +180,7 @@ class Elements:
     def broadcast_axis(self, length: Any, full: Any, i: Any) -> Any:
         """Index on an axis of `length` that broadcasts to `full`: 0 where the length is 1."""
         length = self.graph.find(length)
-        if isinstance(length, int):
-            return 0 if length == 1 else i
-        if self.graph.equal_lengths(length, full):
-            return i
-        return dims.where(dims.equal(length, 1), 0, i)
+        return i if length != 1 and self.graph.equal_lengths(length, full) else dims.along(length, i)
 
     def memory(self, node: Node) -> View | None:
         """Where the node's elements lie, when they are a strided view of one buffer."""
@@ -232,47 +229,10 @@ class Elements:
             return None
         offset, strides = source.offset, [0] * len(lengths)
         for index, stride in zip(seen[0], source.strides, strict=True):
-            terms = linear(self.graph.as_index(index), marks)
-            if terms is None:
+            row = linear(self.graph.as_index(index), marks)
+            if row is None:
                 return None
-            offset = offset + terms[0] * stride
-            strides = [s + t * stride for s, t in zip(strides, terms[1], strict=True)]
+            *factors, rest = row
+            offset = offset + rest * stride
+            strides = [s + k * stride for s, k in zip(strides, factors, strict=True)]
         return View(source.buffer, offset, lengths, tuple(strides))
-
-
-def linear(node: Node, marks: Sequence[Node]) -> tuple[Any, list[Any]] | None:
-    """`node` as `constant + sum(coefficient * mark)`; None when it is not linear in the marks."""
-    if node in marks:
-        return 0, [int(m is node) for m in marks]
-    if not _mentions(node, marks):
-        return (node.value if node.is_number else node), [0] * len(marks)
-    if node.name in ("add", "sub", "mul"):
-        parts = [linear(v, marks) for v in node.inputs]
-        if parts[0] is None or parts[1] is None:
-            return None
-        (c, cs), (d, ds) = parts[0], parts[1]
-        if node.name == "add":
-            return c + d, [a + b for a, b in zip(cs, ds, strict=True)]
-        if node.name == "sub":
-            return c - d, [a - b for a, b in zip(cs, ds, strict=True)]
-        if not any(_nonzero(b) for b in ds):
-            return c * d, [a * d for a in cs]
-        if not any(_nonzero(a) for a in cs):
-            return c * d, [b * c for b in ds]
-    return None
-
-
-def _nonzero(value: Any) -> bool:
-    return not (isinstance(value, int) and value == 0)
-
-
-def _mentions(node: Node, marks: Sequence[Node]) -> bool:
-    stack, seen = [node], set()
-    while stack:
-        v = stack.pop()
-        if v in marks:
-            return True
-        if v not in seen:
-            seen.add(v)
-            stack.extend(v.inputs)
-    return False

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numgraph import pickled
-from numgraph.dims import UNKNOWN
 from numgraph.errors import DtypeError, ShapeError, ValueOverflowError
+from numgraph.lengths.dims import UNKNOWN
 from numgraph.op import FUNCTIONS, OPS, Op
 from numgraph.operators import Operators
 from numgraph.source import SourceLine, current_line, lines_of

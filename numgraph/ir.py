@@ -10,15 +10,16 @@ User lines, names and lengths live beside the nodes, never in their identity.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import InitVar, dataclass, field
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
-from numgraph.algebra import lower_bound, simplified
 from numgraph.formula import described
 from numgraph.graph import Variable
+from numgraph.lengths.rules import lower_bound, simplified
 from numgraph.op import OPS, Op, reference
 from numgraph.source import SourceLine
 from numgraph.text import printable
@@ -138,10 +139,6 @@ class Node:
     def __neg__(self) -> Any:
         return self.graph.integer("sub", 0, self)
 
-    def dim_call(self, function: str, *others: Any) -> Any:
-        """The node for `function` of these operands; see `dims`."""
-        return self.graph.integer(function, *others)
-
 
 def _planned(node: Node) -> bool:
     """Whether the node is a scalar that can be computed before any loop runs."""
@@ -167,7 +164,7 @@ class Graph:
         self.traits = traits
         self.count = 0
         self.table: dict[Any, Node] = {}
-        # what stands for a length may move, see `schedule.moved`
+        # what stands for a length may move, see `lengths.sources`
         self.lengths: dict[Node, tuple[Any, ...]] = {}
         self.lines: dict[Node, list[SourceLine]] = {}
         self.names: dict[Node, str] = {}
@@ -262,7 +259,7 @@ class Graph:
 
     def equal_lengths(self, a: Any, b: Any) -> bool:
         """Whether two lengths are known to be equal."""
-        return self.find(a) is self.find(b) or (isinstance(self.find(a), int) and self.find(a) == self.find(b))
+        return bool(self.find(a) == self.find(b))
 
     def unify(self, a: Any, b: Any) -> None:
         """From now on `a` and `b` count as equal; a number wins as the representative."""
@@ -294,27 +291,27 @@ class Graph:
         floats = [v.dtype for v in operands if isinstance(v, Node) and v.dtype in FLOATS]
         if floats:
             return self._real(name, operands, promote(floats))
-        nodes = [self.number(v, "bool") if isinstance(v, bool) else self.as_index(self.find(v)) for v in operands]
+        nodes = [self._whole(v) for v in operands]
         if all(v.is_number for v in nodes):
             # `int` loses nothing here; a comparison stays a bool for `dims.where`
-            folded = self.scalar_op(name, *nodes)
-            return folded.value
+            return self.scalar_op(name, *nodes).value
         simpler = simplified(self, name, nodes)
-        if simpler is not None:
-            return simpler.value if isinstance(simpler, Node) and simpler.is_number else simpler
-        return self.scalar_op(name, *(self.to_int64(v, name) for v in nodes))
+        if simpler is None:
+            return self.scalar_op(name, *nodes)
+        return simpler.value if isinstance(simpler, Node) and simpler.is_number else simpler
+
+    def _whole(self, value: Any) -> Node:
+        """An operand of index arithmetic, which is in int64; conditions of `where` stay bool."""
+        if isinstance(value, bool):
+            return self.number(value, "bool")
+        node = self.as_index(self.find(value))
+        return node if node.dtype == "bool" else self.cast(node, "int64")
 
     def _real(self, name: str, operands: Sequence[Any], dtype: str) -> Node:
         nodes = [
             v if isinstance(v, Node) else self.number(v, "bool" if isinstance(v, bool) else dtype) for v in operands
         ]
         return self.scalar_op(name, *(v if v.dtype == "bool" else self.cast(v, dtype) for v in nodes))
-
-    def to_int64(self, node: Node, name: str) -> Node:
-        """Index arithmetic is in int64; conditions of `where` stay bool."""
-        if node.dtype == "int64" or node.dtype == "bool":
-            return node
-        return self.cast(node, "int64")
 
     def cast(self, node: Node, dtype: str) -> Node:
         """`node` converted to `dtype`."""
@@ -357,7 +354,11 @@ def involved(node: Any) -> list[Node]:
     return list(dict.fromkeys(operands))
 
 
-def topological(outputs: Iterable[Node], known: Container[Node] = ()) -> list[Node]:
+def topological(
+    outputs: Iterable[Node],
+    known: Container[Node] = (),
+    inputs: Callable[[Node], Sequence[Node]] = attrgetter("inputs"),
+) -> list[Node]:
     """Every ancestor of `outputs` through inputs (not through lengths), inputs first; `known` ones and what only they
     need are left out."""
     done: dict[Node, None] = {}
@@ -371,8 +372,13 @@ def topological(outputs: Iterable[Node], known: Container[Node] = ()) -> list[No
                 done[node] = None
                 continue
             stack.append((node, True))
-            stack.extend((v, False) for v in reversed(node.inputs) if v not in done)
+            stack.extend((v, False) for v in reversed(inputs(node)) if v not in done)
     return list(done)
+
+
+def found(length: Any) -> Any:
+    """The representative of a length, see `Graph.find`."""
+    return length.graph.find(length) if isinstance(length, Node) else length
 
 
 def loops_of(graph: Graph, lengths: Sequence[Any]) -> tuple[Any, ...]:
@@ -380,4 +386,4 @@ def loops_of(graph: Graph, lengths: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(n for n in map(graph.find, lengths) if not (isinstance(n, int) and n == 1))
 
 
-__all__ = ["LEAVES", "MAX_FOLDED", "Graph", "Node", "Requirement", "loops_of", "topological"]
+__all__ = ["LEAVES", "MAX_FOLDED", "Graph", "Node", "Requirement", "found", "loops_of", "topological"]

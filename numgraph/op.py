@@ -18,8 +18,8 @@ which code is generated for every target:
 * `expand`   a function `(*variables, **attrs) -> Variable`: a composition of other ops, expanded before scheduling.
 
 `shape` is needed for every form but `scalar` and `reduce`: `(*operands, **attrs) -> tuple of lengths`, written with
-the arithmetic of `dims`. An *operand* offers `.shape` (lengths), `.ndim`, `.dtype`, `.value` (the value of a 0-d
-integer, as a length or index) and, inside `element` and `scatter`, `.at(*idx)`.
+the arithmetic of `lengths.dims`. An *operand* offers `.shape` (lengths), `.ndim`, `.dtype`, `.value` (the value of a
+0-d integer, as a length or index) and, inside `element` and `scatter`, `.at(*idx)`.
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numgraph.dims import MOST_BYTES, counted
 from numgraph.errors import IndexOutOfRange, MissingInputError, NumgraphError, ShapeError, SizeError
 from numgraph.formula import described
 from numgraph.graph import Constant, Variable, describe, toposort
+from numgraph.lengths.dims import MOST_BYTES, counted
 from numgraph.op import Check, Op, boolean, reference
 from numgraph.shared import SharedVariable
 from numgraph.types import compared

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from numgraph.config import config
-from numgraph.dims import MOST_BYTES, counted
 from numgraph.errors import DtypeError, SizeError
+from numgraph.lengths.dims import MOST_BYTES, counted
 
 BOOL = "bool"
 SIGNED = ("int8", "int16", "int32", "int64")

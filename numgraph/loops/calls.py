@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from numgraph import dims
 from numgraph.elements import View
 from numgraph.ir import Node
+from numgraph.lengths import dims
 from numgraph.loops.chunks import SHARE, SHARES
 from numgraph.loops.memory import OWN, HostMemory, pointer_to
 from numgraph.loops.program import Call, Do, Expression, For, If, Name, Number, Several, fail

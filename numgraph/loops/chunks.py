@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from numgraph import dims
+from numgraph.lengths import dims
 from numgraph.loops.build import Nests, in_order
 from numgraph.loops.memory import HostMemory, pointer_to
 from numgraph.loops.program import Assign, For, Name, Number, Store

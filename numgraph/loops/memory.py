@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from numgraph import dims
 from numgraph.ir import LEAVES, Node
+from numgraph.lengths import dims
 from numgraph.loops.positions import position, root
 from numgraph.loops.program import REALS, TABLE, Assign, Call, Expression, Load, Name, Number, Statement
 from numgraph.loops.scalar import POINTERS, convert

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from numgraph import dims
 from numgraph.elements import View
 from numgraph.ir import Node
+from numgraph.lengths import dims
 from numgraph.loops.build import Accumulators, Nests, start_value
 from numgraph.loops.calls import Products, product_of
 from numgraph.loops.chunks import SHARE, SHARES, add_join, rows_of_share

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from numgraph import dims
 from numgraph.config import config
 from numgraph.errors import ShapeError
 from numgraph.graph import Constant, Variable, apply, as_variable, describe, frozen, weak_constant
+from numgraph.lengths import dims
 from numgraph.op import OPS, Check, Op, first
 from numgraph.ops import formula
 from numgraph.ops import lengths as ln

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from numgraph import dims
-from numgraph.dims import Dim
 from numgraph.errors import AxisError, DtypeError, ShapeError, SizeError
 from numgraph.graph import Constant, Variable, apply, as_variable, describe, frozen
+from numgraph.lengths import dims
+from numgraph.lengths.dims import Dim
 from numgraph.op import OPS
 from numgraph.ops.define import f
 from numgraph.types import BOOL, DISCRETE
@@ -175,7 +175,7 @@ def stretched(n: Dim, full: Dim) -> tuple[Dim, Dim]:
 
 def stretched_index(n: Dim, i: Dim, full: Dim) -> Dim:
     """For element forms: the index on an axis of length n that is stretched to `full`, along which i counts."""
-    return i if n is full else dims.where(dims.equal(n, 1), 0, i)
+    return i if n is full else dims.along(n, i)
 
 
 def broadcast_dims(lengths: Iterable[Dim]) -> Dim:

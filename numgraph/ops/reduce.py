@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numgraph import dims
 from numgraph.errors import AxisError, ShapeError
 from numgraph.graph import Variable, apply, as_variable, describe
+from numgraph.lengths import dims
 from numgraph.op import OPS, Check, Op, Reduce, Scatter, accumulated, boolean, first, int64, same
 from numgraph.ops import formula
 from numgraph.ops.define import f
@@ -289,7 +289,7 @@ def _unbroadcast(base: NDArray[Any], g: NDArray[Any], mode: str) -> NDArray[Any]
 def _summed_to(idx: Sequence[Any], base: Any, g: Any, mode: str) -> tuple[Any, ...]:
     """Where element `idx` of g is added: at 0 on each axis that was broadcast, axes aligned at the right."""
     own = idx[len(idx) - base.ndim :]
-    return tuple(dims.where(dims.equal(n, 1), 0, i) for n, i in zip(base.shape, own, strict=True))
+    return tuple(dims.along(n, i) for n, i in zip(base.shape, own, strict=True))
 
 
 Op("unbroadcast", ("base", "g"), "base + the sums of g over the axes along which base's shape broadcasts to g's.",

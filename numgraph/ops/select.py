@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numgraph import dims
 from numgraph.config import config
 from numgraph.errors import DtypeError, ShapeError
 from numgraph.graph import Constant, Variable, apply, as_variable, describe
+from numgraph.lengths import dims
 from numgraph.op import OPS, Check, Kernel, Op, first, int64
 from numgraph.ops import lengths as ln
 from numgraph.ops.create import constant_scalar, counting, filled, ones_like

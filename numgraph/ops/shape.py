@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numgraph import dims
 from numgraph.errors import IndexShapeError, ShapeError
 from numgraph.graph import Variable, apply, as_variable, describe
+from numgraph.lengths import dims
 from numgraph.op import OPS, Check, Op, first, int64
 from numgraph.ops import formula
 from numgraph.ops import lengths as ln

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numgraph import dims
-from numgraph.dims import Dim
 from numgraph.errors import DtypeError, ShapeError
 from numgraph.graph import Variable, apply, as_variable, describe
+from numgraph.lengths import dims
+from numgraph.lengths.dims import Dim
 from numgraph.op import OPS, Check, Kernel, Op, accumulated, first, int64, same
 from numgraph.ops import lengths as ln
 from numgraph.ops.create import ones_like

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numgraph import dims
-from numgraph.dims import Dim
 from numgraph.errors import IndexShapeError
 from numgraph.graph import Variable, apply
+from numgraph.lengths import dims
+from numgraph.lengths.dims import Dim
 from numgraph.op import OPS, Check, Op, Scatter, first
 from numgraph.ops import formula, selected
 from numgraph.ops import lengths as ln

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numgraph import dims
 from numgraph.errors import OptionError, ShapeError
 from numgraph.graph import Variable, apply, as_variable, describe
+from numgraph.lengths import dims
 from numgraph.op import Check, Kernel, Op
 from numgraph.ops import formula
 from numgraph.ops.define import f

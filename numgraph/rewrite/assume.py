@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from numgraph.errors import IndexOutOfRange, ShapeError
 from numgraph.ir import Node, topological
-from numgraph.rewrite.values import Values
+from numgraph.lengths.values import Values
 
 # What an assumption is known by, in every build of the same program.
 Key = tuple[str, ...]

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from numgraph.elements import Elements, Operand
 from numgraph.graph import reduced_shape
-from numgraph.ir import MAX_FOLDED, Graph, Node, Requirement, topological
+from numgraph.ir import MAX_FOLDED, Graph, Node, Requirement
+from numgraph.lengths.known import difference, holds
 from numgraph.op import OPS, Op, boolean, reference
 from numgraph.rewrite.assume import Assumptions, Contradiction
-from numgraph.rewrite.conditions import holds
 from numgraph.rewrite.sizes import Sizes
 from numgraph.types import compared
 
@@ -264,7 +264,7 @@ class Builder:
         x, y = graph.find(a), graph.find(b)
         if graph.equal_lengths(x, y):
             return True
-        if not (_is_planned(x) and _is_planned(y)) or _differ(graph, x, y):
+        if not (_is_planned(x) and _is_planned(y)) or _differ(x, y):
             return False
         key = self.assumptions.key(a, b)
         if not self.assumptions.make(key, x, y):
@@ -284,7 +284,7 @@ class Builder:
         """Record a condition, unless it is known to hold. Contradiction where it cannot, if all that is assumed
         holds."""
         a, b = self.graph.find(a), self.graph.find(b)
-        if holds(self.graph, kind, a, b):
+        if holds(kind, a, b):
             return
         if isinstance(a, int) and isinstance(b, int) and not self.assumptions.tolerates((kind, a, b)):
             raise Contradiction(message.format(a=a, b=b))
@@ -309,7 +309,7 @@ def _is_arithmetic(value: Any) -> bool:
     """Whether a scalar needs nothing but lengths and 0-d arguments."""
     if not isinstance(value, Node) or value.dtype != "int64" or not value.planned:
         return False
-    return value.kind == "op" and not any(v.kind == "load" for v in topological([value]))
+    return value.kind == "op" and not value.reads
 
 
 def _is_planned(length: Any) -> bool:
@@ -317,7 +317,6 @@ def _is_planned(length: Any) -> bool:
     return isinstance(length, int) or length.planned
 
 
-def _differ(graph: Graph, a: Any, b: Any) -> bool:
+def _differ(a: Any, b: Any) -> bool:
     """Whether two lengths are certainly not equal: numbers, or n and n + 1."""
-    differences = [graph.integer("sub", a, b), graph.integer("sub", b, a)]
-    return any(isinstance(d, int) and d != 0 for d in differences)
+    return difference(a, b) not in (None, 0)

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from numgraph.dims import MOST_BYTES, WIDEST
 from numgraph.ir import Graph, Node
+from numgraph.lengths.dims import MOST_BYTES, WIDEST
+from numgraph.lengths.known import at_least, ceiling
 
 # The lengths of an array that are not known, each as often as it occurs, and the bytes for what is known of it.
 Count = tuple[Counter[Node], int]
@@ -36,7 +37,7 @@ class Sizes:
             return
         self.seen.add(key)
         unknown, known = self._count(key)
-        if self._is_counted(unknown, known) or self._is_counted(*self._count(map(self.ceiling, key))):
+        if self._is_counted(unknown, known) or self._is_counted(*self._count(map(ceiling, key))):
             return
         self.counted.append((unknown, known))
         left: Any = MOST_BYTES // known
@@ -55,7 +56,7 @@ class Sizes:
             n = self.graph.find(waiting.pop())
             if not isinstance(n, Node):
                 size *= max(n, 1)
-            elif n.name == "mul" and all(v.lowest is not None and v.lowest >= 0 for v in n.inputs):
+            elif n.name == "mul" and all(at_least(v, 0) for v in n.inputs):
                 waiting += n.inputs
             else:
                 unknown[n] += 1
@@ -73,30 +74,3 @@ class Sizes:
             if unknown == others and known <= most * WIDEST:
                 return True
         return False
-
-    def ceiling(self, length: Any) -> Any:
-        """What a length is at most: the axis that it is a part of, where it is a window."""
-        while True:
-            length = self.graph.find(length)
-            larger = _larger(length) if isinstance(length, Node) else None
-            if larger is None:
-                return length
-            length = larger
-
-
-def _larger(length: Node) -> Node | None:
-    """A length that is not smaller; a negative one counts as 0 or 1."""
-    if length.name == "slice_bound":
-        return length.inputs[1]
-    if length.name == "minimum":
-        return next((v for v in length.inputs if v.is_number), length.inputs[0])
-    if length.name not in ("maximum", "sub", "floor_div"):
-        return None
-    first, second = length.inputs
-    if length.name == "maximum":
-        return first if second.is_number and second.value <= 1 else None
-    least = int(length.name == "floor_div")
-    if least and second.is_number and first.name == "add" and first.inputs[1].is_number:
-        # rounded up
-        return first.inputs[0] if first.inputs[1].value < second.value else None
-    return first if second.lowest is not None and second.lowest >= least else None

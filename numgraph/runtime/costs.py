@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 
 from numgraph.ir import Node
+from numgraph.lengths.known import times
 from numgraph.op import Op
 from numgraph.runtime.native import kernel_module
 from numgraph.schedule.arrange import Block
 from numgraph.schedule.items import IndexCheck, Item, KernelCall, Product, Reduction, Scattering
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.shares import KERNEL
-from numgraph.schedule.work import Length, Operation, operations, times
+from numgraph.schedule.work import Length, Operation, operations
 from numgraph.types import FLOATS
 
 # Cycles of an operation for each unit of its `cost`, of a read, and of a write; of a read of elements that are no

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from numgraph.inspector.explanation import Explanation, PhaseEstimate, UpdateEstimate
 from numgraph.ir import Node
+from numgraph.lengths.known import times
+from numgraph.lengths.values import Values
 from numgraph.loops.entry import sweep_obstacle
 from numgraph.loops.processor import Phase
 from numgraph.runtime.costs import LoopCosts, ProductCosts, kernel_cycles
@@ -17,9 +19,8 @@ from numgraph.runtime.machine import Machine, machine
 from numgraph.runtime.variant import NativeVariant
 from numgraph.schedule.arrange import Block, Fused
 from numgraph.schedule.items import Product
-from numgraph.schedule.lengths import Lengths
 from numgraph.schedule.shares import GRAIN, obstacle, work_of_block
-from numgraph.schedule.work import Work, name_of, times, work_of
+from numgraph.schedule.work import Work, name_of, work_of
 
 Array = NDArray[Any]
 
@@ -42,7 +43,7 @@ class Estimator:
         self.graph = variant.schedule.graph
         self.arguments = arguments
         self.planned = planned or {}
-        self.number = Lengths(self.graph, self._leaf)
+        self.number = Values(self._leaf, taken=True)
         self.machine: Machine = machine(variant.threads)
         self.loops = LoopCosts(self.schedule, self.number, self.machine.vector)
         self.works = [work_of(self.schedule, phase.items, self.number) for phase in variant.module.phases]

@@ -8,10 +8,10 @@ from typing import Any
 from numgraph.binder import Array
 from numgraph.errors import IndexOutOfRange, NumgraphError, ShapeError, SizeError
 from numgraph.ir import Graph, Node, Requirement, involved
+from numgraph.lengths.values import Values
 from numgraph.loops.values import Raised
 from numgraph.program import Program
 from numgraph.rewrite.assume import Leaf
-from numgraph.rewrite.values import Values
 from numgraph.runtime.users import raised_again, raised_error
 from numgraph.shared import SharedVariable
 from numgraph.source import SourceLine

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numgraph.config import config
-from numgraph.dims import counted
 from numgraph.emit.module import Module
 from numgraph.errors import SizeError
+from numgraph.lengths.dims import counted
 from numgraph.loops.entry import GROW
 from numgraph.loops.program import called
 from numgraph.loops.table import DGEMM, FAILED_A, FAILED_B, HEADER, LAUNCH, SGEMM, THREADS

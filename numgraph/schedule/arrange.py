@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from numgraph import dims
 from numgraph.ir import LEAVES, Graph, Node
+from numgraph.lengths import dims
 from numgraph.schedule.items import Elementwise, IndexCheck, Item, KernelCall, Product, Reduction, Scattering
 
 # Statements in one outermost loop; Numba's typing time grows faster than linearly with a function's length.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from numgraph.ir import Graph, Node
-from numgraph.rewrite.conditions import undecided
-from numgraph.schedule.items import Item, computed_sources
+from numgraph.lengths.known import undecided
+from numgraph.lengths.sources import computed_sources
+from numgraph.schedule.items import Item
 
 
 class LateConditions:

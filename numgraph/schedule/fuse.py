@@ -18,13 +18,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
-
 from numgraph.elements import View
 from numgraph.ir import Graph, Node
+from numgraph.lengths import dims
+from numgraph.lengths.known import full_length
+from numgraph.lengths.sources import scalar_nodes
 from numgraph.schedule.arrange import Arranger, Block, Fused
-from numgraph.schedule.bounds import full_length
-from numgraph.schedule.items import Elementwise, IndexCheck, Item, Product, Reduction, scalar_nodes
+from numgraph.schedule.items import Elementwise, IndexCheck, Item, Product, Reduction
 from numgraph.schedule.place import Buffer
 from numgraph.schedule.shares import obstacle
 from numgraph.types import FLOATS
@@ -100,7 +100,7 @@ class Fuser:
 
     def _worth(self, length: Any, blocks: Sequence[Block]) -> bool:
         """Whether there are rows enough, as far as that is known before the call."""
-        most = full_length(self.graph, length)
+        most = full_length(length)
         item = blocks[0].items[0]
         if most is None and isinstance(item, Product):
             loops = [b for b in blocks[1:] if b.length is not None and self.graph.equal_lengths(b.length, length)]
@@ -158,10 +158,9 @@ class Fuser:
         return not why
 
     def _too_large(self, item: Item, lengths: Sequence[Any], what: str) -> str:
-        known = [self.graph.find(n) for n in lengths]
-        if not all(isinstance(n, int) for n in known):
+        size = dims.bytes_of(map(self.graph.find, lengths), item.node.dtype)
+        if not isinstance(size, int):
             return f"how large its {what} are is known only at the call"
-        size = int(np.prod(known, dtype=np.int64)) * np.dtype(item.node.dtype).itemsize
         return f"its {what}, {size:,} bytes, would not stay in the cache" if size > RESIDENT else ""
 
     def _made_in(self, node: Node, fused: Fused) -> bool:
@@ -222,11 +221,10 @@ class Fuser:
             if isinstance(item, IndexCheck) or item in fused.sums or not self._writes_rows(item):
                 continue
             place = self.buffers[item.node]
-            lengths = [self.graph.find(n) for n in item.node.dims[1:]]
-            known = all(isinstance(n, int) for n in lengths)
-            if place.place == "arena" and 0 in place.axes and known and item.node not in read_outside:
+            row = dims.bytes_of(map(self.graph.find, item.node.dims[1:]), item.node.dtype)
+            if place.place == "arena" and 0 in place.axes and isinstance(row, int) and item.node not in read_outside:
                 fused.local.append(item.node)
-                width += int(np.prod(lengths, dtype=np.int64)) * np.dtype(item.node.dtype).itemsize
+                width += row
         width += sum(self._row_bytes(fused).values())
         rows = min(max(BLOCK // max(width, 1), LEAST_ROWS), MOST_ROWS)
         fused.rows = rows // LEAST_ROWS * LEAST_ROWS
@@ -284,7 +282,7 @@ class Fuser:
                 rows = [n for n in lengths if self.graph.equal_lengths(n, fused.length)]
                 others = [n for n in lengths if n not in rows and isinstance(n, int)]
                 if rows and others and view.buffer not in fused.local:
-                    found[view.buffer] = others[0] * np.dtype(view.buffer.dtype).itemsize
+                    found[view.buffer] = dims.bytes_of(others[:1], view.buffer.dtype)
         return found
 
 

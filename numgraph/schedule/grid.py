@@ -18,10 +18,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from numgraph import dims
 from numgraph.ir import Graph, Node
+from numgraph.lengths import dims
+from numgraph.lengths.known import full_length, times
 from numgraph.schedule.arrange import Block, gathers_rows
-from numgraph.schedule.bounds import full_length
 from numgraph.schedule.items import Elementwise, IndexCheck, Item, KernelCall, Product, Scattering
 
 # Iterations up to which a block is worth moving beside others of its size, with which it is one launch then.
@@ -53,7 +53,7 @@ def map_to_grid(graph: Graph, blocks: list[Block], buffers: dict[Node, Any]) -> 
     found: dict[Block, Mapping] = {}
     for block in blocks:
         shape = _shape(graph, block)
-        mapping = found[block] = Mapping(shape, _count(graph, block, shape), _work(graph, block))
+        mapping = found[block] = Mapping(shape, _count(graph, block, shape), _work(block))
         for item in block.items:
             if isinstance(item, IndexCheck) or shape not in ("rows", "lanes"):
                 continue
@@ -87,7 +87,7 @@ def _shape(graph: Graph, block: Block) -> str:
     same = all(len(item.loops) == len(first.loops) for item in block.items)
     if plain and same and _one_nest(block):
         return "flat"
-    return "rows" if _short_rows(graph, block) else "lanes"
+    return "rows" if _short_rows(block) else "lanes"
 
 
 def _one_nest(block: Block) -> bool:
@@ -99,10 +99,10 @@ def _one_nest(block: Block) -> bool:
     return all(inner.length is None for inner in block.body)
 
 
-def _short_rows(graph: Graph, block: Block) -> bool:
+def _short_rows(block: Block) -> bool:
     """Whether one thread may as well do a whole iteration of the outermost loop."""
     inner = [item.loops[1] for item in block.items if len(item.loops) > 1]
-    lengths = [full_length(graph, n) for n in inner]
+    lengths = [full_length(n) for n in inner]
     return all(n is not None and n <= SHORT for n in lengths)
 
 
@@ -127,15 +127,10 @@ def free_levels(item: Item) -> list[int]:
     return sorted(counters)
 
 
-def _work(graph: Graph, block: Block) -> int | None:
+def _work(block: Block) -> int | None:
     """Iterations of all items, as far as they are known before a call."""
-    total = 0
-    for item in block.items:
-        lengths = [full_length(graph, n) for n in (item.loops if item.loops else item.node.dims)]
-        if any(n is None for n in lengths):
-            return None
-        total += int(dims.product([n for n in lengths if n is not None]))
-    return total
+    counts = [times(item.loops or item.node.dims) for item in block.items]
+    return None if None in counts else sum(n for n in counts if n is not None)
 
 
 def gather_small(blocks: list[Block], found: dict[Block, Mapping], buffers: dict[Node, Any]) -> None:

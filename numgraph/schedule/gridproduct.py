@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from numgraph.ir import Graph
-from numgraph.schedule.bounds import full_length, varies
+from numgraph.lengths.known import full_length
+from numgraph.lengths.sources import varies
 from numgraph.schedule.items import Item
 
 # A side of up to this many is skinny: the sums of a thread for all of it stay in registers.
@@ -62,9 +63,7 @@ def choose_product(graph: Graph, item: Item, geometry: Any) -> Choice | None:
                 threads,
                 f"few columns ({n}): each block makes {WIDTH} rows of the result",
             )  # fmt: skip
-    tile, each, depth = next(
-        (t for t in geometry.tiles if _blocks(graph, m, n, t[0]) >= geometry.wanted), geometry.tiles[-1]
-    )
+    tile, each, depth = next((t for t in geometry.tiles if _blocks(m, n, t[0]) >= geometry.wanted), geometry.tiles[-1])
     along = f"a_along={_is_one(a_col)}, b_along={_is_one(b_row) and not _is_one(b_col)}"
     return Choice(
         "tiled", f"{tile}, {tile}, {depth}, {each}, {each}, {along}", (m, n, k, a_row, a_col, b_row, b_col, n),
@@ -86,7 +85,7 @@ def cublas_sizes(graph: Graph, item: Item, large: int | None) -> tuple[Any, ...]
     k, stack = left.lengths[-1], item.node.dims[:-2]
     if large is None or not all(v.is_number for v in item.factors):
         return None
-    full = [full_length(graph, length) for length in (m, n, k)]
+    full = [*map(full_length, (m, n, k))]
     # of a single row both strides may be 1
     least = max(2, large // STACKED) if stack else large
     strides = [graph.find(s) for view in item.views for s in view.strides[-2:]]
@@ -113,6 +112,6 @@ def _is_one(stride: Any) -> bool:
     return isinstance(stride, int) and stride == 1
 
 
-def _blocks(graph: Graph, m: Any, n: Any, tile: int) -> int:
+def _blocks(m: Any, n: Any, tile: int) -> int:
     """Blocks of threads for tiles of this size; lengths that are not known count as one tile."""
-    return -(-(full_length(graph, m) or 1) // tile) * -(-(full_length(graph, n) or 1) // tile)
+    return -(-(full_length(m) or 1) // tile) * -(-(full_length(n) or 1) // tile)

@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 from numgraph.elements import Elements, Operand, View
 from numgraph.ir import LEAVES, Graph, Node, loops_of, topological
+from numgraph.lengths.known import holds
+from numgraph.lengths.sources import read_for, scalar_nodes
 from numgraph.op import Reduce
 
 # An expression of at most this cost is computed again by each of its users instead of being stored.
@@ -336,12 +338,9 @@ class ItemMaker:
     def _check(self, node: Node, index: Node, length: Any) -> None:
         loops, at = self._loop_index(index)
         value = self.elements.at(index, at)
-        known = self.graph.find(length)
-        if value.is_number and isinstance(known, int) and -known <= value.value < known:
-            return
-        if self._in_range(value, loops, self.graph.find(length)):
-            return
         bound = self.graph.find(length)
+        if holds("range", value, bound) or self._in_range(value, loops, bound):
+            return
         item = self.checked.get((value, bound, loops))
         if item is None:
             item = self.checked[value, bound, loops] = IndexCheck(node, loops, value, bound=bound)
@@ -394,35 +393,3 @@ def needed(items: Sequence[Item], roots: Sequence[Node]) -> list[Item]:
             found.add(item)
             stack += [*(by_node[v] for v in item.sources if v in by_node), *item.checks]
     return [item for item in items if item in found]
-
-
-def read_for(values: Iterable[Any]) -> list[Node]:
-    """The arrays of which elements are read for lengths and other integers, each once."""
-    nodes = scalar_nodes(v for v in values if isinstance(v, Node) and v.reads)
-    return list(dict.fromkeys(v.inputs[0] for v in nodes if v.kind == "load"))
-
-
-def computed_sources(lengths: Iterable[Any]) -> list[Node]:
-    """The computed nodes that lengths are read from, each once."""
-    return [v for v in read_for(lengths) if v.kind not in LEAVES]
-
-
-def scalar_nodes(roots: Iterable[Node]) -> list[Node]:
-    """Every scalar node below `roots`, inputs first; a load counts its index, not its buffer. What the plan works out
-    from lengths and arguments is one node, however long it is."""
-    done: dict[Node, None] = {}
-    for root in roots:
-        stack = [(root, False)]
-        while stack:
-            node, ready = stack.pop()
-            if node in done:
-                continue
-            if ready:
-                done[node] = None
-                continue
-            stack.append((node, True))
-            if node.planned and not node.reads and node.dtype == "int64":
-                continue
-            inputs = node.inputs[1:] if node.kind == "load" else node.inputs
-            stack.extend((v, False) for v in reversed(inputs) if v not in done)
-    return list(done)

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Any
 
-import numpy as np
-
-from numgraph import dims
 from numgraph.ir import Graph, Node
+from numgraph.lengths import dims
+from numgraph.lengths.sources import read_for
 from numgraph.schedule.arrange import Block, Fused
-from numgraph.schedule.items import Elementwise, IndexCheck, Item, Reduction, Scattering, read_for
+from numgraph.schedule.items import Elementwise, IndexCheck, Item, Reduction, Scattering
 
 
 @dataclass(eq=False)
@@ -41,7 +40,7 @@ class Buffer:
 
     def size(self, graph: Graph) -> Any:
         """Bytes, in whole cache lines."""
-        size = dims.product(self.lengths(graph)) * np.dtype(self.node.dtype).itemsize
+        size = dims.bytes_of(self.lengths(graph), self.node.dtype)
         return dims.aligned(max(size, 1) if isinstance(size, int) else size)
 
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from numgraph.elements import Elements, row_major
+from numgraph.elements import Elements
 from numgraph.ir import Graph, Node, Requirement, topological
-from numgraph.rewrite.conditions import OF_ELEMENTS, undecided
+from numgraph.lengths.known import OF_ELEMENTS, undecided
+from numgraph.lengths.sources import Mover, computed_sources, read_for
 from numgraph.schedule.arrange import Arranger, Block
 from numgraph.schedule.conditions import LateConditions
 from numgraph.schedule.fuse import Fuser
 from numgraph.schedule.grid import map_to_grid
-from numgraph.schedule.items import Item, ItemMaker, choose_stored, computed_sources, needed, read_for
-from numgraph.schedule.moved import Mover
+from numgraph.schedule.items import Item, ItemMaker, choose_stored, needed
 from numgraph.schedule.ownership import Owner, Update
 from numgraph.schedule.place import Buffer, Placer, loops_around
 from numgraph.schedule.shares import share_out
@@ -216,4 +216,4 @@ class Scheduler:
         self.final = max([item.stage for item in items] + checked, default=0)
 
 
-__all__ = ["Buffer", "Schedule", "Scheduler", "Update", "row_major"]
+__all__ = ["Buffer", "Schedule", "Scheduler", "Update"]

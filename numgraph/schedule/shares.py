@@ -12,12 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from numgraph import dims
 from numgraph.ir import Graph, Node
+from numgraph.lengths import dims
+from numgraph.lengths.known import full_length
 from numgraph.schedule.arrange import Block, Fused
-from numgraph.schedule.bounds import full_length
 from numgraph.schedule.items import Elementwise, IndexCheck, Item, KernelCall, Product, Reduction, Scattering
 from numgraph.types import FLOATS
 
@@ -62,7 +60,7 @@ def share_out(graph: Graph, blocks: Sequence[Block], buffers: dict[Node, Any]) -
             continue
         work = work_of_block(graph, block)
         length = graph.find(block.length)
-        most = work_of_block(graph, block, lambda n: full_length(graph, n))
+        most = work_of_block(graph, block, full_length)
         if (most is not None and most < 2 * GRAIN) or (isinstance(length, int) and length < 2):
             continue
         found[block] = Sharing(work, length)
@@ -92,16 +90,13 @@ def _share_fused(graph: Graph, fused: Fused, buffers: dict[Node, Any], size: Any
     for node in fused.local:
         buffer = buffers[node]
         buffer.place, buffer.offset = "rows", size
-        row = dims.product(buffer.lengths(graph)[1:]) * np.dtype(node.dtype).itemsize
-        size = size + dims.aligned(fused.room * row)
+        size = size + dims.aligned(fused.room * dims.bytes_of(buffer.lengths(graph)[1:], node.dtype))
     for item in fused.copies:
         fused.copies[item] = size
-        size = size + dims.aligned(
-            dims.product(map(graph.find, item.views[1].lengths)) * np.dtype(item.node.dtype).itemsize
-        )
+        size = size + dims.aligned(dims.bytes_of(map(graph.find, item.views[1].lengths), item.node.dtype))
     for item in fused.sums:
         sharing.partial[item] = size
-        size = size + dims.aligned(dims.product(map(graph.find, item.node.dims)) * np.dtype(item.node.dtype).itemsize)
+        size = size + dims.aligned(dims.bytes_of(map(graph.find, item.node.dims), item.node.dtype))
     return sharing, _own_memory(graph, fused.items, buffers, sharing, size)
 
 

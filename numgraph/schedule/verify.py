@@ -15,15 +15,13 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-import numpy as np
-
-from numgraph import dims
 from numgraph.errors import ScheduleError
 from numgraph.ir import LEAVES, Graph, Node
+from numgraph.lengths import dims
+from numgraph.lengths.known import all_apart, apart, in_order
 from numgraph.schedule.arrange import Block, Fused
 from numgraph.schedule.grid import Mapping
 from numgraph.schedule.items import IndexCheck, Item, KernelCall, Product
-from numgraph.schedule.pieces import Pieces
 from numgraph.schedule.plan import Buffer, Schedule
 from numgraph.schedule.shares import SCRATCH_BYTES, Sharing
 from numgraph.schedule.work import name_of
@@ -79,13 +77,12 @@ class Verifier:
         self.slots = {leaf: k for k, leaf in enumerate(schedule.shared)}
         for leaf, k in self.slots.items():
             self._put(Place(("shared", k)), Content(leaf, None))
-        self.pieces = Pieces()
-        # arenas whose different places are all apart: then two places overlap if they are the same
+        # arenas whose different places are all apart, and before the end: then two places overlap if they are the same
         places: dict[tuple[Any, ...], set[tuple[Any, Any]]] = {}
         for place in map(self.place, schedule.buffers):
             if place.size is not None:
                 places.setdefault(place.space, set()).add((place.offset, place.size))
-        self.laid_out = {space for space, found in places.items() if self.pieces.all_apart(found)}
+        self.laid_out = {s for s, found in places.items() if all_apart([*found, (schedule.arena_bytes[s[1]], 0)])}
         # the first item that changed a shared variable: nothing may fail any more then
         self.changed: Item | None = None
 
@@ -126,7 +123,7 @@ class Verifier:
         there = self.contents.get(place.space, {})
         if place.size is None or place.space in self.laid_out:
             return [place] if place in there else []
-        return [p for p in there if not self.pieces.apart((place.offset, place.size), (p.offset, p.size))]
+        return [p for p in there if not apart((place.offset, place.size), (p.offset, p.size))]
 
     def _put(self, place: Place, content: Content) -> None:
         self.contents.setdefault(place.space, {})[place] = content
@@ -176,13 +173,13 @@ class Verifier:
                 parts.append((buffer.offset, self._bytes(item.node, lengths)))
         room = sharing.private if isinstance(sharing, Mapping) else self.schedule.private_bytes[stage]
         for k, (offset, size) in enumerate(parts):
-            fits = self.pieces.in_order(offset, size, room)
-            if not fits or not all(self.pieces.apart((offset, size), other) for other in parts[:k]):
+            fits = in_order(offset, size, room)
+            if not fits or not all(apart((offset, size), other) for other in parts[:k]):
                 self._fail(f"what a share of {self._name(block.items[0].node)} has for itself overlaps")
 
     def _bytes(self, node: Node, lengths: Sequence[Any] | None = None) -> Any:
         found = map(self.graph.find, node.dims if lengths is None else lengths)
-        return dims.aligned(dims.product(found) * np.dtype(node.dtype).itemsize)
+        return dims.aligned(dims.bytes_of(found, node.dtype))
 
     # -- an item ------------------------------------------------------------------------------------------------
 
@@ -267,9 +264,9 @@ class Verifier:
             if content is None or content.node is not node.inputs[0]:
                 there = "nothing" if content is None else self._name(content.node)
                 self._fail(f"{self._name(node)} works in the memory of its base, where {there} lies")
-        if place.size is not None:
+        if place.size is not None and place.space not in self.laid_out:
             end = self.schedule.arena_bytes[place.space[1]]
-            if not self.pieces.in_order(place.offset, place.size, end):
+            if not in_order(place.offset, place.size, end):
                 self._fail(f"{self._name(node)} lies behind the end of the arena")
         beside = self.contents.get(place.space, {})
         for other in self._overlapping(place):

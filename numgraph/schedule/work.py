@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import numpy as np
 
 from numgraph.ir import Graph, Node, loops_of
+from numgraph.lengths.known import full_length, times
+from numgraph.lengths.sources import scalar_nodes
 from numgraph.schedule.arrange import Block, Fused
-from numgraph.schedule.bounds import full_length
-from numgraph.schedule.items import IndexCheck, Item, Product, Reduction, Scattering, scalar_nodes
+from numgraph.schedule.items import IndexCheck, Item, Product, Reduction, Scattering
 from numgraph.schedule.plan import Schedule
 from numgraph.types import FLOATS
 
@@ -82,10 +82,9 @@ def operations(schedule: Schedule, items: Sequence[Item]) -> list[Operation]:
     return list(found.values())
 
 
-def work_of(schedule: Schedule, items: Sequence[Item], length: Length | None = None) -> Work:
-    """The work of a phase. length: what lengths count as; as they are known without a call, by default."""
+def work_of(schedule: Schedule, items: Sequence[Item], number: Length = full_length) -> Work:
+    """The work of a phase. number: what lengths count as; as they are known without a call, by default."""
     graph = schedule.graph
-    number = length or (lambda n: full_length(graph, n))
     read: dict[Node, int | None] = {}
     written: dict[Node, int | None] = {}
     for item in items:
@@ -124,12 +123,6 @@ def flops_of(schedule: Schedule, items: Sequence[Item], number: Length) -> int |
         if done.node.kind == "op" and done.node.dtype in FLOATS and done.node.name != "cast":
             parts.append(times(done.item.loops[: done.depth], number))
     return _sum(parts)
-
-
-def times(lengths: Iterable[Any], number: Length) -> int | None:
-    """The product of lengths."""
-    known = [number(n) for n in lengths]
-    return None if None in known else prod(n for n in known if n is not None)
 
 
 def _adds(item: Item) -> bool:
@@ -199,7 +192,7 @@ def length_text(graph: Graph, length: Any) -> str:
     length = graph.find(length)
     if isinstance(length, int):
         return str(length)
-    full = full_length(graph, length)
+    full = full_length(length)
     return "?" if full is None else f"up to {full}"
 
 

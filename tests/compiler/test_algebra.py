@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numgraph import dims
 from numgraph.ir import Graph, Node, topological
+from numgraph.lengths import dims, known
 
 SIGNS: dict[str, Callable[[int, int], int]] = {
     "add": lambda a, b: a + b,
@@ -147,3 +147,58 @@ def test_lengths_of_shifted_slices_are_one() -> None:
         assert len(inner) == 1
         (length,) = inner
     assert len(topological([length])) == 6
+
+
+@given(trees, trees)
+@settings(max_examples=400)
+def test_what_is_known_of_two_numbers_holds(left: Any, right: Any) -> None:
+    """Their difference, which one is not smaller, and what multiples of them are at least."""
+    graph = Graph()
+    names = symbols(graph)
+    a, b = (built(tree, graph, names) for tree in (left, right))
+    for values in LEAVES:
+        rest = evaluated(left, values) - evaluated(right, values)
+        assert known.difference(a, b) in (None, rest)
+        assert rest >= 0 or not known.at_least(a, b)
+        bound = known.least((a, 3), (b, -2))
+        assert bound is None or bound <= 3 * evaluated(left, values) - 2 * evaluated(right, values)
+
+
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        (lambda n, m, k: ((n + k) - n, k), 0),
+        (lambda n, m, k: (n * 3 + k, (n + k) + 5), None),
+        (lambda n, m, k: ((n + m) * 2 - 1, m * 2 + n + (n + 4)), -5),
+        (lambda n, m, k: (n * m, m * n), None),
+        (lambda n, m, k: (7, 3), 4),
+    ],
+)
+def test_differences(build: Any, expected: Any) -> None:
+    names = symbols(Graph())
+    assert known.difference(*build(*names.values())) == expected
+
+
+def test_lengths_taken_for_equal_count_as_equal() -> None:
+    graph = Graph()
+    n, m, k = symbols(graph).values()
+    a, b = n + k, (m + 1) + k
+    assert known.difference(a, b) is None
+    graph.unify(n, m)
+    assert known.difference(a, b) == -1 and known.at_least(b, a) and not known.at_least(a, b)
+    graph.unify(n, 3)
+    assert known.difference(b, k) == 4
+
+
+def test_the_difference_of_long_sums_is_short_work() -> None:
+    """A common beginning is not looked at; what is looked at is so once, and not by recursion."""
+    graph = Graph()
+    n, m, k = symbols(graph).values()
+    total = n
+    for _ in range(5000):
+        total = graph.integer("floor_div", total, 3) + m
+    assert known.difference(total + 64, total) == 64
+    for i in range(5000):
+        total = total - graph.make("extent", None, (k,), (i,), "int64", ())
+    assert known.difference(total + 1, total) == 1
+    assert len(known.total((total, 1))) == 5003

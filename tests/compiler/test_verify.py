@@ -14,13 +14,13 @@ from numgraph.config import config
 from numgraph.elements import Elements, View, row_major
 from numgraph.errors import ScheduleError
 from numgraph.ir import Graph, Node
+from numgraph.lengths.known import all_apart, apart
 from numgraph.program import build_program
 from numgraph.runtime import pattern
 from numgraph.schedule import grid, items, ownership, place, shares
 from numgraph.schedule.arrange import Arranger
 from numgraph.schedule.fuse import Fuser
 from numgraph.schedule.items import Item
-from numgraph.schedule.pieces import Pieces
 from numgraph.traits import CPU, GRID, Traits
 
 x, J, M = ng.vector("x"), ng.lvector("J"), ng.matrix("M")
@@ -212,14 +212,13 @@ def test_pieces_of_unknown_lengths() -> None:
     graph = Graph()
     leaf = graph.make("input", None, (), (0,), "float64", (None,))
     n = graph.make("extent", None, (leaf,), (0,), "int64", ())
-    pieces = Pieces()
-    assert pieces.apart((0, n * 8), (n * 8, 64))
-    assert pieces.apart((n * 8 + 64, n * 8), (0, n * 8))
-    assert not pieces.apart((0, n * 8), (n * 4, 64))
-    assert not pieces.apart((n, 8), (0, 64))
+    assert apart((0, n * 8), (n * 8, 64))
+    assert apart((n * 8 + 64, n * 8), (0, n * 8))
+    assert not apart((0, n * 8), (n * 4, 64))
+    assert not apart((n, 8), (0, 64))
     offsets = [n * 8 * k + 64 for k in range(9)]
-    assert pieces.all_apart([(offset, n * 8) for offset in reversed(offsets)])
-    assert not pieces.all_apart([(offset, n * 8 + 64) for offset in offsets])
+    assert all_apart([(offset, n * 8) for offset in reversed(offsets)])
+    assert not all_apart([(offset, n * 8 + 64) for offset in offsets])
 
 
 def test_the_pattern_is_seen() -> None:

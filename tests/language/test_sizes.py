@@ -15,9 +15,9 @@ import pytest
 import numgraph as ng
 from numgraph.compile import scheduled
 from numgraph.config import config
-from numgraph.dims import MOST_BYTES
 from numgraph.errors import ShapeError, SizeError
 from numgraph.ir import Graph, Node
+from numgraph.lengths.dims import MOST_BYTES
 from numgraph.program import build_program
 from numgraph.rewrite.sizes import Sizes
 from numgraph.runtime.variant import NativeVariant

@@ -14,11 +14,11 @@ PACKAGE = ROOT / "numgraph"
 # A module imports only from modules to its left; a package counts as one, except for the parts of it that are listed.
 # Imports within functions count too.
 LAYERS = """
-    errors config text absent whole pickled source userfunctions dims types op operators graph storage arguments shared
-    ops tensor patterns substitution stable formula givens updates reach grad reference program binder printing testing
-    inspector.explanation inspector.record passes
-    algebra traits ir elements rewrite schedule loops emit processor lower cache device target runtime cuda compile
-    cuda.compile call sweep function inspector demo cli __main__
+    errors config text absent whole pickled source userfunctions lengths.dims types op operators graph storage arguments
+    shared ops tensor patterns substitution stable formula givens updates reach grad reference program binder printing
+    testing inspector.explanation inspector.record passes
+    lengths.rules traits ir lengths elements rewrite schedule loops emit processor lower cache device target runtime
+    cuda compile cuda.compile call sweep function inspector demo cli __main__
 """.split()
 
 # (importing layer, imported layer): why it may point to the right. Such imports stand within functions.

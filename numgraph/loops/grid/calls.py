@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from numgraph import dims
 from numgraph.errors import FunctionError
+from numgraph.lengths import dims
 from numgraph.loops.grid.kernel import THREAD, THREADS
 from numgraph.loops.grid.nests import Work
 from numgraph.loops.positions import root

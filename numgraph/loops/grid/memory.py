@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from numgraph.ir import LEAVES, Node
+from numgraph.lengths.sources import varies
 from numgraph.loops.grid.kernel import BLOCK, THREAD, Kernel
 from numgraph.loops.positions import position, root
 from numgraph.loops.program import Expression, Load, Name, Number
 from numgraph.loops.scalar import convert
 from numgraph.loops.values import Values
-from numgraph.schedule.bounds import varies
 from numgraph.schedule.grid import Mapping
 from numgraph.schedule.place import Buffer
 from numgraph.types import FLOATS

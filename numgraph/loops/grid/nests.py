@@ -9,7 +9,7 @@ from functools import partial, reduce
 from operator import mul
 from typing import Any
 
-from numgraph import dims
+from numgraph.lengths import dims
 from numgraph.loops.build import Nests
 from numgraph.loops.grid.checks import GuardingChecks
 from numgraph.loops.grid.joins import joined

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from numgraph import dims
 from numgraph.errors import FunctionError
 from numgraph.ir import Requirement
+from numgraph.lengths import dims
 from numgraph.loops.build import Nests
 from numgraph.loops.grid import calls, nests, sums
 from numgraph.loops.grid.checks import SearchingChecks

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from numgraph import dims
 from numgraph.ir import Graph
+from numgraph.lengths import dims
+from numgraph.lengths.known import full_length
 from numgraph.loops.build import position_of
 from numgraph.loops.grid.joins import joined
 from numgraph.loops.grid.kernel import BLOCK, BLOCKS, LANE, LANES, Geometry
@@ -14,7 +15,6 @@ from numgraph.loops.grid.nests import Work
 from numgraph.loops.program import Choice, Expression, If, Load, Logic, Name, Number
 from numgraph.loops.values import as_read
 from numgraph.schedule.arrange import Block
-from numgraph.schedule.bounds import full_length
 from numgraph.schedule.grid import Mapping
 from numgraph.schedule.items import Reduction
 
@@ -39,11 +39,11 @@ def shares_of(graph: Graph, block: Block, mapping: Mapping, geometry: Geometry) 
         return 1
     if mapping.work is not None and mapping.work <= geometry.small:
         return 1
-    kept = [full_length(graph, first.loops[k]) for k in first.kept]
+    kept = [full_length(first.loops[k]) for k in first.kept]
     width = width_of(dims.product([n for n in kept if n is not None]), geometry) if None not in kept else 32
     steps: Any = 1
     for k in first.reduced:
-        known = full_length(graph, first.loops[k])
+        known = full_length(first.loops[k])
         steps = steps * (graph.find(first.loops[k]) if known is None else known)
     return dims.maximum(dims.minimum(steps * width // geometry.part, geometry.shares), 1)
 

@@ -7,7 +7,9 @@ builds the code that computes them.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
+
+import numpy as np
 
 
 class Unknown:
@@ -38,13 +40,6 @@ MOST_BYTES = 1 << 48
 WIDEST = 8
 
 
-class Symbolic(Protocol):
-    """What a scalar node of the compile graph offers to a shape rule."""
-
-    def dim_call(self, function: str, *others: Any) -> Any:
-        """The node for `function(self, *others)`; functions: minimum, maximum, where, lt, eq, ge."""
-
-
 # A length or an index: int, UNKNOWN, or a scalar node of the compile graph.
 Dim = Any
 
@@ -53,7 +48,7 @@ def _call(function: str, *args: Dim) -> Dim:
     if any(a is UNKNOWN for a in args):
         return UNKNOWN
     node = next(a for a in args if not isinstance(a, int | float))
-    return node.dim_call(function, *args)
+    return node.graph.integer(function, *args)
 
 
 def _numbers(*args: Dim) -> bool:
@@ -90,6 +85,11 @@ def where(condition: Dim, a: Dim, b: Dim) -> Dim:
 def wrap(index: Dim, length: Dim) -> Dim:
     """A possibly negative index, counted from the end when negative (no check of range)."""
     return where(less(index, 0), index + length, index)
+
+
+def along(length: Dim, index: Dim) -> Dim:
+    """The index on an axis that is stretched to one along which `index` counts: 0 where the axis has one element."""
+    return where(equal(length, 1), 0, index)
 
 
 def product(lengths: Any) -> Dim:
@@ -156,6 +156,11 @@ def bound(index: Dim, length: Dim) -> Dim:
 def _reverse_bound(index: Dim, length: Dim) -> Dim:
     """A bound of a slice with negative step as a position in [-1, length - 1]."""
     return minimum(maximum(wrap(index, length), -1), length - 1)
+
+
+def bytes_of(lengths: Any, dtype: str) -> Dim:
+    """The bytes of an array."""
+    return product(lengths) * np.dtype(dtype).itemsize
 
 
 def aligned(size: Dim) -> Dim:

@@ -7,30 +7,38 @@ from typing import Any
 
 import numpy as np
 
-from numgraph.ir import LEAVES, Node, topological
+from numgraph.ir import LEAVES, Node, found, topological
+from numgraph.lengths.known import full_length
 from numgraph.op import reference
 
 
 class Values:
-    """`values(n)`: the number that a length is, None where it is not known.
+    """`values(n)`: the number that a length is, None where only a call tells.
 
     leaf: the array of an input, shared variable or constant, an object with its `shape` where it lies on a device, None
-    where there is none yet.
+    where there is none yet. taken: lengths that the program is compiled for as equal count as equal, and a window
+    `s[i*B:(i+1)*B]` whose place is not known with its full length B.
     """
 
-    def __init__(self, leaf: Callable[[Node], Any | None]) -> None:
+    def __init__(self, leaf: Callable[[Node], Any | None], taken: bool = False) -> None:
         self.leaf = leaf
+        self.taken = taken
         self.known: dict[Node, Any | None] = {}
 
     def __call__(self, length: Any) -> Any | None:
         """The number, or None."""
+        length = found(length) if self.taken else length
         if not isinstance(length, Node):
             return length
         for node in topological([length], self.known):
-            self.known[node] = self.value(node)
+            value = self._value(node)
+            if value is None and self.taken and not node.dims and not node.depth and node.dtype == "int64":
+                same = found(node)
+                value = full_length(node) if same is node else self(same)
+            self.known[node] = value
         return self.known[length]
 
-    def value(self, node: Node) -> Any | None:
+    def _value(self, node: Node) -> Any | None:
         """The number that a scalar node is, or a leaf's array; what it depends on is known already."""
         if node.kind in LEAVES:
             array = self.leaf(node)

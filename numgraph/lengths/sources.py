@@ -1,4 +1,4 @@
-"""Lengths that depend on computed data follow the nodes that they are read from.
+"""What lengths, and other integers of the plan, are read from.
 
 A length such as the number of true elements of a mask is an expression over a `load` of the node that counts them. When
 a rewrite replaces that node, or the schedule gives it a copy to work in, the length must be read from the replacement.
@@ -6,11 +6,39 @@ a rewrite replaces that node, or the schedule gives it a copy to work in, the le
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from numgraph.ir import LEAVES, Graph, Node, topological
-from numgraph.schedule.items import computed_sources, read_for, scalar_nodes
+
+
+def read_for(values: Iterable[Any]) -> list[Node]:
+    """The arrays of which elements are read for lengths and other integers, each once."""
+    nodes = scalar_nodes(v for v in values if isinstance(v, Node) and v.reads)
+    return list(dict.fromkeys(v.inputs[0] for v in nodes if v.kind == "load"))
+
+
+def computed_sources(lengths: Iterable[Any]) -> list[Node]:
+    """The computed nodes that lengths are read from, each once."""
+    return [v for v in read_for(lengths) if v.kind not in LEAVES]
+
+
+def scalar_nodes(roots: Iterable[Node]) -> list[Node]:
+    """Every scalar node below `roots`, inputs first; a load counts its index, not its buffer. What the plan works out
+    from lengths and arguments is one node, however long it is."""
+    return topological(roots, inputs=_scalar_inputs)
+
+
+def _scalar_inputs(node: Node) -> Sequence[Node]:
+    if node.planned and not node.reads and node.dtype == "int64":
+        return ()
+    return node.inputs[1:] if node.kind == "load" else node.inputs
+
+
+def varies(number: Any) -> bool:
+    """Whether a number depends on an argument's value or on elements of arrays, rather than on lengths alone."""
+    nodes = topological([number]) if isinstance(number, Node) else []
+    return any(v.kind in ("scalar", "load") for v in nodes)
 
 
 def length_sources(graph: Graph, nodes: Iterable[Node]) -> list[Node]:

@@ -1,0 +1,160 @@
+"""Identities of integer arithmetic, exact for every value, and lower bounds: the algebra of lengths and indices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+# Those of `ir`, which stands on this.
+Graph = Any
+Node = Any
+
+# The operations whose operands may change places.
+COMMUTATIVE = frozenset({"add", "mul", "minimum", "maximum", "eq"})
+
+# What a result is at least, from what its two operands are at least.
+BOUNDS: dict[str, Callable[[int, int], int | None]] = {
+    "add": lambda x, y: x + y,
+    "mul": lambda x, y: x * y if x >= 0 and y >= 0 else None,
+    "floor_div": lambda x, y: 0 if x >= 0 and y >= 0 else None,
+    "minimum": min,
+    "maximum": max,
+    "where": min,
+}
+
+
+def simplified(graph: Graph, name: str, nodes: list[Node]) -> Any:
+    """A simpler form of `name(*nodes)`, which are not all numbers, as an int or a node; None where no identity
+    applies."""
+    rule = RULES.get(name)
+    if rule is None:
+        return None
+    return rule(graph, *(reversed(nodes) if name in COMMUTATIVE and nodes[0].is_number else nodes))
+
+
+def lower_bound(node: Node) -> int | None:
+    """What a new node is known to be at least, from the bounds of its inputs; None where nothing is known."""
+    if node.is_number:
+        return int(node.value)
+    if node.kind in ("extent", "loop") or node.name == "slice_bound":
+        return 0
+    if node.name not in BOUNDS:
+        return None
+    # of `where` without the condition
+    known = [v.lowest for v in node.inputs[-2:] if v.lowest is not None]
+    if node.name == "maximum":
+        return max(known, default=None)
+    return BOUNDS[node.name](*known) if len(known) == 2 else None
+
+
+def _reaches(node: Node, least: Node) -> bool:
+    """Whether a node is known to be at least a number."""
+    return bool(least.is_number and node.lowest is not None and node.lowest >= least.value)
+
+
+def _add(graph: Graph, a: Node, b: Node) -> Any:
+    if b.is_number:
+        return _shifted(graph, "add", a, b.value)
+    # (x - y) + y
+    if a.name == "sub" and a.inputs[1] is b:
+        return a.inputs[0]
+    (x, j), (y, k) = _multiple(a), _multiple(b)
+    # places in memory are sums of many equal sizes
+    return graph.integer("mul", x, j + k) if x is y else None
+
+
+def _sub(graph: Graph, a: Node, b: Node) -> Any:
+    if b.is_number:
+        return _shifted(graph, "sub", a, -b.value)
+    if a is b:
+        return 0
+    if a.name == "add" and b in a.inputs:
+        return a.inputs[1] if a.inputs[0] is b else a.inputs[0]
+    return None
+
+
+def _shifted(graph: Graph, name: str, node: Node, by: int) -> Any:
+    """node + by, which is written as an addition or subtraction of a number."""
+    if node.name in ("add", "sub") and node.inputs[1].is_number:
+        inner = node.inputs[1].value
+        return graph.integer("add", node.inputs[0], by + (inner if node.name == "add" else -inner))
+    if by == 0:
+        return node
+    other = "sub" if by < 0 else "add"
+    return graph.integer(other, node, abs(by)) if other != name else None
+
+
+def _multiple(node: Node) -> tuple[Node, int]:
+    """The node as a multiple of another one."""
+    if node.name == "mul" and node.inputs[1].is_number:
+        return node.inputs[0], node.inputs[1].value
+    return node, 1
+
+
+def _mul(graph: Graph, a: Node, b: Node) -> Any:
+    if not b.is_number:
+        return None
+    if b.value in (0, 1):
+        return a if b.value else 0
+    x, factor = _multiple(a)
+    return graph.scalar_op("mul", a, b) if x is a else graph.integer("mul", x, factor * b.value)
+
+
+def _div(graph: Graph, a: Node, b: Node) -> Any:
+    x, factor = _multiple(a)
+    if not b.is_number or b.value <= 0 or factor % b.value:
+        return None
+    return graph.integer("mul", x, factor // b.value) if b.value > 1 else a
+
+
+def _minimum(graph: Graph, a: Node, b: Node) -> Any:
+    if a is b or (a.name == "minimum" and b in a.inputs):
+        return a
+    return b if _reaches(a, b) else None
+
+
+def _maximum(graph: Graph, a: Node, b: Node) -> Any:
+    if a is b or _reaches(a, b):
+        return a
+    if b.is_number and b.value == 0 and a.name == "sub" and a.inputs[0].name == "maximum":
+        # max(max(x, 0) - k, 0): slices of slices
+        x, least = a.inputs[0].inputs
+        if least is b and _reaches(a.inputs[1], b):
+            return graph.integer("maximum", graph.integer("sub", x, a.inputs[1]), 0)
+    return None
+
+
+def _slice_bound(graph: Graph, a: Node, b: Node) -> Any:
+    """Of a[:m] with m = n // 2, m is never past the end."""
+    half = a.name == "floor_div" and a.inputs[0] is b and a.inputs[1].is_number and a.inputs[1].value > 0
+    return a if a is b or half else None
+
+
+def _lt(graph: Graph, a: Node, b: Node) -> Any:
+    return False if a is b or _reaches(a, b) else None
+
+
+def _eq(graph: Graph, a: Node, b: Node) -> Any:
+    if a is b:
+        return True
+    return False if b.is_number and a.lowest is not None and a.lowest > b.value else None
+
+
+def _where(graph: Graph, c: Node, a: Node, b: Node) -> Any:
+    if c.is_number:
+        return a if c.value else b
+    return a if a is b else None
+
+
+RULES: dict[str, Callable[..., Any]] = {
+    "add": _add,
+    "sub": _sub,
+    "mul": _mul,
+    "floor_div": _div,
+    "minimum": _minimum,
+    "maximum": _maximum,
+    "slice_bound": _slice_bound,
+    "lt": _lt,
+    "eq": _eq,
+    "where": _where,
+}
