@@ -7,7 +7,7 @@ fast-math flags.
 
 Every input has its value: NaN gives NaN, infinities the limits; subnormal arguments and results are right (nothing is
 flushed to zero). Each function takes and returns scalars of the dtype in its name: in Python, in njit code and, but for
-those that round with `off_whole` (NVVM lacks llvm.rint), in CUDA kernels. `names.VECTOR` lists them.
+those that round with `off_whole` (NVVM lacks llvm.rint), in CUDA kernels. `numgraph.scalars` lists them.
 
 The errors in the docstrings are, rounded up, the largest found by `python tests/ulp.py`, in units in the last place,
 with fused multiply-add and without: float32 on every 16th (some on all) of the bit patterns, against float64; float64

@@ -1,4 +1,4 @@
-"""Hyperbolic functions, their inverses, sigmoid and softplus for SIMD loops; see `simd` for how, and how exact."""
+"""Hyperbolic functions and their inverses for SIMD loops; see `simd` for how, and how exact."""
 
 import math
 
@@ -12,7 +12,6 @@ from numgraph.kernels.simd import (
     TINY_D,
     TWO,
     ZERO,
-    doubles,
     multiply_add,
     polynomial,
     power_of_two,
@@ -26,8 +25,6 @@ from numgraph.kernels.vectormath import (
     EXP,
     LN2,
     LN2_D,
-    exp_below_f32,
-    exp_f64,
     log1p_f32,
     log1p_f64,
     reduced_f32,
@@ -42,8 +39,6 @@ NEGATIVE_HALF_LN2, TWICE_LOG2_E = singles("-0x1.62e42fefa39efp-2 0x1.71547652b82
 EXPM1_OF_TWICE = tuple(np.float32(c * 2.0 ** (k + 1)) for k, c in enumerate(EXP))
 # Beyond these tanh is 1, sinh is infinite, and 1 + x**2 is x**2.
 TANH_TOP, SINH_TOP, SQUARE_TOP = np.float32(10), np.float32(89.6), np.float32(2.0**28)
-# (2 atanh(s) - 2 s) / s**3, in 2 s, for 1 <= 1 + f <= 2
-LOG_ONE_TO_TWO = singles("0x1.555558p-4 0x1.9996d8p-7 0x1.250510p-9 0x1.b72bb6p-12 0x1.f08b0cp-14")
 
 
 @scalar
@@ -57,22 +52,6 @@ def tanh_f32(x):
     scale = power_of_two(n)
     h = multiply_add(scale, multiply_add(r * r, polynomial(r, EXPM1_OF_TWICE), r), multiply_add(scale, HALF, -HALF))
     return signed_f32(h / (h + ONE), x)
-
-
-@scalar
-def sigmoid_f32(x):
-    """1 / (1 + exp(-x)) in float32, through exp(-|x|), which cannot overflow. Error at most 2.5 ulp."""
-    e = exp_below_f32(-abs(x))
-    return (ONE if x >= ZERO else e) / (ONE + e)
-
-
-@scalar
-def softplus_f32(x):
-    """log(1 + exp(x)) in float32, as max(x, 0) + log1p(exp(-|x|)). Error at most 2.9 ulp."""
-    e = exp_below_f32(-abs(x))
-    d = (e + e) / (TWO + e)
-    z = d * d
-    return (x if x > ZERO else ZERO) + multiply_add(d * z, polynomial(z, LOG_ONE_TO_TWO), d)
 
 
 @scalar
@@ -130,11 +109,6 @@ def atanh_f32(x):
 # ---------------------------------------------------------------------------------- float64, names with D for double
 
 TANH_TOP_D, SINH_TOP_D, SQUARE_TOP_D = 20.0, 710.7, 2.0**56
-LOG_ONE_TO_TWO_D = doubles(
-    "0x1.5555555555556p-4 0x1.9999999999656p-7 0x1.24924924ba50fp-9 0x1.c71c71a9ab643p-12 0x1.745d1d711e8b3p-14 "
-    "0x1.3b12e3b18036fp-16 0x1.11226b4bd6142p-18 0x1.dff41b45d6f2fp-21 0x1.c0fffb001b090p-23 0x1.20126507bbcc3p-25 "
-    "0x1.500115ecb3101p-26"
-)
 
 
 @scalar
@@ -146,22 +120,6 @@ def tanh_f64(x):
     scale = power_of_two(n)
     t = multiply_add(scale, e, scale - 1.0)
     return with_sign_f64(t / (t + 2.0), x)
-
-
-@scalar
-def sigmoid_f64(x):
-    """1 / (1 + exp(-x)) in float64, through exp(-|x|). Error at most 2.4 ulp."""
-    e = exp_f64(-abs(x))
-    return (1.0 if x >= 0.0 else e) / (1.0 + e)
-
-
-@scalar
-def softplus_f64(x):
-    """log(1 + exp(x)) in float64, as max(x, 0) + log1p(exp(-|x|)). Error at most 2.9 ulp."""
-    e = exp_f64(-abs(x))
-    d = (e + e) / (2.0 + e)
-    z = d * d
-    return (x if x > 0.0 else 0.0) + multiply_add(d * z, polynomial(z, LOG_ONE_TO_TWO_D), d)
 
 
 @scalar

@@ -71,14 +71,6 @@ def exp_f32(x):
 
 
 @scalar
-def exp_below_f32(x):
-    """exp(x) in float32 for x <= 0 or NaN, in fewer instructions than for all. Error at most 1.1 ulp."""
-    x = EXP_BOTTOM if x < EXP_BOTTOM else x
-    n, e = reduced_f32(x)
-    return times_power_of_two(e, n, -ONE)
-
-
-@scalar
 def exp2_f32(x):
     """2**x in float32; exact for whole x. Error at most 1.1 ulp."""
     x = POWER_TOP if x > POWER_TOP else x

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from importlib import import_module
 from typing import TypeVar
 
 from numgraph.config import config
@@ -37,6 +36,7 @@ from numgraph.runtime import native
 from numgraph.runtime.cpu import ProcessorTarget
 from numgraph.runtime.users import explained
 from numgraph.runtime.variant import NativeVariant
+from numgraph.scalars import VECTOR
 from numgraph.schedule.plan import Schedule, Scheduler
 from numgraph.shared import SharedVariable
 from numgraph.target import Compiled
@@ -223,8 +223,7 @@ def resized_lengths(state: State) -> set[Key]:
 
 def make_loops(state: NativeState) -> Made:
     """The loop program of the schedule."""
-    vector = import_module("numgraph.kernels.names").VECTOR
-    state.loops = ProcessorProgram(state.schedule, state.conditions, vector)
+    state.loops = ProcessorProgram(state.schedule, state.conditions, VECTOR)
     state.steps = []
     return transformed(state, "made of the schedule", state.loops.made())
 

@@ -129,7 +129,7 @@ class Elements:
 
     def _scalar(self, node: Node, operands: list[Node]) -> Node:
         assert node.op is not None
-        if node.op.name == "cast" or node.attrs:
+        if node.attrs:
             return self.graph.make("op", node.op, operands, node.attrs, node.dtype, ())
         return self.graph.scalar_op(node.op, *operands, dtype=node.dtype)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from numgraph.graph import Constant, Variable, label
+from numgraph.scalars import SCALAR_FUNCTIONS
 from numgraph.text import printable
 
 # How much of a formula is written out; the rest is `...`
@@ -28,10 +29,6 @@ def described(x: Variable) -> str:
         return label(x)
     text = formula(x, SHORT_NODES)
     return text if len(text) <= SHORT and "..." not in text else label(x)
-
-
-# Functions of scalar forms for which Python has an operator.
-_OPERATORS: dict[str, ast.operator] = {"floordiv": ast.FloorDiv(), "mod": ast.Mod(), "power": ast.Pow()}
 
 
 class Formula:
@@ -87,8 +84,10 @@ def expression(node: Variable, operands: list[ast.expr]) -> ast.expr:
     match form:
         case ast.BinOp(left=ast.Name(id=a), right=ast.Name(id=b), op=op) if a != b:
             return ast.BinOp(names[a], op, names[b])
-        case ast.Call(func=ast.Name(id=function), args=[ast.Name(id=a), ast.Name(id=b)]) if function in _OPERATORS:
-            return ast.BinOp(names[a], _OPERATORS[function], names[b])
+        case ast.Call(func=ast.Name(id=function), args=[ast.Name(id=a), ast.Name(id=b)]) if sign := SCALAR_FUNCTIONS[
+            function
+        ].operator:
+            return ast.BinOp(names[a], sign, names[b])
         case ast.UnaryOp(operand=ast.Name(id=a), op=unary):
             return ast.UnaryOp(unary, names[a])
         case ast.Compare(left=ast.Name(id=a), ops=ops, comparators=[ast.Name(id=b)]):

@@ -19,8 +19,9 @@ import numpy as np
 
 from numgraph.formula import described
 from numgraph.graph import Variable
-from numgraph.lengths.rules import lower_bound, simplified
+from numgraph.lengths.rules import Arithmetic, lower_bound, simplified
 from numgraph.op import OPS, Op, reference
+from numgraph.ops.special import CAST
 from numgraph.source import SourceLine
 from numgraph.text import printable
 from numgraph.traits import CPU, Traits
@@ -44,7 +45,7 @@ LEAVES = frozenset({"input", "scalar", "shared", "array"})
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
-class Node:
+class Node(Arithmetic):
     """One node. `kind` is "op" or one of the kinds above.
 
     depth: the innermost loop it depends on, + 1. planned: whether it is a scalar that can be computed before any loop
@@ -108,36 +109,6 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<{self.name} {self.dtype}{list(self.dims)} #{self.serial}>"
-
-    def __add__(self, other: Any) -> Any:
-        return self.graph.integer("add", self, other)
-
-    def __radd__(self, other: Any) -> Any:
-        return self.graph.integer("add", other, self)
-
-    def __sub__(self, other: Any) -> Any:
-        return self.graph.integer("sub", self, other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return self.graph.integer("sub", other, self)
-
-    def __mul__(self, other: Any) -> Any:
-        return self.graph.integer("mul", self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return self.graph.integer("mul", other, self)
-
-    def __floordiv__(self, other: Any) -> Any:
-        return self.graph.integer("floor_div", self, other)
-
-    def __rfloordiv__(self, other: Any) -> Any:
-        return self.graph.integer("floor_div", other, self)
-
-    def __mod__(self, other: Any) -> Any:
-        return self.graph.integer("mod", self, other)
-
-    def __neg__(self) -> Any:
-        return self.graph.integer("sub", 0, self)
 
 
 def _planned(node: Node) -> bool:
@@ -217,7 +188,7 @@ class Graph:
 
     def _described(self, node: Node) -> str:
         """What messages call a node without a name."""
-        while node not in self.variables and node.name == "cast":
+        while node not in self.variables and node.op is not None and node.op.conversion:
             node = node.inputs[0]
         if node in self.names or node in self.variables:
             return self.names.get(node) or described(self.variables[node])
@@ -319,7 +290,7 @@ class Graph:
             return node
         if node.is_number:
             return self.number(np.dtype(node.dtype).type(node.value).astype(dtype), dtype)
-        return self.make("op", OPS["cast"], (node,), (("dtype", dtype),), dtype, node.dims)
+        return self.make("op", CAST, (node,), (("dtype", dtype),), dtype, node.dims)
 
 
 def _frozen(value: Any) -> Any:

@@ -4,7 +4,7 @@ An op has a type rule, a NumPy reference, a gradient (or the reason why it has n
 which code is generated for every target:
 
 * `scalar`   an elementwise expression over the argument names, `"max(x, 0.0)"`. Names and functions are those of
-             `SCALAR_FUNCTIONS`; literals take the result's dtype; the engine broadcasts the operands.
+             `scalars`; literals take the result's dtype; the engine broadcasts the operands.
 * `reduce`   a `Reduce`: start value and combination of a reduction over attribute `axis`, a sorted tuple of axes.
 * `element`  a function `(idx, *operands, **attrs) -> value` that says which element of the operands stands at index
 `idx` of
@@ -32,15 +32,9 @@ from typing import Any
 import numpy as np
 
 from numgraph.errors import ShapeError
+from numgraph.scalars import SCALAR_FUNCTIONS
 from numgraph.types import float_of, promote, sum_of, true_division
 from numgraph.userfunctions.function import UserFunction
-
-# What a scalar form may call; the printers know how each is written for each target.
-SCALAR_FUNCTIONS = frozenset(
-    """abs exp exp2 expm1 log log1p log2 log10 sqrt sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh
-    floor ceil trunc rint erf erfc lgamma hypot copysign isnan isinf minimum maximum where floordiv mod power cast
-    sigmoid softplus users""".split()
-)
 
 DtypeRule = Callable[[Sequence[str]], str]
 
@@ -167,6 +161,10 @@ class Op:
     user: for an op that calls a user's function, that function: the op is no row of the table then. converts: whether
     what it returns is converted to the result's dtype. raises: whether a call may end with an exception. pickled:
     `() -> (function, arguments)` that makes the op again.
+    moves: each element of the result is one of the first argument's. uniform: where the first argument is one number
+    all over, so is the result, that number. conversion: the result is the argument in the dtype of attribute `dtype`,
+    and nothing else. windowed: `(**attrs) -> bool`, whether of the first argument only some rows are read, or their
+    number. into: of a product, the op that adds a multiple of it to an array.
     cost: relative cost of one element (an addition is 1): decides what is recomputed and what is stored.
     """
 
@@ -195,6 +193,11 @@ class Op:
     dtypes: tuple[str, ...] = ("float32", "float64", "int32", "int64", "uint8", "bool")
     reach: Callable[..., Sequence[Any]] | None = None
     show: Callable[..., ast.expr] | None = None
+    moves: bool = False
+    uniform: bool = False
+    conversion: bool = False
+    windowed: Callable[..., bool] | None = None
+    into: Op | None = None
     cost: int = 1
     commutative: bool = False
     says: str = ""
@@ -269,10 +272,8 @@ def _parse(name: str, args: tuple[str, ...], text: str) -> ast.expr:
     tree = ast.parse(text, mode="eval").body
     called = {id(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Name):
-            known = SCALAR_FUNCTIONS if id(node) in called else args
-            if node.id not in known:
-                raise ValueError(f"op {name}: unknown name {node.id!r} in {text!r}")
+        if isinstance(node, ast.Name) and node.id not in (SCALAR_FUNCTIONS if id(node) in called else args):
+            raise ValueError(f"op {name}: unknown name {node.id!r} in {text!r}")
     return tree
 
 

@@ -17,7 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from numgraph.graph import Constant, Variable
-from numgraph.op import OPS, Op
+from numgraph.op import Op
+from numgraph.ops.compare import AND, LOGICAL_NOT
 from numgraph.ops.define import Chosen, f, linearly
 from numgraph.types import DISCRETE
 
@@ -120,7 +121,7 @@ def joined(a: Part, b: Part) -> Part:
 def _conditions(counts: Variable) -> list[Variable]:
     """The conditions that must all hold, in the order in which they were added."""
     found: list[Variable] = []
-    while counts.op is OPS["and_"]:
+    while counts.op is AND:
         found.append(counts.inputs[1])
         counts = counts.inputs[0]
     return [counts, *reversed(found)]
@@ -134,7 +135,7 @@ def _all_of(conditions: Sequence[Variable]) -> Variable:
 
 
 def _opposite(a: Variable, b: Variable) -> bool:
-    return a.op is OPS["logical_not"] and a.inputs[0] is b
+    return a.op is LOGICAL_NOT and a.inputs[0] is b
 
 
 def limited(part: Variable, reach: Part, cotangent: Variable, known: Sequence[Variable]) -> Variable:

@@ -16,22 +16,19 @@ from typing import Any
 
 import numba
 import numpy as np
-from numgraph.kernels import names
 from numgraph.kernels.support import f32, f64
+
+from numgraph.scalars import SCALAR_FUNCTIONS, VECTOR
 
 BLOCK = 1 << 20
 BINARY = frozenset({"power", "hypot", "atan2"})
 # whether longdouble can tell float64's errors (not on Windows, nor on macOS/arm64)
 EXACT = np.finfo(np.longdouble).nmant > 52
-NUMPY = {
-    "asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2", "asinh": "arcsinh", "acosh": "arccosh",
-    "atanh": "arctanh",
-}  # fmt: skip
 
 
 def function_of(key: tuple[str, str]) -> Any:
     """The vectorised function of a scalar function in a dtype."""
-    module, name = names.VECTOR[key].split(".")
+    module, name = VECTOR[key].split(".")
     return getattr(importlib.import_module(f"numgraph.kernels.{module}"), name)
 
 
@@ -105,18 +102,13 @@ def reference(name: str, *arguments: Any) -> Any:
     """The function in the next wider format: float64 for float32, longdouble for float64."""
     wide = [a.astype(np.float64 if a.dtype == np.float32 else np.longdouble) for a in arguments]
     x = wide[0]
-    if name == "sigmoid":
-        e = np.exp(-abs(x))
-        return np.where(x >= 0, 1, e) / (1 + e)
-    if name == "softplus":
-        return np.maximum(x, 0) + np.log1p(np.exp(-abs(x)))
     if name == "erf":
         return np.copysign(_errors(x)[0], x)
     if name == "erfc":
         erf, erfc = _errors(x)
         # 1 - erf loses up to 9 of the 11 extra bits below 2; there erfc is 1 - erf to within a quarter of a unit
         return np.where(x < 0, 1 + erf, erfc)
-    return getattr(np, NUMPY.get(name, name))(*wide)
+    return SCALAR_FUNCTIONS[name].numpy(*wide)
 
 
 # ---------------------------------------------------------------------------------------------------------- arguments
@@ -232,7 +224,7 @@ def main() -> None:
     parser.add_argument("--dtype", choices=("float32", "float64"))
     parser.add_argument("--step", type=int, default=1, help="measure on every Nth argument")
     options = parser.parse_args()
-    for name, dtype in names.VECTOR:
+    for name, dtype in VECTOR:
         if (options.names and name not in options.names) or options.dtype not in (None, dtype):
             continue
         if not EXACT and (dtype == "float64"):

@@ -1,6 +1,6 @@
 """Scalar functions of generated kernels that `math` lacks or that need care, for float32 and for float64.
 
-Each takes and returns the dtype in its name, and nothing in between is of another one. `names.GRID` lists them.
+Each takes and returns the dtype in its name, and nothing in between is of another one. `numgraph.scalars` lists them.
 """
 
 import math
@@ -41,16 +41,6 @@ def _functions(number, whole):
         return math.copysign((x + rounder) - rounder, x)
 
     @helper
-    def sigmoid(x):
-        """1 / (1 + exp(-x))."""
-        return one / (one + math.exp(-x))
-
-    @helper
-    def softplus(x):
-        """log(1 + exp(x)), without overflow."""
-        return (x if x > zero else zero) + math.log1p(math.exp(-abs(x)))
-
-    @helper
     def mod(a, b):
         """Remainder with the sign of b, as np.mod."""
         remainder = math.fmod(a, b)
@@ -72,12 +62,8 @@ def _functions(number, whole):
         below = floor(quotient)
         return below + one if quotient - below > half else below
 
-    return trunc, floor, ceil, rint, sigmoid, softplus, mod, floordiv
+    return trunc, floor, ceil, rint, mod, floordiv
 
 
-trunc_f32, floor_f32, ceil_f32, rint_f32, sigmoid_f32, softplus_f32, mod_f32, floordiv_f32 = _functions(
-    float32, 2.0**23
-)
-trunc_f64, floor_f64, ceil_f64, rint_f64, sigmoid_f64, softplus_f64, mod_f64, floordiv_f64 = _functions(
-    float64, 2.0**52
-)
+trunc_f32, floor_f32, ceil_f32, rint_f32, mod_f32, floordiv_f32 = _functions(float32, 2.0**23)
+trunc_f64, floor_f64, ceil_f64, rint_f64, mod_f64, floordiv_f64 = _functions(float64, 2.0**52)

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from importlib import import_module
 
 from numgraph.compile import State, settled_schedule, title_of
 from numgraph.config import config
@@ -21,6 +20,7 @@ from numgraph.loops.names import KERNEL_NAMES
 from numgraph.passes import Made, Pass, passed
 from numgraph.program import Program
 from numgraph.rewrite.assume import Assumptions, Keys, Leaf
+from numgraph.scalars import DEVICE
 from numgraph.target import Compiled
 from numgraph.traits import GRID
 from numgraph.whole import compiled
@@ -39,8 +39,7 @@ class KernelState(State):
 
 def make_loops(state: KernelState) -> Made:
     """The loop program of the schedule, mapped to a grid."""
-    functions = import_module("numgraph.kernels.names").GRID
-    state.loops = GridProgram(state.schedule, state.conditions, functions, state.geometry)
+    state.loops = GridProgram(state.schedule, state.conditions, DEVICE, state.geometry)
     return {"kernels": sum(map(len, state.loops.kernels)), "checks": len(state.loops.words)}
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from numgraph.scalars import DEVICE, SCALAR_FUNCTIONS, each
+
 
 def _float(name: str) -> Callable[[Any], Any]:
     kind = getattr(np, name)
@@ -91,36 +93,23 @@ def _typed(function: Callable[..., Any]) -> Callable[..., Any]:
     return typed
 
 
-def _careful(function: Callable[[float], float], limits: dict[float, float]) -> Callable[[Any], Any]:
-    """A function of `math` that NumPy lacks, with its values at infinities, where math's may raise."""
-
-    def typed(x: Any) -> Any:
-        kind = type(x) if isinstance(x, np.floating) else np.float64
-        try:
-            return kind(limits[float(x)] if float(x) in limits else function(float(x)))
-        except OverflowError:
-            return kind(math.inf)
-        except ValueError:
-            return kind(math.nan)
-
-    return typed
+def _of_rows() -> dict[str, Callable[..., Any]]:
+    """The functions of scalar forms that `math` has in kernels."""
+    called = {DEVICE.get((row.name, "float64"), row.numba): row.numpy for row in SCALAR_FUNCTIONS.values()}
+    return {name.removeprefix("math."): function for name, function in called.items() if name.startswith("math.")}
 
 
-_NUMPY = """exp exp2 expm1 log log2 log10 log1p sqrt cbrt sin cos tan sinh cosh tanh asin acos atan asinh acosh atanh
-atan2 hypot fabs copysign fmod isnan isinf isfinite trunc""".split()
-_RENAMED = dict(asin="arcsin", acos="arccos", atan="arctan", asinh="arcsinh", acosh="arccosh", atanh="arctanh",
-                atan2="arctan2")  # fmt: skip
+# Other functions of `math`, of kernels and users.
+_OTHERS: dict[str, Callable[..., Any]] = dict(
+    cbrt=np.cbrt, fabs=np.fabs, fmod=np.fmod, gamma=each(math.gamma), isfinite=np.isfinite, isinf=np.isinf,
+    isnan=np.isnan, trunc=np.trunc,
+)  # fmt: skip
 
 MATH = SimpleNamespace(
-    **{name: _typed(getattr(np, _RENAMED.get(name, name))) for name in _NUMPY},
-    pow=_typed(np.power),
+    **{name: _typed(function) for name, function in {**_of_rows(), **_OTHERS}.items()},
     floor=math.floor,
     ceil=math.ceil,
     ldexp=lambda x, n: np.ldexp(x, int(n)),
-    erf=_careful(math.erf, {}),
-    erfc=_careful(math.erfc, {}),
-    gamma=_careful(math.gamma, {}),
-    lgamma=_careful(math.lgamma, {math.inf: math.inf, -math.inf: math.inf, 0.0: math.inf}),
     pi=math.pi,
     e=math.e,
     inf=math.inf,

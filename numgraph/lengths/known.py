@@ -215,3 +215,19 @@ def _row(node: Node, marks: Sequence[Node], inputs: Sequence[list[Any] | None]) 
 
 def _is_constant(row: list[Any]) -> bool:
     return all(isinstance(k, int) and k == 0 for k in row[:-1])
+
+
+# -- what a number is ---------------------------------------------------------------------------------------------
+
+
+def natural_factors(node: Node) -> tuple[Node, ...]:
+    """The factors of a product, none of which is negative; none of anything else."""
+    return node.inputs if node.name == "mul" and all(at_least(v, 0) for v in node.inputs) else ()
+
+
+def counts_from_the_end(node: Node) -> bool:
+    """Whether a number is an index that may be negative, as `dims.wrap` makes it."""
+    if node.name != "where" or node.inputs[0].name != "lt":
+        return False
+    index, zero = node.inputs[0].inputs
+    return index is node.inputs[2] and zero.is_number and zero.value == 0

@@ -1,4 +1,4 @@
-"""Identities of integer arithmetic, exact for every value, and lower bounds: the algebra of lengths and indices."""
+"""The algebra of lengths and indices: identities, exact for every integer, and bounds."""
 
 from __future__ import annotations
 
@@ -21,6 +21,29 @@ BOUNDS: dict[str, Callable[[int, int], int | None]] = {
     "maximum": max,
     "where": min,
 }
+
+
+Operator = Callable[[Node, Any], Any]
+
+
+def _operators(name: str) -> tuple[Operator, Operator]:
+    """The method of an operator, and that for a node on its right."""
+    return lambda a, b: a.graph.integer(name, a, b), lambda a, b: a.graph.integer(name, b, a)
+
+
+class Arithmetic:
+    """The operators of nodes that are lengths or indices. They take ints, too, and give one where it is known."""
+
+    __slots__ = ()
+    graph: Any
+    __add__, __radd__ = _operators("add")
+    __sub__, __rsub__ = _operators("sub")
+    __mul__, __rmul__ = _operators("mul")
+    __floordiv__, __rfloordiv__ = _operators("floor_div")
+    __mod__, _ = _operators("mod")
+
+    def __neg__(self) -> Any:
+        return self.graph.integer("sub", 0, self)
 
 
 def simplified(graph: Graph, name: str, nodes: list[Node]) -> Any:

@@ -8,18 +8,20 @@ from dataclasses import dataclass, field
 
 from numgraph.loops.scalar import HELPERS, POINTERS
 from numgraph.op import OPS
+from numgraph.scalars import SCALAR_FUNCTIONS
 from numgraph.text import identifier
 
 # What generated code may use of `support`, `calls`, `loops` and `users` in `kernels/`; names that occur are imported.
 SUPPORT = (
     frozenset(
-        """add_up argument_address argument_length divided entry fail floor_div_float from_python helper
-    items_of jit largest launch mod_float multiply_up real_of relock resident_address resident_length shape share_count
+        """add_up argument_address argument_length divided entry fail from_python helper
+    items_of jit largest launch multiply_up real_of relock resident_address resident_length shape share_count
     smallest table_of to_python unlock""".split()
     )
     | set(POINTERS.values())
     | HELPERS
-)
+    | {row.numba for row in SCALAR_FUNCTIONS.values() if "." not in row.numba}
+) - {"", "abs"}
 PRODUCTS = frozenset({"sgemm", "dgemm", "sgemm_rows", "dgemm_rows"})
 HINTS = frozenset({"interleave"})
 USERS = frozenset({"bools", "checked", "refuse", "room", "view"})

@@ -16,39 +16,23 @@ import numpy as np
 
 from numgraph.loops.program import Binary, Call, Choice, Compare, Expression, Logic, Number, Unary
 from numgraph.op import Op
-from numgraph.types import FLOATS, INTEGERS, UNSIGNED
+from numgraph.scalars import SCALAR_FUNCTIONS, ScalarFunction
+from numgraph.types import DISCRETE, FLOATS, UNSIGNED
 
 POINTERS = {
     "float32": "f32", "float64": "f64", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64",
     "uint8": "u8", "uint16": "u16", "uint32": "u32", "uint64": "u64", "bool": "u8",
 }  # fmt: skip
 
-# scalar function -> how it is written on the CPU for floats; "math.x" and "np.x" are Numba's
-FLOAT_CALLS = {
-    "abs": "abs", "exp": "math.exp", "exp2": "np.exp2", "expm1": "math.expm1", "log": "math.log", "log1p": "math.log1p",
-    "log2": "np.log2", "log10": "math.log10", "sqrt": "math.sqrt", "sin": "math.sin", "cos": "math.cos",
-    "tan": "math.tan", "asin": "math.asin", "acos": "math.acos", "atan": "math.atan", "atan2": "math.atan2",
-    "sinh": "math.sinh", "cosh": "math.cosh", "tanh": "math.tanh", "asinh": "math.asinh", "acosh": "math.acosh",
-    "atanh": "math.atanh",
-    "floor": "np.floor", "ceil": "np.ceil", "trunc": "np.trunc", "rint": "np.rint",
-    "erf": "math.erf", "erfc": "math.erfc",
-    "lgamma": "math.lgamma", "hypot": "math.hypot", "copysign": "math.copysign", "minimum": "minimum",
-    "maximum": "maximum", "floordiv": "floor_div_float", "mod": "mod_float",
-}  # fmt: skip
-# functions that Numba has for float64 only
-DOUBLE_ONLY = frozenset({"log2"})
-INTEGER_CALLS = {
-    "abs": "abs", "minimum": "minimum", "maximum": "maximum", "floordiv": "floor_div_int", "mod": "mod_int",
-    "power": "power_int",
-}  # fmt: skip
-UNSIGNED_CALLS = {**INTEGER_CALLS, "floordiv": "floor_div_uint", "mod": "mod_uint", "power": "power_uint"}
 # integer -> the function that takes the whole part of a float, which is then cut to fewer bits
 WHOLE_PARTS = {
     "int8": "to_int32", "int16": "to_int32", "int32": "to_int32", "int64": "to_int64",
     "uint8": "to_int32", "uint16": "to_int32", "uint32": "to_int64", "uint64": "to_uint64",
 }  # fmt: skip
 # functions of `kernels.support`, for every target
-HELPERS = frozenset([*INTEGER_CALLS.values(), *UNSIGNED_CALLS.values(), *WHOLE_PARTS.values()]) - {"abs"}
+HELPERS = frozenset(
+    [*WHOLE_PARTS.values(), *(name for row in SCALAR_FUNCTIONS.values() for name in (row.integer, row.unsigned))]
+) - {"", "abs"}
 
 
 def literal(value: Any, dtype: str) -> str:
@@ -157,25 +141,19 @@ class ScalarFormer(Former):
 
     def call(self, name: str, arguments: tuple[Expression, ...]) -> Expression:
         """A scalar function becomes the target's."""
-        if name == "where":
-            return Choice(*arguments)
-        if name in ("isnan", "isinf"):
-            return self._special(name, arguments[0])
-        if self.dtype == "float32" and name in DOUBLE_ONLY and (name, "float32") not in self.vector:
+        row = SCALAR_FUNCTIONS[name]
+        if row.written:
+            written = row.written_int if row.written_int and self.dtype in DISCRETE else row.written
+            names = dict(zip("xyz", arguments, strict=False))
+            return ScalarFormer(names, self.dtype, self.vector, self.imports).form(_parsed(written))
+        if self.dtype == "float32" and row.wide and (name, "float32") not in self.vector:
             wide = tuple(Call("float64", (a,), "float64") for a in arguments)
-            return Call("float32", (Call(FLOAT_CALLS[name], wide, "float64"),), "float32")
-        return Call(self.function(name), arguments, self.dtype)
+            return Call("float32", (Call(row.numba, wide, "float64"),), "float32")
+        return Call(self.function(row), arguments, self.dtype)
 
-    def _special(self, name: str, x: Expression) -> Expression:
-        if self.dtype in INTEGERS or self.dtype == "bool":
-            return Number(False, "bool")
-        if name == "isnan":
-            return Compare("!=", x, x)
-        return Compare("==", Call("abs", (x,), self.dtype), number(math.inf, self.dtype))
-
-    def function(self, name: str) -> str:
+    def function(self, row: ScalarFunction) -> str:
         """The target's name of a scalar function in the dtype."""
-        vector = self.vector.get((name, self.dtype))
+        vector = self.vector.get((row.name, self.dtype))
         if vector is not None:
             module, _, short = vector.rpartition(".")
             if module == "math":
@@ -183,15 +161,15 @@ class ScalarFormer(Former):
             self.imports.add(vector)
             return short
         if self.dtype in FLOATS:
-            return "math.pow" if name == "power" else FLOAT_CALLS[name]
-        return (UNSIGNED_CALLS if self.dtype in UNSIGNED else INTEGER_CALLS)[name]
+            return row.numba
+        return row.unsigned if row.unsigned and self.dtype in UNSIGNED else row.integer
 
 
 def scalar(
     op: Op, operands: Sequence[Expression], dtype: str, vector: Mapping[tuple[str, str], str], imports: set[str]
 ) -> Expression:
     """`op` of operands, of result `dtype`. Adds what it needs of `vector` to `imports`."""
-    if op.name == "cast":
+    if op.conversion:
         return convert(operands[0], operands[0].dtype, dtype)
     assert op.tree is not None
     loose = [v.dtype for k, v in enumerate(operands) if k not in op.keeps]

@@ -9,7 +9,7 @@ import numpy as np
 
 from numgraph.errors import ValueOverflowError
 from numgraph.graph import Variable, apply, as_operands, as_variable, elementwise
-from numgraph.op import OPS, Op, boolean, same
+from numgraph.op import Op, boolean, same
 from numgraph.ops.define import Chosen, boolless, both, f, no_float
 from numgraph.types import BOOL
 
@@ -50,7 +50,7 @@ def _wide(value: int) -> Any:
     return np.int64(value) if value <= np.iinfo(np.int64).max else np.uint64(value)
 
 
-Op("lt", ("x", "y"), "x < y, bool.", boolean, np.less, None, no_grad=STEP, scalar="x < y")
+LT = Op("lt", ("x", "y"), "x < y, bool.", boolean, np.less, None, no_grad=STEP, scalar="x < y")
 lt = _compared("lt")
 
 Op("le", ("x", "y"), "x <= y, bool.", boolean, np.less_equal, None, no_grad=STEP, scalar="x <= y")
@@ -66,7 +66,7 @@ Op("eq", ("x", "y"), "x == y, bool (the operator == of variables is identity).",
    scalar="x == y", commutative=True)  # fmt: skip
 eq = _compared("eq")
 
-Op("neq", ("x", "y"), "x != y, bool (the operator != of variables is identity).", boolean, np.not_equal, None,
+NEQ = Op("neq", ("x", "y"), "x != y, bool (the operator != of variables is identity).", boolean, np.not_equal, None,
    no_grad=STEP, scalar="x != y", commutative=True)  # fmt: skip
 neq = _compared("neq")
 
@@ -100,8 +100,8 @@ def _where_reach(counts: Variable | None, out: Variable, cond: Variable, a: Vari
     return None, Chosen(both(counts, wide)), Chosen(both(counts, logical_not(wide)))
 
 
-Op("where", ("cond", "a", "b"), "a where cond holds, else b.", lambda dtypes: same(dtypes[1:]), np.where, _where_grad,
-   scalar="where(cond, a, b)", keeps=(0,), reach=_where_reach)  # fmt: skip
+WHERE = Op("where", ("cond", "a", "b"), "a where cond holds, else b.", lambda dtypes: same(dtypes[1:]), np.where,
+   _where_grad, scalar="where(cond, a, b)", keeps=(0,), reach=_where_reach)  # fmt: skip
 
 
 def where(cond: Any, a: Any, b: Any) -> Variable:
@@ -112,7 +112,7 @@ def where(cond: Any, a: Any, b: Any) -> Variable:
     chosen = as_variable(cond)
     if chosen.type.dtype != BOOL:
         chosen = neq(chosen, 0)
-    return apply(OPS["where"], [chosen, *as_operands(a, b)])
+    return apply(WHERE, [chosen, *as_operands(a, b)])
 
 
 def _larger_grad(g: Variable, out: Variable, x: Variable, y: Variable) -> tuple[Any, ...]:
@@ -149,7 +149,7 @@ clip = elementwise("clip")
 
 # -- logic and bits -------------------------------------------------------------------------------------------------
 
-Op("and_", ("x", "y"), "The bitwise `and` of integers, the logical one of bools. DtypeError for floats.", same,
+AND = Op("and_", ("x", "y"), "The bitwise `and` of integers, the logical one of bools. DtypeError for floats.", same,
    np.bitwise_and, None, no_grad=BITS, scalar="x & y", dtypes=INTEGERS, commutative=True)  # fmt: skip
 and_ = no_float("and_")
 
@@ -165,7 +165,8 @@ Op("invert", ("x",), "The bitwise complement of integers. DtypeError for floats.
    scalar="~x", dtypes=("int32", "int64", "uint8"))  # fmt: skip
 _invert = no_float("invert")
 
-Op("logical_not", ("x",), "Whether x is 0, bool.", boolean, np.logical_not, None, no_grad=STEP, scalar="x == 0.0")
+LOGICAL_NOT = Op("logical_not", ("x",), "Whether x is 0, bool.", boolean, np.logical_not, None, no_grad=STEP,
+   scalar="x == 0.0")  # fmt: skip
 logical_not = elementwise("logical_not")
 
 

@@ -43,6 +43,8 @@ Op(
     lambda g, out, value, *lengths: (f.sum(g), *(None for _ in lengths)),
     element=lambda idx, value, *lengths: value.at(),
     injective=False,
+    moves=True,
+    uniform=True,
     shape=lambda value, *lengths: ln.values(lengths),
     show=formula.filled,
     checks=(NOT_NEGATIVE,),

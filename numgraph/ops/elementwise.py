@@ -116,7 +116,7 @@ masked_div = elementwise("masked_div")
 
 # -- arithmetic -----------------------------------------------------------------------------------------------------
 
-Op("add", ("x", "y"), "x + y.", same, np.add, lambda g, out, x, y: (g, g), scalar="x + y", dtypes=NUMBERS,
+ADD = Op("add", ("x", "y"), "x + y.", same, np.add, lambda g, out, x, y: (g, g), scalar="x + y", dtypes=NUMBERS,
    commutative=True)  # fmt: skip
 _add = elementwise("add")
 
@@ -134,7 +134,7 @@ Op("sub", ("x", "y"), "x - y. DtypeError for two bools.", same, np.subtract,
    lambda g, out, x, y: (g, f.neg(g)), scalar="x - y", dtypes=NUMBERS)  # fmt: skip
 sub = no_bool("sub", "use ng.xor(x, y)")
 
-Op("mul", ("x", "y"), "x * y.", same, np.multiply, lambda g, out, x, y: (f.mul(g, y), f.mul(g, x)),
+MUL = Op("mul", ("x", "y"), "x * y.", same, np.multiply, lambda g, out, x, y: (f.mul(g, y), f.mul(g, x)),
    scalar="x * y", dtypes=NUMBERS, commutative=True)  # fmt: skip
 _mul = elementwise("mul")
 

@@ -33,6 +33,23 @@ def _matrix(n: int, m: int, *lead: int) -> Any:
     return np.linspace(-1, 1, n * m * int(np.prod(lead)), dtype=np.float64).reshape(*lead, n, m)
 
 
+GEMM = Op(
+    "gemm",
+    ("c", "a", "b", "alpha", "beta"),
+    "beta * c + alpha * a @ b, for matrices a and b and scalars alpha and beta.",
+    same,
+    lambda c, a, b, alpha, beta: beta * c + alpha * np.matmul(a, b),
+    None,
+    no_grad="it is made by a rewrite, after gradients",
+    product=True,
+    accumulates=True,
+    shape=lambda c, a, b, alpha, beta: c.shape,
+    dtypes=("float32", "float64"),
+    samples=lambda: [([_matrix(2, 4), _matrix(2, 3), _matrix(3, 4), np.float64(-0.5), np.float64(1.5)], {})],
+    cost=10,
+    says="dot",
+)
+
 Op(
     "dot2",
     ("a", "b"),
@@ -41,6 +58,7 @@ Op(
     np.matmul,
     lambda g, out, a, b: (dot2(g, shuffled(b, (1, 0))), dot2(shuffled(a, (1, 0)), g)),
     product=True,
+    into=GEMM,
     show=formula.product,
     shape=lambda a, b: (a.shape[0], b.shape[1]),
     checks=(Check("equal", lambda a, b: [(a.shape[1], b.shape[0])], INNER),),
@@ -65,23 +83,6 @@ Op(
     ),
     samples=lambda: [([_matrix(2, 3, 4), _matrix(3, 2, 4)], {})],
     cost=10,
-)
-
-Op(
-    "gemm",
-    ("c", "a", "b", "alpha", "beta"),
-    "beta * c + alpha * a @ b, for matrices a and b and scalars alpha and beta.",
-    same,
-    lambda c, a, b, alpha, beta: beta * c + alpha * np.matmul(a, b),
-    None,
-    no_grad="it is made by a rewrite, after gradients",
-    product=True,
-    accumulates=True,
-    shape=lambda c, a, b, alpha, beta: c.shape,
-    dtypes=("float32", "float64"),
-    samples=lambda: [([_matrix(2, 4), _matrix(2, 3), _matrix(3, 4), np.float64(-0.5), np.float64(1.5)], {})],
-    cost=10,
-    says="dot",
 )
 
 

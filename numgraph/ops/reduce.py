@@ -124,7 +124,7 @@ def _prod_grad(
     return (_spread(g, x, axis) if others is None else f.masked_mul(restored(g, x.ndim, axis), others),)
 
 
-Op("sum", ("x",), "The sum along `axis`; float32 accumulates in float64.", accumulated, _sum,
+SUM = Op("sum", ("x",), "The sum along `axis`; float32 accumulates in float64.", accumulated, _sum,
    lambda g, out, x, axis, keepdims, dtype=None: (_spread(g, x, axis),),
    reduce=Reduce(0, "acc + x", wide=True, reassociate=True), samples=_samples(*NUMBERS))  # fmt: skip
 
@@ -258,7 +258,7 @@ def _located(name: str, x: Any, axis: Any, keepdims: bool) -> Variable:
 
 # -- truth ----------------------------------------------------------------------------------------------------------
 
-Op("any", ("x",), "Whether any element along `axis` is not 0.", boolean,
+ANY = Op("any", ("x",), "Whether any element along `axis` is not 0.", boolean,
    lambda x, axis, keepdims: np.any(x, axis, keepdims=keepdims), None, no_grad=TRUTHS,
    reduce=Reduce(False, "acc | x"), samples=_samples(*NUMBERS))  # fmt: skip
 

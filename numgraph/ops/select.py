@@ -132,7 +132,7 @@ def _known(length: Variable) -> ln.Length:
     return int(length.data) if isinstance(length, Constant) else length
 
 
-Op(
+ONE_HOT = Op(
     "one_hot",
     ("v", "index", "length"),
     "A new last axis with v at position `index` and zeros elsewhere.",
@@ -155,7 +155,7 @@ Op(
 
 def one_hot(v: Variable, index: Variable, length: ln.Length) -> Variable:
     """A new last axis of `length` with v at position `index` and zeros elsewhere; v and index have one shape."""
-    return apply(OPS["one_hot"], [v, index, *ln.operands([length])])
+    return apply(ONE_HOT, [v, index, *ln.operands([length])])
 
 
 def to_one_hot(y: Any, nb_class: Any, dtype: Any = None) -> Variable:

@@ -37,6 +37,7 @@ Op(
     lambda x, axis: np.int64(x.shape[axis]),
     lambda g, out, x, axis: (None,),
     element=lambda idx, x, axis: x.shape[axis],
+    windowed=lambda axis: axis == 0,
     shape=lambda x, axis: (),
     show=formula.length,
     samples=lambda: [([np.zeros((2, 3), np.float64)], {"axis": k}) for k in (0, 1)],
@@ -79,7 +80,7 @@ def inverse_pattern(ndim: int, pattern: Pattern) -> Pattern:
     return tuple(pattern.index(axis) if axis in pattern else -1 for axis in range(ndim))
 
 
-Op(
+DIMSHUFFLE = Op(
     "dimshuffle",
     ("x",),
     "Axes in another order; -1 in `pattern` inserts an axis of length 1, an axis left out must have length 1.",
@@ -87,6 +88,8 @@ Op(
     lambda x, pattern: _shuffled(x, pattern),
     lambda g, out, x, pattern: (shuffled(g, inverse_pattern(x.ndim, pattern)),),
     element=lambda idx, x, pattern: x.at(*(idx[pattern.index(a)] if a in pattern else 0 for a in range(x.ndim))),
+    moves=True,
+    uniform=True,
     shape=lambda x, pattern: tuple(1 if p < 0 else x.shape[p] for p in pattern),
     show=formula.shuffled,
     checks=(
@@ -105,7 +108,7 @@ Op(
 
 def shuffled(x: Variable, pattern: Pattern) -> Variable:
     """`dimshuffle` with -1 for inserted axes; x itself where nothing changes."""
-    return x if pattern == tuple(range(x.ndim)) else apply(OPS["dimshuffle"], [x], pattern=pattern)
+    return x if pattern == tuple(range(x.ndim)) else apply(DIMSHUFFLE, [x], pattern=pattern)
 
 
 def _checked_pattern(x: Variable, pattern: tuple[Any, ...], what: str) -> Pattern:
@@ -133,7 +136,7 @@ def dimshuffle(x: Any, *pattern: Any) -> Variable:
     """
     v = as_variable(x)
     wanted = tuple(pattern[0]) if len(pattern) == 1 and isinstance(pattern[0], list | tuple) else pattern
-    return apply(OPS["dimshuffle"], [v], pattern=_checked_pattern(v, wanted, "dimshuffle"))
+    return apply(DIMSHUFFLE, [v], pattern=_checked_pattern(v, wanted, "dimshuffle"))
 
 
 def transpose(x: Any, *axes: Any) -> Variable:
@@ -145,7 +148,7 @@ def transpose(x: Any, *axes: Any) -> Variable:
     order = ln.axes_of(wanted, v.ndim, "transpose", v)
     if len(order) != v.ndim:
         raise ShapeError(f"transpose: axes {wanted} do not name each axis of {describe(v)} once")
-    return apply(OPS["dimshuffle"], [v], pattern=order)
+    return apply(DIMSHUFFLE, [v], pattern=order)
 
 
 def swapaxes(x: Any, axis1: int, axis2: int) -> Variable:
@@ -154,7 +157,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Variable:
     a, b = (ln.axis_of(k, v.ndim, "swapaxes", v) for k in (axis1, axis2))
     order = list(range(v.ndim))
     order[a], order[b] = b, a
-    return apply(OPS["dimshuffle"], [v], pattern=tuple(order))
+    return apply(DIMSHUFFLE, [v], pattern=tuple(order))
 
 
 def moveaxis(x: Any, source: Any, destination: Any) -> Variable:
@@ -166,7 +169,7 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Variable:
     order = [k for k in range(v.ndim) if k not in a]
     for position, axis in sorted(zip(b, a, strict=True)):
         order.insert(position, axis)
-    return apply(OPS["dimshuffle"], [v], pattern=tuple(order))
+    return apply(DIMSHUFFLE, [v], pattern=tuple(order))
 
 
 def expand_dims(x: Any, axis: Any) -> Variable:
@@ -175,7 +178,7 @@ def expand_dims(x: Any, axis: Any) -> Variable:
     ndim = v.ndim + (len(axis) if isinstance(axis, list | tuple) else 1)
     new = ln.axes_of(axis, ndim, "expand_dims", v)
     old = iter(range(v.ndim))
-    return apply(OPS["dimshuffle"], [v], pattern=tuple(-1 if k in new else next(old) for k in range(ndim)))
+    return apply(DIMSHUFFLE, [v], pattern=tuple(-1 if k in new else next(old) for k in range(ndim)))
 
 
 def squeeze(x: Any, axis: Any = None) -> Variable:
@@ -187,19 +190,19 @@ def squeeze(x: Any, axis: Any = None) -> Variable:
         else [k for k, n in enumerate(v.type.shape) if n == 1]
     )
     kept = tuple(k for k in range(v.ndim) if k not in away)
-    return apply(OPS["dimshuffle"], [v], pattern=_checked_pattern(v, kept, "squeeze"))
+    return apply(DIMSHUFFLE, [v], pattern=_checked_pattern(v, kept, "squeeze"))
 
 
 def shape_padleft(x: Any, n_ones: int = 1) -> Variable:
     """x with `n_ones` axes of length 1 in front."""
     v = as_variable(x)
-    return apply(OPS["dimshuffle"], [v], pattern=(*(-1,) * n_ones, *range(v.ndim)))
+    return apply(DIMSHUFFLE, [v], pattern=(*(-1,) * n_ones, *range(v.ndim)))
 
 
 def shape_padright(x: Any, n_ones: int = 1) -> Variable:
     """x with `n_ones` axes of length 1 behind."""
     v = as_variable(x)
-    return apply(OPS["dimshuffle"], [v], pattern=(*range(v.ndim), *(-1,) * n_ones))
+    return apply(DIMSHUFFLE, [v], pattern=(*range(v.ndim), *(-1,) * n_ones))
 
 
 def shape_padaxis(x: Any, axis: int) -> Variable:
@@ -235,6 +238,7 @@ Op(
     lambda x, *lengths: x.reshape([int(n) for n in lengths]),
     lambda g, out, x, *lengths: (reshaped(g, ln.dims_of(x)), *(None for _ in lengths)),
     reshape=True,
+    moves=True,
     shape=lambda x, *lengths: ln.left_over(x, lengths),
     show=formula.reshaped,
     checks=(
@@ -330,7 +334,7 @@ def _stretched_element(idx: Any, x: Any, *lengths: Any) -> Any:
     return x.at(*(ln.stretched_index(n, i, full) for n, i, full in zip(x.shape, idx[skip:], new, strict=True)))
 
 
-Op(
+BROADCAST_TO = Op(
     "broadcast_to",
     ("x", "*lengths"),
     "x repeated along new leading axes and along its axes of length 1.",
@@ -339,6 +343,8 @@ Op(
     lambda g, out, x, *lengths: (f.unbroadcast(x, g), *(None for _ in lengths)),
     element=_stretched_element,
     injective=False,
+    moves=True,
+    uniform=True,
     shape=lambda x, *lengths: ln.values(lengths),
     show=formula.stretched,
     checks=(
@@ -373,7 +379,7 @@ def stretch(x: Variable, new: list[Length]) -> Variable:
         raise ShapeError(
             f"broadcast_to: shape {ln.shape_text(own)} does not broadcast to {ln.shape_text(new)}\n  {describe(x)}"
         )
-    return apply(OPS["broadcast_to"], [x, *ln.operands(new)])
+    return apply(BROADCAST_TO, [x, *ln.operands(new)])
 
 
 def broadcast_to(x: Any, shape: Any) -> Variable:
@@ -409,7 +415,7 @@ def _with_lengths(
         checks=(
             Check("equal", lambda x, *lengths: list(zip(x.shape, ln.values(lengths), strict=True)), message, error),
         ),
-        samples=lambda: [([np.ones((2, 3), np.float64), 2, 3], {})], says=says,
+        samples=lambda: [([np.ones((2, 3), np.float64), 2, 3], {})], says=says, moves=True,
     )  # fmt: skip
 
 
@@ -422,7 +428,7 @@ _with_lengths("fitted_mask", "x, a mask for axes of the given lengths.", lambda 
 Op("given", ("x",), "x, which must have a row; for what `givens` put in a variable's place.", first, lambda x: x,
    lambda g, out, x: (g,), element=lambda idx, x: x.at(*idx), shape=lambda x: x.shape,
    checks=(Check("nonempty", lambda x: [x.shape[0]], "what stands for a variable has {a} rows"),),
-   samples=lambda: [([np.ones((2, 3), np.float64)], {})], says="givens")  # fmt: skip
+   samples=lambda: [([np.ones((2, 3), np.float64)], {})], says="givens", moves=True)  # fmt: skip
 
 
 def given(x: Any) -> Variable:

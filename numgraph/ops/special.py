@@ -14,6 +14,7 @@ from numgraph.op import OPS, Op, floating, same
 from numgraph.ops import formula
 from numgraph.ops.define import ZERO, f
 from numgraph.ops.elementwise import share_of
+from numgraph.scalars import SCALAR_FUNCTIONS, each
 from numgraph.types import DISCRETE, FLOATS, INTEGERS, check_dtype
 
 __all__ = [
@@ -26,33 +27,17 @@ LN2 = math.log(2.0)
 # -- special functions ----------------------------------------------------------------------------------------------
 
 
-def _each(function: Any) -> Any:
-    """A function of one Python float, applied to each element."""
-
-    def apply_to(x: NDArray[Any]) -> NDArray[Any]:
-        values = np.asarray(x, np.float64)
-        return np.array([function(v) for v in values.ravel().tolist()], np.float64).reshape(values.shape)
-
-    return apply_to
-
-
-def _log_gamma(x: float) -> float:
-    if math.isinf(x) or (x <= 0.0 and x == math.floor(x)):
-        return math.inf
-    return math.lgamma(x)
-
-
 def _bell(x: Variable) -> Variable:
     """2 / sqrt(pi) * exp(-x * x)."""
     bell: Variable = f.mul(2.0 / math.sqrt(math.pi), f.exp(f.neg(f.mul(x, x))))
     return bell
 
 
-Op("erf", ("x",), "The error function.", floating, _each(math.erf), lambda g, out, x: (f.mul(g, _bell(x)),),
-   scalar="erf(x)", cost=25)  # fmt: skip
+Op("erf", ("x",), "The error function.", floating, SCALAR_FUNCTIONS["erf"].numpy,
+   lambda g, out, x: (f.mul(g, _bell(x)),), scalar="erf(x)", cost=25)  # fmt: skip
 erf = elementwise("erf")
 
-Op("erfc", ("x",), "1 - erf(x), exact for large x.", floating, _each(math.erfc),
+Op("erfc", ("x",), "1 - erf(x), exact for large x.", floating, SCALAR_FUNCTIONS["erfc"].numpy,
    lambda g, out, x: (f.neg(f.mul(g, _bell(x))),), scalar="erfc(x)", cost=25)  # fmt: skip
 erfc = elementwise("erfc")
 
@@ -102,13 +87,14 @@ def _log_erfc_grad(g: Variable, out: Variable, x: Variable) -> tuple[Any, ...]:
     return (f.mul(g, f.where(f.lt(x, ERFC_TAIL), near, f.true_div(f.mul(-2.0, x), series))),)
 
 
-Op("log_erfc", ("x",), "log(erfc(x)), finite where erfc(x) underflows.", floating, _each(_log_erfc), _log_erfc_grad,
+Op("log_erfc", ("x",), "log(erfc(x)), finite where erfc(x) underflows.", floating, each(_log_erfc), _log_erfc_grad,
    scalar=f"where(x < {ERFC_TAIL}, log(erfc(x)), -x * x - log(x) - {LOG_SQRT_PI} + log1p({_tail_text()}))",
    cost=80)  # fmt: skip
 log_erfc = elementwise("log_erfc")
 
-Op("gammaln", ("x",), "The logarithm of the absolute value of the gamma function.", floating, _each(_log_gamma),
-   lambda g, out, x: (f.masked_mul(g, digamma(x)),), scalar="lgamma(x)", domain=(0.2, 5.0), cost=40)  # fmt: skip
+Op("gammaln", ("x",), "The logarithm of the absolute value of the gamma function.", floating,
+   SCALAR_FUNCTIONS["lgamma"].numpy, lambda g, out, x: (f.masked_mul(g, digamma(x)),), scalar="lgamma(x)",
+   domain=(0.2, 5.0), cost=40)  # fmt: skip
 gammaln = elementwise("gammaln")
 
 # B(2k) / 2k of the asymptotic series of digamma, whose error at x >= 10 is below 1e-15
@@ -204,9 +190,9 @@ def _cast_samples() -> list[tuple[list[Any], dict[str, Any]]]:
     return [([v], {"dtype": dtype}) for v in values for dtype in ("float32", "float64", "int32", "uint8", "bool")]
 
 
-Op("cast", ("x",), "x in another dtype; floats are truncated towards zero, not 0 gives True.", None,
+CAST = Op("cast", ("x",), "x in another dtype; floats are truncated towards zero, not 0 gives True.", None,
    _cast, lambda g, out, x, dtype: (cast(g, x.type.dtype),), scalar="x",
-   keeps=(0,), samples=_cast_samples, show=formula.cast)  # fmt: skip
+   keeps=(0,), samples=_cast_samples, show=formula.cast, uniform=True, conversion=True)  # fmt: skip
 
 
 def cast(x: Any, dtype: Any) -> Variable:
@@ -220,7 +206,7 @@ def cast(x: Any, dtype: Any) -> Variable:
 
         dtype = config.floatX
     name = check_dtype(dtype)
-    return v if v.type.dtype == name else apply(OPS["cast"], [v], dtype=name)
+    return v if v.type.dtype == name else apply(CAST, [v], dtype=name)
 
 
 # -- identities -----------------------------------------------------------------------------------------------------

@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from numgraph.elements import Elements, Operand
 from numgraph.graph import reduced_shape
 from numgraph.ir import MAX_FOLDED, Graph, Node, Requirement
+from numgraph.lengths import dims
 from numgraph.lengths.known import difference, holds
-from numgraph.op import OPS, Op, boolean, reference
+from numgraph.op import Op, boolean, reference
+from numgraph.ops.compare import LT, WHERE
+from numgraph.ops.shape import BROADCAST_TO, DIMSHUFFLE
 from numgraph.rewrite.assume import Assumptions, Contradiction
 from numgraph.rewrite.sizes import Sizes
 from numgraph.types import compared
@@ -75,9 +78,9 @@ class Builder:
             return self.graph.cast(value, node.dtype)
         return node
 
-    def call(self, name: str, *inputs: Node, **attrs: Any) -> Node:
-        """`op` by name."""
-        return self.op(OPS[name], inputs, attrs)
+    def call(self, op: Op, *inputs: Node, **attrs: Any) -> Node:
+        """`op`, written as a call."""
+        return self.op(op, inputs, attrs)
 
     def _make(self, op: Op, inputs: Sequence[Node], attrs: dict[str, Any], dtype: str, lengths: Sequence[Any]) -> Node:
         kept = tuple(sorted(attrs.items()))
@@ -108,7 +111,7 @@ class Builder:
         """A 0-d node as an array of these lengths; others as they are."""
         if node.dims or not lengths:
             return node
-        return self.call("broadcast_to", node, *map(self.graph.as_index, lengths))
+        return self.call(BROADCAST_TO, node, *map(self.graph.as_index, lengths))
 
     def _covers(self, node: Node, other: Node) -> bool:
         """Whether broadcasting `other` to `node` changes no length of `node`."""
@@ -120,7 +123,7 @@ class Builder:
     def _scalar_of(self, node: Node) -> Node:
         """The 0-d node whose value every element of `node` has; `node` itself where there is none."""
         inner = node
-        while inner.name in ("dimshuffle", "fill", "broadcast_to") and inner.dims:
+        while inner.op is not None and inner.op.uniform and inner.op.element and inner.dims:
             inner = inner.inputs[0]
         if inner.kind == "array" and all(self.graph.find(n) == 1 for n in inner.dims):
             return self.graph.number(self.constant_value(inner).item(), node.dtype)
@@ -133,9 +136,9 @@ class Builder:
         """
         signed = int(inputs[0].dtype == "uint64")
         wide = [self.graph.cast(v, "uint64") for v in inputs]
-        negative = self.call("lt", inputs[signed], self.graph.number(0, inputs[signed].dtype))
+        negative = self.call(LT, inputs[signed], self.graph.number(0, inputs[signed].dtype))
         decided = bool(op.numpy(*((0, -1) if signed else (-1, 0))))
-        return self.call("where", negative, self.graph.number(decided, "bool"), self.op(op, wide))
+        return self.call(WHERE, negative, self.graph.number(decided, "bool"), self.op(op, wide))
 
     def _accumulated(self, dtype: str, wide: bool) -> str:
         """The dtype in which terms or factors are joined whose result is of `dtype`."""
@@ -176,19 +179,19 @@ class Builder:
         """A position along an inner axis: that axis is turned last, so that each search runs in registers."""
         ndim = len(x.dims)
         others = [k for k in range(ndim) if k != axis]
-        turned = self.call("dimshuffle", x, pattern=(*others, axis))
+        turned = self.call(DIMSHUFFLE, x, pattern=(*others, axis))
         found = self.op(op, [turned], {"axis": (ndim - 1,), "keepdims": False, "empty": True})
         self._elements_along(op, x, attrs, found)
         if not attrs["keepdims"]:
             return found
-        return self.call("dimshuffle", found, pattern=tuple(-1 if k == axis else others.index(k) for k in range(ndim)))
+        return self.call(DIMSHUFFLE, found, pattern=tuple(-1 if k == axis else others.index(k) for k in range(ndim)))
 
     def _folded(self, op: Op, inputs: Sequence[Node], attrs: dict[str, Any], dtype: str) -> Node | None:
         """The value of an op on constants, when it is small."""
         if not inputs or not all(v.kind in ("number", "array") for v in inputs):
             return None
         # many times the same number is no constant array: the number can still be seen
-        if op.expand or op.user is not None or op.name in ("fill", "broadcast_to"):
+        if op.expand or op.user is not None or (op.uniform and not op.injective):
             return None
         values = [self.constant_value(v) for v in inputs]
         if sum(v.size for v in values) > MAX_FOLDED:
@@ -246,7 +249,7 @@ class Builder:
                 raise self._contradiction(message, n, full, inputs)
             self.require("broadcast", n, full, message, tuple(inputs))
             if not isinstance(find(full), int):
-                full = self.graph.integer("where", self.graph.integer("eq", full, 1), n, full)
+                full = dims.where(dims.equal(full, 1), n, full)
         return find(full)
 
     def _contradiction(self, message: str, a: Any, b: Any, inputs: Sequence[Node]) -> Contradiction:

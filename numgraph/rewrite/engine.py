@@ -40,7 +40,7 @@ def fill_value(node: Node) -> Any:
     while True:
         if node.is_number:
             return node.value
-        if node.op is None or not node.inputs or node.op.name not in ("fill", "broadcast_to", "dimshuffle", "cast"):
+        if node.op is None or not node.op.uniform:
             return None
         node = node.inputs[0]
 

@@ -90,13 +90,8 @@ def _windowed(source: Variable, user: Variable, through: dict[Variable, list[Var
     """Whether `user` reads `source` along axis 0 only in part; conversions and lengths in between do not count."""
     op = user.op
     assert op is not None
-    if op.element is not None and user.inputs[0] is source and "key" in user.attrs:
-        first = user.attrs["key"][0]
-        return bool(first[0] == "index" or (first[0] == "slice" and first != ("slice", False, False, 1)))
-    if op.element is not None and user.inputs[0] is source and "axes" in user.attrs:
-        return 0 in user.attrs["axes"]
-    if op.element is not None and user.attrs.get("axis") == 0 and not user.type.shape:
-        return True
+    if op.windowed is not None and user.inputs[0] is source:
+        return op.windowed(**user.attrs)
     if op.scalar and len(user.inputs) == 1:
         return all(_windowed(user, next_user, through) for next_user in through.get(user, [])) and bool(
             through.get(user)

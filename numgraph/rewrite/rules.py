@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from numgraph.ir import Node
+from numgraph.ops.compare import AND, NEQ
+from numgraph.ops.elementwise import MUL
+from numgraph.ops.reduce import ANY, SUM
+from numgraph.ops.select import ONE_HOT
+from numgraph.ops.shape import DIMSHUFFLE
 from numgraph.patterns import Bindings, Rule, rule
 from numgraph.rewrite.build import Builder
 from numgraph.rewrite.engine import fill_value
@@ -27,37 +31,18 @@ def _build_chosen(builder: Builder, node: Node, bound: Bindings) -> Node | None:
     return None if value is None else bound["a"] if value else bound["b"]
 
 
-def _is_full_range(builder: Builder, index: Node, length: Any) -> bool:
-    """Whether `index` is arange(n) with n the axis' length (assumed so where it is not known)."""
-    if (
-        index.op is None
-        or index.op.name != "arange"
-        or fill_value(index.inputs[0]) != 0
-        or fill_value(index.inputs[2]) != 1
-    ):
-        return False
-    return builder.assume_equal(index.dims[0], length, "rows {a} and labels {b} differ in number", (index,))
-
-
 def _build_one_hot(builder: Builder, node: Node, bound: Bindings) -> Node | None:
     """zeros[arange(n), y] += v touches each row once: element (i, j) is v[i] where j is y[i]."""
-    base, value, indices = node.inputs[0], node.inputs[1], node.inputs[2:]
+    base, value, rows, labels = node.inputs[:4]
     attrs = node.attributes
-    if (
-        attrs["axes"] != (0, 1)
-        or len(base.dims) != 2
-        or fill_value(base) != 0
-        or len(indices) != 2
-        or attrs["position"] != 0
-    ):
+    if attrs["axes"] != (0, 1) or attrs["position"] != 0 or len(base.dims) != 2 or fill_value(base) != 0:
         return None
-    if len(indices[0].dims) != 1 or len(indices[1].dims) != 1 or not _is_full_range(builder, indices[0], base.dims[0]):
+    # n is the length of the axis, assumed so where it is not known
+    message = "rows {a} and labels {b} differ in number"
+    if len(labels.dims) != 1 or not builder.assume_equal(rows.dims[0], base.dims[0], message, (rows,)):
         return None
-    if len(value.dims) != 1:
-        value = builder.call("broadcast_to", value, builder.call("length", indices[1], axis=0))
-    columns = builder.graph.find(base.dims[1])
-    length = builder.graph.number(columns) if isinstance(columns, int) else columns
-    return builder.call("one_hot", value, indices[1], length)
+    length = builder.graph.as_index(builder.graph.find(base.dims[1]))
+    return builder.call(ONE_HOT, builder.spread(value, [builder.graph.find(labels.dims[0])]), labels, length)
 
 
 def _build_row_sum(builder: Builder, node: Node, bound: Bindings) -> Node | None:
@@ -67,7 +52,7 @@ def _build_row_sum(builder: Builder, node: Node, bound: Bindings) -> Node | None
     if attrs["axis"] != (len(bound["v"].dims),):
         return None
     if attrs["keepdims"]:
-        value = builder.call("dimshuffle", value, pattern=(*range(len(value.dims)), -1))
+        value = builder.call(DIMSHUFFLE, value, pattern=(*range(len(value.dims)), -1))
     return builder.graph.cast(value, node.dtype)
 
 
@@ -78,11 +63,11 @@ def _build_row_any(builder: Builder, node: Node, bound: Bindings) -> Node | None
         return None
     known = fill_value(value)
     if known is None:
-        found = builder.call("neq", value, builder.graph.number(0, value.dtype))
+        found = builder.call(NEQ, value, builder.graph.number(0, value.dtype))
     else:
         found = builder.spread(builder.graph.number(known != 0, "bool"), value.dims)
     if node.attributes["keepdims"]:
-        found = builder.call("dimshuffle", found, pattern=(*range(len(value.dims)), -1))
+        found = builder.call(DIMSHUFFLE, found, pattern=(*range(len(value.dims)), -1))
     return found
 
 
@@ -103,8 +88,8 @@ def _build_unbroadcast(builder: Builder, node: Node, bound: Bindings) -> Node | 
         axes.append(k + extra)
     if not axes:
         return g
-    summed = builder.call("sum", g, axis=tuple(axes), keepdims=True, dtype=g.dtype)
-    return builder.call("dimshuffle", summed, pattern=tuple(range(extra, len(g.dims)))) if extra else summed
+    summed = builder.call(SUM, g, axis=tuple(axes), keepdims=True, dtype=g.dtype)
+    return builder.call(DIMSHUFFLE, summed, pattern=tuple(range(extra, len(g.dims)))) if extra else summed
 
 
 def _build_product(builder: Builder, node: Node, bound: Bindings) -> Node | None:
@@ -115,11 +100,11 @@ def _build_product(builder: Builder, node: Node, bound: Bindings) -> Node | None
         return None
     lead = tuple(range(len(node.dims) - 2))
     r, c = len(lead), len(lead) + 1
-    left = builder.call("dimshuffle", a, pattern=(*lead, r, c, -1))
-    right = builder.call("dimshuffle", b, pattern=(*lead, -1, r, c))
+    left = builder.call(DIMSHUFFLE, a, pattern=(*lead, r, c, -1))
+    right = builder.call(DIMSHUFFLE, b, pattern=(*lead, -1, r, c))
     if node.dtype == "bool":
-        return builder.call("any", builder.call("and_", left, right), axis=(c,), keepdims=False)
-    return builder.call("sum", builder.call("mul", left, right), axis=(c,), keepdims=False, dtype=node.dtype)
+        return builder.call(ANY, builder.call(AND, left, right), axis=(c,), keepdims=False)
+    return builder.call(SUM, builder.call(MUL, left, right), axis=(c,), keepdims=False, dtype=node.dtype)
 
 
 def _build_same_cast(builder: Builder, node: Node, bound: Bindings) -> Node | None:
@@ -127,9 +112,8 @@ def _build_same_cast(builder: Builder, node: Node, bound: Bindings) -> Node | No
     source = node.inputs[0]
     if source.dtype == node.dtype:
         return source
-    if source.name == "cast" and source.inputs[0].dtype == node.dtype == "float32" and source.dtype == "float64":
-        return source.inputs[0]
-    return None
+    undone = source.op is not None and source.op.conversion and source.inputs[0].dtype == node.dtype
+    return source.inputs[0] if undone and (node.dtype, source.dtype) == ("float32", "float64") else None
 
 
 def _integer(builder: Builder, bound: Bindings) -> bool:
@@ -170,7 +154,10 @@ SIMPLE: tuple[Rule, ...] = (
     rule("x ** -1", "reciprocal(x)", "a division is cheaper than a power", when=_floating),
     rule("cast(x)", None, "conversion to the same dtype", build=_build_same_cast),
     rule(
-        "gather_update(b, v, i, j, mode='add')", None, "a gradient of labels as a fused selection", build=_build_one_hot
+        "gather_update(b, v, arange(0, n, 1), j, mode='add')",
+        None,
+        "a gradient of labels as a fused selection",
+        build=_build_one_hot,
     ),
     rule("any(neq(one_hot(v, i, n), 0), axis=A)", None, "a row has one value", build=_build_row_any),
     rule("sum(one_hot(v, i, n))", None, "a one-hot row holds one value", build=_build_row_sum),

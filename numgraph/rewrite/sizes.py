@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from numgraph.ir import Graph, Node
-from numgraph.lengths.dims import MOST_BYTES, WIDEST
-from numgraph.lengths.known import at_least, ceiling
+from numgraph.lengths.dims import MOST_BYTES, WIDEST, maximum
+from numgraph.lengths.known import ceiling, natural_factors
 
 # The lengths of an array that are not known, each as often as it occurs, and the bytes for what is known of it.
 Count = tuple[Counter[Node], int]
@@ -45,7 +45,7 @@ class Sizes:
             yield min(known, 2 * MOST_BYTES), MOST_BYTES
         for n in unknown.elements():
             yield n, left
-            left = self.graph.integer("floor_div", left, self.graph.integer("maximum", n, 1))
+            left = left // maximum(n, 1)
 
     def _count(self, lengths: Any) -> Count:
         """What is to be multiplied; a length of 0 counts as 1, since others may remain when its axis is gone."""
@@ -56,8 +56,8 @@ class Sizes:
             n = self.graph.find(waiting.pop())
             if not isinstance(n, Node):
                 size *= max(n, 1)
-            elif n.name == "mul" and all(at_least(v, 0) for v in n.inputs):
-                waiting += n.inputs
+            elif factors := natural_factors(n):
+                waiting += factors
             else:
                 unknown[n] += 1
         return unknown, size

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 
 from numgraph.ir import Node, topological
+from numgraph.ops.elementwise import ADD, MUL
+from numgraph.patterns import match
 from numgraph.rewrite.build import Builder
+from numgraph.rewrite.engine import NODES
 from numgraph.types import FLOATS
 
+# What an update's expression is taken apart by.
+FORMS = PLUS, MINUS, PRODUCT, NEGATIVE = [ast.parse(f, mode="eval").body for f in ("x + y", "x - y", "x * y", "-x")]
 # How many sums and products of an update's expression are looked through.
 MAX_TERMS = 24
 
@@ -32,23 +38,26 @@ def _fused(builder: Builder, value: Node, target: Node, users: dict[Node, int]) 
     if not _collect(builder, value, [], terms, value.dims) or len(terms) < 2:
         return value
     products = [(f, v) for f, v in terms if v is not target]
-    if len(products) != 1 or products[0][1].name != "dot2" or users.get(products[0][1]) != 1:
+    if len(products) != 1 or users.get(products[0][1]) != 1:
         return value
     factors, product = products[0]
+    into = product.op.into if product.op is not None else None
+    if into is None:
+        return value
     one = builder.graph.number(1.0, value.dtype)
 
     def multiplied(parts: Sequence[Node]) -> Node:
         result = one
         for part in parts:
-            result = builder.call("mul", result, builder.graph.cast(part, value.dtype)) if result is not one else part
+            result = builder.call(MUL, result, builder.graph.cast(part, value.dtype)) if result is not one else part
         return builder.graph.cast(result, value.dtype)
 
     beta = builder.graph.number(0.0, value.dtype)
     for parts, node in terms:
         if node is target:
-            beta = builder.call("add", beta, multiplied(parts)) if not _is_zero(beta) else multiplied(parts)
+            beta = builder.call(ADD, beta, multiplied(parts)) if not _is_zero(beta) else multiplied(parts)
     a, b = product.inputs
-    return builder.call("gemm", target, a, b, multiplied(factors), beta)
+    return builder.call(into, target, a, b, multiplied(factors), beta)
 
 
 def _is_zero(node: Node) -> bool:
@@ -63,19 +72,17 @@ def _collect(
     if len(terms) > MAX_TERMS:
         return False
     whole = len(node.dims) == len(dims) and all(map(graph.equal_lengths, node.dims, dims))
-    if node.op is None or not whole or node.name not in ("add", "sub", "neg", "mul"):
+    form = next((f for f in FORMS if match(f, node, NODES, {}) is not None), None) if whole else None
+    minus = graph.number(-1.0, node.dtype)
+    if form is NEGATIVE:
+        return _collect(builder, node.inputs[0], [minus, *factors], terms, dims)
+    x, y = node.inputs if form is not None else (node, node)
+    if form is PRODUCT and x.dims and not y.dims:
+        x, y = y, x
+    if form is None or (form is PRODUCT and x.dims):
         terms.append((factors, node))
         return whole
-    minus = graph.number(-1.0, node.dtype)
-    if node.name == "neg":
-        return _collect(builder, node.inputs[0], [minus, *factors], terms, dims)
-    x, y = node.inputs
-    if node.name == "mul":
-        if x.dims and not y.dims:
-            x, y = y, x
-        if x.dims:
-            terms.append((factors, node))
-            return True
+    if form is PRODUCT:
         return _collect(builder, y, [x, *factors], terms, dims)
-    second = factors if node.name == "add" else [minus, *factors]
+    second = factors if form is PLUS else [minus, *factors]
     return _collect(builder, x, factors, terms, dims) and _collect(builder, y, second, terms, dims)

@@ -7,9 +7,8 @@ be right within a factor of two; it decides nothing.
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache as remember
-from importlib import import_module
 from math import log2
 from typing import Any
 
@@ -19,6 +18,7 @@ from numgraph.ir import Node
 from numgraph.lengths.known import times
 from numgraph.op import Op
 from numgraph.runtime.native import kernel_module
+from numgraph.scalars import SCALAR_FUNCTIONS, VECTOR
 from numgraph.schedule.arrange import Block
 from numgraph.schedule.items import IndexCheck, Item, KernelCall, Product, Reduction, Scattering
 from numgraph.schedule.plan import Schedule
@@ -32,8 +32,6 @@ UNIT, LOAD, STORE, GATHER = 0.6, 0.5, 1.0, 1.6
 LIBRARY = {"float32": 0.65, "float64": 1.1}
 # Cycles between two steps of an accumulation whose order is fixed; of a scattered element; of entering a loop.
 CHAIN, SCATTER, LOOP = 2.0, 4.0, 5.0
-# What is written without a call of a library.
-PLAIN = frozenset("abs sqrt floor ceil trunc rint minimum maximum where cast copysign isnan isinf".split())
 # Of an element of a named kernel, by file; of the others what the schedule takes them for. Sorting: for each doubling.
 KERNELS = {"scans": 3.0}
 SORTING = 26.0
@@ -161,9 +159,8 @@ def calls_library(op: Op, dtype: str) -> bool:
     """Whether the scalar form of an op calls a function of the C library, one element at a time."""
     if op.tree is None:
         return False
-    vector: Mapping[tuple[str, str], str] = import_module("numgraph.kernels.names").VECTOR
     calls = [n.func.id for n in ast.walk(op.tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
-    return dtype in FLOATS and any(name not in PLAIN and (name, dtype) not in vector for name in calls)
+    return dtype in FLOATS and any(not SCALAR_FUNCTIONS[name].inline and (name, dtype) not in VECTOR for name in calls)
 
 
 def kernel_cycles(item: Item, number: Length) -> float | None:

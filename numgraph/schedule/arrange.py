@@ -14,6 +14,7 @@ from typing import Any
 
 from numgraph.ir import LEAVES, Graph, Node
 from numgraph.lengths import dims
+from numgraph.lengths.known import counts_from_the_end
 from numgraph.schedule.items import Elementwise, IndexCheck, Item, KernelCall, Product, Reduction, Scattering
 
 # Statements in one outermost loop; Numba's typing time grows faster than linearly with a function's length.
@@ -170,7 +171,7 @@ class Arranger:
         if used is check.value or used not in item.scalars or check.value.depth < len(check.loops):
             return False
         checked = {dims.wrap(c.value, c.bound) for c in item.checks}
-        return all(v in checked for v in item.scalars if v.depth and _counts_from_the_end(v))
+        return all(v in checked for v in item.scalars if v.depth and counts_from_the_end(v))
 
     def _same_iteration(self, load: Node, writer: Item, level: int) -> bool:
         """Whether `load` reads what `writer` writes in the same iteration of the loop at `level`."""
@@ -180,14 +181,6 @@ class Arranger:
             return False
         axis = writer.level_axes[level]
         return axis is not None and load.inputs[1 + axis].kind == "loop" and load.inputs[1 + axis].attrs[0] == level
-
-
-def _counts_from_the_end(node: Node) -> bool:
-    """Whether a number is an index that may be negative, as `dims.wrap` makes it."""
-    if node.name != "where" or node.inputs[0].name != "lt":
-        return False
-    index, zero = node.inputs[0].inputs
-    return index is node.inputs[2] and zero.is_number and zero.value == 0
 
 
 def may_share_grid(a: Item, b: Item) -> bool:

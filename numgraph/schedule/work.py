@@ -120,7 +120,8 @@ def flops_of(schedule: Schedule, items: Sequence[Item], number: Length) -> int |
             parts.append(times(item.loops, number))
     for done in operations(schedule, items):
         # a conversion computes nothing
-        if done.node.kind == "op" and done.node.dtype in FLOATS and done.node.name != "cast":
+        op = done.node.op
+        if op is not None and done.node.dtype in FLOATS and not op.conversion:
             parts.append(times(done.item.loops[: done.depth], number))
     return _sum(parts)
 

@@ -104,9 +104,8 @@ class Stable:
         if any(n != 1 for n in node.type.shape):
             return None
         while not isinstance(node, Constant):
-            if node.op is None or node.op.name not in ("dimshuffle", "broadcast_to", "cast"):
-                return None
-            if node.op.name == "cast" and node.type.dtype in DISCRETE:
+            op = node.op
+            if op is None or not op.uniform or (op.conversion and node.type.dtype in DISCRETE):
                 return None
             node = node.inputs[0]
         return node.data.item() if node.data.size == 1 else None
@@ -153,10 +152,11 @@ def _constructed(tree: ast.expr, bound: Bindings) -> Variable:
         return found
     parts = operands(tree)
     inputs = as_operands(*(ast.literal_eval(p) if is_number(p) else _constructed(p, bound) for p in parts))
-    name = op_name(tree)
-    if name == "neg" and inputs[0].op is OPS["neg"]:
+    op = OPS[op_name(tree)]
+    # -(-x)
+    if isinstance(tree, ast.UnaryOp) and inputs[0].op is op:
         return inputs[0].inputs[0]
-    return apply(OPS[name], inputs, **keywords(tree, bound))
+    return apply(op, inputs, **keywords(tree, bound))
 
 
 def _fits(made: Variable, node: Variable) -> bool:

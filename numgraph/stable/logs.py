@@ -33,9 +33,10 @@ def log_of(site: Any, v: Variable, loose: bool = False, depth: int = 0) -> Found
     value = site.number(v)
     if value is not None:
         return Log(_constant(v, math.log(value)), False) if 0 < value < math.inf else None
-    if v.op is None or v.type.dtype not in FLOATS or v.op.name not in LOGS or depth > MAX_DEPTH or not site.enter(v):
+    if v.op is None or v.type.dtype not in FLOATS or depth > MAX_DEPTH:
         return None
-    return LOGS[v.op.name](site, v, loose, depth + 1)
+    build = _moved if v.op.moves else LOGS.get(v.op.name)
+    return build(site, v, loose, depth + 1) if build is not None and site.enter(v) else None
 
 
 def _constant(like: Variable, value: float) -> Variable:
@@ -103,7 +104,7 @@ def _scaled(scale: float) -> Any:
     return build
 
 
-def _selected(site: Any, v: Variable, loose: bool, depth: int) -> Found:
+def _moved(site: Any, v: Variable, loose: bool, depth: int) -> Found:
     """Of elements that are only moved: the same elements of the logarithm."""
     inside = log_of(site, v.inputs[0], loose, depth)
     if inside is None or not inside.extreme:
@@ -150,13 +151,12 @@ LOGS: dict[str, Callable[[Any, Variable, bool, int], Found]] = {
     "sqrt": _scaled(0.5),
     "reciprocal": _scaled(-1.0),
     "where": _of_choice,
-    **dict.fromkeys(("dimshuffle", "subtensor", "gather", "reshape", "broadcast_to", "specify_shape"), _selected),
 }
 
 # -- signs ------------------------------------------------------------------------------------------------------------
 
 POSITIVE = frozenset("exp exp2 sigmoid softmax softplus erfc cosh sqrt square abs hypot".split())
-KEEPING = frozenset("sum prod mul add true_div max min dimshuffle reshape subtensor gather broadcast_to".split())
+KEEPING = frozenset("sum prod mul add true_div max min".split())
 
 
 def never_negative(site: Any, v: Variable, depth: int = 0) -> bool:
@@ -173,7 +173,7 @@ def never_negative(site: Any, v: Variable, depth: int = 0) -> bool:
     if name == "pow":
         exponent = site.number(v.inputs[1])
         return exponent is not None and exponent % 2 == 0
-    if name == "cast":
+    if v.op.conversion:
         return never_negative(site, v.inputs[0], depth + 1)
     operands = v.inputs[:1] if name not in ("mul", "add", "true_div") else v.inputs
-    return name in KEEPING and all(never_negative(site, w, depth + 1) for w in operands)
+    return (name in KEEPING or v.op.moves) and all(never_negative(site, w, depth + 1) for w in operands)

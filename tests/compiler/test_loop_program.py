@@ -7,7 +7,6 @@ import re
 
 import numpy as np
 import pytest
-from numgraph.kernels.names import VECTOR
 
 import numgraph as ng
 from numgraph.emit.printer import fits, function_lines
@@ -32,6 +31,7 @@ from numgraph.loops.scalar import formula, number, scalar
 from numgraph.loops.shown import text
 from numgraph.loops.verify import Malformed, verify
 from numgraph.op import OPS
+from numgraph.scalars import VECTOR
 
 A, B, C = (Name(name) for name in "abc")
 X = Name("x", "float64")

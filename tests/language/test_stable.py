@@ -329,6 +329,12 @@ def test_squares_of_norms_at_zero(target: str) -> None:
 # -- where it stops -------------------------------------------------------------------------------------------------
 
 
+def test_elements_that_are_moved() -> None:
+    x = ng.scalar("x")
+    moved = ng.log(ng.specify_shape(ng.reshape(ng.full((2, 3), ng.sigmoid(x)), (3, 2))[1:], (2, 2)))
+    np.testing.assert_allclose(ng.function([x], moved)(-800.0), np.full((2, 2), -800.0))
+
+
 def test_variables_that_are_asked_for_stay() -> None:
     """Nothing is replaced across a variable to differentiate for, to hold constant, or with a known gradient."""
     x = ng.vector("x")

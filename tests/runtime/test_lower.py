@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numgraph.kernels.names import VECTOR
 
 import numgraph as ng
 from numgraph import testing
 from numgraph.graph import Variable, apply
 from numgraph.op import OPS, Op
 from numgraph.runtime import native
+from numgraph.scalars import VECTOR
 from numgraph.types import FLOATS
 from tests.waits import python
 

@@ -14,16 +14,17 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
-from numgraph.kernels import angles, names, simd, vectorhyper, vectormath
+from numgraph.kernels import angles, simd, vectorhyper, vectormath
 
 import numgraph as ng
 from numgraph.processor import processor
+from numgraph.scalars import VECTOR
 from tests import ulp
 from tests.ulp import apply
 from tests.waits import python
 
 ROOT = Path(__file__).parents[2]
-KEYS = list(names.VECTOR)
+KEYS = list(VECTOR)
 UNARY = [key for key in KEYS if ulp.arity(key[0]) == 1]
 BINARY = [key for key in KEYS if ulp.arity(key[0]) == 2]
 FUNCTIONS = {key: ulp.function_of(key) for key in KEYS}
@@ -37,8 +38,6 @@ SPECIAL = {
     "log": [(-INF, NAN), (INF, INF), (0.0, -INF), (-0.0, -INF), (-1.0, NAN), (-1e-40, NAN), (1.0, 0.0)],
     "log1p": [(-INF, NAN), (INF, INF), (0.0, 0.0), (-0.0, -0.0), (-1.0, -INF), (-2.0, NAN), (1e-30, 1e-30)],
     "tanh": [(-INF, -1), (INF, 1), (0.0, 0.0), (-0.0, -0.0), (100.0, 1), (-100.0, -1), (1e-30, 1e-30)],
-    "sigmoid": [(-INF, 0), (INF, 1), (0.0, 0.5), (-0.0, 0.5), (-1e4, 0), (1e4, 1)],
-    "softplus": [(-INF, 0), (INF, INF), (-1e4, 0), (1e4, 1e4), (-200000.0, 0)],
     "erf": [(-INF, -1), (INF, 1), (0.0, 0.0), (-0.0, -0.0), (100.0, 1), (-100.0, -1)],
     "sin": [(-INF, NAN), (INF, NAN), (0.0, 0.0), (-0.0, -0.0), (1e-30, 1e-30)],
     "cos": [(-INF, NAN), (INF, NAN), (0.0, 1), (-0.0, 1), (1e-30, 1)],
@@ -169,20 +168,18 @@ LOWERED = {"float32": 0.1, "float64": 0.08}
 def test_subnormal_results_are_not_flushed(dtype, loops):
     x = np.array([-87.5, -95.0, -103.0] if dtype == "float32" else [-709.0, -720.0, -744.0], dtype)
     two = np.full(3, 2.0, dtype)
-    found = [apply(loops[name, dtype], x) for name in ("exp", "sigmoid", "softplus")]
-    found.append(apply(loops["exp2", dtype], (x * 1.4426).astype(dtype)))
+    found = [apply(loops["exp", dtype], x), apply(loops["exp2", dtype], (x * 1.4426).astype(dtype))]
     found.append(apply(loops["power", dtype], two, (x * 1.4426).astype(dtype)))
     found.append(apply(loops["erfc", dtype], np.sqrt(-x) - np.asarray(LOWERED[dtype], dtype)))
     for got in found:
         assert (got > 0).all() and (got[1:] < np.finfo(dtype).smallest_normal).all()
 
 
-@pytest.mark.parametrize("name", ["exp", "sigmoid", "softplus"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_monotone_to_rounding(name, dtype, loops):
+def test_monotone_to_rounding(dtype, loops):
     top = 80 if dtype == "float32" else 700
     x = np.linspace(-top, top, 20_001).astype(dtype)
-    assert (np.diff(apply(loops[name, dtype], x)) >= 0).all()
+    assert (np.diff(apply(loops["exp", dtype], x)) >= 0).all()
 
 
 def body(loop):
@@ -221,18 +218,18 @@ def test_loop_is_vectorised_and_calls_nothing(key, loops):
 
 def test_loop_of_several_functions_is_one_vector_loop():
     """What fusion makes: functions of functions, inlined together."""
-    sigmoid, tanh, log = vectorhyper.sigmoid_f32, vectorhyper.tanh_f32, vectormath.log_f32
+    exp, tanh, log = vectormath.exp_f32, vectorhyper.tanh_f32, vectormath.log_f32
 
     @simd.scalar
     def mixed(x):
-        return log(x * x) * tanh(x) + sigmoid(x)
+        return log(x * x) * tanh(x) + exp(-abs(x))
 
     loop = ulp.compiled(mixed, "float32")
     assert not calls(body(loop))
     x = np.linspace(-10, 10, 1000).astype(np.float32)
     wide = x.astype(np.float64)
     np.testing.assert_allclose(
-        apply(loop, x), np.log(wide**2) * np.tanh(wide) + 1 / (1 + np.exp(-wide)), rtol=1e-6, atol=1e-6
+        apply(loop, x), np.log(wide**2) * np.tanh(wide) + np.exp(-abs(wide)), rtol=1e-6, atol=1e-6
     )
 
 

@@ -1,0 +1,131 @@
+"""The functions that scalar forms of ops call: one row for each says what it is called wherever code is made of it."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from numgraph.types import FLOATS
+
+
+@dataclass(frozen=True)
+class ScalarFunction:
+    """A function of scalar forms.
+
+    numpy: the same for NumPy's arrays and floats; kernels that are simulated compute with it. numba: its name for
+    floats; "math.x" and "np.x" are Numba's, others are of `kernels.support`. integer, unsigned: that for integers, ""
+    where there is none. written: the expression over x, y and z that stands for a call, in place of a name; written_int
+    the one for integers and bools, where it is another. vector: the file of `kernels` that has it for SIMD loops, as
+    name_f32 and name_f64. grid: the same for kernels of a device, or "math". wide: Numba has it for float64 only.
+    inline: it is a few instructions and calls no library. operator: Python's, with which formulas write it.
+    """
+
+    name: str
+    numpy: Callable[..., Any]
+    numba: str = ""
+    integer: str = ""
+    unsigned: str = ""
+    written: str = ""
+    written_int: str = ""
+    vector: str = ""
+    grid: str = ""
+    wide: bool = False
+    inline: bool = False
+    operator: ast.operator | None = None
+
+
+def each(function: Callable[[float], float]) -> Callable[[Any], Any]:
+    """A function of one Python float for arrays and NumPy's floats; infinity where it overflows, NaN where
+    it refuses."""
+
+    def value(x: float) -> float:
+        try:
+            return function(x)
+        except OverflowError:
+            return math.inf
+        except ValueError:
+            return math.nan
+
+    def apply_to(x: Any) -> Any:
+        values = np.asarray(x)
+        dtype = values.dtype if values.dtype.kind == "f" else np.float64
+        return np.array([value(float(v)) for v in values.ravel()], dtype).reshape(values.shape)[()]
+
+    return apply_to
+
+
+def _log_gamma(x: float) -> float:
+    return math.inf if math.isinf(x) or (x <= 0.0 and x == math.floor(x)) else math.lgamma(x)
+
+
+SCALAR_FUNCTIONS: dict[str, ScalarFunction] = {
+    row.name: row
+    for row in (
+        ScalarFunction("abs", np.abs, "abs", "abs", inline=True),
+        ScalarFunction("minimum", np.minimum, "minimum", "minimum", inline=True),
+        ScalarFunction("maximum", np.maximum, "maximum", "maximum", inline=True),
+        ScalarFunction("where", np.where, written="y if x else z", inline=True),
+        ScalarFunction("isnan", np.isnan, written="x != x", written_int="False", inline=True),
+        ScalarFunction("isinf", np.isinf, written="abs(x) == 1e999", written_int="False", inline=True),
+        ScalarFunction("copysign", np.copysign, "math.copysign", inline=True),
+        # division, remainder, power
+        ScalarFunction("floordiv", np.floor_divide, "floor_div_float", "floor_div_int", "floor_div_uint",
+                       grid="cuda.scalar", operator=ast.FloorDiv()),
+        ScalarFunction("mod", np.mod, "mod_float", "mod_int", "mod_uint", grid="cuda.scalar", operator=ast.Mod()),
+        ScalarFunction("power", np.power, "math.pow", "power_int", "power_uint", vector="vectorpow",
+                       operator=ast.Pow()),
+        ScalarFunction("hypot", np.hypot, "math.hypot", vector="vectorpow"),
+        # rounding
+        ScalarFunction("floor", np.floor, "np.floor", grid="cuda.scalar", inline=True),
+        ScalarFunction("ceil", np.ceil, "np.ceil", grid="cuda.scalar", inline=True),
+        ScalarFunction("trunc", np.trunc, "np.trunc", grid="cuda.scalar", inline=True),
+        ScalarFunction("rint", np.rint, "np.rint", grid="cuda.scalar", inline=True),
+        # roots, exponentials, logarithms
+        ScalarFunction("sqrt", np.sqrt, "math.sqrt", inline=True),
+        ScalarFunction("exp", np.exp, "math.exp", vector="vectormath"),
+        ScalarFunction("exp2", np.exp2, "np.exp2", vector="vectormath", grid="math"),
+        ScalarFunction("expm1", np.expm1, "math.expm1", vector="vectormath"),
+        ScalarFunction("log", np.log, "math.log", vector="vectormath"),
+        ScalarFunction("log2", np.log2, "np.log2", vector="vectormath", grid="math", wide=True),
+        ScalarFunction("log10", np.log10, "math.log10", vector="vectormath"),
+        ScalarFunction("log1p", np.log1p, "math.log1p", vector="vectormath"),
+        # trigonometry
+        ScalarFunction("sin", np.sin, "math.sin", vector="vectortrig"),
+        ScalarFunction("cos", np.cos, "math.cos", vector="vectortrig"),
+        ScalarFunction("tan", np.tan, "math.tan", vector="vectortrig"),
+        ScalarFunction("asin", np.arcsin, "math.asin", vector="vectorarcs"),
+        ScalarFunction("acos", np.arccos, "math.acos", vector="vectorarcs"),
+        ScalarFunction("atan", np.arctan, "math.atan", vector="vectorarcs"),
+        ScalarFunction("atan2", np.arctan2, "math.atan2", vector="vectorarcs"),
+        ScalarFunction("sinh", np.sinh, "math.sinh", vector="vectorhyper"),
+        ScalarFunction("cosh", np.cosh, "math.cosh", vector="vectorhyper"),
+        ScalarFunction("tanh", np.tanh, "math.tanh", vector="vectorhyper"),
+        ScalarFunction("asinh", np.arcsinh, "math.asinh", vector="vectorhyper"),
+        ScalarFunction("acosh", np.arccosh, "math.acosh", vector="vectorhyper"),
+        ScalarFunction("atanh", np.arctanh, "math.atanh", vector="vectorhyper"),
+        # others
+        ScalarFunction("erf", each(math.erf), "math.erf", vector="vectorerf"),
+        ScalarFunction("erfc", each(math.erfc), "math.erfc", vector="vectorerf"),
+        ScalarFunction("lgamma", each(_log_gamma), "math.lgamma"),
+        # a user's function, which has a name of its own
+        ScalarFunction("users", lambda *x: NotImplemented),
+    )
+}  # fmt: skip
+
+
+def _in_files(field: str) -> dict[tuple[str, str], str]:
+    return {
+        (row.name, dtype): f"math.{row.name}" if file == "math" else f"{file}.{row.name}_f{dtype.removeprefix('float')}"
+        for row in SCALAR_FUNCTIONS.values()
+        if (file := getattr(row, field))
+        for dtype in FLOATS
+    }
+
+
+# (scalar function, dtype) -> the function of `kernels` for SIMD loops, and for kernels of a device.
+VECTOR, DEVICE = _in_files("vector"), _in_files("grid")
