@@ -80,24 +80,24 @@ def leading(a, b):
 
 
 @register_jitable
-def sgemm(function, share, shares, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
+def sgemm(function, chunk, chunks, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
     """out[m, n] = alpha * a[m, k] @ b[k, n] + beta * out, float32, row-major out with out_row elements per row.
 
-    The first share does it all; scratch is not used.
+    The first chunk does it all; scratch is not used.
 
     a and b are addresses with strides in elements; one of each pair of strides is 1. With beta 0 out is only written.
     BLAS works in column-major order, where a row-major matrix is its transpose: out.T = b.T @ a.T.
     """
-    if m > 0 and n > 0 and share == 0:
+    if m > 0 and n > 0 and chunk == 0:
         tb, ldb = (_N, leading(b_row, n)) if b_col == 1 else (_T, leading(b_col, k))
         ta, lda = (_N, leading(a_row, k)) if a_col == 1 else (_T, leading(a_col, m))
         _sgemm(function, tb, ta, n, m, k, alpha, b, leading(ldb, 1), a, leading(lda, 1), beta, out, leading(out_row, n))
 
 
 @register_jitable
-def dgemm(function, share, shares, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
+def dgemm(function, chunk, chunks, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
     """As `sgemm`, for float64."""
-    if m > 0 and n > 0 and share == 0:
+    if m > 0 and n > 0 and chunk == 0:
         tb, ldb = (_N, leading(b_row, n)) if b_col == 1 else (_T, leading(b_col, k))
         ta, lda = (_N, leading(a_row, k)) if a_col == 1 else (_T, leading(a_col, m))
         _dgemm(function, tb, ta, n, m, k, alpha, b, leading(ldb, 1), a, leading(lda, 1), beta, out, leading(out_row, n))

@@ -1,5 +1,5 @@
 """Calls of numgraph's own matrix products (`tiles`), which are compiled once for all functions: the table holds their
-addresses. Here a product is divided into shares.
+addresses. Here a product is divided into chunks.
 """
 
 from numba.extending import register_jitable
@@ -14,41 +14,41 @@ _dgemm = wrapped("calls.dgemm_at")
 
 
 @register_jitable
-def _begin(count, step, share, shares):
-    """Where a share begins: a multiple of `step`, or the end."""
+def _begin(count, step, chunk, chunks):
+    """Where a chunk begins: a multiple of `step`, or the end."""
     tiles = (count + step - 1) // step
-    return min(tiles * share // shares * step, count)
+    return min(tiles * chunk // chunks * step, count)
 
 
 @register_jitable
-def divides_columns(n, shares):
-    """Whether shares are columns: each has four tiles at least. Then b, the larger operand, is read once."""
-    return n >= 4 * _COLUMNS * shares
+def divides_columns(n, chunks):
+    """Whether chunks are columns: each has four tiles at least. Then b, the larger operand, is read once."""
+    return n >= 4 * _COLUMNS * chunks
 
 
 @register_jitable
-def sgemm(function, share, shares, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
-    """A share of out[m, n] = alpha * a[m, k] @ b[k, n] + beta * out, float32, rows of out `out_row` elements apart.
+def sgemm(function, chunk, chunks, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
+    """A chunk of out[m, n] = alpha * a[m, k] @ b[k, n] + beta * out, float32, rows of out `out_row` elements apart.
 
-    a, b, out: addresses; strides count elements. scratch: address of SCRATCH_BYTES of the share's own memory. With
-    beta 0 out is only written. The shares together are the product, to the bit whatever their number.
+    a, b, out: addresses; strides count elements. scratch: address of SCRATCH_BYTES of the chunk's own memory. With
+    beta 0 out is only written. The chunks together are the product, to the bit whatever their number.
     """
-    if divides_columns(n, shares):
-        n0, n1 = _begin(n, _COLUMNS, share, shares), _begin(n, _COLUMNS, share + 1, shares)
+    if divides_columns(n, chunks):
+        n0, n1 = _begin(n, _COLUMNS, chunk, chunks), _begin(n, _COLUMNS, chunk + 1, chunks)
         _sgemm(function, 0, m, n0, n1, m, n, k, 0, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
     else:
-        m0, m1 = _begin(m, _ROWS, share, shares), _begin(m, _ROWS, share + 1, shares)
+        m0, m1 = _begin(m, _ROWS, chunk, chunks), _begin(m, _ROWS, chunk + 1, chunks)
         _sgemm(function, m0, m1, 0, n, m, n, k, 0, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
 
 
 @register_jitable
-def dgemm(function, share, shares, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
+def dgemm(function, chunk, chunks, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
     """As `sgemm`, for float64."""
-    if divides_columns(n, shares):
-        n0, n1 = _begin(n, _COLUMNS, share, shares), _begin(n, _COLUMNS, share + 1, shares)
+    if divides_columns(n, chunks):
+        n0, n1 = _begin(n, _COLUMNS, chunk, chunks), _begin(n, _COLUMNS, chunk + 1, chunks)
         _dgemm(function, 0, m, n0, n1, m, n, k, 0, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
     else:
-        m0, m1 = _begin(m, _ROWS, share, shares), _begin(m, _ROWS, share + 1, shares)
+        m0, m1 = _begin(m, _ROWS, chunk, chunks), _begin(m, _ROWS, chunk + 1, chunks)
         _dgemm(function, m0, m1, 0, n, m, n, k, 0, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
 
 

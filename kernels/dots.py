@@ -52,11 +52,11 @@ def dot_blocks(size, m, n, k, a_col, b_row):
     """Length of the blocks of k where a product of elements of `size` bytes is best made of dot products, by an
     estimate, else 0; strides in bytes.
 
-    This is asked of whole products, never of shares: sums are added up in another order.
+    This is asked of whole products, never of chunks: sums are added up in another order.
     """
     if a_col != size or n < 1 or n > MOST_COLUMNS or k * size < LEAST_VECTORS * _VECTOR or k * n * size > SPACE:
         return 0
-    # As in tiles.way, in 1 / tile of a cycle. The lanes of an element are added up at last; every share packs all
+    # As in tiles.way, in 1 / tile of a cycle. The lanes of an element are added up at last; every chunk packs all
     # columns.
     tile = 2 * _VECTOR
     time = (m + 1) * n * (k * size + tile) + (0 if b_row == size else 4 * n * k * _VECTOR)

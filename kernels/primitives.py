@@ -147,24 +147,24 @@ def _share_count(builder, table, work, grain, rows):
     return builder.select(builder.icmp_signed(">", count, _I64(1)), count, _I64(1))
 
 
-SHARE = ir.FunctionType(_I64, [_I64] * 3)
+CHUNK = ir.FunctionType(_I64, [_I64] * 3)
 
 
-def build_launch(builder, launcher, share, address, shares):
-    """Run `share(address, share, shares)`, an LLVM function, for every share, by threads where there are several.
+def build_launch(builder, launcher, chunk, address, chunks):
+    """Run `chunk(address, chunk, chunks)`, an LLVM function, for every chunk, by threads where there are several.
 
-    Returns the statuses, or-ed. launcher: address of a C function `(phase, address, shares)`; it is not called for one
-    share.
+    Returns the statuses, or-ed. launcher: address of a C function `(phase, address, chunks)`; it is not called for one
+    chunk.
     """
     # blocks of their own: those of `if_else` would have names as long as the list of launches
     one, many, after = (builder.append_basic_block(name) for name in ("alone", "together", "launched"))
-    builder.cbranch(builder.icmp_signed("<=", shares, _I64(1)), one, many)
+    builder.cbranch(builder.icmp_signed("<=", chunks, _I64(1)), one, many)
     builder.position_at_end(one)
-    alone = builder.call(share, [address, _I64(0), _I64(1)])
+    alone = builder.call(chunk, [address, _I64(0), _I64(1)])
     builder.branch(after)
     builder.position_at_end(many)
-    threads = builder.inttoptr(launcher, ir.FunctionType(_I64, [SHARE.as_pointer(), _I64, _I64]).as_pointer())
-    together = builder.call(threads, [share, address, shares])
+    threads = builder.inttoptr(launcher, ir.FunctionType(_I64, [CHUNK.as_pointer(), _I64, _I64]).as_pointer())
+    together = builder.call(threads, [chunk, address, chunks])
     builder.branch(after)
     builder.position_at_end(after)
     result = builder.phi(_I64)
@@ -311,9 +311,9 @@ PRIMITIVES = {
         _extreme("llvm.minimum"), ("real", "real"), "real",
         "The smaller; NaN when either is NaN; of zeros either, as `largest`.",
     ),
-    "support.share_count": Primitive(
+    "support.chunk_count": Primitive(
         _share_count, ("pointer", "int64", "int64", "int64"), "int64",
-        "Into how many shares a loop goes: each of at least `grain` cycles and one row, at most one per thread.",
+        "Into how many chunks a loop goes: each of at least `grain` cycles and one row, at most one per thread.",
     ),
     "support.unlock": Primitive(
         _unlock, ("int64",), "int64",

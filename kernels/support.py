@@ -15,7 +15,7 @@ from numba import types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.cpython import numbers
 from numba.extending import intrinsic, register_jitable
-from numgraph.kernels.primitives import SHARE, build_launch
+from numgraph.kernels.primitives import CHUNK, build_launch
 from numgraph.kernels.wrapping import wrapped
 
 # Small functions are intrinsics: a function that Numba types costs each generated module ten milliseconds.
@@ -37,7 +37,7 @@ add_up = wrapped("support.add_up")
 multiply_up = wrapped("support.multiply_up")
 largest = wrapped("support.largest")
 smallest = wrapped("support.smallest")
-share_count = wrapped("support.share_count")
+chunk_count = wrapped("support.chunk_count")
 unlock = wrapped("support.unlock")
 relock = wrapped("support.relock")
 fail = wrapped("support.fail")
@@ -49,11 +49,11 @@ to_python = wrapped("support.to_python")
 
 
 @intrinsic
-def launch(typingctx, launcher, phase, address, shares):
-    """Run `phase(address, share, shares)` for every share, by threads where there are several; returns the statuses,
+def launch(typingctx, launcher, phase, address, chunks):
+    """Run `phase(address, chunk, chunks)` for every chunk, by threads where there are several; returns the statuses,
     or-ed.
 
-    launcher: address of a C function `(phase, address, shares)`; it is not called for one share.
+    launcher: address of a C function `(phase, address, chunks)`; it is not called for one chunk.
     """
     word = types.int64
     inner = phase.get_call_type(typingctx, (word,) * 3, {})
@@ -61,7 +61,7 @@ def launch(typingctx, launcher, phase, address, shares):
 
     def codegen(context, builder, sig, args):
         # the phase with C's calling convention, for the launcher
-        plain = ir.Function(builder.module, SHARE, builder.module.get_unique_name("share"))
+        plain = ir.Function(builder.module, CHUNK, builder.module.get_unique_name("chunk"))
         plain.linkage = "internal"
         inside = ir.IRBuilder(plain.append_basic_block())
         overload = phase.dispatcher.overloads[inner.args]
@@ -229,7 +229,7 @@ def jit(function):
 
 
 def divided(function):
-    """A phase that threads share: `int64(int64 address, int64 share, int64 shares)`."""
+    """A phase that threads share: `int64(int64 address, int64 chunk, int64 chunks)`."""
     return _compiled(function)
 
 

@@ -1,4 +1,4 @@
-"""Matrix products of our own on one thread: a block of rows and columns of the result, which a launcher shares out.
+"""Matrix products of our own on one thread: a block of rows and columns of the result, which a launcher divides.
 
 `sgemm_tile` and `dgemm_tile` do what OpenBLAS does for the products of a training step, without its threads (which
 spin, and are awaited when the machine is busy) and faster where one length is small. The structure is that of GotoBLAS
@@ -16,7 +16,7 @@ packed where the order in memory would miss it. What differs is for skinny shape
 * Where out is narrow and rows of a and columns of b are contiguous, vectors lie along k (`dots`).
 
 An element is the same chain of fused multiply-adds in the first ways, since blocks of k depend on k alone and a chain
-of each block starts with 0; whether it is a dot product instead is asked of the whole product: shares of any shape give
+of each block starts with 0; whether it is a dot product instead is asked of the whole product: chunks of any shape give
 the same bits.
 
 The limits are two vectors of multiply-adds a cycle, and memory. Measured in float32 with AVX2 on one core of a Zen 3
@@ -330,7 +330,7 @@ def _product(size, blocks, m, n, k, near, a, a_row, a_col, b, b_row, b_col, is_r
 def sgemm_tile(m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch):
     """out[m0:m1, n0:n1] = alpha * a[m0:m1, :k] @ b[:k, n0:n1] + beta * out[m0:m1, n0:n1], float32.
 
-    m, n: rows and columns of the whole product, of which this is a share. near: where one product after the other goes
+    m, n: rows and columns of the whole product, of which this is a chunk. near: where one product after the other goes
     along the rows of the operand whose lines are contiguous and long, bytes from these rows to those of the next, half
     of which is prefetched; else 0.
     a, b, out: addresses of element [0, 0]; strides count elements and may be any numbers; rows of out are `out_row`
@@ -339,7 +339,7 @@ def sgemm_tile(m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, 
     (k = 0) out is beta * out. With beta 0 out is only written: NaN in it does not matter. Otherwise NaN and infinities
     do as in plain loops, also where alpha is 0.
 
-    Reads and writes nothing else, allocates nothing, raises nothing. Equal bits for any division into shares. Error: at
+    Reads and writes nothing else, allocates nothing, raises nothing. Equal bits for any division into chunks. Error: at
     most `chain + k / chain + 4` roundings of alpha * sum |a| |b| + |beta out|, of chains as long as K_BLOCK says.
     """
     if m1 > m0 and n1 > n0:

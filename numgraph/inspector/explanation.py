@@ -15,8 +15,8 @@ class PhaseEstimate:
 
     makes: names of what it computes. kind: "loops", "divided loops", "product" or "kernel". loops: lengths of its
     loops, `?` where only a call tells. flops, read, written: operations on floats, bytes read and written; None where
-    unknown, as everywhere below. alone, together: predicted microseconds on one thread, and in as many shares as it
-    would be divided into. limit: what takes the time, "compute", "memory" or "overhead" ("" where unknown). shares:
+    unknown, as everywhere below. alone, together: predicted microseconds on one thread, and in as many chunks as it
+    would be divided into. limit: what takes the time, "compute", "memory" or "overhead" ("" where unknown). chunks:
     their number. reason: why so many. details: the path that a product takes, and the like.
     """
 
@@ -30,7 +30,7 @@ class PhaseEstimate:
     alone: float | None = None
     together: float | None = None
     limit: str = ""
-    shares: int | None = None
+    chunks: int | None = None
     reason: str = ""
     details: list[str] = field(default_factory=list)
 

@@ -21,7 +21,7 @@ STAGES = ("graph", "givens", "schedule", "explain", "loops", "source", "listing"
 # The language of a stage's text, as a syntax highlighter names it.
 LANGUAGES = {"source": "python", "listing": "python", "llvm": "llvm", "asm": "gas"}
 # Written into the JSON; a reader refuses another number.
-FORMAT = 3
+FORMAT = 4
 # The name of a function that was given none.
 UNNAMED = "function"
 

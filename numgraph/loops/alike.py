@@ -75,7 +75,7 @@ class Merged:
 def merge(functions: Sequence[Function]) -> Merged:
     """The functions, those that are the same or alike merged: before the first of those stands their shape.
 
-    A function of shares remains as one that calls the shape, for threads are given a function with these arguments; of
+    A function of chunks remains as one that calls the shape, for threads are given a function with these arguments; of
     one of the address nothing remains but its call.
     """
     merged = apart(functions)

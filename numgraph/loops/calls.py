@@ -1,4 +1,4 @@
-"""Calls: of named kernels, users' functions of arrays, and matrix products, of which each share computes a part."""
+"""Calls: of named kernels, users' functions of arrays, and matrix products, of which each chunk computes a part."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numgraph.elements import View
 from numgraph.ir import Node
 from numgraph.lengths import dims
-from numgraph.loops.chunks import SHARE, SHARES
+from numgraph.loops.chunks import CHUNK, CHUNKS
 from numgraph.loops.memory import OWN, HostMemory, pointer_to
 from numgraph.loops.program import Call, Do, Expression, For, If, Name, Number, Several, fail
 from numgraph.loops.scalar import number
@@ -105,18 +105,18 @@ class Products:
         self.operands: dict[Any, Name] = {}
 
     def add(self, item: Item, stage: int) -> None:
-        """A share of a product: some of its rows or columns, or some of a stack of products."""
+        """A chunk of a product: some of its rows or columns, or some of a stack of products."""
         values, node = self.values, item.node
         assert node.dtype in FLOATS, f"{node}: integer products are sums, see rewrite.rules"
         out = self.memory.address(node)
-        self.memory.say_own(stage, SHARE)
+        self.memory.say_own(stage, CHUNK)
         left, right = self.sides(item)
         wish = values.graph.names.get(node.inputs[0] if item.factors else node)
         target = values.assign(values.names.fresh(wish, "out"), out, values.notes.array(node), node)
         if len(node.dims) == 3:
             self._stack(item, left, right, target)
         else:
-            values.add(self._call(item, (left, right, target), (SHARE, SHARES), (left, right, target)))
+            values.add(self._call(item, (left, right, target), (CHUNK, CHUNKS), (left, right, target)))
 
     def sides(self, item: Item) -> tuple[Name, Name]:
         """Names for the addresses of the two operands."""
@@ -140,7 +140,7 @@ class Products:
         return f"{target.text} = {kept} + {text(alpha)} * {product}"
 
     def _stack(self, item: Item, left: Name, right: Name, target: Name) -> None:
-        """A product of each pair of matrices of two stacks; shares divide the stack."""
+        """A product of each pair of matrices of two stacks; chunks divide the stack."""
         values, node, (a, b) = self.values, item.node, item.views
         size = np.dtype(node.dtype).itemsize
         steps = [values.length(s * size) for s in (a.strides[0], b.strides[0], node.dims[1] * node.dims[2])]
@@ -148,19 +148,19 @@ class Products:
         one, other, to = (base + i * s for base, s in zip((left, right, target), steps, strict=True))
         count = values.length(node.dims[0])
         call = self._call(item, (one, other, to), (Number(0), Number(1)), (left, right, target))
-        values.add(For(i, (count * SHARE // SHARES, count * (SHARE + 1) // SHARES), (call,)))
+        values.add(For(i, (count * CHUNK // CHUNKS, count * (CHUNK + 1) // CHUNKS), (call,)))
 
     def _call(
-        self, item: Item, addresses: Sequence[Expression], share: Sequence[Expression], shown: tuple[Name, Name, Name]
+        self, item: Item, addresses: Sequence[Expression], chunk: Sequence[Expression], shown: tuple[Name, Name, Name]
     ) -> Do:
-        """The call of the kernel. addresses: of the operands and the target; share: which, and of how many."""
+        """The call of the kernel. addresses: of the operands and the target; chunk: which, and of how many."""
         values, node, (a, b) = self.values, item.node, item.views
         name, place = product_of(node)
         values.imports.add(name)
         alpha, beta = self.factors(item)
         sizes = map(values.length, (node.dims[-2], node.dims[-1], a.lengths[-1]))
         left, right, target = addresses
-        arguments = [values.layout.slot(place), *share, OWN, *sizes, alpha]
+        arguments = [values.layout.slot(place), *chunk, OWN, *sizes, alpha]
         for address, view in ((left, a), (right, b)):
             arguments += [address, values.length(view.strides[-2]), values.length(view.strides[-1])]
         call = Call(name, (*arguments, beta, target, values.length(node.dims[-1])))

@@ -1,4 +1,4 @@
-"""A loop that is divided among threads: one share of it, and the joining of what the shares have accumulated."""
+"""A loop that is divided among threads: one chunk of it, and the joining of what the chunks have accumulated."""
 
 from __future__ import annotations
 
@@ -14,51 +14,51 @@ from numgraph.loops.values import Setting, Values, as_read, as_stored
 from numgraph.schedule.arrange import Block
 from numgraph.schedule.items import Reduction
 
-# Which share this is, and of how many.
-SHARE, SHARES = Name("share"), Name("shares")
+# Which chunk this is, and of how many.
+CHUNK, CHUNKS = Name("chunk"), Name("chunks")
 
 
 def host_values(setting: Setting, block: Block | None = None, plans: bool = False) -> tuple[Values, HostMemory]:
-    """The beginning of a function for the processor. block: what it does a share of."""
-    own = {item.node: place for item, place in setting.schedule.sharing[block].partial.items()} if block else {}
+    """The beginning of a function for the processor. block: what it does a chunk of."""
+    own = {item.node: place for item, place in setting.schedule.division[block].partial.items()} if block else {}
     values = Values(setting, partial(HostMemory, own=own, plans=plans), setting.names())
     assert isinstance(values.memory, HostMemory)
     return values, values.memory
 
 
-def rows_of_share(values: Values, block: Block) -> tuple[Name, Name]:
-    """The first of a share's iterations of a loop, and the end."""
+def rows_of_chunk(values: Values, block: Block) -> tuple[Name, Name]:
+    """The first of a chunk's iterations of a loop, and the end."""
     rows = values.whole(block.length)
-    begin = values.assign("begin", rows * SHARE // SHARES, "rows of this share")
-    return begin, values.assign("end", rows * (SHARE + 1) // SHARES)
+    begin = values.assign("begin", rows * CHUNK // CHUNKS, "rows of this chunk")
+    return begin, values.assign("end", rows * (CHUNK + 1) // CHUNKS)
 
 
 def add_chunk(values: Values, memory: HostMemory, block: Block, stage: int) -> None:
-    """A share of a divided loop."""
+    """A chunk of a divided loop."""
     places = [values.schedule.buffers[item.node].place for item in block.items if item.writes]
     if memory.own or "private" in places:
-        memory.say_own(stage, SHARE)
+        memory.say_own(stage, CHUNK)
     nests = Nests(values)
     accumulators = nests.started(block, 0)
-    values.add(nests.nest(block, 0, rows_of_share(values, block), accumulators))
+    values.add(nests.nest(block, 0, rows_of_chunk(values, block), accumulators))
     nests.complete(accumulators)
 
 
 def add_join(values: Values, memory: HostMemory, item: Reduction, block: Block, stage: int) -> None:
-    """What the shares of a divided loop have accumulated for a reduction, joined in the order of the shares."""
+    """What the chunks of a divided loop have accumulated for a reduction, joined in the order of the chunks."""
     schedule, names, node, dtype = values.schedule, values.names, item.node, item.node.dtype
     total_name, part_name, acc_name = names.fresh("total"), names.fresh("part"), names.fresh("acc")
     step = memory.place(schedule.private_bytes[stage] // np.dtype(dtype).itemsize)
     total = values.assign(total_name, pointer_to(memory.address(node), dtype), values.notes.array(node), node)
-    parts = memory.beyond(memory.behind_arena(stage), schedule.sharing[block].partial[item])
-    part = values.assign(part_name, pointer_to(parts, dtype), "of the shares")
+    parts = memory.beyond(memory.behind_arena(stage), schedule.division[block].partial[item])
+    part = values.assign(part_name, pointer_to(parts, dtype), "of the chunks")
     count = memory.place(dims.product(schedule.buffers[node].lengths(values.graph)))
     counter, acc = values.counter(0), Name(acc_name, dtype)
-    # in vectors, a sum over a handful of shares would only be long code
-    combined = in_order(item, acc, as_read(part[SHARE * step + counter], dtype))
+    # in vectors, a sum over a handful of chunks would only be long code
+    combined = in_order(item, acc, as_read(part[CHUNK * step + counter], dtype))
     body = (
         Assign(acc, as_read(part[counter], dtype)),
-        For(SHARE, (Number(1), SHARES), (Assign(acc, combined, **values.origin(node, node.name)),)),
+        For(CHUNK, (Number(1), CHUNKS), (Assign(acc, combined, **values.origin(node, node.name)),)),
         Store(total, counter, as_stored(acc, dtype)),
     )
     values.add(For(counter, (count,), body))

@@ -64,7 +64,7 @@ def call(function: str, *arguments: Expression) -> Call:
 
 
 def step_function(layout: Layout, stage: int, phases: Sequence[Any], uses: Mapping[str, Use]) -> Function:
-    """The function that runs the phases of a stage in order. uses: how each is called, or launched for its shares."""
+    """The function that runs the phases of a stage in order. uses: how each is called, or launched for its chunks."""
     body: list[Statement] = []
     made = {key: place for key, place in layout.made_addresses.items() if layout.made_stage[key] == stage}
     if made or any(phase.block is not None for phase in phases):
@@ -91,7 +91,7 @@ def _call(phase: Any, use: Use, answer: Expression = STATUS) -> list[Statement]:
 
 def _divided_call(layout: Layout, phase: Any, uses: Mapping[str, Use]) -> list[Statement]:
     use = uses[phase.name]
-    function, count = Name(use.call.function), layout.slot(layout.share_count(phase.block))
+    function, count = Name(use.call.function), layout.slot(layout.chunk_count(phase.block))
     launch = Use(call("launch", layout.slot(LAUNCH), function, ADDRESS, count), use.note, use.lines)
     body = _call(phase, launch, call(function.text, ADDRESS, Number(0), Number(1)))
     if phase.joining is not None:

@@ -15,7 +15,7 @@ from numgraph.loops.scalar import POINTERS, convert
 from numgraph.loops.values import Values
 from numgraph.types import FLOATS
 
-# what a share has for itself, and the first row of a tile
+# what a chunk has for itself, and the first row of a tile
 OWN, FIRST = Name("own"), Name("first")
 NOTHING: Mapping[Node, Any] = {}
 
@@ -23,7 +23,7 @@ NOTHING: Mapping[Node, Any] = {}
 class HostMemory:
     """What a function reads from the table, and pointers to buffers.
 
-    own: buffers that the share has a copy of, with their places in its own memory. plans: whether the function is a
+    own: buffers that the chunk has a copy of, with their places in its own memory. plans: whether the function is a
     plan, which computes lengths. tile: in a loop over tiles of rows, the statements of one tile, which define the
     pointers to what is kept for its rows.
     """
@@ -160,16 +160,16 @@ class HostMemory:
             self.offsets.add(size)
         return self.values.whole(size)
 
-    # -- what shares have for themselves ----------------------------------------------------------------------------
+    # -- what chunks have for themselves ----------------------------------------------------------------------------
 
     def behind_arena(self, stage: int) -> Expression:
-        """Where the memory begins that shares have for themselves."""
+        """Where the memory begins that chunks have for themselves."""
         return self.beyond(self.layout.slot(self.layout.arena[stage]), self.schedule.arena_bytes[stage])
 
-    def say_own(self, stage: int, share: Expression) -> None:
-        """Define where a share's own memory is."""
+    def say_own(self, stage: int, chunk: Expression) -> None:
+        """Define where a chunk's own memory is."""
         size = self.place(self.schedule.private_bytes[stage])
-        self.values.assign(OWN, self.behind_arena(stage) + share * size, "what this share has for itself")
+        self.values.assign(OWN, self.behind_arena(stage) + chunk * size, "what this chunk has for itself")
 
 
 def pointer_to(address: Expression, dtype: str) -> Call:

@@ -15,7 +15,7 @@ from numgraph.text import identifier
 SUPPORT = (
     frozenset(
         """add_up argument_address argument_length divided entry fail from_python helper
-    items_of jit largest launch multiply_up real_of relock resident_address resident_length shape share_count
+    items_of jit largest launch multiply_up real_of relock resident_address resident_length shape chunk_count
     smallest table_of to_python unlock""".split()
     )
     | set(POINTERS.values())
@@ -32,7 +32,7 @@ COUNTERS = "ijklmnopq"
 # Names that variables of generated functions may not have: those that all such functions use,
 RESERVED = (
     frozenset(
-        """address table reals arena own share shares begin end block blocks first last step status call many words
+        """address table reals arena own chunk chunks begin end block blocks first last step status call many words
         items objects i j k l m n o p q acc math np range abs min max return_code""".split()
     )
     | SUPPORT
@@ -45,7 +45,7 @@ RESERVED = (
 # those of a kernel's variables: the functions and types of any module, and what says which thread it is,
 HOST = frozenset("i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 argument_length resident_length fail".split())
 KERNEL_NAMES = (
-    (RESERVED - set("table reals arena own share shares begin end step status call many words return_code".split()))
+    (RESERVED - set("table reals arena own chunk chunks begin end step status call many words return_code".split()))
     | HOST
     | HELPERS
     | set("block blocks thread threads lane cuda helper advance THREADS".split())

@@ -13,7 +13,7 @@ from numgraph.loops.chunks import host_values
 from numgraph.loops.program import TABLE, Call, Expression, If, Logic, Number, Statement, fail
 from numgraph.loops.table import THREADS, WORK
 from numgraph.loops.values import Setting, Values
-from numgraph.schedule import shares
+from numgraph.schedule import chunks
 
 
 def broken(kind: str, a: Expression, b: Expression) -> Expression:
@@ -63,16 +63,16 @@ class Plans:
         return [*first, *values.statements], memory.reads_reals
 
     def _divide(self, values: Values, stage: int) -> None:
-        """Into how many shares each divided loop of the stage goes, and how much work the stage is."""
+        """Into how many chunks each divided loop of the stage goes, and how much work the stage is."""
         total: Any = 0
         for block in self.schedule.stages[stage]:
-            sharing = self.schedule.sharing.get(block)
-            work = sharing.work if sharing is not None else shares.work_of_block(self.graph, block)
+            division = self.schedule.division.get(block)
+            work = division.work if division is not None else chunks.work_of_block(self.graph, block)
             total = total + work
-            if sharing is not None:
-                cycles, rows = values.whole(work), values.whole(sharing.length)
-                count = Call("share_count", (TABLE, cycles, Number(shares.GRAIN), rows))
-                values.add(self.layout.stored(self.layout.share_count(block), count, "shares of a divided loop"))
+            if division is not None:
+                cycles, rows = values.whole(work), values.whole(division.length)
+                count = Call("chunk_count", (TABLE, cycles, Number(chunks.GRAIN), rows))
+                values.add(self.layout.stored(self.layout.chunk_count(block), count, "chunks of a divided loop"))
         work = self.graph.find(total)
         self.layout.work = work if isinstance(work, int) and len(self.schedule.stages) == 1 else None
         values.add(self.layout.stored(WORK, values.whole(total), "cycles of work, about"))

@@ -9,7 +9,7 @@ from numgraph.ir import Requirement
 from numgraph.loops.alike import Merged, apart, merge
 from numgraph.loops.build import Nests
 from numgraph.loops.calls import Products, add_kernel
-from numgraph.loops.chunks import SHARE, SHARES, add_chunk, add_join, host_values
+from numgraph.loops.chunks import CHUNK, CHUNKS, add_chunk, add_join, host_values
 from numgraph.loops.entry import POINTER, entry_function, step_function, sweeps
 from numgraph.loops.memory import HostMemory
 from numgraph.loops.notes import Notes
@@ -29,7 +29,7 @@ MAX_FUNCTION = 96
 @dataclass
 class Phase:
     """A loop nest, a product or a kernel. functions: that compute it, the last one perhaps what joins the parts of
-    shares, called `joining`. block: what is divided among threads."""
+    chunks, called `joining`. block: what is divided among threads."""
 
     name: str
     kind: str
@@ -116,10 +116,10 @@ class ProcessorProgram:
 
     def _alone(self, block: Block) -> bool:
         """Whether a block is a function of its own."""
-        return isinstance(block.items[0], KernelCall) or block in self.schedule.sharing
+        return isinstance(block.items[0], KernelCall) or block in self.schedule.division
 
     def _phase(self, name: str, stage: int, blocks: Sequence[Block]) -> Phase:
-        if blocks[0] in self.schedule.sharing:
+        if blocks[0] in self.schedule.division:
             return self._divided(name, stage, blocks[0])
         items = [item for block in blocks for item in block.items]
         kind = "kernel" if isinstance(items[0], KernelCall) else "loops"
@@ -143,25 +143,25 @@ class ProcessorProgram:
         else:
             add_chunk(values, memory, block, stage)
         function = self._function(name, values, memory, self.notes.made(block.items))
-        phase.functions.append(replace(function, decorator="divided", arguments=(ADDRESS, SHARE, SHARES)))
-        place = self.layout.share_count(block)
-        if self.schedule.sharing[block].partial:
+        phase.functions.append(replace(function, decorator="divided", arguments=(ADDRESS, CHUNK, CHUNKS)))
+        place = self.layout.chunk_count(block)
+        if self.schedule.division[block].partial:
             phase.joining = name.replace("phase", "join")
             phase.functions.append(self._joining(phase, stage, place))
         return phase
 
     def _joining(self, phase: Phase, stage: int, place: int) -> Function:
-        """The function that joins what shares have accumulated. place: the slot of how many they are."""
+        """The function that joins what chunks have accumulated. place: the slot of how many they are."""
         block, joining = phase.block, phase.joining
         assert block is not None and joining is not None
         values, memory = host_values(self.setting)
-        values.assign(SHARES, self.layout.slot(place))
-        for item in self.schedule.sharing[block].partial:
+        values.assign(CHUNKS, self.layout.slot(place))
+        for item in self.schedule.division[block].partial:
             if isinstance(block, Fused):
                 add_tiles_join(values, memory, item, block, stage)
             else:
                 add_join(values, memory, item, block, stage)
-        return self._function(joining, values, memory, f"what the shares of {phase.name} have accumulated")
+        return self._function(joining, values, memory, f"what the chunks of {phase.name} have accumulated")
 
     def _function(self, name: str, values: Values, memory: HostMemory, note: str) -> Function:
         return host_function(name, values.statements, memory.reads_reals, "jit", note)

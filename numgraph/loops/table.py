@@ -8,7 +8,7 @@
 * Per stage: the address of its arena, the arena's capacity, and the bytes that the plan found necessary.
 * Arguments (a number's bits, or the ndarray object), shared variables (the address of their descriptor), outputs and
   new values of shared variables (the ndarray object), constant arrays (their address).
-* Lengths, indices and data addresses that the plan works out for the phases, and into how many shares it divides a
+* Lengths, indices and data addresses that the plan works out for the phases, and into how many chunks it divides a
   loop.
 """
 
@@ -62,7 +62,7 @@ class Layout:
         self.addresses: dict[Node, int] = {}
         self.made_addresses: dict[tuple[str, int], int] = {}
         self.values: dict[Node, int] = {}
-        self.shares: dict[Any, int] = {}
+        self.chunks: dict[Any, int] = {}
 
     @cached_property
     def length_names(self) -> dict[Node, str]:
@@ -148,11 +148,11 @@ class Layout:
         """A number as it is, a length as -1 - the slot of its value."""
         return value if isinstance(value, int) else -1 - self.value(value)
 
-    def share_count(self, block: Any) -> int:
-        """The slot of the number of shares of a divided block."""
-        if block not in self.shares:
-            self.shares[block] = self._take("shares")
-        return self.shares[block]
+    def chunk_count(self, block: Any) -> int:
+        """The slot of the number of chunks of a divided block."""
+        if block not in self.chunks:
+            self.chunks[block] = self._take("chunks")
+        return self.chunks[block]
 
     def address(self, node: Node) -> int:
         """The slot of the data address of an argument or shared variable, written by the plan."""

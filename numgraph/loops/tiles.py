@@ -1,4 +1,4 @@
-"""A phase over tiles of rows: one share of it, and the joining of what the shares have summed up."""
+"""A phase over tiles of rows: one chunk of it, and the joining of what the chunks have summed up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numgraph.ir import Node
 from numgraph.lengths import dims
 from numgraph.loops.build import Accumulators, Nests, start_value
 from numgraph.loops.calls import Products, product_of
-from numgraph.loops.chunks import SHARE, SHARES, add_join, rows_of_share
+from numgraph.loops.chunks import CHUNK, CHUNKS, add_join, rows_of_chunk
 from numgraph.loops.memory import FIRST, OWN, HostMemory, pointer_to
 from numgraph.loops.program import Assign, Call, Choice, Do, Expression, For, Name, Number, Statement, Store
 from numgraph.loops.scalar import number
@@ -27,7 +27,7 @@ BLOCK, BLOCKS, LAST = Name("block"), Name("blocks"), Name("last")
 
 
 class Tiles:
-    """A loop over tiles of a share's rows, with products and loops over these rows in it."""
+    """A loop over tiles of a chunk's rows, with products and loops over these rows in it."""
 
     def __init__(self, values: Values, memory: HostMemory, fused: Fused) -> None:
         self.values = values
@@ -43,8 +43,8 @@ class Tiles:
     def add(self, stage: int) -> None:
         """Add what all tiles use, and the loop over them."""
         values, fused = self.values, self.fused
-        self.memory.say_own(stage, SHARE)
-        begin, end = rows_of_share(values, fused)
+        self.memory.say_own(stage, CHUNK)
+        begin, end = rows_of_chunk(values, fused)
         for block in fused.body:
             if isinstance(block.items[0], Product):
                 self._product(block.items[0])
@@ -187,7 +187,7 @@ class Tiles:
         return name, (Number(1), k) if narrow else (n, Number(1))
 
     def _sum(self, item: Item, left: Name, right: Name) -> None:
-        """Add the product of these rows to the share's sum, or its transpose, along whose rows vectors lie then."""
+        """Add the product of these rows to the chunk's sum, or its transpose, along whose rows vectors lie then."""
         values, node, (a, b) = self.values, item.node, item.views
         turned = self.fused.sums[item]
         added = values.names.fresh("added")
@@ -229,15 +229,15 @@ def add_tiles_join(values: Values, memory: HostMemory, item: Item, fused: Fused,
     names = [values.names.fresh(wish) for wish in ("target", "total", "part")]
     m, n = map(values.length, node.dims)
     count = values.length(dims.product(map(values.graph.find, node.dims)))
-    base = memory.beyond(memory.behind_arena(stage), schedule.sharing[fused].partial[item])
+    base = memory.beyond(memory.behind_arena(stage), schedule.division[fused].partial[item])
     step = memory.place(schedule.private_bytes[stage])
     target = values.assign(names[0], pointer_to(memory.address(node), dtype), values.notes.array(node), node)
-    total = values.assign(names[1], pointer_to(base, dtype), "of the shares")
+    total = values.assign(names[1], pointer_to(base, dtype), "of the chunks")
     i, j = values.counter(0), values.counter(1)
     part = Name(names[2], target.dtype)
     added = For(j, (count,), (Store(total, j, total[j] + part[j]),))
-    parts = Assign(part, pointer_to(base + SHARE * step, dtype))
-    values.add(For(SHARE, (Number(1), SHARES), (parts, added)))
+    parts = Assign(part, pointer_to(base + CHUNK * step, dtype))
+    values.add(For(CHUNK, (Number(1), CHUNKS), (parts, added)))
     alpha, beta = Products(values, memory).factors(item)
     j = values.counter(1)
     at = i * n + j

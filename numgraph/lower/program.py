@@ -132,12 +132,12 @@ def _named(expressions: Expressions, tree: ast.expr) -> Source:
 
 
 def _launch(expressions: Expressions, arguments: list[ast.expr]) -> Value:
-    """`launch(launcher, phase, address, shares)`."""
+    """`launch(launcher, phase, address, chunks)`."""
     program, builder = expressions.program, expressions.builder
-    launcher, address, shares = (program.rules.cast(builder, expressions.value(arguments[k]), INT64) for k in (0, 2, 3))
-    share, _ = program.function(_named(expressions, arguments[1]), PHASES["divided"], INT64)
+    launcher, address, chunks = (program.rules.cast(builder, expressions.value(arguments[k]), INT64) for k in (0, 2, 3))
+    chunk, _ = program.function(_named(expressions, arguments[1]), PHASES["divided"], INT64)
     build = import_module("numgraph.kernels.primitives").build_launch
-    return Value(INT64, build(builder, launcher, share, address, shares))
+    return Value(INT64, build(builder, launcher, chunk, address, chunks))
 
 
 def _beyond(expressions: Expressions, arguments: list[ast.expr]) -> Value:

@@ -20,9 +20,9 @@ from numgraph.op import Op
 from numgraph.runtime.native import kernel_module
 from numgraph.scalars import SCALAR_FUNCTIONS, VECTOR
 from numgraph.schedule.arrange import Block
+from numgraph.schedule.chunks import KERNEL
 from numgraph.schedule.items import IndexCheck, Item, KernelCall, Product, Reduction, Scattering
 from numgraph.schedule.plan import Schedule
-from numgraph.schedule.shares import KERNEL
 from numgraph.schedule.work import Length, Operation, operations
 from numgraph.types import FLOATS
 
@@ -192,19 +192,19 @@ class ProductCosts:
         strides = (*a.strides[-2:], *b.strides[-2:])
         self.a_row, self.a_col, self.b_row, self.b_col = (self.size * (number(s) or 0) for s in strides)
 
-    def part(self, shares: int) -> tuple[int, int]:
-        """Rows and columns of the largest share."""
-        if shares == 1 or len(self.item.node.dims) == 3:
+    def part(self, chunks: int) -> tuple[int, int]:
+        """Rows and columns of the largest chunk."""
+        if chunks == 1 or len(self.item.node.dims) == 3:
             return self.m, self.n
-        if self.calls.divides_columns(self.n, shares):
-            return self.m, min(-(-self.n // shares) + 15, self.n)
-        return min(-(-self.m // shares) + 5, self.m), self.n
+        if self.calls.divides_columns(self.n, chunks):
+            return self.m, min(-(-self.n // chunks) + 15, self.n)
+        return min(-(-self.m // chunks) + 5, self.m), self.n
 
-    def cycles(self, shares: int = 1) -> float | None:
-        """Of the largest share; None where a length is unknown."""
+    def cycles(self, chunks: int = 1) -> float | None:
+        """Of the largest chunk; None where a length is unknown."""
         if not self.known:
             return None
-        (m, n), size = self.part(shares), self.size
+        (m, n), size = self.part(chunks), self.size
         way = self.way(m, n)
         if way == self.tiles.DOTS:
             packed = 0 if self.b_row == size else n * self.k
@@ -215,7 +215,7 @@ class ProductCosts:
         else:
             packed = 0 if self.b_col == size and n * size >= self.tiles.VECTOR else n * self.k
             found = self._run(m, n * size) + (m * n * 2 if way == self.tiles.COPIED else 0)
-        count = -(-(self.stack or 0) // shares) if len(self.item.node.dims) == 3 else 1
+        count = -(-(self.stack or 0) // chunks) if len(self.item.node.dims) == 3 else 1
         return float(count * (found + packed * PACK))
 
     def way(self, m: int, n: int) -> int:
@@ -235,17 +235,17 @@ class ProductCosts:
         blocks: int = -(-self.k // tiles._k_block.py_func(self.k))
         return float(down * across) * (self.k * step + blocks * (TILE_START + 2 * tall * vectors))
 
-    def details(self, shares: int) -> list[str]:
+    def details(self, chunks: int) -> list[str]:
         """The path in words."""
         tiles, found = self.tiles, []
-        if shares > 1:
+        if chunks > 1:
             if len(self.item.node.dims) == 3:
                 found.append("the stack is divided")
-            elif self.calls.divides_columns(self.n, shares):
+            elif self.calls.divides_columns(self.n, chunks):
                 found.append("columns divided: b is read once")
             else:
                 found.append("rows divided: too few columns to give each thread four tiles")
-        way = self.way(*self.part(shares)) if self.known else tiles.STRAIGHT
+        way = self.way(*self.part(chunks)) if self.known else tiles.STRAIGHT
         if way == tiles.DOTS:
             found.append("dot products: vectors along the summed axis, which is contiguous")
         else:

@@ -109,9 +109,9 @@ class ProcessorTarget:
         with CALLS:
             begun = begin(nested)
             self.bring_home()
-            shares = variant.plan(arrays, begun)
+            chunks = variant.plan(arrays, begun)
             end(nested)
-        return Estimator(variant, arrays, shares)
+        return Estimator(variant, arrays, chunks)
 
     def complete(self, record: FunctionRecord, variant: NativeVariant) -> None:
         """Add to a record what the variant knows."""

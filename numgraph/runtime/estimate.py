@@ -18,8 +18,8 @@ from numgraph.runtime.costs import LoopCosts, ProductCosts, kernel_cycles
 from numgraph.runtime.machine import Machine, machine
 from numgraph.runtime.variant import NativeVariant
 from numgraph.schedule.arrange import Block, Fused
+from numgraph.schedule.chunks import GRAIN, obstacle, work_of_block
 from numgraph.schedule.items import Product
-from numgraph.schedule.shares import GRAIN, obstacle, work_of_block
 from numgraph.schedule.work import Work, name_of, work_of
 
 Array = NDArray[Any]
@@ -32,7 +32,7 @@ KINDS = {"divided": "divided loops", "rows": "blocks of rows"}
 class Estimator:
     """The estimate of one compiled variant.
 
-    arguments: example arguments, or None. planned: number of shares by divided block, where the plan was run with them.
+    arguments: example arguments, or None. planned: number of chunks by divided block, where the plan was run with them.
     """
 
     def __init__(
@@ -100,10 +100,10 @@ class Estimator:
             read=work.read,
             written=work.written,
         )
-        found.shares, found.reason = self._shares(phase)
+        found.chunks, found.reason = self._chunks(phase)
         product = ProductCosts(items[0], self.number) if phase.kind == "product" else None
         if product is not None:
-            found.details = product.details(found.shares or 1)
+            found.details = product.details(found.chunks or 1)
         found.details += self._apart(phase)
         self._predict(found, phase, work, product)
         return found
@@ -141,24 +141,24 @@ class Estimator:
 
     def _predict(self, found: PhaseEstimate, phase: Phase, work: Work, product: ProductCosts | None) -> None:
         """Set the times and what limits them."""
-        shares = found.shares or 1
+        chunks = found.chunks or 1
         if product is not None:
-            one, many = product.cycles(), product.cycles(shares)
+            one, many = product.cycles(), product.cycles(chunks)
         elif phase.kind == "rows":
             one = self._rows_cycles(phase)
-            many = self._largest(phase, one, shares)
+            many = self._largest(phase, one, chunks)
         else:
             one = (
                 kernel_cycles(phase.items[0], self.number) if phase.kind == "kernel" else self.loops.cycles(phase.items)
             )
-            many = self._largest(phase, one, shares)
-        memory, divided = self._memory(work, 1), self._memory(work, shares)
+            many = self._largest(phase, one, chunks)
+        memory, divided = self._memory(work, 1), self._memory(work, chunks)
         if one is None or many is None or memory is None or divided is None:
             return
         one, many = one * self.machine.cycle, many * self.machine.cycle
         found.alone = (max(one, memory) + PHASE) / 1000
-        overhead = PHASE if shares == 1 else PHASE + self.machine.launch
-        if found.shares is not None:
+        overhead = PHASE if chunks == 1 else PHASE + self.machine.launch
+        if found.chunks is not None:
             found.together = (max(many, divided) + overhead) / 1000
         limits = {"compute": many, "memory": divided, "overhead": overhead}
         found.limit = max(limits, key=lambda name: limits[name])
@@ -169,16 +169,16 @@ class Estimator:
         parts = [self.loops.cycles(phase.items), *products]
         return None if None in parts else sum(p for p in parts if p is not None)
 
-    def _largest(self, phase: Phase, cycles: float | None, shares: int) -> float | None:
-        """Cycles of the largest share of divided loops, and of joining what they have accumulated."""
-        if cycles is None or phase.block is None or shares == 1:
+    def _largest(self, phase: Phase, cycles: float | None, chunks: int) -> float | None:
+        """Cycles of the largest chunk of divided loops, and of joining what they have accumulated."""
+        if cycles is None or phase.block is None or chunks == 1:
             return cycles
-        sharing = self.schedule.sharing[phase.block]
-        rows = self.number(sharing.length) or 1
-        joined = [times(self.schedule.buffers[i.node].lengths(self.graph), self.number) or 0 for i in sharing.partial]
-        return cycles * -(-rows // shares) / rows + shares * sum(joined)
+        division = self.schedule.division[phase.block]
+        rows = self.number(division.length) or 1
+        joined = [times(self.schedule.buffers[i.node].lengths(self.graph), self.number) or 0 for i in division.partial]
+        return cycles * -(-rows // chunks) / rows + chunks * sum(joined)
 
-    def _memory(self, work: Work, shares: int) -> float | None:
+    def _memory(self, work: Work, chunks: int) -> float | None:
         """Nanoseconds in which the phase's memory can be read and written.
 
         A part of a larger array (a minibatch) comes from where the larger array has a place; the rest stays where all
@@ -190,11 +190,11 @@ class Estimator:
             if size is None:
                 return None
             place = max(whole, self.footprint) if whole > 2 * size else self.footprint
-            total += size / self.machine.bandwidth(place, shares)
+            total += size / self.machine.bandwidth(place, chunks)
         for size in work.written_to.values():
             if size is None:
                 return None
-            total += size / self.machine.bandwidth(self.footprint, shares)
+            total += size / self.machine.bandwidth(self.footprint, chunks)
         return total
 
     def _whole(self, node: Node) -> int:
@@ -203,12 +203,12 @@ class Estimator:
 
     # -- reasons ------------------------------------------------------------------------------------------------
 
-    def _shares(self, phase: Phase) -> tuple[int | None, str]:
-        """Into how many shares a phase goes, and why; None where only a call tells."""
+    def _chunks(self, phase: Phase) -> tuple[int | None, str]:
+        """Into how many chunks a phase goes, and why; None where only a call tells."""
         if phase.block is None:
             return 1, self._serial_reason(phase)
-        sharing = self.schedule.sharing[phase.block]
-        cycles, rows = self.number(sharing.work), self.number(sharing.length)
+        division = self.schedule.division[phase.block]
+        cycles, rows = self.number(division.work), self.number(division.length)
         threads = self.variant.threads
         if threads == 1:
             return 1, "1 thread: there are no others"
@@ -218,7 +218,7 @@ class Estimator:
         if count > 1:
             return count, f"{count} threads: {cycles:,} cycles, at least {GRAIN:,} each"
         if cycles // GRAIN < 2:
-            return 1, f"1 thread: too little work, {cycles:,} cycles for shares of at least {GRAIN:,}"
+            return 1, f"1 thread: too little work, {cycles:,} cycles for chunks of at least {GRAIN:,}"
         return 1, f"1 thread: {'a single tile' if phase.kind == 'product' else 'a single row'}"
 
     def _serial_reason(self, phase: Phase) -> str:

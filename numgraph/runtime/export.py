@@ -30,7 +30,7 @@ if blas_addresses() == (0, 0):
         product = numba.njit(error_model="numpy", _nrt=False)(gemm)
 
         @numba.njit(error_model="numpy", _nrt=False)
-        def call(f, share, shares, own, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
+        def call(f, chunk, chunks, own, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
             product(pointer(out), pointer(a), pointer(b), m, n, k, alpha, beta, a_row, a_col, b_row, b_col, out_row)
 
         @numba.njit(error_model="numpy", _nrt=False)

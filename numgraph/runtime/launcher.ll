@@ -1,26 +1,26 @@
 ; numgraph: the pool of threads, for all functions
 ;
-; It runs function(address, share, shares) for every share of a job on a pool of threads and on the caller.
+; It runs function(address, chunk, chunks) for every chunk of a job on a pool of threads and on the caller.
 ;
-; Shares are claimed one by one from a ticket, by the caller too, so that a worker which the system has put aside
-; delays nobody: the others take its shares. Which thread runs a share changes nothing in the result. A caller that
-; finds the pool taken runs all its shares itself. Workers watch the ticket for a millisecond after their last share,
+; Chunks are claimed one by one from a ticket, by the caller too, so that a worker which the system has put aside
+; delays nobody: the others take its chunks. Which thread runs a chunk changes nothing in the result. A caller that
+; finds the pool taken runs all its chunks itself. Workers watch the ticket for a millisecond after their last chunk,
 ; then sleep on a condition: to wake one takes a tenth of that, and more on virtual machines.
 ;
-; On a busy machine a worker may be put aside in the middle of a share, and the caller waits a time slice for it, which
+; On a busy machine a worker may be put aside in the middle of a chunk, and the caller waits a time slice for it, which
 ; is hundreds of times a short job. Such a wait is a debt: for eight times as long jobs run on the caller alone, so that
-; waits take at most a ninth of the time. (A share that merely takes longer than the caller's own is no such wait.)
+; waits take at most a ninth of the time. (A chunk that merely takes longer than the caller's own is no such wait.)
 ;
 ;
 ; Waking a sleeper is a system call, and in vain where the machine has no processor for it. So there are pauses between
-; wakes, which double with every wake that no worker's share followed.
+; wakes, which double with every wake that no worker's chunk followed.
 ;
-;   launch(function, address, shares) -> the statuses of all shares, or-ed
+;   launch(function, address, chunks) -> the statuses of all chunks, or-ed
 ;   want(workers)   how many threads besides the caller; they start with the first job that needs them
 ;   forget()        in the child of a fork, where no thread but one lives on
 
-@ticket = internal global i64 0, align 64       ; generation << 32 | shares << 16 | next share
-@finished = internal global i64 0, align 64     ; shares of this generation that are done
+@ticket = internal global i64 0, align 64       ; generation << 32 | chunks << 16 | next chunk
+@finished = internal global i64 0, align 64     ; chunks of this generation that are done
 @sleepers = internal global i64 0, align 64
 @busy = internal global i64 0, align 64         ; 1 while a caller owns the pool
 @workers = internal global i64 0, align 64      ; threads that run
@@ -29,7 +29,7 @@
 @address = internal global i64 0
 @status = internal global i64 0
 @debt = internal global i64 0, align 64         ; nanoseconds to run alone
-@helped = internal global i64 0, align 64       ; shares that workers ran
+@helped = internal global i64 0, align 64       ; chunks that workers ran
 @helped_then = internal global i64 0            ; the same when sleepers were last woken
 @next_wake = internal global i64 0              ; no wake before this time
 @interval = internal global i64 SHORTEST        ; nanoseconds between wakes
@@ -116,17 +116,17 @@ end:
   ret void
 }
 
-; Run shares until none is left to claim; returns how many.
+; Run chunks until none is left to claim; returns how many.
 define internal i64 @take() {
 entry:
   br label %look
 look:
   %count = phi i64 [ 0, %entry ], [ %count, %claim ], [ %more, %done ]
   %seen = load atomic i64, ptr @ticket seq_cst, align 8
-  %share = and i64 %seen, 65535
+  %chunk = and i64 %seen, 65535
   %shifted = lshr i64 %seen, 16
-  %shares = and i64 %shifted, 65535
-  %open = icmp ult i64 %share, %shares
+  %chunks = and i64 %shifted, 65535
+  %open = icmp ult i64 %chunk, %chunks
   br i1 %open, label %claim, label %end
 claim:
   %after = add i64 %seen, 1
@@ -136,7 +136,7 @@ claim:
 run:
   %function = load ptr, ptr @function, align 8
   %address = load i64, ptr @address, align 8
-  %result = call i64 %function(i64 %address, i64 %share, i64 %shares)
+  %result = call i64 %function(i64 %address, i64 %chunk, i64 %chunks)
   %bad = icmp ne i64 %result, 0
   br i1 %bad, label %report, label %done
 report:
@@ -183,10 +183,10 @@ sleep:
   call i32 @pthread_mutex_lock(ptr @mutex)
   %s0 = atomicrmw add ptr @sleepers, i64 1 seq_cst
   %seen = load atomic i64, ptr @ticket seq_cst, align 8
-  %share = and i64 %seen, 65535
+  %chunk = and i64 %seen, 65535
   %shifted = lshr i64 %seen, 16
-  %shares = and i64 %shifted, 65535
-  %open = icmp ult i64 %share, %shares
+  %chunks = and i64 %shifted, 65535
+  %open = icmp ult i64 %chunk, %chunks
   br i1 %open, label %awake, label %wait
 wait:
   ; woken, it watches for a while, even if the job that it was woken for is done by now: others follow
@@ -198,12 +198,12 @@ awake:
   br label %watch
 }
 
-define i64 @launch(ptr %function, i64 %address, i64 %shares) {
+define i64 @launch(ptr %function, i64 %address, i64 %chunks) {
 entry:
   %wanted = load atomic i64, ptr @wanted seq_cst, align 8
   %some = icmp sgt i64 %wanted, 0
-  %several = icmp sgt i64 %shares, 1
-  %few = icmp slt i64 %shares, 65535
+  %several = icmp sgt i64 %chunks, 1
+  %few = icmp slt i64 %chunks, 65535
   %parallel0 = and i1 %some, %several
   %parallel = and i1 %parallel0, %few
   br i1 %parallel, label %choose, label %alone
@@ -236,7 +236,7 @@ publish:
   %generation = lshr i64 %old, 32
   %next = add i64 %generation, 1
   %high = shl i64 %next, 32
-  %middle = shl i64 %shares, 16
+  %middle = shl i64 %chunks, 16
   %new = or i64 %high, %middle
   store atomic i64 %new, ptr @ticket seq_cst, align 8
   %asleep = load atomic i64, ptr @sleepers seq_cst, align 8
@@ -267,7 +267,7 @@ work:
 await:
   %waited = phi i64 [ 0, %work ], [ %longer, %pause ], [ 0, %yield ]
   %finished = load atomic i64, ptr @finished seq_cst, align 8
-  %complete = icmp eq i64 %finished, %shares
+  %complete = icmp eq i64 %finished, %chunks
   br i1 %complete, label %end, label %hold
 hold:
   %longer = add i64 %waited, 1
@@ -298,15 +298,15 @@ leave:
 alone:
   %owed = phi i64 [ 0, %entry ], [ %debt, %choose ], [ 0, %rested ], [ 0, %own ]
   %since = phi i64 [ 0, %entry ], [ %begin, %choose ], [ 0, %rested ], [ 0, %own ]
-  %any = icmp sgt i64 %shares, 0
+  %any = icmp sgt i64 %chunks, 0
   br i1 %any, label %each, label %nothing
 each:
-  %share = phi i64 [ 0, %alone ], [ %following, %each ]
+  %chunk = phi i64 [ 0, %alone ], [ %following, %each ]
   %collected = phi i64 [ 0, %alone ], [ %joined, %each ]
-  %result = call i64 %function(i64 %address, i64 %share, i64 %shares)
+  %result = call i64 %function(i64 %address, i64 %chunk, i64 %chunks)
   %joined = or i64 %collected, %result
-  %following = add i64 %share, 1
-  %rest = icmp slt i64 %following, %shares
+  %following = add i64 %chunk, 1
+  %rest = icmp slt i64 %following, %chunks
   br i1 %rest, label %each, label %last
 last:
   %pays = icmp sgt i64 %owed, 0

@@ -1,14 +1,14 @@
-; What `machine` measures this processor with. The functions have the arguments of a phase: (address, share, shares).
+; What `machine` measures this processor with. The functions have the arguments of a phase: (address, chunk, chunks).
 ;
-;   read    word 0 holds an address, word 1 a number of bytes, word 2 how often a share reads its part of them
+;   read    word 0 holds an address, word 1 a number of bytes, word 2 how often a chunk reads its part of them
 ;   peak    word 0 holds the address of two floats, word 1 a number of turns of ROUND multiply-adds each
 ;   empty   nothing: what it takes to launch it is the cost of a launch
 
-define i64 @empty(i64 %address, i64 %share, i64 %shares) {
+define i64 @empty(i64 %address, i64 %chunk, i64 %chunks) {
   ret i64 0
 }
 
-define i64 @read(i64 %address, i64 %share, i64 %shares) {
+define i64 @read(i64 %address, i64 %chunk, i64 %chunks) {
   %words = inttoptr i64 %address to ptr
   %bytes_at = getelementptr i64, ptr %words, i64 1
   %times_at = getelementptr i64, ptr %words, i64 2
@@ -17,11 +17,11 @@ define i64 @read(i64 %address, i64 %share, i64 %shares) {
   %times = load i64, ptr %times_at
   ; whole pieces of 256 bytes
   %pieces = lshr i64 %bytes, 8
-  %to_first = mul i64 %pieces, %share
-  %first = udiv i64 %to_first, %shares
-  %next = add i64 %share, 1
+  %to_first = mul i64 %pieces, %chunk
+  %first = udiv i64 %to_first, %chunks
+  %next = add i64 %chunk, 1
   %to_end = mul i64 %pieces, %next
-  %end = udiv i64 %to_end, %shares
+  %end = udiv i64 %to_end, %chunks
   br label %again
 
 again:
@@ -72,7 +72,7 @@ finish:
 
 declare i32 @llvm.vector.reduce.xor.v16i32(<16 x i32>)
 
-define i64 @peak(i64 %address, i64 %share, i64 %shares) {
+define i64 @peak(i64 %address, i64 %chunk, i64 %chunks) {
   %words = inttoptr i64 %address to ptr
   %turns_at = getelementptr i64, ptr %words, i64 1
   %where = load i64, ptr %words

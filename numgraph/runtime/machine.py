@@ -67,11 +67,11 @@ class Machine:
         """Whether the other threads were seen to help: on a busy machine they do not."""
         return self.threads == 1 or self.together > BUSY
 
-    def bandwidth(self, size: int, shares: int = 1) -> float:
-        """Bytes per nanosecond when `size` bytes are used again and again by `shares` threads."""
+    def bandwidth(self, size: int, chunks: int = 1) -> float:
+        """Bytes per nanosecond when `size` bytes are used again and again by `chunks` threads."""
         known = sorted(self.read)
         speed = float(np.exp(np.interp(np.log(max(size, 1)), np.log(known), np.log([self.read[s] for s in known]))))
-        faster = shares if size < known[-1] // 2 else min(shares, self.together)
+        faster = chunks if size < known[-1] // 2 else min(chunks, self.together)
         return speed * max(faster, 1)
 
 
@@ -154,28 +154,28 @@ class _Loops:
         peak = self.functions["peak"]
         return 2 * CHAINS * (self.vector // 4) * TURNS / _least(lambda: peak(words.ctypes.data, 0, 1))
 
-    def read(self, memory: Any, size: int, shares: int) -> float:
+    def read(self, memory: Any, size: int, chunks: int) -> float:
         """Bytes per nanosecond of `size` bytes read by so many threads."""
         start = -(-int(memory.ctypes.data) // 64) * 64
         times = max(1, LEAST_BYTES // size)
         words = np.array([start, size, times], np.int64)
-        run = self._runner("read", words, shares)
+        run = self._runner("read", words, chunks)
         return size * times / _least(run)
 
-    def launch(self, shares: int) -> float:
+    def launch(self, chunks: int) -> float:
         """Nanoseconds of a launch beyond a call; of many the middle one, since a launch may find the others asleep."""
         words = np.zeros(3, np.int64)
-        run, plain = self._runner("empty", words, shares), self._runner("empty", words, 1)
+        run, plain = self._runner("empty", words, chunks), self._runner("empty", words, 1)
         times = sorted(_time(run) for _ in range(400))
         return max(times[len(times) // 2] - _least(plain), 0.0)
 
-    def _runner(self, name: str, words: Any, shares: int) -> Callable[[], Any]:
+    def _runner(self, name: str, words: Any, chunks: int) -> Callable[[], Any]:
         function, address, at = self.functions[name], self.addresses[name], int(words.ctypes.data)
-        found = launcher() if shares > 1 and ready(shares) else None
+        found = launcher() if chunks > 1 and ready(chunks) else None
         if found is None:
             return lambda: function(at, 0, 1)
         launch = found.launch
-        return lambda: launch(address, at, shares)
+        return lambda: launch(address, at, chunks)
 
 
 def assembly(lanes: int) -> str:

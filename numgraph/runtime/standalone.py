@@ -40,7 +40,7 @@ class Step:
                 "compiled code cannot read arrays in this Python; use a standard 64-bit build of CPython"
             )
         self.table[3:5] = blas
-        # one thread: a divided loop is one share
+        # one thread: a divided loop is one chunk
         self.table[6] = 1
         for slot, array in self.constants.items():
             self.table[slot] = array.ctypes.data

@@ -1,7 +1,7 @@
 """The pool of threads: one launcher for all functions, made of LLVM assembly (launcher.ll) and kept in the cache.
 
 Numba's own pools need Numba, and some end the process when two Python threads use them at once; OpenMP's does not
-survive a fork. This one is loaded without Numba, serves one caller at a time (others run their shares themselves), and
+survive a fork. This one is loaded without Numba, serves one caller at a time (others run their chunks themselves), and
 starts anew in the child of a fork.
 """
 
@@ -25,7 +25,7 @@ from numgraph.whole import compiled
 WATCH = 1_000_000
 # How often a caller looks whether the others are done before it lets other processes run.
 SPINS = 1500
-# Nanoseconds that a caller waits for the others' shares, beyond its own time, before it counts as held up.
+# Nanoseconds that a caller waits for the others' chunks, beyond its own time, before it counts as held up.
 PATIENCE = 20_000
 # Nanoseconds between two wakes of sleeping workers: while waking them helps, and at most.
 SHORTEST, LONGEST = 200_000, 10_000_000

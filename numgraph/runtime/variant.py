@@ -64,7 +64,7 @@ class NativeVariant:
         self.reals = self.integers.cast("B").cast("d")
         self.integers[HEADER] = data_offset()
         self.integers[THREADS] = self.threads
-        if self.schedule.sharing:
+        if self.schedule.division:
             self.integers[LAUNCH] = ready(self.threads)
         calls = called(self.module.functions)
         for dtype, name, place in (("float32", "sgemm", SGEMM), ("float64", "dgemm", DGEMM)):
@@ -177,13 +177,13 @@ class NativeVariant:
         return status
 
     def plan(self, arguments: Sequence[Array], begun: int = 0) -> dict[Any, int]:
-        """The number of shares of each divided block of the first stage for these arguments; CheckFailed. Nothing is
+        """The number of chunks of each divided block of the first stage for these arguments; CheckFailed. Nothing is
         computed."""
         self.fill(arguments)
         self.check(self._native(begun, 0, ()))
         layout = self.module.layout
         first = set(self.schedule.stages[0])
-        return {block: self.integers[slot] for block, slot in layout.shares.items() if block in first}
+        return {block: self.integers[slot] for block, slot in layout.chunks.items() if block in first}
 
     def run_stages(self) -> list[Array] | None:
         """As `run` for arguments that are in the table already; None when a check fails, or a signal handler has come

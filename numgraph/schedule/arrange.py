@@ -56,7 +56,7 @@ class Fused(Block):
     """A phase over blocks of rows; `body` has its parts, in order.
 
     rows: of a block. sums: the products that sum over the rows, and whether their transpose is accumulated. copies:
-    products whose right side is copied first, so that it is contiguous, with the place of the copy in the share's own
+    products whose right side is copied first, so that it is contiguous, with the place of the copy in the chunk's own
     memory. local: what is kept for the rows of one block only. lanes: loops whose innermost loop runs over the rows of
     a block.
     """

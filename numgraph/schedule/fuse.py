@@ -24,9 +24,9 @@ from numgraph.lengths import dims
 from numgraph.lengths.known import full_length
 from numgraph.lengths.sources import scalar_nodes
 from numgraph.schedule.arrange import Arranger, Block, Fused
+from numgraph.schedule.chunks import obstacle
 from numgraph.schedule.items import Elementwise, IndexCheck, Item, Product, Reduction
 from numgraph.schedule.place import Buffer
-from numgraph.schedule.shares import obstacle
 from numgraph.types import FLOATS
 
 # Bytes of the weights, or of the sums, that may stay in the cache beside a block of rows, and of that block, about: the
@@ -35,7 +35,7 @@ RESIDENT = 128 * 1024
 BLOCK = 160 * 1024
 # Rows of a block (the last one has up to half as many more).
 MOST_ROWS, LEAST_ROWS = 32, 8
-# Rows from which a phase is worth what each share adds for itself: a step of softmax regression (784 features, 10
+# Rows from which a phase is worth what each chunk adds for itself: a step of softmax regression (784 features, 10
 # classes) on two threads is a tenth slower with it at 100 rows, and a tenth faster at 200.
 WORTH_ROWS = 160
 # Lines of a phase, about: Numba's typing time grows faster than linearly with a function's length.

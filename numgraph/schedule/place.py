@@ -18,11 +18,11 @@ from numgraph.schedule.items import Elementwise, IndexCheck, Item, Reduction, Sc
 class Buffer:
     """Where a stored node lives.
 
-    place: "arena", "private" (one for each share of a divided loop), "rows" (the same, for one block of rows),
+    place: "arena", "private" (one for each chunk of a divided loop), "rows" (the same, for one block of rows),
     "output", "fresh" (an array made for an update), "shared" (written in place), "base" (the memory of the node's first
     input) or "register" (never in memory).
     slot: number of the output, update or shared variable. axes: the node's axes that are kept, the others being the
-    same iteration for writer and readers. offset: bytes into the stage's arena, or into the share's own memory.
+    same iteration for writer and readers. offset: bytes into the stage's arena, or into the chunk's own memory.
     rows: of a block of rows that lies column by column, how many it has room for.
     """
 

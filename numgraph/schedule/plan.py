@@ -12,21 +12,21 @@ from numgraph.ir import Graph, Node, Requirement, topological
 from numgraph.lengths.known import OF_ELEMENTS, undecided
 from numgraph.lengths.sources import Mover, computed_sources, read_for
 from numgraph.schedule.arrange import Arranger, Block
+from numgraph.schedule.chunks import divide_among_threads
 from numgraph.schedule.conditions import LateConditions
 from numgraph.schedule.fuse import Fuser
 from numgraph.schedule.grid import map_to_grid
 from numgraph.schedule.items import Item, ItemMaker, choose_stored, needed
 from numgraph.schedule.ownership import Owner, Update
 from numgraph.schedule.place import Buffer, Placer, loops_around
-from numgraph.schedule.shares import share_out
 
 
 @dataclass(eq=False)
 class Schedule:
     """Everything that the printers need.
 
-    stages: blocks, in order; arena_bytes: per stage. sharing: how blocks are divided, for those that are: a `Sharing`
-    among processor threads, a `Mapping` among a grid's. private_bytes: per stage, what each share has for itself,
+    stages: blocks, in order; arena_bytes: per stage. division: how blocks are divided, for those that are: a `Division`
+    among processor threads, a `Mapping` among a grid's. private_bytes: per stage, what each chunk has for itself,
     behind the arena. apart: why a product is not done together with loops over its rows.
     """
 
@@ -38,7 +38,7 @@ class Schedule:
     updates: list[Update]
     arena_bytes: list[Any]
     items: list[Item]
-    sharing: dict[Block, Any]
+    division: dict[Block, Any]
     private_bytes: list[Any]
     apart: dict[Item, str]
     arguments: list[Node] = field(default_factory=list)
@@ -89,17 +89,17 @@ class Scheduler:
             fuser = Fuser(self.graph, Arranger(self.graph, items, overwritten), self.buffers)
             stages = [fuser.run(stages[0])]
             apart = fuser.why
-        sharing: dict[Block, Any] = {}
+        division: dict[Block, Any] = {}
         private = []
-        divide = map_to_grid if self.graph.traits.grid else share_out
+        divide = map_to_grid if self.graph.traits.grid else divide_among_threads
         for blocks in stages:
             divided, size = divide(self.graph, blocks, self.buffers)
-            sharing |= divided
+            division |= divided
             private.append(size)
         arena = [placer.lay_out(stage, blocks) for stage, blocks in enumerate(stages)]
         return Schedule(
-            self.graph, self.elements, stages, self.buffers, self.outputs, self.updates, arena, items, sharing, private,
-            apart,
+            self.graph, self.elements, stages, self.buffers, self.outputs, self.updates, arena, items, division,
+            private, apart,
         )  # fmt: skip
 
     def _decided(self) -> tuple[list[Item], dict[Node, Node]]:

@@ -20,10 +20,10 @@ from numgraph.ir import LEAVES, Graph, Node
 from numgraph.lengths import dims
 from numgraph.lengths.known import all_apart, apart, in_order
 from numgraph.schedule.arrange import Block, Fused
+from numgraph.schedule.chunks import SCRATCH_BYTES, Division
 from numgraph.schedule.grid import Mapping
 from numgraph.schedule.items import IndexCheck, Item, KernelCall, Product
 from numgraph.schedule.plan import Buffer, Schedule
-from numgraph.schedule.shares import SCRATCH_BYTES, Sharing
 from numgraph.schedule.work import name_of
 
 # Index of an element as an item names it: None where nothing is known about it.
@@ -151,16 +151,16 @@ class Verifier:
             return Place((buffer.place, buffer.slot))
         if buffer.place == "arena":
             return Place(("arena", buffer.stage), buffer.offset, buffer.size(self.graph))
-        # registers, and what each share has for itself: at different places, see `_own_memory`
+        # registers, and what each chunk has for itself: at different places, see `_own_memory`
         return Place((buffer.place, buffer.node))
 
     def _own_memory(self, stage: int, block: Block) -> None:
-        """What each share of a divided block has for itself must lie at different places, within what there is."""
-        sharing = self.schedule.sharing.get(block)
+        """What each chunk of a divided block has for itself must lie at different places, within what there is."""
+        division = self.schedule.division.get(block)
         parts: list[tuple[Any, Any]] = []
-        if isinstance(sharing, Sharing):
+        if isinstance(division, Division):
             parts += [(0, SCRATCH_BYTES)] * any(isinstance(item, Product) for item in block.items)
-            parts += [(offset, self._bytes(item.node)) for item, offset in sharing.partial.items()]
+            parts += [(offset, self._bytes(item.node)) for item, offset in division.partial.items()]
         if isinstance(block, Fused):
             parts += [(offset, self._bytes(item.node, item.views[1].lengths)) for item, offset in block.copies.items()]
         for item in block.items:
@@ -171,11 +171,11 @@ class Verifier:
                     assert isinstance(block, Fused)
                     lengths[0] = block.room
                 parts.append((buffer.offset, self._bytes(item.node, lengths)))
-        room = sharing.private if isinstance(sharing, Mapping) else self.schedule.private_bytes[stage]
+        room = division.private if isinstance(division, Mapping) else self.schedule.private_bytes[stage]
         for k, (offset, size) in enumerate(parts):
             fits = in_order(offset, size, room)
             if not fits or not all(apart((offset, size), other) for other in parts[:k]):
-                self._fail(f"what a share of {self._name(block.items[0].node)} has for itself overlaps")
+                self._fail(f"what a chunk of {self._name(block.items[0].node)} has for itself overlaps")
 
     def _bytes(self, node: Node, lengths: Sequence[Any] | None = None) -> Any:
         found = map(self.graph.find, node.dims if lengths is None else lengths)
@@ -211,9 +211,9 @@ class Verifier:
         return uses + [(node, ()) for node in item.lengths]
 
     def _joined(self, block: Block) -> Collection[Item]:
-        """The items whose results are put together from those of the shares when the block is done."""
-        sharing = self.schedule.sharing.get(block)
-        return sharing.partial if isinstance(sharing, Sharing) else ()
+        """The items whose results are put together from those of the chunks when the block is done."""
+        division = self.schedule.division.get(block)
+        return division.partial if isinstance(division, Division) else ()
 
     def _rows_of(self, item: Item, fused: Block, k: int) -> Index:
         """What a product in blocks of rows reads of operand k: the same rows of its buffer, or any."""
@@ -298,17 +298,17 @@ class Verifier:
         return common
 
     def _divided(self, use: Use) -> None:
-        """Shares of a divided loop write different elements, or each into memory of its own."""
-        sharing = self.schedule.sharing.get(use.top)
+        """Chunks of a divided loop write different elements, or each into memory of its own."""
+        division = self.schedule.division.get(use.top)
         place = self.root(use.item.node)
-        levels = DIVIDED.get(sharing.shape, 0) if isinstance(sharing, Mapping) else int(sharing is not None)
+        levels = DIVIDED.get(division.shape, 0) if isinstance(division, Mapping) else int(division is not None)
         if place.place in ("private", "rows", "register") or isinstance(use.item, KernelCall | Product):
             return
         if use.item in self._joined(use.top):
             return
         kept = [use.index[a] for a in place.axes]
         if not all(self.graph.loop(level) in kept for level in range(min(levels, len(use.loops)))):
-            self._fail(f"shares of the loop of {self._name(use.item.node)} write the same elements")
+            self._fail(f"chunks of the loop of {self._name(use.item.node)} write the same elements")
 
     # -- results ------------------------------------------------------------------------------------------------
 

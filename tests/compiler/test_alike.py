@@ -36,7 +36,7 @@ from numgraph.loops.scalar import number
 from numgraph.loops.shown import text
 from numgraph.source import SourceLine
 
-SHARES = (ADDRESS, Name("share"), Name("shares"))
+CHUNKS = (ADDRESS, Name("chunk"), Name("chunks"))
 Body = list[Statement]
 
 
@@ -125,15 +125,15 @@ def test_zeros_of_both_signs_are_two_numbers() -> None:
 
 
 def test_a_function_of_shares_remains_and_calls_the_shape() -> None:
-    functions = [made(k, SHARES, factor=k + 0.5) for k in range(2)]
+    functions = [made(k, CHUNKS, factor=k + 0.5) for k in range(2)]
     text = printed(functions)
-    assert text.startswith("@shape\ndef shape_0(address, share, shares, at0, c0):")
-    stub = "@divided\ndef phase_1(address, share, shares):                      # adds\n"
-    assert f"{stub}    return shape_0(address, share, shares, 21, 1.5)" in text
-    assert called(functions)[1] == "phase_1(address, share, shares)", "by its address"
+    assert text.startswith("@shape\ndef shape_0(address, chunk, chunks, at0, c0):")
+    stub = "@divided\ndef phase_1(address, chunk, chunks):                      # adds\n"
+    assert f"{stub}    return shape_0(address, chunk, chunks, 21, 1.5)" in text
+    assert called(functions)[1] == "phase_1(address, chunk, chunks)", "by its address"
 
 
-@pytest.mark.parametrize("arguments", [(ADDRESS,), SHARES])
+@pytest.mark.parametrize("arguments", [(ADDRESS,), CHUNKS])
 def test_functions_that_are_the_same_are_one(arguments: Sequence[Name]) -> None:
     """One that is there already stands for another, itself or, if further ones are alike, their shape."""
     functions = [made(k, arguments, place=20) for k in range(2)]
@@ -143,7 +143,7 @@ def test_functions_that_are_the_same_are_one(arguments: Sequence[Name]) -> None:
     assert called(functions) == [f"phase_0({inside})"] * 2
     found = called([*functions, made(2, arguments)])
     assert found[0] == found[1] != found[2]
-    assert found[0] == ("phase_0(address, share, shares)" if len(arguments) > 1 else "shape_0(address, 20)")
+    assert found[0] == ("phase_0(address, chunk, chunks)" if len(arguments) > 1 else "shape_0(address, 20)")
 
 
 def test_numbers_that_go_together_have_one_argument_whose_name_is_free() -> None:
@@ -173,14 +173,14 @@ def test_comments_that_differ_say_whose_they_are() -> None:
 
 
 def test_long_heads_and_calls_are_several_lines() -> None:
-    functions = [made(n, SHARES, [Assign(Name(f"z{k}"), slot(100 * n + k)) for k in range(60)]) for n in range(2)]
+    functions = [made(n, CHUNKS, [Assign(Name(f"z{k}"), slot(100 * n + k)) for k in range(60)]) for n in range(2)]
     text = printed(functions)
     assert all(len(line.partition("  #")[0]) <= WIDTH + 8 for line in text.split("\n"))
     compile(text.replace("@shape", "").replace("@divided", ""), "text", "exec")
 
 
 def long_chain() -> tuple[ng.Function, list[np.ndarray]]:
-    """Shares that differ in places and factors."""
+    """Chunks that differ in places and factors."""
     x = v = ng.vector("x", dtype="float32")
     for k in range(60):
         v = ng.sin(v) * np.float32(1 + 1 / (k + 1)) if k % 2 else ng.tanh(v) - np.float32(0.1 * k)
@@ -189,7 +189,7 @@ def long_chain() -> tuple[ng.Function, list[np.ndarray]]:
 
 
 def power_iteration() -> tuple[ng.Function, list[np.ndarray]]:
-    """Products and sums, and the joining of their shares."""
+    """Products and sums, and the joining of their chunks."""
     A, x = ng.fmatrix("A"), ng.fmatrix("x")
     v = x
     for _ in range(4):

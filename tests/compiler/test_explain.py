@@ -133,7 +133,7 @@ def test_lengths_of_arguments_are_unknown_without_them() -> None:
     found = ng.function([x, y], ng.tanh(ng.dot(x, y))).explain()
     assert [p.loops for p in found.phases] == [["?", "?", "?"], ["?", "?"]]
     assert (found.flops, found.bytes, found.predicted, found.alone) == (None,) * 4
-    assert all(p.shares is None and p.limit == "" for p in found.phases)
+    assert all(p.chunks is None and p.limit == "" for p in found.phases)
     assert "? depends on arguments: explain(...)" in str(found)
 
 
@@ -186,7 +186,7 @@ def test_shares_are_those_of_a_call(kind: str) -> None:
     f, arguments = program(kind)
     f(*arguments)
     variant = f.executor.variant
-    counts = {block: variant.integers[slot] for block, slot in variant.module.layout.shares.items()}
+    counts = {block: variant.integers[slot] for block, slot in variant.module.layout.chunks.items()}
     arrays = [np.asarray(a) for a in arguments]
     assert counts
     # once from the plan, once from the lengths alone
@@ -194,8 +194,8 @@ def test_shares_are_those_of_a_call(kind: str) -> None:
         estimate.Estimator(variant, arrays, variant.plan(arrays)),
         estimate.Estimator(variant, arrays, None),
     ):
-        shares = {p.block: estimator._shares(p)[0] for p in variant.module.phases if p.block is not None}
-        assert shares == counts
+        chunks = {p.block: estimator._chunks(p)[0] for p in variant.module.phases if p.block is not None}
+        assert chunks == counts
 
 
 # -- arguments that a call refuses ---------------------------------------------------------------------------------
@@ -259,7 +259,7 @@ def test_why_so_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     f = ng.function([x], x + 1)
     # cycles for an element: the addition, the read and the write, four elements at a time
     assert reasons(f, ones(40_000)) == ["2 threads: 30,000 cycles, at least 4,096 each"]
-    assert reasons(f, ones(100)) == ["1 thread: too little work, 75 cycles for shares of at least 4,096"]
+    assert reasons(f, ones(100)) == ["1 thread: too little work, 75 cycles for chunks of at least 4,096"]
     monkeypatch.setattr(ng.config, "threads", 1)
     assert reasons(ng.function([x], x + 1), ones(40_000)) == ["1 thread: there are no others"]
 

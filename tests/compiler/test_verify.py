@@ -17,7 +17,7 @@ from numgraph.ir import Graph, Node
 from numgraph.lengths.known import all_apart, apart
 from numgraph.program import build_program
 from numgraph.runtime import pattern
-from numgraph.schedule import grid, items, ownership, place, shares
+from numgraph.schedule import chunks, grid, items, ownership, place
 from numgraph.schedule.arrange import Arranger
 from numgraph.schedule.fuse import Fuser
 from numgraph.schedule.items import Item
@@ -166,22 +166,22 @@ def test_an_arena_that_is_too_small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_shares_that_write_the_same_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     program = [ng.softmax(M, axis=1)]
     check(program)
-    monkeypatch.setattr(shares, "_own_memory", lambda graph, items, buffers, sharing, size: size)
-    with pytest.raises(ScheduleError, match=r"shares of the loop of .* write the same elements"):
+    monkeypatch.setattr(chunks, "_own_memory", lambda graph, items, buffers, division, size: size)
+    with pytest.raises(ScheduleError, match=r"chunks of the loop of .* write the same elements"):
         check(program)
 
 
 def test_what_a_share_has_for_itself_overlaps(monkeypatch: pytest.MonkeyPatch) -> None:
-    def all_at_0(graph: Graph, items: Any, buffers: Any, sharing: Any, size: Any) -> Any:
-        found = original(graph, items, buffers, sharing, size)
-        for item in sharing.partial:
-            sharing.partial[item] = 0
+    def all_at_0(graph: Graph, items: Any, buffers: Any, division: Any, size: Any) -> Any:
+        found = original(graph, items, buffers, division, size)
+        for item in division.partial:
+            division.partial[item] = 0
         return found
 
-    original = shares._own_memory
+    original = chunks._own_memory
     program = [M.sum(axis=0), (M * M).sum(axis=0)]
     check(program)
-    monkeypatch.setattr(shares, "_own_memory", all_at_0)
+    monkeypatch.setattr(chunks, "_own_memory", all_at_0)
     with pytest.raises(ScheduleError, match="has for itself overlaps"):
         check(program)
 

@@ -15,9 +15,9 @@ import numpy as np
 from numpy import float32, float64, int64
 
 from numgraph.kernels.calls import sgemm_rows
-from numgraph.kernels.support import add_up, argument_address, divided, entry, f32, f64, fail, floor_div_int
-from numgraph.kernels.support import from_python, i32, i64, items_of, jit, largest, launch, maximum, minimum
-from numgraph.kernels.support import relock, resident_address, resident_length, share_count, table_of
+from numgraph.kernels.support import add_up, argument_address, chunk_count, divided, entry, f32, f64, fail
+from numgraph.kernels.support import floor_div_int, from_python, i32, i64, items_of, jit, largest, launch
+from numgraph.kernels.support import maximum, minimum, relock, resident_address, resident_length, table_of
 from numgraph.kernels.support import to_python, unlock
 from numgraph.kernels.vectormath import exp_f32, log_f32
 
@@ -25,7 +25,7 @@ AT_SGEMM, AT_LAUNCH, AT_THREADS, AT_WORK, AT_WORDS, AT_BEGIN, AT_END = 3, 5, 6, 
 AT_TEMPORARIES, AT_CAPACITY, AT_NEEDED, AT_INDEX, AT_TRAIN_X_DESCRIPTOR = 11, 12, 13, 14, 15
 AT_W_DESCRIPTOR, AT_B_DESCRIPTOR, AT_TRAIN_Y_DESCRIPTOR, AT_OUTPUT_0_OBJECT, AT_LEN_X = 16, 17, 18, 19, 20
 AT_TRAIN_X, AT_N0, AT_W, AT_N1, AT_TRAIN_Y, AT_N2, AT_B, AT_N3 = 21, 22, 23, 24, 25, 26, 27, 28
-AT_SHARES, AT_OUTPUT_0 = 29, 30
+AT_CHUNKS, AT_OUTPUT_0 = 29, 30
 
 
 @jit
@@ -66,19 +66,19 @@ def plan_0(address):                                      # conditions, lengths 
     table[AT_N2] = t3 * 4                                 # slice_bound(index * 600, len(train_y)) * 4
     table[AT_N3] = t4                                     # maximum(slice_bound(... * 600, len(train_y)) - slice_bound(index * 600, len(train_y)), 0)
     t8 = t7 * 4 + floor_div_int(t7 * 31, 4) + t7 * 42     # add int64
-    table[AT_SHARES] = share_count(table, t8, 4096, t7)   # shares of a divided loop
+    table[AT_CHUNKS] = chunk_count(table, t8, 4096, t7)   # chunks of a divided loop
     table[AT_WORK] = t8 + 6                               # cycles of work, about
     table[AT_NEEDED] = 128 + table[AT_THREADS] * 1051904  # bytes of temporaries
     return 0
 
 
 @divided
-def phase_0(address, share, shares):                      # dot2, max, sub, exp, sum, log, gemm
+def phase_0(address, chunk, chunks):                      # dot2, max, sub, exp, sum, log, gemm
     table = i64(address)
-    own = table[AT_TEMPORARIES] + 128 + share * 1051904   # what this share has for itself
+    own = table[AT_TEMPORARIES] + 128 + chunk * 1051904   # what this chunk has for itself
     n0 = table[AT_LEN_X]                                  # = len(x)
-    begin = n0 * share // shares                          # rows of this share
-    end = n0 * (share + 1) // shares
+    begin = n0 * chunk // chunks                          # rows of this chunk
+    end = n0 * (chunk + 1) // chunks
     n1 = table[AT_N0]                                     # = slice_bound(index * 600, len(train_x)) * 32
     x = table[AT_TRAIN_X] + n1                            # x float32[?,8] = train_x from element slice_bound(index * 600, len(train_x)) * 8
     W = table[AT_W]                                       # W float32[8,3]
@@ -158,31 +158,31 @@ def phase_0(address, share, shares):                      # dot2, max, sub, exp,
 
 
 @jit
-def join_0(address):                                      # what the shares of phase_0 have accumulated
+def join_0(address):                                      # what the chunks of phase_0 have accumulated
     table = i64(address)
-    shares = table[AT_SHARES]
+    chunks = table[AT_CHUNKS]
     target = f32(table[AT_W])                             # gemm float32[8,3]
-    total = f32(table[AT_TEMPORARIES] + 128 + 1051648)    # of the shares
-    for share in range(1, shares):
-        part = f32(table[AT_TEMPORARIES] + 128 + 1051648 + share * 1051904)
+    total = f32(table[AT_TEMPORARIES] + 128 + 1051648)    # of the chunks
+    for chunk in range(1, chunks):
+        part = f32(table[AT_TEMPORARIES] + 128 + 1051648 + chunk * 1051904)
         for j in range(24):
             total[j] = total[j] + part[j]
     for i in range(8):
         for j1 in range(3):
             target[i * 3 + j1] = float32(1.0) * target[i * 3 + j1] + float32(-0.13) * total[j1 * 8 + i]  # gemm
     total_0 = f64(table[AT_TEMPORARIES])                  # sum float64
-    part_0 = f64(table[AT_TEMPORARIES] + 128 + 1051776)   # of the shares
+    part_0 = f64(table[AT_TEMPORARIES] + 128 + 1051776)   # of the chunks
     for i1 in range(1):
         acc_0 = part_0[i1]
-        for share in range(1, shares):
-            acc_0 = acc_0 + part_0[share * 131488 + i1]   # sum
+        for chunk in range(1, chunks):
+            acc_0 = acc_0 + part_0[chunk * 131488 + i1]   # sum
         total_0[i1] = acc_0
     total_1 = f64(table[AT_TEMPORARIES] + 64)             # sum float64[1,3]
-    part_1 = f64(table[AT_TEMPORARIES] + 128 + 1051840)   # of the shares
+    part_1 = f64(table[AT_TEMPORARIES] + 128 + 1051840)   # of the chunks
     for i2 in range(3):
         acc_1 = part_1[i2]
-        for share in range(1, shares):
-            acc_1 = acc_1 + part_1[share * 131488 + i2]   # sum
+        for chunk in range(1, chunks):
+            acc_1 = acc_1 + part_1[chunk * 131488 + i2]   # sum
         total_1[i2] = acc_1
     return 0
 
@@ -209,7 +209,7 @@ def phase_1(address):                                     # neg, sub
 def step_0(address):                                      # everything, in order
     table = i64(address)
     table[AT_OUTPUT_0] = argument_address(table, AT_OUTPUT_0_OBJECT)  # where output 0 lies
-    status = launch(table[AT_LAUNCH], phase_0, address, table[AT_SHARES])
+    status = launch(table[AT_LAUNCH], phase_0, address, table[AT_CHUNKS])
     if status != 0:
         return phase_0(address, 0, 1)                     # what fails first in order
     join_0(address)

@@ -7,13 +7,13 @@ phase_0: tanh, where (?): ? flops, ? bytes
 from numpy import float32
 
 from numgraph.kernels.loops import interleave
-from numgraph.kernels.support import argument_address, argument_length, divided, entry, f32, f64, fail
-from numgraph.kernels.support import floor_div_int, from_python, i64, items_of, jit, launch, real_of, relock
-from numgraph.kernels.support import share_count, table_of, to_python, unlock
+from numgraph.kernels.support import argument_address, argument_length, chunk_count, divided, entry, f32, f64
+from numgraph.kernels.support import fail, floor_div_int, from_python, i64, items_of, jit, launch, real_of
+from numgraph.kernels.support import relock, table_of, to_python, unlock
 from numgraph.kernels.vectorhyper import tanh_f32
 
 AT_LAUNCH, AT_WORK, AT_CAPACITY, AT_NEEDED, AT_X_OBJECT, AT_B_OBJECT, AT_A = 5, 7, 12, 13, 14, 15, 16
-AT_OUTPUT_0_OBJECT, AT_LEN_X, AT_X_SHAPE_1, AT_X, AT_B, AT_OUTPUT_0, AT_SHARES = 17, 18, 19, 20, 21, 22, 23
+AT_OUTPUT_0_OBJECT, AT_LEN_X, AT_X_SHAPE_1, AT_X, AT_B, AT_OUTPUT_0, AT_CHUNKS = 17, 18, 19, 20, 21, 22, 23
 
 
 @jit
@@ -29,19 +29,19 @@ def plan_0(address):                                      # conditions, lengths 
     table[AT_LEN_X] = n2                                  # len(x)
     table[AT_X_SHAPE_1] = n1                              # x.shape[1]
     t0 = floor_div_int(n2 * n1 * 34, 4)                   # floor_div int64
-    table[AT_SHARES] = share_count(table, t0, 4096, n2)   # shares of a divided loop
+    table[AT_CHUNKS] = chunk_count(table, t0, 4096, n2)   # chunks of a divided loop
     table[AT_WORK] = t0                                   # cycles of work, about
     table[AT_NEEDED] = 0                                  # bytes of temporaries
     return 0
 
 
 @divided
-def phase_0(address, share, shares):                      # tanh, where
+def phase_0(address, chunk, chunks):                      # tanh, where
     table = i64(address)
     reals = f64(address)
     n0 = table[AT_LEN_X]                                  # = len(x)
-    begin = n0 * share // shares                          # rows of this share
-    end = n0 * (share + 1) // shares
+    begin = n0 * chunk // chunks                          # rows of this chunk
+    end = n0 * (chunk + 1) // chunks
     n1 = table[AT_X_SHAPE_1]                              # = x.shape[1]
     x = f32(table[AT_X])                                  # x float32[?,?]
     a = float32(reals[AT_A])                              # argument
@@ -61,7 +61,7 @@ def phase_0(address, share, shares):                      # tanh, where
 def step_0(address):                                      # everything, in order
     table = i64(address)
     table[AT_OUTPUT_0] = argument_address(table, AT_OUTPUT_0_OBJECT)  # where output 0 lies
-    launch(table[AT_LAUNCH], phase_0, address, table[AT_SHARES])
+    launch(table[AT_LAUNCH], phase_0, address, table[AT_CHUNKS])
     return 0
 
 

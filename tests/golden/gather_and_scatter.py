@@ -8,14 +8,13 @@ phase_1: cast, gather_update (? x 2): ? flops, ? bytes
 
 from numpy import float32, float64
 
-from numgraph.kernels.support import add_up, argument_address, argument_length, divided, entry, f32, f64, fail
-from numgraph.kernels.support import floor_div_int, from_python, i64, items_of, jit, launch, relock
-from numgraph.kernels.support import resident_address, resident_length, share_count, table_of, to_python
-from numgraph.kernels.support import unlock
+from numgraph.kernels.support import add_up, argument_address, argument_length, chunk_count, divided, entry
+from numgraph.kernels.support import f32, f64, fail, floor_div_int, from_python, i64, items_of, jit, launch
+from numgraph.kernels.support import relock, resident_address, resident_length, table_of, to_python, unlock
 
 AT_LAUNCH, AT_THREADS, AT_WORK, AT_WORDS, AT_BEGIN, AT_END, AT_TEMPORARIES = 5, 6, 7, 8, 9, 10, 11
 AT_CAPACITY, AT_NEEDED, AT_ROWS_OBJECT, AT_TABLE_DESCRIPTOR, AT_OUTPUT_0_OBJECT = 12, 13, 14, 15, 16
-AT_N0, AT_LEN_ROWS, AT_ROWS, AT_TABLE, AT_SHARES, AT_OUTPUT_0 = 17, 18, 19, 20, 21, 22
+AT_N0, AT_LEN_ROWS, AT_ROWS, AT_TABLE, AT_CHUNKS, AT_OUTPUT_0 = 17, 18, 19, 20, 21, 22
 
 
 @jit
@@ -35,21 +34,21 @@ def plan_0(address):                                      # conditions, lengths 
     table[AT_LEN_ROWS] = n2                               # len(rows)
     t1 = n2 * 2                                           # mul int64
     t2 = floor_div_int(t1, 4) + n2 * 4                    # add int64
-    table[AT_SHARES] = share_count(table, t2, 4096, n2)   # shares of a divided loop
+    table[AT_CHUNKS] = chunk_count(table, t2, 4096, n2)   # chunks of a divided loop
     table[AT_WORK] = t2 + t1                              # cycles of work, about
     table[AT_NEEDED] = t0 + table[AT_THREADS] * 64        # bytes of temporaries
     return 0
 
 
 @divided
-def phase_0(address, share, shares):                      # sum, mul
+def phase_0(address, chunk, chunks):                      # sum, mul
     table = i64(address)
     n0 = table[AT_N0]                                     # place among the temporaries
-    own = table[AT_TEMPORARIES] + n0 + share * 64         # what this share has for itself
+    own = table[AT_TEMPORARIES] + n0 + chunk * 64         # what this chunk has for itself
     acc0 = 0.0                                            # sum float64
     n1 = table[AT_LEN_ROWS]                               # = len(rows)
-    begin = n1 * share // shares                          # rows of this share
-    end = n1 * (share + 1) // shares
+    begin = n1 * chunk // chunks                          # rows of this chunk
+    end = n1 * (chunk + 1) // chunks
     rows = i64(table[AT_ROWS])                            # rows int64[?]
     table_0 = f32(table[AT_TABLE])                        # table float32[6,2]
     p0 = f32(table[AT_TEMPORARIES] + 64)                  # mul float32[?,2]
@@ -68,16 +67,16 @@ def phase_0(address, share, shares):                      # sum, mul
 
 
 @jit
-def join_0(address):                                      # what the shares of phase_0 have accumulated
+def join_0(address):                                      # what the chunks of phase_0 have accumulated
     table = i64(address)
-    shares = table[AT_SHARES]
+    chunks = table[AT_CHUNKS]
     total = f64(table[AT_TEMPORARIES])                    # sum float64
     n0 = table[AT_N0]                                     # place among the temporaries
-    part = f64(table[AT_TEMPORARIES] + n0)                # of the shares
+    part = f64(table[AT_TEMPORARIES] + n0)                # of the chunks
     for i in range(1):
         acc_0 = part[i]
-        for share in range(1, shares):
-            acc_0 = acc_0 + part[share * 8 + i]           # sum
+        for chunk in range(1, chunks):
+            acc_0 = acc_0 + part[chunk * 8 + i]           # sum
         total[i] = acc_0
     return 0
 
@@ -105,7 +104,7 @@ def phase_1(address):                                     # cast, gather_update
 def step_0(address):                                      # everything, in order
     table = i64(address)
     table[AT_OUTPUT_0] = argument_address(table, AT_OUTPUT_0_OBJECT)  # where output 0 lies
-    status = launch(table[AT_LAUNCH], phase_0, address, table[AT_SHARES])
+    status = launch(table[AT_LAUNCH], phase_0, address, table[AT_CHUNKS])
     if status != 0:
         return phase_0(address, 0, 1)                     # what fails first in order
     join_0(address)

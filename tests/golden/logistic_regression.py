@@ -17,17 +17,17 @@ import numpy as np
 from numpy import float32, float64, int64
 
 from numgraph.kernels.calls import sgemm
-from numgraph.kernels.support import add_up, argument_address, divided, entry, f32, f64, fail, floor_div_int
-from numgraph.kernels.support import from_python, i32, i64, items_of, jit, largest, launch, maximum, minimum
-from numgraph.kernels.support import relock, resident_address, resident_length, share_count, table_of
+from numgraph.kernels.support import add_up, argument_address, chunk_count, divided, entry, f32, f64, fail
+from numgraph.kernels.support import floor_div_int, from_python, i32, i64, items_of, jit, largest, launch
+from numgraph.kernels.support import maximum, minimum, relock, resident_address, resident_length, table_of
 from numgraph.kernels.support import to_python, unlock
 from numgraph.kernels.vectormath import exp_f32, log_f32
 
 AT_SGEMM, AT_LAUNCH, AT_THREADS, AT_WORK, AT_WORDS, AT_BEGIN, AT_END = 3, 5, 6, 7, 8, 9, 10
 AT_TEMPORARIES, AT_CAPACITY, AT_NEEDED, AT_INDEX, AT_TRAIN_X_DESCRIPTOR = 11, 12, 13, 14, 15
 AT_W_DESCRIPTOR, AT_B_DESCRIPTOR, AT_TRAIN_Y_DESCRIPTOR, AT_OUTPUT_0_OBJECT, AT_N0 = 16, 17, 18, 19, 20
-AT_TRAIN_X, AT_N1, AT_W, AT_LEN_X, AT_SHARES, AT_N2, AT_N3, AT_TRAIN_Y = 21, 22, 23, 24, 25, 26, 27, 28
-AT_N4, AT_B, AT_N5, AT_N6, AT_N7, AT_N8, AT_N9, AT_OUTPUT_0, AT_SHARES1 = 29, 30, 31, 32, 33, 34, 35, 36, 37
+AT_TRAIN_X, AT_N1, AT_W, AT_LEN_X, AT_CHUNKS, AT_N2, AT_N3, AT_TRAIN_Y = 21, 22, 23, 24, 25, 26, 27, 28
+AT_N4, AT_B, AT_N5, AT_N6, AT_N7, AT_N8, AT_N9, AT_OUTPUT_0, AT_CHUNKS1 = 29, 30, 31, 32, 33, 34, 35, 36, 37
 
 
 @jit
@@ -78,24 +78,24 @@ def plan_0(address):                                      # conditions, lengths 
     table[AT_N8] = t9                                     # (len(x) * 12 + 63 >> 6 << 6) + 128
     table[AT_N9] = t10                                    # (len(x) * 12 + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6)
     t12 = t7 * 2                                          # mul int64
-    table[AT_SHARES] = share_count(table, t12, 4096, floor_div_int(t7, 6))  # shares of a divided loop
-    table[AT_SHARES1] = share_count(table, t12, 4096, 1)  # shares of a divided loop
+    table[AT_CHUNKS] = chunk_count(table, t12, 4096, floor_div_int(t7, 6))  # chunks of a divided loop
+    table[AT_CHUNKS1] = chunk_count(table, t12, 4096, 1)  # chunks of a divided loop
     table[AT_WORK] = t12 + (floor_div_int(t7 * 31, 4) + t7 * 42) + 2 + t12 + 4  # cycles of work, about
     table[AT_NEEDED] = t11 + table[AT_THREADS] * 1048576  # bytes of temporaries
     return 0
 
 
 @divided
-def phase_0(address, share, shares):                      # dot2
+def phase_0(address, chunk, chunks):                      # dot2
     table = i64(address)
     n0 = table[AT_N0]                                     # place among the temporaries
-    own = table[AT_TEMPORARIES] + n0 + share * 1048576    # what this share has for itself
+    own = table[AT_TEMPORARIES] + n0 + chunk * 1048576    # what this chunk has for itself
     n1 = table[AT_N1]                                     # = slice_bound(index * 10, len(train_x)) * 32
     x = table[AT_TRAIN_X] + n1                            # x float32[?,8] = train_x from element slice_bound(index * 10, len(train_x)) * 8
     W = table[AT_W]                                       # W float32[8,3]
     out0 = table[AT_TEMPORARIES]                          # dot2 float32[?,3]
     n2 = table[AT_LEN_X]                                  # = len(x)
-    sgemm(table[AT_SGEMM], share, shares, own, n2, 3, 8, float32(1.0), x, 8, 1, W, 3, 1, float32(0.0), out0, 3)  # out0 = x @ W
+    sgemm(table[AT_SGEMM], chunk, chunks, own, n2, 3, 8, float32(1.0), x, 8, 1, W, 3, 1, float32(0.0), out0, 3)  # out0 = x @ W
     return 0
 
 
@@ -155,17 +155,17 @@ def phase_1(address):                                     # max, sub, exp, sum, 
 
 
 @divided
-def phase_2(address, share, shares):                      # gemm
+def phase_2(address, chunk, chunks):                      # gemm
     table = i64(address)
     n0 = table[AT_N0]                                     # place among the temporaries
-    own = table[AT_TEMPORARIES] + n0 + share * 1048576    # what this share has for itself
+    own = table[AT_TEMPORARIES] + n0 + chunk * 1048576    # what this chunk has for itself
     n1 = table[AT_N1]                                     # = slice_bound(index * 10, len(train_x)) * 32
     x = table[AT_TRAIN_X] + n1                            # x float32[?,8] = train_x from element slice_bound(index * 10, len(train_x)) * 8
     n2 = table[AT_N8]                                     # place among the temporaries
     p0 = table[AT_TEMPORARIES] + n2                       # sub float32[?,3]
     W = table[AT_W]                                       # gemm float32[8,3]
     n3 = table[AT_LEN_X]                                  # = len(x)
-    sgemm(table[AT_SGEMM], share, shares, own, 8, 3, n3, float32(-0.13), x, 1, 8, p0, 3, 1, float32(1.0), W, 3)  # W = W + float32(-0.13) * x @ p0
+    sgemm(table[AT_SGEMM], chunk, chunks, own, 8, 3, n3, float32(-0.13), x, 1, 8, p0, 3, 1, float32(1.0), W, 3)  # W = W + float32(-0.13) * x @ p0
     return 0
 
 
@@ -186,11 +186,11 @@ def phase_3(address):                                     # sub
 def step_0(address):                                      # everything, in order
     table = i64(address)
     table[AT_OUTPUT_0] = argument_address(table, AT_OUTPUT_0_OBJECT)  # where output 0 lies
-    launch(table[AT_LAUNCH], phase_0, address, table[AT_SHARES])
+    launch(table[AT_LAUNCH], phase_0, address, table[AT_CHUNKS])
     status = phase_1(address)
     if status != 0:
         return status
-    launch(table[AT_LAUNCH], phase_2, address, table[AT_SHARES1])
+    launch(table[AT_LAUNCH], phase_2, address, table[AT_CHUNKS1])
     phase_3(address)
     return 0
 

@@ -24,16 +24,16 @@ import math
 from numpy import float32, float64
 
 from numgraph.kernels.calls import sgemm
-from numgraph.kernels.support import add_up, argument_address, argument_length, divided, entry, f32, f64, fail
-from numgraph.kernels.support import floor_div_int, from_python, i64, items_of, jit, launch, maximum, relock
-from numgraph.kernels.support import shape, share_count, table_of, to_python, unlock
+from numgraph.kernels.support import add_up, argument_address, argument_length, chunk_count, divided, entry
+from numgraph.kernels.support import f32, f64, fail, floor_div_int, from_python, i64, items_of, jit, launch
+from numgraph.kernels.support import maximum, relock, shape, table_of, to_python, unlock
 
 AT_SGEMM, AT_LAUNCH, AT_THREADS, AT_WORK, AT_TEMPORARIES, AT_CAPACITY, AT_NEEDED = 3, 5, 6, 7, 11, 12, 13
 AT_A_OBJECT, AT_X_OBJECT, AT_OUTPUT_0_OBJECT, AT_N0, AT_N1, AT_A, AT_X = 14, 15, 16, 17, 18, 19, 20
-AT_LEN_A, AT_X_SHAPE_1, AT_SHARES, AT_SHARES1, AT_N2, AT_N3, AT_N4 = 21, 22, 23, 24, 25, 26, 27
-AT_SHARES2, AT_N5, AT_SHARES3, AT_SHARES4, AT_N6, AT_SHARES5, AT_SHARES6 = 28, 29, 30, 31, 32, 33, 34
-AT_SHARES7, AT_SHARES8, AT_N7, AT_SHARES9, AT_SHARES10, AT_SHARES11, AT_SHARES12 = 35, 36, 37, 38, 39, 40, 41
-AT_N8, AT_SHARES13, AT_SHARES14, AT_OUTPUT_0, AT_SHARES15 = 42, 43, 44, 45, 46
+AT_LEN_A, AT_X_SHAPE_1, AT_CHUNKS, AT_CHUNKS1, AT_N2, AT_N3, AT_N4 = 21, 22, 23, 24, 25, 26, 27
+AT_CHUNKS2, AT_N5, AT_CHUNKS3, AT_CHUNKS4, AT_N6, AT_CHUNKS5, AT_CHUNKS6 = 28, 29, 30, 31, 32, 33, 34
+AT_CHUNKS7, AT_CHUNKS8, AT_N7, AT_CHUNKS9, AT_CHUNKS10, AT_CHUNKS11, AT_CHUNKS12 = 35, 36, 37, 38, 39, 40, 41
+AT_N8, AT_CHUNKS13, AT_CHUNKS14, AT_OUTPUT_0, AT_CHUNKS15 = 42, 43, 44, 45, 46
 
 
 @jit
@@ -77,24 +77,24 @@ def plan_0(address):                                      # conditions, lengths 
     table[AT_N8] = t4                                     # 1048576 + (... + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
     t11 = floor_div_int(t6 * n1, 12)                      # floor_div int64
     t12 = maximum(floor_div_int(n1, 6), floor_div_int(n0, 64))  # maximum int64
-    table[AT_SHARES] = share_count(table, t11, 4096, t12)  # shares of a divided loop
-    table[AT_SHARES1] = share_count(table, t6, 4096, n1)  # shares of a divided loop
+    table[AT_CHUNKS] = chunk_count(table, t11, 4096, t12)  # chunks of a divided loop
+    table[AT_CHUNKS1] = chunk_count(table, t6, 4096, n1)  # chunks of a divided loop
     t13 = floor_div_int(n0 * 9, 4)                        # floor_div int64
-    table[AT_SHARES2] = share_count(table, t13, 4096, n0)  # shares of a divided loop
+    table[AT_CHUNKS2] = chunk_count(table, t13, 4096, n0)  # chunks of a divided loop
     t14 = floor_div_int(t6 * 7, 4)                        # floor_div int64
-    table[AT_SHARES3] = share_count(table, t14, 4096, n1)  # shares of a divided loop
-    table[AT_SHARES4] = share_count(table, t11, 4096, t12)  # shares of a divided loop
-    table[AT_SHARES5] = share_count(table, t6, 4096, n1)  # shares of a divided loop
-    table[AT_SHARES6] = share_count(table, t13, 4096, n0)  # shares of a divided loop
-    table[AT_SHARES7] = share_count(table, t14, 4096, n1)  # shares of a divided loop
-    table[AT_SHARES8] = share_count(table, t11, 4096, t12)  # shares of a divided loop
-    table[AT_SHARES9] = share_count(table, t6, 4096, n1)  # shares of a divided loop
-    table[AT_SHARES10] = share_count(table, t13, 4096, n0)  # shares of a divided loop
-    table[AT_SHARES11] = share_count(table, t14, 4096, n1)  # shares of a divided loop
-    table[AT_SHARES12] = share_count(table, t11, 4096, t12)  # shares of a divided loop
-    table[AT_SHARES13] = share_count(table, t6, 4096, n1)  # shares of a divided loop
-    table[AT_SHARES14] = share_count(table, t13, 4096, n0)  # shares of a divided loop
-    table[AT_SHARES15] = share_count(table, t14, 4096, n1)  # shares of a divided loop
+    table[AT_CHUNKS3] = chunk_count(table, t14, 4096, n1)  # chunks of a divided loop
+    table[AT_CHUNKS4] = chunk_count(table, t11, 4096, t12)  # chunks of a divided loop
+    table[AT_CHUNKS5] = chunk_count(table, t6, 4096, n1)  # chunks of a divided loop
+    table[AT_CHUNKS6] = chunk_count(table, t13, 4096, n0)  # chunks of a divided loop
+    table[AT_CHUNKS7] = chunk_count(table, t14, 4096, n1)  # chunks of a divided loop
+    table[AT_CHUNKS8] = chunk_count(table, t11, 4096, t12)  # chunks of a divided loop
+    table[AT_CHUNKS9] = chunk_count(table, t6, 4096, n1)  # chunks of a divided loop
+    table[AT_CHUNKS10] = chunk_count(table, t13, 4096, n0)  # chunks of a divided loop
+    table[AT_CHUNKS11] = chunk_count(table, t14, 4096, n1)  # chunks of a divided loop
+    table[AT_CHUNKS12] = chunk_count(table, t11, 4096, t12)  # chunks of a divided loop
+    table[AT_CHUNKS13] = chunk_count(table, t6, 4096, n1)  # chunks of a divided loop
+    table[AT_CHUNKS14] = chunk_count(table, t13, 4096, n0)  # chunks of a divided loop
+    table[AT_CHUNKS15] = chunk_count(table, t14, 4096, n1)  # chunks of a divided loop
     t15 = t11 + t6 + t13 + t14 + t11 + t6 + t13 + t14 + t11 + t6 + t13 + t14  # add int64
     table[AT_WORK] = t15 + t11 + t6 + t13 + t14           # cycles of work, about
     table[AT_NEEDED] = t10 + table[AT_THREADS] * t5       # bytes of temporaries
@@ -102,36 +102,36 @@ def plan_0(address):                                      # conditions, lengths 
 
 
 @divided
-def phase_0(address, share, shares):                      # dot2
+def phase_0(address, chunk, chunks):                      # dot2
     table = i64(address)
     n0 = table[AT_N0]                                     # place among the temporaries
     n1 = table[AT_N1]                                     # place among the temporaries
-    own = table[AT_TEMPORARIES] + n1 + share * n0         # what this share has for itself
+    own = table[AT_TEMPORARIES] + n1 + chunk * n0         # what this chunk has for itself
     A = table[AT_A]                                       # A float32[?,?]
     x = table[AT_X]                                       # x float32[?,?]
     out0 = table[AT_TEMPORARIES]                          # dot2 float32[?,?]
     n2 = table[AT_LEN_A]                                  # = len(A)
     n3 = table[AT_X_SHAPE_1]                              # = x.shape[1]
     sgemm(                                                # out0 = A @ x
-        table[AT_SGEMM], share, shares, own, n2, n3, n2, float32(1.0), A, n2, 1, x, n3,
+        table[AT_SGEMM], chunk, chunks, own, n2, n3, n2, float32(1.0), A, n2, 1, x, n3,
         1, float32(0.0), out0, n3
     )
     return 0
 
 
 @divided
-def phase_1(address, share, shares):                      # sum
+def phase_1(address, chunk, chunks):                      # sum
     table = i64(address)
     n0 = table[AT_N0]                                     # place among the temporaries
     n1 = table[AT_N1]                                     # place among the temporaries
-    own = table[AT_TEMPORARIES] + n1 + share * n0         # what this share has for itself
+    own = table[AT_TEMPORARIES] + n1 + chunk * n0         # what this chunk has for itself
     p0 = f64(own + 1048576)                               # sum float64[?]
     n2 = table[AT_X_SHAPE_1]                              # = x.shape[1]
     for j in range(n2):
         p0[j] = 0.0                                       # start of sum float64[?]
     n3 = table[AT_LEN_A]                                  # = len(A)
-    begin = n3 * share // shares                          # rows of this share
-    end = n3 * (share + 1) // shares
+    begin = n3 * chunk // chunks                          # rows of this chunk
+    end = n3 * (chunk + 1) // chunks
     p1 = f32(table[AT_TEMPORARIES])                       # dot2 float32[?,?]
     for i in range(begin, end):                           # len(A)
         for j1 in range(n2):                              # x.shape[1]
@@ -141,29 +141,29 @@ def phase_1(address, share, shares):                      # sum
 
 
 @jit
-def join_1(address):                                      # what the shares of phase_1 have accumulated
+def join_1(address):                                      # what the chunks of phase_1 have accumulated
     table = i64(address)
-    shares = table[AT_SHARES1]
+    chunks = table[AT_CHUNKS1]
     n0 = table[AT_N2]                                     # place among the temporaries
     n1 = table[AT_N3]                                     # place among the temporaries
     total = f64(table[AT_TEMPORARIES] + n1)               # sum float64[?]
     n2 = table[AT_N1]                                     # place among the temporaries
-    part = f64(table[AT_TEMPORARIES] + n2 + 1048576)      # of the shares
+    part = f64(table[AT_TEMPORARIES] + n2 + 1048576)      # of the chunks
     n3 = table[AT_X_SHAPE_1]                              # place among the temporaries
     for i in range(n3):
         acc_0 = part[i]
-        for share in range(1, shares):
-            acc_0 = acc_0 + part[share * n0 + i]          # sum
+        for chunk in range(1, chunks):
+            acc_0 = acc_0 + part[chunk * n0 + i]          # sum
         total[i] = acc_0
     return 0
 
 
 @divided
-def phase_2(address, share, shares):                      # sqrt; also phase_6, phase_10, phase_14
+def phase_2(address, chunk, chunks):                      # sqrt; also phase_6, phase_10, phase_14
     table = i64(address)
     n0 = table[AT_X_SHAPE_1]                              # = x.shape[1]
-    begin = n0 * share // shares                          # rows of this share
-    end = n0 * (share + 1) // shares
+    begin = n0 * chunk // chunks                          # rows of this chunk
+    end = n0 * (chunk + 1) // chunks
     n1 = table[AT_N3]                                     # place among the temporaries
     p0 = f64(table[AT_TEMPORARIES] + n1)                  # sum float64[?]
     n2 = table[AT_N4]                                     # place among the temporaries
@@ -174,11 +174,11 @@ def phase_2(address, share, shares):                      # sqrt; also phase_6, 
 
 
 @divided
-def phase_3(address, share, shares):                      # true_div; also phase_7, phase_11
+def phase_3(address, chunk, chunks):                      # true_div; also phase_7, phase_11
     table = i64(address)
     n0 = table[AT_LEN_A]                                  # = len(A)
-    begin = n0 * share // shares                          # rows of this share
-    end = n0 * (share + 1) // shares
+    begin = n0 * chunk // chunks                          # rows of this chunk
+    end = n0 * (chunk + 1) // chunks
     n1 = table[AT_X_SHAPE_1]                              # = x.shape[1]
     p0 = f32(table[AT_TEMPORARIES])                       # dot2 float32[?,?]
     n2 = table[AT_N4]                                     # place among the temporaries
@@ -192,11 +192,11 @@ def phase_3(address, share, shares):                      # true_div; also phase
 
 
 @divided
-def phase_4(address, share, shares):                      # dot2; also phase_8, phase_12
+def phase_4(address, chunk, chunks):                      # dot2; also phase_8, phase_12
     table = i64(address)
     n0 = table[AT_N0]                                     # place among the temporaries
     n1 = table[AT_N1]                                     # place among the temporaries
-    own = table[AT_TEMPORARIES] + n1 + share * n0         # what this share has for itself
+    own = table[AT_TEMPORARIES] + n1 + chunk * n0         # what this chunk has for itself
     A = table[AT_A]                                       # A float32[?,?]
     n2 = table[AT_N5]                                     # place among the temporaries
     p0 = table[AT_TEMPORARIES] + n2                       # true_div float32[?,?]
@@ -204,26 +204,26 @@ def phase_4(address, share, shares):                      # dot2; also phase_8, 
     n3 = table[AT_LEN_A]                                  # = len(A)
     n4 = table[AT_X_SHAPE_1]                              # = x.shape[1]
     sgemm(                                                # out0 = A @ p0
-        table[AT_SGEMM], share, shares, own, n3, n4, n3, float32(1.0), A, n3, 1, p0, n4,
+        table[AT_SGEMM], chunk, chunks, own, n3, n4, n3, float32(1.0), A, n3, 1, p0, n4,
         1, float32(0.0), out0, n4
     )
     return 0
 
 
 @shape
-def shape_0(address, share, shares, at0):                 # sum: phase_5, phase_9, phase_13
+def shape_0(address, chunk, chunks, at0):                 # sum: phase_5, phase_9, phase_13
     table = i64(address)
     n0 = table[AT_N0]                                     # place among the temporaries
     n1 = table[AT_N1]                                     # place among the temporaries
-    own = table[AT_TEMPORARIES] + n1 + share * n0         # what this share has for itself
+    own = table[AT_TEMPORARIES] + n1 + chunk * n0         # what this chunk has for itself
     n2 = table[at0]                                       # place among the temporaries
     p0 = f64(own + n2)                                    # sum float64[?]
     n3 = table[AT_X_SHAPE_1]                              # = x.shape[1]
     for j in range(n3):
         p0[j] = 0.0                                       # start of sum float64[?]
     n4 = table[AT_LEN_A]                                  # = len(A)
-    begin = n4 * share // shares                          # rows of this share
-    end = n4 * (share + 1) // shares
+    begin = n4 * chunk // chunks                          # rows of this chunk
+    end = n4 * (chunk + 1) // chunks
     p1 = f32(table[AT_TEMPORARIES])                       # dot2 float32[?,?]
     for i in range(begin, end):                           # len(A)
         for j1 in range(n3):                              # x.shape[1]
@@ -233,45 +233,45 @@ def shape_0(address, share, shares, at0):                 # sum: phase_5, phase_
 
 
 @divided
-def phase_5(address, share, shares):                      # sum
-    return shape_0(address, share, shares, AT_N6)
+def phase_5(address, chunk, chunks):                      # sum
+    return shape_0(address, chunk, chunks, AT_N6)
 
 
 @shape
 def shape_1(address, at0, at1):                           # join_5, join_9, join_13
     table = i64(address)
-    shares = table[at0]
+    chunks = table[at0]
     n0 = table[AT_N2]                                     # place among the temporaries
     n1 = table[AT_N3]                                     # place among the temporaries
     total = f64(table[AT_TEMPORARIES] + n1)               # sum float64[?]
     n2 = table[AT_N1]                                     # place among the temporaries
     n3 = table[at1]                                       # place among the temporaries
-    part = f64(table[AT_TEMPORARIES] + n2 + n3)           # of the shares
+    part = f64(table[AT_TEMPORARIES] + n2 + n3)           # of the chunks
     n4 = table[AT_X_SHAPE_1]                              # place among the temporaries
     for i in range(n4):
         acc_0 = part[i]
-        for share in range(1, shares):
-            acc_0 = acc_0 + part[share * n0 + i]          # sum
+        for chunk in range(1, chunks):
+            acc_0 = acc_0 + part[chunk * n0 + i]          # sum
         total[i] = acc_0
     return 0
 
 
 @divided
-def phase_9(address, share, shares):                      # sum
-    return shape_0(address, share, shares, AT_N7)
+def phase_9(address, chunk, chunks):                      # sum
+    return shape_0(address, chunk, chunks, AT_N7)
 
 
 @divided
-def phase_13(address, share, shares):                     # sum
-    return shape_0(address, share, shares, AT_N8)
+def phase_13(address, chunk, chunks):                     # sum
+    return shape_0(address, chunk, chunks, AT_N8)
 
 
 @divided
-def phase_15(address, share, shares):                     # true_div
+def phase_15(address, chunk, chunks):                     # true_div
     table = i64(address)
     n0 = table[AT_LEN_A]                                  # = len(A)
-    begin = n0 * share // shares                          # rows of this share
-    end = n0 * (share + 1) // shares
+    begin = n0 * chunk // chunks                          # rows of this chunk
+    end = n0 * (chunk + 1) // chunks
     n1 = table[AT_X_SHAPE_1]                              # = x.shape[1]
     p0 = f32(table[AT_TEMPORARIES])                       # dot2 float32[?,?]
     n2 = table[AT_N4]                                     # place among the temporaries
@@ -287,26 +287,26 @@ def phase_15(address, share, shares):                     # true_div
 def step_0(address):                                      # everything, in order
     table = i64(address)
     table[AT_OUTPUT_0] = argument_address(table, AT_OUTPUT_0_OBJECT)  # where output 0 lies
-    launch(table[AT_LAUNCH], phase_0, address, table[AT_SHARES])
-    launch(table[AT_LAUNCH], phase_1, address, table[AT_SHARES1])
+    launch(table[AT_LAUNCH], phase_0, address, table[AT_CHUNKS])
+    launch(table[AT_LAUNCH], phase_1, address, table[AT_CHUNKS1])
     join_1(address)
-    launch(table[AT_LAUNCH], phase_2, address, table[AT_SHARES2])
-    launch(table[AT_LAUNCH], phase_3, address, table[AT_SHARES3])
-    launch(table[AT_LAUNCH], phase_4, address, table[AT_SHARES4])
-    launch(table[AT_LAUNCH], phase_5, address, table[AT_SHARES5])
-    shape_1(address, AT_SHARES5, AT_N6)                   # join_5: what the shares of phase_5 have accumulated
-    launch(table[AT_LAUNCH], phase_2, address, table[AT_SHARES6])  # phase_6: sqrt
-    launch(table[AT_LAUNCH], phase_3, address, table[AT_SHARES7])  # phase_7: true_div
-    launch(table[AT_LAUNCH], phase_4, address, table[AT_SHARES8])  # phase_8: dot2
-    launch(table[AT_LAUNCH], phase_9, address, table[AT_SHARES9])
-    shape_1(address, AT_SHARES9, AT_N7)                   # join_9: what the shares of phase_9 have accumulated
-    launch(table[AT_LAUNCH], phase_2, address, table[AT_SHARES10])  # phase_10: sqrt
-    launch(table[AT_LAUNCH], phase_3, address, table[AT_SHARES11])  # phase_11: true_div
-    launch(table[AT_LAUNCH], phase_4, address, table[AT_SHARES12])  # phase_12: dot2
-    launch(table[AT_LAUNCH], phase_13, address, table[AT_SHARES13])
-    shape_1(address, AT_SHARES13, AT_N8)                  # join_13: what the shares of phase_13 have accumulated
-    launch(table[AT_LAUNCH], phase_2, address, table[AT_SHARES14])  # phase_14: sqrt
-    launch(table[AT_LAUNCH], phase_15, address, table[AT_SHARES15])
+    launch(table[AT_LAUNCH], phase_2, address, table[AT_CHUNKS2])
+    launch(table[AT_LAUNCH], phase_3, address, table[AT_CHUNKS3])
+    launch(table[AT_LAUNCH], phase_4, address, table[AT_CHUNKS4])
+    launch(table[AT_LAUNCH], phase_5, address, table[AT_CHUNKS5])
+    shape_1(address, AT_CHUNKS5, AT_N6)                   # join_5: what the chunks of phase_5 have accumulated
+    launch(table[AT_LAUNCH], phase_2, address, table[AT_CHUNKS6])  # phase_6: sqrt
+    launch(table[AT_LAUNCH], phase_3, address, table[AT_CHUNKS7])  # phase_7: true_div
+    launch(table[AT_LAUNCH], phase_4, address, table[AT_CHUNKS8])  # phase_8: dot2
+    launch(table[AT_LAUNCH], phase_9, address, table[AT_CHUNKS9])
+    shape_1(address, AT_CHUNKS9, AT_N7)                   # join_9: what the chunks of phase_9 have accumulated
+    launch(table[AT_LAUNCH], phase_2, address, table[AT_CHUNKS10])  # phase_10: sqrt
+    launch(table[AT_LAUNCH], phase_3, address, table[AT_CHUNKS11])  # phase_11: true_div
+    launch(table[AT_LAUNCH], phase_4, address, table[AT_CHUNKS12])  # phase_12: dot2
+    launch(table[AT_LAUNCH], phase_13, address, table[AT_CHUNKS13])
+    shape_1(address, AT_CHUNKS13, AT_N8)                  # join_13: what the chunks of phase_13 have accumulated
+    launch(table[AT_LAUNCH], phase_2, address, table[AT_CHUNKS14])  # phase_14: sqrt
+    launch(table[AT_LAUNCH], phase_15, address, table[AT_CHUNKS15])
     return 0
 
 

@@ -13,14 +13,14 @@ phase_2: cast (once): 0 flops, 12 bytes
 import numpy as np
 from numpy import float32, float64
 
-from numgraph.kernels.support import add_up, argument_address, argument_length, divided, entry, f32, f64, fail
-from numgraph.kernels.support import floor_div_int, from_python, i64, items_of, jit, largest, launch, relock
-from numgraph.kernels.support import share_count, table_of, to_python, unlock
+from numgraph.kernels.support import add_up, argument_address, argument_length, chunk_count, divided, entry
+from numgraph.kernels.support import f32, f64, fail, floor_div_int, from_python, i64, items_of, jit, largest
+from numgraph.kernels.support import launch, relock, table_of, to_python, unlock
 
 AT_LAUNCH, AT_THREADS, AT_WORK, AT_TEMPORARIES, AT_CAPACITY, AT_NEEDED, AT_X_OBJECT = 5, 6, 7, 11, 12, 13, 14
 AT_OUTPUT_0_OBJECT, AT_OUTPUT_1_OBJECT, AT_OUTPUT_2_OBJECT, AT_OUTPUT_3_OBJECT = 15, 16, 17, 18
 AT_OUTPUT_4_OBJECT, AT_N0, AT_X_SHAPE_1, AT_LEN_X, AT_X, AT_OUTPUT_3 = 19, 20, 21, 22, 23, 24
-AT_OUTPUT_4, AT_OUTPUT_1, AT_N1, AT_SHARES, AT_N2, AT_OUTPUT_0, AT_SHARES1 = 25, 26, 27, 28, 29, 30, 31
+AT_OUTPUT_4, AT_OUTPUT_1, AT_N1, AT_CHUNKS, AT_N2, AT_OUTPUT_0, AT_CHUNKS1 = 25, 26, 27, 28, 29, 30, 31
 AT_OUTPUT_2 = 32
 
 
@@ -44,27 +44,27 @@ def plan_0(address):                                      # conditions, lengths 
     table[AT_N1] = t0                                     # x.shape[1] * 8 + 63 >> 6 << 6
     table[AT_N2] = floor_div_int(t1, 8)                   # floor_div((x.shape[1] * 8 + 63 >> 6 << 6) + 64, 8)
     t2 = n1 * n0 * 4 + n1 * 2                             # add int64
-    table[AT_SHARES] = share_count(table, t2, 4096, n1)   # shares of a divided loop
+    table[AT_CHUNKS] = chunk_count(table, t2, 4096, n1)   # chunks of a divided loop
     t3 = floor_div_int(n0 * 3, 4)                         # floor_div int64
-    table[AT_SHARES1] = share_count(table, t3, 4096, n0)  # shares of a divided loop
+    table[AT_CHUNKS1] = chunk_count(table, t3, 4096, n0)  # chunks of a divided loop
     table[AT_WORK] = t2 + t3                              # cycles of work, about
     table[AT_NEEDED] = t1 + table[AT_THREADS] * t1        # bytes of temporaries
     return 0
 
 
 @divided
-def phase_0(address, share, shares):                      # sum, max, argmax, true_div
+def phase_0(address, chunk, chunks):                      # sum, max, argmax, true_div
     table = i64(address)
     n0 = table[AT_N0]                                     # place among the temporaries
-    own = table[AT_TEMPORARIES] + n0 + share * n0         # what this share has for itself
+    own = table[AT_TEMPORARIES] + n0 + chunk * n0         # what this chunk has for itself
     p0 = f64(own)                                         # sum float64[?]
     n1 = table[AT_X_SHAPE_1]                              # = x.shape[1]
     for j in range(n1):
         p0[j] = 0.0                                       # start of sum float64[?]
     acc0 = 0.0                                            # sum float64
     n2 = table[AT_LEN_X]                                  # = len(x)
-    begin = n2 * share // shares                          # rows of this share
-    end = n2 * (share + 1) // shares
+    begin = n2 * chunk // chunks                          # rows of this chunk
+    end = n2 * (chunk + 1) // chunks
     x = f32(table[AT_X])                                  # x float32[?,?]
     p1 = f32(table[AT_OUTPUT_3])                          # max float32[?]
     p2 = i64(table[AT_OUTPUT_4])                          # argmax int64[?]
@@ -94,36 +94,36 @@ def phase_0(address, share, shares):                      # sum, max, argmax, tr
 
 
 @jit
-def join_0(address):                                      # what the shares of phase_0 have accumulated
+def join_0(address):                                      # what the chunks of phase_0 have accumulated
     table = i64(address)
-    shares = table[AT_SHARES]
+    chunks = table[AT_CHUNKS]
     n0 = table[AT_N2]                                     # place among the temporaries
     total = f64(table[AT_TEMPORARIES])                    # sum float64[?]
     n1 = table[AT_N0]                                     # place among the temporaries
-    part = f64(table[AT_TEMPORARIES] + n1)                # of the shares
+    part = f64(table[AT_TEMPORARIES] + n1)                # of the chunks
     n2 = table[AT_X_SHAPE_1]                              # place among the temporaries
     for i in range(n2):
         acc_0 = part[i]
-        for share in range(1, shares):
-            acc_0 = acc_0 + part[share * n0 + i]          # sum
+        for chunk in range(1, chunks):
+            acc_0 = acc_0 + part[chunk * n0 + i]          # sum
         total[i] = acc_0
     n3 = table[AT_N1]                                     # place among the temporaries
     total_0 = f64(table[AT_TEMPORARIES] + n3)             # sum float64
-    part_0 = f64(table[AT_TEMPORARIES] + n1 + n3)         # of the shares
+    part_0 = f64(table[AT_TEMPORARIES] + n1 + n3)         # of the chunks
     for i1 in range(1):
         acc_1 = part_0[i1]
-        for share in range(1, shares):
-            acc_1 = acc_1 + part_0[share * n0 + i1]       # sum
+        for chunk in range(1, chunks):
+            acc_1 = acc_1 + part_0[chunk * n0 + i1]       # sum
         total_0[i1] = acc_1
     return 0
 
 
 @divided
-def phase_1(address, share, shares):                      # cast
+def phase_1(address, chunk, chunks):                      # cast
     table = i64(address)
     n0 = table[AT_X_SHAPE_1]                              # = x.shape[1]
-    begin = n0 * share // shares                          # rows of this share
-    end = n0 * (share + 1) // shares
+    begin = n0 * chunk // chunks                          # rows of this chunk
+    end = n0 * (chunk + 1) // chunks
     p0 = f64(table[AT_TEMPORARIES])                       # sum float64[?]
     p1 = f32(table[AT_OUTPUT_0])                          # cast float32[?]
     for i in range(begin, end):                           # x.shape[1]
@@ -150,9 +150,9 @@ def step_0(address):                                      # everything, in order
     table[AT_OUTPUT_1] = argument_address(table, AT_OUTPUT_1_OBJECT)  # where output 1 lies
     table[AT_OUTPUT_0] = argument_address(table, AT_OUTPUT_0_OBJECT)  # where output 0 lies
     table[AT_OUTPUT_2] = argument_address(table, AT_OUTPUT_2_OBJECT)  # where output 2 lies
-    launch(table[AT_LAUNCH], phase_0, address, table[AT_SHARES])
+    launch(table[AT_LAUNCH], phase_0, address, table[AT_CHUNKS])
     join_0(address)
-    launch(table[AT_LAUNCH], phase_1, address, table[AT_SHARES1])
+    launch(table[AT_LAUNCH], phase_1, address, table[AT_CHUNKS1])
     phase_2(address)
     return 0
 

@@ -8,13 +8,13 @@ import numpy as np
 from numpy import float32, float64
 
 from numgraph.kernels.loops import interleave
-from numgraph.kernels.support import add_up, argument_address, argument_length, divided, entry, f32, fail
-from numgraph.kernels.support import floor_div_int, from_python, i64, items_of, jit, largest, launch, relock
-from numgraph.kernels.support import share_count, table_of, to_python, unlock
+from numgraph.kernels.support import add_up, argument_address, argument_length, chunk_count, divided, entry
+from numgraph.kernels.support import f32, fail, floor_div_int, from_python, i64, items_of, jit, largest, launch
+from numgraph.kernels.support import relock, table_of, to_python, unlock
 from numgraph.kernels.vectormath import exp_f32
 
 AT_LAUNCH, AT_THREADS, AT_WORK, AT_TEMPORARIES, AT_CAPACITY, AT_NEEDED, AT_X_OBJECT = 5, 6, 7, 11, 12, 13, 14
-AT_OUTPUT_0_OBJECT, AT_N0, AT_LEN_X, AT_X_SHAPE_1, AT_X, AT_OUTPUT_0, AT_SHARES = 15, 16, 17, 18, 19, 20, 21
+AT_OUTPUT_0_OBJECT, AT_N0, AT_LEN_X, AT_X_SHAPE_1, AT_X, AT_OUTPUT_0, AT_CHUNKS = 15, 16, 17, 18, 19, 20, 21
 
 
 @jit
@@ -30,20 +30,20 @@ def plan_0(address):                                      # conditions, lengths 
     table[AT_LEN_X] = n0                                  # len(x)
     table[AT_X_SHAPE_1] = n1                              # x.shape[1]
     t1 = floor_div_int(n0 * n1 * 38, 4)                   # floor_div int64
-    table[AT_SHARES] = share_count(table, t1, 4096, n0)   # shares of a divided loop
+    table[AT_CHUNKS] = chunk_count(table, t1, 4096, n0)   # chunks of a divided loop
     table[AT_WORK] = t1                                   # cycles of work, about
     table[AT_NEEDED] = 0 + table[AT_THREADS] * t0         # bytes of temporaries
     return 0
 
 
 @divided
-def phase_0(address, share, shares):                      # max, exp, sum, true_div
+def phase_0(address, chunk, chunks):                      # max, exp, sum, true_div
     table = i64(address)
     n0 = table[AT_N0]                                     # place among the temporaries
-    own = table[AT_TEMPORARIES] + share * n0              # what this share has for itself
+    own = table[AT_TEMPORARIES] + chunk * n0              # what this chunk has for itself
     n1 = table[AT_LEN_X]                                  # = len(x)
-    begin = n1 * share // shares                          # rows of this share
-    end = n1 * (share + 1) // shares
+    begin = n1 * chunk // chunks                          # rows of this chunk
+    end = n1 * (chunk + 1) // chunks
     n2 = table[AT_X_SHAPE_1]                              # = x.shape[1]
     x = f32(table[AT_X])                                  # x float32[?,?]
     p0 = f32(own)                                         # exp float32[?,?]
@@ -68,7 +68,7 @@ def phase_0(address, share, shares):                      # max, exp, sum, true_
 def step_0(address):                                      # everything, in order
     table = i64(address)
     table[AT_OUTPUT_0] = argument_address(table, AT_OUTPUT_0_OBJECT)  # where output 0 lies
-    launch(table[AT_LAUNCH], phase_0, address, table[AT_SHARES])
+    launch(table[AT_LAUNCH], phase_0, address, table[AT_CHUNKS])
     return 0
 
 

@@ -11,14 +11,14 @@ phase_1: fill (?): 0 flops, ? bytes
 phase_2: place, add (? x 4): 4 flops, ? bytes
 """
 
-from numgraph.kernels.support import add_up, argument_address, divided, entry, f64, fail, floor_div_int
-from numgraph.kernels.support import from_python, i64, items_of, jit, launch, real_of, relock, resident_address
-from numgraph.kernels.support import resident_length, share_count, table_of, to_python, unlock
+from numgraph.kernels.support import add_up, argument_address, chunk_count, divided, entry, f64, fail
+from numgraph.kernels.support import floor_div_int, from_python, i64, items_of, jit, launch, real_of, relock
+from numgraph.kernels.support import resident_address, resident_length, table_of, to_python, unlock
 
 AT_LAUNCH, AT_WORK, AT_CAPACITY, AT_NEEDED, AT_LR, AT_P_DESCRIPTOR = 5, 7, 12, 13, 14, 15
 AT_V_DESCRIPTOR, AT_B_DESCRIPTOR, AT_A_DESCRIPTOR, AT_GROWN_DESCRIPTOR = 16, 17, 18, 19
 AT_OUTPUT_0_OBJECT, AT_NEW_GROWN_OBJECT, AT_P, AT_V, AT_OUTPUT_0, AT_N0 = 20, 21, 22, 23, 24, 25
-AT_NEW_GROWN, AT_SHARES, AT_LEN_GROWN, AT_GROWN, AT_N1 = 26, 27, 28, 29, 30
+AT_NEW_GROWN, AT_CHUNKS, AT_LEN_GROWN, AT_GROWN, AT_N1 = 26, 27, 28, 29, 30
 
 
 @jit
@@ -47,7 +47,7 @@ def plan_0(address):                                      # conditions, lengths 
     table[AT_LEN_GROWN] = n4                              # len(grown)
     table[AT_N1] = n4 * 8                                 # len(grown) * 8
     t1 = floor_div_int(t0, 4)                             # floor_div int64
-    table[AT_SHARES] = share_count(table, t1, 4096, t0)   # shares of a divided loop
+    table[AT_CHUNKS] = chunk_count(table, t1, 4096, t0)   # chunks of a divided loop
     table[AT_WORK] = 10 + t1 + floor_div_int(n4 * 3, 4) + 4  # cycles of work, about
     table[AT_NEEDED] = 0                                  # bytes of temporaries
     return 0
@@ -72,11 +72,11 @@ def phase_0(address):                                     # sum, sub
 
 
 @divided
-def phase_1(address, share, shares):                      # fill
+def phase_1(address, chunk, chunks):                      # fill
     table = i64(address)
     n0 = table[AT_N0]                                     # = len(grown) + 1
-    begin = n0 * share // shares                          # rows of this share
-    end = n0 * (share + 1) // shares
+    begin = n0 * chunk // chunks                          # rows of this chunk
+    end = n0 * (chunk + 1) // chunks
     p0 = f64(table[AT_NEW_GROWN])                         # fill float64[?]
     for i in range(begin, end):                           # len(grown) + 1
         p0[i] = 0.0                                       # fill float64[?]
@@ -108,7 +108,7 @@ def step_0(address):                                      # everything, in order
     table[AT_OUTPUT_0] = argument_address(table, AT_OUTPUT_0_OBJECT)  # where output 0 lies
     table[AT_NEW_GROWN] = argument_address(table, AT_NEW_GROWN_OBJECT)  # where fresh 4 lies
     phase_0(address)
-    launch(table[AT_LAUNCH], phase_1, address, table[AT_SHARES])
+    launch(table[AT_LAUNCH], phase_1, address, table[AT_CHUNKS])
     phase_2(address)
     return 0
 

@@ -81,6 +81,6 @@ def test_a_share_reads_its_part() -> None:
     memory = np.ones(1024, np.int64)
     start = -(-memory.ctypes.data // 64) * 64
     words = np.array([start, 4096, 3], np.int64)
-    for share in range(3):
-        assert loops.functions["read"](words.ctypes.data, share, 3) == 0
+    for chunk in range(3):
+        assert loops.functions["read"](words.ctypes.data, chunk, 3) == 0
     assert loops.functions["empty"](0, 0, 1) == 0

@@ -17,7 +17,7 @@ from numgraph import cache
 from numgraph.config import Config
 from numgraph.errors import IndexOutOfRange, OptionError
 from numgraph.runtime import threads
-from numgraph.schedule import shares
+from numgraph.schedule import chunks
 from tests import fuzz
 from tests.waits import PATIENCE, in_child, join, together
 
@@ -25,9 +25,9 @@ RNG = np.random.default_rng(5)
 
 
 @pytest.fixture
-def tiny_shares(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def tiny_chunks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every loop of two rows is divided."""
-    monkeypatch.setattr(shares, "GRAIN", 1)
+    monkeypatch.setattr(chunks, "GRAIN", 1)
     before = ng.config.threads
     ng.config.threads = 3
     yield
@@ -45,7 +45,7 @@ def program(dtype: str = "float32") -> tuple[ng.Variable, list[ng.Variable]]:
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 3, 7, 100])
-def test_values_do_not_depend_on_threads(tiny_shares: None, rows: int) -> None:
+def test_values_do_not_depend_on_threads(tiny_chunks: None, rows: int) -> None:
     if rows == 0:
         x = ng.matrix("x", dtype="float32")
         outputs = [ng.sum(x, axis=0), ng.any(x > 1.5), x * 2]
@@ -59,7 +59,7 @@ def test_values_do_not_depend_on_threads(tiny_shares: None, rows: int) -> None:
         np.testing.assert_allclose(got, want, rtol=2e-6, atol=1e-6)
 
 
-def test_one_thread_count_gives_the_same_bits(tiny_shares: None) -> None:
+def test_one_thread_count_gives_the_same_bits(tiny_chunks: None) -> None:
     x, outputs = program()
     f = ng.function([x], outputs)
     value = RNG.normal(size=(501, 33)).astype("float32")
@@ -69,7 +69,7 @@ def test_one_thread_count_gives_the_same_bits(tiny_shares: None) -> None:
             assert got.tobytes() == want.tobytes()
 
 
-def test_nan_and_infinities_reach_the_joined_result(tiny_shares: None) -> None:
+def test_nan_and_infinities_reach_the_joined_result(tiny_chunks: None) -> None:
     x = ng.matrix("x")
     f = ng.function([x], [ng.max(x, axis=0), ng.sum(x, axis=0), ng.min(x)])
     value = RNG.normal(size=(30, 3))
@@ -79,7 +79,7 @@ def test_nan_and_infinities_reach_the_joined_result(tiny_shares: None) -> None:
         np.testing.assert_allclose(got, want)
 
 
-def test_the_first_bad_index_in_order_is_reported(tiny_shares: None) -> None:
+def test_the_first_bad_index_in_order_is_reported(tiny_chunks: None) -> None:
     x, rows = ng.matrix("x"), ng.vector("rows", dtype="int64")
     state = ng.shared(np.zeros(3), name="state")
     f = ng.function([x, rows], ng.exp(x)[ng.arange(rows.shape[0]), rows], updates=[(state, state + 1)])
@@ -94,7 +94,7 @@ def test_the_first_bad_index_in_order_is_reported(tiny_shares: None) -> None:
     np.testing.assert_array_equal(state.get_value(), np.ones(3))
 
 
-def test_updates_in_place_by_shares(tiny_shares: None) -> None:
+def test_updates_in_place_by_chunks(tiny_chunks: None) -> None:
     w = ng.shared(np.arange(1000.0).reshape(100, 10), name="w")
     f = ng.function([], ng.sum(w, axis=0), updates=[(w, w * 2 + 1)])
     expected = w.get_value()
@@ -105,7 +105,7 @@ def test_updates_in_place_by_shares(tiny_shares: None) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_random_graphs_by_shares(tiny_shares: None, seed: int) -> None:
+def test_random_graphs_by_chunks(tiny_chunks: None, seed: int) -> None:
     fuzz.check(fuzz.draw(fuzz.seeded(seed)))
 
 
@@ -155,7 +155,7 @@ def test_other_python_threads_run_during_a_long_call() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
-def test_a_forked_child_computes(tiny_shares: None) -> None:
+def test_a_forked_child_computes(tiny_chunks: None) -> None:
     x, outputs = program()
     f = ng.function([x], outputs[:2])
     value = RNG.normal(size=(300, 40)).astype("float32")
@@ -174,10 +174,10 @@ def test_the_launcher_runs_every_share_once() -> None:
     from numgraph.kernels.support import i64
 
     @cfunc("int64(int64, int64, int64)", _nrt=False)
-    def count(address, share, shares):  # type: ignore[no-untyped-def]
+    def count(address, chunk, chunks):  # type: ignore[no-untyped-def]
         words = i64(address)
-        words[share] = words[share] + 1
-        return 2 if share == 1 else 0
+        words[chunk] = words[chunk] + 1
+        return 2 if chunk == 1 else 0
 
     if not threads.ready(3):
         pytest.skip("no threads on this system")
@@ -221,12 +221,12 @@ def test_the_environment_says_how_many_threads(monkeypatch: pytest.MonkeyPatch) 
 def test_a_share_of_a_product_has_the_memory_that_it_needs() -> None:
     from numgraph.kernels import tiles
 
-    assert shares.SCRATCH_BYTES == tiles.SCRATCH_BYTES
+    assert chunks.SCRATCH_BYTES == tiles.SCRATCH_BYTES
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("m", "n", "k"), [(1, 3, 4), (7, 130, 5), (65, 2, 33), (40, 300, 20), (0, 3, 2), (3, 2, 0)])
-def test_products_by_shares(tiny_shares: None, dtype: str, m: int, n: int, k: int) -> None:
+def test_products_by_chunks(tiny_chunks: None, dtype: str, m: int, n: int, k: int) -> None:
     a, b = ng.matrix("a", dtype=dtype), ng.matrix("b", dtype=dtype)
     stack = ng.tensor3("stack", dtype=dtype)
     f = ng.function(
@@ -241,7 +241,7 @@ def test_products_by_shares(tiny_shares: None, dtype: str, m: int, n: int, k: in
 
 
 def test_products_have_the_same_bits_for_every_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shares, "GRAIN", 1)
+    monkeypatch.setattr(chunks, "GRAIN", 1)
     before, results = ng.config.threads, []
     value = RNG.normal(size=(90, 300)).astype("float32")
     for count in (1, 2, 5):

@@ -1,4 +1,4 @@
-"""The matrix products of `kernels.tiles` against NumPy, at the edges of memory and in any division into shares."""
+"""The matrix products of `kernels.tiles` against NumPy, at the edges of memory and in any division into chunks."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_shares_give_the_same_bits(product: Product, data: Any, dtype: str, alph
         before = shared.copy()
         product(a, b, shared, alpha, beta, rows, columns)
         before[slice(*rows), slice(*columns)] = shared[slice(*rows), slice(*columns)]
-        np.testing.assert_array_equal(shared, before, "written outside of the share")
+        np.testing.assert_array_equal(shared, before, "written outside of the chunk")
     np.testing.assert_array_equal(shared.view(np.uint8), whole.view(np.uint8))
 
 

@@ -39,7 +39,7 @@ class Work:
     @classmethod
     def of(cls, setting: Setting, kernel: Kernel, block: Block, geometry: Geometry, words: list[int]) -> Work:
         """The beginning. words: for each word of the status, which failure it stands for."""
-        mapping = setting.schedule.sharing[block]
+        mapping = setting.schedule.division[block]
         values, memory = kernel_values(setting, kernel, mapping)
         nests = Nests(values, partial(GuardingChecks, block=block, words=words), vectors=False)
         assert isinstance(nests.checks, GuardingChecks)

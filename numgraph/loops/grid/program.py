@@ -98,7 +98,7 @@ class GridProgram:
         groups: list[list[Step]] = []
         open_group = False
         for block in blocks:
-            mapping: Mapping = self.schedule.sharing[block]
+            mapping: Mapping = self.schedule.division[block]
             small = mapping.is_small(self.geometry.small)
             size = sum(step.block.lines for step in groups[-1]) if groups else 0
             if open_group and small and size + block.lines <= MAX_KERNEL:
@@ -112,7 +112,7 @@ class GridProgram:
         return groups
 
     def _shares(self, block: Block) -> Any:
-        return sums.shares_of(self.schedule.graph, block, self.schedule.sharing[block], self.geometry)
+        return sums.shares_of(self.schedule.graph, block, self.schedule.division[block], self.geometry)
 
     def _names(self) -> Names:
         """Names for a kernel's variables."""

@@ -1,8 +1,8 @@
-"""Which loops are divided among threads, and what each share of a loop has for itself.
+"""Which loops are divided among threads, and what each chunk of a loop has for itself.
 
-A loop over rows is divided into shares of consecutive rows. A share has its own row buffers (what the serial loop uses
-again in every row) and its own accumulators for sums over the rows; those are joined in the order of the shares when
-all are done, so that results depend on the number of shares, never on timing. The number of shares follows from the
+A loop over rows is divided into chunks of consecutive rows. A chunk has its own row buffers (what the serial loop uses
+again in every row) and its own accumulators for sums over the rows; those are joined in the order of the chunks when
+all are done, so that results depend on the number of chunks, never on timing. The number of chunks follows from the
 work, the rows and `config.threads` alone.
 """
 
@@ -19,42 +19,44 @@ from numgraph.schedule.arrange import Block, Fused
 from numgraph.schedule.items import Elementwise, IndexCheck, Item, KernelCall, Product, Reduction, Scattering
 from numgraph.types import FLOATS
 
-# Cycles of work below which a share is not worth the launch, which takes several hundred.
+# Cycles of work below which a chunk is not worth the launch, which takes several hundred.
 GRAIN = 4096
 # Elements that one vector instruction handles, about; and multiplications with addition that one cycle handles.
 LANES = 4
 MULTIPLICATIONS = 12
 # Cycles for an element of a named kernel (sorting, scans, gathers), about.
 KERNEL = 20
-# What a share of a product has at least, see kernels/calls.py; and its memory, as in kernels/tiles.py.
+# What a chunk of a product has at least, see kernels/calls.py; and its memory, as in kernels/tiles.py.
 TILE_ROWS, TILE_COLUMNS = 6, 64
 SCRATCH_BYTES = 1 << 20
 
 
 @dataclass(eq=False)
-class Sharing:
+class Division:
     """How a block is divided. work: cycles, about. partial: the items whose results are joined, with the offset of
-    each share's part. length: rows."""
+    each chunk's part. length: rows."""
 
     work: Any
     length: Any
     partial: dict[Item, Any] = field(default_factory=dict)
 
 
-def share_out(graph: Graph, blocks: Sequence[Block], buffers: dict[Node, Any]) -> tuple[dict[Block, Sharing], Any]:
-    """The blocks of a stage that are divided, and the bytes that one share of any needs for itself.
+def divide_among_threads(
+    graph: Graph, blocks: Sequence[Block], buffers: dict[Node, Any]
+) -> tuple[dict[Block, Division], Any]:
+    """The blocks of a stage that are divided, and the bytes that one chunk of any needs for itself.
 
     Row buffers of divided blocks change their place to "private".
     """
-    found: dict[Block, Sharing] = {}
+    found: dict[Block, Division] = {}
     # products use the same memory one after the other
     size: Any = SCRATCH_BYTES if any(isinstance(item, Product) for block in blocks for item in block.items) else 0
     for block in blocks:
         if isinstance(block, Fused):
-            found[block], size = _share_fused(graph, block, buffers, size)
+            found[block], size = _divide_fused(graph, block, buffers, size)
             continue
         if isinstance(block.items[0], Product):
-            found[block] = Sharing(work_of_block(graph, block), _parts(graph, block.items[0]))
+            found[block] = Division(work_of_block(graph, block), _parts(graph, block.items[0]))
             continue
         if not _divisible(block):
             continue
@@ -63,19 +65,19 @@ def share_out(graph: Graph, blocks: Sequence[Block], buffers: dict[Node, Any]) -
         most = work_of_block(graph, block, full_length)
         if (most is not None and most < 2 * GRAIN) or (isinstance(length, int) and length < 2):
             continue
-        found[block] = Sharing(work, length)
+        found[block] = Division(work, length)
         size = _own_memory(graph, block.items, buffers, found[block], size)
     return found, size
 
 
-def _own_memory(graph: Graph, items: Sequence[Item], buffers: dict[Node, Any], sharing: Sharing, size: Any) -> Any:
-    """Give the items of a divided loop what each share has for itself, from `size` bytes on; returns the new size."""
+def _own_memory(graph: Graph, items: Sequence[Item], buffers: dict[Node, Any], division: Division, size: Any) -> Any:
+    """Give the items of a divided loop what each chunk has for itself, from `size` bytes on; returns the new size."""
     for item in items:
         if isinstance(item, IndexCheck | Product):
             continue
         buffer = buffers[item.node]
         if 0 in item.reduced:
-            sharing.partial[item] = size
+            division.partial[item] = size
         elif buffer.place == "arena" and item.level_axes[0] not in buffer.axes:
             buffer.place, buffer.offset = "private", size
         else:
@@ -84,9 +86,9 @@ def _own_memory(graph: Graph, items: Sequence[Item], buffers: dict[Node, Any], s
     return size
 
 
-def _share_fused(graph: Graph, fused: Fused, buffers: dict[Node, Any], size: Any) -> tuple[Sharing, Any]:
+def _divide_fused(graph: Graph, fused: Fused, buffers: dict[Node, Any], size: Any) -> tuple[Division, Any]:
     """As for a loop; besides, rows of a block, copied weights, and sums of products."""
-    sharing = Sharing(work_of_block(graph, fused), graph.find(fused.length))
+    division = Division(work_of_block(graph, fused), graph.find(fused.length))
     for node in fused.local:
         buffer = buffers[node]
         buffer.place, buffer.offset = "rows", size
@@ -95,9 +97,9 @@ def _share_fused(graph: Graph, fused: Fused, buffers: dict[Node, Any], size: Any
         fused.copies[item] = size
         size = size + dims.aligned(dims.bytes_of(map(graph.find, item.views[1].lengths), item.node.dtype))
     for item in fused.sums:
-        sharing.partial[item] = size
+        division.partial[item] = size
         size = size + dims.aligned(dims.bytes_of(map(graph.find, item.node.dims), item.node.dtype))
-    return sharing, _own_memory(graph, fused.items, buffers, sharing, size)
+    return division, _own_memory(graph, fused.items, buffers, division, size)
 
 
 def _parts(graph: Graph, item: Item) -> Any:
