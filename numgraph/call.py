@@ -26,7 +26,7 @@ def executor_for(program: Program, target: str) -> Executor[Any]:
         from numgraph.compile import processor_target
 
         return Executor(program, processor_target(program))
-    from numgraph.cuda.compile import device_target
+    from numgraph.cuda.passes import device_target
 
     return Executor(program, device_target(program, target))
 

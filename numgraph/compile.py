@@ -1,7 +1,7 @@
 """The pipeline, top to bottom: expression, givens, grad -> rewrite -> schedule -> emit -> compile -> call.
 
 `givens` have been substituted and gradients built when a program arrives here. Each pass is a function over one state;
-`GRAPH`, `SCHEDULE`, `LOOPS` and `NATIVE` are the lists of them, in order; `cuda.compile` has those for devices.
+`GRAPH`, `SCHEDULE`, `LOOPS` and `NATIVE` are the lists of them, in order; `cuda.passes` has those for devices.
 """
 
 from __future__ import annotations

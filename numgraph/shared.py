@@ -113,7 +113,7 @@ def on_device(value: Any) -> bool:
 def taken(value: Any, copy: bool) -> Any:
     """An array on a device as the place of a shared variable's value."""
     # a device is there already when such an array is: loading what knows devices costs nothing to others
-    from numgraph.cuda.residence import adopted
+    from numgraph.cuda.buffer import adopted
 
     return adopted(value, copy)
 

@@ -76,9 +76,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     waiting = [item for item in items if item.get_closest_marker("gpu")]
     if not waiting:
         return
-    from numgraph.device import door
+    from numgraph.cuda import compiler
 
-    problem = door.missing("run") or door.missing("compile")
+    problem = compiler.missing("run") or compiler.missing("compile")
     if problem is not None:
         for item in waiting:
             item.add_marker(pytest.mark.skip(reason=problem.partition("\n")[0]))

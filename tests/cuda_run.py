@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numgraph.kernels.cuda.names import KERNELS
 
-from numgraph.device.door import compile_cubin
-from numgraph.device.simulator import Offset, simulate
+from numgraph.cuda.compiler import compile_cubin
+from numgraph.cuda.simulator import Offset, simulate
 from tests.ptx_run import run_ptx
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from numgraph.cuda.bindings import Properties, Refused
+from numgraph.cuda.compiler import Cubin
 from numgraph.cuda.driver import CudaDevice
-from numgraph.device.door import Cubin
-from numgraph.device.simulator import simulate
+from numgraph.cuda.simulator import simulate
 
 TOTAL = 1 << 24
 POISON = 0xCD
@@ -131,7 +131,7 @@ class FakeBindings:
     def compile(
         self, function: Callable[..., Any], signature: tuple[str, ...], capability: tuple[int, int], **limits: Any
     ) -> Cubin:
-        """In place of `door.compile_cubin`: the code is the number of the function."""
+        """In place of `compiler.compile_cubin`: the code is the number of the function."""
         self.calls.append(("compile", function.__name__, limits))
         self.functions.append((function, signature))
         return Cubin(str(len(self.functions) - 1).encode(), f"ng_{function.__name__}", 1, 0, 0, 0, "")

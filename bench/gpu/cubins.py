@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from numgraph import cache
-from numgraph.cuda import driver
-from numgraph.device import captured, door
-from numgraph.device.door import Cubin
+from numgraph.cuda import captured, compiler, driver
+from numgraph.cuda.compiler import Cubin
 
 # Tells the processes that are started which folder they have.
 CUBINS = "NUMGRAPH_BENCH_CUBINS"
@@ -38,14 +37,14 @@ class Cubins:
     def compile(
         self, function: Callable[..., Any], signature: tuple[str, ...], capability: tuple[int, int], **limits: Any
     ) -> Cubin:
-        """In place of `door.compile_cubin`, which is asked for what is not in the folder."""
+        """In place of `compiler.compile_cubin`, which is asked for what is not in the folder."""
         about = (*captured.fingerprint(function), repr(signature), repr(capability), repr(sorted(limits.items())))
         path = self.folder / f"{cache.digest(*about)}.cubin"
         if path.exists():
             self.used += 1
             head, _, code = path.read_bytes().partition(b"\n")
             return Cubin(code=code, **json.loads(head))
-        cubin = door.compile_cubin(function, signature, capability, **limits)
+        cubin = compiler.compile_cubin(function, signature, capability, **limits)
         self.made += 1
         if self.keep:
             head = json.dumps({k: v for k, v in asdict(cubin).items() if k not in ("code", "ptx")} | {"ptx": ""})

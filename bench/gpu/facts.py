@@ -9,8 +9,8 @@ from bench import machine
 from bench.gpu.cubins import Cubins
 from bench.gpu.replace import WHEELS
 from bench.gpu.tools import Context, Section
+from numgraph.cuda import compiler
 from numgraph.cuda.driver import CudaDevice, amount
-from numgraph.device import door
 
 PACKAGES = (
     "numba-cuda", "cuda-core", "cuda-bindings", "nvidia-nvvm", "nvidia-nvjitlink", "nvidia-cuda-nvrtc", "torch",
@@ -32,7 +32,7 @@ def facts(context: Context) -> Section:
         cubins = getattr(device.compile, "__self__", None)
         kept = isinstance(cubins, Cubins)
         found.facts["machine code"] = f"of {cubins.folder}" if kept and cubins else "made here, or of the cache folder"
-    found.facts["compilers"] = (door.missing("compile") or "installed").partition("\n")[0]
+    found.facts["compilers"] = (compiler.missing("compile") or "installed").partition("\n")[0]
     found.facts["carried wheels"] = os.environ.get(WHEELS, "none: what is installed")
     for name in PACKAGES:
         try:

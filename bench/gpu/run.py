@@ -126,8 +126,8 @@ def replaced(how: str, folder: Path, options: argparse.Namespace) -> None:
 
 def unusable() -> str | None:
     """Why the device cannot be used; machine code that is carried needs no compilers."""
-    door = import_module("numgraph.device.door")
-    problem: str | None = door.missing("run") or (None if CUBINS in os.environ else door.missing("compile"))
+    compiler = import_module("numgraph.cuda.compiler")
+    problem: str | None = compiler.missing("run") or (None if CUBINS in os.environ else compiler.missing("compile"))
     return problem
 
 

@@ -48,7 +48,7 @@ class Kernel:
         return factory(*first, *([dtype] if self.takes_dtype else []), **{**self.sizes, **sizes})
 
     def signature(self, dtype="float32"):
-        """The types of the arguments, for the compile door."""
+        """The types of the arguments, for the compiler."""
         types = (argument.split()[0] for argument in self.arguments.split(", "))
         return tuple(dtype + t[1:] if t.rstrip("*") == "T" else t for t in types)
 

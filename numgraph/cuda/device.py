@@ -156,7 +156,7 @@ class Device(Protocol):
     ) -> Kernel:
         """The kernel that a function is with these types of parameters, compiled once.
 
-        max_threads, min_blocks: see `numgraph.device.door`, whose DeviceError and OptionError it may raise.
+        max_threads, min_blocks: see `numgraph.cuda.compiler`, whose DeviceError and OptionError it may raise.
         """
 
     def launch(self, kernel: Any, grid: Lengths, block: Lengths, parameters: Parameters) -> None:

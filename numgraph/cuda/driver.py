@@ -22,14 +22,13 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from numgraph.binder import Counts
 from numgraph.config import config
-from numgraph.cuda import blas
+from numgraph.cuda import blas, compiler
 from numgraph.cuda.bindings import Bindings, CudaBindings, Handle, Refused
 from numgraph.cuda.device import CUDA, Array, Blas, Lengths, Parameters, Product
 from numgraph.cuda.kernel import CudaKernel, checked_lengths
 from numgraph.cuda.recording import CudaRecording
 from numgraph.cuda.staging import SMALL, Staging
 from numgraph.cuda.use import Use
-from numgraph.device import door
 from numgraph.errors import DeviceError, DeviceMemoryError, LaunchError, NumgraphError
 
 # A wait asks again and again for this long, since most are short, and then sleeps in between.
@@ -45,7 +44,7 @@ class CudaDevice:
     asynchronous = True
 
     def __init__(
-        self, bindings: Bindings, number: int = 0, compile: Callable[..., door.Cubin] = door.compile_cubin
+        self, bindings: Bindings, number: int = 0, compile: Callable[..., compiler.Cubin] = compiler.compile_cubin
     ) -> None:
         self.bindings, self.compile = bindings, compile
         try:
@@ -400,7 +399,7 @@ def device(number: int = 0) -> CudaDevice:
     """
     with _OPENING:
         if number not in _OPEN:
-            problem = door.missing("run")
+            problem = compiler.missing("run")
             if problem is not None:
                 raise DeviceError(f'target "cuda": {problem}')
             _OPEN[number] = CudaDevice(CudaBindings(), number)

@@ -10,8 +10,8 @@ import struct
 import numpy as np
 
 from numgraph.cuda.bindings import Handle
+from numgraph.cuda.compiler import Cubin
 from numgraph.cuda.device import MOST_BLOCKS, MOST_THREADS, Lengths, Parameters
-from numgraph.device.door import Cubin
 from numgraph.errors import LaunchError
 
 # How parameters are packed, each in 8 bytes.

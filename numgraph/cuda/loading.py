@@ -9,7 +9,7 @@ from types import FunctionType
 from typing import Any
 
 from numgraph import cache
-from numgraph.device.numbers import CASTS
+from numgraph.cuda.numbers import CASTS
 from numgraph.emit.gridmodule import GridModule
 from numgraph.loops.grid.kernel import Kernel
 

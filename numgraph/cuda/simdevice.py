@@ -12,8 +12,8 @@ from numgraph.binder import Counts
 from numgraph.config import config
 from numgraph.cuda.arena import Arena
 from numgraph.cuda.device import ALIGNMENT, HOST, Array, Blas, Device, Lengths, Parameters, Product
+from numgraph.cuda.simulator import simulate
 from numgraph.cuda.steps import Steps
-from numgraph.device.simulator import simulate
 from numgraph.errors import DeviceError, DeviceMemoryError, LaunchError
 
 # What fresh memory holds: NaN as floats, -1 as integers.

@@ -93,9 +93,9 @@ class DeviceTarget:
         schedule, module = variant.schedule, variant.module
         add_source(record, schedule, module, [kernel for stage in module.kernels for kernel in stage])
         # nor the compilers
-        from numgraph.device import door
+        from numgraph.cuda import compiler
 
-        if door.missing("compile") is None:
+        if compiler.missing("compile") is None:
             record.stages["ptx"] = lambda: compiled(partial(ptx, variant))
 
     def source(self, variant: DeviceVariant) -> str:
@@ -117,10 +117,10 @@ class DeviceTarget:
 
 def ptx(variant: DeviceVariant) -> str:
     """What the kernels are compiled to, one after the other."""
-    from numgraph.device import door
+    from numgraph.cuda import compiler
 
     texts = []
     for kernel in (k for stage in variant.module.kernels for k in stage if not k.library and k.code == k.name):
         code, capability = variant.source[kernel.code], variant.device.capability
-        texts.append(door.compile_cubin(code, kernel.signature, capability, max_threads=kernel.threads).ptx)
+        texts.append(compiler.compile_cubin(code, kernel.signature, capability, max_threads=kernel.threads).ptx)
     return "\n".join(texts)

@@ -11,12 +11,12 @@ import numpy as np
 from numgraph.config import config
 from numgraph.cuda.arena import Arena
 from numgraph.cuda.array import DeviceArray, empty
+from numgraph.cuda.buffer import DeviceBuffer, device_buffer
 from numgraph.cuda.device import Array, Device, Product, Recording
 from numgraph.cuda.library import CALLS, Call, Launch
 from numgraph.cuda.loading import Loaded, arrays_read, loaded, slots_read
 from numgraph.cuda.plan import Table, run_plan
 from numgraph.cuda.pool import Pool
-from numgraph.cuda.residence import Residence, residence
 from numgraph.cuda.simdevice import spoil
 from numgraph.cuda.status import Status
 from numgraph.cuda.steps import Steps
@@ -78,7 +78,7 @@ class DeviceVariant:
         self.pool = Pool(device)
         # whether a call has not been looked at for refused indices
         self.late = False
-        self.residences: list[Residence] = []
+        self.device_buffers: list[DeviceBuffer] = []
         self.sweeps = self._can_sweep()
         # by launches: how often they were asked for, or their recording
         self.recordings: dict[Any, Recording | None] = {}
@@ -175,7 +175,7 @@ class DeviceVariant:
         elif self.module.words:
             self.late = True
             for update in self.schedule.updates:
-                self.residences[update.slot].settle = WeakMethod(self.settle)
+                self.device_buffers[update.slot].settle = WeakMethod(self.settle)
 
     def settle(self) -> None:
         """Raise what a call that was not waited for has found; IndexOutOfRange."""
@@ -191,10 +191,10 @@ class DeviceVariant:
 
     def locate(self) -> None:
         """Find the shared variables' values, and have them on the device."""
-        self.residences = [residence(v.storage, self.device) for v in self.shared]
-        for slot, place in zip(self.module.layout.shared, self.residences, strict=True):
+        self.device_buffers = [device_buffer(v.storage, self.device) for v in self.shared]
+        for slot, place in zip(self.module.layout.shared, self.device_buffers, strict=True):
             self.table[slot] = place.shape
-        where = [(place.address, place.shape) for place in self.residences]
+        where = [(place.address, place.shape) for place in self.device_buffers]
         if where != self.where:
             # in this order: an interrupt in between leaves nothing that is out of date
             self._forget()
@@ -295,7 +295,7 @@ class DeviceVariant:
     def _address_of(self, leaf: Node) -> int:
         """Where an argument or a shared variable is."""
         if leaf.kind == "shared":
-            return int(self.residences[leaf.attrs[0]].address)
+            return int(self.device_buffers[leaf.attrs[0]].address)
         return self._room(("argument", leaf.attrs[0]), 0)
 
     def _call(self, kernel: Kernel, made: dict[Made, DeviceArray]) -> Call:
@@ -426,5 +426,5 @@ class DeviceVariant:
     def _commit(self, made: dict[Made, DeviceArray]) -> list[Action]:
         """What gives shared variables their new memory, for `at_once`."""
         changes = [(slot, made["fresh", slot]) for slot in self.module.layout.fresh]
-        changes += [(slot, self.residences[other].value) for slot, other in self.making.exchanged]
-        return [self.residences[slot].holding(value) for slot, value in changes]
+        changes += [(slot, self.device_buffers[other].value) for slot, other in self.making.exchanged]
+        return [self.device_buffers[slot].holding(value) for slot, value in changes]

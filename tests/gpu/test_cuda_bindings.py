@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from numgraph.device import door
 from tests.waits import python, run
 
 FOLDER = Path(__file__).parent / "fakelib"
@@ -20,7 +19,7 @@ def test_the_driver_class_on_the_real_bindings(tmp_path: Path) -> None:
     compiler = shutil.which("cc")
     if compiler is None or not sys.platform.startswith("linux"):
         pytest.skip("no C compiler `cc` here, or no Linux")
-    package = door._no_package("cuda.bindings", "cuda-bindings") or door._no_package("cuda.core", "cuda-core")
+    package = compiler._no_package("cuda.bindings", "cuda-bindings") or compiler._no_package("cuda.core", "cuda-core")
     if package:
         pytest.skip(package.partition("\n")[0])
     library = tmp_path / "libcuda.so.1"

@@ -11,17 +11,16 @@ import pytest
 from test_cuda_training import Logistic
 
 import numgraph as ng
-from numgraph.cuda import target
-from numgraph.cuda.compile import DeviceTarget, printed_for_grid
+from numgraph.cuda import compiler, target
 from numgraph.cuda.loading import loaded
+from numgraph.cuda.passes import DeviceTarget, printed_for_grid
 from numgraph.cuda.simdevice import SimulatedDevice
-from numgraph.device import door
 from numgraph.loops.grid.kernel import Geometry
 from tests.compiler.test_golden import compare, logistic_regression
 from tests.ptx import Program
 from tests.ptx_run import run_ptx
 
-needs_compiler = pytest.mark.skipif(door.missing("compile") is not None, reason=str(door.missing("compile")))
+needs_compiler = pytest.mark.skipif(compiler.missing("compile") is not None, reason=str(compiler.missing("compile")))
 
 
 def logistic() -> ng.Function:
@@ -85,7 +84,7 @@ def test_code(name: str) -> None:
     source = loaded(module.text)
     for kernel in module.kernels[0]:
         signature = tuple(p.dtype for p in kernel.parameters.values())
-        cubin = door.compile_cubin(source[kernel.code], signature, (9, 0), max_threads=kernel.threads)
+        cubin = compiler.compile_cubin(source[kernel.code], signature, (9, 0), max_threads=kernel.threads)
         assert (cubin.stack_bytes, cubin.spill_bytes) == (0, 0), kernel.name
         assert cubin.shared_bytes <= 48 * 1024
         assert cubin.registers <= 168
@@ -106,7 +105,7 @@ class PtxDevice(SimulatedDevice):
 
     def load(self, function: Any, signature: tuple[str, ...], max_threads: int | None = None) -> Any:
         kernel = super().load(function, signature, max_threads)
-        kernel.function = door.compile_cubin(function, signature, self.capability).ptx
+        kernel.function = compiler.compile_cubin(function, signature, self.capability).ptx
         return kernel
 
     def _simulate(self, kernel: Any, grid: Any, block: Any, passed: list[Any]) -> None:

@@ -10,10 +10,10 @@ import pytest
 from numba import cuda, int32
 from numgraph.kernels.cuda.names import KERNELS
 
-from numgraph.device import captured, door
+from numgraph.cuda import captured, compiler
 from tests.ptx import Program
 
-pytestmark = pytest.mark.skipif(door.missing("compile") is not None, reason=str(door.missing("compile")))
+pytestmark = pytest.mark.skipif(compiler.missing("compile") is not None, reason=str(compiler.missing("compile")))
 
 CAPABILITIES = [(8, 0), (9, 0)]
 TABLE = Path(__file__).parents[1] / "golden" / "cuda_registers.json"
@@ -21,11 +21,11 @@ TABLE = Path(__file__).parents[1] / "golden" / "cuda_registers.json"
 SLACK = 8
 
 
-def compiled(name: str, capability: tuple[int, int]) -> door.Cubin:
+def compiled(name: str, capability: tuple[int, int]) -> compiler.Cubin:
     """A kernel of the table with the sizes for a device, for the first of its dtypes."""
     kernel = KERNELS[name]
     threads = math.prod(kernel.threads(kernel.sizes))
-    return door.compile_cubin(
+    return compiler.compile_cubin(
         kernel.make(kernel.dtypes[0]),
         kernel.signature(kernel.dtypes[0]),
         capability,
@@ -93,7 +93,7 @@ def wide_enough(out, x, rows, length):
 @pytest.mark.parametrize(("kernel", "narrow"), [(narrowed, True), (product_of_32_bits, True), (wide_enough, False)])
 @pytest.mark.parametrize("kind", ["int32", "int64"])
 def test_the_check_of_addresses_can_fail(kernel, narrow: bool, kind: str) -> None:
-    cubin = door.compile_cubin(kernel, ("float32*", "float32*", kind, kind), (9, 0))
+    cubin = compiler.compile_cubin(kernel, ("float32*", "float32*", kind, kind), (9, 0))
     assert bool(Program(cubin.ptx).narrow()) == narrow
 
 

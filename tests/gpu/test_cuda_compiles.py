@@ -17,14 +17,13 @@ import pytest
 import numgraph as ng
 from bench.gpu.carried import NoDevice
 from numgraph import testing
-from numgraph.cuda import driver, target
+from numgraph.cuda import compiler, driver, target
 from numgraph.cuda.driver import CudaDevice
-from numgraph.device import door
 from numgraph.graph import apply
 from numgraph.op import OPS, Op
 from numgraph.types import FLOATS
 
-pytestmark = pytest.mark.skipif(door.missing("compile") is not None, reason=str(door.missing("compile")))
+pytestmark = pytest.mark.skipif(compiler.missing("compile") is not None, reason=str(compiler.missing("compile")))
 CAPABILITY = (9, 0)
 # Elementwise ops in one kernel, and their operands' lengths.
 TOGETHER, LENGTH = 12, 5
@@ -54,18 +53,18 @@ OTHERS = [(op, only_dtype(op)) for op in OPS.values() if not is_plain(op)]
 OTHERS += [(op, "uint8") for op in OPS.values() if op.kernel and "uint8" in op.dtypes]
 
 
-def on_no_device(compile: Callable[..., door.Cubin]) -> CudaDevice:
+def on_no_device(compile: Callable[..., compiler.Cubin]) -> CudaDevice:
     """A device that launches nothing, for target="cuda"; its grids have the sizes of a card's."""
     return CudaDevice(NoDevice(CAPABILITY), compile=compile)
 
 
 @pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[door.Cubin]]:
+def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[compiler.Cubin]]:
     """What is compiled for target="cuda"."""
-    found: list[door.Cubin] = []
+    found: list[compiler.Cubin] = []
 
-    def compile(*about: Any, **limits: Any) -> door.Cubin:
-        found.append(door.compile_cubin(*about, **limits))
+    def compile(*about: Any, **limits: Any) -> compiler.Cubin:
+        found.append(compiler.compile_cubin(*about, **limits))
         return found[-1]
 
     monkeypatch.setattr(driver, "_OPEN", {})
@@ -102,13 +101,13 @@ def alone(op: Op, dtype: str) -> None:
 
 
 @pytest.mark.parametrize(("dtype", "ops"), GROUPS, ids=lambda v: v if isinstance(v, str) else v[0].name)
-def test_elementwise_ops(dtype: str, ops: Sequence[Op], made: list[door.Cubin]) -> None:
+def test_elementwise_ops(dtype: str, ops: Sequence[Op], made: list[compiler.Cubin]) -> None:
     elementwise(dtype, ops)
     assert made and not any(cubin.spill_bytes for cubin in made)
 
 
 @pytest.mark.parametrize(("op", "dtype"), OTHERS, ids=lambda v: v.name if isinstance(v, Op) else v)
-def test_other_ops(op: Op, dtype: str, made: list[door.Cubin]) -> None:
+def test_other_ops(op: Op, dtype: str, made: list[compiler.Cubin]) -> None:
     alone(op, dtype)
     assert not any(cubin.spill_bytes for cubin in made)
 
@@ -117,10 +116,10 @@ def main() -> int:
     """Compile every op in every dtype; 1 where something is refused."""
     count = refused = 0
 
-    def compile(*about: Any, **limits: Any) -> door.Cubin:
+    def compile(*about: Any, **limits: Any) -> compiler.Cubin:
         nonlocal count
         count += 1
-        return door.compile_cubin(*about, **limits)
+        return compiler.compile_cubin(*about, **limits)
 
     driver.adopt(on_no_device(compile))
     for op in OPS.values():

@@ -12,7 +12,7 @@ from bench import problems
 from bench.gpu.programs import TINY, outcome
 from bench.gpu.tools import bits
 from bench.peers import with_numgraph
-from numgraph.cuda import driver, residence, target
+from numgraph.cuda import buffer, driver, target
 from numgraph.cuda.array import DeviceArray, from_host
 from numgraph.cuda.driver import CudaDevice
 from numgraph.errors import ArgumentShapeError, DtypeError, IndexOutOfRange
@@ -107,7 +107,7 @@ def test_shared_variables_take_arrays_that_are_there(device: CudaDevice, monkeyp
         asked.append(copy)
         return from_host(device, value.values)
 
-    monkeypatch.setattr(residence, "imported", taken)
+    monkeypatch.setattr(buffer, "imported", taken)
     w = ng.shared(Elsewhere(np.arange(3.0)), "w", borrow=True)
     assert (w.type.dtype, w.ndim) == ("float64", 1)
     f = ng.function([], w.sum(), updates=[(w, w + 1)], target="cuda")

@@ -13,10 +13,9 @@ import pytest
 from numba import cuda, float32
 
 from numgraph.config import config
-from numgraph.cuda import driver
+from numgraph.cuda import compiler, driver
 from numgraph.cuda.array import from_host
 from numgraph.cuda.driver import CudaDevice
-from numgraph.device import door
 from numgraph.errors import DeviceError, LaunchError
 from tests.fakecuda import FakeBindings, bindings_of
 from tests.waits import python, together
@@ -74,7 +73,7 @@ def test_a_device_that_is_not_there() -> None:
 
 
 def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "missing", lambda purpose: "there is no NVIDIA driver\n  fix: install it")
+    monkeypatch.setattr(compiler, "missing", lambda purpose: "there is no NVIDIA driver\n  fix: install it")
     monkeypatch.setattr(driver, "_OPEN", {})
     with pytest.raises(DeviceError, match='target "cuda": there is no NVIDIA driver\n  fix: install it'):
         driver.device()

@@ -9,7 +9,7 @@ import pytest
 from numgraph.kernels.cuda.names import HALF
 from scipy import special
 
-from numgraph.device.simulator import Offset
+from numgraph.cuda.simulator import Offset
 from tests.cuda_run import empty, run
 
 FLOATS = ["float32", "float64"]

@@ -9,7 +9,7 @@ import pytest
 from numgraph.kernels.cuda.names import KERNELS
 from numgraph.kernels.cuda.randoms import philox
 
-from numgraph.device.simulator import Offset, simulate
+from numgraph.cuda.simulator import Offset, simulate
 from tests.cuda_run import empty, run
 
 # Beyond what 32 bits count.

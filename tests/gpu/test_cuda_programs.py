@@ -229,9 +229,9 @@ def test_scalars_of_all_kinds_as_arguments() -> None:
 
 
 def test_target_cuda_says_what_is_missing() -> None:
-    from numgraph.device import door
+    from numgraph.cuda import compiler
 
-    problem = door.missing("run")
+    problem = compiler.missing("run")
     if problem is None:
         pytest.skip("there is a device")
     with pytest.raises(RuntimeError, match="cuda"):

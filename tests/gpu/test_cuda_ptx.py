@@ -13,12 +13,12 @@ from numba import cuda, int8, int64
 from numgraph.kernels.cuda.names import KERNELS
 from numgraph.kernels.support import floor_div_int, power_int, to_int32, to_uint64
 
-from numgraph.device import door
-from numgraph.device.simulator import simulate
+from numgraph.cuda import compiler
+from numgraph.cuda.simulator import simulate
 from tests.cuda_run import empty, run
 from tests.ptx_run import run_ptx
 
-pytestmark = pytest.mark.skipif(door.missing("compile") is not None, reason=str(door.missing("compile")))
+pytestmark = pytest.mark.skipif(compiler.missing("compile") is not None, reason=str(compiler.missing("compile")))
 
 
 def draw(*shape: int, dtype: str = "float32", seed: int = 0) -> np.ndarray:
@@ -125,7 +125,7 @@ def test_integers_wrap_and_casts_have_values() -> None:
     z = np.array([np.nan, -200.0, 3e19, 1.5e19], np.float32)
     simulated, executed = np.zeros(32, np.int64), np.zeros(32, np.int64)
     simulate(ends, 1, 4, (simulated, x, y, z))
-    cubin = door.compile_cubin(ends, ("int64*", "int64*", "int64*", "float32*"), (9, 0))
+    cubin = compiler.compile_cubin(ends, ("int64*", "int64*", "int64*", "float32*"), (9, 0))
     run_ptx(cubin.ptx, (1, 1, 1), (4, 1, 1), [executed, x, y, z])
     np.testing.assert_array_equal(executed, simulated)
     with np.errstate(all="ignore"):

@@ -10,9 +10,9 @@ import pytest
 from numgraph.kernels.cuda.names import KERNELS
 
 import numgraph as ng
-from numgraph.device import door
+from numgraph.cuda import compiler
 
-pytestmark = pytest.mark.skipif(door.missing("compile") is not None, reason=str(door.missing("compile")))
+pytestmark = pytest.mark.skipif(compiler.missing("compile") is not None, reason=str(compiler.missing("compile")))
 
 # Instructions of sm_70 to sm_120 have 16 bytes; the lowest 9 bits say what they do.
 OPCODES = {0x020: "FMUL", 0x021: "FADD", 0x023: "FFMA", 0x028: "DMUL", 0x029: "DADD", 0x02B: "DFMA"}
@@ -39,14 +39,14 @@ def test_products_and_sums_are_not_fused(dtype: str, kind: str) -> None:
     f = ng.function([x, y], x * x - y * y, target="cuda-sim")
     variant = f.executor.variant
     ((each,),) = variant.kernels
-    made = door.compile_cubin(variant.source[each.kernel.code], each.kernel.signature, (9, 0), max_threads=256)
+    made = compiler.compile_cubin(variant.source[each.kernel.code], each.kernel.signature, (9, 0), max_threads=256)
     found = instructions(made.code)
     assert found[f"{kind}MUL"] and found[f"{kind}ADD"] and not found[f"{kind}FMA"]
 
 
 def test_products_of_matrices_are() -> None:
     kernel = KERNELS["product"]
-    found = instructions(door.compile_cubin(kernel.make(), kernel.signature(), (9, 0), max_threads=256).code)
+    found = instructions(compiler.compile_cubin(kernel.make(), kernel.signature(), (9, 0), max_threads=256).code)
     assert found["FFMA"] >= 128
 
 
@@ -54,5 +54,5 @@ def test_ptx_asks_for_no_newer_tools_than_it_needs() -> None:
     """Tools refuse PTX of a version that is newer than they are, whatever is in it."""
     kernel = KERNELS["positions"]
     for capability in ((8, 0), (9, 0)):
-        made = door.compile_cubin(kernel.make("int32"), kernel.signature("int32"), capability, max_threads=256)
+        made = compiler.compile_cubin(kernel.make("int32"), kernel.signature("int32"), capability, max_threads=256)
         assert ".version 7.0" in made.ptx and ".target sm_80" in made.ptx

@@ -9,7 +9,7 @@ import pytest
 from numba import cuda, float32, int8, int32, int64
 
 import numgraph as ng
-from numgraph.device.simulator import Offset, simulate
+from numgraph.cuda.simulator import Offset, simulate
 from numgraph.errors import IndexOutOfRange, KernelError
 
 

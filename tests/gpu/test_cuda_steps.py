@@ -7,11 +7,10 @@ import pytest
 from numba import cuda
 from numgraph.kernels.cuda.steps import advance
 
-from numgraph.cuda import driver, steps
+from numgraph.cuda import compiler, driver, steps
 from numgraph.cuda.array import from_host
 from numgraph.cuda.driver import CudaDevice
 from numgraph.cuda.steps import SIGNATURE, Steps
-from numgraph.device import door
 from tests.fakecuda import fake_device
 
 
@@ -98,9 +97,9 @@ def test_capacity_is_bounded_by_the_bytes() -> None:
     assert Steps(device, 1 << 20, 1).capacity == 1
 
 
-@pytest.mark.skipif(door.missing("compile") is not None, reason=str(door.missing("compile")))
+@pytest.mark.skipif(compiler.missing("compile") is not None, reason=str(compiler.missing("compile")))
 @pytest.mark.parametrize("capability", [(8, 0), (9, 0)])
 def test_machine_code(capability: tuple[int, int]) -> None:
-    cubin = door.compile_cubin(advance, SIGNATURE, capability)
+    cubin = compiler.compile_cubin(advance, SIGNATURE, capability)
     assert (cubin.stack_bytes, cubin.spill_bytes, cubin.shared_bytes) == (0, 0, 0)
     assert cubin.registers <= 40 and ".f64" not in cubin.ptx

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import numgraph as ng
-from numgraph.cuda.compile import printed_for_grid
+from numgraph.cuda.passes import printed_for_grid
 from numgraph.errors import IndexOutOfRange
 from numgraph.loops.grid.kernel import Geometry
 

@@ -20,7 +20,7 @@ from rich.console import Console
 import numgraph as ng
 from numgraph import compile as pipeline
 from numgraph.compile import printed
-from numgraph.cuda.compile import printed_for_grid
+from numgraph.cuda.passes import printed_for_grid
 from numgraph.emit import gridmodule
 from numgraph.errors import NumgraphError
 from numgraph.inspector import terminal

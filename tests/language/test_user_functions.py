@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import numgraph as ng
-from numgraph.cuda.compile import printed_for_grid
+from numgraph.cuda import compiler
 from numgraph.cuda.loading import loaded
-from numgraph.device import door
+from numgraph.cuda.passes import printed_for_grid
 from numgraph.errors import DtypeError, FunctionError, GradientError, OptionError, ShapeError
 from numgraph.loops.grid.kernel import Geometry
 
@@ -358,7 +358,7 @@ def test_mistakes_name_the_function_and_the_line() -> None:
         ng.elementwise(squareplus, x, dtype="complex128")
 
 
-@pytest.mark.skipif(door.missing("compile") is not None, reason=str(door.missing("compile")))
+@pytest.mark.skipif(compiler.missing("compile") is not None, reason=str(compiler.missing("compile")))
 def test_compiles_for_a_device() -> None:
     """What is called is called as it is written; nested functions and values of the closure, too."""
     x = ng.vector("x")
@@ -366,7 +366,7 @@ def test_compiles_for_a_device() -> None:
     module = printed_for_grid(program, Geometry()).module
     (kernel,) = module.kernels[0]
     made = loaded(module.text)[kernel.name]
-    assert "sqrt" in door.compile_cubin(made, kernel.signature, (9, 0)).ptx
+    assert "sqrt" in compiler.compile_cubin(made, kernel.signature, (9, 0)).ptx
 
 
 def test_a_device_refuses_what_raises() -> None:

@@ -19,15 +19,14 @@ from bench.gpu import carried, cubins, cublas, epochs, kernels, page, programs, 
 from bench.gpu.cases import CASES, SCALES
 from bench.gpu.tools import Context, Section
 from bench.peers import GPU_PEERS, PEERS
-from numgraph.cuda import driver
+from numgraph.cuda import compiler, driver
 from numgraph.cuda.simdevice import SimulatedDevice
-from numgraph.device import door
 from tests.fakecublas import with_cublas
 from tests.fakecuda import fake_device
 from tests.waits import python
 
 ROOT = Path(__file__).parents[2]
-needs_compiler = pytest.mark.skipif(door.missing("compile") is not None, reason=str(door.missing("compile")))
+needs_compiler = pytest.mark.skipif(compiler.missing("compile") is not None, reason=str(compiler.missing("compile")))
 
 
 @pytest.fixture
@@ -149,7 +148,7 @@ def test_sections_that_fail_or_take_too_long(tmp_path: Path, monkeypatch: pytest
         run.whole(run.parser().parse_args(["--simulate", "--only", "rihgt"]))
 
 
-@pytest.mark.skipif(door.missing("run") is None, reason="there is a device")
+@pytest.mark.skipif(compiler.missing("run") is None, reason="there is a device")
 def test_without_a_device(tmp_path: Path) -> None:
     done = command("--out", str(tmp_path))
     assert done.returncode == 2 and done.stderr == ""
@@ -200,7 +199,7 @@ def test_carried_machine_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     made = first.compile(doubled, ("int64*",), (9, 0), max_threads=32, min_blocks=1)
     assert (first.used, first.made) == (0, 1)
     # no compiler is asked any more, whatever its version
-    monkeypatch.setattr(door, "compile_cubin", lambda *given, **limits: pytest.fail("compiled again"))
+    monkeypatch.setattr(compiler, "compile_cubin", lambda *given, **limits: pytest.fail("compiled again"))
     second = cubins.Cubins(tmp_path)
     again = second.compile(doubled, ("int64*",), (9, 0), max_threads=32, min_blocks=1)
     assert (again.code, again.entry, again.registers) == (made.code, "ng_doubled", made.registers)

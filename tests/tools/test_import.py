@@ -39,7 +39,7 @@ def test_a_function_for_the_processor_loads_nothing_of_devices(tmp_path: Path) -
         "import sys, numgraph as ng\n"
         "x = ng.vector('x')\n"
         "ng.function([x], ng.exp(x))([1.0, 2.0])\n"
-        "unwanted = 'numpy.ma numgraph.cuda numgraph.device numgraph.emit.gridmodule numgraph.loops.grid cuda numba'\n"
+        "unwanted = 'numpy.ma numgraph.cuda numgraph.emit.gridmodule numgraph.loops.grid cuda numba'\n"
         "print([name for name in unwanted.split() if name in sys.modules])"
     )
     # the first process compiles, the second loads what that has left

@@ -10,7 +10,7 @@ from numgraph.errors import FunctionError
 from numgraph.ir import Requirement
 from numgraph.lengths import dims
 from numgraph.loops.build import Nests
-from numgraph.loops.grid import calls, nests, sums
+from numgraph.loops.grid import calls, nests, reductions
 from numgraph.loops.grid.checks import SearchingChecks
 from numgraph.loops.grid.kernel import BLOCK, BLOCKS, LANE, LANES, THREAD, THREADS, Geometry, Kernel
 from numgraph.loops.grid.nests import Work, kernel_values
@@ -35,7 +35,7 @@ SHAPES: dict[str, Callable[[Work], None]] = {
     "flat": nests.flat,
     "rows": nests.rows,
     "lanes": nests.lanes,
-    "sums": sums.sums,
+    "sums": reductions.reductions,
     "scatter": nests.scatter,
     "product": calls.product,
     "kernel": calls.kernel,
@@ -112,7 +112,7 @@ class GridProgram:
         return groups
 
     def _shares(self, block: Block) -> Any:
-        return sums.shares_of(self.schedule.graph, block, self.schedule.division[block], self.geometry)
+        return reductions.shares_of(self.schedule.graph, block, self.schedule.division[block], self.geometry)
 
     def _names(self) -> Names:
         """Names for a kernel's variables."""
@@ -141,7 +141,7 @@ class GridProgram:
         work = Work.of(self.setting, kernel, step.block, self.geometry, self.words)
         if step.joins:
             kernel.shapes.append("joins")
-            sums.join(work)
+            reductions.join(work)
             self._add_parts(step.block)
         else:
             kernel.items += step.block.items

@@ -17,10 +17,10 @@ import numpy as np
 
 import numgraph as ng
 from numgraph.cuda.array import DeviceArray
+from numgraph.cuda.compiler import Cubin
 from numgraph.cuda.driver import CudaDevice, device
 from numgraph.cuda.recording import BATCH
-from numgraph.device.door import Cubin
-from numgraph.device.simulator import simulate
+from numgraph.cuda.simulator import simulate
 from numgraph.errors import IndexOutOfRange, LaunchError
 
 LIBRARY = ctypes.CDLL("libcuda.so.1")
@@ -37,7 +37,7 @@ PROBLEMS: list[BaseException] = []
 def compile_for_the_fake(
     function: Callable[..., Any], signature: tuple[str, ...], capability: Any, **limits: Any
 ) -> Cubin:
-    """In place of `door.compile_cubin`: the driver looks at the first bytes only."""
+    """In place of `compiler.compile_cubin`: the driver looks at the first bytes only."""
     entry = f"{function.__name__}_{len(KERNELS)}"
     KERNELS[entry] = function, tuple(signature)
     return Cubin(b"\x7fELF", entry, 1, 0, 0, 0, "")

@@ -1,4 +1,4 @@
-"""The compile door: machine code without a driver, kept in the cache; what it says when something is missing."""
+"""The compile compiler: machine code without a driver, kept in the cache; what it says when something is missing."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 from numba import cuda, float32
 
 from numgraph import cache
-from numgraph.device import captured, door
+from numgraph.cuda import captured, compiler
 from numgraph.errors import DeviceError, KernelError, OptionError
 from tests import waits
 
 ROOT = Path(__file__).parents[2]
-needs_compiler = pytest.mark.skipif(door.missing("compile") is not None, reason=str(door.missing("compile")))
+needs_compiler = pytest.mark.skipif(compiler.missing("compile") is not None, reason=str(compiler.missing("compile")))
 SIGNATURE = ("float32*", "float32*", "int64")
 
 
@@ -34,7 +34,7 @@ def make(value: float):
 @needs_compiler
 def test_machine_code() -> None:
     for capability in ((8, 0), (9, 0)):
-        cubin = door.compile_cubin(make(1.0), SIGNATURE, capability)
+        cubin = compiler.compile_cubin(make(1.0), SIGNATURE, capability)
         assert cubin.code.startswith(b"\x7fELF")
         assert cubin.entry == "ng_add"
         assert ".entry ng_add(" in cubin.ptx
@@ -51,7 +51,7 @@ def test_shared_memory_and_bounds() -> None:
         cuda.syncthreads()
         out[t] = cells[n - 1 - t]
 
-    cubin = door.compile_cubin(reverse, SIGNATURE, (9, 0), max_threads=64)
+    cubin = compiler.compile_cubin(reverse, SIGNATURE, (9, 0), max_threads=64)
     assert cubin.shared_bytes == 256
     assert re.search(r"\.maxntid 64\b", cubin.ptx)
 
@@ -63,35 +63,35 @@ def test_types_of_arguments() -> None:
             out[n] = x
 
     for name in ("int8", "uint32", "int64", "float32", "float64", "bool"):
-        assert door.compile_cubin(cast, (f"{name}*", "bool*", name, "int32"), (9, 0)).code
+        assert compiler.compile_cubin(cast, (f"{name}*", "bool*", name, "int32"), (9, 0)).code
     with pytest.raises(OptionError, match="no arguments of type 'text'"):
-        door.compile_cubin(cast, ("text", "bool*", "int8", "int32"), (9, 0))
+        compiler.compile_cubin(cast, ("text", "bool*", "int8", "int32"), (9, 0))
 
 
 @needs_compiler
 def test_code_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = door.compile_cubin(make(2.0), SIGNATURE, (9, 0))
+    first = compiler.compile_cubin(make(2.0), SIGNATURE, (9, 0))
     compiled: list[object] = []
-    real = door._linked
-    monkeypatch.setattr(door, "_linked", lambda *given: compiled.append(given) or real(*given))
-    assert door.compile_cubin(make(2.0), SIGNATURE, (9, 0)) == first
+    real = compiler._linked
+    monkeypatch.setattr(compiler, "_linked", lambda *given: compiled.append(given) or real(*given))
+    assert compiler.compile_cubin(make(2.0), SIGNATURE, (9, 0)) == first
     assert not compiled
     # another captured value, capability, signature or version is other code
-    door.compile_cubin(make(3.0), SIGNATURE, (9, 0))
-    door.compile_cubin(make(2.0), SIGNATURE, (8, 0))
-    door.compile_cubin(make(2.0), ("float32*", "float32*", "int32"), (9, 0))
-    monkeypatch.setattr(door, "versions", lambda: ("numba-cuda 9.9",))
-    door.compile_cubin(make(2.0), SIGNATURE, (9, 0))
+    compiler.compile_cubin(make(3.0), SIGNATURE, (9, 0))
+    compiler.compile_cubin(make(2.0), SIGNATURE, (8, 0))
+    compiler.compile_cubin(make(2.0), ("float32*", "float32*", "int32"), (9, 0))
+    monkeypatch.setattr(compiler, "versions", lambda: ("numba-cuda 9.9",))
+    compiler.compile_cubin(make(2.0), SIGNATURE, (9, 0))
     assert len(compiled) == 4
     assert any(file.path.suffix == ".cubin" and file.kind == "code" for file in cache.files())
 
 
 @needs_compiler
 def test_damaged_code_is_made_again() -> None:
-    first = door.compile_cubin(make(4.0), SIGNATURE, (9, 0))
+    first = compiler.compile_cubin(make(4.0), SIGNATURE, (9, 0))
     (path,) = (f.path for f in cache.files() if f.path.suffix == ".cubin" and first.code in f.path.read_bytes())
     path.write_bytes(path.read_bytes()[:-1])
-    assert door.compile_cubin(make(4.0), SIGNATURE, (9, 0)) == first
+    assert compiler.compile_cubin(make(4.0), SIGNATURE, (9, 0)) == first
     assert first.code in path.read_bytes()
 
 
@@ -101,7 +101,7 @@ def test_a_refused_function_is_named() -> None:
         out[0] = str(n)
 
     with pytest.raises(DeviceError, match=r"kernel .*wrong\(float32\*, float32\*, int64\) for capability 8\.0"):
-        door.compile_cubin(wrong, SIGNATURE, (9, 0))
+        compiler.compile_cubin(wrong, SIGNATURE, (9, 0))
 
 
 def helper(x):
@@ -132,11 +132,11 @@ def test_source_is_needed() -> None:
 WITHOUT = """
 import sys
 sys.modules["numba_cuda"] = None
-from numgraph.device import door
-print(door.missing("compile"))
+from numgraph.cuda import compiler
+print(compiler.missing("compile"))
 try:
-    door.compile_cubin(print, (), (9, 0))
-except door.DeviceError as error:
+    compiler.compile_cubin(print, (), (9, 0))
+except compiler.DeviceError as error:
     print(error)
 """
 
@@ -154,14 +154,14 @@ def test_without_the_packages() -> None:
 
 
 def test_what_is_missing_to_run() -> None:
-    problem = door.missing("run")
+    problem = compiler.missing("run")
     assert problem is None or "\n  fix: " in problem
     with pytest.raises(OptionError, match="'compile' or 'run'"):
-        door.missing("play")
+        compiler.missing("play")
 
 
 def test_the_simulator_needs_no_packages() -> None:
-    assert python("import sys, numgraph.device.simulator, numgraph.device.door\n"
+    assert python("import sys, numgraph.cuda.simulator, numgraph.cuda.compiler\n"
                   "print({'numba', 'cuda', 'numba_cuda'} & set(sys.modules))") == "set()\n"  # fmt: skip
 
 
@@ -185,4 +185,4 @@ def test_only_the_door_imports_numba_cuda() -> None:
         or re.search(r"""["']numba[._]cuda["'.]""", path.read_text(encoding="utf-8"))
     }
     # the simulator knows the module's name, in whose place it puts its own names
-    assert using - {"numgraph/device/simulator.py", "kernels/cuda/support.py"} == {"numgraph/device/door.py"}
+    assert using - {"numgraph/cuda/simulator.py", "kernels/cuda/support.py"} == {"numgraph/cuda/compiler.py"}

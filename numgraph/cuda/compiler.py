@@ -1,4 +1,4 @@
-"""The one door to CUDA's compilers: a Python function and a signature go in, machine code for a device comes out.
+"""The one compiler to CUDA's compilers: a Python function and a signature go in, machine code for a device comes out.
 
 Nothing else in numgraph imports `numba.cuda` (kernels see its names through `numgraph.kernels.cuda.support`). Numba
 makes PTX of the function, nvJitLink makes a cubin of the PTX; neither needs a driver. PTX never goes to a driver,
@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from numgraph import cache
-from numgraph.device import captured
+from numgraph.cuda import captured
 from numgraph.errors import DeviceError, OptionError
 
 INSTALL = 'pip install "numgraph[cuda]"'

@@ -25,9 +25,9 @@ from typing import Any
 
 import numpy as np
 
-from numgraph.device import captured
-from numgraph.device.memory import POISON, Cells, Pointer, SharedCells, Thread, Watch
-from numgraph.device.numbers import CASTS, LIBDEVICE, MATH
+from numgraph.cuda import captured
+from numgraph.cuda.memory import POISON, Cells, Pointer, SharedCells, Thread, Watch
+from numgraph.cuda.numbers import CASTS, LIBDEVICE, MATH
 from numgraph.errors import KernelError
 
 WARP = 32
@@ -313,7 +313,7 @@ class _Cuda:
         self.local = SimpleNamespace(array=lambda shape, dtype: Cells(_poisoned(shape, dtype), "local array", None))
 
     def __getattr__(self, name: str) -> Any:
-        raise KernelError(f"cuda.{name} is not simulated\n  fix: see numgraph.device.simulator for what is")
+        raise KernelError(f"cuda.{name} is not simulated\n  fix: see numgraph.cuda.simulator for what is")
 
     def begin(self, watch: Watch, position: Dim, blocks: Dim, lengths: Dim, shared_bytes: int) -> None:
         """The block at `position` begins: it has fresh shared memory."""

@@ -48,7 +48,7 @@ def shares_of(graph: Graph, block: Block, mapping: Mapping, geometry: Geometry) 
     return dims.maximum(dims.minimum(steps * width // geometry.part, geometry.shares), 1)
 
 
-def sums(work: Work) -> None:
+def reductions(work: Work) -> None:
     """Each result by one block of threads, or shares of it by several, whose parts `join` puts together."""
     made, shares = Sums(work, work.block.items[0].reduced), work_shares(work)
     steps = dims.product(work.lengths(made.first, made.reduced))

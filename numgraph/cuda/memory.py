@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from numgraph.device.numbers import Int64
+from numgraph.cuda.numbers import Int64
 from numgraph.errors import IndexOutOfRange, KernelError
 
 # Of shared and local memory that nothing has written.

@@ -16,7 +16,7 @@ from numgraph.storage import Storage
 from numgraph.whole import Action
 
 
-class Residence:
+class DeviceBuffer:
     """The value of a shared variable in a device's memory, which is the only place where it is."""
 
     def __init__(self, device: Device, value: DeviceArray) -> None:
@@ -63,20 +63,20 @@ class Residence:
         return copied(self.value)
 
 
-def residence(storage: Storage, device: Device) -> Residence:
+def device_buffer(storage: Storage, device: Device) -> DeviceBuffer:
     """Where the value lies on `device`; it goes there if it is elsewhere."""
     place = storage.remote
-    if isinstance(place, Residence) and place.device is device:
+    if isinstance(place, DeviceBuffer) and place.device is device:
         return place
-    new = Residence(device, from_host(device, storage.array))
+    new = DeviceBuffer(device, from_host(device, storage.array))
     storage.leave(new)
     return new
 
 
-def adopted(value: Any, copy: bool) -> Residence:
+def adopted(value: Any, copy: bool) -> DeviceBuffer:
     """An array of another library in a CUDA device's memory as the place of a value; see `array.imported`."""
     # a process without a device does not need the driver
     from numgraph.cuda.driver import device as cuda_device
 
     device = cuda_device()
-    return Residence(device, imported(device, value, copy))
+    return DeviceBuffer(device, imported(device, value, copy))
