@@ -187,7 +187,7 @@ def schedule(state: State) -> Made:
     scheduler.ranges, scheduler.requirements, scheduler.moved = builder.ranges, graph.requirements, state.moved
     found = state.schedule = scheduler.run()
     found.arguments, found.shared = leaves.arguments, leaves.shared_nodes
-    return {"stages": len(found.stages), "items": len(found.items), "buffers": len(found.buffers)}
+    return {"stages": len(found.stages), "tasks": len(found.tasks), "buffers": len(found.buffers)}
 
 
 def verify_schedule(state: State) -> Made:

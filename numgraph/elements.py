@@ -150,7 +150,7 @@ class Elements:
             return self.at(source, [0 if self.graph.find(n) == 1 else next(chosen) for n in source.dims])
         view = self._reshaped_view(node)
         if view is None:
-            # the source will get a buffer, see `schedule.items`
+            # the source will get a buffer, see `schedule.tasks`
             lengths = tuple(map(self.graph.find, node.dims))
             view = View(source, 0, lengths, row_major(lengths))
         return self.graph.make(

@@ -18,7 +18,7 @@ from numgraph.ir import Graph, Requirement
 from numgraph.loops.values import Raised
 from numgraph.program import Program
 from numgraph.rewrite.assume import Keys, Leaf
-from numgraph.schedule.items import Item
+from numgraph.schedule.tasks import Task
 from numgraph.shared import SharedVariable
 from numgraph.whole import Action
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numgraph.inspector.record import FunctionRecord, PassRecord
 
 # Why a variant may refuse to run.
-Cause = Requirement | Raised | Item
+Cause = Requirement | Raised | Task
 
 
 class CheckFailed(Exception):

@@ -47,8 +47,8 @@ def slots_read(kernels: Sequence[Kernel], module: GridModule) -> tuple[int, ...]
                     numbers.append(offset)
                 case ("own", _):
                     numbers.append(kernel.own)
-                case ("part", item):
-                    numbers.append(module.parts[item])
+                case ("part", task):
+                    numbers.append(module.parts[task])
     return tuple(dict.fromkeys(slots + [-1 - n for n in numbers if n < 0]))
 
 

@@ -329,8 +329,8 @@ class DeviceVariant:
                 return made[source].address
             case ("own", _):
                 return self._room("own", blocks * self._number(kernel.own))
-            case ("part", item):
-                return self._room(source, self._number(self.module.parts[item]))
+            case ("part", task):
+                return self._room(source, self._number(self.module.parts[task]))
             case ("array", digest):
                 return self.constants[digest]
             case ("arguments",):

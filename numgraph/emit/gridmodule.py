@@ -133,7 +133,7 @@ def header_of(program: GridProgram, title: Sequence[str], code: str, kernels: Se
     """The lines above the functions of `code`."""
     used = words(code)
     dtypes = [d for d in DTYPES if d in used]
-    table = [work_line(program.schedule, program.notes, k.name, k.items, f"; {k.kind}") for k in kernels]
+    table = [work_line(program.schedule, program.notes, k.name, k.tasks, f"; {k.kind}") for k in kernels]
     lines = [*docstring([*title, "", *table]), ""]
     lines += ["import math", ""] if "math" in used else []
     lines += ["import numpy as np"] if "np" in used else []

@@ -15,8 +15,8 @@ from numgraph.loops.notes import Notes
 from numgraph.loops.processor import Phase, ProcessorProgram
 from numgraph.loops.program import Function
 from numgraph.loops.table import Layout
-from numgraph.schedule.items import Item
 from numgraph.schedule.plan import Schedule
+from numgraph.schedule.tasks import Task
 from numgraph.schedule.work import work_of
 
 
@@ -46,7 +46,7 @@ def print_module(program: ProcessorProgram, steps: list[Transformed], title: Seq
     code = "\n".join(line.code for line in lines)
     lines = [*found_functions(layout, words(code), "users_function"), *lines]
     code = "\n".join(line.code for line in lines)
-    table = [work_line(schedule, notes, phase.name, phase.items) for phase in program.phases]
+    table = [work_line(schedule, notes, phase.name, phase.tasks) for phase in program.phases]
     header = module_header(title, table, code, set(program.setting.vector.values()), program.kernels)
     header = [*header, *slot_lines(layout, words(code)), "", ""]
     text = "\n".join([*header, *(line.text() for line in lines)]) + "\n"
@@ -62,10 +62,10 @@ def separated(parts: Iterable[Sequence[Line]]) -> list[Line]:
     return lines
 
 
-def work_line(schedule: Schedule, notes: Notes, name: str, items: list[Item], how: str = "") -> str:
+def work_line(schedule: Schedule, notes: Notes, name: str, tasks: list[Task], how: str = "") -> str:
     """What a phase makes, over which lengths, and its work. how: it is divided, where that is worth saying."""
-    work = work_of(schedule, items)
+    work = work_of(schedule, tasks)
     flops = "?" if work.flops is None else f"{work.flops:,}"
     traffic = "?" if work.bytes is None else f"{work.bytes:,}"
     loops = " x ".join(work.loops) or "once"
-    return f"{name}: {notes.made(items) or 'parts of sums'} ({loops}{how}): {flops} flops, {traffic} bytes"
+    return f"{name}: {notes.made(tasks) or 'parts of sums'} ({loops}{how}): {flops} flops, {traffic} bytes"

@@ -1,4 +1,4 @@
-"""Loop nests: what the items of the schedule do, in loops that run one iteration after the other."""
+"""Loop nests: what the tasks of the schedule do, in loops that run one iteration after the other."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from numgraph.loops.program import (
 from numgraph.loops.scalar import convert, formula, number
 from numgraph.loops.values import Body, Values, as_read, as_stored
 from numgraph.schedule.arrange import Block
-from numgraph.schedule.items import Elementwise, IndexCheck, Item, Reduction, Scattering
+from numgraph.schedule.tasks import Elementwise, IndexCheck, Reduction, Scattering, Task
 from numgraph.types import FLOATS
 
 # Accumulations of floats that may go in any order, and the functions that say so to LLVM.
@@ -45,11 +45,11 @@ Accumulators = dict[Reduction, Name | None]
 class Checks(Protocol):
     """What a target does about indices that may be out of range."""
 
-    def check(self, item: IndexCheck) -> None:
-        """Add an index check where it stands among the items."""
+    def check(self, task: IndexCheck) -> None:
+        """Add an index check where it stands among the tasks."""
 
-    def before(self, item: Item) -> None:
-        """Add what has to come before an item that uses indices."""
+    def before(self, task: Task) -> None:
+        """Add what has to come before a task that uses indices."""
 
 
 class FailingChecks:
@@ -58,16 +58,16 @@ class FailingChecks:
     def __init__(self, values: Values) -> None:
         self.values = values
 
-    def before(self, item: Item) -> None:
-        """Nothing: the order of the items is enough."""
+    def before(self, task: Task) -> None:
+        """Nothing: the order of the tasks is enough."""
 
-    def check(self, item: IndexCheck) -> None:
+    def check(self, task: IndexCheck) -> None:
         """The end of the call, under a condition."""
         values = self.values
-        assert item.value is not None
-        value, limit = values.value(item.value), values.whole(item.bound)
-        code = values.layout.fail_code(item)
-        origin = values.origin(item.node, f"index in range of {item.node.name}")
+        assert task.value is not None
+        value, limit = values.value(task.value), values.whole(task.bound)
+        code = values.layout.fail_code(task)
+        origin = values.origin(task.node, f"index in range of {task.node.name}")
         values.add(If(outside(value, limit), (fail(value, limit, code),), **origin))
 
 
@@ -90,8 +90,8 @@ class Nests:
         """Add blocks at a loop level, in order."""
         for block in blocks:
             if block.length is None:
-                for item in block.items:
-                    self.item(item)
+                for task in block.tasks:
+                    self.task(task)
             else:
                 self.loop(block, level)
 
@@ -104,12 +104,12 @@ class Nests:
     def started(self, block: Block, level: int) -> Accumulators:
         """Start the reductions whose first loop this is."""
         accumulators: Accumulators = {}
-        for item in block.reductions:
-            if min(item.reduced, default=-1) != level:
+        for task in block.reductions:
+            if min(task.reduced, default=-1) != level:
                 continue
-            accumulators[item] = self.start(item) if item.in_register else None
-            if not item.in_register:
-                self._fill(item, level)
+            accumulators[task] = self.start(task) if task.in_register else None
+            if not task.in_register:
+                self._fill(task, level)
         return accumulators
 
     def nest(self, block: Block, level: int, bounds: Sequence[Expression], accumulators: Accumulators) -> For:
@@ -138,139 +138,139 @@ class Nests:
 
     # -- reductions ---------------------------------------------------------------------------------------------
 
-    def start(self, item: Reduction) -> Name:
+    def start(self, task: Reduction) -> Name:
         """An accumulator in a register."""
-        values, node, form = self.values, item.node, item.form
-        assert item.value is not None
-        dtype = item.value.dtype if form.position else node.dtype
+        values, node, form = self.values, task.node, task.form
+        assert task.value is not None
+        dtype = task.value.dtype if form.position else node.dtype
         name = Name(values.names.fresh(None, "acc", "_at" if form.position else ""), dtype)
         values.assign(name, start_value(form.start, dtype), values.notes.op(node), node)
         if form.position:
             values.assign(position_of(name), Number(0), f"position of {name.text}", node)
         return name
 
-    def _fill(self, item: Reduction, level: int) -> None:
+    def _fill(self, task: Reduction, level: int) -> None:
         """Set a buffer in which a reduction accumulates to its start value, over the axes that its loops will run
         along."""
-        values, node = self.values, item.node
-        levels = [k for k in range(level, len(item.loops)) if k not in item.reduced]
+        values, node = self.values, task.node
+        levels = [k for k in range(level, len(task.loops)) if k not in task.reduced]
         counters = [values.counter(k) for k in levels]
-        element = self.written(item)
-        start = as_stored(start_value(item.form.start, node.dtype), node.dtype)
+        element = self.written(task)
+        start = as_stored(start_value(task.form.start, node.dtype), node.dtype)
         filled: Statement = Store(element.pointer, element.index, start, note=f"start of {values.notes.op(node)}")
-        bounds = [values.whole(item.loops[k]) for k in levels]
+        bounds = [values.whole(task.loops[k]) for k in levels]
         for counter, bound in reversed(list(zip(counters, bounds, strict=True))):
             filled = For(counter, (bound,), (filled,))
         values.add(filled)
 
     def complete(self, accumulators: Accumulators) -> None:
         """After reductions' loop: their values are names from here on, or go to memory."""
-        for item, accumulator in accumulators.items():
+        for task, accumulator in accumulators.items():
             if accumulator is not None:
-                self.deliver(item, position_of(accumulator) if item.form.position else accumulator)
+                self.deliver(task, position_of(accumulator) if task.form.position else accumulator)
 
-    def accumulate(self, item: Reduction, accumulator: Name, x: Expression) -> None:
-        """One more value for an accumulator in a register. x: as it is for a position, else in the item's dtype."""
-        values, node, form = self.values, item.node, item.form
+    def accumulate(self, task: Reduction, accumulator: Name, x: Expression) -> None:
+        """One more value for an accumulator in a register. x: as it is for a position, else in the task's dtype."""
+        values, node, form = self.values, task.node, task.form
         if not form.position:
-            values.assign(accumulator, self.combine(item, accumulator, x), node.name, node)
+            values.assign(accumulator, self.combine(task, accumulator, x), node.name, node)
             return
         better = formula(form.combine, {"acc": accumulator, "x": x}, "bool")
-        found = (Assign(accumulator, x), Assign(position_of(accumulator), values.counters[item.reduced[0]]))
+        found = (Assign(accumulator, x), Assign(position_of(accumulator), values.counters[task.reduced[0]]))
         values.add(If(better, found, **values.origin(node, node.name)))
 
-    def combine(self, item: Reduction, acc: Expression, x: Expression) -> Expression:
+    def combine(self, task: Reduction, acc: Expression, x: Expression) -> Expression:
         """A reduction's `acc OP x`, in the dtype in which it accumulates."""
-        form = item.form
-        if self.vectors and form.reassociate and item.node.dtype in FLOATS:
-            return Call(UNORDERED[form.combine], (acc, x), item.node.dtype)
-        return in_order(item, acc, x)
+        form = task.form
+        if self.vectors and form.reassociate and task.node.dtype in FLOATS:
+            return Call(UNORDERED[form.combine], (acc, x), task.node.dtype)
+        return in_order(task, acc, x)
 
-    # -- items --------------------------------------------------------------------------------------------------
+    # -- tasks --------------------------------------------------------------------------------------------------
 
-    def item(self, item: Item) -> None:
-        """Add what an item does in the innermost of its loops."""
-        self.checks.before(item)
-        match item:
+    def task(self, task: Task) -> None:
+        """Add what a task does in the innermost of its loops."""
+        self.checks.before(task)
+        match task:
             case Elementwise():
-                self.deliver(item, self.operand(item))
+                self.deliver(task, self.operand(task))
             case Reduction():
-                self._reduce(item)
+                self._reduce(task)
             case Scattering():
-                self._scatter(item)
+                self._scatter(task)
             case IndexCheck():
-                self.checks.check(item)
+                self.checks.check(task)
             case _:
-                raise AssertionError(item)
+                raise AssertionError(task)
 
-    def operand(self, item: Item) -> Expression:
-        """What an item stores or accumulates."""
-        assert item.value is not None
-        value = self.values.value(item.value)
-        if isinstance(item, Reduction) and not item.form.position:
-            return convert(value, item.value.dtype, item.node.dtype)
+    def operand(self, task: Task) -> Expression:
+        """What a task stores or accumulates."""
+        assert task.value is not None
+        value = self.values.value(task.value)
+        if isinstance(task, Reduction) and not task.form.position:
+            return convert(value, task.value.dtype, task.node.dtype)
         return value
 
-    def _reduce(self, item: Reduction) -> None:
-        x, dtype = self.operand(item), item.node.dtype
-        if not item.reduced:
+    def _reduce(self, task: Reduction) -> None:
+        x, dtype = self.operand(task), task.node.dtype
+        if not task.reduced:
             # every reduced axis has length 1
-            self.deliver(item, Number(0) if item.form.position else x)
+            self.deliver(task, Number(0) if task.form.position else x)
             return
         bodies = reversed(self.values.bodies)
-        accumulator = next((b.accumulators[item] for b in bodies if item in b.accumulators), None)
+        accumulator = next((b.accumulators[task] for b in bodies if task in b.accumulators), None)
         if accumulator is not None:
-            self.accumulate(item, accumulator, x)
+            self.accumulate(task, accumulator, x)
             return
-        element = self.written(item)
-        new = as_stored(self.combine(item, as_read(element, dtype), x), dtype)
-        self.values.add(Store(element.pointer, element.index, new, **self.values.origin(item.node, item.node.name)))
+        element = self.written(task)
+        new = as_stored(self.combine(task, as_read(element, dtype), x), dtype)
+        self.values.add(Store(element.pointer, element.index, new, **self.values.origin(task.node, task.node.name)))
 
-    def _scatter(self, item: Item) -> None:
-        values, dtype = self.values, item.node.dtype
-        value = self.operand(item)
-        for index in item.target:
+    def _scatter(self, task: Task) -> None:
+        values, dtype = self.values, task.node.dtype
+        value = self.operand(task)
+        for index in task.target:
             values.value(index)
-        element = self.written(item)
-        if item.node.attributes["mode"] != "set":
+        element = self.written(task)
+        if task.node.attributes["mode"] != "set":
             value = Binary("|" if dtype == "bool" else "+", as_read(element, dtype), value)
             if dtype not in (*FLOATS, "int64", "bool"):
                 value = Call(dtype, (value,), dtype)
-        values.add(self.store(element, value, item, item.node.name))
+        values.add(self.store(element, value, task, task.node.name))
 
     # -- results ------------------------------------------------------------------------------------------------
 
-    def written(self, item: Item) -> Load:
-        """The element that the item writes."""
-        return self.values.memory.element(item.node, item.target)
+    def written(self, task: Task) -> Load:
+        """The element that the task writes."""
+        return self.values.memory.element(task.node, task.target)
 
-    def deliver(self, item: Item, value: Expression) -> None:
-        """The value of an item, in a register or in memory."""
+    def deliver(self, task: Task, value: Expression) -> None:
+        """The value of a task, in a register or in memory."""
         body = self.values.body
-        if self.schedule.buffers[item.node].place == "register":
-            body.registers[item.node] = value
+        if self.schedule.buffers[task.node].place == "register":
+            body.registers[task.node] = value
             return
-        self.values.add(self.stored(item, value))
+        self.values.add(self.stored(task, value))
         # whoever reads the element in this loop body uses the name instead of the memory
-        body.names[self.graph.load(item.node, item.target)] = value
+        body.names[self.graph.load(task.node, task.target)] = value
 
-    def stored(self, item: Item, value: Expression) -> Store:
-        """The statement that writes a value into the element which is the item's turn."""
-        place = self.schedule.buffers[item.node]
-        owner = self.schedule.shared[place.slot] if place.place == "shared" else item.node
-        return self.store(self.written(item), value, item, self.values.notes.name_of(owner))
+    def stored(self, task: Task, value: Expression) -> Store:
+        """The statement that writes a value into the element which is the task's turn."""
+        place = self.schedule.buffers[task.node]
+        owner = self.schedule.shared[place.slot] if place.place == "shared" else task.node
+        return self.store(self.written(task), value, task, self.values.notes.name_of(owner))
 
-    def store(self, element: Load, value: Expression, item: Item, shown: str) -> Store:
-        """The statement that writes into an element of an item. shown: what the comment calls it."""
+    def store(self, element: Load, value: Expression, task: Task, shown: str) -> Store:
+        """The statement that writes into an element of a task. shown: what the comment calls it."""
         notes = self.values.notes
-        origin = notes.origin(item.node, f"{shown} {notes.type_of(item.node)}")
-        return Store(element.pointer, element.index, as_stored(value, item.node.dtype), **origin)
+        origin = notes.origin(task.node, f"{shown} {notes.type_of(task.node)}")
+        return Store(element.pointer, element.index, as_stored(value, task.node.dtype), **origin)
 
 
-def in_order(item: Reduction, acc: Expression, x: Expression) -> Expression:
+def in_order(task: Reduction, acc: Expression, x: Expression) -> Expression:
     """A reduction's `acc OP x`, without leave to change the order."""
-    dtype = item.node.dtype
-    found = formula(item.form.combine, {"acc": acc, "x": x}, dtype)
+    dtype = task.node.dtype
+    found = formula(task.form.combine, {"acc": acc, "x": x}, dtype)
     return found if dtype in (*FLOATS, "int64", "bool") else Call(dtype, (found,), dtype)
 
 

@@ -17,21 +17,21 @@ from numgraph.loops.scalar import number
 from numgraph.loops.shown import text
 from numgraph.loops.table import DGEMM, SGEMM, called_as
 from numgraph.loops.values import Raised, Values
-from numgraph.schedule.items import Item
+from numgraph.schedule.tasks import Task
 from numgraph.types import FLOATS
 
 
-def add_kernel(values: Values, memory: HostMemory, item: Item) -> str:
+def add_kernel(values: Values, memory: HostMemory, task: Task) -> str:
     """Add the call of a named kernel; returns its name, "module.function", or "" for a user's function."""
-    node = item.node
+    node = task.node
     assert node.op is not None and node.op.kernel is not None
     if node.op.user is not None:
-        UsersCall(values, memory, item).add(node.op.kernel.ranks)
+        UsersCall(values, memory, task).add(node.op.kernel.ranks)
         return ""
     name: str = node.op.kernel.function
     arguments: list[Expression] = [pointer_to(memory.address(node), node.dtype)]
-    arguments += [pointer_to(memory.view_address(v), v.buffer.dtype) for v in item.views]
-    arguments += [values.whole(n) for n in item.sizes]
+    arguments += [pointer_to(memory.view_address(v), v.buffer.dtype) for v in task.views]
+    arguments += [values.whole(n) for n in task.sizes]
     values.add(Do(Call(name.rpartition(".")[2], tuple(arguments)), **values.origin(node, values.notes.array(node))))
     return name
 
@@ -39,14 +39,14 @@ def add_kernel(values: Values, memory: HostMemory, item: Item) -> str:
 class UsersCall:
     """The call of a user's function of arrays; an exception ends the phase."""
 
-    def __init__(self, values: Values, memory: HostMemory, item: Item) -> None:
+    def __init__(self, values: Values, memory: HostMemory, task: Task) -> None:
         self.values = values
         self.memory = memory
-        self.item = item
+        self.task = task
 
     def add(self, ranks: Sequence[int]) -> None:
         """Add arrays for operands and results, and the call. ranks: of the results."""
-        values, node, key = self.values, self.item.node, called_as(self.item.node)
+        values, node, key = self.values, self.task.node, called_as(self.task.node)
         assert key is not None
         arguments = [*self._operands(), *self._results(ranks)]
         # what it returns, and whether it raised
@@ -59,9 +59,9 @@ class UsersCall:
 
     def _operands(self) -> list[Expression]:
         values = self.values
-        views, numbers = iter(self.item.views), iter(self.item.factors)
+        views, numbers = iter(self.task.views), iter(self.task.factors)
         found: list[Expression] = []
-        for v in self.item.node.inputs:
+        for v in self.task.node.inputs:
             if not v.dims:
                 found.append(values.value(next(numbers)))
                 continue
@@ -72,8 +72,8 @@ class UsersCall:
         return found
 
     def _results(self, ranks: Sequence[int]) -> list[Name]:
-        """Arrays for the results, one behind the other in the memory of the item's node."""
-        values, node, left = self.values, self.item.node, list(self.item.sizes)
+        """Arrays for the results, one behind the other in the memory of the task's node."""
+        values, node, left = self.values, self.task.node, list(self.task.sizes)
         note = f"{values.notes.name_of(node)} {node.dtype}, to be written"
         begin: Any = 0
         names = []
@@ -104,67 +104,67 @@ class Products:
         # operands of several products have one name
         self.operands: dict[Any, Name] = {}
 
-    def add(self, item: Item, stage: int) -> None:
+    def add(self, task: Task, stage: int) -> None:
         """A chunk of a product: some of its rows or columns, or some of a stack of products."""
-        values, node = self.values, item.node
+        values, node = self.values, task.node
         assert node.dtype in FLOATS, f"{node}: integer products are sums, see rewrite.rules"
         out = self.memory.address(node)
         self.memory.say_own(stage, CHUNK)
-        left, right = self.sides(item)
-        wish = values.graph.names.get(node.inputs[0] if item.factors else node)
+        left, right = self.sides(task)
+        wish = values.graph.names.get(node.inputs[0] if task.factors else node)
         target = values.assign(values.names.fresh(wish, "out"), out, values.notes.array(node), node)
         if len(node.dims) == 3:
-            self._stack(item, left, right, target)
+            self._stack(task, left, right, target)
         else:
-            values.add(self._call(item, (left, right, target), (CHUNK, CHUNKS), (left, right, target)))
+            values.add(self._call(task, (left, right, target), (CHUNK, CHUNKS), (left, right, target)))
 
-    def sides(self, item: Item) -> tuple[Name, Name]:
+    def sides(self, task: Task) -> tuple[Name, Name]:
         """Names for the addresses of the two operands."""
-        sources = item.node.inputs[1:3] if item.factors else item.node.inputs
-        left, right = (self._operand(v, view) for v, view in zip(sources, item.views, strict=True))
+        sources = task.node.inputs[1:3] if task.factors else task.node.inputs
+        left, right = (self._operand(v, view) for v, view in zip(sources, task.views, strict=True))
         return left, right
 
-    def factors(self, item: Item) -> tuple[Expression, Expression]:
+    def factors(self, task: Task) -> tuple[Expression, Expression]:
         """Alpha and beta."""
-        if item.factors:
-            alpha, beta = (self.values.value(v) for v in item.factors)
+        if task.factors:
+            alpha, beta = (self.values.value(v) for v in task.factors)
             return alpha, beta
-        return number(1.0, item.node.dtype), number(0.0, item.node.dtype)
+        return number(1.0, task.node.dtype), number(0.0, task.node.dtype)
 
-    def _formula(self, item: Item, left: Name, right: Name, target: Name) -> str:
+    def _formula(self, task: Task, left: Name, right: Name, target: Name) -> str:
         product = f"{left.text} @ {right.text}"
-        if not item.factors:
+        if not task.factors:
             return f"{target.text} = {product}"
-        alpha, beta = self.factors(item)
-        kept = target.text if beta == number(1.0, item.node.dtype) else f"{text(beta)} * {target.text}"
+        alpha, beta = self.factors(task)
+        kept = target.text if beta == number(1.0, task.node.dtype) else f"{text(beta)} * {target.text}"
         return f"{target.text} = {kept} + {text(alpha)} * {product}"
 
-    def _stack(self, item: Item, left: Name, right: Name, target: Name) -> None:
+    def _stack(self, task: Task, left: Name, right: Name, target: Name) -> None:
         """A product of each pair of matrices of two stacks; chunks divide the stack."""
-        values, node, (a, b) = self.values, item.node, item.views
+        values, node, (a, b) = self.values, task.node, task.views
         size = np.dtype(node.dtype).itemsize
         steps = [values.length(s * size) for s in (a.strides[0], b.strides[0], node.dims[1] * node.dims[2])]
         i = Name("i")
         one, other, to = (base + i * s for base, s in zip((left, right, target), steps, strict=True))
         count = values.length(node.dims[0])
-        call = self._call(item, (one, other, to), (Number(0), Number(1)), (left, right, target))
+        call = self._call(task, (one, other, to), (Number(0), Number(1)), (left, right, target))
         values.add(For(i, (count * CHUNK // CHUNKS, count * (CHUNK + 1) // CHUNKS), (call,)))
 
     def _call(
-        self, item: Item, addresses: Sequence[Expression], chunk: Sequence[Expression], shown: tuple[Name, Name, Name]
+        self, task: Task, addresses: Sequence[Expression], chunk: Sequence[Expression], shown: tuple[Name, Name, Name]
     ) -> Do:
         """The call of the kernel. addresses: of the operands and the target; chunk: which, and of how many."""
-        values, node, (a, b) = self.values, item.node, item.views
+        values, node, (a, b) = self.values, task.node, task.views
         name, place = product_of(node)
         values.imports.add(name)
-        alpha, beta = self.factors(item)
+        alpha, beta = self.factors(task)
         sizes = map(values.length, (node.dims[-2], node.dims[-1], a.lengths[-1]))
         left, right, target = addresses
         arguments = [values.layout.slot(place), *chunk, OWN, *sizes, alpha]
         for address, view in ((left, a), (right, b)):
             arguments += [address, values.length(view.strides[-2]), values.length(view.strides[-1])]
         call = Call(name, (*arguments, beta, target, values.length(node.dims[-1])))
-        return Do(call, **values.origin(node, self._formula(item, *shown)))
+        return Do(call, **values.origin(node, self._formula(task, *shown)))
 
     def _operand(self, node: Node, view: View) -> Name:
         """A name for the address of an operand."""

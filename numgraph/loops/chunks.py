@@ -12,7 +12,7 @@ from numgraph.loops.memory import HostMemory, pointer_to
 from numgraph.loops.program import Assign, For, Name, Number, Store
 from numgraph.loops.values import Setting, Values, as_read, as_stored
 from numgraph.schedule.arrange import Block
-from numgraph.schedule.items import Reduction
+from numgraph.schedule.tasks import Reduction
 
 # Which chunk this is, and of how many.
 CHUNK, CHUNKS = Name("chunk"), Name("chunks")
@@ -20,7 +20,7 @@ CHUNK, CHUNKS = Name("chunk"), Name("chunks")
 
 def host_values(setting: Setting, block: Block | None = None, plans: bool = False) -> tuple[Values, HostMemory]:
     """The beginning of a function for the processor. block: what it does a chunk of."""
-    own = {item.node: place for item, place in setting.schedule.division[block].partial.items()} if block else {}
+    own = {task.node: place for task, place in setting.schedule.division[block].partial.items()} if block else {}
     values = Values(setting, partial(HostMemory, own=own, plans=plans), setting.names())
     assert isinstance(values.memory, HostMemory)
     return values, values.memory
@@ -35,7 +35,7 @@ def rows_of_chunk(values: Values, block: Block) -> tuple[Name, Name]:
 
 def add_chunk(values: Values, memory: HostMemory, block: Block, stage: int) -> None:
     """A chunk of a divided loop."""
-    places = [values.schedule.buffers[item.node].place for item in block.items if item.writes]
+    places = [values.schedule.buffers[task.node].place for task in block.tasks if task.writes]
     if memory.own or "private" in places:
         memory.say_own(stage, CHUNK)
     nests = Nests(values)
@@ -44,18 +44,18 @@ def add_chunk(values: Values, memory: HostMemory, block: Block, stage: int) -> N
     nests.complete(accumulators)
 
 
-def add_join(values: Values, memory: HostMemory, item: Reduction, block: Block, stage: int) -> None:
+def add_join(values: Values, memory: HostMemory, task: Reduction, block: Block, stage: int) -> None:
     """What the chunks of a divided loop have accumulated for a reduction, joined in the order of the chunks."""
-    schedule, names, node, dtype = values.schedule, values.names, item.node, item.node.dtype
+    schedule, names, node, dtype = values.schedule, values.names, task.node, task.node.dtype
     total_name, part_name, acc_name = names.fresh("total"), names.fresh("part"), names.fresh("acc")
     step = memory.place(schedule.private_bytes[stage] // np.dtype(dtype).itemsize)
     total = values.assign(total_name, pointer_to(memory.address(node), dtype), values.notes.array(node), node)
-    parts = memory.beyond(memory.behind_arena(stage), schedule.division[block].partial[item])
+    parts = memory.beyond(memory.behind_arena(stage), schedule.division[block].partial[task])
     part = values.assign(part_name, pointer_to(parts, dtype), "of the chunks")
     count = memory.place(dims.product(schedule.buffers[node].lengths(values.graph)))
     counter, acc = values.counter(0), Name(acc_name, dtype)
     # in vectors, a sum over a handful of chunks would only be long code
-    combined = in_order(item, acc, as_read(part[CHUNK * step + counter], dtype))
+    combined = in_order(task, acc, as_read(part[CHUNK * step + counter], dtype))
     body = (
         Assign(acc, as_read(part[counter], dtype)),
         For(CHUNK, (Number(1), CHUNKS), (Assign(acc, combined, **values.origin(node, node.name)),)),

@@ -7,7 +7,7 @@ from typing import Any
 
 from numgraph.ir import Graph, Node
 from numgraph.loops.table import Layout, length_text
-from numgraph.schedule.items import Item
+from numgraph.schedule.tasks import Task
 
 _SIGNS: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*"}
 
@@ -41,9 +41,9 @@ class Notes:
         """`exp float32[?,10]`. origin: the array that the node is an element of."""
         return f"{node.name} {self.type_of(origin if origin is not None else node)}"
 
-    def made(self, items: list[Item]) -> str:
-        """What items make, by name."""
-        names = [self.graph.names.get(i.node) or i.node.name for i in items if i.writes]
+    def made(self, tasks: list[Task]) -> str:
+        """What tasks make, by name."""
+        names = [self.graph.names.get(i.node) or i.node.name for i in tasks if i.writes]
         text = ", ".join(dict.fromkeys(names))
         return text if len(text) < 70 else text[:67] + "..."
 

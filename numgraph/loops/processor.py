@@ -19,8 +19,8 @@ from numgraph.loops.table import Layout
 from numgraph.loops.tiles import Tiles, add_tiles_join
 from numgraph.loops.values import Setting, Values
 from numgraph.schedule.arrange import Block, Fused
-from numgraph.schedule.items import IndexCheck, Item, KernelCall, Product
 from numgraph.schedule.plan import Schedule
+from numgraph.schedule.tasks import IndexCheck, KernelCall, Product, Task
 
 # Statements in one generated function, see `arrange.MAX_BODY`.
 MAX_FUNCTION = 96
@@ -33,7 +33,7 @@ class Phase:
 
     name: str
     kind: str
-    items: list[Item]
+    tasks: list[Task]
     functions: list[Function] = field(default_factory=list)
     block: Block | None = None
     joining: str | None = None
@@ -41,7 +41,7 @@ class Phase:
     @property
     def fails(self) -> bool:
         """Whether the function may refuse to run on."""
-        return any(isinstance(item, IndexCheck) or item.raises for item in self.items)
+        return any(isinstance(task, IndexCheck) or task.raises for task in self.tasks)
 
 
 def host_function(name: str, statements: Sequence[Statement], reads_reals: bool, decorator: str, note: str) -> Function:
@@ -116,33 +116,33 @@ class ProcessorProgram:
 
     def _alone(self, block: Block) -> bool:
         """Whether a block is a function of its own."""
-        return isinstance(block.items[0], KernelCall) or block in self.schedule.division
+        return isinstance(block.tasks[0], KernelCall) or block in self.schedule.division
 
     def _phase(self, name: str, stage: int, blocks: Sequence[Block]) -> Phase:
         if blocks[0] in self.schedule.division:
             return self._divided(name, stage, blocks[0])
-        items = [item for block in blocks for item in block.items]
-        kind = "kernel" if isinstance(items[0], KernelCall) else "loops"
+        tasks = [task for block in blocks for task in block.tasks]
+        kind = "kernel" if isinstance(tasks[0], KernelCall) else "loops"
         values, memory = host_values(self.setting)
         if kind == "kernel":
-            self.kernels |= {add_kernel(values, memory, items[0])} - {""}
+            self.kernels |= {add_kernel(values, memory, tasks[0])} - {""}
         else:
             Nests(values).blocks(blocks)
-        return Phase(name, kind, items, [self._function(name, values, memory, self.notes.made(items))])
+        return Phase(name, kind, tasks, [self._function(name, values, memory, self.notes.made(tasks))])
 
     def _divided(self, name: str, stage: int, block: Block) -> Phase:
         """A loop or a product that threads share, and behind it the joining of what they have accumulated."""
-        phase = Phase(name, "divided", block.items, block=block)
+        phase = Phase(name, "divided", block.tasks, block=block)
         values, memory = host_values(self.setting, block)
         if isinstance(block, Fused):
             phase.kind = "rows"
             Tiles(values, memory, block).add(stage)
-        elif isinstance(block.items[0], Product):
+        elif isinstance(block.tasks[0], Product):
             phase.kind = "product"
-            Products(values, memory).add(block.items[0], stage)
+            Products(values, memory).add(block.tasks[0], stage)
         else:
             add_chunk(values, memory, block, stage)
-        function = self._function(name, values, memory, self.notes.made(block.items))
+        function = self._function(name, values, memory, self.notes.made(block.tasks))
         phase.functions.append(replace(function, decorator="divided", arguments=(ADDRESS, CHUNK, CHUNKS)))
         place = self.layout.chunk_count(block)
         if self.schedule.division[block].partial:
@@ -156,11 +156,11 @@ class ProcessorProgram:
         assert block is not None and joining is not None
         values, memory = host_values(self.setting)
         values.assign(CHUNKS, self.layout.slot(place))
-        for item in self.schedule.division[block].partial:
+        for task in self.schedule.division[block].partial:
             if isinstance(block, Fused):
-                add_tiles_join(values, memory, item, block, stage)
+                add_tiles_join(values, memory, task, block, stage)
             else:
-                add_join(values, memory, item, block, stage)
+                add_join(values, memory, task, block, stage)
         return self._function(joining, values, memory, f"what the chunks of {phase.name} have accumulated")
 
     def _function(self, name: str, values: Values, memory: HostMemory, note: str) -> Function:

@@ -20,7 +20,7 @@ from numgraph.loops.shown import text
 from numgraph.loops.values import Body, Values, as_read, as_stored
 from numgraph.schedule.arrange import Block, Fused
 from numgraph.schedule.fuse import is_narrow
-from numgraph.schedule.items import Item, Product, Reduction
+from numgraph.schedule.tasks import Product, Reduction, Task
 
 # Which tile it is, of how many, and the end of its rows.
 BLOCK, BLOCKS, LAST = Name("block"), Name("blocks"), Name("last")
@@ -46,8 +46,8 @@ class Tiles:
         self.memory.say_own(stage, CHUNK)
         begin, end = rows_of_chunk(values, fused)
         for block in fused.body:
-            if isinstance(block.items[0], Product):
-                self._product(block.items[0])
+            if isinstance(block.tasks[0], Product):
+                self._product(block.tasks[0])
             else:
                 self._loop(block)
         rows, half = fused.rows, fused.rows // 2
@@ -71,19 +71,19 @@ class Tiles:
             self.inside.append(self.nests.nest(block, 0, (FIRST, LAST), accumulators))
             return
         for part in block.body:
-            for item in part.reductions:
-                if item.reduced == (1,):
-                    self._reset(item)
+            for task in part.reductions:
+                if task.reduced == (1,):
+                    self._reset(task)
             self._columns(part, accumulators)
 
-    def _reset(self, item: Reduction) -> None:
+    def _reset(self, task: Reduction) -> None:
         """Set the rows' sums over columns to what they start with."""
-        values, dtype = self.values, item.node.dtype
-        start = as_stored(start_value(item.form.start, dtype), dtype)
+        values, dtype = self.values, task.node.dtype
+        start = as_stored(start_value(task.form.start, dtype), dtype)
         i, body = self._rows()
-        element = self.nests.written(item)
+        element = self.nests.written(task)
         values.add(
-            Store(element.pointer, element.index, start, **values.origin(item.node, f"start of {item.node.name}"))
+            Store(element.pointer, element.index, start, **values.origin(task.node, f"start of {task.node.name}"))
         )
         self.inside.append(self._closed(i, body))
 
@@ -106,44 +106,44 @@ class Tiles:
         if part.length is not None:
             self.values.counter(1)
             bounds = (self.values.whole(part.length),)
-            for item in part.reductions:
-                if item.reduced == (0,) and len(item.loops) == 2:
-                    kept[item] = self._keep(item, before, after)
+            for task in part.reductions:
+                if task.reduced == (0,) and len(task.loops) == 2:
+                    kept[task] = self._keep(task, before, after)
         i, inner = self._rows()
         inner.accumulators = {**accumulators, **kept}
-        for each in part.items:
-            self.nests.item(each)
+        for each in part.tasks:
+            self.nests.task(each)
         rows = self._closed(i, inner)
         self.inside.append(For(self.values.counters[1], bounds, (*before, rows, *after)) if bounds else rows)
 
-    def _keep(self, item: Reduction, before: list[Statement], after: list[Statement]) -> Name:
+    def _keep(self, task: Reduction, before: list[Statement], after: list[Statement]) -> Name:
         """A sum over rows for each column is a number while the rows of a tile are added to it."""
-        values, dtype = self.values, item.node.dtype
+        values, dtype = self.values, task.node.dtype
         name = Name(values.names.fresh(None, "acc"), dtype)
-        element = self.nests.written(item)
-        before.append(Assign(name, as_read(element, dtype), **values.origin(item.node, values.notes.op(item.node))))
+        element = self.nests.written(task)
+        before.append(Assign(name, as_read(element, dtype), **values.origin(task.node, values.notes.op(task.node))))
         after.append(Store(element.pointer, element.index, as_stored(name, dtype)))
         return name
 
     # -- products -----------------------------------------------------------------------------------------------
 
-    def _product(self, item: Item) -> None:
-        left, right = self.products.sides(item)
-        (self._sum if item in self.fused.sums else self._row_product)(item, left, right)
+    def _product(self, task: Task) -> None:
+        left, right = self.products.sides(task)
+        (self._sum if task in self.fused.sums else self._row_product)(task, left, right)
 
-    def _row_product(self, item: Item, left: Name, right: Name) -> None:
+    def _row_product(self, task: Task, left: Name, right: Name) -> None:
         """The rows of a product."""
-        values, node, (a, b) = self.values, item.node, item.views
+        values, node, (a, b) = self.values, task.node, task.views
         name = values.names.fresh(values.graph.names.get(node), "out")
         target = self.memory.declare(node, name, self.memory.address(node), values.notes.array(node), node)
         columns, steps = right, self._steps(b.strides)
-        if item in self.fused.copies:
-            columns, steps = self._copied(item, right)
+        if task in self.fused.copies:
+            columns, steps = self._copied(task, right)
         n, k = values.length(node.dims[1]), values.length(a.lengths[1])
         a_steps = self._strides(a, 0)
         rows = self._from_first(left, a_steps[0], node)
         out = self._from_first(target, node.dims[1], node)
-        alpha, beta = self.products.factors(item)
+        alpha, beta = self.products.factors(task)
         operands = (rows, *self._steps(a_steps), columns, *steps)
         arguments = (LAST - FIRST, n, k, alpha, *operands, beta, out, n)
         self._call(node, self._near(a, 0), arguments, f"{target.text} = {left.text} @ {right.text}")
@@ -166,16 +166,16 @@ class Tiles:
         """The address of the tile's first row. stride: between rows, in elements."""
         return address + FIRST * self.values.length(stride * np.dtype(node.dtype).itemsize)
 
-    def _copied(self, item: Item, right: Name) -> tuple[Name, tuple[Expression, ...]]:
+    def _copied(self, task: Task, right: Name) -> tuple[Name, tuple[Expression, ...]]:
         """Copy a product's right side, so that its columns are contiguous, or its rows; returns (address, strides)."""
-        values, view, dtype = self.values, item.views[1], item.node.dtype
+        values, view, dtype = self.values, task.views[1], task.node.dtype
         k, n = map(values.length, view.lengths)
-        narrow = is_narrow(values.graph, item)
+        narrow = is_narrow(values.graph, task)
         columns = values.names.fresh("columns" if narrow else "lines")
         source, to = values.names.fresh(None, "p"), values.names.fresh(None, "p")
         shown = (f"{right.text}.T", n, k) if narrow else (right.text, k, n)
         note = f"{shown[0]} {dtype}[{text(shown[1])},{text(shown[2])}]"
-        name = values.assign(columns, self.memory.beyond(OWN, self.fused.copies[item]), note)
+        name = values.assign(columns, self.memory.beyond(OWN, self.fused.copies[task]), note)
         read = values.assign(source, pointer_to(right, dtype))
         written = values.assign(to, pointer_to(name, dtype))
         i, j = values.counter(0), values.counter(1)
@@ -186,10 +186,10 @@ class Tiles:
         values.add(For(i, (k,), (For(j, (n,), (copied,)),)))
         return name, (Number(1), k) if narrow else (n, Number(1))
 
-    def _sum(self, item: Item, left: Name, right: Name) -> None:
+    def _sum(self, task: Task, left: Name, right: Name) -> None:
         """Add the product of these rows to the chunk's sum, or its transpose, along whose rows vectors lie then."""
-        values, node, (a, b) = self.values, item.node, item.views
-        turned = self.fused.sums[item]
+        values, node, (a, b) = self.values, task.node, task.views
+        turned = self.fused.sums[task]
         added = values.names.fresh("added")
         m, n = map(values.length, node.dims)
         shape = ",".join(map(text, (n, m) if turned else (m, n)))
@@ -219,17 +219,17 @@ class Tiles:
         return tuple(map(self.values.length, strides))
 
 
-def add_tiles_join(values: Values, memory: HostMemory, item: Item, fused: Fused, stage: int) -> None:
+def add_tiles_join(values: Values, memory: HostMemory, task: Task, fused: Fused, stage: int) -> None:
     """What completes a sum of a phase: that of a product, or of a loop."""
-    if isinstance(item, Reduction):
-        add_join(values, memory, item, fused, stage)
+    if isinstance(task, Reduction):
+        add_join(values, memory, task, fused, stage)
         return
-    schedule, node, dtype = values.schedule, item.node, item.node.dtype
-    turned = fused.sums[item]
+    schedule, node, dtype = values.schedule, task.node, task.node.dtype
+    turned = fused.sums[task]
     names = [values.names.fresh(wish) for wish in ("target", "total", "part")]
     m, n = map(values.length, node.dims)
     count = values.length(dims.product(map(values.graph.find, node.dims)))
-    base = memory.beyond(memory.behind_arena(stage), schedule.division[fused].partial[item])
+    base = memory.beyond(memory.behind_arena(stage), schedule.division[fused].partial[task])
     step = memory.place(schedule.private_bytes[stage])
     target = values.assign(names[0], pointer_to(memory.address(node), dtype), values.notes.array(node), node)
     total = values.assign(names[1], pointer_to(base, dtype), "of the chunks")
@@ -238,11 +238,11 @@ def add_tiles_join(values: Values, memory: HostMemory, item: Item, fused: Fused,
     added = For(j, (count,), (Store(total, j, total[j] + part[j]),))
     parts = Assign(part, pointer_to(base + CHUNK * step, dtype))
     values.add(For(CHUNK, (Number(1), CHUNKS), (parts, added)))
-    alpha, beta = Products(values, memory).factors(item)
+    alpha, beta = Products(values, memory).factors(task)
     j = values.counter(1)
     at = i * n + j
     value = total[j * m + i if turned else at]
-    if item.factors:
+    if task.factors:
         value = beta * target[at] + alpha * value
     stored = Store(target, at, value, **values.origin(node, node.name))
     values.add(For(i, (m,), (For(j, (n,), (stored,)),)))

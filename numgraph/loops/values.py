@@ -28,8 +28,8 @@ from numgraph.loops.program import (
 )
 from numgraph.loops.scalar import number, scalar
 from numgraph.loops.table import Layout, called_as
-from numgraph.schedule.items import Item, Reduction
 from numgraph.schedule.plan import Schedule
+from numgraph.schedule.tasks import Reduction, Task
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Body:
         # None for those that accumulate in their buffers
         self.accumulators: dict[Reduction, Name | None] = {}
         # index checks that stand in it
-        self.guarded: set[Item] = set()
+        self.guarded: set[Task] = set()
 
 
 class Memory(Protocol):

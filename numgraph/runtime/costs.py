@@ -21,8 +21,8 @@ from numgraph.runtime.native import kernel_module
 from numgraph.scalars import SCALAR_FUNCTIONS, VECTOR
 from numgraph.schedule.arrange import Block
 from numgraph.schedule.chunks import KERNEL
-from numgraph.schedule.items import IndexCheck, Item, KernelCall, Product, Reduction, Scattering
 from numgraph.schedule.plan import Schedule
+from numgraph.schedule.tasks import IndexCheck, KernelCall, Product, Reduction, Scattering, Task
 from numgraph.schedule.work import Length, Operation, operations
 from numgraph.types import FLOATS
 
@@ -52,25 +52,25 @@ class LoopCosts:
         # the loops whose rounds LLVM does several at a time, and how many
         self.lanes: dict[Block, int] = {}
 
-    def cycles(self, items: Sequence[Item]) -> float | None:
+    def cycles(self, tasks: Sequence[Task]) -> float | None:
         """Of a phase on one thread; None where a length is unknown."""
-        done = operations(self.schedule, items)
-        self.lanes = self._find_lanes(items, done)
+        done = operations(self.schedule, tasks)
+        self.lanes = self._find_lanes(tasks, done)
         parts = [self._operation(operation) for operation in done]
-        parts += [self._finish(item) for item in items]
-        entered = {block: (item, depth) for item in items for depth, block in enumerate(self.paths[item])}
-        parts += [_times(times(item.loops[:depth], self.number), LOOP) for item, depth in entered.values()]
+        parts += [self._finish(task) for task in tasks]
+        entered = {block: (task, depth) for task in tasks for depth, block in enumerate(self.paths[task])}
+        parts += [_times(times(task.loops[:depth], self.number), LOOP) for task, depth in entered.values()]
         return None if None in parts else sum(p for p in parts if p is not None)
 
-    def _find_lanes(self, items: Sequence[Item], done: Sequence[Operation]) -> dict[Block, int]:
+    def _find_lanes(self, tasks: Sequence[Task], done: Sequence[Operation]) -> dict[Block, int]:
         """For each loop how many rounds one instruction does: as many as numbers of its widest dtype fit a vector; 1
         where something in it goes one by one."""
         found: dict[Block, int] = {}
-        for item in items:
-            for depth, block in enumerate(self.paths[item]):
+        for task in tasks:
+            for depth, block in enumerate(self.paths[task]):
                 inner = all(body.length is None for body in block.body)
-                apart = inner and not _is_chain(item, depth) and item.writes
-                found[block] = min(found.get(block, self.vector), self._fit(item.node.dtype) if apart else 1)
+                apart = inner and not _is_chain(task, depth) and task.writes
+                found[block] = min(found.get(block, self.vector), self._fit(task.node.dtype) if apart else 1)
         for operation in done:
             op, inside = operation.node.op, operation.block
             if inside is not None and op is not None:
@@ -88,7 +88,7 @@ class LoopCosts:
         return float(lanes) if not length else length / (length // lanes + length % lanes)
 
     def _operation(self, operation: Operation) -> float | None:
-        node, rounds = operation.node, times(operation.item.loops[: operation.depth], self.number)
+        node, rounds = operation.node, times(operation.task.loops[: operation.depth], self.number)
         if node.kind == "load":
             place = self.schedule.buffers.get(node.inputs[0])
             if place is not None and place.place == "register":
@@ -104,25 +104,25 @@ class LoopCosts:
             return _times(rounds, op.cost * LIBRARY[_dtype_in(node)])
         return _times(rounds, op.cost * UNIT / self._rate(operation.block))
 
-    def _finish(self, item: Item) -> float | None:
-        """What an item does with the value of each round."""
-        if isinstance(item, Product | KernelCall):
+    def _finish(self, task: Task) -> float | None:
+        """What a task does with the value of each round."""
+        if isinstance(task, Product | KernelCall):
             return 0.0
-        path = self.paths[item]
+        path = self.paths[task]
         block = path[-1] if path else None
-        rounds = times(item.loops, self.number)
-        if isinstance(item, IndexCheck):
+        rounds = times(task.loops, self.number)
+        if isinstance(task, IndexCheck):
             return _times(rounds, 2 * UNIT)
-        if isinstance(item, Scattering):
+        if isinstance(task, Scattering):
             return _times(rounds, SCATTER)
-        if isinstance(item, Reduction):
-            inner = len(item.loops) - 1
-            if _is_chain(item, inner):
+        if isinstance(task, Reduction):
+            inner = len(task.loops) - 1
+            if _is_chain(task, inner):
                 return _times(rounds, CHAIN)
             # where the innermost loop goes along the result, that is read and written
-            each = UNIT if inner in item.reduced else UNIT + STORE / 2
+            each = UNIT if inner in task.reduced else UNIT + STORE / 2
             return _times(rounds, each / self._rate(block))
-        place = self.schedule.buffers.get(item.node)
+        place = self.schedule.buffers.get(task.node)
         if place is not None and place.place == "register":
             return 0.0
         return _times(rounds, STORE / self._rate(block))
@@ -132,14 +132,14 @@ def _times(rounds: int | None, cost: float) -> float | None:
     return None if rounds is None else rounds * cost
 
 
-def _is_chain(item: Item, depth: int) -> bool:
+def _is_chain(task: Task, depth: int) -> bool:
     """Whether rounds of the loop at `depth` are steps of an accumulation of floats in a fixed order."""
-    if isinstance(item, Scattering):
+    if isinstance(task, Scattering):
         return True
-    form = item.form if isinstance(item, Reduction) else None
-    if form is None or depth not in item.reduced:
+    form = task.form if isinstance(task, Reduction) else None
+    if form is None or depth not in task.reduced:
         return False
-    return form.position or (item.node.dtype in FLOATS and not form.reassociate)
+    return form.position or (task.node.dtype in FLOATS and not form.reassociate)
 
 
 def adjacent(load: Node, level: int) -> bool:
@@ -163,15 +163,15 @@ def calls_library(op: Op, dtype: str) -> bool:
     return dtype in FLOATS and any(not SCALAR_FUNCTIONS[name].inline and (name, dtype) not in VECTOR for name in calls)
 
 
-def kernel_cycles(item: Item, number: Length) -> float | None:
+def kernel_cycles(task: Task, number: Length) -> float | None:
     """Of a named kernel: so many for each element of what it reads or makes, whichever is more."""
-    counts = [times(lengths, number) for lengths in (item.node.dims, *(view.lengths for view in item.views))]
-    if None in counts or item.node.op is None or item.node.op.kernel is None:
+    counts = [times(lengths, number) for lengths in (task.node.dims, *(view.lengths for view in task.views))]
+    if None in counts or task.node.op is None or task.node.op.kernel is None:
         return None
     most = max(n for n in counts if n is not None)
-    module = item.node.op.kernel.function.partition(".")[0]
+    module = task.node.op.kernel.function.partition(".")[0]
     if module == "sorting":
-        return most * SORTING * log2(max(number(item.node.dims[-1]) or 1, 2))
+        return most * SORTING * log2(max(number(task.node.dims[-1]) or 1, 2))
     return most * KERNELS.get(module, KERNEL)
 
 
@@ -179,22 +179,22 @@ class ProductCosts:
     """Cycles of a matrix product, and the path that it takes through the kernels (kernels/calls.py, kernels/tiles.py),
     which are asked for it."""
 
-    def __init__(self, item: Item, number: Length) -> None:
+    def __init__(self, task: Task, number: Length) -> None:
         self.tiles: Any = kernel_module("tiles")
         self.calls: Any = kernel_module("calls")
-        self.item = item
-        self.size = np.dtype(item.node.dtype).itemsize
-        a, b = item.views
-        lengths = [number(n) for n in (*item.node.dims[-2:], a.lengths[-1])]
+        self.task = task
+        self.size = np.dtype(task.node.dtype).itemsize
+        a, b = task.views
+        lengths = [number(n) for n in (*task.node.dims[-2:], a.lengths[-1])]
         self.m, self.n, self.k = (n or 0 for n in lengths)
-        self.stack = number(item.node.dims[0]) if len(item.node.dims) == 3 else 1
+        self.stack = number(task.node.dims[0]) if len(task.node.dims) == 3 else 1
         self.known = None not in lengths and self.stack is not None
         strides = (*a.strides[-2:], *b.strides[-2:])
         self.a_row, self.a_col, self.b_row, self.b_col = (self.size * (number(s) or 0) for s in strides)
 
     def part(self, chunks: int) -> tuple[int, int]:
         """Rows and columns of the largest chunk."""
-        if chunks == 1 or len(self.item.node.dims) == 3:
+        if chunks == 1 or len(self.task.node.dims) == 3:
             return self.m, self.n
         if self.calls.divides_columns(self.n, chunks):
             return self.m, min(-(-self.n // chunks) + 15, self.n)
@@ -215,7 +215,7 @@ class ProductCosts:
         else:
             packed = 0 if self.b_col == size and n * size >= self.tiles.VECTOR else n * self.k
             found = self._run(m, n * size) + (m * n * 2 if way == self.tiles.COPIED else 0)
-        count = -(-(self.stack or 0) // chunks) if len(self.item.node.dims) == 3 else 1
+        count = -(-(self.stack or 0) // chunks) if len(self.task.node.dims) == 3 else 1
         return float(count * (found + packed * PACK))
 
     def way(self, m: int, n: int) -> int:
@@ -239,7 +239,7 @@ class ProductCosts:
         """The path in words."""
         tiles, found = self.tiles, []
         if chunks > 1:
-            if len(self.item.node.dims) == 3:
+            if len(self.task.node.dims) == 3:
                 found.append("the stack is divided")
             elif self.calls.divides_columns(self.n, chunks):
                 found.append("columns divided: b is read once")

@@ -19,7 +19,7 @@ from numgraph.runtime.machine import Machine, machine
 from numgraph.runtime.variant import NativeVariant
 from numgraph.schedule.arrange import Block, Fused
 from numgraph.schedule.chunks import GRAIN, obstacle, work_of_block
-from numgraph.schedule.items import Product
+from numgraph.schedule.tasks import Product
 from numgraph.schedule.work import Work, name_of, work_of
 
 Array = NDArray[Any]
@@ -46,7 +46,7 @@ class Estimator:
         self.number = Values(self._leaf, taken=True)
         self.machine: Machine = machine(variant.threads)
         self.loops = LoopCosts(self.schedule, self.number, self.machine.vector)
-        self.works = [work_of(self.schedule, phase.items, self.number) for phase in variant.module.phases]
+        self.works = [work_of(self.schedule, phase.tasks, self.number) for phase in variant.module.phases]
         self.footprint = self._footprint()
 
     def _leaf(self, node: Node) -> Array | None:
@@ -90,10 +90,10 @@ class Estimator:
 
     def phase(self, phase: Phase, work: Work) -> PhaseEstimate:
         """One phase."""
-        items = [item for item in phase.items if item.writes]
+        tasks = [task for task in phase.tasks if task.writes]
         found = PhaseEstimate(
             name=phase.name,
-            makes=list(dict.fromkeys(self._made(item.node) for item in items)) or ["index checks"],
+            makes=list(dict.fromkeys(self._made(task.node) for task in tasks)) or ["index checks"],
             kind=KINDS.get(phase.kind, phase.kind),
             loops=self._loop_lengths(phase),
             flops=work.flops,
@@ -101,7 +101,7 @@ class Estimator:
             written=work.written,
         )
         found.chunks, found.reason = self._chunks(phase)
-        product = ProductCosts(items[0], self.number) if phase.kind == "product" else None
+        product = ProductCosts(tasks[0], self.number) if phase.kind == "product" else None
         if product is not None:
             found.details = product.details(found.chunks or 1)
         found.details += self._apart(phase)
@@ -113,13 +113,13 @@ class Estimator:
         if isinstance(phase.block, Fused):
             found = [f"{phase.block.rows} rows at a time go through all of it, while they are in the cache"]
             found += ["vectors lie along the rows"] if phase.block.lanes else []
-            for item in phase.block.sums:
-                size = times(item.node.dims, self.number) or 0
+            for task in phase.block.sums:
+                size = times(task.node.dims, self.number) or 0
                 found.append(
-                    f"each thread sums up {self._made(item.node)}, {size * np.dtype(item.node.dtype).itemsize:,} bytes"
+                    f"each thread sums up {self._made(task.node)}, {size * np.dtype(task.node.dtype).itemsize:,} bytes"
                 )
             return found
-        reasons = [self.schedule.apart[item] for item in phase.items if item in self.schedule.apart]
+        reasons = [self.schedule.apart[task] for task in phase.tasks if task in self.schedule.apart]
         return [f"not together with loops over its rows: {reason}" for reason in reasons]
 
     def _made(self, node: Node) -> str:
@@ -130,12 +130,12 @@ class Estimator:
 
     def _loop_lengths(self, phase: Phase) -> list[str]:
         if phase.kind == "product":
-            node, views = phase.items[0].node, phase.items[0].views
+            node, views = phase.tasks[0].node, phase.tasks[0].views
             lengths: list[Any] = [*node.dims, views[0].lengths[-1]]
         elif phase.kind == "kernel":
-            lengths = list(phase.items[0].node.dims)
+            lengths = list(phase.tasks[0].node.dims)
         else:
-            deepest = max(phase.items, key=lambda item: len(item.loops))
+            deepest = max(phase.tasks, key=lambda task: len(task.loops))
             lengths = list(deepest.loops)
         return ["?" if n is None else f"{n:,}" for n in map(self.number, lengths)]
 
@@ -149,7 +149,7 @@ class Estimator:
             many = self._largest(phase, one, chunks)
         else:
             one = (
-                kernel_cycles(phase.items[0], self.number) if phase.kind == "kernel" else self.loops.cycles(phase.items)
+                kernel_cycles(phase.tasks[0], self.number) if phase.kind == "kernel" else self.loops.cycles(phase.tasks)
             )
             many = self._largest(phase, one, chunks)
         memory, divided = self._memory(work, 1), self._memory(work, chunks)
@@ -165,8 +165,8 @@ class Estimator:
 
     def _rows_cycles(self, phase: Phase) -> float | None:
         """Of the loops and products of a phase over blocks of rows."""
-        products = [ProductCosts(item, self.number).cycles() for item in phase.items if isinstance(item, Product)]
-        parts = [self.loops.cycles(phase.items), *products]
+        products = [ProductCosts(task, self.number).cycles() for task in phase.tasks if isinstance(task, Product)]
+        parts = [self.loops.cycles(phase.tasks), *products]
         return None if None in parts else sum(p for p in parts if p is not None)
 
     def _largest(self, phase: Phase, cycles: float | None, chunks: int) -> float | None:
@@ -223,8 +223,8 @@ class Estimator:
 
     def _serial_reason(self, phase: Phase) -> str:
         """Why a phase is not divided among threads."""
-        members = set(phase.items)
-        blocks = [b for stage in self.schedule.stages for b in stage if b.items[0] in members]
+        members = set(phase.tasks)
+        blocks = [b for stage in self.schedule.stages for b in stage if b.tasks[0] in members]
         works = [work_of_block(self.graph, b, self.number) for b in blocks]
         if None not in works and sum(works) < 2 * GRAIN:
             return f"1 thread: too little work, {sum(works):,} cycles"

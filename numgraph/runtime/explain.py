@@ -43,7 +43,7 @@ def add_source(
 
 def phase_record(schedule: Schedule, phase: Phase | Kernel) -> PhaseRecord:
     """One phase, or kernel of a grid, as data."""
-    work = work_of(schedule, phase.items)
+    work = work_of(schedule, phase.tasks)
     return PhaseRecord(
         phase.name, phase.kind, work.loops, work.statements, work.flops, work.bytes, work.reads, work.writes
     )

@@ -1,6 +1,6 @@
-"""Rows and barriers: items become blocks, each one pass over a loop in which everything fuses that may.
+"""Rows and barriers: tasks become blocks, each one pass over a loop in which everything fuses that may.
 
-Two items share a loop when one reads of the other only the element of the same iteration, and that element is
+Two tasks share a loop when one reads of the other only the element of the same iteration, and that element is
 complete there. A reduction over the loop, a scatter, a kernel or an index check is complete only after the loop: a
 barrier. The rule is the same at every level, so a row-wise softmax is one loop over rows around three loops over
 columns.
@@ -15,7 +15,7 @@ from typing import Any
 from numgraph.ir import LEAVES, Graph, Node
 from numgraph.lengths import dims
 from numgraph.lengths.known import counts_from_the_end
-from numgraph.schedule.items import Elementwise, IndexCheck, Item, KernelCall, Product, Reduction, Scattering
+from numgraph.schedule.tasks import Elementwise, IndexCheck, KernelCall, Product, Reduction, Scattering, Task
 
 # Statements in one outermost loop; Numba's typing time grows faster than linearly with a function's length.
 MAX_BODY = 96
@@ -23,31 +23,31 @@ MAX_BODY = 96
 
 @dataclass(eq=False)
 class Block:
-    """One loop (`length` is set) around further blocks, or items that run one after the other at this level."""
+    """One loop (`length` is set) around further blocks, or tasks that run one after the other at this level."""
 
     length: Any
-    items: list[Item] = field(default_factory=list)
+    tasks: list[Task] = field(default_factory=list)
     body: list[Block] = field(default_factory=list)
     scalars: set[Node] = field(default_factory=set)
 
-    def add(self, item: Item) -> None:
-        """Put an item into the block."""
-        self.items.append(item)
-        self.scalars.update(v for v in item.scalars if v.kind in ("op", "load"))
+    def add(self, task: Task) -> None:
+        """Put a task into the block."""
+        self.tasks.append(task)
+        self.scalars.update(v for v in task.scalars if v.kind in ("op", "load"))
 
     @property
     def reductions(self) -> list[Reduction]:
-        """Those of its items that are."""
-        return [item for item in self.items if isinstance(item, Reduction)]
+        """Those of its tasks that are."""
+        return [task for task in self.tasks if isinstance(task, Reduction)]
 
     @property
     def lines(self) -> int:
         """About how many lines the block is printed as: its operations, and loops, pointers and stores."""
-        return len(self.scalars) + 5 * len(self.items)
+        return len(self.scalars) + 5 * len(self.tasks)
 
     @property
     def statements(self) -> int:
-        """Operations in the block; what several items need counts once."""
+        """Operations in the block; what several tasks need counts once."""
         return len(self.scalars)
 
 
@@ -62,8 +62,8 @@ class Fused(Block):
     """
 
     rows: int = 0
-    sums: dict[Item, bool] = field(default_factory=dict)
-    copies: dict[Item, Any] = field(default_factory=dict)
+    sums: dict[Task, bool] = field(default_factory=dict)
+    copies: dict[Task, Any] = field(default_factory=dict)
     local: list[Node] = field(default_factory=list)
     lanes: list[Block] = field(default_factory=list)
 
@@ -74,106 +74,106 @@ class Fused(Block):
 
 
 class Arranger:
-    """Arranges the items of one stage.
+    """Arranges the tasks of one stage.
 
-    overwritten: for an item's node, the leaf in whose memory it is written in place.
+    overwritten: for a task's node, the leaf in whose memory it is written in place.
     """
 
-    def __init__(self, graph: Graph, items: Sequence[Item], overwritten: dict[Node, Node]) -> None:
+    def __init__(self, graph: Graph, tasks: Sequence[Task], overwritten: dict[Node, Node]) -> None:
         self.graph = graph
-        self.by_node = {item.node: item for item in items if item.writes}
+        self.by_node = {task.node: task for task in tasks if task.writes}
         # what may end a call
-        self.checks = [item for item in items if isinstance(item, IndexCheck) or item.raises]
+        self.checks = [task for task in tasks if isinstance(task, IndexCheck) or task.raises]
         self.overwritten = overwritten
-        self.readers: dict[Node, list[Item]] = {leaf: [] for leaf in overwritten.values()}
-        for item in items:
-            for leaf in dict.fromkeys(item.operands):
+        self.readers: dict[Node, list[Task]] = {leaf: [] for leaf in overwritten.values()}
+        for task in tasks:
+            for leaf in dict.fromkeys(task.operands):
                 if leaf in self.readers:
-                    self.readers[leaf].append(item)
+                    self.readers[leaf].append(task)
 
-    def before(self, item: Item) -> list[Item]:
-        """The items that must run before `item`, or in the same iteration."""
-        found = [self.by_node[v] for v in item.sources if v in self.by_node] + item.checks
-        if item.last:
+    def before(self, task: Task) -> list[Task]:
+        """The tasks that must run before `task`, or in the same iteration."""
+        found = [self.by_node[v] for v in task.sources if v in self.by_node] + task.checks
+        if task.last:
             found += self.checks
-        if item.writes:
-            found += self.readers.get(self.overwritten.get(item.node, item.node), ())
-        return [other for other in dict.fromkeys(found) if other is not item]
+        if task.writes:
+            found += self.readers.get(self.overwritten.get(task.node, task.node), ())
+        return [other for other in dict.fromkeys(found) if other is not task]
 
-    def arrange(self, items: Sequence[Item], level: int = 0) -> list[Block]:
-        """The blocks of `items` at a loop level, in order."""
+    def arrange(self, tasks: Sequence[Task], level: int = 0) -> list[Block]:
+        """The blocks of `tasks` at a loop level, in order."""
         blocks: list[Block] = []
-        position: dict[Item, int] = {}
-        for item in items:
-            needed = [other for other in self.before(item) if other in position]
-            earliest = max((self._after(item, other, position, blocks, level) for other in needed), default=0)
-            length = item.loops[level] if len(item.loops) > level else None
-            chosen = next((k for k in range(earliest, len(blocks)) if self._fits(blocks[k], item, length, level)), None)
+        position: dict[Task, int] = {}
+        for task in tasks:
+            needed = [other for other in self.before(task) if other in position]
+            earliest = max((self._after(task, other, position, blocks, level) for other in needed), default=0)
+            length = task.loops[level] if len(task.loops) > level else None
+            chosen = next((k for k in range(earliest, len(blocks)) if self._fits(blocks[k], task, length, level)), None)
             if chosen is None:
                 blocks.append(Block(length))
                 chosen = len(blocks) - 1
-            blocks[chosen].add(item)
-            position[item] = chosen
+            blocks[chosen].add(task)
+            position[task] = chosen
         for block in blocks:
             if block.length is not None:
-                block.body = self.arrange(block.items, level + 1)
+                block.body = self.arrange(block.tasks, level + 1)
         return blocks
 
-    def _fits(self, block: Block, item: Item, length: Any, level: int) -> bool:
-        if isinstance(item, Product | KernelCall) or (block.items and isinstance(block.items[0], Product | KernelCall)):
+    def _fits(self, block: Block, task: Task, length: Any, level: int) -> bool:
+        if isinstance(task, Product | KernelCall) or (block.tasks and isinstance(block.tasks[0], Product | KernelCall)):
             return False
-        if level == 0 and self.graph.traits.grid and not may_share_grid(block.items[0], item):
+        if level == 0 and self.graph.traits.grid and not may_share_grid(block.tasks[0], task):
             return False
         if (block.length is None) != (length is None):
             return False
         if length is not None and not self.graph.equal_lengths(block.length, length):
             return False
-        return level > 0 or block.statements + item.statements <= MAX_BODY
+        return level > 0 or block.statements + task.statements <= MAX_BODY
 
-    def _after(self, item: Item, other: Item, position: dict[Item, int], blocks: list[Block], level: int) -> int:
-        """The first block in which `item` may run, as far as `other` is concerned."""
+    def _after(self, task: Task, other: Task, position: dict[Task, int], blocks: list[Block], level: int) -> int:
+        """The first block in which `task` may run, as far as `other` is concerned."""
         block = position[other]
         if blocks[block].length is None:
             # there a failed check ends a call at once; threads of a grid go on to the end of the block
-            return block + (self.graph.traits.grid and isinstance(other, IndexCheck) and item.last)
-        return block if self.may_share(item, other, level) else block + 1
+            return block + (self.graph.traits.grid and isinstance(other, IndexCheck) and task.last)
+        return block if self.may_share(task, other, level) else block + 1
 
-    def may_share(self, item: Item, other: Item, level: int) -> bool:
-        """Whether `item` may run in the same iteration of the loop at `level` as `other`, which it depends on."""
-        if item.last and (isinstance(other, IndexCheck) or other.raises):
+    def may_share(self, task: Task, other: Task, level: int) -> bool:
+        """Whether `task` may run in the same iteration of the loop at `level` as `other`, which it depends on."""
+        if task.last and (isinstance(other, IndexCheck) or other.raises):
             # what is written in place waits for all that may end the call
             return False
         if isinstance(other, IndexCheck):
-            return len(other.loops) > level and self._behind(other, item)
+            return len(other.loops) > level and self._behind(other, task)
         if level == 0 and self.graph.traits.grid and gathers_rows(other):
             # all loops of such sums run at the same time, the outermost one, too
             return False
-        if other.node in item.lengths or any(view.buffer is other.node for view in item.views):
+        if other.node in task.lengths or any(view.buffer is other.node for view in task.views):
             return False
-        if item.overwrites and item.node.inputs[0] is other.node:
+        if task.overwrites and task.node.inputs[0] is other.node:
             return False
-        found = [(load, other) for load in item.loads if load.inputs[0] is other.node]
-        leaf = self.overwritten.get(item.node) if item.writes else None
+        found = [(load, other) for load in task.loads if load.inputs[0] is other.node]
+        leaf = self.overwritten.get(task.node) if task.writes else None
         if leaf is not None:
             if leaf in other.lengths or any(view.buffer is leaf for view in other.views):
                 return False
-            found += [(load, item) for load in other.loads if load.inputs[0] is leaf]
+            found += [(load, task) for load in other.loads if load.inputs[0] is leaf]
         return all(self._same_iteration(load, writer, level) for load, writer in found)
 
-    def _behind(self, check: Item, item: Item) -> bool:
-        """Whether `item` uses the index only where the same iteration has checked it.
+    def _behind(self, check: Task, task: Task) -> bool:
+        """Whether `task` uses the index only where the same iteration has checked it.
 
         An index that does not vary with the innermost loop of its check is used before that. One that is used as some
         other check does not compute it, such as that of another loop, waits for its check's loops to end.
         """
         assert check.value is not None
         used = dims.wrap(check.value, check.bound)
-        if used is check.value or used not in item.scalars or check.value.depth < len(check.loops):
+        if used is check.value or used not in task.scalars or check.value.depth < len(check.loops):
             return False
-        checked = {dims.wrap(c.value, c.bound) for c in item.checks}
-        return all(v in checked for v in item.scalars if v.depth and counts_from_the_end(v))
+        checked = {dims.wrap(c.value, c.bound) for c in task.checks}
+        return all(v in checked for v in task.scalars if v.depth and counts_from_the_end(v))
 
-    def _same_iteration(self, load: Node, writer: Item, level: int) -> bool:
+    def _same_iteration(self, load: Node, writer: Task, level: int) -> bool:
         """Whether `load` reads what `writer` writes in the same iteration of the loop at `level`."""
         if not isinstance(writer, Elementwise | Reduction) or level in writer.reduced or len(writer.loops) <= level:
             return False
@@ -183,8 +183,8 @@ class Arranger:
         return axis is not None and load.inputs[1 + axis].kind == "loop" and load.inputs[1 + axis].attrs[0] == level
 
 
-def may_share_grid(a: Item, b: Item) -> bool:
-    """Whether two items may run in the same pass where all iterations of a loop run at the same time.
+def may_share_grid(a: Task, b: Task) -> bool:
+    """Whether two tasks may run in the same pass where all iterations of a loop run at the same time.
 
     Sums over the iterations do so with sums over the same ones only, and what is written where computed indices say
     with nothing.
@@ -196,11 +196,11 @@ def may_share_grid(a: Item, b: Item) -> bool:
     return gathers_rows(a) and gathers_rows(b) and a.loops == b.loops and a.reduced == b.reduced
 
 
-def gathers_rows(item: Item) -> bool:
-    """Whether an item is a reduction over the outermost loop, or one with results inside the loops that it reduces."""
-    if not isinstance(item, Reduction) or not item.reduced:
+def gathers_rows(task: Task) -> bool:
+    """Whether a task is a reduction over the outermost loop, or one with results inside the loops that it reduces."""
+    if not isinstance(task, Reduction) or not task.reduced:
         return False
-    return item.reduced[0] == 0 or item.reduced[0] + len(item.reduced) < len(item.loops)
+    return task.reduced[0] == 0 or task.reduced[0] + len(task.reduced) < len(task.loops)
 
 
 __all__ = ["LEAVES", "Arranger", "Block", "Fused"]

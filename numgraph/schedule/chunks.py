@@ -16,7 +16,7 @@ from numgraph.ir import Graph, Node
 from numgraph.lengths import dims
 from numgraph.lengths.known import full_length
 from numgraph.schedule.arrange import Block, Fused
-from numgraph.schedule.items import Elementwise, IndexCheck, Item, KernelCall, Product, Reduction, Scattering
+from numgraph.schedule.tasks import Elementwise, IndexCheck, KernelCall, Product, Reduction, Scattering, Task
 from numgraph.types import FLOATS
 
 # Cycles of work below which a chunk is not worth the launch, which takes several hundred.
@@ -33,12 +33,12 @@ SCRATCH_BYTES = 1 << 20
 
 @dataclass(eq=False)
 class Division:
-    """How a block is divided. work: cycles, about. partial: the items whose results are joined, with the offset of
+    """How a block is divided. work: cycles, about. partial: the tasks whose results are joined, with the offset of
     each chunk's part. length: rows."""
 
     work: Any
     length: Any
-    partial: dict[Item, Any] = field(default_factory=dict)
+    partial: dict[Task, Any] = field(default_factory=dict)
 
 
 def divide_among_threads(
@@ -50,13 +50,13 @@ def divide_among_threads(
     """
     found: dict[Block, Division] = {}
     # products use the same memory one after the other
-    size: Any = SCRATCH_BYTES if any(isinstance(item, Product) for block in blocks for item in block.items) else 0
+    size: Any = SCRATCH_BYTES if any(isinstance(task, Product) for block in blocks for task in block.tasks) else 0
     for block in blocks:
         if isinstance(block, Fused):
             found[block], size = _divide_fused(graph, block, buffers, size)
             continue
-        if isinstance(block.items[0], Product):
-            found[block] = Division(work_of_block(graph, block), _parts(graph, block.items[0]))
+        if isinstance(block.tasks[0], Product):
+            found[block] = Division(work_of_block(graph, block), _parts(graph, block.tasks[0]))
             continue
         if not _divisible(block):
             continue
@@ -66,19 +66,19 @@ def divide_among_threads(
         if (most is not None and most < 2 * GRAIN) or (isinstance(length, int) and length < 2):
             continue
         found[block] = Division(work, length)
-        size = _own_memory(graph, block.items, buffers, found[block], size)
+        size = _own_memory(graph, block.tasks, buffers, found[block], size)
     return found, size
 
 
-def _own_memory(graph: Graph, items: Sequence[Item], buffers: dict[Node, Any], division: Division, size: Any) -> Any:
-    """Give the items of a divided loop what each chunk has for itself, from `size` bytes on; returns the new size."""
-    for item in items:
-        if isinstance(item, IndexCheck | Product):
+def _own_memory(graph: Graph, tasks: Sequence[Task], buffers: dict[Node, Any], division: Division, size: Any) -> Any:
+    """Give the tasks of a divided loop what each chunk has for itself, from `size` bytes on; returns the new size."""
+    for task in tasks:
+        if isinstance(task, IndexCheck | Product):
             continue
-        buffer = buffers[item.node]
-        if 0 in item.reduced:
-            division.partial[item] = size
-        elif buffer.place == "arena" and item.level_axes[0] not in buffer.axes:
+        buffer = buffers[task.node]
+        if 0 in task.reduced:
+            division.partial[task] = size
+        elif buffer.place == "arena" and task.level_axes[0] not in buffer.axes:
             buffer.place, buffer.offset = "private", size
         else:
             continue
@@ -93,18 +93,18 @@ def _divide_fused(graph: Graph, fused: Fused, buffers: dict[Node, Any], size: An
         buffer = buffers[node]
         buffer.place, buffer.offset = "rows", size
         size = size + dims.aligned(fused.room * dims.bytes_of(buffer.lengths(graph)[1:], node.dtype))
-    for item in fused.copies:
-        fused.copies[item] = size
-        size = size + dims.aligned(dims.bytes_of(map(graph.find, item.views[1].lengths), item.node.dtype))
-    for item in fused.sums:
-        division.partial[item] = size
-        size = size + dims.aligned(dims.bytes_of(map(graph.find, item.node.dims), item.node.dtype))
-    return division, _own_memory(graph, fused.items, buffers, division, size)
+    for task in fused.copies:
+        fused.copies[task] = size
+        size = size + dims.aligned(dims.bytes_of(map(graph.find, task.views[1].lengths), task.node.dtype))
+    for task in fused.sums:
+        division.partial[task] = size
+        size = size + dims.aligned(dims.bytes_of(map(graph.find, task.node.dims), task.node.dtype))
+    return division, _own_memory(graph, fused.tasks, buffers, division, size)
 
 
-def _parts(graph: Graph, item: Item) -> Any:
+def _parts(graph: Graph, task: Task) -> Any:
     """How many parts a product can have: tiles of its rows or columns, or the products of a stack."""
-    lengths = [graph.find(n) for n in item.node.dims]
+    lengths = [graph.find(n) for n in task.node.dims]
     return lengths[0] if len(lengths) == 3 else dims.maximum(lengths[0] // TILE_ROWS, lengths[1] // TILE_COLUMNS)
 
 
@@ -115,21 +115,21 @@ def _divisible(block: Block) -> bool:
 
 def obstacle(block: Block) -> str:
     """Why the rows of a block's loop may not be computed by different threads; "" where they may."""
-    if isinstance(block.items[0], KernelCall):
+    if isinstance(block.tasks[0], KernelCall):
         return "a kernel runs on one thread"
     if block.length is None:
         return "no loop to divide"
-    return next((reason for item in block.items if (reason := _not_by_rows(item))), "")
+    return next((reason for task in block.tasks if (reason := _not_by_rows(task))), "")
 
 
-def _not_by_rows(item: Item) -> str:
-    if isinstance(item, IndexCheck):
+def _not_by_rows(task: Task) -> str:
+    if isinstance(task, IndexCheck):
         return ""
-    if isinstance(item, Scattering):
+    if isinstance(task, Scattering):
         return "writes where computed indices say"
-    if isinstance(item, Reduction) and 0 in item.reduced:
-        return "finds the first of all rows, in order" if item.form.position else ""
-    by_rows = isinstance(item, Elementwise | Reduction) and item.level_axes[0] is not None
+    if isinstance(task, Reduction) and 0 in task.reduced:
+        return "finds the first of all rows, in order" if task.form.position else ""
+    by_rows = isinstance(task, Elementwise | Reduction) and task.level_axes[0] is not None
     return "" if by_rows else "its loop does not run along the rows of what it writes"
 
 
@@ -141,26 +141,26 @@ def work_of_block(graph: Graph, block: Block, length_of: Callable[[Any], Any] | 
     found = length_of or graph.find
     costs: dict[tuple[Any, ...], int] = {}
     total: Any = 0
-    for item in block.items:
+    for task in block.tasks:
         lengths: tuple[Any, ...]
-        if isinstance(item, Product):
-            lengths, cost = (*item.node.dims, item.views[0].lengths[-1]), 0
-        elif isinstance(item, KernelCall):
-            lengths, cost = item.node.dims, KERNEL * LANES
+        if isinstance(task, Product):
+            lengths, cost = (*task.node.dims, task.views[0].lengths[-1]), 0
+        elif isinstance(task, KernelCall):
+            lengths, cost = task.node.dims, KERNEL * LANES
         else:
-            lengths, cost = item.loops, _cost(item)
+            lengths, cost = task.loops, _cost(task)
         key = tuple(map(found, lengths))
         if None in key:
             return None
-        if isinstance(item, Product):
-            total = total + dims.product(key) // (MULTIPLICATIONS // (2 if item.node.dtype == "float64" else 1))
+        if isinstance(task, Product):
+            total = total + dims.product(key) // (MULTIPLICATIONS // (2 if task.node.dtype == "float64" else 1))
         costs[key] = costs.get(key, 0) + cost
     for key, cost in costs.items():
         total = total + dims.product(key) * cost // LANES
     return total
 
 
-def _cost(item: Item) -> int:
-    """Operations, reads and the write of one element of an item."""
-    cost = sum(v.op.cost for v in item.scalars if v.kind == "op" and v.op is not None and v.dtype in FLOATS)
-    return cost + len(item.loads) + 1 + (isinstance(item, Reduction | Scattering))
+def _cost(task: Task) -> int:
+    """Operations, reads and the write of one element of a task."""
+    cost = sum(v.op.cost for v in task.scalars if v.kind == "op" and v.op is not None and v.dtype in FLOATS)
+    return cost + len(task.loads) + 1 + (isinstance(task, Reduction | Scattering))

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from numgraph.ir import Graph, Node
 from numgraph.lengths.known import undecided
 from numgraph.lengths.sources import computed_sources
-from numgraph.schedule.items import Item
+from numgraph.schedule.tasks import Task
 
 
 class LateConditions:
-    """The conditions of a program that wait for computed nodes, its sources; asked for each item in order."""
+    """The conditions of a program that wait for computed nodes, its sources; asked for each task in order."""
 
     def __init__(self, graph: Graph) -> None:
         waits = [frozenset(computed_sources((r.a, r.b))) for r in undecided(graph)]
@@ -20,12 +20,12 @@ class LateConditions:
         # the sources that a node is made of, itself included
         self.made_of: dict[Node, frozenset[Node]] = {}
 
-    def stage(self, item: Item, reads: Iterable[Node], stages: Mapping[Node, int]) -> int:
-        """The first stage in which an item that reads these nodes may run: after the plan that checks the lengths that
+    def stage(self, task: Task, reads: Iterable[Node], stages: Mapping[Node, int]) -> int:
+        """The first stage in which a task that reads these nodes may run: after the plan that checks the lengths that
         it follows from."""
         if not self.waits:
             return 0
         found = frozenset().union(*(self.made_of.get(v, frozenset()) for v in reads))
-        if item.writes:
-            self.made_of[item.node] = found | (self.sources & {item.node})
+        if task.writes:
+            self.made_of[task.node] = found | (self.sources & {task.node})
         return max((1 + max(stages[v] for v in wait) for wait in self.waits if wait <= found), default=0)

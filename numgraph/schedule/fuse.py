@@ -25,8 +25,8 @@ from numgraph.lengths.known import full_length
 from numgraph.lengths.sources import scalar_nodes
 from numgraph.schedule.arrange import Arranger, Block, Fused
 from numgraph.schedule.chunks import obstacle
-from numgraph.schedule.items import Elementwise, IndexCheck, Item, Product, Reduction
 from numgraph.schedule.place import Buffer
+from numgraph.schedule.tasks import Elementwise, IndexCheck, Product, Reduction, Task
 from numgraph.types import FLOATS
 
 # Bytes of the weights, or of the sums, that may stay in the cache beside a block of rows, and of that block, about: the
@@ -47,14 +47,14 @@ NARROW, LONG = 12, 64
 
 
 class Fuser:
-    """Finds the phases of a program of one stage. buffers: of every item."""
+    """Finds the phases of a program of one stage. buffers: of every task."""
 
     def __init__(self, graph: Graph, arranger: Arranger, buffers: dict[Node, Buffer]) -> None:
         self.graph = graph
         self.arranger = arranger
         self.buffers = buffers
         # why a product is not part of a phase with loops over its rows
-        self.why: dict[Item, str] = {}
+        self.why: dict[Task, str] = {}
 
     def run(self, blocks: Sequence[Block]) -> list[Block]:
         """The blocks in an order in which those of a phase are one."""
@@ -79,13 +79,13 @@ class Fuser:
         for block in blocks:
             if not self._depends(block, after) and self._joins(block, fused):
                 fused.body.append(block)
-                fused.items += block.items
+                fused.tasks += block.tasks
                 fused.scalars |= block.scalars
             elif self._depends(block, [fused, *after]):
                 after.append(block)
             else:
                 before.append(block)
-        kinds = {isinstance(block.items[0], Product) for block in fused.body}
+        kinds = {isinstance(block.tasks[0], Product) for block in fused.body}
         if len(kinds) < 2 or len(fused.sums) == len(fused.body):
             return None
         self._settle(fused)
@@ -93,85 +93,85 @@ class Fuser:
 
     def _length(self, block: Block) -> Any:
         """The rows of a phase that might begin with a block."""
-        if isinstance(block.items[0], Product):
-            node = block.items[0].node
+        if isinstance(block.tasks[0], Product):
+            node = block.tasks[0].node
             return node.dims[0] if len(node.dims) == 2 else None
         return None if obstacle(block) else block.length
 
     def _worth(self, length: Any, blocks: Sequence[Block]) -> bool:
         """Whether there are rows enough, as far as that is known before the call."""
         most = full_length(length)
-        item = blocks[0].items[0]
-        if most is None and isinstance(item, Product):
+        task = blocks[0].tasks[0]
+        if most is None and isinstance(task, Product):
             loops = [b for b in blocks[1:] if b.length is not None and self.graph.equal_lengths(b.length, length)]
             if loops:
-                self.why[item] = "how many rows there are is known only at the call"
+                self.why[task] = "how many rows there are is known only at the call"
         return most is not None and most >= WORTH_ROWS
 
     def _depends(self, block: Block, others: Iterable[Block]) -> bool:
-        items = {item for other in others for item in other.items}
-        return any(not items.isdisjoint(self.arranger.before(item)) for item in block.items)
+        tasks = {task for other in others for task in other.tasks}
+        return any(not tasks.isdisjoint(self.arranger.before(task)) for task in block.tasks)
 
     # -- parts ----------------------------------------------------------------------------------------------------
 
     def _joins(self, block: Block, fused: Fused) -> bool:
         if fused.lines + block.lines > MAX_LINES:
             return False
-        item = block.items[0]
-        if not isinstance(item, Product):
+        task = block.tasks[0]
+        if not isinstance(task, Product):
             if obstacle(block) or not self.graph.equal_lengths(block.length, fused.length):
                 return False
-            return all(self._by_rows(item, fused) for item in block.items)
-        if len(item.node.dims) != 2 or item.node.dtype not in FLOATS:
+            return all(self._by_rows(task, fused) for task in block.tasks)
+        if len(task.node.dims) != 2 or task.node.dtype not in FLOATS:
             return False
-        if self._is_row_product(item, fused):
+        if self._is_row_product(task, fused):
             return True
-        if self._is_sum(item, fused):
-            m, n = (self.graph.find(v) for v in item.node.dims)
-            fused.sums[item] = n < m
+        if self._is_sum(task, fused):
+            m, n = (self.graph.find(v) for v in task.node.dims)
+            fused.sums[task] = n < m
             return True
         return False
 
-    def _is_row_product(self, item: Item, fused: Fused) -> bool:
-        a, b = item.views
-        if item.factors or item.last or not self.graph.equal_lengths(item.node.dims[0], fused.length):
+    def _is_row_product(self, task: Task, fused: Fused) -> bool:
+        a, b = task.views
+        if task.factors or task.last or not self.graph.equal_lengths(task.node.dims[0], fused.length):
             return False
         if self._made_in(b.buffer, fused) or not self._goes_by_rows(a, 0, fused):
             return False
-        why = self._too_large(item, b.lengths, "weights")
+        why = self._too_large(task, b.lengths, "weights")
         if why:
-            self.why[item] = why
+            self.why[task] = why
         return not why
 
-    def _is_sum(self, item: Item, fused: Fused) -> bool:
-        a, b = item.views
+    def _is_sum(self, task: Task, fused: Fused) -> bool:
+        a, b = task.views
         if not self.graph.equal_lengths(a.lengths[-1], fused.length):
             return False
         if not (self._goes_by_rows(a, 1, fused) and self._goes_by_rows(b, 0, fused)):
             return False
-        base = item.node.inputs[0] if item.factors else None
-        if (base is not None and self._made_in(base, fused)) or self._is_read(item.node, fused):
+        base = task.node.inputs[0] if task.factors else None
+        if (base is not None and self._made_in(base, fused)) or self._is_read(task.node, fused):
             return False
-        why = self._too_large(item, item.node.dims, "sums")
+        why = self._too_large(task, task.node.dims, "sums")
         if why:
-            self.why[item] = why
+            self.why[task] = why
         return not why
 
-    def _too_large(self, item: Item, lengths: Sequence[Any], what: str) -> str:
-        size = dims.bytes_of(map(self.graph.find, lengths), item.node.dtype)
+    def _too_large(self, task: Task, lengths: Sequence[Any], what: str) -> str:
+        size = dims.bytes_of(map(self.graph.find, lengths), task.node.dtype)
         if not isinstance(size, int):
             return f"how large its {what} are is known only at the call"
         return f"its {what}, {size:,} bytes, would not stay in the cache" if size > RESIDENT else ""
 
     def _made_in(self, node: Node, fused: Fused) -> bool:
-        return any(item.node is node for item in fused.items if item.writes)
+        return any(task.node is node for task in fused.tasks if task.writes)
 
     def _is_read(self, node: Node, fused: Fused) -> bool:
-        return any(load.inputs[0] is node for item in fused.items for load in item.loads)
+        return any(load.inputs[0] is node for task in fused.tasks for load in task.loads)
 
     def _goes_by_rows(self, view: View, axis: int, fused: Fused) -> bool:
         """Whether row i of an operand (along its axis) is row i of what the phase makes, or not made in it at all."""
-        maker = next((item for item in fused.items if item.writes and item.node is view.buffer), None)
+        maker = next((task for task in fused.tasks if task.writes and task.node is view.buffer), None)
         if maker is None:
             return True
         width = 1
@@ -183,28 +183,28 @@ class Fuser:
         by_rows = maker not in fused.sums and self._writes_rows(maker)
         return by_rows and isinstance(view.offset, int) and isinstance(stride, int) and stride == width
 
-    def _writes_rows(self, item: Item) -> bool:
-        return isinstance(item, Product) or (
-            isinstance(item, Elementwise | Reduction)
-            and 0 not in item.reduced
-            and bool(item.loops)
-            and item.level_axes[0] == 0
+    def _writes_rows(self, task: Task) -> bool:
+        return isinstance(task, Product) or (
+            isinstance(task, Elementwise | Reduction)
+            and 0 not in task.reduced
+            and bool(task.loops)
+            and task.level_axes[0] == 0
         )
 
-    def _by_rows(self, item: Item, fused: Fused) -> bool:
-        """Whether an item of a loop may run right after the same rows of what it depends on in the phase."""
-        members = set(fused.items)
-        for other in self.arranger.before(item):
+    def _by_rows(self, task: Task, fused: Fused) -> bool:
+        """Whether a task of a loop may run right after the same rows of what it depends on in the phase."""
+        members = set(fused.tasks)
+        for other in self.arranger.before(task):
             if other not in members:
                 continue
             if isinstance(other, Product):
-                loads = [load for load in item.loads if load.inputs[0] is other.node]
+                loads = [load for load in task.loads if load.inputs[0] is other.node]
                 if other in fused.sums or not loads:
                     return False
                 rows = [v.inputs[1] for v in loads if not v.attrs]
                 if len(rows) < len(loads) or not all(v.kind == "loop" and v.attrs[0] == 0 for v in rows):
                     return False
-            elif not self.arranger.may_share(item, other, 0):
+            elif not self.arranger.may_share(task, other, 0):
                 return False
         return True
 
@@ -212,37 +212,37 @@ class Fuser:
 
     def _settle(self, fused: Fused) -> None:
         """Which results are kept for one block of rows only, and how many rows that is."""
-        inside = set(fused.items)
+        inside = set(fused.tasks)
         read_outside: set[Node] = set()
-        for item in {*self.arranger.by_node.values(), *self.arranger.checks} - inside:
-            read_outside.update(item.sources)
+        for task in {*self.arranger.by_node.values(), *self.arranger.checks} - inside:
+            read_outside.update(task.sources)
         width = 0
-        for item in fused.items:
-            if isinstance(item, IndexCheck) or item in fused.sums or not self._writes_rows(item):
+        for task in fused.tasks:
+            if isinstance(task, IndexCheck) or task in fused.sums or not self._writes_rows(task):
                 continue
-            place = self.buffers[item.node]
-            row = dims.bytes_of(map(self.graph.find, item.node.dims[1:]), item.node.dtype)
-            if place.place == "arena" and 0 in place.axes and isinstance(row, int) and item.node not in read_outside:
-                fused.local.append(item.node)
+            place = self.buffers[task.node]
+            row = dims.bytes_of(map(self.graph.find, task.node.dims[1:]), task.node.dtype)
+            if place.place == "arena" and 0 in place.axes and isinstance(row, int) and task.node not in read_outside:
+                fused.local.append(task.node)
                 width += row
         width += sum(self._row_bytes(fused).values())
         rows = min(max(BLOCK // max(width, 1), LEAST_ROWS), MOST_ROWS)
         fused.rows = rows // LEAST_ROWS * LEAST_ROWS
-        for item in fused.items:
-            if isinstance(item, Product) and item not in fused.sums:
-                b = item.views[1]
-                if is_narrow(self.graph, item) or not (isinstance(b.strides[-1], int) and b.strides[-1] == 1):
-                    fused.copies[item] = 0
+        for task in fused.tasks:
+            if isinstance(task, Product) and task not in fused.sums:
+                b = task.views[1]
+                if is_narrow(self.graph, task) or not (isinstance(b.strides[-1], int) and b.strides[-1] == 1):
+                    fused.copies[task] = 0
         fused.lanes = [block for block in fused.body if self._has_lanes(block, fused)]
-        for item in (item for block in fused.lanes for item in block.items):
-            if isinstance(item, IndexCheck) or 0 in item.reduced:
+        for task in (task for block in fused.lanes for task in block.tasks):
+            if isinstance(task, IndexCheck) or 0 in task.reduced:
                 continue
-            place = self.buffers[item.node]
-            if place.place == "register" or self._is_row(place) or item.node in fused.local:
-                columns = tuple(a for a in item.level_axes if a is not None)
+            place = self.buffers[task.node]
+            if place.place == "register" or self._is_row(place) or task.node in fused.local:
+                columns = tuple(a for a in task.level_axes if a is not None)
                 place.place, place.rows, place.axes = "rows", fused.room, tuple(sorted(columns))
-                if item.node not in fused.local:
-                    fused.local.append(item.node)
+                if task.node not in fused.local:
+                    fused.local.append(task.node)
 
     def _is_row(self, place: Buffer) -> bool:
         """Whether a buffer holds one row, for one round of a loop."""
@@ -250,34 +250,34 @@ class Fuser:
 
     def _has_lanes(self, block: Block, fused: Fused) -> bool:
         """Whether the vectors of a loop lie along the rows: it has short rows, of what is kept for one block only."""
-        made = {item.node for part in fused.body for item in part.items if item.writes}
-        return all(self._is_short(item, made, fused) for item in block.items)
+        made = {task.node for part in fused.body for task in part.tasks if task.writes}
+        return all(self._is_short(task, made, fused) for task in block.tasks)
 
-    def _is_short(self, item: Item, made: set[Node], fused: Fused) -> bool:
-        """Whether that is so for an item of a loop."""
-        columns = [self.graph.find(n) for n in item.loops[1:]]
-        if not isinstance(item, Elementwise | Reduction | IndexCheck) or len(columns) > 1:
+    def _is_short(self, task: Task, made: set[Node], fused: Fused) -> bool:
+        """Whether that is so for a task of a loop."""
+        columns = [self.graph.find(n) for n in task.loops[1:]]
+        if not isinstance(task, Elementwise | Reduction | IndexCheck) or len(columns) > 1:
             return False
         if not all(isinstance(n, int) and n <= SHORT for n in columns):
             return False
-        form = item.form if isinstance(item, Reduction) else None
+        form = task.form if isinstance(task, Reduction) else None
         if form is not None and form.position:
             return False
-        if item.writes and 0 not in item.reduced:
-            place = self.buffers[item.node]
-            if item.level_axes[0] != 0:
+        if task.writes and 0 not in task.reduced:
+            place = self.buffers[task.node]
+            if task.level_axes[0] != 0:
                 return False
-            if place.place != "register" and item.node not in fused.local and 0 in place.axes and len(place.axes) > 1:
+            if place.place != "register" and task.node not in fused.local and 0 in place.axes and len(place.axes) > 1:
                 return False
         # what is not made here and has rows of its own lies row by row
-        outside = [load.inputs[1:] for load in item.loads if load.inputs[0] not in made]
+        outside = [load.inputs[1:] for load in task.loads if load.inputs[0] not in made]
         return not any({v.attrs[0] for v in scalar_nodes(index) if v.kind == "loop"} == {0, 1} for index in outside)
 
     def _row_bytes(self, fused: Fused) -> dict[Node, int]:
         """Bytes of a row of what the products read of the rows and the phase does not make."""
         found: dict[Node, int] = {}
-        for item in fused.items:
-            for view in item.views:
+        for task in fused.tasks:
+            for view in task.views:
                 lengths = [self.graph.find(n) for n in view.lengths]
                 rows = [n for n in lengths if self.graph.equal_lengths(n, fused.length)]
                 others = [n for n in lengths if n not in rows and isinstance(n, int)]
@@ -286,10 +286,10 @@ class Fuser:
         return found
 
 
-def is_narrow(graph: Graph, item: Item) -> bool:
+def is_narrow(graph: Graph, task: Task) -> bool:
     """Whether vectors of a product lie along the summed axis (kernels/dots.py): it has few columns and long rows."""
-    k, n = (graph.find(v) for v in item.views[1].lengths)
-    stride = item.views[0].strides[-1]
+    k, n = (graph.find(v) for v in task.views[1].lengths)
+    stride = task.views[0].strides[-1]
     return bool(n <= NARROW and k >= LONG and isinstance(stride, int) and stride == 1)
 
 

@@ -22,7 +22,7 @@ from numgraph.ir import Graph, Node
 from numgraph.lengths import dims
 from numgraph.lengths.known import full_length, times
 from numgraph.schedule.arrange import Block, gathers_rows
-from numgraph.schedule.items import Elementwise, IndexCheck, Item, KernelCall, Product, Scattering
+from numgraph.schedule.tasks import Elementwise, IndexCheck, KernelCall, Product, Scattering, Task
 
 # Iterations up to which a block is worth moving beside others of its size, with which it is one launch then.
 SMALL = 16384
@@ -54,13 +54,13 @@ def map_to_grid(graph: Graph, blocks: list[Block], buffers: dict[Node, Any]) -> 
     for block in blocks:
         shape = _shape(graph, block)
         mapping = found[block] = Mapping(shape, _count(graph, block, shape), _work(block))
-        for item in block.items:
-            if isinstance(item, IndexCheck) or shape not in ("rows", "lanes"):
+        for task in block.tasks:
+            if isinstance(task, IndexCheck) or shape not in ("rows", "lanes"):
                 continue
-            buffer = buffers[item.node]
-            if buffer.place == "arena" and item.level_axes[0] not in buffer.axes:
+            buffer = buffers[task.node]
+            if buffer.place == "arena" and task.level_axes[0] not in buffer.axes:
                 if shape == "lanes":
-                    buffer.axes = _apart(item, buffer.axes)
+                    buffer.axes = _apart(task, buffer.axes)
                 buffer.place, buffer.offset = "private", mapping.private
                 mapping.private = mapping.private + buffer.size(graph)
     gather_small(blocks, found, buffers)
@@ -68,30 +68,30 @@ def map_to_grid(graph: Graph, blocks: list[Block], buffers: dict[Node, Any]) -> 
     return found, 0
 
 
-def _apart(item: Item, axes: tuple[int, ...]) -> tuple[int, ...]:
+def _apart(task: Task, axes: tuple[int, ...]) -> tuple[int, ...]:
     """The axes with that of the loop which lanes divide: its iterations run at the same time, and may not share memory
     as those of a loop do that one thread runs."""
-    divided = item.level_axes[1] if len(item.loops) > 1 else None
+    divided = task.level_axes[1] if len(task.loops) > 1 else None
     return axes if divided is None else tuple(sorted({*axes, divided}))
 
 
 def _shape(graph: Graph, block: Block) -> str:
-    first = block.items[0]
+    first = block.tasks[0]
     if isinstance(first, Product | KernelCall | Scattering):
         return first.kind
     if block.length is None:
         return "once"
-    if any(gathers_rows(item) for item in block.items):
+    if any(gathers_rows(task) for task in block.tasks):
         return "sums"
-    plain = all(isinstance(item, Elementwise | IndexCheck) or not item.reduced for item in block.items)
-    same = all(len(item.loops) == len(first.loops) for item in block.items)
+    plain = all(isinstance(task, Elementwise | IndexCheck) or not task.reduced for task in block.tasks)
+    same = all(len(task.loops) == len(first.loops) for task in block.tasks)
     if plain and same and _one_nest(block):
         return "flat"
     return "rows" if _short_rows(block) else "lanes"
 
 
 def _one_nest(block: Block) -> bool:
-    """Whether the loops lie directly inside each other, with all items in the innermost."""
+    """Whether the loops lie directly inside each other, with all tasks in the innermost."""
     while block.body and block.body[0].length is not None:
         if len(block.body) > 1:
             return False
@@ -101,13 +101,13 @@ def _one_nest(block: Block) -> bool:
 
 def _short_rows(block: Block) -> bool:
     """Whether one thread may as well do a whole iteration of the outermost loop."""
-    inner = [item.loops[1] for item in block.items if len(item.loops) > 1]
+    inner = [task.loops[1] for task in block.tasks if len(task.loops) > 1]
     lengths = [full_length(n) for n in inner]
     return all(n is not None and n <= SHORT for n in lengths)
 
 
 def _count(graph: Graph, block: Block, shape: str) -> Any:
-    first = block.items[0]
+    first = block.tasks[0]
     if shape == "flat":
         return dims.product([graph.find(n) for n in first.loops])
     if shape == "sums":
@@ -117,19 +117,19 @@ def _count(graph: Graph, block: Block, shape: str) -> Any:
     return 1 if block.length is None else graph.find(block.length)
 
 
-def free_levels(item: Item) -> list[int]:
+def free_levels(task: Task) -> list[int]:
     """The loops of a scatter whose iterations never meet at an element."""
-    form = item.node.op.scatter if item.node.op else None
+    form = task.node.op.scatter if task.node.op else None
     assert form is not None
     if form.unique:
-        return list(range(len(item.loops)))
-    counters = {index.attrs[0] for index in item.target if index.kind == "loop"}
+        return list(range(len(task.loops)))
+    counters = {index.attrs[0] for index in task.target if index.kind == "loop"}
     return sorted(counters)
 
 
 def _work(block: Block) -> int | None:
-    """Iterations of all items, as far as they are known before a call."""
-    counts = [times(item.loops or item.node.dims) for item in block.items]
+    """Iterations of all tasks, as far as they are known before a call."""
+    counts = [times(task.loops or task.node.dims) for task in block.tasks]
     return None if None in counts else sum(n for n in counts if n is not None)
 
 
@@ -146,7 +146,7 @@ def gather_small(blocks: list[Block], found: dict[Block, Mapping], buffers: dict
 
 def _must_follow(block: Block, other: Block, buffers: dict[Node, Any]) -> bool:
     """Whether `block`, which comes later, may not be moved before `other`."""
-    if any(isinstance(item, IndexCheck) for item in (*block.items, *other.items)):
+    if any(isinstance(task, IndexCheck) for task in (*block.tasks, *other.tasks)):
         return True
     reads, writes = _memory_of(block, buffers)
     before_reads, before_writes = _memory_of(other, buffers)
@@ -157,10 +157,10 @@ def _memory_of(block: Block, buffers: dict[Node, Any]) -> tuple[set[Any], set[An
     """What a block reads and writes: shared variables by their slot, other memory by the node that has it."""
     reads: set[Any] = set()
     writes: set[Any] = set()
-    for item in block.items:
-        reads.update(_owner(node, buffers) for node in item.sources)
-        if item.writes:
-            writes.add(_owner(item.node, buffers))
+    for task in block.tasks:
+        reads.update(_owner(node, buffers) for node in task.sources)
+        if task.writes:
+            writes.add(_owner(task.node, buffers))
     return reads, writes
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from numgraph.ir import Graph
 from numgraph.lengths.known import full_length
 from numgraph.lengths.sources import varies
-from numgraph.schedule.items import Item
+from numgraph.schedule.tasks import Task
 
 # A side of up to this many is skinny: the sums of a thread for all of it stay in registers.
 SKINNY = 32
@@ -40,12 +40,12 @@ class Choice:
     why: str
 
 
-def choose_product(graph: Graph, item: Item, geometry: Any) -> Choice | None:
+def choose_product(graph: Graph, task: Task, geometry: Any) -> Choice | None:
     """The choice for a product of two matrices; None for a stack of products."""
-    if len(item.node.dims) != 2:
+    if len(task.node.dims) != 2:
         return None
-    m, n = (graph.find(length) for length in item.node.dims)
-    left, right = item.views
+    m, n = (graph.find(length) for length in task.node.dims)
+    left, right = task.views
     k = graph.find(left.lengths[-1])
     a_row, a_col = (graph.find(s) for s in left.strides)
     b_row, b_col = (graph.find(s) for s in right.strides)
@@ -72,7 +72,7 @@ def choose_product(graph: Graph, item: Item, geometry: Any) -> Choice | None:
     )  # fmt: skip
 
 
-def cublas_sizes(graph: Graph, item: Item, large: int | None) -> tuple[Any, ...] | None:
+def cublas_sizes(graph: Graph, task: Task, large: int | None) -> tuple[Any, ...] | None:
     """Lengths and strides for `cuda.blas.product_of` if cuBLAS is to compute a product, else None.
 
     large: the least length, None where there is no cuBLAS. They are m, n, k, the two strides of either operand, and
@@ -80,15 +80,15 @@ def cublas_sizes(graph: Graph, item: Item, large: int | None) -> tuple[Any, ...]
     Nothing may depend on the value of an argument: places of windows are worked out by the host here, so that each
     value would need a recording of its own, and a sweep would not replay one. Factors have to be constants.
     """
-    left, right = item.views
-    m, n = item.node.dims[-2:]
-    k, stack = left.lengths[-1], item.node.dims[:-2]
-    if large is None or not all(v.is_number for v in item.factors):
+    left, right = task.views
+    m, n = task.node.dims[-2:]
+    k, stack = left.lengths[-1], task.node.dims[:-2]
+    if large is None or not all(v.is_number for v in task.factors):
         return None
     full = [*map(full_length, (m, n, k))]
     # of a single row both strides may be 1
     least = max(2, large // STACKED) if stack else large
-    strides = [graph.find(s) for view in item.views for s in view.strides[-2:]]
+    strides = [graph.find(s) for view in task.views for s in view.strides[-2:]]
     if any(length is None or not least <= length <= MOST for length in full) or not _leading(full, strides):
         return None
     sizes = [*(graph.find(length) for length in (m, n, k)), *strides]

@@ -8,8 +8,8 @@ memory that holds a value already.
   constant or shared variable, no output or update, no length or index, and no other operand of the op. Any other base
   is copied first.
 * An update may be written over the old value of its variable. The base of an op that overwrites may be the variable
-  itself then. It is settled which updates do so when the items are known (`settled`): all who read the old value come
-  before, and the item itself reads at most the very element that it writes. Any other update gets new memory.
+  itself then. It is settled which updates do so when the tasks are known (`settled`): all who read the old value come
+  before, and the task itself reads at most the very element that it writes. Any other update gets new memory.
 
 What stands for several results is computed for one of them and copied for the others.
 `schedule/verify` proves for a finished schedule that it keeps to the rule, in another way.
@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from numgraph.ir import LEAVES, Graph, Node, topological
-from numgraph.schedule.items import Elementwise, IndexCheck, Item, Scattering
+from numgraph.schedule.tasks import Elementwise, IndexCheck, Scattering, Task
 
 WAITED_FOR = "what is written later needs the old value"
 
@@ -108,160 +108,160 @@ class Owner:
     # -- updates --------------------------------------------------------------------------------------------------
 
     def settled(
-        self, items: Sequence[Item], updates: Sequence[Update], final: int
-    ) -> tuple[list[Item], dict[Node, Node]]:
+        self, tasks: Sequence[Task], updates: Sequence[Update], final: int
+    ) -> tuple[list[Task], dict[Node, Node]]:
         """Settle which updates are written in place, in stage `final`, the last one: their `how` and `why`.
 
-        Returns an order of the items in which that is right, and the variable of each node that is written in place.
+        Returns an order of the tasks in which that is right, and the variable of each node that is written in place.
         """
-        by_node = {item.node: item for item in items if item.writes}
+        by_node = {task.node: task for task in tasks if task.writes}
         for u in updates:
             if not u.how:
                 u.why = self._obstacle(u, by_node[u.node])
-        order = Order(items, {by_node[u.node]: u for u in updates if not u.how and not u.why}, self.shared, final)
+        order = Order(tasks, {by_node[u.node]: u for u in updates if not u.how and not u.why}, self.shared, final)
         ordered = order.run()
         for u in updates:
             if not u.how:
                 late = by_node[u.node] in order.late
                 u.how = "in place" if late else "fresh"
                 u.why = u.why or (_reason(by_node[u.node]) if late else WAITED_FOR)
-        return ordered, {item.node: self.shared[u.slot] for item, u in order.late.items()}
+        return ordered, {task.node: self.shared[u.slot] for task, u in order.late.items()}
 
-    def _obstacle(self, update: Update, item: Item) -> str:
+    def _obstacle(self, update: Update, task: Task) -> str:
         """Why an update may not be written over the old value; "" where it may, as far as it is concerned itself."""
         leaf = self.shared[update.slot]
-        if item.raises:
+        if task.raises:
             return "a function that may raise makes it"
-        if leaf.dtype != item.node.dtype or len(leaf.dims) != len(item.node.dims):
+        if leaf.dtype != task.node.dtype or len(leaf.dims) != len(task.node.dims):
             return "the new value is of another type"
-        if not all(map(self.graph.equal_lengths, leaf.dims, item.node.dims)):
+        if not all(map(self.graph.equal_lengths, leaf.dims, task.node.dims)):
             return "its lengths may change"
-        if item.overwrites:
+        if task.overwrites:
             if not self._works_in_variable(update):
                 return "a copy of the old value is worked in" if update.slot in self.copied else "it is made elsewhere"
-            return "the old value is read while it is changed" if reads_leaf(item, leaf) else ""
-        if not isinstance(item, Elementwise):
-            read = reads_leaf(item, leaf)
-            return f"a {item.kind} cannot write over what it reads" if read else f"a {item.kind} makes it"
-        return "" if reads_only_own_element(item, leaf) else "its elements are made of other elements of the old value"
+            return "the old value is read while it is changed" if reads_leaf(task, leaf) else ""
+        if not isinstance(task, Elementwise):
+            read = reads_leaf(task, leaf)
+            return f"a {task.kind} cannot write over what it reads" if read else f"a {task.kind} makes it"
+        return "" if reads_only_own_element(task, leaf) else "its elements are made of other elements of the old value"
 
 
 class Order:
-    """An order of items in which all who read an old value come before the item that is written over it.
+    """An order of tasks in which all who read an old value come before the task that is written over it.
 
-    late: items that are written in place, and their updates; those that nothing can wait for are taken out. They run in
+    late: tasks that are written in place, and their updates; those that nothing can wait for are taken out. They run in
     the last stage, behind all index checks, so that a call that fails has changed nothing.
     """
 
-    def __init__(self, items: Sequence[Item], late: dict[Item, Update], shared: Sequence[Node], final: int) -> None:
-        self.items = items
+    def __init__(self, tasks: Sequence[Task], late: dict[Task, Update], shared: Sequence[Node], final: int) -> None:
+        self.tasks = tasks
         self.final = final
         self.late = late
-        by_node = {item.node: item for item in items if item.writes}
-        slots = {shared[u.slot]: item for item, u in late.items()}
+        by_node = {task.node: task for task in tasks if task.writes}
+        slots = {shared[u.slot]: task for task, u in late.items()}
         # dictionaries for sets: the order must be the same in every process
-        self.checks = dict.fromkeys(item for item in items if isinstance(item, IndexCheck) or item.raises)
-        # what has not run yet and must come before an item, and the other way round
-        self.needed: dict[Item, dict[Item, None]] = {}
-        self.followers: dict[Item, list[Item]] = {item: [] for item in items}
-        # for an item that is written in place, the readers of the old value; for a reader, who waits for it
-        self.unread: dict[Item, dict[Item, None]] = {item: {} for item in late}
-        self.waiting: dict[Item, list[Item]] = {item: [] for item in items}
-        for item in items:
-            found = [by_node[v] for v in item.sources if v in by_node] + item.checks
-            self.needed[item] = dict.fromkeys(other for other in found if other is not item)
-            for other in self.needed[item]:
-                self.followers[other].append(item)
-            # each once, also where an item reads a value several times
-            for writer in dict.fromkeys(slots[v] for v in item.sources if v in slots):
-                if writer is not item:
-                    self.unread[writer][item] = None
-                    self.waiting[item].append(writer)
-        self.natural = {item: item.stage for item in items}
-        # items that are written in place and wait for nothing but readers and checks; those without readers left
-        self.held: dict[Item, None] = {}
-        self.unheld: dict[Item, None] = {}
+        self.checks = dict.fromkeys(task for task in tasks if isinstance(task, IndexCheck) or task.raises)
+        # what has not run yet and must come before a task, and the other way round
+        self.needed: dict[Task, dict[Task, None]] = {}
+        self.followers: dict[Task, list[Task]] = {task: [] for task in tasks}
+        # for a task that is written in place, the readers of the old value; for a reader, who waits for it
+        self.unread: dict[Task, dict[Task, None]] = {task: {} for task in late}
+        self.waiting: dict[Task, list[Task]] = {task: [] for task in tasks}
+        for task in tasks:
+            found = [by_node[v] for v in task.sources if v in by_node] + task.checks
+            self.needed[task] = dict.fromkeys(other for other in found if other is not task)
+            for other in self.needed[task]:
+                self.followers[other].append(task)
+            # each once, also where a task reads a value several times
+            for writer in dict.fromkeys(slots[v] for v in task.sources if v in slots):
+                if writer is not task:
+                    self.unread[writer][task] = None
+                    self.waiting[task].append(writer)
+        self.natural = {task: task.stage for task in tasks}
+        # tasks that are written in place and wait for nothing but readers and checks; those without readers left
+        self.held: dict[Task, None] = {}
+        self.unheld: dict[Task, None] = {}
 
-    def run(self) -> list[Item]:
-        """The order; `late`, and the `last` and `stage` of each item, are settled then."""
+    def run(self) -> list[Task]:
+        """The order; `late`, and the `last` and `stage` of each task, are settled then."""
         self._choose_stages()
-        place = {item: k for k, item in enumerate(sorted(self.items, key=lambda item: (item.stage, item.last)))}
-        ready = [item for item in self.items if not self.needed[item]]
-        order: list[Item] = []
-        while len(order) < len(self.items):
-            late = [item for item in ready if item in self.late]
+        place = {task: k for k, task in enumerate(sorted(self.tasks, key=lambda task: (task.stage, task.last)))}
+        ready = [task for task in self.tasks if not self.needed[task]]
+        order: list[Task] = []
+        while len(order) < len(self.tasks):
+            late = [task for task in ready if task in self.late]
             self.held.update(dict.fromkeys(late))
-            self.unheld.update((item, None) for item in late if not self.unread[item])
-            now = [item for item in ready if item not in self.late]
+            self.unheld.update((task, None) for task in late if not self.unread[task])
+            now = [task for task in ready if task not in self.late]
             if not now and not self.checks:
                 # what was given up meanwhile has run
-                now, self.unheld = [item for item in self.unheld if item in self.held], {}
+                now, self.unheld = [task for task in self.unheld if task in self.held], {}
             now = now or [self._given_up()]
             now.sort(key=place.__getitem__)
             order += now
-            ready = [other for item in now for other in self._done(item)]
+            ready = [other for task in now for other in self._done(task)]
         return order
 
-    def _done(self, item: Item) -> list[Item]:
-        """Note that an item has run; returns those that nothing more has to come before, readers and checks aside."""
-        self.held.pop(item, None)
-        self.checks.pop(item, None)
-        for writer in self.waiting[item]:
-            self.unread[writer].pop(item, None)
+    def _done(self, task: Task) -> list[Task]:
+        """Note that a task has run; returns those that nothing more has to come before, readers and checks aside."""
+        self.held.pop(task, None)
+        self.checks.pop(task, None)
+        for writer in self.waiting[task]:
+            self.unread[writer].pop(task, None)
             if not self.unread[writer] and writer in self.held:
                 self.unheld[writer] = None
-        for other in self.followers[item]:
-            self.needed[other].pop(item, None)
-        return [other for other in self.followers[item] if not self.needed[other]]
+        for other in self.followers[task]:
+            self.needed[other].pop(task, None)
+        return [other for other in self.followers[task] if not self.needed[other]]
 
     def _choose_stages(self) -> None:
         """What is written in place runs in the last stage; what an earlier stage needs is not."""
         final = self.final
-        early = [item for item in self.items if item not in self.late and item.stage < final]
+        early = [task for task in self.tasks if task not in self.late and task.stage < final]
         while early:
-            for item in [other for other in self.needed[early.pop()] if other in self.late]:
-                self._give_up(item)
-                if item.stage < final:
-                    early.append(item)
-        for item in self.items:
-            item.last = item in self.late
-            item.stage = final if item.last else item.stage
+            for task in [other for other in self.needed[early.pop()] if other in self.late]:
+                self._give_up(task)
+                if task.stage < final:
+                    early.append(task)
+        for task in self.tasks:
+            task.last = task in self.late
+            task.stage = final if task.last else task.stage
 
-    def _give_up(self, item: Item) -> None:
-        del self.late[item]
-        item.last, item.stage = False, self.natural[item]
+    def _give_up(self, task: Task) -> None:
+        del self.late[task]
+        task.last, task.stage = False, self.natural[task]
 
-    def _given_up(self) -> Item:
-        """An item that is not written in place after all, since others wait for each other in a circle with it."""
-        path: dict[Item, int] = {}
-        item = next(iter(self.held))
-        while item not in path:
-            path[item] = len(path)
-            item = next(iter(self.unread[item] or self.checks))
-            while item not in self.held:
-                item = next(iter(self.needed[item]))
-        circle = [other for other, at in path.items() if at >= path[item]]
+    def _given_up(self) -> Task:
+        """A task that is not written in place after all, since others wait for each other in a circle with it."""
+        path: dict[Task, int] = {}
+        task = next(iter(self.held))
+        while task not in path:
+            path[task] = len(path)
+            task = next(iter(self.unread[task] or self.checks))
+            while task not in self.held:
+                task = next(iter(self.needed[task]))
+        circle = [other for other, at in path.items() if at >= path[task]]
         position = {other: k for k, other in enumerate(self.late)}
         first = min(circle, key=position.__getitem__)
         self._give_up(first)
         return first
 
 
-def reads_leaf(item: Item, leaf: Node) -> bool:
-    """Whether an item reads a leaf's memory, other than as the base that it works in."""
-    return leaf in item.operands
+def reads_leaf(task: Task, leaf: Node) -> bool:
+    """Whether a task reads a leaf's memory, other than as the base that it works in."""
+    return leaf in task.operands
 
 
-def reads_only_own_element(item: Item, leaf: Node) -> bool:
-    """Whether every read of `leaf` in `item` is of the very element that the item writes."""
-    if leaf in item.lengths or any(view.buffer is leaf for view in item.views):
+def reads_only_own_element(task: Task, leaf: Node) -> bool:
+    """Whether every read of `leaf` in `task` is of the very element that the task writes."""
+    if leaf in task.lengths or any(view.buffer is leaf for view in task.views):
         return False
-    own = tuple(item.target)
-    return all(load.inputs[1:] == own and not load.attrs for load in item.loads if load.inputs[0] is leaf)
+    own = tuple(task.target)
+    return all(load.inputs[1:] == own and not load.attrs for load in task.loads if load.inputs[0] is leaf)
 
 
-def _reason(item: Item) -> str:
-    """Why an item may write over the old value of its variable."""
-    if item.overwrites:
-        return "only what changes is written" if isinstance(item, Scattering) else "the product is added to it"
+def _reason(task: Task) -> str:
+    """Why a task may write over the old value of its variable."""
+    if task.overwrites:
+        return "only what changes is written" if isinstance(task, Scattering) else "the product is added to it"
     return "each element is made of its own old value, or of none"

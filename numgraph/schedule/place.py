@@ -11,7 +11,7 @@ from numgraph.ir import Graph, Node
 from numgraph.lengths import dims
 from numgraph.lengths.sources import read_for
 from numgraph.schedule.arrange import Block, Fused
-from numgraph.schedule.items import Elementwise, IndexCheck, Item, Reduction, Scattering
+from numgraph.schedule.tasks import Elementwise, IndexCheck, Reduction, Scattering, Task
 
 
 @dataclass(eq=False)
@@ -72,64 +72,64 @@ class Placer:
         self.buffers = buffers
         self.stages = 1
 
-    def place(self, items: Sequence[Item], stages: Sequence[Sequence[Block]], waited: Sequence[Node] = ()) -> None:
-        """A buffer for each item: registers and row buffers where all readers share the writer's loops. waited: nodes
+    def place(self, tasks: Sequence[Task], stages: Sequence[Sequence[Block]], waited: Sequence[Node] = ()) -> None:
+        """A buffer for each task: registers and row buffers where all readers share the writer's loops. waited: nodes
         that conditions read."""
         self.stages = len(stages)
         paths = loops_around(stages)
-        by_node = {item.node: item for item in items if item.writes}
-        shared_levels = {item: len(paths[item]) for item in by_node.values()}
-        for item in items:
-            for load in item.loads:
+        by_node = {task.node: task for task in tasks if task.writes}
+        shared_levels = {task: len(paths[task]) for task in by_node.values()}
+        for task in tasks:
+            for load in task.loads:
                 writer = by_node.get(load.inputs[0])
                 if writer is not None:
-                    common = 0 if load.attrs or isinstance(writer, Scattering) else _common(paths[writer], paths[item])
+                    common = 0 if load.attrs or isinstance(writer, Scattering) else _common(paths[writer], paths[task])
                     shared_levels[writer] = min(shared_levels[writer], common)
-            for view in item.views:
+            for view in task.views:
                 if view.buffer in by_node:
                     shared_levels[by_node[view.buffer]] = 0
-            if item.overwrites and item.node.inputs[0] in by_node:
-                shared_levels[by_node[item.node.inputs[0]]] = 0
-        for node in self.read_by_lengths(items) | set(waited):
+            if task.overwrites and task.node.inputs[0] in by_node:
+                shared_levels[by_node[task.node.inputs[0]]] = 0
+        for node in self.read_by_lengths(tasks) | set(waited):
             if node in by_node:
                 shared_levels[by_node[node]] = 0
-        for node, item in by_node.items():
-            self._give_buffer(node, item, shared_levels[item])
-        for item in reversed(items):
-            if item.overwrites and item.node.inputs[0] in by_node:
-                self._share_base(item)
+        for node, task in by_node.items():
+            self._give_buffer(node, task, shared_levels[task])
+        for task in reversed(tasks):
+            if task.overwrites and task.node.inputs[0] in by_node:
+                self._share_base(task)
 
-    def read_by_lengths(self, items: Sequence[Item]) -> set[Node]:
+    def read_by_lengths(self, tasks: Sequence[Task]) -> set[Node]:
         """What lengths depend on."""
-        lengths = [n for item in items for n in map(self.graph.find, item.node.dims)]
-        return set(read_for(lengths + [n for item in items for n in (*item.loops, *item.sizes, item.bound)]))
+        lengths = [n for task in tasks for n in map(self.graph.find, task.node.dims)]
+        return set(read_for(lengths + [n for task in tasks for n in (*task.loops, *task.sizes, task.bound)]))
 
-    def _give_buffer(self, node: Node, item: Item, levels: int) -> None:
+    def _give_buffer(self, node: Node, task: Task, levels: int) -> None:
         every = tuple(range(len(node.dims)))
         if node in self.buffers:
-            self.buffers[node].axes, self.buffers[node].stage = every, item.stage
+            self.buffers[node].axes, self.buffers[node].stage = every, task.stage
             return
-        if not isinstance(item, Elementwise | Reduction):
-            self.buffers[node] = Buffer(node, "arena", axes=every, stage=item.stage)
+        if not isinstance(task, Elementwise | Reduction):
+            self.buffers[node] = Buffer(node, "arena", axes=every, stage=task.stage)
             return
-        free = min(levels, min(item.reduced, default=levels))
-        kept = tuple(a for level, a in enumerate(item.level_axes) if a is not None and level >= free)
-        tail = not item.reduced or min(item.reduced) + len(item.reduced) == len(item.loops)
-        place = "arena" if kept or not tail or levels < free or not self._stays(item, levels) else "register"
-        self.buffers[node] = Buffer(node, place, axes=tuple(sorted(kept)), stage=item.stage)
+        free = min(levels, min(task.reduced, default=levels))
+        kept = tuple(a for level, a in enumerate(task.level_axes) if a is not None and level >= free)
+        tail = not task.reduced or min(task.reduced) + len(task.reduced) == len(task.loops)
+        place = "arena" if kept or not tail or levels < free or not self._stays(task, levels) else "register"
+        self.buffers[node] = Buffer(node, place, axes=tuple(sorted(kept)), stage=task.stage)
 
-    def _stays(self, item: Item, levels: int) -> bool:
+    def _stays(self, task: Task, levels: int) -> bool:
         """Whether all readers lie in the loop body in which the value becomes complete."""
-        complete = min(item.reduced, default=len(item.loops))
+        complete = min(task.reduced, default=len(task.loops))
         return levels >= complete and complete > 0
 
-    def _share_base(self, item: Item) -> None:
+    def _share_base(self, task: Task) -> None:
         """A scatter works in the memory of its base."""
-        mine, base = self.buffers[item.node], self.buffers[item.node.inputs[0]]
+        mine, base = self.buffers[task.node], self.buffers[task.node.inputs[0]]
         if mine.place != "arena":
-            self.buffers[item.node.inputs[0]] = Buffer(base.node, mine.place, mine.slot, base.axes, stage=mine.stage)
+            self.buffers[task.node.inputs[0]] = Buffer(base.node, mine.place, mine.slot, base.axes, stage=mine.stage)
         else:
-            self.buffers[item.node] = Buffer(item.node, "base", -1, mine.axes, stage=base.stage)
+            self.buffers[task.node] = Buffer(task.node, "base", -1, mine.axes, stage=base.stage)
 
     def lay_out(self, stage: int, blocks: Sequence[Block]) -> Any:
         """Offsets in the stage's arena; buffers of equal size whose lives do not overlap share memory. Returns the
@@ -152,8 +152,8 @@ class Placer:
         final: dict[Node, int] = {}
         forever = len(blocks) + 1
         for number, block in enumerate(blocks):
-            for item in block.items:
-                used = item.sources if isinstance(item, IndexCheck) else [*item.sources, item.node]
+            for task in block.tasks:
+                used = task.sources if isinstance(task, IndexCheck) else [*task.sources, task.node]
                 for node in map(self._root_buffer, used):
                     if (
                         node in self.buffers
@@ -171,28 +171,28 @@ class Placer:
         return node
 
 
-def loops_around(stages: Sequence[Sequence[Block]]) -> dict[Item, list[Block]]:
-    """The loops around each item, outermost first."""
-    paths: dict[Item, list[Block]] = {}
+def loops_around(stages: Sequence[Sequence[Block]]) -> dict[Task, list[Block]]:
+    """The loops around each task, outermost first."""
+    paths: dict[Task, list[Block]] = {}
     for blocks in stages:
         _trace(blocks, [], paths)
     return paths
 
 
-def _trace(blocks: Sequence[Block], path: list[Block], paths: dict[Item, list[Block]]) -> None:
+def _trace(blocks: Sequence[Block], path: list[Block], paths: dict[Task, list[Block]]) -> None:
     for block in blocks:
         inside = [*path, block] if block.length is not None else path
         if isinstance(block, Fused):
             _trace(block.body, path, paths)
         elif block.length is None:
-            for item in block.items:
-                paths[item] = inside
+            for task in block.tasks:
+                paths[task] = inside
         else:
             _trace(block.body, inside, paths)
 
 
 def _common(a: Sequence[Block], b: Sequence[Block]) -> int:
-    """How many of the outermost loops two items share."""
+    """How many of the outermost loops two tasks share."""
     count = 0
     for x, y in zip(a, b, strict=False):
         if x is not y:

@@ -16,9 +16,9 @@ from numgraph.schedule.chunks import divide_among_threads
 from numgraph.schedule.conditions import LateConditions
 from numgraph.schedule.fuse import Fuser
 from numgraph.schedule.grid import map_to_grid
-from numgraph.schedule.items import Item, ItemMaker, choose_stored, needed
 from numgraph.schedule.ownership import Owner, Update
 from numgraph.schedule.place import Buffer, Placer, loops_around
+from numgraph.schedule.tasks import Task, TaskMaker, choose_stored, needed
 
 
 @dataclass(eq=False)
@@ -37,16 +37,16 @@ class Schedule:
     outputs: list[Node]
     updates: list[Update]
     arena_bytes: list[Any]
-    items: list[Item]
+    tasks: list[Task]
     division: dict[Block, Any]
     private_bytes: list[Any]
-    apart: dict[Item, str]
+    apart: dict[Task, str]
     arguments: list[Node] = field(default_factory=list)
     shared: list[Node] = field(default_factory=list)
 
     @cached_property
-    def paths(self) -> dict[Item, list[Block]]:
-        """The loops around each item, outermost first."""
+    def paths(self) -> dict[Task, list[Block]]:
+        """The loops around each task, outermost first."""
         return loops_around(self.stages)
 
 
@@ -77,16 +77,16 @@ class Scheduler:
 
     def run(self) -> Schedule:
         """Decide, arrange, place."""
-        items, overwritten = self._decided()
+        tasks, overwritten = self._decided()
         stages = []
         for stage in range(self.final + 1):
-            mine = [item for item in items if item.stage == stage]
+            mine = [task for task in tasks if task.stage == stage]
             stages.append(Arranger(self.graph, mine, overwritten).arrange(mine))
         placer = Placer(self.graph, self.buffers)
-        placer.place(items, stages, [v for wait in self._waits() for v in wait])
-        apart: dict[Item, str] = {}
+        placer.place(tasks, stages, [v for wait in self._waits() for v in wait])
+        apart: dict[Task, str] = {}
         if len(stages) == 1 and not self.graph.traits.grid:
-            fuser = Fuser(self.graph, Arranger(self.graph, items, overwritten), self.buffers)
+            fuser = Fuser(self.graph, Arranger(self.graph, tasks, overwritten), self.buffers)
             stages = [fuser.run(stages[0])]
             apart = fuser.why
         division: dict[Block, Any] = {}
@@ -98,12 +98,12 @@ class Scheduler:
             private.append(size)
         arena = [placer.lay_out(stage, blocks) for stage, blocks in enumerate(stages)]
         return Schedule(
-            self.graph, self.elements, stages, self.buffers, self.outputs, self.updates, arena, items, division,
+            self.graph, self.elements, stages, self.buffers, self.outputs, self.updates, arena, tasks, division,
             private, apart,
         )  # fmt: skip
 
-    def _decided(self) -> tuple[list[Item], dict[Node, Node]]:
-        """What is stored, and the items, in order; with the variable of each node that is written in place.
+    def _decided(self) -> tuple[list[Task], dict[Node, Node]]:
+        """What is stored, and the tasks, in order; with the variable of each node that is written in place.
 
         An update that was to work in its variable and may not gets a copy of the old value: then all is decided anew.
         """
@@ -116,16 +116,16 @@ class Scheduler:
             self._replace(owner.bases(self._roots(), self.updates))
             roots = self._roots()
             choose_stored(self.graph, self.elements, roots)
-            items = needed(ItemMaker(self.graph, self.elements, self.ranges).make_all(roots), roots)
-            self._number_stages(items)
-            items, overwritten = owner.settled(items, self.updates, self.final)
+            tasks = needed(TaskMaker(self.graph, self.elements, self.ranges).make_all(roots), roots)
+            self._number_stages(tasks)
+            tasks, overwritten = owner.settled(tasks, self.updates, self.final)
             if not owner.needs_copies(self.updates):
                 break
             self.outputs, self.updates, self.ranges = list(outputs), [Update(s, n, "") for s, n in updates], ranges
             self.elements.stored.clear()
             self.elements.forget_memory()
         self._place_results()
-        return items, overwritten
+        return tasks, overwritten
 
     def _copy(self, node: Node) -> Node:
         """A private copy of `node`: a buffer that nothing else uses."""
@@ -199,21 +199,21 @@ class Scheduler:
         waits = [computed_sources((r.a, r.b)) for r in undecided(self.graph) if r.kind not in OF_ELEMENTS]
         return [wait for wait in waits if wait]
 
-    def _number_stages(self, items: Sequence[Item]) -> None:
+    def _number_stages(self, tasks: Sequence[Task]) -> None:
         """A length that depends on computed data ends a stage: what has that length runs in a later one."""
         stage: dict[Node, int] = {}
         late = LateConditions(self.graph)
-        for item in items:
-            lengths = [*item.loops, *item.sizes, item.bound, *map(self.graph.find, item.node.dims)]
-            lengths += [v for view in item.views for v in (*view.lengths, view.offset, *view.strides)]
+        for task in tasks:
+            lengths = [*task.loops, *task.sizes, task.bound, *map(self.graph.find, task.node.dims)]
+            lengths += [v for view in task.views for v in (*view.lengths, view.offset, *view.strides)]
             known = read_for(lengths)
             after = [stage.get(v, -1) + 1 for v in known]
-            reads = [stage.get(v, 0) for v in item.sources] + [c.stage for c in item.checks]
-            item.stage = max([*after, *reads, late.stage(item, (*known, *item.sources), stage)], default=0)
-            if item.writes:
-                stage[item.node] = item.stage
+            reads = [stage.get(v, 0) for v in task.sources] + [c.stage for c in task.checks]
+            task.stage = max([*after, *reads, late.stage(task, (*known, *task.sources), stage)], default=0)
+            if task.writes:
+                stage[task.node] = task.stage
         checked = [1 + max(stage[v] for v in wait) for wait in self._waits()]
-        self.final = max([item.stage for item in items] + checked, default=0)
+        self.final = max([task.stage for task in tasks] + checked, default=0)
 
 
 __all__ = ["Buffer", "Schedule", "Scheduler", "Update"]

@@ -2,8 +2,8 @@
 
 The blocks are gone through in the order in which they run. For each piece of memory it is known which node lies in it,
 who wrote it, and who has read it since. A read must find the node that it asks for; a write ends the node that was
-there, and whatever else overlaps. Within a loop one item may meet what another one does in another iteration; so two
-items of a loop may use the same memory only if both name the element by the loop's counter, on the same axis. Then they
+there, and whatever else overlaps. Within a loop one task may meet what another one does in another iteration; so two
+tasks of a loop may use the same memory only if both name the element by the loop's counter, on the same axis. Then they
 meet in the same iteration only, where their order is that of the text, on one thread as on many.
 
 This is no part of compiling. `config.verify` turns it on.
@@ -22,11 +22,11 @@ from numgraph.lengths.known import all_apart, apart, in_order
 from numgraph.schedule.arrange import Block, Fused
 from numgraph.schedule.chunks import SCRATCH_BYTES, Division
 from numgraph.schedule.grid import Mapping
-from numgraph.schedule.items import IndexCheck, Item, KernelCall, Product
 from numgraph.schedule.plan import Buffer, Schedule
+from numgraph.schedule.tasks import IndexCheck, KernelCall, Product, Task
 from numgraph.schedule.work import name_of
 
-# Index of an element as an item names it: None where nothing is known about it.
+# Index of an element as a task names it: None where nothing is known about it.
 Index = tuple[Node | None, ...]
 # How many loops are divided among threads, by the name of a mapping; others divide their work by rules of their own.
 DIVIDED = {"flat": 99, "rows": 1, "lanes": 1}
@@ -43,9 +43,9 @@ class Place:
 
 @dataclass(frozen=True)
 class Use:
-    """An item that reads or writes an element of each iteration. top: the block of a stage that it runs in."""
+    """A task that reads or writes an element of each iteration. top: the block of a stage that it runs in."""
 
-    item: Item
+    task: Task
     index: Index
     loops: tuple[Block, ...]
     top: Block
@@ -83,28 +83,28 @@ class Verifier:
             if place.size is not None:
                 places.setdefault(place.space, set()).add((place.offset, place.size))
         self.laid_out = {s for s, found in places.items() if all_apart([*found, (schedule.arena_bytes[s[1]], 0)])}
-        # the first item that changed a shared variable: nothing may fail any more then
-        self.changed: Item | None = None
+        # the first task that changed a shared variable: nothing may fail any more then
+        self.changed: Task | None = None
 
     def run(self) -> None:
         """Go through the stages; then see whether every result is where it should be."""
-        done: set[Item] = set()
+        done: set[Task] = set()
         last = len(self.schedule.stages) - 1
         for stage, blocks in enumerate(self.schedule.stages):
             for block in blocks:
                 self._plan_reads(block)
             for block in blocks:
                 self._own_memory(stage, block)
-                for item, loops in ordered([block]):
-                    if item in done:
-                        self._fail(f"{self._name(item.node)} is computed twice")
-                    done.add(item)
-                    self._run_item(item, loops, block)
-                for item in self._joined(block):
-                    self._write(Use(item, (), (), block))
+                for task, loops in ordered([block]):
+                    if task in done:
+                        self._fail(f"{self._name(task.node)} is computed twice")
+                    done.add(task)
+                    self._run_item(task, loops, block)
+                for task in self._joined(block):
+                    self._write(Use(task, (), (), block))
             if self.changed is not None and stage < last:
                 self._fail(f"{self._name(self.changed.node)} changes a shared variable before the last stage")
-        left = [item for item in self.schedule.items if item not in done]
+        left = [task for task in self.schedule.tasks if task not in done]
         if left:
             self._fail(f"{self._name(left[0].node)} is never computed")
         self._results()
@@ -159,88 +159,88 @@ class Verifier:
         division = self.schedule.division.get(block)
         parts: list[tuple[Any, Any]] = []
         if isinstance(division, Division):
-            parts += [(0, SCRATCH_BYTES)] * any(isinstance(item, Product) for item in block.items)
-            parts += [(offset, self._bytes(item.node)) for item, offset in division.partial.items()]
+            parts += [(0, SCRATCH_BYTES)] * any(isinstance(task, Product) for task in block.tasks)
+            parts += [(offset, self._bytes(task.node)) for task, offset in division.partial.items()]
         if isinstance(block, Fused):
-            parts += [(offset, self._bytes(item.node, item.views[1].lengths)) for item, offset in block.copies.items()]
-        for item in block.items:
-            buffer = None if isinstance(item, IndexCheck) else self.schedule.buffers[item.node]
+            parts += [(offset, self._bytes(task.node, task.views[1].lengths)) for task, offset in block.copies.items()]
+        for task in block.tasks:
+            buffer = None if isinstance(task, IndexCheck) else self.schedule.buffers[task.node]
             if buffer is not None and buffer.place in ("private", "rows"):
-                lengths = [self.graph.find(item.node.dims[a]) for a in buffer.axes]
+                lengths = [self.graph.find(task.node.dims[a]) for a in buffer.axes]
                 if buffer.place == "rows":
                     assert isinstance(block, Fused)
                     lengths[0] = block.room
-                parts.append((buffer.offset, self._bytes(item.node, lengths)))
+                parts.append((buffer.offset, self._bytes(task.node, lengths)))
         room = division.private if isinstance(division, Mapping) else self.schedule.private_bytes[stage]
         for k, (offset, size) in enumerate(parts):
             fits = in_order(offset, size, room)
             if not fits or not all(apart((offset, size), other) for other in parts[:k]):
-                self._fail(f"what a chunk of {self._name(block.items[0].node)} has for itself overlaps")
+                self._fail(f"what a chunk of {self._name(block.tasks[0].node)} has for itself overlaps")
 
     def _bytes(self, node: Node, lengths: Sequence[Any] | None = None) -> Any:
         found = map(self.graph.find, node.dims if lengths is None else lengths)
         return dims.aligned(dims.bytes_of(found, node.dtype))
 
-    # -- an item ------------------------------------------------------------------------------------------------
+    # -- a task ------------------------------------------------------------------------------------------------
 
     def _plan_reads(self, block: Block) -> None:
         """The plan of a stage reads lengths, and elements of arrays that are there already, before the stage runs."""
-        for item in block.items:
-            for node in (*item.lengths, *(load.inputs[0] for load in item.loads if load.planned)):
-                self._found(item, node)
+        for task in block.tasks:
+            for node in (*task.lengths, *(load.inputs[0] for load in task.loads if load.planned)):
+                self._found(task, node)
 
-    def _run_item(self, item: Item, loops: tuple[Block, ...], top: Block) -> None:
-        for node, index in self._reads(item, top):
-            self._read(node, Use(item, index, loops, top))
-        if isinstance(item, IndexCheck) or item.raises:
-            self.checks.append(Use(item, (), loops, top))
+    def _run_item(self, task: Task, loops: tuple[Block, ...], top: Block) -> None:
+        for node, index in self._reads(task, top):
+            self._read(node, Use(task, index, loops, top))
+        if isinstance(task, IndexCheck) or task.raises:
+            self.checks.append(Use(task, (), loops, top))
             if self.changed is not None:
-                self._fail(f"{self._name(self.changed.node)} changes a shared variable before {_what(item)}")
-        if item.writes and item not in self._joined(top):
-            rows: Index = (self.graph.loop(0), *(None for _ in item.node.dims[1:]))
-            by_rows = isinstance(top, Fused) and isinstance(item, Product)
-            self._write(Use(item, rows if by_rows else tuple(item.target), loops, top))
+                self._fail(f"{self._name(self.changed.node)} changes a shared variable before {_what(task)}")
+        if task.writes and task not in self._joined(top):
+            rows: Index = (self.graph.loop(0), *(None for _ in task.node.dims[1:]))
+            by_rows = isinstance(top, Fused) and isinstance(task, Product)
+            self._write(Use(task, rows if by_rows else tuple(task.target), loops, top))
 
-    def _reads(self, item: Item, top: Block) -> list[tuple[Node, Index]]:
-        """What an item reads, and which element of it in each iteration."""
+    def _reads(self, task: Task, top: Block) -> list[tuple[Node, Index]]:
+        """What a task reads, and which element of it in each iteration."""
         uses: list[tuple[Node, Index]] = [
-            (load.inputs[0], () if load.attrs else load.inputs[1:]) for load in item.loads
+            (load.inputs[0], () if load.attrs else load.inputs[1:]) for load in task.loads
         ]
-        by_rows = isinstance(top, Fused) and isinstance(item, Product)
-        uses += [(view.buffer, self._rows_of(item, top, k) if by_rows else ()) for k, view in enumerate(item.views)]
-        return uses + [(node, ()) for node in item.lengths]
+        by_rows = isinstance(top, Fused) and isinstance(task, Product)
+        uses += [(view.buffer, self._rows_of(task, top, k) if by_rows else ()) for k, view in enumerate(task.views)]
+        return uses + [(node, ()) for node in task.lengths]
 
-    def _joined(self, block: Block) -> Collection[Item]:
-        """The items whose results are put together from those of the chunks when the block is done."""
+    def _joined(self, block: Block) -> Collection[Task]:
+        """The tasks whose results are put together from those of the chunks when the block is done."""
         division = self.schedule.division.get(block)
         return division.partial if isinstance(division, Division) else ()
 
-    def _rows_of(self, item: Item, fused: Block, k: int) -> Index:
+    def _rows_of(self, task: Task, fused: Block, k: int) -> Index:
         """What a product in blocks of rows reads of operand k: the same rows of its buffer, or any."""
         assert isinstance(fused, Fused)
-        view = item.views[k]
-        axis = (-1 if k == 0 else 0) if item in fused.sums else (0 if k == 0 else None)
+        view = task.views[k]
+        axis = (-1 if k == 0 else 0) if task in fused.sums else (0 if k == 0 else None)
         width = dims.product(map(self.graph.find, view.buffer.dims[1:]))
         if axis is None or not (isinstance(view.offset, int) and 0 <= view.offset < max(width, 1)):
             return ()
         same = view.strides[axis] == width and self.graph.equal_lengths(view.lengths[axis], fused.length)
         return (self.graph.loop(0), *(None for _ in view.buffer.dims[1:])) if same else ()
 
-    def _found(self, item: Item, node: Node) -> Content | None:
+    def _found(self, task: Task, node: Node) -> Content | None:
         """What lies in the memory of a node, which must be the node itself; None for what no call changes."""
         place = self.place(node)
         if node.kind in LEAVES and node not in self.slots:
             return None
         content = self._at(place)
         if content is None:
-            self._fail(f"{self._name(item.node)} reads {self._name(node)}, which nothing has written")
+            self._fail(f"{self._name(task.node)} reads {self._name(node)}, which nothing has written")
         if content.node is not node:
             there = self._name(content.node)
-            self._fail(f"{self._name(item.node)} reads {self._name(node)}, where {there} has been written")
+            self._fail(f"{self._name(task.node)} reads {self._name(node)}, where {there} has been written")
         return content
 
     def _read(self, node: Node, use: Use) -> None:
-        content = self._found(use.item, node)
+        content = self._found(use.task, node)
         if content is None:
             return
         content.readers.append(use)
@@ -249,17 +249,17 @@ class Verifier:
         common = self._meet(content.writer, use, node)
         buffer = self.root(node)
         # of an axis of length 1 nothing is dropped
-        long = [a for a, n in enumerate(content.writer.item.node.dims) if self.graph.find(n) != 1]
+        long = [a for a, n in enumerate(content.writer.task.node.dims) if self.graph.find(n) != 1]
         dropped = [v for a, v in enumerate(content.writer.index) if a in long and a not in buffer.axes]
         outside = any(v is not None and v.kind == "loop" and v.attrs[0] >= common for v in dropped)
         if outside or (buffer.place in ("private", "rows") and content.writer.top is not use.top):
-            self._fail(f"{self._name(use.item.node)} reads {self._name(node)} outside of the loop that it is kept for")
+            self._fail(f"{self._name(use.task.node)} reads {self._name(node)} outside of the loop that it is kept for")
 
     def _write(self, use: Use) -> None:
-        node, place = use.item.node, self.place(use.item.node)
+        node, place = use.task.node, self.place(use.task.node)
         if node.kind in LEAVES:
             self._fail(f"{self._name(node)}, which is there before a call, is computed")
-        if use.item.overwrites:
+        if use.task.overwrites:
             content = self._at(place)
             if content is None or content.node is not node.inputs[0]:
                 there = "nothing" if content is None else self._name(content.node)
@@ -279,36 +279,36 @@ class Verifier:
         self._put(place, Content(node, use))
         self._divided(use)
         if place.space[0] == "shared":
-            self.changed = use.item
+            self.changed = use.task
             for check in self.checks:
-                if check.item is use.item or common_loops(check, use):
-                    self._fail(f"{self._name(node)} changes a shared variable before {_what(check.item)}")
+                if check.task is use.task or common_loops(check, use):
+                    self._fail(f"{self._name(node)} changes a shared variable before {_what(check.task)}")
 
     def _meet(self, earlier: Use, later: Use, node: Node) -> int:
         """How many loops two uses of a node's memory share; in those they must meet in the same iteration only."""
         common = common_loops(earlier, later)
-        same = earlier.item is later.item
+        same = earlier.task is later.task
         alike = all(
             any(p is q is self.graph.loop(level) for p, q in zip(earlier.index, later.index, strict=False))
             for level in range(common)
         )
-        if not alike or (same and isinstance(later.item, KernelCall | Product)):
-            what = self._name(later.item.node)
-            self._fail(f"{what} meets {self._name(node)} while {self._name(earlier.item.node)} uses other elements")
+        if not alike or (same and isinstance(later.task, KernelCall | Product)):
+            what = self._name(later.task.node)
+            self._fail(f"{what} meets {self._name(node)} while {self._name(earlier.task.node)} uses other elements")
         return common
 
     def _divided(self, use: Use) -> None:
         """Chunks of a divided loop write different elements, or each into memory of its own."""
         division = self.schedule.division.get(use.top)
-        place = self.root(use.item.node)
+        place = self.root(use.task.node)
         levels = DIVIDED.get(division.shape, 0) if isinstance(division, Mapping) else int(division is not None)
-        if place.place in ("private", "rows", "register") or isinstance(use.item, KernelCall | Product):
+        if place.place in ("private", "rows", "register") or isinstance(use.task, KernelCall | Product):
             return
-        if use.item in self._joined(use.top):
+        if use.task in self._joined(use.top):
             return
         kept = [use.index[a] for a in place.axes]
         if not all(self.graph.loop(level) in kept for level in range(min(levels, len(use.loops)))):
-            self._fail(f"chunks of the loop of {self._name(use.item.node)} write the same elements")
+            self._fail(f"chunks of the loop of {self._name(use.task.node)} write the same elements")
 
     # -- results ------------------------------------------------------------------------------------------------
 
@@ -329,23 +329,23 @@ class Verifier:
                 self._fail(f"{there} lies where {self._name(node)} should be, {place.space[0]} {place.space[1]}")
 
 
-def _what(item: Item) -> str:
-    """What an item may end a call with."""
-    return "an index is checked" if isinstance(item, IndexCheck) else "a function that may raise is called"
+def _what(task: Task) -> str:
+    """What a task may end a call with."""
+    return "an index is checked" if isinstance(task, IndexCheck) else "a function that may raise is called"
 
 
-def ordered(blocks: Sequence[Block], around: tuple[Block, ...] = ()) -> Iterator[tuple[Item, tuple[Block, ...]]]:
-    """The items of blocks in the order in which they run, with the loops around them, outermost first."""
+def ordered(blocks: Sequence[Block], around: tuple[Block, ...] = ()) -> Iterator[tuple[Task, tuple[Block, ...]]]:
+    """The tasks of blocks in the order in which they run, with the loops around them, outermost first."""
     for block in blocks:
         if isinstance(block, Fused):
             for part in block.body:
                 # all parts run for a block of rows before the next one
-                inner = [(item, ()) for item in part.items] if part.length is None else ordered(part.body)
-                yield from ((item, (block, *loops)) for item, loops in inner)
+                inner = [(task, ()) for task in part.tasks] if part.length is None else ordered(part.body)
+                yield from ((task, (block, *loops)) for task, loops in inner)
         elif block.length is not None:
             yield from ordered(block.body, (*around, block))
         else:
-            yield from ((item, around) for item in block.items)
+            yield from ((task, around) for task in block.tasks)
 
 
 def common_loops(a: Use, b: Use) -> int:

@@ -15,8 +15,8 @@ from numgraph.ir import Graph, Node, loops_of
 from numgraph.lengths.known import full_length, times
 from numgraph.lengths.sources import scalar_nodes
 from numgraph.schedule.arrange import Block, Fused
-from numgraph.schedule.items import IndexCheck, Item, Product, Reduction, Scattering
 from numgraph.schedule.plan import Schedule
+from numgraph.schedule.tasks import IndexCheck, Product, Reduction, Scattering, Task
 from numgraph.types import FLOATS
 
 # What a length counts as: a number, or None where it is unknown.
@@ -59,79 +59,79 @@ class Work:
 @dataclass(frozen=True)
 class Operation:
     """One scalar operation or memory read of a phase, which is printed once in the body of `block` (None: before all
-    loops), for the first of the items that need it; it runs once for each round of the item's outermost `depth`
+    loops), for the first of the tasks that need it; it runs once for each round of the task's outermost `depth`
     loops."""
 
     node: Node
-    item: Item
+    task: Task
     block: Block | None
     depth: int
 
 
-def operations(schedule: Schedule, items: Sequence[Item]) -> list[Operation]:
+def operations(schedule: Schedule, tasks: Sequence[Task]) -> list[Operation]:
     """What a phase computes, each operation where generated code computes it."""
     paths = schedule.paths
     found: dict[tuple[Block | None, Node], Operation] = {}
-    for item in items:
-        path = paths[item]
-        for node in item.scalars:
+    for task in tasks:
+        path = paths[task]
+        for node in task.scalars:
             if node.kind in ("op", "load") and not (node.planned and node.dtype not in FLOATS):
                 depth = min(node.depth, len(path))
                 block = path[depth - 1] if depth else None
-                found.setdefault((block, node), Operation(node, item, block, depth))
+                found.setdefault((block, node), Operation(node, task, block, depth))
     return list(found.values())
 
 
-def work_of(schedule: Schedule, items: Sequence[Item], number: Length = full_length) -> Work:
+def work_of(schedule: Schedule, tasks: Sequence[Task], number: Length = full_length) -> Work:
     """The work of a phase. number: what lengths count as; as they are known without a call, by default."""
     graph = schedule.graph
     read: dict[Node, int | None] = {}
     written: dict[Node, int | None] = {}
-    for item in items:
-        for load in item.loads:
-            _most(read, load.inputs[0], _loaded(schedule, item, load, number))
-        for view in item.views:
+    for task in tasks:
+        for load in task.loads:
+            _most(read, load.inputs[0], _loaded(schedule, task, load, number))
+        for view in task.views:
             _most(read, view.buffer, _bytes(view.buffer, view.lengths, number))
-        if item.writes:
-            written[item.node] = _stored(schedule, item, number)
-            if item.overwrites and _adds(item):
-                read[root(schedule, item.node)] = written[item.node]
+        if task.writes:
+            written[task.node] = _stored(schedule, task, number)
+            if task.overwrites and _adds(task):
+                read[root(schedule, task.node)] = written[task.node]
     inner = {v for v in written if v in schedule.buffers and schedule.buffers[v].place == "register"}
     local = inner | {v for v in written if v in schedule.buffers and _is_row(schedule, v)}
     outside = {v: size for v, size in read.items() if v not in written}
     return Work(
-        flops_of(schedule, items, number),
+        flops_of(schedule, tasks, number),
         outside,
         {root(schedule, v): size for v, size in written.items() if v not in local},
         [name_of(graph, v) for v in outside],
         [name_of(graph, v) for v in written if v not in inner],
-        list(dict.fromkeys(length_text(graph, n) for item in items for n in item.loops)),
-        sum(item.statements for item in items),
+        list(dict.fromkeys(length_text(graph, n) for task in tasks for n in task.loops)),
+        sum(task.statements for task in tasks),
     )
 
 
-def flops_of(schedule: Schedule, items: Sequence[Item], number: Length) -> int | None:
+def flops_of(schedule: Schedule, tasks: Sequence[Task], number: Length) -> int | None:
     """Arithmetic operations on floats: one for each scalar operation, accumulation, and two for each product."""
     parts: list[int | None] = []
-    for item in items:
-        if isinstance(item, Product):
-            parts.append(times((2, *item.node.dims, item.views[0].lengths[-1]), number))
-        elif _adds(item) and item.value is not None and item.value.dtype in FLOATS:
-            parts.append(times(item.loops, number))
-    for done in operations(schedule, items):
+    for task in tasks:
+        if isinstance(task, Product):
+            parts.append(times((2, *task.node.dims, task.views[0].lengths[-1]), number))
+        elif _adds(task) and task.value is not None and task.value.dtype in FLOATS:
+            parts.append(times(task.loops, number))
+    for done in operations(schedule, tasks):
         # a conversion computes nothing
         op = done.node.op
         if op is not None and done.node.dtype in FLOATS and not op.conversion:
-            parts.append(times(done.item.loops[: done.depth], number))
+            parts.append(times(done.task.loops[: done.depth], number))
     return _sum(parts)
 
 
-def _adds(item: Item) -> bool:
-    """Whether the item combines each element with what its buffer holds."""
+def _adds(task: Task) -> bool:
+    """Whether the task combines each element with what its buffer holds."""
     return (
-        isinstance(item, Reduction)
-        or (isinstance(item, Scattering) and item.node.attributes.get("mode") == "add")
-        or (isinstance(item, Product) and bool(item.factors))
+        isinstance(task, Reduction)
+        or (isinstance(task, Scattering) and task.node.attributes.get("mode") == "add")
+        or (isinstance(task, Product) and bool(task.factors))
     )
 
 
@@ -151,22 +151,22 @@ def _bytes(node: Node, lengths: Iterable[Any], number: Length) -> int | None:
     return None if count is None else count * np.dtype(node.dtype).itemsize
 
 
-def _loaded(schedule: Schedule, item: Item, load: Node, number: Length) -> int | None:
-    """Bytes of a buffer that a read in an item's loops meets: as many elements as its index can take values."""
+def _loaded(schedule: Schedule, task: Task, load: Node, number: Length) -> int | None:
+    """Bytes of a buffer that a read in a task's loops meets: as many elements as its index can take values."""
     buffer = load.inputs[0]
     levels = {v.attrs[0] for v in scalar_nodes(load.inputs[1:]) if v.kind == "loop"}
-    reached = _bytes(buffer, (n for k, n in enumerate(item.loops) if k in levels), number)
+    reached = _bytes(buffer, (n for k, n in enumerate(task.loops) if k in levels), number)
     whole = _bytes(buffer, buffer.dims, number)
     return reached if whole is None else whole if reached is None else min(whole, reached)
 
 
-def _stored(schedule: Schedule, item: Item, number: Length) -> int | None:
-    """Bytes that an item writes: a scatter its region, the others their whole buffer."""
-    if isinstance(item, Scattering):
-        return _bytes(item.node, item.loops, number)
-    place = schedule.buffers.get(item.node)
-    lengths = item.node.dims if place is None else place.lengths(schedule.graph)
-    return _bytes(item.node, lengths, number)
+def _stored(schedule: Schedule, task: Task, number: Length) -> int | None:
+    """Bytes that a task writes: a scatter its region, the others their whole buffer."""
+    if isinstance(task, Scattering):
+        return _bytes(task.node, task.loops, number)
+    place = schedule.buffers.get(task.node)
+    lengths = task.node.dims if place is None else place.lengths(schedule.graph)
+    return _bytes(task.node, lengths, number)
 
 
 def _is_row(schedule: Schedule, node: Node) -> bool:
@@ -198,7 +198,7 @@ def length_text(graph: Graph, length: Any) -> str:
 
 
 def schedule_text(schedule: Schedule) -> str:
-    """The stages, blocks and items as an indented text."""
+    """The stages, blocks and tasks as an indented text."""
     lines: list[str] = []
     for number, blocks in enumerate(schedule.stages):
         if len(schedule.stages) > 1:
@@ -223,9 +223,9 @@ def _block_text(schedule: Schedule, block: Block, depth: int, lines: list[str]) 
         for inner in block.body:
             _block_text(schedule, inner, depth + 1, lines)
         return
-    for item in block.items:
-        place = schedule.buffers.get(item.node)
-        where = "" if isinstance(item, IndexCheck) or place is None else f"  -> {place.place}"
-        lengths = ",".join(length_text(schedule.graph, n) for n in item.node.dims)
-        shown = f"{item.node.dtype}[{lengths}]" if lengths else item.node.dtype
-        lines.append(f"{'    ' * depth}{item.kind} {name_of(schedule.graph, item.node)} {shown}{where}")
+    for task in block.tasks:
+        place = schedule.buffers.get(task.node)
+        where = "" if isinstance(task, IndexCheck) or place is None else f"  -> {place.place}"
+        lengths = ",".join(length_text(schedule.graph, n) for n in task.node.dims)
+        shown = f"{task.node.dtype}[{lengths}]" if lengths else task.node.dtype
+        lines.append(f"{'    ' * depth}{task.kind} {name_of(schedule.graph, task.node)} {shown}{where}")

@@ -297,8 +297,8 @@ def test_the_path_of_a_product() -> None:
 def test_shares_of_a_product_are_those_of_the_kernel() -> None:
     x, y = variables(2)
     f = ng.function([x, y], ng.dot(x, y))
-    item = f.executor.variant.module.phases[0].items[0]
-    costs = ProductCosts(item, lambda n: n if isinstance(n, int) else 784)
+    task = f.executor.variant.module.phases[0].tasks[0]
+    costs = ProductCosts(task, lambda n: n if isinstance(n, int) else 784)
     costs.m, costs.n = 600, 500
     assert costs.part(1) == (600, 500)
     assert costs.part(2) == (600, 250 + 15)

@@ -225,8 +225,8 @@ def test_a_ring_that_index_checks_wait_for() -> None:
         return build_program([x], [x[new_p], x[new_q]], [(p, new_p), (q, new_q)])
 
     found = [scheduled(program()).schedule for _ in range(2)]
-    texts = [[(item.kind, item.node.name, item.last) for item in schedule.items] for schedule in found]
-    assert texts[0] == texts[1] and len({id(item) for item in found[0].items}) == len(found[0].items)
+    texts = [[(task.kind, task.node.name, task.last) for task in schedule.tasks] for schedule in found]
+    assert texts[0] == texts[1] and len({id(task) for task in found[0].tasks}) == len(found[0].tasks)
 
 
 def test_the_order_of_many_updates_takes_time_in_proportion(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +245,7 @@ def test_the_order_of_many_updates_takes_time_in_proportion(monkeypatch: pytest.
 
 @pytest.mark.parametrize("kind", ["cpu", "cuda-sim"])
 def test_a_value_that_is_read_several_times_before_its_update(kind: str) -> None:
-    """The update runs once, however often an item before it reads the old value."""
+    """The update runs once, however often a task before it reads the old value."""
     value = np.array([[1.0], [2.0], [3.0]])
     s = ng.shared(value, "s")
     f = ng.function([], ng.dot(s, s.T), updates=[(s, ng.inc_subtensor(s[1:], 1.0))], target=kind)

@@ -17,10 +17,10 @@ from numgraph.ir import Graph, Node
 from numgraph.lengths.known import all_apart, apart
 from numgraph.program import build_program
 from numgraph.runtime import pattern
-from numgraph.schedule import chunks, grid, items, ownership, place
+from numgraph.schedule import chunks, grid, ownership, place, tasks
 from numgraph.schedule.arrange import Arranger
 from numgraph.schedule.fuse import Fuser
-from numgraph.schedule.items import Item
+from numgraph.schedule.tasks import Task
 from numgraph.traits import CPU, GRID, Traits
 
 x, J, M = ng.vector("x"), ng.lvector("J"), ng.matrix("M")
@@ -83,35 +83,35 @@ def test_a_reshape_that_is_filled_from_itself(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("traits", [CPU, GRID], ids=["cpu", "grid"])
 def test_an_old_value_that_is_read_too_late(monkeypatch: pytest.MonkeyPatch, traits: Traits) -> None:
-    def no_readers(self: Any, items: Any, late: Any, *rest: Any) -> None:
-        original(self, items, late, *rest)
-        self.unread = {item: {} for item in late}
-        self.waiting = {item: [] for item in items}
+    def no_readers(self: Any, tasks: Any, late: Any, *rest: Any) -> None:
+        original(self, tasks, late, *rest)
+        self.unread = {task: {} for task in late}
+        self.waiting = {task: [] for task in tasks}
 
     original = ownership.Order.__init__
     updates = [(q, q * 2), (p, q + p)]
     check([q[::-1] + 1, (q * p).sum()], updates, traits)
     monkeypatch.setattr(ownership.Order, "__init__", no_readers)
-    monkeypatch.setattr(Arranger, "before", lambda self, item: list(item.checks))
+    monkeypatch.setattr(Arranger, "before", lambda self, task: list(task.checks))
     with pytest.raises(ScheduleError, match=r"reads q #.*, where mul #.* has been written"):
         check([], [(q, q * 2), (p, q[::-1] + 1)], traits)
 
 
 def test_a_length_that_is_read_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    def operands(item: Item) -> list[Node]:
-        return [load.inputs[0] for load in item.loads]
+    def operands(task: Task) -> list[Node]:
+        return [load.inputs[0] for load in task.loads]
 
     new = k + 1
     program = [(x[: k[0]] * new[0]).sum()]
     check(program, [(k, new)], GRID)
-    monkeypatch.setattr(Item, "operands", property(operands))
+    monkeypatch.setattr(Task, "operands", property(operands))
     with pytest.raises(ScheduleError, match=r"reads k #.*, where add #.* has been written"):
         check(program, [(k, new)], GRID)
 
 
 def test_an_index_that_is_checked_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_checks(self: Any, items: Any, late: Any, *rest: Any) -> None:
-        original(self, items, late, *rest)
+    def no_checks(self: Any, tasks: Any, late: Any, *rest: Any) -> None:
+        original(self, tasks, late, *rest)
         self.checks = {}
 
     original = ownership.Order.__init__
@@ -129,7 +129,7 @@ def test_other_elements_in_the_same_loop(monkeypatch: pytest.MonkeyPatch, traits
     v = ng.exp(x) * 2
     program = [v + v[::-1], M / M.sum(axis=1, keepdims=True)]
     check(program, (), traits)
-    monkeypatch.setattr(Arranger, "may_share", lambda self, item, other, level: True)
+    monkeypatch.setattr(Arranger, "may_share", lambda self, task, other, level: True)
     with pytest.raises(ScheduleError, match=r"uses other elements|nothing has written"):
         check(program, (), traits)
 
@@ -166,16 +166,16 @@ def test_an_arena_that_is_too_small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_shares_that_write_the_same_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     program = [ng.softmax(M, axis=1)]
     check(program)
-    monkeypatch.setattr(chunks, "_own_memory", lambda graph, items, buffers, division, size: size)
+    monkeypatch.setattr(chunks, "_own_memory", lambda graph, tasks, buffers, division, size: size)
     with pytest.raises(ScheduleError, match=r"chunks of the loop of .* write the same elements"):
         check(program)
 
 
 def test_what_a_share_has_for_itself_overlaps(monkeypatch: pytest.MonkeyPatch) -> None:
-    def all_at_0(graph: Graph, items: Any, buffers: Any, division: Any, size: Any) -> Any:
-        found = original(graph, items, buffers, division, size)
-        for item in division.partial:
-            division.partial[item] = 0
+    def all_at_0(graph: Graph, tasks: Any, buffers: Any, division: Any, size: Any) -> Any:
+        found = original(graph, tasks, buffers, division, size)
+        for task in division.partial:
+            division.partial[task] = 0
         return found
 
     original = chunks._own_memory
@@ -202,7 +202,7 @@ def test_rows_of_another_block(monkeypatch: pytest.MonkeyPatch) -> None:
     cost = (z[::-1] * z).sum() + ng.dot(z.T, z).sum()
     program = build_program([i], [cost], [])
     scheduled(program, frozenset())
-    monkeypatch.setattr(Fuser, "_by_rows", lambda self, item, fused: True)
+    monkeypatch.setattr(Fuser, "_by_rows", lambda self, task, fused: True)
     monkeypatch.setattr(Fuser, "_depends", lambda self, block, others: False)
     with pytest.raises(ScheduleError):
         scheduled(program, frozenset())
@@ -259,7 +259,7 @@ def test_what_is_there_before_a_call_is_not_computed(monkeypatch: pytest.MonkeyP
     results = [ng.dot(empty, empty.T), ng.matmul(stack, stack.swapaxes(1, 2)), empty[:, :1] * 2, p[i]]
     program = build_program([i], results, [(q, q + 1)])
     found = scheduled(program, frozenset(), traits)
-    assert not [item for item in found.schedule.items if item.node in found.schedule.shared]
-    monkeypatch.setattr(items, "_require_memory", lambda elements, node: elements.stored.update(node.inputs))
+    assert not [task for task in found.schedule.tasks if task.node in found.schedule.shared]
+    monkeypatch.setattr(tasks, "_require_memory", lambda elements, node: elements.stored.update(node.inputs))
     with pytest.raises(ScheduleError, match=r"empty #.*, which is there before a call, is computed"):
         scheduled(program, frozenset(), traits)

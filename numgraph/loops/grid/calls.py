@@ -13,7 +13,7 @@ from numgraph.loops.positions import root
 from numgraph.loops.program import Call, Do, Expression, If, Load, Logic, Name, Statement
 from numgraph.loops.scalar import number
 from numgraph.schedule.gridproduct import choose_product, cublas_sizes
-from numgraph.schedule.items import Item
+from numgraph.schedule.tasks import Task
 
 # Named kernels that a device has kernels of its own for, see `cuda.library`.
 LIBRARY = frozenset({"sorting.argsort", "scans.cumsum", "scans.cumprod"})
@@ -24,23 +24,23 @@ CUBLAS = "cublas.gemm"
 def product(work: Work) -> None:
     """A product: by cuBLAS, by a function of `kernels/cuda/products.py`, or, of a stack of matrices, by one thread per
     element."""
-    item, values, kernel = work.block.items[0], work.values, work.kernel
-    if by_cublas(work, item):
+    task, values, kernel = work.block.tasks[0], work.values, work.kernel
+    if by_cublas(work, task):
         return
-    choice = choose_product(values.graph, item, work.geometry)
+    choice = choose_product(values.graph, task, work.geometry)
     if choice is None:
-        stack(work, item)
+        stack(work, task)
         return
-    name = kernel.make(choice.maker, f'{choice.maker}("{item.node.dtype}", {choice.options})')
+    name = kernel.make(choice.maker, f'{choice.maker}("{task.node.dtype}", {choice.options})')
     kernel.imports.add(f"cuda.products.{choice.maker}")
-    places = [(item.node, 0), *((v.buffer, v.offset) for v in item.views)]
+    places = [(task.node, 0), *((v.buffer, v.offset) for v in task.views)]
     pointers = [advanced(work, *work.memory.whole_of(*place)) for place in places]
-    factors = [values.value(v) for v in item.factors] or [number(k, item.node.dtype) for k in (1, 0)]
+    factors = [values.value(v) for v in task.factors] or [number(k, task.node.dtype) for k in (1, 0)]
     lengths = [values.length(n) for n in choice.numbers]
-    note = values.notes.array(item.node)
-    call: Statement = Do(Call(name, (*pointers, *lengths, *factors)), **values.origin(item.node, note))
+    note = values.notes.array(task.node)
+    call: Statement = Do(Call(name, (*pointers, *lengths, *factors)), **values.origin(task.node, note))
     # a kernel reads something even where there is nothing to compute
-    unsure = [n for n in map(values.graph.find, item.node.dims) if not isinstance(n, int) or n == 0]
+    unsure = [n for n in map(values.graph.find, task.node.dims) if not isinstance(n, int) or n == 0]
     if unsure:
         there = tuple(values.whole(n).compared(">", 0) for n in unsure)
         call = If(there[0] if len(there) == 1 else Logic("and", there), (call,))
@@ -49,24 +49,24 @@ def product(work: Work) -> None:
     kernel.threads = choice.threads
 
 
-def by_cublas(work: Work, item: Item) -> bool:
+def by_cublas(work: Work, task: Task) -> bool:
     """Leave a product to cuBLAS, if that is to have it."""
     schedule = work.values.schedule
-    sizes = cublas_sizes(work.values.graph, item, work.geometry.large)
-    if sizes is None or (work.checks.words and root(schedule, schedule.buffers[item.node]).place == "shared"):
+    sizes = cublas_sizes(work.values.graph, task, work.geometry.large)
+    if sizes is None or (work.checks.words and root(schedule, schedule.buffers[task.node]).place == "shared"):
         # an index that was refused must leave shared variables alone, and cuBLAS looks at no status
         return False
-    by_library(work, CUBLAS, item, sizes)
-    work.kernel.factors = tuple(float(v.value) for v in item.factors) or (1.0, 0.0)
+    by_library(work, CUBLAS, task, sizes)
+    work.kernel.factors = tuple(float(v.value) for v in task.factors) or (1.0, 0.0)
     return True
 
 
-def by_library(work: Work, name: str, item: Item, sizes: Sequence[Any]) -> None:
+def by_library(work: Work, name: str, task: Task, sizes: Sequence[Any]) -> None:
     """Launches that the host works out."""
     kernel, memory, number_of = work.kernel, work.memory, work.values.layout.number
     kernel.library = name
-    kernel.operands = [(memory.base(item.node)[0].text, 0)]
-    kernel.operands += [(memory.base(v.buffer)[0].text, number_of(v.offset)) for v in item.views]
+    kernel.operands = [(memory.base(task.node)[0].text, 0)]
+    kernel.operands += [(memory.base(v.buffer)[0].text, number_of(v.offset)) for v in task.views]
     kernel.sizes = list(map(number_of, sizes))
 
 
@@ -78,9 +78,9 @@ def advanced(work: Work, pointer: Name, start: Expression | None) -> Expression:
     return Call("advance", (pointer, start), pointer.dtype)
 
 
-def stack(work: Work, item: Item) -> None:
+def stack(work: Work, task: Task) -> None:
     """A product by one thread per element."""
-    values, memory, node, (left, right) = work.values, work.memory, item.node, item.views
+    values, memory, node, (left, right) = work.values, work.memory, task.node, task.views
     lengths = [values.graph.find(n) for n in node.dims]
     index = [values.graph.loop(level) for level in range(len(lengths))]
     inner = values.graph.loop(len(lengths))
@@ -96,17 +96,17 @@ def stack(work: Work, item: Item) -> None:
             values.assign(acc, acc + factors[0] * factors[1], node.name, node)
         element = memory.element(node, index)
         result: Expression = acc
-        if item.factors:
-            alpha, beta = (values.value(v) for v in item.factors)
+        if task.factors:
+            alpha, beta = (values.value(v) for v in task.factors)
             result = beta * element + alpha * acc
-        values.add(work.nests.store(element, result, item, values.notes.name_of(node)))
+        values.add(work.nests.store(element, result, task, values.notes.name_of(node)))
     work.launch(dims.product(lengths), work.geometry.threads)
 
 
 def kernel(work: Work) -> None:
     """A named kernel: by launches that the host works out, or by one thread."""
-    item, values = work.block.items[0], work.values
-    node = item.node
+    task, values = work.block.tasks[0], work.values
+    node = task.node
     assert node.op is not None and node.op.kernel is not None
     if node.op.user is not None:
         lines = ", ".join(map(str, values.graph.lines.get(node, ())))
@@ -116,10 +116,10 @@ def kernel(work: Work) -> None:
         )
     name: str = node.op.kernel.function
     if name in LIBRARY:
-        by_library(work, name, item, item.sizes)
+        by_library(work, name, task, task.sizes)
         return
-    pointers = [work.memory.base(buffer)[0] for buffer in (node, *(v.buffer for v in item.views))]
-    sizes = [values.whole(n) for n in item.sizes]
+    pointers = [work.memory.base(buffer)[0] for buffer in (node, *(v.buffer for v in task.views))]
+    sizes = [values.whole(n) for n in task.sizes]
     # a plain function, as the processor's is
     function = name.rpartition(".")[2]
     call = Call(work.kernel.make(function, function), (*pointers, *sizes))

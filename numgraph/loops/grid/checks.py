@@ -8,7 +8,7 @@ from numgraph.loops.grid.memory import GridMemory
 from numgraph.loops.program import Barrier, Continue, Expression, If, Logic, Name, Number, Statement, Store
 from numgraph.loops.values import Values
 from numgraph.schedule.arrange import Block
-from numgraph.schedule.items import IndexCheck, Item
+from numgraph.schedule.tasks import IndexCheck, Task
 
 
 class GuardingChecks:
@@ -26,39 +26,39 @@ class GuardingChecks:
         # in statements of one thread: before which of them something is left out when an index was refused
         self.left_out: list[int] = []
 
-    def before(self, item: Item) -> None:
-        """The checks of the item's indices: those of other blocks came first, and where one has failed nothing came
+    def before(self, task: Task) -> None:
+        """The checks of the task's indices: those of other blocks came first, and where one has failed nothing came
         after them."""
-        for check in item.checks:
-            if check in self.block.items and check.value in item.scalars:
+        for check in task.checks:
+            if check in self.block.tasks and check.value in task.scalars:
                 self.check(check)
 
-    def check(self, item: IndexCheck) -> None:
+    def check(self, task: IndexCheck) -> None:
         """A check, where there is none yet."""
         values, shape = self.values, self.memory.mapping.shape
-        if any(item in body.guarded for body in values.bodies):
+        if any(task in body.guarded for body in values.bodies):
             return
-        value, limit = operands(values, item)
+        value, limit = operands(values, task)
         once = shape == "once"
-        level = 0 if once else min(max(1, item.value.depth if item.value else 0), len(values.bodies) - 1)
+        level = 0 if once else min(max(1, task.value.depth if task.value else 0), len(values.bodies) - 1)
         body = values.bodies[level]
-        body.guarded.add(item)
-        refused = self._reported(item)
+        body.guarded.add(task)
+        refused = self._reported(task)
         if not once and level == 1 and shape == "lanes":
             refused.append(Barrier(note="all lanes have found it"))
         if not once:
             refused.append(Continue())
-        note = f"index in range of {item.node.name}"
-        values.add(If(outside(value, limit), tuple(refused), **values.origin(item.node, note)), level)
+        note = f"index in range of {task.node.name}"
+        values.add(If(outside(value, limit), tuple(refused), **values.origin(task.node, note)), level)
         if once:
             self.left_out.append(len(body.statements))
 
-    def _reported(self, item: IndexCheck) -> list[Statement]:
+    def _reported(self, task: IndexCheck) -> list[Statement]:
         """What says so in the status."""
         word = len(self.words)
         assert word < FLAGS, f"more than {FLAGS} index checks in one function"
         status = self.memory.kernel.parameter("status", "status", "p", "int64*", ("status",))
-        self.words.append(self.values.layout.fail_code(item))
+        self.words.append(self.values.layout.fail_code(task))
         step = self.memory.arguments()[len(self.values.schedule.arguments)]
         return [
             Store(status, Number(word), Number(1), note="later kernels do nothing"),
@@ -74,15 +74,15 @@ class SearchingChecks:
         assert isinstance(values.memory, GridMemory)
         self.found: Name = values.memory.kernel.parameter(("found",), "found", "p", "int64*", ("found",))
 
-    def before(self, item: Item) -> None:
+    def before(self, task: Task) -> None:
         """Nothing."""
 
-    def check(self, item: IndexCheck) -> None:
+    def check(self, task: IndexCheck) -> None:
         """Note the first."""
-        value, limit = operands(self.values, item)
+        value, limit = operands(self.values, task)
         first = Logic("and", (self.found[0].compared("==", 0), outside(value, limit)))
         noted = tuple(Store(self.found, Number(k), v) for k, v in enumerate((Number(1), value, limit)))
-        self.values.add(If(first, noted, **self.values.origin(item.node, "the first")))
+        self.values.add(If(first, noted, **self.values.origin(task.node, "the first")))
 
 
 def operands(values: Values, check: IndexCheck) -> tuple[Expression, Expression]:

@@ -26,20 +26,20 @@ from numgraph.loops.program import (
 )
 from numgraph.loops.scalar import formula
 from numgraph.loops.values import as_read, as_stored
-from numgraph.schedule.items import Reduction
+from numgraph.schedule.tasks import Reduction
 
 if TYPE_CHECKING:
     from numgraph.loops.grid.nests import Work
 
 
-def joined(work: Work, item: Reduction, name: Name, width: int) -> Name:
+def joined(work: Work, task: Reduction, name: Name, width: int) -> Name:
     """Join what lanes have accumulated, those `width` apart; returns the joined value. It is right in all lanes."""
-    form, dtype, helpers = item.form, name.dtype, work.kernel.helpers
-    function = f"join_{item.node.name}_{dtype}"
+    form, dtype, helpers = task.form, name.dtype, work.kernel.helpers
+    function = f"join_{task.node.name}_{dtype}"
     if function not in helpers:
-        helpers[function] = join_function(item, function, dtype)
+        helpers[function] = join_function(task, function, dtype)
     result = Name(work.values.names.fresh("joined", partner="_at" if form.position else ""), dtype)
-    origin = work.values.origin(item.node, item.node.name)
+    origin = work.values.origin(task.node, task.node.name)
     if form.position:
         call = Call(function, (name, position_of(name), LANE, Number(width)), dtype)
         work.values.add(Assign((result, position_of(result)), call, **origin))
@@ -48,14 +48,14 @@ def joined(work: Work, item: Reduction, name: Name, width: int) -> Name:
     return result
 
 
-def join_function(item: Reduction, function: str, dtype: str) -> Function:
+def join_function(task: Reduction, function: str, dtype: str) -> Function:
     """The function that joins what lanes have, `width` apart, in shared memory: halves are laid upon each other."""
-    form = item.form
+    form = task.form
     cell = "uint8" if dtype == "bool" else dtype
     memory, at, half = Name("memory", f"{cell}*"), Name("at", "int64*"), Name("half")
     width, value, position = Name("width"), Name("value", dtype), Name("position")
     mine, other = Load(memory, LANE), Load(memory, LANE + half)
-    combined = in_order(item, as_read(mine, dtype), as_read(other, dtype))
+    combined = in_order(task, as_read(mine, dtype), as_read(other, dtype))
     merged: Statement = Store(memory, LANE, as_stored(combined, dtype))
     start: list[Statement] = [Assign(memory, shared_array(cell)), Store(memory, LANE, as_stored(value, dtype))]
     if form.position:

@@ -8,7 +8,7 @@ from typing import Any
 from numgraph.loops.names import Names
 from numgraph.loops.program import Expression, Function, Name, Statement
 from numgraph.loops.values import Values
-from numgraph.schedule.items import Item
+from numgraph.schedule.tasks import Task
 
 # Steps of one native sweep, and index checks of a function, at most. The status has a word for each check, which says
 # whether it failed, and behind these one for each step of each check.
@@ -72,7 +72,7 @@ class Kernel:
     names: Names
     parameters: dict[Any, Parameter] = field(default_factory=dict)
     statements: list[Statement] = field(default_factory=list)
-    items: list[Item] = field(default_factory=list)
+    tasks: list[Task] = field(default_factory=list)
     shapes: list[str] = field(default_factory=list)
     imports: set[str] = field(default_factory=set)
     grid: list[tuple[int, int, int]] = field(default_factory=lambda: [(1, 1, 1)])

@@ -19,7 +19,7 @@ from numgraph.loops.program import Barrier, Expression, For, If, Name, Statement
 from numgraph.loops.values import Body, Setting, Values
 from numgraph.schedule.arrange import Block
 from numgraph.schedule.grid import Mapping, free_levels
-from numgraph.schedule.items import Item
+from numgraph.schedule.tasks import Task
 
 
 @dataclass
@@ -80,9 +80,9 @@ class Work:
                 value = value // reduce(mul, sizes[k + 1 :])
             values.counters[level] = values.assign(name, value % sizes[k] if k else value)
 
-    def lengths(self, item: Item, levels: Sequence[int]) -> list[Any]:
-        """Those of loops of an item."""
-        return [self.values.graph.find(item.loops[k]) for k in levels]
+    def lengths(self, task: Task, levels: Sequence[int]) -> list[Any]:
+        """Those of loops of a task."""
+        return [self.values.graph.find(task.loops[k]) for k in levels]
 
     def spread(self) -> None:
         """Launch a thread for each iteration, as far as the grid reaches."""
@@ -109,8 +109,8 @@ def once(work: Work) -> None:
     values, outer, inner = work.values, work.values.bodies, Body()
     inner.names |= outer[0].names
     values.bodies = [inner]
-    for item in work.block.items:
-        work.nests.item(item)
+    for task in work.block.tasks:
+        work.nests.task(task)
     values.bodies = outer
     body = tuple(inner.statements)
     for place in reversed(work.checks.left_out):
@@ -123,24 +123,24 @@ def once(work: Work) -> None:
 
 def flat(work: Work) -> None:
     """An iteration of all loops together per thread."""
-    values, first = work.values, work.block.items[0]
+    values, first = work.values, work.block.tasks[0]
     levels = range(len(first.loops))
     lengths = work.lengths(first, levels)
     total = values.whole(dims.product(lengths))
     counter = Name(values.names.counter(0)) if len(lengths) == 1 else work.name("e")
     with work.loop(counter, THREAD, total, THREADS, note=" x ".join(map(values.notes.length, lengths))):
         work.unflatten(counter, lengths, levels)
-        for item in work.block.items:
-            work.nests.item(item)
+        for task in work.block.tasks:
+            work.nests.task(task)
     work.spread()
 
 
 def scatter(work: Work) -> None:
     """Iterations that may meet the same element follow each other in one thread."""
-    values, item = work.values, work.block.items[0]
-    free = free_levels(item)
-    rest = [k for k in range(len(item.loops)) if k not in free]
-    lengths, behind = work.lengths(item, free), work.lengths(item, rest)
+    values, task = work.values, work.block.tasks[0]
+    free = free_levels(task)
+    rest = [k for k in range(len(task.loops)) if k not in free]
+    lengths, behind = work.lengths(task, free), work.lengths(task, rest)
     counter = work.name("e")
     with work.loop(counter, THREAD, values.whole(dims.product(lengths)), THREADS):
         if free:
@@ -150,9 +150,9 @@ def scatter(work: Work) -> None:
             inner = work.name("r")
             with work.loop(inner, values.whole(dims.product(behind)), note="in order"):
                 work.unflatten(inner, behind, rest)
-                work.nests.item(item)
+                work.nests.task(task)
         else:
-            work.nests.item(item)
+            work.nests.task(task)
     work.spread()
 
 
@@ -176,12 +176,12 @@ def lanes(work: Work) -> None:
             continue
         accumulators = nests.started(part, 1)
         values.add(nests.nest(part, 1, (LANE, values.whole(part.length), LANES), accumulators))
-        nests.complete({item: acc and joined(work, item, acc, 1) for item, acc in accumulators.items()})
+        nests.complete({task: acc and joined(work, task, acc, 1) for task, acc in accumulators.items()})
         if not accumulators:
             values.add(Barrier())
     values.bodies.pop()
     statements = [*by_one_lane(work, row.statements)]
-    buffers = [values.schedule.buffers[item.node] for item in block.items if item.writes]
+    buffers = [values.schedule.buffers[task.node] for task in block.tasks if task.writes]
     if any(buffer.place == "private" for buffer in buffers):
         statements.append(Barrier(note="before the next row uses the same memory"))
     note = "" if isinstance(block.length, int) else values.notes.length(block.length)
@@ -192,8 +192,8 @@ def lanes(work: Work) -> None:
 
 def by_one_lane(work: Work, statements: Sequence[Statement]) -> Iterator[Statement]:
     """What all lanes do for a row, with results that are written by one of them."""
-    reads = [load for item in work.block.items for load in item.loads]
-    written = {item.node: item for item in work.block.items if item.writes}
+    reads = [load for task in work.block.tasks for load in task.loads]
+    written = {task.node: task for task in work.block.tasks if task.writes}
     for statement in statements:
         if not isinstance(statement, Store) or statement.node is None:
             yield statement

@@ -23,8 +23,8 @@ from numgraph.loops.table import Layout
 from numgraph.loops.values import Setting
 from numgraph.schedule.arrange import Arranger, Block
 from numgraph.schedule.grid import Mapping
-from numgraph.schedule.items import Item
 from numgraph.schedule.plan import Schedule
+from numgraph.schedule.tasks import Task
 from numgraph.userfunctions.function import UserFunction
 
 # Statements in one kernel of several phases.
@@ -71,7 +71,7 @@ class GridProgram:
         self.setting = Setting(schedule, self.layout, vector)
         self.notes = Notes(schedule.graph, self.layout)
         self.reserved = KERNEL_NAMES | imported(vector.values())
-        self.parts: dict[Item, Any] = {}
+        self.parts: dict[Task, Any] = {}
         self.words: list[int] = []
         # functions made by expressions, of all kernels
         self.made: dict[str, str] = {}
@@ -132,7 +132,7 @@ class GridProgram:
         if len(steps) > 1:
             kernel.grid = [(1, 1, 1)]
         if not kernel.library:
-            note = self.notes.made(kernel.items) or f"parts of {self.notes.made(steps[0].block.items)}"
+            note = self.notes.made(kernel.tasks) or f"parts of {self.notes.made(steps[0].block.tasks)}"
             kernel.function = function_of(kernel, checked, note)
         return kernel
 
@@ -144,7 +144,7 @@ class GridProgram:
             reductions.join(work)
             self._add_parts(step.block)
         else:
-            kernel.items += step.block.items
+            kernel.tasks += step.block.tasks
             kernel.shapes.append(work.mapping.shape)
             SHAPES[work.mapping.shape](work)
         kernel.close(work.values)
@@ -152,22 +152,22 @@ class GridProgram:
 
     def _add_parts(self, block: Block) -> None:
         """Memory for the parts of a block's sums."""
-        first, find = block.items[0], self.schedule.graph.find
+        first, find = block.tasks[0], self.schedule.graph.find
         count = dims.product([find(first.loops[k]) for k in first.kept]) * self._shares(block)
-        for item in block.items:
-            self.parts[item] = self.layout.number(count * 8)
+        for task in block.tasks:
+            self.parts[task] = self.layout.number(count * 8)
 
     def _search(self, word: int) -> Kernel | None:
         """The search for the index that a check refused, by one thread."""
-        item = self.layout.failures[self.words[word] - 1]
-        buffers = [self.schedule.buffers.get(load.inputs[0]) for load in item.loads]
+        task = self.layout.failures[self.words[word] - 1]
+        buffers = [self.schedule.buffers.get(load.inputs[0]) for load in task.loads]
         if any(place is not None and place.place in ("private", "register") for place in buffers):
             return None
         kernel = Kernel(f"find_{word}", self._names(), threads=1)
         values, _ = kernel_values(self.setting, kernel, Mapping("find", 1, None))
-        Nests(values, SearchingChecks, vectors=False).blocks(Arranger(self.schedule.graph, [item], {}).arrange([item]))
+        Nests(values, SearchingChecks, vectors=False).blocks(Arranger(self.schedule.graph, [task], {}).arrange([task]))
         kernel.close(values)
-        kernel.function = function_of(kernel, 0, f"the index that {item.node.name} refuses")
+        kernel.function = function_of(kernel, 0, f"the index that {task.node.name} refuses")
         return kernel
 
     def _refuse_raising(self) -> None:

@@ -16,7 +16,7 @@ from numgraph.loops.program import Choice, Expression, If, Load, Logic, Name, Nu
 from numgraph.loops.values import as_read
 from numgraph.schedule.arrange import Block
 from numgraph.schedule.grid import Mapping
-from numgraph.schedule.items import Reduction
+from numgraph.schedule.tasks import Reduction
 
 ZERO, ONE = Number(0), Number(1)
 
@@ -34,8 +34,8 @@ def width_of(results: Any, geometry: Geometry) -> int:
 
 def shares_of(graph: Graph, block: Block, mapping: Mapping, geometry: Geometry) -> Any:
     """How many blocks of threads share in each sum; a number wherever the lengths have known bounds."""
-    first = block.items[0]
-    if any(item.form.position for item in block.reductions):
+    first = block.tasks[0]
+    if any(task.form.position for task in block.reductions):
         return 1
     if mapping.work is not None and mapping.work <= geometry.small:
         return 1
@@ -50,7 +50,7 @@ def shares_of(graph: Graph, block: Block, mapping: Mapping, geometry: Geometry) 
 
 def reductions(work: Work) -> None:
     """Each result by one block of threads, or shares of it by several, whose parts `join` puts together."""
-    made, shares = Sums(work, work.block.items[0].reduced), work_shares(work)
+    made, shares = Sums(work, work.block.tasks[0].reduced), work_shares(work)
     steps = dims.product(work.lengths(made.first, made.reduced))
     if isinstance(shares, int) and shares == 1:
         made.add(steps, work.nests.operand, made.store_result)
@@ -83,7 +83,7 @@ class Sums:
     def __init__(self, work: Work, reduced: tuple[int, ...]) -> None:
         self.work = work
         self.values = work.values
-        self.first = work.block.items[0]
+        self.first = work.block.tasks[0]
         self.kept, self.reduced = self.first.kept, reduced
         self.results = dims.product(work.lengths(self.first, self.kept))
         self.width = width_of(self.results, work.geometry)
@@ -123,15 +123,15 @@ class Sums:
                 all_steps = Choice(self.counter.compared("<", self.count), all_steps, ZERO)
             last = values.assign(end, all_steps) if split or some else all_steps
             work.unflatten(self.counter, work.lengths(self.first, self.kept), self.kept)
-            accumulators = {item: work.nests.start(item) for item in work.block.reductions}
+            accumulators = {task: work.nests.start(task) for task in work.block.reductions}
             self.step = work.name("e")
             with work.loop(self.step, first, last, LANES if width == 1 else LANES // width):
                 if self.reduced:
                     work.unflatten(self.step, work.lengths(self.first, self.reduced), self.reduced)
-                for item, accumulator in accumulators.items():
-                    work.nests.accumulate(item, accumulator, element(item))
-            for item, accumulator in accumulators.items():
-                store(item, joined(work, item, accumulator, width))
+                for task, accumulator in accumulators.items():
+                    work.nests.accumulate(task, accumulator, element(task))
+            for task, accumulator in accumulators.items():
+                store(task, joined(work, task, accumulator, width))
 
     def _tile(self, part: Name, tiles: Expression, split: bool) -> Expression:
         """Which results a part of the work is about; the share of them is kept."""
@@ -149,15 +149,15 @@ class Sums:
             return tile
         return LANE % self.width if tile == ZERO else tile * self.width + LANE % self.width
 
-    def _part_of(self, item: Reduction, share: Expression) -> Load:
+    def _part_of(self, task: Reduction, share: Expression) -> Load:
         """A share's part of the present result."""
-        dtype = "uint8" if item.node.dtype == "bool" else item.node.dtype
-        pointer = self.work.kernel.parameter(("part", item), None, "part", f"{dtype}*", ("part", item))
+        dtype = "uint8" if task.node.dtype == "bool" else task.node.dtype
+        pointer = self.work.kernel.parameter(("part", task), None, "part", f"{dtype}*", ("part", task))
         return Load(pointer, share if self.count == ONE else share * self.count + self.counter)
 
-    def part(self, item: Reduction) -> Expression:
+    def part(self, task: Reduction) -> Expression:
         """What the share whose turn it is has found."""
-        return as_read(self._part_of(item, self.step), item.node.dtype)
+        return as_read(self._part_of(task, self.step), task.node.dtype)
 
     def _own_lanes(self) -> Expression:
         """Whether a lane is one of those that write results."""
@@ -166,13 +166,13 @@ class Sums:
             return first
         return Logic("and", (first, self.counter.compared("<", self.count)))
 
-    def store_part(self, item: Reduction, value: Name) -> None:
+    def store_part(self, task: Reduction, value: Name) -> None:
         """Write what this share has found."""
-        stored = self.work.nests.store(self._part_of(item, self.share), value, item, f"part of {item.node.name}")
+        stored = self.work.nests.store(self._part_of(task, self.share), value, task, f"part of {task.node.name}")
         self.values.add(If(self._own_lanes(), (stored,)))
 
-    def store_result(self, item: Reduction, value: Name) -> None:
+    def store_result(self, task: Reduction, value: Name) -> None:
         """Write a result."""
-        found = position_of(value) if item.form.position else value
-        stored = self.work.nests.stored(item, found)
-        self.values.add(If(self._own_lanes(), (stored,), **self.values.origin(item.node)))
+        found = position_of(value) if task.form.position else value
+        stored = self.work.nests.stored(task, found)
+        self.values.add(If(self._own_lanes(), (stored,), **self.values.origin(task.node)))

@@ -1,7 +1,7 @@
-"""Items: the units of work. A node with a buffer of its own is one item; everything else is computed inside its users.
+"""Tasks: the units of work. A node with a buffer of its own is one task; everything else is computed inside its users.
 
-An item runs over loops (one per axis whose length is not known to be 1) and evaluates a scalar expression in which the
-elements of other items appear as `load` nodes.
+A task runs over loops (one per axis whose length is not known to be 1) and evaluates a scalar expression in which the
+elements of other tasks appear as `load` nodes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_STATEMENTS = 40
 
 
 @dataclass(eq=False)
-class Item:
+class Task:
     """One unit of work.
 
     node: whose buffer it fills (for a check: the node that asked for it). loops: lengths. value: what is stored,
@@ -34,7 +34,7 @@ class Item:
     axis.
 
     Found when it is finished: loads: the memory reads in it. lengths: buffers that its lengths are read from. checks:
-    items that must run before. scalars: every scalar node in it. raises: whether it calls a user's function that may
+    tasks that must run before. scalars: every scalar node in it. raises: whether it calls a user's function that may
     raise: then the call has changed nothing, as after a check.
     """
 
@@ -62,12 +62,12 @@ class Item:
 
     @property
     def overwrites(self) -> bool:
-        """Whether the item works in the memory of its node's first input."""
+        """Whether the task works in the memory of its node's first input."""
         return self.writes and self.node.op is not None and self.node.op.overwrites
 
     @property
     def level_axes(self) -> list[int | None]:
-        """For each loop level, the axis of the item's own buffer that it runs along (None: reduced away)."""
+        """For each loop level, the axis of the task's own buffer that it runs along (None: reduced away)."""
         axes: list[int | None] = [None] * len(self.loops)
         for axis, index in enumerate(self.target):
             if index.kind == "loop":
@@ -81,25 +81,25 @@ class Item:
 
     @property
     def operands(self) -> list[Node]:
-        """The buffers whose elements or views the item reads, or that its lengths are read from."""
+        """The buffers whose elements or views the task reads, or that its lengths are read from."""
         return [*(load.inputs[0] for load in self.loads), *(view.buffer for view in self.views), *self.lengths]
 
     @property
     def sources(self) -> list[Node]:
-        """All buffers that the item needs: its operands, and the base that it works in."""
+        """All buffers that the task needs: its operands, and the base that it works in."""
         return [*self.operands, *self.node.inputs[:1]] if self.overwrites else self.operands
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.node!r} over {list(self.loops)}>"
 
 
-class Elementwise(Item):
+class Elementwise(Task):
     """Computes and stores each element of its node by itself."""
 
     kind = "store"
 
 
-class Reduction(Item):
+class Reduction(Task):
     """Accumulates over some of its loops."""
 
     kind = "reduce"
@@ -116,25 +116,25 @@ class Reduction(Item):
         return min(self.reduced) + len(self.reduced) == len(self.loops)
 
 
-class Scattering(Item):
+class Scattering(Task):
     """Writes or adds values where indices say."""
 
     kind = "scatter"
 
 
-class Product(Item):
+class Product(Task):
     """A matrix product."""
 
     kind = "product"
 
 
-class KernelCall(Item):
+class KernelCall(Task):
     """The call of a named kernel, or of a user's function of arrays."""
 
     kind = "kernel"
 
 
-class IndexCheck(Item):
+class IndexCheck(Task):
     """Ends the call where an index is out of range."""
 
     kind = "check"
@@ -247,30 +247,30 @@ def _reads_repeatedly(graph: Graph, node: Node, user: Node) -> bool:
     return bool(op.element) and (not op.injective or user.inputs[0] is not node)
 
 
-class ItemMaker:
-    """Makes the items of a program, in an order in which each comes after what it reads."""
+class TaskMaker:
+    """Makes the tasks of a program, in an order in which each comes after what it reads."""
 
     def __init__(self, graph: Graph, elements: Elements, ranges: Sequence[tuple[Node, Node, Any]]) -> None:
         self.graph = graph
         self.elements = elements
-        self.items: dict[Node, Item] = {}
-        self.ordered: list[Item] = []
+        self.tasks: dict[Node, Task] = {}
+        self.ordered: list[Task] = []
         self.ranges: dict[Node, list[tuple[Node, Any]]] = {}
         for node, index, length in ranges:
             self.ranges.setdefault(node, []).append((index, length))
-        self.check_items: dict[Node, list[IndexCheck]] = {}
+        self.check_tasks: dict[Node, list[IndexCheck]] = {}
         self.checked: dict[Any, IndexCheck] = {}
 
-    def make_all(self, roots: Sequence[Node]) -> list[Item]:
-        """Items of every stored node that the roots need, and the index checks among them."""
+    def make_all(self, roots: Sequence[Node]) -> list[Task]:
+        """Tasks of every stored node that the roots need, and the index checks among them."""
         for node in topological(roots):
             for index, length in self.ranges.get(node, ()):
                 self._check(node, index, length)
-            if node in self.elements.stored and node not in self.items:
-                item = self._item(node)
-                self._finish(item)
-                self.items[node] = item
-                self.ordered.append(item)
+            if node in self.elements.stored and node not in self.tasks:
+                task = self._task(node)
+                self._finish(task)
+                self.tasks[node] = task
+                self.ordered.append(task)
         return self.ordered
 
     def _loop_index(self, node: Node) -> tuple[tuple[Any, ...], list[Any]]:
@@ -285,7 +285,7 @@ class ItemMaker:
                 level += 1
         return loops_of(self.graph, node.dims), index
 
-    def _item(self, node: Node) -> Item:
+    def _task(self, node: Node) -> Task:
         op = node.op
         if op is not None and op.reduce:
             return self._reduce(node)
@@ -296,7 +296,7 @@ class ItemMaker:
         loops, index = self._loop_index(node)
         return Elementwise(node, loops, self.elements.compute(node, index), tuple(index))
 
-    def _reduce(self, node: Node) -> Item:
+    def _reduce(self, node: Node) -> Task:
         source = node.inputs[0]
         loops, index = self._loop_index(source)
         axes = node.attributes["axis"]
@@ -307,7 +307,7 @@ class ItemMaker:
             target = [i for k, i in enumerate(index) if k not in axes]
         return Reduction(node, loops, self.elements.at(source, index), tuple(target), reduced)
 
-    def _scatter(self, node: Node) -> Item:
+    def _scatter(self, node: Node) -> Task:
         form = node.op.scatter if node.op else None
         assert form is not None
         operands = [Operand(v, self.elements) for v in node.inputs]
@@ -320,7 +320,7 @@ class ItemMaker:
         target = tuple(map(self.graph.as_index, form.target(tuple(index), *operands, **attrs)))
         return Scattering(node, loops, value, target)
 
-    def _kernel(self, node: Node) -> Item:
+    def _kernel(self, node: Node) -> Task:
         op = node.op
         assert op is not None
         operands = [Operand(v, self.elements) for v in node.inputs]
@@ -341,35 +341,35 @@ class ItemMaker:
         bound = self.graph.find(length)
         if holds("range", value, bound) or self._in_range(value, loops, bound):
             return
-        item = self.checked.get((value, bound, loops))
-        if item is None:
-            item = self.checked[value, bound, loops] = IndexCheck(node, loops, value, bound=bound)
-            self._finish(item)
-            self.ordered.append(item)
-        self.check_items.setdefault(node, []).append(item)
+        task = self.checked.get((value, bound, loops))
+        if task is None:
+            task = self.checked[value, bound, loops] = IndexCheck(node, loops, value, bound=bound)
+            self._finish(task)
+            self.ordered.append(task)
+        self.check_tasks.setdefault(node, []).append(task)
 
     def _in_range(self, value: Node, loops: tuple[Any, ...], length: Any) -> bool:
         """Whether an index is a loop counter that stays below `length`."""
         return value.kind == "loop" and self.graph.equal_lengths(loops[value.attrs[0]], length)
 
-    def _finish(self, item: Item) -> None:
-        """Collect the item's memory reads and the checks that must precede it."""
-        scalars = [v for v in (item.value, *item.target) if v is not None]
-        scalars += [v for view in item.views for v in (view.offset, *view.strides) if isinstance(v, Node)]
-        scalars += [v for v in (*item.sizes, *item.factors) if isinstance(v, Node)]
+    def _finish(self, task: Task) -> None:
+        """Collect the task's memory reads and the checks that must precede it."""
+        scalars = [v for v in (task.value, *task.target) if v is not None]
+        scalars += [v for view in task.views for v in (view.offset, *view.strides) if isinstance(v, Node)]
+        scalars += [v for v in (*task.sizes, *task.factors) if isinstance(v, Node)]
         nodes = scalar_nodes(scalars)
-        item.loads = [v for v in nodes if v.kind == "load"]
-        item.scalars = set(nodes)
-        item.statements = sum(v.kind in ("op", "load") for v in nodes)
+        task.loads = [v for v in nodes if v.kind == "load"]
+        task.scalars = set(nodes)
+        task.statements = sum(v.kind in ("op", "load") for v in nodes)
         # threads of a grid cannot end a call: there functions that say `raise` are refused
-        item.raises = not self.graph.traits.grid and any(v.op is not None and v.op.raises for v in (*nodes, item.node))
-        lengths = [*item.loops, *map(self.graph.find, item.node.dims), item.bound]
-        item.lengths = tuple(read_for([*lengths, *(n for view in item.views for n in view.lengths)]))
-        for node in self._inlined(item.node):
-            item.checks += self.check_items.get(node, ())
+        task.raises = not self.graph.traits.grid and any(v.op is not None and v.op.raises for v in (*nodes, task.node))
+        lengths = [*task.loops, *map(self.graph.find, task.node.dims), task.bound]
+        task.lengths = tuple(read_for([*lengths, *(n for view in task.views for n in view.lengths)]))
+        for node in self._inlined(task.node):
+            task.checks += self.check_tasks.get(node, ())
 
     def _inlined(self, root: Node) -> Iterable[Node]:
-        """The nodes computed inside an item: its own, and unstored ones above it."""
+        """The nodes computed inside a task: its own, and unstored ones above it."""
         seen: dict[Node, None] = {root: None}
         stack = [root]
         while stack:
@@ -380,16 +380,16 @@ class ItemMaker:
         return seen
 
 
-def needed(items: Sequence[Item], roots: Sequence[Node]) -> list[Item]:
-    """The items that results are made of, and index checks, with all that these read. Of an array of which only a
+def needed(tasks: Sequence[Task], roots: Sequence[Node]) -> list[Task]:
+    """The tasks that results are made of, and index checks, with all that these read. Of an array of which only a
     length is asked for, no element is computed."""
-    by_node = {item.node: item for item in items if item.writes}
+    by_node = {task.node: task for task in tasks if task.writes}
     results = set(roots)
-    found: set[Item] = set()
-    stack = [item for item in items if isinstance(item, IndexCheck) or item.node in results]
+    found: set[Task] = set()
+    stack = [task for task in tasks if isinstance(task, IndexCheck) or task.node in results]
     while stack:
-        item = stack.pop()
-        if item not in found:
-            found.add(item)
-            stack += [*(by_node[v] for v in item.sources if v in by_node), *item.checks]
-    return [item for item in items if item in found]
+        task = stack.pop()
+        if task not in found:
+            found.add(task)
+            stack += [*(by_node[v] for v in task.sources if v in by_node), *task.checks]
+    return [task for task in tasks if task in found]
