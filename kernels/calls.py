@@ -54,7 +54,7 @@ def dgemm(function, chunk, chunks, scratch, m, n, k, alpha, a, a_row, a_col, b, 
 
 @register_jitable
 def sgemm_rows(function, near, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
-    """As `sgemm`, for a product that is one of many over blocks of rows of a or b: `near` bytes from these rows to the
+    """As `sgemm`, for a product that is one of many over tiles of rows of a or b: `near` bytes from these rows to the
     next ones, which are prefetched."""
     _sgemm(function, 0, m, 0, n, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
 

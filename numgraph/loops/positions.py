@@ -7,7 +7,7 @@ from typing import Any
 
 from numgraph.ir import Node
 from numgraph.loops.notes import sign_of
-from numgraph.schedule.place import Buffer
+from numgraph.schedule.buffers import Buffer
 from numgraph.schedule.plan import Schedule
 
 

@@ -18,7 +18,7 @@ from numgraph.loops.program import ADDRESS, REALS, TABLE, Assign, Call, Function
 from numgraph.loops.table import Layout
 from numgraph.loops.tiles import Tiles, add_tiles_join
 from numgraph.loops.values import Setting, Values
-from numgraph.schedule.arrange import Block, Fused
+from numgraph.schedule.arrange import Block, Tiled
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.tasks import IndexCheck, KernelCall, Product, Task
 
@@ -134,7 +134,7 @@ class ProcessorProgram:
         """A loop or a product that threads share, and behind it the joining of what they have accumulated."""
         phase = Phase(name, "divided", block.tasks, block=block)
         values, memory = host_values(self.setting, block)
-        if isinstance(block, Fused):
+        if isinstance(block, Tiled):
             phase.kind = "rows"
             Tiles(values, memory, block).add(stage)
         elif isinstance(block.tasks[0], Product):
@@ -157,7 +157,7 @@ class ProcessorProgram:
         values, memory = host_values(self.setting)
         values.assign(CHUNKS, self.layout.slot(place))
         for task in self.schedule.division[block].partial:
-            if isinstance(block, Fused):
+            if isinstance(block, Tiled):
                 add_tiles_join(values, memory, task, block, stage)
             else:
                 add_join(values, memory, task, block, stage)

@@ -18,21 +18,21 @@ from numgraph.loops.program import Assign, Call, Choice, Do, Expression, For, Na
 from numgraph.loops.scalar import number
 from numgraph.loops.shown import text
 from numgraph.loops.values import Body, Values, as_read, as_stored
-from numgraph.schedule.arrange import Block, Fused
+from numgraph.schedule.arrange import Block, Tiled
 from numgraph.schedule.fuse import is_narrow
 from numgraph.schedule.tasks import Product, Reduction, Task
 
 # Which tile it is, of how many, and the end of its rows.
-BLOCK, BLOCKS, LAST = Name("block"), Name("blocks"), Name("last")
+TILE, TILES, LAST = Name("tile"), Name("tiles"), Name("last")
 
 
 class Tiles:
     """A loop over tiles of a chunk's rows, with products and loops over these rows in it."""
 
-    def __init__(self, values: Values, memory: HostMemory, fused: Fused) -> None:
+    def __init__(self, values: Values, memory: HostMemory, tiled: Tiled) -> None:
         self.values = values
         self.memory = memory
-        self.fused = fused
+        self.tiled = tiled
         self.nests = Nests(values)
         self.products = Products(values, memory)
         # the statements that run for every tile; all others are before that loop or, `late`, behind it
@@ -42,23 +42,23 @@ class Tiles:
 
     def add(self, stage: int) -> None:
         """Add what all tiles use, and the loop over them."""
-        values, fused = self.values, self.fused
+        values, tiled = self.values, self.tiled
         self.memory.say_own(stage, CHUNK)
-        begin, end = rows_of_chunk(values, fused)
-        for block in fused.body:
+        begin, end = rows_of_chunk(values, tiled)
+        for block in tiled.body:
             if isinstance(block.tasks[0], Product):
                 self._product(block.tasks[0])
             else:
                 self._loop(block)
-        rows, half = fused.rows, fused.rows // 2
+        rows, half = tiled.rows, tiled.rows // 2
         # the last tile is never short: it costs as much to begin as others; one there is without rows, for sums are 0
         count = Call("maximum", ((end - begin + (half - 1)) // rows, Number(1)))
-        values.assign(BLOCKS, count, f"of {rows} rows, the last of up to {rows + half}")
+        values.assign(TILES, count, f"of {rows} rows, the last of up to {rows + half}")
         bounds = (
-            Assign(FIRST, begin + BLOCK * rows),
-            Assign(LAST, Choice((BLOCK + 1).compared("<", BLOCKS), FIRST + rows, end)),
+            Assign(FIRST, begin + TILE * rows),
+            Assign(LAST, Choice((TILE + 1).compared("<", TILES), FIRST + rows, end)),
         )
-        values.add(For(BLOCK, (BLOCKS,), (*bounds, *self.inside)))
+        values.add(For(TILE, (TILES,), (*bounds, *self.inside)))
         self.nests.complete(self.late)
 
     # -- loops --------------------------------------------------------------------------------------------------
@@ -67,7 +67,7 @@ class Tiles:
         """A loop over the rows of a tile; loops inside it are as everywhere."""
         accumulators = self.nests.started(block, 0)
         self.late |= accumulators
-        if block not in self.fused.lanes:
+        if block not in self.tiled.lanes:
             self.inside.append(self.nests.nest(block, 0, (FIRST, LAST), accumulators))
             return
         for part in block.body:
@@ -129,7 +129,7 @@ class Tiles:
 
     def _product(self, task: Task) -> None:
         left, right = self.products.sides(task)
-        (self._sum if task in self.fused.sums else self._row_product)(task, left, right)
+        (self._sum if task in self.tiled.sums else self._row_product)(task, left, right)
 
     def _row_product(self, task: Task, left: Name, right: Name) -> None:
         """The rows of a product."""
@@ -137,7 +137,7 @@ class Tiles:
         name = values.names.fresh(values.graph.names.get(node), "out")
         target = self.memory.declare(node, name, self.memory.address(node), values.notes.array(node), node)
         columns, steps = right, self._steps(b.strides)
-        if task in self.fused.copies:
+        if task in self.tiled.copies:
             columns, steps = self._copied(task, right)
         n, k = values.length(node.dims[1]), values.length(a.lengths[1])
         a_steps = self._strides(a, 0)
@@ -159,8 +159,8 @@ class Tiles:
         """Bytes from the rows of an operand to those of the next tile, where those come from memory."""
         steps = view.strides
         far = view.buffer in self.values.schedule.buffers or steps[1 - rows] != 1
-        near = self.values.length(self.fused.rows * steps[rows] * np.dtype(view.buffer.dtype).itemsize)
-        return Number(0) if far else Choice((BLOCK + 1).compared("<", BLOCKS), near, Number(0))
+        near = self.values.length(self.tiled.rows * steps[rows] * np.dtype(view.buffer.dtype).itemsize)
+        return Number(0) if far else Choice((TILE + 1).compared("<", TILES), near, Number(0))
 
     def _from_first(self, address: Name, stride: Any, node: Node) -> Expression:
         """The address of the tile's first row. stride: between rows, in elements."""
@@ -175,7 +175,7 @@ class Tiles:
         source, to = values.names.fresh(None, "p"), values.names.fresh(None, "p")
         shown = (f"{right.text}.T", n, k) if narrow else (right.text, k, n)
         note = f"{shown[0]} {dtype}[{text(shown[1])},{text(shown[2])}]"
-        name = values.assign(columns, self.memory.beyond(OWN, self.fused.copies[task]), note)
+        name = values.assign(columns, self.memory.beyond(OWN, self.tiled.copies[task]), note)
         read = values.assign(source, pointer_to(right, dtype))
         written = values.assign(to, pointer_to(name, dtype))
         i, j = values.counter(0), values.counter(1)
@@ -189,7 +189,7 @@ class Tiles:
     def _sum(self, task: Task, left: Name, right: Name) -> None:
         """Add the product of these rows to the chunk's sum, or its transpose, along whose rows vectors lie then."""
         values, node, (a, b) = self.values, task.node, task.views
-        turned = self.fused.sums[task]
+        turned = self.tiled.sums[task]
         added = values.names.fresh("added")
         m, n = map(values.length, node.dims)
         shape = ",".join(map(text, (n, m) if turned else (m, n)))
@@ -203,7 +203,7 @@ class Tiles:
             m, n = n, m
             operands = (y, *self._steps(b_steps[::-1]), x, *self._steps(a_steps[::-1]))
             shown = f"{target.text} += ({left.text} @ {right.text}).T"
-        beta = Call(node.dtype, (BLOCK.compared(">", 0),), node.dtype)
+        beta = Call(node.dtype, (TILE.compared(">", 0),), node.dtype)
         near = self._near(a, 1) if turned else self._near(b, 0)
         arguments = (m, n, LAST - FIRST, number(1.0, node.dtype), *operands, beta, target, n)
         self._call(node, near, arguments, shown)
@@ -219,17 +219,17 @@ class Tiles:
         return tuple(map(self.values.length, strides))
 
 
-def add_tiles_join(values: Values, memory: HostMemory, task: Task, fused: Fused, stage: int) -> None:
+def add_tiles_join(values: Values, memory: HostMemory, task: Task, tiled: Tiled, stage: int) -> None:
     """What completes a sum of a phase: that of a product, or of a loop."""
     if isinstance(task, Reduction):
-        add_join(values, memory, task, fused, stage)
+        add_join(values, memory, task, tiled, stage)
         return
     schedule, node, dtype = values.schedule, task.node, task.node.dtype
-    turned = fused.sums[task]
+    turned = tiled.sums[task]
     names = [values.names.fresh(wish) for wish in ("target", "total", "part")]
     m, n = map(values.length, node.dims)
     count = values.length(dims.product(map(values.graph.find, node.dims)))
-    base = memory.beyond(memory.behind_arena(stage), schedule.division[fused].partial[task])
+    base = memory.beyond(memory.behind_arena(stage), schedule.division[tiled].partial[task])
     step = memory.place(schedule.private_bytes[stage])
     target = values.assign(names[0], pointer_to(memory.address(node), dtype), values.notes.array(node), node)
     total = values.assign(names[1], pointer_to(base, dtype), "of the chunks")

@@ -17,7 +17,7 @@ from numgraph.loops.processor import Phase
 from numgraph.runtime.costs import LoopCosts, ProductCosts, kernel_cycles
 from numgraph.runtime.machine import Machine, machine
 from numgraph.runtime.variant import NativeVariant
-from numgraph.schedule.arrange import Block, Fused
+from numgraph.schedule.arrange import Block, Tiled
 from numgraph.schedule.chunks import GRAIN, obstacle, work_of_block
 from numgraph.schedule.tasks import Product
 from numgraph.schedule.work import Work, name_of, work_of
@@ -26,7 +26,7 @@ Array = NDArray[Any]
 
 # Nanoseconds of a call besides its phases; of an argument or a result; of asking for lengths in between; of a phase.
 CALL, VALUE, DYNAMIC, PHASE = 750.0, 200.0, 400.0, 10.0
-KINDS = {"divided": "divided loops", "rows": "blocks of rows"}
+KINDS = {"divided": "divided loops", "rows": "tiles of rows"}
 
 
 class Estimator:
@@ -109,8 +109,8 @@ class Estimator:
         return found
 
     def _apart(self, phase: Phase) -> list[str]:
-        """What is done together over blocks of rows, or why a product is not."""
-        if isinstance(phase.block, Fused):
+        """What is done together over tiles of rows, or why a product is not."""
+        if isinstance(phase.block, Tiled):
             found = [f"{phase.block.rows} rows at a time go through all of it, while they are in the cache"]
             found += ["vectors lie along the rows"] if phase.block.lanes else []
             for task in phase.block.sums:
@@ -164,7 +164,7 @@ class Estimator:
         found.limit = max(limits, key=lambda name: limits[name])
 
     def _rows_cycles(self, phase: Phase) -> float | None:
-        """Of the loops and products of a phase over blocks of rows."""
+        """Of the loops and products of a phase over tiles of rows."""
         products = [ProductCosts(task, self.number).cycles() for task in phase.tasks if isinstance(task, Product)]
         parts = [self.loops.cycles(phase.tasks), *products]
         return None if None in parts else sum(p for p in parts if p is not None)

@@ -52,8 +52,8 @@ class Block:
 
 
 @dataclass(eq=False)
-class Fused(Block):
-    """A phase over blocks of rows; `body` has its parts, in order.
+class Tiled(Block):
+    """A phase over tiles of rows; `body` has its parts, in order.
 
     rows: of a block. sums: the products that sum over the rows, and whether their transpose is accumulated. copies:
     products whose right side is copied first, so that it is contiguous, with the place of the copy in the chunk's own
@@ -203,4 +203,4 @@ def gathers_rows(task: Task) -> bool:
     return task.reduced[0] == 0 or task.reduced[0] + len(task.reduced) < len(task.loops)
 
 
-__all__ = ["LEAVES", "Arranger", "Block", "Fused"]
+__all__ = ["LEAVES", "Arranger", "Block", "Tiled"]

@@ -15,7 +15,7 @@ from typing import Any
 from numgraph.ir import Graph, Node
 from numgraph.lengths import dims
 from numgraph.lengths.known import full_length
-from numgraph.schedule.arrange import Block, Fused
+from numgraph.schedule.arrange import Block, Tiled
 from numgraph.schedule.tasks import Elementwise, IndexCheck, KernelCall, Product, Reduction, Scattering, Task
 from numgraph.types import FLOATS
 
@@ -52,8 +52,8 @@ def divide_among_threads(
     # products use the same memory one after the other
     size: Any = SCRATCH_BYTES if any(isinstance(task, Product) for block in blocks for task in block.tasks) else 0
     for block in blocks:
-        if isinstance(block, Fused):
-            found[block], size = _divide_fused(graph, block, buffers, size)
+        if isinstance(block, Tiled):
+            found[block], size = _divide_tiled(graph, block, buffers, size)
             continue
         if isinstance(block.tasks[0], Product):
             found[block] = Division(work_of_block(graph, block), _parts(graph, block.tasks[0]))
@@ -86,20 +86,20 @@ def _own_memory(graph: Graph, tasks: Sequence[Task], buffers: dict[Node, Any], d
     return size
 
 
-def _divide_fused(graph: Graph, fused: Fused, buffers: dict[Node, Any], size: Any) -> tuple[Division, Any]:
+def _divide_tiled(graph: Graph, tiled: Tiled, buffers: dict[Node, Any], size: Any) -> tuple[Division, Any]:
     """As for a loop; besides, rows of a block, copied weights, and sums of products."""
-    division = Division(work_of_block(graph, fused), graph.find(fused.length))
-    for node in fused.local:
+    division = Division(work_of_block(graph, tiled), graph.find(tiled.length))
+    for node in tiled.local:
         buffer = buffers[node]
         buffer.place, buffer.offset = "rows", size
-        size = size + dims.aligned(fused.room * dims.bytes_of(buffer.lengths(graph)[1:], node.dtype))
-    for task in fused.copies:
-        fused.copies[task] = size
+        size = size + dims.aligned(tiled.room * dims.bytes_of(buffer.lengths(graph)[1:], node.dtype))
+    for task in tiled.copies:
+        tiled.copies[task] = size
         size = size + dims.aligned(dims.bytes_of(map(graph.find, task.views[1].lengths), task.node.dtype))
-    for task in fused.sums:
+    for task in tiled.sums:
         division.partial[task] = size
         size = size + dims.aligned(dims.bytes_of(map(graph.find, task.node.dims), task.node.dtype))
-    return division, _own_memory(graph, fused.tasks, buffers, division, size)
+    return division, _own_memory(graph, tiled.tasks, buffers, division, size)
 
 
 def _parts(graph: Graph, task: Task) -> Any:

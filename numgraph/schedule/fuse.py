@@ -1,4 +1,4 @@
-"""Phases over blocks of rows: loops and products over the same rows are done for one block of rows after the other.
+"""Phases over tiles of rows: loops and products over the same rows are done for one tile of rows after the other.
 
 A minibatch is then read from memory once: while a block of its rows is in the cache, it is multiplied by the weights,
 the loops over these rows run, and `x.T @ dz` of these rows is added to an accumulator. What only this phase needs of an
@@ -23,13 +23,13 @@ from numgraph.ir import Graph, Node
 from numgraph.lengths import dims
 from numgraph.lengths.known import full_length
 from numgraph.lengths.sources import scalar_nodes
-from numgraph.schedule.arrange import Arranger, Block, Fused
+from numgraph.schedule.arrange import Arranger, Block, Tiled
+from numgraph.schedule.buffers import Buffer
 from numgraph.schedule.chunks import obstacle
-from numgraph.schedule.place import Buffer
 from numgraph.schedule.tasks import Elementwise, IndexCheck, Product, Reduction, Task
 from numgraph.types import FLOATS
 
-# Bytes of the weights, or of the sums, that may stay in the cache beside a block of rows, and of that block, about: the
+# Bytes of the weights, or of the sums, that may stay in the cache beside a tile of rows, and of that block, about: the
 # second-level cache of most processors has 512 KiB and more.
 RESIDENT = 128 * 1024
 BLOCK = 160 * 1024
@@ -64,32 +64,32 @@ class Fuser:
             if found is None:
                 done.append(rest.pop(0))
                 continue
-            before, fused, rest = found
-            done += [*before, fused]
+            before, tiled, rest = found
+            done += [*before, tiled]
         return done
 
-    def _phase(self, blocks: list[Block]) -> tuple[list[Block], Fused, list[Block]] | None:
+    def _phase(self, blocks: list[Block]) -> tuple[list[Block], Tiled, list[Block]] | None:
         """(what moves before it, the phase, what comes after it), of a phase that begins with the first block."""
         length = self._length(blocks[0])
         if length is None or not self._worth(length, blocks):
             return None
-        fused = Fused(length)
+        tiled = Tiled(length)
         before: list[Block] = []
         after: list[Block] = []
         for block in blocks:
-            if not self._depends(block, after) and self._joins(block, fused):
-                fused.body.append(block)
-                fused.tasks += block.tasks
-                fused.scalars |= block.scalars
-            elif self._depends(block, [fused, *after]):
+            if not self._depends(block, after) and self._joins(block, tiled):
+                tiled.body.append(block)
+                tiled.tasks += block.tasks
+                tiled.scalars |= block.scalars
+            elif self._depends(block, [tiled, *after]):
                 after.append(block)
             else:
                 before.append(block)
-        kinds = {isinstance(block.tasks[0], Product) for block in fused.body}
-        if len(kinds) < 2 or len(fused.sums) == len(fused.body):
+        kinds = {isinstance(block.tasks[0], Product) for block in tiled.body}
+        if len(kinds) < 2 or len(tiled.sums) == len(tiled.body):
             return None
-        self._settle(fused)
-        return before, fused, after
+        self._settle(tiled)
+        return before, tiled, after
 
     def _length(self, block: Block) -> Any:
         """The rows of a phase that might begin with a block."""
@@ -114,43 +114,43 @@ class Fuser:
 
     # -- parts ----------------------------------------------------------------------------------------------------
 
-    def _joins(self, block: Block, fused: Fused) -> bool:
-        if fused.lines + block.lines > MAX_LINES:
+    def _joins(self, block: Block, tiled: Tiled) -> bool:
+        if tiled.lines + block.lines > MAX_LINES:
             return False
         task = block.tasks[0]
         if not isinstance(task, Product):
-            if obstacle(block) or not self.graph.equal_lengths(block.length, fused.length):
+            if obstacle(block) or not self.graph.equal_lengths(block.length, tiled.length):
                 return False
-            return all(self._by_rows(task, fused) for task in block.tasks)
+            return all(self._by_rows(task, tiled) for task in block.tasks)
         if len(task.node.dims) != 2 or task.node.dtype not in FLOATS:
             return False
-        if self._is_row_product(task, fused):
+        if self._is_row_product(task, tiled):
             return True
-        if self._is_sum(task, fused):
+        if self._is_sum(task, tiled):
             m, n = (self.graph.find(v) for v in task.node.dims)
-            fused.sums[task] = n < m
+            tiled.sums[task] = n < m
             return True
         return False
 
-    def _is_row_product(self, task: Task, fused: Fused) -> bool:
+    def _is_row_product(self, task: Task, tiled: Tiled) -> bool:
         a, b = task.views
-        if task.factors or task.last or not self.graph.equal_lengths(task.node.dims[0], fused.length):
+        if task.factors or task.last or not self.graph.equal_lengths(task.node.dims[0], tiled.length):
             return False
-        if self._made_in(b.buffer, fused) or not self._goes_by_rows(a, 0, fused):
+        if self._made_in(b.buffer, tiled) or not self._goes_by_rows(a, 0, tiled):
             return False
         why = self._too_large(task, b.lengths, "weights")
         if why:
             self.why[task] = why
         return not why
 
-    def _is_sum(self, task: Task, fused: Fused) -> bool:
+    def _is_sum(self, task: Task, tiled: Tiled) -> bool:
         a, b = task.views
-        if not self.graph.equal_lengths(a.lengths[-1], fused.length):
+        if not self.graph.equal_lengths(a.lengths[-1], tiled.length):
             return False
-        if not (self._goes_by_rows(a, 1, fused) and self._goes_by_rows(b, 0, fused)):
+        if not (self._goes_by_rows(a, 1, tiled) and self._goes_by_rows(b, 0, tiled)):
             return False
         base = task.node.inputs[0] if task.factors else None
-        if (base is not None and self._made_in(base, fused)) or self._is_read(task.node, fused):
+        if (base is not None and self._made_in(base, tiled)) or self._is_read(task.node, tiled):
             return False
         why = self._too_large(task, task.node.dims, "sums")
         if why:
@@ -163,15 +163,15 @@ class Fuser:
             return f"how large its {what} are is known only at the call"
         return f"its {what}, {size:,} bytes, would not stay in the cache" if size > RESIDENT else ""
 
-    def _made_in(self, node: Node, fused: Fused) -> bool:
-        return any(task.node is node for task in fused.tasks if task.writes)
+    def _made_in(self, node: Node, tiled: Tiled) -> bool:
+        return any(task.node is node for task in tiled.tasks if task.writes)
 
-    def _is_read(self, node: Node, fused: Fused) -> bool:
-        return any(load.inputs[0] is node for task in fused.tasks for load in task.loads)
+    def _is_read(self, node: Node, tiled: Tiled) -> bool:
+        return any(load.inputs[0] is node for task in tiled.tasks for load in task.loads)
 
-    def _goes_by_rows(self, view: View, axis: int, fused: Fused) -> bool:
+    def _goes_by_rows(self, view: View, axis: int, tiled: Tiled) -> bool:
         """Whether row i of an operand (along its axis) is row i of what the phase makes, or not made in it at all."""
-        maker = next((task for task in fused.tasks if task.writes and task.node is view.buffer), None)
+        maker = next((task for task in tiled.tasks if task.writes and task.node is view.buffer), None)
         if maker is None:
             return True
         width = 1
@@ -180,7 +180,7 @@ class Fuser:
                 return False
             width *= n
         stride = view.strides[axis]
-        by_rows = maker not in fused.sums and self._writes_rows(maker)
+        by_rows = maker not in tiled.sums and self._writes_rows(maker)
         return by_rows and isinstance(view.offset, int) and isinstance(stride, int) and stride == width
 
     def _writes_rows(self, task: Task) -> bool:
@@ -191,15 +191,15 @@ class Fuser:
             and task.level_axes[0] == 0
         )
 
-    def _by_rows(self, task: Task, fused: Fused) -> bool:
+    def _by_rows(self, task: Task, tiled: Tiled) -> bool:
         """Whether a task of a loop may run right after the same rows of what it depends on in the phase."""
-        members = set(fused.tasks)
+        members = set(tiled.tasks)
         for other in self.arranger.before(task):
             if other not in members:
                 continue
             if isinstance(other, Product):
                 loads = [load for load in task.loads if load.inputs[0] is other.node]
-                if other in fused.sums or not loads:
+                if other in tiled.sums or not loads:
                     return False
                 rows = [v.inputs[1] for v in loads if not v.attrs]
                 if len(rows) < len(loads) or not all(v.kind == "loop" and v.attrs[0] == 0 for v in rows):
@@ -210,50 +210,50 @@ class Fuser:
 
     # -- memory ---------------------------------------------------------------------------------------------------
 
-    def _settle(self, fused: Fused) -> None:
-        """Which results are kept for one block of rows only, and how many rows that is."""
-        inside = set(fused.tasks)
+    def _settle(self, tiled: Tiled) -> None:
+        """Which results are kept for one tile of rows only, and how many rows that is."""
+        inside = set(tiled.tasks)
         read_outside: set[Node] = set()
         for task in {*self.arranger.by_node.values(), *self.arranger.checks} - inside:
             read_outside.update(task.sources)
         width = 0
-        for task in fused.tasks:
-            if isinstance(task, IndexCheck) or task in fused.sums or not self._writes_rows(task):
+        for task in tiled.tasks:
+            if isinstance(task, IndexCheck) or task in tiled.sums or not self._writes_rows(task):
                 continue
             place = self.buffers[task.node]
             row = dims.bytes_of(map(self.graph.find, task.node.dims[1:]), task.node.dtype)
             if place.place == "arena" and 0 in place.axes and isinstance(row, int) and task.node not in read_outside:
-                fused.local.append(task.node)
+                tiled.local.append(task.node)
                 width += row
-        width += sum(self._row_bytes(fused).values())
+        width += sum(self._row_bytes(tiled).values())
         rows = min(max(BLOCK // max(width, 1), LEAST_ROWS), MOST_ROWS)
-        fused.rows = rows // LEAST_ROWS * LEAST_ROWS
-        for task in fused.tasks:
-            if isinstance(task, Product) and task not in fused.sums:
+        tiled.rows = rows // LEAST_ROWS * LEAST_ROWS
+        for task in tiled.tasks:
+            if isinstance(task, Product) and task not in tiled.sums:
                 b = task.views[1]
                 if is_narrow(self.graph, task) or not (isinstance(b.strides[-1], int) and b.strides[-1] == 1):
-                    fused.copies[task] = 0
-        fused.lanes = [block for block in fused.body if self._has_lanes(block, fused)]
-        for task in (task for block in fused.lanes for task in block.tasks):
+                    tiled.copies[task] = 0
+        tiled.lanes = [block for block in tiled.body if self._has_lanes(block, tiled)]
+        for task in (task for block in tiled.lanes for task in block.tasks):
             if isinstance(task, IndexCheck) or 0 in task.reduced:
                 continue
             place = self.buffers[task.node]
-            if place.place == "register" or self._is_row(place) or task.node in fused.local:
+            if place.place == "register" or self._is_row(place) or task.node in tiled.local:
                 columns = tuple(a for a in task.level_axes if a is not None)
-                place.place, place.rows, place.axes = "rows", fused.room, tuple(sorted(columns))
-                if task.node not in fused.local:
-                    fused.local.append(task.node)
+                place.place, place.rows, place.axes = "rows", tiled.room, tuple(sorted(columns))
+                if task.node not in tiled.local:
+                    tiled.local.append(task.node)
 
     def _is_row(self, place: Buffer) -> bool:
         """Whether a buffer holds one row, for one round of a loop."""
         return place.place == "arena" and 0 not in place.axes
 
-    def _has_lanes(self, block: Block, fused: Fused) -> bool:
+    def _has_lanes(self, block: Block, tiled: Tiled) -> bool:
         """Whether the vectors of a loop lie along the rows: it has short rows, of what is kept for one block only."""
-        made = {task.node for part in fused.body for task in part.tasks if task.writes}
-        return all(self._is_short(task, made, fused) for task in block.tasks)
+        made = {task.node for part in tiled.body for task in part.tasks if task.writes}
+        return all(self._is_short(task, made, tiled) for task in block.tasks)
 
-    def _is_short(self, task: Task, made: set[Node], fused: Fused) -> bool:
+    def _is_short(self, task: Task, made: set[Node], tiled: Tiled) -> bool:
         """Whether that is so for a task of a loop."""
         columns = [self.graph.find(n) for n in task.loops[1:]]
         if not isinstance(task, Elementwise | Reduction | IndexCheck) or len(columns) > 1:
@@ -267,21 +267,21 @@ class Fuser:
             place = self.buffers[task.node]
             if task.level_axes[0] != 0:
                 return False
-            if place.place != "register" and task.node not in fused.local and 0 in place.axes and len(place.axes) > 1:
+            if place.place != "register" and task.node not in tiled.local and 0 in place.axes and len(place.axes) > 1:
                 return False
         # what is not made here and has rows of its own lies row by row
         outside = [load.inputs[1:] for load in task.loads if load.inputs[0] not in made]
         return not any({v.attrs[0] for v in scalar_nodes(index) if v.kind == "loop"} == {0, 1} for index in outside)
 
-    def _row_bytes(self, fused: Fused) -> dict[Node, int]:
+    def _row_bytes(self, tiled: Tiled) -> dict[Node, int]:
         """Bytes of a row of what the products read of the rows and the phase does not make."""
         found: dict[Node, int] = {}
-        for task in fused.tasks:
+        for task in tiled.tasks:
             for view in task.views:
                 lengths = [self.graph.find(n) for n in view.lengths]
-                rows = [n for n in lengths if self.graph.equal_lengths(n, fused.length)]
+                rows = [n for n in lengths if self.graph.equal_lengths(n, tiled.length)]
                 others = [n for n in lengths if n not in rows and isinstance(n, int)]
-                if rows and others and view.buffer not in fused.local:
+                if rows and others and view.buffer not in tiled.local:
                     found[view.buffer] = dims.bytes_of(others[:1], view.buffer.dtype)
         return found
 
@@ -293,4 +293,4 @@ def is_narrow(graph: Graph, task: Task) -> bool:
     return bool(n <= NARROW and k >= LONG and isinstance(stride, int) and stride == 1)
 
 
-__all__ = ["Fused", "Fuser", "is_narrow"]
+__all__ = ["Fuser", "Tiled", "is_narrow"]

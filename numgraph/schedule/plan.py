@@ -12,12 +12,12 @@ from numgraph.ir import Graph, Node, Requirement, topological
 from numgraph.lengths.known import OF_ELEMENTS, undecided
 from numgraph.lengths.sources import Mover, computed_sources, read_for
 from numgraph.schedule.arrange import Arranger, Block
+from numgraph.schedule.buffers import Buffer, Placer, loops_around
 from numgraph.schedule.chunks import divide_among_threads
 from numgraph.schedule.conditions import LateConditions
 from numgraph.schedule.fuse import Fuser
 from numgraph.schedule.grid import map_to_grid
 from numgraph.schedule.ownership import Owner, Update
-from numgraph.schedule.place import Buffer, Placer, loops_around
 from numgraph.schedule.tasks import Task, TaskMaker, choose_stored, needed
 
 

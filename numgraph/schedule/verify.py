@@ -19,7 +19,7 @@ from numgraph.errors import ScheduleError
 from numgraph.ir import LEAVES, Graph, Node
 from numgraph.lengths import dims
 from numgraph.lengths.known import all_apart, apart, in_order
-from numgraph.schedule.arrange import Block, Fused
+from numgraph.schedule.arrange import Block, Tiled
 from numgraph.schedule.chunks import SCRATCH_BYTES, Division
 from numgraph.schedule.grid import Mapping
 from numgraph.schedule.plan import Buffer, Schedule
@@ -161,14 +161,14 @@ class Verifier:
         if isinstance(division, Division):
             parts += [(0, SCRATCH_BYTES)] * any(isinstance(task, Product) for task in block.tasks)
             parts += [(offset, self._bytes(task.node)) for task, offset in division.partial.items()]
-        if isinstance(block, Fused):
+        if isinstance(block, Tiled):
             parts += [(offset, self._bytes(task.node, task.views[1].lengths)) for task, offset in block.copies.items()]
         for task in block.tasks:
             buffer = None if isinstance(task, IndexCheck) else self.schedule.buffers[task.node]
             if buffer is not None and buffer.place in ("private", "rows"):
                 lengths = [self.graph.find(task.node.dims[a]) for a in buffer.axes]
                 if buffer.place == "rows":
-                    assert isinstance(block, Fused)
+                    assert isinstance(block, Tiled)
                     lengths[0] = block.room
                 parts.append((buffer.offset, self._bytes(task.node, lengths)))
         room = division.private if isinstance(division, Mapping) else self.schedule.private_bytes[stage]
@@ -198,7 +198,7 @@ class Verifier:
                 self._fail(f"{self._name(self.changed.node)} changes a shared variable before {_what(task)}")
         if task.writes and task not in self._joined(top):
             rows: Index = (self.graph.loop(0), *(None for _ in task.node.dims[1:]))
-            by_rows = isinstance(top, Fused) and isinstance(task, Product)
+            by_rows = isinstance(top, Tiled) and isinstance(task, Product)
             self._write(Use(task, rows if by_rows else tuple(task.target), loops, top))
 
     def _reads(self, task: Task, top: Block) -> list[tuple[Node, Index]]:
@@ -206,7 +206,7 @@ class Verifier:
         uses: list[tuple[Node, Index]] = [
             (load.inputs[0], () if load.attrs else load.inputs[1:]) for load in task.loads
         ]
-        by_rows = isinstance(top, Fused) and isinstance(task, Product)
+        by_rows = isinstance(top, Tiled) and isinstance(task, Product)
         uses += [(view.buffer, self._rows_of(task, top, k) if by_rows else ()) for k, view in enumerate(task.views)]
         return uses + [(node, ()) for node in task.lengths]
 
@@ -215,15 +215,15 @@ class Verifier:
         division = self.schedule.division.get(block)
         return division.partial if isinstance(division, Division) else ()
 
-    def _rows_of(self, task: Task, fused: Block, k: int) -> Index:
-        """What a product in blocks of rows reads of operand k: the same rows of its buffer, or any."""
-        assert isinstance(fused, Fused)
+    def _rows_of(self, task: Task, tiled: Block, k: int) -> Index:
+        """What a product in tiles of rows reads of operand k: the same rows of its buffer, or any."""
+        assert isinstance(tiled, Tiled)
         view = task.views[k]
-        axis = (-1 if k == 0 else 0) if task in fused.sums else (0 if k == 0 else None)
+        axis = (-1 if k == 0 else 0) if task in tiled.sums else (0 if k == 0 else None)
         width = dims.product(map(self.graph.find, view.buffer.dims[1:]))
         if axis is None or not (isinstance(view.offset, int) and 0 <= view.offset < max(width, 1)):
             return ()
-        same = view.strides[axis] == width and self.graph.equal_lengths(view.lengths[axis], fused.length)
+        same = view.strides[axis] == width and self.graph.equal_lengths(view.lengths[axis], tiled.length)
         return (self.graph.loop(0), *(None for _ in view.buffer.dims[1:])) if same else ()
 
     def _found(self, task: Task, node: Node) -> Content | None:
@@ -337,9 +337,9 @@ def _what(task: Task) -> str:
 def ordered(blocks: Sequence[Block], around: tuple[Block, ...] = ()) -> Iterator[tuple[Task, tuple[Block, ...]]]:
     """The tasks of blocks in the order in which they run, with the loops around them, outermost first."""
     for block in blocks:
-        if isinstance(block, Fused):
+        if isinstance(block, Tiled):
             for part in block.body:
-                # all parts run for a block of rows before the next one
+                # all parts run for a tile of rows before the next one
                 inner = [(task, ()) for task in part.tasks] if part.length is None else ordered(part.body)
                 yield from ((task, (block, *loops)) for task, loops in inner)
         elif block.length is not None:

@@ -14,7 +14,7 @@ import numpy as np
 from numgraph.ir import Graph, Node, loops_of
 from numgraph.lengths.known import full_length, times
 from numgraph.lengths.sources import scalar_nodes
-from numgraph.schedule.arrange import Block, Fused
+from numgraph.schedule.arrange import Block, Tiled
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.tasks import IndexCheck, Product, Reduction, Scattering, Task
 from numgraph.types import FLOATS
@@ -170,7 +170,7 @@ def _stored(schedule: Schedule, task: Task, number: Length) -> int | None:
 
 
 def _is_row(schedule: Schedule, node: Node) -> bool:
-    """Whether a buffer holds what one round of a loop or one block of rows needs, again and again: it stays in the
+    """Whether a buffer holds what one round of a loop or one tile of rows needs, again and again: it stays in the
     cache."""
     place = schedule.buffers[node]
     is_part = place.place in ("arena", "private") and len(place.axes) < len(loops_of(schedule.graph, node.dims))
@@ -213,7 +213,7 @@ def schedule_text(schedule: Schedule) -> str:
 
 
 def _block_text(schedule: Schedule, block: Block, depth: int, lines: list[str]) -> None:
-    if isinstance(block, Fused):
+    if isinstance(block, Tiled):
         lines.append(f"{'    ' * depth}for blocks of {block.rows} of {length_text(schedule.graph, block.length)}:")
         for inner in block.body:
             _block_text(schedule, inner, depth + 1, lines)

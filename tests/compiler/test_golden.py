@@ -50,7 +50,7 @@ def logistic_regression(batch: int = 10) -> ng.Function:
     )
 
 
-def blocks_of_rows() -> ng.Function:
+def tiles_of_rows() -> ng.Function:
     """The same for a larger minibatch, in one pass over blocks of its rows."""
     return logistic_regression(600)
 
@@ -97,7 +97,7 @@ def power_iteration() -> ng.Function:
 
 
 PROGRAMS = (
-    elementwise, softmax, logistic_regression, blocks_of_rows, updates, gather_and_scatter, reductions, power_iteration,
+    elementwise, softmax, logistic_regression, tiles_of_rows, updates, gather_and_scatter, reductions, power_iteration,
 )  # fmt: skip
 
 

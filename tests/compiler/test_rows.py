@@ -1,4 +1,4 @@
-"""Phases over blocks of rows: products, loops and sums over the same rows in one pass, against NumPy in float64."""
+"""Phases over tiles of rows: products, loops and sums over the same rows in one pass, against NumPy in float64."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_softmax_regression(features: int, classes: int, count: int) -> None:
     ng.config.threads = count
     x, y, W, b = data(231, features, classes)
     step, Ws, bs = training(x, y, W, b, 107)
-    assert "blocks of rows" in kinds(step) or features * classes < 10
+    assert "tiles of rows" in kinds(step) or features * classes < 10
     for k in range(3):
         part = slice(k * 107, (k + 1) * 107)
         want, W64, b64 = softmax_step(x[part], y[part], Ws.get_value(), bs.get_value())
@@ -95,7 +95,7 @@ def test_softmax_regression(features: int, classes: int, count: int) -> None:
 @pytest.mark.parametrize("rows", [95, 96])
 def test_few_rows_are_not_worth_it(rows: int) -> None:
     step, _, _ = training(*data(rows, 70, 10), rows)
-    assert ("blocks of rows" in kinds(step)) == (rows == 96)
+    assert ("tiles of rows" in kinds(step)) == (rows == 96)
 
 
 def test_float64() -> None:
@@ -115,7 +115,7 @@ def gradient() -> Any:
     cost, index = cost_of(x, y, W, b), ng.lscalar("index")
     part = slice(index * 400, (index + 1) * 400)
     f = ng.function([index], [cost, *ng.grad(cost, [W, b])], givens={x: xs[part], y: ys[part]})
-    assert "blocks of rows" in kinds(f)
+    assert "tiles of rows" in kinds(f)
     return f, W, b, xs, ys
 
 
@@ -172,7 +172,7 @@ def test_nan_and_infinity_stay_in_their_rows() -> None:
     s, w = window(x, "x", index), ng.shared(W, name="W")
     h = ng.tanh(ng.dot(s, w))
     f = ng.function([index], [ng.sum(h, axis=1), ng.dot(s.T, h)])
-    assert "blocks of rows" in kinds(f)
+    assert "tiles of rows" in kinds(f)
     rows, product = f(0)
     with np.errstate(invalid="ignore"):
         want = np.tanh(x.astype("float64") @ W)
@@ -199,7 +199,7 @@ def test_two_layers(features: int, hidden: int, outputs: int, count: int) -> Non
     cost = perceptron(window(arrays[0], "x", index), window(arrays[1], "t", index), V, W)
     dV, dW = ng.grad(cost, [V, W])
     f = ng.function([index], cost, updates=[(V, 0.9 * V - RATE * dV), (W, W - RATE * dW)])
-    assert "blocks of rows" in kinds(f)
+    assert "tiles of rows" in kinds(f)
     got = f(0)
     x64, t64, V64, W64 = (a.astype("float64") for a in arrays)
     h = np.tanh(x64 @ V64)
@@ -219,7 +219,7 @@ def test_results_that_others_read() -> None:
     h = ng.tanh(z)
     centred = h - ng.mean(h, axis=0)
     f = ng.function([index], [z, ng.dot(s.T, h), centred])
-    assert "blocks of rows" in kinds(f)
+    assert "tiles of rows" in kinds(f)
     z64 = x.astype("float64") @ W
     h64 = np.tanh(z64)
     for got, want in zip(f(0), (z64, x.T @ h64, h64 - h64.mean(axis=0)), strict=True):
@@ -234,7 +234,7 @@ def test_a_sum_over_rows_ends_a_phase() -> None:
     h = ng.tanh(ng.dot(s, w))
     scaled = h / ng.sqrt(ng.sum(h * h, axis=0))
     f = ng.function([index], [ng.dot(s.T, scaled), ng.sum(scaled, axis=0)])
-    assert "blocks of rows" in kinds(f)
+    assert "tiles of rows" in kinds(f)
     h64 = np.tanh(x.astype("float64") @ W)
     want = h64 / np.sqrt((h64 * h64).sum(axis=0))
     got = f(0)

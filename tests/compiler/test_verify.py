@@ -17,7 +17,7 @@ from numgraph.ir import Graph, Node
 from numgraph.lengths.known import all_apart, apart
 from numgraph.program import build_program
 from numgraph.runtime import pattern
-from numgraph.schedule import chunks, grid, ownership, place, tasks
+from numgraph.schedule import buffers, chunks, grid, ownership, tasks
 from numgraph.schedule.arrange import Arranger
 from numgraph.schedule.fuse import Fuser
 from numgraph.schedule.tasks import Task
@@ -144,21 +144,21 @@ def test_temporaries_that_overlap(monkeypatch: pytest.MonkeyPatch, traits: Trait
         first, _ = lives(self, stage, blocks)
         return first, dict(first)
 
-    lives = place.Placer._lives
+    lives = buffers.Placer._lives
     program = ng.sort(ng.sort(ng.sort(x)[::-1]) + ng.sort(x * 2)[::-1])
     check([program], (), traits)
     with monkeypatch.context() as patch:
-        patch.setattr(place.Placer, "lay_out", at_the_start)
+        patch.setattr(buffers.Placer, "lay_out", at_the_start)
         with pytest.raises(ScheduleError, match=r"has been written|which nothing has written"):
             check([program], (), traits)
-    monkeypatch.setattr(place.Placer, "_lives", forgotten)
+    monkeypatch.setattr(buffers.Placer, "_lives", forgotten)
     with pytest.raises(ScheduleError, match=r"has been written|which nothing has written"):
         check([program], (), traits)
 
 
 def test_an_arena_that_is_too_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    lay_out = place.Placer.lay_out
-    monkeypatch.setattr(place.Placer, "lay_out", lambda *args: lay_out(*args) - 64)
+    lay_out = buffers.Placer.lay_out
+    monkeypatch.setattr(buffers.Placer, "lay_out", lambda *args: lay_out(*args) - 64)
     with pytest.raises(ScheduleError, match="behind the end of the arena"):
         check([ng.sort(ng.sort(x)[::-1] + 1)])
 
@@ -202,7 +202,7 @@ def test_rows_of_another_block(monkeypatch: pytest.MonkeyPatch) -> None:
     cost = (z[::-1] * z).sum() + ng.dot(z.T, z).sum()
     program = build_program([i], [cost], [])
     scheduled(program, frozenset())
-    monkeypatch.setattr(Fuser, "_by_rows", lambda self, task, fused: True)
+    monkeypatch.setattr(Fuser, "_by_rows", lambda self, task, tiled: True)
     monkeypatch.setattr(Fuser, "_depends", lambda self, block, others: False)
     with pytest.raises(ScheduleError):
         scheduled(program, frozenset())

@@ -167,7 +167,7 @@ print(f.record.cached, "numba" in sys.modules)
 """
 
 
-# A step over blocks of rows, whose products are dot products.
+# A step over tiles of rows, whose products are dot products.
 ROWS = """
 import sys
 import numpy as np

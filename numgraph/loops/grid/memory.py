@@ -14,8 +14,8 @@ from numgraph.loops.positions import position, root
 from numgraph.loops.program import Expression, Load, Name, Number
 from numgraph.loops.scalar import convert
 from numgraph.loops.values import Values
+from numgraph.schedule.buffers import Buffer
 from numgraph.schedule.grid import Mapping
-from numgraph.schedule.place import Buffer
 from numgraph.types import FLOATS
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from numgraph.ir import Graph, Node
 from numgraph.lengths import dims
 from numgraph.lengths.sources import read_for
-from numgraph.schedule.arrange import Block, Fused
+from numgraph.schedule.arrange import Block, Tiled
 from numgraph.schedule.tasks import Elementwise, IndexCheck, Reduction, Scattering, Task
 
 
@@ -18,12 +18,12 @@ from numgraph.schedule.tasks import Elementwise, IndexCheck, Reduction, Scatteri
 class Buffer:
     """Where a stored node lives.
 
-    place: "arena", "private" (one for each chunk of a divided loop), "rows" (the same, for one block of rows),
+    place: "arena", "private" (one for each chunk of a divided loop), "rows" (the same, for one tile of rows),
     "output", "fresh" (an array made for an update), "shared" (written in place), "base" (the memory of the node's first
     input) or "register" (never in memory).
     slot: number of the output, update or shared variable. axes: the node's axes that are kept, the others being the
     same iteration for writer and readers. offset: bytes into the stage's arena, or into the chunk's own memory.
-    rows: of a block of rows that lies column by column, how many it has room for.
+    rows: of a tile of rows that lies column by column, how many it has room for.
     """
 
     node: Node
@@ -182,7 +182,7 @@ def loops_around(stages: Sequence[Sequence[Block]]) -> dict[Task, list[Block]]:
 def _trace(blocks: Sequence[Block], path: list[Block], paths: dict[Task, list[Block]]) -> None:
     for block in blocks:
         inside = [*path, block] if block.length is not None else path
-        if isinstance(block, Fused):
+        if isinstance(block, Tiled):
             _trace(block.body, path, paths)
         elif block.length is None:
             for task in block.tasks:

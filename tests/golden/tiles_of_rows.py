@@ -93,13 +93,13 @@ def phase_0(address, chunk, chunks):                      # dot2, max, sub, exp,
     n4 = table[AT_N3]                                     # = maximum(slice_bound(... * 600, len(train_y)) - slice_bound(index * 600, len(train_y)), 0)
     t0 = float32(-1.0) / float32(n4)                      # true_div float32
     added = own + 1051648                                 # of x @ p8 float32[3,8]
-    blocks = maximum((end - begin + 15) // 32, 1)         # of 32 rows, the last of up to 48
-    for block in range(blocks):
-        first = begin + block * 32
-        last = first + 32 if block + 1 < blocks else end
+    tiles = maximum((end - begin + 15) // 32, 1)          # of 32 rows, the last of up to 48
+    for tile in range(tiles):
+        first = begin + tile * 32
+        last = first + 32 if tile + 1 < tiles else end
         out0 = own + 1048576 - first * 12                 # dot2 float32[?,3]
         sgemm_rows(                                       # out0 = x @ W
-            table[AT_SGEMM], 1024 if block + 1 < blocks else 0, own, last - first, 3, 8,
+            table[AT_SGEMM], 1024 if tile + 1 < tiles else 0, own, last - first, 3, 8,
             float32(1.0), x + first * 32, 8, 1, W, 3, 1, float32(0.0),
             out0 + first * 12, 3
         )
@@ -148,9 +148,9 @@ def phase_0(address, chunk, chunks):                      # dot2, max, sub, exp,
             p0[j3] = acc1
         p8 = own + 1049152 - first * 4                    # sub float32[?,3]
         sgemm_rows(                                       # added += (x @ p8).T
-            table[AT_SGEMM], 1024 if block + 1 < blocks else 0, own, 3, 8, last - first,
+            table[AT_SGEMM], 1024 if tile + 1 < tiles else 0, own, 3, 8, last - first,
             float32(1.0), p8 + first * 4, 48, 1, x + first * 32, 8, 1,
-            float32(block > 0), added, 8
+            float32(tile > 0), added, 8
         )
     p9 = f64(own + 1051776)                               # sum float64
     p9[0] = acc0                                          # sum float64
