@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -16,7 +16,7 @@ from numgraph.config import config
 from numgraph.emit.module import Module, print_module
 from numgraph.emit.printer import fits
 from numgraph.emit.steps import Transformed
-from numgraph.graph import Variable, label, toposort
+from numgraph.graph import Variable, label
 from numgraph.ir import Graph, Node, Requirement
 from numgraph.lengths.known import OF_ELEMENTS, undecided
 from numgraph.lengths.sources import computed_sources, length_sources
@@ -325,7 +325,7 @@ def title_of(program: Program) -> list[str]:
     it caches."""
     lines = [f"numgraph function {printable(program.name or '')}".rstrip()]
     names = program.named_givens()
-    gradients = hinted([*program.outputs, *(value for _, value in program.updates)])
+    gradients = program.named_gradients()
     known = {**names, **gradients}
     for variable in program.outputs:
         lines.append(short("    return ", variable, known))
@@ -337,18 +337,6 @@ def title_of(program: Program) -> list[str]:
     for key, value in program.givens:
         lines.append(short(f"    given {label(key)} = ", value, {}))
     return lines
-
-
-def hinted(results: Sequence[Variable]) -> dict[Variable, str]:
-    """Gradients without names that results are made of, and what to call each: no two the same, nor as a variable."""
-    nodes = toposort(results)
-    taken = {v.name for v in nodes if v.name}
-    found: dict[Variable, str] = {}
-    for node in nodes:
-        if node.hint and not node.name and node.hint not in taken:
-            taken.add(node.hint)
-            found[node] = printable(node.hint)
-    return found
 
 
 def short(start: str, variable: Variable, names: Mapping[Variable, str], limit: int = 94) -> str:

@@ -153,6 +153,18 @@ class Program:
         """The name of each key of `givens` by what stands for it: formulas are shorter with it."""
         return {value: key.name for key, value in self.givens if key.name and not value.name}
 
+    def named_gradients(self) -> dict[Variable, str]:
+        """Gradients without names that results are made of, and what to call each: no two the same, nor as another
+        variable."""
+        nodes = self.nodes()
+        taken = {v.name for v in (*nodes, *self.variables) if v.name}
+        found: dict[Variable, str] = {}
+        for node in nodes:
+            if node.hint and not node.name and node.hint not in taken:
+                taken.add(node.hint)
+                found[node] = printable(node.hint)
+        return found
+
     def roots(self) -> list[Variable]:
         """All variables that the program's fields name, for copying and pickling."""
         named: list[Variable] = [*self.variables, *self.private, *self.results, *(s for s, _ in self.updates)]

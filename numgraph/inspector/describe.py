@@ -26,6 +26,8 @@ PAIR_PARTS = 24
 
 def record_of(program: Program, target: str) -> FunctionRecord:
     """The record of a function, with stages graph and givens; who compiles it adds the rest."""
+    gradients = program.named_gradients()
+    known = {**program.named_givens(), **gradients}
     names = program.keys or [v.name or "output" for v in program.outputs]
     return FunctionRecord(
         name=program.name or UNNAMED,
@@ -34,7 +36,8 @@ def record_of(program: Program, target: str) -> FunctionRecord:
         inputs=[value_record(a.variable, a.name) for a in program.inputs],
         outputs=[value_record(v, name) for v, name in zip(program.outputs, names, strict=True)],
         resident=[value_record(v) for v in (*program.shared(), *constant_arrays(program))],
-        updates=pairs(program.updates, program.named_givens()),
+        updates=pairs(program.updates, known),
+        gradients=[gradient_record(v, name, known) for v, name in gradients.items()],
         givens=pairs(program.givens),
         stages=Stages({"graph": lambda: graph_text(program), "givens": lambda: givens_text(program)}),
         dtypes=dict(Counter(v.type.dtype for v in program.nodes())),
@@ -63,6 +66,12 @@ def pairs(given: Sequence[tuple[Variable, Variable]], names: Mapping[Variable, s
         PairRecord(label(key), pprint(value, PAIR_PARTS, names), str(value.type), _line(value.line))
         for key, value in given
     ]
+
+
+def gradient_record(variable: Variable, name: str, known: Mapping[Variable, str]) -> PairRecord:
+    """A gradient by its name in generated code. known: what is written in place of formulas."""
+    others = {v: name for v, name in known.items() if v is not variable}
+    return PairRecord(name, pprint(variable, PAIR_PARTS, others), str(variable.type), _line(variable.line))
 
 
 def givens_text(program: Program) -> str:

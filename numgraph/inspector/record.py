@@ -80,7 +80,8 @@ class ValueRecord:
 
 @dataclass
 class PairRecord:
-    """A `givens` or `updates` pair: what is replaced or updated, and the expression, each as text."""
+    """A pair of `givens` or `updates`: what is replaced or updated, and the expression, each as text; or what a
+    gradient is that these are made of."""
 
     target: str
     expression: str
@@ -147,6 +148,7 @@ class FunctionRecord:
     outputs: list[ValueRecord] = field(default_factory=list)
     resident: list[ValueRecord] = field(default_factory=list)
     updates: list[PairRecord] = field(default_factory=list)
+    gradients: list[PairRecord] = field(default_factory=list)
     givens: list[PairRecord] = field(default_factory=list)
     passes: list[PassRecord] = field(default_factory=list)
     phases: list[PhaseRecord] = field(default_factory=list)
@@ -215,6 +217,7 @@ _PARTS: dict[str, tuple[Callable[..., Any], bool]] = {
     "outputs": (ValueRecord, True),
     "resident": (ValueRecord, True),
     "updates": (PairRecord, True),
+    "gradients": (PairRecord, True),
     "givens": (PairRecord, True),
     "passes": (PassRecord, True),
     "phases": (PhaseRecord, True),

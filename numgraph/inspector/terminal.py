@@ -80,6 +80,7 @@ def overview(record: FunctionRecord) -> RenderableType:
     """What goes in and comes out, what stays, what is replaced and updated, the phases, and the passes."""
     parts: list[RenderableType] = [_values(record)]
     pairs = [("givens", "stands for", record.givens), ("updates", "becomes", record.updates)]
+    pairs.append(("gradients", "is", record.gradients))
     parts.extend(_pairs(title, verb, rows) for title, verb, rows in pairs if rows)
     if record.phases:
         parts.append(phases(record.phases))
