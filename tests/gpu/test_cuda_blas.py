@@ -37,7 +37,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> FakeCublas:
     device = SimulatedDevice()
     made = with_cublas(device)
     found = device, replace(target.SIMULATED, large=8)
-    monkeypatch.setattr("numgraph.cuda.compile.device_for", lambda target: found)
+    monkeypatch.setattr("numgraph.cuda.passes.device_for", lambda target: found)
     return made
 
 
@@ -237,7 +237,7 @@ def test_the_device_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     device = SimulatedDevice()
     library = with_cublas(device)
     found = device, replace(target.SIMULATED, large=LARGE)
-    monkeypatch.setattr("numgraph.cuda.compile.device_for", lambda target: found)
+    monkeypatch.setattr("numgraph.cuda.passes.device_for", lambda target: found)
     f = compiled(ng.dot(x, x))
     wide = x.get_value().astype("float64")
     np.testing.assert_allclose(f(), wide @ wide, rtol=1e-4, atol=1e-4)

@@ -119,7 +119,7 @@ class PtxDevice(SimulatedDevice):
 def test_the_code_does_what_the_source_says(monkeypatch: pytest.MonkeyPatch) -> None:
     simulated = Logistic("cuda-sim")
     monkeypatch.setattr(target, "device_for", lambda name: (PtxDevice(), target.SIMULATED))
-    monkeypatch.setattr("numgraph.cuda.compile.device_for", lambda name: (PtxDevice(), target.SIMULATED))
+    monkeypatch.setattr("numgraph.cuda.passes.device_for", lambda name: (PtxDevice(), target.SIMULATED))
     compiled = Logistic("cuda-sim")
     assert isinstance(compiled.train.executor.target, DeviceTarget)
     for k in (0, 2):

@@ -1,4 +1,4 @@
-"""The compile compiler: machine code without a driver, kept in the cache; what it says when something is missing."""
+"""The compiler of kernels: machine code without a driver, kept in the cache; what it says when something is missing."""
 
 from __future__ import annotations
 
