@@ -1,4 +1,4 @@
-"""The one compiler to CUDA's compilers: a Python function and a signature go in, machine code for a device comes out.
+"""All calls of CUDA's compilers: a Python function and a signature go in, machine code for a device comes out.
 
 Nothing else in numgraph imports `numba.cuda` (kernels see its names through `numgraph.kernels.cuda.support`). Numba
 makes PTX of the function, nvJitLink makes a cubin of the PTX; neither needs a driver. PTX never goes to a driver,

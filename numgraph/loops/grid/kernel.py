@@ -97,7 +97,7 @@ class Kernel:
 
     @property
     def signature(self) -> tuple[str, ...]:
-        """The types of the parameters, for the compile compiler."""
+        """The types of the parameters, for the compiler."""
         return tuple(p.dtype for p in self.parameters.values())
 
     @property
