@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from operator import mul
@@ -54,11 +54,11 @@ class Work:
         inner, self.values.bodies = self.values.bodies[-1], outer
         self.values.add(statement(tuple(inner.statements)))
 
-    def loop(self, counter: Name, *bounds: Expression, note: str = "") -> Any:
+    def loop(self, counter: Name, *bounds: Expression, note: str = "") -> AbstractContextManager[None]:
         """The body of a loop."""
         return self.inside(lambda body: For(counter, bounds, body, note=note))
 
-    def one_thread(self) -> Any:
+    def one_thread(self) -> AbstractContextManager[None]:
         """The body of what one thread does."""
         return self.inside(lambda body: If(THREAD.compared("==", 0), body))
 
