@@ -34,6 +34,7 @@ from numgraph.rewrite.rules import SIMPLE
 from numgraph.rewrite.update import fuse_updates
 from numgraph.runtime import native
 from numgraph.runtime.cpu import ProcessorTarget
+from numgraph.runtime.products import product_address, products_of
 from numgraph.runtime.users import explained
 from numgraph.runtime.variant import NativeVariant
 from numgraph.scalars import VECTOR
@@ -277,6 +278,14 @@ def compile_module(state: NativeState) -> Made:
     return {"cached": int(code.cached)}
 
 
+def compile_products(state: NativeState) -> Made:
+    """The matrix products that the code calls: compiled once on a machine, for all functions."""
+    dtypes = products_of(state.module.functions)
+    for dtype in dtypes:
+        product_address(dtype)
+    return {"kinds": len(dtypes)}
+
+
 def load_module(state: NativeState) -> Made:
     """The code with its table and memory."""
     state.variant = NativeVariant(state.schedule, state.module, state.code, state.shared, config.threads)
@@ -285,6 +294,7 @@ def load_module(state: NativeState) -> Made:
 
 NATIVE: list[Pass[NativeState]] = [
     Pass("compile", compile_module),
+    Pass("products", compile_products),
     Pass("load", load_module),
 ]
 

@@ -18,14 +18,13 @@ from numgraph.emit.module import Module
 from numgraph.errors import SizeError
 from numgraph.lengths.dims import counted
 from numgraph.loops.entry import GROW
-from numgraph.loops.program import called
 from numgraph.loops.table import DGEMM, FAILED_A, FAILED_B, HEADER, LAUNCH, SGEMM, THREADS
 from numgraph.loops.values import Raised
 from numgraph.runtime import pattern
 from numgraph.runtime.header import data_offset
 from numgraph.runtime.made import Making
 from numgraph.runtime.native import Native
-from numgraph.runtime.products import product_address
+from numgraph.runtime.products import product_address, products_of
 from numgraph.runtime.threads import ready
 from numgraph.schedule.plan import Schedule
 from numgraph.shared import SharedVariable
@@ -66,10 +65,8 @@ class NativeVariant:
         self.integers[THREADS] = self.threads
         if self.schedule.division:
             self.integers[LAUNCH] = ready(self.threads)
-        calls = called(self.module.functions)
-        for dtype, name, place in (("float32", "sgemm", SGEMM), ("float64", "dgemm", DGEMM)):
-            if calls & {name, f"{name}_rows"}:
-                self.integers[place] = product_address(dtype)
+        for dtype in products_of(self.module.functions):
+            self.integers[SGEMM if dtype == "float32" else DGEMM] = product_address(dtype)
         for slot, variable in zip(layout.shared, self.shared, strict=True):
             self.integers[slot] = int(variable.storage.descriptor.ctypes.data)
         self.constants = {slot: self.schedule.graph.arrays[name] for name, slot in layout.arrays.items()}
