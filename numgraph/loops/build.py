@@ -28,6 +28,7 @@ from numgraph.loops.scalar import convert, formula, number
 from numgraph.loops.values import Body, Values, as_read, as_stored
 from numgraph.schedule.arrange import Block
 from numgraph.schedule.tasks import Elementwise, IndexCheck, Reduction, Scattering, Task
+from numgraph.schedule.work import owner
 from numgraph.types import FLOATS
 
 # Accumulations of floats that may go in any order, and the functions that say so to LLVM.
@@ -121,7 +122,7 @@ class Nests:
         inner.accumulators = accumulators
         self.blocks(block.body, level + 1)
         values.bodies.pop()
-        note = "" if isinstance(block.length, int) else values.notes.length(block.length)
+        note = values.notes.loop(block)
         return For(counter, tuple(bounds), (*self._hint(block), *inner.statements), note=note)
 
     def _hint(self, block: Block) -> list[Statement]:
@@ -256,9 +257,8 @@ class Nests:
 
     def stored(self, task: Task, value: Expression) -> Store:
         """The statement that writes a value into the element which is the task's turn."""
-        place = self.schedule.buffers[task.node]
-        owner = self.schedule.shared[place.slot] if place.place == "shared" else task.node
-        return self.store(self.written(task), value, task, self.values.notes.name_of(owner))
+        shown = self.values.notes.name_of(owner(self.schedule, task.node))
+        return self.store(self.written(task), value, task, shown)
 
     def store(self, element: Load, value: Expression, task: Task, shown: str) -> Store:
         """The statement that writes into an element of a task. shown: what the comment calls it."""

@@ -9,10 +9,12 @@ import numpy as np
 
 from numgraph.ir import LEAVES, Node
 from numgraph.lengths import dims
-from numgraph.loops.positions import position, root
+from numgraph.loops.positions import position
 from numgraph.loops.program import REALS, TABLE, Assign, Call, Expression, Load, Name, Number, Statement
 from numgraph.loops.scalar import POINTERS, convert
 from numgraph.loops.values import Values
+from numgraph.schedule.buffers import memory_of
+from numgraph.schedule.work import owner
 from numgraph.types import FLOATS
 
 # what a chunk has for itself, and the first row of a tile
@@ -103,11 +105,8 @@ class HostMemory:
     def _owner(self, buffer: Node) -> Node:
         """What the memory of a buffer belongs to: a shared variable that it is the new value of, or the first of those
         that are written over one another."""
-        place = self.schedule.buffers.get(buffer)
-        if place is None or buffer in self.own:
-            return buffer
-        place = root(self.schedule, place)
-        return self.schedule.shared[place.slot] if place.place == "shared" else place.node
+        place = None if buffer in self.own else memory_of(self.schedule.buffers, buffer)
+        return buffer if place is None else owner(self.schedule, place.node)
 
     def declare(self, buffer: Node, name: str, value: Expression, note: str, origin: Node) -> Name:
         """Name a pointer to a buffer, or its address, at the top of the function, or of a tile to the tile's rows."""
@@ -128,7 +127,8 @@ class HostMemory:
             return self.layout.slot(self.layout.array(buffer.attrs[0]))
         if buffer.kind in LEAVES:
             return self.layout.slot(self.layout.address(buffer))
-        place = root(self.schedule, self.schedule.buffers[buffer])
+        place = memory_of(self.schedule.buffers, buffer)
+        assert place is not None
         if self._of_tile(buffer):
             # that from which the rows of the tile would be counted
             width = 1 if place.rows else dims.product(place.lengths(self.graph)[1:])

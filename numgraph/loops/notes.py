@@ -7,6 +7,7 @@ from typing import Any
 
 from numgraph.ir import Graph, Node
 from numgraph.loops.table import Layout, length_text
+from numgraph.schedule.arrange import Block
 from numgraph.schedule.tasks import Task
 
 _SIGNS: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*"}
@@ -46,6 +47,10 @@ class Notes:
         names = [self.graph.names.get(i.node) or i.node.name for i in tasks if i.writes]
         text = ", ".join(dict.fromkeys(names))
         return text if len(text) < 70 else text[:67] + "..."
+
+    def loop(self, block: Block) -> str:
+        """What a loop counts, where that is no number."""
+        return "" if isinstance(block.length, int) else self.length(block.length)
 
     def length(self, node: Any) -> str:
         """A length in the user's terms: `len(train_x)`, `index*600`."""

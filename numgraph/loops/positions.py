@@ -7,31 +7,23 @@ from typing import Any
 
 from numgraph.ir import Node
 from numgraph.loops.notes import sign_of
-from numgraph.schedule.buffers import Buffer
+from numgraph.schedule.buffers import memory_of
 from numgraph.schedule.plan import Schedule
-
-
-def root(schedule: Schedule, place: Buffer) -> Buffer:
-    """The buffer in whose memory a scatter works."""
-    while place.place == "base":
-        place = schedule.buffers[place.node.inputs[0]]
-    return place
 
 
 def position(schedule: Schedule, buffer: Node, index: Sequence[Node], flat: bool) -> tuple[Any, Any]:
     """Where an element is in its buffer, in elements: (what no loop changes, what varies). flat: `index` is it."""
     graph = schedule.graph
-    place = schedule.buffers.get(buffer)
+    place = memory_of(schedule.buffers, buffer)
     if flat:
         found: Any = index[0]
     elif place is None:
         found = _linear([graph.find(n) for n in buffer.dims], index)
     else:
-        base = root(schedule, place)
-        lengths, at = list(base.lengths(graph)), [index[a] for a in base.axes]
-        if base.rows:
+        lengths, at = list(place.lengths(graph)), [index[a] for a in place.axes]
+        if place.rows:
             # the first axis comes last
-            lengths, at = [*lengths[1:], base.rows], [*at[1:], at[0]]
+            lengths, at = [*lengths[1:], place.rows], [*at[1:], at[0]]
         found = _linear(lengths, at)
     return split(graph.as_index(found))
 

@@ -16,7 +16,6 @@ from numgraph.loops.program import (
     Call,
     Compare,
     Expression,
-    For,
     If,
     Load,
     Name,
@@ -127,10 +126,6 @@ class Values:
         """The counter of a new loop at a level."""
         self.counters[level] = Name(self.names.counter(level))
         return self.counters[level]
-
-    def loop(self, counter: Name, bounds: Sequence[Expression], body: Body, note: str = "") -> For:
-        """A loop with what was put into a body."""
-        return For(counter, tuple(bounds), tuple(body.statements), note=note)
 
     # -- scalars ------------------------------------------------------------------------------------------------
 

@@ -44,6 +44,13 @@ class Buffer:
         return dims.aligned(max(size, 1) if isinstance(size, int) else size)
 
 
+def memory_of(buffers: dict[Node, Buffer], node: Node) -> Buffer | None:
+    """The buffer in whose memory a node lies: its own, or that of the base that its op works in; None for a leaf."""
+    while (place := buffers.get(node)) is not None and place.place == "base":
+        node = node.inputs[0]
+    return place
+
+
 class Places:
     """Places of one size, each with the end of the life of what lies there, and those that are free: the first made
     comes first."""

@@ -22,6 +22,7 @@ from numgraph.ir import Graph, Node
 from numgraph.lengths import dims
 from numgraph.lengths.known import full_length, times
 from numgraph.schedule.arrange import Block, gathers_rows
+from numgraph.schedule.buffers import memory_of
 from numgraph.schedule.tasks import Elementwise, IndexCheck, KernelCall, Product, Scattering, Task
 
 # Iterations up to which a block is worth moving beside others of its size, with which it is one launch then.
@@ -148,12 +149,12 @@ def _must_follow(block: Block, other: Block, buffers: dict[Node, Any]) -> bool:
     """Whether `block`, which comes later, may not be moved before `other`."""
     if any(isinstance(task, IndexCheck) for task in (*block.tasks, *other.tasks)):
         return True
-    reads, writes = _memory_of(block, buffers)
-    before_reads, before_writes = _memory_of(other, buffers)
+    reads, writes = _reads_and_writes(block, buffers)
+    before_reads, before_writes = _reads_and_writes(other, buffers)
     return bool(reads & before_writes or writes & (before_reads | before_writes))
 
 
-def _memory_of(block: Block, buffers: dict[Node, Any]) -> tuple[set[Any], set[Any]]:
+def _reads_and_writes(block: Block, buffers: dict[Node, Any]) -> tuple[set[Any], set[Any]]:
     """What a block reads and writes: shared variables by their slot, other memory by the node that has it."""
     reads: set[Any] = set()
     writes: set[Any] = set()
@@ -167,7 +168,7 @@ def _memory_of(block: Block, buffers: dict[Node, Any]) -> tuple[set[Any], set[An
 def _owner(node: Node, buffers: dict[Node, Any]) -> Any:
     if node.kind == "shared":
         return "shared", node.attrs[0]
-    while node in buffers and buffers[node].place == "base":
-        node = node.inputs[0]
-    place = buffers.get(node)
-    return ("shared", place.slot) if place is not None and place.place == "shared" else node
+    place = memory_of(buffers, node)
+    if place is None:
+        return node
+    return ("shared", place.slot) if place.place == "shared" else place.node

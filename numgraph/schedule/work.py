@@ -95,14 +95,14 @@ def work_of(schedule: Schedule, tasks: Sequence[Task], number: Length = full_len
         if task.writes:
             written[task.node] = _stored(schedule, task, number)
             if task.overwrites and _adds(task):
-                read[root(schedule, task.node)] = written[task.node]
+                read[owner(schedule, task.node)] = written[task.node]
     inner = {v for v in written if v in schedule.buffers and schedule.buffers[v].place == "register"}
     local = inner | {v for v in written if v in schedule.buffers and _is_row(schedule, v)}
     outside = {v: size for v, size in read.items() if v not in written}
     return Work(
         flops_of(schedule, tasks, number),
         outside,
-        {root(schedule, v): size for v, size in written.items() if v not in local},
+        {owner(schedule, v): size for v, size in written.items() if v not in local},
         [name_of(graph, v) for v in outside],
         [name_of(graph, v) for v in written if v not in inner],
         list(dict.fromkeys(length_text(graph, n) for task in tasks for n in task.loops)),
@@ -177,7 +177,7 @@ def _is_row(schedule: Schedule, node: Node) -> bool:
     return is_part or place.place == "rows"
 
 
-def root(schedule: Schedule, node: Node) -> Node:
+def owner(schedule: Schedule, node: Node) -> Node:
     """The leaf in whose memory an update is written, or the node itself."""
     place = schedule.buffers.get(node)
     return schedule.shared[place.slot] if place is not None and place.place == "shared" else node

@@ -9,9 +9,9 @@ from numgraph.errors import FunctionError
 from numgraph.lengths import dims
 from numgraph.loops.grid.kernel import THREAD, THREADS
 from numgraph.loops.grid.nests import Work
-from numgraph.loops.positions import root
 from numgraph.loops.program import Call, Do, Expression, If, Load, Logic, Name, Statement
 from numgraph.loops.scalar import number
+from numgraph.schedule.buffers import memory_of
 from numgraph.schedule.gridproduct import choose_product, cublas_sizes
 from numgraph.schedule.tasks import Task
 
@@ -51,9 +51,9 @@ def product(work: Work) -> None:
 
 def by_cublas(work: Work, task: Task) -> bool:
     """Leave a product to cuBLAS, if that is to have it."""
-    schedule = work.values.schedule
+    place = memory_of(work.values.schedule.buffers, task.node)
     sizes = cublas_sizes(work.values.graph, task, work.geometry.large)
-    if sizes is None or (work.checks.words and root(schedule, schedule.buffers[task.node]).place == "shared"):
+    if sizes is None or (work.checks.words and place is not None and place.place == "shared"):
         # an index that was refused must leave shared variables alone, and cuBLAS looks at no status
         return False
     by_library(work, CUBLAS, task, sizes)

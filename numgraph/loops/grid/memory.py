@@ -10,11 +10,11 @@ import numpy as np
 from numgraph.ir import LEAVES, Node
 from numgraph.lengths.sources import varies
 from numgraph.loops.grid.kernel import BLOCK, THREAD, Kernel
-from numgraph.loops.positions import position, root
+from numgraph.loops.positions import position
 from numgraph.loops.program import Expression, Load, Name, Number
 from numgraph.loops.scalar import convert
 from numgraph.loops.values import Values
-from numgraph.schedule.buffers import Buffer
+from numgraph.schedule.buffers import Buffer, memory_of
 from numgraph.schedule.grid import Mapping
 from numgraph.types import FLOATS
 
@@ -62,7 +62,8 @@ class GridMemory:
             return kernel.parameter(buffer, wish, "c", f"{dtype}*", ("array", buffer.attrs[0])), None
         if buffer.kind in LEAVES:
             return kernel.parameter(buffer, wish, "x", f"{dtype}*", ("leaf", buffer)), None
-        place = root(self.schedule, self.schedule.buffers[buffer])
+        place = memory_of(self.schedule.buffers, buffer)
+        assert place is not None
         if place.place == "shared":
             leaf = self.schedule.shared[place.slot]
             return kernel.parameter(leaf, graph.names.get(leaf), "x", f"{dtype}*", ("leaf", leaf)), None

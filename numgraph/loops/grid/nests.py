@@ -184,8 +184,7 @@ def lanes(work: Work) -> None:
     buffers = [values.schedule.buffers[task.node] for task in block.tasks if task.writes]
     if any(buffer.place == "private" for buffer in buffers):
         statements.append(Barrier(note="before the next row uses the same memory"))
-    note = "" if isinstance(block.length, int) else values.notes.length(block.length)
-    values.add(For(counter, (BLOCK, length, BLOCKS), tuple(statements), note=note))
+    values.add(For(counter, (BLOCK, length, BLOCKS), tuple(statements), note=values.notes.loop(block)))
     work.launch(work.mapping.count, 1)
     work.own = work.mapping.private
 
