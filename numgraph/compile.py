@@ -34,7 +34,7 @@ from numgraph.rewrite.rules import SIMPLE
 from numgraph.rewrite.update import fuse_updates
 from numgraph.runtime import native
 from numgraph.runtime.cpu import ProcessorTarget
-from numgraph.runtime.products import product_address, products_of
+from numgraph.runtime.products import product_address
 from numgraph.runtime.users import explained
 from numgraph.runtime.variant import NativeVariant
 from numgraph.scalars import VECTOR
@@ -280,10 +280,9 @@ def compile_module(state: NativeState) -> Made:
 
 def compile_products(state: NativeState) -> Made:
     """The matrix products that the code calls: compiled once on a machine, for all functions."""
-    dtypes = products_of(state.module.functions)
-    for dtype in dtypes:
+    for dtype in state.module.products:
         product_address(dtype)
-    return {"kinds": len(dtypes)}
+    return {"kinds": len(state.module.products)}
 
 
 def load_module(state: NativeState) -> Made:

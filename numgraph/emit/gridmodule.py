@@ -6,19 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from numgraph.emit.header import finders, found_functions, slot_lines, words
+from numgraph.emit.header import finders, libraries, slot_lines, with_users, words
 from numgraph.emit.module import separated, work_line
 from numgraph.emit.printer import fits, function_lines
 from numgraph.emit.steps import Transformed
 from numgraph.emit.writer import Line
 from numgraph.loops.grid.kernel import Kernel
 from numgraph.loops.grid.program import GridProgram
-from numgraph.loops.names import DTYPES, HOST
+from numgraph.loops.names import HOST
 from numgraph.loops.nest import nested
 from numgraph.loops.program import Function
 from numgraph.loops.scalar import HELPERS
 from numgraph.loops.table import Layout
 from numgraph.text import docstring
+
+# What finds a user's function for a kernel.
+FINDER = "plain_users_function"
 
 
 @dataclass
@@ -66,7 +69,7 @@ def print_grid(program: GridProgram, title: Sequence[str]) -> GridModule:
         plan = nested(program.plans[stage], fits)
         parts += [function_lines(plan), *(kernel_lines(program, kernel) for kernel in kernels)]
         functions += [plan, *(kernel.function for kernel in kernels if kernel.function is not None)]
-    lines = with_users(layout, separated(parts))
+    lines = with_users(layout, separated(parts), FINDER)
     header = header_of(program, title, "\n".join(line.code for line in lines), every)
     text = "\n".join([*header, *(line.text() for line in lines)]).rstrip("\n") + "\n"
     listing = "\n".join([*header, *(line.text(True) for line in lines)]).rstrip("\n") + "\n"
@@ -118,26 +121,17 @@ def slot_text(number: int) -> str:
 def search_text(program: GridProgram, kernel: Kernel, title: Sequence[str]) -> str:
     """The module of the search for an index."""
     assert kernel.function is not None
-    lines = with_users(program.layout, function_lines(nested(kernel.function, fits)))
+    lines = with_users(program.layout, function_lines(nested(kernel.function, fits)), FINDER)
     code = "\n".join(line.text() for line in lines)
     return "\n".join([*header_of(program, title, code, [kernel]), code]) + "\n"
-
-
-def with_users(layout: Layout, lines: Sequence[Line]) -> list[Line]:
-    """Lines, and above them what finds the users' functions that occur in them."""
-    used = words("\n".join(line.code for line in lines))
-    return [*found_functions(layout, used, "plain_users_function"), *lines]
 
 
 def header_of(program: GridProgram, title: Sequence[str], code: str, kernels: Sequence[Kernel]) -> list[str]:
     """The lines above the functions of `code`."""
     used = words(code)
-    dtypes = [d for d in DTYPES if d in used]
     table = [work_line(program.schedule, program.notes, k.name, k.tasks, f"; {k.kind}") for k in kernels]
     lines = [*docstring([*title, "", *table]), ""]
-    lines += ["import math", ""] if "math" in used else []
-    lines += ["import numpy as np"] if "np" in used else []
-    lines += [f"from numpy import {', '.join(dtypes)}"] if dtypes else []
+    lines += libraries(used)
     host = sorted(used & HOST)
     lines += [f"from numgraph.cuda.plan import {', '.join(host)}"] if host else []
     lines += finders(used)

@@ -28,12 +28,8 @@ def module_header(
     """
     used = words(code)
     functions = [kernel.rsplit(".", 1) for kernel in sorted(kernels)]
-    dtypes = [d for d in DTYPES if d in used]
-    lines = [*docstring([*title, "", *phases]), ""]
-    lines += ["import math", ""] if "math" in used else []
-    lines += ["import numpy as np"] if "np" in used else []
-    lines += [f"from numpy import {', '.join(dtypes)}"] if dtypes else []
-    lines += [""] if "np" in used or dtypes else []
+    lines = [*docstring([*title, "", *phases]), "", *libraries(used)]
+    lines += [""] if lines[-1] else []
     lines += _import("calls", PRODUCTS & used)
     lines += [f"from numgraph.kernels.{module} import {name} as {name}_source" for module, name in functions]
     lines += _import("loops", HINTS & used)
@@ -44,6 +40,14 @@ def module_header(
     lines += finders(used)
     lines += [f"{name} = helper({name}_source)" for _, name in functions]
     return [*lines, ""]
+
+
+def libraries(used: set[str]) -> list[str]:
+    """The imports of Python's and NumPy's modules. used: the names in the code."""
+    dtypes = [d for d in DTYPES if d in used]
+    lines = ["import math", ""] if "math" in used else []
+    lines += ["import numpy as np"] if "np" in used else []
+    return [*lines, f"from numpy import {', '.join(dtypes)}"] if dtypes else lines
 
 
 def finders(used: set[str]) -> list[str]:
@@ -74,6 +78,11 @@ def slot_lines(layout: Layout, used: set[str]) -> list[str]:
         rows[-1].append(pair)
         room -= length
     return [" = ".join(map(", ".join, zip(*row, strict=True))) for row in rows]
+
+
+def with_users(layout: Layout, lines: Sequence[Line], finder: str) -> list[Line]:
+    """Lines, and above them what finds the users' functions that occur in them."""
+    return [*found_functions(layout, words("\n".join(line.code for line in lines)), finder), *lines]
 
 
 def found_functions(layout: Layout, used: set[str], finder: str) -> list[Line]:

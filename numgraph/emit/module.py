@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from numgraph.emit.header import found_functions, module_header, slot_lines, words
+from numgraph.emit.header import module_header, slot_lines, with_users, words
 from numgraph.emit.printer import function_lines
 from numgraph.emit.steps import Transformed
 from numgraph.emit.writer import Line
 from numgraph.loops.entry import sweeps
 from numgraph.loops.notes import Notes
 from numgraph.loops.processor import Phase, ProcessorProgram
-from numgraph.loops.program import Function
+from numgraph.loops.program import Function, called
 from numgraph.loops.table import Layout
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.tasks import Task
@@ -38,13 +39,17 @@ class Module:
         """The loop program as it is printed."""
         return self.steps[-1].functions
 
+    @cached_property
+    def products(self) -> list[str]:
+        """The dtypes whose matrix products it calls."""
+        names = called(self.functions)
+        return [dtype for dtype, name in (("float32", "sgemm"), ("float64", "dgemm")) if names & {name, f"{name}_rows"}]
+
 
 def print_module(program: ProcessorProgram, steps: list[Transformed], title: Sequence[str]) -> Module:
     """The text of the last step. title: lines that say what the graph is in the user's terms."""
     layout, notes, schedule = program.layout, program.notes, program.schedule
-    lines = separated(map(function_lines, steps[-1].functions))
-    code = "\n".join(line.code for line in lines)
-    lines = [*found_functions(layout, words(code), "users_function"), *lines]
+    lines = with_users(layout, separated(map(function_lines, steps[-1].functions)), "users_function")
     code = "\n".join(line.code for line in lines)
     table = [work_line(schedule, notes, phase.name, phase.tasks) for phase in program.phases]
     header = module_header(title, table, code, set(program.setting.vector.values()), program.kernels)

@@ -15,7 +15,6 @@ from numgraph.loops.memory import HostMemory
 from numgraph.loops.notes import Notes
 from numgraph.loops.plan import Plans
 from numgraph.loops.program import ADDRESS, REALS, TABLE, Assign, Call, Function, Number, Return, Statement
-from numgraph.loops.table import Layout
 from numgraph.loops.tiles import Tiles, add_tiles_join
 from numgraph.loops.values import Setting, Values
 from numgraph.schedule.arrange import Block, Tiled
@@ -59,8 +58,8 @@ class ProcessorProgram:
         self, schedule: Schedule, requirements: Sequence[Requirement], vector: dict[tuple[str, str], str]
     ) -> None:
         self.schedule = schedule
-        self.layout = Layout(schedule)
-        self.setting = Setting(schedule, self.layout, vector)
+        self.setting = Setting.of(schedule, vector)
+        self.layout = self.setting.layout
         self.notes = Notes(schedule.graph, self.layout)
         self.kernels: set[str] = set()
         # phases first: they decide which lengths the plans must compute

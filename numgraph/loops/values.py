@@ -70,16 +70,27 @@ class Memory(Protocol):
 @dataclass(frozen=True)
 class Setting:
     """What functions are made of and for: a schedule, the layout of the table, and the target's vectorised functions
-    (name and dtype to "module.function")."""
+    (name and dtype to "module.function"). reserved: names that no variable may have."""
 
     schedule: Schedule
     layout: Layout
     vector: Mapping[tuple[str, str], str]
+    reserved: frozenset[str]
+
+    @classmethod
+    def of(
+        cls,
+        schedule: Schedule,
+        vector: Mapping[tuple[str, str], str],
+        reserved: frozenset[str] = RESERVED,
+        layout: Layout | None = None,
+    ) -> Setting:
+        """The setting of a schedule. reserved: what all code of its kind uses. layout: None for a new one."""
+        return cls(schedule, layout or Layout(schedule), vector, reserved | imported(vector.values()))
 
     def names(self) -> Names:
         """Names for the variables of a function."""
-        taken = RESERVED | imported(self.vector.values()) | set(self.layout.functions.values())
-        return Names(set(taken))
+        return Names({*self.reserved, *self.layout.functions.values()})
 
 
 class Values:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import cache as remember
 
-from numgraph.loops.program import Function, called
 from numgraph.processor import Processor, processor
 from numgraph.runtime import native
 
@@ -31,12 +29,6 @@ def source(dtype: str) -> str:
     name = "sgemm_tile" if dtype == "float32" else "dgemm_tile"
     kinds = ["int64"] * 8 + [dtype] + ["int64"] * 6 + [dtype] + ["int64"] * 3
     return _SOURCE.format(name=name, types=", ".join(kinds))
-
-
-def products_of(functions: Iterable[Function]) -> list[str]:
-    """The dtypes whose products functions call."""
-    names = called(functions)
-    return [dtype for dtype, name in (("float32", "sgemm"), ("float64", "dgemm")) if names & {name, f"{name}_rows"}]
 
 
 def product_address(dtype: str) -> int:

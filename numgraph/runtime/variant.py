@@ -24,7 +24,7 @@ from numgraph.runtime import pattern
 from numgraph.runtime.header import data_offset
 from numgraph.runtime.made import Making
 from numgraph.runtime.native import Native
-from numgraph.runtime.products import product_address, products_of
+from numgraph.runtime.products import product_address
 from numgraph.runtime.threads import ready
 from numgraph.schedule.plan import Schedule
 from numgraph.shared import SharedVariable
@@ -65,7 +65,7 @@ class NativeVariant:
         self.integers[THREADS] = self.threads
         if self.schedule.division:
             self.integers[LAUNCH] = ready(self.threads)
-        for dtype in products_of(self.module.functions):
+        for dtype in self.module.products:
             self.integers[SGEMM if dtype == "float32" else DGEMM] = product_address(dtype)
         for slot, variable in zip(layout.shared, self.shared, strict=True):
             self.integers[slot] = int(variable.storage.descriptor.ctypes.data)

@@ -14,12 +14,11 @@ from numgraph.loops.grid import calls, nests, reductions
 from numgraph.loops.grid.checks import SearchingChecks
 from numgraph.loops.grid.kernel import BLOCK, BLOCKS, LANE, LANES, THREAD, THREADS, Geometry, Kernel
 from numgraph.loops.grid.nests import Work, kernel_values
-from numgraph.loops.names import KERNEL_NAMES, Names, imported
+from numgraph.loops.names import KERNEL_NAMES
 from numgraph.loops.notes import Notes
 from numgraph.loops.plan import Plans
 from numgraph.loops.processor import host_function
 from numgraph.loops.program import Assign, Barrier, Call, Expression, Function, If, Logic, Name, Return, Statement, walk
-from numgraph.loops.table import Layout
 from numgraph.loops.values import Setting
 from numgraph.schedule.arrange import Arranger, Block
 from numgraph.schedule.grid import Mapping
@@ -67,10 +66,11 @@ class GridProgram:
     ) -> None:
         self.schedule = schedule
         self.geometry = geometry
-        self.layout = Layout(schedule)
-        self.setting = Setting(schedule, self.layout, vector)
+        # of plans, which the host runs, and of kernels
+        self.setting = Setting.of(schedule, vector)
+        self.of_kernels = Setting.of(schedule, vector, KERNEL_NAMES, self.setting.layout)
+        self.layout = self.setting.layout
         self.notes = Notes(schedule.graph, self.layout)
-        self.reserved = KERNEL_NAMES | imported(vector.values())
         self.parts: dict[Task, Any] = {}
         self.words: list[int] = []
         # functions made by expressions, of all kernels
@@ -114,13 +114,9 @@ class GridProgram:
     def _shares(self, block: Block) -> Any:
         return reductions.shares_of(self.schedule.graph, block, self.schedule.division[block], self.geometry)
 
-    def _names(self) -> Names:
-        """Names for a kernel's variables."""
-        return Names({*self.reserved, *self.layout.functions.values()})
-
     def _kernel(self, name: str, steps: Sequence[Step]) -> Kernel:
         """One kernel, of steps with barriers in between."""
-        kernel = Kernel(name, self._names(), threads=self.geometry.threads, made=self.made)
+        kernel = Kernel(name, self.of_kernels.names(), threads=self.geometry.threads, made=self.made)
         own: Any = 0
         checked = tested = len(self.words)
         for number, step in enumerate(steps):
@@ -138,7 +134,7 @@ class GridProgram:
 
     def _step(self, kernel: Kernel, step: Step) -> Any:
         """Add a step to a kernel; returns the bytes that each block of threads has for itself."""
-        work = Work.of(self.setting, kernel, step.block, self.geometry, self.words)
+        work = Work.of(self.of_kernels, kernel, step.block, self.geometry, self.words)
         if step.joins:
             kernel.shapes.append("joins")
             reductions.join(work)
@@ -163,8 +159,8 @@ class GridProgram:
         buffers = [self.schedule.buffers.get(load.inputs[0]) for load in task.loads]
         if any(place is not None and place.place in ("private", "register") for place in buffers):
             return None
-        kernel = Kernel(f"find_{word}", self._names(), threads=1)
-        values, _ = kernel_values(self.setting, kernel, Mapping("find", 1, None))
+        kernel = Kernel(f"find_{word}", self.of_kernels.names(), threads=1)
+        values, _ = kernel_values(self.of_kernels, kernel, Mapping("find", 1, None))
         Nests(values, SearchingChecks, vectors=False).blocks(Arranger(self.schedule.graph, [task], {}).arrange([task]))
         kernel.close(values)
         kernel.function = function_of(kernel, 0, f"the index that {task.node.name} refuses")
