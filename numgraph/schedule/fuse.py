@@ -158,9 +158,11 @@ class Fuser:
         return not why
 
     def _too_large(self, task: Task, lengths: Sequence[Any], what: str) -> str:
-        size = dims.bytes_of(map(self.graph.find, lengths), task.node.dtype)
-        if not isinstance(size, int):
+        known = [self.graph.find(n) for n in lengths]
+        # each of them: none and any number are none
+        if not all(isinstance(n, int) for n in known):
             return f"how large its {what} are is known only at the call"
+        size = dims.bytes_of(known, task.node.dtype)
         return f"its {what}, {size:,} bytes, would not stay in the cache" if size > RESIDENT else ""
 
     def _made_in(self, node: Node, tiled: Tiled) -> bool:

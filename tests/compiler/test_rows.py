@@ -278,3 +278,15 @@ def test_rows_that_are_not_known() -> None:
     f = ng.function([x], ng.softmax(ng.dot(x, W)))
     details = f.explain(np.ones((500, 70), "float32")).phases[0].details
     assert "not together with loops over its rows: how many rows there are is known only at the call" in details
+
+
+@pytest.mark.parametrize("target", ["cpu", "cuda-sim"])
+def test_no_columns_beside_lengths_that_are_not_known(target: str) -> None:
+    """Nothing times any number of bytes is a number, and says nothing about the other length."""
+    x, a = ng.tensor("x", dtype="float32", shape=(200, None)), np.ones((200, 3), "float32")
+    z, W = ng.tensor("z", dtype="float32", shape=(200, 0)), ng.tensor("W", dtype="float32", shape=(None, 0))
+    h = ng.tanh(x)
+    sums = ng.function([x, z], [ng.dot(h.T, z), h], target=target)
+    assert [v.shape for v in sums(a, np.ones((200, 0), "float32"))] == [(3, 0), (200, 3)]
+    rows = ng.function([x, W], [ng.tanh(ng.dot(h, W)), h], target=target)
+    assert [v.shape for v in rows(a, np.ones((3, 0), "float32"))] == [(200, 0), (200, 3)]
