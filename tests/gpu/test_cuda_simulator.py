@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -170,6 +171,30 @@ def test_integers_wrap() -> None:
     simulate(integers, 1, 1, (out, x))
     low = -(2**63)
     assert out.tolist() == [low, -2, low, 1, -(2**32) + 10, -1, low, 2**62 - 1]
+
+
+@pytest.mark.parametrize(
+    "computed",
+    [
+        lambda x: (x >> 2) * (x >> 2),
+        lambda x: (x | 1) * (x | 1),
+        lambda x: (x & -8) * (-8 & x),
+        lambda x: (x ^ 3) * x,
+        lambda x: ~x * ~x,
+        lambda x: (x // 3) * x,
+        lambda x: (x % 1000003) * x * x,
+        lambda x: ng.where(x > 5, np.int64(2**63 - 1), 3) + 1,
+        lambda x: ng.minimum(x, np.int64(2**62)) * 4,
+        lambda x: ng.max(x) * ng.sum(x) * x,
+    ],
+)
+def test_every_operation_gives_integers_that_wrap(computed: Callable[[ng.Variable], ng.Variable]) -> None:
+    """As an operand inside an expression, where nothing cuts it to its bits."""
+    x = ng.vector("x", "int64")
+    y = computed(x) / (computed(x) * 3 + 1)
+    given = np.array([9007199254740993, 7, -(2**61) + 5, 3**38], np.int64)
+    wanted, got = (ng.function([x], y, target=target)(given) for target in ("reference", "cuda-sim"))
+    np.testing.assert_array_equal(np.asarray(got), wanted)
 
 
 def test_offsets_beyond_32_bits() -> None:
