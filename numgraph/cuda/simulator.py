@@ -27,7 +27,7 @@ import numpy as np
 
 from numgraph.cuda import captured
 from numgraph.cuda.memory import POISON, Cells, Pointer, SharedCells, Thread, Watch
-from numgraph.cuda.numbers import CASTS, LIBDEVICE, MATH
+from numgraph.cuda.numbers import CASTS, LIBDEVICE, MATH, Int64
 from numgraph.errors import KernelError
 
 WARP = 32
@@ -264,20 +264,40 @@ class _Block:
         return [value] * len(ranks)
 
 
+# Integers from which a product of two may be near the ends of int64.
+LARGE = 1 << 30
+
+
 class _Stops(ast.NodeTransformer):
-    """Makes calls of barriers into `yield`, and calls of functions with barriers into `yield from`; names float
-    literals, which are Python's otherwise: those raise where they are divided by 0."""
+    """Makes calls of barriers into `yield`, and calls of functions with barriers into `yield from`.
+
+    Names literals, which are Python's otherwise: its floats raise where they are divided by 0, and its integers do not
+    wrap around. Small ones meet an int64 before they get large, unless they are all that a conditional expression has.
+    """
 
     def __init__(self, cuda: set[str], stopping: set[str]) -> None:
         self.cuda, self.stopping, self.found = cuda, stopping, False
-        self.literals: dict[str, np.float64] = {}
+        self.literals: dict[str, Any] = {}
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        """A name for a float literal."""
-        if not isinstance(node.value, float):
-            return node
+        """A name for a literal: of a float, or of an integer that may be near the ends."""
+        value = node.value
+        if isinstance(value, float):
+            return self._named(np.float64(value), node)
+        return self._named(Int64(value), node) if type(value) is int and LARGE <= value < 1 << 63 else node
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
+        """A choice; integers in it are int64."""
+        for branch in ("body", "orelse"):
+            value = getattr(node, branch)
+            if isinstance(value, ast.Constant) and type(value.value) is int and value.value < LARGE:
+                setattr(node, branch, self._named(Int64(value.value), value))
+        self.generic_visit(node)
+        return node
+
+    def _named(self, value: Any, node: ast.expr) -> ast.expr:
         name = f"literal {len(self.literals)}"
-        self.literals[name] = np.float64(node.value)
+        self.literals[name] = value
         return ast.copy_location(ast.Name(name, ast.Load()), node)
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
