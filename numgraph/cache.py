@@ -29,8 +29,9 @@ from pathlib import Path
 
 from numgraph.config import config
 
-# Generated source, machine code, and scratch files of either.
-_OURS = re.compile(r"(k_[0-9a-f]{20})(\.py|\.ll|_[0-9a-f]{20}\.(?:o|cubin))(\w{8}\.tmp)?")
+# Generated source, machine code, what is kept of whole programs, and scratch files of these.
+_OURS = re.compile(r"(k_[0-9a-f]{20}|p_[0-9a-f]{20})(\.py|\.ll|\.bin|_[0-9a-f]{20}\.(?:o|cubin))(\w{8}\.tmp)?")
+_KINDS = {".py": "source", ".ll": "source", ".bin": "program"}
 DAY = 86400.0
 # A scratch file this old was left behind by a process that died; a younger one is being written.
 SCRATCH_AGE = 3600.0
@@ -142,6 +143,14 @@ def load(name: str) -> bytes | None:
     return None
 
 
+def find(name: str) -> Path | None:
+    """Where a file is; None where there is none."""
+    for path in (_wanted(name), _elsewhere.get(_wanted(name))):
+        if isinstance(path, Path) and path.is_file():
+            return path
+    return None
+
+
 def _read(path: Path) -> bytes:
     """A file's content; OSError where there is none, or something else than a file, which is not waited for."""
     flags = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
@@ -178,8 +187,9 @@ def discard(name: str) -> None:
 class File:
     """A file of numgraph's in the cache folder.
 
-    source: the name of the generated source that it is or was made from, without its ending. kind: "source", "code"
-    or "scratch". size: bytes. used: when it was last used, to within a day, in seconds since 1970.
+    source: the name of the generated source that it is or was made from, without its ending; of a program its own.
+    kind: "source", "code", "program" or "scratch". size: bytes. used: when it was last used, to within a day, in
+    seconds since 1970.
     """
 
     path: Path
@@ -203,7 +213,7 @@ def files() -> list[File]:
         with contextlib.suppress(OSError):  # removed meanwhile
             if entry.is_file(follow_symlinks=False):
                 status = entry.stat(follow_symlinks=False)
-                kind = "scratch" if match[3] else "source" if match[2] in (".py", ".ll") else "code"
+                kind = "scratch" if match[3] else _KINDS.get(match[2], "code")
                 found.append(File(Path(entry.path), match[1], kind, status.st_size, status.st_mtime))
     return sorted(found, key=lambda file: file.path.name)
 

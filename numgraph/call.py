@@ -23,7 +23,7 @@ def executor_for(program: Program, target: str) -> Executor[Any]:
 
         return Executor(program, ReferenceTarget(program))
     if target == "cpu":
-        from numgraph.compile import processor_target
+        from numgraph.recall import processor_target
 
         return Executor(program, processor_target(program))
     from numgraph.cuda.passes import device_target

@@ -165,7 +165,7 @@ def cache_entries() -> list[dict[str, Any]]:
     coded = {file.source for file in there if file.kind == "code"}
     rows = []
     for file in there:
-        if file.kind == "scratch" or (file.kind == "source" and file.source in coded):
+        if file.kind in ("scratch", "program") or (file.kind == "source" and file.source in coded):
             continue
         text = sources.get(file.source)
         usable = None
@@ -241,7 +241,7 @@ def run_cache_size(options: argparse.Namespace) -> None:
     there = cache.files()
     total = sum(file.size for file in there)
     limit = f"at most {sized(config.cache_limit)}" if config.cache_limit else "without limit"
-    functions = len({file.source for file in there})
+    functions = len({file.source for file in there if file.kind != "program"})
     print(f"{functions} functions, {len(there)} files, {sized(total)} ({total} bytes; {limit}) in {config.cache_dir}")
 
 

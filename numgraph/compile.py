@@ -12,11 +12,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
+from numgraph import cache
 from numgraph.config import config
 from numgraph.emit.module import Module, print_module
 from numgraph.emit.printer import fits
 from numgraph.emit.steps import Transformed
+from numgraph.fingerprint import Shapes, shapes_of
 from numgraph.graph import Variable, label
+from numgraph.inspector.record import PassRecord
 from numgraph.ir import Graph, Node, Requirement
 from numgraph.lengths.known import OF_ELEMENTS, undecided
 from numgraph.lengths.sources import computed_sources, length_sources
@@ -33,10 +36,10 @@ from numgraph.rewrite.lower import Leaves, expand, lower
 from numgraph.rewrite.rules import SIMPLE
 from numgraph.rewrite.update import fuse_updates
 from numgraph.runtime import native
-from numgraph.runtime.cpu import ProcessorTarget
+from numgraph.runtime.artifact import Artifact
 from numgraph.runtime.products import product_address
 from numgraph.runtime.users import explained
-from numgraph.runtime.variant import NativeVariant
+from numgraph.runtime.variant import Details, NativeVariant
 from numgraph.scalars import VECTOR
 from numgraph.schedule.plan import Schedule, Scheduler
 from numgraph.shared import SharedVariable
@@ -54,12 +57,13 @@ MAX_ROUNDS = 10
 class State(Progress):
     """A program on its way to a schedule.
 
-    given_up: the assumptions that it is made without. nodes: what the stable forms were lowered to, then the targets of
-    updates and what lengths are read from. rounds: of rewriting. outputs, values: rewritten nodes of the outputs and of
-    the new values.
+    shapes: lengths of shared variables that it is made for. given_up: the assumptions that it is made without. nodes:
+    what the stable forms were lowered to, then the targets of updates and what lengths are read from. rounds: of
+    rewriting. outputs, values: rewritten nodes of the outputs and of the new values.
     """
 
     traits: Traits
+    shapes: Shapes
     assumptions: Assumptions
     given_up: Keys = NOTHING
     builder: Builder = field(init=False)
@@ -134,7 +138,7 @@ def lower_all(state: State) -> Made:
     together."""
     program, graph = state.program, Graph(state.traits)
     state.builder = Builder(graph, state.assumptions)
-    state.leaves = Leaves(state.builder, [a.variable for a in program.inputs])
+    state.leaves = Leaves(state.builder, program.variables, state.shapes)
     state.nodes = lower([*state.stable, *(s for s, _ in program.updates)], state.leaves)
     for key, value in program.givens:
         # what stands for x is called x
@@ -287,7 +291,10 @@ def compile_products(state: NativeState) -> Made:
 
 def load_module(state: NativeState) -> Made:
     """The code with its table and memory."""
-    state.variant = NativeVariant(state.schedule, state.module, state.code, state.shared, config.threads)
+    text = state.module.text
+    artifact = Artifact.of(state.schedule, state.module, cache.digest(text), native.imported_kernels(text))
+    details = partial(detailed, state.schedule, state.module, state.records)
+    state.variant = NativeVariant(artifact, state.code, state.shared, config.threads, details)
     return {"words": len(state.variant.table), "arenas": len(state.variant.arenas)}
 
 
@@ -298,19 +305,20 @@ NATIVE: list[Pass[NativeState]] = [
 ]
 
 
-def native_state(program: Program) -> Callable[[Assumptions], NativeState]:
-    """What makes new states of a program on its way to native code; they share their records."""
-    return partial(NativeState, program, {}, CPU)
+def detailed(schedule: Schedule, module: Module, records: dict[str, PassRecord]) -> Details:
+    """What a variant was made of."""
+    return Details(schedule, module, list(records.values()))
 
 
-def processor_target(program: Program) -> ProcessorTarget:
-    """What runs a normalised program on the processor."""
+def native_state(program: Program, shapes: Shapes) -> Callable[[Assumptions], NativeState]:
+    """What makes new states of a program on its way to native code; they share their records. shapes: see `State`."""
+    return partial(NativeState, program, {}, CPU, shapes)
 
-    def build(given_up: Keys, leaf: Leaf | None) -> Compiled[NativeVariant]:
-        state = passed(settled_schedule(native_state(program), given_up, leaf), LOOPS + NATIVE)
-        return Compiled(state.variant, state.given_up, list(state.records.values()))
 
-    return ProcessorTarget(program, build)
+def compiled_program(program: Program, shapes: Shapes, given_up: Keys, leaf: Leaf | None) -> Compiled[NativeVariant]:
+    """A variant for the processor; see `settled_schedule`."""
+    state = passed(settled_schedule(native_state(program, shapes), given_up, leaf), LOOPS + NATIVE)
+    return Compiled(state.variant, state.given_up)
 
 
 # -- the first passes alone ---------------------------------------------------------------------------------------
@@ -318,12 +326,18 @@ def processor_target(program: Program) -> ProcessorTarget:
 
 def scheduled(program: Program, given_up: Keys = NOTHING, traits: Traits = CPU, leaf: Leaf | None = None) -> State:
     """The state of a program with a schedule; see `settled_schedule`."""
-    return settled_schedule(partial(State, program, {}, traits), given_up, leaf)
+    return settled_schedule(partial(State, program, {}, traits, shapes_of(program)), given_up, leaf)
 
 
-def printed(program: Program) -> NativeState:
+def printed(program: Program, shapes: Shapes | None = None) -> NativeState:
     """The state of a program with generated source for the processor, which is not compiled."""
-    return passed(settled_schedule(native_state(program)), LOOPS)
+    return passed(settled_schedule(native_state(program, shapes or shapes_of(program))), LOOPS)
+
+
+def looked_at(program: Program, shapes: Shapes) -> Details:
+    """What a variant that was found in the cache was made of: the passes give it once more."""
+    state = printed(program, shapes)
+    return detailed(state.schedule, state.module, state.records)
 
 
 # -- the header of generated source -------------------------------------------------------------------------------

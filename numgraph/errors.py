@@ -109,6 +109,13 @@ class ValueOverflowError(NumgraphError, OverflowError):
     """A Python integer that does not fit the dtype of the array beside it, as in NumPy 2 (`uint8 + 300`)."""
 
 
+class RecallError(NumgraphError, AssertionError):
+    """What the cache keeps of a program is not what the passes make of it: a fault of numgraph.
+
+    Only `config.verify` looks for it. Fix: clear the cache (`numgraph cache clear`), and please report the program.
+    """
+
+
 class ScheduleError(NumgraphError, AssertionError):
     """A function would read memory that nothing has written, or write over what is still needed: a fault of numgraph.
 

@@ -8,26 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
 from numgraph.binder import Array, Binder, Call, Column, Counts
 from numgraph.errors import OptionError
-from numgraph.ir import Graph, Requirement
-from numgraph.loops.values import Raised
 from numgraph.program import Program
-from numgraph.rewrite.assume import Keys, Leaf
-from numgraph.schedule.tasks import Task
 from numgraph.shared import SharedVariable
 from numgraph.whole import Action
 
 if TYPE_CHECKING:
     from numgraph.inspector.explanation import Explanation
-    from numgraph.inspector.record import FunctionRecord, PassRecord
+    from numgraph.inspector.record import FunctionRecord
+    from numgraph.ir import Graph, Requirement
+    from numgraph.loops.values import Raised
+    from numgraph.rewrite.assume import Keys, Leaf
+    from numgraph.schedule.tasks import Task
+
 
 # Why a variant may refuse to run.
-Cause = Requirement | Raised | Task
+Cause: TypeAlias = "Requirement | Raised | Task"
 
 
 class CheckFailed(Exception):
@@ -51,14 +52,13 @@ V = TypeVar("V", bound=Variant)
 
 
 class Compiled(NamedTuple, Generic[V]):
-    """A variant, the assumptions that it is made without, and the passes that made it."""
+    """A variant, and the assumptions that it is made without."""
 
     variant: V
     given_up: Keys
-    passes: list[PassRecord]
 
 
-Build = Callable[[Keys, Leaf | None], Compiled[V]]
+Build = Callable[["Keys", "Leaf | None"], Compiled[V]]
 
 
 class Sweep(Protocol):
@@ -116,7 +116,7 @@ class Target(Protocol[V]):
         function has."""
 
     def complete(self, record: FunctionRecord, variant: V) -> None:
-        """Add to a record what the variant knows: phases, stages, where and how fast it was compiled."""
+        """Add to a record what the variant knows: passes, phases, stages, where and how fast it was compiled."""
 
     def source(self, variant: V) -> str:
         """The generated source."""

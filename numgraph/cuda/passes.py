@@ -13,6 +13,7 @@ from numgraph.cuda.device import Device
 from numgraph.cuda.target import DeviceTarget, device_for
 from numgraph.cuda.variant import DeviceVariant
 from numgraph.emit.gridmodule import GridModule, print_grid
+from numgraph.fingerprint import shapes_of
 from numgraph.loops import verify as loops
 from numgraph.loops.grid.kernel import Geometry
 from numgraph.loops.grid.program import GridProgram
@@ -58,6 +59,7 @@ def load_kernels(state: KernelState) -> Made:
     assert state.device is not None
     make = partial(DeviceVariant, state.schedule, state.module, state.shared, state.device, state.geometry)
     state.variant = compiled(make)
+    state.variant.records = state.records
     return {"kernels": sum(map(len, state.variant.kernels))}
 
 
@@ -72,7 +74,7 @@ def kernel_state(
     program: Program, geometry: Geometry, device: Device | None = None
 ) -> Callable[[Assumptions], KernelState]:
     """What makes new states of a program on its way to kernels, of a device with grids of these sizes."""
-    return partial(KernelState, program, {}, GRID, geometry=geometry, device=device)
+    return partial(KernelState, program, {}, GRID, shapes_of(program), geometry=geometry, device=device)
 
 
 def device_target(program: Program, name: str) -> DeviceTarget:
@@ -82,7 +84,7 @@ def device_target(program: Program, name: str) -> DeviceTarget:
 
     def build(given_up: Keys, leaf: Leaf | None) -> Compiled[DeviceVariant]:
         state = passed(settled_schedule(kernel_state(program, geometry, device), given_up, leaf), KERNELS)
-        return Compiled(state.variant, state.given_up, list(state.records.values()))
+        return Compiled(state.variant, state.given_up)
 
     return DeviceTarget(program, name, device, build)
 

@@ -91,6 +91,7 @@ class DeviceTarget:
     def complete(self, record: FunctionRecord, variant: DeviceVariant) -> None:
         """Add the kernels to a record, and the stages that there are on a device."""
         schedule, module = variant.schedule, variant.module
+        record.passes = list(variant.records.values())
         add_source(record, schedule, module, [kernel for stage in module.kernels for kernel in stage])
         # nor the compilers
         from numgraph.cuda import compiler

@@ -9,6 +9,7 @@ from weakref import WeakMethod
 import numpy as np
 
 from numgraph.config import config
+from numgraph.convention import FAILED_A, FAILED_B
 from numgraph.cuda.arena import Arena
 from numgraph.cuda.array import DeviceArray, empty
 from numgraph.cuda.buffer import DeviceBuffer, device_buffer
@@ -21,9 +22,9 @@ from numgraph.cuda.simdevice import spoil
 from numgraph.cuda.status import Status
 from numgraph.cuda.steps import Steps
 from numgraph.emit.gridmodule import GridModule
+from numgraph.inspector.record import PassRecord
 from numgraph.ir import Node
 from numgraph.loops.grid.kernel import STEPS, Geometry, Kernel
-from numgraph.loops.table import FAILED_A, FAILED_B
 from numgraph.runtime.made import Made, Making
 from numgraph.runtime.refused import error_of
 from numgraph.schedule.plan import Schedule
@@ -51,7 +52,9 @@ class DeviceVariant:
         self, schedule: Schedule, module: GridModule, shared: list[SharedVariable], device: Device, geometry: Geometry
     ) -> None:
         self.schedule, self.module, self.shared, self.device, self.geometry = schedule, module, shared, device, geometry
-        self.making = Making(schedule, module.layout, shared)
+        # of the passes that made it
+        self.records: dict[str, PassRecord] = {}
+        self.making = Making.of(schedule, module.layout)
         self.source = loaded(module.text)
         layout = module.layout
         self.table = Table([0] * layout.size)

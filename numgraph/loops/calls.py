@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from numgraph.convention import DGEMM, SGEMM
 from numgraph.elements import View
 from numgraph.ir import Node
 from numgraph.lengths import dims
@@ -15,7 +16,7 @@ from numgraph.loops.memory import OWN, HostMemory, pointer_to
 from numgraph.loops.program import Call, Do, Expression, For, If, Name, Number, Several, fail
 from numgraph.loops.scalar import number
 from numgraph.loops.shown import text
-from numgraph.loops.table import DGEMM, SGEMM, called_as
+from numgraph.loops.table import called_as
 from numgraph.loops.values import Raised, Values
 from numgraph.schedule.tasks import Task
 from numgraph.types import FLOATS

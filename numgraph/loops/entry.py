@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from numgraph.convention import BEGIN, END, GROW, LAUNCH, WORDS, WORK
 from numgraph.loops.alike import Use
 from numgraph.loops.program import (
     ADDRESS,
@@ -27,12 +28,9 @@ from numgraph.loops.program import (
     While,
     whole,
 )
-from numgraph.loops.table import BEGIN, END, LAUNCH, WORDS, WORK, Layout
+from numgraph.loops.table import Layout
 from numgraph.schedule.plan import Schedule
 from numgraph.types import FLOATS
-
-# What the entry answers instead of a status when the arena is too small; it has changed nothing then.
-GROW = -1
 
 
 def sweeps(schedule: Schedule) -> bool:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from numgraph.convention import THREADS, WORK
 from numgraph.ir import Node, Requirement
 from numgraph.lengths.sources import computed_sources
 from numgraph.loops.build import outside
 from numgraph.loops.chunks import host_values
 from numgraph.loops.program import TABLE, Call, Expression, If, Logic, Number, Statement, fail
-from numgraph.loops.table import THREADS, WORK
 from numgraph.loops.values import Setting, Values
 from numgraph.schedule import chunks
 

@@ -1,10 +1,5 @@
-"""The table: the one argument of compiled code, int64 slots that the runtime fills and the code reads.
+"""What the slots of a program's table hold, behind those that all tables have (see `convention`).
 
-* 0 and 1: the two values that a failed condition was about.
-* 2: where an ndarray object keeps its data pointer. 3 and 4: the addresses of the matrix products. 5 and 6: the address
-  of the launcher, and the number of threads. 7: cycles of work that the plan expects, about.
-* 8, 9 and 10: for several steps in one call, the address of their arguments and outputs (a row of words per step), the
-  first step, and the end.
 * Per stage: the address of its arena, the arena's capacity, and the bytes that the plan found necessary.
 * Arguments (a number's bits, or the ndarray object), shared variables (the address of their descriptor), outputs and
   new values of shared variables (the ndarray object), constant arrays (their address).
@@ -17,15 +12,13 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
+from numgraph.convention import FIXED
 from numgraph.ir import Graph, Node
 from numgraph.loops.names import RESERVED, Names
 from numgraph.loops.program import TABLE, Expression, Load, Number, Store
 from numgraph.schedule.plan import Schedule
 from numgraph.text import identifier
 from numgraph.userfunctions.function import UserFunction
-
-FAILED_A, FAILED_B, HEADER, SGEMM, DGEMM, LAUNCH, THREADS, WORK, WORDS, BEGIN, END, FIRST = range(12)
-FIXED = "failed_a failed_b header sgemm dgemm launch threads work words begin end".split()
 
 
 class Layout:

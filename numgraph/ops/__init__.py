@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numgraph.graph import iterate
-from numgraph.op import FUNCTIONS
+from numgraph.op import FUNCTIONS, OPS
 from numgraph.ops import (
     bounds,
     compare,
@@ -34,3 +34,6 @@ for _module in MODULES:
             raise ValueError(f"function {_name}: defined in {_module.__name__} and before")
         FUNCTIONS[_name] = getattr(_module, _name)
 FUNCTIONS["iterate"] = iterate
+
+# The ops whose whole definition is in this package: others may be defined anywhere, and change.
+TABLE = frozenset(OPS.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from numgraph.fingerprint import Shapes
 from numgraph.graph import Constant, Variable, label, toposort
 from numgraph.ir import Graph, Node
 from numgraph.rewrite.build import Builder
@@ -12,10 +13,13 @@ from numgraph.text import template
 
 
 class Leaves:
-    """The leaves of a program and their nodes: arguments by position, shared variables in order of appearance."""
+    """The leaves of a program and their nodes: arguments by position, shared variables in order of appearance.
 
-    def __init__(self, builder: Builder, arguments: Sequence[Variable]) -> None:
-        self.builder = builder
+    shapes: the lengths that these have now.
+    """
+
+    def __init__(self, builder: Builder, arguments: Sequence[Variable], shapes: Shapes) -> None:
+        self.builder, self.shapes = builder, shapes
         self.graph: Graph = builder.graph
         self.nodes: dict[Variable, Node] = {}
         self.arguments: list[Node] = []
@@ -61,7 +65,7 @@ class Leaves:
         self.shared_nodes.append(node)
         self._give_lengths(node, (None,) * variable.ndim)
         self._remember(variable, node)
-        for axis, length in enumerate(variable.storage.shape):
+        for axis, length in enumerate(self.shapes[variable]):
             if axis == 0 and resizable:
                 continue
             message = f"{template(label(variable))}: length {{a}} on axis {axis}, compiled for {{b}}"

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numgraph.binder import Array, Binder, Call, Column, Counts, bytes_of
-from numgraph.inspector.record import UNNAMED, FunctionRecord
 from numgraph.program import Program
-from numgraph.rewrite.assume import Keys, Leaf
 from numgraph.runtime.fastcall import FastCall, can_be_fast
 from numgraph.runtime.native import dispatcher
 from numgraph.runtime.sweep import NativeSweep
@@ -21,6 +19,8 @@ from numgraph.whole import CALLS, Action, begin, end, held
 
 if TYPE_CHECKING:
     from numgraph.inspector.explanation import Explanation
+    from numgraph.inspector.record import FunctionRecord
+    from numgraph.rewrite.assume import Keys, Leaf
     from numgraph.runtime.estimate import Estimator
 
 
@@ -79,7 +79,7 @@ class ProcessorTarget:
 
     def sweep(self, variant: NativeVariant, columns: Sequence[Column], count: int) -> NativeSweep | None:
         """What runs many steps in one native call; None where the variant cannot."""
-        return NativeSweep(variant, columns, count, self.bring_home) if variant.module.sweeps else None
+        return NativeSweep(variant, columns, count, self.bring_home) if variant.artifact.sweeps else None
 
     def counts(self) -> Counts | None:
         """None: arguments and outputs are what there is to count."""
@@ -91,6 +91,7 @@ class ProcessorTarget:
 
     def explain(self, variant: NativeVariant, arguments: Sequence[Array] | None, kept: int) -> Explanation:
         """What a call costs, with these arguments if they are given, without making it."""
+        from numgraph.inspector.record import UNNAMED
         from numgraph.runtime.estimate import Estimator
 
         found = Estimator(variant, None) if arguments is None else self._planned(variant, contiguous(arguments))

@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from numgraph.binder import Array, Binder, Call, Column
-from numgraph.ir import Requirement
 from numgraph.program import Program
-from numgraph.rewrite.assume import ALL, NOTHING, Key
-from numgraph.runtime.refused import is_mismatch, leaves_of, refused
 from numgraph.target import CheckFailed, Sweep, Target, V
 from numgraph.whole import Action, Disturbed, at_once, uncollected
 
 if TYPE_CHECKING:
     from numgraph.inspector.explanation import Explanation
     from numgraph.inspector.record import FunctionRecord
+    from numgraph.rewrite.assume import Key
 
 Result = TypeVar("Result")
 
@@ -41,7 +39,7 @@ class Executor(Generic[V]):
         self.dispatcher: tuple[V, Any] | None = None
         self.switched: Callable[[], None] | None = None
         # given_up: assumptions about lengths that did not hold in a call, or do not beside others
-        self.variant, self.given_up, self.passes = target.compile(NOTHING, None)
+        self.variant, self.given_up = target.compile(frozenset(), None)
         # the one of which `switched` was told last
         self.chosen = self.variant
         self.variants = [self.variant]
@@ -81,22 +79,26 @@ class Executor(Generic[V]):
         failed: the assumptions that did not hold in this call; a new variant makes none of them. Nothing changes
         before it is compiled.
         """
+        # loaded when they are first needed: most calls refuse nothing
+        from numgraph.ir import Requirement
+        from numgraph.rewrite.assume import ALL
+        from numgraph.runtime.refused import is_mismatch, leaves_of, refused
+
         cause, leaf = problem.cause, leaves_of(tried[-1].shared, arguments)
         if not isinstance(cause, Requirement) or cause.kind != "assume" or is_mismatch(problem):
             error = refused(self.program, problem, arguments, leaf)
             raise error from error.__cause__
         failed.add(cause.key)
-        given_up, variants, passes = self.given_up, self.variants, self.passes
+        given_up, variants = self.given_up, self.variants
         other = next((v for v in variants if v not in tried), None)
         if other is None:
             if len(tried) > MAX_TRIED:
                 failed.add(ALL)
-            other, given_up, passes = uncollected(partial(self.target.compile, given_up | failed, leaf))
+            other, given_up = uncollected(partial(self.target.compile, given_up | failed, leaf))
             variants = [other, *variants][:MAX_VARIANTS]
         at_once(
             partial(setattr, self, "given_up", given_up),
             partial(setattr, self, "variants", variants),
-            partial(setattr, self, "passes", passes),
             partial(setattr, self, "variant", other),
         )
 
@@ -126,7 +128,6 @@ class Executor(Generic[V]):
 
     def complete(self, record: FunctionRecord) -> None:
         """Add to a record what the present variant knows."""
-        record.passes = self.passes
         self.target.complete(record, self.variant)
 
     def export(self, path: str | Path) -> None:

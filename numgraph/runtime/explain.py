@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 def complete(record: FunctionRecord, variant: NativeVariant) -> None:
     """Add phases, the compiled stages, and where and how fast they were compiled."""
     add_source(record, variant.schedule, variant.module, variant.module.phases)
+    record.passes = variant.details.passes
     record.stages["llvm"] = lambda: compiled(lambda: llvm_text(variant))
     record.stages["asm"] = lambda: compiled(lambda: assembly(variant))
     record.cache_path = str(variant.native.path)

@@ -73,7 +73,7 @@ def export(variant: NativeVariant, program: Program, path: str | Path) -> None:
     ]
     path.write_text("\n\n\n".join(part.strip("\n") for part in parts) + "\n", encoding="utf-8")
     values = {f"shared_{k}": v.storage.array for k, v in enumerate(variant.shared)}
-    values |= {f"constant_{slot}": array for slot, array in variant.constants.items()}
+    values |= {f"constant_{slot}": array for slot, array in variant.artifact.arrays.items()}
     np.savez(path.with_suffix(".npz"), **values)  # type: ignore[arg-type]
 
 
@@ -186,7 +186,7 @@ def layout(variant: NativeVariant, program: Program, names: list[str]) -> dict[s
         ],
         "fresh_names": [names[k] for k in table.fresh],
         "exchanges": [(names[u.slot], names[u.other]) for u in updates if u.how == "exchange"],
-        "constants": {slot: f"constant_{slot}" for slot in variant.constants},
+        "constants": {slot: f"constant_{slot}" for slot in variant.artifact.arrays},
         "failures": [_failure(cause) for cause in variant.module.failures],
         "form": program.form,
         "keys": list(program.keys),

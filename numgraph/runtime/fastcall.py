@@ -115,13 +115,14 @@ class FastCall:
     def _run(self, plain: str) -> None:
         """The outputs, and the native call, which takes the arguments and them: one where lengths allow it."""
         variant = self.variant
-        layout = variant.module.layout
-        if len(variant.arenas) > 1 or layout.fresh:
+        artifact = variant.artifact
+        if len(variant.arenas) > 1 or artifact.fresh:
             self._run_stages(plain)
             return
-        lengths = [[self._length(n) for n in layout.made["output", k]] for k in range(len(layout.outputs))]
+        sizes = [artifact.making.sizes["output", k] for k in range(len(artifact.outputs))]
+        lengths = [[self._length(n) for n in output] for output in sizes]
         outputs = [f"o{k}" for k in range(len(lengths))]
-        objects = [f"a{k}" for k in range(len(layout.arguments))] + outputs
+        objects = [f"a{k}" for k in range(len(artifact.arguments))] + outputs
         indent = 1 if variant.alone else self._locked()
         if variant.patterned:
             self._say("variant.spoil()", indent)
@@ -174,40 +175,38 @@ class FastCall:
         """An output's length as a literal or that of an argument; None where the plan has to find it."""
         if slot < 0:
             return str(-1 - slot)
-        layout = self.variant.module.layout
-        node = next(node for node, place in layout.values.items() if place == slot)
-        if node.kind != "extent" or node.inputs[0].kind == "shared":
-            return None
-        return f"a{node.inputs[0].attrs[0]}.shape[{node.attrs[0]}]"
+        found = self.variant.artifact.extents.get(slot)
+        return None if found is None else f"a{found[0]}.shape[{found[1]}]"
 
     def _bytes(self, k: int) -> int:
         """The size of an output of known lengths."""
-        lengths = [-1 - n for n in self.variant.module.layout.made["output", k]]
-        return int(np.prod(lengths, dtype=np.int64)) * self.variant.dtypes[k].itemsize
+        making = self.variant.making
+        lengths = making.known(("output", k)) or ()
+        return int(np.prod(lengths, dtype=np.int64)) * making.dtypes["output", k].itemsize
 
     def _make(self, lengths: Sequence[Sequence[str | None]], indent: int) -> None:
         """Fresh arrays for the outputs."""
         for k, output in enumerate(lengths):
-            self.scope[f"out_dtype{k}"] = self.variant.dtypes[k]
+            self.scope[f"out_dtype{k}"] = self.variant.making.dtypes["output", k]
             shape = ", ".join(map(str, output)) + ("," if len(output) == 1 else "")
             self._say(f"o{k} = empty(({shape}), out_dtype{k})", indent)
 
     def _plan_and_run(self, indent: int) -> None:
         """Outputs of lengths that the plan finds: plan, make them, run. What a signal handler does meanwhile leaves an
         item in `within`; no handler runs between the look at it and the native call."""
-        layout = self.variant.module.layout
+        artifact = self.variant.artifact
         self._say(f"status = {self._elsewhere()}within.append(True)", indent)
         self._say("if not status:", indent)
         self._fill(indent + 1)
         self._say("status = within[1:] or entry(0)", indent + 1)
         self._say("if not status:", indent)
-        found = [[str(-1 - n) if n < 0 else f"ints[{n}]" for n in layout.made["output", k]]
-                 for k in range(len(layout.outputs))]  # fmt: skip
+        sizes = [artifact.making.sizes["output", k] for k in range(len(artifact.outputs))]
+        found = [[str(-1 - n) if n < 0 else f"ints[{n}]" for n in output] for output in sizes]
         self._make(found, indent + 1)
-        for k, slot in enumerate(layout.outputs):
+        for k, slot in enumerate(artifact.outputs):
             self._say(f"ints[{slot}] = id(o{k})", indent + 1)
-        self._say(f"if ints[{layout.needed[0]}] > ints[{layout.capacity[0]}]:", indent + 1)
-        self._say(f"variant.grow(0, ints[{layout.needed[0]}])", indent + 2)
+        self._say(f"if ints[{artifact.needed[0]}] > ints[{artifact.capacity[0]}]:", indent + 1)
+        self._say(f"variant.grow(0, ints[{artifact.needed[0]}])", indent + 2)
         if self.variant.exchanges:
             self._say(
                 "status = at_once(partial(getitem, within, rest), partial(entry, 1), *variant.commit())", indent + 1
@@ -218,7 +217,7 @@ class FastCall:
 
     def _run_stages(self, plain: str) -> None:
         """Several stages, or new arrays for shared variables, go through `NativeVariant`."""
-        outputs = range(len(self.variant.module.layout.outputs))
+        outputs = range(len(self.variant.artifact.outputs))
         indent = self._locked()
         self._say("outputs = None", indent)
         self._say(f"if not ({self._elsewhere()}within.append(True)):", indent)
@@ -234,7 +233,7 @@ class FastCall:
     def _fill(self, indent: int) -> None:
         """Write the arguments into the table."""
         for k, argument in enumerate(self.program.inputs):
-            slot = self.variant.module.layout.arguments[k]
+            slot = self.variant.artifact.arguments[k]
             variable = argument.variable
             words = "reals" if not variable.ndim and variable.dtype in FLOATS else "ints"
             self._say(f"{words}[{slot}] = {f'id(a{k})' if variable.ndim else f'a{k}'}", indent)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from numgraph.loops.table import Layout
-from numgraph.schedule.plan import Schedule
-from numgraph.shared import SharedVariable
+if TYPE_CHECKING:
+    from numgraph.loops.table import Layout
+    from numgraph.schedule.plan import Schedule
 
 # ("output" or "fresh", the number of the output or of the shared variable)
 Made = tuple[str, int]
@@ -22,19 +23,33 @@ class Table(Protocol):
         """What a slot holds."""
 
 
+@dataclass(frozen=True)
 class Making:
-    """What a variant's calls make. exchanged: pairs of shared variables, by number, that exchange their memory."""
+    """What a variant's calls make, as plain data.
 
-    def __init__(self, schedule: Schedule, layout: Layout, shared: Sequence[SharedVariable]) -> None:
-        self.layout = layout
-        self.dtypes: dict[Made, np.dtype[Any]] = {
-            ("output", number): np.dtype(node.dtype) for number, node in enumerate(schedule.outputs)
-        }
-        self.dtypes |= {("fresh", number): np.dtype(shared[number].dtype) for number in layout.fresh}
-        self._at: dict[tuple[str, int], list[Made]] = {}
+    dtypes: of the arrays, in order. sizes: their lengths: -1 - n for a number, else the slot that holds it. stages: the
+    stage before which each is made. exchanged: pairs of shared variables, by number, that exchange their memory.
+    """
+
+    dtypes: dict[Made, np.dtype[Any]]
+    sizes: dict[Made, list[int]]
+    stages: dict[Made, int]
+    exchanged: list[tuple[int, int]]
+
+    @classmethod
+    def of(cls, schedule: Schedule, layout: Layout) -> Making:
+        """What calls of a schedule make, with the slots of a layout."""
+        dtypes = {("output", number): np.dtype(node.dtype) for number, node in enumerate(schedule.outputs)}
+        dtypes |= {("fresh", number): np.dtype(schedule.shared[number].dtype) for number in layout.fresh}
+        exchanged = [(u.slot, u.other) for u in schedule.updates if u.how == "exchange"]
+        return cls(dtypes, layout.made, layout.made_stage, exchanged)
+
+    @cached_property
+    def _at(self) -> dict[tuple[str, int], list[Made]]:
+        found: dict[tuple[str, int], list[Made]] = {}
         for made in self.dtypes:
-            self._at.setdefault((made[0], layout.made_stage[made]), []).append(made)
-        self.exchanged = [(u.slot, u.other) for u in schedule.updates if u.how == "exchange"]
+            found.setdefault((made[0], self.stages[made]), []).append(made)
+        return found
 
     def at(self, kind: str, stage: int) -> list[Made]:
         """The arrays of a kind whose lengths the plan of `stage` knows."""
@@ -42,12 +57,12 @@ class Making:
 
     def known(self, made: Made) -> tuple[int, ...] | None:
         """The lengths of an array; None where only the plan of a call knows them."""
-        lengths = self.layout.made[made]
+        lengths = self.sizes[made]
         return tuple(-1 - n for n in lengths) if all(n < 0 for n in lengths) else None
 
     def lengths(self, made: Made, table: Table) -> tuple[int, ...]:
         """The lengths of an array in a call, after the plan of its stage."""
-        return tuple(-1 - n if n < 0 else int(table[n]) for n in self.layout.made[made])
+        return tuple(-1 - n if n < 0 else int(table[n]) for n in self.sizes[made])
 
     def stacked(self, count: int, empty: Any = np.empty) -> list[Any]:
         """Arrays for the outputs of many steps, whose lengths are known, by `empty`."""

@@ -16,7 +16,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache as remember
 from functools import partial
@@ -29,14 +29,13 @@ from numpy.typing import NDArray
 
 from numgraph import cache
 from numgraph.config import config
+from numgraph.convention import VERSION
 from numgraph.errors import OptionError
 from numgraph.processor import processor
 from numgraph.userfunctions.runtime import load_runtime
 from numgraph.whole import compiled, kept
 
 _MAGIC = b"numgraph-object-1\n"
-# The convention between compiled code and this module; another one must not find code of this one in the cache.
-CONVENTION = "4"
 
 
 class _MethodDefinition(ctypes.Structure):
@@ -145,21 +144,52 @@ def _dumps() -> bool:
     return any(_is_on(name) for name in os.environ if name.startswith("NUMBA_DUMP_"))
 
 
+def conditions() -> list[str]:
+    """What machine code depends on besides its source and the kernels that this imports."""
+    compiler = "standard passes" if config.standard_passes else compiler_digest()
+    return [VERSION, compiler, processor().key, versions(), *numba_settings()]
+
+
 def object_name(text: str) -> str:
     """The file of the machine code of a source, for this compiler, processor, these versions and these kernels."""
-    kernels = map(kernel_digest, imported_kernels(text))
-    compiler = "standard passes" if config.standard_passes else compiler_digest()
-    conditions = (CONVENTION, compiler, processor().key, versions(), *numba_settings())
-    return f"k_{cache.digest(text)}_{cache.digest(*conditions, *kernels)}.o"
+    return _object_name(cache.digest(text), imported_kernels(text))
+
+
+def _object_name(source: str, kernels: Sequence[str]) -> str:
+    return f"k_{source}_{cache.digest(*conditions(), *map(kernel_digest, kernels))}.o"
+
+
+def source_name(source: str) -> str:
+    """The file of a generated source. source: its digest."""
+    return f"k_{source}.py"
 
 
 def build(text: str) -> Native:
     """The entry of a generated module, from the cache or compiled now."""
-    path = cache.store(f"k_{cache.digest(text)}.py", text.encode())
+    path = cache.store(source_name(cache.digest(text)), text.encode())
     name = object_name(text)
     native, made = compiled(partial(_built, name, path, text))
     if made is not None:
         cache.store(name, made)
+    return native
+
+
+def recalled(source: str, kernels: Sequence[str]) -> Native | None:
+    """The entry of a generated module from the cache alone; None where it has to be compiled, or its source is gone.
+
+    source: the digest of its text. kernels: what it imports.
+    """
+    path = cache.find(source_name(source))
+    return None if path is None or _dumps() else compiled(partial(_recalled, path, _object_name(source, kernels)))
+
+
+def _recalled(path: Path, name: str) -> Native | None:
+    started = time.perf_counter()
+    found = _load(name)
+    if found is None:
+        return None
+    native = Native(found[1], path, time.perf_counter() - started, True)
+    kept(native, found[0])
     return native
 
 

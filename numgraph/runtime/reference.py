@@ -13,7 +13,7 @@ import numpy as np
 from numgraph.binder import Array, Binder, Call, Column, Counts, bytes_of
 from numgraph.graph import Variable
 from numgraph.inspector.explanation import Explanation
-from numgraph.inspector.record import FunctionRecord
+from numgraph.inspector.record import FunctionRecord, PassRecord
 from numgraph.passes import STABILISE, Progress, passed
 from numgraph.program import Program
 from numgraph.reference import evaluate
@@ -28,6 +28,7 @@ class Stabilised:
     """All that a program computes, in stable forms; no assumption is made, so there is one variant of it."""
 
     results: list[Variable]
+    passes: list[PassRecord]
     shared: tuple[SharedVariable, ...] = ()
 
 
@@ -43,7 +44,7 @@ class ReferenceTarget:
     def compile(self, given_up: Keys = NOTHING, leaf: Leaf | None = None) -> Compiled[Stabilised]:
         """The program in stable forms."""
         state = passed(Progress(self.program, {}), [STABILISE])
-        return Compiled(Stabilised(state.stable), NOTHING, list(state.records.values()))
+        return Compiled(Stabilised(state.stable, list(state.records.values())), NOTHING)
 
     def bind(self, shared: Sequence[SharedVariable]) -> None:
         """Nothing: values are read wherever they are."""
@@ -87,7 +88,8 @@ class ReferenceTarget:
         raise missing(self.program, self.name, "explanation")
 
     def complete(self, record: FunctionRecord, variant: Stabilised) -> None:
-        """Nothing: the record has the graph, and nothing is made of it."""
+        """The passes: the record has the graph, and nothing else is made of it."""
+        record.passes = variant.passes
 
     def source(self, variant: Stabilised) -> str:
         """OptionError: there is none."""

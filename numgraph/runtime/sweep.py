@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numgraph.binder import Column
-from numgraph.loops.entry import GROW
-from numgraph.loops.table import BEGIN, END, WORDS
+from numgraph.convention import BEGIN, END, GROW, WORDS
 from numgraph.runtime.header import DATA_OFFSET
 from numgraph.runtime.variant import NativeVariant
 from numgraph.types import FLOATS
@@ -58,7 +57,7 @@ class NativeSweep:
 
     def run(self, first: int, last: int) -> int:
         """Run steps from `first` up to before `last`; the first that did not run, `last` when all did."""
-        table, layout = self.table, self.variant.module.layout
+        table, artifact = self.table, self.variant.artifact
         nested = held()
         with CALLS:
             self.home()
@@ -72,7 +71,7 @@ class NativeSweep:
                     if status != GROW:
                         end(nested)
                         return first if status else last
-                    self.variant.grow(0, table[layout.needed[0]])
+                    self.variant.grow(0, table[artifact.needed[0]])
 
 
 def _bits(values: Array) -> Words:

@@ -8,46 +8,55 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from operator import getitem, setitem
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numgraph.config import config
-from numgraph.emit.module import Module
+from numgraph.convention import DGEMM, FAILED_A, FAILED_B, GROW, HEADER, LAUNCH, SGEMM, THREADS
 from numgraph.errors import SizeError
 from numgraph.lengths.dims import counted
-from numgraph.loops.entry import GROW
-from numgraph.loops.table import DGEMM, FAILED_A, FAILED_B, HEADER, LAUNCH, SGEMM, THREADS
-from numgraph.loops.values import Raised
 from numgraph.runtime import pattern
+from numgraph.runtime.artifact import Artifact
 from numgraph.runtime.header import data_offset
-from numgraph.runtime.made import Making
 from numgraph.runtime.native import Native
 from numgraph.runtime.products import product_address
 from numgraph.runtime.threads import ready
-from numgraph.schedule.plan import Schedule
 from numgraph.shared import SharedVariable
 from numgraph.target import CheckFailed
 from numgraph.types import FLOATS
 from numgraph.whole import WITHIN, Action, Disturbed, at_once
 
-Array = NDArray[Any]
+if TYPE_CHECKING:
+    from numgraph.emit.module import Module
+    from numgraph.inspector.record import PassRecord
+    from numgraph.schedule.plan import Schedule
 
+Array = NDArray[Any]
 
 # Cycles of work up to which a call keeps Python's lock; not above `_LONG` in kernels/support.py.
 SHORT = 60_000
 
 
-@dataclass
-class NativeVariant:
-    """Code compiled under assumptions about lengths, with the memory it works in."""
+class Details(NamedTuple):
+    """What a variant was made of, and the passes that made it: for errors, explanations and listings."""
 
     schedule: Schedule
     module: Module
+    passes: list[PassRecord]
+
+
+@dataclass
+class NativeVariant:
+    """Code compiled under assumptions about lengths, with the memory it works in. detailed: gives the details, which
+    are made anew where the code was found in the cache."""
+
+    artifact: Artifact
     native: Native
     shared: list[SharedVariable]
     threads: int
+    detailed: Callable[[], Details]
     table: NDArray[np.int64] = field(init=False)
     arenas: list[Any] = field(init=False)
     # whether memory is filled with a pattern before a call writes it, see `config.verify`
@@ -56,37 +65,49 @@ class NativeVariant:
     def __post_init__(self) -> None:
         self.patterned = config.verify
         self.empty = pattern.empty if self.patterned else np.empty
-        layout = self.module.layout
-        self.table = np.zeros(layout.size, np.int64)
+        artifact = self.artifact
+        self.table = np.zeros(artifact.words, np.int64)
         self.entry = self.native.bind(self.table)
         self.integers = memoryview(self.table)  # type: ignore[arg-type]  # an ndarray is a buffer
         self.reals = self.integers.cast("B").cast("d")
         self.integers[HEADER] = data_offset()
         self.integers[THREADS] = self.threads
-        if self.schedule.division:
+        if artifact.divided:
             self.integers[LAUNCH] = ready(self.threads)
-        for dtype in self.module.products:
+        for dtype in artifact.products:
             self.integers[SGEMM if dtype == "float32" else DGEMM] = product_address(dtype)
-        for slot, variable in zip(layout.shared, self.shared, strict=True):
+        for slot, variable in zip(artifact.shared, self.shared, strict=True):
             self.integers[slot] = int(variable.storage.descriptor.ctypes.data)
-        self.constants = {slot: self.schedule.graph.arrays[name] for name, slot in layout.arrays.items()}
-        for slot, array in self.constants.items():
+        for slot, array in artifact.arrays.items():
             self.integers[slot] = int(array.ctypes.data)
-        self.arenas = [None] * len(layout.arena)
-        sizes = zip(self.schedule.arena_bytes, self.schedule.private_bytes, strict=True)
-        for stage, (size, private) in enumerate(sizes):
-            if isinstance(size, int) and isinstance(private, int):
-                self.grow(stage, size + self.threads * private)
-        self.making = Making(self.schedule, layout, self.shared)
-        self.dtypes = [np.dtype(node.dtype) for node in self.schedule.outputs]
+        self.arenas = [None] * len(artifact.arena)
+        for stage, memory in enumerate(artifact.memory):
+            if memory is not None:
+                self.grow(stage, memory[0] + self.threads * memory[1])
+        self.making = artifact.making
         self.exchanges = [(self.shared[a].storage, self.shared[b].storage) for a, b in self.making.exchanged]
+
+    @cached_property
+    def details(self) -> Details:
+        """What it was made of."""
+        return self.detailed()
+
+    @property
+    def schedule(self) -> Schedule:
+        """Its schedule."""
+        return self.details.schedule
+
+    @property
+    def module(self) -> Module:
+        """Its generated source."""
+        return self.details.module
 
     @cached_property
     def is_static(self) -> bool:
         """Whether every output has known lengths, so that one native call does everything."""
         return (
             len(self.arenas) == 1
-            and not self.module.layout.fresh
+            and not self.artifact.fresh
             and all(self.making.known(made) is not None for made in self.making.at("output", 0))
         )
 
@@ -94,9 +115,8 @@ class NativeVariant:
     def alone(self) -> bool:
         """Whether a call with a tuple needs no lock of ours: it is short, so that Python's own lock is kept all the
         time, it cannot fail, and nothing that it works with is anybody else's but the table, which a sweep leaves."""
-        work = self.module.layout.work
-        memory = [*self.schedule.arena_bytes, *self.schedule.private_bytes]
-        apart = not (self.shared or self.module.failures) and all(isinstance(n, int) and n == 0 for n in memory)
+        work = self.artifact.work
+        apart = not (self.shared or self.artifact.failures) and all(m == (0, 0) for m in self.artifact.memory)
         return work is not None and work <= SHORT and apart and self.is_static
 
     def own_table(self) -> tuple[Any, Callable[[Any], int]]:
@@ -107,11 +127,11 @@ class NativeVariant:
     def grow(self, stage: int, size: int) -> None:
         """Make a stage's arena hold at least `size` bytes; it starts on a cache line."""
         memory = self.new((size + 64,), np.dtype(np.uint8), "temporaries")
-        layout = self.module.layout
+        artifact = self.artifact
         address = -(-int(memory.ctypes.data) // 64) * 64
         at_once(
-            partial(setitem, self.integers, layout.arena[stage], address),
-            partial(setitem, self.integers, layout.capacity[stage], size),
+            partial(setitem, self.integers, artifact.arena[stage], address),
+            partial(setitem, self.integers, artifact.capacity[stage], size),
             partial(setitem, self.arenas, stage, memory),
         )
 
@@ -131,7 +151,7 @@ class NativeVariant:
 
     def fill(self, arguments: Sequence[Array]) -> None:
         """Write the arguments into the table."""
-        for slot, array in zip(self.module.layout.arguments, arguments, strict=True):
+        for slot, array in zip(self.artifact.arguments, arguments, strict=True):
             if array.ndim:
                 self.integers[slot] = id(array)
             elif array.dtype.name in FLOATS:
@@ -152,8 +172,7 @@ class NativeVariant:
         commit = [*self.commit(), *then]
         status = self._native(begun, objects, commit)
         if status == GROW:
-            layout = self.module.layout
-            self.grow(0, self.integers[layout.needed[0]])
+            self.grow(0, self.integers[self.artifact.needed[0]])
             status = self._native(begun, objects, commit)
         self.check(status)
         return outputs
@@ -191,27 +210,27 @@ class NativeVariant:
             return None
 
     def _run_stages(self, begun: int, then: Sequence[Action] = ()) -> list[Array]:
-        layout = self.module.layout
+        artifact = self.artifact
         outputs: dict[int, Array] = {}
         fresh: dict[int, Array] = {}
         last = len(self.arenas) - 1
         for stage in range(len(self.arenas)):
             self.check(self._native(begun, 2 * stage, ()))
-            if self.integers[layout.needed[stage]] > self.integers[layout.capacity[stage]]:
-                self.grow(stage, self.integers[layout.needed[stage]])
+            if self.integers[artifact.needed[stage]] > self.integers[artifact.capacity[stage]]:
+                self.grow(stage, self.integers[artifact.needed[stage]])
             self.spoil(stage)
             outputs |= self._make("output", stage)
             fresh |= self._make("fresh", stage)
             # updates in place are in the last stage
             commit = [*self.commit(fresh), *then] if stage == last else []
             self.check(self._native(begun, 2 * stage + 1, commit))
-        return [outputs[k] for k in range(len(layout.outputs))]
+        return [outputs[k] for k in range(len(artifact.outputs))]
 
     def _make(self, kind: str, stage: int) -> dict[int, Array]:
         """New arrays for outputs or updates whose lengths are known at `stage`, their objects written into the
         table."""
-        layout, making = self.module.layout, self.making
-        slots = dict(enumerate(layout.outputs)) if kind == "output" else layout.fresh
+        artifact, making = self.artifact, self.making
+        slots = dict(enumerate(artifact.outputs)) if kind == "output" else artifact.fresh
         found = {}
         for made in making.at(kind, stage):
             array = self.new(making.lengths(made, self.integers), making.dtypes[made], f"{kind} array {made[1]}")
@@ -222,7 +241,7 @@ class NativeVariant:
     def commit(self, fresh: Mapping[int, Array] = MappingProxyType({})) -> list[Action]:
         """What gives shared variables their new buffers: to be done at once with the native call, and behind it."""
         actions: list[Action] = []
-        for slot in self.module.layout.fresh:
+        for slot in self.artifact.fresh:
             address = c_int64.from_address(id(fresh[slot]) + self.integers[HEADER]).value
             actions += self.shared[slot].storage.holding(fresh[slot], address)
         for storage, other in self.exchanges:
@@ -235,7 +254,7 @@ class NativeVariant:
             raise Disturbed
         if status:
             cause = self.module.failures[status - 1]
-            slot = cause.slot if isinstance(cause, Raised) else None
+            slot = cause.slot if cause.kind == "raised" else None
             words = () if slot is None else self.integers[slot : slot + len(cause.node.inputs)].tolist()
             raise CheckFailed(self.schedule.graph, cause, self.integers[FAILED_A], self.integers[FAILED_B], words)
 

@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from numgraph.graph import Constant, Variable, apply
+import numpy as np
+
+from numgraph.graph import Constant, Variable, apply, as_variable
 from numgraph.op import OPS
 from numgraph.ops.define import f
 from numgraph.types import DISCRETE, FLOATS
@@ -40,7 +42,7 @@ def log_of(site: Any, v: Variable, loose: bool = False, depth: int = 0) -> Found
 
 
 def _constant(like: Variable, value: float) -> Variable:
-    return f.cast(value, like.type.dtype)  # type: ignore[no-any-return]
+    return as_variable(np.asarray(value, like.type.dtype))
 
 
 def _factor(site: Any, v: Variable, loose: bool, depth: int) -> Found:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -218,11 +219,15 @@ def followed(first: int = 3, rounds: int = 5) -> tuple[ng.Function, list[np.ndar
     ],
     ids=["long chain", "power iteration", "followed", "followed, by Numba's own passes"],
 )
-def test_merged_functions_compute_the_same_bits(build: Any, standard: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_merged_functions_compute_the_same_bits(
+    build: Any, standard: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(ng.config, "standard_passes", standard)
     function, arguments = build()
     assert "@shape" in function.source
     got = function(*arguments)
+    # what is kept of the program is of other passes
+    monkeypatch.setattr(ng.config, "cache_dir", tmp_path)
     monkeypatch.setattr(processor, "merge", apart)
     function, arguments = build()
     assert "@shape" not in function.source
@@ -243,7 +248,7 @@ def test_numba_compiles_a_shape_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("first", range(7))
-def test_a_failure_in_a_shape_is_that_of_its_phase(first: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_in_a_shape_is_that_of_its_phase(first: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     said = []
     for _ in range(2):
         function, arguments = followed(first)
@@ -251,6 +256,7 @@ def test_a_failure_in_a_shape_is_that_of_its_phase(first: int, monkeypatch: pyte
             said.append(function(*arguments).tolist())
         except IndexError as error:
             said.append(str(error))
+        monkeypatch.setattr(ng.config, "cache_dir", tmp_path)
         monkeypatch.setattr(processor, "merge", apart)
     assert said[0] == said[1]
 

@@ -40,7 +40,7 @@ def programs() -> dict[str, tuple[list[Any], Any]]:
 
 def rewritten(inputs: list[Any], output: Any) -> State:
     """The state of a program after the passes up to the rewriter."""
-    return passed(State(build_program(inputs, output), {}, CPU, Assumptions()), GRAPH[:3])
+    return passed(State(build_program(inputs, output), {}, CPU, {}, Assumptions()), GRAPH[:3])
 
 
 @pytest.mark.parametrize("name", programs())

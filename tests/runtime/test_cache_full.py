@@ -164,7 +164,7 @@ def test_room_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.warns(RuntimeWarning, match=WARNING):
             function()
     function(7.0)
-    assert sorted(p.suffix for p in folder.iterdir()) == [".o", ".py"]
+    assert sorted(p.suffix for p in folder.iterdir()) == [".bin", ".o", ".py"]
 
 
 def test_another_folder_is_another_warning(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ def test_clear_removes_what_is_numgraphs_and_nothing_else(folder: Path, tmp_path
     function()
     size = sum(path.stat().st_size for path in folder.iterdir())
     kept = foreign(folder)
-    assert cache.clear() == (2, size)
+    assert cache.clear() == (3, size)
     assert {path: path.read_bytes() for path in kept} == kept
     assert files(folder, ".o") == []
     assert cache.clear() == (0, 0)
@@ -80,7 +80,7 @@ def test_clear_keeps_what_was_used_lately(folder: Path) -> None:
     function(5.0)
     new = set(folder.iterdir()) - old
     assert cache.clear(older_than=60) == (0, 0)
-    assert cache.clear(older_than=30)[0] == 2
+    assert cache.clear(older_than=30)[0] == 3
     assert set(folder.iterdir()) == new
 
 
@@ -111,8 +111,8 @@ def test_files_of_the_cache_folder(folder: Path) -> None:
     assert cache.files() == []
     function()
     foreign(folder)
-    source, code = cache.files()
-    assert (source.kind, code.kind) == ("source", "code")
+    source, code, program = cache.files()
+    assert (source.kind, code.kind, program.kind) == ("source", "code", "program")
     assert source.source == code.source == source.path.stem
     assert code.size == code.path.stat().st_size
     assert abs(code.used - time.time()) < 600

@@ -346,7 +346,7 @@ def test_cache_size(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     total = sum(path.stat().st_size for path in folder.iterdir())
     (folder / "other.txt").write_text("not counted")
     _, out, _ = run(capsys, "cache", "size")
-    assert out.startswith("2 functions, 5 files, ")
+    assert out.startswith("2 functions, 8 files, ")
     assert f"({total} bytes; at most 1.0 GiB) in {folder}" in out
 
 
@@ -355,7 +355,7 @@ def test_cache_clear(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(capsys, "cache", "clear", "--older-than", "30")
     assert out.startswith("removed 1 files, ")
     _, out, _ = run(capsys, "cache", "clear")
-    assert out.startswith("removed 4 files, ") and str(folder) in out
+    assert out.startswith("removed 7 files, ") and str(folder) in out
     assert [path.name for path in folder.iterdir()] == ["other.txt"]
     assert run(capsys, "cache", "list")[1].startswith("0 compiled functions in ")
 

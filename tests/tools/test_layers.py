@@ -16,9 +16,9 @@ PACKAGE = ROOT / "numgraph"
 LAYERS = """
     errors config text absent whole pickled source userfunctions lengths.dims types scalars op operators graph storage
     arguments shared ops tensor patterns substitution stable formula givens updates reach grad reference program binder
-    printing testing inspector.explanation inspector.record passes
-    lengths.rules traits ir lengths elements rewrite schedule loops emit processor lower cache target runtime
-    cuda compile cuda.passes call sweep function inspector demo cli __main__
+    printing testing inspector.explanation inspector.record passes cache fingerprint convention
+    lengths.rules traits ir lengths elements rewrite schedule loops emit processor lower target runtime
+    cuda compile cuda.passes recall call sweep function inspector demo cli __main__
 """.split()
 
 # (importing layer, imported layer): why it may point to the right. Such imports stand within functions.
