@@ -18,10 +18,12 @@ MAX_DEPTH = 12
 
 
 class Log(NamedTuple):
-    """The logarithm of an expression. extreme: whether the expression may overflow or underflow where it does not."""
+    """The logarithm of an expression. extreme: whether the expression may overflow or underflow where it does not.
+    signed: whether the expression may be negative, and its logarithm NaN."""
 
     value: Variable
     extreme: bool
+    signed: bool = False
 
 
 Found = Log | None
@@ -30,7 +32,9 @@ Found = Log | None
 def log_of(site: Any, v: Variable, loose: bool = False, depth: int = 0) -> Found:
     """log(v) without computing v, where v is made of exponentials, probabilities and numbers above 0; else None.
 
-    loose: in a product or quotient the other factor may be anything, since log(a * b) is NaN, as log(b) is, for b < 0.
+    loose: it may be negative, with NaN for its logarithm, where nothing but NaN is made of that. So one factor of a
+    product may be anything, since log(a * b) is NaN, as log(b) is, for b < 0; but not two, nor what is added or
+    squared.
     """
     value = site.number(v)
     if value is not None:
@@ -48,15 +52,15 @@ def _constant(like: Variable, value: float) -> Variable:
 def _factor(site: Any, v: Variable, loose: bool, depth: int) -> Found:
     """The logarithm of a factor: of one that may be anything only where that is allowed."""
     found = log_of(site, v, loose, depth)
-    return found if found is not None or not loose else Log(f.log(v), False)
+    return found if found is not None or not loose else Log(f.log(v), False, signed=True)
 
 
 def _of_product(combine: Callable[[Variable, Variable], Variable]) -> Any:
     def build(site: Any, v: Variable, loose: bool, depth: int) -> Found:
         a, b = (_factor(site, w, loose, depth) for w in v.inputs)
-        if a is None or b is None or not (a.extreme or b.extreme):
+        if a is None or b is None or not (a.extreme or b.extreme) or (a.signed and b.signed):
             return None
-        return Log(combine(a.value, b.value), True)
+        return Log(combine(a.value, b.value), True, a.signed or b.signed)
 
     return build
 
@@ -85,7 +89,7 @@ def _of_mean_or_quotient(site: Any, v: Variable, loose: bool, depth: int) -> Fou
     a, b = v.inputs
     if _is_count(b):
         above = _factor(site, a, loose, depth)
-        return None if above is None or not above.extreme else Log(f.sub(above.value, f.log(b)), True)
+        return None if above is None or not above.extreme else Log(f.sub(above.value, f.log(b)), True, above.signed)
     return _of_product(f.sub)(site, v, loose, depth)  # type: ignore[no-any-return]
 
 
@@ -98,10 +102,12 @@ def _of_power(site: Any, v: Variable, loose: bool, depth: int) -> Found:
     return None if base is None or not base.extreme else Log(f.mul(v.inputs[1], base.value), True)
 
 
-def _scaled(scale: float) -> Any:
+def _scaled(scale: float, even: bool = False) -> Any:
+    """Of a power. even: of negative numbers, too."""
+
     def build(site: Any, v: Variable, loose: bool, depth: int) -> Found:
-        base = log_of(site, v.inputs[0], False, depth)
-        return None if base is None or not base.extreme else Log(f.mul(base.value, scale), True)
+        base = log_of(site, v.inputs[0], loose and not even, depth)
+        return None if base is None or not base.extreme else Log(f.mul(base.value, scale), True, base.signed)
 
     return build
 
@@ -112,7 +118,7 @@ def _moved(site: Any, v: Variable, loose: bool, depth: int) -> Found:
     if inside is None or not inside.extreme:
         return None
     assert v.op is not None
-    return Log(apply(v.op, [inside.value, *v.inputs[1:]], **v.attrs), True)
+    return Log(apply(v.op, [inside.value, *v.inputs[1:]], **v.attrs), True, inside.signed)
 
 
 def _of_choice(site: Any, v: Variable, loose: bool, depth: int) -> Found:
@@ -120,15 +126,15 @@ def _of_choice(site: Any, v: Variable, loose: bool, depth: int) -> Found:
     first, second = (_factor(site, w, loose, depth) for w in (a, b))
     if first is None or second is None or not (first.extreme or second.extreme):
         return None
-    return Log(f.where(cond, first.value, second.value), True)
+    return Log(f.where(cond, first.value, second.value), True, first.signed or second.signed)
 
 
 def _of_neg(site: Any, v: Variable, loose: bool, depth: int) -> Found:
-    """-expm1(x) is 1 - exp(x)."""
+    """-expm1(x) is 1 - exp(x), which is negative for x > 0."""
     inside = v.inputs[0]
-    if inside.op is not OPS["expm1"] or not site.enter(inside):
+    if not loose or inside.op is not OPS["expm1"] or not site.enter(inside):
         return None
-    return Log(f.log1mexp(inside.inputs[0]), True)
+    return Log(f.log1mexp(inside.inputs[0]), True, signed=True)
 
 
 def _leaf(build: Callable[[Variable], Variable]) -> Any:
@@ -149,7 +155,7 @@ LOGS: dict[str, Callable[[Any, Variable, bool, int], Found]] = {
     "sum": _of_reduction("logsumexp"),
     "prod": _of_reduction("sum"),
     "pow": _of_power,
-    "square": _scaled(2.0),
+    "square": _scaled(2.0, even=True),
     "sqrt": _scaled(0.5),
     "reciprocal": _scaled(-1.0),
     "where": _of_choice,

@@ -64,9 +64,12 @@ def length(g: Drawer) -> str | None:
 def two_lengths(g: Drawer) -> str | None:
     """One element that is met by vectors of two lengths."""
     x = g.pick(d.is_number, d.is_tame, lambda w: w.array.shape == (1,))
-    y, z = (g.pick(d.is_number, d.is_tame, lambda w: w.array.ndim == 1 and w.array.size > 1) for _ in range(2))
     if x is None:
         return None
+    # NumPy makes a float64 of float32 and int32
+    kind = g.array(x).dtype.kind
+    several = (d.is_number, d.is_tame, lambda w: w.array.ndim == 1 and w.array.size > 1 and w.array.dtype.kind == kind)
+    y, z = (g.pick(*several) for _ in range(2))
     y, z = g.one_of((y, None)) or "np.arange(3.0)", g.one_of((z, None)) or "np.arange(4.0)"
     forms = ("ng.sum({x} * {y}) + ng.sum({x} * {z})", "ng.concatenate([{x} + {y}, {x} - {z}])", "({x} + {y})[:1] * {z}")
     return g.step(g.one_of(forms).format(x=x, y=y, z=z), "sum", "two lengths")

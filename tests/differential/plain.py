@@ -73,6 +73,13 @@ def flatten(x: Array, ndim: int = 1) -> Array:
     return x.reshape((*x.shape[: ndim - 1], int(np.prod(x.shape[ndim - 1 :], dtype=np.int64))))
 
 
+def prod(x: Array, **options: Any) -> Array:
+    """Of float32 in float64: a product of factors may leave the range although that of all does not."""
+    if x.dtype == np.float32 and "dtype" not in options:
+        return np.asarray(np.prod(x, dtype=np.float64, **options)).astype(np.float32)
+    return np.asarray(np.prod(x, **options))
+
+
 def stack(*arrays: Array, axis: int = 0) -> Array:
     return np.stack(arrays, axis)
 
