@@ -229,6 +229,8 @@ def judge(program: Program, target: str) -> int:
     finally:
         session.Session.most = 1_000
     refused = {t: o for t, o in given.items() if isinstance(o, Exception)}
+    if any(isinstance(error, MemoryError) for error in refused.values()):
+        return 0  # arrays that grew from call to call beyond what the process may have
     if refused:
         same = len(refused) == len(given) and len({type(e) for e in refused.values()}) == 1
         if same and isinstance(next(iter(refused.values())), ng.NumgraphError):

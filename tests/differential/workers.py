@@ -23,6 +23,8 @@ from tests.differential.shrink import shrunk, signature
 # For one program, seconds of a processor, and seconds on the clock, since others may have the processor; and programs
 # after which a process ends: compiled code is never given back.
 LIMIT, WAIT, LIFE = 240.0, 1200.0, 150
+# Bytes of addresses of a process: programs need a hundredth, but for those whose arrays grow from call to call.
+MEMORY = 12 << 30
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,19 @@ def verdict(task: Task, program: Program) -> Verdict:
     return Verdict(kinds=kinds, calls=calls)
 
 
+def limited() -> None:
+    """Have this process refuse to grow beyond `MEMORY`, rather than be killed with whatever else runs."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
+
+
 def serve(connection: Connection, task: Task) -> None:
     """The loop of a worker: a seed or a program comes in, a verdict goes out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    limited()
     if task.bug is not None:
         from tests.differential.bugs import BUGS
 
