@@ -132,7 +132,9 @@ def test_functions_of_all_levels_side_by_side(monkeypatch: pytest.MonkeyPatch) -
 
 def test_machine_code_of_each_level_has_a_name_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     # Numba's settings say what the native processor is
-    monkeypatch.delenv("NUMBA_CPU_NAME", raising=False)
+    for setting in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES"):
+        monkeypatch.delenv(setting, raising=False)
+    monkeypatch.setattr(processor, "_processor", UNREMEMBERED)
     names = set()
     for cpu in HERE:
         monkeypatch.setattr(ng.config, "cpu", cpu)
