@@ -37,11 +37,11 @@ def _again(method: Callable[..., int]) -> Callable[..., Any]:
 
 
 def _alike(method: Callable[..., int]) -> Callable[..., Any]:
-    """A method of int that gives an int64 where the result is one; beside an unsigned number it may not be."""
+    """A method of int that gives an int64 for two of them; a plain int may be unsigned, and stays plain."""
 
     def made(*numbers: Any) -> Any:
         result = method(*numbers)
-        return result if result is NotImplemented or not -_HALF <= result < _HALF else Int64(result)
+        return Int64(result) if all(isinstance(n, Int64) for n in numbers) else result
 
     return made
 
@@ -59,7 +59,6 @@ class Int64(int):
     __floordiv__, __mod__ = _again(int.__floordiv__), _again(int.__mod__)
     __lshift__, __rlshift__ = _again(int.__lshift__), _again(int.__rlshift__)
     __and__, __or__, __xor__ = _alike(int.__and__), _alike(int.__or__), _alike(int.__xor__)
-    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
     __rshift__ = _again(int.__rshift__)
     __neg__, __abs__, __invert__ = _again(int.__neg__), _again(int.__abs__), _again(int.__invert__)
 

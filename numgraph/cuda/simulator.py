@@ -264,15 +264,11 @@ class _Block:
         return [value] * len(ranks)
 
 
-# Integers from which a product of two may be near the ends of int64.
-LARGE = 1 << 30
-
-
 class _Stops(ast.NodeTransformer):
     """Makes calls of barriers into `yield`, and calls of functions with barriers into `yield from`.
 
     Names literals, which are Python's otherwise: its floats raise where they are divided by 0, and its integers do not
-    wrap around. Small ones meet an int64 before they get large, unless they are all that a conditional expression has.
+    wrap around, which matters where a conditional expression has nothing else.
     """
 
     def __init__(self, cuda: set[str], stopping: set[str]) -> None:
@@ -280,17 +276,14 @@ class _Stops(ast.NodeTransformer):
         self.literals: dict[str, Any] = {}
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        """A name for a literal: of a float, or of an integer that may be near the ends."""
-        value = node.value
-        if isinstance(value, float):
-            return self._named(np.float64(value), node)
-        return self._named(Int64(value), node) if type(value) is int and LARGE <= value < 1 << 63 else node
+        """A name for a float literal."""
+        return self._named(np.float64(node.value), node) if isinstance(node.value, float) else node
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
         """A choice; integers in it are int64."""
         for branch in ("body", "orelse"):
             value = getattr(node, branch)
-            if isinstance(value, ast.Constant) and type(value.value) is int and value.value < LARGE:
+            if isinstance(value, ast.Constant) and type(value.value) is int and value.value < 1 << 63:
                 setattr(node, branch, self._named(Int64(value.value), value))
         self.generic_visit(node)
         return node
