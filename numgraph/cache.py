@@ -130,14 +130,13 @@ def _store(path: Path, data: bytes) -> tuple[Path, bool]:
 
 def load(name: str) -> bytes | None:
     """A file's content, None when there is none."""
-    for path in (_wanted(name), _elsewhere.get(_wanted(name))):
+    for place in _places(name):
         try:
-            if isinstance(path, bytes):
-                return path
-            if path is not None:
-                data = _read(path)
-                _mark_used(path)
-                return data
+            if isinstance(place, bytes):
+                return place
+            data = _read(place)
+            _mark_used(place)
+            return data
         except OSError:
             pass
     return None
@@ -145,10 +144,14 @@ def load(name: str) -> bytes | None:
 
 def find(name: str) -> Path | None:
     """Where a file is; None where there is none."""
-    for path in (_wanted(name), _elsewhere.get(_wanted(name))):
-        if isinstance(path, Path) and path.is_file():
-            return path
-    return None
+    return next((place for place in _places(name) if isinstance(place, Path) and place.is_file()), None)
+
+
+def _places(name: str) -> list[Path | bytes]:
+    """Where a file may be, or what is in it."""
+    wanted = _wanted(name)
+    other = _elsewhere.get(wanted)
+    return [wanted] if other is None else [wanted, other]
 
 
 def _read(path: Path) -> bytes:

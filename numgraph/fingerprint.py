@@ -14,7 +14,7 @@ from numgraph.shared import SharedVariable
 
 Shapes = Mapping[SharedVariable, tuple[int, ...]]
 
-# Bytes of a constant array up to which a program has a digest.
+# Bytes of constant arrays up to which a program has a digest, and is kept.
 LARGEST = 1 << 20
 # Values of attributes that are what they look like: a subclass, or a number of NumPy's, may be equal to one and differ.
 _PLAIN = (bool, int, float, str, type(None))
@@ -27,7 +27,7 @@ class Unknown(Exception):
 
 
 def shapes_of(program: Program) -> Shapes:
-    """The lengths of a program's shared variables now."""
+    """The lengths of a program's shared variables now, in an order that its graph alone decides."""
     return {v: v.storage.shape for v in toposort(program.roots()) if isinstance(v, SharedVariable)}
 
 

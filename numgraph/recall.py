@@ -19,21 +19,17 @@ import numpy as np
 from numgraph import cache
 from numgraph.config import config
 from numgraph.errors import RecallError
-from numgraph.fingerprint import Shapes, fingerprint, shapes_of
-from numgraph.graph import toposort
+from numgraph.fingerprint import LARGEST, Shapes, fingerprint, shapes_of
 from numgraph.program import Program
 from numgraph.runtime import native
 from numgraph.runtime.artifact import Artifact
 from numgraph.runtime.cpu import ProcessorTarget
 from numgraph.runtime.variant import Details, NativeVariant
-from numgraph.shared import SharedVariable
 from numgraph.target import Compiled
 
 if TYPE_CHECKING:
     from numgraph.rewrite.assume import Keys, Leaf
 
-# Bytes of constants up to which a program is kept: they are in what is kept, too.
-LARGEST = 1 << 20
 _PACKAGE = Path(__file__).parent
 
 
@@ -59,11 +55,6 @@ def passes_digest() -> str | None:
     return cache.digest(repr(times), scipy) if times else None
 
 
-def ordered(program: Program) -> list[SharedVariable]:
-    """The shared variables of a program, in an order that its graph alone decides."""
-    return [v for v in toposort(program.roots()) if isinstance(v, SharedVariable)]
-
-
 def processor_target(program: Program) -> ProcessorTarget:
     """What runs a normalised program on the processor."""
 
@@ -80,7 +71,7 @@ def processor_target(program: Program) -> ProcessorTarget:
 
         made = compiled_program(program, shapes, given_up, leaf)
         if name is not None:
-            keep(program, name, made)
+            keep(program, shapes, name, made)
         return made
 
     return ProcessorTarget(program, build)
@@ -106,13 +97,14 @@ def recalled(program: Program, shapes: Shapes, name: str) -> Compiled[NativeVari
         finally:
             config.floatX = now
 
-    shared = ordered(program)
+    shared = list(shapes)
     variables = [shared[k] for k in kept.order]
     return Compiled(NativeVariant(kept.artifact, code, variables, config.threads, details), kept.given_up)
 
 
 class Kept(NamedTuple):
-    """What is kept of a program. order: of its shared variables. given_up: the assumptions that it was made without."""
+    """What is kept of a program. order: the numbers of its shared variables, as `shapes_of` has them, in the variant's
+    order. given_up: the assumptions that it was made without."""
 
     artifact: Artifact
     order: list[int]
@@ -131,12 +123,13 @@ def load(name: str) -> Kept | None:
     return found
 
 
-def keep(program: Program, name: str, made: Compiled[NativeVariant]) -> None:
+def keep(program: Program, shapes: Shapes, name: str, made: Compiled[NativeVariant]) -> None:
     """Keep what calls need of a program; RecallError where something else was kept, and `config.verify` asks."""
     artifact = made.variant.artifact
-    if artifact.size > LARGEST:
+    if sum(array.nbytes for array in artifact.arrays.values()) > LARGEST:
+        # they are in what is kept
         return
-    numbers = {variable: number for number, variable in enumerate(ordered(program))}
+    numbers = {variable: number for number, variable in enumerate(shapes)}
     kept = Kept(artifact, [numbers[v] for v in made.variant.shared], made.given_up)
     if config.verify:
         there = load(name)

@@ -78,11 +78,6 @@ class Artifact:
             failures=len(module.failures),
         )
 
-    @property
-    def size(self) -> int:
-        """Bytes of its constants."""
-        return sum(array.nbytes for array in self.arrays.values())
-
     def same(self, other: Artifact) -> bool:
         """Whether another one is equal in all parts."""
         return bool(_comparable(self) == _comparable(other))

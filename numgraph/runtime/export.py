@@ -164,10 +164,14 @@ def _ending(has_products: bool) -> str:
 
 def layout(variant: NativeVariant, program: Program, names: list[str]) -> dict[str, Any]:
     """Slots and lengths, as plain data."""
-    table = variant.module.layout
-    updates = variant.schedule.updates
+    table, making = variant.artifact, variant.making
+
+    def made(kind: str, number: int, slot: int) -> tuple[Any, ...]:
+        key = kind, number
+        return slot, making.dtypes[key].name, making.sizes[key], making.stages[key]
+
     return {
-        "size": table.size,
+        "size": table.words,
         "arena": table.arena,
         "capacity": table.capacity,
         "needed": table.needed,
@@ -176,17 +180,11 @@ def layout(variant: NativeVariant, program: Program, names: list[str]) -> dict[s
             for slot, a in zip(table.arguments, program.inputs, strict=True)
         ],
         "shared": [(slot, name, f"shared_{k}") for k, (slot, name) in enumerate(zip(table.shared, names, strict=True))],
-        "outputs": [
-            (s, v.dtype, table.made["output", k], table.made_stage["output", k])
-            for k, (s, v) in enumerate(zip(table.outputs, variant.schedule.outputs, strict=True))
-        ],
-        "fresh": [
-            (s, variant.shared[k].dtype, table.made["fresh", k], table.made_stage["fresh", k])
-            for k, s in table.fresh.items()
-        ],
+        "outputs": [made("output", k, slot) for k, slot in enumerate(table.outputs)],
+        "fresh": [made("fresh", k, slot) for k, slot in table.fresh.items()],
         "fresh_names": [names[k] for k in table.fresh],
-        "exchanges": [(names[u.slot], names[u.other]) for u in updates if u.how == "exchange"],
-        "constants": {slot: f"constant_{slot}" for slot in variant.artifact.arrays},
+        "exchanges": [(names[a], names[b]) for a, b in making.exchanged],
+        "constants": {slot: f"constant_{slot}" for slot in table.arrays},
         "failures": [_failure(cause) for cause in variant.module.failures],
         "form": program.form,
         "keys": list(program.keys),
