@@ -11,6 +11,7 @@ from numgraph.formula import FORMULA_NODES, formula, number_text
 from numgraph.graph import Constant, Variable, label
 from numgraph.program import Program
 from numgraph.shared import SharedVariable
+from numgraph.stable.readable import readable
 from numgraph.text import encodable, printable
 
 # Deeper levels are not indented further, but numbered: the text of a chain stays linear in its length.
@@ -36,15 +37,22 @@ def pprint(x: Any, largest: int = FORMULA_NODES, names: Mapping[Variable, str] |
     and of a function's outputs and updates.
 
     Formulas of more than `largest` parts are cut: `...` stands for operands far below. names: variables that are
-    written as a name instead of their formula. InputError for what is none of these.
+    written as a name instead of their formula. A gradient is written as a person would write it, without masks and
+    zeros; `debugprint` shows all of it. InputError for what is none of these.
     """
     if isinstance(x, Variable):
-        return formula(x, largest, names)
+        return _formula(x, largest, names or {})
     roots = list(_roots(x, "pprint"))
-    formulas = [formula(root, largest, names) for _, root in roots]
+    formulas = [_formula(root, largest, names or {}) for _, root in roots]
     if len(roots) == 1:
         return formulas[0]
     return "\n".join(f"{heading} {text}".lstrip() for (heading, _), text in zip(roots, formulas, strict=True))
+
+
+def _formula(x: Variable, largest: int, names: Mapping[Variable, str]) -> str:
+    if x.hint is not None and x not in names:
+        x, names = readable(x, names, largest)
+    return formula(x, largest, names)
 
 
 def _roots(x: Any, what: str) -> Iterator[tuple[str, Variable]]:

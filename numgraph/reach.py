@@ -145,7 +145,7 @@ def limited(part: Variable, reach: Part, cotangent: Variable, known: Sequence[Va
     """
     if reach is None or _finite(part, cotangent, known):
         return part
-    return f.where(reach.counts, part, 0)  # type: ignore[no-any-return]
+    return f.masked(reach.counts, part)  # type: ignore[no-any-return]
 
 
 def _finite(part: Variable, cotangent: Variable, known: Sequence[Variable]) -> bool:
@@ -171,4 +171,4 @@ def _is_finite(constant: Constant) -> bool:
 
 def cleaned(inputs: Sequence[Variable], reaches: Sequence[Part]) -> Sequence[Variable]:
     """The operands of a product with zeros for what the program's conditions left out of all that it adds up."""
-    return [v if r is None or not r.chosen else f.where(r.counts, v, 0) for v, r in zip(inputs, reaches, strict=True)]
+    return [v if r is None or not r.chosen else f.masked(r.counts, v) for v, r in zip(inputs, reaches, strict=True)]

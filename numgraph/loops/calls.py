@@ -177,7 +177,7 @@ class Products:
         while source not in names and source.op is not None and source.op.element and source is not view.buffer:
             source = source.inputs[0]
         wish = names.get(source) or names.get(view.buffer)
-        address = self.memory.view_address(view)
+        address = self.memory.view_address(view, wish)
         note = f"{wish or values.notes.name_of(view.buffer)} {values.notes.type_of(source)}"
         if not isinstance(view.offset, int):
             note += f" = {values.notes.name_of(view.buffer)} from element {values.notes.length(view.offset)}"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from numgraph.elements import View
 from numgraph.ir import LEAVES, Node
 from numgraph.lengths import dims
 from numgraph.loops.positions import position
@@ -61,10 +62,15 @@ class HostMemory:
             value, prefix, note = convert(value, value.dtype, node.dtype), "a", "argument"
         elif self.plans:
             wish, value, prefix, note = None, self._length(node), "n", notes.length(node)
+        elif isinstance(known := self.graph.find(node), int):
+            return Number(known)
         else:
+            # lengths that are equal are one
+            node = known
             value, prefix = layout.slot(layout.value(node)), "n"
             note = "place among the temporaries" if node in self.offsets else f"= {notes.length(node)}"
-        return values.assign(Name(values.names.fresh(wish, prefix), value.dtype), value, note, node, 0)
+        name = Name(values.names.fresh(wish, prefix), value.dtype, plain=not wish)
+        return values.assign(name, value, note, node, 0)
 
     def _length(self, extent: Node) -> Expression:
         """A length of an argument or a shared array."""
@@ -96,7 +102,7 @@ class HostMemory:
         notes = self.values.notes
         note = notes.array(buffer)
         if not (isinstance(fixed, int) and fixed == 0):
-            address = address + self.values.whole(fixed * size)
+            address = address + self._moved(fixed * size, view or notes.name_of(buffer))
             note = f"{view or ''}{' = ' if view else ''}{note} from element {notes.length(fixed)}"
         name = self.values.names.fresh(view or self.graph.names.get(buffer), "p")
         self.pointers[key] = self.declare(buffer, name, pointer_to(address, buffer.dtype), note, buffer)
@@ -141,12 +147,20 @@ class HostMemory:
             return self.layout.slot(self.layout.address(self.schedule.shared[place.slot]))
         return self.layout.slot(self.layout.made_address(place.place, place.slot))
 
-    def view_address(self, view: Any) -> Expression:
-        """The address of the first element that an operand of a product or kernel reads."""
+    def view_address(self, view: View, name: str | None = None) -> Expression:
+        """The address of the first element that an operand of a product or kernel reads. name: what it is called."""
         address = self.address(view.buffer)
         if isinstance(view.offset, int) and view.offset == 0:
             return address
-        return address + self.values.whole(view.offset * np.dtype(view.buffer.dtype).itemsize)
+        return address + self._moved(
+            view.offset * np.dtype(view.buffer.dtype).itemsize, name or self.values.notes.name_of(view.buffer)
+        )
+
+    def _moved(self, size: Any, name: str) -> Expression:
+        """By how many bytes what is called `name` begins behind the start of a buffer."""
+        offset = self.graph.as_index(size)
+        self.layout.wishes.setdefault(offset, f"{name}_offset")
+        return self.values.value(offset)
 
     def beyond(self, base: Expression, offset: Any) -> Expression:
         """An address `offset` bytes behind another."""
@@ -154,10 +168,11 @@ class HostMemory:
             return base if offset == 0 else base + Number(offset, role="by")
         return base + self.place(offset)
 
-    def place(self, size: Any) -> Expression:
-        """A size or a place of temporaries."""
+    def place(self, size: Any, wish: str = "offset") -> Expression:
+        """A place among the temporaries, or a size of some. wish: what its slot is to be called."""
         if isinstance(size, Node):
             self.offsets.add(size)
+            self.layout.wishes.setdefault(size, wish)
         return self.values.whole(size)
 
     # -- what chunks have for themselves ----------------------------------------------------------------------------
@@ -168,7 +183,7 @@ class HostMemory:
 
     def say_own(self, stage: int, chunk: Expression) -> None:
         """Define where a chunk's own memory is."""
-        size = self.place(self.schedule.private_bytes[stage])
+        size = self.place(self.schedule.private_bytes[stage], "own_bytes")
         self.values.assign(OWN, self.behind_arena(stage) + chunk * size, "what this chunk has for itself")
 
 

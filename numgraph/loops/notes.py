@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from typing import Any
 
 from numgraph.ir import Graph, Node
@@ -37,6 +38,10 @@ class Notes:
     def array(self, buffer: Node) -> str:
         """`W float32[784,10]` of a buffer."""
         return f"{self.name_of(buffer)} {self.type_of(buffer)}"
+
+    def assumed(self, array: Node, lengths: Sequence[int]) -> str:
+        """`W float32[784,10]`, of lengths that are assumed, -1 where they are not."""
+        return f"{self.name_of(array)} {array.dtype}[{','.join('?' if n < 0 else str(n) for n in lengths)}]"
 
     def op(self, node: Node, origin: Node | None = None) -> str:
         """`exp float32[?,10]`. origin: the array that the node is an element of."""

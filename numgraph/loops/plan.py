@@ -11,7 +11,20 @@ from numgraph.ir import Node, Requirement
 from numgraph.lengths.sources import computed_sources
 from numgraph.loops.build import outside
 from numgraph.loops.chunks import host_values
-from numgraph.loops.program import TABLE, Call, Expression, If, Logic, Number, Statement, fail
+from numgraph.loops.program import (
+    TABLE,
+    Assign,
+    Call,
+    Expression,
+    If,
+    Logic,
+    Name,
+    Number,
+    Return,
+    Several,
+    Statement,
+    fail,
+)
 from numgraph.loops.values import Setting, Values
 from numgraph.schedule import chunks
 
@@ -41,9 +54,11 @@ class Plans:
         """The conditions of a stage, its lengths, and the size of its arena; and whether arguments are read that are
         floats."""
         values, memory = host_values(self.setting, plans=True)
-        for requirement in self.requirements:
-            if self._stage_of(requirement) == stage:
-                self._require(values, requirement)
+        waiting = [r for r in self.requirements if self._stage_of(r) == stage]
+        if stage == 0:
+            waiting = self._assume(values, waiting)
+        for requirement in waiting:
+            self._require(values, requirement)
         if stage == len(self.schedule.stages) - 1:
             self._made()
         for node, place in list(self.layout.values.items()):
@@ -100,6 +115,29 @@ class Plans:
             slots = [-n - 1 if isinstance(n, int) else self.layout.value(n) for n in lengths]
             self.layout.made[key] = slots
             self.layout.made_stage[key] = max((self._value_stage(n) for n in lengths if isinstance(n, Node)), default=0)
+
+    def _assume(self, values: Values, requirements: Sequence[Requirement]) -> list[Requirement]:
+        """Check the lengths that arrays are assumed to have, one call for each array; returns the other conditions."""
+        arrays: dict[Node, dict[int, Requirement]] = {}
+        others: list[Requirement] = []
+        for r in requirements:
+            length = r.a if isinstance(r.a, Node) and r.a.kind == "extent" and isinstance(r.b, int) else None
+            known = arrays.setdefault(length.inputs[0], {}) if length is not None and r.kind == "assume" else None
+            if length is None or known is None or length.attrs[0] in known:
+                others.append(r)
+            else:
+                known[length.attrs[0]] = r
+        status = Name("status")
+        for array, found in arrays.items():
+            lengths = [found[axis].b if axis in found else -1 for axis in range(len(array.dims))]
+            codes = [self.layout.fail_code(found[axis]) for axis in sorted(found)]
+            resident = array.kind == "shared"
+            place = (self.layout.shared if resident else self.layout.arguments)[array.attrs[0]]
+            given = (self.layout.at(place), Several(tuple(map(Number, lengths))), Number(codes[0], role="code"))
+            call = Call("resident_shape" if resident else "argument_shape", (TABLE, *given))
+            values.add(Assign(status, call, note=f"assume {values.notes.assumed(array, lengths)}"))
+            values.add(If(status.compared("!=", 0), (Return(status),)))
+        return others
 
     def _stage_of(self, requirement: Requirement) -> int:
         lengths = [n for n in (requirement.a, requirement.b) if isinstance(n, Node)]

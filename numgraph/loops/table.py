@@ -55,6 +55,8 @@ class Layout:
         self.addresses: dict[Node, int] = {}
         self.made_addresses: dict[tuple[str, int], int] = {}
         self.values: dict[Node, int] = {}
+        # what values are to be called that are neither lengths nor named
+        self.wishes: dict[Node, str] = {}
         self.chunks: dict[Any, int] = {}
 
     @cached_property
@@ -122,7 +124,7 @@ class Layout:
     def _length_name(self, node: Node) -> str:
         """What a length is called after: the array that has it, where that has a name."""
         if node.kind != "extent":
-            return self.length_names.get(node, "n")
+            return self.length_names.get(node) or self.wishes.get(node, "n")
         return length_text(self._name(node.inputs[0]), node.attrs[0])
 
     def array(self, digest: str) -> int:

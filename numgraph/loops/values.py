@@ -156,20 +156,26 @@ class Values:
         return self.expression(root)
 
     def _undefined(self, root: Node) -> list[Node]:
-        """The nodes below `root` that have no name yet, inputs first; what comes with the call is not looked into."""
+        """The nodes below `root` that have no name yet, inputs first; what comes with the call is not looked into, and
+        is left out where only an address is made of it."""
         done: dict[Node, None] = {}
-        stack = [(root, False)]
+        # (node, whether its inputs are done, whether it is a part of an address)
+        stack = [(root, False, False)]
         while stack:
-            node, ready = stack.pop()
+            node, ready, inside = stack.pop()
             if node in done or self._known(node) is not None:
                 continue
             if ready:
                 done[node] = None
                 continue
-            stack.append((node, True))
-            if node.kind != "extent" and not self.memory.supplies(node):
-                inputs = node.inputs[1:] if node.kind == "load" else node.inputs
-                stack.extend((v, False) for v in reversed(inputs))
+            supplied = node.kind == "extent" or self.memory.supplies(node)
+            if supplied and inside:
+                continue
+            stack.append((node, True, inside))
+            if not supplied:
+                load = node.kind == "load"
+                inside = load or (inside and self._is_inline(node))
+                stack.extend((v, False, inside) for v in reversed(node.inputs[1:] if load else node.inputs))
         return list(done)
 
     def _known(self, node: Node) -> Expression | None:

@@ -20,6 +20,9 @@ __all__ = [
     "or_", "right_shift", "switch", "where", "xor",
 ]  # fmt: skip
 
+# What gradients are made of.
+INTERNAL = ["masked"]
+
 STEP = "a comparison is a step function: gradients stop there"
 BITS = "bits have no derivative"
 INTEGERS = ("int32", "int64", "uint8", "bool")
@@ -113,6 +116,17 @@ def where(cond: Any, a: Any, b: Any) -> Variable:
     if chosen.type.dtype != BOOL:
         chosen = neq(chosen, 0)
     return apply(WHERE, [chosen, *as_operands(a, b)])
+
+
+def _masked_reach(counts: Variable | None, out: Variable, mask: Variable, x: Variable) -> tuple[Any, ...]:
+    return _where_reach(counts, out, mask, x, x)[:2]
+
+
+Op("masked", ("mask", "x"), "x where mask holds, else 0: in gradients, for elements that have no part in the cost.",
+   lambda dtypes: dtypes[1], lambda mask, x: np.where(mask, x, np.zeros((), np.asarray(x).dtype)),
+   lambda g, out, mask, x: (None, f.masked(mask, g)), scalar="where(mask, x, 0.0)", keeps=(0,),
+   reach=_masked_reach)  # fmt: skip
+masked = elementwise("masked")
 
 
 def _larger_grad(g: Variable, out: Variable, x: Variable, y: Variable) -> tuple[Any, ...]:

@@ -55,7 +55,12 @@ def cast(x: ast.expr, dtype: str) -> ast.expr:
 
 
 def shuffled(x: ast.expr, pattern: Sequence[int]) -> ast.expr:
-    """`x.T`, `x[:, None]`, and `x.dimshuffle(1, 'x', 0)` for the rest."""
+    """`x.T`, `x[:, None]`, `x @ v` of a vector, and `x.dimshuffle(1, 'x', 0)` for the rest."""
+    if isinstance(x, ast.BinOp) and isinstance(x.op, ast.MatMult) and tuple(pattern) in ((), (0,), (1,)):
+        row = _vector(x.left, "None") if 0 not in pattern else x.left
+        column = _vector(x.right, "(:, None)") if 1 not in pattern else x.right
+        if row is not None and column is not None:
+            return product(row, column)
     kept = [axis for axis in pattern if axis >= 0]
     if len(pattern) > 1 and list(pattern) == list(range(len(pattern)))[::-1]:
         return ast.Attribute(x, "T")
@@ -65,6 +70,11 @@ def shuffled(x: ast.expr, pattern: Sequence[int]) -> ast.expr:
             entries.pop()
         return ast.Subscript(x, shape(entries))
     return method(x, "dimshuffle", *(ast.Constant("x" if axis < 0 else axis) for axis in pattern))
+
+
+def _vector(x: ast.expr, entries: str) -> ast.expr | None:
+    """v of `v[None]` or `v[:, None]`."""
+    return x.value if isinstance(x, ast.Subscript) and ast.unparse(x.slice) == entries else None
 
 
 def filled(value: ast.expr, *lengths: ast.expr) -> ast.expr:

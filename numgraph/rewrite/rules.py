@@ -136,6 +136,7 @@ def _floating(builder: Builder, bound: Bindings) -> bool:
 SIMPLE: tuple[Rule, ...] = (
     rule("masked_mul(g, d)", "g * d", "0 * d is 0, or nothing is 0", when=_plain_product),
     rule("masked_div(g, d)", "g / d", "0 / d is 0, or nothing is 0", when=_plain_quotient),
+    rule("masked(c, x)", "where(c, x, 0)", "one form of choices"),
     rule("where(c, a, b)", None, "the condition is known", build=_build_chosen),
     rule("neq(cast(x), 0)", "x", "a bool is not 0 where it is true", when=_is_bool),
     rule("or_(x, logical_not(x))", None, "one of both is true", build=_build_true),

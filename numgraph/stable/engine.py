@@ -8,7 +8,7 @@ are right for `x = 1000` on each target, the reference included.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from numgraph.graph import Constant, Variable, apply, as_operands, toposort
@@ -23,19 +23,32 @@ from numgraph.types import DISCRETE, FLOATS
 # More rules than ever apply to what one expression becomes, in case two undo each other.
 MAX_STEPS = 20
 
-BY_ROOT: Mapping[str, list[Rule]] = {r.root: [q for q in RULES if q.root == r.root] for r in RULES}
+
+def by_root(rules: Sequence[Rule]) -> Mapping[str, list[Rule]]:
+    """The rules by the op that their patterns start with."""
+    return {r.root: [q for q in rules if q.root == r.root] for r in rules}
+
+
+BY_ROOT = by_root(RULES)
 
 
 class Stable:
     """One pass over an expression graph.
 
     keep: variables that must stay what they are (those to differentiate for, those held constant): no rule looks at
-    what is above them, and none takes them away. new: what stands for each variable, by its id. fired: (rule, before,
-    after).
+    what is above them, and none takes them away. rules: those to apply, by the op that their patterns start with;
+    dtypes: to variables of which dtypes. new: what stands for each variable, by its id. fired: (rule, before, after).
     """
 
-    def __init__(self, keep: Iterable[Variable] = ()) -> None:
+    def __init__(
+        self,
+        keep: Iterable[Variable] = (),
+        rules: Mapping[str, list[Rule]] = BY_ROOT,
+        dtypes: Container[str] = FLOATS,
+    ) -> None:
         self.kept = {id(v): v for v in keep}
+        self.rules = rules
+        self.dtypes = dtypes
         self.new: dict[int, Variable] = {}
         self.fired: list[tuple[Rule, Variable, Variable]] = []
         self.originals: dict[int, Variable] = {}
@@ -54,7 +67,7 @@ class Stable:
                 inputs = tuple(self.new.get(id(v), v) for v in node.inputs)
                 changed = any(a is not b for a, b in zip(inputs, node.inputs, strict=True))
                 result = node.copy_with(inputs) if changed else node
-                if node.op.name in BY_ROOT and node.type.dtype in FLOATS:
+                if node.op.name in self.rules and node.type.dtype in self.dtypes:
                     with lines_of(node.line or here):
                         result = self._applied(node, result)
             self.new.setdefault(id(node), result)
@@ -80,7 +93,7 @@ class Stable:
         return result
 
     def _step(self, node: Variable) -> tuple[Rule, Variable] | None:
-        for r in BY_ROOT.get(node.op.name, ()) if node.op is not None else ():
+        for r in self.rules.get(node.op.name, ()) if node.op is not None else ():
             bound = match(r.pattern, node, self, {})
             if bound is None or (r.when is not None and not r.when(self, bound)):
                 continue

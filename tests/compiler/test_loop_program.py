@@ -44,11 +44,11 @@ def test_scalar_forms_have_the_dtype_that_they_are_said_to_have() -> None:
             continue
         for dtype in op.dtypes:
             assert op.dtype is not None
-            dtypes = ("bool", dtype, dtype) if op.keeps else (dtype,) * len(op.args)
-            result = op.dtype(list(dtypes))
+            dtypes = ["bool" if k in op.keeps else dtype for k in range(len(op.args))]
+            result = op.dtype(dtypes)
             if result != "bool":
                 # operands are converted before
-                dtypes = ("bool", result, result) if op.keeps else (result,) * len(op.args)
+                dtypes = ["bool" if k in op.keeps else result for k in range(len(op.args))]
             operands = [Name(f"x{k}", d) for k, d in enumerate(dtypes)]
             found = scalar(op, operands, result, VECTOR, set())
             assert found.dtype == result, (op, dtype)

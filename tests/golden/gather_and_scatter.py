@@ -10,11 +10,11 @@ from numpy import float32, float64
 
 from numgraph.kernels.support import add_up, argument_address, argument_length, chunk_count, divided, entry
 from numgraph.kernels.support import f32, f64, fail, floor_div_int, from_python, i64, items_of, jit, launch
-from numgraph.kernels.support import relock, resident_address, resident_length, table_of, to_python, unlock
+from numgraph.kernels.support import relock, resident_address, resident_shape, table_of, to_python, unlock
 
 AT_LAUNCH, AT_THREADS, AT_WORK, AT_WORDS, AT_BEGIN, AT_END, AT_TEMPORARIES = 5, 6, 7, 8, 9, 10, 11
 AT_CAPACITY, AT_NEEDED, AT_ROWS_OBJECT, AT_TABLE_DESCRIPTOR, AT_OUTPUT_0_OBJECT = 12, 13, 14, 15, 16
-AT_N0, AT_LEN_ROWS, AT_ROWS, AT_TABLE, AT_CHUNKS, AT_OUTPUT_0 = 17, 18, 19, 20, 21, 22
+AT_OFFSET, AT_LEN_ROWS, AT_ROWS, AT_TABLE, AT_CHUNKS, AT_OUTPUT_0 = 17, 18, 19, 20, 21, 22
 
 
 @jit
@@ -22,19 +22,16 @@ def plan_0(address):                                      # conditions, lengths 
     table = i64(address)
     table[AT_ROWS] = argument_address(table, AT_ROWS_OBJECT)  # where rows lies
     table[AT_TABLE] = resident_address(table, AT_TABLE_DESCRIPTOR)  # where table lies now
-    n0 = resident_length(table, AT_TABLE_DESCRIPTOR, 0)   # len(table)
-    if n0 != 6:                                           # assume
-        return fail(table, n0, 6, 2)
-    n1 = resident_length(table, AT_TABLE_DESCRIPTOR, 1)   # table.shape[1]
-    if n1 != 2:                                           # assume
-        return fail(table, n1, 2, 3)
-    n2 = argument_length(table, AT_ROWS_OBJECT, 0)        # len(rows)
-    t0 = 64 + (n2 * 8 + 63 >> 6 << 6)                     # add int64
-    table[AT_N0] = t0                                     # 64 + (len(rows) * 8 + 63 >> 6 << 6)
-    table[AT_LEN_ROWS] = n2                               # len(rows)
-    t1 = n2 * 2                                           # mul int64
-    t2 = floor_div_int(t1, 4) + n2 * 4                    # add int64
-    table[AT_CHUNKS] = chunk_count(table, t2, 4096, n2)   # chunks of a divided loop
+    status = resident_shape(table, AT_TABLE_DESCRIPTOR, (6, 2), 2)  # assume table float32[6,2]
+    if status != 0:
+        return status
+    n0 = argument_length(table, AT_ROWS_OBJECT, 0)        # len(rows)
+    t0 = 64 + (n0 * 8 + 63 >> 6 << 6)                     # add int64
+    table[AT_OFFSET] = t0                                 # 64 + (len(rows) * 8 + 63 >> 6 << 6)
+    table[AT_LEN_ROWS] = n0                               # len(rows)
+    t1 = n0 * 2                                           # mul int64
+    t2 = floor_div_int(t1, 4) + n0 * 4                    # add int64
+    table[AT_CHUNKS] = chunk_count(table, t2, 4096, n0)   # chunks of a divided loop
     table[AT_WORK] = t2 + t1                              # cycles of work, about
     table[AT_NEEDED] = t0 + table[AT_THREADS] * 64        # bytes of temporaries
     return 0
@@ -43,12 +40,11 @@ def plan_0(address):                                      # conditions, lengths 
 @divided
 def phase_0(address, chunk, chunks):                      # sum, mul
     table = i64(address)
-    n0 = table[AT_N0]                                     # place among the temporaries
-    own = table[AT_TEMPORARIES] + n0 + chunk * 64         # what this chunk has for itself
+    own = table[AT_TEMPORARIES] + table[AT_OFFSET] + chunk * 64  # what this chunk has for itself
     acc0 = 0.0                                            # sum float64
-    n1 = table[AT_LEN_ROWS]                               # = len(rows)
-    begin = n1 * chunk // chunks                          # rows of this chunk
-    end = n1 * (chunk + 1) // chunks
+    n0 = table[AT_LEN_ROWS]                               # = len(rows)
+    begin = n0 * chunk // chunks                          # rows of this chunk
+    end = n0 * (chunk + 1) // chunks
     rows = i64(table[AT_ROWS])                            # rows int64[?]
     table_0 = f32(table[AT_TABLE])                        # table float32[6,2]
     p0 = f32(table[AT_TEMPORARIES] + 64)                  # mul float32[?,2]
@@ -71,8 +67,7 @@ def join_0(address):                                      # what the chunks of p
     table = i64(address)
     chunks = table[AT_CHUNKS]
     total = f64(table[AT_TEMPORARIES])                    # sum float64
-    n0 = table[AT_N0]                                     # place among the temporaries
-    part = f64(table[AT_TEMPORARIES] + n0)                # of the chunks
+    part = f64(table[AT_TEMPORARIES] + table[AT_OFFSET])  # of the chunks
     for i in range(1):
         acc_0 = part[i]
         for chunk in range(1, chunks):

@@ -2,8 +2,8 @@
     return -(sum(log(softmax(x @ W + b, axis=1))[arange(y.shape[0]), y]) / float32(log(soft...
     update W := W - 0.13 * gW
     update b := b - 0.13 * gb
-    where gW = x.T @ where(any(inc_subtensor(zeros((log_softmax(x @ W + b, axis=1).shape[0]...
-    where gb = where(any(inc_subtensor(zeros((log_softmax(x @ W + b, axis=1).shape[0], log_...
+    where gW = x.T @ (inc_subtensor(zeros((x.shape[0], W.shape[1]))[arange(y.shape[0]), y],...
+    where gb = sum(inc_subtensor(zeros((x.shape[0], W.shape[1]))[arange(y.shape[0]), y], -1...
     given x = train_x[index * 10:(index + 1) * 10]
     given y = train_y[index * 10:(index + 1) * 10]
 
@@ -19,15 +19,16 @@ from numpy import float32, float64, int64
 from numgraph.kernels.calls import sgemm
 from numgraph.kernels.support import add_up, argument_address, chunk_count, divided, entry, f32, f64, fail
 from numgraph.kernels.support import floor_div_int, from_python, i32, i64, items_of, jit, largest, launch
-from numgraph.kernels.support import maximum, minimum, relock, resident_address, resident_length, table_of
-from numgraph.kernels.support import to_python, unlock
+from numgraph.kernels.support import maximum, minimum, relock, resident_address, resident_length
+from numgraph.kernels.support import resident_shape, table_of, to_python, unlock
 from numgraph.kernels.vectormath import exp_f32, log_f32
 
 AT_SGEMM, AT_LAUNCH, AT_THREADS, AT_WORK, AT_WORDS, AT_BEGIN, AT_END = 3, 5, 6, 7, 8, 9, 10
 AT_TEMPORARIES, AT_CAPACITY, AT_NEEDED, AT_INDEX, AT_TRAIN_X_DESCRIPTOR = 11, 12, 13, 14, 15
-AT_W_DESCRIPTOR, AT_B_DESCRIPTOR, AT_TRAIN_Y_DESCRIPTOR, AT_OUTPUT_0_OBJECT, AT_N0 = 16, 17, 18, 19, 20
-AT_TRAIN_X, AT_N1, AT_W, AT_LEN_X, AT_CHUNKS, AT_N2, AT_N3, AT_TRAIN_Y = 21, 22, 23, 24, 25, 26, 27, 28
-AT_N4, AT_B, AT_N5, AT_N6, AT_N7, AT_N8, AT_N9, AT_OUTPUT_0, AT_CHUNKS1 = 29, 30, 31, 32, 33, 34, 35, 36, 37
+AT_W_DESCRIPTOR, AT_B_DESCRIPTOR, AT_TRAIN_Y_DESCRIPTOR, AT_OUTPUT_0_OBJECT, AT_OFFSET = 16, 17, 18, 19, 20
+AT_TRAIN_X, AT_X_OFFSET, AT_W, AT_LEN_X, AT_CHUNKS, AT_OFFSET1, AT_TRAIN_Y = 21, 22, 23, 24, 25, 26, 27
+AT_Y_OFFSET, AT_B, AT_OFFSET2, AT_OFFSET3, AT_OFFSET4, AT_OFFSET5, AT_OUTPUT_0 = 28, 29, 30, 31, 32, 33, 34
+AT_CHUNKS1 = 35
 
 
 @jit
@@ -37,28 +38,25 @@ def plan_0(address):                                      # conditions, lengths 
     table[AT_W] = resident_address(table, AT_W_DESCRIPTOR)  # where W lies now
     table[AT_TRAIN_Y] = resident_address(table, AT_TRAIN_Y_DESCRIPTOR)  # where train_y lies now
     table[AT_B] = resident_address(table, AT_B_DESCRIPTOR)  # where b lies now
-    n0 = resident_length(table, AT_TRAIN_X_DESCRIPTOR, 1)  # train_x.shape[1]
-    if n0 != 8:                                           # assume
-        return fail(table, n0, 8, 2)
-    n1 = resident_length(table, AT_W_DESCRIPTOR, 0)       # len(W)
-    if n1 != 8:                                           # assume
-        return fail(table, n1, 8, 3)
-    n2 = resident_length(table, AT_W_DESCRIPTOR, 1)       # W.shape[1]
-    if n2 != 3:                                           # assume
-        return fail(table, n2, 3, 4)
-    n3 = resident_length(table, AT_B_DESCRIPTOR, 0)       # len(b)
-    if n3 != 3:                                           # assume
-        return fail(table, n3, 3, 5)
+    status = resident_shape(table, AT_TRAIN_X_DESCRIPTOR, (-1, 8), 2)  # assume train_x float32[?,8]
+    if status != 0:
+        return status
+    status = resident_shape(table, AT_W_DESCRIPTOR, (8, 3), 3)  # assume W float32[8,3]
+    if status != 0:
+        return status
+    status = resident_shape(table, AT_B_DESCRIPTOR, (3,), 5)  # assume b float32[3]
+    if status != 0:
+        return status
     index = table[AT_INDEX]                               # argument
     t0 = (index + 1) * 10                                 # mul int64
-    n4 = resident_length(table, AT_TRAIN_Y_DESCRIPTOR, 0)  # len(train_y)
-    t1 = minimum(maximum(t0 + n4 if t0 < 0 else t0, 0), n4)  # slice_bound int64
+    n0 = resident_length(table, AT_TRAIN_Y_DESCRIPTOR, 0)  # len(train_y)
+    t1 = minimum(maximum(t0 + n0 if t0 < 0 else t0, 0), n0)  # slice_bound int64
     t2 = index * 10                                       # mul int64
-    t3 = minimum(maximum(t2 + n4 if t2 < 0 else t2, 0), n4)  # slice_bound int64
+    t3 = minimum(maximum(t2 + n0 if t2 < 0 else t2, 0), n0)  # slice_bound int64
     t4 = maximum(t1 - t3, 0)                              # maximum int64
-    n5 = resident_length(table, AT_TRAIN_X_DESCRIPTOR, 0)  # len(train_x)
-    t5 = minimum(maximum(t0 + n5 if t0 < 0 else t0, 0), n5)  # slice_bound int64
-    t6 = minimum(maximum(t2 + n5 if t2 < 0 else t2, 0), n5)  # slice_bound int64
+    n1 = resident_length(table, AT_TRAIN_X_DESCRIPTOR, 0)  # len(train_x)
+    t5 = minimum(maximum(t0 + n1 if t0 < 0 else t0, 0), n1)  # slice_bound int64
+    t6 = minimum(maximum(t2 + n1 if t2 < 0 else t2, 0), n1)  # slice_bound int64
     t7 = maximum(t5 - t6, 0)                              # maximum int64
     if t4 != t7:                                          # assume
         return fail(table, t4, t7, 6)
@@ -66,17 +64,15 @@ def plan_0(address):                                      # conditions, lengths 
     t9 = t8 + 128                                         # add int64
     t10 = t9 + t8                                         # add int64
     t11 = t10 + 128                                       # add int64
-    table[AT_N0] = t11                                    # (... + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6) + 128
-    table[AT_N1] = t6 * 32                                # slice_bound(index * 10, len(train_x)) * 32
+    table[AT_OFFSET] = t11                                # (... + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6) + 128
+    table[AT_X_OFFSET] = t6 * 32                          # slice_bound(index * 10, len(train_x)) * 32
     table[AT_LEN_X] = t7                                  # len(x)
-    table[AT_N2] = t10 + 64                               # (... + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6) + 64
-    table[AT_N3] = t3                                     # slice_bound(index * 10, len(train_y))
-    table[AT_N4] = t3 * 4                                 # slice_bound(index * 10, len(train_y)) * 4
-    table[AT_N5] = t8                                     # len(x) * 12 + 63 >> 6 << 6
-    table[AT_N6] = t8 + 64                                # (len(x) * 12 + 63 >> 6 << 6) + 64
-    table[AT_N7] = t4                                     # maximum(slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y)), 0)
-    table[AT_N8] = t9                                     # (len(x) * 12 + 63 >> 6 << 6) + 128
-    table[AT_N9] = t10                                    # (len(x) * 12 + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6)
+    table[AT_OFFSET1] = t10 + 64                          # (... + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6) + 64
+    table[AT_Y_OFFSET] = t3 * 4                           # slice_bound(index * 10, len(train_y)) * 4
+    table[AT_OFFSET2] = t8                                # len(x) * 12 + 63 >> 6 << 6
+    table[AT_OFFSET3] = t8 + 64                           # (len(x) * 12 + 63 >> 6 << 6) + 64
+    table[AT_OFFSET4] = t9                                # (len(x) * 12 + 63 >> 6 << 6) + 128
+    table[AT_OFFSET5] = t10                               # (len(x) * 12 + 63 >> 6 << 6) + 128 + (len(x) * 12 + 63 >> 6 << 6)
     t12 = t7 * 2                                          # mul int64
     table[AT_CHUNKS] = chunk_count(table, t12, 4096, floor_div_int(t7, 6))  # chunks of a divided loop
     table[AT_CHUNKS1] = chunk_count(table, t12, 4096, 1)  # chunks of a divided loop
@@ -88,14 +84,14 @@ def plan_0(address):                                      # conditions, lengths 
 @divided
 def phase_0(address, chunk, chunks):                      # dot2
     table = i64(address)
-    n0 = table[AT_N0]                                     # place among the temporaries
-    own = table[AT_TEMPORARIES] + n0 + chunk * 1048576    # what this chunk has for itself
-    n1 = table[AT_N1]                                     # = slice_bound(index * 10, len(train_x)) * 32
-    x = table[AT_TRAIN_X] + n1                            # x float32[?,8] = train_x from element slice_bound(index * 10, len(train_x)) * 8
+    own = table[AT_TEMPORARIES] + table[AT_OFFSET] + chunk * 1048576  # what this chunk has for itself
+    x = table[AT_TRAIN_X] + table[AT_X_OFFSET]            # x float32[?,8] = train_x from element slice_bound(index * 10, len(train_x)) * 8
     W = table[AT_W]                                       # W float32[8,3]
     out0 = table[AT_TEMPORARIES]                          # dot2 float32[?,3]
-    n2 = table[AT_LEN_X]                                  # = len(x)
-    sgemm(table[AT_SGEMM], chunk, chunks, own, n2, 3, 8, float32(1.0), x, 8, 1, W, 3, 1, float32(0.0), out0, 3)  # out0 = x @ W
+    sgemm(                                                # out0 = x @ W
+        table[AT_SGEMM], chunk, chunks, own, table[AT_LEN_X], 3, 8, float32(1.0), x, 8,
+        1, W, 3, 1, float32(0.0), out0, 3
+    )
     return 0
 
 
@@ -103,26 +99,19 @@ def phase_0(address, chunk, chunks):                      # dot2
 def phase_1(address):                                     # max, sub, exp, sum, log, neg
     table = i64(address)
     acc0 = 0.0                                            # sum float64
-    n0 = table[AT_N2]                                     # place among the temporaries
-    p0 = f64(table[AT_TEMPORARIES] + n0)                  # sum float64[1,3]
+    p0 = f64(table[AT_TEMPORARIES] + table[AT_OFFSET1])   # sum float64[1,3]
     for j in range(3):
         p0[j] = 0.0                                       # start of sum float64[1,3]
-    n1 = table[AT_LEN_X]                                  # = len(x)
-    n2 = table[AT_N3]                                     # = slice_bound(index * 10, len(train_y))
-    n3 = table[AT_N4]                                     # = slice_bound(index * 10, len(train_y)) * 4
-    y = i32(table[AT_TRAIN_Y] + n3)                       # y = train_y int32[?] from element slice_bound(index * 10, len(train_y))
+    n0 = table[AT_LEN_X]                                  # = len(x)
+    y = i32(table[AT_TRAIN_Y] + table[AT_Y_OFFSET])       # y = train_y int32[?] from element slice_bound(index * 10, len(train_y))
     p1 = f32(table[AT_TEMPORARIES])                       # dot2 float32[?,3]
     b = f32(table[AT_B])                                  # b float32[3]
-    n4 = table[AT_N5]                                     # place among the temporaries
-    p2 = f32(table[AT_TEMPORARIES] + n4)                  # sub float32[?,3]
-    n5 = table[AT_N6]                                     # place among the temporaries
-    p3 = f32(table[AT_TEMPORARIES] + n5)                  # exp float32[?,3]
-    n6 = table[AT_N7]                                     # = maximum(slice_bound(... * 10, len(train_y)) - slice_bound(index * 10, len(train_y)), 0)
-    t0 = float32(n6)                                      # cast float32
+    p2 = f32(table[AT_TEMPORARIES] + table[AT_OFFSET2])   # sub float32[?,3]
+    p3 = f32(table[AT_TEMPORARIES] + table[AT_OFFSET3])   # exp float32[?,3]
+    t0 = float32(table[AT_LEN_X])                         # cast float32
     t1 = float32(-1.0) / t0                               # true_div float32
-    n7 = table[AT_N8]                                     # place among the temporaries
-    p4 = f32(table[AT_TEMPORARIES] + n7)                  # sub float32[?,3]
-    for i in range(n1):                                   # len(x)
+    p4 = f32(table[AT_TEMPORARIES] + table[AT_OFFSET4])   # sub float32[?,3]
+    for i in range(n0):                                   # len(x)
         y_0 = y[i]                                        # train_y int32[?]
         if y_0 < -3 or y_0 >= 3:                          # index in range of gather
             return fail(table, y_0, 3, 1)
@@ -145,8 +134,7 @@ def phase_1(address):                                     # max, sub, exp, sum, 
             t8 = (t1 if t7 == j3 else float32(0.0)) - p3[j3] / t4 * t1  # sub float32[?,3]
             p4[i * 3 + j3] = t8                           # sub float32[?,3]
             p0[j3] = add_up(p0[j3], float64(t8))          # sum
-    n8 = table[AT_N9]                                     # place among the temporaries
-    p5 = f64(table[AT_TEMPORARIES] + n8)                  # sum float64
+    p5 = f64(table[AT_TEMPORARIES] + table[AT_OFFSET5])   # sum float64
     p5[0] = acc0                                          # sum float64
     t9 = -(float32(acc0) / t0)                            # neg float32
     p6 = f32(table[AT_OUTPUT_0])                          # neg float32
@@ -157,15 +145,14 @@ def phase_1(address):                                     # max, sub, exp, sum, 
 @divided
 def phase_2(address, chunk, chunks):                      # gemm
     table = i64(address)
-    n0 = table[AT_N0]                                     # place among the temporaries
-    own = table[AT_TEMPORARIES] + n0 + chunk * 1048576    # what this chunk has for itself
-    n1 = table[AT_N1]                                     # = slice_bound(index * 10, len(train_x)) * 32
-    x = table[AT_TRAIN_X] + n1                            # x float32[?,8] = train_x from element slice_bound(index * 10, len(train_x)) * 8
-    n2 = table[AT_N8]                                     # place among the temporaries
-    p0 = table[AT_TEMPORARIES] + n2                       # sub float32[?,3]
+    own = table[AT_TEMPORARIES] + table[AT_OFFSET] + chunk * 1048576  # what this chunk has for itself
+    x = table[AT_TRAIN_X] + table[AT_X_OFFSET]            # x float32[?,8] = train_x from element slice_bound(index * 10, len(train_x)) * 8
+    p0 = table[AT_TEMPORARIES] + table[AT_OFFSET4]        # sub float32[?,3]
     W = table[AT_W]                                       # gemm float32[8,3]
-    n3 = table[AT_LEN_X]                                  # = len(x)
-    sgemm(table[AT_SGEMM], chunk, chunks, own, 8, 3, n3, float32(-0.13), x, 1, 8, p0, 3, 1, float32(1.0), W, 3)  # W = W + float32(-0.13) * x @ p0
+    sgemm(                                                # W = W + float32(-0.13) * x @ p0
+        table[AT_SGEMM], chunk, chunks, own, 8, 3, table[AT_LEN_X], float32(-0.13), x,
+        1, 8, p0, 3, 1, float32(1.0), W, 3
+    )
     return 0
 
 
@@ -173,8 +160,7 @@ def phase_2(address, chunk, chunks):                      # gemm
 def phase_3(address):                                     # sub
     table = i64(address)
     b = f32(table[AT_B])                                  # b float32[3]
-    n0 = table[AT_N2]                                     # place among the temporaries
-    p0 = f64(table[AT_TEMPORARIES] + n0)                  # sum float64[1,3]
+    p0 = f64(table[AT_TEMPORARIES] + table[AT_OFFSET1])   # sum float64[1,3]
     for i in range(3):
         x0 = b[i]                                         # b float32[3]
         gb = float32(p0[i])                               # cast float32[3]

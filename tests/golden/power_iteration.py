@@ -29,11 +29,12 @@ from numgraph.kernels.support import f32, f64, fail, floor_div_int, from_python,
 from numgraph.kernels.support import maximum, relock, shape, table_of, to_python, unlock
 
 AT_SGEMM, AT_LAUNCH, AT_THREADS, AT_WORK, AT_TEMPORARIES, AT_CAPACITY, AT_NEEDED = 3, 5, 6, 7, 11, 12, 13
-AT_A_OBJECT, AT_X_OBJECT, AT_OUTPUT_0_OBJECT, AT_N0, AT_N1, AT_A, AT_X = 14, 15, 16, 17, 18, 19, 20
-AT_LEN_A, AT_X_SHAPE_1, AT_CHUNKS, AT_CHUNKS1, AT_N2, AT_N3, AT_N4 = 21, 22, 23, 24, 25, 26, 27
-AT_CHUNKS2, AT_N5, AT_CHUNKS3, AT_CHUNKS4, AT_N6, AT_CHUNKS5, AT_CHUNKS6 = 28, 29, 30, 31, 32, 33, 34
-AT_CHUNKS7, AT_CHUNKS8, AT_N7, AT_CHUNKS9, AT_CHUNKS10, AT_CHUNKS11, AT_CHUNKS12 = 35, 36, 37, 38, 39, 40, 41
-AT_N8, AT_CHUNKS13, AT_CHUNKS14, AT_OUTPUT_0, AT_CHUNKS15 = 42, 43, 44, 45, 46
+AT_A_OBJECT, AT_X_OBJECT, AT_OUTPUT_0_OBJECT, AT_OWN_BYTES, AT_OFFSET, AT_A = 14, 15, 16, 17, 18, 19
+AT_X, AT_LEN_A, AT_X_SHAPE_1, AT_CHUNKS, AT_CHUNKS1, AT_OFFSET1, AT_OFFSET2 = 20, 21, 22, 23, 24, 25, 26
+AT_OFFSET3, AT_CHUNKS2, AT_OFFSET4, AT_CHUNKS3, AT_CHUNKS4, AT_OFFSET5 = 27, 28, 29, 30, 31, 32
+AT_CHUNKS5, AT_CHUNKS6, AT_CHUNKS7, AT_CHUNKS8, AT_OFFSET6, AT_CHUNKS9 = 33, 34, 35, 36, 37, 38
+AT_CHUNKS10, AT_CHUNKS11, AT_CHUNKS12, AT_OFFSET7, AT_CHUNKS13, AT_CHUNKS14 = 39, 40, 41, 42, 43, 44
+AT_OUTPUT_0, AT_CHUNKS15 = 45, 46
 
 
 @jit
@@ -59,22 +60,22 @@ def plan_0(address):                                      # conditions, lengths 
     t3 = t2 + t1                                          # add int64
     t4 = t3 + t1                                          # add int64
     t5 = t4 + t1                                          # add int64
-    table[AT_N0] = t5                                     # 1048576 + ... + (... + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
+    table[AT_OWN_BYTES] = t5                              # 1048576 + ... + (... + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
     t6 = n1 * n0                                          # mul int64
     t7 = t6 * 4 + 63 >> 6 << 6                            # align64 int64
     t8 = t7 + t1                                          # add int64
     t9 = t8 + (n0 * 4 + 63 >> 6 << 6)                     # add int64
     t10 = t9 + t7                                         # add int64
-    table[AT_N1] = t10                                    # (... + 63 >> 6 << 6) + (... + 63 >> 6 << 6) + (x.shape[1] * 4 + 63 >> 6 << 6) + (len(A) * x.shape[1] * 4 + 63 >> 6 << 6)
+    table[AT_OFFSET] = t10                                # (... + 63 >> 6 << 6) + (... + 63 >> 6 << 6) + (x.shape[1] * 4 + 63 >> 6 << 6) + (len(A) * x.shape[1] * 4 + 63 >> 6 << 6)
     table[AT_LEN_A] = n1                                  # len(A)
     table[AT_X_SHAPE_1] = n0                              # x.shape[1]
-    table[AT_N2] = floor_div_int(t5, 8)                   # floor_div(... + ... + (... + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6), 8)
-    table[AT_N3] = t7                                     # len(A) * x.shape[1] * 4 + 63 >> 6 << 6
-    table[AT_N4] = t8                                     # (len(A) * x.shape[1] * 4 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
-    table[AT_N5] = t9                                     # (... * 4 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 4 + 63 >> 6 << 6)
-    table[AT_N6] = t2                                     # 1048576 + (x.shape[1] * 8 + 63 >> 6 << 6)
-    table[AT_N7] = t3                                     # 1048576 + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
-    table[AT_N8] = t4                                     # 1048576 + (... + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
+    table[AT_OFFSET1] = floor_div_int(t5, 8)              # floor_div(... + ... + (... + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6), 8)
+    table[AT_OFFSET2] = t7                                # len(A) * x.shape[1] * 4 + 63 >> 6 << 6
+    table[AT_OFFSET3] = t8                                # (len(A) * x.shape[1] * 4 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
+    table[AT_OFFSET4] = t9                                # (... * 4 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 4 + 63 >> 6 << 6)
+    table[AT_OFFSET5] = t2                                # 1048576 + (x.shape[1] * 8 + 63 >> 6 << 6)
+    table[AT_OFFSET6] = t3                                # 1048576 + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
+    table[AT_OFFSET7] = t4                                # 1048576 + (... + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6) + (x.shape[1] * 8 + 63 >> 6 << 6)
     t11 = floor_div_int(t6 * n1, 12)                      # floor_div int64
     t12 = maximum(floor_div_int(n1, 6), floor_div_int(n0, 64))  # maximum int64
     table[AT_CHUNKS] = chunk_count(table, t11, 4096, t12)  # chunks of a divided loop
@@ -104,17 +105,15 @@ def plan_0(address):                                      # conditions, lengths 
 @divided
 def phase_0(address, chunk, chunks):                      # dot2
     table = i64(address)
-    n0 = table[AT_N0]                                     # place among the temporaries
-    n1 = table[AT_N1]                                     # place among the temporaries
-    own = table[AT_TEMPORARIES] + n1 + chunk * n0         # what this chunk has for itself
+    own = table[AT_TEMPORARIES] + table[AT_OFFSET] + chunk * table[AT_OWN_BYTES]  # what this chunk has for itself
     A = table[AT_A]                                       # A float32[?,?]
     x = table[AT_X]                                       # x float32[?,?]
     out0 = table[AT_TEMPORARIES]                          # dot2 float32[?,?]
-    n2 = table[AT_LEN_A]                                  # = len(A)
-    n3 = table[AT_X_SHAPE_1]                              # = x.shape[1]
+    n0 = table[AT_LEN_A]                                  # = len(A)
+    n1 = table[AT_X_SHAPE_1]                              # = x.shape[1]
     sgemm(                                                # out0 = A @ x
-        table[AT_SGEMM], chunk, chunks, own, n2, n3, n2, float32(1.0), A, n2, 1, x, n3,
-        1, float32(0.0), out0, n3
+        table[AT_SGEMM], chunk, chunks, own, n0, n1, n0, float32(1.0), A, n0, 1, x, n1,
+        1, float32(0.0), out0, n1
     )
     return 0
 
@@ -122,20 +121,18 @@ def phase_0(address, chunk, chunks):                      # dot2
 @divided
 def phase_1(address, chunk, chunks):                      # sum
     table = i64(address)
-    n0 = table[AT_N0]                                     # place among the temporaries
-    n1 = table[AT_N1]                                     # place among the temporaries
-    own = table[AT_TEMPORARIES] + n1 + chunk * n0         # what this chunk has for itself
+    own = table[AT_TEMPORARIES] + table[AT_OFFSET] + chunk * table[AT_OWN_BYTES]  # what this chunk has for itself
     p0 = f64(own + 1048576)                               # sum float64[?]
-    n2 = table[AT_X_SHAPE_1]                              # = x.shape[1]
-    for j in range(n2):
+    n0 = table[AT_X_SHAPE_1]                              # = x.shape[1]
+    for j in range(n0):
         p0[j] = 0.0                                       # start of sum float64[?]
-    n3 = table[AT_LEN_A]                                  # = len(A)
-    begin = n3 * chunk // chunks                          # rows of this chunk
-    end = n3 * (chunk + 1) // chunks
+    n1 = table[AT_LEN_A]                                  # = len(A)
+    begin = n1 * chunk // chunks                          # rows of this chunk
+    end = n1 * (chunk + 1) // chunks
     p1 = f32(table[AT_TEMPORARIES])                       # dot2 float32[?,?]
     for i in range(begin, end):                           # len(A)
-        for j1 in range(n2):                              # x.shape[1]
-            v0 = p1[i * n2 + j1]                          # dot2 float32[?,?]
+        for j1 in range(n0):                              # x.shape[1]
+            v0 = p1[i * n0 + j1]                          # dot2 float32[?,?]
             p0[j1] = add_up(p0[j1], float64(v0 * v0))     # sum
     return 0
 
@@ -144,13 +141,10 @@ def phase_1(address, chunk, chunks):                      # sum
 def join_1(address):                                      # what the chunks of phase_1 have accumulated
     table = i64(address)
     chunks = table[AT_CHUNKS1]
-    n0 = table[AT_N2]                                     # place among the temporaries
-    n1 = table[AT_N3]                                     # place among the temporaries
-    total = f64(table[AT_TEMPORARIES] + n1)               # sum float64[?]
-    n2 = table[AT_N1]                                     # place among the temporaries
-    part = f64(table[AT_TEMPORARIES] + n2 + 1048576)      # of the chunks
-    n3 = table[AT_X_SHAPE_1]                              # place among the temporaries
-    for i in range(n3):
+    n0 = table[AT_OFFSET1]                                # place among the temporaries
+    total = f64(table[AT_TEMPORARIES] + table[AT_OFFSET2])  # sum float64[?]
+    part = f64(table[AT_TEMPORARIES] + table[AT_OFFSET] + 1048576)  # of the chunks
+    for i in range(table[AT_X_SHAPE_1]):
         acc_0 = part[i]
         for chunk in range(1, chunks):
             acc_0 = acc_0 + part[chunk * n0 + i]          # sum
@@ -164,10 +158,8 @@ def phase_2(address, chunk, chunks):                      # sqrt; also phase_6, 
     n0 = table[AT_X_SHAPE_1]                              # = x.shape[1]
     begin = n0 * chunk // chunks                          # rows of this chunk
     end = n0 * (chunk + 1) // chunks
-    n1 = table[AT_N3]                                     # place among the temporaries
-    p0 = f64(table[AT_TEMPORARIES] + n1)                  # sum float64[?]
-    n2 = table[AT_N4]                                     # place among the temporaries
-    p1 = f32(table[AT_TEMPORARIES] + n2)                  # sqrt float32[?]
+    p0 = f64(table[AT_TEMPORARIES] + table[AT_OFFSET2])   # sum float64[?]
+    p1 = f32(table[AT_TEMPORARIES] + table[AT_OFFSET3])   # sqrt float32[?]
     for i in range(begin, end):                           # x.shape[1]
         p1[i] = math.sqrt(float32(p0[i]))                 # sqrt float32[?]
     return 0
@@ -181,10 +173,8 @@ def phase_3(address, chunk, chunks):                      # true_div; also phase
     end = n0 * (chunk + 1) // chunks
     n1 = table[AT_X_SHAPE_1]                              # = x.shape[1]
     p0 = f32(table[AT_TEMPORARIES])                       # dot2 float32[?,?]
-    n2 = table[AT_N4]                                     # place among the temporaries
-    p1 = f32(table[AT_TEMPORARIES] + n2)                  # sqrt float32[?]
-    n3 = table[AT_N5]                                     # place among the temporaries
-    p2 = f32(table[AT_TEMPORARIES] + n3)                  # true_div float32[?,?]
+    p1 = f32(table[AT_TEMPORARIES] + table[AT_OFFSET3])   # sqrt float32[?]
+    p2 = f32(table[AT_TEMPORARIES] + table[AT_OFFSET4])   # true_div float32[?,?]
     for i in range(begin, end):                           # len(A)
         for j in range(n1):                               # x.shape[1]
             p2[i * n1 + j] = p0[i * n1 + j] / p1[j]       # true_div float32[?,?]
@@ -194,18 +184,15 @@ def phase_3(address, chunk, chunks):                      # true_div; also phase
 @divided
 def phase_4(address, chunk, chunks):                      # dot2; also phase_8, phase_12
     table = i64(address)
-    n0 = table[AT_N0]                                     # place among the temporaries
-    n1 = table[AT_N1]                                     # place among the temporaries
-    own = table[AT_TEMPORARIES] + n1 + chunk * n0         # what this chunk has for itself
+    own = table[AT_TEMPORARIES] + table[AT_OFFSET] + chunk * table[AT_OWN_BYTES]  # what this chunk has for itself
     A = table[AT_A]                                       # A float32[?,?]
-    n2 = table[AT_N5]                                     # place among the temporaries
-    p0 = table[AT_TEMPORARIES] + n2                       # true_div float32[?,?]
+    p0 = table[AT_TEMPORARIES] + table[AT_OFFSET4]        # true_div float32[?,?]
     out0 = table[AT_TEMPORARIES]                          # dot2 float32[?,?]
-    n3 = table[AT_LEN_A]                                  # = len(A)
-    n4 = table[AT_X_SHAPE_1]                              # = x.shape[1]
+    n0 = table[AT_LEN_A]                                  # = len(A)
+    n1 = table[AT_X_SHAPE_1]                              # = x.shape[1]
     sgemm(                                                # out0 = A @ p0
-        table[AT_SGEMM], chunk, chunks, own, n3, n4, n3, float32(1.0), A, n3, 1, p0, n4,
-        1, float32(0.0), out0, n4
+        table[AT_SGEMM], chunk, chunks, own, n0, n1, n0, float32(1.0), A, n0, 1, p0, n1,
+        1, float32(0.0), out0, n1
     )
     return 0
 
@@ -213,42 +200,35 @@ def phase_4(address, chunk, chunks):                      # dot2; also phase_8, 
 @shape
 def shape_0(address, chunk, chunks, at0):                 # sum: phase_5, phase_9, phase_13
     table = i64(address)
-    n0 = table[AT_N0]                                     # place among the temporaries
-    n1 = table[AT_N1]                                     # place among the temporaries
-    own = table[AT_TEMPORARIES] + n1 + chunk * n0         # what this chunk has for itself
-    n2 = table[at0]                                       # place among the temporaries
-    p0 = f64(own + n2)                                    # sum float64[?]
-    n3 = table[AT_X_SHAPE_1]                              # = x.shape[1]
-    for j in range(n3):
+    own = table[AT_TEMPORARIES] + table[AT_OFFSET] + chunk * table[AT_OWN_BYTES]  # what this chunk has for itself
+    p0 = f64(own + table[at0])                            # sum float64[?]
+    n0 = table[AT_X_SHAPE_1]                              # = x.shape[1]
+    for j in range(n0):
         p0[j] = 0.0                                       # start of sum float64[?]
-    n4 = table[AT_LEN_A]                                  # = len(A)
-    begin = n4 * chunk // chunks                          # rows of this chunk
-    end = n4 * (chunk + 1) // chunks
+    n1 = table[AT_LEN_A]                                  # = len(A)
+    begin = n1 * chunk // chunks                          # rows of this chunk
+    end = n1 * (chunk + 1) // chunks
     p1 = f32(table[AT_TEMPORARIES])                       # dot2 float32[?,?]
     for i in range(begin, end):                           # len(A)
-        for j1 in range(n3):                              # x.shape[1]
-            v0 = p1[i * n3 + j1]                          # dot2 float32[?,?]
+        for j1 in range(n0):                              # x.shape[1]
+            v0 = p1[i * n0 + j1]                          # dot2 float32[?,?]
             p0[j1] = add_up(p0[j1], float64(v0 * v0))     # sum
     return 0
 
 
 @divided
 def phase_5(address, chunk, chunks):                      # sum
-    return shape_0(address, chunk, chunks, AT_N6)
+    return shape_0(address, chunk, chunks, AT_OFFSET5)
 
 
 @shape
 def shape_1(address, at0, at1):                           # join_5, join_9, join_13
     table = i64(address)
     chunks = table[at0]
-    n0 = table[AT_N2]                                     # place among the temporaries
-    n1 = table[AT_N3]                                     # place among the temporaries
-    total = f64(table[AT_TEMPORARIES] + n1)               # sum float64[?]
-    n2 = table[AT_N1]                                     # place among the temporaries
-    n3 = table[at1]                                       # place among the temporaries
-    part = f64(table[AT_TEMPORARIES] + n2 + n3)           # of the chunks
-    n4 = table[AT_X_SHAPE_1]                              # place among the temporaries
-    for i in range(n4):
+    n0 = table[AT_OFFSET1]                                # place among the temporaries
+    total = f64(table[AT_TEMPORARIES] + table[AT_OFFSET2])  # sum float64[?]
+    part = f64(table[AT_TEMPORARIES] + table[AT_OFFSET] + table[at1])  # of the chunks
+    for i in range(table[AT_X_SHAPE_1]):
         acc_0 = part[i]
         for chunk in range(1, chunks):
             acc_0 = acc_0 + part[chunk * n0 + i]          # sum
@@ -258,12 +238,12 @@ def shape_1(address, at0, at1):                           # join_5, join_9, join
 
 @divided
 def phase_9(address, chunk, chunks):                      # sum
-    return shape_0(address, chunk, chunks, AT_N7)
+    return shape_0(address, chunk, chunks, AT_OFFSET6)
 
 
 @divided
 def phase_13(address, chunk, chunks):                     # sum
-    return shape_0(address, chunk, chunks, AT_N8)
+    return shape_0(address, chunk, chunks, AT_OFFSET7)
 
 
 @divided
@@ -274,8 +254,7 @@ def phase_15(address, chunk, chunks):                     # true_div
     end = n0 * (chunk + 1) // chunks
     n1 = table[AT_X_SHAPE_1]                              # = x.shape[1]
     p0 = f32(table[AT_TEMPORARIES])                       # dot2 float32[?,?]
-    n2 = table[AT_N4]                                     # place among the temporaries
-    p1 = f32(table[AT_TEMPORARIES] + n2)                  # sqrt float32[?]
+    p1 = f32(table[AT_TEMPORARIES] + table[AT_OFFSET3])   # sqrt float32[?]
     p2 = f32(table[AT_OUTPUT_0])                          # true_div float32[?,?]
     for i in range(begin, end):                           # len(A)
         for j in range(n1):                               # x.shape[1]
@@ -294,17 +273,17 @@ def step_0(address):                                      # everything, in order
     launch(table[AT_LAUNCH], phase_3, address, table[AT_CHUNKS3])
     launch(table[AT_LAUNCH], phase_4, address, table[AT_CHUNKS4])
     launch(table[AT_LAUNCH], phase_5, address, table[AT_CHUNKS5])
-    shape_1(address, AT_CHUNKS5, AT_N6)                   # join_5: what the chunks of phase_5 have accumulated
+    shape_1(address, AT_CHUNKS5, AT_OFFSET5)              # join_5: what the chunks of phase_5 have accumulated
     launch(table[AT_LAUNCH], phase_2, address, table[AT_CHUNKS6])  # phase_6: sqrt
     launch(table[AT_LAUNCH], phase_3, address, table[AT_CHUNKS7])  # phase_7: true_div
     launch(table[AT_LAUNCH], phase_4, address, table[AT_CHUNKS8])  # phase_8: dot2
     launch(table[AT_LAUNCH], phase_9, address, table[AT_CHUNKS9])
-    shape_1(address, AT_CHUNKS9, AT_N7)                   # join_9: what the chunks of phase_9 have accumulated
+    shape_1(address, AT_CHUNKS9, AT_OFFSET6)              # join_9: what the chunks of phase_9 have accumulated
     launch(table[AT_LAUNCH], phase_2, address, table[AT_CHUNKS10])  # phase_10: sqrt
     launch(table[AT_LAUNCH], phase_3, address, table[AT_CHUNKS11])  # phase_11: true_div
     launch(table[AT_LAUNCH], phase_4, address, table[AT_CHUNKS12])  # phase_12: dot2
     launch(table[AT_LAUNCH], phase_13, address, table[AT_CHUNKS13])
-    shape_1(address, AT_CHUNKS13, AT_N8)                  # join_13: what the chunks of phase_13 have accumulated
+    shape_1(address, AT_CHUNKS13, AT_OFFSET7)             # join_13: what the chunks of phase_13 have accumulated
     launch(table[AT_LAUNCH], phase_2, address, table[AT_CHUNKS14])  # phase_14: sqrt
     launch(table[AT_LAUNCH], phase_15, address, table[AT_CHUNKS15])
     return 0

@@ -19,9 +19,9 @@ from numgraph.kernels.support import launch, relock, table_of, to_python, unlock
 
 AT_LAUNCH, AT_THREADS, AT_WORK, AT_TEMPORARIES, AT_CAPACITY, AT_NEEDED, AT_X_OBJECT = 5, 6, 7, 11, 12, 13, 14
 AT_OUTPUT_0_OBJECT, AT_OUTPUT_1_OBJECT, AT_OUTPUT_2_OBJECT, AT_OUTPUT_3_OBJECT = 15, 16, 17, 18
-AT_OUTPUT_4_OBJECT, AT_N0, AT_X_SHAPE_1, AT_LEN_X, AT_X, AT_OUTPUT_3 = 19, 20, 21, 22, 23, 24
-AT_OUTPUT_4, AT_OUTPUT_1, AT_N1, AT_CHUNKS, AT_N2, AT_OUTPUT_0, AT_CHUNKS1 = 25, 26, 27, 28, 29, 30, 31
-AT_OUTPUT_2 = 32
+AT_OUTPUT_4_OBJECT, AT_OWN_BYTES, AT_X_SHAPE_1, AT_LEN_X, AT_X, AT_OUTPUT_3 = 19, 20, 21, 22, 23, 24
+AT_OUTPUT_4, AT_OUTPUT_1, AT_OFFSET, AT_CHUNKS, AT_OFFSET1, AT_OUTPUT_0 = 25, 26, 27, 28, 29, 30
+AT_CHUNKS1, AT_OUTPUT_2 = 31, 32
 
 
 @jit
@@ -38,11 +38,11 @@ def plan_0(address):                                      # conditions, lengths 
         return fail(table, n0, 1, 3)
     t0 = n0 * 8 + 63 >> 6 << 6                            # align64 int64
     t1 = t0 + 64                                          # add int64
-    table[AT_N0] = t1                                     # (x.shape[1] * 8 + 63 >> 6 << 6) + 64
+    table[AT_OWN_BYTES] = t1                              # (x.shape[1] * 8 + 63 >> 6 << 6) + 64
     table[AT_X_SHAPE_1] = n0                              # x.shape[1]
     table[AT_LEN_X] = n1                                  # len(x)
-    table[AT_N1] = t0                                     # x.shape[1] * 8 + 63 >> 6 << 6
-    table[AT_N2] = floor_div_int(t1, 8)                   # floor_div((x.shape[1] * 8 + 63 >> 6 << 6) + 64, 8)
+    table[AT_OFFSET] = t0                                 # x.shape[1] * 8 + 63 >> 6 << 6
+    table[AT_OFFSET1] = floor_div_int(t1, 8)              # floor_div((x.shape[1] * 8 + 63 >> 6 << 6) + 64, 8)
     t2 = n1 * n0 * 4 + n1 * 2                             # add int64
     table[AT_CHUNKS] = chunk_count(table, t2, 4096, n1)   # chunks of a divided loop
     t3 = floor_div_int(n0 * 3, 4)                         # floor_div int64
@@ -55,7 +55,7 @@ def plan_0(address):                                      # conditions, lengths 
 @divided
 def phase_0(address, chunk, chunks):                      # sum, max, argmax, true_div
     table = i64(address)
-    n0 = table[AT_N0]                                     # place among the temporaries
+    n0 = table[AT_OWN_BYTES]                              # place among the temporaries
     own = table[AT_TEMPORARIES] + n0 + chunk * n0         # what this chunk has for itself
     p0 = f64(own)                                         # sum float64[?]
     n1 = table[AT_X_SHAPE_1]                              # = x.shape[1]
@@ -87,8 +87,7 @@ def phase_0(address, chunk, chunks):                      # sum, max, argmax, tr
         p1[i] = acc2                                      # max float32[?]
         p2[i] = acc3_at                                   # argmax int64[?]
         p3[i] = float32(acc1) / t0                        # true_div float32[?,1]
-    n3 = table[AT_N1]                                     # place among the temporaries
-    p4 = f64(own + n3)                                    # sum float64
+    p4 = f64(own + table[AT_OFFSET])                      # sum float64
     p4[0] = acc0                                          # sum float64
     return 0
 
@@ -97,19 +96,18 @@ def phase_0(address, chunk, chunks):                      # sum, max, argmax, tr
 def join_0(address):                                      # what the chunks of phase_0 have accumulated
     table = i64(address)
     chunks = table[AT_CHUNKS]
-    n0 = table[AT_N2]                                     # place among the temporaries
+    n0 = table[AT_OFFSET1]                                # place among the temporaries
     total = f64(table[AT_TEMPORARIES])                    # sum float64[?]
-    n1 = table[AT_N0]                                     # place among the temporaries
+    n1 = table[AT_OWN_BYTES]                              # place among the temporaries
     part = f64(table[AT_TEMPORARIES] + n1)                # of the chunks
-    n2 = table[AT_X_SHAPE_1]                              # place among the temporaries
-    for i in range(n2):
+    for i in range(table[AT_X_SHAPE_1]):
         acc_0 = part[i]
         for chunk in range(1, chunks):
             acc_0 = acc_0 + part[chunk * n0 + i]          # sum
         total[i] = acc_0
-    n3 = table[AT_N1]                                     # place among the temporaries
-    total_0 = f64(table[AT_TEMPORARIES] + n3)             # sum float64
-    part_0 = f64(table[AT_TEMPORARIES] + n1 + n3)         # of the chunks
+    n2 = table[AT_OFFSET]                                 # place among the temporaries
+    total_0 = f64(table[AT_TEMPORARIES] + n2)             # sum float64
+    part_0 = f64(table[AT_TEMPORARIES] + n1 + n2)         # of the chunks
     for i1 in range(1):
         acc_1 = part_0[i1]
         for chunk in range(1, chunks):
@@ -134,8 +132,7 @@ def phase_1(address, chunk, chunks):                      # cast
 @jit
 def phase_2(address):                                     # cast
     table = i64(address)
-    n0 = table[AT_N1]                                     # place among the temporaries
-    p0 = f64(table[AT_TEMPORARIES] + n0)                  # sum float64
+    p0 = f64(table[AT_TEMPORARIES] + table[AT_OFFSET])    # sum float64
     t0 = float32(p0[0])                                   # cast float32
     p1 = f32(table[AT_OUTPUT_2])                          # cast float32
     p1[0] = t0                                            # cast float32

@@ -14,7 +14,8 @@ from numgraph.kernels.support import relock, table_of, to_python, unlock
 from numgraph.kernels.vectormath import exp_f32
 
 AT_LAUNCH, AT_THREADS, AT_WORK, AT_TEMPORARIES, AT_CAPACITY, AT_NEEDED, AT_X_OBJECT = 5, 6, 7, 11, 12, 13, 14
-AT_OUTPUT_0_OBJECT, AT_N0, AT_LEN_X, AT_X_SHAPE_1, AT_X, AT_OUTPUT_0, AT_CHUNKS = 15, 16, 17, 18, 19, 20, 21
+AT_OUTPUT_0_OBJECT, AT_OWN_BYTES, AT_LEN_X, AT_X_SHAPE_1, AT_X, AT_OUTPUT_0 = 15, 16, 17, 18, 19, 20
+AT_CHUNKS = 21
 
 
 @jit
@@ -26,7 +27,7 @@ def plan_0(address):                                      # conditions, lengths 
         return fail(table, n0, 35184372088832, 1)
     n1 = argument_length(table, AT_X_OBJECT, 1)           # x.shape[1]
     t0 = n1 * 4 + 63 >> 6 << 6                            # align64 int64
-    table[AT_N0] = t0                                     # x.shape[1] * 4 + 63 >> 6 << 6
+    table[AT_OWN_BYTES] = t0                              # x.shape[1] * 4 + 63 >> 6 << 6
     table[AT_LEN_X] = n0                                  # len(x)
     table[AT_X_SHAPE_1] = n1                              # x.shape[1]
     t1 = floor_div_int(n0 * n1 * 38, 4)                   # floor_div int64
@@ -39,28 +40,27 @@ def plan_0(address):                                      # conditions, lengths 
 @divided
 def phase_0(address, chunk, chunks):                      # max, exp, sum, true_div
     table = i64(address)
-    n0 = table[AT_N0]                                     # place among the temporaries
-    own = table[AT_TEMPORARIES] + chunk * n0              # what this chunk has for itself
-    n1 = table[AT_LEN_X]                                  # = len(x)
-    begin = n1 * chunk // chunks                          # rows of this chunk
-    end = n1 * (chunk + 1) // chunks
-    n2 = table[AT_X_SHAPE_1]                              # = x.shape[1]
+    own = table[AT_TEMPORARIES] + chunk * table[AT_OWN_BYTES]  # what this chunk has for itself
+    n0 = table[AT_LEN_X]                                  # = len(x)
+    begin = n0 * chunk // chunks                          # rows of this chunk
+    end = n0 * (chunk + 1) // chunks
+    n1 = table[AT_X_SHAPE_1]                              # = x.shape[1]
     x = f32(table[AT_X])                                  # x float32[?,?]
     p0 = f32(own)                                         # exp float32[?,?]
     p1 = f32(table[AT_OUTPUT_0])                          # true_div float32[?,?]
     for i in range(begin, end):                           # len(x)
         acc0 = float32(-np.inf)                           # max float32[?,1]
-        for j in range(n2):                               # x.shape[1]
-            acc0 = largest(acc0, x[i * n2 + j])           # max
+        for j in range(n1):                               # x.shape[1]
+            acc0 = largest(acc0, x[i * n1 + j])           # max
         acc1 = 0.0                                        # sum float64[?,1]
-        for j1 in range(n2):                              # x.shape[1]
+        for j1 in range(n1):                              # x.shape[1]
             interleave(4)                                 # vectors side by side
-            t0 = exp_f32(x[i * n2 + j1] - acc0)           # exp float32[?,?]
+            t0 = exp_f32(x[i * n1 + j1] - acc0)           # exp float32[?,?]
             p0[j1] = t0                                   # exp float32[?,?]
             acc1 = add_up(acc1, float64(t0))              # sum
         t1 = float32(acc1)                                # cast float32[?,1]
-        for j2 in range(n2):                              # x.shape[1]
-            p1[i * n2 + j2] = p0[j2] / t1                 # true_div float32[?,?]
+        for j2 in range(n1):                              # x.shape[1]
+            p1[i * n1 + j2] = p0[j2] / t1                 # true_div float32[?,?]
     return 0
 
 

@@ -2,8 +2,8 @@
     return -(sum(log(softmax(x @ W + b, axis=1))[arange(y.shape[0]), y]) / float32(log(soft...
     update W := W - 0.13 * gW
     update b := b - 0.13 * gb
-    where gW = x.T @ where(any(inc_subtensor(zeros((log_softmax(x @ W + b, axis=1).shape[0]...
-    where gb = where(any(inc_subtensor(zeros((log_softmax(x @ W + b, axis=1).shape[0], log_...
+    where gW = x.T @ (inc_subtensor(zeros((x.shape[0], W.shape[1]))[arange(y.shape[0]), y],...
+    where gb = sum(inc_subtensor(zeros((x.shape[0], W.shape[1]))[arange(y.shape[0]), y], -1...
     given x = train_x[index * 600:(index + 1) * 600]
     given y = train_y[index * 600:(index + 1) * 600]
 
@@ -17,15 +17,15 @@ from numpy import float32, float64, int64
 from numgraph.kernels.calls import sgemm_rows
 from numgraph.kernels.support import add_up, argument_address, chunk_count, divided, entry, f32, f64, fail
 from numgraph.kernels.support import floor_div_int, from_python, i32, i64, items_of, jit, largest, launch
-from numgraph.kernels.support import maximum, minimum, relock, resident_address, resident_length, table_of
-from numgraph.kernels.support import to_python, unlock
+from numgraph.kernels.support import maximum, minimum, relock, resident_address, resident_length
+from numgraph.kernels.support import resident_shape, table_of, to_python, unlock
 from numgraph.kernels.vectormath import exp_f32, log_f32
 
 AT_SGEMM, AT_LAUNCH, AT_THREADS, AT_WORK, AT_WORDS, AT_BEGIN, AT_END = 3, 5, 6, 7, 8, 9, 10
 AT_TEMPORARIES, AT_CAPACITY, AT_NEEDED, AT_INDEX, AT_TRAIN_X_DESCRIPTOR = 11, 12, 13, 14, 15
 AT_W_DESCRIPTOR, AT_B_DESCRIPTOR, AT_TRAIN_Y_DESCRIPTOR, AT_OUTPUT_0_OBJECT, AT_LEN_X = 16, 17, 18, 19, 20
-AT_TRAIN_X, AT_N0, AT_W, AT_N1, AT_TRAIN_Y, AT_N2, AT_B, AT_N3 = 21, 22, 23, 24, 25, 26, 27, 28
-AT_CHUNKS, AT_OUTPUT_0 = 29, 30
+AT_TRAIN_X, AT_X_OFFSET, AT_W, AT_TRAIN_Y, AT_Y_OFFSET, AT_B, AT_CHUNKS = 21, 22, 23, 24, 25, 26, 27
+AT_OUTPUT_0 = 28
 
 
 @jit
@@ -35,36 +35,31 @@ def plan_0(address):                                      # conditions, lengths 
     table[AT_W] = resident_address(table, AT_W_DESCRIPTOR)  # where W lies now
     table[AT_TRAIN_Y] = resident_address(table, AT_TRAIN_Y_DESCRIPTOR)  # where train_y lies now
     table[AT_B] = resident_address(table, AT_B_DESCRIPTOR)  # where b lies now
-    n0 = resident_length(table, AT_TRAIN_X_DESCRIPTOR, 1)  # train_x.shape[1]
-    if n0 != 8:                                           # assume
-        return fail(table, n0, 8, 2)
-    n1 = resident_length(table, AT_W_DESCRIPTOR, 0)       # len(W)
-    if n1 != 8:                                           # assume
-        return fail(table, n1, 8, 3)
-    n2 = resident_length(table, AT_W_DESCRIPTOR, 1)       # W.shape[1]
-    if n2 != 3:                                           # assume
-        return fail(table, n2, 3, 4)
-    n3 = resident_length(table, AT_B_DESCRIPTOR, 0)       # len(b)
-    if n3 != 3:                                           # assume
-        return fail(table, n3, 3, 5)
+    status = resident_shape(table, AT_TRAIN_X_DESCRIPTOR, (-1, 8), 2)  # assume train_x float32[?,8]
+    if status != 0:
+        return status
+    status = resident_shape(table, AT_W_DESCRIPTOR, (8, 3), 3)  # assume W float32[8,3]
+    if status != 0:
+        return status
+    status = resident_shape(table, AT_B_DESCRIPTOR, (3,), 5)  # assume b float32[3]
+    if status != 0:
+        return status
     index = table[AT_INDEX]                               # argument
     t0 = (index + 1) * 600                                # mul int64
-    n4 = resident_length(table, AT_TRAIN_Y_DESCRIPTOR, 0)  # len(train_y)
-    t1 = minimum(maximum(t0 + n4 if t0 < 0 else t0, 0), n4)  # slice_bound int64
+    n0 = resident_length(table, AT_TRAIN_Y_DESCRIPTOR, 0)  # len(train_y)
+    t1 = minimum(maximum(t0 + n0 if t0 < 0 else t0, 0), n0)  # slice_bound int64
     t2 = index * 600                                      # mul int64
-    t3 = minimum(maximum(t2 + n4 if t2 < 0 else t2, 0), n4)  # slice_bound int64
+    t3 = minimum(maximum(t2 + n0 if t2 < 0 else t2, 0), n0)  # slice_bound int64
     t4 = maximum(t1 - t3, 0)                              # maximum int64
-    n5 = resident_length(table, AT_TRAIN_X_DESCRIPTOR, 0)  # len(train_x)
-    t5 = minimum(maximum(t0 + n5 if t0 < 0 else t0, 0), n5)  # slice_bound int64
-    t6 = minimum(maximum(t2 + n5 if t2 < 0 else t2, 0), n5)  # slice_bound int64
+    n1 = resident_length(table, AT_TRAIN_X_DESCRIPTOR, 0)  # len(train_x)
+    t5 = minimum(maximum(t0 + n1 if t0 < 0 else t0, 0), n1)  # slice_bound int64
+    t6 = minimum(maximum(t2 + n1 if t2 < 0 else t2, 0), n1)  # slice_bound int64
     t7 = maximum(t5 - t6, 0)                              # maximum int64
     if t4 != t7:                                          # assume
         return fail(table, t4, t7, 6)
     table[AT_LEN_X] = t7                                  # len(x)
-    table[AT_N0] = t6 * 32                                # slice_bound(index * 600, len(train_x)) * 32
-    table[AT_N1] = t3                                     # slice_bound(index * 600, len(train_y))
-    table[AT_N2] = t3 * 4                                 # slice_bound(index * 600, len(train_y)) * 4
-    table[AT_N3] = t4                                     # maximum(slice_bound(... * 600, len(train_y)) - slice_bound(index * 600, len(train_y)), 0)
+    table[AT_X_OFFSET] = t6 * 32                          # slice_bound(index * 600, len(train_x)) * 32
+    table[AT_Y_OFFSET] = t3 * 4                           # slice_bound(index * 600, len(train_y)) * 4
     t8 = t7 * 4 + floor_div_int(t7 * 31, 4) + t7 * 42     # add int64
     table[AT_CHUNKS] = chunk_count(table, t8, 4096, t7)   # chunks of a divided loop
     table[AT_WORK] = t8 + 6                               # cycles of work, about
@@ -79,19 +74,15 @@ def phase_0(address, chunk, chunks):                      # dot2, max, sub, exp,
     n0 = table[AT_LEN_X]                                  # = len(x)
     begin = n0 * chunk // chunks                          # rows of this chunk
     end = n0 * (chunk + 1) // chunks
-    n1 = table[AT_N0]                                     # = slice_bound(index * 600, len(train_x)) * 32
-    x = table[AT_TRAIN_X] + n1                            # x float32[?,8] = train_x from element slice_bound(index * 600, len(train_x)) * 8
+    x = table[AT_TRAIN_X] + table[AT_X_OFFSET]            # x float32[?,8] = train_x from element slice_bound(index * 600, len(train_x)) * 8
     W = table[AT_W]                                       # W float32[8,3]
     acc0 = 0.0                                            # sum float64
     p0 = f64(own + 1051840)                               # sum float64[1,3]
     for j in range(3):
         p0[j] = 0.0                                       # start of sum float64[1,3]
-    n2 = table[AT_N1]                                     # = slice_bound(index * 600, len(train_y))
-    n3 = table[AT_N2]                                     # = slice_bound(index * 600, len(train_y)) * 4
-    y = i32(table[AT_TRAIN_Y] + n3)                       # y = train_y int32[?] from element slice_bound(index * 600, len(train_y))
+    y = i32(table[AT_TRAIN_Y] + table[AT_Y_OFFSET])       # y = train_y int32[?] from element slice_bound(index * 600, len(train_y))
     b = f32(table[AT_B])                                  # b float32[3]
-    n4 = table[AT_N3]                                     # = maximum(slice_bound(... * 600, len(train_y)) - slice_bound(index * 600, len(train_y)), 0)
-    t0 = float32(-1.0) / float32(n4)                      # true_div float32
+    t0 = float32(-1.0) / float32(table[AT_LEN_X])         # true_div float32
     added = own + 1051648                                 # of x @ p8 float32[3,8]
     tiles = maximum((end - begin + 15) // 32, 1)          # of 32 rows, the last of up to 48
     for tile in range(tiles):
@@ -191,11 +182,9 @@ def join_0(address):                                      # what the chunks of p
 def phase_1(address):                                     # neg, sub
     table = i64(address)
     p0 = f64(table[AT_TEMPORARIES])                       # sum float64
-    t0 = float32(p0[0])                                   # cast float32
-    n0 = table[AT_N3]                                     # = maximum(slice_bound(... * 600, len(train_y)) - slice_bound(index * 600, len(train_y)), 0)
-    t1 = -(t0 / float32(n0))                              # neg float32
+    t0 = -(float32(p0[0]) / float32(table[AT_LEN_X]))     # neg float32
     p1 = f32(table[AT_OUTPUT_0])                          # neg float32
-    p1[0] = t1                                            # neg float32
+    p1[0] = t0                                            # neg float32
     b = f32(table[AT_B])                                  # b float32[3]
     p2 = f64(table[AT_TEMPORARIES] + 64)                  # sum float64[1,3]
     for i in range(3):

@@ -13,12 +13,13 @@ phase_2: place, add (? x 4): 4 flops, ? bytes
 
 from numgraph.kernels.support import add_up, argument_address, chunk_count, divided, entry, f64, fail
 from numgraph.kernels.support import floor_div_int, from_python, i64, items_of, jit, launch, real_of, relock
-from numgraph.kernels.support import resident_address, resident_length, table_of, to_python, unlock
+from numgraph.kernels.support import resident_address, resident_length, resident_shape, table_of, to_python
+from numgraph.kernels.support import unlock
 
 AT_LAUNCH, AT_WORK, AT_CAPACITY, AT_NEEDED, AT_LR, AT_P_DESCRIPTOR = 5, 7, 12, 13, 14, 15
 AT_V_DESCRIPTOR, AT_B_DESCRIPTOR, AT_A_DESCRIPTOR, AT_GROWN_DESCRIPTOR = 16, 17, 18, 19
 AT_OUTPUT_0_OBJECT, AT_NEW_GROWN_OBJECT, AT_P, AT_V, AT_OUTPUT_0, AT_N0 = 20, 21, 22, 23, 24, 25
-AT_NEW_GROWN, AT_CHUNKS, AT_LEN_GROWN, AT_GROWN, AT_N1 = 26, 27, 28, 29, 30
+AT_NEW_GROWN, AT_CHUNKS, AT_LEN_GROWN, AT_GROWN, AT_PLACE_OFFSET = 26, 27, 28, 29, 30
 
 
 @jit
@@ -27,28 +28,28 @@ def plan_0(address):                                      # conditions, lengths 
     table[AT_P] = resident_address(table, AT_P_DESCRIPTOR)  # where p lies now
     table[AT_V] = resident_address(table, AT_V_DESCRIPTOR)  # where v lies now
     table[AT_GROWN] = resident_address(table, AT_GROWN_DESCRIPTOR)  # where grown lies now
-    n0 = resident_length(table, AT_P_DESCRIPTOR, 0)       # len(p)
-    if n0 != 4:                                           # assume
-        return fail(table, n0, 4, 1)
-    n1 = resident_length(table, AT_V_DESCRIPTOR, 0)       # len(v)
-    if n1 != 4:                                           # assume
-        return fail(table, n1, 4, 2)
-    n2 = resident_length(table, AT_B_DESCRIPTOR, 0)       # len(b)
-    if n2 != 3:                                           # assume
-        return fail(table, n2, 3, 3)
-    n3 = resident_length(table, AT_A_DESCRIPTOR, 0)       # len(a)
-    if n3 != 3:                                           # assume
-        return fail(table, n3, 3, 4)
-    n4 = resident_length(table, AT_GROWN_DESCRIPTOR, 0)   # len(grown)
-    t0 = n4 + 1                                           # add int64
+    status = resident_shape(table, AT_P_DESCRIPTOR, (4,), 1)  # assume p float64[4]
+    if status != 0:
+        return status
+    status = resident_shape(table, AT_V_DESCRIPTOR, (4,), 2)  # assume v float64[4]
+    if status != 0:
+        return status
+    status = resident_shape(table, AT_B_DESCRIPTOR, (3,), 3)  # assume b float64[3]
+    if status != 0:
+        return status
+    status = resident_shape(table, AT_A_DESCRIPTOR, (3,), 4)  # assume a float64[3]
+    if status != 0:
+        return status
+    n0 = resident_length(table, AT_GROWN_DESCRIPTOR, 0)   # len(grown)
+    t0 = n0 + 1                                           # add int64
     if t0 > 35184372088832:                               # fits
         return fail(table, t0, 35184372088832, 5)
     table[AT_N0] = t0                                     # len(grown) + 1
-    table[AT_LEN_GROWN] = n4                              # len(grown)
-    table[AT_N1] = n4 * 8                                 # len(grown) * 8
+    table[AT_LEN_GROWN] = n0                              # len(grown)
+    table[AT_PLACE_OFFSET] = n0 * 8                       # len(grown) * 8
     t1 = floor_div_int(t0, 4)                             # floor_div int64
     table[AT_CHUNKS] = chunk_count(table, t1, 4096, t0)   # chunks of a divided loop
-    table[AT_WORK] = 10 + t1 + floor_div_int(n4 * 3, 4) + 4  # cycles of work, about
+    table[AT_WORK] = 10 + t1 + floor_div_int(n0 * 3, 4) + 4  # cycles of work, about
     table[AT_NEEDED] = 0                                  # bytes of temporaries
     return 0
 
@@ -93,8 +94,7 @@ def phase_2(address):                                     # place, add
         p0[i] = grown[i]                                  # place float64[?]
     p_0 = f64(table[AT_P])                                # p float64[4]
     x0 = p_0[0]                                           # p float64[4]
-    n1 = table[AT_N1]                                     # = len(grown) * 8
-    p1 = f64(table[AT_NEW_GROWN] + n1)                    # place float64[?] from element len(grown)
+    p1 = f64(table[AT_NEW_GROWN] + table[AT_PLACE_OFFSET])  # place float64[?] from element len(grown)
     p1[0] = x0                                            # place float64[?]
     v = f64(table[AT_V])                                  # v float64[4]
     for i1 in range(4):

@@ -40,6 +40,11 @@ class GridMemory:
         """A parameter for a length, or an argument's value, which is read where all arguments are."""
         wish = self.graph.names.get(node)
         if node.kind != "scalar":
+            # lengths that are equal are one, if no recording of the launches depends on it
+            known = self.graph.find(node)
+            if isinstance(known, int):
+                return Number(known)
+            node = node if varies(known) else known
             place = self.values.layout.value(node)
             # the same node may be an output, too, whose memory is another parameter
             return self.kernel.parameter(("number", node), wish, "n", "int64", ("slot", place))
