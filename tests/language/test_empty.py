@@ -84,7 +84,8 @@ def test_reductions_of_nothing(target: str) -> None:
 
 def test_expected_values_are_those_of_numpy_and_scipy() -> None:
     x = np.zeros((3, 0))
-    assert scipy.special.logsumexp(x, axis=1).tolist() == [-np.inf] * 3
+    if np.lib.NumpyVersion(scipy.__version__) >= "1.15.0":  # before, an error
+        assert scipy.special.logsumexp(x, axis=1).tolist() == [-np.inf] * 3
     assert [np.linalg.norm(x, order, axis=1).tolist() for order in (None, 0, 1, 3)] == [[0.0] * 3] * 4
 
 

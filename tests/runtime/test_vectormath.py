@@ -190,8 +190,13 @@ def body(loop):
 
 
 def calls(text):
-    """The targets of the calls in assembly."""
-    return re.findall(r"\s(?:call\w*|blr?)\s+(.*)", text)
+    """The targets of the calls in assembly; for a call of the address in a register, what was put there."""
+    found = []
+    for target in re.findall(r"\s(?:call\w*|blr?)\s+(.*)", text):
+        register = re.fullmatch(r"\*(%\w+)", target)
+        names = re.findall(rf"\smov\w*\s+\$?([A-Za-z_]\S*),\s*{register[1]}\b", text) if register else []
+        found += names or [target]
+    return found
 
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="reads ELF assembly")

@@ -153,6 +153,9 @@ def test_overview_shows_every_part() -> None:
 
 def test_listing_keeps_line_numbers_and_moves_long_comments_up() -> None:
     lines = [line.rstrip() for line in printed(example(), "listing").splitlines()[1:]]
+    # how wide the numbers are is up to rich
+    width = lines[0].index("1") - 1
+    lines = [line[width:] for line in lines]
     assert lines[0] == " 1 import numba"
     assert lines[2].strip().startswith("# train_x[index*600] float32[600,784]")
     assert lines[3] == " 3     x = f32(table[0]) + index * 470400"
