@@ -23,7 +23,7 @@ from numgraph.inspector.record import PassRecord
 from numgraph.ir import Graph, Node, Requirement
 from numgraph.lengths.known import OF_ELEMENTS, undecided
 from numgraph.lengths.sources import computed_sources, length_sources
-from numgraph.loops.nest import nested
+from numgraph.loops.inline import inlined
 from numgraph.loops.processor import ProcessorProgram
 from numgraph.loops.program import Function, count_statements
 from numgraph.passes import STABILISE, Made, Pass, Progress, passed
@@ -183,7 +183,7 @@ GRAPH: list[Pass[State]] = [
 
 
 def schedule(state: State) -> Made:
-    """Loop nests, products and kernels, and where their results lie."""
+    """Loop builder, products and kernels, and where their results lie."""
     leaves, builder, graph = state.leaves, state.builder, state.graph
     slots = {variable: k for k, variable in enumerate(leaves.shared)}
     targets = [slots[target] for target, _ in state.program.updates]
@@ -238,10 +238,10 @@ def merge_alike(state: NativeState) -> Made:
     return transformed(state, "alike functions merged", state.loops.merged())
 
 
-def nest(state: NativeState) -> Made:
+def inline(state: NativeState) -> Made:
     """Expressions that are used once stand where they are used."""
-    functions = [nested(function, fits) for function in state.steps[-1].functions]
-    return transformed(state, "expressions nested", functions)
+    functions = [inlined(function, fits) for function in state.steps[-1].functions]
+    return transformed(state, "expressions inlined", functions)
 
 
 def transformed(state: NativeState, name: str, functions: list[Function]) -> Made:
@@ -265,7 +265,7 @@ def print_source(state: NativeState) -> Made:
 LOOPS: list[Pass[NativeState]] = [
     Pass("make loops", make_loops),
     Pass("merge alike", merge_alike),
-    Pass("nest", nest),
+    Pass("inline", inline),
     Pass("print", print_source),
 ]
 

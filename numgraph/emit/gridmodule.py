@@ -13,8 +13,8 @@ from numgraph.emit.steps import Transformed
 from numgraph.emit.writer import Line
 from numgraph.loops.grid.kernel import Kernel
 from numgraph.loops.grid.program import GridProgram
+from numgraph.loops.inline import inlined
 from numgraph.loops.names import HOST
-from numgraph.loops.nest import nested
 from numgraph.loops.program import Function
 from numgraph.loops.scalar import HELPERS
 from numgraph.loops.table import Layout
@@ -54,7 +54,7 @@ class GridModule:
     @property
     def steps(self) -> list[Transformed]:
         """The loop program that it is printed of."""
-        return [Transformed("mapped to a grid, alike kernels merged, expressions nested", self.functions)]
+        return [Transformed("mapped to a grid, alike kernels merged, expressions inlined", self.functions)]
 
 
 def print_grid(program: GridProgram, title: Sequence[str]) -> GridModule:
@@ -66,7 +66,7 @@ def print_grid(program: GridProgram, title: Sequence[str]) -> GridModule:
     functions = list(helpers.values())
     parts = [function_lines(helper) for helper in helpers.values()]
     for stage, kernels in enumerate(program.kernels):
-        plan = nested(program.plans[stage], fits)
+        plan = inlined(program.plans[stage], fits)
         parts += [function_lines(plan), *(kernel_lines(program, kernel) for kernel in kernels)]
         functions += [plan, *(kernel.function for kernel in kernels if kernel.function is not None)]
     lines = with_users(layout, separated(parts), FINDER)
@@ -86,7 +86,7 @@ def merge(kernels: Sequence[Kernel]) -> None:
     firsts: dict[object, Kernel] = {}
     for kernel in kernels:
         assert kernel.function is not None
-        kernel.function = nested(kernel.function, fits)
+        kernel.function = inlined(kernel.function, fits)
         body = tuple(line.code for line in function_lines(kernel.function)[1:])
         head = tuple((p.name, p.dtype) for p in kernel.parameters.values())
         first = firsts.setdefault((kernel.threads, head, body), kernel)
@@ -121,7 +121,7 @@ def slot_text(number: int) -> str:
 def search_text(program: GridProgram, kernel: Kernel, title: Sequence[str]) -> str:
     """The module of the search for an index."""
     assert kernel.function is not None
-    lines = with_users(program.layout, function_lines(nested(kernel.function, fits)), FINDER)
+    lines = with_users(program.layout, function_lines(inlined(kernel.function, fits)), FINDER)
     code = "\n".join(line.text() for line in lines)
     return "\n".join([*header_of(program, title, code, [kernel]), code]) + "\n"
 

@@ -1,4 +1,4 @@
-"""Loop nests: what the tasks of the schedule do, in loops that run one iteration after the other."""
+"""Loop builder: what the tasks of the schedule do, in loops that run one iteration after the other."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from numgraph.loops.program import (
 )
 from numgraph.loops.scalar import convert, formula, number
 from numgraph.loops.values import Body, Values, as_read, as_stored
-from numgraph.schedule.arrange import Block
+from numgraph.schedule.arrange import LoopNest
 from numgraph.schedule.tasks import Elementwise, IndexCheck, Reduction, Scattering, Task
 from numgraph.schedule.work import owner
 from numgraph.types import FLOATS
@@ -72,7 +72,7 @@ class FailingChecks:
         values.add(If(outside(value, limit), (fail(value, limit, code),), **origin))
 
 
-class Nests:
+class LoopBuilder:
     """Adds loops to a function that is being made. vectors: whether loops are to become vector loops, and sums of
     floats may be in any order for that."""
 
@@ -87,25 +87,25 @@ class Nests:
 
     # -- loops --------------------------------------------------------------------------------------------------
 
-    def blocks(self, blocks: Iterable[Block], level: int = 0) -> None:
-        """Add blocks at a loop level, in order."""
-        for block in blocks:
-            if block.length is None:
-                for task in block.tasks:
+    def nests(self, nests: Iterable[LoopNest], level: int = 0) -> None:
+        """Add nests at a loop level, in order."""
+        for nest in nests:
+            if nest.length is None:
+                for task in nest.tasks:
                     self.task(task)
             else:
-                self.loop(block, level)
+                self.loop(nest, level)
 
-    def loop(self, block: Block, level: int) -> None:
+    def loop(self, nest: LoopNest, level: int) -> None:
         """One loop: accumulators before it, what is complete after it."""
-        accumulators = self.started(block, level)
-        self.values.add(self.nest(block, level, (self.values.whole(block.length),), accumulators))
+        accumulators = self.started(nest, level)
+        self.values.add(self.for_loop(nest, level, (self.values.whole(nest.length),), accumulators))
         self.complete(accumulators)
 
-    def started(self, block: Block, level: int) -> Accumulators:
+    def started(self, nest: LoopNest, level: int) -> Accumulators:
         """Start the reductions whose first loop this is."""
         accumulators: Accumulators = {}
-        for task in block.reductions:
+        for task in nest.reductions:
             if min(task.reduced, default=-1) != level:
                 continue
             accumulators[task] = self.start(task) if task.in_register else None
@@ -113,25 +113,25 @@ class Nests:
                 self._fill(task, level)
         return accumulators
 
-    def nest(self, block: Block, level: int, bounds: Sequence[Expression], accumulators: Accumulators) -> For:
+    def for_loop(self, nest: LoopNest, level: int, bounds: Sequence[Expression], accumulators: Accumulators) -> For:
         """The loop itself; what it does not change goes to the bodies around it."""
         values = self.values
         inner = Body()
         values.bodies.append(inner)
         counter = values.counter(level)
         inner.accumulators = accumulators
-        self.blocks(block.body, level + 1)
+        self.nests(nest.body, level + 1)
         values.bodies.pop()
-        note = values.notes.loop(block)
-        return For(counter, tuple(bounds), (*self._hint(block), *inner.statements), note=note)
+        note = values.notes.loop(nest)
+        return For(counter, tuple(bounds), (*self._hint(nest), *inner.statements), note=note)
 
-    def _hint(self, block: Block) -> list[Statement]:
+    def _hint(self, nest: LoopNest) -> list[Statement]:
         """How many vectors of an innermost loop's rounds are computed side by side, where LLVM would do them singly."""
-        length = self.graph.find(block.length)
-        inner = any(body.length is not None for body in block.body)
+        length = self.graph.find(nest.length)
+        inner = any(body.length is not None for body in nest.body)
         if not self.vectors or inner or (isinstance(length, int) and length < LONG):
             return []
-        costs = [v.op.cost for v in block.scalars if v.op is not None and v.dtype in FLOATS]
+        costs = [v.op.cost for v in nest.scalars if v.op is not None and v.dtype in FLOATS]
         if max(costs, default=0) < ELEMENTARY:
             return []
         count = next((n for most, n in SIDE_BY_SIDE.items() if sum(costs) <= most), 0)

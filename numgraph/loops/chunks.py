@@ -7,50 +7,50 @@ from functools import partial
 import numpy as np
 
 from numgraph.lengths import dims
-from numgraph.loops.build import Nests, in_order
+from numgraph.loops.build import LoopBuilder, in_order
 from numgraph.loops.memory import HostMemory, pointer_to
 from numgraph.loops.program import Assign, For, Name, Number, Store
 from numgraph.loops.values import Setting, Values, as_read, as_stored
-from numgraph.schedule.arrange import Block
+from numgraph.schedule.arrange import LoopNest
 from numgraph.schedule.tasks import Reduction
 
 # Which chunk this is, and of how many.
 CHUNK, CHUNKS = Name("chunk"), Name("chunks")
 
 
-def host_values(setting: Setting, block: Block | None = None, plans: bool = False) -> tuple[Values, HostMemory]:
-    """The beginning of a function for the processor. block: what it does a chunk of."""
-    own = {task.node: place for task, place in setting.schedule.division[block].partial.items()} if block else {}
+def host_values(setting: Setting, nest: LoopNest | None = None, plans: bool = False) -> tuple[Values, HostMemory]:
+    """The beginning of a function for the processor. nest: what it does a chunk of."""
+    own = {task.node: place for task, place in setting.schedule.division[nest].partial.items()} if nest else {}
     values = Values(setting, partial(HostMemory, own=own, plans=plans), setting.names())
     assert isinstance(values.memory, HostMemory)
     return values, values.memory
 
 
-def rows_of_chunk(values: Values, block: Block) -> tuple[Name, Name]:
+def rows_of_chunk(values: Values, nest: LoopNest) -> tuple[Name, Name]:
     """The first of a chunk's iterations of a loop, and the end."""
-    rows = values.whole(block.length)
+    rows = values.whole(nest.length)
     begin = values.assign("begin", rows * CHUNK // CHUNKS, "rows of this chunk")
     return begin, values.assign("end", rows * (CHUNK + 1) // CHUNKS)
 
 
-def add_chunk(values: Values, memory: HostMemory, block: Block, stage: int) -> None:
+def add_chunk(values: Values, memory: HostMemory, nest: LoopNest, stage: int) -> None:
     """A chunk of a divided loop."""
-    places = [values.schedule.buffers[task.node].place for task in block.tasks if task.writes]
+    places = [values.schedule.buffers[task.node].place for task in nest.tasks if task.writes]
     if memory.own or "private" in places:
         memory.say_own(stage, CHUNK)
-    nests = Nests(values)
-    accumulators = nests.started(block, 0)
-    values.add(nests.nest(block, 0, rows_of_chunk(values, block), accumulators))
-    nests.complete(accumulators)
+    builder = LoopBuilder(values)
+    accumulators = builder.started(nest, 0)
+    values.add(builder.for_loop(nest, 0, rows_of_chunk(values, nest), accumulators))
+    builder.complete(accumulators)
 
 
-def add_join(values: Values, memory: HostMemory, task: Reduction, block: Block, stage: int) -> None:
+def add_join(values: Values, memory: HostMemory, task: Reduction, nest: LoopNest, stage: int) -> None:
     """What the chunks of a divided loop have accumulated for a reduction, joined in the order of the chunks."""
     schedule, names, node, dtype = values.schedule, values.names, task.node, task.node.dtype
     total_name, part_name, acc_name = names.fresh("total"), names.fresh("part"), names.fresh("acc")
     step = memory.place(schedule.private_bytes[stage] // np.dtype(dtype).itemsize)
     total = values.assign(total_name, pointer_to(memory.address(node), dtype), values.notes.array(node), node)
-    parts = memory.beyond(memory.behind_arena(stage), schedule.division[block].partial[task])
+    parts = memory.beyond(memory.behind_arena(stage), schedule.division[nest].partial[task])
     part = values.assign(part_name, pointer_to(parts, dtype), "of the chunks")
     count = memory.place(dims.product(schedule.buffers[node].lengths(values.graph)))
     counter, acc = values.counter(0), Name(acc_name, dtype)

@@ -65,14 +65,14 @@ def step_function(layout: Layout, stage: int, phases: Sequence[Any], uses: Mappi
     """The function that runs the phases of a stage in order. uses: how each is called, or launched for its chunks."""
     body: list[Statement] = []
     made = {key: place for key, place in layout.made_addresses.items() if layout.made_stage[key] == stage}
-    if made or any(phase.block is not None for phase in phases):
+    if made or any(phase.nest is not None for phase in phases):
         body.append(Assign(TABLE, POINTER))
     for (kind, number), target in made.items():
         place = layout.outputs[number] if kind == "output" else layout.fresh[number]
         address = call("argument_address", TABLE, layout.at(place))
         body.append(layout.stored(target, address, f"where {kind} {number} lies"))
     for phase in phases:
-        body += _divided_call(layout, phase, uses) if phase.block is not None else _call(phase, uses[phase.name])
+        body += _divided_call(layout, phase, uses) if phase.nest is not None else _call(phase, uses[phase.name])
     return Function(f"step_{stage}", (ADDRESS,), (*body, Return(Number(0))), "jit", "everything, in order")
 
 
@@ -89,7 +89,7 @@ def _call(phase: Any, use: Use, answer: Expression = STATUS) -> list[Statement]:
 
 def _divided_call(layout: Layout, phase: Any, uses: Mapping[str, Use]) -> list[Statement]:
     use = uses[phase.name]
-    function, count = Name(use.call.function), layout.slot(layout.chunk_count(phase.block))
+    function, count = Name(use.call.function), layout.slot(layout.chunk_count(phase.nest))
     launch = Use(call("launch", layout.slot(LAUNCH), function, ADDRESS, count), use.note, use.lines)
     body = _call(phase, launch, call(function.text, ADDRESS, Number(0), Number(1)))
     if phase.joining is not None:

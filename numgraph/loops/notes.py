@@ -8,7 +8,7 @@ from typing import Any
 
 from numgraph.ir import Graph, Node
 from numgraph.loops.table import Layout, length_text
-from numgraph.schedule.arrange import Block
+from numgraph.schedule.arrange import LoopNest
 from numgraph.schedule.tasks import Task
 
 _SIGNS: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*"}
@@ -53,9 +53,9 @@ class Notes:
         text = ", ".join(dict.fromkeys(names))
         return text if len(text) < 70 else text[:67] + "..."
 
-    def loop(self, block: Block) -> str:
+    def loop(self, nest: LoopNest) -> str:
         """What a loop counts, where that is no number."""
-        return "" if isinstance(block.length, int) else self.length(block.length)
+        return "" if isinstance(nest.length, int) else self.length(nest.length)
 
     def length(self, node: Any) -> str:
         """A length in the user's terms: `len(train_x)`, `index*600`."""

@@ -80,14 +80,14 @@ class Plans:
     def _divide(self, values: Values, stage: int) -> None:
         """Into how many chunks each divided loop of the stage goes, and how much work the stage is."""
         total: Any = 0
-        for block in self.schedule.stages[stage]:
-            division = self.schedule.division.get(block)
-            work = division.work if division is not None else chunks.work_of_block(self.graph, block)
+        for nest in self.schedule.stages[stage]:
+            division = self.schedule.division.get(nest)
+            work = division.work if division is not None else chunks.work_of_nest(self.graph, nest)
             total = total + work
             if division is not None:
                 cycles, rows = values.whole(work), values.whole(division.length)
                 count = Call("chunk_count", (TABLE, cycles, Number(chunks.GRAIN), rows))
-                values.add(self.layout.stored(self.layout.chunk_count(block), count, "chunks of a divided loop"))
+                values.add(self.layout.stored(self.layout.chunk_count(nest), count, "chunks of a divided loop"))
         work = self.graph.find(total)
         self.layout.work = work if isinstance(work, int) and len(self.schedule.stages) == 1 else None
         values.add(self.layout.stored(WORK, values.whole(total), "cycles of work, about"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from numgraph.ir import Requirement
 from numgraph.loops.alike import Merged, apart, merge
-from numgraph.loops.build import Nests
+from numgraph.loops.build import LoopBuilder
 from numgraph.loops.calls import Products, add_kernel
 from numgraph.loops.chunks import CHUNK, CHUNKS, add_chunk, add_join, host_values
 from numgraph.loops.entry import POINTER, entry_function, step_function, sweeps
@@ -17,7 +17,7 @@ from numgraph.loops.plan import Plans
 from numgraph.loops.program import ADDRESS, REALS, TABLE, Assign, Call, Function, Number, Return, Statement
 from numgraph.loops.tiles import Tiles, add_tiles_join
 from numgraph.loops.values import Setting, Values
-from numgraph.schedule.arrange import Block, Tiled
+from numgraph.schedule.arrange import LoopNest, Tiled
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.tasks import IndexCheck, KernelCall, Product, Task
 
@@ -28,13 +28,13 @@ MAX_FUNCTION = 96
 @dataclass
 class Phase:
     """A loop nest, a product or a kernel. functions: that compute it, the last one perhaps what joins the parts of
-    chunks, called `joining`. block: what is divided among threads."""
+    chunks, called `joining`. nest: what is divided among threads."""
 
     name: str
     kind: str
     tasks: list[Task]
     functions: list[Function] = field(default_factory=list)
-    block: Block | None = None
+    nest: LoopNest | None = None
     joining: str | None = None
 
     @property
@@ -63,7 +63,7 @@ class ProcessorProgram:
         self.notes = Notes(schedule.graph, self.layout)
         self.kernels: set[str] = set()
         # phases first: they decide which lengths the plans must compute
-        self.stages = [self._phases(stage, blocks) for stage, blocks in enumerate(schedule.stages)]
+        self.stages = [self._phases(stage, nests) for stage, nests in enumerate(schedule.stages)]
         plans = Plans(self.setting, requirements)
         # the first plan comes last: it writes every address that phases and later plans read
         self.plans = {stage: self._plan(plans, stage) for stage in reversed(range(len(self.stages)))}
@@ -100,66 +100,66 @@ class ProcessorProgram:
 
     # -- phases -------------------------------------------------------------------------------------------------
 
-    def _phases(self, stage: int, blocks: Sequence[Block]) -> list[Phase]:
-        """The phases of a stage: small loop nests that follow each other are one."""
-        groups: list[list[Block]] = []
-        for block in blocks:
+    def _phases(self, stage: int, nests: Sequence[LoopNest]) -> list[Phase]:
+        """The phases of a stage: small loop builder that follow each other are one."""
+        groups: list[list[LoopNest]] = []
+        for nest in nests:
             last = groups[-1] if groups else []
             room = MAX_FUNCTION - sum(b.lines for b in last)
-            if not last or self._alone(block) or self._alone(last[0]) or block.lines > room:
+            if not last or self._alone(nest) or self._alone(last[0]) or nest.lines > room:
                 groups.append([])
-            groups[-1].append(block)
+            groups[-1].append(nest)
         return [
             self._phase(f"phase_{stage}_{k}" if stage else f"phase_{k}", stage, group) for k, group in enumerate(groups)
         ]
 
-    def _alone(self, block: Block) -> bool:
-        """Whether a block is a function of its own."""
-        return isinstance(block.tasks[0], KernelCall) or block in self.schedule.division
+    def _alone(self, nest: LoopNest) -> bool:
+        """Whether a nest is a function of its own."""
+        return isinstance(nest.tasks[0], KernelCall) or nest in self.schedule.division
 
-    def _phase(self, name: str, stage: int, blocks: Sequence[Block]) -> Phase:
-        if blocks[0] in self.schedule.division:
-            return self._divided(name, stage, blocks[0])
-        tasks = [task for block in blocks for task in block.tasks]
+    def _phase(self, name: str, stage: int, nests: Sequence[LoopNest]) -> Phase:
+        if nests[0] in self.schedule.division:
+            return self._divided(name, stage, nests[0])
+        tasks = [task for nest in nests for task in nest.tasks]
         kind = "kernel" if isinstance(tasks[0], KernelCall) else "loops"
         values, memory = host_values(self.setting)
         if kind == "kernel":
             self.kernels |= {add_kernel(values, memory, tasks[0])} - {""}
         else:
-            Nests(values).blocks(blocks)
+            LoopBuilder(values).nests(nests)
         return Phase(name, kind, tasks, [self._function(name, values, memory, self.notes.made(tasks))])
 
-    def _divided(self, name: str, stage: int, block: Block) -> Phase:
+    def _divided(self, name: str, stage: int, nest: LoopNest) -> Phase:
         """A loop or a product that threads share, and behind it the joining of what they have accumulated."""
-        phase = Phase(name, "divided", block.tasks, block=block)
-        values, memory = host_values(self.setting, block)
-        if isinstance(block, Tiled):
+        phase = Phase(name, "divided", nest.tasks, nest=nest)
+        values, memory = host_values(self.setting, nest)
+        if isinstance(nest, Tiled):
             phase.kind = "rows"
-            Tiles(values, memory, block).add(stage)
-        elif isinstance(block.tasks[0], Product):
+            Tiles(values, memory, nest).add(stage)
+        elif isinstance(nest.tasks[0], Product):
             phase.kind = "product"
-            Products(values, memory).add(block.tasks[0], stage)
+            Products(values, memory).add(nest.tasks[0], stage)
         else:
-            add_chunk(values, memory, block, stage)
-        function = self._function(name, values, memory, self.notes.made(block.tasks))
+            add_chunk(values, memory, nest, stage)
+        function = self._function(name, values, memory, self.notes.made(nest.tasks))
         phase.functions.append(replace(function, decorator="divided", arguments=(ADDRESS, CHUNK, CHUNKS)))
-        place = self.layout.chunk_count(block)
-        if self.schedule.division[block].partial:
+        place = self.layout.chunk_count(nest)
+        if self.schedule.division[nest].partial:
             phase.joining = name.replace("phase", "join")
             phase.functions.append(self._joining(phase, stage, place))
         return phase
 
     def _joining(self, phase: Phase, stage: int, place: int) -> Function:
         """The function that joins what chunks have accumulated. place: the slot of how many they are."""
-        block, joining = phase.block, phase.joining
-        assert block is not None and joining is not None
+        nest, joining = phase.nest, phase.joining
+        assert nest is not None and joining is not None
         values, memory = host_values(self.setting)
         values.assign(CHUNKS, self.layout.slot(place))
-        for task in self.schedule.division[block].partial:
-            if isinstance(block, Tiled):
-                add_tiles_join(values, memory, task, block, stage)
+        for task in self.schedule.division[nest].partial:
+            if isinstance(nest, Tiled):
+                add_tiles_join(values, memory, task, nest, stage)
             else:
-                add_join(values, memory, task, block, stage)
+                add_join(values, memory, task, nest, stage)
         return self._function(joining, values, memory, f"what the chunks of {phase.name} have accumulated")
 
     def _function(self, name: str, values: Values, memory: HostMemory, note: str) -> Function:

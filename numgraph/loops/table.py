@@ -143,11 +143,11 @@ class Layout:
         """A number as it is, a length as -1 - the slot of its value."""
         return value if isinstance(value, int) else -1 - self.value(value)
 
-    def chunk_count(self, block: Any) -> int:
-        """The slot of the number of chunks of a divided block."""
-        if block not in self.chunks:
-            self.chunks[block] = self._take("chunks")
-        return self.chunks[block]
+    def chunk_count(self, nest: Any) -> int:
+        """The slot of the number of chunks of a divided nest."""
+        if nest not in self.chunks:
+            self.chunks[nest] = self._take("chunks")
+        return self.chunks[nest]
 
     def address(self, node: Node) -> int:
         """The slot of the data address of an argument or shared variable, written by the plan."""

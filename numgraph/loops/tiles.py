@@ -10,7 +10,7 @@ import numpy as np
 from numgraph.elements import View
 from numgraph.ir import Node
 from numgraph.lengths import dims
-from numgraph.loops.build import Accumulators, Nests, start_value
+from numgraph.loops.build import Accumulators, LoopBuilder, start_value
 from numgraph.loops.calls import Products, product_of
 from numgraph.loops.chunks import CHUNK, CHUNKS, add_join, rows_of_chunk
 from numgraph.loops.memory import FIRST, OWN, HostMemory, pointer_to
@@ -18,7 +18,7 @@ from numgraph.loops.program import Assign, Call, Choice, Do, Expression, For, Na
 from numgraph.loops.scalar import number
 from numgraph.loops.shown import text
 from numgraph.loops.values import Body, Values, as_read, as_stored
-from numgraph.schedule.arrange import Block, Tiled
+from numgraph.schedule.arrange import LoopNest, Tiled
 from numgraph.schedule.fuse import is_narrow
 from numgraph.schedule.tasks import Product, Reduction, Task
 
@@ -33,7 +33,7 @@ class Tiles:
         self.values = values
         self.memory = memory
         self.tiled = tiled
-        self.nests = Nests(values)
+        self.builder = LoopBuilder(values)
         self.products = Products(values, memory)
         # the statements that run for every tile; all others are before that loop or, `late`, behind it
         self.inside: list[Statement] = []
@@ -45,11 +45,11 @@ class Tiles:
         values, tiled = self.values, self.tiled
         self.memory.say_own(stage, CHUNK)
         begin, end = rows_of_chunk(values, tiled)
-        for block in tiled.body:
-            if isinstance(block.tasks[0], Product):
-                self._product(block.tasks[0])
+        for nest in tiled.body:
+            if isinstance(nest.tasks[0], Product):
+                self._product(nest.tasks[0])
             else:
-                self._loop(block)
+                self._loop(nest)
         rows, half = tiled.rows, tiled.rows // 2
         # the last tile is never short: it costs as much to begin as others; one there is without rows, for sums are 0
         count = Call("maximum", ((end - begin + (half - 1)) // rows, Number(1)))
@@ -59,18 +59,18 @@ class Tiles:
             Assign(LAST, Choice((TILE + 1).compared("<", TILES), FIRST + rows, end)),
         )
         values.add(For(TILE, (TILES,), (*bounds, *self.inside)))
-        self.nests.complete(self.late)
+        self.builder.complete(self.late)
 
     # -- loops --------------------------------------------------------------------------------------------------
 
-    def _loop(self, block: Block) -> None:
+    def _loop(self, nest: LoopNest) -> None:
         """A loop over the rows of a tile; loops inside it are as everywhere."""
-        accumulators = self.nests.started(block, 0)
+        accumulators = self.builder.started(nest, 0)
         self.late |= accumulators
-        if block not in self.tiled.lanes:
-            self.inside.append(self.nests.nest(block, 0, (FIRST, LAST), accumulators))
+        if nest not in self.tiled.lanes:
+            self.inside.append(self.builder.for_loop(nest, 0, (FIRST, LAST), accumulators))
             return
-        for part in block.body:
+        for part in nest.body:
             for task in part.reductions:
                 if task.reduced == (1,):
                     self._reset(task)
@@ -81,7 +81,7 @@ class Tiles:
         values, dtype = self.values, task.node.dtype
         start = as_stored(start_value(task.form.start, dtype), dtype)
         i, body = self._rows()
-        element = self.nests.written(task)
+        element = self.builder.written(task)
         values.add(
             Store(element.pointer, element.index, start, **values.origin(task.node, f"start of {task.node.name}"))
         )
@@ -97,7 +97,7 @@ class Tiles:
         del self.values.bodies[-2:]
         return For(counter, (FIRST, LAST), tuple(body.statements))
 
-    def _columns(self, part: Block, accumulators: Accumulators) -> None:
+    def _columns(self, part: LoopNest, accumulators: Accumulators) -> None:
         """A part of a loop over rows, its loop over columns, if there is one, outside and that over rows inside."""
         before: list[Statement] = []
         after: list[Statement] = []
@@ -112,7 +112,7 @@ class Tiles:
         i, inner = self._rows()
         inner.accumulators = {**accumulators, **kept}
         for each in part.tasks:
-            self.nests.task(each)
+            self.builder.task(each)
         rows = self._closed(i, inner)
         self.inside.append(For(self.values.counters[1], bounds, (*before, rows, *after)) if bounds else rows)
 
@@ -120,7 +120,7 @@ class Tiles:
         """A sum over rows for each column is a number while the rows of a tile are added to it."""
         values, dtype = self.values, task.node.dtype
         name = Name(values.names.fresh(None, "acc"), dtype)
-        element = self.nests.written(task)
+        element = self.builder.written(task)
         before.append(Assign(name, as_read(element, dtype), **values.origin(task.node, values.notes.op(task.node))))
         after.append(Store(element.pointer, element.index, as_stored(name, dtype)))
         return name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from numgraph.loops.nest import assigned
+from numgraph.loops.inline import assigned
 from numgraph.loops.program import (
     Assign,
     Binary,

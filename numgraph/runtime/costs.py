@@ -19,7 +19,7 @@ from numgraph.lengths.known import times
 from numgraph.op import Op
 from numgraph.runtime.native import kernel_module
 from numgraph.scalars import SCALAR_FUNCTIONS, VECTOR
-from numgraph.schedule.arrange import Block
+from numgraph.schedule.arrange import LoopNest
 from numgraph.schedule.chunks import KERNEL
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.tasks import IndexCheck, KernelCall, Product, Reduction, Scattering, Task
@@ -50,7 +50,7 @@ class LoopCosts:
         self.vector = vector
         self.paths = schedule.paths
         # the loops whose rounds LLVM does several at a time, and how many
-        self.lanes: dict[Block, int] = {}
+        self.lanes: dict[LoopNest, int] = {}
 
     def cycles(self, tasks: Sequence[Task]) -> float | None:
         """Of a phase on one thread; None where a length is unknown."""
@@ -58,21 +58,21 @@ class LoopCosts:
         self.lanes = self._find_lanes(tasks, done)
         parts = [self._operation(operation) for operation in done]
         parts += [self._finish(task) for task in tasks]
-        entered = {block: (task, depth) for task in tasks for depth, block in enumerate(self.paths[task])}
+        entered = {nest: (task, depth) for task in tasks for depth, nest in enumerate(self.paths[task])}
         parts += [_times(times(task.loops[:depth], self.number), LOOP) for task, depth in entered.values()]
         return None if None in parts else sum(p for p in parts if p is not None)
 
-    def _find_lanes(self, tasks: Sequence[Task], done: Sequence[Operation]) -> dict[Block, int]:
+    def _find_lanes(self, tasks: Sequence[Task], done: Sequence[Operation]) -> dict[LoopNest, int]:
         """For each loop how many rounds one instruction does: as many as numbers of its widest dtype fit a vector; 1
         where something in it goes one by one."""
-        found: dict[Block, int] = {}
+        found: dict[LoopNest, int] = {}
         for task in tasks:
-            for depth, block in enumerate(self.paths[task]):
-                inner = all(body.length is None for body in block.body)
+            for depth, nest in enumerate(self.paths[task]):
+                inner = all(body.length is None for body in nest.body)
                 apart = inner and not _is_chain(task, depth) and task.writes
-                found[block] = min(found.get(block, self.vector), self._fit(task.node.dtype) if apart else 1)
+                found[nest] = min(found.get(nest, self.vector), self._fit(task.node.dtype) if apart else 1)
         for operation in done:
-            op, inside = operation.node.op, operation.block
+            op, inside = operation.node.op, operation.nest
             if inside is not None and op is not None:
                 fit = self._fit(operation.node.dtype) if operation.node.dtype in FLOATS else self.vector
                 found[inside] = min(found[inside], 1 if calls_library(op, _dtype_in(operation.node)) else fit)
@@ -81,10 +81,10 @@ class LoopCosts:
     def _fit(self, dtype: str) -> int:
         return max(self.vector // max(np.dtype(dtype).itemsize, 4), 1)
 
-    def _rate(self, block: Block | None) -> float:
+    def _rate(self, nest: LoopNest | None) -> float:
         """Rounds of a loop that one instruction does; the last rounds of a short one are done one by one."""
-        lanes = 1 if block is None else self.lanes.get(block, 1)
-        length = None if block is None else self.number(block.length)
+        lanes = 1 if nest is None else self.lanes.get(nest, 1)
+        length = None if nest is None else self.number(nest.length)
         return float(lanes) if not length else length / (length // lanes + length % lanes)
 
     def _operation(self, operation: Operation) -> float | None:
@@ -95,21 +95,21 @@ class LoopCosts:
                 return 0.0
             if not adjacent(node, operation.depth - 1):
                 return _times(rounds, GATHER)
-            return _times(rounds, LOAD / self._rate(operation.block))
+            return _times(rounds, LOAD / self._rate(operation.nest))
         op = node.op
         if op is None or (node.dtype == "int64" and node.depth > 0 and op.cost == 1):
             # the address of an element
             return 0.0
         if calls_library(op, _dtype_in(node)):
             return _times(rounds, op.cost * LIBRARY[_dtype_in(node)])
-        return _times(rounds, op.cost * UNIT / self._rate(operation.block))
+        return _times(rounds, op.cost * UNIT / self._rate(operation.nest))
 
     def _finish(self, task: Task) -> float | None:
         """What a task does with the value of each round."""
         if isinstance(task, Product | KernelCall):
             return 0.0
         path = self.paths[task]
-        block = path[-1] if path else None
+        nest = path[-1] if path else None
         rounds = times(task.loops, self.number)
         if isinstance(task, IndexCheck):
             return _times(rounds, 2 * UNIT)
@@ -121,11 +121,11 @@ class LoopCosts:
                 return _times(rounds, CHAIN)
             # where the innermost loop goes along the result, that is read and written
             each = UNIT if inner in task.reduced else UNIT + STORE / 2
-            return _times(rounds, each / self._rate(block))
+            return _times(rounds, each / self._rate(nest))
         place = self.schedule.buffers.get(task.node)
         if place is not None and place.place == "register":
             return 0.0
-        return _times(rounds, STORE / self._rate(block))
+        return _times(rounds, STORE / self._rate(nest))
 
 
 def _times(rounds: int | None, cost: float) -> float | None:
@@ -232,8 +232,8 @@ class ProductCosts:
         across = -(-width // (vectors * tiles.VECTOR))
         tall = rows / down
         step: float = max(tall * vectors / 2, 4.0, (tall + vectors) / 2)
-        blocks: int = -(-self.k // tiles._k_block.py_func(self.k))
-        return float(down * across) * (self.k * step + blocks * (TILE_START + 2 * tall * vectors))
+        nests: int = -(-self.k // tiles._k_block.py_func(self.k))
+        return float(down * across) * (self.k * step + nests * (TILE_START + 2 * tall * vectors))
 
     def details(self, chunks: int) -> list[str]:
         """The path in words."""

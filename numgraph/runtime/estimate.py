@@ -17,8 +17,8 @@ from numgraph.loops.processor import Phase
 from numgraph.runtime.costs import LoopCosts, ProductCosts, kernel_cycles
 from numgraph.runtime.machine import Machine, machine
 from numgraph.runtime.variant import NativeVariant
-from numgraph.schedule.arrange import Block, Tiled
-from numgraph.schedule.chunks import GRAIN, obstacle, work_of_block
+from numgraph.schedule.arrange import LoopNest, Tiled
+from numgraph.schedule.chunks import GRAIN, obstacle, work_of_nest
 from numgraph.schedule.tasks import Product
 from numgraph.schedule.work import Work, name_of, work_of
 
@@ -32,11 +32,11 @@ KINDS = {"divided": "divided loops", "rows": "tiles of rows"}
 class Estimator:
     """The estimate of one compiled variant.
 
-    arguments: example arguments, or None. planned: number of chunks by divided block, where the plan was run with them.
+    arguments: example arguments, or None. planned: number of chunks by divided nest, where the plan was run with them.
     """
 
     def __init__(
-        self, variant: NativeVariant, arguments: Sequence[Array] | None, planned: Mapping[Block, int] | None = None
+        self, variant: NativeVariant, arguments: Sequence[Array] | None, planned: Mapping[LoopNest, int] | None = None
     ) -> None:
         self.variant = variant
         self.schedule = variant.schedule
@@ -110,10 +110,10 @@ class Estimator:
 
     def _apart(self, phase: Phase) -> list[str]:
         """What is done together over tiles of rows, or why a product is not."""
-        if isinstance(phase.block, Tiled):
-            found = [f"{phase.block.rows} rows at a time go through all of it, while they are in the cache"]
-            found += ["vectors lie along the rows"] if phase.block.lanes else []
-            for task in phase.block.sums:
+        if isinstance(phase.nest, Tiled):
+            found = [f"{phase.nest.rows} rows at a time go through all of it, while they are in the cache"]
+            found += ["vectors lie along the rows"] if phase.nest.lanes else []
+            for task in phase.nest.sums:
                 size = times(task.node.dims, self.number) or 0
                 found.append(
                     f"each thread sums up {self._made(task.node)}, {size * np.dtype(task.node.dtype).itemsize:,} bytes"
@@ -171,9 +171,9 @@ class Estimator:
 
     def _largest(self, phase: Phase, cycles: float | None, chunks: int) -> float | None:
         """Cycles of the largest chunk of divided loops, and of joining what they have accumulated."""
-        if cycles is None or phase.block is None or chunks == 1:
+        if cycles is None or phase.nest is None or chunks == 1:
             return cycles
-        division = self.schedule.division[phase.block]
+        division = self.schedule.division[phase.nest]
         rows = self.number(division.length) or 1
         joined = [times(self.schedule.buffers[i.node].lengths(self.graph), self.number) or 0 for i in division.partial]
         return cycles * -(-rows // chunks) / rows + chunks * sum(joined)
@@ -205,16 +205,16 @@ class Estimator:
 
     def _chunks(self, phase: Phase) -> tuple[int | None, str]:
         """Into how many chunks a phase goes, and why; None where only a call tells."""
-        if phase.block is None:
+        if phase.nest is None:
             return 1, self._serial_reason(phase)
-        division = self.schedule.division[phase.block]
+        division = self.schedule.division[phase.nest]
         cycles, rows = self.number(division.work), self.number(division.length)
         threads = self.variant.threads
         if threads == 1:
             return 1, "1 thread: there are no others"
         if cycles is None or rows is None:
             return None, "as many threads as the lengths of the call are worth"
-        count = self.planned.get(phase.block, max(min(cycles // GRAIN, rows, threads), 1))
+        count = self.planned.get(phase.nest, max(min(cycles // GRAIN, rows, threads), 1))
         if count > 1:
             return count, f"{count} threads: {cycles:,} cycles, at least {GRAIN:,} each"
         if cycles // GRAIN < 2:
@@ -224,11 +224,11 @@ class Estimator:
     def _serial_reason(self, phase: Phase) -> str:
         """Why a phase is not divided among threads."""
         members = set(phase.tasks)
-        blocks = [b for stage in self.schedule.stages for b in stage if b.tasks[0] in members]
-        works = [work_of_block(self.graph, b, self.number) for b in blocks]
+        nests = [b for stage in self.schedule.stages for b in stage if b.tasks[0] in members]
+        works = [work_of_nest(self.graph, b, self.number) for b in nests]
         if None not in works and sum(works) < 2 * GRAIN:
             return f"1 thread: too little work, {sum(works):,} cycles"
-        reasons = [obstacle(b) or "too little work" for b in blocks]
+        reasons = [obstacle(b) or "too little work" for b in nests]
         return f"1 thread: {'; '.join(dict.fromkeys(reasons))}"
 
     # -- notes --------------------------------------------------------------------------------------------------

@@ -193,13 +193,13 @@ class NativeVariant:
         return status
 
     def plan(self, arguments: Sequence[Array], begun: int = 0) -> dict[Any, int]:
-        """The number of chunks of each divided block of the first stage for these arguments; CheckFailed. Nothing is
+        """The number of chunks of each divided nest of the first stage for these arguments; CheckFailed. Nothing is
         computed."""
         self.fill(arguments)
         self.check(self._native(begun, 0, ()))
         layout = self.module.layout
         first = set(self.schedule.stages[0])
-        return {block: self.integers[slot] for block, slot in layout.chunks.items() if block in first}
+        return {nest: self.integers[slot] for nest, slot in layout.chunks.items() if nest in first}
 
     def run_stages(self) -> list[Array] | None:
         """As `run` for arguments that are in the table already; None when a check fails, or a signal handler has come

@@ -1,4 +1,4 @@
-"""Rows and barriers: tasks become blocks, each one pass over a loop in which everything fuses that may.
+"""Rows and barriers: tasks become loop nests, each one pass over a loop in which everything fuses that may.
 
 Two tasks share a loop when one reads of the other only the element of the same iteration, and that element is
 complete there. A reduction over the loop, a scatter, a kernel or an index check is complete only after the loop: a
@@ -22,16 +22,16 @@ MAX_BODY = 96
 
 
 @dataclass(eq=False)
-class Block:
-    """One loop (`length` is set) around further blocks, or tasks that run one after the other at this level."""
+class LoopNest:
+    """One loop (`length` is set) around further nests, or tasks that run one after the other at this level."""
 
     length: Any
     tasks: list[Task] = field(default_factory=list)
-    body: list[Block] = field(default_factory=list)
+    body: list[LoopNest] = field(default_factory=list)
     scalars: set[Node] = field(default_factory=set)
 
     def add(self, task: Task) -> None:
-        """Put a task into the block."""
+        """Put a task into the nest."""
         self.tasks.append(task)
         self.scalars.update(v for v in task.scalars if v.kind in ("op", "load"))
 
@@ -42,34 +42,34 @@ class Block:
 
     @property
     def lines(self) -> int:
-        """About how many lines the block is printed as: its operations, and loops, pointers and stores."""
+        """About how many lines the nest is printed as: its operations, and loops, pointers and stores."""
         return len(self.scalars) + 5 * len(self.tasks)
 
     @property
     def statements(self) -> int:
-        """Operations in the block; what several tasks need counts once."""
+        """Operations in the nest; what several tasks need counts once."""
         return len(self.scalars)
 
 
 @dataclass(eq=False)
-class Tiled(Block):
+class Tiled(LoopNest):
     """A phase over tiles of rows; `body` has its parts, in order.
 
-    rows: of a block. sums: the products that sum over the rows, and whether their transpose is accumulated. copies:
+    rows: of a tile. sums: the products that sum over the rows, and whether their transpose is accumulated. copies:
     products whose right side is copied first, so that it is contiguous, with the place of the copy in the chunk's own
-    memory. local: what is kept for the rows of one block only. lanes: loops whose innermost loop runs over the rows of
-    a block.
+    memory. local: what is kept for the rows of one tile only. lanes: loops whose innermost loop runs over the rows of
+    a tile.
     """
 
     rows: int = 0
     sums: dict[Task, bool] = field(default_factory=dict)
     copies: dict[Task, Any] = field(default_factory=dict)
     local: list[Node] = field(default_factory=list)
-    lanes: list[Block] = field(default_factory=list)
+    lanes: list[LoopNest] = field(default_factory=list)
 
     @property
     def room(self) -> int:
-        """Rows of the last block, at most."""
+        """Rows of the last tile, at most."""
         return self.rows + self.rows // 2
 
 
@@ -100,43 +100,43 @@ class Arranger:
             found += self.readers.get(self.overwritten.get(task.node, task.node), ())
         return [other for other in dict.fromkeys(found) if other is not task]
 
-    def arrange(self, tasks: Sequence[Task], level: int = 0) -> list[Block]:
-        """The blocks of `tasks` at a loop level, in order."""
-        blocks: list[Block] = []
+    def arrange(self, tasks: Sequence[Task], level: int = 0) -> list[LoopNest]:
+        """The nests of `tasks` at a loop level, in order."""
+        nests: list[LoopNest] = []
         position: dict[Task, int] = {}
         for task in tasks:
             needed = [other for other in self.before(task) if other in position]
-            earliest = max((self._after(task, other, position, blocks, level) for other in needed), default=0)
+            earliest = max((self._after(task, other, position, nests, level) for other in needed), default=0)
             length = task.loops[level] if len(task.loops) > level else None
-            chosen = next((k for k in range(earliest, len(blocks)) if self._fits(blocks[k], task, length, level)), None)
+            chosen = next((k for k in range(earliest, len(nests)) if self._fits(nests[k], task, length, level)), None)
             if chosen is None:
-                blocks.append(Block(length))
-                chosen = len(blocks) - 1
-            blocks[chosen].add(task)
+                nests.append(LoopNest(length))
+                chosen = len(nests) - 1
+            nests[chosen].add(task)
             position[task] = chosen
-        for block in blocks:
-            if block.length is not None:
-                block.body = self.arrange(block.tasks, level + 1)
-        return blocks
+        for nest in nests:
+            if nest.length is not None:
+                nest.body = self.arrange(nest.tasks, level + 1)
+        return nests
 
-    def _fits(self, block: Block, task: Task, length: Any, level: int) -> bool:
-        if isinstance(task, Product | KernelCall) or (block.tasks and isinstance(block.tasks[0], Product | KernelCall)):
+    def _fits(self, nest: LoopNest, task: Task, length: Any, level: int) -> bool:
+        if isinstance(task, Product | KernelCall) or (nest.tasks and isinstance(nest.tasks[0], Product | KernelCall)):
             return False
-        if level == 0 and self.graph.traits.grid and not may_share_grid(block.tasks[0], task):
+        if level == 0 and self.graph.traits.grid and not may_share_grid(nest.tasks[0], task):
             return False
-        if (block.length is None) != (length is None):
+        if (nest.length is None) != (length is None):
             return False
-        if length is not None and not self.graph.equal_lengths(block.length, length):
+        if length is not None and not self.graph.equal_lengths(nest.length, length):
             return False
-        return level > 0 or block.statements + task.statements <= MAX_BODY
+        return level > 0 or nest.statements + task.statements <= MAX_BODY
 
-    def _after(self, task: Task, other: Task, position: dict[Task, int], blocks: list[Block], level: int) -> int:
-        """The first block in which `task` may run, as far as `other` is concerned."""
-        block = position[other]
-        if blocks[block].length is None:
-            # there a failed check ends a call at once; threads of a grid go on to the end of the block
-            return block + (self.graph.traits.grid and isinstance(other, IndexCheck) and task.last)
-        return block if self.may_share(task, other, level) else block + 1
+    def _after(self, task: Task, other: Task, position: dict[Task, int], nests: list[LoopNest], level: int) -> int:
+        """The first nest in which `task` may run, as far as `other` is concerned."""
+        nest = position[other]
+        if nests[nest].length is None:
+            # there a failed check ends a call at once; threads of a grid go on to the end of the nest
+            return nest + (self.graph.traits.grid and isinstance(other, IndexCheck) and task.last)
+        return nest if self.may_share(task, other, level) else nest + 1
 
     def may_share(self, task: Task, other: Task, level: int) -> bool:
         """Whether `task` may run in the same iteration of the loop at `level` as `other`, which it depends on."""
@@ -203,4 +203,4 @@ def gathers_rows(task: Task) -> bool:
     return task.reduced[0] == 0 or task.reduced[0] + len(task.reduced) < len(task.loops)
 
 
-__all__ = ["LEAVES", "Arranger", "Block", "Tiled"]
+__all__ = ["LEAVES", "Arranger", "LoopNest", "Tiled"]

@@ -10,7 +10,7 @@ from typing import Any
 from numgraph.ir import Graph, Node
 from numgraph.lengths import dims
 from numgraph.lengths.sources import read_for
-from numgraph.schedule.arrange import Block, Tiled
+from numgraph.schedule.arrange import LoopNest, Tiled
 from numgraph.schedule.tasks import Elementwise, IndexCheck, Reduction, Scattering, Task
 
 
@@ -79,7 +79,7 @@ class Placer:
         self.buffers = buffers
         self.stages = 1
 
-    def place(self, tasks: Sequence[Task], stages: Sequence[Sequence[Block]], waited: Sequence[Node] = ()) -> None:
+    def place(self, tasks: Sequence[Task], stages: Sequence[Sequence[LoopNest]], waited: Sequence[Node] = ()) -> None:
         """A buffer for each task: registers and row buffers where all readers share the writer's loops. waited: nodes
         that conditions read."""
         self.stages = len(stages)
@@ -138,10 +138,10 @@ class Placer:
         else:
             self.buffers[task.node] = Buffer(task.node, "base", -1, mine.axes, stage=base.stage)
 
-    def lay_out(self, stage: int, blocks: Sequence[Block]) -> Any:
+    def lay_out(self, stage: int, nests: Sequence[LoopNest]) -> Any:
         """Offsets in the stage's arena; buffers of equal size whose lives do not overlap share memory. Returns the
         bytes."""
-        first, final = self._lives(stage, blocks)
+        first, final = self._lives(stage, nests)
         total: Any = 0
         places: dict[Any, Places] = {}
         for node in sorted(first, key=lambda v: first[v]):
@@ -154,12 +154,12 @@ class Placer:
                 total = total + size
         return total
 
-    def _lives(self, stage: int, blocks: Sequence[Block]) -> tuple[dict[Node, int], dict[Node, int]]:
+    def _lives(self, stage: int, nests: Sequence[LoopNest]) -> tuple[dict[Node, int], dict[Node, int]]:
         first: dict[Node, int] = {}
         final: dict[Node, int] = {}
-        forever = len(blocks) + 1
-        for number, block in enumerate(blocks):
-            for task in block.tasks:
+        forever = len(nests) + 1
+        for number, nest in enumerate(nests):
+            for task in nest.tasks:
                 used = task.sources if isinstance(task, IndexCheck) else [*task.sources, task.node]
                 for node in map(self._root_buffer, used):
                     if (
@@ -178,27 +178,27 @@ class Placer:
         return node
 
 
-def loops_around(stages: Sequence[Sequence[Block]]) -> dict[Task, list[Block]]:
+def loops_around(stages: Sequence[Sequence[LoopNest]]) -> dict[Task, list[LoopNest]]:
     """The loops around each task, outermost first."""
-    paths: dict[Task, list[Block]] = {}
-    for blocks in stages:
-        _trace(blocks, [], paths)
+    paths: dict[Task, list[LoopNest]] = {}
+    for nests in stages:
+        _trace(nests, [], paths)
     return paths
 
 
-def _trace(blocks: Sequence[Block], path: list[Block], paths: dict[Task, list[Block]]) -> None:
-    for block in blocks:
-        inside = [*path, block] if block.length is not None else path
-        if isinstance(block, Tiled):
-            _trace(block.body, path, paths)
-        elif block.length is None:
-            for task in block.tasks:
+def _trace(nests: Sequence[LoopNest], path: list[LoopNest], paths: dict[Task, list[LoopNest]]) -> None:
+    for nest in nests:
+        inside = [*path, nest] if nest.length is not None else path
+        if isinstance(nest, Tiled):
+            _trace(nest.body, path, paths)
+        elif nest.length is None:
+            for task in nest.tasks:
                 paths[task] = inside
         else:
-            _trace(block.body, inside, paths)
+            _trace(nest.body, inside, paths)
 
 
-def _common(a: Sequence[Block], b: Sequence[Block]) -> int:
+def _common(a: Sequence[LoopNest], b: Sequence[LoopNest]) -> int:
     """How many of the outermost loops two tasks share."""
     count = 0
     for x, y in zip(a, b, strict=False):

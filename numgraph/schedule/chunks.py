@@ -15,7 +15,7 @@ from typing import Any
 from numgraph.ir import Graph, Node
 from numgraph.lengths import dims
 from numgraph.lengths.known import full_length
-from numgraph.schedule.arrange import Block, Tiled
+from numgraph.schedule.arrange import LoopNest, Tiled
 from numgraph.schedule.tasks import Elementwise, IndexCheck, KernelCall, Product, Reduction, Scattering, Task
 from numgraph.types import FLOATS
 
@@ -33,7 +33,7 @@ SCRATCH_BYTES = 1 << 20
 
 @dataclass(eq=False)
 class Division:
-    """How a block is divided. work: cycles, about. partial: the tasks whose results are joined, with the offset of
+    """How a nest is divided. work: cycles, about. partial: the tasks whose results are joined, with the offset of
     each chunk's part. length: rows."""
 
     work: Any
@@ -42,31 +42,31 @@ class Division:
 
 
 def divide_among_threads(
-    graph: Graph, blocks: Sequence[Block], buffers: dict[Node, Any]
-) -> tuple[dict[Block, Division], Any]:
-    """The blocks of a stage that are divided, and the bytes that one chunk of any needs for itself.
+    graph: Graph, nests: Sequence[LoopNest], buffers: dict[Node, Any]
+) -> tuple[dict[LoopNest, Division], Any]:
+    """The nests of a stage that are divided, and the bytes that one chunk of any needs for itself.
 
-    Row buffers of divided blocks change their place to "private".
+    Row buffers of divided nests change their place to "private".
     """
-    found: dict[Block, Division] = {}
+    found: dict[LoopNest, Division] = {}
     # products use the same memory one after the other
-    size: Any = SCRATCH_BYTES if any(isinstance(task, Product) for block in blocks for task in block.tasks) else 0
-    for block in blocks:
-        if isinstance(block, Tiled):
-            found[block], size = _divide_tiled(graph, block, buffers, size)
+    size: Any = SCRATCH_BYTES if any(isinstance(task, Product) for nest in nests for task in nest.tasks) else 0
+    for nest in nests:
+        if isinstance(nest, Tiled):
+            found[nest], size = _divide_tiled(graph, nest, buffers, size)
             continue
-        if isinstance(block.tasks[0], Product):
-            found[block] = Division(work_of_block(graph, block), _parts(graph, block.tasks[0]))
+        if isinstance(nest.tasks[0], Product):
+            found[nest] = Division(work_of_nest(graph, nest), _parts(graph, nest.tasks[0]))
             continue
-        if not _divisible(block):
+        if not _divisible(nest):
             continue
-        work = work_of_block(graph, block)
-        length = graph.find(block.length)
-        most = work_of_block(graph, block, full_length)
+        work = work_of_nest(graph, nest)
+        length = graph.find(nest.length)
+        most = work_of_nest(graph, nest, full_length)
         if (most is not None and most < 2 * GRAIN) or (isinstance(length, int) and length < 2):
             continue
-        found[block] = Division(work, length)
-        size = _own_memory(graph, block.tasks, buffers, found[block], size)
+        found[nest] = Division(work, length)
+        size = _own_memory(graph, nest.tasks, buffers, found[nest], size)
     return found, size
 
 
@@ -87,8 +87,8 @@ def _own_memory(graph: Graph, tasks: Sequence[Task], buffers: dict[Node, Any], d
 
 
 def _divide_tiled(graph: Graph, tiled: Tiled, buffers: dict[Node, Any], size: Any) -> tuple[Division, Any]:
-    """As for a loop; besides, rows of a block, copied weights, and sums of products."""
-    division = Division(work_of_block(graph, tiled), graph.find(tiled.length))
+    """As for a loop; besides, rows of a tile, copied weights, and sums of products."""
+    division = Division(work_of_nest(graph, tiled), graph.find(tiled.length))
     for node in tiled.local:
         buffer = buffers[node]
         buffer.place, buffer.offset = "rows", size
@@ -108,18 +108,18 @@ def _parts(graph: Graph, task: Task) -> Any:
     return lengths[0] if len(lengths) == 3 else dims.maximum(lengths[0] // TILE_ROWS, lengths[1] // TILE_COLUMNS)
 
 
-def _divisible(block: Block) -> bool:
-    """Whether the rows of a block's loop may be computed by different threads."""
-    return not obstacle(block)
+def _divisible(nest: LoopNest) -> bool:
+    """Whether the rows of a nest's loop may be computed by different threads."""
+    return not obstacle(nest)
 
 
-def obstacle(block: Block) -> str:
-    """Why the rows of a block's loop may not be computed by different threads; "" where they may."""
-    if isinstance(block.tasks[0], KernelCall):
+def obstacle(nest: LoopNest) -> str:
+    """Why the rows of a nest's loop may not be computed by different threads; "" where they may."""
+    if isinstance(nest.tasks[0], KernelCall):
         return "a kernel runs on one thread"
-    if block.length is None:
+    if nest.length is None:
         return "no loop to divide"
-    return next((reason for task in block.tasks if (reason := _not_by_rows(task))), "")
+    return next((reason for task in nest.tasks if (reason := _not_by_rows(task))), "")
 
 
 def _not_by_rows(task: Task) -> str:
@@ -133,15 +133,15 @@ def _not_by_rows(task: Task) -> str:
     return "" if by_rows else "its loop does not run along the rows of what it writes"
 
 
-def work_of_block(graph: Graph, block: Block, length_of: Callable[[Any], Any] | None = None) -> Any:
-    """Cycles that a block takes on one core, about; a number, or a node where lengths are not known.
+def work_of_nest(graph: Graph, nest: LoopNest, length_of: Callable[[Any], Any] | None = None) -> Any:
+    """Cycles that a nest takes on one core, about; a number, or a node where lengths are not known.
 
     length_of: what a length counts as (as it is by default); None as an answer makes the whole work None.
     """
     found = length_of or graph.find
     costs: dict[tuple[Any, ...], int] = {}
     total: Any = 0
-    for task in block.tasks:
+    for task in nest.tasks:
         lengths: tuple[Any, ...]
         if isinstance(task, Product):
             lengths, cost = (*task.node.dims, task.views[0].lengths[-1]), 0

@@ -1,10 +1,10 @@
 """Phases over tiles of rows: loops and products over the same rows are done for one tile of rows after the other.
 
-A minibatch is then read from memory once: while a block of its rows is in the cache, it is multiplied by the weights,
+A minibatch is then read from memory once: while a tile of its rows is in the cache, it is multiplied by the weights,
 the loops over these rows run, and `x.T @ dz` of these rows is added to an accumulator. What only this phase needs of an
-intermediate result are the rows of one block. Sums over all rows are complete when all blocks are done.
+intermediate result are the rows of one tile. Sums over all rows are complete when all tiles are done.
 
-Three kinds of blocks (of the schedule) may be parts of such a phase, all over the same rows:
+Three kinds of loop nests may be parts of such a phase, all over the same rows:
 
 * a loop whose rows may be computed by different threads;
 * a product whose rows are these rows, `x @ W`, where W is not made in the phase and small enough to stay in the cache;
@@ -23,24 +23,24 @@ from numgraph.ir import Graph, Node
 from numgraph.lengths import dims
 from numgraph.lengths.known import full_length
 from numgraph.lengths.sources import scalar_nodes
-from numgraph.schedule.arrange import Arranger, Block, Tiled
+from numgraph.schedule.arrange import Arranger, LoopNest, Tiled
 from numgraph.schedule.buffers import Buffer
 from numgraph.schedule.chunks import obstacle
 from numgraph.schedule.tasks import Elementwise, IndexCheck, Product, Reduction, Task
 from numgraph.types import FLOATS
 
-# Bytes of the weights, or of the sums, that may stay in the cache beside a tile of rows, and of that block, about: the
+# Bytes of the weights, or of the sums, that may stay in the cache beside a tile of rows, and of that tile, about: the
 # second-level cache of most processors has 512 KiB and more.
 RESIDENT = 128 * 1024
-BLOCK = 160 * 1024
-# Rows of a block (the last one has up to half as many more).
+TILE_BYTES = 160 * 1024
+# Rows of a tile (the last one has up to half as many more).
 MOST_ROWS, LEAST_ROWS = 32, 8
 # Rows from which a phase is worth what each chunk adds for itself: a step of softmax regression (784 features, 10
 # classes) on two threads is a tenth slower with it at 100 rows, and a tenth faster at 200.
 WORTH_ROWS = 160
 # Lines of a phase, about: Numba's typing time grows faster than linearly with a function's length.
 MAX_LINES = 192
-# Columns up to which the innermost loop runs over the rows of a block rather than over its columns.
+# Columns up to which the innermost loop runs over the rows of a tile rather than over its columns.
 SHORT = 32
 # Columns up to which a product goes along the summed axis, of this length at least.
 NARROW, LONG = 12, 64
@@ -56,9 +56,9 @@ class Fuser:
         # why a product is not part of a phase with loops over its rows
         self.why: dict[Task, str] = {}
 
-    def run(self, blocks: Sequence[Block]) -> list[Block]:
-        """The blocks in an order in which those of a phase are one."""
-        rest, done = list(blocks), []
+    def run(self, nests: Sequence[LoopNest]) -> list[LoopNest]:
+        """The nests in an order in which those of a phase are one."""
+        rest, done = list(nests), []
         while rest:
             found = self._phase(rest)
             if found is None:
@@ -68,60 +68,60 @@ class Fuser:
             done += [*before, tiled]
         return done
 
-    def _phase(self, blocks: list[Block]) -> tuple[list[Block], Tiled, list[Block]] | None:
-        """(what moves before it, the phase, what comes after it), of a phase that begins with the first block."""
-        length = self._length(blocks[0])
-        if length is None or not self._worth(length, blocks):
+    def _phase(self, nests: list[LoopNest]) -> tuple[list[LoopNest], Tiled, list[LoopNest]] | None:
+        """(what moves before it, the phase, what comes after it), of a phase that begins with the first nest."""
+        length = self._length(nests[0])
+        if length is None or not self._worth(length, nests):
             return None
         tiled = Tiled(length)
-        before: list[Block] = []
-        after: list[Block] = []
-        for block in blocks:
-            if not self._depends(block, after) and self._joins(block, tiled):
-                tiled.body.append(block)
-                tiled.tasks += block.tasks
-                tiled.scalars |= block.scalars
-            elif self._depends(block, [tiled, *after]):
-                after.append(block)
+        before: list[LoopNest] = []
+        after: list[LoopNest] = []
+        for nest in nests:
+            if not self._depends(nest, after) and self._joins(nest, tiled):
+                tiled.body.append(nest)
+                tiled.tasks += nest.tasks
+                tiled.scalars |= nest.scalars
+            elif self._depends(nest, [tiled, *after]):
+                after.append(nest)
             else:
-                before.append(block)
-        kinds = {isinstance(block.tasks[0], Product) for block in tiled.body}
+                before.append(nest)
+        kinds = {isinstance(nest.tasks[0], Product) for nest in tiled.body}
         if len(kinds) < 2 or len(tiled.sums) == len(tiled.body):
             return None
         self._settle(tiled)
         return before, tiled, after
 
-    def _length(self, block: Block) -> Any:
-        """The rows of a phase that might begin with a block."""
-        if isinstance(block.tasks[0], Product):
-            node = block.tasks[0].node
+    def _length(self, nest: LoopNest) -> Any:
+        """The rows of a phase that might begin with a nest."""
+        if isinstance(nest.tasks[0], Product):
+            node = nest.tasks[0].node
             return node.dims[0] if len(node.dims) == 2 else None
-        return None if obstacle(block) else block.length
+        return None if obstacle(nest) else nest.length
 
-    def _worth(self, length: Any, blocks: Sequence[Block]) -> bool:
+    def _worth(self, length: Any, nests: Sequence[LoopNest]) -> bool:
         """Whether there are rows enough, as far as that is known before the call."""
         most = full_length(length)
-        task = blocks[0].tasks[0]
+        task = nests[0].tasks[0]
         if most is None and isinstance(task, Product):
-            loops = [b for b in blocks[1:] if b.length is not None and self.graph.equal_lengths(b.length, length)]
+            loops = [b for b in nests[1:] if b.length is not None and self.graph.equal_lengths(b.length, length)]
             if loops:
                 self.why[task] = "how many rows there are is known only at the call"
         return most is not None and most >= WORTH_ROWS
 
-    def _depends(self, block: Block, others: Iterable[Block]) -> bool:
+    def _depends(self, nest: LoopNest, others: Iterable[LoopNest]) -> bool:
         tasks = {task for other in others for task in other.tasks}
-        return any(not tasks.isdisjoint(self.arranger.before(task)) for task in block.tasks)
+        return any(not tasks.isdisjoint(self.arranger.before(task)) for task in nest.tasks)
 
     # -- parts ----------------------------------------------------------------------------------------------------
 
-    def _joins(self, block: Block, tiled: Tiled) -> bool:
-        if tiled.lines + block.lines > MAX_LINES:
+    def _joins(self, nest: LoopNest, tiled: Tiled) -> bool:
+        if tiled.lines + nest.lines > MAX_LINES:
             return False
-        task = block.tasks[0]
+        task = nest.tasks[0]
         if not isinstance(task, Product):
-            if obstacle(block) or not self.graph.equal_lengths(block.length, tiled.length):
+            if obstacle(nest) or not self.graph.equal_lengths(nest.length, tiled.length):
                 return False
-            return all(self._by_rows(task, tiled) for task in block.tasks)
+            return all(self._by_rows(task, tiled) for task in nest.tasks)
         if len(task.node.dims) != 2 or task.node.dtype not in FLOATS:
             return False
         if self._is_row_product(task, tiled):
@@ -228,15 +228,15 @@ class Fuser:
                 tiled.local.append(task.node)
                 width += row
         width += sum(self._row_bytes(tiled).values())
-        rows = min(max(BLOCK // max(width, 1), LEAST_ROWS), MOST_ROWS)
+        rows = min(max(TILE_BYTES // max(width, 1), LEAST_ROWS), MOST_ROWS)
         tiled.rows = rows // LEAST_ROWS * LEAST_ROWS
         for task in tiled.tasks:
             if isinstance(task, Product) and task not in tiled.sums:
                 b = task.views[1]
                 if is_narrow(self.graph, task) or not (isinstance(b.strides[-1], int) and b.strides[-1] == 1):
                     tiled.copies[task] = 0
-        tiled.lanes = [block for block in tiled.body if self._has_lanes(block, tiled)]
-        for task in (task for block in tiled.lanes for task in block.tasks):
+        tiled.lanes = [nest for nest in tiled.body if self._has_lanes(nest, tiled)]
+        for task in (task for nest in tiled.lanes for task in nest.tasks):
             if isinstance(task, IndexCheck) or 0 in task.reduced:
                 continue
             place = self.buffers[task.node]
@@ -250,10 +250,10 @@ class Fuser:
         """Whether a buffer holds one row, for one round of a loop."""
         return place.place == "arena" and 0 not in place.axes
 
-    def _has_lanes(self, block: Block, tiled: Tiled) -> bool:
-        """Whether the vectors of a loop lie along the rows: it has short rows, of what is kept for one block only."""
+    def _has_lanes(self, nest: LoopNest, tiled: Tiled) -> bool:
+        """Whether the vectors of a loop lie along the rows: it has short rows, of what is kept for one tile only."""
         made = {task.node for part in tiled.body for task in part.tasks if task.writes}
-        return all(self._is_short(task, made, tiled) for task in block.tasks)
+        return all(self._is_short(task, made, tiled) for task in nest.tasks)
 
     def _is_short(self, task: Task, made: set[Node], tiled: Tiled) -> bool:
         """Whether that is so for a task of a loop."""

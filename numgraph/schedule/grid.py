@@ -1,14 +1,13 @@
-"""How the threads of a grid divide the loops of a block among them.
+"""How the threads of a grid divide the loops of a nest among them.
 
-A grid has blocks of threads; here "group" is such a block, since a block of the schedule is a loop. The threads of a
-group can wait for each other and share fast memory, groups cannot. Each block of the schedule gets one of these
-mappings:
+The threads of a block can wait for each other and share fast memory, blocks cannot. Each loop nest of the schedule gets
+one of these mappings:
 
 * once      one thread: scalars
 * flat      an iteration of all loops together per thread: elementwise work
 * rows      an iteration of the outermost loop per thread: short rows
-* lanes     an iteration of the outermost loop per group, whose threads divide the loops inside and join their sums
-* sums      sums over the outermost loop: a group has some of the results, or a part of the iterations of one
+* lanes     an iteration of the outermost loop per block, whose threads divide the loops inside and join their sums
+* sums      sums over the outermost loop: a block has some of the results, or a part of the iterations of one
 * scatter   iterations that may meet the same element follow each other in one thread
 * kernel, product   a call, of a function that divides its work itself
 """
@@ -21,11 +20,11 @@ from typing import Any
 from numgraph.ir import Graph, Node
 from numgraph.lengths import dims
 from numgraph.lengths.known import full_length, times
-from numgraph.schedule.arrange import Block, gathers_rows
+from numgraph.schedule.arrange import LoopNest, gathers_rows
 from numgraph.schedule.buffers import memory_of
 from numgraph.schedule.tasks import Elementwise, IndexCheck, KernelCall, Product, Scattering, Task
 
-# Iterations up to which a block is worth moving beside others of its size, with which it is one launch then.
+# Iterations up to which a nest is worth moving beside others of its size, with which it is one launch then.
 SMALL = 16384
 # Rows of up to this many elements are handled by one thread each.
 SHORT = 32
@@ -33,9 +32,9 @@ SHORT = 32
 
 @dataclass(eq=False)
 class Mapping:
-    """How a block is divided. shape: one of the names above. count: how many threads have work (for "lanes": groups),
+    """How a nest is divided. shape: one of the names above. count: how many threads have work (for "lanes": blocks),
     about; work: iterations in all; None where that is not known before the call. private: bytes that each thread
-    ("lanes": group) has for itself.
+    ("lanes": block) has for itself.
     """
 
     shape: str
@@ -48,14 +47,14 @@ class Mapping:
         return self.shape not in ("product", "kernel") and self.work is not None and self.work <= most
 
 
-def map_to_grid(graph: Graph, blocks: list[Block], buffers: dict[Node, Any]) -> tuple[dict[Block, Mapping], Any]:
-    """A mapping for each block of a stage. Row buffers change their place to "private", small blocks move up to
+def map_to_grid(graph: Graph, nests: list[LoopNest], buffers: dict[Node, Any]) -> tuple[dict[LoopNest, Mapping], Any]:
+    """A mapping for each nest of a stage. Row buffers change their place to "private", small nests move up to
     others."""
-    found: dict[Block, Mapping] = {}
-    for block in blocks:
-        shape = _shape(graph, block)
-        mapping = found[block] = Mapping(shape, _count(graph, block, shape), _work(block))
-        for task in block.tasks:
+    found: dict[LoopNest, Mapping] = {}
+    for nest in nests:
+        shape = _shape(graph, nest)
+        mapping = found[nest] = Mapping(shape, _count(graph, nest, shape), _work(nest))
+        for task in nest.tasks:
             if isinstance(task, IndexCheck) or shape not in ("rows", "lanes"):
                 continue
             buffer = buffers[task.node]
@@ -64,7 +63,7 @@ def map_to_grid(graph: Graph, blocks: list[Block], buffers: dict[Node, Any]) -> 
                     buffer.axes = _apart(task, buffer.axes)
                 buffer.place, buffer.offset = "private", mapping.private
                 mapping.private = mapping.private + buffer.size(graph)
-    gather_small(blocks, found, buffers)
+    gather_small(nests, found, buffers)
     # what a kernel has for itself lies in memory of its own
     return found, 0
 
@@ -76,46 +75,46 @@ def _apart(task: Task, axes: tuple[int, ...]) -> tuple[int, ...]:
     return axes if divided is None else tuple(sorted({*axes, divided}))
 
 
-def _shape(graph: Graph, block: Block) -> str:
-    first = block.tasks[0]
+def _shape(graph: Graph, nest: LoopNest) -> str:
+    first = nest.tasks[0]
     if isinstance(first, Product | KernelCall | Scattering):
         return first.kind
-    if block.length is None:
+    if nest.length is None:
         return "once"
-    if any(gathers_rows(task) for task in block.tasks):
+    if any(gathers_rows(task) for task in nest.tasks):
         return "sums"
-    plain = all(isinstance(task, Elementwise | IndexCheck) or not task.reduced for task in block.tasks)
-    same = all(len(task.loops) == len(first.loops) for task in block.tasks)
-    if plain and same and _one_nest(block):
+    plain = all(isinstance(task, Elementwise | IndexCheck) or not task.reduced for task in nest.tasks)
+    same = all(len(task.loops) == len(first.loops) for task in nest.tasks)
+    if plain and same and _one_nest(nest):
         return "flat"
-    return "rows" if _short_rows(block) else "lanes"
+    return "rows" if _short_rows(nest) else "lanes"
 
 
-def _one_nest(block: Block) -> bool:
+def _one_nest(nest: LoopNest) -> bool:
     """Whether the loops lie directly inside each other, with all tasks in the innermost."""
-    while block.body and block.body[0].length is not None:
-        if len(block.body) > 1:
+    while nest.body and nest.body[0].length is not None:
+        if len(nest.body) > 1:
             return False
-        block = block.body[0]
-    return all(inner.length is None for inner in block.body)
+        nest = nest.body[0]
+    return all(inner.length is None for inner in nest.body)
 
 
-def _short_rows(block: Block) -> bool:
+def _short_rows(nest: LoopNest) -> bool:
     """Whether one thread may as well do a whole iteration of the outermost loop."""
-    inner = [task.loops[1] for task in block.tasks if len(task.loops) > 1]
+    inner = [task.loops[1] for task in nest.tasks if len(task.loops) > 1]
     lengths = [full_length(n) for n in inner]
     return all(n is not None and n <= SHORT for n in lengths)
 
 
-def _count(graph: Graph, block: Block, shape: str) -> Any:
-    first = block.tasks[0]
+def _count(graph: Graph, nest: LoopNest, shape: str) -> Any:
+    first = nest.tasks[0]
     if shape == "flat":
         return dims.product([graph.find(n) for n in first.loops])
     if shape == "sums":
         return dims.product([graph.find(first.loops[k]) for k in first.kept])
     if shape == "scatter":
         return dims.product([graph.find(first.loops[k]) for k in free_levels(first)])
-    return 1 if block.length is None else graph.find(block.length)
+    return 1 if nest.length is None else graph.find(nest.length)
 
 
 def free_levels(task: Task) -> list[int]:
@@ -128,37 +127,37 @@ def free_levels(task: Task) -> list[int]:
     return sorted(counters)
 
 
-def _work(block: Block) -> int | None:
+def _work(nest: LoopNest) -> int | None:
     """Iterations of all tasks, as far as they are known before a call."""
-    counts = [times(task.loops or task.node.dims) for task in block.tasks]
+    counts = [times(task.loops or task.node.dims) for task in nest.tasks]
     return None if None in counts else sum(n for n in counts if n is not None)
 
 
-def gather_small(blocks: list[Block], found: dict[Block, Mapping], buffers: dict[Node, Any]) -> None:
-    """Move each small block up to the small one before it, where nothing in between has to come first."""
-    for k in range(1, len(blocks)):
-        place = next((p for p in range(k - 1, -1, -1) if found[blocks[p]].is_small(SMALL)), None)
-        if not found[blocks[k]].is_small(SMALL) or place is None:
+def gather_small(nests: list[LoopNest], found: dict[LoopNest, Mapping], buffers: dict[Node, Any]) -> None:
+    """Move each small nest up to the small one before it, where nothing in between has to come first."""
+    for k in range(1, len(nests)):
+        place = next((p for p in range(k - 1, -1, -1) if found[nests[p]].is_small(SMALL)), None)
+        if not found[nests[k]].is_small(SMALL) or place is None:
             continue
-        between = blocks[place + 1 : k]
-        if not any(_must_follow(blocks[k], other, buffers) for other in between):
-            blocks.insert(place + 1, blocks.pop(k))
+        between = nests[place + 1 : k]
+        if not any(_must_follow(nests[k], other, buffers) for other in between):
+            nests.insert(place + 1, nests.pop(k))
 
 
-def _must_follow(block: Block, other: Block, buffers: dict[Node, Any]) -> bool:
-    """Whether `block`, which comes later, may not be moved before `other`."""
-    if any(isinstance(task, IndexCheck) for task in (*block.tasks, *other.tasks)):
+def _must_follow(nest: LoopNest, other: LoopNest, buffers: dict[Node, Any]) -> bool:
+    """Whether `nest`, which comes later, may not be moved before `other`."""
+    if any(isinstance(task, IndexCheck) for task in (*nest.tasks, *other.tasks)):
         return True
-    reads, writes = _reads_and_writes(block, buffers)
+    reads, writes = _reads_and_writes(nest, buffers)
     before_reads, before_writes = _reads_and_writes(other, buffers)
     return bool(reads & before_writes or writes & (before_reads | before_writes))
 
 
-def _reads_and_writes(block: Block, buffers: dict[Node, Any]) -> tuple[set[Any], set[Any]]:
-    """What a block reads and writes: shared variables by their slot, other memory by the node that has it."""
+def _reads_and_writes(nest: LoopNest, buffers: dict[Node, Any]) -> tuple[set[Any], set[Any]]:
+    """What a nest reads and writes: shared variables by their slot, other memory by the node that has it."""
     reads: set[Any] = set()
     writes: set[Any] = set()
-    for task in block.tasks:
+    for task in nest.tasks:
         reads.update(_owner(node, buffers) for node in task.sources)
         if task.writes:
             writes.add(_owner(task.node, buffers))

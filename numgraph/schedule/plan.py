@@ -1,4 +1,4 @@
-"""The whole schedule of a program: stages of blocks, and a place in memory for every buffer."""
+"""The whole schedule of a program: stages of loop nests, and a place in memory for every buffer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numgraph.elements import Elements
 from numgraph.ir import Graph, Node, Requirement, topological
 from numgraph.lengths.known import OF_ELEMENTS, undecided
 from numgraph.lengths.sources import Mover, computed_sources, read_for
-from numgraph.schedule.arrange import Arranger, Block
+from numgraph.schedule.arrange import Arranger, LoopNest
 from numgraph.schedule.buffers import Buffer, Placer, loops_around
 from numgraph.schedule.chunks import divide_among_threads
 from numgraph.schedule.conditions import LateConditions
@@ -25,27 +25,27 @@ from numgraph.schedule.tasks import Task, TaskMaker, choose_stored, needed
 class Schedule:
     """Everything that the printers need.
 
-    stages: blocks, in order; arena_bytes: per stage. division: how blocks are divided, for those that are: a `Division`
+    stages: nests, in order; arena_bytes: per stage. division: how nests are divided, for those that are: a `Division`
     among processor threads, a `Mapping` among a grid's. private_bytes: per stage, what each chunk has for itself,
     behind the arena. apart: why a product is not done together with loops over its rows.
     """
 
     graph: Graph
     elements: Elements
-    stages: list[list[Block]]
+    stages: list[list[LoopNest]]
     buffers: dict[Node, Buffer]
     outputs: list[Node]
     updates: list[Update]
     arena_bytes: list[Any]
     tasks: list[Task]
-    division: dict[Block, Any]
+    division: dict[LoopNest, Any]
     private_bytes: list[Any]
     apart: dict[Task, str]
     arguments: list[Node] = field(default_factory=list)
     shared: list[Node] = field(default_factory=list)
 
     @cached_property
-    def paths(self) -> dict[Task, list[Block]]:
+    def paths(self) -> dict[Task, list[LoopNest]]:
         """The loops around each task, outermost first."""
         return loops_around(self.stages)
 
@@ -89,14 +89,14 @@ class Scheduler:
             fuser = Fuser(self.graph, Arranger(self.graph, tasks, overwritten), self.buffers)
             stages = [fuser.run(stages[0])]
             apart = fuser.why
-        division: dict[Block, Any] = {}
+        division: dict[LoopNest, Any] = {}
         private = []
         divide = map_to_grid if self.graph.traits.grid else divide_among_threads
-        for blocks in stages:
-            divided, size = divide(self.graph, blocks, self.buffers)
+        for nests in stages:
+            divided, size = divide(self.graph, nests, self.buffers)
             division |= divided
             private.append(size)
-        arena = [placer.lay_out(stage, blocks) for stage, blocks in enumerate(stages)]
+        arena = [placer.lay_out(stage, nests) for stage, nests in enumerate(stages)]
         return Schedule(
             self.graph, self.elements, stages, self.buffers, self.outputs, self.updates, arena, tasks, division,
             private, apart,

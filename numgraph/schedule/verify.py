@@ -1,6 +1,6 @@
 """Proves that a finished schedule keeps to the rule of `schedule/ownership`, by following what lies where.
 
-The blocks are gone through in the order in which they run. For each piece of memory it is known which node lies in it,
+The nests are gone through in the order in which they run. For each piece of memory it is known which node lies in it,
 who wrote it, and who has read it since. A read must find the node that it asks for; a write ends the node that was
 there, and whatever else overlaps. Within a loop one task may meet what another one does in another iteration; so two
 tasks of a loop may use the same memory only if both name the element by the loop's counter, on the same axis. Then they
@@ -19,7 +19,7 @@ from numgraph.errors import ScheduleError
 from numgraph.ir import LEAVES, Graph, Node
 from numgraph.lengths import dims
 from numgraph.lengths.known import all_apart, apart, in_order
-from numgraph.schedule.arrange import Block, Tiled
+from numgraph.schedule.arrange import LoopNest, Tiled
 from numgraph.schedule.chunks import SCRATCH_BYTES, Division
 from numgraph.schedule.grid import Mapping
 from numgraph.schedule.plan import Buffer, Schedule
@@ -43,12 +43,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Use:
-    """A task that reads or writes an element of each iteration. top: the block of a stage that it runs in."""
+    """A task that reads or writes an element of each iteration. top: the nest of a stage that it runs in."""
 
     task: Task
     index: Index
-    loops: tuple[Block, ...]
-    top: Block
+    loops: tuple[LoopNest, ...]
+    top: LoopNest
 
 
 @dataclass
@@ -90,18 +90,18 @@ class Verifier:
         """Go through the stages; then see whether every result is where it should be."""
         done: set[Task] = set()
         last = len(self.schedule.stages) - 1
-        for stage, blocks in enumerate(self.schedule.stages):
-            for block in blocks:
-                self._plan_reads(block)
-            for block in blocks:
-                self._own_memory(stage, block)
-                for task, loops in ordered([block]):
+        for stage, nests in enumerate(self.schedule.stages):
+            for nest in nests:
+                self._plan_reads(nest)
+            for nest in nests:
+                self._own_memory(stage, nest)
+                for task, loops in ordered([nest]):
                     if task in done:
                         self._fail(f"{self._name(task.node)} is computed twice")
                     done.add(task)
-                    self._run_item(task, loops, block)
-                for task in self._joined(block):
-                    self._write(Use(task, (), (), block))
+                    self._run_item(task, loops, nest)
+                for task in self._joined(nest):
+                    self._write(Use(task, (), (), nest))
             if self.changed is not None and stage < last:
                 self._fail(f"{self._name(self.changed.node)} changes a shared variable before the last stage")
         left = [task for task in self.schedule.tasks if task not in done]
@@ -154,28 +154,28 @@ class Verifier:
         # registers, and what each chunk has for itself: at different places, see `_own_memory`
         return Place((buffer.place, buffer.node))
 
-    def _own_memory(self, stage: int, block: Block) -> None:
-        """What each chunk of a divided block has for itself must lie at different places, within what there is."""
-        division = self.schedule.division.get(block)
+    def _own_memory(self, stage: int, nest: LoopNest) -> None:
+        """What each chunk of a divided nest has for itself must lie at different places, within what there is."""
+        division = self.schedule.division.get(nest)
         parts: list[tuple[Any, Any]] = []
         if isinstance(division, Division):
-            parts += [(0, SCRATCH_BYTES)] * any(isinstance(task, Product) for task in block.tasks)
+            parts += [(0, SCRATCH_BYTES)] * any(isinstance(task, Product) for task in nest.tasks)
             parts += [(offset, self._bytes(task.node)) for task, offset in division.partial.items()]
-        if isinstance(block, Tiled):
-            parts += [(offset, self._bytes(task.node, task.views[1].lengths)) for task, offset in block.copies.items()]
-        for task in block.tasks:
+        if isinstance(nest, Tiled):
+            parts += [(offset, self._bytes(task.node, task.views[1].lengths)) for task, offset in nest.copies.items()]
+        for task in nest.tasks:
             buffer = None if isinstance(task, IndexCheck) else self.schedule.buffers[task.node]
             if buffer is not None and buffer.place in ("private", "rows"):
                 lengths = [self.graph.find(task.node.dims[a]) for a in buffer.axes]
                 if buffer.place == "rows":
-                    assert isinstance(block, Tiled)
-                    lengths[0] = block.room
+                    assert isinstance(nest, Tiled)
+                    lengths[0] = nest.room
                 parts.append((buffer.offset, self._bytes(task.node, lengths)))
         room = division.private if isinstance(division, Mapping) else self.schedule.private_bytes[stage]
         for k, (offset, size) in enumerate(parts):
             fits = in_order(offset, size, room)
             if not fits or not all(apart((offset, size), other) for other in parts[:k]):
-                self._fail(f"what a chunk of {self._name(block.tasks[0].node)} has for itself overlaps")
+                self._fail(f"what a chunk of {self._name(nest.tasks[0].node)} has for itself overlaps")
 
     def _bytes(self, node: Node, lengths: Sequence[Any] | None = None) -> Any:
         found = map(self.graph.find, node.dims if lengths is None else lengths)
@@ -183,13 +183,13 @@ class Verifier:
 
     # -- a task ------------------------------------------------------------------------------------------------
 
-    def _plan_reads(self, block: Block) -> None:
+    def _plan_reads(self, nest: LoopNest) -> None:
         """The plan of a stage reads lengths, and elements of arrays that are there already, before the stage runs."""
-        for task in block.tasks:
+        for task in nest.tasks:
             for node in (*task.lengths, *(load.inputs[0] for load in task.loads if load.planned)):
                 self._found(task, node)
 
-    def _run_item(self, task: Task, loops: tuple[Block, ...], top: Block) -> None:
+    def _run_item(self, task: Task, loops: tuple[LoopNest, ...], top: LoopNest) -> None:
         for node, index in self._reads(task, top):
             self._read(node, Use(task, index, loops, top))
         if isinstance(task, IndexCheck) or task.raises:
@@ -201,7 +201,7 @@ class Verifier:
             by_rows = isinstance(top, Tiled) and isinstance(task, Product)
             self._write(Use(task, rows if by_rows else tuple(task.target), loops, top))
 
-    def _reads(self, task: Task, top: Block) -> list[tuple[Node, Index]]:
+    def _reads(self, task: Task, top: LoopNest) -> list[tuple[Node, Index]]:
         """What a task reads, and which element of it in each iteration."""
         uses: list[tuple[Node, Index]] = [
             (load.inputs[0], () if load.attrs else load.inputs[1:]) for load in task.loads
@@ -210,12 +210,12 @@ class Verifier:
         uses += [(view.buffer, self._rows_of(task, top, k) if by_rows else ()) for k, view in enumerate(task.views)]
         return uses + [(node, ()) for node in task.lengths]
 
-    def _joined(self, block: Block) -> Collection[Task]:
-        """The tasks whose results are put together from those of the chunks when the block is done."""
-        division = self.schedule.division.get(block)
+    def _joined(self, nest: LoopNest) -> Collection[Task]:
+        """The tasks whose results are put together from those of the chunks when the nest is done."""
+        division = self.schedule.division.get(nest)
         return division.partial if isinstance(division, Division) else ()
 
-    def _rows_of(self, task: Task, tiled: Block, k: int) -> Index:
+    def _rows_of(self, task: Task, tiled: LoopNest, k: int) -> Index:
         """What a product in tiles of rows reads of operand k: the same rows of its buffer, or any."""
         assert isinstance(tiled, Tiled)
         view = task.views[k]
@@ -334,18 +334,20 @@ def _what(task: Task) -> str:
     return "an index is checked" if isinstance(task, IndexCheck) else "a function that may raise is called"
 
 
-def ordered(blocks: Sequence[Block], around: tuple[Block, ...] = ()) -> Iterator[tuple[Task, tuple[Block, ...]]]:
-    """The tasks of blocks in the order in which they run, with the loops around them, outermost first."""
-    for block in blocks:
-        if isinstance(block, Tiled):
-            for part in block.body:
+def ordered(
+    nests: Sequence[LoopNest], around: tuple[LoopNest, ...] = ()
+) -> Iterator[tuple[Task, tuple[LoopNest, ...]]]:
+    """The tasks of nests in the order in which they run, with the loops around them, outermost first."""
+    for nest in nests:
+        if isinstance(nest, Tiled):
+            for part in nest.body:
                 # all parts run for a tile of rows before the next one
                 inner = [(task, ()) for task in part.tasks] if part.length is None else ordered(part.body)
-                yield from ((task, (block, *loops)) for task, loops in inner)
-        elif block.length is not None:
-            yield from ordered(block.body, (*around, block))
+                yield from ((task, (nest, *loops)) for task, loops in inner)
+        elif nest.length is not None:
+            yield from ordered(nest.body, (*around, nest))
         else:
-            yield from ((task, around) for task in block.tasks)
+            yield from ((task, around) for task in nest.tasks)
 
 
 def common_loops(a: Use, b: Use) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from numgraph.ir import Graph, Node, loops_of
 from numgraph.lengths.known import full_length, times
 from numgraph.lengths.sources import scalar_nodes
-from numgraph.schedule.arrange import Block, Tiled
+from numgraph.schedule.arrange import LoopNest, Tiled
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.tasks import IndexCheck, Product, Reduction, Scattering, Task
 from numgraph.types import FLOATS
@@ -58,27 +58,27 @@ class Work:
 
 @dataclass(frozen=True)
 class Operation:
-    """One scalar operation or memory read of a phase, which is printed once in the body of `block` (None: before all
+    """One scalar operation or memory read of a phase, which is printed once in the body of `nest` (None: before all
     loops), for the first of the tasks that need it; it runs once for each round of the task's outermost `depth`
     loops."""
 
     node: Node
     task: Task
-    block: Block | None
+    nest: LoopNest | None
     depth: int
 
 
 def operations(schedule: Schedule, tasks: Sequence[Task]) -> list[Operation]:
     """What a phase computes, each operation where generated code computes it."""
     paths = schedule.paths
-    found: dict[tuple[Block | None, Node], Operation] = {}
+    found: dict[tuple[LoopNest | None, Node], Operation] = {}
     for task in tasks:
         path = paths[task]
         for node in task.scalars:
             if node.kind in ("op", "load") and not (node.planned and node.dtype not in FLOATS):
                 depth = min(node.depth, len(path))
-                block = path[depth - 1] if depth else None
-                found.setdefault((block, node), Operation(node, task, block, depth))
+                nest = path[depth - 1] if depth else None
+                found.setdefault((nest, node), Operation(node, task, nest, depth))
     return list(found.values())
 
 
@@ -198,13 +198,13 @@ def length_text(graph: Graph, length: Any) -> str:
 
 
 def schedule_text(schedule: Schedule) -> str:
-    """The stages, blocks and tasks as an indented text."""
+    """The stages, nests and tasks as an indented text."""
     lines: list[str] = []
-    for number, blocks in enumerate(schedule.stages):
+    for number, nests in enumerate(schedule.stages):
         if len(schedule.stages) > 1:
             lines.append(f"stage {number}")
-        for block in blocks:
-            _block_text(schedule, block, 0, lines)
+        for nest in nests:
+            _nest_text(schedule, nest, 0, lines)
     for update in schedule.updates:
         target = name_of(schedule.graph, schedule.shared[update.slot])
         source = f" with {name_of(schedule.graph, schedule.shared[update.other])}" if update.how == "exchange" else ""
@@ -212,18 +212,18 @@ def schedule_text(schedule: Schedule) -> str:
     return "\n".join(lines)
 
 
-def _block_text(schedule: Schedule, block: Block, depth: int, lines: list[str]) -> None:
-    if isinstance(block, Tiled):
-        lines.append(f"{'    ' * depth}for blocks of {block.rows} of {length_text(schedule.graph, block.length)}:")
-        for inner in block.body:
-            _block_text(schedule, inner, depth + 1, lines)
+def _nest_text(schedule: Schedule, nest: LoopNest, depth: int, lines: list[str]) -> None:
+    if isinstance(nest, Tiled):
+        lines.append(f"{'    ' * depth}for tiles of {nest.rows} rows of {length_text(schedule.graph, nest.length)}:")
+        for inner in nest.body:
+            _nest_text(schedule, inner, depth + 1, lines)
         return
-    if block.length is not None:
-        lines.append(f"{'    ' * depth}for each of {length_text(schedule.graph, block.length)}:")
-        for inner in block.body:
-            _block_text(schedule, inner, depth + 1, lines)
+    if nest.length is not None:
+        lines.append(f"{'    ' * depth}for each of {length_text(schedule.graph, nest.length)}:")
+        for inner in nest.body:
+            _nest_text(schedule, inner, depth + 1, lines)
         return
-    for task in block.tasks:
+    for task in nest.tasks:
         place = schedule.buffers.get(task.node)
         where = "" if isinstance(task, IndexCheck) or place is None else f"  -> {place.place}"
         lengths = ",".join(length_text(schedule.graph, n) for n in task.node.dims)

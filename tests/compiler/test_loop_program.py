@@ -10,7 +10,7 @@ import pytest
 
 import numgraph as ng
 from numgraph.emit.printer import fits, function_lines
-from numgraph.loops.nest import nested
+from numgraph.loops.inline import inlined
 from numgraph.loops.program import (
     Assign,
     Choice,
@@ -92,7 +92,7 @@ P, N, J = Name("p", "float64*"), Name("n"), Name("j")
 
 
 def nested_text(*body: Statement) -> list[str]:
-    function = nested(made(*body), fits)
+    function = inlined(made(*body), fits)
     verify([function])
     return [line.text().strip() for line in function_lines(function)[1:]]
 

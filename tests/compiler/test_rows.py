@@ -269,7 +269,7 @@ def test_explained() -> None:
     assert any("sums up W, 18,000 bytes" in d for d in details["W"])
     assert any("its sums, 1,800,000 bytes, would not stay in the cache" in d for d in details["V"])
     assert any("its weights, 1,800,000 bytes" in d for d in f.explain().phases[0].details)
-    assert "for blocks of 32 of" in f.record.stages["schedule"]
+    assert "for tiles of 32 rows of" in f.record.stages["schedule"]
 
 
 def test_rows_that_are_not_known() -> None:

@@ -24,7 +24,7 @@ CUBLAS = "cublas.gemm"
 def product(work: Work) -> None:
     """A product: by cuBLAS, by a function of `kernels/cuda/products.py`, or, of a stack of matrices, by one thread per
     element."""
-    task, values, kernel = work.block.tasks[0], work.values, work.kernel
+    task, values, kernel = work.nest.tasks[0], work.values, work.kernel
     if by_cublas(work, task):
         return
     choice = choose_product(values.graph, task, work.geometry)
@@ -99,13 +99,13 @@ def stack(work: Work, task: Task) -> None:
         if task.factors:
             alpha, beta = (values.value(v) for v in task.factors)
             result = beta * element + alpha * acc
-        values.add(work.nests.store(element, result, task, values.notes.name_of(node)))
+        values.add(work.builder.store(element, result, task, values.notes.name_of(node)))
     work.launch(dims.product(lengths), work.geometry.threads)
 
 
 def kernel(work: Work) -> None:
     """A named kernel: by launches that the host works out, or by one thread."""
-    task, values = work.block.tasks[0], work.values
+    task, values = work.nest.tasks[0], work.values
     node = task.node
     assert node.op is not None and node.op.kernel is not None
     if node.op.user is not None:

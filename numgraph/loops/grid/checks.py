@@ -7,7 +7,7 @@ from numgraph.loops.grid.kernel import FLAGS, STEPS
 from numgraph.loops.grid.memory import GridMemory
 from numgraph.loops.program import Barrier, Continue, Expression, If, Logic, Name, Number, Statement, Store
 from numgraph.loops.values import Values
-from numgraph.schedule.arrange import Block
+from numgraph.schedule.arrange import LoopNest
 from numgraph.schedule.tasks import IndexCheck, Task
 
 
@@ -17,20 +17,20 @@ class GuardingChecks:
     words: for each word of the status, which failure it stands for.
     """
 
-    def __init__(self, values: Values, block: Block, words: list[int]) -> None:
+    def __init__(self, values: Values, nest: LoopNest, words: list[int]) -> None:
         self.values = values
         assert isinstance(values.memory, GridMemory)
         self.memory = values.memory
-        self.block = block
+        self.nest = nest
         self.words = words
         # in statements of one thread: before which of them something is left out when an index was refused
         self.left_out: list[int] = []
 
     def before(self, task: Task) -> None:
-        """The checks of the task's indices: those of other blocks came first, and where one has failed nothing came
+        """The checks of the task's indices: those of other nests came first, and where one has failed nothing came
         after them."""
         for check in task.checks:
-            if check in self.block.tasks and check.value in task.scalars:
+            if check in self.nest.tasks and check.value in task.scalars:
                 self.check(check)
 
     def check(self, task: IndexCheck) -> None:

@@ -10,14 +10,14 @@ from operator import mul
 from typing import Any
 
 from numgraph.lengths import dims
-from numgraph.loops.build import Nests
+from numgraph.loops.build import LoopBuilder
 from numgraph.loops.grid.checks import GuardingChecks
 from numgraph.loops.grid.joins import joined
 from numgraph.loops.grid.kernel import BLOCK, BLOCKS, LANE, LANES, THREAD, THREADS, Geometry, Kernel
 from numgraph.loops.grid.memory import GridMemory
 from numgraph.loops.program import Barrier, Expression, For, If, Name, Statement, Store
 from numgraph.loops.values import Body, Setting, Values
-from numgraph.schedule.arrange import Block
+from numgraph.schedule.arrange import LoopNest
 from numgraph.schedule.grid import Mapping, free_levels
 from numgraph.schedule.tasks import Task
 
@@ -28,22 +28,22 @@ class Work:
 
     values: Values
     memory: GridMemory
-    nests: Nests
+    builder: LoopBuilder
     kernel: Kernel
-    block: Block
+    nest: LoopNest
     mapping: Mapping
     geometry: Geometry
     checks: GuardingChecks
     own: Any = 0
 
     @classmethod
-    def of(cls, setting: Setting, kernel: Kernel, block: Block, geometry: Geometry, words: list[int]) -> Work:
+    def of(cls, setting: Setting, kernel: Kernel, nest: LoopNest, geometry: Geometry, words: list[int]) -> Work:
         """The beginning. words: for each word of the status, which failure it stands for."""
-        mapping = setting.schedule.division[block]
+        mapping = setting.schedule.division[nest]
         values, memory = kernel_values(setting, kernel, mapping)
-        nests = Nests(values, partial(GuardingChecks, block=block, words=words), vectors=False)
-        assert isinstance(nests.checks, GuardingChecks)
-        return cls(values, memory, nests, kernel, block, mapping, geometry, nests.checks)
+        builder = LoopBuilder(values, partial(GuardingChecks, nest=nest, words=words), vectors=False)
+        assert isinstance(builder.checks, GuardingChecks)
+        return cls(values, memory, builder, kernel, nest, mapping, geometry, builder.checks)
 
     @contextmanager
     def inside(self, statement: Callable[[tuple[Statement, ...]], Statement]) -> Iterator[None]:
@@ -109,8 +109,8 @@ def once(work: Work) -> None:
     values, outer, inner = work.values, work.values.bodies, Body()
     inner.names |= outer[0].names
     values.bodies = [inner]
-    for task in work.block.tasks:
-        work.nests.task(task)
+    for task in work.nest.tasks:
+        work.builder.task(task)
     values.bodies = outer
     body = tuple(inner.statements)
     for place in reversed(work.checks.left_out):
@@ -123,21 +123,21 @@ def once(work: Work) -> None:
 
 def flat(work: Work) -> None:
     """An iteration of all loops together per thread."""
-    values, first = work.values, work.block.tasks[0]
+    values, first = work.values, work.nest.tasks[0]
     levels = range(len(first.loops))
     lengths = work.lengths(first, levels)
     total = values.whole(dims.product(lengths))
     counter = Name(values.names.counter(0)) if len(lengths) == 1 else work.name("e")
     with work.loop(counter, THREAD, total, THREADS, note=" x ".join(map(values.notes.length, lengths))):
         work.unflatten(counter, lengths, levels)
-        for task in work.block.tasks:
-            work.nests.task(task)
+        for task in work.nest.tasks:
+            work.builder.task(task)
     work.spread()
 
 
 def scatter(work: Work) -> None:
     """Iterations that may meet the same element follow each other in one thread."""
-    values, task = work.values, work.block.tasks[0]
+    values, task = work.values, work.nest.tasks[0]
     free = free_levels(task)
     rest = [k for k in range(len(task.loops)) if k not in free]
     lengths, behind = work.lengths(task, free), work.lengths(task, rest)
@@ -150,49 +150,49 @@ def scatter(work: Work) -> None:
             inner = work.name("r")
             with work.loop(inner, values.whole(dims.product(behind)), note="in order"):
                 work.unflatten(inner, behind, rest)
-                work.nests.task(task)
+                work.builder.task(task)
         else:
-            work.nests.task(task)
+            work.builder.task(task)
     work.spread()
 
 
 def rows(work: Work) -> None:
     """An iteration of the outermost loop per thread."""
-    length = work.values.whole(work.block.length)
-    work.values.add(work.nests.nest(work.block, 0, (THREAD, length, THREADS), {}))
+    length = work.values.whole(work.nest.length)
+    work.values.add(work.builder.for_loop(work.nest, 0, (THREAD, length, THREADS), {}))
     work.spread()
 
 
 def lanes(work: Work) -> None:
     """An iteration of the outermost loop per block of threads, whose lanes divide the loops inside."""
-    values, nests, block = work.values, work.nests, work.block
-    length = values.whole(block.length)
+    values, builder, nest = work.values, work.builder, work.nest
+    length = values.whole(nest.length)
     row = Body()
     values.bodies.append(row)
     counter = values.counter(0)
-    for part in block.body:
+    for part in nest.body:
         if part.length is None:
-            nests.blocks([part], 1)
+            builder.nests([part], 1)
             continue
-        accumulators = nests.started(part, 1)
-        values.add(nests.nest(part, 1, (LANE, values.whole(part.length), LANES), accumulators))
-        nests.complete({task: acc and joined(work, task, acc, 1) for task, acc in accumulators.items()})
+        accumulators = builder.started(part, 1)
+        values.add(builder.for_loop(part, 1, (LANE, values.whole(part.length), LANES), accumulators))
+        builder.complete({task: acc and joined(work, task, acc, 1) for task, acc in accumulators.items()})
         if not accumulators:
             values.add(Barrier())
     values.bodies.pop()
     statements = [*by_one_lane(work, row.statements)]
-    buffers = [values.schedule.buffers[task.node] for task in block.tasks if task.writes]
+    buffers = [values.schedule.buffers[task.node] for task in nest.tasks if task.writes]
     if any(buffer.place == "private" for buffer in buffers):
         statements.append(Barrier(note="before the next row uses the same memory"))
-    values.add(For(counter, (BLOCK, length, BLOCKS), tuple(statements), note=values.notes.loop(block)))
+    values.add(For(counter, (BLOCK, length, BLOCKS), tuple(statements), note=values.notes.loop(nest)))
     work.launch(work.mapping.count, 1)
     work.own = work.mapping.private
 
 
 def by_one_lane(work: Work, statements: Sequence[Statement]) -> Iterator[Statement]:
     """What all lanes do for a row, with results that are written by one of them."""
-    reads = [load for task in work.block.tasks for load in task.loads]
-    written = {task.node: task for task in work.block.tasks if task.writes}
+    reads = [load for task in work.nest.tasks for load in task.loads]
+    written = {task.node: task for task in work.nest.tasks if task.writes}
     for statement in statements:
         if not isinstance(statement, Store) or statement.node is None:
             yield statement

@@ -9,7 +9,7 @@ from typing import Any
 from numgraph.errors import FunctionError
 from numgraph.ir import Requirement
 from numgraph.lengths import dims
-from numgraph.loops.build import Nests
+from numgraph.loops.build import LoopBuilder
 from numgraph.loops.grid import calls, nests, reductions
 from numgraph.loops.grid.checks import SearchingChecks
 from numgraph.loops.grid.kernel import BLOCK, BLOCKS, LANE, LANES, THREAD, THREADS, Geometry, Kernel
@@ -20,7 +20,7 @@ from numgraph.loops.plan import Plans
 from numgraph.loops.processor import host_function
 from numgraph.loops.program import Assign, Barrier, Call, Expression, Function, If, Logic, Name, Return, Statement, walk
 from numgraph.loops.values import Setting
-from numgraph.schedule.arrange import Arranger, Block
+from numgraph.schedule.arrange import Arranger, LoopNest
 from numgraph.schedule.grid import Mapping
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.tasks import Task
@@ -28,7 +28,7 @@ from numgraph.userfunctions.function import UserFunction
 
 # Statements in one kernel of several phases.
 MAX_KERNEL = 120
-# How threads divide a block, see `schedule.grid`.
+# How threads divide a loop nest, see `schedule.grid`.
 SHAPES: dict[str, Callable[[Work], None]] = {
     "once": nests.once,
     "flat": nests.flat,
@@ -43,9 +43,9 @@ SHAPES: dict[str, Callable[[Work], None]] = {
 
 @dataclass(frozen=True)
 class Step:
-    """What a kernel does in one go: a block of the schedule, or the joining of the parts of its sums."""
+    """What a kernel does in one go: a loop nest, or the joining of the parts of its sums."""
 
-    block: Block
+    nest: LoopNest
     joins: bool = False
 
 
@@ -77,9 +77,9 @@ class GridProgram:
         self.made: dict[str, str] = {}
         # kernels first: they decide which lengths the plans must compute
         self.kernels: list[list[Kernel]] = []
-        for blocks in schedule.stages:
+        for stage in schedule.stages:
             self.kernels.append([])
-            for group in self._groups(blocks):
+            for group in self._groups(stage):
                 name = f"kernel_{sum(map(len, self.kernels))}"
                 self.kernels[-1].append(self._kernel(name, group))
         self.searches = [self._search(word) for word in range(len(self.words))]
@@ -93,26 +93,26 @@ class GridProgram:
 
     # -- kernels ------------------------------------------------------------------------------------------------
 
-    def _groups(self, blocks: Sequence[Block]) -> list[list[Step]]:
+    def _groups(self, nests: Sequence[LoopNest]) -> list[list[Step]]:
         """What each launch does: small steps that follow each other are one launch, of one thread block."""
         groups: list[list[Step]] = []
         open_group = False
-        for block in blocks:
-            mapping: Mapping = self.schedule.division[block]
+        for nest in nests:
+            mapping: Mapping = self.schedule.division[nest]
             small = mapping.is_small(self.geometry.small)
-            size = sum(step.block.lines for step in groups[-1]) if groups else 0
-            if open_group and small and size + block.lines <= MAX_KERNEL:
-                groups[-1].append(Step(block))
+            size = sum(step.nest.lines for step in groups[-1]) if groups else 0
+            if open_group and small and size + nest.lines <= MAX_KERNEL:
+                groups[-1].append(Step(nest))
             else:
-                groups.append([Step(block)])
+                groups.append([Step(nest)])
             open_group = small
-            if mapping.shape == "sums" and self._shares(block) != 1:
-                groups.append([Step(block, True)])
+            if mapping.shape == "sums" and self._shares(nest) != 1:
+                groups.append([Step(nest, True)])
                 open_group = True
         return groups
 
-    def _shares(self, block: Block) -> Any:
-        return reductions.shares_of(self.schedule.graph, block, self.schedule.division[block], self.geometry)
+    def _shares(self, nest: LoopNest) -> Any:
+        return reductions.shares_of(self.schedule.graph, nest, self.schedule.division[nest], self.geometry)
 
     def _kernel(self, name: str, steps: Sequence[Step]) -> Kernel:
         """One kernel, of steps with barriers in between."""
@@ -128,29 +128,29 @@ class GridProgram:
         if len(steps) > 1:
             kernel.grid = [(1, 1, 1)]
         if not kernel.library:
-            note = self.notes.made(kernel.tasks) or f"parts of {self.notes.made(steps[0].block.tasks)}"
+            note = self.notes.made(kernel.tasks) or f"parts of {self.notes.made(steps[0].nest.tasks)}"
             kernel.function = function_of(kernel, checked, note)
         return kernel
 
     def _step(self, kernel: Kernel, step: Step) -> Any:
         """Add a step to a kernel; returns the bytes that each block of threads has for itself."""
-        work = Work.of(self.of_kernels, kernel, step.block, self.geometry, self.words)
+        work = Work.of(self.of_kernels, kernel, step.nest, self.geometry, self.words)
         if step.joins:
             kernel.shapes.append("joins")
             reductions.join(work)
-            self._add_parts(step.block)
+            self._add_parts(step.nest)
         else:
-            kernel.tasks += step.block.tasks
+            kernel.tasks += step.nest.tasks
             kernel.shapes.append(work.mapping.shape)
             SHAPES[work.mapping.shape](work)
         kernel.close(work.values)
         return work.own
 
-    def _add_parts(self, block: Block) -> None:
-        """Memory for the parts of a block's sums."""
-        first, find = block.tasks[0], self.schedule.graph.find
-        count = dims.product([find(first.loops[k]) for k in first.kept]) * self._shares(block)
-        for task in block.tasks:
+    def _add_parts(self, nest: LoopNest) -> None:
+        """Memory for the parts of a nest's sums."""
+        first, find = nest.tasks[0], self.schedule.graph.find
+        count = dims.product([find(first.loops[k]) for k in first.kept]) * self._shares(nest)
+        for task in nest.tasks:
             self.parts[task] = self.layout.number(count * 8)
 
     def _search(self, word: int) -> Kernel | None:
@@ -161,7 +161,9 @@ class GridProgram:
             return None
         kernel = Kernel(f"find_{word}", self.of_kernels.names(), threads=1)
         values, _ = kernel_values(self.of_kernels, kernel, Mapping("find", 1, None))
-        Nests(values, SearchingChecks, vectors=False).blocks(Arranger(self.schedule.graph, [task], {}).arrange([task]))
+        LoopBuilder(values, SearchingChecks, vectors=False).nests(
+            Arranger(self.schedule.graph, [task], {}).arrange([task])
+        )
         kernel.close(values)
         kernel.function = function_of(kernel, 0, f"the index that {task.node.name} refuses")
         return kernel

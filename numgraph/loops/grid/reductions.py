@@ -14,7 +14,7 @@ from numgraph.loops.grid.kernel import BLOCK, BLOCKS, LANE, LANES, Geometry
 from numgraph.loops.grid.nests import Work
 from numgraph.loops.program import Choice, Expression, If, Load, Logic, Name, Number
 from numgraph.loops.values import as_read
-from numgraph.schedule.arrange import Block
+from numgraph.schedule.arrange import LoopNest
 from numgraph.schedule.grid import Mapping
 from numgraph.schedule.tasks import Reduction
 
@@ -32,10 +32,10 @@ def width_of(results: Any, geometry: Geometry) -> int:
     return width
 
 
-def shares_of(graph: Graph, block: Block, mapping: Mapping, geometry: Geometry) -> Any:
+def shares_of(graph: Graph, nest: LoopNest, mapping: Mapping, geometry: Geometry) -> Any:
     """How many blocks of threads share in each sum; a number wherever the lengths have known bounds."""
-    first = block.tasks[0]
-    if any(task.form.position for task in block.reductions):
+    first = nest.tasks[0]
+    if any(task.form.position for task in nest.reductions):
         return 1
     if mapping.work is not None and mapping.work <= geometry.small:
         return 1
@@ -50,18 +50,18 @@ def shares_of(graph: Graph, block: Block, mapping: Mapping, geometry: Geometry) 
 
 def reductions(work: Work) -> None:
     """Each result by one block of threads, or shares of it by several, whose parts `join` puts together."""
-    made, shares = Sums(work, work.block.tasks[0].reduced), work_shares(work)
+    made, shares = Sums(work, work.nest.tasks[0].reduced), work_shares(work)
     steps = dims.product(work.lengths(made.first, made.reduced))
     if isinstance(shares, int) and shares == 1:
-        made.add(steps, work.nests.operand, made.store_result)
+        made.add(steps, work.builder.operand, made.store_result)
     else:
         made.shares = work.values.whole(shares)
-        made.add(steps, work.nests.operand, made.store_part)
+        made.add(steps, work.builder.operand, made.store_part)
     work.launch(made.tiles * shares, 1)
 
 
 def join(work: Work) -> None:
-    """The joining of what the shares of a block of sums have found, in the order of the shares."""
+    """The joining of what the shares of a nest of sums have found, in the order of the shares."""
     made = Sums(work, ())
     made.add(work_shares(work), made.part, made.store_result)
     work.launch(made.tiles, 1)
@@ -69,7 +69,7 @@ def join(work: Work) -> None:
 
 def work_shares(work: Work) -> Any:
     """How many blocks of threads share in each sum of a block."""
-    return shares_of(work.values.graph, work.block, work.mapping, work.geometry)
+    return shares_of(work.values.graph, work.nest, work.mapping, work.geometry)
 
 
 class Sums:
@@ -83,7 +83,7 @@ class Sums:
     def __init__(self, work: Work, reduced: tuple[int, ...]) -> None:
         self.work = work
         self.values = work.values
-        self.first = work.block.tasks[0]
+        self.first = work.nest.tasks[0]
         self.kept, self.reduced = self.first.kept, reduced
         self.results = dims.product(work.lengths(self.first, self.kept))
         self.width = width_of(self.results, work.geometry)
@@ -123,13 +123,13 @@ class Sums:
                 all_steps = Choice(self.counter.compared("<", self.count), all_steps, ZERO)
             last = values.assign(end, all_steps) if split or some else all_steps
             work.unflatten(self.counter, work.lengths(self.first, self.kept), self.kept)
-            accumulators = {task: work.nests.start(task) for task in work.block.reductions}
+            accumulators = {task: work.builder.start(task) for task in work.nest.reductions}
             self.step = work.name("e")
             with work.loop(self.step, first, last, LANES if width == 1 else LANES // width):
                 if self.reduced:
                     work.unflatten(self.step, work.lengths(self.first, self.reduced), self.reduced)
                 for task, accumulator in accumulators.items():
-                    work.nests.accumulate(task, accumulator, element(task))
+                    work.builder.accumulate(task, accumulator, element(task))
             for task, accumulator in accumulators.items():
                 store(task, joined(work, task, accumulator, width))
 
@@ -168,11 +168,11 @@ class Sums:
 
     def store_part(self, task: Reduction, value: Name) -> None:
         """Write what this share has found."""
-        stored = self.work.nests.store(self._part_of(task, self.share), value, task, f"part of {task.node.name}")
+        stored = self.work.builder.store(self._part_of(task, self.share), value, task, f"part of {task.node.name}")
         self.values.add(If(self._own_lanes(), (stored,)))
 
     def store_result(self, task: Reduction, value: Name) -> None:
         """Write a result."""
         found = position_of(value) if task.form.position else value
-        stored = self.work.nests.stored(task, found)
+        stored = self.work.builder.stored(task, found)
         self.values.add(If(self._own_lanes(), (stored,), **self.values.origin(task.node)))

@@ -32,13 +32,13 @@ from numgraph.loops.program import (
 Fits = Callable[[Statement, int], bool]
 
 
-def nested(function: Function, fits: Fits) -> Function:
+def inlined(function: Function, fits: Fits) -> Function:
     """The function with expressions in one another. fits: whether a statement, so many levels deep, is short enough."""
-    return numbered(replace(function, body=Nesting(function, fits).of(function.body, 1)))
+    return numbered(replace(function, body=Inlining(function, fits).of(function.body, 1)))
 
 
-class Nesting:
-    """Nests the expressions of one function, in the order in which they are computed."""
+class Inlining:
+    """LoopBuilder the expressions of one function, in the order in which they are computed."""
 
     def __init__(self, function: Function, fits: Fits) -> None:
         self.fits = fits
