@@ -28,7 +28,7 @@ from numgraph.sweep import sweep
 from numgraph.whole import uncollected
 
 if TYPE_CHECKING:
-    from numgraph.inspector.explanation import Explanation
+    from numgraph.explain.explanation import Explanation
     from numgraph.runtime.executor import Executor
 
 TARGETS = ("cpu", "cuda", "cuda-sim", "reference")

@@ -19,7 +19,7 @@ from numgraph.shared import SharedVariable
 from numgraph.whole import Action
 
 if TYPE_CHECKING:
-    from numgraph.inspector.explanation import Explanation
+    from numgraph.explain.explanation import Explanation
     from numgraph.inspector.record import FunctionRecord
     from numgraph.ir import Graph, Requirement
     from numgraph.loops.values import Raised

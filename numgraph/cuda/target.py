@@ -13,7 +13,7 @@ from numgraph.cuda.device import Device
 from numgraph.cuda.simdevice import SimulatedDevice
 from numgraph.cuda.sweep import DeviceSweep
 from numgraph.cuda.variant import DeviceVariant
-from numgraph.inspector.explanation import Explanation
+from numgraph.explain.explanation import Explanation
 from numgraph.inspector.record import FunctionRecord
 from numgraph.loops.grid.kernel import Geometry
 from numgraph.program import Program

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from numgraph.inspector.explanation import Explanation
+    from numgraph.explain.explanation import Explanation
 
 # The stages in the order in which a function passes through them.
 STAGES = ("graph", "givens", "schedule", "explain", "loops", "source", "listing", "llvm", "asm", "ptx")
@@ -205,7 +205,7 @@ class FunctionRecord:
         for name, (part, many) in _PARTS.items():
             plain[name] = [part(**p) for p in plain[name]] if many else part(plain[name])
         if plain.get("explanation") is not None:
-            from numgraph.inspector.explanation import Explanation
+            from numgraph.explain.explanation import Explanation
 
             plain["explanation"] = Explanation.from_plain(**plain["explanation"])
         return cls(**plain)

@@ -15,7 +15,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from numgraph.inspector.costs import WIDTH, explained
+from numgraph.explain.text import WIDTH, explained
 from numgraph.inspector.record import LANGUAGES, FunctionRecord, PairRecord, PassRecord, PhaseRecord, ValueRecord
 from numgraph.text import printable
 

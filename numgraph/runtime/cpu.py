@@ -18,10 +18,10 @@ from numgraph.text import printable
 from numgraph.whole import CALLS, Action, begin, end, held
 
 if TYPE_CHECKING:
-    from numgraph.inspector.explanation import Explanation
+    from numgraph.explain.explanation import Explanation
     from numgraph.inspector.record import FunctionRecord
     from numgraph.rewrite.assume import Keys, Leaf
-    from numgraph.runtime.estimate import Estimator
+    from numgraph.schedule.arrange import LoopNest
 
 
 class ProcessorTarget:
@@ -91,10 +91,11 @@ class ProcessorTarget:
 
     def explain(self, variant: NativeVariant, arguments: Sequence[Array] | None, kept: int) -> Explanation:
         """What a call costs, with these arguments if they are given, without making it."""
+        from numgraph.explain.estimate import Estimator
         from numgraph.inspector.record import UNNAMED
-        from numgraph.runtime.estimate import Estimator
 
-        found = Estimator(variant, None) if arguments is None else self._planned(variant, contiguous(arguments))
+        arrays = None if arguments is None else contiguous(arguments)
+        found = Estimator(variant, arrays, None if arrays is None else self._chunks(variant, arrays))
         said = found.explanation(printable(self.program.name or UNNAMED))
         assumed = sum(cause.kind == "assume" for cause in variant.module.failures)
         count = "1 variant" if kept == 1 else f"{kept} variants"
@@ -102,17 +103,15 @@ class ProcessorTarget:
         said.notes.append(f"{count} compiled" + (f"; the one in use assumes {equal} to be equal" if assumed else ""))
         return said
 
-    def _planned(self, variant: NativeVariant, arrays: Sequence[Array]) -> Estimator:
-        """What estimates a call with these arguments, after its plan."""
-        from numgraph.runtime.estimate import Estimator
-
+    def _chunks(self, variant: NativeVariant, arrays: Sequence[Array]) -> dict[LoopNest, int]:
+        """Into how many chunks the plan of a call with these arguments divides each loop nest."""
         nested = held()
         with CALLS:
             begun = begin(nested)
             self.bring_home()
             chunks = variant.plan(arrays, begun)
             end(nested)
-        return Estimator(variant, arrays, chunks)
+        return chunks
 
     def complete(self, record: FunctionRecord, variant: NativeVariant) -> None:
         """Add to a record what the variant knows."""

@@ -13,7 +13,7 @@ from numgraph.target import CheckFailed, Sweep, Target, V
 from numgraph.whole import Action, Disturbed, at_once, uncollected
 
 if TYPE_CHECKING:
-    from numgraph.inspector.explanation import Explanation
+    from numgraph.explain.explanation import Explanation
     from numgraph.inspector.record import FunctionRecord
     from numgraph.rewrite.assume import Key
 

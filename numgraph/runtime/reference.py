@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from numgraph.binder import Array, Binder, Call, Column, Counts, bytes_of
+from numgraph.explain.explanation import Explanation
 from numgraph.graph import Variable
-from numgraph.inspector.explanation import Explanation
 from numgraph.inspector.record import FunctionRecord, PassRecord
 from numgraph.passes import STABILISE, Progress, passed
 from numgraph.program import Program

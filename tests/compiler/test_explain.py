@@ -10,11 +10,11 @@ import pytest
 
 import numgraph as ng
 from numgraph.errors import DtypeError, InputError, OptionError, ShapeError
-from numgraph.inspector.explanation import Explanation
+from numgraph.explain import estimate
+from numgraph.explain.costs import ProductCosts
+from numgraph.explain.explanation import Explanation
+from numgraph.explain.machine import Machine, vector_bytes
 from numgraph.processor import available
-from numgraph.runtime import estimate
-from numgraph.runtime.costs import ProductCosts
-from numgraph.runtime.machine import Machine, vector_bytes
 
 KB, MB = 1 << 10, 1 << 20
 # a multiply-add of vectors of 32 bytes takes 0.16 ns, a cycle 0.32 ns
@@ -186,7 +186,7 @@ def test_shares_are_those_of_a_call(kind: str) -> None:
     f, arguments = program(kind)
     f(*arguments)
     variant = f.executor.variant
-    counts = {block: variant.integers[slot] for block, slot in variant.module.layout.chunks.items()}
+    counts = {nest: variant.integers[slot] for nest, slot in variant.module.layout.chunks.items()}
     arrays = [np.asarray(a) for a in arguments]
     assert counts
     # once from the plan, once from the lengths alone
@@ -194,7 +194,7 @@ def test_shares_are_those_of_a_call(kind: str) -> None:
         estimate.Estimator(variant, arrays, variant.plan(arrays)),
         estimate.Estimator(variant, arrays, None),
     ):
-        chunks = {p.block: estimator._chunks(p)[0] for p in variant.module.phases if p.block is not None}
+        chunks = {p.nest: estimator._chunks(p)[0] for p in variant.module.phases if p.nest is not None}
         assert chunks == counts
 
 

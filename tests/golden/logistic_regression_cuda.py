@@ -2,8 +2,8 @@
     return -(sum(log(softmax(x @ W + b, axis=1))[arange(y.shape[0]), y]) / float32(log(soft...
     update W := W - 0.13 * gW
     update b := b - 0.13 * gb
-    where gW = x.T @ where(any(inc_subtensor(zeros((log_softmax(x @ W + b, axis=1).shape[0]...
-    where gb = where(any(inc_subtensor(zeros((log_softmax(x @ W + b, axis=1).shape[0], log_...
+    where gW = x.T @ (inc_subtensor(zeros((x.shape[0], W.shape[1]))[arange(y.shape[0]), y],...
+    where gb = sum(inc_subtensor(zeros((x.shape[0], W.shape[1]))[arange(y.shape[0]), y], -1...
     given x = train_x[index * 10:(index + 1) * 10]
     given y = train_y[index * 10:(index + 1) * 10]
 
@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 from numpy import float32, int64
-from numgraph.cuda.plan import fail, i64, resident_length
+from numgraph.cuda.plan import fail, i64, resident_length, resident_shape
 from numgraph.kernels.cuda.pointers import advance
 from numgraph.kernels.cuda.products import skinny_columns, skinny_rows
 from numgraph.kernels.cuda.support import cuda, helper
@@ -48,32 +48,29 @@ def join_sum_float32(value, lane, width):                 # acc + x, of lanes `w
 
 def plan_0(address):                                      # conditions, lengths and addresses
     table = i64(address)
-    n0 = resident_length(table, AT_TRAIN_X_DESCRIPTOR, 1)  # train_x.shape[1]
-    if n0 != 8:                                           # assume
-        return fail(table, n0, 8, 2)
-    n1 = resident_length(table, AT_W_DESCRIPTOR, 0)       # len(W)
-    if n1 != 8:                                           # assume
-        return fail(table, n1, 8, 3)
-    n2 = resident_length(table, AT_W_DESCRIPTOR, 1)       # W.shape[1]
-    if n2 != 3:                                           # assume
-        return fail(table, n2, 3, 4)
-    n3 = resident_length(table, AT_B_DESCRIPTOR, 0)       # len(b)
-    if n3 != 3:                                           # assume
-        return fail(table, n3, 3, 5)
+    status = resident_shape(table, AT_TRAIN_X_DESCRIPTOR, (-1, 8), 2)  # assume train_x float32[?,8]
+    if status != 0:
+        return status
+    status = resident_shape(table, AT_W_DESCRIPTOR, (8, 3), 3)  # assume W float32[8,3]
+    if status != 0:
+        return status
+    status = resident_shape(table, AT_B_DESCRIPTOR, (3,), 5)  # assume b float32[3]
+    if status != 0:
+        return status
     index = table[AT_INDEX]                               # argument
     t0 = (index + 1) * 10                                 # mul int64
-    n4 = resident_length(table, AT_TRAIN_Y_DESCRIPTOR, 0)  # len(train_y)
-    t1 = minimum(maximum(t0 + n4 if t0 < 0 else t0, 0), n4)  # slice_bound int64
+    n0 = resident_length(table, AT_TRAIN_Y_DESCRIPTOR, 0)  # len(train_y)
+    t1 = minimum(maximum(t0 + n0 if t0 < 0 else t0, 0), n0)  # slice_bound int64
     t2 = index * 10                                       # mul int64
-    t3 = maximum(t1 - minimum(maximum(t2 + n4 if t2 < 0 else t2, 0), n4), 0)  # maximum int64
-    n5 = resident_length(table, AT_TRAIN_X_DESCRIPTOR, 0)  # len(train_x)
-    t4 = minimum(maximum(t0 + n5 if t0 < 0 else t0, 0), n5)  # slice_bound int64
-    t5 = maximum(t4 - minimum(maximum(t2 + n5 if t2 < 0 else t2, 0), n5), 0)  # maximum int64
+    t3 = maximum(t1 - minimum(maximum(t2 + n0 if t2 < 0 else t2, 0), n0), 0)  # maximum int64
+    n1 = resident_length(table, AT_TRAIN_X_DESCRIPTOR, 0)  # len(train_x)
+    t4 = minimum(maximum(t0 + n1 if t0 < 0 else t0, 0), n1)  # slice_bound int64
+    t5 = maximum(t4 - minimum(maximum(t2 + n1 if t2 < 0 else t2, 0), n1), 0)  # maximum int64
     if t3 != t5:                                          # assume
         return fail(table, t3, t5, 6)
-    table[AT_LEN_TRAIN_X] = n5                            # len(train_x)
+    table[AT_LEN_TRAIN_X] = n1                            # len(train_x)
     table[AT_LEN_X] = t5                                  # len(x)
-    table[AT_LEN_TRAIN_Y] = n4                            # len(train_y)
+    table[AT_LEN_TRAIN_Y] = n0                            # len(train_y)
     t6 = t5 * 12 + 63 >> 6 << 6                           # align64 int64
     table[AT_N0] = t6                                     # len(x) * 12 + 63 >> 6 << 6
     t7 = t6 * 2                                           # mul int64

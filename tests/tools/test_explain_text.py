@@ -12,12 +12,12 @@ import pytest
 
 import numgraph as ng
 from numgraph.cli import main
+from numgraph.explain import estimate
+from numgraph.explain.explanation import Explanation, PhaseEstimate
+from numgraph.explain.machine import Machine
+from numgraph.explain.text import explanation_text
 from numgraph.inspector import terminal
-from numgraph.inspector.costs import explanation_text
-from numgraph.inspector.explanation import Explanation, PhaseEstimate
 from numgraph.inspector.record import FunctionRecord
-from numgraph.runtime import estimate
-from numgraph.runtime.machine import Machine
 
 FIGURES = Machine(32, 100.0, {16 << 10: 160.0, 1 << 20: 80.0, 64 << 20: 10.0}, 1.5, 1000.0, 2)
 

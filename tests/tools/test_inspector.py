@@ -8,8 +8,8 @@ from dataclasses import fields
 
 import pytest
 
+from numgraph.explain.explanation import Explanation, PhaseEstimate, UpdateEstimate
 from numgraph.inspector import terminal
-from numgraph.inspector.explanation import Explanation, PhaseEstimate, UpdateEstimate
 from numgraph.inspector.record import (
     STAGES,
     FunctionRecord,

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numgraph.inspector.explanation import Explanation, PhaseEstimate, UpdateEstimate
+from numgraph.explain.costs import LoopCosts, ProductCosts, kernel_cycles
+from numgraph.explain.explanation import Explanation, PhaseEstimate, UpdateEstimate
+from numgraph.explain.machine import Machine, machine
 from numgraph.ir import Node
 from numgraph.lengths.known import times
 from numgraph.lengths.values import Values
 from numgraph.loops.entry import sweep_obstacle
 from numgraph.loops.processor import Phase
-from numgraph.runtime.costs import LoopCosts, ProductCosts, kernel_cycles
-from numgraph.runtime.machine import Machine, machine
 from numgraph.runtime.variant import NativeVariant
 from numgraph.schedule.arrange import LoopNest, Tiled
 from numgraph.schedule.chunks import GRAIN, obstacle, work_of_nest

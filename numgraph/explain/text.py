@@ -8,7 +8,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from numgraph.inspector.explanation import Explanation, PhaseEstimate
+from numgraph.explain.explanation import Explanation, PhaseEstimate
 
 WIDTH = 100
 # Below so many columns the table of phases leaves out what can be had from its other columns.

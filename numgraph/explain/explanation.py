@@ -96,7 +96,7 @@ class Explanation:
         return _total((self.call, *(p.together for p in self.phases)))
 
     def __str__(self) -> str:
-        from numgraph.inspector.costs import explanation_text
+        from numgraph.explain.text import explanation_text
 
         return explanation_text(self)
 

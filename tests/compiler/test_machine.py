@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from numgraph.config import config
+from numgraph.explain import machine
+from numgraph.explain.machine import Machine
 from numgraph.processor import available, processor
-from numgraph.runtime import machine, native
-from numgraph.runtime.machine import Machine
+from numgraph.runtime import native
 
 KB, MB = 1 << 10, 1 << 20
 FIGURES = Machine(32, 100.0, {16 * KB: 160.0, MB: 80.0, 64 * MB: 10.0}, 1.5, 1000.0, 2)
