@@ -10,12 +10,14 @@ from __future__ import annotations
 import builtins
 import math
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numgraph.graph import Variable, as_operands, as_variable, elementwise
+from numgraph.config import config
+from numgraph.graph import Constant, Variable, as_operands, as_variable, elementwise, frozen
 from numgraph.op import Op, division, floating, same
 from numgraph.ops import formula
 from numgraph.ops.define import ZERO, boolless, f, no_bool
@@ -148,13 +150,35 @@ def mul(x: Any, y: Any, *more: Any) -> Variable:
     return product
 
 
+def _of_floats(name: str) -> Callable[..., Variable]:
+    """The user function of an op that makes floatX of integers: of when it is called, not of when a function is
+    compiled."""
+    plain = elementwise(name)
+
+    def build(*args: Any) -> Variable:
+        operands = as_operands(*args)
+        if all(v.type.dtype in DISCRETE for v in operands):
+            operands = [_as_floats(v) for v in operands]
+        return plain(*operands)
+
+    build.__name__ = build.__qualname__ = name
+    build.__doc__ = plain.__doc__
+    return build
+
+
+def _as_floats(v: Variable) -> Variable:
+    if isinstance(v, Constant):
+        return Constant(frozen(v.data.astype(config.floatX)), v.name, v.line)
+    return f.cast(v, config.floatX)  # type: ignore[no-any-return]
+
+
 def _true_div_grad(g: Variable, out: Variable, x: Variable, y: Variable) -> tuple[Any, ...]:
     return masked_div(g, y), f.neg(masked_div(masked_mul(g, out), y))
 
 
 Op("true_div", ("x", "y"), "x / y; two integers give floatX.", division, np.true_divide, _true_div_grad,
    scalar="x / y", domain=(0.3, 3.0), cost=4)  # fmt: skip
-true_div = elementwise("true_div")
+true_div = _of_floats("true_div")
 
 Op("floor_div", ("x", "y"), "The floor of x / y; for integers x // 0 is 0. Its gradient is zero.", boolless,
    np.floor_divide, lambda g, out, x, y: (ZERO, ZERO), scalar="floordiv(x, y)", domain=(0.3, 3.0), dtypes=NUMBERS,
@@ -230,7 +254,7 @@ def sign(x: Any) -> Variable:
 Op("reciprocal", ("x",), "1 / x; integers give floatX.", division, lambda x: 1.0 / x,
    lambda g, out, x: (f.neg(masked_mul(masked_mul(g, out), out)),), scalar="1.0 / x", domain=(0.3, 3.0),
    cost=4)  # fmt: skip
-reciprocal = elementwise("reciprocal")
+reciprocal = _of_floats("reciprocal")
 
 Op("square", ("x",), "x * x.", boolless, np.square, lambda g, out, x: (f.mul(g, f.mul(2.0, x)),), scalar="x * x",
    dtypes=NUMBERS)  # fmt: skip

@@ -98,6 +98,7 @@ def draw(seed: int, small: bool = False, only: tuple[str, ...] = (), size: int =
     outputs(g)
     g.program.title = g.one_of(LABELS) if odd else None
     g.program.threads = 1 + g.choose(2)
+    g.program.floats = "float32" if g.chance(0.1) else "float64"
     actions(g, small)
     return g.program
 

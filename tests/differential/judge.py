@@ -44,14 +44,14 @@ def outcomes(program: Program, target: str) -> list[Any] | Exception:
     space: dict[str, Any] = {
         "np": np, "ng": ng, "users": users, "A": arrays, "Session": session.Session, "arranged": session.arranged,
     }  # fmt: skip
-    before = ng.config.threads
+    before = ng.config.threads, ng.config.floatX
     try:
         exec(compile(source, f"<program {program.seed}>", "exec"), space)
         return list(space["run"](target))
     except Exception as error:
         return error
     finally:
-        ng.config.threads = before
+        ng.config.threads, ng.config.floatX = before
 
 
 @dataclass

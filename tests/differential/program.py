@@ -80,6 +80,8 @@ class Program:
     givens: list[tuple[str, str]] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
     threads: int = 1
+    # floatX of when the function is compiled, which is not that of when the expressions were written
+    floats: str = "float64"
     title: str | None = None
 
     @property
@@ -111,7 +113,7 @@ def literal(array: Array) -> str:
 
 def text(program: Program, shown: Callable[[Array], str] = literal) -> str:
     """The function `run(target)` that builds the program, acts, and returns the outcomes."""
-    lines = ["def run(target):", f"    ng.config.threads = {program.threads}"]
+    lines = ["def run(target):", f"    ng.config.threads, ng.config.floatX = {program.threads}, 'float64'"]
     put = lines.append
     for v in program.inputs:
         put(f"    {v.name} = ng.tensor({v.label!r}, dtype={v.dtype!r}, shape={v.known})")
@@ -119,6 +121,7 @@ def text(program: Program, shown: Callable[[Array], str] = literal) -> str:
         put(f"    {v.name} = ng.shared({shown(array)}, {v.label!r})")
     lines += [f"    {step.name} = {step.code}" for step in program.steps]
     pairs = ["[" + ", ".join(f"({a}, {b})" for a, b in p) + "]" for p in (program.updates, program.givens)]
+    lines += [f"    ng.config.floatX = {program.floats!r}"] * (program.floats != "float64")
     put(f"    f = ng.function([{', '.join(v.name for v in program.arguments)}], [{', '.join(program.outputs)}],")
     put(f"        updates={pairs[0]}, givens={pairs[1]}, name={program.title!r},")
     put("        target=target, on_unused_input='ignore')")

@@ -135,6 +135,8 @@ def cut_arrays(program: Program, name: str, cut: Callable[[int], int]) -> bool:
 def plainer(program: Program) -> Iterator[Program]:
     if program.threads > 1:
         yield changed(program, threads=1)
+    if program.floats != "float64":
+        yield changed(program, floats="float64")
     if program.title is not None:
         yield changed(program, title=None)
     for field in ("inputs", "shared"):

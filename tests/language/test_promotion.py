@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-import numgraph.ops  # noqa: F401  # fills the table
+import numgraph as ng
+import numgraph.ops  # fills the table
 from numgraph.config import config
 from numgraph.errors import DtypeError, ValueOverflowError
 from numgraph.graph import Variable
@@ -181,3 +182,23 @@ def test_division_of_integers_is_floatx(floatx: str, monkeypatch: pytest.MonkeyP
 def test_unsupported_dtypes_are_refused(dtype: str) -> None:
     with pytest.raises(DtypeError, match="Supported: bool"):
         vector("x", "float64").astype(dtype)
+
+
+@pytest.mark.parametrize("target", ["reference", "cpu", "cuda-sim"])
+def test_floats_made_of_integers_are_those_of_when_the_expression_was_written(target: str) -> None:
+    n, m = ng.vector("n", dtype="int64"), ng.vector("m", dtype="int32")
+    before = ng.config.floatX
+    try:
+        made = {}
+        for wide in ("float64", "float32"):
+            ng.config.floatX = wide
+            made[wide] = [n / m, n / 2, 1 / m, ng.reciprocal(n), ng.mean(n), ng.var(m), ng.inv(m)]
+        for wide, other in (("float64", "float32"), ("float32", "float64")):
+            ng.config.floatX = other
+            f = ng.function([n, m], made[wide], target=target)
+            results = f([1, 2, 7], np.array([3, 4, 5], "int32"))
+            assert [np.asarray(r).dtype for r in results] == [v.type.dtype for v in made[wide]]
+            assert {str(v.type.dtype) for v in made[wide][:4]} == {wide}
+            np.testing.assert_array_equal(results[0], np.array([1, 2, 7], wide) / np.array([3, 4, 5], wide))
+    finally:
+        ng.config.floatX = before
