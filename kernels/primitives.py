@@ -93,29 +93,22 @@ def _reader(found, doc, axes):
     return Primitive(build_with if axes else build, ("pointer", "int64", "int64")[: 3 if axes else 2], "int64", doc)
 
 
-def _shape_reader(found, doc):
-    """A primitive `(table, slot, lengths, code)`: 0 where an array has these lengths, any where one is below 0; else
-    what `fail` returns for the first that it has not, whose code is `code` plus the number of lengths before it."""
-
-    def build(builder, table, slot, lengths, code):
-        address = builder.ptrtoint(table, _I64)
-        offset, thing = _word_at(builder, address, _I64(2)), _word_at(builder, address, slot)
-        status, is_, wanted = _I64(0), _I64(0), _I64(0)
-        codes = []
-        for length in lengths:
-            codes.append(code)
-            code = builder.add(code, builder.zext(builder.icmp_signed(">=", length, _I64(0)), _I64))
-        # from the last axis to the first, which is left standing
-        for axis in reversed(range(len(lengths))):
-            length, has = lengths[axis], found(builder, thing, offset, _I64(axis))
-            asked = builder.icmp_signed(">=", length, _I64(0))
-            wrong = builder.and_(asked, builder.icmp_signed("!=", has, length))
-            status, is_, wanted = (
-                builder.select(wrong, a, b) for a, b in ((codes[axis], status), (has, is_), (length, wanted))
-            )
-        return _fail(builder, table, is_, wanted, status)
-
-    return Primitive(build, ("pointer", "int64", "words", "int64"), "int64", doc)
+def _resident_shape(builder, table, slot, lengths, code):
+    descriptor = _word_at(builder, builder.ptrtoint(table, _I64), slot)
+    status, is_, wanted = _I64(0), _I64(0), _I64(0)
+    codes = []
+    for length in lengths:
+        codes.append(code)
+        code = builder.add(code, builder.zext(builder.icmp_signed(">=", length, _I64(0)), _I64))
+    # from the last axis to the first, which is left standing
+    for axis in reversed(range(len(lengths))):
+        length, has = lengths[axis], _descriptor_length(builder, descriptor, None, _I64(axis))
+        asked = builder.icmp_signed(">=", length, _I64(0))
+        wrong = builder.and_(asked, builder.icmp_signed("!=", has, length))
+        status, is_, wanted = (
+            builder.select(wrong, a, b) for a, b in ((codes[axis], status), (has, is_), (length, wanted))
+        )
+    return _fail(builder, table, is_, wanted, status)
 
 
 def _fail(builder, table, a, b, status):
@@ -320,11 +313,10 @@ PRIMITIVES = {
     "support.resident_length": _reader(
         _descriptor_length, "Length of an axis of the shared variable in a slot.", True
     ),
-    "support.argument_shape": _shape_reader(
-        _array_length, "Whether the ndarray object in a slot has the lengths that are assumed: 0, or a status."
-    ),
-    "support.resident_shape": _shape_reader(
-        _descriptor_length, "Whether the shared variable in a slot has the lengths that are assumed: 0, or a status."
+    "support.resident_shape": Primitive(
+        _resident_shape, ("pointer", "int64", "words", "int64"), "int64",
+        "0 where the shared variable in a slot has these lengths, any where one is below 0; else what `fail` returns "
+        "for the first that it has not: `code` plus the number of lengths before it.",
     ),
     "support.add_up": Primitive(
         _reassociable("fadd"), ("real", "real"), "real",

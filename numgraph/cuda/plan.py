@@ -5,7 +5,7 @@ Its table is a list: numbers are numbers, arrays stand for themselves, and a sha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -61,18 +61,10 @@ def resident_length(table: Table, slot: int, axis: int) -> int:
     return int(table[slot][axis])
 
 
-def argument_shape(table: Table, slot: int, lengths: tuple[int, ...], code: int) -> int:
-    """0 where an argument has these lengths, any where one is below 0; else the status of the first that it has not."""
-    return _differs(table, table[slot].shape, lengths, code)
-
-
 def resident_shape(table: Table, slot: int, lengths: tuple[int, ...], code: int) -> int:
-    """The same of a shared variable."""
-    return _differs(table, table[slot], lengths, code)
-
-
-def _differs(table: Table, shape: Sequence[int], lengths: tuple[int, ...], code: int) -> int:
-    for has, wanted in zip(shape, lengths, strict=True):
+    """0 where a shared variable has these lengths, any where one is below 0; else the status of the first that it has
+    not."""
+    for has, wanted in zip(table[slot], lengths, strict=True):
         if wanted >= 0:
             if has != wanted:
                 return fail(table, int(has), wanted, code)

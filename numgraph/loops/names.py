@@ -14,7 +14,7 @@ from numgraph.text import identifier
 # What generated code may use of `support`, `calls`, `loops` and `users` in `kernels/`; names that occur are imported.
 SUPPORT = (
     frozenset(
-        """add_up argument_address argument_length argument_shape divided entry fail from_python helper
+        """add_up argument_address argument_length divided entry fail from_python helper
     items_of jit largest launch multiply_up real_of relock resident_address resident_length resident_shape shape
     chunk_count
     smallest table_of to_python unlock""".split()
@@ -45,7 +45,7 @@ RESERVED = (
 )
 # those of a kernel's variables: the functions and types of any module, and what says which thread it is,
 HOST = frozenset(
-    """i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 argument_length argument_shape resident_length resident_shape
+    """i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 argument_length resident_length resident_shape
     fail""".split()
 )
 KERNEL_NAMES = (

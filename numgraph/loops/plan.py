@@ -117,25 +117,26 @@ class Plans:
             self.layout.made_stage[key] = max((self._value_stage(n) for n in lengths if isinstance(n, Node)), default=0)
 
     def _assume(self, values: Values, requirements: Sequence[Requirement]) -> list[Requirement]:
-        """Check the lengths that arrays are assumed to have, one call for each array; returns the other conditions."""
+        """Check the lengths that shared variables are assumed to keep, one call for each; returns the other conditions.
+
+        Those follow: what is assumed of two arrays may hold once it is given up that one keeps its length.
+        """
         arrays: dict[Node, dict[int, Requirement]] = {}
         others: list[Requirement] = []
         for r in requirements:
-            length = r.a if isinstance(r.a, Node) and r.a.kind == "extent" and isinstance(r.b, int) else None
-            known = arrays.setdefault(length.inputs[0], {}) if length is not None and r.kind == "assume" else None
-            if length is None or known is None or length.attrs[0] in known:
-                others.append(r)
+            kept = r.kind == "assume" and isinstance(r.a, Node) and r.a.kind == "extent" and r.node is r.a.inputs[0]
+            if kept:
+                arrays.setdefault(r.node, {})[r.a.attrs[0]] = r
             else:
-                known[length.attrs[0]] = r
+                others.append(r)
         status = Name("status")
         for array, found in arrays.items():
             lengths = [found[axis].b if axis in found else -1 for axis in range(len(array.dims))]
             codes = [self.layout.fail_code(found[axis]) for axis in sorted(found)]
-            resident = array.kind == "shared"
-            place = (self.layout.shared if resident else self.layout.arguments)[array.attrs[0]]
-            given = (self.layout.at(place), Several(tuple(map(Number, lengths))), Number(codes[0], role="code"))
-            call = Call("resident_shape" if resident else "argument_shape", (TABLE, *given))
-            values.add(Assign(status, call, note=f"assume {values.notes.assumed(array, lengths)}"))
+            place = self.layout.at(self.layout.shared[array.attrs[0]])
+            given = (TABLE, place, Several(tuple(map(Number, lengths))), Number(codes[0], role="code"))
+            note = f"assume {values.notes.assumed(array, lengths)}"
+            values.add(Assign(status, Call("resident_shape", given), note=note))
             values.add(If(status.compared("!=", 0), (Return(status),)))
         return others
 

@@ -262,6 +262,20 @@ def test_a_resize_after_one_that_failed(target: str) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
+def test_some_of_several_shared_variables_change_their_length(target: str) -> None:
+    """What each keeps is given up before what was assumed of two of them because both kept theirs."""
+    a, b, c = (ng.shared(np.full((3, 1), k, "uint8"), name) for k, name in enumerate("abc"))
+    f = ng.function([], [b, ng.maximum(c + b, 0), ng.concatenate([a, b])], givens=[(a, b), (b, a)], target=target)
+    for lengths in ((32, 3, 32), (3, 4, 3), (5, 5, 5), (1, 2, 7)):
+        for k, (shared, n) in enumerate(zip((a, b, c), lengths, strict=True)):
+            shared.set_value(np.full((n, 1), k, "uint8"))
+        # b stands for a, and a for b
+        first, total, both = f()
+        assert len(first) == lengths[0] and len(both) == lengths[0] + lengths[1]
+        np.testing.assert_array_equal(total, np.full((max(lengths[0], lengths[2]), 1), 2, "uint8"))
+
+
+@pytest.mark.parametrize("target", TARGETS)
 def test_picks_from_fewer_rows_than_there_are(target: str) -> None:
     y, X, x = ng.ivector("y"), ng.matrix("X"), ng.vector("x")
     w, rows = ng.constant(np.arange(1.0, 4.0)), np.array([0, 1, 2], "int32")
