@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from numgraph.errors import GivensError, OptionError, ShapeError
+from numgraph.errors import GivensError, OptionError, ShapeError, UpdateError
 from numgraph.function import function as native_function
 from numgraph.givens import clone as native_clone
 from numgraph.givens import pairs
@@ -92,11 +92,13 @@ def function(
     mode: a name or a `Mode`, without effect but for "reference". givens: as in numgraph, and a later pair is built
     through the earlier ones, `[(b, c), (a, b)]` puts c in the place of a. OptionError for an unknown mode.
     """
+    # read twice, so an iterator would be empty the second time
+    updates = list(pairs(updates, "updates", UpdateError))
     return native_function(
         inputs,
         [] if outputs is None else outputs,
         updates,
-        _chained(givens),
+        _chained(givens, outputs, updates),
         mode=_native_mode(mode),
         no_default_updates=no_default_updates,
         accept_inplace=accept_inplace,
@@ -119,8 +121,8 @@ def _native_mode(mode: Any) -> str | None:
     raise OptionError(f"mode must be one of {', '.join((*_PLAIN, *_CHECKING))}, a Mode or None, not {mode!r}")
 
 
-def _chained(givens: Any) -> list[tuple[Any, Any]]:
-    """The pairs, each value built through the pairs before it.
+def _chained(givens: Any, outputs: Any, updates: Any) -> list[tuple[Any, Any]]:
+    """The pairs, each value built through the pairs before it; without those that only later values use.
 
     Where a key is used in an earlier value, Theano refuses the pairs; they are then substituted all at once.
     """
@@ -135,11 +137,31 @@ def _chained(givens: Any) -> list[tuple[Any, Any]]:
     if not values or len(found) < 2:
         return found
     result: list[tuple[Any, Any]] = []
+    spent: set[int] = set()
     for key, value in found:
         if isinstance(value, Variable) and result:
+            before = {id(v) for v in toposort([value])}
+            spent.update(id(k) for k, _ in result if id(k) in before and k is not key)
             value = native_clone(value, [(k, v) for k, v in result if k is not key])
         result.append((key, value))
-    return result
+    needed = _reached(outputs, updates) if spent else set()
+    return [(k, v) for k, v in result if id(k) not in spent or id(k) in needed]
+
+
+def _reached(outputs: Any, updates: Any) -> set[int]:
+    """What outputs and updates depend on, default updates among them."""
+    listed = list(outputs.values()) if isinstance(outputs, dict) else outputs
+    waiting = [v for v in (listed if isinstance(listed, list | tuple) else [listed]) if v is not None]
+    waiting += [v for _, v in pairs(updates, "updates", UpdateError)]
+    found: set[int] = set()
+    while waiting:
+        root = getattr(waiting[-1], "variable", waiting[-1])
+        waiting.pop()
+        for v in toposort([root]) if isinstance(root, Variable) else ():
+            if isinstance(v, SharedVariable) and v.default_update is not None and id(v) not in found:
+                waiting.append(v.default_update)
+            found.add(id(v))
+    return found
 
 
 def shared(

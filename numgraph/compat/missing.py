@@ -64,7 +64,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("cholesky solve solve_lower_triangular solve_upper_triangular eigvalsh kron expm", _ALGEBRA),
     ),
     "theano.tensor.fft": (("rfft irfft", "there are no Fourier transforms yet"),),
-    "theano.scan_module": (("scan map reduce foldl foldr scan_checkpoints", _LOOPS),),
+    "theano.scan_module": (("scan map reduce foldl foldr scan_checkpoints until", _LOOPS),),
     "theano.scan_module.scan_utils": (("until", _LOOPS),),
     "theano.printing": (("pydotprint", "use debugprint, or `numgraph inspect`, which shows a function's stages"),),
     "theano.compile": (("OpFromGraph as_op FunctionMaker ProfileStats", _OPS),),
