@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+from collections import Counter, OrderedDict
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -48,6 +50,12 @@ _PRINTING = {"pp": pprint, "pprint": pprint, "debugprint": debugprint}
 _SHARED = {"SharedVariable": SharedVariable, "shared": functions.shared}
 _UPDATES = {"OrderedUpdates": functions.OrderedUpdates, "Updates": functions.OrderedUpdates}
 
+# what programs took from here to run on Python 2.4 and later
+_PYTHON2 = {
+    "OrderedDict": OrderedDict, "Counter": Counter, "partial": partial, "izip": zip, "imap": map, "ifilter": filter,
+    "any": any, "all": all, "next": next, "PY3": True,
+}  # fmt: skip
+
 # The module `theano` is "". What is missing in a module is added from the table of `missing`.
 CONTENTS: dict[str, dict[str, Any]] = {
     "": {
@@ -56,7 +64,9 @@ CONTENTS: dict[str, dict[str, Any]] = {
         "grad": names.TENSOR["grad"], "Lop": composed.lop,
         "dot": names.TENSOR["dot"], "__version__": VERSION,
     },
-    "compile": {**_INPUTS, **_MODES, **_SHARED, "UnusedInputError": UnusedInputError},
+    "compat": _PYTHON2,
+    "compat.python2x": _PYTHON2,
+    "compile": {**_INPUTS, **_MODES, **_SHARED, "pfunc": functions.function, "UnusedInputError": UnusedInputError},
     "compile.debugmode": {"DebugMode": functions.DebugMode},
     "compile.function_module": {"UnusedInputError": UnusedInputError, "Function": Function},
     "compile.io": {"In": functions.In, "Out": Out},
@@ -130,7 +140,7 @@ def fill(modules: dict[str, ModuleType], root: ModuleType) -> None:
         title = f"theano.{name}".rstrip(".")
         found = missing.absent(title) | CONTENTS[name]
         below = {n.rpartition(".")[2]: made[n] for n in CONTENTS if n and n.rpartition(".")[0] == name}
-        # where both have a name, as `theano.ifelse`, it is the module's
-        vars(module).update(found | below, __path__=[], __all__=sorted(found | below))
+        # where both have a name, as `theano.compile.pfunc`, it is what the module has
+        vars(module).update(below | found, __path__=[], __all__=sorted(below | found))
         if name:
             module.__doc__ = f"`{title}`, over numgraph."

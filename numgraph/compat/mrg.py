@@ -66,7 +66,7 @@ def advanced(states: NDArray[Any], steps: int) -> NDArray[Any]:
     for component, modulus in enumerate(MODULI):
         old = states[:, 3 * component : 3 * component + 3].astype(np.int64)
         matrix = np.array(power(component, steps), np.int64)
-        # each product is below 2^62, a sum of three would not fit
+        # each product is below 2^62, a sum of three would not fit into an int64
         parts.append((old[:, None, :] * matrix % modulus).sum(axis=2) % modulus)
     return np.concatenate(parts, axis=1).astype(np.int32)
 
@@ -92,12 +92,12 @@ def _rows(steps: int) -> Constant:
 
 
 def _at(table: Variable, state: Variable, component: int, step: Variable, stream: Variable) -> Variable:
-    """x1 or x2 after `step` steps of `stream`, uint64: products of 31 bits each stay exact."""
-    total: Any = 0
-    for k in range(3 * component, 3 * component + 3):
-        product = f.cast(table[step + 2, k], "uint64") * f.cast(state[stream, k], "uint64")
-        total = total + product % MODULI[component]
-    result: Variable = total % MODULI[component]
+    """x1 or x2 after `step` steps of `stream`, uint64: three products of numbers below 2^31 fit into it."""
+    products = [
+        f.cast(table[step + 2, k], "uint64") * f.cast(state[stream, k], "uint64")
+        for k in range(3 * component, 3 * component + 3)
+    ]
+    result: Variable = (products[0] + products[1] + products[2]) % MODULI[component]
     return result
 
 
@@ -118,7 +118,10 @@ def draw(state: SharedVariable, size: Size, dtype: str) -> tuple[Variable, Varia
     first, second = (f.cast(_at(table, state, k, step, stream), "int64") for k in (0, 1))
     whole = f.switch(first <= second, first - second + M1, first - second)
     sample = f.cast(f.cast(whole, "float64") * SCALE[dtype], dtype)
-    each = f.arange(count)
+    # a draw of fewer numbers than streams moves the first of these alone: the others are not touched
+    moved = min(total, count) if known else f.minimum(total, count)
+    each = f.arange(moved)
     steps = total // count + f.cast(each < total % count, "int64")
     columns = [_at(table, state, k // 3, steps - k % 3, each) for k in range(6)]
-    return sample, f.cast(f.stack(columns, axis=1), "int32")
+    after = f.cast(f.stack(columns, axis=1), "int32")
+    return sample, after if known and moved == count else f.set_subtensor(state[:moved], after)

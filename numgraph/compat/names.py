@@ -15,6 +15,7 @@ from numgraph.op import FUNCTIONS
 from numgraph.ops import MODULES
 from numgraph.printing import pprint
 from numgraph.shared import SharedVariable
+from numgraph.types import Shape, TensorType
 
 # the module: `numgraph.tensor` as an attribute is the function of that name
 constructors: Any = import_module("numgraph.tensor")
@@ -104,27 +105,28 @@ def adapted(native: Callable[..., Any], form: str) -> Callable[..., Any]:
     return call
 
 
-def _plurals() -> dict[str, Any]:
-    """`fmatrices("x", "y")` and the like, and tensors of five to seven axes."""
+def _families() -> dict[str, Any]:
+    """The constructors by rank and letter: `dmatrix` is a type, which makes a variable when it is called, `matrix` a
+    function with a dtype; and `dmatrices("x", "y")` makes several."""
+    axes = {"scalar": (), "vector": (None,), "matrix": (None, None), "row": (1, None), "col": (None, 1)}
+    axes |= {f"tensor{n}": (None,) * n for n in range(3, 8)}
+    several = {"scalar": "scalars", "vector": "vectors", "matrix": "matrices", "row": "rows", "col": "cols"}
     found: dict[str, Any] = {}
-    ranks = {"scalar": "scalars", "vector": "vectors", "matrix": "matrices", "row": "rows", "col": "cols"}
-    ranks |= {f"tensor{n}": f"tensor{n}s" for n in (3, 4, 5, 6, 7)}
-    for n in (5, 6, 7):
-        for letter, dtype in {"": None, **constructors.LETTERS}.items():
-            found[f"{letter}tensor{n}"] = _of_rank(n, dtype)
-    for letter in ("", *constructors.LETTERS):
-        for one, several in ranks.items():
-            make = found.get(letter + one) or getattr(constructors, letter + one)
-            found.setdefault(letter + several, _several(make))
+    for rank, lengths in axes.items():
+        found[rank] = _of_floatx(rank, lengths)
+        for letter, dtype in constructors.LETTERS.items():
+            found[letter + rank] = TensorType(dtype, lengths)
+        for letter in ("", *constructors.LETTERS):
+            found[letter + several.get(rank, rank + "s")] = _several(found[letter + rank])
     return found
 
 
-def _of_rank(n: int, fixed: str | None) -> Callable[..., Variable]:
+def _of_floatx(rank: str, lengths: Shape) -> Callable[..., Variable]:
     def make(name: str | None = None, dtype: Any = None) -> Variable:
-        made: Variable = constructors.tensor(name, fixed or dtype, (None,) * n)
+        made: Variable = constructors.tensor(name, dtype, lengths)
         return made
 
-    return make
+    return getattr(constructors, rank, make)
 
 
 def _several(make: Callable[..., Variable]) -> Callable[..., list[Variable]]:
@@ -145,7 +147,7 @@ def _own() -> dict[str, Any]:
 
 
 def _tensor() -> dict[str, Any]:
-    names = absent("theano.tensor") | _own() | _plurals()
+    names = absent("theano.tensor") | _own() | _families()
     for line in _FORMS.strip().splitlines():
         name, _, form = line.partition(": ")
         names[name] = adapted(names[name], form)

@@ -76,6 +76,9 @@ def _advise(error: BaseException) -> None:
             print(f"{top} is not numgraph's, the program brings it along: pip install {package}", file=sys.stderr)
         elif top in ("cPickle", "urllib2", "StringIO", "ConfigParser", "Queue", "copy_reg"):
             print(f"{top} is a module of Python 2: the program must be converted first (2to3)", file=sys.stderr)
+    elif isinstance(error, ImportError) and (error.name or "").startswith(OURS):
+        module = (error.name or "").replace(OURS, "theano", 1)
+        print(f"numgraph.compat has no such name in {module}; docs/theano.md lists what there is", file=sys.stderr)
     elif isinstance(error, SyntaxError):
         print("if these lines are Python 2, the program must be converted first (2to3)", file=sys.stderr)
     elif isinstance(error, NameError) and error.name in ("xrange", "unicode", "raw_input", "long", "basestring"):

@@ -157,6 +157,7 @@ def test_families_of_constructors() -> None:
     assert len(T.lvectors(3)) == 3
     assert T.dmatrix(name="input").name == "input" and T.lscalar().ndim == 0
     assert T.tensor5("t").ndim == 5 and T.itensor6().dtype == "int32"
+    assert theano.shared(1).type == T.lscalar and T.dmatrix().type == T.dmatrix and T.dmatrix != T.fmatrix
     made = T.tensor("float32", (False, True), name="column")
     assert (made.name, made.broadcastable) == ("column", (False, True))
     kind = T.TensorType("int64", (False, True))

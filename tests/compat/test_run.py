@@ -102,6 +102,7 @@ def test_exit_statuses_pass(tmp_path: Path) -> None:
 def test_advice(tmp_path: Path) -> None:
     cases = {
         "import theano.sandbox.nothing\n": "no module theano.sandbox.nothing",
+        "from theano.tensor import nothing\n": "no such name in theano.tensor;",
         "print 'hello'\n": "Python 2",
         "for i in xrange(3): pass\n": "xrange is a name of Python 2",
         "import cPickle\n": "cPickle is a module of Python 2",
