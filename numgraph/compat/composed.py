@@ -10,6 +10,7 @@ import numpy as np
 from numgraph.errors import ShapeError
 from numgraph.grad import grad
 from numgraph.graph import Constant, Variable, as_variable, toposort
+from numgraph.op import Op
 from numgraph.ops.define import f
 from numgraph.tensor import constant as native_constant
 from numgraph.tensor import tensor as native_tensor
@@ -29,6 +30,15 @@ class _Types(type):
 
 class TensorType(metaclass=_Types):
     """Theano's type of a tensor: a dtype, and for each axis whether its length is 1."""
+
+
+class _Elementwise(type):
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, Op) and instance.shape is None and instance.reduce is None
+
+
+class Elemwise(metaclass=_Elementwise):
+    """Theano's class of elementwise ops, for `isinstance`."""
 
 
 def tensor(dtype: Any = None, broadcastable: Sequence[bool] = (), name: str | None = None) -> Variable:

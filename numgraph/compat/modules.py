@@ -8,6 +8,8 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from numgraph.compat import composed, functions, missing, mrg, names, streams
 from numgraph.compat.dtypes import upcast
 from numgraph.compat.flags import config
@@ -62,7 +64,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
         **_INPUTS, **_GRAPH, **_PRINTING, **_UPDATES, **_from(functions, "Mode clone"),
         "SharedVariable": SharedVariable, "config": config, "change_flags": config.change_flags,
         "grad": names.TENSOR["grad"], "Lop": composed.lop,
-        "dot": names.TENSOR["dot"], "__version__": VERSION,
+        "dot": names.TENSOR["dot"], "_asarray": np.asarray, "__version__": VERSION,
     },
     "compat": _PYTHON2,
     "compat.python2x": _PYTHON2,

@@ -8,7 +8,7 @@ from typing import Any
 
 from numgraph.compat import composed
 from numgraph.compat.missing import absent
-from numgraph.errors import DisconnectedError
+from numgraph.errors import DisconnectedError, GradientError
 from numgraph.grad import grad
 from numgraph.graph import Constant, Variable
 from numgraph.op import FUNCTIONS
@@ -64,8 +64,8 @@ _COMPOSED = {
     **{
         name: getattr(composed, name)
         for name in (
-            "TensorType as_tensor_variable constant tensor shape iround nonzero transpose flatten clip max_and_argmax "
-            "smallest largest isclose allclose fill addbroadcast unbroadcast patternbroadcast get_vector_length "
+            "Elemwise TensorType as_tensor_variable constant tensor shape iround nonzero transpose flatten clip "
+            "max_and_argmax smallest largest isclose allclose fill addbroadcast unbroadcast patternbroadcast get_vector_length "
             "get_scalar_constant_value ceil_intdiv stacklists"
         ).split()
     },
@@ -165,6 +165,6 @@ NNET = absent("theano.tensor.nnet") | {name: getattr(composed, name, None) or TE
 GRADIENT = absent("theano.gradient") | {
     "grad": TENSOR["grad"], "Lop": composed.lop, "disconnected_grad": FUNCTIONS["disconnected_grad"],
     "zero_grad": FUNCTIONS["zero_grad"], "consider_constant": FUNCTIONS["zero_grad"], "grad_clip": TENSOR["grad_clip"],
-    "DisconnectedInputError": DisconnectedError,
+    "DisconnectedInputError": DisconnectedError, "NullTypeGradError": GradientError,
 }  # fmt: skip
 NLINALG = absent("theano.tensor.nlinalg") | {name: TENSOR[name] for name in ("trace", "diag", "matrix_dot", "norm")}

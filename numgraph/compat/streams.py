@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from numgraph.compat.dtypes import upcast
 from numgraph.compat.mrg import DRAW, M1, M2, advanced, draw, streams
 from numgraph.config import config
+from numgraph.errors import DtypeError
 from numgraph.graph import Variable, as_variable
 from numgraph.ops.define import f
 from numgraph.shared import SharedVariable, shared
+from numgraph.types import FLOATS
 
 # As many streams as Theano takes for a size that it does not know, and at most
 MOST_STREAMS = 60 * 256
@@ -102,13 +104,16 @@ class MRG_RandomStreams:  # noqa: N801  # Theano's name
         ndim: int | None = None,
         dtype: Any = None,
         nstreams: int | None = None,
+        target: Any = None,
     ) -> Variable:
-        """Numbers from [low, high), of dtype floatX or wider.
+        """Numbers from [low, high), of dtype floatX or wider; DtypeError for another than float32 and float64.
 
         size: a tuple of integers and scalar variables such as `x.shape`, or an integer vector (with `ndim=` where its
-        length is not known). ValueError for a length that is not positive.
+        length is not known). target: without effect. ValueError for a length that is not positive.
         """
         dtype = upcast(config.floatX, *(_dtype(v) for v in (low, high))) if dtype is None else str(np.dtype(dtype))
+        if dtype not in FLOATS:
+            raise DtypeError(f"uniform: dtype must be float32 or float64, not {dtype}")
         state = shared(self.get_substream_rstates(nstreams or self.n_streams(size)), borrow=True)
         sample, after = draw(state, _lengths(size, ndim), dtype)
         state.default_update = after

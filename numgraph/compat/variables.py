@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
+from numgraph.function import Function
 from numgraph.graph import Variable
 from numgraph.op import FUNCTIONS, Op
 from numgraph.types import TensorType
@@ -39,6 +40,17 @@ def make(self: TensorType, name: str | None = None) -> Variable:
     return Variable(self, name)
 
 
+def maker(self: Function) -> SimpleNamespace:
+    """What programs look at to see how a function is computed: `f.maker.fgraph.toposort()`, here the ops as written."""
+    program = self.program
+    found = SimpleNamespace(
+        inputs=list(program.variables),
+        outputs=list(program.outputs),
+        toposort=lambda: [owner(v) for v in program.nodes() if v.op is not None],
+    )
+    return SimpleNamespace(fgraph=found)
+
+
 _PROPERTIES = {"tag": tag, "owner": owner}
 # functions of a variable, which so are its methods
 _METHODS = {name: FUNCTIONS[name] for name in ("zeros_like", "ones_like", "ptp", "trace", "diagonal", "nonzero_values")}
@@ -52,5 +64,7 @@ def install() -> None:
     for name, method in _METHODS.items():
         if not hasattr(Variable, name):
             setattr(Variable, name, method)
+    if not hasattr(Function, "maker"):
+        setattr(Function, "maker", property(maker))  # noqa: B010  # mypy knows no such attribute
     if "__call__" not in vars(TensorType):
         setattr(TensorType, "__call__", make)  # noqa: B010  # mypy knows no such method

@@ -203,6 +203,8 @@ def test_what_is_no_seed_or_size() -> None:
         rng.uniform((3, 2.5))
     with pytest.raises(ValueError, match="ndim"):
         rng.uniform(ng.lvector("size"))
+    with pytest.raises(TypeError, match="float16"):
+        rng.uniform((3,), dtype="float16")
     with pytest.raises(NotImplementedError, match="n > 1"):
         rng.binomial((3,), n=2)
 
