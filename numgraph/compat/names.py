@@ -65,8 +65,8 @@ _COMPOSED = {
         name: getattr(composed, name)
         for name in (
             "Elemwise TensorType as_tensor_variable constant tensor shape iround nonzero transpose flatten clip "
-            "max_and_argmax smallest largest isclose allclose fill addbroadcast unbroadcast patternbroadcast get_vector_length "
-            "get_scalar_constant_value ceil_intdiv stacklists"
+            "max_and_argmax smallest largest isclose allclose fill addbroadcast unbroadcast patternbroadcast "
+            "get_vector_length get_scalar_constant_value ceil_intdiv stacklists"
         ).split()
     },
 }  # fmt: skip
