@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import StringIO
 from typing import Any
 
 import numpy as np
 
 from numgraph.errors import ShapeError
+from numgraph.givens import clone
 from numgraph.grad import grad
 from numgraph.graph import Constant, Variable, as_variable, toposort
 from numgraph.op import Op
 from numgraph.ops.define import f
+from numgraph.printing import debugprint as native_debugprint
 from numgraph.tensor import constant as native_constant
 from numgraph.tensor import tensor as native_tensor
 from numgraph.types import TensorType as NativeType
@@ -284,6 +287,44 @@ def lop(f_: Any, wrt: Any, eval_points: Any, consider_constant: Any = None, disc
     points = list(eval_points) if isinstance(eval_points, list | tuple) else [eval_points]
     known = dict(zip(outputs, map(as_variable, points), strict=True))
     return grad(None, wrt, consider_constant, known, disconnected_inputs)
+
+
+def rop(f_: Any, wrt: Any, eval_points: Any, disconnected_outputs: str = "raise") -> Any:
+    """The product of the Jacobian of `f_` with `eval_points`: how `f_` changes when `wrt` moves that way.
+
+    What `lop` gives is linear in its cotangents, so the derivative of its product with `eval_points` with respect to
+    these is the answer. Zeros for an output that does not depend on `wrt`; DisconnectedError if none does.
+    """
+    several = isinstance(f_, list | tuple)
+    outputs = list(f_) if several else [f_]
+    inputs, points = (list(v) if isinstance(v, list | tuple) else [v] for v in (wrt, eval_points))
+    points = [as_variable(p) for p in points]
+    cotangents = [Variable(v.type) for v in outputs]
+    pulled = lop(outputs, inputs, cotangents, disconnected_inputs="raise" if len(inputs) == 1 else "ignore")
+    total: Any = 0
+    for each, point in zip(pulled, points, strict=True):
+        total = total + f.sum(each * point)
+    moved = grad(total, cotangents, [*points], disconnected_inputs="ignore")
+    found = clone(moved, {c: f.zeros_like(v) for c, v in zip(cotangents, outputs, strict=True)})
+    return type(f_)(found) if several else found[0]
+
+
+def debugprint(
+    obj: Any,
+    depth: int = -1,
+    print_type: bool = False,
+    file: Any = None,
+    ids: str = "CHAR",
+    stop_on_name: bool = False,
+    done: Any = None,
+    **others: Any,
+) -> Any:
+    """As `numgraph.debugprint`; with file="str" the text is returned. The other options have no effect."""
+    if file != "str":
+        return native_debugprint(obj, file)
+    text = StringIO()
+    native_debugprint(obj, text)
+    return text.getvalue()
 
 
 def graph_inputs(variable_list: Sequence[Variable], blockers: Sequence[Variable] | None = None) -> list[Variable]:

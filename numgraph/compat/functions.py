@@ -11,11 +11,15 @@ from numgraph.function import function as native_function
 from numgraph.givens import clone as native_clone
 from numgraph.givens import pairs
 from numgraph.graph import Variable, as_variable, toposort
+from numgraph.op import OPS
+from numgraph.ops.define import f
 from numgraph.program import In as NativeIn
 from numgraph.shared import SharedVariable
 from numgraph.shared import shared as native_shared
 from numgraph.source import warn
 
+# what the elements of `x.shape` are
+LENGTH = OPS["length"]
 # Theano's names for what checks values while a function runs; here nothing does.
 _CHECKING = ("DebugMode", "DEBUG_MODE", "NanGuardMode")
 _PLAIN = ("Mode", "FAST_RUN", "FAST_COMPILE", "ProfileMode", "PROFILE_MODE", "JAX", "NUMBA")
@@ -89,14 +93,16 @@ def function(
 ) -> Any:
     """As `numgraph.function`, with Theano's order of arguments. A call without outputs returns [].
 
-    mode: a name or a `Mode`, without effect but for "reference". givens: as in numgraph, and a later pair is built
-    through the earlier ones, `[(b, c), (a, b)]` puts c in the place of a. OptionError for an unknown mode.
+    inputs: also the older forms in tuples, `((state, state + x), 0.0)`. outputs: `x.shape` is one vector. mode: a name
+    or a `Mode`, without effect but for "reference". givens: as in numgraph, and a later pair is built through the
+    earlier ones, `[(b, c), (a, b)]` puts c in the place of a. OptionError for an unknown mode.
     """
     # read twice, so an iterator would be empty the second time
     updates = list(pairs(updates, "updates", UpdateError))
+    given = [_input(item) for item in inputs] if isinstance(inputs, list | tuple) else inputs
     return native_function(
-        inputs,
-        [] if outputs is None else outputs,
+        given,
+        _outputs(outputs),
         updates,
         _chained(givens, outputs, updates),
         mode=_native_mode(mode),
@@ -108,6 +114,33 @@ def function(
         profile=profile,
         on_unused_input=on_unused_input,
     )
+
+
+def _input(item: Any) -> Any:
+    """An input; the older forms of tuples, `("name", variable)`, `(variable, value)` and `((variable, update), value)`,
+    as an `In`."""
+    if not isinstance(item, list | tuple) or not item:
+        return item
+    name, rest = (item[0], item[1:]) if isinstance(item[0], str) else (None, item)
+    if not rest or len(rest) > 2:
+        return item
+    variable, update = rest[0] if isinstance(rest[0], list | tuple) and len(rest[0]) == 2 else (rest[0], None)
+    return NativeIn(variable, name, rest[1] if len(rest) == 2 else None, update)
+
+
+def _outputs(outputs: Any) -> Any:
+    """The outputs; `x.shape`, a tuple of scalars here and a vector in Theano, as that vector."""
+    if outputs is None:
+        return []
+    first = outputs[0] if isinstance(outputs, tuple) and outputs else None
+    if not isinstance(first, Variable) or first.op is not LENGTH or len(outputs) != first.inputs[0].ndim:
+        return outputs
+    whole = first.inputs[0]
+    same = (
+        isinstance(v, Variable) and v.op is LENGTH and v.inputs[0] is whole and v.attrs["axis"] == axis
+        for axis, v in enumerate(outputs)
+    )
+    return f.stack(list(outputs)) if all(same) else outputs
 
 
 def _native_mode(mode: Any) -> str | None:
@@ -301,8 +334,6 @@ def ifelse(condition: Any, then_branch: Any, else_branch: Any, name: str | None 
 
     condition: a scalar. ShapeError at a call where the two have different lengths.
     """
-    from numgraph.ops.define import f
-
     if isinstance(then_branch, list | tuple):
         both = zip(then_branch, else_branch, strict=True)
         return type(then_branch)(ifelse(condition, a, b) for a, b in both)

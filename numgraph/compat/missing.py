@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 _LOOPS = (
@@ -14,25 +13,25 @@ _ALGEBRA = "there is no linear algebra beyond products yet; compute it with nump
 _SPECIAL = "there is no such special function yet; numgraph.elementwise makes an op of a Numba function"
 _COMPLEX = "there are no complex numbers"
 _OPS = "ops of C code or Python are not taken over; numgraph.elementwise and numgraph.call take Numba functions"
-_ROP = "there is no forward differentiation yet; use theano.grad"
+_ROP = "it needs a loop over the outputs; stack theano.grad of one after the other, or use Lop and Rop"
 
 # module -> (names, what to use instead)
 _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
     "theano": (
         ("scan map reduce foldl foldr scan_checkpoints", _LOOPS),
-        ("Rop subgraph_grad", _ROP),
+        ("subgraph_grad", _ROP),
         ("OpFromGraph as_op FunctionMaker", _OPS),
         ("sparse_grad", "gradients are dense"),
         ("function_dump", "pickle the function"),
     ),
     "theano.gradient": (
-        ("Rop subgraph_grad jacobian hessian", _ROP),
+        ("subgraph_grad jacobian hessian", _ROP),
         ("verify_grad numeric_grad", "use numgraph.testing.check_gradient"),
         ("grad_scale", "use m * x + disconnected_grad(x - m * x)"),
         ("undefined_grad grad_undefined grad_not_implemented grad_clip_", "gradients belong to numgraph's ops"),
     ),
     "theano.tensor": (
-        ("Rop jacobian hessian", _ROP),
+        ("jacobian hessian", _ROP),
         ("verify_grad numeric_grad", "use numgraph.testing.check_gradient"),
         ("erfinv erfcinv erfcx gamma tri_gamma chi2sf gammainc gammaincc gammau gammal j0 j1 jv i0 i1 iv", _SPECIAL),
         ("real imag angle complex conj complex_from_polar", _COMPLEX),
@@ -73,21 +72,27 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
 }
 
 
-def missing(name: str, instead: str) -> Callable[..., Any]:
-    """A function that raises NotImplementedError with the name and what to use instead."""
+class Missing:
+    """A name that raises NotImplementedError, with what to use instead, when it is called or indexed."""
 
-    def call(*args: Any, **named: Any) -> Any:
-        raise NotImplementedError(f"{name} is not there: {instead}")
+    def __init__(self, name: str, instead: str) -> None:
+        self.__name__ = self.__qualname__ = name.rpartition(".")[2]
+        self.__doc__ = f"Not there: {instead}."
+        self.said = f"{name} is not there: {instead}"
 
-    call.__name__ = call.__qualname__ = name.rpartition(".")[2]
-    call.__doc__ = f"Not there: {instead}."
-    return call
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        """NotImplementedError."""
+        raise NotImplementedError(self.said)
+
+    def __getitem__(self, key: Any) -> Any:
+        """NotImplementedError, as for `mgrid[0:5]`."""
+        raise NotImplementedError(self.said)
 
 
-def absent(module: str) -> dict[str, Callable[..., Any]]:
+def absent(module: str) -> dict[str, Missing]:
     """The missing names of one of Theano's modules."""
     return {
-        name: missing(f"{module}.{name}", instead)
+        name: Missing(f"{module}.{name}", instead)
         for names, instead in _TABLE.get(module, ())
         for name in names.split()
     }

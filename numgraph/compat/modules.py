@@ -17,7 +17,7 @@ from numgraph.compat.variables import Apply
 from numgraph.errors import MissingInputError, UnusedInputError
 from numgraph.function import Function
 from numgraph.graph import Constant, Variable
-from numgraph.printing import debugprint, pprint
+from numgraph.printing import pprint
 from numgraph.program import Out
 from numgraph.shared import SharedVariable
 from numgraph.types import DTYPES
@@ -48,7 +48,7 @@ def _from(source: Any, listed: str) -> dict[str, Any]:
 _MODES = _from(functions, "Mode DebugMode MonitorMode NanGuardMode")
 _INPUTS = _from(functions, "In Param function shared") | {"Out": Out}
 _GRAPH = {"Variable": Variable, "Constant": Constant, "Apply": Apply, "Op": functions.Op}
-_PRINTING = {"pp": pprint, "pprint": pprint, "debugprint": debugprint}
+_PRINTING = {"pp": pprint, "pprint": pprint, "debugprint": composed.debugprint}
 _SHARED = {"SharedVariable": SharedVariable, "shared": functions.shared}
 _UPDATES = {"OrderedUpdates": functions.OrderedUpdates, "Updates": functions.OrderedUpdates}
 
@@ -63,7 +63,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "": {
         **_INPUTS, **_GRAPH, **_PRINTING, **_UPDATES, **_from(functions, "Mode clone"),
         "SharedVariable": SharedVariable, "config": config, "change_flags": config.change_flags,
-        "grad": names.TENSOR["grad"], "Lop": composed.lop,
+        "grad": names.TENSOR["grad"], "Lop": composed.lop, "Rop": composed.rop,
         "dot": names.TENSOR["dot"], "_asarray": np.asarray, "__version__": VERSION,
     },
     "compat": _PYTHON2,

@@ -60,7 +60,7 @@ grad: cost wrt consider_constant disconnected_inputs add_names known_grads retur
 """
 
 _COMPOSED = {
-    "round": composed.round_, "Lop": composed.lop, "second": composed.fill,
+    "round": composed.round_, "Lop": composed.lop, "second": composed.fill, "Rop": composed.rop,
     **{
         name: getattr(composed, name)
         for name in (
@@ -163,7 +163,8 @@ TENSOR = _tensor()
 # the words by which `softmax` of a vector differs
 NNET = absent("theano.tensor.nnet") | {name: getattr(composed, name, None) or TENSOR[name] for name in _NNET}
 GRADIENT = absent("theano.gradient") | {
-    "grad": TENSOR["grad"], "Lop": composed.lop, "disconnected_grad": FUNCTIONS["disconnected_grad"],
+    "grad": TENSOR["grad"], "Lop": composed.lop, "Rop": composed.rop,
+    "disconnected_grad": FUNCTIONS["disconnected_grad"],
     "zero_grad": FUNCTIONS["zero_grad"], "consider_constant": FUNCTIONS["zero_grad"], "grad_clip": TENSOR["grad_clip"],
     "DisconnectedInputError": DisconnectedError, "NullTypeGradError": GradientError,
 }  # fmt: skip

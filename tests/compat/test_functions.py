@@ -32,6 +32,15 @@ def test_results_are_arrays_without_axes(target: str) -> None:
     np.testing.assert_array_equal(np.vstack([single, several[0]]), [[6.0], [3.0]])
 
 
+def test_a_shape_is_one_output(target: str) -> None:
+    x, y = T.dmatrix("x"), T.dmatrix("y")
+    np.testing.assert_array_equal(theano.function([x], (x**2).shape)(np.ones((2, 3))), [2, 3])
+    # these are several outputs
+    assert theano.function([x], (x.shape[1], x.shape[0]))(np.ones((2, 3))) == [3, 2]
+    assert theano.function([x, y], (x.shape[0], y.shape[1]))(np.ones((2, 3)), np.ones((2, 3))) == [2, 3]
+    assert theano.function([x], list(x.shape))(np.ones((2, 3))) == [2, 3]
+
+
 def test_results_are_fresh(target: str) -> None:
     w = theano.shared(np.ones(3), name="w")
     f = theano.function([], w)
@@ -82,6 +91,18 @@ def test_positions_of_in(target: str) -> None:
     # name, value, update, mutable, strict
     f = theano.function([theano.In(x, "y", 1.0, x + 1, False, False)], x)
     assert [float(f()), float(f()), float(f(y=9.0)), float(f())] == [1.0, 2.0, 9.0, 10.0]
+
+
+def test_inputs_in_tuples(target: str) -> None:
+    x, w, z = T.dscalar("x"), T.dscalar("w"), T.dscalar()
+    f = theano.function([x, ((w, w + x), 0.5), (z, 10.0)], [x, w, z])
+    assert [float(v) for v in f(2.0)] == [2.0, 0.5, 10.0]
+    assert [float(v) for v in f(3.0)] == [3.0, 2.5, 10.0] and f["w"] == 5.5
+    named = theano.function([("left", x), ["right", z, 4.0]], x - z)
+    assert named(left=1.0) == -3.0 and named(1.0, right=0.0) == 1.0
+    for wrong in ((), (x, 1.0, 2.0), ("name",), ("name", 3)):
+        with pytest.raises(TypeError):
+            theano.function([wrong], x)
 
 
 def test_givens_chain_in_order(target: str) -> None:

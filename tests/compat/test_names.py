@@ -74,6 +74,8 @@ def test_missing_names_say_so_when_they_are_called() -> None:
             with pytest.raises(NotImplementedError, match=rf"^{module}\.{name} is not there: \w"):
                 getattr(found, name)("any", arguments=1)
             assert callable(function)
+    with pytest.raises(NotImplementedError, match="mgrid"):
+        T.mgrid[0:5, 0:3]
 
 
 def test_what_is_there_is_not_in_the_table_of_missing_names() -> None:
@@ -149,6 +151,30 @@ def test_written_with_numgraphs_functions(target: str) -> None:
     results = theano.function([v, m], [e for e, _ in table.values()])(a, b)
     for (name, (_, wanted)), got in zip(table.items(), results, strict=True):
         np.testing.assert_allclose(got, wanted, err_msg=name)
+
+
+def test_rop(target: str) -> None:
+    """Against differences, and the product of a Hessian and a vector."""
+    v, W, way, turn = T.dvector("v"), T.dmatrix("W"), T.dvector("way"), T.dmatrix("turn")
+    rng = np.random.default_rng(3)
+    at, direction, weights, other = (
+        rng.normal(size=4),
+        rng.normal(size=4),
+        rng.normal(size=(4, 3)),
+        rng.normal(size=(4, 3)),
+    )
+    y = T.tanh(T.dot(v, W))
+    moved = theano.function([v, W, way, turn], T.Rop(y, [v, W], [way, turn]))(at, weights, direction, other)
+    h = 1e-6
+    up, down = (np.tanh((at + s * direction) @ (weights + s * other)) for s in (h, -h))
+    np.testing.assert_allclose(moved, (up - down) / (2 * h), rtol=1e-7, atol=1e-9)
+    slope = T.grad(T.sum(v**3), v)
+    np.testing.assert_allclose(theano.function([v, way], T.Rop(slope, v, way))(at, direction), 6 * at * direction)
+    pair = theano.function([v, way], theano.Rop([v * 2, T.sum(v)], v, way))(at, direction)
+    np.testing.assert_allclose(pair[0], 2 * direction)
+    np.testing.assert_allclose(pair[1], direction.sum())
+    with pytest.raises(theano.gradient.DisconnectedInputError):
+        T.Rop(way * 2, v, way)
 
 
 def test_families_of_constructors() -> None:
@@ -229,4 +255,6 @@ def test_debugprint_and_pp(capsys: pytest.CaptureFixture[str]) -> None:
     x = T.dvector("x")
     theano.printing.debugprint(x + 1)
     assert "add" in capsys.readouterr().out
+    assert "add" in theano.printing.debugprint(x + 1, depth=2, print_type=True, file="str")
+    assert capsys.readouterr().out == ""
     assert theano.pp(x + 1) == "x + 1.0"

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # name: (arguments for a short run, test error that it falls below; a guess is wrong in 90 %)
 RUNS = {
-    "logistic_cg": (["--epochs", "4"], 0.17),
+    "logistic_cg": (["--epochs", "8"], 0.17),
     "logistic_sgd": (["--epochs", "8"], 0.17),
     "mlp": (["--epochs", "2", "--hidden", "60", "--batch", "50"], 0.15),
 }
