@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,19 +17,24 @@ import numgraph as ng
 from numgraph.demo import digits
 
 
+def model(features: int, classes: int) -> tuple[Any, ...]:
+    """Images x float32[n, features] with classes y int32[n]; the cost, the share of wrong answers, and what is
+    trained."""
+    x, y = ng.matrix("x", dtype="float32"), ng.vector("y", dtype="int32")
+    W = ng.shared(np.zeros((features, classes), "float32"), name="W")
+    b = ng.shared(np.zeros(classes, "float32"), name="b")
+    p_y = ng.softmax(ng.dot(x, W) + b, axis=1)
+    cost = -ng.mean(ng.log(p_y)[ng.arange(y.shape[0]), y])
+    wrong = ng.mean(ng.neq(ng.argmax(p_y, axis=1), y))
+    return x, y, cost, wrong, W, b
+
+
 def main(arguments: Sequence[str] | None = None) -> float:
     """Train, print the errors, and return the error on the test digits at the best validation error, 0 to 1."""
     options = parser().parse_args(arguments)
     data = digits.load()
     batch, rate = options.batch, options.rate
-
-    # The model: an image is a row of x, its class a number of y.
-    x, y = ng.matrix("x", dtype="float32"), ng.vector("y", dtype="int32")
-    W = ng.shared(np.zeros((data.features, data.classes), "float32"), name="W")
-    b = ng.shared(np.zeros(data.classes, "float32"), name="b")
-    p_y = ng.softmax(ng.dot(x, W) + b, axis=1)
-    cost = -ng.mean(ng.log(p_y)[ng.arange(y.shape[0]), y])
-    wrong = ng.mean(ng.neq(ng.argmax(p_y, axis=1), y))
+    x, y, cost, wrong, W, b = model(data.features, data.classes)
 
     # One training step: the data stay where they are, a call takes the number of its minibatch.
     index = ng.lscalar("index")
