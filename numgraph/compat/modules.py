@@ -68,7 +68,10 @@ CONTENTS: dict[str, dict[str, Any]] = {
     },
     "compat": _PYTHON2,
     "compat.python2x": _PYTHON2,
-    "compile": {**_INPUTS, **_MODES, **_SHARED, "pfunc": functions.function, "UnusedInputError": UnusedInputError},
+    "compile": {
+        **_from(functions, "get_default_mode get_mode"), **_INPUTS, **_MODES, **_SHARED,
+        "pfunc": functions.function, "UnusedInputError": UnusedInputError,
+    },
     "compile.debugmode": {"DebugMode": functions.DebugMode},
     "compile.function_module": {"UnusedInputError": UnusedInputError, "Function": Function},
     "compile.io": {"In": functions.In, "Out": Out},

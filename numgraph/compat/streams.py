@@ -48,12 +48,13 @@ class MRG_RandomStreams:  # noqa: N801  # Theano's name
     """Random variables with Theano's own numbers; a function that reaches one advances its state after each call.
 
     seed: an integer from 1 to 2147462578, or six of them (the first three below 2147483647). ValueError for others.
+    use_cuda: without effect, from older versions.
 
     >>> from numgraph.compat.theano.sandbox.rng_mrg import MRG_RandomStreams
     >>> rng = MRG_RandomStreams(1234)
     """
 
-    def __init__(self, seed: Any = 12345) -> None:
+    def __init__(self, seed: Any = 12345, use_cuda: bool | None = None) -> None:
         self.state_updates: list[Draw] = []
         self.default_instance_seed = seed
         self.set_rstate(seed)

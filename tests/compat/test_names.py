@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import numgraph.compat.theano.tensor as T
@@ -15,7 +17,9 @@ import numgraph as ng
 import numgraph.compat.theano as theano
 from numgraph.compat import missing, names
 from numgraph.compat.modules import CONTENTS
+from tests.waits import python
 
+ROOT = Path(__file__).parents[2]
 HERE = "numgraph.compat.theano"
 # what the programs of the Deep Learning Tutorials import or look up
 USED = """
@@ -249,6 +253,13 @@ def test_print_and_assert_pass_the_value_and_warn() -> None:
         assert theano.printing.Print("here")(x) is x
     with pytest.warns(UserWarning, match="checks nothing"):
         assert theano.tensor.opt.Assert("positive")(x, T.all(x > 0)) is x
+
+
+def test_importing_loads_no_compiler(tmp_path: Path) -> None:
+    program = "import sys, numgraph.compat.theano.tensor as T\nT.exp(T.dvector('x'))\n"
+    program += "print(sorted({n.partition('.')[0] for n in sys.modules} & {'numba', 'llvmlite', 'scipy', 'rich'}))"
+    done = python("-c", program, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.stdout.strip() == "[]", done.stderr
 
 
 def test_debugprint_and_pp(capsys: pytest.CaptureFixture[str]) -> None:
