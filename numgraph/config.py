@@ -70,6 +70,11 @@ def _quota() -> int:
     return max(best, 1)
 
 
+def theano_flags() -> str:
+    """What THEANO_FLAGS says, for programs that run through `numgraph.compat.theano`."""
+    return os.environ.get("THEANO_FLAGS", "")
+
+
 @dataclass
 class Config:
     """The settings of this process.

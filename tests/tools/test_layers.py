@@ -18,7 +18,7 @@ LAYERS = """
     arguments shared ops tensor patterns substitution stable formula givens updates reach grad reference program binder
     printing testing explain.explanation inspector.record passes cache fingerprint convention
     lengths.rules traits ir lengths elements rewrite schedule loops emit processor lower target runtime explain
-    cuda compile cuda.passes recall call sweep function inspector demo cli __main__
+    cuda compile cuda.passes recall call sweep function compat inspector demo cli __main__
 """.split()
 
 # (importing layer, imported layer): why it may point to the right. Such imports stand within functions.

@@ -1,0 +1,337 @@
+"""Functions of `theano.tensor` that are written with numgraph's, or take other arguments than these."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import StringIO
+from typing import Any
+
+import numpy as np
+
+from numgraph.errors import ShapeError
+from numgraph.givens import clone
+from numgraph.grad import grad
+from numgraph.graph import Constant, Variable, as_variable, toposort
+from numgraph.op import Op
+from numgraph.ops.define import f
+from numgraph.printing import debugprint as native_debugprint
+from numgraph.tensor import constant as native_constant
+from numgraph.tensor import tensor as native_tensor
+from numgraph.types import TensorType as NativeType
+from numgraph.types import check_dtype
+
+
+class _Types(type):
+    """`TensorType(dtype, broadcastable)` makes numgraph's type, of which it is the class for `isinstance`, too."""
+
+    def __call__(cls, dtype: Any, broadcastable: Sequence[bool], name: str | None = None) -> Any:
+        return NativeType(check_dtype(dtype), tuple(1 if b else None for b in broadcastable))
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, NativeType)
+
+
+class TensorType(metaclass=_Types):
+    """Theano's type of a tensor: a dtype, and for each axis whether its length is 1."""
+
+
+class _Elementwise(type):
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, Op) and instance.shape is None and instance.reduce is None
+
+
+class Elemwise(metaclass=_Elementwise):
+    """Theano's class of elementwise ops, for `isinstance`."""
+
+
+def tensor(dtype: Any = None, broadcastable: Sequence[bool] = (), name: str | None = None) -> Variable:
+    """A variable of a dtype and, for each axis, whether its length is 1."""
+    return native_tensor(name, dtype, tuple(1 if b else None for b in broadcastable))
+
+
+def as_tensor_variable(x: Any, name: str | None = None, ndim: int | None = None) -> Variable:
+    """`x` as a variable, with at least `ndim` axes; ValueError if it has more."""
+    found = as_variable(x, name)
+    if ndim is None or found.ndim == ndim:
+        return found
+    if found.ndim > ndim:
+        raise ShapeError(f"as_tensor_variable: {found!r} has more than {ndim} axes")
+    padded: Variable = f.shape_padleft(found, ndim - found.ndim)
+    return padded
+
+
+def constant(x: Any, name: str | None = None, ndim: int | None = None, dtype: Any = None) -> Variable:
+    """A constant with a copy of `x`, and at least `ndim` axes."""
+    made = native_constant(x, name, dtype)
+    data = made.data if isinstance(made, Constant) else None
+    if ndim is None or data is None or data.ndim >= ndim:
+        return made
+    return Constant(data.reshape((1,) * (ndim - data.ndim) + data.shape), name)
+
+
+def shape(x: Any) -> Variable:
+    """The lengths as an int64 vector."""
+    lengths = as_variable(x).shape
+    found: Variable = f.stack(list(lengths)) if lengths else native_constant(np.zeros(0, "int64"))
+    return found
+
+
+def round_(a: Any, mode: str | None = None) -> Variable:
+    """Rounded; halves to even, or with mode "half_away_from_zero" away from zero."""
+    x = as_variable(a)
+    if mode not in (None, "half_to_even", "half_away_from_zero"):
+        raise ValueError(f"round: mode must be half_to_even or half_away_from_zero, not {mode!r}")
+    if mode != "half_away_from_zero":
+        return f.round(x)  # type: ignore[no-any-return]
+    # trunc(x + 0.5) would round 0.49999997 up
+    part = f.trunc(x)
+    return part + f.switch(abs(x - part) >= 0.5, f.sgn(x), 0)  # type: ignore[no-any-return]
+
+
+def iround(a: Any, mode: str | None = None) -> Variable:
+    """Rounded to int64."""
+    return f.cast(round_(a, mode), "int64")  # type: ignore[no-any-return]
+
+
+def nonzero(a: Any, return_matrix: bool = False) -> Any:
+    """A tuple of index vectors, one for each axis; with `return_matrix` as the rows of a matrix."""
+    found = f.nonzero(as_variable(a))
+    return f.stack(list(found)) if return_matrix else found
+
+
+def transpose(x: Any, axes: Any = None) -> Any:
+    """Axes in another order, or reversed."""
+    return f.transpose(as_variable(x), *(() if axes is None else (axes,)))
+
+
+def flatten(x: Any, ndim: int | None = None, outdim: int | None = None) -> Any:
+    """The first ndim - 1 axes, and the others as one."""
+    return f.flatten(as_variable(x), ndim or outdim or 1)
+
+
+def clip(x: Any, min: Any, max: Any) -> Any:
+    """Limited to [min, max]."""
+    return f.clip(x, min, max)
+
+
+def max_and_argmax(a: Any, axis: Any = None, keepdims: bool = False) -> list[Any]:
+    """The maximum, and where it is first reached."""
+    return [f.max(as_variable(a), axis, keepdims), f.argmax(as_variable(a), axis, keepdims)]
+
+
+def smallest(*args: Any) -> Any:
+    """The elementwise minimum of several tensors."""
+    return _folded(f.minimum, args)
+
+
+def largest(*args: Any) -> Any:
+    """The elementwise maximum of several tensors."""
+    return _folded(f.maximum, args)
+
+
+def _folded(function: Any, args: Sequence[Any]) -> Any:
+    result = as_variable(args[0])
+    for each in args[1:]:
+        result = function(result, each)
+    return result
+
+
+def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
+    """Where |a - b| <= atol + rtol |b|; infinities are close to themselves."""
+    a, b = as_variable(a), as_variable(b)
+    close = f.or_(f.and_(f.isfinite(b), abs(a - b) <= atol + rtol * abs(b)), f.eq(a, b))
+    return f.or_(close, f.and_(f.isnan(a), f.isnan(b))) if equal_nan else close
+
+
+def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
+    """Whether all elements are close."""
+    return f.all(isclose(a, b, rtol, atol, equal_nan))
+
+
+def fill(a: Any, b: Any) -> Any:
+    """`b`, broadcast to the shape of `a`."""
+    return f.full_like(as_variable(a), b)
+
+
+def addbroadcast(x: Any, *axes: int) -> Any:
+    """`x` with axes that are known to have length 1; ShapeError at a call where they have not."""
+    x = as_variable(x)
+    chosen = {k % x.ndim for k in axes}
+    return f.specify_shape(x, tuple(1 if k in chosen else n for k, n in enumerate(x.type.shape)))
+
+
+def unbroadcast(x: Any, *axes: int) -> Any:
+    """`x` itself: lengths decide what broadcasts."""
+    return as_variable(x)
+
+
+def patternbroadcast(x: Any, broadcastable: Sequence[bool]) -> Any:
+    """`x` with length 1 known where `broadcastable` says so."""
+    axes = [k for k, b in enumerate(broadcastable) if b]
+    return addbroadcast(x, *axes) if axes else as_variable(x)
+
+
+def get_vector_length(v: Any) -> int:
+    """The known length of a vector; ValueError without one."""
+    found = as_variable(v)
+    if found.ndim != 1 or found.type.shape[0] is None:
+        raise ValueError(f"the length of {found!r} is not known")
+    return found.type.shape[0]
+
+
+def get_scalar_constant_value(v: Any) -> Any:
+    """The value of a constant scalar; ValueError for what is none."""
+    found = as_variable(v)
+    if not isinstance(found, Constant) or found.ndim:
+        raise ValueError(f"{found!r} is no constant scalar")
+    return found.data
+
+
+def ceil_intdiv(a: Any, b: Any) -> Any:
+    """a / b of integers, rounded up."""
+    return -(-as_variable(a) // b)
+
+
+def stacklists(tensors: Any) -> Any:
+    """Nested lists of tensors as one tensor."""
+    return f.stack([stacklists(t) for t in tensors]) if isinstance(tensors, list | tuple) else as_variable(tensors)
+
+
+def softmax(c: Any) -> Any:
+    """softmax of each row. A vector is a matrix of one row, as in Theano."""
+    x = as_variable(c)
+    return f.softmax(f.shape_padleft(x) if x.ndim == 1 else x, -1)
+
+
+def softmax_with_bias(x: Any, b: Any) -> Any:
+    """softmax of each row of x + b."""
+    return softmax(as_variable(x) + b)
+
+
+def logsoftmax(c: Any) -> Any:
+    """The logarithm of softmax."""
+    return f.log(softmax(c))
+
+
+def relu(x: Any, alpha: Any = 0) -> Any:
+    """max(x, 0), or alpha x for negative x."""
+    if isinstance(alpha, int | float) and alpha == 0:
+        return f.relu(x)
+    return f.switch(as_variable(x) > 0, x, alpha * as_variable(x))
+
+
+def hard_sigmoid(x: Any) -> Any:
+    """0.2 x + 0.5 between 0 and 1."""
+    return f.clip(0.2 * as_variable(x) + 0.5, 0.0, 1.0)
+
+
+def selu(x: Any) -> Any:
+    """The scaled elu of Klambauer and others (2017)."""
+    return 1.0507009873554805 * f.elu(x, 1.6732632423543772)
+
+
+def softsign(x: Any) -> Any:
+    """x / (1 + |x|)."""
+    return as_variable(x) / (1.0 + abs(as_variable(x)))
+
+
+def crossentropy_categorical_1hot(coding_dist: Any, true_one_of_n: Any) -> Any:
+    """-log of each row's element at an index."""
+    p = as_variable(coding_dist)
+    return -f.log(p)[f.arange(p.shape[0]), true_one_of_n]
+
+
+def crossentropy_softmax_1hot(x: Any, y_idx: Any) -> tuple[Any, Any]:
+    """The negative log-likelihood of `y_idx` for each row, and softmax(x)."""
+    p = softmax(x)
+    return crossentropy_categorical_1hot(p, y_idx), p
+
+
+def crossentropy_softmax_1hot_with_bias(x: Any, b: Any, y_idx: Any) -> tuple[Any, Any]:
+    """As `crossentropy_softmax_1hot` of x + b."""
+    return crossentropy_softmax_1hot(as_variable(x) + b, y_idx)
+
+
+def crossentropy_softmax_argmax_1hot_with_bias(x: Any, b: Any, y_idx: Any) -> tuple[Any, Any, Any]:
+    """As `crossentropy_softmax_1hot` of x + b, and each row's argmax."""
+    z = as_variable(x) + b
+    return (*crossentropy_softmax_1hot(z, y_idx), f.argmax(z, -1))
+
+
+def batch_normalization(inputs: Any, gamma: Any, beta: Any, mean: Any, std: Any, mode: str = "low_mem") -> Any:
+    """(inputs - mean) gamma / std + beta."""
+    return (as_variable(inputs) - mean) * (as_variable(gamma) / std) + beta
+
+
+def batch_normalization_test(
+    inputs: Any, gamma: Any, beta: Any, mean: Any, var: Any, axes: Any = "per-activation", epsilon: float = 1e-4
+) -> Any:
+    """(inputs - mean) gamma / sqrt(var + epsilon) + beta; parameters broadcast along the axes of length 1."""
+    return batch_normalization(inputs, gamma, beta, mean, f.sqrt(as_variable(var) + epsilon))
+
+
+def xlogy0(x: Any, y: Any) -> Any:
+    """x log(y), 0 where x is 0."""
+    x, y = as_variable(x), as_variable(y)
+    return f.switch(f.eq(x, 0), 0, x * f.log(y))
+
+
+def xlogx(x: Any) -> Any:
+    """x log(x), 0 where x is 0."""
+    return xlogy0(x, x)
+
+
+def lop(f_: Any, wrt: Any, eval_points: Any, consider_constant: Any = None, disconnected_inputs: str = "raise") -> Any:
+    """The product of `eval_points` with the Jacobian of `f_`: the gradient that arrives with these cotangents."""
+    outputs = list(f_) if isinstance(f_, list | tuple) else [f_]
+    points = list(eval_points) if isinstance(eval_points, list | tuple) else [eval_points]
+    known = dict(zip(outputs, map(as_variable, points), strict=True))
+    return grad(None, wrt, consider_constant, known, disconnected_inputs)
+
+
+def rop(f_: Any, wrt: Any, eval_points: Any, disconnected_outputs: str = "raise") -> Any:
+    """The product of the Jacobian of `f_` with `eval_points`: how `f_` changes when `wrt` moves that way.
+
+    What `lop` gives is linear in its cotangents, so the derivative of its product with `eval_points` with respect to
+    these is the answer. Zeros for an output that does not depend on `wrt`; DisconnectedError if none does.
+    """
+    several = isinstance(f_, list | tuple)
+    outputs = list(f_) if several else [f_]
+    inputs, points = (list(v) if isinstance(v, list | tuple) else [v] for v in (wrt, eval_points))
+    points = [as_variable(p) for p in points]
+    cotangents = [Variable(v.type) for v in outputs]
+    pulled = lop(outputs, inputs, cotangents, disconnected_inputs="raise" if len(inputs) == 1 else "ignore")
+    total: Any = 0
+    for each, point in zip(pulled, points, strict=True):
+        total = total + f.sum(each * point)
+    moved = grad(total, cotangents, [*points], disconnected_inputs="ignore")
+    found = clone(moved, {c: f.zeros_like(v) for c, v in zip(cotangents, outputs, strict=True)})
+    return type(f_)(found) if several else found[0]
+
+
+def debugprint(
+    obj: Any,
+    depth: int = -1,
+    print_type: bool = False,
+    file: Any = None,
+    ids: str = "CHAR",
+    stop_on_name: bool = False,
+    done: Any = None,
+    **others: Any,
+) -> Any:
+    """As `numgraph.debugprint`; with file="str" the text is returned. The other options have no effect."""
+    if file != "str":
+        return native_debugprint(obj, file)
+    text = StringIO()
+    native_debugprint(obj, text)
+    return text.getvalue()
+
+
+def graph_inputs(variable_list: Sequence[Variable], blockers: Sequence[Variable] | None = None) -> list[Variable]:
+    """The leaves that variables depend on, constants among them."""
+    return [v for v in toposort(variable_list, blockers or ()) if v.op is None or v in (blockers or ())]
+
+
+def ancestors(variable_list: Sequence[Variable], blockers: Sequence[Variable] | None = None) -> list[Variable]:
+    """All that variables depend on, and they themselves."""
+    return toposort(variable_list, blockers or ())

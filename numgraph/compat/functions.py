@@ -1,0 +1,345 @@
+"""`theano.function`, `shared`, `In` and what goes with them: numgraph's own, with Theano's arguments and results."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from numgraph.errors import GivensError, OptionError, ShapeError, UpdateError
+from numgraph.function import function as native_function
+from numgraph.givens import clone as native_clone
+from numgraph.givens import pairs
+from numgraph.graph import Variable, as_variable, toposort
+from numgraph.op import OPS
+from numgraph.ops.define import f
+from numgraph.program import In as NativeIn
+from numgraph.shared import SharedVariable
+from numgraph.shared import shared as native_shared
+from numgraph.source import warn
+
+# what the elements of `x.shape` are
+LENGTH = OPS["length"]
+# Theano's names for what checks values while a function runs; here nothing does.
+_CHECKING = ("DebugMode", "DEBUG_MODE", "NanGuardMode")
+_PLAIN = ("Mode", "FAST_RUN", "FAST_COMPILE", "ProfileMode", "PROFILE_MODE", "JAX", "NUMBA")
+
+
+class Mode:
+    """Theano's mode of compilation: kept, and without effect. call_time: 0."""
+
+    def __init__(self, linker: Any = None, optimizer: Any = None, *args: Any, **named: Any) -> None:
+        self.linker, self.optimizer = linker, optimizer
+        self.call_time = self.fn_time = 0.0
+
+    def including(self, *tags: str) -> Mode:
+        """The mode itself."""
+        return self
+
+    def excluding(self, *tags: str) -> Mode:
+        """The mode itself."""
+        return self
+
+    def __repr__(self) -> str:
+        return "Mode()"
+
+
+class _CheckingMode(Mode):
+    """A mode that Theano checks values with."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__()
+        warn(f"{type(self).__name__} checks nothing here; function(..., target='reference') computes op by op in NumPy")
+
+
+class DebugMode(_CheckingMode):
+    """Theano's mode that compares every optimisation: without effect."""
+
+
+class NanGuardMode(_CheckingMode):
+    """Theano's mode that looks for NaN: without effect."""
+
+
+class MonitorMode(_CheckingMode):
+    """Theano's mode that calls functions between ops: without effect."""
+
+
+_DEFAULT = Mode()
+
+
+def get_default_mode() -> Mode:
+    """The mode of functions that name none."""
+    return _DEFAULT
+
+
+def get_mode(mode: Any) -> Mode:
+    """A mode, by its name or as it is."""
+    return mode if isinstance(mode, Mode) else _DEFAULT
+
+
+def function(
+    inputs: Sequence[Any],
+    outputs: Any = None,
+    mode: Any = None,
+    updates: Any = None,
+    givens: Any = None,
+    no_default_updates: bool | list[SharedVariable] = False,
+    accept_inplace: bool = False,
+    name: str | None = None,
+    rebuild_strict: bool = True,
+    allow_input_downcast: bool | None = None,
+    profile: Any = None,
+    on_unused_input: str | None = None,
+) -> Any:
+    """As `numgraph.function`, with Theano's order of arguments. A call without outputs returns [].
+
+    inputs: also the older forms in tuples, `((state, state + x), 0.0)`. outputs: `x.shape` is one vector. mode: a name
+    or a `Mode`, without effect but for "reference". givens: as in numgraph, and a later pair is built through the
+    earlier ones, `[(b, c), (a, b)]` puts c in the place of a. OptionError for an unknown mode.
+    """
+    # read twice, so an iterator would be empty the second time
+    updates = list(pairs(updates, "updates", UpdateError))
+    given = [_input(item) for item in inputs] if isinstance(inputs, list | tuple) else inputs
+    return native_function(
+        given,
+        _outputs(outputs),
+        updates,
+        _chained(givens, outputs, updates),
+        mode=_native_mode(mode),
+        no_default_updates=no_default_updates,
+        accept_inplace=accept_inplace,
+        name=name,
+        rebuild_strict=rebuild_strict,
+        allow_input_downcast=allow_input_downcast,
+        profile=profile,
+        on_unused_input=on_unused_input,
+    )
+
+
+def _input(item: Any) -> Any:
+    """An input; the older forms of tuples, `("name", variable)`, `(variable, value)` and `((variable, update), value)`,
+    as an `In`."""
+    if not isinstance(item, list | tuple) or not item:
+        return item
+    name, rest = (item[0], item[1:]) if isinstance(item[0], str) else (None, item)
+    if not rest or len(rest) > 2:
+        return item
+    variable, update = rest[0] if isinstance(rest[0], list | tuple) and len(rest[0]) == 2 else (rest[0], None)
+    return NativeIn(variable, name, rest[1] if len(rest) == 2 else None, update)
+
+
+def _outputs(outputs: Any) -> Any:
+    """The outputs; `x.shape`, a tuple of scalars here and a vector in Theano, as that vector."""
+    if outputs is None:
+        return []
+    first = outputs[0] if isinstance(outputs, tuple) and outputs else None
+    if not isinstance(first, Variable) or first.op is not LENGTH or len(outputs) != first.inputs[0].ndim:
+        return outputs
+    whole = first.inputs[0]
+    same = (
+        isinstance(v, Variable) and v.op is LENGTH and v.inputs[0] is whole and v.attrs["axis"] == axis
+        for axis, v in enumerate(outputs)
+    )
+    return f.stack(list(outputs)) if all(same) else outputs
+
+
+def _native_mode(mode: Any) -> str | None:
+    if mode is None or isinstance(mode, Mode) or mode in _PLAIN:
+        return None
+    if mode in _CHECKING:
+        warn(f"mode {mode} checks nothing here; target='reference' of numgraph.function computes op by op in NumPy")
+        return None
+    if mode == "reference":
+        return "reference"
+    raise OptionError(f"mode must be one of {', '.join((*_PLAIN, *_CHECKING))}, a Mode or None, not {mode!r}")
+
+
+def _chained(givens: Any, outputs: Any, updates: Any) -> list[tuple[Any, Any]]:
+    """The pairs, each value built through the pairs before it; without those that only later values use.
+
+    Where a key is used in an earlier value, Theano refuses the pairs; they are then substituted all at once.
+    """
+    found = list(pairs(givens, "givens", GivensError))
+    values = [v for _, v in found if isinstance(v, Variable)]
+    used: set[int] = set()
+    for key, value in found:
+        if id(key) in used:
+            return found
+        if isinstance(value, Variable):
+            used.update(id(v) for v in toposort([value]) if v is not key)
+    if not values or len(found) < 2:
+        return found
+    result: list[tuple[Any, Any]] = []
+    spent: set[int] = set()
+    for key, value in found:
+        if isinstance(value, Variable) and result:
+            before = {id(v) for v in toposort([value])}
+            spent.update(id(k) for k, _ in result if id(k) in before and k is not key)
+            value = native_clone(value, [(k, v) for k, v in result if k is not key])
+        result.append((key, value))
+    needed = _reached(outputs, updates) if spent else set()
+    return [(k, v) for k, v in result if id(k) not in spent or id(k) in needed]
+
+
+def _reached(outputs: Any, updates: Any) -> set[int]:
+    """What outputs and updates depend on, default updates among them."""
+    listed = list(outputs.values()) if isinstance(outputs, dict) else outputs
+    waiting = [v for v in (listed if isinstance(listed, list | tuple) else [listed]) if v is not None]
+    waiting += [v for _, v in pairs(updates, "updates", UpdateError)]
+    found: set[int] = set()
+    while waiting:
+        root = getattr(waiting[-1], "variable", waiting[-1])
+        waiting.pop()
+        for v in toposort([root]) if isinstance(root, Variable) else ():
+            if isinstance(v, SharedVariable) and v.default_update is not None and id(v) not in found:
+                waiting.append(v.default_update)
+            found.add(id(v))
+    return found
+
+
+def shared(
+    value: Any,
+    name: str | None = None,
+    strict: bool = False,
+    allow_downcast: bool | None = None,
+    borrow: bool = False,
+    broadcastable: Sequence[bool] | None = None,
+    target: str = "cpu",
+) -> SharedVariable:
+    """As `numgraph.shared`. broadcastable: ShapeError where an axis that it names has not length 1; lengths decide
+    what broadcasts, so it has no other effect. strict, allow_downcast, target: without effect."""
+    made = native_shared(value, name, borrow)
+    if broadcastable is not None:
+        lengths = made.get_value(borrow=True).shape
+        if len(broadcastable) != len(lengths) or any(b and n != 1 for b, n in zip(broadcastable, lengths, strict=True)):
+            raise ShapeError(f"shared: broadcastable={tuple(broadcastable)} for a value of shape {lengths}")
+    return made
+
+
+def In(
+    variable: Variable,
+    name: str | None = None,
+    value: Any = None,
+    update: Variable | None = None,
+    mutable: bool | None = None,
+    strict: bool = False,
+    allow_downcast: bool | None = None,
+    autoname: bool = True,
+    implicit: bool | None = None,
+    borrow: bool | None = None,
+    shared: bool = False,
+) -> NativeIn:
+    """`numgraph.In` with Theano's order of arguments. autoname, implicit, shared: without effect."""
+    return NativeIn(variable, name, value, update, mutable, borrow, strict, allow_downcast)
+
+
+def Param(
+    variable: Variable,
+    default: Any = None,
+    name: str | None = None,
+    mutable: bool | None = None,
+    update: Variable | None = None,
+    strict: bool = False,
+    allow_downcast: bool | None = None,
+    implicit: bool | None = None,
+    borrow: bool | None = None,
+) -> NativeIn:
+    """The older name of `In`, whose `value` is called `default`."""
+    return NativeIn(variable, name, default, update, mutable, borrow, strict, allow_downcast)
+
+
+def clone(
+    output: Any, replace: Any = None, strict: bool = True, share_inputs: bool = True, copy_inputs: Any = None
+) -> Any:
+    """`output` with variables replaced. NotImplementedError for `share_inputs=False`."""
+    if not share_inputs:
+        raise NotImplementedError("theano.clone with share_inputs=False: replace the inputs by new variables")
+    return native_clone(output, replace)
+
+
+class OrderedUpdates(OrderedDict[SharedVariable, Any]):
+    """Updates as a dict in order. TypeError for a key that is not shared; KeyError in `update` for one that is there
+    already with another value."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__()
+        self.update(*args, **named)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if not isinstance(key, SharedVariable):
+            raise TypeError(f"OrderedUpdates: a key must be a shared variable, not {key!r}")
+        super().__setitem__(key, value)
+
+    def update(self, other: Any = None) -> None:
+        """Add the pairs of a mapping or an iterable."""
+        items: Iterable[tuple[Any, Any]] = OrderedDict(() if other is None else other).items()
+        for key, value in items:
+            if key in self and self[key] is not value:
+                raise KeyError("Collision", key)
+            self[key] = value
+
+    def __add__(self, other: Any) -> OrderedUpdates:
+        result = OrderedUpdates(self)
+        result.update(other)
+        return result
+
+    def __radd__(self, other: Any) -> OrderedUpdates:
+        result = OrderedUpdates(other)
+        result.update(self)
+        return result
+
+
+class Op:
+    """Theano's base of ops. Subclasses may be defined, and are refused when one is made."""
+
+    def __new__(cls, *args: Any, **named: Any) -> Op:
+        """NotImplementedError."""
+        raise NotImplementedError(
+            f"{cls.__name__}: ops of C code or Python are not taken over; numgraph.elementwise and numgraph.call make "
+            "ops of Numba functions"
+        )
+
+
+class Print:
+    """Theano's op that prints a value: here the value alone, with a warning."""
+
+    def __init__(self, message: str = "", attrs: Any = ("__str__",)) -> None:
+        self.message = message
+
+    def __call__(self, x: Any) -> Variable:
+        """`x` itself."""
+        warn(f"Print({self.message!r}) prints nothing here: make the variable an output of the function")
+        return as_variable(x)
+
+
+def assert_op(value: Any, *conditions: Any) -> Any:
+    """`value` itself: the conditions are not looked at, which a warning says."""
+    warn("assert_op checks nothing here: make the condition an output of the function")
+    return as_variable(value)
+
+
+class Assert:
+    """Theano's op that checks conditions at a call: here the value alone, with a warning."""
+
+    def __init__(self, msg: str = "") -> None:
+        self.msg = msg
+
+    def __call__(self, value: Any, *conditions: Any) -> Any:
+        """`value` itself."""
+        return assert_op(value, *conditions)
+
+
+def ifelse(condition: Any, then_branch: Any, else_branch: Any, name: str | None = None) -> Any:
+    """One of two expressions of the same shape, or lists of them; both are computed, which Theano does not.
+
+    condition: a scalar. ShapeError at a call where the two have different lengths.
+    """
+    if isinstance(then_branch, list | tuple):
+        both = zip(then_branch, else_branch, strict=True)
+        return type(then_branch)(ifelse(condition, a, b) for a, b in both)
+    first, second = as_variable(then_branch), as_variable(else_branch)
+    if first.ndim != second.ndim:
+        raise ShapeError(f"ifelse: {first!r} and {second!r} have different ranks")
+    if first.ndim:
+        second = f.specify_shape(second, first.shape)
+    return f.switch(f.neq(condition, 0), first, second)

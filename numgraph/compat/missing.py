@@ -1,0 +1,101 @@
+"""Theano's names that numgraph has nothing for yet: they exist, and say so when they are called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_LOOPS = (
+    "there are no loops inside an expression yet; write a Python loop where the number of steps is known when the "
+    "graph is built, or make one step a function with updates and call f.sweep(...)"
+)
+_IMAGES = "there is no convolution or pooling yet"
+_ALGEBRA = "there is no linear algebra beyond products yet; compute it with numpy.linalg and pass the result"
+_SPECIAL = "there is no such special function yet; numgraph.elementwise makes an op of a Numba function"
+_COMPLEX = "there are no complex numbers"
+_OPS = "ops of C code or Python are not taken over; numgraph.elementwise and numgraph.call take Numba functions"
+_ROP = "it needs a loop over the outputs; stack theano.grad of one after the other, or use Lop and Rop"
+
+# module -> (names, what to use instead)
+_TABLE: dict[str, tuple[tuple[str, str], ...]] = {
+    "theano": (
+        ("scan map reduce foldl foldr scan_checkpoints", _LOOPS),
+        ("subgraph_grad", _ROP),
+        ("OpFromGraph as_op FunctionMaker", _OPS),
+        ("sparse_grad", "gradients are dense"),
+        ("function_dump", "pickle the function"),
+    ),
+    "theano.gradient": (
+        ("subgraph_grad jacobian hessian", _ROP),
+        ("verify_grad numeric_grad", "use numgraph.testing.check_gradient"),
+        ("grad_scale", "use m * x + disconnected_grad(x - m * x)"),
+        ("undefined_grad grad_undefined grad_not_implemented grad_clip_", "gradients belong to numgraph's ops"),
+    ),
+    "theano.tensor": (
+        ("jacobian hessian", _ROP),
+        ("verify_grad numeric_grad", "use numgraph.testing.check_gradient"),
+        ("erfinv erfcinv erfcx gamma tri_gamma chi2sf gammainc gammaincc gammau gammal j0 j1 jv i0 i1 iv", _SPECIAL),
+        ("real imag angle complex conj complex_from_polar", _COMPLEX),
+        ("cscalar zscalar cvector zvector cmatrix zmatrix crow zrow ccol zcol ctensor3 ztensor3", _COMPLEX),
+        ("topk argtopk topk_and_argtopk", "use sort and argsort"),
+        ("bincount", "use inc_subtensor(zeros((n,))[x], 1)"),
+        ("searchsorted compress choose", "use switch, boolean masks, or sums of comparisons"),
+        ("mgrid ogrid", "use arange and dimshuffle"),
+        ("fill_diagonal fill_diagonal_offset", "use set_subtensor(x[arange(n), arange(n)], value)"),
+        ("unravel_index ravel_multi_index", "use // and %"),
+        ("bartlett cov permute_row_elements inverse_permutation", "write it with the operations that there are"),
+    ),
+    "theano.tensor.nnet": (
+        ("conv2d conv3d conv2d_transpose separable_conv2d", _IMAGES),
+        ("batch_normalization_train", "write it with mean and var; batch_normalization_test is there"),
+        ("h_softmax", "write it with softmax"),
+        ("ultra_fast_sigmoid", "use sigmoid or hard_sigmoid"),
+        ("confusion_matrix", "use dot of to_one_hot"),
+    ),
+    "theano.tensor.nnet.conv": (("conv2d ConvOp", _IMAGES),),
+    "theano.tensor.nnet.neighbours": (("images2neibs neibs2images", _IMAGES),),
+    "theano.tensor.signal.pool": (("pool_2d pool_3d max_pool_2d_same_size Pool", _IMAGES),),
+    "theano.tensor.signal.downsample": (("max_pool_2d max_pool_2d_same_size", _IMAGES),),
+    "theano.tensor.signal.conv": (("conv2d", _IMAGES),),
+    "theano.tensor.nlinalg": (
+        ("pinv matrix_inverse det eig eigh qr svd matrix_power tensorinv tensorsolve lstsq", _ALGEBRA),
+    ),
+    "theano.tensor.slinalg": (
+        ("cholesky solve solve_lower_triangular solve_upper_triangular eigvalsh kron expm", _ALGEBRA),
+    ),
+    "theano.tensor.fft": (("rfft irfft", "there are no Fourier transforms yet"),),
+    "theano.scan_module": (("scan map reduce foldl foldr scan_checkpoints until", _LOOPS),),
+    "theano.scan_module.scan_utils": (("until", _LOOPS),),
+    "theano.printing": (("pydotprint", "use debugprint, or `numgraph inspect`, which shows a function's stages"),),
+    "theano.compile": (("OpFromGraph as_op FunctionMaker ProfileStats", _OPS),),
+    "theano.gpuarray": (("use", "functions run on a GPU with NUMGRAPH_TARGET=cuda in the environment"),),
+    "theano.sandbox.cuda": (("use", "functions run on a GPU with NUMGRAPH_TARGET=cuda in the environment"),),
+}
+
+
+class Missing:
+    """A name that raises NotImplementedError, with what to use instead, when it is called or indexed."""
+
+    def __init__(self, name: str, instead: str) -> None:
+        self.__name__ = self.__qualname__ = name.rpartition(".")[2]
+        self.__doc__ = f"Not there: {instead}."
+        self.said = f"{name} is not there: {instead}"
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        """NotImplementedError."""
+        raise NotImplementedError(self.said)
+
+    def __getitem__(self, key: Any) -> Any:
+        """NotImplementedError, as for `mgrid[0:5]`."""
+        raise NotImplementedError(self.said)
+
+
+def absent(module: str) -> dict[str, Missing]:
+    """The missing names of one of Theano's modules."""
+    return {
+        name: Missing(f"{module}.{name}", instead)
+        for names, instead in _TABLE.get(module, ())
+        for name in names.split()
+    }
+
+
+MODULES = tuple(_TABLE)

@@ -1,0 +1,151 @@
+"""Theano's modules: which there are, and what is in each. They are made from this table, not from files."""
+
+from __future__ import annotations
+
+import pickle
+from collections import Counter, OrderedDict
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from numgraph.compat import composed, functions, missing, mrg, names, streams
+from numgraph.compat.dtypes import upcast
+from numgraph.compat.flags import config
+from numgraph.compat.variables import Apply
+from numgraph.errors import MissingInputError, UnusedInputError
+from numgraph.function import Function
+from numgraph.graph import Constant, Variable
+from numgraph.printing import pprint
+from numgraph.program import Out
+from numgraph.shared import SharedVariable
+from numgraph.types import DTYPES
+
+# the version whose behaviour these modules follow, for programs that ask
+VERSION = "1.0.5"
+
+
+def _same(x: Any) -> Any:
+    """A variable where it is: numgraph moves values by itself."""
+    return x
+
+
+def _dump(obj: Any, file_handler: Any, protocol: int = pickle.DEFAULT_PROTOCOL, persistent_id: Any = None) -> None:
+    """Pickle an object into a file that is open for writing bytes; Theano's own format is not written."""
+    pickle.dump(obj, file_handler, protocol)
+
+
+def _load(f: Any, persistent_load: Any = None) -> Any:
+    """What `dump` has written; Theano's own format is not read."""
+    return pickle.load(f)
+
+
+def _from(source: Any, listed: str) -> dict[str, Any]:
+    return {name: getattr(source, name) for name in listed.split()}
+
+
+_MODES = _from(functions, "Mode DebugMode MonitorMode NanGuardMode")
+_INPUTS = _from(functions, "In Param function shared") | {"Out": Out}
+_GRAPH = {"Variable": Variable, "Constant": Constant, "Apply": Apply, "Op": functions.Op}
+_PRINTING = {"pp": pprint, "pprint": pprint, "debugprint": composed.debugprint}
+_SHARED = {"SharedVariable": SharedVariable, "shared": functions.shared}
+_UPDATES = {"OrderedUpdates": functions.OrderedUpdates, "Updates": functions.OrderedUpdates}
+
+# what programs took from here to run on Python 2.4 and later
+_PYTHON2 = {
+    "OrderedDict": OrderedDict, "Counter": Counter, "partial": partial, "izip": zip, "imap": map, "ifilter": filter,
+    "any": any, "all": all, "next": next, "PY3": True,
+}  # fmt: skip
+
+# The module `theano` is "". What is missing in a module is added from the table of `missing`.
+CONTENTS: dict[str, dict[str, Any]] = {
+    "": {
+        **_INPUTS, **_GRAPH, **_PRINTING, **_UPDATES, **_from(functions, "Mode clone"),
+        "SharedVariable": SharedVariable, "config": config, "change_flags": config.change_flags,
+        "grad": names.TENSOR["grad"], "Lop": composed.lop, "Rop": composed.rop,
+        "dot": names.TENSOR["dot"], "_asarray": np.asarray, "__version__": VERSION,
+    },
+    "compat": _PYTHON2,
+    "compat.python2x": _PYTHON2,
+    "compile": {
+        **_from(functions, "get_default_mode get_mode"), **_INPUTS, **_MODES, **_SHARED,
+        "pfunc": functions.function, "UnusedInputError": UnusedInputError,
+    },
+    "compile.debugmode": {"DebugMode": functions.DebugMode},
+    "compile.function_module": {"UnusedInputError": UnusedInputError, "Function": Function},
+    "compile.io": {"In": functions.In, "Out": Out},
+    "compile.mode": _from(functions, "Mode get_default_mode get_mode"),
+    "compile.monitormode": {"MonitorMode": functions.MonitorMode},
+    "compile.nanguardmode": {"NanGuardMode": functions.NanGuardMode},
+    "compile.pfunc": {"Param": functions.Param, "pfunc": functions.function},
+    "compile.sharedvalue": _SHARED,
+    "configdefaults": {"config": config},
+    "configparser": {"change_flags": config.change_flags},
+    "gof": {**_GRAPH, "MissingInputError": MissingInputError},
+    "gof.graph": {**_GRAPH, "inputs": composed.graph_inputs, "ancestors": composed.ancestors},
+    "gof.op": {"Op": functions.Op},
+    "gof.utils": {"MissingInputError": MissingInputError},
+    "gpuarray": {"pygpu_activated": False, "pygpu": None},
+    "gradient": names.GRADIENT,
+    "ifelse": {"ifelse": functions.ifelse},
+    "misc": {},
+    "misc.pkl_utils": {"dump": _dump, "load": _load},
+    "printing": {**_PRINTING, "Print": functions.Print, "min_informative_str": pprint},
+    "sandbox": {},
+    "sandbox.cuda": {
+        "cuda_available": False, "cuda_enabled": False, "host_from_gpu": _same, "gpu_from_host": _same,
+    },
+    "sandbox.rng_mrg": {
+        **_from(streams, "MRG_RandomStreams guess_n_streams"), "M1": mrg.M1, "M2": mrg.M2,
+    },
+    "scalar": {"upcast": upcast, **{name: name for name in DTYPES}},
+    "scalar.basic": {"upcast": upcast},
+    "scan_module": {**_UPDATES, "clone": functions.clone},
+    "scan_module.scan_utils": {"clone": functions.clone},
+    "tensor": names.TENSOR,
+    "tensor.basic": names.TENSOR,
+    "tensor.elemwise": names.TENSOR,
+    "tensor.extra_ops": names.TENSOR,
+    "tensor.fft": {},
+    "tensor.nlinalg": names.NLINALG,
+    "tensor.nnet": names.NNET,
+    "tensor.nnet.abstract_conv": names.NNET,
+    "tensor.nnet.bn": names.NNET,
+    "tensor.nnet.conv": {},
+    "tensor.nnet.neighbours": {},
+    "tensor.nnet.nnet": names.NNET,
+    "tensor.nnet.sigm": names.NNET,
+    "tensor.opt": {"Assert": functions.Assert, "assert_op": functions.assert_op},
+    "tensor.shared_randomstreams": {"RandomStreams": streams.RandomStreams},
+    "tensor.sharedvar": {**_SHARED, "TensorSharedVariable": SharedVariable, "tensor_constructor": functions.shared},
+    "tensor.signal": {},
+    "tensor.signal.conv": {},
+    "tensor.signal.downsample": {},
+    "tensor.signal.pool": {},
+    "tensor.slinalg": {},
+    "tensor.subtensor": names.TENSOR,
+    "tensor.type": names.TENSOR,
+    "tensor.var": names.TENSOR,
+    "tensor.xlogx": {"xlogx": composed.xlogx, "xlogy0": composed.xlogy0},
+    "updates": _UPDATES,
+}  # fmt: skip
+
+
+def fill(modules: dict[str, ModuleType], root: ModuleType) -> None:
+    """Make the modules below `root`, which stands for `theano`, and put them into `modules` (`sys.modules`).
+
+    Each has what the table says, its submodules, `__all__`, and an empty `__path__`: there are no others.
+    """
+    made = {"": root}
+    for name in CONTENTS:
+        if name:
+            made[name] = modules[f"{root.__name__}.{name}"] = ModuleType(f"{root.__name__}.{name}")
+    for name, module in made.items():
+        title = f"theano.{name}".rstrip(".")
+        found = missing.absent(title) | CONTENTS[name]
+        below = {n.rpartition(".")[2]: made[n] for n in CONTENTS if n and n.rpartition(".")[0] == name}
+        # where both have a name, as `theano.compile.pfunc`, it is what the module has
+        vars(module).update(below | found, __path__=[], __all__=sorted(below | found))
+        if name:
+            module.__doc__ = f"`{title}`, over numgraph."

@@ -1,0 +1,171 @@
+"""The names of `theano.tensor` and its parts: numgraph's own where they mean the same, by tables where they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from numgraph.compat import composed
+from numgraph.compat.missing import absent
+from numgraph.errors import DisconnectedError, GradientError
+from numgraph.grad import grad
+from numgraph.graph import Constant, Variable
+from numgraph.op import FUNCTIONS
+from numgraph.ops import MODULES
+from numgraph.printing import pprint
+from numgraph.shared import SharedVariable
+from numgraph.types import Shape, TensorType
+
+# the module: `numgraph.tensor` as an attribute is the function of that name
+constructors: Any = import_module("numgraph.tensor")
+
+# Functions whose arguments Theano calls otherwise: `theirs=ours`, `theirs=` for one that has no effect here.
+_FORMS = """
+sum: input=x axis dtype keepdims acc_dtype=
+prod: input=x axis dtype keepdims acc_dtype= no_zeros_in_input=
+mean: input=x axis dtype op= keepdims acc_dtype=
+var: input=x axis ddof keepdims corrected=
+std: input=x axis ddof keepdims corrected=
+ones_like: model=x dtype opt=
+zeros_like: model=x dtype opt=
+flatnonzero: a=x
+nonzero_values: a=x
+tri: N=n M=m k dtype
+tril: m=x k
+triu: m=x k
+split: x splits_size=sizes n_splits axis
+concatenate: tensor_list=arrays axis
+shape_padleft: t=x n_ones
+shape_padright: t=x n_ones
+shape_padaxis: t=x axis
+reshape: x newshape=shape ndim
+outer: x=a y=b
+batched_tensordot: x=a y=b axes
+diagonal: a=x offset=k
+diag: v=x k
+ptp: a=x axis
+swapaxes: y=x axis1 axis2
+set_subtensor: x=target y=value inplace tolerate_inplace_aliasing
+inc_subtensor: x=target y=value inplace tolerate_inplace_aliasing
+take: a=x indices axis mode
+sort: a=x axis kind= order=
+argsort: a=x axis kind= order=
+trace: X=x
+binary_crossentropy: output=p target=t
+sigmoid_binary_crossentropy: output=x target=t
+categorical_crossentropy: coding_dist=p true_dist=y
+grad_clip: x lower_bound=lower upper_bound=upper
+grad: cost wrt consider_constant disconnected_inputs add_names known_grads return_disconnected null_gradients=
+"""
+
+_COMPOSED = {
+    "round": composed.round_, "Lop": composed.lop, "second": composed.fill, "Rop": composed.rop,
+    **{
+        name: getattr(composed, name)
+        for name in (
+            "Elemwise TensorType as_tensor_variable constant tensor shape iround nonzero transpose flatten clip "
+            "max_and_argmax smallest largest isclose allclose fill addbroadcast unbroadcast patternbroadcast "
+            "get_vector_length get_scalar_constant_value ceil_intdiv stacklists"
+        ).split()
+    },
+}  # fmt: skip
+# other names of the same functions
+_ALIASES = {
+    "as_tensor": "as_tensor_variable", "extract_constant": "get_scalar_constant_value", "round_half_to_even": "round",
+    "horizontal_stack": "hstack", "vertical_stack": "vstack", "inverse": "inv", "alloc_like": "full_like",
+}  # fmt: skip
+# Functions that Theano has in nnet alone; `tensor` has them all the same, except where the two differ.
+_NNET = (
+    "sigmoid softplus elu softmax relu hard_sigmoid selu softsign logsoftmax softmax_with_bias binary_crossentropy "
+    "sigmoid_binary_crossentropy categorical_crossentropy crossentropy_categorical_1hot crossentropy_softmax_1hot "
+    "crossentropy_softmax_1hot_with_bias crossentropy_softmax_argmax_1hot_with_bias batch_normalization "
+    "batch_normalization_test"
+).split()
+
+
+def adapted(native: Callable[..., Any], form: str) -> Callable[..., Any]:
+    """`native` with the arguments of a row of `_FORMS`."""
+    pairs = [word.partition("=") for word in form.split()]
+    theirs = [name for name, _, _ in pairs]
+    ours = {name: mine if equals else name for name, equals, mine in pairs}
+
+    def call(*args: Any, **named: Any) -> Any:
+        if len(args) > len(theirs):
+            raise TypeError(f"{call.__name__}() takes at most {len(theirs)} arguments, got {len(args)}")
+        given = dict(zip(theirs, args, strict=False))
+        twice = given.keys() & named.keys()
+        if twice:
+            raise TypeError(f"{call.__name__}() got several values for {', '.join(sorted(twice))}")
+        given |= named
+        return native(**{ours.get(name, name): value for name, value in given.items() if ours.get(name, name)})
+
+    call.__name__ = call.__qualname__ = getattr(native, "__name__", "call")
+    call.__doc__ = native.__doc__
+    return call
+
+
+def _families() -> dict[str, Any]:
+    """The constructors by rank and letter: `dmatrix` is a type, which makes a variable when it is called, `matrix` a
+    function with a dtype; and `dmatrices("x", "y")` makes several."""
+    axes = {"scalar": (), "vector": (None,), "matrix": (None, None), "row": (1, None), "col": (None, 1)}
+    axes |= {f"tensor{n}": (None,) * n for n in range(3, 8)}
+    several = {"scalar": "scalars", "vector": "vectors", "matrix": "matrices", "row": "rows", "col": "cols"}
+    found: dict[str, Any] = {}
+    for rank, lengths in axes.items():
+        found[rank] = _of_floatx(rank, lengths)
+        for letter, dtype in constructors.LETTERS.items():
+            found[letter + rank] = TensorType(dtype, lengths)
+        for letter in ("", *constructors.LETTERS):
+            found[letter + several.get(rank, rank + "s")] = _several(found[letter + rank])
+    return found
+
+
+def _of_floatx(rank: str, lengths: Shape) -> Callable[..., Variable]:
+    def make(name: str | None = None, dtype: Any = None) -> Variable:
+        made: Variable = constructors.tensor(name, dtype, lengths)
+        return made
+
+    return getattr(constructors, rank, make)
+
+
+def _several(make: Callable[..., Variable]) -> Callable[..., list[Variable]]:
+    def call(*names: Any, dtype: Any = None) -> list[Variable]:
+        wanted: Any = [None] * names[0] if len(names) == 1 and isinstance(names[0], int) else names
+        wanted = list(names[0]) if len(names) == 1 and isinstance(names[0], str) else wanted
+        return [make(name) if dtype is None else make(name, dtype=dtype) for name in wanted]
+
+    return call
+
+
+def _own() -> dict[str, Any]:
+    """What programs call in numgraph, by name: constructors, and the functions of the ops."""
+    found = {name: getattr(constructors, name) for name in constructors.__all__}
+    for module in MODULES:
+        found |= {name: FUNCTIONS[name] for name in module.__all__}
+    return found | {"grad": grad}
+
+
+def _tensor() -> dict[str, Any]:
+    names = absent("theano.tensor") | _own() | _families()
+    for line in _FORMS.strip().splitlines():
+        name, _, form = line.partition(": ")
+        names[name] = adapted(names[name], form)
+    names |= _COMPOSED
+    names |= {alias: names[name] for alias, name in _ALIASES.items()}
+    return names | {
+        "Variable": Variable, "TensorVariable": Variable, "TensorConstant": Constant, "Constant": Constant,
+        "TensorSharedVariable": SharedVariable, "pprint": pprint,
+    }  # fmt: skip
+
+
+TENSOR = _tensor()
+# the words by which `softmax` of a vector differs
+NNET = absent("theano.tensor.nnet") | {name: getattr(composed, name, None) or TENSOR[name] for name in _NNET}
+GRADIENT = absent("theano.gradient") | {
+    "grad": TENSOR["grad"], "Lop": composed.lop, "Rop": composed.rop,
+    "disconnected_grad": FUNCTIONS["disconnected_grad"],
+    "zero_grad": FUNCTIONS["zero_grad"], "consider_constant": FUNCTIONS["zero_grad"], "grad_clip": TENSOR["grad_clip"],
+    "DisconnectedInputError": DisconnectedError, "NullTypeGradError": GradientError,
+}  # fmt: skip
+NLINALG = absent("theano.tensor.nlinalg") | {name: TENSOR[name] for name in ("trace", "diag", "matrix_dot", "norm")}

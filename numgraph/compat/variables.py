@@ -1,0 +1,70 @@
+"""Attributes of variables that Theano's programs use and numgraph does without.
+
+They are added when `numgraph.compat.theano` is imported; none replaces one that is there.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+from numgraph.function import Function
+from numgraph.graph import Variable
+from numgraph.op import FUNCTIONS, Op
+from numgraph.types import TensorType
+
+_tags: WeakKeyDictionary[Variable, SimpleNamespace] = WeakKeyDictionary()
+
+
+class Apply(NamedTuple):
+    """How a variable is computed."""
+
+    op: Op
+    inputs: list[Variable]
+    outputs: list[Variable]
+
+
+def tag(self: Variable) -> SimpleNamespace:
+    """A place for attributes, such as `tag.test_value`, which have no effect."""
+    return _tags.setdefault(self, SimpleNamespace())
+
+
+def owner(self: Variable) -> Apply | None:
+    """How the variable is computed; None for a leaf."""
+    return None if self.op is None else Apply(self.op, list(self.inputs), [self])
+
+
+def make(self: TensorType, name: str | None = None) -> Variable:
+    """A variable of this type."""
+    return Variable(self, name)
+
+
+def maker(self: Function) -> SimpleNamespace:
+    """What programs look at to see how a function is computed: `f.maker.fgraph.toposort()`, here the ops as written."""
+    program = self.program
+    found = SimpleNamespace(
+        inputs=list(program.variables),
+        outputs=list(program.outputs),
+        toposort=lambda: [owner(v) for v in program.nodes() if v.op is not None],
+    )
+    return SimpleNamespace(fgraph=found)
+
+
+_PROPERTIES = {"tag": tag, "owner": owner}
+# functions of a variable, which so are its methods
+_METHODS = {name: FUNCTIONS[name] for name in ("zeros_like", "ones_like", "ptp", "trace", "diagonal", "nonzero_values")}
+
+
+def install() -> None:
+    """Add the attributes to numgraph's classes."""
+    for name, getter in _PROPERTIES.items():
+        if not hasattr(Variable, name):
+            setattr(Variable, name, property(getter))
+    for name, method in _METHODS.items():
+        if not hasattr(Variable, name):
+            setattr(Variable, name, method)
+    if not hasattr(Function, "maker"):
+        setattr(Function, "maker", property(maker))  # noqa: B010  # mypy knows no such attribute
+    if "__call__" not in vars(TensorType):
+        setattr(TensorType, "__call__", make)  # noqa: B010  # mypy knows no such method
