@@ -13,44 +13,44 @@ the constants; Box and Muller, A note on the generation of random normal deviate
 
 import math
 
-import numpy as np
 from numgraph.kernels.simd import polynomial, scalar
 from numgraph.kernels.vectormath import log_f32, log_f64
+from numpy import float32, float64, int32, int64, uint64
 
-MASK, HALF_WORD = np.uint64(0xFFFFFFFF), np.uint64(32)
+MASK, HALF_WORD = uint64(0xFFFFFFFF), uint64(32)
 # Multipliers, and the steps of the key: the golden ratio and the square root of 3 less 1.
-M0, M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-W0, W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
+M0, M1 = uint64(0xD2511F53), uint64(0xCD9E8D57)
+W0, W1 = uint64(0x9E3779B9), uint64(0xBB67AE85)
 # What of a word goes into floats: 24 bits, or 27 of one and 26 of another. They convert as int32, in SIMD registers.
-CUT_F32, CUT_SIGN, CUT_HIGH, CUT_LOW = np.uint64(8), np.uint64(1), np.uint64(5), np.uint64(6)
-UNIT_F32, UNIT_31, HALF_UNIT_31 = np.float32(2.0**-24), np.float32(2.0**-31), np.float32(2.0**-32)
+CUT_F32, CUT_SIGN, CUT_HIGH, CUT_LOW = uint64(8), uint64(1), uint64(5), uint64(6)
+UNIT_F32, UNIT_31, HALF_UNIT_31 = float32(2.0**-24), float32(2.0**-31), float32(2.0**-32)
 UNIT_HIGH, UNIT_LOW, HALF_UNIT = 2.0**-27, 2.0**-53, 2.0**-54
-HALF, QUARTER, MINUS_TWO = np.float32(0.5), np.float32(0.25), np.float32(-2)
+HALF, QUARTER, MINUS_TWO = float32(0.5), float32(0.25), float32(-2)
 # The series of sin(2 pi x) / x in x**2, of which |x| <= 1/4 needs so many terms: the next one is below 2**-53.
 SINE_D = tuple((-1) ** k * (2 * math.pi) ** (2 * k + 1) / math.factorial(2 * k + 1) for k in range(11))
-SINE = tuple(np.float32(c) for c in SINE_D[:7])
+SINE = tuple(float32(c) for c in SINE_D[:7])
 
 
 @scalar
 def _round(c0, c1, c2, c3, k0, k1):
     """One of ten rounds."""
-    first = np.uint64(M0 * (c0 & MASK))
-    second = np.uint64(M1 * (c2 & MASK))
+    first = uint64(M0 * (c0 & MASK))
+    second = uint64(M1 * (c2 & MASK))
     return (second >> HALF_WORD) ^ c1 ^ k0, second, (first >> HALF_WORD) ^ c3 ^ k1, first
 
 
 @scalar
 def _next(k0, k1):
     """The key of the next round."""
-    return np.uint64(k0 + W0), np.uint64(k1 + W1)
+    return uint64(k0 + W0), uint64(k1 + W1)
 
 
 @scalar
 def philox(key, position, index):
     """The four words of a counter, uint64 below 2^32."""
-    k0, k1 = np.uint64(key), np.uint64(key) >> HALF_WORD
-    c0, c1 = np.uint64(index), np.uint64(index) >> HALF_WORD
-    c2, c3 = np.uint64(position), np.uint64(position) >> HALF_WORD
+    k0, k1 = uint64(key), uint64(key) >> HALF_WORD
+    c0, c1 = uint64(index), uint64(index) >> HALF_WORD
+    c2, c3 = uint64(position), uint64(position) >> HALF_WORD
     c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
     k0, k1 = _next(k0, k1)
     c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
@@ -79,13 +79,13 @@ def philox(key, position, index):
 @scalar
 def unit_f64(high, low):
     """A multiple of 2^-53 in [0, 1) of two words."""
-    return np.float64(np.int32(high >> CUT_HIGH)) * UNIT_HIGH + np.float64(np.int32(low >> CUT_LOW)) * UNIT_LOW
+    return float64(int32(high >> CUT_HIGH)) * UNIT_HIGH + float64(int32(low >> CUT_LOW)) * UNIT_LOW
 
 
 @scalar
 def above_zero_f32(word):
     """A number in (0, 1] of a word, 31 bits of which small ones keep."""
-    return np.float32(np.int32(word >> CUT_SIGN)) * UNIT_31 + HALF_UNIT_31
+    return float32(int32(word >> CUT_SIGN)) * UNIT_31 + HALF_UNIT_31
 
 
 @scalar
@@ -98,7 +98,7 @@ def above_zero_f64(high, low):
 def uniform_f32(key, position, index):
     """Uniform in [0, 1), a multiple of 2^-24."""
     word, _, _, _ = philox(key, position, index)
-    return np.float32(np.int32(word >> CUT_F32)) * UNIT_F32
+    return float32(int32(word >> CUT_F32)) * UNIT_F32
 
 
 @scalar
@@ -144,7 +144,7 @@ def normal_f32(key, position, index):
     """Normal with mean 0 and variance 1; |z| reaches 6.7."""
     angle, _, radius, _ = philox(key, position, index)
     length = math.sqrt(MINUS_TWO * log_f32(above_zero_f32(radius)))
-    return np.float32(length) * _cosine_f32(np.float32(np.int32(angle >> CUT_F32)) * UNIT_F32)
+    return float32(length) * _cosine_f32(float32(int32(angle >> CUT_F32)) * UNIT_F32)
 
 
 @scalar
@@ -167,7 +167,7 @@ def normal_f64(key, position, index):
 def bits_i64(key, position, index):
     """64 random bits as an int64."""
     high, low, _, _ = philox(key, position, index)
-    return np.int64((high << HALF_WORD) | low)
+    return int64((high << HALF_WORD) | low)
 
 
 @scalar
@@ -178,13 +178,13 @@ def integer_i64(key, position, index, low, high):
     an interval, ACM TOMACS 29, 2019, without its rejection.
     """
     b1, b0, _, _ = philox(key, position, index)
-    count = np.uint64(high) - np.uint64(low)
-    count = np.uint64(count) if high > low else np.uint64(0)
+    count = uint64(high) - uint64(low)
+    count = uint64(count) if high > low else uint64(0)
     n1, n0 = count >> HALF_WORD, count & MASK
-    middle = np.uint64(b1 * n0) + (np.uint64(b0 * n0) >> HALF_WORD)
-    other = np.uint64(b0 * n1) + (middle & MASK)
-    above = np.uint64(b1 * n1) + (middle >> HALF_WORD) + (other >> HALF_WORD)
-    return np.int64(np.uint64(low) + np.uint64(above))
+    middle = uint64(b1 * n0) + (uint64(b0 * n0) >> HALF_WORD)
+    other = uint64(b0 * n1) + (middle & MASK)
+    above = uint64(b1 * n1) + (middle >> HALF_WORD) + (other >> HALF_WORD)
+    return int64(uint64(low) + uint64(above))
 
 
 # ------------------------------------------------------------------------------------------------------------ quantile

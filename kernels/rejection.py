@@ -14,8 +14,9 @@ import math
 import numpy as np
 from numba.extending import register_jitable
 from numgraph.kernels.draws import above_zero_f64, normal_of, philox, unit_f64
+from numpy import uint64
 
-TRY_SHIFT = np.uint64(48)
+TRY_SHIFT = uint64(48)
 # From this mean on rejection is used, for which its constants were made.
 LARGE_MEAN = 10.0
 # More are never needed: one try in two is accepted at least. A loop ends where a number is not what it should be.
@@ -25,7 +26,7 @@ MOST_TRIES, MOST_STEPS = 1000, 1000
 @register_jitable
 def _words(key, position, index, attempt):
     """The four words of try number `attempt` of an element."""
-    return philox(key, position, np.uint64(index) | (np.uint64(attempt) << TRY_SHIFT))
+    return philox(key, position, uint64(index) | (uint64(attempt) << TRY_SHIFT))
 
 
 @register_jitable

@@ -23,8 +23,6 @@ from numgraph.scalars import SCALAR_FUNCTIONS
 from numgraph.types import FLOATS
 
 __all__: list[str] = []
-# Functions of expressions that `numgraph.random` uses.
-INTERNAL = ["element_number", "normal_quantile"]
 
 
 def _float64(dtypes: Sequence[str]) -> str:
@@ -55,6 +53,7 @@ Op(
     shape=lambda *lengths: ln.values(lengths),
     checks=(Check("at_least", lambda *lengths: [(n, 0) for n in ln.values(lengths)], "a length of {a} is negative"),),
     samples=lambda: [([2, 3], {}), ([4], {}), ([0, 2], {}), ([2, 1, 3], {})],
+    redrawn=True,
 )
 
 

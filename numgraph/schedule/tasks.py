@@ -234,7 +234,7 @@ def _cost_of_draws(elements: Elements, node: Node, drawn: dict[Node, int]) -> in
     """What of the cost of one element, computed in place, is that of random numbers."""
     if node in elements.stored or node.op is None or not (node.op.scalar or node.op.element):
         return 0
-    own = node.op.cost if node.op.redrawn else 0
+    own = node.op.cost if node.op.redrawn and node.op.scalar else 0
     return own + sum(drawn.get(v, 0) for v in dict.fromkeys(node.inputs) if node.op.scalar or v.dims)
 
 
