@@ -1,4 +1,4 @@
-"""Random numbers from counters, for SIMD loops and for kernels of a device: each is a function of (key, position, index).
+"""Random numbers from counters, for SIMD loops and for kernels of a device: functions of (key, position, index).
 
 key: uint64, of one draw. position: uint64, how often the draw was made before. index: int64, the number of the element.
 Philox 4x32-10 makes four words of 32 bits of the counter (index, position). Words are computed in 64 bits, of which the

@@ -11,12 +11,13 @@ drawn by adding up probabilities until a uniform number is passed.
 
 import math
 
-import numpy as np
 from numba.extending import register_jitable
 from numgraph.kernels.draws import above_zero_f64, normal_of, philox, unit_f64
-from numpy import uint64
+from numpy import float64, int64, uint64
 
 TRY_SHIFT = uint64(48)
+# From here on all float64 are whole.
+WHOLE = 2.0**52
 # From this mean on rejection is used, for which its constants were made.
 LARGE_MEAN = 10.0
 # More are never needed: one try in two is accepted at least. A loop ends where a number is not what it should be.
@@ -27,6 +28,15 @@ MOST_TRIES, MOST_STEPS = 1000, 1000
 def _words(key, position, index, attempt):
     """The four words of try number `attempt` of an element."""
     return philox(key, position, uint64(index) | (uint64(attempt) << TRY_SHIFT))
+
+
+@register_jitable
+def _floor(x):
+    """The largest whole number that is not above x; NumPy's is not there on devices."""
+    if not abs(x) < WHOLE:
+        return x
+    whole = float64(int64(x))
+    return whole - 1.0 if whole > x else whole
 
 
 @register_jitable
@@ -86,7 +96,7 @@ def poisson_f64(key, position, index, mean):
         attempt = attempt + 1
         u, v = above_zero_f64(w0, w1) - 0.5, above_zero_f64(w2, w3)
         us = 0.5 - abs(u) + 2.0**-54
-        k = np.floor((2.0 * a / us + b) * u + mean + 0.43)
+        k = _floor((2.0 * a / us + b) * u + mean + 0.43)
         if us >= 0.07 and v <= accepted:
             result, wanted = k, False
         elif k >= 0.0 and (us >= 0.013 or v <= us):
@@ -116,7 +126,7 @@ def _binomial_large(key, position, index, n, p):
     b = 1.15 + 2.53 * deviation
     a = -0.0873 + 0.0248 * b + 0.01 * p
     accepted, alpha = 0.92 - 4.2 / b, (2.83 + 5.1 / b) * deviation
-    mode, log_odds = np.floor((n + 1.0) * p), math.log(p / (1.0 - p))
+    mode, log_odds = _floor((n + 1.0) * p), math.log(p / (1.0 - p))
     top = math.lgamma(mode + 1.0) + math.lgamma(n - mode + 1.0)
     result, attempt, wanted = math.nan, 0, True
     while wanted and attempt < MOST_TRIES:
@@ -124,7 +134,7 @@ def _binomial_large(key, position, index, n, p):
         attempt = attempt + 1
         u, v = above_zero_f64(w0, w1) - 0.5, above_zero_f64(w2, w3)
         us = 0.5 - abs(u) + 2.0**-54
-        k = np.floor((2.0 * a / us + b) * u + n * p + 0.5)
+        k = _floor((2.0 * a / us + b) * u + n * p + 0.5)
         if us >= 0.07 and v <= accepted:
             result, wanted = k, False
         elif k >= 0.0 and k <= n:
@@ -137,7 +147,7 @@ def _binomial_large(key, position, index, n, p):
 @register_jitable
 def binomial_f64(key, position, index, n, p):
     """How many of n trials succeed, each with probability p; n is cut to a whole number."""
-    n = np.floor(n)
+    n = _floor(n)
     if not (n >= 0.0 and n < math.inf and p >= 0.0 and p <= 1.0):
         return math.nan
     # of the rarer of the two outcomes

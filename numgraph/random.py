@@ -11,20 +11,33 @@ made where they are used.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from numgraph.config import config
 from numgraph.errors import DtypeError, OptionError, ShapeError
-from numgraph.graph import Constant, Variable, as_variable, describe, frozen
+from numgraph.graph import Variable, as_variable, describe
 from numgraph.ops import lengths as ln
 from numgraph.ops.define import f
 from numgraph.ops.lengths import Length
+from numgraph.ops.parameters import (
+    below,
+    category,
+    check,
+    fitted,
+    less,
+    probabilities,
+    probability,
+    real_dtype,
+    running_sums,
+    scaled,
+    times,
+    typed,
+    weights,
+    whole,
+)
 from numgraph.ops.random import drawn, normal_quantile
-from numgraph.ops.shape import stretch
 from numgraph.shared import SharedVariable, shared
 from numgraph.types import FLOATS, INTEGERS, check_dtype
 
@@ -96,25 +109,26 @@ class RandomStream:
         state = shared(self._first(len(self._states)), name=f"{name}_state")
         state.default_update = f.add(state, STEP)
         self._states.append(state)
-        given = [stretch(v, list(lengths)) if v.ndim else v for v in parameters]
-        return drawn(name, state, lengths, *given, **attrs)
+        return drawn(name, state, lengths, *parameters, **attrs)
 
     # -- real numbers -----------------------------------------------------------------------------------------------
 
     def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None, dtype: Any = None) -> Variable:
         """Uniform in [low, high), where high itself may come out by rounding. Gradients go through low and high."""
-        kind = _real("uniform", dtype)
-        a, b = _typed(low, kind), _typed(high, kind)
-        _check("uniform", "low must not be above high", lambda x, y: x <= y, low=a, high=b)
-        u = self._draw("uniform", _lengths("uniform", size, a, b), dtype=kind)
-        return _scaled(a, Constant(frozen(b.data - a.data)) if _both_known(a, b) else f.sub(b, a), u)
+        kind = real_dtype("uniform", dtype)
+        a, b = typed(low, kind), typed(high, kind)
+        check("uniform", "low must not be above high", lambda x, y: x <= y, low=a, high=b)
+        lengths, (a, b) = fitted("uniform", size, low=a, high=b)
+        u = self._draw("uniform", lengths, dtype=kind)
+        return scaled(a, typed(less(b, a), kind), u)
 
     def normal(self, mean: Any = 0.0, std: Any = 1.0, size: Any = None, dtype: Any = None) -> Variable:
         """Normal with the given mean and standard deviation, through both of which gradients go."""
-        kind = _real("normal", dtype)
-        a, b = _typed(mean, kind), _typed(std, kind)
-        _check("normal", "std must not be negative", lambda x: x >= 0, std=b)
-        return _scaled(a, b, self._draw("normal", _lengths("normal", size, a, b), dtype=kind))
+        kind = real_dtype("normal", dtype)
+        a, b = typed(mean, kind), typed(std, kind)
+        check("normal", "std must not be negative", lambda x: x >= 0, std=b)
+        lengths, (a, b) = fitted("normal", size, mean=a, std=b)
+        return scaled(a, b, self._draw("normal", lengths, dtype=kind))
 
     def truncated_normal(
         self, mean: Any = 0.0, std: Any = 1.0, low: Any = -2.0, high: Any = 2.0, size: Any = None, dtype: Any = None
@@ -123,42 +137,45 @@ class RandomStream:
 
         By the inverse of the distribution function, in float64, on the side where it is exact.
         """
-        kind = _real("truncated_normal", dtype)
-        a, b, p, q = _typed(mean, kind), _typed(std, kind), _typed(low, "float64"), _typed(high, "float64")
-        _check("truncated_normal", "std must not be negative", lambda x: x >= 0, std=b)
-        _check("truncated_normal", "low must be below high", lambda x, y: x < y, low=p, high=q)
-        u = self._draw("uniform", _lengths("truncated_normal", size, a, b, p, q), dtype="float64")
+        kind = real_dtype("truncated_normal", dtype)
+        a, b, p, q = typed(mean, kind), typed(std, kind), typed(low, "float64"), typed(high, "float64")
+        check("truncated_normal", "std must not be negative", lambda x: x >= 0, std=b)
+        check("truncated_normal", "low must be below high", lambda x, y: x < y, low=p, high=q)
+        lengths, (a, b, p, q) = fitted("truncated_normal", size, mean=a, std=b, low=p, high=q)
+        u = self._draw("uniform", lengths, dtype="float64")
         above = f.gt(p, 0.0)
         first, last = f.where(above, f.neg(q), p), f.where(above, f.neg(p), q)
-        start = _below(first)
-        z = f.clip(normal_quantile(f.add(start, f.mul(u, f.sub(_below(last), start)))), first, last)
-        return _scaled(a, b, f.cast(f.where(above, f.neg(z), z), kind))
+        start = below(first)
+        z = f.clip(normal_quantile(f.add(start, f.mul(u, f.sub(below(last), start)))), first, last)
+        return scaled(a, b, f.cast(f.where(above, f.neg(z), z), kind))
 
     def exponential(self, scale: Any = 1.0, size: Any = None, dtype: Any = None) -> Variable:
         """Exponential with the mean `scale`, through which gradients go."""
-        kind = _real("exponential", dtype)
-        b = _typed(scale, kind)
-        _check("exponential", "scale must not be negative", lambda x: x >= 0, scale=b)
-        return _times(b, self._draw("exponential", _lengths("exponential", size, b), dtype=kind))
+        kind = real_dtype("exponential", dtype)
+        b = typed(scale, kind)
+        check("exponential", "scale must not be negative", lambda x: x >= 0, scale=b)
+        lengths, (b,) = fitted("exponential", size, scale=b)
+        return times(b, self._draw("exponential", lengths, dtype=kind))
 
     def gamma(self, shape: Any, scale: Any = 1.0, size: Any = None, dtype: Any = None) -> Variable:
         """Gamma with mean shape * scale. Gradients go through scale; for shape they are a GradientError."""
-        kind = _real("gamma", dtype)
-        a, b = _typed(shape, "float64"), _typed(scale, kind)
-        _check("gamma", "shape must not be negative", lambda x: x >= 0, shape=a)
-        _check("gamma", "scale must not be negative", lambda x: x >= 0, scale=b)
-        return _times(b, f.cast(self._draw("gamma", _lengths("gamma", size, a, b), a), kind))
+        kind = real_dtype("gamma", dtype)
+        a, b = typed(shape, "float64"), typed(scale, kind)
+        check("gamma", "shape must not be negative", lambda x: x >= 0, shape=a)
+        check("gamma", "scale must not be negative", lambda x: x >= 0, scale=b)
+        lengths, (a, b) = fitted("gamma", size, shape=a, scale=b)
+        return times(b, f.cast(self._draw("gamma", lengths, a), kind))
 
     def beta(self, a: Any, b: Any, size: Any = None, dtype: Any = None) -> Variable:
         """Beta, of two gamma numbers x and y as x / (x + y); NaN where both are 0, as happens for a and b near 0.
 
         No gradients go through a and b: GradientError.
         """
-        kind = _real("beta", dtype)
-        p, q = _typed(a, "float64"), _typed(b, "float64")
-        _check("beta", "a must be positive", lambda x: x > 0, a=p)
-        _check("beta", "b must be positive", lambda x: x > 0, b=q)
-        lengths = _lengths("beta", size, p, q)
+        kind = real_dtype("beta", dtype)
+        p, q = typed(a, "float64"), typed(b, "float64")
+        check("beta", "a must be positive", lambda x: x > 0, a=p)
+        check("beta", "b must be positive", lambda x: x > 0, b=q)
+        lengths, (p, q) = fitted("beta", size, a=p, b=q)
         x, y = self._draw("gamma", lengths, p), self._draw("gamma", lengths, q)
         return f.cast(f.true_div(x, f.add(x, y)), kind)  # type: ignore[no-any-return]
 
@@ -168,22 +185,25 @@ class RandomStream:
         """True with probability p: a bool, which keeps float32 in float32 where it multiplies. No gradient goes
         through p. A float32 p is met to 2^-24, a float64 one to 2^-53; one outside of [0, 1] acts as 0 or 1.
         """
-        chance = _chance("bernoulli", p)
-        u = self._draw("uniform", _lengths("bernoulli", size, chance), dtype=chance.dtype)
+        chance = probability("bernoulli", p)
+        lengths, (chance,) = fitted("bernoulli", size, p=chance)
+        u = self._draw("uniform", lengths, dtype=chance.dtype)
         return f.cast(f.lt(u, chance), dtype)  # type: ignore[no-any-return]
 
     def binomial(self, n: Any = 1, p: Any = 0.5, size: Any = None, dtype: Any = "int64") -> Variable:
         """How many of n trials succeed, each with probability p. No gradient goes through n and p."""
-        trials, chance = _typed(n, "float64"), _typed(p, "float64")
-        _check("binomial", "n must not be negative", lambda x: x >= 0, n=trials)
-        _check("binomial", "p must lie in [0, 1]", lambda x: (x >= 0) & (x <= 1), p=chance)
-        return f.cast(self._draw("binomial", _lengths("binomial", size, trials, chance), trials, chance), dtype)  # type: ignore[no-any-return]
+        trials, chance = typed(n, "float64"), typed(p, "float64")
+        check("binomial", "n must not be negative", lambda x: x >= 0, n=trials)
+        check("binomial", "p must lie in [0, 1]", lambda x: (x >= 0) & (x <= 1), p=chance)
+        lengths, given = fitted("binomial", size, n=trials, p=chance)
+        return f.cast(self._draw("binomial", lengths, *given), dtype)  # type: ignore[no-any-return]
 
     def poisson(self, lam: Any = 1.0, size: Any = None, dtype: Any = "int64") -> Variable:
         """Poisson with mean lam, through which no gradient goes."""
-        mean = _typed(lam, "float64")
-        _check("poisson", "lam must not be negative", lambda x: x >= 0, lam=mean)
-        return f.cast(self._draw("poisson", _lengths("poisson", size, mean), mean), dtype)  # type: ignore[no-any-return]
+        mean = typed(lam, "float64")
+        check("poisson", "lam must not be negative", lambda x: x >= 0, lam=mean)
+        lengths, given = fitted("poisson", size, lam=mean)
+        return f.cast(self._draw("poisson", lengths, *given), dtype)  # type: ignore[no-any-return]
 
     def integers(self, low: Any, high: Any = None, size: Any = None, dtype: Any = "int64") -> Variable:
         """Uniform integers from low up to but without high, or from 0 up to `integers(high)`; bounds are int64.
@@ -191,16 +211,17 @@ class RandomStream:
         A probability is off by at most 2^-64. Where a call finds high not above low it gives low.
         """
         first, last = (0, low) if high is None else (low, high)
-        a, b = (_whole("integers", v) for v in (first, last))
+        a, b = (whole("integers", v) for v in (first, last))
         kind = check_dtype(dtype)
         if kind not in INTEGERS:
             raise DtypeError(f"integers: dtype must be an integer, not {kind}")
-        _check("integers", "low must be below high", lambda x, y: x < y, low=a, high=b)
+        check("integers", "low must be below high", lambda x, y: x < y, low=a, high=b)
         info = np.iinfo(kind)
         most = min(int(info.max) + 1, 2**63 - 1)
         fit = f"low and high must fit dtype {kind} ({info.min} to {info.max})"
-        _check("integers", fit, lambda x, y: (x >= info.min) & (y <= most), low=a, high=b)
-        return f.cast(self._draw("integer", _lengths("integers", size, a, b), a, b), kind)  # type: ignore[no-any-return]
+        check("integers", fit, lambda x, y: (x >= info.min) & (y <= most), low=a, high=b)
+        lengths, given = fitted("integers", size, low=a, high=b)
+        return f.cast(self._draw("integer", lengths, *given), kind)  # type: ignore[no-any-return]
 
     # -- of a list --------------------------------------------------------------------------------------------------
 
@@ -210,21 +231,21 @@ class RandomStream:
         size: None is the shape of pvals without that axis, which broadcasts to every other size. Probabilities need
         not add up to 1: they are divided by their sum. No gradient goes through them.
         """
-        p = _probabilities("categorical", pvals)
-        lengths = _lengths("categorical", size, p[..., 0])
+        p = probabilities("categorical", pvals)
+        lengths, _ = fitted("categorical", size, pvals=p[..., 0])
         u = self._draw("uniform", lengths, dtype="float64")
-        return f.cast(_category(_sums(p, lengths), u), dtype)  # type: ignore[no-any-return]
+        return f.cast(category(running_sums(p, lengths), u), dtype)  # type: ignore[no-any-return]
 
     def multinomial(self, n: Any = 1, pvals: Any = None, size: Any = None, dtype: Any = "int64") -> Variable:
         """How often each category comes in n trials: an axis of categories behind those of `categorical`.
 
         n: a number or a scalar variable. Every trial is drawn: time grows with n times the number of categories.
         """
-        p = _probabilities("multinomial", pvals)
+        p = probabilities("multinomial", pvals)
         trials = ln.as_length(n, "multinomial")
-        lengths = _lengths("multinomial", size, p[..., 0])
+        lengths, _ = fitted("multinomial", size, pvals=p[..., 0])
         u = self._draw("uniform", [*lengths, trials], dtype="float64")
-        found = _category(f.expand_dims(_sums(p, lengths), -2), u)
+        found = category(f.expand_dims(running_sums(p, lengths), -2), u)
         came = f.eq(f.expand_dims(found, -1), f.arange(ln.dim(p, -1)))
         return f.sum(came, axis=-2, dtype=dtype)  # type: ignore[no-any-return]
 
@@ -237,7 +258,7 @@ class RandomStream:
         v = as_variable(x)
         if v.ndim == 0:
             raise ShapeError(f"permutation: a length or an array is needed, not {describe(v)}")
-        return v[self.permutation(ln.dim(v, 0))]
+        return v[self.permutation(ln.dim(v, 0))]  # type: ignore[no-any-return]
 
     def shuffle_rows(self, x: Any) -> Variable:
         """x with its rows in random order."""
@@ -272,7 +293,7 @@ class RandomStream:
         elif p is None:
             found = self.integers(0, n, size=tuple(lengths))
         else:
-            found = self.categorical(_weights(n, p), size=tuple(lengths))
+            found = self.categorical(weights(n, p), size=tuple(lengths))
         return found if v is None else v[found]
 
     def _distinct(self, n: Length, lengths: Sequence[Length], p: Any) -> Variable:
@@ -280,7 +301,7 @@ class RandomStream:
         if p is None:
             order = self.permutation(n)
         else:
-            order = f.argsort(f.true_div(self.exponential(size=(n,), dtype="float64"), _weights(n, p)))
+            order = f.argsort(f.true_div(self.exponential(size=(n,), dtype="float64"), weights(n, p)))
         wanted = ln.product(lengths)
         first = f.specify_shape(order[:wanted], (wanted,))
         return f.reshape(first, tuple(lengths))  # type: ignore[no-any-return]
@@ -293,13 +314,10 @@ class RandomStream:
         v = as_variable(x)
         if v.type.dtype not in FLOATS:
             raise DtypeError(f"dropout: {describe(v)} is not a float\n  fix: convert it with x.astype('float32')")
-        chance = _typed(p, v.dtype)
-        _check("dropout", "p must lie in [0, 1)", lambda x: (x >= 0) & (x < 1), p=chance)
+        chance = typed(p, v.dtype)
+        check("dropout", "p must lie in [0, 1)", lambda x: (x >= 0) & (x < 1), p=chance)
         u = self._draw("uniform", ln.dims_of(v), dtype=v.dtype)
         return f.where(f.ge(u, chance), f.mul(v, f.reciprocal(f.sub(1.0, chance))), 0.0)  # type: ignore[no-any-return]
-
-
-# -- parameters -----------------------------------------------------------------------------------------------------
 
 
 def _entropy(seed: Any) -> Any:
@@ -311,121 +329,3 @@ def _entropy(seed: Any) -> Any:
             f"seed must be a whole number from 0 on, a sequence of such, or None, not {seed!r}"
         ) from error
     return given.entropy
-
-
-def _real(what: str, dtype: Any) -> str:
-    """The dtype of real numbers; None is floatX."""
-    kind = check_dtype(config.floatX if dtype in (None, "floatX") else dtype)
-    if kind not in FLOATS:
-        raise DtypeError(f"{what}: dtype must be float32 or float64, not {kind}")
-    return kind
-
-
-def _typed(value: Any, dtype: str) -> Variable:
-    """A parameter in a dtype; what is known stays a constant."""
-    if type(value) in (bool, int, float):
-        return Constant(frozen(np.array(value, dtype)))
-    v = as_variable(value)
-    if isinstance(v, Constant):
-        return Constant(frozen(v.data.astype(dtype)), v.name, v.line)
-    return f.cast(v, dtype)  # type: ignore[no-any-return]
-
-
-def _whole(what: str, value: Any) -> Variable:
-    """An integer parameter as int64; DtypeError for another one."""
-    v = as_variable(value)
-    if v.type.dtype not in INTEGERS:
-        raise DtypeError(f"{what}: a bound must be an integer, not {describe(v)}\n  fix: use x.astype('int64')")
-    return _typed(v, "int64")
-
-
-def _chance(what: str, p: Any) -> Variable:
-    """A probability, of its own float dtype, floatX for numbers and integers."""
-    v = as_variable(p)
-    chance = _typed(p, v.type.dtype if v.type.dtype in FLOATS else config.floatX)
-    _check(what, "p must lie in [0, 1]", lambda x: (x >= 0) & (x <= 1), p=chance)
-    return chance
-
-
-def _probabilities(what: str, pvals: Any) -> Variable:
-    """Probabilities along the last axis, float64: in float32 many of them would not add up."""
-    if pvals is None:
-        raise OptionError(f"{what}: pvals, the probabilities, are missing")
-    p = _typed(pvals, "float64")
-    if p.ndim == 0:
-        raise ShapeError(f"{what}: the probabilities need an axis, not {describe(p)}")
-    ok = "probabilities must not be negative, and their sum must be positive"
-    _check(what, ok, lambda x: (x >= 0).all() & (x.sum(-1) > 0).all() & np.isfinite(x).all(), pvals=p)
-    return p
-
-
-def _weights(n: Length, p: Any) -> Variable:
-    """The probabilities of n elements."""
-    found = _probabilities("choice", p)
-    if found.ndim != 1:
-        raise ShapeError(f"choice: p needs one axis, with a probability for each element, not {describe(found)}")
-    return f.specify_shape(found, (n,))  # type: ignore[no-any-return]
-
-
-def _check(what: str, problem: str, holds: Callable[..., Any], **parameters: Variable) -> None:
-    """OptionError with the values where known parameters break a condition."""
-    known = [v.data for v in parameters.values() if isinstance(v, Constant)]
-    if len(known) < len(parameters) or np.all(holds(*known)):
-        return
-    listed = "".join(f"\n  {name}: {_shown(value)}" for name, value in zip(parameters, known, strict=True))
-    raise OptionError(f"{what}: {problem}{listed}")
-
-
-def _shown(value: Any) -> str:
-    """The text of a value, on one line."""
-    return " ".join(np.array2string(value, threshold=6, separator=", ").split())
-
-
-def _lengths(what: str, size: Any, *parameters: Variable) -> list[Length]:
-    """The lengths of a draw: those of `size`, else those that the parameters broadcast to."""
-    if size is not None:
-        return ln.as_lengths(size, what)
-    rank = max((v.ndim for v in parameters), default=0)
-    lengths: list[Length] = [1] * rank
-    for v in parameters:
-        for axis in range(v.ndim):
-            k = rank - v.ndim + axis
-            lengths[k] = ln.broadcast_length(lengths[k], ln.dim(v, axis))
-    return lengths
-
-
-def _both_known(a: Variable, b: Variable) -> bool:
-    return isinstance(a, Constant) and isinstance(b, Constant)
-
-
-# -- arithmetic -----------------------------------------------------------------------------------------------------
-
-
-def _is(v: Variable, number: float) -> bool:
-    """Whether a parameter is known to be one number."""
-    return isinstance(v, Constant) and v.ndim == 0 and bool(v.data == number)
-
-
-def _times(scale: Variable, x: Variable) -> Variable:
-    return x if _is(scale, 1) else f.mul(scale, x)  # type: ignore[no-any-return]
-
-
-def _scaled(mean: Variable, scale: Variable, z: Variable) -> Variable:
-    spread = _times(scale, z)
-    return spread if _is(mean, 0) else f.add(mean, spread)  # type: ignore[no-any-return]
-
-
-def _below(x: Variable) -> Variable:
-    """The probability that a normal number is below x."""
-    return f.mul(0.5, f.erfc(f.mul(x, -math.sqrt(0.5))))  # type: ignore[no-any-return]
-
-
-def _sums(p: Variable, lengths: Sequence[Length]) -> Variable:
-    """The running sums of p along its last axis, for every element of a draw."""
-    return stretch(f.cumsum(p, axis=-1), [*lengths, ln.dim(p, -1)])
-
-
-def _category(sums: Variable, u: Variable) -> Variable:
-    """How many of the running sums, along the last axis, are passed by u times the last one."""
-    passed = f.le(sums, f.mul(f.expand_dims(u, -1), sums[..., -1:]))
-    return f.minimum(f.sum(passed, axis=-1), ln.dim(sums, -1) - 1)  # type: ignore[no-any-return]
