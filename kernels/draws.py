@@ -13,7 +13,7 @@ the constants; Box and Muller, A note on the generation of random normal deviate
 
 import math
 
-from numgraph.kernels.simd import polynomial, scalar
+from numgraph.kernels.simd import HALF, polynomial, scalar
 from numgraph.kernels.vectormath import log_f32, log_f64
 from numpy import float32, float64, int32, int64, uint64
 
@@ -25,7 +25,7 @@ W0, W1 = uint64(0x9E3779B9), uint64(0xBB67AE85)
 CUT_F32, CUT_SIGN, CUT_HIGH, CUT_LOW = uint64(8), uint64(1), uint64(5), uint64(6)
 UNIT_F32, UNIT_31, HALF_UNIT_31 = float32(2.0**-24), float32(2.0**-31), float32(2.0**-32)
 UNIT_HIGH, UNIT_LOW, HALF_UNIT = 2.0**-27, 2.0**-53, 2.0**-54
-HALF, QUARTER, MINUS_TWO = float32(0.5), float32(0.25), float32(-2)
+QUARTER_TURN, MINUS_TWO = float32(0.25), float32(-2)
 # The series of sin(2 pi x) / x in x**2, of which |x| <= 1/4 needs so many terms: the next one is below 2**-53.
 SINE_D = tuple((-1) ** k * (2 * math.pi) ** (2 * k + 1) / math.factorial(2 * k + 1) for k in range(11))
 SINE = tuple(float32(c) for c in SINE_D[:7])
@@ -128,7 +128,7 @@ def exponential_f64(key, position, index):
 @scalar
 def _cosine_f32(turns):
     """cos(2 pi turns) for turns in [0, 1): the sine of what is left to a quarter, which is exact."""
-    x = abs(turns - HALF) - QUARTER
+    x = abs(turns - HALF) - QUARTER_TURN
     return x * polynomial(x * x, SINE)
 
 
@@ -140,7 +140,7 @@ def _cosine_f64(turns):
 
 
 @scalar
-def normal_f32(key, position, index):
+def standard_normal_f32(key, position, index):
     """Normal with mean 0 and variance 1; |z| reaches 6.7."""
     angle, _, radius, _ = philox(key, position, index)
     length = math.sqrt(MINUS_TWO * log_f32(above_zero_f32(radius)))
@@ -154,7 +154,7 @@ def normal_of(a, b, c, d):
 
 
 @scalar
-def normal_f64(key, position, index):
+def standard_normal_f64(key, position, index):
     """Normal with mean 0 and variance 1; |z| reaches 8.6."""
     a, b, c, d = philox(key, position, index)
     return normal_of(a, b, c, d)
@@ -190,27 +190,27 @@ def integer_i64(key, position, index, low, high):
 # ------------------------------------------------------------------------------------------------------------ quantile
 
 # For |p - 1/2| <= 0.425 in 0.425**2 - (p - 1/2)**2; beyond in r - 1.6 and, for r > 5, in r - 5, r = sqrt(-log(p)).
-MIDDLE = (
+QUANTILE_MIDDLE = (
     3.3871328727963666080, 1.3314166789178437745e2, 1.9715909503065514427e3, 1.3731693765509461125e4,
     4.5921953931549871457e4, 6.7265770927008700853e4, 3.3430575583588128105e4, 2.5090809287301226727e3,
 )  # fmt: skip
-UNDER_MIDDLE = (
+QUANTILE_UNDER_MIDDLE = (
     1.0, 4.2313330701600911252e1, 6.8718700749205790830e2, 5.3941960214247511077e3, 2.1213794301586595867e4,
     3.9307895800092710610e4, 2.8729085735721942674e4, 5.2264952788528545610e3,
 )  # fmt: skip
-OUTER = (
+QUANTILE_OUTER = (
     1.42343711074968357734, 4.63033784615654529590, 5.76949722146069140550, 3.64784832476320460504,
     1.27045825245236838258, 2.41780725177450611770e-1, 2.27238449892691845833e-2, 7.74545014278341407640e-4,
 )  # fmt: skip
-UNDER_OUTER = (
+QUANTILE_UNDER_OUTER = (
     1.0, 2.05319162663775882187, 1.67638483018380384940, 6.89767334985100004550e-1, 1.48103976427480074590e-1,
     1.51986665636164571966e-2, 5.47593808499534494600e-4, 1.05075007164441684324e-9,
 )  # fmt: skip
-FAR = (
+QUANTILE_FAR = (
     6.65790464350110377720, 5.46378491116411436990, 1.78482653991729133580, 2.96560571828504891230e-1,
     2.65321895265761230930e-2, 1.24266094738807843860e-3, 2.71155556874348757815e-5, 2.01033439929228813265e-7,
 )  # fmt: skip
-UNDER_FAR = (
+QUANTILE_UNDER_FAR = (
     1.0, 5.99832206555887937690e-1, 1.36929880922735805310e-1, 1.48753612908506148525e-2, 7.86869131145613259100e-4,
     1.84631831751005468180e-5, 1.42151175831644588870e-7, 2.04426310338993978564e-15,
 )  # fmt: skip
@@ -224,12 +224,12 @@ def quantile_f64(p):
     """
     q = p - 0.5
     t = 0.180625 - q * q
-    middle = q * polynomial(t, MIDDLE) / polynomial(t, UNDER_MIDDLE)
+    middle = q * polynomial(t, QUANTILE_MIDDLE) / polynomial(t, QUANTILE_UNDER_MIDDLE)
     tail = p if q < 0.0 else 1.0 - p
     r = math.sqrt(-log_f64(tail))
     near, far = r - 1.6, r - 5.0
-    above = polynomial(near, OUTER) if r <= 5.0 else polynomial(far, FAR)
-    below = polynomial(near, UNDER_OUTER) if r <= 5.0 else polynomial(far, UNDER_FAR)
+    above = polynomial(near, QUANTILE_OUTER) if r <= 5.0 else polynomial(far, QUANTILE_FAR)
+    below = polynomial(near, QUANTILE_UNDER_OUTER) if r <= 5.0 else polynomial(far, QUANTILE_UNDER_FAR)
     size = math.inf if tail == 0.0 else above / below
     outer = -size if q < 0.0 else size
     return middle if abs(q) <= 0.425 else outer

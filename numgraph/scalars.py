@@ -124,7 +124,7 @@ SCALAR_FUNCTIONS: dict[str, ScalarFunction] = {
         ScalarFunction("lgamma", each(_log_gamma), "math.lgamma"),
         # random numbers: functions of a key, a position and an index, see `kernels.draws`
         ScalarFunction("uniform", randoms.uniform, common="draws", inline=True),
-        ScalarFunction("normal", randoms.normal, common="draws", inline=True),
+        ScalarFunction("standard_normal", randoms.normal, common="draws", inline=True),
         ScalarFunction("exponential", randoms.exponential, common="draws", inline=True),
         ScalarFunction("bits", randoms.bits, common="draws", typed=("int64",), inline=True),
         ScalarFunction("integer", randoms.integer, common="draws", typed=("int64",), inline=True),

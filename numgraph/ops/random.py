@@ -69,18 +69,18 @@ COUNTER = ("key", "position", "index")
 SAMPLE = [np.uint64(0x0123456789ABCDEF), np.uint64(1), np.arange(3)]
 
 
-def _typed(name: str, doc: str, cost: int, dtypes: Sequence[str]) -> None:
-    """An op of the counter alone, for which attribute `dtype` says the dtype."""
+def _real(name: str, doc: str, function: Callable[..., Any], scalar: str, cost: int) -> None:
+    """An op of the counter alone, of the dtype in attribute `dtype`. scalar: the function that it calls."""
     Op(
-        f"random_{name}", COUNTER, doc, None, getattr(randoms, name), None,
-        no_grad="made of numbers", scalar=f"{name}({', '.join(COUNTER)})", keeps=(0, 1, 2), dtypes=("float64",),
-        samples=lambda: [(SAMPLE, {"dtype": dtype}) for dtype in dtypes], cost=cost, redrawn=name == "uniform",
+        f"random_{name}", COUNTER, doc, None, function, None,
+        no_grad="made of numbers", scalar=f"{scalar}({', '.join(COUNTER)})", keeps=(0, 1, 2), dtypes=("float64",),
+        samples=lambda: [(SAMPLE, {"dtype": dtype}) for dtype in FLOATS], cost=cost, redrawn=name == "uniform",
     )  # fmt: skip
 
 
-_typed("uniform", "Uniform in [0, 1).", 40, FLOATS)
-_typed("normal", "Normal with mean 0 and variance 1.", 90, FLOATS)
-_typed("exponential", "Exponential with mean 1.", 70, FLOATS)
+_real("uniform", "Uniform in [0, 1).", randoms.uniform, "uniform", 40)
+_real("normal", "Normal with mean 0 and variance 1.", randoms.normal, "standard_normal", 90)
+_real("exponential", "Exponential with mean 1.", randoms.exponential, "exponential", 70)
 
 
 def _discrete(name: str, doc: str, function: Callable[..., Any], more: tuple[str, ...], samples: list[Any]) -> None:

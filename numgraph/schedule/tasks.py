@@ -157,7 +157,7 @@ def choose_stored(graph: Graph, elements: Elements, outputs: Sequence[Node]) -> 
     for node in nodes:
         _require_memory(elements, node)
         cost[node], size[node] = _inline_cost(elements, node, cost, size)
-        drawn[node] = _cost_of_draws(elements, node, drawn)
+        drawn[node] = _cost_of_draws(elements, node, cost, drawn)
         if node.kind in LEAVES or node.kind == "number" or node in stored:
             continue
         if must_store(node) or (
@@ -230,12 +230,15 @@ def _inline_cost(elements: Elements, node: Node, cost: dict[Node, int], size: di
     return own + sum(cost[v] for v in distinct), bool(own) + sum(size[v] for v in distinct)
 
 
-def _cost_of_draws(elements: Elements, node: Node, drawn: dict[Node, int]) -> int:
+def _cost_of_draws(elements: Elements, node: Node, cost: dict[Node, int], drawn: dict[Node, int]) -> int:
     """What of the cost of one element, computed in place, is that of random numbers."""
     if node in elements.stored or node.op is None or not (node.op.scalar or node.op.element):
         return 0
-    own = node.op.cost if node.op.redrawn and node.op.scalar else 0
-    return own + sum(drawn.get(v, 0) for v in dict.fromkeys(node.inputs) if node.op.scalar or v.dims)
+    below = sum(drawn.get(v, 0) for v in dict.fromkeys(node.inputs) if node.op.scalar or v.dims)
+    if not (node.op.redrawn and node.op.scalar):
+        return below
+    # with the numbers that are the same for all elements
+    return node.op.cost + below + sum(cost[v] - drawn.get(v, 0) for v in dict.fromkeys(node.inputs) if not v.dims)
 
 
 def _worth_storing(graph: Graph, node: Node, users: dict[Node, list[Node]], cost: int, drawn: int) -> bool:

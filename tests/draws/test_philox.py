@@ -11,6 +11,7 @@ from numgraph.kernels import draws
 from scipy import special
 
 from numgraph import randoms
+from tests.philox import philox as philox_of
 
 # Random123's known answers for philox4x32 with 10 rounds: counter, key, words.
 KNOWN = [
@@ -24,36 +25,24 @@ def words(text: str) -> list[int]:
     return [int(word, 16) for word in text.split()]
 
 
-def whole(low: int, high: int) -> np.uint64:
-    return np.uint64(low | high << 32)
-
-
-def by_integers(key: int, position: int, index: int) -> list[int]:
-    """The same by Python's integers, one counter at a time, written after the paper's figure."""
-    low = (1 << 32) - 1
-    left, right = [index & low, index >> 32], [position & low, position >> 32]
-    keys = [key & low, key >> 32]
-    for n in range(10):
-        a = 0xD2511F53 * left[0]
-        b = 0xCD9E8D57 * right[0]
-        bump = [(keys[0] + n * 0x9E3779B9) & low, (keys[1] + n * 0xBB67AE85) & low]
-        left, right = [(b >> 32) ^ left[1] ^ bump[0], b & low], [(a >> 32) ^ right[1] ^ bump[1], a & low]
-    return [*left, *right]
+def whole(low: int, high: int) -> int:
+    return low | high << 32
 
 
 @pytest.mark.parametrize(("counter", "key", "expected"), KNOWN)
-@pytest.mark.parametrize("philox", [randoms.philox, draws.philox], ids=["NumPy", "kernel"])
+@pytest.mark.parametrize("philox", [randoms.philox, draws.philox, philox_of], ids=["NumPy", "kernel", "integers"])
 def test_known_answers(philox: Any, counter: str, key: str, expected: str) -> None:
     c, k = words(counter), words(key)
+    number = int if philox is philox_of else np.uint64
     with np.errstate(over="ignore"):
-        found = philox(whole(*k), whole(*c[2:]), whole(*c[:2]))
+        found = philox(*(number(n) for n in (whole(*k), whole(*c[2:]), whole(*c[:2]))))
     assert [int(w) for w in found] == words(expected)
 
 
 def test_two_implementations_agree() -> None:
     rng = np.random.default_rng(0)
     for key, position, index in rng.integers(0, 2**64, (50, 3), np.uint64):
-        expected = by_integers(int(key), int(position), int(index))
+        expected = philox_of(int(key), int(position), int(index))
         assert [int(w) for w in randoms.philox(key, position, index)] == expected
         with np.errstate(over="ignore"):
             assert [int(w) for w in draws.philox(key, position, index)] == expected
