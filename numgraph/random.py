@@ -307,17 +307,20 @@ class RandomStream:
         return f.reshape(first, tuple(lengths))  # type: ignore[no-any-return]
 
     def dropout(self, x: Any, p: float = 0.5) -> Variable:
-        """x with each element 0 with probability p, and divided by 1 - p otherwise, so that its mean stays.
+        """x times a mask: 0 with probability p, else 1 / (1 - p), so that the mean stays. The mask is not stored.
 
-        p: a number or a scalar variable, below 1. Gradients go through x where it was kept. The mask is not stored.
+        p: numbers or a variable, in [0, 1). Gradients go through x where it was kept. As in every product NaN stays.
         """
         v = as_variable(x)
         if v.type.dtype not in FLOATS:
             raise DtypeError(f"dropout: {describe(v)} is not a float\n  fix: convert it with x.astype('float32')")
         chance = typed(p, v.dtype)
         check("dropout", "p must lie in [0, 1)", lambda x: (x >= 0) & (x < 1), p=chance)
-        u = self._draw("uniform", ln.dims_of(v), dtype=v.dtype)
-        return f.where(f.ge(u, chance), f.mul(v, f.reciprocal(f.sub(1.0, chance))), 0.0)  # type: ignore[no-any-return]
+        lengths, (chance,) = fitted("dropout", tuple(ln.dims_of(v)), p=chance)
+        u = self._draw("uniform", lengths, dtype=v.dtype)
+        # a product, since what `where` leaves out would be followed through the gradients
+        mask = f.where(f.ge(u, chance), f.reciprocal(f.sub(1.0, chance)), 0.0)
+        return f.mul(v, mask)  # type: ignore[no-any-return]
 
 
 def _entropy(seed: Any) -> Any:

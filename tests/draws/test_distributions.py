@@ -228,6 +228,30 @@ def test_a_mask_is_made_in_the_loop_and_not_stored() -> None:
     assert "TEMPORARIES" not in f.source
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_training_with_dropout_and_noise(monkeypatch: pytest.MonkeyPatch, tmp_path: Any, threads: int) -> None:
+    """Blocks of rows, of which several threads take their share, draw the numbers of the whole."""
+    monkeypatch.setattr(ng.config, "cache_dir", tmp_path)
+    monkeypatch.setattr(ng.config, "threads", threads)
+    monkeypatch.setattr(chunks, "GRAIN", 1)
+    found = []
+    for target in ("cpu", "reference"):
+        rng, values = RandomStream(3), np.random.default_rng(0)
+        data = ng.shared(values.normal(size=(450, 6)).astype("float32"), "data")
+        W, V = (ng.shared(values.normal(size=n).astype("float32"), k) for k, n in (("W", (6, 9)), ("V", (9, 2))))
+        x, i = ng.fmatrix("x"), ng.lscalar("i")
+        noisy = x + rng.normal(0.0, 0.1, size=x.shape, dtype="float32")
+        h = rng.dropout(ng.tanh(ng.dot(noisy, W)), 0.4)
+        cost = ng.mean(ng.sqr(ng.dot(h, V) - x[:, :2]))
+        updates = [(v, v - 0.1 * g) for v, g in zip((W, V), ng.grad(cost, [W, V]), strict=True)]
+        f = ng.function([i], cost, updates=updates, givens={x: data[i * 200 : (i + 1) * 200]}, target=target)
+        found.append([*(f(k) for k in range(3)), W.get_value()])
+        if target == "cpu":
+            assert "uniform_f32(key" in f.source and "tile" in f.source
+    for got, expected in zip(*found, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_what_is_drawn_once_for_many_elements_is_stored() -> None:
     x = ng.matrix("x")
     f = ng.function([x], x + RandomStream(1).uniform(size=(1, 500)))

@@ -1,8 +1,8 @@
 """numgraph function dropout
-    return where(random_uniform(uniform_state[0], uniform_state[1], element_number(relu(x)....
+    return relu(x) * where(random_uniform(uniform_state[0], uniform_state[1], element_numbe...
     update uniform_state := uniform_state + [0, 1]
 
-phase_0: where (?): ? flops, ? bytes
+phase_0: mul (?): ? flops, ? bytes
 phase_1: add (2): 0 flops, 48 bytes
 """
 
@@ -15,15 +15,15 @@ from numgraph.kernels.support import resident_length, table_of, to_python, u64, 
 from numgraph.kernels.draws import uniform_f32
 
 AT_LAUNCH, AT_WORK, AT_CAPACITY, AT_NEEDED, AT_X_OBJECT, AT_UNIFORM_STATE_DESCRIPTOR = 5, 7, 12, 13, 14, 15
-AT_OUTPUT_0_OBJECT, AT_LEN_X, AT_X_SHAPE_1, AT_UNIFORM_STATE, AT_X, AT_OUTPUT_0 = 16, 17, 18, 19, 20, 21
+AT_OUTPUT_0_OBJECT, AT_LEN_X, AT_X_SHAPE_1, AT_X, AT_UNIFORM_STATE, AT_OUTPUT_0 = 16, 17, 18, 19, 20, 21
 AT_CHUNKS, AT_CONSTANT = 22, 23
 
 
 @jit
 def plan_0(address):                                      # conditions, lengths and addresses
     table = i64(address)
-    table[AT_UNIFORM_STATE] = resident_address(table, AT_UNIFORM_STATE_DESCRIPTOR)  # where uniform_state lies now
     table[AT_X] = argument_address(table, AT_X_OBJECT)    # where x lies
+    table[AT_UNIFORM_STATE] = resident_address(table, AT_UNIFORM_STATE_DESCRIPTOR)  # where uniform_state lies now
     n0 = resident_length(table, AT_UNIFORM_STATE_DESCRIPTOR, 0)  # len(uniform_state)
     if n0 != 2:                                           # assume
         return fail(table, n0, 2, 1)
@@ -39,24 +39,24 @@ def plan_0(address):                                      # conditions, lengths 
 
 
 @divided
-def phase_0(address, chunk, chunks):                      # where
+def phase_0(address, chunk, chunks):                      # mul
     table = i64(address)
     n0 = table[AT_LEN_X]                                  # = len(x)
     begin = n0 * chunk // chunks                          # rows of this chunk
     end = n0 * (chunk + 1) // chunks
     n1 = table[AT_X_SHAPE_1]                              # = x.shape[1]
+    x = f32(table[AT_X])                                  # x float32[?,?]
     uniform_state = u64(table[AT_UNIFORM_STATE])          # uniform_state uint64[2]
     key = uniform_state[0]                                # uniform_state uint64[2]
     uniform_state_0 = u64(table[AT_UNIFORM_STATE] + 8)    # uniform_state uint64[2] from element 1
     position = uniform_state_0[0]                         # uniform_state uint64[2]
-    x = f32(table[AT_X])                                  # x float32[?,?]
-    p0 = f32(table[AT_OUTPUT_0])                          # where float32[?,?]
+    p0 = f32(table[AT_OUTPUT_0])                          # mul float32[?,?]
     for i in range(begin, end):                           # len(x)
         for j in range(n1):                               # x.shape[1]
             interleave(4)                                 # vectors side by side
-            t0 = uniform_f32(key, position, i * n1 + j) >= float32(0.25)  # ge bool[?,?]
-            t1 = maximum(x[i * n1 + j], float32(0.0)) * float32(1.3333334)  # mul float32[?,?]
-            p0[i * n1 + j] = t1 if t0 else float32(0.0)   # where float32[?,?]
+            t0 = maximum(x[i * n1 + j], float32(0.0))     # relu float32[?,?]
+            t1 = uniform_f32(key, position, i * n1 + j) >= float32(0.25)  # ge bool[?,?]
+            p0[i * n1 + j] = t0 * (float32(1.3333334) if t1 else float32(0.0))  # mul float32[?,?]
     return 0
 
 
