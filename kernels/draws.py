@@ -148,16 +148,16 @@ def standard_normal_f32(key, position, index):
 
 
 @scalar
-def normal_of(a, b, c, d):
-    """A normal number of four words."""
-    return math.sqrt(-2.0 * log_f64(above_zero_f64(c, d))) * _cosine_f64(unit_f64(a, b))
+def normal_of(turns, u):
+    """A normal number of a uniform one in [0, 1) and one in (0, 1]."""
+    return math.sqrt(-2.0 * log_f64(u)) * _cosine_f64(turns)
 
 
 @scalar
 def standard_normal_f64(key, position, index):
     """Normal with mean 0 and variance 1; |z| reaches 8.6."""
     a, b, c, d = philox(key, position, index)
-    return normal_of(a, b, c, d)
+    return normal_of(unit_f64(a, b), above_zero_f64(c, d))
 
 
 # ------------------------------------------------------------------------------------------------------------ integers

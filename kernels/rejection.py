@@ -20,6 +20,8 @@ TRY_SHIFT = uint64(48)
 WHOLE = 2.0**52
 # From this mean on rejection is used, for which its constants were made.
 LARGE_MEAN = 10.0
+# The counter of a number that belongs to no try, and what makes a fraction of a word.
+LAST, FRACTION = 0xFFFF, 2.0**-32
 # A bound below the accepted region of gamma numbers.
 SQUEEZE = 0.0331
 # More are never needed: one try in two is accepted at least. A loop ends where a number is not what it should be.
@@ -54,20 +56,20 @@ def gamma_f64(key, position, index, shape):
     c = 1.0 / math.sqrt(9.0 * d)
     result, attempt, wanted = math.nan, 0, True
     while wanted and attempt < MOST_TRIES:
-        a, b, e, f = _words(key, position, index, attempt)
-        x = normal_of(a, b, e, f)
-        a, b, e, f = _words(key, position, index, attempt + 1)
-        attempt = attempt + 2
+        w0, w1, w2, w3 = _words(key, position, index, attempt)
+        attempt = attempt + 1
+        # a normal number of three words, which leave one for u
+        x = normal_of(float64(w0) * FRACTION, above_zero_f64(w2, w3))
         v = 1.0 + c * x
         if v > 0.0:
             v = v * v * v
-            u, square = above_zero_f64(a, b), x * x
+            u, square = (float64(w1) + 0.5) * FRACTION, x * x
             # the first of the two is no condition of its own: it spares most the logarithms
             if u < 1.0 - SQUEEZE * square * square or math.log(u) < 0.5 * square + d - d * v + d * math.log(v):
-                result = d * v
-                if small:
-                    result = result * math.exp(math.log(above_zero_f64(e, f)) / shape)
-                wanted = False
+                result, wanted = d * v, False
+    if small:
+        w0, w1, _, _ = _words(key, position, index, LAST)
+        result = result * math.exp(math.log(above_zero_f64(w0, w1)) / shape)
     return result
 
 

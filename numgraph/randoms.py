@@ -7,7 +7,7 @@ they mean and `kernels.rejection` for the methods. Written apart from those, in 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,8 @@ MASK, WORD = np.uint64(0xFFFFFFFF), np.uint64(32)
 MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 KEY_STEPS = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 ROUNDS = 10
-# The bits of an index that count an element's tries.
-TRY_SHIFT = np.uint64(48)
+# The bits of an index that count an element's tries, and the counter of a number that belongs to none.
+TRY_SHIFT, LAST = np.uint64(48), 0xFFFF
 LARGE_MEAN, MOST_TRIES, MOST_STEPS = 10.0, 1000, 1000
 
 
@@ -81,14 +81,14 @@ def normal(key: Any, position: Any, index: Any, dtype: str = "float64") -> Array
     """Normal with mean 0 and variance 1, by Box and Muller."""
     a, b, c, d = philox(key, position, index)
     if dtype != "float32":
-        return _normal_of(a, b, c, d)
+        return _normal_of(_unit(a, b), _above_zero(c, d))
     length = np.sqrt(np.float32(-2) * np.log(_above_zero_single(c)))
     turns = (a >> np.uint64(8)).astype(np.float64) * 2.0**-24
     return np.asarray(length * _cosine(turns).astype(np.float32))
 
 
-def _normal_of(a: Array, b: Array, c: Array, d: Array) -> Array:
-    return np.asarray(np.sqrt(-2.0 * np.log(_above_zero(c, d))) * _cosine(_unit(a, b)))
+def _normal_of(turns: Array, u: Array) -> Array:
+    return np.asarray(np.sqrt(-2.0 * np.log(u)) * _cosine(turns))
 
 
 def bits(key: Any, position: Any, index: Any) -> Array:
@@ -110,7 +110,7 @@ def integer(key: Any, position: Any, index: Any, low: Any, high: Any) -> Array:
 
 # -- rejection ------------------------------------------------------------------------------------------------------
 
-# (parameters, words of the try, ...) -> (values, which of them are accepted)
+# (words of the try, parameters ...) -> (values, which of them are accepted)
 Try = Callable[..., tuple[Array, Array]]
 
 
@@ -119,50 +119,48 @@ def _words(key: Any, position: Any, index: Array, attempt: int) -> tuple[Array, 
     return philox(key, position, tried)
 
 
-def _until_accepted(
-    key: Any, position: Any, index: Any, parameters: tuple[Any, ...], step: int, attempt_of: Try
-) -> Array:
-    """Tries for all elements at once, then for those that are left. step: how many counters a try takes."""
+def _until_accepted(key: Any, position: Any, index: Any, parameters: tuple[Any, ...], attempt_of: Try) -> Array:
+    """Tries for all elements at once, then for those that are left."""
     key, position, index, *given = np.broadcast_arrays(key, position, index, *parameters)
     result = np.full(index.shape, np.nan)
     left = np.ones(index.shape, bool)
-    attempt = 0
-    while left.any() and attempt < MOST_TRIES:
-        at = key[left], position[left], index[left]
-        words = [w for k in range(step) for w in _words(*at, attempt + k)]
+    for attempt in range(MOST_TRIES):
+        if not left.any():
+            break
+        words = _words(key[left], position[left], index[left], attempt)
         values, accepted = attempt_of(words, *(p[left] for p in given))
         places = np.flatnonzero(left)[accepted]
         result.flat[places] = values[accepted]
         left.flat[places] = False
-        attempt += step
     return result
 
 
-def _gamma_try(words: list[Array], shape: Array) -> tuple[Array, Array]:
-    small = shape < 1
-    d = np.where(small, shape + 1, shape) - 1 / 3
-    x = _normal_of(*words[:4])
+def _gamma_try(words: Sequence[Array], shape: Array) -> tuple[Array, Array]:
+    d = shape - 1 / 3
+    x = _normal_of(words[0] * 2.0**-32, _above_zero(*words[2:]))
     v = 1 + x / np.sqrt(9 * d)
     cube = v**3
-    accepted = (v > 0) & (np.log(_above_zero(*words[4:6])) < 0.5 * x * x + d - d * cube + d * np.log(cube))
-    return d * cube * np.where(small, np.exp(np.log(_above_zero(*words[6:8])) / shape), 1), accepted
+    return d * cube, (v > 0) & (np.log((words[1] + 0.5) * 2.0**-32) < 0.5 * x * x + d - d * cube + d * np.log(cube))
 
 
 def gamma(key: Any, position: Any, index: Any, shape: Any) -> Array:
-    """Gamma with scale 1, by Marsaglia and Tsang."""
+    """Gamma with scale 1, by Marsaglia and Tsang; below shape 1 that for shape + 1 times a power."""
     given = np.asarray(shape, np.float64)
     fits = (given > 0) & (given < np.inf)
-    found = _until_accepted(key, position, index, (np.where(fits, given, 1),), 2, _gamma_try)
+    safe = np.where(fits, given, 1.0)
+    found = _until_accepted(key, position, index, (np.where(safe < 1, safe + 1, safe),), _gamma_try)
+    high, low, _, _ = _words(key, position, index, LAST)
+    found = np.where(safe < 1, found * np.exp(np.log(_above_zero(high, low)) / safe), found)
     return np.where(fits, found, np.where(given == 0, 0.0, np.nan))
 
 
-def _centred(words: list[Array]) -> tuple[Array, Array, Array]:
+def _centred(words: Sequence[Array]) -> tuple[Array, Array, Array]:
     """u, its distance to the ends of [-1/2, 1/2], and v, of Hoermann's methods."""
     u, v = _above_zero(*words[:2]) - 0.5, _above_zero(*words[2:4])
     return u, 0.5 - np.abs(u) + 2.0**-54, v
 
 
-def _poisson_try(words: list[Array], mean: Array) -> tuple[Array, Array]:
+def _poisson_try(words: Sequence[Array], mean: Array) -> tuple[Array, Array]:
     u, us, v = _centred(words)
     b = 0.931 + 2.53 * np.sqrt(mean)
     a = -0.059 + 0.02483 * b
@@ -197,11 +195,11 @@ def poisson(key: Any, position: Any, index: Any, mean: Any) -> Array:
     little = np.where(fits & ~large, given, 1.0)
     u, first = np.broadcast_arrays(_unit(high, low), np.exp(-little))
     counted = _counted(u, first, lambda k: little / k, np.inf)
-    found = _until_accepted(key, position, index, (np.where(large, given, LARGE_MEAN),), 1, _poisson_try)
+    found = _until_accepted(key, position, index, (np.where(large, given, LARGE_MEAN),), _poisson_try)
     return np.where(large, found, np.where(fits, counted, np.nan))
 
 
-def _binomial_try(words: list[Array], n: Array, p: Array) -> tuple[Array, Array]:
+def _binomial_try(words: Sequence[Array], n: Array, p: Array) -> tuple[Array, Array]:
     u, us, v = _centred(words)
     deviation = np.sqrt(n * p * (1 - p))
     b = 1.15 + 2.53 * deviation
@@ -228,7 +226,7 @@ def binomial(key: Any, position: Any, index: Any, n: Any, p: Any) -> Array:
     u, first, _ = np.broadcast_arrays(_unit(high, low), np.exp(many * np.log1p(-little)), many)
     k = _counted(u, first, lambda k: little / (1 - little) * (many - k + 1) / k, many)
     found = _until_accepted(
-        key, position, index, (np.where(large, many, 40.0), np.where(large, rare, 0.5)), 1, _binomial_try
+        key, position, index, (np.where(large, many, 40.0), np.where(large, rare, 0.5)), _binomial_try
     )
     k = np.where(large, found, k)
     return np.where(fits, np.where(chance <= 0.5, k, many - k), np.nan)
