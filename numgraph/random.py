@@ -64,10 +64,11 @@ class RandomStream:
     """
 
     def __init__(self, seed: Any = None) -> None:
+        # what keys are made of: the seed, and which stream this is among those that were split off
+        self._entropy: Any = None
         self._path: tuple[int, ...] = ()
         self._children = 0
         self._states: list[SharedVariable] = []
-        self._entropy: Any = None
         self.seed(seed)
 
     def __repr__(self) -> str:
@@ -79,7 +80,7 @@ class RandomStream:
         """Begin anew: every draw of the stream, in the order in which they were made, as if it came from a new stream
         of this seed. Streams that were split off stay as they are.
         """
-        self._entropy = _entropy(seed)
+        self._entropy, self._path, self._children = _entropy(seed), (), 0
         for number, state in enumerate(self._states):
             state.set_value(self._first(number))
 
@@ -280,7 +281,8 @@ class RandomStream:
 
         p: their probabilities, all alike if None. replace=False: each at most once; size is then at most their number,
         else a ShapeError when the function runs. With p, those with the least e / p are taken, e exponential: as if
-        they were drawn one after the other (Efraimidis and Spirakis, Inf. Process. Lett. 97, 2006).
+        they were drawn one after the other (Efraimidis and Spirakis, Inf. Process. Lett. 97, 2006); those of
+        probability 0 come last.
         """
         counts = isinstance(a, int | np.integer) or (isinstance(a, Variable) and a.ndim == 0)
         v = None if counts else as_variable(a)

@@ -169,6 +169,13 @@ def test_split_streams_are_independent_and_repeat() -> None:
 
     first = drawn()
     assert len(set(first)) == 7 and drawn() == first
+    # seeded again a stream is a new one, whose splits begin anew
+    rng = RandomStream(2)
+    (child,) = rng.split(1)
+    rng.seed(1)
+    child.seed(1)
+    assert tuple(ng.function([], child.uniform(size=3))()) == first[0]
+    assert tuple(ng.function([], rng.split(1)[0].uniform(size=3))()) == first[1]
 
 
 @again
