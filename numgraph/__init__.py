@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Any as _Any
 
+from numgraph import random
 from numgraph import tensor as _tensor
 from numgraph.config import config
 from numgraph.errors import (
@@ -120,7 +121,7 @@ __all__ = [
     "GivensError", "GradientError", "In", "IndexOutOfRange", "IndexShapeError", "InputError", "MissingInputError",
     "NumgraphError", "OptionError", "Out", "RepeatedUpdateError", "ShapeError", "SharedVariable", "TensorType",
     "UnusedInputError", "UpdateError", "ValueOverflowError", "Variable", "__version__", "clone", "config", "debugprint",
-    "function", "grad", "pprint", "shared",
+    "function", "grad", "pprint", "random", "shared",
 ]  # fmt: skip
 # what the ops are called, and what makes variables
 __all__ += _compare.__all__

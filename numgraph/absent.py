@@ -14,10 +14,10 @@ _ABSENT = (
         "updates, many of them in one by f.sweep(...)",
     ),
     (
-        "RandomStream RandomStreams MRG_RandomStreams shared_randomstreams random normal uniform binomial rand randn "
-        "multinomial dropout",
-        "there are no random numbers inside an expression: draw them with np.random.default_rng(), and pass them as an "
-        "argument, or as a row per step of f.sweep(...)",
+        "RandomStream RandomStreams MRG_RandomStreams shared_randomstreams normal uniform binomial rand randn "
+        "multinomial bernoulli dropout",
+        "random numbers come from a stream: rng = ng.random.RandomStream(seed=1), then rng.normal(size=x.shape), "
+        "rng.dropout(x) and so on",
     ),
     ("ifelse cond lax", "use ng.where(condition, a, b), which chooses element by element and computes both"),
     (

@@ -40,7 +40,7 @@ from numgraph.runtime.artifact import Artifact
 from numgraph.runtime.products import product_address
 from numgraph.runtime.users import explained
 from numgraph.runtime.variant import Details, NativeVariant
-from numgraph.scalars import VECTOR
+from numgraph.scalars import PROCESSOR
 from numgraph.schedule.plan import Schedule, Scheduler
 from numgraph.shared import SharedVariable
 from numgraph.target import Compiled
@@ -228,7 +228,7 @@ def resized_lengths(state: State) -> set[Key]:
 
 def make_loops(state: NativeState) -> Made:
     """The loop program of the schedule."""
-    state.loops = ProcessorProgram(state.schedule, state.conditions, VECTOR)
+    state.loops = ProcessorProgram(state.schedule, state.conditions, PROCESSOR)
     state.steps = []
     return transformed(state, "made of the schedule", state.loops.made())
 

@@ -165,7 +165,8 @@ class Op:
     all over, so is the result, that number. conversion: the result is the argument in the dtype of attribute `dtype`,
     and nothing else. windowed: `(**attrs) -> bool`, whether of the first argument only some rows are read, or their
     number. into: of a product, the op that adds a multiple of it to an array.
-    cost: relative cost of one element (an addition is 1): decides what is recomputed and what is stored.
+    cost: relative cost of one element (an addition is 1): decides what is recomputed and what is stored. redrawn: its
+    elements are made of their indices, and several users make them again whatever it costs: nothing is stored.
     """
 
     name: str
@@ -199,6 +200,7 @@ class Op:
     windowed: Callable[..., bool] | None = None
     into: Op | None = None
     cost: int = 1
+    redrawn: bool = False
     commutative: bool = False
     says: str = ""
     user: UserFunction | None = None

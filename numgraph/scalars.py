@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from numgraph import randoms
 from numgraph.types import FLOATS
 
 
@@ -34,6 +35,8 @@ class ScalarFunction:
     written_int: str = ""
     vector: str = ""
     grid: str = ""
+    common: str = ""
+    typed: tuple[str, ...] = FLOATS
     wide: bool = False
     inline: bool = False
     operator: ast.operator | None = None
@@ -61,6 +64,13 @@ def each(function: Callable[[float], float]) -> Callable[[Any], Any]:
 
 def _log_gamma(x: float) -> float:
     return math.inf if math.isinf(x) or (x <= 0.0 and x == math.floor(x)) else math.lgamma(x)
+
+
+def ndtri(p: Any) -> Any:
+    """The quantile of the normal distribution, by SciPy, which is loaded when it is needed."""
+    from scipy import special
+
+    return special.ndtri(p)
 
 
 SCALAR_FUNCTIONS: dict[str, ScalarFunction] = {
@@ -112,20 +122,35 @@ SCALAR_FUNCTIONS: dict[str, ScalarFunction] = {
         ScalarFunction("erf", each(math.erf), "math.erf", vector="vectorerf"),
         ScalarFunction("erfc", each(math.erfc), "math.erfc", vector="vectorerf"),
         ScalarFunction("lgamma", each(_log_gamma), "math.lgamma"),
+        # random numbers: functions of a key, a position and an index, see `kernels.draws`
+        ScalarFunction("uniform", randoms.uniform, common="draws", inline=True),
+        ScalarFunction("standard_normal", randoms.normal, common="draws", inline=True),
+        ScalarFunction("exponential", randoms.exponential, common="draws", inline=True),
+        ScalarFunction("bits", randoms.bits, common="draws", typed=("int64",), inline=True),
+        ScalarFunction("integer", randoms.integer, common="draws", typed=("int64",), inline=True),
+        ScalarFunction("quantile", ndtri, common="draws", typed=("float64",), inline=True),
+        ScalarFunction("gamma", randoms.gamma, common="rejection", typed=("float64",)),
+        ScalarFunction("poisson", randoms.poisson, common="rejection", typed=("float64",)),
+        ScalarFunction("binomial", randoms.binomial, common="rejection", typed=("float64",)),
         # a user's function, which has a name of its own
         ScalarFunction("users", lambda *x: NotImplemented),
     )
 }  # fmt: skip
 
 
-def _in_files(field: str) -> dict[tuple[str, str], str]:
+def _in_files(field: str, typed: tuple[str, ...] = FLOATS) -> dict[tuple[str, str], str]:
     return {
-        (row.name, dtype): f"math.{row.name}" if file == "math" else f"{file}.{row.name}_f{dtype.removeprefix('float')}"
+        (row.name, dtype): f"math.{row.name}" if file == "math" else f"{file}.{row.name}_{SHORT[dtype]}"
         for row in SCALAR_FUNCTIONS.values()
         if (file := getattr(row, field))
-        for dtype in FLOATS
+        for dtype in typed
+        if dtype in row.typed
     }
 
 
-# (scalar function, dtype) -> the function of `kernels` for SIMD loops, and for kernels of a device.
-VECTOR, DEVICE = _in_files("vector"), _in_files("grid")
+# How names of functions end.
+SHORT = {"float32": "f32", "float64": "f64", "int64": "i64"}
+# (scalar function, dtype) -> the function of `kernels`: versions for SIMD loops, those that every target has, and with
+# these all that a processor and a device call.
+VECTOR, COMMON = _in_files("vector"), _in_files("common", (*FLOATS, "int64"))
+PROCESSOR, DEVICE = {**VECTOR, **COMMON}, {**_in_files("grid"), **COMMON}

@@ -1,8 +1,9 @@
 """What all tests share: a cache folder of their own, repeatable hypothesis, and `--update-golden`.
 
 Tests are sorted by what they look at: `language` (expressions, gradients, errors), `compiler` (from the rewrites to the
-generated source), `runtime` (kernels, Numba, calls, threads, the cache), `gpu`, and `tools` (commands, documents, the
-project itself). What several of them use stands beside this file and is imported as `tests.waits`.
+generated source), `runtime` (kernels, Numba, calls, threads, the cache), `gpu`, `draws` (random numbers), and `tools`
+(commands, documents, the project itself). What several of them use stands beside this file and is imported as
+`tests.waits`.
 """
 
 from __future__ import annotations

@@ -233,7 +233,9 @@ class Values:
             body.names[node] = body.registers[buffer]
             return
         names = self.graph.names
-        view = names.get(origin) if origin is not None and origin.op is not None and origin.op.element else None
+        # a view in loops has its name, an element that stands alone keeps it for its value
+        seen = origin is not None and origin.op is not None and origin.op.element is not None and node.depth > 0
+        view = names.get(origin) if seen and origin is not None else None
         value = as_read(self.memory.element(buffer, node.inputs[1:], bool(node.attrs), view), buffer.dtype)
         wish = self._wish(node, origin) if origin is not node else None
         name = Name(self.names.fresh(wish, "x" if buffer.kind in LEAVES else "v"), value.dtype, plain=not wish)

@@ -13,6 +13,7 @@ from numgraph.ops import (
     join,
     linalg,
     nnet,
+    random,
     reduce,
     select,
     shape,
@@ -25,7 +26,7 @@ from numgraph.ops import (
 
 MODULES = (
     bounds, elementwise, compare, special, reduce, statistics, nnet, create, shape, join, select, index, linalg, sort,
-    user, usercall,
+    user, usercall, random,
 )  # fmt: skip
 
 for _module in MODULES:

@@ -190,8 +190,8 @@ class Builder:
         """The value of an op on constants, when it is small."""
         if not inputs or not all(v.kind in ("number", "array") for v in inputs):
             return None
-        # many times the same number is no constant array: the number can still be seen
-        if op.expand or op.user is not None or (op.uniform and not op.injective):
+        # many times the same number is no constant array: the number can still be seen; nor is what an index makes
+        if op.expand or op.user is not None or op.redrawn or (op.uniform and not op.injective):
             return None
         values = [self.constant_value(v) for v in inputs]
         if sum(v.size for v in values) > MAX_FOLDED:

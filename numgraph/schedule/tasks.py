@@ -150,18 +150,22 @@ def choose_stored(graph: Graph, elements: Elements, outputs: Sequence[Node]) -> 
             users.setdefault(source, []).append(node)
     cost: dict[Node, int] = {}
     size: dict[Node, int] = {}
+    # what of the cost is that of draws, which each of several users makes again
+    drawn: dict[Node, int] = {}
     stored = elements.stored
     stored.update(v for v in outputs if v.kind not in LEAVES and v.kind != "number")
     for node in nodes:
         _require_memory(elements, node)
         cost[node], size[node] = _inline_cost(elements, node, cost, size)
+        drawn[node] = _cost_of_draws(elements, node, cost, drawn)
         if node.kind in LEAVES or node.kind == "number" or node in stored:
             continue
         if must_store(node) or (
-            _computes(node) and (size[node] > MAX_STATEMENTS or (cost[node] > CHEAP and _repeated(graph, node, users)))
+            _computes(node)
+            and (size[node] > MAX_STATEMENTS or _worth_storing(graph, node, users, cost[node], drawn[node]))
         ):
             stored.add(node)
-            cost[node], size[node] = 1, 1
+            cost[node], size[node], drawn[node] = 1, 1, 0
     elements.forget_memory()
 
 
@@ -226,11 +230,24 @@ def _inline_cost(elements: Elements, node: Node, cost: dict[Node, int], size: di
     return own + sum(cost[v] for v in distinct), bool(own) + sum(size[v] for v in distinct)
 
 
-def _repeated(graph: Graph, node: Node, users: dict[Node, list[Node]]) -> bool:
-    """Whether inlining would compute an element more than once: several users, or one that reads elements
-    repeatedly."""
+def _cost_of_draws(elements: Elements, node: Node, cost: dict[Node, int], drawn: dict[Node, int]) -> int:
+    """What of the cost of one element, computed in place, is that of random numbers."""
+    if node in elements.stored or node.op is None or not (node.op.scalar or node.op.element):
+        return 0
+    below = sum(drawn.get(v, 0) for v in dict.fromkeys(node.inputs) if node.op.scalar or v.dims)
+    if not (node.op.redrawn and node.op.scalar):
+        return below
+    # with the numbers that are the same for all elements
+    return node.op.cost + below + sum(cost[v] - drawn.get(v, 0) for v in dict.fromkeys(node.inputs) if not v.dims)
+
+
+def _worth_storing(graph: Graph, node: Node, users: dict[Node, list[Node]], cost: int, drawn: int) -> bool:
+    """Whether inlining would compute an element more than once, at a cost: for several users, of which each makes
+    draws again, or for one that reads elements repeatedly."""
+    if cost <= CHEAP:
+        return False
     found = users.get(node, [])
-    if len(found) > 1:
+    if len(found) > 1 and cost - drawn > CHEAP:
         return True
     return any(_reads_repeatedly(graph, node, user) for user in found)
 

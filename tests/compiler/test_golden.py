@@ -96,8 +96,16 @@ def power_iteration() -> ng.Function:
     return ng.function([A, x], v, name="power_iteration")
 
 
+def dropout() -> ng.Function:
+    """A mask is made in the loop that uses it, of a key, a position and the number of the element."""
+    x, rng = ng.fmatrix("x"), ng.random.RandomStream(seed=1)
+    h = ng.relu(x)
+    return ng.function([x], rng.dropout(h, 0.25), name="dropout")
+
+
 PROGRAMS = (
     elementwise, softmax, logistic_regression, tiles_of_rows, updates, gather_and_scatter, reductions, power_iteration,
+    dropout,
 )  # fmt: skip
 
 

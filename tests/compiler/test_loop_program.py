@@ -30,11 +30,16 @@ from numgraph.loops.program import (
 from numgraph.loops.scalar import formula, number, scalar
 from numgraph.loops.shown import text
 from numgraph.loops.verify import Malformed, verify
-from numgraph.op import OPS
-from numgraph.scalars import VECTOR
+from numgraph.op import OPS, Op
+from numgraph.scalars import PROCESSOR
 
 A, B, C = (Name(name) for name in "abc")
 X = Name("x", "float64")
+
+
+def kept_dtype(op: Op, argument: int) -> str:
+    """The dtype of an argument that is not converted: that of the op's samples, or a condition."""
+    return np.asarray(op.samples()[0][0][argument]).dtype.name if op.samples else "bool"
 
 
 def test_scalar_forms_have_the_dtype_that_they_are_said_to_have() -> None:
@@ -42,17 +47,22 @@ def test_scalar_forms_have_the_dtype_that_they_are_said_to_have() -> None:
     for op in OPS.values():
         if not op.scalar or op.name == "cast":
             continue
+        kept = {k: kept_dtype(op, k) for k in op.keeps}
         for dtype in op.dtypes:
-            assert op.dtype is not None
-            dtypes = ["bool" if k in op.keeps else dtype for k in range(len(op.args))]
-            result = op.dtype(dtypes)
-            if result != "bool":
+            given = [kept.get(k, dtype) for k in range(len(op.args))]
+            if op.dtype is None:
+                # an attribute says it
+                assert op.samples is not None
+                results = {attrs["dtype"] for _, attrs in op.samples()}
+            else:
+                results = {op.dtype(given)}
+            for result in results:
                 # operands are converted before
-                dtypes = ["bool" if k in op.keeps else result for k in range(len(op.args))]
-            operands = [Name(f"x{k}", d) for k, d in enumerate(dtypes)]
-            found = scalar(op, operands, result, VECTOR, set())
-            assert found.dtype == result, (op, dtype)
-            assert ast.unparse(ast.parse(text(found))) == text(found)
+                dtypes = given if result == "bool" else [kept.get(k, result) for k in range(len(op.args))]
+                operands = [Name(f"x{k}", d) for k, d in enumerate(dtypes)]
+                found = scalar(op, operands, result, PROCESSOR, set())
+                assert found.dtype == result, (op, dtype)
+                assert ast.unparse(ast.parse(text(found))) == text(found)
 
 
 @pytest.mark.parametrize(

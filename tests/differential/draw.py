@@ -62,6 +62,8 @@ THEMES: dict[str, tuple[Kind, ...]] = {
 # Users' functions: in one program of ten, whatever else is in it, since Numba takes its time for them.
 USERS: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, g.one_of(elementwise.USERS)),)
 ON_PROCESSORS: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, elementwise.RAISING), elementwise.steps)
+# Random numbers: in one program of six.
+DRAWS: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, g.one_of(elementwise.DRAWS)),)
 SHAPES = ",a,a,b,c,d,ab,ac,ca,ba,da,ad,cd,bc,abc,cab,bda,acea,beac,eca".split(",")
 FLAVOURS: dict[str, tuple[str, ...]] = {
     "integers": ("extreme", "plain"), "extremes": ("extreme", "extreme", "special", "plain"),
@@ -90,6 +92,8 @@ def draw(seed: int, small: bool = False, only: tuple[str, ...] = (), size: int =
     kinds = [k for t in themes for k in THEMES.get(t, ())]
     if "users" in only or (not only and random.Random(f"users {seed}").random() < 0.1):
         kinds += 2 * (USERS if small else USERS + ON_PROCESSORS)
+    if "draws" in only or (not only and random.Random(f"draws {seed}").random() < 1 / 6):
+        kinds += 2 * DRAWS
     others = kinds if only else [k for t in THEMES.values() for k in t]
     for _ in range(3 * size):
         if len(g.program.steps) < size:

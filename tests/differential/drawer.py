@@ -13,7 +13,7 @@ import numpy as np
 import numgraph as ng
 from numgraph.reference import evaluate
 from numgraph.stable.engine import stabilised
-from tests.differential import grades, users
+from tests.differential import draws, grades, users
 from tests.differential.grades import Grade, Worth
 from tests.differential.program import Program, Source, Step, names_in
 
@@ -143,7 +143,7 @@ class Drawer:
         name = f"t{len(self.program.steps)}"
         operands = names_in(code)
         try:
-            variable = eval(code, {"np": np, "ng": ng, "users": users, **self.variables})
+            variable = eval(code, {"np": np, "ng": ng, "users": users, "draws": draws, **self.variables})
             worth = computed(variable, mode, operands, self.variables, self.worth)
         except Exception:
             return None

@@ -169,6 +169,23 @@ USERS = (
 RAISING = row("users", "smooth", "g", "users.guarded({0})")
 
 
+# Random numbers with the lengths of a value, and a value of which some elements are dropped.
+DRAWS = (
+    row(
+        "draws",
+        "shape",
+        "t",
+        """draws.uniform(1, {0}, 'float32')
+        draws.uniform(2, {0}, 'float64')
+        draws.uniform(3, {0}, 'float64') < 0.5
+        draws.integers(4, {0}, -5, 9)
+        draws.integers(5, {0}, 0, 2**62)""",
+    ),
+    row("draws", "smooth", "t", "draws.normal(6, {0})"),
+    row("draws", "move", "f", "draws.dropped(7, {0})"),
+)
+
+
 def steps(g: Drawer) -> str | None:
     """A user's function of a matrix."""
     name = g.pick(d.is_number, d.is_tame, lambda w: w.array.ndim == 2)

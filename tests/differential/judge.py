@@ -12,7 +12,7 @@ import numpy as np
 import numgraph as ng
 from numgraph.graph import toposort
 from numgraph.reference import evaluate
-from tests.differential import grades, plain, session, users
+from tests.differential import draws, grades, plain, session, users
 from tests.differential.drawer import computed, quiet
 from tests.differential.grades import Grade, Worth
 from tests.differential.program import Program, Step, names_in, text
@@ -42,7 +42,8 @@ def outcomes(program: Program, target: str) -> list[Any] | Exception:
 
     source = text(program, shown)
     space: dict[str, Any] = {
-        "np": np, "ng": ng, "users": users, "A": arrays, "Session": session.Session, "arranged": session.arranged,
+        "np": np, "ng": ng, "users": users, "draws": draws, "A": arrays, "Session": session.Session,
+        "arranged": session.arranged,
     }  # fmt: skip
     before = ng.config.threads, ng.config.floatX
     try:
@@ -69,7 +70,7 @@ class Expected:
     @classmethod
     def of(cls, program: Program) -> Expected:
         """The program's variables, built once more."""
-        space: dict[str, Any] = {"np": np, "ng": ng, "users": users}
+        space: dict[str, Any] = {"np": np, "ng": ng, "users": users, "draws": draws}
         for v in program.inputs:
             space[v.name] = ng.tensor(v.label, dtype=v.dtype, shape=v.known)
         state = {}
@@ -126,7 +127,7 @@ class Expected:
         if step.kind == "cast" and not plain.fits_whole(next(iter(known.values())), worth.array.dtype):
             return
         try:
-            got = np.asarray(eval(code, {"np": np, "N": plain, "users": users.Twins, **known}))
+            got = np.asarray(eval(code, {"np": np, "N": plain, "users": users.Twins, "draws": draws.Twins, **known}))
         except Exception as error:
             # numgraph takes (0, -1) where the other lengths tell what is missing, and softmax of nothing
             if ("-1" in code and "reshape" in code) or (step.kind == "softmax" and not worth.array.size):
@@ -170,7 +171,7 @@ def leaf(array: Array) -> Worth:
 def check_slope(slope: tuple[str, str], worth: Worth, variables: Mapping[str, Any], values: Values) -> None:
     """A few elements of a gradient against central differences, where those of two widths agree."""
     cost, x = slope
-    variable = eval(cost, {"np": np, "ng": ng, "users": users, **variables})
+    variable = eval(cost, {"np": np, "ng": ng, "users": users, "draws": draws, **variables})
     known = {variables[n]: values[n].array for n in names_in(cost)}
     point = values[x].array
     if not np.all(np.isfinite(worth.array)) or not point.size:
@@ -341,5 +342,6 @@ for number, (wanted, got) in enumerate(zip(run("reference"), run({target!r}))):
         break
     print(number, "reference", *wanted, {target!r}, *got, sep="\\n   ")
 """
-    more = "from tests.differential import users\n" if any("users." in step.code for step in program.steps) else ""
+    used = [name for name in ("draws", "users") if any(f"{name}." in step.code for step in program.steps)]
+    more = f"from tests.differential import {', '.join(used)}\n" if used else ""
     return f"{source}\nimport numgraph as ng\n{more}from numpy import inf, nan\n\n\n{text(program)}\n\n{tail}"

@@ -40,6 +40,13 @@ def test_programs_on_the_simulated_device(seed: int) -> None:
     judge(draw(seed, small=True, size=8), "cuda-sim")
 
 
+@pytest.mark.parametrize("target", ["cpu", "cuda-sim"])
+def test_programs_with_random_numbers(target: str) -> None:
+    program = draw(1, small=True, only=("draws", "shapes", "rows"), size=10)
+    assert "draws" in program.kinds
+    judge(program, target)
+
+
 @pytest.fixture(scope="module")
 def programs() -> list[Program]:
     return [draw(seed, small=True) for seed in range(65, 105)]
@@ -47,7 +54,7 @@ def programs() -> list[Program]:
 
 def test_every_kind_is_drawn(programs: list[Program]) -> None:
     drawn = Counter(kind for program in programs for kind in program.kinds)
-    assert {kind.strip() for kind in KINDS.split(",")} == set(drawn) - {"users"}
+    assert {kind.strip() for kind in KINDS.split(",")} == set(drawn) - {"users", "draws"}
 
 
 def test_what_surrounds_the_steps_is_drawn(programs: list[Program]) -> None:

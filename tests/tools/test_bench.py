@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import byhand, figures, fresh, limits, peers, problems, readme, report, suite, tables, targets, worker
+from bench import byhand, draws, figures, fresh, limits, peers, problems, readme, report, suite, tables, targets, worker
 from bench.__main__ import main, parser, plan
 from bench.cases import STARTS, Case, cases
 from bench.peers import PEERS, Peer
 from bench.pool import Pool
 from bench.problems import KINDS
 from bench.suite import Settings
+from numgraph.config import config
 
 ROOT = Path(__file__).parents[2]
 TINY = [case.tiny() for case in cases(2) if not case.series]
@@ -328,6 +329,17 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch
     assert made["machine"]["numpy"] == np.__version__
     shown = capsys.readouterr().out
     assert "small" in shown and "targets" in shown
+
+
+def test_draws(capsys: pytest.CaptureFixture[str]) -> None:
+    """The small benchmark of random numbers, once, tiny: a positive time for numgraph and for NumPy."""
+    before = config.threads
+    try:
+        assert main(["draws", "--count", "50", "--repeats", "1"]) == 0
+    finally:
+        config.threads = before
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert len(lines) == len(draws.ROWS) and all(float(line[-2]) > 0 < float(line[-1]) for line in lines)
 
 
 def test_readme_table(tmp_path: Path) -> None:

@@ -139,7 +139,20 @@ def growing() -> tuple[ng.Function, list[Any]]:
     return ng.function([], ng.sum(s), updates=[(s, ng.concatenate([s, s + 1]))]), [[], [], []]
 
 
-PROGRAMS = (training, plain, constants, dynamic, swaps, growing)
+def random_numbers() -> tuple[ng.Function, list[Any]]:
+    """Every function of a counter; the states are shared variables of the module."""
+    x, rng = ng.fmatrix("x"), ng.random.RandomStream(seed=5)
+    n = (2, 3)
+    draws = [
+        rng.dropout(x), rng.normal(size=n), rng.exponential(size=n), rng.integers(9, size=n), rng.gamma(0.5, size=n),
+        rng.poisson(20.0, size=n), rng.binomial(90, 0.4, size=n), rng.truncated_normal(size=n), rng.permutation(4),
+    ]  # fmt: skip
+    for k, (state, _) in enumerate(rng.state_updates):
+        state.name = f"state_{k}"
+    return ng.function([x], draws), [[np.ones(n, "float32")], [np.ones((1, 4), "float32")]]
+
+
+PROGRAMS = (training, plain, constants, dynamic, swaps, growing, random_numbers)
 BAD: dict[str, tuple[Any, str]] = {
     "too few": ([], "TypeError"),
     "too many": ([np.ones(2), np.ones(2), np.ones(2)], "TypeError"),
