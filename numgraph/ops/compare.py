@@ -11,7 +11,7 @@ from numgraph.errors import ValueOverflowError
 from numgraph.graph import Variable, apply, as_operands, as_variable, elementwise
 from numgraph.op import Op, boolean, same
 from numgraph.ops.define import Chosen, boolless, both, f, no_float
-from numgraph.types import BOOL
+from numgraph.types import BOOL, FLOATS
 
 __all__ = [
     "and_", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "clip", "eq", "equal", "ge", "greater",
@@ -125,7 +125,7 @@ def _masked_reach(counts: Variable | None, out: Variable, mask: Variable, x: Var
 Op("masked", ("mask", "x"), "x where mask holds, else 0: in gradients, for elements that have no part in the cost.",
    lambda dtypes: dtypes[1], lambda mask, x: np.where(mask, x, np.zeros((), np.asarray(x).dtype)),
    lambda g, out, mask, x: (None, f.masked(mask, g)), scalar="where(mask, x, 0.0)", keeps=(0,),
-   reach=_masked_reach)  # fmt: skip
+   reach=_masked_reach, dtypes=FLOATS)  # fmt: skip
 masked = elementwise("masked")
 
 

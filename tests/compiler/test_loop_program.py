@@ -165,7 +165,7 @@ def test_the_loop_program_is_a_stage_of_the_record() -> None:
         v = ng.sin(v) * np.float32(1 + 1 / (k + 1))
     shown = ng.function([x], [v, ng.grad(ng.sum(v), x)]).record.stages["loops"]
     steps = re.findall(r"^-- (.+): (\d+) functions, (\d+) statements$", shown, re.MULTILINE)
-    assert [name for name, *_ in steps] == ["made of the schedule", "alike functions merged", "expressions nested"]
+    assert [name for name, *_ in steps] == ["made of the schedule", "alike functions merged", "expressions inlined"]
     statements = [int(count) for *_, count in steps]
     assert statements[0] >= statements[1] > statements[2]
     assert (
