@@ -110,6 +110,8 @@ def apart(work: Callable[[], Result], lock: Any) -> Result:
         return work()
     waiting, done = allocate_lock(), allocate_lock()
     found: list[Any] = []
+    # once the caller goes on, the thread, which may end later, keeps nothing alive
+    begun = [work]
 
     def run() -> None:
         with lock:
@@ -117,7 +119,7 @@ def apart(work: Callable[[], Result], lock: Any) -> Result:
                 # nobody waits any more
                 return
             try:
-                found.extend((work(), None))
+                found.extend((begun.pop()(), None))
             except BaseException as error:
                 found.extend((None, error))
             # the lock is still held: in a child that is forked later, nobody waits in vain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -52,14 +53,17 @@ def together(*works: Callable[[], Any]) -> None:
 
 
 def ended(child: int) -> int:
-    """The exit code of a child; -9 where it does not come to an end."""
+    """The exit code of a child; -9 where it does not come to an end, after it has said where it stands."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         found, status = os.waitpid(child, os.WNOHANG)
         if found:
             return os.waitstatus_to_exitcode(status)
         time.sleep(0.005)
-    os.kill(child, 9)
+    # faulthandler prints what the child's threads do; 9 ends it where nothing else does
+    for number in (signal.SIGABRT, signal.SIGKILL):
+        os.kill(child, number)
+        time.sleep(1.0)
     os.waitpid(child, 0)
     return -9
 
