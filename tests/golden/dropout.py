@@ -9,9 +9,9 @@ phase_1: add (2): 0 flops, 48 bytes
 from numpy import float32, uint64
 
 from numgraph.kernels.loops import interleave
-from numgraph.kernels.support import argument_address, argument_length, chunk_count, divided, entry, f32, fail
+from numgraph.kernels.support import argument_address, argument_length, chunk_count, divided, entry, f32
 from numgraph.kernels.support import from_python, i64, items_of, jit, launch, maximum, relock, resident_address
-from numgraph.kernels.support import resident_length, table_of, to_python, u64, unlock
+from numgraph.kernels.support import resident_shape, table_of, to_python, u64, unlock
 from numgraph.kernels.draws import uniform_f32
 
 AT_LAUNCH, AT_WORK, AT_CAPACITY, AT_NEEDED, AT_X_OBJECT, AT_UNIFORM_STATE_DESCRIPTOR = 5, 7, 12, 13, 14, 15
@@ -24,15 +24,15 @@ def plan_0(address):                                      # conditions, lengths 
     table = i64(address)
     table[AT_X] = argument_address(table, AT_X_OBJECT)    # where x lies
     table[AT_UNIFORM_STATE] = resident_address(table, AT_UNIFORM_STATE_DESCRIPTOR)  # where uniform_state lies now
-    n0 = resident_length(table, AT_UNIFORM_STATE_DESCRIPTOR, 0)  # len(uniform_state)
-    if n0 != 2:                                           # assume
-        return fail(table, n0, 2, 1)
-    n1 = argument_length(table, AT_X_OBJECT, 0)           # len(x)
-    table[AT_LEN_X] = n1                                  # len(x)
-    n2 = argument_length(table, AT_X_OBJECT, 1)           # x.shape[1]
-    table[AT_X_SHAPE_1] = n2                              # x.shape[1]
-    t0 = n1 * n2 * 12                                     # mul int64
-    table[AT_CHUNKS] = chunk_count(table, t0, 4096, n1)   # chunks of a divided loop
+    status = resident_shape(table, AT_UNIFORM_STATE_DESCRIPTOR, (2,), 1)  # assume uniform_state uint64[2]
+    if status != 0:
+        return status
+    n0 = argument_length(table, AT_X_OBJECT, 0)           # len(x)
+    table[AT_LEN_X] = n0                                  # len(x)
+    n1 = argument_length(table, AT_X_OBJECT, 1)           # x.shape[1]
+    table[AT_X_SHAPE_1] = n1                              # x.shape[1]
+    t0 = n0 * n1 * 12                                     # mul int64
+    table[AT_CHUNKS] = chunk_count(table, t0, 4096, n0)   # chunks of a divided loop
     table[AT_WORK] = t0 + 1                               # cycles of work, about
     table[AT_NEEDED] = 0                                  # bytes of temporaries
     return 0
