@@ -6,6 +6,7 @@ come from.
 
 from __future__ import annotations
 
+import ast
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from numgraph import randoms
 from numgraph.graph import Variable, apply
 from numgraph.lengths.dims import Dim
 from numgraph.op import OPS, Check, Op, int64
+from numgraph.ops import formula
 from numgraph.ops import lengths as ln
 from numgraph.ops.define import f
 from numgraph.ops.lengths import Length
@@ -69,12 +71,23 @@ COUNTER = ("key", "position", "index")
 SAMPLE = [np.uint64(0x0123456789ABCDEF), np.uint64(1), np.arange(3)]
 
 
+def _shown(name: str) -> Callable[..., ast.expr]:
+    """How formulas write a draw: `uniform(size=(n, m))`, its parameters in front."""
+
+    def show(key: ast.expr, position: ast.expr, index: ast.expr, *more: ast.expr, **attrs: Any) -> ast.expr:
+        lengths = index.args if isinstance(index, ast.Call) else []
+        return formula.call(name, *more, **({"size": formula.shape(lengths)} if lengths else {}))
+
+    return show
+
+
 def _real(name: str, doc: str, function: Callable[..., Any], scalar: str, cost: int) -> None:
     """An op of the counter alone, of the dtype in attribute `dtype`. scalar: the function that it calls."""
     Op(
         f"random_{name}", COUNTER, doc, None, function, None,
         no_grad="made of numbers", scalar=f"{scalar}({', '.join(COUNTER)})", keeps=(0, 1, 2), dtypes=("float64",),
         samples=lambda: [(SAMPLE, {"dtype": dtype}) for dtype in FLOATS], cost=cost, redrawn=name == "uniform",
+        show=_shown(name),
     )  # fmt: skip
 
 
@@ -89,6 +102,7 @@ def _discrete(name: str, doc: str, function: Callable[..., Any], more: tuple[str
         f"random_{name}", (*COUNTER, *more), doc, int64, function, None,
         no_grad="made of integers", scalar=f"{name}({', '.join((*COUNTER, *more))})", keeps=tuple(range(3 + len(more))),
         dtypes=("float64",), samples=lambda: [([*SAMPLE, *values], {}) for values in samples], cost=40, redrawn=True,
+        show=_shown(name),
     )  # fmt: skip
 
 
@@ -109,7 +123,7 @@ def _rejecting(name: str, doc: str, function: Callable[..., Any], more: tuple[st
         no_grad=f"a {name} number does not follow {' and '.join(more)} smoothly\n"
                 "  fix: put what it is drawn from into consider_constant",
         scalar=f"{name}({', '.join((*COUNTER, *more))})", keeps=(0, 1, 2), dtypes=("float64",),
-        samples=lambda: [([*SAMPLE, *values], {}) for values in samples], cost=200,
+        samples=lambda: [([*SAMPLE, *values], {}) for values in samples], cost=200, show=_shown(name),
     )  # fmt: skip
 
 

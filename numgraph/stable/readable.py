@@ -63,7 +63,7 @@ class Operand:
 
 def origin(site: Stable, x: Variable, axis: int, depth: int = 0) -> Length:
     """The length of what is computed, as that of something that it is computed from."""
-    while x.type.shape[axis] is None and x.op is not None and depth < MAX_DEPTH:
+    while x.type.shape[axis] is None and x.op is not None and id(x) not in site.kept and depth < MAX_DEPTH:
         depth += 1
         op, place = x.op, axis - x.ndim
         if op.scalar is not None:

@@ -1,5 +1,5 @@
 """numgraph function dropout
-    return relu(x) * where(random_uniform(uniform_state[0], uniform_state[1], element_numbe...
+    return relu(x) * where(uniform(size=(relu(x).shape[0], relu(x).shape[1])) >= 0.25, reci...
     update uniform_state := uniform_state + [0, 1]
 
 phase_0: mul (?): ? flops, ? bytes
