@@ -80,6 +80,9 @@ from numgraph.ops import (
     statistics as _statistics,
 )
 from numgraph.ops import (
+    ufuncs as _ufuncs,
+)
+from numgraph.ops import (
     user as _user,
 )
 from numgraph.ops import (
@@ -98,6 +101,7 @@ from numgraph.ops.shape import *
 from numgraph.ops.sort import *
 from numgraph.ops.special import *
 from numgraph.ops.statistics import *
+from numgraph.ops.ufuncs import *
 from numgraph.ops.user import *
 from numgraph.ops.usercall import *
 from numgraph.printing import debugprint, pprint
@@ -137,6 +141,7 @@ __all__ += _shape.__all__
 __all__ += _sort.__all__
 __all__ += _special.__all__
 __all__ += _statistics.__all__
+__all__ += _ufuncs.__all__
 __all__ += _user.__all__
 __all__ += _usercall.__all__
 __all__ += _tensor.__all__

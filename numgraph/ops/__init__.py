@@ -20,13 +20,14 @@ from numgraph.ops import (
     sort,
     special,
     statistics,
+    ufuncs,
     user,
     usercall,
 )
 
 MODULES = (
-    bounds, elementwise, compare, special, reduce, statistics, nnet, create, shape, join, select, index, linalg, sort,
-    user, usercall, random,
+    bounds, elementwise, compare, special, ufuncs, reduce, statistics, nnet, create, shape, join, select, index, linalg,
+    sort, user, usercall, random,
 )  # fmt: skip
 
 for _module in MODULES:
