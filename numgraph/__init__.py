@@ -62,6 +62,9 @@ from numgraph.ops import (
     nnet as _nnet,
 )
 from numgraph.ops import (
+    padding as _padding,
+)
+from numgraph.ops import (
     reduce as _reduce,
 )
 from numgraph.ops import (
@@ -95,6 +98,7 @@ from numgraph.ops.index import *
 from numgraph.ops.join import *
 from numgraph.ops.linalg import *
 from numgraph.ops.nnet import *
+from numgraph.ops.padding import *
 from numgraph.ops.reduce import *
 from numgraph.ops.select import *
 from numgraph.ops.shape import *
@@ -135,6 +139,7 @@ __all__ += _index.__all__
 __all__ += _join.__all__
 __all__ += _linalg.__all__
 __all__ += _nnet.__all__
+__all__ += _padding.__all__
 __all__ += _reduce.__all__
 __all__ += _select.__all__
 __all__ += _shape.__all__

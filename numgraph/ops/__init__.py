@@ -13,6 +13,7 @@ from numgraph.ops import (
     join,
     linalg,
     nnet,
+    padding,
     random,
     reduce,
     select,
@@ -27,7 +28,7 @@ from numgraph.ops import (
 
 MODULES = (
     bounds, elementwise, compare, special, ufuncs, reduce, statistics, nnet, create, shape, join, select, index, linalg,
-    sort, user, usercall, random,
+    sort, padding, user, usercall, random,
 )  # fmt: skip
 
 for _module in MODULES:

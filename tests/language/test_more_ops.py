@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import numgraph as ng
-from numgraph.errors import DtypeError
+from numgraph import testing
+from numgraph.errors import DtypeError, ShapeError
 
 TARGETS = ("reference", "cpu", "cuda-sim")
 SPECIAL = [np.nan, np.inf, -np.inf, -0.0, 0.0, 1.0, -1.0, 0.1, 8.0, -27.0]
@@ -110,3 +111,61 @@ def test_gradients_of_ufuncs() -> None:
     np.testing.assert_allclose(both, [[0.5, 0.5, 1], [0.5, 0.5, 0]])
     with pytest.raises(ng.GradientError, match="step function"):
         ng.grad(ng.nextafter(x, y).sum(), x)
+
+
+# -- padding --------------------------------------------------------------------------------------------------------
+
+MODES = ["constant", "edge", "reflect", "symmetric", "wrap"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_pad(mode: Any) -> None:
+    x = np.array([[1.0, np.nan, -0.0], [np.inf, 5.0, 6.0]])
+    widths: list[Any] = [2, (0, 3), ((1, 2), (0, 5)), ((7,), (1,))]
+    check(lambda x: [ng.pad(x, w, mode) for w in widths], x, wanted=[np.pad(x, w, mode) for w in widths])
+    check(lambda x: ng.pad(x, {-1: (1, 4)}, mode), x, wanted=np.pad(x, ((0, 0), (1, 4)), mode))
+    check(lambda x: ng.pad(x, 4, mode), x[:1, ::2], wanted=np.pad(x[:1, ::2], 4, mode))
+    check(lambda x: ng.pad(x, 4, mode), x[0, 2:], wanted=np.pad(x[0, 2:], 4, mode))
+    check(lambda x: ng.pad(x, ((0, 0), (1, 1)), mode), x[:0], wanted=np.pad(x[:0], ((0, 0), (1, 1)), mode))
+    n = np.array([3, 1, 2], "uint8")
+    check(lambda n, w: ng.pad(n, (w, 1), mode), n, np.int64(2), wanted=np.pad(n, (2, 1), mode))
+    b = np.array([True, False])
+    check(lambda b: ng.pad(b, 1, mode), b, wanted=np.pad(b, 1, mode))
+    check(lambda s: ng.pad(s, 1, mode), np.float64(2.0), wanted=2.0)
+
+
+def test_pad_with_values() -> None:
+    x = np.arange(6.0).reshape(2, 3)
+    values: list[Any] = [7, (1, 2), ((1, 2), (3, 4)), np.nan]
+    wanted = [np.pad(x, 2, constant_values=v) for v in values]
+    check(lambda x: [ng.pad(x, 2, constant_values=v) for v in values], x, wanted=wanted)
+    check(lambda x, c: ng.pad(x, 1, constant_values=c), x, np.float32(0.5), wanted=np.pad(x, 1, constant_values=0.5))
+    known = ng.tensor("known", "float64", (0,))
+    assert ng.function([known], ng.pad(known, 2, constant_values=1))([]).tolist() == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_gradient_of_pad(mode: Any) -> None:
+    x, weights = np.arange(6.0).reshape(2, 3), np.random.default_rng(0).normal(size=(9, 7))
+    testing.check_gradient(lambda x, c: ng.sum(ng.pad(x, ((3, 4), (0, 4)), mode, c) * weights), [x, np.float64(0.5)])
+    v = ng.vector("v")
+    f = ng.function([v], ng.grad(ng.sum(ng.where(ng.pad(v, 1, mode) > 1, ng.log(ng.pad(v, 1, mode)), 0)), v))
+    times = {"reflect": 3}.get(mode, 1)
+    np.testing.assert_allclose(f([0.0, 2.0, 0.0]), [0, times / 2, 0])
+
+
+def test_wrong_padding() -> None:
+    x = ng.matrix("x")
+    with pytest.raises(ng.OptionError, match="mode must be one of constant, edge"):
+        ng.pad(x, 1, "mean")
+    with pytest.raises(ShapeError, match=r"3 pairs of widths for the 2 axes of x"):
+        ng.pad(x, ((1, 1), (1, 1), (1, 1)))
+    with pytest.raises(ShapeError, match="negative"):
+        ng.pad(x, -1)
+    with pytest.raises(ShapeError, match="a scalar, not"):
+        ng.pad(x, 1, constant_values=ng.vector())
+    n = ng.lscalar("n")
+    with pytest.raises(ShapeError, match="a width of -2"):
+        ng.function([x, n], ng.pad(x, n))(np.ones((1, 1)), -2)
+    with pytest.raises(ShapeError, match="an empty axis cannot be padded"):
+        ng.function([x], ng.pad(x, 1, "edge"))(np.ones((2, 0)))
