@@ -68,6 +68,9 @@ from numgraph.ops import (
     reduce as _reduce,
 )
 from numgraph.ops import (
+    search as _search,
+)
+from numgraph.ops import (
     select as _select,
 )
 from numgraph.ops import (
@@ -100,6 +103,7 @@ from numgraph.ops.linalg import *
 from numgraph.ops.nnet import *
 from numgraph.ops.padding import *
 from numgraph.ops.reduce import *
+from numgraph.ops.search import *
 from numgraph.ops.select import *
 from numgraph.ops.shape import *
 from numgraph.ops.sort import *
@@ -141,6 +145,7 @@ __all__ += _linalg.__all__
 __all__ += _nnet.__all__
 __all__ += _padding.__all__
 __all__ += _reduce.__all__
+__all__ += _search.__all__
 __all__ += _select.__all__
 __all__ += _shape.__all__
 __all__ += _sort.__all__

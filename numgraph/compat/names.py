@@ -52,6 +52,9 @@ take: a=x indices axis mode
 sort: a=x axis kind= order=
 argsort: a=x axis kind= order=
 trace: X=x
+searchsorted: x=a v side sorter
+bincount: x weights minlength assert_nonneg=
+choose: a choices out= mode
 binary_crossentropy: output=p target=t
 sigmoid_binary_crossentropy: output=x target=t
 categorical_crossentropy: coding_dist=p true_dist=y

@@ -16,6 +16,7 @@ from numgraph.ops import (
     padding,
     random,
     reduce,
+    search,
     select,
     shape,
     sort,
@@ -28,7 +29,7 @@ from numgraph.ops import (
 
 MODULES = (
     bounds, elementwise, compare, special, ufuncs, reduce, statistics, nnet, create, shape, join, select, index, linalg,
-    sort, padding, user, usercall, random,
+    sort, padding, search, user, usercall, random,
 )  # fmt: skip
 
 for _module in MODULES:
