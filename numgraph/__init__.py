@@ -41,6 +41,9 @@ from numgraph.givens import clone
 from numgraph.grad import grad
 from numgraph.graph import Constant, Variable
 from numgraph.ops import (
+    activations as _activations,
+)
+from numgraph.ops import (
     compare as _compare,
 )
 from numgraph.ops import (
@@ -48,6 +51,9 @@ from numgraph.ops import (
 )
 from numgraph.ops import (
     elementwise as _elementwise,
+)
+from numgraph.ops import (
+    grids as _grids,
 )
 from numgraph.ops import (
     index as _index,
@@ -94,9 +100,11 @@ from numgraph.ops import (
 from numgraph.ops import (
     usercall as _usercall,
 )
+from numgraph.ops.activations import *
 from numgraph.ops.compare import *
 from numgraph.ops.create import *
 from numgraph.ops.elementwise import *
+from numgraph.ops.grids import *
 from numgraph.ops.index import *
 from numgraph.ops.join import *
 from numgraph.ops.linalg import *
@@ -136,9 +144,11 @@ __all__ = [
     "function", "grad", "pprint", "random", "shared",
 ]  # fmt: skip
 # what the ops are called, and what makes variables
+__all__ += _activations.__all__
 __all__ += _compare.__all__
 __all__ += _create.__all__
 __all__ += _elementwise.__all__
+__all__ += _grids.__all__
 __all__ += _index.__all__
 __all__ += _join.__all__
 __all__ += _linalg.__all__

@@ -5,10 +5,12 @@ from __future__ import annotations
 from numgraph.graph import iterate
 from numgraph.op import FUNCTIONS, OPS
 from numgraph.ops import (
+    activations,
     bounds,
     compare,
     create,
     elementwise,
+    grids,
     index,
     join,
     linalg,
@@ -29,7 +31,7 @@ from numgraph.ops import (
 
 MODULES = (
     bounds, elementwise, compare, special, ufuncs, reduce, statistics, nnet, create, shape, join, select, index, linalg,
-    sort, padding, search, user, usercall, random,
+    sort, padding, search, grids, activations, user, usercall, random,
 )  # fmt: skip
 
 for _module in MODULES:
