@@ -12,7 +12,7 @@ from numgraph.graph import Variable, apply, as_operands, as_variable, describe
 from numgraph.lengths import dims
 from numgraph.op import OPS, Check, Kernel, Op, first, int64
 from numgraph.ops import lengths as ln
-from numgraph.ops.create import constant_scalar, counting, ones_like
+from numgraph.ops.create import constant_scalar, counting, linspace, ones_like, zeros
 from numgraph.ops.define import f
 from numgraph.ops.join import concatenate, flip, part
 from numgraph.ops.reduce import max_or_lowest
@@ -23,7 +23,8 @@ from numgraph.ops.subtensor import OUT_OF_RANGE
 from numgraph.types import BOOL, DISCRETE, FLOATS, promote
 
 __all__ = [
-    "argtopk", "bincount", "choose", "compress", "digitize", "searchsorted", "topk", "topk_and_argtopk", "unique",
+    "argtopk", "bincount", "choose", "compress", "digitize", "histogram", "searchsorted", "topk", "topk_and_argtopk",
+    "unique",
 ]  # fmt: skip
 # Functions of expressions that others are made of.
 INTERNAL = ["repeat_each"]
@@ -168,6 +169,44 @@ def bincount(x: Any, weights: Any = None, minlength: Any = 0) -> Variable:
     own = f.specify_shape(f.cast(own, "float64"), [ln.dim(v, 0)])
     sums = f.inc_subtensor(_counters(length, places, "float64")[places], own)
     return f.cast(sums, dtype)  # type: ignore[no-any-return]
+
+
+def histogram(
+    x: Any, bins: Any = 10, range: Any = None, density: bool = False, weights: Any = None
+) -> tuple[Variable, Variable]:
+    """(counts, edges): how many elements of x lie in each bin, int64, and the edges of the bins; NaN lies in none.
+
+    A bin has its left edge and not its right one; the last has both. bins: a vector of rising edges, or a number of
+    bins of one width over the pair `range` (None: from the smallest element to the largest, (0, 1) where there are
+    none). weights: sums of these, of x's shape, in float64, in the place of counts. density: the counts over their sum
+    and the widths. What bins miss is not counted. ShapeError for bins that are no number and no vector.
+    """
+    v = flatten(as_variable(x))
+    edges = as_variable(bins) if not isinstance(bins, int) else _edges(v, bins, range)
+    if edges.ndim != 1:
+        raise ShapeError(f"histogram: bins are a number that is known now, or a vector of edges: {describe(edges)}")
+    count = ln.dim(edges, 0)
+    places = searchsorted(edges, v, "right")
+    places = f.where(f.eq(v, edges[-1]), f.sub(count, 1), places)
+    board = zeros(count + 1, "int64" if weights is None else "float64")
+    counts: Any = f.inc_subtensor(board[places], 1 if weights is None else flatten(as_variable(weights)))[1:-1]
+    if density:
+        counts = f.true_div(f.true_div(f.cast(counts, "float64"), f.diff(edges)), f.cast(f.sum(counts), "float64"))
+    return counts, edges
+
+
+def _edges(v: Variable, bins: int, given: Any) -> Variable:
+    """The edges of bins of one width."""
+    if bins < 1:
+        raise ShapeError(f"histogram: {bins} bins, where at least one is needed")
+    if given is not None:
+        low, high = (f.cast(as_variable(end), "float64") for end in given)
+    else:
+        values = f.cast(v, "float64")
+        low, high = f.neg(max_or_lowest(f.neg(values), (0,))), max_or_lowest(values, (0,))
+        low, high = f.where(f.eq(f.size(v), 0), 0.0, low), f.where(f.eq(f.size(v), 0), 1.0, high)
+    same = f.eq(low, high)
+    return linspace(f.where(same, low - 0.5, low), f.where(same, high + 0.5, high), bins + 1, dtype="float64")
 
 
 # -- the largest elements -------------------------------------------------------------------------------------------

@@ -11,11 +11,11 @@ from numgraph.graph import Variable, apply, as_operands, as_variable, describe, 
 from numgraph.op import OPS, Op, floating, same
 from numgraph.ops.define import ZERO, f
 from numgraph.ops.elementwise import LN2, deg2rad, rad2deg
-from numgraph.types import BOOL, DISCRETE, FLOATS
+from numgraph.types import BOOL, DISCRETE, FLOATS, promote
 
 __all__ = [
-    "cbrt", "degrees", "float_power", "fmax", "fmin", "heaviside", "ldexp", "logaddexp2", "nextafter", "positive",
-    "radians", "signbit",
+    "cbrt", "degrees", "fabs", "float_power", "fmax", "fmin", "fmod", "heaviside", "ldexp", "logaddexp2",
+    "nextafter", "positive", "radians", "signbit",
 ]  # fmt: skip
 
 # -- the larger and the smaller -------------------------------------------------------------------------------------
@@ -88,6 +88,29 @@ Op("logaddexp2", ("x", "y"), "log2(2**x + 2**y), without overflow.", floating, n
    scalar="where(x == y, x + 1.0, maximum(x, y) + log1p(exp2(-abs(x - y))) * 1.4426950408889634)", commutative=True,
    cost=45)  # fmt: skip
 logaddexp2 = elementwise("logaddexp2")
+
+# -- remainders -----------------------------------------------------------------------------------------------------
+
+Op("fmod", ("x", "y"), "The remainder of x / y with the sign of x.", same, np.fmod,
+   lambda g, out, x, y: (g, f.neg(f.masked_mul(g, f.trunc(f.true_div(x, y))))),
+   scalar="copysign(mod(abs(x), abs(y)), x)", domain=(0.3, 3.0), dtypes=FLOATS, cost=8)  # fmt: skip
+
+
+def fmod(x: Any, y: Any) -> Variable:
+    """The remainder of x / y with the sign of x, as in C; `mod` has that of y. For integers a remainder by 0 is 0."""
+    a, b = as_operands(x, y)
+    if promote([a.type.dtype, b.type.dtype]) in FLOATS:
+        return apply(OPS["fmod"], [a, b])
+    rest = f.mod(a, b)
+    apart = f.neq(f.lt(a, 0), f.lt(b, 0))
+    return f.where(f.and_(apart, f.neq(rest, 0)), f.sub(rest, b), rest)  # type: ignore[no-any-return]
+
+
+def fabs(x: Any) -> Variable:
+    """The absolute value as a float."""
+    v = as_variable(x)
+    return f.abs(f.cast(v, floating([v.type.dtype])))  # type: ignore[no-any-return]
+
 
 # -- signs and steps ------------------------------------------------------------------------------------------------
 

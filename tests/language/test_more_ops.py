@@ -63,7 +63,7 @@ def test_nextafter_is_exact(dtype: str, edges: Any) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_ufuncs_of_special_values(dtype: str) -> None:
     x, y = grid(dtype)
-    names = ["fmax", "fmin", "heaviside", "float_power", "copysign"]
+    names = ["fmax", "fmin", "heaviside", "float_power", "copysign", "fmod"]
     with np.errstate(all="ignore"):
         wanted = [getattr(np, name)(x, y) for name in names]
         check(lambda x, y: [getattr(np, name)(x, y) for name in names], x, y, wanted=wanted)
@@ -80,6 +80,10 @@ def test_ufuncs_of_integers() -> None:
     check(lambda n: [ng.signbit(n), ng.positive(n), ng.fmax(n, 1), ng.fmin(n, 1)], n,
           wanted=[n < 0, n, np.fmax(n, 1), np.fmin(n, 1)])  # fmt: skip
     check(lambda n: [ng.cbrt(n), ng.heaviside(n, 0.5)], n, wanted=[np.cbrt(n), np.heaviside(n, 0.5)])
+    x, y = (a.ravel() for a in np.meshgrid(np.arange(-7, 8), np.array([-3, -1, 0, 2])))
+    with np.errstate(divide="ignore"):
+        check(np.fmod, x, y, wanted=np.fmod(x, y))
+    check(np.fabs, n, wanted=np.fabs(n))
     check(ng.float_power, n, n, wanted=np.float_power(n, n))
     with pytest.raises(DtypeError, match="positive is not defined for bool"):
         ng.positive(ng.vector("b", "bool"))

@@ -62,6 +62,20 @@ def test_bincount() -> None:
         ng.function([k], ng.bincount(k, [1.0, 2.0]))([1, 2, 3])
 
 
+def test_histogram() -> None:
+    x = np.random.default_rng(0).normal(size=(20, 5))
+    w = np.arange(100.0).reshape(20, 5)
+    edges = np.array([-1.0, 0.0, 0.5, 2.0])
+    check(lambda x, e: ng.histogram(x, e), x, edges, wanted=np.histogram(x, edges))
+    check(lambda x, w: ng.histogram(x, 7, weights=w), x, w, wanted=np.histogram(x, 7, weights=w))
+    check(lambda x: ng.histogram(x, 4, (-1, 2), density=True), x, wanted=np.histogram(x, 4, (-1, 2), density=True))
+    check(lambda x, e: ng.histogram(x, e), np.array([2.0, 2.0, np.nan, -1.0, 9.0]), edges, wanted=[[1, 0, 2], edges])
+    for few in (x[:0, 0], x[:1, 0], np.array([2, 2, 2])):
+        check(ng.histogram, few, wanted=np.histogram(few), rtol=1e-9)
+    with pytest.raises(ShapeError, match="0 bins"):
+        ng.histogram(ng.vector(), 0)
+
+
 # -- the largest elements -------------------------------------------------------------------------------------------
 
 
