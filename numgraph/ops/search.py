@@ -88,6 +88,19 @@ def _integers(what: str, x: Any) -> Variable:
 
 # -- searching ------------------------------------------------------------------------------------------------------
 
+
+def _sorts_before(x: Variable, y: Variable) -> Variable:
+    """x < y, where NaN is larger than all."""
+    return f.or_(f.lt(x, y), f.and_(f.isnan(y), f.logical_not(f.isnan(x))))  # type: ignore[no-any-return]
+
+
+def _counted_before(a: Variable, v: Variable, right: bool) -> Variable:
+    """Each element is compared with all of a, by as many threads as there are elements, or more."""
+    line, many = f.shape_padleft(a, v.ndim), f.shape_padright(v)
+    found = f.logical_not(_sorts_before(many, line)) if right else _sorts_before(line, many)
+    return f.sum(found, -1)  # type: ignore[no-any-return]
+
+
 Op(
     "searchsorted",
     ("a", "v"),
@@ -97,7 +110,11 @@ Op(
     lambda a, v, right: np.searchsorted(a, v, "right" if right else "left"),
     None,
     no_grad="positions are integers",
-    kernel=Kernel("sorting.searchsorted", lambda a, v, right: (a.shape[0], dims.product(v.shape), int(right))),
+    kernel=Kernel(
+        "sorting.searchsorted",
+        lambda a, v, right: (a.shape[0], dims.product(v.shape), int(right)),
+        on_grid=_counted_before,
+    ),
     shape=lambda a, v, right: v.shape,
     samples=lambda: [
         ([np.array(a), np.array(v)], {"right": right})
