@@ -86,3 +86,22 @@ def nonzero(out, mask, length, count):
         if mask[k] != 0 and found < count:
             out[found] = k
             found += 1
+
+
+def searchsorted(out, a, v, length, count, right):
+    """out[k] = the number of elements of the sorted `a` that are before v[k], or with `right` not behind it.
+
+    out: int64, of `count` elements as v; a: `length` elements of v's dtype. NaN is behind all.
+    """
+    for k in range(count):
+        value = v[k]
+        low = 0
+        high = length
+        while low < high:
+            middle = (low + high) >> 1
+            element = a[middle]
+            if before(element, value) or (right != 0 and not before(value, element)):
+                low = middle + 1
+            else:
+                high = middle
+        out[k] = low

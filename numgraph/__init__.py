@@ -41,6 +41,9 @@ from numgraph.givens import clone
 from numgraph.grad import grad
 from numgraph.graph import Constant, Variable
 from numgraph.ops import (
+    activations as _activations,
+)
+from numgraph.ops import (
     compare as _compare,
 )
 from numgraph.ops import (
@@ -48,6 +51,9 @@ from numgraph.ops import (
 )
 from numgraph.ops import (
     elementwise as _elementwise,
+)
+from numgraph.ops import (
+    grids as _grids,
 )
 from numgraph.ops import (
     index as _index,
@@ -62,7 +68,13 @@ from numgraph.ops import (
     nnet as _nnet,
 )
 from numgraph.ops import (
+    padding as _padding,
+)
+from numgraph.ops import (
     reduce as _reduce,
+)
+from numgraph.ops import (
+    search as _search,
 )
 from numgraph.ops import (
     select as _select,
@@ -80,24 +92,32 @@ from numgraph.ops import (
     statistics as _statistics,
 )
 from numgraph.ops import (
+    ufuncs as _ufuncs,
+)
+from numgraph.ops import (
     user as _user,
 )
 from numgraph.ops import (
     usercall as _usercall,
 )
+from numgraph.ops.activations import *
 from numgraph.ops.compare import *
 from numgraph.ops.create import *
 from numgraph.ops.elementwise import *
+from numgraph.ops.grids import *
 from numgraph.ops.index import *
 from numgraph.ops.join import *
 from numgraph.ops.linalg import *
 from numgraph.ops.nnet import *
+from numgraph.ops.padding import *
 from numgraph.ops.reduce import *
+from numgraph.ops.search import *
 from numgraph.ops.select import *
 from numgraph.ops.shape import *
 from numgraph.ops.sort import *
 from numgraph.ops.special import *
 from numgraph.ops.statistics import *
+from numgraph.ops.ufuncs import *
 from numgraph.ops.user import *
 from numgraph.ops.usercall import *
 from numgraph.printing import debugprint, pprint
@@ -124,19 +144,24 @@ __all__ = [
     "function", "grad", "pprint", "random", "shared",
 ]  # fmt: skip
 # what the ops are called, and what makes variables
+__all__ += _activations.__all__
 __all__ += _compare.__all__
 __all__ += _create.__all__
 __all__ += _elementwise.__all__
+__all__ += _grids.__all__
 __all__ += _index.__all__
 __all__ += _join.__all__
 __all__ += _linalg.__all__
 __all__ += _nnet.__all__
+__all__ += _padding.__all__
 __all__ += _reduce.__all__
+__all__ += _search.__all__
 __all__ += _select.__all__
 __all__ += _shape.__all__
 __all__ += _sort.__all__
 __all__ += _special.__all__
 __all__ += _statistics.__all__
+__all__ += _ufuncs.__all__
 __all__ += _user.__all__
 __all__ += _usercall.__all__
 __all__ += _tensor.__all__

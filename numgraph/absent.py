@@ -46,7 +46,7 @@ _ABSENT = (
     ("index_update", "use ng.set_subtensor(x[indices], value)"),
     ("index_add scatter", "use ng.inc_subtensor(x[indices], value), or ng.set_subtensor"),
     ("cross_entropy", "use ng.categorical_crossentropy or ng.binary_crossentropy"),
-    ("pad", "use ng.concatenate, or ng.set_subtensor of a part of ng.zeros(shape)"),
+    ("partition argpartition", "use ng.topk or ng.argtopk, or ng.sort"),
     ("evaluate", "use x.eval({y: value})"),
     ("placeholder variable", "use ng.scalar, ng.vector, ng.matrix or ng.tensor"),
     ("Print", "make it an output of the function; ng.debugprint(x) prints an expression"),

@@ -220,21 +220,6 @@ def relu(x: Any, alpha: Any = 0) -> Any:
     return f.switch(as_variable(x) > 0, x, alpha * as_variable(x))
 
 
-def hard_sigmoid(x: Any) -> Any:
-    """0.2 x + 0.5 between 0 and 1."""
-    return f.clip(0.2 * as_variable(x) + 0.5, 0.0, 1.0)
-
-
-def selu(x: Any) -> Any:
-    """The scaled elu of Klambauer and others (2017)."""
-    return 1.0507009873554805 * f.elu(x, 1.6732632423543772)
-
-
-def softsign(x: Any) -> Any:
-    """x / (1 + |x|)."""
-    return as_variable(x) / (1.0 + abs(as_variable(x)))
-
-
 def crossentropy_categorical_1hot(coding_dist: Any, true_one_of_n: Any) -> Any:
     """-log of each row's element at an index."""
     p = as_variable(coding_dist)

@@ -52,6 +52,9 @@ take: a=x indices axis mode
 sort: a=x axis kind= order=
 argsort: a=x axis kind= order=
 trace: X=x
+searchsorted: x=a v side sorter
+bincount: x weights minlength assert_nonneg=
+choose: a choices out= mode
 binary_crossentropy: output=p target=t
 sigmoid_binary_crossentropy: output=x target=t
 categorical_crossentropy: coding_dist=p true_dist=y
@@ -77,10 +80,10 @@ _ALIASES = {
 }  # fmt: skip
 # Functions that Theano has in nnet alone; `tensor` has them all the same, except where the two differ.
 _NNET = (
-    "sigmoid softplus elu softmax relu hard_sigmoid selu softsign logsoftmax softmax_with_bias binary_crossentropy "
-    "sigmoid_binary_crossentropy categorical_crossentropy crossentropy_categorical_1hot crossentropy_softmax_1hot "
-    "crossentropy_softmax_1hot_with_bias crossentropy_softmax_argmax_1hot_with_bias batch_normalization "
-    "batch_normalization_test"
+    "sigmoid softplus elu softmax relu hard_sigmoid ultra_fast_sigmoid selu softsign logsoftmax softmax_with_bias "
+    "binary_crossentropy sigmoid_binary_crossentropy categorical_crossentropy crossentropy_categorical_1hot "
+    "crossentropy_softmax_1hot crossentropy_softmax_1hot_with_bias crossentropy_softmax_argmax_1hot_with_bias "
+    "batch_normalization batch_normalization_test confusion_matrix"
 ).split()
 
 

@@ -5,28 +5,33 @@ from __future__ import annotations
 from numgraph.graph import iterate
 from numgraph.op import FUNCTIONS, OPS
 from numgraph.ops import (
+    activations,
     bounds,
     compare,
     create,
     elementwise,
+    grids,
     index,
     join,
     linalg,
     nnet,
+    padding,
     random,
     reduce,
+    search,
     select,
     shape,
     sort,
     special,
     statistics,
+    ufuncs,
     user,
     usercall,
 )
 
 MODULES = (
-    bounds, elementwise, compare, special, reduce, statistics, nnet, create, shape, join, select, index, linalg, sort,
-    user, usercall, random,
+    bounds, elementwise, compare, special, ufuncs, reduce, statistics, nnet, create, shape, join, select, index, linalg,
+    sort, padding, search, grids, activations, user, usercall, random,
 )  # fmt: skip
 
 for _module in MODULES:

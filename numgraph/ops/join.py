@@ -267,11 +267,18 @@ def tile(x: Any, reps: Any, ndim: int | None = None) -> Variable:
 
 
 def repeat(x: Any, repeats: Any, axis: int | None = None) -> Variable:
-    """Each element `repeats` times in a row along `axis` (None: of the flattened array). `repeats` is one integer."""
+    """Each element `repeats` times in a row along `axis` (None: of the flattened array).
+
+    repeats: one integer, or a vector with one for each place of the axis, whose sum is the result's length there, known
+    only at run time. ShapeError for a negative one, and for a vector of another length.
+    """
     v = as_variable(x)
     if axis is None:
         v, axis = flatten(v), 0
     k = ln.axis_of(axis, v.ndim, "repeat", v)
+    counts = as_variable(repeats)
+    if counts.ndim == 1:
+        return f.repeat_each(v, counts, k)  # type: ignore[no-any-return]
     times = ln.as_length(repeats, "repeat")
     own = ln.dims_of(v)
     wide = shuffled(v, (*range(k + 1), -1, *range(k + 1, v.ndim)))

@@ -157,6 +157,26 @@ def test_written_with_numgraphs_functions(target: str) -> None:
         np.testing.assert_allclose(got, wanted, err_msg=name)
 
 
+def test_functions_that_numgraph_has_itself(target: str) -> None:
+    v, m = T.dvector("v"), T.dmatrix("m")
+    a, b = np.array([0.5, -2.5, 1.5]), np.array([[1.0, 2.0, 3.0], [0.0, 0.0, 5.0]])
+    table = {
+        "ultra_fast_sigmoid": (T.nnet.ultra_fast_sigmoid(v)[:1], [0.65]),
+        "confusion_matrix": (T.nnet.confusion_matrix(T.cast(v, "int32"), T.cast(v, "int32"))[0], np.eye(3)),
+        "topk": (T.topk(v, -2), [-2.5, 0.5]),
+        "argtopk": (T.argtopk(m, 2, axis=1, sorted=False, idx_dtype="int32"), [[2, 1], [2, 0]]),
+        "bincount": (T.bincount(T.cast(m[0], "int32"), minlength=6), [0, 1, 1, 1, 0, 0]),
+        "searchsorted": (T.searchsorted(x=m[0], v=v, side="right"), [0, 0, 1]),
+        "choose": (T.choose(T.cast(m > 1, "int32"), [m, -m]), np.where(b > 1, -b, b)),
+        "compress": (T.compress([0, 1], m, axis=0), b[1:]),
+        "unravel_index": (T.stack(T.unravel_index(np.array([5, 2]), T.shape(m), ndim=2)), [[1, 0], [2, 2]]),
+        "fill_diagonal": (T.fill_diagonal(m, 7), [[7, 2, 3], [0, 7, 5]]),
+    }
+    results = theano.function([v, m], [e for e, _ in table.values()])(a, b)
+    for (name, (_, wanted)), got in zip(table.items(), results, strict=True):
+        np.testing.assert_allclose(got, wanted, err_msg=name)
+
+
 def test_rop(target: str) -> None:
     """Against differences, and the product of a Hessian and a vector."""
     v, W, way, turn = T.dvector("v"), T.dmatrix("W"), T.dvector("way"), T.dmatrix("turn")

@@ -343,7 +343,7 @@ def test_softmax_is_stable() -> None:
     np.testing.assert_allclose(value(f.softmax(matrix("x", "bool")), x=[[True, True]]), [[0.5, 0.5]])
 
 
-@pytest.mark.parametrize("name", ["softmax", "log_softmax", "product_of_others"])
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "product_of_others", "searchsorted"])
 def test_expansion_is_the_reference(name: str) -> None:
     op = OPS[name]
     composition = op.composition(grid=True)

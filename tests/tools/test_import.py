@@ -11,7 +11,9 @@ from tests import waits
 
 ROOT = Path(__file__).parents[2]
 # Functions that only operators and gradients call.
-INTERNAL = set("eval getitem given iterate masked masked_div masked_mul product_of_others unbroadcast".split())
+INTERNAL = set(
+    "eval getitem given iterate masked masked_div masked_mul product_of_others repeat_each unbroadcast".split()
+)
 
 PROGRAM = """
 import sys, numgraph as ng

@@ -1,0 +1,196 @@
+"""The rest of NumPy's elementwise functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from numgraph.errors import DtypeError
+from numgraph.graph import Variable, apply, as_operands, as_variable, describe, elementwise
+from numgraph.op import OPS, Op, floating, same
+from numgraph.ops.define import ZERO, f
+from numgraph.ops.elementwise import LN2, deg2rad, rad2deg
+from numgraph.types import BOOL, DISCRETE, FLOATS, promote
+
+__all__ = [
+    "cbrt", "degrees", "fabs", "float_power", "fmax", "fmin", "fmod", "heaviside", "ldexp", "logaddexp2",
+    "nextafter", "positive", "radians", "signbit",
+]  # fmt: skip
+
+# -- the larger and the smaller -------------------------------------------------------------------------------------
+
+
+def _fmax_grad(g: Variable, out: Variable, x: Variable, y: Variable) -> tuple[Any, ...]:
+    """The gradient goes to the one that is taken; equal ones get half of it each."""
+    return _shares(g, x, y, f.gt(x, y))
+
+
+def _fmin_grad(g: Variable, out: Variable, x: Variable, y: Variable) -> tuple[Any, ...]:
+    return _shares(g, x, y, f.lt(x, y))
+
+
+def _shares(g: Variable, x: Variable, y: Variable, wins: Variable) -> tuple[Any, ...]:
+    half, tie, first = f.mul(g, 0.5), f.eq(x, y), f.or_(wins, f.isnan(y))
+    return f.where(tie, half, f.where(first, g, 0.0)), f.where(tie, half, f.where(first, 0.0, g))
+
+
+Op("fmax", ("x", "y"), "The larger of x and y, the other one where one is NaN. Equal ones share the gradient evenly.",
+   same, np.fmax, _fmax_grad, scalar="where(x >= y, x, where(isnan(y), x, y))", cost=3)  # fmt: skip
+fmax = elementwise("fmax")
+
+Op("fmin", ("x", "y"), "The smaller of x and y, the other one where one is NaN. Equal ones share the gradient evenly.",
+   same, np.fmin, _fmin_grad, scalar="where(x <= y, x, where(isnan(y), x, y))", cost=3)  # fmt: skip
+fmin = elementwise("fmin")
+
+# -- roots, powers, logarithms --------------------------------------------------------------------------------------
+
+
+def _same_elements(counts: Variable | None, out: Variable, *inputs: Variable) -> tuple[Any, ...]:
+    """`reach` of a composition that works element by element."""
+    return (counts,) * len(inputs)
+
+
+def _cbrt_expand(x: Variable) -> Variable:
+    """abs(x) ** (1 / 3) with one step of Newton's method, since 1 / 3 is rounded."""
+    v = f.cast(x, floating([x.type.dtype]))
+    size = f.abs(v)
+    plain = f.logical_or(f.eq(size, 0), f.logical_not(f.isfinite(size)))
+    root = f.pow(size, 1.0 / 3.0)
+    better = f.sub(root, f.mul(f.sub(root, f.true_div(f.true_div(size, root), root)), 1.0 / 3.0))
+    return f.where(plain, v, f.copysign(better, v))  # type: ignore[no-any-return]
+
+
+Op("cbrt", ("x",), "The cube root, of negative numbers too; its derivative at 0 is infinite.", floating,
+   lambda x: np.cbrt(np.asarray(x, None if np.asarray(x).dtype.kind == "f" else np.float64)),
+   lambda g, out, x: (f.masked_div(g, f.mul(3.0, f.mul(out, out))),), expand=_cbrt_expand, reach=_same_elements,
+   domain=(0.2, 4.0), cost=40)  # fmt: skip
+
+
+def cbrt(x: Any) -> Variable:
+    """The cube root, of negative numbers too, a float of x's shape; its derivative at 0 is infinite."""
+    return apply(OPS["cbrt"], [as_variable(x)])
+
+
+def float_power(x: Any, y: Any) -> Variable:
+    """x to the power y, computed in float64 whatever the operands are."""
+    return f.pow(*(f.cast(v, "float64") for v in as_operands(x, y)))  # type: ignore[no-any-return]
+
+
+def _logaddexp2_grad(g: Variable, out: Variable, x: Variable, y: Variable) -> tuple[Any, ...]:
+    """The shares of 2**x and 2**y in their sum; half each where both are the same infinity."""
+    apart = f.where(f.and_(f.isinf(x), f.eq(x, y)), 0.0, f.mul(f.sub(x, y), LN2))
+    return f.mul(g, f.sigmoid(apart)), f.mul(g, f.sigmoid(f.neg(apart)))
+
+
+# equal operands apart: inf - inf is nan
+Op("logaddexp2", ("x", "y"), "log2(2**x + 2**y), without overflow.", floating, np.logaddexp2, _logaddexp2_grad,
+   scalar="where(x == y, x + 1.0, maximum(x, y) + log1p(exp2(-abs(x - y))) * 1.4426950408889634)", commutative=True,
+   cost=45)  # fmt: skip
+logaddexp2 = elementwise("logaddexp2")
+
+# -- remainders -----------------------------------------------------------------------------------------------------
+
+Op("fmod", ("x", "y"), "The remainder of x / y with the sign of x.", same, np.fmod,
+   lambda g, out, x, y: (g, f.neg(f.masked_mul(g, f.trunc(f.true_div(x, y))))),
+   scalar="copysign(mod(abs(x), abs(y)), x)", domain=(0.3, 3.0), dtypes=FLOATS, cost=8)  # fmt: skip
+
+
+def fmod(x: Any, y: Any) -> Variable:
+    """The remainder of x / y with the sign of x, as in C; `mod` has that of y. For integers a remainder by 0 is 0."""
+    a, b = as_operands(x, y)
+    if promote([a.type.dtype, b.type.dtype]) in FLOATS:
+        return apply(OPS["fmod"], [a, b])
+    rest = f.mod(a, b)
+    apart = f.neq(f.lt(a, 0), f.lt(b, 0))
+    return f.where(f.and_(apart, f.neq(rest, 0)), f.sub(rest, b), rest)  # type: ignore[no-any-return]
+
+
+def fabs(x: Any) -> Variable:
+    """The absolute value as a float."""
+    v = as_variable(x)
+    return f.abs(f.cast(v, floating([v.type.dtype])))  # type: ignore[no-any-return]
+
+
+# -- signs and steps ------------------------------------------------------------------------------------------------
+
+Op("heaviside", ("x", "y"), "0 for negative x, y for 0, 1 for positive x; NaN stays NaN.", floating, np.heaviside,
+   lambda g, out, x, y: (ZERO, f.where(f.eq(x, 0), g, 0.0)), cost=3,
+   scalar="where(x < 0.0, 0.0, where(x > 0.0, 1.0, where(x == 0.0, y, x)))")  # fmt: skip
+heaviside = elementwise("heaviside")
+
+
+def positive(x: Any) -> Variable:
+    """+x, a variable of its own with x's elements. DtypeError for bool."""
+    v = as_variable(x)
+    if v.type.dtype == BOOL:
+        raise DtypeError(f"positive is not defined for bool\n  {describe(v)}")
+    return f.identity(v)  # type: ignore[no-any-return]
+
+
+def signbit(x: Any) -> Variable:
+    """Whether x is negative, bool: True for -0.0 too, and for a NaN with a sign."""
+    v = as_variable(x)
+    if v.type.dtype in DISCRETE:
+        return f.lt(v, 0)  # type: ignore[no-any-return]
+    return f.lt(f.copysign(f.ones_like(v), v), 0)  # type: ignore[no-any-return]
+
+
+# -- the parts of a float -------------------------------------------------------------------------------------------
+
+# For each dtype: the unit of rounding, the least number above 0, and a number so small that products with the unit
+# lose bits.
+_STEPS = {"float32": (2.0**-24, 2.0**-149, 2.0**-60), "float64": (2.0**-53, 2.0**-1074, 2.0**-500)}
+
+
+def _nextafter_expand(x: Variable, y: Variable) -> Variable:
+    """By Rump, Zimmermann, Boldo and Melquiond (2009): x plus a bit more than half of its last place, rounded.
+
+    Numbers so small that the product would be inexact are scaled; those with the least distance have that added.
+    """
+    dtype = floating([x.type.dtype, y.type.dtype])
+    unit, least, small = _STEPS[dtype]
+    phi, scale = unit * (1 + 2 * unit), 2.0 / unit
+    a, b = f.cast(x, dtype), f.cast(y, dtype)
+    size = f.abs(a)
+    away = f.eq(f.gt(b, a), f.gt(a, 0))
+    toward = f.where(away, f.cast(1.0, dtype), f.cast(-1.0, dtype))
+    scaled = f.mul(size, scale)
+    tiny = f.lt(size, least / unit)
+    by_scale = f.mul(f.add(scaled, f.mul(toward, f.mul(scaled, phi))), 1.0 / scale)
+    plain = f.add(size, f.mul(toward, f.mul(size, phi)))
+    moved = f.where(tiny, f.add(size, f.mul(toward, least)), f.where(f.lt(size, small), by_scale, plain))
+    moved = f.where(f.isinf(size), float(np.finfo(dtype).max), moved)
+    moved = f.where(f.eq(a, 0), f.copysign(f.full_like(b, least), b), f.copysign(moved, a))
+    return f.where(f.eq(a, b), b, f.where(f.isnan(b), b, f.where(f.isnan(a), a, moved)))  # type: ignore[no-any-return]
+
+
+Op("nextafter", ("x", "y"), "The float next to x on the way to y; y where they are equal.", floating, np.nextafter,
+   None, no_grad="the next float is a step function of x", expand=_nextafter_expand, dtypes=FLOATS,
+   cost=20)  # fmt: skip
+
+
+def nextafter(x: Any, y: Any) -> Variable:
+    """The float next to x on the way to y; y where they are equal. It has no gradient: it is a step function."""
+    return apply(OPS["nextafter"], as_operands(x, y))
+
+
+def ldexp(x: Any, n: Any) -> Variable:
+    """x * 2**n for integers n, exact but for underflow and overflow of the result. DtypeError for an n of floats."""
+    v, exponent = as_variable(x), as_variable(n)
+    if exponent.type.dtype not in DISCRETE or exponent.type.dtype == BOOL:
+        raise DtypeError(f"ldexp: the exponent must be an integer, not {describe(exponent)}")
+    dtype = floating([v.type.dtype])
+    v = f.cast(v, dtype)
+    # from the least number to beyond the largest, in three steps of which none overflows
+    far = 300 if dtype == "float32" else 2200
+    left = f.clip(f.cast(exponent, "int64"), -far, far)
+    for share in (3, 2, 1):
+        step = f.floor_div(left, share)
+        v = f.mul(v, f.exp2(f.cast(step, dtype)))
+        left = f.sub(left, step)
+    return v  # type: ignore[no-any-return]
+
+
+# Other names, of NumPy.
+degrees, radians = rad2deg, deg2rad
