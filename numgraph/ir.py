@@ -124,6 +124,8 @@ def _planned(node: Node) -> bool:
         and not node.dims
         and node.op is not None
         and bool(node.op.scalar)
+        # a draw is made where the other draws are
+        and not node.op.redrawn
         and all(v.planned for v in node.inputs)
     )
 

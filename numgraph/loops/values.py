@@ -159,6 +159,7 @@ class Values:
         """The nodes below `root` that have no name yet, inputs first; what comes with the call is not looked into, and
         is left out where only an address is made of it."""
         done: dict[Node, None] = {}
+        parts: set[Node] = set()
         # (node, whether its inputs are done, whether it is a part of an address)
         stack = [(root, False, False)]
         while stack:
@@ -169,12 +170,16 @@ class Values:
                 done[node] = None
                 continue
             supplied = node.kind == "extent" or self.memory.supplies(node)
-            if supplied and inside:
+            if inside and (supplied or node in parts):
                 continue
-            stack.append((node, True, inside))
+            load = node.kind == "load"
+            inside = load or (inside and self._is_inline(node))
+            if inside and not load:
+                # only as a part of an address: elsewhere all of it may be needed
+                parts.add(node)
+            else:
+                stack.append((node, True, False))
             if not supplied:
-                load = node.kind == "load"
-                inside = load or (inside and self._is_inline(node))
                 stack.extend((v, False, inside) for v in reversed(node.inputs[1:] if load else node.inputs))
         return list(done)
 

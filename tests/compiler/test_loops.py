@@ -97,3 +97,17 @@ def test_loops_that_contain_loops_are_not_unrolled(tmp_path: Path, monkeypatch: 
     assert not kept
     optimised(rows, tmp_path)
     assert len(kept) == 1
+
+
+@pytest.mark.parametrize("target", ["cpu", "cuda-sim"])
+def test_an_index_within_an_address_and_beside_it(target: str) -> None:
+    """What an address needs of a sum of indices is not all that its other users need."""
+    x = ng.tensor("x", dtype="uint8", shape=(None, None, None))
+    y = ng.sort(x, axis=0)[0:2:-2, :-1, -100:-2:-1]
+    z = ng.sort(x, axis=2)[::-1, 1:, -2::-1]
+    f = ng.function([x], [y, z], target=target)
+    for shape in ((1, 1, 1), (3, 2, 4), (2, 3, 1)):
+        a = np.random.default_rng(0).integers(0, 9, shape).astype("uint8")
+        wanted = np.sort(a, 0)[0:2:-2, :-1, -100:-2:-1], np.sort(a, 2)[::-1, 1:, -2::-1]
+        for got, want in zip(f(a), wanted, strict=True):
+            np.testing.assert_array_equal(np.asarray(got), want)

@@ -379,3 +379,17 @@ def test_gradients_are_refused_or_cut_elsewhere() -> None:
     for draw in (rng.bernoulli(a, size=3), rng.poisson(a, size=3), rng.binomial(5, a, size=3)):
         with pytest.raises(ng.DisconnectedError):
             ng.grad(ng.sum(draw * 1.0), a)
+
+
+@pytest.mark.parametrize("target", ["reference", "cpu", "cuda-sim"])
+def test_a_number_that_is_drawn_may_be_a_length(target: str) -> None:
+    x = ng.vector("x")
+    n = RandomStream(3).integers(1, 4)
+    f = ng.function([x], [n, x[:n], x * ng.cast(n, "float64"), RandomStream(4).uniform(size=n)], target=target)
+    lengths = set()
+    for _ in range(8):
+        count, first, scaled, drawn = f(np.arange(5.0))
+        assert int(count) == len(first) == len(drawn)
+        np.testing.assert_array_equal(scaled, np.arange(5.0) * int(count))
+        lengths.add(int(count))
+    assert lengths == {1, 2, 3}
