@@ -43,10 +43,14 @@ _current: list[Table] = []
 
 
 def run_plan(plan: Callable[[Table], int], table: Table) -> int:
-    """The status of a plan; it leaves what it found in the table."""
+    """The status of a plan; it leaves what it found in the table.
+
+    Integers that a call brings, or that were computed, wrap around as a kernel's do: they are NumPy's.
+    """
     _current.append(table)
     try:
-        return plan(table)
+        with np.errstate(over="ignore"):
+            return int(plan(table))
     finally:
         _current.pop()
 

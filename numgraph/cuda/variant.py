@@ -118,7 +118,7 @@ class DeviceVariant:
         self.peeked = True
         cell = np.empty(1, dtype)
         self.device.download(address, cell)
-        return cell[0].item()
+        return cell[0].item() if dtype in FLOATS else cell[0]
 
     def _room(self, key: Any, size: int) -> int:
         """The address of at least `size` bytes for a purpose; what was there may be lost when it grows."""
@@ -213,8 +213,8 @@ class DeviceVariant:
                 self.table[slot] = float(array)
                 words[k : k + 1].view(array.dtype)[0] = array
             else:
-                self.table[slot] = int(array)
                 words[k] = array.astype(np.int64)
+                self.table[slot] = words[k]
         return words
 
     def _pass(self, arguments: Sequence[Array]) -> None:
@@ -243,8 +243,8 @@ class DeviceVariant:
         status = run_plan(self.source[self.module.plans[stage]], self.table)
         if status:
             cause = self.module.failures[status - 1]
-            raise CheckFailed(self.schedule.graph, cause, self.table[FAILED_A], self.table[FAILED_B])
-        self.table[layout.arena[stage]] = self._room(("arena", stage), self.table[layout.needed[stage]])
+            raise CheckFailed(self.schedule.graph, cause, int(self.table[FAILED_A]), int(self.table[FAILED_B]))
+        self.table[layout.arena[stage]] = self._room(("arena", stage), int(self.table[layout.needed[stage]]))
 
     def _number(self, value: int) -> int:
         """A number, or what a slot of the table holds."""

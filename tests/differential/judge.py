@@ -143,7 +143,7 @@ class Expected:
         if "ng.log(" in step.code and worth.floating and got.shape == worth.array.shape:
             # NumPy's logarithm of a number below the smallest normal one is that of few digits
             rough = np.abs(worth.array) > -np.log(np.finfo(worth.array.dtype).smallest_normal)
-            got = np.where(rough & np.isfinite(got), worth.array, got)
+            got = np.where(rough & (np.isfinite(got) | (got == -np.inf)), worth.array, got)
         try:
             loose = (
                 Worth(worth.array, min(worth.grade, Grade.ROUNDED), worth.scale, worth.single)

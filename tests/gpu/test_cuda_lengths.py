@@ -99,3 +99,32 @@ def test_sweeps_with_lengths_that_steps_change() -> None:
         return ng.function([i], outputs, updates=[(n, n * 2)], target=target), [n]
 
     agree(make, {"i": [0, 1, 1, 0, 2, 1]}, {"i": [0]})
+
+
+def test_what_the_host_works_out_wraps_around_as_in_kernels() -> None:
+    """Else a kernel writes beyond the array that the host has made."""
+    i, x, m = ng.lscalar("i"), ng.vector("x"), ng.tensor("m", dtype="int64", shape=(None, None))
+    given = [i, x, m]
+    outputs = [x[i * 8 :], x[: i + 1], x[i : i + 2].shape[0] + i, m[: ng.sum(m) + ng.sum(m), 1:]]
+    f, g = (ng.function(given, outputs, target=target) for target in ("cuda-sim", "reference"))
+    values, low = np.arange(4.0), -(2**63)
+    for k in (2**61, 2**63 - 1, low, 2**62 + 1, 1):
+        for rows in ([[0, low], [2**63 - 1, 3], [0, 3], [0, 1 + low]], [[1, 1], [0, 0]]):
+            table = np.array(rows, "int64")
+            for got, want in zip(f(k, values, table), g(k, values, table), strict=True):
+                np.testing.assert_array_equal(np.asarray(got), want)
+
+
+def test_kernels_of_one_thread_begin_where_a_window_does() -> None:
+    b, v, k = ng.vector("b", dtype="bool"), ng.vector("v"), ng.lscalar("k")
+    s = ng.shared(np.array([True, False, True, True, False]), "s")
+    found = ng.sum(ng.cast(s, "int64"))
+    outputs = [
+        ng.flatnonzero(b[1:]), ng.flatnonzero(s[k:]), ng.flatnonzero(s[-found:]), ng.argsort(v[k:]),
+        ng.cumsum(v[k:]), ng.cumprod(v[-found:]), ng.searchsorted(v[k:], v[1:]),
+    ]  # fmt: skip
+    f, g = (ng.function([b, v, k], outputs, target=target) for target in ("cuda-sim", "reference"))
+    mask, values = np.array([False, True, False, True, True]), np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    for start in (0, 2, 4, -1):
+        for got, want in zip(f(mask, values, start), g(mask, values, start), strict=True):
+            np.testing.assert_array_equal(np.asarray(got), want)

@@ -118,7 +118,8 @@ def kernel(work: Work) -> None:
     if name in LIBRARY:
         by_library(work, name, task, task.sizes)
         return
-    pointers = [work.memory.base(buffer)[0] for buffer in (node, *(v.buffer for v in task.views))]
+    places = [(node, 0), *((v.buffer, v.offset) for v in task.views)]
+    pointers = [advanced(work, *work.memory.whole_of(*place)) for place in places]
     sizes = [values.whole(n) for n in task.sizes]
     # a plain function, as the processor's is
     function = name.rpartition(".")[2]
