@@ -248,6 +248,12 @@ def sized(function):
     return _compiled(function)
 
 
+def written_out(function):
+    """Mark the function of a `c_function` whose loops are in vectors already: LLVM does not have to look for any."""
+    function.written_out = True
+    return function
+
+
 def c_function(signature):
     """Compile a function of numbers, now, that others call at its address in C."""
     if COMPILER:

@@ -105,10 +105,16 @@ class Pipeline(CompilerBase):
             super().__init__(typing, context(), library, args, return_type, flags, locals)
         self.is_entry = return_type is not None
 
+    @property
+    def standard(self) -> bool:
+        """Whether Numba's own passes compile an entry; they know of the lines of the source, for a debugger."""
+        return bool(config.standard_passes or self.state.flags.debuginfo)
+
     def compile_extra(self, function: FunctionType) -> Any:
         """Compile a function; returns Numba's result of it."""
         library = Library(context().codegen(), function.__qualname__)
         library.effort = _effort(function) if self.is_entry else 0
+        library.written_out = "written_out" in vars(function) and not self.standard
         self.state.library = library
         with _for_target(self.state.typingctx):
             return super().compile_extra(function)
@@ -118,8 +124,7 @@ class Pipeline(CompilerBase):
         own = _Standard("nopython")
         own.passes.extend(DefaultPassBuilder.define_nopython_pipeline(self.state).passes)
         own.finalize()
-        # they know of the lines of the source, for a debugger
-        if not self.is_entry or config.standard_passes or self.state.flags.debuginfo:
+        if not self.is_entry or self.standard:
             return [own]
         direct = PassManager("numgraph")
         direct.add_pass(DirectLowering, "direct lowering")

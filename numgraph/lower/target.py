@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
+from llvmlite.binding import newpassmanagers
 from numba.core import config, externals, types, typing, utils
 from numba.core.callconv import create_error_model
 from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
@@ -35,15 +36,20 @@ from numgraph.processor import Processor, processor
 
 # What Numba calls the target.
 NAME = "numgraph"
+# LLVM's passes for code that is written out.
+CLEANING = "simplify_cfg sroa instruction_combine simplify_cfg global_dead_code_eliminate".split()
 
 
 class Library(JITCodeLibrary):
     """The code of an entry or of a function that it calls.
 
     effort: LLVM's level of optimisation (2, 3) for an entry; 0 for what will be optimised where it is linked into one.
+    written_out: whether its loops are in vectors already, and it needs no more than to be cleaned up: that takes a
+    tenth of the time of a level, and is as fast.
     """
 
     effort = 0
+    written_out = False
 
     def add_ir_module(self, module: Any) -> None:
         """Add what Numba's own passes have lowered."""
@@ -59,7 +65,15 @@ class Library(JITCodeLibrary):
         module.data_layout = self._codegen._data_layout
 
     def _optimize_final_module(self) -> None:
-        if self.effort:
+        if self.effort and self.written_out and config.OPT:
+            builder = newpassmanagers.create_pass_builder(
+                self._codegen._tm, newpassmanagers.create_pipeline_tuning_options()
+            )
+            cleaning = newpassmanagers.create_new_module_pass_manager()
+            for name in CLEANING:
+                getattr(cleaning, f"add_{name}_pass")()
+            cleaning.run(self._final_module, builder)
+        elif self.effort:
             manager, builder = self._codegen._module_pass_manager(opt=min(self.effort, int(config.OPT)))
             with self._recorded_timings.record("Module passes", builder):
                 manager.run(self._final_module, builder)

@@ -9,11 +9,12 @@ from numgraph.runtime import native
 
 _SOURCE = '''"""numgraph: {name}, for all functions"""
 
-from numgraph.kernels.support import c_function
+from numgraph.kernels.support import c_function, written_out
 from numgraph.kernels.tiles import {name}
 
 
 @c_function("void({types})")
+@written_out
 def enter(m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch):
     {name}(m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
 '''
