@@ -73,6 +73,11 @@ def fraction_bits(array: Array, most: int) -> int:
     return next((k for k in range(most + 1) if np.all(wide * 2.0**k == np.round(wide * 2.0**k))), most + 1)
 
 
+def subnormal(array: Array) -> bool:
+    """Whether there are numbers below the smallest normal one, of which slopes divide."""
+    return bool(np.any((array != 0) & (np.abs(array) < np.finfo(array.dtype).smallest_normal)))
+
+
 def tiny(array: Array) -> bool:
     return bool(np.any((array != 0) & (np.abs(array) < 1e-6)))
 
@@ -124,6 +129,8 @@ def _judged(mode: str, operands: Sequence[Worth], lowest: Grade, array: Array) -
     if mode == "product":
         return _of_product(operands, lowest, array)
     if mode == "stable" and not all(w.tame for w in operands):
+        return Grade.UNSURE
+    if mode == "slope" and any(w.floating and subnormal(w.array) for w in operands):
         return Grade.UNSURE
     exact = Grade.EXACT if lowest == Grade.EXACT else Grade.UNSURE
     if mode == "strict" or lowest == Grade.FINAL or array.dtype.kind != "f":
