@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from numgraph.config import config
+from numgraph.errors import NumgraphError
 from numgraph.graph import Constant, Variable, apply, reduced_shape, toposort
 from numgraph.lengths.dims import UNKNOWN
 from numgraph.op import Op, reference
@@ -124,10 +126,13 @@ def _inside(site: Stable, node: Variable, bound: Bindings) -> Variable | None:
     return result
 
 
-def _sum(site: Stable, node: Variable, bound: Bindings) -> Variable:
-    """A sum over the axes that a variable has not, or has with length 1; lengths that meet are taken for equal."""
+def _sum(site: Stable, node: Variable, bound: Bindings) -> Variable | None:
+    """A sum over the axes that a variable has not, or has with length 1; unknown lengths that meet are taken for
+    equal."""
     base, g = node.inputs
     extra = g.ndim - base.ndim
+    if any(n is None and g.type.shape[k] is not None for k, n in enumerate(base.type.shape, extra)):
+        return None
     ones = [k for k, n in enumerate(base.type.shape, extra) if n == 1 and g.type.shape[k] != 1]
     if ones:
         g = f.sum(g, tuple(ones), keepdims=True)
@@ -183,7 +188,13 @@ def readable(
     """
     far = _ends(gradient, names, largest)
     engine = Readable()
-    engine.run([gradient], far)
+    try:
+        engine.run([gradient], far)
+    except Exception as error:
+        # it is for reading only and must not end a function: what a rule cannot follow is shown as it is
+        if config.verify and not isinstance(error, NumgraphError):
+            raise
+        return gradient, names
     shown: dict[int, Variable] = {}
     for node in toposort(engine.roots, stop=far):
         ends = node.op is None or node in far

@@ -106,3 +106,13 @@ def test_a_long_chain_takes_no_longer_than_what_is_shown_of_it() -> None:
     visited.extend(inside.places)
     assert len(visited) <= 12
     assert ast.parse(ng.pprint(gradient, largest=40).replace("...", "x"))
+
+
+@pytest.mark.parametrize("target", ["reference", "cpu", "cuda-sim"])
+def test_a_formula_takes_no_unknown_length_for_a_known_one(target: str) -> None:
+    """s has length 1 when the function is called, and broadcasts to 3 and to 4."""
+    s = ng.shared(np.array([-0.5]), "s")
+    total = ng.sum(s * np.arange(3.0)) + ng.sum(s * np.arange(4.0))
+    slope = ng.grad(ng.sum(ng.abs(s - total) * ng.mean(s, axis=0)), s)
+    np.testing.assert_allclose(ng.function([], slope, target=target)(), [8.0])
+    assert "sum" in ng.pprint(slope)
