@@ -183,7 +183,7 @@ GRAPH: list[Pass[State]] = [
 
 
 def schedule(state: State) -> Made:
-    """Loop builder, products and kernels, and where their results lie."""
+    """Loop nests, products and kernels, and where their results lie."""
     leaves, builder, graph = state.leaves, state.builder, state.graph
     slots = {variable: k for k, variable in enumerate(leaves.shared)}
     targets = [slots[target] for target, _ in state.program.updates]

@@ -1,4 +1,4 @@
-"""Loop builder: what the tasks of the schedule do, in loops that run one iteration after the other."""
+"""Loop nests: what the tasks of the schedule do, in loops that run one iteration after the other."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def inlined(function: Function, fits: Fits) -> Function:
 
 
 class Inlining:
-    """LoopBuilder the expressions of one function, in the order in which they are computed."""
+    """Inlines the expressions of one function, in the order in which they are computed."""
 
     def __init__(self, function: Function, fits: Fits) -> None:
         self.fits = fits

@@ -16,8 +16,7 @@ SUPPORT = (
     frozenset(
         """add_up argument_address argument_length divided entry fail from_python helper
     items_of jit largest launch multiply_up real_of relock resident_address resident_length resident_shape shape
-    chunk_count
-    smallest table_of to_python unlock""".split()
+    chunk_count smallest table_of to_python unlock""".split()
     )
     | set(POINTERS.values())
     | HELPERS
@@ -44,10 +43,7 @@ RESERVED = (
     | frozenset(DTYPES)
 )
 # those of a kernel's variables: the functions and types of any module, and what says which thread it is,
-HOST = frozenset(
-    """i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 argument_length resident_length resident_shape
-    fail""".split()
-)
+HOST = frozenset("i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 argument_length resident_length resident_shape fail".split())
 KERNEL_NAMES = (
     (RESERVED - set("table reals arena own chunk chunks begin end step status call many words return_code".split()))
     | HOST

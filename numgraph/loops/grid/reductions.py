@@ -68,7 +68,7 @@ def join(work: Work) -> None:
 
 
 def work_shares(work: Work) -> Any:
-    """How many blocks of threads share in each sum of a block."""
+    """How many blocks of threads share in each sum of a nest."""
     return shares_of(work.values.graph, work.nest, work.mapping, work.geometry)
 
 
