@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from numgraph.errors import DtypeError
-from numgraph.graph import Variable, as_operands, describe, elementwise
+from numgraph.graph import Constant, Variable, as_operands, describe, elementwise, frozen
 from numgraph.op import FUNCTIONS
 from numgraph.types import BOOL, FLOATS, promote
 
@@ -22,6 +22,13 @@ class Functions:
 
 
 f: Any = Functions()
+
+
+def converted(v: Variable, dtype: str) -> Variable:
+    """v in a dtype; what is known stays a constant."""
+    if isinstance(v, Constant):
+        return Constant(frozen(v.data.astype(dtype)), v.name, v.line)
+    return f.cast(v, dtype)  # type: ignore[no-any-return]
 
 
 class Zero:

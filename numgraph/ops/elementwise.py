@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numgraph.config import config
-from numgraph.graph import Constant, Variable, as_operands, as_variable, elementwise, frozen
+from numgraph.graph import Variable, as_operands, as_variable, elementwise
 from numgraph.op import Op, division, floating, same
 from numgraph.ops import formula
-from numgraph.ops.define import ZERO, boolless, f, no_bool
+from numgraph.ops.define import ZERO, boolless, converted, f, no_bool
 from numgraph.types import BOOL, DISCRETE, FLOATS, UNSIGNED
 
 __all__ = [
@@ -158,18 +158,12 @@ def _of_floats(name: str) -> Callable[..., Variable]:
     def build(*args: Any) -> Variable:
         operands = as_operands(*args)
         if all(v.type.dtype in DISCRETE for v in operands):
-            operands = [_as_floats(v) for v in operands]
+            operands = [converted(v, config.floatX) for v in operands]
         return plain(*operands)
 
     build.__name__ = build.__qualname__ = name
     build.__doc__ = plain.__doc__
     return build
-
-
-def _as_floats(v: Variable) -> Variable:
-    if isinstance(v, Constant):
-        return Constant(frozen(v.data.astype(config.floatX)), v.name, v.line)
-    return f.cast(v, config.floatX)  # type: ignore[no-any-return]
 
 
 def _true_div_grad(g: Variable, out: Variable, x: Variable, y: Variable) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ from numgraph.config import config
 from numgraph.errors import DtypeError, OptionError, ShapeError
 from numgraph.graph import Constant, Variable, as_variable, describe, frozen
 from numgraph.ops import lengths as ln
-from numgraph.ops.define import f
+from numgraph.ops.define import converted, f
 from numgraph.ops.lengths import Length
 from numgraph.ops.shape import stretch
 from numgraph.types import FLOATS, INTEGERS, check_dtype
@@ -34,10 +34,7 @@ def typed(value: Any, dtype: str) -> Variable:
     """A parameter in a dtype; what is known stays a constant."""
     if type(value) in (bool, int, float):
         return Constant(frozen(np.array(value, dtype)))
-    v = as_variable(value)
-    if isinstance(v, Constant):
-        return Constant(frozen(v.data.astype(dtype)), v.name, v.line)
-    return f.cast(v, dtype)  # type: ignore[no-any-return]
+    return converted(as_variable(value), dtype)
 
 
 def whole(what: str, value: Any) -> Variable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 import numgraph as ng
 from numgraph.graph import toposort
+from numgraph.op import Op
 from numgraph.reference import evaluate
 from tests.differential import draws, grades, plain, session, users
 from tests.differential.drawer import computed, quiet
@@ -157,25 +158,23 @@ class Expected:
 
 def of_elements(roots: list[ng.Variable]) -> set[int]:
     """The variables whose elements those of the roots are made of."""
-    found: set[int] = set()
-    waiting = list(roots)
-    while waiting:
-        v = waiting.pop()
-        if id(v) not in found:
-            found.add(id(v))
-            waiting += [] if v.op is not None and v.op.name == "length" else v.inputs
-    return found
+    return made_of(roots, lambda op: op.name != "length")
 
 
 def read_whole(roots: list[ng.Variable]) -> set[int]:
     """The variables that the roots are made of without a view or a choice of elements in between."""
+    return made_of(roots, lambda op: op.element is None)
+
+
+def made_of(roots: list[ng.Variable], through: Callable[[Op], bool]) -> set[int]:
+    """The variables that the roots are made of, as far as `through` holds for the ops in between."""
     found: set[int] = set()
     waiting = list(roots)
     while waiting:
         v = waiting.pop()
         if id(v) not in found:
             found.add(id(v))
-            waiting += [] if v.op is not None and v.op.element is not None else v.inputs
+            waiting += v.inputs if v.op is None or through(v.op) else []
     return found
 
 

@@ -33,8 +33,7 @@ def product(work: Work) -> None:
         return
     name = kernel.make(choice.maker, f'{choice.maker}("{task.node.dtype}", {choice.options})')
     kernel.imports.add(f"cuda.products.{choice.maker}")
-    places = [(task.node, 0), *((v.buffer, v.offset) for v in task.views)]
-    pointers = [advanced(work, *work.memory.whole_of(*place)) for place in places]
+    pointers = pointers_of(work, task)
     factors = [values.value(v) for v in task.factors] or [number(k, task.node.dtype) for k in (1, 0)]
     lengths = [values.length(n) for n in choice.numbers]
     note = values.notes.array(task.node)
@@ -68,6 +67,12 @@ def by_library(work: Work, name: str, task: Task, sizes: Sequence[Any]) -> None:
     kernel.operands = [(memory.base(task.node)[0].text, 0)]
     kernel.operands += [(memory.base(v.buffer)[0].text, number_of(v.offset)) for v in task.views]
     kernel.sizes = list(map(number_of, sizes))
+
+
+def pointers_of(work: Work, task: Task) -> list[Expression]:
+    """Pointers to where the result of a task begins, and each operand."""
+    places = [(task.node, 0), *((v.buffer, v.offset) for v in task.views)]
+    return [advanced(work, *work.memory.whole_of(*place)) for place in places]
 
 
 def advanced(work: Work, pointer: Name, start: Expression | None) -> Expression:
@@ -118,8 +123,7 @@ def kernel(work: Work) -> None:
     if name in LIBRARY:
         by_library(work, name, task, task.sizes)
         return
-    places = [(node, 0), *((v.buffer, v.offset) for v in task.views)]
-    pointers = [advanced(work, *work.memory.whole_of(*place)) for place in places]
+    pointers = pointers_of(work, task)
     sizes = [values.whole(n) for n in task.sizes]
     # a plain function, as the processor's is
     function = name.rpartition(".")[2]
