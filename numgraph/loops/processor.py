@@ -101,7 +101,7 @@ class ProcessorProgram:
     # -- phases -------------------------------------------------------------------------------------------------
 
     def _phases(self, stage: int, nests: Sequence[LoopNest]) -> list[Phase]:
-        """The phases of a stage: small loop builder that follow each other are one."""
+        """The phases of a stage: small loop nests that follow each other are one."""
         groups: list[list[LoopNest]] = []
         for nest in nests:
             last = groups[-1] if groups else []

@@ -151,8 +151,6 @@ ARITHMETIC = "numbers are computed"
 READABLE = by_root(
     (
         rule("masked(c, x)", "x", MASK),
-        rule("masked_mul(x, 1)", "x", MASK),
-        rule("masked_mul(1, x)", "x", MASK),
         rule("masked_mul(x, y)", "x * y", MASK),
         rule("masked_div(x, y)", "x / y", MASK),
         rule("x * 1", "x", ARITHMETIC),
