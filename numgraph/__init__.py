@@ -122,6 +122,8 @@ from numgraph.ops.user import *
 from numgraph.ops.usercall import *
 from numgraph.printing import debugprint, pprint
 from numgraph.program import In, Out
+from numgraph.scanning import api as _scanning
+from numgraph.scanning.api import *
 from numgraph.shared import SharedVariable, shared
 from numgraph.tensor import *
 from numgraph.types import TensorType
@@ -157,6 +159,7 @@ __all__ += _padding.__all__
 __all__ += _reduce.__all__
 __all__ += _search.__all__
 __all__ += _select.__all__
+__all__ += _scanning.__all__
 __all__ += _shape.__all__
 __all__ += _sort.__all__
 __all__ += _special.__all__

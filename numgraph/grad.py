@@ -18,6 +18,7 @@ from numgraph.graph import Constant, Variable, describe, frozen, label, toposort
 from numgraph.op import Op
 from numgraph.ops.define import ZERO, Zero, f
 from numgraph.reach import Part, Reach, cleaned, joined, limited, passed_down
+from numgraph.scanning.gradient import gradients
 from numgraph.source import current_line, lines_of
 from numgraph.stable.engine import Stable, remember_rewritten
 from numgraph.types import DISCRETE, FLOATS
@@ -172,6 +173,9 @@ class Sweep:
         self.cotangents: dict[int, Cotangent] = dict(self.seeds)
         # which elements of a variable have a part in the seeds; all where it is not listed
         self.reach: dict[int, Reach] = {}
+        # the results of each loop that are still to come, and what has arrived at the others
+        self.loops: dict[Any, list[Variable]] = {}
+        self.arrived: dict[Any, list[tuple[Variable, Cotangent]]] = {}
 
     def computes(self, variable: Variable) -> bool:
         """Whether a variable is one that the cost is computed from."""
@@ -213,13 +217,33 @@ class Sweep:
             if id(node) not in self.needed:
                 continue
             cotangent = self.cotangents.get(id(node))
-            if cotangent is not None and node.op is not None and self._leads_on(node, self.needed):
+            if node.op is not None and node.op.loop:
+                with lines_of(node.line or here):
+                    self._arrived(node, cotangent)
+            elif cotangent is not None and node.op is not None and self._leads_on(node, self.needed):
                 with lines_of(node.line or here):
                     self._hand_down(node, node.op, cotangent)
             if id(node) not in self.wrt:
                 self.cotangents.pop(id(node), None)
             self.reach.pop(id(node), None)
         return {key: g for key, g in self.cotangents.items() if key in self.wrt and key in self.needed}
+
+    def _arrived(self, node: Variable, cotangent: Cotangent | None) -> None:
+        """Wait until all results of a loop have their cotangents, and give each of its operands its part."""
+        key = _loop_of(node)
+        waiting = self.loops.setdefault(key, [v for v in self.nodes if v.op and v.op.loop and _loop_of(v) == key])
+        found = self.arrived.setdefault(key, [])
+        if cotangent is not None and self._leads_on(node, self.needed):
+            found.append((node, cotangent))
+        waiting.remove(node)
+        # what needs no gradient does not come by
+        if found and not any(id(v) in self.needed for v in waiting):
+            wanted = [id(v) in self.needed for v in node.inputs]
+            parts = gradients(found, wanted, _differentiated)
+            for variable, part in zip(node.inputs, parts, strict=True):
+                if part is not None and id(variable) in self.needed and id(variable) not in self.seeds:
+                    fitted = part if part is ZERO else f.cast(part, variable.type.dtype)
+                    self._add(variable, fitted, None)
 
     def _hand_down(self, node: Variable, op: Op, cotangent: Cotangent) -> None:
         """Give each input of `node` its part of the cotangent."""
@@ -286,6 +310,23 @@ class Sweep:
             summed: Variable = f.unbroadcast(variable, result)
             return summed
         return result
+
+
+def _loop_of(result: Variable) -> Any:
+    """The same for all results of one loop with the same operands."""
+    return id(result.attrs["loop"]), tuple(map(id, result.inputs))
+
+
+def _differentiated(
+    seeds: Mapping[Variable, Variable], wrt: Sequence[Variable]
+) -> Sequence[Variable | None]:
+    """The gradients of `wrt`, None where there is none, of variables whose cotangents are known."""
+    if not seeds or not wrt:
+        return [None] * len(wrt)
+    sweep = Sweep(wrt, seeds, ())
+    found = sweep.run(None)
+    parts = [found.get(id(v)) for v in wrt]
+    return [None if part is None or isinstance(part, Zero) else part for part in parts]
 
 
 def _all_ones(variable: Variable) -> bool:

@@ -16,6 +16,7 @@ which code is generated for every target:
              With `accumulates` the arguments are (c, a, b, alpha, beta) and the result is beta * c + alpha * a @ b.
 * `kernel`   a `Kernel`: a function of `kernels/` on contiguous arrays.
 * `expand`   a function `(*variables, **attrs) -> Variable`: a composition of other ops, expanded before scheduling.
+* `loop`     True: a result of a `Loop`, see `ops.loop`; attribute `loop` says what each step computes.
 
 `shape` is needed for every form but `scalar` and `reduce`: `(*operands, **attrs) -> tuple of lengths`, written with
 the arithmetic of `lengths.dims`. An *operand* offers `.shape` (lengths), `.ndim`, `.dtype`, `.value` (the value of a
@@ -185,6 +186,7 @@ class Op:
     accumulates: bool = False
     kernel: Kernel | None = None
     expand: Callable[..., Any] | None = None
+    loop: bool = False
     shape: Callable[..., tuple[Any, ...]] | None = None
     injective: bool = True
     keeps: tuple[int, ...] = ()
@@ -259,7 +261,7 @@ class Op:
         return self.pickled() if self.pickled is not None else (_op_named, (self.name,))
 
 
-FORMS = ("scalar", "reduce", "element", "scatter", "reshape", "product", "kernel", "expand")
+FORMS = ("scalar", "reduce", "element", "scatter", "reshape", "product", "kernel", "expand", "loop")
 OPS: dict[str, Op] = {}
 # Functions that users call, by name; filled by `numgraph.ops`. Methods and operators of variables look here.
 FUNCTIONS: dict[str, Callable[..., Any]] = {}

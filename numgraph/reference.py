@@ -16,6 +16,7 @@ from numgraph.formula import described
 from numgraph.graph import Constant, Variable, describe, toposort
 from numgraph.lengths.dims import MOST_BYTES, counted
 from numgraph.op import Check, Op, boolean, reference
+from numgraph.ops.loop import COUNT, FINAL, LAST, ROWS, Loop
 from numgraph.shared import SharedVariable
 from numgraph.types import compared
 
@@ -47,15 +48,95 @@ def evaluate(outputs: Sequence[Variable], values: Mapping[Variable, Array]) -> l
     nodes = toposort(outputs, stop=values)
     uses = Counter(id(v) for node in nodes if id(node) not in known for v in node.inputs)
     uses.update(id(v) for v in outputs)
+    looped: dict[Any, dict[Variable, Array]] = {}
     for node in nodes:
         if id(node) in known:
             continue
-        known[id(node)] = compute(node, [known[id(v)] for v in node.inputs]) if node.op is not None else _leaf(node)
+        if node.op is not None and node.op.loop:
+            key = (id(node.attrs["loop"]), tuple(map(id, node.inputs)))
+            if key not in looped:
+                members = [v for v in nodes if v.op and v.op.loop and v.attrs["loop"] is node.attrs["loop"]]
+                members = [v for v in members if tuple(map(id, v.inputs)) == key[1]]
+                looped[key] = run_loop(members, [known[id(v)] for v in node.inputs])
+            known[id(node)] = looped[key][node]
+        else:
+            known[id(node)] = compute(node, [known[id(v)] for v in node.inputs]) if node.op is not None else _leaf(node)
         for v in node.inputs:
             uses[id(v)] -= 1
             if not uses[id(v)]:
                 del known[id(v)]
     return [np.array(known[id(v)], dtype=v.type.dtype, order="C", copy=True) for v in outputs]
+
+
+def run_loop(results: Sequence[Variable], arrays: Sequence[Array]) -> dict[Variable, Array]:
+    """The results of one loop: its steps, one after the other."""
+    first = results[0]
+    loop: Loop = first.attrs["loop"]
+    for result in results:
+        assert result.op is not None
+        try:
+            check(result.op, arrays, result.attrs)
+        except NumgraphError as error:
+            raise type(error)(_message(result, arrays, str(error))) from error.__cause__
+    steps = int(arrays[0])
+    sequences, initials, invariants = loop.parts(arrays[1:])
+    states = [np.array(a, dtype=p.type.dtype) for p, a in zip(loop.states, initials, strict=True)]
+    wanted = [*loop.nexts, *loop.values, *([loop.until] if loop.until is not None else [])]
+    traces, rows, made = [[s] for s in states], [[] for _ in loop.values], 0  # type: ignore[var-annotated]
+    for t in range(steps):
+        stand = dict(zip(loop.sequences, (s[t] for s in sequences), strict=True))
+        stand |= dict(zip(loop.states, states, strict=True)) | dict(zip(loop.invariants, invariants, strict=True))
+        found = evaluate(wanted, stand)
+        news = found[: len(states)]
+        for p, old, new in zip(loop.states, states, news, strict=True):
+            if old.shape != new.shape:
+                raise ShapeError(
+                    f"scan: a step changes the lengths of a state from {list(old.shape)} to {list(new.shape)}\n"
+                    f"  {describe(p)}"
+                )
+        states = news
+        for past, new in zip(traces, states, strict=True):
+            past.append(new)
+        for row, value in zip(rows, found[len(states) :], strict=False):
+            row.append(value)
+        made += 1
+        if loop.until is not None and found[-1]:
+            break
+    return {result: _result(result, loop, arrays, steps, made, rows, traces) for result in results}
+
+
+def _result(
+    result: Variable,
+    loop: Loop,
+    arrays: Sequence[Array],
+    steps: int,
+    made: int,
+    rows: Sequence[list[Array]],
+    traces: Sequence[list[Array]],
+) -> Array:
+    """One result of a loop, of what its steps were."""
+    attrs = result.attrs
+    if result.op is COUNT:
+        return np.array(made)
+    if result.op is FINAL:
+        return traces[attrs["state"]][-1]
+    if result.op is LAST:
+        return rows[attrs["value"]][-1]
+    kept, count = (rows[attrs["value"]], steps) if result.op is ROWS else (traces[attrs["state"]], steps + 1)
+    value = loop.values[attrs["value"]] if result.op is ROWS else None
+    if not kept:
+        assert value is not None
+        return np.zeros((0, *_lengths_without_steps(value, loop, arrays)), value.type.dtype)
+    # behind the step that ended the loop there is nothing
+    return np.concatenate([np.stack(kept), np.zeros((count - len(kept), *kept[0].shape), kept[0].dtype)])
+
+
+def _lengths_without_steps(value: Variable, loop: Loop, arrays: Sequence[Array]) -> Sequence[int]:
+    """What lengths a value would have, if there were steps: zeros stand for the elements of the sequences."""
+    sequences, initials, invariants = loop.parts(arrays[1:])
+    elements = [np.zeros(s.shape[1:], s.dtype) for s in sequences]
+    stand = dict(zip(loop.placeholders, (*elements, *initials, *invariants), strict=True))
+    return evaluate([value], stand)[0].shape
 
 
 def _leaf(node: Variable) -> Array:

@@ -52,15 +52,18 @@ def substitute(outputs: Sequence[Variable], replace: dict[Variable, Variable]) -
     Values are not substituted again, so `{a: b, b: a}` swaps and `{x: x + 1}` is no loop. What does not depend on a
     key is kept, not copied.
     """
-    if not replace:
-        return list(outputs)
     if any(key.op is not None for key in replace):
         replace = _with_stand_ins(outputs, replace)
+    return replaced(outputs, replace)
+
+
+def replaced(outputs: Sequence[Variable], replace: dict[Variable, Variable]) -> list[Variable]:
+    """As `substitute`, but of the very keys only, and not of what stands for them in gradients."""
     new: dict[int, Variable] = {id(k): v for k, v in replace.items()}
-    for node in toposort(outputs, stop=replace):
+    for node in toposort(outputs, stop=replace) if replace else ():
         if id(node) in new:
             continue
         inputs = tuple(new[id(v)] for v in node.inputs)
         unchanged = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
         new[id(node)] = node if unchanged else node.copy_with(inputs)
-    return [new[id(v)] for v in outputs]
+    return [new.get(id(v), v) for v in outputs]

@@ -14,6 +14,7 @@ from numgraph.ops import (
     index,
     join,
     linalg,
+    loop,
     nnet,
     padding,
     random,
@@ -31,7 +32,7 @@ from numgraph.ops import (
 
 MODULES = (
     bounds, elementwise, compare, special, ufuncs, reduce, statistics, nnet, create, shape, join, select, index, linalg,
-    sort, padding, search, grids, activations, user, usercall, random,
+    loop, sort, padding, search, grids, activations, user, usercall, random,
 )  # fmt: skip
 
 for _module in MODULES:

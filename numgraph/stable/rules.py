@@ -10,6 +10,7 @@ from typing import Any
 from numgraph.graph import Variable, apply
 from numgraph.op import OPS
 from numgraph.ops.define import f
+from numgraph.ops.loop import ROWS, last
 from numgraph.patterns import Bindings, Rule, rule
 from numgraph.stable.logs import log_of, never_negative
 
@@ -61,6 +62,16 @@ def _of_squares(site: Any, bound: Bindings) -> bool:
     return never_negative(site, bound["x"])
 
 
+def _last_step(site: Any, node: Variable, bound: Bindings) -> Variable | None:
+    """`rows[-1]` of a loop."""
+    rows, index = node.inputs
+    if rows.op is not ROWS or rows.attrs["loop"].until is not None or site.number(index) != -1:
+        return None
+    if any(entry != ("slice", False, False, 1) for entry in node.attrs["key"][1:]):
+        return None
+    return last(rows.attrs["loop"], rows.inputs, rows.attrs["value"])
+
+
 SUMS = ("sum(exp(x), axis=A, keepdims=K)", "dimshuffle(sum(exp(x), axis=A, keepdims=K))")
 
 RULES: tuple[Rule, ...] = (
@@ -106,4 +117,6 @@ RULES: tuple[Rule, ...] = (
     rule("sqrt(x) ** 2", "x", "the slope of the root at 0 is infinite, that of its square is not", when=_of_squares),
     rule("square(sqrt(x))", "x", "as sqrt(x) ** 2", when=_of_squares),
     rule("sqrt(x) * sqrt(x)", "x", "as sqrt(x) ** 2", when=_of_squares),
+    # loops
+    rule("subtensor(x, i, key=K)", None, "of all steps of a loop only the last one is kept", build=_last_step),
 )

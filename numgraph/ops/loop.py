@@ -1,0 +1,183 @@
+"""Loops as values: what each step of a scan computes, and the ops that read results of one.
+
+A `Loop` is a small closed graph. Its leaves are *placeholders*: for the element of each sequence that is a step's turn,
+for each state as it is before the step, and for what is the same in every step. The ops of this file take the number of
+steps and what stands for the placeholders; attribute `loop` is the loop, and `value` or `state` says what of it is
+wanted. So one loop may have many results, and a gradient may ask for values that nobody has asked for before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from numgraph.errors import IndexOutOfRange, ShapeError
+from numgraph.graph import Variable, apply, describe, packed
+from numgraph.lengths.dims import UNKNOWN, Dim
+from numgraph.op import OPS, Check, Op
+
+__all__: list[str] = []
+
+
+class Loop:
+    """What a scan computes in each step. It never changes, but that `values` grows.
+
+    sequences, states, invariants: the placeholders. nexts: what each state is after the step; of the type of its
+    placeholder. until: a 0-d bool after which, where it is true, no more steps follow; None for all steps. values: the
+    variables of the graph that results ask for. name: for messages and generated code. truncate: how many steps a
+    gradient goes back; None for all.
+    """
+
+    def __init__(
+        self,
+        sequences: Sequence[Variable],
+        states: Sequence[Variable],
+        invariants: Sequence[Variable],
+        nexts: Sequence[Variable],
+        until: Variable | None = None,
+        name: str = "",
+        truncate: int | None = None,
+        values: Sequence[Variable] = (),
+    ) -> None:
+        self.sequences, self.states, self.invariants = tuple(sequences), tuple(states), tuple(invariants)
+        self.nexts, self.until, self.name, self.truncate = tuple(nexts), until, name, truncate
+        self.values = list(values)
+
+    @property
+    def placeholders(self) -> tuple[Variable, ...]:
+        """All of them, in the order of what stands for them."""
+        return (*self.sequences, *self.states, *self.invariants)
+
+    @property
+    def roots(self) -> list[Variable]:
+        """The variables that its fields name."""
+        return [*self.placeholders, *self.nexts, *([self.until] if self.until is not None else []), *self.values]
+
+    def number(self, value: Variable) -> int:
+        """The number of a variable of its graph among `values`."""
+        for number, known in enumerate(self.values):
+            if known is value:
+                return number
+        self.values.append(value)
+        return len(self.values) - 1
+
+    def parts(self, operands: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+        """Of what stands for the placeholders: sequences, first values of states, and the rest."""
+        a, b = len(self.sequences), len(self.sequences) + len(self.states)
+        return operands[:a], operands[a:b], operands[b:]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the graph first, as one flat list, so that the pickler never recurses over it."""
+        fields = (
+            self.sequences, self.states, self.invariants, self.nexts, self.until, self.name, self.truncate, self.values
+        )  # fmt: skip
+        return _unpickled, (packed(self.roots), fields)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Loop:
+        return self
+
+
+def _unpickled(nodes: list[Variable], fields: tuple[Any, ...]) -> Loop:
+    return Loop(*fields)
+
+
+def _lengths(variable: Variable) -> tuple[Dim, ...]:
+    return tuple(UNKNOWN if n is None else n for n in variable.type.shape)
+
+
+def _fit(loop: Loop, operands: Sequence[Any]) -> None:
+    """ShapeError where what stands for a placeholder cannot be of its type."""
+    lead = len(loop.sequences)
+    for number, (placeholder, operand) in enumerate(zip(loop.placeholders, operands, strict=True)):
+        given = tuple(operand.shape)[1 if number < lead else 0 :]
+        known = placeholder.type.shape
+        pairs = zip(given, known, strict=False)
+        if len(given) != len(known) or any(isinstance(n, int) and m not in (None, n) for n, m in pairs):
+            raise ShapeError(f"scan: lengths {list(given)} do not fit what the loop was made for\n  {describe(placeholder)}")
+
+
+def _of_rows(steps: Any, *operands: Any, loop: Loop, value: int, dtype: str) -> tuple[Dim, ...]:
+    _fit(loop, operands)
+    return (steps.value, *_lengths(loop.values[value]))
+
+
+def _of_last(steps: Any, *operands: Any, loop: Loop, value: int, dtype: str) -> tuple[Dim, ...]:
+    _fit(loop, operands)
+    return _lengths(loop.values[value])
+
+
+def _of_final(steps: Any, *operands: Any, loop: Loop, state: int, dtype: str) -> tuple[Dim, ...]:
+    _fit(loop, operands)
+    return _lengths(loop.states[state])
+
+
+def _of_trace(steps: Any, *operands: Any, loop: Loop, state: int, dtype: str) -> tuple[Dim, ...]:
+    _fit(loop, operands)
+    return (steps.value + 1, *_lengths(loop.states[state]))
+
+
+def _not_here(*arrays: Any, **attrs: Any) -> Any:
+    raise NotImplementedError("results of loops are computed together, see `reference`")
+
+
+NATURAL = Check("at_least", lambda steps, *_, **__: [(steps.value, 0)], "a number of steps of {a}, which is negative", IndexOutOfRange)
+SOME = Check("at_least", lambda steps, *_, **__: [(steps.value, 1)], "no last step, since there are {a} steps", IndexOutOfRange)
+GRADIENT = "gradients of all results of a loop are made together, see `scanning.gradient`"
+
+
+def _op(name: str, doc: str, shape: Any, *checks: Check) -> Op:
+    return Op(
+        name, ("steps", "*operands"), doc, None, _not_here, None, no_grad=GRADIENT, loop=True, shape=shape,
+        checks=(NATURAL, *checks), samples=list, says="scan",
+    )  # fmt: skip
+
+
+ROWS = _op("scan_rows", "A value of each step, one behind the other.", _of_rows)
+LAST = _op("scan_last", "A value of the last step.", _of_last, SOME)
+FINAL = _op("scan_final", "A state after all steps: its first value, where there are none.", _of_final)
+TRACE = _op("scan_trace", "A state before the first step and after each.", _of_trace)
+COUNT = _op("scan_count", "How many steps were made.", lambda steps, *operands, loop, dtype: ())
+
+
+def rows(loop: Loop, operands: Sequence[Variable], value: Variable) -> Variable:
+    """A value of each step. operands: the number of steps, and what stands for the placeholders."""
+    return apply(ROWS, operands, loop=loop, value=loop.number(value), dtype=value.type.dtype)
+
+
+def last(loop: Loop, operands: Sequence[Variable], value: int) -> Variable:
+    """Value `value` of the last step."""
+    return apply(LAST, operands, loop=loop, value=value, dtype=loop.values[value].type.dtype)
+
+
+def final(loop: Loop, operands: Sequence[Variable], state: int) -> Variable:
+    """A state after all steps."""
+    return apply(FINAL, operands, loop=loop, state=state, dtype=loop.states[state].type.dtype)
+
+
+def trace(loop: Loop, operands: Sequence[Variable], state: int) -> Variable:
+    """A state before the first step, and after each."""
+    return apply(TRACE, operands, loop=loop, state=state, dtype=loop.states[state].type.dtype)
+
+
+def count(loop: Loop, operands: Sequence[Variable]) -> Variable:
+    """How many steps were made."""
+    return apply(COUNT, operands, loop=loop, dtype="int64")
+
+
+Op(
+    "turn",
+    ("x", "step"),
+    "The element of x along axis 0 that is a step's turn.",
+    lambda dtypes: dtypes[0],
+    lambda x, step: x[int(step)],
+    None,
+    no_grad="it is made when a loop is compiled",
+    element=lambda idx, x, step: x.at(step.value, *idx),
+    moves=True,
+    windowed=lambda: True,
+    shape=lambda x, step: tuple(x.shape[1:]),
+    samples=lambda: [([np.arange(6.0).reshape(3, 2), np.int64(1)], {})],
+)
+TURN = OPS["turn"]

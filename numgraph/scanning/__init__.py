@@ -1,0 +1,1 @@
+"""Scans: loops in expressions, made of what a Python function says of one step."""
