@@ -235,4 +235,7 @@ class Elements:
             *factors, rest = row
             offset = offset + rest * stride
             strides = [s + k * stride for s, k in zip(strides, factors, strict=True)]
+        if any(isinstance(n, Node) and n.reads and n.within for n in (offset, *strides)):
+            # no plan knows what a step of a scan computes
+            return None
         return View(source.buffer, offset, lengths, tuple(strides))

@@ -21,6 +21,7 @@ from numgraph.formula import described
 from numgraph.graph import Variable
 from numgraph.lengths.rules import Arithmetic, lower_bound, simplified
 from numgraph.op import OPS, Op, reference
+from numgraph.ops.loop import Loop
 from numgraph.ops.special import CAST
 from numgraph.source import SourceLine
 from numgraph.text import printable
@@ -41,7 +42,10 @@ MAX_FOLDED = 4096
 #   loop    the counter of loop level k  attrs: (k,)
 #   load    an element of a buffer       inputs: (buffer, *index)
 #   copy    a private copy of its input  attrs: (serial,)
-LEAVES = frozenset({"input", "scalar", "shared", "array"})
+#   step    which step a scan is in      attrs: (number of the scan,)
+#   state   a scan's state before a step attrs: (number of the scan, number of the state)
+LEAVES = frozenset({"input", "scalar", "shared", "array", "state"})
+NOWHERE: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
@@ -49,8 +53,9 @@ class Node(Arithmetic):
     """One node. `kind` is "op" or one of the kinds above.
 
     depth: the innermost loop it depends on, + 1. planned: whether it is a scalar that can be computed before any loop
-    runs. reads: whether an element of an array is read for it: of a length, whether it is more than arithmetic on
-    lengths. lowest: what a length or index is at least, None where nothing is known.
+    runs, of the whole program or of a step of a scan. reads: whether an element of an array is read for it: of a length,
+    whether it is more than arithmetic on lengths. lowest: what a length or index is at least, None where nothing is
+    known. within: the scans, by number, in whose steps it is another value.
     """
 
     graph: Graph
@@ -65,6 +70,7 @@ class Node(Arithmetic):
     planned: bool = field(init=False)
     reads: bool = field(init=False)
     lowest: int | None = field(init=False)
+    within: frozenset[int] = field(init=False)
 
     def __post_init__(self, lengths: tuple[Any, ...]) -> None:
         """Find what follows from the rest."""
@@ -80,6 +86,7 @@ class Node(Arithmetic):
         put(self, "depth", depth)
         put(self, "planned", _planned(self))
         put(self, "reads", kind == "load" or (kind != "extent" and any(v.reads for v in inputs)))
+        put(self, "within", _within(self))
         put(self, "lowest", lower_bound(self) if self.dtype == "int64" and not lengths else None)
 
     @property
@@ -111,14 +118,29 @@ class Node(Arithmetic):
         return f"<{self.name} {self.dtype}{list(self.dims)} #{self.serial}>"
 
 
+def _within(node: Node) -> frozenset[int]:
+    """The scans in whose steps a node varies."""
+    if node.kind in ("step", "state"):
+        return frozenset(node.attrs[:1])
+    found = NOWHERE
+    for v in node.inputs:
+        if v.within and not v.within <= found:
+            found |= v.within
+    if found and node.op is not None and node.op.loop:
+        # outside of a scan its results do not vary with its steps
+        found -= {node.attributes["scan"]}
+    return found
+
+
 def _planned(node: Node) -> bool:
     """Whether the node is a scalar that can be computed before any loop runs."""
-    if node.kind in ("scalar", "number"):
+    if node.kind in ("scalar", "number", "step"):
         return True
     if node.kind == "extent":
         return True
     if node.kind == "load":
-        return node.inputs[0].kind in LEAVES and all(v.planned for v in node.inputs[1:])
+        buffer = node.inputs[0]
+        return buffer.kind in LEAVES and buffer.kind != "state" and all(v.planned for v in node.inputs[1:])
     return (
         node.kind == "op"
         and not node.dims
@@ -147,6 +169,8 @@ class Graph:
         self.same: dict[Node, Any] = {}
         self.active: tuple[SourceLine, ...] = ()
         self.requirements: list[Requirement] = []
+        # by number
+        self.scans: list[Scan] = []
 
     def make(
         self,
@@ -293,6 +317,20 @@ class Graph:
         if node.is_number:
             return self.number(np.dtype(node.dtype).type(node.value).astype(dtype), dtype)
         return self.make("op", CAST, (node,), (("dtype", dtype),), dtype, node.dims)
+
+
+class Scan:
+    """The nodes of a loop's placeholders and of what a step computes of them, by its variables.
+
+    step, states: the leaves. number: the scan's, which those within it carry; a scan inside of another has a larger one.
+    """
+
+    def __init__(self, graph: Graph, loop: Loop) -> None:
+        self.loop, self.number = loop, len(graph.scans)
+        graph.scans.append(self)
+        self.step = graph.make("step", None, (), (self.number,), "int64", ())
+        self.states: list[Node] = []
+        self.nodes: dict[Variable, Node] = {}
 
 
 def _frozen(value: Any) -> Any:

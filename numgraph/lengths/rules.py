@@ -59,7 +59,7 @@ def lower_bound(node: Node) -> int | None:
     """What a new node is known to be at least, from the bounds of its inputs; None where nothing is known."""
     if node.is_number:
         return int(node.value)
-    if node.kind in ("extent", "loop") or node.name == "slice_bound":
+    if node.kind in ("extent", "loop", "step") or node.name == "slice_bound":
         return 0
     if node.name not in BOUNDS:
         return None

@@ -38,7 +38,7 @@ def _scalar_inputs(node: Node) -> Sequence[Node]:
 def varies(number: Any) -> bool:
     """Whether a number depends on an argument's value or on elements of arrays, rather than on lengths alone."""
     nodes = topological([number]) if isinstance(number, Node) else []
-    return any(v.kind in ("scalar", "load") for v in nodes)
+    return any(v.kind in ("scalar", "load", "step") for v in nodes)
 
 
 def length_sources(graph: Graph, nodes: Iterable[Node]) -> list[Node]:

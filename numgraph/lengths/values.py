@@ -40,6 +40,8 @@ class Values:
 
     def _value(self, node: Node) -> Any | None:
         """The number that a scalar node is, or a leaf's array; what it depends on is known already."""
+        if node.kind in ("step", "state"):
+            return None
         if node.kind in LEAVES:
             array = self.leaf(node)
             return array.item() if isinstance(array, np.ndarray) and node.kind == "scalar" else array

@@ -18,10 +18,12 @@ from numgraph.schedule.tasks import Reduction
 CHUNK, CHUNKS = Name("chunk"), Name("chunks")
 
 
-def host_values(setting: Setting, nest: LoopNest | None = None, plans: bool = False) -> tuple[Values, HostMemory]:
-    """The beginning of a function for the processor. nest: what it does a chunk of."""
+def host_values(
+    setting: Setting, nest: LoopNest | None = None, plans: bool = False, scan: int | None = None
+) -> tuple[Values, HostMemory]:
+    """The beginning of a function for the processor. nest: what it does a chunk of. plans, scan: see `HostMemory`."""
     own = {task.node: place for task, place in setting.schedule.division[nest].partial.items()} if nest else {}
-    values = Values(setting, partial(HostMemory, own=own, plans=plans), setting.names())
+    values = Values(setting, partial(HostMemory, own=own, plans=plans, scan=scan), setting.names())
     assert isinstance(values.memory, HostMemory)
     return values, values.memory
 

@@ -72,13 +72,18 @@ def step_function(layout: Layout, stage: int, phases: Sequence[Any], uses: Mappi
         address = call("argument_address", TABLE, layout.at(place))
         body.append(layout.stored(target, address, f"where {kind} {number} lies"))
     for phase in phases:
-        body += _divided_call(layout, phase, uses) if phase.nest is not None else _call(phase, uses[phase.name])
+        body += phase_call(layout, phase, uses)
     return Function(f"step_{stage}", (ADDRESS,), (*body, Return(Number(0))), "jit", "everything, in order")
 
 
-def _call(phase: Any, use: Use, answer: Expression = STATUS) -> list[Statement]:
+def phase_call(layout: Layout, phase: Any, uses: Mapping[str, Use]) -> list[Statement]:
+    """The call of a phase, or of what launches its chunks."""
+    return _divided_call(layout, phase, uses) if phase.nest is not None else call_of(uses[phase.name], phase.fails)
+
+
+def call_of(use: Use, fails: bool, answer: Expression = STATUS) -> list[Statement]:
     """The call of a phase, or its launch; where it may fail, the end of the step with an answer."""
-    if not phase.fails:
+    if not fails:
         return [Do(use.call, note=use.note, lines=use.lines)]
     note = "" if answer is STATUS else "what fails first in order"
     return [
@@ -91,7 +96,7 @@ def _divided_call(layout: Layout, phase: Any, uses: Mapping[str, Use]) -> list[S
     use = uses[phase.name]
     function, count = Name(use.call.function), layout.slot(layout.chunk_count(phase.nest))
     launch = Use(call("launch", layout.slot(LAUNCH), function, ADDRESS, count), use.note, use.lines)
-    body = _call(phase, launch, call(function.text, ADDRESS, Number(0), Number(1)))
+    body = call_of(launch, phase.fails, call(function.text, ADDRESS, Number(0), Number(1)))
     if phase.joining is not None:
         join = uses[phase.joining]
         body.append(Do(join.call, note=join.note, lines=join.lines))

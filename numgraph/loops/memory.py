@@ -14,7 +14,7 @@ from numgraph.loops.positions import position
 from numgraph.loops.program import REALS, TABLE, Assign, Call, Expression, Load, Name, Number, Statement
 from numgraph.loops.scalar import POINTERS, convert
 from numgraph.loops.values import Values
-from numgraph.schedule.buffers import memory_of
+from numgraph.schedule.buffers import Buffer, memory_of
 from numgraph.schedule.work import owner
 from numgraph.types import FLOATS
 
@@ -27,17 +27,20 @@ class HostMemory:
     """What a function reads from the table, and pointers to buffers.
 
     own: buffers that the chunk has a copy of, with their places in its own memory. plans: whether the function is a
-    plan, which computes lengths. tile: in a loop over tiles of rows, the statements of one tile, which define the
+    plan, which computes lengths. scan: of a plan of a scan's steps, the number of the scan. tile: in a loop over tiles of rows, the statements of one tile, which define the
     pointers to what is kept for its rows.
     """
 
-    def __init__(self, values: Values, own: Mapping[Node, Any] = NOTHING, plans: bool = False) -> None:
+    def __init__(
+        self, values: Values, own: Mapping[Node, Any] = NOTHING, plans: bool = False, scan: int | None = None
+    ) -> None:
         self.values = values
         self.schedule = values.schedule
         self.graph = values.graph
         self.layout = values.layout
         self.own = own
         self.plans = plans
+        self.scan = scan
         self.tile: list[Statement] | None = None
         self.pointers: dict[Any, Name] = {}
         # places in the arena, whose sizes say nothing to a reader
@@ -49,13 +52,17 @@ class HostMemory:
 
     def supplies(self, node: Node) -> bool:
         """Whether a phase reads the node from the table: lengths, and indices that no loop changes."""
+        if self.scan is not None and self.scan in node.within:
+            return False
         return not self.plans and node.planned and node.kind == "op" and node.dtype == "int64"
 
     def supplied(self, node: Node) -> Expression:
         """Read an argument, a length or an index that the plan has computed."""
         values, notes, layout = self.values, self.values.notes, self.layout
         wish, value = self.graph.names.get(node), None
-        if node.kind == "scalar":
+        if node.kind == "step":
+            value, prefix, note = layout.slot(layout.step(node.attrs[0])), "t", "which step it is"
+        elif node.kind == "scalar":
             place = layout.arguments[node.attrs[0]]
             self.reads_reals |= node.dtype in FLOATS
             value = REALS[layout.at(place)] if node.dtype in FLOATS else layout.slot(place)
@@ -131,6 +138,8 @@ class HostMemory:
         """The address of a buffer's first element."""
         if buffer.kind == "array":
             return self.layout.slot(self.layout.array(buffer.attrs[0]))
+        if buffer.kind == "state":
+            return self.layout.slot(self.layout.state(buffer))
         if buffer.kind in LEAVES:
             return self.layout.slot(self.layout.address(buffer))
         place = memory_of(self.schedule.buffers, buffer)
@@ -141,11 +150,20 @@ class HostMemory:
             return self.beyond(OWN, place.offset) - FIRST * (width * np.dtype(buffer.dtype).itemsize)
         if buffer in self.own or place.place == "private":
             return self.beyond(OWN, self.own.get(buffer, place.offset))
+        if place.place == "moving":
+            return self.layout.slot(self.layout.moving(place.slot, self._shown(buffer)))
         if place.place == "arena":
-            return self.beyond(self.layout.slot(self.layout.arena[place.stage]), place.offset)
+            return self.in_arena(place)
         if place.place == "shared":
             return self.layout.slot(self.layout.address(self.schedule.shared[place.slot]))
         return self.layout.slot(self.layout.made_address(place.place, place.slot))
+
+    def in_arena(self, place: Buffer) -> Expression:
+        """The address of a buffer in the arena."""
+        return self.beyond(self.layout.slot(self.layout.arena[place.stage]), place.offset)
+
+    def _shown(self, buffer: Node) -> str:
+        return self.graph.names.get(buffer) or "state"
 
     def view_address(self, view: View, name: str | None = None) -> Expression:
         """The address of the first element that an operand of a product or kernel reads. name: what it is called."""

@@ -27,6 +27,7 @@ from numgraph.loops.program import (
 )
 from numgraph.loops.values import Setting, Values
 from numgraph.schedule import chunks
+from numgraph.schedule.arrange import nests_within
 
 
 def broken(kind: str, a: Expression, b: Expression) -> Expression:
@@ -37,6 +38,12 @@ def broken(kind: str, a: Expression, b: Expression) -> Expression:
         return outside(a, b)
     sign = {"equal": "!=", "assume": "!=", "nonempty": "<", "at_least": "<", "fits": ">"}[kind]
     return a.compared(sign, 1 if kind == "nonempty" else b)
+
+
+def within_of(requirement: Requirement) -> frozenset[int]:
+    """The scans in whose steps a condition is another one."""
+    numbers = [n.within for n in (requirement.a, requirement.b) if isinstance(n, Node)]
+    return frozenset().union(*numbers)
 
 
 class Plans:
@@ -54,7 +61,7 @@ class Plans:
         """The conditions of a stage, its lengths, and the size of its arena; and whether arguments are read that are
         floats."""
         values, memory = host_values(self.setting, plans=True)
-        waiting = [r for r in self.requirements if self._stage_of(r) == stage]
+        waiting = [r for r in self.requirements if self._stage_of(r) == stage and not within_of(r)]
         if stage == 0:
             waiting = self._assume(values, waiting)
         for requirement in waiting:
@@ -62,7 +69,7 @@ class Plans:
         if stage == len(self.schedule.stages) - 1:
             self._made()
         for node, place in list(self.layout.values.items()):
-            if self._value_stage(node) == stage:
+            if self._value_stage(node) == stage and not node.within:
                 value = values.value(node)
                 values.add(self.layout.stored(place, value, values.notes.length(node)))
         if not self.graph.traits.grid:
@@ -82,10 +89,11 @@ class Plans:
         total: Any = 0
         for nest in self.schedule.stages[stage]:
             division = self.schedule.division.get(nest)
-            work = division.work if division is not None else chunks.work_of_nest(self.graph, nest)
-            total = total + work
+            total = total + (division.work if division is not None else chunks.work_of_nest(self.graph, nest))
+        for nest in nests_within(self.schedule.stages[stage]):
+            division = self.schedule.division.get(nest)
             if division is not None:
-                cycles, rows = values.whole(work), values.whole(division.length)
+                cycles, rows = values.whole(division.work), values.whole(division.length)
                 count = Call("chunk_count", (TABLE, cycles, Number(chunks.GRAIN), rows))
                 values.add(self.layout.stored(self.layout.chunk_count(nest), count, "chunks of a divided loop"))
         work = self.graph.find(total)

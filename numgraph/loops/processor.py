@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from numgraph.ir import Requirement
-from numgraph.loops.alike import Merged, apart, merge
+from numgraph.loops.alike import Merged, Use, apart, merge
 from numgraph.loops.build import LoopBuilder
 from numgraph.loops.calls import Products, add_kernel
 from numgraph.loops.chunks import CHUNK, CHUNKS, add_chunk, add_join, host_values
-from numgraph.loops.entry import POINTER, entry_function, step_function, sweeps
+from numgraph.loops.entry import POINTER, call_of, entry_function, phase_call, step_function, sweeps
 from numgraph.loops.memory import HostMemory
 from numgraph.loops.notes import Notes
 from numgraph.loops.plan import Plans
 from numgraph.loops.program import ADDRESS, REALS, TABLE, Assign, Call, Function, Number, Return, Statement
+from numgraph.loops.scans import ScanBuilder, ScanLoop, plan_of_steps
 from numgraph.loops.tiles import Tiles, add_tiles_join
 from numgraph.loops.values import Setting, Values
 from numgraph.schedule.arrange import LoopNest, Tiled
 from numgraph.schedule.plan import Schedule
-from numgraph.schedule.tasks import IndexCheck, KernelCall, Product, Task
+from numgraph.schedule.tasks import IndexCheck, KernelCall, Product, ScanTask, Task
 
 # Statements in one generated function, see `arrange.MAX_BODY`.
 MAX_FUNCTION = 96
@@ -28,7 +29,8 @@ MAX_FUNCTION = 96
 @dataclass
 class Phase:
     """A loop nest, a product or a kernel. functions: that compute it, the last one perhaps what joins the parts of
-    chunks, called `joining`. nest: what is divided among threads."""
+    chunks, called `joining`. nest: what is divided among threads. scan: of a scan, its loop; inner: the phases of a
+    step."""
 
     name: str
     kind: str
@@ -36,11 +38,20 @@ class Phase:
     functions: list[Function] = field(default_factory=list)
     nest: LoopNest | None = None
     joining: str | None = None
+    scan: ScanLoop | None = None
+    inner: list[Phase] = field(default_factory=list)
 
     @property
     def fails(self) -> bool:
         """Whether the function may refuse to run on."""
         return any(isinstance(task, IndexCheck) or task.raises for task in self.tasks)
+
+
+def within(phases: Iterable[Phase]) -> Iterator[Phase]:
+    """Phases, those of the steps of a scan before the scan."""
+    for phase in phases:
+        yield from within(phase.inner)
+        yield phase
 
 
 def host_function(name: str, statements: Sequence[Statement], reads_reals: bool, decorator: str, note: str) -> Function:
@@ -63,7 +74,11 @@ class ProcessorProgram:
         self.notes = Notes(schedule.graph, self.layout)
         self.kernels: set[str] = set()
         # phases first: they decide which lengths the plans must compute
-        self.stages = [self._phases(stage, nests) for stage, nests in enumerate(schedule.stages)]
+        self.stages = [
+            self._phases(f"phase_{stage}" if stage else "phase", stage, nests)
+            for stage, nests in enumerate(schedule.stages)
+        ]
+        self._plan_steps(requirements)
         plans = Plans(self.setting, requirements)
         # the first plan comes last: it writes every address that phases and later plans read
         self.plans = {stage: self._plan(plans, stage) for stage in reversed(range(len(self.stages)))}
@@ -76,7 +91,7 @@ class ProcessorProgram:
     @property
     def functions(self) -> list[Function]:
         """Those of the phases."""
-        return [function for phase in self.phases for function in phase.functions]
+        return [function for phase in within(self.phases) for function in phase.functions]
 
     def made(self) -> list[Function]:
         """All functions, as they are made."""
@@ -90,8 +105,10 @@ class ProcessorProgram:
         functions: list[Function] = []
         for stage, phases in enumerate(self.stages):
             functions.append(self.plans[stage])
-            for phase in phases:
+            for phase in within(phases):
                 functions += [made for function in phase.functions for made in merged.printed[function.name]]
+                if phase.scan is not None:
+                    functions += self._loop(phase, merged)
             functions.append(step_function(self.layout, stage, phases, merged.calls))
         return [*functions, entry_function(self.layout, len(self.stages), sweeps(self.schedule))]
 
@@ -100,7 +117,29 @@ class ProcessorProgram:
 
     # -- phases -------------------------------------------------------------------------------------------------
 
-    def _phases(self, stage: int, nests: Sequence[LoopNest]) -> list[Phase]:
+    def _loop(self, phase: Phase, merged: Merged) -> list[Function]:
+        """The loop of a scan around the phases of a step, and the plan of a step, if there is one."""
+        loop = phase.scan
+        assert loop is not None
+        calls: list[Statement] = []
+        if loop.plan is not None:
+            calls += call_of(Use(Call(loop.plan.name, (ADDRESS,))), True)
+        for inner in phase.inner:
+            calls += phase_call(self.layout, inner, merged.calls)
+        note = self.notes.made(phase.tasks)
+        made = host_function(loop.name, loop.statements(calls), loop.reads_reals, "jit", note)
+        merged.calls[loop.name] = Use(Call(loop.name, (ADDRESS,)))
+        return [*([loop.plan] if loop.plan is not None else []), made]
+
+    def _plan_steps(self, requirements: Sequence[Requirement]) -> None:
+        """What is worked out before each step; that of an inner scan may need numbers of the outer one's steps."""
+        found = {p.scan.memory.task.scan.number: p.scan for p in within(self.phases) if p.scan is not None}
+        for number, loop in sorted(found.items(), reverse=True):
+            values, memory = host_values(self.setting, scan=number)
+            if plan_of_steps(values, memory, number, requirements):
+                loop.plan = self._function(f"{loop.name}_step", values, memory, "lengths and places of a step")
+
+    def _phases(self, name: str, stage: int, nests: Sequence[LoopNest]) -> list[Phase]:
         """The phases of a stage: small loop nests that follow each other are one."""
         groups: list[list[LoopNest]] = []
         for nest in nests:
@@ -109,9 +148,7 @@ class ProcessorProgram:
             if not last or self._alone(nest) or self._alone(last[0]) or nest.lines > room:
                 groups.append([])
             groups[-1].append(nest)
-        return [
-            self._phase(f"phase_{stage}_{k}" if stage else f"phase_{k}", stage, group) for k, group in enumerate(groups)
-        ]
+        return [self._phase(f"{name}_{k}", stage, group) for k, group in enumerate(groups)]
 
     def _alone(self, nest: LoopNest) -> bool:
         """Whether a nest is a function of its own."""
@@ -121,6 +158,8 @@ class ProcessorProgram:
         if nests[0] in self.schedule.division:
             return self._divided(name, stage, nests[0])
         tasks = [task for nest in nests for task in nest.tasks]
+        if isinstance(tasks[0], ScanTask):
+            return self._scan(name, stage, tasks[0])
         kind = "kernel" if isinstance(tasks[0], KernelCall) else "loops"
         values, memory = host_values(self.setting)
         if kind == "kernel":
@@ -128,6 +167,13 @@ class ProcessorProgram:
         else:
             LoopBuilder(values).nests(nests)
         return Phase(name, kind, tasks, [self._function(name, values, memory, self.notes.made(tasks))])
+
+    def _scan(self, name: str, stage: int, task: ScanTask) -> Phase:
+        """The steps of a scan."""
+        inner = self._phases(f"{name}_part", stage, task.nests)
+        values, memory = host_values(self.setting)
+        loop = ScanBuilder(values, memory, task.memory, name).build()
+        return Phase(name, "scan", [task], scan=loop, inner=inner)
 
     def _divided(self, name: str, stage: int, nest: LoopNest) -> Phase:
         """A loop or a product that threads share, and behind it the joining of what they have accumulated."""

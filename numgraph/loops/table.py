@@ -58,6 +58,10 @@ class Layout:
         # what values are to be called that are neither lengths nor named
         self.wishes: dict[Node, str] = {}
         self.chunks: dict[Any, int] = {}
+        # of scans: the step; the address of each state, and where a step writes each value that others need
+        self.steps: dict[int, int] = {}
+        self.states: dict[Node, int] = {}
+        self.moves: dict[int, int] = {}
 
     @cached_property
     def length_names(self) -> dict[Node, str]:
@@ -154,6 +158,24 @@ class Layout:
         if node not in self.addresses:
             self.addresses[node] = self._take(self._name(node))
         return self.addresses[node]
+
+    def step(self, scan: int) -> int:
+        """The slot of which step a scan is in."""
+        if scan not in self.steps:
+            self.steps[scan] = self._take("step")
+        return self.steps[scan]
+
+    def state(self, node: Node) -> int:
+        """The slot of where a state of a scan lies."""
+        if node not in self.states:
+            self.states[node] = self._take(self._name(node))
+        return self.states[node]
+
+    def moving(self, number: int, wish: str) -> int:
+        """The slot of where a step of a scan writes a value. number: that of its buffer."""
+        if number not in self.moves:
+            self.moves[number] = self._take(f"new_{wish}")
+        return self.moves[number]
 
     def made_address(self, kind: str, number: int) -> int:
         """The slot of the data address of an "output" or "fresh" array, written by the step of its stage."""

@@ -216,7 +216,7 @@ class Values:
         if node.kind == "load":
             self._define_load(node, level, origin)
             return
-        if node.kind in ("scalar", "extent") or self.memory.supplies(node):
+        if node.kind in ("scalar", "extent", "step") or self.memory.supplies(node):
             self.bodies[0].names[node] = self.memory.supplied(node)
             return
         assert node.op is not None, node

@@ -141,6 +141,13 @@ TRACE = _op("scan_trace", "A state before the first step and after each.", _of_t
 COUNT = _op("scan_count", "How many steps were made.", lambda steps, *operands, loop, dtype: ())
 
 
+def lengths_of_result(op: Op, steps: Dim, value: Sequence[Dim]) -> tuple[Dim, ...]:
+    """The lengths of a result, by those of the value that it asks for."""
+    if op in (ROWS, TRACE):
+        return (steps if op is ROWS else steps + 1, *value)
+    return () if op is COUNT else tuple(value)
+
+
 def rows(loop: Loop, operands: Sequence[Variable], value: Variable) -> Variable:
     """A value of each step. operands: the number of steps, and what stands for the placeholders."""
     return apply(ROWS, operands, loop=loop, value=loop.number(value), dtype=value.type.dtype)

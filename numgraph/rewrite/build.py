@@ -17,6 +17,7 @@ from numgraph.lengths import dims
 from numgraph.lengths.known import difference, holds
 from numgraph.op import Op, boolean, reference
 from numgraph.ops.compare import LT, WHERE
+from numgraph.ops.loop import LAST, NATURAL, SOME, lengths_of_result
 from numgraph.ops.shape import BROADCAST_TO, DIMSHUFFLE
 from numgraph.rewrite.assume import Assumptions, Contradiction
 from numgraph.rewrite.sizes import Sizes
@@ -41,6 +42,8 @@ class Builder:
         if dtype is None:
             assert op.dtype is not None, op.name
             dtype = op.dtype([v.dtype for v in inputs])
+        if op.loop:
+            return self.result(op, inputs, attrs)
         if op.reduce:
             return self._reduce(op, inputs[0], attrs, dtype)
         if op.scalar:
@@ -67,6 +70,18 @@ class Builder:
         node = self._make(op, inputs, attrs, dtype, lengths)
         self._check(op, node, operands, attrs)
         return self._known_length(node, operands) if op.element and not node.dims else node
+
+    def result(self, op: Op, inputs: Sequence[Node], attrs: dict[str, Any]) -> Node:
+        """A result of a scan. inputs: the number of steps, the value that is asked for (the number of steps again, where
+        it is their count), the condition that ends it if there is one, and for each state that a step needs its first
+        and its next value. attrs: `states`, the numbers of those; `scan`, `ends`: whether there is such a condition."""
+        steps = Operand(inputs[0], self.elements).value
+        lengths = lengths_of_result(op, steps, inputs[1].dims)
+        node = self._make(op, inputs, attrs, attrs["dtype"], lengths)
+        self.require("at_least", steps, 0, f"scan: {NATURAL.message}", node)
+        if op is LAST:
+            self.require("at_least", steps, 1, f"scan: {SOME.message}", node)
+        return node
 
     def _known_length(self, node: Node, operands: Sequence[Operand]) -> Node:
         """A length as the expression that it is: then nobody seems to read the array that it is a length of."""
@@ -312,12 +327,12 @@ def _is_arithmetic(value: Any) -> bool:
     """Whether a scalar needs nothing but lengths and 0-d arguments."""
     if not isinstance(value, Node) or value.dtype != "int64" or not value.planned:
         return False
-    return value.kind == "op" and not value.reads
+    return value.kind in ("op", "step") and not value.reads
 
 
 def _is_planned(length: Any) -> bool:
     """Whether a length is known before anything is computed."""
-    return isinstance(length, int) or length.planned
+    return isinstance(length, int) or (length.planned and not length.within)
 
 
 def _differ(a: Any, b: Any) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from numgraph.fingerprint import Shapes
 from numgraph.graph import Constant, Variable, label, toposort
 from numgraph.ir import Graph, Node
 from numgraph.rewrite.build import Builder
+from numgraph.rewrite.scans import Scans
 from numgraph.shared import SharedVariable
 from numgraph.text import template
 
@@ -105,25 +106,40 @@ def _windowed(source: Variable, user: Variable, through: dict[Variable, list[Var
 
 def lower(outputs: Sequence[Variable], leaves: Leaves) -> list[Node]:
     """The nodes of `outputs`."""
-    builder, graph = leaves.builder, leaves.graph
     resizable = resizable_shared(outputs)
-    nodes = leaves.nodes
-    for variable in toposort(outputs, stop=list(nodes)):
+    return lowered(leaves.builder, outputs, leaves.nodes, lambda v: leaves.shared_node(v, v in resizable))
+
+
+def lowered(
+    builder: Builder,
+    outputs: Sequence[Variable],
+    nodes: dict[Variable, Node],
+    shared: Callable[[SharedVariable], Node] | None = None,
+) -> list[Node]:
+    """The nodes of `outputs`, with those that are known already; new ones are added. shared: of shared variables, which
+    steps of scans have none of."""
+    graph = builder.graph
+    variables = toposort(outputs, stop=list(nodes))
+    scans = Scans(builder, variables, lowered)
+    active = graph.active
+    for variable in variables:
         if variable in nodes:
             continue
         graph.active = (variable.line,) if variable.line else ()
         if isinstance(variable, Constant):
             node = builder.constant(variable.data)
         elif isinstance(variable, SharedVariable):
-            node = leaves.shared_node(variable, variable in resizable)
+            assert shared is not None
+            node = shared(variable)
         else:
             assert variable.op is not None, variable
-            node = builder.op(variable.op, [nodes[v] for v in variable.inputs], variable.attrs)
+            inputs = [nodes[v] for v in variable.inputs]
+            node = scans.result(variable, inputs) if variable.op.loop else builder.op(variable.op, inputs, variable.attrs)
         nodes[variable] = node
         if variable.op is not None:
             graph.variables.setdefault(node, variable)
         graph.call(node, variable.name or variable.hint)
-    graph.active = ()
+    graph.active = active
     return [nodes[v] for v in outputs]
 
 

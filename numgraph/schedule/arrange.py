@@ -8,14 +8,14 @@ columns.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from numgraph.ir import LEAVES, Graph, Node
 from numgraph.lengths import dims
 from numgraph.lengths.known import counts_from_the_end
-from numgraph.schedule.tasks import Elementwise, IndexCheck, KernelCall, Product, Reduction, Scattering, Task
+from numgraph.schedule.tasks import Elementwise, IndexCheck, KernelCall, Product, Reduction, ScanTask, Scattering, Task, writers
 
 # Statements in one outermost loop; Numba's typing time grows faster than linearly with a function's length.
 MAX_BODY = 96
@@ -81,7 +81,7 @@ class Arranger:
 
     def __init__(self, graph: Graph, tasks: Sequence[Task], overwritten: dict[Node, Node]) -> None:
         self.graph = graph
-        self.by_node = {task.node: task for task in tasks if task.writes}
+        self.by_node = writers(tasks)
         # what may end a call
         self.checks = [task for task in tasks if isinstance(task, IndexCheck) or task.raises]
         self.overwritten = overwritten
@@ -181,6 +181,15 @@ class Arranger:
             return False
         axis = writer.level_axes[level]
         return axis is not None and load.inputs[1 + axis].kind == "loop" and load.inputs[1 + axis].attrs[0] == level
+
+
+def nests_within(nests: Sequence[LoopNest]) -> Iterator[LoopNest]:
+    """Nests, and those of the steps of scans among them."""
+    for nest in nests:
+        yield nest
+        for task in nest.tasks:
+            if isinstance(task, ScanTask):
+                yield from nests_within(task.nests)
 
 
 def may_share_grid(a: Task, b: Task) -> bool:

@@ -11,7 +11,7 @@ from numgraph.ir import Graph, Node
 from numgraph.lengths import dims
 from numgraph.lengths.sources import read_for
 from numgraph.schedule.arrange import LoopNest, Tiled
-from numgraph.schedule.tasks import Elementwise, IndexCheck, Reduction, Scattering, Task
+from numgraph.schedule.tasks import Elementwise, Reduction, ScanTask, Scattering, Task, tasks_within, writers
 
 
 @dataclass(eq=False)
@@ -20,8 +20,9 @@ class Buffer:
 
     place: "arena", "private" (one for each chunk of a divided loop), "rows" (the same, for one tile of rows),
     "output", "fresh" (an array made for an update), "shared" (written in place), "base" (the memory of the node's first
-    input) or "register" (never in memory).
-    slot: number of the output, update or shared variable. axes: the node's axes that are kept, the others being the
+    input), "moving" (at an address that moves from step to step of a scan) or "register" (never in memory).
+    slot: number of the output, update, shared variable or address that moves. places: of those that a step of a scan
+    writes in turn, how many lie in the arena. axes: the node's axes that are kept, the others being the
     same iteration for writer and readers. offset: bytes into the stage's arena, or into the chunk's own memory.
     rows: of a tile of rows that lies column by column, how many it has room for.
     """
@@ -33,6 +34,7 @@ class Buffer:
     offset: Any = 0
     stage: int = 0
     rows: int = 0
+    places: int = 0
 
     def lengths(self, graph: Graph) -> tuple[Any, ...]:
         """Lengths of the kept axes."""
@@ -42,6 +44,15 @@ class Buffer:
         """Bytes, in whole cache lines."""
         size = dims.bytes_of(self.lengths(graph), self.node.dtype)
         return dims.aligned(max(size, 1) if isinstance(size, int) else size)
+
+    @property
+    def in_arena(self) -> bool:
+        """Whether it has memory in the arena."""
+        return self.place == "arena" or self.places > 0
+
+    def room(self, graph: Graph) -> Any:
+        """Bytes in the arena."""
+        return self.size(graph) * max(self.places, 1)
 
 
 def memory_of(buffers: dict[Node, Buffer], node: Node) -> Buffer | None:
@@ -84,7 +95,13 @@ class Placer:
         that conditions read."""
         self.stages = len(stages)
         paths = loops_around(stages)
-        by_node = {task.node: task for task in tasks if task.writes}
+        self._place_among(tasks, paths, waited)
+        for task in tasks_within(tasks):
+            if isinstance(task, ScanTask):
+                self._place_among(task.body, paths, ())
+
+    def _place_among(self, tasks: Sequence[Task], paths: dict[Task, list[LoopNest]], waited: Sequence[Node]) -> None:
+        by_node = writers(tasks)
         shared_levels = {task: len(paths[task]) for task in by_node.values()}
         for task in tasks:
             for load in task.loads:
@@ -146,7 +163,7 @@ class Placer:
         places: dict[Any, Places] = {}
         for node in sorted(first, key=lambda v: first[v]):
             buffer = self.buffers[node]
-            size = buffer.size(self.graph)
+            size = buffer.room(self.graph)
             known = places.setdefault(size, Places())
             count = len(known.offsets)
             buffer.offset = known.take(first[node], final[node], total)
@@ -159,14 +176,10 @@ class Placer:
         final: dict[Node, int] = {}
         forever = len(nests) + 1
         for number, nest in enumerate(nests):
-            for task in nest.tasks:
-                used = task.sources if isinstance(task, IndexCheck) else [*task.sources, task.node]
-                for node in map(self._root_buffer, used):
-                    if (
-                        node in self.buffers
-                        and self.buffers[node].place == "arena"
-                        and self.buffers[node].stage == stage
-                    ):
+            for task in tasks_within(nest.tasks):
+                for node in map(self._root_buffer, (*task.sources, *task.written)):
+                    buffer = self.buffers.get(node)
+                    if buffer is not None and buffer.in_arena and buffer.stage == stage:
                         first.setdefault(node, number)
                         final[node] = number
         later = set(self.buffers) if self.stages > 1 else set()
@@ -194,6 +207,8 @@ def _trace(nests: Sequence[LoopNest], path: list[LoopNest], paths: dict[Task, li
         elif nest.length is None:
             for task in nest.tasks:
                 paths[task] = inside
+                if isinstance(task, ScanTask):
+                    _trace(task.nests, [], paths)
         else:
             _trace(nest.body, inside, paths)
 

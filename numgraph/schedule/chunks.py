@@ -16,7 +16,7 @@ from numgraph.ir import Graph, Node
 from numgraph.lengths import dims
 from numgraph.lengths.known import full_length
 from numgraph.schedule.arrange import LoopNest, Tiled
-from numgraph.schedule.tasks import Elementwise, IndexCheck, KernelCall, Product, Reduction, Scattering, Task
+from numgraph.schedule.tasks import Elementwise, IndexCheck, KernelCall, Product, Reduction, ScanTask, Scattering, Task
 from numgraph.types import FLOATS
 
 # Cycles of work below which a chunk is not worth the launch, which takes several hundred.
@@ -115,6 +115,8 @@ def _divisible(nest: LoopNest) -> bool:
 
 def obstacle(nest: LoopNest) -> str:
     """Why the rows of a nest's loop may not be computed by different threads; "" where they may."""
+    if isinstance(nest.length, Node) and nest.length.within:
+        return "how long it is varies from step to step of a scan"
     if isinstance(nest.tasks[0], KernelCall):
         return "a kernel runs on one thread"
     if nest.length is None:
@@ -143,6 +145,13 @@ def work_of_nest(graph: Graph, nest: LoopNest, length_of: Callable[[Any], Any] |
     total: Any = 0
     for task in nest.tasks:
         lengths: tuple[Any, ...]
+        if isinstance(task, ScanTask):
+            inner = [work_of_nest(graph, part, length_of) for part in task.nests]
+            steps = found(task.steps)
+            if steps is None or None in inner:
+                return None
+            total = total + steps * sum(n for n in inner if not (isinstance(n, Node) and n.within))
+            continue
         if isinstance(task, Product):
             lengths, cost = (*task.node.dims, task.views[0].lengths[-1]), 0
         elif isinstance(task, KernelCall):

@@ -26,6 +26,6 @@ class LateConditions:
         if not self.waits:
             return 0
         found = frozenset().union(*(self.made_of.get(v, frozenset()) for v in reads))
-        if task.writes:
-            self.made_of[task.node] = found | (self.sources & {task.node})
+        for node in task.written:
+            self.made_of[node] = found | (self.sources & {node})
         return max((1 + max(stages[v] for v in wait) for wait in self.waits if wait <= found), default=0)

@@ -21,7 +21,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from numgraph.ir import LEAVES, Graph, Node, topological
-from numgraph.schedule.tasks import Elementwise, IndexCheck, Scattering, Task
+from numgraph.schedule.scans import Copies, written_over
+from numgraph.schedule.tasks import Elementwise, IndexCheck, Scattering, Task, writers
 
 WAITED_FOR = "what is written later needs the old value"
 
@@ -47,6 +48,9 @@ class Owner:
         self.copy = copy
         # slots of updates that get a copy of the old value to work in
         self.copied: set[int] = set()
+        self.of_scans = Copies(graph, copy)
+        # next values of scans' states that are made in the state's memory
+        self.in_states: set[Node] = set()
 
     def needs_copies(self, updates: Sequence[Update]) -> bool:
         """Whether ops were to work in the memory of an old value that is still needed; they get a copy next time."""
@@ -92,14 +96,22 @@ class Owner:
             for v in node.inputs:
                 uses[v] = uses.get(v, 0) + 1
         new: dict[Node, Node] = {}
+        in_states = written_over(nodes, uses)
+        self.in_states = set()
         for node in nodes:
             inputs = [new.get(v, v) for v in node.inputs]
-            if node.op is not None and node.op.overwrites and node not in in_variable:
+            if node.op is not None and node.op.loop:
+                inputs = self.of_scans.of_result(node, inputs)
+            elif node in in_states:
+                self.in_states.add(node)
+            elif node.op is not None and node.op.overwrites and node not in in_variable:
                 base = node.inputs[0]
                 if base.kind in LEAVES or base.is_number or uses[base] > 1:
                     inputs[0] = self.copy(inputs[0])
             if any(a is not b for a, b in zip(inputs, node.inputs, strict=True)):
                 new[node] = self.graph.make(node.kind, node.op, inputs, node.attrs, node.dtype, node.dims)
+                if node in in_states:
+                    self.in_states.add(new[node])
                 self.graph.lines.setdefault(new[node], self.graph.lines.get(node, []))
                 if node in self.graph.names:
                     self.graph.names.setdefault(new[node], self.graph.names[node])
@@ -114,7 +126,7 @@ class Owner:
 
         Returns an order of the tasks in which that is right, and the variable of each node that is written in place.
         """
-        by_node = {task.node: task for task in tasks if task.writes}
+        by_node = writers(tasks)
         for u in updates:
             if not u.how:
                 u.why = self._obstacle(u, by_node[u.node])
@@ -157,7 +169,7 @@ class Order:
         self.tasks = tasks
         self.final = final
         self.late = late
-        by_node = {task.node: task for task in tasks if task.writes}
+        by_node = writers(tasks)
         slots = {shared[u.slot]: task for task, u in late.items()}
         # dictionaries for sets: the order must be the same in every process
         self.checks = dict.fromkeys(task for task in tasks if isinstance(task, IndexCheck) or task.raises)

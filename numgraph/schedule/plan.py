@@ -9,6 +9,7 @@ from typing import Any
 
 from numgraph.elements import Elements
 from numgraph.ir import Graph, Node, Requirement, topological
+from numgraph.lengths import dims
 from numgraph.lengths.known import OF_ELEMENTS, undecided
 from numgraph.lengths.sources import Mover, computed_sources, read_for
 from numgraph.schedule.arrange import Arranger, LoopNest
@@ -17,8 +18,11 @@ from numgraph.schedule.chunks import divide_among_threads
 from numgraph.schedule.conditions import LateConditions
 from numgraph.schedule.fuse import Fuser
 from numgraph.schedule.grid import map_to_grid
+from numgraph.schedule.maker import TaskMaker, needed
 from numgraph.schedule.ownership import Owner, Update
-from numgraph.schedule.tasks import Task, TaskMaker, choose_stored, needed
+from numgraph.schedule.scans import memory_of_scan, refuse_moving_lengths
+from numgraph.schedule.stored import choose_stored
+from numgraph.schedule.tasks import ScanTask, Task, tasks_within
 
 
 @dataclass(eq=False)
@@ -74,6 +78,8 @@ class Scheduler:
         self.buffers: dict[Node, Buffer] = {}
         # the last stage; where only a condition waits for what the one before it computes, nothing else is in it
         self.final = 0
+        # next values of scans' states that are made in the memory of the state
+        self.in_states: set[Node] = set()
 
     def run(self) -> Schedule:
         """Decide, arrange, place."""
@@ -82,6 +88,9 @@ class Scheduler:
         for stage in range(self.final + 1):
             mine = [task for task in tasks if task.stage == stage]
             stages.append(Arranger(self.graph, mine, overwritten).arrange(mine))
+        scans = [task for task in tasks_within(tasks) if isinstance(task, ScanTask)]
+        for task in scans:
+            self._arrange_steps(task)
         placer = Placer(self.graph, self.buffers)
         placer.place(tasks, stages, [v for wait in self._waits() for v in wait])
         apart: dict[Task, str] = {}
@@ -89,18 +98,37 @@ class Scheduler:
             fuser = Fuser(self.graph, Arranger(self.graph, tasks, overwritten), self.buffers)
             stages = [fuser.run(stages[0])]
             apart = fuser.why
+            for task in scans:
+                inner = Fuser(self.graph, Arranger(self.graph, task.body, {}), self.buffers)
+                task.nests = inner.run(task.nests)
+                apart |= inner.why
+        refuse_moving_lengths(self.graph, tasks, lambda v: self.buffers[v].in_arena)
         division: dict[LoopNest, Any] = {}
         private = []
         divide = map_to_grid if self.graph.traits.grid else divide_among_threads
-        for nests in stages:
+        for stage, nests in enumerate(stages):
             divided, size = divide(self.graph, nests, self.buffers)
             division |= divided
+            for task in (task for task in scans if task.stage == stage):
+                divided, own = divide(self.graph, task.nests, self.buffers)
+                division |= divided
+                size = dims.maximum(size, own)
             private.append(size)
         arena = [placer.lay_out(stage, nests) for stage, nests in enumerate(stages)]
         return Schedule(
             self.graph, self.elements, stages, self.buffers, self.outputs, self.updates, arena, tasks, division,
             private, apart,
         )  # fmt: skip
+
+    def _arrange_steps(self, task: ScanTask) -> None:
+        """The nests of a step, and the addresses that move from step to step."""
+        task.nests = Arranger(self.graph, task.body, {}).arrange(task.body)
+        task.memory = memory_of_scan(task, self.in_states)
+        for node, place in task.memory.moving.items():
+            kept = place.places if place.home is None else 0
+            self.buffers[node] = Buffer(node, "moving", len(self.buffers), places=kept)
+        for inner in task.body:
+            inner.stage = task.stage
 
     def _decided(self) -> tuple[list[Task], dict[Node, Node]]:
         """What is stored, and the tasks, in order; with the variable of each node that is written in place.
@@ -118,6 +146,7 @@ class Scheduler:
             choose_stored(self.graph, self.elements, roots)
             tasks = needed(TaskMaker(self.graph, self.elements, self.ranges).make_all(roots), roots)
             self._number_stages(tasks)
+            self.in_states = owner.in_states
             tasks, overwritten = owner.settled(tasks, self.updates, self.final)
             if not owner.needs_copies(self.updates):
                 break
@@ -206,12 +235,11 @@ class Scheduler:
         for task in tasks:
             lengths = [*task.loops, *task.sizes, task.bound, *map(self.graph.find, task.node.dims)]
             lengths += [v for view in task.views for v in (*view.lengths, view.offset, *view.strides)]
-            known = read_for(lengths)
+            known = list(dict.fromkeys([*read_for(lengths), *(task.lengths if isinstance(task, ScanTask) else ())]))
             after = [stage.get(v, -1) + 1 for v in known]
             reads = [stage.get(v, 0) for v in task.sources] + [c.stage for c in task.checks]
             task.stage = max([*after, *reads, late.stage(task, (*known, *task.sources), stage)], default=0)
-            if task.writes:
-                stage[task.node] = task.stage
+            stage.update(dict.fromkeys(task.written, task.stage))
         checked = [1 + max(stage[v] for v in wait) for wait in self._waits()]
         self.final = max([task.stage for task in tasks] + checked, default=0)
 

@@ -23,7 +23,7 @@ from numgraph.schedule.arrange import LoopNest, Tiled
 from numgraph.schedule.chunks import SCRATCH_BYTES, Division
 from numgraph.schedule.grid import Mapping
 from numgraph.schedule.plan import Buffer, Schedule
-from numgraph.schedule.tasks import IndexCheck, KernelCall, Product, Task
+from numgraph.schedule.tasks import IndexCheck, KernelCall, Product, ScanTask, Task, tasks_within
 from numgraph.schedule.work import name_of
 
 # Index of an element as a task names it: None where nothing is known about it.
@@ -77,6 +77,12 @@ class Verifier:
         self.slots = {leaf: k for k, leaf in enumerate(schedule.shared)}
         for leaf, k in self.slots.items():
             self._put(Place(("shared", k)), Content(leaf, None))
+        # what a step of a scan writes lies in a row of a result, or in turn in some places of the arena
+        self.moving: dict[int, Node | Buffer] = {}
+        for task in tasks_within(schedule.tasks):
+            if isinstance(task, ScanTask):
+                for node, found in task.memory.moving.items():
+                    self.moving[schedule.buffers[node].slot] = found.home or schedule.buffers[node]
         # arenas whose different places are all apart, and before the end: then two places overlap if they are the same
         places: dict[tuple[Any, ...], set[tuple[Any, Any]]] = {}
         for place in map(self.place, schedule.buffers):
@@ -149,8 +155,13 @@ class Verifier:
         buffer = self.root(node)
         if buffer.place in ("output", "fresh", "shared"):
             return Place((buffer.place, buffer.slot))
-        if buffer.place == "arena":
-            return Place(("arena", buffer.stage), buffer.offset, buffer.size(self.graph))
+        if buffer.place == "moving":
+            there = self.moving[buffer.slot]
+            if isinstance(there, Node):
+                return self.place(there)
+            buffer = there
+        if buffer.in_arena:
+            return Place(("arena", buffer.stage), buffer.offset, buffer.room(self.graph))
         # registers, and what each chunk has for itself: at different places, see `_own_memory`
         return Place((buffer.place, buffer.node))
 
@@ -196,10 +207,29 @@ class Verifier:
             self.checks.append(Use(task, (), loops, top))
             if self.changed is not None:
                 self._fail(f"{self._name(self.changed.node)} changes a shared variable before {_what(task)}")
-        if task.writes and task not in self._joined(top):
+        if isinstance(task, ScanTask):
+            self._steps(task, top)
+        elif task.writes and task not in self._joined(top):
             rows: Index = (self.graph.loop(0), *(None for _ in task.node.dims[1:]))
             by_rows = isinstance(top, Tiled) and isinstance(task, Product)
             self._write(Use(task, rows if by_rows else tuple(task.target), loops, top))
+
+    def _steps(self, task: ScanTask, top: LoopNest) -> None:
+        """The tasks of a step, and what is there after all of them. A second step finds what the first one has left."""
+        for _ in range(2):
+            for nest in task.nests:
+                self._own_memory(task.stage, nest)
+                for inner, loops in ordered([nest]):
+                    self._run_item(inner, loops, nest)
+                for joined in self._joined(nest):
+                    self._write(Use(joined, (), (), nest))
+        for node in task.results:
+            place = self.place(node)
+            for other in self._overlapping(place):
+                content = self.contents[place.space].pop(other)
+                if content.writer is None or content.writer.top not in task.nests:
+                    self._fail(f"{self._name(node)} is written over {self._name(content.node)}")
+            self._put(place, Content(node, Use(task, (), (), top)))
 
     def _reads(self, task: Task, top: LoopNest) -> list[tuple[Node, Index]]:
         """What a task reads, and which element of it in each iteration."""

@@ -1,0 +1,121 @@
+"""Lowering of scans: nodes for what a step computes, with leaves for the step and for the states.
+
+What is the same in all steps is the node that it is outside; a sequence's element is its row at the step. So nothing is
+copied, and what a step does not change is an ordinary node, computed before the loop where that is worth it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from numgraph.errors import DeviceError, ShapeError
+from numgraph.graph import Variable, describe, toposort
+from numgraph.ir import Node, Scan
+from numgraph.op import OPS
+from numgraph.ops import loop as loops
+from numgraph.ops.loop import Loop
+from numgraph.ops.subtensor import FULL
+from numgraph.rewrite.build import Builder
+
+Lowered = Callable[[Builder, Sequence[Variable], dict[Variable, Node]], list[Node]]
+CHANGED = "scan: a step changes the length of a state on axis {axis}: {{a}} after it, {{b}} before"
+
+
+class Scans:
+    """The results of scans among some variables. lowered: makes nodes of variables, with some that are known."""
+
+    def __init__(self, builder: Builder, variables: Sequence[Variable], lowered: Lowered) -> None:
+        self.builder, self.graph, self.lowered = builder, builder.graph, lowered
+        self.scans: dict[Any, Scan] = {}
+        # the states of which some result has all values, the first one, too: then others are parts of it
+        self.traced = {(_key(v), v.attrs["state"]): v for v in variables if v.op is loops.TRACE}
+        self.traces: dict[Any, Node] = {}
+
+    def result(self, variable: Variable, inputs: Sequence[Node]) -> Node:
+        """The node of a result of a scan."""
+        loop: Loop = variable.attrs["loop"]
+        op, attrs = variable.op, variable.attrs
+        assert op is not None
+        if self.graph.traits.grid:
+            raise DeviceError(f"scan: loops do not run on a device yet\n  {describe(variable)}\n  fix: target=\"cpu\"")
+        scan = self._scan(variable, loop, inputs)
+        if op is loops.ROWS and (state := self._traced_state(variable, loop)) is not None:
+            whole = self._of_state(scan, loops.TRACE, inputs, state)
+            key = (("slice", True, False, 1), *(FULL for _ in loop.states[state].type.shape))
+            return self.builder.call(OPS["subtensor"], whole, self.graph.number(1), key=key)
+        if op in (loops.FINAL, loops.TRACE):
+            return self._of_state(scan, op, inputs, attrs["state"])
+        value = None if op is loops.COUNT else loop.values[attrs["value"]]
+        return self._made(scan, op, inputs, value, ())
+
+    def _traced_state(self, variable: Variable, loop: Loop) -> int | None:
+        """The state whose next value is what all rows of are wanted, where the scan keeps all of those anyway."""
+        value = loop.values[variable.attrs["value"]]
+        states = (k for k, new in enumerate(loop.nexts) if new is value and (_key(variable), k) in self.traced)
+        return next(states, None)
+
+    def _of_state(self, scan: Scan, op: Any, inputs: Sequence[Node], state: int) -> Node:
+        return self._made(scan, op, inputs, scan.loop.nexts[state], (state,))
+
+    def _made(self, scan: Scan, op: Any, inputs: Sequence[Node], value: Variable | None, asked: tuple[int, ...]) -> Node:
+        """A result: by the value that it asks for, and the state whose values those are."""
+        loop, builder = scan.loop, self.builder
+        wanted = [v for v in (value, loop.until) if v is not None]
+        states = _needed(loop, wanted, asked)
+        nodes = self.lowered(builder, [*wanted, *(loop.nexts[k] for k in states)], scan.nodes)
+        nexts = nodes[len(wanted) :]
+        for k, new in zip(states, nexts, strict=True):
+            self._keeps_lengths(scan.states[k], new, loop.nexts[k])
+        first = nodes[0] if value is not None else inputs[0]
+        condition = [nodes[len(wanted) - 1]] if loop.until is not None else []
+        _, initials, _ = loop.parts(inputs[1:])
+        pairs = [v for k, new in zip(states, nexts, strict=True) for v in (initials[k], new)]
+        attrs = {"scan": scan.number, "states": states, "asked": asked, "ends": bool(condition)}
+        dtype = value.type.dtype if value is not None else "int64"
+        return builder.result(op, [inputs[0], first, *condition, *pairs], {**attrs, "dtype": dtype})
+
+    def _keeps_lengths(self, state: Node, new: Node, variable: Variable) -> None:
+        """The condition that a state has the same lengths before and after a step."""
+        if len(state.dims) != len(new.dims):
+            raise ShapeError(f"scan: a step changes the number of axes of a state\n  {describe(variable)}")
+        for axis, (n, m) in enumerate(zip(new.dims, state.dims, strict=True)):
+            self.builder.require("equal", n, m, CHANGED.format(axis=axis), new)
+
+    def _scan(self, variable: Variable, loop: Loop, inputs: Sequence[Node]) -> Scan:
+        """The scan with its leaves, one for all results of a loop with the same operands."""
+        key = (id(loop), tuple(inputs))
+        if key in self.scans:
+            return self.scans[key]
+        graph = self.graph
+        scan = self.scans[key] = Scan(graph, loop)
+        sequences, initials, invariants = loop.parts(inputs[1:])
+        for p, whole in zip(loop.sequences, sequences, strict=True):
+            scan.nodes[p] = self.builder.call(OPS["turn"], whole, scan.step)
+            graph.call(scan.nodes[p], p.name)
+        for k, (p, initial) in enumerate(zip(loop.states, initials, strict=True)):
+            node = graph.make("state", None, (), (scan.number, k), p.type.dtype, tuple(map(graph.find, initial.dims)))
+            scan.states.append(node)
+            scan.nodes[p] = node
+            graph.mark(node, p.line)
+            graph.call(node, p.name)
+        scan.nodes.update(zip(loop.invariants, invariants, strict=True))
+        return scan
+
+
+def _key(result: Variable) -> Any:
+    return id(result.attrs["loop"]), tuple(map(id, result.inputs))
+
+
+def _needed(loop: Loop, values: Sequence[Variable], asked: Sequence[int]) -> tuple[int, ...]:
+    """The states that values depend on, step after step, and those that are asked for."""
+    number = {id(p): k for k, p in enumerate(loop.states)}
+    found = set(asked)
+    waiting = [*values, *(loop.nexts[k] for k in found)]
+    while waiting:
+        more = {number[id(v)] for v in toposort(waiting) if id(v) in number} - found
+        found |= more
+        waiting = [loop.nexts[k] for k in more]
+    return tuple(sorted(found))
+
+
