@@ -14,6 +14,7 @@ from typing import Any
 from numgraph.ir import LEAVES, Graph, Node
 from numgraph.lengths import dims
 from numgraph.lengths.known import linear
+from numgraph.lengths.sources import made_in_steps
 from numgraph.types import DISCRETE
 
 
@@ -235,7 +236,7 @@ class Elements:
             *factors, rest = row
             offset = offset + rest * stride
             strides = [s + k * stride for s, k in zip(strides, factors, strict=True)]
-        if any(isinstance(n, Node) and n.reads and n.within for n in (offset, *strides)):
+        if any(map(made_in_steps, (offset, *strides))):
             # no plan knows what a step of a scan computes
             return None
         return View(source.buffer, offset, lengths, tuple(strides))

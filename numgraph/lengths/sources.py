@@ -23,6 +23,13 @@ def computed_sources(lengths: Iterable[Any]) -> list[Node]:
     return [v for v in read_for(lengths) if v.kind not in LEAVES]
 
 
+def made_in_steps(number: Any) -> bool:
+    """Whether a number depends on what a step of a scan computes, so that no plan knows it."""
+    if not isinstance(number, Node) or not number.reads or not number.within:
+        return False
+    return any(v.kind == "state" or (v.kind not in LEAVES and v.within) for v in read_for([number]))
+
+
 def scalar_nodes(roots: Iterable[Node]) -> list[Node]:
     """Every scalar node below `roots`, inputs first; a load counts its index, not its buffer. What the plan works out
     from lengths and arguments is one node, however long it is."""

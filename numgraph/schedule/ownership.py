@@ -106,8 +106,9 @@ class Owner:
                 self.in_states.add(node)
             elif node.op is not None and node.op.overwrites and node not in in_variable:
                 base = node.inputs[0]
-                if base.kind in LEAVES or base.is_number or uses[base] > 1:
-                    inputs[0] = self.copy(inputs[0])
+                # what is made once, and worked in by each step of a scan, is used more than once, too
+                if base.kind in LEAVES or base.is_number or uses[base] > 1 or not node.within <= base.within:
+                    inputs[0] = self.of_scans.within(node, self.copy(inputs[0]))
             if any(a is not b for a, b in zip(inputs, node.inputs, strict=True)):
                 new[node] = self.graph.make(node.kind, node.op, inputs, node.attrs, node.dtype, node.dims)
                 if node in in_states:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from numgraph.errors import ShapeError
 from numgraph.ir import Graph, Node
+from numgraph.lengths.sources import made_in_steps
 from numgraph.ops.loop import ROWS, TRACE
 from numgraph.schedule.tasks import Result, ScanTask, Task, result_of, tasks_within
 
@@ -118,13 +119,19 @@ class Copies:
     def _copied(self, number: int, node: Node) -> Node:
         key = (number, node)
         if key not in self.made:
-            made = self.copy(node)
-            if number >= 0 and number not in made.within:
-                # a copy in each step: it needs the step, if only by name
-                step = self.graph.scans[number].step
-                made = self.graph.make("copy", None, (node, step), made.attrs, node.dtype, node.dims)
-            self.made[key] = made
+            self.made[key] = self._in_step(number, self.copy(node)) if number >= 0 else self.copy(node)
         return self.made[key]
+
+    def _in_step(self, number: int, copy: Node) -> Node:
+        """A copy that each step of a scan makes: it needs the step, if only by name."""
+        if number in copy.within:
+            return copy
+        step = self.graph.scans[number].step
+        return self.graph.make("copy", None, (copy.inputs[0], step), copy.attrs, copy.dtype, copy.dims)
+
+    def within(self, node: Node, copy: Node) -> Node:
+        """A copy for a node to work in: made in each step where the node is."""
+        return self._in_step(max(node.within), copy) if node.within else copy
 
 
 def written_over(nodes: Sequence[Node], uses: dict[Node, int]) -> set[Node]:
@@ -155,7 +162,7 @@ def refuse_moving_lengths(graph: Graph, tasks: Sequence[Task], stored: Callable[
         lengths += [v for view in task.views for v in (*view.lengths, view.offset, *view.strides)]
         if isinstance(task, ScanTask):
             lengths = [task.steps, *(n for v in task.results for n in map(graph.find, v.dims))]
-        if any(isinstance(n, Node) and n.reads and n.within for n in lengths):
+        if any(map(made_in_steps, lengths)):
             raise ShapeError(
                 "scan: a length depends on what a step computes, and code is made for lengths that are known before\n"
                 f"{graph.where(task.node)}{WAYS}"

@@ -217,17 +217,26 @@ class Verifier:
     def _steps(self, task: ScanTask, top: LoopNest) -> None:
         """The tasks of a step, and what is there after all of them. A second step finds what the first one has left."""
         for _ in range(2):
+            for node, place in task.memory.moving.items():
+                if place.in_place:
+                    self._put(self.place(node), Content(node.inputs[0], None))
             for nest in task.nests:
                 self._own_memory(task.stage, nest)
                 for inner, loops in ordered([nest]):
                     self._run_item(inner, loops, nest)
                 for joined in self._joined(nest):
                     self._write(Use(joined, (), (), nest))
+            # the next step begins when this one is done
+            done = Use(task, (), (), top)
+            for content in (c for places in self.contents.values() for c in places.values()):
+                content.readers = [done if use.top in task.nests else use for use in content.readers]
+                if content.writer is not None and content.writer.top in task.nests:
+                    content.writer = done
         for node in task.results:
             place = self.place(node)
             for other in self._overlapping(place):
                 content = self.contents[place.space].pop(other)
-                if content.writer is None or content.writer.top not in task.nests:
+                if content.writer != done and content.node is not node:
                     self._fail(f"{self._name(node)} is written over {self._name(content.node)}")
             self._put(place, Content(node, Use(task, (), (), top)))
 

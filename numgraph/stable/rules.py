@@ -64,8 +64,8 @@ def _of_squares(site: Any, bound: Bindings) -> bool:
 
 def _last_step(site: Any, node: Variable, bound: Bindings) -> Variable | None:
     """`rows[-1]` of a loop."""
-    rows, index = node.inputs
-    if rows.op is not ROWS or rows.attrs["loop"].until is not None or site.number(index) != -1:
+    rows, index, *more = node.inputs
+    if more or rows.op is not ROWS or rows.attrs["loop"].until is not None or site.number(index) != -1:
         return None
     if any(entry != ("slice", False, False, 1) for entry in node.attrs["key"][1:]):
         return None
