@@ -317,9 +317,7 @@ def _loop_of(result: Variable) -> Any:
     return id(result.attrs["loop"]), tuple(map(id, result.inputs))
 
 
-def _differentiated(
-    seeds: Mapping[Variable, Variable], wrt: Sequence[Variable]
-) -> Sequence[Variable | None]:
+def _differentiated(seeds: Mapping[Variable, Variable], wrt: Sequence[Variable]) -> Sequence[Variable | None]:
     """The gradients of `wrt`, None where there is none, of variables whose cotangents are known."""
     if not seeds or not wrt:
         return [None] * len(wrt)

@@ -53,8 +53,8 @@ class Node(Arithmetic):
     """One node. `kind` is "op" or one of the kinds above.
 
     depth: the innermost loop it depends on, + 1. planned: whether it is a scalar that can be computed before any loop
-    runs, of the whole program or of a step of a scan. reads: whether an element of an array is read for it: of a length,
-    whether it is more than arithmetic on lengths. lowest: what a length or index is at least, None where nothing is
+    runs, of the program or of a scan's step. reads: whether an element of an array is read for it: of a length, whether
+    it is more than arithmetic on lengths. lowest: what a length or index is at least, None where nothing is
     known. within: the scans, by number, in whose steps it is another value.
     """
 
@@ -322,7 +322,7 @@ class Graph:
 class Scan:
     """The nodes of a loop's placeholders and of what a step computes of them, by its variables.
 
-    step, states: the leaves. number: the scan's, which those within it carry; a scan inside of another has a larger one.
+    step, states: the leaves. number: the scan's, which those within it carry; that of an inner scan is larger.
     """
 
     def __init__(self, graph: Graph, loop: Loop) -> None:

@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from numgraph.errors import ShapeError
+from numgraph.errors import NumgraphError, ShapeError
 from numgraph.scalars import SCALAR_FUNCTIONS
 from numgraph.types import float_of, promote, sum_of, true_division
 from numgraph.userfunctions.function import UserFunction
@@ -138,7 +138,7 @@ class Check:
     kind: str
     values: Callable[..., Any]
     message: str
-    error: type[ShapeError] = ShapeError
+    error: type[NumgraphError] = ShapeError
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,8 +27,8 @@ class HostMemory:
     """What a function reads from the table, and pointers to buffers.
 
     own: buffers that the chunk has a copy of, with their places in its own memory. plans: whether the function is a
-    plan, which computes lengths. scan: of a plan of a scan's steps, the number of the scan. tile: in a loop over tiles of rows, the statements of one tile, which define the
-    pointers to what is kept for its rows.
+    plan, which computes lengths. scan: of a plan of a scan's steps, the number of the scan. tile: in a loop over tiles
+    of rows, the statements of one tile, which define the pointers to what is kept for its rows.
     """
 
     def __init__(
@@ -59,7 +59,8 @@ class HostMemory:
     def supplied(self, node: Node) -> Expression:
         """Read an argument, a length or an index that the plan has computed."""
         values, notes, layout = self.values, self.values.notes, self.layout
-        wish, value = self.graph.names.get(node), None
+        wish: str | None = self.graph.names.get(node)
+        value: Expression
         if node.kind == "step":
             value, prefix, note = layout.slot(layout.step(node.attrs[0])), "t", "which step it is"
         elif node.kind == "scalar":

@@ -1,8 +1,8 @@
 """Scans on the processor: a loop over the steps around the phases of one step.
 
-The phases are functions of the table as all others. Before each step the loop writes to the table which step it is, and
-where what moves from step to step lies: the states, and what the step writes. Numbers that depend on the step (the place
-of a window, say) are worked out by a small plan of the step's own.
+The phases are functions of the table as all others. Before each step the loop writes to the table which step it is,
+and where what moves from step to step lies: the states, and what the step writes. Numbers that depend on the step (the
+place of a window, say) are worked out by a small plan of the step's own.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ScanLoop:
     after: list[Statement] = field(default_factory=list)
     plan: Function | None = None
     reads_reals: bool = False
-    ending: Expression = Number(0)
+    ending: Expression = field(default_factory=lambda: Number(0))
 
     def statements(self, phases: Sequence[Statement]) -> list[Statement]:
         """All statements, with those of the phases."""
@@ -196,7 +196,12 @@ class ScanBuilder:
     # -- results ------------------------------------------------------------------------------------------------------
 
     def _deliver(
-        self, loop: ScanLoop, result: Node, home: Expression, lengths: dict[Node, Expression], firsts: dict[int, Expression]
+        self,
+        loop: ScanLoop,
+        result: Node,
+        home: Expression,
+        lengths: dict[Node, Expression],
+        firsts: dict[int, Expression],
     ) -> None:
         """What a result has to have that the steps have not written to it."""
         part = result_of(result)
@@ -210,7 +215,7 @@ class ScanBuilder:
                 self._copy_rows(loop, result, part.value, home, lengths, firsts)
             return
         if result.op is FINAL:
-            source = self.layout.slot(self._state_slot(result.attributes["asked"][0]))
+            source: Expression = self.layout.slot(self._state_slot(result.attributes["asked"][0]))
         else:
             source = self._last(part.value)
         loop.after.append(self._copy(home, source, result.dtype, lengths[result]))

@@ -95,7 +95,9 @@ def _fit(loop: Loop, operands: Sequence[Any]) -> None:
         known = placeholder.type.shape
         pairs = zip(given, known, strict=False)
         if len(given) != len(known) or any(isinstance(n, int) and m not in (None, n) for n, m in pairs):
-            raise ShapeError(f"scan: lengths {list(given)} do not fit what the loop was made for\n  {describe(placeholder)}")
+            raise ShapeError(
+                f"scan: lengths {list(given)} do not fit what the loop was made for\n  {describe(placeholder)}"
+            )
 
 
 def _of_rows(steps: Any, *operands: Any, loop: Loop, value: int, dtype: str) -> tuple[Dim, ...]:
@@ -122,8 +124,15 @@ def _not_here(*arrays: Any, **attrs: Any) -> Any:
     raise NotImplementedError("results of loops are computed together, see `reference`")
 
 
-NATURAL = Check("at_least", lambda steps, *_, **__: [(steps.value, 0)], "a number of steps of {a}, which is negative", IndexOutOfRange)
-SOME = Check("at_least", lambda steps, *_, **__: [(steps.value, 1)], "no last step, since there are {a} steps", IndexOutOfRange)
+NATURAL = Check(
+    "at_least",
+    lambda steps, *_, **__: [(steps.value, 0)],
+    "a number of steps of {a}, which is negative",
+    IndexOutOfRange,
+)
+SOME = Check(
+    "at_least", lambda steps, *_, **__: [(steps.value, 1)], "no last step, since there are {a} steps", IndexOutOfRange
+)
 GRADIENT = "gradients of all results of a loop are made together, see `scanning.gradient`"
 
 
@@ -134,11 +143,11 @@ def _op(name: str, doc: str, shape: Any, *checks: Check) -> Op:
     )  # fmt: skip
 
 
-ROWS = _op("scan_rows", "A value of each step, one behind the other.", _of_rows)
-LAST = _op("scan_last", "A value of the last step.", _of_last, SOME)
-FINAL = _op("scan_final", "A state after all steps: its first value, where there are none.", _of_final)
-TRACE = _op("scan_trace", "A state before the first step and after each.", _of_trace)
-COUNT = _op("scan_count", "How many steps were made.", lambda steps, *operands, loop, dtype: ())
+ROWS = _op("loop_rows", "A value of each step, one behind the other.", _of_rows)
+LAST = _op("loop_last", "A value of the last step.", _of_last, SOME)
+FINAL = _op("loop_final", "A state after all steps: its first value, where there are none.", _of_final)
+TRACE = _op("loop_trace", "A state before the first step and after each.", _of_trace)
+COUNT = _op("loop_count", "How many steps were made.", lambda steps, *operands, loop, dtype: ())
 
 
 def lengths_of_result(op: Op, steps: Dim, value: Sequence[Dim]) -> tuple[Dim, ...]:

@@ -165,9 +165,12 @@ Op(
 )
 
 
+SUBTENSOR = OPS["subtensor"]
+
+
 def subtensor(x: Variable, bounds: Sequence[Variable], key: Key) -> Variable:
     """A part of x by slices."""
-    return apply(OPS["subtensor"], [x, *bounds], key=key)
+    return apply(SUBTENSOR, [x, *bounds], key=key)
 
 
 def subtensor_update(base: Variable, value: Variable, bounds: Sequence[Variable], key: Key, mode: str) -> Variable:

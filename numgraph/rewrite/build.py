@@ -72,9 +72,12 @@ class Builder:
         return self._known_length(node, operands) if op.element and not node.dims else node
 
     def result(self, op: Op, inputs: Sequence[Node], attrs: dict[str, Any]) -> Node:
-        """A result of a scan. inputs: the number of steps, the value that is asked for (the number of steps again, where
-        it is their count), the condition that ends it if there is one, and for each state that a step needs its first
-        and its next value. attrs: `states`, the numbers of those; `scan`, `ends`: whether there is such a condition."""
+        """A result of a scan.
+
+        inputs: the number of steps, the value that is asked for (the number of steps again, where it is their count),
+        the condition that ends the scan if there is one, and of each state that a step needs its first and its next
+        value. attrs: `states`, the numbers of those; `scan`, its number; `ends`: whether there is a condition.
+        """
         steps = Operand(inputs[0], self.elements).value
         lengths = lengths_of_result(op, steps, inputs[1].dims)
         node = self._make(op, inputs, attrs, attrs["dtype"], lengths)

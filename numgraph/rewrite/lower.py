@@ -134,7 +134,9 @@ def lowered(
         else:
             assert variable.op is not None, variable
             inputs = [nodes[v] for v in variable.inputs]
-            node = scans.result(variable, inputs) if variable.op.loop else builder.op(variable.op, inputs, variable.attrs)
+            node = (
+                scans.result(variable, inputs) if variable.op.loop else builder.op(variable.op, inputs, variable.attrs)
+            )
         nodes[variable] = node
         if variable.op is not None:
             graph.variables.setdefault(node, variable)

@@ -12,10 +12,9 @@ from typing import Any
 from numgraph.errors import DeviceError, ShapeError
 from numgraph.graph import Variable, describe, toposort
 from numgraph.ir import Node, Scan
-from numgraph.op import OPS
 from numgraph.ops import loop as loops
 from numgraph.ops.loop import Loop
-from numgraph.ops.subtensor import FULL
+from numgraph.ops.subtensor import FULL, SUBTENSOR
 from numgraph.rewrite.build import Builder
 
 Lowered = Callable[[Builder, Sequence[Variable], dict[Variable, Node]], list[Node]]
@@ -38,12 +37,12 @@ class Scans:
         op, attrs = variable.op, variable.attrs
         assert op is not None
         if self.graph.traits.grid:
-            raise DeviceError(f"scan: loops do not run on a device yet\n  {describe(variable)}\n  fix: target=\"cpu\"")
+            raise DeviceError(f'scan: loops do not run on a device yet\n  {describe(variable)}\n  fix: target="cpu"')
         scan = self._scan(variable, loop, inputs)
         if op is loops.ROWS and (state := self._traced_state(variable, loop)) is not None:
             whole = self._of_state(scan, loops.TRACE, inputs, state)
             key = (("slice", True, False, 1), *(FULL for _ in loop.states[state].type.shape))
-            return self.builder.call(OPS["subtensor"], whole, self.graph.number(1), key=key)
+            return self.builder.call(SUBTENSOR, whole, self.graph.number(1), key=key)
         if op in (loops.FINAL, loops.TRACE):
             return self._of_state(scan, op, inputs, attrs["state"])
         value = None if op is loops.COUNT else loop.values[attrs["value"]]
@@ -58,7 +57,9 @@ class Scans:
     def _of_state(self, scan: Scan, op: Any, inputs: Sequence[Node], state: int) -> Node:
         return self._made(scan, op, inputs, scan.loop.nexts[state], (state,))
 
-    def _made(self, scan: Scan, op: Any, inputs: Sequence[Node], value: Variable | None, asked: tuple[int, ...]) -> Node:
+    def _made(
+        self, scan: Scan, op: Any, inputs: Sequence[Node], value: Variable | None, asked: tuple[int, ...]
+    ) -> Node:
         """A result: by the value that it asks for, and the state whose values those are."""
         loop, builder = scan.loop, self.builder
         wanted = [v for v in (value, loop.until) if v is not None]
@@ -91,7 +92,7 @@ class Scans:
         scan = self.scans[key] = Scan(graph, loop)
         sequences, initials, invariants = loop.parts(inputs[1:])
         for p, whole in zip(loop.sequences, sequences, strict=True):
-            scan.nodes[p] = self.builder.call(OPS["turn"], whole, scan.step)
+            scan.nodes[p] = self.builder.call(loops.TURN, whole, scan.step)
             graph.call(scan.nodes[p], p.name)
         for k, (p, initial) in enumerate(zip(loop.states, initials, strict=True)):
             node = graph.make("state", None, (), (scan.number, k), p.type.dtype, tuple(map(graph.find, initial.dims)))
@@ -117,5 +118,3 @@ def _needed(loop: Loop, values: Sequence[Variable], asked: Sequence[int]) -> tup
         found |= more
         waiting = [loop.nexts[k] for k in more]
     return tuple(sorted(found))
-
-

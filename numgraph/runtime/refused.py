@@ -79,7 +79,7 @@ def called_at(graph: Graph, cause: Cause) -> str:
     return f"  {what} called at {', '.join(map(str, lines))}\n" if lines and what and cause.kind != "length" else ""
 
 
-def class_of(cause: Requirement) -> type[ShapeError]:
+def class_of(cause: Requirement) -> type[NumgraphError]:
     """The class of the error for a condition: what the op that needs it says."""
     if cause.kind == "fits":
         return SizeError

@@ -22,11 +22,16 @@ __all__ = ["foldl", "foldr", "map", "reduce", "scan", "until"]
 
 
 @dataclass(frozen=True)
-class until:
-    """What the function of a scan returns beside its outputs to end the loop: the step in which `condition`, a scalar,
-    is true is the last one."""
+class Until:
+    """The condition under which a step of a scan is the last one."""
 
     condition: Any
+
+
+def until(condition: Any) -> Until:
+    """What the function of a scan returns behind its outputs: a step in which `condition`, a scalar, is true is the
+    last one."""
+    return Until(condition)
 
 
 def scan(
@@ -58,7 +63,7 @@ def scan(
         the step before. `dict(initial=x, taps=[-2, -1])` for several steps before: then initial has that many rows.
     n_steps: how many steps, an int or a scalar, where the sequences do not say it or have more. 0 is none.
     truncate_gradient: how many steps a gradient goes back; -1 for all. go_backwards: from the last element to the
-        first. strict: fn may use no shared variables but those in `non_sequences`. return_list: a list also of one output.
+        first. strict: fn may use no shared variables but those in `non_sequences`. return_list: a list, also of one.
     mode, profile, allow_gc: as in Theano, without effect.
 
     outputs: each with the steps as axis 0; one by itself, several as a list, or None. updates: of the shared variables
@@ -187,9 +192,7 @@ class Scanner:
             asked = [p for state in self.info if state is not None for p in state.asked()]
             outputs, updates, condition = _returned(fn(*self.arguments, *asked, *extra))
             self._match(outputs)
-            again = [
-                state.widened(out) for state, out in zip(self.info, outputs, strict=True) if state is not None
-            ]
+            again = [state.widened(out) for state, out in zip(self.info, outputs, strict=True) if state is not None]
             if not any(again):
                 break
         self.outputs = outputs
@@ -214,14 +217,13 @@ class Scanner:
         """Shared variables that steps update become states."""
         updates = dict(explicit)
         waiting = [*self.outputs, *explicit.values(), *([self.graph.until] if self.graph.until is not None else [])]
-        known = {id(v) for _, v in (*self.graph.sequences, *self.graph.states)}
         for node in toposort(waiting):
-            if isinstance(node, SharedVariable) and node.default_update is not None and id(node) not in known:
+            if isinstance(node, SharedVariable) and node.default_update is not None:
                 updates.setdefault(node, update_value(node, node.default_update))
         stands = {v: placeholder(v, v.name) for v in updates}
         count, until = len(self.graph.nexts), self.graph.until
         roots = [*self.graph.nexts, *self.outputs, *updates.values(), *([until] if until is not None else [])]
-        roots = replaced(roots, dict(stands))
+        roots = replaced(roots, {v: p for v, p in stands.items()})
         if until is not None:
             self.graph.until = roots.pop()
         news = roots[count + len(self.outputs) :]
@@ -251,7 +253,6 @@ class Scanner:
         if not found:
             return None, updates
         return (found[0] if len(found) == 1 and not return_list else found), updates
-
 
     def _reduced(self, number: int, whole: Variable, made: Closed) -> Variable:
         """Output `number` after all steps."""
@@ -324,7 +325,7 @@ def _returned(given: Any) -> tuple[list[Variable], Updates, Any]:
     """Outputs, updates and the condition of `until` in what a function of a scan has returned."""
     parts = list(given) if isinstance(given, tuple | list) else [given]
     condition = None
-    if parts and isinstance(parts[-1], until):
+    if parts and isinstance(parts[-1], Until):
         condition = parts.pop().condition
     outputs: list[Any] = []
     updates: Updates = {}

@@ -247,9 +247,9 @@ class Backward:
         """The values of the first loop that the loop back asks for and that are not cheap to compute again."""
         nodes = toposort(roots)
         # a length is read from what has it, which costs nothing
-        asked = {
-            id(v) for node in nodes if id(node) not in mine and not _of_lengths(node) for v in node.inputs
-        } | {id(v) for v in roots}
+        asked = {id(v) for node in nodes if id(node) not in mine and not _of_lengths(node) for v in node.inputs} | {
+            id(v) for v in roots
+        }
         varying: set[int] = {id(p) for p in (*self.loop.sequences, *self.loop.states)}
         cost: dict[int, float] = {}
         kept = []

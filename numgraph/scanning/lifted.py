@@ -1,7 +1,7 @@
 """Products of a step that depend on no state are taken out of a loop: one product for all steps.
 
-`x[t] @ W` for each t is `x @ W` once, which takes less time than many small products, and whose gradient is one product,
-too. So are elements of a table at indices that no state decides (a layer of embeddings).
+`x[t] @ W` for each t is `x @ W` once, which takes less time than many small products, and whose gradient is one
+product, too. So are elements of a table at indices that no state decides (a layer of embeddings).
 """
 
 from __future__ import annotations

@@ -15,7 +15,17 @@ from typing import Any
 from numgraph.ir import LEAVES, Graph, Node
 from numgraph.lengths import dims
 from numgraph.lengths.known import counts_from_the_end
-from numgraph.schedule.tasks import Elementwise, IndexCheck, KernelCall, Product, Reduction, ScanTask, Scattering, Task, writers
+from numgraph.schedule.tasks import (
+    Elementwise,
+    IndexCheck,
+    KernelCall,
+    Product,
+    Reduction,
+    ScanTask,
+    Scattering,
+    Task,
+    writers,
+)
 
 # Statements in one outermost loop; Numba's typing time grows faster than linearly with a function's length.
 MAX_BODY = 96

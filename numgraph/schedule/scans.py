@@ -1,9 +1,9 @@
 """Where the values of a scan's steps lie.
 
 Each value that a step computes for others has an address that moves: the loop writes it to the table before it runs a
-step. Where a result asks for all values, that is a row of the result. Otherwise a step writes one of a few places, which
-are used in turn, so many that what later steps read is still there. A state is read where its last value was written, or
-where its first value is; nothing is copied.
+step. Where a result asks for all values, that is a row of the result. Otherwise a step writes one of a few places, used
+in turn, so many that what later steps read is still there. A state is read where its last value was written, or where
+its first value is; nothing is copied.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from numgraph.errors import ShapeError
 from numgraph.ir import Graph, Node
 from numgraph.lengths.sources import made_in_steps
-from numgraph.ops.loop import ROWS, TRACE
+from numgraph.ops.loop import COUNT, ROWS, TRACE
 from numgraph.schedule.tasks import Result, ScanTask, Task, result_of, tasks_within
 
 WAYS = "  fix: keep all of it, and use ng.where or a mask for what a step does not need"
@@ -98,7 +98,7 @@ class Copies:
         fixed = list(inputs)
         begin = 2 + attrs["ends"]
         for k in range(1, len(inputs)):
-            if k == 1 and node.op is not None and node.op.name == "scan_count":
+            if k == 1 and node.op is COUNT:
                 continue
             if k >= begin and (k - begin) % 2 == 0:
                 fixed[k] = self._first(inputs[k])
@@ -173,5 +173,3 @@ def refuse_moving_lengths(graph: Graph, tasks: Sequence[Task], stored: Callable[
                 "scan: the length of a value varies from step to step, and it has to be stored\n"
                 f"{graph.where(task.node)}{WAYS}"
             )
-
-

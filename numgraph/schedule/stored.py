@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from numgraph.elements import Elements, View
 from numgraph.ir import LEAVES, Graph, Node, loops_of, topological
@@ -48,7 +48,9 @@ def choose_stored(graph: Graph, elements: Elements, outputs: Sequence[Node]) -> 
 def must_store(node: Node) -> bool:
     """Whether the node can only be read from a buffer."""
     op = node.op
-    return node.kind == "copy" or (op is not None and bool(op.reduce or op.product or op.scatter or op.kernel or op.loop))
+    return node.kind == "copy" or (
+        op is not None and bool(op.reduce or op.product or op.scatter or op.kernel or op.loop)
+    )
 
 
 def _computes(node: Node) -> bool:

@@ -15,8 +15,8 @@ PACKAGE = ROOT / "numgraph"
 # Imports within functions count too.
 LAYERS = """
     errors config text absent whole pickled source userfunctions lengths.dims types randoms scalars op operators graph
-    storage arguments shared ops tensor random patterns substitution stable formula givens updates reach scanning grad reference
-    program binder printing testing explain.explanation inspector.record passes cache fingerprint convention
+    storage arguments shared ops tensor random patterns substitution stable formula givens updates reach scanning grad
+    reference program binder printing testing explain.explanation inspector.record passes cache fingerprint convention
     lengths.rules traits ir lengths elements rewrite schedule loops emit processor lower target runtime explain
     cuda compile cuda.passes recall call sweep function compat inspector demo cli __main__
 """.split()
@@ -149,6 +149,7 @@ OTHER_WORDS = {
     ("schedule/work.py", "add"): "a mode of scatters",
     ("loops/names.py", "abs"): "Python's function, which is not imported",
     ("loops/scalar.py", "abs"): "Python's function, which is not imported",
+    ("ir.py", "within"): "a field of nodes",
     ("loops/tiles.py", "maximum"): "a function of kernels.support",
     ("cuda/blas.py", "gemm"): "a part of names of cuBLAS",
     ("cuda/library.py", "sum"): "a kernel",
