@@ -40,6 +40,7 @@ from numgraph.function import Function, function
 from numgraph.givens import clone
 from numgraph.grad import grad
 from numgraph.graph import Constant, Variable
+from numgraph.jacobians import hessian, jacobian
 from numgraph.ops import (
     activations as _activations,
 )
@@ -143,7 +144,7 @@ __all__ = [
     "GivensError", "GradientError", "In", "IndexOutOfRange", "IndexShapeError", "InputError", "MissingInputError",
     "NumgraphError", "OptionError", "Out", "RepeatedUpdateError", "ShapeError", "SharedVariable", "TensorType",
     "UnusedInputError", "UpdateError", "ValueOverflowError", "Variable", "__version__", "clone", "config", "debugprint",
-    "function", "grad", "pprint", "random", "shared",
+    "function", "grad", "hessian", "jacobian", "pprint", "random", "shared",
 ]  # fmt: skip
 # what the ops are called, and what makes variables
 __all__ += _activations.__all__

@@ -8,10 +8,8 @@ from collections.abc import Collection
 # (names, what there is)
 _ABSENT = (
     (
-        "scan map foldl foldr fori_loop for_loop while_loop until",
-        "there are no loops inside an expression: write a Python loop where the number of steps is known when it is "
-        "built; ng.cumsum and ng.cumprod run along an axis; steps that carry a state are calls of a function with "
-        "updates, many of them in one by f.sweep(...)",
+        "fori_loop for_loop while_loop",
+        "use ng.scan(step, outputs_info=start, n_steps=n), whose step may return ng.until(condition) to end it",
     ),
     (
         "RandomStream RandomStreams MRG_RandomStreams shared_randomstreams normal uniform binomial rand randn "
@@ -28,10 +26,9 @@ _ABSENT = (
         "linalg nlinalg slinalg matrix_inverse pinv solve cholesky svd eigh eig qr det slogdet lstsq",
         "there is no linear algebra beyond products yet: compute it with np.linalg, and pass the result as an argument",
     ),
-    (
-        "jacobian hessian Rop Lop jvp vjp",
-        "use ng.grad of one output after the other: ng.stack([ng.grad(y[k], x) for k in range(n)])",
-    ),
+    ("jacrev jacfwd", "use ng.jacobian(y, x)"),
+    ("Lop vjp", "use ng.grad(None, x, known_grads={y: v})"),
+    ("Rop jvp", "use (ng.jacobian(y, x) * v).sum(axis=1), for vectors"),
     ("array asarray Tensor", "use ng.constant(value), or ng.shared(value) for one that is kept and updated"),
     ("as_tensor", "use ng.as_tensor_variable(value)"),
     (

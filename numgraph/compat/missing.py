@@ -4,34 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-_LOOPS = (
-    "there are no loops inside an expression yet; write a Python loop where the number of steps is known when the "
-    "graph is built, or make one step a function with updates and call f.sweep(...)"
-)
+_CHECKPOINTS = "use scan, which keeps what the gradient needs"
 _IMAGES = "there is no convolution or pooling yet"
 _ALGEBRA = "there is no linear algebra beyond products yet; compute it with numpy.linalg and pass the result"
 _SPECIAL = "there is no such special function yet; numgraph.elementwise makes an op of a Numba function"
 _COMPLEX = "there are no complex numbers"
 _OPS = "ops of C code or Python are not taken over; numgraph.elementwise and numgraph.call take Numba functions"
-_ROP = "it needs a loop over the outputs; stack theano.grad of one after the other, or use Lop and Rop"
+_ROP = "it needs a loop over the outputs; use jacobian, or Lop and Rop"
 
 # module -> (names, what to use instead)
 _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
     "theano": (
-        ("scan map reduce foldl foldr scan_checkpoints", _LOOPS),
+        ("scan_checkpoints", _CHECKPOINTS),
         ("subgraph_grad", _ROP),
         ("OpFromGraph as_op FunctionMaker", _OPS),
         ("sparse_grad", "gradients are dense"),
         ("function_dump", "pickle the function"),
     ),
     "theano.gradient": (
-        ("subgraph_grad jacobian hessian", _ROP),
+        ("subgraph_grad", _ROP),
         ("verify_grad numeric_grad", "use numgraph.testing.check_gradient"),
         ("grad_scale", "use m * x + disconnected_grad(x - m * x)"),
         ("undefined_grad grad_undefined grad_not_implemented grad_clip_", "gradients belong to numgraph's ops"),
     ),
     "theano.tensor": (
-        ("jacobian hessian", _ROP),
         ("verify_grad numeric_grad", "use numgraph.testing.check_gradient"),
         ("erfinv erfcinv erfcx gamma tri_gamma chi2sf gammainc gammaincc gammau gammal j0 j1 jv i0 i1 iv", _SPECIAL),
         ("real imag angle complex conj complex_from_polar", _COMPLEX),
@@ -56,8 +52,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("cholesky solve solve_lower_triangular solve_upper_triangular eigvalsh kron expm", _ALGEBRA),
     ),
     "theano.tensor.fft": (("rfft irfft", "there are no Fourier transforms yet"),),
-    "theano.scan_module": (("scan map reduce foldl foldr scan_checkpoints until", _LOOPS),),
-    "theano.scan_module.scan_utils": (("until", _LOOPS),),
+    "theano.scan_module": (("scan_checkpoints", _CHECKPOINTS),),
     "theano.printing": (("pydotprint", "use debugprint, or `numgraph inspect`, which shows a function's stages"),),
     "theano.compile": (("OpFromGraph as_op FunctionMaker ProfileStats", _OPS),),
     "theano.gpuarray": (("use", "functions run on a GPU with NUMGRAPH_TARGET=cuda in the environment"),),

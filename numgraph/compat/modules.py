@@ -13,6 +13,7 @@ import numpy as np
 from numgraph.compat import composed, functions, missing, mrg, names, streams
 from numgraph.compat.dtypes import upcast
 from numgraph.compat.flags import config
+from numgraph.compat.scans import SCAN
 from numgraph.compat.variables import Apply
 from numgraph.errors import MissingInputError, UnusedInputError
 from numgraph.function import Function
@@ -64,7 +65,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
         **_INPUTS, **_GRAPH, **_PRINTING, **_UPDATES, **_from(functions, "Mode clone"),
         "SharedVariable": SharedVariable, "config": config, "change_flags": config.change_flags,
         "grad": names.TENSOR["grad"], "Lop": composed.lop, "Rop": composed.rop,
-        "dot": names.TENSOR["dot"], "_asarray": np.asarray, "__version__": VERSION,
+        "dot": names.TENSOR["dot"], **SCAN, "_asarray": np.asarray, "__version__": VERSION,
     },
     "compat": _PYTHON2,
     "compat.python2x": _PYTHON2,
@@ -75,7 +76,10 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "compile.debugmode": {"DebugMode": functions.DebugMode},
     "compile.function_module": {"UnusedInputError": UnusedInputError, "Function": Function},
     "compile.io": {"In": functions.In, "Out": Out},
-    "compile.mode": _from(functions, "Mode get_default_mode get_mode"),
+    "compile.mode": {
+        **_from(functions, "Mode get_default_mode get_mode"),
+        **{name: functions.get_default_mode() for name in ("FAST_RUN", "FAST_COMPILE")},
+    },
     "compile.monitormode": {"MonitorMode": functions.MonitorMode},
     "compile.nanguardmode": {"NanGuardMode": functions.NanGuardMode},
     "compile.pfunc": {"Param": functions.Param, "pfunc": functions.function},
@@ -101,8 +105,10 @@ CONTENTS: dict[str, dict[str, Any]] = {
     },
     "scalar": {"upcast": upcast, **{name: name for name in DTYPES}},
     "scalar.basic": {"upcast": upcast},
-    "scan_module": {**_UPDATES, "clone": functions.clone},
-    "scan_module.scan_utils": {"clone": functions.clone},
+    "scan_module": {**_UPDATES, **SCAN, "clone": functions.clone},
+    "scan_module.scan": {"scan": SCAN["scan"]},
+    "scan_module.scan_utils": {"clone": functions.clone, "until": SCAN["until"]},
+    "scan_module.scan_views": SCAN,
     "tensor": names.TENSOR,
     "tensor.basic": names.TENSOR,
     "tensor.elemwise": names.TENSOR,

@@ -11,6 +11,7 @@ from numgraph.compat.missing import absent
 from numgraph.errors import DisconnectedError, GradientError
 from numgraph.grad import grad
 from numgraph.graph import Constant, Variable
+from numgraph.jacobians import hessian, jacobian
 from numgraph.op import FUNCTIONS
 from numgraph.ops import MODULES
 from numgraph.printing import pprint
@@ -146,7 +147,7 @@ def _own() -> dict[str, Any]:
     found = {name: getattr(constructors, name) for name in constructors.__all__}
     for module in MODULES:
         found |= {name: FUNCTIONS[name] for name in module.__all__}
-    return found | {"grad": grad}
+    return found | {"grad": grad, "jacobian": jacobian, "hessian": hessian}
 
 
 def _tensor() -> dict[str, Any]:
@@ -167,7 +168,7 @@ TENSOR = _tensor()
 NNET = absent("theano.tensor.nnet") | {name: getattr(composed, name, None) or TENSOR[name] for name in _NNET}
 GRADIENT = absent("theano.gradient") | {
     "grad": TENSOR["grad"], "Lop": composed.lop, "Rop": composed.rop,
-    "disconnected_grad": FUNCTIONS["disconnected_grad"],
+    "jacobian": TENSOR["jacobian"], "hessian": TENSOR["hessian"], "disconnected_grad": FUNCTIONS["disconnected_grad"],
     "zero_grad": FUNCTIONS["zero_grad"], "consider_constant": FUNCTIONS["zero_grad"], "grad_clip": TENSOR["grad_clip"],
     "DisconnectedInputError": DisconnectedError, "NullTypeGradError": GradientError,
 }  # fmt: skip

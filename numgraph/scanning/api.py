@@ -178,13 +178,14 @@ class Scanner:
             options.pop("inplace", None)
             _refuse_options("outputs_info", options)
             if max(taps) >= 0:
-                raise InputError(f"scan: taps of an output are steps before, negative numbers, not {taps}")
+                raise OptionError(f"scan: taps of an output are steps before, negative numbers, not {taps}")
             self.info.append(_State(as_variable(initial), taps, weak))
 
     # -- the step -------------------------------------------------------------------------------------------------
 
     def trace(self, fn: Callable[..., Any], extra: Sequence[Variable]) -> None:
         """Call fn, and make a graph of what it says."""
+        self.passed = tuple(extra)
         for _ in range(3):
             for state in self.info:
                 if state is not None:
@@ -250,6 +251,9 @@ class Scanner:
         updates: Updates = {
             variable: loops.final(made.loop, made.operands, first + k) for k, variable in enumerate(self.shared)
         }
+        for variable in (*found, *updates.values()):
+            # what is passed counts as used, as every argument of an op
+            variable.about = (*variable.about, *self.passed)
         if not found:
             return None, updates
         return (found[0] if len(found) == 1 and not return_list else found), updates
@@ -333,9 +337,9 @@ def _returned(given: Any) -> tuple[list[Variable], Updates, Any]:
         outputs, updates = _listed(parts[0]), _updates(parts[1])
     elif len(parts) == 2 and _are_updates(parts[0]) and not _are_updates(parts[1]):
         outputs, updates = _listed(parts[1]), _updates(parts[0])
-    elif len(parts) == 1 and _are_updates(parts[0]) and parts[0] is not None:
+    elif len(parts) == 1 and _are_updates(parts[0]):
         updates = _updates(parts[0])
-    elif _are_updates(given) and given is not None and parts:
+    elif _are_updates(given):
         updates = _updates(given)
     else:
         outputs = [v for part in parts for v in (part if isinstance(part, list | tuple) else [part])]
@@ -345,8 +349,12 @@ def _returned(given: Any) -> tuple[list[Variable], Updates, Any]:
 def _are_updates(given: Any) -> bool:
     if isinstance(given, Mapping):
         return True
-    return isinstance(given, list | tuple) and all(
-        isinstance(pair, tuple | list) and len(pair) == 2 and isinstance(pair[0], SharedVariable) for pair in given
+    return (
+        isinstance(given, list | tuple)
+        and bool(given)
+        and all(
+            isinstance(pair, tuple | list) and len(pair) == 2 and isinstance(pair[0], SharedVariable) for pair in given
+        )
     )
 
 
@@ -366,8 +374,8 @@ def _taps(given: Any, otherwise: list[int]) -> list[int]:
     if given is None:
         return otherwise
     taps = [given] if isinstance(given, int) else list(given)
-    if not taps or not all(isinstance(tap, int) for tap in taps):
-        raise InputError(f"scan: taps are a list of whole numbers, not {given!r}")
+    if not taps or not all(isinstance(tap, int) for tap in taps) or len(set(taps)) < len(taps):
+        raise OptionError(f"scan: taps are a list of different whole numbers, not {given!r}")
     return taps
 
 

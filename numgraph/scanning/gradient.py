@@ -63,7 +63,9 @@ class Backward:
             assert result.op is not None
             if isinstance(adjoint, Variable) and result.op in kinds:
                 table, key = kinds[result.op]
-                table[result.attrs[key]] = adjoint
+                # the same result may have been asked for twice
+                number = result.attrs[key]
+                table[number] = _sum(table.get(number), adjoint)
 
     def run(self, wanted: Sequence[bool]) -> list[Any]:
         """See `gradients`."""

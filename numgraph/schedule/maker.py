@@ -164,11 +164,14 @@ class TaskMaker:
         bound = self.graph.find(length)
         if holds("range", value, bound) or self._in_range(value, loops, bound):
             return
-        task = self.checked.get((value, bound, loops))
+        # what is checked in the steps of a scan is not checked outside
+        within = node.within | value.within
+        key = (value, bound, loops, max(within, default=-1))
+        task = self.checked.get(key)
         if task is None:
-            task = self.checked[value, bound, loops] = IndexCheck(node, loops, value, bound=bound)
+            task = self.checked[key] = IndexCheck(node, loops, value, bound=bound)
             self._finish(task)
-            self._append(task, node.within | value.within)
+            self._append(task, within)
         self.check_tasks.setdefault(node, []).append(task)
 
     def _in_range(self, value: Node, loops: tuple[Any, ...], length: Any) -> bool:

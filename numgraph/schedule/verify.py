@@ -235,9 +235,7 @@ class Verifier:
         for node in task.results:
             place = self.place(node)
             for other in self._overlapping(place):
-                content = self.contents[place.space].pop(other)
-                if content.writer != done and content.node is not node:
-                    self._fail(f"{self._name(node)} is written over {self._name(content.node)}")
+                self.contents[place.space].pop(other)
             self._put(place, Content(node, Use(task, (), (), top)))
 
     def _reads(self, task: Task, top: LoopNest) -> list[tuple[Node, Index]]:

@@ -1,0 +1,28 @@
+"""`theano.scan` and what is written with it: numgraph's own, with Theano's class of updates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from numgraph.compat.functions import OrderedUpdates
+from numgraph.scanning import api
+
+until = api.until
+
+
+def _ordered(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with `OrderedUpdates` for the updates."""
+
+    @wraps(function)
+    def wrapped(*args: Any, **named: Any) -> Any:
+        outputs, updates = function(*args, **named)
+        return outputs, OrderedUpdates(updates)
+
+    return wrapped
+
+
+scan, map, reduce, foldl, foldr = (_ordered(f) for f in (api.scan, api.map, api.reduce, api.foldl, api.foldr))
+
+SCAN = {"scan": scan, "map": map, "reduce": reduce, "foldl": foldl, "foldr": foldr, "until": until}
