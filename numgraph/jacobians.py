@@ -33,7 +33,7 @@ def jacobian(
         raise GradientError(
             f"jacobian: a vector or a scalar is needed\n  {describe(expression)}\n  fix: use .flatten() on it"
         )
-    several = list(wrt) if isinstance(wrt, list | tuple) else [wrt]
+    several: list[Any] = list(wrt) if isinstance(wrt, list | tuple) else [wrt]
 
     def row(k: Variable) -> list[Variable]:
         found: list[Variable] = grad(expression[k], several, consider_constant, disconnected_inputs=disconnected_inputs)
@@ -56,7 +56,7 @@ def hessian(
     A list or tuple of variables gives a list or tuple: derivatives for two of them are not among these.
     GradientError for a variable that is no vector, and as `grad`.
     """
-    several = list(wrt) if isinstance(wrt, list | tuple) else [wrt]
+    several: list[Any] = list(wrt) if isinstance(wrt, list | tuple) else [wrt]
     for v in several:
         if v.ndim != 1:
             raise GradientError(f"hessian: a vector is needed\n  {describe(v)}\n  fix: make it a reshaped vector's")
