@@ -124,7 +124,9 @@ from numgraph.ops.usercall import *
 from numgraph.printing import debugprint, pprint
 from numgraph.program import In, Out
 from numgraph.scanning import api as _scanning
+from numgraph.scanning import branches as _branches
 from numgraph.scanning.api import *
+from numgraph.scanning.branches import *
 from numgraph.shared import SharedVariable, shared
 from numgraph.tensor import *
 from numgraph.types import TensorType
@@ -148,6 +150,7 @@ __all__ = [
 ]  # fmt: skip
 # what the ops are called, and what makes variables
 __all__ += _activations.__all__
+__all__ += _branches.__all__
 __all__ += _compare.__all__
 __all__ += _create.__all__
 __all__ += _elementwise.__all__

@@ -8,7 +8,7 @@ from collections.abc import Collection
 # (names, what there is)
 _ABSENT = (
     (
-        "fori_loop for_loop while_loop",
+        "fori_loop for_loop",
         "use ng.scan(step, outputs_info=start, n_steps=n), whose step may return ng.until(condition) to end it",
     ),
     (
@@ -17,7 +17,7 @@ _ABSENT = (
         "random numbers come from a stream: rng = ng.random.RandomStream(seed=1), then rng.normal(size=x.shape), "
         "rng.dropout(x) and so on",
     ),
-    ("ifelse cond lax", "use ng.where(condition, a, b), which chooses element by element and computes both"),
+    ("lax switch", "use ng.ifelse, ng.cond, ng.scan or ng.while_loop"),
     (
         "conv conv1d conv2d conv3d convolve correlate max_pool max_pool_2d pool_2d pool",
         "there is no convolution or pooling yet",

@@ -20,6 +20,7 @@ from numgraph.function import Function
 from numgraph.graph import Constant, Variable
 from numgraph.printing import pprint
 from numgraph.program import Out
+from numgraph.scanning.branches import ifelse
 from numgraph.shared import SharedVariable
 from numgraph.types import DTYPES
 
@@ -92,7 +93,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "gof.utils": {"MissingInputError": MissingInputError},
     "gpuarray": {"pygpu_activated": False, "pygpu": None},
     "gradient": names.GRADIENT,
-    "ifelse": {"ifelse": functions.ifelse},
+    "ifelse": {"ifelse": ifelse},
     "misc": {},
     "misc.pkl_utils": {"dump": _dump, "load": _load},
     "printing": {**_PRINTING, "Print": functions.Print, "min_informative_str": pprint},

@@ -61,6 +61,8 @@ def lower_bound(node: Node) -> int | None:
         return int(node.value)
     if node.kind in ("extent", "loop", "step") or node.name == "slice_bound":
         return 0
+    if node.op is not None and node.op.conversion and node.inputs[0].dtype == "bool":
+        return 0
     if node.name not in BOUNDS:
         return None
     # of `where` without the condition

@@ -100,7 +100,8 @@ class Scans:
             scan.nodes[p] = node
             graph.mark(node, p.line)
             graph.call(node, p.name)
-        scan.nodes.update(zip(loop.invariants, invariants, strict=True))
+        for p, node in zip(loop.invariants, invariants, strict=True):
+            scan.nodes[p] = self.builder.call(loops.MEANWHILE, node, scan.step) if loop.lazy else node
         return scan
 
 

@@ -161,7 +161,7 @@ def refuse_moving_lengths(graph: Graph, tasks: Sequence[Task], stored: Callable[
         lengths = [*task.loops, *task.sizes, task.bound, *map(graph.find, task.node.dims)]
         lengths += [v for view in task.views for v in (*view.lengths, view.offset, *view.strides)]
         if isinstance(task, ScanTask):
-            lengths = [task.steps, *(n for v in task.results for n in map(graph.find, v.dims))]
+            lengths = [*task.sizes, *(n for v in task.results for n in map(graph.find, v.dims))]
         if any(map(made_in_steps, lengths)):
             raise ShapeError(
                 "scan: a length depends on what a step computes, and code is made for lengths that are known before\n"
