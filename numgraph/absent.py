@@ -17,7 +17,7 @@ _ABSENT = (
         "random numbers come from a stream: rng = ng.random.RandomStream(seed=1), then rng.normal(size=x.shape), "
         "rng.dropout(x) and so on",
     ),
-    ("lax switch", "use ng.ifelse, ng.cond, ng.scan or ng.while_loop"),
+    ("lax", "use ng.ifelse, ng.cond, ng.scan or ng.while_loop"),
     (
         "conv conv1d conv2d conv3d convolve correlate max_pool max_pool_2d pool_2d pool",
         "there is no convolution or pooling yet",

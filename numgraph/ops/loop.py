@@ -8,6 +8,7 @@ wanted. So one loop may have many results, and a gradient may ask for values tha
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from numgraph.errors import IndexOutOfRange, ShapeError
 from numgraph.graph import Variable, apply, describe, packed
 from numgraph.lengths.dims import UNKNOWN, Dim
 from numgraph.op import OPS, Check, Op
+from numgraph.text import identifier
 
 __all__: list[str] = []
 
@@ -68,6 +70,10 @@ class Loop:
         """Of what stands for the placeholders: sequences, first values of states, and the rest."""
         a, b = len(self.sequences), len(self.sequences) + len(self.states)
         return operands[:a], operands[a:b], operands[b:]
+
+    def __repr__(self) -> str:
+        count = len(self.states)
+        return f"<{self.name or 'loop'} of {count} state{'s' * (count != 1)}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the graph first, as one flat list, so that the pickler never recurses over it."""
@@ -138,10 +144,16 @@ SOME = Check(
 GRADIENT = "gradients of all results of a loop are made together, see `scanning.gradient`"
 
 
+def _shown(steps: ast.expr, *operands: ast.expr, loop: Loop, **attrs: Any) -> ast.expr:
+    """For formulas: what goes in, without what is the same in all steps."""
+    sequences, firsts, _ = loop.parts(operands)
+    return ast.Call(ast.Name(identifier(loop.name) or "scan"), [*sequences, *firsts], [])
+
+
 def _op(name: str, doc: str, shape: Any, *checks: Check) -> Op:
     return Op(
         name, ("steps", "*operands"), doc, None, _not_here, None, no_grad=GRADIENT, loop=True, shape=shape,
-        checks=(NATURAL, *checks), samples=list, says="scan",
+        checks=(NATURAL, *checks), samples=list, dtypes=(), says="scan", show=_shown,
     )  # fmt: skip
 
 

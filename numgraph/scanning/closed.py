@@ -16,8 +16,8 @@ from numgraph.types import TensorType
 class Open:
     """A loop that is being made, still with variables of the outside.
 
-    steps: how many. sequences, states, invariants: (placeholder, what stands for it). nexts: of each state. values: what
-    results are wanted of. See `ops.loop.Loop`.
+    steps: how many. sequences, states, invariants: (placeholder, what stands for it). nexts: of each state. values:
+    what results are wanted of. See `ops.loop.Loop`.
     """
 
     steps: Variable

@@ -253,6 +253,8 @@ class Backward:
             id(v) for v in roots
         }
         varying: set[int] = {id(p) for p in (*self.loop.sequences, *self.loop.states)}
+        # what may have another shape in each step cannot be kept
+        loose: set[int] = set()
         cost: dict[int, float] = {}
         kept = []
         for node in nodes:
@@ -260,12 +262,23 @@ class Backward:
                 continue
             if node.op is not None and any(id(v) in varying for v in node.inputs):
                 varying.add(id(node))
+            if node.op is not None and node.ndim and _may_change_shape(node, varying, loose):
+                loose.add(id(node))
             own = 0.0 if node.op is None else _cost(node)
             cost[id(node)] = own + sum(cost[id(v)] for v in dict.fromkeys(node.inputs)) * (not _of_lengths(node))
-            if cost[id(node)] > CHEAP and id(node) in asked and id(node) in varying:
+            if cost[id(node)] > CHEAP and id(node) in asked and id(node) in varying and id(node) not in loose:
                 kept.append(node)
                 cost[id(node)] = 0.0
         return kept
+
+
+def _may_change_shape(node: Variable, varying: set[int], loose: set[int]) -> bool:
+    """Whether the shape of a value of a step depends on numbers that are others in each step."""
+    if None not in node.type.shape:
+        return False
+    numbers = [v for v in node.inputs if not v.ndim and v.type.dtype in DISCRETE and not _of_lengths(v)]
+    decides = node.op is not None and not node.op.scalar and any(id(v) in varying for v in numbers)
+    return decides or any(id(v) in loose for v in node.inputs)
 
 
 def _of_lengths(node: Variable) -> bool:

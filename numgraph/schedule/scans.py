@@ -153,8 +153,8 @@ def written_over(nodes: Sequence[Node], uses: dict[Node, int]) -> set[Node]:
     return found - refused
 
 
-def refuse_moving_lengths(graph: Graph, tasks: Sequence[Task], stored: Callable[[Node], bool]) -> None:
-    """ShapeError for what varies in length from step to step and is stored, or depends on what a step computes."""
+def refuse_computed_lengths(graph: Graph, tasks: Sequence[Task]) -> None:
+    """ShapeError for lengths that depend on what a step computes."""
     for task in tasks_within(tasks):
         if not any(v.within for v in (task.node, *task.sources)):
             continue
@@ -167,6 +167,11 @@ def refuse_moving_lengths(graph: Graph, tasks: Sequence[Task], stored: Callable[
                 "scan: a length depends on what a step computes, and code is made for lengths that are known before\n"
                 f"{graph.where(task.node)}{WAYS}"
             )
+
+
+def refuse_moving_lengths(graph: Graph, tasks: Sequence[Task], stored: Callable[[Node], bool]) -> None:
+    """ShapeError for what varies in length from step to step and is stored."""
+    for task in tasks_within(tasks):
         own = [n for v in task.written for n in map(graph.find, v.dims)]
         if any(isinstance(n, Node) and n.within for n in own) and any(map(stored, task.written)):
             raise ShapeError(
