@@ -74,7 +74,9 @@ class Scans:
         pairs = [v for k, new in zip(states, nexts, strict=True) for v in (initials[k], new)]
         attrs = {"scan": scan.number, "states": states, "asked": asked, "ends": bool(condition)}
         dtype = value.type.dtype if value is not None else "int64"
-        return builder.result(op, [inputs[0], first, *condition, *pairs], {**attrs, "dtype": dtype})
+        node = builder.result(op, [inputs[0], first, *condition, *pairs], {**attrs, "dtype": dtype})
+        self.graph.call(node, loop.name)
+        return node
 
     def _keeps_lengths(self, state: Node, new: Node, variable: Variable) -> None:
         """The condition that a state has the same lengths before and after a step."""
