@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import numgraph as ng
-from tests.differential import plain, workers
+from tests.differential import plain, users, workers
 from tests.differential.bugs import BUGS, put_back
 from tests.differential.draw import THEMES, draw
 from tests.differential.grades import Grade, Worth, check, grade
-from tests.differential.judge import Fault, judge, outcomes, script
+from tests.differential.judge import Expected, Fault, compare_error, judge, one_call, outcomes, script
 from tests.differential.program import Action, Program, Source, Step
 from tests.differential.shrink import shrunk
 from tests.differential.workers import Task, Worker
@@ -120,6 +120,62 @@ def test_an_index_in_an_array_of_which_only_a_length_is_used_is_not_looked_at() 
     program.steps.append(Step("t1", "x0 * t0.shape[1]", "ring", "kind"))
     program.outputs = ["t1"]
     assert judge(program, "cpu") == 0
+
+
+def product_of_wrong_lengths() -> Program:
+    """Of a length that is counted, so that compiled code first looks whether the index into the product is inside."""
+    program = small("ng.sum(ng.cast(x0 > 0, 'int64'))", np.array([1.0, 1.0]), "strict")
+    for code in ("x1[:t0]", "ng.dot(x3, t1)", "t2[x2]"):
+        program.steps.append(Step(f"t{len(program.steps)}", code, "move", "kind"))
+    program.inputs += [
+        Source("x1", "float64", ("c", "b"), (None, None), "plain", "x1"),
+        Source("x2", "int64", (), (), "plain", "x2"),
+        vector("x3"),
+    ]
+    program.outputs = ["t3"]
+    program.actions = [
+        Action("call", [np.ones(n), np.ones((2, 4)), np.array(i), np.ones(2)], ["plain"] * 4)
+        for n, i in ((2, -4), (1, -4), (1, 6))
+    ]
+    return program
+
+
+def test_an_index_into_what_has_no_value_may_be_outside_as_well() -> None:
+    program = product_of_wrong_lengths()
+    assert judge(program, "cpu") == 3
+    results = [result for result, _ in outcomes(program, "cpu")]
+    assert [type(result) for result in results[1:]] == [ng.ShapeError, ng.IndexOutOfRange]
+
+
+@pytest.mark.parametrize(
+    ("error", "follows"),
+    [
+        (ng.IndexOutOfRange("index 6 is out of range for an axis of length 4"), True),
+        (ng.IndexOutOfRange("index 6 is out of range for an axis of length 7"), False),
+        (ng.IndexOutOfRange("index -5 is out of range for an axis of length 4"), False),
+        (ng.FunctionError("raised"), False),
+    ],
+)
+def test_an_index_that_is_inside_or_that_nothing_reads_is_no_error_that_follows(error: Exception, follows: bool) -> None:
+    expected = Expected.of(product_of_wrong_lengths())
+    wanted = one_call(expected, expected.program.actions[2].arrays)
+    assert isinstance(wanted, dict)
+    if follows:
+        compare_error(expected, wanted, error, "cpu, call 2")
+    else:
+        with pytest.raises(Fault, match="expected one of t2: ShapeError"):
+            compare_error(expected, wanted, error, "cpu, call 2")
+
+
+def test_lengths_may_not_fit_what_a_users_function_did_not_give() -> None:
+    program = small("users.guarded(x0)", np.array([-1.0, 2 * users.LIMIT]), "smooth")
+    program.inputs.append(vector("x1"))
+    program.steps.append(Step("t1", "t0 + x1", "ring", "kind"))
+    program.outputs = ["t1"]
+    program.actions[0].arrays.append(np.ones(3))
+    program.actions[0].layouts.append("plain")
+    assert isinstance(outcomes(program, "cpu")[0][0], ng.ShapeError)
+    assert judge(program, "cpu") == 1
 
 
 def test_a_process_that_ends_is_a_fault() -> None:
