@@ -156,7 +156,7 @@ def test_an_index_into_what_has_no_value_may_be_outside_as_well() -> None:
         (ng.FunctionError("raised"), False),
     ],
 )
-def test_an_index_that_is_inside_or_that_nothing_reads_is_no_error_that_follows(error: Exception, follows: bool) -> None:
+def test_an_index_that_is_inside_or_not_read_does_not_follow(error: Exception, follows: bool) -> None:
     expected = Expected.of(product_of_wrong_lengths())
     wanted = one_call(expected, expected.program.actions[2].arrays)
     assert isinstance(wanted, dict)
