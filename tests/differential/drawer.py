@@ -168,4 +168,11 @@ def computed(
     # by itself, log(softmax(x)) is a logarithm of numbers that may have lost their digits
     wanted = stabilised([variable], known) if mode in ("smooth", "stable") else [variable]
     (array,) = evaluate(wanted, known)
-    return grades.grade(mode, [worth[n] for n in operands if n in worth], array)
+    made = grades.grade(mode, [worth[n] for n in operands if n in worth], array)
+    rounded = {variables[n]: w for n, w in worth.items() if w.grade == Grade.ROUNDED}
+    if made.grade == Grade.ROUNDED and rounded:
+        try:
+            made.spread([evaluate(wanted, known | {v: w.moved(k) for v, w in rounded.items()})[0] for k in (1, -1)])
+        except ng.NumgraphError:  # a user's function refuses what is that close
+            made.grade = Grade.UNSURE
+    return made

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -151,11 +151,7 @@ class Expected:
             rough = np.abs(worth.array) > -np.log(np.finfo(worth.array.dtype).smallest_normal)
             got = np.where(rough & (np.isfinite(got) | (got == -np.inf)), worth.array, got)
         try:
-            loose = (
-                Worth(worth.array, min(worth.grade, Grade.ROUNDED), worth.scale, worth.single)
-                if worth.floating
-                else worth
-            )
+            loose = replace(worth, grade=min(worth.grade, Grade.ROUNDED)) if worth.floating else worth
             grades.check(loose, got, f"{step.name} = {step.code}, NumPy")
         except AssertionError as error:
             raise Fault(f"NumPy differs from the reference: {step.kind}", str(error)) from None
@@ -298,12 +294,17 @@ def one_sweep(expected: Expected, arrays: list[Array]) -> Wanted:
     columns = list(zip(*rows, strict=True))
     if any(len({w.array.shape for w in column}) > 1 for column in columns):
         return {"": ValueError("outputs of different lengths")}
-    return [
-        Worth(
-            np.stack([w.array for w in c]), min(w.grade for w in c), max(w.scale for w in c), any(w.single for w in c)
-        )
-        for c in columns
-    ]
+    return [stacked(column) for column in columns]
+
+
+def stacked(column: Sequence[Worth]) -> Worth:
+    return Worth(
+        np.stack([w.array for w in column]),
+        min(w.grade for w in column),
+        max(w.scale for w in column),
+        any(w.single for w in column),
+        np.stack([np.broadcast_to(w.error, w.array.shape) for w in column]),
+    )
 
 
 def compare(expected: Expected, wanted: Wanted, got: tuple[Any, list[Array]], where: str) -> None:

@@ -6,15 +6,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import numgraph as ng
+from numgraph.reference import evaluate
 from tests.differential import plain, users, workers
 from tests.differential.bugs import BUGS, put_back
 from tests.differential.draw import THEMES, draw
+from tests.differential.drawer import computed
 from tests.differential.grades import Grade, Worth, check, grade
 from tests.differential.judge import Expected, Fault, compare_error, judge, one_call, outcomes, script
 from tests.differential.program import Action, Program, Source, Step
@@ -217,6 +220,43 @@ def test_grades() -> None:
     for worth, got in ((rounded, rounded.array + 1e-3), (exact, exact.array + 1e-12), (wild, wild.array[::-1])):
         with pytest.raises(AssertionError, match="values"):
             check(worth, got, "not close")
+
+
+def test_a_step_that_makes_more_of_roundings_is_judged_by_them() -> None:
+    x, near = ng.fvector("x"), np.array([0.1, 2.0, 0.0], np.float32)
+    rounded = grade("smooth", [Worth(near, scale=2.0)], near)
+
+    def of(step: ng.Variable) -> tuple[Worth, Callable[[float], np.ndarray]]:
+        return (
+            computed(step, "slope", ["x0"], {"x0": x}, {"x0": rounded}),
+            lambda away: evaluate([step], {x: near * np.float32(1 + away)})[0],
+        )
+
+    wild, at = of(ng.sin(x * 3e4))
+    check(wild, at(2e-7), "a digit more of the angle")
+    with pytest.raises(AssertionError, match="values"):
+        check(wild, at(4e-5), "many digits")
+    mild, at = of(ng.sin(x))
+    with pytest.raises(AssertionError, match="values"):
+        check(mild, at(1e-3), "no angle to speak of")
+    unsure, _ = of(ng.log(x - near[0]))
+    assert unsure.grade == Grade.UNSURE
+
+
+def test_slopes_of_slopes_multiply_roundings() -> None:
+    """Each call takes sines of what the last one rounded: the third has few digits left."""
+    s = Source("s0", "float32", ("c",), (None,), "plain", "s0")
+    product = "ng.grad(ng.sum(ng.prod(s0, axis=None, keepdims=True)), s0)"
+    steps = [
+        Step("t0", product, "product", "gradient of product"),
+        Step("t1", "ng.grad(ng.sum(ng.sin(t0)), s0)", "slope", "gradient through"),
+    ]
+    values = [np.array([3.0, -2.0, 0.75, 3.0], np.float32)]
+    updates = [("s0", "t1")]
+    program = Program(
+        0, shared=[s], values=values, steps=steps, outputs=["t1"], updates=updates, actions=3 * [Action("call")]
+    )
+    assert judge(program, "cuda-sim") == 3
 
 
 def test_log_softmax_is_the_logarithm_of_softmax() -> None:
