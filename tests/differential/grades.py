@@ -2,8 +2,8 @@
 
 A rewrite, another order of a sum or a fused multiply-add may change the last digit of a float. So a value has a grade:
 
-EXACT: the same bits in every order of computing. Inputs, whatever is moved from there, integers and booleans, and
-    arithmetic of multiples of a power of two that are not large.
+EXACT: the same number in every order of computing. Inputs, whatever is moved from there, integers and booleans, and
+    arithmetic of multiples of a power of two that are not large. Only the sign of a zero may depend on the order.
 ROUNDED: a number of ordinary size, close to the reference's: within a tolerance times the largest value on its way, or
     within what the roundings before it can have made of it where the step makes more of them, as sin(1000 * x) does.
 FINAL: made of NaN, infinities, huge or tiny values in one operation. The reference's value, to a relative tolerance;
@@ -42,7 +42,7 @@ class Grade(IntEnum):
 class Worth:
     """A value with its grade. scale: the largest number on its way; single: whether float32 was rounded there.
 
-    error: of a rounded value, by how much each element may be off.
+    error: of a rounded value, by how much each element may be off. signed: whether the signs of its zeros are certain.
     """
 
     array: Array
@@ -50,6 +50,17 @@ class Worth:
     scale: float = 0.0
     single: bool = False
     error: Array | float = 0.0
+    signed: bool = True
+
+    def resigned(self, direction: int) -> Array:
+        """The value with zeros of either sign; with the other one for the other direction."""
+        signs = np.random.default_rng(0).choice((-direction, direction), self.array.shape)
+        return np.where(self.array == 0, np.copysign(self.array, signs), self.array)
+
+    def settle(self, others: Sequence[Array]) -> None:
+        """Nothing is known of it where it is not the same as those that are made of zeros of other signs."""
+        if not all(np.all(same(self.array, other)) for other in others):
+            self.grade = Grade.UNSURE
 
     def moved(self, direction: int) -> Array:
         """The value off by its error, up here and down there; the other way round for the other direction."""
@@ -146,9 +157,9 @@ def grade(mode: str, operands: Sequence[Worth], array: Array) -> Worth:
     if judged == Grade.FINAL and mode not in ("sum", "move", "slope"):
         scale = 0.0
     single = any(w.single for w in operands) or array.dtype.name == "float32"
-    return Worth(
-        array, judged, scale, single, rounding(mode, operands, array, single) if judged == Grade.ROUNDED else 0.0
-    )
+    error = rounding(mode, operands, array, single) if judged == Grade.ROUNDED else 0.0
+    signed = array.dtype.kind != "f" or not np.any(array == 0) or (mode == "move" and all(w.signed for w in operands))
+    return Worth(array, judged, scale, single, error, signed)
 
 
 def rounding(mode: str, operands: Sequence[Worth], array: Array, single: bool) -> Array | float:

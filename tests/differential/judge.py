@@ -304,6 +304,7 @@ def stacked(column: Sequence[Worth]) -> Worth:
         max(w.scale for w in column),
         any(w.single for w in column),
         np.stack([np.broadcast_to(w.error, w.array.shape) for w in column]),
+        all(w.signed for w in column),
     )
 
 

@@ -259,6 +259,31 @@ def test_slopes_of_slopes_multiply_roundings() -> None:
     assert judge(program, "cuda-sim") == 3
 
 
+def test_the_sign_of_a_zero_that_was_computed_is_not_known() -> None:
+    """-3 * 0 + 0 is 0, and -3 * 0 alone is -0: a product of one term may be either, and what sees the sign with it."""
+    program = small("ng.dot(x0, x1)", np.array([-3.0]), "sum")
+    program.inputs.append(Source("x1", "float64", ("b", "c"), (None, None), "plain", "x1"))
+    program.steps.append(Step("t1", "ng.copysign(2.0, t0)", "smooth", "extremes"))
+    program.outputs = ["t1"]
+    program.actions = [Action("call", [np.array([-3.0]), np.array([[-2.5, 0.0, 0.25]])], ["plain"] * 2)]
+    assert judge(program, "cuda-sim") == 1
+    x, zeros = ng.dvector("x"), np.array([0.0, 1.0])
+    for signed, wanted in ((True, Grade.FINAL), (False, Grade.UNSURE)):
+        worth = Worth(zeros, signed=signed)
+        with np.errstate(all="ignore"):
+            assert computed(1 / x, "smooth", ["x0"], {"x0": x}, {"x0": worth}).grade == wanted
+        assert computed(x + 1, "ring", ["x0"], {"x0": x}, {"x0": worth}).grade == Grade.EXACT
+        assert computed(x[::-1], "move", ["x0"], {"x0": x}, {"x0": worth}).signed == signed
+    assert grade("move", [Worth(zeros)], zeros).signed and not grade("sum", [Worth(zeros)], zeros).signed
+
+
+def test_exp_inside_a_softplus_may_leave_the_range() -> None:
+    x = np.array([9e5, -3.0])
+    code = plain.translated("ng.log1p(ng.exp(x0 * 0.001))")
+    assert code is not None and np.allclose(eval(code, {"N": plain, "x0": x}), [900.0, np.log1p(np.exp(-0.003))])
+    judge(small("ng.log1p(ng.exp(x0 * 0.001))", x, "stable"), "cpu")
+
+
 def test_log_softmax_is_the_logarithm_of_softmax() -> None:
     x = np.array([[np.inf, 1.0], [0.0, -np.inf], [3.0, 2.0]], np.float32)
     with np.errstate(all="ignore"):
