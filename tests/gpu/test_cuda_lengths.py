@@ -146,3 +146,12 @@ def test_lengths_from_constant_arrays() -> None:
             np.testing.assert_array_equal(np.asarray(got), want)
     swept = ng.function([k], ng.sum(s[: wide[k]]), target="cuda-sim").sweep(k=[0, 1, 2])
     np.testing.assert_array_equal(np.asarray(swept), [6, 0, 13])
+
+
+def test_errors_of_lengths_that_depend_on_a_number_on_the_device() -> None:
+    """A message says the lengths in the call, as far as the host knows them."""
+    x, s = ng.vector("x"), ng.shared(np.int64(1), "s")
+    f = ng.function([x], x[x > s][5], target="cuda-sim")
+    assert float(f(np.arange(9.0))) == 7
+    with pytest.raises(ng.IndexOutOfRange, match="index 5 is out of range for an axis of length 3"):
+        f(np.arange(5.0))
