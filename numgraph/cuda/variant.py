@@ -16,7 +16,7 @@ from numgraph.cuda.buffer import DeviceBuffer, device_buffer
 from numgraph.cuda.device import Array, Copying, Device, Product, Recording
 from numgraph.cuda.library import CALLS, Call, Launch
 from numgraph.cuda.loading import Loaded, arrays_read, loaded, slots_read
-from numgraph.cuda.plan import Table, run_plan
+from numgraph.cuda.plan import Constant, Table, as_number, run_plan
 from numgraph.cuda.pool import Pool
 from numgraph.cuda.scans import Places
 from numgraph.cuda.scans import Steps as ScanSteps
@@ -78,6 +78,9 @@ class DeviceVariant:
             array = schedule.graph.arrays[digest]
             self.constants[digest] = self._room(("array", digest), array.nbytes)
             device.upload(self.constants[digest], array)
+        for digest, slot in layout.arrays.items():
+            # plans read elements of these
+            self.table[slot] = Constant(schedule.graph.arrays[digest])
         # outputs that are results of a recording: number, offset in its words
         self.results: dict[int, int] = {}
         self.steps = Steps(device, len(layout.arguments) + 1, self._place_results(), STEPS)
@@ -123,7 +126,7 @@ class DeviceVariant:
         self.peeked = True
         cell = np.empty(1, dtype)
         self.device.download(address, cell)
-        return cell[0].item() if dtype in FLOATS else cell[0]
+        return as_number(cell[0])
 
     def _room(self, key: Any, size: int) -> int:
         """The address of at least `size` bytes for a purpose; what was there may be lost when it grows."""
