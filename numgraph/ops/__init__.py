@@ -13,6 +13,7 @@ from numgraph.ops import (
     grids,
     index,
     join,
+    leastsquares,
     linalg,
     nnet,
     padding,
@@ -21,8 +22,10 @@ from numgraph.ops import (
     search,
     select,
     shape,
+    solve,
     sort,
     special,
+    spectral,
     statistics,
     ufuncs,
     user,
@@ -31,7 +34,7 @@ from numgraph.ops import (
 
 MODULES = (
     bounds, elementwise, compare, special, ufuncs, reduce, statistics, nnet, create, shape, join, select, index, linalg,
-    sort, padding, search, grids, activations, user, usercall, random,
+    sort, padding, search, solve, spectral, leastsquares, grids, activations, user, usercall, random,
 )  # fmt: skip
 
 for _module in MODULES:
