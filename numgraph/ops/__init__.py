@@ -9,6 +9,7 @@ from numgraph.ops import (
     bounds,
     compare,
     create,
+    einsum,
     elementwise,
     grids,
     index,
@@ -17,6 +18,7 @@ from numgraph.ops import (
     linalg,
     nnet,
     padding,
+    powers,
     random,
     reduce,
     search,
@@ -34,7 +36,8 @@ from numgraph.ops import (
 
 MODULES = (
     bounds, elementwise, compare, special, ufuncs, reduce, statistics, nnet, create, shape, join, select, index, linalg,
-    sort, padding, search, solve, spectral, leastsquares, grids, activations, user, usercall, random,
+    sort, padding, search, solve, spectral, leastsquares, powers,
+    einsum, grids, activations, user, usercall, random,
 )  # fmt: skip
 
 for _module in MODULES:

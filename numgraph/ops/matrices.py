@@ -14,7 +14,7 @@ from numgraph.lengths import dims
 from numgraph.lengths.dims import Dim
 from numgraph.op import Check
 from numgraph.ops import lengths as ln
-from numgraph.ops.create import eye, tri, tril
+from numgraph.ops.create import counted_from, eye, less, shifts, tri, tril
 from numgraph.ops.define import f
 from numgraph.ops.lengths import Length
 from numgraph.ops.shape import shuffled, stretch
@@ -84,10 +84,11 @@ def product(*factors: Variable) -> Variable:
     return result
 
 
-def diagonals(x: Variable) -> Variable:
-    """The main diagonal of each matrix, as vectors."""
-    along = f.arange(ln.least(ln.dim(x, -2), ln.dim(x, -1)))
-    return x[..., along, along]  # type: ignore[no-any-return]
+def diagonals(x: Variable, offset: Any = 0) -> Variable:
+    """The diagonal `offset` places above the main one of each matrix, as vectors."""
+    down, right = shifts(offset)
+    n = ln.natural(ln.least(less(ln.dim(x, -2), down), less(ln.dim(x, -1), right)))
+    return x[..., counted_from(down, n), counted_from(right, n)]  # type: ignore[no-any-return]
 
 
 def of_triangle(x: Variable) -> Variable:

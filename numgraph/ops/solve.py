@@ -26,7 +26,6 @@ from numgraph.ops.matrices import (
     definite,
     diagonals,
     identity,
-    line,
     matrices,
     of_triangle,
     product,

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from numgraph.errors import GradientError, OptionError, ShapeError
-from numgraph.graph import Variable, apply, as_variable, describe
+from numgraph.errors import OptionError
+from numgraph.graph import Variable, apply
 from numgraph.lengths import dims
-from numgraph.op import OPS, Check, Kernel, Op, same
+from numgraph.op import OPS, Kernel, Op, same
 from numgraph.ops import lengths as ln
 from numgraph.ops.create import eye, tril
 from numgraph.ops.define import f
@@ -176,15 +176,10 @@ def _is_square(a: Variable) -> bool:
     return ln.same_length(ln.dim(a, -2), ln.dim(a, -1))
 
 
-def _svd_grad(g: Variable, out: Variable, a: Variable, full: bool) -> tuple[Variable]:
+def _svd_grad(g: Variable, out: Variable, a: Variable) -> tuple[Variable]:
     """Townsend's eq. 36, with u, v and their gradients as rows."""
-    if full and not _is_square(a):
-        raise GradientError(
-            "svd: the vectors that full_matrices=True adds have no gradient\n"
-            f"  {describe(a)}\n  fix: svd(a, full_matrices=False)"
-        )
-    ut, s, v = _svd_parts(out, a, full)
-    gut, gs, gv = _svd_parts(g, a, full)
+    ut, s, v = _svd_parts(out, a, False)
+    gut, gs, gv = _svd_parts(g, a, False)
     u, gu, vt = transposed(ut), transposed(gut), transposed(v)
     gaps = _reciprocals(column(f.sqr(s)), line(f.sqr(s)))
     inverse = f.true_div(1, s)
@@ -206,34 +201,31 @@ def _svd_grad(g: Variable, out: Variable, a: Variable, full: bool) -> tuple[Vari
 
 
 def _singular_values_grad(g: Variable, out: Variable, a: Variable) -> tuple[Variable]:
-    u, _, v = _svd_parts(apply(OPS["svd"], [a], full=False), a, False)
+    u, _, v = _svd_parts(apply(OPS["svd"], [a]), a, False)
     return (product(f.mul(transposed(u), line(g)), transposed(v)),)
 
 
 _RECTANGLES = ((3, 2), (2, 4), (2, 3, 3), (1, 1), (3, 0), (2, 0, 2), (0, 2, 2))
 
 
-Op(
-    "svd",
-    ("a",),
-    "Of a = u @ diag(s) @ vt: u.T, s and vt.T one behind the other. full: u and vt are square.",
-    same,
-    _svd_value,
-    _svd_grad,
-    kernel=Kernel(
-        "spectral.svd",
-        lambda a, full: (count(a), *a.shape[-2:], int(full), 1),
-        routines=("gesdd",),
-        fails=CONVERGE,
-    ),
-    shape=_svd_shape,
-    dtypes=FLOAT,
-    # of square matrices both are the same, and have gradients
-    samples=lambda: [
-        ([sample(*s)], {"full": full}) for s in _RECTANGLES for full in ((False, True) if s == (2, 3, 3) else (False,))
-    ],
-    cost=60,
-)
+def _rectangles() -> list[tuple[list[Any], dict[str, Any]]]:
+    return [([sample(*s)], {}) for s in _RECTANGLES]
+
+
+def _svd_op(name: str, doc: str, full: bool, grad: Any, no_grad: str = "") -> None:
+    Op(
+        name, ("a",), f"Of a = u @ diag(s) @ vt: u.T, s and vt.T one behind the other; {doc}.", same,
+        lambda a: _svd_value(a, full), grad, no_grad,
+        kernel=Kernel(
+            "spectral.svd", lambda a: (count(a), *a.shape[-2:], int(full), 1), routines=("gesdd",), fails=CONVERGE
+        ),
+        shape=lambda a: _svd_shape(a, full), dtypes=FLOAT, samples=_rectangles, cost=60, says="svd",
+    )  # fmt: skip
+
+
+_svd_op("svd", "u has as many columns, and vt as many rows, as there are singular values", False, _svd_grad)
+_svd_op("svd_full", "u and vt are square", True, None,
+        "the vectors that full_matrices=True adds are not unique: use svd(a, full_matrices=False)")  # fmt: skip
 Op(
     "svdvals",
     ("a",),
@@ -246,7 +238,7 @@ Op(
     ),
     shape=lambda a: (*a.shape[:-2], dims.minimum(*a.shape[-2:])),
     dtypes=FLOAT,
-    samples=lambda: [([sample(*s)], {}) for s in _RECTANGLES],
+    samples=_rectangles,
     cost=60,
 )
 
@@ -271,7 +263,7 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     if not compute_uv:
         return apply(OPS["svdvals"], [v])
     full = bool(full_matrices) and not _is_square(v)
-    u, s, vectors = _svd_parts(apply(OPS["svd"], [v], full=full), v, full)
+    u, s, vectors = _svd_parts(apply(OPS["svd_full" if full else "svd"], [v]), v, full)
     return SVD(transposed(u), s, transposed(vectors))
 
 
@@ -309,17 +301,10 @@ def _qr_parts(packed: Variable, a: Variable, mode: str) -> tuple[Variable, Varia
     return q, reshaped(packed[..., begin:], [*lead, wide, columns])
 
 
-def _qr_grad(g: Variable, out: Variable, a: Variable, mode: str) -> tuple[Variable]:
+def _qr_grad(g: Variable, out: Variable, a: Variable) -> tuple[Variable]:
     """Of a = [x, y], y what is wider than high: q, u = qr(x), and the rest of r is q.T @ y."""
-    if mode == "complete" and not _is_square(a):
-        raise GradientError(
-            f'qr: the columns that mode="complete" adds have no gradient\n  {describe(a)}\n  fix: mode="reduced"'
-        )
-    if mode == "r":
-        g = f.concatenate([f.zeros_like(_flat_q(a)), g], axis=-1)
-        out = apply(OPS["qr"], [a], mode="reduced")
-    q, r = _qr_parts(out, a, mode)
-    gq, gr = _qr_parts(g, a, mode)
+    q, r = _qr_parts(out, a, "reduced")
+    gq, gr = _qr_parts(g, a, "reduced")
     k = ln.least(ln.dim(a, -2), ln.dim(a, -1))
     u, gu, gv, y = r[..., :k], gr[..., :k], gr[..., k:], a[..., k:]
     gq = f.add(gq, product(y, transposed(gv)))
@@ -330,34 +315,28 @@ def _qr_grad(g: Variable, out: Variable, a: Variable, mode: str) -> tuple[Variab
     return (f.concatenate([gx, product(q, gv)], axis=-1),)
 
 
-def _flat_q(a: Variable) -> Variable:
-    """As many elements as q has, for each matrix."""
+def _r_grad(g: Variable, a: Variable) -> tuple[Variable]:
+    """As of both factors, of which q has no gradient."""
     rows, columns = ln.dims_of(a)[-2:]
-    return f.zeros((*ln.dims_of(a)[:-2], rows * ln.least(rows, columns)), a.type.dtype)  # type: ignore[no-any-return]
+    nothing = f.zeros((*ln.dims_of(a)[:-2], rows * ln.least(rows, columns)), a.type.dtype)
+    return _qr_grad(f.concatenate([nothing, g], axis=-1), apply(OPS["qr"], [a]), a)
 
 
-Op(
-    "qr",
-    ("a",),
-    "Of a = q @ r: q and r one behind the other, for mode r only that.",
-    same,
-    _qr_value,
-    _qr_grad,
-    kernel=Kernel(
-        "spectral.qr",
-        lambda a, mode: (count(a), *a.shape[-2:], *_qr_lengths(a, mode)),
-        routines=("gelqf", "orglq"),
-        fails="the factors were not found",
-    ),
-    shape=_qr_shape,
-    dtypes=FLOAT,
-    samples=lambda: [
-        *(([sample(*s)], {"mode": mode}) for s in ((3, 2), (2, 4), (2, 3, 3)) for mode in ("reduced", "r")),
-        *(([sample(*s)], {"mode": "complete"}) for s in ((3, 3), (2, 0, 0))),
-        *(([sample(*s)], {"mode": "reduced"}) for s in _RECTANGLES[3:]),
-    ],
-    cost=40,
-)
+def _qr_op(name: str, doc: str, mode: str, grad: Any, no_grad: str = "") -> None:
+    Op(
+        name, ("a",), f"Of a = q @ r: {doc}.", same, lambda a: _qr_value(a, mode), grad, no_grad,
+        kernel=Kernel(
+            "spectral.qr", lambda a: (count(a), *a.shape[-2:], *_qr_lengths(a, mode)), routines=("gelqf", "orglq"),
+            fails="the factors were not found",
+        ),
+        shape=lambda a: _qr_shape(a, mode), dtypes=FLOAT, samples=_rectangles, cost=40, says="qr",
+    )  # fmt: skip
+
+
+_qr_op("qr", "q and r one behind the other, with as many columns and rows as can be", "reduced", _qr_grad)
+_qr_op("qr_r", "r alone", "r", lambda g, out, a: _r_grad(g, a))
+_qr_op("qr_complete", "q, which is square, and r one behind the other", "complete", None,
+       'the columns that mode="complete" adds are not unique: use mode="reduced"')  # fmt: skip
 
 
 class QR(NamedTuple):
@@ -378,8 +357,8 @@ def qr(a: Any, mode: str = "reduced") -> Any:
         raise OptionError(f'qr: mode is "reduced", "complete" or "r", not {mode!r}')
     (v,) = matrices("qr", a)
     if mode == "r":
-        packed = apply(OPS["qr"], [v], mode=mode)
+        packed = apply(OPS["qr_r"], [v])
         rows, columns = ln.dims_of(v)[-2:]
         return reshaped(packed, [*ln.dims_of(v)[:-2], ln.least(rows, columns), columns])
     mode = "reduced" if _is_square(v) else mode
-    return QR(*_qr_parts(apply(OPS["qr"], [v], mode=mode), v, mode))
+    return QR(*_qr_parts(apply(OPS["qr" if mode == "reduced" else "qr_complete"], [v]), v, mode))
