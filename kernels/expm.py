@@ -1,11 +1,9 @@
 """The exponential of matrices, by Pade approximation, scaling and squaring; for pointers in compiled code."""
 
 from numba.extending import register_jitable
-from numgraph.kernels.foreign import allocate, at, fortran, place, release
+from numgraph.kernels.foreign import CELLS, NO, WIDE, allocate, at, fortran, place, release
 from numgraph.kernels.lapack import cells_of
 
-_N = 78
-_CELLS, _WIDE = 128, 8
 # up to this norm the approximation is exact to float64 (Higham 2005, table 2.3)
 _THETA = 5.371920351148152
 # coefficients of its numerator, from that of the identity to that of the 13th power
@@ -61,15 +59,15 @@ def expm(out, a, count, n, gemm, getrf, getrs):
     degree 13 always.
     """
     size = n * n
-    memory = allocate(_CELLS + _WIDE * (n + 7 * size))
+    memory = allocate(CELLS + WIDE * (n + 7 * size))
     if memory == 0:
         return -1
     cells = cells_of(memory)
-    cells[0], cells[1] = _N, max(n, 1)
+    cells[0], cells[1] = NO, max(n, 1)
     at(out, memory + 32)[0] = 1
     at(out, memory + 40)[0] = 0
-    pivots, each = memory + _CELLS, _WIDE * size
-    first = pivots + _WIDE * n
+    pivots, each = memory + CELLS, WIDE * size
+    first = pivots + WIDE * n
     second, fourth, sixth = first + each, first + 2 * each, first + 3 * each
     odd, even, other = first + 4 * each, first + 5 * each, first + 6 * each
     x, x2, x4, x6 = at(out, first), at(out, second), at(out, fourth), at(out, sixth)

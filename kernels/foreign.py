@@ -7,3 +7,8 @@ at = wrapped("foreign.at")
 fortran = wrapped("foreign.fortran")
 allocate = wrapped("foreign.allocate")
 release = wrapped("foreign.release")
+
+# letters that LAPACK and BLAS are told: yes or no, which triangle, transposed, from the right, which vectors
+NO, UNIT, LOWER, UPPER, TURNED, RIGHT, ALL, SOME, VECTORS = 78, 85, 76, 85, 84, 82, 65, 83, 86
+# bytes of the memory for what is passed by reference, and of an element at most; rows of LAPACK's blocks at most
+CELLS, WIDE, BLOCK = 128, 8, 64

@@ -10,13 +10,8 @@ Source: LAPACK Users' Guide, 3rd edition, and the comments of its routines.
 
 import numpy as np
 from numba.extending import register_jitable
-from numgraph.kernels.foreign import allocate, at, fortran, place, release
+from numgraph.kernels.foreign import CELLS, LOWER, NO, RIGHT, TURNED, UNIT, UPPER, allocate, at, fortran, place, release
 from numgraph.kernels.support import i32, i64
-
-# letters that LAPACK is told
-_L, _N, _R, _T, _U = 76, 78, 82, 84, 85
-# bytes of the cells of a call
-_CELLS = 128
 
 
 @register_jitable
@@ -33,11 +28,11 @@ def refused(info):
 
 def cholesky(out, a, count, n, potrf):
     """out = the lower triangular L with a = L @ L.T, of which the lower triangle is read; zeros above."""
-    memory = allocate(_CELLS)
+    memory = allocate(CELLS)
     if memory == 0:
         return -1
     cells = cells_of(memory)
-    cells[0], cells[1] = _U, n
+    cells[0], cells[1] = UPPER, n
     failed = 0
     for k in range(count if n > 0 else 0):
         start = k * n * n
@@ -59,7 +54,7 @@ def cholesky(out, a, count, n, potrf):
 def _prepared(memory, like, n, k, row):
     """Fill the cells of `_solve`. row: elements from one row of the triangular matrix to the next."""
     cells = cells_of(memory)
-    cells[0], cells[4], cells[5], cells[7], cells[8], cells[9] = _R, k, n, row, max(k, 1), 1
+    cells[0], cells[4], cells[5], cells[7], cells[8], cells[9] = RIGHT, k, n, row, max(k, 1), 1
     at(like, memory + 48)[0] = 1
 
 
@@ -70,15 +65,13 @@ def _solve(memory, upper, transposed, unit, matrix, right, k, trsm, trsv):
     upper: whether T is, as it lies in C order. matrix, right: the addresses of T, and of B with k columns.
     """
     cells = cells_of(memory)
-    cells[1] = _L if upper != 0 else _U
-    cells[3] = _U if unit != 0 else _N
+    cells[1] = LOWER if upper != 0 else UPPER
+    cells[3] = UNIT if unit != 0 else NO
     if k == 1:
-        cells[2] = _N if transposed != 0 else _T
-        fortran(
-            trsv, (memory + 8, memory + 16, memory + 24, memory + 40, matrix, memory + 56, right, memory + 72)
-        )
+        cells[2] = NO if transposed != 0 else TURNED
+        fortran(trsv, (memory + 8, memory + 16, memory + 24, memory + 40, matrix, memory + 56, right, memory + 72))
     else:
-        cells[2] = _T if transposed != 0 else _N
+        cells[2] = TURNED if transposed != 0 else NO
         fortran(
             trsm,
             (
@@ -100,7 +93,7 @@ def _singular(a, start, n, step):
 def solve_triangular(out, a, b, count, n, k, upper, transposed, unit, trsm, trsv):
     """out = the solutions of a @ out = b, or a.T @ out = b, for triangular matrices a: n rows and columns, k columns of
     b. The other triangle is not read, and with `unit` the diagonal neither, which stands for ones."""
-    memory = allocate(_CELLS)
+    memory = allocate(CELLS)
     if memory == 0:
         return -1
     _prepared(memory, out, n, k, n)
@@ -119,17 +112,17 @@ def solve_triangular(out, a, b, count, n, k, upper, transposed, unit, trsm, trsv
 def lu(out, a, count, n, getrf):
     """out = the factors of a.T = P @ L @ U, by columns, and in one more column the pivots: out[i, n] is the row, from
     1, that row i was exchanged with. Singular matrices have zeros on the diagonal of U."""
-    memory = allocate(_CELLS + 8 * n)
+    memory = allocate(CELLS + 8 * n)
     if memory == 0:
         return -1
-    cells, pivots = cells_of(memory), i32(memory + _CELLS)
+    cells, pivots = cells_of(memory), i32(memory + CELLS)
     cells[0], cells[1] = n, n + 1
     for k in range(count if n > 0 else 0):
         start = k * n * (n + 1)
         for i in range(n):
             for j in range(n):
                 out[start + i * (n + 1) + j] = a[(k * n + i) * n + j]
-        fortran(getrf, (memory, memory, place(out, start), memory + 8, memory + _CELLS, memory + 16))
+        fortran(getrf, (memory, memory, place(out, start), memory + 8, memory + CELLS, memory + 16))
         for i in range(n):
             out[start + i * (n + 1) + n] = pivots[i]
     release(memory)
@@ -151,7 +144,7 @@ def lu_solve(out, factors, b, count, n, k, transposed, trsm, trsv):
 
     In C order these are U.T, the lower triangle, and L.T with a diagonal of ones: a = U.T @ L.T @ P.T.
     """
-    memory = allocate(_CELLS)
+    memory = allocate(CELLS)
     if memory == 0:
         return -1
     _prepared(memory, out, n, k, n + 1)

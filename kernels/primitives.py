@@ -25,7 +25,8 @@ class Primitive(NamedTuple):
     """build: (builder, *values) -> value, None for a primitive without a result.
 
     arguments, result: names of dtypes; "pointer", any pointer, as a result one of the first's type; "pointer float32";
-    "real", float32 or float64, the same wherever it stands; "reals", a tuple of it, which comes as a list; "words", a tuple of int64, likewise; "void".
+    "real", float32 or float64, the same wherever it stands; "reals", a tuple of it, which comes as a list; "words", a
+    tuple of int64, likewise; "void".
     """
 
     build: object

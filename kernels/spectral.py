@@ -7,13 +7,22 @@ Source: LAPACK Users' Guide, 3rd edition, sections 2.3 and 2.4, and the comments
 """
 
 from numba.extending import register_jitable
-from numgraph.kernels.foreign import allocate, at, fortran, place, release
+from numgraph.kernels.foreign import (
+    ALL,
+    BLOCK,
+    CELLS,
+    LOWER,
+    NO,
+    SOME,
+    VECTORS,
+    WIDE,
+    allocate,
+    at,
+    fortran,
+    place,
+    release,
+)
 from numgraph.kernels.lapack import cells_of, refused
-
-_A, _L, _N, _S, _V = 65, 76, 78, 83, 86
-_CELLS = 128
-# bytes of an element at most, and the rows of LAPACK's blocks at most
-_WIDE, _BLOCK = 8, 64
 
 
 @register_jitable
@@ -34,17 +43,17 @@ def _identity(out, start, n):
 def eigh(out, a, count, n, vectors, syevd):
     """Of symmetric matrices, of which the lower triangle is read: the n eigenvalues, ascending, and with `vectors` the
     eigenvectors behind them, one after the other."""
-    work = 1 + 6 * n + 2 * n * n if vectors != 0 else (2 + _BLOCK) * n + 1
+    work = 1 + 6 * n + 2 * n * n if vectors != 0 else (2 + BLOCK) * n + 1
     whole = 3 + 5 * n if vectors != 0 else 1
-    memory = allocate(_CELLS + _WIDE * (work + whole + n * n))
+    memory = allocate(CELLS + WIDE * (work + whole + n * n))
     if memory == 0:
         return -1
     cells = cells_of(memory)
-    cells[0], cells[1], cells[2] = _V if vectors != 0 else _N, _L, n
+    cells[0], cells[1], cells[2] = VECTORS if vectors != 0 else NO, LOWER, n
     cells[3], cells[4] = work, whole
-    reals = memory + _CELLS
-    integers = reals + _WIDE * work
-    copy = integers + _WIDE * whole
+    reals = memory + CELLS
+    integers = reals + WIDE * work
+    copy = integers + WIDE * whole
     size = n * (n + 1) if vectors != 0 else n
     failed = 0
     for k in range(count if n > 0 else 0):
@@ -73,16 +82,16 @@ def svd(out, a, count, m, n, full, vectors, gesdd):
     left = 0 if vectors == 0 else m if full != 0 else least
     right = 0 if vectors == 0 else n if full != 0 else least
     # more than the routine asks for, by its comments, and as much as it asks for to be fast
-    work = least * (6 + 4 * least) + (least + most) * _BLOCK + 3 * least + most + 64
-    memory = allocate(_CELLS + _WIDE * (work + 8 * least + m * n))
+    work = least * (6 + 4 * least) + (least + most) * BLOCK + 3 * least + most + 64
+    memory = allocate(CELLS + WIDE * (work + 8 * least + m * n))
     if memory == 0:
         return -1
     cells = cells_of(memory)
-    cells[0] = _N if vectors == 0 else _A if full != 0 else _S
+    cells[0] = NO if vectors == 0 else ALL if full != 0 else SOME
     cells[1], cells[2], cells[3], cells[4], cells[5] = m, n, max(left, 1), max(right, 1), work
-    reals = memory + _CELLS
-    integers = reals + _WIDE * work
-    copy = integers + _WIDE * 8 * least
+    reals = memory + CELLS
+    integers = reals + WIDE * work
+    copy = integers + WIDE * 8 * least
     failed = 0
     for k in range(count):
         begin = k * (left * m + least + n * right)
@@ -110,15 +119,15 @@ def qr(out, a, count, m, n, columns, rows, gelqf, orglq):
     """a = q @ r with orthonormal columns of q and r upper triangular: q, m times `columns`, and r, `rows` times n, one
     behind the other. columns: 0 for r alone, min(m, n), or m. What LAPACK sees is a.T = r.T @ q.T."""
     least = min(m, n)
-    work = _BLOCK * max(max(m, n), 1)
-    memory = allocate(_CELLS + _WIDE * (work + least + m * n))
+    work = BLOCK * max(max(m, n), 1)
+    memory = allocate(CELLS + WIDE * (work + least + m * n))
     if memory == 0:
         return -1
     cells = cells_of(memory)
     cells[0], cells[1], cells[2], cells[3], cells[4], cells[5] = n, m, least, columns, work, max(columns, 1)
-    reals = memory + _CELLS
-    scales = reals + _WIDE * work
-    copy = scales + _WIDE * least
+    reals = memory + CELLS
+    scales = reals + WIDE * work
+    copy = scales + WIDE * least
     x = at(out, copy)
     failed = 0
     for k in range(count):

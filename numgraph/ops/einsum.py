@@ -82,10 +82,12 @@ def einsum(subscripts: Any, *operands: Any) -> Variable:
     products, in an order that np.einsum_path finds. OptionError for subscripts that do not fit the operands, ShapeError
     where lengths of a label differ.
     """
-    if not isinstance(subscripts, str):
-        subscripts, operands = _from_lists((subscripts, *operands))
-    values = as_operands(*operands)
-    terms, result = _parsed(subscripts.replace(" ", ""), values)
+    if isinstance(subscripts, str):
+        text, values = subscripts, as_operands(*operands)
+    else:
+        text, given = _from_lists((subscripts, *operands))
+        values = as_operands(*given)
+    terms, result = _parsed(text.replace(" ", ""), values)
     parts = [Labelled(v, labels).without_repeats() for v, labels in zip(values, terms, strict=True)]
     for first, second in _order(parts, result):
         one, other = parts[first], parts[second]
@@ -181,9 +183,9 @@ def _multiplied(x: Labelled, y: Labelled, kept: set[str]) -> Labelled:
             y = Labelled(f.specify_shape(y.value, wanted), y.labels)
     lengths = [*(x.length(k) for k in [*batch, *rows]), *(y.length(k) for k in columns)]
     b, n, m = ([ln.product(map(v.length, labels))] for v, labels in ((x, batch), (x, rows), (y, columns)))
-    k = [ln.product(map(x.length, inner))]
-    left = reshaped(x.ordered([*batch, *rows, *inner]), [*(b if batch else []), *n, *k])
-    right = reshaped(y.ordered([*batch, *inner, *columns]), [*(b if batch else []), *k, *m])
+    depth = [ln.product(map(x.length, inner))]
+    left = reshaped(x.ordered([*batch, *rows, *inner]), [*(b if batch else []), *n, *depth])
+    right = reshaped(y.ordered([*batch, *inner, *columns]), [*(b if batch else []), *depth, *m])
     product = f.batched_dot(left, right) if batch else f.dot(left, right)
     return Labelled(reshaped(product, lengths), [*batch, *rows, *columns])
 

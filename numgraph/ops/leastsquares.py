@@ -86,7 +86,8 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> LeastSquares:
     vector = right.ndim == 1
     matrix, columns = matrices("lstsq", a, column(right) if vector else right)
     if matrix.ndim != 2 or columns.ndim != 2:
-        raise ShapeError(f"lstsq: one matrix, and a vector or matrix\n  {describe(as_variable(a))}\n  {describe(right)}")
+        told = f"\n  {describe(as_variable(a))}\n  {describe(right)}"
+        raise ShapeError(f"lstsq: one matrix is needed, and a vector or a matrix{told}")
     m, n = ln.dims_of(matrix)
     cutoff = rcond
     if rcond is None:

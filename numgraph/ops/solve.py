@@ -68,6 +68,7 @@ Op(
         "lapack.cholesky",
         lambda a: (count(a), a.shape[-1]),
         routines=("potrf",),
+        on_thread="elimination.cholesky",
         fails="the matrix is not positive definite",
     ),
     shape=lambda a: a.shape,
@@ -98,9 +99,7 @@ def _triangle(a: NDArray[Any], upper: bool, unit: bool) -> NDArray[Any]:
     return part + np.eye(n, dtype=a.dtype) if unit else part
 
 
-def _triangular_value(
-    a: NDArray[Any], b: NDArray[Any], upper: bool, transposed: bool, unit: bool
-) -> NDArray[Any]:
+def _triangular_value(a: NDArray[Any], b: NDArray[Any], upper: bool, transposed: bool, unit: bool) -> NDArray[Any]:
     matrix = _triangle(a, upper, unit)
     return np.linalg.solve(np.swapaxes(matrix, -1, -2) if transposed else matrix, b)
 
@@ -141,6 +140,7 @@ Op(
             count(b), a.shape[-1], b.shape[-1], int(upper), int(transposed), int(unit),
         ),
         routines=("trsm", "trsv"),
+        on_thread="elimination.solve_triangular",
         fails=f"{SINGULAR}: there is a zero on its diagonal",
     ),
     shape=lambda a, b, **_: b.shape,
@@ -168,7 +168,7 @@ def solve_triangular(a: Any, b: Any, trans: Any = 0, lower: bool = False, unit_d
         raise OptionError(f'solve_triangular: trans is 0, 1, "N" or "T", not {trans!r}')
     matrix, right, vector = _system("solve_triangular", a, b)
     x = _triangular(matrix, right, not lower, trans in (1, "T"), bool(unit_diagonal))
-    return x[..., 0] if vector else x  # type: ignore[no-any-return]
+    return x[..., 0] if vector else x
 
 
 def _system(what: str, a: Any, b: Any) -> tuple[Variable, Variable, bool]:
@@ -194,7 +194,7 @@ def _factored(a: NDArray[Any]) -> NDArray[Any]:
     from scipy.linalg import get_lapack_funcs
 
     n = a.shape[-1]
-    (getrf,) = get_lapack_funcs(("getrf",), (a,))
+    getrf: Any = get_lapack_funcs("getrf", (a,))
 
     def one(x: NDArray[Any]) -> NDArray[Any]:
         factors, pivots, _ = getrf(x.T) if n else (x, np.empty(0), 0)
@@ -215,7 +215,7 @@ Op(
     _factored,
     None,
     no_grad="solutions, inverses and determinants are differentiated before they are made of it",
-    kernel=Kernel("lapack.lu", lambda a: (count(a), a.shape[-1]), routines=("getrf",)),
+    kernel=Kernel("lapack.lu", lambda a: (count(a), a.shape[-1]), routines=("getrf",), on_thread="elimination.lu"),
     shape=lambda a: (*a.shape[:-1], a.shape[-1] + 1),
     checks=(SQUARE,),
     dtypes=FLOAT,
@@ -248,6 +248,7 @@ Op(
         "lapack.lu_solve",
         lambda factors, b, transposed, what: (count(b), b.shape[-2], b.shape[-1], int(transposed)),
         routines=("trsm", "trsv"),
+        on_thread="elimination.lu_solve",
         fails=SINGULAR,
     ),
     shape=lambda factors, b, transposed, what: b.shape,
@@ -321,7 +322,7 @@ def solve(a: Any, b: Any, assume_a: str = "gen", lower: bool = False) -> Variabl
         x = _solved(matrix, right, False)
     else:
         x = _triangular(matrix, right, kind.startswith("upper"))
-    return x[..., 0] if vector else x  # type: ignore[no-any-return]
+    return x[..., 0] if vector else x
 
 
 # -- inverses and determinants ----------------------------------------------------------------------------------------
@@ -338,9 +339,7 @@ Op(
     same,
     np.linalg.inv,
     lambda g, out, a: (f.neg(product(transposed(out), g, transposed(out))),),
-    expand=lambda a: _by_factors(
-        a, stretch(identity(a, ln.dim(a, -1)), ln.dims_of(a)), False, "matrix_inverse"
-    ),
+    expand=lambda a: _by_factors(a, stretch(identity(a, ln.dim(a, -1)), ln.dims_of(a)), False, "matrix_inverse"),
     shape=lambda a: a.shape,
     checks=(SQUARE,),
     dtypes=FLOAT,

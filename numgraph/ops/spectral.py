@@ -233,9 +233,7 @@ Op(
     same,
     lambda a: np.linalg.svd(a, compute_uv=False),
     _singular_values_grad,
-    kernel=Kernel(
-        "spectral.svd", lambda a: (count(a), *a.shape[-2:], 0, 0), routines=("gesdd",), fails=CONVERGE
-    ),
+    kernel=Kernel("spectral.svd", lambda a: (count(a), *a.shape[-2:], 0, 0), routines=("gesdd",), fails=CONVERGE),
     shape=lambda a: (*a.shape[:-2], dims.minimum(*a.shape[-2:])),
     dtypes=FLOAT,
     samples=_rectangles,
@@ -283,9 +281,10 @@ def _qr_lengths(a: Any, mode: str) -> tuple[Any, Any]:
 
 def _qr_value(a: NDArray[Any], mode: str) -> NDArray[Any]:
     lead = a.shape[:-2]
-    q, r = (a[..., :0], np.linalg.qr(a, "r")) if mode == "r" else np.linalg.qr(a, mode)
-    sizes = [int(np.prod(p.shape[len(lead) :])) for p in (q, r)]
-    return np.concatenate([p.reshape(*lead, n) for p, n in zip((q, r), sizes, strict=True)], -1)
+    found: Any = np.linalg.qr(a, mode)  # type: ignore[call-overload]
+    parts = (found,) if mode == "r" else found
+    sizes = [int(np.prod(p.shape[len(lead) :])) for p in parts]
+    return np.concatenate([p.reshape(*lead, n) for p, n in zip(parts, sizes, strict=True)], -1)
 
 
 def _qr_shape(a: Any, mode: str) -> tuple[Any, ...]:
