@@ -84,7 +84,7 @@ def cholesky(a: Any, upper: bool = False) -> Variable:
 
     a: floats [..., n, n], of which the lower triangle is read; the result has its shape and dtype, zeros above the
     diagonal. upper: U with `U.T @ U = a`, of the upper triangle. MatrixError when the function runs where a matrix is
-    not positive definite (NaN is not). The gradient is with respect to the elements that are read.
+    not positive definite. The gradient is with respect to the elements that are read.
     """
     (v,) = matrices("cholesky", a, square=True)
     return transposed(apply(OPS["cholesky"], [transposed(v)])) if upper else apply(OPS["cholesky"], [v])
