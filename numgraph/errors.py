@@ -6,7 +6,7 @@ with which values, where each value came from (the user's line) and what to do a
 
 from __future__ import annotations
 
-from numpy.linalg import LinAlgError
+import numpy as np
 
 
 class NumgraphError(Exception):
@@ -107,7 +107,7 @@ class FunctionError(NumgraphError, RuntimeError):
     """
 
 
-class MatrixError(NumgraphError, LinAlgError):
+class MatrixError(NumgraphError, np.linalg.LinAlgError):
     """A matrix that a function of linear algebra is not defined for; a `numpy.linalg.LinAlgError`.
 
     Cause: it is singular, not positive definite, or an iteration did not converge, as with NaN. Shared variables are as
