@@ -78,35 +78,35 @@ def expm(out, a, count, n, gemm, getrf, getrs):
         if norm - norm != 0:
             for e in range(size):
                 out[start + e] = norm - norm
-            continue
-        squarings, scale = 0, 1.0
-        while norm * scale > _THETA:
-            scale = scale * 0.5
-            squarings += 1
-        for e in range(size):
-            x[e] = a[start + e] * scale
-        _times(memory, gemm, second, first, first)
-        _times(memory, gemm, fourth, second, second)
-        _times(memory, gemm, sixth, fourth, second)
-        _sum(t, x6, x4, x2, size, 1.0, _B11, _B9)
-        _times(memory, gemm, even, sixth, other)
-        _add(v, x6, x4, x2, n, _B7, _B5, _B3, _B1)
-        _times(memory, gemm, odd, first, even)
-        _sum(t, x6, x4, x2, size, _B12, _B10, _B8)
-        _times(memory, gemm, even, sixth, other)
-        _add(v, x6, x4, x2, n, _B6, _B4, _B2, _B0)
-        for e in range(size):
-            t[e] = v[e] - u[e]
-            out[start + e] = v[e] + u[e]
-        result = place(out, start)
-        fortran(getrf, (memory + 8, memory + 8, other, memory + 8, pivots, memory + 24))
-        fortran(
-            getrs,
-            (memory, memory + 8, memory + 8, other, memory + 8, pivots, result, memory + 8, memory + 24),
-        )
-        for _ in range(squarings):
-            _times(memory, gemm, other, result, result)
+        else:
+            squarings, scale = 0, 1.0
+            while norm * scale > _THETA:
+                scale = scale * 0.5
+                squarings += 1
             for e in range(size):
-                out[start + e] = t[e]
+                x[e] = a[start + e] * scale
+            _times(memory, gemm, second, first, first)
+            _times(memory, gemm, fourth, second, second)
+            _times(memory, gemm, sixth, fourth, second)
+            _sum(t, x6, x4, x2, size, 1.0, _B11, _B9)
+            _times(memory, gemm, even, sixth, other)
+            _add(v, x6, x4, x2, n, _B7, _B5, _B3, _B1)
+            _times(memory, gemm, odd, first, even)
+            _sum(t, x6, x4, x2, size, _B12, _B10, _B8)
+            _times(memory, gemm, even, sixth, other)
+            _add(v, x6, x4, x2, n, _B6, _B4, _B2, _B0)
+            for e in range(size):
+                t[e] = v[e] - u[e]
+                out[start + e] = v[e] + u[e]
+            result = place(out, start)
+            fortran(getrf, (memory + 8, memory + 8, other, memory + 8, pivots, memory + 24))
+            fortran(
+                getrs,
+                (memory, memory + 8, memory + 8, other, memory + 8, pivots, result, memory + 8, memory + 24),
+            )
+            for _ in range(squarings):
+                _times(memory, gemm, other, result, result)
+                for e in range(size):
+                    out[start + e] = t[e]
     release(memory)
     return 0

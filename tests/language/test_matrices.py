@@ -11,6 +11,10 @@ import scipy.linalg
 
 import numgraph as ng
 from numgraph import testing
+from numgraph.compile import printed
+from numgraph.program import build_program
+from numgraph.runtime.refused import error_of
+from numgraph.target import CheckFailed
 
 TARGETS = ("cpu", "reference")
 RNG = np.random.default_rng(3)
@@ -208,6 +212,14 @@ def test_the_message_of_a_failure() -> None:
     assert first == "cholesky: the matrix is not positive definite, matrix 2 of the stack"
     assert lines[0].startswith("  the result of mul: float64[3,2,2]") or "K * 2" in lines[0]
     assert lines[1].startswith("  cholesky called at ") and "test_matrices.py:" in lines[1]
+
+
+def test_no_memory_for_the_work_is_an_error_of_its_own() -> None:
+    a = ng.matrix("a")
+    state = printed(build_program([a], ng.eigvalsh(a)))
+    cause = next(cause for cause in state.module.failures if cause.kind == "broken")
+    error = error_of(CheckFailed(state.schedule.graph, cause, -1, 0))
+    assert isinstance(error, ng.errors.SizeError) and str(error).startswith("eigvalsh: there is no memory for the work")
 
 
 def test_a_failing_step_of_a_sweep_keeps_what_the_steps_before_have_done() -> None:
