@@ -12,3 +12,5 @@ release = wrapped("foreign.release")
 NO, UNIT, LOWER, UPPER, TURNED, RIGHT, ALL, SOME, VECTORS = 78, 85, 76, 85, 84, 82, 65, 83, 86
 # bytes of the memory for what is passed by reference, and of an element at most; rows of LAPACK's blocks at most
 CELLS, WIDE, BLOCK = 128, 8, 64
+# the largest size that LAPACK can be told
+MOST = 2147483647

@@ -12,6 +12,7 @@ from numgraph.kernels.foreign import (
     BLOCK,
     CELLS,
     LOWER,
+    MOST,
     NO,
     SOME,
     VECTORS,
@@ -50,7 +51,7 @@ def eigh(out, a, count, n, vectors, syevd):
         return -1
     cells = cells_of(memory)
     cells[0], cells[1], cells[2] = VECTORS if vectors != 0 else NO, LOWER, n
-    cells[3], cells[4] = work, whole
+    cells[3], cells[4] = min(work, MOST), min(whole, MOST)
     reals = memory + CELLS
     integers = reals + WIDE * work
     copy = integers + WIDE * whole
@@ -88,7 +89,7 @@ def svd(out, a, count, m, n, full, vectors, gesdd):
         return -1
     cells = cells_of(memory)
     cells[0] = NO if vectors == 0 else ALL if full != 0 else SOME
-    cells[1], cells[2], cells[3], cells[4], cells[5] = m, n, max(left, 1), max(right, 1), work
+    cells[1], cells[2], cells[3], cells[4], cells[5] = m, n, max(left, 1), max(right, 1), min(work, MOST)
     reals = memory + CELLS
     integers = reals + WIDE * work
     copy = integers + WIDE * 8 * least
@@ -124,7 +125,7 @@ def qr(out, a, count, m, n, columns, rows, gelqf, orglq):
     if memory == 0:
         return -1
     cells = cells_of(memory)
-    cells[0], cells[1], cells[2], cells[3], cells[4], cells[5] = n, m, least, columns, work, max(columns, 1)
+    cells[0], cells[1], cells[2], cells[3], cells[4], cells[5] = n, m, least, columns, min(work, MOST), max(columns, 1)
     reals = memory + CELLS
     scales = reals + WIDE * work
     copy = scales + WIDE * least

@@ -29,15 +29,21 @@ def count(x: Any) -> Dim:
     return dims.product(x.shape[:-2])
 
 
+def stacks(what: str, *values: Any) -> list[Variable]:
+    """Variables; ShapeError for one with fewer than two axes."""
+    found = [as_variable(v) for v in values]
+    for v in found:
+        if v.ndim < 2:
+            raise ShapeError(f"{what}: a matrix is needed, or a stack of them, not {describe(v)}")
+    return found
+
+
 def matrices(what: str, *values: Any, square: bool = False) -> list[Variable]:
     """Floats of one dtype with at least two axes each; integers become float64, small ones and bools float32.
 
     ShapeError for fewer axes, and with `square` where known lengths of the first one differ.
     """
-    found = [as_variable(v) for v in values]
-    for v in found:
-        if v.ndim < 2:
-            raise ShapeError(f"{what}: a matrix is needed, or a stack of them, not {describe(v)}")
+    found = stacks(what, *values)
     if square:
         rows, columns = found[0].type.shape[-2:]
         if rows is not None and columns is not None and rows != columns:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +14,7 @@ import scipy.linalg
 import numgraph as ng
 from numgraph import testing
 from numgraph.compile import printed
+from numgraph.operators import _no_numpy
 from numgraph.program import build_program
 from numgraph.runtime.refused import error_of
 from numgraph.target import CheckFailed
@@ -87,6 +90,7 @@ SAME: dict[str, tuple[Callable[..., Any], Callable[..., Any], tuple[Any, ...]]] 
     "trace": (ng.trace, np.trace, (STACK[0],)),
     "trace of other axes": (lambda a: ng.trace(a, -1, 3, 0), lambda a: np.trace(a, -1, 3, 0), (STACK,)),
     "trace of matrices": (ng.linalg.trace, lambda a: np.trace(a, 0, -2, -1), (STACK,)),
+    "diagonal": (lambda a: ng.linalg.diagonal(a, 1), lambda a: np.diagonal(a, 1, -2, -1), (STACK[..., :3],)),
     "trace of integers": (ng.trace, np.trace, (np.arange(6).reshape(2, 3),)),
     "kron": (ng.kron, np.kron, (TALL, WIDE)),
     "kron of other ranks": (ng.kron, np.kron, (TALL, np.arange(4.0))),
@@ -257,6 +261,19 @@ def test_wrong_lengths() -> None:
         ng.matrix_power(x, 0.5)  # type: ignore[arg-type]
     with pytest.raises(ng.GradientError, match="full_matrices=False"):
         ng.grad(ng.sum(ng.svd(x)[0]), x)
+
+
+@pytest.mark.parametrize("name", np.linalg.__all__)
+def test_hints_for_functions_of_numpy_lead_to_what_is_there(name: str) -> None:
+    """`np.linalg.det(x)` says what to use, and there is such a function."""
+    function, x = getattr(np.linalg, name), ng.matrix("x")
+    if isinstance(function, type):
+        return
+    message = _no_numpy(function, x)
+    found = re.search(r"use ng\.([\w.]+)", message)
+    assert found is not None or "numgraph has no such function" in message
+    assert found is None or callable(operator.attrgetter(found[1])(ng))
+    assert (name in ng.linalg.__all__) == (found is not None)
 
 
 # -- one factorisation, one piece of code -----------------------------------------------------------------------------
