@@ -274,6 +274,27 @@ def lop(f_: Any, wrt: Any, eval_points: Any, consider_constant: Any = None, disc
     return grad(None, wrt, consider_constant, known, disconnected_inputs)
 
 
+def solve_lower_triangular(a: Any, b: Any) -> Variable:
+    """x with a @ x = b, for a of which the lower triangle is read."""
+    return f.solve_triangular(a, b, lower=True)  # type: ignore[no-any-return]
+
+
+def solve_upper_triangular(a: Any, b: Any) -> Variable:
+    """x with a @ x = b, for a of which the upper triangle is read."""
+    return f.solve_triangular(a, b)  # type: ignore[no-any-return]
+
+
+def eigvalsh(a: Any, b: Any = None, lower: bool = True) -> Variable:
+    """The eigenvalues w of symmetric matrices a, or those with a @ v = w * b @ v for positive definite b."""
+    if b is None:
+        return f.eigvalsh(a, "L" if lower else "U")  # type: ignore[no-any-return]
+    x, factor = as_variable(a), f.cholesky(b, upper=not lower)
+    factor = factor if lower else factor.T
+    whole = f.add(f.tril(x), f.tril(x, -1).T) if lower else f.add(f.triu(x), f.triu(x, 1).T)
+    half = f.solve_triangular(factor, whole, lower=True)
+    return f.eigvalsh(f.solve_triangular(factor, half.T, lower=True))  # type: ignore[no-any-return]
+
+
 def rop(f_: Any, wrt: Any, eval_points: Any, disconnected_outputs: str = "raise") -> Any:
     """The product of the Jacobian of `f_` with `eval_points`: how `f_` changes when `wrt` moves that way.
 

@@ -130,7 +130,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "tensor.signal.conv": {},
     "tensor.signal.downsample": {},
     "tensor.signal.pool": {},
-    "tensor.slinalg": {},
+    "tensor.slinalg": names.SLINALG,
     "tensor.subtensor": names.TENSOR,
     "tensor.type": names.TENSOR,
     "tensor.var": names.TENSOR,

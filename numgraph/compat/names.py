@@ -172,4 +172,12 @@ GRADIENT = absent("theano.gradient") | {
     "zero_grad": FUNCTIONS["zero_grad"], "consider_constant": FUNCTIONS["zero_grad"], "grad_clip": TENSOR["grad_clip"],
     "DisconnectedInputError": DisconnectedError, "NullTypeGradError": GradientError,
 }  # fmt: skip
-NLINALG = absent("theano.tensor.nlinalg") | {name: TENSOR[name] for name in ("trace", "diag", "matrix_dot", "norm")}
+NLINALG = absent("theano.tensor.nlinalg") | {
+    name: TENSOR[name]
+    for name in (
+        "trace diag matrix_dot norm pinv matrix_inverse det eigh qr svd matrix_power lstsq"
+    ).split()
+}  # fmt: skip
+SLINALG = {name: TENSOR[name] for name in ("cholesky", "solve", "kron", "expm")} | {
+    name: getattr(composed, name) for name in ("solve_lower_triangular", "solve_upper_triangular", "eigvalsh")
+}

@@ -50,6 +50,13 @@ def test_programs_with_random_numbers(target: str) -> None:
     judge(program, target)
 
 
+@pytest.mark.parametrize("target", ["cpu", "cuda-sim"])
+def test_programs_with_linear_algebra(target: str) -> None:
+    drawn = (draw(seed, small=True, only=("matrices",), size=8) for seed in range(30))
+    wanted = {"matrices", "einsum", "gradient of matrices"}
+    judge(next(program for program in drawn if wanted <= set(program.kinds)), target)
+
+
 @pytest.fixture(scope="module")
 def programs() -> list[Program]:
     return [draw(seed, small=True) for seed in range(65, 105)]
@@ -57,7 +64,9 @@ def programs() -> list[Program]:
 
 def test_every_kind_is_drawn(programs: list[Program]) -> None:
     drawn = Counter(kind for program in programs for kind in program.kinds)
-    assert {kind.strip() for kind in KINDS.split(",")} == set(drawn) - {"users", "draws"}
+    assert {kind.strip() for kind in KINDS.split(",")} == set(drawn) - {"users", "draws", "matrices", "einsum"} - {
+        "gradient of matrices"
+    }
 
 
 def test_what_surrounds_the_steps_is_drawn(programs: list[Program]) -> None:
@@ -85,7 +94,7 @@ def test_programs_with_users_functions(target: str, seed: int) -> None:
     judge(next(program for program in drawn if "users" in program.kinds), target)
 
 
-@pytest.mark.parametrize("theme", [*THEMES, "users"])
+@pytest.mark.parametrize("theme", [*THEMES, "users", "matrices"])
 def test_a_theme_can_be_drawn_alone(theme: str) -> None:
     assert sum(len(draw(seed, only=(theme,), size=8).steps) for seed in range(2)) > 0
 
