@@ -203,6 +203,9 @@ def softmax(c: Any) -> Any:
     return f.softmax(f.shape_padleft(x) if x.ndim == 1 else x, -1)
 
 
+softmax_graph = softmax
+
+
 def softmax_with_bias(x: Any, b: Any) -> Any:
     """softmax of each row of x + b."""
     return softmax(as_variable(x) + b)

@@ -123,7 +123,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "tensor.nnet.neighbours": {},
     "tensor.nnet.nnet": names.NNET,
     "tensor.nnet.sigm": names.NNET,
-    "tensor.opt": {"Assert": functions.Assert, "assert_op": functions.assert_op},
+    "tensor.opt": {"Assert": functions.Assert, "assert_op": functions.assert_op, "assert_": functions.assert_op},
     "tensor.shared_randomstreams": {"RandomStreams": streams.RandomStreams},
     "tensor.sharedvar": {**_SHARED, "TensorSharedVariable": SharedVariable, "tensor_constructor": functions.shared},
     "tensor.signal": {},

@@ -81,7 +81,8 @@ _ALIASES = {
 }  # fmt: skip
 # Functions that Theano has in nnet alone; `tensor` has them all the same, except where the two differ.
 _NNET = (
-    "sigmoid softplus elu softmax relu hard_sigmoid ultra_fast_sigmoid selu softsign logsoftmax softmax_with_bias "
+    "sigmoid softplus elu softmax relu hard_sigmoid ultra_fast_sigmoid selu softsign logsoftmax softmax_graph "
+    "softmax_with_bias "
     "binary_crossentropy sigmoid_binary_crossentropy categorical_crossentropy crossentropy_categorical_1hot "
     "crossentropy_softmax_1hot crossentropy_softmax_1hot_with_bias crossentropy_softmax_argmax_1hot_with_bias "
     "batch_normalization batch_normalization_test confusion_matrix"
