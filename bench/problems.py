@@ -6,44 +6,17 @@ The data is a function of the sizes alone, so every process makes the same. Noth
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
-Sizes = dict[str, int]
+from bench import training
+from bench.kinds import Array, Kind, Plain, Sizes
 
 # Step sizes and the weight of the squared parameters: those of numgraph.demo, so that models.py can be used as it is.
 RATES = {"logreg": 0.13, "mlp": 0.1}
 L2 = 1e-4
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of problem.
-
-    sizes: what the letters of the formulas mean, with their usual values. flops, bytes: arithmetic per call (an
-    elementary function counts as one) and what has to come from or go to memory, parameters being in the cache.
-    footprint: bytes that successive calls walk over; whether they stay in a cache decides the bandwidth. traffic:
-    "read" or "copy", the pattern of access. rtol, atol: how close results must be to the reference.
-    steps: the state changes from call to call. text: what it is.
-    """
-
-    text: str
-    sizes: Sizes
-    flops: str
-    bytes: str
-    footprint: str
-    traffic: str = "read"
-    rtol: float = 1e-5
-    atol: float = 1e-6
-    steps: bool = False
-
-    def work(self, formula: str, sizes: Sizes) -> int:
-        """The value of one of the formulas."""
-        return int(eval(formula, {"__builtins__": {}}, dict(sizes)))  # our own strings, above
 
 
 _STEP: dict[str, Any] = {"footprint": "4*R*F", "rtol": 2e-4, "atol": 2e-5, "steps": True}
@@ -140,6 +113,7 @@ KINDS = {
         rtol=1e-4,
         atol=1e-6,
     ),
+    **training.KINDS,
 }
 
 
@@ -188,6 +162,8 @@ def _digits(rows: int, features: int, classes: int) -> tuple[Array, Array]:
 
 def data(kind: str, sizes: Sizes) -> list[Array]:
     """The resident arrays of the problem, or its arguments; shared between calls of this function: do not write."""
+    if kind in training.KINDS:
+        return training.data(kind, sizes)
     if kind in RATES:
         return list(_digits(sizes["R"], sizes["F"], sizes["C"]))
     generator = np.random.default_rng(1)
@@ -207,6 +183,8 @@ def start(kind: str, sizes: Sizes) -> list[Array]:
 
     logreg: W [F, C], b [C]. mlp: W1 [F, H], b1, W2 [H, C], b2. lstm: h [B, H], c [B, H].
     """
+    if kind in training.KINDS:
+        return training.start(kind, sizes)
     generator = np.random.default_rng(2)
 
     def small(*shape: int) -> Array:
@@ -241,25 +219,10 @@ def cell(maths: Any, width: int, x: Any, h: Any, c: Any, W: Any, U: Any, b: Any)
     return maths.sigmoid(o) * maths.tanh(c), c
 
 
-class Plain:
-    """NumPy's functions by the names that the formulas use."""
-
-    exp, tanh, sin, sum, mean = np.exp, np.tanh, np.sin, np.sum, np.mean
-
-    @staticmethod
-    def sigmoid(x: Array) -> Array:
-        """The logistic function."""
-        return 1 / (1 + np.exp(-x))
-
-    @staticmethod
-    def softmax(x: Array, axis: int) -> Array:
-        """exp(x) over its sum, shifted by the maximum."""
-        e = np.exp(x - x.max(axis=axis, keepdims=True))
-        return e / e.sum(axis=axis, keepdims=True)
-
-
 def expected(kind: str, sizes: Sizes, calls: int) -> list[Array]:
     """What `calls` calls give in float64: the outputs, stacked if the kind has a state, and then the state."""
+    if kind in training.KINDS:
+        return training.expected(kind, sizes, calls)
     arrays = data(kind, sizes)
     if kind == "gradient":
         return [_gradient(arrays[0].astype(float), sizes["K"])]

@@ -1,0 +1,61 @@
+"""What a kind of problem is, and NumPy's functions for the references in float64."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Sizes = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of problem.
+
+    sizes: what the letters of the formulas mean, with their usual values. flops, bytes: arithmetic per call (an
+    elementary function counts as one) and what has to come from or go to memory, parameters being in the cache.
+    footprint: bytes that successive calls walk over; whether they stay in a cache decides the bandwidth. traffic:
+    "read" or "copy", the pattern of access. rtol, atol: how close results must be to the reference.
+    steps: the state changes from call to call. drawn: of a kind with random numbers, how close the last result, a
+    summary of calls that draw for themselves, must be. text: what it is.
+    """
+
+    text: str
+    sizes: Sizes
+    flops: str
+    bytes: str
+    footprint: str
+    traffic: str = "read"
+    rtol: float = 1e-5
+    atol: float = 1e-6
+    steps: bool = False
+    drawn: float = 0.0
+
+    def work(self, formula: str, sizes: Sizes) -> int:
+        """The value of one of the formulas."""
+        return int(eval(formula, {"__builtins__": {}}, dict(sizes)))  # our own strings, above
+
+
+class Plain:
+    """NumPy's functions by the names that the formulas use."""
+
+    exp, tanh, sin, sum, mean = np.exp, np.tanh, np.sin, np.sum, np.mean
+
+    @staticmethod
+    def sigmoid(x: Array) -> Array:
+        """The logistic function."""
+        return 1 / (1 + np.exp(-x))
+
+    @staticmethod
+    def softmax(x: Array, axis: int) -> Array:
+        """exp(x) over its sum, shifted by the maximum."""
+        e = np.exp(x - x.max(axis=axis, keepdims=True))
+        return e / e.sum(axis=axis, keepdims=True)
+
+    @staticmethod
+    def softplus(x: Array) -> Array:
+        """log(1 + exp(x))."""
+        return np.logaddexp(0, x)

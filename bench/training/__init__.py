@@ -1,0 +1,130 @@
+"""Training steps of whole programs, with loops and random numbers: `python -m bench programs`.
+
+Here is what is computed, on which data, and in `reference` the same in float64; each library's own module has its steps.
+
+Random numbers differ between libraries, so two things are compared of a step that draws. Once its draws are replaced by
+comparisons with given uniform numbers (a unit is 1 where the number is below its probability), and all results have to
+be those of the reference. And of the step itself, which is what is timed, a summary of several calls has to be near the
+reference's with other numbers: the mean cost, and how far each part of the state has moved.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bench.kinds import Array, Kind, Sizes
+
+# Step sizes. The layers' gradients are small, and float32 has to show what a step changes.
+RATES = {"dA": 0.1, "cd": 0.1, "pcd": 0.1, "lstm_layer": 10.0, "rnn_layer": 10.0}
+# The share of the inputs that the autoencoder does not see.
+CORRUPTION = 0.3
+# Calls whose summary is compared.
+SUMMARIZED = 20
+
+_IMAGES: dict[str, Any] = {"bytes": "4*B*F", "footprint": "4*R*F", "rtol": 1e-4, "atol": 2e-6, "steps": True}
+_SERIES: dict[str, Any] = {"bytes": "4*T*B*I", "footprint": "4*R*T*I", "rtol": 1e-4, "atol": 1e-6, "steps": True}
+_GIBBS = "on F visible and H hidden units, R rows of binary inputs resident, by CD-K"
+_LAYER = "back through all T steps of I inputs, for the mean square of the last of its H outputs; R sequences resident"
+
+KINDS = {
+    "dA": Kind(
+        "a training step of an autoencoder with tied weights, F-H units, on B corrupted rows of R x F resident inputs",
+        {"B": 20, "R": 2000, "F": 784, "H": 500},
+        flops="10*B*F*H",
+        drawn=0.03,
+        **_IMAGES,
+    ),
+    "cd": Kind(
+        f"a training step of an RBM {_GIBBS}",
+        {"B": 20, "R": 2000, "F": 784, "H": 500, "K": 15},
+        flops="4*K*B*F*H + 10*B*F*H",
+        drawn=0.05,
+        **_IMAGES,
+    ),
+    "pcd": Kind(
+        f"a training step of an RBM {_GIBBS} whose chains are kept",
+        {"B": 20, "R": 2000, "F": 784, "H": 500, "K": 15},
+        flops="4*K*B*F*H + 8*B*F*H",
+        drawn=0.05,
+        **_IMAGES,
+    ),
+    "lstm_layer": Kind(
+        f"a training step of an LSTM layer on B sequences, {_LAYER}",
+        {"B": 16, "R": 64, "T": 100, "I": 128, "H": 128},
+        flops="24*T*B*H*(I + H)",
+        **_SERIES,
+    ),
+    "rnn_layer": Kind(
+        f"a training step of a layer of tanh units on B sequences, {_LAYER}",
+        {"B": 16, "R": 64, "T": 100, "I": 128, "H": 128},
+        flops="6*T*B*H*(I + H)",
+        **_SERIES,
+    ),
+}
+
+
+def data(kind: str, sizes: Sizes) -> list[Array]:
+    """The resident inputs: rows of zeros and ones that are near one of ten patterns, or sequences [R / B, T, B, I]."""
+    generator = np.random.default_rng(4)
+    if kind.endswith("layer"):
+        shape = sizes["R"] // sizes["B"], sizes["T"], sizes["B"], sizes["I"]
+        return [generator.normal(size=shape).astype(np.float32)]
+    patterns = generator.random((10, sizes["F"])) < 0.2
+    rows = patterns[generator.integers(0, 10, sizes["R"])]
+    return [(rows ^ (generator.random(rows.shape) < 0.05)).astype(np.float32)]
+
+
+def start(kind: str, sizes: Sizes) -> list[Array]:
+    """The parameters before the first step: W [F, H], and biases of hidden and visible units; the chains of "pcd".
+
+    Of a layer: W [I, k H], U [H, k H], b [k H], k = 4 for an LSTM.
+    """
+    generator = np.random.default_rng(5)
+
+    def uniform(limit: float, *shape: int) -> Array:
+        return generator.uniform(-limit, limit, shape).astype(np.float32)
+
+    H = sizes["H"]
+    if kind.endswith("layer"):
+        width = 4 * H if kind == "lstm_layer" else H
+        limit = H**-0.5
+        return [uniform(limit, sizes["I"], width), uniform(limit, H, width), uniform(limit, width)]
+    F = sizes["F"]
+    made = [uniform(4 * (6 / (F + H)) ** 0.5, F, H), np.zeros(H, np.float32), np.zeros(F, np.float32)]
+    return [*made, np.zeros((sizes["B"], H), np.float32)] if kind == "pcd" else made
+
+
+def reconstruction(maths: Any, x: Any, noisy: Any, W: Any, hidden: Any, visible: Any) -> Any:
+    """The cross-entropy of `x` and what the autoencoder makes of its corrupted copy, for libraries with `softplus`."""
+    a = maths.sigmoid(noisy @ W + hidden) @ W.T + visible
+    return maths.mean(maths.sum(maths.softplus(a) - x * a, axis=1))
+
+
+def free_energy(maths: Any, v: Any, W: Any, hidden: Any, visible: Any) -> Any:
+    """The mean free energy of the rows of `v`."""
+    return -maths.mean(v @ visible + maths.sum(maths.softplus(v @ W + hidden), axis=1))
+
+
+def upwards(maths: Any, v: Any, W: Any, hidden: Any) -> Any:
+    """The probabilities of the hidden units."""
+    return maths.sigmoid(v @ W + hidden)
+
+
+def downwards(maths: Any, h: Any, W: Any, visible: Any) -> Any:
+    """The probabilities of the visible units."""
+    return maths.sigmoid(h @ W.T + visible)
+
+
+def expected(kind: str, sizes: Sizes, calls: int) -> list[Array]:
+    """What `calls` calls give in float64: costs, then the state, and the summary where there are draws."""
+    from bench.training import reference
+
+    costs, state = reference.given(kind, sizes, calls)[:2]
+    return [costs, *state, *([reference.summary(kind, sizes)] if KINDS[kind].drawn else [])]
+
+
+def summarized(costs: Array, before: list[Array], after: list[Array]) -> Array:
+    """The mean cost, and the distance between two states, part by part."""
+    return np.array([costs.mean(), *(float(np.linalg.norm(b - a)) for a, b in zip(before, after, strict=True))])

@@ -1,0 +1,159 @@
+"""The steps in float64 by plain NumPy, with gradients in closed form, and uniform numbers for a check of the draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+
+from bench import training
+from bench.kinds import Array, Plain, Sizes
+
+# Probabilities in float32 may be wrong by less than this, so no number that is given is nearer to one.
+MARGIN = 1e-4
+
+Draw = Callable[[Array], Array]
+
+
+class Numbers:
+    """Draws that are 1 where a uniform number is below the probability; the numbers are kept."""
+
+    def __init__(self, seed: int) -> None:
+        self.generator = np.random.default_rng(seed)
+        self.kept: list[Array] = []
+
+    def __call__(self, p: Array) -> Array:
+        """Zeros and ones."""
+        u = self.generator.random(p.shape)
+        u = np.where(abs(u - p) < MARGIN, np.where(p < 0.5, p + MARGIN, p - MARGIN), u)
+        self.kept.append(u.astype(np.float32))
+        return (u < p).astype(float)
+
+
+def step(kind: str, x: Array, state: list[Array], draw: Draw, K: int) -> tuple[float, list[Array]]:
+    """The cost before a step on the minibatch `x`, and the new state."""
+    if kind.endswith("layer"):
+        cost, gradients = (_lstm if kind == "lstm_layer" else _rnn)(x, *state)
+    elif kind == "dA":
+        cost, gradients = _autoencoder(x, draw, *state)
+    else:
+        W, hidden, visible, *chains = state
+        h = chains[0] if chains else draw(training.upwards(Plain, x, W, hidden))
+        for _ in range(K):
+            v = draw(training.downwards(Plain, h, W, visible))
+            h = draw(training.upwards(Plain, v, W, hidden))
+        cost, gradients = _contrast(x, v, W, hidden, visible)
+        state, chains = state[:3], [h] if chains else []
+        return cost, [*_moved(kind, state, gradients), *chains]
+    return cost, _moved(kind, state, gradients)
+
+
+def _moved(kind: str, state: list[Array], gradients: list[Array]) -> list[Array]:
+    return [p - training.RATES[kind] * g for p, g in zip(state, gradients, strict=True)]
+
+
+def _autoencoder(x: Array, draw: Draw, W: Array, hidden: Array, visible: Array) -> tuple[float, list[Array]]:
+    noisy = x * draw(np.full(x.shape, 1 - training.CORRUPTION))
+    y = Plain.sigmoid(noisy @ W + hidden)
+    dz = (Plain.sigmoid(y @ W.T + visible) - x) / len(x)
+    dy = dz @ W * y * (1 - y)
+    cost = training.reconstruction(Plain, x, noisy, W, hidden, visible)
+    return float(cost), [noisy.T @ dy + dz.T @ y, dy.sum(axis=0), dz.sum(axis=0)]
+
+
+def _contrast(x: Array, v: Array, W: Array, hidden: Array, visible: Array) -> tuple[float, list[Array]]:
+    """The difference of the free energies and its derivatives, the end `v` of the chains being a constant."""
+    up, down = (training.upwards(Plain, rows, W, hidden) for rows in (x, v))
+    energies = [training.free_energy(Plain, rows, W, hidden, visible) for rows in (x, v)]
+    gradients = [v.T @ down - x.T @ up, (down - up).sum(axis=0), (v - x).sum(axis=0)]
+    return float(energies[0] - energies[1]), [g / len(x) for g in gradients]
+
+
+def _rnn(x: Array, W: Array, U: Array, b: Array) -> tuple[float, list[Array]]:
+    hs = [np.zeros((x.shape[1], len(U)))]
+    for row in x:
+        hs.append(np.tanh(row @ W + hs[-1] @ U + b))
+    gradients = [np.zeros_like(p) for p in (W, U, b)]
+    dh = 2 * hs[-1] / hs[-1].size
+    for row, before, h in zip(x[::-1], hs[-2::-1], hs[:0:-1], strict=True):
+        dz = dh * (1 - h * h)
+        _add(gradients, row, before, dz)
+        dh = dz @ U.T
+    return float(np.mean(hs[-1] ** 2)), gradients
+
+
+def _lstm(x: Array, W: Array, U: Array, b: Array) -> tuple[float, list[Array]]:
+    h = c = np.zeros((x.shape[1], len(U)))
+    kept = []
+    for row in x:
+        gates = np.split(row @ W + h @ U + b, 4, axis=1)
+        i, f, o = (Plain.sigmoid(gates[k]) for k in (0, 1, 3))
+        g = np.tanh(gates[2])
+        new = f * c + i * g
+        kept.append((row, h, c, i, f, g, o, np.tanh(new)))
+        h, c = o * np.tanh(new), new
+    gradients = [np.zeros_like(p) for p in (W, U, b)]
+    dh, dc = 2 * h / h.size, np.zeros_like(c)
+    for row, before, c, i, f, g, o, t in reversed(kept):
+        dc = dc + dh * o * (1 - t * t)
+        parts = dc * g * i * (1 - i), dc * c * f * (1 - f), dc * i * (1 - g * g), dh * t * o * (1 - o)
+        dz = np.concatenate(parts, axis=1)
+        _add(gradients, row, before, dz)
+        dh, dc = dz @ U.T, dc * f
+    return float(np.mean(h**2)), gradients
+
+
+def _add(gradients: list[Array], x: Array, h: Array, dz: Array) -> None:
+    """What one step of a layer adds to the gradients of W, U and b."""
+    for g, part in zip(gradients, (x.T @ dz, h.T @ dz, dz.sum(axis=0)), strict=True):
+        g += part
+
+
+def minibatch(kind: str, sizes: Sizes, k: int) -> Array:
+    """Number k, in float64."""
+    x = training.data(kind, sizes)[0]
+    return (x[k] if kind.endswith("layer") else x[k * sizes["B"] : (k + 1) * sizes["B"]]).astype(float)
+
+
+def trajectory(
+    kind: str, sizes: Sizes, state: list[Array], calls: int, seed: int
+) -> tuple[Array, list[Array], list[list[Array]]]:
+    """Costs of some steps, the state after them, and the numbers that each drew with, as `arranged` has them."""
+    costs, numbers = [], []
+    draw = Numbers(seed)
+    state = [p.astype(float) for p in state]
+    for k in range(calls):
+        cost, state = step(kind, minibatch(kind, sizes, k), state, draw, sizes.get("K", 0))
+        costs.append(cost)
+        numbers.append(arranged(kind, draw.kept))
+        draw.kept = []
+    return np.array(costs), state, numbers
+
+
+def arranged(kind: str, kept: list[Array]) -> list[Array]:
+    """The numbers of a step as its arguments: those of the chains' steps stacked, [K, B, F] and [K, B, H]."""
+    if kind not in ("cd", "pcd"):
+        return kept
+    first = kept[: int(kind == "cd")]
+    rest = kept[len(first) :]
+    return [*first, np.stack(rest[::2]), np.stack(rest[1::2])]
+
+
+@lru_cache(maxsize=8)
+def _cached(kind: str, sizes: tuple[tuple[str, int], ...], calls: int, seed: int) -> tuple[Array, list[Array], object]:
+    return trajectory(kind, dict(sizes), training.start(kind, dict(sizes)), calls, seed)
+
+
+def given(kind: str, sizes: Sizes, calls: int) -> tuple[Array, list[Array], list[list[Array]]]:
+    """The trajectory whose numbers peers are given."""
+    costs, state, numbers = _cached(kind, tuple(sizes.items()), calls, 6)
+    assert isinstance(numbers, list)
+    return costs, state, numbers
+
+
+def summary(kind: str, sizes: Sizes, seed: int = 7) -> Array:
+    """The summary of a trajectory with other numbers."""
+    calls = min(training.SUMMARIZED, sizes["R"] // sizes["B"])
+    costs, state, _ = _cached(kind, tuple(sizes.items()), calls, seed)
+    return training.summarized(costs, training.start(kind, sizes), state)
