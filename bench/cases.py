@@ -43,7 +43,7 @@ class Case:
     def available(self) -> int:
         """How many different calls there are."""
         sizes = self.full_sizes()
-        return sizes["T"] if "T" in sizes else sizes["R"] // sizes["B"] if "R" in sizes else 1
+        return sizes["R"] // sizes["B"] if "R" in sizes else sizes.get("T", 1)
 
     def tiny(self) -> Case:
         """The same case at the least sizes, for tests."""

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from bench import peers
-from bench.peers import PEERS, Peer
+from bench.peers import Peer, named
 from bench.pool import ROOT, confine, environment
 from bench.problems import Sizes
 
@@ -132,7 +132,7 @@ def main() -> None:
     """The child."""
     os.chdir(ROOT)
     name, threads, kind, sizes, calls = sys.argv[1:]
-    child(PEERS[name], int(threads), kind, json.loads(sizes), int(calls))
+    child(named(name), int(threads), kind, json.loads(sizes), int(calls))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.peers import GPU_PEERS, PEERS, Peer
+from bench.peers import Peer, named
 
 ROOT = Path(__file__).parents[1]
 # Threads that wait for more work may do so busily for a few milliseconds (OpenMP, BLAS); the next peer waits that long.
@@ -133,7 +133,7 @@ class Pool:
             known.close()
             known = None
         if known is None:
-            known = self._workers[name] = Worker((PEERS | GPU_PEERS)[name], self.threads)
+            known = self._workers[name] = Worker(named(name), self.threads)
         return known
 
     def all(self, names: list[str], *command: Any) -> dict[str, tuple[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench import fresh, limits, machine, problems
 from bench.cases import SWEPT, Case, Start
-from bench.peers import PEERS
+from bench.peers import PEERS, named
 from bench.pool import Pool
 from bench.problems import KINDS
 
@@ -24,7 +24,7 @@ PATIENCE = 20.0
 class Settings:
     """How to run.
 
-    peers: names in `PEERS`. threads: of every peer. repeats: measurements of each peer and case, of at least `least`
+    peers: names of peers. threads: of every peer. repeats: measurements of each peer and case, of at least `least`
     seconds each. limit: seconds after which a peer is given up in a case. full: no case leaves peers out.
     """
 
@@ -107,7 +107,7 @@ class Suite:
             return
         for name, (status, content) in pool.all(list(self.settings.peers), "hello").items():
             found = {"versions": content} if status == "ok" else {"why": content}
-            self.peers[name] = {"label": PEERS[name].label, "status": status, **found}
+            self.peers[name] = {"label": named(name).label, "status": status, **found}
 
     def _asked(self, chosen: tuple[str, ...] | None) -> tuple[list[str], Results]:
         """The peers to ask, and what to say of those that cannot be asked."""
@@ -178,7 +178,7 @@ class Suite:
         with tempfile.TemporaryDirectory(prefix="numgraph-bench-") as folder:
             for k in range(start.cold + start.warm):
                 for name, tries in tried.items():
-                    self.said(f"{start.title}: fresh process {k + 1} of {PEERS[name].label}")
+                    self.said(f"{start.title}: fresh process {k + 1} of {named(name).label}")
                     tries.go_on(k, folder)
         return [self._shown(start, what, tried, absent) for what in shown(start)]
 
@@ -186,7 +186,7 @@ class Suite:
         name, key, cold = what
         results = dict(absent)
         for peer, tries in tried.items():
-            if key == "compile" and not PEERS[peer].compiles:
+            if key == "compile" and not named(peer).compiles:
                 results[peer] = {"status": "not offered", "why": "compiles nothing"}
             else:
                 results[peer] = tries.result(key, cold)
@@ -220,7 +220,7 @@ class Tries:
     """The fresh processes of one peer and program."""
 
     def __init__(self, start: Start, name: str, settings: Settings) -> None:
-        self.start, self.peer, self.settings = start, PEERS[name], settings
+        self.start, self.peer, self.settings = start, named(name), settings
         self.sizes = KINDS[start.kind].sizes | start.sizes
         self.got: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
         self.failure: dict[str, Any] = {}

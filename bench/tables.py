@@ -8,13 +8,13 @@ from rich.table import Table
 
 from bench import figures, targets
 from bench.figures import US, amount
-from bench.peers import PEERS
+from bench.peers import named
 
 
 def label(report: dict[str, Any], name: str) -> str:
     """How a peer is called."""
     known = report["peers"].get(name)
-    return str(known["label"]) if known else PEERS[name].label
+    return str(known["label"]) if known else named(name).label
 
 
 def cell(result: dict[str, Any] | None, unit: str) -> str:

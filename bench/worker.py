@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from bench import peers
+from bench import peers, training
 from bench.peers import Peer, Program
 from bench.problems import Array, Sizes
 
@@ -80,6 +80,9 @@ def _nothing_built(count: int) -> float:
 def outcome(program: Program, kind: str, way: str, count: int) -> list[Array]:
     """The outputs of the first calls and the state after them, as `problems.expected` has them."""
     program.reset()
+    if program.given is not None:
+        costs = np.array([np.asarray(cost) for cost in program.given(count)])
+        return [costs, *(np.array(a) for a in program.state()), summary(program, kind)]
     if way == "sweep" and program.sweep is not None:
         outputs = program.sweep(count)
     else:
@@ -90,6 +93,14 @@ def outcome(program: Program, kind: str, way: str, count: int) -> list[Array]:
     if state:
         return [np.array([np.asarray(output) for output in outputs]), *state]
     return [outputs[-1]]
+
+
+def summary(program: Program, kind: str) -> Array:
+    """What calls that draw for themselves give, as `training.summarized` has it."""
+    program.reset()
+    before = [np.array(a) for a in program.state()]
+    costs = np.array([np.asarray(program.call(*each)) for each in program.arguments[: training.SUMMARIZED]])
+    return training.summarized(kind, costs, before, [np.array(a) for a in program.state()])
 
 
 def calls(program: Program) -> Callable[[int], float]:
@@ -170,8 +181,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     sys.stdout = sys.stderr
-    known = peers.PEERS | peers.GPU_PEERS
-    serve(Bench(known[sys.argv[1]], int(sys.argv[2])), sys.stdin.buffer, answers)
+    serve(Bench(peers.named(sys.argv[1]), int(sys.argv[2])), sys.stdin.buffer, answers)
 
 
 if __name__ == "__main__":

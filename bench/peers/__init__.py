@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from bench.problems import Sizes
+from bench import training
+from bench.kinds import Sizes
 
 
 class NotOffered(Exception):
@@ -33,7 +34,8 @@ class Program:
     call: one call; what it returns is ready for use. arguments: those of successive calls, which start again at the
     end. sweep(n): the calls with the first n arguments in whatever way the library does many steps best; returns their
     outputs. loops: that is a loop over `call`. reset, state: set and get what calls change. how, sweep_how: the idiom,
-    for the report.
+    for the report. given(n): of steps that draw, the outputs of n calls
+    with the numbers of `bench.training.reference` instead.
     """
 
     call: Callable[..., Any]
@@ -44,6 +46,7 @@ class Program:
     reset: Callable[[], None] = _nothing
     state: Callable[[], list[Any]] = _no_state
     loops: bool = False
+    given: Callable[[int], Any] | None = None
 
     def looped(self, why: str) -> Program:
         """This program, sweeping by a Python loop over its calls."""
@@ -114,8 +117,24 @@ GPU_PEERS = {
     )
 }
 
+# Only in the training steps of `bench.training`.
+LAYER_PEERS = {
+    peer.name: peer
+    for peer in (
+        Peer("torch.nn", "PyTorch's own layer", "with_torch", ("torch",), option="layer", compiles=False),
+    )
+}
+
+
+def named(name: str) -> Peer:
+    """The peer of that name."""
+    return (PEERS | GPU_PEERS | LAYER_PEERS)[name]
+
 
 def build(peer: Peer, kind: str, sizes: Sizes, threads: int) -> Program:
     """The peer's program; ImportError where its library is missing, NotOffered, or whatever the library raises."""
-    made: Program = import_module(f"bench.peers.{peer.module}").build(kind, sizes, threads, peer.option)
+    folder = "training" if kind in training.KINDS else "peers"
+    if peer.module not in training.MODULES and folder == "training":
+        raise NotOffered("no training steps with loops")
+    made: Program = import_module(f"bench.{folder}.{peer.module}").build(kind, sizes, threads, peer.option)
     return made

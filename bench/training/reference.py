@@ -156,4 +156,14 @@ def summary(kind: str, sizes: Sizes, seed: int = 7) -> Array:
     """The summary of a trajectory with other numbers."""
     calls = min(training.SUMMARIZED, sizes["R"] // sizes["B"])
     costs, state, _ = _cached(kind, tuple(sizes.items()), calls, seed)
-    return training.summarized(costs, training.start(kind, sizes), state)
+    return training.summarized(kind, costs, training.start(kind, sizes), state)
+
+
+def with_numbers(kind: str, sizes: Sizes, call: Callable[..., Array]) -> Callable[[int], list[Array]]:
+    """A function that makes so many calls of a step that takes an index and the given numbers; returns the costs."""
+
+    def run(count: int) -> list[Array]:
+        numbers = given(kind, sizes, count)[2]
+        return [call(k, *numbers[k]) for k in range(count)]
+
+    return run

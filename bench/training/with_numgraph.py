@@ -1,0 +1,112 @@
+"""numgraph: `scan`, shared variables, updates and a random stream, as in Theano's tutorials."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import numgraph as ng
+from bench import problems, training
+from bench.kinds import Sizes
+from bench.peers import Program
+from bench.training.reference import with_numbers
+
+# A draw of zeros and ones with these probabilities; the second argument stands for given uniform numbers.
+Draw = Callable[[ng.Variable, Any], ng.Variable]
+
+
+def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:
+    """A compiled step. option: the target, empty for the default one."""
+    if hasattr(ng.config, "threads"):
+        ng.config.threads = threads
+    options: dict[str, Any] = {"target": option} if option else {}
+    inputs = ng.shared(training.data(kind, sizes)[0], name="inputs", borrow=True)
+    state = [ng.shared(a, name=n) for a, n in zip(training.start(kind, sizes), names(kind), strict=False)]
+    index = ng.scalar("index", dtype="int64")
+
+    def reset() -> None:
+        for variable, first in zip(state, training.start(kind, sizes), strict=True):
+            variable.set_value(first)
+
+    if kind.endswith("layer"):
+        step = _layer(kind, sizes, index, inputs, state, options)
+    else:
+        step = _drawing(kind, sizes, index, inputs, state, options, given=False)
+    count = sizes["R"] // sizes["B"]
+    made = Program(step, [(k,) for k in range(count)], "scan", reset=reset, state=lambda: [p.get_value() for p in state])
+    if training.KINDS[kind].drawn:
+        # compiled only where it is asked for
+        made.given = lambda n: with_numbers(
+            kind, sizes, _drawing(kind, sizes, index, inputs, state, options, given=True)
+        )(n)
+    return made
+
+
+def names(kind: str) -> tuple[str, ...]:
+    """What the state is called."""
+    return ("W", "U", "b") if kind.endswith("layer") else ("W", "hidden", "visible", "chain")
+
+
+def _layer(kind: str, sizes: Sizes, index: Any, inputs: Any, state: list[Any], options: dict[str, Any]) -> Any:
+    W, U, b = state
+    xs = inputs[index]
+    zeros = ng.zeros((sizes["B"], sizes["H"]), "float32")
+    if kind == "lstm_layer":
+        (h, _), _ = ng.scan(
+            lambda x, h, c: problems.cell(ng, sizes["H"], x, h, c, W, U, b), sequences=xs, outputs_info=[zeros, zeros]
+        )
+    else:
+        h, _ = ng.scan(lambda x, h: ng.tanh(x @ W + h @ U + b), sequences=xs, outputs_info=zeros)
+    cost = ng.mean(h[-1] ** 2)
+    return ng.function([index], cost, updates=_moved(kind, cost, state), name=kind, **options)
+
+
+def _moved(kind: str, cost: Any, params: list[Any], constant: Any = None) -> list[tuple[Any, Any]]:
+    gradients = ng.grad(cost, params, consider_constant=constant)
+    return [(p, p - training.RATES[kind] * g) for p, g in zip(params, gradients, strict=True)]
+
+
+def _drawing(
+    kind: str, sizes: Sizes, index: Any, inputs: Any, state: list[Any], options: dict[str, Any], given: bool
+) -> Any:
+    """A step of an autoencoder or an RBM. given: it takes its uniform numbers as arguments."""
+    stream = ng.random.RandomStream(seed=1)
+    numbers = []
+    if given:
+        first = [ng.matrix("numbers", dtype="float32")] if kind in ("dA", "cd") else []
+        numbers = [*first, *(ng.tensor3(n, dtype="float32") for n in ("visibles", "hiddens") if kind != "dA")]
+
+    def draw(p: Any, u: Any, shape: tuple[int, int]) -> Any:
+        return ng.cast(u < p, "float32") if given else stream.bernoulli(p, size=shape, dtype="float32")
+
+    x = inputs[index * sizes["B"] : (index + 1) * sizes["B"]]
+    if kind == "dA":
+        kept = draw(np.float32(1 - training.CORRUPTION), (numbers or [None])[0], (sizes["B"], sizes["F"]))
+        cost = training.reconstruction(ng, x, x * kept, *state)
+        updates: Any = _moved(kind, cost, state)
+    else:
+        cost, updates = _rbm(kind, sizes, x, state, draw, numbers)
+    return ng.function([index, *numbers], cost, updates=updates, name=kind, **options)
+
+
+def _rbm(kind: str, sizes: Sizes, x: Any, state: list[Any], draw: Any, numbers: list[Any]) -> tuple[Any, Any]:
+    W, hidden, visible, *chains = state
+    visibles, hiddens = (sizes["B"], sizes["F"]), (sizes["B"], sizes["H"])
+
+    def gibbs(*arguments: Any) -> tuple[Any, Any]:
+        *given, h = arguments
+        u, w = given or (None, None)
+        v = draw(training.downwards(ng, h, W, visible), u, visibles)
+        return v, draw(training.upwards(ng, v, W, hidden), w, hiddens)
+
+    first = chains[0] if chains else draw(training.upwards(ng, x, W, hidden), (numbers or [None])[0], hiddens)
+    (vs, hs), drawn = ng.scan(
+        gibbs, sequences=numbers[-2:] or None, outputs_info=[None, first], n_steps=sizes["K"]
+    )
+    v = vs[-1]
+    energies = [training.free_energy(ng, rows, W, hidden, visible) for rows in (x, v)]
+    cost = energies[0] - energies[1]
+    updates = _moved(kind, cost, [W, hidden, visible], [v])
+    return cost, [*updates, *([(chains[0], hs[-1])] if chains else []), *drawn.items()]

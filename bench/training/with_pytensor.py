@@ -1,0 +1,130 @@
+"""PyTensor: `scan`, shared variables and updates; generators of random numbers are states of the loop."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+
+from bench import problems, training
+from bench.kinds import Sizes
+from bench.peers import Program
+from bench.training.reference import with_numbers
+
+pytensor.config.floatX = "float32"
+
+
+class Maths:
+    """PyTensor's functions by the names that the formulas use."""
+
+    exp, tanh, sigmoid, softplus = pt.exp, pt.tanh, pt.sigmoid, pt.softplus
+    sum, mean = pt.sum, pt.mean
+
+
+def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:
+    """A step in the default mode, or in the one that the option names."""
+    inputs = pytensor.shared(training.data(kind, sizes)[0], borrow=True)
+    state = [pytensor.shared(a) for a in training.start(kind, sizes)]
+    index = pt.lscalar()
+
+    def compiled(given):
+        numbers = []
+        if kind.endswith("layer"):
+            cost, updates = _layer(kind, sizes, inputs[index], state)
+        else:
+            x = inputs[index * sizes["B"] : (index + 1) * sizes["B"]]
+            numbers = [pt.ftensor3(), pt.ftensor3()] if given and kind != "dA" else []
+            numbers = ([pt.fmatrix()] if given and kind != "pcd" else []) + numbers
+            cost, updates = _drawing(kind, sizes, x, state, numbers)
+        return pytensor.function(
+            [index, *numbers], cost, updates=updates, mode=option or None, trust_input=True
+        )
+
+    def reset():
+        for variable, first in zip(state, training.start(kind, sizes), strict=True):
+            variable.set_value(first)
+
+    f = compiled(False)
+    arguments = [(np.asarray(k, np.int64),) for k in range(sizes["R"] // sizes["B"])]
+    how = f"scan, {type(f.maker.linker).__name__.removesuffix('Linker')} linker"
+    made = Program(f, arguments, how, reset=reset, state=lambda: [v.get_value() for v in state])
+    if training.KINDS[kind].drawn:
+
+        def given(count):
+            step = compiled(True)
+            return with_numbers(kind, sizes, lambda k, *u: step(np.asarray(k, np.int64), *u))(count)
+
+        made.given = given
+    return made
+
+
+def _moved(kind, cost, params, constant=None):
+    gradients = pytensor.grad(cost, params, consider_constant=constant)
+    return [(p, p - np.float32(training.RATES[kind]) * g) for p, g in zip(params, gradients, strict=True)]
+
+
+def _layer(kind, sizes, xs, params):
+    W, U, b = params
+    zeros = pt.zeros((sizes["B"], sizes["H"]), "float32")
+    if kind == "lstm_layer":
+        h, _ = pytensor.scan(
+            lambda x, h, c, W, U, b: problems.cell(Maths, sizes["H"], x, h, c, W, U, b),
+            sequences=xs,
+            outputs_info=[zeros, zeros],
+            non_sequences=params,
+            return_updates=False,
+        )
+    else:
+        h = pytensor.scan(
+            lambda x, h, W, U, b: pt.tanh(x @ W + h @ U + b),
+            sequences=xs,
+            outputs_info=zeros,
+            non_sequences=params,
+            return_updates=False,
+        )
+    cost = pt.mean(h[-1] ** 2)
+    return cost, _moved(kind, cost, params)
+
+
+def _draw(p, numbers, generator, shape):
+    """Zeros and ones, and the generator after them."""
+    if numbers is not None:
+        return pt.cast(numbers < p, "float32"), generator
+    after, drawn = pt.random.bernoulli(p, size=shape, rng=generator).owner.outputs
+    return pt.cast(drawn, "float32"), after
+
+
+def _drawing(kind, sizes, x, state, numbers):
+    shared = pytensor.shared(np.random.default_rng(1))
+    generator = shared
+    shapes = (sizes["B"], sizes["F"]), (sizes["B"], sizes["H"])
+    if kind == "dA":
+        p = np.float32(1 - training.CORRUPTION)
+        kept, generator = _draw(p, numbers[0] if numbers else None, generator, shapes[0])
+        cost = training.reconstruction(Maths, x, x * kept, *state)
+        return cost, [*_moved(kind, cost, state), *([] if numbers else [(shared, generator)])]
+    W, hidden, visible, *chains = state
+    h = chains[0] if chains else None
+    if h is None:
+        up = training.upwards(Maths, x, W, hidden)
+        h, generator = _draw(up, numbers[0] if numbers else None, generator, shapes[1])
+
+    def gibbs(*arguments):
+        *given, h, last = arguments if not numbers else (*arguments, None)
+        u, w = given or (None, None)
+        v, last = _draw(training.downwards(Maths, h, W, visible), u, last, shapes[0])
+        h, last = _draw(training.upwards(Maths, v, W, hidden), w, last, shapes[1])
+        return (v, h) if numbers else (v, h, last)
+
+    vs, hs, *after = pytensor.scan(
+        gibbs,
+        sequences=numbers[-2:] or None,
+        outputs_info=[None, h] if numbers else [None, h, generator],
+        n_steps=sizes["K"],
+        return_updates=False,
+    )
+    v = vs[-1]
+    cost = training.free_energy(Maths, x, W, hidden, visible) - training.free_energy(Maths, v, W, hidden, visible)
+    updates = _moved(kind, cost, [W, hidden, visible], [v])
+    updates += [(chains[0], hs[-1])] if chains else []
+    return cost, updates + ([] if numbers else [(shared, after[0])])
