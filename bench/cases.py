@@ -110,8 +110,8 @@ class Start:
     """A program in fresh processes, with an empty cache and then with the cache that it left.
 
     title: of the problem. cold, warm: how many processes of each. shows: which of "first" (from starting the process to
-    the first result), "compile" (from the expression to the first result) and "memory" (peak resident set) are
-    reported. peers: who takes part unless all are asked for, None for
+    the first result), "compile" (from the expression to the first result), "compile again" (with a warm cache) and
+    "memory" (peak resident set) are reported. peers: who takes part unless all are asked for, None for
     all.
     """
 

@@ -212,6 +212,7 @@ def shown(start: Start) -> list[tuple[str, str, bool]]:
         made = [(f"first result, empty cache ({start.title})", "first", True)]
         made += [(f"first result, warm cache ({start.title})", "first", False)] if start.warm else []
     made += [(f"compile, {start.title}", "compile", True)] if "compile" in start.shows else []
+    made += [(f"compile, warm cache ({start.title})", "compile", False)] if "compile again" in start.shows else []
     made += [(f"peak memory, {start.title} step", "memory", True)] if "memory" in start.shows else []
     return made
 

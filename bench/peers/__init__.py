@@ -120,9 +120,7 @@ GPU_PEERS = {
 # Only in the training steps of `bench.training`.
 LAYER_PEERS = {
     peer.name: peer
-    for peer in (
-        Peer("torch.nn", "PyTorch's own layer", "with_torch", ("torch",), option="layer", compiles=False),
-    )
+    for peer in (Peer("torch.nn", "PyTorch's own layer", "with_torch", ("torch",), option="layer", compiles=False),)
 }
 
 

@@ -1,6 +1,6 @@
 """Training steps of whole programs, with loops and random numbers: `python -m bench programs`.
 
-Here is what is computed, on which data, and in `reference` the same in float64; each library's own module has its steps.
+Here is what is computed, on which data, and in `reference` the same in float64; each library has a module of its own.
 
 Random numbers differ between libraries, so two things are compared of a step that draws. Once its draws are replaced by
 comparisons with given uniform numbers (a unit is 1 where the number is below its probability), and all results have to
@@ -128,6 +128,6 @@ def expected(kind: str, sizes: Sizes, calls: int) -> list[Array]:
 
 
 def summarized(kind: str, costs: Array, before: list[Array], after: list[Array]) -> Array:
-    """How far each parameter has moved; of the autoencoder, the mean cost too: an RBM's is a difference, mostly noise."""
+    """How far each parameter has moved, and the mean cost of an autoencoder; an RBM's is a difference, mostly noise."""
     moved = [float(np.linalg.norm(b - a)) for a, b in zip(before[:3], after[:3], strict=True)]
     return np.array([*([costs.mean()] if kind == "dA" else []), *moved])

@@ -116,6 +116,8 @@ def _chain(kind, sizes, x, params, chains, key, numbers):
         v = _draw(training.downwards(Maths, carried[1], W, visible), u, a, x.shape)
         return (v, _draw(training.upwards(Maths, v, W, hidden), w, b, hiddens)), None
 
-    first = chains[0] if chains else _draw(training.upwards(Maths, x, W, hidden), numbers and numbers[0], keys[-1], hiddens)
+    first = (
+        chains[0] if chains else _draw(training.upwards(Maths, x, W, hidden), numbers and numbers[0], keys[-1], hiddens)
+    )
     u, w = numbers[-2:] if numbers else (None, None)
     return lax.scan(gibbs, (x, first), (keys[:-1:2], keys[1::2], u, w))[0]

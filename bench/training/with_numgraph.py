@@ -35,7 +35,9 @@ def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:
     else:
         step = _drawing(kind, sizes, index, inputs, state, options, given=False)
     count = sizes["R"] // sizes["B"]
-    made = Program(step, [(k,) for k in range(count)], "scan", reset=reset, state=lambda: [p.get_value() for p in state])
+    made = Program(
+        step, [(k,) for k in range(count)], "scan", reset=reset, state=lambda: [p.get_value() for p in state]
+    )
     if training.KINDS[kind].drawn:
         # compiled only where it is asked for
         made.given = lambda n: with_numbers(
@@ -102,9 +104,7 @@ def _rbm(kind: str, sizes: Sizes, x: Any, state: list[Any], draw: Any, numbers: 
         return v, draw(training.upwards(ng, v, W, hidden), w, hiddens)
 
     first = chains[0] if chains else draw(training.upwards(ng, x, W, hidden), (numbers or [None])[0], hiddens)
-    (vs, hs), drawn = ng.scan(
-        gibbs, sequences=numbers[-2:] or None, outputs_info=[None, first], n_steps=sizes["K"]
-    )
+    (vs, hs), drawn = ng.scan(gibbs, sequences=numbers[-2:] or None, outputs_info=[None, first], n_steps=sizes["K"])
     v = vs[-1]
     energies = [training.free_energy(ng, rows, W, hidden, visible) for rows in (x, v)]
     cost = energies[0] - energies[1]

@@ -36,9 +36,7 @@ def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:
             numbers = [pt.ftensor3(), pt.ftensor3()] if given and kind != "dA" else []
             numbers = ([pt.fmatrix()] if given and kind != "pcd" else []) + numbers
             cost, updates = _drawing(kind, sizes, x, state, numbers)
-        return pytensor.function(
-            [index, *numbers], cost, updates=updates, mode=option or None, trust_input=True
-        )
+        return pytensor.function([index, *numbers], cost, updates=updates, mode=option or None, trust_input=True)
 
     def reset():
         for variable, first in zip(state, training.start(kind, sizes), strict=True):
@@ -64,7 +62,6 @@ def _moved(kind, cost, params, constant=None):
 
 
 def _layer(kind, sizes, xs, params):
-    W, U, b = params
     zeros = pt.zeros((sizes["B"], sizes["H"]), "float32")
     if kind == "lstm_layer":
         h, _ = pytensor.scan(
