@@ -34,8 +34,7 @@ class Program:
     call: one call; what it returns is ready for use. arguments: those of successive calls, which start again at the
     end. sweep(n): the calls with the first n arguments in whatever way the library does many steps best; returns their
     outputs. loops: that is a loop over `call`. reset, state: set and get what calls change. how, sweep_how: the idiom,
-    for the report. given(n): of steps that draw, the outputs of n calls
-    with the numbers of `bench.training.reference` instead.
+    for the report. given(n): of steps that draw, the outputs of n calls with the numbers of `bench.training.reference`.
     """
 
     call: Callable[..., Any]
