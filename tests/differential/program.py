@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.differential.loops import Body
 from tests.differential.values import fill
 
 Array = np.ndarray[Any, Any]
@@ -44,13 +45,15 @@ class Source:
 
 @dataclass
 class Step:
-    """One line. mode: what may be asked of its value, see `grades`. slope: (cost, variable) of a gradient."""
+    """One line. mode: what may be asked of its value, see `grades`. slope: (cost, variable) of a gradient; body: of a
+    scan."""
 
     name: str
     code: str
     mode: str
     kind: str
     slope: tuple[str, str] | None = None
+    body: Body | None = None
 
     @property
     def uses(self) -> list[str]:
@@ -83,6 +86,8 @@ class Program:
     # floatX of when the function is compiled, which is not that of when the expressions were written
     floats: str = "float64"
     title: str | None = None
+    # how many names there are within loops
+    loop_names: int = 0
 
     @property
     def arguments(self) -> list[Source]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
 
-from tests.differential.program import Action, Program
+from tests.differential.program import Action, Program, Step
 
 Fails = Callable[[Program], bool]
 
@@ -91,11 +91,15 @@ def renamed(program: Program, old: str, new: str) -> Program:
 
     return changed(
         program,
-        steps=[replace(s, code=swap(s.code), slope=None) for s in program.steps if s.name != old],
+        steps=[swapped(s, swap) for s in program.steps if s.name != old],
         outputs=[swap(n) for n in program.outputs],
         updates=[(s, swap(n)) for s, n in program.updates],
         givens=[(s, swap(n)) for s, n in program.givens],
     )
+
+
+def swapped(step: Step, swap: Callable[[str], str]) -> Step:
+    return replace(step, code=swap(step.code), slope=None, body=step.body and step.body.changed(swap))
 
 
 def shorter(program: Program) -> Iterator[Program]:
