@@ -156,6 +156,12 @@ def written_over(nodes: Sequence[Node], uses: dict[Node, int]) -> set[Node]:
 def refuse_moving_lengths(graph: Graph, tasks: Sequence[Task], stored: Callable[[Node], bool]) -> None:
     """ShapeError for what varies in length from step to step and is stored, or depends on what a step computes."""
     for task in tasks_within(tasks):
+        rows = [*task.results, *task.memory.moving] if isinstance(task, ScanTask) else []
+        if any(isinstance(n, Node) and n.within for v in rows for n in map(graph.find, v.dims)):
+            raise ShapeError(
+                f"scan: the length of a value varies from step to step, and it has to be stored\n"
+                f"{graph.where(task.node)}{WAYS}"
+            )
         if not any(v.within for v in (task.node, *task.sources)):
             continue
         lengths = [*task.loops, *task.sizes, task.bound, *map(graph.find, task.node.dims)]

@@ -249,7 +249,7 @@ def judge(program: Program, target: str) -> int:
     refused = {t: o for t, o in given.items() if isinstance(o, Exception)}
     if any(isinstance(error, MemoryError) for error in refused.values()):
         return 0  # arrays that grew from call to call beyond what the process may have
-    if target.startswith("cuda") and isinstance(refused.get(target), DeviceError) and "loop" in program.kinds:
+    if "loop" in program.kinds and is_refused_loop(refused.get(target)):
         return 0
     if refused:
         same = len(refused) == len(given) and len({type(e) for e in refused.values()}) == 1
@@ -278,6 +278,12 @@ def judge(program: Program, target: str) -> int:
                 compare(program, wanted, expected.state, list_[number], f"{t}, {action.what} {number}")
             number += 1
     return number
+
+
+def is_refused_loop(error: Exception | None) -> bool:
+    """Whether a target says that it does not do such a loop, which the reference does: devices do none."""
+    words = ("length of a value varies from step to step", "a length depends on what a step computes")
+    return isinstance(error, DeviceError) or (isinstance(error, ng.ShapeError) and any(w in str(error) for w in words))
 
 
 Wanted = list[Worth] | dict[str, Exception]
@@ -314,6 +320,8 @@ def compare(program: Program, wanted: Wanted, state: Values, got: tuple[Any, lis
         compare_error(program, wanted, result, where)
     elif isinstance(result, MemoryError) and "huge" in program.kinds:
         pass  # the reference makes views of a single element as long as one likes
+    elif isinstance(result, ng.ShapeError) and "scan: a step changes the length" in str(result):
+        pass  # where there are no steps, too
     elif isinstance(result, Exception):
         raise Fault(
             f"{target}: {type(result).__name__}: {str(result).splitlines()[0][:60]}",

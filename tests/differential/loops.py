@@ -8,7 +8,7 @@ going through the steps with NumPy: once as they are, once with noise where some
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -89,6 +89,54 @@ class Body:
             parts=tuple(replace(p, code=swap(p.code), body=p.body and p.body.changed(swap)) for p in self.parts),
             n_steps=None if self.n_steps is None else swap(self.n_steps),
         )
+
+
+    def simpler(self) -> Iterator[Body]:
+        """Bodies with less in them."""
+        if self.result != "o[0]":
+            yield replace(self, result="o[0]").pruned()
+        outputs = len(self.states) + len(self.others)
+        for k in range(len(self.others)):
+            if outputs > 1:
+                yield replace(self, others=self.others[:k] + self.others[k + 1 :], result="o[0]").pruned()
+        for k in range(len(self.states)):
+            if outputs > 1:
+                yield replace(self, states=self.states[:k] + self.states[k + 1 :], result="o[0]").pruned()
+        for k in range(len(self.sequences)):
+            yield replace(self, sequences=self.sequences[:k] + self.sequences[k + 1 :])
+        for new in (replace(self, ends=None), replace(self, backwards=False), replace(self, truncate=0)):
+            if new != self:
+                yield new.pruned()
+        for part in self.parts:
+            for operand in inner_names(part.code):
+                yield self._bypassed(part.name, operand).pruned()
+            if part.body is not None:
+                for body in part.body.simpler():
+                    new = replace(part, code=body.code, body=body)
+                    yield replace(self, parts=tuple(new if p is part else p for p in self.parts)).pruned()
+
+    def _bypassed(self, old: str, operand: str) -> Body:
+        def swap(code: str) -> str:
+            return re.sub(rf"\b{old}\b", operand, code)
+
+        kept = tuple(p for p in self.parts if p.name != old)
+        found = replace(self, parts=kept).changed(swap)
+        return replace(
+            found,
+            states=tuple((names, first, swap(new)) for names, first, new in found.states),
+            others=tuple(map(swap, found.others)),
+            ends=None if found.ends is None else swap(found.ends),
+        )
+
+    def pruned(self) -> Body:
+        """Without parts that nothing needs."""
+        needed = {*(new for _, _, new in self.states), *self.others, self.ends}
+        kept: list[Part] = []
+        for part in reversed(self.parts):
+            if part.name in needed:
+                kept.append(part)
+                needed.update(inner_names(part.code))
+        return replace(self, parts=tuple(reversed(kept)))
 
 
 # -- what it is worth ---------------------------------------------------------------------------------------------

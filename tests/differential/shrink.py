@@ -19,7 +19,7 @@ def shrunk(program: Program, fails: Fails, seconds: float = 90.0) -> Program:
     again = True
     while again:
         again = False
-        for way in (without_actions, without_results, bypassed, shorter, plainer):
+        for way in (without_actions, without_results, bypassed, simpler_loops, shorter, plainer):
             changed = True
             while changed and time.monotonic() < until:
                 changed = False
@@ -28,7 +28,7 @@ def shrunk(program: Program, fails: Fails, seconds: float = 90.0) -> Program:
                         break
                     candidate = pruned(candidate)
                     if fails(candidate):
-                        program, changed, again = candidate, True, way in (without_results, bypassed)
+                        program, changed, again = candidate, True, way in (without_results, bypassed, simpler_loops)
                         break
     return program
 
@@ -96,6 +96,14 @@ def renamed(program: Program, old: str, new: str) -> Program:
         updates=[(s, swap(n)) for s, n in program.updates],
         givens=[(s, swap(n)) for s, n in program.givens],
     )
+
+
+def simpler_loops(program: Program) -> Iterator[Program]:
+    """With less in the steps of a loop."""
+    for k, step in enumerate(program.steps):
+        for body in step.body.simpler() if step.body is not None else ():
+            new = replace(step, code=body.code, body=body)
+            yield changed(program, steps=[*program.steps[:k], new, *program.steps[k + 1 :]])
 
 
 def swapped(step: Step, swap: Callable[[str], str]) -> Step:
