@@ -258,3 +258,10 @@ def test_a_length_that_changes_from_step_to_step_is_refused(target: str) -> None
     with pytest.raises(ng.ShapeError, match="scan: a step changes the lengths? of a state"):
         f([1.0, 2.0, 3.0], 2)
     assert f([1.0, 2.0], 2).tolist() == [[1, 2], [1, 2]]
+
+
+def test_outputs_whose_length_varies_are_refused() -> None:
+    v = ng.vector("v")
+    s, _ = ng.scan(lambda t: v[:t], sequences=ng.arange(v.shape[0]))
+    with pytest.raises(ng.ShapeError, match="scan: the length of a value varies from step to step(.|\n)*fix: keep all"):
+        ng.function([v], s, target="cpu")

@@ -187,3 +187,13 @@ def test_values_of_a_condition_that_nan_never_meets() -> None:
     s, _ = ng.scan(lambda v, h: (h + v, ng.until(h + v > 1)), sequences=x, outputs_info=0.0)
     (got,) = both([x], [s], ([0.5, np.nan, 7.0],))
     assert_array_equal(got, [0.5, np.nan, np.nan])
+
+
+def test_a_condition_that_is_an_output_too() -> None:
+    x = ng.lvector("x")
+    (flags, h), _ = ng.scan(
+        lambda v, h: (v > 0, ~h, ng.until(v > 0)), sequences=x, outputs_info=[None, ng.constant(np.array([True]))]
+    )
+    got = both([x], [flags, h], ([0, 0, 0, 6, 0],), ([1, 0],))
+    assert got[0][0].tolist() == [False, False, False, True] and got[0][1].ravel().tolist() == [False, True] * 2
+    assert got[1][0].tolist() == [True]
