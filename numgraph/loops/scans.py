@@ -174,7 +174,7 @@ class ScanBuilder:
         leaves = {leaf: k for k, (leaf, _, _) in scan.states.items()}
         if scan.ends is not None:
             # read before the next step's place stands in the table
-            loop.end.append(Assign(ENDS, pointer_to(self._writes(scan.ends), "bool")[Number(0)], "the condition"))
+            loop.end.append(Assign(ENDS, pointer_to(self._writes(scan.ends), "bool")[Number(0)]))
         found: list[tuple[int, Expression]] = []
         for k, (_, _, new) in scan.states.items():
             value = layout.slot(self._state_slot(leaves[new])) if new in leaves else self._writes(new)
