@@ -34,7 +34,7 @@ from numgraph.ops.loop import COUNT, FINAL, ROWS, TRACE
 from numgraph.schedule.scans import Moving, ScanMemory
 from numgraph.schedule.tasks import result_of
 
-STEP, GOES_ON, ENDS = Name("t"), Name("goes_on", "bool"), Name("ends", "bool")
+STEP, GOES_ON = Name("t"), Name("goes_on", "bool")
 
 
 @dataclass
@@ -58,7 +58,7 @@ class ScanLoop:
         if self.memory.ends is None:
             return [*self.before, For(STEP, (self.steps,), tuple(body)), *self.after]
         start: list[Statement] = [Assign(STEP, Number(0)), Assign(GOES_ON, self.steps.compared(">", 0))]
-        more = Assign(GOES_ON, Logic("and", (_unless(ENDS), STEP.compared("<", self.steps))))
+        more = Assign(GOES_ON, Logic("and", (GOES_ON, STEP.compared("<", self.steps))))
         loop = While(GOES_ON, (*body, Assign(STEP, STEP + 1), more))
         return [*self.before, *start, loop, *self.after]
 
@@ -174,7 +174,7 @@ class ScanBuilder:
         leaves = {leaf: k for k, (leaf, _, _) in scan.states.items()}
         if scan.ends is not None:
             # read before the next step's place stands in the table
-            loop.end.append(Assign(ENDS, pointer_to(self._writes(scan.ends), "bool")[Number(0)]))
+            loop.end.append(Assign(GOES_ON, _unless(pointer_to(self._writes(scan.ends), "bool")[Number(0)])))
         found: list[tuple[int, Expression]] = []
         for k, (_, _, new) in scan.states.items():
             value = layout.slot(self._state_slot(leaves[new])) if new in leaves else self._writes(new)
