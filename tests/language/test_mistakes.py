@@ -192,7 +192,6 @@ def test_functions_of_numpy_are_told_by_identity() -> None:
 
 def test_names_that_are_not_there() -> None:
     for name, said in (
-        ("scan", "there are no loops inside"),
         ("RandomStreams", "rng = ng.random.RandomStream(seed=1)"),
         ("conv2d", "there is no convolution"),
         ("ifelse", "use ng.where("),
