@@ -167,9 +167,7 @@ ROWS = _op("loop_rows", "A value of each step, one behind the other.", _of_rows)
 LAST = _op("loop_last", "A value of the last step.", _of_last, SOME, show=_end)
 FINAL = _op("loop_final", "A state after all steps: its first value, where there are none.", _of_final, show=_end)
 TRACE = _op("loop_trace", "A state before the first step and after each.", _of_trace, show=_named("states"))
-COUNT = _op(
-    "loop_count", "How many steps were made.", lambda steps, *operands, loop, dtype: (), show=_named("len")
-)
+COUNT = _op("loop_count", "How many steps were made.", lambda steps, *operands, loop, dtype: (), show=_named("len"))
 
 
 def lengths_of_result(op: Op, steps: Dim, value: Sequence[Dim]) -> tuple[Dim, ...]:

@@ -109,9 +109,7 @@ def _key(result: Variable) -> Any:
     return id(result.attrs["loop"]), tuple(map(id, result.inputs))
 
 
-def _within(
-    loop: Loop, inputs: Sequence[Node], values: Sequence[Variable], states: Sequence[int]
-) -> frozenset[int]:
+def _within(loop: Loop, inputs: Sequence[Node], values: Sequence[Variable], states: Sequence[int]) -> frozenset[int]:
     """The scans around a loop with whose steps a result varies, by the operands that it needs."""
     read = {id(v) for v in toposort([*values, *(loop.nexts[k] for k in states)])}
     read |= {id(loop.states[k]) for k in states}

@@ -158,7 +158,7 @@ def refuse_moving_conditions(graph: Graph) -> None:
     """ShapeError for a condition on a length that a step computes: it would have to be checked within the step."""
     for r in undecided(graph):
         if made_in_steps(r.a) or made_in_steps(r.b):
-            raise _made_in_step(graph, (involved(r.node) or [None])[0])
+            raise _made_in_step(graph, next(iter(involved(r.node)), None))
 
 
 def _made_in_step(graph: Graph, node: Node | None) -> ShapeError:

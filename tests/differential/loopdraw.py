@@ -25,7 +25,7 @@ def _of(kind: str) -> Kind:
 
 
 KINDS: tuple[Kind, ...] = (
-    *(_of(k) for k in ("arithmetic", "arithmetic", "arithmetic", "smooth", "smooth", "comparison", "integers", "where")),
+    *3 * (_of("arithmetic"),), *2 * (_of("smooth"),), *(_of(k) for k in ("comparison", "integers", "where")),
     rows.reduction, rows.product, rows.product, rows.softmax, rows.scan, shapes.part, shapes.part, shapes.transposed,
     shapes.reshaped, shapes.joined, scatter.write, scatter.write,
 )  # fmt: skip

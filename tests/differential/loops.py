@@ -90,7 +90,6 @@ class Body:
             n_steps=None if self.n_steps is None else swap(self.n_steps),
         )
 
-
     def simpler(self) -> Iterator[Body]:
         """Bodies with less in them."""
         if self.result != "o[0]":
@@ -237,7 +236,10 @@ class Walk:
 
     def _part(self, part: Part) -> Worth:
         names = [n for n in inner_names(part.code) if n in self.given]
-        value = np.asarray(by_numpy(part.code, {n: self.given[n].array for n in names}))
+        try:
+            value = np.asarray(by_numpy(part.code, {n: self.given[n].array for n in names}))
+        except plain.NoSteps as error:
+            raise ValueError("an inner loop without steps") from error
         operands = [self.given[n] for n in names]
         worth = (
             grades.grade(part.mode, operands, value)

@@ -1,4 +1,4 @@
-"""Gradients of scans: against differences, first and second ones, cut ones, of what is closed over; jacobian, hessian."""
+"""Gradients of scans: against differences, first and second ones, cut ones, of what is closed over; jacobian."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ def test_shapes_that_do_not_fit_in_a_step(target: str) -> None:
 
 def test_devices_refuse_loops() -> None:
     x, _, h = layer()
-    with pytest.raises(DeviceError, match='scan: loops do not run on a device yet(.|\n)*fix: target="cpu"'):
+    with pytest.raises(DeviceError, match=r'scan: loops do not run on a device yet(.|\n)*fix: target="cpu"'):
         ng.function([x], h, target="cuda-sim")
 
 
@@ -176,7 +176,7 @@ def test_devices_refuse_loops() -> None:
 
 def test_a_minibatch_of_resident_data_is_read_by_address() -> None:
     data = ng.shared(rng.normal(size=(40, 5, 3)), "data")
-    x, (W, U), h = layer()
+    x, _, h = layer()
     i = ng.lscalar("i")
     f = ng.function([i], h[-1], givens={x: data[i * 5 : i * 5 + 5]}, target="cpu")
     whole = ng.function([x], h[-1], target="reference")
@@ -212,9 +212,8 @@ def test_one_product_for_the_gradient_of_weights() -> None:
 
 
 def test_what_nobody_reads_is_not_kept() -> None:
-    n = 10_000
     x = ng.vector("x")
-    s, _ = ng.scan(lambda h: ng.sin(h) + x, outputs_info=x, n_steps=n)
+    s, _ = ng.scan(lambda h: ng.sin(h) + x, outputs_info=x, n_steps=10_000)
     f = ng.function([x], s[-1], target="cpu")
     f(np.ones(1000))
     assert f.stats.bytes_allocated < 100_000
@@ -266,7 +265,7 @@ def test_graphs_of_scans_are_pickled_and_can_go_on(target: str) -> None:
 
 
 def test_pickled_in_the_midst_of_a_long_chain() -> None:
-    x = v = ng.vector("x")
+    v = ng.vector("x")
     for _ in range(2000):
         v = ng.sin(v)
     s, _ = ng.scan(lambda a, h: a + h, sequences=v, outputs_info=0.0)
