@@ -24,7 +24,8 @@ from numgraph.ops.statistics import norm
 
 __all__ = [
     "LinAlgError", "cholesky", "det", "diagonal", "eigh", "eigvalsh", "expm", "inv", "lstsq", "matmul", "matrix_power",
-    "multi_dot", "norm", "outer", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals", "tensordot", "trace",
+    "multi_dot", "norm", "outer", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals", "tensordot",
+    "trace",
 ]  # fmt: skip
 
 LinAlgError = MatrixError
