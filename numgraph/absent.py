@@ -8,7 +8,7 @@ from collections.abc import Collection
 # (names, what there is)
 _ABSENT = (
     (
-        "fori_loop for_loop while_loop",
+        "fori_loop for_loop",
         "use ng.scan(step, outputs_info=start, n_steps=n), whose step may return ng.until(condition) to end it",
     ),
     (
@@ -17,18 +17,23 @@ _ABSENT = (
         "random numbers come from a stream: rng = ng.random.RandomStream(seed=1), then rng.normal(size=x.shape), "
         "rng.dropout(x) and so on",
     ),
-    ("ifelse cond lax", "use ng.where(condition, a, b), which chooses element by element and computes both"),
+    ("lax", "use ng.ifelse, ng.cond, ng.scan or ng.while_loop"),
     (
         "conv conv1d conv2d conv3d convolve correlate max_pool max_pool_2d pool_2d pool",
         "there is no convolution or pooling yet",
     ),
+    ("nlinalg slinalg", "linear algebra stands in ng.linalg, under NumPy's names, and in numgraph itself"),
     (
-        "linalg nlinalg slinalg matrix_inverse pinv solve cholesky svd eigh eig qr det slogdet lstsq",
-        "there is no linear algebra beyond products yet: compute it with np.linalg, and pass the result as an argument",
+        "eig eigvals",
+        "there are no complex numbers, which eigenvalues of general matrices are: use ng.eigh for symmetric ones",
     ),
     ("jacrev jacfwd", "use ng.jacobian(y, x)"),
     ("Lop vjp", "use ng.grad(None, x, known_grads={y: v})"),
     ("Rop jvp", "use (ng.jacobian(y, x) * v).sum(axis=1), for vectors"),
+    ("multi_dot", "use ng.linalg.multi_dot, or ng.matrix_dot(*matrices)"),
+    ("logdet", "use ng.slogdet(x), which gives (sign, logarithm)"),
+    ("cho_factor cho_solve", "use ng.solve(a, b, assume_a='pos'), or ng.cholesky and ng.solve_triangular"),
+    ("lu lu_factor lu_solve", "use ng.solve, ng.matrix_inverse and ng.det, which share one factorisation"),
     ("array asarray Tensor", "use ng.constant(value), or ng.shared(value) for one that is kept and updated"),
     ("as_tensor", "use ng.as_tensor_variable(value)"),
     (
@@ -37,7 +42,6 @@ _ABSENT = (
     ),
     ("jit", "use ng.function(inputs, outputs), which compiles an expression"),
     ("vmap", "operations broadcast: give the arrays one more axis"),
-    ("einsum", "use ng.tensordot, ng.batched_dot, or ng.dot with dimshuffle"),
     ("nnet", "ng.softmax, ng.sigmoid, ng.relu and the like stand in numgraph itself"),
     ("gather", "use x[indices], or ng.take(x, indices, axis)"),
     ("index_update", "use ng.set_subtensor(x[indices], value)"),

@@ -327,19 +327,3 @@ class Assert:
     def __call__(self, value: Any, *conditions: Any) -> Any:
         """`value` itself."""
         return assert_op(value, *conditions)
-
-
-def ifelse(condition: Any, then_branch: Any, else_branch: Any, name: str | None = None) -> Any:
-    """One of two expressions of the same shape, or lists of them; both are computed, which Theano does not.
-
-    condition: a scalar. ShapeError at a call where the two have different lengths.
-    """
-    if isinstance(then_branch, list | tuple):
-        both = zip(then_branch, else_branch, strict=True)
-        return type(then_branch)(ifelse(condition, a, b) for a, b in both)
-    first, second = as_variable(then_branch), as_variable(else_branch)
-    if first.ndim != second.ndim:
-        raise ShapeError(f"ifelse: {first!r} and {second!r} have different ranks")
-    if first.ndim:
-        second = f.specify_shape(second, first.shape)
-    return f.switch(f.neq(condition, 0), first, second)

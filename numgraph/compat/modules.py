@@ -20,6 +20,7 @@ from numgraph.function import Function
 from numgraph.graph import Constant, Variable
 from numgraph.printing import pprint
 from numgraph.program import Out
+from numgraph.scanning.branches import ifelse
 from numgraph.shared import SharedVariable
 from numgraph.types import DTYPES
 
@@ -92,7 +93,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "gof.utils": {"MissingInputError": MissingInputError},
     "gpuarray": {"pygpu_activated": False, "pygpu": None},
     "gradient": names.GRADIENT,
-    "ifelse": {"ifelse": functions.ifelse},
+    "ifelse": {"ifelse": ifelse},
     "misc": {},
     "misc.pkl_utils": {"dump": _dump, "load": _load},
     "printing": {**_PRINTING, "Print": functions.Print, "min_informative_str": pprint},
@@ -122,14 +123,14 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "tensor.nnet.neighbours": {},
     "tensor.nnet.nnet": names.NNET,
     "tensor.nnet.sigm": names.NNET,
-    "tensor.opt": {"Assert": functions.Assert, "assert_op": functions.assert_op},
+    "tensor.opt": {"Assert": functions.Assert, "assert_op": functions.assert_op, "assert_": functions.assert_op},
     "tensor.shared_randomstreams": {"RandomStreams": streams.RandomStreams},
     "tensor.sharedvar": {**_SHARED, "TensorSharedVariable": SharedVariable, "tensor_constructor": functions.shared},
     "tensor.signal": {},
     "tensor.signal.conv": {},
     "tensor.signal.downsample": {},
     "tensor.signal.pool": {},
-    "tensor.slinalg": {},
+    "tensor.slinalg": names.SLINALG,
     "tensor.subtensor": names.TENSOR,
     "tensor.type": names.TENSOR,
     "tensor.var": names.TENSOR,

@@ -29,7 +29,7 @@ class Loop:
     sequences, states, invariants: the placeholders. nexts: what each state is after the step; of the type of its
     placeholder. until: a 0-d bool after which, where it is true, no more steps follow; None for all steps. values: the
     variables of the graph that results ask for. name: for messages and generated code. truncate: how many steps a
-    gradient goes back; None for all.
+    gradient goes back; None for all. lazy: nothing is computed before the loop, for it may have no steps.
     """
 
     def __init__(
@@ -42,10 +42,11 @@ class Loop:
         name: str = "",
         truncate: int | None = None,
         values: Sequence[Variable] = (),
+        lazy: bool = False,
     ) -> None:
         self.sequences, self.states, self.invariants = tuple(sequences), tuple(states), tuple(invariants)
         self.nexts, self.until, self.name, self.truncate = tuple(nexts), until, name, truncate
-        self.values = list(values)
+        self.values, self.lazy = list(values), lazy
 
     @property
     def placeholders(self) -> tuple[Variable, ...]:
@@ -82,7 +83,8 @@ class Loop:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the graph first, as one flat list, so that the pickler never recurses over it."""
         fields = (
-            self.sequences, self.states, self.invariants, self.nexts, self.until, self.name, self.truncate, self.values
+            self.sequences, self.states, self.invariants, self.nexts, self.until, self.name, self.truncate, self.values,
+            self.lazy,
         )  # fmt: skip
         return _unpickled, (packed(self.roots), fields)
 
@@ -159,7 +161,7 @@ def _named(function: str) -> Callable[[ast.expr], ast.expr]:
 def _op(name: str, doc: str, shape: Any, *checks: Check, show: Any = None) -> Op:
     return Op(
         name, ("steps", "*operands"), doc, None, _not_here, None, no_grad=GRADIENT, loop=True, shape=shape,
-        checks=(NATURAL, *checks), samples=list, says="scan", show=show,
+        checks=(NATURAL, *checks), samples=list, dtypes=(), says="scan", show=show,
     )  # fmt: skip
 
 
@@ -217,3 +219,18 @@ Op(
     samples=lambda: [([np.arange(6.0).reshape(3, 2), np.int64(1)], {})],
 )
 TURN = OPS["turn"]
+
+Op(
+    "meanwhile",
+    ("x", "step"),
+    "x, as a step of a loop sees it: what is made of it is computed in the step.",
+    lambda dtypes: dtypes[0],
+    lambda x, step: np.array(x),
+    None,
+    no_grad="it is made when a loop is compiled",
+    element=lambda idx, x, step: x.at(*idx),
+    moves=True,
+    shape=lambda x, step: tuple(x.shape),
+    samples=lambda: [([np.arange(6.0).reshape(3, 2), np.int64(1)], {})],
+)
+MEANWHILE = OPS["meanwhile"]

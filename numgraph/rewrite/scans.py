@@ -36,8 +36,11 @@ class Scans:
         loop: Loop = variable.attrs["loop"]
         op, attrs = variable.op, variable.attrs
         assert op is not None
-        if self.graph.traits.grid:
-            raise DeviceError(f'scan: loops do not run on a device yet\n  {describe(variable)}\n  fix: target="cpu"')
+        if self.graph.traits.grid and loop.until is not None:
+            raise DeviceError(
+                "scan: the host launches the steps of a loop on a device, and cannot see where `until` ends it\n"
+                f'  {describe(variable)}\n  fix: n_steps alone, and ng.where in later steps; or target="cpu"'
+            )
         if op is loops.ROWS and (state := self._traced_state(variable, loop)) is not None:
             whole = self._of_state(variable, loops.TRACE, inputs, state)
             key = (("slice", True, False, 1), *(FULL for _ in loop.states[state].type.shape))
@@ -74,7 +77,9 @@ class Scans:
         pairs = [v for k, new in zip(states, nexts, strict=True) for v in (initials[k], new)]
         attrs = {"scan": scan.number, "states": states, "asked": asked, "ends": bool(condition)}
         dtype = value.type.dtype if value is not None else "int64"
-        return builder.result(op, [inputs[0], first, *condition, *pairs], {**attrs, "dtype": dtype})
+        node = builder.result(op, [inputs[0], first, *condition, *pairs], {**attrs, "dtype": dtype})
+        self.graph.call(node, loop.name)
+        return node
 
     def _keeps_lengths(self, state: Node, new: Node, variable: Variable) -> None:
         """The condition that a state has the same lengths before and after a step."""
@@ -101,7 +106,8 @@ class Scans:
             scan.nodes[p] = node
             graph.mark(node, p.line)
             graph.call(node, p.name)
-        scan.nodes.update(zip(loop.invariants, invariants, strict=True))
+        for p, node in zip(loop.invariants, invariants, strict=True):
+            scan.nodes[p] = self.builder.call(loops.MEANWHILE, node, scan.step) if loop.lazy else node
         return scan
 
 

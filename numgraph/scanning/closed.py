@@ -16,8 +16,8 @@ from numgraph.types import TensorType
 class Open:
     """A loop that is being made, still with variables of the outside.
 
-    steps: how many. sequences, states: (placeholder, what stands for it). nexts: of each state. values: what results
-    are wanted of. See `ops.loop.Loop`.
+    steps: how many. sequences, states, invariants: (placeholder, what stands for it). nexts: of each state. values:
+    what results are wanted of. See `ops.loop.Loop`.
     """
 
     steps: Variable
@@ -28,11 +28,13 @@ class Open:
     until: Variable | None = None
     name: str = ""
     truncate: int | None = None
+    lazy: bool = False
+    invariants: list[tuple[Variable, Variable]] = field(default_factory=list)
 
     @property
     def placeholders(self) -> list[Variable]:
         """Those that there are so far."""
-        return [p for p, _ in (*self.sequences, *self.states)]
+        return [p for p, _ in (*self.sequences, *self.states, *self.invariants)]
 
     @property
     def roots(self) -> list[Variable]:
@@ -78,12 +80,14 @@ def closed(graph: Open) -> Closed:
     roots = stabilised(graph.roots, graph.placeholders)
     inner = dependent(roots, graph.placeholders)
     stands = {v: placeholder(v, v.name) for v in outer(roots, inner)}
+    invariants = [*graph.invariants, *((p, v) for v, p in stands.items())]
     roots = replaced(roots, stands)
     states = [p for p, _ in graph.states]
     nexts, values = roots[: len(states)], roots[len(states) :]
     until = values.pop() if graph.until is not None else None
     loop = Loop(
-        [p for p, _ in graph.sequences], states, list(stands.values()), nexts, until, graph.name, graph.truncate
-    )
-    sources = (*(v for _, v in graph.sequences), *(v for _, v in graph.states), *stands)
+        [p for p, _ in graph.sequences], states, [p for p, _ in invariants], nexts, until, graph.name, graph.truncate,
+        lazy=graph.lazy,
+    )  # fmt: skip
+    sources = [v for _, v in (*graph.sequences, *graph.states, *invariants)]
     return Closed(loop, (graph.steps, *sources), tuple(values))

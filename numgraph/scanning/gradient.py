@@ -255,12 +255,14 @@ class Backward:
         }
         varying: set[int] = {id(p) for p in (*self.loop.sequences, *self.loop.states)}
         cost: dict[int, float] = {}
+        # what may have another shape in each step cannot be kept
         ragged: set[int] = set()
         kept = []
         for node in nodes:
             if id(node) not in mine:
                 continue
-            if node.op is not None and any(id(v) in varying for v in node.inputs):
+            fixed = _of_lengths(node) and not any(id(v) in ragged for v in node.inputs)
+            if node.op is not None and not fixed and any(id(v) in varying for v in node.inputs):
                 varying.add(id(node))
             if _varies_in_length(node, varying, ragged):
                 ragged.add(id(node))

@@ -15,6 +15,7 @@ from typing import Any
 from numgraph.ir import Graph, Node
 from numgraph.lengths import dims
 from numgraph.lengths.known import full_length
+from numgraph.lengths.sources import computed_sources
 from numgraph.schedule.arrange import LoopNest, Tiled
 from numgraph.schedule.tasks import Elementwise, IndexCheck, KernelCall, Product, Reduction, ScanTask, Scattering, Task
 from numgraph.types import FLOATS
@@ -26,6 +27,8 @@ LANES = 4
 MULTIPLICATIONS = 12
 # Cycles for an element of a named kernel (sorting, scans, gathers), about.
 KERNEL = 20
+# Steps that a scan which may end early counts for, at most.
+MOST_STEPS = 1 << 10
 # What a chunk of a product has at least, see kernels/calls.py; and its memory, as in kernels/tiles.py.
 TILE_ROWS, TILE_COLUMNS = 6, 64
 SCRATCH_BYTES = 1 << 20
@@ -148,6 +151,12 @@ def work_of_nest(graph: Graph, nest: LoopNest, length_of: Callable[[Any], Any] |
         if isinstance(task, ScanTask):
             inner = [work_of_nest(graph, part, length_of) for part in task.nests]
             steps = found(task.steps)
+            if isinstance(steps, Node) and computed_sources([steps]):
+                # no plan knows it
+                steps = 1
+            if task.memory is not None and task.memory.ends is not None and steps is not None:
+                # it may end long before
+                steps = dims.minimum(steps, MOST_STEPS)
             if steps is None or None in inner:
                 return None
             total = total + steps * sum(n for n in inner if not (isinstance(n, Node) and n.within))

@@ -9,6 +9,7 @@ from numgraph.elements import Elements, Operand
 from numgraph.ir import Graph, Node, loops_of, topological
 from numgraph.lengths.known import holds
 from numgraph.lengths.sources import read_for, scalar_nodes
+from numgraph.ops.loop import ROWS, TRACE
 from numgraph.schedule.tasks import (
     Elementwise,
     IndexCheck,
@@ -146,14 +147,18 @@ class TaskMaker:
             assert view is not None, (node, first)
             views.append(view)
         steps = Operand(parts[0].steps, self.elements).value
-        task = ScanTask(node, views=tuple(views), sizes=(steps,), steps=steps)
+        # where no result has a row for each step, the loop itself reads how many there are: no plan has to wait for it
+        counted = self.graph.traits.grid or any(v.op in (ROWS, TRACE) for v in results)
+        task = ScanTask(node, views=tuple(views), sizes=(steps,) if counted else (), steps=steps)
         task.scan, task.results, task.body = self.graph.scans[number], results, body
         return task
 
     def _finish_scan(self, task: ScanTask) -> None:
         """What a scan waits for, and whether it may end a call."""
         body = task.body
-        lengths = [task.steps, *(n for v in task.results for n in map(self.graph.find, v.dims))]
+        lengths = [*task.sizes, *(n for v in task.results for n in map(self.graph.find, v.dims))]
+        if not task.sizes and isinstance(task.steps, Node):
+            task.loads = [v for v in scalar_nodes([task.steps]) if v.kind == "load"]
         task.lengths = tuple(dict.fromkeys([*read_for(lengths), *(v for t in body for v in t.lengths)]))
         task.checks = list(dict.fromkeys(c for t in body for c in t.checks if c not in body))
         task.raises = any(isinstance(t, IndexCheck) or t.raises for t in body)

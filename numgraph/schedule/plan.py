@@ -20,7 +20,12 @@ from numgraph.schedule.fuse import Fuser
 from numgraph.schedule.grid import map_to_grid
 from numgraph.schedule.maker import TaskMaker, needed
 from numgraph.schedule.ownership import Owner, Update
-from numgraph.schedule.scans import memory_of_scan, refuse_moving_conditions, refuse_moving_lengths
+from numgraph.schedule.scans import (
+    memory_of_scan,
+    refuse_computed_lengths,
+    refuse_moving_conditions,
+    refuse_moving_lengths,
+)
 from numgraph.schedule.stored import choose_stored
 from numgraph.schedule.tasks import ScanTask, Task, tasks_within
 
@@ -145,6 +150,7 @@ class Scheduler:
             roots = self._roots()
             choose_stored(self.graph, self.elements, roots)
             tasks = needed(TaskMaker(self.graph, self.elements, self.ranges).make_all(roots), roots)
+            refuse_computed_lengths(self.graph, tasks)
             self._number_stages(tasks)
             self.in_states = owner.in_states
             tasks, overwritten = owner.settled(tasks, self.updates, self.final)

@@ -161,34 +161,35 @@ def refuse_moving_conditions(graph: Graph) -> None:
             raise _made_in_step(graph, next(iter(involved(r.node)), None))
 
 
+def refuse_computed_lengths(graph: Graph, tasks: Sequence[Task]) -> None:
+    """ShapeError for lengths that depend on what a step computes."""
+    for task in tasks_within(tasks):
+        if not any(v.within for v in (task.node, *task.sources)):
+            continue
+        lengths = [*task.loops, *task.sizes, task.bound, *map(graph.find, task.node.dims)]
+        lengths += [v for view in task.views for v in (*view.lengths, view.offset, *view.strides)]
+        if isinstance(task, ScanTask):
+            lengths = [*task.sizes, *(n for v in task.results for n in map(graph.find, v.dims))]
+        if any(map(made_in_steps, lengths)):
+            raise _made_in_step(graph, task.node)
+
+
+def refuse_moving_lengths(graph: Graph, tasks: Sequence[Task], stored: Callable[[Node], bool]) -> None:
+    """ShapeError for what varies in length from step to step and is stored."""
+    for task in tasks_within(tasks):
+        rows = [*task.results, *task.memory.moving] if isinstance(task, ScanTask) else []
+        own = [n for v in task.written for n in map(graph.find, v.dims)] if any(map(stored, task.written)) else []
+        own += [n for v in rows for n in map(graph.find, v.dims)]
+        if any(isinstance(n, Node) and n.within for n in own):
+            raise ShapeError(
+                "scan: the length of a value varies from step to step, and it has to be stored\n"
+                f"{graph.where(task.node)}{WAYS}"
+            )
+
+
 def _made_in_step(graph: Graph, node: Node | None) -> ShapeError:
     shown = "" if node is None else graph.where(node)
     return ShapeError(
         "scan: a length depends on what a step computes, and code is made for lengths that are known before\n"
         f"{shown}{WAYS}"
     )
-
-
-def _varying(graph: Graph, node: Node) -> ShapeError:
-    return ShapeError(
-        f"scan: the length of a value varies from step to step, and it has to be stored\n{graph.where(node)}{WAYS}"
-    )
-
-
-def refuse_moving_lengths(graph: Graph, tasks: Sequence[Task], stored: Callable[[Node], bool]) -> None:
-    """ShapeError for what varies in length from step to step and is stored, or depends on what a step computes."""
-    for task in tasks_within(tasks):
-        rows = [*task.results, *task.memory.moving] if isinstance(task, ScanTask) else []
-        if any(isinstance(n, Node) and n.within for v in rows for n in map(graph.find, v.dims)):
-            raise _varying(graph, task.node)
-        if not any(v.within for v in (task.node, *task.sources)):
-            continue
-        lengths = [*task.loops, *task.sizes, task.bound, *map(graph.find, task.node.dims)]
-        lengths += [v for view in task.views for v in (*view.lengths, view.offset, *view.strides)]
-        if isinstance(task, ScanTask):
-            lengths = [task.steps, *(n for v in task.results for n in map(graph.find, v.dims))]
-        if any(map(made_in_steps, lengths)):
-            raise _made_in_step(graph, task.node)
-        own = [n for v in task.written for n in map(graph.find, v.dims)]
-        if any(isinstance(n, Node) and n.within for n in own) and any(map(stored, task.written)):
-            raise _varying(graph, task.node)

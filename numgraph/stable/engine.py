@@ -14,6 +14,7 @@ from typing import Any
 from numgraph.graph import Constant, Variable, apply, as_operands, toposort
 from numgraph.op import OPS
 from numgraph.ops.define import f
+from numgraph.ops.loop import Loop
 from numgraph.patterns import Bindings, Rule, is_number, keywords, match, op_name, operands
 from numgraph.source import current_line, lines_of
 from numgraph.stable.rules import RULES
@@ -208,7 +209,8 @@ class Numbers:
 
     def _key(self, v: Variable) -> Any:
         if v.op is not None:
-            return v.op.name, repr(sorted(v.attrs.items())), tuple(self.known[id(w)] for w in v.inputs)
+            attrs = sorted((name, id(a) if isinstance(a, Loop) else repr(a)) for name, a in v.attrs.items())
+            return v.op.name, repr(attrs), tuple(self.known[id(w)] for w in v.inputs)
         if isinstance(v, Constant) and v.data.size <= 16:
             return v.type.dtype, v.type.shape, v.data.tobytes()
         return id(v)

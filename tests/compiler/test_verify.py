@@ -17,7 +17,7 @@ from numgraph.ir import Graph, Node
 from numgraph.lengths.known import all_apart, apart
 from numgraph.program import build_program
 from numgraph.runtime import pattern
-from numgraph.schedule import buffers, chunks, grid, ownership, tasks
+from numgraph.schedule import buffers, chunks, grid, ownership, stored
 from numgraph.schedule.arrange import Arranger
 from numgraph.schedule.fuse import Fuser
 from numgraph.schedule.tasks import Task
@@ -260,6 +260,6 @@ def test_what_is_there_before_a_call_is_not_computed(monkeypatch: pytest.MonkeyP
     program = build_program([i], results, [(q, q + 1)])
     found = scheduled(program, frozenset(), traits)
     assert not [task for task in found.schedule.tasks if task.node in found.schedule.shared]
-    monkeypatch.setattr(tasks, "_require_memory", lambda elements, node: elements.stored.update(node.inputs))
+    monkeypatch.setattr(stored, "_require_memory", lambda elements, node: elements.stored.update(node.inputs))
     with pytest.raises(ScheduleError, match=r"empty #.*, which is there before a call, is computed"):
         scheduled(program, frozenset(), traits)

@@ -13,9 +13,6 @@ from cases import cases, cases2
 
 import numgraph as ng
 
-# Kinds of cases that devices do not run yet.
-ON_PROCESSORS = {"scan"}
-
 # What the simulator does not run, and why. A simulated thread takes microseconds for an element.
 NOT_SIMULATED = {
     "case_54_mean_of_a_long_float32_array": "millions of elements",
@@ -33,9 +30,6 @@ def params() -> list[Any]:
             marks = [pytest.mark.slow] if case.__name__ in cases.SLOW | cases2.SLOW else []
             if target == "cuda-sim" and case.__name__ in NOT_SIMULATED:
                 marks.append(pytest.mark.skip(reason=NOT_SIMULATED[case.__name__]))
-            part = cases if case in cases.CASES else cases2
-            if target == "cuda-sim" and part.KIND[case.__name__] in ON_PROCESSORS:
-                marks.append(pytest.mark.skip(reason="loops do not run on a device yet"))
             found.append(pytest.param(case, target, id=f"{case.__name__}-{target}", marks=marks))
     return found
 
@@ -51,7 +45,7 @@ def test_case(case: Callable[[Any], Any], target: str, monkeypatch: pytest.Monke
 def test_every_kind_is_known() -> None:
     assert {*cases.KIND.values(), *cases2.KIND.values()} == {
         "givens", "updates", "grad", "dtype", "shapes", "optimisation", "numba", "compile", "cuda",
-        "random", *ON_PROCESSORS,
+        "random", "scan",
     }  # fmt: skip
 
 

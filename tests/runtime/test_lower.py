@@ -28,7 +28,9 @@ def dtypes_of(number: int, op: Op) -> set[str]:
     """The dtypes in which an op is tried here: the vectorised functions in both floats, others in one in turn."""
     known = [d for d in DTYPES if d in op.dtypes]
     vectorised = {name for name, _ in VECTOR}
-    return set(FLOATS) & set(known) if op.name in vectorised else {known[number % len(known)]}
+    if op.name in vectorised:
+        return set(FLOATS) & set(known)
+    return {known[number % len(known)]} if known else set()
 
 
 # So many elementwise ops have their operands, and so a vectorised loop, in common: Numba's own passes take a quarter of
