@@ -25,7 +25,7 @@ from numgraph.shared import SharedVariable
 from numgraph.substitution import replaced
 from numgraph.updates import Updates, left_by_loop, update_value
 
-__all__ = ["foldl", "foldr", "map", "reduce", "scan", "until"]
+__all__ = ["scan", "until"]
 
 
 def scan(
@@ -67,14 +67,14 @@ def scan(
     fit no step, MissingInputError for a shared variable that `strict` does not allow, IndexError (at the call) for a
     negative number of steps, and for `outputs[-1]` of none.
     """
-    scanner = _scanned(fn, sequences, outputs_info, non_sequences, n_steps, go_backwards, name, strict)
+    scanner = scanned(fn, sequences, outputs_info, non_sequences, n_steps, go_backwards, name, strict)
     if truncate_gradient == 0 or truncate_gradient < -1:
         raise OptionError(f"scan: truncate_gradient is a number of steps, or -1 for all, not {truncate_gradient}")
     scanner.graph.truncate = None if truncate_gradient == -1 else truncate_gradient
     return scanner.results(return_list)
 
 
-def _scanned(
+def scanned(
     fn: Callable[..., Any],
     sequences: Any,
     outputs_info: Any,
@@ -261,59 +261,3 @@ def _refuse_others(graph: Open, allowed: Sequence[Variable]) -> None:
             raise MissingInputError(
                 f"scan: strict, and the step uses {label(node)}, which is not in non_sequences\n  {describe(node)}"
             )
-
-
-# -- loops with less to say ---------------------------------------------------------------------------------------
-
-
-def map(
-    fn: Callable[..., Any],
-    sequences: Any,
-    non_sequences: Any = None,
-    truncate_gradient: int = -1,
-    go_backwards: bool = False,
-    mode: Any = None,
-    name: str | None = None,
-) -> tuple[Any, Updates]:
-    """fn of each element along axis 0 of the sequences. Returns (outputs, updates), see `scan`."""
-    return scan(
-        fn, sequences, [], non_sequences, truncate_gradient=truncate_gradient, go_backwards=go_backwards, name=name
-    )
-
-
-def reduce(
-    fn: Callable[..., Any],
-    sequences: Any,
-    outputs_info: Any,
-    non_sequences: Any = None,
-    go_backwards: bool = False,
-    mode: Any = None,
-    name: str | None = None,
-) -> tuple[Any, Updates]:
-    """What is left of outputs_info when fn(element, so far) has gone over the sequences. Returns (outputs, updates)."""
-    scanner = _scanned(fn, sequences, outputs_info, non_sequences, None, go_backwards, name)
-    return scanner.results(False, reduced=True)
-
-
-def foldl(
-    fn: Callable[..., Any],
-    sequences: Any,
-    outputs_info: Any,
-    non_sequences: Any = None,
-    mode: Any = None,
-    name: str | None = None,
-) -> tuple[Any, Updates]:
-    """`reduce` from the first element to the last."""
-    return reduce(fn, sequences, outputs_info, non_sequences, False, mode, name)
-
-
-def foldr(
-    fn: Callable[..., Any],
-    sequences: Any,
-    outputs_info: Any,
-    non_sequences: Any = None,
-    mode: Any = None,
-    name: str | None = None,
-) -> tuple[Any, Updates]:
-    """`reduce` from the last element to the first."""
-    return reduce(fn, sequences, outputs_info, non_sequences, True, mode, name)

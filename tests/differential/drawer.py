@@ -6,7 +6,7 @@ import random
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,8 +15,10 @@ from numgraph.reference import evaluate
 from numgraph.stable.engine import stabilised
 from tests.differential import draws, grades, users
 from tests.differential.grades import Grade, Worth
-from tests.differential.loops import Body, worth_of
 from tests.differential.program import Program, Source, Step, names_in
+
+if TYPE_CHECKING:
+    from tests.differential.loops import Body
 
 # Elements that one value may have while a program is drawn.
 LARGEST = 3000
@@ -182,6 +184,8 @@ def computed(
     wanted = stabilised([variable], known) if mode in ("smooth", "stable") else [variable]
     (array,) = evaluate(wanted, known)
     if body is not None:
+        from tests.differential.loops import worth_of  # which needs NumPy's twins of all kinds
+
         return worth_of(body, worth, array)
     made = grades.grade(mode, [worth[n] for n in operands if n in worth], array)
     if made.grade == Grade.UNSURE:

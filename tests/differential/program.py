@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tests.differential.loops import Body
 from tests.differential.values import fill
+
+if TYPE_CHECKING:
+    from tests.differential.loops import Body
 
 Array = np.ndarray[Any, Any]
 _NAME = re.compile(r"\b[xst]\d+\b")

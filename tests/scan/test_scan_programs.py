@@ -165,10 +165,10 @@ def test_shapes_that_do_not_fit_in_a_step(target: str) -> None:
     assert f(np.ones((2, 3)), np.ones(3)).shape == (2, 3)
 
 
-def test_devices_refuse_loops() -> None:
-    x, _, h = layer()
-    with pytest.raises(DeviceError, match=r'scan: loops do not run on a device yet(.|\n)*fix: target="cpu"'):
-        ng.function([x], h, target="cuda-sim")
+def test_devices_refuse_a_condition() -> None:
+    s, _ = ng.scan(lambda h: (h * 2, ng.until(h > 9)), outputs_info=1.0, n_steps=7)
+    with pytest.raises(DeviceError, match=r"cannot see where `until` ends it(.|\n)*fix: n_steps alone"):
+        ng.function([], s, target="cuda-sim")
 
 
 # -- the generated source ------------------------------------------------------------------------------------------
