@@ -205,6 +205,7 @@ def scan(
     for t in range(steps):
         found = step(*(w[t] for w in wholes), *(v for values in states if values is not None for v in values))
         found, ends = found if isinstance(found, tuple) else (found, False)
+        found = found if isinstance(found, list) else [found]
         for row, values, new in zip(rows, states, found, strict=True):
             row.append(np.asarray(new))
             if values is not None:
