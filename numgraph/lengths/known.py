@@ -166,7 +166,11 @@ def _larger(length: Node) -> Node | None:
 
 
 def in_order(*numbers: Any) -> bool:
-    """Whether the first of two numbers, and others that are added to it, are not larger than the last one."""
+    """Whether the first of two numbers, and others that are added to it, are not larger than the last one: also where
+    that is the larger of several, of which one is not smaller."""
+    last = found(numbers[-1])
+    if isinstance(last, Node) and last.name == "maximum" and any(in_order(*numbers[:-1], v) for v in last.inputs):
+        return True
     return all(factor >= 0 for factor in total((numbers[-1], 1), *((n, -1) for n in numbers[:-1])).values())
 
 
