@@ -27,6 +27,11 @@ RUNS = {
     "hmc": (["--samples", "5000", "--warm", "300"], 0.0, 0.15),
     # a machine that has not learned plays no chord
     "rnnrbm": (["--epochs", "15", "--pieces", "60"], 0.05, 1.0),
+    "cA": (["--epochs", "1", "--hidden", "100", "--rate", "0.02"], 60.0, 150.0),
+    "SdA": (["--epochs", "2", "--pretraining", "1", "--hidden", "100"], 0.0, 0.2),
+    "DBN": (["--epochs", "2", "--pretraining", "1", "--hidden", "100"], 0.0, 0.2),
+    # sentences without a mistake; a network that says O for every word has none
+    "rnnslu": (["--epochs", "3", "--sentences", "500"], 0.2, 1.01),
 }
 DRAWN = RUNS.keys() - {"logistic_cg", "logistic_sgd", "mlp"}
 
