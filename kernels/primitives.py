@@ -24,8 +24,9 @@ _POINTER_NAMES = {
 class Primitive(NamedTuple):
     """build: (builder, *values) -> value, None for a primitive without a result.
 
-    arguments, result: names of dtypes; "pointer", any pointer; "pointer float32"; "real", float32 or float64, the same
-    wherever it stands; "reals", a tuple of it, which comes as a list; "words", a tuple of int64, likewise; "void".
+    arguments, result: names of dtypes; "pointer", any pointer, as a result one of the first's type; "pointer float32";
+    "real", float32 or float64, the same wherever it stands; "reals", a tuple of it, which comes as a list; "words", a
+    tuple of int64, likewise; "void".
     """
 
     build: object
@@ -293,6 +294,30 @@ def _product_at(real):
     return Primitive(build, ("int64", *kinds), "void", "")
 
 
+# ------------------------------------------------------------------------------------------------- functions of others
+
+
+def _place(builder, pointer, k):
+    return builder.ptrtoint(builder.gep(pointer, [k]), _I64)
+
+
+def _pointer_at(builder, pointer, address):
+    return builder.inttoptr(address, pointer.type)
+
+
+def _fortran(builder, function, addresses):
+    kind = ir.FunctionType(ir.VoidType(), [_I64] * len(addresses))
+    builder.call(builder.inttoptr(function, kind.as_pointer()), addresses)
+
+
+def _allocate(builder, size):
+    return builder.call(external(builder, "PyMem_RawMalloc", ir.FunctionType(_I64, [_I64])), [size])
+
+
+def _release(builder, address):
+    builder.call(external(builder, "PyMem_RawFree", ir.FunctionType(ir.VoidType(), [_I64])), [address])
+
+
 # ----------------------------------------------------------------------------------------------------------- the table
 
 # "module.name", as kernels and generated code import it -> primitive
@@ -357,6 +382,18 @@ PRIMITIVES = {
     ),
     "support.from_python": Primitive(_from_python, ("int64",), "int64", "The value of a Python int."),
     "support.to_python": Primitive(_to_python, ("int64",), "int64", "A Python int."),
+    "foreign.place": Primitive(_place, ("pointer", "int64"), "int64", "The address of element k."),
+    "foreign.at": Primitive(
+        _pointer_at, ("pointer", "int64"), "pointer", "A pointer, of the type of the first, to an address."
+    ),
+    "foreign.fortran": Primitive(
+        _fortran, ("int64", "words"), "void",
+        "Call the Fortran function at an address, whose arguments are addresses: everything is passed by reference.",
+    ),
+    "foreign.allocate": Primitive(
+        _allocate, ("int64",), "int64", "The address of memory of so many bytes; 0 if there is none. Needs no lock."
+    ),
+    "foreign.release": Primitive(_release, ("int64",), "void", "Give memory back that `allocate` gave."),
     "calls.sgemm_at": _product_at("float32"),
     "calls.dgemm_at": _product_at("float64"),
 }  # fmt: skip

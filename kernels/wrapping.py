@@ -34,7 +34,8 @@ def signature_of(arguments, result, given):
         if not fits:
             return None
         found.append(wanted)
-    return numba_type(result, real)(*found)
+    kind = found[0] if result == "pointer" else numba_type(result, real)
+    return kind(*found)
 
 
 def unpacked(builder, kind, value):

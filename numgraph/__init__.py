@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any as _Any
 
-from numgraph import random
+from numgraph import linalg, random
 from numgraph import tensor as _tensor
 from numgraph.config import config
 from numgraph.errors import (
@@ -27,6 +27,7 @@ from numgraph.errors import (
     IndexOutOfRange,
     IndexShapeError,
     InputError,
+    MatrixError,
     MissingInputError,
     NumgraphError,
     OptionError,
@@ -51,6 +52,9 @@ from numgraph.ops import (
     create as _create,
 )
 from numgraph.ops import (
+    einsum as _einsum,
+)
+from numgraph.ops import (
     elementwise as _elementwise,
 )
 from numgraph.ops import (
@@ -63,6 +67,9 @@ from numgraph.ops import (
     join as _join,
 )
 from numgraph.ops import (
+    leastsquares as _leastsquares,
+)
+from numgraph.ops import (
     linalg as _linalg,
 )
 from numgraph.ops import (
@@ -70,6 +77,9 @@ from numgraph.ops import (
 )
 from numgraph.ops import (
     padding as _padding,
+)
+from numgraph.ops import (
+    powers as _powers,
 )
 from numgraph.ops import (
     reduce as _reduce,
@@ -84,10 +94,16 @@ from numgraph.ops import (
     shape as _shape,
 )
 from numgraph.ops import (
+    solve as _solve,
+)
+from numgraph.ops import (
     sort as _sort,
 )
 from numgraph.ops import (
     special as _special,
+)
+from numgraph.ops import (
+    spectral as _spectral,
 )
 from numgraph.ops import (
     statistics as _statistics,
@@ -104,19 +120,24 @@ from numgraph.ops import (
 from numgraph.ops.activations import *
 from numgraph.ops.compare import *
 from numgraph.ops.create import *
+from numgraph.ops.einsum import *
 from numgraph.ops.elementwise import *
 from numgraph.ops.grids import *
 from numgraph.ops.index import *
 from numgraph.ops.join import *
+from numgraph.ops.leastsquares import *
 from numgraph.ops.linalg import *
 from numgraph.ops.nnet import *
 from numgraph.ops.padding import *
+from numgraph.ops.powers import *
 from numgraph.ops.reduce import *
 from numgraph.ops.search import *
 from numgraph.ops.select import *
 from numgraph.ops.shape import *
+from numgraph.ops.solve import *
 from numgraph.ops.sort import *
 from numgraph.ops.special import *
+from numgraph.ops.spectral import *
 from numgraph.ops.statistics import *
 from numgraph.ops.ufuncs import *
 from numgraph.ops.user import *
@@ -143,30 +164,35 @@ def __getattr__(name: str) -> _Any:
 
 __all__ = [
     "ArgumentShapeError", "AxisError", "Constant", "DisconnectedError", "DtypeError", "Function", "FunctionError",
-    "GivensError", "GradientError", "In", "IndexOutOfRange", "IndexShapeError", "InputError", "MissingInputError",
-    "NumgraphError", "OptionError", "Out", "RepeatedUpdateError", "ShapeError", "SharedVariable", "TensorType",
-    "UnusedInputError", "UpdateError", "ValueOverflowError", "Variable", "__version__", "clone", "config", "debugprint",
-    "function", "grad", "hessian", "jacobian", "pprint", "random", "shared",
+    "GivensError", "GradientError", "In", "IndexOutOfRange", "IndexShapeError", "InputError", "MatrixError",
+    "MissingInputError", "NumgraphError", "OptionError", "Out", "RepeatedUpdateError", "ShapeError", "SharedVariable",
+    "TensorType", "UnusedInputError", "UpdateError", "ValueOverflowError", "Variable", "__version__", "clone", "config",
+    "debugprint", "function", "grad", "hessian", "jacobian", "linalg", "pprint", "random", "shared",
 ]  # fmt: skip
 # what the ops are called, and what makes variables
 __all__ += _activations.__all__
 __all__ += _branches.__all__
 __all__ += _compare.__all__
 __all__ += _create.__all__
+__all__ += _einsum.__all__
 __all__ += _elementwise.__all__
 __all__ += _grids.__all__
 __all__ += _index.__all__
 __all__ += _join.__all__
+__all__ += _leastsquares.__all__
 __all__ += _linalg.__all__
 __all__ += _nnet.__all__
 __all__ += _padding.__all__
+__all__ += _powers.__all__
 __all__ += _reduce.__all__
 __all__ += _search.__all__
 __all__ += _select.__all__
 __all__ += _scanning.__all__
 __all__ += _shape.__all__
+__all__ += _solve.__all__
 __all__ += _sort.__all__
 __all__ += _special.__all__
+__all__ += _spectral.__all__
 __all__ += _statistics.__all__
 __all__ += _ufuncs.__all__
 __all__ += _user.__all__

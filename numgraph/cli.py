@@ -177,17 +177,18 @@ def run_inspect(options: argparse.Namespace) -> None:
 
 
 def cache_entries() -> list[dict[str, Any]]:
-    """The compiled functions in the cache folder, the last used first: name, bytes, used, usable, path.
+    """The compiled functions in the cache folder, the last used first: name, bytes, used, usable, path, for_all.
 
     A row is one machine code, or a source that has none. usable: whether it is whole, and made for this machine and
-    these versions; None where the source that would tell is missing.
+    these versions; None where the source that would tell is missing. for_all: whether it is no function, but code that
+    is compiled once for all functions (products, the pool of threads).
     """
     from numgraph import cache
     from numgraph.runtime import native
 
     there = cache.files()
     # read past `cache.load`, which marks files as used
-    sources = {file.source: contents(file.path).decode("utf-8", "replace") for file in there if file.kind == "source"}
+    sources = cached_sources(there)
     coded = {file.source for file in there if file.kind == "code"}
     rows = []
     for file in there:
@@ -200,8 +201,18 @@ def cache_entries() -> list[dict[str, Any]]:
             usable = usable and native.unpack(file.path.name, contents(file.path)) is not None
         name = "(its source is missing)" if text is None else titled(text)
         row = {"name": name, "bytes": file.size, "used": file.used, "usable": usable, "path": str(file.path)}
-        rows.append(row)
+        rows.append({**row, "for_all": text is not None and is_for_all(text)})
     return sorted(rows, key=lambda row: (-row["used"], row["path"]))
+
+
+def cached_sources(there: Sequence[Any]) -> dict[str, str]:
+    """The sources among the files of the cache folder, by name."""
+    return {file.source: contents(file.path).decode("utf-8", "replace") for file in there if file.kind == "source"}
+
+
+def is_for_all(text: str) -> bool:
+    """Whether a source in the cache is that of code for all functions."""
+    return text.lstrip('"; ').startswith("numgraph: ")
 
 
 def contents(path: Path) -> bytes:
@@ -241,7 +252,9 @@ def run_cache_list(options: argparse.Namespace) -> None:
         print(json.dumps(rows, indent=1))
         return
     console = terminal.make_console()
-    console.print(Text(f"{len(rows)} compiled functions in {config.cache_dir}", overflow="fold"))
+    common = sum(row["for_all"] for row in rows)
+    more = f" and {common} pieces of code for all functions" if common else ""
+    console.print(Text(f"{len(rows) - common} compiled functions{more} in {config.cache_dir}", overflow="fold"))
     if not rows:
         return
     table = Table(box=None, pad_edge=False)
@@ -267,7 +280,8 @@ def run_cache_size(options: argparse.Namespace) -> None:
     there = cache.files()
     total = sum(file.size for file in there)
     limit = f"at most {sized(config.cache_limit)}" if config.cache_limit else "without limit"
-    functions = len({file.source for file in there if file.kind != "program"})
+    common = {name for name, text in cached_sources(there).items() if is_for_all(text)}
+    functions = len({file.source for file in there if file.kind != "program"} - common)
     print(f"{functions} functions, {len(there)} files, {sized(total)} ({total} bytes; {limit}) in {config.cache_dir}")
 
 

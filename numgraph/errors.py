@@ -6,6 +6,8 @@ with which values, where each value came from (the user's line) and what to do a
 
 from __future__ import annotations
 
+import numpy as np
+
 
 class NumgraphError(Exception):
     """Base of every error that numgraph raises on purpose."""
@@ -102,6 +104,15 @@ class FunctionError(NumgraphError, RuntimeError):
 
     Cause: what it raised is `__cause__`. Shared variables are as they were before the call. Fix: in the function, or in
     the values that it is called with, which the message shows.
+    """
+
+
+class MatrixError(NumgraphError, np.linalg.LinAlgError):
+    """A matrix that a function of linear algebra is not defined for; a `numpy.linalg.LinAlgError`.
+
+    Cause: it is singular, not positive definite, or an iteration did not converge, as with NaN. Shared variables are as
+    they were before the call. Fix: look at the matrix that the message names; `A + 1e-6 * ng.eye(n)` moves the
+    eigenvalues of one that is singular by rounding alone, and `ng.pinv` and `ng.lstsq` take any.
     """
 
 

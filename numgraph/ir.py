@@ -19,7 +19,7 @@ import numpy as np
 
 from numgraph.formula import described
 from numgraph.graph import Variable
-from numgraph.lengths.rules import Arithmetic, lower_bound, simplified
+from numgraph.lengths.rules import HIGH, LOW, Arithmetic, bounds, simplified
 from numgraph.op import OPS, Op, reference
 from numgraph.ops.loop import Loop
 from numgraph.ops.special import CAST
@@ -54,8 +54,8 @@ class Node(Arithmetic):
 
     depth: the innermost loop it depends on, + 1. planned: whether it is a scalar that can be computed before any loop
     runs, of the program or of a scan's step. reads: whether an element of an array is read for it: of a length, whether
-    it is more than arithmetic on lengths. lowest: what a length or index is at least, None where nothing is
-    known. within: the scans, by number, in whose steps it is another value.
+    it is more than arithmetic on lengths. lowest, highest: what a length or index is at least and at most; bounds of
+    int64 where nothing is known. within: the scans, by number, in whose steps it is another value.
     """
 
     graph: Graph
@@ -69,7 +69,8 @@ class Node(Arithmetic):
     depth: int = field(init=False)
     planned: bool = field(init=False)
     reads: bool = field(init=False)
-    lowest: int | None = field(init=False)
+    lowest: int = field(init=False)
+    highest: int = field(init=False)
     within: frozenset[int] = field(init=False)
 
     def __post_init__(self, lengths: tuple[Any, ...]) -> None:
@@ -87,7 +88,9 @@ class Node(Arithmetic):
         put(self, "planned", _planned(self))
         put(self, "reads", kind == "load" or (kind != "extent" and any(v.reads for v in inputs)))
         put(self, "within", _within(self))
-        put(self, "lowest", lower_bound(self) if self.dtype == "int64" and not lengths else None)
+        lowest, highest = bounds(self) if self.dtype == "int64" and not lengths else (LOW, HIGH)
+        put(self, "lowest", lowest)
+        put(self, "highest", highest)
 
     @property
     def dims(self) -> tuple[Any, ...]:

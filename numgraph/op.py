@@ -115,7 +115,10 @@ class Kernel:
     sizes: `(*operands, **attrs) -> numbers` passed as int64; for a user's function the lengths of all its results, of
     which `ranks` has the number of axes. wide: float32 is computed in float64 where sums are: then the function writes
     float64. on_grid: `(*inputs, **attrs) -> Variable`, what the op is composed of on a grid, where one thread would run
-    the kernel.
+    the kernel. routines: functions of LAPACK and BLAS without the letter of their dtype, "potrf", whose addresses are
+    passed behind the sizes. Then the function returns a status: 0, the number of the first matrix (from 1) with which
+    what `fails` says is wrong, or -1 if there was no memory. on_thread: the function for one thread of a grid, which
+    has no routines; "" where it is that same one, and none where there are routines.
     """
 
     function: str
@@ -123,6 +126,9 @@ class Kernel:
     wide: bool = False
     on_grid: Callable[..., Any] | None = None
     ranks: tuple[int, ...] = ()
+    routines: tuple[str, ...] = ()
+    fails: str = ""
+    on_thread: str = ""
 
 
 @dataclass(frozen=True)
@@ -160,8 +166,8 @@ class Op:
     show: `(*syntax trees of the operands, **attrs) -> syntax tree`, how formulas write it (`x[a:b]`); None: as a call.
     says: what messages call it where users know it by another name.
     user: for an op that calls a user's function, that function: the op is no row of the table then. converts: whether
-    what it returns is converted to the result's dtype. raises: whether a call may end with an exception. pickled:
-    `() -> (function, arguments)` that makes the op again.
+    what it returns is converted to the result's dtype. raises: whether a call may end with an exception; so may all
+    kernels with routines. pickled: `() -> (function, arguments)` that makes the op again.
     moves: each element of the result is one of the first argument's. uniform: where the first argument is one number
     all over, so is the result, that number. conversion: the result is the argument in the dtype of attribute `dtype`,
     and nothing else. windowed: `(**attrs) -> bool`, whether of the first argument only some rows are read, or their
@@ -222,6 +228,8 @@ class Op:
             raise ValueError(f"op {self.name}: form {forms[0]} needs a shape rule")
         if self.scalar:
             object.__setattr__(self, "tree", _parse(self.name, self.args, self.scalar))
+        if self.kernel is not None and self.kernel.routines:
+            object.__setattr__(self, "raises", True)
         if self.user is not None:
             return
         if self.name in OPS:

@@ -37,8 +37,9 @@ def _valueless(what: str, variable: Any, fix: str) -> str:
 
 # Functions of NumPy that numgraph calls otherwise or has not under their name, and what to do instead.
 _OTHERWISE = {
-    "linalg.inv": "the inverse of a matrix is not there yet (ng.inv is 1 / x, element by element): compute it with "
-    "NumPy and pass it as an argument",
+    "linalg.inv": "use ng.linalg.inv, the inverse of a matrix (ng.inv is 1 / x, element by element)",
+    "linalg.trace": "use ng.linalg.trace",
+    "linalg.multi_dot": "use ng.linalg.multi_dot",
     "linalg.norm": "use ng.norm",
     "identity": "use ng.eye",
 }
@@ -69,6 +70,8 @@ def _no_numpy(function: Any, variable: Any, method: str = "", options: bool = Fa
     name = (_named(function) or function.__name__) + method
     shown = f"np.{name}" if _named(function) else name
     there = "" if method else _same_function(function)
+    if name.startswith("linalg.") and name not in _OTHERWISE and name.removeprefix("linalg.") in FUNCTIONS:
+        there = name
     otherwise = _OTHERWISE.get(name, f"numgraph has no {'such function' if '.' in name else 'function of that name'}")
     instead = f"use ng.{there}" if there else otherwise
     if options:

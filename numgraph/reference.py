@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numgraph.errors import IndexOutOfRange, MissingInputError, NumgraphError, ShapeError, SizeError
+from numgraph.errors import IndexOutOfRange, MatrixError, MissingInputError, NumgraphError, ShapeError, SizeError
 from numgraph.formula import described
 from numgraph.graph import Constant, Variable, describe, toposort
 from numgraph.lengths.dims import MOST_BYTES, counted
@@ -160,6 +160,8 @@ def compute(node: Variable, arrays: Sequence[Array]) -> Array:
         raise type(error)(_message(node, arrays, str(error))) from error.__cause__
     except IndexError as error:
         raise IndexOutOfRange(_message(node, arrays, str(error))) from error
+    except np.linalg.LinAlgError as error:
+        raise MatrixError(_message(node, arrays, str(error))) from error
     except MemoryError as error:
         raise SizeError(_message(node, arrays, str(error))) from error
     except ValueError as error:

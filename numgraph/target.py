@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from numgraph.explain.explanation import Explanation
     from numgraph.inspector.record import FunctionRecord
     from numgraph.ir import Graph, Requirement
-    from numgraph.loops.values import Raised
+    from numgraph.loops.values import Broken, Raised
     from numgraph.rewrite.assume import Keys, Leaf
     from numgraph.schedule.tasks import Task
 
 
 # Why a variant may refuse to run.
-Cause: TypeAlias = "Requirement | Raised | Task"
+Cause: TypeAlias = "Requirement | Raised | Broken | Task"
 
 
 class CheckFailed(Exception):

@@ -2,5 +2,5 @@
 
     python -m bench.programs.logistic_sgd
 
-on the 10,000 digits that come with numgraph.
+on the 10,000 digits that come with numgraph; and a Gaussian process, on points that it draws.
 """

@@ -203,6 +203,9 @@ def softmax(c: Any) -> Any:
     return f.softmax(f.shape_padleft(x) if x.ndim == 1 else x, -1)
 
 
+softmax_graph = softmax
+
+
 def softmax_with_bias(x: Any, b: Any) -> Any:
     """softmax of each row of x + b."""
     return softmax(as_variable(x) + b)
@@ -272,6 +275,27 @@ def lop(f_: Any, wrt: Any, eval_points: Any, consider_constant: Any = None, disc
     points = list(eval_points) if isinstance(eval_points, list | tuple) else [eval_points]
     known = dict(zip(outputs, map(as_variable, points), strict=True))
     return grad(None, wrt, consider_constant, known, disconnected_inputs)
+
+
+def solve_lower_triangular(a: Any, b: Any) -> Variable:
+    """x with a @ x = b, for a of which the lower triangle is read."""
+    return f.solve_triangular(a, b, lower=True)  # type: ignore[no-any-return]
+
+
+def solve_upper_triangular(a: Any, b: Any) -> Variable:
+    """x with a @ x = b, for a of which the upper triangle is read."""
+    return f.solve_triangular(a, b)  # type: ignore[no-any-return]
+
+
+def eigvalsh(a: Any, b: Any = None, lower: bool = True) -> Variable:
+    """The eigenvalues w of symmetric matrices a, or those with a @ v = w * b @ v for positive definite b."""
+    if b is None:
+        return f.eigvalsh(a, "L" if lower else "U")  # type: ignore[no-any-return]
+    x, factor = as_variable(a), f.cholesky(b, upper=not lower)
+    factor = factor if lower else factor.T
+    whole = f.add(f.tril(x), f.tril(x, -1).T) if lower else f.add(f.triu(x), f.triu(x, 1).T)
+    half = f.solve_triangular(factor, whole, lower=True)
+    return f.eigvalsh(f.solve_triangular(factor, half.T, lower=True))  # type: ignore[no-any-return]
 
 
 def rop(f_: Any, wrt: Any, eval_points: Any, disconnected_outputs: str = "raise") -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 _CHECKPOINTS = "use scan, which keeps what the gradient needs"
 _IMAGES = "there is no convolution or pooling yet"
-_ALGEBRA = "there is no linear algebra beyond products yet; compute it with numpy.linalg and pass the result"
+_TENSORS = "reshape to matrices, and use matrix_inverse or solve"
 _SPECIAL = "there is no such special function yet; numgraph.elementwise makes an op of a Numba function"
 _COMPLEX = "there are no complex numbers"
 _OPS = "ops of C code or Python are not taken over; numgraph.elementwise and numgraph.call take Numba functions"
@@ -46,10 +46,8 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
     "theano.tensor.signal.downsample": (("max_pool_2d max_pool_2d_same_size", _IMAGES),),
     "theano.tensor.signal.conv": (("conv2d", _IMAGES),),
     "theano.tensor.nlinalg": (
-        ("pinv matrix_inverse det eig eigh qr svd matrix_power tensorinv tensorsolve lstsq", _ALGEBRA),
-    ),
-    "theano.tensor.slinalg": (
-        ("cholesky solve solve_lower_triangular solve_upper_triangular eigvalsh kron expm", _ALGEBRA),
+        ("eig", _COMPLEX),
+        ("tensorinv tensorsolve", _TENSORS),
     ),
     "theano.tensor.fft": (("rfft irfft", "there are no Fourier transforms yet"),),
     "theano.scan_module": (("scan_checkpoints", _CHECKPOINTS),),

@@ -81,7 +81,8 @@ _ALIASES = {
 }  # fmt: skip
 # Functions that Theano has in nnet alone; `tensor` has them all the same, except where the two differ.
 _NNET = (
-    "sigmoid softplus elu softmax relu hard_sigmoid ultra_fast_sigmoid selu softsign logsoftmax softmax_with_bias "
+    "sigmoid softplus elu softmax relu hard_sigmoid ultra_fast_sigmoid selu softsign logsoftmax softmax_graph "
+    "softmax_with_bias "
     "binary_crossentropy sigmoid_binary_crossentropy categorical_crossentropy crossentropy_categorical_1hot "
     "crossentropy_softmax_1hot crossentropy_softmax_1hot_with_bias crossentropy_softmax_argmax_1hot_with_bias "
     "batch_normalization batch_normalization_test confusion_matrix"
@@ -172,4 +173,12 @@ GRADIENT = absent("theano.gradient") | {
     "zero_grad": FUNCTIONS["zero_grad"], "consider_constant": FUNCTIONS["zero_grad"], "grad_clip": TENSOR["grad_clip"],
     "DisconnectedInputError": DisconnectedError, "NullTypeGradError": GradientError,
 }  # fmt: skip
-NLINALG = absent("theano.tensor.nlinalg") | {name: TENSOR[name] for name in ("trace", "diag", "matrix_dot", "norm")}
+NLINALG = absent("theano.tensor.nlinalg") | {
+    name: TENSOR[name]
+    for name in (
+        "trace diag matrix_dot norm pinv matrix_inverse det eigh qr svd matrix_power lstsq"
+    ).split()
+}  # fmt: skip
+SLINALG = {name: TENSOR[name] for name in ("cholesky", "solve", "kron", "expm")} | {
+    name: getattr(composed, name) for name in ("solve_lower_triangular", "solve_upper_triangular", "eigvalsh")
+}

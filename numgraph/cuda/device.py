@@ -29,6 +29,15 @@ MOST_BLOCKS = (2**31 - 1, 65535, 65535)
 
 
 @dataclass(frozen=True)
+class Copying:
+    """Bytes that are copied on the device."""
+
+    to: int
+    source: int
+    size: int
+
+
+@dataclass(frozen=True)
 class Product:
     """C = alpha * op(A) @ op(B) + beta * C as cuBLAS takes it, of `count` column-major matrices each.
 

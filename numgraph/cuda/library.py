@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from numgraph.cuda.blas import product_of
-from numgraph.cuda.device import Device, Product
+from numgraph.cuda.device import Copying, Device, Product
 
 KERNELS: Any = import_module("numgraph.kernels.cuda.names").KERNELS
-# kernel, grid, threads of a block, parameters; or a product by cuBLAS
-Launch = tuple[Any, Any, Any, tuple[int, ...]] | Product
+# kernel, grid, threads of a block, parameters; or a product by cuBLAS, or a copy
+Launch = tuple[Any, Any, Any, tuple[int, ...]] | Product | Copying
 
 
 @dataclass

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
 
 from numgraph import cache
 from numgraph.cuda.numbers import CASTS
 from numgraph.emit.gridmodule import GridModule
-from numgraph.loops.grid.kernel import Kernel
+from numgraph.loops.grid.kernel import Kernel, flat
 
 
 @dataclass
@@ -20,6 +20,7 @@ class Loaded:
 
     kernel: Kernel
     code: Any
+    inner: list[Loaded] = field(default_factory=list)
 
 
 def loaded(text: str) -> dict[str, Any]:
@@ -35,9 +36,15 @@ def loaded(text: str) -> dict[str, Any]:
 
 def slots_read(kernels: Sequence[Kernel], module: GridModule) -> tuple[int, ...]:
     """The slots of the table that the launches of a stage depend on."""
-    numbers = [count for kernel in kernels for count, _, _ in kernel.grid]
+    every = list(flat(kernels))
+    numbers = [count for kernel in every for count, _, _ in kernel.grid]
     slots = []
-    for kernel in kernels:
+    if any(kernel.scan is not None for kernel in every):
+        # where steps go, plans of steps work out of all that plans have found
+        layout = module.layout
+        slots += [slot for node, slot in layout.values.items() if not node.within]
+        slots += [s for node, s in zip(layout.inputs, layout.arguments, strict=True) if node.kind == "scalar"]
+    for kernel in every:
         numbers += [*kernel.sizes, *(offset for _, offset in kernel.operands)]
         for parameter in kernel.parameters.values():
             match parameter.source:
@@ -54,5 +61,7 @@ def slots_read(kernels: Sequence[Kernel], module: GridModule) -> tuple[int, ...]
 
 def arrays_read(module: GridModule) -> list[str]:
     """Digests of the constant arrays that kernels read."""
-    sources = [p.source for stage in module.kernels for kernel in stage for p in kernel.parameters.values()]
+    sources = [p.source for stage in module.kernels for kernel in flat(stage) for p in kernel.parameters.values()]
+    scans = [kernel.scan for stage in module.kernels for kernel in flat(stage) if kernel.scan is not None]
+    sources += [state.first.source for scan in scans for state in scan.states.values()]
     return list(dict.fromkeys(source[1] for source in sources if source[0] == "array"))

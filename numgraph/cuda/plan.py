@@ -17,14 +17,36 @@ class Table(list[Any]):
     fetch: Callable[[int, str], Any]
 
 
-class _Elements:
-    """Elements at an address of the device."""
+class Constant:
+    """The address of a constant array, which the host has as well: what is added to it are bytes."""
 
-    def __init__(self, table: Table, address: int, dtype: str) -> None:
+    def __init__(self, array: np.ndarray[Any, Any], offset: int = 0) -> None:
+        self.array, self.offset = array, offset
+
+    def __add__(self, offset: int) -> Constant:
+        return Constant(self.array, self.offset + int(offset))
+
+    def fetch(self, offset: int, dtype: str) -> Any:
+        """The element behind so many more bytes."""
+        return as_number(np.frombuffer(self.array, dtype, 1, self.offset + int(offset))[0])
+
+
+def as_number(element: Any) -> Any:
+    """An element as plans compute with it: integers wrap around as NumPy's do, floats are Python's."""
+    return element.item() if element.dtype.kind == "f" else element
+
+
+class _Elements:
+    """Elements at an address of the device, or of a constant."""
+
+    def __init__(self, table: Table, address: Any, dtype: str) -> None:
         self.table, self.address, self.dtype = table, address, dtype
 
     def __getitem__(self, index: int) -> Any:
-        return self.table.fetch(self.address + index * np.dtype(self.dtype).itemsize, self.dtype)
+        offset = index * np.dtype(self.dtype).itemsize
+        if isinstance(self.address, Constant):
+            return self.address.fetch(offset, self.dtype)
+        return self.table.fetch(self.address + offset, self.dtype)
 
 
 def _pointer(dtype: str) -> Callable[..., Any]:

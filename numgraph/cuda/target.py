@@ -15,7 +15,7 @@ from numgraph.cuda.sweep import DeviceSweep
 from numgraph.cuda.variant import DeviceVariant
 from numgraph.explain.explanation import Explanation
 from numgraph.inspector.record import FunctionRecord
-from numgraph.loops.grid.kernel import Geometry
+from numgraph.loops.grid.kernel import Geometry, flat
 from numgraph.program import Program
 from numgraph.rewrite.assume import Keys, Leaf
 from numgraph.runtime.explain import add_source
@@ -92,7 +92,7 @@ class DeviceTarget:
         """Add the kernels to a record, and the stages that there are on a device."""
         schedule, module = variant.schedule, variant.module
         record.passes = list(variant.records.values())
-        add_source(record, schedule, module, [kernel for stage in module.kernels for kernel in stage])
+        add_source(record, schedule, module, [kernel for stage in module.kernels for kernel in flat(stage)])
         # nor the compilers
         from numgraph.cuda import compiler
 
@@ -121,7 +121,7 @@ def ptx(variant: DeviceVariant) -> str:
     from numgraph.cuda import compiler
 
     texts = []
-    for kernel in (k for stage in variant.module.kernels for k in stage if not k.library and k.code == k.name):
+    for kernel in (k for stage in variant.module.kernels for k in flat(stage) if k.function is not None):
         code, capability = variant.source[kernel.code], variant.device.capability
         texts.append(compiler.compile_cubin(code, kernel.signature, capability, max_threads=kernel.threads).ptx)
     return "\n".join(texts)

@@ -13,11 +13,13 @@ from numgraph.convention import FAILED_A, FAILED_B
 from numgraph.cuda.arena import Arena
 from numgraph.cuda.array import DeviceArray, empty
 from numgraph.cuda.buffer import DeviceBuffer, device_buffer
-from numgraph.cuda.device import Array, Device, Product, Recording
+from numgraph.cuda.device import Array, Copying, Device, Product, Recording
 from numgraph.cuda.library import CALLS, Call, Launch
 from numgraph.cuda.loading import Loaded, arrays_read, loaded, slots_read
-from numgraph.cuda.plan import Table, run_plan
+from numgraph.cuda.plan import Constant, Table, as_number, run_plan
 from numgraph.cuda.pool import Pool
+from numgraph.cuda.scans import Places
+from numgraph.cuda.scans import Steps as ScanSteps
 from numgraph.cuda.simdevice import spoil
 from numgraph.cuda.status import Status
 from numgraph.cuda.steps import Steps
@@ -25,6 +27,7 @@ from numgraph.emit.gridmodule import GridModule
 from numgraph.inspector.record import PassRecord
 from numgraph.ir import Node
 from numgraph.loops.grid.kernel import STEPS, Geometry, Kernel
+from numgraph.loops.grid.scans import GridScan, Place
 from numgraph.runtime.made import Made, Making
 from numgraph.runtime.refused import error_of
 from numgraph.schedule.plan import Schedule
@@ -61,6 +64,8 @@ class DeviceVariant:
         self.table.fetch = self._fetch
         self.kernels = [[self._loaded(self.source, kernel) for kernel in stage] for stage in module.kernels]
         self.memory: dict[Any, Arena] = {}
+        # where the step of a scan that is being planned reads and writes
+        self.places: Places = {}
         self.moves, self.peeked = 0, False
         # where the shared variables are; launches by what they depend on, and by the numbers of a call; all three are
         # void when memory changes its place
@@ -73,6 +78,9 @@ class DeviceVariant:
             array = schedule.graph.arrays[digest]
             self.constants[digest] = self._room(("array", digest), array.nbytes)
             device.upload(self.constants[digest], array)
+        for digest, slot in layout.arrays.items():
+            # plans read elements of these
+            self.table[slot] = Constant(schedule.graph.arrays[digest])
         # outputs that are results of a recording: number, offset in its words
         self.results: dict[int, int] = {}
         self.steps = Steps(device, len(layout.arguments) + 1, self._place_results(), STEPS)
@@ -87,8 +95,8 @@ class DeviceVariant:
         self.recordings: dict[Any, Recording | None] = {}
 
     def _loaded(self, source: dict[str, Any], kernel: Kernel) -> Loaded:
-        if kernel.library:
-            return Loaded(kernel, None)
+        if kernel.library or kernel.scan is not None:
+            return Loaded(kernel, None, [self._loaded(source, inner) for inner in kernel.inner])
         return Loaded(kernel, self.device.load(source[kernel.code], kernel.signature, kernel.threads))
 
     def _place_results(self) -> int:
@@ -118,7 +126,7 @@ class DeviceVariant:
         self.peeked = True
         cell = np.empty(1, dtype)
         self.device.download(address, cell)
-        return cell[0].item() if dtype in FLOATS else cell[0]
+        return as_number(cell[0])
 
     def _room(self, key: Any, size: int) -> int:
         """The address of at least `size` bytes for a purpose; what was there may be lost when it grows."""
@@ -240,11 +248,15 @@ class DeviceVariant:
                 self.table[slot] = self._result_address(key[1])
             elif key in made:
                 self.table[slot] = made[key].address
-        status = run_plan(self.source[self.module.plans[stage]], self.table)
+        self._planned(self.module.plans[stage])
+        self.table[layout.arena[stage]] = self._room(("arena", stage), int(self.table[layout.needed[stage]]))
+
+    def _planned(self, name: str) -> None:
+        """Run a plan; CheckFailed."""
+        status = run_plan(self.source[name], self.table)
         if status:
             cause = self.module.failures[status - 1]
             raise CheckFailed(self.schedule.graph, cause, int(self.table[FAILED_A]), int(self.table[FAILED_B]))
-        self.table[layout.arena[stage]] = self._room(("arena", stage), int(self.table[layout.needed[stage]]))
 
     def _number(self, value: int) -> int:
         """A number, or what a slot of the table holds."""
@@ -287,6 +299,9 @@ class DeviceVariant:
             if kernel.library:
                 found += CALLS[kernel.library](self._call(kernel, made))
                 continue
+            if kernel.scan is not None:
+                found += self._steps_of(kernel.scan, each, made)
+                continue
             grid = tuple(
                 max(1, min(most, -(-self._number(count) // per_block))) for count, per_block, most in kernel.grid
             )
@@ -294,6 +309,19 @@ class DeviceVariant:
             values = tuple(self._value(p.source, blocks, kernel, made) for p in kernel.parameters.values())
             found.append((each.code, grid, kernel.threads, values))
         return tuple(found)
+
+    def _steps_of(self, scan: GridScan, each: Loaded, made: dict[Made, DeviceArray]) -> list[Launch]:
+        """The launches of a scan."""
+
+        def address(place: Place) -> int:
+            return self._value(place.source, 1, each.kernel, made) + self._number(place.offset)
+
+        def step() -> Sequence[Launch]:
+            if scan.plan:
+                self._planned(scan.plan)
+            return self._launches(each.inner, made)
+
+        return ScanSteps(scan, self.table, self._number, address, self.places).run(step)
 
     def _address_of(self, leaf: Node) -> int:
         """Where an argument or a shared variable is."""
@@ -336,6 +364,8 @@ class DeviceVariant:
                 return self._room(source, self._number(self.module.parts[task]))
             case ("array", digest):
                 return self.constants[digest]
+            case ("state" | "moving", *_):
+                return self.places[source]
             case ("arguments",):
                 return self.steps.slots
             case ("found",):
@@ -360,6 +390,8 @@ class DeviceVariant:
         for launch in launches:
             if isinstance(launch, Product):
                 self.device.multiply(launch)
+            elif isinstance(launch, Copying):
+                self.device.copy(launch.to, launch.source, launch.size)
             else:
                 self.device.launch(*launch)
 

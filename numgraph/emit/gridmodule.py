@@ -11,7 +11,7 @@ from numgraph.emit.module import separated, work_line
 from numgraph.emit.printer import fits, function_lines
 from numgraph.emit.steps import Transformed
 from numgraph.emit.writer import Line
-from numgraph.loops.grid.kernel import Kernel
+from numgraph.loops.grid.kernel import Kernel, flat
 from numgraph.loops.grid.program import GridProgram
 from numgraph.loops.inline import inlined
 from numgraph.loops.names import HOST
@@ -60,15 +60,16 @@ class GridModule:
 def print_grid(program: GridProgram, title: Sequence[str]) -> GridModule:
     """The text of a program. title: lines that say what the graph is in the user's terms."""
     layout = program.layout
-    every = [kernel for kernels in program.kernels for kernel in kernels]
+    every = [kernel for kernels in program.kernels for kernel in flat(kernels)]
     merge([kernel for kernel in every if kernel.function is not None])
     helpers = {name: helper for kernel in every for name, helper in kernel.helpers.items()}
     functions = list(helpers.values())
     parts = [function_lines(helper) for helper in helpers.values()]
     for stage, kernels in enumerate(program.kernels):
         plan = inlined(program.plans[stage], fits)
-        parts += [function_lines(plan), *(kernel_lines(program, kernel) for kernel in kernels)]
-        functions += [plan, *(kernel.function for kernel in kernels if kernel.function is not None)]
+        plans = [plan, *(program.plans_of_steps[s] for s in scans_of(kernels) if s in program.plans_of_steps)]
+        parts += [*map(function_lines, plans), *(kernel_lines(program, kernel) for kernel in flat(kernels))]
+        functions += [*plans, *(kernel.function for kernel in flat(kernels) if kernel.function is not None)]
     lines = with_users(layout, separated(parts), FINDER)
     header = header_of(program, title, "\n".join(line.code for line in lines), every)
     text = "\n".join([*header, *(line.text() for line in lines)]).rstrip("\n") + "\n"
@@ -79,6 +80,11 @@ def print_grid(program: GridProgram, title: Sequence[str]) -> GridModule:
     return GridModule(
         text, listing, layout, layout.failures, names, program.kernels, program.parts, program.words, finders, functions
     )
+
+
+def scans_of(kernels: Sequence[Kernel]) -> list[int]:
+    """The numbers of the scans of a stage."""
+    return [kernel.scan.number for kernel in flat(kernels) if kernel.scan is not None]
 
 
 def merge(kernels: Sequence[Kernel]) -> None:

@@ -35,6 +35,8 @@ CHAIN, SCATTER, LOOP = 2.0, 4.0, 5.0
 # Of an element of a named kernel, by file; of the others what the schedule takes them for. Sorting: for each doubling.
 KERNELS = {"scans": 3.0}
 SORTING = 26.0
+# Of kernels that work on matrices, by file: for each element and each row of its matrix.
+ROWS = {"lapack": 0.15, "spectral": 3.0, "expm": 2.0}
 # Of tiles of a product: cycles of beginning one, and of packing an element.
 TILE_START, PACK = 24.0, 0.5
 # Of a dot product: adding up its lanes.
@@ -170,6 +172,9 @@ def kernel_cycles(task: Task, number: Length) -> float | None:
         return None
     most = max(n for n in counts if n is not None)
     module = task.node.op.kernel.function.partition(".")[0]
+    if module in ROWS:
+        # of the first operand, the last axis but one
+        return most * (KERNEL + ROWS[module] * (number(task.views[0].lengths[-2]) or 1))
     if module == "sorting":
         return most * SORTING * log2(max(number(task.node.dims[-1]) or 1, 2))
     return most * KERNELS.get(module, KERNEL)

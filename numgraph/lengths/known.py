@@ -15,6 +15,7 @@ from math import prod
 from typing import Any
 
 from numgraph.ir import Graph, Node, Requirement, found, topological
+from numgraph.lengths.rules import HIGH, LOW
 
 # For each number that is no sum, its factor; with the key None what is left when all of them are 0.
 Terms = dict[Node | None, int]
@@ -70,18 +71,37 @@ def least(*parts: tuple[Any, int]) -> int | None:
     """A number that a sum, see `total`, is known to be at least; None where none is known."""
     result = 0
     for node, factor in total(*parts).items():
-        lowest = 1 if node is None else node.lowest
-        if lowest is None or (node is not None and factor < 0):
+        if node is None:
+            result += factor
+        elif factor < 0 or node.lowest == LOW:
             return None
-        result += factor * lowest
+        else:
+            result += factor * node.lowest
     return result
 
 
 def at_least(a: Any, b: Any) -> bool:
-    """Whether a >= b: also where a is the larger of two numbers, of which one is."""
-    larger = a.inputs if isinstance(a, Node) and a.name == "maximum" else ()
-    bounds = [least((v, 1), (b, -1)) for v in (a, *larger)]
-    return any(n is not None and n >= 0 for n in bounds)
+    """Whether a >= b, for sums that do not wrap around: also where a is the larger of two numbers, of which one is."""
+    return any(_is_least(v, b) for v in (a, *_larger_of(a)))
+
+
+def certainly(a: Any, b: Any) -> bool:
+    """Whether a >= b even if they are made of any numbers, as lengths are that users write."""
+    return may_not_wrap(b) and any(may_not_wrap(v) and _is_least(v, b) for v in (a, *_larger_of(a)))
+
+
+def may_not_wrap(number: Any) -> bool:
+    """Whether a number is no sum or multiple that could have wrapped around."""
+    return not isinstance(number, Node) or not _parts(number) or (number.lowest, number.highest) != (LOW, HIGH)
+
+
+def _larger_of(number: Any) -> Sequence[Node]:
+    return number.inputs if isinstance(number, Node) and number.name == "maximum" else ()
+
+
+def _is_least(a: Any, b: Any) -> bool:
+    bound = least((a, 1), (b, -1))
+    return bound is not None and bound >= 0
 
 
 # -- conditions ---------------------------------------------------------------------------------------------------
@@ -91,11 +111,11 @@ def holds(kind: str, a: Any, b: Any) -> bool:
     """Whether a condition (see `ir.Requirement`) is known to hold."""
     a, b = found(a), found(b)
     if kind == "range":
-        return isinstance(a, int) and at_least(b, a + 1 if a >= 0 else -a)
+        return isinstance(a, int) and certainly(b, a + 1 if a >= 0 else -a)
     if kind in ("nonempty", "at_least"):
-        return at_least(a, 1 if kind == "nonempty" else b)
+        return certainly(a, 1 if kind == "nonempty" else b)
     if kind == "fits":
-        return at_least(b, a)
+        return certainly(b, a)
     return bool(a == b) or (kind == "broadcast" and 1 in (a, b))
 
 

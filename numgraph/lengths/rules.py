@@ -1,9 +1,11 @@
-"""The algebra of lengths and indices: identities, exact for every integer, and bounds."""
+"""The algebra of lengths and indices: identities, exact for every integer, and bounds, also of what wraps around."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+
+from numgraph.lengths.dims import MOST_BYTES
 
 # Those of `ir`, which stands on this.
 Graph = Any
@@ -12,14 +14,34 @@ Node = Any
 # The operations whose operands may change places.
 COMMUTATIVE = frozenset({"add", "mul", "minimum", "maximum", "eq"})
 
-# What a result is at least, from what its two operands are at least.
-BOUNDS: dict[str, Callable[[int, int], int | None]] = {
-    "add": lambda x, y: x + y,
-    "mul": lambda x, y: x * y if x >= 0 and y >= 0 else None,
-    "floor_div": lambda x, y: 0 if x >= 0 and y >= 0 else None,
-    "minimum": min,
-    "maximum": max,
-    "where": min,
+# Bounds of an int64; and of a size of which lengths are factors, or a few of them terms.
+LOW, HIGH = -(1 << 63), (1 << 63) - 1
+MOST = MOST_BYTES << 8
+
+# At least and at most.
+Bounds = tuple[int, int]
+
+
+def _bounds_of_product(x: Bounds, y: Bounds) -> Bounds:
+    """A product of lengths is the size of an array, which has been counted (see `rewrite.sizes`); that of other numbers
+    may be anything. What may be as large as a length, and not larger than some of them, is made of lengths."""
+    if x[0] < 0 or y[0] < 0:
+        return LOW, HIGH
+    least, most = x[0] * y[0], x[1] * y[1]
+    of_lengths = min(x[1], y[1]) >= MOST_BYTES and max(x[1], y[1]) <= MOST
+    return (least, min(most, MOST)) if most > HIGH and of_lengths else (least, most)
+
+
+# The bounds of a result before it wraps around, from those of its two operands.
+BOUNDS: dict[str, Callable[[Bounds, Bounds], Bounds]] = {
+    "add": lambda x, y: (x[0] + y[0], x[1] + y[1]),
+    "sub": lambda x, y: (x[0] - y[1], x[1] - y[0]),
+    "mul": _bounds_of_product,
+    "floor_div": lambda x, y: (0, x[1]) if x[0] >= 0 and y[0] >= 0 else (LOW, HIGH),
+    "minimum": lambda x, y: (min(x[0], y[0]), min(x[1], y[1])),
+    "maximum": lambda x, y: (max(x[0], y[0]), max(x[1], y[1])),
+    "where": lambda x, y: (min(x[0], y[0]), max(x[1], y[1])),
+    "slice_bound": lambda x, y: (0, max(y[1], 0)),
 }
 
 
@@ -55,26 +77,24 @@ def simplified(graph: Graph, name: str, nodes: list[Node]) -> Any:
     return rule(graph, *(reversed(nodes) if name in COMMUTATIVE and nodes[0].is_number else nodes))
 
 
-def lower_bound(node: Node) -> int | None:
-    """What a new node is known to be at least, from the bounds of its inputs; None where nothing is known."""
+def bounds(node: Node) -> Bounds:
+    """What a new node is known to be at least and at most, from the bounds of its inputs."""
     if node.is_number:
-        return int(node.value)
-    if node.kind in ("extent", "loop", "step") or node.name == "slice_bound":
-        return 0
+        return int(node.value), int(node.value)
+    if node.kind in ("extent", "loop", "step"):
+        return 0, MOST_BYTES
     if node.op is not None and node.op.conversion and node.inputs[0].dtype == "bool":
-        return 0
+        return 0, 1
     if node.name not in BOUNDS:
-        return None
+        return LOW, HIGH
     # of `where` without the condition
-    known = [v.lowest for v in node.inputs[-2:] if v.lowest is not None]
-    if node.name == "maximum":
-        return max(known, default=None)
-    return BOUNDS[node.name](*known) if len(known) == 2 else None
+    least, most = BOUNDS[node.name](*((v.lowest, v.highest) for v in node.inputs[-2:]))
+    return (LOW, HIGH) if least < LOW or most > HIGH else (least, most)
 
 
 def _reaches(node: Node, least: Node) -> bool:
     """Whether a node is known to be at least a number."""
-    return bool(least.is_number and node.lowest is not None and node.lowest >= least.value)
+    return bool(least.is_number and node.lowest >= least.value)
 
 
 def _add(graph: Graph, a: Node, b: Node) -> Any:
@@ -162,7 +182,7 @@ def _lt(graph: Graph, a: Node, b: Node) -> Any:
 def _eq(graph: Graph, a: Node, b: Node) -> Any:
     if a is b:
         return True
-    return False if b.is_number and a.lowest is not None and a.lowest > b.value else None
+    return False if b.is_number and a.lowest > b.value else None
 
 
 def _where(graph: Graph, c: Node, a: Node, b: Node) -> Any:

@@ -11,6 +11,8 @@ from numgraph.ir import LEAVES, Node, found, topological
 from numgraph.lengths.known import full_length
 from numgraph.op import reference
 
+_NUMBERS = (int, float, np.generic, np.ndarray)
+
 
 class Values:
     """`values(n)`: the number that a length is, None where only a call tells.
@@ -56,7 +58,8 @@ class Values:
             return values[0].shape[node.attrs[0]]
         if node.kind == "load":
             return self._element(values[0], values[1:], bool(node.attrs))
-        if node.op is None or not node.op.scalar:
+        # a number on a device is not looked at
+        if node.op is None or not node.op.scalar or not all(isinstance(x, _NUMBERS) for x in values):
             return None
         typed = [np.dtype(v.dtype).type(x) for v, x in zip(node.inputs, values, strict=True)]
         return reference(node.op, typed, node.attributes, node.dtype).item()

@@ -17,7 +17,7 @@ from numgraph.loops.program import Call, Do, Expression, For, If, Name, Number, 
 from numgraph.loops.scalar import number
 from numgraph.loops.shown import text
 from numgraph.loops.table import called_as
-from numgraph.loops.values import Raised, Values
+from numgraph.loops.values import Broken, Raised, Values
 from numgraph.schedule.tasks import Task
 from numgraph.types import FLOATS
 
@@ -33,7 +33,15 @@ def add_kernel(values: Values, memory: HostMemory, task: Task) -> str:
     arguments: list[Expression] = [pointer_to(memory.address(node), node.dtype)]
     arguments += [pointer_to(memory.view_address(v), v.buffer.dtype) for v in task.views]
     arguments += [values.whole(n) for n in task.sizes]
-    values.add(Do(Call(name.rpartition(".")[2], tuple(arguments)), **values.origin(node, values.notes.array(node))))
+    letter = "s" if node.dtype == "float32" else "d"
+    arguments += [values.layout.slot(values.layout.routine(letter + r)) for r in node.op.kernel.routines]
+    call = Call(name.rpartition(".")[2], tuple(arguments))
+    if not node.op.kernel.routines:
+        values.add(Do(call, **values.origin(node, values.notes.array(node))))
+        return name
+    failed = values.assign(values.names.fresh("failed"), call, values.notes.array(node), node)
+    code = values.layout.fail_code(Broken(node))
+    values.add(If(failed.compared("!=", 0), (fail(failed, 0, code),), **values.origin(node)))
     return name
 
 

@@ -2,7 +2,7 @@
 
 * Per stage: the address of its arena, the arena's capacity, and the bytes that the plan found necessary.
 * Arguments (a number's bits, or the ndarray object), shared variables (the address of their descriptor), outputs and
-  new values of shared variables (the ndarray object), constant arrays (their address).
+  new values of shared variables (the ndarray object), constant arrays (their address), functions of LAPACK (likewise).
 * Lengths, indices and data addresses that the plan works out for the phases, and into how many chunks it divides a
   loop.
 """
@@ -45,6 +45,7 @@ class Layout:
         new = {u.slot: self._name(schedule.shared[u.slot]) for u in schedule.updates if u.how == "fresh"}
         self.fresh = {slot: self._take(f"new_{name}_object") for slot, name in new.items()}
         self.arrays: dict[str, int] = {}
+        self.routines: dict[str, int] = {}
         # lengths of outputs and fresh arrays: -1 - n for a number, else the slot that holds it
         self.made: dict[tuple[str, int], list[int]] = {}
         # the stage before which an output or fresh array is made: the first whose plan knows its lengths
@@ -136,6 +137,12 @@ class Layout:
         if digest not in self.arrays:
             self.arrays[digest] = self._take("constant")
         return self.arrays[digest]
+
+    def routine(self, name: str) -> int:
+        """The slot of the address of a function of LAPACK or BLAS."""
+        if name not in self.routines:
+            self.routines[name] = self._take(name)
+        return self.routines[name]
 
     def value(self, node: Node) -> int:
         """The slot of a length or index that the plan computes."""

@@ -41,6 +41,14 @@ class Raised:
     kind: str = "raised"
 
 
+@dataclass(frozen=True)
+class Broken:
+    """Why compiled code ended: the kernel of `node` has refused one of its matrices."""
+
+    node: Node
+    kind: str = "broken"
+
+
 class Body:
     """The statements of one loop level, and the names that they gave to scalar nodes."""
 

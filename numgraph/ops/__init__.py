@@ -9,21 +9,26 @@ from numgraph.ops import (
     bounds,
     compare,
     create,
+    einsum,
     elementwise,
     grids,
     index,
     join,
+    leastsquares,
     linalg,
     loop,
     nnet,
     padding,
+    powers,
     random,
     reduce,
     search,
     select,
     shape,
+    solve,
     sort,
     special,
+    spectral,
     statistics,
     ufuncs,
     user,
@@ -32,7 +37,8 @@ from numgraph.ops import (
 
 MODULES = (
     bounds, elementwise, compare, special, ufuncs, reduce, statistics, nnet, create, shape, join, select, index, linalg,
-    loop, sort, padding, search, grids, activations, user, usercall, random,
+    loop, sort, padding, search, solve, spectral, leastsquares, powers,
+    einsum, grids, activations, user, usercall, random,
 )  # fmt: skip
 
 for _module in MODULES:

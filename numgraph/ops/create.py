@@ -307,7 +307,7 @@ def _matrices(name: str, x: Any) -> Variable:
     return v
 
 
-def _shifts(k: Any) -> tuple[Length, Length]:
+def shifts(k: Any) -> tuple[Length, Length]:
     """How far the k-th diagonal starts down and to the right."""
     n = ln.integer(k, "diag: k")
     return ln.natural(0 - n), ln.natural(n)
@@ -318,9 +318,9 @@ def diagonal(x: Any, k: Any = 0) -> Variable:
     v = as_variable(x)
     if v.ndim != 2:
         raise ShapeError(f"diagonal: a matrix is needed, not {describe(v)}")
-    down, right = _shifts(k)
-    count = ln.natural(ln.least(_less(ln.dim(v, 0), down), _less(ln.dim(v, 1), right)))
-    return v[_from(down, count), _from(right, count)]  # type: ignore[no-any-return]
+    down, right = shifts(k)
+    count = ln.natural(ln.least(less(ln.dim(v, 0), down), less(ln.dim(v, 1), right)))
+    return v[counted_from(down, count), counted_from(right, count)]  # type: ignore[no-any-return]
 
 
 def diag(x: Any, k: Any = 0) -> Variable:
@@ -328,16 +328,18 @@ def diag(x: Any, k: Any = 0) -> Variable:
     v = as_variable(x)
     if v.ndim != 1:
         return diagonal(v, k)
-    down, right = _shifts(k)
+    down, right = shifts(k)
     count = ln.dim(v, 0)
     n = count + down + right
     base = zeros((n, n), v.type.dtype)
-    return f.inc_subtensor(base[_from(down, count), _from(right, count)], v)  # type: ignore[no-any-return]
+    return f.inc_subtensor(base[counted_from(down, count), counted_from(right, count)], v)  # type: ignore[no-any-return]
 
 
-def _less(n: Length, shift: Length) -> Length:
+def less(n: Length, shift: Length) -> Length:
+    """n - shift."""
     return n if isinstance(shift, int) and shift == 0 else n - shift
 
 
-def _from(start: Length, count: Length) -> Variable:
+def counted_from(start: Length, count: Length) -> Variable:
+    """start, start + 1, ..., so many."""
     return apply(OPS["arange"], ln.operands([start, count, 1]), dtype="int64")

@@ -16,9 +16,9 @@ from numgraph.graph import Variable, apply, as_operands, as_variable, describe
 from numgraph.op import OPS, Check, Op, same
 from numgraph.ops import formula
 from numgraph.ops import lengths as ln
-from numgraph.ops.create import diagonal
 from numgraph.ops.define import f
 from numgraph.ops.lengths import Length
+from numgraph.ops.matrices import diagonals
 from numgraph.ops.shape import reshaped, shuffled, stretch
 
 __all__ = [
@@ -270,6 +270,9 @@ def matrix_dot(*matrices: Any) -> Variable:
     return result
 
 
-def trace(x: Any, offset: Any = 0) -> Variable:
-    """The sum along the diagonal of a matrix, `offset` places above the main one."""
-    return f.sum(diagonal(x, offset))  # type: ignore[no-any-return]
+def trace(x: Any, offset: Any = 0, axis1: int = 0, axis2: int = 1) -> Variable:
+    """The sum along the diagonal `offset` places above the main one of two axes, as np.trace: of a matrix a scalar."""
+    v = as_variable(x)
+    first, second = ln.axes_of((axis1, axis2), v.ndim, "trace", v)
+    others = [k for k in range(v.ndim) if k not in (first, second)]
+    return f.sum(diagonals(shuffled(v, (*others, first, second)), offset), -1)  # type: ignore[no-any-return]

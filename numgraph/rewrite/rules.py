@@ -116,6 +116,13 @@ def _build_same_cast(builder: Builder, node: Node, bound: Bindings) -> Node | No
     return source.inputs[0] if undone and (node.dtype, source.dtype) == ("float32", "float64") else None
 
 
+def _build_not_stretched(builder: Builder, node: Node, bound: Bindings) -> Node | None:
+    """What already has the lengths that it is stretched to."""
+    x: Node = bound["x"]
+    same = len(x.dims) == len(node.dims) and all(map(builder.graph.equal_lengths, x.dims, node.dims))
+    return x if same else None
+
+
 def _integer(builder: Builder, bound: Bindings) -> bool:
     return "float" not in bound["x"].dtype
 
@@ -154,6 +161,7 @@ SIMPLE: tuple[Rule, ...] = (
     rule("x ** 0.5", "sqrt(x)", "a root is cheaper than a power", when=_floating),
     rule("x ** -1", "reciprocal(x)", "a division is cheaper than a power", when=_floating),
     rule("cast(x)", None, "conversion to the same dtype", build=_build_same_cast),
+    rule("broadcast_to(x)", None, "nothing is stretched", build=_build_not_stretched),
     rule(
         "gather_update(b, v, arange(0, n, 1), j, mode='add')",
         None,

@@ -36,8 +36,11 @@ class Scans:
         loop: Loop = variable.attrs["loop"]
         op, attrs = variable.op, variable.attrs
         assert op is not None
-        if self.graph.traits.grid:
-            raise DeviceError(f'scan: loops do not run on a device yet\n  {describe(variable)}\n  fix: target="cpu"')
+        if self.graph.traits.grid and loop.until is not None:
+            raise DeviceError(
+                "scan: the host launches the steps of a loop on a device, and cannot see where `until` ends it\n"
+                f'  {describe(variable)}\n  fix: n_steps alone, and ng.where in later steps; or target="cpu"'
+            )
         scan = self._scan(variable, loop, inputs)
         if op is loops.ROWS and (state := self._traced_state(variable, loop)) is not None:
             whole = self._of_state(scan, loops.TRACE, inputs, state)

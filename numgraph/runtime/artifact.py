@@ -24,7 +24,8 @@ class Artifact:
 
     source: the digest of its generated source. kernels: the modules of kernels that this imports. words: the length of
     the table. arguments, shared, outputs, fresh, arena, capacity, needed: slots of the table, see `loops.table`; fresh
-    by the number of the shared variable. arrays: constants by their slot. extents: (argument, axis) of the slots that
+    by the number of the shared variable. arrays: constants by their slot. routines: names of LAPACK's functions by the
+    slot of their address. extents: (argument, axis) of the slots that
     hold a length of an argument. making: the arrays that calls make. memory: bytes of each stage's arena, and of what
     each thread has for itself; None where only a call tells. work: cycles of a call, about, where that is one number.
     divided: whether loops are divided among threads. products: dtypes whose matrix products it calls. sweeps: whether
@@ -42,6 +43,7 @@ class Artifact:
     capacity: list[int]
     needed: list[int]
     arrays: dict[int, NDArray[Any]]
+    routines: dict[int, str]
     extents: dict[int, tuple[int, int]]
     making: Making
     memory: list[tuple[int, int] | None]
@@ -68,6 +70,7 @@ class Artifact:
             capacity=layout.capacity,
             needed=layout.needed,
             arrays={slot: schedule.graph.arrays[digest] for digest, slot in layout.arrays.items()},
+            routines={slot: name for name, slot in layout.routines.items()},
             extents=_extents(layout.values),
             making=Making.of(schedule, layout),
             memory=[(a, b) if isinstance(a, int) and isinstance(b, int) else None for a, b in sizes],

@@ -1,4 +1,4 @@
-"""Writes a compiled variant as a module that needs NumPy and Numba only."""
+"""Writes a compiled variant as a module that needs NumPy and Numba only, and SciPy where it calls LAPACK."""
 
 from __future__ import annotations
 
@@ -60,16 +60,18 @@ def export(variant: NativeVariant, program: Program, path: str | Path) -> None:
         # numgraph's own products are compiled apart, and are longer than all else: a library computes them there
         wanted = wanted - {"calls"} | {"blas"}
     kernels = needed_kernels(["support", *sorted(wanted - {"support"})])
-    parts = [_docstring(text, path), "import ctypes", *(_kernel(k) for k in kernels)]
+    parts = [_docstring(text, path, bool(variant.artifact.routines)), "import ctypes", *(_kernel(k) for k in kernels)]
     if products:
         parts.append(_blas())
+    if variant.artifact.routines:
+        parts.append(_body(_source("numgraph.runtime.lapack")))
     if functions:
         parts.append(f"# -- users' functions\n{_body(_source('numgraph.userfunctions.standalone'))}")
     parts += [
         _program(text),
         _driver(),
         f"LAYOUT = {pprint.pformat(layout(variant, program, names), width=110)}",
-        _ending(products),
+        _ending(products, bool(variant.artifact.routines)),
     ]
     path.write_text("\n\n\n".join(part.strip("\n") for part in parts) + "\n", encoding="utf-8")
     values = {f"shared_{k}": v.storage.array for k, v in enumerate(variant.shared)}
@@ -99,10 +101,10 @@ def shared_names(variant: NativeVariant) -> list[str]:
     return names
 
 
-def _docstring(text: str, path: Path) -> str:
+def _docstring(text: str, path: Path, scipy: bool) -> str:
     title = ast.get_docstring(ast.parse(text), clean=False) or ""
     use = (
-        "Exported by numgraph; needs NumPy and Numba. Use:",
+        f"Exported by numgraph; needs NumPy{', SciPy' * scipy} and Numba. Use:",
         "",
         f"    from {printable(path.stem)} import step",
         "    step(...)          # as the original",
@@ -153,10 +155,11 @@ def _driver() -> str:
     return f"# -- the call\n{_body(_source('numgraph.runtime.standalone'))}"
 
 
-def _ending(has_products: bool) -> str:
+def _ending(has_products: bool, has_routines: bool) -> str:
     addresses = "blas_addresses()" if has_products else "(0, 0)"
+    routines = ", {slot: routine_address(name) for slot, name in LAYOUT['routines'].items()}" * has_routines
     return (
-        f"step = Step(LAYOUT, enter.address, load_values(__file__), {addresses})\n\n"
+        f"step = Step(LAYOUT, enter.address, load_values(__file__), {addresses}{routines})\n\n"
         'if __name__ == "__main__":\n'
         '    for name, array in step.shared.items():\n        print(f"{name}: {array.dtype}{list(array.shape)}")'
     )
@@ -184,8 +187,10 @@ def layout(variant: NativeVariant, program: Program, names: list[str]) -> dict[s
         "fresh": [made("fresh", k, slot) for k, slot in table.fresh.items()],
         "fresh_names": [names[k] for k in table.fresh],
         "exchanges": [(names[a], names[b]) for a, b in making.exchanged],
+        "routines": table.routines,
         "constants": {slot: f"constant_{slot}" for slot in table.arrays},
         "failures": [_failure(cause) for cause in variant.module.failures],
+        "broken": [k for k, cause in enumerate(variant.module.failures, 1) if cause.kind == "broken"],
         "form": program.form,
         "keys": list(program.keys),
     }
@@ -194,6 +199,9 @@ def layout(variant: NativeVariant, program: Program, names: list[str]) -> dict[s
 def _failure(cause: Any) -> str:
     if cause.kind in ("check", "range"):
         return "index {a} is out of range for an axis of length {b}"
+    if cause.kind == "broken":
+        failed = cause.node.op.kernel.fails or "there is no memory for the work"
+        return template(f"{cause.node.attributes.get('what', cause.node.op.title)}: {failed}")
     if cause.kind == "raised":
         return template(f"{cause.node.op.user.where} raised an exception")
     text: str = cause.message

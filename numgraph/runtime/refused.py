@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from numgraph.binder import Array
-from numgraph.errors import IndexOutOfRange, NumgraphError, ShapeError, SizeError
+from numgraph.errors import IndexOutOfRange, MatrixError, NumgraphError, ShapeError, SizeError
 from numgraph.ir import Graph, Node, Requirement, involved
 from numgraph.lengths.values import Values
-from numgraph.loops.values import Raised
+from numgraph.loops.values import Broken, Raised
 from numgraph.program import Program
 from numgraph.rewrite.assume import Leaf
 from numgraph.runtime.users import raised_again, raised_error
@@ -53,6 +53,8 @@ def error_of(problem: CheckFailed, leaf: Leaf | None = None) -> NumgraphError:
     shown += called_at(graph, cause)
     if isinstance(cause, Raised):
         return raised_error(cause, problem.words, shown)
+    if isinstance(cause, Broken):
+        return broken_error(graph, cause, problem.a, values)
     a, b = problem.a, problem.b
     if not isinstance(cause, Requirement) or cause.kind == "range":
         what = f"index {a} is out of range for an axis of length {b}"
@@ -68,12 +70,28 @@ def error_of(problem: CheckFailed, leaf: Leaf | None = None) -> NumgraphError:
     return class_of(cause)(f"{text}\n{shown}".rstrip("\n"))
 
 
+def broken_error(graph: Graph, cause: Broken, status: int, values: Values) -> NumgraphError:
+    """The error for a status of a kernel: what is wrong with which matrix, and the array that it is a part of."""
+    node = cause.node
+    assert node.op is not None and node.op.kernel is not None
+    matrix = node.inputs[0]
+    while matrix not in graph.names and matrix.op is not None and matrix.op.raises and matrix.op.user is None:
+        # the factors of an array that users know
+        matrix = matrix.inputs[0]
+    shown = graph.where(matrix, [values(n) for n in matrix.dims]) + called_at(graph, cause)
+    what = node.attributes.get("what", node.op.title)
+    if status < 0:
+        return SizeError(f"{what}: there is no memory for the work\n{shown}".rstrip("\n"))
+    which = f", matrix {status - 1} of the stack" if len(matrix.dims) > 2 else ""
+    return MatrixError(f"{what}: {node.op.kernel.fails}{which}\n{shown}".rstrip("\n"))
+
+
 def called_at(graph: Graph, cause: Cause) -> str:
     """`  dot called at train.py:34`, the operation that needs a condition."""
     node, what = cause.node, ""
     lines: Sequence[SourceLine] = ()
     if isinstance(node, Node) and node.op is not None:
-        lines, what = graph.lines.get(node, ()), node.op.title
+        lines, what = graph.lines.get(node, ()), node.attributes.get("what", node.op.title)
     elif isinstance(cause, Requirement):
         lines, what = cause.lines, cause.message.partition(":")[0]
     return f"  {what} called at {', '.join(map(str, lines))}\n" if lines and what and cause.kind != "length" else ""

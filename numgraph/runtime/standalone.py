@@ -28,7 +28,14 @@ class Step:
     have the dtype and rank of the old one, and the lengths that the program was compiled for.
     """
 
-    def __init__(self, layout: dict[str, Any], address: int, values: dict[str, Any], blas: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        layout: dict[str, Any],
+        address: int,
+        values: dict[str, Any],
+        blas: tuple[int, int],
+        routines: dict[int, int] | None = None,
+    ) -> None:
         self.layout = layout
         self.shared = {name: np.array(values[key], order="C") for _, name, key in layout["shared"]}
         self.constants = {slot: np.ascontiguousarray(values[name]) for slot, name in layout["constants"].items()}
@@ -40,6 +47,8 @@ class Step:
                 "compiled code cannot read arrays in this Python; use a standard 64-bit build of CPython"
             )
         self.table[3:5] = blas
+        for slot, routine in (routines or {}).items():
+            self.table[slot] = routine
         # one thread: a divided loop is one chunk
         self.table[6] = 1
         for slot, array in self.constants.items():
@@ -106,7 +115,8 @@ class Step:
     def _check(self, status: int) -> None:
         if status:
             text = self.layout["failures"][status - 1]
-            raise ValueError(text.format(a=int(self.table[0]), b=int(self.table[1])))
+            error = np.linalg.LinAlgError if status in self.layout["broken"] else ValueError
+            raise error(text.format(a=int(self.table[0]), b=int(self.table[1])))
 
     def _exchanged(self, fresh: dict[int, Any]) -> dict[str, Any]:
         """The new values that are not written in place."""

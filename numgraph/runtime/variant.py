@@ -20,6 +20,7 @@ from numgraph.lengths.dims import counted
 from numgraph.runtime import pattern
 from numgraph.runtime.artifact import Artifact
 from numgraph.runtime.header import data_offset
+from numgraph.runtime.lapack import routine_address
 from numgraph.runtime.native import Native
 from numgraph.runtime.products import product_address
 from numgraph.runtime.threads import ready
@@ -80,6 +81,8 @@ class NativeVariant:
             self.integers[slot] = int(variable.storage.descriptor.ctypes.data)
         for slot, array in artifact.arrays.items():
             self.integers[slot] = int(array.ctypes.data)
+        for slot, name in artifact.routines.items():
+            self.integers[slot] = routine_address(name)
         self.arenas = [None] * len(artifact.arena)
         for stage, memory in enumerate(artifact.memory):
             if memory is not None:

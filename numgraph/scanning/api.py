@@ -16,7 +16,7 @@ from numgraph.scanning.lifted import lift
 from numgraph.shared import SharedVariable
 from numgraph.substitution import replaced
 from numgraph.types import is_lossless
-from numgraph.updates import Updates, update_value
+from numgraph.updates import Updates, left_by_loop, update_value
 
 __all__ = ["foldl", "foldr", "map", "reduce", "scan", "until"]
 
@@ -218,9 +218,11 @@ class Scanner:
         """Shared variables that steps update become states."""
         updates = dict(explicit)
         waiting = [*self.outputs, *explicit.values(), *([self.graph.until] if self.graph.until is not None else [])]
-        for node in toposort(waiting):
-            if isinstance(node, SharedVariable) and node.default_update is not None:
-                updates.setdefault(node, update_value(node, node.default_update))
+        nodes = toposort(waiting)
+        for node in nodes:
+            if isinstance(node, SharedVariable) and node.default_update is not None and node not in updates:
+                left = left_by_loop(node, nodes)
+                updates[node] = update_value(node, node.default_update) if left is None else left
         stands = {v: placeholder(v, v.name) for v in updates}
         count, until = len(self.graph.nexts), self.graph.until
         roots = [*self.graph.nexts, *self.outputs, *updates.values(), *([until] if until is not None else [])]

@@ -44,7 +44,7 @@ class Mapping:
 
     def is_small(self, most: int) -> bool:
         """Whether one block of threads may do it beside others, for at most so many iterations."""
-        return self.shape not in ("product", "kernel") and self.work is not None and self.work <= most
+        return self.shape not in ("product", "kernel", "scan") and self.work is not None and self.work <= most
 
 
 def map_to_grid(graph: Graph, nests: list[LoopNest], buffers: dict[Node, Any]) -> tuple[dict[LoopNest, Mapping], Any]:
@@ -159,8 +159,7 @@ def _reads_and_writes(nest: LoopNest, buffers: dict[Node, Any]) -> tuple[set[Any
     writes: set[Any] = set()
     for task in nest.tasks:
         reads.update(_owner(node, buffers) for node in task.sources)
-        if task.writes:
-            writes.add(_owner(task.node, buffers))
+        writes.update(_owner(node, buffers) for node in task.written)
     return reads, writes
 
 

@@ -255,3 +255,26 @@ def test_flags_as_text() -> None:
         parsed("floatX")
     # two settings objects do not share what is set
     assert not hasattr(Flags({}), "device")
+
+
+def test_linear_algebra() -> None:
+    from numgraph.compat.theano.tensor import nlinalg, slinalg
+
+    a, b = T.dmatrix("a"), T.dmatrix("b")
+    v = np.array([[2.0, 1.0], [1.0, 3.0]])
+    w = np.array([[1.0, 0.5], [0.5, 2.0]])
+    results = [
+        nlinalg.matrix_inverse(a), nlinalg.det(a), *nlinalg.eigh(a), nlinalg.trace(a), slinalg.kron(a, b),
+        slinalg.solve(a, b), slinalg.solve_lower_triangular(a, b), slinalg.solve_upper_triangular(a, b),
+        slinalg.eigvalsh(a, b), slinalg.eigvalsh(a, None), slinalg.eigvalsh(a, b, lower=False), slinalg.cholesky(a),
+    ]  # fmt: skip
+    general = np.sort(np.linalg.eigvals(np.linalg.solve(w, v)).real)
+    wanted = [
+        np.linalg.inv(v), 5.0, *np.linalg.eigh(v), 5.0, np.kron(v, w), np.linalg.solve(v, w),
+        np.linalg.solve(np.tril(v), w), np.linalg.solve(np.triu(v), w), general, np.linalg.eigvalsh(v), general,
+        np.linalg.cholesky(v),
+    ]  # fmt: skip
+    for got, value in zip(theano.function([a, b], results)(v, w), wanted, strict=True):
+        np.testing.assert_allclose(got, value, rtol=1e-12, atol=1e-12)
+    with pytest.raises(NotImplementedError, match="no complex numbers"):
+        nlinalg.eig(a)

@@ -74,8 +74,20 @@ def test_simplified_expressions_keep_their_values(tree: Any) -> None:
     for values in LEAVES:
         value = value_of(result, names, values)
         assert value == evaluated(tree, values)
-        bound = result if isinstance(result, int) else result.lowest
-        assert bound is None or bound <= value
+        assert isinstance(result, int) or result.lowest <= value <= result.highest
+
+
+@given(trees, trees)
+@settings(max_examples=400)
+def test_bounds_hold_of_what_wraps_around(left: Any, right: Any) -> None:
+    graph = Graph()
+    names = symbols(graph)
+    a, b = (built(tree, graph, names) for tree in (left, right))
+    for k in (2**63 - 1, 2**62 - 1, 2**62 + 3, -(2**63), -(2**61) - 1):
+        values = {"n": 3, "m": 5, "k": k}
+        x, y = (value_of(v, names, values) for v in (a, b))
+        assert isinstance(a, int) or a.lowest <= x <= a.highest
+        assert x >= y or not known.certainly(a, b)
 
 
 @pytest.mark.parametrize(

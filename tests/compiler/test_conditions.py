@@ -178,3 +178,23 @@ def test_a_condition_that_nothing_else_waits_for(target: str) -> None:
         assert state.get_value().tolist() == before
         f(np.array([1.0, 5, 5]), *others)
         assert state.get_value().tolist() == [v + 1 for v in before]
+
+
+@pytest.mark.parametrize("target", ["cpu", "cuda-sim"])
+def test_what_a_number_is_at_least_does_not_hold_where_it_wraps_around(target: str) -> None:
+    """max(k, 0) * 4 may be -4: an index from the end, and no length."""
+    k, x = ng.lscalar("k"), ng.vector("x")
+    natural = ng.maximum(k, 0)
+    values = np.arange(100.0, 110.0)
+    outputs = [x[natural * 4], ng.set_subtensor(x[natural + natural + natural * 2], 1.0), x[natural * 4 :]]
+    f, g = (ng.function([k, x], outputs, target=t) for t in (target, "reference"))
+    for index in (2**62 - 1, 2, 2**63 - 2):
+        for got, want in zip(f(index, values), g(index, values), strict=True):
+            np.testing.assert_array_equal(np.asarray(got), want)
+    for length, index in ((natural * 4 + 1, 2**63 - 1), (natural + 5, 2**63 - 1), (natural * 2 + 1, 2**62 + 1)):
+        with pytest.raises(ShapeError, match="is negative"):
+            ng.function([k], ng.sum(ng.zeros((length,))), target=target)(index)
+    f = ng.function([k], ng.cumsum(ng.ones((natural * 4 + 8,)))[5], target=target)
+    assert float(f(0)) == 6
+    with pytest.raises(ng.IndexOutOfRange, match="index 5 is out of range for an axis of length 4"):
+        f(2**62 - 1)

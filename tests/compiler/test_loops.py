@@ -111,3 +111,16 @@ def test_an_index_within_an_address_and_beside_it(target: str) -> None:
         wanted = np.sort(a, 0)[0:2:-2, :-1, -100:-2:-1], np.sort(a, 2)[::-1, 1:, -2::-1]
         for got, want in zip(f(a), wanted, strict=True):
             np.testing.assert_array_equal(np.asarray(got), want)
+
+
+def test_what_has_the_lengths_that_it_is_stretched_to_is_not_stored() -> None:
+    x, y = ng.dmatrix("x"), ng.dmatrix("y")
+    full = ng.broadcast_to(ng.exp(ng.sin(x)), (x.shape[0], x.shape[1]))
+    f = ng.function([x, y], full.T * y)
+    assert f.source.count("def phase_") == 1
+    a, b = np.arange(6.0).reshape(2, 3), np.arange(6.0).reshape(3, 2)
+    np.testing.assert_allclose(f(a, b), np.exp(np.sin(a)).T * b)
+    longer = ng.function([x, y], ng.broadcast_to(ng.exp(ng.sin(x)), (y.shape[0], x.shape[1])))
+    np.testing.assert_allclose(longer(a[:1], b), np.broadcast_to(np.exp(np.sin(a[:1])), (3, 3)))
+    with pytest.raises(ng.ShapeError, match="cannot be stretched"):
+        longer(a, b)

@@ -19,6 +19,7 @@ from tests.differential.program import Program, Source, Step, names_in
 
 # Elements that one value may have while a program is drawn.
 LARGEST = 3000
+Array = np.ndarray[Any, Any]
 Test = Callable[[Worth], bool]
 
 
@@ -168,4 +169,20 @@ def computed(
     # by itself, log(softmax(x)) is a logarithm of numbers that may have lost their digits
     wanted = stabilised([variable], known) if mode in ("smooth", "stable") else [variable]
     (array,) = evaluate(wanted, known)
-    return grades.grade(mode, [worth[n] for n in operands if n in worth], array)
+    made = grades.grade(mode, [worth[n] for n in operands if n in worth], array)
+    if made.grade == Grade.UNSURE:
+        return made
+
+    def again(values: dict[Any, Array]) -> Array:
+        return np.asarray(evaluate(wanted, known | values)[0])
+
+    zeros = {variables[n]: w for n, w in worth.items() if not w.signed}
+    rounded = {variables[n]: w for n, w in worth.items() if w.grade == Grade.ROUNDED}
+    try:
+        if made.floating and zeros and mode != "move":
+            made.settle([again({v: w.resigned(k) for v, w in zeros.items()}) for k in (1, -1)])
+        if made.grade == Grade.ROUNDED and rounded:
+            made.spread([again({v: w.moved(k) for v, w in rounded.items()}) for k in (1, -1)])
+    except ng.NumgraphError:  # a user's function refuses what is that close
+        made.grade = Grade.UNSURE
+    return made

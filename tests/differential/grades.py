@@ -2,9 +2,10 @@
 
 A rewrite, another order of a sum or a fused multiply-add may change the last digit of a float. So a value has a grade:
 
-EXACT: the same bits in every order of computing. Inputs, whatever is moved from there, integers and booleans, and
-    arithmetic of multiples of a power of two that are not large.
-ROUNDED: a number of ordinary size, close to the reference's: within a tolerance times the largest value on its way.
+EXACT: the same number in every order of computing. Inputs, whatever is moved from there, integers and booleans, and
+    arithmetic of multiples of a power of two that are not large. Only the sign of a zero may depend on the order.
+ROUNDED: a number of ordinary size, close to the reference's: within a tolerance times the largest value on its way, or
+    within what the roundings before it can have made of it where the step makes more of them, as sin(1000 * x) does.
 FINAL: made of NaN, infinities, huge or tiny values in one operation. The reference's value, to a relative tolerance;
     moved on, but no longer computed with, since `(x + y) - y` may be simplified.
 UNSURE: what a comparison or a rounding makes of a value that is not exact. Nothing is said about it.
@@ -24,6 +25,10 @@ Array = np.ndarray[Any, Any]
 LARGE = 2.0**20
 # Modes that round.
 SMOOTH = ("smooth", "stable", "slope")
+# Modes whose results are rounded by digits of their own, not by those of larger values on the way.
+RELATIVE = ("ring", "smooth")
+# Units in the last place that a step may be off by itself; and how often the error that is expected is allowed.
+UNITS, ALLOWED = 4.0, 16.0
 
 
 class Grade(IntEnum):
@@ -35,12 +40,40 @@ class Grade(IntEnum):
 
 @dataclass(eq=False)
 class Worth:
-    """A value with its grade. scale: the largest number on its way; single: whether float32 was rounded there."""
+    """A value with its grade. scale: the largest number on its way; single: whether float32 was rounded there.
+
+    error: of a rounded value, by how much each element may be off. signed: whether the signs of its zeros are certain.
+    """
 
     array: Array
     grade: Grade = Grade.EXACT
     scale: float = 0.0
     single: bool = False
+    error: Array | float = 0.0
+    signed: bool = True
+
+    def resigned(self, direction: int) -> Array:
+        """The value with zeros of either sign; with the other one for the other direction."""
+        signs = np.random.default_rng(0).choice((-direction, direction), self.array.shape)
+        return np.where(self.array == 0, np.copysign(self.array, signs), self.array)
+
+    def settle(self, others: Sequence[Array]) -> None:
+        """Nothing is known of it where it is not the same as those that are made of zeros of other signs."""
+        if not all(np.all(same(self.array, other)) for other in others):
+            self.grade = Grade.UNSURE
+
+    def moved(self, direction: int) -> Array:
+        """The value off by its error, up here and down there; the other way round for the other direction."""
+        signs = np.random.default_rng(0).choice((-direction, direction), self.array.shape)
+        return np.asarray(self.array + signs * self.error).astype(self.array.dtype)
+
+    def spread(self, others: Sequence[Array]) -> None:
+        """Add to the error what is between this value and those of operands that were off."""
+        here = self.array.astype(np.float64)
+        away = [np.where(same(here, other), 0.0, np.abs(here - other)) for other in others]
+        self.error = np.maximum.reduce([np.zeros(here.shape), *away]) + self.error
+        if not np.all(np.isfinite(self.error)):
+            self.grade = Grade.UNSURE
 
     @property
     def floating(self) -> bool:
@@ -65,6 +98,11 @@ def is_fine(array: Array, operands: Sequence[Worth]) -> bool:
         return False
     limit = 2.0 ** (22 if single else 46) / 2.0**most
     return bool(np.all(np.abs(array) < limit)) and fraction_bits(array, most) <= most
+
+
+def same(here: Array, other: Array) -> Array:
+    """Which elements are equal, or both NaN."""
+    return (here == other) | (np.isnan(here) & np.isnan(other))
 
 
 def fraction_bits(array: Array, most: int) -> int:
@@ -118,7 +156,20 @@ def grade(mode: str, operands: Sequence[Worth], array: Array) -> Worth:
     scale = max([largest(array) if array.dtype.kind == "f" else 0.0, *(w.scale for w in operands)])
     if judged == Grade.FINAL and mode not in ("sum", "move", "slope"):
         scale = 0.0
-    return Worth(array, judged, scale, any(w.single for w in operands) or array.dtype.name == "float32")
+    single = any(w.single for w in operands) or array.dtype.name == "float32"
+    error = rounding(mode, operands, array, single) if judged == Grade.ROUNDED else 0.0
+    signed = array.dtype.kind != "f" or not np.any(array == 0) or (mode == "move" and all(w.signed for w in operands))
+    return Worth(array, judged, scale, single, error, signed)
+
+
+def rounding(mode: str, operands: Sequence[Worth], array: Array, single: bool) -> Array | float:
+    """By how much a step itself may be off."""
+    if mode == "move" or array.dtype.kind != "f":
+        return 0.0
+    sizes = np.where(np.isfinite(array), np.abs(array.astype(np.float64)), 0.0)
+    if mode not in RELATIVE:
+        sizes = np.maximum(sizes, max(map(largest, [array, *(w.array for w in operands if w.floating)])))
+    return np.asarray(UNITS * float(np.finfo(np.float32 if single else np.float64).eps) * sizes)
 
 
 def _judged(mode: str, operands: Sequence[Worth], lowest: Grade, array: Array) -> Grade:
@@ -166,8 +217,10 @@ def check(worth: Worth, got: Array, what: str) -> None:
     else:
         rtol = 1e-4 if worth.single else 1e-9
         tiniest = float(np.finfo(np.float32).tiny) if worth.single else 1e-300
-        atol = rtol * max(worth.scale, 1.0 if worth.grade == Grade.ROUNDED else tiniest)
-        same = bool(np.allclose(got, wanted, rtol=rtol, atol=atol, equal_nan=True))
+        atol = np.maximum(
+            rtol * max(worth.scale, 1.0 if worth.grade == Grade.ROUNDED else tiniest), ALLOWED * worth.error
+        )
+        same = bool(np.all(np.isclose(got, wanted, rtol=rtol, atol=atol, equal_nan=True)))
     assert same, f"{what}: values {shortened(got)}, expected {shortened(wanted)} ({worth.grade.name})"
 
 

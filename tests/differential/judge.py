@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,8 @@ class Expected:
     program: Program
     variables: dict[str, Any]
     state: Values
+    # what the steps of the last call gave, as far as none failed
+    values: Values
     # the steps that the function computes: a gradient may name a value that it does not need
     reached: set[str]
     # and those of which it computes elements: of others it knows the lengths without
@@ -89,7 +92,8 @@ class Expected:
         reached = {n for n, v in variables.items() if id(v) in inside}
         needed, whole = of_elements(roots), read_whole(roots)
         elements = {n for n in reached if id(variables[n]) in needed}
-        return cls(program, variables, state, reached, elements, {n for n in reached if id(variables[n]) not in whole})
+        partly = {n for n in reached if id(variables[n]) not in whole}
+        return cls(program, variables, state, {}, reached, elements, partly)
 
     def call(self, arrays: list[Array]) -> tuple[Values, dict[str, Exception]]:
         """The values of a call, and the steps that fail; the state afterwards is kept."""
@@ -102,6 +106,7 @@ class Expected:
             values, problems = self.computed(start)
         if not problems:
             self.state |= {s: values[value] for s, value in program.updates}
+        self.values = values
         return values, problems
 
     def computed(self, start: Values) -> tuple[Values, dict[str, Exception]]:
@@ -146,11 +151,7 @@ class Expected:
             rough = np.abs(worth.array) > -np.log(np.finfo(worth.array.dtype).smallest_normal)
             got = np.where(rough & (np.isfinite(got) | (got == -np.inf)), worth.array, got)
         try:
-            loose = (
-                Worth(worth.array, min(worth.grade, Grade.ROUNDED), worth.scale, worth.single)
-                if worth.floating
-                else worth
-            )
+            loose = replace(worth, grade=min(worth.grade, Grade.ROUNDED)) if worth.floating else worth
             grades.check(loose, got, f"{step.name} = {step.code}, NumPy")
         except AssertionError as error:
             raise Fault(f"NumPy differs from the reference: {step.kind}", str(error)) from None
@@ -270,7 +271,7 @@ def judge(program: Program, target: str) -> int:
                 # a user's function is called for the elements that somebody reads
                 return number
             for t, list_ in given.items():
-                compare(program, wanted, expected.state, list_[number], f"{t}, {action.what} {number}")
+                compare(expected, wanted, list_[number], f"{t}, {action.what} {number}")
             number += 1
     return number
 
@@ -293,20 +294,26 @@ def one_sweep(expected: Expected, arrays: list[Array]) -> Wanted:
     columns = list(zip(*rows, strict=True))
     if any(len({w.array.shape for w in column}) > 1 for column in columns):
         return {"": ValueError("outputs of different lengths")}
-    return [
-        Worth(
-            np.stack([w.array for w in c]), min(w.grade for w in c), max(w.scale for w in c), any(w.single for w in c)
-        )
-        for c in columns
-    ]
+    return [stacked(column) for column in columns]
 
 
-def compare(program: Program, wanted: Wanted, state: Values, got: tuple[Any, list[Array]], where: str) -> None:
+def stacked(column: Sequence[Worth]) -> Worth:
+    return Worth(
+        np.stack([w.array for w in column]),
+        min(w.grade for w in column),
+        max(w.scale for w in column),
+        any(w.single for w in column),
+        np.stack([np.broadcast_to(w.error, w.array.shape) for w in column]),
+        all(w.signed for w in column),
+    )
+
+
+def compare(expected: Expected, wanted: Wanted, got: tuple[Any, list[Array]], where: str) -> None:
     """One outcome of a target."""
-    result, shared = got
+    program, (result, shared) = expected.program, got
     target = where.split(",")[0]
     if isinstance(wanted, dict):
-        compare_error(program, wanted, result, where)
+        compare_error(expected, wanted, result, where)
     elif isinstance(result, MemoryError) and "huge" in program.kinds:
         pass  # the reference makes views of a single element as long as one likes
     elif isinstance(result, Exception):
@@ -319,28 +326,48 @@ def compare(program: Program, wanted: Wanted, state: Values, got: tuple[Any, lis
             checked(worth, array, f"{where}, output {name}", f"{target}: wrong output")
     for source, array in zip(program.shared, shared, strict=True):
         sort = f"{target}: wrong shared value" + (" after an error" if isinstance(wanted, dict) else "")
-        checked(state[source.name], array, f"{where}, {source.name}", sort)
+        checked(expected.state[source.name], array, f"{where}, {source.name}", sort)
 
 
-def compare_error(program: Program, wanted: dict[str, Exception], result: Any, where: str) -> None:
+def compare_error(expected: Expected, wanted: dict[str, Exception], result: Any, where: str) -> None:
     target = where.split(",")[0]
     listed = ", ".join(f"{n}: {type(e).__name__}: {str(e).splitlines()[0]}" for n, e in wanted.items())
     if not isinstance(result, Exception):
         raise Fault(f"{target}: no error", f"{where}: no error, expected one of {listed}")
     allowed = tuple(type(e) for e in wanted.values())
     failing = set(wanted)
-    for step in program.steps:
+    followers: list[Step] = []
+    for step in expected.program.steps:
         if failing.intersection(step.uses):
-            # what follows may be wrong in itself
             failing.add(step.name)
-    scatters = any("_subtensor(" in step.code for step in program.steps if step.name in failing)
+            followers.append(step)
+    scatters = any("_subtensor(" in step.code for step in expected.program.steps if step.name in failing)
     if scatters or any(issubclass(e, ng.IndexOutOfRange) for e in allowed):
         # both the index and a value, or what the result is used with, may be wrong, and either is said
         allowed = (*allowed, ng.ShapeError, ng.IndexOutOfRange)
     if MemoryError in allowed or any("huge" in str(e) for e in wanted.values()):
         return
-    if not isinstance(result, allowed):
+    if not isinstance(result, allowed) and not may_follow(result, followers, expected):
         raise Fault(f"{target}: another error", f"{where}: {type(result).__name__}: {result}, expected one of {listed}")
+
+
+_OUTSIDE = re.compile(r"index (-?\d+) is out of range for an axis of length (\d+)\b")
+
+
+def may_follow(error: Exception, followers: list[Step], expected: Expected) -> bool:
+    """Whether one of the steps that need a value which cannot be computed may be wrong in itself, as `error` says.
+
+    The lengths of such a value are known without it. So they may not fit what it meets; or an index into it is outside,
+    which must be so of the numbers in the message, and the index one that the step reads.
+    """
+    found = _OUTSIDE.match(str(error))
+    if found is None:
+        return isinstance(error, ng.ShapeError) and bool(followers)
+    index, length = int(found[1]), int(found[2])
+    if not isinstance(error, ng.IndexOutOfRange) or -length <= index < length:
+        return False
+    used = {n for step in followers for n in step.uses if expected.variables[n].dtype.startswith(("int", "uint"))}
+    return any(n not in expected.values or index in expected.values[n].array for n in used)
 
 
 def checked(worth: Worth, array: Array, what: str, sort: str) -> None:

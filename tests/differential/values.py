@@ -31,6 +31,8 @@ EXTREMES = {
     ),
     "float32": (np.nan, np.inf, -np.inf, -0.0, 1e-45, 1.1e-38, -1e-38, 3.4028235e38, -1e38, 1e20, 2.0**24 + 2),
 }
+# Indices and lengths that are out of range, among them some whose multiples wrap around to small numbers.
+FAR = (100, -1000, 2**31, -(2**40), 2**62 - 1, 2**61 + 1, 2**63 - 1)
 POLES = (np.nan, np.inf, -np.inf, 0.0)
 
 
@@ -70,5 +72,5 @@ def fill(shape: Sequence[int], dtype: str, flavour: str, seed: int) -> Array:
     high = 2 if flavour == "index" else 7
     array = np.asarray(rng.integers(low, high, shape))
     if flavour == "far" and rng.random() < 0.6:
-        array = np.where(rng.random(shape) < 0.2, rng.choice([100, -1000, 2**31, -(2**40)]), rng.integers(-1, 1, shape))
+        array = np.where(rng.random(shape) < 0.2, rng.choice(FAR), rng.integers(-1, 1, shape))
     return np.asarray(array).astype(dtype)

@@ -128,3 +128,30 @@ def test_kernels_of_one_thread_begin_where_a_window_does() -> None:
     for start in (0, 2, 4, -1):
         for got, want in zip(f(mask, values, start), g(mask, values, start), strict=True):
             np.testing.assert_array_equal(np.asarray(got), want)
+
+
+def test_lengths_from_constant_arrays() -> None:
+    """The host reads elements of constants where it has them, at any index and of any dtype."""
+    k, v = ng.lscalar("k"), ng.vector("v")
+    s = ng.shared(np.array([6, 7], "int16"), "s")
+    wide, narrow, real = (ng.constant(np.array([1, 0, 2], dtype)) for dtype in ("int64", "int8", "float32"))
+    table = ng.constant(np.array([[1, 0], [2, 1]]))
+    outputs = [
+        v[: wide[k]], v[: narrow[k] * 2], v[ng.cast(real[k] / 2, "int64") :], v[: table[1, k % 2]], ng.zeros(wide[k]),
+        s, s[: (ng.arange(s.shape[0]) * k)[-1]],
+    ]  # fmt: skip
+    f, g = (ng.function([k, v], outputs, target=target) for target in ("cuda-sim", "reference"))
+    for index in (2, 0, -2, 2):
+        for got, want in zip(f(index, np.arange(5.0)), g(index, np.arange(5.0)), strict=True):
+            np.testing.assert_array_equal(np.asarray(got), want)
+    swept = ng.function([k], ng.sum(s[: wide[k]]), target="cuda-sim").sweep(k=[0, 1, 2])
+    np.testing.assert_array_equal(np.asarray(swept), [6, 0, 13])
+
+
+def test_errors_of_lengths_that_depend_on_a_number_on_the_device() -> None:
+    """A message says the lengths in the call, as far as the host knows them."""
+    x, s = ng.vector("x"), ng.shared(np.int64(1), "s")
+    f = ng.function([x], x[x > s][5], target="cuda-sim")
+    assert float(f(np.arange(9.0))) == 7
+    with pytest.raises(ng.IndexOutOfRange, match="index 5 is out of range for an axis of length 3"):
+        f(np.arange(5.0))

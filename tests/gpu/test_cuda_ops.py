@@ -15,10 +15,12 @@ from numgraph.types import FLOATS
 
 # Their samples have a hundred thousand elements, to show that sums are exact enough; test_cuda_programs has sums.
 LONG = {"sum", "prod"}
+# LAPACK alone has them.
+REFUSED = {"eigh", "eigvalsh", "svd", "svd_full", "svdvals", "qr", "qr_r", "qr_complete", "pinv", "expm"}
 CASES = [
     (op, dtype)
     for op in OPS.values()
-    if op.name not in LONG
+    if op.name not in LONG | REFUSED
     # dtypes differ in little more than the functions that are called
     for dtype in [d for d in op.dtypes if d in FLOATS][:1] + [d for d in op.dtypes if d == "int64" and not op.scalar]
 ]
@@ -44,3 +46,11 @@ def test_value(op: Op, dtype: str) -> None:
     f = ng.function(inputs, outputs, target="cuda-sim", on_unused_input="ignore")
     for got, (what, wanted) in zip(f(*values), expected, strict=True):
         testing.assert_close(np.asarray(got), wanted, what)
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_what_the_processor_alone_has_is_refused_in_the_users_terms(name: str) -> None:
+    x = ng.matrix("x", "float32")
+    y = apply(OPS[name], [x, ng.constant(np.float32(1e-5))] if name == "pinv" else [x])
+    with pytest.raises(ng.OptionError, match=r"runs on the processor only(.|\n)*test_cuda_ops.py(.|\n)*fix: target"):
+        ng.function([x], y, target="cuda-sim")

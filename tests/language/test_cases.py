@@ -19,9 +19,6 @@ NOT_SIMULATED = {
     "case_96_parallel_sums_and_scatter_without_a_race": "hundreds of thousands of elements",
     "case_100_sizes_around_the_block_size": "a hundred thousand elements",
     "case_173_rebuilt_and_resized_many_times": "hundreds of functions; nothing in it depends on the target",
-    "case_75_scan_of_no_steps": "loops do not run on a device yet",
-    "case_78_scan_gradient_full_and_truncated": "loops do not run on a device yet",
-    "case_80_two_loops_with_different_inputs": "loops do not run on a device yet",
     "case_88_deep_graph": "thousands of operations, which takes half a minute; nothing in it depends on the target",
 }
 

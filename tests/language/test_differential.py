@@ -6,17 +6,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import numgraph as ng
-from tests.differential import plain, workers
+from numgraph.reference import evaluate
+from tests.differential import plain, users, workers
 from tests.differential.bugs import BUGS, put_back
 from tests.differential.draw import THEMES, draw
+from tests.differential.drawer import computed
 from tests.differential.grades import Grade, Worth, check, grade
-from tests.differential.judge import Fault, judge, outcomes, script
+from tests.differential.judge import Expected, Fault, compare_error, judge, one_call, outcomes, script
 from tests.differential.program import Action, Program, Source, Step
 from tests.differential.shrink import shrunk
 from tests.differential.workers import Task, Worker
@@ -47,6 +50,13 @@ def test_programs_with_random_numbers(target: str) -> None:
     judge(program, target)
 
 
+@pytest.mark.parametrize("target", ["cpu", "cuda-sim"])
+def test_programs_with_linear_algebra(target: str) -> None:
+    drawn = (draw(seed, small=True, only=("matrices",), size=8) for seed in range(30))
+    wanted = {"matrices", "einsum", "gradient of matrices"}
+    judge(next(program for program in drawn if wanted <= set(program.kinds)), target)
+
+
 @pytest.fixture(scope="module")
 def programs() -> list[Program]:
     return [draw(seed, small=True) for seed in range(65, 105)]
@@ -54,7 +64,9 @@ def programs() -> list[Program]:
 
 def test_every_kind_is_drawn(programs: list[Program]) -> None:
     drawn = Counter(kind for program in programs for kind in program.kinds)
-    assert {kind.strip() for kind in KINDS.split(",")} == set(drawn) - {"users", "draws"}
+    assert {kind.strip() for kind in KINDS.split(",")} == set(drawn) - {"users", "draws", "matrices", "einsum"} - {
+        "gradient of matrices"
+    }
 
 
 def test_what_surrounds_the_steps_is_drawn(programs: list[Program]) -> None:
@@ -82,7 +94,7 @@ def test_programs_with_users_functions(target: str, seed: int) -> None:
     judge(next(program for program in drawn if "users" in program.kinds), target)
 
 
-@pytest.mark.parametrize("theme", [*THEMES, "users"])
+@pytest.mark.parametrize("theme", [*THEMES, "users", "matrices"])
 def test_a_theme_can_be_drawn_alone(theme: str) -> None:
     assert sum(len(draw(seed, only=(theme,), size=8).steps) for seed in range(2)) > 0
 
@@ -120,6 +132,62 @@ def test_an_index_in_an_array_of_which_only_a_length_is_used_is_not_looked_at() 
     program.steps.append(Step("t1", "x0 * t0.shape[1]", "ring", "kind"))
     program.outputs = ["t1"]
     assert judge(program, "cpu") == 0
+
+
+def product_of_wrong_lengths() -> Program:
+    """Of a length that is counted, so that compiled code first looks whether the index into the product is inside."""
+    program = small("ng.sum(ng.cast(x0 > 0, 'int64'))", np.array([1.0, 1.0]), "strict")
+    for code in ("x1[:t0]", "ng.dot(x3, t1)", "t2[x2]"):
+        program.steps.append(Step(f"t{len(program.steps)}", code, "move", "kind"))
+    program.inputs += [
+        Source("x1", "float64", ("c", "b"), (None, None), "plain", "x1"),
+        Source("x2", "int64", (), (), "plain", "x2"),
+        vector("x3"),
+    ]
+    program.outputs = ["t3"]
+    program.actions = [
+        Action("call", [np.ones(n), np.ones((2, 4)), np.array(i), np.ones(2)], ["plain"] * 4)
+        for n, i in ((2, -4), (1, -4), (1, 6))
+    ]
+    return program
+
+
+def test_an_index_into_what_has_no_value_may_be_outside_as_well() -> None:
+    program = product_of_wrong_lengths()
+    assert judge(program, "cpu") == 3
+    results = [result for result, _ in outcomes(program, "cpu")]
+    assert [type(result) for result in results[1:]] == [ng.ShapeError, ng.IndexOutOfRange]
+
+
+@pytest.mark.parametrize(
+    ("error", "follows"),
+    [
+        (ng.IndexOutOfRange("index 6 is out of range for an axis of length 4"), True),
+        (ng.IndexOutOfRange("index 6 is out of range for an axis of length 7"), False),
+        (ng.IndexOutOfRange("index -5 is out of range for an axis of length 4"), False),
+        (ng.FunctionError("raised"), False),
+    ],
+)
+def test_an_index_that_is_inside_or_not_read_does_not_follow(error: Exception, follows: bool) -> None:
+    expected = Expected.of(product_of_wrong_lengths())
+    wanted = one_call(expected, expected.program.actions[2].arrays)
+    assert isinstance(wanted, dict)
+    if follows:
+        compare_error(expected, wanted, error, "cpu, call 2")
+    else:
+        with pytest.raises(Fault, match="expected one of t2: ShapeError"):
+            compare_error(expected, wanted, error, "cpu, call 2")
+
+
+def test_lengths_may_not_fit_what_a_users_function_did_not_give() -> None:
+    program = small("users.guarded(x0)", np.array([-1.0, 2 * users.LIMIT]), "smooth")
+    program.inputs.append(vector("x1"))
+    program.steps.append(Step("t1", "t0 + x1", "ring", "kind"))
+    program.outputs = ["t1"]
+    program.actions[0].arrays.append(np.ones(3))
+    program.actions[0].layouts.append("plain")
+    assert isinstance(outcomes(program, "cpu")[0][0], ng.ShapeError)
+    assert judge(program, "cpu") == 1
 
 
 def test_a_process_that_ends_is_a_fault() -> None:
@@ -161,6 +229,68 @@ def test_grades() -> None:
     for worth, got in ((rounded, rounded.array + 1e-3), (exact, exact.array + 1e-12), (wild, wild.array[::-1])):
         with pytest.raises(AssertionError, match="values"):
             check(worth, got, "not close")
+
+
+def test_a_step_that_makes_more_of_roundings_is_judged_by_them() -> None:
+    x, near = ng.fvector("x"), np.array([0.1, 2.0, 0.0], np.float32)
+    rounded = grade("smooth", [Worth(near, scale=2.0)], near)
+
+    def of(step: ng.Variable) -> tuple[Worth, Callable[[float], np.ndarray]]:
+        return (
+            computed(step, "slope", ["x0"], {"x0": x}, {"x0": rounded}),
+            lambda away: evaluate([step], {x: near * np.float32(1 + away)})[0],
+        )
+
+    wild, at = of(ng.sin(x * 3e4))
+    check(wild, at(2e-7), "a digit more of the angle")
+    with pytest.raises(AssertionError, match="values"):
+        check(wild, at(4e-5), "many digits")
+    mild, at = of(ng.sin(x))
+    with pytest.raises(AssertionError, match="values"):
+        check(mild, at(1e-3), "no angle to speak of")
+    unsure, _ = of(ng.log(x - near[0]))
+    assert unsure.grade == Grade.UNSURE
+
+
+def test_slopes_of_slopes_multiply_roundings() -> None:
+    """Each call takes sines of what the last one rounded: the third has few digits left."""
+    s = Source("s0", "float32", ("c",), (None,), "plain", "s0")
+    product = "ng.grad(ng.sum(ng.prod(s0, axis=None, keepdims=True)), s0)"
+    steps = [
+        Step("t0", product, "product", "gradient of product"),
+        Step("t1", "ng.grad(ng.sum(ng.sin(t0)), s0)", "slope", "gradient through"),
+    ]
+    values = [np.array([3.0, -2.0, 0.75, 3.0], np.float32)]
+    updates = [("s0", "t1")]
+    program = Program(
+        0, shared=[s], values=values, steps=steps, outputs=["t1"], updates=updates, actions=3 * [Action("call")]
+    )
+    assert judge(program, "cuda-sim") == 3
+
+
+def test_the_sign_of_a_zero_that_was_computed_is_not_known() -> None:
+    """-3 * 0 + 0 is 0, and -3 * 0 alone is -0: a product of one term may be either, and what sees the sign with it."""
+    program = small("ng.dot(x0, x1)", np.array([-3.0]), "sum")
+    program.inputs.append(Source("x1", "float64", ("b", "c"), (None, None), "plain", "x1"))
+    program.steps.append(Step("t1", "ng.copysign(2.0, t0)", "smooth", "extremes"))
+    program.outputs = ["t1"]
+    program.actions = [Action("call", [np.array([-3.0]), np.array([[-2.5, 0.0, 0.25]])], ["plain"] * 2)]
+    assert judge(program, "cuda-sim") == 1
+    x, zeros = ng.dvector("x"), np.array([0.0, 1.0])
+    for signed, wanted in ((True, Grade.FINAL), (False, Grade.UNSURE)):
+        worth = Worth(zeros, signed=signed)
+        with np.errstate(all="ignore"):
+            assert computed(1 / x, "smooth", ["x0"], {"x0": x}, {"x0": worth}).grade == wanted
+        assert computed(x + 1, "ring", ["x0"], {"x0": x}, {"x0": worth}).grade == Grade.EXACT
+        assert computed(x[::-1], "move", ["x0"], {"x0": x}, {"x0": worth}).signed == signed
+    assert grade("move", [Worth(zeros)], zeros).signed and not grade("sum", [Worth(zeros)], zeros).signed
+
+
+def test_exp_inside_a_softplus_may_leave_the_range() -> None:
+    x = np.array([9e5, -3.0])
+    code = plain.translated("ng.log1p(ng.exp(x0 * 0.001))")
+    assert code is not None and np.allclose(eval(code, {"N": plain, "x0": x}), [900.0, np.log1p(np.exp(-0.003))])
+    judge(small("ng.log1p(ng.exp(x0 * 0.001))", x, "stable"), "cpu")
 
 
 def test_log_softmax_is_the_logarithm_of_softmax() -> None:

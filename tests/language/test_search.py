@@ -155,6 +155,9 @@ def test_repeat_by_counts() -> None:
         ng.function([x, n], ng.repeat(x, n))([1.0, 2.0], [1, -1])
     with pytest.raises(ShapeError):
         ng.function([x, n], ng.repeat(x, n))([1.0, 2.0], [1, 1, 1])
+    # counts of which nothing is needed are not looked at, as indices
+    m = ng.matrix("m")
+    assert ng.function([m, n], ng.repeat(m, n, 0).shape[1])(X[:2], [1, -1]) == X.shape[1]
 
 
 # -- different elements ---------------------------------------------------------------------------------------------

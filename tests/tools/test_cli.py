@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 import numgraph as ng
-from numgraph import cli
+from numgraph import cache, cli
 from numgraph.config import config
 from numgraph.demo import digits, models, show, training
 from numgraph.inspector.record import FunctionRecord
@@ -348,6 +348,17 @@ def test_cache_size(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(capsys, "cache", "size")
     assert out.startswith("2 functions, 8 files, ")
     assert f"({total} bytes; at most 1.0 GiB) in {folder}" in out
+
+
+def test_code_for_all_functions_is_no_function(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cache.store("k_" + 20 * "1" + ".py", b'"""numgraph: dgemm_tile, for all functions"""\n')
+    cache.store("k_" + 20 * "2" + ".ll", b"; numgraph: the pool of threads, for all functions\n")
+    x = ng.vector("x")
+    ng.function([x], x + 2, name="numgraph: mine, for all functions")
+    heading = run(capsys, "cache", "list")[1]
+    assert heading.startswith("4 compiled functions and 2 pieces of code for all functions in ")
+    assert sum(row["for_all"] for row in json.loads(run(capsys, "cache", "list", "--json")[1])) == 2
+    assert run(capsys, "cache", "size")[1].startswith("3 functions, 13 files, ")
 
 
 def test_cache_clear(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from numgraph.errors import FunctionError
+from numgraph.errors import FunctionError, OptionError
 from numgraph.lengths import dims
 from numgraph.loops.grid.kernel import THREAD, THREADS
 from numgraph.loops.grid.nests import Work
@@ -119,7 +119,13 @@ def kernel(work: Work) -> None:
             f"{node.op.user.where} is a function of arrays (ng.call), which runs on the processor only\n"
             f'  called at {lines}\n  fix: target="cpu", or ng.elementwise with a function of numbers'
         )
-    name: str = node.op.kernel.function
+    name: str = node.op.kernel.on_thread or node.op.kernel.function
+    if node.op.kernel.routines and not node.op.kernel.on_thread:
+        lines = ", ".join(map(str, values.graph.lines.get(node, ())))
+        raise OptionError(
+            f"{node.op.title} runs on the processor only: devices have no kernel of it\n"
+            f'  called at {lines}\n  fix: target="cpu"; its result can be an argument of a function on the device'
+        )
     if name in LIBRARY:
         by_library(work, name, task, task.sizes)
         return

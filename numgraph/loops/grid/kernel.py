@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from numgraph.loops.grid.scans import GridScan
 from numgraph.loops.names import Names
 from numgraph.loops.program import Expression, Function, Name, Statement
 from numgraph.loops.values import Values
@@ -65,7 +67,8 @@ class Kernel:
     threads: of a block. own: bytes that each block has for itself, while it runs. counts and own are numbers, or
     slots of the plan's table as -1 - slot. helpers: functions that it calls; made: those that an expression makes.
     code: the name of its function, that of an earlier kernel where the two are the same but for what they are given.
-    function: it; where it has none of its own, `remark` says what stands for it.
+    function: it; where it has none of its own, `remark` says what stands for it. scan: for the steps of a scan, what
+    the host does; inner: the kernels of a step.
     """
 
     name: str
@@ -91,6 +94,8 @@ class Kernel:
     code: str = ""
     function: Function | None = None
     remark: str = ""
+    scan: GridScan | None = None
+    inner: list[Kernel] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.code = self.name
@@ -122,3 +127,10 @@ class Kernel:
         if key not in self.parameters:
             self.parameters[key] = Parameter(self.names.fresh(wish, prefix), dtype, source)
         return Name(self.parameters[key].name, dtype)
+
+
+def flat(kernels: Iterable[Kernel]) -> Iterator[Kernel]:
+    """Kernels, and those of the steps of scans before these."""
+    for kernel in kernels:
+        yield from flat(kernel.inner)
+        yield kernel

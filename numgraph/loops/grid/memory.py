@@ -39,6 +39,9 @@ class GridMemory:
     def supplied(self, node: Node) -> Expression:
         """A parameter for a length, or an argument's value, which is read where all arguments are."""
         wish = self.graph.names.get(node)
+        if node.kind == "step":
+            slot = self.values.layout.step(node.attrs[0])
+            return self.kernel.parameter(node, "step", "t", "int64", ("slot", slot))
         if node.kind != "scalar":
             # lengths that are equal are one, if no recording of the launches depends on it
             known = self.graph.find(node)
@@ -65,6 +68,8 @@ class GridMemory:
         wish = graph.names.get(buffer)
         if buffer.kind == "array":
             return kernel.parameter(buffer, wish, "c", f"{dtype}*", ("array", buffer.attrs[0])), None
+        if buffer.kind == "state":
+            return kernel.parameter(buffer, wish, "x", f"{dtype}*", ("state", *buffer.attrs)), None
         if buffer.kind in LEAVES:
             return kernel.parameter(buffer, wish, "x", f"{dtype}*", ("leaf", buffer)), None
         place = memory_of(self.schedule.buffers, buffer)
@@ -75,6 +80,8 @@ class GridMemory:
         if place.place == "private":
             name = kernel.parameter(("own", place.offset), wish, "own", f"{dtype}*", ("own", 0))
             return name, self._own_start(place, dtype)
+        if place.place == "moving":
+            return kernel.parameter(("moving", place.slot), wish, "out", f"{dtype}*", ("moving", place.slot)), None
         if place.place == "output":
             return kernel.parameter(buffer, wish, "out", f"{dtype}*", ("output", place.slot)), None
         arena = ("arena", place.stage, self.values.layout.number(place.offset))

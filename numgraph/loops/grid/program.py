@@ -10,20 +10,23 @@ from numgraph.errors import FunctionError
 from numgraph.ir import Requirement
 from numgraph.lengths import dims
 from numgraph.loops.build import LoopBuilder
+from numgraph.loops.chunks import host_values
 from numgraph.loops.grid import calls, nests, reductions
 from numgraph.loops.grid.checks import SearchingChecks
-from numgraph.loops.grid.kernel import BLOCK, BLOCKS, LANE, LANES, THREAD, THREADS, Geometry, Kernel
+from numgraph.loops.grid.kernel import BLOCK, BLOCKS, LANE, LANES, THREAD, THREADS, Geometry, Kernel, flat
 from numgraph.loops.grid.nests import Work, kernel_values
+from numgraph.loops.grid.scans import GridScans
 from numgraph.loops.names import KERNEL_NAMES
 from numgraph.loops.notes import Notes
 from numgraph.loops.plan import Plans
 from numgraph.loops.processor import host_function
 from numgraph.loops.program import Assign, Barrier, Call, Expression, Function, If, Logic, Name, Return, Statement, walk
+from numgraph.loops.scans import plan_of_steps
 from numgraph.loops.values import Setting
 from numgraph.schedule.arrange import Arranger, LoopNest
 from numgraph.schedule.grid import Mapping
 from numgraph.schedule.plan import Schedule
-from numgraph.schedule.tasks import Task
+from numgraph.schedule.tasks import ScanTask, Task
 from numgraph.userfunctions.function import UserFunction
 
 # Statements in one kernel of several phases.
@@ -77,16 +80,45 @@ class GridProgram:
         self.made: dict[str, str] = {}
         # kernels first: they decide which lengths the plans must compute
         self.kernels: list[list[Kernel]] = []
+        self.scans = GridScans(schedule, self.layout)
+        self.count = 0
         for stage in schedule.stages:
-            self.kernels.append([])
-            for group in self._groups(stage):
-                name = f"kernel_{sum(map(len, self.kernels))}"
-                self.kernels[-1].append(self._kernel(name, group))
+            self.kernels.append(self._kernels(stage))
         self.searches = [self._search(word) for word in range(len(self.words))]
+        self.plans_of_steps = self._plans_of_steps(requirements)
         plans = Plans(self.setting, requirements)
         stages = range(len(schedule.stages))
         self.plans = {stage: self._plan(plans, stage) for stage in reversed(stages)}
         self._refuse_raising()
+
+    def _kernels(self, nests: Sequence[LoopNest]) -> list[Kernel]:
+        """The kernels of a stage, or of a step of a scan."""
+        found = []
+        for group in self._groups(nests):
+            name, self.count = f"kernel_{self.count}", self.count + 1
+            task = group[0].nest.tasks[0]
+            found.append(self._scan(name, task) if isinstance(task, ScanTask) else self._kernel(name, group))
+        return found
+
+    def _scan(self, name: str, task: ScanTask) -> Kernel:
+        """The steps of a scan, which the host launches."""
+        kernel = Kernel(name, self.of_kernels.names(), threads=1, tasks=[task], shapes=["scan"])
+        kernel.inner = self._kernels(task.nests)
+        kernel.scan = self.scans.made(task.memory)
+        kernel.remark = f"{name}: for each step of {self.notes.made([task])}: {', '.join(k.name for k in kernel.inner)}"
+        return kernel
+
+    def _plans_of_steps(self, requirements: Sequence[Requirement]) -> dict[int, Function]:
+        """What the host works out before each step, by the number of the scan."""
+        scans = [k.scan for kernels in self.kernels for k in flat(kernels) if k.scan is not None]
+        found: dict[int, Function] = {}
+        for scan in sorted(scans, key=lambda scan: -scan.number):
+            values, memory = host_values(self.setting, scan=scan.number)
+            if plan_of_steps(values, memory, scan.number, requirements):
+                scan.plan = f"plan_of_step_{scan.number}"
+                note = "lengths and places of a step"
+                found[scan.number] = host_function(scan.plan, values.statements, memory.reads_reals, "", note)
+        return found
 
     def _plan(self, plans: Plans, stage: int) -> Function:
         return host_function(f"plan_{stage}", *plans.make(stage), "", "conditions, lengths and addresses")
@@ -157,7 +189,10 @@ class GridProgram:
         """The search for the index that a check refused, by one thread."""
         task = self.layout.failures[self.words[word] - 1]
         buffers = [self.schedule.buffers.get(load.inputs[0]) for load in task.loads]
-        if any(place is not None and place.place in ("private", "register") for place in buffers):
+        if any(place is not None and place.place in ("private", "register", "moving") for place in buffers):
+            return None
+        if any(load.inputs[0].kind == "state" or load.within for load in task.loads):
+            # what a step has read is gone
             return None
         kernel = Kernel(f"find_{word}", self.of_kernels.names(), threads=1)
         values, _ = kernel_values(self.of_kernels, kernel, Mapping("find", 1, None))
@@ -170,7 +205,7 @@ class GridProgram:
 
     def _refuse_raising(self) -> None:
         """FunctionError for a user's function that says `raise`: a thread of a grid cannot end a call."""
-        functions = [k.function for kernels in self.kernels for k in kernels if k.function is not None]
+        functions = [k.function for kernels in self.kernels for k in flat(kernels) if k.function is not None]
         called = {node.function for f in functions for node in walk(f.body) if isinstance(node, Call)}
         for (user, _, _), name in self.layout.functions.items():
             if name in called and user.says_raise:

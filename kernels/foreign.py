@@ -1,0 +1,16 @@
+"""Calls of functions of other libraries at their addresses, and the memory that they work in."""
+
+from numgraph.kernels.wrapping import wrapped
+
+place = wrapped("foreign.place")
+at = wrapped("foreign.at")
+fortran = wrapped("foreign.fortran")
+allocate = wrapped("foreign.allocate")
+release = wrapped("foreign.release")
+
+# letters that LAPACK and BLAS are told: yes or no, which triangle, transposed, from the right, which vectors
+NO, UNIT, LOWER, UPPER, TURNED, RIGHT, ALL, SOME, VECTORS = 78, 85, 76, 85, 84, 82, 65, 83, 86
+# bytes of the memory for what is passed by reference, and of an element at most; rows of LAPACK's blocks at most
+CELLS, WIDE, BLOCK = 128, 8, 64
+# the largest size that LAPACK can be told
+MOST = 2147483647

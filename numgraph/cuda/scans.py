@@ -1,0 +1,81 @@
+"""The launches of a scan: those of a step for each step, with the addresses that this step works on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from numgraph.cuda.device import Copying
+from numgraph.cuda.library import Launch
+from numgraph.cuda.plan import Table
+from numgraph.loops.grid.scans import Copy, GridScan, Place
+
+# The places of a step: by ("state", scan, number) and ("moving", slot).
+Places = dict[tuple[Any, ...], int]
+
+
+class Steps:
+    """Goes through the steps of one scan, without doing them.
+
+    number: of what is a number or a slot; address: of a place; plan: works out what the step needs.
+    """
+
+    def __init__(
+        self,
+        scan: GridScan,
+        table: Table,
+        number: Callable[[int], int],
+        address: Callable[[Place], int],
+        places: Places,
+    ) -> None:
+        self.scan, self.table, self.number, self.places = scan, table, number, places
+        self.firsts = {k: address(state.first) for k, state in scan.states.items()}
+        self.bases = {slot: address(written.base) for slot, written in scan.written.items()}
+        self.states = dict(self.firsts)
+        self.address = address
+        self.count = max(0, number(scan.steps))
+
+    def run(self, step: Callable[[], Sequence[Launch]]) -> list[Launch]:
+        """All launches. step: those of a step, whose numbers and places are known."""
+        scan, found = self.scan, list(self._before())
+        for t in range(self.count):
+            self.table[scan.step] = t
+            writes = {slot: self._written(slot, t) for slot in scan.written}
+            self.places.update({("state", scan.number, k): place for k, place in self.states.items()})
+            self.places.update({("moving", slot): place for slot, place in writes.items()})
+            found += step()
+            before = dict(self.states)
+            for k, state in scan.states.items():
+                self.states[k] = writes[state.written] if state.state is None else before[state.state]
+        return found + [copied for copy in scan.copies for copied in self._copied(copy)]
+
+    def _written(self, slot: int, t: int) -> int:
+        """Where a step writes a value."""
+        written = self.scan.written[slot]
+        turn = t % written.places if written.places else written.first + t
+        return self.bases[slot] + turn * self.number(written.size)
+
+    def _before(self) -> list[Launch]:
+        """First values go where they are kept with the others."""
+        found: list[Launch] = []
+        for k, state in self.scan.states.items():
+            written = self.scan.written.get(state.written) if state.state is None else None
+            if written is not None and written.in_place:
+                found.append(Copying(self.bases[state.written], self.firsts[k], self.number(state.size)))
+                self.states[k] = self.bases[state.written]
+        for place, k in self.scan.traces:
+            found.append(Copying(self.address(place), self.firsts[k], self.number(self.scan.states[k].size)))
+        return found
+
+    def _copied(self, copy: Copy) -> list[Launch]:
+        """A result that lies elsewhere."""
+        to, (kind, which) = self.address(copy.to), copy.of
+        if kind == "state":
+            return [Copying(to, self.states[which], self.number(copy.size))]
+        if kind == "written":
+            return [Copying(to, self._written(which, self.count - 1), self.number(copy.size))]
+        found, row = [], self.number(copy.row)
+        if copy.first is not None:
+            found.append(Copying(to, self.firsts[copy.first], row))
+            to += row
+        return [*found, Copying(to, self._written(which, 0), row * self.count)]

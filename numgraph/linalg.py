@@ -1,0 +1,47 @@
+"""Linear algebra under NumPy's names: `ng.linalg.inv` for `np.linalg.inv`.
+
+What NumPy has in np.linalg, and solve_triangular and expm of scipy.linalg. All work on stacks of matrices: the last two
+axes are a matrix, those before them count matrices. The same functions stand in numgraph itself, but for `inv`, which
+is there 1 / x, element by element, and `trace`, which is there of the first two axes; `ng.diagonal` is of one matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from numgraph.errors import MatrixError
+from numgraph.graph import Variable
+from numgraph.ops.leastsquares import lstsq, pinv
+from numgraph.ops.linalg import matmul, matrix_dot, outer, tensordot
+from numgraph.ops.linalg import trace as _trace
+from numgraph.ops.matrices import diagonals, stacks
+from numgraph.ops.powers import expm, matrix_power
+from numgraph.ops.solve import cholesky, det, slogdet, solve, solve_triangular
+from numgraph.ops.solve import matrix_inverse as inv
+from numgraph.ops.spectral import eigh, eigvalsh, qr, svd, svdvals
+from numgraph.ops.statistics import norm
+
+__all__ = [
+    "LinAlgError", "cholesky", "det", "diagonal", "eigh", "eigvalsh", "expm", "inv", "lstsq", "matmul", "matrix_power",
+    "multi_dot", "norm", "outer", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals", "tensordot",
+    "trace",
+]  # fmt: skip
+
+LinAlgError = MatrixError
+
+
+def multi_dot(arrays: Sequence[Any]) -> Variable:
+    """The product of a list of matrices, from left to right."""
+    return matrix_dot(*arrays)
+
+
+def diagonal(x: Any, offset: Any = 0) -> Variable:
+    """A diagonal of each matrix, as np.linalg.diagonal: of the last two axes."""
+    (v,) = stacks("diagonal", x)
+    return diagonals(v, offset)
+
+
+def trace(x: Any, offset: Any = 0) -> Variable:
+    """The sum along a diagonal of each matrix, as np.linalg.trace: of the last two axes."""
+    return _trace(x, offset, -2, -1)
