@@ -21,8 +21,8 @@ import numpy as np
 import numgraph as ng
 from numgraph.demo import digits, pictures
 
-# What the same arithmetic, written in JAX, reaches, with other draws.
-EXPECTED = 0.05
+# The same arithmetic, written in JAX, with other draws: 5.1 % in two runs.
+EXPECTED = 0.051
 
 
 class Stack:
@@ -125,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> float:
     drawn = [pictures.image(pictures.tiles(f, n)) for f, n in ((filters, 8), (shown, 10))]
     panels = {"filters of layer 1": drawn[0], "digits and dreams": drawn[1], "validation error": pictures.curve(errors)}
     pictures.save(options.picture, panels, [1.0, 2.4, 1.2])
-    print(f"test error {test:.2%}; expected with the defaults: {EXPECTED:.1%}")
+    print(f"test error {test:.2%}; expected with the defaults: about {EXPECTED:.1%}")
     return test
 
 

@@ -22,8 +22,8 @@ import numpy as np
 import numgraph as ng
 from numgraph.demo import digits, pictures
 
-# What the same arithmetic, written in JAX, reaches, with other draws.
-EXPECTED = 0.05
+# The same arithmetic, written in JAX, with other draws: 4.6 and 3.9 % in two runs; without pretraining 5.0 %.
+EXPECTED = 0.043
 CORRUPTION = (0.1, 0.2, 0.3)
 
 
@@ -52,7 +52,7 @@ class Stack:
         """The cost of what a layer makes of its damaged input, and what is trained."""
         whole, (W, b) = self.inputs[layer], self.params[2 * layer : 2 * layer + 2]
         back = ng.shared(np.zeros(W.get_value().shape[0], "float32"), name=f"back{layer + 1}")
-        damaged = whole * self.rng.bernoulli(1 - CORRUPTION[layer], size=whole.shape)
+        damaged = whole * self.rng.bernoulli(np.float32(1 - CORRUPTION[layer]), size=whole.shape)
         z = ng.sigmoid(ng.dot(ng.sigmoid(ng.dot(damaged, W) + b), W.T) + back)
         return -ng.mean(ng.sum(whole * ng.log(z) + (1 - whole) * ng.log(1 - z), axis=1)), [W, b, back]
 
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> float:
         "validation error": pictures.curve(errors),
     }
     pictures.save(options.picture, panels)
-    print(f"test error {test:.2%}; expected with the defaults: {EXPECTED:.1%}")
+    print(f"test error {test:.2%}; expected with the defaults: about {EXPECTED:.1%}")
     return test
 
 

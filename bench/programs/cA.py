@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> float:
     pictures.save(options.picture, panels, [1.0, 0.5])
     print(
         f"test digits: error {float(test):.2f}, slopes {float(contracted):.2f}; "
-        f"expected with the defaults: {EXPECTED[0]} and {EXPECTED[1]}"
+        f"expected with the defaults: about {EXPECTED[0]} and {EXPECTED[1]}"
     )
     return float(test)
 

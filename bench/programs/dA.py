@@ -2,8 +2,7 @@
 
 A hidden layer y = sigmoid(x W + b) of the damaged digit, and a reconstruction z = sigmoid(y W.T + b') with the same
 weights. The cost is the cross-entropy between the undamaged digit and z, added up over its pixels. Each call draws
-other pixels to set to 0; the loop that multiplies by W makes these numbers where it needs them, so the mask is never
-stored.
+other pixels to set to 0; the loop that sets them makes these numbers where it needs them, so the mask is never stored.
 
 Two machines are trained one after the other: one that sees whole digits, and one that sees 70 of 100 pixels. The
 filters of the second one, the columns of W, are strokes and spots of digits; those of the first look like noise.
@@ -21,8 +20,8 @@ import numpy as np
 import numgraph as ng
 from numgraph.demo import digits, pictures
 
-# What the same arithmetic, written in NumPy, reaches, with other draws.
-EXPECTED = 71.5
+# What the same arithmetic, written in NumPy, reaches, with other draws; with whole digits 55.1.
+EXPECTED = 72.2
 
 
 class Autoencoder:
@@ -39,7 +38,7 @@ class Autoencoder:
 
     def damaged(self, x: Any, corruption: float) -> Any:
         """x with the share `corruption` of the pixels set to 0, others in each call."""
-        return x * self.rng.bernoulli(1 - corruption, size=x.shape) if corruption else x
+        return x * self.rng.bernoulli(np.float32(1 - corruption), size=x.shape) if corruption else x
 
     def reconstructed(self, x: Any) -> Any:
         """What the machine makes of x."""
@@ -95,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> float:
     columns = np.stack([shown, *both(shown)], axis=1).reshape(30, -1)
     panels["reconstructions"] = pictures.image(pictures.tiles(columns, 3, alike=True))
     pictures.save(options.picture, panels, [1.0, 1.0, 0.35])
-    print(f"cost of the damaged test digits {error:.2f}; expected with the defaults: {EXPECTED:.1f}")
+    print(f"cost of the damaged test digits {error:.2f}; expected with the defaults: about {EXPECTED:.1f}")
     return error
 
 

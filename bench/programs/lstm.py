@@ -4,11 +4,11 @@ The documents are made by a rule. A document has 6 to 40 words of a vocabulary o
 blame, word 1 is "not", and the others say nothing. Each word is drawn by itself: "not" in 15 of 100 cases, a word that
 praises or blames in 20, else one that says nothing. "not" turns the next word that praises or blames into its opposite,
 however far behind it stands. A document praises (class 1) if more words praise than blame in the end; documents in
-which both are as many are drawn anew. Who only counts words, without their order, is right in about 3 of 4 cases.
+which both are as many are drawn anew. Who only adds up what words count, whatever their order, errs in 44 of 100.
 
 The memory: h and c of each document are changed word by word; gates i, f, o say what is taken in, kept, and given out.
-Documents of a minibatch have different lengths. A mask keeps h and c as they are behind the end of a document; the
-mean of h over its words goes through dropout to a softmax. Documents are sorted by length, and a minibatch is cut to
+Documents of a minibatch have different lengths. Behind the end of a document h and c stay as they are; the mean of h
+over its words goes through dropout to a softmax. Documents are sorted by length, and a minibatch is cut to
 its longest one: `words[rows, :length]`, which is an address and two lengths, so no length is compiled anew.
 """
 
@@ -24,8 +24,8 @@ import numpy as np
 import numgraph as ng
 from numgraph.demo import pictures
 
-# What the same arithmetic, written in JAX, reaches, with other draws.
-EXPECTED = 0.03
+# The same arithmetic, written in JAX, with other draws: 3.5 and 2.9 % in two runs.
+EXPECTED = 0.032
 
 VOCABULARY, LONGEST = 100, 40
 NOT, PRAISE, BLAME = 1, range(10, 30), range(30, 50)
@@ -65,19 +65,19 @@ class Network:
         b = self._shared("b", np.zeros(4 * size))
         V = self._shared("V", 0.01 * rng.normal(size=(size, 2)))
         d = self._shared("d", np.zeros(2))
-        # 1 within a document, 0 behind its end; never stored, since it is a comparison
-        mask = ng.cast(ng.lt(ng.arange(x.shape[0])[:, None], lengths), "float32")
 
-        def step(e: Any, m: Any, h: Any, c: Any) -> list[Any]:
+        def step(e: Any, t: Any, h: Any, c: Any) -> list[Any]:
             z = ng.dot(e, W) + ng.dot(h, U) + b
             i, f, o = (ng.sigmoid(z[:, k * size : (k + 1) * size]) for k in range(3))
             new = f * c + i * ng.tanh(z[:, 3 * size :])
-            m = m[:, None]
-            return [m * (o * ng.tanh(new)) + (1 - m) * h, m * new + (1 - m) * c]
+            within = ng.lt(t, lengths)[:, None]
+            return [ng.where(within, o * ng.tanh(new), h), ng.where(within, new, c)]
 
         nothing = ng.zeros((x.shape[1], size), dtype="float32")
-        (h, _), _ = ng.scan(step, sequences=[E[x], mask], outputs_info=[nothing, nothing], name="memory")
-        mean = ng.sum(h * mask[:, :, None], axis=0) / ng.cast(lengths, "float32")[:, None]
+        times = ng.arange(x.shape[0])
+        (h, _), _ = ng.scan(step, sequences=[E[x], times], outputs_info=[nothing, nothing], name="memory")
+        counted = ng.where(ng.lt(times[:, None], lengths)[:, :, None], h, 0)
+        mean = ng.sum(counted, axis=0) / ng.cast(lengths, "float32")[:, None]
         dropped = ng.random.RandomStream(seed=seed).dropout(mean, 0.5)
         self.in_training, self.after = (ng.softmax(ng.dot(m, V) + d, axis=1) for m in (dropped, mean))
 
@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> float:
     error = float(judge(*test))
     costs, errors = (pictures.curve(values) for values in zip(*curve, strict=True))
     pictures.save(options.picture, {"cost": costs, "validation error": errors})
-    print(f"test error {error:.2%}; expected with the defaults: {EXPECTED:.1%}")
+    print(f"test error {error:.2%}; expected with the defaults: about {EXPECTED:.1%}")
     return error
 
 

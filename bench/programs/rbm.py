@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> float:
     filters = pictures.image(pictures.tiles(machine.W.get_value().T[:100], 10))
     drawn = pictures.image(pictures.tiles(samples, 20, alike=True))
     pictures.save(options.picture, {"filters": filters, "samples, downwards": drawn}, [1.0, 2.0])
-    print(f"pseudo-likelihood of the test digits {likelihood:.1f}; expected with the defaults: {EXPECTED:.1f}")
+    print(f"pseudo-likelihood of the test digits {likelihood:.1f}; expected with the defaults: about {EXPECTED:.1f}")
     return likelihood
 
 

@@ -131,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> float:
     )
     panels = {"a piece of the rule": roll_of(LENGTH, 2), "played by the machine": roll[:LENGTH]}
     pictures.save(options.picture, {k: pictures.image(1 - v.T[::-1]) for k, v in panels.items()}, [2.1, 2.1])
-    print(f"{chords:.1%} of the played steps are chords; expected with the defaults: {EXPECTED:.0%}")
+    print(f"{chords:.1%} of the played steps are chords; expected with the defaults: about {EXPECTED:.0%}")
     return chords
 
 

@@ -24,7 +24,7 @@ import numpy as np
 import numgraph as ng
 from numgraph.demo import pictures
 
-# What the same arithmetic, written in JAX, reaches; without memory it is 0.94.
+# The same arithmetic, written in NumPy, in two runs; without memory 81 %.
 EXPECTED = 1.0
 OPENINGS = "show me flights", "i want to fly", "is there a plane", "what is the cheapest way", "find a seat"
 ORIGIN = "from", "leaving", "out of the lovely old town of"
@@ -50,7 +50,7 @@ def sentence(rng: np.random.Generator) -> list[tuple[str, str]]:
         parts.append(slot("day", DAYS, "on") + (slot("time", TIMES, "at", "around") if rng.random() < 0.5 else []))
     if rng.random() < 0.5:
         parts.append(slot("airline", AIRLINES, "with"))
-    rng.shuffle(parts)  # type: ignore[arg-type]
+    rng.shuffle(parts)
     return [(word, "O") for word in str(rng.choice(OPENINGS)).split()] + [pair for part in parts for pair in part]
 
 

@@ -60,7 +60,7 @@ def save(path: str | Path, panels: Mapping[str, Panel], proportions: list[float]
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
-        print(f"{path} is not drawn: matplotlib is not installed")
+        print(f"{path} is not drawn: that takes matplotlib (pip install matplotlib)")
         return False
     figure = Figure(figsize=(HEIGHT * sum(wide), HEIGHT), layout="constrained")
     FigureCanvasAgg(figure)

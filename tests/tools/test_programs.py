@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,22 @@ def test_program_learns(name: str, tmp_path: Path, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize("name", RUNS)
 def test_program_is_short_enough_to_be_read(name: str) -> None:
     assert 60 <= len((ROOT / "bench" / "programs" / f"{name}.py").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_a_machine_learns_from_chains_that_begin_at_the_minibatch(tmp_path: Path) -> None:
+    options = ["--epochs", "1", "--hidden", "100", "--k", "1", "--contrastive", "--rows", "1", "--between", "5"]
+    reached = importlib.import_module("bench.programs.rbm").main([*options, "--picture", str(tmp_path / "drawn.png")])
+    assert -150 < reached < -80
+
+
+def test_mask_is_never_stored(tmp_path: Path) -> None:
+    with LIVE.held() as functions:
+        options = ["--epochs", "1", "--hidden", "5", "--batch", "2000", "--picture", str(tmp_path / "drawn.png")]
+        importlib.import_module("bench.programs.dA").main(options)
+    _, source = (f.source for f in functions if f.record.name == "train")
+    (drawn,) = (line for line in source.splitlines() if "uniform_f32(key" in line)
+    # a number of its own, which goes into the product with the pixel, and not into memory
+    assert re.match(r" *t\d+ = ", drawn)
 
 
 def test_lengths_are_not_compiled_anew(tmp_path: Path) -> None:
