@@ -62,6 +62,16 @@ def descend(cost: Any, params: list[Any], rate: float) -> list[tuple[Any, Any]]:
     return [(p, p - rate * g) for p, g in zip(params, ng.grad(cost, params), strict=True)]
 
 
+def pretrain(stack: Stack, layer: int, here: Any, index: Any, batches: int, options: argparse.Namespace) -> None:
+    """Train one layer on the minibatches `here`, of which `index` says which."""
+    cost, params = stack.mending(layer)
+    updates = descend(cost, params, options.pretraining_rate)
+    mend = ng.function([index], cost, updates=updates, givens={stack.x: here}, name=f"mend{layer + 1}")
+    for epoch in range(1, options.pretraining + 1):
+        costs = mend.sweep(index=range(batches))
+        print(f"layer {layer + 1}, epoch {epoch:3}: cost {costs.mean():.2f}", flush=True)
+
+
 def main(arguments: Sequence[str] | None = None) -> float:
     """Train, print the errors, and return the error on the test digits at the best validation error, 0 to 1."""
     options = parser().parse_args(arguments)
@@ -73,12 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> float:
 
     began = time.perf_counter()
     for layer in range(3):
-        cost, params = stack.mending(layer)
-        updates = descend(cost, params, options.pretraining_rate)
-        mend = ng.function([index], cost, updates=updates, givens={stack.x: train_x[rows]}, name=f"mend{layer + 1}")
-        for epoch in range(1, options.pretraining + 1):
-            costs = mend.sweep(index=range(batches))
-            print(f"layer {layer + 1}, epoch {epoch:3}: cost {costs.mean():.2f}", flush=True)
+        pretrain(stack, layer, train_x[rows], index, batches, options)
     filters = [stack.params[0].get_value().T[:64]]
 
     train = ng.function(
