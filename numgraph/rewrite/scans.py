@@ -41,15 +41,14 @@ class Scans:
                 "scan: the host launches the steps of a loop on a device, and cannot see where `until` ends it\n"
                 f'  {describe(variable)}\n  fix: n_steps alone, and ng.where in later steps; or target="cpu"'
             )
-        scan = self._scan(variable, loop, inputs)
         if op is loops.ROWS and (state := self._traced_state(variable, loop)) is not None:
-            whole = self._of_state(scan, loops.TRACE, inputs, state)
+            whole = self._of_state(variable, loops.TRACE, inputs, state)
             key = (("slice", True, False, 1), *(FULL for _ in loop.states[state].type.shape))
             return self.builder.call(SUBTENSOR, whole, self.graph.number(1), key=key)
         if op in (loops.FINAL, loops.TRACE):
-            return self._of_state(scan, op, inputs, attrs["state"])
+            return self._of_state(variable, op, inputs, attrs["state"])
         value = None if op is loops.COUNT else loop.values[attrs["value"]]
-        return self._made(scan, op, inputs, value, ())
+        return self._made(variable, op, inputs, value, ())
 
     def _traced_state(self, variable: Variable, loop: Loop) -> int | None:
         """The state whose next value is what all rows of are wanted, where the scan keeps all of those anyway."""
@@ -57,16 +56,17 @@ class Scans:
         states = (k for k, new in enumerate(loop.nexts) if new is value and (_key(variable), k) in self.traced)
         return next(states, None)
 
-    def _of_state(self, scan: Scan, op: Any, inputs: Sequence[Node], state: int) -> Node:
-        return self._made(scan, op, inputs, scan.loop.nexts[state], (state,))
+    def _of_state(self, variable: Variable, op: Any, inputs: Sequence[Node], state: int) -> Node:
+        return self._made(variable, op, inputs, variable.attrs["loop"].nexts[state], (state,))
 
     def _made(
-        self, scan: Scan, op: Any, inputs: Sequence[Node], value: Variable | None, asked: tuple[int, ...]
+        self, variable: Variable, op: Any, inputs: Sequence[Node], value: Variable | None, asked: tuple[int, ...]
     ) -> Node:
         """A result: by the value that it asks for, and the state whose values those are."""
-        loop, builder = scan.loop, self.builder
+        loop, builder = variable.attrs["loop"], self.builder
         wanted = [v for v in (value, loop.until) if v is not None]
         states = _needed(loop, wanted, asked)
+        scan = self._scan(loop, inputs, _within(loop, inputs, wanted, states))
         nodes = self.lowered(builder, [*wanted, *(loop.nexts[k] for k in states)], scan.nodes)
         nexts = nodes[len(wanted) :]
         for k, new in zip(states, nexts, strict=True):
@@ -88,9 +88,10 @@ class Scans:
         for axis, (n, m) in enumerate(zip(new.dims, state.dims, strict=True)):
             self.builder.require("equal", n, m, CHANGED.format(axis=axis), new)
 
-    def _scan(self, variable: Variable, loop: Loop, inputs: Sequence[Node]) -> Scan:
-        """The scan with its leaves, one for all results of a loop with the same operands."""
-        key = (id(loop), tuple(inputs))
+    def _scan(self, loop: Loop, inputs: Sequence[Node], within: frozenset[int]) -> Scan:
+        """The scan with its leaves, one for all results of a loop with the same operands that vary with the same scans
+        around it: what does not is computed outside of these."""
+        key = (id(loop), tuple(inputs), within)
         if key in self.scans:
             return self.scans[key]
         graph = self.graph
@@ -112,6 +113,14 @@ class Scans:
 
 def _key(result: Variable) -> Any:
     return id(result.attrs["loop"]), tuple(map(id, result.inputs))
+
+
+def _within(loop: Loop, inputs: Sequence[Node], values: Sequence[Variable], states: Sequence[int]) -> frozenset[int]:
+    """The scans around a loop with whose steps a result varies, by the operands that it needs."""
+    read = {id(v) for v in toposort([*values, *(loop.nexts[k] for k in states)])}
+    read |= {id(loop.states[k]) for k in states}
+    pairs = zip(loop.placeholders, inputs[1:], strict=True)
+    return frozenset().union(inputs[0].within, *(v.within for p, v in pairs if id(p) in read))
 
 
 def _needed(loop: Loop, values: Sequence[Variable], asked: Sequence[int]) -> tuple[int, ...]:
