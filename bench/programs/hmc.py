@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> float:
     print(f"after {options.warm} moves: step {step.get_value():.3f}, {accepted.get_value():.0%} accepted", flush=True)
     parts = []
     for _ in range(10):
-        parts.append(draw(options.samples // 10).reshape(-1, 5))
+        parts.append(draw(max(1, options.samples // 10)).reshape(-1, 5))
         drawn = np.concatenate(parts)
         off = np.abs(drawn.mean(0) - mean).max()
         spread = np.abs(np.cov(drawn.T) - covariance).max()

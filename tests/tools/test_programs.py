@@ -23,7 +23,7 @@ RUNS = {
     "dA": (["--epochs", "1", "--hidden", "100", "--rate", "0.2"], 60.0, 150.0),
     # pseudo-likelihood of pixels that are all independent: -206
     "rbm": (["--epochs", "1", "--hidden", "100", "--k", "3", "--rows", "2", "--between", "20"], -150.0, -80.0),
-    # the first epochs of the default learn nothing yet: documents of a wider memory and a few more
+    # the first epochs learn nothing yet
     "lstm": (["--epochs", "10", "--size", "32", "--documents", "3000"], 0.0, 0.4),
     # samples, in standard deviations
     "hmc": (["--samples", "5000", "--warm", "300"], 0.0, 0.15),
@@ -87,11 +87,16 @@ def test_mask_is_never_stored(tmp_path: Path) -> None:
     assert re.match(r" *t\d+ = ", drawn)
 
 
-def test_lengths_are_not_compiled_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("lstm", ["--documents", "320", "--size", "8"]), ("rnnslu", ["--sentences", "50", "--window", "3"])],
+)
+def test_lengths_are_not_compiled_anew(name: str, options: list[str], tmp_path: Path) -> None:
     with LIVE.held() as functions:
-        arguments = ["--epochs", "1", "--documents", "320", "--size", "8", "--picture", str(tmp_path / "drawn.png")]
-        importlib.import_module("bench.programs.lstm").main(arguments)
-    assert {f.record.name: len(f.executor.variants) for f in functions} == {"train": 1, "judge": 1}
+        picture = ["--picture", str(tmp_path / "drawn.png")]
+        importlib.import_module(f"bench.programs.{name}").main(["--epochs", "1", *options, *picture])
+    assert len(functions) == 2 and functions[0].stats.calls >= 20
+    assert [len(f.executor.variants) for f in functions] == [1, 1]
 
 
 def test_demo_runs_a_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
