@@ -105,6 +105,15 @@ def test_installed_program_runs(installed: Path, tmp_path: Path) -> None:
     assert "cost of the damaged test digits" in said
 
 
+def test_lines_of_an_installed_program_count_as_the_users(installed: Path, tmp_path: Path) -> None:
+    program = """
+import numgraph as ng
+from numgraph.programs import dA
+print(ng.graph.describe(dA.Autoencoder(4, 3, 1).reconstructed(ng.fmatrix("x"))))
+"""
+    assert "programs/dA.py:" in python("-c", program, site=installed, cwd=tmp_path)
+
+
 def test_installed_kernels_import(installed: Path, tmp_path: Path) -> None:
     where = python("-c", "import numgraph.kernels; print(numgraph.kernels.__file__)", site=installed, cwd=tmp_path)
     assert Path(where.strip()).is_relative_to(installed)
