@@ -64,7 +64,7 @@ USERS: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, g.one_of(elementwis
 ON_PROCESSORS: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, elementwise.RAISING), elementwise.steps)
 # Random numbers: in one program of six.
 DRAWS: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, g.one_of(elementwise.DRAWS)),)
-# Scans: in one program of seven. Not for devices.
+# Scans: in one program of seven.
 LOOPS: tuple[Kind, ...] = (loopdraw.loop, loopdraw.slope)
 # Linear algebra: likewise.
 MATRICES: tuple[Kind, ...] = (matrices.system, matrices.system, matrices.labels)
@@ -98,7 +98,7 @@ def draw(seed: int, small: bool = False, only: tuple[str, ...] = (), size: int =
         kinds += 2 * (USERS if small else USERS + ON_PROCESSORS)
     if "draws" in only or (not only and random.Random(f"draws {seed}").random() < 1 / 6):
         kinds += 2 * DRAWS
-    if "loops" in only or (not only and not small and random.Random(f"loops {seed}").random() < 1 / 7):
+    if "loops" in only or (not only and random.Random(f"loops {seed}").random() < 1 / 7):
         kinds += 3 * LOOPS
     if "matrices" in only or (not only and random.Random(f"matrices {seed}").random() < 1 / 6):
         kinds += MATRICES
