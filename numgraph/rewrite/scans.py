@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any
 
+from numgraph.elements import Operand
 from numgraph.errors import DeviceError, ShapeError
 from numgraph.graph import Variable, describe, toposort
 from numgraph.ir import Node, Scan
+from numgraph.lengths import dims
 from numgraph.ops import loop as loops
 from numgraph.ops.loop import Loop
 from numgraph.ops.subtensor import FULL, SUBTENSOR
@@ -94,7 +96,7 @@ class Scans:
         nodes = self.lowered(builder, [*wanted, *(loop.nexts[k] for k in states)], scan.nodes)
         nexts = nodes[len(wanted) :]
         for k, new in zip(states, nexts, strict=True):
-            self._keeps_lengths(scan.states[k], new, loop.nexts[k])
+            self._keeps_lengths(inputs[0], scan.states[k], new, loop.nexts[k])
         first = nodes[0] if value is not None else inputs[0]
         condition = [nodes[len(wanted) - 1]] if loop.until is not None else []
         _, initials, _ = loop.parts(inputs[1:])
@@ -105,12 +107,14 @@ class Scans:
         self.graph.call(node, loop.name)
         return node
 
-    def _keeps_lengths(self, state: Node, new: Node, variable: Variable) -> None:
-        """The condition that a state has the same lengths before and after a step."""
+    def _keeps_lengths(self, steps: Node, state: Node, new: Node, variable: Variable) -> None:
+        """The condition that a state has the same lengths before and after a step, where there is one."""
         if len(state.dims) != len(new.dims):
             raise ShapeError(f"scan: a step changes the number of axes of a state\n  {describe(variable)}")
+        none = dims.less(Operand(steps, self.builder.elements).value, 1)
         for axis, (n, m) in enumerate(zip(new.dims, state.dims, strict=True)):
-            self.builder.require("equal", n, m, CHANGED.format(axis=axis), new)
+            if not self.graph.equal_lengths(n, m):
+                self.builder.require("equal", dims.where(none, m, n), m, CHANGED.format(axis=axis), new)
 
     def _scan(self, loop: Loop, inputs: Sequence[Any], within: frozenset[int]) -> Scan:
         """The scan with its leaves, one for all results of a loop with the same operands that vary with the same scans

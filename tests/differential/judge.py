@@ -329,8 +329,6 @@ def compare(expected: Expected, wanted: Wanted, got: tuple[Any, list[Array]], wh
         compare_error(expected, wanted, result, where)
     elif isinstance(result, MemoryError) and "huge" in program.kinds:
         pass  # the reference makes views of a single element as long as one likes
-    elif isinstance(result, ng.ShapeError) and "scan: a step changes the length" in str(result):
-        pass  # where there are no steps, too
     elif isinstance(result, Exception):
         raise Fault(
             f"{target}: {type(result).__name__}: {str(result).splitlines()[0][:60]}",
@@ -347,6 +345,12 @@ def compare(expected: Expected, wanted: Wanted, got: tuple[Any, list[Array]], wh
 def compare_error(expected: Expected, wanted: dict[str, Exception], result: Any, where: str) -> None:
     target = where.split(",")[0]
     listed = ", ".join(f"{n}: {type(e).__name__}: {str(e).splitlines()[0]}" for n, e in wanted.items())
+    steps = {step.name: step for step in expected.program.steps}
+    # of a loop only what results need is computed; and a device does not tell of matrices
+    loops = any(n in steps and "ng.scan(" in steps[n].code for n in wanted)
+    matrices = target != "cpu" and all(isinstance(e, ng.MatrixError) for e in wanted.values())
+    if not isinstance(result, Exception) and (loops or matrices):
+        return
     if not isinstance(result, Exception):
         raise Fault(f"{target}: no error", f"{where}: no error, expected one of {listed}")
     allowed = tuple(type(e) for e in wanted.values())
@@ -357,7 +361,7 @@ def compare_error(expected: Expected, wanted: dict[str, Exception], result: Any,
             failing.add(step.name)
             followers.append(step)
     scatters = any("_subtensor(" in step.code for step in expected.program.steps if step.name in failing)
-    if scatters or any(issubclass(e, ng.IndexOutOfRange) for e in allowed):
+    if loops or scatters or any(issubclass(e, ng.IndexOutOfRange) for e in allowed):
         # both the index and a value, or what the result is used with, may be wrong, and either is said
         allowed = (*allowed, ng.ShapeError, ng.IndexOutOfRange)
     if MemoryError in allowed or any("huge" in str(e) for e in wanted.values()):
