@@ -146,8 +146,10 @@ from numgraph.printing import debugprint, pprint
 from numgraph.program import In, Out
 from numgraph.scanning import api as _scanning
 from numgraph.scanning import branches as _branches
+from numgraph.scanning import folds as _folds
 from numgraph.scanning.api import *
 from numgraph.scanning.branches import *
+from numgraph.scanning.folds import *
 from numgraph.shared import SharedVariable, shared
 from numgraph.tensor import *
 from numgraph.types import TensorType
@@ -188,6 +190,7 @@ __all__ += _reduce.__all__
 __all__ += _search.__all__
 __all__ += _select.__all__
 __all__ += _scanning.__all__
+__all__ += _folds.__all__
 __all__ += _shape.__all__
 __all__ += _solve.__all__
 __all__ += _sort.__all__

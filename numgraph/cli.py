@@ -12,6 +12,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+from numgraph.demo import programs
 from numgraph.inspector.record import LIVE, STAGES, UNNAMED, FunctionRecord
 from numgraph.text import printable, tolerant, undone
 
@@ -47,8 +48,12 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"numgraph {sys.modules['numgraph'].__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
-    demo = commands.add_parser("demo", help="train a model on 10,000 handwritten digits")
-    demo.add_argument("--model", choices=("logreg", "mlp"), default="logreg", help="default: logreg")
+    demo = commands.add_parser(
+        "demo",
+        help="train a model on 10,000 handwritten digits, or run one of the tutorials' programs",
+        epilog="What follows -- is passed to the program: `demo --model rbm -- --help` lists its options.",
+    )
+    demo.add_argument("--model", choices=("logreg", "mlp", *programs.NAMES), default="logreg", help="default: logreg")
     demo.add_argument("--batch", type=positive(int), metavar="N", help="rows of a minibatch (logreg 600, mlp 20)")
     demo.add_argument("--epochs", type=positive(int), metavar="N", help="epochs at most (logreg 1000, mlp 40)")
     demo.add_argument("--rate", type=positive(float), metavar="R", help="step size (logreg 0.13, mlp 0.1)")
@@ -107,6 +112,9 @@ def positive(kind: type[int] | type[float]) -> Any:
 
 def run_demo(options: argparse.Namespace) -> None:
     """`numgraph demo`."""
+    if options.model in programs.NAMES:
+        run_program(options)
+        return
     from numgraph.demo import show
     from numgraph.inspector import terminal
 
@@ -122,6 +130,24 @@ def run_demo(options: argparse.Namespace) -> None:
         if options.data is None:
             raise
         raise UsageError(f"cannot use the data: {printable(error, 400)}") from error
+
+
+def run_program(options: argparse.Namespace) -> None:
+    """`numgraph demo`, of a program that stands by itself."""
+    from numgraph.config import config
+
+    if options.data is not None:
+        raise UsageError(f"--data is for logreg and mlp; {options.model} has data of its own")
+    if options.stage is not None:
+        file = printable(programs.load(options.model).__file__)
+        raise UsageError(
+            f"--stage is for logreg and mlp. Try: numgraph inspect {file} --stage {options.stage} -- --epochs 1"
+        )
+    if options.target is not None:
+        config.target = options.target
+    chosen = {name: getattr(options, name) for name in ("batch", "epochs", "rate")}
+    given = [text for name, value in chosen.items() if value is not None for text in (f"--{name}", str(value))]
+    programs.run(options.model, [*given, *options.arguments])
 
 
 def run_inspect(options: argparse.Namespace) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import marshal
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from numgraph.cache import digest
 from numgraph.graph import Constant, Variable, toposort
 from numgraph.ops import TABLE
+from numgraph.ops.loop import Loop
 from numgraph.program import Program
 from numgraph.shared import SharedVariable
 
@@ -37,14 +38,12 @@ def fingerprint(program: Program, shapes: Shapes) -> str | None:
 
     Values of shared variables and the user's lines are no part of it: no code depends on them.
     """
-    numbers: dict[Variable, int] = {}
-    nodes = []
+    reader = Reader(shapes)
+    numbers = reader.numbers
     try:
-        for number, variable in enumerate(toposort(program.roots())):
-            nodes.append(_node(variable, numbers, shapes))
-            numbers[variable] = number
+        reader.read(program.roots())
         whole = (
-            nodes,
+            reader.nodes,
             program.name,
             [numbers[v] for v in program.variables],
             [numbers[v] for v in program.outputs],
@@ -57,30 +56,60 @@ def fingerprint(program: Program, shapes: Shapes) -> str | None:
         return None
 
 
-def _node(variable: Variable, numbers: Mapping[Variable, int], shapes: Shapes) -> tuple[Any, ...]:
-    """One variable, as plain values."""
-    own: Any = None
-    if isinstance(variable, Constant):
-        if variable.data.nbytes > LARGEST:
+class Reader:
+    """Makes plain values of variables, each once, and of the loops that they are results of."""
+
+    def __init__(self, shapes: Shapes) -> None:
+        self.shapes = shapes
+        self.numbers: dict[Variable, int] = {}
+        self.nodes: list[Any] = []
+        self.loops: dict[int, int] = {}
+
+    def read(self, roots: Iterable[Variable]) -> None:
+        """Variables with all that they are made of."""
+        for variable in toposort(roots, stop=self.numbers):
+            if variable not in self.numbers:
+                node = self._node(variable)
+                self.numbers[variable] = len(self.nodes)
+                self.nodes.append(node)
+
+    def _node(self, variable: Variable) -> tuple[Any, ...]:
+        """One variable, as plain values."""
+        own: Any = None
+        if isinstance(variable, Constant):
+            if variable.data.nbytes > LARGEST:
+                raise Unknown
+            own = variable.data.tobytes()
+        elif isinstance(variable, SharedVariable):
+            own = self.shapes[variable]
+        op, attrs = variable.op, dict(variable.attrs)
+        if op is not None and op not in TABLE:
             raise Unknown
-        own = variable.data.tobytes()
-    elif isinstance(variable, SharedVariable):
-        own = shapes[variable]
-    op = variable.op
-    if op is not None and op not in TABLE:
-        raise Unknown
-    return (
-        type(variable).__name__,
-        variable.type.dtype,
-        variable.type.shape,
-        variable.name,
-        variable.hint,
-        None if op is None else op.name,
-        [numbers[v] for v in variable.inputs],
-        [(name, _plain(value)) for name, value in variable.attrs.items()],
-        variable.steps,
-        own,
-    )
+        if op is not None and op.loop:
+            own = self._loop(attrs.pop("loop"), attrs.pop("value", None))
+        return (
+            type(variable).__name__,
+            variable.type.dtype,
+            variable.type.shape,
+            variable.name,
+            variable.hint,
+            None if op is None else op.name,
+            [self.numbers[v] for v in variable.inputs],
+            [(name, _plain(value)) for name, value in attrs.items()],
+            variable.steps,
+            own,
+        )
+
+    def _loop(self, loop: Loop, value: int | None) -> tuple[Any, ...]:
+        """Which loop it is, and which of its values is asked for: others that it knows of are nothing to the code."""
+        parts = [loop.sequences, loop.states, loop.invariants, loop.nexts, [] if loop.until is None else [loop.until]]
+        asked = None if value is None else loop.values[value]
+        self.read([v for part in parts for v in part] + ([] if asked is None else [asked]))
+        if id(loop) not in self.loops:
+            self.loops[id(loop)] = len(self.nodes)
+            content = [[self.numbers[v] for v in part] for part in parts]
+            self.nodes.append(("loop", content, loop.name, loop.truncate))
+        return self.loops[id(loop)], None if asked is None else self.numbers[asked]
 
 
 def _plain(value: Any) -> Any:

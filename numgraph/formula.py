@@ -5,17 +5,20 @@ from __future__ import annotations
 import ast
 from collections import deque
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 from numgraph.graph import Constant, Variable, label
 from numgraph.scalars import SCALAR_FUNCTIONS
-from numgraph.text import printable
+from numgraph.text import identifier, printable
 
 # How much of a formula is written out; the rest is `...`
 FORMULA_NODES, FORMULA_DEPTH = 120, 24
 # How much of it stands for a variable without a name in a message: parts, and letters.
 SHORT_NODES, SHORT = 12, 60
+# How much is written out of a step of a loop.
+STEP_NODES = 40
 
 
 def formula(x: Variable, largest: int = FORMULA_NODES, names: Mapping[Variable, str] | None = None) -> str:
@@ -38,7 +41,7 @@ class Formula:
     scalar form is a plain operator is printed with it; every other one as a call.
     """
 
-    def __init__(self, root: Variable, largest: int, names: Mapping[Variable, str]) -> None:
+    def __init__(self, root: Variable, largest: int, names: Mapping[Variable, str | ast.expr]) -> None:
         self.names = names
         self.places: list[tuple[Variable, list[int]]] = [(root, [])]
         waiting = deque([(0, 0)])
@@ -61,7 +64,8 @@ class Formula:
         for place in range(len(self.places) - 1, -1, -1):
             node, operands = self.places[place]
             if node in self.names:
-                trees[place] = ast.Name(printable(self.names[node]))
+                known = self.names[node]
+                trees[place] = known if isinstance(known, ast.expr) else ast.Name(printable(known))
             elif len(operands) == len(node.inputs):
                 trees[place] = expression(node, [trees[k] for k in operands])
         return trees[0]
@@ -77,6 +81,8 @@ def expression(node: Variable, operands: list[ast.expr]) -> ast.expr:
         )
     if node.op is None:
         return ast.Name(label(node) if node.name else "unnamed")
+    if node.op.loop:
+        return _loop(node, operands)
     if node.op.show is not None:
         return node.op.show(*operands, **node.attrs)
     names = dict(zip(node.op.args, operands, strict=False))
@@ -93,6 +99,34 @@ def expression(node: Variable, operands: list[ast.expr]) -> ast.expr:
         case ast.Compare(left=ast.Name(id=a), ops=ops, comparators=[ast.Name(id=b)]):
             return ast.Compare(names[a], ops, [names[b]])
     return ast.Call(ast.Name(node.op.name), operands, [ast.keyword(k, ast.Name(v)) for k, v in _keywords(node)])
+
+
+def _loop(node: Variable, operands: list[ast.expr]) -> ast.expr:
+    """A result of a loop by its step, `scan(tanh(x[t] + h), h=h0, steps=len)`: `h` is the state before the step."""
+    loop = node.attrs["loop"]
+    steps, *rest = operands
+    sequences, firsts, invariants = loop.parts(rest)
+    names: dict[Variable, str | ast.expr] = dict(zip(loop.invariants, invariants, strict=True))
+    for p, whole in zip(loop.sequences, sequences, strict=True):
+        names[p] = ast.Subscript(whole, ast.Name("t"))
+    shown = _state_names(loop)
+    names |= {p: ast.Name(name) for p, name in zip(loop.states, shown, strict=True)}
+    asked = loop.asked(**{name: value for name, value in node.attrs.items() if name in ("value", "state")})
+    body = [Formula(v, STEP_NODES, names).tree() for v in (asked,) if v is not None]
+    ends = [ast.keyword("until", Formula(v, STEP_NODES, names).tree()) for v in (loop.until,) if v is not None]
+    read = {v.id for tree in (*body, *(k.value for k in ends)) for v in ast.walk(tree) if isinstance(v, ast.Name)}
+    states = [ast.keyword(name, first) for name, first in zip(shown, firsts, strict=True) if name in read]
+    tree = ast.Call(ast.Name("scan"), body, [*states, *ends, ast.keyword("steps", steps)])
+    return tree if node.op is None or node.op.show is None else node.op.show(tree)
+
+
+def _state_names(loop: Any) -> list[str]:
+    """What a formula calls the states of a loop: by their names, where these can stand for a keyword."""
+    found: list[str] = []
+    for number, p in enumerate(loop.states):
+        name = identifier((p.name or "").partition("[")[0]) or f"state{number or ''}"
+        found.append(name if name not in found else f"{name}_{number}")
+    return found
 
 
 def _keywords(node: Variable) -> Iterator[tuple[str, str]]:

@@ -332,7 +332,7 @@ class Scan:
         self.loop, self.number = loop, len(graph.scans)
         graph.scans.append(self)
         self.step = graph.make("step", None, (), (self.number,), "int64", ())
-        self.states: list[Node] = []
+        self.states: dict[int, Node] = {}
         self.nodes: dict[Variable, Node] = {}
 
 

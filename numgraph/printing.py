@@ -22,14 +22,23 @@ def debugprint(x: Any, file: TextIO | None = None) -> None:
     """Print the graph of a variable, of several, or of a function's outputs and updates.
 
     One line per node: what it is, its number in this print-out, type, name, and the user's line; below it, indented,
-    its operands. What was printed before is referred to by its number. file: where to, standard output by default.
+    its operands. What was printed before is referred to by its number. Below it what a step of each loop computes.
+    file: where to, standard output by default.
     """
     out = sys.stdout if file is None else file
     numbers: dict[Variable, int] = {}
-    for heading, root in _roots(x, "debugprint"):
+    loops: dict[int, Variable] = {}
+    waiting = [(heading, [root]) for heading, root in _roots(x, "debugprint")]
+    while waiting:
+        heading, roots = waiting.pop(0)
         if heading:
             out.write(encodable(heading + "\n", out))
-        out.writelines(encodable(line, out) for line in _tree(root, numbers))
+        before = set(numbers)
+        for root in roots:
+            out.writelines(encodable(line, out) for line in _tree(root, numbers))
+        for node in (v for v in list(numbers) if v not in before and v.op is not None and v.op.loop):
+            if loops.setdefault(id(node.attrs["loop"]), node) is node:
+                waiting.append(_step(node, numbers))
 
 
 def pprint(x: Any, largest: int = FORMULA_NODES, names: Mapping[Variable, str] | None = None) -> str:
@@ -70,6 +79,24 @@ def _roots(x: Any, what: str) -> Iterator[tuple[str, Variable]]:
         yield "", x
     else:
         raise InputError(f"{what}: expected a variable, a list of them, or a function, got {x!r}")
+
+
+def _step(node: Variable, numbers: dict[Variable, int]) -> tuple[str, list[Variable]]:
+    """(heading, variables) of a step of the loop that a variable is a result of."""
+    loop = node.attrs["loop"]
+    _, *operands = node.inputs
+    said = [f"a step of {loop}:"]
+    sequences, firsts, invariants = loop.parts(operands)
+    for ps, sources, what in (
+        (loop.sequences, sequences, "an element of"),
+        (loop.states, firsts, "a state, at first"),
+        (loop.invariants, invariants, "the same in each step,"),
+    ):
+        for p, source in zip(ps, sources, strict=True):
+            numbers[p] = len(numbers)
+            said.append(f"  {_title(p)} [{numbers[p]}] {p.type} is {what} [{numbers[source]}]")
+    ends = [] if loop.until is None else [loop.until]
+    return "\n".join(said), list(dict.fromkeys([*loop.nexts, *loop.values, *ends]))
 
 
 def _tree(root: Variable, numbers: dict[Variable, int]) -> Iterator[str]:

@@ -81,13 +81,17 @@ def run_loop(results: Sequence[Variable], arrays: Sequence[Array]) -> dict[Varia
     steps = int(arrays[0])
     sequences, initials, invariants = loop.parts(arrays[1:])
     states = [np.array(a, dtype=p.type.dtype) for p, a in zip(loop.states, initials, strict=True)]
-    wanted = [*loop.nexts, *loop.values, *([loop.until] if loop.until is not None else [])]
+    needed, asked = _needed(loop, results)
+    ends = [loop.until] if loop.until is not None else []
+    wanted = [*(loop.nexts[k] for k in needed), *(loop.values[k] for k in asked), *ends]
     traces, rows, made = [[s] for s in states], [[] for _ in loop.values], 0  # type: ignore[var-annotated]
     for t in range(steps):
         stand = dict(zip(loop.sequences, (s[t] for s in sequences), strict=True))
         stand |= dict(zip(loop.states, states, strict=True)) | dict(zip(loop.invariants, invariants, strict=True))
         found = evaluate(wanted, stand)
-        news = found[: len(states)]
+        news = list(states)
+        for k, new in zip(needed, found, strict=False):
+            news[k] = new
         for p, old, new in zip(loop.states, states, news, strict=True):
             if old.shape != new.shape:
                 raise ShapeError(
@@ -97,12 +101,26 @@ def run_loop(results: Sequence[Variable], arrays: Sequence[Array]) -> dict[Varia
         states = news
         for past, new in zip(traces, states, strict=True):
             past.append(new)
-        for row, value in zip(rows, found[len(states) :], strict=False):
-            row.append(value)
+        for k, value in zip(asked, found[len(needed) :], strict=False):
+            rows[k].append(value)
         made += 1
         if loop.until is not None and found[-1]:
             break
     return {result: _result(result, loop, arrays, steps, made, rows, traces) for result in results}
+
+
+def _needed(loop: Loop, results: Sequence[Variable]) -> tuple[list[int], list[int]]:
+    """The numbers of the states and of the values that results are made of: nothing else is computed."""
+    asked = sorted({v.attrs["value"] for v in results if "value" in v.attrs})
+    found = {v.attrs["state"] for v in results if "state" in v.attrs}
+    number = {id(p): k for k, p in enumerate(loop.states)}
+    while True:
+        roots = [*(loop.values[k] for k in asked), *(loop.nexts[k] for k in found)]
+        roots += [loop.until] if loop.until is not None else []
+        more = {number[id(v)] for v in toposort(roots) if id(v) in number} - found
+        if not more:
+            return sorted(found), asked
+        found |= more
 
 
 def _result(
@@ -136,7 +154,28 @@ def _lengths_without_steps(value: Variable, loop: Loop, arrays: Sequence[Array])
     sequences, initials, invariants = loop.parts(arrays[1:])
     elements = [np.zeros(s.shape[1:], s.dtype) for s in sequences]
     stand = dict(zip(loop.placeholders, (*elements, *initials, *invariants), strict=True))
-    return evaluate([value], stand)[0].shape
+    try:
+        return evaluate([value], stand)[0].shape
+    except IndexOutOfRange:
+        # an index of a step that there is not: only lengths matter
+        return _lengths_of(value, {id(p): a for p, a in stand.items()})
+
+
+def _lengths_of(value: Variable, known: dict[int, Array]) -> Sequence[int]:
+    """The lengths of a value where indices may be out of range."""
+    for node in toposort([value]):
+        if id(node) in known:
+            continue
+        arrays = [known[id(v)] for v in node.inputs]
+        try:
+            if node.op is not None and node.op.loop:
+                known[id(node)] = run_loop([node], arrays)[node]
+            else:
+                known[id(node)] = _leaf(node) if node.op is None else compute(node, arrays)
+        except IndexOutOfRange:
+            part = np.zeros([n or 0 for n in node.type.shape], node.type.dtype)
+            known[id(node)] = arrays[0] if node.op is not None and node.op.scatter else part
+    return known[id(value)].shape
 
 
 def _leaf(node: Variable) -> Array:

@@ -21,7 +21,7 @@ LONGEST_PATH = 200
 _PACKAGE = str(Path(__file__).resolve().parent)
 _SEPARATED = (_PACKAGE + "/", _PACKAGE + "\\")
 # The demo's programs lie in this package but are written as a user would write them: their lines count as the user's.
-_PROGRAMS = tuple(folder + "demo" + folder[-1] for folder in _SEPARATED)
+_PROGRAMS = tuple(folder + name + folder[-1] for folder in _SEPARATED for name in ("demo", "programs"))
 
 
 class SourceLine(NamedTuple):

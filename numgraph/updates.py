@@ -9,6 +9,7 @@ from numgraph.errors import ArgumentShapeError, DtypeError, InputError, Repeated
 from numgraph.givens import constant_for, pairs
 from numgraph.graph import Variable, describe, label, toposort
 from numgraph.op import FUNCTIONS
+from numgraph.ops.loop import Loop, final
 from numgraph.shared import SharedVariable
 from numgraph.source import lines_of
 from numgraph.substitution import substitute
@@ -99,6 +100,7 @@ def with_default_updates(
         return updates
     result = dict(updates)
     seen = {id(v) for v in inputs}
+    loops: list[Variable] = []
     waiting = [*updates.values(), *reversed(outputs)]
     while waiting:
         node = waiting.pop()
@@ -106,14 +108,31 @@ def with_default_updates(
             continue
         seen.add(id(node))
         waiting.extend(reversed(node.inputs))
+        if node.op is not None and node.op.loop:
+            loops.append(node)
         if isinstance(node, SharedVariable) and node.default_update is not None:
             if node in result or node in excluded:
                 continue
-            value = update_value(node, node.default_update)
-            result[node] = substitute([value], replace)[0]
+            left = left_by_loop(node, loops)
+            if left is None:
+                left = substitute([update_value(node, node.default_update)], replace)[0]
+            result[node] = left
             # shared variables that only the default update reaches have default updates, too
             waiting.append(result[node])
     return result
+
+
+def left_by_loop(variable: SharedVariable, users: Iterable[Variable]) -> Variable | None:
+    """What the first loop among `users` that has a shared variable as a state leaves of it: that takes the place of its
+    default update, so that what follows does not draw the same numbers again."""
+    for user in users:
+        if user.op is not None and user.op.loop:
+            loop: Loop = user.attrs["loop"]
+            _, firsts, _ = loop.parts(user.inputs[1:])
+            for number, first in enumerate(firsts):
+                if first is variable:
+                    return final(loop, user.inputs, number)
+    return None
 
 
 def _excluded(no_default_updates: Any) -> Iterable[SharedVariable] | None:

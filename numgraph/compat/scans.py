@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any
 
 from numgraph.compat.functions import OrderedUpdates
-from numgraph.scanning import api
+from numgraph.scanning import api, folds
 
 until = api.until
 
@@ -23,6 +23,6 @@ def _ordered(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-scan, map, reduce, foldl, foldr = (_ordered(f) for f in (api.scan, api.map, api.reduce, api.foldl, api.foldr))
+scan, map, reduce, foldl, foldr = (_ordered(f) for f in (api.scan, folds.map, folds.reduce, folds.foldl, folds.foldr))
 
 SCAN = {"scan": scan, "map": map, "reduce": reduce, "foldl": foldl, "foldr": foldr, "until": until}

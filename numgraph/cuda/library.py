@@ -6,7 +6,7 @@ source as on the processor.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -69,6 +69,17 @@ def sizes_of(name: str, small: bool) -> dict[str, Any]:
 def _code(device: Any, name: str, dtype: str, op: str, small: bool, signature: tuple[str, ...], threads: int) -> Any:
     """A kernel of the table on a device, made once."""
     return device.load(KERNELS[name].make(dtype, op, **sizes_of(name, small)), signature, threads)
+
+
+def ask(device: Device, launches: Iterable[Launch]) -> None:
+    """Launch one by one."""
+    for launch in launches:
+        if isinstance(launch, Product):
+            device.multiply(launch)
+        elif isinstance(launch, Copying):
+            device.copy(launch.to, launch.source, launch.size)
+        else:
+            device.launch(*launch)
 
 
 def argsort(call: Call) -> Iterator[Launch]:

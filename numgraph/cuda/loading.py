@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
 
+import numpy as np
+
 from numgraph import cache
 from numgraph.cuda.numbers import CASTS
 from numgraph.emit.gridmodule import GridModule
 from numgraph.loops.grid.kernel import Kernel, flat
+from numgraph.runtime.made import Making
+from numgraph.schedule.plan import Schedule
 
 
 @dataclass
@@ -65,3 +69,16 @@ def arrays_read(module: GridModule) -> list[str]:
     scans = [kernel.scan for stage in module.kernels for kernel in flat(stage) if kernel.scan is not None]
     sources += [state.first.source for scan in scans for state in scan.states.values()]
     return list(dict.fromkeys(source[1] for source in sources if source[0] == "array"))
+
+
+def small_results(schedule: Schedule, making: Making, most: int) -> tuple[dict[int, int], int]:
+    """Small outputs of known lengths, with the word of a recording's results where each begins; and how many words."""
+    found: dict[int, int] = {}
+    words = 0
+    for number, node in enumerate(schedule.outputs):
+        lengths = making.known(("output", number))
+        size = 0 if lengths is None else int(np.prod(lengths, dtype=np.int64)) * np.dtype(node.dtype).itemsize
+        if lengths is not None and size <= most:
+            found[number] = words
+            words += -(-size // 8)
+    return found, words

@@ -13,9 +13,9 @@ from numgraph.convention import FAILED_A, FAILED_B
 from numgraph.cuda.arena import Arena
 from numgraph.cuda.array import DeviceArray, empty
 from numgraph.cuda.buffer import DeviceBuffer, device_buffer
-from numgraph.cuda.device import Array, Copying, Device, Product, Recording
-from numgraph.cuda.library import CALLS, Call, Launch
-from numgraph.cuda.loading import Loaded, arrays_read, loaded, slots_read
+from numgraph.cuda.device import Array, Device, Recording
+from numgraph.cuda.library import CALLS, Call, Launch, ask
+from numgraph.cuda.loading import Loaded, arrays_read, loaded, slots_read, small_results
 from numgraph.cuda.plan import Constant, Table, as_number, run_plan
 from numgraph.cuda.pool import Pool
 from numgraph.cuda.scans import Places
@@ -82,8 +82,8 @@ class DeviceVariant:
             # plans read elements of these
             self.table[slot] = Constant(schedule.graph.arrays[digest])
         # outputs that are results of a recording: number, offset in its words
-        self.results: dict[int, int] = {}
-        self.steps = Steps(device, len(layout.arguments) + 1, self._place_results(), STEPS)
+        self.results, words = small_results(schedule, self.making, SMALL)
+        self.steps = Steps(device, len(layout.arguments) + 1, words, STEPS)
         device.upload(self.steps.slots, np.zeros(len(layout.arguments) + 1, np.int64))
         self.status = Status(device, len(module.words))
         self.pool = Pool(device)
@@ -98,17 +98,6 @@ class DeviceVariant:
         if kernel.library or kernel.scan is not None:
             return Loaded(kernel, None, [self._loaded(source, inner) for inner in kernel.inner])
         return Loaded(kernel, self.device.load(source[kernel.code], kernel.signature, kernel.threads))
-
-    def _place_results(self) -> int:
-        """Give small outputs of known lengths a place among the results; returns the words."""
-        words = 0
-        for number, node in enumerate(self.schedule.outputs):
-            lengths = self.making.known(("output", number))
-            size = 0 if lengths is None else int(np.prod(lengths, dtype=np.int64)) * np.dtype(node.dtype).itemsize
-            if lengths is not None and size <= SMALL:
-                self.results[number] = words
-                words += -(-size // 8)
-        return words
 
     def _can_sweep(self) -> bool:
         """Whether one recording serves many steps: one stage, small outputs, every update in place, and plans that do
@@ -383,17 +372,7 @@ class DeviceVariant:
         while len(self.recordings) >= RECORDINGS:
             self.recordings.pop(next(iter(self.recordings)))
         self.recordings[launches] = None
-        self._ask(launches)
-
-    def _ask(self, launches: tuple[Launch, ...]) -> None:
-        """Launch one by one."""
-        for launch in launches:
-            if isinstance(launch, Product):
-                self.device.multiply(launch)
-            elif isinstance(launch, Copying):
-                self.device.copy(launch.to, launch.source, launch.size)
-            else:
-                self.device.launch(*launch)
+        ask(self.device, launches)
 
     def record(self, launches: tuple[Launch, ...], sweeping: bool) -> Recording:
         """The recording of launches, made once."""
@@ -403,12 +382,12 @@ class DeviceVariant:
             if sweeping:
                 self.steps.prepare()
 
-            def ask() -> None:
+            def step() -> None:
                 if sweeping:
                     self.steps.advance()
-                self._ask(launches)
+                ask(self.device, launches)
 
-            found = self.recordings[key] = self.device.record(ask)
+            found = self.recordings[key] = self.device.record(step)
         return found
 
     def check(self, made: Mapping[Made, DeviceArray] = NOTHING) -> None:

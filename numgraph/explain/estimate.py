@@ -26,6 +26,8 @@ Array = NDArray[Any]
 
 # Nanoseconds of a call besides its phases; of an argument or a result; of asking for lengths in between; of a phase.
 CALL, VALUE, DYNAMIC, PHASE = 750.0, 200.0, 400.0, 10.0
+# Cycles of a step of a scan besides its phases, and of the call of each of these, about.
+STEP = 4.0
 KINDS = {"divided": "divided loops", "rows": "tiles of rows"}
 
 
@@ -134,6 +136,8 @@ class Estimator:
             lengths: list[Any] = [*node.dims, views[0].lengths[-1]]
         elif phase.kind == "kernel":
             lengths = list(phase.tasks[0].node.dims)
+        elif phase.scan is not None:
+            lengths = [phase.scan.memory.task.steps]
         else:
             deepest = max(phase.tasks, key=lambda task: len(task.loops))
             lengths = list(deepest.loops)
@@ -142,16 +146,8 @@ class Estimator:
     def _predict(self, found: PhaseEstimate, phase: Phase, work: Work, product: ProductCosts | None) -> None:
         """Set the times and what limits them."""
         chunks = found.chunks or 1
-        if product is not None:
-            one, many = product.cycles(), product.cycles(chunks)
-        elif phase.kind == "rows":
-            one = self._rows_cycles(phase)
-            many = self._largest(phase, one, chunks)
-        else:
-            one = (
-                kernel_cycles(phase.tasks[0], self.number) if phase.kind == "kernel" else self.loops.cycles(phase.tasks)
-            )
-            many = self._largest(phase, one, chunks)
+        one = self._cycles(phase)
+        many = product.cycles(chunks) if product is not None else self._largest(phase, one, chunks)
         memory, divided = self._memory(work, 1), self._memory(work, chunks)
         if one is None or many is None or memory is None or divided is None:
             return
@@ -162,6 +158,21 @@ class Estimator:
             found.together = (max(many, divided) + overhead) / 1000
         limits = {"compute": many, "memory": divided, "overhead": overhead}
         found.limit = max(limits, key=lambda name: limits[name])
+
+    def _cycles(self, phase: Phase) -> float | None:
+        """Of a phase on one thread."""
+        if phase.scan is not None:
+            # a step writes to the table, and calls its phases
+            parts = [self._cycles(inner) for inner in phase.inner]
+            steps: int | None = self.number(phase.scan.memory.task.steps)
+            if steps is None or None in parts:
+                return None
+            return float(steps * (STEP + sum(n + STEP for n in parts if n is not None)))
+        if phase.kind == "product":
+            return ProductCosts(phase.tasks[0], self.number).cycles()
+        if phase.kind == "rows":
+            return self._rows_cycles(phase)
+        return kernel_cycles(phase.tasks[0], self.number) if phase.kind == "kernel" else self.loops.cycles(phase.tasks)
 
     def _rows_cycles(self, phase: Phase) -> float | None:
         """Of the loops and products of a phase over tiles of rows."""
@@ -223,6 +234,10 @@ class Estimator:
 
     def _serial_reason(self, phase: Phase) -> str:
         """Why a phase is not divided among threads."""
+        if phase.scan is not None:
+            divided = sum(inner.nest is not None for inner in phase.inner)
+            shared = f"; {divided} of its {len(phase.inner)} parts may be divided" if divided else ""
+            return f"one step after the other{shared}"
         members = set(phase.tasks)
         nests = [b for stage in self.schedule.stages for b in stage if b.tasks[0] in members]
         works = [work_of_nest(self.graph, b, self.number) for b in nests]

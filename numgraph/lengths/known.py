@@ -186,8 +186,13 @@ def _larger(length: Node) -> Node | None:
 
 
 def in_order(*numbers: Any) -> bool:
-    """Whether the first of two numbers, and others that are added to it, are not larger than the last one."""
-    return all(factor >= 0 for factor in total((numbers[-1], 1), *((n, -1) for n in numbers[:-1])).values())
+    """Whether the first of two numbers, and others that are added to it, are not larger than the last one: also where
+    that is the larger of two numbers, and they are not larger than one of those."""
+    *parts, end = numbers
+    if all(factor >= 0 for factor in total((end, 1), *((n, -1) for n in parts)).values()):
+        return True
+    end = found(end)
+    return isinstance(end, Node) and end.name == "maximum" and any(in_order(*parts, v) for v in end.inputs)
 
 
 def apart(a: tuple[Any, Any], b: tuple[Any, Any]) -> bool:

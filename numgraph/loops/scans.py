@@ -51,7 +51,6 @@ class ScanLoop:
     after: list[Statement] = field(default_factory=list)
     plan: Function | None = None
     reads_reals: bool = False
-    ending: Expression = field(default_factory=lambda: Number(0))
 
     def statements(self, phases: Sequence[Statement]) -> list[Statement]:
         """All statements, with those of the phases."""
@@ -59,7 +58,7 @@ class ScanLoop:
         if self.memory.ends is None:
             return [*self.before, For(STEP, (self.steps,), tuple(body)), *self.after]
         start: list[Statement] = [Assign(STEP, Number(0)), Assign(GOES_ON, self.steps.compared(">", 0))]
-        more = Assign(GOES_ON, Logic("and", (_unless(self.ending), STEP.compared("<", self.steps))))
+        more = Assign(GOES_ON, Logic("and", (GOES_ON, STEP.compared("<", self.steps))))
         loop = While(GOES_ON, (*body, Assign(STEP, STEP + 1), more))
         return [*self.before, *start, loop, *self.after]
 
@@ -174,7 +173,8 @@ class ScanBuilder:
         layout, scan = self.layout, self.scan
         leaves = {leaf: k for k, (leaf, _, _) in scan.states.items()}
         if scan.ends is not None:
-            loop.ending = pointer_to(self._writes(scan.ends), "bool")[Number(0)]
+            # read before the next step's place stands in the table
+            loop.end.append(Assign(GOES_ON, _unless(pointer_to(self._writes(scan.ends), "bool")[Number(0)])))
         found: list[tuple[int, Expression]] = []
         for k, (_, _, new) in scan.states.items():
             value = layout.slot(self._state_slot(leaves[new])) if new in leaves else self._writes(new)

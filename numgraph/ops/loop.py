@@ -9,7 +9,7 @@ wanted. So one loop may have many results, and a gradient may ask for values tha
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from numgraph.errors import IndexOutOfRange, ShapeError
 from numgraph.graph import Variable, apply, describe, packed
 from numgraph.lengths.dims import UNKNOWN, Dim
 from numgraph.op import OPS, Check, Op
-from numgraph.text import identifier
+from numgraph.text import printable
 
 __all__: list[str] = []
 
@@ -71,9 +71,14 @@ class Loop:
         a, b = len(self.sequences), len(self.sequences) + len(self.states)
         return operands[:a], operands[a:b], operands[b:]
 
+    def asked(self, value: int | None = None, state: int | None = None) -> Variable | None:
+        """What a result with these attributes is made of: a value, the next one of a state; None for the count."""
+        if value is not None:
+            return self.values[value]
+        return None if state is None else self.nexts[state]
+
     def __repr__(self) -> str:
-        count = len(self.states)
-        return f"<{self.name or 'loop'} of {count} state{'s' * (count != 1)}>"
+        return f"scan {printable(self.name)}".rstrip()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the graph first, as one flat list, so that the pickler never recurses over it."""
@@ -144,24 +149,27 @@ SOME = Check(
 GRADIENT = "gradients of all results of a loop are made together, see `scanning.gradient`"
 
 
-def _shown(steps: ast.expr, *operands: ast.expr, loop: Loop, **attrs: Any) -> ast.expr:
-    """For formulas: what goes in, without what is the same in all steps."""
-    sequences, firsts, _ = loop.parts(operands)
-    return ast.Call(ast.Name(identifier(loop.name) or "scan"), [*sequences, *firsts], [])
+def _end(scan: ast.expr) -> ast.expr:
+    """For formulas: the last row."""
+    return ast.Subscript(scan, ast.Constant(-1))
 
 
-def _op(name: str, doc: str, shape: Any, *checks: Check) -> Op:
+def _named(function: str) -> Callable[[ast.expr], ast.expr]:
+    return lambda scan: ast.Call(ast.Name(function), [scan], [])
+
+
+def _op(name: str, doc: str, shape: Any, *checks: Check, show: Any = None) -> Op:
     return Op(
         name, ("steps", "*operands"), doc, None, _not_here, None, no_grad=GRADIENT, loop=True, shape=shape,
-        checks=(NATURAL, *checks), samples=list, dtypes=(), says="scan", show=_shown,
+        checks=(NATURAL, *checks), samples=list, dtypes=(), says="scan", show=show,
     )  # fmt: skip
 
 
 ROWS = _op("loop_rows", "A value of each step, one behind the other.", _of_rows)
-LAST = _op("loop_last", "A value of the last step.", _of_last, SOME)
-FINAL = _op("loop_final", "A state after all steps: its first value, where there are none.", _of_final)
-TRACE = _op("loop_trace", "A state before the first step and after each.", _of_trace)
-COUNT = _op("loop_count", "How many steps were made.", lambda steps, *operands, loop, dtype: ())
+LAST = _op("loop_last", "A value of the last step.", _of_last, SOME, show=_end)
+FINAL = _op("loop_final", "A state after all steps: its first value, where there are none.", _of_final, show=_end)
+TRACE = _op("loop_trace", "A state before the first step and after each.", _of_trace, show=_named("states"))
+COUNT = _op("loop_count", "How many steps were made.", lambda steps, *operands, loop, dtype: (), show=_named("len"))
 
 
 def lengths_of_result(op: Op, steps: Dim, value: Sequence[Dim]) -> tuple[Dim, ...]:

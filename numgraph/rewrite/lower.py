@@ -121,6 +121,8 @@ def lowered(
     graph = builder.graph
     variables = toposort(outputs, stop=list(nodes))
     scans = Scans(builder, variables, lowered)
+    if any(v.op is not None and v.op.loop for v in variables):
+        variables = scans.needed(outputs, nodes)
     active = graph.active
     for variable in variables:
         if variable in nodes:
@@ -133,10 +135,10 @@ def lowered(
             node = shared(variable)
         else:
             assert variable.op is not None, variable
-            inputs = [nodes[v] for v in variable.inputs]
-            node = (
-                scans.result(variable, inputs) if variable.op.loop else builder.op(variable.op, inputs, variable.attrs)
-            )
+            if variable.op.loop:
+                node = scans.result(variable, [nodes.get(v) for v in variable.inputs])
+            else:
+                node = builder.op(variable.op, [nodes[v] for v in variable.inputs], variable.attrs)
         nodes[variable] = node
         if variable.op is not None:
             graph.variables.setdefault(node, variable)

@@ -6,12 +6,14 @@ copied, and what a step does not change is an ordinary node, computed before the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any
 
+from numgraph.elements import Operand
 from numgraph.errors import DeviceError, ShapeError
 from numgraph.graph import Variable, describe, toposort
 from numgraph.ir import Node, Scan
+from numgraph.lengths import dims
 from numgraph.ops import loop as loops
 from numgraph.ops.loop import Loop
 from numgraph.ops.subtensor import FULL, SUBTENSOR
@@ -29,9 +31,33 @@ class Scans:
         self.scans: dict[Any, Scan] = {}
         # the states of which some result has all values, the first one, too: then others are parts of it
         self.traced = {(_key(v), v.attrs["state"]): v for v in variables if v.op is loops.TRACE}
-        self.traces: dict[Any, Node] = {}
+        # what the results of each loop need of its operands
+        self.read: dict[Any, set[int]] = {}
+        for v in variables:
+            if v.op is not None and v.op.loop:
+                self.read.setdefault(_key(v), set()).update(_operands_of(v))
 
-    def result(self, variable: Variable, inputs: Sequence[Node]) -> Node:
+    def needed(self, outputs: Sequence[Variable], known: Container[Variable]) -> list[Variable]:
+        """As `toposort`, without the operands of loops that no result needs: nothing is asked of them."""
+        done: dict[int, Variable] = {}
+        stack = [(v, False) for v in reversed(outputs)]
+        while stack:
+            variable, ready = stack.pop()
+            if id(variable) in done:
+                continue
+            if ready or variable in known:
+                done[id(variable)] = variable
+                continue
+            stack.append((variable, True))
+            stack.extend((v, False) for v in reversed(self._inputs(variable)) if id(v) not in done)
+        return list(done.values())
+
+    def _inputs(self, variable: Variable) -> Sequence[Variable]:
+        if variable.op is None or not variable.op.loop:
+            return variable.inputs
+        return [v for k, v in enumerate(variable.inputs) if k in self.read[_key(variable)]]
+
+    def result(self, variable: Variable, inputs: Sequence[Any]) -> Node:
         """The node of a result of a scan."""
         loop: Loop = variable.attrs["loop"]
         op, attrs = variable.op, variable.attrs
@@ -41,15 +67,14 @@ class Scans:
                 "scan: the host launches the steps of a loop on a device, and cannot see where `until` ends it\n"
                 f'  {describe(variable)}\n  fix: n_steps alone, and ng.where in later steps; or target="cpu"'
             )
-        scan = self._scan(variable, loop, inputs)
         if op is loops.ROWS and (state := self._traced_state(variable, loop)) is not None:
-            whole = self._of_state(scan, loops.TRACE, inputs, state)
+            whole = self._of_state(variable, loops.TRACE, inputs, state)
             key = (("slice", True, False, 1), *(FULL for _ in loop.states[state].type.shape))
             return self.builder.call(SUBTENSOR, whole, self.graph.number(1), key=key)
         if op in (loops.FINAL, loops.TRACE):
-            return self._of_state(scan, op, inputs, attrs["state"])
+            return self._of_state(variable, op, inputs, attrs["state"])
         value = None if op is loops.COUNT else loop.values[attrs["value"]]
-        return self._made(scan, op, inputs, value, ())
+        return self._made(variable, op, inputs, value, ())
 
     def _traced_state(self, variable: Variable, loop: Loop) -> int | None:
         """The state whose next value is what all rows of are wanted, where the scan keeps all of those anyway."""
@@ -57,20 +82,21 @@ class Scans:
         states = (k for k, new in enumerate(loop.nexts) if new is value and (_key(variable), k) in self.traced)
         return next(states, None)
 
-    def _of_state(self, scan: Scan, op: Any, inputs: Sequence[Node], state: int) -> Node:
-        return self._made(scan, op, inputs, scan.loop.nexts[state], (state,))
+    def _of_state(self, variable: Variable, op: Any, inputs: Sequence[Any], state: int) -> Node:
+        return self._made(variable, op, inputs, variable.attrs["loop"].nexts[state], (state,))
 
     def _made(
-        self, scan: Scan, op: Any, inputs: Sequence[Node], value: Variable | None, asked: tuple[int, ...]
+        self, variable: Variable, op: Any, inputs: Sequence[Any], value: Variable | None, asked: tuple[int, ...]
     ) -> Node:
         """A result: by the value that it asks for, and the state whose values those are."""
-        loop, builder = scan.loop, self.builder
+        loop, builder = variable.attrs["loop"], self.builder
         wanted = [v for v in (value, loop.until) if v is not None]
         states = _needed(loop, wanted, asked)
+        scan = self._scan(loop, inputs, _within(loop, inputs, wanted, states))
         nodes = self.lowered(builder, [*wanted, *(loop.nexts[k] for k in states)], scan.nodes)
         nexts = nodes[len(wanted) :]
         for k, new in zip(states, nexts, strict=True):
-            self._keeps_lengths(scan.states[k], new, loop.nexts[k])
+            self._keeps_lengths(inputs[0], scan.states[k], new, loop.nexts[k])
         first = nodes[0] if value is not None else inputs[0]
         condition = [nodes[len(wanted) - 1]] if loop.until is not None else []
         _, initials, _ = loop.parts(inputs[1:])
@@ -81,37 +107,67 @@ class Scans:
         self.graph.call(node, loop.name)
         return node
 
-    def _keeps_lengths(self, state: Node, new: Node, variable: Variable) -> None:
-        """The condition that a state has the same lengths before and after a step."""
+    def _keeps_lengths(self, steps: Node, state: Node, new: Node, variable: Variable) -> None:
+        """The condition that a state has the same lengths before and after a step, where there is one."""
         if len(state.dims) != len(new.dims):
             raise ShapeError(f"scan: a step changes the number of axes of a state\n  {describe(variable)}")
+        none = dims.less(Operand(steps, self.builder.elements).value, 1)
         for axis, (n, m) in enumerate(zip(new.dims, state.dims, strict=True)):
-            self.builder.require("equal", n, m, CHANGED.format(axis=axis), new)
+            if not self.graph.equal_lengths(n, m):
+                self.builder.require("equal", dims.where(none, m, n), m, CHANGED.format(axis=axis), new)
 
-    def _scan(self, variable: Variable, loop: Loop, inputs: Sequence[Node]) -> Scan:
-        """The scan with its leaves, one for all results of a loop with the same operands."""
-        key = (id(loop), tuple(inputs))
+    def _scan(self, loop: Loop, inputs: Sequence[Any], within: frozenset[int]) -> Scan:
+        """The scan with its leaves, one for all results of a loop with the same operands that vary with the same scans
+        around it: what does not is computed outside of these."""
+        key = (id(loop), tuple(inputs), within)
         if key in self.scans:
             return self.scans[key]
         graph = self.graph
         scan = self.scans[key] = Scan(graph, loop)
         sequences, initials, invariants = loop.parts(inputs[1:])
         for p, whole in zip(loop.sequences, sequences, strict=True):
+            if whole is None:
+                continue
             scan.nodes[p] = self.builder.call(loops.TURN, whole, scan.step)
             graph.call(scan.nodes[p], p.name)
         for k, (p, initial) in enumerate(zip(loop.states, initials, strict=True)):
+            if initial is None:
+                continue
             node = graph.make("state", None, (), (scan.number, k), p.type.dtype, tuple(map(graph.find, initial.dims)))
-            scan.states.append(node)
+            scan.states[k] = node
             scan.nodes[p] = node
             graph.mark(node, p.line)
             graph.call(node, p.name)
         for p, node in zip(loop.invariants, invariants, strict=True):
+            if node is None:
+                continue
             scan.nodes[p] = self.builder.call(loops.MEANWHILE, node, scan.step) if loop.lazy else node
         return scan
 
 
 def _key(result: Variable) -> Any:
     return id(result.attrs["loop"]), tuple(map(id, result.inputs))
+
+
+def _operands_of(result: Variable) -> Iterator[int]:
+    """The numbers of the operands of its loop that a result needs."""
+    loop: Loop = result.attrs["loop"]
+    attrs = {key: n for key, n in result.attrs.items() if key in ("value", "state")}
+    asked = loop.asked(**attrs)
+    wanted = [v for v in (asked, loop.until) if v is not None]
+    states = _needed(loop, wanted, (attrs["state"],) if "state" in attrs else ())
+    read = {id(v) for v in toposort([*wanted, *(loop.nexts[k] for k in states)])}
+    read |= {id(loop.states[k]) for k in states}
+    yield 0
+    yield from (k for k, p in enumerate(loop.placeholders, 1) if id(p) in read)
+
+
+def _within(loop: Loop, inputs: Sequence[Any], values: Sequence[Variable], states: Sequence[int]) -> frozenset[int]:
+    """The scans around a loop with whose steps a result varies, by the operands that it needs."""
+    read = {id(v) for v in toposort([*values, *(loop.nexts[k] for k in states)])}
+    read |= {id(loop.states[k]) for k in states}
+    pairs = zip(loop.placeholders, inputs[1:], strict=True)
+    return frozenset().union(inputs[0].within, *(v.within for p, v in pairs if id(p) in read))
 
 
 def _needed(loop: Loop, values: Sequence[Variable], asked: Sequence[int]) -> tuple[int, ...]:

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from numgraph.errors import DtypeError, IndexOutOfRange, InputError, MissingInputError, OptionError, ShapeError
-from numgraph.graph import Constant, Variable, as_variable, describe, label, toposort
+from numgraph.errors import IndexOutOfRange, InputError, MissingInputError, OptionError
+from numgraph.graph import Variable, as_variable, describe, label, toposort
 from numgraph.ops import lengths as ln
 from numgraph.ops import loop as loops
-from numgraph.ops.define import converted, f
+from numgraph.scanning.arguments import (
+    State,
+    condition_of,
+    listed,
+    missing,
+    refuse_options,
+    returned,
+    taps_of,
+    until,
+)
 from numgraph.scanning.closed import Closed, Open, closed, placeholder
 from numgraph.scanning.lifted import lift
 from numgraph.shared import SharedVariable
 from numgraph.substitution import replaced
-from numgraph.types import is_lossless
-from numgraph.updates import Updates, update_value
+from numgraph.updates import Updates, left_by_loop, update_value
 
-__all__ = ["foldl", "foldr", "map", "reduce", "scan", "until"]
-
-
-@dataclass(frozen=True)
-class Until:
-    """The condition under which a step of a scan is the last one."""
-
-    condition: Any
-
-
-def until(condition: Any) -> Until:
-    """What the function of a scan returns behind its outputs: a step in which `condition`, a scalar, is true is the
-    last one."""
-    return Until(condition)
+__all__ = ["scan", "until"]
 
 
 def scan(
@@ -73,14 +67,14 @@ def scan(
     fit no step, MissingInputError for a shared variable that `strict` does not allow, IndexError (at the call) for a
     negative number of steps, and for `outputs[-1]` of none.
     """
-    scanner = _scanned(fn, sequences, outputs_info, non_sequences, n_steps, go_backwards, name, strict)
+    scanner = scanned(fn, sequences, outputs_info, non_sequences, n_steps, go_backwards, name, strict)
     if truncate_gradient == 0 or truncate_gradient < -1:
         raise OptionError(f"scan: truncate_gradient is a number of steps, or -1 for all, not {truncate_gradient}")
     scanner.graph.truncate = None if truncate_gradient == -1 else truncate_gradient
     return scanner.results(return_list)
 
 
-def _scanned(
+def scanned(
     fn: Callable[..., Any],
     sequences: Any,
     outputs_info: Any,
@@ -92,23 +86,14 @@ def _scanned(
 ) -> Scanner:
     """A scan whose step is known."""
     scanner = Scanner(name or getattr(fn, "__name__", "").replace("<lambda>", ""), go_backwards)
-    scanner.read_sequences(_listed(sequences))
+    scanner.read_sequences(listed(sequences))
     scanner.count(n_steps)
-    extra = [as_variable(v) for v in _listed(non_sequences)]
-    scanner.read_states(_listed(outputs_info))
+    extra = [as_variable(v) for v in listed(non_sequences)]
+    scanner.read_states(listed(outputs_info))
     scanner.trace(fn, extra)
     if strict:
         _refuse_others(scanner.graph, extra)
     return scanner
-
-
-def _listed(given: Any) -> list[Any]:
-    """An argument that is one thing, several, or None."""
-    if given is None:
-        return []
-    if isinstance(given, list | tuple) and not isinstance(given, str):
-        return list(given)
-    return [given]
 
 
 class Scanner:
@@ -118,7 +103,7 @@ class Scanner:
         self.backwards = backwards
         self.graph = Open(ln.operands([0])[0], [], [], [], name=name)
         # per output: None, or the placeholders of the steps that fn asks for; and how many steps back there are
-        self.info: list[_State | None] = []
+        self.info: list[State | None] = []
         self.sources: list[tuple[Variable, str]] = []
         self.arguments: list[Variable] = []
         self.updates: Updates = {}
@@ -129,9 +114,9 @@ class Scanner:
         """Sequences, each cut to what is there for every tap."""
         for number, entry in enumerate(given):
             options = dict(entry) if isinstance(entry, Mapping) else {"input": entry}
-            whole = as_variable(options.pop("input", None) if options.get("input") is not None else _missing("input"))
-            taps = _taps(options.pop("taps", None), [0])
-            _refuse_options("sequences", options)
+            whole = as_variable(options.pop("input", None) if options.get("input") is not None else missing("input"))
+            taps = taps_of(options.pop("taps", None), [0])
+            refuse_options("sequences", options)
             if whole.ndim == 0:
                 raise InputError(
                     f"scan: sequence {number} has no axis to go along\n  {describe(whole)}\n"
@@ -174,12 +159,12 @@ class Scanner:
                 self.info.append(None)
                 continue
             weak = type(initial) in (bool, int, float)
-            taps = _taps(options.pop("taps", None), [-1])
+            taps = taps_of(options.pop("taps", None), [-1])
             options.pop("inplace", None)
-            _refuse_options("outputs_info", options)
+            refuse_options("outputs_info", options)
             if max(taps) >= 0:
                 raise OptionError(f"scan: taps of an output are steps before, negative numbers, not {taps}")
-            self.info.append(_State(as_variable(initial), taps, weak))
+            self.info.append(State(as_variable(initial), taps, weak))
 
     # -- the step -------------------------------------------------------------------------------------------------
 
@@ -191,7 +176,7 @@ class Scanner:
                 if state is not None:
                     state.begin()
             asked = [p for state in self.info if state is not None for p in state.asked()]
-            outputs, updates, condition = _returned(fn(*self.arguments, *asked, *extra))
+            outputs, updates, condition = returned(fn(*self.arguments, *asked, *extra))
             self._match(outputs)
             again = [state.widened(out) for state, out in zip(self.info, outputs, strict=True) if state is not None]
             if not any(again):
@@ -201,7 +186,7 @@ class Scanner:
             if state is not None:
                 state.connect(self.graph, out)
         if condition is not None:
-            self.graph.until = _condition(condition)
+            self.graph.until = condition_of(condition)
         self._share(updates)
         self.graph.values = list(outputs)
 
@@ -218,9 +203,11 @@ class Scanner:
         """Shared variables that steps update become states."""
         updates = dict(explicit)
         waiting = [*self.outputs, *explicit.values(), *([self.graph.until] if self.graph.until is not None else [])]
-        for node in toposort(waiting):
-            if isinstance(node, SharedVariable) and node.default_update is not None:
-                updates.setdefault(node, update_value(node, node.default_update))
+        nodes = toposort(waiting)
+        for node in nodes:
+            if isinstance(node, SharedVariable) and node.default_update is not None and node not in updates:
+                left = left_by_loop(node, nodes)
+                updates[node] = update_value(node, node.default_update) if left is None else left
         stands = {v: placeholder(v, v.name) for v in updates}
         count, until = len(self.graph.nexts), self.graph.until
         roots = [*self.graph.nexts, *self.outputs, *updates.values(), *([until] if until is not None else [])]
@@ -266,128 +253,6 @@ class Scanner:
         return loops.final(made.loop, made.operands, [p for p, _ in self.graph.states].index(state.before[0]))
 
 
-class _State:
-    """An output that later steps need: its first value, and which steps before."""
-
-    def __init__(self, initial: Variable, taps: Sequence[int], weak: bool) -> None:
-        self.initial, self.taps, self.weak = initial, list(taps), weak
-        self.depth = -min(taps)
-        self.several = self.taps != [-1]
-        if self.several and not initial.ndim:
-            raise ShapeError(
-                f"scan: taps {self.taps} need {self.depth} first values, along axis 0 of initial\n  {describe(initial)}"
-            )
-
-    def begin(self) -> None:
-        """New placeholders: of one step before, of two, ..."""
-        name = self.initial.name or ""
-        shown = [f"{name}[t-{k}]" if name else None for k in range(1, self.depth + 1)]
-        self.before = [placeholder(self.initial, text, row=self.several) for text in shown]
-
-    def asked(self) -> list[Variable]:
-        """Those that the function gets."""
-        return [self.before[-tap - 1] for tap in self.taps]
-
-    def widened(self, out: Variable) -> bool:
-        """Whether a first value that is a Python number has to be of another dtype, which it is now."""
-        if not self.weak or out.type.dtype == self.initial.type.dtype:
-            return False
-        if not is_lossless(self.initial.type.dtype, out.type.dtype) and not isinstance(self.initial, Constant):
-            return False
-        self.initial = converted(self.initial, out.type.dtype)
-        self.weak = False
-        return True
-
-    def connect(self, graph: Open, out: Variable) -> None:
-        """Make states of it."""
-        p = self.before[0]
-        _check_state(p, out)
-        for k, before in enumerate(self.before):
-            first = self.initial[self.depth - 1 - k] if self.several else self.initial
-            graph.states.append((before, first))
-            graph.nexts.append(out if k == 0 else self.before[k - 1])
-
-
-def _check_state(before: Variable, out: Variable) -> None:
-    """ShapeError or DtypeError where an output cannot be what the next step gets for it."""
-    said = f"  before: {describe(before)}\n  after: {describe(out)}"
-    if out.type.dtype != before.type.dtype:
-        raise DtypeError(
-            f"scan: a step makes {out.type.dtype} of a state of {before.type.dtype}\n{said}\n"
-            f"  fix: start with initial.astype({out.type.dtype!r}), or convert the output with "
-            f".astype({before.type.dtype!r})"
-        )
-    pairs = list(zip(before.type.shape, out.type.shape, strict=False))
-    if before.ndim != out.ndim or any(None not in (n, m) and n != m for n, m in pairs):
-        raise ShapeError(
-            f"scan: a step changes the shape of a state\n{said}\n"
-            "  fix: a first value of the shape that steps make, for instance ng.zeros(shape)"
-        )
-
-
-def _returned(given: Any) -> tuple[list[Variable], Updates, Any]:
-    """Outputs, updates and the condition of `until` in what a function of a scan has returned."""
-    parts = list(given) if isinstance(given, tuple | list) else [given]
-    condition = None
-    if parts and isinstance(parts[-1], Until):
-        condition = parts.pop().condition
-    outputs: list[Any] = []
-    updates: Updates = {}
-    if len(parts) == 2 and _are_updates(parts[1]) and not _are_updates(parts[0]):
-        outputs, updates = _listed(parts[0]), _updates(parts[1])
-    elif len(parts) == 2 and _are_updates(parts[0]) and not _are_updates(parts[1]):
-        outputs, updates = _listed(parts[1]), _updates(parts[0])
-    elif len(parts) == 1 and _are_updates(parts[0]):
-        updates = _updates(parts[0])
-    elif _are_updates(given):
-        updates = _updates(given)
-    else:
-        outputs = [v for part in parts for v in (part if isinstance(part, list | tuple) else [part])]
-    return [as_variable(v) for v in outputs if v is not None], updates, condition
-
-
-def _are_updates(given: Any) -> bool:
-    if isinstance(given, Mapping):
-        return True
-    return (
-        isinstance(given, list | tuple)
-        and bool(given)
-        and all(
-            isinstance(pair, tuple | list) and len(pair) == 2 and isinstance(pair[0], SharedVariable) for pair in given
-        )
-    )
-
-
-def _updates(given: Any) -> Updates:
-    pairs: Iterable[Any] = given.items() if isinstance(given, Mapping) else given
-    return {target: update_value(target, value) for target, value in pairs}
-
-
-def _condition(given: Any) -> Variable:
-    condition = as_variable(given)
-    if condition.ndim:
-        raise ShapeError(f"scan: the condition of until must be a scalar\n  {describe(condition)}")
-    return condition if condition.type.dtype == "bool" else f.neq(condition, 0)
-
-
-def _taps(given: Any, otherwise: list[int]) -> list[int]:
-    if given is None:
-        return otherwise
-    taps = [given] if isinstance(given, int) else list(given)
-    if not taps or not all(isinstance(tap, int) for tap in taps) or len(set(taps)) < len(taps):
-        raise OptionError(f"scan: taps are a list of different whole numbers, not {given!r}")
-    return taps
-
-
-def _missing(what: str) -> Any:
-    raise InputError(f"scan: a dict for a sequence needs {what!r}")
-
-
-def _refuse_options(where: str, options: Mapping[str, Any]) -> None:
-    if options:
-        raise InputError(f"scan: {where} has an entry with {sorted(options)}, which is unknown")
-
-
 def _refuse_others(graph: Open, allowed: Sequence[Variable]) -> None:
     """MissingInputError for shared variables that a strict step uses and does not name."""
     there = {id(v) for v in allowed} | {id(v) for _, v in graph.states}
@@ -396,59 +261,3 @@ def _refuse_others(graph: Open, allowed: Sequence[Variable]) -> None:
             raise MissingInputError(
                 f"scan: strict, and the step uses {label(node)}, which is not in non_sequences\n  {describe(node)}"
             )
-
-
-# -- loops with less to say ---------------------------------------------------------------------------------------
-
-
-def map(
-    fn: Callable[..., Any],
-    sequences: Any,
-    non_sequences: Any = None,
-    truncate_gradient: int = -1,
-    go_backwards: bool = False,
-    mode: Any = None,
-    name: str | None = None,
-) -> tuple[Any, Updates]:
-    """fn of each element along axis 0 of the sequences. Returns (outputs, updates), see `scan`."""
-    return scan(
-        fn, sequences, [], non_sequences, truncate_gradient=truncate_gradient, go_backwards=go_backwards, name=name
-    )
-
-
-def reduce(
-    fn: Callable[..., Any],
-    sequences: Any,
-    outputs_info: Any,
-    non_sequences: Any = None,
-    go_backwards: bool = False,
-    mode: Any = None,
-    name: str | None = None,
-) -> tuple[Any, Updates]:
-    """What is left of outputs_info when fn(element, so far) has gone over the sequences. Returns (outputs, updates)."""
-    scanner = _scanned(fn, sequences, outputs_info, non_sequences, None, go_backwards, name)
-    return scanner.results(False, reduced=True)
-
-
-def foldl(
-    fn: Callable[..., Any],
-    sequences: Any,
-    outputs_info: Any,
-    non_sequences: Any = None,
-    mode: Any = None,
-    name: str | None = None,
-) -> tuple[Any, Updates]:
-    """`reduce` from the first element to the last."""
-    return reduce(fn, sequences, outputs_info, non_sequences, False, mode, name)
-
-
-def foldr(
-    fn: Callable[..., Any],
-    sequences: Any,
-    outputs_info: Any,
-    non_sequences: Any = None,
-    mode: Any = None,
-    name: str | None = None,
-) -> tuple[Any, Updates]:
-    """`reduce` from the last element to the first."""
-    return reduce(fn, sequences, outputs_info, non_sequences, True, mode, name)

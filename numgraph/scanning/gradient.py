@@ -17,6 +17,7 @@ from numgraph.ops import loop as loops
 from numgraph.ops.define import ZERO, Zero, f
 from numgraph.ops.loop import Loop
 from numgraph.ops.shape import reshaped, shuffled
+from numgraph.ops.subtensor import FULL
 from numgraph.scanning.closed import Closed, Open, closed, placeholder
 from numgraph.substitution import replaced
 from numgraph.types import DISCRETE, FLOATS
@@ -253,32 +254,38 @@ class Backward:
             id(v) for v in roots
         }
         varying: set[int] = {id(p) for p in (*self.loop.sequences, *self.loop.states)}
-        # what may have another shape in each step cannot be kept
-        loose: set[int] = set()
         cost: dict[int, float] = {}
+        # what may have another shape in each step cannot be kept
+        ragged: set[int] = set()
         kept = []
         for node in nodes:
             if id(node) not in mine:
                 continue
-            if node.op is not None and any(id(v) in varying for v in node.inputs):
+            fixed = _of_lengths(node) and not any(id(v) in ragged for v in node.inputs)
+            if node.op is not None and not fixed and any(id(v) in varying for v in node.inputs):
                 varying.add(id(node))
-            if node.op is not None and node.ndim and _may_change_shape(node, varying, loose):
-                loose.add(id(node))
+            if _varies_in_length(node, varying, ragged):
+                ragged.add(id(node))
             own = 0.0 if node.op is None else _cost(node)
             cost[id(node)] = own + sum(cost[id(v)] for v in dict.fromkeys(node.inputs)) * (not _of_lengths(node))
-            if cost[id(node)] > CHEAP and id(node) in asked and id(node) in varying and id(node) not in loose:
+            if cost[id(node)] > CHEAP and id(node) in asked and id(node) in varying - ragged:
                 kept.append(node)
                 cost[id(node)] = 0.0
         return kept
 
 
-def _may_change_shape(node: Variable, varying: set[int], loose: set[int]) -> bool:
-    """Whether the shape of a value of a step depends on numbers that are others in each step."""
-    if None not in node.type.shape:
+def _varies_in_length(node: Variable, varying: set[int], ragged: set[int]) -> bool:
+    """Whether a value may have other lengths in each step, as `x[:t]`: then it is not kept, but computed again."""
+    op = node.op
+    if op is None or None not in node.type.shape:
         return False
-    numbers = [v for v in node.inputs if not v.ndim and v.type.dtype in DISCRETE and not _of_lengths(v)]
-    decides = node.op is not None and not node.op.scalar and any(id(v) in varying for v in numbers)
-    return decides or any(id(v) in loose for v in node.inputs)
+    if any(id(v) in ragged for v in node.inputs):
+        return True
+    key = node.attrs.get("key", ())
+    if op.scalar or op.reduce or (key and all(entry[0] == "index" or entry == FULL for entry in key)):
+        return False
+    decides = [v for v in node.inputs if id(v) in varying and v.type.dtype in DISCRETE]
+    return any(not v.ndim or v.type.dtype == "bool" for v in decides)
 
 
 def _of_lengths(node: Variable) -> bool:

@@ -20,7 +20,12 @@ from numgraph.schedule.fuse import Fuser
 from numgraph.schedule.grid import map_to_grid
 from numgraph.schedule.maker import TaskMaker, needed
 from numgraph.schedule.ownership import Owner, Update
-from numgraph.schedule.scans import memory_of_scan, refuse_computed_lengths, refuse_moving_lengths
+from numgraph.schedule.scans import (
+    memory_of_scan,
+    refuse_computed_lengths,
+    refuse_moving_conditions,
+    refuse_moving_lengths,
+)
 from numgraph.schedule.stored import choose_stored
 from numgraph.schedule.tasks import ScanTask, Task, tasks_within
 
@@ -231,6 +236,7 @@ class Scheduler:
 
     def _number_stages(self, tasks: Sequence[Task]) -> None:
         """A length that depends on computed data ends a stage: what has that length runs in a later one."""
+        refuse_moving_conditions(self.graph)
         stage: dict[Node, int] = {}
         late = LateConditions(self.graph)
         for task in tasks:

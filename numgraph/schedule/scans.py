@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from numgraph.errors import ShapeError
-from numgraph.ir import Graph, Node
+from numgraph.ir import Graph, Node, involved
+from numgraph.lengths.known import undecided
 from numgraph.lengths.sources import made_in_steps
 from numgraph.ops.loop import COUNT, ROWS, TRACE
 from numgraph.schedule.tasks import Result, ScanTask, Task, result_of, tasks_within
@@ -153,6 +154,13 @@ def written_over(nodes: Sequence[Node], uses: dict[Node, int]) -> set[Node]:
     return found - refused
 
 
+def refuse_moving_conditions(graph: Graph) -> None:
+    """ShapeError for a condition on a length that a step computes: it would have to be checked within the step."""
+    for r in undecided(graph):
+        if made_in_steps(r.a) or made_in_steps(r.b):
+            raise _made_in_step(graph, next(iter(involved(r.node)), None))
+
+
 def refuse_computed_lengths(graph: Graph, tasks: Sequence[Task]) -> None:
     """ShapeError for lengths that depend on what a step computes."""
     for task in tasks_within(tasks):
@@ -163,18 +171,25 @@ def refuse_computed_lengths(graph: Graph, tasks: Sequence[Task]) -> None:
         if isinstance(task, ScanTask):
             lengths = [*task.sizes, *(n for v in task.results for n in map(graph.find, v.dims))]
         if any(map(made_in_steps, lengths)):
-            raise ShapeError(
-                "scan: a length depends on what a step computes, and code is made for lengths that are known before\n"
-                f"{graph.where(task.node)}{WAYS}"
-            )
+            raise _made_in_step(graph, task.node)
 
 
 def refuse_moving_lengths(graph: Graph, tasks: Sequence[Task], stored: Callable[[Node], bool]) -> None:
     """ShapeError for what varies in length from step to step and is stored."""
     for task in tasks_within(tasks):
-        own = [n for v in task.written for n in map(graph.find, v.dims)]
-        if any(isinstance(n, Node) and n.within for n in own) and any(map(stored, task.written)):
+        rows = [*task.results, *task.memory.moving] if isinstance(task, ScanTask) else []
+        own = [n for v in task.written for n in map(graph.find, v.dims)] if any(map(stored, task.written)) else []
+        own += [n for v in rows for n in map(graph.find, v.dims)]
+        if any(isinstance(n, Node) and n.within for n in own):
             raise ShapeError(
                 "scan: the length of a value varies from step to step, and it has to be stored\n"
                 f"{graph.where(task.node)}{WAYS}"
             )
+
+
+def _made_in_step(graph: Graph, node: Node | None) -> ShapeError:
+    shown = "" if node is None else graph.where(node)
+    return ShapeError(
+        "scan: a length depends on what a step computes, and code is made for lengths that are known before\n"
+        f"{shown}{WAYS}"
+    )

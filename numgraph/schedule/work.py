@@ -16,7 +16,7 @@ from numgraph.lengths.known import full_length, times
 from numgraph.lengths.sources import scalar_nodes
 from numgraph.schedule.arrange import LoopNest, Tiled
 from numgraph.schedule.plan import Schedule
-from numgraph.schedule.tasks import IndexCheck, Product, Reduction, Scattering, Task
+from numgraph.schedule.tasks import IndexCheck, Product, Reduction, ScanTask, Scattering, Task
 from numgraph.types import FLOATS
 
 # What a length counts as: a number, or None where it is unknown.
@@ -92,6 +92,8 @@ def work_of(schedule: Schedule, tasks: Sequence[Task], number: Length = full_len
             _most(read, load.inputs[0], _loaded(schedule, task, load, number))
         for view in task.views:
             _most(read, view.buffer, _bytes(view.buffer, view.lengths, number))
+        for node in task.written[1:]:
+            written[node] = _bytes(node, node.dims, number)
         if task.writes:
             written[task.node] = _stored(schedule, task, number)
             if task.overwrites and _adds(task):
@@ -114,7 +116,10 @@ def flops_of(schedule: Schedule, tasks: Sequence[Task], number: Length) -> int |
     """Arithmetic operations on floats: one for each scalar operation, accumulation, and two for each product."""
     parts: list[int | None] = []
     for task in tasks:
-        if isinstance(task, Product):
+        if isinstance(task, ScanTask):
+            steps, inner = number(task.steps), flops_of(schedule, task.body, number)
+            parts.append(None if steps is None or inner is None else steps * inner)
+        elif isinstance(task, Product):
             parts.append(times((2, *task.node.dims, task.views[0].lengths[-1]), number))
         elif _adds(task) and task.value is not None and task.value.dtype in FLOATS:
             parts.append(times(task.loops, number))

@@ -214,3 +214,12 @@ def test_the_difference_of_long_sums_is_short_work() -> None:
         total = total - graph.make("extent", None, (k,), (i,), "int64", ())
     assert known.difference(total + 1, total) == 1
     assert len(known.total((total, 1))) == 5003
+
+
+def test_pieces_fit_below_the_largest_of_several_ends() -> None:
+    graph = Graph()
+    names = symbols(graph)
+    n, m = names["n"], names["m"]
+    end = graph.integer("maximum", graph.integer("maximum", n + 8, m), graph.integer("mul", n, 3))
+    assert known.in_order(n, 8, end) and known.in_order(0, m, end)
+    assert not known.in_order(n, 9, end) and not known.in_order(0, n + m, end)

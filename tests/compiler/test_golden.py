@@ -103,9 +103,18 @@ def dropout() -> ng.Function:
     return ng.function([x], rng.dropout(h, 0.25), name="dropout")
 
 
+def recurrent() -> ng.Function:
+    """A layer with a state: the products of the inputs before the loop, one step after the other, and only two places
+    for the state."""
+    x, h0 = ng.ftensor3("x"), ng.fmatrix("h0")
+    W, U = ng.shared(np.zeros((3, 4), "float32"), name="W"), ng.shared(np.zeros((4, 4), "float32"), name="U")
+    h, _ = ng.scan(lambda x_t, h: ng.tanh(ng.dot(x_t, W) + ng.dot(h, U)), sequences=x, outputs_info=h0, name="layer")
+    return ng.function([x, h0], h[-1], name="recurrent")
+
+
 PROGRAMS = (
     elementwise, softmax, logistic_regression, tiles_of_rows, updates, gather_and_scatter, reductions, power_iteration,
-    dropout,
+    dropout, recurrent,
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tests.differential import elementwise, gradients, lengths, matrices, rows, scatter, shapes, sharing
+from tests.differential import elementwise, gradients, lengths, loopdraw, matrices, rows, scatter, shapes, sharing
 from tests.differential.drawer import Drawer, quiet
 from tests.differential.program import Action, Program, Source
 from tests.differential.values import DTYPES, FLOATS, LONG, SHORT
@@ -64,6 +64,8 @@ USERS: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, g.one_of(elementwis
 ON_PROCESSORS: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, elementwise.RAISING), elementwise.steps)
 # Random numbers: in one program of six.
 DRAWS: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, g.one_of(elementwise.DRAWS)),)
+# Scans: in one program of seven.
+LOOPS: tuple[Kind, ...] = (loopdraw.loop, loopdraw.slope)
 # Linear algebra: likewise.
 MATRICES: tuple[Kind, ...] = (matrices.system, matrices.system, matrices.labels)
 SHAPES = ",a,a,b,c,d,ab,ac,ca,ba,da,ad,cd,bc,abc,cab,bda,acea,beac,eca".split(",")
@@ -96,6 +98,8 @@ def draw(seed: int, small: bool = False, only: tuple[str, ...] = (), size: int =
         kinds += 2 * (USERS if small else USERS + ON_PROCESSORS)
     if "draws" in only or (not only and random.Random(f"draws {seed}").random() < 1 / 6):
         kinds += 2 * DRAWS
+    if "loops" in only or (not only and random.Random(f"loops {seed}").random() < 1 / 7):
+        kinds += 3 * LOOPS
     if "matrices" in only or (not only and random.Random(f"matrices {seed}").random() < 1 / 6):
         kinds += MATRICES
     others = kinds if only else [k for t in THEMES.values() for k in t]

@@ -6,7 +6,7 @@ import random
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from numgraph.stable.engine import stabilised
 from tests.differential import draws, grades, users
 from tests.differential.grades import Grade, Worth
 from tests.differential.program import Program, Source, Step, names_in
+
+if TYPE_CHECKING:
+    from tests.differential.loops import Body
 
 # Elements that one value may have while a program is drawn.
 LARGEST = 3000
@@ -139,19 +142,25 @@ class Drawer:
         self.worth[name] = worth
         worth.scale = grades.largest(worth.array) if worth.floating else 0.0
 
-    def step(self, code: str, mode: str, kind: str, slope: tuple[str, str] | None = None) -> str | None:
+    def built(self, code: str) -> Any:
+        """The variable of a piece of source."""
+        return eval(code, {"np": np, "ng": ng, "users": users, "draws": draws, **self.variables})
+
+    def step(
+        self, code: str, mode: str, kind: str, slope: tuple[str, str] | None = None, body: Body | None = None
+    ) -> str | None:
         """Add `name = code`; None where it cannot be built or computed here, or nothing can be said about it."""
         name = f"t{len(self.program.steps)}"
         operands = names_in(code)
         try:
-            variable = eval(code, {"np": np, "ng": ng, "users": users, "draws": draws, **self.variables})
-            worth = computed(variable, mode, operands, self.variables, self.worth)
+            variable = self.built(code)
+            worth = computed(variable, mode, operands, self.variables, self.worth, body)
         except Exception:
             return None
         if worth.grade == Grade.UNSURE or worth.array.size > LARGEST or worth.array.ndim > 4:
             return None
         self.variables[name], self.worth[name] = variable, worth
-        self.program.steps.append(Step(name, code, mode, kind, slope))
+        self.program.steps.append(Step(name, code, mode, kind, slope, body))
         return name
 
     def refused(self, code: str, kind: str) -> None:
@@ -162,13 +171,22 @@ class Drawer:
 
 
 def computed(
-    variable: Any, mode: str, operands: Sequence[str], variables: dict[str, Any], worth: dict[str, Worth]
+    variable: Any,
+    mode: str,
+    operands: Sequence[str],
+    variables: dict[str, Any],
+    worth: dict[str, Worth],
+    body: Body | None = None,
 ) -> Worth:
     """What a step is worth by the reference, given the values before it; raises what the reference raises."""
     known = {variables[n]: w.array for n, w in worth.items()}
     # by itself, log(softmax(x)) is a logarithm of numbers that may have lost their digits
     wanted = stabilised([variable], known) if mode in ("smooth", "stable") else [variable]
     (array,) = evaluate(wanted, known)
+    if body is not None:
+        from tests.differential.loops import worth_of  # which needs NumPy's twins of all kinds
+
+        return worth_of(body, worth, array)
     made = grades.grade(mode, [worth[n] for n in operands if n in worth], array)
     if made.grade == Grade.UNSURE:
         return made

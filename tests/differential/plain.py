@@ -24,10 +24,16 @@ def translated(code: str) -> str | None:
         return None
     # that exp overflows is no property of the value
     code = _SOFTPLUS.sub(r"ng.softplus(\1)", code)
-    found = _WRITE.match(code)
+    # of a scan, the parts of its steps, between two blanks each, see `loops.Body.code`
+    return ",  ".join(map(_translated, code.split(",  ")))
+
+
+def _translated(code: str) -> str:
+    start = max((m.end() for m in re.finditer(r"\bb\d+ := ", code)), default=0)
+    found = _WRITE.match(code[start:])
     if found:
         how, base, key, value = found.groups()
-        code = f"ng.{how}_subtensor({base}, np.s_[{key}], {value})"
+        code = f"{code[:start]}ng.{how}_subtensor({base}, np.s_[{key}], {value})"
     return code.replace("ng.", "N.")
 
 
@@ -157,6 +163,59 @@ def nonzero(x: Array) -> tuple[Array, ...]:
 
 def flatnonzero(x: Array) -> Array:
     return np.flatnonzero(x)
+
+
+def until(condition: Any) -> bool:
+    return bool(condition)
+
+
+class NoSteps(Exception):
+    """A loop has no steps: what lengths its values would have, only the expression says."""
+
+
+def elements(wholes: list[Array], taps: list[Any], backwards: bool) -> list[Array]:
+    """For each tap of each sequence, what the steps go over."""
+    found = []
+    for whole, own in zip(wholes, taps, strict=True):
+        low, high = min(*own, 0), max(*own, 0)
+        for tap in own:
+            cut = whole[tap - low : max(tap - low, len(whole) - (high - tap))]
+            found.append(cut[::-1] if backwards else cut)
+    return found
+
+
+def before(first: Array, depth: int) -> list[Array]:
+    """The values before the first step, from the last one on."""
+    return [first[depth - 1 - k] for k in range(depth)]
+
+
+def scan(
+    step: Any, sequences: list[Any], outputs_info: list[Any], n_steps: Any = None, go_backwards: bool = False,
+    truncate_gradient: int = -1, return_list: bool = True,
+) -> tuple[list[Array], None]:  # fmt: skip
+    """One step after the other."""
+    given = [entry if isinstance(entry, dict) else {"input": entry, "taps": [0]} for entry in sequences]
+    wholes = elements([np.asarray(e["input"]) for e in given], [e["taps"] for e in given], go_backwards)
+    steps = min([len(w) for w in wholes] + ([int(n_steps)] if n_steps is not None else []))
+    states = [
+        None if entry is None else before(entry["initial"], len(entry["taps"])) if isinstance(entry, dict) else [entry]
+        for entry in outputs_info
+    ]
+    rows: list[list[Array]] = [[] for _ in outputs_info]
+    for t in range(steps):
+        found = step(*(w[t] for w in wholes), *(v for values in states if values is not None for v in values))
+        found, ends = found if isinstance(found, tuple) else (found, False)
+        found = found if isinstance(found, list) else [found]
+        for row, values, new in zip(rows, states, found, strict=True):
+            row.append(np.asarray(new))
+            if values is not None:
+                values.insert(0, row[-1])
+                values.pop()
+        if ends:
+            break
+    if not rows[0]:
+        raise NoSteps
+    return [np.stack(r) for r in rows], None
 
 
 def eye(n: int, dtype: Any) -> Array:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tests.differential.values import fill
+
+if TYPE_CHECKING:
+    from tests.differential.loops import Body
 
 Array = np.ndarray[Any, Any]
 _NAME = re.compile(r"\b[xst]\d+\b")
@@ -44,13 +47,15 @@ class Source:
 
 @dataclass
 class Step:
-    """One line. mode: what may be asked of its value, see `grades`. slope: (cost, variable) of a gradient."""
+    """One line. mode: what may be asked of its value, see `grades`. slope: (cost, variable) of a gradient; body: of a
+    scan."""
 
     name: str
     code: str
     mode: str
     kind: str
     slope: tuple[str, str] | None = None
+    body: Body | None = None
 
     @property
     def uses(self) -> list[str]:
@@ -83,6 +88,8 @@ class Program:
     # floatX of when the function is compiled, which is not that of when the expressions were written
     floats: str = "float64"
     title: str | None = None
+    # how many names there are within loops
+    loop_names: int = 0
 
     @property
     def arguments(self) -> list[Source]:

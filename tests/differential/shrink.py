@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
 
-from tests.differential.program import Action, Program
+from tests.differential.program import Action, Program, Step
 
 Fails = Callable[[Program], bool]
 
@@ -19,7 +19,7 @@ def shrunk(program: Program, fails: Fails, seconds: float = 90.0) -> Program:
     again = True
     while again:
         again = False
-        for way in (without_actions, without_results, bypassed, shorter, plainer):
+        for way in (without_actions, without_results, bypassed, simpler_loops, shorter, plainer):
             changed = True
             while changed and time.monotonic() < until:
                 changed = False
@@ -28,7 +28,7 @@ def shrunk(program: Program, fails: Fails, seconds: float = 90.0) -> Program:
                         break
                     candidate = pruned(candidate)
                     if fails(candidate):
-                        program, changed, again = candidate, True, way in (without_results, bypassed)
+                        program, changed, again = candidate, True, way in (without_results, bypassed, simpler_loops)
                         break
     return program
 
@@ -91,11 +91,23 @@ def renamed(program: Program, old: str, new: str) -> Program:
 
     return changed(
         program,
-        steps=[replace(s, code=swap(s.code), slope=None) for s in program.steps if s.name != old],
+        steps=[swapped(s, swap) for s in program.steps if s.name != old],
         outputs=[swap(n) for n in program.outputs],
         updates=[(s, swap(n)) for s, n in program.updates],
         givens=[(s, swap(n)) for s, n in program.givens],
     )
+
+
+def simpler_loops(program: Program) -> Iterator[Program]:
+    """With less in the steps of a loop."""
+    for k, step in enumerate(program.steps):
+        for body in step.body.simpler() if step.body is not None else ():
+            new = replace(step, code=body.code, body=body)
+            yield changed(program, steps=[*program.steps[:k], new, *program.steps[k + 1 :]])
+
+
+def swapped(step: Step, swap: Callable[[str], str]) -> Step:
+    return replace(step, code=swap(step.code), slope=None, body=step.body and step.body.changed(swap))
 
 
 def shorter(program: Program) -> Iterator[Program]:

@@ -191,7 +191,7 @@ def test_demo_without_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert status == 2 and "none.npz" in err
 
 
-@pytest.mark.parametrize("arguments", [["--batch", "0"], ["--epochs", "-1"], ["--rate", "fast"], ["--model", "lstm"]])
+@pytest.mark.parametrize("arguments", [["--batch", "0"], ["--epochs", "-1"], ["--rate", "fast"], ["--model", "gpt"]])
 def test_demo_checks_its_options(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         cli.main(["demo", *arguments])

@@ -56,6 +56,7 @@ def source_modules() -> set[str]:
     """Where the modules of the tree belong in the wheel."""
     inside = {path.relative_to(ROOT).as_posix() for path in (ROOT / "numgraph").rglob("*.py")}
     inside |= {f"numgraph/kernels/{path.relative_to(ROOT / 'kernels')}" for path in (ROOT / "kernels").rglob("*.py")}
+    inside |= {f"numgraph/programs/{path.name}" for path in (ROOT / "bench" / "programs").glob("*.py")}
     return inside | {"numgraph/data/__init__.py"}
 
 
@@ -89,13 +90,28 @@ def test_package_list_is_complete() -> None:
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     folders = {path.parent for path in (ROOT / "numgraph").rglob("*.py")}
     there = {".".join(folder.relative_to(ROOT).parts) for folder in folders}
-    assert set(listed) == there | {"numgraph.kernels", "numgraph.kernels.cuda", "numgraph.data"}
+    assert set(listed) == there | {"numgraph.kernels", "numgraph.kernels.cuda", "numgraph.data", "numgraph.programs"}
     assert all((folder / "__init__.py").is_file() for folder in folders)
 
 
 def test_installed_demo_trains(installed: Path, tmp_path: Path) -> None:
     said = python("-m", "numgraph", "demo", "--epochs", "2", "--target", "reference", site=installed, cwd=tmp_path)
     assert "test error" in said
+
+
+def test_installed_program_runs(installed: Path, tmp_path: Path) -> None:
+    options = ("--epochs", "1", "--target", "reference", "--", "--hidden", "3")
+    said = python("-m", "numgraph", "demo", "--model", "dA", *options, site=installed, cwd=tmp_path)
+    assert "cost of the damaged test digits" in said
+
+
+def test_lines_of_an_installed_program_count_as_the_users(installed: Path, tmp_path: Path) -> None:
+    program = """
+import numgraph as ng
+from numgraph.programs import dA
+print(ng.graph.describe(dA.Autoencoder(4, 3, 1).reconstructed(ng.fmatrix("x"))))
+"""
+    assert "programs/dA.py:" in python("-c", program, site=installed, cwd=tmp_path)
 
 
 def test_installed_kernels_import(installed: Path, tmp_path: Path) -> None:
