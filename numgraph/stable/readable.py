@@ -65,6 +65,15 @@ class Operand:
 
 def origin(site: Stable, x: Variable, axis: int, depth: int = 0) -> Length:
     """The length of what is computed, as that of something that it is computed from."""
+    known: dict[tuple[int, int], tuple[Variable, Length]] = site.origins if isinstance(site, Readable) else {}
+    key = id(x), axis
+    if key not in known:
+        # with the variable, so that the id stays its own
+        known[key] = x, _followed(site, x, axis, depth)
+    return known[key][1]
+
+
+def _followed(site: Stable, x: Variable, axis: int, depth: int) -> Length:
     while x.type.shape[axis] is None and x.op is not None and id(x) not in site.kept and depth < MAX_DEPTH:
         depth += 1
         op, place = x.op, axis - x.ndim
@@ -171,6 +180,8 @@ class Readable(Stable):
 
     def __init__(self) -> None:
         super().__init__(rules=READABLE, dtypes={*FLOATS, *DISCRETE})
+        # lengths that were followed already, by variable and axis
+        self.origins: dict[tuple[int, int], tuple[Variable, Length]] = {}
 
     def number(self, node: Variable) -> Any:
         """The number that every element is."""
