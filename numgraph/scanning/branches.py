@@ -53,10 +53,12 @@ def ifelse(condition: Any, then_branch: Any, else_branch: Any, name: str | None 
 def _alike(a: Any, b: Any) -> tuple[Variable, Variable]:
     x, y = as_operands(a, b)
     said = f"\n  then: {describe(x)}\n  else: {describe(y)}"
+    if x.ndim != y.ndim:
+        raise ShapeError(f"ifelse: the branches have different ranks, {x.ndim} and {y.ndim}{said}")
     if x.type.dtype != y.type.dtype:
         raise DtypeError(f"ifelse: the branches differ in their dtypes{said}\n  fix: convert one with .astype(...)")
     known = zip(x.type.shape, y.type.shape, strict=False)
-    if x.ndim != y.ndim or any(None not in pair and pair[0] != pair[1] for pair in known):
+    if any(None not in pair and pair[0] != pair[1] for pair in known):
         raise ShapeError(f"ifelse: the branches differ in their shapes{said}")
     return x, y
 

@@ -49,7 +49,7 @@ def together(ops: Sequence[Op]) -> Iterator[tuple[str, tuple[Op, ...]]]:
 
 
 GROUPS = list(together(list(OPS.values())))
-OTHERS = [(op, only_dtype(op)) for op in OPS.values() if not is_plain(op) and op.name not in REFUSED]
+OTHERS = [(op, only_dtype(op)) for op in OPS.values() if op.dtypes and not is_plain(op) and op.name not in REFUSED]
 # named kernels have types of their own for what they keep
 OTHERS += [(op, "uint8") for op in OPS.values() if op.kernel and "uint8" in op.dtypes]
 

@@ -57,6 +57,12 @@ def test_programs_with_linear_algebra(target: str) -> None:
     judge(next(program for program in drawn if wanted <= set(program.kinds)), target)
 
 
+@pytest.mark.parametrize("target", ["cpu", "cuda-sim"])
+def test_programs_with_loops(target: str) -> None:
+    drawn = (draw(seed, small=True, only=("loops", "arithmetic", "products"), size=8) for seed in range(60))
+    judge(next(program for program in drawn if {"loop", "gradient of loop"} <= set(program.kinds)), target)
+
+
 @pytest.fixture(scope="module")
 def programs() -> list[Program]:
     return [draw(seed, small=True) for seed in range(65, 105)]
@@ -64,9 +70,9 @@ def programs() -> list[Program]:
 
 def test_every_kind_is_drawn(programs: list[Program]) -> None:
     drawn = Counter(kind for program in programs for kind in program.kinds)
-    assert {kind.strip() for kind in KINDS.split(",")} == set(drawn) - {"users", "draws", "matrices", "einsum"} - {
-        "gradient of matrices"
-    }
+    # those of which only some programs have any
+    seldom = {"users", "draws", "matrices", "einsum", "gradient of matrices", "loop", "gradient of loop"}
+    assert {kind.strip() for kind in KINDS.split(",")} == set(drawn) - seldom
 
 
 def test_what_surrounds_the_steps_is_drawn(programs: list[Program]) -> None:
