@@ -76,6 +76,26 @@ BUGS = {
             ),
         ),
     ),
+    "made_once": Bug(
+        "what a step of a scan works in is copied once, before the loop, and every step finds what the last one left",
+        (
+            Patch(
+                OWNERSHIP,
+                "Owner.bases",
+                (("self.of_scans.within(node, self.copy(inputs[0]))", "self.copy(inputs[0])"),),
+            ),
+        ),
+    ),
+    "adjoint_lost": Bug(
+        "a result of a scan that two gradients ask for has the adjoint of only one of them",
+        (
+            Patch(
+                "numgraph.scanning.gradient",
+                "Backward.__init__",
+                (("_sum(table.get(number), adjoint)", "adjoint"),),
+            ),
+        ),
+    ),
     "wrapping": Bug(
         "integers that wrap are taken not to: x + 1 > x is always true",
         (
