@@ -146,7 +146,7 @@ def gather_small(nests: list[LoopNest], found: dict[LoopNest, Mapping], buffers:
 
 def _must_follow(nest: LoopNest, other: LoopNest, buffers: dict[Node, Any]) -> bool:
     """Whether `nest`, which comes later, may not be moved before `other`."""
-    if any(isinstance(task, IndexCheck) for task in (*nest.tasks, *other.tasks)):
+    if any(isinstance(task, IndexCheck) or task.raises for task in (*nest.tasks, *other.tasks)):
         return True
     reads, writes = _reads_and_writes(nest, buffers)
     before_reads, before_writes = _reads_and_writes(other, buffers)
