@@ -76,10 +76,15 @@ class Builder:
 
         inputs: the number of steps, the value that is asked for (the number of steps again, where it is their count),
         the condition that ends the scan if there is one, and of each state that a step needs its first and its next
-        value. attrs: `states`, the numbers of those; `scan`, its number; `ends`: whether there is a condition.
+        value. attrs: `states`, the numbers of those; `asked`, of them the one that is asked for; `scan`, its number;
+        `ends`: whether there is a condition.
         """
         steps = Operand(inputs[0], self.elements).value
-        lengths = lengths_of_result(op, steps, inputs[1].dims)
+        value = inputs[1]
+        if attrs["asked"]:
+            # of a state: its first value is there without any step, too
+            value = inputs[2 + attrs["ends"] + 2 * attrs["states"].index(attrs["asked"][0])]
+        lengths = lengths_of_result(op, steps, value.dims)
         node = self._make(op, inputs, attrs, attrs["dtype"], lengths)
         self.require("at_least", steps, 0, f"scan: {NATURAL.message}", node)
         if op is LAST:

@@ -267,3 +267,17 @@ def test_outputs_whose_length_varies_are_refused() -> None:
     s, _ = ng.scan(lambda t: v[:t], sequences=ng.arange(v.shape[0]))
     with pytest.raises(ng.ShapeError, match=r"scan: the length of a value varies from step to step(.|\n)*fix: keep"):
         ng.function([v], s, target="cpu")
+
+
+@pytest.mark.parametrize("target", ["reference", "cpu", "cuda-sim"])
+def test_of_no_steps_a_state_has_the_lengths_of_its_first_value(target: str) -> None:
+    """Also where a step would make it another shape, which is refused where there is one."""
+    s, x, k = ng.matrix("s"), ng.matrix("x"), ng.lscalar("k")
+    h, _ = ng.scan(lambda h: ng.maximum(h, x), outputs_info=s, n_steps=k)
+    last, _ = ng.foldl(lambda _, h: ng.maximum(h, x), ng.arange(k), s)
+    f = ng.function([s, x, k], [last, ng.grad(h.sum(), s)], target=target)
+    column, row = np.ones((2, 1)), np.ones((1, 2))
+    assert [np.asarray(v).shape for v in f(column, row, 0)] == [(2, 1), (2, 1)]
+    assert [np.asarray(v).shape for v in f(np.ones((2, 2)), row, 2)] == [(2, 2), (2, 2)]
+    with pytest.raises(ng.ShapeError, match="a step changes the length"):
+        f(column, row, 1)
