@@ -231,3 +231,24 @@ def test_jacobian_of_a_scan() -> None:
     got = both([x], [ng.jacobian(s, x), ng.hessian(s[-1], x)], (X,))
     assert_allclose(got[0], [[1, 0, 0], [3, 2, 0], [15, 10, 6]])
     assert_allclose(got[1], [[0, 5, 3], [5, 0, 2], [3, 2, 0]])
+
+
+def test_second_ones_through_two_gradients_of_one_scan() -> None:
+    """Both loops back ask for the same states of the first loop, and each adjoint counts."""
+    a, b = ng.matrix("a"), ng.vector("b")
+
+    def step(before: ng.Variable, last: ng.Variable) -> list[ng.Variable]:
+        new = (before + last) ** 1.02
+        return [new, new]
+
+    (s, t), _ = ng.scan(step, outputs_info=[dict(initial=a, taps=[-2]), b], n_steps=3)
+    total = ng.grad(s.sum(), a).sum() + ng.grad(t.sum(), b).sum()
+    rng = np.random.default_rng(0)
+    first, second = rng.uniform(size=(2, 3)), rng.uniform(size=3)
+    f = ng.function([a, b], total)
+    slopes = ng.function([a, b], ng.grad(total, [a, b]))(first, second)
+    for k, place in ((0, (0, 1)), (0, (1, 2)), (1, (0,))):
+        moved = [[x.copy() for x in (first, second)] for _ in range(2)]
+        moved[0][k][place] += 1e-5
+        moved[1][k][place] -= 1e-5
+        np.testing.assert_allclose(slopes[k][place], (f(*moved[0]) - f(*moved[1])) / 2e-5, rtol=1e-5)
