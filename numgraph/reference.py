@@ -81,8 +81,10 @@ def run_loop(results: Sequence[Variable], arrays: Sequence[Array]) -> dict[Varia
     steps = int(arrays[0])
     sequences, initials, invariants = loop.parts(arrays[1:])
     states = [np.array(a, dtype=p.type.dtype) for p, a in zip(loop.states, initials, strict=True)]
-    needed, asked = _needed(loop, results)
     ends = [loop.until] if loop.until is not None else []
+    asked = sorted({v.attrs["value"] for v in results if "value" in v.attrs})
+    states_asked = sorted({v.attrs["state"] for v in results if "state" in v.attrs})
+    needed = loop.needed([*(loop.values[k] for k in asked), *ends], states_asked)
     wanted = [*(loop.nexts[k] for k in needed), *(loop.values[k] for k in asked), *ends]
     traces, rows, made = [[s] for s in states], [[] for _ in loop.values], 0  # type: ignore[var-annotated]
     for t in range(steps):
@@ -107,20 +109,6 @@ def run_loop(results: Sequence[Variable], arrays: Sequence[Array]) -> dict[Varia
         if loop.until is not None and found[-1]:
             break
     return {result: _result(result, loop, arrays, steps, made, rows, traces) for result in results}
-
-
-def _needed(loop: Loop, results: Sequence[Variable]) -> tuple[list[int], list[int]]:
-    """The numbers of the states and of the values that results are made of: nothing else is computed."""
-    asked = sorted({v.attrs["value"] for v in results if "value" in v.attrs})
-    found = {v.attrs["state"] for v in results if "state" in v.attrs}
-    number = {id(p): k for k, p in enumerate(loop.states)}
-    while True:
-        roots = [*(loop.values[k] for k in asked), *(loop.nexts[k] for k in found)]
-        roots += [loop.until] if loop.until is not None else []
-        more = {number[id(v)] for v in toposort(roots) if id(v) in number} - found
-        if not more:
-            return sorted(found), asked
-        found |= more
 
 
 def _result(

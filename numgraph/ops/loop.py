@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from numgraph.errors import IndexOutOfRange, ShapeError
-from numgraph.graph import Variable, apply, describe, packed
+from numgraph.graph import Variable, apply, describe, packed, toposort
 from numgraph.lengths.dims import UNKNOWN, Dim
 from numgraph.op import OPS, Check, Op
 from numgraph.text import printable
@@ -76,6 +76,17 @@ class Loop:
         if value is not None:
             return self.values[value]
         return None if state is None else self.nexts[state]
+
+    def needed(self, values: Sequence[Variable], states: Sequence[int]) -> tuple[int, ...]:
+        """The states that values of its graph depend on, step after step, and those that are asked for."""
+        number = {id(p): k for k, p in enumerate(self.states)}
+        found = set(states)
+        waiting = [*values, *(self.nexts[k] for k in found)]
+        while waiting:
+            more = {number[id(v)] for v in toposort(waiting) if id(v) in number} - found
+            found |= more
+            waiting = [self.nexts[k] for k in more]
+        return tuple(sorted(found))
 
     def __repr__(self) -> str:
         return f"scan {printable(self.name)}".rstrip()

@@ -91,7 +91,7 @@ class Scans:
         """A result: by the value that it asks for, and the state whose values those are."""
         loop, builder = variable.attrs["loop"], self.builder
         wanted = [v for v in (value, loop.until) if v is not None]
-        states = _needed(loop, wanted, asked)
+        states = loop.needed(wanted, asked)
         scan = self._scan(loop, inputs, _within(loop, inputs, wanted, states))
         nodes = self.lowered(builder, [*wanted, *(loop.nexts[k] for k in states)], scan.nodes)
         nexts = nodes[len(wanted) :]
@@ -155,28 +155,18 @@ def _operands_of(result: Variable) -> Iterator[int]:
     attrs = {key: n for key, n in result.attrs.items() if key in ("value", "state")}
     asked = loop.asked(**attrs)
     wanted = [v for v in (asked, loop.until) if v is not None]
-    states = _needed(loop, wanted, (attrs["state"],) if "state" in attrs else ())
-    read = {id(v) for v in toposort([*wanted, *(loop.nexts[k] for k in states)])}
-    read |= {id(loop.states[k]) for k in states}
+    states = loop.needed(wanted, (attrs["state"],) if "state" in attrs else ())
     yield 0
-    yield from (k for k, p in enumerate(loop.placeholders, 1) if id(p) in read)
+    yield from _read(loop, wanted, states)
 
 
 def _within(loop: Loop, inputs: Sequence[Any], values: Sequence[Variable], states: Sequence[int]) -> frozenset[int]:
     """The scans around a loop with whose steps a result varies, by the operands that it needs."""
+    return frozenset().union(inputs[0].within, *(inputs[k].within for k in _read(loop, values, states)))
+
+
+def _read(loop: Loop, values: Sequence[Variable], states: Sequence[int]) -> Iterator[int]:
+    """The numbers of the operands of a loop that values and the states that these need are made of."""
     read = {id(v) for v in toposort([*values, *(loop.nexts[k] for k in states)])}
     read |= {id(loop.states[k]) for k in states}
-    pairs = zip(loop.placeholders, inputs[1:], strict=True)
-    return frozenset().union(inputs[0].within, *(v.within for p, v in pairs if id(p) in read))
-
-
-def _needed(loop: Loop, values: Sequence[Variable], asked: Sequence[int]) -> tuple[int, ...]:
-    """The states that values depend on, step after step, and those that are asked for."""
-    number = {id(p): k for k, p in enumerate(loop.states)}
-    found = set(asked)
-    waiting = [*values, *(loop.nexts[k] for k in found)]
-    while waiting:
-        more = {number[id(v)] for v in toposort(waiting) if id(v) in number} - found
-        found |= more
-        waiting = [loop.nexts[k] for k in more]
-    return tuple(sorted(found))
+    yield from (k for k, p in enumerate(loop.placeholders, 1) if id(p) in read)
