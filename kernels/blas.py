@@ -1,8 +1,9 @@
 """Matrix products through a BLAS library, for exported modules: there numgraph's own are not at hand."""
 
+import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, register_jitable
+from numba.extending import intrinsic, overload, register_jitable
 
 
 def _fortran_gemm(real, llvm_real):
@@ -113,3 +114,19 @@ def sgemm_rows(function, near, scratch, m, n, k, alpha, a, a_row, a_col, b, b_ro
 def dgemm_rows(function, near, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
     """As `sgemm_rows`, for float64."""
     dgemm(function, 0, 1, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row)
+
+
+def multiply(function, like, m, n, k, a, a_row, a_col, b, b_row, b_col, added, out, out_row, scratch):
+    """out[m, n] = a[m, k] @ b[k, n], or out += it where `added`; the dtype is that of the elements of `like`."""
+    raise NotImplementedError
+
+
+@overload(multiply)
+def _multiply(function, like, m, n, k, a, a_row, a_col, b, b_row, b_col, added, out, out_row, scratch):
+    gemm, one = (sgemm, np.float32(1)) if like.dtype == types.float32 else (dgemm, np.float64(1))
+
+    def run(function, like, m, n, k, a, a_row, a_col, b, b_row, b_col, added, out, out_row, scratch):
+        beta = one if added else one - one
+        gemm(function, 0, 1, scratch, m, n, k, one, a, a_row, a_col, b, b_row, b_col, beta, out, out_row)
+
+    return run

@@ -11,6 +11,7 @@ _ROWS, _COLUMNS = 6, 16
 
 _sgemm = wrapped("calls.sgemm_at")
 _dgemm = wrapped("calls.dgemm_at")
+multiply = wrapped("calls.multiply")
 
 
 @register_jitable

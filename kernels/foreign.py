@@ -5,6 +5,7 @@ from numgraph.kernels.wrapping import wrapped
 place = wrapped("foreign.place")
 at = wrapped("foreign.at")
 fortran = wrapped("foreign.fortran")
+call_at = wrapped("foreign.call_at")
 allocate = wrapped("foreign.allocate")
 release = wrapped("foreign.release")
 

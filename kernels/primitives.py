@@ -294,6 +294,35 @@ def _product_at(real):
     return Primitive(build, ("int64", *kinds), "void", "")
 
 
+def _multiply(
+    builder, function, like, m, n, k, a, a_row, a_col, b, b_row, b_col, added, out, out_row, scratch,
+):  # fmt: skip
+    real = like.type.pointee
+    kind = "float32" if isinstance(real, ir.FloatType) else "float64"
+    none, beta = _I64(0), builder.select(builder.icmp_signed("!=", added, added.type(0)), real(1), real(0))
+    _product_at(kind).build(
+        builder, function, none, m, none, n, m, n, k, none, real(1), a, a_row, a_col, b, b_row, b_col, beta, out,
+        out_row, scratch,
+    )  # fmt: skip
+
+
+def _move(lanes, add=False):
+    """A copy of elements that lie side by side; or they are added to what is there."""
+
+    def build(builder, to, t, x, f):
+        element = to.type.pointee
+        vector = ir.VectorType(element, lanes).as_pointer()
+        align = 4 if isinstance(element, ir.FloatType) else 8
+        source = builder.bitcast(builder.gep(x, [f]), vector)
+        target = builder.bitcast(builder.gep(to, [t]), vector)
+        value = builder.load(source, align=align)
+        if add:
+            value = builder.fadd(builder.load(target, align=align), value)
+        builder.store(value, target, align=align)
+
+    return build
+
+
 # ------------------------------------------------------------------------------------------------- functions of others
 
 
@@ -390,10 +419,30 @@ PRIMITIVES = {
         _fortran, ("int64", "words"), "void",
         "Call the Fortran function at an address, whose arguments are addresses: everything is passed by reference.",
     ),
+    "foreign.call_at": Primitive(
+        _fortran, ("int64", "words"), "void", "Call the function at an address, whose arguments are int64."
+    ),
     "foreign.allocate": Primitive(
         _allocate, ("int64",), "int64", "The address of memory of so many bytes; 0 if there is none. Needs no lock."
     ),
     "foreign.release": Primitive(_release, ("int64",), "void", "Give memory back that `allocate` gave."),
     "calls.sgemm_at": _product_at("float32"),
     "calls.dgemm_at": _product_at("float64"),
+    "calls.multiply": Primitive(
+        _multiply, ("int64", "pointer", *("int64",) * 9, "int64", "int64", "int64", "int64"), "void",
+        "out[m, n] = a[m, k] @ b[k, n], or out += it where `added` is not 0, by the product at an address, which is "
+        "that for elements as `like` has. a, b, out: addresses; strides count elements.",
+    ),
+    "moves.add_four": Primitive(
+        _move(4, True), ("pointer", "int64", "pointer", "int64"), "void", "Add x[f], ..., x[f + 3], floats, to to[t]..."
+    ),
+    "moves.add_eight": Primitive(
+        _move(8, True), ("pointer", "int64", "pointer", "int64"), "void", "Add eight floats, as `add_four`."
+    ),
+    "moves.move_four": Primitive(
+        _move(4), ("pointer", "int64", "pointer", "int64"), "void", "Copy x[f], ..., x[f + 3], floats, to to[t], ...",
+    ),
+    "moves.move_eight": Primitive(
+        _move(8), ("pointer", "int64", "pointer", "int64"), "void", "Copy eight floats, as `move_four`."
+    ),
 }  # fmt: skip

@@ -49,6 +49,9 @@ from numgraph.ops import (
     compare as _compare,
 )
 from numgraph.ops import (
+    convolution as _convolution,
+)
+from numgraph.ops import (
     create as _create,
 )
 from numgraph.ops import (
@@ -77,6 +80,9 @@ from numgraph.ops import (
 )
 from numgraph.ops import (
     padding as _padding,
+)
+from numgraph.ops import (
+    pool as _pool,
 )
 from numgraph.ops import (
     powers as _powers,
@@ -117,8 +123,12 @@ from numgraph.ops import (
 from numgraph.ops import (
     usercall as _usercall,
 )
+from numgraph.ops import (
+    windows as _windows,
+)
 from numgraph.ops.activations import *
 from numgraph.ops.compare import *
+from numgraph.ops.convolution import *
 from numgraph.ops.create import *
 from numgraph.ops.einsum import *
 from numgraph.ops.elementwise import *
@@ -129,6 +139,7 @@ from numgraph.ops.leastsquares import *
 from numgraph.ops.linalg import *
 from numgraph.ops.nnet import *
 from numgraph.ops.padding import *
+from numgraph.ops.pool import *
 from numgraph.ops.powers import *
 from numgraph.ops.reduce import *
 from numgraph.ops.search import *
@@ -142,6 +153,7 @@ from numgraph.ops.statistics import *
 from numgraph.ops.ufuncs import *
 from numgraph.ops.user import *
 from numgraph.ops.usercall import *
+from numgraph.ops.windows import *
 from numgraph.printing import debugprint, pprint
 from numgraph.program import In, Out
 from numgraph.scanning import api as _scanning
@@ -175,6 +187,7 @@ __all__ = [
 __all__ += _activations.__all__
 __all__ += _branches.__all__
 __all__ += _compare.__all__
+__all__ += _convolution.__all__
 __all__ += _create.__all__
 __all__ += _einsum.__all__
 __all__ += _elementwise.__all__
@@ -185,6 +198,7 @@ __all__ += _leastsquares.__all__
 __all__ += _linalg.__all__
 __all__ += _nnet.__all__
 __all__ += _padding.__all__
+__all__ += _pool.__all__
 __all__ += _powers.__all__
 __all__ += _reduce.__all__
 __all__ += _search.__all__
@@ -200,4 +214,5 @@ __all__ += _statistics.__all__
 __all__ += _ufuncs.__all__
 __all__ += _user.__all__
 __all__ += _usercall.__all__
+__all__ += _windows.__all__
 __all__ += _tensor.__all__

@@ -19,8 +19,12 @@ _ABSENT = (
     ),
     ("lax", "use ng.ifelse, ng.cond, ng.scan or ng.while_loop"),
     (
-        "conv conv1d conv2d conv3d convolve correlate max_pool max_pool_2d pool_2d pool",
-        "there is no convolution or pooling yet",
+        "conv convolve correlate",
+        "use ng.conv2d(x, w), or ng.conv1d and ng.conv3d; flip=True turns the filters, as mathematics does",
+    ),
+    (
+        "max_pool max_pool2d max_pool_2d avg_pool avg_pool2d pool_2d pool",
+        'use ng.pool2d(x, size, mode="max"), or ng.pool1d and ng.pool3d; modes are max, mean and sum',
     ),
     ("nlinalg slinalg", "linear algebra stands in ng.linalg, under NumPy's names, and in numgraph itself"),
     (

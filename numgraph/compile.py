@@ -38,6 +38,7 @@ from numgraph.rewrite.update import fuse_updates
 from numgraph.runtime import native
 from numgraph.runtime.artifact import Artifact
 from numgraph.runtime.products import product_address
+from numgraph.runtime.units import unit_address
 from numgraph.runtime.users import explained
 from numgraph.runtime.variant import Details, NativeVariant
 from numgraph.scalars import PROCESSOR
@@ -283,10 +284,12 @@ def compile_module(state: NativeState) -> Made:
 
 
 def compile_products(state: NativeState) -> Made:
-    """The matrix products that the code calls: compiled once on a machine, for all functions."""
+    """The matrix products and kernels that the code calls: compiled once on a machine, for all functions."""
     for dtype in state.module.products:
         product_address(dtype)
-    return {"kinds": len(state.module.products)}
+    for unit in state.module.layout.units:
+        unit_address(*unit)
+    return {"kinds": len(state.module.products) + len(state.module.layout.units)}
 
 
 def load_module(state: NativeState) -> Made:

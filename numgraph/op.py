@@ -118,7 +118,10 @@ class Kernel:
     the kernel. routines: functions of LAPACK and BLAS without the letter of their dtype, "potrf", whose addresses are
     passed behind the sizes. Then the function returns a status: 0, the number of the first matrix (from 1) with which
     what `fails` says is wrong, or -1 if there was no memory. on_thread: the function for one thread of a grid, which
-    has no routines; "" where it is that same one, and none where there are routines.
+    has no routines; "" where it is that same one, and none where there are routines. own: bytes of memory that it works
+    in, with matrix products. Then threads divide the rows of the result: it is passed, behind the sizes, the address of
+    the product, the first row and the end, and the memory's address; and it is compiled once, for all functions.
+    multiplications: the positions of the sizes whose product says how many multiply-adds these are.
     """
 
     function: str
@@ -129,6 +132,8 @@ class Kernel:
     routines: tuple[str, ...] = ()
     fails: str = ""
     on_thread: str = ""
+    own: int = 0
+    multiplications: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ from numgraph.emit.writer import Line
 from numgraph.loops.entry import sweeps
 from numgraph.loops.notes import Notes
 from numgraph.loops.processor import Phase, ProcessorProgram
-from numgraph.loops.program import Function, called
+from numgraph.loops.program import Function
 from numgraph.loops.table import Layout
+from numgraph.schedule.chunks import worked_in
 from numgraph.schedule.plan import Schedule
-from numgraph.schedule.tasks import Task
+from numgraph.schedule.tasks import Task, tasks_within
 from numgraph.schedule.work import work_of
 
 
@@ -42,8 +43,9 @@ class Module:
     @cached_property
     def products(self) -> list[str]:
         """The dtypes whose matrix products it calls."""
-        names = called(self.functions)
-        return [dtype for dtype, name in (("float32", "sgemm"), ("float64", "dgemm")) if names & {name, f"{name}_rows"}]
+        tasks = tasks_within(task for phase in self.phases for task in phase.tasks)
+        found = {task.node.dtype for task in tasks if worked_in(task)}
+        return [dtype for dtype in ("float32", "float64") if dtype in found]
 
 
 def print_module(program: ProcessorProgram, steps: list[Transformed], title: Sequence[str]) -> Module:

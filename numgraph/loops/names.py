@@ -11,7 +11,7 @@ from numgraph.op import OPS
 from numgraph.scalars import SCALAR_FUNCTIONS
 from numgraph.text import identifier
 
-# What generated code may use of `support`, `calls`, `loops` and `users` in `kernels/`; names that occur are imported.
+# What generated code may use of `support`, `calls`, `foreign`, `loops`, `users` in `kernels/`; what occurs is imported.
 SUPPORT = (
     frozenset(
         """add_up argument_address argument_length divided entry fail from_python helper
@@ -23,6 +23,7 @@ SUPPORT = (
     | {row.numba for row in SCALAR_FUNCTIONS.values() if "." not in row.numba}
 ) - {"", "abs"}
 PRODUCTS = frozenset({"sgemm", "dgemm", "sgemm_rows", "dgemm_rows"})
+FOREIGN = frozenset({"call_at"})
 HINTS = frozenset({"interleave"})
 USERS = frozenset({"bools", "checked", "refuse", "room", "view"})
 # How generated code finds users' functions, of `userfunctions.function`.
@@ -37,6 +38,7 @@ RESERVED = (
     )
     | SUPPORT
     | PRODUCTS
+    | FOREIGN
     | HINTS
     | USERS
     | FINDERS

@@ -185,6 +185,10 @@ class ProcessorProgram:
         elif isinstance(nest.tasks[0], Product):
             phase.kind = "product"
             Products(values, memory).add(nest.tasks[0], stage)
+        elif isinstance(nest.tasks[0], KernelCall):
+            phase.kind = "kernel"
+            memory.say_own(stage, CHUNK)
+            self.kernels |= {add_kernel(values, memory, nest.tasks[0])} - {""}
         else:
             add_chunk(values, memory, nest, stage)
         function = self._function(name, values, memory, self.notes.made(nest.tasks))

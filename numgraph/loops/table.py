@@ -46,6 +46,7 @@ class Layout:
         self.fresh = {slot: self._take(f"new_{name}_object") for slot, name in new.items()}
         self.arrays: dict[str, int] = {}
         self.routines: dict[str, int] = {}
+        self.units: dict[tuple[str, str, int], int] = {}
         # lengths of outputs and fresh arrays: -1 - n for a number, else the slot that holds it
         self.made: dict[tuple[str, int], list[int]] = {}
         # the stage before which an output or fresh array is made: the first whose plan knows its lengths
@@ -143,6 +144,13 @@ class Layout:
         if name not in self.routines:
             self.routines[name] = self._take(name)
         return self.routines[name]
+
+    def unit(self, function: str, dtype: str, pointers: int) -> int:
+        """The slot of the address of a kernel that is compiled once for all functions, see `runtime.units`."""
+        key = function, dtype, pointers
+        if key not in self.units:
+            self.units[key] = self._take(f"{function.rpartition('.')[2]}_{dtype}")
+        return self.units[key]
 
     def value(self, node: Node) -> int:
         """The slot of a length or index that the plan computes."""

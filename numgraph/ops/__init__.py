@@ -8,6 +8,7 @@ from numgraph.ops import (
     activations,
     bounds,
     compare,
+    convolution,
     create,
     einsum,
     elementwise,
@@ -19,6 +20,7 @@ from numgraph.ops import (
     loop,
     nnet,
     padding,
+    pool,
     powers,
     random,
     reduce,
@@ -33,12 +35,13 @@ from numgraph.ops import (
     ufuncs,
     user,
     usercall,
+    windows,
 )
 
 MODULES = (
     bounds, elementwise, compare, special, ufuncs, reduce, statistics, nnet, create, shape, join, select, index, linalg,
-    loop, sort, padding, search, solve, spectral, leastsquares, powers,
-    einsum, grids, activations, user, usercall, random,
+    loop, sort, padding, search, solve, spectral, leastsquares, powers, windows,
+    einsum, convolution, pool, grids, activations, user, usercall, random,
 )  # fmt: skip
 
 for _module in MODULES:

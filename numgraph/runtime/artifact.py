@@ -44,6 +44,7 @@ class Artifact:
     needed: list[int]
     arrays: dict[int, NDArray[Any]]
     routines: dict[int, str]
+    units: dict[int, tuple[str, str, int]]
     extents: dict[int, tuple[int, int]]
     making: Making
     memory: list[tuple[int, int] | None]
@@ -71,6 +72,7 @@ class Artifact:
             needed=layout.needed,
             arrays={slot: schedule.graph.arrays[digest] for digest, slot in layout.arrays.items()},
             routines={slot: name for name, slot in layout.routines.items()},
+            units={slot: unit for unit, slot in layout.units.items()},
             extents=_extents(layout.values),
             making=Making.of(schedule, layout),
             memory=[(a, b) if isinstance(a, int) and isinstance(b, int) else None for a, b in sizes],

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from numgraph.program import Program
+from numgraph.runtime.units import unit_source
 from numgraph.runtime.variant import NativeVariant
 from numgraph.text import docstring, plain, printable, template
 from numgraph.userfunctions.function import recorded
@@ -43,6 +44,16 @@ if blas_addresses() == (0, 0):
 '''
 
 
+_UNIT = """
+{name}_of_{dtype} = helper({name})
+
+
+@c_function("void({types})")
+def {entry}({arguments}):
+    {name}_of_{dtype}({given})
+"""
+
+
 def export(variant: NativeVariant, program: Program, path: str | Path) -> None:
     """Write `path` (a .py file), and beside it a .npz file with the values of shared variables and constant arrays.
 
@@ -55,7 +66,9 @@ def export(variant: NativeVariant, program: Program, path: str | Path) -> None:
         user.checked_importable("exported")
     names = shared_names(variant)
     wanted = {m for m, _ in _IMPORT.findall(text)}
-    products = "calls" in wanted
+    units = variant.artifact.units
+    wanted |= {function.partition(".")[0] for function, _, _ in units.values()}
+    products = "calls" in wanted or bool(units)
     if products:
         # numgraph's own products are compiled apart, and are longer than all else: a library computes them there
         wanted = wanted - {"calls"} | {"blas"}
@@ -67,11 +80,12 @@ def export(variant: NativeVariant, program: Program, path: str | Path) -> None:
         parts.append(_body(_source("numgraph.runtime.lapack")))
     if functions:
         parts.append(f"# -- users' functions\n{_body(_source('numgraph.userfunctions.standalone'))}")
+    parts += [unit_source(*unit, _UNIT, f"unit_{slot}") for slot, unit in units.items()]
     parts += [
         _program(text),
         _driver(),
         f"LAYOUT = {pprint.pformat(layout(variant, program, names), width=110)}",
-        _ending(products, bool(variant.artifact.routines)),
+        _ending(products, bool(variant.artifact.routines), units),
     ]
     path.write_text("\n\n\n".join(part.strip("\n") for part in parts) + "\n", encoding="utf-8")
     values = {f"shared_{k}": v.storage.array for k, v in enumerate(variant.shared)}
@@ -83,7 +97,8 @@ def needed_kernels(modules: Iterable[str]) -> list[str]:
     """The kernel modules that are wanted, each after those that it imports."""
     needed: list[str] = []
     for module in modules:
-        below = [m for m, _ in _IMPORT.findall(_source(f"numgraph.kernels.{module}"))]
+        # where a library computes the products
+        below = ["blas" if m == "calls" else m for m, _ in _IMPORT.findall(_source(f"numgraph.kernels.{module}"))]
         for name in [*needed_kernels(below), module, *(["products"] if module == "blas" else [])]:
             if name not in needed:
                 needed.append(name)
@@ -155,9 +170,11 @@ def _driver() -> str:
     return f"# -- the call\n{_body(_source('numgraph.runtime.standalone'))}"
 
 
-def _ending(has_products: bool, has_routines: bool) -> str:
+def _ending(has_products: bool, has_routines: bool, units: Iterable[int]) -> str:
     addresses = "blas_addresses()" if has_products else "(0, 0)"
-    routines = ", {slot: routine_address(name) for slot, name in LAYOUT['routines'].items()}" * has_routines
+    found = ["**{slot: routine_address(name) for slot, name in LAYOUT['routines'].items()}"] * has_routines
+    found += [f"{slot}: unit_{slot}.address" for slot in units]
+    routines = f", {{{', '.join(found)}}}" if found else ""
     return (
         f"step = Step(LAYOUT, enter.address, load_values(__file__), {addresses}{routines})\n\n"
         'if __name__ == "__main__":\n'

@@ -24,6 +24,7 @@ from numgraph.runtime.lapack import routine_address
 from numgraph.runtime.native import Native
 from numgraph.runtime.products import product_address
 from numgraph.runtime.threads import ready
+from numgraph.runtime.units import unit_address
 from numgraph.shared import SharedVariable
 from numgraph.target import CheckFailed
 from numgraph.types import FLOATS
@@ -83,6 +84,8 @@ class NativeVariant:
             self.integers[slot] = int(array.ctypes.data)
         for slot, name in artifact.routines.items():
             self.integers[slot] = routine_address(name)
+        for slot, unit in artifact.units.items():
+            self.integers[slot] = unit_address(*unit)
         self.arenas = [None] * len(artifact.arena)
         for stage, memory in enumerate(artifact.memory):
             if memory is not None:

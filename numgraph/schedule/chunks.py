@@ -17,7 +17,17 @@ from numgraph.lengths import dims
 from numgraph.lengths.known import full_length
 from numgraph.lengths.sources import computed_sources
 from numgraph.schedule.arrange import LoopNest, Tiled
-from numgraph.schedule.tasks import Elementwise, IndexCheck, KernelCall, Product, Reduction, ScanTask, Scattering, Task
+from numgraph.schedule.tasks import (
+    Elementwise,
+    IndexCheck,
+    KernelCall,
+    Product,
+    Reduction,
+    ScanTask,
+    Scattering,
+    Task,
+    multiplications,
+)
 from numgraph.types import FLOATS
 
 # Cycles of work below which a chunk is not worth the launch, which takes several hundred.
@@ -53,13 +63,16 @@ def divide_among_threads(
     """
     found: dict[LoopNest, Division] = {}
     # products use the same memory one after the other
-    size: Any = SCRATCH_BYTES if any(isinstance(task, Product) for nest in nests for task in nest.tasks) else 0
+    size: Any = max((worked_in(task) for nest in nests for task in nest.tasks), default=0)
     for nest in nests:
         if isinstance(nest, Tiled):
             found[nest], size = _divide_tiled(graph, nest, buffers, size)
             continue
         if isinstance(nest.tasks[0], Product):
             found[nest] = Division(work_of_nest(graph, nest), _parts(graph, nest.tasks[0]))
+            continue
+        if worked_in(nest.tasks[0]):
+            found[nest] = Division(work_of_nest(graph, nest), graph.find(nest.tasks[0].node.dims[0]))
             continue
         if not _divisible(nest):
             continue
@@ -71,6 +84,12 @@ def divide_among_threads(
         found[nest] = Division(work, length)
         size = _own_memory(graph, nest.tasks, buffers, found[nest], size)
     return found, size
+
+
+def worked_in(task: Task) -> int:
+    """Bytes in which a chunk of a product, or of a kernel with products, works."""
+    kernel = task.node.op.kernel if task.node.op is not None and not isinstance(task, ScanTask) else None
+    return SCRATCH_BYTES if isinstance(task, Product) else kernel.own if kernel is not None else 0
 
 
 def _own_memory(graph: Graph, tasks: Sequence[Task], buffers: dict[Node, Any], division: Division, size: Any) -> Any:
@@ -161,8 +180,8 @@ def work_of_nest(graph: Graph, nest: LoopNest, length_of: Callable[[Any], Any] |
                 return None
             total = total + steps * sum(n for n in inner if not (isinstance(n, Node) and n.within))
             continue
-        if isinstance(task, Product):
-            lengths, cost = (*task.node.dims, task.views[0].lengths[-1]), 0
+        if worked_in(task):
+            lengths, cost = multiplications(task), 0
         elif isinstance(task, KernelCall):
             lengths, cost = task.node.dims, KERNEL * LANES
         else:
@@ -170,7 +189,7 @@ def work_of_nest(graph: Graph, nest: LoopNest, length_of: Callable[[Any], Any] |
         key = tuple(map(found, lengths))
         if None in key:
             return None
-        if isinstance(task, Product):
+        if worked_in(task):
             total = total + dims.product(key) // (MULTIPLICATIONS // (2 if task.node.dtype == "float64" else 1))
         costs[key] = costs.get(key, 0) + cost
     for key, cost in costs.items():

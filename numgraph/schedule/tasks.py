@@ -192,6 +192,14 @@ def read_in_memory(node: Node) -> tuple[Node, ...]:
     return tuple(v for v in node.inputs if v.dims) if op.kernel else node.inputs if op.product else node.inputs[:1]
 
 
+def multiplications(task: Task) -> tuple[Any, ...]:
+    """The lengths whose product is the number of multiply-adds of a product, or in a kernel; none for other tasks."""
+    if isinstance(task, Product):
+        return (*task.node.dims, task.views[0].lengths[-1])
+    kernel = task.node.op.kernel if isinstance(task, KernelCall) and task.node.op is not None else None
+    return tuple(task.sizes[k] for k in kernel.multiplications) if kernel is not None else ()
+
+
 def whole_view(buffer: Node) -> View:
     """All of a buffer."""
     lengths = tuple(map(buffer.graph.find, buffer.dims))

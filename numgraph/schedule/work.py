@@ -16,7 +16,7 @@ from numgraph.lengths.known import full_length, times
 from numgraph.lengths.sources import scalar_nodes
 from numgraph.schedule.arrange import LoopNest, Tiled
 from numgraph.schedule.plan import Schedule
-from numgraph.schedule.tasks import IndexCheck, Product, Reduction, ScanTask, Scattering, Task
+from numgraph.schedule.tasks import IndexCheck, Product, Reduction, ScanTask, Scattering, Task, multiplications
 from numgraph.types import FLOATS
 
 # What a length counts as: a number, or None where it is unknown.
@@ -119,8 +119,8 @@ def flops_of(schedule: Schedule, tasks: Sequence[Task], number: Length) -> int |
         if isinstance(task, ScanTask):
             steps, inner = number(task.steps), flops_of(schedule, task.body, number)
             parts.append(None if steps is None or inner is None else steps * inner)
-        elif isinstance(task, Product):
-            parts.append(times((2, *task.node.dims, task.views[0].lengths[-1]), number))
+        elif factors := multiplications(task):
+            parts.append(times((2, *factors), number))
         elif _adds(task) and task.value is not None and task.value.dtype in FLOATS:
             parts.append(times(task.loops, number))
     for done in operations(schedule, tasks):

@@ -1,0 +1,416 @@
+"""Convolution of images with filters, over one, two or three axes, and its adjoint.
+
+Each is one op for images of three axes, (images, channels, depth, height, width), and filters (filters, channels of a
+group, depth, height, width); for fewer axes the first are of length 1. It is linear in both operands, and its gradients
+are the other ops here: of each the gradients are the other two. The kernels are those of `kernels/convolutions.py`. A
+grid makes matrix products of windows instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numgraph.graph import Variable, apply
+from numgraph.lengths import dims
+from numgraph.lengths.dims import Dim
+from numgraph.op import OPS, Check, Kernel, Op, same
+from numgraph.ops import lengths as ln
+from numgraph.ops.define import f
+from numgraph.ops.einsum import einsum
+from numgraph.ops.lengths import Length
+from numgraph.ops.padding import pad
+from numgraph.ops.shape import reshaped, shuffled
+from numgraph.ops.solve import FLOAT
+from numgraph.ops.windows import extent, positions, windows_of
+
+# Bytes in which a kernel works, see kernels/convolutions.py; and among its sizes those whose product is the
+# multiply-adds: images, groups, channels, filters, pixels of a filter and of the result.
+OWN_BYTES = (1 << 20) + (1 << 19) + (1 << 18) + 4096
+MULTIPLICATIONS = (0, 1, 2, 3, 7, 8, 9, 10, 11, 12)
+# Images of which a chunk adds up the gradient for the filters by itself, and how many chunks there are at most: what
+# each number is does not depend on how many threads there are.
+PART, PARTS = 8, 16
+
+Triple = tuple[int, int, int]
+Array = NDArray[Any]
+Attrs = dict[str, Any]
+
+# -- shapes ------------------------------------------------------------------------------------------------------------
+
+
+def _result_shape(x: Any, w: Any, *margins: Any, stride: Triple, dilation: Triple, groups: int) -> tuple[Dim, ...]:
+    low, high = ln.values(margins[:3]), ln.values(margins[3:])
+    padded = [a + n + b for a, n, b in zip(low, x.shape[2:], high, strict=True)]
+    return (x.shape[0], w.shape[0], *map(positions, padded, w.shape[2:], stride, dilation))
+
+
+def _image_shape(g: Any, w: Any, *lengths: Any, stride: Triple, dilation: Triple, groups: int) -> tuple[Dim, ...]:
+    return (g.shape[0], w.shape[1] * groups, *ln.values(lengths[:3]))
+
+
+def _parts(images: Any) -> Any:
+    return dims.minimum(dims.maximum(images // PART, 1), PARTS)
+
+
+def _sums_shape(x: Any, g: Any, *lengths: Any, stride: Triple, dilation: Triple, groups: int) -> tuple[Dim, ...]:
+    rows = x.shape[1] // groups * dims.product(ln.values(lengths[:3]))
+    return (_parts(x.shape[0]), groups, rows, g.shape[1] // groups)
+
+
+def _filters_shape(x: Any, g: Any, *lengths: Any, stride: Triple, dilation: Triple, groups: int) -> tuple[Dim, ...]:
+    return (g.shape[1], x.shape[1] // groups, *ln.values(lengths[:3]))
+
+
+def _sizes(images: Any, channels: Any, filters: Any, geometry: Sequence[Any], attrs: Attrs) -> tuple[Any, ...]:
+    """What kernels are told. geometry: pixels of an image, of a filter and of the result, and of the margins."""
+    image, window, result, low = geometry
+    groups = attrs["groups"]
+    steps = (*attrs["stride"], *attrs["dilation"])
+    return (images, groups, channels // groups, filters // groups, *image, *window, *result, *steps, *low)
+
+
+def _result_sizes(x: Any, w: Any, *margins: Any, **attrs: Any) -> tuple[Any, ...]:
+    images, filters, *result = _result_shape(x, w, *margins, **attrs)
+    return _sizes(images, x.shape[1], filters, (x.shape[2:], w.shape[2:], result, ln.values(margins[:3])), attrs)
+
+
+def _image_sizes(g: Any, w: Any, *lengths: Any, **attrs: Any) -> tuple[Any, ...]:
+    given = ln.values(lengths)
+    channels = w.shape[1] * attrs["groups"]
+    return _sizes(g.shape[0], channels, w.shape[0], (given[:3], w.shape[2:], g.shape[2:], given[3:]), attrs)
+
+
+def _sums_sizes(x: Any, g: Any, *lengths: Any, **attrs: Any) -> tuple[Any, ...]:
+    given = ln.values(lengths)
+    sizes = _sizes(x.shape[0], x.shape[1], g.shape[1], (x.shape[2:], given[:3], g.shape[2:], given[3:]), attrs)
+    return (*sizes, _parts(x.shape[0]))
+
+
+# -- references --------------------------------------------------------------------------------------------------------
+
+
+def _np_patches(x: Array, window: Sequence[int], low: Any, result: Any, attrs: Attrs) -> Array:
+    """(images, groups, channels, *result, *window)."""
+    steps = zip(result, attrs["stride"], window, attrs["dilation"], strict=True)
+    reach = [(o - 1) * s + extent(k, d) for o, s, k, d in steps]
+    behind = [max(r - a - n, 0) for r, a, n in zip(reach, low, x.shape[2:], strict=True)]
+    padded = np.pad(x, [(0, 0), (0, 0), *((int(a), int(b)) for a, b in zip(low, behind, strict=True))])
+    index = np.indices((*result, *window), sparse=True)
+    places = zip(index[:3], index[3:], attrs["stride"], attrs["dilation"], strict=True)
+    where: tuple[Any, ...] = (slice(None), slice(None), *(o * s + k * d for o, k, s, d in places))
+    return _grouped(padded[where], attrs["groups"], 1)
+
+
+def _contracted(subscripts: str, a: Array, b: Array) -> Array:
+    return np.asarray(np.einsum(subscripts, a, b, optimize=True))
+
+
+def _grouped(x: Array, groups: int, axis: int) -> Array:
+    shape = (*x.shape[:axis], groups, x.shape[axis] // groups, *x.shape[axis + 1 :])
+    return x.reshape(shape)
+
+
+def _np_convolve(x: Array, w: Array, *margins: Any, **attrs: Any) -> Array:
+    padded = [int(a) + n + int(b) for a, n, b in zip(margins[:3], x.shape[2:], margins[3:], strict=True)]
+    result = tuple(map(positions, padded, w.shape[2:], attrs["stride"], attrs["dilation"]))
+    patches = _np_patches(x, w.shape[2:], margins[:3], result, attrs)
+    found = _contracted("ngczyxtrs,gkctrs->ngkzyx", patches, _grouped(w, attrs["groups"], 0))
+    return np.asarray(found.reshape(len(x), w.shape[0], *result))
+
+
+def _np_images(g: Array, w: Array, *lengths: Any, **attrs: Any) -> Array:
+    image, low, groups = [int(n) for n in lengths[:3]], [int(n) for n in lengths[3:]], attrs["groups"]
+    grads = _contracted("ngkzyx,gkctrs->ngctrszyx", _grouped(g, groups, 1), _grouped(w, groups, 0))
+    total = np.zeros((*grads.shape[:3], *_np_reach(g, w, image, low, attrs)), g.dtype)
+    for place in np.ndindex(w.shape[2:]):
+        steps = zip(place, attrs["dilation"], g.shape[2:], attrs["stride"], strict=True)
+        at: tuple[Any, ...] = (..., *(slice(r * d, r * d + (o - 1) * s + 1, s) for r, d, o, s in steps))
+        total[at] += grads[(slice(None), slice(None), slice(None), *place)]
+    cut: tuple[Any, ...] = (..., *(slice(a, a + n) for a, n in zip(low, image, strict=True)))
+    return np.asarray(total[cut].reshape(len(g), w.shape[1] * groups, *image))
+
+
+def _np_reach(g: Array, w: Array, image: Sequence[int], low: Sequence[int], attrs: Attrs) -> list[int]:
+    """Pixels of the images with their margins, as far as they are met."""
+    steps = zip(g.shape[2:], attrs["stride"], w.shape[2:], attrs["dilation"], low, image, strict=True)
+    return [max((o - 1) * s + extent(k, d), a + n) for o, s, k, d, a, n in steps]
+
+
+def _np_sums(x: Array, g: Array, *lengths: Any, **attrs: Any) -> Array:
+    window, low, groups = [int(n) for n in lengths[:3]], lengths[3:], attrs["groups"]
+    patches, grads = _np_patches(x, window, low, g.shape[2:], attrs), _grouped(g, groups, 1)
+    count = int(_parts(len(x)))
+    cuts = [slice(len(x) * p // count, len(x) * (p + 1) // count) for p in range(count)]
+    found = [_contracted("ngczyxtrs,ngkzyx->gctrsk", patches[cut], grads[cut]) for cut in cuts]
+    rows = x.shape[1] // groups * int(np.prod(window))
+    return np.stack(found).reshape(count, groups, rows, g.shape[1] // groups)
+
+
+# -- what a grid computes ----------------------------------------------------------------------------------------------
+
+
+def _letters(groups: int, subscripts: str) -> str:
+    """Without the label of groups where there is one group."""
+    return subscripts if groups > 1 else subscripts.replace("g", "")
+
+
+def _split(x: Variable, groups: int, axis: int) -> Variable:
+    """x with an axis for groups before `axis`, if there are several."""
+    if groups == 1:
+        return x
+    lengths = ln.dims_of(x)
+    return reshaped(x, [*lengths[:axis], groups, f.floor_div(lengths[axis], groups), *lengths[axis + 1 :]])
+
+
+def _windows(x: Variable, window: list[Length], low: Sequence[Any], result: Sequence[Length], attrs: Attrs) -> Variable:
+    """The windows of the images with their margins, as many as the result has pixels."""
+    reach = [
+        (o - 1) * s + extent(k, d)
+        for o, s, k, d in zip(result, attrs["stride"], window, attrs["dilation"], strict=True)
+    ]
+    behind = [ln.natural(r - a - n) for r, a, n in zip(reach, low, ln.dims_of(x)[2:], strict=True)]
+    padded = pad(x, [(0, 0), (0, 0), *zip(low, behind, strict=True)])
+    found = windows_of(padded, window, attrs["stride"], attrs["dilation"])
+    return _cut(found, [(0, o) for o in result])
+
+
+def _cut(x: Variable, bounds: Sequence[tuple[Any, Any]]) -> Variable:
+    """The pixels of images between bounds."""
+    found: Variable = x[(slice(None), slice(None), *(slice(a, b) for a, b in bounds))]
+    return found
+
+
+def _integers(lengths: Sequence[Variable]) -> list[Any]:
+    return [ln.integer(n, "conv") for n in lengths]
+
+
+def _grid_convolve(x: Variable, w: Variable, *margins: Variable, **attrs: Any) -> Variable:
+    groups, given, window = attrs["groups"], _integers(margins), ln.dims_of(w)[2:]
+    padded = [a + n + b for a, n, b in zip(given[:3], ln.dims_of(x)[2:], given[3:], strict=True)]
+    result = list(map(positions, padded, window, attrs["stride"], attrs["dilation"]))
+    patches = _split(_windows(x, window, given[:3], result, attrs), groups, 1)
+    found = einsum(_letters(groups, "ngczyxtrs,gkctrs->ngkzyx"), patches, _split(w, groups, 0))
+    return reshaped(found, [ln.dim(x, 0), ln.dim(w, 0), *result])
+
+
+def _grid_images(g: Variable, w: Variable, *lengths: Variable, **attrs: Any) -> Variable:
+    groups, given, window = attrs["groups"], _integers(lengths), ln.dims_of(w)[2:]
+    image, low, result = given[:3], given[3:], ln.dims_of(g)[2:]
+    grads = einsum(_letters(groups, "ngkzyx,gkctrs->ngczyxtrs"), _split(g, groups, 1), _split(w, groups, 0))
+    channels = ln.dim(w, 1) * groups
+    grads = reshaped(grads, [ln.dim(g, 0), channels, *result, *window])
+    reach = [
+        _most((o - 1) * s + extent(k, d), a + n)
+        for o, s, k, d, a, n in zip(result, attrs["stride"], window, attrs["dilation"], low, image, strict=True)
+    ]
+    steps = {"stride": attrs["stride"], "dilation": attrs["dilation"]}
+    total: Variable = f.sum(apply(OPS["unwindows"], [grads, *ln.operands(reach)], **steps), axis=(-3, -2, -1))
+    return _cut(total, [(a, a + n) for a, n in zip(low, image, strict=True)])
+
+
+def _most(a: Length, b: Length) -> Length:
+    return max(a, b) if isinstance(a, int) and isinstance(b, int) else f.maximum(a, b)
+
+
+def _filters(x: Variable, g: Variable, *lengths: Variable, **attrs: Any) -> Variable:
+    """The gradient for the filters, from what parts of the images add up."""
+    groups, window = attrs["groups"], _integers(lengths[:3])
+    channels, filters = ln.dim(x, 1), ln.dim(g, 1)
+    sums = f.sum(apply(OPS["convolution_sums"], [x, g, *lengths], **attrs), axis=0)
+    parts = reshaped(sums, [groups, channels // groups, *window, filters // groups])
+    return reshaped(shuffled(parts, (0, 5, 1, 2, 3, 4)), [filters, channels // groups, *window])
+
+
+def _grid_sums(x: Variable, g: Variable, *lengths: Variable, **attrs: Any) -> Variable:
+    groups, window, low = attrs["groups"], _integers(lengths[:3]), _integers(lengths[3:])
+    patches = _split(_windows(x, window, low, ln.dims_of(g)[2:], attrs), groups, 1)
+    found = einsum(_letters(groups, "ngczyxtrs,ngkzyx->gctrsk"), patches, _split(g, groups, 1))
+    rows = ln.product([ln.dim(x, 1) // groups, *window])
+    whole = reshaped(found, [1, groups, rows, ln.dim(g, 1) // groups])
+    # all images are one part: the others add nothing
+    return pad(whole, [(0, _grid_parts(ln.dim(x, 0)) - 1), (0, 0), (0, 0), (0, 0)])
+
+
+def _grid_parts(images: Any) -> Any:
+    if isinstance(images, int):
+        return _parts(images)
+    return f.minimum(f.maximum(images // PART, 1), PARTS)
+
+
+# -- gradients ---------------------------------------------------------------------------------------------------------
+
+
+def _none(lengths: Sequence[Variable]) -> tuple[None, ...]:
+    return (None,) * len(lengths)
+
+
+def _convolve_grad(h: Variable, out: Variable, x: Variable, w: Variable, *margins: Variable, **attrs: Any) -> Any:
+    images = apply(OPS["convolution_images"], [h, w, *ln.operands(ln.dims_of(x)[2:]), *margins[:3]], **attrs)
+    filters = apply(OPS["convolution_filters"], [x, h, *ln.operands(ln.dims_of(w)[2:]), *margins[:3]], **attrs)
+    return images, filters, *_none(margins)
+
+
+def _margins(
+    g: Variable, w: Variable, image: Sequence[Length], low: Sequence[Variable], attrs: Attrs
+) -> list[Variable]:
+    """Both margins of images of which g is a gradient for the result; the one behind may be negative."""
+    begin = _integers(low)
+    high = [
+        (o - 1) * s + extent(k, d) - n - a
+        for o, s, k, d, n, a in zip(
+            ln.dims_of(g)[2:], attrs["stride"], ln.dims_of(w)[2:], attrs["dilation"], image, begin, strict=True
+        )
+    ]
+    return [*low, *ln.operands(high)]
+
+
+def _images_grad(h: Variable, out: Variable, g: Variable, w: Variable, *lengths: Variable, **attrs: Any) -> Any:
+    margins = _margins(g, w, _integers(lengths[:3]), lengths[3:], attrs)
+    filters = apply(OPS["convolution_filters"], [h, g, *ln.operands(ln.dims_of(w)[2:]), *lengths[3:]], **attrs)
+    return apply(OPS["convolve"], [h, w, *margins], **attrs), filters, *_none(lengths)
+
+
+def _filters_grad(h: Variable, out: Variable, x: Variable, g: Variable, *lengths: Variable, **attrs: Any) -> Any:
+    images = apply(OPS["convolution_images"], [g, h, *ln.operands(ln.dims_of(x)[2:]), *lengths[3:]], **attrs)
+    margins = _margins(g, h, ln.dims_of(x)[2:], lengths[3:], attrs)
+    return images, apply(OPS["convolve"], [x, h, *margins], **attrs), *_none(lengths)
+
+
+# -- the ops -----------------------------------------------------------------------------------------------------------
+
+
+def _too_small(x: Any, w: Any, *margins: Any, **attrs: Any) -> list[tuple[Dim, Dim]]:
+    given = ln.values(margins)
+    padded = [a + n + b for a, n, b in zip(given[:3], x.shape[2:], given[3:], strict=True)]
+    return [(n, extent(k, d)) for n, k, d in zip(padded, w.shape[2:], attrs["dilation"], strict=True)]
+
+
+def _same_channels(x: Any, w: Any, *margins: Any, groups: int, **_: Any) -> list[tuple[Dim, Dim]]:
+    return [(x.shape[1], w.shape[1] * groups)]
+
+
+def _whole_groups(x: Any, w: Any, *margins: Any, groups: int, **_: Any) -> list[tuple[Dim, Dim]]:
+    return [(w.shape[0], w.shape[0] // groups * groups)] if groups > 1 else []
+
+
+def attributes(stride: Triple = (1, 1, 1), dilation: Triple = (1, 1, 1), groups: int = 1) -> Attrs:
+    """The attributes of the ops, with steps for three axes."""
+    return {"stride": stride, "dilation": dilation, "groups": groups}
+
+
+def _cases() -> list[tuple[Array, Array, tuple[int, ...], Attrs]]:
+    """(images, filters, margins, attributes)."""
+    rng = np.random.default_rng(5)
+
+    def made(*shape: int) -> Array:
+        return rng.uniform(-1, 1, shape)
+
+    return [
+        (made(2, 2, 1, 5, 4), made(3, 2, 1, 3, 2), (0,) * 6, attributes()),
+        (made(1, 1, 3, 4, 6), made(2, 1, 2, 2, 3), (1, 0, 2, 0, 1, 2), attributes((1, 2, 2), (2, 1, 1))),
+        (made(3, 4, 1, 1, 7), made(2, 2, 1, 1, 3), (0, 0, 1, 0, 0, 1), attributes(dilation=(1, 1, 2), groups=2)),
+        (made(2, 3, 1, 3, 3), made(2, 3, 1, 1, 1), (0,) * 6, attributes()),
+        (made(0, 1, 1, 3, 3), made(1, 1, 1, 2, 2), (0,) * 6, attributes()),
+    ]
+
+
+def _samples() -> list[tuple[list[Any], Attrs]]:
+    return [([x, w, *margins], attrs) for x, w, margins, attrs in _cases()]
+
+
+def _image_samples() -> list[tuple[list[Any], Attrs]]:
+    return [
+        ([_np_convolve(x, w, *margins, **attrs), w, *x.shape[2:], *margins[:3]], attrs)
+        for x, w, margins, attrs in _cases()
+    ]
+
+
+def _filter_samples() -> list[tuple[list[Any], Attrs]]:
+    return [
+        ([x, _np_convolve(x, w, *margins, **attrs), *w.shape[2:], *margins[:3]], attrs)
+        for x, w, margins, attrs in _cases()
+    ]
+
+
+Op(
+    "convolve",
+    ("x", "w", "*margins"),
+    "Of each image x[n, c, z, y, x] with each filter w[k, c, t, r, s] the sums of products at each place; filters are "
+    "not turned. margins: pixels of 0 before each axis, and behind it.",
+    same,
+    _np_convolve,
+    _convolve_grad,
+    kernel=Kernel(
+        "convolutions.convolve", _result_sizes, on_grid=_grid_convolve, own=OWN_BYTES, multiplications=MULTIPLICATIONS
+    ),
+    shape=_result_shape,
+    checks=(
+        Check("equal", _same_channels, "images of {a} channels, filters for {b}"),
+        Check("equal", _whole_groups, "{a} filters cannot be divided among the groups"),
+        Check("at_least", _too_small, "an axis of {a} pixels, with its margins, is shorter than a filter, {b}"),
+    ),
+    dtypes=FLOAT,
+    samples=_samples,
+    cost=40,
+)
+Op(
+    "convolution_images",
+    ("g", "w", "*lengths"),
+    "The adjoint of `convolve` for the images: lengths of their axes, and margins before these.",
+    same,
+    _np_images,
+    _images_grad,
+    kernel=Kernel(
+        "convolutions.image_gradient", _image_sizes, on_grid=_grid_images, own=OWN_BYTES,
+        multiplications=MULTIPLICATIONS,
+    ),
+    shape=_image_shape,
+    checks=(
+        Check("equal", lambda g, w, *lengths, **_: [(g.shape[1], w.shape[0])], "{a} channels, filters for {b}"),
+        Check("equal", lambda g, w, *lengths, **attrs: _whole_groups(g, w, **attrs), "{a} filters are no whole groups"),
+    ),
+    dtypes=FLOAT,
+    samples=_image_samples,
+    cost=40,
+)  # fmt: skip
+Op(
+    "convolution_filters",
+    ("x", "g", "*lengths"),
+    "The adjoint of `convolve` for the filters: lengths of their axes, and margins before those of the images.",
+    same,
+    lambda x, g, *lengths, **attrs: _np_filters(x, g, *lengths, **attrs),
+    _filters_grad,
+    expand=_filters,
+    shape=_filters_shape,
+    dtypes=FLOAT,
+    samples=_filter_samples,
+)
+Op(
+    "convolution_sums",
+    ("x", "g", "*lengths"),
+    "What `convolution_filters` adds up for parts of the images: [part, group, element of a filter, filter].",
+    same,
+    _np_sums,
+    None,
+    "it is a part of convolution_filters, which has one",
+    kernel=Kernel(
+        "convolutions.filter_gradient", _sums_sizes, on_grid=_grid_sums, own=OWN_BYTES, multiplications=MULTIPLICATIONS
+    ),
+    shape=_sums_shape,
+    checks=(Check("equal", lambda x, g, *lengths, **_: [(x.shape[0], g.shape[0])], "{a} images, gradients for {b}"),),
+    dtypes=FLOAT,
+    samples=_filter_samples,
+    cost=40,
+)
+
+
+def _np_filters(x: Array, g: Array, *lengths: Any, **attrs: Any) -> Array:
+    groups, window = attrs["groups"], [int(n) for n in lengths[:3]]
+    sums = _np_sums(x, g, *lengths, **attrs).sum(axis=0)
+    channels, filters = x.shape[1] // groups, g.shape[1]
+    parts = sums.reshape(groups, channels, *window, filters // groups).transpose(0, 5, 1, 2, 3, 4)
+    return np.asarray(parts.reshape(filters, channels, *window))
