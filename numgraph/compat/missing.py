@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 _CHECKPOINTS = "use scan, which keeps what the gradient needs"
-_IMAGES = "there is no convolution or pooling yet"
+_IMAGES = "write it with conv2d or pool_2d"
 _TENSORS = "reshape to matrices, and use matrix_inverse or solve"
 _SPECIAL = "there is no such special function yet; numgraph.elementwise makes an op of a Numba function"
 _COMPLEX = "there are no complex numbers"
@@ -36,15 +36,12 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("bartlett cov permute_row_elements inverse_permutation", "write it with the operations that there are"),
     ),
     "theano.tensor.nnet": (
-        ("conv2d conv3d conv2d_transpose separable_conv2d", _IMAGES),
-        ("batch_normalization_train", "write it with mean and var; batch_normalization_test is there"),
+        ("separable_conv2d", _IMAGES),
         ("h_softmax", "write it with softmax"),
     ),
-    "theano.tensor.nnet.conv": (("conv2d ConvOp", _IMAGES),),
-    "theano.tensor.nnet.neighbours": (("images2neibs neibs2images", _IMAGES),),
-    "theano.tensor.signal.pool": (("pool_2d pool_3d max_pool_2d_same_size Pool", _IMAGES),),
-    "theano.tensor.signal.downsample": (("max_pool_2d max_pool_2d_same_size", _IMAGES),),
-    "theano.tensor.signal.conv": (("conv2d", _IMAGES),),
+    "theano.tensor.nnet.conv": (("ConvOp", _IMAGES),),
+    "theano.tensor.signal.pool": (("max_pool_2d_same_size Pool", _IMAGES),),
+    "theano.tensor.signal.downsample": (("max_pool_2d_same_size", _IMAGES),),
     "theano.tensor.nlinalg": (
         ("eig", _COMPLEX),
         ("tensorinv tensorsolve", _TENSORS),

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from numgraph.compat import composed, functions, missing, mrg, names, streams
+from numgraph.compat import composed, functions, images, missing, mrg, names, streams
 from numgraph.compat.dtypes import upcast
 from numgraph.compat.flags import config
 from numgraph.compat.scans import SCAN
@@ -116,20 +116,20 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "tensor.extra_ops": names.TENSOR,
     "tensor.fft": {},
     "tensor.nlinalg": names.NLINALG,
-    "tensor.nnet": names.NNET,
-    "tensor.nnet.abstract_conv": names.NNET,
-    "tensor.nnet.bn": names.NNET,
-    "tensor.nnet.conv": {},
-    "tensor.nnet.neighbours": {},
+    "tensor.nnet": {**names.NNET, **images.NNET},
+    "tensor.nnet.abstract_conv": {**names.NNET, **images.NNET},
+    "tensor.nnet.bn": {**names.NNET, **images.NNET},
+    "tensor.nnet.conv": images.CONV,
+    "tensor.nnet.neighbours": images.NEIGHBOURS,
     "tensor.nnet.nnet": names.NNET,
     "tensor.nnet.sigm": names.NNET,
     "tensor.opt": {"Assert": functions.Assert, "assert_op": functions.assert_op, "assert_": functions.assert_op},
     "tensor.shared_randomstreams": {"RandomStreams": streams.RandomStreams},
     "tensor.sharedvar": {**_SHARED, "TensorSharedVariable": SharedVariable, "tensor_constructor": functions.shared},
     "tensor.signal": {},
-    "tensor.signal.conv": {},
-    "tensor.signal.downsample": {},
-    "tensor.signal.pool": {},
+    "tensor.signal.conv": images.SIGNAL_CONV,
+    "tensor.signal.downsample": images.DOWNSAMPLE,
+    "tensor.signal.pool": images.POOL,
     "tensor.slinalg": names.SLINALG,
     "tensor.subtensor": names.TENSOR,
     "tensor.type": names.TENSOR,
