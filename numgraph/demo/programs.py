@@ -7,7 +7,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-NAMES = "logistic_sgd logistic_cg dA cA SdA rbm DBN hmc rnnrbm rnnslu lstm gaussian_process".split()
+NAMES = "logistic_sgd logistic_cg convolutional_mlp dA cA SdA rbm DBN hmc rnnrbm rnnslu lstm gaussian_process".split()
 
 
 def load(name: str) -> Any:

@@ -19,6 +19,7 @@ RUNS = {
     "logistic_cg": (["--epochs", "8"], 0.0, 0.17),
     "logistic_sgd": (["--epochs", "8"], 0.0, 0.17),
     "mlp": (["--epochs", "2", "--hidden", "60", "--batch", "50"], 0.0, 0.15),
+    "convolutional_mlp": (["--epochs", "1", "--filters", "6", "12", "--hidden", "60"], 0.0, 0.25),
     # cost of all-grey images: 784 log 2 = 543; of their mean: 206
     "dA": (["--epochs", "1", "--hidden", "100", "--rate", "0.2"], 60.0, 150.0),
     # pseudo-likelihood of pixels that are all independent: -206
