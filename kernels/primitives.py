@@ -21,6 +21,10 @@ _POINTER_NAMES = {
 }  # fmt: skip
 
 
+# The attribute of a module (llvmlite.ir) with what `support.only` says of its entry.
+ONLY = "numgraph_only"
+
+
 class Primitive(NamedTuple):
     """build: (builder, *values) -> value, None for a primitive without a result.
 
@@ -279,17 +283,23 @@ def _as_power(builder, n, moved):
     return builder.bitcast(builder.shl(bits, integer(mantissa)), n.type)
 
 
+# the pair of addresses that a product is told: of its function in `tiles`, and of that in `dots` or 0
+TILES, DOTS = 0, 1
+
+
 def _product_at(real):
-    """A call of `sgemm_tile` or `dgemm_tile` at an address."""
+    """A call of `sgemm_tile` or `dgemm_tile`, whose address is the first of a pair."""
     kinds = (*("int64",) * 8, real, *("int64",) * 6, real, *("int64",) * 3)
     plain = [LLVM_TYPES[k] for k in kinds]
 
     def build(
-        builder, function, m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row,
+        builder, pair, m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row,
         scratch,
     ):  # fmt: skip
         values = [m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch]
-        builder.call(builder.inttoptr(function, ir.FunctionType(_I64, plain).as_pointer()), values)
+        kind = ir.FunctionType(ir.VoidType(), [_I64, *plain])
+        address = _word_at(builder, pair, _I64(TILES))
+        builder.call(builder.inttoptr(address, kind.as_pointer()), [pair, *values])
 
     return Primitive(build, ("int64", *kinds), "void", "")
 
@@ -394,6 +404,7 @@ PRIMITIVES = {
         _allocate, ("int64",), "int64", "The address of memory of so many bytes; 0 if there is none. Needs no lock."
     ),
     "foreign.release": Primitive(_release, ("int64",), "void", "Give memory back that `allocate` gave."),
+    "tiles.dots_at": Primitive(_fortran, ("int64", "words"), "void", "Call `sdots` or `ddots` at an address."),
     "calls.sgemm_at": _product_at("float32"),
     "calls.dgemm_at": _product_at("float64"),
 }  # fmt: skip

@@ -284,8 +284,8 @@ def compile_module(state: NativeState) -> Made:
 
 def compile_products(state: NativeState) -> Made:
     """The matrix products that the code calls: compiled once on a machine, for all functions."""
-    for dtype in state.module.products:
-        product_address(dtype)
+    for dtype, columns in state.module.products:
+        product_address(dtype, columns)
     return {"kinds": len(state.module.products)}
 
 

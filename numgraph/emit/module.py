@@ -14,7 +14,8 @@ from numgraph.emit.writer import Line
 from numgraph.loops.entry import sweeps
 from numgraph.loops.notes import Notes
 from numgraph.loops.processor import Phase, ProcessorProgram
-from numgraph.loops.program import Function, called
+from numgraph.loops.products import Products, products_of
+from numgraph.loops.program import Function
 from numgraph.loops.table import Layout
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.tasks import Task
@@ -40,10 +41,9 @@ class Module:
         return self.steps[-1].functions
 
     @cached_property
-    def products(self) -> list[str]:
-        """The dtypes whose matrix products it calls."""
-        names = called(self.functions)
-        return [dtype for dtype, name in (("float32", "sgemm"), ("float64", "dgemm")) if names & {name, f"{name}_rows"}]
+    def products(self) -> list[Products]:
+        """The matrix products that it calls."""
+        return products_of(self.functions)
 
 
 def print_module(program: ProcessorProgram, steps: list[Transformed], title: Sequence[str]) -> Module:

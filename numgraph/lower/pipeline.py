@@ -8,6 +8,7 @@ kernels consist of. What it does not know is compiled by Numba's own passes, whi
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from types import FunctionType, SimpleNamespace
 from typing import Any
 
@@ -39,6 +40,7 @@ class DirectLowering(LoweringPass):
         target, library = state.targetctx, state.library
         described = _described(state)
         module = library.create_ir_module(state.func_id.unique_name)
+        vars(module)[import_module("numgraph.kernels.primitives").ONLY] = vars(function).get("only", {})
         known = rules()
         result = None if state.return_type in (types.none, types.void) else state.return_type
         with known.context.push_code_library(library):
