@@ -35,9 +35,8 @@ from numgraph.rewrite.engine import Rewriter
 from numgraph.rewrite.lower import Leaves, expand, lower
 from numgraph.rewrite.rules import SIMPLE
 from numgraph.rewrite.update import fuse_updates
-from numgraph.runtime import native
+from numgraph.runtime import native, products, threads
 from numgraph.runtime.artifact import Artifact
-from numgraph.runtime.products import product_address
 from numgraph.runtime.users import explained
 from numgraph.runtime.variant import Details, NativeVariant
 from numgraph.scalars import PROCESSOR
@@ -272,6 +271,16 @@ LOOPS: list[Pass[NativeState]] = [
 # -- source to machine code ---------------------------------------------------------------------------------------
 
 
+def compile_products(state: NativeState) -> Made:
+    """The matrix products that the code will call, and the pool of threads: compiled once on a machine, for all
+    functions. Their machine code is made in the next pass, while the program is being lowered."""
+    if state.schedule.division:
+        threads.begin(config.threads)
+    for dtype, columns in state.module.products:
+        products.begin(dtype, columns)
+    return {"kinds": len(state.module.products)}
+
+
 def compile_module(state: NativeState) -> Made:
     """Machine code, or what the cache has of it."""
     code = state.code = explained(partial(native.build, state.module.text), state.graph)
@@ -280,13 +289,6 @@ def compile_module(state: NativeState) -> Made:
         said = f"{len(state.module.phases)} phases, {how} in {code.seconds:.2f} s: {code.path}"
         print(f"numgraph: {state.program.title}: {said}", file=sys.stderr)
     return {"cached": int(code.cached)}
-
-
-def compile_products(state: NativeState) -> Made:
-    """The matrix products that the code calls: compiled once on a machine, for all functions."""
-    for dtype, columns in state.module.products:
-        product_address(dtype, columns)
-    return {"kinds": len(state.module.products)}
 
 
 def load_module(state: NativeState) -> Made:
@@ -299,8 +301,8 @@ def load_module(state: NativeState) -> Made:
 
 
 NATIVE: list[Pass[NativeState]] = [
-    Pass("compile", compile_module),
     Pass("products", compile_products),
+    Pass("compile", compile_module),
     Pass("load", load_module),
 ]
 

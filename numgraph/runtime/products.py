@@ -7,6 +7,7 @@ has products of all widths, and most have none that is so narrow.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache as remember
 
 import numpy as np
@@ -62,8 +63,8 @@ def _letter(dtype: str) -> str:
 
 
 @remember
-def _native(source: str, made_for: Processor) -> native.Native:
-    return native.build(source)
+def _begun(source: str, made_for: Processor) -> Callable[[], native.Native]:
+    return native.begun(source)
 
 
 @remember
@@ -71,10 +72,20 @@ def _pair(tiles: int, dots: int) -> NDArray[np.int64]:
     return np.array([tiles, dots], np.int64)
 
 
-def product_address(dtype: str, columns: tuple[int, ...]) -> int:
-    """The address of the pair of addresses that products for "float32" or "float64" are told, see `kernels.tiles`;
-    their code is loaded, or compiled now. columns: as for `dots_source`; () where no product is one of dot products.
-    """
+def begin(dtype: str, columns: tuple[int, ...]) -> None:
+    """Load the code of products for "float32" or "float64", or lower it now; what is compiled next has its machine code
+    made meanwhile. columns: as for `dots_source`; () where no product is one of dot products."""
     here = processor()
-    dots = _native(dots_source(dtype, columns), here).address if columns else 0
-    return int(_pair(_native(tiles_source(dtype), here).address, dots).ctypes.data)
+    if columns:
+        _begun(dots_source(dtype, columns), here)
+    # last, since it takes longest
+    _begun(tiles_source(dtype), here)
+
+
+def product_address(dtype: str, columns: tuple[int, ...]) -> int:
+    """The address of the pair of addresses that products are told, see `kernels.tiles`; their code is loaded, or
+    compiled now. dtype, columns: as for `begin`."""
+    begin(dtype, columns)
+    here = processor()
+    dots = _begun(dots_source(dtype, columns), here)().address if columns else 0
+    return int(_pair(_begun(tiles_source(dtype), here)().address, dots).ctypes.data)
