@@ -7,6 +7,7 @@ been lowered waits until another function is being lowered, which is Python's wo
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable
 from threading import Thread
 from typing import ClassVar
@@ -50,10 +51,11 @@ class Emission:
     @classmethod
     def begin(cls) -> None:
         """Begin to make what waits: Python will work for a while without LLVM."""
-        while cls.waiting:
+        # while the interpreter ends, a thread would begin (before Python 3.12) and never get on
+        while cls.waiting and not sys.is_finalizing():
             try:
                 cls.waiting[-1].thread.start()
-            except RuntimeError:  # no threads any more: the interpreter ends
+            except RuntimeError:  # no threads any more
                 return
             cls.under_way.append(cls.waiting.pop())
 
