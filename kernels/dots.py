@@ -5,8 +5,9 @@ columns of b are made contiguous first unless they are (b is small), and k is di
 the first-level cache beside the rows of a, which are read once.
 """
 
+import numpy as np
 from numgraph.kernels.dot_ir import CALL_DOTS, COLUMNS
-from numgraph.kernels.support import sized
+from numgraph.kernels.support import helper, sized
 from numgraph.kernels.tile_ir import CALL_PICK, CALL_TURN, LINE, MACHINE
 from numgraph.kernels.wrapping import wrapped
 
@@ -75,6 +76,7 @@ def by_dots(size, length, m, n, k, near, a, a_row, b, b_row, b_col, out, out_row
     0: rows that follow are, before they are read. scalars: address of alpha and beta for the first block, and behind a
     line for the others. space: the address of SPACE bytes and a line for each column, for contiguous columns of b.
     """
+    # what `numgraph.loops.products` says of the micro-kernels that n columns take
     groups = (n + COLUMNS - 1) // COLUMNS
     far, pace = a + near, PACE
     line_of, step = b, b_col
@@ -114,4 +116,16 @@ def by_dots(size, length, m, n, k, near, a, a_row, b, b_row, b_col, out, out_row
         i += rows
 
 
-__all__ = ["MOST_COLUMNS", "PACE", "SECOND", "SPACE", "by_dots", "dot_blocks", "exchange", "pick", "turn"]
+@helper
+def sdots(length, m, n, k, near, a, a_row, b, b_row, b_col, out, out_row, scalars, space):
+    """As `by_dots`, for float32."""
+    by_dots(np.int64(4), length, m, n, k, near, a, a_row, b, b_row, b_col, out, out_row, scalars, space)
+
+
+@helper
+def ddots(length, m, n, k, near, a, a_row, b, b_row, b_col, out, out_row, scalars, space):
+    """As `by_dots`, for float64."""
+    by_dots(np.int64(8), length, m, n, k, near, a, a_row, b, b_row, b_col, out, out_row, scalars, space)
+
+
+__all__ = ["MOST_COLUMNS", "PACE", "SECOND", "SPACE", "ddots", "dot_blocks", "exchange", "pick", "sdots", "turn"]

@@ -1,8 +1,33 @@
 """Copies and sums of a few elements at once: LLVM's loops would look longer for how many there are than they copy."""
 
+from llvmlite import ir
+from numgraph.kernels.primitives import Primitive
 from numgraph.kernels.wrapping import wrapped
 
-add_four = wrapped("moves.add_four")
-add_eight = wrapped("moves.add_eight")
-move_four = wrapped("moves.move_four")
-move_eight = wrapped("moves.move_eight")
+
+def _moved(lanes, add=False):
+    """A copy of elements that lie side by side; or they are added to what is there."""
+
+    def build(builder, to, t, x, f):
+        element = to.type.pointee
+        vector = ir.VectorType(element, lanes).as_pointer()
+        align = 4 if isinstance(element, ir.FloatType) else 8
+        source = builder.bitcast(builder.gep(x, [f]), vector)
+        target = builder.bitcast(builder.gep(to, [t]), vector)
+        value = builder.load(source, align=align)
+        if add:
+            value = builder.fadd(builder.load(target, align=align), value)
+        builder.store(value, target, align=align)
+
+    return build
+
+
+def _primitive(lanes, add=False):
+    return Primitive(_moved(lanes, add), ("pointer", "int64", "pointer", "int64"), "void", "")
+
+
+# (to, t, x, f): x[f], x[f + 1], ... go to, or are added to, to[t], to[t + 1], ...; floats of either size
+move_four = wrapped("move_four", _primitive(4))
+move_eight = wrapped("move_eight", _primitive(8))
+add_four = wrapped("add_four", _primitive(4, True))
+add_eight = wrapped("add_eight", _primitive(8, True))

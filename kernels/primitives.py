@@ -21,6 +21,10 @@ _POINTER_NAMES = {
 }  # fmt: skip
 
 
+# The attribute of a module (llvmlite.ir) with what `support.only` says of its entry.
+ONLY = "numgraph_only"
+
+
 class Primitive(NamedTuple):
     """build: (builder, *values) -> value, None for a primitive without a result.
 
@@ -279,48 +283,41 @@ def _as_power(builder, n, moved):
     return builder.bitcast(builder.shl(bits, integer(mantissa)), n.type)
 
 
+# the pair of addresses that a product is told: of its function in `tiles`, and of that in `dots` or 0
+TILES, DOTS = 0, 1
+
+
 def _product_at(real):
-    """A call of `sgemm_tile` or `dgemm_tile` at an address."""
+    """A call of `sgemm_tile` or `dgemm_tile`, whose address is the first of a pair."""
     kinds = (*("int64",) * 8, real, *("int64",) * 6, real, *("int64",) * 3)
     plain = [LLVM_TYPES[k] for k in kinds]
 
     def build(
-        builder, function, m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row,
+        builder, pair, m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row,
         scratch,
     ):  # fmt: skip
         values = [m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch]
-        builder.call(builder.inttoptr(function, ir.FunctionType(_I64, plain).as_pointer()), values)
+        kind = ir.FunctionType(ir.VoidType(), [_I64, *plain])
+        address = _word_at(builder, pair, _I64(TILES))
+        builder.call(builder.inttoptr(address, kind.as_pointer()), [pair, *values])
 
     return Primitive(build, ("int64", *kinds), "void", "")
 
 
 def _multiply(
-    builder, function, like, m, n, k, a, a_row, a_col, b, b_row, b_col, added, out, out_row, scratch,
+    builder, pair, like, m, n, k, a, a_row, a_col, b, b_row, b_col, added, out, out_row, scratch,
 ):  # fmt: skip
     real = like.type.pointee
     kind = "float32" if isinstance(real, ir.FloatType) else "float64"
     none, beta = _I64(0), builder.select(builder.icmp_signed("!=", added, added.type(0)), real(1), real(0))
+    # the pair of the program may have dot products for other numbers of columns than these: none, then
+    own = stack_slot(builder, ir.ArrayType(_I64, 2))
+    for place, address in ((TILES, _word_at(builder, pair, _I64(TILES))), (DOTS, none)):
+        builder.store(address, builder.gep(own, [_I64(0), _I64(place)]))
     _product_at(kind).build(
-        builder, function, none, m, none, n, m, n, k, none, real(1), a, a_row, a_col, b, b_row, b_col, beta, out,
-        out_row, scratch,
+        builder, builder.ptrtoint(own, _I64), none, m, none, n, m, n, k, none, real(1), a, a_row, a_col, b, b_row,
+        b_col, beta, out, out_row, scratch,
     )  # fmt: skip
-
-
-def _move(lanes, add=False):
-    """A copy of elements that lie side by side; or they are added to what is there."""
-
-    def build(builder, to, t, x, f):
-        element = to.type.pointee
-        vector = ir.VectorType(element, lanes).as_pointer()
-        align = 4 if isinstance(element, ir.FloatType) else 8
-        source = builder.bitcast(builder.gep(x, [f]), vector)
-        target = builder.bitcast(builder.gep(to, [t]), vector)
-        value = builder.load(source, align=align)
-        if add:
-            value = builder.fadd(builder.load(target, align=align), value)
-        builder.store(value, target, align=align)
-
-    return build
 
 
 # ------------------------------------------------------------------------------------------------- functions of others
@@ -426,23 +423,12 @@ PRIMITIVES = {
         _allocate, ("int64",), "int64", "The address of memory of so many bytes; 0 if there is none. Needs no lock."
     ),
     "foreign.release": Primitive(_release, ("int64",), "void", "Give memory back that `allocate` gave."),
+    "tiles.dots_at": Primitive(_fortran, ("int64", "words"), "void", "Call `sdots` or `ddots` at an address."),
     "calls.sgemm_at": _product_at("float32"),
     "calls.dgemm_at": _product_at("float64"),
     "calls.multiply": Primitive(
         _multiply, ("int64", "pointer", *("int64",) * 9, "int64", "int64", "int64", "int64"), "void",
         "out[m, n] = a[m, k] @ b[k, n], or out += it where `added` is not 0, by the product at an address, which is "
         "that for elements as `like` has. a, b, out: addresses; strides count elements.",
-    ),
-    "moves.add_four": Primitive(
-        _move(4, True), ("pointer", "int64", "pointer", "int64"), "void", "Add x[f], ..., x[f + 3], floats, to to[t]..."
-    ),
-    "moves.add_eight": Primitive(
-        _move(8, True), ("pointer", "int64", "pointer", "int64"), "void", "Add eight floats, as `add_four`."
-    ),
-    "moves.move_four": Primitive(
-        _move(4), ("pointer", "int64", "pointer", "int64"), "void", "Copy x[f], ..., x[f + 3], floats, to to[t], ...",
-    ),
-    "moves.move_eight": Primitive(
-        _move(8), ("pointer", "int64", "pointer", "int64"), "void", "Copy eight floats, as `move_four`."
     ),
 }  # fmt: skip

@@ -254,6 +254,17 @@ def written_out(function):
     return function
 
 
+def only(**chosen):
+    """Mark the function of a `c_function` that calls only some functions of a table of micro-kernels (by the table's
+    name, their numbers): numgraph's pass makes no others."""
+
+    def marked(function):
+        function.only = chosen
+        return function
+
+    return marked
+
+
 def c_function(signature):
     """Compile a function of numbers, now, that others call at its address in C."""
     if COMPILER:

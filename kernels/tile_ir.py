@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
 from llvmlite import ir
-from numgraph.kernels.primitives import Primitive
+from numgraph.kernels.primitives import ONLY, Primitive
 
 from numgraph import kernels
 
@@ -387,7 +387,10 @@ def _made(module: Any, make: Any, real: Real) -> Any:
 
 
 def table_call(name: str, makers: list[Any], doc: str) -> Primitive:
-    """A primitive `(which, double, arguments)`: calls function `which` of those for the element type."""
+    """A primitive `(which, double, arguments)`: calls function `which` of those for the element type.
+
+    A module may have, as ONLY, the numbers of the functions that are made, by the table's name.
+    """
 
     def build(builder: Any, which: Any, double: Any, arguments: list[Any]) -> None:
         module, reals, index = builder.module, (FLOAT, DOUBLE), which
@@ -399,12 +402,16 @@ def table_call(name: str, makers: list[Any], doc: str) -> Primitive:
         label = "_".join([f"numgraph_table_{name}", *(real.type.intrinsic_name for real in reals)])
         table = module.globals.get(label)
         if table is None:
-            functions = [_made(module, make, real) for real in reals for make in makers]
-            kind = ir.ArrayType(functions[0].type, len(functions))
+            wanted = module.__dict__.get(ONLY, {}).get(name, range(len(makers)))
+            made = [
+                _made(module, make, real) if k in wanted else None for real in reals for k, make in enumerate(makers)
+            ]
+            form = next(function.type for function in made if function)
+            kind = ir.ArrayType(form, len(made))
             table = ir.GlobalVariable(module, kind, label)
             table.linkage = "linkonce_odr"
             table.global_constant = True
-            table.initializer = ir.Constant(kind, functions)
+            table.initializer = ir.Constant(kind, [function or form(None) for function in made])
         builder.call(builder.load(builder.gep(table, [ir.Constant(_INT, 0), index])), arguments)
 
     return Primitive(build, ("int64", "int64", "words"), "void", doc)

@@ -40,7 +40,8 @@ The products of the first line are dot products where the rows are many (`dots`;
 """
 
 import numpy as np
-from numgraph.kernels.dots import PACE, SECOND, by_dots, dot_blocks, exchange, pick, turn
+from numgraph.kernels.dots import PACE, SECOND, dot_blocks, exchange, pick, turn
+from numgraph.kernels.primitives import DOTS as DOTS_AT
 from numgraph.kernels.support import f32, f64, helper, i64, sized
 from numgraph.kernels.tile_ir import CALL_CARRY, CALL_TILE, CALL_TOUCH, LINE, MACHINE, ROWS, WIDE
 from numgraph.kernels.wrapping import wrapped
@@ -48,6 +49,7 @@ from numgraph.kernels.wrapping import wrapped
 tile = wrapped("tile", CALL_TILE)
 carry = wrapped("carry", CALL_CARRY)
 touch = wrapped("touch", CALL_TOUCH)
+dots_at = wrapped("tiles.dots_at")
 
 VECTOR = MACHINE.vector
 TILE = 2 * VECTOR
@@ -311,12 +313,13 @@ def way(size, m, n, k, a_row, b_col):
 
 
 @sized
-def _product(size, blocks, m, n, k, near, a, a_row, a_col, b, b_row, b_col, is_read, out, out_row, scratch):
+def _product(size, dots, blocks, m, n, k, near, a, a_row, a_col, b, b_row, b_col, is_read, out, out_row, scratch):
     """out[m, n] in the way that is estimated to take the least time; of dot products where they have `blocks`."""
     chosen = DOTS if blocks else way(size, m, n, k, a_row, b_col)
     if chosen == DOTS:
-        by_dots(
-            size, blocks, m, n, k, near, a, a_row, b, b_row, b_col, out, out_row, scratch + _FIRST, scratch + _LINES
+        dots_at(
+            dots,
+            (blocks, m, n, k, near, a, a_row, b, b_row, b_col, out, out_row, scratch + _FIRST, scratch + _LINES),
         )
     elif chosen == TURNED:
         _by_copy(size, n, m * size, k, b, b_col, b_row, a, a_row, a_col, out, size, out_row, is_read, scratch)
@@ -327,9 +330,13 @@ def _product(size, blocks, m, n, k, near, a, a_row, a_col, b, b_row, b_col, is_r
 
 
 @helper
-def sgemm_tile(m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch):
+def sgemm_tile(
+    pair, m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch
+):
     """out[m0:m1, n0:n1] = alpha * a[m0:m1, :k] @ b[:k, n0:n1] + beta * out[m0:m1, n0:n1], float32.
 
+    pair: the address of two addresses, that of this function and that of `sdots`; 0 instead of the second where no
+    product that is told this pair can be one of dot products.
     m, n: rows and columns of the whole product, of which this is a chunk. near: where one product after the other goes
     along the rows of the operand whose lines are contiguous and long, bytes from these rows to those of the next, half
     of which is prefetched; else 0.
@@ -346,22 +353,26 @@ def sgemm_tile(m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, 
         p = f32(scratch)
         p[0], p[1] = alpha if k > 0 else np.float32(0), beta
         p[4], p[5] = alpha, np.float32(1)
-        blocks = dot_blocks(4, m, n, k, 4 * a_col, 4 * b_row)
+        dots = i64(pair)[DOTS_AT]
+        blocks = dot_blocks(4, m, n, k, 4 * a_col, 4 * b_row) if dots != 0 else 0
         _product(
-            np.int64(4), blocks, m1 - m0, n1 - n0, k, near, a + 4 * m0 * a_row, 4 * a_row, 4 * a_col,
+            np.int64(4), dots, blocks, m1 - m0, n1 - n0, k, near, a + 4 * m0 * a_row, 4 * a_row, 4 * a_col,
             b + 4 * n0 * b_col, 4 * b_row, 4 * b_col, beta != 0, out + 4 * (m0 * out_row + n0), 4 * out_row, scratch,
         )  # fmt: skip
 
 
 @helper
-def dgemm_tile(m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch):
+def dgemm_tile(
+    pair, m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch
+):
     """As `sgemm_tile`, for float64."""
     if m1 > m0 and n1 > n0:
         p = f64(scratch)
         p[0], p[1] = alpha if k > 0 else 0.0, beta
         p[2], p[3] = alpha, 1.0
-        blocks = dot_blocks(8, m, n, k, 8 * a_col, 8 * b_row)
+        dots = i64(pair)[DOTS_AT]
+        blocks = dot_blocks(8, m, n, k, 8 * a_col, 8 * b_row) if dots != 0 else 0
         _product(
-            np.int64(8), blocks, m1 - m0, n1 - n0, k, near, a + 8 * m0 * a_row, 8 * a_row, 8 * a_col,
+            np.int64(8), dots, blocks, m1 - m0, n1 - n0, k, near, a + 8 * m0 * a_row, 8 * a_row, 8 * a_col,
             b + 8 * n0 * b_col, 8 * b_row, 8 * b_col, beta != 0, out + 8 * (m0 * out_row + n0), 8 * out_row, scratch,
         )  # fmt: skip

@@ -35,10 +35,9 @@ from numgraph.rewrite.engine import Rewriter
 from numgraph.rewrite.lower import Leaves, expand, lower
 from numgraph.rewrite.rules import SIMPLE
 from numgraph.rewrite.update import fuse_updates
-from numgraph.runtime import native
+from numgraph.runtime import native, products, threads
 from numgraph.runtime.artifact import Artifact
-from numgraph.runtime.products import product_address
-from numgraph.runtime.units import unit_address
+from numgraph.runtime.units import begin_unit
 from numgraph.runtime.users import explained
 from numgraph.runtime.variant import Details, NativeVariant
 from numgraph.scalars import PROCESSOR
@@ -273,6 +272,18 @@ LOOPS: list[Pass[NativeState]] = [
 # -- source to machine code ---------------------------------------------------------------------------------------
 
 
+def compile_products(state: NativeState) -> Made:
+    """The matrix products and kernels that the code will call, and the pool of threads: compiled once on a machine, for
+    all functions. Their machine code is made in the next pass, while the program is being lowered."""
+    if state.schedule.division:
+        threads.begin(config.threads)
+    for dtype, columns in state.module.products:
+        products.begin(dtype, columns)
+    for unit in state.module.layout.units:
+        begin_unit(*unit)
+    return {"kinds": len(state.module.products) + len(state.module.layout.units)}
+
+
 def compile_module(state: NativeState) -> Made:
     """Machine code, or what the cache has of it."""
     code = state.code = explained(partial(native.build, state.module.text), state.graph)
@@ -281,15 +292,6 @@ def compile_module(state: NativeState) -> Made:
         said = f"{len(state.module.phases)} phases, {how} in {code.seconds:.2f} s: {code.path}"
         print(f"numgraph: {state.program.title}: {said}", file=sys.stderr)
     return {"cached": int(code.cached)}
-
-
-def compile_products(state: NativeState) -> Made:
-    """The matrix products and kernels that the code calls: compiled once on a machine, for all functions."""
-    for dtype in state.module.products:
-        product_address(dtype)
-    for unit in state.module.layout.units:
-        unit_address(*unit)
-    return {"kinds": len(state.module.products) + len(state.module.layout.units)}
 
 
 def load_module(state: NativeState) -> Made:
@@ -302,8 +304,8 @@ def load_module(state: NativeState) -> Made:
 
 
 NATIVE: list[Pass[NativeState]] = [
-    Pass("compile", compile_module),
     Pass("products", compile_products),
+    Pass("compile", compile_module),
     Pass("load", load_module),
 ]
 

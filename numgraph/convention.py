@@ -3,8 +3,9 @@
 The table is the one argument of compiled code, int64 slots that the runtime fills and the code reads.
 
 * 0 and 1: the two values that a failed condition was about.
-* 2: where an ndarray object keeps its data pointer. 3 and 4: the addresses of the matrix products. 5 and 6: the address
-  of the launcher, and the number of threads. 7: cycles of work that the plan expects, about.
+* 2: where an ndarray object keeps its data pointer. 3 and 4: the addresses of what matrix products are told, see
+  `runtime.products`. 5 and 6: the address of the launcher, and the number of threads. 7: cycles of work that the plan
+  expects, about.
 * 8, 9 and 10: for several steps in one call, the address of their arguments and outputs (a row of words per step), the
   first step, and the end.
 
@@ -14,7 +15,7 @@ The others differ from program to program, see `loops.table`.
 from __future__ import annotations
 
 # Another convention must not find code of this one in the cache.
-VERSION = "4"
+VERSION = "5"
 
 FAILED_A, FAILED_B, HEADER, SGEMM, DGEMM, LAUNCH, THREADS, WORK, WORDS, BEGIN, END, FIRST = range(12)
 FIXED = "failed_a failed_b header sgemm dgemm launch threads work words begin end".split()

@@ -89,14 +89,20 @@ def at_once(*actions: Action) -> Any:
 
 
 def uncollected(work: Callable[[], Result]) -> Result:
-    """The result of `work`, which makes a lot and few cycles: Python does not look for them meanwhile."""
-    was = gc.isenabled()
+    """The result of `work`, which makes a lot and few cycles: Python does not look for them meanwhile.
+
+    Where Numba has been loaded, it does not look at once afterwards either: a twentieth of the time to a first result.
+    Nearly all that is new then is Numba's own modules, which stay.
+    """
+    was, known = gc.isenabled(), "numba" in sys.modules
     try:
         gc.disable()
         return work()
     finally:
         if was:
-            gc.enable()
+            loaded = not known and "numba" in sys.modules and not gc.get_freeze_count()
+            # to the oldest generation, which Python looks at seldom; nothing of the user's is frozen, so nothing thaws
+            at_once(*((gc.freeze, gc.unfreeze) if loaded else ()), gc.enable)
 
 
 def apart(work: Callable[[], Result], lock: Any) -> Result:

@@ -14,11 +14,11 @@ from numgraph.emit.writer import Line
 from numgraph.loops.entry import sweeps
 from numgraph.loops.notes import Notes
 from numgraph.loops.processor import Phase, ProcessorProgram
+from numgraph.loops.products import Products, products_of
 from numgraph.loops.program import Function
 from numgraph.loops.table import Layout
-from numgraph.schedule.chunks import worked_in
 from numgraph.schedule.plan import Schedule
-from numgraph.schedule.tasks import Task, tasks_within
+from numgraph.schedule.tasks import Task
 from numgraph.schedule.work import work_of
 
 
@@ -41,11 +41,10 @@ class Module:
         return self.steps[-1].functions
 
     @cached_property
-    def products(self) -> list[str]:
-        """The dtypes whose matrix products it calls."""
-        tasks = tasks_within(task for phase in self.phases for task in phase.tasks)
-        found = {task.node.dtype for task in tasks if worked_in(task)}
-        return [dtype for dtype in ("float32", "float64") if dtype in found]
+    def products(self) -> list[Products]:
+        """The matrix products that it calls, itself or in kernels, which have none of dot products."""
+        found = {dtype: () for _, dtype, _ in self.layout.units} | dict(products_of(self.functions))
+        return sorted(found.items())
 
 
 def print_module(program: ProcessorProgram, steps: list[Transformed], title: Sequence[str]) -> Module:

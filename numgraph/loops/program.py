@@ -355,8 +355,3 @@ def rebuilt(node: Any, change: Callable[[Any], Any]) -> Any:
         if not same:
             new[name] = made
     return change(replace(node, **new) if new else node)
-
-
-def called(functions: Iterable[Function]) -> set[str]:
-    """The names of the functions that are called."""
-    return {node.function for f in functions for node in walk(f.body) if isinstance(node, Call)}

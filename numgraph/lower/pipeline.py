@@ -8,6 +8,7 @@ kernels consist of. What it does not know is compiled by Numba's own passes, whi
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from types import FunctionType, SimpleNamespace
 from typing import Any
 
@@ -20,6 +21,7 @@ from numba.core.target_extension import jit_registry
 from numba.core.typed_passes import NoPythonBackend
 
 from numgraph.config import config
+from numgraph.lower.emission import Emission
 from numgraph.lower.program import Program
 from numgraph.lower.target import NAME, Library, Numgraph, context, rules
 
@@ -39,8 +41,10 @@ class DirectLowering(LoweringPass):
         target, library = state.targetctx, state.library
         described = _described(state)
         module = library.create_ir_module(state.func_id.unique_name)
+        vars(module)[import_module("numgraph.kernels.primitives").ONLY] = vars(function).get("only", {})
         known = rules()
         result = None if state.return_type in (types.none, types.void) else state.return_type
+        Emission.begin()
         with known.context.push_code_library(library):
             program = Program(module, known)
             program.entry(function, tuple(state.args), result, described.llvm_cfunc_wrapper_name)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from functools import cache as remember
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -31,6 +32,7 @@ from numba.core.dispatcher import Dispatcher
 from numba.core.imputils import Registry, builtin_registry
 from numba.core.target_extension import CPU, dispatcher_registry, target_registry
 
+from numgraph.lower.emission import Emission
 from numgraph.lower.values import Rules, let_wrap
 from numgraph.processor import Processor, processor
 
@@ -81,12 +83,11 @@ class Library(JITCodeLibrary):
     def _finalize_specific(self) -> None:
         pass
 
-    def emit(self) -> bytes:
-        """The object code."""
+    def emission(self) -> Emission:
+        """The object code in the making."""
         with global_compiler_lock:
             self._ensure_finalized()
-        code: bytes = self._codegen._tm.emit_object(self._final_module)
-        return code
+        return Emission(partial(self._codegen._tm.emit_object, self._final_module))
 
 
 _SHARED = re.compile(r"(plan|phase|step|join|shape)_\d+")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -111,7 +112,10 @@ class Rules:
         """The LLVM bool of a condition."""
         if not _is_scalar(value.type):
             raise Unsupported(f"a {value.type} as a condition")
-        return value.llvm if value.type == BOOL else self.call(builder, bool, [value]).llvm
+        if value.type == BOOL:
+            return value.llvm
+        # what `bool` is; to find the type of that, Numba would load its dicts and lists
+        return self.call(builder, operator.ne, [value, self.constant(0, value.type)]).llvm
 
     def call(self, builder: Any, function: Any, values: Sequence[Value]) -> Value:
         """The value of a call of what Numba has an implementation of: an operator, a function, a type, an intrinsic."""

@@ -15,6 +15,7 @@ from numgraph.runtime.made import Making
 if TYPE_CHECKING:
     from numgraph.emit.module import Module
     from numgraph.ir import Node
+    from numgraph.loops.products import Products
     from numgraph.schedule.plan import Schedule
 
 
@@ -28,7 +29,7 @@ class Artifact:
     slot of their address. extents: (argument, axis) of the slots that
     hold a length of an argument. making: the arrays that calls make. memory: bytes of each stage's arena, and of what
     each thread has for itself; None where only a call tells. work: cycles of a call, about, where that is one number.
-    divided: whether loops are divided among threads. products: dtypes whose matrix products it calls. sweeps: whether
+    divided: whether loops are divided among threads. products: the matrix products that it calls. sweeps: whether
     many steps can run in one native call. failures: how many reasons it has to refuse a call.
     """
 
@@ -50,7 +51,7 @@ class Artifact:
     memory: list[tuple[int, int] | None]
     work: int | None
     divided: bool
-    products: list[str]
+    products: list[Products]
     sweeps: bool
     failures: int
 

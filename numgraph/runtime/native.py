@@ -22,7 +22,7 @@ from functools import cache as remember
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,9 @@ from numgraph.errors import OptionError
 from numgraph.processor import processor
 from numgraph.userfunctions.runtime import load_runtime
 from numgraph.whole import compiled, kept
+
+if TYPE_CHECKING:
+    from numgraph.lower.emission import Emission
 
 _MAGIC = b"numgraph-object-1\n"
 
@@ -166,12 +169,43 @@ def source_name(source: str) -> str:
 
 def build(text: str) -> Native:
     """The entry of a generated module, from the cache or compiled now."""
+    return begun(text)()
+
+
+def begun(text: str) -> Callable[[], Native]:
+    """As `build`, in two steps: the module is loaded or lowered now, and what is returned gives its entry. Its machine
+    code is made in between, where another module is lowered meanwhile."""
+    started = time.perf_counter()
     path = cache.store(source_name(cache.digest(text)), text.encode())
     name = object_name(text)
-    native, made = compiled(partial(_built, name, path, text))
-    if made is not None:
-        cache.store(name, made)
-    return native
+    found = compiled(partial(_begun, name, path, text))
+    if isinstance(found, Native):
+        return lambda: found
+    symbol, emission = found
+
+    def finished() -> Native:
+        native, code = compiled(partial(_finished, path, started, symbol, emission))
+        cache.store(name, pack(name, symbol, code))
+        return native
+
+    return remember(finished)
+
+
+def _begun(name: str, path: Path, text: str) -> Native | tuple[str, Emission]:
+    """Loaded code, or what is lowered."""
+    found = None if _dumps() else _recalled(path, name)
+    if found is not None:
+        return found
+    return lower_source(path, text)
+
+
+def _finished(path: Path, started: float, symbol: str, emission: Emission) -> tuple[Native, bytes]:
+    """The entry, and its machine code."""
+    code = emission.result()
+    engine, address = link(symbol, code)
+    native = Native(address, path, time.perf_counter() - started, False)
+    kept(native, engine)
+    return native, code
 
 
 def recalled(source: str, kernels: Sequence[str]) -> Native | None:
@@ -191,15 +225,6 @@ def _recalled(path: Path, name: str) -> Native | None:
     native = Native(found[1], path, time.perf_counter() - started, True)
     kept(native, found[0])
     return native
-
-
-def _built(name: str, path: Path, text: str) -> tuple[Native, bytes | None]:
-    """Loaded code, and what is to be kept in the cache unless it is there."""
-    started = time.perf_counter()
-    engine, address, made = linked(name, partial(compile_source, path, text))
-    native = Native(address, path, time.perf_counter() - started, made is None)
-    kept(native, engine)
-    return native, made
 
 
 def linked(name: str, make: Callable[[], tuple[str, bytes]]) -> tuple[Any, int, bytes | None]:
@@ -253,8 +278,14 @@ def import_source(path: Path, text: str) -> ModuleType:
 
 def compile_source(path: Path, text: str) -> tuple[str, bytes]:
     """Compile a generated module; returns the entry's symbol and the object code."""
+    symbol, emission = compiled(partial(lower_source, path, text))
+    return symbol, compiled(emission.result)
+
+
+def lower_source(path: Path, text: str) -> tuple[str, Emission]:
+    """Lower a generated module; returns the entry's symbol and the object code in the making."""
     result = compiled_source(path, text)
-    return result.fndesc.llvm_cfunc_wrapper_name, result.library.emit()
+    return result.fndesc.llvm_cfunc_wrapper_name, result.library.emission()
 
 
 def compiled_source(path: Path, text: str) -> Any:
@@ -278,11 +309,15 @@ def _dispatcher(path: Path, text: str) -> Any:
             "NUMBA_DISABLE_JIT is set, so Numba compiles nothing\n"
             '  fix: unset it, or use target="reference", which needs no compiler'
         )
+    from numgraph.lower.emission import Emission
     from numgraph.lower.pipeline import COMPILER
 
     kernel_module("support").COMPILER.update(COMPILER)
     prepare_llvm()
-    return import_source(path, text).enter
+    try:
+        return import_source(path, text).enter
+    finally:
+        Emission.settled()
 
 
 def kernel_module(name: str) -> ModuleType:

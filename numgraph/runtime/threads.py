@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from numgraph import cache
+from numgraph.lower.emission import Emission
 from numgraph.runtime import native
 from numgraph.whole import compiled
 
@@ -92,13 +93,26 @@ def _loaded(name: str, text: str) -> tuple[Launcher, bytes | None]:
     return found, made
 
 
+def begin(threads: int) -> None:
+    """Have the launcher's machine code made while what is compiled next is being lowered, where it is needed and not in
+    the cache."""
+    if threads > 1 and os.name == "posix" and cache.find(native.object_name(assembly())) is None:
+        compiled(partial(_emission, assembly()))
+
+
 def _compiled(text: str) -> tuple[str, bytes]:
     """Its symbol and its object code."""
+    return "launch", _emission(text).result()
+
+
+@remember
+def _emission(text: str) -> Emission:
+    """Its object code in the making."""
     llvm = native.prepare_llvm()
     machine = llvm.Target.from_default_triple().create_target_machine(jit=True, opt=2)
     module = llvm.parse_assembly(text)
     module.verify()
-    return "launch", machine.emit_object(module)
+    return Emission(partial(machine.emit_object, module))
 
 
 _most = [0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+from collections.abc import Callable
 from functools import cache as remember
 from pathlib import Path
 
@@ -53,10 +54,16 @@ def _arguments(module: str, name: str) -> list[str]:
 
 
 @remember
-def _native(function: str, dtype: str, pointers: int, made_for: Processor) -> native.Native:
-    return native.build(unit_source(function, dtype, pointers))
+def _begun(function: str, dtype: str, pointers: int, made_for: Processor) -> Callable[[], native.Native]:
+    return native.begun(unit_source(function, dtype, pointers))
+
+
+def begin_unit(function: str, dtype: str, pointers: int) -> None:
+    """Load the code of a kernel, see `unit_source`, or lower it now; what is compiled next has its machine code made
+    meanwhile."""
+    _begun(function, dtype, pointers, processor())
 
 
 def unit_address(function: str, dtype: str, pointers: int) -> int:
-    """The address of a kernel, see `unit_source`; its code is loaded, or compiled now."""
-    return _native(function, dtype, pointers, processor()).address
+    """The address of a kernel; its code is loaded, or compiled now."""
+    return _begun(function, dtype, pointers, processor())().address

@@ -101,7 +101,7 @@ def test_nodes_do_not_change() -> None:
 @pytest.mark.parametrize(
     ("target", "passes"),
     [
-        ("cpu", [*SCHEDULED, "make loops", "merge alike", "inline", "print", "compile", "products", "load"]),
+        ("cpu", [*SCHEDULED, "make loops", "merge alike", "inline", "print", "products", "compile", "load"]),
         ("cuda-sim", [*SCHEDULED, "make loops", "print", "load"]),
         ("reference", ["stabilise"]),
     ],

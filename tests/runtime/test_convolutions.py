@@ -107,7 +107,7 @@ def run(name: str, dtype: str, operands: list[Any], out: Any, sizes: tuple[int, 
     out[...] = np.nan
     for chunk in range(chunks):
         begin, end = len(out) * chunk // chunks, len(out) * (chunk + 1) // chunks
-        kind(address)(*given, *sizes, product_address(dtype), begin, end, memory)
+        kind(address)(*given, *sizes, product_address(dtype, ()), begin, end, memory)
 
 
 def results(case: Case, dtype: str, chunks: int, memory: int, place: Any = lambda values: values) -> tuple[Any, ...]:

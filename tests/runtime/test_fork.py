@@ -69,7 +69,7 @@ def test_while_other_threads_are_within_calls() -> None:
 
 
 def test_while_another_thread_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    real, begun, go_on = native.compile_source, threading.Event(), threading.Event()
+    real, begun, go_on = native.lower_source, threading.Event(), threading.Event()
 
     def slow(*arguments: Any) -> Any:
         begun.set()
@@ -77,7 +77,7 @@ def test_while_another_thread_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(*arguments)
 
     monkeypatch.setattr(native, "_load", lambda name: None)
-    monkeypatch.setattr(native, "compile_source", slow)
+    monkeypatch.setattr(native, "lower_source", slow)
     thread = threading.Thread(target=lambda: compiled_anew(0), daemon=True)
     thread.start()
     assert begun.wait(PATIENCE)

@@ -307,7 +307,7 @@ def test_a_call_that_compiles_again() -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, OSError])
-@pytest.mark.parametrize("where", ["object_name", "compile_source", "link"])
+@pytest.mark.parametrize("where", ["object_name", "lower_source", "link"])
 def test_a_recompilation_that_fails(monkeypatch: pytest.MonkeyPatch, where: str, error: type[BaseException]) -> None:
     def broken(*_: Any) -> Any:
         raise error("on purpose")

@@ -23,9 +23,12 @@ from numgraph.kernels import tiles
 from numgraph.config import config
 from numgraph.processor import available, processor
 from numgraph.runtime import native
+from numgraph.runtime.products import dots_source
 from tests.waits import in_child
 
 DTYPES = ("float32", "float64")
+# that dot products take at a time
+COLUMNS = (1, 2, 3, 4, 5, 6)
 # around the lengths of vectors, of tiles and of blocks of k
 LENGTHS = (0, 1, 2, 5, 6, 7, 8, 9, 10, 13, 15, 16, 17, 23, 31, 33, 64, 65)
 Product = Callable[..., None]
@@ -45,13 +48,13 @@ def enter(array, part):
     x = f64(table_of(array))
     if t[0] == 4:
         sgemm_tile(
-            t[1], t[2], t[3], t[4], t[17], t[18], t[5], t[19], np.float32(x[6]), t[7], t[8], t[9], t[10], t[11], t[12],
-            np.float32(x[13]), t[14], t[15], t[16],
+            t[20], t[1], t[2], t[3], t[4], t[17], t[18], t[5], t[19], np.float32(x[6]), t[7], t[8], t[9], t[10], t[11],
+            t[12], np.float32(x[13]), t[14], t[15], t[16],
         )
     else:
         dgemm_tile(
-            t[1], t[2], t[3], t[4], t[17], t[18], t[5], t[19], x[6], t[7], t[8], t[9], t[10], t[11], t[12], x[13],
-            t[14], t[15], t[16],
+            t[21], t[1], t[2], t[3], t[4], t[17], t[18], t[5], t[19], x[6], t[7], t[8], t[9], t[10], t[11], t[12],
+            x[13], t[14], t[15], t[16],
         )
     return part
 """
@@ -63,19 +66,23 @@ def product_of(module: Any, folder: Path) -> Product:
     path.write_text(SOURCE)
     symbol, code = native.compile_source(path, SOURCE)
     engine, address = native.link(symbol, code)
-    table = np.zeros(20, np.int64)
+    table = np.zeros(22, np.int64)
+    # what is there of pairs of addresses: those of dot products
+    apart = [native.link(*native.compile_source(path, dots_source(dtype, COLUMNS))) for dtype in DTYPES]
+    pairs = np.array([[0, dots] for _, dots in apart], np.int64)
+    table[20:] = pairs[0].ctypes.data, pairs[1].ctypes.data
     enter = native.Native(address, path, 0.0, False).bind(table)
     space = np.zeros(module.SCRATCH_BYTES + 64, np.uint8)
     own = -(-space.ctypes.data // 64) * 64
 
     def product(
         a: Any, b: Any, out: Any, alpha: float = 1.0, beta: float = 0.0, rows: Any = None, columns: Any = None,
-        scratch: int = own, near: int = 0, keep: Any = (engine, space),
+        scratch: int = own, near: int = 0, keep: Any = (engine, space, apart, pairs),
     ) -> None:  # fmt: skip
         (m, k), n, size = a.shape, b.shape[1], a.itemsize
         assert out.shape == (m, n) and (out.strides[1] == size or n < 2 or m == 0)
         table[:6] = size, *(rows or (0, m)), *(columns or (0, n)), k
-        table[17:] = m, n, near
+        table[17:20] = m, n, near
         table[7:10] = a.ctypes.data, a.strides[0] // size, a.strides[1] // size
         table[10:13] = b.ctypes.data, b.strides[0] // size, b.strides[1] // size
         table[14:17] = out.ctypes.data, out.strides[0] // size, scratch

@@ -146,3 +146,31 @@ def test_cycles_are_looked_for_again_afterwards() -> None:
         assert not uncollected(gc.isenabled) and not gc.isenabled()
     finally:
         gc.enable()
+
+
+LOADS_NUMBA = """
+import gc, sys
+from types import ModuleType
+from numgraph.whole import uncollected
+
+def kept(objects):
+    def work():
+        objects.extend([] for _ in range(5000))
+        sys.modules["numba"] = ModuleType("numba")
+    uncollected(work)
+    return objects[0]
+
+def is_oldest(thing):
+    return any(thing is other for other in gc.get_objects(generation=2))
+
+assert is_oldest(kept([])) and gc.get_freeze_count() == 0 and gc.isenabled()
+assert not is_oldest(kept([])), "it was loaded already"
+del sys.modules["numba"]
+gc.freeze()
+assert not is_oldest(kept([])) and gc.get_freeze_count(), "the user's objects stay frozen"
+"""
+
+
+def test_what_comes_with_numba_is_not_looked_at_at_once() -> None:
+    done = python("-c", LOADS_NUMBA)
+    assert done.returncode == 0, done.stderr
