@@ -14,7 +14,7 @@ import pytest
 
 import numgraph as ng
 from numgraph.reference import evaluate
-from tests.differential import plain, users, workers
+from tests.differential import plain, unmade, users, workers
 from tests.differential.bugs import BUGS, put_back
 from tests.differential.draw import THEMES, draw
 from tests.differential.drawer import computed
@@ -138,6 +138,25 @@ def test_an_index_in_an_array_of_which_only_a_length_is_used_is_not_looked_at() 
     program.steps.append(Step("t1", "x0 * t0.shape[1]", "ring", "kind"))
     program.outputs = ["t1"]
     assert judge(program, "cpu") == 0
+
+
+LOOP = "ng.scan(lambda {e}: {new}, sequences=[{over}], outputs_info=[None], return_list=True)[0][0]"
+
+
+@pytest.mark.parametrize("code", ["(a * x0)[5]", f"ng.sum({LOOP.format(e='b', new='a * b', over='x0')}[5])"])
+def test_a_step_that_is_not_made_is_refused_for_what_is_wrong_in_it(code: str) -> None:
+    program = small(LOOP.format(e="a", new=code, over="x0[4:]"), np.arange(3.0), "move")
+    program.actions = [Action("call", [np.arange(n)], ["plain"]) for n in (3.0, 6.0)]
+    expected = Expected.of(program)
+    assert isinstance(outcomes(program, "reference")[0][0], list)
+    result, _ = outcomes(program, "cpu")[0]
+    one_call(expected, program.actions[0].arrays)
+    assert isinstance(result, unmade.refusals(expected.unmade)) and judge(program, "cpu") == 0
+    expected.unmade.clear()
+    one_call(expected, program.actions[1].arrays)
+    assert not unmade.refusals(expected.unmade)
+    del program.actions[0]
+    assert judge(program, "cpu") == 1
 
 
 def product_of_wrong_lengths() -> Program:
