@@ -250,6 +250,10 @@ def test_grades() -> None:
     many, few = (Worth(np.full(n, v, np.float32)) for n, v in ((17, 1.75), (4, 1.5)))
     assert grade("product", [many], np.full(17, 7737.64453125, np.float32)).grade == Grade.ROUNDED
     assert grade("product", [few], np.full(4, 1.5**3, np.float32)).grade == Grade.EXACT
+    # 2**60 * 2**60 leaves the range of float32, although a product from the start does not
+    for line, wanted in (([2.0**-60, 2.0**60, 2.0**60], Grade.UNSURE), ([0.0, 3.0, 4.0], Grade.EXACT)):
+        x = np.array([line], np.float32)
+        assert grade("running", [Worth(x)], np.cumprod(x, 1)).grade == wanted
     check(rounded, rounded.array + 1e-12, "close")
     for worth, got in ((rounded, rounded.array + 1e-3), (exact, exact.array + 1e-12), (wild, wild.array[::-1])):
         with pytest.raises(AssertionError, match="values"):
