@@ -64,7 +64,7 @@ USERS: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, g.one_of(elementwis
 ON_PROCESSORS: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, elementwise.RAISING), elementwise.steps)
 # Random numbers: in one program of six.
 DRAWS: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, g.one_of(elementwise.DRAWS)),)
-# Scans: in one program of seven.
+# Scans: in one program of seven, which mostly begin with a gradient of gradients of one.
 LOOPS: tuple[Kind, ...] = (loopdraw.loop, loopdraw.slope)
 # Linear algebra: likewise.
 MATRICES: tuple[Kind, ...] = (matrices.system, matrices.system, matrices.labels)
@@ -100,6 +100,8 @@ def draw(seed: int, small: bool = False, only: tuple[str, ...] = (), size: int =
         kinds += 2 * DRAWS
     if "loops" in only or (not only and random.Random(f"loops {seed}").random() < 1 / 7):
         kinds += 3 * LOOPS
+        if g.chance(0.85):
+            loopdraw.curvature(g)
     if "matrices" in only or (not only and random.Random(f"matrices {seed}").random() < 1 / 6):
         kinds += MATRICES
     others = kinds if only else [k for t in THEMES.values() for k in t]

@@ -60,7 +60,17 @@ def test_programs_with_linear_algebra(target: str) -> None:
 @pytest.mark.parametrize("target", ["cpu", "cuda-sim"])
 def test_programs_with_loops(target: str) -> None:
     drawn = (draw(seed, small=True, only=("loops", "arithmetic", "products"), size=8) for seed in range(60))
-    judge(next(program for program in drawn if {"loop", "gradient of loop"} <= set(program.kinds)), target)
+    wanted = {"loop", "gradient of loop", "curvature of loop"}
+    judge(next(program for program in drawn if wanted <= set(program.kinds)), target)
+
+
+def test_two_gradients_of_a_loop_are_drawn_and_judged() -> None:
+    program = next(
+        p for p in (draw(seed, only=("loops",), size=2) for seed in range(9)) if "curvature of loop" in p.kinds
+    )
+    judge(program, "reference")
+    with put_back("adjoint_lost"), pytest.raises(Fault, match="loops apart"):
+        judge(program, "reference")
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +81,9 @@ def programs() -> list[Program]:
 def test_every_kind_is_drawn(programs: list[Program]) -> None:
     drawn = Counter(kind for program in programs for kind in program.kinds)
     # those of which only some programs have any
-    seldom = {"users", "draws", "matrices", "einsum", "gradient of matrices", "loop", "gradient of loop"}
+    seldom = {
+        "users", "draws", "matrices", "einsum", "gradient of matrices", "loop", "gradient of loop", "curvature of loop",
+    }  # fmt: skip
     assert {kind.strip() for kind in KINDS.split(",")} == set(drawn) - seldom
 
 
