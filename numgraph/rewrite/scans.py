@@ -6,7 +6,7 @@ copied, and what a step does not change is an ordinary node, computed before the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from numgraph.elements import Operand
@@ -37,22 +37,8 @@ class Scans:
             if v.op is not None and v.op.loop:
                 self.read.setdefault(_key(v), set()).update(_operands_of(v))
 
-    def needed(self, outputs: Sequence[Variable], known: Container[Variable]) -> list[Variable]:
-        """As `toposort`, without the operands of loops that no result needs: nothing is asked of them."""
-        done: dict[int, Variable] = {}
-        stack = [(v, False) for v in reversed(outputs)]
-        while stack:
-            variable, ready = stack.pop()
-            if id(variable) in done:
-                continue
-            if ready or variable in known:
-                done[id(variable)] = variable
-                continue
-            stack.append((variable, True))
-            stack.extend((v, False) for v in reversed(self._inputs(variable)) if id(v) not in done)
-        return list(done.values())
-
-    def _inputs(self, variable: Variable) -> Sequence[Variable]:
+    def inputs(self, variable: Variable) -> Sequence[Variable]:
+        """Those of a variable, without operands of a loop that no result needs: nothing is asked of them."""
         if variable.op is None or not variable.op.loop:
             return variable.inputs
         return [v for k, v in enumerate(variable.inputs) if k in self.read[_key(variable)]]
