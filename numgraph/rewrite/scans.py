@@ -53,7 +53,10 @@ class Scans:
                 "scan: the host launches the steps of a loop on a device, and cannot see where `until` ends it\n"
                 f'  {describe(variable)}\n  fix: n_steps alone, and ng.where in later steps; or target="cpu"'
             )
-        if op is loops.ROWS and (state := self._traced_state(variable, loop)) is not None:
+        if op is loops.ROWS and (state := loop.state_of(loop.values[attrs["value"]])) is not None:
+            if (_key(variable), state) not in self.traced:
+                return self._of_state(variable, op, inputs, state)
+            # the scan keeps all values of the state anyway, the first one, too
             whole = self._of_state(variable, loops.TRACE, inputs, state)
             key = (("slice", True, False, 1), *(FULL for _ in loop.states[state].type.shape))
             return self.builder.call(SUBTENSOR, whole, self.graph.number(1), key=key)
@@ -61,12 +64,6 @@ class Scans:
             return self._of_state(variable, op, inputs, attrs["state"])
         value = None if op is loops.COUNT else loop.values[attrs["value"]]
         return self._made(variable, op, inputs, value, ())
-
-    def _traced_state(self, variable: Variable, loop: Loop) -> int | None:
-        """The state whose next value is what all rows of are wanted, where the scan keeps all of those anyway."""
-        value = loop.values[variable.attrs["value"]]
-        states = (k for k, new in enumerate(loop.nexts) if new is value and (_key(variable), k) in self.traced)
-        return next(states, None)
 
     def _of_state(self, variable: Variable, op: Any, inputs: Sequence[Any], state: int) -> Node:
         return self._made(variable, op, inputs, variable.attrs["loop"].nexts[state], (state,))
