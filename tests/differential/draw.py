@@ -85,6 +85,7 @@ FIRST = {"a": (5, 3, 7, 9, 17, 33), "b": (1,), "c": (4, 2, 6, 8), "d": (0, 1, 2)
 def draw(seed: int, small: bool = False, only: tuple[str, ...] = (), size: int = 16) -> Program:
     """The program of a seed. small: lengths that a simulated device computes soon; only: the themes it is made of."""
     g = Drawer(seed)
+    g.small = small
     themes = list(only) or g.random.sample(list(THEMES), 2 + g.choose(2))
     g.lengths = {name: g.one_of(choice[:4] if small else choice) for name, choice in FIRST.items()}
     odd = g.chance(0.15)

@@ -37,7 +37,7 @@ class Inner(Drawer):
     """Draws what a step computes. It sees the values of the program around it."""
 
     def __init__(self, outer: Drawer) -> None:
-        self.random, self.lengths = outer.random, outer.lengths
+        self.random, self.lengths, self.small = outer.random, outer.lengths, outer.small
         self.program = Program(outer.program.seed, outer.program.inputs, outer.program.shared, outer.program.values)
         self.program.givens = outer.program.givens
         self.variables, self.worth = dict(outer.variables), dict(outer.worth)
@@ -241,7 +241,7 @@ def curved_value(inner: Inner, h: str) -> str | None:
 
 
 def condition(inner: Inner) -> str | None:
-    if not inner.chance(0.2):
+    if not inner.chance(0.02 if inner.small else 0.2):
         return None
     flags = [n for n in inner.own if n[0] == "b" and inner.array(n).dtype == "bool" and not inner.array(n).ndim]
     if flags and inner.chance(0.5):
