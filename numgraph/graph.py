@@ -8,6 +8,7 @@ graph.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -357,7 +358,11 @@ def _holds_numpy(values: Iterable[Any]) -> bool:
     )
 
 
-def toposort(outputs: Iterable[Variable], stop: Iterable[Variable] = ()) -> list[Variable]:
+def toposort(
+    outputs: Iterable[Variable],
+    stop: Iterable[Variable] = (),
+    inputs: Callable[[Variable], Sequence[Variable]] = attrgetter("inputs"),
+) -> list[Variable]:
     """Every ancestor of `outputs` and they themselves, inputs before users; nothing above the variables in `stop`."""
     done: dict[int, Variable] = {}
     stops = {id(v) for v in stop}
@@ -367,11 +372,11 @@ def toposort(outputs: Iterable[Variable], stop: Iterable[Variable] = ()) -> list
             node, ready = stack.pop()
             if id(node) in done:
                 continue
-            if ready or not node.inputs or id(node) in stops:
+            if ready or id(node) in stops or not (above := inputs(node)):
                 done[id(node)] = node
                 continue
             stack.append((node, True))
-            stack.extend((v, False) for v in reversed(node.inputs) if id(v) not in done)
+            stack.extend((v, False) for v in reversed(above) if id(v) not in done)
     return list(done.values())
 
 

@@ -140,6 +140,10 @@ def _result(
 def _lengths_without_steps(value: Variable, loop: Loop, arrays: Sequence[Array]) -> Sequence[int]:
     """What lengths a value would have, if there were steps: zeros stand for the elements of the sequences."""
     sequences, initials, invariants = loop.parts(arrays[1:])
+    state = loop.state_of(value)
+    if state is not None:
+        first: Array = initials[state]
+        return first.shape
     elements = [np.zeros(s.shape[1:], s.dtype) for s in sequences]
     stand = dict(zip(loop.placeholders, (*elements, *initials, *invariants), strict=True))
     try:

@@ -124,8 +124,9 @@ class ScanBuilder:
 
     def _named(self, result: Node) -> Expression:
         """The address of a result."""
-        if any(place.home is result for place in self.scan.moving.values()):
-            return self.bases[next(p.node for p in self.scan.moving.values() if p.home is result)]
+        written = next((p.node for p in self.scan.moving.values() if p.home is result), None)
+        if written is not None:
+            return self.bases[written]
         return self.values.assign(self.values.names.fresh("result", "p"), self.memory.address(result), "", result)
 
     def _copied_lengths(self) -> list[Node]:

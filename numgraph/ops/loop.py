@@ -88,6 +88,11 @@ class Loop:
             waiting = [self.nexts[k] for k in more]
         return tuple(sorted(found))
 
+    def state_of(self, value: Variable) -> int | None:
+        """The state whose next value is `value`, which needs it: of no steps that has the lengths of the first one."""
+        ends = [self.until] if self.until is not None else []
+        return next((k for k in self.needed([value, *ends], ()) if self.nexts[k] is value), None)
+
     def __repr__(self) -> str:
         return f"scan {printable(self.name)}".rstrip()
 

@@ -122,7 +122,7 @@ def lowered(
     variables = toposort(outputs, stop=list(nodes))
     scans = Scans(builder, variables, lowered)
     if any(v.op is not None and v.op.loop for v in variables):
-        variables = scans.needed(outputs, nodes)
+        variables = toposort(outputs, list(nodes), scans.inputs)
     active = graph.active
     for variable in variables:
         if variable in nodes:

@@ -6,7 +6,7 @@ copied, and what a step does not change is an ordinary node, computed before the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from numgraph.elements import Operand
@@ -37,22 +37,8 @@ class Scans:
             if v.op is not None and v.op.loop:
                 self.read.setdefault(_key(v), set()).update(_operands_of(v))
 
-    def needed(self, outputs: Sequence[Variable], known: Container[Variable]) -> list[Variable]:
-        """As `toposort`, without the operands of loops that no result needs: nothing is asked of them."""
-        done: dict[int, Variable] = {}
-        stack = [(v, False) for v in reversed(outputs)]
-        while stack:
-            variable, ready = stack.pop()
-            if id(variable) in done:
-                continue
-            if ready or variable in known:
-                done[id(variable)] = variable
-                continue
-            stack.append((variable, True))
-            stack.extend((v, False) for v in reversed(self._inputs(variable)) if id(v) not in done)
-        return list(done.values())
-
-    def _inputs(self, variable: Variable) -> Sequence[Variable]:
+    def inputs(self, variable: Variable) -> Sequence[Variable]:
+        """Those of a variable, without operands of a loop that no result needs: nothing is asked of them."""
         if variable.op is None or not variable.op.loop:
             return variable.inputs
         return [v for k, v in enumerate(variable.inputs) if k in self.read[_key(variable)]]
@@ -67,7 +53,10 @@ class Scans:
                 "scan: the host launches the steps of a loop on a device, and cannot see where `until` ends it\n"
                 f'  {describe(variable)}\n  fix: n_steps alone, and ng.where in later steps; or target="cpu"'
             )
-        if op is loops.ROWS and (state := self._traced_state(variable, loop)) is not None:
+        if op is loops.ROWS and (state := loop.state_of(loop.values[attrs["value"]])) is not None:
+            if (_key(variable), state) not in self.traced:
+                return self._of_state(variable, op, inputs, state)
+            # the scan keeps all values of the state anyway, the first one, too
             whole = self._of_state(variable, loops.TRACE, inputs, state)
             key = (("slice", True, False, 1), *(FULL for _ in loop.states[state].type.shape))
             return self.builder.call(SUBTENSOR, whole, self.graph.number(1), key=key)
@@ -75,12 +64,6 @@ class Scans:
             return self._of_state(variable, op, inputs, attrs["state"])
         value = None if op is loops.COUNT else loop.values[attrs["value"]]
         return self._made(variable, op, inputs, value, ())
-
-    def _traced_state(self, variable: Variable, loop: Loop) -> int | None:
-        """The state whose next value is what all rows of are wanted, where the scan keeps all of those anyway."""
-        value = loop.values[variable.attrs["value"]]
-        states = (k for k, new in enumerate(loop.nexts) if new is value and (_key(variable), k) in self.traced)
-        return next(states, None)
 
     def _of_state(self, variable: Variable, op: Any, inputs: Sequence[Any], state: int) -> Node:
         return self._made(variable, op, inputs, variable.attrs["loop"].nexts[state], (state,))

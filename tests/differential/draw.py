@@ -64,7 +64,7 @@ USERS: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, g.one_of(elementwis
 ON_PROCESSORS: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, elementwise.RAISING), elementwise.steps)
 # Random numbers: in one program of six.
 DRAWS: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, g.one_of(elementwise.DRAWS)),)
-# Scans: in one program of seven.
+# Scans: in one program of seven, which mostly begin with a gradient of gradients of one.
 LOOPS: tuple[Kind, ...] = (loopdraw.loop, loopdraw.slope)
 # Linear algebra: likewise.
 MATRICES: tuple[Kind, ...] = (matrices.system, matrices.system, matrices.labels)
@@ -85,6 +85,7 @@ FIRST = {"a": (5, 3, 7, 9, 17, 33), "b": (1,), "c": (4, 2, 6, 8), "d": (0, 1, 2)
 def draw(seed: int, small: bool = False, only: tuple[str, ...] = (), size: int = 16) -> Program:
     """The program of a seed. small: lengths that a simulated device computes soon; only: the themes it is made of."""
     g = Drawer(seed)
+    g.small = small
     themes = list(only) or g.random.sample(list(THEMES), 2 + g.choose(2))
     g.lengths = {name: g.one_of(choice[:4] if small else choice) for name, choice in FIRST.items()}
     odd = g.chance(0.15)
@@ -100,6 +101,8 @@ def draw(seed: int, small: bool = False, only: tuple[str, ...] = (), size: int =
         kinds += 2 * DRAWS
     if "loops" in only or (not only and random.Random(f"loops {seed}").random() < 1 / 7):
         kinds += 3 * LOOPS
+        if g.chance(0.85):
+            loopdraw.curvature(g)
     if "matrices" in only or (not only and random.Random(f"matrices {seed}").random() < 1 / 6):
         kinds += MATRICES
     others = kinds if only else [k for t in THEMES.values() for k in t]

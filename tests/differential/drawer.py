@@ -92,6 +92,8 @@ class Drawer:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
+        # for a device, of which little is asked, and no loop that ends by a condition
+        self.small = False
         self.program = Program(seed)
         self.lengths: dict[str, int] = {}
         self.variables: dict[str, Any] = {}

@@ -26,7 +26,7 @@ LARGE = 2.0**20
 # Modes that round.
 SMOOTH = ("smooth", "stable", "slope")
 # Modes whose results are rounded by digits of their own, not by those of larger values on the way.
-RELATIVE = ("ring", "smooth")
+RELATIVE = ("ring", "running", "smooth")
 # Units in the last place that a step may be off by itself; and how often the error that is expected is allowed.
 UNITS, ALLOWED = 4.0, 16.0
 
@@ -136,6 +136,18 @@ def leaves_range(array: Array) -> bool:
     return bool(bits[bits > 0].sum() > most or bits[bits < 0].sum() < -most)
 
 
+def strays(array: Array) -> bool:
+    """Whether a product of some elements that adjoin along an axis may overflow or underflow."""
+    sizes = np.abs(array.astype(np.float64))
+    bits = np.log2(np.where(np.isfinite(sizes) & (sizes > 0), sizes, 1.0))
+    most = 100 if array.dtype.name == "float32" else 1000
+    for axis in range(array.ndim):
+        so_far = np.cumsum(bits, axis)
+        if np.any(np.max(so_far, axis, initial=0.0) - np.min(so_far, axis, initial=0.0) > most):
+            return True
+    return False
+
+
 def largest(array: Array) -> float:
     """The largest finite magnitude."""
     if array.dtype.kind == "f":
@@ -147,6 +159,7 @@ def grade(mode: str, operands: Sequence[Worth], array: Array) -> Worth:
     """The worth of what a step makes of its operands. mode:
 
     move: elements stand elsewhere. ring: +, -, * and the like. sum: the order is free. product: of elements, likewise.
+    running: products of the elements so far; a device multiplies adjoining ones first (docs/cuda.md).
     smooth: rounds. stable: several operations that round, for which a stable form may stand: of huge values that gives
     other results. slope: of many operations, whose parts may cancel out beside one that is NaN. strict: a comparison, a
     rounding, an order: whatever depends on the bits of its operands. shape: depends on lengths of floats.
@@ -179,6 +192,8 @@ def _judged(mode: str, operands: Sequence[Worth], lowest: Grade, array: Array) -
         return Grade.EXACT
     if mode == "product":
         return _of_product(operands, lowest, array)
+    if mode == "running" and any(w.floating and strays(w.array) for w in operands):
+        return Grade.UNSURE
     if mode == "stable" and not all(w.tame for w in operands):
         return Grade.UNSURE
     if mode == "slope" and any(w.floating and subnormal(w.array) for w in operands):

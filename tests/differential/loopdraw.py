@@ -13,10 +13,12 @@ from tests.differential import elementwise, rows, scatter, shapes
 from tests.differential.drawer import Drawer, computed
 from tests.differential.grades import Grade, Worth
 from tests.differential.loops import Body, Part, inner_names
-from tests.differential.program import Program
+from tests.differential.program import Program, names_in
 
 Kind = Callable[[Drawer], str | None]
 LONGEST = 40
+# Of a value {y}.
+COSTS = ("ng.sum(ng.sin({y}))", "ng.sum({y} * 2)", "ng.sum(ng.sqr({y}))")
 
 
 def _of(kind: str) -> Kind:
@@ -35,7 +37,7 @@ class Inner(Drawer):
     """Draws what a step computes. It sees the values of the program around it."""
 
     def __init__(self, outer: Drawer) -> None:
-        self.random, self.lengths = outer.random, outer.lengths
+        self.random, self.lengths, self.small = outer.random, outer.lengths, outer.small
         self.program = Program(outer.program.seed, outer.program.inputs, outer.program.shared, outer.program.values)
         self.program.givens = outer.program.givens
         self.variables, self.worth = dict(outer.variables), dict(outer.worth)
@@ -83,43 +85,79 @@ class Inner(Drawer):
 
 def loop(g: Drawer) -> str | None:
     """A scan over some values."""
-    found = body(g)
+    return made(g, body(g))
+
+
+def made(g: Drawer, found: Body | None) -> str | None:
     return None if found is None else g.step(found.code, "loop", "loop", body=found)
 
 
 def slope(g: Drawer) -> str | None:
-    """The gradient of a scan, by all that it is made of or by one leaf, against differences where that can be."""
+    """The gradient of a scan, by a leaf that it is made of, against differences where that can be."""
     name = loop(g)
-    if name is None or not g.worth[name].floating or not g.worth[name].tame:
+    if name is None or isinstance(g, Inner) or not g.worth[name].floating or not g.worth[name].tame:
         return name
-    step = g.program.steps[-1] if not isinstance(g, Inner) else None
-    leaves = [n for n in (step.uses if step else []) if n[0] in "xs" and g.worth[n].floating]
-    leaves = [n for n in leaves if n not in dict(g.program.givens)]
-    if step is None or not leaves:
+    leaves = below(g, name)
+    if not leaves:
         return name
-    x = g.one_of(leaves)
-    form = g.one_of(("ng.sum(ng.sin({y}))", "ng.sum({y} * 2)", "ng.sum(ng.sqr({y}))"))
+    x = g.one_of([n for n in leaves if n in g.program.steps[-1].uses] or leaves)
+    form = g.one_of(COSTS)
+    step = g.program.steps[-1]
     whole = form.format(y=step.code)
     smooth = g.array(x).dtype == "float64" and all(n[0] in "xs" for n in step.uses) and "truncate" not in whole
     code = f"ng.grad({form.format(y=name)}, {x}, disconnected_inputs='ignore')"
-    if g.chance(0.2):
-        code = f"ng.grad(ng.sum({code} * 2.0), {x}, disconnected_inputs='ignore')"
-        smooth = False
     return g.step(code, "slope", "gradient of loop", (whole, x) if smooth else None)
 
 
-def body(g: Drawer) -> Body | None:
+def curvature(g: Drawer) -> str | None:
+    """The gradient of two gradients of a scan whose steps are not linear: each of them goes back over its states."""
+    for _ in range(6):
+        found = body(g, curved=True)
+        name = made(g, found)
+        if name is None or found is None:
+            continue
+        leaves = below(g, found.states[0][1])
+        if not leaves or not g.worth[name].tame:
+            return name
+        x, y = g.one_of(leaves), g.one_of(leaves)
+        first, second = (
+            f"ng.grad({g.one_of(COSTS).format(y=name)}, {leaf}, disconnected_inputs='ignore')" for leaf in (x, y)
+        )
+        code = f"ng.grad(ng.sum({first} * 2.0) + ng.sum({second}), {x}, disconnected_inputs='ignore')"
+        return g.step(code, "slope", "curvature of loop")
+    return None
+
+
+def below(g: Drawer, code: str) -> list[str]:
+    """The leaves of floats that a value is made of."""
+    steps = {step.name: step for step in g.program.steps}
+    found, waiting = dict[str, None](), names_in(code)
+    while waiting:
+        n = waiting.pop()
+        if n not in found:
+            found[n] = None
+            waiting += steps[n].uses if n in steps else []
+    return [n for n in found if n[0] in "xs" and g.worth[n].floating and n not in dict(g.program.givens)]
+
+
+def body(g: Drawer, curved: bool = False) -> Body | None:
+    """What a loop is to do. curved: with a state of floats first, whose next value is not linear in it."""
     inner = Inner(g)
-    sequences = [s for s in (sequence(g, inner) for _ in range(g.one_of((0, 1, 1, 2)))) if s is not None]
-    n_steps = count(g) if not sequences or g.chance(0.2) else None
+    fewest = 4 if curved else 1
+    sequences = [s for s in (sequence(g, inner, fewest) for _ in range(g.one_of((0, 1, 1, 2)))) if s is not None]
+    n_steps = str(g.one_of((2, 3))) if curved else count(g) if not sequences or g.chance(0.2) else None
     if not sequences and n_steps is None:
         return None
-    begun = [s for s in (state(g, inner) for _ in range(g.one_of((0, 1, 1, 1, 2)))) if s is not None]
-    for _ in range(3 * g.one_of((1, 2, 3))):
-        g.one_of(KINDS if inner.depth > 1 or g.chance(0.93) else (loop,))(inner)
+    bent = bent_state(g, inner) if curved else None
+    if curved and bent is None:
+        return None
+    more = range(g.one_of((0, 0, 1) if curved else (0, 1, 1, 1, 2)))
+    begun = [s for s in (bent, *(state(g, inner) for _ in more)) if s is not None]
+    for _ in range(2 if curved else 3 * g.one_of((1, 2, 3))):
+        g.one_of(KINDS if curved or inner.depth > 1 or g.chance(0.93) else (loop,))(inner)
     states = []
     for names, first in begun:
-        new = next_value(inner, names[0])
+        new = curved_value(inner, names[0]) if curved and not states else next_value(inner, names[0])
         if new is None:
             return None
         states.append((names, first, new))
@@ -132,12 +170,12 @@ def body(g: Drawer) -> Body | None:
     ends = condition(inner)
     return Body(
         tuple(sequences), tuple(states), tuple(inner.parts), tuple(others), n_steps, ends,
-        g.chance(0.2), g.one_of((0,) * 6 + (1, 3)), result(g, count_of),
+        g.chance(0.2), 0 if curved else g.one_of((0,) * 6 + (1, 3)), result(g, 1 if curved else count_of),
     )  # fmt: skip
 
 
-def sequence(g: Drawer, inner: Inner) -> tuple[tuple[str, ...], str, tuple[int, ...]] | None:
-    x = g.pick(d.has_axes(1), lambda w: 0 < w.array.shape[0] <= LONGEST and w.array.ndim <= 3)
+def sequence(g: Drawer, inner: Inner, fewest: int) -> tuple[tuple[str, ...], str, tuple[int, ...]] | None:
+    x = g.pick(d.has_axes(1), lambda w: fewest <= w.array.shape[0] <= LONGEST and w.array.ndim <= 3)
     if x is None:
         return None
     taps = g.one_of(((0,),) * 5 + ((-1, 0), (0, 2), (1,)))
@@ -148,6 +186,15 @@ def sequence(g: Drawer, inner: Inner) -> tuple[tuple[str, ...], str, tuple[int, 
 def count(g: Drawer) -> str | None:
     i = shapes.symbolic(g) if g.chance(0.5) else None
     return f"ng.cast({i}, 'int64') % 5" if i is not None else str(g.choose(6))
+
+
+def bent_state(g: Drawer, inner: Inner) -> tuple[tuple[str, ...], str] | None:
+    """Of floats, mostly of a leaf's."""
+    tests = (lambda w: w.array.ndim <= 2 and 0 < w.array.size <= 100, d.is_float, d.is_tame)
+    x = (g.leaf(*tests) if g.chance(0.7) else None) or g.pick(*tests)
+    if x is None:
+        return None
+    return (inner.stand_in("h", g.array(x), g.variables[x], False),), g.one_of((x, x, f"ng.sin({x})"))
 
 
 def state(g: Drawer, inner: Inner) -> tuple[tuple[str, ...], str] | None:
@@ -184,8 +231,17 @@ def next_value(inner: Inner, h: str) -> str | None:
     return inner.step(inner.one_of(forms), "ring", "next")
 
 
+def curved_value(inner: Inner, h: str) -> str | None:
+    """A value of the shape and dtype of a state, of its sine and the like."""
+    array = inner.array(h)
+    value = inner.pick(d.broadcasts(array), d.is_number, lambda w: w.array.ndim <= array.ndim)
+    cast = f"ng.cast({value or h}, {array.dtype.name!r})"
+    form = inner.one_of((f"ng.sin({h} + {cast})", f"ng.cos({h}) * ng.sin({cast})", f"ng.tanh({h} * {h} - {cast})"))
+    return inner.step(form, "smooth", "next")
+
+
 def condition(inner: Inner) -> str | None:
-    if not inner.chance(0.2):
+    if not inner.chance(0.02 if inner.small else 0.2):
         return None
     flags = [n for n in inner.own if n[0] == "b" and inner.array(n).dtype == "bool" and not inner.array(n).ndim]
     if flags and inner.chance(0.5):

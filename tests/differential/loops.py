@@ -20,8 +20,8 @@ from tests.differential.grades import Grade, Worth
 Array = np.ndarray[Any, Any]
 # Relative noise on what is rounded, and what it may become relative to the largest value: otherwise values may differ.
 NOISE = {False: (1e-13, 1e-10), True: (3e-7, 1e-5)}
-# Steps that are gone through.
-MOST_STEPS = 300
+# Steps that are gone through, those of loops inside of loops with them.
+MOST_STEPS = 1000
 _INNER = re.compile(r"\b[xstehb]\d+\b")
 
 
@@ -147,11 +147,15 @@ def by_numpy(code: str, values: dict[str, Array]) -> Any:
     return eval(str(plain.translated(code)), space)
 
 
-def worth_of(body: Body, worth: dict[str, Worth], array: Array) -> Worth:
-    """The worth of a loop's value, which is `array`: UNSURE where noise on what is rounded shows."""
+def worth_of(body: Body, worth: dict[str, Worth], array: Array, taken: list[None] | None = None) -> Worth:
+    """The worth of a loop's value, which is `array`: UNSURE where noise on what is rounded shows.
+
+    taken: the steps that loops around it have gone through.
+    """
     given = {n: worth[n] for n in inner_names(body.code) if n in worth}
+    taken = [] if taken is None else taken
     try:
-        exact, noisy = (Walk(body, given, noise).run() for noise in (False, True))
+        exact, noisy = (Walk(body, given, noise, taken).run() for noise in (False, True))
     except plain.NoSteps:
         return Worth(array, Grade.EXACT)
     except Exception:
@@ -170,8 +174,8 @@ def worth_of(body: Body, worth: dict[str, Worth], array: Array) -> Worth:
 class Walk:
     """One way through the steps of a loop."""
 
-    def __init__(self, body: Body, given: dict[str, Worth], noise: bool) -> None:
-        self.body, self.given, self.noise = body, dict(given), noise
+    def __init__(self, body: Body, given: dict[str, Worth], noise: bool, taken: list[None]) -> None:
+        self.body, self.given, self.noise, self.taken = body, dict(given), noise, taken
         self.random = np.random.default_rng(1)
         self.worst, self.scale, self.single = Grade.EXACT, 0.0, False
 
@@ -185,8 +189,6 @@ class Walk:
         wholes = [np.asarray(by_numpy(source, known)) for _, source, _ in body.sequences]
         elements = plain.elements(wholes, [taps for _, _, taps in body.sequences], body.backwards)
         steps = min([len(e) for e in elements] + self._count(known))
-        if steps > MOST_STEPS:
-            raise ValueError("too many steps")
         states = [self._first(names, first, known) for names, first, _ in body.states]
         rows: list[list[Array]] = [[] for _ in (*body.states, *body.others)]
         for t in range(steps):
@@ -217,6 +219,9 @@ class Walk:
 
     def _step(self, elements: list[Array], states: list[list[Array]], rows: list[list[Array]]) -> None:
         body = self.body
+        self.taken.append(None)
+        if len(self.taken) > MOST_STEPS:
+            raise ValueError("too many steps")
         names = [name for own, _, _ in body.sequences for name in own]
         self.given |= {n: self._known(e) for n, e in zip(names, elements, strict=True)}
         for (names, _, _), values in zip(body.states, states, strict=True):
@@ -244,7 +249,7 @@ class Walk:
         worth = (
             grades.grade(part.mode, operands, value)
             if part.body is None
-            else worth_of(part.body, {n: self.given[n] for n in names}, value)
+            else worth_of(part.body, {n: self.given[n] for n in names}, value, self.taken)
         )
         self._seen(worth)
         if self.noise and worth.floating and worth.grade < Grade.EXACT:

@@ -80,7 +80,8 @@ def scan(g: Drawer) -> str | None:
     how = g.one_of(("cumsum", "cumsum", "cumprod"))
     if g.array(x).dtype.kind != "f" and g.chance(0.3):
         how = "cumprod"
-    return g.step(f"ng.{how}({x}, axis={g.choose(g.array(x).ndim)})", "ring", "scan")
+    mode = "running" if how == "cumprod" else "ring"
+    return g.step(f"ng.{how}({x}, axis={g.choose(g.array(x).ndim)})", mode, "scan")
 
 
 def order(g: Drawer) -> str | None:

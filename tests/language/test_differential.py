@@ -14,7 +14,7 @@ import pytest
 
 import numgraph as ng
 from numgraph.reference import evaluate
-from tests.differential import plain, users, workers
+from tests.differential import plain, unmade, users, workers
 from tests.differential.bugs import BUGS, put_back
 from tests.differential.draw import THEMES, draw
 from tests.differential.drawer import computed
@@ -60,7 +60,17 @@ def test_programs_with_linear_algebra(target: str) -> None:
 @pytest.mark.parametrize("target", ["cpu", "cuda-sim"])
 def test_programs_with_loops(target: str) -> None:
     drawn = (draw(seed, small=True, only=("loops", "arithmetic", "products"), size=8) for seed in range(60))
-    judge(next(program for program in drawn if {"loop", "gradient of loop"} <= set(program.kinds)), target)
+    wanted = {"loop", "gradient of loop", "curvature of loop"}
+    judge(next(program for program in drawn if wanted <= set(program.kinds)), target)
+
+
+def test_two_gradients_of_a_loop_are_drawn_and_judged() -> None:
+    program = next(
+        p for p in (draw(seed, only=("loops",), size=2) for seed in range(9)) if "curvature of loop" in p.kinds
+    )
+    judge(program, "reference")
+    with put_back("adjoint_lost"), pytest.raises(Fault, match="loops apart"):
+        judge(program, "reference")
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +81,9 @@ def programs() -> list[Program]:
 def test_every_kind_is_drawn(programs: list[Program]) -> None:
     drawn = Counter(kind for program in programs for kind in program.kinds)
     # those of which only some programs have any
-    seldom = {"users", "draws", "matrices", "einsum", "gradient of matrices", "loop", "gradient of loop"}
+    seldom = {
+        "users", "draws", "matrices", "einsum", "gradient of matrices", "loop", "gradient of loop", "curvature of loop",
+    }  # fmt: skip
     assert {kind.strip() for kind in KINDS.split(",")} == set(drawn) - seldom
 
 
@@ -138,6 +150,25 @@ def test_an_index_in_an_array_of_which_only_a_length_is_used_is_not_looked_at() 
     program.steps.append(Step("t1", "x0 * t0.shape[1]", "ring", "kind"))
     program.outputs = ["t1"]
     assert judge(program, "cpu") == 0
+
+
+LOOP = "ng.scan(lambda {e}: {new}, sequences=[{over}], outputs_info=[None], return_list=True)[0][0]"
+
+
+@pytest.mark.parametrize("code", ["(a * x0)[5]", f"ng.sum({LOOP.format(e='b', new='a * b', over='x0')}[5])"])
+def test_a_step_that_is_not_made_is_refused_for_what_is_wrong_in_it(code: str) -> None:
+    program = small(LOOP.format(e="a", new=code, over="x0[4:]"), np.arange(3.0), "move")
+    program.actions = [Action("call", [np.arange(n)], ["plain"]) for n in (3.0, 6.0)]
+    expected = Expected.of(program)
+    assert isinstance(outcomes(program, "reference")[0][0], list)
+    result, _ = outcomes(program, "cpu")[0]
+    one_call(expected, program.actions[0].arrays)
+    assert isinstance(result, unmade.refusals(expected.unmade)) and judge(program, "cpu") == 0
+    expected.unmade.clear()
+    one_call(expected, program.actions[1].arrays)
+    assert not unmade.refusals(expected.unmade)
+    del program.actions[0]
+    assert judge(program, "cpu") == 1
 
 
 def product_of_wrong_lengths() -> Program:
@@ -231,6 +262,10 @@ def test_grades() -> None:
     many, few = (Worth(np.full(n, v, np.float32)) for n, v in ((17, 1.75), (4, 1.5)))
     assert grade("product", [many], np.full(17, 7737.64453125, np.float32)).grade == Grade.ROUNDED
     assert grade("product", [few], np.full(4, 1.5**3, np.float32)).grade == Grade.EXACT
+    # 2**60 * 2**60 leaves the range of float32, although a product from the start does not
+    for line, wanted in (([2.0**-60, 2.0**60, 2.0**60], Grade.UNSURE), ([0.0, 3.0, 4.0], Grade.EXACT)):
+        x = np.array([line], np.float32)
+        assert grade("running", [Worth(x)], np.cumprod(x, 1)).grade == wanted
     check(rounded, rounded.array + 1e-12, "close")
     for worth, got in ((rounded, rounded.array + 1e-3), (exact, exact.array + 1e-12), (wild, wild.array[::-1])):
         with pytest.raises(AssertionError, match="values"):

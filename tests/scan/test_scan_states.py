@@ -281,3 +281,16 @@ def test_of_no_steps_a_state_has_the_lengths_of_its_first_value(target: str) -> 
     assert [np.asarray(v).shape for v in f(np.ones((2, 2)), row, 2)] == [(2, 2), (2, 2)]
     with pytest.raises(ng.ShapeError, match="a step changes the length"):
         f(column, row, 1)
+
+
+@pytest.mark.parametrize("target", ["reference", "cpu", "cuda-sim"])
+def test_of_no_steps_all_rows_of_a_state_have_the_lengths_of_its_first_value(target: str) -> None:
+    """Whether or not a gradient asks for the states that steps begin with."""
+    x, k = ng.vector("x"), ng.lscalar("k")
+    h, _ = ng.scan(lambda h: h + ng.sin(ng.concatenate([h, h])), outputs_info=x, n_steps=k)
+    alone = ng.function([x, k], h, target=target)
+    both = ng.function([x, k], [h, ng.grad(ng.sqr(h).sum(), x)], target=target)
+    assert [np.asarray(v).shape for v in (alone([2.0], 0), *both([2.0], 0))] == [(0, 1), (0, 1), (1,)]
+    for f in (alone, both):
+        with pytest.raises(ng.ShapeError, match="a step changes the length"):
+            f([2.0], 1)
