@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any as _Any
 
-from numgraph import linalg, random
+from numgraph import linalg, optim, random
 from numgraph import tensor as _tensor
 from numgraph.config import config
 from numgraph.errors import (
@@ -169,7 +169,7 @@ __all__ = [
     "GivensError", "GradientError", "In", "IndexOutOfRange", "IndexShapeError", "InputError", "MatrixError",
     "MissingInputError", "NumgraphError", "OptionError", "Out", "RepeatedUpdateError", "ShapeError", "SharedVariable",
     "TensorType", "UnusedInputError", "UpdateError", "ValueOverflowError", "Variable", "__version__", "clone", "config",
-    "debugprint", "function", "grad", "hessian", "jacobian", "linalg", "pprint", "random", "shared",
+    "debugprint", "function", "grad", "hessian", "jacobian", "linalg", "optim", "pprint", "random", "shared",
 ]  # fmt: skip
 # what the ops are called, and what makes variables
 __all__ += _activations.__all__
