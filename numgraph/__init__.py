@@ -21,6 +21,7 @@ from numgraph.errors import (
     AxisError,
     DisconnectedError,
     DtypeError,
+    FileError,
     FunctionError,
     GivensError,
     GradientError,
@@ -31,6 +32,7 @@ from numgraph.errors import (
     MissingInputError,
     NumgraphError,
     OptionError,
+    PackageError,
     RepeatedUpdateError,
     ShapeError,
     UnusedInputError,
@@ -41,7 +43,8 @@ from numgraph.function import Function, function
 from numgraph.givens import clone
 from numgraph.grad import grad
 from numgraph.graph import Constant, Variable
-from numgraph.jacobians import hessian, jacobian
+from numgraph.jacobians import hessian, hessian_vector_product, jacobian
+from numgraph.minimizing import minimize
 from numgraph.ops import (
     activations as _activations,
 )
@@ -144,6 +147,7 @@ from numgraph.ops.user import *
 from numgraph.ops.usercall import *
 from numgraph.printing import debugprint, pprint
 from numgraph.program import In, Out
+from numgraph.saving import load, save
 from numgraph.scanning import api as _scanning
 from numgraph.scanning import branches as _branches
 from numgraph.scanning import folds as _folds
@@ -165,11 +169,12 @@ def __getattr__(name: str) -> _Any:
 
 
 __all__ = [
-    "ArgumentShapeError", "AxisError", "Constant", "DisconnectedError", "DtypeError", "Function", "FunctionError",
-    "GivensError", "GradientError", "In", "IndexOutOfRange", "IndexShapeError", "InputError", "MatrixError",
-    "MissingInputError", "NumgraphError", "OptionError", "Out", "RepeatedUpdateError", "ShapeError", "SharedVariable",
-    "TensorType", "UnusedInputError", "UpdateError", "ValueOverflowError", "Variable", "__version__", "clone", "config",
-    "debugprint", "function", "grad", "hessian", "jacobian", "linalg", "optim", "pprint", "random", "shared",
+    "ArgumentShapeError", "AxisError", "Constant", "DisconnectedError", "DtypeError", "FileError", "Function",
+    "FunctionError", "GivensError", "GradientError", "In", "IndexOutOfRange", "IndexShapeError", "InputError",
+    "MatrixError", "MissingInputError", "NumgraphError", "OptionError", "Out", "PackageError", "RepeatedUpdateError",
+    "ShapeError", "SharedVariable", "TensorType", "UnusedInputError", "UpdateError", "ValueOverflowError", "Variable",
+    "__version__", "clone", "config", "debugprint", "function", "grad", "hessian", "hessian_vector_product", "jacobian",
+    "linalg", "load", "minimize", "optim", "pprint", "random", "save", "shared",
 ]  # fmt: skip
 # what the ops are called, and what makes variables
 __all__ += _activations.__all__

@@ -31,6 +31,10 @@ _ABSENT = (
     ("Lop vjp", "use ng.grad(None, x, known_grads={y: v})"),
     ("Rop jvp", "use (ng.jacobian(y, x) * v).sum(axis=1), for vectors"),
     ("multi_dot", "use ng.linalg.multi_dot, or ng.matrix_dot(*matrices)"),
+    (
+        "SGD Adam AdamW RMSprop Adagrad Adadelta optimizer optimizers adam sgd rmsprop adagrad adadelta adamw",
+        "training methods stand in ng.optim: updates=ng.optim.adam(cost, params)",
+    ),
     ("logdet", "use ng.slogdet(x), which gives (sign, logarithm)"),
     ("cho_factor cho_solve", "use ng.solve(a, b, assume_a='pos'), or ng.cholesky and ng.solve_triangular"),
     ("lu lu_factor lu_solve", "use ng.solve, ng.matrix_inverse and ng.det, which share one factorisation"),

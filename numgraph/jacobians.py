@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from numgraph.errors import GradientError
+from numgraph.errors import GradientError, ShapeError
 from numgraph.grad import grad
-from numgraph.graph import Variable, describe
+from numgraph.graph import Variable, as_variable, describe
 from numgraph.ops import lengths as ln
 from numgraph.ops.define import f
 from numgraph.scanning.api import scan
 
-__all__ = ["hessian", "jacobian"]
+__all__ = ["hessian", "hessian_vector_product", "jacobian"]
 
 
 def jacobian(
@@ -68,3 +68,53 @@ def hessian(
     if isinstance(wrt, tuple):
         return tuple(rows)
     return rows if isinstance(wrt, list) else rows[0]
+
+
+def hessian_vector_product(
+    cost: Variable,
+    wrt: Variable | Sequence[Variable],
+    vectors: Any,
+    consider_constant: Iterable[Variable] | Variable | None = None,
+    disconnected_inputs: str = "raise",
+) -> Any:
+    """The product of the matrix of all second derivatives of a scalar with a vector, without the matrix.
+
+    wrt: variables of any shapes, of which all elements together are the axes of the matrix. vectors: for each a value
+    or expression of its shape. The result is a variable of the shape of `wrt`, or a list or tuple of them: how the
+    gradient changes along `vectors`, as the gradient of its product with them. It takes a few times as long as the
+    gradient.
+
+    GradientError for another number of vectors, ShapeError for one of another rank, and as `grad`.
+    """
+    several: list[Any] = list(wrt) if isinstance(wrt, list | tuple) else [wrt]
+    given = list(vectors) if isinstance(wrt, list | tuple) else [vectors]
+    along = tangents("hessian_vector_product", several, given)
+    firsts = grad(cost, several, consider_constant, disconnected_inputs=disconnected_inputs)
+    slope = inner(firsts, along)
+    constant = [consider_constant] if isinstance(consider_constant, Variable) else list(consider_constant or ())
+    found = grad(slope, several, [*constant, *along], disconnected_inputs="ignore")
+    if isinstance(wrt, tuple):
+        return tuple(found)
+    return found if isinstance(wrt, list) else found[0]
+
+
+def tangents(name: str, variables: Sequence[Variable], given: Sequence[Any]) -> list[Variable]:
+    """The vector that belongs to each variable, in its dtype; what the vectors are computed from stays out of later
+    derivatives."""
+    if len(given) != len(variables):
+        raise GradientError(f"{name}: {len(given)} vectors for {len(variables)} variables")
+    found = [as_variable(v) for v in given]
+    for variable, vector in zip(variables, found, strict=True):
+        if vector.ndim != variable.ndim:
+            raise ShapeError(
+                f"{name}: a vector has another number of axes than its variable\n"
+                f"  {describe(vector)}\n  {describe(variable)}"
+            )
+    return [f.disconnected_grad(f.cast(v, x.type.dtype)) for v, x in zip(found, variables, strict=True)]
+
+
+def inner(left: Sequence[Variable], right: Sequence[Variable]) -> Variable:
+    """The sum of all products of elements."""
+    products = [f.sum(f.mul(a, b)) for a, b in zip(left, right, strict=True)]
+    total: Variable = f.add(*products) if len(products) > 1 else products[0]
+    return total

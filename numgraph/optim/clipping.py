@@ -30,8 +30,8 @@ def clip_by_global_norm(gradients: Sequence[Any], max_norm: Any) -> list[Variabl
     """All gradients scaled by one number, so that the norm of all their elements is at most `max_norm`.
 
     max_norm: a number of at least 0, or a scalar expression. An infinite norm makes finite elements 0 and infinite ones
-    NaN; where the norm is NaN nothing is scaled. Source: R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural networks"
-    (2013), algorithm 1.
+    NaN; where the norm is NaN nothing is scaled. Source: R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of
+    training recurrent neural networks" (2013), algorithm 1.
     """
     bound = _checked("clip_by_global_norm", max_norm)
     listed = [as_variable(g) for g in gradients]
@@ -49,7 +49,8 @@ def global_norm(gradients: Sequence[Any]) -> Variable:
 
 def _scaled(gradient: Variable, norm: Variable, bound: Variable) -> Variable:
     factor = f.where(f.gt(norm, bound), bound / norm, 1.0)
-    return gradient * f.cast(factor, gradient.dtype)
+    scaled: Variable = gradient * f.cast(factor, gradient.dtype)
+    return scaled
 
 
 def _checked(name: str, limit: Any) -> Variable:

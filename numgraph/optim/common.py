@@ -94,7 +94,7 @@ def weighted(old: Variable, new: Variable, kept: float | Variable, param: Variab
 def checked_params(method: str, params: Any) -> list[SharedVariable]:
     """The parameters as a list; InputError for what is no shared variable, DtypeError for integers,
     RepeatedUpdateError for one that is there twice."""
-    listed = [params] if isinstance(params, Variable) else list(params)
+    listed: list[Any] = [params] if isinstance(params, Variable) else list(params)
     for k, p in enumerate(listed):
         if not isinstance(p, SharedVariable):
             told = f"\n  {describe(p)}" if isinstance(p, Variable) else f" {p!r}"
