@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
-from zlib import error as ZlibError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +90,8 @@ class Form(NamedTuple):
 
 
 def _write_npz(path: Path, arrays: Arrays) -> None:
+    import zipfile
+
     # `np.savez` takes names as keywords, and so not all of them
     with zipfile.ZipFile(path, "x") as archive:
         for name, array in arrays.items():
@@ -101,6 +100,9 @@ def _write_npz(path: Path, arrays: Arrays) -> None:
 
 
 def _read_npz(path: Path, wanted: set[str]) -> Found:
+    import zipfile
+    import zlib
+
     try:
         # `np.load` of a path leaves a damaged file open
         with path.open("rb") as file:
@@ -108,7 +110,7 @@ def _read_npz(path: Path, wanted: set[str]) -> Found:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise FileError(f"load: {_shown(path)} is one array, without a name")
             return Found({n: archive[n] for n in archive.files if n in wanted}, archive.files)
-    except (zipfile.BadZipFile, ZlibError, ValueError, EOFError, AttributeError) as error:
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, AttributeError) as error:
         if isinstance(error, FileError):
             raise
         raise FileError(f"load: {_shown(path)} cannot be read as .npz: {error}") from error
@@ -179,6 +181,9 @@ def _named(what: str, variables: Any) -> dict[str, SharedVariable]:
 
 
 def _instead(name: str, names: list[str]) -> str:
+    # who has no file to load waits for none of these modules
+    from difflib import get_close_matches
+
     near = get_close_matches(name, names, 1)
     shown = ", ".join(map(printable, names[:8])) + (", ..." if len(names) > 8 else "")
     return f"\n  fix: did you mean {printable(near[0])}?" if near else f"\n  it has: {shown or 'nothing'}"
