@@ -18,6 +18,7 @@ from numgraph import tensor as _tensor
 from numgraph.config import config
 from numgraph.errors import (
     ArgumentShapeError,
+    AssertionFailed,
     AxisError,
     DisconnectedError,
     DtypeError,
@@ -43,7 +44,7 @@ from numgraph.function import Function, function
 from numgraph.givens import clone
 from numgraph.grad import grad
 from numgraph.graph import Constant, Variable
-from numgraph.jacobians import hessian, hessian_vector_product, jacobian
+from numgraph.jacobians import Lop, Rop, hessian, hessian_vector_product, jacobian
 from numgraph.minimizing import minimize
 from numgraph.ops import (
     activations as _activations,
@@ -53,6 +54,9 @@ from numgraph.ops import (
 )
 from numgraph.ops import (
     create as _create,
+)
+from numgraph.ops import (
+    custom as _custom,
 )
 from numgraph.ops import (
     einsum as _einsum,
@@ -123,6 +127,7 @@ from numgraph.ops import (
 from numgraph.ops.activations import *
 from numgraph.ops.compare import *
 from numgraph.ops.create import *
+from numgraph.ops.custom import *
 from numgraph.ops.einsum import *
 from numgraph.ops.elementwise import *
 from numgraph.ops.grids import *
@@ -169,18 +174,19 @@ def __getattr__(name: str) -> _Any:
 
 
 __all__ = [
-    "ArgumentShapeError", "AxisError", "Constant", "DisconnectedError", "DtypeError", "FileError", "Function",
-    "FunctionError", "GivensError", "GradientError", "In", "IndexOutOfRange", "IndexShapeError", "InputError",
-    "MatrixError", "MissingInputError", "NumgraphError", "OptionError", "Out", "PackageError", "RepeatedUpdateError",
-    "ShapeError", "SharedVariable", "TensorType", "UnusedInputError", "UpdateError", "ValueOverflowError", "Variable",
-    "__version__", "clone", "config", "debugprint", "function", "grad", "hessian", "hessian_vector_product", "jacobian",
-    "linalg", "load", "minimize", "optim", "pprint", "random", "save", "shared",
+    "ArgumentShapeError", "AssertionFailed", "AxisError", "Constant", "DisconnectedError", "DtypeError", "FileError",
+    "Function", "FunctionError", "GivensError", "GradientError", "In", "IndexOutOfRange", "IndexShapeError",
+    "InputError", "Lop", "MatrixError", "MissingInputError", "NumgraphError", "OptionError", "Out", "PackageError",
+    "RepeatedUpdateError", "Rop", "ShapeError", "SharedVariable", "TensorType", "UnusedInputError", "UpdateError",
+    "ValueOverflowError", "Variable", "__version__", "clone", "config", "debugprint", "function", "grad", "hessian",
+    "hessian_vector_product", "jacobian", "linalg", "load", "minimize", "optim", "pprint", "random", "save", "shared",
 ]  # fmt: skip
 # what the ops are called, and what makes variables
 __all__ += _activations.__all__
 __all__ += _branches.__all__
 __all__ += _compare.__all__
 __all__ += _create.__all__
+__all__ += _custom.__all__
 __all__ += _einsum.__all__
 __all__ += _elementwise.__all__
 __all__ += _grids.__all__

@@ -118,6 +118,10 @@ class PackageError(NumgraphError, ImportError):
     """A package that numgraph needs for this alone is not installed. Fix: the message says which."""
 
 
+class AssertionFailed(NumgraphError, AssertionError):
+    """A condition of `ng.assert_op` does not hold in a call. Shared variables are as they were before."""
+
+
 class MatrixError(NumgraphError, np.linalg.LinAlgError):
     """A matrix that a function of linear algebra is not defined for; a `numpy.linalg.LinAlgError`.
 

@@ -138,7 +138,8 @@ class Check:
     kind "range": `values(...)` yields (index operand, length of the axis) pairs; each element must lie in [-length,
     length). kind "equal": pairs of lengths that must be equal. kind "nonempty": lengths that must be at least 1. kind
     "at_least": pairs (length, least). kind "broadcast": pairs of lengths of which one is 1 or both are equal. error: of
-    what class the error is, for all kinds but "range".
+    what class the error is; for "range" only AssertionFailed is looked at: then attribute `message` of the op says what
+    is asserted, and an element is 0 where it holds.
     """
 
     kind: str

@@ -24,7 +24,6 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
     "theano.gradient": (
         ("subgraph_grad", _ROP),
         ("verify_grad numeric_grad", "use numgraph.testing.check_gradient"),
-        ("grad_scale", "use m * x + disconnected_grad(x - m * x)"),
         ("undefined_grad grad_undefined grad_not_implemented grad_clip_", "gradients belong to numgraph's ops"),
     ),
     "theano.tensor": (

@@ -65,7 +65,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "": {
         **_INPUTS, **_GRAPH, **_PRINTING, **_UPDATES, **_from(functions, "Mode clone"),
         "SharedVariable": SharedVariable, "config": config, "change_flags": config.change_flags,
-        "grad": names.TENSOR["grad"], "Lop": composed.lop, "Rop": composed.rop,
+        "grad": names.TENSOR["grad"], "Lop": names.TENSOR["Lop"], "Rop": names.TENSOR["Rop"],
         "dot": names.TENSOR["dot"], **SCAN, "_asarray": np.asarray, "__version__": VERSION,
     },
     "compat": _PYTHON2,

@@ -9,6 +9,7 @@ from numgraph.ops import (
     bounds,
     compare,
     create,
+    custom,
     einsum,
     elementwise,
     grids,
@@ -38,7 +39,7 @@ from numgraph.ops import (
 MODULES = (
     bounds, elementwise, compare, special, ufuncs, reduce, statistics, nnet, create, shape, join, select, index, linalg,
     loop, sort, padding, search, solve, spectral, leastsquares, powers,
-    einsum, grids, activations, user, usercall, random,
+    einsum, grids, activations, user, usercall, random, custom,
 )  # fmt: skip
 
 for _module in MODULES:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from numgraph.program import Program
+from numgraph.runtime.refused import asserts
 from numgraph.runtime.variant import NativeVariant
 from numgraph.text import docstring, plain, printable, template
 from numgraph.userfunctions.function import recorded
@@ -197,6 +198,8 @@ def layout(variant: NativeVariant, program: Program, names: list[str]) -> dict[s
 
 
 def _failure(cause: Any) -> str:
+    if asserts(cause):
+        return template(f"assert_op: {cause.node.attributes['message']}")
     if cause.kind in ("check", "range"):
         return "index {a} is out of range for an axis of length {b}"
     if cause.kind == "broken":

@@ -1,0 +1,195 @@
+"""Transforms of gradients: products with Jacobians, gradients with rules of their own, assertions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import numgraph as ng
+
+
+def differentiable() -> tuple[list[Any], list[Any], list[np.ndarray[Any, Any]]]:
+    """Inputs, outputs of several ranks, and values."""
+    a, b = ng.matrix("a"), ng.vector("b")
+    h, _ = ng.scan(lambda t, h: ng.tanh(t + h * b[:2]), sequences=a[:, :2], outputs_info=ng.zeros(2))
+    outputs = [
+        ng.tanh(ng.dot(a, b)), ng.softmax(a, axis=1) * b, ng.sum(a**2), ng.sort(b)[::-1], h,
+        ng.where(a > 0, ng.exp(a), ng.square(a)), ng.max(a, axis=0), ng.cholesky(ng.dot(a, a.T) + 2 * ng.eye(3)),
+    ]  # fmt: skip
+    rng = np.random.default_rng(0)
+    return [a, b], outputs, [rng.normal(size=(3, 4)), rng.normal(size=4)]
+
+
+@pytest.mark.parametrize("k", range(8))
+def test_rop_and_lop_against_differences(k: int, target: str) -> None:
+    inputs, outputs, values = differentiable()
+    y, rng = outputs[k], np.random.default_rng(1)
+    vectors = [rng.normal(size=v.shape) for v in values]
+    u, v = ng.matrix("u"), ng.vector("v")
+    f = ng.function(inputs, y, on_unused_input="ignore")
+    moved = ng.function([*inputs, u, v], ng.Rop(y, inputs, [u, v]), on_unused_input="ignore")(*values, *vectors)
+    sides = [f(*(x + s * d for x, d in zip(values, vectors, strict=True))) for s in (1e-6, -1e-6)]
+    assert moved.shape == sides[0].shape
+    np.testing.assert_allclose(moved, (sides[0] - sides[1]) / 2e-6, rtol=1e-6, atol=1e-7)
+    # the two products agree: w @ (J @ v) is (w @ J) @ v
+    w = rng.normal(size=moved.shape)
+    pulled = ng.function(inputs, ng.Lop(y, inputs, w, disconnected_inputs="ignore"), on_unused_input="ignore")(*values)
+    assert np.sum(w * moved) == pytest.approx(sum(np.sum(p * d) for p, d in zip(pulled, vectors, strict=True)))
+
+
+def test_rop_of_several_outputs(target: str) -> None:
+    """Lists and tuples come back as such; an output twice, one that does not depend on it, float32."""
+    x = ng.vector("x", dtype="float32")
+    y, z = x**2, ng.vector("z", dtype="float32")
+    found = ng.Rop((y, z, y), x, ng.ones_like(x))
+    assert isinstance(found, tuple) and [v.dtype for v in found] == ["float32"] * 3
+    results = ng.function([x, z], list(found))([1.0, 2.0], [5.0])
+    assert [r.tolist() for r in results] == [[2, 4], [0], [2, 4]]
+    with pytest.raises(ng.DisconnectedError, match=r"no output depends on .*\n  z: .*\n  x: "):
+        ng.Rop(z, x, x)
+    zero = ng.Rop(z, x, x, disconnected_outputs="ignore")
+    assert ng.function([z], zero)([1.0, 2.0]).tolist() == [0, 0]
+    with pytest.raises(ng.GradientError, match="Rop: 2 vectors for 1 variables"):
+        ng.Rop(y, x, [x, x])
+    with pytest.raises(ng.ShapeError, match="another number of axes"):
+        ng.Rop(y, x, ng.matrix(dtype="float32"))
+    with pytest.raises(ng.GradientError, match="Lop: 1 vectors for 2 outputs"):
+        ng.Lop([y, z], x, [x])
+    twice = ng.function([x], ng.Lop([y, y], x, [ng.ones_like(x), 2 * ng.ones_like(x)]))
+    assert twice([1.0, 2.0]).tolist() == [6, 12]
+
+
+def test_rop_along_what_depends_on_the_variable() -> None:
+    x = ng.vector("x")
+    assert ng.function([x], ng.Rop(x**3, x, x))([1.0, 2.0]).tolist() == [3, 24]
+
+
+def test_nothing_of_the_first_sweep_is_left() -> None:
+    """The code of a product with a Jacobian does not compute what arrives, nor the cost."""
+    x, v = ng.vector("x"), ng.vector("v")
+    f = ng.function([x, v], ng.Rop(ng.tanh(x), x, v), target="cpu")
+    assert f.listing.count("tanh(") <= 2 and "zeros" not in f.source
+
+
+def test_control_of_gradients(target: str) -> None:
+    x = ng.vector("x")
+    for y, want in [
+        (ng.grad_scale(x, -0.5) ** 2, [-1, -2]),
+        (ng.grad_clip(x, -1, 1) ** 2 * 3, [1, 1]),
+        (ng.disconnected_grad(x) * x, [1, 2]),
+        (ng.zero_grad(x) * x, [1, 2]),
+        (ng.consider_constant(x) * x, [1, 2]),
+    ]:
+        _, gradient = ng.function([x], [y, ng.grad(y.sum(), x)])([1.0, 2.0])
+        assert gradient.tolist() == want
+    with pytest.raises(ng.DtypeError, match="grad_scale: n: int64"):
+        ng.grad_scale(ng.vector("n", dtype="int64"), 2)
+
+
+def test_custom_gradient(target: str) -> None:
+    x, w = ng.vector("x"), ng.scalar("w")
+    seen = []
+
+    def rule(g: Any, a: Any, b: Any) -> list[Any]:
+        seen.append((a, b))
+        return [g * 10 * a, ng.sum(g) * 100]
+
+    y = ng.custom_gradient(lambda a, b: ng.floor(a * b), x, w, grad=rule)
+    gx, gw = ng.grad(ng.sum(2 * y), [x, w])
+    assert seen == [(x, w)]
+    values = ng.function([x, w], [y, gx, gw])([1.5, 2.0], 3.0)
+    assert [v.tolist() for v in values] == [[4, 6], [30, 40], 400]
+    # and of the rule again
+    second = ng.grad(ng.sum(gx), x)
+    assert ng.function([x, w], second, on_unused_input="ignore")([1.5, 2.0], 3.0).tolist() == [20, 20]
+
+
+def test_custom_gradient_in_a_scan_and_without_one() -> None:
+    x = ng.vector("x")
+    h, _ = ng.scan(
+        lambda t, h: ng.custom_gradient(lambda a, b: a * b, t, h, grad=lambda g, a, b: [g, None]), x, ng.constant(1.0)
+    )
+    assert ng.function([x], ng.grad(h[-1], x))([2.0, 3.0, 4.0]).tolist() == [0, 0, 1]
+    y = ng.custom_gradient(ng.exp, x, grad=lambda g, a: None)
+    with pytest.raises(ng.DisconnectedError):
+        ng.grad(ng.sum(y), x)
+    with pytest.raises(ng.GradientError, match="the rule gave 2 parts for 1 inputs"):
+        ng.grad(ng.sum(ng.custom_gradient(ng.exp, x, grad=lambda g, a: [g, g])), x)
+    with pytest.raises(ng.ShapeError, match="a part of the gradient has more axes than its input"):
+        ng.grad(ng.sum(ng.custom_gradient(ng.exp, x, grad=lambda g, a: g[None])), x)
+
+
+# -- assertions -----------------------------------------------------------------------------------------------------
+
+
+def test_assertions_pass_values_and_gradients(target: str) -> None:
+    x = ng.vector("x")
+    y = ng.sqrt(ng.assert_op(x, x >= 0, ng.sum(x) < 100, message="x is no area"))
+    f = ng.function([x], [y, ng.grad(ng.sum(y), x)])
+    assert [v.tolist() for v in f([4.0, 16.0])] == [[2, 4], [0.25, 0.125]]
+    assert f([])[0].shape == (0,)
+    with pytest.raises(ng.AssertionFailed, match=r"x is no area: the value at \[1\] is -1.5\n.*x: float64\[2\]"):
+        f([4.0, -1.5])
+    with pytest.raises(AssertionError, match=r"x is no area: the value is \[99\. +2\.\]"):
+        f([99.0, 2.0])
+
+
+def test_an_assertion_names_the_line_and_leaves_shared_values(target: str) -> None:
+    w, x = ng.shared(np.ones(3), name="w"), ng.scalar("x")
+    n = ng.shared(0, name="n")
+    step = ng.function([x], w * 2, updates=[(w, ng.assert_op(w - x, w - x > 0)), (n, n + 1)])
+    step(0.5)
+    with pytest.raises(ng.AssertionFailed) as failed:
+        step(0.75)
+    assert "test_transforms.py" in str(failed.value) and "is not as asserted" in str(failed.value)
+    assert "-0.25" in str(failed.value)
+    assert w.get_value().tolist() == [0.5] * 3 and n.get_value() == 1
+
+
+@pytest.mark.parametrize("condition", ["scalar", "constant", "length"])
+def test_conditions_of_numbers(condition: str, target: str) -> None:
+    x, k = ng.vector("x"), ng.scalar("k", dtype="int64")
+    holds = {"scalar": k > 2, "constant": ng.constant(False), "length": ng.gt(x.shape[0], 2)}[condition]
+    f = ng.function([x, k], ng.assert_op(x, holds, message="too few"), on_unused_input="ignore")
+    with pytest.raises(ng.AssertionFailed, match=r"too few"):
+        f([1.0, 2.0], 1)
+    if condition != "constant":
+        assert f([1.0, 2.0, 3.0], 3).tolist() == [1, 2, 3]
+
+
+def test_assertions_in_loops_and_sweeps(target: str) -> None:
+    x, total = ng.vector("x"), ng.shared(0.0, name="total")
+    h, _ = ng.scan(lambda t, h: ng.assert_op(t + h, t + h < 5, message="too much"), x, ng.constant(0.0))
+    f = ng.function([x], updates=[(total, total + h[-1])])
+    f([1.0, 2.0])
+    with pytest.raises(ng.AssertionFailed, match="too much"):
+        f([1.0, 2.0, 3.0])
+    assert total.get_value() == 3
+    i = ng.scalar("i")
+    g = ng.function([i], updates=[(total, ng.assert_op(total + i, total + i < 6, message="six"))])
+    with pytest.raises(ng.AssertionFailed, match="six"):
+        g.sweep(i=[1.0, 1.0, 1.0, 1.0])
+    assert total.get_value() == 5
+
+
+def test_assertions_on_a_simulated_device() -> None:
+    x, w = ng.vector("x", dtype="float32"), ng.shared(np.ones(2, "float32"), name="w")
+    f = ng.function([x], updates=[(w, ng.assert_op(w + x, x > 0, message="not positive"))], target="cuda-sim")
+    f([1.0, 2.0])
+    with pytest.raises(ng.AssertionFailed, match=r"not positive"):
+        f([1.0, -2.0])
+    assert w.get_value().tolist() == [2, 3]
+
+
+def test_an_exported_module_asserts(tmp_path: Any) -> None:
+    import runpy
+
+    x = ng.vector("x")
+    ng.function([x], ng.assert_op(x, x > 0, message="not {positive}"), name="step", target="cpu").export(tmp_path / "m.py")
+    module = runpy.run_path(str(tmp_path / "m.py"))
+    call = module["step"]
+    assert call(np.array([1.0])).tolist() == [1]
+    with pytest.raises(Exception, match=r"assert_op: not \{positive\}"):
+        call(np.array([-1.0]))
