@@ -11,6 +11,7 @@ Importing this loads neither Numba nor SciPy: the compiler is loaded when the fi
 
 from __future__ import annotations
 
+from importlib import import_module as _import_module
 from typing import Any as _Any
 
 from numgraph import linalg, optim, random
@@ -160,14 +161,19 @@ from numgraph.scanning.api import *
 from numgraph.scanning.branches import *
 from numgraph.scanning.folds import *
 from numgraph.shared import SharedVariable, shared
+from numgraph.subgraphs import Subgraph, subgraph
 from numgraph.tensor import *
 from numgraph.types import TensorType
+from numgraph.vectorizing import vectorize
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> _Any:
     """AttributeError that says what to use in the place of a name that is not there."""
+    if name == "testing":
+        # loaded when somebody asks for it
+        return _import_module("numgraph.testing")
     from numgraph.absent import absent
 
     raise AttributeError(absent(name, __all__))
@@ -177,9 +183,10 @@ __all__ = [
     "ArgumentShapeError", "AssertionFailed", "AxisError", "Constant", "DisconnectedError", "DtypeError", "FileError",
     "Function", "FunctionError", "GivensError", "GradientError", "In", "IndexOutOfRange", "IndexShapeError",
     "InputError", "Lop", "MatrixError", "MissingInputError", "NumgraphError", "OptionError", "Out", "PackageError",
-    "RepeatedUpdateError", "Rop", "ShapeError", "SharedVariable", "TensorType", "UnusedInputError", "UpdateError",
-    "ValueOverflowError", "Variable", "__version__", "clone", "config", "debugprint", "function", "grad", "hessian",
-    "hessian_vector_product", "jacobian", "linalg", "load", "minimize", "optim", "pprint", "random", "save", "shared",
+    "RepeatedUpdateError", "Rop", "ShapeError", "SharedVariable", "Subgraph", "TensorType", "UnusedInputError",
+    "UpdateError", "ValueOverflowError", "Variable", "__version__", "clone", "config", "debugprint", "function", "grad",
+    "hessian", "hessian_vector_product", "jacobian", "linalg", "load", "minimize", "optim", "pprint", "random", "save",
+    "shared", "subgraph", "vectorize",
 ]  # fmt: skip
 # what the ops are called, and what makes variables
 __all__ += _activations.__all__

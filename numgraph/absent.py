@@ -49,7 +49,7 @@ _ABSENT = (
         "use ng.grad(cost, wrt), where wrt may be a list; cost and gradients may be outputs",
     ),
     ("jit", "use ng.function(inputs, outputs), which compiles an expression"),
-    ("vmap", "operations broadcast: give the arrays one more axis"),
+    ("vmap", "use ng.vectorize(y, {x: xs}), or give the arrays one more axis: operations broadcast"),
     ("nnet", "ng.softmax, ng.sigmoid, ng.relu and the like stand in numgraph itself"),
     ("gather", "use x[indices], or ng.take(x, indices, axis)"),
     ("index_update", "use ng.set_subtensor(x[indices], value)"),

@@ -164,6 +164,9 @@ class Op:
     reach: `(counts, out, *inputs, **attrs) -> one bool array or None per input`: which elements of each input count
         (None: all), where only those elements of `out` count for which `counts` (None: all) holds. None: by the form,
         see `reach`.
+    batch: `(batched, *inputs, **attrs) -> Variable or None`, the op over a new first axis, which those inputs have for
+    which `batched` is True; None where that takes a loop. A result without the axis is the same for all. None: by the
+    form, see `vectorizing`.
     show: `(*syntax trees of the operands, **attrs) -> syntax tree`, how formulas write it (`x[a:b]`); None: as a call.
     says: what messages call it where users know it by another name.
     user: for an op that calls a user's function, that function: the op is no row of the table then. converts: whether
@@ -202,6 +205,7 @@ class Op:
     samples: Callable[[], list[tuple[list[Any], dict[str, Any]]]] | None = None
     dtypes: tuple[str, ...] = ("float32", "float64", "int32", "int64", "uint8", "bool")
     reach: Callable[..., Sequence[Any]] | None = None
+    batch: Callable[..., Any] | None = None
     show: Callable[..., ast.expr] | None = None
     moves: bool = False
     uniform: bool = False

@@ -9,7 +9,7 @@ import numpy as np
 
 from numgraph.errors import AssertionFailed, GradientError, ShapeError
 from numgraph.graph import Variable, apply, as_operands, as_variable, describe, label
-from numgraph.op import Check, Op, first
+from numgraph.op import OPS, Check, Op, first
 from numgraph.ops.define import f
 
 __all__ = ["assert_op", "custom_gradient"]
@@ -84,6 +84,7 @@ OP_ASSERT = Op(
     lambda g, out, x, failed, message: (g, None),
     element=lambda idx, x, failed, message: x.at(*idx),
     moves=True,
+    batch=lambda batched, x, failed, message: apply(OPS["assert_op"], [x, failed], message=message),
     shape=lambda x, failed, message: x.shape,
     checks=(Check("range", lambda x, failed, message: [(failed, 1)], "an assertion fails", AssertionFailed),),
     samples=lambda: [([np.array([0.5, -1.0]), np.array([0, 0, 0])], {"message": "m"})],

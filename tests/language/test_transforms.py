@@ -187,9 +187,82 @@ def test_an_exported_module_asserts(tmp_path: Any) -> None:
     import runpy
 
     x = ng.vector("x")
-    ng.function([x], ng.assert_op(x, x > 0, message="not {positive}"), name="step", target="cpu").export(tmp_path / "m.py")
+    ng.function([x], ng.assert_op(x, x > 0, message="not {positive}"), name="step", target="cpu").export(
+        tmp_path / "m.py"
+    )
     module = runpy.run_path(str(tmp_path / "m.py"))
     call = module["step"]
     assert call(np.array([1.0])).tolist() == [1]
     with pytest.raises(Exception, match=r"assert_op: not \{positive\}"):
         call(np.array([-1.0]))
+
+
+# -- subgraphs and checks -------------------------------------------------------------------------------------------
+
+
+def test_subgraph(target: str) -> None:
+    x, k = ng.vector("x"), ng.scalar("k")
+    w = ng.shared(2.0, name="w")
+    piece = ng.subgraph([x, k], [ng.sum(x * k) * w, x - k], name="piece")
+    assert repr(piece) == "<subgraph piece(x, k)>"
+    a, b = ng.vectors("ab")
+    first, rest = piece(a, 3)
+    second, _ = piece(rest, k=ng.sum(b))
+    values = ng.function([a, b], [first, rest, second, ng.grad(second, b)])([1.0, 2.0], [0.5, 0.25])
+    assert [v.tolist() for v in values] == [18, [-2, -1], -4.5, [-6, -6]]
+    w.set_value(3.0)
+    assert ng.function([a], piece(a, 3)[0])([1.0, 2.0]) == 27
+
+
+def test_subgraph_with_a_gradient_of_its_own(target: str) -> None:
+    x = ng.vector("x")
+    piece = ng.subgraph([x], ng.floor(x), grad=lambda g, v: g * v)
+    a = ng.vector("a")
+    y = piece(2 * a)
+    got = ng.function([a], [y, ng.grad(y.sum(), a)])([1.25, 2.0])
+    assert [v.tolist() for v in got] == [[2, 4], [5, 8]]
+
+
+def test_subgraph_errors() -> None:
+    x, m = ng.vector("x"), ng.matrix("m")
+    piece = ng.subgraph([x], x + 1, name="piece")
+    for wrong, kind, said in [
+        (lambda: ng.subgraph([x], x + m), ng.MissingInputError, "an output needs what is no input\n  m: float64"),
+        (lambda: ng.subgraph([x, x], x), ng.InputError, "an input is there twice"),
+        (lambda: ng.subgraph([3], x), ng.InputError, "inputs must be variables, got 3"),
+        (lambda: ng.subgraph([x], [x, 3]), ng.InputError, "outputs must be variables, got 3"),
+        (lambda: ng.subgraph([x], [x, x], grad=lambda g, v: g), ng.InputError, "grad= is for one output, not 2"),
+        (lambda: piece(), ng.InputError, r"<subgraph piece\(x\)>: misses an argument\n  x: float64"),
+        (lambda: piece(x, x), ng.InputError, "takes 1 arguments, got 2"),
+        (lambda: piece(x, x=x), ng.InputError, "got several values for the input x"),
+        (lambda: piece(y=x), ng.InputError, "has no input named y"),
+        (lambda: piece(m), ng.InputError, "2 axes for 1\n  given: m"),
+    ]:
+        with pytest.raises(kind, match=said):
+            wrong()
+
+
+def test_verify_grad_and_check_op_find_what_is_wrong() -> None:
+    from numgraph.op import OPS, Op, same
+
+    ng.testing.verify_grad(lambda x, y, k: ng.tanh(x * y) * k, [np.ones(2, "float32"), 0.5, 2])
+    with pytest.raises(AssertionError, match="derivative 1 for operand 0"):
+        ng.testing.verify_grad(lambda x: ng.grad_scale(x, 2) ** 2, [np.ones(2)])
+    with pytest.raises(ng.GradientError, match="no point is a float"):
+        ng.testing.verify_grad(lambda k: k, [3])
+    try:
+        right = Op("mine", ("x",), "x * x.", same, np.square, lambda g, out, x: (2.0 * g * x,), scalar="x * x",
+                   dtypes=("float32", "float64"))  # fmt: skip
+        wrong = Op("mine_wrongly", ("x",), "x * x.", same, np.square, lambda g, out, x: (g * x,), scalar="x * x")
+        other = Op("mine_otherwise", ("x",), "x * x.", same, np.square, lambda g, out, x: (2.0 * g * x,),
+                   scalar="x * x + x")  # fmt: skip
+        ng.testing.check_op(right)
+        with pytest.raises(AssertionError, match=r"mine_wrongly with \{\}: derivative 1"):
+            ng.testing.check_op(wrong, dtypes=["float64"])
+        # the reference alone would not see that compiled code differs
+        ng.testing.check_op(other, ng.testing.by_reference, dtypes=["float64"])
+        with pytest.raises(AssertionError, match="mine_otherwise of"):
+            ng.testing.check_op(other, dtypes=["float64"])
+    finally:
+        for name in ("mine", "mine_wrongly", "mine_otherwise"):
+            OPS.pop(name, None)
