@@ -63,7 +63,7 @@ _PYTHON2 = {
 # The module `theano` is "". What is missing in a module is added from the table of `missing`.
 CONTENTS: dict[str, dict[str, Any]] = {
     "": {
-        **_INPUTS, **_GRAPH, **_PRINTING, **_UPDATES, **_from(functions, "Mode clone"),
+        **_INPUTS, **_GRAPH, **_PRINTING, **_UPDATES, **_from(functions, "Mode clone OpFromGraph"),
         "SharedVariable": SharedVariable, "config": config, "change_flags": config.change_flags,
         "grad": names.TENSOR["grad"], "Lop": names.TENSOR["Lop"], "Rop": names.TENSOR["Rop"],
         "dot": names.TENSOR["dot"], **SCAN, "_asarray": np.asarray, "__version__": VERSION,
@@ -72,8 +72,9 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "compat.python2x": _PYTHON2,
     "compile": {
         **_from(functions, "get_default_mode get_mode"), **_INPUTS, **_MODES, **_SHARED,
-        "pfunc": functions.function, "UnusedInputError": UnusedInputError,
+        "pfunc": functions.function, "UnusedInputError": UnusedInputError, "OpFromGraph": functions.OpFromGraph,
     },
+    "compile.builders": {"OpFromGraph": functions.OpFromGraph},
     "compile.debugmode": {"DebugMode": functions.DebugMode},
     "compile.function_module": {"UnusedInputError": UnusedInputError, "Function": Function},
     "compile.io": {"In": functions.In, "Out": Out},
