@@ -58,7 +58,6 @@ _ABSENT = (
     ("partition argpartition", "use ng.topk or ng.argtopk, or ng.sort"),
     ("evaluate", "use x.eval({y: value})"),
     ("placeholder variable", "use ng.scalar, ng.vector, ng.matrix or ng.tensor"),
-    ("Print", "make it an output of the function; ng.debugprint(x) prints an expression"),
 )
 ABSENT = {name: instead for names, instead in _ABSENT for name in names.split()}
 

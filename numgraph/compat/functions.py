@@ -11,7 +11,7 @@ from numgraph.errors import GivensError, OptionError, ShapeError, UpdateError
 from numgraph.function import function as native_function
 from numgraph.givens import clone as native_clone
 from numgraph.givens import pairs
-from numgraph.graph import Variable, as_variable, toposort
+from numgraph.graph import Variable, toposort
 from numgraph.op import OPS
 from numgraph.ops.custom import assert_op as assertion
 from numgraph.ops.define import f
@@ -302,18 +302,6 @@ class Op:
             f"{cls.__name__}: ops of C code or Python are not taken over; numgraph.elementwise and numgraph.call make "
             "ops of Numba functions"
         )
-
-
-class Print:
-    """Theano's op that prints a value: here the value alone, with a warning."""
-
-    def __init__(self, message: str = "", attrs: Any = ("__str__",)) -> None:
-        self.message = message
-
-    def __call__(self, x: Any) -> Variable:
-        """`x` itself."""
-        warn(f"Print({self.message!r}) prints nothing here: make the variable an output of the function")
-        return as_variable(x)
 
 
 class Assert:

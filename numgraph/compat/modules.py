@@ -18,6 +18,7 @@ from numgraph.compat.variables import Apply
 from numgraph.errors import MissingInputError, UnusedInputError
 from numgraph.function import Function
 from numgraph.graph import Constant, Variable
+from numgraph.ops.custom import Print as PrintValue
 from numgraph.printing import pprint
 from numgraph.program import Out
 from numgraph.scanning.branches import ifelse
@@ -97,7 +98,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "ifelse": {"ifelse": ifelse},
     "misc": {},
     "misc.pkl_utils": {"dump": _dump, "load": _load},
-    "printing": {**_PRINTING, "Print": functions.Print, "min_informative_str": pprint},
+    "printing": {**_PRINTING, "Print": PrintValue, "min_informative_str": pprint},
     "sandbox": {},
     "sandbox.cuda": {
         "cuda_available": False, "cuda_enabled": False, "host_from_gpu": _same, "gpu_from_host": _same,

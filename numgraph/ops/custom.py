@@ -1,4 +1,4 @@
-"""Gradients and conditions that users state: `custom_gradient` and `assert_op`."""
+"""What users state about values and gradients: `custom_gradient`, `assert_op`, `Print`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 
 from numgraph.errors import AssertionFailed, GradientError, ShapeError
 from numgraph.graph import Variable, apply, as_operands, as_variable, describe, label
-from numgraph.op import OPS, Check, Op, first
+from numgraph.op import OPS, Check, Op, first, same
 from numgraph.ops.define import f
 
-__all__ = ["assert_op", "custom_gradient"]
+__all__ = ["Print", "assert_op", "custom_gradient"]
 
 Rule = Callable[..., Any]
 
@@ -108,3 +108,33 @@ def assert_op(x: Any, *conditions: Any, message: str = "") -> Variable:
         failed = f.cast(f.eq(holds, 0), "int64")
         result = apply(OP_ASSERT, [result, failed], message=text)
     return result
+
+
+# -- printing -------------------------------------------------------------------------------------------------------
+
+PRINTED = Op(
+    "printed",
+    ("x",),
+    "x, which calls of a function print.",
+    same,
+    lambda x, message, attributes: np.array(x),
+    lambda g, out, x, message, attributes: (g,),
+    scalar="x",
+    samples=lambda: [([np.array([0.5, -1.0])], {"message": "x", "attributes": ("__str__",)})],
+)
+
+
+class Print:
+    """`Print(message)(x)` is x, which each call of a function that needs it prints, when it has ended.
+
+    attrs: attributes of the array, each on a line of its own: `("shape", "mean")`; a method is called. Lines come in
+    the order of the graph, also for compiled code and in a sweep; the value is one output more, so it has memory of its
+    own. Inside a step of `scan` nothing is printed, which a warning says. Gradients pass as through x.
+    """
+
+    def __init__(self, message: str = "", attrs: Any = ("__str__",)) -> None:
+        self.message, self.attributes = str(message), tuple(map(str, attrs))
+
+    def __call__(self, x: Any) -> Variable:
+        """x, which is printed."""
+        return apply(PRINTED, [as_variable(x)], message=self.message, attributes=self.attributes)

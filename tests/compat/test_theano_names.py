@@ -270,10 +270,11 @@ def test_ops_of_users_are_refused_when_they_are_made() -> None:
         Double()
 
 
-def test_print_passes_the_value_and_warns() -> None:
+def test_print(target: str, capsys: pytest.CaptureFixture[str]) -> None:
     x = T.dvector("x")
-    with pytest.warns(UserWarning, match="prints nothing"):
-        assert theano.printing.Print("here")(x) is x
+    f = theano.function([x], theano.printing.Print("here", attrs=("shape", "__str__"))(x) * 2)
+    assert f([1.0, 2.0]).tolist() == [2, 4]
+    assert capsys.readouterr().out == "here shape = (2,)\nhere __str__ = [1. 2.]\n"
 
 
 def test_assert_looks_at_its_conditions(target: str) -> None:

@@ -266,3 +266,46 @@ def test_verify_grad_and_check_op_find_what_is_wrong() -> None:
     finally:
         for name in ("mine", "mine_wrongly", "mine_otherwise"):
             OPS.pop(name, None)
+
+
+# -- printing -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["single", "list", "dict", "none"])
+def test_print(form: str, target: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Values are printed by each call, and what is returned and updated stays as it was."""
+    x, w = ng.vector("x"), ng.shared(1.0, name="w")
+    h = ng.Print("h")(x * 2)
+    y = ng.Print("sum", attrs=("ndim", "__str__"))(ng.sum(h))
+    outputs = {"single": y, "list": [y, h], "dict": {"y": y}, "none": None}[form]
+    f = ng.function([x], outputs, updates=[(w, w + y)])
+    found = f([1.0, 2.0])
+    assert capsys.readouterr().out == "h __str__ = [2. 4.]\nsum ndim = 0\nsum __str__ = 6.0\n"
+    assert w.get_value() == 7
+    if form == "none":
+        assert found is None
+    else:
+        value = found if form == "single" else found[0] if form == "list" else found["y"]
+        assert value == 6
+    f.copy()([0.5, 0.5])
+    assert capsys.readouterr().out.startswith("h __str__ = [1. 1.]\n")
+
+
+def test_print_of_a_gradient_and_in_a_sweep(target: str, capsys: pytest.CaptureFixture[str]) -> None:
+    x, total = ng.scalar("x"), ng.shared(0.0, name="total")
+    y = ng.Print("y")(x**2)
+    g = ng.Print("g")(ng.grad(y * 3, x))
+    f = ng.function([x], g, updates=[(total, total + y)])
+    assert f.sweep(x=[1.0, 2.0]).tolist() == [6, 12]
+    assert capsys.readouterr().out == "".join(f"{v[0]} __str__ = {v[1:]}\n" for v in ("g6.0", "y1.0", "g12.0", "y4.0"))
+    assert total.get_value() == 5
+
+
+def test_print_where_it_is_not_printed(tmp_path: Any) -> None:
+    x = ng.vector("x")
+    h, _ = ng.scan(lambda t: ng.Print("step")(t) + 1, x)
+    with pytest.warns(UserWarning, match=r"Print\('step'\) prints nothing inside of a scan"):
+        f = ng.function([x], h)
+    assert f([1.0]).tolist() == [2]
+    with pytest.raises(ng.OptionError, match="a function that prints is not exported"):
+        ng.function([x], ng.Print("x")(x), target="cpu").export(tmp_path / "m.py")

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "numgraph"
 LAYERS = """
     errors config text absent whole pickled source userfunctions lengths.dims types randoms scalars op operators graph
     storage arguments shared saving ops linalg tensor random patterns substitution stable formula givens updates reach
-    subgraphs scanning vectorizing grad jacobians optim reference program binder printing explain.explanation
+    subgraphs scanning vectorizing grad jacobians optim reference program prints binder printing explain.explanation
     inspector.record passes cache fingerprint convention lengths.rules traits ir lengths elements rewrite schedule
     loops emit processor lower target runtime explain cuda compile cuda.passes recall call sweep function minimizing
     testing compat inspector demo cli __main__
