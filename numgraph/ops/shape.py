@@ -81,6 +81,9 @@ def inverse_pattern(ndim: int, pattern: Pattern) -> Pattern:
     return tuple(pattern.index(axis) if axis in pattern else -1 for axis in range(ndim))
 
 
+_ONES = "an axis that is dropped has length {a}, not 1"
+_IS_ONE = Check("equal", lambda x, pattern: [(x.shape[a], 1) for a in _dropped(x.ndim, pattern)], _ONES)
+
 DIMSHUFFLE = Op(
     "dimshuffle",
     ("x",),
@@ -94,13 +97,7 @@ DIMSHUFFLE = Op(
     shape=lambda x, pattern: tuple(1 if p < 0 else x.shape[p] for p in pattern),
     batch=lambda batched, x, pattern: shuffled(x, (0, *(p + 1 if p >= 0 else -1 for p in pattern))),
     show=formula.shuffled,
-    checks=(
-        Check(
-            "equal",
-            lambda x, pattern: [(x.shape[a], 1) for a in _dropped(x.ndim, pattern)],
-            "an axis that is dropped has length {a}, not 1",
-        ),
-    ),
+    checks=(_IS_ONE,),
     samples=lambda: [
         ([np.arange(6, dtype=np.float64).reshape(2, 1, 3)], {"pattern": p})
         for p in ((2, -1, 0, 1), (2, 0), (0, 2), (1, 0, 2))

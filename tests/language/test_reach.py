@@ -22,7 +22,7 @@ GOOD = np.array([0.3, 0.6])
 UNARY = [
     op
     for op in OPS.values()
-    if op.scalar and op.grad and len(op.args) == 1 and op.name not in ("cast", "grad_clip", "grad_scale")
+    if op.scalar and op.grad and len(op.args) == 1 and op.name not in ("cast", "grad_clip", "grad_scale", "printed")
 ]
 BINARY = [op for op in OPS.values() if op.scalar and op.grad and len(op.args) == 2 and not op.keeps]
 
