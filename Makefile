@@ -16,6 +16,8 @@ DEVICE_MINUTES ?= 5
 MINUTES ?= 120
 # setuptools warns of every editable installation
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# new files of the tree are seen at once, see setup.cfg
+EDITABLE := --config-settings editable_mode=lenient
 
 # The tests start a hundred processes, in which Python would compile numgraph's modules each time: 0.3 seconds
 unexport PYTHONDONTWRITEBYTECODE
@@ -52,7 +54,7 @@ bench: $(VENV)/dev
 
 # large: JAX, PyTorch, PyTensor
 bench-peers: $(VENV)/run
-	@$(PIP) -e '.[bench]'
+	@$(PIP) $(EDITABLE) -e '.[bench]'
 
 readme: $(VENV)/dev
 	$(BIN)/python -m bench readme figures.json README.md
@@ -66,12 +68,12 @@ $(VENV)/run: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "numgraph needs Python 3.11 or newer; try make PYTHON=python3.12")'
 	@$(PYTHON) -m venv $(VENV)
 	@echo 'installing numgraph and what it needs (NumPy, SciPy, Numba, rich) into $(VENV)'
-	@$(PIP) -e .
+	@$(PIP) $(EDITABLE) -e .
 	@touch $@
 
 $(VENV)/dev: $(VENV)/run
 	@echo 'installing the tools for tests into $(VENV)'
-	@$(PIP) -e '.[dev]'
+	@$(PIP) $(EDITABLE) -e '.[dev]'
 	@touch $@
 
 clean:

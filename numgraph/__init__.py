@@ -11,16 +11,19 @@ Importing this loads neither Numba nor SciPy: the compiler is loaded when the fi
 
 from __future__ import annotations
 
+from importlib import import_module as _import_module
 from typing import Any as _Any
 
-from numgraph import linalg, random
+from numgraph import linalg, optim, random
 from numgraph import tensor as _tensor
 from numgraph.config import config
 from numgraph.errors import (
     ArgumentShapeError,
+    AssertionFailed,
     AxisError,
     DisconnectedError,
     DtypeError,
+    FileError,
     FunctionError,
     GivensError,
     GradientError,
@@ -31,6 +34,7 @@ from numgraph.errors import (
     MissingInputError,
     NumgraphError,
     OptionError,
+    PackageError,
     RepeatedUpdateError,
     ShapeError,
     UnusedInputError,
@@ -41,7 +45,8 @@ from numgraph.function import Function, function
 from numgraph.givens import clone
 from numgraph.grad import grad
 from numgraph.graph import Constant, Variable
-from numgraph.jacobians import hessian, jacobian
+from numgraph.jacobians import Lop, Rop, hessian, hessian_vector_product, jacobian
+from numgraph.minimizing import minimize
 from numgraph.ops import (
     activations as _activations,
 )
@@ -53,6 +58,9 @@ from numgraph.ops import (
 )
 from numgraph.ops import (
     create as _create,
+)
+from numgraph.ops import (
+    custom as _custom,
 )
 from numgraph.ops import (
     einsum as _einsum,
@@ -130,6 +138,7 @@ from numgraph.ops.activations import *
 from numgraph.ops.compare import *
 from numgraph.ops.convolution import *
 from numgraph.ops.create import *
+from numgraph.ops.custom import *
 from numgraph.ops.einsum import *
 from numgraph.ops.elementwise import *
 from numgraph.ops.grids import *
@@ -156,6 +165,7 @@ from numgraph.ops.usercall import *
 from numgraph.ops.windows import *
 from numgraph.printing import debugprint, pprint
 from numgraph.program import In, Out
+from numgraph.saving import load, save
 from numgraph.scanning import api as _scanning
 from numgraph.scanning import branches as _branches
 from numgraph.scanning import folds as _folds
@@ -163,25 +173,32 @@ from numgraph.scanning.api import *
 from numgraph.scanning.branches import *
 from numgraph.scanning.folds import *
 from numgraph.shared import SharedVariable, shared
+from numgraph.subgraphs import Subgraph, subgraph
 from numgraph.tensor import *
 from numgraph.types import TensorType
+from numgraph.vectorizing import vectorize
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> _Any:
     """AttributeError that says what to use in the place of a name that is not there."""
+    if name == "testing":
+        # loaded when somebody asks for it
+        return _import_module("numgraph.testing")
     from numgraph.absent import absent
 
     raise AttributeError(absent(name, __all__))
 
 
 __all__ = [
-    "ArgumentShapeError", "AxisError", "Constant", "DisconnectedError", "DtypeError", "Function", "FunctionError",
-    "GivensError", "GradientError", "In", "IndexOutOfRange", "IndexShapeError", "InputError", "MatrixError",
-    "MissingInputError", "NumgraphError", "OptionError", "Out", "RepeatedUpdateError", "ShapeError", "SharedVariable",
-    "TensorType", "UnusedInputError", "UpdateError", "ValueOverflowError", "Variable", "__version__", "clone", "config",
-    "debugprint", "function", "grad", "hessian", "jacobian", "linalg", "pprint", "random", "shared",
+    "ArgumentShapeError", "AssertionFailed", "AxisError", "Constant", "DisconnectedError", "DtypeError", "FileError",
+    "Function", "FunctionError", "GivensError", "GradientError", "In", "IndexOutOfRange", "IndexShapeError",
+    "InputError", "Lop", "MatrixError", "MissingInputError", "NumgraphError", "OptionError", "Out", "PackageError",
+    "RepeatedUpdateError", "Rop", "ShapeError", "SharedVariable", "Subgraph", "TensorType", "UnusedInputError",
+    "UpdateError", "ValueOverflowError", "Variable", "__version__", "clone", "config", "debugprint", "function", "grad",
+    "hessian", "hessian_vector_product", "jacobian", "linalg", "load", "minimize", "optim", "pprint", "random", "save",
+    "shared", "subgraph", "vectorize",
 ]  # fmt: skip
 # what the ops are called, and what makes variables
 __all__ += _activations.__all__
@@ -189,6 +206,7 @@ __all__ += _branches.__all__
 __all__ += _compare.__all__
 __all__ += _convolution.__all__
 __all__ += _create.__all__
+__all__ += _custom.__all__
 __all__ += _einsum.__all__
 __all__ += _elementwise.__all__
 __all__ += _grids.__all__

@@ -32,9 +32,17 @@ _ABSENT = (
         "there are no complex numbers, which eigenvalues of general matrices are: use ng.eigh for symmetric ones",
     ),
     ("jacrev jacfwd", "use ng.jacobian(y, x)"),
-    ("Lop vjp", "use ng.grad(None, x, known_grads={y: v})"),
-    ("Rop jvp", "use (ng.jacobian(y, x) * v).sum(axis=1), for vectors"),
+    ("vjp", "use ng.Lop(y, x, v)"),
+    ("jvp", "use ng.Rop(y, x, v)"),
+    ("hvp", "use ng.hessian_vector_product(cost, x, v)"),
+    ("stop_gradient", "use ng.disconnected_grad(x)"),
+    ("custom_vjp", "use ng.custom_gradient(function, *inputs, grad=rule)"),
+    ("Assert assert_", "use ng.assert_op(x, condition, message=...)"),
     ("multi_dot", "use ng.linalg.multi_dot, or ng.matrix_dot(*matrices)"),
+    (
+        "SGD Adam AdamW RMSprop Adagrad Adadelta optimizer optimizers adam sgd rmsprop adagrad adadelta adamw",
+        "training methods stand in ng.optim: updates=ng.optim.adam(cost, params)",
+    ),
     ("logdet", "use ng.slogdet(x), which gives (sign, logarithm)"),
     ("cho_factor cho_solve", "use ng.solve(a, b, assume_a='pos'), or ng.cholesky and ng.solve_triangular"),
     ("lu lu_factor lu_solve", "use ng.solve, ng.matrix_inverse and ng.det, which share one factorisation"),
@@ -45,7 +53,7 @@ _ABSENT = (
         "use ng.grad(cost, wrt), where wrt may be a list; cost and gradients may be outputs",
     ),
     ("jit", "use ng.function(inputs, outputs), which compiles an expression"),
-    ("vmap", "operations broadcast: give the arrays one more axis"),
+    ("vmap", "use ng.vectorize(y, {x: xs}), or give the arrays one more axis: operations broadcast"),
     ("nnet", "ng.softmax, ng.sigmoid, ng.relu and the like stand in numgraph itself"),
     ("gather", "use x[indices], or ng.take(x, indices, axis)"),
     ("index_update", "use ng.set_subtensor(x[indices], value)"),
@@ -54,7 +62,6 @@ _ABSENT = (
     ("partition argpartition", "use ng.topk or ng.argtopk, or ng.sort"),
     ("evaluate", "use x.eval({y: value})"),
     ("placeholder variable", "use ng.scalar, ng.vector, ng.matrix or ng.tensor"),
-    ("Print", "make it an output of the function; ng.debugprint(x) prints an expression"),
 )
 ABSENT = {name: instead for names, instead in _ABSENT for name in names.split()}
 

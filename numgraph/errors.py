@@ -107,6 +107,21 @@ class FunctionError(NumgraphError, RuntimeError):
     """
 
 
+class FileError(NumgraphError, ValueError):
+    """A file from which values of shared variables cannot be taken: damaged, of another format, or without a name.
+
+    Shared variables are as they were before. Fix: the message says what the file has.
+    """
+
+
+class PackageError(NumgraphError, ImportError):
+    """A package that numgraph needs for this alone is not installed. Fix: the message says which."""
+
+
+class AssertionFailed(NumgraphError, AssertionError):
+    """A condition of `ng.assert_op` does not hold in a call. Shared variables are as they were before."""
+
+
 class MatrixError(NumgraphError, np.linalg.LinAlgError):
     """A matrix that a function of linear algebra is not defined for; a `numpy.linalg.LinAlgError`.
 

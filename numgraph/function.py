@@ -20,6 +20,7 @@ from numgraph.givens import type_mismatch
 from numgraph.graph import Constant, Variable, describe, label
 from numgraph.inspector.record import LIVE, FunctionRecord
 from numgraph.op import FUNCTIONS
+from numgraph.prints import with_prints
 from numgraph.program import Argument, Program, build_program
 from numgraph.shared import SharedVariable
 from numgraph.storage import Storage, owned
@@ -89,7 +90,7 @@ def function(
         on_unused_input=on_unused_input,
         strict_givens=rebuild_strict,
     )
-    return Function(program, where)
+    return Function(with_prints(program), where)
 
 
 def _target(mode: str | None, target: str | None) -> str:
@@ -135,7 +136,9 @@ class Function:
 
     def _choose_call(self) -> None:
         """Use the executor's own call where it has one, and again whenever it changes."""
-        self.__call__ = self.executor.call(self._binder, general_call(self.executor, self._binder))
+        call = self.executor.call(self._binder, general_call(self.executor, self._binder))
+        prints = self.program.prints
+        self.__call__ = call if prints is None else prints.calling(call)
 
     def __repr__(self) -> str:
         return f"<{self._binder.signature()} on {self.target}>"
@@ -152,7 +155,7 @@ class Function:
 
     @property
     def outputs(self) -> tuple[Variable, ...]:
-        """The output expressions, after `givens`."""
+        """The output expressions, after `givens`, and what is printed."""
         return self.program.outputs
 
     @property
@@ -222,6 +225,8 @@ class Function:
 
     def export(self, path: str | Path) -> None:
         """Write a module that computes the same with NumPy and Numba alone."""
+        if self.program.prints is not None:
+            raise OptionError(f"{self._binder.signature()}: a function that prints is not exported; leave Print out")
         self.executor.export(path)
 
     def get_shared(self) -> list[SharedVariable]:
@@ -242,7 +247,8 @@ class Function:
         ArgumentShapeError for arguments with different numbers of steps; ShapeError for outputs whose shapes differ.
         """
         call = general_call(self.executor, self._binder)
-        return sweep(self._binder, self.executor, call, args, named, steps, progress)
+        found = sweep(self._binder, self.executor, call, args, named, steps, progress)
+        return found if self.program.prints is None else self.program.prints.swept(found)
 
     def __getitem__(self, key: Variable | str | int) -> NDArray[Any]:
         """The default or the private state of an input, as a copy; KeyError for an input without."""

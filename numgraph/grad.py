@@ -100,7 +100,8 @@ def _check_wrt(variable: Any) -> None:
         )
 
 
-def _check_cost(cost: Any) -> None:
+def check_cost(cost: Any) -> None:
+    """GradientError for what is no float scalar."""
     if not isinstance(cost, Variable):
         raise GradientError(f"grad: the cost must be a variable, not {cost!r}{_call_it(cost)}")
     if cost.ndim != 0:
@@ -132,7 +133,7 @@ def _seeds(cost: Variable | None, known: Any) -> dict[Variable, Variable]:
             )
         seeds[variable] = f.cast(given, variable.type.dtype)
     if cost is not None:
-        _check_cost(cost)
+        check_cost(cost)
         one = Constant(frozen(np.ones((), cost.type.dtype)))
         # as Theano's `ones_like(cost)`: whatever the cost was written with counts as used
         one.about = (cost,)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from numgraph.errors import GradientError
+from numgraph.errors import DisconnectedError, GradientError, ShapeError
 from numgraph.grad import grad
-from numgraph.graph import Variable, describe
+from numgraph.graph import Variable, as_variable, describe
 from numgraph.ops import lengths as ln
 from numgraph.ops.define import f
 from numgraph.scanning.api import scan
+from numgraph.substitution import substitute
 
-__all__ = ["hessian", "jacobian"]
+__all__ = ["Lop", "Rop", "hessian", "hessian_vector_product", "jacobian"]
 
 
 def jacobian(
@@ -68,3 +69,115 @@ def hessian(
     if isinstance(wrt, tuple):
         return tuple(rows)
     return rows if isinstance(wrt, list) else rows[0]
+
+
+def hessian_vector_product(
+    cost: Variable,
+    wrt: Variable | Sequence[Variable],
+    vectors: Any,
+    consider_constant: Iterable[Variable] | Variable | None = None,
+    disconnected_inputs: str = "raise",
+) -> Any:
+    """The product of the matrix of all second derivatives of a scalar with a vector, without the matrix.
+
+    wrt: variables of any shapes, of which all elements together are the axes of the matrix. vectors: for each a value
+    or expression of its shape. The result is a variable of the shape of `wrt`, or a list or tuple of them: how the
+    gradient changes along `vectors`, as the gradient of its product with them. It takes a few times as long as the
+    gradient.
+
+    GradientError for another number of vectors, ShapeError for one of another rank, and as `grad`.
+    """
+    several: list[Any] = list(wrt) if isinstance(wrt, list | tuple) else [wrt]
+    given = list(vectors) if isinstance(wrt, list | tuple) else [vectors]
+    along = tangents("hessian_vector_product", several, given)
+    firsts = grad(cost, several, consider_constant, disconnected_inputs=disconnected_inputs)
+    slope = inner(firsts, along)
+    constant = [consider_constant] if isinstance(consider_constant, Variable) else list(consider_constant or ())
+    found = grad(slope, several, [*constant, *along], disconnected_inputs="ignore")
+    if isinstance(wrt, tuple):
+        return tuple(found)
+    return found if isinstance(wrt, list) else found[0]
+
+
+def tangents(name: str, variables: Sequence[Variable], given: Sequence[Any]) -> list[Variable]:
+    """The vector that belongs to each variable, in its dtype; what the vectors are computed from stays out of later
+    derivatives."""
+    if len(given) != len(variables):
+        raise GradientError(f"{name}: {len(given)} vectors for {len(variables)} variables")
+    found = [as_variable(v) for v in given]
+    for variable, vector in zip(variables, found, strict=True):
+        if vector.ndim != variable.ndim:
+            raise ShapeError(
+                f"{name}: a vector has another number of axes than its variable\n"
+                f"  {describe(vector)}\n  {describe(variable)}"
+            )
+    return [f.disconnected_grad(f.cast(v, x.type.dtype)) for v, x in zip(found, variables, strict=True)]
+
+
+def inner(left: Sequence[Variable], right: Sequence[Variable]) -> Variable:
+    """The sum of all products of elements."""
+    products = [f.sum(f.mul(a, b)) for a, b in zip(left, right, strict=True)]
+    total: Variable = f.add(*products) if len(products) > 1 else products[0]
+    return total
+
+
+def Lop(
+    outputs: Any,
+    wrt: Any,
+    vectors: Any,
+    consider_constant: Iterable[Variable] | Variable | None = None,
+    disconnected_inputs: str = "raise",
+) -> Any:
+    """The product of vectors with a Jacobian: what `grad` gives when `vectors` arrive at `outputs`.
+
+    outputs: an expression or a list of them, of any shapes; vectors: as many, of their shapes. Returns an expression of
+    the shape of `wrt`, or a list or tuple. Raises as `grad`, and GradientError for another number of vectors.
+    """
+    ends: list[Any] = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+    given: list[Any] = list(vectors) if isinstance(vectors, list | tuple) else [vectors]
+    if len(given) != len(ends):
+        raise GradientError(f"Lop: {len(given)} vectors for {len(ends)} outputs")
+    # an output may be there twice
+    known: dict[Variable, Variable] = {}
+    for end, vector in zip(ends, map(as_variable, given), strict=True):
+        known[end] = f.add(known[end], vector) if end in known else vector
+    return grad(None, wrt, consider_constant, known, disconnected_inputs)
+
+
+def Rop(outputs: Any, wrt: Any, vectors: Any, disconnected_outputs: str = "raise") -> Any:
+    """The product of a Jacobian with vectors: how `outputs` change when `wrt` moves along `vectors`.
+
+    wrt: a float variable or a list of them; vectors: as many, of their shapes. Returns an expression of the shape of
+    `outputs`, or a list or tuple.
+
+    What `Lop` gives is linear in the vectors that arrive, so its derivative with respect to these, along `vectors`, is
+    the answer; nothing of the first sweep is left to be computed but what the derivative needs. So every op that has a
+    second derivative has this product.
+
+    An output that does not depend on `wrt` gives zeros. disconnected_outputs: what to do where none does: "raise"
+    DisconnectedError, or "ignore". Raises as `grad`, GradientError for another number of vectors, ShapeError for one of
+    another rank.
+
+    Source: J. Townsend, "A new trick for calculating Jacobian vector products" (2017).
+    """
+    several = isinstance(outputs, list | tuple)
+    ends: list[Any] = list(outputs) if several else [outputs]
+    inputs: list[Any] = list(wrt) if isinstance(wrt, list | tuple) else [wrt]
+    along = tangents("Rop", inputs, list(vectors) if isinstance(vectors, list | tuple) else [vectors])
+    arriving = {end: Variable(end.type) for end in ends}
+    pulled = grad(None, inputs, along, arriving, "ignore", return_disconnected="none")
+    parts = [(p, v) for p, v in zip(pulled, along, strict=True) if p is not None]
+    if not parts:
+        if disconnected_outputs == "raise":
+            listed = "".join(f"\n  {describe(v)}" for v in (*ends, *inputs))
+            raise DisconnectedError(
+                f"Rop: no output depends on what the vectors are for{listed}\n"
+                '  fix: pass disconnected_outputs="ignore" for zeros'
+            )
+        zeros = [f.zeros_like(end) for end in ends]
+        return type(outputs)(zeros) if several else zeros[0]
+    slope = inner([p for p, _ in parts], [v for _, v in parts])
+    moved = grad(slope, [arriving[end] for end in ends], [*along, *inputs], disconnected_inputs="ignore")
+    # a gradient that is not linear in what arrives would have some of it left
+    found = substitute(moved, {v: f.zeros_like(end) for end, v in arriving.items()})
+    return type(outputs)(found) if several else found[0]

@@ -143,7 +143,8 @@ class Check:
     kind "range": `values(...)` yields (index operand, length of the axis) pairs; each element must lie in [-length,
     length). kind "equal": pairs of lengths that must be equal. kind "nonempty": lengths that must be at least 1. kind
     "at_least": pairs (length, least). kind "broadcast": pairs of lengths of which one is 1 or both are equal. error: of
-    what class the error is, for all kinds but "range".
+    what class the error is; for "range" only AssertionFailed is looked at: then attribute `message` of the op says what
+    is asserted, and an element is 0 where it holds.
     """
 
     kind: str
@@ -168,6 +169,9 @@ class Op:
     reach: `(counts, out, *inputs, **attrs) -> one bool array or None per input`: which elements of each input count
         (None: all), where only those elements of `out` count for which `counts` (None: all) holds. None: by the form,
         see `reach`.
+    batch: `(batched, *inputs, **attrs) -> Variable or None`, the op over a new first axis, which those inputs have for
+    which `batched` is True; None where that takes a loop. A result without the axis is the same for all. None: by the
+    form, see `vectorizing`.
     show: `(*syntax trees of the operands, **attrs) -> syntax tree`, how formulas write it (`x[a:b]`); None: as a call.
     says: what messages call it where users know it by another name.
     user: for an op that calls a user's function, that function: the op is no row of the table then. converts: whether
@@ -206,6 +210,7 @@ class Op:
     samples: Callable[[], list[tuple[list[Any], dict[str, Any]]]] | None = None
     dtypes: tuple[str, ...] = ("float32", "float64", "int32", "int64", "uint8", "bool")
     reach: Callable[..., Sequence[Any]] | None = None
+    batch: Callable[..., Any] | None = None
     show: Callable[..., ast.expr] | None = None
     moves: bool = False
     uniform: bool = False

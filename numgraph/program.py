@@ -104,7 +104,7 @@ class Program:
     outputs: what a call computes, in order. form: how it is returned: "none", "single", "list" or "dict" (with `keys`).
     updates: (shared variable, its new value), private states of inputs among them; all see the values before the call.
     givens: the pairs that were substituted, for display. borrowed: per output, whether its memory may be used again.
-    line: the user's line that made the function.
+    line: the user's line that made the function. prints: what calls print of the last outputs, see `prints.Prints`.
     """
 
     name: str | None
@@ -116,6 +116,7 @@ class Program:
     givens: tuple[tuple[Variable, Variable], ...] = ()
     borrowed: tuple[bool, ...] = ()
     line: SourceLine | None = None
+    prints: Any = None
 
     @property
     def title(self) -> str:

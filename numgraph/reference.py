@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numgraph.errors import IndexOutOfRange, MatrixError, MissingInputError, NumgraphError, ShapeError, SizeError
+from numgraph.errors import (
+    AssertionFailed,
+    IndexOutOfRange,
+    MatrixError,
+    MissingInputError,
+    NumgraphError,
+    ShapeError,
+    SizeError,
+)
 from numgraph.formula import described
 from numgraph.graph import Constant, Variable, describe, toposort
 from numgraph.lengths.dims import MOST_BYTES, counted
@@ -237,9 +245,24 @@ def check(op: Op, arrays: Sequence[Array], attrs: dict[str, Any]) -> None:
         if empty:
             raise ShapeError(f"axis {empty[0]} is empty, and {op.name} of nothing is not defined")
     for condition in op.checks:
+        if condition.error is AssertionFailed:
+            _check_assertion(arrays[0], arrays[1], attrs["message"])
+            continue
         for pair in condition.values(*operands, **attrs):
             a, b = pair if isinstance(pair, tuple) else (pair, 1)
             _check_one(condition, a, b)
+
+
+def _check_assertion(x: Array, failed: Array, message: str) -> None:
+    """AssertionFailed, with the value, where an element of `failed` is not 0."""
+    if not failed.any():
+        return
+    place = tuple(int(k[0]) for k in failed.nonzero()) if failed.ndim else ()
+    if x.shape == failed.shape:
+        where = f" at {list(place)}" if place else ""
+        raise AssertionFailed(f"{message}: the value{where} is {x[place]}")
+    where = f" at {list(place)} of the condition" if place else ""
+    raise AssertionFailed(f"{message}{where}: the value is {np.array2string(x, threshold=6)}")
 
 
 def _check_one(condition: Check, a: Any, b: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Protocol
 from weakref import WeakSet
@@ -127,6 +128,14 @@ class Storage:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickled, (self.copied(),)
+
+
+def put_together(changes: Sequence[tuple[Storage, NDArray[Any]]]) -> None:
+    """As `put` for each pair, all at once: no interrupt and no other thread sees some of them done."""
+    nested = held()
+    with CALLS:
+        disturb(nested)
+        at_once(*(action for storage, array in changes for action in storage.setting(array)))
 
 
 def _unpickled(array: NDArray[Any]) -> Storage:

@@ -1,8 +1,8 @@
 """Checks of ops: values against NumPy, gradients against differences. For numgraph's own tests, and for users' ops.
 
     from numgraph import testing
-    testing.check_op(my_op)                     # by the reference executor
-    testing.check_op(my_op, executor=compiled)  # by another one
+    testing.check_op(my_op)                                 # values and gradients, by NumPy and compiled
+    testing.verify_grad(lambda x: ng.tanh(x), [my_array])   # a gradient against differences
 
 An executor is a function `(inputs, outputs, values) -> arrays`.
 """
@@ -16,6 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from numgraph.config import config
+from numgraph.errors import GradientError
+from numgraph.function import function
 from numgraph.grad import grad
 from numgraph.graph import Constant, Variable, apply, frozen
 from numgraph.op import Op, reference
@@ -48,6 +51,14 @@ SPECIAL = (math.nan, math.inf, -math.inf, -0.0, 0.0, 1.0, -1.0)
 def by_reference(inputs: Sequence[Variable], outputs: Sequence[Variable], values: Sequence[Array]) -> list[Array]:
     """The executor that every other one is compared with: NumPy, op by op."""
     return evaluate(outputs, dict(zip(inputs, values, strict=True)))
+
+
+def compiled(inputs: Sequence[Variable], outputs: Sequence[Variable], values: Sequence[Array]) -> list[Array]:
+    """The executor of compiled code: a function of the configured target, or of the processor where that is the
+    reference."""
+    target = "cpu" if config.target == "reference" else config.target
+    result: list[Array] = function(list(inputs), list(outputs), target=target, on_unused_input="ignore")(*values)
+    return result
 
 
 def draw(op: Op, dtype: str, seed: int = 0) -> list[Sample]:
@@ -159,6 +170,27 @@ def check_gradient(
         cost = slopes[0] if len(slopes) == 1 else f.add(*slopes)
 
 
+def verify_grad(
+    build: Callable[..., Any], points: Sequence[Any], n_tests: int = 2, tolerance: float = 1e-5, seed: int = 0,
+    executor: Executor | None = None,
+) -> None:  # fmt: skip
+    """The gradient of `build(*variables)`, an expression of any shape, for all float points against central differences
+    along `n_tests` random directions; as Theano's `verify_grad`.
+
+    points: values of the variables; floats are taken as float64. tolerance: relative to the size of the directional
+    derivative, or absolute where that is small. executor: None for compiled code. AssertionError where they differ.
+
+    >>> import numpy as np, numgraph as ng
+    >>> ng.testing.verify_grad(lambda x, k: ng.tanh(x) * k, [np.array([0.5, -1.0]), 3])
+    """
+    arrays = [np.asarray(p) for p in points]
+    arrays = [a.astype(np.float64) if a.dtype.name in FLOATS else a for a in arrays]
+    if all(a.dtype != np.float64 for a in arrays):
+        raise GradientError("verify_grad: no point is a float, so there is no gradient")
+    for test in range(n_tests):
+        check_gradient(build, arrays, executor or compiled, 1, seed + test, tolerance)
+
+
 def _compare_slope(
     cost: Variable, slopes: Sequence[Variable], inputs: Sequence[Variable], values: Sequence[Array],
     directions: dict[int, Array], executor: Executor, wanted: tuple[int, float],
@@ -184,13 +216,19 @@ def _fixed(array: Any) -> Constant:
 
 
 def check_op(
-    op: Op, executor: Executor = by_reference, dtypes: Sequence[str] | None = None, gradient: bool = True,
+    op: Op, executor: Executor | None = None, dtypes: Sequence[str] | None = None, gradient: bool = True,
     order: int = 2, seed: int = 0,
 ) -> None:  # fmt: skip
-    """All checks of one op: values for each of its dtypes, and first and second derivatives in float64.
+    """All checks of one op, from its record: values for each of its dtypes against its NumPy reference, and first and
+    second derivatives in float64 against differences, on the operands that `draw` gives.
 
+    op: one of numgraph's table, or a user's. executor: None for the reference and compiled code, one after the other.
     gradient: False for an op whose gradient is not its derivative on purpose. AssertionError for the first difference.
     """
+    if executor is None:
+        check_op(op, by_reference, dtypes, gradient, order, seed)
+        check_op(op, compiled, dtypes, gradient, order, seed)
+        return
     for dtype in dtypes or op.dtypes:
         for arrays, attrs in draw(op, dtype, seed):
             check_value(op, arrays, attrs, executor)
@@ -213,6 +251,6 @@ def _check_op_gradient(op: Op, arrays: list[Array], attrs: dict[str, Any], execu
 
 
 __all__ = [
-    "assert_close", "by_reference", "check_gradient", "check_op", "check_value", "draw", "draw_array", "expected_value",
-    "special_operands", "variables_for",
+    "assert_close", "by_reference", "check_gradient", "check_op", "check_value", "compiled", "draw", "draw_array",
+    "expected_value", "special_operands", "variables_for", "verify_grad",
 ]  # fmt: skip

@@ -1,5 +1,5 @@
-"""Regression by a Gaussian process: SciPy's L-BFGS minimises the negative log marginal likelihood, numgraph computes it
-and its gradient.
+"""Regression by a Gaussian process: `ng.minimize`, SciPy's L-BFGS, minimises the negative log marginal likelihood, and
+numgraph computes it and its gradient.
 
 The covariance of two outputs falls off with the distance of their inputs, `s**2 * exp(-|a - b|**2 / (2 * l**2))`, and
 each output has noise of its own. The logarithms of the length l, the size s and the noise are found from the data. All
@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
 
 import numgraph as ng
 
@@ -40,7 +39,6 @@ def main(arguments: Sequence[str] | None = None) -> float:
     white = ng.solve_triangular(L, y, lower=True)
     cost = ng.sum(white**2) / 2 + ng.sum(ng.log(L[ng.arange(x.shape[0]), ng.arange(x.shape[0])]))
     cost += x.shape[0] * np.log(2 * np.pi) / 2
-    likelihood = ng.function([], [cost, ng.grad(cost, theta)], name="likelihood")
 
     new = ng.matrix("new")
     across = ng.solve_triangular(L, covariance(x, new), lower=True)
@@ -48,22 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> float:
         [new], [ng.dot(across.T, white), size**2 + noise**2 - ng.sum(across**2, axis=0)], name="predict"
     )
 
-    def value_and_gradient(point: Any) -> tuple[float, Any]:
-        # `borrow`: SciPy makes a new vector for each point, so that it need not be copied
-        theta.set_value(point, borrow=True)
-        try:
-            value, gradient = likelihood()
-        except np.linalg.LinAlgError:
-            # a step so far that the covariances are singular, by rounding: SciPy takes a shorter one
-            return np.inf, np.zeros(3)
-        return float(value), gradient
-
     began = time.perf_counter()
-    found = minimize(
-        value_and_gradient, np.zeros(3), method="L-BFGS-B", jac=True, options={"maxiter": options.iterations}
-    )
+    found = ng.minimize(cost, theta, options={"maxiter": options.iterations})
     seconds = time.perf_counter() - began
-    theta.set_value(found.x)
     mean, variance = predict(test_x)
     error = float(np.sqrt(np.mean((mean - test_y) ** 2)) / np.std(test_y))
     within = np.mean(np.abs(mean - test_y) < 2 * np.sqrt(variance))

@@ -1,8 +1,7 @@
 """Logistic regression by conjugate gradients: SciPy minimises, numgraph computes the cost and its gradient.
 
-SciPy's minimisers work on one vector. So W and b are two windows of it, `theta[:n].reshape(...)` and `theta[n:]`, and
-the gradient with respect to theta is again one vector. All training digits are one batch: a call of `step` reads them
-once for both results.
+SciPy's minimisers work on one vector. `ng.minimize` makes W and b two windows of it, and the gradient with respect to
+it is again one vector. All training digits are one batch: an evaluation reads them once for cost and gradient.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
 
 import numgraph as ng
 from numgraph.demo import digits
@@ -26,44 +24,29 @@ def main(arguments: Sequence[str] | None = None) -> float:
 
     # The model. SciPy's line search looks at small differences of the cost, hence float64.
     x, y = ng.matrix("x", dtype="float64"), ng.vector("y", dtype="int32")
-    weights = data.features * data.classes
-    theta = ng.shared(np.zeros(weights + data.classes), name="theta")
-    W = theta[:weights].reshape((data.features, data.classes))
-    b = theta[weights:]
+    W = ng.shared(np.zeros((data.features, data.classes)), name="W")
+    b = ng.shared(np.zeros(data.classes), name="b")
     p_y = ng.softmax(ng.dot(x, W) + b, axis=1)
     cost = -ng.mean(ng.log(p_y)[ng.arange(y.shape[0]), y])
     wrong = ng.mean(ng.neq(ng.argmax(p_y, axis=1), y))
 
     train_x = ng.shared(data.train.x.astype("float64"), name="train_x")
     train_y = ng.shared(data.train.y, name="train_y")
-    step = ng.function([], [cost, ng.grad(cost, theta)], givens={x: train_x, y: train_y}, name="step")
     judge = ng.function([x, y], wrong, name="judge")
 
-    def value_and_gradient(point: Any) -> tuple[float, Any]:
-        # `borrow`: SciPy makes a new vector for each point, so that it need not be copied
-        theta.set_value(point, borrow=True)
-        value, gradient = step()
-        return float(value), gradient
+    best, test = 1.0, 1.0
 
-    best, test, iteration = 1.0, 1.0, 0
-
-    def report(point: Any) -> None:
-        nonlocal best, test, iteration
-        iteration += 1
-        theta.set_value(point)
+    def report(found: Any) -> None:
+        # W and b have the values of the iteration
+        nonlocal best, test
         valid = float(judge(data.valid.x, data.valid.y))
         if valid < best:
             best, test = valid, float(judge(data.test.x, data.test.y))
-        print(f"iteration {iteration:3}: validation error {valid:.2%}, best {best:.2%}")
+        print(f"iteration {found.nit:3}: validation error {valid:.2%}, best {best:.2%}")
 
     began = time.perf_counter()
-    found = minimize(
-        value_and_gradient,
-        np.zeros(weights + data.classes),
-        method="CG",
-        jac=True,
-        callback=report,
-        options={"maxiter": options.epochs},
+    found = ng.minimize(
+        cost, [W, b], "CG", givens={x: train_x, y: train_y}, callback=report, options={"maxiter": options.epochs}
     )
     seconds = time.perf_counter() - began
     print(f"cost {found.fun:.4f} after {found.nfev} evaluations in {seconds:.1f} s")

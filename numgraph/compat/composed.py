@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 
 from numgraph.errors import ShapeError
-from numgraph.givens import clone
-from numgraph.grad import grad
 from numgraph.graph import Constant, Variable, as_variable, toposort
 from numgraph.op import Op
 from numgraph.ops.define import f
@@ -269,14 +267,6 @@ def xlogx(x: Any) -> Any:
     return xlogy0(x, x)
 
 
-def lop(f_: Any, wrt: Any, eval_points: Any, consider_constant: Any = None, disconnected_inputs: str = "raise") -> Any:
-    """The product of `eval_points` with the Jacobian of `f_`: the gradient that arrives with these cotangents."""
-    outputs = list(f_) if isinstance(f_, list | tuple) else [f_]
-    points = list(eval_points) if isinstance(eval_points, list | tuple) else [eval_points]
-    known = dict(zip(outputs, map(as_variable, points), strict=True))
-    return grad(None, wrt, consider_constant, known, disconnected_inputs)
-
-
 def solve_lower_triangular(a: Any, b: Any) -> Variable:
     """x with a @ x = b, for a of which the lower triangle is read."""
     return f.solve_triangular(a, b, lower=True)  # type: ignore[no-any-return]
@@ -296,26 +286,6 @@ def eigvalsh(a: Any, b: Any = None, lower: bool = True) -> Variable:
     whole = f.add(f.tril(x), f.tril(x, -1).T) if lower else f.add(f.triu(x), f.triu(x, 1).T)
     half = f.solve_triangular(factor, whole, lower=True)
     return f.eigvalsh(f.solve_triangular(factor, half.T, lower=True))  # type: ignore[no-any-return]
-
-
-def rop(f_: Any, wrt: Any, eval_points: Any, disconnected_outputs: str = "raise") -> Any:
-    """The product of the Jacobian of `f_` with `eval_points`: how `f_` changes when `wrt` moves that way.
-
-    What `lop` gives is linear in its cotangents, so the derivative of its product with `eval_points` with respect to
-    these is the answer. Zeros for an output that does not depend on `wrt`; DisconnectedError if none does.
-    """
-    several = isinstance(f_, list | tuple)
-    outputs = list(f_) if several else [f_]
-    inputs, points = (list(v) if isinstance(v, list | tuple) else [v] for v in (wrt, eval_points))
-    points = [as_variable(p) for p in points]
-    cotangents = [Variable(v.type) for v in outputs]
-    pulled = lop(outputs, inputs, cotangents, disconnected_inputs="raise" if len(inputs) == 1 else "ignore")
-    total: Any = 0
-    for each, point in zip(pulled, points, strict=True):
-        total = total + f.sum(each * point)
-    moved = grad(total, cotangents, [*points], disconnected_inputs="ignore")
-    found = clone(moved, {c: f.zeros_like(v) for c, v in zip(cotangents, outputs, strict=True)})
-    return type(f_)(found) if several else found[0]
 
 
 def debugprint(

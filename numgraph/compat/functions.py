@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from numgraph.errors import GivensError, OptionError, ShapeError, UpdateError
 from numgraph.function import function as native_function
 from numgraph.givens import clone as native_clone
 from numgraph.givens import pairs
-from numgraph.graph import Variable, as_variable, toposort
+from numgraph.graph import Variable, toposort
 from numgraph.op import OPS
+from numgraph.ops.custom import assert_op as assertion
 from numgraph.ops.define import f
 from numgraph.program import In as NativeIn
 from numgraph.shared import SharedVariable
 from numgraph.shared import shared as native_shared
 from numgraph.source import warn
+from numgraph.subgraphs import subgraph
+from numgraph.testing import verify_grad as native_verify_grad
 
 # what the elements of `x.shape` are
 LENGTH = OPS["length"]
@@ -300,30 +304,63 @@ class Op:
         )
 
 
-class Print:
-    """Theano's op that prints a value: here the value alone, with a warning."""
-
-    def __init__(self, message: str = "", attrs: Any = ("__str__",)) -> None:
-        self.message = message
-
-    def __call__(self, x: Any) -> Variable:
-        """`x` itself."""
-        warn(f"Print({self.message!r}) prints nothing here: make the variable an output of the function")
-        return as_variable(x)
-
-
-def assert_op(value: Any, *conditions: Any) -> Any:
-    """`value` itself: the conditions are not looked at, which a warning says."""
-    warn("assert_op checks nothing here: make the condition an output of the function")
-    return as_variable(value)
-
-
 class Assert:
-    """Theano's op that checks conditions at a call: here the value alone, with a warning."""
+    """Theano's op that checks conditions at a call: `numgraph.assert_op` with a message."""
 
-    def __init__(self, msg: str = "") -> None:
+    def __init__(self, msg: str = "Theano Assert failed!") -> None:
         self.msg = msg
 
     def __call__(self, value: Any, *conditions: Any) -> Any:
-        """`value` itself."""
-        return assert_op(value, *conditions)
+        """`value`, in a function that raises an AssertionError unless all conditions hold."""
+        return assertion(value, *conditions, message=self.msg)
+
+
+assert_op = Assert()
+
+
+class OpFromGraph:
+    """Theano's op made of a piece of a graph: `numgraph.subgraph`. inline, name: as there or without effect.
+
+    lop_overrides, grad_overrides: a function (inputs, gradients of the outputs) or (inputs, outputs, gradients) for one
+    output. NotImplementedError for lists of them and for `rop_overrides`.
+    """
+
+    def __init__(
+        self, inputs: Sequence[Variable], outputs: Sequence[Variable], inline: bool = False,
+        lop_overrides: Any = "default", grad_overrides: Any = "default", rop_overrides: Any = "default",
+        connection_pattern: Any = None, name: str | None = None, **named: Any,
+    ) -> None:  # fmt: skip
+        rule = None
+        for given, with_outputs in ((lop_overrides, True), (grad_overrides, False)):
+            if given is None or given == "default":
+                continue
+            if not callable(given) or len(outputs) != 1:
+                raise NotImplementedError("OpFromGraph: overrides are one function, for one output; see ng.subgraph")
+            rule = partial(_overridden, given, with_outputs, inputs, outputs)
+        if rop_overrides not in (None, "default"):
+            raise NotImplementedError("OpFromGraph: Rop is the derivative of Lop, and takes no overrides")
+        self.piece = subgraph(inputs, list(outputs), name, rule)
+
+    def __call__(self, *inputs: Any, **named: Any) -> Any:
+        """The output, or a list of several."""
+        found = self.piece(*inputs)
+        return found[0] if len(found) == 1 else found
+
+
+def _overridden(
+    given: Any, with_outputs: bool, inputs: Sequence[Variable], outputs: Sequence[Variable], g: Variable, *at: Variable
+) -> Any:
+    """What an override of Theano's form gives for these inputs."""
+    if not with_outputs:
+        return given(list(at), [g])
+    ends = native_clone(list(outputs), list(zip(inputs, at, strict=True)))
+    return given(list(at), ends, [g])
+
+
+def verify_grad(
+    fun: Any, pt: Sequence[Any], n_tests: int = 2, rng: Any = None, eps: float | None = None, out_type: Any = None,
+    abs_tol: float | None = None, rel_tol: float | None = None, mode: Any = None, cast_to_output_type: bool = False,
+    no_debug_ref: bool = True,
+) -> None:  # fmt: skip
+    """`numgraph.testing.verify_grad`, in float64. rng, eps, out_type, mode and the rest: without effect."""
+    native_verify_grad(fun, pt, n_tests, max(abs_tol or 0.0, rel_tol or 0.0) or 1e-5)

@@ -18,6 +18,7 @@ from numgraph.compat.variables import Apply
 from numgraph.errors import MissingInputError, UnusedInputError
 from numgraph.function import Function
 from numgraph.graph import Constant, Variable
+from numgraph.ops.custom import Print as PrintValue
 from numgraph.printing import pprint
 from numgraph.program import Out
 from numgraph.scanning.branches import ifelse
@@ -63,17 +64,18 @@ _PYTHON2 = {
 # The module `theano` is "". What is missing in a module is added from the table of `missing`.
 CONTENTS: dict[str, dict[str, Any]] = {
     "": {
-        **_INPUTS, **_GRAPH, **_PRINTING, **_UPDATES, **_from(functions, "Mode clone"),
+        **_INPUTS, **_GRAPH, **_PRINTING, **_UPDATES, **_from(functions, "Mode clone OpFromGraph"),
         "SharedVariable": SharedVariable, "config": config, "change_flags": config.change_flags,
-        "grad": names.TENSOR["grad"], "Lop": composed.lop, "Rop": composed.rop,
+        "grad": names.TENSOR["grad"], "Lop": names.TENSOR["Lop"], "Rop": names.TENSOR["Rop"],
         "dot": names.TENSOR["dot"], **SCAN, "_asarray": np.asarray, "__version__": VERSION,
     },
     "compat": _PYTHON2,
     "compat.python2x": _PYTHON2,
     "compile": {
         **_from(functions, "get_default_mode get_mode"), **_INPUTS, **_MODES, **_SHARED,
-        "pfunc": functions.function, "UnusedInputError": UnusedInputError,
+        "pfunc": functions.function, "UnusedInputError": UnusedInputError, "OpFromGraph": functions.OpFromGraph,
     },
+    "compile.builders": {"OpFromGraph": functions.OpFromGraph},
     "compile.debugmode": {"DebugMode": functions.DebugMode},
     "compile.function_module": {"UnusedInputError": UnusedInputError, "Function": Function},
     "compile.io": {"In": functions.In, "Out": Out},
@@ -96,7 +98,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "ifelse": {"ifelse": ifelse},
     "misc": {},
     "misc.pkl_utils": {"dump": _dump, "load": _load},
-    "printing": {**_PRINTING, "Print": functions.Print, "min_informative_str": pprint},
+    "printing": {**_PRINTING, "Print": PrintValue, "min_informative_str": pprint},
     "sandbox": {},
     "sandbox.cuda": {
         "cuda_available": False, "cuda_enabled": False, "host_from_gpu": _same, "gpu_from_host": _same,

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from numgraph.compat import composed
+from numgraph.compat import composed, functions
 from numgraph.compat.missing import absent
 from numgraph.errors import DisconnectedError, GradientError
 from numgraph.grad import grad
 from numgraph.graph import Constant, Variable
-from numgraph.jacobians import hessian, jacobian
+from numgraph.jacobians import Lop, Rop, hessian, jacobian
 from numgraph.op import FUNCTIONS
 from numgraph.ops import MODULES
 from numgraph.printing import pprint
@@ -60,11 +60,14 @@ binary_crossentropy: output=p target=t
 sigmoid_binary_crossentropy: output=x target=t
 categorical_crossentropy: coding_dist=p true_dist=y
 grad_clip: x lower_bound=lower upper_bound=upper
+grad_scale: x multiplier=factor
+Lop: f=outputs wrt eval_points=vectors consider_constant disconnected_inputs
+Rop: f=outputs wrt eval_points=vectors disconnected_outputs return_disconnected=
 grad: cost wrt consider_constant disconnected_inputs add_names known_grads return_disconnected null_gradients=
 """
 
 _COMPOSED = {
-    "round": composed.round_, "Lop": composed.lop, "second": composed.fill, "Rop": composed.rop,
+    "round": composed.round_, "second": composed.fill, "verify_grad": functions.verify_grad,
     **{
         name: getattr(composed, name)
         for name in (
@@ -148,7 +151,7 @@ def _own() -> dict[str, Any]:
     found = {name: getattr(constructors, name) for name in constructors.__all__}
     for module in MODULES:
         found |= {name: FUNCTIONS[name] for name in module.__all__}
-    return found | {"grad": grad, "jacobian": jacobian, "hessian": hessian}
+    return found | {"grad": grad, "jacobian": jacobian, "hessian": hessian, "Lop": Lop, "Rop": Rop}
 
 
 def _tensor() -> dict[str, Any]:
@@ -168,7 +171,8 @@ TENSOR = _tensor()
 # the words by which `softmax` of a vector differs
 NNET = absent("theano.tensor.nnet") | {name: getattr(composed, name, None) or TENSOR[name] for name in _NNET}
 GRADIENT = absent("theano.gradient") | {
-    "grad": TENSOR["grad"], "Lop": composed.lop, "Rop": composed.rop,
+    "grad": TENSOR["grad"], "Lop": TENSOR["Lop"], "Rop": TENSOR["Rop"], "grad_scale": TENSOR["grad_scale"],
+    "verify_grad": functions.verify_grad,
     "jacobian": TENSOR["jacobian"], "hessian": TENSOR["hessian"], "disconnected_grad": FUNCTIONS["disconnected_grad"],
     "zero_grad": FUNCTIONS["zero_grad"], "consider_constant": FUNCTIONS["zero_grad"], "grad_clip": TENSOR["grad_clip"],
     "DisconnectedInputError": DisconnectedError, "NullTypeGradError": GradientError,

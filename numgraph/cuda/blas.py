@@ -15,7 +15,7 @@ import numpy as np
 from numgraph.cuda.bindings import Refused
 from numgraph.cuda.device import Device, Product
 
-INSTALL = 'pip install "numgraph[cuda,cuda-blas]"'
+INSTALL = "in the folder of numgraph's source: pip install '.[cuda,cuda-blas]'"
 # Bytes that cuBLAS works in, by the major capability: what its manual recommends. Without memory of our own it would
 # allocate some for each recording.
 WORKSPACE = {9: 32 << 20, 10: 32 << 20, 12: 12 << 20}

@@ -28,7 +28,7 @@ from numgraph import cache
 from numgraph.cuda import captured
 from numgraph.errors import DeviceError, OptionError
 
-INSTALL = 'pip install "numgraph[cuda]"'
+INSTALL = "in the folder of numgraph's source: pip install '.[cuda]'"
 # Packages whose versions decide about the code.
 _TOOLS = "numba-cuda numba llvmlite nvidia-nvvm nvidia-nvjitlink nvidia-cuda-nvrtc cuda-core".split()
 _LIBRARIES = "nvvm nvrtc nvJitLink".split()

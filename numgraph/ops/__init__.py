@@ -10,6 +10,7 @@ from numgraph.ops import (
     compare,
     convolution,
     create,
+    custom,
     einsum,
     elementwise,
     grids,
@@ -41,7 +42,7 @@ from numgraph.ops import (
 MODULES = (
     bounds, elementwise, compare, special, ufuncs, reduce, statistics, nnet, create, shape, join, select, index, linalg,
     loop, sort, padding, search, solve, spectral, leastsquares, powers, windows,
-    einsum, convolution, pool, grids, activations, user, usercall, random,
+    einsum, convolution, pool, grids, activations, user, usercall, random, custom,
 )  # fmt: skip
 
 for _module in MODULES:

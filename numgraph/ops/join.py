@@ -13,6 +13,7 @@ from numgraph.graph import Constant, Variable, apply, as_variable, describe
 from numgraph.op import OPS, Check, Op, Scatter, first, same
 from numgraph.ops import formula
 from numgraph.ops import lengths as ln
+from numgraph.ops.batching import over_stacks
 from numgraph.ops.create import constant_scalar, filled, zeros_like
 from numgraph.ops.define import f, linearly
 from numgraph.ops.lengths import Length
@@ -137,6 +138,7 @@ Op(
     expand=_expand_concatenate,
     reach=linearly,
     show=formula.joined,
+    batch=over_stacks("concatenate"),
     shape=_joined_shape,
     checks=(
         Check(

@@ -50,6 +50,7 @@ Op(
     lambda a, rcond: np.linalg.pinv(a, rcond),
     _pinv_grad,
     expand=_pinv,
+    batch=lambda batched, a, rcond: None if batched[1] else apply(OPS["pinv"], [a, rcond]),
     shape=lambda a, rcond: (*a.shape[:-2], a.shape[-1], a.shape[-2]),
     dtypes=FLOAT,
     samples=lambda: [([sample(*s), np.float32(1e-5)], {}) for s in ((3, 2), (2, 4), (2, 3, 3), (1, 1), (3, 0), (0, 2))],

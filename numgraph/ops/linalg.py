@@ -60,6 +60,7 @@ Op(
     product=True,
     into=GEMM,
     show=formula.product,
+    batch=lambda batched, a, b: matmul(a, b),
     shape=lambda a, b: (a.shape[0], b.shape[1]),
     checks=(Check("equal", lambda a, b: [(a.shape[1], b.shape[0])], INNER),),
     samples=lambda: [([_matrix(2, 3), _matrix(3, 4)], {})],
@@ -76,6 +77,7 @@ Op(
     lambda g, out, a, b: (_batched(g, shuffled(b, (0, 2, 1))), _batched(shuffled(a, (0, 2, 1)), g)),
     product=True,
     show=formula.product,
+    batch=lambda batched, a, b: matmul(a, b),
     shape=lambda a, b: (ln.equal_dims(a.shape[0], b.shape[0]), a.shape[1], b.shape[2]),
     checks=(
         Check("equal", lambda a, b: [(a.shape[0], b.shape[0])], "stacks of {a} and {b} matrices"),

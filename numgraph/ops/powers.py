@@ -15,6 +15,7 @@ from numgraph.errors import OptionError
 from numgraph.graph import Variable, apply
 from numgraph.op import OPS, Kernel, Op, same
 from numgraph.ops import lengths as ln
+from numgraph.ops.batching import over_stacks
 from numgraph.ops.define import f
 from numgraph.ops.matrices import SQUARE, by_matrix, count, identity, matrices, product, sample, transposed
 from numgraph.ops.shape import stretch
@@ -46,6 +47,7 @@ Op(
     _expm_value,
     _expm_grad,
     kernel=Kernel("expm.expm", lambda a: (count(a), a.shape[-1]), routines=("gemm", "getrf", "getrs")),
+    batch=over_stacks("expm"),
     shape=lambda a: a.shape,
     checks=(SQUARE,),
     dtypes=FLOAT,

@@ -15,7 +15,7 @@ from numgraph.errors import AxisError, ShapeError
 from numgraph.graph import Variable, apply, as_variable, describe
 from numgraph.lengths import dims
 from numgraph.op import OPS, Check, Op, Reduce, Scatter, accumulated, boolean, first, int64, same
-from numgraph.ops import formula
+from numgraph.ops import batching, formula
 from numgraph.ops.define import f
 from numgraph.source import warn
 from numgraph.types import check_dtype
@@ -296,7 +296,7 @@ Op("unbroadcast", ("base", "g"), "base + the sums of g over the axes along which
    first, _unbroadcast, lambda h, out, base, g, mode: (h, f.broadcast_to(h, f.shape(g))),
    dtypes=("float32", "float64"),
    scatter=Scatter(region=lambda base, g, mode: g.shape, target=_summed_to, unique=False),
-   shape=lambda base, g, mode: base.shape, show=formula.summed_like,
+   shape=lambda base, g, mode: base.shape, batch=batching.unbroadcast, show=formula.summed_like,
    checks=(Check("broadcast", lambda base, g, mode: list(zip(base.shape, g.shape[g.ndim - base.ndim :], strict=True)),
                  "lengths {a} and {b} do not broadcast"),),
    samples=lambda: [([np.zeros(s), np.arange(24.0).reshape(2, 3, 4)], {"mode": "add"})

@@ -12,7 +12,7 @@ from numgraph.errors import IndexShapeError, ShapeError
 from numgraph.graph import Variable, apply, as_variable, describe
 from numgraph.lengths import dims
 from numgraph.op import OPS, Check, Op, first, int64
-from numgraph.ops import formula
+from numgraph.ops import batching, formula
 from numgraph.ops import lengths as ln
 from numgraph.ops.define import f
 from numgraph.ops.lengths import Length
@@ -39,6 +39,7 @@ Op(
     element=lambda idx, x, axis: x.shape[axis],
     windowed=lambda axis: axis == 0,
     shape=lambda x, axis: (),
+    batch=lambda batched, x, axis: apply(OPS["length"], [x], axis=axis + 1),
     show=formula.length,
     samples=lambda: [([np.zeros((2, 3), np.float64)], {"axis": k}) for k in (0, 1)],
 )
@@ -80,6 +81,9 @@ def inverse_pattern(ndim: int, pattern: Pattern) -> Pattern:
     return tuple(pattern.index(axis) if axis in pattern else -1 for axis in range(ndim))
 
 
+_ONES = "an axis that is dropped has length {a}, not 1"
+_IS_ONE = Check("equal", lambda x, pattern: [(x.shape[a], 1) for a in _dropped(x.ndim, pattern)], _ONES)
+
 DIMSHUFFLE = Op(
     "dimshuffle",
     ("x",),
@@ -91,14 +95,9 @@ DIMSHUFFLE = Op(
     moves=True,
     uniform=True,
     shape=lambda x, pattern: tuple(1 if p < 0 else x.shape[p] for p in pattern),
+    batch=lambda batched, x, pattern: shuffled(x, (0, *(p + 1 if p >= 0 else -1 for p in pattern))),
     show=formula.shuffled,
-    checks=(
-        Check(
-            "equal",
-            lambda x, pattern: [(x.shape[a], 1) for a in _dropped(x.ndim, pattern)],
-            "an axis that is dropped has length {a}, not 1",
-        ),
-    ),
+    checks=(_IS_ONE,),
     samples=lambda: [
         ([np.arange(6, dtype=np.float64).reshape(2, 1, 3)], {"pattern": p})
         for p in ((2, -1, 0, 1), (2, 0), (0, 2), (1, 0, 2))
@@ -240,6 +239,7 @@ Op(
     reshape=True,
     moves=True,
     shape=lambda x, *lengths: ln.left_over(x, lengths),
+    batch=lambda batched, x, *lengths: None if any(batched[1:]) else reshape(x, [ln.dim(x, 0), *lengths]),
     show=formula.reshaped,
     checks=(
         Check(
@@ -346,6 +346,7 @@ BROADCAST_TO = Op(
     moves=True,
     uniform=True,
     shape=lambda x, *lengths: ln.values(lengths),
+    batch=batching.broadcast_to,
     show=formula.stretched,
     checks=(
         Check(

@@ -16,6 +16,7 @@ from numgraph.errors import OptionError, ShapeError
 from numgraph.graph import Variable, apply, as_variable, describe
 from numgraph.op import OPS, Check, Kernel, Op, same
 from numgraph.ops import lengths as ln
+from numgraph.ops.batching import over_stacks
 from numgraph.ops.create import counting, tril, triu
 from numgraph.ops.define import ZERO, f
 from numgraph.ops.matrices import (
@@ -71,6 +72,7 @@ Op(
         on_thread="elimination.cholesky",
         fails="the matrix is not positive definite",
     ),
+    batch=over_stacks("cholesky"),
     shape=lambda a: a.shape,
     checks=(SQUARE,),
     dtypes=FLOAT,
@@ -143,6 +145,7 @@ Op(
         on_thread="elimination.solve_triangular",
         fails=f"{SINGULAR}: there is a zero on its diagonal",
     ),
+    batch=over_stacks("solve_triangular"),
     shape=lambda a, b, **_: b.shape,
     checks=(SQUARE, SYSTEM, STACKS),
     dtypes=FLOAT,
@@ -216,6 +219,7 @@ Op(
     None,
     no_grad="solutions, inverses and determinants are differentiated before they are made of it",
     kernel=Kernel("lapack.lu", lambda a: (count(a), a.shape[-1]), routines=("getrf",), on_thread="elimination.lu"),
+    batch=over_stacks("lu"),
     shape=lambda a: (*a.shape[:-1], a.shape[-1] + 1),
     checks=(SQUARE,),
     dtypes=FLOAT,
@@ -251,6 +255,7 @@ Op(
         on_thread="elimination.lu_solve",
         fails=SINGULAR,
     ),
+    batch=over_stacks("lu_solve"),
     shape=lambda factors, b, transposed, what: b.shape,
     checks=(SYSTEM, STACKS),
     dtypes=FLOAT,
@@ -281,6 +286,7 @@ Op(
     lambda a, b, transposed: np.linalg.solve(np.swapaxes(a, -1, -2) if transposed else a, b),
     _solve_grad,
     expand=lambda a, b, transposed: _by_factors(a, b, transposed, "solve"),
+    batch=over_stacks("solve"),
     shape=lambda a, b, transposed: b.shape,
     checks=(SQUARE, SYSTEM, STACKS),
     dtypes=FLOAT,
@@ -340,6 +346,7 @@ Op(
     np.linalg.inv,
     lambda g, out, a: (f.neg(product(transposed(out), g, transposed(out))),),
     expand=lambda a: _by_factors(a, stretch(identity(a, ln.dim(a, -1)), ln.dims_of(a)), False, "matrix_inverse"),
+    batch=over_stacks("matrix_inverse"),
     shape=lambda a: a.shape,
     checks=(SQUARE,),
     dtypes=FLOAT,

@@ -13,6 +13,7 @@ from numgraph.lengths import dims
 from numgraph.lengths.dims import Dim
 from numgraph.op import OPS, Check, Kernel, Op, accumulated, first, int64, same
 from numgraph.ops import lengths as ln
+from numgraph.ops.batching import over_stacks
 from numgraph.ops.create import ones_like
 from numgraph.ops.define import along_axis, f, linearly
 from numgraph.ops.join import concatenate, flip, part
@@ -61,6 +62,7 @@ Op(
     None,
     no_grad="positions are integers",
     kernel=Kernel("sorting.argsort", lambda x, axis: _line(x, axis)),
+    batch=over_stacks("argsort"),
     shape=lambda x, axis: x.shape,
     checks=(
         Check("at_least", lambda x, axis: [(LONGEST - x.shape[axis], 0)], "an axis longer than 2**31 cannot be sorted"),
@@ -92,6 +94,7 @@ Op(
     lambda g, out, x, axis: (flip(cumsum(flip(g, axis), axis), axis),),
     kernel=Kernel("scans.cumsum", lambda x, axis: _line(x, axis)),
     reach=linearly,
+    batch=over_stacks("cumsum"),
     shape=lambda x, axis: x.shape,
     samples=_lines,
 )
@@ -115,6 +118,7 @@ Op(
     _cumprod_grad,
     kernel=Kernel("scans.cumprod", lambda x, axis: _line(x, axis)),
     reach=lambda counts, out, x, axis: linearly(counts, cumsum(out, axis), out, axis=axis),
+    batch=over_stacks("cumprod"),
     shape=lambda x, axis: x.shape,
     samples=_lines,
 )
@@ -222,6 +226,7 @@ Op(
     _others_grad,
     kernel=Kernel("scans.others", lambda x, axis: _line(x, axis), wide=True, on_grid=_others_composed),
     reach=along_axis,
+    batch=over_stacks("product_of_others"),
     shape=lambda x, axis: x.shape,
     dtypes=("float32", "float64"),
     samples=lambda: [

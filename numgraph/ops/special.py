@@ -18,8 +18,8 @@ from numgraph.scalars import SCALAR_FUNCTIONS, each
 from numgraph.types import DISCRETE, FLOATS, INTEGERS, check_dtype
 
 __all__ = [
-    "cast", "copysign", "digamma", "disconnected_grad", "erf", "erfc", "gammaln", "grad_clip", "hypot", "identity",
-    "lgamma", "log1mexp", "log_erfc", "logaddexp", "psi", "tensor_copy", "zero_grad",
+    "cast", "consider_constant", "copysign", "digamma", "disconnected_grad", "erf", "erfc", "gammaln", "grad_clip",
+    "grad_scale", "hypot", "identity", "lgamma", "log1mexp", "log_erfc", "logaddexp", "psi", "tensor_copy", "zero_grad",
 ]  # fmt: skip
 
 LN2 = math.log(2.0)
@@ -234,4 +234,17 @@ def grad_clip(x: Any, lower: float, upper: float) -> Variable:
     return apply(OPS["grad_clip"], [v], lower=float(lower), upper=float(upper))
 
 
-lgamma, psi, tensor_copy = gammaln, digamma, identity
+Op("grad_scale", ("x",), "x, whose gradient is multiplied by `factor`.", same, lambda x, factor: np.array(x),
+   lambda g, out, x, factor: (f.mul(g, factor),), scalar="x",
+   samples=lambda: [([np.array([0.5, -1.0])], {"factor": 1.0})])  # fmt: skip
+
+
+def grad_scale(x: Any, factor: float) -> Variable:
+    """x, whose gradient is multiplied by `factor`, which may be negative; DtypeError for integers, which have none."""
+    v = as_variable(x)
+    if v.type.dtype in DISCRETE:
+        raise DtypeError(f"grad_scale: {describe(v)} is not a float and has no gradient")
+    return apply(OPS["grad_scale"], [v], factor=float(factor))
+
+
+lgamma, psi, tensor_copy, consider_constant = gammaln, digamma, identity, zero_grad

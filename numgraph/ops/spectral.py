@@ -19,6 +19,7 @@ from numgraph.graph import Variable, apply
 from numgraph.lengths import dims
 from numgraph.op import OPS, Kernel, Op, same
 from numgraph.ops import lengths as ln
+from numgraph.ops.batching import over_stacks
 from numgraph.ops.create import eye, tril
 from numgraph.ops.define import f
 from numgraph.ops.lengths import Length
@@ -84,6 +85,7 @@ Op(
     _eigh_value,
     _eigh_grad,
     kernel=Kernel("spectral.eigh", lambda a: (count(a), a.shape[-1], 1), routines=("syevd",), fails=CONVERGE),
+    batch=over_stacks("eigh"),
     shape=lambda a: (*a.shape[:-2], a.shape[-1] + 1, a.shape[-1]),
     checks=(SQUARE,),
     dtypes=FLOAT,
@@ -98,6 +100,7 @@ Op(
     np.linalg.eigvalsh,
     _eigenvalues_grad,
     kernel=Kernel("spectral.eigh", lambda a: (count(a), a.shape[-1], 0), routines=("syevd",), fails=CONVERGE),
+    batch=over_stacks("eigvalsh"),
     shape=lambda a: a.shape[:-1],
     checks=(SQUARE,),
     dtypes=FLOAT,
@@ -234,6 +237,7 @@ Op(
     lambda a: np.linalg.svd(a, compute_uv=False),
     _singular_values_grad,
     kernel=Kernel("spectral.svd", lambda a: (count(a), *a.shape[-2:], 0, 0), routines=("gesdd",), fails=CONVERGE),
+    batch=over_stacks("svdvals"),
     shape=lambda a: (*a.shape[:-2], dims.minimum(*a.shape[-2:])),
     dtypes=FLOAT,
     samples=_rectangles,

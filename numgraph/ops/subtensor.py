@@ -19,16 +19,15 @@ from numgraph.graph import Variable, apply
 from numgraph.lengths import dims
 from numgraph.lengths.dims import Dim
 from numgraph.op import OPS, Check, Op, Scatter, first
-from numgraph.ops import formula, selected
+from numgraph.ops import batching, formula, selected
 from numgraph.ops import lengths as ln
+from numgraph.ops.batching import FULL, Key
 from numgraph.ops.create import constant_scalar, counting, filled, zeros_like
 from numgraph.ops.define import f
 from numgraph.ops.shape import reshaped, shuffled
 
 __all__: list[str] = []
 
-Key = tuple[tuple[Any, ...], ...]
-FULL = ("slice", False, False, 1)
 
 # -- slices ---------------------------------------------------------------------------------------------------------
 
@@ -158,6 +157,7 @@ Op(
     moves=True,
     windowed=lambda key: key[0][0] == "index" or (key[0][0] == "slice" and key[0] != ("slice", False, False, 1)),
     shape=lambda x, *bounds, key: part_lengths(x, key, bounds),
+    batch=batching.subtensor,
     reach=selected.subtensor_reach,
     show=_show_slices,
     checks=(Check("range", lambda x, *bounds, key: _single(x, key, bounds), OUT_OF_RANGE),),
@@ -207,6 +207,7 @@ Op(
         unique=True,
     ),
     shape=lambda base, value, *bounds, key, mode: base.shape,
+    batch=batching.subtensor_update,
     reach=selected.subtensor_update_reach,
     show=lambda base, value, *bounds, key, mode: formula.written(_show_slices(base, *bounds, key=key), value, mode),
     checks=(
@@ -305,6 +306,7 @@ Op(
     reach=selected.gather_reach,
     show=_show_gather,
     shape=lambda x, *indices, axes, position: gathered_lengths(x, indices, axes, position),
+    batch=batching.gather,
     checks=(
         Check("range", lambda x, *indices, axes, position: _array_ranges(x, indices, axes), OUT_OF_RANGE),
         Check(
@@ -418,6 +420,7 @@ Op(
         unique=False,
     ),
     shape=lambda base, value, *indices, axes, position, mode: base.shape,
+    batch=batching.gather_update,
     reach=selected.gather_update_reach,
     show=lambda base, value, *indices, axes, position, mode: formula.written(
         _show_gather(base, *indices, axes=axes, position=position), value, mode

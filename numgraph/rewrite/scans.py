@@ -15,8 +15,9 @@ from numgraph.graph import Variable, describe, toposort
 from numgraph.ir import Node, Scan
 from numgraph.lengths import dims
 from numgraph.ops import loop as loops
+from numgraph.ops.batching import FULL
 from numgraph.ops.loop import Loop
-from numgraph.ops.subtensor import FULL, SUBTENSOR
+from numgraph.ops.subtensor import SUBTENSOR
 from numgraph.rewrite.build import Builder
 
 Lowered = Callable[[Builder, Sequence[Variable], dict[Variable, Node]], list[Node]]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from numgraph.program import Program
+from numgraph.runtime.refused import asserts
 from numgraph.runtime.units import unit_source
 from numgraph.runtime.variant import NativeVariant
 from numgraph.text import docstring, plain, printable, template
@@ -214,6 +215,8 @@ def layout(variant: NativeVariant, program: Program, names: list[str]) -> dict[s
 
 
 def _failure(cause: Any) -> str:
+    if asserts(cause):
+        return template(f"assert_op: {cause.node.attributes['message']}")
     if cause.kind in ("check", "range"):
         return "index {a} is out of range for an axis of length {b}"
     if cause.kind == "broken":

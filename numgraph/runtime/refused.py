@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from numgraph.binder import Array
-from numgraph.errors import IndexOutOfRange, MatrixError, NumgraphError, ShapeError, SizeError
+from numgraph.errors import AssertionFailed, IndexOutOfRange, MatrixError, NumgraphError, ShapeError, SizeError
 from numgraph.ir import Graph, Node, Requirement, involved
 from numgraph.lengths.values import Values
 from numgraph.loops.values import Broken, Raised
 from numgraph.program import Program
+from numgraph.reference import evaluate
 from numgraph.rewrite.assume import Leaf
 from numgraph.runtime.users import raised_again, raised_error
 from numgraph.shared import SharedVariable
@@ -23,7 +24,25 @@ def refused(program: Program, problem: CheckFailed, arguments: Sequence[Array], 
     error = error_of(problem, leaf)
     if isinstance(problem.cause, Raised) and not problem.words:
         return raised_again(program, problem.cause, arguments, error)
+    return asserted_again(program, arguments, error) if isinstance(error, AssertionFailed) else error
+
+
+def asserted_again(program: Program, arguments: Sequence[Array], error: AssertionFailed) -> NumgraphError:
+    """The error that the reference meets, with the value that fails; `error` if it meets none.
+
+    Shared variables are as they were, so the assertion sees the same arrays.
+    """
+    try:
+        evaluate(program.results, dict(zip(program.variables, arguments, strict=True)))
+    except NumgraphError as found:
+        return found if isinstance(found, AssertionFailed) else error
     return error
+
+
+def asserts(cause: Cause) -> bool:
+    """Whether a condition on indices is an assertion of the user's."""
+    node = cause.node
+    return isinstance(node, Node) and node.op is not None and any(c.error is AssertionFailed for c in node.op.checks)
 
 
 def leaves_of(shared: Sequence[SharedVariable], arguments: Sequence[Array]) -> Leaf:
@@ -56,6 +75,8 @@ def error_of(problem: CheckFailed, leaf: Leaf | None = None) -> NumgraphError:
     if isinstance(cause, Broken):
         return broken_error(graph, cause, problem.a, values)
     a, b = problem.a, problem.b
+    if asserts(cause):
+        return AssertionFailed(f"assert_op: {cause.node.attributes['message']}\n{shown}".rstrip("\n"))
     if not isinstance(cause, Requirement) or cause.kind == "range":
         what = f"index {a} is out of range for an axis of length {b}"
         return IndexOutOfRange(f"{what}\n{shown}  fix: indices must lie in [-{b}, {b})")

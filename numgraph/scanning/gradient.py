@@ -14,10 +14,10 @@ from typing import Any
 from numgraph.graph import Constant, Variable, toposort
 from numgraph.ops import lengths as ln
 from numgraph.ops import loop as loops
+from numgraph.ops.batching import FULL
 from numgraph.ops.define import ZERO, Zero, f
 from numgraph.ops.loop import Loop
 from numgraph.ops.shape import reshaped, shuffled
-from numgraph.ops.subtensor import FULL
 from numgraph.scanning.closed import Closed, Open, closed, placeholder
 from numgraph.substitution import replaced
 from numgraph.types import DISCRETE, FLOATS

@@ -114,7 +114,7 @@ class Arranger:
         """The nests of `tasks` at a loop level, in order."""
         nests: list[LoopNest] = []
         position: dict[Task, int] = {}
-        for task in tasks:
+        for task in tasks if level else self._numbers_first(tasks):
             needed = [other for other in self.before(task) if other in position]
             earliest = max((self._after(task, other, position, nests, level) for other in needed), default=0)
             length = task.loops[level] if len(task.loops) > level else None
@@ -128,6 +128,15 @@ class Arranger:
             if nest.length is not None:
                 nest.body = self.arrange(nest.tasks, level + 1)
         return nests
+
+    def _numbers_first(self, tasks: Sequence[Task]) -> list[Task]:
+        """The tasks with those numbers in front that wait for no loop: a loop that uses one may then be a loop that is
+        there before."""
+        early: set[Task] = set()
+        for task in tasks:
+            if isinstance(task, Elementwise) and not task.loops and early.issuperset(self.before(task)):
+                early.add(task)
+        return [*(t for t in tasks if t in early), *(t for t in tasks if t not in early)]
 
     def _fits(self, nest: LoopNest, task: Task, length: Any, level: int) -> bool:
         if isinstance(task, Product | KernelCall) or (nest.tasks and isinstance(nest.tasks[0], Product | KernelCall)):

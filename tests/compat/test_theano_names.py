@@ -270,12 +270,37 @@ def test_ops_of_users_are_refused_when_they_are_made() -> None:
         Double()
 
 
-def test_print_and_assert_pass_the_value_and_warn() -> None:
+def test_print(target: str, capsys: pytest.CaptureFixture[str]) -> None:
     x = T.dvector("x")
-    with pytest.warns(UserWarning, match="prints nothing"):
-        assert theano.printing.Print("here")(x) is x
-    with pytest.warns(UserWarning, match="checks nothing"):
-        assert theano.tensor.opt.Assert("positive")(x, T.all(x > 0)) is x
+    f = theano.function([x], theano.printing.Print("here", attrs=("shape", "__str__"))(x) * 2)
+    assert f([1.0, 2.0]).tolist() == [2, 4]
+    assert capsys.readouterr().out == "here shape = (2,)\nhere __str__ = [1. 2.]\n"
+
+
+def test_assert_looks_at_its_conditions(target: str) -> None:
+    x = T.dvector("x")
+    f = theano.function([x], theano.tensor.opt.Assert("not positive")(x, T.all(x > 0), x[0] < 9) * 2)
+    assert f([1.0, 2.0]).tolist() == [2, 4]
+    for bad in ([1.0, -2.0], [9.0, 1.0]):
+        with pytest.raises(AssertionError, match="not positive"):
+            f(bad)
+    with pytest.raises(AssertionError, match="Theano Assert failed!"):
+        theano.function([x], theano.tensor.opt.assert_op(x, x > 0))([-1.0])
+
+
+def test_transforms(target: str) -> None:
+    x, y = T.dvector("x"), T.dscalar("y")
+    op = theano.OpFromGraph([x, y], [x * y], name="scaled")
+    a = T.dvector("a")
+    assert theano.function([a], op(a, T.sum(a)))([1.0, 2.0]).tolist() == [3, 6]
+    ruled = theano.OpFromGraph([x], [T.floor(x)], lop_overrides=lambda ins, outs, gs: [gs[0] * ins[0] + outs[0] * 0])
+    assert theano.function([a], T.grad(T.sum(ruled(a)), a))([1.5, 2.0]).tolist() == [1.5, 2]
+    with pytest.raises(NotImplementedError, match="one function, for one output"):
+        theano.OpFromGraph([x, y], [x, y], grad_overrides=[None, None])
+    T.verify_grad(lambda v: T.tanh(v) ** 2, [np.array([0.5, -1.0])], rng=np.random.RandomState(1))
+    scaled = theano.gradient.grad_scale(x, multiplier=-2)
+    assert theano.function([x], T.grad(T.sum(scaled**2), x))([1.0]).tolist() == [-4]
+    assert theano.function([x], theano.Rop(f=x**2, wrt=x, eval_points=x))([3.0]).tolist() == [18]
 
 
 def test_importing_loads_no_compiler(tmp_path: Path) -> None:

@@ -47,6 +47,9 @@ TABLE = (
         ng.sqr({0}) + 1
         2 - {0}
         ng.maximum({0}, 0)"""),
+    # conditions that hold for all numbers, NaN among them
+    row("assertion", "strict", "e", """ng.assert_op({0}, ({0} <= 0) | ({0} > 0) | ng.neq({0}, {0}))
+        ng.assert_op({0} * 2, ng.sum(ng.neq({0}, {0})) >= 0)"""),
     row("smooth", "stable", "g", """ng.tanh({0})
         ng.sigmoid({0})
         ng.exp(-{0} * {0})

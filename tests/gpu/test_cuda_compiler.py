@@ -149,7 +149,9 @@ def python(code: str) -> str:
 
 def test_without_the_packages() -> None:
     said = python(WITHOUT)
-    problem = 'the package numba-cuda is not installed\n  fix: pip install "numgraph[cuda]"\n'
+    problem = (
+        "the package numba-cuda is not installed\n  fix: in the folder of numgraph's source: pip install '.[cuda]'\n"
+    )
     assert said == problem + "CUDA kernels cannot be compiled: " + problem
 
 

@@ -25,7 +25,7 @@ from numgraph.tensor import matrix, scalar, tensor, tensor3, vector
 
 EXECUTORS: dict[str, testing.Executor] = {"reference": testing.by_reference}
 # Ops whose gradient is on purpose not their derivative.
-CONTROL = ("disconnected_grad", "zero_grad", "grad_clip")
+CONTROL = ("disconnected_grad", "zero_grad", "grad_clip", "ruled")
 DIFFERENTIABLE = [op for op in OPS.values() if op.grad is not None and op.name not in CONTROL]
 
 

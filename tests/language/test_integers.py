@@ -44,7 +44,7 @@ def elementwise(x: Variable, y: Variable) -> dict[str, Variable]:
     found: dict[str, Variable] = {}
     for op in OPS.values():
         taken = op.scalar and len(op.args) <= 2 and set(op.dtypes) & set(INTEGERS)
-        if not taken or op.name in ("cast", "align64", "slice_bound", "grad_clip"):
+        if not taken or op.name in ("cast", "align64", "slice_bound", "grad_clip", "grad_scale", "printed"):
             continue
         try:
             made = apply(op, [x, y][: len(op.args)])

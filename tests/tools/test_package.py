@@ -81,9 +81,31 @@ def test_wheel_metadata(wheel: Path) -> None:
         (name,) = (n for n in archive.namelist() if n.endswith("/METADATA"))
         metadata = Parser().parsestr(archive.read(name).decode())
         entry_points = archive.read(name.replace("METADATA", "entry_points.txt")).decode()
+    assert metadata["Name"] == "numgraph-compiler"
     assert metadata["License-Expression"] == "BSD-3-Clause"
     assert metadata["Requires-Python"] == ">=3.11"
     assert "numgraph = numgraph.cli:main" in entry_points
+
+
+def test_a_script_beside_the_clone_finds_the_package(tmp_path: Path) -> None:
+    """A folder that is called as the package, without being it, does not hide an editable installation."""
+    clone = tmp_path / "numgraph"
+    for name in ("numgraph", "kernels", "bench"):
+        shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "setup.cfg", "README.md", "LICENSE", "MANIFEST.in"):
+        shutil.copy(ROOT / name, clone)
+    build = "import setuptools.build_meta as b; b.build_editable({!r})".format(str(tmp_path / "out"))
+    done = waits.python("-W", "ignore", "-c", f"import os; os.mkdir({str(tmp_path / 'out')!r}); {build}", cwd=clone)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = (tmp_path / "out").glob("*.whl")
+    with zipfile.ZipFile(built) as archive:
+        archive.extractall(tmp_path / "site")
+    script = f"import site; site.addsitedir({str(tmp_path / 'site')!r})\nimport numgraph as ng, numgraph.kernels\n"
+    (tmp_path / "script.py").write_text(script + "print(ng.__file__, numgraph.kernels.__file__, ng.scalar('x') + 1)")
+    done = waits.python("script.py", cwd=tmp_path, env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"})
+    assert done.returncode == 0, done.stderr
+    package, kernels, shown = done.stdout.split(maxsplit=2)
+    assert Path(package).is_relative_to(clone) and Path(kernels).is_relative_to(clone) and "add float64" in shown
 
 
 def test_package_list_is_complete() -> None:
