@@ -10,10 +10,13 @@ from numgraph.loops.program import Call, Function, Number, walk
 # Of products by dot products, as kernels/dots.py has them: the most columns, the most at a time, and the least bytes
 # of a row, 8 vectors on any processor.
 MOST_COLUMNS, AT_A_TIME, LEAST_BYTES = 32, 6, 8 * 16
-# Where the calls of kernels/calls.py have the columns of the result, the length of sums, and the stride along a row.
-_PLACES = {"gemm": (5, 6, 10), "gemm_rows": (4, 5, 9)}
-_DTYPES = {"s": "float32", "d": "float64"}
 _SIZES = {"float32": 4, "float64": 8}
+# The functions of kernels/calls.py: their dtype, and which arguments are the columns of the result, the length of sums,
+# and a's stride along rows.
+_CALLS = {
+    "sgemm": ("float32", (5, 6, 10)), "dgemm": ("float64", (5, 6, 10)),
+    "sgemm_rows": ("float32", (4, 5, 9)), "dgemm_rows": ("float64", (4, 5, 9)),
+}  # fmt: skip
 # A dtype, and the numbers of columns that its products by dot products take at a time; none if there are no such ones.
 Products = tuple[str, tuple[int, ...]]
 
@@ -23,15 +26,15 @@ def products_of(functions: Iterable[Function]) -> list[Products]:
     found: dict[str, set[int]] = {}
     for function in functions:
         for call in walk(function.body):
-            if isinstance(call, Call) and call.function[1:] in _PLACES and call.function[0] in _DTYPES:
-                dtype = _DTYPES[call.function[0]]
-                found.setdefault(dtype, set()).update(_columns(call, _SIZES[dtype]))
+            if isinstance(call, Call) and call.function in _CALLS:
+                dtype, places = _CALLS[call.function]
+                n, k, a_col = (_known(call.arguments[place]) for place in places)
+                found.setdefault(dtype, set()).update(_columns(n, k, a_col, _SIZES[dtype]))
     return [(dtype, tuple(sorted(found[dtype]))) for dtype in _SIZES if dtype in found]
 
 
-def _columns(call: Call, size: int) -> range:
+def _columns(n: int | None, k: int | None, a_col: int | None, size: int) -> range:
     """The numbers of columns that a product may take at a time by dot products of elements of `size` bytes."""
-    n, k, a_col = (_known(call.arguments[place]) for place in _PLACES[call.function[1:]])
     if a_col not in (1, None) or (k is not None and k * size < LEAST_BYTES):
         return range(0)
     if n is None:
