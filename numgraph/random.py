@@ -184,7 +184,8 @@ class RandomStream:
 
     def bernoulli(self, p: Any = 0.5, size: Any = None, dtype: Any = "bool") -> Variable:
         """True with probability p: a bool, which keeps float32 in float32 where it multiplies. No gradient goes
-        through p. A float32 p is met to 2^-24, a float64 one to 2^-53; one outside of [0, 1] acts as 0 or 1.
+        through p. A float32 p is met to 2^-24, a float64 one to 2^-53, and a Python number is of floatX; a p outside of
+        [0, 1] acts as 0 or 1.
         """
         chance = probability("bernoulli", p)
         lengths, (chance,) = fitted("bernoulli", size, p=chance)
