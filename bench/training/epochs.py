@@ -120,13 +120,14 @@ def parser() -> argparse.ArgumentParser:
 def section(rows: list[Row], report: dict[str, Any]) -> str:
     """The table and what it depends on, as Markdown."""
     cases = {case["name"]: case for case in report["cases"]}
+    threads = report["settings"]["threads"]
     heads = ["program", "what", "steps", *COLUMNS, "numgraph / best other"]
     lines = [
         f"| {' | '.join(heads)} |",
         "|" + "---|" * len(heads),
         *(line(row, cases[row.case.name]) for row in rows if row.case.name in cases),
         "",
-        f"{report['machine']['processor']}, {report['settings']['threads']} threads; {loaded(report)}."
+        f"{report['machine']['processor']}, {threads} thread{'s' * (threads > 1)} for each library; {loaded(report)}."
         f" {readme.peers(report)}.",
     ]
     return "\n".join(lines)

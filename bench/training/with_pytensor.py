@@ -45,7 +45,8 @@ def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:
             numbers = [pt.ftensor3(), pt.ftensor3()] if given and kind != "dA" else []
             numbers = ([pt.fmatrix()] if given and kind != "pcd" else []) + numbers
             cost, updates = _drawing(kind, sizes, x, state, numbers)
-        return pytensor.function([index, *numbers], cost, updates=updates, mode=option or None, trust_input=True)
+        options = {"mode": option or None, "trust_input": True, "on_unused_input": "ignore"}
+        return pytensor.function([index, *numbers], cost, updates=updates, **options)
 
     def reset():
         for variable, first in zip(state, training.start(kind, sizes), strict=True):
@@ -71,7 +72,8 @@ def _moved(kind, cost, params, constant=None):
 
 
 def _layer(kind, sizes, xs, params):
-    zeros = pt.zeros((sizes["B"], sizes["H"]), "float32")
+    # of a length that is not known: a known one of 1 is not what the loop makes
+    zeros = pt.zeros((xs.shape[1], sizes["H"]), "float32")
     if kind == "lstm_layer":
         h, _ = pytensor.scan(
             lambda x, h, c, W, U, b: problems.cell(Maths, sizes["H"], x, h, c, W, U, b),

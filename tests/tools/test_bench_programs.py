@@ -125,7 +125,7 @@ def test_tutorials(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ["| `cA`", "training", "800"],
         ["| `SdA`", "fine-tuning", "400"],
     ]
-    assert "1 threads" in lines[-3] and lines[4] in capsys.readouterr().out
+    assert "1 thread for each library" in lines[-3] and lines[4] in capsys.readouterr().out
     assert '"swept": 20' in figures.read_text()
     with pytest.raises(SystemExit, match="there is no theano"):
         main(["tutorials", "--peers", "theano"])
@@ -181,3 +181,6 @@ def test_the_table_compares_with_the_fastest() -> None:
 def test_other_peers_do_not_offer_it() -> None:
     with pytest.raises(peers.NotOffered, match="no training steps with loops"):
         peers.build(PEERS["numpy"], "lstm_layer", sizes_of("lstm_layer"), 1)
+    for kind in ("logreg", "mlp"):
+        with pytest.raises(peers.NotOffered, match="no layer of that kind"):
+            peers.build(peers.named("torch.nn"), kind, {}, 1)
