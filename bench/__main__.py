@@ -1,5 +1,5 @@
 """`python -m bench`: check, time and report the cases; `report` and `readme` make pages of it; `gpu`,
-`scaling`, `draws` and `programs` are apart."""
+`scaling`, `draws`, `programs` and `tutorials` are apart."""
 
 from __future__ import annotations
 
@@ -47,6 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
         from bench.training import command
 
         return command.main(given[1:])
+    if given[:1] == ["tutorials"]:
+        from bench.training import epochs
+
+        return epochs.main(given[1:])
     options = parser().parse_args(given)
     console = Console()
     made = measured(options, console)
@@ -66,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="`python -m bench report [JSON] --out FILE.html` makes a page, `python -m bench readme JSON README.md`"
         " the table in the README, `python -m bench gpu --out DIR` looks at an NVIDIA GPU,"
         " `python -m bench scaling` shows how the time to compile grows, `python -m bench draws` times random numbers,"
-        " `python -m bench programs` training steps with loops.",
+        " `python -m bench programs` training steps with loops, `python -m bench tutorials` an epoch of each program.",
     )
     how_to_run(made)
     made.add_argument("--readme", type=Path, metavar="FILE", help="write the table into that README.md")

@@ -59,3 +59,8 @@ class Plain:
     def softplus(x: Array) -> Array:
         """log(1 + exp(x))."""
         return np.logaddexp(0, x)
+
+    @staticmethod
+    def surprise(scores: Array, y: Array) -> Any:
+        """The mean of -log p(class), p the softmax of the scores."""
+        return -np.log(Plain.softmax(scores, 1)[np.arange(len(y)), y]).mean()

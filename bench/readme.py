@@ -14,13 +14,18 @@ LEFT_OUT = ("scaling", "threads")
 
 
 def fill(path: Path, report: dict[str, Any]) -> None:
-    """Replace what stands between the two marks in the file; ValueError where it has none."""
+    """Write the table into the file; ValueError where it has no marks."""
+    between(path, BEGIN, section(report), END)
+
+
+def between(path: Path, first: str, content: str, last: str) -> None:
+    """Replace what stands between two marks in the file; ValueError where it has none."""
     text = path.read_text(encoding="utf-8")
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
+    head, begin, rest = text.partition(first)
+    _, end, tail = rest.partition(last)
     if not begin or not end:
-        raise ValueError(f"{path}: expected the lines {BEGIN} and {END}")
-    path.write_text(f"{head}{begin}\n{section(report)}\n{end}{tail}", encoding="utf-8")
+        raise ValueError(f"{path}: expected the lines {first} and {last}")
+    path.write_text(f"{head}{begin}\n{content}\n{end}{tail}", encoding="utf-8")
 
 
 def section(report: dict[str, Any]) -> str:

@@ -25,7 +25,8 @@ class Settings:
     """How to run.
 
     peers: names of peers. threads: of every peer. repeats: measurements of each peer and case, of at least `least`
-    seconds each. limit: seconds after which a peer is given up in a case. full: no case leaves peers out.
+    seconds each, or of a sweep of `swept` steps; no round is begun after `patience` seconds, except for the first
+    three. limit: seconds after which a peer is given up in a case. full: no case leaves peers out.
     """
 
     peers: tuple[str, ...] = tuple(PEERS)
@@ -35,6 +36,8 @@ class Settings:
     limit: float = 120.0
     full: bool = False
     measure_limits: bool = True
+    swept: int = SWEPT
+    patience: float = PATIENCE / 2
 
 
 Said = Callable[[str], None]
@@ -123,7 +126,7 @@ class Suite:
         self.said(f"{case.name}: building and checking")
         asked, results = self._asked(case.peers)
         sizes = case.full_sizes()
-        command = ("build", case.kind, sizes, case.way, case.checked, min(SWEPT, case.available))
+        command = ("build", case.kind, sizes, case.way, case.checked, min(self.settings.swept, case.available))
         built = pool.all(asked, *command)
         want = problems.expected(case.kind, sizes, case.checked)
         right: list[str] = []
@@ -136,7 +139,7 @@ class Suite:
             else:
                 results[name] = {"status": status, "why": content}
         self.said(f"{case.name}: timing {', '.join(right)}")
-        took = pool.in_turn(right, self.settings.least, self.settings.repeats, PATIENCE / 2)
+        took = pool.in_turn(right, self.settings.least, self.settings.repeats, self.settings.patience)
         for name, got in took.items():
             done = {"status": "timed", "values": got} if isinstance(got, list) else {"status": got[0], "why": got[1]}
             results[name] |= done

@@ -178,18 +178,19 @@ class RandomStream:
         check("beta", "b must be positive", lambda x: x > 0, b=q)
         lengths, (p, q) = fitted("beta", size, a=p, b=q)
         x, y = self._draw("gamma", lengths, p), self._draw("gamma", lengths, q)
-        return f.cast(f.true_div(x, f.add(x, y)), kind)  # type: ignore[no-any-return]
+        return f.cast(f.true_div(x, f.add(x, y)), kind)
 
     # -- whole numbers ----------------------------------------------------------------------------------------------
 
     def bernoulli(self, p: Any = 0.5, size: Any = None, dtype: Any = "bool") -> Variable:
         """True with probability p: a bool, which keeps float32 in float32 where it multiplies. No gradient goes
-        through p. A float32 p is met to 2^-24, a float64 one to 2^-53; one outside of [0, 1] acts as 0 or 1.
+        through p. A float32 p is met to 2^-24, a float64 one to 2^-53, and a Python number is of floatX; a p outside of
+        [0, 1] acts as 0 or 1.
         """
         chance = probability("bernoulli", p)
         lengths, (chance,) = fitted("bernoulli", size, p=chance)
         u = self._draw("uniform", lengths, dtype=chance.dtype)
-        return f.cast(f.lt(u, chance), dtype)  # type: ignore[no-any-return]
+        return f.cast(f.lt(u, chance), dtype)
 
     def binomial(self, n: Any = 1, p: Any = 0.5, size: Any = None, dtype: Any = "int64") -> Variable:
         """How many of n trials succeed, each with probability p. No gradient goes through n and p."""
@@ -197,14 +198,14 @@ class RandomStream:
         check("binomial", "n must not be negative", lambda x: x >= 0, n=trials)
         check("binomial", "p must lie in [0, 1]", lambda x: (x >= 0) & (x <= 1), p=chance)
         lengths, given = fitted("binomial", size, n=trials, p=chance)
-        return f.cast(self._draw("binomial", lengths, *given), dtype)  # type: ignore[no-any-return]
+        return f.cast(self._draw("binomial", lengths, *given), dtype)
 
     def poisson(self, lam: Any = 1.0, size: Any = None, dtype: Any = "int64") -> Variable:
         """Poisson with mean lam, through which no gradient goes."""
         mean = typed(lam, "float64")
         check("poisson", "lam must not be negative", lambda x: x >= 0, lam=mean)
         lengths, given = fitted("poisson", size, lam=mean)
-        return f.cast(self._draw("poisson", lengths, *given), dtype)  # type: ignore[no-any-return]
+        return f.cast(self._draw("poisson", lengths, *given), dtype)
 
     def integers(self, low: Any, high: Any = None, size: Any = None, dtype: Any = "int64") -> Variable:
         """Uniform integers from low up to but without high, or from 0 up to `integers(high)`; bounds are int64.
@@ -222,7 +223,7 @@ class RandomStream:
         fit = f"low and high must fit dtype {kind} ({info.min} to {info.max})"
         check("integers", fit, lambda x, y: (x >= info.min) & (y <= most), low=a, high=b)
         lengths, given = fitted("integers", size, low=a, high=b)
-        return f.cast(self._draw("integer", lengths, *given), kind)  # type: ignore[no-any-return]
+        return f.cast(self._draw("integer", lengths, *given), kind)
 
     # -- of a list --------------------------------------------------------------------------------------------------
 
@@ -235,7 +236,7 @@ class RandomStream:
         p = probabilities("categorical", pvals)
         lengths, _ = fitted("categorical", size, pvals=p[..., 0])
         u = self._draw("uniform", lengths, dtype="float64")
-        return f.cast(category(running_sums(p, lengths), u), dtype)  # type: ignore[no-any-return]
+        return f.cast(category(running_sums(p, lengths), u), dtype)
 
     def multinomial(self, n: Any = 1, pvals: Any = None, size: Any = None, dtype: Any = "int64") -> Variable:
         """How often each category comes in n trials: an axis of categories behind those of `categorical`.
@@ -248,14 +249,14 @@ class RandomStream:
         u = self._draw("uniform", [*lengths, trials], dtype="float64")
         found = category(f.expand_dims(running_sums(p, lengths), -2), u)
         came = f.eq(f.expand_dims(found, -1), f.arange(ln.dim(p, -1)))
-        return f.sum(came, axis=-2, dtype=dtype)  # type: ignore[no-any-return]
+        return f.sum(came, axis=-2, dtype=dtype)
 
     def permutation(self, x: Any) -> Variable:
         """0 to n - 1 in random order for an int or an integer scalar n, else x with its rows (elements of its first
         axis) in random order. By sorting 64 random bits for each.
         """
         if isinstance(x, int | np.integer) or (isinstance(x, Variable) and x.ndim == 0):
-            return f.argsort(self._draw("bits", [ln.as_length(x, "permutation")]))  # type: ignore[no-any-return]
+            return f.argsort(self._draw("bits", [ln.as_length(x, "permutation")]))
         v = as_variable(x)
         if v.ndim == 0:
             raise ShapeError(f"permutation: a length or an array is needed, not {describe(v)}")
@@ -274,7 +275,7 @@ class RandomStream:
         if v.ndim == 0:
             raise ShapeError(f"shuffle_row_elements: an array is needed, not {describe(v)}")
         order = f.argsort(self._draw("bits", ln.dims_of(v)), axis=-1)
-        return f.take_along_axis(v, order, axis=-1)  # type: ignore[no-any-return]
+        return f.take_along_axis(v, order, axis=-1)
 
     def choice(self, a: Any, size: Any = None, replace: bool = True, p: Any = None) -> Variable:
         """Elements of the first axis of a, or of 0 to a - 1 for an int or an integer scalar.
@@ -306,7 +307,7 @@ class RandomStream:
             order = f.argsort(f.true_div(self.exponential(size=(n,), dtype="float64"), weights(n, p)))
         wanted = ln.product(lengths)
         first = f.specify_shape(order[:wanted], (wanted,))
-        return f.reshape(first, tuple(lengths))  # type: ignore[no-any-return]
+        return f.reshape(first, tuple(lengths))
 
     def dropout(self, x: Any, p: float = 0.5) -> Variable:
         """x times a mask: 0 with probability p, else 1 / (1 - p), so that the mean stays. The mask is not stored.
@@ -322,7 +323,7 @@ class RandomStream:
         u = self._draw("uniform", lengths, dtype=v.dtype)
         # a product, since what `where` leaves out would be followed through the gradients
         mask = f.where(f.ge(u, chance), f.reciprocal(f.sub(1.0, chance)), 0.0)
-        return f.mul(v, mask)  # type: ignore[no-any-return]
+        return f.mul(v, mask)
 
 
 def _entropy(seed: Any) -> Any:

@@ -79,7 +79,7 @@ def _restored(counts: Variable, node: Variable) -> Variable:
     if counts.ndim == ndim:
         return counts
     kept = iter(range(counts.ndim))
-    return f.dimshuffle(counts, *("x" if k in axes else next(kept) for k in range(ndim)))  # type: ignore[no-any-return]
+    return f.dimshuffle(counts, *("x" if k in axes else next(kept) for k in range(ndim)))
 
 
 def _narrowed(variable: Variable, node: Variable, counts: Variable) -> Variable:
@@ -96,7 +96,7 @@ def _narrowed(variable: Variable, node: Variable, counts: Variable) -> Variable:
             return counts
         own, full = ([1 if a else n for a, n in zip(alike, f.shape(v), strict=True)] for v in (variable, node))
         base, whole = f.zeros(own, "float32"), full
-    return f.neq(f.unbroadcast(base, f.cast(f.broadcast_to(counts, whole), "float32")), 0)  # type: ignore[no-any-return]
+    return f.neq(f.unbroadcast(base, f.cast(f.broadcast_to(counts, whole), "float32")), 0)
 
 
 def joined(a: Part, b: Part) -> Part:
@@ -145,7 +145,7 @@ def limited(part: Variable, reach: Part, cotangent: Variable, known: Sequence[Va
     """
     if reach is None or _finite(part, cotangent, known):
         return part
-    return f.masked(reach.counts, part)  # type: ignore[no-any-return]
+    return f.masked(reach.counts, part)
 
 
 def _finite(part: Variable, cotangent: Variable, known: Sequence[Variable]) -> bool:

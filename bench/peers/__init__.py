@@ -133,5 +133,7 @@ def build(peer: Peer, kind: str, sizes: Sizes, threads: int) -> Program:
     folder = "training" if kind in training.KINDS else "peers"
     if peer.module not in training.MODULES and folder == "training":
         raise NotOffered("no training steps with loops")
+    if peer.name in LAYER_PEERS and folder == "peers":
+        raise NotOffered("no layer of that kind")
     made: Program = import_module(f"bench.{folder}.{peer.module}").build(kind, sizes, threads, peer.option)
     return made

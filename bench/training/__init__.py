@@ -10,6 +10,7 @@ reference's with other numbers: how far each parameter has moved.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,11 @@ import numpy as np
 from bench.kinds import Array, Kind, Sizes
 
 # Step sizes. The layers' gradients are small, and float32 has to show what a step changes.
-RATES = {"dA": 0.1, "cd": 0.1, "pcd": 0.1, "lstm_layer": 10.0, "rnn_layer": 1.0}
+RATES = {"dA": 0.1, "cA": 0.1, "deep": 0.1, "cd": 0.1, "pcd": 0.1, "lstm_layer": 10.0, "rnn_layer": 1.0}
 # The share of the inputs that the autoencoder does not see.
 CORRUPTION = 0.3
+# The factor of the squared slopes in the cost of a contractive autoencoder.
+CONTRACTION = 0.1
 # The peers' modules that are here, too.
 MODULES = ("with_numgraph", "with_jax", "with_torch", "with_pytensor")
 # Calls whose summary is compared.
@@ -36,6 +39,19 @@ KINDS = {
         {"B": 20, "R": 2000, "F": 784, "H": 500},
         flops="10*B*F*H",
         drawn=0.15,
+        **_IMAGES,
+    ),
+    "cA": Kind(
+        "a training step of a contractive autoencoder with tied weights, F-H units, on B rows of R x F resident inputs",
+        {"B": 10, "R": 2000, "F": 784, "H": 500},
+        flops="10*B*F*H + 4*F*H",
+        **_IMAGES,
+    ),
+    "deep": Kind(
+        "a training step of a network of three layers of H sigmoid units and a softmax, on B rows of R x F resident"
+        " inputs with C classes",
+        {"B": 20, "R": 2000, "F": 784, "H": 500, "C": 10},
+        flops="4*B*F*H + 12*B*H*H + 6*B*H*C",
         **_IMAGES,
     ),
     "cd": Kind(
@@ -68,20 +84,29 @@ KINDS = {
 
 
 def data(kind: str, sizes: Sizes) -> list[Array]:
-    """The resident inputs: rows of zeros and ones that are near one of ten patterns, or sequences [R / B, T, B, I]."""
+    """The resident inputs: rows of zeros and ones that are near one of ten patterns, with "deep" the number of the
+    pattern modulo C beside it, or sequences [R / B, T, B, I]. Shared between calls of this function: do not write."""
+    return _data(kind, tuple(sizes.items()))
+
+
+@lru_cache(maxsize=2)
+def _data(kind: str, lengths: tuple[tuple[str, int], ...]) -> list[Array]:
+    sizes = dict(lengths)
     generator = np.random.default_rng(4)
     if kind.endswith("layer"):
         shape = sizes["R"] // sizes["B"], sizes["T"], sizes["B"], sizes["I"]
         return [generator.normal(size=shape).astype(np.float32)]
     patterns = generator.random((10, sizes["F"])) < 0.2
-    rows = patterns[generator.integers(0, 10, sizes["R"])]
-    return [(rows ^ (generator.random(rows.shape) < 0.05)).astype(np.float32)]
+    chosen = generator.integers(0, 10, sizes["R"])
+    rows = patterns[chosen]
+    made = [(rows ^ (generator.random(rows.shape) < 0.05)).astype(np.float32)]
+    return [*made, (chosen % sizes["C"]).astype(np.int32)] if kind == "deep" else made
 
 
 def start(kind: str, sizes: Sizes) -> list[Array]:
     """The parameters before the first step: W [F, H], and biases of hidden and visible units; the chains of "pcd".
 
-    Of a layer: W [I, k H], U [H, k H], b [k H], k = 4 for an LSTM.
+    Of a layer: W [I, k H], U [H, k H], b [k H], k = 4 for an LSTM. Of "deep": W and b of each layer, from below.
     """
     generator = np.random.default_rng(5)
 
@@ -94,6 +119,10 @@ def start(kind: str, sizes: Sizes) -> list[Array]:
         limit = H**-0.5
         return [uniform(limit, sizes["I"], width), uniform(limit, H, width), uniform(limit, width)]
     F = sizes["F"]
+    if kind == "deep":
+        shapes = (F, H), (H, H), (H, H), (H, sizes["C"])
+        limits = (4 * (6 / sum(shape)) ** 0.5 for shape in shapes)
+        return [p for s, n in zip(shapes, limits, strict=True) for p in (uniform(n, *s), np.zeros(s[1], np.float32))]
     made = [uniform(4 * (6 / (F + H)) ** 0.5, F, H), np.zeros(H, np.float32), np.zeros(F, np.float32)]
     return [*made, np.zeros((sizes["B"], H), np.float32)] if kind == "pcd" else made
 
@@ -102,6 +131,25 @@ def reconstruction(maths: Any, x: Any, noisy: Any, W: Any, hidden: Any, visible:
     """The cross-entropy of `x` and what the autoencoder makes of its corrupted copy, for libraries with `softplus`."""
     a = maths.sigmoid(noisy @ W + hidden) @ W.T + visible
     return maths.mean(maths.sum(maths.softplus(a) - x * a, axis=1))
+
+
+def contraction(maths: Any, x: Any, W: Any, hidden: Any, visible: Any) -> Any:
+    """The cross-entropy of `x` and what the autoencoder makes of it, and the squared slopes of the hidden units."""
+    y = maths.sigmoid(x @ W + hidden)
+    slopes = maths.mean(((y * (1 - y)) ** 2) @ maths.sum(W**2, axis=0))
+    return reconstruction(maths, x, x, W, hidden, visible) + CONTRACTION * slopes
+
+
+def classification(maths: Any, x: Any, y: Any, *params: Any) -> Any:
+    """The mean of -log p(correct class), of sigmoid layers below a softmax."""
+    *layers, (V, d) = zip(params[::2], params[1::2], strict=True)
+    for W, b in layers:
+        x = maths.sigmoid(x @ W + b)
+    return maths.surprise(x @ V + d, y)
+
+
+# The cost of a minibatch, of kinds without draws and without loops: of the library's functions, inputs and parameters.
+COSTS = {"cA": contraction, "deep": classification}
 
 
 def free_energy(maths: Any, v: Any, W: Any, hidden: Any, visible: Any) -> Any:

@@ -31,12 +31,15 @@ class Numbers:
         return (u < p).astype(float)
 
 
-def step(kind: str, x: Array, state: list[Array], draw: Draw, K: int) -> tuple[float, list[Array]]:
-    """The cost before a step on the minibatch `x`, and the new state."""
+def step(kind: str, batch: list[Array], state: list[Array], draw: Draw, K: int) -> tuple[float, list[Array]]:
+    """The cost before a step on a minibatch, and the new state."""
+    x = batch[0]
     if kind.endswith("layer"):
         cost, gradients = (_lstm if kind == "lstm_layer" else _rnn)(x, *state)
     elif kind == "dA":
         cost, gradients = _autoencoder(x, draw, *state)
+    elif kind in PLAIN:
+        cost, gradients = PLAIN[kind](*batch, *state)
     else:
         W, hidden, visible, *chains = state
         h = chains[0] if chains else draw(training.upwards(Plain, x, W, hidden))
@@ -60,6 +63,37 @@ def _autoencoder(x: Array, draw: Draw, W: Array, hidden: Array, visible: Array) 
     dy = dz @ W * y * (1 - y)
     cost = training.reconstruction(Plain, x, noisy, W, hidden, visible)
     return float(cost), [noisy.T @ dy + dz.T @ y, dy.sum(axis=0), dz.sum(axis=0)]
+
+
+def _contractive(x: Array, W: Array, hidden: Array, visible: Array) -> tuple[float, list[Array]]:
+    y = Plain.sigmoid(x @ W + hidden)
+    dz = (Plain.sigmoid(y @ W.T + visible) - x) / len(x)
+    squares = (W**2).sum(axis=0)
+    slope = y * (1 - y)
+    # of the mean of slope^2 @ squares, through y and through W
+    through_y = training.CONTRACTION * 2 * slope * (1 - 2 * y) * squares / len(x)
+    through_W = training.CONTRACTION * 2 * W * (slope**2).mean(axis=0)
+    dy = (dz @ W + through_y) * slope
+    cost = training.contraction(Plain, x, W, hidden, visible)
+    return float(cost), [x.T @ dy + dz.T @ y + through_W, dy.sum(axis=0), dz.sum(axis=0)]
+
+
+def _classifier(x: Array, y: Array, *params: Array) -> tuple[float, list[Array]]:
+    layers = [x]
+    for W, b in zip(params[:-2:2], params[1:-2:2], strict=True):
+        layers.append(Plain.sigmoid(layers[-1] @ W + b))
+    p = Plain.softmax(layers[-1] @ params[-2] + params[-1], axis=1)
+    p[np.arange(len(y)), y] -= 1
+    dz = p / len(y)
+    gradients: list[Array] = []
+    for h, W in zip(reversed(layers), params[-2::-2], strict=True):
+        gradients = [h.T @ dz, dz.sum(axis=0), *gradients]
+        dz = dz @ W.T * h * (1 - h)
+    return float(training.classification(Plain, x, y, *params)), gradients
+
+
+# Kinds whose steps draw nothing: minibatch and parameters to cost and gradients.
+PLAIN: dict[str, Callable[..., tuple[float, list[Array]]]] = {"cA": _contractive, "deep": _classifier}
 
 
 def _contrast(x: Array, v: Array, W: Array, hidden: Array, visible: Array) -> tuple[float, list[Array]]:
@@ -110,10 +144,11 @@ def _add(gradients: list[Array], x: Array, h: Array, dz: Array) -> None:
         g += part
 
 
-def minibatch(kind: str, sizes: Sizes, k: int) -> Array:
-    """Number k, in float64."""
-    x = training.data(kind, sizes)[0]
-    return (x[k] if kind.endswith("layer") else x[k * sizes["B"] : (k + 1) * sizes["B"]]).astype(float)
+def minibatch(kind: str, sizes: Sizes, k: int) -> list[Array]:
+    """Number k: inputs in float64, and classes where there are any."""
+    x, *classes = training.data(kind, sizes)
+    rows = slice(k * sizes["B"], (k + 1) * sizes["B"])
+    return [(x[k] if kind.endswith("layer") else x[rows]).astype(float), *(y[rows] for y in classes)]
 
 
 def trajectory(

@@ -22,14 +22,30 @@ class Maths:
     exp, tanh, sum, mean = jnp.exp, jnp.tanh, jnp.sum, jnp.mean
     sigmoid, softplus = jax.nn.sigmoid, jax.nn.softplus
 
+    @staticmethod
+    def surprise(scores, y):
+        """The mean of -log p(class), p the softmax of the scores."""
+        return -jnp.mean(jax.nn.log_softmax(scores)[jnp.arange(len(y)), y])
+
 
 def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:
     """A jitted step. threads: XLA uses as many as the process has processors."""
     if option:
         raise NotOffered("on processors only")
-    inputs = jnp.asarray(training.data(kind, sizes)[0])
-    step = _layer(kind, sizes) if kind.endswith("layer") else _drawing(kind, sizes)
+    inputs = [jnp.asarray(a) for a in training.data(kind, sizes)]
+    made = _layer if kind.endswith("layer") else _plain if kind in training.COSTS else _drawing
+    step = made(kind, sizes)
     jitted = jax.jit(step, donate_argnums=0)
+
+    def swept(state, key, inputs, indices):
+        def each(carried, index):
+            *carried, cost = step(*carried, inputs, index)
+            return tuple(carried), cost
+
+        (state, key), costs = lax.scan(each, (state, key), indices)
+        return state, key, costs
+
+    many = jax.jit(swept, donate_argnums=0)
     state = []
     key = [jax.random.key(1)]
 
@@ -40,13 +56,25 @@ def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:
         state[:], key[0], cost = jitted(state, key[0], inputs, index)
         return cost.block_until_ready()
 
+    def sweep(count):
+        state[:], key[0], costs = many(state, key[0], inputs, indices[:count])
+        return costs.block_until_ready()
+
     def given(index, *numbers):
         state[:], _, cost = jitted(state, key[0], inputs, index, [jnp.asarray(u) for u in numbers])
         return cost
 
     reset()
-    arguments = [(jnp.int32(k),) for k in range(sizes["R"] // sizes["B"])]
-    made = Program(call, arguments, "jit, donated state", reset=reset, state=lambda: [np.asarray(a) for a in state])
+    indices = jnp.arange(sizes["R"] // sizes["B"], dtype=jnp.int32)
+    made = Program(
+        call,
+        [(jnp.int32(k),) for k in range(len(indices))],
+        "jit, donated state",
+        sweep,
+        "lax.scan, donated state",
+        reset,
+        lambda: [np.asarray(a) for a in state],
+    )
     if training.KINDS[kind].drawn:
         made.given = with_numbers(kind, sizes, given)
     return made
@@ -72,8 +100,17 @@ def _layer(kind, sizes):
         return jnp.mean(h**2)
 
     def step(params, key, inputs, index):
-        xs = lax.dynamic_index_in_dim(inputs, index, keepdims=False)
+        xs = lax.dynamic_index_in_dim(inputs[0], index, keepdims=False)
         value, gradients = jax.value_and_grad(cost)(params, xs)
+        return _moved(kind, params, gradients), key, value
+
+    return step
+
+
+def _plain(kind, sizes):
+    def step(params, key, inputs, index):
+        batch = [lax.dynamic_slice_in_dim(a, index * sizes["B"], sizes["B"]) for a in inputs]
+        value, gradients = jax.value_and_grad(lambda p: training.COSTS[kind](Maths, *batch, *p))(params)
         return _moved(kind, params, gradients), key, value
 
     return step
@@ -87,7 +124,7 @@ def _draw(p, numbers, key, shape):
 
 def _drawing(kind, sizes):
     def step(state, key, inputs, index, numbers=None):
-        x = lax.dynamic_slice_in_dim(inputs, index * sizes["B"], sizes["B"])
+        x = lax.dynamic_slice_in_dim(inputs[0], index * sizes["B"], sizes["B"])
         key, used = jax.random.split(key)
         if kind == "dA":
             kept = _draw(1 - training.CORRUPTION, numbers and numbers[0], used, x.shape)

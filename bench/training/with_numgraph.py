@@ -17,12 +17,27 @@ from bench.training.reference import with_numbers
 Draw = Callable[[ng.Variable, Any], ng.Variable]
 
 
+class Maths:
+    """numgraph's functions by the names that the formulas use."""
+
+    exp, tanh, sigmoid, softplus = ng.exp, ng.tanh, ng.sigmoid, ng.softplus
+    sum, mean = ng.sum, ng.mean
+
+    @staticmethod
+    def surprise(scores: ng.Variable, y: ng.Variable) -> Any:
+        """The mean of -log p(class), p the softmax of the scores."""
+        return -ng.mean(ng.log(ng.softmax(scores, axis=1))[ng.arange(y.shape[0]), y])
+
+
 def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:
     """A compiled step. option: the target, empty for the default one."""
     if hasattr(ng.config, "threads"):
         ng.config.threads = threads
     options: dict[str, Any] = {"target": option} if option else {}
-    inputs = ng.shared(training.data(kind, sizes)[0], name="inputs", borrow=True)
+    inputs, *classes = (
+        ng.shared(a, name=n, borrow=True)
+        for a, n in zip(training.data(kind, sizes), ("inputs", "classes"), strict=False)
+    )
     state = [ng.shared(a, name=n) for a, n in zip(training.start(kind, sizes), names(kind), strict=False)]
     index = ng.scalar("index", dtype="int64")
 
@@ -32,12 +47,17 @@ def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:
 
     if kind.endswith("layer"):
         step = _layer(kind, sizes, index, inputs, state, options)
+    elif kind in training.COSTS:
+        rows = slice(index * sizes["B"], (index + 1) * sizes["B"])
+        cost = training.COSTS[kind](Maths, *(a[rows] for a in (inputs, *classes)), *state)
+        step = ng.function([index], cost, updates=_moved(kind, cost, state), name=kind, **options)
     else:
         step = _drawing(kind, sizes, index, inputs, state, options, given=False)
     count = sizes["R"] // sizes["B"]
     made = Program(
         step, [(k,) for k in range(count)], "scan", reset=reset, state=lambda: [p.get_value() for p in state]
     )
+    made.sweep, made.sweep_how = lambda n: step.sweep(index=range(n)), "f.sweep"
     if training.KINDS[kind].drawn:
         # compiled only where it is asked for
         made.given = lambda n: with_numbers(
@@ -48,6 +68,8 @@ def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:
 
 def names(kind: str) -> tuple[str, ...]:
     """What the state is called."""
+    if kind == "deep":
+        return tuple(f"{name}{layer}" for layer in range(1, 5) for name in "Wb")
     return ("W", "U", "b") if kind.endswith("layer") else ("W", "hidden", "visible", "chain")
 
 

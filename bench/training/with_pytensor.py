@@ -20,10 +20,15 @@ class Maths:
     exp, tanh, sigmoid, softplus = pt.exp, pt.tanh, pt.sigmoid, pt.softplus
     sum, mean = pt.sum, pt.mean
 
+    @staticmethod
+    def surprise(scores, y):
+        """The mean of -log p(class), p the softmax of the scores."""
+        return -pt.mean(pt.log(pt.special.softmax(scores, axis=1))[pt.arange(y.shape[0]), y])
+
 
 def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:
     """A step in the default mode, or in the one that the option names."""
-    inputs = pytensor.shared(training.data(kind, sizes)[0], borrow=True)
+    inputs, *classes = (pytensor.shared(a, borrow=True) for a in training.data(kind, sizes))
     state = [pytensor.shared(a) for a in training.start(kind, sizes)]
     index = pt.lscalar()
 
@@ -31,12 +36,17 @@ def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:
         numbers = []
         if kind.endswith("layer"):
             cost, updates = _layer(kind, sizes, inputs[index], state)
+        elif kind in training.COSTS:
+            rows = slice(index * sizes["B"], (index + 1) * sizes["B"])
+            cost = training.COSTS[kind](Maths, *(a[rows] for a in (inputs, *classes)), *state)
+            updates = _moved(kind, cost, state)
         else:
             x = inputs[index * sizes["B"] : (index + 1) * sizes["B"]]
             numbers = [pt.ftensor3(), pt.ftensor3()] if given and kind != "dA" else []
             numbers = ([pt.fmatrix()] if given and kind != "pcd" else []) + numbers
             cost, updates = _drawing(kind, sizes, x, state, numbers)
-        return pytensor.function([index, *numbers], cost, updates=updates, mode=option or None, trust_input=True)
+        options = {"mode": option or None, "trust_input": True, "on_unused_input": "ignore"}
+        return pytensor.function([index, *numbers], cost, updates=updates, **options)
 
     def reset():
         for variable, first in zip(state, training.start(kind, sizes), strict=True):
@@ -53,7 +63,7 @@ def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:
             return with_numbers(kind, sizes, lambda k, *u: step(np.asarray(k, np.int64), *u))(count)
 
         made.given = given
-    return made
+    return made.looped("loop over the step")
 
 
 def _moved(kind, cost, params, constant=None):
@@ -62,7 +72,8 @@ def _moved(kind, cost, params, constant=None):
 
 
 def _layer(kind, sizes, xs, params):
-    zeros = pt.zeros((sizes["B"], sizes["H"]), "float32")
+    # of a length that is not known: a known one of 1 is not what the loop makes
+    zeros = pt.zeros((xs.shape[1], sizes["H"]), "float32")
     if kind == "lstm_layer":
         h, _ = pytensor.scan(
             lambda x, h, c, W, U, b: problems.cell(Maths, sizes["H"], x, h, c, W, U, b),
@@ -113,15 +124,20 @@ def _drawing(kind, sizes, x, state, numbers):
         h, last = _draw(training.upwards(Maths, v, W, hidden), w, last, shapes[1])
         return (v, h) if numbers else (v, h, last)
 
-    vs, hs, *after = pytensor.scan(
-        gibbs,
-        sequences=numbers[-2:] or None,
-        outputs_info=[None, h] if numbers else [None, h, generator],
-        n_steps=sizes["K"],
-        return_updates=False,
-    )
-    v = vs[-1]
+    carried = [h] if numbers else [h, generator]
+    if sizes["K"] == 1:
+        # a scan of one step does not compile in version 3.0
+        v, h, *after = gibbs(*(u[0] for u in numbers[-2:]), *carried)
+    else:
+        vs, hs, *after = pytensor.scan(
+            gibbs,
+            sequences=numbers[-2:] or None,
+            outputs_info=[None, *carried],
+            n_steps=sizes["K"],
+            return_updates=False,
+        )
+        v, h = vs[-1], hs[-1]
     cost = training.free_energy(Maths, x, W, hidden, visible) - training.free_energy(Maths, v, W, hidden, visible)
     updates = _moved(kind, cost, [W, hidden, visible], [v])
-    updates += [(chains[0], hs[-1])] if chains else []
+    updates += [(chains[0], h)] if chains else []
     return cost, updates + ([] if numbers else [(shared, after[0])])

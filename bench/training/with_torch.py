@@ -6,6 +6,8 @@ LSTM take it minutes.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -20,7 +22,7 @@ class Maths:
     """PyTorch's functions by the names that the formulas use."""
 
     exp, tanh, sigmoid, softplus = torch.exp, torch.tanh, torch.sigmoid, F.softplus
-    sum, mean = torch.sum, torch.mean
+    sum, mean, surprise = torch.sum, torch.mean, F.cross_entropy
 
 
 def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:
@@ -30,16 +32,19 @@ def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:
     torch.manual_seed(1)
     if option not in ("", "compile", "layer"):
         raise NotOffered("on processors only")
-    inputs = torch.from_numpy(training.data(kind, sizes)[0])
+    inputs, *classes = (torch.from_numpy(a) for a in training.data(kind, sizes))
     state = [torch.from_numpy(a) for a in training.start(kind, sizes)]
     if option == "layer":
         if not kind.endswith("layer"):
             raise NotOffered("no layer of that kind")
         return _own(kind, sizes, inputs)
-    for p in state[:3]:
+    for p in state if kind in training.COSTS else state[:3]:
         p.requires_grad_()
     torch._dynamo.reset() if option else None
-    made = (_layer if kind.endswith("layer") else _drawing)(kind, sizes, inputs, state, bool(option))
+    if kind in training.COSTS:
+        made = _plain(kind, sizes, [inputs, *(y.long() for y in classes)], state, bool(option))
+    else:
+        made = (_layer if kind.endswith("layer") else _drawing)(kind, sizes, inputs, state, bool(option))
 
     def reset():
         for a, b in zip(state, training.start(kind, sizes), strict=True):
@@ -52,7 +57,8 @@ def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:
 
 
 def _program(call, sizes, how, reset, state):
-    return Program(call, [(k,) for k in range(sizes["R"] // sizes["B"])], how, reset=reset, state=state)
+    made = Program(call, [(k,) for k in range(sizes["R"] // sizes["B"])], how, reset=reset, state=state)
+    return made.looped("loop over the step")
 
 
 def _moved(kind, cost, params):
@@ -63,6 +69,18 @@ def _moved(kind, cost, params):
 
 def _compiled(function, compiled):
     return torch.compile(function, dynamic=False) if compiled else function
+
+
+def _plain(kind, sizes, arrays, params, compiled):
+    cost = _compiled(partial(training.COSTS[kind], Maths), compiled)
+
+    def call(index):
+        batch = [a[index * sizes["B"] : (index + 1) * sizes["B"]] for a in arrays]
+        with torch.enable_grad():
+            value = cost(*batch, *params)
+        return _moved(kind, value, params)
+
+    return call
 
 
 def _layer(kind, sizes, inputs, params, compiled):

@@ -80,7 +80,7 @@ def round_(a: Any, mode: str | None = None) -> Variable:
     if mode not in (None, "half_to_even", "half_away_from_zero"):
         raise ValueError(f"round: mode must be half_to_even or half_away_from_zero, not {mode!r}")
     if mode != "half_away_from_zero":
-        return f.round(x)  # type: ignore[no-any-return]
+        return f.round(x)
     # trunc(x + 0.5) would round 0.49999997 up
     part = f.trunc(x)
     return part + f.switch(abs(x - part) >= 0.5, f.sgn(x), 0)  # type: ignore[no-any-return]
@@ -88,7 +88,7 @@ def round_(a: Any, mode: str | None = None) -> Variable:
 
 def iround(a: Any, mode: str | None = None) -> Variable:
     """Rounded to int64."""
-    return f.cast(round_(a, mode), "int64")  # type: ignore[no-any-return]
+    return f.cast(round_(a, mode), "int64")
 
 
 def nonzero(a: Any, return_matrix: bool = False) -> Any:
@@ -269,23 +269,23 @@ def xlogx(x: Any) -> Any:
 
 def solve_lower_triangular(a: Any, b: Any) -> Variable:
     """x with a @ x = b, for a of which the lower triangle is read."""
-    return f.solve_triangular(a, b, lower=True)  # type: ignore[no-any-return]
+    return f.solve_triangular(a, b, lower=True)
 
 
 def solve_upper_triangular(a: Any, b: Any) -> Variable:
     """x with a @ x = b, for a of which the upper triangle is read."""
-    return f.solve_triangular(a, b)  # type: ignore[no-any-return]
+    return f.solve_triangular(a, b)
 
 
 def eigvalsh(a: Any, b: Any = None, lower: bool = True) -> Variable:
     """The eigenvalues w of symmetric matrices a, or those with a @ v = w * b @ v for positive definite b."""
     if b is None:
-        return f.eigvalsh(a, "L" if lower else "U")  # type: ignore[no-any-return]
+        return f.eigvalsh(a, "L" if lower else "U")
     x, factor = as_variable(a), f.cholesky(b, upper=not lower)
     factor = factor if lower else factor.T
     whole = f.add(f.tril(x), f.tril(x, -1).T) if lower else f.add(f.triu(x), f.triu(x, 1).T)
     half = f.solve_triangular(factor, whole, lower=True)
-    return f.eigvalsh(f.solve_triangular(factor, half.T, lower=True))  # type: ignore[no-any-return]
+    return f.eigvalsh(f.solve_triangular(factor, half.T, lower=True))
 
 
 def debugprint(

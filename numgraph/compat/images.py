@@ -27,7 +27,7 @@ def _of_shape(x: Any, shape: Any) -> Variable:
     known = [int(n.data) if isinstance(n, Constant) else n for n in shape]
     if v.ndim != len(known):
         return v
-    return f.specify_shape(v, [n if isinstance(n, int) else None for n in known])  # type: ignore[no-any-return]
+    return f.specify_shape(v, [n if isinstance(n, int) else None for n in known])
 
 
 def conv2d(

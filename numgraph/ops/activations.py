@@ -24,7 +24,7 @@ def _floats(x: Any) -> Variable:
 
 def hard_sigmoid(x: Any) -> Variable:
     """0.2 * x + 0.5 between 0 and 1: an approximation of the sigmoid by three lines."""
-    return f.clip(f.add(f.mul(_floats(x), 0.2), 0.5), 0.0, 1.0)  # type: ignore[no-any-return]
+    return f.clip(f.add(f.mul(_floats(x), 0.2), 0.5), 0.0, 1.0)
 
 
 def ultra_fast_sigmoid(x: Any) -> Variable:
@@ -37,18 +37,18 @@ def ultra_fast_sigmoid(x: Any) -> Variable:
     line = f.add(f.mul(f.sub(half, 1.7), 0.0458812946797165), 0.935409070603099)
     size = f.where(f.lt(half, 1.7), near, f.where(f.lt(half, 3.0), line, 0.99505475368673))
     signed = f.where(f.lt(v, 0), f.neg(size), size)
-    return f.where(f.isnan(v), v, f.mul(f.add(signed, 1.0), 0.5))  # type: ignore[no-any-return]
+    return f.where(f.isnan(v), v, f.mul(f.add(signed, 1.0), 0.5))
 
 
 def selu(x: Any) -> Variable:
     """The scaled elu of Klambauer and others (2017), which keeps mean 0 and variance 1."""
-    return f.mul(f.elu(x, 1.6732632423543772), 1.0507009873554805)  # type: ignore[no-any-return]
+    return f.mul(f.elu(x, 1.6732632423543772), 1.0507009873554805)
 
 
 def softsign(x: Any) -> Variable:
     """x / (1 + abs(x)), which lies between -1 and 1."""
     v = _floats(x)
-    return f.true_div(v, f.add(f.abs(v), 1.0))  # type: ignore[no-any-return]
+    return f.true_div(v, f.add(f.abs(v), 1.0))
 
 
 def confusion_matrix(actual: Any, pred: Any) -> list[Variable]:

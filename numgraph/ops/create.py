@@ -190,17 +190,15 @@ def _float_range(start: Any, stop: Any, step: Any, dtype: Any) -> Variable:
     given = [as_variable(v).type.dtype for v in (start, stop, step) if type(v) not in (bool, int, float)]
     typed = [dtype for dtype in given if dtype in FLOATS]
     work = promote(typed) if typed else config.floatX
-    if not any(isinstance(v, Variable) and not isinstance(v, Constant) for v in (start, stop, step)):
-        a, b, c = (float(v.data if isinstance(v, Constant) else v) for v in (start, stop, step))
-        if c == 0:
-            raise ShapeError("arange: a step of zero")
-        count: Any = max(math.ceil((b - a) / c), 0)
-    else:
-        a, b, c = (f.cast(v, work) for v in (start, stop, step))
-        count = ln.natural(f.cast(f.ceil((b - a) / c), "int64"))
+    ends = (start, stop, step)
+    known = not any(isinstance(v, Variable) and not isinstance(v, Constant) for v in ends)
+    a, b, c = [float(v.data if isinstance(v, Constant) else v) if known else f.cast(v, work) for v in ends]
+    if known and c == 0:
+        raise ShapeError("arange: a step of zero")
+    count: Any = max(math.ceil((b - a) / c), 0) if known else ln.natural(f.cast(f.ceil((b - a) / c), "int64"))
     first_value, second = f.cast(a, work), f.cast(f.cast(a, work) + f.cast(c, work), work)
     result = first_value + f.cast(counting(count), work) * (second - first_value)
-    return result if dtype is None else f.cast(result, dtype)  # type: ignore[no-any-return]
+    return result if dtype is None else f.cast(result, dtype)
 
 
 def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Variable:
@@ -224,7 +222,7 @@ def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype:
     values = a + f.cast(steps, work) * ((b - a) / max(gaps, 1))
     if endpoint and count > 1:
         values = f.where(f.eq(steps, count - 1), b, values)
-    return f.cast(values, wanted)  # type: ignore[no-any-return]
+    return f.cast(values, wanted)
 
 
 # -- diagonals and triangles ----------------------------------------------------------------------------------------
@@ -289,7 +287,7 @@ def identity_like(x: Any) -> Variable:
 def tril(x: Any, k: Any = 0) -> Variable:
     """x with zeros above the k-th diagonal of its last two axes."""
     v = _matrices("tril", x)
-    return f.where(tri(ln.dim(v, -2), ln.dim(v, -1), k, "bool"), v, 0)  # type: ignore[no-any-return]
+    return f.where(tri(ln.dim(v, -2), ln.dim(v, -1), k, "bool"), v, 0)
 
 
 def triu(x: Any, k: Any = 0) -> Variable:
@@ -297,7 +295,7 @@ def triu(x: Any, k: Any = 0) -> Variable:
     v = _matrices("triu", x)
     below = ln.integer(k, "triu: k") - 1
     away = tri(ln.dim(v, -2), ln.dim(v, -1), below, "bool")
-    return f.where(away, constant_scalar(0, v.type.dtype), v)  # type: ignore[no-any-return]
+    return f.where(away, constant_scalar(0, v.type.dtype), v)
 
 
 def _matrices(name: str, x: Any) -> Variable:
@@ -332,7 +330,7 @@ def diag(x: Any, k: Any = 0) -> Variable:
     count = ln.dim(v, 0)
     n = count + down + right
     base = zeros((n, n), v.type.dtype)
-    return f.inc_subtensor(base[counted_from(down, count), counted_from(right, count)], v)  # type: ignore[no-any-return]
+    return f.inc_subtensor(base[counted_from(down, count), counted_from(right, count)], v)
 
 
 def less(n: Length, shift: Length) -> Length:

@@ -12,23 +12,29 @@ from numgraph.types import BOOL, FLOATS, promote
 
 
 class Functions:
-    """`f.exp(x)` calls the user function `exp`, wherever it is defined; gradients may name any op this way."""
+    """`f.exp(x)` calls the user function `exp`, wherever it is defined; gradients may name any op this way.
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
+    For type checkers each returns a variable, but for those named here: lengths, and one variable for each axis.
+    """
+
+    shape: Callable[..., Any]
+    nonzero: Callable[..., tuple[Variable, ...]]
+
+    def __getattr__(self, name: str) -> Callable[..., Variable]:
         try:
             return FUNCTIONS[name]
         except KeyError:
             raise AttributeError(f"numgraph has no function {name!r}") from None
 
 
-f: Any = Functions()
+f = Functions()
 
 
 def converted(v: Variable, dtype: str) -> Variable:
     """v in a dtype; what is known stays a constant."""
     if isinstance(v, Constant):
         return Constant(frozen(v.data.astype(dtype)), v.name, v.line)
-    return f.cast(v, dtype)  # type: ignore[no-any-return]
+    return f.cast(v, dtype)
 
 
 class Zero:

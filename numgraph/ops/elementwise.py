@@ -287,10 +287,10 @@ def round(x: Any, decimals: int = 0) -> Variable:
         return rint(v)  # type: ignore[no-any-return]
     scale = 10.0 ** builtins.abs(digits)
     if v.type.dtype in DISCRETE:
-        return f.cast(f.mul(rint(f.true_div(f.cast(v, "float64"), scale)), scale), v.type.dtype)  # type: ignore[no-any-return]
+        return f.cast(f.mul(rint(f.true_div(f.cast(v, "float64"), scale)), scale), v.type.dtype)
     if digits > 0:
-        return f.true_div(rint(f.mul(v, scale)), scale)  # type: ignore[no-any-return]
-    return f.mul(rint(f.true_div(v, scale)), scale)  # type: ignore[no-any-return]
+        return f.true_div(rint(f.mul(v, scale)), scale)
+    return f.mul(rint(f.true_div(v, scale)), scale)
 
 
 # -- roots, exponentials, logarithms --------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ def logspace(
             return as_variable(np.logspace(start, stop, count, endpoint, base).astype(wanted))
     work = _work(start, stop, base)
     exponents = linspace(as_variable(start), as_variable(stop), num, endpoint, work)
-    return f.cast(f.pow(f.cast(base, work), exponents), wanted)  # type: ignore[no-any-return]
+    return f.cast(f.pow(f.cast(base, work), exponents), wanted)
 
 
 def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Variable:
@@ -71,7 +71,7 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
     values = f.where(f.eq(steps, 0), a, values)
     if endpoint and count > 1:
         values = f.where(f.eq(steps, count - 1), b, values)
-    return f.cast(values, wanted)  # type: ignore[no-any-return]
+    return f.cast(values, wanted)
 
 
 # -- positions in arrays with several axes --------------------------------------------------------------------------
@@ -187,4 +187,4 @@ def _filled(what: str, v: Variable, val: Any, chosen: Sequence[Variable]) -> Var
     mask = chosen[0]
     for other in chosen[1:]:
         mask = f.and_(mask, other)
-    return f.where(mask, value, v)  # type: ignore[no-any-return]
+    return f.where(mask, value, v)

@@ -307,7 +307,7 @@ def _written(what: str, target: Any, value: Any, mode: str) -> Variable:
     mask = _mask_of(target) if new.ndim == 0 else None
     if mask is not None:
         # one value for all that the mask selects: a choice per element, without looking for positions
-        return f.where(mask, new if mode == "set" else f.add(base, new), base)  # type: ignore[no-any-return]
+        return f.where(mask, new if mode == "set" else f.add(base, new), base)
     for node in path:
         new, mode = _through(node, new, mode)
     if any(_is(node, "subtensor", "gather") for node in path):

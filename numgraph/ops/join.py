@@ -280,7 +280,7 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Variable:
     k = ln.axis_of(axis, v.ndim, "repeat", v)
     counts = as_variable(repeats)
     if counts.ndim == 1:
-        return f.repeat_each(v, counts, k)  # type: ignore[no-any-return]
+        return f.repeat_each(v, counts, k)
     times = ln.as_length(repeats, "repeat")
     own = ln.dims_of(v)
     wide = shuffled(v, (*range(k + 1), -1, *range(k + 1, v.ndim)))

@@ -31,7 +31,7 @@ def _pinv(a: Variable, rcond: Variable) -> Variable:
 
 def _large(s: Variable, rcond: Any) -> Variable:
     """Which singular values are more than rounding: s > rcond * the first, the largest."""
-    return f.gt(s, f.mul(f.cast(rcond, s.type.dtype), s[..., :1]))  # type: ignore[no-any-return]
+    return f.gt(s, f.mul(f.cast(rcond, s.type.dtype), s[..., :1]))
 
 
 def _pinv_grad(g: Variable, out: Variable, a: Variable, rcond: Variable) -> tuple[Variable, None]:

@@ -116,7 +116,7 @@ def dot(a: Any, b: Any) -> Variable:
     """
     x, y = as_operands(a, b)
     if x.ndim == 0 or y.ndim == 0:
-        return f.mul(x, y)  # type: ignore[no-any-return]
+        return f.mul(x, y)
     axis = -2 if y.ndim > 1 else -1
     _check_inner("dot", x, y, -1, axis)
     rows = shuffled(x, (-1, 0)) if x.ndim == 1 else _rows(x)
@@ -247,14 +247,14 @@ def batched_tensordot(a: Any, b: Any, axes: Any = 2) -> Variable:
 def outer(a: Any, b: Any) -> Variable:
     """`a[i] * b[j]` of the flattened a and b."""
     x, y = (f.flatten(v) for v in as_operands(a, b))
-    return f.mul(shuffled(x, (0, -1)), shuffled(y, (-1, 0)))  # type: ignore[no-any-return]
+    return f.mul(shuffled(x, (0, -1)), shuffled(y, (-1, 0)))
 
 
 def inner(a: Any, b: Any) -> Variable:
     """The sum of products along the last axes of a and b, as np.inner."""
     x, y = as_operands(a, b)
     if x.ndim == 0 or y.ndim == 0:
-        return f.mul(x, y)  # type: ignore[no-any-return]
+        return f.mul(x, y)
     return tensordot(x, y, ([x.ndim - 1], [y.ndim - 1]))
 
 
@@ -277,4 +277,4 @@ def trace(x: Any, offset: Any = 0, axis1: int = 0, axis2: int = 1) -> Variable:
     v = as_variable(x)
     first, second = ln.axes_of((axis1, axis2), v.ndim, "trace", v)
     others = [k for k in range(v.ndim) if k not in (first, second)]
-    return f.sum(diagonals(shuffled(v, (*others, first, second)), offset), -1)  # type: ignore[no-any-return]
+    return f.sum(diagonals(shuffled(v, (*others, first, second)), offset), -1)

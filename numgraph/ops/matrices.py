@@ -103,7 +103,7 @@ def of_triangle(x: Variable) -> Variable:
     For a symmetric matrix x + x.T, what each element of the lower triangle stands for: twice that off the diagonal.
     """
     n, dtype = ln.dim(x, -1), x.type.dtype
-    return f.mul(tril(x), f.sub(tri(n, dtype=dtype), f.mul(eye(n, dtype=dtype), 0.5)))  # type: ignore[no-any-return]
+    return f.mul(tril(x), f.sub(tri(n, dtype=dtype), f.mul(eye(n, dtype=dtype), 0.5)))
 
 
 def symmetric_gradient(x: Variable) -> Variable:

@@ -116,7 +116,7 @@ def _plogp(x: NDArray[Any], axis: int) -> NDArray[Any]:
 
 
 def _plogp_expand(x: Variable, axis: int) -> Variable:
-    return f.masked_mul(softmax(x, axis), log_softmax(x, axis))  # type: ignore[no-any-return]
+    return f.masked_mul(softmax(x, axis), log_softmax(x, axis))
 
 
 def _plogp_grad(g: Variable, out: Variable, x: Variable, axis: int) -> tuple[Any, ...]:

@@ -70,7 +70,7 @@ def weights(n: Length, p: Any) -> Variable:
     found = probabilities("choice", p)
     if found.ndim != 1:
         raise ShapeError(f"choice: p needs one axis, with a probability for each element, not {describe(found)}")
-    return f.specify_shape(found, (n,))  # type: ignore[no-any-return]
+    return f.specify_shape(found, (n,))
 
 
 def check(what: str, problem: str, holds: Callable[..., Any], **parameters: Variable) -> None:
@@ -142,7 +142,7 @@ def scaled(mean: Variable, scale: Variable, z: Variable) -> Variable:
 
 def below(x: Variable) -> Variable:
     """The probability that a normal number is below x."""
-    return f.mul(0.5, f.erfc(f.mul(x, -math.sqrt(0.5))))  # type: ignore[no-any-return]
+    return f.mul(0.5, f.erfc(f.mul(x, -math.sqrt(0.5))))
 
 
 def running_sums(p: Variable, lengths: Sequence[Length]) -> Variable:
@@ -153,4 +153,4 @@ def running_sums(p: Variable, lengths: Sequence[Length]) -> Variable:
 def category(sums: Variable, u: Variable) -> Variable:
     """How many of the running sums, along the last axis, are passed by u times the last one."""
     passed = f.le(sums, f.mul(f.expand_dims(u, -1), sums[..., -1:]))
-    return f.minimum(f.sum(passed, axis=-1), ln.dim(sums, -1) - 1)  # type: ignore[no-any-return]
+    return f.minimum(f.sum(passed, axis=-1), ln.dim(sums, -1) - 1)

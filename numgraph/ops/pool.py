@@ -136,13 +136,13 @@ def _pooled(
         v = f.cast(v, float_of(v.type.dtype))
     total = f.sum(_windows(v, window, step, pairs, partial, 0), axis=axes)
     if mode == "sum":
-        return total  # type: ignore[no-any-return]
+        return total
     bordered = partial or any(a or b for a, b in pairs)
     if not bordered or (margin and not partial):
-        return f.mul(total, 1.0 / math.prod(window))  # type: ignore[no-any-return]
+        return f.mul(total, 1.0 / math.prod(window))
     own = [(0, 0)] * count if margin else pairs
     counted = pad(v, [*[(0, 0)] * (v.ndim - count), *pairs]) if margin else v
-    return f.true_div(total, _pixels(counted, window, step, own, partial, total.type.dtype))  # type: ignore[no-any-return]
+    return f.true_div(total, _pixels(counted, window, step, own, partial, total.type.dtype))
 
 
 def pool2d(

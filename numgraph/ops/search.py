@@ -91,14 +91,14 @@ def _integers(what: str, x: Any) -> Variable:
 
 def _sorts_before(x: Variable, y: Variable) -> Variable:
     """x < y, where NaN is larger than all."""
-    return f.or_(f.lt(x, y), f.and_(f.isnan(y), f.logical_not(f.isnan(x))))  # type: ignore[no-any-return]
+    return f.or_(f.lt(x, y), f.and_(f.isnan(y), f.logical_not(f.isnan(x))))
 
 
 def _counted_before(a: Variable, v: Variable, right: bool) -> Variable:
     """Each element is compared with all of a, by as many threads as there are elements, or more."""
     line, many = f.shape_padleft(a, v.ndim), f.shape_padright(v)
     found = f.logical_not(_sorts_before(many, line)) if right else _sorts_before(line, many)
-    return f.sum(found, -1)  # type: ignore[no-any-return]
+    return f.sum(found, -1)
 
 
 Op(
@@ -159,7 +159,7 @@ def digitize(x: Any, bins: Any, right: bool = False) -> Variable:
         raise ShapeError(f"digitize: bins must be a vector, not {describe(edges)}")
     falls = f.any(f.gt(part(edges, 0, None, -1), part(edges, 0, 1, None)))
     found = searchsorted(f.where(falls, flip(edges), edges), x, "left" if right else "right")
-    return f.where(falls, f.sub(ln.dim(edges, 0), found), found)  # type: ignore[no-any-return]
+    return f.where(falls, f.sub(ln.dim(edges, 0), found), found)
 
 
 # -- counting -------------------------------------------------------------------------------------------------------
@@ -178,14 +178,14 @@ def bincount(x: Any, weights: Any = None, minlength: Any = 0) -> Variable:
     places = ln.as_position(v)
     length = f.maximum(f.add(f.maximum(max_or_lowest(places, (0,)), -1), 1), least)
     if weights is None:
-        return f.inc_subtensor(_counters(length, places, "int64")[places], 1)  # type: ignore[no-any-return]
+        return f.inc_subtensor(_counters(length, places, "int64")[places], 1)
     own = as_variable(weights)
     dtype = own.type.dtype if own.type.dtype in FLOATS else "float64"
     if own.ndim != 1:
         raise ShapeError(f"bincount: a weight for each element is needed, not {describe(own)}")
     own = f.specify_shape(f.cast(own, "float64"), [ln.dim(v, 0)])
     sums = f.inc_subtensor(_counters(length, places, "float64")[places], own)
-    return f.cast(sums, dtype)  # type: ignore[no-any-return]
+    return f.cast(sums, dtype)
 
 
 def histogram(
@@ -303,7 +303,7 @@ def _chosen(index: Variable, given: Sequence[Variable]) -> Variable:
     result = f.where(f.eq(index, index), given[-1], given[-1])
     for k in reversed(range(len(given) - 1)):
         result = f.where(f.eq(index, k), given[k], result)
-    return result  # type: ignore[no-any-return]
+    return result
 
 
 def compress(condition: Any, x: Any, axis: Any = None) -> Variable:

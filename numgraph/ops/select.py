@@ -87,7 +87,7 @@ def take(x: Any, indices: Any, axis: Any = None, mode: str = "raise") -> Variabl
         index = ln.as_position(as_variable(indices))
         last = ln.dim(v, k)
         indices = f.mod(index, last) if mode == "wrap" else f.clip(index, 0, last - 1)
-    return f.getitem(v, (*(slice(None),) * k, indices))  # type: ignore[no-any-return]
+    return f.getitem(v, (*(slice(None),) * k, indices))
 
 
 def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Variable:

@@ -52,7 +52,7 @@ def _where_taken(x: Variable, indices: Sequence[Variable], axes: Sequence[int]) 
     named = apply(
         OPS["gather_update"], [board, constant_scalar(1, "float32"), *indices], axes=every, position=0, mode="add"
     )
-    return f.neq(shuffled(named, tuple(axes.index(k) if k in axes else -1 for k in range(x.ndim))), 0)  # type: ignore[no-any-return]
+    return f.neq(shuffled(named, tuple(axes.index(k) if k in axes else -1 for k in range(x.ndim))), 0)
 
 
 def _of_mask(index: Variable) -> bool:

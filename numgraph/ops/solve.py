@@ -116,7 +116,7 @@ def _triangular_grad(
 
 def _outer(gb: Variable, out: Variable, turned: bool) -> Variable:
     """The gradient with respect to a of the solutions of a @ out = b, or with `turned` of a.T @ out = b."""
-    return f.neg(product(out, transposed(gb)) if turned else product(gb, transposed(out)))  # type: ignore[no-any-return]
+    return f.neg(product(out, transposed(gb)) if turned else product(gb, transposed(out)))
 
 
 def _triangular_samples() -> list[tuple[list[Any], dict[str, Any]]]:
@@ -358,24 +358,24 @@ def _odd(factors: Variable) -> Variable:
     """Whether an odd number of rows was exchanged."""
     n = ln.dim(factors, -2)
     moved = f.neq(factors[..., -1], f.cast(f.add(counting(n), 1), factors.type.dtype))
-    return f.eq(f.mod(f.sum(moved, -1), 2), 1)  # type: ignore[no-any-return]
+    return f.eq(f.mod(f.sum(moved, -1), 2), 1)
 
 
 def _sign_of(a: Variable) -> Variable:
     factors = apply(OPS["lu"], [a])
     signs = f.prod(f.sgn(diagonals(factors)), -1)
-    return f.where(_odd(factors), f.neg(signs), signs)  # type: ignore[no-any-return]
+    return f.where(_odd(factors), f.neg(signs), signs)
 
 
 def _det(a: Variable) -> Variable:
     factors = apply(OPS["lu"], [a])
     found = f.prod(diagonals(factors), -1)
-    return f.where(_odd(factors), f.neg(found), found)  # type: ignore[no-any-return]
+    return f.where(_odd(factors), f.neg(found), found)
 
 
 def _inverse_times(g: Variable, a: Variable) -> Variable:
     """The inverse of each matrix transposed, times a number of its own."""
-    return f.mul(shuffled(g, (*range(g.ndim), -1, -1)), transposed(matrix_inverse(a)))  # type: ignore[no-any-return]
+    return f.mul(shuffled(g, (*range(g.ndim), -1, -1)), transposed(matrix_inverse(a)))
 
 
 Op("det", ("a",), "The determinant of each matrix.", same, np.linalg.det,

@@ -128,7 +128,7 @@ def digamma(x: Any) -> Variable:
     reflected = f.true_div(math.pi, f.tan(f.mul(math.pi, v)))
     result: Variable = f.where(positive, mirrored, f.sub(mirrored, reflected))
     # at -1, -2, ... it has no value; at 0 it is infinite, by the sign of the zero
-    return f.where(f.and_(f.lt(v, 0.0), f.eq(v, f.floor(v))), math.nan, result)  # type: ignore[no-any-return]
+    return f.where(f.and_(f.lt(v, 0.0), f.eq(v, f.floor(v))), math.nan, result)
 
 
 def _hypot_grad(g: Variable, out: Variable, x: Variable, y: Variable) -> tuple[Any, ...]:

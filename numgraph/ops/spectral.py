@@ -50,7 +50,7 @@ def _reciprocals(a: Variable, b: Variable) -> Variable:
     """1 / (b - a), and 0 on the diagonal."""
     apart = f.sub(b, a)
     diagonal = eye(ln.dim(apart, -1), dtype="bool")
-    return f.where(diagonal, 0, f.true_div(1, f.where(diagonal, 1, apart)))  # type: ignore[no-any-return]
+    return f.where(diagonal, 0, f.true_div(1, f.where(diagonal, 1, apart)))
 
 
 def _eigh_value(a: NDArray[Any]) -> NDArray[Any]:
@@ -189,7 +189,7 @@ def _svd_grad(g: Variable, out: Variable, a: Variable) -> tuple[Variable]:
 
     def turned(rows: Variable, gradient: Variable) -> Variable:
         inner = product(rows, gradient)
-        return f.masked_mul(f.sub(inner, transposed(inner)), gaps)  # type: ignore[no-any-return]
+        return f.masked_mul(f.sub(inner, transposed(inner)), gaps)
 
     inner = f.add(f.mul(turned(ut, gu), line(s)), f.mul(column(s), turned(vt, gv)))
     inner = f.add(inner, f.mul(line(gs), identity(a, ln.dim(s, -1))))

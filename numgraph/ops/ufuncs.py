@@ -58,7 +58,7 @@ def _cbrt_expand(x: Variable) -> Variable:
     plain = f.logical_or(f.eq(size, 0), f.logical_not(f.isfinite(size)))
     root = f.pow(size, 1.0 / 3.0)
     better = f.sub(root, f.mul(f.sub(root, f.true_div(f.true_div(size, root), root)), 1.0 / 3.0))
-    return f.where(plain, v, f.copysign(better, v))  # type: ignore[no-any-return]
+    return f.where(plain, v, f.copysign(better, v))
 
 
 Op("cbrt", ("x",), "The cube root, of negative numbers too; its derivative at 0 is infinite.", floating,
@@ -74,7 +74,7 @@ def cbrt(x: Any) -> Variable:
 
 def float_power(x: Any, y: Any) -> Variable:
     """x to the power y, computed in float64 whatever the operands are."""
-    return f.pow(*(f.cast(v, "float64") for v in as_operands(x, y)))  # type: ignore[no-any-return]
+    return f.pow(*(f.cast(v, "float64") for v in as_operands(x, y)))
 
 
 def _logaddexp2_grad(g: Variable, out: Variable, x: Variable, y: Variable) -> tuple[Any, ...]:
@@ -103,13 +103,13 @@ def fmod(x: Any, y: Any) -> Variable:
         return apply(OPS["fmod"], [a, b])
     rest = f.mod(a, b)
     apart = f.neq(f.lt(a, 0), f.lt(b, 0))
-    return f.where(f.and_(apart, f.neq(rest, 0)), f.sub(rest, b), rest)  # type: ignore[no-any-return]
+    return f.where(f.and_(apart, f.neq(rest, 0)), f.sub(rest, b), rest)
 
 
 def fabs(x: Any) -> Variable:
     """The absolute value as a float."""
     v = as_variable(x)
-    return f.abs(f.cast(v, floating([v.type.dtype])))  # type: ignore[no-any-return]
+    return f.abs(f.cast(v, floating([v.type.dtype])))
 
 
 # -- signs and steps ------------------------------------------------------------------------------------------------
@@ -125,15 +125,15 @@ def positive(x: Any) -> Variable:
     v = as_variable(x)
     if v.type.dtype == BOOL:
         raise DtypeError(f"positive is not defined for bool\n  {describe(v)}")
-    return f.identity(v)  # type: ignore[no-any-return]
+    return f.identity(v)
 
 
 def signbit(x: Any) -> Variable:
     """Whether x is negative, bool: True for -0.0 too, and for a NaN with a sign."""
     v = as_variable(x)
     if v.type.dtype in DISCRETE:
-        return f.lt(v, 0)  # type: ignore[no-any-return]
-    return f.lt(f.copysign(f.ones_like(v), v), 0)  # type: ignore[no-any-return]
+        return f.lt(v, 0)
+    return f.lt(f.copysign(f.ones_like(v), v), 0)
 
 
 # -- the parts of a float -------------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ def _nextafter_expand(x: Variable, y: Variable) -> Variable:
     moved = f.where(tiny, f.add(size, f.mul(toward, least)), f.where(f.lt(size, small), by_scale, plain))
     moved = f.where(f.isinf(size), float(np.finfo(dtype).max), moved)
     moved = f.where(f.eq(a, 0), f.copysign(f.full_like(b, least), b), f.copysign(moved, a))
-    return f.where(f.eq(a, b), b, f.where(f.isnan(b), b, f.where(f.isnan(a), a, moved)))  # type: ignore[no-any-return]
+    return f.where(f.eq(a, b), b, f.where(f.isnan(b), b, f.where(f.isnan(a), a, moved)))
 
 
 Op("nextafter", ("x", "y"), "The float next to x on the way to y; y where they are equal.", floating, np.nextafter,
@@ -189,7 +189,7 @@ def ldexp(x: Any, n: Any) -> Variable:
         step = f.floor_div(left, share)
         v = f.mul(v, f.exp2(f.cast(step, dtype)))
         left = f.sub(left, step)
-    return v  # type: ignore[no-any-return]
+    return v
 
 
 # Other names, of NumPy.

@@ -221,7 +221,7 @@ class Backward:
         if self.loop.truncate is None and self.loop.until is None:
             return turned
         whole = f.zeros_like(self._source(p), turned.type.dtype)
-        return f.set_subtensor(whole[self.steps - ln.dim(turned, 0) : self.steps], turned)  # type: ignore[no-any-return]
+        return f.set_subtensor(whole[self.steps - ln.dim(turned, 0) : self.steps], turned)
 
     def _connect(self, back: Open) -> None:
         """Let placeholders stand for what the loop back reads of the first loop: its leaves, and what it keeps."""
@@ -306,7 +306,7 @@ def _sum(a: Variable | None, b: Variable | None) -> Variable:
         found = b if a is None else a
         assert found is not None
         return found
-    return f.add(a, b)  # type: ignore[no-any-return]
+    return f.add(a, b)
 
 
 def _added(total: Variable, part: Variable) -> Variable:
@@ -314,7 +314,7 @@ def _added(total: Variable, part: Variable) -> Variable:
     op = part.op
     if op is not None and op.scatter and part.attrs.get("mode") == "add" and _zero(part.inputs[0]):
         return part.copy_with((total, *part.inputs[1:]))
-    return f.add(total, part)  # type: ignore[no-any-return]
+    return f.add(total, part)
 
 
 def _zero(v: Variable) -> bool:

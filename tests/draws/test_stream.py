@@ -30,6 +30,22 @@ def values(*seeds: Any) -> list[Any]:
 # -- calls and draws ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("floatX", "p", "bits"),
+    [("float32", 0.7, 32), ("float64", 0.7, 64), ("float64", np.float32(0.7), 32), ("float32", np.float64(0.7), 64)],
+)
+def test_bernoulli_draws_in_the_dtype_of_p(
+    target: str, monkeypatch: pytest.MonkeyPatch, floatX: str, p: Any, bits: int
+) -> None:
+    monkeypatch.setattr(ng.config, "floatX", floatX)
+    drawn = ng.function([], RandomStream(1).bernoulli(p, size=(3, 40)))
+    u = ng.function([], RandomStream(1).uniform(size=(3, 40), dtype=f"float{bits}"))
+    for _ in range(2):
+        np.testing.assert_array_equal(drawn(), u() < np.array(p, f"float{bits}"))
+    if target == "cpu":
+        assert f"uniform_f{bits}(" in drawn.source and f"uniform_f{96 - bits}(" not in drawn.source
+
+
 def test_each_call_draws_anew_and_a_seed_repeats() -> None:
     _, u = fresh()
     f, g = ng.function([], u), ng.function([], fresh()[1])

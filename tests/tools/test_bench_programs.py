@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from bench.__main__ import main
 from bench.cases import Case
 from bench.kinds import Array, Sizes
 from bench.peers import PEERS
-from bench.training import command, reference
+from bench.training import command, epochs, reference
 from numgraph.config import config
 
 DRAWING = [kind for kind, about in training.KINDS.items() if about.drawn]
@@ -49,7 +50,7 @@ def test_the_reference_descends_along_the_gradient(kind: str) -> None:
         return reference.trajectory(kind, sizes, state, 1, 3)[:2]
 
     _, moved = after(start)
-    for k, p in enumerate(start[:3]):
+    for k, p in enumerate(start if kind in training.COSTS else start[:3]):
         place = tuple(n // 2 for n in p.shape)
         sides = []
         for sign in (1e-5, -1e-5):
@@ -104,6 +105,66 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         main(["programs", "--peers", "theano"])
 
 
+def test_a_sweep_is_its_calls() -> None:
+    for kind in ("cA", "deep", "rnn_layer"):
+        sizes = sizes_of(kind)
+        got = worker.Bench(PEERS["numgraph"], 1).build(kind, sizes, "sweep", 4, 2)[1]
+        assert problems.difference(kind, got, problems.expected(kind, sizes, 4)) == ""
+
+
+def test_tutorials(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In real processes, tiny: the table is printed and written between the marks of a file."""
+    path, figures = tmp_path / "tutorials.md", tmp_path / "figures.json"
+    path.write_text(f"before\n{epochs.BEGIN}\nold\n{epochs.END}\nafter\n")
+    options = f"--tiny --repeats 2 --peers numgraph --threads 1 --only cA --only fine-tuning --json {figures}"
+    assert main(["tutorials", *options.split(), "--write", str(path)]) == 0
+    lines = path.read_text().splitlines()
+    assert lines[0] == "before" and lines[-1] == "after" and "old" not in lines
+    assert lines[2].split(" | ")[3:7] == ["numgraph", "PyTensor", "JAX", "PyTorch"]
+    assert [line.split(" | ")[:3] for line in lines[4:6]] == [
+        ["| `cA`", "training", "800"],
+        ["| `SdA`", "fine-tuning", "400"],
+    ]
+    assert "1 thread for each library" in lines[-3] and lines[4] in capsys.readouterr().out
+    assert '"swept": 20' in figures.read_text()
+    with pytest.raises(SystemExit, match="there is no theano"):
+        main(["tutorials", "--peers", "theano"])
+
+
+def test_an_epoch_is_the_least_step_times_its_steps() -> None:
+    def timed(*values: float) -> dict[str, Any]:
+        return {"status": "timed", "values": list(values)}
+
+    results = {"numgraph": timed(2e-3, 1e-3), "jax": timed(2e-3), "torch": timed(4e-3), "torch.nn": timed(3e-3)}
+    (row,) = [row for row in epochs.TABLE if row.program == "lstm"]
+    case = {"name": row.case.name, "unit": "s", "results": results | {"pytensor": {"status": "too slow", "why": "n"}}}
+    shown = epochs.line(row, case).split(" | ")
+    assert shown[2:] == ["250", "250 ms", "n", "500 ms", "750 ms (PyTorch's own layer)", "0.50 |"]
+    assert epochs.loaded({"load": {"before": 0.1, "after": 1.0}}).startswith("with nothing else to do")
+    assert (
+        epochs.loaded({"load": {"before": 7.0, "after": 8.0}})
+        == "shared with other work, load 7.0 before and 8.0 after"
+    )
+
+
+@pytest.mark.parametrize("row", epochs.TABLE, ids=lambda row: row.case.name)
+def test_rows_have_the_sizes_of_the_programs(row: epochs.Row) -> None:
+    """The defaults of the program's command line, where it has these options."""
+    program = import_module(f"bench.programs.{row.program}")
+    given, sizes = vars(program.parser().parse_args([])), row.case.full_sizes()
+    for option, letter in {"batch": "B", "hidden": "H", "size": "H", "k": "K"}.items():
+        if option in given:
+            assert given[option] == sizes[letter], option
+    assert row.steps == {"lstm": given.get("documents", 0) // 16, "rnnslu": given.get("sentences")}.get(
+        row.program, epochs.ROWS // sizes["B"]
+    )
+
+
+def test_the_docs_have_the_marks() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "tutorials.md").read_text(encoding="utf-8")
+    assert text.count(epochs.BEGIN) == text.count(epochs.END) == 1
+
+
 def test_the_table_compares_with_the_fastest() -> None:
     def timed(*values: float) -> dict[str, Any]:
         return {"status": "timed", "values": list(values)}
@@ -120,3 +181,6 @@ def test_the_table_compares_with_the_fastest() -> None:
 def test_other_peers_do_not_offer_it() -> None:
     with pytest.raises(peers.NotOffered, match="no training steps with loops"):
         peers.build(PEERS["numpy"], "lstm_layer", sizes_of("lstm_layer"), 1)
+    for kind in ("logreg", "mlp"):
+        with pytest.raises(peers.NotOffered, match="no layer of that kind"):
+            peers.build(peers.named("torch.nn"), kind, {}, 1)
