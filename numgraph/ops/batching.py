@@ -43,7 +43,7 @@ def broadcast_to(batched: Sequence[bool], x: Variable, *lengths: Variable) -> Va
     """The new axis stays in front."""
     if any(batched[1:]):
         return None
-    return f.broadcast_to(padded_behind(x, len(lengths)), (f.shape(x)[0], *lengths))  # type: ignore[no-any-return]
+    return f.broadcast_to(padded_behind(x, len(lengths)), (f.shape(x)[0], *lengths))
 
 
 def unbroadcast(batched: Sequence[bool], base: Variable, g: Variable, mode: str) -> Variable:
@@ -52,7 +52,7 @@ def unbroadcast(batched: Sequence[bool], base: Variable, g: Variable, mode: str)
     missing = g.ndim - base.ndim
     padded = f.dimshuffle(base, 0, *"x" * missing, *range(1, base.ndim))
     total = apply(OPS["unbroadcast"], [padded, g], mode=mode)
-    return f.dimshuffle(total, 0, *range(1 + missing, g.ndim))  # type: ignore[no-any-return]
+    return f.dimshuffle(total, 0, *range(1 + missing, g.ndim))
 
 
 def subtensor(batched: Sequence[bool], x: Variable, *bounds: Variable, key: Key) -> Variable | None:
@@ -94,7 +94,7 @@ def gather(
     # the new axis of the index arrays becomes an axis of the result, and then its first one
     ndim = max(i.ndim - b for i, b in zip(indices, batched[1:], strict=True))
     wide = [padded_behind(i, ndim) if b else i for i, b in zip(indices, batched[1:], strict=True)]
-    return f.moveaxis(apply(OPS["gather"], [x, *wide], axes=axes, position=position), position, 0)  # type: ignore[no-any-return]
+    return f.moveaxis(apply(OPS["gather"], [x, *wide], axes=axes, position=position), position, 0)
 
 
 def gather_update(

@@ -44,7 +44,7 @@ def global_norm(gradients: Sequence[Any]) -> Variable:
     wide = [f.cast(as_variable(g), "float64") for g in gradients]
     squares = [f.sum(g * g) for g in wide]
     total = f.add(*squares) if len(squares) > 1 else squares[0] if squares else as_variable(np.float64(0.0))
-    return f.sqrt(total)  # type: ignore[no-any-return]
+    return f.sqrt(total)
 
 
 def _scaled(gradient: Variable, norm: Variable, bound: Variable) -> Variable:
