@@ -19,6 +19,7 @@ from numgraph.graph import Variable, apply, describe, packed, toposort
 from numgraph.lengths import dims
 from numgraph.lengths.dims import UNKNOWN, Dim
 from numgraph.op import OPS, Check, Op
+from numgraph.ops.define import f
 from numgraph.text import printable
 
 __all__: list[str] = []
@@ -32,7 +33,8 @@ class Loop:
     variables of the graph that results ask for. name: for messages and generated code. truncate: how many steps a
     gradient goes back; None for all. lazy: nothing is computed before the loop, for it may have no steps. checkpoint:
     a gradient keeps the states before every so many steps alone (0: `chunk` says how many), and computes the rest
-    again; None keeps what it needs. recompute: a gradient keeps nothing but states.
+    again; None keeps what it needs. recompute: a gradient keeps nothing but states. lean: a loop of the same
+    placeholders and results, for functions that would take too much memory, see `scanning.lean`.
     """
 
     def __init__(
@@ -48,10 +50,12 @@ class Loop:
         lazy: bool = False,
         checkpoint: int | None = None,
         recompute: bool = False,
+        lean: Loop | None = None,
     ) -> None:
         self.sequences, self.states, self.invariants = tuple(sequences), tuple(states), tuple(invariants)
         self.nexts, self.until, self.name, self.truncate = tuple(nexts), until, name, truncate
         self.values, self.lazy, self.checkpoint, self.recompute = list(values), lazy, checkpoint, recompute
+        self.lean = lean
 
     @property
     def placeholders(self) -> tuple[Variable, ...]:
@@ -100,9 +104,10 @@ class Loop:
         """Pickle the graph first, as one flat list, so that the pickler never recurses over it."""
         fields = (
             self.sequences, self.states, self.invariants, self.nexts, self.until, self.name, self.truncate, self.values,
-            self.lazy, self.checkpoint, self.recompute,
+            self.lazy, self.checkpoint, self.recompute, self.lean,
         )  # fmt: skip
-        return _unpickled, (packed(self.roots), fields)
+        roots = [*self.roots, *([] if self.lean is None else self.lean.roots)]
+        return _unpickled, (packed(roots), fields)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Loop:
         return self
@@ -301,3 +306,45 @@ Op(
     shape=lambda steps, every: (),
     samples=lambda: [([np.int64(n)], {"every": every}) for n in (0, 16, 17, 300) for every in (0, 7)],
 )
+
+
+def _part_of_rows(x: Any, begin: Any, count: Any) -> Any:
+    part = x[int(begin) : int(begin) + int(count)]
+    # where only lengths matter, since there are no steps, there may be fewer rows
+    return np.concatenate([part, np.zeros((int(count) - len(part), *x.shape[1:]), x.dtype)])
+
+
+Op(
+    "chunk_rows",
+    ("x", "begin", "count"),
+    "Rows begin, begin + 1, ... of x, which has all of them.",
+    lambda dtypes: dtypes[0],
+    _part_of_rows,
+    lambda g, out, x, begin, count: (f.inc_subtensor(f.zeros_like(x)[begin : begin + count], g), None, None),
+    element=lambda idx, x, begin, count: x.at(begin.value + idx[0], *idx[1:]),
+    moves=True,
+    windowed=lambda: True,
+    shape=lambda x, begin, count: (count.value, *x.shape[1:]),
+    samples=lambda: [([np.arange(8.0).reshape(4, 2), np.int64(1), np.int64(2)], {})],
+)
+
+
+def rows_of_chunk(x: Variable, begin: Variable, count: Variable) -> Variable:
+    """`count` rows of x from row `begin` on. The caller knows that they are there."""
+    return apply(OPS["chunk_rows"], [x, begin, count])
+
+
+Op(
+    "kept",
+    ("x", "*sources"),
+    "x, a gradient of which some scan keeps what it needs; and what that gradient is of, see `scanning.lean`.",
+    lambda dtypes: dtypes[0],
+    lambda x, *sources, **attrs: x,
+    lambda g, out, x, *sources, **attrs: (g, *(None for _ in sources)),
+    element=lambda idx, x, *sources, **attrs: x.at(*idx),
+    moves=True,
+    shape=lambda x, *sources, **attrs: tuple(x.shape),
+    show=lambda x, *sources, **attrs: x,
+    samples=lambda: [([np.arange(3.0), np.float64(2)], {"counts": (1, 0), "number": 0})],
+)
+KEPT = OPS["kept"]

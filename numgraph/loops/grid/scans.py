@@ -156,8 +156,8 @@ class GridScans:
         to = self._of(result)
         if result.op is SAVED:
             number, (start, every) = result.attributes["asked"][0], checkpoints_of(result, memory.task.steps)
-            size, numbers = self._bytes(memory.states[number][0]), map(self.layout.number, (start, every))
-            found.checkpoints.append(Checkpoints(to, number, *numbers, size))
+            begin, apart = self.layout.number(start), self.layout.number(every)
+            found.checkpoints.append(Checkpoints(to, number, begin, apart, self._bytes(memory.states[number][0])))
             return
         size = self._bytes(result)
         if result.op is FINAL:
