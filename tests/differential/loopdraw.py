@@ -132,7 +132,7 @@ def body(g: Drawer) -> Body | None:
     ends = condition(inner)
     return Body(
         tuple(sequences), tuple(states), tuple(inner.parts), tuple(others), n_steps, ends,
-        g.chance(0.2), g.one_of((0,) * 6 + (1, 3)), result(g, count_of),
+        g.chance(0.2), g.one_of((0,) * 6 + (1, 3)), result(g, count_of), g.one_of((None, None, None, True, 1, 2, 3)),
     )  # fmt: skip
 
 
