@@ -21,6 +21,7 @@ from numgraph.fingerprint import Shapes, shapes_of
 from numgraph.graph import Variable, label
 from numgraph.inspector.record import PassRecord
 from numgraph.ir import Graph, Node, Requirement
+from numgraph.lengths import dims
 from numgraph.lengths.known import OF_ELEMENTS, undecided
 from numgraph.lengths.sources import computed_sources, length_sources
 from numgraph.loops.inline import inlined
@@ -29,7 +30,7 @@ from numgraph.loops.program import Function, count_statements
 from numgraph.passes import STABILISE, Made, Pass, Progress, passed
 from numgraph.printing import pprint
 from numgraph.program import Program
-from numgraph.rewrite.assume import NOTHING, Assumptions, Key, Keys, Leaf, settled
+from numgraph.rewrite.assume import MEMORY, NOTHING, Assumptions, Key, Keys, Leaf, settled
 from numgraph.rewrite.build import Builder
 from numgraph.rewrite.engine import Rewriter
 from numgraph.rewrite.lower import Leaves, expand, lower
@@ -125,6 +126,7 @@ def settled_schedule(make: Callable[[Assumptions], S], given_up: Keys = NOTHING,
         resized = resized_lengths(state)
         if resized <= given_up:
             state.given_up = given_up
+            limit_memory(state)
             return state
         # of a shared variable's length, which the function's own updates change: another build, without them
         given_up |= resized
@@ -139,7 +141,9 @@ def lower_all(state: State) -> Made:
     program, graph = state.program, Graph(state.traits)
     state.builder = Builder(graph, state.assumptions)
     state.leaves = Leaves(state.builder, program.variables, state.shapes)
-    state.nodes = lower([*state.stable, *(s for s, _ in program.updates)], state.leaves)
+    # a program that keeps less has the shared variables in the same order
+    in_order = bool(program.remembered)
+    state.nodes = lower([*state.stable, *(s for s, _ in program.updates)], state.leaves, in_order)
     for key, value in program.givens:
         # what stands for x is called x
         if not value.name and value in state.leaves.nodes:
@@ -221,6 +225,37 @@ def resized_lengths(state: State) -> set[Key]:
             if isinstance(known, int) and not graph.equal_lengths(known, new):
                 found.add(state.assumptions.key(extent, known))
     return found
+
+
+def limit_memory(state: State) -> None:
+    """Have the plan check that what a call works in is not too much, where there is a way with less. TooMuch where it
+    is known to be."""
+    limit, graph = config.scan_memory, state.graph
+    if not limit or not state.program.remembered or MEMORY in state.given_up:
+        return
+    for size in state.schedule.arena_bytes:
+        over = dims.where(dims.less(limit, size), 1, 0)
+        if over == 1:
+            raise TooMuch
+        if not isinstance(over, int):
+            graph.requirements.append(Requirement("assume", over, 0, "", None, MEMORY))
+
+
+class TooMuch(Exception):
+    """A program would take more memory than `config.scan_memory`, and there is one that takes less."""
+
+
+def within_memory(
+    program: Program, given_up: Keys, leaf: Leaf | None, make: Callable[[Program], Callable[[Assumptions], S]]
+) -> S:  # fmt: skip
+    """The state of a program with a schedule, or of one that keeps less, where the assumption that memory will do was
+    given up. make: what makes new states of a program."""
+    if MEMORY not in given_up:
+        try:
+            return settled_schedule(make(program), given_up, leaf)
+        except TooMuch:
+            given_up |= {MEMORY}
+    return settled_schedule(make(program.leaner()), given_up, leaf)
 
 
 # -- schedule to source -----------------------------------------------------------------------------------------
@@ -322,7 +357,8 @@ def native_state(program: Program, shapes: Shapes) -> Callable[[Assumptions], Na
 
 def compiled_program(program: Program, shapes: Shapes, given_up: Keys, leaf: Leaf | None) -> Compiled[NativeVariant]:
     """A variant for the processor; see `settled_schedule`."""
-    state = passed(settled_schedule(native_state(program, shapes), given_up, leaf), LOOPS + NATIVE)
+    state = within_memory(program, given_up, leaf, partial(native_state, shapes=shapes))
+    passed(state, LOOPS + NATIVE)
     return Compiled(state.variant, state.given_up)
 
 
@@ -331,12 +367,14 @@ def compiled_program(program: Program, shapes: Shapes, given_up: Keys, leaf: Lea
 
 def scheduled(program: Program, given_up: Keys = NOTHING, traits: Traits = CPU, leaf: Leaf | None = None) -> State:
     """The state of a program with a schedule; see `settled_schedule`."""
-    return settled_schedule(partial(State, program, {}, traits, shapes_of(program)), given_up, leaf)
+    shapes = shapes_of(program)
+    return within_memory(program, given_up, leaf, lambda p: partial(State, p, {}, traits, shapes))
 
 
 def printed(program: Program, shapes: Shapes | None = None) -> NativeState:
     """The state of a program with generated source for the processor, which is not compiled."""
-    return passed(settled_schedule(native_state(program, shapes or shapes_of(program))), LOOPS)
+    make = partial(native_state, shapes=shapes or shapes_of(program))
+    return passed(within_memory(program, NOTHING, None, make), LOOPS)
 
 
 def looked_at(program: Program, shapes: Shapes) -> Details:

@@ -30,12 +30,12 @@ def _default_cache_dir() -> Path:
     return Path(base) / "numgraph"
 
 
-def _default_cache_limit() -> int:
-    """NUMGRAPH_CACHE_LIMIT bytes, perhaps with a unit: 500M; else 1 GiB."""
-    chosen = os.environ.get("NUMGRAPH_CACHE_LIMIT", "1G").strip()
+def _bytes_of(name: str) -> int:
+    """The bytes that an environment variable says, perhaps with a unit: 500M; else 1 GiB."""
+    chosen = os.environ.get(name, "1G").strip()
     found = re.fullmatch(r"(\d+)\s*([KMGT]?)(?:i?B)?", chosen, re.IGNORECASE)
     if found is None:
-        raise OptionError(f"NUMGRAPH_CACHE_LIMIT must be bytes such as 500M or 2G, or 0 for no limit, not {chosen!r}")
+        raise OptionError(f"{name} must be bytes such as 500M or 2G, or 0 for no limit, not {chosen!r}")
     unit: int = 1024 ** " KMGT".index(found[2].upper() or " ")
     return int(found[1]) * unit
 
@@ -86,6 +86,8 @@ class Config:
         the place of a variable, such as a minibatch, has no rows.
     cache_dir: folder of generated source and compiled code.
     cache_limit: bytes that the files in it may take; beyond it the least recently used ones are removed. 0: no limit.
+    scan_memory: bytes that the temporaries of a function made from now on may take; beyond them gradients of scans make
+        steps again rather than keep what they need of them, see `checkpoint` of `scan`. 0: no limit.
     threads: processor threads of a function compiled from now on (1 to 1024). The default is what NUMGRAPH_THREADS,
         NUMBA_NUM_THREADS or OMP_NUM_THREADS says, else the processors this process may use.
     cuda_graphs: a function on a CUDA device records its launches once and replays them. False launches one by one.
@@ -112,7 +114,8 @@ class Config:
     on_unused_input: str = "raise"
     on_empty_givens: str = "ignore"
     cache_dir: Path = field(default_factory=_default_cache_dir)
-    cache_limit: int = field(default_factory=_default_cache_limit)
+    cache_limit: int = field(default_factory=lambda: _bytes_of("NUMGRAPH_CACHE_LIMIT"))
+    scan_memory: int = field(default_factory=lambda: _bytes_of("NUMGRAPH_SCAN_MEMORY"))
     threads: int = field(default_factory=_default_threads)
     cuda_graphs: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_GRAPHS", "1") != "0")
     cuda_tf32: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_TF32", "0") != "0")
@@ -131,8 +134,8 @@ class Config:
             raise OptionError(f"{name} must be {' or '.join(map(repr, allowed))}, not {value!r}")
         if name == "threads" and (type(value) is not int or not 1 <= value <= MAX_THREADS):
             raise OptionError(f"threads must be a whole number from 1 to {MAX_THREADS}, not {value!r}")
-        if name == "cache_limit" and (type(value) is not int or value < 0):
-            raise OptionError(f"cache_limit must be a whole number of bytes, or 0 for no limit, not {value!r}")
+        if name in ("cache_limit", "scan_memory") and (type(value) is not int or value < 0):
+            raise OptionError(f"{name} must be a whole number of bytes, or 0 for no limit, not {value!r}")
         object.__setattr__(self, name, Path(value) if name == "cache_dir" else value)
 
 

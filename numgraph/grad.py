@@ -18,6 +18,7 @@ from numgraph.graph import Constant, Variable, describe, frozen, label, toposort
 from numgraph.op import Op
 from numgraph.ops.define import ZERO, Zero, f
 from numgraph.reach import Part, Reach, cleaned, joined, limited, passed_down
+from numgraph.scanning import lean
 from numgraph.scanning.gradient import gradients
 from numgraph.source import current_line, lines_of
 from numgraph.stable.engine import Stable, remember_rewritten
@@ -70,7 +71,8 @@ def grad(
     roots = stable.run(list(seeds), constant)
     after = stable.new
     seeds = dict(zip(roots, seeds.values(), strict=True))
-    swept = Sweep([after.get(id(v), v) for v in wanted], seeds, [after.get(id(v), v) for v in constant])
+    moved, fixed = ([after.get(id(v), v) for v in some] for some in (wanted, constant))
+    swept = Sweep(moved, seeds, fixed)
     found = swept.run(cost)
     results: list[Any] = []
     for variable in wanted:
@@ -84,6 +86,11 @@ def grad(
         if isinstance(result, Variable) and variable.name and result.op is not None and not swept.computes(result):
             result.hint = result.hint or f"g{variable.name}"
         results.append(result)
+    if swept.keeps:
+        numbers = [k for k, v in enumerate(wanted) if isinstance(results[k], Variable) and id(moved[k]) in found]
+        marked = lean.remembering([results[k] for k in numbers], seeds, [moved[k] for k in numbers], fixed)
+        for k, result in zip(numbers, marked, strict=True):
+            result.name, result.hint, results[k] = results[k].name, results[k].hint, result
     remember_rewritten(stable, [r for r in results if r is not None])
     return results[0] if isinstance(wrt, Variable) else tuple(results) if isinstance(wrt, tuple) else results
 
@@ -174,6 +181,8 @@ class Sweep:
         self.cotangents: dict[int, Cotangent] = dict(self.seeds)
         # which elements of a variable have a part in the seeds; all where it is not listed
         self.reach: dict[int, Reach] = {}
+        # whether some loop keeps for it what could be computed again
+        self.keeps = False
         # the results of each loop that are still to come, and what has arrived at the others
         self.loops: dict[Any, list[Variable]] = {}
         self.arrived: dict[Any, list[tuple[Variable, Cotangent]]] = {}
@@ -240,6 +249,7 @@ class Sweep:
         # what needs no gradient does not come by
         if found and not any(id(v) in self.needed for v in waiting):
             wanted = [id(v) in self.needed for v in node.inputs]
+            self.keeps = self.keeps or node.attrs["loop"].lean is not None
             parts = gradients(found, wanted, _differentiated)
             for variable, part in zip(node.inputs, parts, strict=True):
                 if part is not None and id(variable) in self.needed and id(variable) not in self.seeds:
@@ -330,3 +340,16 @@ def _differentiated(seeds: Mapping[Variable, Variable], wrt: Sequence[Variable])
 
 def _all_ones(variable: Variable) -> bool:
     return all(n == 1 for n in variable.type.shape)
+
+
+def leaner(outputs: Sequence[Variable]) -> list[Variable]:
+    """The outputs, with gradients of scans that keep less: see `scanning.lean`."""
+
+    def again(
+        seeds: Mapping[Variable, Variable], wrt: Sequence[Variable], constant: Sequence[Variable]
+    ) -> Sequence[Variable | None]:  # fmt: skip
+        found = Sweep(wrt, seeds, constant).run(None)
+        parts = [found.get(id(v)) for v in wrt]
+        return [part if isinstance(part, Variable) else None for part in parts]
+
+    return lean.leaner(outputs, again)

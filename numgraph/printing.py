@@ -10,6 +10,7 @@ from numgraph.errors import InputError
 from numgraph.formula import FORMULA_NODES, formula, number_text
 from numgraph.graph import Constant, Variable, label
 from numgraph.program import Program
+from numgraph.scanning.lean import kept
 from numgraph.shared import SharedVariable
 from numgraph.stable.readable import readable
 from numgraph.text import encodable, printable
@@ -50,7 +51,7 @@ def pprint(x: Any, largest: int = FORMULA_NODES, names: Mapping[Variable, str] |
     zeros; `debugprint` shows all of it. InputError for what is none of these.
     """
     if isinstance(x, Variable):
-        return _formula(x, largest, names or {})
+        return _formula(x if names else kept([x])[0], largest, names or {})
     roots = list(_roots(x, "pprint"))
     formulas = [_formula(root, largest, names or {}) for _, root in roots]
     if len(roots) == 1:
@@ -73,10 +74,11 @@ def _roots(x: Any, what: str) -> Iterator[tuple[str, Variable]]:
         for target, value in program.updates:
             yield f"update of {label(target) if target.name else 'an unnamed shared variable'}:", value
     elif isinstance(x, list | tuple):
-        for each in x:
+        for each in kept(x) if all(isinstance(v, Variable) for v in x) else x:
             yield from _roots(each, what)
     elif isinstance(x, Variable):
-        yield "", x
+        # without what a gradient remembers
+        yield "", kept([x])[0]
     else:
         raise InputError(f"{what}: expected a variable, a list of them, or a function, got {x!r}")
 

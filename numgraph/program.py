@@ -13,8 +13,10 @@ from numgraph.arguments import check_lengths, convert
 from numgraph.config import config
 from numgraph.errors import InputError, MissingInputError, OptionError, UnusedInputError, UpdateError
 from numgraph.givens import replacements, type_mismatch
+from numgraph.grad import leaner
 from numgraph.graph import Constant, Variable, describe, label, packed, toposort, written_with
 from numgraph.op import FUNCTIONS
+from numgraph.scanning.lean import kept
 from numgraph.shared import SharedVariable
 from numgraph.source import SourceLine, current_line, lines_of, warn
 from numgraph.storage import Storage, owned
@@ -105,6 +107,7 @@ class Program:
     updates: (shared variable, its new value), private states of inputs among them; all see the values before the call.
     givens: the pairs that were substituted, for display. borrowed: per output, whether its memory may be used again.
     line: the user's line that made the function. prints: what calls print of the last outputs, see `prints.Prints`.
+    remembered: the results with gradients that remember what they are of, if there are such: see `leaner`.
     """
 
     name: str | None
@@ -117,6 +120,16 @@ class Program:
     borrowed: tuple[bool, ...] = ()
     line: SourceLine | None = None
     prints: Any = None
+    remembered: tuple[Variable, ...] = ()
+
+    def leaner(self) -> Program:
+        """The program with gradients of scans that keep less, if there are such."""
+        if not self.remembered:
+            return self
+        results = leaner(self.remembered)
+        count = len(self.outputs)
+        updates = tuple((s, new) for (s, _), new in zip(self.updates, results[count:], strict=True))
+        return replace(self, outputs=tuple(results[:count]), updates=updates)
 
     @property
     def title(self) -> str:
@@ -170,7 +183,7 @@ class Program:
         """All variables that the program's fields name, for copying and pickling."""
         named: list[Variable] = [*self.variables, *self.private, *self.results, *(s for s, _ in self.updates)]
         named += [a.update for a in self.inputs if a.update is not None]
-        return named + [v for pair in self.givens for v in pair]
+        return [*named, *self.remembered, *(v for pair in self.givens for v in pair)]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Program:
         """A copy with its own shared variables; what was copied before under the same memo is used again."""
@@ -202,6 +215,7 @@ class Program:
             outputs=tuple(new[v] for v in self.outputs),
             updates=updates,
             givens=tuple((new[k], new[v]) for k, v in self.givens),
+            remembered=tuple(new[v] for v in self.remembered),
         )
 
 
@@ -237,13 +251,16 @@ def build_program(
     new_outputs, new_values = values[: len(outs)], values[len(outs) :]
     all_updates: Updates = dict(zip(explicit, new_values, strict=True))
     all_updates = with_default_updates(new_outputs, all_updates, variables, cut, no_default_updates)
+    remembered = (*new_outputs, *all_updates.values())
+    results = kept(remembered)
     program = Program(
         name=name,
         inputs=tuple(arguments),
-        outputs=tuple(new_outputs),
+        outputs=tuple(results[: len(outs)]),
         form=form,
         keys=keys,
-        updates=tuple(all_updates.items()),
+        updates=tuple(zip(all_updates, results[len(outs) :], strict=True)),
+        remembered=() if all(a is b for a, b in zip(results, remembered, strict=True)) else remembered,
         givens=tuple(replaced.items()),
         borrowed=tuple(o.borrow for o in outs),
         line=current_line(),

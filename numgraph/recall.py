@@ -38,7 +38,8 @@ def name_of(program: Program, shapes: Shapes) -> str | None:
     found, passes = fingerprint(program, shapes), passes_digest()
     if found is None or passes is None:
         return None
-    return f"p_{cache.digest(found, passes, np.__version__, config.floatX, *native.conditions())}.bin"
+    settings = config.floatX, str(config.scan_memory)
+    return f"p_{cache.digest(found, passes, np.__version__, *settings, *native.conditions())}.bin"
 
 
 @remember

@@ -24,7 +24,7 @@ from numgraph.formula import described
 from numgraph.graph import Constant, Variable, describe, toposort
 from numgraph.lengths.dims import MOST_BYTES, counted
 from numgraph.op import Check, Op, boolean, reference
-from numgraph.ops.loop import COUNT, FINAL, LAST, ROWS, Loop
+from numgraph.ops.loop import COUNT, FINAL, LAST, ROWS, SAVED, Loop, checkpoints, chunk, traced_steps
 from numgraph.shared import SharedVariable
 from numgraph.types import compared
 
@@ -136,12 +136,20 @@ def _result(
         return traces[attrs["state"]][-1]
     if result.op is LAST:
         return rows[attrs["value"]][-1]
+    if result.op is SAVED:
+        past, length = traces[attrs["state"]], traced_steps(steps, attrs["limit"])
+        found = past[steps - length :: chunk(length, attrs["every"])][: checkpoints(length, attrs["every"])]
+        return _filled(found or past[:1], checkpoints(length, attrs["every"]))
     kept, count = (rows[attrs["value"]], steps) if result.op is ROWS else (traces[attrs["state"]], steps + 1)
     value = loop.values[attrs["value"]] if result.op is ROWS else None
     if not kept:
         assert value is not None
         return np.zeros((0, *_lengths_without_steps(value, loop, arrays)), value.type.dtype)
-    # behind the step that ended the loop there is nothing
+    return _filled(kept, count)
+
+
+def _filled(kept: Sequence[Array], count: int) -> Array:
+    """What there is, one behind the other: behind the step that ended the loop there is nothing."""
     return np.concatenate([np.stack(kept), np.zeros((count - len(kept), *kept[0].shape), kept[0].dtype)])
 
 

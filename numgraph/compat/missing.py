@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-_CHECKPOINTS = "use scan, which keeps what the gradient needs"
 _IMAGES = "write it with conv2d or pool_2d"
 _TENSORS = "reshape to matrices, and use matrix_inverse or solve"
 _SPECIAL = "there is no such special function yet; numgraph.elementwise makes an op of a Numba function"
@@ -15,7 +14,6 @@ _ROP = "it needs a loop over the outputs; use jacobian, or Lop and Rop"
 # module -> (names, what to use instead)
 _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
     "theano": (
-        ("scan_checkpoints", _CHECKPOINTS),
         ("subgraph_grad", _ROP),
         ("as_op FunctionMaker", _OPS),
         ("sparse_grad", "gradients are dense"),
@@ -46,7 +44,6 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("tensorinv tensorsolve", _TENSORS),
     ),
     "theano.tensor.fft": (("rfft irfft", "there are no Fourier transforms yet"),),
-    "theano.scan_module": (("scan_checkpoints", _CHECKPOINTS),),
     "theano.printing": (("pydotprint", "use debugprint, or `numgraph inspect`, which shows a function's stages"),),
     "theano.compile": (("as_op FunctionMaker ProfileStats", _OPS),),
     "theano.gpuarray": (("use", "functions run on a GPU with NUMGRAPH_TARGET=cuda in the environment"),),

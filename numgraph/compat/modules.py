@@ -110,6 +110,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "scalar.basic": {"upcast": upcast},
     "scan_module": {**_UPDATES, **SCAN, "clone": functions.clone},
     "scan_module.scan": {"scan": SCAN["scan"]},
+    "scan_module.scan_checkpoints": {"scan_checkpoints": SCAN["scan_checkpoints"]},
     "scan_module.scan_utils": {"clone": functions.clone, "until": SCAN["until"]},
     "scan_module.scan_views": SCAN,
     "tensor": names.TENSOR,

@@ -9,8 +9,6 @@ from typing import Any
 from numgraph.compat.functions import OrderedUpdates
 from numgraph.scanning import api, folds
 
-until = api.until
-
 
 def _ordered(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function with `OrderedUpdates` for the updates."""
@@ -23,6 +21,6 @@ def _ordered(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-scan, map, reduce, foldl, foldr = (_ordered(f) for f in (api.scan, folds.map, folds.reduce, folds.foldl, folds.foldr))
+_FUNCTIONS = (api.scan, folds.map, folds.reduce, folds.foldl, folds.foldr, folds.scan_checkpoints)
 
-SCAN = {"scan": scan, "map": map, "reduce": reduce, "foldl": foldl, "foldr": foldr, "until": until}
+SCAN = {**{f.__name__: _ordered(f) for f in _FUNCTIONS}, "until": api.until}

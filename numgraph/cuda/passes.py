@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from numgraph.compile import State, settled_schedule, title_of
+from numgraph.compile import State, title_of, within_memory
 from numgraph.config import config
 from numgraph.cuda.device import Device
 from numgraph.cuda.target import DeviceTarget, device_for
@@ -20,7 +20,7 @@ from numgraph.loops.grid.program import GridProgram
 from numgraph.loops.names import KERNEL_NAMES
 from numgraph.passes import Made, Pass, passed
 from numgraph.program import Program
-from numgraph.rewrite.assume import Assumptions, Keys, Leaf
+from numgraph.rewrite.assume import NOTHING, Assumptions, Keys, Leaf
 from numgraph.scalars import DEVICE
 from numgraph.target import Compiled
 from numgraph.traits import GRID
@@ -83,7 +83,8 @@ def device_target(program: Program, name: str) -> DeviceTarget:
     geometry = replace(geometry, tf32=config.cuda_tf32)
 
     def build(given_up: Keys, leaf: Leaf | None) -> Compiled[DeviceVariant]:
-        state = passed(settled_schedule(kernel_state(program, geometry, device), given_up, leaf), KERNELS)
+        make = partial(kernel_state, geometry=geometry, device=device)
+        state = passed(within_memory(program, given_up, leaf, make), KERNELS)
         return Compiled(state.variant, state.given_up)
 
     return DeviceTarget(program, name, device, build)
@@ -91,4 +92,4 @@ def device_target(program: Program, name: str) -> DeviceTarget:
 
 def printed_for_grid(program: Program, geometry: Geometry) -> KernelState:
     """The state of a program with generated source for a device with grids of these sizes, which is not compiled."""
-    return passed(settled_schedule(kernel_state(program, geometry)), KERNELS[:2])
+    return passed(within_memory(program, NOTHING, None, partial(kernel_state, geometry=geometry)), KERNELS[:2])

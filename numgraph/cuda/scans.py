@@ -8,7 +8,7 @@ from typing import Any
 from numgraph.cuda.device import Copying
 from numgraph.cuda.library import Launch
 from numgraph.cuda.plan import Table
-from numgraph.loops.grid.scans import Copy, GridScan, Place
+from numgraph.loops.grid.scans import Checkpoints, Copy, GridScan, Place
 
 # The places of a step: by ("state", scan, number) and ("moving", slot).
 Places = dict[tuple[Any, ...], int]
@@ -40,6 +40,7 @@ class Steps:
         scan, found = self.scan, list(self._before())
         for t in range(self.count):
             self.table[scan.step] = t
+            found += [kept for of in scan.checkpoints for kept in self._kept(of, t)]
             writes = {slot: self._written(slot, t) for slot in scan.written}
             self.places.update({("state", scan.number, k): place for k, place in self.states.items()})
             self.places.update({("moving", slot): place for slot, place in writes.items()})
@@ -65,7 +66,17 @@ class Steps:
                 self.states[k] = self.bases[state.written]
         for place, k in self.scan.traces:
             found.append(Copying(self.address(place), self.firsts[k], self.number(self.scan.states[k].size)))
+        if not self.count:
+            found += [kept for of in self.scan.checkpoints for kept in self._kept(of, self.number(of.first))]
         return found
+
+    def _kept(self, of: Checkpoints, t: int) -> list[Launch]:
+        """The state before step t, if it is a checkpoint."""
+        number, rest = divmod(t - self.number(of.first), self.number(of.every))
+        if number < 0 or rest:
+            return []
+        size = self.number(of.size)
+        return [Copying(self.address(of.to) + number * size, self.states[of.state], size)]
 
     def _copied(self, copy: Copy) -> list[Launch]:
         """A result that lies elsewhere."""

@@ -30,8 +30,8 @@ from numgraph.loops.program import (
     fail,
 )
 from numgraph.loops.values import Values
-from numgraph.ops.loop import COUNT, FINAL, ROWS, TRACE
-from numgraph.schedule.scans import Moving, ScanMemory
+from numgraph.ops.loop import COUNT, FINAL, ROWS, SAVED, TRACE
+from numgraph.schedule.scans import Moving, ScanMemory, checkpoints_of
 from numgraph.schedule.tasks import result_of
 
 STEP, GOES_ON = Name("t"), Name("goes_on", "bool")
@@ -87,9 +87,11 @@ class ScanBuilder:
         # what results need, before the loop: all these are definitions
         homes = {v: self._named(v) for v in scan.task.results}
         lengths = {v: self._count(v) for v in self._copied_lengths()}
+        chunks = {v: self._chunk(v) for v in scan.task.results if v.op is SAVED}
         loop = ScanLoop(self.name, scan, steps, values.statements)
         self._start(loop, firsts, lengths)
         loop.begin.append(self.layout.stored(self.layout.step(scan.task.scan.number), STEP, "which step it is"))
+        loop.begin += [self._keep(v, homes[v], lengths, *chunk) for v, chunk in chunks.items()]
         self._advance(loop)
         for result in scan.task.results:
             self._deliver(loop, result, homes[result], lengths, firsts)
@@ -169,6 +171,29 @@ class ScanBuilder:
                 if home is not None:
                     loop.before.append(self._copy(self.bases[home], firsts[k], leaf.dtype, lengths[leaf]))
 
+    def _chunk(self, result: Node) -> tuple[Expression, Expression, Expression]:
+        """Of a result that has the states before some steps: how many steps one is behind the other, the first step
+        that a gradient goes back to, and the bytes of a state."""
+        start, every = checkpoints_of(result, self.scan.task.steps)
+        state = self.scan.states[result.attributes["asked"][0]][0]
+        whole = self.values.whole
+        return whole(every), whole(start), self.memory.place(self._row(state), "row_bytes")
+
+    def _keep(
+        self, result: Node, home: Expression, lengths: dict[Node, Expression], every: Expression, start: Expression,
+        size: Expression,
+    ) -> Statement:  # fmt: skip
+        """At the begin of a step: the state goes to the checkpoints, if it is time."""
+        number = result.attributes["asked"][0]
+        leaf = self.scan.states[number][0]
+        cut = result.attributes["limit"] is not None
+        made = STEP - start if cut else STEP
+        due: Expression = (made % every).compared("==", 0)
+        if cut:
+            due = Logic("and", (STEP.compared(">=", start), due))
+        source = self.layout.slot(self._state_slot(number))
+        return If(due, (self._copy(home + (made // every) * size, source, leaf.dtype, lengths[leaf]),))
+
     def _advance(self, loop: ScanLoop) -> None:
         """What is written in a step is the state of the next one, and the next one writes elsewhere."""
         layout, scan = self.layout, self.scan
@@ -214,6 +239,11 @@ class ScanBuilder:
         if result.op in (ROWS, TRACE):
             if result in self.scan.copied:
                 self._copy_rows(loop, result, part.value, home, lengths, firsts)
+            return
+        if result.op is SAVED:
+            # where there are no steps, too
+            number = result.attributes["asked"][0]
+            loop.before.append(self._copy(home, firsts[number], result.dtype, lengths[self.scan.states[number][0]]))
             return
         if result.op is FINAL:
             source: Expression = self.layout.slot(self._state_slot(result.attributes["asked"][0]))

@@ -9,15 +9,17 @@ wanted. So one loop may have many results, and a gradient may ask for values tha
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from numgraph.errors import IndexOutOfRange, ShapeError
 from numgraph.graph import Variable, apply, describe, packed, toposort
+from numgraph.lengths import dims
 from numgraph.lengths.dims import UNKNOWN, Dim
 from numgraph.op import OPS, Check, Op
+from numgraph.ops.define import f
 from numgraph.text import printable
 
 __all__: list[str] = []
@@ -29,7 +31,10 @@ class Loop:
     sequences, states, invariants: the placeholders. nexts: what each state is after the step; of the type of its
     placeholder. until: a 0-d bool after which, where it is true, no more steps follow; None for all steps. values: the
     variables of the graph that results ask for. name: for messages and generated code. truncate: how many steps a
-    gradient goes back; None for all. lazy: nothing is computed before the loop, for it may have no steps.
+    gradient goes back; None for all. lazy: nothing is computed before the loop, for it may have no steps. checkpoint:
+    a gradient keeps the states before every so many steps alone (0: `chunk` says how many), and computes the rest
+    again; None keeps what it needs. recompute: a gradient keeps nothing but states. lean: a loop of the same
+    placeholders and results, for functions that would take too much memory, see `scanning.lean`.
     """
 
     def __init__(
@@ -43,10 +48,14 @@ class Loop:
         truncate: int | None = None,
         values: Sequence[Variable] = (),
         lazy: bool = False,
+        checkpoint: int | None = None,
+        recompute: bool = False,
+        lean: Loop | None = None,
     ) -> None:
         self.sequences, self.states, self.invariants = tuple(sequences), tuple(states), tuple(invariants)
         self.nexts, self.until, self.name, self.truncate = tuple(nexts), until, name, truncate
-        self.values, self.lazy = list(values), lazy
+        self.values, self.lazy, self.checkpoint, self.recompute = list(values), lazy, checkpoint, recompute
+        self.lean = lean
 
     @property
     def placeholders(self) -> tuple[Variable, ...]:
@@ -100,9 +109,10 @@ class Loop:
         """Pickle the graph first, as one flat list, so that the pickler never recurses over it."""
         fields = (
             self.sequences, self.states, self.invariants, self.nexts, self.until, self.name, self.truncate, self.values,
-            self.lazy,
+            self.lazy, self.checkpoint, self.recompute, self.lean,
         )  # fmt: skip
-        return _unpickled, (packed(self.roots), fields)
+        roots = [*self.roots, *([] if self.lean is None else self.lean.roots)]
+        return _unpickled, (packed(roots), fields)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Loop:
         return self
@@ -149,6 +159,32 @@ def _of_trace(steps: Any, *operands: Any, loop: Loop, state: int, dtype: str) ->
     return (steps.value + 1, *_lengths(loop.states[state]))
 
 
+def chunk(steps: Dim, every: int) -> Dim:
+    """How many steps lie between two checkpoints: `every`, or, where that is 0, between half of the square root of
+    their number and twice that, by arithmetic that lengths are made of."""
+    if every:
+        return every
+    found: Dim = LONG_CHUNK
+    for most, size in reversed(CHUNKS):
+        found = dims.where(dims.less(steps, most + 1), size, found)
+    return found
+
+
+def checkpoints(steps: Dim, every: int) -> Dim:
+    """How many states are kept: the first one, and one behind each chunk but the last."""
+    return dims.maximum(steps - 1, 0) // chunk(steps, every) + 1
+
+
+def traced_steps(steps: Dim, truncate: int | None) -> Dim:
+    """How many steps a gradient goes back over."""
+    return steps if truncate is None else dims.minimum(steps, truncate)
+
+
+def _of_saved(steps: Any, *operands: Any, loop: Loop, state: int, every: int, limit: int | None, dtype: str) -> Any:
+    _fit(loop, operands)
+    return (checkpoints(traced_steps(steps.value, limit), every), *_lengths(loop.states[state]))
+
+
 def _not_here(*arrays: Any, **attrs: Any) -> Any:
     raise NotImplementedError("results of loops are computed together, see `reference`")
 
@@ -162,6 +198,9 @@ NATURAL = Check(
 SOME = Check(
     "at_least", lambda steps, *_, **__: [(steps.value, 1)], "no last step, since there are {a} steps", IndexOutOfRange
 )
+# (steps up to which, steps of a chunk): about the square root; beyond them LONG_CHUNK
+CHUNKS = ((16, 2), (256, 8), (4096, 32), (1 << 16, 128), (1 << 20, 512), (1 << 24, 2048))
+LONG_CHUNK = 8192
 GRADIENT = "gradients of all results of a loop are made together, see `scanning.gradient`"
 
 
@@ -185,11 +224,14 @@ ROWS = _op("loop_rows", "A value of each step, one behind the other.", _of_rows)
 LAST = _op("loop_last", "A value of the last step.", _of_last, SOME, show=_end)
 FINAL = _op("loop_final", "A state after all steps: its first value, where there are none.", _of_final, show=_end)
 TRACE = _op("loop_trace", "A state before the first step and after each.", _of_trace, show=_named("states"))
+SAVED = _op("loop_saved", "A state before the first step of each chunk.", _of_saved, show=_named("checkpoints"))
 COUNT = _op("loop_count", "How many steps were made.", lambda steps, *operands, loop, dtype: (), show=_named("len"))
 
 
-def lengths_of_result(op: Op, steps: Dim, value: Sequence[Dim]) -> tuple[Dim, ...]:
+def lengths_of_result(op: Op, steps: Dim, value: Sequence[Dim], attrs: Mapping[str, Any]) -> tuple[Dim, ...]:
     """The lengths of a result, by those of the value that it asks for."""
+    if op is SAVED:
+        return (checkpoints(traced_steps(steps, attrs["limit"]), attrs["every"]), *value)
     if op in (ROWS, TRACE):
         return (steps if op is ROWS else steps + 1, *value)
     return () if op is COUNT else tuple(value)
@@ -213,6 +255,12 @@ def final(loop: Loop, operands: Sequence[Variable], state: int) -> Variable:
 def trace(loop: Loop, operands: Sequence[Variable], state: int) -> Variable:
     """A state before the first step, and after each."""
     return apply(TRACE, operands, loop=loop, state=state, dtype=loop.states[state].type.dtype)
+
+
+def saved(loop: Loop, operands: Sequence[Variable], state: int, every: int) -> Variable:
+    """A state before the first step of each chunk of the steps that a gradient goes back over. every: see `chunk`."""
+    dtype = loop.states[state].type.dtype
+    return apply(SAVED, operands, loop=loop, state=state, every=every, limit=loop.truncate, dtype=dtype)
 
 
 def count(loop: Loop, operands: Sequence[Variable]) -> Variable:
@@ -250,3 +298,58 @@ Op(
     samples=lambda: [([np.arange(6.0).reshape(3, 2), np.int64(1)], {})],
 )
 MEANWHILE = OPS["meanwhile"]
+
+Op(
+    "scan_chunk",
+    ("steps",),
+    "How many steps lie between two checkpoints.",
+    lambda dtypes: "int64",
+    lambda steps, every: np.int64(chunk(int(steps), every)),
+    None,
+    no_grad="it is a number of steps",
+    element=lambda idx, steps, every: chunk(steps.value, every),
+    shape=lambda steps, every: (),
+    samples=lambda: [([np.int64(n)], {"every": every}) for n in (0, 16, 17, 300) for every in (0, 7)],
+)
+
+
+def _part_of_rows(x: Any, begin: Any, count: Any) -> Any:
+    part = x[int(begin) : int(begin) + int(count)]
+    # where only lengths matter, since there are no steps, there may be fewer rows
+    return np.concatenate([part, np.zeros((int(count) - len(part), *x.shape[1:]), x.dtype)])
+
+
+Op(
+    "chunk_rows",
+    ("x", "begin", "count"),
+    "Rows begin, begin + 1, ... of x, which has all of them.",
+    lambda dtypes: dtypes[0],
+    _part_of_rows,
+    lambda g, out, x, begin, count: (f.inc_subtensor(f.zeros_like(x)[begin : begin + count], g), None, None),
+    element=lambda idx, x, begin, count: x.at(begin.value + idx[0], *idx[1:]),
+    moves=True,
+    windowed=lambda: True,
+    shape=lambda x, begin, count: (count.value, *x.shape[1:]),
+    samples=lambda: [([np.arange(8.0).reshape(4, 2), np.int64(1), np.int64(2)], {})],
+)
+
+
+def rows_of_chunk(x: Variable, begin: Variable, count: Variable) -> Variable:
+    """`count` rows of x from row `begin` on. The caller knows that they are there."""
+    return apply(OPS["chunk_rows"], [x, begin, count])
+
+
+Op(
+    "kept",
+    ("x", "*sources"),
+    "x, a gradient of which some scan keeps what it needs; and what that gradient is of, see `scanning.lean`.",
+    lambda dtypes: dtypes[0],
+    lambda x, *sources, **attrs: x,
+    lambda g, out, x, *sources, **attrs: (g, *(None for _ in sources)),
+    element=lambda idx, x, *sources, **attrs: x.at(*idx),
+    moves=True,
+    shape=lambda x, *sources, **attrs: tuple(x.shape),
+    show=lambda x, *sources, **attrs: x,
+    samples=lambda: [([np.arange(3.0), np.float64(2)], {"counts": (1, 0), "number": 0})],
+)
+KEPT = OPS["kept"]

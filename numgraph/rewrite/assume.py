@@ -21,6 +21,8 @@ Key = tuple[str, ...]
 Keys = frozenset[Key]
 # Stands for every assumption.
 ALL: Key = ("all",)
+# Stands for the assumption that what gradients of scans keep is not too much: the program is another one without it.
+MEMORY: Key = ("memory",)
 NOTHING: Keys = frozenset()
 # Builds that end in a contradiction, after which nothing is assumed any more.
 MAX_ROUNDS = 8

@@ -84,7 +84,7 @@ class Builder:
         if attrs["asked"]:
             # of a state: its first value is there without any step, too
             value = inputs[2 + attrs["ends"] + 2 * attrs["states"].index(attrs["asked"][0])]
-        lengths = lengths_of_result(op, steps, value.dims)
+        lengths = lengths_of_result(op, steps, value.dims, attrs)
         node = self._make(op, inputs, attrs, attrs["dtype"], lengths)
         self.require("at_least", steps, 0, f"scan: {NATURAL.message}", node)
         if op is LAST:

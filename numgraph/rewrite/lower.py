@@ -104,9 +104,14 @@ def _windowed(source: Variable, user: Variable, through: dict[Variable, list[Var
     return False
 
 
-def lower(outputs: Sequence[Variable], leaves: Leaves) -> list[Node]:
-    """The nodes of `outputs`."""
+def lower(outputs: Sequence[Variable], leaves: Leaves, in_order: bool = False) -> list[Node]:
+    """The nodes of `outputs`. in_order: shared variables have the numbers that their places among `shapes` say, not
+    those of their appearance."""
     resizable = resizable_shared(outputs)
+    if in_order:
+        used = set(toposort(outputs))
+        for variable in (v for v in leaves.shapes if v in used):
+            leaves.shared_node(variable, variable in resizable)
     return lowered(leaves.builder, outputs, leaves.nodes, lambda v: leaves.shared_node(v, v in resizable))
 
 

@@ -61,7 +61,7 @@ class Scans:
             whole = self._of_state(variable, loops.TRACE, inputs, state)
             key = (("slice", True, False, 1), *(FULL for _ in loop.states[state].type.shape))
             return self.builder.call(SUBTENSOR, whole, self.graph.number(1), key=key)
-        if op in (loops.FINAL, loops.TRACE):
+        if op in (loops.FINAL, loops.TRACE, loops.SAVED):
             return self._of_state(variable, op, inputs, attrs["state"])
         value = None if op is loops.COUNT else loop.values[attrs["value"]]
         return self._made(variable, op, inputs, value, ())
@@ -86,6 +86,7 @@ class Scans:
         _, initials, _ = loop.parts(inputs[1:])
         pairs = [v for k, new in zip(states, nexts, strict=True) for v in (initials[k], new)]
         attrs = {"scan": scan.number, "states": states, "asked": asked, "ends": bool(condition)}
+        attrs |= {key: variable.attrs[key] for key in ("every", "limit") if op is loops.SAVED}
         dtype = value.type.dtype if value is not None else "int64"
         node = builder.result(op, [inputs[0], first, *condition, *pairs], {**attrs, "dtype": dtype})
         self.graph.call(node, loop.name)

@@ -93,11 +93,14 @@ class ProcessorTarget:
         """What a call costs, with these arguments if they are given, without making it."""
         from numgraph.explain.estimate import Estimator
         from numgraph.inspector.record import UNNAMED
+        from numgraph.ir import Requirement
+        from numgraph.rewrite.assume import MEMORY
 
         arrays = None if arguments is None else contiguous(arguments)
         found = Estimator(variant, arrays, None if arrays is None else self._chunks(variant, arrays))
         said = found.explanation(printable(self.program.name or UNNAMED))
-        assumed = sum(cause.kind == "assume" for cause in variant.module.failures)
+        conditions = [cause for cause in variant.module.failures if isinstance(cause, Requirement)]
+        assumed = sum(c.kind == "assume" and c.key != MEMORY for c in conditions)
         count = "1 variant" if kept == 1 else f"{kept} variants"
         equal = "1 pair of lengths" if assumed == 1 else f"{assumed} pairs of lengths"
         said.notes.append(f"{count} compiled" + (f"; the one in use assumes {equal} to be equal" if assumed else ""))

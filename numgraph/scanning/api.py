@@ -9,8 +9,12 @@ from numgraph.errors import IndexOutOfRange, InputError, MissingInputError, Opti
 from numgraph.graph import Variable, as_variable, describe, label, toposort
 from numgraph.ops import lengths as ln
 from numgraph.ops import loop as loops
+from numgraph.ops.create import arange
+from numgraph.ops.define import f
+from numgraph.ops.loop import Loop
 from numgraph.scanning.arguments import (
     State,
+    chunk_of,
     condition_of,
     listed,
     missing,
@@ -20,6 +24,7 @@ from numgraph.scanning.arguments import (
     until,
 )
 from numgraph.scanning.closed import Closed, Open, closed, placeholder
+from numgraph.scanning.lean import kept
 from numgraph.scanning.lifted import lift
 from numgraph.shared import SharedVariable
 from numgraph.substitution import replaced
@@ -42,6 +47,7 @@ def scan(
     allow_gc: Any = None,
     strict: bool = False,
     return_list: bool = False,
+    checkpoint: bool | int | None = None,
 ) -> tuple[Any, Updates]:
     """A loop in an expression: what `fn` says of one step, for all steps. Returns (outputs, updates).
 
@@ -58,6 +64,10 @@ def scan(
     n_steps: how many steps, an int or a scalar, where the sequences do not say it or have more. 0 is none.
     truncate_gradient: how many steps a gradient goes back; -1 for all. go_backwards: from the last element to the
         first. strict: fn may use no shared variables but those in `non_sequences`. return_list: a list, also of one.
+    checkpoint: True: gradients keep the states before chunks of about sqrt(n) steps alone, and make the steps of a
+        chunk again, so they need less memory, and the time of the steps twice; an int: chunks of so many steps; False:
+        they keep what they need of all steps. None: they keep it, unless a call would take more than
+        `config.scan_memory`; then another variant of the function is compiled, as for True, and used from then on.
     mode, profile, allow_gc: as in Theano, without effect.
 
     outputs: each with the steps as axis 0; one by itself, several as a list, or None. updates: of the shared variables
@@ -71,7 +81,8 @@ def scan(
     if truncate_gradient == 0 or truncate_gradient < -1:
         raise OptionError(f"scan: truncate_gradient is a number of steps, or -1 for all, not {truncate_gradient}")
     scanner.graph.truncate = None if truncate_gradient == -1 else truncate_gradient
-    return scanner.results(return_list)
+    scanner.graph.checkpoint = chunk_of(checkpoint)
+    return scanner.results(return_list, automatic=checkpoint is not False)
 
 
 def scanned(
@@ -181,8 +192,8 @@ class Scanner:
             again = [state.widened(out) for state, out in zip(self.info, outputs, strict=True) if state is not None]
             if not any(again):
                 break
-        self.outputs = outputs
-        for state, out in zip(self.info, outputs, strict=True):
+        self.outputs = kept(outputs)
+        for state, out in zip(self.info, self.outputs, strict=True):
             if state is not None:
                 state.connect(self.graph, out)
         if condition is not None:
@@ -222,16 +233,21 @@ class Scanner:
             self.graph.states.append((stands[variable], variable))
             self.graph.nexts.append(new)
 
-    def results(self, return_list: bool, reduced: bool = False) -> tuple[Any, Updates]:
-        """The outputs, and the updates. reduced: what the outputs are after all steps, rather than in each."""
+    def results(
+        self, return_list: bool, reduced: bool = False, every: int | None = None, automatic: bool = True
+    ) -> tuple[Any, Updates]:
+        """The outputs, and the updates. reduced: what the outputs are after all steps, rather than in each; every:
+        after so many steps each, and after the last one. automatic: whether gradients keep less where the memory of a
+        function would not do."""
         if self.graph.until is None:
             self.graph.values = list(self.outputs)
-            lift(self.graph)
         first = len(self.graph.states) - len(self.shared)
-        made = closed(self.graph)
+        made = self._closed(automatic)
         found = [loops.rows(made.loop, made.operands, value) for value in made.values]
         if reduced:
             found = [self._reduced(k, whole, made) for k, whole in enumerate(found)]
+        elif every is not None:
+            found = [self._thinned(k, whole, made, every) for k, whole in enumerate(found)]
         elif self.graph.until is not None:
             count = loops.count(made.loop, made.operands)
             found = [whole[:count] for whole in found]
@@ -245,12 +261,49 @@ class Scanner:
             return None, updates
         return (found[0] if len(found) == 1 and not return_list else found), updates
 
+    def _closed(self, automatic: bool) -> Closed:
+        """The loop; if nobody has said what gradients keep, with a lean one beside it, whose steps do all the work."""
+        graph = self.graph
+        whole = graph.until is None
+        if graph.checkpoint is not None:
+            return closed(graph)
+        count = len(graph.values)
+        nexts, values = list(graph.nexts), list(graph.values)
+        if whole:
+            lift(graph)
+        if not automatic or (not whole and graph.truncate is not None):
+            return closed(graph)
+        graph.values = [*graph.values, *values, *nexts]
+        made = closed(graph)
+        lean, extra = made.loop, made.values[count:]
+        lean = Loop(
+            lean.sequences, lean.states, lean.invariants, extra[count:], lean.until, graph.name, graph.truncate,
+            extra[:count], checkpoint=0,
+        )  # fmt: skip
+        made.loop.lean = lean
+        return Closed(made.loop, made.operands, made.values[:count])
+
     def _reduced(self, number: int, whole: Variable, made: Closed) -> Variable:
         """Output `number` after all steps."""
         state = self.info[number]
         if state is None:
             return loops.last(made.loop, made.operands, whole.attrs["value"])
-        return loops.final(made.loop, made.operands, [p for p, _ in self.graph.states].index(state.before[0]))
+        return loops.final(made.loop, made.operands, self._number(state))
+
+    def _number(self, state: State) -> int:
+        return [p for p, _ in self.graph.states].index(state.before[0])
+
+    def _thinned(self, number: int, whole: Variable, made: Closed, every: int) -> Variable:
+        """Output `number` after each chunk of steps."""
+        loop, operands, state = made.loop, made.operands, self.info[number]
+        steps = operands[0] if loop.until is None else loops.count(loop, operands)
+        count = -(-ln.integer(steps, "scan") // every)
+        if state is None:
+            last = f.minimum((arange(count) + 1) * every, steps) - 1
+            return whole[last]  # type: ignore[no-any-return]
+        k = self._number(state)
+        begun = loops.saved(loop, operands, k, every)[1:count]
+        return f.concatenate([begun, f.expand_dims(loops.final(loop, operands, k), 0)])[:count]  # type: ignore[no-any-return]
 
 
 def _refuse_others(graph: Open, allowed: Sequence[Variable]) -> None:

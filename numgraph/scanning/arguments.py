@@ -142,6 +142,17 @@ def condition_of(given: Any) -> Variable:
     return condition if condition.type.dtype == "bool" else f.neq(condition, 0)
 
 
+def chunk_of(checkpoint: Any) -> int | None:
+    """How many steps there are between checkpoints, 0 for about the square root of their number, None for none."""
+    if checkpoint is None or checkpoint is False:
+        return None
+    if checkpoint is True:
+        return 0
+    if not isinstance(checkpoint, int) or checkpoint < 1:
+        raise OptionError(f"scan: checkpoint is True, False, None or a number of steps, not {checkpoint!r}")
+    return checkpoint
+
+
 def taps_of(given: Any, otherwise: list[int]) -> list[int]:
     """A list of taps; OptionError for what is none."""
     if given is None:

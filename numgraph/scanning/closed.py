@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from numgraph.graph import Constant, Variable, toposort
 from numgraph.ops.loop import Loop
+from numgraph.scanning.lean import kept
 from numgraph.stable.engine import stabilised
 from numgraph.substitution import replaced
 from numgraph.types import TensorType
@@ -29,6 +30,8 @@ class Open:
     name: str = ""
     truncate: int | None = None
     lazy: bool = False
+    checkpoint: int | None = None
+    recompute: bool = False
     invariants: list[tuple[Variable, Variable]] = field(default_factory=list)
 
     @property
@@ -76,8 +79,8 @@ def outer(roots: Sequence[Variable], inner: set[int]) -> list[Variable]:
 
 
 def closed(graph: Open) -> Closed:
-    """The loop of a graph, in stable form."""
-    roots = stabilised(graph.roots, graph.placeholders)
+    """The loop of a graph, in stable form. Gradients within a step keep what they need."""
+    roots = stabilised(kept(graph.roots), graph.placeholders)
     inner = dependent(roots, graph.placeholders)
     stands = {v: placeholder(v, v.name) for v in outer(roots, inner)}
     invariants = [*graph.invariants, *((p, v) for v, p in stands.items())]
@@ -87,7 +90,7 @@ def closed(graph: Open) -> Closed:
     until = values.pop() if graph.until is not None else None
     loop = Loop(
         [p for p, _ in graph.sequences], states, [p for p, _ in invariants], nexts, until, graph.name, graph.truncate,
-        lazy=graph.lazy,
+        lazy=graph.lazy, checkpoint=graph.checkpoint, recompute=graph.recompute,
     )  # fmt: skip
     sources = [v for _, v in (*graph.sequences, *graph.states, *invariants)]
     return Closed(loop, (graph.steps, *sources), tuple(values))

@@ -8,24 +8,23 @@ product behind the loop, `x.T @ dz` over all steps at once. (Werbos, Backpropaga
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from numgraph.graph import Constant, Variable, toposort
+from numgraph.graph import Variable, toposort
 from numgraph.ops import lengths as ln
 from numgraph.ops import loop as loops
 from numgraph.ops.batching import FULL
 from numgraph.ops.define import ZERO, Zero, f
 from numgraph.ops.loop import Loop
-from numgraph.ops.shape import reshaped, shuffled
+from numgraph.scanning.checkpoints import Arrived, Chunked, Differentiate
 from numgraph.scanning.closed import Closed, Open, closed, placeholder
+from numgraph.scanning.sums import Sink, added, sunk
 from numgraph.substitution import replaced
 from numgraph.types import DISCRETE, FLOATS
 
 # A value of a step of at most this cost is computed again by the gradient; others are kept for all steps.
 CHEAP = 4
-# `(outputs with their adjoints, variables) -> gradients or None`, one for each variable
-Differentiate = Callable[[Mapping[Variable, Variable], Sequence[Variable]], Sequence[Variable | None]]
 
 
 def gradients(
@@ -51,14 +50,16 @@ class Backward:
         if self.loop.until is not None:
             # the rows behind the last step that was made are nothing
             self.steps = loops.count(self.loop, self.operands)
-        # adjoints: of a value in each step; of a value of the last step; of a state after all; of a state in each
+        # adjoints: of a value in each step; of a value of the last step; of a state after all; of a state in each; of
+        # one before each chunk
         self.rows: dict[int, Variable] = {}
         self.lasts: dict[int, Variable] = {}
         self.finals: dict[int, Variable] = {}
         self.traces: dict[int, Variable] = {}
+        self.saved: dict[int, Variable] = {}
         kinds = {
             loops.ROWS: (self.rows, "value"), loops.LAST: (self.lasts, "value"), loops.FINAL: (self.finals, "state"),
-            loops.TRACE: (self.traces, "state"),
+            loops.TRACE: (self.traces, "state"), loops.SAVED: (self.saved, "state"),
         }  # fmt: skip
         for result, adjoint in results:
             assert result.op is not None
@@ -72,14 +73,36 @@ class Backward:
         """See `gradients`."""
         found: list[Any] = [None] * len(self.operands)
         needed = [p for p, yes in zip(self.loop.placeholders, wanted[1:], strict=True) if yes]
-        if not (self.rows or self.lasts or self.finals or self.traces):
+        if not (self.rows or self.lasts or self.finals or self.traces or self.saved):
             return [ZERO if yes else None for yes in wanted]
         self.active = self._active_states()
-        back = self._opened(needed)
-        parts = self._made(back)
+        parts = self._in_chunks(needed) if self._is_chunked() else self._made(self._opened(needed))
         for number, p in enumerate(self.loop.placeholders):
             found[number + 1] = parts.get(p)
         return found
+
+    def _is_chunked(self) -> bool:
+        """Whether steps are made again. Not where nobody knows before the loop which step a gradient ends at."""
+        loop = self.loop
+        return loop.checkpoint is not None and (loop.truncate is None or loop.until is None)
+
+    def _in_chunks(self, needed: Sequence[Variable]) -> dict[Variable, Variable]:
+        # the states in all steps are asked for by gradients that keep them
+        assert not self.traces
+        arrived = Arrived(self.rows, self.lasts, self.finals, self.saved)
+        chunked = Chunked(self.loop, self.operands, self.steps, arrived, self.active, needed, self.differentiate)
+        found = chunked.run()
+        for p in self.loop.states:
+            if p in found:
+                found[p] = self._of_first(found[p])
+        return found
+
+    def _of_first(self, adjoint: Variable) -> Variable:
+        """The gradient of a first value, which one that is cut does not reach."""
+        limit = self.loop.truncate
+        if limit is None:
+            return adjoint
+        return f.where(f.le(self.steps, limit), adjoint, f.zeros_like(adjoint))
 
     # -- which states have adjoints -------------------------------------------------------------------------------
 
@@ -96,7 +119,7 @@ class Backward:
         """The states that have adjoints at some step."""
         loop = self.loop
         floats = [k for k, p in enumerate(loop.states) if p.type.dtype in FLOATS]
-        found = [k for k in floats if k in self.finals or k in self.traces]
+        found = [k for k in floats if k in self.finals or k in self.traces or k in self.saved]
         values = {k: f.zeros_like(loop.values[k]) for k in (*self.rows, *self.lasts)}
         while True:
             seeds = self._seeds({k: f.zeros_like(loop.nexts[k]) for k in found}, values)
@@ -143,7 +166,8 @@ class Backward:
             nexts.append(_sum(part, before) if part is not None or before is not None else f.zeros_like(p))
         nexts += [f.zeros_like(v) for v in once.values()]
         self.parts = {p: part for p, part in parts.items() if part is not None}
-        return Open(self._count(), sequences, states, nexts, name=f"gradient of {loop.name}" if loop.name else "")
+        name = f"gradient of {loop.name}" if loop.name else ""
+        return Open(self._count(), sequences, states, nexts, name=name, recompute=loop.recompute)
 
     def _count(self) -> Variable:
         limit = self.loop.truncate
@@ -176,12 +200,13 @@ class Backward:
     def _made(self, back: Open) -> dict[Variable, Variable]:
         """The gradients of the placeholders' sources."""
         loop = self.loop
-        sinks = {p: sunk(part) for p, part in self.parts.items() if p in loop.invariants}
+        # a sum behind the loop would keep rows of all steps
+        sinks = {p: None if loop.recompute else sunk(part) for p, part in self.parts.items() if p in loop.invariants}
         sums = [p for p, sink in sinks.items() if sink is None]
         for p in sums:
             total = placeholder(p, f"d{p.name}" if p.name else None)
             back.states.append((total, f.zeros_like(self._source(p))))
-            back.nexts.append(_added(total, self.parts[p]))
+            back.nexts.append(added(total, self.parts[p]))
         rowed = [p for p in self.parts if p in loop.sequences]
         back.values = [self.parts[p] for p in rowed]
         for sink in sinks.values():
@@ -205,11 +230,7 @@ class Backward:
             if sink is not None:
                 result[p] = sink.build(*(loops.rows(made.loop, made.operands, next(values)) for _ in sink.operands))
         for k, number in enumerate(self.active):
-            adjoint = loops.final(made.loop, made.operands, k)
-            if loop.truncate is not None:
-                # a gradient that is cut does not reach the first value
-                adjoint = f.where(f.le(self.steps, loop.truncate), adjoint, f.zeros_like(adjoint))
-            result[loop.states[number]] = adjoint
+            result[loop.states[number]] = self._of_first(loops.final(made.loop, made.operands, k))
         first = len(made.loop.states) - len(sums)
         for k, p in enumerate(sums):
             result[p] = loops.final(made.loop, made.operands, first + k)
@@ -248,6 +269,8 @@ class Backward:
 
     def _kept(self, roots: Sequence[Variable], mine: set[int]) -> list[Variable]:
         """The values of the first loop that the loop back asks for and that are not cheap to compute again."""
+        if self.loop.recompute:
+            return []
         nodes = toposort(roots)
         # a length is read from what has it, which costs nothing
         asked = {id(v) for node in nodes if id(node) not in mine and not _of_lengths(node) for v in node.inputs} | {
@@ -302,73 +325,6 @@ def _cost(node: Variable) -> float:
 
 
 def _sum(a: Variable | None, b: Variable | None) -> Variable:
-    if a is None or b is None:
-        found = b if a is None else a
-        assert found is not None
-        return found
-    return f.add(a, b)
-
-
-def _added(total: Variable, part: Variable) -> Variable:
-    """total + part, into the total where the part is nothing but what some rows get."""
-    op = part.op
-    if op is not None and op.scatter and part.attrs.get("mode") == "add" and _zero(part.inputs[0]):
-        return part.copy_with((total, *part.inputs[1:]))
-    return f.add(total, part)
-
-
-def _zero(v: Variable) -> bool:
-    while v.op is not None and v.op.uniform:
-        v = v.inputs[0]
-    return isinstance(v, Constant) and not v.data.any()
-
-
-class Sink:
-    """A sum over steps that is one operation behind the loop. operands: values of a step; build: the sum, of what they
-    are in all steps."""
-
-    def __init__(self, operands: Sequence[Variable], build: Callable[..., Variable]) -> None:
-        self.operands, self.build = list(operands), build
-
-
-def sunk(part: Variable) -> Sink | None:
-    """The sum over steps of a gradient, where it is one matrix product of what has rows; None where it is not."""
-    op = part.op
-    if op is None or part.type.dtype in DISCRETE:
-        return None
-    if op.conversion:
-        inner = sunk(part.inputs[0])
-        if inner is None:
-            return None
-        build = inner.build
-        return Sink(inner.operands, lambda *whole: f.cast(build(*whole), part.type.dtype))
-    if op.name == "dimshuffle" and part.attrs["pattern"] == (1, 0):
-        inner = sunk(part.inputs[0])
-        if inner is None:
-            return None
-        build = inner.build
-        return Sink(inner.operands, lambda *whole: shuffled(build(*whole), (1, 0)))
-    if op.name == "dot2":
-        return _sunk_product(*part.inputs)
-    if op.name == "sum" and part.inputs[0].ndim == 2 and part.attrs["axis"] == (0,):
-        keep = part.attrs["keepdims"]
-        return Sink([part.inputs[0]], lambda whole: f.sum(_flat(whole), axis=0, keepdims=keep))
-    return None
-
-
-def _sunk_product(a: Variable, b: Variable) -> Sink:
-    """The sum of a[t] @ b[t]: the rows of all a.T, one behind the other, transposed, times those of all b."""
-    if a.op is not None and a.op.name == "dimshuffle" and len(a.attrs["pattern"]) == 2:
-        pattern, source = a.attrs["pattern"], a.inputs[0]
-        if pattern == (1, 0):
-            return Sink([source, b], lambda x, y: f.dot(shuffled(_flat(x), (1, 0)), _flat(y)))
-        if pattern == (0, -1) and source.ndim == 1:
-            # a column times a row
-            return Sink([source, b], lambda x, y: f.dot(shuffled(x, (1, 0)), _flat(y)))
-    return Sink([shuffled(a, (1, 0)), b], lambda x, y: f.dot(shuffled(_flat(x), (1, 0)), _flat(y)))
-
-
-def _flat(stack: Variable) -> Variable:
-    """The rows of a stack of matrices, one behind the other."""
-    steps, rows, columns = ln.dims_of(stack)
-    return reshaped(stack, [ln.product([steps, rows]), columns])
+    found = b if a is None else a
+    assert found is not None
+    return found if a is None or b is None else f.add(a, b)

@@ -9,7 +9,7 @@ from numgraph.elements import Elements, Operand
 from numgraph.ir import Graph, Node, loops_of, topological
 from numgraph.lengths.known import holds
 from numgraph.lengths.sources import read_for, scalar_nodes
-from numgraph.ops.loop import ROWS, TRACE
+from numgraph.ops.loop import ROWS, SAVED, TRACE
 from numgraph.schedule.tasks import (
     Elementwise,
     IndexCheck,
@@ -148,7 +148,7 @@ class TaskMaker:
             views.append(view)
         steps = Operand(parts[0].steps, self.elements).value
         # where no result has a row for each step, the loop itself reads how many there are: no plan has to wait for it
-        counted = self.graph.traits.grid or any(v.op in (ROWS, TRACE) for v in results)
+        counted = self.graph.traits.grid or any(v.op in (ROWS, TRACE, SAVED) for v in results)
         task = ScanTask(node, views=tuple(views), sizes=(steps,) if counted else (), steps=steps)
         task.scan, task.results, task.body = self.graph.scans[number], results, body
         return task

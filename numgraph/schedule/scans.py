@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from numgraph.errors import ShapeError
 from numgraph.ir import Graph, Node, involved
 from numgraph.lengths.known import undecided
 from numgraph.lengths.sources import made_in_steps
-from numgraph.ops.loop import COUNT, ROWS, TRACE
+from numgraph.ops.loop import COUNT, ROWS, TRACE, chunk, traced_steps
 from numgraph.schedule.tasks import Result, ScanTask, Task, result_of, tasks_within
 
 WAYS = "  fix: keep all of it, and use ng.where or a mask for what a step does not need"
@@ -84,6 +85,12 @@ def _delay(memory: ScanMemory, node: Node) -> int:
         seen.update(waiting)
         delay += bool(waiting)
     return delay
+
+
+def checkpoints_of(result: Node, steps: Any) -> tuple[Any, Any]:
+    """Of a result that has the states before some steps: which is the first of these, and how far they are apart."""
+    length = traced_steps(steps, result.attributes["limit"])
+    return steps - length if result.attributes["limit"] is not None else 0, chunk(length, result.attributes["every"])
 
 
 class Copies:

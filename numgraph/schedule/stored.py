@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from numgraph.elements import Elements, View
 from numgraph.ir import LEAVES, Graph, Node, loops_of, topological
+from numgraph.ops.loop import TURN
 from numgraph.schedule.tasks import read_in_memory, result_of
 
 # An expression of at most this cost is computed again by each of its users instead of being stored.
@@ -27,6 +28,7 @@ def choose_stored(graph: Graph, elements: Elements, outputs: Sequence[Node]) -> 
     # what of the cost is that of draws, which each of several users makes again
     drawn: dict[Node, int] = {}
     stored = elements.stored
+    indices: set[Node] = set()
     stored.update(v for v in outputs if v.kind not in LEAVES and v.kind != "number")
     for result in (v for v in nodes if v.op is not None and v.op.loop):
         stored.update(v for v in result_of(result).roots if v.kind not in LEAVES)
@@ -35,6 +37,9 @@ def choose_stored(graph: Graph, elements: Elements, outputs: Sequence[Node]) -> 
         cost[node], size[node] = _inline_cost(elements, node, cost, size)
         drawn[node] = _cost_of_draws(elements, node, cost, drawn)
         if node.kind in LEAVES or node.kind == "number" or node in stored:
+            continue
+        if _is_index(node, indices):
+            indices.add(node)
             continue
         if must_store(node) or (
             _computes(node)
@@ -51,6 +56,21 @@ def must_store(node: Node) -> bool:
     return node.kind == "copy" or (
         op is not None and bool(op.reduce or op.product or op.scatter or op.kernel or op.loop)
     )
+
+
+def _is_index(node: Node, indices: set[Node]) -> bool:
+    """Whether it is an integer that a scan's step knows without computing: an element of what is there before the loop,
+    or arithmetic of such. The plan of the step works it out, so that lengths may depend on it.
+
+    indices: those among its inputs.
+    """
+    op = node.op
+    if op is None or node.dims or node.dtype != "int64" or not node.within:
+        return False
+    if op is TURN:
+        return not node.inputs[0].within and len(node.inputs[0].dims) == 1
+    known = all(v in indices or v.is_number or v.planned for v in node.inputs)
+    return known and op.scalar is not None and not op.redrawn and op.user is None
 
 
 def _computes(node: Node) -> bool:

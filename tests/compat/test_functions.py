@@ -278,3 +278,18 @@ def test_linear_algebra() -> None:
         np.testing.assert_allclose(got, value, rtol=1e-12, atol=1e-12)
     with pytest.raises(NotImplementedError, match="no complex numbers"):
         nlinalg.eig(a)
+
+
+def test_scan_checkpoints(target: str) -> None:
+    """A ** k with the powers after every fourth step, and after the last one."""
+    k, A = T.iscalar("k"), T.dvector("A")
+    powers, updates = theano.scan_checkpoints(
+        lambda before, A: before * A, outputs_info=T.ones_like(A), non_sequences=A, n_steps=k, save_every_N=4
+    )
+    f = theano.function([A, k], [powers, T.grad(powers[-1].sum(), A)], updates=updates)
+    base = np.arange(1.0, 4.0)
+    for steps, kept in ((8, [4, 8]), (10, [4, 8, 10]), (1, [1])):
+        got, slope = f(base, steps)
+        np.testing.assert_allclose(got, [base**n for n in kept])
+        np.testing.assert_allclose(slope, steps * base ** (steps - 1))
+    assert theano.scan_module.scan_checkpoints is theano.scan_checkpoints

@@ -171,6 +171,7 @@ def body(g: Drawer, curved: bool = False) -> Body | None:
     return Body(
         tuple(sequences), tuple(states), tuple(inner.parts), tuple(others), n_steps, ends,
         g.chance(0.2), 0 if curved else g.one_of((0,) * 6 + (1, 3)), result(g, 1 if curved else count_of),
+        g.one_of((None, None, None, True, 1, 2, 3)),
     )  # fmt: skip
 
 

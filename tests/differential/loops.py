@@ -55,6 +55,7 @@ class Body:
     backwards: bool
     truncate: int
     result: str
+    checkpoint: int | bool | None = None
 
     @property
     def code(self) -> str:
@@ -74,6 +75,7 @@ class Body:
         options = [f"n_steps={self.n_steps}"] if self.n_steps is not None else []
         options += ["go_backwards=True"] * self.backwards
         options += [f"truncate_gradient={self.truncate}"] * (self.truncate > 0)
+        options += [f"checkpoint={self.checkpoint}"] * (self.checkpoint is not None)
         listed = ", ".join(
             [f"sequences=[{', '.join(sequences)}]", f"outputs_info=[{', '.join(info)}]", *options, "return_list=True"]
         )
@@ -103,7 +105,8 @@ class Body:
                 yield replace(self, states=self.states[:k] + self.states[k + 1 :], result="o[0]").pruned()
         for k in range(len(self.sequences)):
             yield replace(self, sequences=self.sequences[:k] + self.sequences[k + 1 :])
-        for new in (replace(self, ends=None), replace(self, backwards=False), replace(self, truncate=0)):
+        plainer = ("ends", None), ("backwards", False), ("truncate", 0), ("checkpoint", None)
+        for new in (replace(self, **{name: value}) for name, value in plainer):
             if new != self:
                 yield new.pruned()
         for part in self.parts:

@@ -196,7 +196,7 @@ def before(first: Array, depth: int) -> list[Array]:
 
 def scan(
     step: Any, sequences: list[Any], outputs_info: list[Any], n_steps: Any = None, go_backwards: bool = False,
-    truncate_gradient: int = -1, return_list: bool = True,
+    truncate_gradient: int = -1, return_list: bool = True, checkpoint: Any = None,
 ) -> tuple[list[Array], None]:  # fmt: skip
     """One step after the other."""
     given = [entry if isinstance(entry, dict) else {"input": entry, "taps": [0]} for entry in sequences]

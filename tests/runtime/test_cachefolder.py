@@ -176,7 +176,8 @@ def test_the_limit_is_checked() -> None:
 )
 def test_the_limit_from_the_environment(text: str, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NUMGRAPH_CACHE_LIMIT", text)
-    assert type(config)().cache_limit == limit
+    monkeypatch.setenv("NUMGRAPH_SCAN_MEMORY", text)
+    assert type(config)().cache_limit == type(config)().scan_memory == limit
 
 
 @pytest.mark.parametrize("text", ["", "much", "-1", "1.5G", "1X"])

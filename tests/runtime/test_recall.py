@@ -229,6 +229,10 @@ def test_random_programs_compute_the_same_bits_when_they_are_found(seed: int, tm
         found = [judge.outcomes(draw(seed, small=True), "cpu") for _ in range(2)]
     finally:
         config.cache_dir, config.verify = before, True
+    if any(isinstance(outcome, Exception) for outcome in found):
+        # a program that is refused when it is compiled, such as one in which a step computes a length
+        assert type(found[0]) is type(found[1]) and str(found[0]) == str(found[1])
+        return
     for one, other in zip(*found, strict=True):
         assert plain(one) == plain(other)
 

@@ -13,10 +13,10 @@ from numgraph.elements import Elements
 from numgraph.ir import LEAVES, Node
 from numgraph.lengths import dims
 from numgraph.loops.table import Layout
-from numgraph.ops.loop import COUNT, FINAL, ROWS, TRACE
+from numgraph.ops.loop import COUNT, FINAL, ROWS, SAVED, TRACE
 from numgraph.schedule.buffers import memory_of
 from numgraph.schedule.plan import Schedule
-from numgraph.schedule.scans import ScanMemory
+from numgraph.schedule.scans import ScanMemory, checkpoints_of
 from numgraph.schedule.tasks import result_of
 
 Source = tuple[Any, ...]
@@ -66,6 +66,17 @@ class Copy:
     first: int | None = None
 
 
+@dataclass(frozen=True)
+class Checkpoints:
+    """A result that has the states before the steps first, first + every, ..., each of `size` bytes."""
+
+    to: Place
+    state: int
+    first: int
+    every: int
+    size: int
+
+
 @dataclass
 class GridScan:
     """What the host does for a scan. number: of the scan; step: the slot of the step; steps: how many; plan: the name
@@ -79,6 +90,7 @@ class GridScan:
     written: dict[int, Written] = field(default_factory=dict)
     traces: list[tuple[Place, int]] = field(default_factory=list)
     copies: list[Copy] = field(default_factory=list)
+    checkpoints: list[Checkpoints] = field(default_factory=list)
 
 
 def source_of(schedule: Schedule, layout: Layout, buffer: Node) -> Source:
@@ -141,7 +153,13 @@ class GridScans:
         assert result.op is not COUNT
         value = result_of(result).value
         assert value is not None
-        to, size = self._of(result), self._bytes(result)
+        to = self._of(result)
+        if result.op is SAVED:
+            number, (start, every) = result.attributes["asked"][0], checkpoints_of(result, memory.task.steps)
+            begin, apart = self.layout.number(start), self.layout.number(every)
+            found.checkpoints.append(Checkpoints(to, number, begin, apart, self._bytes(memory.states[number][0])))
+            return
+        size = self._bytes(result)
         if result.op is FINAL:
             found.copies.append(Copy(to, ("state", result.attributes["asked"][0]), size, size))
         elif result.op not in (ROWS, TRACE):
