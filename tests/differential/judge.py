@@ -230,18 +230,7 @@ def judge(program: Program, target: str) -> int:
                 return number
             expected.unmade.clear()
             wanted = one_call(expected, action.arrays) if action.what == "call" else one_sweep(expected, action.arrays)
-            if isinstance(given[target][number][0], unmade.refusals(expected.unmade)):
-                # a step that is not made is looked at before the loop
-                return number
-            if isinstance(wanted, dict) and not expected.elements.issuperset(filter(None, wanted)):
-                # an array of which only a length is used need not be computed, nor its indices be looked at
-                return number
-            if isinstance(wanted, dict) and all(
-                n in expected.partly and isinstance(error, ng.FunctionError) for n, error in wanted.items()
-            ):
-                # a user's function is called for the elements that somebody reads
-                return number
-            if isinstance(wanted, dict) and undecided(program, target, wanted, given[target][number][0]):
+            if undecided(expected, target, wanted, given[target][number][0]):
                 return number
             for t, list_ in given.items():
                 compare(expected, wanted, list_[number], f"{t}, {action.what} {number}")
@@ -249,18 +238,28 @@ def judge(program: Program, target: str) -> int:
     return number
 
 
-def undecided(program: Program, target: str, wanted: dict[str, Exception], result: Any) -> bool:
-    """Whether an error that is expected need not be said: of what a loop is given, only what its results need is
-    computed; and a device does not tell of matrices."""
+def undecided(expected: Expected, target: str, wanted: Wanted, result: Any) -> bool:
+    """Whether a call may fail where the reference does not, or need not where it does."""
+    # a step that is not made is looked at before the loop
+    if isinstance(result, unmade.refusals(expected.unmade)):
+        return True
+    if not isinstance(wanted, dict):
+        return False
+    # an array of which only a length is used need not be computed, nor its indices be looked at
+    if not expected.elements.issuperset(filter(None, wanted)):
+        return True
+    # a user's function is called for the elements that somebody reads
+    if all(n in expected.partly and isinstance(error, ng.FunctionError) for n, error in wanted.items()):
+        return True
     if isinstance(result, Exception):
         return False
-    given = {step.name for step in program.steps if "ng.scan(" in step.code}
-    for step in reversed(program.steps):
+    # of what a loop is given, only what its results need is computed; and a device does not tell of matrices
+    given = {step.name for step in expected.program.steps if "ng.scan(" in step.code}
+    for step in reversed(expected.program.steps):
         if step.name in given:
             given.update(step.uses)
-    return not given.isdisjoint(wanted) or (
-        target != "cpu" and all(isinstance(e, ng.MatrixError) for e in wanted.values())
-    )
+    of_matrices = all(isinstance(e, ng.MatrixError) for e in wanted.values())
+    return not given.isdisjoint(wanted) or (target != "cpu" and of_matrices)
 
 
 def is_refused_loop(error: Exception | None) -> bool:
