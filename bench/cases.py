@@ -47,7 +47,7 @@ class Case:
 
     def tiny(self) -> Case:
         """The same case at the least sizes, for tests."""
-        least = {"R": 30, "B": 5, "F": 7, "C": 3, "H": 4, "I": 3, "T": 8, "N": 40, "M": 9, "K": 4}
+        least = {"R": 30, "B": 5, "F": 7, "C": 3, "H": 4, "I": 3, "T": 8, "N": 40, "M": 9, "K": 4, "G": 16, "L": 5}
         return replace(self, sizes={k: min(n, least[k]) for k, n in self.full_sizes().items()})
 
 

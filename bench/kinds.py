@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Sizes = dict[str, int]
@@ -59,6 +60,13 @@ class Plain:
     def softplus(x: Array) -> Array:
         """log(1 + exp(x))."""
         return np.logaddexp(0, x)
+
+    @staticmethod
+    def pooled(x: Array, W: Array) -> Array:
+        """The largest of each 2 x 2 of what the filters W [K, C, n, n] answer on images x [B, C, G, G]."""
+        y = np.einsum("bcyxrs,kcrs->bkyx", sliding_window_view(x, W.shape[2:], (2, 3)), W, optimize=True)
+        images, filters, rows, columns = y.shape
+        return np.asarray(y.reshape(images, filters, rows // 2, 2, columns // 2, 2).max((3, 5)))
 
     @staticmethod
     def surprise(scores: Array, y: Array) -> Any:

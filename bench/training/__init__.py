@@ -18,9 +18,13 @@ import numpy as np
 from bench.kinds import Array, Kind, Sizes
 
 # Step sizes. The layers' gradients are small, and float32 has to show what a step changes.
-RATES = {"dA": 0.1, "cA": 0.1, "deep": 0.1, "cd": 0.1, "pcd": 0.1, "lstm_layer": 10.0, "rnn_layer": 1.0}
+RATES = {
+    "dA": 0.1, "cA": 0.1, "deep": 0.1, "lenet": 0.1, "cd": 0.1, "pcd": 0.1, "lstm_layer": 10.0, "rnn_layer": 1.0,
+}  # fmt: skip
 # The share of the inputs that the autoencoder does not see.
 CORRUPTION = 0.3
+# Rows and columns of a filter.
+FILTER = 5
 # The factor of the squared slopes in the cost of a contractive autoencoder.
 CONTRACTION = 0.1
 # The peers' modules that are here, too.
@@ -54,6 +58,17 @@ KINDS = {
         flops="4*B*F*H + 12*B*H*H + 6*B*H*C",
         **_IMAGES,
     ),
+    "lenet": Kind(
+        "a training step of two layers of K and L filters of 5 x 5 with pooling, H tanh units and a softmax, on B of R"
+        " resident images of G x G pixels with C classes",
+        {"B": 500, "R": 2000, "G": 28, "K": 20, "L": 50, "H": 500, "C": 10},
+        flops="100*B*K*(G - 4)**2 + 150*B*K*L*(G // 2 - 6)**2 + 6*B*L*H*(G // 4 - 3)**2 + 6*B*H*C",
+        bytes="4*B*G*G",
+        footprint="4*R*G*G",
+        rtol=1e-4,
+        atol=2e-6,
+        steps=True,
+    ),
     "cd": Kind(
         f"a training step of an RBM {_GIBBS}",
         {"B": 20, "R": 2000, "F": 784, "H": 500, "K": 15},
@@ -84,8 +99,9 @@ KINDS = {
 
 
 def data(kind: str, sizes: Sizes) -> list[Array]:
-    """The resident inputs: rows of zeros and ones that are near one of ten patterns, with "deep" the number of the
-    pattern modulo C beside it, or sequences [R / B, T, B, I]. Shared between calls of this function: do not write."""
+    """The resident inputs: rows of zeros and ones that are near one of ten patterns, with "deep" and "lenet" the number
+    of the pattern modulo C beside it (images [R, 1, G, G] of "lenet"), or sequences [R / B, T, B, I]. Shared between
+    calls of this function: do not write."""
     return _data(kind, tuple(sizes.items()))
 
 
@@ -96,17 +112,21 @@ def _data(kind: str, lengths: tuple[tuple[str, int], ...]) -> list[Array]:
     if kind.endswith("layer"):
         shape = sizes["R"] // sizes["B"], sizes["T"], sizes["B"], sizes["I"]
         return [generator.normal(size=shape).astype(np.float32)]
-    patterns = generator.random((10, sizes["F"])) < 0.2
+    width = sizes["G"] ** 2 if kind == "lenet" else sizes["F"]
+    patterns = generator.random((10, width)) < 0.2
     chosen = generator.integers(0, 10, sizes["R"])
     rows = patterns[chosen]
     made = [(rows ^ (generator.random(rows.shape) < 0.05)).astype(np.float32)]
-    return [*made, (chosen % sizes["C"]).astype(np.int32)] if kind == "deep" else made
+    if kind == "lenet":
+        made = [made[0].reshape(-1, 1, sizes["G"], sizes["G"])]
+    return [*made, (chosen % sizes["C"]).astype(np.int32)] if "C" in sizes else made
 
 
 def start(kind: str, sizes: Sizes) -> list[Array]:
     """The parameters before the first step: W [F, H], and biases of hidden and visible units; the chains of "pcd".
 
-    Of a layer: W [I, k H], U [H, k H], b [k H], k = 4 for an LSTM. Of "deep": W and b of each layer, from below.
+    Of a layer: W [I, k H], U [H, k H], b [k H], k = 4 for an LSTM. Of "deep" and "lenet": W and b of each layer, from
+    below; filters [K, 1, 5, 5] and [L, K, 5, 5].
     """
     generator = np.random.default_rng(5)
 
@@ -118,6 +138,12 @@ def start(kind: str, sizes: Sizes) -> list[Array]:
         width = 4 * H if kind == "lstm_layer" else H
         limit = H**-0.5
         return [uniform(limit, sizes["I"], width), uniform(limit, H, width), uniform(limit, width)]
+    if kind == "lenet":
+        side, K, L = (sizes["G"] // 2 - FILTER // 2 - FILTER + 1) // 2, sizes["K"], sizes["L"]
+        filters = [uniform(0.2, K, 1, FILTER, FILTER), uniform(0.1, L, K, FILTER, FILTER)]
+        W, V = uniform(0.1, L * side * side, H), uniform(0.1, H, sizes["C"])
+        biases = [np.zeros(n, np.float32) for n in (K, L, H, sizes["C"])]
+        return [p for pair in zip((*filters, W, V), biases, strict=True) for p in pair]
     F = sizes["F"]
     if kind == "deep":
         shapes = (F, H), (H, H), (H, H), (H, sizes["C"])
@@ -148,8 +174,16 @@ def classification(maths: Any, x: Any, y: Any, *params: Any) -> Any:
     return maths.surprise(x @ V + d, y)
 
 
+def images(maths: Any, x: Any, y: Any, *params: Any) -> Any:
+    """The mean of -log p(correct class), of two layers of filters and pooling, one of tanh units and a softmax."""
+    W1, b1, W2, b2, W3, b3, V, d = params
+    h = maths.tanh(maths.pooled(x, W1) + b1[:, None, None])
+    h = maths.tanh(maths.pooled(h, W2) + b2[:, None, None])
+    return maths.surprise(maths.tanh(h.reshape((h.shape[0], -1)) @ W3 + b3) @ V + d, y)
+
+
 # The cost of a minibatch, of kinds without draws and without loops: of the library's functions, inputs and parameters.
-COSTS = {"cA": contraction, "deep": classification}
+COSTS = {"cA": contraction, "deep": classification, "lenet": images}
 
 
 def free_energy(maths: Any, v: Any, W: Any, hidden: Any, visible: Any) -> Any:

@@ -21,9 +21,13 @@ NAMES = {
     "pcd": "RBM, persistent CD-15",
     "lstm_layer": "LSTM layer",
     "rnn_layer": "RNN layer",
+    "lenet": "LeNet, batch 500",
 }
 PEERS = ("numgraph", "jax", "torch", "torch.nn", "torch.compile", "pytensor")
-CASES = tuple(Case(name, "programs", kind) for kind, name in NAMES.items())
+CASES = (
+    *(Case(name, "programs", kind) for kind, name in NAMES.items()),
+    Case("LeNet, batch 20", "programs", "lenet", {"B": 20}),
+)
 # Of all that compile, JAX is the one to be compared with; `--full` asks the others, too.
 START = Start("LSTM layer", "lstm_layer", {}, 3, 3, ("first", "compile", "compile again"), (US, "jax"))
 

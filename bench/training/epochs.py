@@ -59,6 +59,7 @@ def _digits(program: str, what: str, kind: str, batch: int, **sizes: int) -> Row
 TABLE = (
     _digits("logistic_sgd", "training", "logreg", 600),
     _digits("mlp", "training", "mlp", 20),
+    _digits("convolutional_mlp", "training", "lenet", 50),
     _digits("dA", "of damaged digits", "dA", 20),
     _digits("cA", "training", "cA", 10),
     _digits("SdA", "fine-tuning", "deep", 20),

@@ -23,6 +23,14 @@ class Maths:
     sigmoid, softplus = jax.nn.sigmoid, jax.nn.softplus
 
     @staticmethod
+    def pooled(x, W):
+        """The largest of each 2 x 2 of what the filters answer; its gradient is quicker of an array of 2 x 2 than by
+        windows."""
+        y = lax.conv(x, W, (1, 1), "VALID")
+        images, filters, rows, columns = y.shape
+        return y.reshape(images, filters, rows // 2, 2, columns // 2, 2).max((3, 5))
+
+    @staticmethod
     def surprise(scores, y):
         """The mean of -log p(class), p the softmax of the scores."""
         return -jnp.mean(jax.nn.log_softmax(scores)[jnp.arange(len(y)), y])

@@ -24,6 +24,11 @@ class Maths:
     sum, mean = ng.sum, ng.mean
 
     @staticmethod
+    def pooled(x: ng.Variable, W: ng.Variable) -> ng.Variable:
+        """The largest of each 2 x 2 of what the filters answer."""
+        return ng.pool2d(ng.conv2d(x, W), 2)
+
+    @staticmethod
     def surprise(scores: ng.Variable, y: ng.Variable) -> Any:
         """The mean of -log p(class), p the softmax of the scores."""
         return -ng.mean(ng.log(ng.softmax(scores, axis=1))[ng.arange(y.shape[0]), y])
@@ -68,7 +73,7 @@ def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:
 
 def names(kind: str) -> tuple[str, ...]:
     """What the state is called."""
-    if kind == "deep":
+    if kind in ("deep", "lenet"):
         return tuple(f"{name}{layer}" for layer in range(1, 5) for name in "Wb")
     return ("W", "U", "b") if kind.endswith("layer") else ("W", "hidden", "visible", "chain")
 

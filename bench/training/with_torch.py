@@ -24,6 +24,11 @@ class Maths:
     exp, tanh, sigmoid, softplus = torch.exp, torch.tanh, torch.sigmoid, F.softplus
     sum, mean, surprise = torch.sum, torch.mean, F.cross_entropy
 
+    @staticmethod
+    def pooled(x, W):
+        """The largest of each 2 x 2 of what the filters answer."""
+        return F.max_pool2d(F.conv2d(x, W), 2)
+
 
 def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:
     """An eager step, or a compiled one for the option "compile"; "layer" is torch.nn's own."""
