@@ -297,6 +297,11 @@ def _whole_groups(x: Any, w: Any, *margins: Any, groups: int, **_: Any) -> list[
     return [(w.shape[0], w.shape[0] // groups * groups)] if groups > 1 else []
 
 
+# a filter of no pixels looks at no place
+_NO_FILTER = Check("at_least", lambda x, w, *_, **__: [(n, 1) for n in w.shape[2:]], "a filter of {a} pixels")
+_NO_LENGTH = Check("at_least", lambda x, g, *n, **_: [(k, 1) for k in ln.values(n[:3])], "a filter of {a} pixels")
+
+
 def attributes(stride: Triple = (1, 1, 1), dilation: Triple = (1, 1, 1), groups: int = 1) -> Attrs:
     """The attributes of the ops, with steps for three axes."""
     return {"stride": stride, "dilation": dilation, "groups": groups}
@@ -351,6 +356,7 @@ Op(
     checks=(
         Check("equal", _same_channels, "images of {a} channels, filters for {b}"),
         Check("equal", _whole_groups, "{a} filters cannot be divided among the groups"),
+        _NO_FILTER,
         Check("at_least", _too_small, "an axis of {a} pixels, with its margins, is shorter than a filter, {b}"),
     ),
     dtypes=FLOAT,
@@ -371,6 +377,7 @@ Op(
     shape=_image_shape,
     checks=(
         Check("equal", lambda g, w, *lengths, **_: [(g.shape[1], w.shape[0])], "{a} channels, filters for {b}"),
+        _NO_FILTER,
         Check("equal", lambda g, w, *lengths, **attrs: _whole_groups(g, w, **attrs), "{a} filters are no whole groups"),
     ),
     dtypes=FLOAT,
@@ -401,7 +408,10 @@ Op(
         "convolutions.filter_gradient", _sums_sizes, on_grid=_grid_sums, own=OWN_BYTES, multiplications=MULTIPLICATIONS
     ),
     shape=_sums_shape,
-    checks=(Check("equal", lambda x, g, *lengths, **_: [(x.shape[0], g.shape[0])], "{a} images, gradients for {b}"),),
+    checks=(
+        Check("equal", lambda x, g, *lengths, **_: [(x.shape[0], g.shape[0])], "{a} images, gradients for {b}"),
+        _NO_LENGTH,
+    ),
     dtypes=FLOAT,
     samples=_filter_samples,
     cost=40,

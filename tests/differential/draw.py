@@ -7,7 +7,18 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tests.differential import elementwise, gradients, lengths, loopdraw, matrices, rows, scatter, shapes, sharing
+from tests.differential import (
+    elementwise,
+    gradients,
+    images,
+    lengths,
+    loopdraw,
+    matrices,
+    rows,
+    scatter,
+    shapes,
+    sharing,
+)
 from tests.differential.drawer import Drawer, quiet
 from tests.differential.program import Action, Program, Source
 from tests.differential.values import DTYPES, FLOATS, LONG, SHORT
@@ -68,6 +79,8 @@ DRAWS: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, g.one_of(elementwis
 LOOPS: tuple[Kind, ...] = (loopdraw.loop, loopdraw.slope)
 # Linear algebra: likewise.
 MATRICES: tuple[Kind, ...] = (matrices.system, matrices.system, matrices.labels)
+# Windows, pooling and convolution: likewise.
+IMAGES: tuple[Kind, ...] = (images.windowed, images.pooled, images.convolved)
 SHAPES = ",a,a,b,c,d,ab,ac,ca,ba,da,ad,cd,bc,abc,cab,bda,acea,beac,eca".split(",")
 FLAVOURS: dict[str, tuple[str, ...]] = {
     "integers": ("extreme", "plain"), "extremes": ("extreme", "extreme", "special", "plain"),
@@ -103,6 +116,8 @@ def draw(seed: int, small: bool = False, only: tuple[str, ...] = (), size: int =
         kinds += 3 * LOOPS
         if g.chance(0.85):
             loopdraw.curvature(g)
+    if "images" in only or (not only and random.Random(f"images {seed}").random() < 1 / 6):
+        kinds += IMAGES
     if "matrices" in only or (not only and random.Random(f"matrices {seed}").random() < 1 / 6):
         kinds += MATRICES
     others = kinds if only else [k for t in THEMES.values() for k in t]

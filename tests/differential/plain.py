@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from tests.differential.matrices import Twins
+from tests.differential import images, matrices
 
 Array = np.ndarray[Any, Any]
 _SOFTPLUS = re.compile(r"^ng\.log1p\(ng\.exp\((.+)\)\)$")
@@ -240,6 +240,7 @@ _ERF = {"erf": special.erf, "erfc": special.erfc}
 
 def __getattr__(name: str) -> Any:
     """NumPy's function where the name and the meaning are the same."""
-    if hasattr(Twins, name):
-        return getattr(Twins, name)
+    for twins in (matrices.Twins, images.Twins):
+        if hasattr(twins, name):
+            return getattr(twins, name)
     return _ERF[name] if name in _ERF else getattr(np, _OTHERS.get(name, name))

@@ -175,6 +175,8 @@ def test_what_is_refused_when_it_runs(target: str) -> None:
         value(ng.conv2d, X, W[:, :3], target=target)
     with pytest.raises(ng.ShapeError, match=r"an axis of 2 pixels.*shorter than a filter, 3"):
         value(ng.conv2d, X[:, :, :2], W, target=target)
+    with pytest.raises(ng.ShapeError, match="a filter of 0 pixels"):
+        value(ng.conv2d, X, W[:, :, :0], target=target)
     with pytest.raises(ng.ShapeError, match="cannot be divided among the groups"):
         value(lambda a, b: ng.conv2d(a, b, groups=2), X, W[:, :2], target=target)
     with pytest.raises(ng.ShapeError, match="an axis of 6 elements is shorter than a window, 7"):
