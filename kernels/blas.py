@@ -122,7 +122,7 @@ def multiply(function, like, m, n, k, a, a_row, a_col, b, b_row, b_col, added, o
 
 
 @overload(multiply)
-def _multiply(function, like, m, n, k, a, a_row, a_col, b, b_row, b_col, added, out, out_row, scratch):
+def _typed_multiply(function, like, m, n, k, a, a_row, a_col, b, b_row, b_col, added, out, out_row, scratch):
     gemm, one = (sgemm, np.float32(1)) if like.dtype == types.float32 else (dgemm, np.float64(1))
 
     def run(function, like, m, n, k, a, a_row, a_col, b, b_row, b_col, added, out, out_row, scratch):

@@ -36,7 +36,7 @@ _FEW = 48
 
 
 @register_jitable
-def _copy(to, t, below, x, f, apart, lines, count, step):
+def _copy_lines(to, t, below, x, f, apart, lines, count, step):
     """Copy `lines` lines of `count` elements, `step` apart in x, side by side: lines begin `apart` from each other in
     x, and `below` in `to`."""
     if step == 1 and count >= 8:
@@ -56,7 +56,7 @@ def _copy(to, t, below, x, f, apart, lines, count, step):
 
 
 @register_jitable
-def _add(to, t, apart, x, f, below, lines, count, step):
+def _add_lines(to, t, apart, x, f, below, lines, count, step):
     """Add `lines` lines of `count` elements of x, which lie side by side, to ones that are `step` apart."""
     j = 0
     if step == 1:
@@ -117,19 +117,19 @@ def _move(back, panel, wide, x, start, p0, p1, line0, line1, x0, x1, geometry):
         if whole and y0 * sh + down >= 0 and (y0 + many - 1) * sh + down < height:
             row += (iz * height + y0 * sh + down) * width
             if back:
-                _add(x, row, sh * width, panel, to, span, many, span, sw)
+                _add_lines(x, row, sh * width, panel, to, span, many, span, sw)
             else:
-                _copy(panel, to, span, x, row, sh * width, many, span, sw)
+                _copy_lines(panel, to, span, x, row, sh * width, many, span, sw)
         else:
             for line in range(line0, line1):
                 iz, iy = line // oh * sd + t * dd - bd, line % oh * sh + down
                 inside = iz >= 0 and iz < depth and iy >= 0 and iy < height
                 at_line = row + (iz * height + iy) * width
                 if back and inside:
-                    _add(x, at_line, 0, panel, to + u - x0, 0, 1, v - u, sw)
+                    _add_lines(x, at_line, 0, panel, to + u - x0, 0, 1, v - u, sw)
                 elif inside:
                     _clear(panel, to, u - x0)
-                    _copy(panel, to + u - x0, 0, x, at_line, 0, 1, v - u, sw)
+                    _copy_lines(panel, to + u - x0, 0, x, at_line, 0, 1, v - u, sw)
                     _clear(panel, to + v - x0, x1 - v)
                 elif not back:
                     _clear(panel, to, span)
@@ -158,15 +158,15 @@ def _panel(back, like, wide, x, of, apart, together, p0, p1, line0, line1, x0, x
 
 
 @register_jitable
-def _exchange(back, shared, x, of, apart, together, k, pixels):
+def _side_by_side(back, shared, x, of, apart, together, k, pixels):
     """Put the k rows of pixels of several images side by side, or, `back`, where they come from."""
     for i in range(together):
         for f in range(k):
             there, here = of + i * apart + f * pixels, (f * together + i) * pixels
             if back:
-                _copy(x, there, 0, shared, here, 0, 1, pixels, 1)
+                _copy_lines(x, there, 0, shared, here, 0, 1, pixels, 1)
             else:
-                _copy(shared, here, 0, x, there, 0, 1, pixels, 1)
+                _copy_lines(shared, here, 0, x, there, 0, 1, pixels, 1)
 
 
 @register_jitable
@@ -249,7 +249,7 @@ def convolve(
                     p0 > 0, target, step, memory,
                 )  # fmt: skip
             if together > 1:
-                _exchange(True, shared, out, to, groups * k * pixels, together, k, pixels)
+                _side_by_side(True, shared, out, to, groups * k * pixels, together, k, pixels)
         n += together
 
 
@@ -277,7 +277,7 @@ def image_gradient(
             source, step = place(g_out, of + line0 * ow + x0), pixels
             if together > 1:
                 source, step = memory + _SHARED, side
-                _exchange(False, shared, g_out, of, groups * k * pixels, together, k, pixels)
+                _side_by_side(False, shared, g_out, of, groups * k * pixels, together, k, pixels)
             for p0 in range(0, rows, deep):
                 p1 = min(p0 + deep, rows)
                 target, apart_lines = memory + _PANEL, wide
@@ -316,7 +316,7 @@ def filter_gradient(
                 source, step = place(g_out, of + line0 * ow + x0), pixels
                 if together > 1:
                     source, step = memory + _SHARED, side
-                    _exchange(False, shared, g_out, of, groups * k * pixels, together, k, pixels)
+                    _side_by_side(False, shared, g_out, of, groups * k * pixels, together, k, pixels)
                 for p0 in range(0, rows, deep):
                     p1 = min(p0 + deep, rows)
                     patches, apart_lines = memory + _PANEL, wide

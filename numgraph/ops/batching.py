@@ -39,6 +39,15 @@ def over_stacks(name: str) -> Callable[..., Any]:
     return batch
 
 
+def ahead(name: str) -> Callable[..., Any]:
+    """The `batch` rule of an op that works on the last axes of its first operand: the same op. Others say lengths."""
+
+    def batch(batched: Sequence[bool], x: Variable, *lengths: Variable, **attrs: Any) -> Variable | None:
+        return None if any(batched[1:]) else apply(OPS[name], [x, *lengths], **attrs)
+
+    return batch
+
+
 def broadcast_to(batched: Sequence[bool], x: Variable, *lengths: Variable) -> Variable | None:
     """The new axis stays in front."""
     if any(batched[1:]):

@@ -68,7 +68,7 @@ def along_axis(counts: Variable | None, out: Variable, *inputs: Variable, axis: 
     return tuple(None if counts is None else f.any(counts, axis, keepdims=True) for _ in inputs)
 
 
-def linearly(counts: Variable | None, out: Variable, *inputs: Variable, **attrs: Any) -> tuple[Any, ...]:
+def linearly(counts: Variable | None, out: Variable, /, *inputs: Variable, **attrs: Any) -> tuple[Any, ...]:
     """`reach` of an op that only moves and adds elements: the gradient of what counts is positive where it arrives."""
     assert out.op is not None and out.op.grad is not None
     if counts is None:

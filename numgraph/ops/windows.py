@@ -20,6 +20,7 @@ from numgraph.lengths import dims
 from numgraph.lengths.dims import Dim
 from numgraph.op import OPS, Check, Op, first
 from numgraph.ops import lengths as ln
+from numgraph.ops.batching import ahead
 from numgraph.ops.define import linearly
 from numgraph.ops.lengths import Length
 from numgraph.ops.shape import shuffled, stretch
@@ -164,6 +165,7 @@ Op(
     moves=True,
     shape=_windows_shape,
     checks=(Check("at_least", _no_inside, "a window of {a} elements"), Check("at_least", _too_short, SHORTER)),
+    batch=ahead("windows"),
     samples=_windows_samples,
     reach=linearly,
 )
@@ -178,6 +180,7 @@ Op(
     injective=False,
     shape=_unwindows_shape,
     checks=(Check("at_least", _reached, SHORTER),),
+    batch=ahead("unwindows"),
     samples=_unwindows_samples,
     reach=linearly,
 )
@@ -285,6 +288,7 @@ Op(
         Check("at_least", lambda x, *window, stride: [(k, 1) for k in ln.values(window)], "a window of {a} elements"),
         Check("at_least", _block_too_short, SHORTER),
     ),
+    batch=ahead("window_blocks"),
     samples=_blocks_samples,
     reach=linearly,
 )
@@ -298,6 +302,7 @@ Op(
     element=_unblocks_at,
     shape=_unblocks_shape,
     checks=(Check("at_least", _blocks_reach, SHORTER),),
+    batch=ahead("unwindow_blocks"),
     samples=_unblocks_samples,
     reach=linearly,
 )

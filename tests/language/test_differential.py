@@ -65,12 +65,17 @@ def test_programs_with_loops(target: str) -> None:
 
 
 def test_two_gradients_of_a_loop_are_drawn_and_judged() -> None:
-    program = next(
-        p for p in (draw(seed, only=("loops",), size=2) for seed in range(9)) if "curvature of loop" in p.kinds
-    )
-    judge(program, "reference")
-    with put_back("adjoint_lost"), pytest.raises(Fault, match="loops apart"):
+    drawn = [draw(seed, only=("loops",), size=2) for seed in range(24)]
+    found = []
+    for program in (p for p in drawn if "curvature of loop" in p.kinds):
         judge(program, "reference")
+        with put_back("adjoint_lost"):
+            try:
+                judge(program, "reference")
+            except Fault as fault:
+                found.append(str(fault))
+    # not every one has a state that both gradients ask for
+    assert any("loops apart" in text for text in found)
 
 
 @pytest.fixture(scope="module")

@@ -164,7 +164,7 @@ def test_keys_of_givens_that_are_no_variables() -> None:
 def test_settings() -> None:
     assert text(AttributeError, lambda: setattr(ng.config, "floatx", "float32")) == (
         "numgraph has no setting 'floatx'; there are: floatX, target, on_unused_input, on_empty_givens, cache_dir, "
-        "cache_limit, threads, cuda_graphs, cuda_tf32, cuda_wait, cpu, standard_passes, verify, debug"
+        "cache_limit, scan_memory, threads, cuda_graphs, cuda_tf32, cuda_wait, cpu, standard_passes, verify, debug"
     )
     assert text(ng.OptionError, lambda: setattr(ng.config, "floatX", "float16")) == (
         "floatX must be 'float64' or 'float32', not 'float16'"
@@ -194,7 +194,7 @@ def test_functions_of_numpy_are_told_by_identity() -> None:
 def test_names_that_are_not_there() -> None:
     for name, said in (
         ("RandomStreams", "rng = ng.random.RandomStream(seed=1)"),
-        ("conv2d", "there is no convolution"),
+        ("max_pool2d", "use ng.pool2d(x, size"),
         ("fori_loop", "use ng.scan("),
         ("sigmod", "fix: did you mean ng.sigmoid?"),
     ):

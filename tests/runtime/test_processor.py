@@ -93,7 +93,7 @@ def test_code_keeps_to_the_level(standard: bool, monkeypatch: pytest.MonkeyPatch
 def test_products_keep_to_the_level(monkeypatch: pytest.MonkeyPatch) -> None:
     for cpu in HERE[1:]:
         monkeypatch.setattr(ng.config, "cpu", cpu)
-        assert keeps(assembly(products.source("float32")), cpu, product=True)
+        assert keeps(assembly(products.tiles_source("float32")), cpu, product=True)
 
 
 # a part of the products that Numba's own passes compile sooner than all
