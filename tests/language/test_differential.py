@@ -64,6 +64,13 @@ def test_programs_with_loops(target: str) -> None:
     judge(next(program for program in drawn if wanted <= set(program.kinds)), target)
 
 
+@pytest.mark.parametrize("target", ["cpu", "cuda-sim"])
+def test_programs_with_images(target: str) -> None:
+    drawn = [draw(seed, small=True, only=("images", "arithmetic"), size=8) for seed in range(60)]
+    judge(next(p for p in drawn if {"windows", "pool", "convolution"} <= set(p.kinds)), target)
+    judge(next(p for p in drawn if "gradient of images" in p.kinds), target)
+
+
 def test_two_gradients_of_a_loop_are_drawn_and_judged() -> None:
     drawn = [draw(seed, only=("loops",), size=2) for seed in range(24)]
     found = []
@@ -88,6 +95,7 @@ def test_every_kind_is_drawn(programs: list[Program]) -> None:
     # those of which only some programs have any
     seldom = {
         "users", "draws", "matrices", "einsum", "gradient of matrices", "loop", "gradient of loop", "curvature of loop",
+        "windows", "pool", "convolution", "gradient of images",
     }  # fmt: skip
     assert {kind.strip() for kind in KINDS.split(",")} == set(drawn) - seldom
 
