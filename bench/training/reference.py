@@ -100,10 +100,11 @@ def _answers(x: Array, W: Array) -> tuple[Array, Array]:
 
 
 def _unpooled(g: Array, y: Array) -> Array:
-    """The gradient for y of the largest of each 2 x 2, of which there is one."""
+    """The gradient for y of the largest of each 2 x 2; equal ones, of which filters see the same, share it."""
     images, filters, rows, columns = y.shape
     parts = y.reshape(images, filters, rows // 2, 2, columns // 2, 2)
-    return ((parts == parts.max((3, 5), keepdims=True)) * g[:, :, :, None, :, None]).reshape(y.shape)
+    largest = parts == parts.max((3, 5), keepdims=True)
+    return (largest / largest.sum((3, 5), keepdims=True) * g[:, :, :, None, :, None]).reshape(y.shape)
 
 
 def _lenet(x: Array, y: Array, *params: Array) -> tuple[float, list[Array]]:
