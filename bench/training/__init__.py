@@ -99,9 +99,9 @@ KINDS = {
 
 
 def data(kind: str, sizes: Sizes) -> list[Array]:
-    """The resident inputs: rows of zeros and ones that are near one of ten patterns, with "deep" and "lenet" the number
-    of the pattern modulo C beside it (images [R, 1, G, G] of "lenet"), or sequences [R / B, T, B, I]. Shared between
-    calls of this function: do not write."""
+    """The resident inputs: rows of zeros and ones that are near one of ten patterns; with "deep" and "lenet" the number
+    of the pattern modulo C beside it, and of "lenet" grey images [R, 1, G, G]; or sequences [R / B, T, B, I]. Shared
+    between calls of this function: do not write."""
     return _data(kind, tuple(sizes.items()))
 
 
@@ -118,7 +118,9 @@ def _data(kind: str, lengths: tuple[tuple[str, int], ...]) -> list[Array]:
     rows = patterns[chosen]
     made = [(rows ^ (generator.random(rows.shape) < 0.05)).astype(np.float32)]
     if kind == "lenet":
-        made = [made[0].reshape(-1, 1, sizes["G"], sizes["G"])]
+        # grey, so that hardly two pixels of a window are equal, and rounding does not choose between them
+        grey = made[0] * np.float32(0.5) + generator.random(rows.shape, np.float32)
+        made = [grey.reshape(-1, 1, sizes["G"], sizes["G"])]
     return [*made, (chosen % sizes["C"]).astype(np.int32)] if "C" in sizes else made
 
 
