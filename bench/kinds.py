@@ -62,11 +62,21 @@ class Plain:
         return np.logaddexp(0, x)
 
     @staticmethod
-    def pooled(x: Array, W: Array) -> Array:
-        """The largest of each 2 x 2 of what the filters W [K, C, n, n] answer on images x [B, C, G, G]."""
-        y = np.einsum("bcyxrs,kcrs->bkyx", sliding_window_view(x, W.shape[2:], (2, 3)), W, optimize=True)
+    def answers(x: Array, W: Array) -> Array:
+        """What the filters W [K, C, n, n] answer on images x [B, C, G, G]."""
+        seen = sliding_window_view(x, W.shape[2:], (2, 3))
+        return np.asarray(np.einsum("bcyxrs,kcrs->bkyx", seen, W, optimize=True))
+
+    @staticmethod
+    def halved(y: Array) -> Array:
+        """The largest of each 2 x 2."""
         images, filters, rows, columns = y.shape
         return np.asarray(y.reshape(images, filters, rows // 2, 2, columns // 2, 2).max((3, 5)))
+
+    @staticmethod
+    def pooled(x: Array, W: Array) -> Array:
+        """The largest of each 2 x 2 of what the filters answer."""
+        return Plain.halved(Plain.answers(x, W))
 
     @staticmethod
     def surprise(scores: Array, y: Array) -> Any:

@@ -118,6 +118,7 @@ def dgemm_rows(function, near, scratch, m, n, k, alpha, a, a_row, a_col, b, b_ro
 
 def multiply(function, like, m, n, k, a, a_row, a_col, b, b_row, b_col, added, out, out_row, scratch):
     """out[m, n] = a[m, k] @ b[k, n], or out += it where `added`; the dtype is that of the elements of `like`."""
+    # for Numba alone, which takes `_typed_multiply`
     raise NotImplementedError
 
 

@@ -144,16 +144,11 @@ def _move(back, panel, wide, x, start, p0, p1, line0, line1, x0, x1, geometry):
 
 
 @register_jitable
-def _behind(like, address, count):
-    """The address `count` elements on."""
-    return place(at(like, address), count)
-
-
-@register_jitable
-def _panel(back, like, wide, x, of, apart, together, p0, p1, line0, line1, x0, x1, geometry, memory):
+def _panel(back, wide, x, of, apart, together, p0, p1, line0, line1, x0, x1, geometry, memory):
     """`_move` for `together` images, the first at x[of], whose columns of the panel are side by side."""
     for i in range(together):
-        panel = at(like, _behind(like, memory + _PANEL, i * (line1 - line0) * (x1 - x0)))
+        panel = at(x, memory + _PANEL)
+        panel = at(x, place(panel, i * (line1 - line0) * (x1 - x0)))
         _move(back, panel, wide, x, of + i * apart, p0, p1, line0, line1, x0, x1, geometry)
 
 
@@ -215,6 +210,20 @@ def _division(direct, rows, lines, ow, left, k):
     return deep, min(room // ow, lines), ow, 1
 
 
+@register_jitable
+def _blocks(groups, lines, ow, many, span):
+    """How many blocks of columns there are, with all groups."""
+    return (lines + many - 1) // many * ((ow + span - 1) // span) * groups
+
+
+@register_jitable
+def _block(b, groups, lines, ow, many, span):
+    """(group, first line, end of the lines, first column of a line, end of these) of a block."""
+    pieces = (ow + span - 1) // span
+    line0, x0 = b // groups // pieces * many, b // groups % pieces * span
+    return b % groups, line0, min(line0 + many, lines), x0, min(x0 + span, ow)
+
+
 def convolve(
     out, x, w, images, groups, c, k, depth, height, width, kd, kh, kw, od, oh, ow, sd, sh, sw, dd, dh, dw, bd, bh, bw,
     product, begin, end, memory,
@@ -227,10 +236,8 @@ def convolve(
     n = begin
     while n < end and pixels > 0:
         deep, many, span, together = _division(whole, rows, lines, ow, end - n, k)
-        pieces = (ow + span - 1) // span
-        for b in range((lines + many - 1) // many * pieces * groups):
-            g, line0, x0 = b % groups, b // groups // pieces * many, b // groups % pieces * span
-            line1, x1 = min(line0 + many, lines), min(x0 + span, ow)
+        for b in range(_blocks(groups, lines, ow, many, span)):
+            g, line0, line1, x0, x1 = _block(b, groups, lines, ow, many, span)
             of, to = (n * groups + g) * c * image, (n * groups + g) * k * pixels
             side = (line1 - line0) * (x1 - x0) * together
             wide = _wide(side)
@@ -243,7 +250,7 @@ def convolve(
                 if whole and together == 1:
                     source, apart_lines = place(x, of + p0 * pixels), pixels
                 else:
-                    _panel(False, out, wide, x, of, apart, together, p0, p1, line0, line1, x0, x1, geometry, memory)
+                    _panel(False, wide, x, of, apart, together, p0, p1, line0, line1, x0, x1, geometry, memory)
                 multiply(
                     product, out, k, side, p1 - p0, place(w, g * k * rows + p0), rows, 1, source, apart_lines, 1,
                     p0 > 0, target, step, memory,
@@ -267,10 +274,8 @@ def image_gradient(
     n = begin
     while n < end and pixels > 0:
         deep, many, span, together = _division(whole, rows, lines, ow, end - n, k)
-        pieces = (ow + span - 1) // span
-        for b in range((lines + many - 1) // many * pieces * groups):
-            g, line0, x0 = b % groups, b // groups // pieces * many, b // groups % pieces * span
-            line1, x1 = min(line0 + many, lines), min(x0 + span, ow)
+        for b in range(_blocks(groups, lines, ow, many, span)):
+            g, line0, line1, x0, x1 = _block(b, groups, lines, ow, many, span)
             to, of = (n * groups + g) * c * image, (n * groups + g) * k * pixels
             side = (line1 - line0) * (x1 - x0) * together
             wide = _wide(side)
@@ -288,7 +293,7 @@ def image_gradient(
                     target, apart_lines, memory,
                 )  # fmt: skip
                 if not (whole and together == 1):
-                    _panel(True, out, wide, out, to, apart, together, p0, p1, line0, line1, x0, x1, geometry, memory)
+                    _panel(True, wide, out, to, apart, together, p0, p1, line0, line1, x0, x1, geometry, memory)
         n += together
 
 
@@ -306,10 +311,8 @@ def filter_gradient(
         n, last = images * part // parts, images * (part + 1) // parts
         while n < last and pixels > 0:
             deep, many, span, together = _division(whole, rows, lines, ow, last - n, k)
-            pieces = (ow + span - 1) // span
-            for b in range((lines + many - 1) // many * pieces * groups):
-                g, line0, x0 = b % groups, b // groups // pieces * many, b // groups % pieces * span
-                line1, x1 = min(line0 + many, lines), min(x0 + span, ow)
+            for b in range(_blocks(groups, lines, ow, many, span)):
+                g, line0, line1, x0, x1 = _block(b, groups, lines, ow, many, span)
                 first, of = (n * groups + g) * c * image, (n * groups + g) * k * pixels
                 side = (line1 - line0) * (x1 - x0) * together
                 wide = _wide(side)
@@ -323,9 +326,7 @@ def filter_gradient(
                     if whole and together == 1:
                         patches, apart_lines = place(x, first + p0 * pixels), pixels
                     else:
-                        _panel(
-                            False, out, wide, x, first, apart, together, p0, p1, line0, line1, x0, x1, geometry, memory
-                        )
+                        _panel(False, wide, x, first, apart, together, p0, p1, line0, line1, x0, x1, geometry, memory)
                     multiply(
                         product, out, p1 - p0, k, side, patches, apart_lines, 1, source, 1, step, True,
                         place(out, ((part * groups + g) * rows + p0) * k), k, memory,

@@ -401,6 +401,11 @@ def label(variable: Variable) -> str:
     return "a constant" if isinstance(variable, Constant) else "an unnamed variable"
 
 
+def instead(value: Any) -> str:
+    """What a message says was given, where something else was wanted: a variable on a line of its own."""
+    return f"\n  {describe(value)}" if isinstance(value, Variable) else f" {value!r}"
+
+
 def describe(variable: Variable) -> str:
     """`x: float32[?,784]  made at train.py:34 in loss`, for messages."""
     made = f"  made at {variable.line}" if variable.line else ""

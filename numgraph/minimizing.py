@@ -13,7 +13,7 @@ from numgraph.errors import InputError, MatrixError, OptionError
 from numgraph.function import Function, function
 from numgraph.givens import clone
 from numgraph.grad import check_cost, grad
-from numgraph.graph import Variable, describe, label
+from numgraph.graph import Variable, describe, instead, label
 from numgraph.jacobians import hessian, hessian_vector_product
 from numgraph.ops.define import f
 from numgraph.shared import SharedVariable, shared
@@ -224,8 +224,9 @@ def _variables(wrt: Any) -> list[SharedVariable]:
     listed: list[Any] = [wrt] if isinstance(wrt, Variable) else list(wrt)
     for k, v in enumerate(listed):
         if not isinstance(v, SharedVariable):
-            told = f"\n  {describe(v)}" if isinstance(v, Variable) else f" {v!r}"
-            raise InputError(f"minimize: wrt are shared variables, got{told}\n  fix: make them with ng.shared(value)")
+            raise InputError(
+                f"minimize: wrt are shared variables, got{instead(v)}\n  fix: make them with ng.shared(value)"
+            )
         if v.dtype not in FLOATS:
             raise InputError(f"minimize: {label(v)} is no float, and keeps its value\n  {describe(v)}")
         if any(v is other for other in listed[:k]):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from numgraph.arguments import convert
 from numgraph.errors import FileError, InputError, OptionError, PackageError, ShapeError
-from numgraph.graph import Variable, describe, label
+from numgraph.graph import Variable, describe, instead, label
 from numgraph.shared import SharedVariable
 from numgraph.storage import owned, put_together
 from numgraph.text import printable
@@ -164,8 +164,7 @@ def _named(what: str, variables: Any) -> dict[str, SharedVariable]:
     found: dict[str, SharedVariable] = {}
     for name, v in pairs:
         if not isinstance(v, SharedVariable):
-            told = f"\n  {describe(v)}" if isinstance(v, Variable) else f" {v!r}"
-            raise InputError(f"{what}: shared variables are needed, got{told}")
+            raise InputError(f"{what}: shared variables are needed, got{instead(v)}")
         if not isinstance(name, str) or not name:
             raise InputError(
                 f"{what}: a variable has no name\n  {describe(v)}\n"

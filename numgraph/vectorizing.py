@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from numgraph.errors import DtypeError, InputError, ShapeError
+from numgraph.errors import DtypeError, GivensError, InputError, ShapeError
 from numgraph.givens import pairs
 from numgraph.graph import Variable, apply, as_variable, describe, label, toposort
 from numgraph.op import Op
@@ -58,8 +58,6 @@ def vectorize(outputs: Any, replace: Any) -> Any:
 
 
 def _stands(replace: Any) -> dict[Variable, Stand]:
-    from numgraph.errors import GivensError
-
     found: dict[Variable, Stand] = {}
     for key, value in pairs(replace, "vectorize", GivensError):
         if not isinstance(key, Variable):

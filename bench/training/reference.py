@@ -93,12 +93,6 @@ def _classifier(x: Array, y: Array, *params: Array) -> tuple[float, list[Array]]
     return float(training.classification(Plain, x, y, *params)), gradients
 
 
-def _answers(x: Array, W: Array) -> tuple[Array, Array]:
-    """What filters see of images, (B, C, rows, columns, n, n), and what they answer."""
-    seen = sliding_window_view(x, W.shape[2:], (2, 3))
-    return seen, np.einsum("bcyxrs,kcrs->bkyx", seen, W, optimize=True)
-
-
 def _unpooled(g: Array, y: Array) -> Array:
     """The gradient for y of the largest of each 2 x 2; equal ones, of which filters see the same, share it."""
     images, filters, rows, columns = y.shape
@@ -109,10 +103,10 @@ def _unpooled(g: Array, y: Array) -> Array:
 
 def _lenet(x: Array, y: Array, *params: Array) -> tuple[float, list[Array]]:
     W1, b1, W2, b2, W3, b3, V, _ = params
-    seen1, a1 = _answers(x, W1)
-    h1 = np.tanh(Plain.pooled(x, W1) + b1[:, None, None])
-    seen2, a2 = _answers(h1, W2)
-    h2 = np.tanh(Plain.pooled(h1, W2) + b2[:, None, None])
+    a1 = Plain.answers(x, W1)
+    h1 = np.tanh(Plain.halved(a1) + b1[:, None, None])
+    a2 = Plain.answers(h1, W2)
+    h2 = np.tanh(Plain.halved(a2) + b2[:, None, None])
     flat = h2.reshape(len(x), -1)
     h3 = np.tanh(flat @ W3 + b3)
     dz = Plain.softmax(h3 @ V + params[7], axis=1)
@@ -122,10 +116,11 @@ def _lenet(x: Array, y: Array, *params: Array) -> tuple[float, list[Array]]:
     d2 = (d3 @ W3.T).reshape(h2.shape) * (1 - h2**2)
     g2 = _unpooled(d2, a2)
     n = W2.shape[-1] - 1
-    around = sliding_window_view(np.pad(g2, [(0, 0), (0, 0), (n, n), (n, n)]), W2.shape[2:], (2, 3))
-    d1 = np.einsum("bkyxrs,kcrs->bcyx", around, W2[:, :, ::-1, ::-1], optimize=True) * (1 - h1**2)
+    around = np.pad(g2, [(0, 0), (0, 0), (n, n), (n, n)])
+    d1 = Plain.answers(around, W2[:, :, ::-1, ::-1].swapaxes(0, 1)) * (1 - h1**2)
     g1 = _unpooled(d1, a1)
-    filters = [np.einsum("bcyxrs,bkyx->kcrs", s, g, optimize=True) for s, g in ((seen1, g1), (seen2, g2))]
+    seen = (sliding_window_view(images, W1.shape[2:], (2, 3)) for images in (x, h1))
+    filters = [np.einsum("bcyxrs,bkyx->kcrs", s, g, optimize=True) for s, g in zip(seen, (g1, g2), strict=True)]
     gradients = [filters[0], d1.sum((0, 2, 3)), filters[1], d2.sum((0, 2, 3)), flat.T @ d3, d3.sum(0)]
     return float(training.images(Plain, x, y, *params)), [*gradients, h3.T @ dz, dz.sum(0)]
 

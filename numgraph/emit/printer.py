@@ -66,8 +66,18 @@ def _wrapped(statement: p.Statement, indent: int, start: str, value: p.Expressio
         yield line_of(statement, indent, start + shown)
         return
     yield line_of(statement, indent, f"{start}{value.function}(")
-    yield from _filled(map(text, value.arguments), indent + 1)
+    yield from _filled(_parts(value.arguments), indent + 1)
     yield Line(indent, ")")
+
+
+def _parts(arguments: Iterable[p.Expression]) -> Iterator[str]:
+    """Arguments, those of several values in as many parts as they have."""
+    for argument in arguments:
+        if isinstance(argument, p.Several) and len(argument.parts) > 1:
+            first, *inner, last = map(text, argument.parts)
+            yield from (f"({first}", *inner, f"{last})")
+        else:
+            yield text(argument)
 
 
 def _filled(arguments: Iterable[str], indent: int) -> Iterator[Line]:

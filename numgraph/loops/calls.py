@@ -18,20 +18,16 @@ from numgraph.loops.scalar import number
 from numgraph.loops.shown import text
 from numgraph.loops.table import called_as
 from numgraph.loops.values import Broken, Raised, Values
-from numgraph.op import Kernel
 from numgraph.schedule.tasks import Task
 from numgraph.types import FLOATS
 
 
 def add_kernel(values: Values, memory: HostMemory, task: Task) -> str:
-    """Add the call of a named kernel; returns its name, "module.function", or "" for one that lies elsewhere."""
+    """Add the call of a named kernel; returns its name, "module.function", or "" for a user's function."""
     node = task.node
     assert node.op is not None and node.op.kernel is not None
     if node.op.user is not None:
         UsersCall(values, memory, task).add(node.op.kernel.ranks)
-        return ""
-    if node.op.kernel.own:
-        _add_unit(values, memory, task, node.op.kernel)
         return ""
     name: str = node.op.kernel.function
     arguments: list[Expression] = [pointer_to(memory.address(node), node.dtype)]
@@ -49,14 +45,16 @@ def add_kernel(values: Values, memory: HostMemory, task: Task) -> str:
     return name
 
 
-def _add_unit(values: Values, memory: HostMemory, task: Task, kernel: Kernel) -> None:
+def add_unit(values: Values, memory: HostMemory, task: Task, stage: int) -> None:
     """Add the call of a kernel that is compiled once for all functions: a chunk of the rows of its result."""
     node, layout = task.node, values.layout
+    assert node.op is not None and node.op.kernel is not None
+    memory.say_own(stage, CHUNK)
     addresses = [memory.address(node), *(memory.view_address(v) for v in task.views)]
     rows = values.length(node.dims[0])
     chunk = (rows * CHUNK // CHUNKS, rows * (CHUNK + 1) // CHUNKS, OWN)
     arguments = [*addresses, *map(values.length, task.sizes), layout.slot(product_of(node)[1]), *chunk]
-    unit = layout.slot(layout.unit(kernel.function, node.dtype, len(addresses)))
+    unit = layout.slot(layout.unit(node.op.kernel.function, node.dtype, len(addresses)))
     values.add(Do(Call("call_at", (unit, Several(tuple(arguments)))), **values.origin(node, values.notes.array(node))))
 
 

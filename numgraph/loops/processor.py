@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from numgraph.ir import Requirement
 from numgraph.loops.alike import Merged, Use, apart, merge
 from numgraph.loops.build import LoopBuilder
-from numgraph.loops.calls import Products, add_kernel
+from numgraph.loops.calls import Products, add_kernel, add_unit
 from numgraph.loops.chunks import CHUNK, CHUNKS, add_chunk, add_join, host_values
 from numgraph.loops.entry import POINTER, call_of, entry_function, phase_call, step_function, sweeps
 from numgraph.loops.memory import HostMemory
@@ -187,8 +187,7 @@ class ProcessorProgram:
             Products(values, memory).add(nest.tasks[0], stage)
         elif isinstance(nest.tasks[0], KernelCall):
             phase.kind = "kernel"
-            memory.say_own(stage, CHUNK)
-            self.kernels |= {add_kernel(values, memory, nest.tasks[0])} - {""}
+            add_unit(values, memory, nest.tasks[0], stage)
         else:
             add_chunk(values, memory, nest, stage)
         function = self._function(name, values, memory, self.notes.made(nest.tasks))

@@ -204,16 +204,12 @@ def _grid_images(g: Variable, w: Variable, *lengths: Variable, **attrs: Any) -> 
     channels = ln.dim(w, 1) * groups
     grads = reshaped(grads, [ln.dim(g, 0), channels, *result, *window])
     reach = [
-        _most((o - 1) * s + extent(k, d), a + n)
+        ln.most((o - 1) * s + extent(k, d), a + n)
         for o, s, k, d, a, n in zip(result, attrs["stride"], window, attrs["dilation"], low, image, strict=True)
     ]
     steps = {"stride": attrs["stride"], "dilation": attrs["dilation"]}
     total: Variable = f.sum(apply(OPS["unwindows"], [grads, *ln.operands(reach)], **steps), axis=(-3, -2, -1))
     return _cut(total, [(a, a + n) for a, n in zip(low, image, strict=True)])
-
-
-def _most(a: Length, b: Length) -> Length:
-    return max(a, b) if isinstance(a, int) and isinstance(b, int) else f.maximum(a, b)
 
 
 def _filters(x: Variable, g: Variable, *lengths: Variable, **attrs: Any) -> Variable:
@@ -232,13 +228,8 @@ def _grid_sums(x: Variable, g: Variable, *lengths: Variable, **attrs: Any) -> Va
     rows = ln.product([ln.dim(x, 1) // groups, *window])
     whole = reshaped(found, [1, groups, rows, ln.dim(g, 1) // groups])
     # all images are one part: the others add nothing
-    return pad(whole, [(0, _grid_parts(ln.dim(x, 0)) - 1), (0, 0), (0, 0), (0, 0)])
-
-
-def _grid_parts(images: Any) -> Any:
-    if isinstance(images, int):
-        return _parts(images)
-    return f.minimum(f.maximum(images // PART, 1), PARTS)
+    parts = ln.least(ln.most(ln.dim(x, 0) // PART, 1), PARTS)
+    return pad(whole, [(0, parts - 1), (0, 0), (0, 0), (0, 0)])
 
 
 # -- gradients ---------------------------------------------------------------------------------------------------------

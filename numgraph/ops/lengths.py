@@ -132,6 +132,12 @@ def least(a: Length, b: Length) -> Length:
     return result
 
 
+def most(a: Length, b: Length) -> Length:
+    """The larger of two."""
+    result: Length = max(a, b) if isinstance(a, int) and isinstance(b, int) else f.maximum(a, b)
+    return result
+
+
 def natural(n: Length) -> Length:
     """n, or 0 where it is negative."""
     if isinstance(n, int):

@@ -90,21 +90,13 @@ def _pad_grad(g: Variable, out: Variable, x: Variable, value: Variable, *widths:
         if _same_length(g, x, axis):
             continue
         shape = [n if k == axis else ln.dim(g, k) for k in range(g.ndim)]
-        index = _source(counting(ln.dim(g, axis)) - begin, n, mode, _least, _most)
+        index = _source(counting(ln.dim(g, axis)) - begin, n, mode, ln.least, ln.most)
         g = gather_update(zeros(tuple(shape), g.type.dtype), g, [index], (axis,), axis, "add")
     return g, None, *nothing
 
 
 def _same_length(g: Variable, x: Variable, axis: int) -> bool:
     return x.type.shape[axis] is not None and x.type.shape[axis] == g.type.shape[axis]
-
-
-def _least(a: Any, b: Any) -> Any:
-    return min(a, b) if isinstance(a, int) and isinstance(b, int) else f.minimum(a, b)
-
-
-def _most(a: Any, b: Any) -> Any:
-    return max(a, b) if isinstance(a, int) and isinstance(b, int) else f.maximum(a, b)
 
 
 def _pad_samples() -> list[tuple[list[Any], dict[str, Any]]]:

@@ -40,10 +40,11 @@ def _window_max_grad(g: Variable, out: Variable, x: Variable, count: int) -> tup
     behind = (*range(out.ndim), *[-1] * count)
     extreme = f.eq(x, shuffled(out, behind))
     sizes = x.type.shape[x.ndim - count :]
-    if None in sizes or math.prod(n or 0 for n in sizes) > FEW:
+    known = [n for n in sizes if n is not None]
+    if len(known) < count or math.prod(known) > FEW:
         ties = f.cast(f.sum(extreme, axis=tuple(range(-count, 0))), out.type.dtype)
     else:
-        alike = [f.cast(f.eq(x[(..., *place)], out), out.type.dtype) for place in np.ndindex(*map(int, sizes))]  # type: ignore[arg-type]
+        alike = [f.cast(f.eq(x[(..., *place)], out), out.type.dtype) for place in np.ndindex(*known)]
         ties = reduce(f.add, alike)
     return (f.where(extreme, shuffled(f.true_div(g, ties), behind), 0.0),)
 
@@ -68,18 +69,13 @@ Op(
 # -- pooling -----------------------------------------------------------------------------------------------------------
 
 
-def _at_least(a: Any, least: int) -> Any:
-    return max(a, least) if isinstance(a, int) else f.maximum(a, least)
-
-
 def _count(n: Any, size: int, step: int, low: int, high: int, partial: bool) -> Any:
     """How many windows an axis of n pixels has. partial: also those that reach over the end, if they begin inside."""
     whole = n + low + high
     if not partial:
         return (whole - size) // step + 1
-    found = _at_least((whole - size + step - 1) // step, 0) + 1
-    inside = (n + low - 1) // step + 1
-    return min(found, inside) if isinstance(found, int) and isinstance(inside, int) else f.minimum(found, inside)
+    found = ln.natural((whole - size + step - 1) // step) + 1
+    return ln.least(found, (n + low - 1) // step + 1)
 
 
 def _windows(
@@ -90,7 +86,7 @@ def _windows(
     widths: list[Any] = [(0, 0)] * (v.ndim - count)
     for n, k, s, (low, high) in zip(ln.dims_of(v)[v.ndim - count :], size, step, margins, strict=True):
         over = 0 if not partial else (_count(n, k, s, low, high, True) - 1) * s + k - n - low - high
-        widths.append((low, high + (max(over, 0) if isinstance(over, int) else f.maximum(over, 0))))
+        widths.append((low, high + ln.natural(over)))
     if any(not isinstance(n, int) or n for pair in widths for n in pair):
         v = pad(v, widths, constant_values=fill)
     return windows_of(v, list(size), tuple(step), (1,) * count)

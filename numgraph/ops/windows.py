@@ -260,8 +260,7 @@ def _block_too_short(x: Any, *window: Any, stride: tuple[int, ...]) -> list[tupl
 
 
 def _blocks_reach(g: Any, *lengths: Any, stride: tuple[int, ...]) -> list[tuple[Dim, Dim]]:
-    _, counts, sizes = _parts(g.shape, len(stride))
-    return [(n, (c - 1) * s + k) for n, c, k, s in zip(ln.values(lengths), counts, sizes, stride, strict=True)]
+    return _reached(g, *lengths, stride=stride, dilation=(1,) * len(stride))
 
 
 def _blocks_samples() -> list[tuple[list[Any], dict[str, Any]]]:

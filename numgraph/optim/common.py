@@ -10,7 +10,7 @@ import numpy as np
 
 from numgraph.errors import DtypeError, GradientError, InputError, OptionError, RepeatedUpdateError, ShapeError
 from numgraph.grad import grad
-from numgraph.graph import Variable, as_variable, describe, label
+from numgraph.graph import Variable, as_variable, describe, instead, label
 from numgraph.ops.define import f
 from numgraph.shared import SharedVariable, shared
 from numgraph.types import BOOL, FLOATS
@@ -97,9 +97,8 @@ def checked_params(method: str, params: Any) -> list[SharedVariable]:
     listed: list[Any] = [params] if isinstance(params, Variable) else list(params)
     for k, p in enumerate(listed):
         if not isinstance(p, SharedVariable):
-            told = f"\n  {describe(p)}" if isinstance(p, Variable) else f" {p!r}"
             raise InputError(
-                f"{method}: parameters are shared variables, got{told}\n  fix: make them with ng.shared(value)"
+                f"{method}: parameters are shared variables, got{instead(p)}\n  fix: make them with ng.shared(value)"
             )
         if p.dtype not in FLOATS:
             raise DtypeError(

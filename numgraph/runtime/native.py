@@ -31,7 +31,7 @@ from numgraph import cache
 from numgraph.config import config
 from numgraph.convention import VERSION
 from numgraph.errors import OptionError
-from numgraph.processor import processor
+from numgraph.processor import Processor, processor
 from numgraph.userfunctions.runtime import load_runtime
 from numgraph.whole import compiled, kept
 
@@ -189,6 +189,16 @@ def begun(text: str) -> Callable[[], Native]:
         return native
 
     return remember(finished)
+
+
+def unit(text: str) -> Callable[[], Native]:
+    """As `begun`, of what is compiled once for all functions and lives as long as the process."""
+    return _unit(text, processor())
+
+
+@remember
+def _unit(text: str, made_for: Processor) -> Callable[[], Native]:
+    return begun(text)
 
 
 def _begun(name: str, path: Path, text: str) -> Native | tuple[str, Emission]:

@@ -7,13 +7,11 @@ has products of all widths, and most have none that is so narrow.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache as remember
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numgraph.processor import Processor, processor
 from numgraph.runtime import native
 
 _TILES = '''"""numgraph: {name}, for all functions"""
@@ -63,11 +61,6 @@ def _letter(dtype: str) -> str:
 
 
 @remember
-def _begun(source: str, made_for: Processor) -> Callable[[], native.Native]:
-    return native.begun(source)
-
-
-@remember
 def _pair(tiles: int, dots: int) -> NDArray[np.int64]:
     return np.array([tiles, dots], np.int64)
 
@@ -75,17 +68,15 @@ def _pair(tiles: int, dots: int) -> NDArray[np.int64]:
 def begin(dtype: str, columns: tuple[int, ...]) -> None:
     """Load the code of products for "float32" or "float64", or lower it now; what is compiled next has its machine code
     made meanwhile. columns: as for `dots_source`; () where no product is one of dot products."""
-    here = processor()
     if columns:
-        _begun(dots_source(dtype, columns), here)
+        native.unit(dots_source(dtype, columns))
     # last, since it takes longest
-    _begun(tiles_source(dtype), here)
+    native.unit(tiles_source(dtype))
 
 
 def product_address(dtype: str, columns: tuple[int, ...]) -> int:
     """The address of the pair of addresses that products are told, see `kernels.tiles`; their code is loaded, or
     compiled now. dtype, columns: as for `begin`."""
     begin(dtype, columns)
-    here = processor()
-    dots = _begun(dots_source(dtype, columns), here)().address if columns else 0
-    return int(_pair(_begun(tiles_source(dtype), here)().address, dots).ctypes.data)
+    dots = native.unit(dots_source(dtype, columns))().address if columns else 0
+    return int(_pair(native.unit(tiles_source(dtype))().address, dots).ctypes.data)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-from collections.abc import Callable
 from functools import cache as remember
 from pathlib import Path
 
-from numgraph.processor import Processor, processor
 from numgraph.runtime import native
 
 _SOURCE = '''"""numgraph: {name} of {dtype}, for all functions"""
@@ -25,6 +23,7 @@ def enter({arguments}):
 '''
 
 
+@remember
 def unit_source(function: str, dtype: str, pointers: int, source: str = _SOURCE, entry: str = "enter") -> str:
     """The module that has a kernel, "module.name", as its entry, a function of numbers. pointers: how many of its
     arguments, the first ones, point to elements of the dtype: they are addresses there. source: how it is written."""
@@ -53,17 +52,12 @@ def _arguments(module: str, name: str) -> list[str]:
     return [a.arg for a in found.args.args]
 
 
-@remember
-def _begun(function: str, dtype: str, pointers: int, made_for: Processor) -> Callable[[], native.Native]:
-    return native.begun(unit_source(function, dtype, pointers))
-
-
 def begin_unit(function: str, dtype: str, pointers: int) -> None:
     """Load the code of a kernel, see `unit_source`, or lower it now; what is compiled next has its machine code made
     meanwhile."""
-    _begun(function, dtype, pointers, processor())
+    native.unit(unit_source(function, dtype, pointers))
 
 
 def unit_address(function: str, dtype: str, pointers: int) -> int:
     """The address of a kernel; its code is loaded, or compiled now."""
-    return _begun(function, dtype, pointers, processor())().address
+    return native.unit(unit_source(function, dtype, pointers))().address

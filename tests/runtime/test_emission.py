@@ -13,7 +13,7 @@ import pytest
 import numgraph as ng
 from numgraph.config import config
 from numgraph.lower.emission import Emission
-from numgraph.runtime import products
+from numgraph.runtime import native
 from numgraph.whole import COMPILING
 
 
@@ -74,7 +74,7 @@ def test_products_are_made_while_a_program_is_lowered(monkeypatch: pytest.Monkey
         run(self)
 
     monkeypatch.setattr(config, "cache_dir", tmp_path)
-    monkeypatch.setattr(products, "_begun", functools.cache(products._begun.__wrapped__))
+    monkeypatch.setattr(native, "_unit", functools.cache(native._unit.__wrapped__))
     monkeypatch.setattr(Emission, "_run", watched)
     x, W = ng.matrix("x", dtype="float32"), ng.shared(np.ones((40, 50), np.float32))
     f = ng.function([x], ng.exp(x @ W - 40))
