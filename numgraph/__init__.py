@@ -12,10 +12,12 @@ Importing this loads neither Numba nor SciPy: the compiler is loaded when the fi
 from __future__ import annotations
 
 from importlib import import_module as _import_module
+from pathlib import Path as _Path
 from typing import Any as _Any
 
 from numgraph import linalg, optim, random
 from numgraph import tensor as _tensor
+from numgraph.checkout import find_kernels as _find_kernels
 from numgraph.config import config
 from numgraph.errors import (
     ArgumentShapeError,
@@ -179,6 +181,7 @@ from numgraph.types import TensorType
 from numgraph.vectorizing import vectorize
 
 __version__ = "0.1.0"
+_find_kernels(__name__, _Path(__file__).parent)
 
 
 def __getattr__(name: str) -> _Any:

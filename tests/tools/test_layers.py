@@ -14,12 +14,12 @@ PACKAGE = ROOT / "numgraph"
 # A module imports only from modules to its left; a package counts as one, except for the parts of it that are listed.
 # Imports within functions count too.
 LAYERS = """
-    errors config text absent whole pickled source userfunctions lengths.dims types randoms scalars op operators graph
-    storage arguments shared saving ops linalg tensor random patterns substitution stable formula givens updates reach
-    subgraphs scanning vectorizing grad jacobians optim reference program prints binder printing explain.explanation
-    inspector.record passes cache fingerprint convention lengths.rules traits ir lengths elements rewrite schedule
-    loops emit processor lower target runtime explain cuda compile cuda.passes recall call sweep function minimizing
-    testing compat inspector demo cli __main__
+    checkout errors config text absent whole pickled source userfunctions lengths.dims types randoms scalars op
+    operators graph storage arguments shared saving ops linalg tensor random patterns substitution stable formula
+    givens updates reach subgraphs scanning vectorizing grad jacobians optim reference program prints binder
+    printing explain.explanation inspector.record passes cache fingerprint convention lengths.rules traits ir
+    lengths elements rewrite schedule loops emit processor lower target runtime explain cuda compile cuda.passes
+    recall call sweep function minimizing testing compat inspector demo cli __main__
 """.split()
 
 # (importing layer, imported layer): why it may point to the right. Such imports stand within functions.

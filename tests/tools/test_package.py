@@ -87,25 +87,48 @@ def test_wheel_metadata(wheel: Path) -> None:
     assert "numgraph = numgraph.cli:main" in entry_points
 
 
-def test_a_script_beside_the_clone_finds_the_package(tmp_path: Path) -> None:
-    """A folder that is called as the package, without being it, does not hide an editable installation."""
-    clone = tmp_path / "numgraph"
+@pytest.fixture(scope="module")
+def editable(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A clone in a folder that is called as the package, and the folder of its editable installation."""
+    folder = tmp_path_factory.mktemp("editable")
+    clone, out = folder / "numgraph", folder / "out"
     for name in ("numgraph", "kernels", "bench"):
         shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "setup.cfg", "README.md", "LICENSE", "MANIFEST.in"):
         shutil.copy(ROOT / name, clone)
-    build = "import setuptools.build_meta as b; b.build_editable({!r})".format(str(tmp_path / "out"))
-    done = waits.python("-W", "ignore", "-c", f"import os; os.mkdir({str(tmp_path / 'out')!r}); {build}", cwd=clone)
+    out.mkdir()
+    build = f"import setuptools.build_meta as b; b.build_editable({str(out)!r})"
+    done = waits.python("-W", "ignore", "-c", build, cwd=clone)
     assert done.returncode == 0, done.stdout + done.stderr
-    (built,) = (tmp_path / "out").glob("*.whl")
+    (built,) = out.glob("*.whl")
     with zipfile.ZipFile(built) as archive:
-        archive.extractall(tmp_path / "site")
-    script = f"import site; site.addsitedir({str(tmp_path / 'site')!r})\nimport numgraph as ng, numgraph.kernels\n"
-    (tmp_path / "script.py").write_text(script + "print(ng.__file__, numgraph.kernels.__file__, ng.scalar('x') + 1)")
-    done = waits.python("script.py", cwd=tmp_path, env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"})
+        archive.extractall(folder / "site")
+    return clone, folder / "site"
+
+
+def found(site: Path, cwd: Path) -> tuple[Path, Path, str]:
+    """Where a script in a folder finds the package and its kernels, and what it shows."""
+    text = f"import site; site.addsitedir({str(site)!r})\nimport numgraph as ng, numgraph.kernels\n"
+    (cwd / "script.py").write_text(text + "print(ng.__file__, numgraph.kernels.__file__, ng.scalar('x') + 1)")
+    done = waits.python("script.py", cwd=cwd, env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"})
     assert done.returncode == 0, done.stderr
     package, kernels, shown = done.stdout.split(maxsplit=2)
-    assert Path(package).is_relative_to(clone) and Path(kernels).is_relative_to(clone) and "add float64" in shown
+    return Path(package), Path(kernels), shown
+
+
+def test_a_script_beside_the_clone_finds_the_package(editable: tuple[Path, Path]) -> None:
+    """A folder that is called as the package, without being it, does not hide an editable installation."""
+    clone, site = editable
+    package, kernels, shown = found(site, clone.parent)
+    assert package.is_relative_to(clone) and kernels.is_relative_to(clone) and "add float64" in shown
+
+
+def test_a_script_in_the_clone_finds_the_kernels(editable: tuple[Path, Path]) -> None:
+    """There the package is that of the clone, not the installed one."""
+    clone, site = editable
+    package, kernels, shown = found(site, clone)
+    assert package == clone / "numgraph" / "__init__.py" and kernels == clone / "kernels" / "__init__.py"
+    assert "add float64" in shown
 
 
 def test_package_list_is_complete() -> None:
