@@ -83,6 +83,9 @@ _JAX_CACHE = (
 _PYTENSOR_CACHE = (("PYTENSOR_FLAGS", "floatX=float32,base_compiledir={}/pytensor"), ("NUMBA_CACHE_DIR", "{}/numba"))
 _INDUCTOR_CACHE = (("TORCHINDUCTOR_CACHE_DIR", "{}/inductor"), ("TORCHINDUCTOR_FX_GRAPH_CACHE", "1"))
 
+# What numgraph is installed as.
+DISTRIBUTION = "numgraph-compiler"
+
 PEERS = {
     peer.name: peer
     for peer in (
@@ -90,7 +93,7 @@ PEERS = {
             "numgraph",
             "numgraph",
             "with_numgraph",
-            ("numgraph", "numba", "llvmlite"),
+            (DISTRIBUTION, "numba", "llvmlite"),
             caches=(("NUMGRAPH_CACHE_DIR", "{}/numgraph"), ("NUMBA_CACHE_DIR", "{}/numba")),
         ),
         Peer("numpy", "NumPy by hand", "with_numpy", ("numpy",), differentiates=False, compiles=False),
@@ -107,8 +110,8 @@ PEERS = {
 GPU_PEERS = {
     peer.name: peer
     for peer in (
-        Peer("numgraph-cuda", "numgraph on the GPU", "with_numgraph", ("numgraph", "cuda-bindings"), option="cuda"),
-        Peer("numgraph-sim", "numgraph, simulated", "with_numgraph", ("numgraph",), option="cuda-sim"),
+        Peer("numgraph-cuda", "numgraph on the GPU", "with_numgraph", (DISTRIBUTION, "cuda-bindings"), option="cuda"),
+        Peer("numgraph-sim", "numgraph, simulated", "with_numgraph", (DISTRIBUTION,), option="cuda-sim"),
         Peer("torch-cuda", "PyTorch eager", "with_torch", ("torch",), option="cuda"),
         Peer("torch-cuda-compile", "torch.compile", "with_torch", ("torch",), option="cuda compile"),
         Peer("torch-cuda-graphs", "PyTorch in a CUDA graph", "with_torch", ("torch",), option="cuda graphs"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,15 @@ def test_results_agree_with_the_reference(case: Case, name: str) -> None:
         assert name == "numgraph" and case.way == "sweep"
         return
     assert problems.difference(case.kind, got, problems.expected(case.kind, case.full_sizes(), case.checked)) == ""
+
+
+@pytest.mark.parametrize("name", ["numgraph", "numgraph-sim"])
+def test_numgraph_is_found_as_it_is_installed(name: str) -> None:
+    """Every program of the benchmark begins so; an environment of another day may hold an old name as well."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    peer = (peers.PEERS | peers.GPU_PEERS)[name]
+    assert peer.packages[0] == project["name"]
+    assert worker.Bench(peer, 1).hello()[project["name"]] == project["version"]
 
 
 def test_gradients_of_long_chains_agree() -> None:
