@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numgraph.errors import ArgumentShapeError, DtypeError, InputError
+from numgraph.foreign import nulls_of, plain
 from numgraph.graph import Variable, describe, label
 from numgraph.types import FLOATS, TensorType, is_lossless
 
@@ -72,13 +73,22 @@ def as_array(value: Any, where: str, target: Variable | None = None) -> NDArray[
             f"{where}: got a masked array, whose mask would be lost{about()}\n"
             "  fix: pass value.filled(...), or the mask as an array of its own"
         )
+    nulls = nulls_of(value)
+    if nulls:
+        raise DtypeError(
+            f"{where}: {nulls} of the values of this {_kind_of(value)} are missing{about()}\n"
+            "  fix: fill them first, with .fillna(...) or .fill_null(...)"
+        )
     try:
-        array = np.asarray(value)
+        array = plain(value)
     except ValueError as error:
         raise DtypeError(
             f"{where}: this {_kind_of(value)} is no array of numbers: {str(error).split('. The')[0]}{about()}\n"
             "  fix: pass rows of the same length"
         ) from error
+    except (TypeError, RuntimeError, BufferError) as error:
+        # such as a tensor of PyTorch that is on a device, or whose gradient is recorded
+        raise DtypeError(f"{where}: this {_kind_of(value)} gives no array: {error}{about()}") from error
     if array.dtype.kind not in "biuf":
         what = _kind_of(value)
         if array.ndim and not isinstance(value, np.ndarray):
@@ -144,7 +154,10 @@ def _kind_of(value: Any) -> str:
     if isinstance(value, str | int | float | complex | None):
         text = repr(value)
         return f"{type(value).__name__} {text if len(text) <= 40 else text[:37] + '...'}"
-    return type(value).__name__
+    kind = type(value)
+    # `torch.Tensor`, `pandas.Series`: the name alone may be anybody's
+    home = kind.__module__.partition(".")[0]
+    return kind.__name__ if home in ("builtins", "numgraph") else f"{home}.{kind.__name__}"
 
 
 def _axes(count: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numgraph.arguments import check_lengths, convert
 from numgraph.errors import InputError
 from numgraph.graph import Variable, describe, label
 from numgraph.program import Argument, Program
+from numgraph.shared import SharedVariable
 from numgraph.storage import owned
 from numgraph.text import printable
 
@@ -119,6 +121,11 @@ class Binder:
         """
         values = self.placed(args, kwargs)
         return [self.array_for(argument, values.get(argument.index, _MISSING)) for argument in self.program.inputs]
+
+    @cached_property
+    def shared(self) -> list[SharedVariable]:
+        """The shared variables that a call reads or writes."""
+        return self.program.shared()
 
     def placed(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[int, Any]:
         """Position -> value of the inputs that got one; InputError for too many, unknown or repeated ones."""

@@ -6,6 +6,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from numgraph.binder import Binder, Call, bytes_of
+from numgraph.destinations import FRESH, destinations
 from numgraph.errors import NumgraphError
 from numgraph.program import Program
 
@@ -37,12 +38,14 @@ def general_call(executor: Executor[Any], binder: Binder) -> Call:
 
     def call(*args: Any, **kwargs: Any) -> Any:
         start = perf_counter()
+        out = kwargs.pop("out", None) if "out" not in binder.positions else None
         arrays = binder(args, kwargs)
         allocated = executor.bytes_allocated
         earlier = counts()
         try:
+            into = FRESH if out is None else destinations(binder.program, binder.shared, out, arrays)
             # a state has a value from the moment on at which it gets one
-            outputs = executor.run(arrays, [binder.unset.clear] if binder.unset else ())
+            outputs = executor.run(arrays, [binder.unset.clear] if binder.unset else (), into)
         except NumgraphError as error:
             error.add_note(f"in a call of {binder.signature()}")
             raise

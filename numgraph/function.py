@@ -15,7 +15,7 @@ from numgraph.arguments import check_lengths, convert
 from numgraph.binder import Binder, Stats
 from numgraph.call import executor_for, general_call
 from numgraph.config import config
-from numgraph.errors import InputError, OptionError
+from numgraph.errors import InputError, OptionError, SizeError
 from numgraph.givens import type_mismatch
 from numgraph.graph import Constant, Variable, describe, label
 from numgraph.inspector.record import LIVE, FunctionRecord
@@ -58,7 +58,7 @@ def function(
     inputs: a list of variables or `In(...)`. A variable that is the result of an operation cuts the graph there.
     outputs: a variable or `Out(...)` (a call returns an array), a list or tuple (a list), a dict with string keys (a
         dict), or None (a call returns None). Outputs are fresh arrays: they alias nothing and no later call changes
-        them.
+        them; or those that a call says, `f(x, out=array)`, see docs/data.md.
     updates: pairs (shared variable, new value), a dict or any iterable. Outputs and updates see the values before the
         call.
     givens: pairs (variable, what stands for it), substituted all at once in outputs and new values.
@@ -109,9 +109,10 @@ def _target(mode: str | None, target: str | None) -> str:
 class Function:
     """What `function` returns. Call it with values by position or, for named inputs, by keyword.
 
-    `f[variable]` (or the input's name or position) reads the default or private state of an input, `f[variable] =
-    value` sets it. Pickling and copying keep the links between functions and shared variables that are pickled or
-    copied together.
+    `f(..., out=)` computes outputs in arrays of the caller's: one, or a list or dict of arrays and None as the function
+    returns them. `f[variable]` (or the input's name or position) reads the default or private state of an input,
+    `f[variable] = value` sets it. Pickling and copying keep the links between functions and shared variables that are
+    pickled or copied together.
     """
 
     # A call goes straight to the function in this slot: what it does is in `numgraph.call.general_call` or was
@@ -128,6 +129,8 @@ class Function:
         self.program = program
         self.target = target
         self._binder = Binder(program, unset)
+        for variable, _ in program.updates:
+            _to_be_written(variable)
         self.executor: Executor[Any] = uncollected(partial(executor_for, program, target))
         self._record: FunctionRecord | None = None
         self._choose_call()
@@ -330,6 +333,20 @@ def _explained(executor: Executor[Any], binder: Binder, /, *args: Any, **named: 
     if binder.stats.calls:
         found.calls, found.measured = binder.stats.calls, 1e6 * binder.stats.seconds / binder.stats.calls
     return found
+
+
+def _to_be_written(variable: SharedVariable) -> None:
+    """What makes updates of a shared variable possible; SizeError where its value would have to be copied and is too
+    large."""
+    try:
+        variable.storage.to_be_written()
+    except MemoryError:
+        value = variable.storage.held
+        raise SizeError(
+            f"{label(variable)}: its value is read-only, and a copy for the updates takes {value.nbytes:,} bytes, more "
+            f"than there is memory for\n  {describe(variable)}\n"
+            '  fix: borrow an array that can be written (np.memmap with mode="r+"), or leave out its update'
+        ) from None
 
 
 def _weakly(function: Function) -> Callable[[], None]:

@@ -11,7 +11,7 @@ from numgraph.arguments import as_array, check_lengths, convert
 from numgraph.errors import ArgumentShapeError, DtypeError
 from numgraph.graph import Variable, describe, label
 from numgraph.source import SourceLine
-from numgraph.storage import Storage, owned, resident
+from numgraph.storage import Storage, owned, usable
 from numgraph.types import TensorType, check_dtype
 from numgraph.whole import CALLS
 
@@ -70,8 +70,9 @@ class SharedVariable(Variable):
     def set_value(self, value: Any, borrow: bool = False) -> None:
         """Replace the value; lengths may change, dtype and rank may not.
 
-        borrow: keep the caller's array where it can be used in place. DtypeError when a conversion would lose
-        information (the rules of arguments, see `numgraph.arguments.convert`), ArgumentShapeError for another rank.
+        borrow: keep the caller's array where it can be used in place (a read-only one if no function
+        updates it). DtypeError when a conversion would lose information (the rules of arguments, see
+        `numgraph.arguments.convert`), ArgumentShapeError for another rank.
         An array in a device's memory (CuPy, PyTorch, JAX) must have the variable's dtype, and is copied there or used
         in place.
         """
@@ -82,7 +83,7 @@ class SharedVariable(Variable):
             return
         array = convert(value, self.type.dtype, self)
         check_lengths(array, self.type, self)
-        self.storage.put(resident(array) if borrow else owned(array))
+        self.storage.put(self.storage.borrowed(array) if borrow else owned(array))
 
     def __copy__(self) -> SharedVariable:
         """A variable with a copy of the value."""
@@ -134,8 +135,8 @@ def check_dtype_of(variable: SharedVariable, foreign: Any) -> None:
 
 def shared(value: Any, name: str | None = None, borrow: bool = False) -> SharedVariable:
     """A shared variable holding a copy of `value` (or the array itself with `borrow=True`, where it can be used in
-    place). An array in the memory of a CUDA device (CuPy, PyTorch, JAX: DLPack or `__cuda_array_interface__`) stays
-    there.
+    place; a read-only one, such as a mapped file, until a function updates it). An array in the memory of a CUDA
+    device (CuPy, PyTorch, JAX: DLPack or `__cuda_array_interface__`) stays there.
 
     A Python float gives float64, an int int64, an array its own dtype. DtypeError for a variable, a masked array or an
     unsupported dtype.
@@ -157,4 +158,4 @@ def shared(value: Any, name: str | None = None, borrow: bool = False) -> SharedV
         check_dtype(array.dtype)
     except DtypeError as error:
         raise DtypeError(f"{where}: {error}\n  fix: convert it with .astype(...) first") from None
-    return SharedVariable(Storage(resident(array) if borrow else owned(array)), name)
+    return SharedVariable(Storage(array if borrow and usable(array) else owned(array)), name)

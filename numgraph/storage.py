@@ -42,19 +42,23 @@ class User(Protocol):
 class Storage:
     """One resident array: C-contiguous, aligned, in the machine's byte order, owned here unless it was borrowed.
 
+    A borrowed array may be read-only (a file that is mapped into memory) as long as no function updates it. written:
+    whether one does.
+
     descriptor: int64[1 + ndim], the address and the lengths. Compiled code keeps the *descriptor's* address, which
     never changes, and reads the array's address at each call: `set_value`, a resize or an exchange of buffers is seen
     at once. remote: where the value is while it is on a device; then no compiled code of the processor may run on it
     before `come_home`. users: told before that begins. These three change together, by `at_once`.
     """
 
-    __slots__ = ("_array", "descriptor", "remote", "users")
+    __slots__ = ("_array", "descriptor", "remote", "users", "written")
     _array: NDArray[Any]
     remote: Remote | None
 
     def __init__(self, array: NDArray[Any]) -> None:
         self.descriptor = np.zeros(1 + array.ndim, np.int64)
         self.users: WeakSet[User] = WeakSet()
+        self.written = False
         at_once(*self._holding(array))
 
     def _holding(self, array: NDArray[Any], remote: Remote | None = None) -> list[Action]:
@@ -95,6 +99,19 @@ class Storage:
         """A copy of the value, as it is between two calls."""
         with CALLS:
             return self._array.copy() if self.remote is None else self.remote.fetch()
+
+    def borrowed(self, array: NDArray[Any]) -> NDArray[Any]:
+        """`array` itself where it can be the value as it is, else a copy."""
+        return array if usable(array) and (array.flags.writeable or not self.written) else owned(array)
+
+    def to_be_written(self) -> None:
+        """Functions update the value in place from now on: where it is read-only, a copy takes its place. MemoryError
+        where there is no room for one."""
+        with CALLS:
+            self.written = True
+            if self.remote is None and not self._array.flags.writeable:
+                copy = owned(self._array)
+                at_once(*self.holding(copy, copy.ctypes.data))
 
     def put(self, array: NDArray[Any]) -> None:
         """Take `array`, as for `holding`, as the value from now on; without a copy, unless it goes to a device."""
@@ -148,7 +165,7 @@ def owned(value: NDArray[Any]) -> NDArray[Any]:
     return np.array(value, dtype=value.dtype.newbyteorder("="), order="C", copy=True, subok=False)
 
 
-def resident(value: NDArray[Any]) -> NDArray[Any]:
-    """`value` itself where compiled code can use it in place, else a copy."""
-    usable = value.flags.c_contiguous and value.flags.aligned and value.flags.writeable and value.dtype.isnative
-    return value if usable and type(value) is np.ndarray else owned(value)
+def usable(value: NDArray[Any]) -> bool:
+    """Whether compiled code can read an array where it is."""
+    flags = value.flags
+    return bool(flags.c_contiguous and flags.aligned and value.dtype.isnative and type(value) is np.ndarray)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeAlias,
 import numpy as np
 
 from numgraph.binder import Array, Binder, Call, Column, Counts
+from numgraph.destinations import FRESH, Destinations
 from numgraph.errors import OptionError
 from numgraph.program import Program
 from numgraph.shared import SharedVariable
@@ -94,8 +95,11 @@ class Target(Protocol[V]):
     def bind(self, shared: Sequence[SharedVariable]) -> None:
         """Be told where the values of shared variables are, from now on."""
 
-    def run(self, variant: V, arguments: Sequence[Array], then: Sequence[Action]) -> list[Array]:
-        """The outputs, in fresh memory. When it returns the updates are done, and with them the C functions `then`
+    def run(
+        self, variant: V, arguments: Sequence[Array], then: Sequence[Action], into: Destinations = FRESH
+    ) -> list[Array]:
+        """The outputs, in fresh memory, or where `into` says if the target can compute them there; ArgumentShapeError
+        where they do not fit. When it returns the updates are done, and with them the C functions `then`
         (see `whole.at_once`); when it raises every shared variable is as before. An interrupt leaves either all done
         or nothing."""
 

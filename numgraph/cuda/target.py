@@ -13,6 +13,7 @@ from numgraph.cuda.device import Device
 from numgraph.cuda.simdevice import SimulatedDevice
 from numgraph.cuda.sweep import DeviceSweep
 from numgraph.cuda.variant import DeviceVariant
+from numgraph.destinations import FRESH, Destinations
 from numgraph.explain.explanation import Explanation
 from numgraph.inspector.record import FunctionRecord
 from numgraph.loops.grid.kernel import Geometry, flat
@@ -58,15 +59,17 @@ class DeviceTarget:
     def bind(self, shared: Sequence[SharedVariable]) -> None:
         """Nothing: each call has the values brought to the device."""
 
-    def run(self, variant: DeviceVariant, arguments: Sequence[Array], then: Sequence[Action]) -> list[Any]:
+    def run(
+        self, variant: DeviceVariant, arguments: Sequence[Array], then: Sequence[Action], into: Destinations = FRESH
+    ) -> list[Any]:
         """The outputs, on the device; updates are done, and `then` with them."""
         arrays = contiguous(arguments)
         outputs: list[DeviceArray] | None = None
         if not then:
             with CALLS:
-                outputs = variant.run(arrays, replay=True)
+                outputs = variant.run(arrays, (), into, replay=True)
         # an interrupt between two launches would leave some of the updates
-        return outputs if outputs is not None else apart(partial(variant.run, arrays, then), CALLS)
+        return outputs if outputs is not None else apart(partial(variant.run, arrays, then, into), CALLS)
 
     def call(self, variant: DeviceVariant, binder: Binder, general: Call) -> Call:
         """The general call."""

@@ -23,6 +23,7 @@ from numgraph.cuda.scans import Steps as ScanSteps
 from numgraph.cuda.simdevice import spoil
 from numgraph.cuda.status import Status
 from numgraph.cuda.steps import Steps
+from numgraph.destinations import Destinations
 from numgraph.emit.gridmodule import GridModule
 from numgraph.inspector.record import PassRecord
 from numgraph.ir import Node
@@ -135,16 +136,16 @@ class DeviceVariant:
 
     # -- a call ---------------------------------------------------------------------------------------------------
 
-    def run(self, arguments: Sequence[Array], then: Sequence[Action] = (), replay: bool = False) -> Any:
+    def run(self, arguments: Sequence[Array], then: Sequence[Action], into: Destinations, replay: bool = False) -> Any:
         """Outputs for arguments of the right dtypes and ranks, C-contiguous. When it returns updates are done, and
         `then` with them. That takes several steps (see `whole.apart`), unless it is the replay of a recording: one call
-        of the driver. replay: None for a call that is more, and nothing done."""
+        of the driver. replay: None for a call that is more, and nothing done. into: what the outputs have to fit."""
         if replay and not (self.sweeps and self.device.asynchronous):
             return None
         self.locate()
         self._pass(arguments)
         # memory first: nothing may fail once updates are under way
-        small = {number: self._result(number) for number in self.results}
+        small = {number: self._result(number, into) for number in self.results}
         made: dict[Made, DeviceArray] = {}
         if self.sweeps:
             launches = self.planned(tuple(self.table[slot] for slot in self.module.layout.arguments))
@@ -160,6 +161,7 @@ class DeviceVariant:
             for key in (*self.making.at("output", stage), *self.making.at("fresh", stage)):
                 if not (key[0] == "output" and key[1] in self.results):
                     made[key] = empty(self.device, self.making.lengths(key, self.table), self.making.dtypes[key].name)
+                    into.check(key[1] if key[0] == "output" else -1, made[key].shape)
             spoil(self.device, self.memory, stage, self.steps)
             self._start(self.launches(stage, made))
             self.check(made)
@@ -420,10 +422,11 @@ class DeviceVariant:
         """Where a recording leaves an output that is a result of it."""
         return self.steps.results + 8 * self.results[number]
 
-    def _result(self, number: int) -> DeviceArray:
-        """Memory of its own for an output that is a result of a recording."""
+    def _result(self, number: int, into: Destinations) -> DeviceArray:
+        """Memory of its own for an output that is a result of a recording; ArgumentShapeError if that does not fit."""
         key = "output", number
         dtype, shape = self.making.dtypes[key], self.making.lengths(key, self.table)
+        into.check(number, shape)
         lease = self.pool.take(max(1, int(np.prod(shape)) * dtype.itemsize))
         return DeviceArray(self.device, lease, lease.address, shape, dtype)
 

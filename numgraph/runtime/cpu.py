@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numgraph.binder import Array, Binder, Call, Column, Counts, bytes_of
+from numgraph.destinations import FRESH, Destinations
 from numgraph.program import Program
 from numgraph.runtime.fastcall import FastCall, can_be_fast
 from numgraph.runtime.native import dispatcher
@@ -60,14 +61,16 @@ class ProcessorTarget:
                 variable.storage.come_home()
             self.away.clear()
 
-    def run(self, variant: NativeVariant, arguments: Sequence[Array], then: Sequence[Action]) -> list[Array]:
+    def run(
+        self, variant: NativeVariant, arguments: Sequence[Array], then: Sequence[Action], into: Destinations = FRESH
+    ) -> list[Array]:
         """The outputs; updates are done, and `then` with them."""
         arrays = contiguous(arguments)
         nested = held()
         with CALLS:
             begun = begin(nested)
             self.bring_home()
-            outputs = variant.run(arrays, begun, then)
+            outputs = variant.run(arrays, begun, then, into)
             end(nested)
             return outputs
 

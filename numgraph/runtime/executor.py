@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from numgraph.binder import Array, Binder, Call, Column
+from numgraph.destinations import FRESH, Destinations
 from numgraph.program import Program
 from numgraph.target import CheckFailed, Sweep, Target, V
 from numgraph.whole import Action, Disturbed, at_once, uncollected
@@ -45,12 +46,12 @@ class Executor(Generic[V]):
         self.variants = [self.variant]
         target.bind(self.variant.shared)
 
-    def run(self, arguments: Sequence[Array], then: Sequence[Action] = ()) -> list[Array]:
+    def run(self, arguments: Sequence[Array], then: Sequence[Action] = (), into: Destinations = FRESH) -> list[Array]:
         """The outputs; updates are done, and `then` with them. ShapeError or IndexOutOfRange leave every shared
         variable as it was."""
-        outputs = self.attempted(arguments, lambda variant: self.target.run(variant, arguments, then))
-        self.bytes_allocated += self.target.allocated(outputs)
-        return outputs
+        outputs = self.attempted(arguments, lambda variant: self.target.run(variant, arguments, then, into))
+        self.bytes_allocated += self.target.allocated(into.made(outputs))
+        return into.filled(outputs)
 
     def attempted(self, arguments: Sequence[Array], work: Callable[[V], Result]) -> Result:
         """What `work` gives for the first variant whose assumptions hold for these arguments; ShapeError or

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from numgraph.binder import Array, Binder, Call, Column, Counts, bytes_of
+from numgraph.destinations import FRESH, Destinations
 from numgraph.explain.explanation import Explanation
 from numgraph.graph import Variable
 from numgraph.inspector.record import FunctionRecord, PassRecord
@@ -49,7 +50,9 @@ class ReferenceTarget:
     def bind(self, shared: Sequence[SharedVariable]) -> None:
         """Nothing: values are read wherever they are."""
 
-    def run(self, variant: Stabilised, arguments: Sequence[Array], then: Sequence[Action]) -> list[Array]:
+    def run(
+        self, variant: Stabilised, arguments: Sequence[Array], then: Sequence[Action], into: Destinations = FRESH
+    ) -> list[Array]:
         """The outputs; updates are stored once everything is computed."""
         program = self.program
         values = dict(zip(program.variables, arguments, strict=True))
@@ -58,6 +61,8 @@ class ReferenceTarget:
         with CALLS:
             begun = begin(nested)
             results = evaluate(variant.results, values)
+            for number, output in enumerate(results[:count]):
+                into.check(number, output.shape)
             undisturbed(begun, *self._stored(results[count:]), *then)
             end(nested)
         return results[:count]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from numgraph.config import config
 from numgraph.convention import DGEMM, FAILED_A, FAILED_B, GROW, HEADER, LAUNCH, SGEMM, THREADS
+from numgraph.destinations import FRESH, Destinations
 from numgraph.errors import SizeError
 from numgraph.lengths.dims import counted
 from numgraph.runtime import pattern
@@ -165,13 +166,15 @@ class NativeVariant:
             else:
                 self.table[slot] = array.astype(np.int64)
 
-    def run(self, arguments: Sequence[Array], begun: int = 0, then: Sequence[Action] = ()) -> list[Array]:
+    def run(
+        self, arguments: Sequence[Array], begun: int = 0, then: Sequence[Action] = (), into: Destinations = FRESH
+    ) -> list[Array]:
         """Outputs for arguments of the right dtypes and ranks, C-contiguous. When it returns updates are done, and
         `then` with them. begun: see `whole.begin`."""
         if not self.is_static:
             self.fill(arguments)
-            return self._run_stages(begun, then)
-        outputs = list(self._make("output", 0).values())
+            return self._run_stages(begun, then, into)
+        outputs = list(self._make("output", 0, into).values())
         self.spoil()
         # in one step, since calls that are `alone` may come between any two
         objects = (*map(_object, arguments), *outputs)
@@ -215,7 +218,7 @@ class NativeVariant:
         except (CheckFailed, Disturbed):
             return None
 
-    def _run_stages(self, begun: int, then: Sequence[Action] = ()) -> list[Array]:
+    def _run_stages(self, begun: int, then: Sequence[Action] = (), into: Destinations = FRESH) -> list[Array]:
         artifact = self.artifact
         outputs: dict[int, Array] = {}
         fresh: dict[int, Array] = {}
@@ -225,21 +228,26 @@ class NativeVariant:
             if self.integers[artifact.needed[stage]] > self.integers[artifact.capacity[stage]]:
                 self.grow(stage, self.integers[artifact.needed[stage]])
             self.spoil(stage)
-            outputs |= self._make("output", stage)
+            outputs |= self._make("output", stage, into)
             fresh |= self._make("fresh", stage)
             # updates in place are in the last stage
             commit = [*self.commit(fresh), *then] if stage == last else []
             self.check(self._native(begun, 2 * stage + 1, commit))
         return [outputs[k] for k in range(len(artifact.outputs))]
 
-    def _make(self, kind: str, stage: int) -> dict[int, Array]:
+    def _make(self, kind: str, stage: int, into: Destinations = FRESH) -> dict[int, Array]:
         """New arrays for outputs or updates whose lengths are known at `stage`, their objects written into the
         table."""
         artifact, making = self.artifact, self.making
         slots = dict(enumerate(artifact.outputs)) if kind == "output" else artifact.fresh
         found = {}
         for made in making.at(kind, stage):
-            array = self.new(making.lengths(made, self.integers), making.dtypes[made], f"{kind} array {made[1]}")
+            lengths = making.lengths(made, self.integers)
+            array = into.at(made[1], lengths) if kind == "output" else None
+            if array is None:
+                array = self.new(lengths, making.dtypes[made], f"{kind} array {made[1]}")
+            elif self.patterned:
+                pattern.filled(array)
             self.integers[slots[made[1]]] = id(array)
             found[made[1]] = array
         return found

@@ -1,0 +1,306 @@
+"""Arrays of other libraries, borrowed and read-only memory, outputs in the caller's arrays, and other processes."""
+
+from __future__ import annotations
+
+import array
+import multiprocessing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import numgraph as ng
+from numgraph.errors import ArgumentShapeError, DtypeError, InputError, SizeError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+GIB = 1 << 30
+
+
+class ByInterface:
+    """What gives its memory by `__array_interface__` alone."""
+
+    def __init__(self, values: Array) -> None:
+        self.values = values
+        self.__array_interface__ = values.__array_interface__
+
+
+class ByDLPack:
+    """What gives its memory by DLPack alone."""
+
+    def __init__(self, values: Array) -> None:
+        self.values = values
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.values.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self.values.__dlpack_device__()
+
+
+class Column:
+    """As a column of Arrow: nulls are counted, and NumPy's array has NaN there."""
+
+    def __init__(self, values: list[float | None]) -> None:
+        self.values = values
+        self.null_count = values.count(None)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
+        return np.array([np.nan if v is None else v for v in self.values])
+
+
+class Frame(Column):
+    """As a table of Polars: the number of nulls is asked for, and told for each column."""
+
+    def __init__(self, values: list[float | None]) -> None:
+        super().__init__(values)
+        self.null_count: Any = lambda: np.array([[self.values.count(None)]])
+
+
+class Table:
+    """As a table of Arrow: its columns count their nulls."""
+
+    def __init__(self, *columns: Column) -> None:
+        self.columns = columns
+
+    def itercolumns(self) -> Any:
+        return iter(self.columns)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
+        return np.stack([np.asarray(c) for c in self.columns], axis=1)
+
+
+VALUES = np.array([1.0, 2.5, -3.0])
+FORMS: dict[str, Callable[[Array], Any]] = {
+    "interface": ByInterface,
+    "DLPack": ByDLPack,
+    "array.array": lambda v: array.array("d", v.tolist()),
+    "memoryview": lambda v: memoryview(v),
+    "column": lambda v: Column(v.tolist()),
+    "frame": lambda v: Frame(v.tolist()),
+}
+
+
+@pytest.fixture(scope="module")
+def double() -> ng.Function:
+    x = ng.vector("x")
+    return ng.function([x], x * 2, name="double")
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_arrays_of_other_libraries(double: ng.Function, form: Callable[[Array], Any]) -> None:
+    np.testing.assert_array_equal(double(form(VALUES)), VALUES * 2)
+    np.testing.assert_array_equal(ng.shared(form(VALUES)).get_value(), VALUES)
+
+
+@pytest.mark.parametrize("form", [ByInterface, ByDLPack, memoryview])
+def test_borrowed_memory_of_other_libraries_is_updated(form: Callable[[Array], Any]) -> None:
+    mine = VALUES.copy()
+    w = ng.shared(form(mine), borrow=True)
+    ng.function([], updates=[(w, w + 1)])()
+    np.testing.assert_array_equal(mine, VALUES + 1)
+
+
+@pytest.mark.parametrize("value", [Column([1.0, None]), Frame([None, None]), Table(Column([1.0]), Column([None]))])
+def test_missing_values_are_refused(value: Any) -> None:
+    x = ng.tensor("x", dtype="float64", shape=(None,) * np.asarray(value).ndim)
+    with pytest.raises(DtypeError, match=r"x: [12] of the values of this .* are missing\n  x: .*\n  fix: fill them"):
+        ng.function([x], x, target="reference")(value)
+
+
+def test_columns_of_pandas(double: ng.Function) -> None:
+    pandas = pytest.importorskip("pandas")
+    np.testing.assert_array_equal(double(pandas.Series(VALUES)), VALUES * 2)
+    for dtype in ("Float64", "Int64", "boolean"):
+        column = pandas.Series([1, 0, 1], dtype=dtype)
+        np.testing.assert_array_equal(double(column), [2, 0, 2])
+        with pytest.raises(DtypeError, match=r"1 of the values of this pandas\.Series are missing"):
+            double(pandas.Series([1, None, 0], dtype=dtype))
+    mixed = pandas.DataFrame({"a": pandas.array([1, 2], dtype="Int64"), "b": [0.5, 1.0]})
+    np.testing.assert_array_equal(ng.shared(mixed).get_value(), [[1, 0.5], [2, 1]])
+    for words in (pandas.Series(["a", "b"]), pandas.Series(["a", "b"], dtype="category")):
+        with pytest.raises(DtypeError, match=r"got pandas.Series.* no array of real numbers"):
+            double(words)
+
+
+class OnADevice:
+    """As a tensor of PyTorch on a device, or one whose gradient is recorded."""
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
+        raise RuntimeError("call .detach() first")
+
+
+def test_what_its_library_does_not_give(double: ng.Function) -> None:
+    with pytest.raises(
+        DtypeError, match=r"x: this \w+\.OnADevice gives no array: call .detach\(\) first\n  x: float64"
+    ):
+        double(OnADevice())
+
+
+# -- memory that is read-only -------------------------------------------------------------------------------------
+
+
+def read_only() -> Array:
+    values = VALUES.copy()
+    values.flags.writeable = False
+    return values
+
+
+def test_read_only_memory_is_kept_until_a_function_updates_it() -> None:
+    values = read_only()
+    w = ng.shared(values, "w", borrow=True)
+    total = ng.function([], ng.sum(w))
+    assert w.get_value(borrow=True) is values and total() == 0.5
+    step = ng.function([], updates=[(w, w + 1)])
+    assert w.get_value(borrow=True) is not values
+    step()
+    assert total() == 3.5
+    # nor is it borrowed from then on
+    w.set_value(values, borrow=True)
+    step()
+    np.testing.assert_array_equal(values, VALUES)
+    np.testing.assert_array_equal(w.get_value(), VALUES + 1)
+
+
+@pytest.mark.parametrize("target", ["cpu", "reference"])
+def test_a_value_that_comes_from_read_only_memory(target: str) -> None:
+    """As the new value of another variable, exchanged, and as a state of a copied function."""
+    values = read_only()
+    v, w = ng.shared(values, "v", borrow=True), ng.shared(np.zeros(3), "w")
+    ng.function([], updates=[(w, v)], target=target)()
+    ng.function([], updates=[(w, w + 1)])()
+    np.testing.assert_array_equal(w.get_value(), VALUES + 1)
+    ng.function([], updates=[(w, v), (v, w)], target=target)()
+    ng.function([], updates=[(w, w + 1), (v, v + 1)])()
+    np.testing.assert_array_equal(values, VALUES)
+    np.testing.assert_array_equal(v.get_value(), VALUES + 2)
+    np.testing.assert_array_equal(w.get_value(), VALUES + 1)
+
+
+def test_a_file_larger_than_memory(tmp_path: Path) -> None:
+    """A file with a hole takes no room; nothing of it may be copied."""
+    path = tmp_path / "data.bin"
+    with path.open("wb") as file:
+        file.truncate(256 * GIB)
+        file.seek(255 * GIB)
+        file.write(np.full(1000, 2, "float32").tobytes())
+    rows = np.memmap(path, dtype="float32", mode="r", shape=(256 * GIB // 4000, 1000))
+    data = ng.shared(rows, "data", borrow=True)
+    batch, index = ng.fmatrix("batch"), ng.lscalar("index")
+    f = ng.function([index], ng.sum(batch) + 1, givens={batch: data[index * 50 : (index + 1) * 50]})
+    last = 255 * GIB // 4000 // 50
+    assert f(0) == 1 and f(last) == 2001
+    with pytest.raises(SizeError, match=r"data: its value is read-only, and a copy for the updates takes 274,877,"):
+        ng.function([], updates=[(data, data + 1)])
+    assert f(last) == 2001
+
+
+# -- outputs in arrays of the caller's ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["cpu", "reference", "cuda-sim"])
+def three(request: pytest.FixtureRequest) -> tuple[ng.Function, Any]:
+    """Outputs of lengths that the compiler does not know, a number, and one found by a computed length."""
+    x, n = ng.vector("x"), ng.lscalar("n")
+    w = ng.shared(np.ones(3), "w")
+    outputs = [x * w, ng.sum(x), x[: n * n]]
+    return ng.function([x, n], outputs, updates=[(w, w + 1)], target=request.param, name="three"), w
+
+
+def test_outputs_come_where_they_are_wanted(three: Any) -> None:
+    f, w = three
+    w.set_value(np.ones(3))
+    x, arrays = np.arange(3.0), [np.empty(3), np.empty(()), np.empty(1)]
+    got = f(x, 1, out=arrays)
+    assert all(g is a for g, a in zip(got, arrays, strict=True))
+    for array_, wanted in zip(arrays, ([0, 1, 2], 3, [0]), strict=True):
+        np.testing.assert_array_equal(array_, wanted)
+    # strided; some fresh; and an argument itself, which is read before it is written
+    strided = np.empty(6)[::2]
+    assert f(x, 1, out=(strided, None, None))[0] is strided
+    np.testing.assert_array_equal(strided, [0, 2, 4])
+    np.testing.assert_array_equal(f(x, 1, out=[x, None, None])[1], 3)
+    np.testing.assert_array_equal(x, [0, 3, 6])
+    np.testing.assert_array_equal(w.get_value(), [4, 4, 4])
+
+
+def _bad_arrays() -> dict[str, tuple[Any, type[Exception], str]]:
+    right, frozen, flat = np.empty(3), read_only(), np.empty(6)
+    return {
+        "too few": ([right], InputError, "got a list of 1, needs a list of 3 arrays"),
+        "no list": (right, InputError, "got a ndarray, needs a list of 3 arrays"),
+        "a list for an array": ([[1.0, 2, 3], None, None], InputError, "output 0 is a list, not a numpy.ndarray"),
+        "length": ([np.empty(4), None, None], ArgumentShapeError, r"shape \(4,\), the output has \(3,\)"),
+        "length found late": ([None, None, right], ArgumentShapeError, r"shape \(3,\), the output has \(1,\)"),
+        "rank": ([None, np.empty(1), None], ArgumentShapeError, r"shape \(1,\), the output has 0 axes"),
+        "dtype": ([right.astype("float32"), None, None], DtypeError, "dtype float32, the output has float64"),
+        "read-only": ([frozen, None, None], InputError, "output 0 is read-only"),
+        "one memory": ([flat[:3], None, flat[2:3]], InputError, "output 2 shares memory with that for output 0"),
+        "one element": ([np.lib.stride_tricks.as_strided(right, (3,), (0,)), None, None], InputError, "share memory"),
+    }
+
+
+@pytest.mark.parametrize("bad", _bad_arrays())
+def test_arrays_that_do_not_fit_change_nothing(three: Any, bad: str) -> None:
+    f, w = three
+    out, error, message = _bad_arrays()[bad]
+    before = w.get_value()
+    with pytest.raises(error, match=f"out: .*{message}"):
+        f(np.arange(3.0), 1, out=out)
+    np.testing.assert_array_equal(w.get_value(), before)
+
+
+def test_the_memory_of_a_shared_variable_is_no_place_for_outputs() -> None:
+    w = ng.shared(np.ones(3), "w")
+    f = ng.function([], w * 2)
+    with pytest.raises(InputError, match="output 0 shares memory with the shared variable w"):
+        f(out=w.get_value(borrow=True))
+
+
+def test_forms_of_out() -> None:
+    x = ng.vector("x")
+    both = ng.function([x], {"a": x + 1, "b": x * 2})
+    place = np.empty(2)
+    got = both([1.0, 2.0], out={"b": place})
+    assert got["b"] is place and place.tolist() == [2, 4] and got["a"].tolist() == [2, 3]
+    with pytest.raises(InputError, match="out: c is none of the outputs a, b"):
+        both([1.0, 2.0], out={"c": place})
+    with pytest.raises(InputError, match="out: got a ndarray, needs a list of 0 arrays"):
+        ng.function([x], [], on_unused_input="ignore")([1.0], out=place)
+    # an input of that name keeps its keyword
+    out = ng.vector("out")
+    assert ng.function([out], out * 2)(out=np.array([1.0])).tolist() == [2]
+
+
+def test_all_of_an_array_of_the_callers_is_written(double: ng.Function) -> None:
+    """Lengths that the compiler knows, and more than one chunk."""
+    x = np.arange(100_000.0)
+    place = np.full_like(x, np.nan)
+    assert double(x, out=place) is place
+    np.testing.assert_array_equal(place, x * 2)
+
+
+# -- other processes ----------------------------------------------------------------------------------------------
+
+
+def called(f: Any, value: float) -> float:
+    return float(f(value))
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_functions_go_to_other_processes(method: str) -> None:
+    x, w = ng.scalar("x"), ng.shared(2.0, "w")
+    f = ng.function([x], x * w, updates=[(w, w + 1)])
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        assert pool.starmap(called, [(f, 1.0), (f, 3.0)], chunksize=1) == [2, 6]
+    assert w.get_value() == 2
+
+
+def test_functions_in_joblib() -> None:
+    joblib = pytest.importorskip("joblib")
+    x, w = ng.vector("x"), ng.shared(np.arange(3.0), "w")
+    f = ng.function([x], ng.sum(x * w))
+    for backend in ("loky", "threading"):
+        found = joblib.Parallel(n_jobs=2, backend=backend)(joblib.delayed(f)(np.full(3, k)) for k in range(4))
+        assert list(map(float, found)) == [0, 3, 6, 9]
