@@ -89,6 +89,9 @@ from numgraph.ops import (
     nnet as _nnet,
 )
 from numgraph.ops import (
+    normalize as _normalize,
+)
+from numgraph.ops import (
     padding as _padding,
 )
 from numgraph.ops import (
@@ -149,6 +152,7 @@ from numgraph.ops.join import *
 from numgraph.ops.leastsquares import *
 from numgraph.ops.linalg import *
 from numgraph.ops.nnet import *
+from numgraph.ops.normalize import *
 from numgraph.ops.padding import *
 from numgraph.ops.pool import *
 from numgraph.ops.powers import *
@@ -218,6 +222,7 @@ __all__ += _join.__all__
 __all__ += _leastsquares.__all__
 __all__ += _linalg.__all__
 __all__ += _nnet.__all__
+__all__ += _normalize.__all__
 __all__ += _padding.__all__
 __all__ += _pool.__all__
 __all__ += _powers.__all__

@@ -20,6 +20,7 @@ from numgraph.ops import (
     linalg,
     loop,
     nnet,
+    normalize,
     padding,
     pool,
     powers,
@@ -40,8 +41,8 @@ from numgraph.ops import (
 )
 
 MODULES = (
-    bounds, elementwise, compare, special, ufuncs, reduce, statistics, nnet, create, shape, join, select, index, linalg,
-    loop, sort, padding, search, solve, spectral, leastsquares, powers, windows,
+    bounds, elementwise, compare, special, ufuncs, reduce, statistics, nnet, normalize, create, shape, join, select,
+    index, linalg, loop, sort, padding, search, solve, spectral, leastsquares, powers, windows,
     einsum, convolution, pool, grids, activations, user, usercall, random, custom,
 )  # fmt: skip
 
