@@ -103,14 +103,16 @@ class LoopBuilder:
         self.complete(accumulators)
 
     def started(self, nest: LoopNest, level: int) -> Accumulators:
-        """Start the reductions whose first loop this is."""
+        """Start the reductions whose first loop this is, and those whose last loops begin here: what these add up goes
+        to memory once."""
         accumulators: Accumulators = {}
         for task in nest.reductions:
-            if min(task.reduced, default=-1) != level:
-                continue
-            accumulators[task] = self.start(task) if task.in_register else None
-            if not task.in_register:
+            first = min(task.reduced, default=-1)
+            if level == first and not task.in_register:
+                accumulators[task] = None
                 self._fill(task, level)
+            elif level == task.innermost and (level == first or (first >= 0 and self._any_order(task))):
+                accumulators[task] = self.start(task)
         return accumulators
 
     def for_loop(self, nest: LoopNest, level: int, bounds: Sequence[Expression], accumulators: Accumulators) -> For:
@@ -167,8 +169,12 @@ class LoopBuilder:
     def complete(self, accumulators: Accumulators) -> None:
         """After reductions' loop: their values are names from here on, or go to memory."""
         for task, accumulator in accumulators.items():
-            if accumulator is not None:
+            if accumulator is None:
+                continue
+            if task.in_register:
                 self.deliver(task, position_of(accumulator) if task.form.position else accumulator)
+            else:
+                self._into_memory(task, accumulator)
 
     def accumulate(self, task: Reduction, accumulator: Name, x: Expression) -> None:
         """One more value for an accumulator in a register. x: as it is for a position, else in the task's dtype."""
@@ -182,10 +188,13 @@ class LoopBuilder:
 
     def combine(self, task: Reduction, acc: Expression, x: Expression) -> Expression:
         """A reduction's `acc OP x`, in the dtype in which it accumulates."""
-        form = task.form
-        if self.vectors and form.reassociate and task.node.dtype in FLOATS:
-            return Call(UNORDERED[form.combine], (acc, x), task.node.dtype)
+        if self._any_order(task) and task.node.dtype in FLOATS:
+            return Call(UNORDERED[task.form.combine], (acc, x), task.node.dtype)
         return in_order(task, acc, x)
+
+    def _any_order(self, task: Reduction) -> bool:
+        """Whether it may add up parts of its values first."""
+        return self.vectors and task.form.reassociate
 
     # -- tasks --------------------------------------------------------------------------------------------------
 
@@ -213,7 +222,7 @@ class LoopBuilder:
         return value
 
     def _reduce(self, task: Reduction) -> None:
-        x, dtype = self.operand(task), task.node.dtype
+        x = self.operand(task)
         if not task.reduced:
             # every reduced axis has length 1
             self.deliver(task, Number(0) if task.form.position else x)
@@ -223,7 +232,11 @@ class LoopBuilder:
         if accumulator is not None:
             self.accumulate(task, accumulator, x)
             return
-        element = self.written(task)
+        self._into_memory(task, x)
+
+    def _into_memory(self, task: Reduction, x: Expression) -> None:
+        """One more value for an accumulator in memory."""
+        element, dtype = self.written(task), task.node.dtype
         new = as_stored(self.combine(task, as_read(element, dtype), x), dtype)
         self.values.add(Store(element.pointer, element.index, new, **self.values.origin(task.node, task.node.name)))
 

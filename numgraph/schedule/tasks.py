@@ -109,9 +109,14 @@ class Reduction(Task):
         return self.node.op.reduce
 
     @property
+    def innermost(self) -> int:
+        """The loop level from which on it runs over all loops; their number if the last one is not its own."""
+        return max(self.kept, default=-1) + 1
+
+    @property
     def in_register(self) -> bool:
-        """Whether it runs over the innermost loops, so that it accumulates in a register."""
-        return min(self.reduced) + len(self.reduced) == len(self.loops)
+        """Whether it runs over the innermost loops only, so that it accumulates in a register."""
+        return min(self.reduced) == self.innermost
 
 
 class Scattering(Task):

@@ -124,3 +124,23 @@ def test_what_has_the_lengths_that_it_is_stretched_to_is_not_stored() -> None:
     np.testing.assert_allclose(longer(a[:1], b), np.broadcast_to(np.exp(np.sin(a[:1])), (3, 3)))
     with pytest.raises(ng.ShapeError, match="cannot be stretched"):
         longer(a, b)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
+def test_sums_over_first_and_last_axes_go_to_memory_once(dtype: str) -> None:
+    """As those of a layer of images for each channel: the innermost loops accumulate in a register."""
+    x = ng.tensor("x", dtype=dtype, shape=(None, 3, None, None))
+    f = ng.function([x], [ng.sum(x, axis=(0, 2, 3)), ng.max(x, axis=(0, 2, 3)), ng.sum(x, axis=(0, 2))])
+    inner = re.findall(r"\n {12,}for \w+ in range\(.*\n((?: {16,}.*\n)+)", f.source)
+    stored = [line for loop in inner for line in loop.splitlines() if re.match(r" {20,}p\d+\[", line)]
+    # the last sum keeps the innermost axis
+    assert len(stored) == 1, f.source
+    for shape in ((2, 3, 4, 5), (1, 3, 1, 1), (2, 3, 0, 5), (0, 3, 2, 2), (40, 3, 30, 31)):
+        values = np.random.default_rng(0).integers(-9, 9, shape).astype(dtype)
+        if not values.size:
+            np.testing.assert_array_equal(ng.function([x], ng.sum(x, axis=(0, 2, 3)))(values), np.zeros(3))
+            continue
+        for got, want in zip(
+            f(values), (values.sum((0, 2, 3)), values.max((0, 2, 3)), values.sum((0, 2))), strict=True
+        ):
+            np.testing.assert_array_equal(got, want)
