@@ -104,10 +104,10 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> V
     """The norm along `axis`, as np.linalg.norm: one axis is a vector, two are a matrix, None all of x.
 
     ord of a vector: 2 (or None), 1, inf, -inf, 0 or another number. ord of a matrix: None or "fro" for the root of the
-    sum of squares, 1 and -1 for the largest and the smallest sum of a column, inf and -inf of a row. Without `ord` an x
-    of any number of axes counts as the vector of its elements. The norm of nothing is 0; of order -inf, and of -1 for
-    matrices, it is a ShapeError at run time. OptionError for another `ord`, and for 2, -2 and "nuc" of a matrix, which
-    need singular values. ShapeError for an `ord` of more than two axes.
+    sum of squares, 1 and -1 for the largest and the smallest sum of a column, inf and -inf of a row; 2 and -2 for the
+    largest and the smallest singular value, "nuc" for their sum. Without `ord` an x of any number of axes counts as the
+    vector of its elements. The norm of nothing is 0; of order -inf, and of -1 and -2 for matrices, it is a ShapeError
+    at run time. OptionError for another `ord`. ShapeError for an `ord` of more than two axes.
     """
     v = as_variable(x)
     v = v if v.type.dtype in FLOATS else f.cast(v, float_of(v.type.dtype))
@@ -124,13 +124,17 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> V
 
 
 def _matrix_norm(v: Variable, ord: Any, axis: Any, keepdims: bool) -> Variable:
-    """The largest or smallest sum of a column (ord 1, -1) or row (inf, -inf)."""
+    """The largest or smallest sum of a column (ord 1, -1) or row (inf, -inf), or singular value (2, -2, "nuc")."""
     # rows and columns are told by the order in which the axes are given
     rows, columns = (0, 1) if axis is None else (a % v.ndim for a in axis)
+    if ord in (2, -2, "nuc"):
+        values = f.svdvals(f.moveaxis(v, (rows, columns), (-2, -1)))
+        last = (values.ndim - 1,)
+        found = sum(values, last) if ord == "nuc" else _largest(values, last, False) if ord == 2 else min(values, last)
+        return f.expand_dims(found, builtins.sorted((rows, columns))) if keepdims else found
     if ord not in (1, -1, np.inf, -np.inf):
-        needs = "needs singular values, which numgraph does not compute" if ord in (2, -2, "nuc") else "is not defined"
         raise OptionError(
-            f"norm: ord={ord!r} of a matrix {needs}\n  {describe(v)}\n"
+            f"norm: ord={ord!r} of a matrix is not defined\n  {describe(v)}\n"
             '  fix: "fro" for the root of the sum of squares, or x.flatten() for the norm of its elements'
         )
     summed, left = (rows, columns) if ord in (1, -1) else (columns, rows)
