@@ -103,6 +103,9 @@ class Config:
     verify: look whether each function compiled from now on uses memory rightly (ScheduleError if not), and fill memory
         that a call has not written yet with a pattern, so that a result which was never written is seen: not a number
         as a float, 2146950829 as an int32. For tests of numgraph itself; calls are slower.
+    check_nan: calls of functions made from now on raise NotFiniteError where a result or an update is NaN or infinite,
+        with the operation and the line that made it; updates are not done then. Such calls are slower: they copy what
+        they update, and a sweep calls one step after the other. The default is what NUMGRAPH_CHECK_NAN says.
     debug: 1 prints a line per compilation on standard error, 2 also the generated source with the user's lines,
         3 also each pass of the compiler with its time and what it made.
 
@@ -123,6 +126,7 @@ class Config:
     cpu: str = field(default_factory=lambda: os.environ.get("NUMGRAPH_CPU", "native"))
     standard_passes: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_STANDARD_PASSES", "0") != "0")
     verify: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_VERIFY", "0") != "0")
+    check_nan: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CHECK_NAN", "0") != "0")
     debug: int = field(default_factory=lambda: int(os.environ.get("NUMGRAPH_DEBUG", "0")))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -151,6 +155,7 @@ _ALLOWED = {
     "cuda_wait": (True, False),
     "standard_passes": (True, False),
     "verify": (True, False),
+    "check_nan": (True, False),
 }
 
 

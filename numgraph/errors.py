@@ -118,6 +118,14 @@ class PackageError(NumgraphError, ImportError):
     """A package that numgraph needs for this alone is not installed. Fix: the message says which."""
 
 
+class NotFiniteError(NumgraphError, FloatingPointError):
+    """A call ends with NaN or an infinity, with `config.check_nan`. Shared variables are as they were before.
+
+    The message names the operation that made it, with the values that it was made of. Fix: keep these away from it
+    (`ng.log(x + 1e-8)`, `ng.clip`), or use a form that is made for them (`ng.logsumexp`, `ng.log_softmax`).
+    """
+
+
 class AssertionFailed(NumgraphError, AssertionError):
     """A condition of `ng.assert_op` does not hold in a call. Shared variables are as they were before."""
 

@@ -19,6 +19,7 @@ from numgraph.errors import InputError, OptionError, SizeError
 from numgraph.givens import type_mismatch
 from numgraph.graph import Constant, Variable, describe, label
 from numgraph.inspector.record import LIVE, FunctionRecord
+from numgraph.nonfinite import Guard
 from numgraph.op import FUNCTIONS
 from numgraph.prints import with_prints
 from numgraph.program import Argument, Program, build_program
@@ -133,6 +134,7 @@ class Function:
             _to_be_written(variable)
         self.executor: Executor[Any] = uncollected(partial(executor_for, program, target))
         self._record: FunctionRecord | None = None
+        self._guard = Guard(program, self._binder) if config.check_nan else None
         self._choose_call()
         self.executor.switched = _weakly(self)
         LIVE.append(self)
@@ -140,6 +142,8 @@ class Function:
     def _choose_call(self) -> None:
         """Use the executor's own call where it has one, and again whenever it changes."""
         call = self.executor.call(self._binder, general_call(self.executor, self._binder))
+        if self._guard is not None:
+            call = self._guard.calling(call)
         prints = self.program.prints
         self.__call__ = call if prints is None else prints.calling(call)
 
@@ -250,7 +254,9 @@ class Function:
         ArgumentShapeError for arguments with different numbers of steps; ShapeError for outputs whose shapes differ.
         """
         call = general_call(self.executor, self._binder)
-        found = sweep(self._binder, self.executor, call, args, named, steps, progress)
+        if self._guard is not None:
+            call = self._guard.calling(call)
+        found = sweep(self._binder, self.executor, call, args, named, steps, progress, self._guard is not None)
         return found if self.program.prints is None else self.program.prints.swept(found)
 
     def __getitem__(self, key: Variable | str | int) -> NDArray[Any]:

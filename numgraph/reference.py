@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,19 @@ class ArrayOperand:
         self.value: Any = array.item() if array.ndim == 0 else None
 
 
-def evaluate(outputs: Sequence[Variable], values: Mapping[Variable, Array]) -> list[Array]:
+class Observer(Protocol):
+    """What sees an evaluation."""
+
+    def saw(self, node: Variable, arrays: Sequence[Array], result: Array) -> None:
+        """An operation, what it got, and what it gave."""
+
+    def step(self, loop: Any, number: int, wanted: Sequence[Variable], values: Mapping[Variable, Array]) -> list[Array]:
+        """Evaluate one step of a loop."""
+
+
+def evaluate(
+    outputs: Sequence[Variable], values: Mapping[Variable, Array], observer: Observer | None = None
+) -> list[Array]:
     """The values of `outputs`, fresh C-contiguous arrays of their dtypes, given the values of the variables in
     `values`.
 
@@ -65,10 +77,12 @@ def evaluate(outputs: Sequence[Variable], values: Mapping[Variable, Array]) -> l
             if key not in looped:
                 members = [v for v in nodes if v.op and v.op.loop and v.attrs["loop"] is node.attrs["loop"]]
                 members = [v for v in members if tuple(map(id, v.inputs)) == key[1]]
-                looped[key] = run_loop(members, [known[id(v)] for v in node.inputs])
+                looped[key] = run_loop(members, [known[id(v)] for v in node.inputs], observer)
             known[id(node)] = looped[key][node]
         else:
             known[id(node)] = compute(node, [known[id(v)] for v in node.inputs]) if node.op is not None else _leaf(node)
+        if observer is not None and node.op is not None:
+            observer.saw(node, [known[id(v)] for v in node.inputs], known[id(node)])
         for v in node.inputs:
             uses[id(v)] -= 1
             if not uses[id(v)]:
@@ -76,7 +90,9 @@ def evaluate(outputs: Sequence[Variable], values: Mapping[Variable, Array]) -> l
     return [np.array(known[id(v)], dtype=v.type.dtype, order="C", copy=True) for v in outputs]
 
 
-def run_loop(results: Sequence[Variable], arrays: Sequence[Array]) -> dict[Variable, Array]:
+def run_loop(
+    results: Sequence[Variable], arrays: Sequence[Array], observer: Observer | None = None
+) -> dict[Variable, Array]:
     """The results of one loop: its steps, one after the other."""
     first = results[0]
     loop: Loop = first.attrs["loop"]
@@ -85,7 +101,7 @@ def run_loop(results: Sequence[Variable], arrays: Sequence[Array]) -> dict[Varia
         try:
             check(result.op, arrays, result.attrs)
         except NumgraphError as error:
-            raise type(error)(_message(result, arrays, str(error))) from error.__cause__
+            raise type(error)(about(result, arrays, str(error))) from error.__cause__
     steps = int(arrays[0])
     sequences, initials, invariants = loop.parts(arrays[1:])
     states = [np.array(a, dtype=p.type.dtype) for p, a in zip(loop.states, initials, strict=True)]
@@ -98,7 +114,7 @@ def run_loop(results: Sequence[Variable], arrays: Sequence[Array]) -> dict[Varia
     for t in range(steps):
         stand = dict(zip(loop.sequences, (s[t] for s in sequences), strict=True))
         stand |= dict(zip(loop.states, states, strict=True)) | dict(zip(loop.invariants, invariants, strict=True))
-        found = evaluate(wanted, stand)
+        found = evaluate(wanted, stand) if observer is None else observer.step(loop, t, wanted, stand)
         news = list(states)
         for k, new in zip(needed, found, strict=False):
             news[k] = new
@@ -204,24 +220,22 @@ def compute(node: Variable, arrays: Sequence[Array]) -> Array:
             check(op, operands, node.attrs)
         result: Array = reference(op, operands, node.attrs, node.type.dtype)
     except NumgraphError as error:
-        raise type(error)(_message(node, arrays, str(error))) from error.__cause__
+        raise type(error)(about(node, arrays, str(error))) from error.__cause__
     except IndexError as error:
-        raise IndexOutOfRange(_message(node, arrays, str(error))) from error
+        raise IndexOutOfRange(about(node, arrays, str(error))) from error
     except np.linalg.LinAlgError as error:
-        raise MatrixError(_message(node, arrays, str(error))) from error
+        raise MatrixError(about(node, arrays, str(error))) from error
     except MemoryError as error:
-        raise SizeError(_message(node, arrays, str(error))) from error
+        raise SizeError(about(node, arrays, str(error))) from error
     except ValueError as error:
         # NumPy's words for lengths that it cannot count
         large = any(text in str(error) for text in ("too big", "too large", "Maximum allowed"))
-        raise (SizeError if large else ShapeError)(_message(node, arrays, str(error))) from error
+        raise (SizeError if large else ShapeError)(about(node, arrays, str(error))) from error
     if counted(result.shape, result.itemsize) > MOST_BYTES:
-        raise SizeError(_message(node, arrays, f"a result of lengths {list(result.shape)} is too large"))
+        raise SizeError(about(node, arrays, f"a result of lengths {list(result.shape)} is too large"))
     fits = result.ndim == node.ndim and all(n in (None, m) for n, m in zip(node.type.shape, result.shape, strict=True))
     if not fits:
-        raise ShapeError(
-            _message(node, arrays, f"result has shape {list(result.shape)}, which its type does not allow")
-        )
+        raise ShapeError(about(node, arrays, f"result has shape {list(result.shape)}, which its type does not allow"))
     return result
 
 
@@ -288,7 +302,7 @@ def _check_one(condition: Check, a: Any, b: Any) -> None:
         raise condition.error(text if "{" in condition.message else f"{text} ({a} and {b})")
 
 
-def _message(node: Variable, arrays: Sequence[Array], problem: str) -> str:
+def about(node: Variable, arrays: Sequence[Array], problem: str) -> str:
     """What went wrong, the operands with their lengths at run time, and the user's line of the op."""
     assert node.op is not None
     listed = ""

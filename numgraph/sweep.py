@@ -37,11 +37,12 @@ def sweep(
     named: Mapping[str, Any],
     steps: int | None,
     progress: bool,
+    singly: bool = False,
 ) -> Any:
-    """The stacked outputs of a call per step; see `Function.sweep`."""
+    """The stacked outputs of a call per step; see `Function.sweep`. singly: call each step."""
     columns = [_column(binder, a, v) for a, v in _given(binder, args, named)]
     count = _steps(binder, columns, steps)
-    simple = all(a.default is None for a in binder.program.inputs)
+    simple = not singly and all(a.default is None for a in binder.program.inputs)
     native = executor.sweep([c for _, c in columns], count) if simple else None
     with _bar(printable(binder.program.name or "steps"), count, progress) as advance:
         if native is None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
+from numgraph.config import config
 from numgraph.errors import GivensError, OptionError, ShapeError, UpdateError
 from numgraph.function import function as native_function
 from numgraph.givens import clone as native_clone
@@ -24,8 +25,8 @@ from numgraph.testing import verify_grad as native_verify_grad
 
 # what the elements of `x.shape` are
 LENGTH = OPS["length"]
-# Theano's names for what checks values while a function runs; here nothing does.
-_CHECKING = ("DebugMode", "DEBUG_MODE", "NanGuardMode")
+# Theano's names for what compares values while a function runs; here nothing does.
+_CHECKING = ("DebugMode", "DEBUG_MODE")
 _PLAIN = ("Mode", "FAST_RUN", "FAST_COMPILE", "ProfileMode", "PROFILE_MODE", "JAX", "NUMBA")
 
 
@@ -60,8 +61,12 @@ class DebugMode(_CheckingMode):
     """Theano's mode that compares every optimisation: without effect."""
 
 
-class NanGuardMode(_CheckingMode):
-    """Theano's mode that looks for NaN: without effect."""
+class NanGuardMode(Mode):
+    """Theano's mode that looks for NaN: as `numgraph.config.check_nan`, for NaN and infinities that calls end with."""
+
+    def __init__(self, nan_is_error: bool = True, inf_is_error: bool = True, big_is_error: bool = True, **named: Any):
+        super().__init__()
+        self.checks = nan_is_error or inf_is_error or big_is_error
 
 
 class MonitorMode(_CheckingMode):
@@ -98,13 +103,14 @@ def function(
     """As `numgraph.function`, with Theano's order of arguments. A call without outputs returns [].
 
     inputs: also the older forms in tuples, `((state, state + x), 0.0)`. outputs: `x.shape` is one vector. mode: a name
-    or a `Mode`, without effect but for "reference". givens: as in numgraph, and a later pair is built through the
-    earlier ones, `[(b, c), (a, b)]` puts c in the place of a. OptionError for an unknown mode.
+    or a `Mode`, without effect but for "reference" and NanGuardMode. givens: as in numgraph, and a later pair is built
+    through the earlier ones, `[(b, c), (a, b)]` puts c in the place of a. OptionError for an unknown mode.
     """
     # read twice, so an iterator would be empty the second time
     updates = list(pairs(updates, "updates", UpdateError))
     given = [_input(item) for item in inputs] if isinstance(inputs, list | tuple) else inputs
-    return native_function(
+    build = partial(
+        native_function,
         given,
         _outputs(outputs),
         updates,
@@ -118,6 +124,17 @@ def function(
         profile=profile,
         on_unused_input=on_unused_input,
     )
+    return _checking(build) if mode == "NanGuardMode" or getattr(mode, "checks", False) else build()
+
+
+def _checking(build: Callable[[], Any]) -> Any:
+    """A function made with `config.check_nan`."""
+    before = config.check_nan
+    config.check_nan = True
+    try:
+        return build()
+    finally:
+        config.check_nan = before
 
 
 def _input(item: Any) -> Any:
@@ -148,7 +165,7 @@ def _outputs(outputs: Any) -> Any:
 
 
 def _native_mode(mode: Any) -> str | None:
-    if mode is None or isinstance(mode, Mode) or mode in _PLAIN:
+    if mode is None or isinstance(mode, Mode) or mode in _PLAIN or mode == "NanGuardMode":
         return None
     if mode in _CHECKING:
         warn(f"mode {mode} checks nothing here; target='reference' of numgraph.function computes op by op in NumPy")
