@@ -20,6 +20,7 @@ from bench.kinds import Array, Kind, Sizes
 # Step sizes. The layers' gradients are small, and float32 has to show what a step changes.
 RATES = {
     "dA": 0.1, "cA": 0.1, "deep": 0.1, "lenet": 0.1, "cd": 0.1, "pcd": 0.1, "lstm_layer": 10.0, "rnn_layer": 1.0,
+    "gp": 0.1,
 }  # fmt: skip
 # The share of the inputs that the autoencoder does not see.
 CORRUPTION = 0.3
@@ -69,6 +70,17 @@ KINDS = {
         atol=2e-6,
         steps=True,
     ),
+    "gp": Kind(
+        "a step down the negative log likelihood of a Gaussian process, by a Cholesky factor of B x B covariances, of B"
+        " of R resident rows of F numbers",
+        {"B": 100, "R": 400, "F": 2},
+        flops="B**3 + 6*B*B",
+        bytes="4*B*F",
+        footprint="4*R*F",
+        rtol=1e-4,
+        atol=1e-5,
+        steps=True,
+    ),
     "cd": Kind(
         f"a training step of an RBM {_GIBBS}",
         {"B": 20, "R": 2000, "F": 784, "H": 500, "K": 15},
@@ -100,8 +112,8 @@ KINDS = {
 
 def data(kind: str, sizes: Sizes) -> list[Array]:
     """The resident inputs: rows of zeros and ones that are near one of ten patterns; with "deep" and "lenet" the number
-    of the pattern modulo C beside it, and of "lenet" grey images [R, 1, G, G]; or sequences [R / B, T, B, I]. Shared
-    between calls of this function: do not write."""
+    of the pattern modulo C beside it, and of "lenet" grey images [R, 1, G, G]; or sequences [R / B, T, B, I]; or of
+    "gp" points, and a function of them with noise. Shared between calls of this function: do not write."""
     return _data(kind, tuple(sizes.items()))
 
 
@@ -112,6 +124,10 @@ def _data(kind: str, lengths: tuple[tuple[str, int], ...]) -> list[Array]:
     if kind.endswith("layer"):
         shape = sizes["R"] // sizes["B"], sizes["T"], sizes["B"], sizes["I"]
         return [generator.normal(size=shape).astype(np.float32)]
+    if kind == "gp":
+        x = generator.uniform(-2, 2, (sizes["R"], sizes["F"]))
+        y = np.sin(2 * x[:, 0]) + np.cos(x).sum(axis=1) / 2 + 0.1 * generator.normal(size=len(x))
+        return [x.astype(np.float32), (y - y.mean()).astype(np.float32)]
     width = sizes["G"] ** 2 if kind == "lenet" else sizes["F"]
     patterns = generator.random((10, width)) < 0.2
     chosen = generator.integers(0, 10, sizes["R"])
@@ -128,8 +144,10 @@ def start(kind: str, sizes: Sizes) -> list[Array]:
     """The parameters before the first step: W [F, H], and biases of hidden and visible units; the chains of "pcd".
 
     Of a layer: W [I, k H], U [H, k H], b [k H], k = 4 for an LSTM. Of "deep" and "lenet": W and b of each layer, from
-    below; filters [K, 1, 5, 5] and [L, K, 5, 5].
+    below; filters [K, 1, 5, 5] and [L, K, 5, 5]. Of "gp": the logarithms of length, size and noise.
     """
+    if kind == "gp":
+        return [np.zeros(3, np.float32)]
     generator = np.random.default_rng(5)
 
     def uniform(limit: float, *shape: int) -> Array:
@@ -184,8 +202,18 @@ def images(maths: Any, x: Any, y: Any, *params: Any) -> Any:
     return maths.surprise(maths.tanh(h.reshape((h.shape[0], -1)) @ W3 + b3) @ V + d, y)
 
 
+def likelihood(maths: Any, x: Any, y: Any, theta: Any) -> Any:
+    """The negative log likelihood of a Gaussian process for each row, without its constant."""
+    length, size, noise = (maths.exp(theta[k]) for k in range(3))
+    rows = maths.sum(x**2, axis=1)
+    squares = maths.natural(rows[:, None] + rows - 2 * (x @ x.T))
+    L = maths.cholesky(size**2 * maths.exp(-squares / (2 * length**2)) + noise**2 * maths.identity(x))
+    white = maths.solved(L, y)
+    return maths.mean(white**2 / 2 + maths.log(maths.diagonal(L)))
+
+
 # The cost of a minibatch, of kinds without draws and without loops: of the library's functions, inputs and parameters.
-COSTS = {"cA": contraction, "deep": classification, "lenet": images}
+COSTS = {"cA": contraction, "deep": classification, "lenet": images, "gp": likelihood}
 
 
 def free_energy(maths: Any, v: Any, W: Any, hidden: Any, visible: Any) -> Any:

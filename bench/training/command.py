@@ -22,11 +22,13 @@ NAMES = {
     "lstm_layer": "LSTM layer",
     "rnn_layer": "RNN layer",
     "lenet": "LeNet, batch 500",
+    "gp": "Gaussian process, 100 points",
 }
 PEERS = ("numgraph", "jax", "torch", "torch.nn", "torch.compile", "pytensor")
 CASES = (
     *(Case(name, "programs", kind) for kind, name in NAMES.items()),
     Case("LeNet, batch 20", "programs", "lenet", {"B": 20}),
+    Case("Gaussian process, 1,000 points", "programs", "gp", {"B": 1000, "R": 4000}),
 )
 # Of all that compile, JAX is the one to be compared with; `--full` asks the others, too.
 START = Start("LSTM layer", "lstm_layer", {}, 3, 3, ("first", "compile", "compile again"), (US, "jax"))

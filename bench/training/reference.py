@@ -125,9 +125,22 @@ def _lenet(x: Array, y: Array, *params: Array) -> tuple[float, list[Array]]:
     return float(training.images(Plain, x, y, *params)), [*gradients, h3.T @ dz, dz.sum(0)]
 
 
+def _process(x: Array, y: Array, theta: Array) -> tuple[float, list[Array]]:
+    length, size, noise = np.exp(theta)
+    squares = ((x[:, None] - x) ** 2).sum(axis=2)
+    smooth = size**2 * np.exp(-squares / (2 * length**2))
+    K = smooth + noise**2 * np.eye(len(x))
+    inverse = np.linalg.inv(K)
+    weights = inverse @ y
+    slopes = (smooth * squares / length**2, 2 * smooth, 2 * noise**2 * np.eye(len(x)))
+    half = (inverse - np.outer(weights, weights)) / 2
+    cost = (y @ weights + np.linalg.slogdet(K)[1]) / 2
+    return float(cost / len(x)), [np.array([np.sum(half * slope) for slope in slopes]) / len(x)]
+
+
 # Kinds whose steps draw nothing: minibatch and parameters to cost and gradients.
 PLAIN: dict[str, Callable[..., tuple[float, list[Array]]]] = {
-    "cA": _contractive, "deep": _classifier, "lenet": _lenet,
+    "cA": _contractive, "deep": _classifier, "lenet": _lenet, "gp": _process,
 }  # fmt: skip
 
 

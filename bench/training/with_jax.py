@@ -21,6 +21,22 @@ class Maths:
 
     exp, tanh, sum, mean = jnp.exp, jnp.tanh, jnp.sum, jnp.mean
     sigmoid, softplus = jax.nn.sigmoid, jax.nn.softplus
+    log, cholesky, diagonal = jnp.log, jnp.linalg.cholesky, jnp.diagonal
+
+    @staticmethod
+    def natural(x):
+        """Without what rounding leaves below 0."""
+        return jnp.maximum(x, 0)
+
+    @staticmethod
+    def identity(x):
+        """A row and a column for each row of x."""
+        return jnp.eye(len(x), dtype=jnp.float32)
+
+    @staticmethod
+    def solved(L, y):
+        """The solution of L z = y, for a lower triangle L."""
+        return jax.scipy.linalg.solve_triangular(L, y, lower=True)
 
     @staticmethod
     def pooled(x, W):

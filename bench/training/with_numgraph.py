@@ -21,7 +21,22 @@ class Maths:
     """numgraph's functions by the names that the formulas use."""
 
     exp, tanh, sigmoid, softplus = ng.exp, ng.tanh, ng.sigmoid, ng.softplus
-    sum, mean = ng.sum, ng.mean
+    sum, mean, log, cholesky, diagonal = ng.sum, ng.mean, ng.log, ng.cholesky, ng.diagonal
+
+    @staticmethod
+    def natural(x: ng.Variable) -> Any:
+        """Without what rounding leaves below 0."""
+        return ng.maximum(x, np.float32(0))
+
+    @staticmethod
+    def identity(x: ng.Variable) -> Any:
+        """A row and a column for each row of x."""
+        return ng.eye(x.shape[0], dtype="float32")
+
+    @staticmethod
+    def solved(L: ng.Variable, y: ng.Variable) -> Any:
+        """The solution of L z = y, for a lower triangle L."""
+        return ng.solve_triangular(L, y, lower=True)
 
     @staticmethod
     def pooled(x: ng.Variable, W: ng.Variable) -> ng.Variable:
@@ -73,6 +88,8 @@ def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:
 
 def names(kind: str) -> tuple[str, ...]:
     """What the state is called."""
+    if kind == "gp":
+        return ("theta",)
     if kind in ("deep", "lenet"):
         return tuple(f"{name}{layer}" for layer in range(1, 5) for name in "Wb")
     return ("W", "U", "b") if kind.endswith("layer") else ("W", "hidden", "visible", "chain")

@@ -18,7 +18,23 @@ class Maths:
     """PyTensor's functions by the names that the formulas use."""
 
     exp, tanh, sigmoid, softplus = pt.exp, pt.tanh, pt.sigmoid, pt.softplus
-    sum, mean = pt.sum, pt.mean
+    sum, mean, log, diagonal = pt.sum, pt.mean, pt.log, pt.diagonal
+    cholesky = pt.linalg.cholesky
+
+    @staticmethod
+    def natural(x):
+        """Without what rounding leaves below 0."""
+        return pt.maximum(x, np.float32(0))
+
+    @staticmethod
+    def identity(x):
+        """A row and a column for each row of x."""
+        return pt.eye(x.shape[0], dtype="float32")
+
+    @staticmethod
+    def solved(L, y):
+        """The solution of L z = y, for a lower triangle L."""
+        return pt.linalg.solve_triangular(L, y, lower=True)
 
     @staticmethod
     def surprise(scores, y):

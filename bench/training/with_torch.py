@@ -23,6 +23,22 @@ class Maths:
 
     exp, tanh, sigmoid, softplus = torch.exp, torch.tanh, torch.sigmoid, F.softplus
     sum, mean, surprise = torch.sum, torch.mean, F.cross_entropy
+    log, cholesky, diagonal = torch.log, torch.linalg.cholesky, torch.diagonal
+
+    @staticmethod
+    def natural(x):
+        """Without what rounding leaves below 0."""
+        return torch.clamp(x, min=0)
+
+    @staticmethod
+    def identity(x):
+        """A row and a column for each row of x."""
+        return torch.eye(len(x))
+
+    @staticmethod
+    def solved(L, y):
+        """The solution of L z = y, for a lower triangle L."""
+        return torch.linalg.solve_triangular(L, y[:, None], upper=False)[:, 0]
 
     @staticmethod
     def pooled(x, W):
@@ -47,7 +63,9 @@ def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:
         p.requires_grad_()
     torch._dynamo.reset() if option else None
     if kind in training.COSTS:
-        made = _plain(kind, sizes, [inputs, *(y.long() for y in classes)], state, bool(option))
+        made = _plain(
+            kind, sizes, [inputs, *(y if y.is_floating_point() else y.long() for y in classes)], state, bool(option)
+        )
     else:
         made = (_layer if kind.endswith("layer") else _drawing)(kind, sizes, inputs, state, bool(option))
 
