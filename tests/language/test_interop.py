@@ -226,7 +226,7 @@ def test_outputs_come_where_they_are_wanted(three: Any) -> None:
 
 
 def _bad_arrays() -> dict[str, tuple[Any, type[Exception], str]]:
-    right, frozen, flat = np.empty(3), read_only(), np.empty(6)
+    right, frozen, flat = np.zeros(3), read_only(), np.zeros(6)
     return {
         "too few": ([right], InputError, "got a list of 1, needs a list of 3 arrays"),
         "no list": (right, InputError, "got a ndarray, needs a list of 3 arrays"),
