@@ -15,7 +15,7 @@ from importlib import import_module as _import_module
 from pathlib import Path as _Path
 from typing import Any as _Any
 
-from numgraph import linalg, optim, random
+from numgraph import linalg, optim, random, sparse
 from numgraph import tensor as _tensor
 from numgraph.checkout import find_kernels as _find_kernels
 from numgraph.config import config
@@ -205,7 +205,7 @@ __all__ = [
     "RepeatedUpdateError", "Rop", "ShapeError", "SharedVariable", "Subgraph", "TensorType", "UnusedInputError",
     "UpdateError", "ValueOverflowError", "Variable", "__version__", "clone", "config", "debugprint", "function", "grad",
     "hessian", "hessian_vector_product", "jacobian", "linalg", "load", "minimize", "optim", "pprint", "random", "save",
-    "shared", "subgraph", "vectorize",
+    "shared", "sparse", "subgraph", "vectorize",
 ]  # fmt: skip
 # what the ops are called, and what makes variables
 __all__ += _activations.__all__

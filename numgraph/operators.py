@@ -151,7 +151,8 @@ class Operators:
         return _call("pow", other, self)
 
     def __matmul__(self, other: Any) -> Any:
-        return _call("matmul", self, other)
+        # a sparse matrix knows itself what to do
+        return NotImplemented if getattr(other, "__array_ufunc__", True) is None else _call("matmul", self, other)
 
     def __rmatmul__(self, other: Any) -> Any:
         return _call("matmul", other, self)

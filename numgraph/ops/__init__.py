@@ -31,6 +31,7 @@ from numgraph.ops import (
     shape,
     solve,
     sort,
+    sparse,
     special,
     spectral,
     statistics,
@@ -43,7 +44,7 @@ from numgraph.ops import (
 MODULES = (
     bounds, elementwise, compare, special, ufuncs, reduce, statistics, nnet, normalize, create, shape, join, select,
     index, linalg, loop, sort, padding, search, solve, spectral, leastsquares, powers, windows,
-    einsum, convolution, pool, grids, activations, user, usercall, random, custom,
+    einsum, convolution, pool, grids, activations, user, usercall, random, custom, sparse,
 )  # fmt: skip
 
 for _module in MODULES:
