@@ -56,6 +56,9 @@ from numgraph.ops import (
     compare as _compare,
 )
 from numgraph.ops import (
+    complexes as _complexes,
+)
+from numgraph.ops import (
     convolution as _convolution,
 )
 from numgraph.ops import (
@@ -138,6 +141,7 @@ from numgraph.ops import (
 )
 from numgraph.ops.activations import *
 from numgraph.ops.compare import *
+from numgraph.ops.complexes import *
 from numgraph.ops.convolution import *
 from numgraph.ops.create import *
 from numgraph.ops.custom import *
@@ -207,6 +211,7 @@ __all__ = [
 __all__ += _activations.__all__
 __all__ += _branches.__all__
 __all__ += _compare.__all__
+__all__ += _complexes.__all__
 __all__ += _convolution.__all__
 __all__ += _create.__all__
 __all__ += _custom.__all__

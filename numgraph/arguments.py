@@ -79,12 +79,12 @@ def as_array(value: Any, where: str, target: Variable | None = None) -> NDArray[
             f"{where}: this {_kind_of(value)} is no array of numbers: {str(error).split('. The')[0]}{about()}\n"
             "  fix: pass rows of the same length"
         ) from error
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biufc":
         what = _kind_of(value)
         if array.ndim and not isinstance(value, np.ndarray):
             what += f" with elements of dtype {array.dtype}"
         raise DtypeError(
-            f"{where}: got {what}, which is no array of real numbers or booleans{about()}\n"
+            f"{where}: got {what}, which is no array of numbers or booleans{about()}\n"
             "  fix: pass numbers of a supported dtype, all rows of the same length"
         )
     return array

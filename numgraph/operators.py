@@ -266,6 +266,24 @@ class Operators:
         return _call("transpose", self)
 
     @property
+    def real(self) -> Any:
+        """The real part."""
+        return _call("real", self)
+
+    @property
+    def imag(self) -> Any:
+        """The imaginary part; zeros where the numbers are real."""
+        return _call("imag", self)
+
+    def conj(self) -> Any:
+        """The conjugate."""
+        return _call("conj", self)
+
+    def conjugate(self) -> Any:
+        """The conjugate."""
+        return _call("conj", self)
+
+    @property
     def shape(self) -> Any:
         """A tuple of int64 scalars, one per axis; a known length is a constant."""
         return _call("shape", self)

@@ -259,9 +259,9 @@ def inner(a: Any, b: Any) -> Variable:
 
 
 def vdot(a: Any, b: Any) -> Variable:
-    """The sum of products of all elements of a and b."""
+    """The sum of products of all elements of a, conjugates of complex ones, and b."""
     x, y = as_operands(a, b)
-    return dot(f.flatten(x), f.flatten(y))
+    return dot(f.conj(f.flatten(x)), f.flatten(y))
 
 
 def matrix_dot(*matrices: Any) -> Variable:

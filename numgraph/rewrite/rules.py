@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import cmath
 
 from numgraph.ir import Node
 from numgraph.ops.compare import AND, NEQ
@@ -13,16 +13,17 @@ from numgraph.ops.shape import DIMSHUFFLE
 from numgraph.patterns import Bindings, Rule, rule
 from numgraph.rewrite.build import Builder
 from numgraph.rewrite.engine import fill_value
+from numgraph.types import DISCRETE, FLOATS
 
 
 def _plain_product(builder: Builder, bound: Bindings) -> bool:
     g, d = fill_value(bound["g"]), fill_value(bound["d"])
-    return (d is not None and math.isfinite(d)) or (g is not None and g != 0)
+    return (d is not None and cmath.isfinite(d)) or (g is not None and g != 0)
 
 
 def _plain_quotient(builder: Builder, bound: Bindings) -> bool:
     g, d = fill_value(bound["g"]), fill_value(bound["d"])
-    return (d is not None and d != 0 and not math.isnan(d)) or (g is not None and g != 0)
+    return (d is not None and d != 0 and not cmath.isnan(d)) or (g is not None and g != 0)
 
 
 def _build_chosen(builder: Builder, node: Node, bound: Bindings) -> Node | None:
@@ -96,7 +97,7 @@ def _build_product(builder: Builder, node: Node, bound: Bindings) -> Node | None
     """Products that BLAS does not do (integers) or does badly (a single row or column) as fused sums."""
     a, b = node.inputs
     thin = any(builder.graph.find(n) == 1 for n in node.dims[-2:])
-    if node.dtype in ("float32", "float64") and not (thin and len(node.dims) == 2):
+    if node.dtype in FLOATS and not (thin and len(node.dims) == 2):
         return None
     lead = tuple(range(len(node.dims) - 2))
     r, c = len(lead), len(lead) + 1
@@ -124,7 +125,7 @@ def _build_not_stretched(builder: Builder, node: Node, bound: Bindings) -> Node 
 
 
 def _integer(builder: Builder, bound: Bindings) -> bool:
-    return "float" not in bound["x"].dtype
+    return bound["x"].dtype in DISCRETE
 
 
 def _is_bool(builder: Builder, bound: Bindings) -> bool:
