@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from numgraph.errors import ArgumentShapeError, DtypeError, InputError
 from numgraph.graph import Variable, describe, label
-from numgraph.types import FLOATS, TensorType, is_lossless
+from numgraph.types import COMPLEX, FLOATS, TensorType, is_lossless
 
 
 def convert(
@@ -103,6 +103,11 @@ def check_lengths(array: NDArray[Any], type: TensorType, target: Variable) -> No
                 f"{label(target)}: axis {axis} has length {length} (shape {array.shape}), its type says {known}\n"
                 f"  {describe(target)}\n  fix: pass an array of that length, or declare the variable with None there"
             )
+
+
+def in_memory(array: NDArray[Any]) -> bool:
+    """Whether compiled code reads an argument from the array: scalars are words of a table, but for complex ones."""
+    return bool(array.ndim) or array.dtype.name in COMPLEX
 
 
 def _rounded(value: float, wanted: np.dtype[Any], target: Variable) -> NDArray[Any]:

@@ -41,8 +41,8 @@ from numgraph.ops import (
 )
 
 MODULES = (
-    bounds, elementwise, complexes, compare, special, ufuncs, reduce, statistics, nnet, create, shape, join, select, index,
-    linalg, loop, sort, padding, search, solve, spectral, leastsquares, powers, windows,
+    bounds, elementwise, complexes, compare, special, ufuncs, reduce, statistics, nnet, create, shape, join, select,
+    index, linalg, loop, sort, padding, search, solve, spectral, leastsquares, powers, windows,
     einsum, convolution, pool, grids, activations, user, usercall, random, custom,
 )  # fmt: skip
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from numgraph.arguments import in_memory
 from numgraph.config import config
 from numgraph.convention import DGEMM, FAILED_A, FAILED_B, GROW, HEADER, LAUNCH, SGEMM, THREADS
 from numgraph.errors import SizeError
@@ -27,7 +28,7 @@ from numgraph.runtime.threads import ready
 from numgraph.runtime.units import unit_address
 from numgraph.shared import SharedVariable
 from numgraph.target import CheckFailed
-from numgraph.types import COMPLEX, FLOATS
+from numgraph.types import FLOATS
 from numgraph.whole import WITHIN, Action, Disturbed, at_once
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ class NativeVariant:
     def fill(self, arguments: Sequence[Array]) -> None:
         """Write the arguments into the table."""
         for slot, array in zip(self.artifact.arguments, arguments, strict=True):
-            if array.ndim or array.dtype.name in COMPLEX:
+            if in_memory(array):
                 self.integers[slot] = id(array)
             elif array.dtype.name in FLOATS:
                 self.reals[slot] = float(array)
@@ -267,6 +268,6 @@ class NativeVariant:
 
 def _object(array: Array) -> Any:
     """What stands for an argument in the tuple of a call: the array, or the number as compiled code takes it."""
-    if array.ndim or array.dtype.name in COMPLEX:
+    if in_memory(array):
         return array
     return float(array) if array.dtype.name in FLOATS else int(array.astype(np.int64))
