@@ -15,7 +15,7 @@ from importlib import import_module as _import_module
 from pathlib import Path as _Path
 from typing import Any as _Any
 
-from numgraph import linalg, optim, random
+from numgraph import fft, linalg, optim, random
 from numgraph import tensor as _tensor
 from numgraph.checkout import find_kernels as _find_kernels
 from numgraph.config import config
@@ -203,7 +203,8 @@ __all__ = [
     "Function", "FunctionError", "GivensError", "GradientError", "In", "IndexOutOfRange", "IndexShapeError",
     "InputError", "Lop", "MatrixError", "MissingInputError", "NumgraphError", "OptionError", "Out", "PackageError",
     "RepeatedUpdateError", "Rop", "ShapeError", "SharedVariable", "Subgraph", "TensorType", "UnusedInputError",
-    "UpdateError", "ValueOverflowError", "Variable", "__version__", "clone", "config", "debugprint", "function", "grad",
+    "UpdateError", "ValueOverflowError", "Variable", "__version__", "clone", "config", "debugprint", "fft", "function",
+    "grad",
     "hessian", "hessian_vector_product", "jacobian", "linalg", "load", "minimize", "optim", "pprint", "random", "save",
     "shared", "subgraph", "vectorize",
 ]  # fmt: skip

@@ -124,8 +124,9 @@ class Kernel:
     passed behind the sizes. Then the function returns a status: 0, the number of the first matrix (from 1) with which
     what `fails` says is wrong, or -1 if there was no memory. on_thread: the function for one thread of a grid, which
     has no routines; "" where it is that same one, and none where there are routines. own: bytes of memory that it works
-    in, with matrix products. Then threads divide the rows of the result: it is passed, behind the sizes, the address of
-    the product, the first row and the end, and the memory's address; and it is compiled once, for all functions.
+    in, with matrix products; or `(*sizes) -> bytes`, without products. Then threads divide the rows of the result: it
+    is passed, behind the sizes, the address of the product if it has any, the first row and the end, and the memory's
+    address; and it is compiled once, for all functions. Of complex numbers it is passed the parts.
     multiplications: the positions of the sizes whose product says how many multiply-adds these are.
     """
 
@@ -137,7 +138,7 @@ class Kernel:
     routines: tuple[str, ...] = ()
     fails: str = ""
     on_thread: str = ""
-    own: int = 0
+    own: int | Callable[..., Any] = 0
     multiplications: tuple[int, ...] = ()
 
 

@@ -70,7 +70,8 @@ def _no_numpy(function: Any, variable: Any, method: str = "", options: bool = Fa
     name = (_named(function) or function.__name__) + method
     shown = f"np.{name}" if _named(function) else name
     there = "" if method else _same_function(function)
-    if name.startswith("linalg.") and name not in _OTHERWISE and name.removeprefix("linalg.") in FUNCTIONS:
+    place, _, bare = name.rpartition(".")
+    if place in ("linalg", "fft") and name not in _OTHERWISE and bare in FUNCTIONS:
         there = name
     otherwise = _OTHERWISE.get(name, f"numgraph has no {'such function' if '.' in name else 'function of that name'}")
     instead = f"use ng.{there}" if there else otherwise

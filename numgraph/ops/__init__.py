@@ -14,6 +14,7 @@ from numgraph.ops import (
     custom,
     einsum,
     elementwise,
+    fourier,
     grids,
     index,
     join,
@@ -42,7 +43,7 @@ from numgraph.ops import (
 
 MODULES = (
     bounds, elementwise, complexes, compare, special, ufuncs, reduce, statistics, nnet, create, shape, join, select,
-    index, linalg, loop, sort, padding, search, solve, spectral, leastsquares, powers, windows,
+    index, linalg, loop, sort, padding, search, solve, spectral, leastsquares, powers, windows, fourier,
     einsum, convolution, pool, grids, activations, user, usercall, random, custom,
 )  # fmt: skip
 
