@@ -1,12 +1,12 @@
 """Discrete Fourier transforms of a few numbers at once, in vectors: what the passes of `fourier` are made of.
 
 A block of complex numbers is its real parts, and behind them, `size` elements on, its imaginary parts. A butterfly of
-radix r takes r vectors of numbers of one block, which begin at `source` and are `step` apart, and leaves their transform
-in another block, from `target` on and `width` apart. Number k is multiplied by root k * turn of a table, which is a
-block, too, of `count` numbers: exp(-2 pi i j / count).
+radix r takes r vectors of numbers of one block, which begin at `source` and are `step` apart, and leaves their
+transform in another block, from `target` on and `width` apart. Number k is multiplied by root k * turn of a table,
+which is a block, too, of `count` numbers: exp(-2 pi i j / count).
 
-Sources: C. Van Loan, Computational Frameworks for the Fast Fourier Transform (1992), sections 1.7 and 2.4; R. Singleton,
-An algorithm for computing the mixed radix fast Fourier transform (1969), for odd radices.
+Sources: C. Van Loan, Computational Frameworks for the Fast Fourier Transform (1992), sections 1.7 and 2.4;
+R. Singleton, An algorithm for computing the mixed radix fast Fourier transform (1969), for odd radices.
 """
 
 import math

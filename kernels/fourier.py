@@ -1,17 +1,20 @@
 """Discrete Fourier transforms of any length along an axis, for complex and real numbers.
 
-A length whose primes are at most 13 goes through passes of butterflies (Stockham's order, in which nothing is permuted):
-the lanes of vectors are lines side by side. Another one is a convolution of a length that has such primes (Bluestein).
-Long lines, and those that stand alone, are matrices whose columns and rows are transformed, with a product between, so
-that there are lines for all lanes and what is worked on stays in the cache (Cooley and Tukey; Bailey). Real lines of even
-length are complex ones of half of it. Only exp(-2 pi i k / n) is computed: the inverse exchanges real and imaginary parts.
+A length whose primes are at most 13 goes through passes of butterflies (in Stockham's order nothing is permuted): the
+lanes of vectors are lines side by side. Another one is a convolution of a length that has such primes (Bluestein). Long
+lines, and those that stand alone, are matrices whose columns and rows are transformed, with a product between, so that
+there are lines for all lanes and what is worked on stays in the cache (Cooley and Tukey; Bailey). Real lines of even
+length are complex ones of half of it. Only exp(-2 pi i k / n) is computed: the inverse exchanges real and imaginary
+parts.
 
-Arrays are pointers to parts of numbers in C order: of complex ones real and imaginary parts, one after the other. `outer`
-stacks of `inner` lines each have their elements `inner` apart. Blocks as in `butterflies`. scale: 0 for sums as they are,
-1 divides by the length of the real or complex line, 2 by its root. begin, end: which stacks. memory: `bytes_of` of them.
+Arrays are pointers to parts of numbers in C order: of complex ones real and imaginary parts, one after the other.
+`outer` stacks of `inner` lines each have their elements `inner` apart. Blocks are those of `butterflies`. scale: 0 for
+sums as they are, 1 divides by the length of the line, 2 by its root. begin, end: which stacks. memory: as many bytes as
+`numgraph.ops.fourier.bytes_of` says.
 
 Sources: C. Van Loan, Computational Frameworks for the Fast Fourier Transform (1992); L. Bluestein, A linear filtering
-approach to the computation of discrete Fourier transform (1970); D. Bailey, FFTs in external or hierarchical memory (1990).
+approach to the computation of discrete Fourier transform (1970); D. Bailey, FFTs in external or hierarchical memory
+(1990).
 """
 
 import math

@@ -29,7 +29,7 @@ _ABSENT = (
     ("nlinalg slinalg", "linear algebra stands in ng.linalg, under NumPy's names, and in numgraph itself"),
     (
         "eig eigvals",
-        "there are no complex numbers, which eigenvalues of general matrices are: use ng.eigh for symmetric ones",
+        "there are no eigenvalues of general matrices: use ng.eigh for symmetric ones",
     ),
     ("jacrev jacfwd", "use ng.jacobian(y, x)"),
     ("vjp", "use ng.Lop(y, x, v)"),

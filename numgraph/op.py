@@ -180,6 +180,7 @@ class Op:
     form, see `vectorizing`.
     show: `(*syntax trees of the operands, **attrs) -> syntax tree`, how formulas write it (`x[a:b]`); None: as a call.
     complex: whether it is defined for complex numbers; None: by the form, those that move elements and products are.
+        Where it is True and `dtypes` has floats, tests take complex numbers, too.
     says: what messages call it where users know it by another name.
     user: for an op that calls a user's function, that function: the op is no row of the table then. converts: whether
     what it returns is converted to the result's dtype. raises: whether a call may end with an exception; so may all
@@ -246,6 +247,8 @@ class Op:
             raise ValueError(f"op {self.name}: form {forms[0]} needs a shape rule")
         if self.scalar:
             object.__setattr__(self, "tree", _parse(self.name, self.args, self.scalar))
+        if self.complex and "float64" in self.dtypes and not self.conversion:
+            object.__setattr__(self, "dtypes", tuple(dict.fromkeys((*self.dtypes, *COMPLEX))))
         if self.complex is None:
             object.__setattr__(self, "complex", self.form in ("element", "scatter", "reshape", "product", "loop"))
         if self.kernel is not None and self.kernel.routines:

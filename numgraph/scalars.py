@@ -76,6 +76,14 @@ def ndtri(p: Any) -> Any:
     return special.ndtri(p)
 
 
+def made(x: Any, y: Any) -> Any:
+    """x + y * 1j, each part as it is: products with 1j would make NaN of infinities."""
+    x, y = np.broadcast_arrays(x, y)
+    found = np.empty(x.shape, np.result_type(x, y, np.complex64))
+    found.real, found.imag = x, y
+    return found
+
+
 SCALAR_FUNCTIONS: dict[str, ScalarFunction] = {
     row.name: row
     for row in (
@@ -105,7 +113,7 @@ SCALAR_FUNCTIONS: dict[str, ScalarFunction] = {
         ScalarFunction("angle", np.angle, complex="real"),
         ScalarFunction("unit", np.sign, complex="same"),
         ScalarFunction("quotient", np.true_divide, complex="same"),
-        ScalarFunction("made", lambda x, y: x + 1j * y),
+        ScalarFunction("made", made),
         # roots, exponentials, logarithms
         ScalarFunction("sqrt", np.sqrt, "math.sqrt", inline=True, complex="same"),
         ScalarFunction("exp", np.exp, "math.exp", vector="vectormath", complex="same"),

@@ -15,6 +15,7 @@ from numgraph.graph import Variable, apply, as_operands, as_variable, elementwis
 from numgraph.op import OPS, Op, floating, same
 from numgraph.op import real as parts
 from numgraph.ops.define import f
+from numgraph.scalars import SCALAR_FUNCTIONS
 from numgraph.types import BOOL, COMPLEX, DISCRETE, complex_of, promote
 
 __all__ = ["angle", "complex", "complex_from_polar", "conj", "conjugate", "imag", "real"]
@@ -66,16 +67,8 @@ def _made_grad(g: Variable, out: Variable, x: Variable, y: Variable) -> tuple[An
     return real(g), f.neg(imag(g))
 
 
-Op("complex", ("x", "y"), "x + y * 1j.", lambda dtypes: complex_of(promote(dtypes)), lambda x, y: _joined(x, y),
+Op("complex", ("x", "y"), "x + y * 1j.", lambda dtypes: complex_of(promote(dtypes)), SCALAR_FUNCTIONS["made"].numpy,
    _made_grad, scalar="made(x, y)", dtypes=("float32", "float64"))  # fmt: skip
-
-
-def _joined(x: Any, y: Any) -> Any:
-    """x + y * 1j, each part as it is: products with 1j would make NaN of infinities."""
-    x, y = np.broadcast_arrays(x, y)
-    found = np.empty(x.shape, np.result_type(x, y, np.complex64))
-    found.real, found.imag = x, y
-    return found
 
 
 def real(x: Any) -> Variable:

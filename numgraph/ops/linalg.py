@@ -65,6 +65,7 @@ Op(
     checks=(Check("equal", lambda a, b: [(a.shape[1], b.shape[0])], INNER),),
     samples=lambda: [([_matrix(2, 3), _matrix(3, 4)], {})],
     cost=10,
+    complex=True,
     says="dot",
 )
 
@@ -85,6 +86,7 @@ Op(
     ),
     samples=lambda: [([_matrix(2, 3, 4), _matrix(3, 2, 4)], {})],
     cost=10,
+    complex=True,
 )
 
 
