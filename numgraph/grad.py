@@ -122,9 +122,9 @@ def check_cost(cost: Any) -> None:
             f"  {describe(cost)}\n  fix: use .sum() or .mean() on it"
         )
     if cost.type.dtype not in FLOATS:
+        fix = "take .real of it, or abs" if cost.type.dtype in COMPLEX else "use .astype('float64') on it"
         raise GradientError(
-            f"grad: the cost must be a float, and {label(cost)} is {cost.type.dtype}\n"
-            f"  {describe(cost)}\n  fix: use .astype('float64') on it"
+            f"grad: the cost must be a float, and {label(cost)} is {cost.type.dtype}\n  {describe(cost)}\n  fix: {fix}"
         )
 
 

@@ -316,7 +316,7 @@ def unbroadcast(like: Any, g: Any) -> Variable:
         raise ShapeError(f"unbroadcast: {describe(v)} has fewer axes than {describe(b)}")
     pairs = list(zip(b.type.shape, v.type.shape[extra:], strict=True))
     if [n for n, m in pairs if n is None and m != 1]:
-        return apply(OPS["unbroadcast"], [f.cast(f.zeros_like(b), v.type.dtype), v], mode="add")
+        return apply(OPS["unbroadcast"], [f.cast(f.zeros_like(f.real(b)), v.type.dtype), v], mode="add")
     ones = tuple(k + extra for k, (n, m) in enumerate(pairs) if n == 1 and m != 1)
     v = sum(v, ones, keepdims=True) if ones else v
     return sum(v, tuple(range(extra))) if extra else v
