@@ -13,7 +13,6 @@ from numgraph.errors import ArgumentShapeError, DtypeError, InputError
 from numgraph.graph import Variable, describe, label
 from numgraph.types import COMPLEX, FLOATS, TensorType, is_lossless
 
-
 # Python's numbers that scalars of a dtype take, though they may be rounded.
 _ROUNDED: dict[str, tuple[type, ...]] = {dtype: (float,) for dtype in FLOATS} | {
     dtype: (float, complex) for dtype in COMPLEX

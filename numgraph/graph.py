@@ -26,6 +26,7 @@ from numgraph.types import (
     DISCRETE,
     DTYPES,
     INEXACT,
+    OF_PARTS,
     Shape,
     TensorType,
     check_dtype,
@@ -230,7 +231,7 @@ def infer_type(op: Op, inputs: Sequence[Variable], attrs: Attrs) -> TensorType:
     if not op.complex:
         for v in inputs:
             if v.type.dtype in COMPLEX:
-                raise DtypeError(_not_complex(op, v))
+                raise DtypeError(f"{op.title} is not defined for complex numbers\n  {describe(v)}\n{OF_PARTS}")
     dtype = attrs.get("dtype")
     if dtype is None:
         assert op.dtype is not None, op.name
@@ -241,13 +242,6 @@ def infer_type(op: Op, inputs: Sequence[Variable], attrs: Attrs) -> TensorType:
     if op.reduce is not None:
         return TensorType(dtype, reduced_shape(inputs[0].type.shape, attrs["axis"], attrs["keepdims"]))
     return TensorType(dtype, broadcast_types(op.name, inputs))
-
-
-def _not_complex(op: Op, operand: Variable) -> str:
-    return (
-        f"{op.title} is not defined for complex numbers\n  {describe(operand)}\n"
-        "  fix: use x.real, x.imag, ng.abs(x) or ng.angle(x), which are real"
-    )
 
 
 def reduced_shape(shape: Shape, axes: Sequence[int], keepdims: bool) -> Shape:

@@ -24,7 +24,7 @@ class ScalarFunction:
     the one for integers and bools, where it is another. vector: the file of `kernels` that has it for SIMD loops, as
     name_f32 and name_f64. grid: the same for kernels of a device, or "math". wide: Numba has it for float64 only.
     complex: what `kernels.complexes` has for complex
-    numbers returns: "same", such a number, "real", a part, or "bool"; "" where there is none. inline: it is a few
+    numbers returns: "same", such a number, "part", a float, or "bool"; "" where there is none. inline: it is a few
     instructions and calls no library. operator: Python's, with which formulas write it.
     """
 
@@ -87,7 +87,7 @@ def made(x: Any, y: Any) -> Any:
 SCALAR_FUNCTIONS: dict[str, ScalarFunction] = {
     row.name: row
     for row in (
-        ScalarFunction("abs", np.abs, "abs", "abs", inline=True, complex="real"),
+        ScalarFunction("abs", np.abs, "abs", "abs", inline=True, complex="part"),
         ScalarFunction("minimum", np.minimum, "minimum", "minimum", inline=True),
         ScalarFunction("maximum", np.maximum, "maximum", "maximum", inline=True),
         ScalarFunction("where", np.where, written="y if x else z", inline=True),
@@ -107,11 +107,11 @@ SCALAR_FUNCTIONS: dict[str, ScalarFunction] = {
         ScalarFunction("trunc", np.trunc, "np.trunc", grid="cuda.scalar", inline=True),
         ScalarFunction("rint", np.rint, "np.rint", grid="cuda.scalar", inline=True),
         # complex numbers; of two floats `made` is defined for complex numbers whose parts they are
-        ScalarFunction("real", np.real, written="x", complex="real"),
-        ScalarFunction("imag", np.imag, complex="real"),
+        ScalarFunction("real", np.real, written="x", complex="part"),
+        ScalarFunction("imag", np.imag, written="0.0", complex="part"),
         ScalarFunction("conj", np.conj, written="x", complex="same"),
-        ScalarFunction("angle", np.angle, complex="real"),
-        ScalarFunction("unit", np.sign, complex="same"),
+        ScalarFunction("angle", np.angle, written="atan2(0.0, x)", complex="part"),
+        ScalarFunction("unit", np.sign, written="where(x > 0.0, 1.0, where(x < 0.0, -1.0, x))", complex="same"),
         ScalarFunction("quotient", np.true_divide, complex="same"),
         ScalarFunction("made", made),
         # roots, exponentials, logarithms

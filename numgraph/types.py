@@ -25,6 +25,8 @@ INEXACT = (*FLOATS, *COMPLEX)
 WIDER = {"float32": "float64", "complex64": "complex128"}
 
 Shape = tuple[int | None, ...]
+# What messages advise where complex numbers are refused.
+OF_PARTS = "  fix: use x.real, x.imag, ng.abs(x) or ng.angle(x), which are real"
 
 
 def check_dtype(dtype: Any) -> str:

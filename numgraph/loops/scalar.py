@@ -86,7 +86,7 @@ _COMPARE: dict[type[ast.cmpop], str] = {
 
 
 # What functions of complex numbers return, by the dtype of these.
-_RESULTS: dict[str, Callable[[str], str]] = {"same": str, "real": real_of, "bool": lambda dtype: "bool"}
+_RESULTS: dict[str, Callable[[str], str]] = {"same": str, "part": real_of, "bool": lambda dtype: "bool"}
 
 
 class Former:

@@ -47,8 +47,7 @@ class Layout:
         self.arrays: dict[str, int] = {}
         self.routines: dict[str, int] = {}
         self.units: dict[tuple[str, str, int], int] = {}
-        # the dtypes of which some call matrix products
-        self.multiplying: set[str] = set()
+        self.multiplying: set[str] = set()  # the dtypes of which some call matrix products
         # lengths of outputs and fresh arrays: -1 - n for a number, else the slot that holds it
         self.made: dict[tuple[str, int], list[int]] = {}
         # the stage before which an output or fresh array is made: the first whose plan knows its lengths

@@ -15,7 +15,7 @@ from numgraph.ops import formula
 from numgraph.ops.define import ZERO, f
 from numgraph.ops.elementwise import share_of
 from numgraph.scalars import SCALAR_FUNCTIONS, each
-from numgraph.types import COMPLEX, DISCRETE, FLOATS, INTEGERS, check_dtype
+from numgraph.types import COMPLEX, DISCRETE, FLOATS, INTEGERS, OF_PARTS, check_dtype
 
 __all__ = [
     "cast", "consider_constant", "copysign", "digamma", "disconnected_grad", "erf", "erfc", "gammaln", "grad_clip",
@@ -207,10 +207,7 @@ def cast(x: Any, dtype: Any) -> Variable:
         dtype = config.floatX
     name = check_dtype(dtype)
     if v.type.dtype in COMPLEX and name not in (*COMPLEX, "bool"):
-        raise DtypeError(
-            f"cast: complex numbers have no one {name}\n  {describe(v)}\n"
-            "  fix: use x.real, x.imag, ng.abs(x) or ng.angle(x), which are real"
-        )
+        raise DtypeError(f"cast: complex numbers have no one {name}\n  {describe(v)}\n{OF_PARTS}")
     return v if v.type.dtype == name else apply(CAST, [v], dtype=name)
 
 

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "numgraph"
 # Imports within functions count too.
 LAYERS = """
     checkout errors config text absent whole pickled source userfunctions lengths.dims types randoms scalars op
-    operators graph storage arguments shared saving ops linalg tensor random patterns substitution stable formula
+    operators graph storage arguments shared saving ops linalg fft tensor random patterns substitution stable formula
     givens updates reach subgraphs scanning vectorizing grad jacobians optim reference program prints binder
     printing explain.explanation inspector.record passes cache fingerprint convention lengths.rules traits ir
     lengths elements rewrite schedule loops emit processor lower target runtime explain cuda compile cuda.passes
