@@ -155,11 +155,135 @@ def _root(builder, table, count, where, kind):
     """A root of the table in all lanes."""
     found = []
     for at in (where, builder.add(where, count)):
-        number = builder.load(builder.gep(table, [at]))
-        vector = builder.insert_element(ir.Constant(kind, ir.Undefined), number, ir.IntType(32)(0))
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), kind.count), [0] * kind.count)
-        found.append(builder.shuffle_vector(vector, ir.Constant(kind, ir.Undefined), zeros))
+        found.append(_everywhere(builder, builder.load(builder.gep(table, [at])), kind))
     return tuple(found)
+
+
+def _shuffled(builder, a, b, mask):
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(mask)), list(mask)))
+
+
+def _turned(builder, rows):
+    """A square of as many vectors as lanes, transposed: blocks of 1, 2, 4 are exchanged."""
+    lanes, step = len(rows), 1
+    while step < lanes:
+        found = list(rows)
+        for k in range(lanes):
+            if k & step:
+                continue
+            low = [j if not j & step else lanes + j - step for j in range(lanes)]
+            high = [j + step if not j & step else lanes + j for j in range(lanes)]
+            found[k] = _shuffled(builder, rows[k], rows[k + step], low)
+            found[k + step] = _shuffled(builder, rows[k], rows[k + step], high)
+        rows, step = found, 2 * step
+    return rows
+
+
+class _Numbers(_Block):
+    """Vectors of an array with real and imaginary parts one after the other."""
+
+    def __init__(self, builder, pointer):
+        super().__init__(builder, pointer, ir.IntType(64)(0))
+        self.size = ir.IntType(64)(self.kind.count)
+
+    def take(self, at):
+        """As many numbers as lanes, as (real parts, imaginary parts)."""
+        a, b = self.load(at)
+        lanes = self.kind.count
+        return tuple(_shuffled(self.builder, a, b, range(k, 2 * lanes, 2)) for k in (0, 1))
+
+    def give(self, at, value):
+        """The reverse of `take`."""
+        lanes = self.kind.count
+        order = [j // 2 + lanes * (j % 2) for j in range(2 * lanes)]
+        self.store(at, [_shuffled(self.builder, *value, part) for part in (order[:lanes], order[lanes:])])
+
+
+def _take(builder, x, k, a, real, imag):
+    block = _Block(builder, a, builder.sub(imag, real))
+    block.store(real, _Numbers(builder, x).take(k))
+
+
+def _give(builder, x, k, a, real, imag, factor):
+    value = _Block(builder, a, builder.sub(imag, real)).load(real)
+    scale = _everywhere(builder, factor, value[0].type)
+    _Numbers(builder, x).give(k, [builder.fmul(part, scale) for part in value])
+
+
+def _take_rows(builder, x, k, step, a, real, imag):
+    numbers, block = _Numbers(builder, x), _Block(builder, a, builder.sub(imag, real))
+    lanes = block.kind.count
+    found = [numbers.take(builder.add(k, builder.mul(step, ir.IntType(64)(row)))) for row in range(lanes)]
+    columns = [_turned(builder, [row[part] for row in found]) for part in (0, 1)]
+    for j in range(lanes):
+        block.store(builder.add(real, ir.IntType(64)(lanes * j)), [part[j] for part in columns])
+
+
+def _give_rows(builder, x, k, step, a, real, imag, factor):
+    numbers, block = _Numbers(builder, x), _Block(builder, a, builder.sub(imag, real))
+    lanes = block.kind.count
+    found = [block.load(builder.add(real, ir.IntType(64)(lanes * j))) for j in range(lanes)]
+    scale = _everywhere(builder, factor, block.kind)
+    rows = [_turned(builder, [builder.fmul(column[part], scale) for column in found]) for part in (0, 1)]
+    for row in range(lanes):
+        where = builder.add(k, builder.mul(step, ir.IntType(64)(row)))
+        numbers.give(where, [part[row] for part in rows])
+
+
+def _take_square(builder, x, k, step, a, at):
+    """Of real numbers: rows of x become columns of a."""
+    source, target = _Block(builder, x, step), _Block(builder, a, step)
+    lanes = source.kind.count
+    places = [builder.add(k, builder.mul(step, ir.IntType(64)(row))) for row in range(lanes)]
+    rows = [builder.load(source.places(place)[0], align=source.align) for place in places]
+    for j, column in enumerate(_turned(builder, rows)):
+        where = builder.add(at, ir.IntType(64)(lanes * j))
+        builder.store(column, target.places(where)[0], align=target.align)
+
+
+def _everywhere(builder, number, kind):
+    if number.type != kind.element:
+        number = builder.fptrunc(number, kind.element)
+    vector = builder.insert_element(ir.Constant(kind, ir.Undefined), number, ir.IntType(32)(0))
+    return _shuffled(builder, vector, ir.Constant(kind, ir.Undefined), [0] * kind.count)
+
+
+def _move(builder, x, k, a, at):
+    source, target = _Block(builder, x, k), _Block(builder, a, k)
+    value = builder.load(source.places(k)[0], align=source.align)
+    builder.store(value, target.places(at)[0], align=target.align)
+
+
+def _split(builder, b, size, here, far, y, others, to, w, count, k):
+    block = _Block(builder, b, size)
+    c = _Sums(builder, block.kind)
+    number, other = block.load(here), block.load(far)
+    other = other[0], builder.fneg(other[1])
+    odd = c.times(c.turned(c.sub(number, other)), _root(builder, w, count, k, block.kind))
+    _Block(builder, y, others).store(to, c.add(c.add(number, other), odd))
+
+
+def _join(builder, y, others, here, far, a, size, to, w, count, k):
+    block = _Block(builder, y, others)
+    c = _Sums(builder, block.kind)
+    number, other = block.load(here), block.load(far)
+    other = other[0], builder.fneg(other[1])
+    root = _root(builder, w, count, k, block.kind)
+    odd = c.turned(c.times(c.sub(number, other), (root[0], builder.fneg(root[1]))))
+    real, imag = c.sub(c.add(number, other), odd)
+    _Block(builder, a, size).store(to, (imag, real))
+
+
+def _twist(builder, b, size, at, y, others, to, w, count, k, step):
+    block = _Block(builder, b, size)
+    c = _Sums(builder, block.kind)
+    roots = [ir.Constant(block.kind, ir.Undefined)] * 2
+    for lane in range(block.kind.count):
+        for part, where in enumerate((k, builder.add(k, count))):
+            number = builder.load(builder.gep(w, [where]))
+            roots[part] = builder.insert_element(roots[part], number, ir.IntType(32)(lane))
+        k = builder.add(k, step)
+    _Block(builder, y, others).store(to, c.times(block.load(at), roots))
 
 
 def _lanes(builder, x):
@@ -171,3 +295,23 @@ lanes_of = wrapped("lanes_of", Primitive(_lanes, ("pointer",), "int64", "Lanes o
 butterfly_2, butterfly_3, butterfly_4, butterfly_5 = (wrapped(f"butterfly_{r}", _butterfly(r)) for r in (2, 3, 4, 5))
 butterfly_7, butterfly_8, butterfly_11 = (wrapped(f"butterfly_{r}", _butterfly(r)) for r in (7, 8, 11))
 butterfly_13 = wrapped("butterfly_13", _butterfly(13))
+
+_PLACES = ("pointer", "int64", "pointer", "int64", "int64")
+_ROWS = ("pointer", "int64", "int64", "pointer", "int64", "int64")
+# (x, k, a, real, imag): as many numbers as lanes, from element k of an array on, to or from a block: from `real` on,
+# and from `imag` on. Rows are as many as lanes, `step` elements apart in the array; their first numbers go side by side.
+take = wrapped("take", Primitive(_take, _PLACES, "void", "Numbers of an array become some of a block."))
+give = wrapped("give", Primitive(_give, (*_PLACES, "float64"), "void", "The reverse of `take`, times a number."))
+take_rows = wrapped("take_rows", Primitive(_take_rows, _ROWS, "void", "Numbers of several rows become columns."))
+give_rows = wrapped("give_rows", Primitive(_give_rows, (*_ROWS, "float64"), "void", "Columns of a block become rows."))
+# of parts alone, from x[k] on to a[at] on
+_PARTS = ("pointer", "int64", "int64", "pointer", "int64")
+take_square = wrapped("take_square", Primitive(_take_square, _PARTS, "void", "As `take_rows`, (x, k, step, a, at)."))
+move = wrapped("move", Primitive(_move, ("pointer", "int64", "pointer", "int64"), "void", "As `take`, (x, k, a, at)."))
+_PAIR = ("pointer", "int64", "int64", "int64", "pointer", "int64", "int64", "pointer", "int64", "int64")
+# (block, size, here, far, other block, its size, to, roots, count, k), for numbers as far from both ends
+split = wrapped("split", Primitive(_split, _PAIR, "void", "A number of a real line's transform, doubled, of two."))
+join = wrapped("join", Primitive(_join, _PAIR, "void", "The reverse, with real and imaginary parts exchanged."))
+_TWIST = ("pointer", "int64", "int64", "pointer", "int64", "int64", "pointer", "int64", "int64", "int64")
+# (block, size, at, other block, its size, to, roots, count, k, step): numbers times roots k, k + step, ...
+twist = wrapped("twist", Primitive(_twist, _TWIST, "void", "Numbers times roots that are `step` apart."))

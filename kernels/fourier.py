@@ -20,378 +20,9 @@ approach to the computation of discrete Fourier transform (1970); D. Bailey, FFT
 import math
 
 from numba.extending import register_jitable
-from numgraph.kernels.butterflies import (
-    butterfly_2,
-    butterfly_3,
-    butterfly_4,
-    butterfly_5,
-    butterfly_7,
-    butterfly_8,
-    butterfly_11,
-    butterfly_13,
-    lanes_of,
-)
-from numgraph.kernels.foreign import at, place
-from numgraph.kernels.support import f64
-
-# Numbers in a line from which on it is a matrix.
-_LONG = 4096
-_TURN = 6.283185307179586
-
-
-# ------------------------------------------------------------------------------------------------------------- lengths
-
-
-@register_jitable
-def _radix(n):
-    """What a pass over lines of n numbers divides them by; 0 where n has a larger prime."""
-    if n % 8 == 0 and n != 16:
-        return 8
-    if n % 4 == 0:
-        return 4
-    if n % 2 == 0:
-        return 2
-    if n % 3 == 0:
-        return 3
-    if n % 5 == 0:
-        return 5
-    if n % 7 == 0:
-        return 7
-    if n % 11 == 0:
-        return 11
-    return 13 if n % 13 == 0 else 0
-
-
-@register_jitable
-def _is_smooth(n):
-    """Whether all primes of n are at most 13."""
-    left = n
-    radix = _radix(left)
-    while left > 1 and radix > 0:
-        left = left // radix
-        radix = _radix(left)
-    return left <= 1
-
-
-@register_jitable
-def _padded(n):
-    """The length of the convolution for n: the first from 2 n - 1 on without large primes."""
-    m = max(2 * n - 1, 1)
-    while not _is_smooth(m):
-        m += 1
-    return m
-
-
-@register_jitable
-def _rows_of(n):
-    """The largest divisor of n up to its root."""
-    found = 1
-    k = 2
-    while k * k <= n:
-        if n % k == 0:
-            found = k
-        k += 1
-    return found
-
-
-# --------------------------------------------------------------------------------------------------------------- roots
-
-
-@register_jitable
-def _cosine(k, n):
-    """cos(2 pi k / n) for 0 <= k < n, by an angle of an eighth of a turn at most."""
-    eighths = 8 * k
-    if eighths > 4 * n:
-        eighths = 8 * n - eighths
-    # cos(pi - x) is -cos(x), cos(pi / 2 - x) is sin(x)
-    sign = 1.0
-    if eighths > 2 * n:
-        eighths = 4 * n - eighths
-        sign = -1.0
-    if eighths > n:
-        return sign * math.sin(_TURN * (2 * n - eighths) / (8 * n))
-    return sign * math.cos(_TURN * eighths / (8 * n))
-
-
-@register_jitable
-def _sine(k, n):
-    """sin(2 pi k / n) for 0 <= k < n."""
-    quarter = 4 * k - n
-    # cos(x - pi / 2)
-    return _cosine(quarter if quarter >= 0 else quarter + 4 * n, 4 * n)
-
-
-@register_jitable
-def _roots(like, table, n):
-    """A table of exp(-2 pi i k / n), for all k below n: products of two roots of fewer."""
-    w = at(like, table)
-    few = 1
-    while few * few < n:
-        few += 1
-    # behind the table, in float64
-    fine = f64(place(w, 2 * n))
-    for k in range(few):
-        fine[2 * k], fine[2 * k + 1] = _cosine(k, n), -_sine(k, n)
-    begin = 0
-    while begin < n:
-        c, s = _cosine(begin, n), -_sine(begin, n)
-        for k in range(min(few, n - begin)):
-            x, y = fine[2 * k], fine[2 * k + 1]
-            w[begin + k] = c * x - s * y
-            w[n + begin + k] = c * y + s * x
-        begin += few
-
-
-# -------------------------------------------------------------------------------------------------------------- passes
-
-
-@register_jitable
-def _pass_of_eight(x, y, size, m, width, w, count, turn, lanes):
-    for p in range(m):
-        for q in range(0, width, lanes):
-            butterfly_8(x, y, size, q + width * p, width * m, q + width * 8 * p, width, w, count, p * turn)
-
-
-@register_jitable
-def _pass_of_four(x, y, size, m, width, w, count, turn, lanes):
-    for p in range(m):
-        for q in range(0, width, lanes):
-            butterfly_4(x, y, size, q + width * p, width * m, q + width * 4 * p, width, w, count, p * turn)
-
-
-@register_jitable
-def _pass_of_two(x, y, size, m, width, w, count, turn, lanes):
-    for p in range(m):
-        for q in range(0, width, lanes):
-            butterfly_2(x, y, size, q + width * p, width * m, q + width * 2 * p, width, w, count, p * turn)
-
-
-@register_jitable
-def _pass_of_three(x, y, size, m, width, w, count, turn, lanes):
-    for p in range(m):
-        for q in range(0, width, lanes):
-            butterfly_3(x, y, size, q + width * p, width * m, q + width * 3 * p, width, w, count, p * turn)
-
-
-@register_jitable
-def _pass_of_five(x, y, size, m, width, w, count, turn, lanes):
-    for p in range(m):
-        for q in range(0, width, lanes):
-            butterfly_5(x, y, size, q + width * p, width * m, q + width * 5 * p, width, w, count, p * turn)
-
-
-@register_jitable
-def _pass_of_more(radix, x, y, size, m, width, w, count, turn, lanes):
-    for p in range(m):
-        for q in range(0, width, lanes):
-            source, target = q + width * p, q + width * radix * p
-            if radix == 7:
-                butterfly_7(x, y, size, source, width * m, target, width, w, count, p * turn)
-            elif radix == 11:
-                butterfly_11(x, y, size, source, width * m, target, width, w, count, p * turn)
-            else:
-                butterfly_13(x, y, size, source, width * m, target, width, w, count, p * turn)
-
-
-@register_jitable
-def _passes(like, block, other, n, table, count):
-    """Transform blocks of n vectors; two blocks take turns, and the address of the last one is returned. The table has
-    `count` roots, a multiple of n."""
-    lanes = lanes_of(like)
-    w, size, left, width = at(like, table), n * lanes, n, lanes
-    while left > 1:
-        x, y, radix = at(like, block), at(like, other), _radix(left)
-        m, turn = left // radix, count // left
-        if radix == 8:
-            _pass_of_eight(x, y, size, m, width, w, count, turn, lanes)
-        elif radix == 4:
-            _pass_of_four(x, y, size, m, width, w, count, turn, lanes)
-        elif radix == 2:
-            _pass_of_two(x, y, size, m, width, w, count, turn, lanes)
-        elif radix == 3:
-            _pass_of_three(x, y, size, m, width, w, count, turn, lanes)
-        elif radix == 5:
-            _pass_of_five(x, y, size, m, width, w, count, turn, lanes)
-        else:
-            _pass_of_more(radix, x, y, size, m, width, w, count, turn, lanes)
-        kept = block
-        block = other
-        other = kept
-        width, left = width * radix, m
-    return block
-
-
-# ---------------------------------------------------------------------------------------------------------- long lines
-
-
-@register_jitable
-def _columns_of_matrix(like, block, other, rows, columns, table, count, work):
-    """Of one line in `block`, a matrix, transform the columns, and multiply by roots; the result is in `other`."""
-    lanes = lanes_of(like)
-    x, y, w, n = at(like, block), at(like, other), at(like, table), rows * columns
-    a, size, unit = at(like, work), rows * lanes, count // n
-    for c in range(0, columns, lanes):
-        there = min(lanes, columns - c)
-        for j in range(rows):
-            for q in range(lanes):
-                k = j * columns + c + min(q, there - 1)
-                a[j * lanes + q], a[size + j * lanes + q] = x[k], x[n + k]
-        b = at(like, _passes(like, work, place(a, 2 * size), rows, table, count))
-        for j in range(rows):
-            for q in range(there):
-                k = j * (c + q) * unit
-                u, v, cosine, sine = b[j * lanes + q], b[size + j * lanes + q], w[k], w[count + k]
-                k = j * columns + c + q
-                y[k], y[n + k] = u * cosine - v * sine, u * sine + v * cosine
-
-
-@register_jitable
-def _rows_of_matrix(like, block, other, rows, columns, table, count, work):
-    """Of a matrix in `block` transform the rows; the result is in `other`, transposed."""
-    lanes = lanes_of(like)
-    x, y, n = at(like, block), at(like, other), rows * columns
-    a, size = at(like, work), columns * lanes
-    for r in range(0, rows, lanes):
-        there = min(lanes, rows - r)
-        for q in range(lanes):
-            begin = (r + min(q, there - 1)) * columns
-            for j in range(columns):
-                a[j * lanes + q], a[size + j * lanes + q] = x[begin + j], x[n + begin + j]
-        b = at(like, _passes(like, work, place(a, 2 * size), columns, table, count))
-        for j in range(columns):
-            for q in range(there):
-                k = r + q + rows * j
-                y[k], y[n + k] = b[j * lanes + q], b[size + j * lanes + q]
-
-
-@register_jitable
-def _long(like, block, other, n, table, count, work):
-    """Transform one line, a block of its own; it is left where it was, whose address is returned."""
-    rows = _rows_of(n)
-    _columns_of_matrix(like, block, other, rows, n // rows, table, count, work)
-    _rows_of_matrix(like, other, block, rows, n // rows, table, count, work)
-    return block
-
-
-@register_jitable
-def _smooth(like, block, other, n, width, table, count, work):
-    """Transform a block of `width` lines, 1 or the lanes; returns where the result is, `block` or `other`."""
-    if width == 1:
-        return _long(like, block, other, n, table, count, work)
-    return _passes(like, block, other, n, table, count)
-
-
-# ------------------------------------------------------------------------------------------------------- other lengths
-
-
-@register_jitable
-def _chirp(like, table, n, m, width, block, other, work):
-    """Behind the roots of m: exp(-pi i k * k / n) for k below n, and the transform of the conjugates as a filter of
-    length m, divided by m."""
-    w = at(like, table)
-    chirp, kernel = at(like, place(w, 2 * m)), at(like, place(w, 2 * m + 2 * n))
-    for k in range(n):
-        # the square of k as a number of half turns
-        j = k * k % (2 * n)
-        chirp[k], chirp[n + k] = _cosine(j, 2 * n), -_sine(j, 2 * n)
-    x = at(like, block)
-    for k in range(2 * m * width):
-        x[k] = 0
-    for k in range(n):
-        for q in range(width):
-            there = m - k if k > 0 else 0
-            x[k * width + q], x[(m + k) * width + q] = chirp[k], -chirp[n + k]
-            x[there * width + q], x[(m + there) * width + q] = chirp[k], -chirp[n + k]
-    y = at(like, _smooth(like, block, other, m, width, table, m, work))
-    for k in range(m):
-        kernel[k], kernel[m + k] = y[k * width] / m, y[(m + k) * width] / m
-
-
-@register_jitable
-def _convolved(like, block, other, n, m, width, table, work):
-    """Transform a block of lines of n numbers, which have room for m."""
-    w = at(like, table)
-    chirp, kernel = at(like, place(w, 2 * m)), at(like, place(w, 2 * m + 2 * n))
-    x, y, size = at(like, block), at(like, other), n * width
-    for k in range(n):
-        c, s = chirp[k], chirp[n + k]
-        for q in range(width):
-            u, v = x[k * width + q], x[size + k * width + q]
-            y[k * width + q], y[(m + k) * width + q] = u * c - v * s, u * s + v * c
-    for k in range(n * width, m * width):
-        y[k], y[m * width + k] = 0, 0
-    found = _smooth(like, other, block, m, width, table, m, work)
-    z = at(like, found)
-    for k in range(m):
-        c, s = kernel[k], kernel[m + k]
-        for q in range(width):
-            # real and imaginary parts change places, for the inverse
-            u, v = z[k * width + q], z[(m + k) * width + q]
-            z[k * width + q], z[(m + k) * width + q] = u * s + v * c, u * c - v * s
-    free = other if found == block else block
-    found = _smooth(like, found, free, m, width, table, m, work)
-    free = other if found == block else block
-    z, y = at(like, found), at(like, free)
-    for k in range(n):
-        c, s = chirp[k], chirp[n + k]
-        for q in range(width):
-            v, u = z[k * width + q], z[(m + k) * width + q]
-            y[k * width + q], y[size + k * width + q] = u * c - v * s, u * s + v * c
-    return free
-
-
-# --------------------------------------------------------------------------------------------------------- whole lines
-
-
-@register_jitable
-def _width(like, n, lines):
-    """How many lines are transformed at once: the lanes; one if it is long, or there is but one of some length."""
-    return 1 if n > _LONG or (lines == 1 and n >= 64) else lanes_of(like)
-
-
-@register_jitable
-def _prepared(like, memory, n, count, width):
-    """Fill the tables for lines of n numbers, and `count` roots, a multiple of n, if n is smooth or they are wanted.
-
-    Of the memory the first part are two blocks, then work for long lines, then tables.
-    """
-    m = n if _is_smooth(n) else _padded(n)
-    x = at(like, memory)
-    other, work = place(x, 2 * m * width), place(x, 4 * m * width)
-    table = place(x, _before_tables(m, width, lanes_of(like)))
-    if m == n:
-        _roots(like, table, count)
-    else:
-        _roots(like, table, m)
-        _chirp(like, table, n, m, width, memory, other, work)
-        if count > n:
-            _roots(like, place(at(like, table), 4 * m + 2 * n), count)
-    return m
-
-
-@register_jitable
-def _before_tables(m, width, lanes):
-    """Elements before the tables: two blocks, and for long lines two blocks of the longer side of their matrices."""
-    return 4 * m * width + (4 * (m // _rows_of(m)) * lanes if width == 1 else 0)
-
-
-@register_jitable
-def _own_roots(like, memory, n, m, width):
-    """The address of the `count` roots that were wanted."""
-    x = at(like, memory)
-    table = _before_tables(m, width, lanes_of(like))
-    return place(x, table if m == n else table + 4 * m + 2 * n)
-
-
-@register_jitable
-def _transform(like, memory, n, m, count, width):
-    """Transform what is in the first block; returns where the result is."""
-    x = at(like, memory)
-    other, work = place(x, 2 * m * width), place(x, 4 * m * width)
-    table = place(x, _before_tables(m, width, lanes_of(like)))
-    if m == n:
-        return _smooth(like, memory, other, n, width, table, count, work)
-    return _convolved(like, memory, other, n, m, width, table, work)
+from numgraph.kernels.butterflies import give, give_rows, join, lanes_of, move, split, take, take_rows
+from numgraph.kernels.foreign import at
+from numgraph.kernels.passes import free_block, own_roots, prepared, transform, width_of
 
 
 @register_jitable
@@ -403,138 +34,218 @@ def _factor(n, scale):
 
 
 @register_jitable
-def _line(k, count, outer, inner, n):
-    """Where line k of the stacks begins, and how far its elements are apart, for `n` elements to a line."""
-    k = min(k, count - 1)
+def _start(line, end, n, inner):
+    """Where a line begins, for n elements to a line; beyond the last one that of the last one."""
+    k = min(line, end - 1)
     return k // inner * n * inner + k % inner
+
+
+@register_jitable
+def _aligned(first, width, end, inner, lanes):
+    """Whether lines fill the lanes, and lie side by side: in one stack, or each in one of its own."""
+    return width == lanes and first + width <= end and (inner == 1 or first % inner + width <= inner)
+
+
+@register_jitable
+def _take_lines(x, a, size, first, end, n, inner, width, inverse):
+    """Fill a block with lines of n complex numbers from `first` on, with real and imaginary parts exchanged for the
+    inverse."""
+    lanes, real, imag, done = lanes_of(x), size * inverse, size * (1 - inverse), 0
+    start = _start(first, end, n, inner)
+    if width == 1 and inner == 1:
+        done = n // lanes * lanes
+        for j in range(0, done, lanes):
+            take(x, 2 * (start + j), a, real + j, imag + j)
+    elif _aligned(first, width, end, inner, lanes):
+        if inner == 1:
+            done = n // lanes * lanes
+            for j in range(0, done, lanes):
+                take_rows(x, 2 * (start + j), 2 * n, a, real + j * lanes, imag + j * lanes)
+        else:
+            done = n
+            for j in range(n):
+                take(x, 2 * (start + j * inner), a, real + j * lanes, imag + j * lanes)
+    for q in range(width if done < n else 0):
+        start = _start(first + q, end, n, inner)
+        for j in range(done, n):
+            k = 2 * (start + j * inner)
+            a[real + j * width + q], a[imag + j * width + q] = x[k], x[k + 1]
+
+
+@register_jitable
+def _give_lines(out, b, size, first, end, n, inner, width, inverse, factor):
+    """The reverse of `_take_lines`, times a factor."""
+    lanes, real, imag, done = lanes_of(out), size * inverse, size * (1 - inverse), 0
+    start = _start(first, end, n, inner)
+    if width == 1 and inner == 1:
+        done = n // lanes * lanes
+        for j in range(0, done, lanes):
+            give(out, 2 * (start + j), b, real + j, imag + j, factor)
+    elif _aligned(first, width, end, inner, lanes):
+        if inner == 1:
+            done = n // lanes * lanes
+            for j in range(0, done, lanes):
+                give_rows(out, 2 * (start + j), 2 * n, b, real + j * lanes, imag + j * lanes, factor)
+        else:
+            done = n
+            for j in range(n):
+                give(out, 2 * (start + j * inner), b, real + j * lanes, imag + j * lanes, factor)
+    for q in range(min(width, end - first) if done < n else 0):
+        start = _start(first + q, end, n, inner)
+        for j in range(done, n):
+            k = 2 * (start + j * inner)
+            out[k], out[k + 1] = b[real + j * width + q] * factor, b[imag + j * width + q] * factor
+
+
+@register_jitable
+def _take_pairs(x, a, size, first, end, h, inner, width):
+    """Fill a block with real lines of 2 h numbers, every other of which is an imaginary part."""
+    if inner == 1:
+        _take_lines(x, a, size, first, end, h, 1, width, 0)
+        return
+    lanes = lanes_of(x)
+    side_by_side = _aligned(first, width, end, inner, lanes)
+    for q in range(1 if side_by_side else width):
+        start = _start(first + q, end, 2 * h, inner)
+        for j in range(h):
+            k = start + 2 * j * inner
+            if side_by_side:
+                move(x, k, a, j * lanes)
+                move(x, k + inner, a, size + j * lanes)
+            else:
+                a[j * width + q], a[size + j * width + q] = x[k], x[k + inner]
+
+
+@register_jitable
+def _give_pairs(out, b, size, first, end, h, inner, width, factor):
+    """Real lines of a block with real and imaginary parts exchanged, times a factor."""
+    if inner == 1:
+        _give_lines(out, b, size, first, end, h, 1, width, 1, factor)
+        return
+    for q in range(min(width, end - first)):
+        start = _start(first + q, end, 2 * h, inner)
+        for j in range(h):
+            k = start + 2 * j * inner
+            out[k + inner], out[k] = b[j * width + q] * factor, b[size + j * width + q] * factor
+
+
+@register_jitable
+def _halves(b, y, w, h, width, lanes):
+    """Of the transform of pairs the first half of that of the real line, doubled: numbers 0 to h in y."""
+    size, others = h * width, (h + 1) * width
+    for j in range(h + 1):
+        # the transform of even numbers, and of odd ones
+        here, far = (j if j < h else 0) * width, (h - j if j > 0 else 0) * width
+        if width == lanes:
+            split(b, size, here, far, y, others, j * width, w, 2 * h, j)
+        else:
+            for q in range(width):
+                u, v, s, t = b[here + q], b[size + here + q], b[far + q], b[size + far + q]
+                c, d = w[j], w[2 * h + j]
+                turned, back = v + t, s - u
+                y[j * width + q] = u + s + (turned * c - back * d)
+                y[others + j * width + q] = v - t + (turned * d + back * c)
+
+
+@register_jitable
+def _pairs(y, a, w, h, width, lanes):
+    """Of the first half of a real line's transform that of its pairs, with real and imaginary parts exchanged."""
+    size, others = h * width, (h + 1) * width
+    for q in range(width):
+        y[others + q], y[others + h * width + q] = 0, 0
+    for j in range(h):
+        here, far = j * width, (h - j) * width
+        if width == lanes:
+            join(y, others, here, far, a, size, here, w, 2 * h, j)
+        else:
+            for q in range(width):
+                u, v, s, t = y[here + q], y[others + here + q], y[far + q], y[others + far + q]
+                c, d = w[j], -w[2 * h + j]
+                turned, back = u - s, v + t
+                a[here + q] = v - t + (turned * c - back * d)
+                a[size + here + q] = u + s - (turned * d + back * c)
 
 
 def complex_lines(out, x, outer, n, inner, inverse, scale, begin, end, memory):
     """out = the transform of x along the middle axis, both [outer, n, inner]."""
-    lines = (end - begin) * inner
-    width = _width(out, n, lines)
-    m = _prepared(out, memory, n, n, width)
-    a, size, factor = at(out, memory), n * width, _factor(n, scale)
-    # the inverse has real and imaginary parts exchanged, before and after
-    real, imag = inverse, 1 - inverse
-    for first in range(begin * inner, end * inner, width):
-        there = min(width, end * inner - first)
-        for q in range(width):
-            start = _line(first + q, end * inner, outer, inner, n)
-            for j in range(n):
-                k = 2 * (start + j * inner)
-                a[j * width + q], a[size + j * width + q] = x[k + real], x[k + imag]
-        b = at(out, _transform(out, memory, n, m, n, width))
-        for q in range(there):
-            start = _line(first + q, end * inner, outer, inner, n)
-            for j in range(n):
-                k = 2 * (start + j * inner)
-                out[k + real], out[k + imag] = b[j * width + q] * factor, b[size + j * width + q] * factor
+    width = width_of(out, n, (end - begin) * inner)
+    m = prepared(out, memory, n, n, width)
+    a, size, factor, last = at(out, memory), n * width, _factor(n, scale), end * inner
+    for first in range(begin * inner, last, width):
+        _take_lines(x, a, size, first, last, n, inner, width, inverse)
+        b = at(out, transform(out, memory, n, m, n, width))
+        _give_lines(out, b, size, first, last, n, inner, width, inverse, factor)
 
 
 def real_lines(out, x, outer, n, inner, scale, begin, end, memory):
     """out = the first n // 2 + 1 numbers of the transform of real x [outer, n, inner] along the middle axis."""
     if n % 2 == 1:
-        _odd_real_lines(out, x, outer, n, inner, scale, begin, end, memory)
+        _odd_real_lines(out, x, n, inner, scale, begin, end, memory)
         return
-    h = n // 2
-    width = _width(out, h, (end - begin) * inner)
-    m = _prepared(out, memory, h, n, width)
+    h, last, lanes = n // 2, end * inner, lanes_of(out)
+    width = width_of(out, h, last - begin * inner)
+    m = prepared(out, memory, h, n, width)
     a, size, factor = at(out, memory), h * width, 0.5 * _factor(n, scale)
-    w = at(out, _own_roots(out, memory, h, m, width))
-    for first in range(begin * inner, end * inner, width):
-        there = min(width, end * inner - first)
-        for q in range(width):
-            start = _line(first + q, end * inner, outer, inner, n)
-            for j in range(h):
-                k = start + 2 * j * inner
-                a[j * width + q], a[size + j * width + q] = x[k], x[k + inner]
-        b = at(out, _transform(out, memory, h, m, n, width))
-        for q in range(there):
-            start = _line(first + q, end * inner, outer, inner, h + 1)
-            for j in range(h + 1):
-                # the transform of even numbers, and of odd ones, which are the real and imaginary parts of the line
-                here, far = (j if j < h else 0) * width + q, (h - j if j > 0 else 0) * width + q
-                u, v, s, t = b[here], b[size + here], b[far], b[size + far]
-                c, d = w[j], w[n + j]
-                even, odd, turned, back = u + s, v - t, v + t, s - u
-                k = 2 * (start + j * inner)
-                out[k] = (even + turned * c - back * d) * factor
-                out[k + 1] = (odd + turned * d + back * c) * factor
+    w = at(out, own_roots(out, memory, h, m, width))
+    for first in range(begin * inner, last, width):
+        _take_pairs(x, a, size, first, last, h, inner, width)
+        found = transform(out, memory, h, m, n, width)
+        y = at(out, free_block(out, memory, m, width, found))
+        _halves(at(out, found), y, w, h, width, lanes)
+        _give_lines(out, y, size + width, first, last, h + 1, inner, width, 0, factor)
 
 
 @register_jitable
-def _odd_real_lines(out, x, outer, n, inner, scale, begin, end, memory):
+def _odd_real_lines(out, x, n, inner, scale, begin, end, memory):
     """As `real_lines`: complex lines with imaginary parts of 0."""
-    width = _width(out, n, (end - begin) * inner)
-    m = _prepared(out, memory, n, n, width)
+    last = end * inner
+    width = width_of(out, n, last - begin * inner)
+    m = prepared(out, memory, n, n, width)
     a, size, factor = at(out, memory), n * width, _factor(n, scale)
-    for first in range(begin * inner, end * inner, width):
-        there = min(width, end * inner - first)
+    for first in range(begin * inner, last, width):
         for q in range(width):
-            start = _line(first + q, end * inner, outer, inner, n)
+            start = _start(first + q, last, n, inner)
             for j in range(n):
                 a[j * width + q], a[size + j * width + q] = x[start + j * inner], 0
-        b = at(out, _transform(out, memory, n, m, n, width))
-        for q in range(there):
-            start = _line(first + q, end * inner, outer, inner, n // 2 + 1)
-            for j in range(n // 2 + 1):
-                k = 2 * (start + j * inner)
-                out[k], out[k + 1] = b[j * width + q] * factor, b[size + j * width + q] * factor
+        b = at(out, transform(out, memory, n, m, n, width))
+        _give_lines(out, b, size, first, last, n // 2 + 1, inner, width, 0, factor)
 
 
 def real_results(out, x, outer, n, inner, scale, begin, end, memory):
     """out [outer, n, inner] = real, the inverse transform of lines of which x [outer, n // 2 + 1, inner] has the first
-    half. The imaginary parts that would have to be 0 are not read."""
+    half. The imaginary parts that would have to be 0 are not looked at."""
     if n % 2 == 1:
-        _odd_real_results(out, x, outer, n, inner, scale, begin, end, memory)
+        _odd_real_results(out, x, n, inner, scale, begin, end, memory)
         return
-    h = n // 2
-    width = _width(out, h, (end - begin) * inner)
-    m = _prepared(out, memory, h, n, width)
+    h, last, lanes = n // 2, end * inner, lanes_of(out)
+    width = width_of(out, h, last - begin * inner)
+    m = prepared(out, memory, h, n, width)
     a, size, factor = at(out, memory), h * width, _factor(n, scale)
-    w = at(out, _own_roots(out, memory, h, m, width))
-    for first in range(begin * inner, end * inner, width):
-        there = min(width, end * inner - first)
-        for q in range(width):
-            start = _line(first + q, end * inner, outer, inner, h + 1)
-            for j in range(h):
-                k, far = 2 * (start + j * inner), 2 * (start + (h - j) * inner)
-                u, s = x[k], x[far]
-                v = x[k + 1] if j > 0 else 0
-                t = x[far + 1] if j > 0 else 0
-                c, d = w[j], -w[n + j]
-                even, odd, turned, back = u + s, v - t, u - s, v + t
-                # even + i * w * (turned + i * back), with real and imaginary parts exchanged
-                real = even - (turned * d + back * c)
-                imag = odd + (turned * c - back * d)
-                a[j * width + q], a[size + j * width + q] = imag, real
-        b = at(out, _transform(out, memory, h, m, n, width))
-        for q in range(there):
-            start = _line(first + q, end * inner, outer, inner, n)
-            for j in range(h):
-                k = start + 2 * j * inner
-                out[k + inner], out[k] = b[j * width + q] * factor, b[size + j * width + q] * factor
+    y, w = at(out, free_block(out, memory, m, width, memory)), at(out, own_roots(out, memory, h, m, width))
+    for first in range(begin * inner, last, width):
+        _take_lines(x, y, size + width, first, last, h + 1, inner, width, 0)
+        _pairs(y, a, w, h, width, lanes)
+        b = at(out, transform(out, memory, h, m, n, width))
+        _give_pairs(out, b, size, first, last, h, inner, width, factor)
 
 
 @register_jitable
-def _odd_real_results(out, x, outer, n, inner, scale, begin, end, memory):
+def _odd_real_results(out, x, n, inner, scale, begin, end, memory):
     """As `real_results`: by complex lines."""
-    width = _width(out, n, (end - begin) * inner)
-    m = _prepared(out, memory, n, n, width)
+    last, half = end * inner, n // 2
+    width = width_of(out, n, last - begin * inner)
+    m = prepared(out, memory, n, n, width)
     a, size, factor = at(out, memory), n * width, _factor(n, scale)
-    half = n // 2
-    for first in range(begin * inner, end * inner, width):
-        there = min(width, end * inner - first)
+    for first in range(begin * inner, last, width):
         for q in range(width):
-            start = _line(first + q, end * inner, outer, inner, half + 1)
+            start = _start(first + q, last, half + 1, inner)
             a[size + q], a[q] = x[2 * start], 0
             for j in range(1, half + 1):
                 k, far = 2 * (start + j * inner), (n - j) * width + q
                 a[size + j * width + q], a[j * width + q] = x[k], x[k + 1]
                 a[size + far], a[far] = x[k], -x[k + 1]
-        b = at(out, _transform(out, memory, n, m, n, width))
-        for q in range(there):
-            start = _line(first + q, end * inner, outer, inner, n)
+        b = at(out, transform(out, memory, n, m, n, width))
+        for q in range(min(width, last - first)):
+            start = _start(first + q, last, n, inner)
             for j in range(n):
                 out[start + j * inner] = b[size + j * width + q] * factor
