@@ -299,7 +299,7 @@ butterfly_13 = wrapped("butterfly_13", _butterfly(13))
 _PLACES = ("pointer", "int64", "pointer", "int64", "int64")
 _ROWS = ("pointer", "int64", "int64", "pointer", "int64", "int64")
 # (x, k, a, real, imag): as many numbers as lanes, from element k of an array on, to or from a block: from `real` on,
-# and from `imag` on. Rows are as many as lanes, `step` elements apart in the array; their first numbers go side by side.
+# and from `imag` on. Rows are as many as lanes, `step` elements apart in the array; their first numbers go together.
 take = wrapped("take", Primitive(_take, _PLACES, "void", "Numbers of an array become some of a block."))
 give = wrapped("give", Primitive(_give, (*_PLACES, "float64"), "void", "The reverse of `take`, times a number."))
 take_rows = wrapped("take_rows", Primitive(_take_rows, _ROWS, "void", "Numbers of several rows become columns."))

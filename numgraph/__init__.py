@@ -68,6 +68,9 @@ from numgraph.ops import (
     custom as _custom,
 )
 from numgraph.ops import (
+    eigen as _eigen,
+)
+from numgraph.ops import (
     einsum as _einsum,
 )
 from numgraph.ops import (
@@ -145,6 +148,7 @@ from numgraph.ops.complexes import *
 from numgraph.ops.convolution import *
 from numgraph.ops.create import *
 from numgraph.ops.custom import *
+from numgraph.ops.eigen import *
 from numgraph.ops.einsum import *
 from numgraph.ops.elementwise import *
 from numgraph.ops.grids import *
@@ -216,6 +220,7 @@ __all__ += _complexes.__all__
 __all__ += _convolution.__all__
 __all__ += _create.__all__
 __all__ += _custom.__all__
+__all__ += _eigen.__all__
 __all__ += _einsum.__all__
 __all__ += _elementwise.__all__
 __all__ += _grids.__all__

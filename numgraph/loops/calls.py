@@ -21,6 +21,9 @@ from numgraph.loops.values import Broken, Raised, Values
 from numgraph.schedule.tasks import Task
 from numgraph.types import FLOATS, real_of
 
+# How names of LAPACK and BLAS begin.
+LETTERS = {"float32": "s", "float64": "d", "complex64": "c", "complex128": "z"}
+
 
 def add_kernel(values: Values, memory: HostMemory, task: Task) -> str:
     """Add the call of a named kernel; returns its name, "module.function", or "" for a user's function."""
@@ -33,7 +36,7 @@ def add_kernel(values: Values, memory: HostMemory, task: Task) -> str:
     arguments: list[Expression] = [pointer_to(memory.address(node), node.dtype)]
     arguments += [pointer_to(memory.view_address(v), v.buffer.dtype) for v in task.views]
     arguments += [values.whole(n) for n in task.sizes]
-    letter = "s" if node.dtype == "float32" else "d"
+    letter = LETTERS.get(node.dtype, "")
     arguments += [values.layout.slot(values.layout.routine(letter + r)) for r in node.op.kernel.routines]
     call = Call(name.rpartition(".")[2], tuple(arguments))
     if not node.op.kernel.routines:

@@ -12,6 +12,7 @@ from numgraph.ops import (
     convolution,
     create,
     custom,
+    eigen,
     einsum,
     elementwise,
     fourier,
@@ -43,7 +44,7 @@ from numgraph.ops import (
 
 MODULES = (
     bounds, elementwise, complexes, compare, special, ufuncs, reduce, statistics, nnet, create, shape, join, select,
-    index, linalg, loop, sort, padding, search, solve, spectral, leastsquares, powers, windows, fourier,
+    index, linalg, loop, sort, padding, search, solve, spectral, eigen, leastsquares, powers, windows, fourier,
     einsum, convolution, pool, grids, activations, user, usercall, random, custom,
 )  # fmt: skip
 

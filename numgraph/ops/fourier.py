@@ -112,7 +112,8 @@ def _shares(m: Length, n: Length) -> Variable:
     """1, and 2 for what stands for its conjugate, too: of the first m of n numbers, [m, 1]."""
     k = counting(m)
     alone = f.or_(f.eq(k, 0), f.eq(f.mul(k, 2), n))
-    return f.where(alone, 1.0, 2.0)[:, None]
+    shares: Variable = f.where(alone, 1.0, 2.0)[:, None]
+    return shares
 
 
 def _real_grad(g: Variable, out: Variable, x: Variable, scale: int) -> tuple[Any, ...]:

@@ -95,7 +95,8 @@ def works_in_memory(task: Task) -> bool:
 def most_worked_in(tasks: Iterable[Task]) -> Any:
     """Bytes in which a chunk of any of the tasks works: the most, plus those that are not known, each once, since
     which of them is the most is not known either."""
-    most, unknown = 0, {}
+    most = 0
+    unknown: dict[Any, None] = {}
     for task in filter(works_in_memory, tasks):
         own = task.node.op.kernel.own if task.node.op is not None and task.node.op.kernel is not None else 0
         found = SCRATCH_BYTES if isinstance(task, Product) else own(*task.sizes) if callable(own) else own
