@@ -30,11 +30,11 @@ def _turned(g: Variable) -> Variable:
     return complex(0.0, f.neg(g))
 
 
-Op("real", ("x",), "The real part.", parts, np.real, lambda g, out, x: (g,), scalar="real(x)", complex=True,
+REAL = Op("real", ("x",), "The real part.", parts, np.real, lambda g, out, x: (g,), scalar="real(x)", complex=True,
    dtypes=NUMBERS)  # fmt: skip
 _real = elementwise("real")
 
-Op("imag", ("x",), "The imaginary part.", parts, np.imag, lambda g, out, x: (_turned(g),), scalar="imag(x)",
+IMAG = Op("imag", ("x",), "The imaginary part.", parts, np.imag, lambda g, out, x: (_turned(g),), scalar="imag(x)",
    complex=True, dtypes=("complex64", "complex128"))  # fmt: skip
 _imag = elementwise("imag")
 
@@ -67,8 +67,8 @@ def _made_grad(g: Variable, out: Variable, x: Variable, y: Variable) -> tuple[An
     return real(g), f.neg(imag(g))
 
 
-Op("complex", ("x", "y"), "x + y * 1j.", lambda dtypes: complex_of(promote(dtypes)), SCALAR_FUNCTIONS["made"].numpy,
-   _made_grad, scalar="made(x, y)", dtypes=("float32", "float64"))  # fmt: skip
+MADE = Op("complex", ("x", "y"), "x + y * 1j.", lambda dtypes: complex_of(promote(dtypes)),
+   SCALAR_FUNCTIONS["made"].numpy, _made_grad, scalar="made(x, y)", dtypes=("float32", "float64"))  # fmt: skip
 
 
 def real(x: Any) -> Variable:

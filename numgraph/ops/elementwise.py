@@ -133,7 +133,7 @@ def add(x: Any, y: Any, *more: Any) -> Variable:
     return total
 
 
-Op("sub", ("x", "y"), "x - y. DtypeError for two bools.", same, np.subtract,
+SUB = Op("sub", ("x", "y"), "x - y. DtypeError for two bools.", same, np.subtract,
    lambda g, out, x, y: (g, f.neg(g)), scalar="x - y", dtypes=NUMBERS, complex=True)  # fmt: skip
 sub = no_bool("sub", "use ng.xor(x, y)")
 

@@ -96,6 +96,19 @@ def test_gradients() -> None:
     testing.check_gradient(lambda z: ng.fft.rfft(abs(z)) * ng.cumsum(z)[:3], [Z], testing.compiled)
 
 
+@pytest.mark.parametrize("target", ["cpu", "cuda-sim"])
+def test_products_of_matrices(target: str) -> None:
+    """By products of parts; what was real before has one."""
+    m, x = ng.zmatrix("m"), ng.matrix("x")
+    wide = x.astype("complex128")
+    outputs = [ng.dot(m, m), ng.dot(m, x), ng.dot(wide, m), ng.dot(wide, wide), ng.matmul(m[None], m[None])]
+    a = RNG.normal(size=(3, 3)) + 1j * RNG.normal(size=(3, 3))
+    found = ng.function([m, x], outputs, target=target)(a, a.real.copy())
+    for got, wanted in zip(found, [a @ a, a @ a.real, a.real @ a, a.real @ a.real + 0j, (a @ a)[None]], strict=True):
+        np.testing.assert_allclose(np.asarray(got), wanted, rtol=1e-12)
+        assert got.dtype == wanted.dtype
+
+
 def test_the_convention_and_zero() -> None:
     """dC/dx + i dC/dy; 0 for abs at 0; known gradients are taken alike; a complex cost is refused."""
     z = ng.zvector("z")
