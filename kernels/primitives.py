@@ -13,10 +13,12 @@ _I64 = ir.IntType(64)
 # The types of elements, as they are called in NumPy.
 LLVM_TYPES = {
     "float32": ir.FloatType(), "float64": ir.DoubleType(),
+    "complex64": ir.LiteralStructType([ir.FloatType()] * 2), "complex128": ir.LiteralStructType([ir.DoubleType()] * 2),
     **{f"{sign}int{bits}": ir.IntType(bits) for sign in ("", "u") for bits in (8, 16, 32, 64)},
 }  # fmt: skip
 _POINTER_NAMES = {
-    "f32": "float32", "f64": "float64", "i8": "int8", "i16": "int16", "i32": "int32", "i64": "int64",
+    "f32": "float32", "f64": "float64", "c64": "complex64", "c128": "complex128",
+    "i8": "int8", "i16": "int16", "i32": "int32", "i64": "int64",
     "u8": "uint8", "u16": "uint16", "u32": "uint32", "u64": "uint64",
 }  # fmt: skip
 

@@ -21,6 +21,8 @@ from numgraph.kernels.wrapping import wrapped
 # Small functions are intrinsics: a function that Numba types costs each generated module ten milliseconds.
 f32 = wrapped("support.f32")
 f64 = wrapped("support.f64")
+c64 = wrapped("support.c64")
+c128 = wrapped("support.c128")
 i8 = wrapped("support.i8")
 i16 = wrapped("support.i16")
 i32 = wrapped("support.i32")

@@ -15,7 +15,7 @@ from importlib import import_module as _import_module
 from pathlib import Path as _Path
 from typing import Any as _Any
 
-from numgraph import linalg, optim, random, sparse
+from numgraph import fft, linalg, optim, random, sparse
 from numgraph import tensor as _tensor
 from numgraph.checkout import find_kernels as _find_kernels
 from numgraph.config import config
@@ -56,6 +56,9 @@ from numgraph.ops import (
     compare as _compare,
 )
 from numgraph.ops import (
+    complexes as _complexes,
+)
+from numgraph.ops import (
     convolution as _convolution,
 )
 from numgraph.ops import (
@@ -63,6 +66,9 @@ from numgraph.ops import (
 )
 from numgraph.ops import (
     custom as _custom,
+)
+from numgraph.ops import (
+    eigen as _eigen,
 )
 from numgraph.ops import (
     einsum as _einsum,
@@ -141,9 +147,11 @@ from numgraph.ops import (
 )
 from numgraph.ops.activations import *
 from numgraph.ops.compare import *
+from numgraph.ops.complexes import *
 from numgraph.ops.convolution import *
 from numgraph.ops.create import *
 from numgraph.ops.custom import *
+from numgraph.ops.eigen import *
 from numgraph.ops.einsum import *
 from numgraph.ops.elementwise import *
 from numgraph.ops.grids import *
@@ -203,7 +211,8 @@ __all__ = [
     "Function", "FunctionError", "GivensError", "GradientError", "In", "IndexOutOfRange", "IndexShapeError",
     "InputError", "Lop", "MatrixError", "MissingInputError", "NumgraphError", "OptionError", "Out", "PackageError",
     "RepeatedUpdateError", "Rop", "ShapeError", "SharedVariable", "Subgraph", "TensorType", "UnusedInputError",
-    "UpdateError", "ValueOverflowError", "Variable", "__version__", "clone", "config", "debugprint", "function", "grad",
+    "UpdateError", "ValueOverflowError", "Variable", "__version__", "clone", "config", "debugprint", "fft", "function",
+    "grad",
     "hessian", "hessian_vector_product", "jacobian", "linalg", "load", "minimize", "optim", "pprint", "random", "save",
     "shared", "sparse", "subgraph", "vectorize",
 ]  # fmt: skip
@@ -211,9 +220,11 @@ __all__ = [
 __all__ += _activations.__all__
 __all__ += _branches.__all__
 __all__ += _compare.__all__
+__all__ += _complexes.__all__
 __all__ += _convolution.__all__
 __all__ += _create.__all__
 __all__ += _custom.__all__
+__all__ += _eigen.__all__
 __all__ += _einsum.__all__
 __all__ += _elementwise.__all__
 __all__ += _grids.__all__

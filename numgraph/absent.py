@@ -27,10 +27,6 @@ _ABSENT = (
         'use ng.pool2d(x, size, mode="max"), or ng.pool1d and ng.pool3d; modes are max, mean and sum',
     ),
     ("nlinalg slinalg", "linear algebra stands in ng.linalg, under NumPy's names, and in numgraph itself"),
-    (
-        "eig eigvals",
-        "there are no complex numbers, which eigenvalues of general matrices are: use ng.eigh for symmetric ones",
-    ),
     ("jacrev jacfwd", "use ng.jacobian(y, x)"),
     ("vjp", "use ng.Lop(y, x, v)"),
     ("jvp", "use ng.Rop(y, x, v)"),

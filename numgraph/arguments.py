@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import cmath
 import sys
 from typing import Any
 
@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from numgraph.errors import ArgumentShapeError, DtypeError, InputError
 from numgraph.foreign import nulls_of, plain
 from numgraph.graph import Variable, describe, label
-from numgraph.types import FLOATS, TensorType, is_lossless
+from numgraph.types import COMPLEX, FLOATS, TensorType, is_lossless
+
+# Python's numbers that scalars of a dtype take, though they may be rounded.
+_ROUNDED: dict[str, tuple[type, ...]] = {dtype: (float,) for dtype in FLOATS} | {
+    dtype: (float, complex) for dtype in COMPLEX
+}
 
 
 def convert(
@@ -22,8 +27,8 @@ def convert(
 
     An array of another dtype is accepted when every value of that dtype is one of `dtype`, whatever its own values are.
     A number or a list is accepted when each of its values survives the conversion: `3.0` for an integer, `[0.5]` but
-    not `[0.1]` for a float32. A Python float is always accepted for a float scalar. The result may be strided and
-    read-only, and is in the machine's byte order.
+    not `[0.1]` for a float32. A Python float is always accepted for a float scalar, and a complex one for a
+    complex scalar. The result may be strided and read-only, and is in the machine's byte order.
 
     strict: accept only an `np.ndarray` of exactly this dtype. downcast: True converts any numbers; False refuses the
     Python float, too, when it is rounded. Raises DtypeError for a refused value, InputError for a variable.
@@ -39,7 +44,7 @@ def convert(
         )
     if strict:
         raise _refused(target, dtype, f"strict accepts only a numpy.ndarray of dtype {dtype}, got {_kind_of(value)}")
-    if type(value) is float and not target.ndim and dtype in FLOATS and downcast is not False:
+    if type(value) in _ROUNDED.get(dtype, ()) and not target.ndim and downcast is not False:
         return _rounded(value, wanted, target)
     array = as_array(value, label(target), target)
     if array.dtype == wanted:
@@ -89,12 +94,12 @@ def as_array(value: Any, where: str, target: Variable | None = None) -> NDArray[
     except (TypeError, RuntimeError, BufferError) as error:
         # such as a tensor of PyTorch that is on a device, or whose gradient is recorded
         raise DtypeError(f"{where}: this {_kind_of(value)} gives no array: {error}{about()}") from error
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biufc":
         what = _kind_of(value)
         if array.ndim and not isinstance(value, np.ndarray):
             what += f" with elements of dtype {array.dtype}"
         raise DtypeError(
-            f"{where}: got {what}, which is no array of real numbers or booleans{about()}\n"
+            f"{where}: got {what}, which is no array of numbers or booleans{about()}\n"
             "  fix: pass numbers of a supported dtype, all rows of the same length"
         )
     return array
@@ -115,21 +120,28 @@ def check_lengths(array: NDArray[Any], type: TensorType, target: Variable) -> No
             )
 
 
-def _rounded(value: float, wanted: np.dtype[Any], target: Variable) -> NDArray[Any]:
+def in_memory(array: NDArray[Any]) -> bool:
+    """Whether compiled code reads an argument from the array: scalars are words of a table, but for complex ones."""
+    return bool(array.ndim) or array.dtype.name in COMPLEX
+
+
+def _rounded(value: complex, wanted: np.dtype[Any], target: Variable) -> NDArray[Any]:
     """A Python float as a 0-d array; DtypeError when a finite one is too large for the dtype."""
     with np.errstate(over="ignore"):
         result = np.asarray(value, wanted)
-    if math.isinf(result) and not math.isinf(value):
+    if np.isinf(result) and not cmath.isinf(value):
         raise _refused(target, wanted.name, f"the value {value} is too large for dtype {wanted.name}")
     return result
 
 
 def _by_values(array: NDArray[Any], wanted: np.dtype[Any], target: Variable) -> NDArray[Any]:
     """`array` converted; DtypeError unless every value survives, there and back."""
+    if array.dtype.kind == "c" and wanted.kind != "c":
+        raise _refused(target, wanted.name, f"a value of dtype {array.dtype.name} is no real number", "pass its .real")
     with np.errstate(all="ignore"):
         result = array.astype(wanted)
         # both ways: -1 as uint64 comes back as -1, and 2**53 + 1 as float32 compares equal (in float64)
-        back = result.astype(array.dtype)
+        back = (result if array.dtype.kind == "c" else result.real).astype(array.dtype)
     survives = ((result == array) & (back == array)) | ((result != result) & (array != array))
     if bool(np.all(survives)):
         return result

@@ -143,7 +143,7 @@ def _keywords(node: Variable) -> Iterator[tuple[str, str]]:
 
 def _is_negative(node: Constant) -> bool:
     """Whether the number needs parentheses as a base, `(-2.0) ** x`."""
-    return node.data.ndim == 0 and bool(node.data < 0)
+    return node.data.ndim == 0 and node.data.dtype.kind != "c" and bool(node.data < 0)
 
 
 def number_text(node: Constant) -> str:

@@ -22,7 +22,7 @@ from numgraph.scanning import lean
 from numgraph.scanning.gradient import gradients
 from numgraph.source import current_line, lines_of
 from numgraph.stable.engine import Stable, remember_rewritten
-from numgraph.types import DISCRETE, FLOATS
+from numgraph.types import COMPLEX, DISCRETE, FLOATS
 
 # What has reached a variable so far: a sum of contributions, or nothing but zeros.
 Cotangent = Variable | Zero
@@ -47,6 +47,9 @@ def grad(
     disconnected_inputs: what to do for a variable that the cost does not depend on: "raise", "warn" or "ignore".
     return_disconnected: what to return for it then: "zero" for zeros, "none" for None.
     add_names: name the results `(dcost/dx)`.
+
+    Of complex variables z = x + iy it is dcost/dx + i dcost/dy, of their dtype: a step against it lessens the cost.
+    Known gradients are taken so, too.
 
     What overflows or cancels in the cost is replaced before it is differentiated, as in the functions that compute it:
     the gradient of log(1 + exp(x)) is that of softplus(x). This stops at the variables that are named here.
@@ -81,6 +84,8 @@ def grad(
             result = _disconnected(cost, variable, disconnected_inputs, return_disconnected)
         elif isinstance(result, Zero):
             result = f.zeros_like(variable)
+        else:
+            result = f.conj(result)
         if add_names and isinstance(result, Variable) and result.name is None:
             result.name = f"(d{label(cost) if cost is not None else 'known'}/d{label(variable)})"
         if isinstance(result, Variable) and variable.name and result.op is not None and not swept.computes(result):
@@ -117,9 +122,9 @@ def check_cost(cost: Any) -> None:
             f"  {describe(cost)}\n  fix: use .sum() or .mean() on it"
         )
     if cost.type.dtype not in FLOATS:
+        fix = "take .real of it, or abs" if cost.type.dtype in COMPLEX else "use .astype('float64') on it"
         raise GradientError(
-            f"grad: the cost must be a float, and {label(cost)} is {cost.type.dtype}\n"
-            f"  {describe(cost)}\n  fix: use .astype('float64') on it"
+            f"grad: the cost must be a float, and {label(cost)} is {cost.type.dtype}\n  {describe(cost)}\n  fix: {fix}"
         )
 
 
@@ -138,7 +143,8 @@ def _seeds(cost: Variable | None, known: Any) -> dict[Variable, Variable]:
                 f"grad: a known gradient has another number of axes than its variable\n"
                 f"  {describe(given)}\n  {describe(variable)}"
             )
-        seeds[variable] = f.cast(given, variable.type.dtype)
+        # within the sweep cotangents are conjugates, see `ops.complexes`
+        seeds[variable] = f.conj(f.cast(given, variable.type.dtype))
     if cost is not None:
         check_cost(cost)
         one = Constant(frozen(np.ones((), cost.type.dtype)))
@@ -253,7 +259,7 @@ class Sweep:
             parts = gradients(found, wanted, _differentiated)
             for variable, part in zip(node.inputs, parts, strict=True):
                 if part is not None and id(variable) in self.needed and id(variable) not in self.seeds:
-                    fitted = part if part is ZERO else f.cast(part, variable.type.dtype)
+                    fitted = part if part is ZERO else converted_part(part, variable.type.dtype)
                     self._add(variable, fitted, None)
 
     def _hand_down(self, node: Variable, op: Op, cotangent: Cotangent) -> None:
@@ -312,7 +318,7 @@ class Sweep:
 
     def _fitted(self, node: Variable, op: Op, variable: Variable, part: Variable) -> Variable:
         """`part` in the dtype and the shape of `variable`."""
-        result: Variable = part if part.type.dtype == variable.type.dtype else f.cast(part, variable.type.dtype)
+        result = converted_part(part, variable.type.dtype)
         if not result.type.shape and not variable.type.shape:
             return result
         may_broadcast = op.scalar is not None or op.scatter is not None
@@ -321,6 +327,12 @@ class Sweep:
             summed: Variable = f.unbroadcast(variable, result)
             return summed
         return result
+
+
+def converted_part(part: Variable, dtype: str) -> Variable:
+    """A cotangent in the dtype of what it is for: what is real takes the real part of a complex one."""
+    real = part if dtype in COMPLEX else f.real(part)
+    return real if real.type.dtype == dtype else f.cast(real, dtype)
 
 
 def _loop_of(result: Variable) -> Any:

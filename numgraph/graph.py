@@ -21,7 +21,18 @@ from numgraph.op import FUNCTIONS, OPS, Op
 from numgraph.operators import Operators
 from numgraph.source import SourceLine, current_line, lines_of
 from numgraph.text import printable
-from numgraph.types import DISCRETE, DTYPES, FLOATS, Shape, TensorType, check_dtype, promote
+from numgraph.types import (
+    COMPLEX,
+    DISCRETE,
+    DTYPES,
+    INEXACT,
+    OF_PARTS,
+    Shape,
+    TensorType,
+    check_dtype,
+    complex_of,
+    promote,
+)
 
 Attrs = dict[str, Any]
 
@@ -217,6 +228,10 @@ class TypeOperand:
 
 def infer_type(op: Op, inputs: Sequence[Variable], attrs: Attrs) -> TensorType:
     """The type of `op` applied to `inputs`; ShapeError or DtypeError when they do not fit."""
+    if not op.complex:
+        for v in inputs:
+            if v.type.dtype in COMPLEX:
+                raise DtypeError(f"{op.title} is not defined for complex numbers\n  {describe(v)}\n{OF_PARTS}")
     dtype = attrs.get("dtype")
     if dtype is None:
         assert op.dtype is not None, op.name
@@ -288,10 +303,10 @@ def as_operands(*values: Any) -> list[Variable]:
 
 
 def _is_weak(value: Any) -> bool:
-    return type(value) in (bool, int, float)
+    return type(value) in (bool, int, float, complex)
 
 
-def weak_constant(value: bool | int | float, beside: str | None) -> Constant:
+def weak_constant(value: bool | int | float | complex, beside: str | None) -> Constant:
     """A constant for a Python number beside arrays of dtype `beside` (None: alone)."""
     from numgraph.config import config
 
@@ -299,9 +314,11 @@ def weak_constant(value: bool | int | float, beside: str | None) -> Constant:
         dtype = "bool" if beside is None else beside
     elif isinstance(value, int):
         dtype = "int64" if beside in (None, "bool") else str(beside)
+    elif isinstance(value, complex):
+        dtype = complex_of(str(beside) if beside in INEXACT else config.floatX)
     else:
-        dtype = str(beside) if beside in FLOATS else config.floatX
-    if isinstance(value, int) and dtype not in FLOATS and dtype != "bool":
+        dtype = str(beside) if beside in INEXACT else config.floatX
+    if isinstance(value, int) and dtype not in INEXACT and dtype != "bool":
         info = np.iinfo(dtype)
         if not info.min <= value <= info.max:
             raise ValueOverflowError(
@@ -338,11 +355,15 @@ def as_variable(value: Any, name: str | None = None) -> Variable:
         from numgraph.config import config
 
         array = array.astype(config.floatX)
+    if array.dtype.kind == "c" and isinstance(value, list | tuple) and not _holds_numpy(value):
+        from numgraph.config import config
+
+        array = array.astype(complex_of(config.floatX))
     if array.dtype.name not in DTYPES:
         shown = "an array" if isinstance(value, np.ndarray) else repr(value)[:60]
         raise DtypeError(
             f"{shown} (dtype {array.dtype}) cannot be part of an expression\n"
-            f"  fix: use real numbers or booleans: {', '.join(DTYPES)}"
+            f"  fix: use numbers or booleans: {', '.join(DTYPES)}"
         )
     dtype = check_dtype(array.dtype)
     return Constant(frozen(np.array(array, dtype, order="C")), name)

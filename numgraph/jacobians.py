@@ -115,8 +115,8 @@ def tangents(name: str, variables: Sequence[Variable], given: Sequence[Any]) -> 
 
 
 def inner(left: Sequence[Variable], right: Sequence[Variable]) -> Variable:
-    """The sum of all products of elements."""
-    products = [f.sum(f.mul(a, b)) for a, b in zip(left, right, strict=True)]
+    """The sum of all products of elements, of complex ones of their parts."""
+    products = [f.sum(f.real(f.mul(f.conj(a), b))) for a, b in zip(left, right, strict=True)]
     total: Variable = f.add(*products) if len(products) > 1 else products[0]
     return total
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from numgraph.errors import MatrixError
 from numgraph.graph import Variable
+from numgraph.ops.eigen import eig, eigvals
 from numgraph.ops.leastsquares import lstsq, pinv
 from numgraph.ops.linalg import matmul, matrix_dot, outer, tensordot
 from numgraph.ops.linalg import trace as _trace
@@ -23,7 +24,8 @@ from numgraph.ops.spectral import eigh, eigvalsh, qr, svd, svdvals
 from numgraph.ops.statistics import norm
 
 __all__ = [
-    "LinAlgError", "cholesky", "det", "diagonal", "eigh", "eigvalsh", "expm", "inv", "lstsq", "matmul", "matrix_power",
+    "LinAlgError", "cholesky", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh",
+    "expm", "inv", "lstsq", "matmul", "matrix_power",
     "multi_dot", "norm", "outer", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals", "tensordot",
     "trace",
 ]  # fmt: skip

@@ -34,7 +34,7 @@ import numpy as np
 
 from numgraph.errors import NumgraphError, ShapeError
 from numgraph.scalars import SCALAR_FUNCTIONS
-from numgraph.types import float_of, promote, sum_of, true_division
+from numgraph.types import COMPLEX, compared, float_of, promote, real_of, sum_of, true_division
 from numgraph.userfunctions.function import UserFunction
 
 DtypeRule = Callable[[Sequence[str]], str]
@@ -43,6 +43,11 @@ DtypeRule = Callable[[Sequence[str]], str]
 def same(dtypes: Sequence[str]) -> str:
     """The promoted dtype of all operands."""
     return promote(dtypes)
+
+
+def real(dtypes: Sequence[str]) -> str:
+    """As `same`, of complex numbers the dtype of their parts."""
+    return real_of(promote(dtypes))
 
 
 def floating(dtypes: Sequence[str]) -> str:
@@ -119,8 +124,9 @@ class Kernel:
     passed behind the sizes. Then the function returns a status: 0, the number of the first matrix (from 1) with which
     what `fails` says is wrong, or -1 if there was no memory. on_thread: the function for one thread of a grid, which
     has no routines; "" where it is that same one, and none where there are routines. own: bytes of memory that it works
-    in, with matrix products. Then threads divide the rows of the result: it is passed, behind the sizes, the address of
-    the product, the first row and the end, and the memory's address; and it is compiled once, for all functions.
+    in, with matrix products; or `(*sizes) -> bytes`, without products. Then threads divide the rows of the result: it
+    is passed, behind the sizes, the address of the product if it has any, the first row and the end, and the memory's
+    address; and it is compiled once, for all functions. Of complex numbers it is passed the parts.
     multiplications: the positions of the sizes whose product says how many multiply-adds these are.
     """
 
@@ -132,7 +138,7 @@ class Kernel:
     routines: tuple[str, ...] = ()
     fails: str = ""
     on_thread: str = ""
-    own: int = 0
+    own: int | Callable[..., Any] = 0
     multiplications: tuple[int, ...] = ()
 
 
@@ -173,6 +179,8 @@ class Op:
     which `batched` is True; None where that takes a loop. A result without the axis is the same for all. None: by the
     form, see `vectorizing`.
     show: `(*syntax trees of the operands, **attrs) -> syntax tree`, how formulas write it (`x[a:b]`); None: as a call.
+    complex: whether it is defined for complex numbers; None: by the form, those that move elements and products are.
+        Where it is True and `dtypes` has floats, tests take complex numbers, too.
     says: what messages call it where users know it by another name.
     user: for an op that calls a user's function, that function: the op is no row of the table then. converts: whether
     what it returns is converted to the result's dtype. raises: whether a call may end with an exception; so may all
@@ -220,6 +228,7 @@ class Op:
     cost: int = 1
     redrawn: bool = False
     commutative: bool = False
+    complex: bool | None = None
     says: str = ""
     user: UserFunction | None = None
     converts: bool = False
@@ -238,6 +247,10 @@ class Op:
             raise ValueError(f"op {self.name}: form {forms[0]} needs a shape rule")
         if self.scalar:
             object.__setattr__(self, "tree", _parse(self.name, self.args, self.scalar))
+        if self.complex and "float64" in self.dtypes and not self.conversion:
+            object.__setattr__(self, "dtypes", tuple(dict.fromkeys((*self.dtypes, *COMPLEX))))
+        if self.complex is None:
+            object.__setattr__(self, "complex", self.form in ("element", "scatter", "reshape", "product", "loop"))
         if self.kernel is not None and self.kernel.routines:
             object.__setattr__(self, "raises", True)
         if self.user is not None:
@@ -254,6 +267,16 @@ class Op:
     def composition(self, grid: bool) -> Callable[..., Any] | None:
         """What the op is composed of, `(*inputs, **attrs) -> Variable`; None where it is none."""
         return self.kernel.on_grid if self.kernel and grid else self.expand
+
+    def computes(self, dtypes: Sequence[str], dtype: str) -> str | None:
+        """The dtype in which a scalar form of operands of `dtypes` computes its result of `dtype`; None where each
+        operand keeps its own."""
+        if self.dtype is boolean and dtypes:
+            return compared(dtypes)
+        if dtypes and not self.complex:
+            # complex numbers are made of floats
+            return real_of(dtype)
+        return promote(dtypes) if any(d in COMPLEX for d in dtypes) else dtype
 
     @property
     def overwrites(self) -> bool:

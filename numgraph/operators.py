@@ -70,7 +70,8 @@ def _no_numpy(function: Any, variable: Any, method: str = "", options: bool = Fa
     name = (_named(function) or function.__name__) + method
     shown = f"np.{name}" if _named(function) else name
     there = "" if method else _same_function(function)
-    if name.startswith("linalg.") and name not in _OTHERWISE and name.removeprefix("linalg.") in FUNCTIONS:
+    place, _, bare = name.rpartition(".")
+    if place in ("linalg", "fft") and name not in _OTHERWISE and bare in FUNCTIONS:
         there = name
     otherwise = _OTHERWISE.get(name, f"numgraph has no {'such function' if '.' in name else 'function of that name'}")
     instead = f"use ng.{there}" if there else otherwise
@@ -265,6 +266,24 @@ class Operators:
     def T(self) -> Any:
         """The transpose: axes in reverse order."""
         return _call("transpose", self)
+
+    @property
+    def real(self) -> Any:
+        """The real part."""
+        return _call("real", self)
+
+    @property
+    def imag(self) -> Any:
+        """The imaginary part; zeros where the numbers are real."""
+        return _call("imag", self)
+
+    def conj(self) -> Any:
+        """The conjugate."""
+        return _call("conj", self)
+
+    def conjugate(self) -> Any:
+        """The conjugate."""
+        return _call("conj", self)
 
     @property
     def shape(self) -> Any:

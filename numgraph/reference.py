@@ -23,10 +23,9 @@ from numgraph.errors import (
 from numgraph.formula import described
 from numgraph.graph import Constant, Variable, describe, toposort
 from numgraph.lengths.dims import MOST_BYTES, counted
-from numgraph.op import Check, Op, boolean, reference
+from numgraph.op import Check, Op, reference
 from numgraph.ops.loop import COUNT, FINAL, LAST, ROWS, SAVED, Loop, checkpoints, chunk, traced_steps
 from numgraph.shared import SharedVariable
-from numgraph.types import compared
 
 Array = NDArray[Any]
 
@@ -246,9 +245,8 @@ def converted(op: Op, arrays: Sequence[Array], dtype: str) -> list[Array]:
         return list(arrays)
     if op.scalar:
         loose = [k for k in range(len(arrays)) if k not in op.keeps]
-        if op.dtype is boolean and loose:
-            common = compared([arrays[k].dtype.name for k in loose])
-            dtype, loose = (common, loose) if common is not None else (dtype, [])
+        common = op.computes([arrays[k].dtype.name for k in loose], dtype)
+        dtype, loose = (common, loose) if common is not None else (dtype, [])
     elif op.product:
         loose = list(range(len(arrays)))
     elif op.scatter:

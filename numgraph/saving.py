@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numgraph.arguments import convert
-from numgraph.errors import FileError, InputError, OptionError, PackageError, ShapeError
+from numgraph.errors import DtypeError, FileError, InputError, OptionError, PackageError, ShapeError
 from numgraph.graph import Variable, describe, instead, label
 from numgraph.shared import SharedVariable
 from numgraph.storage import owned, put_together
@@ -129,6 +129,12 @@ def _safetensors() -> Any:
 
 
 def _write_safetensors(path: Path, arrays: Arrays) -> None:
+    for name, array in arrays.items():
+        if array.dtype.kind == "c":
+            raise DtypeError(
+                f"save: {name} has dtype {array.dtype}, which files of format .safetensors cannot hold\n"
+                "  fix: write .npz"
+            )
     _safetensors().numpy.save_file(arrays, path)
 
 

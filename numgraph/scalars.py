@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from numgraph import randoms
-from numgraph.types import FLOATS
+from numgraph.types import COMPLEX, FLOATS
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,9 @@ class ScalarFunction:
     where there is none. written: the expression over x, y and z that stands for a call, in place of a name; written_int
     the one for integers and bools, where it is another. vector: the file of `kernels` that has it for SIMD loops, as
     name_f32 and name_f64. grid: the same for kernels of a device, or "math". wide: Numba has it for float64 only.
-    inline: it is a few instructions and calls no library. operator: Python's, with which formulas write it.
+    complex: what `kernels.complexes` has for complex
+    numbers returns: "same", such a number, "part", a float, or "bool"; "" where there is none. inline: it is a few
+    instructions and calls no library. operator: Python's, with which formulas write it.
     """
 
     name: str
@@ -39,6 +41,7 @@ class ScalarFunction:
     typed: tuple[str, ...] = FLOATS
     wide: bool = False
     inline: bool = False
+    complex: str = ""
     operator: ast.operator | None = None
 
 
@@ -73,21 +76,29 @@ def ndtri(p: Any) -> Any:
     return special.ndtri(p)
 
 
+def made(x: Any, y: Any) -> Any:
+    """x + y * 1j, each part as it is: products with 1j would make NaN of infinities."""
+    x, y = np.broadcast_arrays(x, y)
+    found = np.empty(x.shape, np.result_type(x, y, np.complex64))
+    found.real, found.imag = x, y
+    return found
+
+
 SCALAR_FUNCTIONS: dict[str, ScalarFunction] = {
     row.name: row
     for row in (
-        ScalarFunction("abs", np.abs, "abs", "abs", inline=True),
+        ScalarFunction("abs", np.abs, "abs", "abs", inline=True, complex="part"),
         ScalarFunction("minimum", np.minimum, "minimum", "minimum", inline=True),
         ScalarFunction("maximum", np.maximum, "maximum", "maximum", inline=True),
         ScalarFunction("where", np.where, written="y if x else z", inline=True),
         ScalarFunction("isnan", np.isnan, written="x != x", written_int="False", inline=True),
-        ScalarFunction("isinf", np.isinf, written="abs(x) == 1e999", written_int="False", inline=True),
+        ScalarFunction("isinf", np.isinf, written="abs(x) == 1e999", written_int="False", inline=True, complex="bool"),
         ScalarFunction("copysign", np.copysign, "math.copysign", inline=True),
         # division, remainder, power
         ScalarFunction("floordiv", np.floor_divide, "floor_div_float", "floor_div_int", "floor_div_uint",
                        grid="cuda.scalar", operator=ast.FloorDiv()),
         ScalarFunction("mod", np.mod, "mod_float", "mod_int", "mod_uint", grid="cuda.scalar", operator=ast.Mod()),
-        ScalarFunction("power", np.power, "math.pow", "power_int", "power_uint", vector="vectorpow",
+        ScalarFunction("power", np.power, "math.pow", "power_int", "power_uint", vector="vectorpow", complex="same",
                        operator=ast.Pow()),
         ScalarFunction("hypot", np.hypot, "math.hypot", vector="vectorpow"),
         # rounding
@@ -95,26 +106,34 @@ SCALAR_FUNCTIONS: dict[str, ScalarFunction] = {
         ScalarFunction("ceil", np.ceil, "np.ceil", grid="cuda.scalar", inline=True),
         ScalarFunction("trunc", np.trunc, "np.trunc", grid="cuda.scalar", inline=True),
         ScalarFunction("rint", np.rint, "np.rint", grid="cuda.scalar", inline=True),
+        # complex numbers; of two floats `made` is defined for complex numbers whose parts they are
+        ScalarFunction("real", np.real, written="x", complex="part"),
+        ScalarFunction("imag", np.imag, written="0.0", complex="part"),
+        ScalarFunction("conj", np.conj, written="x", complex="same"),
+        ScalarFunction("angle", np.angle, written="atan2(0.0, x)", complex="part"),
+        ScalarFunction("unit", np.sign, written="where(x > 0.0, 1.0, where(x < 0.0, -1.0, x))", complex="same"),
+        ScalarFunction("quotient", np.true_divide, complex="same"),
+        ScalarFunction("made", made),
         # roots, exponentials, logarithms
-        ScalarFunction("sqrt", np.sqrt, "math.sqrt", inline=True),
-        ScalarFunction("exp", np.exp, "math.exp", vector="vectormath"),
+        ScalarFunction("sqrt", np.sqrt, "math.sqrt", inline=True, complex="same"),
+        ScalarFunction("exp", np.exp, "math.exp", vector="vectormath", complex="same"),
         ScalarFunction("exp2", np.exp2, "np.exp2", vector="vectormath", grid="math"),
         ScalarFunction("expm1", np.expm1, "math.expm1", vector="vectormath"),
-        ScalarFunction("log", np.log, "math.log", vector="vectormath"),
+        ScalarFunction("log", np.log, "math.log", vector="vectormath", complex="same"),
         ScalarFunction("log2", np.log2, "np.log2", vector="vectormath", grid="math", wide=True),
         ScalarFunction("log10", np.log10, "math.log10", vector="vectormath"),
         ScalarFunction("log1p", np.log1p, "math.log1p", vector="vectormath"),
         # trigonometry
-        ScalarFunction("sin", np.sin, "math.sin", vector="vectortrig"),
-        ScalarFunction("cos", np.cos, "math.cos", vector="vectortrig"),
-        ScalarFunction("tan", np.tan, "math.tan", vector="vectortrig"),
+        ScalarFunction("sin", np.sin, "math.sin", vector="vectortrig", complex="same"),
+        ScalarFunction("cos", np.cos, "math.cos", vector="vectortrig", complex="same"),
+        ScalarFunction("tan", np.tan, "math.tan", vector="vectortrig", complex="same"),
         ScalarFunction("asin", np.arcsin, "math.asin", vector="vectorarcs"),
         ScalarFunction("acos", np.arccos, "math.acos", vector="vectorarcs"),
         ScalarFunction("atan", np.arctan, "math.atan", vector="vectorarcs"),
         ScalarFunction("atan2", np.arctan2, "math.atan2", vector="vectorarcs"),
-        ScalarFunction("sinh", np.sinh, "math.sinh", vector="vectorhyper"),
-        ScalarFunction("cosh", np.cosh, "math.cosh", vector="vectorhyper"),
-        ScalarFunction("tanh", np.tanh, "math.tanh", vector="vectorhyper"),
+        ScalarFunction("sinh", np.sinh, "math.sinh", vector="vectorhyper", complex="same"),
+        ScalarFunction("cosh", np.cosh, "math.cosh", vector="vectorhyper", complex="same"),
+        ScalarFunction("tanh", np.tanh, "math.tanh", vector="vectorhyper", complex="same"),
         ScalarFunction("asinh", np.arcsinh, "math.asinh", vector="vectorhyper"),
         ScalarFunction("acosh", np.arccosh, "math.acosh", vector="vectorhyper"),
         ScalarFunction("atanh", np.arctanh, "math.atanh", vector="vectorhyper"),
@@ -150,7 +169,14 @@ def _in_files(field: str, typed: tuple[str, ...] = FLOATS) -> dict[tuple[str, st
 
 # How names of functions end.
 SHORT = {"float32": "f32", "float64": "f64", "int64": "i64"}
+# Those of complex numbers, for every target.
+_OF_COMPLEX = {
+    (row.name, dtype): f"complexes.{row.name}_complex"
+    for row in SCALAR_FUNCTIONS.values()
+    for dtype in COMPLEX
+    if row.complex
+} | {("made", dtype): "complexes.made_complex" for dtype in FLOATS}
 # (scalar function, dtype) -> the function of `kernels`: versions for SIMD loops, those that every target has, and with
 # these all that a processor and a device call.
 VECTOR, COMMON = _in_files("vector"), _in_files("common", (*FLOATS, "int64"))
-PROCESSOR, DEVICE = {**VECTOR, **COMMON}, {**_in_files("grid"), **COMMON}
+PROCESSOR, DEVICE = {**VECTOR, **COMMON, **_OF_COMPLEX}, {**_in_files("grid"), **COMMON, **_OF_COMPLEX}

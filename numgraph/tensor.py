@@ -13,17 +13,27 @@ from numgraph.graph import Constant, Variable, as_variable, describe, frozen
 from numgraph.types import Shape, TensorType, check_dtype
 
 __all__ = [
-    "as_tensor_variable", "bcol", "bmatrix", "brow", "bscalar", "btensor3", "btensor4", "bvector", "col",
-    "constant", "dcol", "dmatrix", "drow", "dscalar", "dtensor3", "dtensor4", "dvector", "fcol", "fmatrix", "frow",
-    "fscalar", "ftensor3", "ftensor4", "fvector", "icol", "imatrix", "irow", "iscalar", "itensor3", "itensor4",
-    "ivector", "lcol", "lmatrix", "lrow", "lscalar", "ltensor3", "ltensor4", "lvector", "matrices", "matrix", "row",
-    "scalar", "scalars", "tensor", "tensor3", "tensor4", "vector", "vectors", "wcol", "wmatrix", "wrow", "wscalar",
-    "wtensor3", "wtensor4", "wvector",
+    "as_tensor_variable", "bcol", "bmatrix", "brow", "bscalar", "btensor3", "btensor4", "bvector", "ccol", "cmatrix",
+    "col", "constant", "crow", "cscalar", "ctensor3", "ctensor4", "cvector", "dcol", "dmatrix", "drow", "dscalar",
+    "dtensor3", "dtensor4", "dvector", "fcol", "fmatrix", "frow", "fscalar", "ftensor3", "ftensor4", "fvector", "icol",
+    "imatrix", "irow", "iscalar", "itensor3", "itensor4", "ivector", "lcol", "lmatrix", "lrow", "lscalar", "ltensor3",
+    "ltensor4", "lvector", "matrices", "matrix", "row", "scalar", "scalars", "tensor", "tensor3", "tensor4", "vector",
+    "vectors", "wcol", "wmatrix", "wrow", "wscalar", "wtensor3", "wtensor4", "wvector", "zcol", "zmatrix", "zrow",
+    "zscalar", "ztensor3", "ztensor4", "zvector",
 ]  # fmt: skip
 
 Constructor = Callable[..., Variable]
 # Theano's letters for dtypes
-LETTERS = {"b": "int8", "w": "int16", "i": "int32", "l": "int64", "f": "float32", "d": "float64"}
+LETTERS = {
+    "b": "int8",
+    "w": "int16",
+    "i": "int32",
+    "l": "int64",
+    "f": "float32",
+    "d": "float64",
+    "c": "complex64",
+    "z": "complex128",
+}
 
 
 def tensor(name: str | None = None, dtype: Any = None, shape: Any = None) -> Variable:
@@ -92,13 +102,13 @@ def _family(make: Constructor) -> list[Constructor]:
     return [typed(letter, dtype) for letter, dtype in LETTERS.items()]
 
 
-bscalar, wscalar, iscalar, lscalar, fscalar, dscalar = _family(scalar)
-bvector, wvector, ivector, lvector, fvector, dvector = _family(vector)
-bmatrix, wmatrix, imatrix, lmatrix, fmatrix, dmatrix = _family(matrix)
-brow, wrow, irow, lrow, frow, drow = _family(row)
-bcol, wcol, icol, lcol, fcol, dcol = _family(col)
-btensor3, wtensor3, itensor3, ltensor3, ftensor3, dtensor3 = _family(tensor3)
-btensor4, wtensor4, itensor4, ltensor4, ftensor4, dtensor4 = _family(tensor4)
+bscalar, wscalar, iscalar, lscalar, fscalar, dscalar, cscalar, zscalar = _family(scalar)
+bvector, wvector, ivector, lvector, fvector, dvector, cvector, zvector = _family(vector)
+bmatrix, wmatrix, imatrix, lmatrix, fmatrix, dmatrix, cmatrix, zmatrix = _family(matrix)
+brow, wrow, irow, lrow, frow, drow, crow, zrow = _family(row)
+bcol, wcol, icol, lcol, fcol, dcol, ccol, zcol = _family(col)
+btensor3, wtensor3, itensor3, ltensor3, ftensor3, dtensor3, ctensor3, ztensor3 = _family(tensor3)
+btensor4, wtensor4, itensor4, ltensor4, ftensor4, dtensor4, ctensor4, ztensor4 = _family(tensor4)
 
 
 def _several(make: Constructor, names: tuple[Any, ...], dtype: Any) -> list[Variable]:

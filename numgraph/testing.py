@@ -24,14 +24,16 @@ from numgraph.graph import Constant, Variable, apply, frozen
 from numgraph.op import Op, reference
 from numgraph.ops.define import f
 from numgraph.reference import converted, evaluate
-from numgraph.types import FLOATS, TensorType
+from numgraph.types import COMPLEX, FLOATS, INEXACT, WIDER, TensorType
 
 Array = NDArray[Any]
 Executor = Callable[[Sequence[Variable], Sequence[Variable], Sequence[Array]], list[Array]]
 Sample = tuple[list[Array], dict[str, Any]]
 
 # Relative and absolute tolerance by dtype of the result; others are compared exactly.
-TOLERANCE = {"float32": (2e-5, 2e-6), "float64": (1e-10, 1e-12)}
+TOLERANCE = {
+    "float32": (2e-5, 2e-6), "float64": (1e-10, 1e-12), "complex64": (2e-5, 2e-6), "complex128": (1e-10, 1e-12),
+}  # fmt: skip
 # Shapes of the operands of an elementwise op, by position; later operands start again at the front.
 SHAPES: tuple[tuple[tuple[int, ...], ...], ...] = (
     ((3, 4), (3, 4)),
@@ -83,6 +85,8 @@ def draw_array(op: Op, dtype: str, shape: Sequence[int], rng: np.random.Generato
     low, high = op.domain
     if dtype in FLOATS:
         return np.asarray(rng.uniform(low, high, shape)).astype(dtype)
+    if dtype in COMPLEX:
+        return np.asarray(rng.uniform(low, high, shape) + 1j * rng.uniform(low, high, shape)).astype(dtype)
     if dtype == "bool":
         return rng.integers(0, 2, shape).astype(bool)
     least = max(math.ceil(low), int(np.iinfo(dtype).min))
@@ -90,9 +94,10 @@ def draw_array(op: Op, dtype: str, shape: Sequence[int], rng: np.random.Generato
 
 
 def _typed(value: Any, dtype: str) -> Array:
-    """Floats in the wanted float dtype; float64 in any."""
+    """Floats in the wanted float dtype, float64 in any; complex numbers in a complex one."""
     array = np.asarray(value)
     retyped = array.dtype == np.float64 or (array.dtype == np.float32 and dtype in FLOATS)
+    retyped = retyped if array.dtype.kind != "c" else dtype in COMPLEX
     with np.errstate(invalid="ignore"):
         return array.astype(dtype) if retyped else array
 
@@ -114,8 +119,8 @@ def variables_for(arrays: Sequence[Array], static: bool = False) -> list[Variabl
 def expected_value(op: Op, arrays: Sequence[Array], attrs: dict[str, Any], dtype: str) -> Array:
     """The op by NumPy: floats worked out in float64, then converted to `dtype`."""
     operands = converted(op, arrays, dtype)
-    if dtype in FLOATS or op.dtype is None:
-        operands = [a.astype(np.float64) if a.dtype == np.float32 else a for a in operands]
+    if dtype in INEXACT or op.dtype is None:
+        operands = [a.astype(WIDER.get(a.dtype.name, a.dtype)) for a in operands]
     result: Array = reference(op, operands, attrs, dtype)
     return result
 
@@ -148,24 +153,28 @@ def check_gradient(
     """The gradient of `build(*variables)` for every float operand, along random directions, against central
     differences.
 
-    arrays: float64 and integer arrays. order: 2 checks the gradient of the gradient too. tolerance: relative to the
-    size of the directional derivative, or absolute where that is small. AssertionError when they differ.
+    arrays: float64, complex128 and integer arrays; of complex numbers both parts are moved. order: 2 checks the
+    gradient of the gradient too. tolerance: relative to the size of the directional derivative, or absolute where that
+    is small. AssertionError when they differ.
     """
     values = [np.asarray(a) for a in arrays]
     inputs = variables_for(values)
-    floats = [k for k, a in enumerate(values) if a.dtype == np.float64]
+    floats = [k for k, a in enumerate(values) if a.dtype in (np.float64, np.complex128)]
     output = build(*inputs)
-    if output.type.dtype != "float64" or not floats:
+    if output.type.dtype not in ("float64", "complex128") or not floats:
         # a conversion to float32 is a staircase, whose differences say nothing
         return
     rng = np.random.default_rng(seed)
     shape = executor(inputs, [output], values)[0].shape
-    cost = f.sum(f.mul(output, _fixed(rng.normal(size=shape))))
+    cost = f.sum(f.real(f.mul(output, _fixed(_direction(rng, shape, output.type.dtype)))))
     for level in range(1, order + 1):
         wrt = [inputs[k] for k in floats]
         gradients = grad(cost, wrt, disconnected_inputs="ignore")
-        directions = {k: rng.normal(size=values[k].shape) for k in floats}
-        slopes = [f.sum(f.mul(g, _fixed(directions[k]))) for g, k in zip(gradients, floats, strict=True)]
+        directions = {k: _direction(rng, values[k].shape, values[k].dtype.name) for k in floats}
+        # of x + iy the parts of a gradient are the slopes for x and y
+        slopes = [
+            f.sum(f.real(f.mul(f.conj(g), _fixed(directions[k])))) for g, k in zip(gradients, floats, strict=True)
+        ]
         _compare_slope(cost, slopes, inputs, values, directions, executor, (level, tolerance))
         cost = slopes[0] if len(slopes) == 1 else f.add(*slopes)
 
@@ -174,8 +183,8 @@ def verify_grad(
     build: Callable[..., Any], points: Sequence[Any], n_tests: int = 2, tolerance: float = 1e-5, seed: int = 0,
     executor: Executor | None = None,
 ) -> None:  # fmt: skip
-    """The gradient of `build(*variables)`, an expression of any shape, for all float points against central differences
-    along `n_tests` random directions; as Theano's `verify_grad`.
+    """The gradient of `build(*variables)`, an expression of any shape, for all float and complex points against
+    central differences along `n_tests` random directions; as Theano's `verify_grad`.
 
     points: values of the variables; floats are taken as float64. tolerance: relative to the size of the directional
     derivative, or absolute where that is small. executor: None for compiled code. AssertionError where they differ.
@@ -184,8 +193,8 @@ def verify_grad(
     >>> ng.testing.verify_grad(lambda x, k: ng.tanh(x) * k, [np.array([0.5, -1.0]), 3])
     """
     arrays = [np.asarray(p) for p in points]
-    arrays = [a.astype(np.float64) if a.dtype.name in FLOATS else a for a in arrays]
-    if all(a.dtype != np.float64 for a in arrays):
+    arrays = [a.astype(WIDER.get(a.dtype.name, a.dtype)) for a in arrays]
+    if all(a.dtype.name not in INEXACT for a in arrays):
         raise GradientError("verify_grad: no point is a float, so there is no gradient")
     for test in range(n_tests):
         check_gradient(build, arrays, executor or compiled, 1, seed + test, tolerance)
@@ -212,7 +221,12 @@ def _compare_slope(
 
 
 def _fixed(array: Any) -> Constant:
-    return Constant(frozen(np.asarray(array, np.float64)))
+    return Constant(frozen(np.asarray(array)))
+
+
+def _direction(rng: np.random.Generator, shape: Any, dtype: str) -> Array:
+    real = rng.normal(size=shape)
+    return np.asarray(real + 1j * rng.normal(size=shape) if dtype in COMPLEX else real)
 
 
 def check_op(
@@ -233,12 +247,13 @@ def check_op(
         for arrays, attrs in draw(op, dtype, seed):
             check_value(op, arrays, attrs, executor)
     if gradient and op.grad is not None:
-        for arrays, attrs in draw(op, "float64", seed):
-            _check_op_gradient(op, arrays, attrs, executor, order)
+        for dtype in [d for d in ("float64", "complex128") if d in op.dtypes] or ["float64"]:
+            for arrays, attrs in draw(op, dtype, seed):
+                _check_op_gradient(op, arrays, attrs, executor, order)
 
 
 def _check_op_gradient(op: Op, arrays: list[Array], attrs: dict[str, Any], executor: Executor, order: int) -> None:
-    if all(a.dtype != np.float64 for a in arrays):
+    if all(a.dtype not in (np.float64, np.complex128) for a in arrays):
         return
 
     def build(*variables: Variable) -> Variable:

@@ -17,14 +17,20 @@ SIGNED = ("int8", "int16", "int32", "int64")
 UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
 INTEGERS = SIGNED + UNSIGNED
 FLOATS = ("float32", "float64")
-DTYPES = (BOOL, *INTEGERS, *FLOATS)
+COMPLEX = ("complex64", "complex128")
+DTYPES = (BOOL, *INTEGERS, *FLOATS, *COMPLEX)
 DISCRETE = (BOOL, *INTEGERS)
+INEXACT = (*FLOATS, *COMPLEX)
+# In what sums of a dtype are accumulated.
+WIDER = {"float32": "float64", "complex64": "complex128"}
 
 Shape = tuple[int | None, ...]
+# What messages advise where complex numbers are refused.
+OF_PARTS = "  fix: use x.real, x.imag, ng.abs(x) or ng.angle(x), which are real"
 
 
 def check_dtype(dtype: Any) -> str:
-    """The name of a supported dtype; `DtypeError` for every other (complex, float16, objects, strings).
+    """The name of a supported dtype; `DtypeError` for every other (float16, objects, strings).
 
     Byte order is dropped: numgraph's own arrays are always in the machine's order.
     """
@@ -73,13 +79,15 @@ def promote(dtypes: Iterable[str]) -> str:
     """The dtype that arrays of these dtypes combine to.
 
     NumPy 2's table with one exception: a float32 with an integer of any size stays float32 (NumPy: float64 for int32
-    and wider), so that a float32 loss divided by a length stays float32.
+    and wider), so that a float32 loss divided by a length stays float32; and so does a complex64.
     """
     names = list(dict.fromkeys(dtypes))
     if len(names) == 1:
         return names[0]
     if not names:
         raise DtypeError("promotion of no dtypes")
+    if any(d in COMPLEX for d in names):
+        return complex_of(promote([real_of(d) for d in names]))
     floats = [d for d in names if d in FLOATS]
     if floats:
         return "float64" if "float64" in floats else "float32"
@@ -89,6 +97,16 @@ def promote(dtypes: Iterable[str]) -> str:
     return result.name
 
 
+def real_of(dtype: str) -> str:
+    """dtype of the real and the imaginary part of numbers; what is real keeps its own."""
+    return FLOATS[COMPLEX.index(dtype)] if dtype in COMPLEX else dtype
+
+
+def complex_of(dtype: str) -> str:
+    """dtype of the complex numbers whose parts have a dtype: complex64 of float32, and of what `float_of` makes it."""
+    return dtype if dtype in COMPLEX else COMPLEX[FLOATS.index(float_of(dtype))]
+
+
 def compared(dtypes: Iterable[str]) -> str | None:
     """The dtype in which arrays of these dtypes are compared; None where each must keep its own.
 
@@ -96,7 +114,7 @@ def compared(dtypes: Iterable[str]) -> str | None:
     """
     names = list(dtypes)
     common = promote(names)
-    return None if common in FLOATS and all(d in DISCRETE for d in names) else common
+    return None if common in INEXACT and all(d in DISCRETE for d in names) else common
 
 
 def true_division(dtypes: Iterable[str]) -> str:
@@ -107,16 +125,16 @@ def true_division(dtypes: Iterable[str]) -> str:
 
 
 def float_of(dtype: str) -> str:
-    """dtype of exp, log, sin...: floats keep theirs; bool and integers of 8 or 16 bits give float32, wider ones
-    float64."""
-    if dtype in FLOATS:
+    """dtype of exp, log, sin...: floats and complex keep theirs; bool and integers of 8 or 16 bits give float32, wider
+    ones float64."""
+    if dtype in INEXACT:
         return dtype
     return "float32" if dtype in ("bool", "int8", "uint8", "int16", "uint16") else "float64"
 
 
 def sum_of(dtype: str) -> str:
-    """dtype of sum and prod: signed and bool give int64, unsigned uint64, floats keep theirs."""
-    if dtype in FLOATS:
+    """dtype of sum and prod: signed and bool give int64, unsigned uint64, floats and complex keep theirs."""
+    if dtype in INEXACT:
         return dtype
     return "uint64" if dtype in UNSIGNED else "int64"
 

@@ -18,7 +18,7 @@ def _op(op, dtype):
     Integers are combined in 64 bits with a sign: the last bits of sums and products are those of any integer type, and
     shuffles take no others.
     """
-    kind = TYPES[dtype if dtype.startswith("float") else "int64"]
+    kind = TYPES[dtype if dtype.startswith(("float", "complex")) else "int64"]
     return (add, kind(0), kind) if op == "sum" else (multiply, kind(1), kind)
 
 

@@ -16,7 +16,7 @@ FULL = 0xFFFFFFFF
 # Numba's types of dtypes; called, they make typed literals.
 TYPES = {
     name: getattr(types, name)
-    for name in """float32 float64 int8 int16 int32 int64 uint8 uint16 uint32
+    for name in """float32 float64 complex64 complex128 int8 int16 int32 int64 uint8 uint16 uint32
 uint64""".split()
 }
 TYPES["bool"] = types.uint8  # in memory

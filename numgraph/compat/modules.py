@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from numgraph.compat import composed, functions, images, missing, mrg, names, streams
+from numgraph.compat import composed, fft, functions, images, missing, mrg, names, streams
 from numgraph.compat.dtypes import upcast
 from numgraph.compat.flags import config
 from numgraph.compat.scans import SCAN
@@ -117,7 +117,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "tensor.basic": names.TENSOR,
     "tensor.elemwise": names.TENSOR,
     "tensor.extra_ops": names.TENSOR,
-    "tensor.fft": {},
+    "tensor.fft": _from(fft, "rfft irfft"),
     "tensor.nlinalg": names.NLINALG,
     "tensor.nnet": {**names.NNET, **images.NNET},
     "tensor.nnet.abstract_conv": {**names.NNET, **images.NNET},

@@ -180,7 +180,7 @@ GRADIENT = absent("theano.gradient") | {
 NLINALG = absent("theano.tensor.nlinalg") | {
     name: TENSOR[name]
     for name in (
-        "trace diag matrix_dot norm pinv matrix_inverse det eigh qr svd matrix_power lstsq"
+        "trace diag matrix_dot norm pinv matrix_inverse det eig eigh qr svd matrix_power lstsq"
     ).split()
 }  # fmt: skip
 SLINALG = {name: TENSOR[name] for name in ("cholesky", "solve", "kron", "expm")} | {

@@ -16,6 +16,7 @@ import numpy as np
 
 from numgraph.cuda.blas import product_of
 from numgraph.cuda.device import Copying, Device, Product
+from numgraph.types import COMPLEX
 
 KERNELS: Any = import_module("numgraph.kernels.cuda.names").KERNELS
 # kernel, grid, threads of a block, parameters; or a product by cuBLAS, or a copy
@@ -125,7 +126,8 @@ def _scan(call: Call, op: str) -> Iterator[Launch]:
     outer, length, inner = call.sizes
     if not outer * length * inner:
         return
-    if inner > 1:
+    if inner > 1 or dtype in COMPLEX:
+        # shuffles take no complex numbers
         values = dict(out=out, x=x, outer=outer, length=length, inner=inner)
         yield call.launch("scan_columns", dtype, values, op, x=source)
     else:

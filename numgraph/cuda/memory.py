@@ -18,7 +18,7 @@ from numgraph.cuda.numbers import Int64
 from numgraph.errors import IndexOutOfRange, KernelError
 
 # Of shared and local memory that nothing has written.
-POISON = {"f": math.nan, "i": -0x5A5A5A5A, "u": 0x5A5A5A5A, "b": True}
+POISON = {"f": math.nan, "c": math.nan, "i": -0x5A5A5A5A, "u": 0x5A5A5A5A, "b": True}
 
 
 @dataclass

@@ -77,7 +77,7 @@ def _unsigned(name: str) -> Callable[[Any], int]:
 
 
 CASTS: dict[str, Callable[[Any], Any]] = {
-    **{name: _float(name) for name in ("float16", "float32", "float64")},
+    **{name: _float(name) for name in ("float16", "float32", "float64", "complex64", "complex128")},
     **{name: _signed(name) for name in ("int8", "int16", "int32", "int64")},
     **{name: _unsigned(name) for name in ("uint8", "uint16", "uint32", "uint64")},
     "bool": bool,

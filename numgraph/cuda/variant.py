@@ -8,6 +8,7 @@ from weakref import WeakMethod
 
 import numpy as np
 
+from numgraph.arguments import in_memory
 from numgraph.config import config
 from numgraph.convention import FAILED_A, FAILED_B
 from numgraph.cuda.arena import Arena
@@ -206,7 +207,7 @@ class DeviceVariant:
         """The words of a call's arguments, numbers as the kernels read them; into the table as the plan does."""
         words = np.zeros(len(arguments), np.int64)
         for k, (slot, array) in enumerate(zip(self.module.layout.arguments, arguments, strict=True)):
-            if array.ndim:
+            if in_memory(array):
                 self.table[slot] = array
             elif array.dtype.name in FLOATS:
                 self.table[slot] = float(array)
@@ -220,11 +221,11 @@ class DeviceVariant:
         """Write the arguments into the table, and to the device."""
         words = self.row(arguments)
         for k, array in enumerate(arguments):
-            if array.ndim:
+            if in_memory(array):
                 address = self._room(("argument", k), array.nbytes)
                 if array.nbytes:
                     self.device.upload(address, array)
-        if any(not a.ndim for a in arguments):
+        if not all(map(in_memory, arguments)):
             self.steps.set(words)
 
     def plan(self, stage: int, made: dict[Made, DeviceArray] = NOTHING) -> None:

@@ -43,7 +43,7 @@ class Module:
     @cached_property
     def products(self) -> list[Products]:
         """The matrix products that it calls, itself or in kernels, which have none of dot products."""
-        found = {dtype: () for _, dtype, _ in self.layout.units} | dict(products_of(self.functions))
+        found = {dtype: () for dtype in self.layout.multiplying} | dict(products_of(self.functions))
         return sorted(found.items())
 
 

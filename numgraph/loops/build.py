@@ -29,7 +29,7 @@ from numgraph.loops.values import Body, Values, as_read, as_stored
 from numgraph.schedule.arrange import LoopNest
 from numgraph.schedule.tasks import Elementwise, IndexCheck, Reduction, Scattering, Task
 from numgraph.schedule.work import owner
-from numgraph.types import FLOATS
+from numgraph.types import FLOATS, INEXACT
 
 # Accumulations of floats that may go in any order, and the functions that say so to LLVM.
 UNORDERED = {
@@ -248,7 +248,7 @@ class LoopBuilder:
         element = self.written(task)
         if task.node.attributes["mode"] != "set":
             value = Binary("|" if dtype == "bool" else "+", as_read(element, dtype), value)
-            if dtype not in (*FLOATS, "int64", "bool"):
+            if dtype not in (*INEXACT, "int64", "bool"):
                 value = Call(dtype, (value,), dtype)
         values.add(self.store(element, value, task, task.node.name))
 
@@ -284,7 +284,7 @@ def in_order(task: Reduction, acc: Expression, x: Expression) -> Expression:
     """A reduction's `acc OP x`, without leave to change the order."""
     dtype = task.node.dtype
     found = formula(task.form.combine, {"acc": acc, "x": x}, dtype)
-    return found if dtype in (*FLOATS, "int64", "bool") else Call(dtype, (found,), dtype)
+    return found if dtype in (*INEXACT, "int64", "bool") else Call(dtype, (found,), dtype)
 
 
 def start_value(start: Any, dtype: str) -> Expression:

@@ -19,7 +19,10 @@ from numgraph.loops.shown import text
 from numgraph.loops.table import called_as
 from numgraph.loops.values import Broken, Raised, Values
 from numgraph.schedule.tasks import Task
-from numgraph.types import FLOATS
+from numgraph.types import FLOATS, real_of
+
+# How names of LAPACK and BLAS begin.
+LETTERS = {"float32": "s", "float64": "d", "complex64": "c", "complex128": "z"}
 
 
 def add_kernel(values: Values, memory: HostMemory, task: Task) -> str:
@@ -33,7 +36,7 @@ def add_kernel(values: Values, memory: HostMemory, task: Task) -> str:
     arguments: list[Expression] = [pointer_to(memory.address(node), node.dtype)]
     arguments += [pointer_to(memory.view_address(v), v.buffer.dtype) for v in task.views]
     arguments += [values.whole(n) for n in task.sizes]
-    letter = "s" if node.dtype == "float32" else "d"
+    letter = LETTERS.get(node.dtype, "")
     arguments += [values.layout.slot(values.layout.routine(letter + r)) for r in node.op.kernel.routines]
     call = Call(name.rpartition(".")[2], tuple(arguments))
     if not node.op.kernel.routines:
@@ -52,9 +55,10 @@ def add_unit(values: Values, memory: HostMemory, task: Task, stage: int) -> None
     memory.say_own(stage, CHUNK)
     addresses = [memory.address(node), *(memory.view_address(v) for v in task.views)]
     rows = values.length(node.dims[0])
+    product = () if callable(node.op.kernel.own) else (layout.slot(product_of(node)[1]),)
     chunk = (rows * CHUNK // CHUNKS, rows * (CHUNK + 1) // CHUNKS, OWN)
-    arguments = [*addresses, *map(values.length, task.sizes), layout.slot(product_of(node)[1]), *chunk]
-    unit = layout.slot(layout.unit(node.op.kernel.function, node.dtype, len(addresses)))
+    arguments = [*addresses, *map(values.length, task.sizes), *product, *chunk]
+    unit = layout.slot(layout.unit(node.op.kernel.function, real_of(node.dtype), len(addresses), bool(product)))
     values.add(Do(Call("call_at", (unit, Several(tuple(arguments)))), **values.origin(node, values.notes.array(node))))
 
 

@@ -130,7 +130,8 @@ def entry_function(layout: Layout, stages: int, with_sweep: bool) -> Function:
 def _taken(layout: Layout, part: Name, note: str) -> list[Statement]:
     """Where the entry got a tuple, its objects go into the table; then which part of a call is wanted."""
     kinds = [
-        (place, "" if node.dims else node.dtype) for place, node in zip(layout.arguments, layout.inputs, strict=True)
+        (place, node.dtype if node.kind == "scalar" else "")
+        for place, node in zip(layout.arguments, layout.inputs, strict=True)
     ]
     kinds += [(place, "") for place in layout.outputs]
     taken: list[Statement] = []

@@ -28,13 +28,13 @@ HINTS = frozenset({"interleave"})
 USERS = frozenset({"bools", "checked", "refuse", "room", "view"})
 # How generated code finds users' functions, of `userfunctions.function`.
 FINDERS = frozenset({"users_function", "plain_users_function"})
-DTYPES = "float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64".split()
+DTYPES = "complex128 complex64 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64".split()
 COUNTERS = "ijklmnopq"
 # Names that variables of generated functions may not have: those that all such functions use,
 RESERVED = (
     frozenset(
         """address table reals arena own chunk chunks begin end tile tiles first last step status call many words
-        items objects i j k l m n o p q acc math np range abs min max return_code""".split()
+        items objects i j k l m n o p q acc math np range complex abs min max return_code""".split()
     )
     | SUPPORT
     | PRODUCTS
@@ -45,7 +45,9 @@ RESERVED = (
     | frozenset(DTYPES)
 )
 # those of a kernel's variables: the functions and types of any module, and what says which thread it is,
-HOST = frozenset("i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 argument_length resident_length resident_shape fail".split())
+HOST = frozenset(
+    "i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 c64 c128 argument_length resident_length resident_shape fail".split()
+)
 KERNEL_NAMES = (
     (RESERVED - set("table reals arena own chunk chunks begin end step status call many words return_code".split()))
     | HOST

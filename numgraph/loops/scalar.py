@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,10 +17,11 @@ import numpy as np
 from numgraph.loops.program import Binary, Call, Choice, Compare, Expression, Logic, Number, Unary
 from numgraph.op import Op
 from numgraph.scalars import SCALAR_FUNCTIONS, ScalarFunction
-from numgraph.types import DISCRETE, FLOATS, UNSIGNED
+from numgraph.types import COMPLEX, DISCRETE, FLOATS, INEXACT, UNSIGNED, real_of
 
 POINTERS = {
-    "float32": "f32", "float64": "f64", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64",
+    "float32": "f32", "float64": "f64", "complex64": "c64", "complex128": "c128",
+    "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64",
     "uint8": "u8", "uint16": "u16", "uint32": "u32", "uint64": "u64", "bool": "u8",
 }  # fmt: skip
 
@@ -39,6 +40,9 @@ def literal(value: Any, dtype: str) -> str:
     """A number as source text of exactly this dtype."""
     if dtype == "bool":
         return str(bool(value))
+    if dtype in COMPLEX:
+        parts = (literal(part, real_of(dtype)) for part in (value.real, value.imag))
+        return f"complex({', '.join(parts)})"
     if dtype in FLOATS:
         number = float(value)
         text = (
@@ -54,6 +58,8 @@ def literal(value: Any, dtype: str) -> str:
 
 def number(value: Any, dtype: str) -> Number:
     """A number; functions that differ in finite floats may be merged."""
+    if dtype in COMPLEX:
+        return Number(complex(value), dtype)
     return Number(value, dtype, "c" if dtype in FLOATS and math.isfinite(value) else "")
 
 
@@ -77,6 +83,10 @@ _UNARY: dict[type[ast.unaryop], str] = {ast.USub: "-", ast.Invert: "~", ast.Not:
 _COMPARE: dict[type[ast.cmpop], str] = {
     ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
 }  # fmt: skip
+
+
+# What functions of complex numbers return, by the dtype of these.
+_RESULTS: dict[str, Callable[[str], str]] = {"same": str, "part": real_of, "bool": lambda dtype: "bool"}
 
 
 class Former:
@@ -139,9 +149,17 @@ class ScalarFormer(Former):
         self.vector = vector
         self.imports = imports
 
+    def form(self, tree: ast.expr) -> Expression:
+        """The expression; a quotient of complex numbers is a function, since Numba's raises."""
+        if isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Div) and self.dtype in COMPLEX:
+            return self.call("quotient", (self.form(tree.left), self.form(tree.right)))
+        return super().form(tree)
+
     def call(self, name: str, arguments: tuple[Expression, ...]) -> Expression:
         """A scalar function becomes the target's."""
         row = SCALAR_FUNCTIONS[name]
+        if row.complex and self.dtype in COMPLEX:
+            return Call(self.function(row), arguments, _RESULTS[row.complex](self.dtype))
         if row.written:
             written = row.written_int if row.written_int and self.dtype in DISCRETE else row.written
             names = dict(zip("xyz", arguments, strict=False))
@@ -177,5 +195,5 @@ def scalar(
     names = dict(zip(op.args, operands, strict=True))
     found = ScalarFormer(names, compute, vector, imports).form(op.tree)
     # Numba's result would be of another dtype
-    plain = dtype == compute and dtype in (*FLOATS, "int64", "bool")
+    plain = dtype == compute and dtype in (*INEXACT, "int64", "bool")
     return found if plain or (dtype == "bool" and compute != "bool") else Call(dtype, (found,), dtype)

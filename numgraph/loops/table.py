@@ -47,6 +47,7 @@ class Layout:
         self.arrays: dict[str, int] = {}
         self.routines: dict[str, int] = {}
         self.units: dict[tuple[str, str, int], int] = {}
+        self.multiplying: set[str] = set()  # the dtypes of which some call matrix products
         # lengths of outputs and fresh arrays: -1 - n for a number, else the slot that holds it
         self.made: dict[tuple[str, int], list[int]] = {}
         # the stage before which an output or fresh array is made: the first whose plan knows its lengths
@@ -145,8 +146,12 @@ class Layout:
             self.routines[name] = self._take(name)
         return self.routines[name]
 
-    def unit(self, function: str, dtype: str, pointers: int) -> int:
-        """The slot of the address of a kernel that is compiled once for all functions, see `runtime.units`."""
+    def unit(self, function: str, dtype: str, pointers: int, multiplies: bool) -> int:
+        """The slot of the address of a kernel that is compiled once for all functions, see `runtime.units`.
+
+        multiplies: whether it calls the matrix product.
+        """
+        self.multiplying |= {dtype} if multiplies else set()
         key = function, dtype, pointers
         if key not in self.units:
             self.units[key] = self._take(f"{function.rpartition('.')[2]}_{dtype}")

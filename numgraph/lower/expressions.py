@@ -39,6 +39,10 @@ OPERATORS: dict[type, Any] = {
 }  # fmt: skip
 
 
+# The parts of a complex number, by where they stand in it.
+PARTS = {"real": 0, "imag": 1}
+
+
 # Small whole numbers are computed here: kernels ask whether a size is one.
 SMALL: dict[type, Callable[[int, int], int]] = {
     ast.Add: lambda x, y: x + y, ast.Sub: lambda x, y: x - y, ast.Mult: lambda x, y: x * y,
@@ -138,6 +142,13 @@ class Expressions:
         return self.constant(self.meaning(tree))
 
     def _Attribute(self, tree: ast.Attribute) -> Value:
+        part = PARTS.get(tree.attr)
+        if part is not None:
+            # of a complex number; a float has no such attribute here
+            base = self.value(tree.value)
+            if not isinstance(base.type, types.Complex):
+                raise Unsupported(ast.unparse(tree))
+            return Value(base.type.underlying_float, self.builder.extract_value(base.llvm, part))
         return self.constant(self.meaning(tree))
 
     def _Tuple(self, tree: ast.Tuple) -> Value:

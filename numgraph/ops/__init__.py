@@ -8,11 +8,14 @@ from numgraph.ops import (
     activations,
     bounds,
     compare,
+    complexes,
     convolution,
     create,
     custom,
+    eigen,
     einsum,
     elementwise,
+    fourier,
     grids,
     index,
     join,
@@ -42,8 +45,8 @@ from numgraph.ops import (
 )
 
 MODULES = (
-    bounds, elementwise, compare, special, ufuncs, reduce, statistics, nnet, normalize, create, shape, join, select,
-    index, linalg, loop, sort, padding, search, solve, spectral, leastsquares, powers, windows,
+    bounds, elementwise, complexes, compare, special, ufuncs, reduce, statistics, nnet, normalize, create, shape, join,
+    select, index, linalg, loop, sort, padding, search, solve, spectral, eigen, leastsquares, powers, windows, fourier,
     einsum, convolution, pool, grids, activations, user, usercall, random, custom, sparse,
 )  # fmt: skip
 

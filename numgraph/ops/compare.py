@@ -66,22 +66,32 @@ Op("ge", ("x", "y"), "x >= y, bool.", boolean, np.greater_equal, None, no_grad=S
 ge = _compared("ge")
 
 Op("eq", ("x", "y"), "x == y, bool (the operator == of variables is identity).", boolean, np.equal, None, no_grad=STEP,
-   scalar="x == y", commutative=True)  # fmt: skip
+   scalar="x == y", commutative=True, complex=True)  # fmt: skip
 eq = _compared("eq")
 
 NEQ = Op("neq", ("x", "y"), "x != y, bool (the operator != of variables is identity).", boolean, np.not_equal, None,
-   no_grad=STEP, scalar="x != y", commutative=True)  # fmt: skip
+   no_grad=STEP, scalar="x != y", commutative=True, complex=True)  # fmt: skip
 neq = _compared("neq")
 
-Op("isnan", ("x",), "Whether x is NaN, bool.", boolean, np.isnan, None, no_grad=STEP, scalar="isnan(x)")
+Op("isnan", ("x",), "Whether x is NaN, bool.", boolean, np.isnan, None, no_grad=STEP, scalar="isnan(x)", complex=True)
 isnan = elementwise("isnan")
 
-Op("isinf", ("x",), "Whether x is infinite, bool.", boolean, np.isinf, None, no_grad=STEP, scalar="isinf(x)")
+Op(
+    "isinf",
+    ("x",),
+    "Whether x is infinite, bool.",
+    boolean,
+    np.isinf,
+    None,
+    no_grad=STEP,
+    scalar="isinf(x)",
+    complex=True,
+)
 isinf = elementwise("isinf")
 
 # inf - inf and nan - nan are nan, which is equal to nothing
 Op("isfinite", ("x",), "Whether x is neither NaN nor infinite, bool.", boolean, np.isfinite, None, no_grad=STEP,
-   scalar="x - x == 0.0", dtypes=("float32", "float64", "int32", "int64", "uint8"))  # fmt: skip
+   scalar="x - x == 0.0", dtypes=("float32", "float64", "int32", "int64", "uint8"), complex=True)  # fmt: skip
 _isfinite = elementwise("isfinite")
 
 
@@ -104,7 +114,7 @@ def _where_reach(counts: Variable | None, out: Variable, cond: Variable, a: Vari
 
 
 WHERE = Op("where", ("cond", "a", "b"), "a where cond holds, else b.", lambda dtypes: same(dtypes[1:]), np.where,
-   _where_grad, scalar="where(cond, a, b)", keeps=(0,), reach=_where_reach)  # fmt: skip
+   _where_grad, scalar="where(cond, a, b)", keeps=(0,), reach=_where_reach, complex=True)  # fmt: skip
 
 
 def where(cond: Any, a: Any, b: Any) -> Variable:
@@ -125,7 +135,7 @@ def _masked_reach(counts: Variable | None, out: Variable, mask: Variable, x: Var
 Op("masked", ("mask", "x"), "x where mask holds, else 0: in gradients, for elements that have no part in the cost.",
    lambda dtypes: dtypes[1], lambda mask, x: np.where(mask, x, np.zeros((), np.asarray(x).dtype)),
    lambda g, out, mask, x: (None, f.masked(mask, g)), scalar="where(mask, x, 0.0)", keeps=(0,),
-   reach=_masked_reach, dtypes=FLOATS)  # fmt: skip
+   reach=_masked_reach, dtypes=FLOATS, complex=True)  # fmt: skip
 masked = elementwise("masked")
 
 

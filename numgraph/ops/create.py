@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from numgraph.config import config
-from numgraph.errors import ShapeError
+from numgraph.errors import DtypeError, ShapeError
 from numgraph.graph import Constant, Variable, apply, as_variable, describe, frozen, weak_constant
 from numgraph.lengths import dims
 from numgraph.op import OPS, Check, Op, first
@@ -21,7 +21,7 @@ from numgraph.ops import lengths as ln
 from numgraph.ops.define import f
 from numgraph.ops.lengths import Length
 from numgraph.ops.shape import stretch
-from numgraph.types import FLOATS, check_dtype, promote
+from numgraph.types import COMPLEX, FLOATS, check_dtype, promote
 
 __all__ = [
     "alloc", "arange", "diag", "diagonal", "empty", "empty_like", "eye", "full", "full_like", "identity_like",
@@ -162,6 +162,8 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Va
     for v in parts:
         if v.ndim:
             raise ShapeError(f"arange: start, stop and step are scalars, not {describe(v)}")
+        if v.type.dtype in COMPLEX:
+            raise DtypeError(f"arange: complex numbers have no order\n  {describe(v)}")
     if promote([v.type.dtype for v in parts]) in FLOATS:
         return _float_range(begin, end, step, dtype)
     a, b, c = (ln.integer(v, "arange: an argument") for v in parts)

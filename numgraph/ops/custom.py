@@ -47,6 +47,7 @@ OP_RULED = Op(
     lambda y, *inputs, rule: np.array(y),
     _ruled,
     expand=lambda y, *inputs, rule: y,
+    complex=True,
     shape=lambda y, *inputs, rule: y.shape,
     samples=lambda: [([np.array([0.5, -1.0])] * 2, {"rule": _double})],
     says="custom_gradient",
@@ -120,6 +121,7 @@ PRINTED = Op(
     lambda x, message, attributes: np.array(x),
     lambda g, out, x, message, attributes: (g,),
     scalar="x",
+    complex=True,
     samples=lambda: [([np.array([0.5, -1.0])], {"message": "x", "attributes": ("__str__",)})],
 )
 

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from numgraph.config import config
 from numgraph.graph import Variable, as_operands, as_variable, elementwise
-from numgraph.op import Op, division, floating, same
+from numgraph.op import Op, division, floating, real, same
 from numgraph.ops import formula
 from numgraph.ops.define import ZERO, boolless, converted, f, no_bool
-from numgraph.types import BOOL, DISCRETE, FLOATS, UNSIGNED
+from numgraph.types import BOOL, COMPLEX, DISCRETE, FLOATS, UNSIGNED
 
 __all__ = [
     "abs",
@@ -104,7 +104,7 @@ Op(
     "masked_mul", ("g", "d"), "g * d, and zero wherever g is zero, even where d is infinite or NaN.", same,
     lambda g, d: np.where(g == 0, np.zeros((), np.result_type(g, d)), g * d),
     lambda h, out, g, d: (f.masked_mul(h, d), f.masked_mul(h, g)),
-    scalar="where(g == 0.0, 0.0, g * d)", show=formula.times, dtypes=("float32", "float64"),
+    scalar="where(g == 0.0, 0.0, g * d)", show=formula.times, dtypes=("float32", "float64"), complex=True,
 )  # fmt: skip
 masked_mul = elementwise("masked_mul")
 
@@ -113,13 +113,14 @@ Op(
     lambda g, d: np.where(g == 0, np.zeros((), np.result_type(g, d)), g / d),
     lambda h, out, g, d: (f.masked_div(h, d), f.neg(f.masked_div(f.masked_mul(h, out), d))),
     scalar="where(g == 0.0, 0.0, g / d)", show=formula.over, domain=(0.2, 3.0), dtypes=("float32", "float64"), cost=4,
+    complex=True,
 )  # fmt: skip
 masked_div = elementwise("masked_div")
 
 # -- arithmetic -----------------------------------------------------------------------------------------------------
 
 ADD = Op("add", ("x", "y"), "x + y.", same, np.add, lambda g, out, x, y: (g, g), scalar="x + y", dtypes=NUMBERS,
-   commutative=True)  # fmt: skip
+   commutative=True, complex=True)  # fmt: skip
 _add = elementwise("add")
 
 
@@ -132,12 +133,12 @@ def add(x: Any, y: Any, *more: Any) -> Variable:
     return total
 
 
-Op("sub", ("x", "y"), "x - y. DtypeError for two bools.", same, np.subtract,
-   lambda g, out, x, y: (g, f.neg(g)), scalar="x - y", dtypes=NUMBERS)  # fmt: skip
+SUB = Op("sub", ("x", "y"), "x - y. DtypeError for two bools.", same, np.subtract,
+   lambda g, out, x, y: (g, f.neg(g)), scalar="x - y", dtypes=NUMBERS, complex=True)  # fmt: skip
 sub = no_bool("sub", "use ng.xor(x, y)")
 
 MUL = Op("mul", ("x", "y"), "x * y.", same, np.multiply, lambda g, out, x, y: (f.mul(g, y), f.mul(g, x)),
-   scalar="x * y", dtypes=NUMBERS, commutative=True)  # fmt: skip
+   scalar="x * y", dtypes=NUMBERS, commutative=True, complex=True)  # fmt: skip
 _mul = elementwise("mul")
 
 
@@ -171,7 +172,7 @@ def _true_div_grad(g: Variable, out: Variable, x: Variable, y: Variable) -> tupl
 
 
 Op("true_div", ("x", "y"), "x / y; two integers give floatX.", division, np.true_divide, _true_div_grad,
-   scalar="x / y", domain=(0.3, 3.0), cost=4)  # fmt: skip
+   scalar="x / y", domain=(0.3, 3.0), cost=4, complex=True)  # fmt: skip
 true_div = _of_floats("true_div")
 
 Op("floor_div", ("x", "y"), "The floor of x / y; for integers x // 0 is 0. Its gradient is zero.", boolless,
@@ -198,7 +199,7 @@ def divmod(x: Any, y: Any) -> tuple[Variable, Variable]:
 def _power(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     """x ** y; integers to a negative power are 0 but for 1 and -1, where NumPy refuses."""
     x, y = np.asarray(x), np.asarray(y)
-    if x.dtype.kind == "f" or y.dtype.kind == "f":
+    if x.dtype.kind in "fc" or y.dtype.kind in "fc":
         return np.asarray(np.power(x, y))
     result = np.asarray(np.power(x, np.where(y < 0, np.zeros((), y.dtype), y)))
     unit = np.where(x == 1, 1, np.where(x == -1, 1 - 2 * (y % 2), 0)) if x.dtype.kind == "i" else x == 1
@@ -209,26 +210,29 @@ def _pow_grad(g: Variable, out: Variable, x: Variable, y: Variable) -> tuple[Any
     """The derivative for x is y * x**(y - 1), zero for y = 0; the one for y is out * log(x), zero at x = 0."""
     exponent = f.cast(y, out.type.dtype)
     gx = masked_mul(g, masked_mul(exponent, f.pow(x, f.sub(exponent, 1.0))))
-    gy = masked_mul(g, f.where(f.eq(x, 0), 0.0, masked_mul(out, f.log(x))))
+    # a real number below 0 to a complex power
+    base = f.cast(x, out.type.dtype) if out.type.dtype in COMPLEX else x
+    gy = masked_mul(g, f.where(f.eq(x, 0), 0.0, masked_mul(out, f.log(base))))
     return gx, gy
 
 
 Op("pow", ("x", "y"), "x to the power y. Integers give integers: 0 for a negative power, but for a base of 1 or -1.",
-   boolless, _power, _pow_grad, scalar="power(x, y)", domain=(0.2, 3.0), dtypes=NUMBERS, cost=30)  # fmt: skip
+   boolless, _power, _pow_grad, scalar="power(x, y)", domain=(0.2, 3.0), dtypes=NUMBERS, cost=30,
+   complex=True)  # fmt: skip
 pow = elementwise("pow")
 
 Op("neg", ("x",), "-x. DtypeError for bool.", same, np.negative, lambda g, out, x: (f.neg(g),), scalar="-x",
-   dtypes=NUMBERS)  # fmt: skip
+   dtypes=NUMBERS, complex=True)  # fmt: skip
 neg = no_bool("neg", "use ~x")
 
-Op("abs", ("x",), "The absolute value; its derivative at 0 is 0.", same, np.abs,
-   lambda g, out, x: (f.mul(g, f.sign(x)),), scalar="abs(x)",
-   dtypes=("float32", "float64", "int32", "int64"))  # fmt: skip
+Op("abs", ("x",), "The absolute value; its derivative at 0 is 0.", real, np.abs,
+   lambda g, out, x: (f.mul(g, f.conj(f.sign(x))),), scalar="abs(x)",
+   dtypes=("float32", "float64", "int32", "int64"), complex=True)  # fmt: skip
 _abs = elementwise("abs")
 
 
 def abs(x: Any) -> Variable:
-    """The absolute value, of x's dtype; its derivative at 0 is 0."""
+    """The absolute value, of x's dtype, of complex numbers of that of their parts; its derivative at 0 is 0."""
     v = as_variable(x)
     return v if v.type.dtype == BOOL or v.type.dtype in UNSIGNED else _abs(v)
 
@@ -240,18 +244,23 @@ _sign = no_bool("sign", "a bool is its own sign")
 
 
 def sign(x: Any) -> Variable:
-    """-1, 0 or 1, of x's dtype; NaN stays NaN. DtypeError for bool. Its gradient is zero."""
+    """-1, 0 or 1, of x's dtype; NaN stays NaN. DtypeError for bool. Its gradient is zero.
+
+    Of complex numbers x / abs(x), and 0 for 0; that has a gradient.
+    """
     v = as_variable(x)
+    if v.type.dtype in COMPLEX:
+        return f.unit(v)
     return f.cast(f.neq(v, 0), v.type.dtype) if v.type.dtype in UNSIGNED else _sign(v)
 
 
 Op("reciprocal", ("x",), "1 / x; integers give floatX.", division, lambda x: 1.0 / x,
    lambda g, out, x: (f.neg(masked_mul(masked_mul(g, out), out)),), scalar="1.0 / x", domain=(0.3, 3.0),
-   cost=4)  # fmt: skip
+   cost=4, complex=True)  # fmt: skip
 reciprocal = _of_floats("reciprocal")
 
 Op("square", ("x",), "x * x.", boolless, np.square, lambda g, out, x: (f.mul(g, f.mul(2.0, x)),), scalar="x * x",
-   dtypes=NUMBERS)  # fmt: skip
+   dtypes=NUMBERS, complex=True)  # fmt: skip
 square = elementwise("square")
 
 # -- rounding -------------------------------------------------------------------------------------------------------
@@ -296,11 +305,12 @@ def round(x: Any, decimals: int = 0) -> Variable:
 # -- roots, exponentials, logarithms --------------------------------------------------------------------------------
 
 Op("sqrt", ("x",), "The square root; its derivative at 0 is infinite.", floating, np.sqrt,
-   lambda g, out, x: (masked_div(g, f.mul(2.0, out)),), scalar="sqrt(x)", domain=(0.1, 4.0), cost=6)  # fmt: skip
+   lambda g, out, x: (masked_div(g, f.mul(2.0, out)),), scalar="sqrt(x)", domain=(0.1, 4.0), cost=6,
+   complex=True)  # fmt: skip
 sqrt = elementwise("sqrt")
 
 Op("exp", ("x",), "e to the power x.", floating, np.exp, lambda g, out, x: (masked_mul(g, out),), scalar="exp(x)",
-   cost=20)  # fmt: skip
+   cost=20, complex=True)  # fmt: skip
 exp = elementwise("exp")
 
 Op("exp2", ("x",), "2 to the power x.", floating, np.exp2, lambda g, out, x: (masked_mul(g, f.mul(LN2, out)),),
@@ -312,7 +322,7 @@ Op("expm1", ("x",), "exp(x) - 1, exact for small x.", floating, np.expm1, lambda
 expm1 = elementwise("expm1")
 
 Op("log", ("x",), "The natural logarithm.", floating, np.log, lambda g, out, x: (masked_div(g, x),), scalar="log(x)",
-   domain=(0.1, 4.0), cost=20)  # fmt: skip
+   domain=(0.1, 4.0), cost=20, complex=True)  # fmt: skip
 log = elementwise("log")
 
 Op("log1p", ("x",), "log(1 + x), exact for small x.", floating, np.log1p,
@@ -330,16 +340,16 @@ log10 = elementwise("log10")
 # -- trigonometry ---------------------------------------------------------------------------------------------------
 
 Op("sin", ("x",), "The sine of x in radians.", floating, np.sin, lambda g, out, x: (f.mul(g, f.cos(x)),),
-   scalar="sin(x)", cost=20)  # fmt: skip
+   scalar="sin(x)", cost=20, complex=True)  # fmt: skip
 sin = elementwise("sin")
 
 Op("cos", ("x",), "The cosine of x in radians.", floating, np.cos, lambda g, out, x: (f.neg(f.mul(g, f.sin(x))),),
-   scalar="cos(x)", cost=20)  # fmt: skip
+   scalar="cos(x)", cost=20, complex=True)  # fmt: skip
 cos = elementwise("cos")
 
 Op("tan", ("x",), "The tangent of x in radians.", floating, np.tan,
    lambda g, out, x: (masked_mul(g, f.add(1.0, f.mul(out, out))),), scalar="tan(x)", domain=(-1.2, 1.2),
-   cost=25)  # fmt: skip
+   cost=25, complex=True)  # fmt: skip
 tan = elementwise("tan")
 
 
@@ -388,15 +398,15 @@ Op("arctan2", ("y", "x"), "The angle of the point (x, y), in [-pi, pi].", floati
 arctan2 = elementwise("arctan2")
 
 Op("sinh", ("x",), "The hyperbolic sine.", floating, np.sinh, lambda g, out, x: (masked_mul(g, f.cosh(x)),),
-   scalar="sinh(x)", cost=25)  # fmt: skip
+   scalar="sinh(x)", cost=25, complex=True)  # fmt: skip
 sinh = elementwise("sinh")
 
 Op("cosh", ("x",), "The hyperbolic cosine.", floating, np.cosh, lambda g, out, x: (masked_mul(g, f.sinh(x)),),
-   scalar="cosh(x)", cost=25)  # fmt: skip
+   scalar="cosh(x)", cost=25, complex=True)  # fmt: skip
 cosh = elementwise("cosh")
 
 Op("tanh", ("x",), "The hyperbolic tangent.", floating, np.tanh,
-   lambda g, out, x: (f.mul(g, f.sub(1.0, f.mul(out, out))),), scalar="tanh(x)", cost=25)  # fmt: skip
+   lambda g, out, x: (f.mul(g, f.sub(1.0, f.mul(out, out))),), scalar="tanh(x)", cost=25, complex=True)  # fmt: skip
 tanh = elementwise("tanh")
 
 Op("arcsinh", ("x",), "The inverse hyperbolic sine.", floating, np.arcsinh,

@@ -136,6 +136,7 @@ Op(
     lambda *parts, axis: np.concatenate(parts, axis=axis),
     _concatenate_grad,
     expand=_expand_concatenate,
+    complex=True,
     reach=linearly,
     show=formula.joined,
     batch=over_stacks("concatenate"),

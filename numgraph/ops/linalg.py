@@ -65,6 +65,7 @@ Op(
     checks=(Check("equal", lambda a, b: [(a.shape[1], b.shape[0])], INNER),),
     samples=lambda: [([_matrix(2, 3), _matrix(3, 4)], {})],
     cost=10,
+    complex=True,
     says="dot",
 )
 
@@ -85,6 +86,7 @@ Op(
     ),
     samples=lambda: [([_matrix(2, 3, 4), _matrix(3, 2, 4)], {})],
     cost=10,
+    complex=True,
 )
 
 
@@ -259,9 +261,9 @@ def inner(a: Any, b: Any) -> Variable:
 
 
 def vdot(a: Any, b: Any) -> Variable:
-    """The sum of products of all elements of a and b."""
+    """The sum of products of all elements of a, conjugates of complex ones, and b."""
     x, y = as_operands(a, b)
-    return dot(f.flatten(x), f.flatten(y))
+    return dot(f.conj(f.flatten(x)), f.flatten(y))
 
 
 def matrix_dot(*matrices: Any) -> Variable:

@@ -18,7 +18,7 @@ from numgraph.op import OPS, Check, Op, Reduce, Scatter, accumulated, boolean, f
 from numgraph.ops import batching, formula
 from numgraph.ops.define import f
 from numgraph.source import warn
-from numgraph.types import check_dtype
+from numgraph.types import COMPLEX, WIDER, check_dtype
 
 __all__ = [
     "all", "amax", "amin", "any", "argmax", "argmin", "max", "min", "prod", "sum",
@@ -100,7 +100,7 @@ NUMBERS = ("float32", "float64", "int32", "int64", "uint8", "bool")
 def _accumulator(x: NDArray[Any], dtype: str | None) -> Any:
     """The dtype that NumPy accumulates in: float32 in float64, as compiled code does."""
     wanted = dtype or accumulated([x.dtype.name])
-    return "float64" if wanted == "float32" else wanted
+    return WIDER.get(wanted, wanted)
 
 
 def _sum(x: NDArray[Any], axis: Axes, keepdims: bool, dtype: str | None = None) -> NDArray[Any]:
@@ -126,10 +126,10 @@ def _prod_grad(
 
 SUM = Op("sum", ("x",), "The sum along `axis`; float32 accumulates in float64.", accumulated, _sum,
    lambda g, out, x, axis, keepdims, dtype=None: (_spread(g, x, axis),),
-   reduce=Reduce(0, "acc + x", wide=True, reassociate=True), samples=_samples(*NUMBERS))  # fmt: skip
+   reduce=Reduce(0, "acc + x", wide=True, reassociate=True), samples=_samples(*NUMBERS), complex=True)  # fmt: skip
 
 Op("prod", ("x",), "The product along `axis`; float32 accumulates in float64.", accumulated, _prod, _prod_grad,
-   reduce=Reduce(1, "acc * x", wide=True, reassociate=True), samples=_samples(*NUMBERS))  # fmt: skip
+   reduce=Reduce(1, "acc * x", wide=True, reassociate=True), samples=_samples(*NUMBERS), complex=True)  # fmt: skip
 
 
 def sum(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Variable:
@@ -149,6 +149,8 @@ def prod(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) ->
 
 def _accumulated(name: str, x: Any, axis: Any, dtype: Any, keepdims: bool) -> Variable:
     v = reduced(name, x)
+    if dtype is not None and v.type.dtype in COMPLEX:
+        v = f.cast(v, dtype)
     attrs: dict[str, Any] = {"axis": axes_of(name, v, axis), "keepdims": bool(keepdims)}
     if dtype is not None and check_dtype(dtype) != accumulated([v.type.dtype]):
         attrs["dtype"] = check_dtype(dtype)
@@ -260,11 +262,11 @@ def _located(name: str, x: Any, axis: Any, keepdims: bool) -> Variable:
 
 ANY = Op("any", ("x",), "Whether any element along `axis` is not 0.", boolean,
    lambda x, axis, keepdims: np.any(x, axis, keepdims=keepdims), None, no_grad=TRUTHS,
-   reduce=Reduce(False, "acc | x"), samples=_samples(*NUMBERS))  # fmt: skip
+   reduce=Reduce(False, "acc | x"), samples=_samples(*NUMBERS), complex=True)  # fmt: skip
 
 Op("all", ("x",), "Whether all elements along `axis` are not 0.", boolean,
    lambda x, axis, keepdims: np.all(x, axis, keepdims=keepdims), None, no_grad=TRUTHS, reduce=Reduce(True, "acc & x"),
-   samples=_samples(*NUMBERS))  # fmt: skip
+   samples=_samples(*NUMBERS), complex=True)  # fmt: skip
 
 
 def any(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
@@ -314,7 +316,7 @@ def unbroadcast(like: Any, g: Any) -> Variable:
         raise ShapeError(f"unbroadcast: {describe(v)} has fewer axes than {describe(b)}")
     pairs = list(zip(b.type.shape, v.type.shape[extra:], strict=True))
     if [n for n, m in pairs if n is None and m != 1]:
-        return apply(OPS["unbroadcast"], [f.cast(f.zeros_like(b), v.type.dtype), v], mode="add")
+        return apply(OPS["unbroadcast"], [f.cast(f.zeros_like(f.real(b)), v.type.dtype), v], mode="add")
     ones = tuple(k + extra for k, (n, m) in enumerate(pairs) if n == 1 and m != 1)
     v = sum(v, ones, keepdims=True) if ones else v
     return sum(v, tuple(range(extra))) if extra else v

@@ -19,7 +19,7 @@ from numgraph.ops.define import along_axis, f, linearly
 from numgraph.ops.join import concatenate, flip, part
 from numgraph.ops.select import take_along_axis
 from numgraph.ops.shape import flatten
-from numgraph.types import FLOATS
+from numgraph.types import COMPLEX, FLOATS
 
 __all__ = [
     "argsort", "cumprod", "cumsum", "sort",
@@ -93,6 +93,7 @@ Op(
     lambda x, axis: np.cumsum(x, axis=axis),
     lambda g, out, x, axis: (flip(cumsum(flip(g, axis), axis), axis),),
     kernel=Kernel("scans.cumsum", lambda x, axis: _line(x, axis)),
+    complex=True,
     reach=linearly,
     batch=over_stacks("cumsum"),
     shape=lambda x, axis: x.shape,
@@ -117,6 +118,7 @@ Op(
     lambda x, axis: np.cumprod(x, axis=axis),
     _cumprod_grad,
     kernel=Kernel("scans.cumprod", lambda x, axis: _line(x, axis)),
+    complex=True,
     reach=lambda counts, out, x, axis: linearly(counts, cumsum(out, axis), out, axis=axis),
     batch=over_stacks("cumprod"),
     shape=lambda x, axis: x.shape,
@@ -148,6 +150,7 @@ Op(
     _recurred,
     _recurrence_grad,
     kernel=Kernel("scans.recurrence", lambda a, b, axis: _line(b, axis)),
+    complex=True,
     reach=lambda counts, out, a, b, axis: linearly(counts, cumsum(out, axis), out, axis=axis) * 2,
     shape=lambda a, b, axis: b.shape,
     checks=(Check("equal", lambda a, b, axis: list(zip(a.shape, b.shape, strict=True)), "lengths {a} and {b} differ"),),
@@ -247,6 +250,8 @@ def product_of_others(x: Any, axis: int) -> Variable:
     Zeros, NaN and infinities are in the products of all others, and not in their own. float32 is multiplied in float64.
     """
     v = as_variable(x)
+    if v.type.dtype in COMPLEX:
+        return _others_composed(v, ln.axis_of(axis, v.ndim, "product_of_others", v))
     if v.type.dtype not in FLOATS:
         raise DtypeError(f"product_of_others: {describe(v)} is not a float")
     return apply(OPS["product_of_others"], [v], axis=ln.axis_of(axis, v.ndim, "product_of_others", v))

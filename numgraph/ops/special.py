@@ -15,7 +15,7 @@ from numgraph.ops import formula
 from numgraph.ops.define import ZERO, f
 from numgraph.ops.elementwise import share_of
 from numgraph.scalars import SCALAR_FUNCTIONS, each
-from numgraph.types import DISCRETE, FLOATS, INTEGERS, check_dtype
+from numgraph.types import COMPLEX, DISCRETE, FLOATS, INTEGERS, OF_PARTS, check_dtype
 
 __all__ = [
     "cast", "consider_constant", "copysign", "digamma", "disconnected_grad", "erf", "erfc", "gammaln", "grad_clip",
@@ -191,14 +191,14 @@ def _cast_samples() -> list[tuple[list[Any], dict[str, Any]]]:
 
 
 CAST = Op("cast", ("x",), "x in another dtype; floats are truncated towards zero, not 0 gives True.", None,
-   _cast, lambda g, out, x, dtype: (cast(g, x.type.dtype),), scalar="x",
-   keeps=(0,), samples=_cast_samples, show=formula.cast, uniform=True, conversion=True)  # fmt: skip
+   _cast, lambda g, out, x, dtype: (g,), scalar="x",
+   keeps=(0,), samples=_cast_samples, show=formula.cast, uniform=True, conversion=True, complex=True)  # fmt: skip
 
 
 def cast(x: Any, dtype: Any) -> Variable:
     """x in another dtype (floats truncate towards zero, not 0 gives True); x itself when it has that dtype already.
 
-    DtypeError for an unsupported dtype. "floatX" stands for `config.floatX`.
+    DtypeError for an unsupported dtype, and for complex numbers in a real one. "floatX" stands for `config.floatX`.
     """
     v = as_variable(x)
     if dtype == "floatX":
@@ -206,19 +206,30 @@ def cast(x: Any, dtype: Any) -> Variable:
 
         dtype = config.floatX
     name = check_dtype(dtype)
+    if v.type.dtype in COMPLEX and name not in (*COMPLEX, "bool"):
+        raise DtypeError(f"cast: complex numbers have no one {name}\n  {describe(v)}\n{OF_PARTS}")
     return v if v.type.dtype == name else apply(CAST, [v], dtype=name)
 
 
 # -- identities -----------------------------------------------------------------------------------------------------
 
-Op("identity", ("x",), "x, as a variable of its own.", same, np.array, lambda g, out, x: (g,), scalar="x")
+Op("identity", ("x",), "x, as a variable of its own.", same, np.array, lambda g, out, x: (g,), scalar="x", complex=True)
 identity = elementwise("identity")
 
 Op("disconnected_grad", ("x",), "x, through which no gradient flows: for `grad` the result does not depend on x.",
-   same, np.array, lambda g, out, x: (None,), scalar="x")  # fmt: skip
+   same, np.array, lambda g, out, x: (None,), scalar="x", complex=True)  # fmt: skip
 disconnected_grad = elementwise("disconnected_grad")
 
-Op("zero_grad", ("x",), "x, with a gradient of zero.", same, np.array, lambda g, out, x: (ZERO,), scalar="x")
+Op(
+    "zero_grad",
+    ("x",),
+    "x, with a gradient of zero.",
+    same,
+    np.array,
+    lambda g, out, x: (ZERO,),
+    scalar="x",
+    complex=True,
+)
 zero_grad = elementwise("zero_grad")
 
 Op("grad_clip", ("x",), "x, whose gradient is limited to [lower, upper].", same, lambda x, lower, upper: np.array(x),
@@ -236,7 +247,7 @@ def grad_clip(x: Any, lower: float, upper: float) -> Variable:
 
 Op("grad_scale", ("x",), "x, whose gradient is multiplied by `factor`.", same, lambda x, factor: np.array(x),
    lambda g, out, x, factor: (f.mul(g, factor),), scalar="x",
-   samples=lambda: [([np.array([0.5, -1.0])], {"factor": 1.0})])  # fmt: skip
+   samples=lambda: [([np.array([0.5, -1.0])], {"factor": 1.0})], complex=True)  # fmt: skip
 
 
 def grad_scale(x: Any, factor: float) -> Variable:

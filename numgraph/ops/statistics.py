@@ -11,7 +11,7 @@ from numgraph.errors import DtypeError, OptionError, ShapeError
 from numgraph.graph import Variable, as_variable, describe
 from numgraph.ops.define import f
 from numgraph.ops.reduce import Axes, axes_of, max, max_or_lowest, min, reduced, sum
-from numgraph.types import FLOATS, check_dtype, float_of
+from numgraph.types import FLOATS, INEXACT, check_dtype, float_of, real_of
 
 __all__ = [
     "logsumexp", "mean", "norm", "ptp", "std", "var",
@@ -40,13 +40,13 @@ def any_unknown(x: Variable, axes: Axes) -> bool:
 
 
 def mean(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Variable:
-    """The mean along `axis`: integers and bools give float64, floats their dtype, or `dtype`, a float dtype.
+    """The mean along `axis`: integers and bools give float64, floats and complex numbers their dtype, or `dtype`.
 
     The mean of nothing is NaN. DtypeError for an integer `dtype`.
     """
     v = reduced("mean", x)
-    chosen = check_dtype(dtype) if dtype is not None else v.type.dtype if v.type.dtype in FLOATS else "float64"
-    if chosen not in FLOATS:
+    chosen = check_dtype(dtype) if dtype is not None else v.type.dtype if v.type.dtype in INEXACT else "float64"
+    if chosen not in INEXACT:
         raise DtypeError(f"mean: dtype {chosen} is not a float dtype, for {describe(v)}")
     axes = axes_of("mean", v, axis)
     result: Variable = f.true_div(sum(v, axes, chosen, keepdims), f.cast(count_of(v, axes), chosen))
@@ -56,7 +56,7 @@ def mean(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) ->
 def var(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Variable:
     """The variance along `axis`, of n - ddof degrees of freedom, or of 0 where there are none: then it is not finite.
 
-    dtypes as for `mean`.
+    dtypes as for `mean`; of complex numbers it is real, the mean square of the distance from the mean.
     """
     v = as_variable(x)
     axes = axes_of("var", v, axis)
@@ -64,7 +64,7 @@ def var(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Vari
     freedom = count_of(v, axes)
     if ddof:
         freedom = builtins.max(freedom - ddof, 0) if isinstance(freedom, int) else f.maximum(f.sub(freedom, ddof), 0)
-    squares = sum(f.mul(difference, difference), axes, keepdims=keepdims)
+    squares = sum(f.absolute_square(difference), axes, keepdims=keepdims)
     result: Variable = f.true_div(squares, f.cast(freedom, squares.type.dtype))
     return result
 
@@ -110,10 +110,10 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> V
     at run time. OptionError for another `ord`. ShapeError for an `ord` of more than two axes.
     """
     v = as_variable(x)
-    v = v if v.type.dtype in FLOATS else f.cast(v, float_of(v.type.dtype))
+    v = f.cast(v, float_of(v.type.dtype))
     axes = axes_of("norm", v, axis)
     if ord is None or (ord == "fro" and len(axes) < 3) or (ord == 2 and len(axes) < 2):
-        result: Variable = f.sqrt(sum(f.mul(v, v), axes, keepdims=keepdims))
+        result: Variable = f.sqrt(sum(f.absolute_square(v), axes, keepdims=keepdims))
         return result
     if len(axes) > 2:
         raise ShapeError(
@@ -158,7 +158,7 @@ def _vector_norm(v: Variable, ord: Any, axes: Axes, keepdims: bool) -> Variable:
     elif ord == -np.inf:
         result = min(f.abs(v), axes, keepdims)
     elif ord == 0:
-        result = f.cast(sum(f.neq(v, 0), axes, keepdims=keepdims), v.type.dtype)
+        result = f.cast(sum(f.neq(v, 0), axes, keepdims=keepdims), real_of(v.type.dtype))
     elif ord == 1:
         result = sum(f.abs(v), axes, keepdims=keepdims)
     else:

@@ -21,7 +21,7 @@ from numgraph.ops.loop import LAST, NATURAL, SOME, lengths_of_result
 from numgraph.ops.shape import BROADCAST_TO, DIMSHUFFLE
 from numgraph.rewrite.assume import Assumptions, Contradiction
 from numgraph.rewrite.sizes import Sizes
-from numgraph.types import compared
+from numgraph.types import WIDER, compared
 
 
 class Builder:
@@ -117,7 +117,7 @@ class Builder:
     def _converted(self, op: Op, inputs: Sequence[Node], dtype: str) -> list[Node]:
         """Operands in the dtype that the op computes in."""
         loose = [k for k in range(len(inputs)) if k not in op.keeps]
-        common = compared([inputs[k].dtype for k in loose]) if op.dtype is boolean and loose else dtype
+        common = op.computes([inputs[k].dtype for k in loose], dtype)
         assert common is not None, op.name
         return [self.graph.cast(v, common) if k in loose else v for k, v in enumerate(inputs)]
 
@@ -165,7 +165,7 @@ class Builder:
 
     def _accumulated(self, dtype: str, wide: bool) -> str:
         """The dtype in which terms or factors are joined whose result is of `dtype`."""
-        return "float64" if wide and dtype == "float32" and self.graph.traits.wide_sums else dtype
+        return WIDER.get(dtype, dtype) if wide and self.graph.traits.wide_sums else dtype
 
     def _reduce(self, op: Op, x: Node, attrs: dict[str, Any], dtype: str) -> Node:
         """A reduction in its accumulator's dtype, converted to the result's."""
@@ -178,7 +178,7 @@ class Builder:
         if form.position and axes[0] != len(x.dims) - 1:
             return self._position(op, x, axes[0], attrs)
         operands = [Operand(x, self.elements)]
-        if not form.position and not (form.wide and x.dtype == "float32"):
+        if not form.position and not (form.wide and x.dtype in WIDER):
             x = self.graph.cast(x, inside)
         folded = self._folded(op, [x], attrs, dtype)
         if folded is not None:

@@ -11,6 +11,7 @@ from numgraph.rewrite.build import Builder
 from numgraph.rewrite.scans import Scans
 from numgraph.shared import SharedVariable
 from numgraph.text import template
+from numgraph.types import COMPLEX
 
 
 class Leaves:
@@ -31,7 +32,7 @@ class Leaves:
 
     def _argument(self, variable: Variable, position: int) -> Node:
         graph = self.graph
-        if variable.ndim == 0:
+        if variable.ndim == 0 and variable.dtype not in COMPLEX:
             node = graph.make("scalar", None, (), (position,), variable.dtype, ())
         else:
             node = graph.make("input", None, (), (position,), variable.dtype, ())

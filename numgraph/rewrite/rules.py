@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import math
+import cmath
 
 from numgraph.ir import Node
+from numgraph.op import Op
 from numgraph.ops.compare import AND, NEQ
-from numgraph.ops.elementwise import MUL
+from numgraph.ops.complexes import IMAG, MADE, REAL
+from numgraph.ops.elementwise import ADD, MUL, SUB
 from numgraph.ops.reduce import ANY, SUM
 from numgraph.ops.select import ONE_HOT
 from numgraph.ops.shape import DIMSHUFFLE
 from numgraph.patterns import Bindings, Rule, rule
 from numgraph.rewrite.build import Builder
 from numgraph.rewrite.engine import fill_value
+from numgraph.types import COMPLEX, DISCRETE, FLOATS, complex_of, real_of
 
 
 def _plain_product(builder: Builder, bound: Bindings) -> bool:
     g, d = fill_value(bound["g"]), fill_value(bound["d"])
-    return (d is not None and math.isfinite(d)) or (g is not None and g != 0)
+    return (d is not None and cmath.isfinite(d)) or (g is not None and g != 0)
 
 
 def _plain_quotient(builder: Builder, bound: Bindings) -> bool:
     g, d = fill_value(bound["g"]), fill_value(bound["d"])
-    return (d is not None and d != 0 and not math.isnan(d)) or (g is not None and g != 0)
+    return (d is not None and d != 0 and not cmath.isnan(d)) or (g is not None and g != 0)
 
 
 def _build_chosen(builder: Builder, node: Node, bound: Bindings) -> Node | None:
@@ -92,12 +95,40 @@ def _build_unbroadcast(builder: Builder, node: Node, bound: Bindings) -> Node | 
     return builder.call(DIMSHUFFLE, summed, pattern=tuple(range(extra, len(g.dims)))) if extra else summed
 
 
+def _parts(builder: Builder, node: Node) -> tuple[Node, Node | None]:
+    """The real and the imaginary part of complex numbers; None where these were real before they were converted."""
+    source = node.inputs[0] if node.op is not None and node.op.conversion else node
+    if source.dtype not in COMPLEX:
+        return builder.graph.cast(source, real_of(node.dtype)), None
+    return builder.call(REAL, node), builder.call(IMAG, node)
+
+
+def _product_of_parts(builder: Builder, op: Op, a: tuple[Node, Node | None], b: tuple[Node, Node | None]) -> Node:
+    """A product of complex matrices by products of real ones."""
+
+    def product(x: Node | None, y: Node | None) -> Node | None:
+        return None if x is None or y is None else builder.call(op, x, y)
+
+    real, imag = product(a[0], b[0]), product(a[0], b[1])
+    less, more = product(a[1], b[1]), product(a[1], b[0])
+    assert real is not None
+    real = real if less is None else builder.call(SUB, real, less)
+    sides = [side for side in (imag, more) if side is not None]
+    if not sides:
+        return builder.graph.cast(real, complex_of(real.dtype))
+    turned = builder.call(ADD, *sides) if len(sides) == 2 else sides[0]
+    return builder.call(MADE, real, turned)
+
+
 def _build_product(builder: Builder, node: Node, bound: Bindings) -> Node | None:
     """Products that BLAS does not do (integers) or does badly (a single row or column) as fused sums."""
     a, b = node.inputs
+    assert node.op is not None
     thin = any(builder.graph.find(n) == 1 for n in node.dims[-2:])
-    if node.dtype in ("float32", "float64") and not (thin and len(node.dims) == 2):
+    if node.dtype in FLOATS and not (thin and len(node.dims) == 2):
         return None
+    if node.dtype in COMPLEX and not thin:
+        return _product_of_parts(builder, node.op, _parts(builder, a), _parts(builder, b))
     lead = tuple(range(len(node.dims) - 2))
     r, c = len(lead), len(lead) + 1
     left = builder.call(DIMSHUFFLE, a, pattern=(*lead, r, c, -1))
@@ -124,7 +155,7 @@ def _build_not_stretched(builder: Builder, node: Node, bound: Bindings) -> Node 
 
 
 def _integer(builder: Builder, bound: Bindings) -> bool:
-    return "float" not in bound["x"].dtype
+    return bound["x"].dtype in DISCRETE
 
 
 def _is_bool(builder: Builder, bound: Bindings) -> bool:

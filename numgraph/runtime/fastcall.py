@@ -18,7 +18,7 @@ import numpy as np
 from numgraph.binder import Binder
 from numgraph.program import Argument, Program
 from numgraph.runtime.variant import NativeVariant
-from numgraph.types import FLOATS
+from numgraph.types import COMPLEX, FLOATS
 from numgraph.whole import CALLS, WITHIN, at_once
 
 _LIMIT = float(np.finfo(np.float32).max)
@@ -272,5 +272,8 @@ def can_be_fast(program: Program) -> bool:
         if argument.default is not None or argument.strict or argument.downcast is False:
             return False
         if argument.variable.ndim and program.updates:
+            return False
+        if argument.variable.dtype in COMPLEX and not argument.variable.ndim:
+            # its words are two
             return False
     return True

@@ -14,7 +14,7 @@ from numgraph.binder import Column
 from numgraph.convention import BEGIN, END, GROW, WORDS
 from numgraph.runtime.header import DATA_OFFSET
 from numgraph.runtime.variant import NativeVariant
-from numgraph.types import FLOATS
+from numgraph.types import COMPLEX, FLOATS
 from numgraph.whole import CALLS, Disturbed, begin, end, held, undisturbed
 
 Array = NDArray[Any]
@@ -38,7 +38,8 @@ class NativeSweep:
         words = np.empty((count, len(columns) + len(self.outputs)), np.int64)
         for k, column in enumerate(columns):
             values, varies = column.values, column.varies
-            words[:, k] = self._arrays(values, varies) if values.ndim > varies else _bits(values)
+            placed = values.ndim > varies or values.dtype.name in COMPLEX
+            words[:, k] = self._arrays(values, varies) if placed else _bits(values)
         for k, array in enumerate(self.outputs):
             words[:, len(columns) + k] = self._arrays(array, True)
         self.words = words

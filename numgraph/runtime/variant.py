@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from numgraph.arguments import in_memory
 from numgraph.config import config
 from numgraph.convention import DGEMM, FAILED_A, FAILED_B, GROW, HEADER, LAUNCH, SGEMM, THREADS
 from numgraph.destinations import FRESH, Destinations
@@ -159,7 +160,7 @@ class NativeVariant:
     def fill(self, arguments: Sequence[Array]) -> None:
         """Write the arguments into the table."""
         for slot, array in zip(self.artifact.arguments, arguments, strict=True):
-            if array.ndim:
+            if in_memory(array):
                 self.integers[slot] = id(array)
             elif array.dtype.name in FLOATS:
                 self.reals[slot] = float(array)
@@ -275,6 +276,6 @@ class NativeVariant:
 
 def _object(array: Array) -> Any:
     """What stands for an argument in the tuple of a call: the array, or the number as compiled code takes it."""
-    if array.ndim:
+    if in_memory(array):
         return array
     return float(array) if array.dtype.name in FLOATS else int(array.astype(np.int64))

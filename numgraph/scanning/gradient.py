@@ -21,7 +21,7 @@ from numgraph.scanning.checkpoints import Arrived, Chunked, Differentiate
 from numgraph.scanning.closed import Closed, Open, closed, placeholder
 from numgraph.scanning.sums import Sink, added, sunk
 from numgraph.substitution import replaced
-from numgraph.types import DISCRETE, FLOATS
+from numgraph.types import DISCRETE, INEXACT
 
 # A value of a step of at most this cost is computed again by the gradient; others are kept for all steps.
 CHEAP = 4
@@ -118,7 +118,7 @@ class Backward:
     def _active_states(self) -> list[int]:
         """The states that have adjoints at some step."""
         loop = self.loop
-        floats = [k for k, p in enumerate(loop.states) if p.type.dtype in FLOATS]
+        floats = [k for k, p in enumerate(loop.states) if p.type.dtype in INEXACT]
         found = [k for k in floats if k in self.finals or k in self.traces or k in self.saved]
         values = {k: f.zeros_like(loop.values[k]) for k in (*self.rows, *self.lasts)}
         while True:

@@ -8,7 +8,7 @@ work, the rows and `config.threads` alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,7 +63,7 @@ def divide_among_threads(
     """
     found: dict[LoopNest, Division] = {}
     # products use the same memory one after the other
-    size: Any = max((worked_in(task) for nest in nests for task in nest.tasks), default=0)
+    size: Any = most_worked_in(task for nest in nests for task in nest.tasks)
     for nest in nests:
         if isinstance(nest, Tiled):
             found[nest], size = _divide_tiled(graph, nest, buffers, size)
@@ -71,7 +71,7 @@ def divide_among_threads(
         if isinstance(nest.tasks[0], Product):
             found[nest] = Division(work_of_nest(graph, nest), _parts(graph, nest.tasks[0]))
             continue
-        if worked_in(nest.tasks[0]):
+        if works_in_memory(nest.tasks[0]):
             found[nest] = Division(work_of_nest(graph, nest), graph.find(nest.tasks[0].node.dims[0]))
             continue
         if not _divisible(nest):
@@ -86,10 +86,25 @@ def divide_among_threads(
     return found, size
 
 
-def worked_in(task: Task) -> int:
-    """Bytes in which a chunk of a product, or of a kernel with products, works."""
+def works_in_memory(task: Task) -> bool:
+    """Whether a chunk of a task works in memory of its own: of a product, and of a kernel that says so."""
     kernel = task.node.op.kernel if task.node.op is not None and not isinstance(task, ScanTask) else None
-    return SCRATCH_BYTES if isinstance(task, Product) else kernel.own if kernel is not None else 0
+    return isinstance(task, Product) or (kernel is not None and bool(kernel.own))
+
+
+def most_worked_in(tasks: Iterable[Task]) -> Any:
+    """Bytes in which a chunk of any of the tasks works: the most, plus those that are not known, each once, since
+    which of them is the most is not known either."""
+    most = 0
+    unknown: dict[Any, None] = {}
+    for task in filter(works_in_memory, tasks):
+        own = task.node.op.kernel.own if task.node.op is not None and task.node.op.kernel is not None else 0
+        found = SCRATCH_BYTES if isinstance(task, Product) else own(*task.sizes) if callable(own) else own
+        if isinstance(found, int):
+            most = max(most, found)
+        else:
+            unknown[found] = None
+    return sum(unknown, start=most)
 
 
 def _own_memory(graph: Graph, tasks: Sequence[Task], buffers: dict[Node, Any], division: Division, size: Any) -> Any:
@@ -180,7 +195,7 @@ def work_of_nest(graph: Graph, nest: LoopNest, length_of: Callable[[Any], Any] |
                 return None
             total = total + steps * sum(n for n in inner if not (isinstance(n, Node) and n.within))
             continue
-        if worked_in(task):
+        if works_in_memory(task):
             lengths, cost = multiplications(task), 0
         elif isinstance(task, KernelCall):
             lengths, cost = task.node.dims, KERNEL * LANES
@@ -189,7 +204,7 @@ def work_of_nest(graph: Graph, nest: LoopNest, length_of: Callable[[Any], Any] |
         key = tuple(map(found, lengths))
         if None in key:
             return None
-        if worked_in(task):
+        if works_in_memory(task):
             total = total + dims.product(key) // (MULTIPLICATIONS // (2 if task.node.dtype == "float64" else 1))
         costs[key] = costs.get(key, 0) + cost
     for key, cost in costs.items():

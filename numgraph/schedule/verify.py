@@ -20,7 +20,7 @@ from numgraph.ir import LEAVES, Graph, Node
 from numgraph.lengths import dims
 from numgraph.lengths.known import all_apart, apart, in_order
 from numgraph.schedule.arrange import LoopNest, Tiled
-from numgraph.schedule.chunks import Division, worked_in
+from numgraph.schedule.chunks import Division, most_worked_in
 from numgraph.schedule.grid import Mapping
 from numgraph.schedule.plan import Buffer, Schedule
 from numgraph.schedule.tasks import IndexCheck, KernelCall, Product, ScanTask, Task, tasks_within
@@ -170,7 +170,7 @@ class Verifier:
         division = self.schedule.division.get(nest)
         parts: list[tuple[Any, Any]] = []
         if isinstance(division, Division):
-            parts += [(0, max((worked_in(task) for task in nest.tasks), default=0))]
+            parts += [(0, most_worked_in(nest.tasks))]
             parts += [(offset, self._bytes(task.node)) for task, offset in division.partial.items()]
         if isinstance(nest, Tiled):
             parts += [(offset, self._bytes(task.node, task.views[1].lengths)) for task, offset in nest.copies.items()]

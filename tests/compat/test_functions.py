@@ -278,8 +278,31 @@ def test_linear_algebra() -> None:
     ]  # fmt: skip
     for got, value in zip(theano.function([a, b], results)(v, w), wanted, strict=True):
         np.testing.assert_allclose(got, value, rtol=1e-12, atol=1e-12)
-    with pytest.raises(NotImplementedError, match="no complex numbers"):
-        nlinalg.eig(a)
+    turning = np.array([[1.0, 2.0], [-3.0, 0.5]])
+    values, vectors = theano.function([a], list(nlinalg.eig(a)))(turning)
+    np.testing.assert_allclose(turning @ vectors, vectors * values)
+
+
+def test_fourier_transforms() -> None:
+    """Real arrays with an axis of 2; of several axes, of each of m inputs; scaled as Theano's."""
+    from numgraph.compat.theano.tensor import fft
+
+    x, y = T.dtensor3("x"), T.dmatrix("y")
+    v = np.random.default_rng(2).normal(size=(3, 4, 6))
+    outputs = [
+        fft.rfft(x), fft.rfft(x, "ortho"), fft.irfft(fft.rfft(x)), fft.irfft(fft.rfft(x), "no_norm"),
+        fft.irfft(fft.rfft(y), is_odd=True), T.grad(fft.rfft(x).sum(), x),
+    ]  # fmt: skip
+    found = theano.function([x, y], outputs)(v, v[0, :, :5])
+    numbers = np.fft.rfftn(v, axes=(1, 2))
+    parts = np.stack([numbers.real, numbers.imag], -1)
+    wanted = [parts, parts / np.sqrt(24), v, v * 24, v[0, :, :5]]
+    for got, value in zip(found, wanted, strict=False):
+        np.testing.assert_allclose(got, value, atol=1e-12)
+    with pytest.raises(ValueError, match="norm"):
+        fft.rfft(x, "forward")
+    with pytest.raises(ValueError, match="is_odd"):
+        fft.irfft(fft.rfft(x), is_odd=2)
 
 
 def test_scan_checkpoints(target: str) -> None:

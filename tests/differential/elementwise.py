@@ -189,6 +189,23 @@ DRAWS = (
     row("draws", "move", "f", "draws.dropped(7, {0})"),
 )
 
+# Complex numbers between real ones.
+COMPLEX = (
+    row(
+        "complex",
+        "smooth",
+        "gg",
+        """abs(ng.complex({0}, {1}))
+        ng.real(ng.complex({0}, {1}) * ng.complex({1}, 2))
+        ng.imag(ng.exp(ng.complex(-abs({0}), {1})))
+        ng.real(ng.sin(ng.complex(ng.tanh({0}), ng.tanh({1}))))
+        ng.imag(ng.complex(1, {0}) / ng.complex(2 + {1} * {1}, 1))
+        ng.real(ng.sqrt(ng.complex(1 + {0} * {0}, {1})))
+        ng.where({0} > 0, ng.complex({0}, 1), ng.conj(ng.complex({1}, 1))).imag""",
+    ),
+    row("complex", "move", "f", "ng.complex({0}, 1).conj().real"),
+)
+
 
 def steps(g: Drawer) -> str | None:
     """A user's function of a matrix."""

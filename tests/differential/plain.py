@@ -47,6 +47,10 @@ def fits_whole(x: Array, dtype: Any) -> bool:
     )
 
 
+def complex(x: Any, y: Any) -> Array:
+    return np.asarray(x) + 1j * np.asarray(y)
+
+
 def cast(x: Any, dtype: str) -> Array:
     return np.asarray(x).astype(dtype)
 

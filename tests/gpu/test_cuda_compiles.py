@@ -22,7 +22,7 @@ from numgraph.cuda.driver import CudaDevice
 from numgraph.graph import apply
 from numgraph.op import OPS, Op
 from numgraph.types import FLOATS
-from tests.gpu.test_cuda_ops import REFUSED
+from tests.gpu.test_cuda_ops import NOWHERE
 
 pytestmark = pytest.mark.skipif(compiler.missing("compile") is not None, reason=str(compiler.missing("compile")))
 CAPABILITY = (9, 0)
@@ -49,7 +49,7 @@ def together(ops: Sequence[Op]) -> Iterator[tuple[str, tuple[Op, ...]]]:
 
 
 GROUPS = list(together(list(OPS.values())))
-OTHERS = [(op, only_dtype(op)) for op in OPS.values() if op.dtypes and not is_plain(op) and op.name not in REFUSED]
+OTHERS = [(op, only_dtype(op)) for op in OPS.values() if op.dtypes and not is_plain(op) and op.name not in NOWHERE]
 # named kernels have types of their own for what they keep
 OTHERS += [(op, "uint8") for op in OPS.values() if op.kernel and "uint8" in op.dtypes]
 
@@ -124,7 +124,7 @@ def main() -> int:
 
     driver.adopt(on_no_device(compile))
     for op in OPS.values():
-        for dtype in op.dtypes if op.name not in REFUSED else ():
+        for dtype in op.dtypes if op.name not in NOWHERE else ():
             try:
                 alone(op, dtype)
             except ng.NumgraphError as error:

@@ -83,11 +83,11 @@ def test_a_value_that_does_not_survive(train: Train) -> None:
 
 @pytest.mark.parametrize(
     ("value", "what"),
-    [("a", "str 'a'"), (None, "NoneType None"), (1j, "complex 1j"), ({}, "dict"), (2**70, f"int {2**70}")],
+    [("a", "str 'a'"), (None, "NoneType None"), ({}, "dict"), (2**70, f"int {2**70}")],
 )
 def test_no_number(train: Train, value: Any, what: str) -> None:
     assert text(ng.DtypeError, lambda: train.f([1], value)) == (
-        f"lr: got {what}, which is no array of real numbers or booleans\n"
+        f"lr: got {what}, which is no array of numbers or booleans\n"
         f"  lr: float32  made at {train.lr.line}\n"
         "  fix: pass numbers of a supported dtype, all rows of the same length"
     )
@@ -95,7 +95,7 @@ def test_no_number(train: Train, value: Any, what: str) -> None:
 
 def test_structured_arrays(train: Train) -> None:
     assert text(ng.DtypeError, lambda: train.f(np.zeros(2, [("a", "f4")]), 1)) == (
-        "x: got ndarray of shape (2,) and dtype [('a', '<f4')], which is no array of real numbers or booleans\n"
+        "x: got ndarray of shape (2,) and dtype [('a', '<f4')], which is no array of numbers or booleans\n"
         f"  x: float32[?]  made at {train.x.line}\n"
         "  fix: pass numbers of a supported dtype, all rows of the same length"
     )
@@ -103,9 +103,9 @@ def test_structured_arrays(train: Train) -> None:
 
 def test_complex_and_ragged_values(train: Train) -> None:
     assert text(ng.DtypeError, lambda: train.f(np.zeros(2, complex), 1)) == (
-        "x: got ndarray of shape (2,) and dtype complex128, which is no array of real numbers or booleans\n"
+        "x: an array of dtype complex128 (shape (2,)) may not fit dtype float32 without loss\n"
         f"  x: float32[?]  made at {train.x.line}\n"
-        "  fix: pass numbers of a supported dtype, all rows of the same length"
+        "  fix: convert it with .astype('float32') where the loss is meant"
     )
     assert text(ng.DtypeError, lambda: train.f([[1, 2], [3]], 1)) == (
         "x: this list is no array of numbers: setting an array element with a sequence\n"
@@ -416,12 +416,12 @@ def test_shared_variables() -> None:
         f"shared() takes a value, not a variable (x: float64  made at {x.line})"
     )
     assert text(ng.DtypeError, lambda: ng.shared("a")) == (
-        "shared(): got str 'a', which is no array of real numbers or booleans\n"
+        "shared(): got str 'a', which is no array of numbers or booleans\n"
         "  fix: pass numbers of a supported dtype, all rows of the same length"
     )
     assert text(ng.DtypeError, lambda: ng.shared(np.zeros(2, "float16"), "h")).startswith(
         "shared(name='h'): dtype float16 is not supported. Supported: bool, int8"
     )
-    assert text(ng.DtypeError, lambda: ng.shared(np.zeros(2, complex), "h")).startswith(
-        "shared(name='h'): got ndarray of shape (2,) and dtype complex128, which is no array of real numbers"
+    assert text(ng.DtypeError, lambda: ng.shared(np.zeros(2, object), "h")).startswith(
+        "shared(name='h'): got ndarray of shape (2,) and dtype object, which is no array of numbers"
     )

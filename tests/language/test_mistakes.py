@@ -133,7 +133,6 @@ def test_ufuncs_of_numpy_build_expressions(target: str) -> None:
 @pytest.mark.parametrize(
     ("value", "what"),
     [
-        (1j, "1j (dtype complex128)"),
         ("a", "'a' (dtype <U1)"),
         (None, "None (dtype object)"),
         (np.zeros(2, "float16"), "an array (dtype float16)"),
@@ -142,8 +141,8 @@ def test_ufuncs_of_numpy_build_expressions(target: str) -> None:
 def test_values_that_no_expression_takes(value: Any, what: str) -> None:
     assert text(ng.DtypeError, lambda: ng.vector() * value) == (
         f"{what} cannot be part of an expression\n"
-        "  fix: use real numbers or booleans: bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, "
-        "float32, float64"
+        "  fix: use numbers or booleans: bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, "
+        "float32, float64, complex64, complex128"
     )
 
 
@@ -182,8 +181,8 @@ def test_functions_of_numpy_are_told_by_identity() -> None:
     inverse = text(TypeError, lambda: np.linalg.inv(m))
     assert inverse.startswith("np.linalg.inv computes with values") and "use ng.linalg.inv, the inverse" in inverse
     assert text(TypeError, lambda: np.linalg.det(m)).endswith("fix: use ng.linalg.det")
-    assert text(TypeError, lambda: np.linalg.eig(m)).endswith("fix: numgraph has no such function")
-    assert text(TypeError, lambda: np.fft.fft(m)).endswith("fix: numgraph has no such function")
+    assert text(TypeError, lambda: np.linalg.eig(m)).endswith("fix: use ng.linalg.eig")
+    assert text(TypeError, lambda: np.fft.fft(m)).endswith("fix: use ng.fft.fft")
 
     def inv(x: float) -> float:
         return x

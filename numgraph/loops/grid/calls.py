@@ -120,7 +120,7 @@ def kernel(work: Work) -> None:
             f'  called at {lines}\n  fix: target="cpu", or ng.elementwise with a function of numbers'
         )
     name: str = node.op.kernel.on_thread or node.op.kernel.function
-    if node.op.kernel.routines and not node.op.kernel.on_thread:
+    if (node.op.kernel.routines or node.op.kernel.own) and not node.op.kernel.on_thread:
         lines = ", ".join(map(str, values.graph.lines.get(node, ())))
         raise OptionError(
             f"{node.op.title} runs on the processor only: devices have no kernel of it\n"

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from numgraph.errors import FunctionError
 from numgraph.ir import Requirement
 from numgraph.lengths import dims
@@ -183,7 +185,7 @@ class GridProgram:
         first, find = nest.tasks[0], self.schedule.graph.find
         count = dims.product([find(first.loops[k]) for k in first.kept]) * self._shares(nest)
         for task in nest.tasks:
-            self.parts[task] = self.layout.number(count * 8)
+            self.parts[task] = self.layout.number(count * max(8, np.dtype(task.node.dtype).itemsize))
 
     def _search(self, word: int) -> Kernel | None:
         """The search for the index that a check refused, by one thread."""

@@ -1,0 +1,252 @@
+"""Functions of complex numbers, for loops and devices alike.
+
+Each computes in the precision of its argument. Literals are float32, which any precision holds exactly. Where parts are
+infinite or NaN the values are those of C99's Annex G, as NumPy's.
+
+Sources: W. Kahan, "Branch cuts for complex elementary functions" (1987), for tanh; R. Smith, Algorithm 116 (1962), for
+the quotient, as in NumPy; C99, Annex G.
+"""
+
+import math
+
+import numpy as np
+from numba.extending import register_jitable
+
+_ZERO, _HALF, _ONE, _TWO, _FOUR, _EIGHTH = (np.float32(v) for v in (0, 0.5, 1, 2, 4, 0.125))
+_INF, _NAN = np.float32(np.inf), np.float32(np.nan)
+# exp(x) is finite below it in float32, and 1 - tanh(x) is less than half of an ulp of float64 beyond `_FLAT`
+# Squares between these have all their digits.
+_LOW, _HIGH = np.float32(2.0**-76), np.float32(2.0**100)
+_STEEP, _FLAT = np.float32(88), np.float32(20)
+
+
+@register_jitable
+def _length(x, y):
+    """sqrt(x * x + y * y), without overflow on the way; infinite where one is."""
+    square = x * x + y * y
+    if square > _LOW and square < _HIGH:
+        return math.sqrt(square)
+    x, y = abs(x), abs(y)
+    if x == _INF or y == _INF:
+        return x if x == _INF else y
+    most = x if x > y else y
+    least = y if x > y else x
+    if most == _ZERO:
+        return most
+    ratio = least / most
+    return most * math.sqrt(_ONE + ratio * ratio)
+
+
+@register_jitable
+def made_complex(x, y):
+    """x + y * 1j, for floats of one precision."""
+    return complex(x, y)
+
+
+@register_jitable
+def real_complex(z):
+    """The real part."""
+    return z.real
+
+
+@register_jitable
+def imag_complex(z):
+    """The imaginary part."""
+    return z.imag
+
+
+@register_jitable
+def conj_complex(z):
+    """The conjugate."""
+    return complex(z.real, -z.imag)
+
+
+@register_jitable
+def abs_complex(z):
+    """The absolute value, without overflow on the way."""
+    return _length(z.real, z.imag)
+
+
+@register_jitable
+def angle_complex(z):
+    """The angle in the plane, in [-pi, pi]."""
+    return math.atan2(z.imag, z.real)
+
+
+@register_jitable
+def isinf_complex(z):
+    """Whether a part is infinite."""
+    return abs(z.real) == _INF or abs(z.imag) == _INF
+
+
+@register_jitable
+def unit_complex(z):
+    """z / abs(z), and 0 for 0. What is infinite has no part in a part that is not."""
+    length = _length(z.real, z.imag)
+    if length == _ZERO:
+        return z
+    return complex(_share(z.real, length), _share(z.imag, length))
+
+
+@register_jitable
+def _share(x, length):
+    """x / length; 1 or -1 for two infinities."""
+    return math.copysign(_ONE, x) if abs(x) == _INF else x / length
+
+
+@register_jitable
+def quotient_complex(a, b):
+    """a / b."""
+    x, y = abs(b.real), abs(b.imag)
+    if x >= y:
+        if x == _ZERO and y == _ZERO:
+            return complex(a.real / x, a.imag / y)
+        ratio = b.imag / b.real
+        scale = _ONE / (b.real + b.imag * ratio)
+        return complex((a.real + a.imag * ratio) * scale, (a.imag - a.real * ratio) * scale)
+    ratio = b.real / b.imag
+    scale = _ONE / (b.imag + b.real * ratio)
+    return complex((a.real * ratio + a.imag) * scale, (a.imag * ratio - a.real) * scale)
+
+
+@register_jitable
+def _times(a, b):
+    """a * b, and 0 where a is 0 and b infinite."""
+    return a if a == _ZERO else a * b
+
+
+@register_jitable
+def exp_complex(z):
+    """e to the power z."""
+    x, y = z.real, z.imag
+    if y == _ZERO:
+        return complex(math.exp(x), y)
+    if abs(x) == _INF and not abs(y) < _INF:
+        return complex(x, y - y) if x > _ZERO else complex(_ZERO, _ZERO)
+    if x > _STEEP:
+        # exp(x) may overflow where its product with a sine does not
+        half = math.exp(x * _HALF)
+        return complex(half * math.cos(y) * half, half * math.sin(y) * half)
+    size = math.exp(x)
+    return complex(_times(size, math.cos(y)), _times(size, math.sin(y)))
+
+
+@register_jitable
+def log_complex(z):
+    """The natural logarithm, whose imaginary part is in [-pi, pi]."""
+    x, y = abs(z.real), abs(z.imag)
+    high = x if x > y else y
+    low = y if x > y else x
+    length = _length(x, y)
+    if length > _HALF and length < _TWO:
+        # next to 1 the logarithm of the rounded length has few digits
+        size = _HALF * math.log1p((high - _ONE) * (high + _ONE) + low * low)
+    elif length == _INF and high < _INF:
+        size = math.log(_length(x * _HALF, y * _HALF)) - math.log(_HALF + _ZERO * low)
+    else:
+        size = math.log(length)
+    return complex(size, math.atan2(z.imag, z.real))
+
+
+@register_jitable
+def sqrt_complex(z):
+    """The square root whose real part is not negative."""
+    x, y = z.real, z.imag
+    if x == _ZERO and y == _ZERO:
+        return complex(abs(x), y)
+    if abs(y) == _INF:
+        return complex(abs(y), y)
+    if x == _INF:
+        return complex(x, y if y != y else math.copysign(_ZERO, y))
+    if x == -_INF:
+        return complex(y if y != y else _ZERO, math.copysign(-x, y))
+    # eighths: their sum does not overflow
+    root = _TWO * math.sqrt(_length(x * _EIGHTH, y * _EIGHTH) + abs(x) * _EIGHTH)
+    other = abs(y) / (_TWO * root)
+    if x >= _ZERO:
+        return complex(root, math.copysign(other, y))
+    return complex(other, math.copysign(root, y))
+
+
+@register_jitable
+def sinh_complex(z):
+    """The hyperbolic sine."""
+    x, y = z.real, z.imag
+    if y == _ZERO:
+        return complex(math.sinh(x), y)
+    return complex(_times(math.sinh(x), math.cos(y)), _times(math.sin(y), math.cosh(x)))
+
+
+@register_jitable
+def cosh_complex(z):
+    """The hyperbolic cosine."""
+    x, y = z.real, z.imag
+    if y == _ZERO:
+        return complex(math.cosh(x), math.copysign(_ONE, x) * y)
+    return complex(math.cosh(x) * math.cos(y), _times(math.sinh(x), math.sin(y)))
+
+
+@register_jitable
+def tanh_complex(z):
+    """The hyperbolic tangent."""
+    x, y = z.real, z.imag
+    if y == _ZERO:
+        return complex(math.tanh(x), y)
+    if abs(x) > _FLAT:
+        small = math.exp(-abs(x))
+        turned = math.sin(y) * math.cos(y) if abs(y) < _INF or abs(x) < _INF else math.copysign(_ZERO, y)
+        return complex(math.copysign(_ONE, x), _FOUR * turned * small * small)
+    t, s = math.tan(y), math.sinh(x)
+    grown = _ONE + t * t
+    rho = math.sqrt(_ONE + s * s)
+    if abs(t) == _INF:
+        return complex(rho / s, _ONE / t)
+    below = _ONE + grown * s * s
+    return complex(grown * rho * s / below, t / below)
+
+
+@register_jitable
+def sin_complex(z):
+    """The sine."""
+    turned = sinh_complex(complex(-z.imag, z.real))
+    return complex(turned.imag, -turned.real)
+
+
+@register_jitable
+def cos_complex(z):
+    """The cosine."""
+    return cosh_complex(complex(-z.imag, z.real))
+
+
+@register_jitable
+def tan_complex(z):
+    """The tangent."""
+    turned = tanh_complex(complex(-z.imag, z.real))
+    return complex(turned.imag, -turned.real)
+
+
+@register_jitable
+def _whole_power(base, count):
+    """base to a whole power, by squares."""
+    result, square, left = base, base, count - 1
+    while left > 0:
+        if left & 1:
+            result = result * square
+        square = square * square
+        left = left >> 1
+    return result
+
+
+@register_jitable
+def power_complex(a, b):
+    """a to the power b; whole powers below 100 by products, as NumPy."""
+    x, y = b.real, b.imag
+    if x == _ZERO and y == _ZERO:
+        return complex(_ONE, _ZERO)
+    if a.real == _ZERO and a.imag == _ZERO:
+        return complex(_ZERO, _ZERO) if x > _ZERO else complex(_NAN, _NAN)
+    if y == _ZERO and abs(x) < 100 and math.floor(x) == x:
+        n = np.int64(abs(x))
+        power = _whole_power(a, n)
+        return power if x > _ZERO else quotient_complex(complex(_ONE, _ZERO), power)
+    return exp_complex(b * log_complex(a))
