@@ -15,6 +15,7 @@ from numgraph.ops import (
     elementwise,
     grids,
     index,
+    indexmaps,
     join,
     leastsquares,
     linalg,
@@ -41,9 +42,9 @@ from numgraph.ops import (
 )
 
 MODULES = (
-    bounds, elementwise, compare, special, ufuncs, reduce, statistics, nnet, normalize, create, shape, join, select,
-    index, linalg, loop, sort, padding, search, solve, spectral, leastsquares, powers, windows,
-    einsum, convolution, pool, grids, activations, user, usercall, random, custom,
+    bounds, elementwise, compare, special, ufuncs, reduce, statistics, nnet, normalize, create, shape, indexmaps, join,
+    select, index, linalg, loop, sort, padding, search, solve, spectral, leastsquares, powers, windows, einsum,
+    convolution, pool, grids, activations, user, usercall, random, custom,
 )  # fmt: skip
 
 for _module in MODULES:
