@@ -191,6 +191,29 @@ def softmax(x: Array) -> Callable[[Array], Array]:
     return call
 
 
+def life(x: Array) -> Callable[[Array], Array]:
+    """The next generation of a torus of cells, by sums of slices, into a buffer that the next call writes again."""
+    rows, out = np.empty_like(x), np.empty_like(x)
+
+    def call(x: Array) -> Array:
+        np.add(x[:-2], x[2:], out=rows[1:-1])
+        np.add(x[-1], x[1], out=rows[0])
+        np.add(x[-2], x[0], out=rows[-1])
+        np.add(rows, x, out=rows)
+        np.add(rows[:, :-2], rows[:, 2:], out=out[:, 1:-1])
+        np.add(rows[:, -1], rows[:, 1], out=out[:, 0])
+        np.add(rows[:, -2], rows[:, 0], out=out[:, -1])
+        np.add(out, rows, out=out)
+        np.subtract(out, x, out=out)
+        np.multiply(out, 2, out=out)
+        np.add(out, x, out=out)
+        np.subtract(out, 6, out=out)
+        np.abs(out, out=out)
+        return np.less(out, 2, out=out, casting="unsafe")
+
+    return call
+
+
 def over_axis(function: Callable[..., Array], axis: int) -> Callable[[Array], Callable[[Array], Array]]:
     """`function` over one axis, for any array."""
     return lambda x: lambda x: function(x, axis=axis)
@@ -202,5 +225,6 @@ FUNCTIONS: dict[str, Callable[..., Callable[..., Array | np.float32]]] = {
     "vector": chain,
     "chain_sum": chain_sum,
     "softmax": softmax,
+    "life": life,
     **{f"{f.__name__}_axis{axis}": over_axis(f, axis) for f in (np.sum, np.mean) for axis in (0, 1)},
 }

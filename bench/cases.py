@@ -93,6 +93,7 @@ def cases(threads: int) -> list[Case]:
         "sum_axis1": "sum over axis 1",
         "mean_axis0": "mean over axis 0",
         "mean_axis1": "mean over axis 1",
+        "life": "Game of Life by rolls",
     }
     return [
         *_steps(),

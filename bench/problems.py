@@ -88,6 +88,16 @@ KINDS = {
         for name in ("sum", "mean")
         for axis in (0, 1)
     },
+    "life": Kind(
+        "the next generation of a torus of M x N cells, float32 of 0 and 1: eight rolls, their sum, and the rule",
+        {"M": 1024, "N": 1024},
+        flops="11*M*N",
+        bytes="8*M*N",
+        footprint="8*M*N",
+        traffic="copy",
+        rtol=0,
+        atol=0,
+    ),
     "scalar": Kind(
         "a call of 2*exp(-x*x) + 3*tanh(y)*x for two Python floats",
         {},
@@ -136,12 +146,23 @@ def links(maths: Any, count: int, v: Any) -> Any:
     return v
 
 
+def life(maths: Any, x: Any) -> Any:
+    """The next generation of Conway's Game of Life on a torus.
+
+    A cell lives with three neighbours, or if it lived with two or three: 2 neighbours + x is 5, 6 or 7.
+    """
+    turned = [maths.roll(x, k, 0) for k in (-1, 1)]
+    neighbours = sum(maths.roll(v, k, 1) for v in (*turned, x) for k in (-1, 1)) + turned[0] + turned[1]
+    return maths.where(abs(2 * neighbours + x - 6) < 2, x * 0 + 1, x * 0)
+
+
 # What the kinds without a state compute, for any library with these names.
 FORMULAS: dict[str, Callable[..., Any]] = {
     "chain": chain,
     "scalar": chain,
     "vector": chain,
     "chain_sum": lambda maths, x, y: maths.sum(chain(maths, x, y)),
+    "life": life,
     "softmax": lambda maths, x: maths.softmax(x, axis=1),
     "sum_axis0": lambda maths, x: maths.sum(x, axis=0),
     "sum_axis1": lambda maths, x: maths.sum(x, axis=1),
@@ -174,6 +195,8 @@ def data(kind: str, sizes: Sizes) -> list[Array]:
     if kind == "gradient":
         return [generator.uniform(-1, 1, sizes["N"]).astype(np.float32)]
     shape = (sizes["M"], sizes["N"]) if "M" in sizes else (sizes["N"],)
+    if kind == "life":
+        return [(generator.random(shape) < 0.3).astype(np.float32)]
     count = 2 if "chain" in kind or kind == "vector" else 1
     return [generator.uniform(-2, 2, shape).astype(np.float32) for _ in range(count)]
 

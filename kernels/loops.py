@@ -7,7 +7,7 @@ side by side in one round of the loop keep it busy, which LLVM by itself does fo
 
 from numba import types
 from numba.extending import intrinsic
-from numgraph.kernels.loops_ir import note_interleaving
+from numgraph.kernels.loops_ir import note_interleaving, stay_single
 
 
 @intrinsic(prefer_literal=True)
@@ -22,3 +22,18 @@ def interleave(typingctx, count):
         return context.get_dummy_value()
 
     return types.void(count), codegen
+
+
+@intrinsic
+def one_copy(typingctx):
+    """Said in a loop around others: LLVM is not to make copies of it, each for what some conditions in it are.
+
+    The loops inside are the pieces of one. For each of them it would ask whether it has any rounds, and make two copies
+    of the whole loop, and so on: compilation takes much longer, and the code is not faster.
+    """
+
+    def codegen(context, builder, sig, args):
+        stay_single(builder)
+        return context.get_dummy_value()
+
+    return types.void(), codegen

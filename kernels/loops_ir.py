@@ -8,6 +8,13 @@ def note_interleaving(builder, count):
     builder.function.__dict__.setdefault("interleaved", {})[builder.block.name] = count
 
 
+def stay_single(builder):
+    """Have the loop around this place not copied, which an instruction that may not stand under other conditions
+    prevents; here one that does nothing."""
+    nothing = ir.InlineAsm(ir.FunctionType(ir.VoidType(), ()), "", "", True)
+    builder.call(nothing, (), attrs=("convergent", "nounwind", "readnone"))
+
+
 def keep_whole(branch):
     """Have the loop that ends with this branch, back to its top, not unrolled."""
     branch.parent.parent.__dict__.setdefault("whole", []).append(branch)

@@ -189,6 +189,7 @@ class Op:
     all over, so is the result, that number. conversion: the result is the argument in the dtype of attribute `dtype`,
     and nothing else. windowed: `(**attrs) -> bool`, whether of the first argument only some rows are read, or their
     number. into: of a product, the op that adds a multiple of it to an array.
+    pieces: of an index map, into how many pieces it cuts a loop, of the number of its operands.
     cost: relative cost of one element (an addition is 1): decides what is recomputed and what is stored. redrawn: its
     elements are made of their indices, and several users make them again whatever it costs: nothing is stored.
     """
@@ -225,6 +226,7 @@ class Op:
     conversion: bool = False
     windowed: Callable[..., bool] | None = None
     into: Op | None = None
+    pieces: Callable[[int], int] | None = None
     cost: int = 1
     redrawn: bool = False
     commutative: bool = False

@@ -324,6 +324,28 @@ def joined(p: Any) -> Made:
     ), x.exact and y.exact
 
 
+def mapped(p: Any) -> Made:
+    """Elements read at other places: rolls by what is known or not, margins, joins of parts in another order."""
+    x = p.pick(has_axes(1))
+    if x is None:
+        return NOTHING
+    v, axis, how = x.variable, p.choose(len(x.shape)), p.choose(5)
+    i = scalar_index(p, 1)
+    if how == 0 and i is not None:
+        return ng.roll(v, i if p.choose(2) else -i, axis), x.exact
+    if how == 1:
+        return ng.roll(v, (p.choose(9) - 4, -1), (axis, 0)), x.exact
+    if how == 2 and is_full(x):
+        widths = {axis: (p.choose(3), p.choose(3)), 0: (1, p.choose(2))}
+        return ng.pad(v, widths, p.one_of(("constant", "edge", "reflect", "symmetric", "wrap"))), x.exact
+    whole = (slice(None),) * axis
+    cut = i if i is not None and p.choose(2) else 1
+    parts = [v[(*whole, slice(cut, None))], v[(*whole, slice(None, cut))]]
+    if how == 3 and x.dtype != "bool":
+        parts[1] = ng.cast(parts[1] * 2, x.dtype)
+    return ng.concatenate(parts, axis)[:: p.one_of((1, 1, 2, -1))], x.exact
+
+
 def product(p: Any) -> Made:
     x = p.pick(has_axes(1), is_float)
     if x is None:
@@ -350,5 +372,5 @@ def gradient(p: Any) -> Made:
 OPERATIONS = (
     arithmetic, arithmetic, with_number, smooth, smooth, rounding, whole_division, comparison, logic, where, cast,
     reduction, reduction, position, along, part, part, gather, gather, mask, write_part, write_gather, shuffled,
-    reshaped, joined, product, gradient,
+    reshaped, joined, mapped, mapped, product, gradient,
 )  # fmt: skip

@@ -20,6 +20,7 @@ class Maths:
 
     exp, tanh, sin, sum, mean = jnp.exp, jnp.tanh, jnp.sin, jnp.sum, jnp.mean
     sigmoid, softmax = jax.nn.sigmoid, jax.nn.softmax
+    roll, where = jnp.roll, jnp.where
 
 
 def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:

@@ -18,6 +18,7 @@ class Maths:
 
     exp, tanh, sin, sigmoid = pt.exp, pt.tanh, pt.sin, pt.sigmoid
     sum, mean, softmax = pt.sum, pt.mean, pt.special.softmax
+    roll, where = pt.roll, pt.where
 
 
 def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:

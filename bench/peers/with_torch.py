@@ -19,6 +19,7 @@ class Maths:
 
     exp, tanh, sin, sigmoid = torch.exp, torch.tanh, torch.sin, torch.sigmoid
     sum, mean, softmax = torch.sum, torch.mean, torch.softmax
+    roll, where = torch.roll, torch.where
 
 
 def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:

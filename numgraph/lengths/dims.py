@@ -82,6 +82,23 @@ def where(condition: Dim, a: Dim, b: Dim) -> Dim:
     return _call("where", condition, a, b)
 
 
+def before(index: Dim, cut: Dim) -> Dim:
+    """index < cut, of an index map that reads elsewhere from `cut` on: a loop over the index may be cut there."""
+    return index < cut if _numbers(index, cut) else _call("before", index, cut)
+
+
+def select(condition: Dim, a: Dim, b: Dim) -> Dim:
+    """As `where`, for elements of arrays, which have one dtype and keep it."""
+    if isinstance(condition, bool):
+        return a if condition else b
+    return a if a is b else condition.graph.scalar_op("where", condition, a, b)
+
+
+def modulo(a: Dim, n: Dim) -> Dim:
+    """a % n, a number from 0 to n - 1; 0 where n is 0."""
+    return 0 if isinstance(n, int) and n <= 1 else a % maximum(n, 1)
+
+
 def wrap(index: Dim, length: Dim) -> Dim:
     """A possibly negative index, counted from the end when negative (no check of range)."""
     return where(less(index, 0), index + length, index)

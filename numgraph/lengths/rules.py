@@ -40,6 +40,7 @@ BOUNDS: dict[str, Callable[[Bounds, Bounds], Bounds]] = {
     "floor_div": lambda x, y: (0, x[1]) if x[0] >= 0 and y[0] >= 0 else (LOW, HIGH),
     "minimum": lambda x, y: (min(x[0], y[0]), min(x[1], y[1])),
     "maximum": lambda x, y: (max(x[0], y[0]), max(x[1], y[1])),
+    "mod": lambda x, y: (0, y[1] - 1) if y[0] >= 1 else (LOW, HIGH),
     "where": lambda x, y: (min(x[0], y[0]), max(x[1], y[1])),
     "slice_bound": lambda x, y: (0, max(y[1], 0)),
 }
@@ -62,7 +63,7 @@ class Arithmetic:
     __sub__, __rsub__ = _operators("sub")
     __mul__, __rmul__ = _operators("mul")
     __floordiv__, __rfloordiv__ = _operators("floor_div")
-    __mod__, _ = _operators("mod")
+    __mod__, __rmod__ = _operators("mod")
 
     def __neg__(self) -> Any:
         return self.graph.integer("sub", 0, self)
@@ -179,6 +180,10 @@ def _lt(graph: Graph, a: Node, b: Node) -> Any:
     return False if a is b or _reaches(a, b) else None
 
 
+def _before(graph: Graph, a: Node, b: Node) -> Any:
+    return True if b.is_number and a.highest < b.value else _lt(graph, a, b)
+
+
 def _eq(graph: Graph, a: Node, b: Node) -> Any:
     if a is b:
         return True
@@ -200,6 +205,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "maximum": _maximum,
     "slice_bound": _slice_bound,
     "lt": _lt,
+    "before": _before,
     "eq": _eq,
     "where": _where,
 }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
+from numgraph.loops.pieces import Cutter, Piece
 from numgraph.loops.program import (
     Assign,
     Binary,
@@ -83,6 +84,7 @@ class LoopBuilder:
         self.graph = values.graph
         self.schedule = values.schedule
         self.vectors = vectors
+        self.cutter = Cutter(values.graph, values.schedule.elements.origin)
         self.checks = checks(values)
 
     # -- loops --------------------------------------------------------------------------------------------------
@@ -99,7 +101,8 @@ class LoopBuilder:
     def loop(self, nest: LoopNest, level: int) -> None:
         """One loop: accumulators before it, what is complete after it."""
         accumulators = self.started(nest, level)
-        self.values.add(self.for_loop(nest, level, (self.values.whole(nest.length),), accumulators))
+        for part in self.parts(nest, level, (self.values.whole(nest.length),), accumulators):
+            self.values.add(part)
         self.complete(accumulators)
 
     def started(self, nest: LoopNest, level: int) -> Accumulators:
@@ -114,6 +117,39 @@ class LoopBuilder:
             elif level == task.innermost and (level == first or (first >= 0 and self._any_order(task))):
                 accumulators[task] = self.start(task)
         return accumulators
+
+    def parts(
+        self, nest: LoopNest, level: int, bounds: Sequence[Expression], accumulators: Accumulators
+    ) -> Iterator[For]:
+        """The loop, or the loops over its pieces, one behind the other. bounds: the end, or start and end."""
+        values, cutter, outer = self.values, self.cutter, self.values.settled
+        if not self.vectors:
+            yield self.for_loop(nest, level, bounds, accumulators)
+            return
+        pieces = cutter.pieces(nest, level, outer)
+        room, cutter.room = cutter.room, cutter.room // len(pieces)
+        numbers = all(isinstance(n, int) for piece in pieces for n in (piece.begin, piece.end))
+        if level and len(pieces) > 1 and not numbers:
+            values.add(Do(Call("one_copy", ()), note="of this loop, see kernels.loops"))
+        for piece in pieces:
+            within = self._within(piece, nest, bounds)
+            values.settled = piece.settled
+            part = self.for_loop(nest, level, within, accumulators)
+            values.settled = outer
+            yield part
+        cutter.room = room
+
+    def _within(self, piece: Piece, nest: LoopNest, bounds: Sequence[Expression]) -> Sequence[Expression]:
+        """The bounds of a piece of a loop between bounds."""
+        begin, end = (Number(0) if len(bounds) == 1 else bounds[0]), bounds[-1]
+        first = isinstance(piece.begin, int) and piece.begin == 0
+        if not first:
+            own = self.values.whole(piece.begin)
+            begin = own if len(bounds) == 1 else Call("maximum", (begin, own))
+        if not self.graph.equal_lengths(piece.end, nest.length):
+            own = self.values.whole(piece.end)
+            end = own if len(bounds) == 1 else Call("minimum", (end, own))
+        return (end,) if first and len(bounds) == 1 else (begin, end)
 
     def for_loop(self, nest: LoopNest, level: int, bounds: Sequence[Expression], accumulators: Accumulators) -> For:
         """The loop itself; what it does not change goes to the bodies around it."""
@@ -256,7 +292,7 @@ class LoopBuilder:
 
     def written(self, task: Task) -> Load:
         """The element that the task writes."""
-        return self.values.memory.element(task.node, task.target)
+        return self.values.memory.element(task.node, tuple(map(self.values.as_settled, task.target)))
 
     def deliver(self, task: Task, value: Expression) -> None:
         """The value of a task, in a register or in memory."""
@@ -266,7 +302,7 @@ class LoopBuilder:
             return
         self.values.add(self.stored(task, value))
         # whoever reads the element in this loop body uses the name instead of the memory
-        body.names[self.graph.load(task.node, task.target)] = value
+        body.names[self.values.as_settled(self.graph.load(task.node, task.target))] = value
 
     def stored(self, task: Task, value: Expression) -> Store:
         """The statement that writes a value into the element which is the task's turn."""

@@ -42,7 +42,8 @@ def add_chunk(values: Values, memory: HostMemory, nest: LoopNest, stage: int) ->
         memory.say_own(stage, CHUNK)
     builder = LoopBuilder(values)
     accumulators = builder.started(nest, 0)
-    values.add(builder.for_loop(nest, 0, rows_of_chunk(values, nest), accumulators))
+    for part in builder.parts(nest, 0, rows_of_chunk(values, nest), accumulators):
+        values.add(part)
     builder.complete(accumulators)
 
 

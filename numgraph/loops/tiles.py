@@ -68,7 +68,7 @@ class Tiles:
         accumulators = self.builder.started(nest, 0)
         self.late |= accumulators
         if nest not in self.tiled.lanes:
-            self.inside.append(self.builder.for_loop(nest, 0, (FIRST, LAST), accumulators))
+            self.inside += self.builder.parts(nest, 0, (FIRST, LAST), accumulators)
             return
         for part in nest.body:
             for task in part.reductions:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from numgraph.ir import LEAVES, Node
 from numgraph.loops.names import RESERVED, Names, imported
 from numgraph.loops.notes import Notes, sign_of
+from numgraph.loops.pieces import Settled
 from numgraph.loops.program import (
     TABLE,
     Assign,
@@ -116,6 +117,8 @@ class Values:
         # the counters of the open loops, by level
         self.counters: dict[int, Name] = {}
         self.bodies = [Body()]
+        # what is known in the piece of a loop that is being made
+        self.settled: Settled | None = None
         self.memory = memory(self)
 
     @property
@@ -158,10 +161,15 @@ class Values:
 
     def value(self, root: Node) -> Expression:
         """A scalar node: a name or a number. Statements that it needs are added at their levels."""
+        root = self.as_settled(root)
         for node in self._undefined(root):
             if not self._is_inline(node):
                 self._define(node)
         return self.expression(root)
+
+    def as_settled(self, root: Node) -> Node:
+        """A scalar node as it is in the piece of a loop that is being made."""
+        return root if self.settled is None else self.settled(root)
 
     def _undefined(self, root: Node) -> list[Node]:
         """The nodes below `root` that have no name yet, inputs first; what comes with the call is not looked into, and

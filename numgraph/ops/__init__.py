@@ -18,6 +18,7 @@ from numgraph.ops import (
     fourier,
     grids,
     index,
+    indexmaps,
     join,
     leastsquares,
     linalg,
@@ -45,9 +46,9 @@ from numgraph.ops import (
 )
 
 MODULES = (
-    bounds, elementwise, complexes, compare, special, ufuncs, reduce, statistics, nnet, normalize, create, shape, join,
-    select, index, linalg, loop, sort, padding, search, solve, spectral, eigen, leastsquares, powers, windows, fourier,
-    einsum, convolution, pool, grids, activations, user, usercall, random, custom, sparse,
+    bounds, elementwise, complexes, compare, special, ufuncs, reduce, statistics, nnet, normalize, create, shape,
+    indexmaps, join, select, index, linalg, loop, sort, padding, search, solve, spectral, eigen, leastsquares, powers,
+    windows, fourier, einsum, convolution, pool, grids, activations, user, usercall, random, custom, sparse,
 )  # fmt: skip
 
 for _module in MODULES:

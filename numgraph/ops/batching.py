@@ -15,6 +15,13 @@ from numgraph.ops.define import f
 Key = tuple[tuple[Any, ...], ...]
 # a slice of the whole axis, in keys of `subtensor`
 FULL = ("slice", False, False, 1)
+# the same from its end to its begin
+TURNED = ("slice", False, False, -1)
+
+
+def is_turn(key: Key) -> bool:
+    """Whether a key takes all elements, some axes from the end: done again, it puts them where they were."""
+    return all(entry in (FULL, TURNED) for entry in key)
 
 
 def over_axis(batched: Sequence[bool], *inputs: Variable) -> list[Variable]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from numgraph.op import Op, int64
+from numgraph.op import Op, boolean, int64
 
 __all__: list[str] = []
 
@@ -17,6 +17,18 @@ slice_bound = Op(
     grad=None,
     no_grad="a position is an integer",
     scalar="minimum(maximum(bound + length if bound < 0 else bound, 0), length)",
+    dtypes=("int64",),
+)
+
+BEFORE = Op(
+    name="before",
+    args=("index", "cut"),
+    doc="Whether an index is below the place where an index map begins to read elsewhere: loops are cut there.",
+    dtype=boolean,
+    numpy=np.less,
+    grad=None,
+    no_grad="an index is an integer",
+    scalar="index < cut",
     dtypes=("int64",),
 )
 

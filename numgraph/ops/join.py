@@ -16,6 +16,7 @@ from numgraph.ops import lengths as ln
 from numgraph.ops.batching import over_stacks
 from numgraph.ops.create import constant_scalar, filled, zeros_like
 from numgraph.ops.define import f, linearly
+from numgraph.ops.indexmaps import CONCATENATED, joined_shape, rolled
 from numgraph.ops.lengths import Length
 from numgraph.ops.shape import flatten, reshape, reshaped, shuffled, stretch
 from numgraph.types import promote
@@ -23,6 +24,10 @@ from numgraph.types import promote
 __all__ = [
     "concatenate", "diff", "flip", "hstack", "join", "repeat", "roll", "split", "stack", "tile", "vstack",
 ]  # fmt: skip
+
+
+# Parts that are read in place. Where a loop is not cut, each element is chosen among all of them.
+MOST_JOINED = 8
 
 
 def part(x: Variable, axis: int, start: Length | None, stop: Length | None, step: int = 1) -> Variable:
@@ -57,7 +62,7 @@ def _place_grad(
     return kept, part(g, axis, start, start + length), None
 
 
-Op(
+PLACE = Op(
     "place",
     ("base", "value", "offset"),
     "base with `value` written (or added) at `offset` along an axis; other lengths equal.",
@@ -92,15 +97,6 @@ Op(
 # -- concatenation --------------------------------------------------------------------------------------------------
 
 
-def _joined_shape(*parts: Any, axis: int) -> tuple[Any, ...]:
-    lengths = [p.shape for p in parts]
-    total: Any = 0
-    for shape in lengths:
-        total = total + shape[axis]
-    known = [next((s[k] for s in lengths if isinstance(s[k], int)), lengths[0][k]) for k in range(len(lengths[0]))]
-    return tuple(total if k == axis else n for k, n in enumerate(known))
-
-
 def _offsets(parts: Sequence[Variable], axis: int) -> list[Length]:
     """Where each part begins, and the end."""
     offsets: list[Length] = [0]
@@ -111,14 +107,20 @@ def _offsets(parts: Sequence[Variable], axis: int) -> list[Length]:
 
 
 def _expand_concatenate(*parts: Variable, axis: int) -> Variable:
+    """Parts that are read in place, or, of many, an array that each of them is written into."""
     dtype = promote([v.type.dtype for v in parts])
-    offsets = _offsets(parts, axis)
+    there = [v for v in parts if v.type.shape[axis] != 0] or [*parts[:1]]
+    values = [v if v.type.dtype == dtype else f.cast(v, dtype) for v in there]
+    if len(values) == 1:
+        return values[0]
+    if len(values) <= MOST_JOINED:
+        return apply(CONCATENATED, values, axis=axis)
+    offsets = _offsets(values, axis)
     known = [next((v.type.shape[k] for v in parts if v.type.shape[k] is not None), None) for k in range(parts[0].ndim)]
     lengths = [n if n is not None else ln.dim(parts[0], k) for k, n in enumerate(known)]
     lengths[axis] = offsets[-1]
     result = filled(constant_scalar(0, dtype), lengths)
-    for v, offset in zip(parts, offsets, strict=False):
-        value = v if v.type.dtype == dtype else f.cast(v, dtype)
+    for value, offset in zip(values, offsets, strict=False):
         result = apply(OPS["place"], [result, value, *ln.operands([offset])], axis=axis, mode="set")
     return result
 
@@ -140,7 +142,7 @@ Op(
     reach=linearly,
     show=formula.joined,
     batch=over_stacks("concatenate"),
-    shape=_joined_shape,
+    shape=joined_shape,
     checks=(
         Check(
             "equal",
@@ -160,6 +162,7 @@ Op(
 def concatenate(arrays: Any, axis: int = 0) -> Variable:
     """The arrays one behind the other along `axis`, in their common dtype.
 
+    Where it is used in a loop, the parts are read where they lie.
     ShapeError where they differ in the number of axes or in another length.
     """
     parts = [as_variable(v) for v in arrays]
@@ -303,7 +306,9 @@ def flip(x: Any, axis: Any = None) -> Variable:
 def roll(x: Any, shift: Any, axis: Any = None) -> Variable:
     """x with its elements moved `shift` places along `axis`, those that fall off coming in at the other end.
 
-    axis None: of the flattened array. Several axes take several shifts.
+    axis None: of the flattened array. Several axes take several shifts. Nothing is moved where it is used in a loop:
+    that reads x in pieces, so that a sum over the neighbours of each element is one pass over x.
+    DtypeError for a shift that is no integer; ShapeError where shifts and axes differ in number.
     """
     v = as_variable(x)
     if axis is None:
@@ -313,11 +318,7 @@ def roll(x: Any, shift: Any, axis: Any = None) -> Variable:
     if len(shifts) != len(axes):
         raise ShapeError(f"roll: {len(shifts)} shifts for {len(axes)} axes, for {describe(v)}")
     for k, s in zip((ln.axis_of(a, v.ndim, "roll", v) for a in axes), shifts, strict=True):
-        length = ln.dim(v, k)
-        if isinstance(length, int) and length == 0:
-            continue
-        cut = length - ln.integer(s, "roll: a shift") % length
-        v = concatenate([part(v, k, cut, None), part(v, k, None, cut)], k)
+        v = rolled(v, ln.integer(s, "roll: a shift"), k)
     return v
 
 

@@ -41,17 +41,34 @@ def _source(j: Any, n: Any, mode: str, least: Any, most: Any) -> Any:
 
 
 def _pad_element(idx: Sequence[Dim], x: Any, value: Any, *widths: Any, mode: str) -> Any:
-    places = [i - w.value for i, w in zip(idx, widths[::2], strict=True)]
-    where = tuple(
-        j if _unpadded(before, after) else _source(j, n, mode, dims.minimum, dims.maximum)
-        for j, n, before, after in zip(places, x.shape, widths[::2], widths[1::2], strict=True)
-    )
-    found = x.at(*where)
+    places: list[Dim] = []
+    # for each axis with a margin, whether an index stands before the end of the margin in front, and of what is x's
+    sides: list[tuple[Dim, Dim]] = []
+    for i, n, begin, end in zip(idx, x.shape, widths[::2], widths[1::2], strict=True):
+        if _unpadded(begin, end):
+            places.append(i)
+            continue
+        width = begin.value
+        sides.append((dims.before(i, width), dims.before(i, width + n)))
+        left, right = _margins(i - width, n, mode, begin.value, end.value)
+        places.append(dims.where(sides[-1][0], left, dims.where(sides[-1][1], i - width, right)))
+    found = x.at(*places)
     if mode == "constant":
-        for j, n, before, after in zip(places, x.shape, widths[::2], widths[1::2], strict=True):
-            if not _unpadded(before, after):
-                found = dims.where(dims.less(j, 0), value.at(), dims.where(dims.less(j, n), found, value.at()))
+        for front, inside in sides:
+            found = dims.select(front, value.at(), dims.select(inside, found, value.at()))
     return found
+
+
+def _margins(j: Dim, n: Dim, mode: str, before: Dim, after: Dim) -> tuple[Dim, Dim]:
+    """Where the elements of both margins come from: in order, where these are not wider than x."""
+    if mode in ("constant", "edge"):
+        return 0, n - 1
+    if not isinstance(n, int) or not all(isinstance(w, int) and w < n for w in (before, after)):
+        found = _source(j, n, mode, dims.minimum, dims.maximum)
+        return found, found
+    if mode == "wrap":
+        return j + n, j - n
+    return (-1 - j, 2 * n - 1 - j) if mode == "symmetric" else (-j, 2 * n - 2 - j)
 
 
 def _unpadded(before: Any, after: Any) -> bool:
@@ -118,6 +135,7 @@ Op(
     _pad_grad,
     element=_pad_element,
     injective=False,
+    pieces=lambda operands: 3,
     shape=_padded_shape,
     checks=(
         Check("at_least", lambda x, value, *widths, mode: [(w, 0) for w in ln.values(widths)], "a width of {a}"),

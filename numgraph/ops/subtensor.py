@@ -28,7 +28,6 @@ from numgraph.ops.shape import reshaped, shuffled
 
 __all__: list[str] = []
 
-
 # -- slices ---------------------------------------------------------------------------------------------------------
 
 
@@ -150,7 +149,9 @@ Op(
     first,
     lambda x, *bounds, key: x[numpy_key(key, bounds)],
     lambda g, out, x, *bounds, key: (
-        subtensor_update(zeros_like(x, g.type.dtype), g, bounds, key, "add"),
+        apply(OPS["subtensor"], [g], key=key)
+        if batching.is_turn(key)
+        else subtensor_update(zeros_like(x, g.type.dtype), g, bounds, key, "add"),
         *(None for _ in bounds),
     ),
     element=lambda idx, x, *bounds, key: x.at(*_part_index(idx, x, key, bounds)),
@@ -163,7 +164,6 @@ Op(
     checks=(Check("range", lambda x, *bounds, key: _single(x, key, bounds), OUT_OF_RANGE),),
     samples=_subtensor_samples,
 )
-
 
 SUBTENSOR = OPS["subtensor"]
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import cmath
 
 from numgraph.ir import Node
+from numgraph.lengths import dims
 from numgraph.op import Op
 from numgraph.ops.compare import AND, NEQ
 from numgraph.ops.complexes import IMAG, MADE, REAL
 from numgraph.ops.elementwise import ADD, MUL, SUB
+from numgraph.ops.indexmaps import CONCATENATED
+from numgraph.ops.join import PLACE
 from numgraph.ops.reduce import ANY, SUM
 from numgraph.ops.select import ONE_HOT
 from numgraph.ops.shape import DIMSHUFFLE
@@ -154,6 +157,24 @@ def _build_not_stretched(builder: Builder, node: Node, bound: Bindings) -> Node 
     return x if same else None
 
 
+def _build_places(builder: Builder, node: Node, bound: Bindings) -> Node | None:
+    """Parts of which one may be empty are written into an array one after the other: such a part has no element that
+    could stand for those which are not chosen. A length that is not known is assumed to be none of these."""
+    graph, axis = builder.graph, node.attributes["axis"]
+    lengths = [graph.find(v.dims[axis]) for v in node.inputs]
+    there = [v for v, n in zip(node.inputs, lengths, strict=True) if n != 0]
+    if len(there) < len(lengths):
+        return builder.op(CONCATENATED, there, node.attributes) if len(there) > 1 else (there or node.inputs)[0]
+    message = "a part of a concatenation: {a}, compiled for {b}, where 0 is an empty one"
+    if all(builder.assume_equal(dims.minimum(n, 1), 1, message, (v,)) for v, n in zip(there, lengths, strict=True)):
+        return None
+    result, offset = builder.spread(graph.number(0, node.dtype), node.dims), 0
+    for v, n in zip(there, lengths, strict=True):
+        result = builder.call(PLACE, result, v, graph.as_index(offset), axis=axis, mode="set")
+        offset = offset + n
+    return result
+
+
 def _integer(builder: Builder, bound: Bindings) -> bool:
     return bound["x"].dtype in DISCRETE
 
@@ -203,6 +224,7 @@ SIMPLE: tuple[Rule, ...] = (
     rule("sum(one_hot(v, i, n))", None, "a one-hot row holds one value", build=_build_row_sum),
     rule("sum(cast(one_hot(v, i, n)))", None, "a one-hot row holds one value", build=_build_row_sum),
     rule("unbroadcast(b, g)", None, "broadcast axes are known", build=_build_unbroadcast),
+    rule("concatenated(x)", None, "a part may be empty", build=_build_places),
     rule("dot2(a, b)", None, "BLAS has no such product", build=_build_product),
     rule("batched_dot(a, b)", None, "BLAS has no such product", build=_build_product),
 )

@@ -15,6 +15,7 @@ from typing import Any
 from numgraph.ir import LEAVES, Graph, Node
 from numgraph.lengths import dims
 from numgraph.lengths.known import counts_from_the_end
+from numgraph.schedule.cuts import Repeats
 from numgraph.schedule.tasks import (
     Elementwise,
     IndexCheck,
@@ -92,6 +93,7 @@ class Arranger:
     def __init__(self, graph: Graph, tasks: Sequence[Task], overwritten: dict[Node, Node]) -> None:
         self.graph = graph
         self.by_node = writers(tasks)
+        self.repeats = Repeats(tasks)
         # what may end a call
         self.checks = [task for task in tasks if isinstance(task, IndexCheck) or task.raises]
         self.overwritten = overwritten
@@ -147,7 +149,9 @@ class Arranger:
             return False
         if length is not None and not self.graph.equal_lengths(nest.length, length):
             return False
-        return level > 0 or nest.statements + task.statements <= MAX_BODY
+        if level == 0 and nest.statements + task.statements > MAX_BODY:
+            return False
+        return length is None or self.graph.traits.grid or not self.repeats([*nest.tasks, task], level)
 
     def _after(self, task: Task, other: Task, position: dict[Task, int], nests: list[LoopNest], level: int) -> int:
         """The first nest in which `task` may run, as far as `other` is concerned."""

@@ -49,6 +49,8 @@ class Owner:
         # slots of updates that get a copy of the old value to work in
         self.copied: set[int] = set()
         self.of_scans = Copies(graph, copy)
+        # of the tasks, when they are known
+        self.by_node: dict[Node, Task] = {}
         # next values of scans' states that are made in the state's memory
         self.in_states: set[Node] = set()
 
@@ -127,7 +129,7 @@ class Owner:
 
         Returns an order of the tasks in which that is right, and the variable of each node that is written in place.
         """
-        by_node = writers(tasks)
+        by_node = self.by_node = writers(tasks)
         for u in updates:
             if not u.how:
                 u.why = self._obstacle(u, by_node[u.node])
@@ -156,7 +158,20 @@ class Owner:
         if not isinstance(task, Elementwise):
             read = reads_leaf(task, leaf)
             return f"a {task.kind} cannot write over what it reads" if read else f"a {task.kind} makes it"
-        return "" if reads_only_own_element(task, leaf) else "its elements are made of other elements of the old value"
+        if not reads_only_own_element(task, leaf):
+            return "its elements are made of other elements of the old value"
+        return "the loop that makes it reads other elements of the old value" if self._reads_around(task, leaf) else ""
+
+    def _reads_around(self, task: Task, leaf: Node) -> bool:
+        """Whether other elements of a leaf are read for what an elementwise task uses, by a task that it could share a
+        loop with if it had new memory, so that nothing in between has to be stored. As `s + (what its neighbours
+        are)`."""
+        for other in (self.by_node[v] for v in dict.fromkeys(task.operands) if v in self.by_node):
+            alike = isinstance(other, Elementwise) and other.loops == task.loops and other.target == task.target
+            around = leaf in other.operands and not reads_only_own_element(other, leaf)
+            if alike and task.loops and around and reads_only_own_element(task, other.node):
+                return True
+        return False
 
 
 class Order:

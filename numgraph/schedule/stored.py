@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from numgraph.elements import Elements, View
 from numgraph.ir import LEAVES, Graph, Node, loops_of, topological
 from numgraph.ops.loop import TURN
+from numgraph.schedule.cuts import REPEATED
 from numgraph.schedule.tasks import read_in_memory, result_of
 
 # An expression of at most this cost is computed again by each of its users instead of being stored.
@@ -27,6 +28,8 @@ def choose_stored(graph: Graph, elements: Elements, outputs: Sequence[Node]) -> 
     size: dict[Node, int] = {}
     # what of the cost is that of draws, which each of several users makes again
     drawn: dict[Node, int] = {}
+    # of what is stored, the cost of what its loop computes
+    inside: dict[Node, int] = {}
     stored = elements.stored
     indices: set[Node] = set()
     stored.update(v for v in outputs if v.kind not in LEAVES and v.kind != "number")
@@ -36,6 +39,7 @@ def choose_stored(graph: Graph, elements: Elements, outputs: Sequence[Node]) -> 
         _require_memory(elements, node)
         cost[node], size[node] = _inline_cost(elements, node, cost, size)
         drawn[node] = _cost_of_draws(elements, node, cost, drawn)
+        inside[node] = _cost_inside(node, cost)
         if node.kind in LEAVES or node.kind == "number" or node in stored:
             continue
         if _is_index(node, indices):
@@ -47,7 +51,28 @@ def choose_stored(graph: Graph, elements: Elements, outputs: Sequence[Node]) -> 
         ):
             stored.add(node)
             cost[node], size[node], drawn[node] = 1, 1, 0
+    stored.update(_repeating(nodes, users, stored, inside))
     elements.forget_memory()
+
+
+def _cost_inside(node: Node, cost: dict[Node, int]) -> int:
+    """The cost of an element of the node in its own loop."""
+    own = node.op.cost if node.op is not None and node.op.scalar else 1
+    return own + sum(cost[v] for v in dict.fromkeys(node.inputs) if v.dims)
+
+
+def _repeating(
+    nodes: Sequence[Node], users: dict[Node, list[Node]], stored: set[Node], inside: dict[Node, int]
+) -> Iterator[Node]:
+    """The index maps that would have too much code repeated: all that their loops compute, in each piece of these."""
+    behind: dict[Node, int] = {}
+    for node in reversed(nodes):
+        # where the users of a node are computed
+        loops = (inside[v] if v in stored or must_store(v) else behind[v] for v in users.get(node, ()))
+        behind[node] = max(loops, default=0)
+        maps = node.op.pieces if node.op is not None else None
+        if maps is not None and (maps(len(node.inputs)) - 1) * (behind[node] - inside[node]) > REPEATED:
+            yield node
 
 
 def must_store(node: Node) -> bool:

@@ -97,6 +97,29 @@ def test_an_old_value_that_is_read_too_late(monkeypatch: pytest.MonkeyPatch, tra
         check([], [(q, q * 2), (p, q[::-1] + 1)], traits)
 
 
+@pytest.mark.parametrize("traits", [CPU, GRID], ids=["cpu", "grid"])
+def test_a_map_of_an_old_value_that_is_written_over(monkeypatch: pytest.MonkeyPatch, traits: Traits) -> None:
+    """What a roll or a part of a join reads is other elements, however the loop over them is cut."""
+    programs = [[(p, ng.roll(p, 1))], [(p, ng.concatenate([p[:3] * 2, p[3:]]))], [(p, ng.pad(p[1:], (0, 1)) + p)]]
+    for updates in programs:
+        check([], updates, traits)
+    monkeypatch.setattr(ownership, "reads_only_own_element", lambda task, leaf: True)
+    for updates in programs:
+        with pytest.raises(ScheduleError, match=r"meets p .*while .*uses other elements"):
+            check([], updates, traits)
+
+
+@pytest.mark.parametrize("traits", [CPU, GRID], ids=["cpu", "grid"])
+def test_maps_of_what_is_written_in_the_same_loop(monkeypatch: pytest.MonkeyPatch, traits: Traits) -> None:
+    v, w = ng.exp(x) * 2, ng.tanh(M) * 2
+    programs = [v + ng.roll(v, 1), ng.concatenate([v[1:], v[:1]]) * v, ng.roll(w, 1, 0) + w]
+    check(programs, (), traits)
+    monkeypatch.setattr(Arranger, "_same_iteration", lambda *rest: True)
+    for program in programs:
+        with pytest.raises(ScheduleError):
+            check([program], (), traits)
+
+
 def test_a_length_that_is_read_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
     def operands(task: Task) -> list[Node]:
         return [load.inputs[0] for load in task.loads]

@@ -53,6 +53,7 @@ THEMES: dict[str, tuple[Kind, ...]] = {
         shapes.transposed,
         shapes.reshaped,
         shapes.repeated,
+        shapes.mapped,
         shapes.joined,
         shapes.spread,
         shapes.other,

@@ -125,6 +125,28 @@ def repeated(g: Drawer) -> str | None:
     return g.step(g.one_of(forms).format(x=x, a=axis, r=(2,) * ndim), "move", "repeat")
 
 
+def mapped(g: Drawer) -> str | None:
+    """Elements read at other places: rolls, margins, and joins of parts in another order."""
+    x = g.pick(d.has_axes(1))
+    if x is None:
+        return None
+    axis = g.choose(g.array(x).ndim)
+    whole, i = ":, " * axis, symbolic(g)
+    forms = [
+        "ng.roll({x}, (3, -1), ({a}, 0))",
+        "ng.roll({x}, -7, axis={a})",
+        "ng.concatenate([{x}[{w}1:], {x}[{w}:1]], axis={a})",
+        "ng.concatenate([{x}[{w}::2], {x}, {x}[{w}::-1]], axis={a})",
+    ]
+    if i is not None:
+        forms += [f"ng.roll({{x}}, {i}, axis={{a}})", f"ng.roll(ng.roll({{x}}, {i}, axis={{a}}), 1, axis={{a}})"]
+        forms += [f"ng.concatenate([{{x}}[{{w}}{i} % 2:], {{x}}[{{w}}:{i} % 2]], axis={{a}})"]
+    if d.is_full(g.worth[x]):
+        mode = g.one_of(("constant", "edge", "reflect", "symmetric", "wrap"))
+        forms += [f"ng.pad({{x}}, {{{{{{a}}: (1, 2), 0: (0, 1)}}}}, {mode!r})", f"ng.pad({{x}}, 2, {mode!r})"]
+    return g.step(g.one_of(forms).format(x=x, a=axis, w=whole), "move", "map")
+
+
 def other(g: Drawer) -> str | None:
     """What is made of the ops above."""
     x = g.pick(d.is_number, d.is_tame, lambda w: 1 <= w.array.ndim <= 2)

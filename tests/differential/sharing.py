@@ -27,7 +27,8 @@ def other_shared(g: Drawer, s: str) -> str | None:
 
 
 def itself(g: Drawer, s: str) -> str | None:
-    form = g.one_of(("{s} * 2", "{s} + 1", "{s} + {s}", "-{s}") if g.array(s).dtype.kind in "if" else ("{s}",))
+    forms = ["{s} * 2", "{s} + 1", "{s} + {s}", "-{s}"] + ["{s} + ng.roll({s}, 1)"] * (g.array(s).ndim > 0)
+    form = g.one_of(forms if g.array(s).dtype.kind in "if" else ["{s}"])
     return g.step(form.format(s=s), "ring", "update")
 
 
@@ -35,6 +36,7 @@ def view(g: Drawer, s: str) -> str | None:
     """A view of a value that may be updated as well."""
     o = g.one_of((s, other_shared(g, s), alike(g, s))) or s
     forms = ["{o}[::-1]", "{o}[1:]", "{o}[:1]", "{o}[:0]", "{o}[::2]", "{o} * 1", "{o}", "{o}[-1:]", "{o}[1:][::-1]"]
+    forms += ["ng.roll({o}, 1)", "ng.roll({o}, -1, axis=0)", "ng.concatenate([{o}[1:], {o}[:1]])"]
     forms += ["{o}.T"] if g.array(s).ndim > 1 else ["{o}.reshape((-1, 1)).ravel()"]
     if g.array(s).ndim == 0:
         return o

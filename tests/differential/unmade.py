@@ -23,15 +23,15 @@ def tried(problems: list[Exception]) -> Iterator[None]:
     """
     run = reference.run_loop
 
-    def trying(results: Sequence[ng.Variable], arrays: Sequence[Array]) -> dict[ng.Variable, Array]:
+    def trying(results: Sequence[ng.Variable], arrays: Sequence[Array], *rest: Any) -> dict[ng.Variable, Array]:
         loop: Loop = results[0].attrs["loop"]
         if int(arrays[0]) == 0 and not loop.lazy:
             elements = [np.zeros((1, *s.shape[1:]), s.dtype) for s in loop.parts(arrays[1:])[0]]
             try:
-                run(results, [np.ones_like(arrays[0]), *elements, *arrays[1 + len(elements) :]])
+                run(results, [np.ones_like(arrays[0]), *elements, *arrays[1 + len(elements) :]], *rest)
             except ng.NumgraphError as error:
                 problems.append(error)
-        return run(results, arrays)
+        return run(results, arrays, *rest)
 
     reference.run_loop = trying
     try:

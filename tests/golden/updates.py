@@ -7,19 +7,19 @@
     update grown := concatenate([grown, p[:1]])
 
 phase_0: sum, sub (4): 17 flops, 104 bytes
-phase_1: fill (?): 0 flops, ? bytes
-phase_2: place, add (? x 4): 4 flops, ? bytes
+phase_1: concatenated (?): ? flops, ? bytes
+phase_2: add (4): 4 flops, 96 bytes
 """
 
 from numgraph.kernels.support import add_up, argument_address, chunk_count, divided, entry, f64, fail
-from numgraph.kernels.support import floor_div_int, from_python, i64, items_of, jit, launch, real_of, relock
+from numgraph.kernels.support import from_python, i64, items_of, jit, launch, maximum, minimum, real_of, relock
 from numgraph.kernels.support import resident_address, resident_length, resident_shape, table_of, to_python
 from numgraph.kernels.support import unlock
 
 AT_LAUNCH, AT_WORK, AT_CAPACITY, AT_NEEDED, AT_LR, AT_P_DESCRIPTOR = 5, 7, 12, 13, 14, 15
 AT_V_DESCRIPTOR, AT_B_DESCRIPTOR, AT_A_DESCRIPTOR, AT_GROWN_DESCRIPTOR = 16, 17, 18, 19
 AT_OUTPUT_0_OBJECT, AT_NEW_GROWN_OBJECT, AT_P, AT_V, AT_OUTPUT_0, AT_N0 = 20, 21, 22, 23, 24, 25
-AT_NEW_GROWN, AT_CHUNKS, AT_LEN_GROWN, AT_GROWN, AT_PLACE_OFFSET = 26, 27, 28, 29, 30
+AT_LEN_GROWN, AT_GROWN, AT_NEW_GROWN, AT_P_OFFSET, AT_CHUNKS = 26, 27, 28, 29, 30
 
 
 @jit
@@ -44,12 +44,14 @@ def plan_0(address):                                      # conditions, lengths 
     t0 = n0 + 1                                           # add int64
     if t0 > 35184372088832:                               # fits
         return fail(table, t0, 35184372088832, 5)
+    t1 = minimum(n0, 1)                                   # minimum int64
+    if t1 != 1:                                           # assume
+        return fail(table, t1, 1, 6)
     table[AT_N0] = t0                                     # len(grown) + 1
     table[AT_LEN_GROWN] = n0                              # len(grown)
-    table[AT_PLACE_OFFSET] = n0 * 8                       # len(grown) * 8
-    t1 = floor_div_int(t0, 4)                             # floor_div int64
-    table[AT_CHUNKS] = chunk_count(table, t1, 4096, t0)   # chunks of a divided loop
-    table[AT_WORK] = 10 + t1 + floor_div_int(n0 * 3, 4) + 4  # cycles of work, about
+    table[AT_P_OFFSET] = (0 - n0) * 8                     # (0 - len(grown)) * 8
+    table[AT_CHUNKS] = chunk_count(table, t0, 4096, t0)   # chunks of a divided loop
+    table[AT_WORK] = n0 + 15                              # cycles of work, about
     table[AT_NEEDED] = 0                                  # bytes of temporaries
     return 0
 
@@ -73,32 +75,29 @@ def phase_0(address):                                     # sum, sub
 
 
 @divided
-def phase_1(address, chunk, chunks):                      # fill
+def phase_1(address, chunk, chunks):                      # concatenated
     table = i64(address)
     n0 = table[AT_N0]                                     # = len(grown) + 1
     begin = n0 * chunk // chunks                          # rows of this chunk
     end = n0 * (chunk + 1) // chunks
-    p0 = f64(table[AT_NEW_GROWN])                         # fill float64[?]
-    for i in range(begin, end):                           # len(grown) + 1
-        p0[i] = 0.0                                       # fill float64[?]
+    n1 = table[AT_LEN_GROWN]                              # = len(grown)
+    grown = f64(table[AT_GROWN])                          # grown float64[?]
+    p0 = f64(table[AT_NEW_GROWN])                         # concatenated float64[?]
+    for i in range(begin, minimum(end, n1)):              # len(grown) + 1
+        p0[i] = grown[i]                                  # concatenated float64[?]
+    p_0 = f64(table[AT_P] + table[AT_P_OFFSET])           # p float64[4] from element 0 - len(grown)
+    for i1 in range(maximum(begin, n1), end):             # len(grown) + 1
+        p0[i1] = p_0[i1]                                  # concatenated float64[?]
     return 0
 
 
 @jit
-def phase_2(address):                                     # place, add
+def phase_2(address):                                     # add
     table = i64(address)
-    n0 = table[AT_LEN_GROWN]                              # = len(grown)
-    grown = f64(table[AT_GROWN])                          # grown float64[?]
-    p0 = f64(table[AT_NEW_GROWN])                         # place float64[?]
-    for i in range(n0):                                   # len(grown)
-        p0[i] = grown[i]                                  # place float64[?]
     p_0 = f64(table[AT_P])                                # p float64[4]
-    x0 = p_0[0]                                           # p float64[4]
-    p1 = f64(table[AT_NEW_GROWN] + table[AT_PLACE_OFFSET])  # place float64[?] from element len(grown)
-    p1[0] = x0                                            # place float64[?]
     v = f64(table[AT_V])                                  # v float64[4]
-    for i1 in range(4):
-        p_0[i1] = p_0[i1] + v[i1]                         # p float64[4]
+    for i in range(4):
+        p_0[i] = p_0[i] + v[i]                            # p float64[4]
     return 0
 
 

@@ -152,6 +152,8 @@ OTHER_WORDS = {
     ("loops/names.py", "abs"): "Python's function, which is not imported",
     ("loops/scalar.py", "abs"): "Python's function, which is not imported",
     ("ir.py", "within"): "a field of nodes",
+    ("loops/build.py", "maximum"): "a function of kernels.support",
+    ("loops/build.py", "minimum"): "a function of kernels.support",
     ("loops/tiles.py", "maximum"): "a function of kernels.support",
     ("cuda/blas.py", "gemm"): "a part of names of cuBLAS",
     ("cuda/library.py", "sum"): "a kernel",
