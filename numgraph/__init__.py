@@ -53,6 +53,9 @@ from numgraph.ops import (
     activations as _activations,
 )
 from numgraph.ops import (
+    bessel as _bessel,
+)
+from numgraph.ops import (
     compare as _compare,
 )
 from numgraph.ops import (
@@ -71,6 +74,9 @@ from numgraph.ops import (
     elementwise as _elementwise,
 )
 from numgraph.ops import (
+    gammas as _gammas,
+)
+from numgraph.ops import (
     grids as _grids,
 )
 from numgraph.ops import (
@@ -87,6 +93,9 @@ from numgraph.ops import (
 )
 from numgraph.ops import (
     nnet as _nnet,
+)
+from numgraph.ops import (
+    normal as _normal,
 )
 from numgraph.ops import (
     padding as _padding,
@@ -137,18 +146,21 @@ from numgraph.ops import (
     windows as _windows,
 )
 from numgraph.ops.activations import *
+from numgraph.ops.bessel import *
 from numgraph.ops.compare import *
 from numgraph.ops.convolution import *
 from numgraph.ops.create import *
 from numgraph.ops.custom import *
 from numgraph.ops.einsum import *
 from numgraph.ops.elementwise import *
+from numgraph.ops.gammas import *
 from numgraph.ops.grids import *
 from numgraph.ops.index import *
 from numgraph.ops.join import *
 from numgraph.ops.leastsquares import *
 from numgraph.ops.linalg import *
 from numgraph.ops.nnet import *
+from numgraph.ops.normal import *
 from numgraph.ops.padding import *
 from numgraph.ops.pool import *
 from numgraph.ops.powers import *
@@ -231,6 +243,9 @@ __all__ += _solve.__all__
 __all__ += _sort.__all__
 __all__ += _special.__all__
 __all__ += _spectral.__all__
+__all__ += _bessel.__all__
+__all__ += _gammas.__all__
+__all__ += _normal.__all__
 __all__ += _statistics.__all__
 __all__ += _ufuncs.__all__
 __all__ += _user.__all__

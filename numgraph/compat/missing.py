@@ -6,7 +6,6 @@ from typing import Any
 
 _IMAGES = "write it with conv2d or pool_2d"
 _TENSORS = "reshape to matrices, and use matrix_inverse or solve"
-_SPECIAL = "there is no such special function yet; numgraph.elementwise makes an op of a Numba function"
 _COMPLEX = "there are no complex numbers"
 _OPS = "ops of C code or Python are not taken over; numgraph.elementwise and numgraph.call take Numba functions"
 _ROP = "it needs a loop over the outputs; use jacobian, or Lop and Rop"
@@ -26,7 +25,6 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "theano.tensor": (
         ("numeric_grad", "use numgraph.testing.verify_grad"),
-        ("erfinv erfcinv erfcx gamma tri_gamma chi2sf gammainc gammaincc gammau gammal j0 j1 jv i0 i1 iv", _SPECIAL),
         ("real imag angle complex conj complex_from_polar", _COMPLEX),
         ("cscalar zscalar cvector zvector cmatrix zmatrix crow zrow ccol zcol ctensor3 ztensor3", _COMPLEX),
         ("mgrid ogrid", "use arange and dimshuffle"),

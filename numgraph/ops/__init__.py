@@ -6,6 +6,7 @@ from numgraph.graph import iterate
 from numgraph.op import FUNCTIONS, OPS
 from numgraph.ops import (
     activations,
+    bessel,
     bounds,
     compare,
     convolution,
@@ -13,6 +14,7 @@ from numgraph.ops import (
     custom,
     einsum,
     elementwise,
+    gammas,
     grids,
     index,
     join,
@@ -20,6 +22,7 @@ from numgraph.ops import (
     linalg,
     loop,
     nnet,
+    normal,
     padding,
     pool,
     powers,
@@ -40,8 +43,8 @@ from numgraph.ops import (
 )
 
 MODULES = (
-    bounds, elementwise, compare, special, ufuncs, reduce, statistics, nnet, create, shape, join, select, index, linalg,
-    loop, sort, padding, search, solve, spectral, leastsquares, powers, windows,
+    bounds, elementwise, compare, special, normal, gammas, bessel, ufuncs, reduce, statistics, nnet, create, shape,
+    join, select, index, linalg, loop, sort, padding, search, solve, spectral, leastsquares, powers, windows,
     einsum, convolution, pool, grids, activations, user, usercall, random, custom,
 )  # fmt: skip
 

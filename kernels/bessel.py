@@ -1,0 +1,55 @@
+"""Modified Bessel functions of the second kind in float64, plain functions for devices.
+
+exp(x) * K(v, x) is the integral of exp(-x * (cosh(t) - 1)) * cosh(v * t) over t > 0, which the trapezoidal rule gives
+to rounding: its error falls exponentially with the number of points. Source: Trefethen and Weideman, The exponentially
+convergent trapezoidal rule, SIAM Review 56, 2014.
+"""
+
+import math
+
+from numba.extending import register_jitable
+
+# the step for small x and v, and in parts of the width of the peak; points at most
+STEP, PART, MOST = 0.2, 0.5, 20000
+SMALLEST = 2.0**-54
+
+
+@register_jitable
+def kve_f64(v, x):
+    """exp(x) * kv(v, x); NaN for negative x."""
+    v = abs(v)
+    if not (x >= 0.0 and v < math.inf):
+        return math.nan
+    if x == 0.0 or x == math.inf:
+        return math.inf if x == 0.0 else 0.0
+    size = max(x, v, 1.0)
+    h = min(STEP, PART / math.sqrt(size))
+    total, before, k, wanted = 0.5, 0.0, 1, True
+    while wanted and k < MOST:
+        t = float(k) * h
+        half = math.sinh(0.5 * t)
+        fall = 2.0 * x * half * half
+        term = 0.5 * (math.exp(v * t - fall) + math.exp(-v * t - fall))
+        total = total + term
+        wanted = term > SMALLEST * total or term > before
+        before = term
+        k = k + 1
+    return total * h
+
+
+@register_jitable
+def kv_f64(v, x):
+    """The function of order v; NaN for negative x."""
+    return kve_f64(v, x) * math.exp(-x)
+
+
+@register_jitable
+def k0_f64(x):
+    """The function of order 0; NaN for negative x."""
+    return kv_f64(0.0, x)
+
+
+@register_jitable
+def k1_f64(x):
+    """The function of order 1; NaN for negative x."""
+    return kv_f64(1.0, x)
