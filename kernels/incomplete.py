@@ -50,13 +50,22 @@ def psi(x):
 
 
 @register_jitable
+def _is_whole(x):
+    return abs(x) >= 2.0**52 or float64(int64(x)) == x
+
+
+@register_jitable
 def betaln_f64(a, b):
-    """The logarithm of the beta function, for a, b > 0."""
+    """The logarithm of the beta function; NaN for negative a or b."""
+    if not (a >= 0.0 and b >= 0.0):
+        return math.nan
+    if a == 0.0 or b == 0.0:
+        return math.inf
     small, large = min(a, b), max(a, b)
     if not (small < math.inf and large >= LARGE):
         return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
     if large == math.inf:
-        return -math.inf if small > 0.0 else math.nan
+        return -math.inf
     error = stirling_error(large) - stirling_error(small + large)
     share = math.log1p(small / large)
     if small < LARGE:
@@ -67,12 +76,8 @@ def betaln_f64(a, b):
 
 @register_jitable
 def beta_f64(a, b):
-    """The beta function; of negative numbers only between -LARGE and LARGE, NaN beyond."""
-    if a > 0.0 and b > 0.0:
-        return math.exp(betaln_f64(a, b))
-    if not (abs(a) < LARGE and abs(b) < LARGE):
-        return math.nan
-    return math.gamma(a) * math.gamma(b) / math.gamma(a + b)
+    """The beta function; NaN for negative a or b."""
+    return math.exp(betaln_f64(a, b))
 
 
 @register_jitable
@@ -281,11 +286,6 @@ def gammainc_slope_f64(a, x):
 
 
 # ----------------------------------------------------------------------------------------------------------------- zeta
-
-
-@register_jitable
-def _is_whole(x):
-    return abs(x) >= 2.0**52 or float64(int64(x)) == x
 
 
 @register_jitable

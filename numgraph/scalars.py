@@ -130,6 +130,7 @@ SCALAR_FUNCTIONS: dict[str, ScalarFunction] = {
         ScalarFunction("power", np.power, "math.pow", "power_int", "power_uint", vector="vectorpow",
                        operator=ast.Pow()),
         ScalarFunction("hypot", np.hypot, "math.hypot", vector="vectorpow"),
+        ScalarFunction("gcd", np.gcd, integer="gcd_int", unsigned="gcd_uint"),
         # rounding
         ScalarFunction("floor", np.floor, "np.floor", grid="cuda.scalar", inline=True),
         ScalarFunction("ceil", np.ceil, "np.ceil", grid="cuda.scalar", inline=True),
@@ -169,8 +170,8 @@ SCALAR_FUNCTIONS: dict[str, ScalarFunction] = {
         ScalarFunction("betainc_slope", betainc_slope, common="incomplete", typed=("float64",), wide=True),
         *(_scipy(name, grid="incomplete") for name in ("gammainc", "gammaincc", "betainc", "betaln", "beta")),
         _scipy("tgamma", "gamma", grid="math.gamma"),
-        *(_scipy(name, grid="cuda.bessel") for name in ("i0", "i1", "i0e", "i1e", "j0", "j1")),
-        *(_scipy(name, grid="bessel") for name in ("k0", "k1", "kv", "kve")),
+        *(_scipy(name, grid="cuda.bessel") for name in ("j0", "j1")),
+        *(_scipy(name, grid="bessel") for name in ("i0", "i1", "i0e", "i1e", "k0", "k1", "kv", "kve")),
         *map(_scipy, ("iv", "ive", "jv", "owens_t", "hyp2f1")),
         # random numbers: functions of a key, a position and an index, see `kernels.draws`
         ScalarFunction("uniform", randoms.uniform, common="draws", inline=True),

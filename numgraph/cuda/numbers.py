@@ -123,9 +123,5 @@ LIBDEVICE = SimpleNamespace(
     sinpif=lambda x: np.float32(np.sin(np.float64(x) * np.pi)),
     cospi=lambda x: np.cos(x * np.pi),
     sinpi=lambda x: np.sin(x * np.pi),
-    **{
-        f"cyl_bessel_{row.name}" if row.name.startswith("i") else row.name: row.numpy
-        for row in SCALAR_FUNCTIONS.values()
-        if row.grid == "cuda.bessel"
-    },
+    **{row.name: row.numpy for row in SCALAR_FUNCTIONS.values() if row.grid == "cuda.bessel"},
 )

@@ -36,7 +36,8 @@ def loggamma(x: Any) -> Variable:
 
 def _gamma_density(a: Variable, x: Variable) -> Variable:
     """x**(a - 1) * exp(-x) / gamma(a)."""
-    return f.exp(f.sub(f.sub(f.xlogy(f.sub(a, 1.0), x), x), f.gammaln(a)))
+    density = f.exp(f.sub(f.sub(f.xlogy(f.sub(a, 1.0), x), x), f.gammaln(a)))
+    return f.where(f.eq(x, math.inf), 0.0, density)
 
 
 Op("gammainc", ("a", "x"), "The regularized lower incomplete gamma function P(a, x).", floating,

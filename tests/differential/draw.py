@@ -75,6 +75,8 @@ USERS: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, g.one_of(elementwis
 ON_PROCESSORS: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, elementwise.RAISING), elementwise.steps)
 # Random numbers: in one program of six.
 DRAWS: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, g.one_of(elementwise.DRAWS)),)
+# Special functions: likewise.
+SPECIAL: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, g.one_of(elementwise.SPECIAL)),)
 # Scans: in one program of seven, which mostly begin with a gradient of gradients of one.
 LOOPS: tuple[Kind, ...] = (loopdraw.loop, loopdraw.slope)
 # Linear algebra: likewise.
@@ -112,6 +114,8 @@ def draw(seed: int, small: bool = False, only: tuple[str, ...] = (), size: int =
         kinds += 2 * (USERS if small else USERS + ON_PROCESSORS)
     if "draws" in only or (not only and random.Random(f"draws {seed}").random() < 1 / 6):
         kinds += 2 * DRAWS
+    if "special" in only or (not only and random.Random(f"special {seed}").random() < 1 / 6):
+        kinds += 2 * SPECIAL
     if "loops" in only or (not only and random.Random(f"loops {seed}").random() < 1 / 7):
         kinds += 3 * LOOPS
         if g.chance(0.85):

@@ -62,6 +62,8 @@ KERNELS: dict[str, tuple[tuple[Any, ...], float]] = {
     "incomplete.betaln": ((ABOVE[:, None], ABOVE[::3]), 1e-11),
     "incomplete.beta": ((ABOVE[:30, None], ABOVE[:30:3]), 1e-12),
     "incomplete.betainc": ((ORDERS[1:, :, None], ORDERS[1:], UNIT[::2]), 1e-10),
+    **{f"bessel.{name}": ((FAR[np.abs(FAR) < 700],), 1e-13) for name in ("i0", "i1")},
+    **{f"bessel.{name}": ((FAR,), 1e-14) for name in ("i0e", "i1e")},
     "bessel.k0": ((ABOVE[::2],), 1e-13), "bessel.k1": ((ABOVE[::2],), 1e-13),
     "bessel.kv": ((ORDERS, ABOVE[::4]), 1e-12), "bessel.kve": ((ORDERS, ABOVE[::4]), 1e-12),
 }  # fmt: skip
@@ -102,6 +104,25 @@ GRADIENTS: dict[str, tuple[Callable[..., ng.Variable], list[Any], int]] = {
 def test_gradients(name: str) -> None:
     build, arrays, order = GRADIENTS[name]
     check_gradient(build, arrays, order=order)
+
+
+def test_incomplete_functions_at_the_ends() -> None:
+    """Values as SciPy's, slopes that are finite wherever they are defined."""
+    a, b, x = ng.vector("a"), ng.vector("b"), ng.vector("x")
+    of_gamma, of_beta = ng.gammainc(a, x), ng.betainc(a, b, x)
+    shapes, at = np.array([np.inf, 2.4, 1.0, np.nan, -1.0, 1e6]), np.array([3.8, np.inf, 0.0, 1.0, 1.0, 1e6])
+    f = ng.function([a, x], [of_gamma, ng.gammaincc(a, x), *ng.grad(ng.sum(of_gamma), [a, x])], target="cpu")
+    below, above, of_a, of_x = f(shapes, at)
+    np.testing.assert_allclose(below, sp.gammainc(shapes, at), rtol=1e-14)
+    np.testing.assert_allclose(above, sp.gammaincc(shapes, at), rtol=1e-14)
+    np.testing.assert_allclose(of_a[[1, 2, 5]], [0, 0, -1 / np.sqrt(2e6 * np.pi)], rtol=1e-6)
+    np.testing.assert_allclose(of_x[[1, 2, 5]], [0, 1, 1 / np.sqrt(2e6 * np.pi)], rtol=1e-6)
+    f = ng.function([a, b, x], [of_beta, *ng.grad(ng.sum(of_beta), [a, b, x])], target="cpu")
+    got = f([1e-6, 1.0, 1.0, 30.0, 1.0, -1.0], [1e-6, 1.0, 1.0, 30.0, 1.0, 1.0], [0.5, 0.0, 1.0, 0.5, 2.0, 0.5])
+    np.testing.assert_allclose(got[0], [0.5, 0, 1, 0.5, np.nan, np.nan], rtol=1e-14)
+    np.testing.assert_allclose(got[1][:3], [-2.5e5, 0, 0], rtol=1e-6)
+    np.testing.assert_allclose(got[2][:4], -got[1][:4], rtol=1e-11)
+    assert np.isnan(got[1][4:]).all() and (got[3][1:3] == 1).all()
 
 
 REFUSED = {
