@@ -56,6 +56,9 @@ from numgraph.ops import (
     bessel as _bessel,
 )
 from numgraph.ops import (
+    calculus as _calculus,
+)
+from numgraph.ops import (
     compare as _compare,
 )
 from numgraph.ops import (
@@ -86,10 +89,16 @@ from numgraph.ops import (
     join as _join,
 )
 from numgraph.ops import (
+    layout as _layout,
+)
+from numgraph.ops import (
     leastsquares as _leastsquares,
 )
 from numgraph.ops import (
     linalg as _linalg,
+)
+from numgraph.ops import (
+    nans as _nans,
 )
 from numgraph.ops import (
     nnet as _nnet,
@@ -114,6 +123,9 @@ from numgraph.ops import (
 )
 from numgraph.ops import (
     select as _select,
+)
+from numgraph.ops import (
+    sets as _sets,
 )
 from numgraph.ops import (
     shape as _shape,
@@ -147,6 +159,7 @@ from numgraph.ops import (
 )
 from numgraph.ops.activations import *
 from numgraph.ops.bessel import *
+from numgraph.ops.calculus import *
 from numgraph.ops.compare import *
 from numgraph.ops.convolution import *
 from numgraph.ops.create import *
@@ -157,8 +170,10 @@ from numgraph.ops.gammas import *
 from numgraph.ops.grids import *
 from numgraph.ops.index import *
 from numgraph.ops.join import *
+from numgraph.ops.layout import *
 from numgraph.ops.leastsquares import *
 from numgraph.ops.linalg import *
+from numgraph.ops.nans import *
 from numgraph.ops.nnet import *
 from numgraph.ops.normal import *
 from numgraph.ops.padding import *
@@ -167,6 +182,7 @@ from numgraph.ops.powers import *
 from numgraph.ops.reduce import *
 from numgraph.ops.search import *
 from numgraph.ops.select import *
+from numgraph.ops.sets import *
 from numgraph.ops.shape import *
 from numgraph.ops.solve import *
 from numgraph.ops.sort import *
@@ -246,6 +262,10 @@ __all__ += _spectral.__all__
 __all__ += _bessel.__all__
 __all__ += _gammas.__all__
 __all__ += _normal.__all__
+__all__ += _nans.__all__
+__all__ += _sets.__all__
+__all__ += _layout.__all__
+__all__ += _calculus.__all__
 __all__ += _statistics.__all__
 __all__ += _ufuncs.__all__
 __all__ += _user.__all__

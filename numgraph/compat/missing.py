@@ -27,8 +27,6 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("numeric_grad", "use numgraph.testing.verify_grad"),
         ("real imag angle complex conj complex_from_polar", _COMPLEX),
         ("cscalar zscalar cvector zvector cmatrix zmatrix crow zrow ccol zcol ctensor3 ztensor3", _COMPLEX),
-        ("mgrid ogrid", "use arange and dimshuffle"),
-        ("bartlett cov permute_row_elements inverse_permutation", "write it with the operations that there are"),
     ),
     "theano.tensor.nnet": (
         ("separable_conv2d", _IMAGES),

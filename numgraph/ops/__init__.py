@@ -8,6 +8,7 @@ from numgraph.ops import (
     activations,
     bessel,
     bounds,
+    calculus,
     compare,
     convolution,
     create,
@@ -18,9 +19,11 @@ from numgraph.ops import (
     grids,
     index,
     join,
+    layout,
     leastsquares,
     linalg,
     loop,
+    nans,
     nnet,
     normal,
     padding,
@@ -30,6 +33,7 @@ from numgraph.ops import (
     reduce,
     search,
     select,
+    sets,
     shape,
     solve,
     sort,
@@ -45,6 +49,7 @@ from numgraph.ops import (
 MODULES = (
     bounds, elementwise, compare, special, normal, gammas, bessel, ufuncs, reduce, statistics, nnet, create, shape,
     join, select, index, linalg, loop, sort, padding, search, solve, spectral, leastsquares, powers, windows,
+    nans, sets, layout, calculus,
     einsum, convolution, pool, grids, activations, user, usercall, random, custom,
 )  # fmt: skip
 
