@@ -29,6 +29,7 @@ QUARTER_TURN, MINUS_TWO = float32(0.25), float32(-2)
 # The series of sin(2 pi x) / x in x**2, of which |x| <= 1/4 needs so many terms: the next one is below 2**-53.
 SINE_D = tuple((-1) ** k * (2 * math.pi) ** (2 * k + 1) / math.factorial(2 * k + 1) for k in range(11))
 SINE = tuple(float32(c) for c in SINE_D[:7])
+ROOT_HALF = math.sqrt(0.5)
 
 
 @scalar
@@ -217,15 +218,10 @@ QUANTILE_UNDER_FAR = (
 
 
 @scalar
-def quantile_f64(p):
-    """The number below which a normal number is with probability p; infinite for 0 and 1, NaN outside of [0, 1].
-
-    Source: Wichura, Algorithm AS 241: the percentage points of the normal distribution, Appl. Statist. 37, 1988.
-    """
-    q = p - 0.5
+def _quantile(q, tail):
+    """The number below which a normal number is with probability 1/2 + q. tail: 1/2 - |q|, the smaller probability."""
     t = 0.180625 - q * q
     middle = q * polynomial(t, QUANTILE_MIDDLE) / polynomial(t, QUANTILE_UNDER_MIDDLE)
-    tail = p if q < 0.0 else 1.0 - p
     r = math.sqrt(-log_f64(tail))
     near, far = r - 1.6, r - 5.0
     above = polynomial(near, QUANTILE_OUTER) if r <= 5.0 else polynomial(far, QUANTILE_FAR)
@@ -233,3 +229,26 @@ def quantile_f64(p):
     size = math.inf if tail == 0.0 else above / below
     outer = -size if q < 0.0 else size
     return middle if abs(q) <= 0.425 else outer
+
+
+@scalar
+def quantile_f64(p):
+    """The number below which a normal number is with probability p; infinite for 0 and 1, NaN outside of [0, 1].
+
+    Source: Wichura, Algorithm AS 241: the percentage points of the normal distribution, Appl. Statist. 37, 1988.
+    """
+    q = p - 0.5
+    return _quantile(q, p if q < 0.0 else 1.0 - p)
+
+
+@scalar
+def erfinv_f64(x):
+    """The number whose erf is x, by `quantile_f64`; infinite for -1 and 1, NaN outside of [-1, 1]."""
+    return _quantile(0.5 * x, 0.5 - 0.5 * abs(x)) * ROOT_HALF
+
+
+@scalar
+def erfcinv_f64(x):
+    """The number whose erfc is x, by `quantile_f64`; infinite for 0 and 2, NaN outside of [0, 2]."""
+    q = 0.5 - 0.5 * x
+    return _quantile(q, 0.5 * x if x < 1.0 else 1.0 - 0.5 * x) * ROOT_HALF

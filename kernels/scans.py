@@ -5,7 +5,11 @@ combinations of the axes before it and `inner` of those behind it has its elemen
 The innermost loop runs over `inner`, whose elements lie side by side.
 """
 
+import math
+
 from numba.extending import register_jitable
+
+LN2 = math.log(2.0)
 
 
 def cumsum(out, x, outer, length, inner):
@@ -116,3 +120,45 @@ def recurrence(out, a, b, outer, length, inner):
             row = start + j * inner
             for i in range(inner):
                 out[row + i] = a[row + i] * out[row - inner + i] + b[row + i]
+
+
+def cumargmax(out, x, outer, length, inner):
+    """out[j] = where the largest of x[0], ..., x[j] stands along the axis: the first of equal ones, the first NaN."""
+    for o in range(outer):
+        start = o * length * inner
+        for i in range(inner if length > 0 else 0):
+            out[start + i] = 0
+        for j in range(1, length):
+            row = start + j * inner
+            for i in range(inner):
+                at = out[row - inner + i]
+                new, best = x[row + i], x[start + at * inner + i]
+                out[row + i] = j if new > best or (new != new and best == best) else at
+
+
+def cumargmin(out, x, outer, length, inner):
+    """out[j] = where the smallest of x[0], ..., x[j] stands along the axis: the first of equal ones, the first NaN."""
+    for o in range(outer):
+        start = o * length * inner
+        for i in range(inner if length > 0 else 0):
+            out[start + i] = 0
+        for j in range(1, length):
+            row = start + j * inner
+            for i in range(inner):
+                at = out[row - inner + i]
+                new, best = x[row + i], x[start + at * inner + i]
+                out[row + i] = j if new < best or (new != new and best == best) else at
+
+
+def logcumsumexp(out, x, outer, length, inner):
+    """out[j] = log(exp(x[0]) + ... + exp(x[j])) along the axis."""
+    for o in range(outer):
+        start = o * length * inner
+        for i in range(inner if length > 0 else 0):
+            out[start + i] = x[start + i]
+        for j in range(1, length):
+            row = start + j * inner
+            for i in range(inner):
+                a, b = out[row - inner + i], x[row + i]
+                # the difference of infinities of one sign would be NaN
+                out[row + i] = a + LN2 if a == b else max(a, b) + math.log1p(math.exp(-abs(a - b)))

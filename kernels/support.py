@@ -176,6 +176,26 @@ def power_uint(base, exponent):
     return result
 
 
+@register_jitable
+def gcd_uint(a, b):
+    """The greatest common divisor of unsigned integers, by Euclid; computed in uint64."""
+    x, y = np.uint64(a), np.uint64(b)
+    while y:
+        x, y = y, np.uint64(x % y)
+    return x
+
+
+@register_jitable
+def gcd_int(a, b):
+    """The greatest common divisor of signed integers; the lowest number stands for its own size, as in NumPy."""
+    x, y = np.int64(a), np.int64(b)
+    # of numbers below 0, which reach further
+    x, y = -x if x > 0 else x, -y if y > 0 else y
+    while y:
+        x, y = y, np.int64(-((-x) % (-y)))
+    return -x
+
+
 # What does not fit is undefined in LLVM. Here it is what x86-64's instructions give, and so NumPy on it: the lowest
 # number. NaN does not fit. Exact in float32, too.
 _TWO_31, _TWO_63, _TOP = np.float32(2.0**31), np.float32(2.0**63), np.uint64(2**63)

@@ -53,6 +53,12 @@ from numgraph.ops import (
     activations as _activations,
 )
 from numgraph.ops import (
+    bessel as _bessel,
+)
+from numgraph.ops import (
+    calculus as _calculus,
+)
+from numgraph.ops import (
     compare as _compare,
 )
 from numgraph.ops import (
@@ -77,6 +83,9 @@ from numgraph.ops import (
     elementwise as _elementwise,
 )
 from numgraph.ops import (
+    gammas as _gammas,
+)
+from numgraph.ops import (
     grids as _grids,
 )
 from numgraph.ops import (
@@ -86,16 +95,25 @@ from numgraph.ops import (
     join as _join,
 )
 from numgraph.ops import (
+    layout as _layout,
+)
+from numgraph.ops import (
     leastsquares as _leastsquares,
 )
 from numgraph.ops import (
     linalg as _linalg,
 )
 from numgraph.ops import (
+    nans as _nans,
+)
+from numgraph.ops import (
     nnet as _nnet,
 )
 from numgraph.ops import (
     normalize as _normalize,
+)
+from numgraph.ops import (
+    normal as _normal,
 )
 from numgraph.ops import (
     padding as _padding,
@@ -114,6 +132,9 @@ from numgraph.ops import (
 )
 from numgraph.ops import (
     select as _select,
+)
+from numgraph.ops import (
+    sets as _sets,
 )
 from numgraph.ops import (
     shape as _shape,
@@ -146,6 +167,8 @@ from numgraph.ops import (
     windows as _windows,
 )
 from numgraph.ops.activations import *
+from numgraph.ops.bessel import *
+from numgraph.ops.calculus import *
 from numgraph.ops.compare import *
 from numgraph.ops.complexes import *
 from numgraph.ops.convolution import *
@@ -154,19 +177,24 @@ from numgraph.ops.custom import *
 from numgraph.ops.eigen import *
 from numgraph.ops.einsum import *
 from numgraph.ops.elementwise import *
+from numgraph.ops.gammas import *
 from numgraph.ops.grids import *
 from numgraph.ops.index import *
 from numgraph.ops.join import *
+from numgraph.ops.layout import *
 from numgraph.ops.leastsquares import *
 from numgraph.ops.linalg import *
+from numgraph.ops.nans import *
 from numgraph.ops.nnet import *
 from numgraph.ops.normalize import *
+from numgraph.ops.normal import *
 from numgraph.ops.padding import *
 from numgraph.ops.pool import *
 from numgraph.ops.powers import *
 from numgraph.ops.reduce import *
 from numgraph.ops.search import *
 from numgraph.ops.select import *
+from numgraph.ops.sets import *
 from numgraph.ops.shape import *
 from numgraph.ops.solve import *
 from numgraph.ops.sort import *
@@ -247,6 +275,13 @@ __all__ += _solve.__all__
 __all__ += _sort.__all__
 __all__ += _special.__all__
 __all__ += _spectral.__all__
+__all__ += _bessel.__all__
+__all__ += _gammas.__all__
+__all__ += _normal.__all__
+__all__ += _nans.__all__
+__all__ += _sets.__all__
+__all__ += _layout.__all__
+__all__ += _calculus.__all__
 __all__ += _statistics.__all__
 __all__ += _ufuncs.__all__
 __all__ += _user.__all__

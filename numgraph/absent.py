@@ -19,7 +19,7 @@ _ABSENT = (
     ),
     ("lax", "use ng.ifelse, ng.cond, ng.scan or ng.while_loop"),
     (
-        "conv convolve correlate",
+        "conv",
         "use ng.conv2d(x, w), or ng.conv1d and ng.conv3d; flip=True turns the filters, as mathematics does",
     ),
     (
@@ -45,7 +45,7 @@ _ABSENT = (
     ("array asarray Tensor", "use ng.constant(value), or ng.shared(value) for one that is kept and updated"),
     ("as_tensor", "use ng.as_tensor_variable(value)"),
     (
-        "gradient grads value_and_grad",
+        "grads value_and_grad",
         "use ng.grad(cost, wrt), where wrt may be a list; cost and gradients may be outputs",
     ),
     ("jit", "use ng.function(inputs, outputs), which compiles an expression"),
@@ -55,7 +55,6 @@ _ABSENT = (
     ("index_update", "use ng.set_subtensor(x[indices], value)"),
     ("index_add scatter", "use ng.inc_subtensor(x[indices], value), or ng.set_subtensor"),
     ("cross_entropy", "use ng.categorical_crossentropy or ng.binary_crossentropy"),
-    ("partition argpartition", "use ng.topk or ng.argtopk, or ng.sort"),
     ("evaluate", "use x.eval({y: value})"),
     ("placeholder variable", "use ng.scalar, ng.vector, ng.matrix or ng.tensor"),
 )

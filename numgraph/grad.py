@@ -273,7 +273,13 @@ class Sweep:
             raise GradientError(f"grad: {op.name} has no gradient: {why}\n  {describe(node)}{newline}{fix}")
         else:
             parts, reaches = self._parts(node, op, cotangent)
-        for variable, part, reach in zip(node.inputs, parts, reaches, strict=True):
+        for k, (variable, part, reach) in enumerate(zip(node.inputs, parts, reaches, strict=True)):
+            if k in op.undefined and part is not ZERO and id(variable) in self.needed:
+                raise GradientError(
+                    f"grad: {op.name} has no gradient for its argument {op.args[k]}: {op.no_grad}\n"
+                    f"  {op.args[k]}: {describe(variable)}\n  {describe(node)}\n"
+                    "  fix: hold it constant, with ng.disconnected_grad or consider_constant"
+                )
             if part is None or id(variable) not in self.needed or id(variable) in self.seeds:
                 continue
             self._add(variable, part if part is ZERO else self._fitted(node, op, variable, part), reach)

@@ -166,6 +166,8 @@ class Op:
     args: names of the arguments; one that starts with `*` takes the rest. grad: `(g, out, *inputs, **attrs) -> one
     Variable or None per input`; g has out's shape. The engine sums over broadcast
         axes and casts to the input's dtype. None: no gradient, and `no_grad` says why.
+    undefined: the positions of arguments that it has no gradient for although it has one for others; `no_grad` says
+    why. orders: how often all derivatives can be taken, 2 standing for any number of times.
     domain: interval from which tests draw floats; samples: `() -> list of (list of arrays or numbers, attrs)` for ops
     whose
         arguments are not alike.
@@ -214,6 +216,8 @@ class Op:
     shape: Callable[..., tuple[Any, ...]] | None = None
     injective: bool = True
     keeps: tuple[int, ...] = ()
+    undefined: tuple[int, ...] = ()
+    orders: int = 2
     checks: tuple[Check, ...] = ()
     domain: tuple[float, float] = (-3.0, 3.0)
     samples: Callable[[], list[tuple[list[Any], dict[str, Any]]]] | None = None
@@ -243,7 +247,7 @@ class Op:
         forms = [f for f in FORMS if getattr(self, f)]
         if len(forms) != 1:
             raise ValueError(f"op {self.name}: needs exactly one form, has {forms}")
-        if self.grad is None and not self.no_grad:
+        if (self.grad is None or self.undefined) and not self.no_grad:
             raise ValueError(f"op {self.name}: no gradient, and no_grad does not say why")
         if self.shape is None and not (self.scalar or self.reduce or self.expand):
             raise ValueError(f"op {self.name}: form {forms[0]} needs a shape rule")

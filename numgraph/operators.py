@@ -419,6 +419,30 @@ class Operators:
         """Indices that sort along `axis`, stable."""
         return _call("argsort", self, axis)
 
+    def ptp(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """The largest minus the smallest over `axis`."""
+        return _call("ptp", self, axis, keepdims)
+
+    def diagonal(self, offset: Any = 0, axis1: int = 0, axis2: int = 1) -> Any:
+        """The diagonals of the matrices along two axes."""
+        return _call("diagonal", self, offset, axis1, axis2)
+
+    def trace(self, offset: Any = 0) -> Any:
+        """The sum of a diagonal."""
+        return _call("trace", self, offset)
+
+    def searchsorted(self, v: Any, side: str = "left", sorter: Any = None) -> Any:
+        """Where v belongs in this sorted vector."""
+        return _call("searchsorted", self, v, side, sorter)
+
+    def choose(self, choices: Any, mode: str = "raise") -> Any:
+        """Of each element that of the choice which this names."""
+        return _call("choose", self, choices, mode)
+
+    def compress(self, condition: Any, axis: int | None = None) -> Any:
+        """The parts where a vector is not 0."""
+        return _call("compress", condition, self, axis)
+
     def nonzero(self) -> Any:
         """One index vector per axis, of the elements that are not 0."""
         return _call("nonzero", self)

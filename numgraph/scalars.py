@@ -22,9 +22,10 @@ class ScalarFunction:
     floats; "math.x" and "np.x" are Numba's, others are of `kernels.support`. integer, unsigned: that for integers, ""
     where there is none. written: the expression over x, y and z that stands for a call, in place of a name; written_int
     the one for integers and bools, where it is another. vector: the file of `kernels` that has it for SIMD loops, as
-    name_f32 and name_f64. grid: the same for kernels of a device, or "math". wide: Numba has it for float64 only.
-    complex: what `kernels.complexes` has for complex
-    numbers returns: "same", such a number, "part", a float, or "bool"; "" where there is none. inline: it is a few
+    name_f32 and name_f64. grid: the same for kernels of a device, or "math", or "math.name"; where there is none and
+    SciPy's is called (`scipy`), devices do not have it. wide: it is there for float64 only. scipy: `kernels.special`
+    has it for processors, as SciPy's function of that name. complex: what `kernels.complexes` has for complex numbers
+    returns: "same", such a number, "part", a float, or "bool"; "" where there is none. inline: it is a few
     instructions and calls no library. operator: Python's, with which formulas write it.
     """
 
@@ -40,6 +41,7 @@ class ScalarFunction:
     common: str = ""
     typed: tuple[str, ...] = FLOATS
     wide: bool = False
+    scipy: str = ""
     inline: bool = False
     complex: str = ""
     operator: ast.operator | None = None
@@ -69,11 +71,48 @@ def _log_gamma(x: float) -> float:
     return math.inf if math.isinf(x) or (x <= 0.0 and x == math.floor(x)) else math.lgamma(x)
 
 
-def ndtri(p: Any) -> Any:
-    """The quantile of the normal distribution, by SciPy, which is loaded when it is needed."""
-    from scipy import special
+def by_scipy(name: str) -> Callable[..., Any]:
+    """A function of scipy.special, which is loaded when it is called."""
 
-    return special.ndtri(p)
+    def value(*x: Any) -> Any:
+        from scipy import special
+
+        return getattr(special, name)(*x)
+
+    return value
+
+
+def _scipy(name: str, scipy: str = "", grid: str = "") -> ScalarFunction:
+    """A function of SciPy's, computed in float64."""
+    return ScalarFunction(name, by_scipy(scipy or name), scipy=scipy or name, grid=grid, wide=True)
+
+
+def hurwitz(s: Any, q: Any) -> Any:
+    """Hurwitz's zeta function, NaN for NaN."""
+    return np.where(np.isnan(s), s, np.where(np.isnan(q), q, by_scipy("zeta")(s, q)))[()]
+
+
+# of the central differences of order 8, for steps of 1, 2, 3 and 4
+_WEIGHTS = (4 / 5, -1 / 5, 4 / 105, -1 / 280)
+
+
+def _by_differences(function: Callable[[Any], Any], scale: Any) -> Any:
+    """The derivative at 0 of a function that changes little over the root of `scale`; to about 1e-12."""
+    with np.errstate(all="ignore"):
+        step = 0.02 * np.minimum(scale, np.sqrt(scale), dtype=np.float64)
+        return sum(w * (function(k * step) - function(-k * step)) for k, w in enumerate(_WEIGHTS, 1)) / step
+
+
+def gammainc_slope(a: Any, x: Any) -> Any:
+    """The derivative of `gammainc` by a."""
+    value = by_scipy("gammainc")
+    return _by_differences(lambda t: value(a + t, x), np.asarray(a))
+
+
+def betainc_slope(a: Any, b: Any, x: Any, da: Any, db: Any) -> Any:
+    """The derivative of `betainc` along (da, db), one of which is 1 and the other 0."""
+    value = by_scipy("betainc")
+    return _by_differences(lambda t: value(a + t * da, b + t * db, x), np.where(da, a, b))
 
 
 def made(x: Any, y: Any) -> Any:
@@ -101,6 +140,7 @@ SCALAR_FUNCTIONS: dict[str, ScalarFunction] = {
         ScalarFunction("power", np.power, "math.pow", "power_int", "power_uint", vector="vectorpow", complex="same",
                        operator=ast.Pow()),
         ScalarFunction("hypot", np.hypot, "math.hypot", vector="vectorpow"),
+        ScalarFunction("gcd", np.gcd, integer="gcd_int", unsigned="gcd_uint"),
         # rounding
         ScalarFunction("floor", np.floor, "np.floor", grid="cuda.scalar", inline=True),
         ScalarFunction("ceil", np.ceil, "np.ceil", grid="cuda.scalar", inline=True),
@@ -141,13 +181,23 @@ SCALAR_FUNCTIONS: dict[str, ScalarFunction] = {
         ScalarFunction("erf", each(math.erf), "math.erf", vector="vectorerf"),
         ScalarFunction("erfc", each(math.erfc), "math.erfc", vector="vectorerf"),
         ScalarFunction("lgamma", each(_log_gamma), "math.lgamma"),
+        ScalarFunction("erfinv", by_scipy("erfinv"), common="draws", typed=("float64",), wide=True, inline=True),
+        ScalarFunction("erfcinv", by_scipy("erfcinv"), common="draws", typed=("float64",), wide=True, inline=True),
+        ScalarFunction("hurwitz", hurwitz, common="incomplete", typed=("float64",), wide=True),
+        ScalarFunction("gammainc_slope", gammainc_slope, common="incomplete", typed=("float64",), wide=True),
+        ScalarFunction("betainc_slope", betainc_slope, common="incomplete", typed=("float64",), wide=True),
+        *(_scipy(name, grid="incomplete") for name in ("gammainc", "gammaincc", "betainc", "betaln", "beta")),
+        _scipy("tgamma", "gamma", grid="math.gamma"),
+        *(_scipy(name, grid="cuda.bessel") for name in ("j0", "j1")),
+        *(_scipy(name, grid="bessel") for name in ("i0", "i1", "i0e", "i1e", "k0", "k1", "kv", "kve")),
+        *map(_scipy, ("iv", "ive", "jv", "owens_t", "hyp2f1")),
         # random numbers: functions of a key, a position and an index, see `kernels.draws`
         ScalarFunction("uniform", randoms.uniform, common="draws", inline=True),
         ScalarFunction("standard_normal", randoms.normal, common="draws", inline=True),
         ScalarFunction("exponential", randoms.exponential, common="draws", inline=True),
         ScalarFunction("bits", randoms.bits, common="draws", typed=("int64",), inline=True),
         ScalarFunction("integer", randoms.integer, common="draws", typed=("int64",), inline=True),
-        ScalarFunction("quantile", ndtri, common="draws", typed=("float64",), inline=True),
+        ScalarFunction("quantile", by_scipy("ndtri"), common="draws", typed=("float64",), wide=True, inline=True),
         ScalarFunction("gamma", randoms.gamma, common="rejection", typed=("float64",)),
         ScalarFunction("poisson", randoms.poisson, common="rejection", typed=("float64",)),
         ScalarFunction("binomial", randoms.binomial, common="rejection", typed=("float64",)),
@@ -159,12 +209,18 @@ SCALAR_FUNCTIONS: dict[str, ScalarFunction] = {
 
 def _in_files(field: str, typed: tuple[str, ...] = FLOATS) -> dict[tuple[str, str], str]:
     return {
-        (row.name, dtype): f"math.{row.name}" if file == "math" else f"{file}.{row.name}_{SHORT[dtype]}"
+        (row.name, dtype): _in_file(file, row.name, dtype)
         for row in SCALAR_FUNCTIONS.values()
         if (file := getattr(row, field))
         for dtype in typed
-        if dtype in row.typed
+        if dtype in row.typed and (dtype == "float64" or not row.scipy)
     }
+
+
+def _in_file(file: str, name: str, dtype: str) -> str:
+    if file == "math":
+        return f"math.{name}"
+    return file if file.startswith("math.") else f"{file}.{name}_{SHORT[dtype]}"
 
 
 # How names of functions end.
@@ -179,4 +235,7 @@ _OF_COMPLEX = {
 # (scalar function, dtype) -> the function of `kernels`: versions for SIMD loops, those that every target has, and with
 # these all that a processor and a device call.
 VECTOR, COMMON = _in_files("vector"), _in_files("common", (*FLOATS, "int64"))
-PROCESSOR, DEVICE = {**VECTOR, **COMMON, **_OF_COMPLEX}, {**_in_files("grid"), **COMMON, **_OF_COMPLEX}
+# what SciPy has
+_SCIPY = {(row.name, "float64"): f"special.{row.name}_f64" for row in SCALAR_FUNCTIONS.values() if row.scipy}
+PROCESSOR = {**VECTOR, **COMMON, **_SCIPY, **_OF_COMPLEX}
+DEVICE = {**_in_files("grid"), **COMMON, **_OF_COMPLEX}

@@ -134,16 +134,25 @@ def _folded(function: Any, args: Sequence[Any]) -> Any:
     return result
 
 
-def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
-    """Where |a - b| <= atol + rtol |b|; infinities are close to themselves."""
-    a, b = as_variable(a), as_variable(b)
-    close = f.or_(f.and_(f.isfinite(b), abs(a - b) <= atol + rtol * abs(b)), f.eq(a, b))
-    return f.or_(close, f.and_(f.isnan(a), f.isnan(b))) if equal_nan else close
+def bartlett(M: Any) -> Any:  # Theano's name
+    """The triangular window of M points."""
+    n = f.arange(M)
+    half = (as_variable(M) - 1) / 2.0
+    return f.where(f.le(M, 1), 1.0, 1.0 - abs(n - half) / f.maximum(half, 0.5))
 
 
-def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
-    """Whether all elements are close."""
-    return f.all(isclose(a, b, rtol, atol, equal_nan))
+def permute_row_elements(x: Any, y: Any, inverse: Any = 0) -> Any:
+    """The elements of each row of x in the order of the same row of y, or of y where it is a vector; with `inverse` in
+    the order that undoes it."""
+    v, order = as_variable(x), as_variable(y)
+    order = f.shape_padleft(order, v.ndim - order.ndim)
+    v = f.shape_padleft(v, order.ndim - v.ndim)
+    return f.take_along_axis(*f.broadcast_arrays(v, f.argsort(order) if inverse else order), -1)
+
+
+def inverse_permutation(perm: Any) -> Any:
+    """The permutation that undoes `perm`, a vector, or each row of a matrix."""
+    return f.argsort(perm)
 
 
 def fill(a: Any, b: Any) -> Any:
@@ -258,8 +267,7 @@ def batch_normalization_test(
 
 def xlogy0(x: Any, y: Any) -> Any:
     """x log(y), 0 where x is 0."""
-    x, y = as_variable(x), as_variable(y)
-    return f.switch(f.eq(x, 0), 0, x * f.log(y))
+    return f.xlogy(x, y)
 
 
 def xlogx(x: Any) -> Any:

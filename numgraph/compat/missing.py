@@ -6,7 +6,6 @@ from typing import Any
 
 _IMAGES = "write it with conv2d or pool_2d"
 _TENSORS = "reshape to matrices, and use matrix_inverse or solve"
-_SPECIAL = "there is no such special function yet; numgraph.elementwise makes an op of a Numba function"
 _OPS = "ops of C code or Python are not taken over; numgraph.elementwise and numgraph.call take Numba functions"
 _ROP = "it needs a loop over the outputs; use jacobian, or Lop and Rop"
 
@@ -25,9 +24,6 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "theano.tensor": (
         ("numeric_grad", "use numgraph.testing.verify_grad"),
-        ("erfinv erfcinv erfcx gamma tri_gamma chi2sf gammainc gammaincc gammau gammal j0 j1 jv i0 i1 iv", _SPECIAL),
-        ("mgrid ogrid", "use arange and dimshuffle"),
-        ("bartlett cov permute_row_elements inverse_permutation", "write it with the operations that there are"),
     ),
     "theano.tensor.nnet": (
         ("separable_conv2d", _IMAGES),

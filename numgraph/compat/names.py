@@ -43,13 +43,16 @@ shape_padaxis: t=x axis
 reshape: x newshape=shape ndim
 outer: x=a y=b
 batched_tensordot: x=a y=b axes
-diagonal: a=x offset=k
+diagonal: a=x offset axis1 axis2
 diag: v=x k
 ptp: a=x axis
 swapaxes: y=x axis1 axis2
 set_subtensor: x=target y=value inplace tolerate_inplace_aliasing
 inc_subtensor: x=target y=value inplace tolerate_inplace_aliasing
 take: a=x indices axis mode
+isclose: a=x b=y rtol atol equal_nan
+allclose: a=x b=y rtol atol equal_nan
+cov: m y rowvar bias ddof fweights aweights
 sort: a=x axis kind= order=
 argsort: a=x axis kind= order=
 trace: X=x
@@ -72,7 +75,8 @@ _COMPOSED = {
         name: getattr(composed, name)
         for name in (
             "Elemwise TensorType as_tensor_variable constant tensor shape iround nonzero transpose flatten clip "
-            "max_and_argmax smallest largest isclose allclose fill addbroadcast unbroadcast patternbroadcast "
+            "max_and_argmax smallest largest bartlett "
+            "permute_row_elements inverse_permutation fill addbroadcast unbroadcast patternbroadcast "
             "get_vector_length get_scalar_constant_value ceil_intdiv stacklists"
         ).split()
     },

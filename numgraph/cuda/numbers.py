@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from numgraph.scalars import DEVICE, SCALAR_FUNCTIONS, each
+from numgraph.scalars import DEVICE, SCALAR_FUNCTIONS
 
 
 def _float(name: str) -> Callable[[Any], Any]:
@@ -102,7 +102,7 @@ def _of_rows() -> dict[str, Callable[..., Any]]:
 
 # Other functions of `math`, of kernels and users.
 _OTHERS: dict[str, Callable[..., Any]] = dict(
-    cbrt=np.cbrt, fabs=np.fabs, fmod=np.fmod, gamma=each(math.gamma), isfinite=np.isfinite, isinf=np.isinf,
+    cbrt=np.cbrt, fabs=np.fabs, fmod=np.fmod, isfinite=np.isfinite, isinf=np.isinf,
     isnan=np.isnan, trunc=np.trunc,
 )  # fmt: skip
 
@@ -123,4 +123,5 @@ LIBDEVICE = SimpleNamespace(
     sinpif=lambda x: np.float32(np.sin(np.float64(x) * np.pi)),
     cospi=lambda x: np.cos(x * np.pi),
     sinpi=lambda x: np.sin(x * np.pi),
+    **{row.name: row.numpy for row in SCALAR_FUNCTIONS.values() if row.grid == "cuda.bessel"},
 )

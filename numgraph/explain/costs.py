@@ -6,7 +6,6 @@ be right within a factor of two; it decides nothing.
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Sequence
 from functools import cache as remember
 from math import log2
@@ -16,6 +15,7 @@ import numpy as np
 
 from numgraph.ir import Node
 from numgraph.lengths.known import times
+from numgraph.loops.scalar import functions_of
 from numgraph.op import Op
 from numgraph.runtime.native import kernel_module
 from numgraph.scalars import SCALAR_FUNCTIONS, VECTOR
@@ -159,10 +159,9 @@ def _dtype_in(node: Node) -> str:
 @remember
 def calls_library(op: Op, dtype: str) -> bool:
     """Whether the scalar form of an op calls a function of the C library, one element at a time."""
-    if op.tree is None:
-        return False
-    calls = [n.func.id for n in ast.walk(op.tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
-    return dtype in FLOATS and any(not SCALAR_FUNCTIONS[name].inline and (name, dtype) not in VECTOR for name in calls)
+    return dtype in FLOATS and any(
+        not SCALAR_FUNCTIONS[name].inline and (name, dtype) not in VECTOR for name in functions_of(op)
+    )
 
 
 def kernel_cycles(task: Task, number: Length) -> float | None:

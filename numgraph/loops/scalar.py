@@ -166,7 +166,8 @@ class ScalarFormer(Former):
             return ScalarFormer(names, self.dtype, self.vector, self.imports).form(_parsed(written))
         if self.dtype == "float32" and row.wide and (name, "float32") not in self.vector:
             wide = tuple(Call("float64", (a,), "float64") for a in arguments)
-            return Call("float32", (Call(row.numba, wide, "float64"),), "float32")
+            double = ScalarFormer(self.names, "float64", self.vector, self.imports)
+            return Call("float32", (double.call(name, wide),), "float32")
         return Call(self.function(row), arguments, self.dtype)
 
     def function(self, row: ScalarFunction) -> str:
@@ -181,6 +182,18 @@ class ScalarFormer(Former):
         if self.dtype in FLOATS:
             return row.numba
         return row.unsigned if row.unsigned and self.dtype in UNSIGNED else row.integer
+
+
+@lru_cache(maxsize=512)
+def functions_of(op: Op) -> frozenset[str]:
+    """The names of the functions that the scalar form of an op calls."""
+    calls = (n.func for n in ast.walk(op.tree or ast.Constant(0)) if isinstance(n, ast.Call))
+    return frozenset(n.id for n in calls if isinstance(n, ast.Name))
+
+
+def is_missing(op: Op, vector: Mapping[tuple[str, str], str]) -> bool:
+    """Whether the scalar form of an op calls a function of SciPy's that the target does not have."""
+    return any(SCALAR_FUNCTIONS[name].scipy and (name, "float64") not in vector for name in functions_of(op))
 
 
 def scalar(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from numgraph.errors import OptionError
 from numgraph.ir import LEAVES, Node
 from numgraph.loops.names import RESERVED, Names, imported
 from numgraph.loops.notes import Notes, sign_of
@@ -26,8 +27,9 @@ from numgraph.loops.program import (
     Statement,
     whole,
 )
-from numgraph.loops.scalar import number, scalar
+from numgraph.loops.scalar import is_missing, number, scalar
 from numgraph.loops.table import Layout, called_as
+from numgraph.op import Op
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.tasks import Reduction, Task
 
@@ -240,6 +242,8 @@ class Values:
         if node.op.user is not None:
             self._define_call(node, operands, level, origin)
             return
+        if is_missing(node.op, self.setting.vector):
+            raise OptionError(refusal(node.op, self.graph.lines.get(origin or node, ())))
         expression = scalar(node.op, operands, node.dtype, self.setting.vector, self.imports)
         wish = self._wish(node, origin)
         name = Name(self.names.fresh(wish), node.dtype, plain=not wish)
@@ -292,6 +296,15 @@ class Values:
 
     def _wish(self, node: Node, origin: Node | None) -> str | None:
         return self.graph.names.get(origin) if origin is not None else self.graph.names.get(node)
+
+
+def refusal(op: Op, lines: Sequence[Any]) -> str:
+    """What the error says of an op that devices do not have."""
+    return (
+        f"{op.title} runs on the processor only: devices have no kernel of it\n"
+        f"  called at {', '.join(map(str, lines))}\n"
+        '  fix: target="cpu"; its result can be an argument of a function on the device'
+    )
 
 
 def as_read(value: Expression, dtype: str) -> Expression:

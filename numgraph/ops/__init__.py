@@ -6,7 +6,9 @@ from numgraph.graph import iterate
 from numgraph.op import FUNCTIONS, OPS
 from numgraph.ops import (
     activations,
+    bessel,
     bounds,
+    calculus,
     compare,
     complexes,
     convolution,
@@ -16,15 +18,19 @@ from numgraph.ops import (
     einsum,
     elementwise,
     fourier,
+    gammas,
     grids,
     index,
     indexmaps,
     join,
+    layout,
     leastsquares,
     linalg,
     loop,
+    nans,
     nnet,
     normalize,
+    normal,
     padding,
     pool,
     powers,
@@ -32,6 +38,7 @@ from numgraph.ops import (
     reduce,
     search,
     select,
+    sets,
     shape,
     solve,
     sort,
@@ -46,9 +53,10 @@ from numgraph.ops import (
 )
 
 MODULES = (
-    bounds, elementwise, complexes, compare, special, ufuncs, reduce, statistics, nnet, normalize, create, shape,
-    indexmaps, join, select, index, linalg, loop, sort, padding, search, solve, spectral, eigen, leastsquares, powers,
-    windows, fourier, einsum, convolution, pool, grids, activations, user, usercall, random, custom, sparse,
+    bounds, elementwise, complexes, compare, special, normal, gammas, bessel, ufuncs, reduce, statistics, nnet, normalize,
+    create, shape, indexmaps, join, select, index, linalg, loop, sort, padding, search, solve, spectral, eigen,
+    leastsquares, powers, windows, nans, sets, layout, calculus, fourier, einsum, convolution, pool, grids, activations,
+    user, usercall, random, custom, sparse,
 )  # fmt: skip
 
 for _module in MODULES:

@@ -117,12 +117,14 @@ WHERE = Op("where", ("cond", "a", "b"), "a where cond holds, else b.", lambda dt
    _where_grad, scalar="where(cond, a, b)", keeps=(0,), reach=_where_reach, complex=True)  # fmt: skip
 
 
-def where(cond: Any, a: Any, b: Any) -> Variable:
-    """a where cond holds, else b; cond may have any dtype (not 0 counts as true).
+def where(cond: Any, a: Any = None, b: Any = None) -> Any:
+    """a where cond holds, else b; cond may have any dtype (not 0 counts as true). Without a and b: `nonzero(cond)`.
 
     The gradient of what was not chosen is zero, even where its derivative is infinite or NaN.
     """
     chosen = as_variable(cond)
+    if a is None and b is None:
+        return f.nonzero(chosen)
     if chosen.type.dtype != BOOL:
         chosen = neq(chosen, 0)
     return apply(WHERE, [chosen, *as_operands(a, b)])
@@ -169,7 +171,16 @@ def _clip_grad(g: Variable, out: Variable, x: Variable, low: Variable, high: Var
 Op("clip", ("x", "low", "high"), "x limited to [low, high]; NaN stays NaN. At the bounds the gradient is x's.", same,
    lambda x, low, high: np.minimum(np.maximum(x, low), high), _clip_grad, scalar="minimum(maximum(x, low), high)",
    cost=4)  # fmt: skip
-clip = elementwise("clip")
+_clip = elementwise("clip")
+
+
+def clip(x: Any, low: Any = None, high: Any = None) -> Variable:
+    """x limited to [low, high]; either may be None, for no limit. NaN stays NaN. At the bounds the gradient is x's."""
+    if low is None or high is None:
+        bound, limit = (low, maximum) if high is None else (high, minimum)
+        return as_variable(x) if bound is None else limit(x, bound)
+    return _clip(x, low, high)
+
 
 # -- logic and bits -------------------------------------------------------------------------------------------------
 

@@ -204,7 +204,8 @@ def _float_range(start: Any, stop: Any, step: Any, dtype: Any) -> Variable:
 
 
 def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Variable:
-    """`num` values at equal distances from start to stop (`endpoint=False`: without it), scalars; dtype None: floatX.
+    """`num` values at equal distances from start to stop (`endpoint=False`: without it); dtype None: floatX. Of arrays,
+    which broadcast, the values are along a new first axis.
 
     num: a number, known when the expression is built.
     """
@@ -220,7 +221,7 @@ def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype:
     work = promote([a.type.dtype, b.type.dtype, config.floatX])
     a, b = f.cast(a, work), f.cast(b, work)
     gaps = count - 1 if endpoint else count
-    steps = counting(count)
+    steps = f.shape_padright(counting(count), max(a.ndim, b.ndim))
     values = a + f.cast(steps, work) * ((b - a) / max(gaps, 1))
     if endpoint and count > 1:
         values = f.where(f.eq(steps, count - 1), b, values)
@@ -313,14 +314,22 @@ def shifts(k: Any) -> tuple[Length, Length]:
     return ln.natural(0 - n), ln.natural(n)
 
 
-def diagonal(x: Any, k: Any = 0) -> Variable:
-    """The k-th diagonal above the main one (below it for k < 0) of a matrix, as a vector; empty where there is none."""
+def diagonal(x: Any, offset: Any = 0, axis1: int = 0, axis2: int = 1) -> Variable:
+    """The diagonal of the matrices along two axes, `offset` places above the main one (below it for offset < 0), as a
+    new last axis; empty where there is none. ShapeError for fewer than two axes, or twice the same."""
     v = as_variable(x)
-    if v.ndim != 2:
+    if v.ndim < 2:
         raise ShapeError(f"diagonal: a matrix is needed, not {describe(v)}")
-    down, right = shifts(k)
-    count = ln.natural(ln.least(less(ln.dim(v, 0), down), less(ln.dim(v, 1), right)))
-    return v[counted_from(down, count), counted_from(right, count)]  # type: ignore[no-any-return]
+    first, second = (ln.axis_of(a, v.ndim, "diagonal", v) for a in (axis1, axis2))
+    if first == second:
+        raise ShapeError(f"diagonal: two axes are needed, not twice {first}, for {describe(v)}")
+    if v.ndim > 2:
+        v = f.dimshuffle(v, *(a for a in range(v.ndim) if a not in (first, second)), first, second)
+    elif first > second:
+        v = f.transpose(v)
+    down, right = shifts(offset)
+    count = ln.natural(ln.least(less(ln.dim(v, v.ndim - 2), down), less(ln.dim(v, v.ndim - 1), right)))
+    return v[..., counted_from(down, count), counted_from(right, count)]  # type: ignore[no-any-return]
 
 
 def diag(x: Any, k: Any = 0) -> Variable:

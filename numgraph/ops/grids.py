@@ -63,7 +63,7 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
         return as_variable(np.geomspace(start, stop, count, endpoint).astype(wanted))
     work = _work(start, stop)
     a, b = f.cast(start, work), f.cast(stop, work)
-    steps = counting(count)
+    steps = f.shape_padright(counting(count), max(a.ndim, b.ndim))
     low, high = f.log(f.abs(a)), f.log(f.abs(b))
     share = f.true_div(f.cast(steps, work), float(max(count - 1 if endpoint else count, 1)))
     values = f.mul(f.sign(a), f.exp(f.add(low, f.mul(share, f.sub(high, low)))))

@@ -94,15 +94,18 @@ def _items(x: Variable, key: Any) -> list[Item]:
 
 
 def getitem(x: Any, key: Any) -> Variable:
-    """`x[key]` with NumPy's keys: numbers, slices, None, `...`, index arrays and masks; all but steps may be symbolic.
+    """`x[key]` with NumPy's keys: numbers, slices, None, `...`, index arrays and masks; all may be symbolic.
 
     Index arrays broadcast to each other; where they are apart from each other their axes come first. A mask's length is
     that of its axes; the length of the result is known only at run time. IndexOutOfRange for too many indices and for
-    one past the end (at run time where the length is not known); DtypeError for floats and for a symbolic step.
+    one past the end (at run time where the length is not known); DtypeError for floats, and for a symbolic step beside
+    index arrays; AssertionFailed when the function runs for a symbolic step of 0.
     """
     v = as_variable(x)
     items = _items(v, key)
-    if any(item.kind in ("array", "mask") for item in items):
+    if any(item.kind == "slice" and isinstance(_step_of(item.value), Variable) for item in items):
+        result = _stepped(v, items)
+    elif any(item.kind in ("array", "mask") for item in items):
         result = _advanced(v, items)
     else:
         result = _with_new_axes(
@@ -121,6 +124,50 @@ def _with_new_axes(x: Variable, kinds: Sequence[str], of: Variable) -> Variable:
     axes = iter(range(x.ndim))
     pattern = tuple(-1 if kind == "new" else next(axes) for kind in kinds)
     return x if pattern == tuple(range(x.ndim)) and x is not of else apply(OPS["dimshuffle"], [x], pattern=pattern)
+
+
+# -- symbolic steps -------------------------------------------------------------------------------------------------
+
+
+def _step_of(value: slice) -> Length:
+    return 1 if value.step is None else ln.integer(value.step, "a slice's step")
+
+
+def _stepped(x: Variable, items: Sequence[Item]) -> Variable:
+    """x[key] where steps are known only at run time: the positions of each slice are an index array."""
+    if any(item.kind in ("array", "mask") for item in items):
+        raise DtypeError(
+            f"a symbolic step beside index arrays, for {describe(x)}\n  fix: x[::k][rows], one after the other"
+        )
+    axes = [item for item in items if item.axes]
+    count, place = sum(item.kind == "slice" for item in axes), 0
+    indices: list[Variable] = []
+    for axis, item in enumerate(axes):
+        if item.kind == "slice":
+            line = _places(x, axis, item.value)
+            indices.append(shuffled(line, tuple(0 if k == place else -1 for k in range(count))))
+            place += 1
+        else:
+            _check_number(x, axis, item.value)
+            indices += ln.operands([item.value])
+    gathered = st.gather(x, indices, tuple(range(x.ndim)), 0)
+    return _with_new_axes(gathered, [i.kind for i in items if i.kind in ("slice", "new")], x)
+
+
+def _places(x: Variable, axis: int, value: slice) -> Variable:
+    """The positions of a slice, as Python's `slice.indices` has them."""
+    n, step = ln.dim(x, axis), ln.as_position(as_variable(_step_of(value)))
+    step = f.assert_op(step, f.neq(step, 0), message="the step of a slice is 0")
+    forward = f.gt(step, 0)
+    low, high = f.where(forward, 0, -1), f.where(forward, n, f.sub(n, 1))
+    ends = []
+    for given, default in ((value.start, f.where(forward, low, high)), (value.stop, f.where(forward, high, low))):
+        end = _bound(given)
+        bound = default if end is None else f.cast(end, "int64")
+        ends.append(bound if end is None else f.clip(f.where(f.lt(bound, 0), f.add(bound, n), bound), low, high))
+    span = f.add(f.sub(ends[1], ends[0]), f.sub(step, f.sign(step)))
+    count = f.maximum(f.floor_div(span, step), 0)
+    return f.add(ends[0], f.mul(step, f.arange(count)))
 
 
 # -- numbers and slices ---------------------------------------------------------------------------------------------

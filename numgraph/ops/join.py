@@ -322,10 +322,15 @@ def roll(x: Any, shift: Any, axis: Any = None) -> Variable:
     return v
 
 
-def diff(x: Any, n: int = 1, axis: int = -1) -> Variable:
-    """Differences of neighbours along `axis`, taken n times."""
+def diff(x: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Variable:
+    """Differences of neighbours along `axis`, taken n times. prepend, append: what stands before and behind x for it, a
+    number or an array."""
     v = as_variable(x)
     k = ln.axis_of(axis, v.ndim, "diff", v)
+    if prepend is not None or append is not None:
+        edge = [1 if a == k else ln.dim(v, a) for a in range(v.ndim)]
+        ends = [e if e is None or as_variable(e).ndim else f.full(edge, e) for e in (prepend, append)]
+        v = concatenate([e for e in (ends[0], v, ends[1]) if e is not None], k)
     for _ in range(n):
         v = part(v, k, 1, None) - part(v, k, None, -1)
     return v

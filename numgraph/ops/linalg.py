@@ -170,10 +170,18 @@ def _stacked(x: Variable, batch: list[Length]) -> Variable:
 
 
 def batched_dot(a: Any, b: Any) -> Variable:
-    """For each element of the first axis, which a and b share, `dot` of what is behind it: vectors or matrices."""
+    """For each element of the first axis, which a and b share, `dot` of what is behind it: numbers, vectors, matrices,
+    or more axes, of which the last of a and the last but one of b are summed over. ShapeError for a scalar."""
     x, y = as_operands(a, b)
-    if x.ndim not in (2, 3) or y.ndim not in (2, 3):
-        raise ShapeError(f"batched_dot: stacks of vectors or matrices are needed\n  {describe(x)}\n  {describe(y)}")
+    if x.ndim == 0 or y.ndim == 0:
+        raise ShapeError(f"batched_dot: a first axis is needed\n  {describe(x)}\n  {describe(y)}")
+    if x.ndim == 1 or y.ndim == 1:
+        _check_inner("batched_dot", x, y, 0, 0)
+        ndim = max(x.ndim, y.ndim)
+        x, y = (f.specify_shape(v, [ln.dim(w, 0), *v.type.shape[1:]]) for v, w in ((x, y), (y, x)))
+        return f.mul(*(f.shape_padright(v, ndim - v.ndim) for v in (x, y)))
+    if x.ndim > 3 or y.ndim > 3:
+        return f.batched_tensordot(x, y, [[x.ndim - 1], [max(1, y.ndim - 2)]])
     _check_inner("batched_dot", x, y, 0, 0)
     _check_inner("batched_dot", x, y, -1, 1)
     left = shuffled(x, (0, -1, 1)) if x.ndim == 2 else x

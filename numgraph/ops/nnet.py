@@ -15,7 +15,7 @@ from numgraph.ops.reduce import axes_of, max_or_lowest
 from numgraph.types import FLOATS, float_of
 
 __all__ = [
-    "binary_crossentropy", "categorical_crossentropy", "elu", "log_softmax", "relu", "sigmoid",
+    "binary_crossentropy", "categorical_crossentropy", "elu", "expit", "log_softmax", "relu", "sigmoid",
     "sigmoid_binary_crossentropy", "softmax", "softplus",
 ]  # fmt: skip
 
@@ -26,6 +26,8 @@ Op("sigmoid", ("x",), "1 / (1 + exp(-x)).", floating, lambda x: 1.0 / (1.0 + np.
    lambda g, out, x: (f.mul(g, f.mul(out, f.sub(1.0, out))),), scalar="1.0 / (1.0 + exp(-x))", domain=(-6.0, 6.0),
    cost=25)  # fmt: skip
 sigmoid = elementwise("sigmoid")
+# SciPy's name
+expit = sigmoid
 
 Op("softplus", ("x",), "log(1 + exp(x)), without overflow for large x.", floating,
    lambda x: np.logaddexp(x, np.zeros((), x.dtype)), lambda g, out, x: (f.mul(g, sigmoid(x)),),

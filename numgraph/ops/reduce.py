@@ -225,8 +225,8 @@ def min(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
 
 
 def argmax(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
-    """The int64 index of the first largest element along one axis, the first NaN before all (axis None: of the flat
-    array).
+    """The int64 index of the first largest element along `axis`, the first NaN before all: of several axes (None: of
+    all) that among their elements in C order, in the order in which the axes are given.
 
     ShapeError at run time when there are no elements along `axis`.
     """
@@ -234,8 +234,8 @@ def argmax(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
 
 
 def argmin(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
-    """The int64 index of the first smallest element along one axis, the first NaN before all (axis None: of the flat
-    array).
+    """The int64 index of the first smallest element along `axis`, the first NaN before all: of several axes (None: of
+    all) that among their elements in C order, in the order in which the axes are given.
 
     ShapeError at run time when there are no elements along `axis`.
     """
@@ -254,7 +254,11 @@ def _located(name: str, x: Any, axis: Any, keepdims: bool) -> Variable:
         return restored(flat, v.ndim, tuple(range(v.ndim))) if keepdims else flat
     axes = axes_of(name, v, axis)
     if len(axes) != 1:
-        raise ShapeError(f"{name}: one axis or None, not {axis}, for {describe(v)}")
+        given = tuple(a % v.ndim for a in axis) if isinstance(axis, list | tuple) else axes
+        rest = [a for a in range(v.ndim) if a not in axes]
+        line = f.flatten(f.dimshuffle(v, *rest, *given), len(rest) + 1)
+        found = apply(OPS[name], [line], axis=(len(rest),), keepdims=False)
+        return restored(found, v.ndim, axes) if keepdims else found
     return apply(OPS[name], [v], axis=axes, keepdims=bool(keepdims))
 
 

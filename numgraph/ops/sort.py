@@ -22,7 +22,7 @@ from numgraph.ops.shape import flatten
 from numgraph.types import COMPLEX, FLOATS
 
 __all__ = [
-    "argsort", "cumprod", "cumsum", "sort",
+    "argpartition", "argsort", "cumprod", "cumsum", "lexsort", "partition", "sort",
 ]  # fmt: skip
 # Functions of expressions that gradients and operators use.
 INTERNAL = ["product_of_others"]
@@ -31,17 +31,18 @@ INTERNAL = ["product_of_others"]
 LONGEST = 2**31
 
 
-def _line(x: Any, axis: int) -> tuple[Dim, Dim, Dim]:
+def along(x: Any, axis: int) -> tuple[Dim, Dim, Dim]:
     """(number of elements of the axes before, the length of the axis, number of elements of those behind)."""
     return dims.product(x.shape[:axis]), x.shape[axis], dims.product(x.shape[axis + 1 :])
 
 
-def _lines() -> list[tuple[list[Any], dict[str, Any]]]:
+def sampled_lines() -> list[tuple[list[Any], dict[str, Any]]]:
+    """What the tests try ops along an axis on."""
     x = np.array([[2.0, -1.5, 0.5], [1.0, 3.0, -0.25]], np.float64)
     return [([x], {"axis": 0}), ([x], {"axis": 1}), ([x[0]], {"axis": 0})]
 
 
-def _axis(what: str, x: Any, axis: Any) -> tuple[Variable, int]:
+def flattened(what: str, x: Any, axis: Any) -> tuple[Variable, int]:
     """The variable and its axis; flattened where the axis is None."""
     v = as_variable(x)
     if axis is None:
@@ -61,25 +62,26 @@ Op(
     lambda x, axis: np.argsort(x, axis=axis, kind="stable"),
     None,
     no_grad="positions are integers",
-    kernel=Kernel("sorting.argsort", lambda x, axis: _line(x, axis)),
+    kernel=Kernel("sorting.argsort", lambda x, axis: along(x, axis)),
     batch=over_stacks("argsort"),
     shape=lambda x, axis: x.shape,
     checks=(
         Check("at_least", lambda x, axis: [(LONGEST - x.shape[axis], 0)], "an axis longer than 2**31 cannot be sorted"),
     ),
-    samples=_lines,
+    samples=sampled_lines,
 )
 
 
-def argsort(x: Any, axis: Any = -1) -> Variable:
-    """The int64 indices that sort x along `axis` (None: flattened). Equal elements keep their order, NaN comes last."""
-    v, k = _axis("argsort", x, axis)
+def argsort(x: Any, axis: Any = -1, kind: Any = None) -> Variable:
+    """The int64 indices that sort x along `axis` (None: flattened). Equal elements keep their order, NaN comes last,
+    whatever `kind` says, which is NumPy's."""
+    v, k = flattened("argsort", x, axis)
     return apply(OPS["argsort"], [v], axis=k)
 
 
-def sort(x: Any, axis: Any = -1) -> Variable:
-    """x sorted along `axis` (None: the flattened x), NaN last."""
-    v, k = _axis("sort", x, axis)
+def sort(x: Any, axis: Any = -1, kind: Any = None) -> Variable:
+    """x sorted along `axis` (None: the flattened x), NaN last. `kind`, which is NumPy's, has no effect."""
+    v, k = flattened("sort", x, axis)
     return take_along_axis(v, argsort(v, k), k)
 
 
@@ -92,12 +94,12 @@ Op(
     accumulated,
     lambda x, axis: np.cumsum(x, axis=axis),
     lambda g, out, x, axis: (flip(cumsum(flip(g, axis), axis), axis),),
-    kernel=Kernel("scans.cumsum", lambda x, axis: _line(x, axis)),
+    kernel=Kernel("scans.cumsum", lambda x, axis: along(x, axis)),
     complex=True,
     reach=linearly,
     batch=over_stacks("cumsum"),
     shape=lambda x, axis: x.shape,
-    samples=_lines,
+    samples=sampled_lines,
 )
 
 
@@ -117,12 +119,12 @@ Op(
     accumulated,
     lambda x, axis: np.cumprod(x, axis=axis),
     _cumprod_grad,
-    kernel=Kernel("scans.cumprod", lambda x, axis: _line(x, axis)),
+    kernel=Kernel("scans.cumprod", lambda x, axis: along(x, axis)),
     complex=True,
     reach=lambda counts, out, x, axis: linearly(counts, cumsum(out, axis), out, axis=axis),
     batch=over_stacks("cumprod"),
     shape=lambda x, axis: x.shape,
-    samples=_lines,
+    samples=sampled_lines,
 )
 
 
@@ -149,27 +151,50 @@ Op(
     same,
     _recurred,
     _recurrence_grad,
-    kernel=Kernel("scans.recurrence", lambda a, b, axis: _line(b, axis)),
+    kernel=Kernel("scans.recurrence", lambda a, b, axis: along(b, axis)),
     complex=True,
     reach=lambda counts, out, a, b, axis: linearly(counts, cumsum(out, axis), out, axis=axis) * 2,
     shape=lambda a, b, axis: b.shape,
     checks=(Check("equal", lambda a, b, axis: list(zip(a.shape, b.shape, strict=True)), "lengths {a} and {b} differ"),),
-    samples=lambda: [([x, x * 2 + 1], attrs) for (x,), attrs in _lines()],
+    samples=lambda: [([x, x * 2 + 1], attrs) for (x,), attrs in sampled_lines()],
 )
 
 
-def cumsum(x: Any, axis: Any = None) -> Variable:
-    """Sums of the elements up to each one along `axis` (None: of the flattened x).
+def partition(x: Any, kth: Any, axis: Any = -1) -> Variable:
+    """x along `axis` (None: the flattened x) such that element `kth` is where sorting would put it, with no larger ones
+    before it and no smaller ones behind: it is sorted, whatever `kth` is."""
+    return sort(x, axis)
+
+
+def argpartition(x: Any, kth: Any, axis: Any = -1) -> Variable:
+    """The int64 indices that partition x along `axis`: those that sort it."""
+    return argsort(x, axis)
+
+
+def lexsort(keys: Any, axis: Any = -1) -> Variable:
+    """The int64 indices that sort by several keys, of which the last one counts first, as np.lexsort. keys: a list of
+    arrays of one shape, or an array whose first axis counts them. ShapeError for none."""
+    given = [as_variable(v) for v in keys] if isinstance(keys, list | tuple) else list(as_variable(keys))
+    if not given:
+        raise ShapeError("lexsort: there is no key")
+    order = argsort(given[0], axis)
+    for key in given[1:]:
+        order = take_along_axis(order, argsort(take_along_axis(key, order, axis), axis), axis)
+    return order
+
+
+def cumsum(x: Any, axis: Any = None, dtype: Any = None) -> Variable:
+    """Sums of the elements up to each one along `axis` (None: of the flattened x), in `dtype` where it is given.
 
     Integers and bools give int64 (unsigned ones uint64); floats keep their dtype and are added in it, one by one.
     """
-    v, k = _axis("cumsum", x, axis)
+    v, k = flattened("cumsum", x if dtype is None else f.cast(x, dtype), axis)
     return apply(OPS["cumsum"], [v], axis=k)
 
 
-def cumprod(x: Any, axis: Any = None) -> Variable:
+def cumprod(x: Any, axis: Any = None, dtype: Any = None) -> Variable:
     """Products of the elements up to each one along `axis` (None: of the flattened x); dtypes as for `cumsum`."""
-    v, k = _axis("cumprod", x, axis)
+    v, k = flattened("cumprod", x if dtype is None else f.cast(x, dtype), axis)
     return apply(OPS["cumprod"], [v], axis=k)
 
 
@@ -227,7 +252,7 @@ Op(
     first,
     _others,
     _others_grad,
-    kernel=Kernel("scans.others", lambda x, axis: _line(x, axis), wide=True, on_grid=_others_composed),
+    kernel=Kernel("scans.others", lambda x, axis: along(x, axis), wide=True, on_grid=_others_composed),
     reach=along_axis,
     batch=over_stacks("product_of_others"),
     shape=lambda x, axis: x.shape,

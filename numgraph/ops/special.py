@@ -69,8 +69,8 @@ def _log_erfc(x: float) -> float:
     return -x * x - math.log(x) - LOG_SQRT_PI + math.log(series) if math.isfinite(x) else -math.inf
 
 
-def _tail_text() -> str:
-    """The series less 1, as the scalar form of `log_erfc` has it."""
+def tail_text() -> str:
+    """The series less 1, as scalar forms have it."""
     text = "1.0"
     for k in range(ERFC_TERMS, 1, -1):
         text = f"(1.0 - {2 * k - 1}.0 * (0.5 / x / x) * {text})"
@@ -88,7 +88,7 @@ def _log_erfc_grad(g: Variable, out: Variable, x: Variable) -> tuple[Any, ...]:
 
 
 Op("log_erfc", ("x",), "log(erfc(x)), finite where erfc(x) underflows.", floating, each(_log_erfc), _log_erfc_grad,
-   scalar=f"where(x < {ERFC_TAIL}, log(erfc(x)), -x * x - log(x) - {LOG_SQRT_PI} + log1p({_tail_text()}))",
+   scalar=f"where(x < {ERFC_TAIL}, log(erfc(x)), -x * x - log(x) - {LOG_SQRT_PI} + log1p({tail_text()}))",
    cost=80)  # fmt: skip
 log_erfc = elementwise("log_erfc")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from numgraph.errors import DtypeError, OptionError, ShapeError
+from numgraph.errors import OptionError, ShapeError
 from numgraph.graph import Variable, as_variable, describe
 from numgraph.ops.define import f
 from numgraph.ops.reduce import Axes, axes_of, max, max_or_lowest, min, reduced, sum
@@ -42,13 +42,14 @@ def any_unknown(x: Variable, axes: Axes) -> bool:
 def mean(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Variable:
     """The mean along `axis`: integers and bools give float64, floats and complex numbers their dtype, or `dtype`.
 
-    The mean of nothing is NaN. DtypeError for an integer `dtype`.
+    The mean of nothing is NaN. For an integer `dtype` elements are added in it, and the mean is cut to it, as in NumPy.
     """
     v = reduced("mean", x)
     chosen = check_dtype(dtype) if dtype is not None else v.type.dtype if v.type.dtype in INEXACT else "float64"
-    if chosen not in INEXACT:
-        raise DtypeError(f"mean: dtype {chosen} is not a float dtype, for {describe(v)}")
     axes = axes_of("mean", v, axis)
+    if chosen not in INEXACT:
+        whole = sum(f.cast(v, chosen), axes, chosen, keepdims)
+        return f.cast(f.true_div(f.cast(whole, "float64"), f.cast(count_of(v, axes), "float64")), chosen)
     result: Variable = f.true_div(sum(v, axes, chosen, keepdims), f.cast(count_of(v, axes), chosen))
     return result
 

@@ -9,13 +9,14 @@ import numpy as np
 from numgraph.errors import DtypeError
 from numgraph.graph import Variable, apply, as_operands, as_variable, describe, elementwise
 from numgraph.op import OPS, Op, floating, same
-from numgraph.ops.define import ZERO, f
+from numgraph.ops.define import ZERO, f, no_float
 from numgraph.ops.elementwise import LN2, deg2rad, rad2deg
-from numgraph.types import BOOL, DISCRETE, FLOATS, promote
+from numgraph.types import BOOL, DISCRETE, FLOATS, INTEGERS, promote
 
 __all__ = [
-    "cbrt", "degrees", "fabs", "float_power", "fmax", "fmin", "fmod", "heaviside", "ldexp", "logaddexp2",
-    "nextafter", "positive", "radians", "signbit",
+    "cbrt", "degrees", "fabs", "fix", "float_power", "fmax", "fmin", "fmod", "frexp", "gcd", "heaviside", "isneginf",
+    "isposinf", "lcm", "ldexp", "logaddexp2", "matvec", "modf", "nextafter", "positive", "radians", "signbit",
+    "spacing", "vecdot", "vecmat",
 ]  # fmt: skip
 
 # -- the larger and the smaller -------------------------------------------------------------------------------------
@@ -190,6 +191,85 @@ def ldexp(x: Any, n: Any) -> Variable:
         v = f.mul(v, f.exp2(f.cast(step, dtype)))
         left = f.sub(left, step)
     return v
+
+
+def frexp(x: Any) -> tuple[Variable, Variable]:
+    """(m, e) with x = m * 2**e and m between 1/2 and 1 in size, e int32; (x, 0) for zeros, infinities and NaN."""
+    v = as_variable(x)
+    v = f.cast(v, floating([v.type.dtype]))
+    plain = f.or_(f.eq(v, 0), f.logical_not(f.isfinite(v)))
+    size = f.disconnected_grad(f.where(plain, 1, f.abs(v)))
+    # the logarithm is right but for rounding
+    e = f.cast(f.add(f.floor(f.log2(size)), 1.0), "int64")
+    part = ldexp(size, f.neg(e))
+    e = f.add(e, f.sub(f.cast(f.ge(part, 1), "int64"), f.cast(f.lt(part, 0.5), "int64")))
+    return f.where(plain, v, ldexp(v, f.neg(e))), f.cast(f.where(plain, 0, e), "int32")
+
+
+def modf(x: Any) -> tuple[Variable, Variable]:
+    """(fraction, whole part) of x, both with its sign."""
+    v = as_variable(x)
+    v = f.cast(v, floating([v.type.dtype]))
+    whole = f.trunc(v)
+    return f.copysign(f.where(f.isinf(v), 0, f.sub(v, whole)), v), whole
+
+
+def spacing(x: Any) -> Variable:
+    """The distance from x to the next float away from 0, with x's sign; NaN for infinities. It has no gradient."""
+    v = as_variable(x)
+    v = f.cast(v, floating([v.type.dtype]))
+    return f.sub(nextafter(v, f.where(f.lt(v, 0), f.cast(-np.inf, v.type.dtype), f.cast(np.inf, v.type.dtype))), v)
+
+
+def fix(x: Any) -> Variable:
+    """`trunc` by another name of NumPy's."""
+    return f.trunc(x)
+
+
+def isposinf(x: Any) -> Variable:
+    """Whether x is inf, bool."""
+    return f.eq(as_variable(x), np.inf)
+
+
+def isneginf(x: Any) -> Variable:
+    """Whether x is -inf, bool."""
+    return f.eq(as_variable(x), -np.inf)
+
+
+# -- divisors -------------------------------------------------------------------------------------------------------
+
+Op("gcd", ("x", "y"), "The greatest common divisor of integers, never negative; 0 for 0 and 0.", same, np.gcd, None,
+   no_grad="integers have no gradient", scalar="gcd(x, y)", dtypes=INTEGERS, commutative=True,
+   domain=(-60, 60), cost=60)  # fmt: skip
+gcd = no_float("gcd")
+
+
+def lcm(x: Any, y: Any) -> Variable:
+    """The least common multiple of integers, never negative; 0 where one is 0."""
+    a, b = as_operands(x, y)
+    divisor = gcd(a, b)
+    return f.abs(f.mul(f.floor_div(a, f.where(f.eq(divisor, 0), 1, divisor)), b))
+
+
+# -- products of vectors and matrices -------------------------------------------------------------------------------
+
+
+def vecdot(x: Any, y: Any, axis: int = -1) -> Variable:
+    """The scalar products of the vectors along `axis`; the other axes broadcast."""
+    a, b = as_operands(x, y)
+    return f.sum(f.mul(a, b), axis)
+
+
+def matvec(a: Any, x: Any) -> Variable:
+    """Matrices, the last two axes of a, times vectors, the last axis of x; the others broadcast."""
+    return f.matmul(as_variable(a), f.shape_padright(as_variable(x)))[..., 0]  # type: ignore[no-any-return]
+
+
+def vecmat(x: Any, a: Any) -> Variable:
+    """Vectors, the last axis of x, times matrices, the last two axes of a; the others broadcast."""
+    v = as_variable(x)
+    row = f.expand_dims(v, v.ndim - 1)
+    return f.matmul(row, as_variable(a))[..., 0, :]  # type: ignore[no-any-return]
 
 
 # Other names, of NumPy.

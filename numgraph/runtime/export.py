@@ -1,4 +1,4 @@
-"""Writes a compiled variant as a module that needs NumPy and Numba only, and SciPy where it calls LAPACK."""
+"""Writes a compiled variant as a module that needs NumPy and Numba only, and SciPy where it calls that."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from numgraph.program import Program
 from numgraph.runtime.refused import asserts
 from numgraph.runtime.units import unit_source
 from numgraph.runtime.variant import NativeVariant
+from numgraph.scalars import SCALAR_FUNCTIONS
 from numgraph.text import docstring, plain, printable, template
 from numgraph.userfunctions.function import recorded
 
@@ -74,11 +75,14 @@ def export(variant: NativeVariant, program: Program, path: str | Path) -> None:
         # numgraph's own products are compiled apart, and are longer than all else: a library computes them there
         wanted = wanted - {"calls"} | {"blas"}
     kernels = needed_kernels(["support", *sorted(wanted - {"support"})])
-    parts = [_docstring(text, path, bool(variant.artifact.routines)), "import ctypes", *(_kernel(k) for k in kernels)]
+    scipy = bool(variant.artifact.routines) or "special" in wanted
+    parts = [_docstring(text, path, scipy), "import ctypes", *(_kernel(k) for k in kernels)]
     if products:
         parts.append(_blas())
     if variant.artifact.routines:
         parts.append(_body(_source("numgraph.runtime.lapack")))
+    if "special" in wanted:
+        parts.append(_special(text))
     if functions:
         parts.append(f"# -- users' functions\n{_body(_source('numgraph.userfunctions.standalone'))}")
     parts += [unit_source(*unit, _UNIT, f"unit_{slot}") for slot, unit in units.items()]
@@ -165,6 +169,14 @@ def _blas() -> str:
         "try:\n        return _from_numpy() or _from_scipy()\n    except ImportError:\n        return 0, 0",
     )
     return guarded + "\n\n" + _BLAS
+
+
+def _special(text: str) -> str:
+    """The addresses of SciPy's special functions that the program calls."""
+    imports = ",".join(found[2] for found in _IMPORT.finditer(text) if found[1] == "special")
+    called = {name.strip("( )").partition("_f64")[0] for name in imports.split(",")}
+    scipy = sorted(SCALAR_FUNCTIONS[name].scipy for name in called)
+    return f"{_body(_source('numgraph.runtime.special'))}\n\n\nmake_all_known({scipy})"
 
 
 def _driver() -> str:

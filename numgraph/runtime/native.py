@@ -32,6 +32,7 @@ from numgraph.config import config
 from numgraph.convention import VERSION
 from numgraph.errors import OptionError
 from numgraph.processor import Processor, processor
+from numgraph.runtime.special import load_special
 from numgraph.userfunctions.runtime import load_runtime
 from numgraph.whole import compiled, kept
 
@@ -386,6 +387,7 @@ def target_machine() -> Any:
 def link(symbol: str, code: bytes) -> tuple[Any, int]:
     """Load object code into the process; returns the engine, which owns it, and the address of the entry."""
     load_runtime(code, _NUMBA_SYMBOLS)
+    load_special(code)
     llvm = prepare_llvm()
     machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)

@@ -137,8 +137,15 @@ def _of_neg(site: Any, v: Variable, loose: bool, depth: int) -> Found:
     return Log(f.log1mexp(inside.inputs[0]), True, signed=True)
 
 
-def _leaf(build: Callable[[Variable], Variable]) -> Any:
-    return lambda site, v, loose, depth: Log(build(v.inputs[0]), True)
+def _leaf(build: Callable[..., Variable], signed: bool = False) -> Any:
+    """Of a function whose logarithm has a form of its own. signed: it may be negative, and that form is NaN then."""
+    return lambda site, v, loose, depth: Log(build(*v.inputs), True, signed) if loose or not signed else None
+
+
+def _log_gamma(x: Variable) -> Variable:
+    """Between -1 and 0, -3 and -2 and so on gamma is negative."""
+    below = f.and_(f.lt(x, 0), f.neq(f.mod(f.floor(x), 2.0), 0))
+    return f.where(below, math.nan, f.gammaln(x))
 
 
 LOGS: dict[str, Callable[[Any, Variable, bool, int], Found]] = {
@@ -147,6 +154,14 @@ LOGS: dict[str, Callable[[Any, Variable, bool, int], Found]] = {
     "sigmoid": _leaf(lambda x: f.neg(f.softplus(f.neg(x)))),
     "softmax": lambda site, v, loose, depth: Log(apply(OPS["log_softmax"], v.inputs, **v.attrs), True),
     "erfc": _leaf(lambda x: f.log_erfc(x)),
+    "ndtr": _leaf(lambda x: f.log_ndtr(x)),
+    "gamma": _leaf(_log_gamma, signed=True),
+    "i0": _leaf(lambda x: f.add(f.log(f.i0e(x)), f.abs(x))),
+    "i1": _leaf(lambda x: f.add(f.log(f.i1e(x)), f.abs(x)), signed=True),
+    "iv": _leaf(lambda v, x: f.add(f.log(f.ive(v, x)), f.abs(x)), signed=True),
+    "k0": _leaf(lambda x: f.sub(f.log(f.kve(0.0, x)), x)),
+    "k1": _leaf(lambda x: f.sub(f.log(f.kve(1.0, x)), x)),
+    "kv": _leaf(lambda v, x: f.sub(f.log(f.kve(v, x)), x)),
     "cosh": _leaf(lambda x: f.sub(f.logaddexp(x, f.neg(x)), math.log(2.0))),
     "neg": _of_neg,
     "mul": _of_product(lambda a, b: f.add(a, b)),

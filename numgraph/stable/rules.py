@@ -105,6 +105,13 @@ RULES: tuple[Rule, ...] = (
     rule("1 - erf(x)", "erfc(x)", "cancellation for large x"),
     rule("1 + erf(x)", "erfc(-x)", "cancellation for very negative x"),
     rule("1 - erfc(x)", "erf(x)", "cancellation for small x"),
+    *(
+        rule(f"exp({square}) * erfc(x)", "erfcx(x)", "exp overflows and erfc underflows for x > 10 (float32)")
+        for square in ("x * x", "x ** 2", "square(x)")
+    ),
+    rule("1 - ndtr(x)", "ndtr(-x)", "cancellation for large x"),
+    rule("1 - gammainc(a, x)", "gammaincc(a, x)", "cancellation for large x"),
+    rule("1 - gammaincc(a, x)", "gammainc(a, x)", "cancellation for small x"),
     rule("log(erfc(x))", "log_erfc(x)", "erfc underflows to 0 for x > 9 (float32)"),
     # softmax and logsumexp written out, and all that is made of exponentials
     *(rule(f"exp(x) / {total}", None, "exp overflows", build=_softmax) for total in SUMS),

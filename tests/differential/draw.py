@@ -78,6 +78,8 @@ ON_PROCESSORS: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, elementwise
 DRAWS: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, g.one_of(elementwise.DRAWS)),)
 # Complex numbers: likewise.
 COMPLEX: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, g.one_of(elementwise.COMPLEX)),)
+# Special functions: likewise.
+SPECIAL: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, g.one_of(elementwise.SPECIAL)),)
 # Scans: in one program of seven, which mostly begin with a gradient of gradients of one.
 LOOPS: tuple[Kind, ...] = (loopdraw.loop, loopdraw.slope)
 # Linear algebra: likewise.
@@ -117,6 +119,8 @@ def draw(seed: int, small: bool = False, only: tuple[str, ...] = (), size: int =
         kinds += 2 * DRAWS
     if "complex" in only or (not only and random.Random(f"complex {seed}").random() < 1 / 6):
         kinds += 3 * COMPLEX
+    if "special" in only or (not only and random.Random(f"special {seed}").random() < 1 / 6):
+        kinds += 2 * SPECIAL
     if "loops" in only or (not only and random.Random(f"loops {seed}").random() < 1 / 7):
         kinds += 3 * LOOPS
         if g.chance(0.85):

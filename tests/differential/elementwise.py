@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import scipy.special
+
+from numgraph.loops.scalar import is_missing
+from numgraph.op import OPS, Op
+from numgraph.scalars import DEVICE
 from tests.differential import drawer as d
 from tests.differential.drawer import Drawer, Test
 from tests.differential.values import DTYPES
@@ -162,6 +167,24 @@ TABLE = (
     row("where", "move", "bii", "ng.where({0}, {1}, {2})"),
 )  # fmt: skip
 
+
+def _of_scipy() -> tuple[Op, ...]:
+    """The ops of one or two floats that SciPy has under the same name and every target has: new ones come by
+    themselves. Those that the table above has are left out."""
+    drawn = {form.partition("(")[0] for r in TABLE for form in r.forms}
+    found = (op for op in OPS.values() if op.scalar and len(op.args) <= 2 and not op.keeps)
+    # devices have these for positive numbers only
+    found = (op for op in found if op.name not in ("beta", "betaln"))
+    found = (op for op in found if hasattr(scipy.special, op.name) and f"ng.{op.name}" not in drawn)
+    return tuple(op for op in found if not is_missing(op, DEVICE))
+
+
+SCIPY = _of_scipy()
+ONE, TWO = (
+    "\n".join(f"ng.{op.name}({form})" for op in SCIPY if len(op.args) == n) for n, form in ((1, "{0}"), (2, "{0}, {1}"))
+)
+# In some programs: they take Numba a while.
+SPECIAL = (row("special", "stable", "g", ONE), row("special", "stable", "gg", TWO))
 
 # Of a theme of its own: a program with them takes Numba seconds. Those in RAISING are not for devices.
 USERS = (

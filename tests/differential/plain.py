@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from tests.differential import images, matrices
+from tests.differential import elementwise, images, matrices
 
 Array = np.ndarray[Any, Any]
 _SOFTPLUS = re.compile(r"^ng\.log1p\(ng\.exp\((.+)\)\)$")
@@ -239,7 +239,7 @@ _OTHERS = {
     "sub": "subtract", "mul": "multiply", "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
     "eq": "equal", "neq": "not_equal", "neg": "negative", "sgn": "sign", "abs": "absolute", "true_div": "true_divide",
 }  # fmt: skip
-_ERF = {"erf": special.erf, "erfc": special.erfc}
+_SCIPY = {"erf", "erfc", *(op.name for op in elementwise.SCIPY)}
 
 
 def __getattr__(name: str) -> Any:
@@ -247,4 +247,4 @@ def __getattr__(name: str) -> Any:
     for twins in (matrices.Twins, images.Twins):
         if hasattr(twins, name):
             return getattr(twins, name)
-    return _ERF[name] if name in _ERF else getattr(np, _OTHERS.get(name, name))
+    return getattr(special, name) if name in _SCIPY else getattr(np, _OTHERS.get(name, name))

@@ -60,7 +60,7 @@ def test_gradient(op: Op) -> None:
     values: list[Any] = []
     outputs: list[Variable] = []
     for variables, output, arrays, _ in samples(op, "float64")[:2]:
-        floats = [v for v in variables if v.type.dtype == "float64"]
+        floats = [v for k, v in enumerate(variables) if v.type.dtype == "float64" and k not in op.undefined]
         if not floats or output.type.dtype not in FLOATS:
             continue
         weights = np.cos(np.arange(output.type.ndim + 1.0)).sum()

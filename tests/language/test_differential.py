@@ -14,7 +14,7 @@ import pytest
 
 import numgraph as ng
 from numgraph.reference import evaluate
-from tests.differential import plain, unmade, users, workers
+from tests.differential import elementwise, plain, unmade, users, workers
 from tests.differential.bugs import BUGS, put_back
 from tests.differential.draw import THEMES, draw
 from tests.differential.drawer import computed
@@ -47,6 +47,15 @@ def test_programs_on_the_simulated_device(seed: int) -> None:
 def test_programs_with_random_numbers(target: str) -> None:
     program = draw(1, small=True, only=("draws", "shapes", "rows"), size=10)
     assert "draws" in program.kinds
+    judge(program, target)
+
+
+@pytest.mark.parametrize("target", ["cpu", "cuda-sim"])
+def test_programs_with_special_functions(target: str) -> None:
+    """New elementwise ops that SciPy has come into programs by themselves."""
+    assert {"betaln", "kv", "ndtri"} - {op.name for op in elementwise.SCIPY} == {"betaln"}
+    program = draw(1, small=True, only=("special", "arithmetic"), size=8)
+    assert "special" in program.kinds
     judge(program, target)
 
 

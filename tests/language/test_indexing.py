@@ -277,7 +277,7 @@ def test_lengths_that_do_not_fit_when_it_runs() -> None:
         (True, DtypeError),
         (ng.scalar("b", "bool"), DtypeError),
         (ng.vector("f"), DtypeError),
-        (slice(None, None, ng.lscalar("step")), DtypeError),
+        (slice(None, None, ng.dscalar("step")), DtypeError),
         (slice(1.5, None), DtypeError),
         (slice(None, None, 0), ShapeError),
         ((..., ...), IndexOutOfRange),

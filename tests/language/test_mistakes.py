@@ -97,8 +97,8 @@ def test_functions_of_numpy() -> None:
         assert text(TypeError, lambda name=name: getattr(np, name)(*[[v, v]] if name == "concatenate" else [v, v])) == (
             f"np.{name} computes with values, and {said} has none before a function runs\n  fix: use ng.{name}"
         )
-    assert text(TypeError, lambda: np.median(v)).endswith("fix: numgraph has no function of that name")
-    assert text(TypeError, lambda: np.spacing(v)).endswith("fix: numgraph has no function of that name")
+    assert text(TypeError, lambda: np.polyfit(v, v, 1)).endswith("fix: numgraph has no function of that name")
+    assert text(TypeError, lambda: np.isnat(v)).endswith("fix: numgraph has no function of that name")
     assert text(TypeError, lambda: np.add.reduce(v)).startswith(f"np.add.reduce computes with values, and {said}")
     assert text(TypeError, lambda: np.asarray(v)).startswith(f"{said} has no value before a function computes it")
     assert text(TypeError, lambda: np.array([v, v])).endswith("or compute it with .eval(...)")

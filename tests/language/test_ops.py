@@ -293,8 +293,7 @@ def test_reduction_dtypes() -> None:
     x = vector("x", "int8")
     assert f.mean(x, dtype="float32").dtype == "float32"
     assert f.sum(x, dtype="float64").dtype == "float64"
-    with pytest.raises(DtypeError, match="int32"):
-        f.mean(x, dtype="int32")
+    assert value(f.mean(x, dtype="int32"), x=[1, 2, 2, 2]).dtype == "int32"
 
 
 def test_float32_sums_accumulate_in_float64() -> None:
@@ -312,8 +311,6 @@ def test_wrong_axes() -> None:
         f.sum(x, axis=(0, -2))
     with pytest.raises(TypeError, match="axis must be"):
         f.sum(x, axis="rows")
-    with pytest.raises(ShapeError, match="one axis"):
-        f.argmax(x, axis=(0, 1))
 
 
 @pytest.mark.parametrize("ord", [None, 2, 1, 3, np.inf, -np.inf, 0])

@@ -11,6 +11,7 @@ from numgraph.loops.grid.kernel import THREAD, THREADS
 from numgraph.loops.grid.nests import Work
 from numgraph.loops.program import Call, Do, Expression, If, Load, Logic, Name, Statement
 from numgraph.loops.scalar import number
+from numgraph.loops.values import refusal
 from numgraph.schedule.buffers import memory_of
 from numgraph.schedule.gridproduct import choose_product, cublas_sizes
 from numgraph.schedule.tasks import Task
@@ -121,11 +122,7 @@ def kernel(work: Work) -> None:
         )
     name: str = node.op.kernel.on_thread or node.op.kernel.function
     if (node.op.kernel.routines or node.op.kernel.own) and not node.op.kernel.on_thread:
-        lines = ", ".join(map(str, values.graph.lines.get(node, ())))
-        raise OptionError(
-            f"{node.op.title} runs on the processor only: devices have no kernel of it\n"
-            f'  called at {lines}\n  fix: target="cpu"; its result can be an argument of a function on the device'
-        )
+        raise OptionError(refusal(node.op, values.graph.lines.get(node, ())))
     if name in LIBRARY:
         by_library(work, name, task, task.sizes)
         return
