@@ -110,10 +110,10 @@ from numgraph.ops import (
     nnet as _nnet,
 )
 from numgraph.ops import (
-    normalize as _normalize,
+    normal as _normal,
 )
 from numgraph.ops import (
-    normal as _normal,
+    normalize as _normalize,
 )
 from numgraph.ops import (
     padding as _padding,
@@ -186,8 +186,8 @@ from numgraph.ops.leastsquares import *
 from numgraph.ops.linalg import *
 from numgraph.ops.nans import *
 from numgraph.ops.nnet import *
-from numgraph.ops.normalize import *
 from numgraph.ops.normal import *
+from numgraph.ops.normalize import *
 from numgraph.ops.padding import *
 from numgraph.ops.pool import *
 from numgraph.ops.powers import *

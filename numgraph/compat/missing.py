@@ -22,9 +22,7 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("numeric_grad", "use numgraph.testing.verify_grad"),
         ("undefined_grad grad_undefined grad_not_implemented grad_clip_", "gradients belong to numgraph's ops"),
     ),
-    "theano.tensor": (
-        ("numeric_grad", "use numgraph.testing.verify_grad"),
-    ),
+    "theano.tensor": (("numeric_grad", "use numgraph.testing.verify_grad"),),
     "theano.tensor.nnet": (
         ("separable_conv2d", _IMAGES),
         ("h_softmax", "write it with softmax"),

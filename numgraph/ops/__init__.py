@@ -29,8 +29,8 @@ from numgraph.ops import (
     loop,
     nans,
     nnet,
-    normalize,
     normal,
+    normalize,
     padding,
     pool,
     powers,
@@ -53,10 +53,10 @@ from numgraph.ops import (
 )
 
 MODULES = (
-    bounds, elementwise, complexes, compare, special, normal, gammas, bessel, ufuncs, reduce, statistics, nnet, normalize,
-    create, shape, indexmaps, join, select, index, linalg, loop, sort, padding, search, solve, spectral, eigen,
-    leastsquares, powers, windows, nans, sets, layout, calculus, fourier, einsum, convolution, pool, grids, activations,
-    user, usercall, random, custom, sparse,
+    bounds, elementwise, complexes, compare, special, normal, gammas, bessel, ufuncs, reduce, statistics, nnet,
+    normalize, create, shape, indexmaps, join, select, index, linalg, loop, sort, padding, search, solve, spectral,
+    eigen, leastsquares, powers, windows, nans, sets, layout, calculus, fourier, einsum, convolution, pool, grids,
+    activations, user, usercall, random, custom, sparse,
 )  # fmt: skip
 
 for _module in MODULES:

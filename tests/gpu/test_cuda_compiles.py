@@ -42,7 +42,7 @@ def is_plain(op: Op) -> bool:
 
 def together(ops: Sequence[Op]) -> Iterator[tuple[str, tuple[Op, ...]]]:
     """Elementwise ops of one dtype, some at a time."""
-    plain = sorted((op for op in ops if is_plain(op) and op.name not in REFUSED), key=only_dtype)
+    plain = sorted((op for op in ops if is_plain(op) and op.name not in NOWHERE), key=only_dtype)
     for dtype, some in groupby(plain, key=only_dtype):
         while each := tuple(islice(some, TOGETHER)):
             yield dtype, each
