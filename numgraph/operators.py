@@ -88,8 +88,7 @@ class Operators:
     __array_priority__ = 1000
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        """`array * x` and `np.exp(x)` are `ng.mul(array, x)` and `ng.exp(x)`; TypeError where there is no such
-        function."""
+        """`array * x` and `np.exp(x)` are `ng.mul(array, x)` and `ng.exp(x)`; TypeError where there is none."""
         if method == "__call__" and not options:
             if ufunc in (np.equal, np.not_equal):  # `==` is identity, also with an array on its left
                 return ufunc is np.not_equal
@@ -152,7 +151,6 @@ class Operators:
         return _call("pow", other, self)
 
     def __matmul__(self, other: Any) -> Any:
-        # a sparse matrix knows itself what to do
         return NotImplemented if getattr(other, "__array_ufunc__", True) is None else _call("matmul", self, other)
 
     def __rmatmul__(self, other: Any) -> Any:
