@@ -2,7 +2,7 @@
 
 What NumPy has in np.linalg, and solve_triangular and expm of scipy.linalg. All work on stacks of matrices: the last two
 axes are a matrix, those before them count matrices. The same functions stand in numgraph itself, but for `inv`, which
-is there 1 / x, element by element, and `trace`, which is there of the first two axes; `ng.diagonal` is of one matrix.
+is there 1 / x, element by element, and `trace` and `diagonal`, which are there of the first two axes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 from numgraph.errors import MatrixError
 from numgraph.graph import Variable
+from numgraph.ops.calculus import cross
 from numgraph.ops.eigen import eig, eigvals
 from numgraph.ops.leastsquares import lstsq, pinv
 from numgraph.ops.linalg import matmul, matrix_dot, outer, tensordot
@@ -22,12 +23,12 @@ from numgraph.ops.solve import cholesky, det, slogdet, solve, solve_triangular
 from numgraph.ops.solve import matrix_inverse as inv
 from numgraph.ops.spectral import eigh, eigvalsh, qr, svd, svdvals
 from numgraph.ops.statistics import norm
+from numgraph.ops.ufuncs import vecdot
 
 __all__ = [
-    "LinAlgError", "cholesky", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh",
-    "expm", "inv", "lstsq", "matmul", "matrix_power",
-    "multi_dot", "norm", "outer", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals", "tensordot",
-    "trace",
+    "LinAlgError", "cholesky", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "expm", "inv", "lstsq",
+    "matmul", "matrix_power", "multi_dot", "norm", "outer", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd",
+    "svdvals", "tensordot", "trace", "vecdot",
 ]  # fmt: skip
 
 LinAlgError = MatrixError
