@@ -248,7 +248,7 @@ def _everywhere(builder, number, kind):
     return _shuffled(builder, vector, ir.Constant(kind, ir.Undefined), [0] * kind.count)
 
 
-def _move(builder, x, k, a, at):
+def _moved_parts(builder, x, k, a, at):
     source, target = _Block(builder, x, k), _Block(builder, a, k)
     value = builder.load(source.places(k)[0], align=source.align)
     builder.store(value, target.places(at)[0], align=target.align)
@@ -307,7 +307,9 @@ give_rows = wrapped("give_rows", Primitive(_give_rows, (*_ROWS, "float64"), "voi
 # of parts alone, from x[k] on to a[at] on
 _PARTS = ("pointer", "int64", "int64", "pointer", "int64")
 take_square = wrapped("take_square", Primitive(_take_square, _PARTS, "void", "As `take_rows`, (x, k, step, a, at)."))
-move = wrapped("move", Primitive(_move, ("pointer", "int64", "pointer", "int64"), "void", "As `take`, (x, k, a, at)."))
+move = wrapped(
+    "move", Primitive(_moved_parts, ("pointer", "int64", "pointer", "int64"), "void", "As `take`, (x, k, a, at).")
+)
 _PAIR = ("pointer", "int64", "int64", "int64", "pointer", "int64", "int64", "pointer", "int64", "int64")
 # (block, size, here, far, other block, its size, to, roots, count, k), for numbers as far from both ends
 split = wrapped("split", Primitive(_split, _PAIR, "void", "A number of a real line's transform, doubled, of two."))

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numba.extending import register_jitable
 
-_ZERO, _HALF, _ONE, _TWO, _FOUR, _EIGHTH = (np.float32(v) for v in (0, 0.5, 1, 2, 4, 0.125))
+_ZERO, _HALF, _UNIT, _TWO, _FOUR, _EIGHTH = (np.float32(v) for v in (0, 0.5, 1, 2, 4, 0.125))
 _INF, _NAN = np.float32(np.inf), np.float32(np.nan)
 # exp(x) is finite below it in float32, and 1 - tanh(x) is less than half of an ulp of float64 beyond `_FLAT`
 # Squares between these have all their digits.
@@ -34,7 +34,7 @@ def _length(x, y):
     if most == _ZERO:
         return most
     ratio = least / most
-    return most * math.sqrt(_ONE + ratio * ratio)
+    return most * math.sqrt(_UNIT + ratio * ratio)
 
 
 @register_jitable
@@ -91,7 +91,7 @@ def unit_complex(z):
 @register_jitable
 def _share(x, length):
     """x / length; 1 or -1 for two infinities."""
-    return math.copysign(_ONE, x) if abs(x) == _INF else x / length
+    return math.copysign(_UNIT, x) if abs(x) == _INF else x / length
 
 
 @register_jitable
@@ -102,15 +102,15 @@ def quotient_complex(a, b):
         if x == _ZERO and y == _ZERO:
             return complex(a.real / x, a.imag / y)
         ratio = b.imag / b.real
-        scale = _ONE / (b.real + b.imag * ratio)
+        scale = _UNIT / (b.real + b.imag * ratio)
         return complex((a.real + a.imag * ratio) * scale, (a.imag - a.real * ratio) * scale)
     ratio = b.real / b.imag
-    scale = _ONE / (b.imag + b.real * ratio)
+    scale = _UNIT / (b.imag + b.real * ratio)
     return complex((a.real * ratio + a.imag) * scale, (a.imag * ratio - a.real) * scale)
 
 
 @register_jitable
-def _times(a, b):
+def _times_zero(a, b):
     """a * b, and 0 where a is 0 and b infinite."""
     return a if a == _ZERO else a * b
 
@@ -128,7 +128,7 @@ def exp_complex(z):
         half = math.exp(x * _HALF)
         return complex(half * math.cos(y) * half, half * math.sin(y) * half)
     size = math.exp(x)
-    return complex(_times(size, math.cos(y)), _times(size, math.sin(y)))
+    return complex(_times_zero(size, math.cos(y)), _times_zero(size, math.sin(y)))
 
 
 @register_jitable
@@ -140,7 +140,7 @@ def log_complex(z):
     length = _length(x, y)
     if length > _HALF and length < _TWO:
         # next to 1 the logarithm of the rounded length has few digits
-        size = _HALF * math.log1p((high - _ONE) * (high + _ONE) + low * low)
+        size = _HALF * math.log1p((high - _UNIT) * (high + _UNIT) + low * low)
     elif length == _INF and high < _INF:
         size = math.log(_length(x * _HALF, y * _HALF)) - math.log(_HALF + _ZERO * low)
     else:
@@ -174,7 +174,7 @@ def sinh_complex(z):
     x, y = z.real, z.imag
     if y == _ZERO:
         return complex(math.sinh(x), y)
-    return complex(_times(math.sinh(x), math.cos(y)), _times(math.sin(y), math.cosh(x)))
+    return complex(_times_zero(math.sinh(x), math.cos(y)), _times_zero(math.sin(y), math.cosh(x)))
 
 
 @register_jitable
@@ -182,8 +182,8 @@ def cosh_complex(z):
     """The hyperbolic cosine."""
     x, y = z.real, z.imag
     if y == _ZERO:
-        return complex(math.cosh(x), math.copysign(_ONE, x) * y)
-    return complex(math.cosh(x) * math.cos(y), _times(math.sinh(x), math.sin(y)))
+        return complex(math.cosh(x), math.copysign(_UNIT, x) * y)
+    return complex(math.cosh(x) * math.cos(y), _times_zero(math.sinh(x), math.sin(y)))
 
 
 @register_jitable
@@ -195,13 +195,13 @@ def tanh_complex(z):
     if abs(x) > _FLAT:
         small = math.exp(-abs(x))
         turned = math.sin(y) * math.cos(y) if abs(y) < _INF or abs(x) < _INF else math.copysign(_ZERO, y)
-        return complex(math.copysign(_ONE, x), _FOUR * turned * small * small)
+        return complex(math.copysign(_UNIT, x), _FOUR * turned * small * small)
     t, s = math.tan(y), math.sinh(x)
-    grown = _ONE + t * t
-    rho = math.sqrt(_ONE + s * s)
+    grown = _UNIT + t * t
+    rho = math.sqrt(_UNIT + s * s)
     if abs(t) == _INF:
-        return complex(rho / s, _ONE / t)
-    below = _ONE + grown * s * s
+        return complex(rho / s, _UNIT / t)
+    below = _UNIT + grown * s * s
     return complex(grown * rho * s / below, t / below)
 
 
@@ -242,11 +242,11 @@ def power_complex(a, b):
     """a to the power b; whole powers below 100 by products, as NumPy."""
     x, y = b.real, b.imag
     if x == _ZERO and y == _ZERO:
-        return complex(_ONE, _ZERO)
+        return complex(_UNIT, _ZERO)
     if a.real == _ZERO and a.imag == _ZERO:
         return complex(_ZERO, _ZERO) if x > _ZERO else complex(_NAN, _NAN)
     if y == _ZERO and abs(x) < 100 and math.floor(x) == x:
         n = np.int64(abs(x))
         power = _whole_power(a, n)
-        return power if x > _ZERO else quotient_complex(complex(_ONE, _ZERO), power)
+        return power if x > _ZERO else quotient_complex(complex(_UNIT, _ZERO), power)
     return exp_complex(b * log_complex(a))

@@ -24,7 +24,7 @@ from numgraph.kernels.foreign import at, place
 from numgraph.kernels.support import f64
 
 # Numbers in a line from which on it is a matrix.
-_LONG = 4096
+_LONG_LINE = 4096
 _TURN = 6.283185307179586
 
 
@@ -350,7 +350,7 @@ def _convolved(like, block, other, n, m, width, table, work):
 @register_jitable
 def width_of(like, n, lines):
     """How many lines are transformed at once: the lanes; one if it is long, or there is but one of some length."""
-    return 1 if n > _LONG or (lines == 1 and n >= 64) else lanes_of(like)
+    return 1 if n > _LONG_LINE or (lines == 1 and n >= 64) else lanes_of(like)
 
 
 @register_jitable

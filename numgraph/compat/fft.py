@@ -22,7 +22,7 @@ def rfft(inp: Any, norm: Any = None) -> Variable:
     """The Fourier transform of each of m real inputs of any number of axes, [m, ..., n]: [m, ..., n // 2 + 1, 2]."""
     v = as_variable(inp)
     found = f.rfftn(v, None, range(1, v.ndim), _named(_FORWARD, norm))
-    return f.stack([f.real(found), f.imag(found)], -1)
+    return f.stack([f.real(found), f.imag(found)], axis=-1)
 
 
 def irfft(inp: Any, norm: Any = None, is_odd: bool = False) -> Variable:

@@ -104,7 +104,7 @@ def test_every_kind_is_drawn(programs: list[Program]) -> None:
     # those of which only some programs have any
     seldom = {
         "users", "draws", "matrices", "einsum", "gradient of matrices", "loop", "gradient of loop", "curvature of loop",
-        "windows", "pool", "convolution", "gradient of images",
+        "windows", "pool", "convolution", "gradient of images", "complex",
     }  # fmt: skip
     assert {kind.strip() for kind in KINDS.split(",")} == set(drawn) - seldom
 
