@@ -1,5 +1,6 @@
 # make demo    train the tutorial's logistic regression on 10,000 handwritten digits
 # make test    lint, types and tests
+# make test-long  these and the tests that take long
 # make matrix  the tests for each level of processor that this one has, and with the oldest and newest supported tools
 # make fuzz    random programs on the processor, for MINUTES=120; FUZZ=--target=cuda-sim on the simulated device
 # make fuzz-device  other random programs on the simulated device, PROGRAMS or as many as fit into DEVICE_MINUTES
@@ -22,7 +23,7 @@ EDITABLE := --config-settings editable_mode=lenient
 # The tests start a hundred processes, in which Python would compile numgraph's modules each time: 0.3 seconds
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint types matrix fuzz fuzz-device bench bench-peers readme format clean
+.PHONY: demo test test-long lint types matrix fuzz fuzz-device bench bench-peers readme format clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/run
@@ -30,6 +31,9 @@ demo: $(VENV)/run
 
 test: lint types
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+
+test-long: lint types
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --long
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

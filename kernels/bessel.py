@@ -12,9 +12,9 @@ import math
 from numba.extending import register_jitable
 
 # from here on the series in 1 / x is exact
-FAR, TWO_PI = 30.0, 6.283185307179586
+BESSEL_FAR, TWO_PI = 30.0, 6.283185307179586
 # the step for small x and v, and in parts of the width of the peak; points at most
-STEP, PART, MOST = 0.2, 0.5, 20000
+STEP, PART, BESSEL_TERMS = 0.2, 0.5, 20000
 SMALLEST = 2.0**-54
 
 
@@ -22,16 +22,16 @@ SMALLEST = 2.0**-54
 def _scaled(x, order):
     """exp(-x) times the function of the first kind and order 0 or 1, for x >= 0."""
     term, total, k, wanted = 1.0, 1.0, 1, True
-    if x < FAR:
+    if x < BESSEL_FAR:
         square = 0.25 * x * x
-        while wanted and k < MOST:
+        while wanted and k < BESSEL_TERMS:
             n = float(k)
             term = term * square / (n * (n + order))
             total = total + term
             wanted = term > SMALLEST * total
             k = k + 1
         return math.exp(-x) * total * (0.5 * x if order > 0.0 else 1.0)
-    while wanted and k < MOST:
+    while wanted and k < BESSEL_TERMS:
         n = float(k)
         odd = 2.0 * n - 1.0
         term = term * (odd * odd - 4.0 * order) / (8.0 * n * x)
@@ -78,7 +78,7 @@ def kve_f64(v, x):
     size = max(x, v, 1.0)
     h = min(STEP, PART / math.sqrt(size))
     total, before, k, wanted = 0.5, 0.0, 1, True
-    while wanted and k < MOST:
+    while wanted and k < BESSEL_TERMS:
         t = float(k) * h
         half = math.sinh(0.5 * t)
         fall = 2.0 * x * half * half

@@ -3,7 +3,7 @@
 Plain functions for every target. P and Q are summed by the series below the middle and by the continued fraction above
 it, the incomplete beta function by its continued fraction; what comes in front of either is worked out with Stirling's
 error, so that nothing cancels for large parameters. A slope is the derivative of that series or fraction, term by term,
-along with it. The number of terms grows with the square root of the parameters: `MOST` are enough up to 1e8.
+along with it. The number of terms grows with the square root of the parameters: `MOST_TERMS` are enough up to 1e8.
 
 Sources: Gautschi, A computational procedure for incomplete gamma functions, ACM TOMS 5, 1979; Thompson and Barnett,
 Coulomb and Bessel functions of complex arguments and order, J. Comput. Phys. 64, 1986 (the modified method of Lentz);
@@ -16,7 +16,7 @@ from numba.extending import register_jitable
 from numpy import float64, int64
 
 # More terms are never summed. A fraction has converged where the next factor is 1 to within `NEAR`.
-MOST, NEAR, TINY = 200000, 2.0**-52, 1e-300
+MOST_TERMS, NEAR, TINIEST = 200000, 2.0**-52, 1e-300
 # From here on Stirling's series is used; its terms and those of digamma's: B(2k) / (2k (2k - 1)) and B(2k) / 2k.
 LARGE = 10.0
 ROOT_2_PI, LOG_ROOT_2_PI = 2.5066282746310005024, 0.91893853320467274178
@@ -103,20 +103,20 @@ def _beta_fraction(a, b, x, da, db):
     """The continued fraction of the incomplete beta function, and the slope of its logarithm along (da, db)."""
     whole = a + b
     raw = 1.0 - whole * x / (a + 1.0)
-    raw = TINY if raw == 0.0 else raw
+    raw = TINIEST if raw == 0.0 else raw
     slope = -x * ((da + db) * (a + 1.0) - whole * da) / ((a + 1.0) * (a + 1.0))
     c, dc, d = 1.0, 0.0, 1.0 / raw
     dd = -slope * d * d
     h, total = d, dd / d
     m, wanted = 1, True
-    while wanted and m < MOST:
+    while wanted and m < MOST_TERMS:
         k = float(m)
         two = a + 2.0 * k
         part = k * (b - k) * x / ((two - 1.0) * two)
         slope = k * x * db / ((two - 1.0) * two) - part * (da / (two - 1.0) + da / two)
         raw, rawer = 1.0 + part * d, slope * d + part * dd
         c, dc = 1.0 + part / c, (slope - part * dc / c) / c
-        raw, c = TINY if raw == 0.0 else raw, TINY if c == 0.0 else c
+        raw, c = TINIEST if raw == 0.0 else raw, TINIEST if c == 0.0 else c
         d = 1.0 / raw
         dd = -rawer * d * d
         h, total = h * d * c, total + dd / d + dc / c
@@ -125,7 +125,7 @@ def _beta_fraction(a, b, x, da, db):
         slope = slope - part * (da / two + da / (two + 1.0))
         raw, rawer = 1.0 + part * d, slope * d + part * dd
         c, dc = 1.0 + part / c, (slope - part * dc / c) / c
-        raw, c = TINY if raw == 0.0 else raw, TINY if c == 0.0 else c
+        raw, c = TINIEST if raw == 0.0 else raw, TINIEST if c == 0.0 else c
         d = 1.0 / raw
         dd = -rawer * d * d
         step, last = d * c, dd / d + dc / c
@@ -195,7 +195,7 @@ def _gamma_series(a, x):
     """1 + x / (a + 1) + x**2 / ((a + 1) (a + 2)) + ..., and its slope by a."""
     term, dterm, total, slope, over = 1.0, 0.0, 1.0, 0.0, 0.0
     k, wanted = 1, True
-    while wanted and k < MOST:
+    while wanted and k < MOST_TERMS:
         below = a + float(k)
         over = over + 1.0 / below
         term = term * x / below
@@ -210,17 +210,17 @@ def _gamma_series(a, x):
 def _gamma_fraction(a, x):
     """The continued fraction of the upper incomplete gamma function, and the slope of its logarithm by a."""
     b = x + 1.0 - a
-    c, dc, d = 1.0 / TINY, 0.0, 1.0 / b
+    c, dc, d = 1.0 / TINIEST, 0.0, 1.0 / b
     dd = d * d
     h, total = d, d
     k, wanted = 1, True
-    while wanted and k < MOST:
+    while wanted and k < MOST_TERMS:
         i = float(k)
         part = -i * (i - a)
         b = b + 2.0
         raw, rawer = part * d + b, i * d + part * dd - 1.0
         c, dc = b + part / c, i / c - part * dc / (c * c) - 1.0
-        raw, c = TINY if raw == 0.0 else raw, TINY if c == 0.0 else c
+        raw, c = TINIEST if raw == 0.0 else raw, TINIEST if c == 0.0 else c
         d = 1.0 / raw
         dd = -rawer * d * d
         step, last = d * c, dd / d + dc / c

@@ -9,7 +9,7 @@ import math
 
 from numba.extending import register_jitable
 
-LN2 = math.log(2.0)
+LOG_2 = math.log(2.0)
 
 
 def cumsum(out, x, outer, length, inner):
@@ -161,4 +161,4 @@ def logcumsumexp(out, x, outer, length, inner):
             for i in range(inner):
                 a, b = out[row - inner + i], x[row + i]
                 # the difference of infinities of one sign would be NaN
-                out[row + i] = a + LN2 if a == b else max(a, b) + math.log1p(math.exp(-abs(a - b)))
+                out[row + i] = a + LOG_2 if a == b else max(a, b) + math.log1p(math.exp(-abs(a - b)))

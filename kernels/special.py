@@ -17,7 +17,7 @@ def _call(builder, name, *values):
     return builder.call(external(builder, PREFIX + name, kind), [*values, integer(0)])
 
 
-def _called(name, count):
+def _at_address(name, count):
     """The intrinsic of a function of `count` numbers."""
     # Numba asks how many arguments there are
     builds = (
@@ -29,24 +29,24 @@ def _called(name, count):
     return wrapped(name, (builds[count - 1], ("float64",) * count, "float64", f"SciPy's {name}."))
 
 
-gammainc_f64 = _called("gammainc", 2)
-gammaincc_f64 = _called("gammaincc", 2)
-tgamma_f64 = _called("gamma", 1)
-beta_f64 = _called("beta", 2)
-betaln_f64 = _called("betaln", 2)
-betainc_f64 = _called("betainc", 3)
-i0_f64 = _called("i0", 1)
-i1_f64 = _called("i1", 1)
-i0e_f64 = _called("i0e", 1)
-i1e_f64 = _called("i1e", 1)
-iv_f64 = _called("iv", 2)
-ive_f64 = _called("ive", 2)
-j0_f64 = _called("j0", 1)
-j1_f64 = _called("j1", 1)
-jv_f64 = _called("jv", 2)
-k0_f64 = _called("k0", 1)
-k1_f64 = _called("k1", 1)
-kv_f64 = _called("kv", 2)
-kve_f64 = _called("kve", 2)
-owens_t_f64 = _called("owens_t", 2)
-hyp2f1_f64 = _called("hyp2f1", 4)
+scipy_gammainc_f64 = _at_address("gammainc", 2)
+scipy_gammaincc_f64 = _at_address("gammaincc", 2)
+scipy_tgamma_f64 = _at_address("gamma", 1)
+scipy_beta_f64 = _at_address("beta", 2)
+scipy_betaln_f64 = _at_address("betaln", 2)
+scipy_betainc_f64 = _at_address("betainc", 3)
+scipy_i0_f64 = _at_address("i0", 1)
+scipy_i1_f64 = _at_address("i1", 1)
+scipy_i0e_f64 = _at_address("i0e", 1)
+scipy_i1e_f64 = _at_address("i1e", 1)
+scipy_iv_f64 = _at_address("iv", 2)
+scipy_ive_f64 = _at_address("ive", 2)
+scipy_j0_f64 = _at_address("j0", 1)
+scipy_j1_f64 = _at_address("j1", 1)
+scipy_jv_f64 = _at_address("jv", 2)
+scipy_k0_f64 = _at_address("k0", 1)
+scipy_k1_f64 = _at_address("k1", 1)
+scipy_kv_f64 = _at_address("kv", 2)
+scipy_kve_f64 = _at_address("kve", 2)
+scipy_owens_t_f64 = _at_address("owens_t", 2)
+scipy_hyp2f1_f64 = _at_address("hyp2f1", 4)

@@ -186,14 +186,15 @@ def gcd_uint(a, b):
 
 
 @register_jitable
+def _size(x):
+    """|x| of an int64, as a uint64."""
+    return np.uint64(x) if x >= 0 else ~np.uint64(x) + _ONE
+
+
+@register_jitable
 def gcd_int(a, b):
     """The greatest common divisor of signed integers; the lowest number stands for its own size, as in NumPy."""
-    x, y = np.int64(a), np.int64(b)
-    # of numbers below 0, which reach further
-    x, y = -x if x > 0 else x, -y if y > 0 else y
-    while y:
-        x, y = y, np.int64(-((-x) % (-y)))
-    return -x
+    return np.int64(gcd_uint(_size(np.int64(a)), _size(np.int64(b))))
 
 
 # What does not fit is undefined in LLVM. Here it is what x86-64's instructions give, and so NumPy on it: the lowest

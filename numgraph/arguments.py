@@ -49,6 +49,8 @@ def convert(
     array = as_array(value, label(target), target)
     if array.dtype == wanted:
         return array
+    if array.dtype.kind == "c" and wanted.kind != "c":
+        raise _refused(target, dtype, f"got complex numbers ({_kind_of(value)})", "pass their real part, value.real")
     if downcast or is_lossless(array.dtype.name, dtype):
         with np.errstate(all="ignore"):
             return array.astype(wanted)

@@ -236,6 +236,6 @@ _OF_COMPLEX = {
 # these all that a processor and a device call.
 VECTOR, COMMON = _in_files("vector"), _in_files("common", (*FLOATS, "int64"))
 # what SciPy has
-_SCIPY = {(row.name, "float64"): f"special.{row.name}_f64" for row in SCALAR_FUNCTIONS.values() if row.scipy}
+_SCIPY = {(row.name, "float64"): f"special.scipy_{row.name}_f64" for row in SCALAR_FUNCTIONS.values() if row.scipy}
 PROCESSOR = {**VECTOR, **COMMON, **_SCIPY, **_OF_COMPLEX}
 DEVICE = {**_in_files("grid"), **COMMON, **_OF_COMPLEX}

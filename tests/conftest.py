@@ -53,6 +53,33 @@ GROUPS = {
 }
 
 
+# Tests that take long and look at more of what shorter ones look at: `make test-long` and `make matrix` run them, too.
+# A file, a test, or some of its parameters, by the start of what comes behind tests/.
+LONG = (
+    "draws/test_distributions.py",
+    "gpu/test_cuda_code.py::test_code[layers]",
+    "gpu/test_cuda_code.py::test_code[wide_softmax]",
+    "language/test_matrices.py::test_float32",
+    "runtime/test_cache.py::test_only_a_process_in_which_numba_compiles_loads_it",
+    "runtime/test_lower.py::test_every_op_has_numbas_bits[float64]",
+    "runtime/test_numba.py",
+    "runtime/test_recall.py::test_random_programs",
+    "runtime/test_user_processes.py::test_old_code",
+    "scan/test_scan_checkpoints.py::test_against_differences",
+    "scan/test_scan_checkpoints.py::test_second",
+    "scan/test_scan_checkpoints.py::test_scans_within_scans",
+    "scan/test_scan_checkpoints.py::test_any_number",
+    "scan/test_scan_checkpoints.py::test_memory_of_second",
+    "scan/test_scan_programs.py::test_standard_passes",
+    "tools/test_docs.py::test_blocks_print_what_they_show[reference",
+    "tools/test_programs.py::test_program_learns[DBN]",
+    "tools/test_programs.py::test_program_learns[SdA]",
+    "tools/test_programs.py::test_program_learns[rnnrbm]",
+    "tools/test_programs.py::test_program_learns[rnnslu]",
+    "tools/test_terminal.py::test_terminals_without_most_letters",
+)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """A scheduler that keeps to `GROUPS`, for `--dist loadgroup`."""
@@ -71,9 +98,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="write the generated source into tests/golden instead of comparing"
     )
+    parser.addoption("--long", action="store_true", help="run those that take long, too: `LONG` in tests/conftest.py")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # a test that is asked for by its name is run
+    if not config.getoption("--long") and not any("::" in a for a in config.args):
+        long = [item for item in items if item.nodeid.partition("tests/")[2].startswith(LONG)]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in set(long)]
     waiting = [item for item in items if item.get_closest_marker("gpu")]
     if not waiting:
         return

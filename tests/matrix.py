@@ -119,7 +119,7 @@ def run(row: Row, files: list[str], jobs: int) -> bool:
     except subprocess.CalledProcessError as error:
         row.result = f"FAILED: its environment cannot be made ({error})"
         return False
-    command = [python, "-m", "pytest", "-q", "-n", str(jobs), "--dist", "loadgroup", "--tb=short", *files]
+    command = [python, "-m", "pytest", "-q", "-n", str(jobs), "--dist", "loadgroup", "--tb=short", "--long", *files]
     with tempfile.TemporaryDirectory() as cache:
         environment = {**os.environ, "NUMGRAPH_CACHE_DIR": cache, **row.environment}
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)

@@ -130,5 +130,6 @@ def test_what_is_no_comparison_follows_the_promotion(target: str) -> None:
 
 
 def test_dtype_of_a_comparison() -> None:
-    for a, b in itertools.product(DTYPES, DTYPES):
+    real = [d for d in DTYPES if "complex" not in d]
+    for a, b in itertools.product(real, real):
         assert (ng.vector("x", a) < ng.vector("y", b)).dtype == "bool"

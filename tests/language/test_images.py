@@ -77,7 +77,7 @@ def test_transposed_convolution_is_the_adjoint(options: dict[str, Any]) -> None:
     assert least.shape[2] <= 7 and least.shape[3] <= 6 and convolved(least, W, **options).shape == y.shape
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", ["cpu", "cuda-sim"])
 @pytest.mark.parametrize(
     "options", [{}, {"padding": (2, 1), "stride": (2, 1)}, {"dilation": (1, 2), "flip": True}, {"groups": 2}]
 )
@@ -309,8 +309,7 @@ def test_upsampling_and_its_gradient() -> None:
 
 def test_exported_module_computes_convolutions(tmp_path: Any) -> None:
     x, w = ng.tensor4("x", dtype="float32"), ng.shared(W.astype("float32"), name="w")
-    y = ng.pool2d(ng.conv2d(x, w), 2)
-    f = ng.function([x], [y, ng.grad(ng.sum(y), w)], name="exported")
+    f = ng.function([x], [ng.pool2d(ng.conv2d(x, w), 2)], name="exported")
     f.export(tmp_path / "images.py")
     space: dict[str, Any] = {"__name__": "images", "__file__": str(tmp_path / "images.py")}
     exec(compile((tmp_path / "images.py").read_text(), str(tmp_path / "images.py"), "exec"), space)

@@ -24,7 +24,12 @@ UNARY = [
     for op in OPS.values()
     if op.scalar and op.grad and len(op.args) == 1 and op.name not in ("cast", "grad_clip", "grad_scale", "printed")
 ]
-BINARY = [op for op in OPS.values() if op.scalar and op.grad and len(op.args) == 2 and not op.keeps]
+# those of which all derivatives are known
+BINARY = [
+    op
+    for op in OPS.values()
+    if op.scalar and op.grad and len(op.args) == 2 and not (op.keeps or op.undefined or op.orders < 2)
+]
 
 
 def derivatives(cost: Any, x: Any) -> list[Any]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +13,7 @@ import scipy.special as sp
 
 import numgraph as ng
 from numgraph.testing import check_gradient
+from tests.waits import python
 
 FAR = np.concatenate([-np.logspace(3, -8, 23), [0.0], np.logspace(-8, 3, 23)])
 ABOVE = np.logspace(-8, 3, 40)
@@ -193,7 +192,7 @@ def test_code_of_the_cache_finds_scipy() -> None:
     x = ng.vector("x")
     ng.function([x], ng.iv(1.5, x))
     folder = {"NUMGRAPH_CACHE_DIR": str(ng.config.cache_dir)}
-    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, env=os.environ | folder)
+    done = python("-c", text, env=os.environ | folder)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) == pytest.approx(sp.iv(1.5, 2.0), rel=1e-14)
 

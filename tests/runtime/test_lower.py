@@ -25,11 +25,11 @@ DTYPES = ("float32", "float64", "int32", "int64", "uint8", "bool")
 
 
 def dtypes_of(number: int, op: Op) -> set[str]:
-    """The dtypes in which an op is tried here: the vectorised functions in both floats, others in one in turn."""
+    """The dtypes in which an op is tried here: one in turn, of the vectorised functions a float."""
     known = [d for d in DTYPES if d in op.dtypes]
     vectorised = {name for name, _ in VECTOR}
     if op.name in vectorised:
-        return set(FLOATS) & set(known)
+        known = [d for d in known if d in FLOATS]
     return {known[number % len(known)]} if known else set()
 
 
