@@ -24,11 +24,12 @@ UNARY = [
     for op in OPS.values()
     if op.scalar and op.grad and len(op.args) == 1 and op.name not in ("cast", "grad_clip", "grad_scale", "printed")
 ]
-# those of which all derivatives are known
+# those of which all derivatives are known, and are real
 BINARY = [
     op
     for op in OPS.values()
     if op.scalar and op.grad and len(op.args) == 2 and not (op.keeps or op.undefined or op.orders < 2)
+    if op.dtype is not None and "complex" not in op.dtype(["float64", "float64"])
 ]
 
 
