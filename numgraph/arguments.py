@@ -49,9 +49,9 @@ def convert(
     array = as_array(value, label(target), target)
     if array.dtype == wanted:
         return array
-    if array.dtype.kind == "c" and wanted.kind != "c":
-        raise _refused(target, dtype, f"got complex numbers ({_kind_of(value)})", "pass their real part, value.real")
-    if downcast or is_lossless(array.dtype.name, dtype):
+    # no downcast: half of it would be lost
+    parts = array.dtype.kind == "c" and wanted.kind != "c"
+    if (downcast and not parts) or is_lossless(array.dtype.name, dtype):
         with np.errstate(all="ignore"):
             return array.astype(wanted)
     if isinstance(value, np.ndarray):
@@ -61,6 +61,8 @@ def convert(
             f"an array of dtype {array.dtype.name} (shape {array.shape}) may not fit dtype {dtype} without loss",
             f"convert it with .astype({dtype!r}) where the loss is meant",
         )
+    if parts:
+        raise _refused(target, dtype, f"got complex numbers ({_kind_of(value)})", "pass their real parts")
     return _by_values(array, wanted, target)
 
 

@@ -174,7 +174,7 @@ def _blas() -> str:
 def _special(text: str) -> str:
     """The addresses of SciPy's special functions that the program calls."""
     imports = ",".join(found[2] for found in _IMPORT.finditer(text) if found[1] == "special")
-    called = {name.strip("( )").partition("_f64")[0] for name in imports.split(",")}
+    called = {name.strip("( )").partition("_f64")[0].removeprefix("scipy_") for name in imports.split(",")}
     scipy = sorted(SCALAR_FUNCTIONS[name].scipy for name in called)
     return f"{_body(_source('numgraph.runtime.special'))}\n\n\nmake_all_known({scipy})"
 
