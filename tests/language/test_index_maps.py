@@ -255,3 +255,14 @@ def test_an_empty_part_is_another_variant() -> None:
     for n, m in ((3, 2), (0, 2), (3, 0), (0, 0), (1, 1)):
         np.testing.assert_array_equal(f(np.ones(n), np.ones(m)), np.full(n + m, 2.0))
     assert len(f.executor.variants) == 2 if hasattr(f.executor, "variants") else True
+
+
+@pytest.mark.parametrize("target", ["reference", "cpu", "cuda-sim"])
+def test_parts_whose_lengths_are_found_late(target: str) -> None:
+    """One of them is empty, of a vector that has one element."""
+    s, x = ng.shared(np.array([3]), "s"), ng.vector("x")
+    v, k = ng.mean(s, axis=0, keepdims=True), ng.argmax(s)
+    rolled = ng.concatenate([x[ng.argmin(x) :], x[: ng.argmin(x)]])
+    found = ng.function([x], [ng.concatenate([v[k:], v[:k]]), rolled], target=target)(np.array([2.0, 1.0, 3.0]))
+    np.testing.assert_array_equal(found[0], [3])
+    np.testing.assert_array_equal(found[1], [1, 3, 2])
