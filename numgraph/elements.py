@@ -88,7 +88,8 @@ class Elements:
 
     def at(self, node: Node, index: Sequence[Any]) -> Node:
         """The scalar expression of the element at `index`."""
-        if node.kind == "number" or self._is_length(node):
+        # a load is an element already: a length that is found late is made of such
+        if node.kind in ("number", "load") or self._is_length(node):
             return node
         if self.has_buffer(node):
             return self.graph.load(node, index)

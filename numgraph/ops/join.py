@@ -19,7 +19,7 @@ from numgraph.ops.define import f, linearly
 from numgraph.ops.indexmaps import CONCATENATED, joined_shape, rolled
 from numgraph.ops.lengths import Length
 from numgraph.ops.shape import flatten, reshape, reshaped, shuffled, stretch
-from numgraph.types import DISCRETE, promote
+from numgraph.types import promote
 
 __all__ = [
     "concatenate", "diff", "flip", "hstack", "join", "repeat", "roll", "split", "stack", "tile", "vstack",
@@ -28,8 +28,6 @@ __all__ = [
 
 # Parts that are read in place. Where a loop is not cut, each element is chosen among all of them.
 MOST_JOINED = 8
-# Nodes behind a part among which a count is looked for.
-MOST_LOOKED_AT = 64
 
 
 def part(x: Variable, axis: int, start: Length | None, stop: Length | None, step: int = 1) -> Variable:
@@ -108,17 +106,6 @@ def _offsets(parts: Sequence[Variable], axis: int) -> list[Length]:
     return offsets
 
 
-def _counts(v: Variable) -> bool:
-    """Whether a length may be worked out of elements, as that of `x[argmax(y):]`: it is found late, and may be 0."""
-    waiting, seen = [v], 0
-    while waiting and seen < MOST_LOOKED_AT:
-        node, seen = waiting.pop(), seen + 1
-        if node.op is not None and (node.op.reduce or node.op.kernel) and node.type.dtype in DISCRETE:
-            return True
-        waiting += node.inputs
-    return False
-
-
 def _expand_concatenate(*parts: Variable, axis: int) -> Variable:
     """Parts that are read in place, or, of many, an array that each of them is written into."""
     dtype = promote([v.type.dtype for v in parts])
@@ -128,13 +115,6 @@ def _expand_concatenate(*parts: Variable, axis: int) -> Variable:
         return values[0]
     if len(values) <= MOST_JOINED:
         return apply(CONCATENATED, values, axis=axis)
-    return _written(values, axis)
-
-
-def _written(parts: Sequence[Variable], axis: int) -> Variable:
-    """An array that the parts are written into, one after the other."""
-    dtype = promote([v.type.dtype for v in parts])
-    values = [v if v.type.dtype == dtype else f.cast(v, dtype) for v in parts]
     offsets = _offsets(values, axis)
     known = [next((v.type.shape[k] for v in parts if v.type.shape[k] is not None), None) for k in range(parts[0].ndim)]
     lengths = [n if n is not None else ln.dim(parts[0], k) for k, n in enumerate(known)]
@@ -198,7 +178,7 @@ def concatenate(arrays: Any, axis: int = 0) -> Variable:
                 f"concatenate: axis {other}: lengths {sorted(n for n in known if n is not None)} differ"
                 + _listed(parts)
             )
-    return _written(parts, k) if any(map(_counts, parts)) else apply(OPS["concatenate"], parts, axis=k)
+    return apply(OPS["concatenate"], parts, axis=k)
 
 
 def _listed(variables: Sequence[Variable]) -> str:
