@@ -61,8 +61,6 @@ def convert(
             f"an array of dtype {array.dtype.name} (shape {array.shape}) may not fit dtype {dtype} without loss",
             f"convert it with .astype({dtype!r}) where the loss is meant",
         )
-    if parts:
-        raise _refused(target, dtype, f"got complex numbers ({_kind_of(value)})", "pass their real parts")
     return _by_values(array, wanted, target)
 
 

@@ -28,14 +28,9 @@ class Destinations:
 
     def check(self, number: int, lengths: Sequence[int]) -> None:
         """ArgumentShapeError unless the array for an output, if there is one, has these lengths."""
-        if not 0 <= number < len(self.arrays):
-            return
-        array = self.arrays[number]
-        if array is not None and array.shape != tuple(lengths):
-            raise ArgumentShapeError(
-                f"out: the array for output {number} has shape {array.shape}, the output has {tuple(lengths)}\n"
-                "  fix: pass an array of that shape, or leave out= away; nothing was updated"
-            )
+        array = self.arrays[number] if 0 <= number < len(self.arrays) else None
+        if array is not None:
+            _check(number, array, lengths)
 
     def at(self, number: int, lengths: Sequence[int]) -> Array | None:
         """The array to compute an output of these lengths into; None for a fresh one. ArgumentShapeError."""
@@ -107,9 +102,16 @@ def _fits(program: Program, number: int, array: Any) -> None:
         raise InputError(f"{where} is read-only\n  fix: pass an array that can be written")
     if array.ndim != type_.ndim:
         raise ArgumentShapeError(f"{where} has shape {array.shape}, the output has {type_.ndim} axes")
-    Destinations([None] * number + [array]).check(
-        number, [n if k is None else k for n, k in zip(array.shape, type_.shape, strict=True)]
-    )
+    _check(number, array, [n if k is None else k for n, k in zip(array.shape, type_.shape, strict=True)])
+
+
+def _check(number: int, array: Array, lengths: Sequence[int]) -> None:
+    """ArgumentShapeError unless the array for an output has these lengths."""
+    if array.shape != tuple(lengths):
+        raise ArgumentShapeError(
+            f"out: the array for output {number} has shape {array.shape}, the output has {tuple(lengths)}\n"
+            "  fix: pass an array of that shape, or leave out= away; nothing was updated"
+        )
 
 
 def _apart(shared: Sequence[SharedVariable], arrays: Sequence[Array | None]) -> None:

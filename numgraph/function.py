@@ -141,11 +141,13 @@ class Function:
 
     def _choose_call(self) -> None:
         """Use the executor's own call where it has one, and again whenever it changes."""
-        call = self.executor.call(self._binder, general_call(self.executor, self._binder))
-        if self._guard is not None:
-            call = self._guard.calling(call)
+        call = self._guarded(self.executor.call(self._binder, general_call(self.executor, self._binder)))
         prints = self.program.prints
         self.__call__ = call if prints is None else prints.calling(call)
+
+    def _guarded(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """The call, looked at for NaN where that was wanted when the function was made."""
+        return call if self._guard is None else self._guard.calling(call)
 
     def __repr__(self) -> str:
         return f"<{self._binder.signature()} on {self.target}>"
@@ -253,9 +255,7 @@ class Function:
         steps; the updates of the steps before are done. Raises what a call raises, the step in a note;
         ArgumentShapeError for arguments with different numbers of steps; ShapeError for outputs whose shapes differ.
         """
-        call = general_call(self.executor, self._binder)
-        if self._guard is not None:
-            call = self._guard.calling(call)
+        call = self._guarded(general_call(self.executor, self._binder))
         found = sweep(self._binder, self.executor, call, args, named, steps, progress, self._guard is not None)
         return found if self.program.prints is None else self.program.prints.swept(found)
 

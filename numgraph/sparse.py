@@ -185,5 +185,4 @@ def dot(a: Any, b: Any) -> Variable:
 
 def _bound(bound: Any, count: Any) -> Any:
     """The bound of a slice of so many rows, from the begin and within them."""
-    v = as_variable(bound)
-    return f.clip(f.where(f.lt(v, 0), f.add(v, count), v), 0, count)
+    return f.clip(ln.from_begin(as_variable(bound), count), 0, count)

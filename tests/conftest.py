@@ -104,9 +104,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     # a test that is asked for by its name is run
     if not config.getoption("--long") and not any("::" in a for a in config.args):
-        long = [item for item in items if item.nodeid.partition("tests/")[2].startswith(LONG)]
-        config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if item not in set(long)]
+        parts: dict[bool, list[pytest.Item]] = {True: [], False: []}
+        for item in items:
+            parts[item.nodeid.partition("tests/")[2].startswith(LONG)].append(item)
+        config.hook.pytest_deselected(items=parts[True])
+        items[:] = parts[False]
     waiting = [item for item in items if item.get_closest_marker("gpu")]
     if not waiting:
         return

@@ -12,6 +12,7 @@ from numgraph.ops.convolution import conv2d as native_conv2d
 from numgraph.ops.convolution import conv3d as native_conv3d
 from numgraph.ops.convolution import conv_transpose2d
 from numgraph.ops.define import f
+from numgraph.ops.normalize import moments
 from numgraph.ops.pool import images2neibs, neibs2images, pool2d, pool3d
 
 _MODES = {
@@ -196,8 +197,7 @@ def batch_normalization_train(
         over = {"per-activation": (0,), "spatial": (0, *range(2, x.ndim))}[axes]
     else:
         over = tuple(axes) if isinstance(axes, list | tuple) else (axes,)
-    mean = f.mean(x, axis=over, keepdims=True)
-    var = f.var(x, axis=over, keepdims=True)
+    mean, var = moments(x, over, keepdims=True)
     inverse = 1 / f.sqrt(var + epsilon)
     out = (x - mean) * (as_variable(gamma) * inverse) + beta
     if running_mean is None and running_var is None:

@@ -8,10 +8,9 @@ from typing import Any
 from numgraph.config import config
 from numgraph.errors import DtypeError, ShapeError
 from numgraph.graph import Variable, as_variable, describe
-from numgraph.op import floating
 from numgraph.ops import lengths as ln
 from numgraph.ops.create import zeros
-from numgraph.ops.define import f
+from numgraph.ops.define import as_floats, f
 from numgraph.ops.join import concatenate
 from numgraph.ops.search import searchsorted, unique
 from numgraph.types import DISCRETE
@@ -40,21 +39,16 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _floats(x: Any) -> Variable:
-    v = as_variable(x)
-    return f.cast(v, floating([v.type.dtype])) if v.type.dtype in DISCRETE else v
-
-
 def hard_sigmoid(x: Any) -> Variable:
     """0.2 * x + 0.5 between 0 and 1: an approximation of the sigmoid by three lines."""
-    return f.clip(f.add(f.mul(_floats(x), 0.2), 0.5), 0.0, 1.0)
+    return f.clip(f.add(f.mul(as_floats(x), 0.2), 0.5), 0.0, 1.0)
 
 
 def ultra_fast_sigmoid(x: Any) -> Variable:
     """An approximation of the sigmoid by Theano's formula, off by up to 0.0147: a hyperbola near 0, a line beyond 3.4,
     constant beyond 6. Its gradient is that of the formula.
     """
-    v = _floats(x)
+    v = as_floats(x)
     half = f.mul(f.abs(v), 0.5)
     near = f.true_div(f.mul(half, 1.5), f.add(half, 1.0))
     line = f.add(f.mul(f.sub(half, 1.7), 0.0458812946797165), 0.935409070603099)
@@ -70,35 +64,35 @@ def selu(x: Any) -> Variable:
 
 def softsign(x: Any) -> Variable:
     """x / (1 + abs(x)), which lies between -1 and 1."""
-    v = _floats(x)
+    v = as_floats(x)
     return f.true_div(v, f.add(f.abs(v), 1.0))
 
 
 def leaky_relu(x: Any, negative_slope: Any = 0.01) -> Variable:
     """x where it is not negative, else `negative_slope` * x."""
-    v = _floats(x)
+    v = as_floats(x)
     return f.where(f.ge(v, 0), v, f.mul(v, negative_slope))
 
 
 def relu6(x: Any) -> Variable:
     """x between 0 and 6."""
-    return f.clip(_floats(x), 0.0, 6.0)
+    return f.clip(as_floats(x), 0.0, 6.0)
 
 
 def hard_tanh(x: Any) -> Variable:
     """x between -1 and 1."""
-    return f.clip(_floats(x), -1.0, 1.0)
+    return f.clip(as_floats(x), -1.0, 1.0)
 
 
 def silu(x: Any) -> Variable:
     """x * sigmoid(x), of Elfwing and others (2017), also called swish."""
-    v = _floats(x)
+    v = as_floats(x)
     return f.mul(v, f.sigmoid(v))
 
 
 def hard_silu(x: Any) -> Variable:
     """x * relu6(x + 3) / 6: `silu` by lines and a parabola, of Howard and others (2019)."""
-    v = _floats(x)
+    v = as_floats(x)
     return f.mul(v, f.mul(f.clip(f.add(v, 3.0), 0.0, 6.0), 1 / 6))
 
 
@@ -107,7 +101,7 @@ def gelu(x: Any, approximate: bool = False) -> Variable:
 
     approximate: by their formula with tanh, off by up to 5e-4.
     """
-    v = _floats(x)
+    v = as_floats(x)
     if not approximate:
         return f.mul(v, f.ndtr(v))
     inner = f.mul(math.sqrt(2 / math.pi), f.add(v, f.mul(0.044715, f.mul(v, f.mul(v, v)))))
@@ -116,25 +110,25 @@ def gelu(x: Any, approximate: bool = False) -> Variable:
 
 def mish(x: Any) -> Variable:
     """x * tanh(softplus(x)), of Misra (2019)."""
-    v = _floats(x)
+    v = as_floats(x)
     return f.mul(v, f.tanh(f.softplus(v)))
 
 
 def log_sigmoid(x: Any) -> Variable:
     """log(sigmoid(x)), finite for every finite x."""
-    return f.neg(f.softplus(f.neg(_floats(x))))
+    return f.neg(f.softplus(f.neg(as_floats(x))))
 
 
 def celu(x: Any, alpha: Any = 1.0) -> Variable:
     """x where it is positive, else alpha * (exp(x / alpha) - 1), of Barron (2017)."""
-    v = _floats(x)
+    v = as_floats(x)
     left = f.mul(alpha, f.expm1(f.true_div(f.minimum(v, 0), alpha)))
     return f.where(f.gt(v, 0), v, left)
 
 
 def squareplus(x: Any, b: Any = 4.0) -> Variable:
     """(x + sqrt(x * x + b)) / 2: close to softplus, without exponentials."""
-    v = _floats(x)
+    v = as_floats(x)
     return f.mul(0.5, f.add(v, f.sqrt(f.add(f.mul(v, v), b))))
 
 
@@ -143,13 +137,13 @@ def glu(x: Any, axis: int = -1) -> Variable:
 
     ShapeError where the axis has an odd length, when the function runs if that is not known before.
     """
-    left, right = f.split(_floats(x), 2, axis=axis)
+    left, right = f.split(as_floats(x), 2, axis=axis)
     return f.mul(left, f.sigmoid(right))
 
 
 def softmin(x: Any, axis: int = -1) -> Variable:
     """softmax(-x) along `axis`."""
-    return f.softmax(f.neg(_floats(x)), axis)
+    return f.softmax(f.neg(as_floats(x)), axis)
 
 
 def one_hot(x: Any, num_classes: Any, dtype: Any = None, axis: int = -1) -> Variable:

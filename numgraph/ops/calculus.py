@@ -14,20 +14,15 @@ from numgraph.graph import Variable, apply, as_operands, as_variable, describe
 from numgraph.op import OPS, Kernel, Op, int64, same
 from numgraph.ops import lengths as ln
 from numgraph.ops.batching import over_stacks
-from numgraph.ops.define import f
+from numgraph.ops.define import as_floats, f, spread
 from numgraph.ops.join import flip, part
 from numgraph.ops.sort import along, flattened, sampled_lines
-from numgraph.types import BOOL, DISCRETE, FLOATS, float_of, promote
+from numgraph.types import BOOL, DISCRETE, FLOATS, promote
 
 __all__ = [
     "convolve", "correlate", "cross", "cummax", "cummin", "ediff1d", "gradient", "interp", "logcumsumexp",
     "trapezoid", "unwrap",
 ]  # fmt: skip
-
-
-def _floats(x: Any) -> Variable:
-    v = as_variable(x)
-    return v if v.type.dtype in FLOATS else f.cast(v, float_of(v.type.dtype))
 
 
 # -- running extremes -----------------------------------------------------------------------------------------------
@@ -99,7 +94,7 @@ Op(
 
 def logcumsumexp(x: Any, axis: Any = None) -> Variable:
     """log(exp(x[0]) + ... + exp(x[j])) for each j along `axis` (None: of the flattened x), without overflow."""
-    v, k = flattened("logcumsumexp", _floats(x), axis)
+    v, k = flattened("logcumsumexp", as_floats(x), axis)
     return apply(OPS["logcumsumexp"], [v], axis=k)
 
 
@@ -112,7 +107,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     period: xp and x are taken modulo it, and need not rise. The result has x's shape; it has gradients for x and fp.
     ShapeError for points that are no vectors.
     """
-    at, points, values = (_floats(v) for v in as_operands(x, xp, fp))
+    at, points, values = (as_floats(v) for v in as_operands(x, xp, fp))
     for v in (points, values):
         if v.ndim != 1:
             raise ShapeError(f"interp: xp and fp must be vectors, not {describe(v)}")
@@ -211,8 +206,7 @@ def cross(a: Any, b: Any, axis: int = -1) -> Variable:
 def ediff1d(x: Any, to_end: Any = None, to_begin: Any = None) -> Variable:
     """The differences of neighbours of the flattened x, `to_begin` before and `to_end` behind them."""
     found = f.diff(f.flatten(as_variable(x)))
-    parts = [f.flatten(as_variable(v)) for v in (to_begin, None, to_end) if v is not None]
-    if not parts:
+    if to_begin is None and to_end is None:
         return found
     ends = [None if v is None else f.cast(f.flatten(as_variable(v)), found.type.dtype) for v in (to_begin, to_end)]
     return f.concatenate([v for v in (ends[0], found, ends[1]) if v is not None])
@@ -227,7 +221,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Variable:
         step = as_variable(x)
         dx = f.diff(step, axis=k if step.ndim > 1 else 0)
         if dx.ndim == 1:
-            dx = f.dimshuffle(dx, *(0 if a == k else "x" for a in builtins.range(v.ndim)))
+            dx = spread(dx, k, v.ndim)
     means = f.mul(f.add(part(v, k, 1, None), part(v, k, None, -1)), 0.5)
     return f.sum(f.mul(means, dx), k)
 
@@ -239,7 +233,7 @@ def gradient(y: Any, *spacing: Any, axis: Any = None, edge_order: int = 1) -> Va
     spacing: one distance for all axes, or for each axis its distance or the vector of its positions. edge_order: 1 or 2
     for the differences at the ends. OptionError for another, ShapeError for another number of spacings.
     """
-    v = _floats(y)
+    v = as_floats(y)
     if edge_order not in (1, 2):
         raise OptionError(f"gradient: edge_order must be 1 or 2, not {edge_order!r}")
     wanted = range(v.ndim) if axis is None else axis if isinstance(axis, list | tuple) else [axis]
@@ -296,7 +290,7 @@ def unwrap(p: Any, discont: Any = None, axis: int = -1, period: float = 2 * math
     """
     v = as_variable(p)
     whole = v.type.dtype in DISCRETE and isinstance(period, int)
-    v = v if whole else _floats(v)
+    v = v if whole else as_floats(v)
     k = ln.axis_of(axis, v.ndim, "unwrap", v)
     steps = f.diff(v, axis=k)
     if whole:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from numgraph.errors import DtypeError
-from numgraph.graph import Constant, Variable, as_operands, describe, elementwise, frozen
+from numgraph.graph import Constant, Variable, as_operands, as_variable, describe, elementwise, frozen
 from numgraph.op import FUNCTIONS
-from numgraph.types import BOOL, FLOATS, promote
+from numgraph.types import BOOL, FLOATS, float_of, promote
 
 
 class Functions:
@@ -35,6 +35,17 @@ def converted(v: Variable, dtype: str) -> Variable:
     if isinstance(v, Constant):
         return Constant(frozen(v.data.astype(dtype)), v.name, v.line)
     return f.cast(v, dtype)
+
+
+def as_floats(x: Any) -> Variable:
+    """x, or where it holds integers or bools the floats that exp and sin would compute with."""
+    v = as_variable(x)
+    return f.cast(v, float_of(v.type.dtype))
+
+
+def spread(v: Variable, axis: int, ndim: int) -> Variable:
+    """A vector along `axis` of an array of `ndim` axes."""
+    return f.dimshuffle(v, *(0 if k == axis else "x" for k in range(ndim)))
 
 
 class Zero:

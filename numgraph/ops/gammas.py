@@ -7,7 +7,7 @@ from typing import Any
 
 from numgraph.graph import Variable, apply, as_operands, as_variable, elementwise
 from numgraph.op import OPS, Op, floating
-from numgraph.ops.define import f
+from numgraph.ops.define import as_floats, f
 from numgraph.scalars import SCALAR_FUNCTIONS
 from numgraph.types import DISCRETE, FLOATS
 
@@ -186,8 +186,7 @@ def polygamma(n: Any, x: Any) -> Variable:
 
 def trigamma(x: Any) -> Variable:
     """The derivative of `digamma`, a float array of x's shape."""
-    v = as_variable(x)
-    return zeta(2.0, v if v.type.dtype in FLOATS else f.cast(v, floating([v.type.dtype])))
+    return zeta(2.0, as_floats(x))
 
 
 tri_gamma = trigamma

@@ -17,7 +17,7 @@ from numgraph.graph import Constant, Variable, apply, as_variable, describe, wea
 from numgraph.op import OPS
 from numgraph.ops import lengths as ln
 from numgraph.ops import subtensor as st
-from numgraph.ops.define import f
+from numgraph.ops.define import f, spread
 from numgraph.ops.lengths import Length
 from numgraph.ops.select import nonzero
 from numgraph.ops.shape import inverse_pattern, reshaped, shuffled, stretch
@@ -145,7 +145,7 @@ def _stepped(x: Variable, items: Sequence[Item]) -> Variable:
     for axis, item in enumerate(axes):
         if item.kind == "slice":
             line = _places(x, axis, item.value)
-            indices.append(shuffled(line, tuple(0 if k == place else -1 for k in range(count))))
+            indices.append(spread(line, place, count))
             place += 1
         else:
             _check_number(x, axis, item.value)
@@ -164,7 +164,7 @@ def _places(x: Variable, axis: int, value: slice) -> Variable:
     for given, default in ((value.start, f.where(forward, low, high)), (value.stop, f.where(forward, high, low))):
         end = _bound(given)
         bound = default if end is None else f.cast(end, "int64")
-        ends.append(bound if end is None else f.clip(f.where(f.lt(bound, 0), f.add(bound, n), bound), low, high))
+        ends.append(bound if end is None else f.clip(ln.from_begin(bound, n), low, high))
     span = f.add(f.sub(ends[1], ends[0]), f.sub(step, f.sign(step)))
     count = f.maximum(f.floor_div(span, step), 0)
     return f.add(ends[0], f.mul(step, f.arange(count)))

@@ -13,7 +13,7 @@ import numpy as np
 from numgraph.errors import DtypeError, OptionError, ShapeError
 from numgraph.graph import Variable, as_operands, as_variable, describe
 from numgraph.ops import lengths as ln
-from numgraph.ops.define import f
+from numgraph.ops.define import f, spread
 from numgraph.types import BOOL, DISCRETE, FLOATS, promote
 
 __all__ = [
@@ -24,11 +24,6 @@ __all__ = [
 ]  # fmt: skip
 
 # -- grids of positions ---------------------------------------------------------------------------------------------
-
-
-def _spread(v: Variable, axis: int, ndim: int) -> Variable:
-    """A vector along `axis` of an array of `ndim` axes."""
-    return f.dimshuffle(v, *(0 if k == axis else "x" for k in builtins.range(ndim)))
 
 
 def meshgrid(*vectors: Any, indexing: str = "xy", sparse: bool = False) -> list[Variable]:
@@ -47,7 +42,7 @@ def meshgrid(*vectors: Any, indexing: str = "xy", sparse: bool = False) -> list[
     axes = list(builtins.range(count))
     if indexing == "xy" and count > 1:
         axes[:2] = [1, 0]
-    open_grid = [_spread(f.reshape(v, (-1,)), a, count) for v, a in zip(given, axes, strict=True)]
+    open_grid = [spread(f.reshape(v, (-1,)), a, count) for v, a in zip(given, axes, strict=True)]
     return open_grid if sparse or count < 2 else broadcast_arrays(*open_grid)
 
 
@@ -82,7 +77,7 @@ def ix_(*vectors: Any) -> tuple[Variable, ...]:
     for k, v in enumerate(as_variable(v) for v in vectors):
         if v.ndim != 1:
             raise ShapeError(f"ix_: vectors are needed, not {describe(v)}")
-        found.append(_spread(f.flatnonzero(v) if v.type.dtype == BOOL else v, k, len(vectors)))
+        found.append(spread(f.flatnonzero(v) if v.type.dtype == BOOL else v, k, len(vectors)))
     return tuple(found)
 
 
@@ -90,7 +85,7 @@ def indices(dimensions: Any, dtype: Any = "int64", sparse: bool = False) -> Vari
     """For each axis of an array of the lengths `dimensions` the positions along it, as one array with one more axis in
     front; with `sparse` a tuple of arrays that broadcast."""
     lengths = list(dimensions)
-    axes = [_spread(f.arange(n, dtype=dtype), k, len(lengths)) for k, n in enumerate(lengths)]
+    axes = [spread(f.arange(n, dtype=dtype), k, len(lengths)) for k, n in enumerate(lengths)]
     return tuple(axes) if sparse else f.stack(broadcast_arrays(*axes))
 
 
@@ -108,7 +103,7 @@ class _Grid:
         lines = [f.cast(v, dtype) for v in lines]
         if not isinstance(key, tuple):
             return lines[0]
-        axes = [_spread(v, k, len(lines)) for k, v in enumerate(lines)]
+        axes = [spread(v, k, len(lines)) for k, v in enumerate(lines)]
         return axes if self.sparse else f.stack(broadcast_arrays(*axes))
 
     def _line(self, s: slice) -> Variable:
@@ -326,7 +321,7 @@ def insert(x: Any, key: Any, values: Any, axis: Any = None) -> Variable:
     dtype = v.type.dtype
     if at.ndim > 1:
         raise ShapeError(f"insert: positions are a number or a vector, not {describe(at)}")
-    at = f.where(f.lt(at, 0), f.add(at, length), at)
+    at = ln.from_begin(at, length)
     single = at.ndim == 0
     if single and new.ndim >= v.ndim and v.ndim > 0:
         # one position for several values
@@ -361,7 +356,7 @@ def put_along_axis(x: Any, indices: Any, values: Any, axis: Any = None) -> Varia
     a = ln.axis_of(axis, v.ndim, "put_along_axis", v)
     if index.ndim != v.ndim:
         raise ShapeError(f"put_along_axis: indices of {v.ndim} axes are needed\n  {describe(v)}\n  {describe(index)}")
-    every = [index if k == a else _spread(f.arange(ln.dim(v, k)), k, v.ndim) for k in builtins.range(v.ndim)]
+    every = [index if k == a else spread(f.arange(ln.dim(v, k)), k, v.ndim) for k in builtins.range(v.ndim)]
     return f.set_subtensor(v[tuple(every)], f.cast(values, v.type.dtype))
 
 

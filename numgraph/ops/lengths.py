@@ -138,6 +138,11 @@ def most(a: Length, b: Length) -> Length:
     return result
 
 
+def from_begin(place: Variable, n: Length) -> Variable:
+    """A place among n, counted from the begin: negative ones count from the end."""
+    return f.where(f.lt(place, 0), f.add(place, n), place)
+
+
 def natural(n: Length) -> Length:
     """n, or 0 where it is negative."""
     if isinstance(n, int):

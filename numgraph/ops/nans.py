@@ -16,7 +16,7 @@ from numgraph.errors import OptionError, ShapeError
 from numgraph.graph import Constant, Variable, as_operands, as_variable, describe
 from numgraph.op import floating
 from numgraph.ops import lengths as ln
-from numgraph.ops.define import f
+from numgraph.ops.define import f, spread
 from numgraph.ops.reduce import axes_of, reduced
 from numgraph.ops.statistics import count_of
 from numgraph.types import DISCRETE, FLOATS
@@ -254,8 +254,7 @@ def average(
         return (mean, f.full_like(mean, f.cast(count_of(v, axes), mean.type.dtype))) if returned else mean
     w = as_variable(weights)
     if w.ndim == 1 and v.ndim != 1 and len(axes) == 1:
-        w = f.dimshuffle(w, *(0 if a == axes[0] else "x" for a in builtins.range(v.ndim)))
-        w = f.broadcast_to(w, v.shape)
+        w = f.broadcast_to(spread(w, axes[0], v.ndim), v.shape)
     elif w.ndim != v.ndim:
         raise ShapeError(
             f"average: weights are of x's shape, or a vector along one axis\n  {describe(v)}\n  {describe(w)}"
@@ -293,15 +292,14 @@ def cov(
         share = f.true_div(f.sum(f.mul(w, weights[-1])), total) if aweights is not None else 1.0
         norm = f.sub(total, f.mul(share, freedom))
     found = f.true_div(f.dot(centred, f.transpose(other)), f.maximum(norm, 0))
-    single = all(as_variable(v).ndim < 2 for v in (m,)) and y is None
-    return found[0, 0] if single else found
+    return found[0, 0] if y is None and as_variable(m).ndim < 2 else found
 
 
 def _observed(v: Variable, rowvar: bool) -> Variable:
     """Variables by observations."""
     if v.ndim > 2:
         raise ShapeError(f"cov: a vector or a matrix is needed, not {describe(v)}")
-    v = v if v.type.dtype in FLOATS else f.cast(v, "float64")
+    v = _as_floats(v)
     if v.ndim < 2:
         return f.reshape(v, (1, -1))
     return v if rowvar else f.transpose(v)

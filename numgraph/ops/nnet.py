@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from numgraph.errors import DtypeError, ShapeError
 from numgraph.graph import Variable, apply, as_operands, as_variable, describe, elementwise
 from numgraph.op import OPS, Op, floating, same
-from numgraph.ops.define import along_axis, f
+from numgraph.ops.define import along_axis, as_floats, f
 from numgraph.ops.reduce import axes_of, max_or_lowest
-from numgraph.types import FLOATS, float_of
+from numgraph.types import FLOATS
 
 __all__ = [
     "binary_crossentropy", "categorical_crossentropy", "elu", "expit", "log_softmax", "relu", "sigmoid",
@@ -150,8 +150,7 @@ def log_softmax(x: Any, axis: int = -1) -> Variable:
 
 
 def _along(name: str, x: Any, axis: Any) -> Variable:
-    v = as_variable(x)
-    v = v if v.type.dtype in FLOATS else f.cast(v, float_of(v.type.dtype))
+    v = as_floats(x)
     axes = axes_of(name, v, axis)
     if len(axes) != 1:
         raise ShapeError(f"{name}: one axis, not {axis}, for {describe(v)}")

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from numgraph.graph import Variable, as_variable, elementwise
+from numgraph.graph import Variable, elementwise
 from numgraph.op import Op, floating
-from numgraph.ops.define import f
+from numgraph.ops.define import as_floats, f
 from numgraph.ops.special import ERFC_TAIL, LN2, tail_text
 from numgraph.scalars import by_scipy
-from numgraph.types import FLOATS
 
 __all__ = [
     "entr", "erfcinv", "erfcx", "erfinv", "log_ndtr", "logit", "ndtr", "ndtri", "sinc", "xlog1py", "xlogy",
@@ -64,8 +63,7 @@ ndtri = elementwise("ndtri")
 
 def log_ndtr(x: Any) -> Variable:
     """The logarithm of `ndtr`, a float array of x's shape: finite far below 0, exact far above."""
-    v = as_variable(x)
-    v = v if v.type.dtype in FLOATS else f.cast(v, floating([v.type.dtype]))
+    v = as_floats(x)
     below = f.sub(f.log_erfc(f.mul(-ROOT_HALF, v)), LN2)
     above = f.log1p(f.mul(-0.5, f.erfc(f.mul(ROOT_HALF, v))))
     return f.where(f.lt(v, -1.0), below, above)

@@ -7,11 +7,10 @@ from typing import Any
 
 from numgraph.errors import OptionError, ShapeError
 from numgraph.graph import Variable, as_variable, describe
-from numgraph.ops.define import f
+from numgraph.ops.define import as_floats, f
 from numgraph.ops.lengths import dims_of
 from numgraph.ops.reduce import Axes, axes_of
 from numgraph.ops.statistics import mean, var
-from numgraph.types import FLOATS, float_of
 
 __all__ = ["batch_norm", "group_norm", "layer_norm", "moments", "rms_norm"]
 
@@ -43,7 +42,7 @@ def batch_norm(
     `axis`, as in training (Ioffe and Szegedy, 2015). `moments` gives them for running averages. DtypeError, ShapeError,
     AxisError; OptionError for one of mean and var without the other.
     """
-    v = _floating(x)
+    v = as_floats(x)
     axes = axes_of("batch_norm", v, axis)
     if len(axes) != 1:
         raise ShapeError(f"batch_norm: axis is the one of channels, not {axis}, for {describe(v)}")
@@ -64,7 +63,7 @@ def layer_norm(x: Any, gamma: Any = None, beta: Any = None, axis: Any = -1, epsi
     gamma, beta: with an axis for each of `axis`, from the first to the last, or None for 1 and 0 (Ba, Kiros and Hinton,
     2016). AxisError; ShapeError for parameters of another rank.
     """
-    v = _floating(x)
+    v = as_floats(x)
     axes = axes_of("layer_norm", v, axis)
     m, s = moments(v, axes, keepdims=True)
     return _scaled("layer_norm", f.mul(f.sub(v, m), _inverse(s, epsilon)), gamma, beta, axes)
@@ -72,7 +71,7 @@ def layer_norm(x: Any, gamma: Any = None, beta: Any = None, axis: Any = -1, epsi
 
 def rms_norm(x: Any, gamma: Any = None, axis: Any = -1, epsilon: float = 1e-5) -> Variable:
     """x / sqrt(mean(x**2) + epsilon) * gamma along `axis`, as `layer_norm` (Zhang and Sennrich, 2019)."""
-    v = _floating(x)
+    v = as_floats(x)
     axes = axes_of("rms_norm", v, axis)
     return _scaled("rms_norm", f.mul(v, _inverse(mean(f.mul(v, v), axes, keepdims=True), epsilon)), gamma, None, axes)
 
@@ -83,7 +82,7 @@ def group_norm(x: Any, groups: int, gamma: Any = None, beta: Any = None, epsilon
     With as many groups as channels it is instance normalisation. gamma, beta: float[channels]. ShapeError for less than
     two axes, or channels that are no multiple of `groups`, where that is known.
     """
-    v = _floating(x)
+    v = as_floats(x)
     if v.ndim < 2:
         raise ShapeError(f"group_norm: x needs an axis for the batch and one for channels\n  {describe(v)}")
     if not isinstance(groups, int) or groups < 1:
@@ -96,11 +95,6 @@ def group_norm(x: Any, groups: int, gamma: Any = None, beta: Any = None, epsilon
     grouped = f.reshape(v, (batch, groups, inner, *rest))
     normal = layer_norm(grouped, axis=tuple(range(2, grouped.ndim)), epsilon=epsilon)
     return _scaled("group_norm", f.reshape(normal, (batch, channels, *rest)), gamma, beta, (1,))
-
-
-def _floating(x: Any) -> Variable:
-    v = as_variable(x)
-    return v if v.type.dtype in FLOATS else f.cast(v, float_of(v.type.dtype))
 
 
 def _inverse(variance: Variable, epsilon: float) -> Variable:

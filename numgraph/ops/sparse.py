@@ -86,7 +86,9 @@ Op(
     kernel=Kernel(
         "sparse.csr_dot",
         lambda data, indices, indptr, x, columns: (indptr.shape[0] - 1, x.shape[0], x.shape[1], data.shape[0]),
-        on_grid=lambda data, indices, indptr, x, columns: _added(data, indptr, x[indices], ln.dim(indptr, 0) - 1),
+        on_grid=lambda data, indices, indptr, x, columns: _summed(
+            csr_rows(indptr, ln.dim(data, 0)), data, x[indices], ln.dim(indptr, 0) - 1
+        ),
     ),
     shape=lambda data, indices, indptr, x, columns: (indptr.shape[0] - 1, x.shape[1]),
     checks=(
@@ -114,7 +116,9 @@ Op(
     kernel=Kernel(
         "sparse.csr_transposed_dot",
         lambda data, indices, indptr, x, columns: (x.shape[0], columns.value, x.shape[1], data.shape[0]),
-        on_grid=lambda data, indices, indptr, x, columns: _scattered(data, indices, indptr, x, columns),
+        on_grid=lambda data, indices, indptr, x, columns: _summed(
+            indices, data, x[csr_rows(indptr, ln.dim(data, 0))], columns
+        ),
     ),
     shape=lambda data, indices, indptr, x, columns: (columns.value, x.shape[1]),
     checks=(
@@ -182,20 +186,10 @@ def csr_rows(indptr: Variable, count: Any) -> Variable:
     """The row of each of so many elements."""
     # an index looks whether a begin is in range, and counts from the end as the kernels do
     begins = counting(count + 1 if isinstance(count, int) else f.add(count, 1))[indptr]
-    result: Variable = f.sub(f.searchsorted(begins, counting(count), "right"), 1)
-    return result
+    return f.sub(f.searchsorted(begins, counting(count), "right"), 1)
 
 
-def _added(data: Variable, indptr: Variable, lines: Variable, rows: Any) -> Variable:
-    """For each row the sum of its elements times their lines."""
-    places = csr_rows(indptr, ln.dim(data, 0))
-    base = zeros((rows, ln.dim(lines, 1)), lines.dtype)
-    result: Variable = f.inc_subtensor(base[places], data[:, None] * lines)
-    return result
-
-
-def _scattered(data: Variable, indices: Variable, indptr: Variable, x: Variable, columns: Any) -> Variable:
-    base = zeros((columns, ln.dim(x, 1)), x.dtype)
-    lines = x[csr_rows(indptr, ln.dim(data, 0))]
-    result: Variable = f.inc_subtensor(base[indices], data[:, None] * lines)
-    return result
+def _summed(places: Variable, data: Variable, lines: Variable, count: Any) -> Variable:
+    """So many rows, each the sum of the lines that belong there, times their numbers."""
+    base = zeros((count, ln.dim(lines, 1)), lines.dtype)
+    return f.inc_subtensor(base[places], data[:, None] * lines)

@@ -12,10 +12,10 @@ from numgraph.errors import DtypeError
 from numgraph.graph import Variable, apply, as_variable, describe, elementwise
 from numgraph.op import OPS, Op, floating, same
 from numgraph.ops import formula
-from numgraph.ops.define import ZERO, f
+from numgraph.ops.define import ZERO, as_floats, f
 from numgraph.ops.elementwise import share_of
 from numgraph.scalars import SCALAR_FUNCTIONS, each
-from numgraph.types import COMPLEX, DISCRETE, FLOATS, INTEGERS, OF_PARTS, check_dtype
+from numgraph.types import COMPLEX, DISCRETE, INTEGERS, OF_PARTS, check_dtype
 
 __all__ = [
     "cast", "consider_constant", "copysign", "digamma", "disconnected_grad", "erf", "erfc", "gammaln", "grad_clip",
@@ -120,8 +120,7 @@ def digamma(x: Any) -> Variable:
     """The derivative of `gammaln`, a float array of x's shape; a composition of other ops, so that it has every
     derivative.
     """
-    v = as_variable(x)
-    v = v if v.type.dtype in FLOATS else f.cast(v, floating([v.type.dtype]))
+    v = as_floats(x)
     positive = f.gt(v, 0.0)
     mirrored = _digamma_above_zero(f.where(positive, v, f.sub(1.0, v)))
     # below zero by reflection: digamma(1 - x) - digamma(x) = pi / tan(pi * x)

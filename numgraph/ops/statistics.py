@@ -9,9 +9,9 @@ import numpy as np
 
 from numgraph.errors import OptionError, ShapeError
 from numgraph.graph import Variable, as_variable, describe
-from numgraph.ops.define import f
+from numgraph.ops.define import as_floats, f
 from numgraph.ops.reduce import Axes, axes_of, max, max_or_lowest, min, reduced, sum
-from numgraph.types import FLOATS, INEXACT, check_dtype, float_of, real_of
+from numgraph.types import INEXACT, check_dtype, real_of
 
 __all__ = [
     "logsumexp", "mean", "norm", "ptp", "std", "var",
@@ -85,8 +85,7 @@ def ptp(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
 
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
     """log(sum(exp(x))) along `axis`, without overflow; elements of -inf count as nothing, -inf for no elements."""
-    v = as_variable(x)
-    v = v if v.type.dtype in FLOATS else f.cast(v, float_of(v.type.dtype))
+    v = as_floats(x)
     axes = axes_of("logsumexp", v, axis)
     # the shift cancels out, so that no gradient needs to pass through it; an infinite one would make nan
     largest = max_or_lowest(v, axes, keepdims=True)
@@ -110,8 +109,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> V
     vector of its elements. The norm of nothing is 0; of order -inf, and of -1 and -2 for matrices, it is a ShapeError
     at run time. OptionError for another `ord`. ShapeError for an `ord` of more than two axes.
     """
-    v = as_variable(x)
-    v = f.cast(v, float_of(v.type.dtype))
+    v = as_floats(x)
     axes = axes_of("norm", v, axis)
     if ord is None or (ord == "fro" and len(axes) < 3) or (ord == 2 and len(axes) < 2):
         result: Variable = f.sqrt(sum(f.absolute_square(v), axes, keepdims=keepdims))

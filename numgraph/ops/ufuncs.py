@@ -9,7 +9,7 @@ import numpy as np
 from numgraph.errors import DtypeError
 from numgraph.graph import Variable, apply, as_operands, as_variable, describe, elementwise
 from numgraph.op import OPS, Op, floating, same
-from numgraph.ops.define import ZERO, f, no_float
+from numgraph.ops.define import ZERO, as_floats, f, no_float
 from numgraph.ops.elementwise import LN2, deg2rad, rad2deg
 from numgraph.types import BOOL, DISCRETE, FLOATS, INTEGERS, promote
 
@@ -195,8 +195,7 @@ def ldexp(x: Any, n: Any) -> Variable:
 
 def frexp(x: Any) -> tuple[Variable, Variable]:
     """(m, e) with x = m * 2**e and m between 1/2 and 1 in size, e int32; (x, 0) for zeros, infinities and NaN."""
-    v = as_variable(x)
-    v = f.cast(v, floating([v.type.dtype]))
+    v = as_floats(x)
     plain = f.or_(f.eq(v, 0), f.logical_not(f.isfinite(v)))
     size = f.disconnected_grad(f.where(plain, 1, f.abs(v)))
     # the logarithm is right but for rounding
@@ -208,16 +207,14 @@ def frexp(x: Any) -> tuple[Variable, Variable]:
 
 def modf(x: Any) -> tuple[Variable, Variable]:
     """(fraction, whole part) of x, both with its sign."""
-    v = as_variable(x)
-    v = f.cast(v, floating([v.type.dtype]))
+    v = as_floats(x)
     whole = f.trunc(v)
     return f.copysign(f.where(f.isinf(v), 0, f.sub(v, whole)), v), whole
 
 
 def spacing(x: Any) -> Variable:
     """The distance from x to the next float away from 0, with x's sign; NaN for infinities. It has no gradient."""
-    v = as_variable(x)
-    v = f.cast(v, floating([v.type.dtype]))
+    v = as_floats(x)
     return f.sub(nextafter(v, f.where(f.lt(v, 0), f.cast(-np.inf, v.type.dtype), f.cast(np.inf, v.type.dtype))), v)
 
 
