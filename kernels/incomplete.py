@@ -99,6 +99,17 @@ def _log_front(a, b, x, y):
 
 
 @register_jitable
+def _lentz(part, slope, c, dc, d, dd):
+    """A step of Lentz's method for a continued fraction 1 + part / (1 + ...): the ratios of its numerators and of its
+    denominators, and their slopes. slope: that of `part`."""
+    raw, rawer = 1.0 + part * d, slope * d + part * dd
+    c, dc = 1.0 + part / c, (slope - part * dc / c) / c
+    raw, c = TINIEST if raw == 0.0 else raw, TINIEST if c == 0.0 else c
+    d = 1.0 / raw
+    return c, dc, d, -rawer * d * d
+
+
+@register_jitable
 def _beta_fraction(a, b, x, da, db):
     """The continued fraction of the incomplete beta function, and the slope of its logarithm along (da, db)."""
     whole = a + b
@@ -114,20 +125,12 @@ def _beta_fraction(a, b, x, da, db):
         two = a + 2.0 * k
         part = k * (b - k) * x / ((two - 1.0) * two)
         slope = k * x * db / ((two - 1.0) * two) - part * (da / (two - 1.0) + da / two)
-        raw, rawer = 1.0 + part * d, slope * d + part * dd
-        c, dc = 1.0 + part / c, (slope - part * dc / c) / c
-        raw, c = TINIEST if raw == 0.0 else raw, TINIEST if c == 0.0 else c
-        d = 1.0 / raw
-        dd = -rawer * d * d
+        c, dc, d, dd = _lentz(part, slope, c, dc, d, dd)
         h, total = h * d * c, total + dd / d + dc / c
         part = -(a + k) * (whole + k) * x / (two * (two + 1.0))
         slope = -x * (da * (whole + k) + (a + k) * (da + db)) / (two * (two + 1.0))
         slope = slope - part * (da / two + da / (two + 1.0))
-        raw, rawer = 1.0 + part * d, slope * d + part * dd
-        c, dc = 1.0 + part / c, (slope - part * dc / c) / c
-        raw, c = TINIEST if raw == 0.0 else raw, TINIEST if c == 0.0 else c
-        d = 1.0 / raw
-        dd = -rawer * d * d
+        c, dc, d, dd = _lentz(part, slope, c, dc, d, dd)
         step, last = d * c, dd / d + dc / c
         h, total = h * step, total + last
         m = m + 1

@@ -122,8 +122,9 @@ def recurrence(out, a, b, outer, length, inner):
                 out[row + i] = a[row + i] * out[row - inner + i] + b[row + i]
 
 
-def cumargmax(out, x, outer, length, inner):
-    """out[j] = where the largest of x[0], ..., x[j] stands along the axis: the first of equal ones, the first NaN."""
+@register_jitable
+def _running(out, x, outer, length, inner, largest):
+    """out[j] = where the largest, or the smallest, of x[0], ..., x[j] stands along the axis."""
     for o in range(outer):
         start = o * length * inner
         for i in range(inner if length > 0 else 0):
@@ -133,21 +134,18 @@ def cumargmax(out, x, outer, length, inner):
             for i in range(inner):
                 at = out[row - inner + i]
                 new, best = x[row + i], x[start + at * inner + i]
-                out[row + i] = j if new > best or (new != new and best == best) else at
+                beyond = new > best if largest else new < best
+                out[row + i] = j if beyond or (new != new and best == best) else at
+
+
+def cumargmax(out, x, outer, length, inner):
+    """out[j] = where the largest of x[0], ..., x[j] stands along the axis: the first of equal ones, the first NaN."""
+    _running(out, x, outer, length, inner, True)
 
 
 def cumargmin(out, x, outer, length, inner):
     """out[j] = where the smallest of x[0], ..., x[j] stands along the axis: the first of equal ones, the first NaN."""
-    for o in range(outer):
-        start = o * length * inner
-        for i in range(inner if length > 0 else 0):
-            out[start + i] = 0
-        for j in range(1, length):
-            row = start + j * inner
-            for i in range(inner):
-                at = out[row - inner + i]
-                new, best = x[row + i], x[start + at * inner + i]
-                out[row + i] = j if new < best or (new != new and best == best) else at
+    _running(out, x, outer, length, inner, False)
 
 
 def logcumsumexp(out, x, outer, length, inner):

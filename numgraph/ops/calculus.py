@@ -182,11 +182,11 @@ def _middle(full: Variable, x: Variable, w: Variable, mode: str, swapped: Variab
     a, b = ln.dim(x, 0), ln.dim(w, 0)
     least, most = f.minimum(a, b), f.maximum(a, b)
     if mode == "valid":
-        return full[f.sub(least, 1) : most]  # type: ignore[no-any-return]
+        return f.getitem(full, slice(f.sub(least, 1), most))
     start = f.floor_div(f.sub(least, 1), 2)
     if mirrored:
         start = f.where(swapped, f.sub(f.sub(least, 1), start), start)
-    return full[start : f.add(start, most)]  # type: ignore[no-any-return]
+    return f.getitem(full, slice(start, f.add(start, most)))
 
 
 # -- differences and sums -------------------------------------------------------------------------------------------

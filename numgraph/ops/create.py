@@ -329,7 +329,7 @@ def diagonal(x: Any, offset: Any = 0, axis1: int = 0, axis2: int = 1) -> Variabl
         v = f.transpose(v)
     down, right = shifts(offset)
     count = ln.natural(ln.least(less(ln.dim(v, v.ndim - 2), down), less(ln.dim(v, v.ndim - 1), right)))
-    return v[..., counted_from(down, count), counted_from(right, count)]  # type: ignore[no-any-return]
+    return f.getitem(v, (..., counted_from(down, count), counted_from(right, count)))
 
 
 def diag(x: Any, k: Any = 0) -> Variable:

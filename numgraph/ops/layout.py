@@ -278,7 +278,7 @@ hsplit, vsplit, dsplit = _split("hsplit", 1), _split("vsplit", 0), _split("dspli
 
 def extract(condition: Any, x: Any) -> Variable:
     """The elements of the flattened x where the flattened `condition` is not 0."""
-    return f.flatten(as_variable(x))[f.flatnonzero(condition)]  # type: ignore[no-any-return]
+    return f.getitem(f.flatten(as_variable(x)), f.flatnonzero(condition))
 
 
 def _flat(name: str, x: Any, axis: Any) -> tuple[Variable, int]:
@@ -305,7 +305,7 @@ def delete(x: Any, key: Any, axis: Any = None) -> Variable:
             gone = f.specify_shape(named, [v.type.shape[a]])
         else:
             gone = f.set_subtensor(f.zeros_like(places, "bool")[f.reshape(named, (-1,))], True)
-    return v[(*whole, f.flatnonzero(f.logical_not(gone)))]  # type: ignore[no-any-return]
+    return f.getitem(v, (*whole, f.flatnonzero(f.logical_not(gone))))
 
 
 def insert(x: Any, key: Any, values: Any, axis: Any = None) -> Variable:

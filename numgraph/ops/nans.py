@@ -84,9 +84,9 @@ def _extreme(name: str, ignored: float) -> Callable[..., Variable]:
 
     def build(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
         v = reduced(f"nan{name}", x)
-        function = getattr(f, name)
+        function: Callable[..., Variable] = getattr(f, name)
         if v.type.dtype in DISCRETE:
-            return function(v, axis, keepdims)  # type: ignore[no-any-return]
+            return function(v, axis, keepdims)
         nothing = f.all(f.isnan(v), axis, keepdims)
         return f.where(nothing, math.nan, function(_filled(v, ignored), axis, keepdims))
 
@@ -100,7 +100,8 @@ nanmax, nanmin = _extreme("max", -math.inf), _extreme("min", math.inf)
 
 def _position(name: str, ignored: float) -> Callable[..., Variable]:
     def build(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
-        return getattr(f, name)(_filled(reduced(f"nan{name}", x), ignored), axis, keepdims)  # type: ignore[no-any-return]
+        function: Callable[..., Variable] = getattr(f, name)
+        return function(_filled(reduced(f"nan{name}", x), ignored), axis, keepdims)
 
     build.__name__ = build.__qualname__ = f"nan{name}"
     build.__doc__ = f"`{name}` of what is not NaN, int64; 0 where all are NaN, for which NumPy raises ValueError."

@@ -66,7 +66,7 @@ def setdiff1d(x: Any, y: Any, assume_unique: bool = False) -> Variable:
     """What is in x and not in y, sorted, each once; with `assume_unique` in x's order."""
     a, b = as_operands(x, y)
     found = _different(a, assume_unique)
-    return found[f.flatnonzero(isin(found, b, invert=True))]  # type: ignore[no-any-return]
+    return f.getitem(found, f.flatnonzero(isin(found, b, invert=True)))
 
 
 def setxor1d(x: Any, y: Any, assume_unique: bool = False) -> Variable:

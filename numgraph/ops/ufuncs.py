@@ -259,14 +259,14 @@ def vecdot(x: Any, y: Any, axis: int = -1) -> Variable:
 
 def matvec(a: Any, x: Any) -> Variable:
     """Matrices, the last two axes of a, times vectors, the last axis of x; the others broadcast."""
-    return f.matmul(as_variable(a), f.shape_padright(as_variable(x)))[..., 0]  # type: ignore[no-any-return]
+    return f.getitem(f.matmul(as_variable(a), f.shape_padright(as_variable(x))), (..., 0))
 
 
 def vecmat(x: Any, a: Any) -> Variable:
     """Vectors, the last axis of x, times matrices, the last two axes of a; the others broadcast."""
     v = as_variable(x)
     row = f.expand_dims(v, v.ndim - 1)
-    return f.matmul(row, as_variable(a))[..., 0, :]  # type: ignore[no-any-return]
+    return f.getitem(f.matmul(row, as_variable(a)), (..., 0, slice(None)))
 
 
 # Other names, of NumPy.
