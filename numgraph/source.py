@@ -39,14 +39,16 @@ class SourceLine(NamedTuple):
 
 def together(lines: Sequence[SourceLine]) -> str:
     """Several lines: `train.py:34, 36 in loss, model.py:7`."""
-    numbers: dict[tuple[str, str], list[str]] = {}
+    numbers: dict[tuple[str, str], dict[str, None]] = {}
     for line in lines:
-        numbers.setdefault((line.file, line.function), []).append(str(line.line))
+        # a comprehension is a function of its own in older Pythons, and none to a reader
+        function = "" if line.function.startswith("<") else line.function
+        numbers.setdefault((line.file, function), {})[str(line.line)] = None
     found = []
     for (file, function), several in numbers.items():
         cell, shown = cell_of(file), ", ".join(several)
         where = f"{cell}, line{'s' * (len(several) > 1)} {shown}" if cell else f"{short_path(file)}:{shown}"
-        found.append(where if function.startswith("<") else f"{where} in {printable(function)}")
+        found.append(f"{where} in {printable(function)}" if function else where)
     return ", ".join(found)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 import numgraph as ng
 from numgraph.source import SourceLine, lines_of
+from numgraph.source import together as shown
 from tests.waits import PATIENCE, join, together
 
 
@@ -58,3 +59,8 @@ def test_cells_of_notebooks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(SourceLine(file, 1, "<module>")) == "Cell In[2], line 1"
     assert str(SourceLine("/tmp/ipykernel_123/99.py", 3, "g")) == "Cell, line 3 in g"
     assert str(SourceLine("/home/me/work/train.py", 3, "g")) == "work/train.py:3 in g"
+
+
+def test_one_line_is_shown_once_though_functions_without_a_name_share_it() -> None:
+    lines = [SourceLine("a.py", 3, "<module>"), SourceLine("a.py", 3, "<genexpr>"), SourceLine("a.py", 4, "<lambda>")]
+    assert shown([*lines, SourceLine("a.py", 3, "loss")]) == "a.py:3, 4, a.py:3 in loss"
