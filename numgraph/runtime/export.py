@@ -79,6 +79,8 @@ def export(variant: NativeVariant, program: Program, path: str | Path) -> None:
     parts = [_docstring(text, path, scipy), "import ctypes", *(_kernel(k) for k in kernels)]
     if products:
         parts.append(_blas())
+    if scipy:
+        parts.append(_body(_source("numgraph.runtime.capsules")))
     if variant.artifact.routines:
         parts.append(_body(_source("numgraph.runtime.lapack")))
     if "special" in wanted:
@@ -145,9 +147,10 @@ def _kernel(name: str) -> str:
 
 
 def _body(source: str) -> str:
-    """Source without its docstring and future imports."""
+    """Source without its docstring, future imports, and those of what stands before it in the module."""
     end = ast.parse(source).body[0].end_lineno
     after = "\n".join(source.split("\n")[end:])
+    after = re.sub(r"^from numgraph\.runtime\..*\n", "", after, flags=re.MULTILINE)
     return after.replace("from __future__ import annotations\n", "").strip("\n")
 
 

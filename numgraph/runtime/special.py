@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
+
+from numgraph.runtime.capsules import exported_function
 
 # Machine code calls `scipy_special_j0` SciPy's function j0, see kernels/special.py.
 _NAMES = re.compile(rb"scipy_special_(\w+)")
@@ -16,15 +17,12 @@ def special_address(name: str) -> int:
     """The address of a function of float64 numbers and Cython's int. ImportError where SciPy has no such function."""
     from scipy.special import cython_special
 
-    get_name, get_pointer = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
-    get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
-    get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
     exported: Any = cython_special.__pyx_capi__
     # functions of several types are numbered
-    for form in (name, *(f"__pyx_fuse_{k}{name}" for k in range(4))):
-        signature = get_name(exported[form]) if form in exported else b""
-        if re.fullmatch(rb"double \((double, )+int \w+\)", signature):
-            return int(get_pointer(exported[form], signature))
+    forms = (name, *(f"__pyx_fuse_{k}{name}" for k in range(4)))
+    for signature, address in (exported_function(exported, form) for form in forms if form in exported):
+        if re.fullmatch(r"double \((double, )+int \w+\)", signature):
+            return address
     raise ImportError(f"scipy.special.cython_special has no {name} of float64")
 
 
