@@ -31,6 +31,7 @@ from numgraph.whole import uncollected
 
 if TYPE_CHECKING:
     from numgraph.explain.explanation import Explanation
+    from numgraph.inspector.making import Making
     from numgraph.runtime.executor import Executor
 
 TARGETS = ("cpu", "cuda", "cuda-sim", "reference")
@@ -213,6 +214,7 @@ class Function:
 
             self._record = record_of(self.program, self.target)
             self.executor.complete(self._record)
+            self._record.making = partial(_made, self.program, self.target, self.executor)
             if self.executor.target.estimates:
                 # without a cycle through the function
                 explain = partial(_explained, self.executor, self._binder)
@@ -330,6 +332,13 @@ class Function:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the program with the values of its shared variables; it is compiled again, or found in the cache."""
         return Function, (self.program, self.target, frozenset(self._binder.unset))
+
+
+def _made(program: Program, target: str, executor: Executor[Any]) -> Making:
+    """How the present variant of a function was made."""
+    from numgraph.recorded import making_of
+
+    return uncollected(partial(making_of, program, target, executor.given_up))
 
 
 def _explained(executor: Executor[Any], binder: Binder, /, *args: Any, **named: Any) -> Explanation:

@@ -12,7 +12,7 @@ from numgraph.config import config
 from numgraph.graph import Variable
 from numgraph.inspector.record import PassRecord
 from numgraph.program import Program
-from numgraph.stable.engine import stabilised
+from numgraph.stable.engine import Fired, stabilised
 
 
 @dataclass
@@ -20,12 +20,13 @@ class Progress:
     """A program on its way. Each field below `records` is set by the pass that makes it, and read by later ones.
 
     records: of the passes so far, those of builds that were given up included. stable: the outputs and new values in
-    stable forms.
+    stable forms; fired: what rules did for that.
     """
 
     program: Program
     records: dict[str, PassRecord]
     stable: list[Variable] = field(init=False)
+    fired: list[Fired] = field(init=False)
 
 
 S = TypeVar("S", bound=Progress)
@@ -57,7 +58,8 @@ def passed(state: S, passes: Sequence[Pass[S]]) -> S:
 def stabilise(state: Progress) -> Made:
     """Forms that keep numbers right."""
     program = state.program
-    state.stable = stabilised(program.results, program.variables)
+    state.fired = []
+    state.stable = stabilised(program.results, program.variables, state.fired)
     return {"results": len(state.stable)}
 
 

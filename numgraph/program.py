@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -107,7 +107,8 @@ class Program:
     updates: (shared variable, its new value), private states of inputs among them; all see the values before the call.
     givens: the pairs that were substituted, for display. borrowed: per output, whether its memory may be used again.
     line: the user's line that made the function. prints: what calls print of the last outputs, see `prints.Prints`.
-    remembered: the results with gradients that remember what they are of, if there are such: see `leaner`.
+    remembered: the results with gradients that remember what they are of, if there are such: see `leaner`. written: the
+    outputs, and the new values of updates that were given, as they were before `givens`: for display; none in a copy.
     """
 
     name: str | None
@@ -121,6 +122,7 @@ class Program:
     line: SourceLine | None = None
     prints: Any = None
     remembered: tuple[Variable, ...] = ()
+    written: tuple[Sequence[Variable], Sequence[Variable]] = ((), ())
 
     def leaner(self) -> Program:
         """The program with gradients of scans that keep less, if there are such."""
@@ -194,7 +196,7 @@ class Program:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the graph first, as one flat list, so that the pickler never recurses over it."""
-        fields = tuple(getattr(self, name) for name in self.__dataclass_fields__)
+        fields = tuple(getattr(self, name) for name in self.__dataclass_fields__ if name != "written")
         return _unpickled, (packed(self.roots()), fields)
 
     def mapped(self, new: dict[Variable, Any]) -> Program:
@@ -216,6 +218,7 @@ class Program:
             updates=updates,
             givens=tuple((new[k], new[v]) for k, v in self.givens),
             remembered=tuple(new[v] for v in self.remembered),
+            written=((), ()),
         )
 
 
@@ -247,7 +250,8 @@ def build_program(
     cut = {v: v for v in variables} | replaced if replaced or inner else {}
     explicit = explicit_updates(updates)
     explicit |= {a.default: a.update for a in arguments if a.default is not None and a.update is not None}
-    values = substitute([o.variable for o in outs] + list(explicit.values()), cut)
+    written = [*(o.variable for o in outs), *explicit.values()]
+    values = substitute(written, cut)
     new_outputs, new_values = values[: len(outs)], values[len(outs) :]
     all_updates: Updates = dict(zip(explicit, new_values, strict=True))
     all_updates = with_default_updates(new_outputs, all_updates, variables, cut, no_default_updates)
@@ -264,12 +268,12 @@ def build_program(
         givens=tuple(replaced.items()),
         borrowed=tuple(o.borrow for o in outs),
         line=current_line(),
+        written=(written[: len(outs)], written[len(outs) :]),
     )
     on_unused = config.on_unused_input if on_unused_input is None else on_unused_input
     _check_inputs(program, on_unused)
     if replaced and on_unused != "ignore":
-        old = [o.variable for o in outs] + list(explicit.values())
-        _check_givens(program, written_with(old, cut, {}) | {id(v) for v in keys_within(old, cut)})
+        _check_givens(program, written_with(written, cut, {}) | {id(v) for v in keys_within(written, cut)})
     return program
 
 

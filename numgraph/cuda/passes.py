@@ -77,10 +77,15 @@ def kernel_state(
     return partial(KernelState, program, {}, GRID, shapes_of(program), geometry=geometry, device=device)
 
 
+def device_of(name: str) -> tuple[Device, Geometry]:
+    """The device that a name stands for, and the sizes of its grids with the settings as they are."""
+    device, geometry = device_for(name)
+    return device, replace(geometry, tf32=config.cuda_tf32)
+
+
 def device_target(program: Program, name: str) -> DeviceTarget:
     """What runs a normalised program on the device that a name stands for: "cuda" or "cuda-sim"."""
-    device, geometry = device_for(name)
-    geometry = replace(geometry, tf32=config.cuda_tf32)
+    device, geometry = device_of(name)
 
     def build(given_up: Keys, leaf: Leaf | None) -> Compiled[DeviceVariant]:
         make = partial(kernel_state, geometry=geometry, device=device)

@@ -34,14 +34,15 @@ class Finder:
 
 @dataclass
 class GridModule:
-    """A printed program. `text` is compiled and cached; `listing` is the same with the user's lines. plans: names of
-    the host's functions, one per stage. kernels: per stage, in order. failures: what a plan's status means. parts:
-    bytes of the parts of each sum that blocks of threads share. words: for each word of the device's status, which
-    failure it means; finders: for each, the search for the index, None where that was not kept.
+    """A printed program. `text` is compiled and cached; `listing` is the same with the user's lines. lines: of both.
+    plans: names of the host's functions, one per stage. kernels: per stage, in order. failures: what a plan's status
+    means. parts: bytes of the parts of each sum that blocks of threads share. words: for each word of the device's
+    status, which failure it means; finders: for each, the search for the index, None where that was not kept.
     functions: what the text is printed of."""
 
     text: str
     listing: str
+    lines: list[Line]
     layout: Layout
     failures: list[Any]
     plans: list[str]
@@ -72,13 +73,24 @@ def print_grid(program: GridProgram, title: Sequence[str]) -> GridModule:
         functions += [*plans, *(kernel.function for kernel in flat(kernels) if kernel.function is not None)]
     lines = with_users(layout, separated(parts), FINDER)
     header = header_of(program, title, "\n".join(line.code for line in lines), every)
-    text = "\n".join([*header, *(line.text() for line in lines)]).rstrip("\n") + "\n"
-    listing = "\n".join([*header, *(line.text(True) for line in lines)]).rstrip("\n") + "\n"
+    lines = [*(Line(0, code) for code in header), *lines]
+    text = "\n".join(line.text() for line in lines).rstrip("\n") + "\n"
+    listing = "\n".join(line.text(True) for line in lines).rstrip("\n") + "\n"
     names = [f"plan_{stage}" for stage in range(len(program.kernels))]
     searches = program.searches
     finders = [None if s is None else Finder(s, search_text(program, s, title)) for s in searches]
     return GridModule(
-        text, listing, layout, layout.failures, names, program.kernels, program.parts, program.words, finders, functions
+        text,
+        listing,
+        lines,
+        layout,
+        layout.failures,
+        names,
+        program.kernels,
+        program.parts,
+        program.words,
+        finders,
+        functions,
     )
 
 

@@ -24,11 +24,12 @@ from numgraph.schedule.work import work_of
 
 @dataclass
 class Module:
-    """A printed program. `text` is compiled and cached; `listing` is the same with the user's lines. steps: the loop
-    program that it is printed of, after each transformation."""
+    """A printed program. `text` is compiled and cached; `listing` is the same with the user's lines. lines: of both.
+    steps: the loop program that it is printed of, after each transformation."""
 
     text: str
     listing: str
+    lines: list[Line]
     steps: list[Transformed]
     layout: Layout
     failures: list[Any]
@@ -54,10 +55,10 @@ def print_module(program: ProcessorProgram, steps: list[Transformed], title: Seq
     code = "\n".join(line.code for line in lines)
     table = [work_line(schedule, notes, phase.name, phase.tasks) for phase in program.phases]
     header = module_header(title, table, code, set(program.setting.vector.values()), program.kernels)
-    header = [*header, *slot_lines(layout, words(code)), "", ""]
-    text = "\n".join([*header, *(line.text() for line in lines)]) + "\n"
-    listing = "\n".join([*header, *(line.text(True) for line in lines)]) + "\n"
-    return Module(text, listing, steps, layout, layout.failures, program.phases, sweeps(schedule))
+    lines = [*(Line(0, code) for code in [*header, *slot_lines(layout, words(code)), "", ""]), *lines]
+    text = "\n".join(line.text() for line in lines) + "\n"
+    listing = "\n".join(line.text(True) for line in lines) + "\n"
+    return Module(text, listing, lines, steps, layout, layout.failures, program.phases, sweeps(schedule))
 
 
 def separated(parts: Iterable[Sequence[Line]]) -> list[Line]:

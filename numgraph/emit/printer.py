@@ -56,7 +56,7 @@ def _lines(statement: p.Statement, indent: int) -> Iterator[Line]:
 
 def line_of(statement: p.Statement, indent: int, code: str) -> Line:
     """A line of a statement, with what stands behind it."""
-    return Line(indent, code, statement.note, statement.lines)
+    return Line(indent, code, statement.note, statement.lines, statement.node)
 
 
 def _wrapped(statement: p.Statement, indent: int, start: str, value: p.Expression) -> Iterator[Line]:

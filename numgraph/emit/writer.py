@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 from numgraph.source import SourceLine, together
 from numgraph.text import printable
@@ -19,6 +20,8 @@ class Line:
     code: str
     comment: str = ""
     lines: tuple[SourceLine, ...] = ()
+    # of the compile graph, what the line belongs to
+    node: Any = None
 
     def text(self, with_user_lines: bool = False) -> str:
         """The line as source; with the user's lines behind it for a listing."""

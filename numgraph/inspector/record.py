@@ -13,6 +13,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from numgraph.inspector.machinecode import CodeRecord, annotated
+from numgraph.inspector.making import Making
+
 if TYPE_CHECKING:
     from numgraph.explain.explanation import Explanation
 
@@ -21,7 +24,7 @@ STAGES = ("graph", "givens", "schedule", "explain", "loops", "source", "listing"
 # The language of a stage's text, as a syntax highlighter names it.
 LANGUAGES = {"source": "python", "listing": "python", "llvm": "llvm", "asm": "gas"}
 # Written into the JSON; a reader refuses another number.
-FORMAT = 4
+FORMAT = 5
 # The name of a function that was given none.
 UNNAMED = "function"
 
@@ -139,6 +142,8 @@ class FunctionRecord:
     in use. dtypes: number of graph nodes of each dtype. cache_path: the
     generated file ("" when there is none). compile_seconds: time to compile it, or where `cached` to load machine code.
     explanation: what a call costs, or what makes that when `explained` first asks; None where nothing is compiled.
+    making: how it was made, or what makes that when `made` first asks. code: by stage, machine code and LLVM IR, with
+    the line of the source for each of their lines, or what makes that when `coded` first asks.
     """
 
     name: str
@@ -153,6 +158,8 @@ class FunctionRecord:
     passes: list[PassRecord] = field(default_factory=list)
     phases: list[PhaseRecord] = field(default_factory=list)
     explanation: Explanation | Callable[[], Explanation] | None = None
+    making: Making | Callable[[], Making] | None = None
+    code: dict[str, CodeRecord | Callable[[], CodeRecord]] = field(default_factory=dict)
     stages: Stages = field(default_factory=Stages)
     dtypes: dict[str, int] = field(default_factory=dict)
     cache_path: str = ""
@@ -180,18 +187,45 @@ class FunctionRecord:
             self.explanation = self.explanation()
         return self.explanation
 
+    def made(self) -> Making | None:
+        """How the function was made, as data."""
+        if callable(self.making):
+            self.making = self.making()
+        return self.making
+
+    def coded(self, stage: str) -> CodeRecord | None:
+        """The code of a stage, line by line; None for a stage that has none."""
+        code = self.code.get(stage)
+        if callable(code):
+            code = self.code[stage] = code()
+        return code
+
+    def annotated(self, stage: str, comment: str) -> str:
+        """The code of a stage, with lines of the source among it. comment: what comments begin with."""
+        code = self.coded(stage)
+        assert code is not None
+        return annotated(code, self.stages["source"].split("\n"), comment)
+
     def to_json(self, stages: tuple[str, ...] = STAGES) -> str:
-        """The record as JSON, with the texts of `stages` (each is made if it was not read yet), and the explanation
-        where "explain" is among them."""
+        """The record as JSON, with the texts and the code of `stages` (each is made if it was not read yet), how the
+        function was made, and the explanation where "explain" is among them."""
         import json
 
+        return json.dumps({"format": FORMAT, **self.to_plain(stages)}, indent=1)
+
+    def to_plain(self, stages: tuple[str, ...] = STAGES) -> dict[str, Any]:
+        """What `to_json` writes, as dicts and lists."""
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
         for name, (_, many) in _PARTS.items():
             plain[name] = [asdict(part) for part in plain[name]] if many else plain[name]
         found = self.explained() if "explain" in stages else None
         plain["explanation"] = None if found is None else asdict(found)
+        making = self.made()
+        plain["making"] = None if making is None else asdict(making)
+        codes = {stage: self.coded(stage) for stage in self.code if stage in stages}
+        plain["code"] = {stage: asdict(code) for stage, code in codes.items() if code is not None}
         plain["stages"] = {name: self.stages[name] for name in self.stages if name in stages}
-        return json.dumps({"format": FORMAT, **plain}, indent=1)
+        return plain
 
     @classmethod
     def from_json(cls, text: str) -> FunctionRecord:
@@ -204,6 +238,9 @@ class FunctionRecord:
             raise ValueError(f"a record of format {written!r}; this version of numgraph reads format {FORMAT}")
         for name, (part, many) in _PARTS.items():
             plain[name] = [part(**p) for p in plain[name]] if many else part(plain[name])
+        if plain["making"] is not None:
+            plain["making"] = Making.from_plain(**plain["making"])
+        plain["code"] = {stage: CodeRecord(**code) for stage, code in plain["code"].items()}
         if plain.get("explanation") is not None:
             from numgraph.explain.explanation import Explanation
 

@@ -13,6 +13,7 @@ from llvmlite import ir
 from numba.core import types
 
 from numgraph.lower.expressions import Expressions
+from numgraph.lower.lines import Lines
 from numgraph.lower.sources import Source, Sources, function_of
 from numgraph.lower.statements import Statements, Widened
 from numgraph.lower.values import FLOAT64, INT64, Rules, Type, Unsupported, Value
@@ -26,6 +27,7 @@ class Program:
 
     def __init__(self, module: Any, rules: Rules) -> None:
         self.module, self.rules = module, rules
+        self.lines = Lines(module)
         self.functions: dict[tuple[Source, tuple[Type, ...], int | None], tuple[Any, Type | None]] = {}
         self.open: set[Source] = set()
         self.arrays: dict[int, Any] = {}
@@ -87,6 +89,7 @@ class Program:
             # what it returns is known only when its body is compiled
             form = ir.FunctionType(ir.VoidType(), [self.rules.form(t) for t in kinds])
             function = ir.Function(self.module, form, self.module.get_unique_name(source.name))
+            self.lines.function(function, source)
             variables = {n: Value(t, v) for n, t, v in zip(names, kinds, function.args, strict=True)}
             if size is not None:
                 variables[names[0]] = self.rules.constant(size, INT64)

@@ -30,6 +30,7 @@ class Statements(Expressions):
         """
         self.widened = widened
         self.returns: list[tuple[Any, Value | None]] = []
+        self.builder.debug_metadata = self.program.lines.at(self.function, self.source.tree.lineno)
         self.suite(self.source.tree.body)
         if not self.ended:
             self.returns.append((self.builder.block, None))
@@ -65,13 +66,16 @@ class Statements(Expressions):
 
     def suite(self, statements: Sequence[ast.stmt]) -> None:
         """Compile statements up to one behind which control does not get."""
+        around = self.builder.debug_metadata
         for statement in statements:
             if self.ended:
-                return
+                break
+            self.builder.debug_metadata = self.program.lines.at(self.function, statement.lineno)
             made = getattr(self, f"_do_{type(statement).__name__}", None)
             if made is None:
                 raise Unsupported(ast.unparse(statement))
             made(statement)
+        self.builder.debug_metadata = around
 
     # -- simple statements ------------------------------------------------------------------------------------------
 

@@ -57,7 +57,7 @@ def construct(tree: ast.expr, builder: Builder, bound: Bindings, dtype: str) -> 
 
 
 class Rewriter:
-    """Applies rules bottom-up until none matches; remembers what fired.
+    """Applies rules bottom-up until none matches; remembers what fired, and as None what was expanded.
 
     expand: replaces a node of an op that is a composition before the rules see it; without it such nodes stay.
     """
@@ -71,7 +71,7 @@ class Rewriter:
             self.by_root.setdefault(r.root, []).append(r)
         self.expand = expand
         self.new: dict[Node, Node] = {}
-        self.fired: list[tuple[Rule, Node, Node]] = []
+        self.fired: list[tuple[Rule | None, Node, Node]] = []
         # whether there is something that no pass has looked at yet
         self.made = False
 
@@ -85,7 +85,9 @@ class Rewriter:
             rebuilt = self._rebuild(node)
             if rebuilt.op is not None and rebuilt.op.composition(graph.traits.grid):
                 self.made = True
-                rebuilt = self.expand(self.builder, rebuilt) if self.expand is not None else rebuilt
+                if self.expand is not None:
+                    whole, rebuilt = rebuilt, self.expand(self.builder, rebuilt)
+                    self.fired.append((None, whole, rebuilt))
             result = self._apply(rebuilt)
             if node in graph.names:
                 graph.names.setdefault(result, graph.names[node])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from numgraph.emit.steps import steps_text
+from numgraph.inspector.machinecode import assembly_code, llvm_code
 from numgraph.inspector.record import FunctionRecord, PhaseRecord
+from numgraph.processor import processor
 from numgraph.runtime.native import compiled_source
 from numgraph.runtime.variant import NativeVariant
 from numgraph.schedule.plan import Schedule
@@ -24,8 +27,10 @@ def complete(record: FunctionRecord, variant: NativeVariant) -> None:
     """Add phases, the compiled stages, and where and how fast they were compiled."""
     add_source(record, variant.schedule, variant.module, variant.module.phases)
     record.passes = variant.details.passes
-    record.stages["llvm"] = lambda: compiled(lambda: llvm_text(variant))
-    record.stages["asm"] = lambda: compiled(lambda: assembly(variant))
+    record.code["llvm"] = lambda: llvm_code(looked_into(variant).get_llvm_str())
+    record.code["asm"] = lambda: assembly_code(looked_into(variant).get_asm_str())
+    record.stages["llvm"] = lambda: record.annotated("llvm", ";")
+    record.stages["asm"] = lambda: record.annotated("asm", "#" if processor().triple.startswith("x86") else "//")
     record.cache_path = str(variant.native.path)
     record.compile_seconds = variant.native.seconds
     record.cached = variant.native.cached
@@ -50,11 +55,14 @@ def phase_record(schedule: Schedule, phase: Phase | Kernel) -> PhaseRecord:
     )
 
 
-def llvm_text(variant: NativeVariant) -> str:
-    """The LLVM module as text, optimised."""
-    return str(compiled_source(variant.native.path, variant.module.text).library.get_llvm_str())
+def looked_into(variant: NativeVariant) -> Any:
+    """The library of a variant that knows its lines: compiled anew, since the cache keeps code only."""
+    return compiled(partial(_looked_into, variant))
 
 
-def assembly(variant: NativeVariant) -> str:
-    """The machine code as text; compiled anew, since the cache keeps code only."""
-    return str(compiled_source(variant.native.path, variant.module.text).library.get_asm_str())
+def _looked_into(variant: NativeVariant) -> Any:
+    # Numba is loaded with it
+    from numgraph.lower.lines import lines_wanted
+
+    with lines_wanted():
+        return compiled_source(variant.native.path, variant.module.text).library

@@ -216,6 +216,17 @@ class Numbers:
         return id(v)
 
 
-def stabilised(outputs: Sequence[Variable], stop: Iterable[Variable] = ()) -> list[Variable]:
-    """`outputs` with what overflows, cancels or underflows replaced; nothing above the variables in `stop` is."""
-    return Stable().run(outputs, stop)
+# What a rule did: itself, and the expression before and after.
+Fired = tuple[Rule, Variable, Variable]
+
+
+def stabilised(
+    outputs: Sequence[Variable], stop: Iterable[Variable] = (), fired: list[Fired] | None = None
+) -> list[Variable]:
+    """`outputs` with what overflows, cancels or underflows replaced; nothing above the variables in `stop` is. fired:
+    gets what rules did."""
+    stable = Stable()
+    results = stable.run(outputs, stop)
+    if fired is not None:
+        fired += stable.fired
+    return results

@@ -17,10 +17,10 @@ LAYERS = """
     checkout errors config text absent whole pickled source userfunctions lengths.dims types randoms scalars op
     operators graph storage foreign arguments shared saving ops linalg fft sparse tensor random patterns
     substitution stable formula givens updates reach subgraphs scanning vectorizing grad jacobians optim reference
-    program prints destinations binder printing explain.explanation inspector.record passes cache fingerprint
-    convention lengths.rules traits ir lengths elements rewrite schedule loops emit processor lower target runtime
-    explain cuda compile cuda.passes recall call sweep nonfinite function minimizing testing compat inspector demo
-    cli __main__
+    program prints destinations binder printing explain.explanation inspector.machinecode inspector.making
+    inspector.record passes cache fingerprint convention lengths.rules traits ir lengths elements rewrite schedule
+    loops emit processor lower target runtime explain cuda compile cuda.passes recorded recall call sweep nonfinite
+    function minimizing testing compat inspector demo cli __main__
 """.split()
 
 # (importing layer, imported layer): why it may point to the right. Such imports stand within functions.
