@@ -5,6 +5,7 @@
 # make fuzz    random programs on the processor, for MINUTES=120; FUZZ=--target=cuda-sim on the simulated device
 # make fuzz-device  other random programs on the simulated device, PROGRAMS or as many as fit into DEVICE_MINUTES
 # make bench   the benchmark against other libraries, as a page: bench.html (make bench-peers installs them first)
+# make page    numgraph/inspector/web/page.js anew, after a change in numgraph/inspector/web/src; needs Node
 # make readme  the table in README.md, from figures.json, which `make bench` leaves
 # Each makes .venv first and installs what it needs there. PYTHON chooses the interpreter (3.11 or newer).
 
@@ -23,7 +24,7 @@ EDITABLE := --config-settings editable_mode=lenient
 # The tests start a hundred processes, in which Python would compile numgraph's modules each time: 0.3 seconds
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-long lint types matrix fuzz fuzz-device bench bench-peers readme format clean
+.PHONY: demo test test-long lint types matrix fuzz fuzz-device bench bench-peers readme page format clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/run
@@ -62,6 +63,9 @@ bench-peers: $(VENV)/run
 
 readme: $(VENV)/dev
 	$(BIN)/python -m bench readme figures.json README.md
+
+page:
+	cd numgraph/inspector/web && npm ci --silent && npm run --silent build
 
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix .

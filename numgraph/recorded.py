@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import linecache
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from math import prod
 from typing import Any
@@ -35,9 +35,11 @@ from numgraph.inspector.making import (
 from numgraph.ir import Graph, Node, topological
 from numgraph.lengths.known import full_length
 from numgraph.loops.grid.kernel import flat
+from numgraph.loops.processor import within
 from numgraph.passes import STABILISE, Progress, passed
 from numgraph.program import Program
 from numgraph.rewrite.assume import NOTHING, Keys
+from numgraph.schedule.arrange import Tiled
 from numgraph.schedule.buffers import Buffer
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.tasks import Task
@@ -86,7 +88,7 @@ def phases_of(state: NativeState | KernelState) -> list[tuple[str, list[Task]]]:
     """The names of the phases, or kernels of a grid, with their tasks."""
     if isinstance(state, KernelState):
         return [(k.name, list(k.tasks)) for kernels in state.module.kernels for k in flat(kernels)]
-    return [(phase.name, list(phase.tasks)) for phase in state.module.phases]
+    return [(phase.name, list(phase.tasks)) for phase in within(state.module.phases)]
 
 
 class Recorder:
@@ -310,11 +312,21 @@ def around(lines: Sequence[Line], k: int, begin: int, end: int) -> Sequence[Sour
     return next((lines[j].lines for j in (*range(k - 1, begin, -1), *behind) if lines[j].lines), ())
 
 
+def tiles(schedule: Schedule) -> Iterator[Tiled]:
+    """The phases over tiles of rows."""
+    waiting = [nest for nests in schedule.stages for nest in nests]
+    while waiting:
+        nest = waiting.pop()
+        waiting += nest.body
+        if isinstance(nest, Tiled):
+            yield nest
+
+
 def size_of(schedule: Schedule, buffer: Buffer) -> int | None:
     """The bytes of an array, with windows at full length; of a tile of rows those of the tile."""
     lengths = [full_length(n) for n in buffer.lengths(schedule.graph)]
-    if buffer.rows:
-        lengths[:1] = [buffer.rows]
+    if buffer.place == "rows":
+        lengths[:1] = [nest.room for nest in tiles(schedule) if buffer.node in nest.local][:1]
     return None if None in lengths else prod(n or 0 for n in lengths) * np.dtype(buffer.node.dtype).itemsize
 
 
@@ -344,6 +356,8 @@ def _tree(graph: Graph, node: Node, depth: int) -> ast.expr:
     if depth > DEPTH:
         return ast.Name("...")
     parts = [_tree(graph, v, depth + 1) for v in node.inputs]
+    if node.op.show is not None and not node.op.loop:
+        return node.op.show(*parts, **node.attributes)
     form = node.op.tree
     names = dict(zip(node.op.args, parts, strict=False))
     match form:

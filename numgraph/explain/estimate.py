@@ -86,6 +86,7 @@ class Estimator:
             call=call / 1000,
             notes=[self._sweep_note(), self._memory_note()],
             machine=self._machine_text(),
+            limits=self.machine.limits(),
         )
 
     # -- phases -------------------------------------------------------------------------------------------------

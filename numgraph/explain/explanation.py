@@ -58,10 +58,12 @@ class UpdateEstimate:
 class Explanation:
     """What a call of a function costs, as far as it is known without making it; print it to read it.
 
-    lengths: of what the estimate is, in words. threads: how many there are. phases: in the order in which they
-    run. updates: of shared variables. call: predicted microseconds of a call besides its phases. notes: about sweeps,
-    variants and memory. machine: the figures that the predictions rest on, in words. calls, measured: the calls made so
-    far, and their mean in microseconds (None without calls).
+    lengths: of what the estimate is, in words. threads: how many there are. phases: in the order in which they run.
+    updates: of shared variables. call: predicted microseconds of a call besides its phases. notes: about sweeps,
+    variants and memory. machine: the figures that the predictions rest on, in words. calls, measured: the calls made
+    so far, and their mean in microseconds (None without calls). limits: of the machine: "peak" and "peak_one", 10^9
+    float32 operations a second of all threads and of one; "memory" and "memory_one", 10^9 bytes a second read from
+    memory; "cache", the same of what lies in the first cache, by all threads.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Explanation:
     machine: str = ""
     calls: int = 0
     measured: float | None = None
+    limits: dict[str, float] = field(default_factory=dict)
 
     @property
     def flops(self) -> int | None:

@@ -67,6 +67,17 @@ class Machine:
         """Whether the other threads were seen to help: on a busy machine they do not."""
         return self.threads == 1 or self.together > BUSY
 
+    def limits(self) -> dict[str, float]:
+        """What all threads and one of them can do at most, see `Explanation.limits`."""
+        least, most = min(self.read), max(self.read)
+        return {
+            "peak": self.peak * self.threads,
+            "peak_one": self.peak,
+            "memory": self.bandwidth(most, self.threads),
+            "memory_one": self.bandwidth(most),
+            "cache": self.bandwidth(least, self.threads),
+        }
+
     def bandwidth(self, size: int, chunks: int = 1) -> float:
         """Bytes per nanosecond when `size` bytes are used again and again by `chunks` threads."""
         known = sorted(self.read)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from numgraph.emit.steps import steps_text
@@ -27,8 +27,9 @@ def complete(record: FunctionRecord, variant: NativeVariant) -> None:
     """Add phases, the compiled stages, and where and how fast they were compiled."""
     add_source(record, variant.schedule, variant.module, variant.module.phases)
     record.passes = variant.details.passes
-    record.code["llvm"] = lambda: llvm_code(looked_into(variant).get_llvm_str())
-    record.code["asm"] = lambda: assembly_code(looked_into(variant).get_asm_str())
+    library = cache(partial(looked_into, variant))
+    record.code["llvm"] = lambda: llvm_code(library().get_llvm_str())
+    record.code["asm"] = lambda: assembly_code(library().get_asm_str())
     record.stages["llvm"] = lambda: record.annotated("llvm", ";")
     record.stages["asm"] = lambda: record.annotated("asm", "#" if processor().triple.startswith("x86") else "//")
     record.cache_path = str(variant.native.path)

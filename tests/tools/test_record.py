@@ -15,9 +15,12 @@ import numgraph as ng
 from numgraph.inspector.machinecode import CodeRecord, annotated, assembly_code, llvm_code
 from numgraph.inspector.making import Making
 from numgraph.inspector.record import FunctionRecord
+from numgraph.program import build_program
+from numgraph.recorded import making_of
 from numgraph.runtime.explain import looked_into
 from numgraph.runtime.native import compiled_source
 from numgraph.whole import compiled
+from tests import fuzz
 
 
 def training(target: str | None = None) -> ng.Function:
@@ -74,31 +77,45 @@ def made(f: ng.Function) -> Making:
     return found
 
 
+def check(making: Making, outputs: int, updates: int) -> None:
+    """What holds of every record: all that is referred to is there, and a graph has what it is made of."""
+    numbers, places = range(len(making.nodes)), range(len(making.places))
+    for graph in making.graphs:
+        seen = set(graph.nodes)
+        # of leaves that cut a graph the operands are left out
+        assert all(v in numbers for node in graph.nodes for v in making.nodes[node].inputs)
+        assert {root.node for root in graph.roots} <= seen
+        # updates of random streams are not written by the user
+        assert len(graph.roots) in (
+            {outputs + updates} if graph.name != "written" else range(outputs, outputs + updates + 1)
+        )
+    for rewrite in making.rewrites:
+        assert rewrite.rule and rewrite.why and rewrite.old in numbers and rewrite.new in numbers
+        assert rewrite.graph in range(len(making.graphs))
+    assert all(place in places for node in making.nodes for place in node.places)
+    assert all(place in places for link in making.links for place in link.places)
+    assert {phase for node in making.nodes for phase in node.phases} <= set(making.phases)
+    for buffer in making.buffers:
+        assert -1 <= buffer.first <= buffer.last < len(making.phases) and buffer.node < len(making.nodes)
+
+
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("make", MADE)
 def test_graphs_hang_together(make: Callable[..., ng.Function], target: str) -> None:
     if make is matrices and target == "cuda-sim":
         pytest.skip("there are no transforms on devices")
     f = make(target=target)
-    making = made(f)
-    numbers = range(len(making.nodes))
-    for graph in making.graphs:
-        seen: set[int] = set()
-        for number in graph.nodes:
-            # of leaves that cut a graph the operands are left out
-            assert all(v in numbers for v in making.nodes[number].inputs)
-            seen.add(number)
-        assert {root.node for root in graph.roots} <= seen
-        # updates of random streams are not written by the user
-        updates = len([f.updates, f.program.updates][graph.name != "written"])
-        assert len(graph.roots) in (len(f.outputs) + updates, len(f.outputs) + updates - 1)
-    for rewrite in making.rewrites:
-        assert rewrite.rule and rewrite.why and rewrite.old in numbers and rewrite.new in numbers
-        assert rewrite.graph in range(len(making.graphs))
-    places = range(len(making.places))
-    assert all(place in places for node in making.nodes for place in node.places)
-    assert all(place in places for link in making.links for place in link.places)
-    assert all(place.file in making.files for place in making.places)
+    check(made(f), len(f.outputs), len(f.program.updates))
+    assert all(place.file in made(f).files for place in made(f).places)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("seed", range(6))
+def test_random_programs_have_whole_records(seed: int, target: str) -> None:
+    drawn = fuzz.draw(fuzz.seeded(seed))
+    inputs = [v for v, _ in drawn.inputs]
+    program = build_program(inputs, drawn.outputs, drawn.updates, on_unused_input="ignore")
+    check(making_of(program, target), len(program.outputs), len(program.updates))
 
 
 def test_passes_are_there_in_order() -> None:
