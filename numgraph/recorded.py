@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import linecache
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from math import prod
 from typing import Any
@@ -141,6 +141,16 @@ class Recorder:
             self.made.nodes.append(record)
         return self.numbers[node]
 
+    def number(self, ends: Iterable[Any], give: Callable[[Any], int]) -> None:
+        """Give numbers to nodes, and to all below them that have none."""
+        waiting = list(ends)
+        while waiting:
+            node = waiting[-1]
+            below = [] if node in self.numbers else [v for v in node.inputs if v not in self.numbers]
+            if not below:
+                give(waiting.pop())
+            waiting += below
+
     # -- graphs -------------------------------------------------------------------------------------------------------
 
     def expressions(self, state: Progress) -> None:
@@ -156,8 +166,7 @@ class Recorder:
             count = len(program.outputs)
             number = self.graph("stable forms", state.stable[:count], state.stable[count:], program.variables)
             for rule, old, new in state.fired:
-                for node in toposort([old, new]):
-                    self.variable(node)
+                self.number([old, new], self.variable)
                 self.rewrite(number, rule, self.numbers[old], self.numbers[new])
 
     def graph(
@@ -188,8 +197,7 @@ class Recorder:
             why = "compositions are written out, and rules simplify what there is"
             place = self.nodes_of(f"rewritten {number}", why, begin)
             for rule, old, new in rewriter.fired:
-                for node in topological([old, new]):
-                    self.node(node)
+                self.number([old, new], self.node)
                 self.rewrite(place, rule, self.numbers[old], self.numbers[new])
         last = [*state.outputs, *state.values]
         if last != begin or len(self.made.graphs) == 1:

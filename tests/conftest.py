@@ -72,6 +72,7 @@ LONG = (
     "scan/test_scan_checkpoints.py::test_memory_of_second",
     "scan/test_scan_programs.py::test_standard_passes",
     "tools/test_docs.py::test_blocks_print_what_they_show[reference",
+    "tools/test_page.py::test_a_large_graph_is_folded[1300]",
     "tools/test_programs.py::test_program_learns[DBN]",
     "tools/test_programs.py::test_program_learns[SdA]",
     "tools/test_programs.py::test_program_learns[rnnrbm]",
