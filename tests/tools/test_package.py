@@ -68,8 +68,10 @@ def test_wheel_holds_every_module(wheel: Path) -> None:
 def test_wheel_holds_data_licences_and_the_typing_mark(wheel: Path) -> None:
     packed = names(wheel)
     assert {"numgraph/py.typed", "numgraph/data/mnist10k.npz", "numgraph/data/README.md"} <= packed
+    assert {f"numgraph/inspector/web/page.{kind}" for kind in ("html", "css", "js")} <= packed
+    assert not any("/web/src/" in name or "node_modules" in name for name in packed)
     licences = [name for name in packed if ".dist-info/licenses/" in name]
-    assert {Path(name).name for name in licences} == {"LICENSE", "README.md"}
+    assert {Path(name).name for name in licences} == {"LICENSE", "README.md", "LICENSES.txt"}
 
 
 def test_wheel_has_one_top_level_package(wheel: Path) -> None:
