@@ -358,7 +358,9 @@ def load_timed(state: TimedState) -> Made:
     return {"words": len(state.variant.table), "arenas": len(state.variant.arenas)}
 
 
-def variant_parts(state: NativeState) -> tuple[Artifact, native.Native, list[SharedVariable], int, Callable[[], Details]]:
+def variant_parts(
+    state: NativeState,
+) -> tuple[Artifact, native.Native, list[SharedVariable], int, Callable[[], Details]]:
     """What a variant is made of."""
     text = state.module.text
     artifact = Artifact.of(state.schedule, state.module, cache.digest(text), native.imported_kernels(text))

@@ -21,7 +21,7 @@ STAGES = ("graph", "givens", "schedule", "explain", "loops", "source", "listing"
 # The language of a stage's text, as a syntax highlighter names it.
 LANGUAGES = {"source": "python", "listing": "python", "llvm": "llvm", "asm": "gas"}
 # Written into the JSON; a reader refuses another number.
-FORMAT = 4
+FORMAT = 5
 # The name of a function that was given none.
 UNNAMED = "function"
 
@@ -139,6 +139,7 @@ class FunctionRecord:
     in use. dtypes: number of graph nodes of each dtype. cache_path: the
     generated file ("" when there is none). compile_seconds: time to compile it, or where `cached` to load machine code.
     explanation: what a call costs, or what makes that when `explained` first asks; None where nothing is compiled.
+    profile: what `f.profile` last found, as plain data; None before.
     """
 
     name: str
@@ -153,6 +154,7 @@ class FunctionRecord:
     passes: list[PassRecord] = field(default_factory=list)
     phases: list[PhaseRecord] = field(default_factory=list)
     explanation: Explanation | Callable[[], Explanation] | None = None
+    profile: dict[str, Any] | None = None
     stages: Stages = field(default_factory=Stages)
     dtypes: dict[str, int] = field(default_factory=dict)
     cache_path: str = ""

@@ -69,7 +69,8 @@ class Timing:
         self.functions = functions
         self.layout: Layout = program.layout
         self.names = {function.name for function in functions}
-        self.clocks = Clocks(*map(self.layout.clock, ("begins", "ends", "times")), [])
+        begins, ends, times = map(self.layout.clock, ("begins", "ends", "times"))
+        self.clocks = Clocks(begins, ends, times, [])
 
     def run(self) -> tuple[list[Function], Clocks]:
         """The functions, and how they are timed."""

@@ -25,13 +25,15 @@ class ThreadTime:
 class PhaseProfile:
     """What one phase took. Times are microseconds of a call, None is what is unknown.
 
+    Where calls were not told apart, least and median are unknown.
+
     name: as in the source and in the explanation; of target "reference", an operation. kind: as in the explanation, or
     "op". makes: names of what it computes. within: the scan in whose steps it runs, "" for none. runs: how often it ran
     in a call: once, or in each step. least, median, mean: of all that, by calls. share: of the mean call, 0 to 1; a
     scan's has those of its phases in it. chunks: that a run is divided into. threads: who ran them. flops, read,
     written: operations on floats, and bytes, of all runs of a call. predicted: microseconds, by the explanation.
     peak, bandwidth: GFLOP/s and GB/s that this machine could reach there at most, with as many threads as there are
-    chunks. lines: the user's.
+    chunks; None for a scan, whose phases have them. lines: the user's.
     """
 
     name: str
@@ -39,8 +41,8 @@ class PhaseProfile:
     makes: list[str] = field(default_factory=list)
     within: str = ""
     runs: float = 1.0
-    least: float = 0.0
-    median: float = 0.0
+    least: float | None = None
+    median: float | None = None
     mean: float = 0.0
     share: float = 0.0
     chunks: float = 1.0
@@ -71,7 +73,7 @@ class PhaseProfile:
     @property
     def ratio(self) -> float | None:
         """The median over what was predicted."""
-        return self.median / self.predicted if self.predicted else None
+        return self.median / self.predicted if self.predicted and self.median is not None else None
 
     @property
     def balance(self) -> float | None:
@@ -81,14 +83,14 @@ class PhaseProfile:
         return min(sum(t.busy for t in self.threads) / elapsed, 1.0) if self.threads and elapsed else None
 
 
-def _rate(amount: int | None, microseconds: float) -> float | None:
+def _rate(amount: int | None, microseconds: float | None) -> float | None:
     return amount / microseconds / 1000 if amount is not None and microseconds else None
 
 
 @dataclass
 class Event:
     """One span of the trace. kind: "call", "plan", "step", "phase", "chunk" or "op". thread: as in `ThreadTime`. begin,
-    duration: nanoseconds; begins count from the first event. chunk: which, of a chunk."""
+    duration: nanoseconds, of the clock that `time.monotonic` reads on Linux. chunk: which, of a chunk."""
 
     name: str
     kind: str
@@ -103,9 +105,9 @@ class Profile:
     """What calls of a function took; print it to read it. Times are microseconds.
 
     name: of the function. target: what it ran on. threads: how many there were. calls: how many were timed. total: what
-    they took together. least, median: a call from Python. plan: of the mean call, the time in plans (checks, lengths and
-    addresses); between: within steps and beside phases (launches end within phases); python: beside plans and steps:
-    arguments, results and the way there. predicted: a call. phases: in order, those of a scan's steps before the scan.
+    they took together. least, median: a call from Python. plan: of the mean call, the time in plans (checks, lengths
+    and addresses); between: within steps and beside phases (launches are within phases); python: beside plans and
+    steps: arguments, results and the way there. predicted: a call. phases: in order, those of a scan's steps behind it.
     cost: what timing one span adds; spans: how many of them a call has. machine: the figures behind the limits, in
     words. notes: what else is to be said. events: of the trace, as many as were kept. left_out: the others.
     """
@@ -115,8 +117,8 @@ class Profile:
     threads: int = 1
     calls: int = 0
     total: float = 0.0
-    least: float = 0.0
-    median: float = 0.0
+    least: float | None = None
+    median: float | None = None
     plan: float = 0.0
     between: float = 0.0
     python: float = 0.0

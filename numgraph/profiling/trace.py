@@ -1,13 +1,12 @@
 """Traces: the events of profiles as JSON in the Trace Event Format, which Perfetto and Chrome open.
 
-A complete event (`"ph": "X"`) has its begin `ts` and its duration `dur` in microseconds, which may have fractions; those
-of one thread nest. Metadata events (`"ph": "M"`) name processes and threads.
+A complete event (`"ph": "X"`) has its begin `ts` and its duration `dur` in microseconds, which may have fractions;
+those of one thread nest. Metadata events (`"ph": "M"`) name processes and threads.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ from numgraph.profiling.result import Event, PhaseProfile, Profile
 
 
 def write_trace(profiles: Sequence[Profile], path: str | Path) -> None:
-    """Write the events of profiles into one file, each function a process of its own."""
-    events = [e for number, p in enumerate(profiles) for e in trace_events(p, os.getpid() + number)]
+    """Write the events of profiles into one file, each function a process of its own, times from the first event on."""
+    start = min((e.begin for p in profiles for e in p.events), default=0)
+    events = [e for number, p in enumerate(profiles, 1) for e in trace_events(p, number, start)]
     left_out = {p.name: p.left_out for p in profiles if p.left_out}
     found = {
         "traceEvents": events,
@@ -27,20 +27,22 @@ def write_trace(profiles: Sequence[Profile], path: str | Path) -> None:
     Path(path).write_text(json.dumps(found), encoding="utf-8")
 
 
-def trace_events(profile: Profile, process: int) -> list[dict[str, Any]]:
-    """The events of one profile, as the format has them. process: its number there."""
+def trace_events(profile: Profile, process: int, start: int) -> list[dict[str, Any]]:
+    """The events of one profile, as the format has them. process: its number there. start: from where times count, in
+    nanoseconds."""
     phases = {p.name: p for p in profile.phases}
     threads = list(dict.fromkeys(["caller", *(e.thread for e in profile.events)]))
     found = [_named(process, 0, "process_name", profile.name)]
     found += [_named(process, tid, "thread_name", name) for tid, name in enumerate(threads, 1)]
     found += [_named(process, tid, "thread_sort_index", tid) for tid in range(1, len(threads) + 1)]
     for e in in_order(profile.events):
+        made = phases[e.name].makes if e.kind == "op" else []
         found.append(
             {
-                "name": e.name,
+                "name": made[0] if made else e.name,
                 "cat": e.kind,
                 "ph": "X",
-                "ts": e.begin / 1000,
+                "ts": (e.begin - start) / 1000,
                 "dur": e.duration / 1000,
                 "pid": process,
                 "tid": threads.index(e.thread) + 1,

@@ -1,5 +1,5 @@
-"""Where compiled code writes what it took, by two functions in C made of LLVM assembly (times.ll): kept in the cache, and
-loaded when a function is first timed."""
+"""Where compiled code writes what it took, by two functions in C made of LLVM assembly (times.ll): kept in the cache,
+and loaded when a function is first timed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from numgraph.runtime import native
 from numgraph.whole import compiled
 
 # The clock that compiled code reads; `now` reads the same one.
-CLOCK: int = getattr(time, "CLOCK_UPTIME_RAW", None) or getattr(time, "CLOCK_MONOTONIC", 0)
+CLOCK: int = getattr(time, "CLOCK_UPTIME_RAW", getattr(time, "CLOCK_MONOTONIC", 0))
 # Words before the threads, and of an event; see times.ll.
 HEAD, EVENT = 8, 5
 # Threads that call a function, or run its chunks, besides those of the pool: their times are kept apart.
@@ -92,6 +92,11 @@ class Reading:
     counts: NDArray[np.int64]
     nanoseconds: NDArray[np.int64]
 
+    @classmethod
+    def like(cls, other: Reading) -> Reading:
+        """Of as many spans, none of which has ended yet."""
+        return cls(np.zeros_like(other.counts), np.zeros_like(other.nanoseconds))
+
     def since(self, earlier: Reading) -> Reading:
         """What has been timed since an earlier moment."""
         return Reading(self.counts - earlier.counts, self.nanoseconds - earlier.nanoseconds)
@@ -150,4 +155,4 @@ def cost() -> float:
     """Nanoseconds that timing one span takes: two clock reads, and writing down what they gave."""
     times = Times(1, 1, TURNS)
     measure = reader().cost
-    return min(measure(times.address, 0, TURNS) for _ in range(5)) / TURNS
+    return min(int(measure(times.address, 0, TURNS)) for _ in range(5)) / TURNS

@@ -92,8 +92,8 @@ def test_json_may_leave_out_costly_stages() -> None:
 
 
 def test_json_of_another_format_is_refused() -> None:
-    text = example().to_json().replace('"format": 4', '"format": 99')
-    with pytest.raises(ValueError, match="format 99; this version of numgraph reads format 4"):
+    text = example().to_json().replace('"format": 5', '"format": 99')
+    with pytest.raises(ValueError, match="format 99; this version of numgraph reads format 5"):
         FunctionRecord.from_json(text)
 
 
