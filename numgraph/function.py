@@ -252,7 +252,8 @@ class Function:
         on the state that the one before has left; None for as many as half a second has room for, 3 to 1000. One more
         call comes first and is not counted. Functions of the user's are called as in any call; nothing is printed.
 
-        Raises what a call raises; OptionError for targets "cuda" and "cuda-sim". It stands in `record.profile`, too, without events.
+        Raises what a call raises; OptionError for targets "cuda" and "cuda-sim". `record.profile` has it, too, without
+        the events of the trace.
         """
         from numgraph.profiling.run import profiled
 

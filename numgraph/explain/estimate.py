@@ -130,9 +130,8 @@ class Estimator:
             found += ["vectors lie along the rows"] if phase.nest.lanes else []
             for task in phase.nest.sums:
                 size = times(task.node.dims, self.number) or 0
-                found.append(
-                    f"each thread sums up {name_made(self.schedule, task.node)}, {size * np.dtype(task.node.dtype).itemsize:,} bytes"
-                )
+                size *= np.dtype(task.node.dtype).itemsize
+                found.append(f"each thread sums up {name_made(self.schedule, task.node)}, {size:,} bytes")
             return found
         reasons = [self.schedule.apart[task] for task in phase.tasks if task in self.schedule.apart]
         return [f"not together with loops over its rows: {reason}" for reason in reasons]

@@ -78,9 +78,9 @@ class PhaseProfile:
     @property
     def balance(self) -> float | None:
         """How busy the threads were, 0 to 1: their time within chunks over that of so many threads altogether. None for
-        a phase that is not divided."""
-        elapsed = self.mean * max(self.chunks, 1.0)
-        return min(sum(t.busy for t in self.threads) / elapsed, 1.0) if self.threads and elapsed else None
+        a phase that was not divided."""
+        elapsed = self.mean * self.chunks
+        return min(sum(t.busy for t in self.threads) / elapsed, 1.0) if self.chunks > 1 and elapsed else None
 
 
 def _rate(amount: int | None, microseconds: float | None) -> float | None:

@@ -144,6 +144,8 @@ def _costs(found: Profile) -> list[str]:
             "an operation's time goes from the end of the one before to its own end; that of the first has what comes "
             "before it, too"
         ]
+    if any(p.peak for p in found.phases):
+        notes.append("of peak, of limit: of the arithmetic and reading that this machine reaches on so many threads")
     if found.spans:
         cost = 1000 * found.cost
         notes.append(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
+import warnings
 from functools import cache as remember
 from pathlib import Path
 from typing import NamedTuple
@@ -72,9 +73,16 @@ def tell(code: bytes, known: str, address: int) -> None:
 
 
 def _append(made: list[str]) -> None:
-    # Python's own names (-X perf) may be in it
-    with path().open("a", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in made)
+    # Python's own names (-X perf) may be in it; what others have put there in its place is not written to
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        file = os.open(path(), flags, 0o644)
+        try:
+            os.write(file, "".join(f"{line}\n" for line in made).encode())
+        finally:
+            os.close(file)
+    except OSError as error:
+        warnings.warn(f"numgraph: perf is not told the names of functions: {error}", RuntimeWarning, stacklevel=2)
 
 
 @remember

@@ -19,8 +19,8 @@ LAYERS = """
     substitution stable formula givens updates reach subgraphs scanning vectorizing grad jacobians optim reference
     program prints destinations binder printing explain.explanation profiling.result inspector.record passes
     cache fingerprint convention lengths.rules traits ir lengths elements rewrite schedule loops emit processor lower
-    target runtime explain cuda compile cuda.passes recall call profiling sweep nonfinite function minimizing testing compat
-    inspector demo cli __main__
+    target runtime explain cuda compile cuda.passes recall call profiling sweep nonfinite function minimizing testing
+    compat inspector demo cli __main__
 """.split()
 
 # (importing layer, imported layer): why it may point to the right. Such imports stand within functions.
