@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from numgraph.binder import Array, Binder
@@ -75,6 +76,12 @@ class TimedTarget(ProcessorTarget):
             return self._chunks(variant, contiguous(arguments))
         except (CheckFailed, Disturbed):
             return None
+
+    def export(self, variant: NativeVariant, path: str | Path) -> None:
+        """Write the program as a module of its own, which reads no clock."""
+        from numgraph.compile import compiled_program
+
+        super().export(compiled_program(self.program, shapes_of(self.program), frozenset(), None).variant, path)
 
     def _build(self, given_up: Keys, leaf: Leaf | None) -> Compiled[NativeVariant]:
         from numgraph.compile import timed_program

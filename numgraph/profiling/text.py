@@ -137,7 +137,8 @@ def _shown(p: PhaseProfile) -> str:
 def _costs(found: Profile) -> list[str]:
     """What stands in the figures besides what was to be timed."""
     notes = [
-        "share, plan, between and python are of the mean call; python is what comes before the plan and after the step"
+        "share, plan, between, python and the threads' times are of the mean call; python is what comes before "
+        "the plan and after the step"
     ]
     if found.target != "cpu":
         return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import struct
 import sys
 from pathlib import Path
 from typing import Any
@@ -55,12 +56,12 @@ def test_names_and_addresses(file: Path) -> None:
     base = entry - symbols[code[0]].offset
     for name in ("plan_0", "phase_0", "phase_1", "step_0"):
         assert found[name] == (base + symbols[name].offset, symbols[name].size)
-    # the code is where it is said to be: a whole function as in the object, but for what the linker has filled in
-    address, size = found["step_0"]
-    there = np.frombuffer(ctypes.string_at(address, size), np.uint8)
-    begin = code[1].find(bytes(there[:4]))
-    assert begin >= 0 and size > 4
-    assert sorted(found.values())[0][0] > 0
+    # the function begins there as in the object
+    step = symbols["step_0"]
+    (sections,) = struct.unpack_from("<Q", code[1], 40)
+    (begin,) = struct.unpack_from("<Q", code[1], sections + 64 * step.section + 24)
+    begin += step.offset
+    assert ctypes.string_at(found["step_0"][0], 4) == code[1][begin : begin + 4]
 
 
 def test_code_from_the_cache(file: Path) -> None:
@@ -68,10 +69,8 @@ def test_code_from_the_cache(file: Path) -> None:
     first = rows(file)
     file.unlink()
     made()
-    assert (
-        rows(file).keys() == {n for n in first if n.startswith(("plan", "phase", "step", "cfunc"))} | rows(file).keys()
-    )
-    assert "phase_1" in rows(file)
+    own = {name for name in first if name.startswith(("plan_", "phase_", "step_"))}
+    assert {"phase_0", "phase_1"} <= own <= rows(file).keys()
 
 
 def test_exported_addresses_are_the_linkers(file: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 import numgraph as ng
 from numgraph.errors import OptionError
 from numgraph.profiling import session
+from numgraph.profiling.trace import write_trace
 from tests.profiles import ones
 from tests.waits import python
 
@@ -71,3 +72,34 @@ def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ng.config, "profile", Path("a.json"))
     assert ng.config.profile == "a.json"
     assert "profile must be True, False" in profiled("import numgraph", "sometimes").stderr
+
+
+def test_exported_modules_read_no_clock(tmp_path: Path) -> None:
+    x = ng.fvector("x")
+    timed = ng.function([x], ng.sum(ng.exp(x)), profile=True, name="exported")
+    timed.export(tmp_path / "exported.py")
+    assert "clock" in timed.source.lower()
+    assert "clock" not in (tmp_path / "exported.py").read_text().lower()
+    session.WATCHED.clear()
+
+
+def test_pictures_of_several_functions(tmp_path: Path) -> None:
+    """Each is a process of its own in a trace, on one line of time."""
+    x = ng.fvector("x")
+    found = [ng.function([x], x + k, name=f"add {k}").profile(ones(3), calls=2) for k in (1, 2)]
+    write_trace(found, tmp_path / "trace.json")
+    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    named = {e["pid"]: e["args"]["name"] for e in events if e["name"] == "process_name"}
+    begins = {named[e["pid"]]: e["ts"] for e in reversed(events) if e.get("cat") == "call"}
+    assert begins["add 1"] == 0 < begins["add 2"]
+
+
+def test_theanos_flag(monkeypatch: pytest.MonkeyPatch) -> None:
+    from numgraph.compat import flags
+
+    monkeypatch.setattr(ng.config, "profile", False)
+    flags.config.profile = True
+    assert ng.config.profile is True
+    with flags.config.change_flags(profile="0"):
+        assert ng.config.profile is False
+    assert flags.config.profile is True
