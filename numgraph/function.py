@@ -327,8 +327,8 @@ class Function:
         if swap:
             exchanged = self._checked_swap(swap)
             cut = {v: v for v in program.variables} | exchanged
-            results = substitute(program.results, cut)
-            new |= dict(zip(program.results, results, strict=True))
+            results = (*program.results, *program.remembered)
+            new |= dict(zip(results, substitute(results, cut), strict=True))
             new |= exchanged
         copied = program.mapped(new)
         title = name or (f"{self.name} copy" if self.name else None)

@@ -22,7 +22,7 @@ from numgraph.schedule.work import work_of
 from numgraph.source import SourceLine, together
 from numgraph.types import FLOATS
 
-# A list of what is given a name by thread: the words of the slots.
+# What threads are called, by their number in the memory of times.
 Names = list[str]
 
 

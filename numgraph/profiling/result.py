@@ -23,9 +23,8 @@ class ThreadTime:
 
 @dataclass
 class PhaseProfile:
-    """What one phase took. Times are microseconds of a call, None is what is unknown.
-
-    Where calls were not told apart, least and median are unknown.
+    """What one phase took. Times are microseconds of a call. None is what is unknown: least and median where calls were
+    not told apart, as in traces that are written when the process ends.
 
     name: as in the source and in the explanation; of target "reference", an operation. kind: as in the explanation, or
     "op". makes: names of what it computes. within: the scan in whose steps it runs, "" for none. runs: how often it ran

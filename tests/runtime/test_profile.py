@@ -197,6 +197,16 @@ def test_scans_without_steps_and_within_scans() -> None:
         inner.profile(ones(0, 3), calls=1)
 
 
+def test_programs_that_keep_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ng.config, "scan_memory", 2000)
+    f = recurrent()
+    (U,) = f.get_shared()
+    before = U.get_value()
+    found = f.profile(ones(40, 5, 8), ones(5, 8), calls=2)
+    assert {p.runs for p in found.phases} > {1.0, 40.0}  # steps are made again
+    assert (U.get_value() == before).all()
+
+
 def test_until() -> None:
     limit = ng.scalar("limit")
     total, _ = ng.scan(lambda t: (t + 1, ng.until(t + 1 >= limit)), outputs_info=ng.constant(0.0), n_steps=50)
