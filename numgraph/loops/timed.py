@@ -103,12 +103,8 @@ class Timing:
     def _between(self, number: int, inside: Sequence[Statement], chunk: Expression) -> list[Statement]:
         """Statements between two clock reads."""
         span = self.clocks.spans[number]
-        begins = self._told(
-            self.clocks.begins,
-            number,
-            chunk,
-            f"clock: {span.kind} of {span.name}" if span.kind == "chunk" else f"clock: {span.name}",
-        )
+        what = f"chunk of {span.name}" if span.kind == "chunk" else span.name
+        begins = self._told(self.clocks.begins, number, chunk, f"clock: {what}")
         return [begins, *inside, self._told(self.clocks.ends, number, chunk)]
 
     # -- functions around others --------------------------------------------------------------------------------

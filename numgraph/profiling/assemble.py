@@ -68,10 +68,13 @@ class Assembly:
         self.variant = found.variant
         self.samples: Sequence[Sample] = found.samples
         self.others = found.others
+        self.spans = found.variant.spans
+        self.threads = thread_names(found.variant.times)
+        self.events = events_of(found.variant.times, self.spans, self.threads)
+        self.left_out = found.variant.times.left_out
+        # runs the plan once more, which is no part of the calls
         chunks = found.target.chunks(found.variant, found.arguments)
         self.estimator = Estimator(found.variant, found.arguments, chunks)
-        self.threads = thread_names(found.variant.times)
-        self.spans = found.variant.spans
 
     def profile(self) -> Profile:
         """All of it."""
@@ -90,8 +93,8 @@ class Assembly:
             cost=cost() / 1000,
             spans=float(np.mean([s.reading.counts.sum() for s in self.samples])),
             machine=explained.machine,
-            events=[*self._calls(), *events_of(self.variant.times, self.spans, self.threads)],
-            left_out=self.variant.times.left_out,
+            events=[*self._calls(), *self.events],
+            left_out=self.left_out,
         )
         found.phases = [self._phase(p, found) for p in phases_of(self.variant)]
         found.between = max(step - sum(p.mean for p in found.phases if not p.within), 0.0)
@@ -108,9 +111,8 @@ class Assembly:
         return notes
 
     def _calls(self) -> list[Event]:
-        begins = [event[3] for event in self.variant.times.events[:1]]
-        last = self.variant.times.events[-1][4] if begins else 0
         # calls behind the last event that was kept would be empty
+        last = max((e.begin for e in self.events), default=0)
         kept = [s for s in self.samples if s.begin <= last]
         return [Event(self.name, "call", "caller", s.begin, s.took) for s in kept]
 

@@ -27,6 +27,7 @@ def test_traces(tmp_path: Path) -> None:
     found = f.profile(ones(4, 50, 8), ones(50, 8), calls=3)
     assert_nested(found.events)
     assert kinds(found.events)["call", "recurrent"] == 3
+    assert kinds(found.events)["plan", "plan_0"] == kinds(found.events)["step", "step_0"] == 3
     found.trace(tmp_path / "trace.json")
     trace = json.loads((tmp_path / "trace.json").read_text())
     assert trace["displayTimeUnit"] == "ns"
