@@ -27,6 +27,7 @@ from numgraph.lengths.sources import computed_sources, length_sources
 from numgraph.loops.inline import inlined
 from numgraph.loops.processor import ProcessorProgram
 from numgraph.loops.program import Function, count_statements
+from numgraph.loops.timed import Clocks, timed
 from numgraph.passes import STABILISE, Made, Pass, Progress, passed
 from numgraph.printing import pprint
 from numgraph.program import Program
@@ -38,6 +39,7 @@ from numgraph.rewrite.rules import SIMPLE
 from numgraph.rewrite.update import fuse_updates
 from numgraph.runtime import native, products, threads
 from numgraph.runtime.artifact import Artifact
+from numgraph.runtime.timed import TimedVariant
 from numgraph.runtime.units import begin_unit
 from numgraph.runtime.users import explained
 from numgraph.runtime.variant import Details, NativeVariant
@@ -112,6 +114,14 @@ class NativeState(State):
     module: Module = field(init=False)
     code: native.Native = field(init=False)
     variant: NativeVariant = field(init=False)
+
+
+@dataclass
+class TimedState(NativeState):
+    """A program on its way to native code that is timed."""
+
+    clocks: Clocks = field(init=False)
+    variant: TimedVariant = field(init=False)
 
 
 S = TypeVar("S", bound=State)
@@ -297,12 +307,19 @@ def print_source(state: NativeState) -> Made:
     return {"phases": len(state.module.phases), "lines": state.module.text.count("\n")}
 
 
+def read_clocks(state: TimedState) -> Made:
+    """The loop program with clock reads."""
+    functions, state.clocks = timed(state.loops, state.steps[-1].functions)
+    return {"spans": len(state.clocks.spans), **transformed(state, "clock reads added", functions)}
+
+
 LOOPS: list[Pass[NativeState]] = [
     Pass("make loops", make_loops),
     Pass("merge alike", merge_alike),
     Pass("inline", inline),
     Pass("print", print_source),
 ]
+TIMED_LOOPS: list[Pass[TimedState]] = [*LOOPS[:-1], Pass("read clocks", read_clocks), LOOPS[-1]]
 
 # -- source to machine code ---------------------------------------------------------------------------------------
 
@@ -331,11 +348,24 @@ def compile_module(state: NativeState) -> Made:
 
 def load_module(state: NativeState) -> Made:
     """The code with its table and memory."""
+    state.variant = NativeVariant(*variant_parts(state))
+    return {"words": len(state.variant.table), "arenas": len(state.variant.arenas)}
+
+
+def load_timed(state: TimedState) -> Made:
+    """The code with its table and memory, and what times it."""
+    state.variant = TimedVariant(*variant_parts(state), state.clocks)
+    return {"words": len(state.variant.table), "arenas": len(state.variant.arenas)}
+
+
+def variant_parts(
+    state: NativeState,
+) -> tuple[Artifact, native.Native, list[SharedVariable], int, Callable[[], Details]]:
+    """What a variant is made of."""
     text = state.module.text
     artifact = Artifact.of(state.schedule, state.module, cache.digest(text), native.imported_kernels(text))
     details = partial(detailed, state.schedule, state.module, state.records)
-    state.variant = NativeVariant(artifact, state.code, state.shared, config.threads, details)
-    return {"words": len(state.variant.table), "arenas": len(state.variant.arenas)}
+    return artifact, state.code, state.shared, config.threads, details
 
 
 NATIVE: list[Pass[NativeState]] = [
@@ -343,6 +373,7 @@ NATIVE: list[Pass[NativeState]] = [
     Pass("compile", compile_module),
     Pass("load", load_module),
 ]
+TIMED_NATIVE: list[Pass[TimedState]] = [*NATIVE[:-1], Pass("load", load_timed)]
 
 
 def detailed(schedule: Schedule, module: Module, records: dict[str, PassRecord]) -> Details:
@@ -359,6 +390,13 @@ def compiled_program(program: Program, shapes: Shapes, given_up: Keys, leaf: Lea
     """A variant for the processor; see `settled_schedule`."""
     state = within_memory(program, given_up, leaf, partial(native_state, shapes=shapes))
     passed(state, LOOPS + NATIVE)
+    return Compiled(state.variant, state.given_up)
+
+
+def timed_program(program: Program, shapes: Shapes, given_up: Keys, leaf: Leaf | None) -> Compiled[NativeVariant]:
+    """As `compiled_program`, of code that says when each phase begins and ends."""
+    state = within_memory(program, given_up, leaf, lambda p: partial(TimedState, p, {}, CPU, shapes))
+    passed(state, TIMED_LOOPS + TIMED_NATIVE)
     return Compiled(state.variant, state.given_up)
 
 

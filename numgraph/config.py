@@ -70,6 +70,12 @@ def _quota() -> int:
     return max(best, 1)
 
 
+def _default_profile() -> bool | str:
+    """What NUMGRAPH_PROFILE says: 1, 0, or a file."""
+    chosen = os.environ.get("NUMGRAPH_PROFILE", "").strip()
+    return {"": False, "0": False, "1": True}.get(chosen, chosen)
+
+
 def theano_flags() -> str:
     """What THEANO_FLAGS says, for programs that run through `numgraph.compat.theano`."""
     return os.environ.get("THEANO_FLAGS", "")
@@ -106,6 +112,11 @@ class Config:
     check_nan: calls of functions made from now on raise NotFiniteError where a result or an update is NaN or infinite,
         with the operation and the line that made it; updates are not done then. Such calls are slower: they copy what
         they update, and a sweep calls one step after the other. The default is what NUMGRAPH_CHECK_NAN says.
+    profile: functions made from now on say when each phase begins and ends, and when the process ends a table on
+        standard error tells what their calls took; a file "NAME.json" gets a trace instead. The default is what
+        NUMGRAPH_PROFILE says (1, or a file), else False.
+    perf: write the names and addresses of functions that are compiled or loaded from now on to /tmp/perf-PID.map, where
+        Linux's `perf` looks for them. The default is what NUMGRAPH_PERF says, else False.
     debug: 1 prints a line per compilation on standard error, 2 also the generated source with the user's lines,
         3 also each pass of the compiler with its time and what it made.
 
@@ -127,6 +138,8 @@ class Config:
     standard_passes: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_STANDARD_PASSES", "0") != "0")
     verify: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_VERIFY", "0") != "0")
     check_nan: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CHECK_NAN", "0") != "0")
+    profile: bool | str = field(default_factory=_default_profile)
+    perf: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_PERF", "0") != "0")
     debug: int = field(default_factory=lambda: int(os.environ.get("NUMGRAPH_DEBUG", "0")))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -140,7 +153,11 @@ class Config:
             raise OptionError(f"threads must be a whole number from 1 to {MAX_THREADS}, not {value!r}")
         if name in ("cache_limit", "scan_memory") and (type(value) is not int or value < 0):
             raise OptionError(f"{name} must be a whole number of bytes, or 0 for no limit, not {value!r}")
-        object.__setattr__(self, name, Path(value) if name == "cache_dir" else value)
+        if name == "profile" and not (value is True or value is False or str(value).endswith(".json")):
+            raise OptionError(f"profile must be True, False or a file NAME.json, not {value!r}")
+        if name == "cache_dir" or (name == "profile" and not isinstance(value, bool)):
+            value = Path(value) if name == "cache_dir" else str(value)
+        object.__setattr__(self, name, value)
 
 
 _SETTINGS = tuple(f.name for f in fields(Config))
@@ -156,6 +173,7 @@ _ALLOWED = {
     "standard_passes": (True, False),
     "verify": (True, False),
     "check_nan": (True, False),
+    "perf": (True, False),
 }
 
 

@@ -32,6 +32,7 @@ from numgraph.whole import uncollected
 if TYPE_CHECKING:
     from numgraph.explain.explanation import Explanation
     from numgraph.inspector.making import Making
+    from numgraph.profiling.result import Profile
     from numgraph.runtime.executor import Executor
 
 TARGETS = ("cpu", "cuda", "cuda-sim", "reference")
@@ -69,7 +70,9 @@ def function(
     no_default_updates: True, or the list of shared variables whose default update is left out.
     allow_input_downcast: `allow_downcast` of the inputs that do not say. on_unused_input: "raise", "warn" or "ignore".
     rebuild_strict: False lets a given value have another type than its key, where the operations accept it.
-    accept_inplace, profile: accepted from Theano programs, without effect (every function has `stats`).
+    profile: True times the function's phases at each call, for a table when the process ends, see docs/profile.md; None
+        is `config.profile`.
+    accept_inplace: accepted from Theano programs, without effect.
 
     Raises InputError for wrong inputs or outputs, UnusedInputError, MissingInputError for a leaf without a value,
     UpdateError and RepeatedUpdateError, GivensError, and OptionError.
@@ -92,7 +95,7 @@ def function(
         on_unused_input=on_unused_input,
         strict_givens=rebuild_strict,
     )
-    return Function(with_prints(program), where)
+    return Function(with_prints(program), where, profile=None if profile is None else bool(profile))
 
 
 def _target(mode: str | None, target: str | None) -> str:
@@ -127,13 +130,20 @@ class Function:
     program: Program
     target: str
 
-    def __init__(self, program: Program, target: str, unset: frozenset[int] | None = None) -> None:
+    def __init__(
+        self, program: Program, target: str, unset: frozenset[int] | None = None, profile: bool | None = None
+    ) -> None:
         self.program = program
         self.target = target
         self._binder = Binder(program, unset)
         for variable, _ in program.updates:
             _to_be_written(variable)
-        self.executor: Executor[Any] = uncollected(partial(executor_for, program, target))
+        make = partial(executor_for, program, target)
+        if config.profile if profile is None else profile:
+            from numgraph.profiling.session import watched_executor
+
+            make = partial(watched_executor, program, target, self._binder.stats)
+        self.executor: Executor[Any] = uncollected(make)
         self._record: FunctionRecord | None = None
         self._guard = Guard(program, self._binder) if config.check_nan else None
         self._choose_call()
@@ -234,6 +244,25 @@ class Function:
         """
         return _explained(self.executor, self._binder, *args, **named)
 
+    def profile(self, /, *args: Any, calls: int | None = None, **named: Any) -> Profile:
+        """What calls with these arguments take: for each phase its time, on each thread, beside its work, what the
+        machine could reach and what `explain` predicts; print it for tables of 80 columns, `trace` writes it for
+        Perfetto.
+
+        The calls run in a second compiled form, which reads the clock, and on copies of the shared variables that the
+        function updates: afterwards these are as before, whatever happens. calls: how many, one after the other, each
+        on the state that the one before has left; None for as many as half a second has room for, 3 to 1000. One more
+        call comes first and is not counted. Functions of the user's are called as in any call; nothing is printed.
+
+        Raises what a call raises; OptionError for targets "cuda" and "cuda-sim". `record.profile` has it, too, without
+        the events of the trace.
+        """
+        from numgraph.profiling.run import profiled
+
+        found = profiled(self.program, self.target, frozenset(self._binder.unset), args, named, calls)
+        self.record.profile = replaced(found, events=[]).to_plain()
+        return found
+
     def export(self, path: str | Path) -> None:
         """Write a module that computes the same with NumPy and Numba alone."""
         if self.program.prints is not None:
@@ -300,8 +329,8 @@ class Function:
         if swap:
             exchanged = self._checked_swap(swap)
             cut = {v: v for v in program.variables} | exchanged
-            results = substitute(program.results, cut)
-            new |= dict(zip(program.results, results, strict=True))
+            results = (*program.results, *program.remembered)
+            new |= dict(zip(results, substitute(results, cut), strict=True))
             new |= exchanged
         copied = program.mapped(new)
         title = name or (f"{self.name} copy" if self.name else None)

@@ -31,7 +31,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ["COLUMNS"] = "100"
 # Each schedule is looked through, and memory is filled with a pattern before each call.
 os.environ["NUMGRAPH_VERIFY"] = "1"
-for _name in ("NUMGRAPH_FLOATX", "NUMGRAPH_TARGET", "NUMGRAPH_DEBUG"):
+for _name in ("NUMGRAPH_FLOATX", "NUMGRAPH_TARGET", "NUMGRAPH_DEBUG", "NUMGRAPH_PROFILE", "NUMGRAPH_PERF"):
     os.environ.pop(_name, None)
 
 settings.register_profile("numgraph", derandomize=True, deadline=None, database=None)

@@ -10,11 +10,11 @@ from numgraph.config import config as settings
 from numgraph.config import theano_flags
 
 # Settings of Theano that are settings here; read and written where they are, at each use.
-SHARED = ("floatX", "on_unused_input")
+SHARED = ("floatX", "on_unused_input", "profile")
 # What programs read, and its value until they set it.
 _DEFAULTS: dict[str, Any] = {
     "device": "cpu", "force_device": False, "init_gpu_device": "", "mode": "Mode", "optimizer": "fast_run",
-    "linker": "cvm", "profile": False, "profile_memory": False, "profile_optimizer": False, "compute_test_value": "off",
+    "linker": "cvm", "profile_memory": False, "profile_optimizer": False, "compute_test_value": "off",
     "compute_test_value_opt": "off", "exception_verbosity": "low", "allow_gc": True, "openmp": False,
     "cast_policy": "custom", "int_division": "int", "base_compiledir": "", "compiledir": "", "cxx": "",
     "warn_float64": "ignore", "print_active_device": True, "optimizer_verbose": False, "optimizer_excluding": "",
@@ -34,8 +34,8 @@ _GROUPS = frozenset(name.partition(".")[0] for name in _DEFAULTS if "." in name)
 class Flags:
     """Theano's settings as attributes, in groups such as `config.warn`.
 
-    floatX and on_unused_input are numgraph's. Every other one may be set to anything, and has no effect. Reading one
-    that nobody has set and that has no usual value is an AttributeError.
+    floatX, on_unused_input and profile are numgraph's. Every other one may be set to anything, and has no effect.
+    Reading one that nobody has set and that has no usual value is an AttributeError.
     """
 
     def __init__(self, values: dict[str, Any], prefix: str = "") -> None:
@@ -54,7 +54,7 @@ class Flags:
     def __setattr__(self, name: str, value: Any) -> None:
         full = self._prefix + name
         if full in SHARED:
-            setattr(settings, full, value)
+            setattr(settings, full, _meant(full, value))
         else:
             self._values[full] = value
 
@@ -85,9 +85,14 @@ class Flags:
 def _set(flags: Flags, name: str, value: Any) -> None:
     """Set `warn.x` or `x`."""
     if name in SHARED:
-        setattr(settings, name, value)
+        setattr(settings, name, _meant(name, value))
     else:
         flags._values[name] = value
+
+
+def _meant(name: str, value: Any) -> Any:
+    """A setting's value as numgraph has it: Theano's truths are also 1 and "1"."""
+    return str(value).lower() in ("1", "true") if name == "profile" else value
 
 
 def parsed(text: str) -> dict[str, str]:

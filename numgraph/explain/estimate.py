@@ -19,6 +19,7 @@ from numgraph.loops.processor import Phase
 from numgraph.runtime.variant import NativeVariant
 from numgraph.schedule.arrange import LoopNest, Tiled
 from numgraph.schedule.chunks import GRAIN, obstacle, work_of_nest
+from numgraph.schedule.plan import Schedule
 from numgraph.schedule.tasks import Product
 from numgraph.schedule.work import Work, name_of, work_of
 
@@ -29,6 +30,19 @@ CALL, VALUE, DYNAMIC, PHASE = 750.0, 200.0, 400.0, 10.0
 # Cycles of a step of a scan besides its phases, and of the call of each of these, about.
 STEP = 4.0
 KINDS = {"divided": "divided loops", "rows": "tiles of rows"}
+
+
+def made(schedule: Schedule, phase: Phase) -> list[str]:
+    """The names of what a phase makes."""
+    names = (name_made(schedule, task.node) for task in phase.tasks if task.writes)
+    return list(dict.fromkeys(names)) or ["index checks"]
+
+
+def name_made(schedule: Schedule, node: Node) -> str:
+    """The name of what is made: the variable of an update, the user's name, or the op."""
+    place = schedule.buffers.get(node)
+    updated = place is not None and place.place in ("shared", "fresh")
+    return name_of(schedule.graph, schedule.shared[place.slot] if place is not None and updated else node)
 
 
 class Estimator:
@@ -93,10 +107,9 @@ class Estimator:
 
     def phase(self, phase: Phase, work: Work) -> PhaseEstimate:
         """One phase."""
-        tasks = [task for task in phase.tasks if task.writes]
         found = PhaseEstimate(
             name=phase.name,
-            makes=list(dict.fromkeys(self._made(task.node) for task in tasks)) or ["index checks"],
+            makes=made(self.schedule, phase),
             kind=KINDS.get(phase.kind, phase.kind),
             loops=self._loop_lengths(phase),
             flops=work.flops,
@@ -104,7 +117,7 @@ class Estimator:
             written=work.written,
         )
         found.chunks, found.reason = self._chunks(phase)
-        product = ProductCosts(tasks[0], self.number) if phase.kind == "product" else None
+        product = ProductCosts(phase.tasks[0], self.number) if phase.kind == "product" else None
         if product is not None:
             found.details = product.details(found.chunks or 1)
         found.details += self._apart(phase)
@@ -118,18 +131,11 @@ class Estimator:
             found += ["vectors lie along the rows"] if phase.nest.lanes else []
             for task in phase.nest.sums:
                 size = times(task.node.dims, self.number) or 0
-                found.append(
-                    f"each thread sums up {self._made(task.node)}, {size * np.dtype(task.node.dtype).itemsize:,} bytes"
-                )
+                size *= np.dtype(task.node.dtype).itemsize
+                found.append(f"each thread sums up {name_made(self.schedule, task.node)}, {size:,} bytes")
             return found
         reasons = [self.schedule.apart[task] for task in phase.tasks if task in self.schedule.apart]
         return [f"not together with loops over its rows: {reason}" for reason in reasons]
-
-    def _made(self, node: Node) -> str:
-        """The name of what is made: the variable of an update, the user's name, or the op."""
-        place = self.schedule.buffers.get(node)
-        updated = place is not None and place.place in ("shared", "fresh")
-        return name_of(self.graph, self.schedule.shared[place.slot] if place is not None and updated else node)
 
     def _loop_lengths(self, phase: Phase) -> list[str]:
         if phase.kind == "product":

@@ -36,7 +36,8 @@ def explanation_text(found: Explanation) -> str:
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
-def _plain_table(*columns: str) -> Table:
+def plain_table(*columns: str) -> Table:
+    """A table without lines."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -46,11 +47,18 @@ def _plain_table(*columns: str) -> Table:
 def _phases(found: Explanation, width: int) -> Table:
     names = ("phase", "makes", "kind", "loops", "flops", "bytes", "flop/B", "limit", "1 thread", "predicted")
     cells = [_row(p) for p in found.phases]
-    cells.append(("call", *[""] * 6, "overhead", *2 * (_time(found.call),)))
-    sums = (_count(found.flops), _count(found.bytes), "", "", _time(found.alone), _time(found.predicted))
+    cells.append(("call", *[""] * 6, "overhead", *2 * (time_text(found.call),)))
+    sums = (
+        count_text(found.flops),
+        count_text(found.bytes),
+        "",
+        "",
+        time_text(found.alone),
+        time_text(found.predicted),
+    )
     cells.append(("total", "", "", "", *sums))
     shown = [k for k, name in enumerate(names) if width >= NARROW or name not in ("kind", "flop/B")]
-    table = _plain_table(*(names[k] for k in shown))
+    table = plain_table(*(names[k] for k in shown))
     for name, column in zip((names[k] for k in shown), table.columns, strict=True):
         column.no_wrap = name not in ("makes", "kind", "loops")
         column.justify = "right" if name in ("flops", "bytes", "flop/B", "1 thread", "predicted") else "left"
@@ -65,51 +73,62 @@ def _row(p: PhaseEstimate) -> tuple[str, ...]:
     if p.bytes == 0:
         intensity = ""
     loops = " x ".join(p.loops) or "once"
-    times = (_time(p.alone), _time(p.together))
-    return (p.name, ", ".join(p.makes), p.kind, loops, _count(p.flops), _count(p.bytes), intensity, p.limit, *times)
+    times = (time_text(p.alone), time_text(p.together))
+    return (
+        p.name,
+        ", ".join(p.makes),
+        p.kind,
+        loops,
+        count_text(p.flops),
+        count_text(p.bytes),
+        intensity,
+        p.limit,
+        *times,
+    )
 
 
 def _totals(found: Explanation) -> Text:
     threads = "1 thread" if found.threads == 1 else f"up to {found.threads} threads"
-    text = Text(f"predicted: {_time(found.predicted)} a call on {threads}")
+    text = Text(f"predicted: {time_text(found.predicted)} a call on {threads}")
     if found.calls and found.measured is not None:
         calls = "1 call" if found.calls == 1 else f"{found.calls:,} calls"
-        text.append(f"; measured: {_time(found.measured)}, the mean of {calls}")
+        text.append(f"; measured: {time_text(found.measured)}, the mean of {calls}")
     return text
 
 
 def _reasons(found: Explanation) -> Table:
-    table = _plain_table("phase", "why it runs so")
+    table = plain_table("phase", "why it runs so")
     for p in found.phases:
         table.add_row(Text(p.name), Text("; ".join([p.reason, *p.details])))
     return table
 
 
 def _updates(found: Explanation) -> Table:
-    table = _plain_table("update", "how", "why")
+    table = plain_table("update", "how", "why")
     for u in found.updates:
         table.add_row(Text(u.target), Text(u.how), Text(u.why))
     return table
 
 
-def _count(number: int | None) -> str:
+def count_text(number: int | None) -> str:
     """A count with three digits, `1.94 M`; `?` where it is not known."""
     if number is None:
         return "?"
     for unit, size in _UNITS:
         if number >= size:
-            return f"{number / size:.{_decimals(number / size)}f} {unit}"
+            return f"{number / size:.{decimals(number / size)}f} {unit}"
     return str(number)
 
 
-def _time(microseconds: float | None) -> str:
-    """Microseconds with three digits, or milliseconds."""
+def time_text(microseconds: float | None) -> str:
+    """Microseconds with three digits, or milliseconds; `?` where they are not known."""
     if microseconds is None:
         return "?"
     if microseconds >= 10_000:
-        return f"{microseconds / 1000:.{_decimals(microseconds / 1000)}f} ms"
-    return f"{microseconds:,.{_decimals(microseconds)}f} us"
+        return f"{microseconds / 1000:.{decimals(microseconds / 1000)}f} ms"
+    return f"{microseconds:,.{decimals(microseconds)}f} us"
 
 
-def _decimals(value: float) -> int:
+def decimals(value: float) -> int:
+    """How many decimals a number below 1000 has that is shown with three digits."""
     return 2 if value < 9.995 else 1 if value < 99.95 else 0

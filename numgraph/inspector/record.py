@@ -144,6 +144,7 @@ class FunctionRecord:
     explanation: what a call costs, or what makes that when `explained` first asks; None where nothing is compiled.
     making: how it was made, or what makes that when `made` first asks. code: by stage, machine code and LLVM IR, with
     the line of the source for each of their lines, or what makes that when `coded` first asks.
+    profile: what `f.profile` last found, as plain data; None before.
     """
 
     name: str
@@ -160,6 +161,7 @@ class FunctionRecord:
     explanation: Explanation | Callable[[], Explanation] | None = None
     making: Making | Callable[[], Making] | None = None
     code: dict[str, CodeRecord | Callable[[], CodeRecord]] = field(default_factory=dict)
+    profile: dict[str, Any] | None = None
     stages: Stages = field(default_factory=Stages)
     dtypes: dict[str, int] = field(default_factory=dict)
     cache_path: str = ""

@@ -56,7 +56,7 @@ KERNEL_NAMES = (
 )
 # and those of the functions and constants of a module.
 FUNCTION = re.compile(
-    r"(plan|phase|shape|step|join|kernel|find)_\d+(_\d+)?|enter|AT_\w*|join_\w+_(float|u?int|bool)\d*"
+    r"(plan|phase|shape|step|join|kernel|find)_\d+(_\d+)?|enter|timed_\w*|AT_\w*|join_\w+_(float|u?int|bool)\d*"
     r"|(tiled|skinny_rows|skinny_columns)_(kernel|\d+)"
 )
 

@@ -157,6 +157,10 @@ class Layout:
             self.units[key] = self._take(f"{function.rpartition('.')[2]}_{dtype}")
         return self.units[key]
 
+    def clock(self, name: str) -> int:
+        """A slot for what times the program, see `loops.timed`."""
+        return self._take(f"clock_{name}")
+
     def value(self, node: Node) -> int:
         """The slot of a length or index that the plan computes."""
         if node not in self.values:

@@ -32,6 +32,7 @@ from numgraph.config import config
 from numgraph.convention import VERSION
 from numgraph.errors import OptionError
 from numgraph.processor import Processor, processor
+from numgraph.runtime import perf
 from numgraph.runtime.special import load_special
 from numgraph.userfunctions.runtime import load_runtime
 from numgraph.whole import compiled, kept
@@ -396,4 +397,7 @@ def link(symbol: str, code: bytes) -> tuple[Any, int]:
         engine.enable_jit_events()
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    return engine, int(engine.get_function_address(symbol))
+    address = int(engine.get_function_address(symbol))
+    if config.perf:
+        perf.tell(code, symbol, address)
+    return engine, address

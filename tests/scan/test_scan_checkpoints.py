@@ -339,3 +339,14 @@ def test_zero_steps_give_zeros() -> None:
     got = both([x, h0], ng.grad(s.sum() + h0.sum(), [x, h0]), (np.zeros((0, 2)), [1.0, 2.0]))
     assert got[0].shape == (0, 2)
     assert_array_equal(got[1], [1, 1])
+
+
+def test_copies_of_programs_that_keep_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy with other shared variables has them in the program that keeps less, too."""
+    x, w = ng.vector("x"), ng.shared(0.5, name="w")
+    states, _ = ng.scan(lambda v, h: ng.tanh(v + w * h), sequences=x, outputs_info=ng.constant(0.0))
+    f = ng.function([x], ng.grad(states[-1], w))
+    other = ng.shared(0.25, name="w")
+    expected = f.copy(swap={w: other})(np.ones(300))
+    monkeypatch.setattr(ng.config, "scan_memory", 1000)
+    assert (f.copy(swap={w: other})(np.ones(300)) == expected).all()

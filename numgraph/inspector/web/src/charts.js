@@ -86,7 +86,7 @@ export class CostView {
   constructor() {
     const record = model().record;
     const found = record.explanation;
-    const measured = new Map(((record.profile || {}).phases || []).map((phase) => [phase.name, phase.median ?? phase.seconds]));
+    const measured = new Map(((record.profile || {}).phases || []).map((phase) => [phase.name, phase.median ?? phase.mean]));
     if (!found) {
       this.element = h("div", { class: "cost view page" }, h("p", { class: "none" }, "This target does not say what a call costs."));
       return;
@@ -114,10 +114,26 @@ export class CostView {
       h("h2", {}, "Roofline"),
       roofline(found, measured),
       h("p", { class: "none" }, found.machine),
+      record.profile ? threads(record.profile) : null,
       found.updates.length ? [h("h2", {}, "Updates"), table(["variable", "how", "why"], found.updates.map((update) => [update.target, update.how, update.why]))] : null,
       found.notes.length ? [h("h2", {}, "Notes"), h("ul", {}, found.notes.map((note) => h("li", {}, note)))] : null,
     );
   }
+}
+
+// who was at work, as a bar for each phase and thread
+function threads(profile) {
+  const rows = profile.phases.filter((phase) => phase.threads.length).flatMap((phase) => {
+    const most = Math.max(...phase.threads.map((thread) => thread.busy), 1e-9);
+    return phase.threads.map((thread, k) => [
+      k ? "" : phase.name,
+      thread.thread,
+      h("span", { class: "bar-cell" }, h("i", { class: "busy", style: `width: ${(100 * thread.busy) / most}%` })),
+      micros(thread.busy),
+      String(Math.round(10 * thread.chunks) / 10),
+    ]);
+  });
+  return rows.length ? [h("h2", {}, `Threads, mean of ${profile.calls.toLocaleString("en-US")} calls`), table(["phase", "thread", "", "busy", "chunks"], rows)] : null;
 }
 
 function bytesOf(phase) {
