@@ -39,6 +39,8 @@ MODULES: tuple[tuple[str, ModuleType, str], ...] = (
     ("Checks: `ng.testing`", ng.testing, "assert_close by_reference compiled draw draw_array expected_value"
      " special_operands variables_for"),
 )  # fmt: skip
+LETTERS = """`ng.fmatrix`, `ng.lscalar` and the like say the dtype by a letter, as Theano's: `b` int8, `w` int16, `i` int32,
+`l` int64, `f` float32, `d` float64, `c` complex64, `z` complex128."""
 METHODS = {RandomStream: "ng.random", SparseMatrix: "ng.sparse"}
 
 
@@ -56,8 +58,7 @@ def functions() -> str:
         for name in names.split():
             lines += entry("ng", name, getattr(ng, name))
         if title == "Variables":
-            lines += ["`ng.fmatrix`, `ng.lscalar` and the like say the dtype by a letter, as Theano's: `b` int8,"
-                      " `w` int16, `i` int32, `l` int64, `f` float32, `d` float64, `c` complex64, `z` complex128.", ""]  # fmt: skip
+            lines += [LETTERS, ""]
     for kind, names in CLASSES:
         lines += [f"## `{kind.__name__}`", "", markdown(kind), ""]
         lines += members(kind, names.split())

@@ -9,6 +9,7 @@ import math
 # How strongly a kind of expression binds; a part that binds less than what is around it gets parentheses.
 CHOICE, OR, COMPARED, SHIFTED, SUM, PRODUCT, SIGN, POWER, ATOM = range(9)
 
+OPEN, CLOSE = '<mo stretchy="false">(</mo>', '<mo stretchy="false">)</mo>'
 GREEK = {"alpha": "α", "beta": "β", "gamma": "γ", "pi": "π", "rcond": "ε"}
 # What scalar forms call and mathematics writes otherwise.
 CALLED = {
@@ -16,7 +17,7 @@ CALLED = {
     "atanh": "artanh", "arcsinh": "arsinh", "arccosh": "arcosh", "arctanh": "artanh", "maximum": "max",
     "minimum": "min", "log": "ln", "tgamma": "Γ", "hurwitz": "ζ", "rint": "round", "power": "pow",
 }  # fmt: skip
-AROUND = {"abs": "||", "floor": "⌊⌋", "ceil": "⌈⌉"}
+AROUND = {"abs": ("|", "|"), "floor": ("⌊", "⌋"), "ceil": ("⌈", "⌉")}
 BINARY: dict[type[ast.AST], tuple[str, int]] = {
     ast.Add: ("+", SUM), ast.Sub: ("−", SUM), ast.Mult: ("·", PRODUCT), ast.Mod: ("mod", PRODUCT),
     ast.LShift: ("≪", SHIFTED), ast.RShift: ("≫", SHIFTED), ast.BitAnd: ("∧", OR), ast.BitOr: ("∨", OR),
@@ -127,7 +128,7 @@ def _call(name: str, args: list[ast.expr]) -> tuple[str, int]:
         left, right = AROUND[name]
         return f"<mrow><mo>{left}</mo>{text(args[0])}<mo>{right}</mo></mrow>", ATOM
     inside = "<mo>,</mo>".join(text(a) for a in args)
-    return f"<mrow><mi>{html.escape(CALLED.get(name, name))}</mi><mo>(</mo>{inside}<mo>)</mo></mrow>", ATOM
+    return f"<mrow><mi>{html.escape(CALLED.get(name, name))}</mi>{OPEN}{inside}{CLOSE}</mrow>", ATOM
 
 
 def _cases(test: ast.expr, then: ast.expr, otherwise: ast.expr) -> tuple[list[tuple[ast.expr, ast.expr]], ast.expr]:

@@ -28,6 +28,18 @@ GROUPS = (
     ("user", "Functions of your own, assertions, prints", "user usercall custom"),
     ("inner", "What other stages use", "bounds loop random"),
 )
+# What the file's name says only to those who know it.
+TITLES = {
+    "ufuncs": "More of NumPy's functions", "nnet": "Layers and costs", "normalize": "Normalisation", "pool": "Pooling",
+    "convolution": "Convolutions", "nans": "Quantiles, and what leaves out NaN", "normal": "The normal distribution",
+    "gammas": "Gamma and beta functions", "bessel": "Bessel functions", "special": "Error functions and conversions",
+    "search": "Searching and counting", "calculus": "Sampled values", "layout": "NumPy's layouts",
+    "join": "Joining and splitting", "shape": "Lengths and axes", "windows": "Sliding windows",
+    "solve": "Linear systems", "spectral": "Eigenvalues, singular values, factors", "eigen": "General eigenvalues",
+    "leastsquares": "Least squares", "powers": "Powers", "einsum": "Sums by labels", "linalg": "Products",
+    "select": "Selections", "index": "Indices", "user": "Element by element", "usercall": "Whole arrays",
+    "custom": "Gradients, assertions, prints", "grids": "Grids and diagonals", "sort": "Sorting and running sums",
+}  # fmt: skip
 BEHIND = "Ops behind these functions"
 
 
@@ -116,20 +128,25 @@ def page(title: str, words: list[str], behind: dict[str, str]) -> str:
     for word in words:
         module = BY_NAME[word]
         if len(words) > 1 and module.__all__:
-            lines += [f"## {word.capitalize()}", "", markdown((module.__doc__ or "").split("\n\n")[0]), ""]
+            lines += [
+                f"## {TITLES.get(word, word.capitalize())}",
+                "",
+                markdown((module.__doc__ or "").split("\n\n")[0]),
+                "",
+            ]
         for names in entries(module):
             lines += entry(names, getattr(module, names[0]))
     inner = [OPS[name] for name, where in behind.items() if where in words]
     if inner:
         lines += [f"## {BEHIND}", "", "They have no name that programs call.", ""]
         for op in inner:
-            lines += [heading(op.name), "", escaped(op.doc), "", *facts(op)]
+            lines += [heading(op.name, "data-search-exclude"), "", escaped(op.doc), "", *facts(op)]
     return "\n".join(lines)
 
 
-def heading(name: str) -> str:
-    """An entry's heading."""
-    return f"### `{name}` {{ #{anchor(name)} }}"
+def heading(name: str, more: str = "") -> str:
+    """An entry's heading; `more`: other attributes."""
+    return f"### `{name}` {{ #{anchor(name)} {more}}}"
 
 
 def entry(names: list[str], function: Callable[..., Any]) -> list[str]:

@@ -90,6 +90,6 @@ WAYS = """## Where to go on
 | [Coming from Theano](theano.md), [from JAX or PyTorch](jax.md) | what maps to what, and what differs |
 | [How-tos](howto.md) | data larger than memory, ops of your own, GPUs, export, the same numbers again |
 | [Tutorials](tutorials.md) | from logistic regression to an LSTM, each program with what it prints and draws |
-| [Ops](reference/ops.md), [functions](reference/functions.md), [errors](errors.md), [settings](settings.md) | the reference |
+| [Ops](reference/ops.md), [functions](reference/functions.md), [settings](settings.md) | the reference |
 | [How it works](architecture.md) | from an expression to machine code, one stage after the other |
 | [Performance](performance.md) | beside NumPy, JAX, PyTorch, PyTensor and numexpr |"""

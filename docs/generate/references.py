@@ -47,7 +47,8 @@ def _reduction(op: Op) -> str:
         return ""
     start = {"lowest": "−∞", "highest": "∞"}.get(str(op.reduce.start), str(op.reduce.start))
     step = mathml.text(ast.parse(op.reduce.combine, mode="eval").body)
-    return f'<math display="block"><mrow><mi>acc</mi><mo>←</mo>{step}<mtext>, from&nbsp;</mtext><mn>{start}</mn></mrow></math>'
+    row = f"<mi>acc</mi><mo>←</mo>{step}<mtext>, from&nbsp;</mtext><mn>{start}</mn>"
+    return f'<math display="block"><mrow>{row}</mrow></math>'
 
 
 def sample(op: Op) -> tuple[list[Variable], dict[str, Any]] | None:
@@ -60,9 +61,7 @@ def sample(op: Op) -> tuple[list[Variable], dict[str, Any]] | None:
     named = [a for a in op.args if not a.startswith("*")]
     names = named + [f"{rest}{k}" for k in range(len(arrays) - len(named))]
     lengths = [tuple(n if n == 1 else None for n in a.shape) for a in arrays]
-    made = [
-        Variable(TensorType(a.dtype.name, s), name) for a, s, name in zip(arrays, lengths, names, strict=True)
-    ]
+    made = [Variable(TensorType(a.dtype.name, s), name) for a, s, name in zip(arrays, lengths, names, strict=True)]
     return made, attrs
 
 
@@ -75,9 +74,7 @@ def gradients(op: Op) -> list[tuple[str, str]]:
     out = apply(op, inputs, **attrs)
     g = Variable(out.type, "g")
     parts = op.grad(g, out, *inputs, **attrs)
-    return [
-        (str(v.name), _gradient(part, out)) for v, part in zip(inputs, parts, strict=True) if part is not None
-    ]
+    return [(str(v.name), _gradient(part, out)) for v, part in zip(inputs, parts, strict=True) if part is not None]
 
 
 def _gradient(part: Any, out: Variable) -> str:
@@ -98,8 +95,8 @@ def reference(op: Op) -> str:
     code = getattr(function, "__code__", None)
     if code is None or function.__name__ != "<lambda>":
         return ""
-    found = _lambdas(code.co_filename).get((code.co_firstlineno, code.co_varnames[: code.co_argcount]))
-    text = ast.unparse(found.body) if found is not None else ""
+    node = _lambdas(code.co_filename).get((code.co_firstlineno, code.co_varnames[: code.co_argcount]))
+    text = ast.unparse(node.body) if node is not None else ""
     return text if len(text) <= LONGEST and re.search(r"\bnp\.|[x-z] ", text) else ""
 
 
