@@ -39,8 +39,8 @@ MODULES: tuple[tuple[str, ModuleType, str], ...] = (
     ("Checks: `ng.testing`", ng.testing, "assert_close by_reference compiled draw draw_array expected_value"
      " special_operands variables_for"),
 )  # fmt: skip
-LETTERS = """`ng.fmatrix`, `ng.lscalar` and the like say the dtype by a letter, as Theano's: `b` int8, `w` int16, `i` int32,
-`l` int64, `f` float32, `d` float64, `c` complex64, `z` complex128."""
+LETTERS = """`ng.fmatrix`, `ng.lscalar` and the like say the dtype by a letter, as Theano's: `b` int8, `w` int16,
+`i` int32, `l` int64, `f` float32, `d` float64, `c` complex64, `z` complex128."""
 METHODS = {RandomStream: "ng.random", SparseMatrix: "ng.sparse"}
 
 

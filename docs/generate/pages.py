@@ -17,6 +17,7 @@ OUTSIDE = {
     "bench/data/README.md": "digits.md",
     "README.md": "index.md",
 }
+NAMED = re.compile(r"\[(?:docs/)?\w+\.md\]\(([\w./]+\.md)")
 LINK = re.compile(r"(\]\()([^)#\s:]+)((?:#[^)]*)?\))")
 
 
@@ -53,7 +54,19 @@ def page(text: str, name: str) -> str:
     up = "../" * name.count("/")
     for source, target in OUTSIDE.items():
         text = text.replace(f"]({up}../{source}", f"]({up}{target}")
-    return programs.filled(text, up)
+    return programs.filled(titled(text, name), up)
+
+
+def titled(text: str, name: str) -> str:
+    """Links that are called as a file, as on GitHub, are called as the page."""
+    folder = (ROOT / "docs" / name).parent
+
+    def title(match: re.Match[str]) -> str:
+        path = folder / match[1]
+        first = path.read_text(encoding="utf-8").partition("\n")[0] if path.exists() else ""
+        return f"[{first.removeprefix('# ').partition(':')[0]}]({match[1]}" if first.startswith("# ") else match[0]
+
+    return NAMED.sub(title, text)
 
 
 def section(title: str) -> str:

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from docs.generate.docstrings import markdown
+
 ROOT = Path(__file__).parents[2]
 OUTPUT = ROOT / "docs" / "tutorials" / "output"
 # `<!-- program: rbm -->` stands where the program comes
@@ -26,7 +28,7 @@ def program(name: str, up: str) -> str:
     """Docstring, text, output and picture of a program."""
     source = (ROOT / "bench" / "programs" / f"{name}.py").read_text(encoding="utf-8")
     tree = ast.parse(source)
-    lines = ["## What it does", "", ast.get_docstring(tree) or "", "", "## The program", ""]
+    lines = ["## What it does", "", markdown(ast.get_docstring(tree) or ""), "", "## The program", ""]
     for title, text in pieces(source, tree):
         lines += [f"### `{title}`" if title else "", "", "```python", text, "```", ""]
     lines += ["## What it prints", "", f"    python -m bench.programs.{name}", ""]
