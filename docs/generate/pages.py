@@ -81,10 +81,9 @@ def front() -> str:
     return relinked(f"{text}\n\n{WAYS}\n\n## Limits\n\n{section('Limits')}\n")
 
 
-def performance() -> str:
-    """The benchmark: what README.md has, with the table of figures.json where there is one."""
+def performance(figures: Path = ROOT / "figures.json") -> str:
+    """The benchmark: what README.md has, with the table of a file of figures where there is one."""
     text = section("How fast")
-    figures = ROOT / "figures.json"
     if figures.exists():
         from bench import readme
 

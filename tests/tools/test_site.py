@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import os
 import re
 import xml.etree.ElementTree as ET
@@ -15,6 +16,7 @@ import numgraph as ng
 from docs.generate import docstrings, functions, mathml, ops, pages, programs, references, stages
 from numgraph.op import OPS
 from numgraph.ops import MODULES
+from tests.tools.test_bench import small_report
 from tests.waits import python
 
 ROOT = Path(__file__).parents[2]
@@ -186,8 +188,20 @@ def test_programs_of_the_tutorials(name: str) -> None:
 def test_first_page_is_made_of_the_readme(made: dict[str, str]) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert made["index.md"].startswith(readme.partition("\n## ")[0])
-    assert "| logreg step, batch 600 |" in made["performance.md"]
+    assert "| logreg step, batch 600 |" in pages.performance(ROOT / "no.json")
     assert "](docs/" not in made["index.md"] + made["performance.md"] + made["contributing.md"] + made["changelog.md"]
+
+
+def test_performance_is_made_of_figures(tmp_path: Path) -> None:
+    (tmp_path / "figures.json").write_text(json.dumps(small_report()), encoding="utf-8")
+    text = pages.performance(tmp_path / "figures.json")
+    assert "| softmax rows | 8.00 µs (16.0 µs) |" in text and "| elementwise chain |" not in text
+    assert "[docs/benchmarks.md](benchmarks.md)" in text and "make readme" in text
+
+
+def test_links_are_called_as_the_page() -> None:
+    text = pages.titled("[semantics.md](../semantics.md#a), [this](jax.md)", "tutorials/lstm.md")
+    assert text == "[Semantics](../semantics.md#a), [this](jax.md)"
 
 
 @pytest.mark.skipif(importlib.util.find_spec("mkdocs") is None, reason="needs `pip install -e .[docs]`")
