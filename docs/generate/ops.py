@@ -10,7 +10,7 @@ from typing import Any
 from docs.generate import references
 from docs.generate.docstrings import escaped, markdown
 from numgraph.op import FUNCTIONS, OPS, Op
-from numgraph.ops import MODULES
+from numgraph.ops import MODULES, TABLE
 
 # (file, title, modules): where a reader looks. A test holds that every module has its place.
 GROUPS = (
@@ -30,7 +30,8 @@ GROUPS = (
 )
 # What the file's name says only to those who know it.
 TITLES = {
-    "ufuncs": "More of NumPy's functions", "nnet": "Layers and costs", "normalize": "Normalisation", "pool": "Pooling",
+    "reduce": "Reductions", "ufuncs": "More of NumPy's functions",
+    "nnet": "Layers and costs", "normalize": "Normalisation", "pool": "Pooling",
     "convolution": "Convolutions", "nans": "Quantiles, and what leaves out NaN", "normal": "The normal distribution",
     "gammas": "Gamma and beta functions", "bessel": "Bessel functions", "special": "Error functions and conversions",
     "search": "Searching and counting", "calculus": "Sampled values", "layout": "NumPy's layouts",
@@ -53,7 +54,7 @@ def pages() -> dict[str, str]:
 def homes() -> dict[str, str]:
     """The module of each op that no function of its name stands for."""
     public = {name for module in MODULES for name in module.__all__}
-    return {op.name: home(op) for op in OPS.values() if op.name not in public and op.user is None}
+    return {op.name: home(op) for op in OPS.values() if op in TABLE and op.name not in public}
 
 
 def home(op: Op) -> str:
@@ -87,6 +88,7 @@ def index(behind: dict[str, str]) -> str:
         "An entry has the call, what it computes, and where the function is one op of that name:",
         "",
         "* **formula**: what generated code computes for an element, where that is more than a call of the function;",
+        "* **form**: from what code is generated, see [adding an op](../ops.md);",
         "* **gradient**: what arrives at each argument; `g` is the gradient of the result, `out` the result;",
         "* **NumPy**: the expression that the tests compare with, or the function of the same name;",
         "* **dtypes**: those that the tests draw for floats and integers. Others are refused or converted by NumPy's",

@@ -96,6 +96,19 @@ def test_links_lead_somewhere(path: Path) -> None:
         assert (path.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_what_is_named_is_there(path: Path) -> None:
+    import numgraph as ng
+
+    text = path.read_text(encoding="utf-8")
+    for names in set(re.findall(r"\bng((?:\.[A-Za-z_]\w*)+)", text)):
+        thing: object = ng
+        for name in names[1:].split("."):
+            thing = getattr(thing, name)  # AttributeError: numgraph has no such name
+    for file in re.findall(r"`((?:numgraph|kernels|tests|bench|docs)/[\w/]+\.\w+)`", text):
+        assert (ROOT / file).exists(), file
+
+
 def test_every_document_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert all(f"(docs/{path.name})" in readme for path in (ROOT / "docs").glob("*.md"))
