@@ -8,6 +8,7 @@ from typing import Any
 
 # `inputs: a list of variables`, the first line of what is said of an argument
 ARGUMENT = re.compile(r"^(?:[A-Za-z_]\w*|\*\w+)(?:, \w+)*: ")
+WITHIN = re.compile(r"(?<=[.;]) (\w+): ")
 # what Markdown would take for emphasis, a tag or a link
 SPECIAL = re.compile(r"([*_<>\[\]])")
 
@@ -45,6 +46,8 @@ def _is_code(block: str) -> bool:
 def _block(block: str, arguments: set[str]) -> str:
     if _is_code(block):
         return f"```python\n{inspect.cleandoc(block)}\n```"
+    # `rate: how far. decay: how soon`: two arguments in a line
+    block = WITHIN.sub(lambda m: f"\n{m[1]}: " if m[1] in arguments else m[0], block)
     items: list[str] = []
     for line in block.split("\n"):
         names, _, rest = line.partition(": ")

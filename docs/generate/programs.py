@@ -31,7 +31,8 @@ def program(name: str, up: str) -> str:
     lines = ["## What it does", "", markdown(ast.get_docstring(tree) or ""), "", "## The program", ""]
     for title, text in pieces(source, tree):
         lines += [f"### `{title}`" if title else "", "", "```python", text, "```", ""]
-    lines += ["## What it prints", "", f"    python -m bench.programs.{name}", ""]
+    lines += ["## What it prints", "", f"    python -m bench.programs.{name}", "",
+              "Seconds are those of two cores that had other work to do.", ""]  # fmt: skip
     lines += ["```text", (OUTPUT / f"{name}.txt").read_text(encoding="utf-8").rstrip(), "```", ""]
     if (OUTPUT / f"{name}.png").exists():
         lines += ["## What it draws", "", f"![what {name} draws]({up}tutorials/output/{name}.png)", ""]

@@ -6,6 +6,7 @@ import ast
 import functools
 import inspect
 import re
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from numgraph.op import Op
 from numgraph.ops.define import ZERO
 from numgraph.types import TensorType
 
+# Of a line of code on a page.
+WIDTH = 88
 # A gradient of more characters is no formula that anybody reads.
 LONGEST = 150
 
@@ -137,4 +140,8 @@ def signature(name: str, function: Callable[..., Any], op: Op | None) -> str:
     if op is not None and list(found.parameters) == ["args"]:
         return f"{name}({', '.join(op.args)})"
     plain = [p.replace(annotation=inspect.Parameter.empty) for p in found.parameters.values()]
-    return f"{name}{found.replace(parameters=plain, return_annotation=inspect.Signature.empty)}"
+    text = f"{name}{found.replace(parameters=plain, return_annotation=inspect.Signature.empty)}"
+    if len(text) <= WIDTH:
+        return text
+    inside = textwrap.fill(text[len(name) + 1 : -1], WIDTH, initial_indent="    ", subsequent_indent="    ")
+    return f"{name}(\n{inside},\n)"

@@ -148,7 +148,7 @@ def test_docstrings_as_markdown() -> None:
         """x * 2, see `a_b`.
 
         axis: which one, or
-            all of them.
+            all of them. x: a number.
 
             f(x)
 
@@ -156,7 +156,9 @@ def test_docstrings_as_markdown() -> None:
         """
 
     text = docstrings.markdown(f)
-    assert text.startswith("x \\* 2, see `a_b`.\n\n* `axis`: which one, or all of them.\n\n```python\nf(x)\n```")
+    assert text.startswith(
+        "x \\* 2, see `a_b`.\n\n* `axis`: which one, or all of them.\n* `x`: a number.\n\n```python\nf(x)\n```"
+    )
     assert text.endswith("Nothing else: no argument.")
 
 
