@@ -97,7 +97,12 @@ def members(kind: type, names: list[str], before: str = "") -> list[str]:
         text = markdown(member.fget if isinstance(member, property) else getattr(kind, name))
         shown = name
         if inspect.isfunction(member):
-            shown = references.signature(name, member, None).replace("(self, ", "(").replace("(self)", "()")
+            shown = (
+                references.signature(name, member, None)
+                .replace("(self, /", "(self")
+                .replace("(self, ", "(")
+                .replace("(self)", "()")
+            )
         if text:
             lines += [f"### {before}`{name}` {{ #{kind.__name__}-{name} }}", ""]
             lines += ["```python", shown, "```", ""] if shown != name else []

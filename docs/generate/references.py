@@ -141,6 +141,7 @@ def signature(name: str, function: Callable[..., Any], op: Op | None) -> str:
         return f"{name}({', '.join(op.args)})"
     plain = [p.replace(annotation=inspect.Parameter.empty) for p in found.parameters.values()]
     text = f"{name}{found.replace(parameters=plain, return_annotation=inspect.Signature.empty)}"
+    text = re.sub(r"<(?:function|class) '?([\w.]+)'?(?: at 0x\w+)?>", r"\1", text)
     if len(text) <= WIDTH:
         return text
     inside = textwrap.fill(text[len(name) + 1 : -1], WIDTH, initial_indent="    ", subsequent_indent="    ")

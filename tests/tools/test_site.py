@@ -164,6 +164,7 @@ def test_docstrings_as_markdown() -> None:
 
 def test_every_section_of_functions_is_there() -> None:
     text = functions.functions() + functions.modules()
+    assert " at 0x" not in text and "(self" not in text
     assert "### `ng.function`" in text and "### `RandomStream`: `normal`" in text and "### `sweep`" in text
 
 
