@@ -13,8 +13,8 @@ from docs.generate.docstrings import markdown
 
 ROOT = Path(__file__).parents[2]
 OUTPUT = ROOT / "docs" / "tutorials" / "output"
-# `<!-- program: rbm -->` stands where the program comes
-MARK = re.compile(r"^<!-- program: (\w+) -->$", re.MULTILINE)
+# Where the program comes; what stands between the two marks is for readers of the file itself.
+MARK = re.compile(r"^<!-- program: (\w+) -->$.*?^<!-- end of program -->$", re.MULTILINE | re.DOTALL)
 # The way through the tutorials; the pages are docs/tutorials/*.md.
 WAY = ("logistic_sgd", "mlp", "dA", "rbm", "lstm")
 
