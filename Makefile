@@ -7,6 +7,7 @@
 # make bench   the benchmark against other libraries, as a page: bench.html (make bench-peers installs them first)
 # make page    numgraph/inspector/web/page.js anew, after a change in numgraph/inspector/web/src; needs Node
 # make readme  the table in README.md, from figures.json, which `make bench` leaves
+# make docs    the documentation as a site in site/, to be opened from there (make docs-serve shows it while you write)
 # Each makes .venv first and installs what it needs there. PYTHON chooses the interpreter (3.11 or newer).
 
 PYTHON ?= python3
@@ -21,10 +22,13 @@ PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-
 # new files of the tree are seen at once, see setup.cfg
 EDITABLE := --config-settings editable_mode=lenient
 
+# without the note on versions to come
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
+
 # The tests start a hundred processes, in which Python would compile numgraph's modules each time: 0.3 seconds
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-long lint types matrix fuzz fuzz-device bench bench-peers readme page format clean
+.PHONY: demo test test-long lint types matrix fuzz fuzz-device bench bench-peers readme page docs docs-serve format clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/run
@@ -67,6 +71,13 @@ readme: $(VENV)/dev
 page:
 	cd numgraph/inspector/web && npm ci --silent && npm run --silent build
 
+docs: $(VENV)/docs
+	$(MKDOCS) build --strict --quiet
+	@echo 'site/index.html'
+
+docs-serve: $(VENV)/docs
+	$(MKDOCS) serve
+
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -84,5 +95,10 @@ $(VENV)/dev: $(VENV)/run
 	@$(PIP) $(EDITABLE) -e '.[dev]'
 	@touch $@
 
+$(VENV)/docs: $(VENV)/run
+	@echo 'installing MkDocs into $(VENV)'
+	@$(PIP) $(EDITABLE) -e '.[docs]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .matrix build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis figures.json bench.html
+	rm -rf $(VENV) .matrix site build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis figures.json bench.html

@@ -65,8 +65,8 @@ def function(
     updates: pairs (shared variable, new value), a dict or any iterable. Outputs and updates see the values before the
         call.
     givens: pairs (variable, what stands for it), substituted all at once in outputs and new values.
-    target: "cpu" for compiled code, "reference" for NumPy op by op; None is `config.target`. `mode="reference"` is the
-        same as `target="reference"`.
+    target: "cpu" for compiled code, "cuda" for a GPU, "cuda-sim" for its simulator, "reference" for NumPy op by op;
+        None is `config.target`. `mode="reference"` is the same as `target="reference"`.
     no_default_updates: True, or the list of shared variables whose default update is left out.
     allow_input_downcast: `allow_downcast` of the inputs that do not say. on_unused_input: "raise", "warn" or "ignore".
     rebuild_strict: False lets a given value have another type than its key, where the operations accept it.

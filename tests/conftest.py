@@ -77,6 +77,7 @@ LONG = (
     "tools/test_programs.py::test_program_learns[SdA]",
     "tools/test_programs.py::test_program_learns[rnnrbm]",
     "tools/test_programs.py::test_program_learns[rnnslu]",
+    "tools/test_site.py::test_site_builds",
     "tools/test_terminal.py::test_terminals_without_most_letters",
 )
 

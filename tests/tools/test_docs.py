@@ -15,12 +15,12 @@ import pytest
 from tests.waits import in_child, python
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # The README's first program takes its time, and is run by test_package.py.
 ELSEWHERE = "from numgraph.demo import digits"
 # What only compiled functions have: their source and the cache.
-COMPILED = ("source.md", "settings.md", "profile.md")
+COMPILED = ("source.md", "settings.md", "profile.md", "start.md")
 
 
 def blocks(path: Path) -> list[tuple[int, str]]:
@@ -96,9 +96,22 @@ def test_links_lead_somewhere(path: Path) -> None:
         assert (path.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_what_is_named_is_there(path: Path) -> None:
+    import numgraph as ng
+
+    text = path.read_text(encoding="utf-8")
+    for names in set(re.findall(r"\bng((?:\.[A-Za-z_]\w*)+)", text)):
+        thing: object = ng
+        for name in names[1:].split("."):
+            thing = getattr(thing, name)  # AttributeError: numgraph has no such name
+    for file in re.findall(r"`((?:numgraph|kernels|tests|bench|docs)/[\w/]+\.\w+)`", text):
+        assert (ROOT / file).exists(), file
+
+
 def test_every_document_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert all(f"(docs/{path.name})" in readme for path in DOCUMENTS[1:])
+    assert all(f"(docs/{path.name})" in readme for path in (ROOT / "docs").glob("*.md"))
 
 
 def test_every_error_is_in_the_documents() -> None:

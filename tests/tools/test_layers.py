@@ -35,7 +35,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
 FILE_LIMIT, FUNCTION_LIMIT, KERNEL_LIMIT = 450, 40, 80
 SOURCES = sorted(
     path
-    for folder in ("numgraph", "kernels", "tests", "bench")
+    for folder in ("numgraph", "kernels", "tests", "bench", "docs")
     for path in (ROOT / folder).rglob("*.py")
     if not {"golden", "cases"} & set(path.parts)
 )
