@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 from numgraph.text import printable
 
 LONGEST_PATH = 200
-_PACKAGE = str(Path(__file__).resolve().parent)
-_SEPARATED = (_PACKAGE + "/", _PACKAGE + "\\")
+# An editable installation may be a tree of links: code knows the link, whoever follows it the file.
+_PACKAGES = {str(Path(__file__).parent), str(Path(__file__).resolve().parent)}
+_SEPARATED = tuple(folder + separator for folder in sorted(_PACKAGES) for separator in "/\\")
 # The demo's programs lie in this package but are written as a user would write them: their lines count as the user's.
 _PROGRAMS = tuple(folder + name + folder[-1] for folder in _SEPARATED for name in ("demo", "programs"))
 
