@@ -16,6 +16,7 @@ from numgraph.binder import Binder, Stats
 from numgraph.call import executor_for, general_call
 from numgraph.config import config
 from numgraph.errors import InputError, OptionError, SizeError
+from numgraph.faces import Faces
 from numgraph.givens import type_mismatch
 from numgraph.graph import Constant, Variable, describe, label
 from numgraph.inspector.record import LIVE, FunctionRecord
@@ -107,7 +108,7 @@ def _target(mode: str | None, target: str | None) -> str:
     return chosen
 
 
-class Function:
+class Function(Faces):
     """What `function` returns. Call it with values by position or, for named inputs, by keyword.
 
     `f(..., out=)` computes outputs in arrays of the caller's: one, or a list or dict of arrays and None as the function
@@ -135,6 +136,7 @@ class Function:
         self.executor: Executor[Any] = uncollected(partial(executor_for, program, target))
         self._record: FunctionRecord | None = None
         self._guard = Guard(program, self._binder) if config.check_nan else None
+        self._before: Callable[[Function], None] | None = None
         self._choose_call()
         self.executor.switched = _weakly(self)
         LIVE.append(self)
@@ -143,11 +145,18 @@ class Function:
         """Use the executor's own call where it has one, and again whenever it changes."""
         call = self._guarded(self.executor.call(self._binder, general_call(self.executor, self._binder)))
         prints = self.program.prints
-        self.__call__ = call if prints is None else prints.calling(call)
+        call = call if prints is None else prints.calling(call)
+        self.__call__ = call if self._before is None else partial(_watched, self, call)
 
     def _guarded(self, call: Callable[..., Any]) -> Callable[..., Any]:
         """The call, looked at for NaN where that was wanted when the function was made."""
         return call if self._guard is None else self._guard.calling(call)
+
+    def watch(self, before: Callable[[Function], None] | None) -> None:
+        """Have `before(function)` called before each call and sweep, which does not begin if that raises; None ends
+        it."""
+        self._before = before
+        self._choose_call()
 
     def __repr__(self) -> str:
         return f"<{self._binder.signature()} on {self.target}>"
@@ -255,6 +264,8 @@ class Function:
         steps; the updates of the steps before are done. Raises what a call raises, the step in a note;
         ArgumentShapeError for arguments with different numbers of steps; ShapeError for outputs whose shapes differ.
         """
+        if self._before is not None:
+            self._before(self)
         call = self._guarded(general_call(self.executor, self._binder))
         found = sweep(self._binder, self.executor, call, args, named, steps, progress, self._guard is not None)
         return found if self.program.prints is None else self.program.prints.swept(found)
@@ -332,6 +343,14 @@ class Function:
         return Function, (self.program, self.target, frozenset(self._binder.unset))
 
 
+def _watched(function: Function, call: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
+    """A call that is told to who watches the function."""
+    before = function._before
+    if before is not None:
+        before(function)
+    return call(*args, **named)
+
+
 def _explained(executor: Executor[Any], binder: Binder, /, *args: Any, **named: Any) -> Explanation:
     """What a call with these arguments costs, and beside it what calls have taken so far."""
     bound = bool(args or named) or not binder.needed()
@@ -391,6 +410,8 @@ def evaluated(variable: Variable, inputs: Mapping[Any, Any] | None = None) -> ND
     known = _evaluators.get(variable)
     if known is None or known[0] != keys or known[1] != config.target:
         known = keys, config.target, function(list(keys), _twin(variable, keys))
+        # who watches the functions of a program did not mean this one
+        known[2].watch(None)
         if variable.op is not None and variable not in keys:
             _evaluators[variable] = known
     result: NDArray[Any] = known[2](*given.values())

@@ -97,6 +97,11 @@ def _shortened(file: str, folder: Path) -> str:
 _set: dict[FrameType, SourceLine | None] = {}
 
 
+def is_users(file: str) -> bool:
+    """Whether code of this file is the user's: it lies outside this package, or is a program of the demo."""
+    return not file.startswith(_SEPARATED) or file.startswith(_PROGRAMS)
+
+
 def current_line() -> SourceLine | None:
     """The line that is being executed outside this package, or the one set by `lines_of`."""
     frame: FrameType | None = sys._getframe(1)
@@ -107,7 +112,7 @@ def current_line() -> SourceLine | None:
     frame = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
-        if not name.startswith(_SEPARATED) or name.startswith(_PROGRAMS):
+        if is_users(name):
             return SourceLine(name, frame.f_lineno, frame.f_code.co_name)
         frame = frame.f_back
     return None

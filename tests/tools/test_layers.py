@@ -14,7 +14,7 @@ PACKAGE = ROOT / "numgraph"
 # A module imports only from modules to its left; a package counts as one, except for the parts of it that are listed.
 # Imports within functions count too.
 LAYERS = """
-    checkout errors config text absent whole pickled source userfunctions lengths.dims types randoms scalars op
+    checkout errors config text folding absent whole pickled source userfunctions lengths.dims types randoms scalars op
     operators graph storage foreign arguments shared saving ops linalg fft sparse tensor random patterns
     substitution stable formula givens updates reach subgraphs scanning vectorizing grad jacobians optim reference
     program prints destinations binder printing explain.explanation inspector.record passes cache fingerprint
@@ -27,6 +27,7 @@ LAYERS = """
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("shared", "cuda"): "an array that is on a device already stays there",
     ("runtime", "explain"): "costs are worked out only when somebody asks",
+    ("faces", "inspector"): "a function is shown only to somebody who looks at it",
     ("function", "inspector"): "the record is put together only when somebody looks at it",
     ("explain.explanation", "explain"): "an explanation is laid out only when somebody prints it",
 }
