@@ -55,6 +55,9 @@ def _folded(line: str, width: int) -> Iterator[Text]:
     """A line of a diff in parts that fit, each with its mark."""
     style = "bold" if line.startswith(("--- ", "+++ ")) else _STYLES.get(line[:1], "")
     mark, body = line[:1], line[1:]
+    if len(line) > width:
+        # what moves comments to one column is given up first
+        body = re.sub(r"(?<=\S) {3,}# ", "  # ", body)
     indent = min(hanging(body), (width - 1) // 2)
     begin = 0
     for end in [*code_breaks(body, width - 1), len(body)]:

@@ -248,7 +248,7 @@ def test_difference_of_functions_and_of_files(phases: str, capsys: Capture) -> N
     status, out, err = run(capsys, "inspect", phases, "--diff", "0", "1")
     lines = out.splitlines()
     assert status == 1 and lines[0] == "--- chain  phases.py:5" and lines[1] == "+++ other  phases.py:7"
-    assert any(line.startswith("@@ ") and line.endswith(" plan_0") for line in lines)
+    assert any(line.startswith("@@ ") and line.endswith(" step_0") for line in lines)
     assert "-def phase_4(address, chunk, chunks):" in out and "\x1b" not in out
     assert max(map(len, lines)) <= 80
     status, out, err = run(capsys, "inspect", phases, "--diff", "1", "2")
