@@ -241,11 +241,18 @@ class Function(Faces):
         """
         return _explained(self.executor, self._binder, *args, **named)
 
-    def export(self, path: str | Path) -> None:
-        """Write a module that computes the same with NumPy and Numba alone."""
+    def export(self, path: str | Path, data: str = "npz") -> None:
+        """Write a module that computes the same with NumPy and Numba alone: its `step` is called as the function.
+
+        data: "npz" writes the values of shared variables to a file beside it; "none" leaves them to whoever uses the
+        module, `step.shared["W"] = array`. OptionError for another `data`, for another target than "cpu", and for a
+        function that prints; FunctionError for functions of yours that cannot be imported.
+        """
+        if data not in ("npz", "none"):
+            raise OptionError(f'export: data must be "npz" or "none", not {data!r}')
         if self.program.prints is not None:
             raise OptionError(f"{self._binder.signature()}: a function that prints is not exported; leave Print out")
-        self.executor.export(path)
+        self.executor.export(path, data, self._binder.unset)
 
     def get_shared(self) -> list[SharedVariable]:
         """The shared variables that a call reads or writes."""
