@@ -20,6 +20,7 @@ from numgraph.ir import Graph
 from numgraph.program import Argument, Program
 from numgraph.runtime.refused import asserts, called_at
 from numgraph.runtime.units import unit_source
+from numgraph.runtime.used import used
 from numgraph.runtime.variant import NativeVariant
 from numgraph.scalars import SCALAR_FUNCTIONS
 from numgraph.text import docstring, plain, printable, template
@@ -97,10 +98,6 @@ def export(
     path = Path(path)
     values = _values(variant, program)
     text = variant.module.text
-    functions = [recorded(*found) for found in _USERS.findall(text)]
-    for user in functions:
-        user.checked_importable("exported")
-    names = shared_names(variant)
     wanted = {m for m, _ in _IMPORT.findall(text)}
     units = variant.artifact.units
     wanted |= {function.partition(".")[0] for function, _, _ in units.values()}
@@ -110,32 +107,42 @@ def export(
         wanted = wanted - {"calls"} | {"blas"}
     kernels = needed_kernels(["support", *sorted(wanted - {"support"})])
     scipy = bool(variant.artifact.routines) or "special" in wanted
-    parts = [_docstring(text, path, scipy), "import ctypes", *(_kernel(k) for k in kernels)]
-    if not functions:
-        # of users' functions Numba would not see that they have changed
-        parts.append(_CACHED)
+    parts = _found(variant, products, scipy, "special" in wanted)
+    parts += [unit_source(*unit, _UNIT, f"unit_{slot}") for slot, unit in units.items()]
+    slots = pprint.pformat(layout(variant, program, shared_names(variant), unset), width=110, sort_dicts=False)
+    parts += [_program(text), _driver(), f"LAYOUT = {slots}"]
+    if data != "npz":
+        # the function's own states are no data of the user's
+        left_out = {f"shared_{k}" for k, v in enumerate(variant.shared) if v not in program.private}
+        parts.append(_embedded({key: array for key, array in values.items() if key not in left_out}))
+    kept = "load_values(__file__)" if data == "npz" else "VALUES"
+    parts.append(_ending(products, bool(variant.artifact.routines), units, kept))
+    head = [_docstring(text, path, scipy), "import ctypes"]
+    parts = [*head, *used([_kernel(k) for k in kernels], parts), *parts]
+    path.write_text("\n\n\n".join(part.strip("\n") for part in parts) + "\n", encoding="utf-8")
+    if data == "npz":
+        np.savez(path.with_suffix(".npz"), **values)  # type: ignore[arg-type]
+
+
+def _found(variant: NativeVariant, products: bool, scipy: bool, special: bool) -> list[str]:
+    """What finds code that is not in the module: machine code of an earlier process, libraries, users' functions."""
+    text = variant.module.text
+    functions = [recorded(*found) for found in _USERS.findall(text)]
+    for user in functions:
+        user.checked_importable("exported")
+    # of users' functions Numba would not see that they have changed
+    parts = [] if functions else [_CACHED]
     if products:
         parts.append(_blas())
     if scipy:
         parts.append(_body(_source("numgraph.runtime.capsules")))
     if variant.artifact.routines:
         parts.append(_body(_source("numgraph.runtime.lapack")))
-    if "special" in wanted:
+    if special:
         parts.append(_special(text))
     if functions:
         parts.append(f"# -- users' functions\n{_body(_source('numgraph.userfunctions.standalone'))}")
-    parts += [unit_source(*unit, _UNIT, f"unit_{slot}") for slot, unit in units.items()]
-    slots = pprint.pformat(layout(variant, program, names, unset), width=110, sort_dicts=False)
-    kept = "load_values(__file__)" if data == "npz" else "VALUES"
-    parts += [_program(text), _driver(), f"LAYOUT = {slots}"]
-    if data != "npz":
-        # the function's own states are no data of the user's
-        left_out = {f"shared_{k}" for k, v in enumerate(variant.shared) if v not in program.private}
-        parts.append(_embedded({key: array for key, array in values.items() if key not in left_out}))
-    parts.append(_ending(products, bool(variant.artifact.routines), units, kept))
-    path.write_text("\n\n\n".join(part.strip("\n") for part in parts) + "\n", encoding="utf-8")
-    if data == "npz":
-        np.savez(path.with_suffix(".npz"), **values)  # type: ignore[arg-type]
+    return parts
 
 
 def _values(variant: NativeVariant, program: Program) -> dict[str, NDArray[Any]]:

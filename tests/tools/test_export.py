@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import numgraph as ng
+from numgraph.runtime.used import used
 from tests.waits import python
 
 # Python's own path without numgraph: -I keeps out the working folder and PYTHONPATH, but not an editable installation.
@@ -365,3 +366,45 @@ def test_keywords_defaults_and_messages_are_the_functions_and_code_is_compiled_o
 def test_data_is_npz_or_none(tmp_path: Path) -> None:
     with pytest.raises(ng.OptionError, match='export: data must be "npz" or "none", not \'json\''):
         ng.function([], ng.constant(1.0)).export(tmp_path / "exported.py", data="json")
+
+
+KERNEL = """\
+# -- kernels/a.py
+import math
+
+# beside it
+ONE, TWO = 1, 2
+THREE = 3
+
+
+@scalar
+def f(x):
+    return x + ONE
+
+
+@lower_builtin(f, int)
+def _lower(x):
+    return g(x)
+
+
+def g(x):
+    return THREE
+
+
+def h(x):
+    return 4
+
+
+start(h)
+"""
+
+
+def test_only_what_is_used_is_in_the_module() -> None:
+    other = "# -- kernels/b.py\ndef unused():\n    return f\n"
+    (all_of_f,) = used([KERNEL, other], ["y = f(1)"])
+    assert all(
+        word in all_of_f for word in ("# beside it\nONE", "def f", "def _lower", "def g", "THREE", "def h", "start(h)")
+    )
+    (nothing,) = used([KERNEL, other], ["y = 1"])
+    assert nothing.startswith("# -- kernels/a.py\nimport math") and "def h" in nothing
+    assert not any(word in nothing for word in ("ONE", "def f", "def _lower", "def g", "THREE"))
