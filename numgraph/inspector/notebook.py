@@ -22,8 +22,8 @@ def table(record: FunctionRecord) -> str:
         *_values("in", record.inputs),
         *_values("out", record.outputs),
         *_values("resident", record.resident),
-        *_pairs("given", "=", record.givens),
-        *_pairs("update", ":=", record.updates),
+        *_pairs("givens", "=", record.givens),
+        *_pairs("updates", ":=", record.updates),
         *_phases(record),
     ]
     title = f"<b>{escape(record.name)}</b> <span style='opacity:.65'>{escape(f'{record.target}  {record.line}')}</span>"

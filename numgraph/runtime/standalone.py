@@ -20,14 +20,26 @@ class SizeError(ValueError, MemoryError):
     """An array that is larger than there can be."""
 
 
-# By the kind of what a call refuses; ValueError is the lengths'.
+class IndexOutOfRange(IndexError, ValueError):
+    """An index outside of its axis."""
+
+
+class AssertionFailed(AssertionError, ValueError):
+    """A condition of the user's that does not hold."""
+
+
+class FunctionError(RuntimeError, ValueError):
+    """A function of the user's has raised an exception."""
+
+
+# By the kind of what a call refuses: what numgraph raises is of the same builtin classes.
 _ERRORS = {
     "shape": ValueError,
     "size": SizeError,
-    "index": IndexError,
-    "assert": AssertionError,
+    "index": IndexOutOfRange,
+    "assert": AssertionFailed,
     "matrix": np.linalg.LinAlgError,
-    "raised": RuntimeError,
+    "raised": FunctionError,
 }
 
 

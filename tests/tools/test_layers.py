@@ -19,7 +19,7 @@ LAYERS = """
     substitution stable formula givens updates reach subgraphs scanning vectorizing grad jacobians optim reference
     program prints destinations binder printing explain.explanation inspector.record passes cache fingerprint
     convention lengths.rules traits ir lengths elements rewrite schedule loops emit processor lower target runtime
-    explain cuda compile cuda.passes recall call sweep nonfinite function minimizing testing compat inspector demo
+    explain cuda compile cuda.passes recall call sweep nonfinite faces function minimizing testing compat inspector demo
     cli __main__
 """.split()
 
