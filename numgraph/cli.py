@@ -4,34 +4,27 @@ from __future__ import annotations
 
 import argparse
 import json
-import runpy
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from numgraph.demo import programs
-from numgraph.inspector.record import LIVE, STAGES, UNNAMED, FunctionRecord
+from numgraph.inspector.command import UsageError, add_inspect, print_records
+from numgraph.inspector.record import STAGES
 from numgraph.text import printable, tolerant, undone
-
-STAGE_HELP = "what to print (without it: an overview and the listing)"
-
-
-class UsageError(Exception):
-    """A mistake in the command line; its text is the message."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status: 0, or 2 for a mistake of the user's."""
+    """Run the command; returns the exit status: 0, what the command says, or 2 for a mistake of the user's."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     split = given.index("--") if "--" in given else len(given)
     options = parser().parse_args(given[:split])
     options.arguments = given[split + 1 :]
     tolerant(sys.stdout, sys.stderr)
     try:
-        options.command(options)
+        return int(options.command(options) or 0)
     except UsageError as error:
         print(f"numgraph: {error}", file=sys.stderr)
         return 2
@@ -62,18 +55,7 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--stage", choices=STAGES, help="do not train, but print this stage of the training step")
     demo.set_defaults(command=run_demo)
 
-    inspect = commands.add_parser(
-        "inspect",
-        help="run a script and show the functions that it builds",
-        epilog="What follows -- is passed to the script.",
-    )
-    inspect.add_argument(
-        "script", metavar="FILE.py[:NAME]", help="a script, and perhaps the name of one of its functions"
-    )
-    inspect.add_argument("--stage", choices=STAGES, help=STAGE_HELP)
-    inspect.add_argument("--raw", action="store_true", help="with --stage: its text alone, as for a file")
-    inspect.add_argument("--json", type=Path, metavar="FILE", help="write the record of the one function there instead")
-    inspect.set_defaults(command=run_inspect)
+    add_inspect(commands)
     add_cache(commands)
     return top
 
@@ -140,40 +122,12 @@ def run_program(options: argparse.Namespace) -> None:
         raise UsageError(f"--data is for logreg and mlp; {options.model} has data of its own")
     if options.stage is not None:
         file = printable(programs.load(options.model).__file__)
-        raise UsageError(
-            f"--stage is for logreg and mlp. Try: numgraph inspect {file} --stage {options.stage} -- --epochs 1"
-        )
+        raise UsageError(f"--stage is for logreg and mlp. Try: numgraph inspect {file} --stage {options.stage}")
     if options.target is not None:
         config.target = options.target
     chosen = {name: getattr(options, name) for name in ("batch", "epochs", "rate")}
     given = [text for name, value in chosen.items() if value is not None for text in (f"--{name}", str(value))]
     programs.run(options.model, [*given, *options.arguments])
-
-
-def run_inspect(options: argparse.Namespace) -> None:
-    """`numgraph inspect`."""
-    path, name = split_target(options.script)
-    with LIVE.held() as functions:
-        namespace = run_script(path, options.arguments)
-    if not functions:
-        raise UsageError(f"{printable(path)} built no functions: it has to call ng.function when run as a script")
-    for variable, value in namespace.items():
-        if any(value is f for f in functions) and value.record.name == UNNAMED:
-            value.record.name = variable
-    records = [f.record for f in (functions if name is None else named(functions, name, namespace))]
-    if options.json is None and not options.raw:
-        print_records(records, options.stage)
-        return
-    option = "--raw" if options.raw else "--json"
-    if options.raw and options.stage is None:
-        raise UsageError(f"--raw prints one stage: choose it with --stage ({', '.join(records[0].stages)})")
-    if len(records) != 1:
-        there, file = ", ".join(printable(r.name) for r in records), printable(path)
-        raise UsageError(f"{option} takes one function, {file} has {there}: choose with {file}:NAME")
-    if options.raw:
-        print_records(records, options.stage, raw=True)
-        return
-    options.json.write_text(records[0].to_json(), encoding="utf-8")
 
 
 def cache_entries() -> list[dict[str, Any]]:
@@ -292,63 +246,3 @@ def run_cache_clear(options: argparse.Namespace) -> None:
 
     count, size = cache.clear(options.older_than)
     print(f"removed {count} files, {sized(size)}, from {config.cache_dir}")
-
-
-def print_records(records: Sequence[FunctionRecord], stage: str | None, raw: bool = False) -> None:
-    """Print a stage of each record on standard output; UsageError when one has no such stage. raw: its text alone."""
-    from numgraph.inspector import terminal
-
-    console = terminal.make_console()
-    for record in records:
-        try:
-            if raw and stage is not None:
-                print(terminal.stage_text(record, stage).rstrip("\n"))
-            else:
-                terminal.show(record, console, stage)
-        except KeyError as error:
-            raise UsageError(error.args[0]) from error
-
-
-def split_target(text: str) -> tuple[Path, str | None]:
-    """`train.py:f` as a path and a name; UsageError when there is no such file."""
-    if Path(text).is_file():
-        return Path(text), None
-    file, _, name = text.rpartition(":")
-    if not file or not Path(file).is_file():
-        raise UsageError(f"there is no file {printable(file or text)}")
-    return Path(file), name
-
-
-def run_script(path: Path, arguments: Sequence[str]) -> dict[str, Any]:
-    """Run a file as `python FILE ARGUMENTS` would, what it prints going to standard error; its global names.
-
-    UsageError when it ends with a status other than 0; other exceptions pass.
-    """
-    with as_script(path, arguments), redirect_stdout(sys.stderr):
-        try:
-            return runpy.run_path(str(path), run_name="__main__")
-        except SystemExit as end:
-            if end.code not in (None, 0):
-                raise UsageError(f"{printable(path)} ended with status {end.code}") from end
-            return {}
-
-
-@contextmanager
-def as_script(path: Path, arguments: Sequence[str]) -> Iterator[None]:
-    """`sys.argv` and `sys.path[0]` as a script finds them."""
-    argv, search = sys.argv, sys.path
-    sys.argv, sys.path = [str(path), *arguments], [str(path.resolve().parent), *search]
-    try:
-        yield
-    finally:
-        sys.argv, sys.path = argv, search
-
-
-def named(functions: Sequence[Any], name: str, namespace: dict[str, Any]) -> list[Any]:
-    """The functions with that `name=`, else the one bound to that global; UsageError listing the names otherwise."""
-    found = [f for f in functions if f.record.name == name]
-    if not found:
-        found = [f for f in functions if namespace.get(name) is f]
-    if not found:
-        raise UsageError(f"no function {name!r}; there are: {', '.join(printable(f.record.name) for f in functions)}")
-    return found

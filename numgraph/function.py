@@ -16,9 +16,10 @@ from numgraph.binder import Binder, Stats
 from numgraph.call import executor_for, general_call
 from numgraph.config import config
 from numgraph.errors import InputError, OptionError, SizeError
+from numgraph.faces import Faces
 from numgraph.givens import type_mismatch
 from numgraph.graph import Constant, Variable, describe, label
-from numgraph.inspector.record import LIVE, FunctionRecord
+from numgraph.inspector.record import LIVE
 from numgraph.nonfinite import Guard
 from numgraph.op import FUNCTIONS
 from numgraph.prints import with_prints
@@ -30,9 +31,6 @@ from numgraph.sweep import sweep
 from numgraph.whole import uncollected
 
 if TYPE_CHECKING:
-    from numgraph.explain.explanation import Explanation
-    from numgraph.inspector.making import Making
-    from numgraph.profiling.result import Profile
     from numgraph.runtime.executor import Executor
 
 TARGETS = ("cpu", "cuda", "cuda-sim", "reference")
@@ -111,7 +109,7 @@ def _target(mode: str | None, target: str | None) -> str:
     return chosen
 
 
-class Function:
+class Function(Faces):
     """What `function` returns. Call it with values by position or, for named inputs, by keyword.
 
     `f(..., out=)` computes outputs in arrays of the caller's: one, or a list or dict of arrays and None as the function
@@ -124,7 +122,7 @@ class Function:
     # generated. It computes the outputs, then carries out the updates, and raises InputError for missing, unknown or
     # repeated arguments, DtypeError or ArgumentShapeError for a value that does not fit its input, ShapeError and
     # IndexOutOfRange for what the computation finds. Nothing is updated then.
-    __slots__ = ("__call__", "__dict__", "__weakref__")
+    __slots__ = ("__call__",)
     __call__: Callable[..., Any]
 
     program: Program
@@ -144,8 +142,9 @@ class Function:
 
             make = partial(watched_executor, program, target, self._binder.stats)
         self.executor: Executor[Any] = uncollected(make)
-        self._record: FunctionRecord | None = None
+        self._record = None
         self._guard = Guard(program, self._binder) if config.check_nan else None
+        self._before: Callable[[Function], None] | None = None
         self._choose_call()
         self.executor.switched = _weakly(self)
         LIVE.append(self)
@@ -154,11 +153,18 @@ class Function:
         """Use the executor's own call where it has one, and again whenever it changes."""
         call = self._guarded(self.executor.call(self._binder, general_call(self.executor, self._binder)))
         prints = self.program.prints
-        self.__call__ = call if prints is None else prints.calling(call)
+        call = call if prints is None else prints.calling(call)
+        self.__call__ = call if self._before is None else partial(_watched, self, call)
 
     def _guarded(self, call: Callable[..., Any]) -> Callable[..., Any]:
         """The call, looked at for NaN where that was wanted when the function was made."""
         return call if self._guard is None else self._guard.calling(call)
+
+    def watch(self, before: Callable[[Function], None] | None) -> None:
+        """Have `before(function)` called before each call and sweep, which does not begin if that raises; None ends
+        it."""
+        self._before = before
+        self._choose_call()
 
     def __repr__(self) -> str:
         return f"<{self._binder.signature()} on {self.target}>"
@@ -189,85 +195,18 @@ class Function:
         """Counts of calls, seconds and bytes; assign 0 to a field to start it again."""
         return self._binder.stats
 
-    @property
-    def source(self) -> str:
-        """The generated source that was compiled."""
-        return self.executor.source
+    def export(self, path: str | Path, data: str = "npz") -> None:
+        """Write a module that computes the same with NumPy and Numba alone: its `step` is called as the function.
 
-    @property
-    def listing(self) -> str:
-        """The generated source with the user's lines beside it."""
-        return self.executor.listing
-
-    @property
-    def compiled(self) -> Any:
-        """Numba's dispatcher of the function's entry, with what it was compiled to in `compiled.overloads`.
-
-        Machine code that was found in the cache was loaded alone: then it is compiled now. OptionError for another
-        target than "cpu".
+        data: "npz" writes the values of shared variables to a file beside it; "none" leaves them to whoever uses the
+        module, `step.shared["W"] = array`. OptionError for another `data`, for another target than "cpu", and for a
+        function that prints; FunctionError for functions of yours that cannot be imported.
         """
-        return self.executor.compiled
-
-    def inspect_llvm(self) -> str:
-        """The LLVM IR that Numba has optimised, as text; OptionError for another target than "cpu"."""
-        return "".join(map(str, self.compiled.inspect_llvm().values()))
-
-    def inspect_asm(self) -> str:
-        """The machine code as text of the assembler; OptionError for another target than "cpu"."""
-        return "".join(map(str, self.compiled.inspect_asm().values()))
-
-    @property
-    def record(self) -> FunctionRecord:
-        """What is known about the function, as data: the inspector shows it, `to_json` writes it."""
-        if self._record is None:
-            from numgraph.inspector.describe import record_of
-
-            self._record = record_of(self.program, self.target)
-            self.executor.complete(self._record)
-            self._record.making = partial(_made, self.program, self.target, self.executor)
-            if self.executor.target.estimates:
-                # without a cycle through the function
-                explain = partial(_explained, self.executor, self._binder)
-                self._record.explanation = explain
-                self._record.stages["explain"] = lambda: str(explain())
-        return self._record
-
-    def explain(self, /, *args: Any, **named: Any) -> Explanation:
-        """What a call costs, without making it: for each phase operations, bytes, the predicted time and what limits
-        it, on how many threads it runs and why; print it for a table of 100 columns.
-
-        args, named: example arguments of a call, of which only the lengths matter; without them, lengths that only a
-        call tells are `?`, and windows `s[i*B:(i+1)*B]` count as whole. Predictions rest on figures of this machine,
-        measured when they are first needed (a quarter of a second) and kept in the cache folder.
-
-        Raises what a call with these arguments raises before it computes, and OptionError for target "reference".
-        """
-        return _explained(self.executor, self._binder, *args, **named)
-
-    def profile(self, /, *args: Any, calls: int | None = None, **named: Any) -> Profile:
-        """What calls with these arguments take: for each phase its time, on each thread, beside its work, what the
-        machine could reach and what `explain` predicts; print it for tables of 80 columns, `trace` writes it for
-        Perfetto.
-
-        The calls run in a second compiled form, which reads the clock, and on copies of the shared variables that the
-        function updates: afterwards these are as before, whatever happens. calls: how many, one after the other, each
-        on the state that the one before has left; None for as many as half a second has room for, 3 to 1000. One more
-        call comes first and is not counted. Functions of the user's are called as in any call; nothing is printed.
-
-        Raises what a call raises; OptionError for targets "cuda" and "cuda-sim". `record.profile` has it, too, without
-        the events of the trace.
-        """
-        from numgraph.profiling.run import profiled
-
-        found = profiled(self.program, self.target, frozenset(self._binder.unset), args, named, calls)
-        self.record.profile = replaced(found, events=[]).to_plain()
-        return found
-
-    def export(self, path: str | Path) -> None:
-        """Write a module that computes the same with NumPy and Numba alone."""
+        if data not in ("npz", "none"):
+            raise OptionError(f'export: data must be "npz" or "none", not {data!r}')
         if self.program.prints is not None:
             raise OptionError(f"{self._binder.signature()}: a function that prints is not exported; leave Print out")
-        self.executor.export(path)
+        self.executor.export(path, data, self._binder.unset)
 
     def get_shared(self) -> list[SharedVariable]:
         """The shared variables that a call reads or writes."""
@@ -286,6 +225,8 @@ class Function:
         steps; the updates of the steps before are done. Raises what a call raises, the step in a note;
         ArgumentShapeError for arguments with different numbers of steps; ShapeError for outputs whose shapes differ.
         """
+        if self._before is not None:
+            self._before(self)
         call = self._guarded(general_call(self.executor, self._binder))
         found = sweep(self._binder, self.executor, call, args, named, steps, progress, self._guard is not None)
         return found if self.program.prints is None else self.program.prints.swept(found)
@@ -363,20 +304,12 @@ class Function:
         return Function, (self.program, self.target, frozenset(self._binder.unset))
 
 
-def _made(program: Program, target: str, executor: Executor[Any]) -> Making:
-    """How the present variant of a function was made."""
-    from numgraph.recorded import making_of
-
-    return uncollected(partial(making_of, program, target, executor.given_up))
-
-
-def _explained(executor: Executor[Any], binder: Binder, /, *args: Any, **named: Any) -> Explanation:
-    """What a call with these arguments costs, and beside it what calls have taken so far."""
-    bound = bool(args or named) or not binder.needed()
-    found = executor.explanation(binder(args, named) if bound else None)
-    if binder.stats.calls:
-        found.calls, found.measured = binder.stats.calls, 1e6 * binder.stats.seconds / binder.stats.calls
-    return found
+def _watched(function: Function, call: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
+    """A call that is told to who watches the function."""
+    before = function._before
+    if before is not None:
+        before(function)
+    return call(*args, **named)
 
 
 def _to_be_written(variable: SharedVariable) -> None:
@@ -429,6 +362,8 @@ def evaluated(variable: Variable, inputs: Mapping[Any, Any] | None = None) -> ND
     known = _evaluators.get(variable)
     if known is None or known[0] != keys or known[1] != config.target:
         known = keys, config.target, function(list(keys), _twin(variable, keys))
+        # who watches the functions of a program did not mean this one
+        known[2].watch(None)
         if variable.op is not None and variable not in keys:
             _evaluators[variable] = known
     result: NDArray[Any] = known[2](*given.values())

@@ -20,7 +20,7 @@ INDENTED_LEVELS = 24
 
 
 def debugprint(x: Any, file: TextIO | None = None) -> None:
-    """Print the graph of a variable, of several, or of a function's outputs and updates.
+    """Print the graph of a variable, of several, or of a function's outputs, updates and givens.
 
     One line per node: what it is, its number in this print-out, type, name, and the user's line; below it, indented,
     its operands. What was printed before is referred to by its number. Below it what a step of each loop computes.
@@ -47,13 +47,23 @@ def pprint(x: Any, largest: int = FORMULA_NODES, names: Mapping[Variable, str] |
     and of a function's outputs and updates.
 
     Formulas of more than `largest` parts are cut: `...` stands for operands far below. names: variables that are
-    written as a name instead of their formula. A gradient is written as a person would write it, without masks and
-    zeros; `debugprint` shows all of it. InputError for what is none of these.
+    written as a name instead of their formula; of a function these are also the keys of `givens` and the gradients, and
+    what they stand for follows, `given x: ...`, `where gW: ...`. A gradient is written as a person would write it,
+    without masks and zeros; `debugprint` shows all of it. InputError for what is none of these.
     """
     if isinstance(x, Variable):
         return _formula(x if names else kept([x])[0], largest, names or {})
     roots = list(_roots(x, "pprint"))
-    formulas = [_formula(root, largest, names or {}) for _, root in roots]
+    program = getattr(x, "program", None)
+    known = names or {}
+    if isinstance(program, Program):
+        gradients = program.named_gradients()
+        known = {**program.named_givens(), **gradients, **known}
+        roots += [(f"where {name}:", gradient) for gradient, name in gradients.items()]
+        # what a name stands for is written out once
+        formulas = [_formula(root, largest, {v: n for v, n in known.items() if v is not root}) for _, root in roots]
+    else:
+        formulas = [_formula(root, largest, known) for _, root in roots]
     if len(roots) == 1:
         return formulas[0]
     return "\n".join(f"{heading} {text}".lstrip() for (heading, _), text in zip(roots, formulas, strict=True))
@@ -73,6 +83,8 @@ def _roots(x: Any, what: str) -> Iterator[tuple[str, Variable]]:
             yield f"output {printable(program.keys[k]) if program.keys else k}:", output
         for target, value in program.updates:
             yield f"update of {label(target) if target.name else 'an unnamed shared variable'}:", value
+        for key, value in program.givens:
+            yield f"given {label(key)}:", value
     elif isinstance(x, list | tuple):
         for each in kept(x) if all(isinstance(v, Variable) for v in x) else x:
             yield from _roots(each, what)

@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 from numgraph.text import printable
 
 LONGEST_PATH = 200
-_PACKAGE = str(Path(__file__).resolve().parent)
-_SEPARATED = (_PACKAGE + "/", _PACKAGE + "\\")
+# An editable installation may be a tree of links: code knows the link, whoever follows it the file.
+_PACKAGES = {str(Path(__file__).parent), str(Path(__file__).resolve().parent)}
+_SEPARATED = tuple(folder + separator for folder in sorted(_PACKAGES) for separator in "/\\")
 # The demo's programs lie in this package but are written as a user would write them: their lines count as the user's.
 _PROGRAMS = tuple(folder + name + folder[-1] for folder in _SEPARATED for name in ("demo", "programs"))
 
@@ -96,6 +97,11 @@ def _shortened(file: str, folder: Path) -> str:
 _set: dict[FrameType, SourceLine | None] = {}
 
 
+def is_users(file: str) -> bool:
+    """Whether code of this file is the user's: it lies outside this package, or is a program of the demo."""
+    return not file.startswith(_SEPARATED) or file.startswith(_PROGRAMS)
+
+
 def current_line() -> SourceLine | None:
     """The line that is being executed outside this package, or the one set by `lines_of`."""
     frame: FrameType | None = sys._getframe(1)
@@ -106,7 +112,7 @@ def current_line() -> SourceLine | None:
     frame = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
-        if not name.startswith(_SEPARATED) or name.startswith(_PROGRAMS):
+        if is_users(name):
             return SourceLine(name, frame.f_lineno, frame.f_code.co_name)
         frame = frame.f_back
     return None

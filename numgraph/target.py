@@ -6,7 +6,7 @@ assumptions up and makes the user's errors. A target says how a form is made, en
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
@@ -131,8 +131,9 @@ class Target(Protocol[V]):
     def dispatcher(self, variant: V) -> Any:
         """Numba's dispatcher of the entry."""
 
-    def export(self, variant: V, path: str | Path) -> None:
-        """Write the variant as a module of its own."""
+    def export(self, variant: V, path: str | Path, data: str, unset: Iterable[int]) -> None:
+        """Write the variant as a module of its own; data: "npz" for its arrays beside it, or "none". unset: the inputs
+        whose private state has no value yet."""
 
 
 def missing(program: Program, target: str, what: str) -> OptionError:

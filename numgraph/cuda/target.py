@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,7 @@ class DeviceTarget:
         """OptionError: kernels have none."""
         raise missing(self.program, self.name, "compiled")
 
-    def export(self, variant: DeviceVariant, path: str | Path) -> None:
+    def export(self, variant: DeviceVariant, path: str | Path, data: str, unset: Iterable[int]) -> None:
         """OptionError: a module of its own needs this one's executor."""
         raise missing(self.program, self.name, "export")
 

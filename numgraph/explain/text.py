@@ -9,9 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from numgraph.explain.explanation import Explanation, PhaseEstimate
+from numgraph.explain.tables import plain_table
+from numgraph.folding import wrapped
 
 WIDTH = 100
-# Below so many columns the table of phases leaves out what can be had from its other columns.
+# Below so many columns tables of phases leave out what can be done without.
 NARROW = 95
 _UNITS = (("G", 1e9), ("M", 1e6), ("k", 1e3))
 
@@ -19,11 +21,18 @@ _UNITS = (("G", 1e9), ("M", 1e6), ("k", 1e3))
 def explained(found: Explanation, width: int = WIDTH) -> RenderableType:
     """The table of phases with its totals, the reasons, the updates and the notes, for so many columns."""
     head = Text(f"{found.name}: ", style="bold").append(found.lengths, style="dim")
-    parts: list[RenderableType] = [head, _phases(found, width), Text(), _totals(found), Text(), _reasons(found)]
+    totals = Text("\n".join(wrapped(_totals(found), width)))
+    parts: list[RenderableType] = [head, _phases(found, width), Text(), totals, Text(), _reasons(found, width)]
     if found.updates:
-        parts += [Text(), _updates(found)]
-    notes = Text("\n".join(f"* {note}" for note in [*found.notes, found.machine] if note), style="dim")
-    return Group(*parts, Text(), notes)
+        rows = [(u.target, u.how, u.why) for u in found.updates]
+        parts += [Text(), plain_table(("update", "how", "why"), rows, width)]
+    notes = [line for note in [*found.notes, found.machine] if note for line in wrapped(f"* {note}", width, 2)]
+    return Group(*parts, Text(), Text("\n".join(notes), style="dim"))
+
+
+def phase_rows(found: Explanation, width: int = WIDTH) -> RenderableType:
+    """The rows of phases alone, and the reasons."""
+    return Group(_phases(found, width, totals=False), Text(), _reasons(found, width))
 
 
 def explanation_text(found: Explanation) -> str:
@@ -36,36 +45,29 @@ def explanation_text(found: Explanation) -> str:
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
-def plain_table(*columns: str) -> Table:
-    """A table without lines."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
-def _phases(found: Explanation, width: int) -> Table:
+def _phases(found: Explanation, width: int, totals: bool = True) -> Table:
     names = ("phase", "makes", "kind", "loops", "flops", "bytes", "flop/B", "limit", "1 thread", "predicted")
-    cells = [_row(p) for p in found.phases]
-    cells.append(("call", *[""] * 6, "overhead", *2 * (time_text(found.call),)))
-    sums = (
-        count_text(found.flops),
-        count_text(found.bytes),
-        "",
-        "",
-        time_text(found.alone),
-        time_text(found.predicted),
-    )
-    cells.append(("total", "", "", "", *sums))
+    rows = [_row(p) for p in found.phases]
+    if totals:
+        rows.append(("call", *[""] * 6, "overhead", *2 * (time_text(found.call),)))
+        sums = (
+            count_text(found.flops),
+            count_text(found.bytes),
+            "",
+            "",
+            time_text(found.alone),
+            time_text(found.predicted),
+        )
+        rows.append(("total", "", "", "", *sums))
     shown = [k for k, name in enumerate(names) if width >= NARROW or name not in ("kind", "flop/B")]
-    table = plain_table(*(names[k] for k in shown))
-    for name, column in zip((names[k] for k in shown), table.columns, strict=True):
-        column.no_wrap = name not in ("makes", "kind", "loops")
-        column.justify = "right" if name in ("flops", "bytes", "flop/B", "1 thread", "predicted") else "left"
-        column.max_width = {"makes": 14, "kind": 8}.get(name)
-    for row in cells:
-        table.add_row(*(Text(row[k]) for k in shown), style="bold" if row[0] == "total" else "")
-    return table
+    return plain_table(
+        [names[k] for k in shown],
+        [[row[k] for k in shown] for row in rows],
+        width,
+        whole=set(names) - {"makes", "kind", "loops"},
+        right=("flops", "bytes", "flop/B", "1 thread", "predicted"),
+        strong=[len(rows) - 1] if totals else (),
+    )
 
 
 def _row(p: PhaseEstimate) -> tuple[str, ...]:
@@ -87,27 +89,18 @@ def _row(p: PhaseEstimate) -> tuple[str, ...]:
     )
 
 
-def _totals(found: Explanation) -> Text:
+def _totals(found: Explanation) -> str:
     threads = "1 thread" if found.threads == 1 else f"up to {found.threads} threads"
-    text = Text(f"predicted: {time_text(found.predicted)} a call on {threads}")
+    text = f"predicted: {time_text(found.predicted)} a call on {threads}"
     if found.calls and found.measured is not None:
         calls = "1 call" if found.calls == 1 else f"{found.calls:,} calls"
-        text.append(f"; measured: {time_text(found.measured)}, the mean of {calls}")
+        text += f"; measured: {time_text(found.measured)}, the mean of {calls}"
     return text
 
 
-def _reasons(found: Explanation) -> Table:
-    table = plain_table("phase", "why it runs so")
-    for p in found.phases:
-        table.add_row(Text(p.name), Text("; ".join([p.reason, *p.details])))
-    return table
-
-
-def _updates(found: Explanation) -> Table:
-    table = plain_table("update", "how", "why")
-    for u in found.updates:
-        table.add_row(Text(u.target), Text(u.how), Text(u.why))
-    return table
+def _reasons(found: Explanation, width: int) -> Table:
+    rows = [(p.name, "; ".join([p.reason, *p.details])) for p in found.phases]
+    return plain_table(("phase", "why it runs so"), rows, width, whole=("phase",))
 
 
 def count_text(number: int | None) -> str:
@@ -121,7 +114,7 @@ def count_text(number: int | None) -> str:
 
 
 def time_text(microseconds: float | None) -> str:
-    """Microseconds with three digits, or milliseconds; `?` where they are not known."""
+    """Microseconds with three digits, or milliseconds."""
     if microseconds is None:
         return "?"
     if microseconds >= 10_000:

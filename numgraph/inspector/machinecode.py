@@ -38,11 +38,13 @@ def assembly_code(text: str) -> CodeRecord:
         label = _LABEL.match(line)
         if label is not None:
             local = _LOCAL.fullmatch(label[1]) is not None
-            data = local and label[1] in used
-            if local and not data:
+            if local and label[1] not in used:
+                data = False
                 continue
-            if not local and code.text:
+            # a function is ended by an empty line, also before the data of the next one
+            if code.text and (not local or ("CPI" in label[1] and not data)):
                 code.add("")
+            data = "CPI" in label[1]
             code.add(f"{label[1]}:")
         elif not line.lstrip().startswith(".") or (data and line.split()[0] in DATA):
             code.add("    " + re.sub(r"\s+", " ", line.strip()).replace(" ", "  ", 1), source)

@@ -276,6 +276,7 @@ class WeakList:
     def __init__(self) -> None:
         self._references: list[weakref.ref[Any]] = []
         self._held: list[Any] | None = None
+        self._seen: Callable[[Any], None] | None = None
 
     def append(self, item: Any) -> None:
         """Add `item`, weakly unless within `held`."""
@@ -283,6 +284,8 @@ class WeakList:
         self._references.append(weakref.ref(item))
         if self._held is not None:
             self._held.append(item)
+        if self._seen is not None:
+            self._seen(item)
 
     def __iter__(self) -> Iterator[Any]:
         return iter([item for r in self._references if (item := r()) is not None])
@@ -291,13 +294,13 @@ class WeakList:
         return sum(1 for _ in self)
 
     @contextmanager
-    def held(self) -> Iterator[list[Any]]:
-        """Within the block, what is appended is kept; yields the list of it."""
-        outer, self._held = self._held, []
+    def held(self, seen: Callable[[Any], None] | None = None) -> Iterator[list[Any]]:
+        """Within the block, what is appended is kept, and `seen` called with it; yields the list of it."""
+        outer, self._held, self._seen = (self._held, self._seen), [], seen
         try:
             yield self._held
         finally:
-            self._held = outer
+            self._held, self._seen = outer
 
 
 # The compiled functions of this process. `function` appends each one that it builds; each has a `.record`.

@@ -1,27 +1,24 @@
-"""A function's record on a terminal, by `rich`; made to be read at 100 columns."""
+"""A function's record on a terminal or in a pipe, by `rich`; made to be read at 80 columns and more."""
 
 from __future__ import annotations
 
 import io
 import os
 import sys
-import textwrap
-import tokenize
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.rule import Rule
-from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from numgraph.explain.text import WIDTH, explained
-from numgraph.inspector.record import LANGUAGES, FunctionRecord, PairRecord, PassRecord, PhaseRecord, ValueRecord
+from numgraph.explain.tables import plain_table
+from numgraph.explain.text import NARROW, WIDTH, explained
+from numgraph.folding import wrapped
+from numgraph.inspector.code import code
+from numgraph.inspector.record import LANGUAGES, FunctionRecord, PairRecord, PassRecord, PhaseRecord
 from numgraph.text import printable
-
-THEME = "ansi_dark"
-# Where trailing comments begin, if the statement is shorter.
-COMMENT_COLUMN = 30
 
 
 def make_console(width: int | None = None, file: io.TextIOBase | None = None) -> Console:
@@ -38,23 +35,41 @@ def show(record: FunctionRecord, console: Console, stage: str | None = None) -> 
 
     KeyError naming the stages that there are when the function has no such stage.
     """
-    console.print(Rule(heading(record), align="left"))
-    if stage is None:
-        console.print(overview(record))
-        if "listing" in record.stages:
-            console.print(code(record.stages["listing"], LANGUAGES["listing"], console.width))
+    body = overview_and_listing(record, console.width) if stage is None else staged(record, stage, console.width)
+    put(console, heading(record, console.width), *body)
+
+
+def put(console: Console, *parts: RenderableType) -> None:
+    """Print; without blanks at the ends of lines where the output is no terminal."""
+    if console.is_terminal or console.color_system is not None:
+        console.print(*parts, sep="\n")
         return
+    with console.capture() as captured:
+        console.print(*parts, sep="\n")
+    console.file.write("\n".join(line.rstrip(" ") for line in captured.get().split("\n")))
+
+
+def overview_and_listing(record: FunctionRecord, width: int) -> list[RenderableType]:
+    """What is shown of a function when nothing particular is asked for."""
+    parts = [overview(record, width)]
+    if "listing" in record.stages:
+        parts.append(code(record.stages["listing"], LANGUAGES["listing"], width))
+    return parts
+
+
+def staged(record: FunctionRecord, stage: str, width: int) -> list[RenderableType]:
+    """One stage in so many columns; KeyError as `stage_text`."""
     text = stage_text(record, stage)
     explanation = record.explained() if stage == "explain" else None
     if explanation is not None:
-        console.print(explained(explanation, console.width))
-        return
+        return [explained(explanation, width)]
+    parts: list[RenderableType] = []
     if stage == "schedule" and record.phases:
-        console.print(phases(record.phases))
+        parts.append(phases(record.phases, width))
     language = LANGUAGES.get(stage)
-    console.print(
-        code(text, language, console.width) if language else Text(folded(text, console.width), overflow="fold")
-    )
+    if language or stage == "loops":
+        return [*parts, code(text, language or "", width, numbered=language is not None)]
+    return [*parts, Text(folded(text, width))]
 
 
 def stage_text(record: FunctionRecord, stage: str) -> str:
@@ -67,81 +82,71 @@ def stage_text(record: FunctionRecord, stage: str) -> str:
     return record.stages[stage]
 
 
-def heading(record: FunctionRecord) -> Text:
-    """`train  cpu  train.py:31`."""
+def heading(record: FunctionRecord, width: int) -> RenderableType:
+    """`train  cpu  train.py:31` before a line across the page; on lines of its own where there is no room."""
     text = Text(printable(record.name), style="bold")
-    for part in (record.target, record.line):
-        if part:
-            text.append("  ").append(part, style="dim")
-    return text
+    text.append("  ").append(record.target, style="dim")
+    if record.line and len(text) + len(record.line) + 6 > width:
+        lines = [Text(line, style="dim") for line in wrapped(record.line, width, 2)]
+        return Group(Text("\n".join(wrapped(text.plain, width, 2)), style="bold"), *lines, Rule())
+    if record.line:
+        text.append("  ").append(record.line, style="dim")
+    return Rule(text, align="left")
 
 
-def overview(record: FunctionRecord) -> RenderableType:
+def overview(record: FunctionRecord, width: int) -> RenderableType:
     """What goes in and comes out, what stays, what is replaced and updated, the phases, and the passes."""
-    parts: list[RenderableType] = [_values(record)]
+    parts: list[RenderableType] = [_values(record, width)]
     pairs = [("givens", "stands for", record.givens), ("updates", "becomes", record.updates)]
     pairs.append(("gradients", "is", record.gradients))
-    parts.extend(_pairs(title, verb, rows) for title, verb, rows in pairs if rows)
+    parts.extend(_pairs(title, verb, rows, width) for title, verb, rows in pairs if rows)
     if record.phases:
-        parts.append(phases(record.phases))
+        parts.append(phases(record.phases, width))
     if record.passes:
-        parts.append(_passes(record.passes))
-    parts.append(_facts(record))
+        parts.append(_passes(record.passes, width))
+    parts.append(_facts(record, width))
     spaced = [part for each in parts for part in (each, Text())]
     return Group(*spaced[:-1])
 
 
-def _table(title: str, *columns: str, whole: Collection[str] = ()) -> Table:
-    """A table whose columns give way to each other, but for those in `whole`, of which no line is broken."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in whole)
-    return table
+def _values(record: FunctionRecord, width: int) -> Table:
+    groups = [("in", record.inputs), ("out", record.outputs), ("resident", record.resident)]
+    rows = [(role, v.name, v.type, _count(v.nbytes), v.line) for role, values in groups for v in values]
+    columns = ("", "name", "type", "bytes", "made at")
+    return plain_table(columns, rows, width, title="values", whole=("", "type", "bytes"), right=("bytes",))
 
 
-def _values(record: FunctionRecord) -> Table:
-    table = _table("values", "", "name", "type", "bytes", "made at", whole=("", "bytes"))
-    table.columns[3].justify = "right"
-    groups: list[tuple[str, Sequence[ValueRecord]]] = [
-        ("in", record.inputs),
-        ("out", record.outputs),
-        ("resident", record.resident),
-    ]
-    for role, values in groups:
-        for value in values:
-            table.add_row(role, Text(value.name), Text(value.type), _count(value.nbytes), Text(value.line))
-    return table
+def _pairs(title: str, verb: str, pairs: Sequence[PairRecord], width: int) -> Table:
+    rows = [(pair.target, pair.expression, pair.type, pair.line) for pair in pairs]
+    return plain_table(("variable", verb, "type", "made at"), rows, width, title=title, whole=("type",))
 
 
-def _pairs(title: str, verb: str, pairs: Sequence[PairRecord]) -> Table:
-    table = _table(title, "variable", verb, "type", "made at", whole=("type",))
-    for pair in pairs:
-        table.add_row(*map(Text, (pair.target, pair.expression, pair.type, pair.line)))
-    return table
-
-
-def phases(records: Sequence[PhaseRecord]) -> Table:
+def phases(records: Sequence[PhaseRecord], width: int) -> Table:
     """One row per phase of the schedule."""
-    fixed = ("phase", "kind", "statements", "flops", "bytes")
-    table = _table("phases", "phase", "kind", "loops", "statements", "flops", "bytes", "reads", "writes", whole=fixed)
-    for column in table.columns[3:6]:
-        column.justify = "right"
+    right = ("statements", "flops", "bytes")
+    columns = ("phase", "kind", "loops", "statements", "flops", "bytes", "reads", "writes")
+    rows: list[tuple[str, ...]] = []
     for p in records:
         row = (p.name, p.kind, " x ".join(p.loops), str(p.statements), _count(p.flops), _count(p.bytes))
-        table.add_row(*map(Text, (*row, " ".join(p.reads), " ".join(p.writes))))
-    return table
+        rows.append((*row, _together(p.reads), _together(p.writes)))
+    shown = [k for k, name in enumerate(columns) if width >= NARROW or name != "statements"]
+    rows = [tuple(row[k] for k in shown) for row in rows]
+    whole = ("phase", "kind", *right)
+    return plain_table([columns[k] for k in shown], rows, width, title="phases", whole=whole, right=right)
 
 
-def _passes(records: Sequence[PassRecord]) -> Table:
-    table = _table("passes", "pass", "times", "ms", "made", whole=("pass", "times", "ms"))
-    for column in table.columns[1:3]:
-        column.justify = "right"
-    for p in records:
-        table.add_row(p.name, str(p.runs), f"{1e3 * p.seconds:,.3f}", p.counts)
-    return table
+def _together(names: Sequence[str]) -> str:
+    """`U, memory (7), dot2`: each name once."""
+    return ", ".join(f"{name} ({count})" if count > 1 else name for name, count in Counter(names).items())
 
 
-def _facts(record: FunctionRecord) -> Text:
+def _passes(records: Sequence[PassRecord], width: int) -> Table:
+    rows = [(p.name, str(p.runs), f"{1e3 * p.seconds:,.3f}", p.counts) for p in records]
+    whole = ("pass", "times", "ms")
+    return plain_table(("pass", "times", "ms", "made"), rows, width, title="passes", whole=whole, right=whole[1:])
+
+
+def _facts(record: FunctionRecord, width: int) -> Text:
     facts = []
     if record.dtypes:
         facts.append(" ".join(f"{count} {dtype}" for dtype, count in sorted(record.dtypes.items())) + " nodes")
@@ -152,9 +157,9 @@ def _facts(record: FunctionRecord) -> Text:
         facts.append(f"{_count(record.bytes)} bytes moved a call")
     if record.cache_path:
         facts.append(f"{'loaded from the cache' if record.cached else 'compiled'} in {record.compile_seconds:.2f} s")
-    text = Text("\n".join(facts) + "\n", style="dim")
+    text = Text("\n".join(line for fact in facts for line in wrapped(fact, width, 2)) + "\n", style="dim")
     if record.cache_path:
-        text.append(printable(record.cache_path, sys.maxsize) + "\n", style="cyan")
+        text.append("\n".join(wrapped(printable(record.cache_path, sys.maxsize), width, 2)) + "\n", style="cyan")
     return text
 
 
@@ -163,59 +168,14 @@ def _count(number: int | None) -> str:
     return "?" if number is None else f"{number:,}"
 
 
-def code(text: str, language: str, width: int) -> RenderableType:
-    """Highlighted and numbered lines. Trailing comments move to the left, those that do not fit above their line."""
-    gutter = len(str(text.count("\n") + 1)) + 2
-    comments = trailing_comments(text) if language == "python" else {}
-    room = width - gutter
-    shown: list[tuple[str, str]] = []
-    for number, line in enumerate(text.rstrip("\n").split("\n"), 1):
-        column = comments.get(number)
-        if column is not None:
-            statement, comment = line[:column].rstrip(), line[column:]
-            places = (statement.ljust(COMMENT_COLUMN), statement)
-            line = next((f"{left}  {comment}" for left in places if len(left) + 2 + len(comment) <= room), statement)
-            if line is statement:
-                shown += [("", part) for part in comment_lines(statement, comment, room)]
-        shown.append((str(number), line))
-    highlighted = Syntax("", language, theme=THEME).highlight("\n".join(line for _, line in shown))
-    table = Table.grid(padding=(0, 1))
-    table.add_column(justify="right", style="dim", width=gutter - 1)
-    table.add_column(overflow="fold")
-    lines = highlighted.split("\n", allow_blank=True)
-    for (mark, _), styled in zip(shown, lines, strict=False):
-        table.add_row(mark, styled)
-    return table
-
-
-def comment_lines(statement: str, comment: str, width: int) -> list[str]:
-    """A comment as lines of its own above a statement, indented like it."""
-    start = statement[: len(statement) - len(statement.lstrip())] + "# "
-    words = comment.removeprefix("#").strip()
-    return textwrap.wrap(words, width, initial_indent=start, subsequent_indent=start, break_on_hyphens=False)
-
-
 def folded(text: str, width: int) -> str:
     """Lines of columns (two blanks apart): where they do not fit, the last columns stand on a line of their own."""
     lines: list[str] = []
     for line in text.split("\n"):
         head, _, tail = line.rpartition("  ")
         if len(line) <= width or not head.strip():
-            lines.append(line)
-        else:
-            lines += [head.rstrip(), tail.rjust(width)]
+            lines += wrapped(line, width, len(line) - len(line.lstrip()) + 4)
+            continue
+        lines += wrapped(head.rstrip(), width, len(head) - len(head.lstrip()) + 4)
+        lines += [tail.rjust(width)] if len(tail) <= width else wrapped("    " + tail, width, 6)
     return "\n".join(lines)
-
-
-def trailing_comments(text: str) -> dict[int, int]:
-    """Line number -> column of the comment that follows code on that line; nothing for text that is not Python."""
-    return dict(_comments(text))
-
-
-def _comments(text: str) -> Iterator[tuple[int, int]]:
-    try:
-        for token in tokenize.generate_tokens(io.StringIO(text).readline):
-            if token.type == tokenize.COMMENT and token.line[: token.start[1]].strip():
-                yield token.start
-    except (tokenize.TokenError, SyntaxError):
-        return

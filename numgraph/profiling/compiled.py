@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
@@ -77,11 +77,13 @@ class TimedTarget(ProcessorTarget):
         except (CheckFailed, Disturbed):
             return None
 
-    def export(self, variant: NativeVariant, path: str | Path) -> None:
+    def export(self, variant: NativeVariant, path: str | Path, data: str, unset: Iterable[int]) -> None:
         """Write the program as a module of its own, which reads no clock."""
         from numgraph.compile import compiled_program
 
-        super().export(compiled_program(self.program, shapes_of(self.program), frozenset(), None).variant, path)
+        super().export(
+            compiled_program(self.program, shapes_of(self.program), frozenset(), None).variant, path, data, unset
+        )
 
     def _build(self, given_up: Keys, leaf: Leaf | None) -> Compiled[NativeVariant]:
         from numgraph.compile import timed_program

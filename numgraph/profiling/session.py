@@ -8,17 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rich.table import Table
-from rich.text import Text
-
 from numgraph.binder import Stats
 from numgraph.call import executor_for
 from numgraph.config import config
-from numgraph.explain.text import plain_table, time_text
+from numgraph.explain.tables import plain_table
+from numgraph.explain.text import time_text
 from numgraph.profiling.assemble import events_of, phases_of, thread_names
 from numgraph.profiling.compiled import TimedTarget
 from numgraph.profiling.result import PhaseProfile, Profile, ThreadTime
-from numgraph.profiling.text import longest, percent, plain
+from numgraph.profiling.text import WIDTH, longest, percent, plain
 from numgraph.profiling.trace import write_trace
 from numgraph.program import Program
 from numgraph.runtime.executor import Executor
@@ -143,29 +141,26 @@ def report_text(found: Sequence[Profile]) -> str:
     whole = sum(p.total for p in found)
     functions = "1 function" if len(found) == 1 else f"{len(found)} functions"
     head = f"numgraph: {functions}, {calls:,} calls, {time_text(whole)} in them; share: of the function's time\n"
-    table = plain_table("function, phase", "makes", "runs", "each", "total", "share")
-    for name, column in zip(("", "makes", "runs", "each", "total", "share"), table.columns, strict=True):
-        column.justify = "left" if name in ("", "makes") else "right"
-        column.no_wrap = name not in ("", "makes")
-    for p in found:
-        _add_rows(table, p)
+    columns = ("function, phase", "makes", "runs", "each", "total", "share")
+    rows = [row for p in found for row in _rows(p)]
+    table = plain_table(columns, rows, WIDTH, whole=columns[2:], right=columns[2:])
     return f"{head}{plain(table)}"
 
 
-def _add_rows(table: Table, p: Profile) -> None:
+def _rows(p: Profile) -> list[tuple[str, ...]]:
+    """The lines of one function."""
     kind = "" if p.target == "cpu" else f'on target "{p.target}"'
-    row = (p.name, kind, f"{p.calls:,}", time_text(p.mean), time_text(p.total), "")
-    table.add_row(*map(Text, row))
+    rows: list[tuple[str, ...]] = [(p.name, kind, f"{p.calls:,}", time_text(p.mean), time_text(p.total), "")]
     shown = longest(p.phases, SHOWN)
     for phase in shown:
         runs, took = phase.runs * p.calls, phase.mean * p.calls
         each = time_text(took / runs) if runs else ""
         name = ("    " if phase.within else "  ") + phase.name
-        row = (name, ", ".join(phase.makes), f"{runs:,.0f}", each, time_text(took), percent(phase.share))
-        table.add_row(*map(Text, row))
+        rows.append((name, ", ".join(phase.makes), f"{runs:,.0f}", each, time_text(took), percent(phase.share)))
     others = [phase for phase in p.phases if not any(phase is s for s in shown) and not phase.within]
     rest = [("others", sum(o.mean for o in others))] if others else []
     rest += [("plan", p.plan), ("between", p.between), ("python", p.python)] if p.phases else []
     for name, mean in rest:
         share = percent(mean / p.mean if p.mean else 0.0)
-        table.add_row(*map(Text, (f"  {name}", "", "", time_text(mean), time_text(mean * p.calls), share)))
+        rows.append((f"  {name}", "", "", time_text(mean), time_text(mean * p.calls), share))
+    return rows

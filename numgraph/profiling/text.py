@@ -9,7 +9,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from numgraph.explain.text import count_text, decimals, plain_table, time_text
+from numgraph.explain.tables import plain_table
+from numgraph.explain.text import count_text, decimals, time_text
 from numgraph.profiling.result import PhaseProfile, Profile
 
 WIDTH = 80
@@ -120,14 +121,10 @@ def _lines(phases: Sequence[PhaseProfile]) -> Table:
 
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[str]], bold: Sequence[str] = ()) -> Table:
-    table = plain_table(*names)
-    for name, column in zip(names, table.columns, strict=True):
-        words = name in ("phase", "makes", "line", "lines")
-        column.justify = "left" if words else "right"
-        column.no_wrap = name not in ("makes", "line", "lines")
-    for row in rows:
-        table.add_row(*map(Text, row), style="bold" if row[0] in bold else "")
-    return table
+    strong = [k for k, row in enumerate(rows) if row[0] in bold]
+    right = set(names) - {"phase", "makes", "line", "lines"}
+    whole = set(names) - {"makes", "line", "lines"}
+    return plain_table(names, rows, WIDTH, whole=whole, right=right, strong=strong)
 
 
 def _shown(p: PhaseProfile) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,8 +137,8 @@ class ProcessorTarget:
         """Numba's dispatcher of the entry."""
         return dispatcher(variant.native.path, variant.module.text)
 
-    def export(self, variant: NativeVariant, path: str | Path) -> None:
+    def export(self, variant: NativeVariant, path: str | Path, data: str, unset: Iterable[int]) -> None:
         """Write the variant as a module of its own."""
         from numgraph.runtime.export import export
 
-        export(variant, self.program, path)
+        export(variant, self.program, path, data, unset)

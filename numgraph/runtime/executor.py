@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -131,9 +131,9 @@ class Executor(Generic[V]):
         """Add to a record what the present variant knows."""
         self.target.complete(record, self.variant)
 
-    def export(self, path: str | Path) -> None:
+    def export(self, path: str | Path, data: str, unset: Iterable[int]) -> None:
         """Write the present variant as a module of its own; OptionError where there is no such module."""
-        self.target.export(self.variant, path)
+        self.target.export(self.variant, path, data, unset)
 
     @property
     def compiled(self) -> Any:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import ast
+import base64
 import importlib.util
 import pprint
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from numgraph.program import Program
-from numgraph.runtime.refused import asserts
+from numgraph.binder import Binder
+from numgraph.graph import Variable, describe, label
+from numgraph.ir import Graph
+from numgraph.program import Argument, Program
+from numgraph.runtime.refused import asserts, called_at
 from numgraph.runtime.units import unit_source
+from numgraph.runtime.used import used
 from numgraph.runtime.variant import NativeVariant
 from numgraph.scalars import SCALAR_FUNCTIONS
 from numgraph.text import docstring, plain, printable, template
@@ -27,6 +33,8 @@ _USERS = re.compile(r'\busers_function\("(\w+)", "([^"]+)", "([^"]+)"\)')
 
 _BLAS = '''
 if blas_addresses() == (0, 0):
+    # machine code that calls a library must not be found here, nor this one's where there is one
+    CACHED = False
 
     def _plain(pointer):
         """Products without BLAS, with the arguments of `sgemm` and `sgemm_rows`."""
@@ -56,17 +64,40 @@ def {entry}({arguments}):
 """
 
 
-def export(variant: NativeVariant, program: Program, path: str | Path) -> None:
-    """Write `path` (a .py file), and beside it a .npz file with the values of shared variables and constant arrays.
+# Behind kernels/support.py, whose function this one replaces.
+_CACHED = '''
+# -- machine code is kept
+CACHED = True
 
-    The module's `step` is the function; `step.shared` holds the values. Running the file prints what it is.
+
+def c_function(signature):
+    """As above, but compiled once: Numba keeps the machine code in `__pycache__` beside this file, or where it may
+    write, and loads it as long as the file and the processor are the same."""
+
+    def compiled(function):
+        with _wrapping():
+            try:
+                return numba.cfunc(signature, cache=CACHED, **_PLAIN)(function)
+            except RuntimeError:  # there is no such folder
+                return numba.cfunc(signature, **_PLAIN)(function)
+
+    return compiled
+'''
+
+
+def export(
+    variant: NativeVariant, program: Program, path: str | Path, data: str = "npz", unset: Iterable[int] = ()
+) -> None:
+    """Write `path` (a .py file), and with data="npz" a .npz file beside it with the values of shared variables and
+    constant arrays; with "none" those of shared variables are left to whoever uses the module, and constants are
+    written in it.
+
+    The module's `step` is the function; `step.shared` holds the values. Running the file prints what it is. unset: the
+    inputs whose private state has no value yet.
     """
     path = Path(path)
+    values = _values(variant, program)
     text = variant.module.text
-    functions = [recorded(*found) for found in _USERS.findall(text)]
-    for user in functions:
-        user.checked_importable("exported")
-    names = shared_names(variant)
     wanted = {m for m, _ in _IMPORT.findall(text)}
     units = variant.artifact.units
     wanted |= {function.partition(".")[0] for function, _, _ in units.values()}
@@ -76,28 +107,63 @@ def export(variant: NativeVariant, program: Program, path: str | Path) -> None:
         wanted = wanted - {"calls"} | {"blas"}
     kernels = needed_kernels(["support", *sorted(wanted - {"support"})])
     scipy = bool(variant.artifact.routines) or "special" in wanted
-    parts = [_docstring(text, path, scipy), "import ctypes", *(_kernel(k) for k in kernels)]
+    parts = _found(variant, products, scipy, "special" in wanted)
+    parts += [unit_source(*unit, _UNIT, f"unit_{slot}") for slot, unit in units.items()]
+    slots = pprint.pformat(layout(variant, program, shared_names(variant), unset), width=110, sort_dicts=False)
+    parts += [_program(text), _driver(), f"LAYOUT = {slots}"]
+    if data != "npz":
+        # the function's own states are no data of the user's
+        left_out = {f"shared_{k}" for k, v in enumerate(variant.shared) if v not in program.private}
+        parts.append(_embedded({key: array for key, array in values.items() if key not in left_out}))
+    kept = "load_values(__file__)" if data == "npz" else "VALUES"
+    parts.append(_ending(products, bool(variant.artifact.routines), units, kept))
+    head = [_docstring(text, path, scipy), "import ctypes"]
+    parts = [*head, *used([_kernel(k) for k in kernels], parts), *parts]
+    path.write_text("\n\n\n".join(part.strip("\n") for part in parts) + "\n", encoding="utf-8")
+    if data == "npz":
+        np.savez(path.with_suffix(".npz"), **values)  # type: ignore[arg-type]
+
+
+def _found(variant: NativeVariant, products: bool, scipy: bool, special: bool) -> list[str]:
+    """What finds code that is not in the module: machine code of an earlier process, libraries, users' functions."""
+    text = variant.module.text
+    functions = [recorded(*found) for found in _USERS.findall(text)]
+    for user in functions:
+        user.checked_importable("exported")
+    # of users' functions Numba would not see that they have changed
+    parts = [] if functions else [_CACHED]
     if products:
         parts.append(_blas())
     if scipy:
         parts.append(_body(_source("numgraph.runtime.capsules")))
     if variant.artifact.routines:
         parts.append(_body(_source("numgraph.runtime.lapack")))
-    if "special" in wanted:
+    if special:
         parts.append(_special(text))
     if functions:
         parts.append(f"# -- users' functions\n{_body(_source('numgraph.userfunctions.standalone'))}")
-    parts += [unit_source(*unit, _UNIT, f"unit_{slot}") for slot, unit in units.items()]
-    parts += [
-        _program(text),
-        _driver(),
-        f"LAYOUT = {pprint.pformat(layout(variant, program, names), width=110)}",
-        _ending(products, bool(variant.artifact.routines), units),
-    ]
-    path.write_text("\n\n\n".join(part.strip("\n") for part in parts) + "\n", encoding="utf-8")
+    return parts
+
+
+def _values(variant: NativeVariant, program: Program) -> dict[str, NDArray[Any]]:
+    """The arrays of shared variables, of constants, and of the inputs' defaults that are no shared variables of it."""
     values = {f"shared_{k}": v.storage.array for k, v in enumerate(variant.shared)}
     values |= {f"constant_{slot}": array for slot, array in variant.artifact.arrays.items()}
-    np.savez(path.with_suffix(".npz"), **values)  # type: ignore[arg-type]
+    for argument in program.inputs:
+        if argument.default is not None and argument.default not in variant.shared:
+            values[f"default_{argument.index}"] = argument.default.get_value()
+    return values
+
+
+def _embedded(values: Mapping[str, NDArray[Any]]) -> str:
+    """Arrays as a part of the module."""
+    lines = []
+    for name, array in values.items():
+        text = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+        pieces = [text[k : k + 100] for k in range(0, len(text), 100)] or [""]
+        written = "\n".join(f'        "{piece}"' for piece in pieces)
+        lines.append(f"    {name!r}: embedded(\n{written},\n        {array.dtype.str!r}, {array.shape}),")
+    return "\n".join(["VALUES = {", *lines, "}"])
 
 
 def needed_kernels(modules: Iterable[str]) -> list[str]:
@@ -129,7 +195,7 @@ def _docstring(text: str, path: Path, scipy: bool) -> str:
         f"Exported by numgraph; needs NumPy{', SciPy' * scipy} and Numba. Use:",
         "",
         f"    from {printable(path.stem)} import step",
-        "    step(...)          # as the original",
+        "    step(...)          # as the original, by position or by keyword",
         "    step.shared        # the resident arrays by name",
     )
     return "\n".join(docstring([*title.strip().split("\n"), "", *use]))
@@ -150,7 +216,7 @@ def _body(source: str) -> str:
     """Source without its docstring, future imports, and those of what stands before it in the module."""
     end = ast.parse(source).body[0].end_lineno
     after = "\n".join(source.split("\n")[end:])
-    after = re.sub(r"^from numgraph\.runtime\..*\n", "", after, flags=re.MULTILINE)
+    after = re.sub(r"^from numgraph\.(?!kernels\b).*\n", "", after, flags=re.MULTILINE)
     return after.replace("from __future__ import annotations\n", "").strip("\n")
 
 
@@ -183,22 +249,24 @@ def _special(text: str) -> str:
 
 
 def _driver() -> str:
-    return f"# -- the call\n{_body(_source('numgraph.runtime.standalone'))}"
+    """What checks arguments as numgraph does, and calls."""
+    modules = ("numgraph.runtime.inputs", "numgraph.foreign", "numgraph.arguments", "numgraph.runtime.standalone")
+    return "# -- the call\n" + "\n\n\n".join(_body(_source(module)) for module in modules)
 
 
-def _ending(has_products: bool, has_routines: bool, units: Iterable[int]) -> str:
+def _ending(has_products: bool, has_routines: bool, units: Iterable[int], values: str) -> str:
     addresses = "blas_addresses()" if has_products else "(0, 0)"
     found = ["**{slot: routine_address(name) for slot, name in LAYOUT['routines'].items()}"] * has_routines
     found += [f"{slot}: unit_{slot}.address" for slot in units]
     routines = f", {{{', '.join(found)}}}" if found else ""
     return (
-        f"step = Step(LAYOUT, enter.address, load_values(__file__), {addresses}{routines})\n\n"
+        f"step = Step(LAYOUT, enter.address, {values}, {addresses}{routines})\n\n"
         'if __name__ == "__main__":\n'
         '    for name, array in step.shared.items():\n        print(f"{name}: {array.dtype}{list(array.shape)}")'
     )
 
 
-def layout(variant: NativeVariant, program: Program, names: list[str]) -> dict[str, Any]:
+def layout(variant: NativeVariant, program: Program, names: list[str], unset: Iterable[int] = ()) -> dict[str, Any]:
     """Slots and lengths, as plain data."""
     table, making = variant.artifact, variant.making
 
@@ -211,33 +279,63 @@ def layout(variant: NativeVariant, program: Program, names: list[str]) -> dict[s
         "arena": table.arena,
         "capacity": table.capacity,
         "needed": table.needed,
+        "signature": Binder(program).signature(),
         "arguments": [
-            (slot, a.variable.dtype, a.variable.ndim, printable(a.name or f"argument {a.index}"))
-            for slot, a in zip(table.arguments, program.inputs, strict=True)
+            _argument(slot, a, variant, names) for slot, a in zip(table.arguments, program.inputs, strict=True)
         ],
-        "shared": [(slot, name, f"shared_{k}") for k, (slot, name) in enumerate(zip(table.shared, names, strict=True))],
+        "unset": sorted(unset),
+        "defaults": [key for key in _values(variant, program) if key.startswith("default_")],
+        "shared": [
+            {"slot": slot, "name": name, "key": f"shared_{k}", **_type(v)}
+            for k, (slot, name, v) in enumerate(zip(table.shared, names, variant.shared, strict=True))
+        ],
         "outputs": [made("output", k, slot) for k, slot in enumerate(table.outputs)],
         "fresh": [made("fresh", k, slot) for k, slot in table.fresh.items()],
         "fresh_names": [names[k] for k in table.fresh],
         "exchanges": [(names[a], names[b]) for a, b in making.exchanged],
         "routines": table.routines,
         "constants": {slot: f"constant_{slot}" for slot in table.arrays},
-        "failures": [_failure(cause) for cause in variant.module.failures],
-        "broken": [k for k, cause in enumerate(variant.module.failures, 1) if cause.kind == "broken"],
+        "failures": [_failure(variant.schedule.graph, cause) for cause in variant.module.failures],
         "form": program.form,
         "keys": list(program.keys),
     }
 
 
-def _failure(cause: Any) -> str:
+def _argument(slot: int, argument: Argument, variant: NativeVariant, names: list[str]) -> dict[str, Any]:
+    """What a call has to know of an input. default: the name of a shared variable, or the key of a value."""
+    default = None
+    if argument.default is not None:
+        shared = argument.default in variant.shared
+        default = names[variant.shared.index(argument.default)] if shared else f"default_{argument.index}"
+    known = {"slot": slot, "name": argument.name, "title": label(argument.variable), **_type(argument.variable)}
+    return known | {"default": default, "strict": argument.strict, "downcast": argument.downcast}
+
+
+def _type(variable: Variable) -> dict[str, Any]:
+    return {"dtype": variable.dtype, "shape": variable.type.shape, "said": describe(variable)}
+
+
+def _failure(graph: Graph, cause: Any) -> tuple[str, str]:
+    """The kind of error that a failed check is, and a template of its message."""
+    where = template(called_at(graph, cause)).rstrip("\n")
+    kind, text = _reason(cause)
+    if kind == "index":
+        where += "\n  fix: indices must lie in [-{b}, {b})"
+    elif cause.kind == "assume":
+        where += "\n  fix: pass lengths that fit; a function that is called with such lengths can be exported for them"
+    return kind, "\n".join(part for part in (text, where.strip("\n")) if part)
+
+
+def _reason(cause: Any) -> tuple[str, str]:
     if asserts(cause):
-        return template(f"assert_op: {cause.node.attributes['message']}")
+        return "assert", template(f"assert_op: {cause.node.attributes['message']}")
     if cause.kind in ("check", "range"):
-        return "index {a} is out of range for an axis of length {b}"
+        return "index", "index {a} is out of range for an axis of length {b}"
     if cause.kind == "broken":
         failed = cause.node.op.kernel.fails or "there is no memory for the work"
-        return template(f"{cause.node.attributes.get('what', cause.node.op.title)}: {failed}")
+        return "matrix", template(f"{cause.node.attributes.get('what', cause.node.op.title)}: {failed}")
     if cause.kind == "raised":
-        return template(f"{cause.node.op.user.where} raised an exception")
+        return "raised", template(f"{cause.node.op.user.where} raised an exception")
     text: str = cause.message
-    return text if "{a}" in text else text + " ({a}, {b})"
+    text = text if "{a}" in text else text + " ({a} and {b})"
+    return "size" if cause.kind == "fits" else "shape", text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -108,6 +108,6 @@ class ReferenceTarget:
         """OptionError: nothing is compiled."""
         raise missing(self.program, self.name, "compiled")
 
-    def export(self, variant: Stabilised, path: str | Path) -> None:
+    def export(self, variant: Stabilised, path: str | Path, data: str, unset: Iterable[int]) -> None:
         """OptionError: there is no source to write."""
         raise missing(self.program, self.name, "export")

@@ -4,12 +4,43 @@ library only."""
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from functools import partial
 from operator import call, setitem
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from numgraph.arguments import check_lengths, convert, in_memory
+from numgraph.runtime.inputs import InputError, Variable
+
+
+class SizeError(ValueError, MemoryError):
+    """An array that is larger than there can be."""
+
+
+class IndexOutOfRange(IndexError, ValueError):
+    """An index outside of its axis."""
+
+
+class AssertionFailed(AssertionError, ValueError):
+    """A condition of the user's that does not hold."""
+
+
+class FunctionError(RuntimeError, ValueError):
+    """A function of the user's has raised an exception."""
+
+
+# By the kind of what a call refuses: what numgraph raises is of the same builtin classes.
+_ERRORS = {
+    "shape": ValueError,
+    "size": SizeError,
+    "index": IndexOutOfRange,
+    "assert": AssertionFailed,
+    "matrix": np.linalg.LinAlgError,
+    "raised": FunctionError,
+}
 
 
 class _MethodDefinition(ctypes.Structure):
@@ -22,7 +53,7 @@ class _MethodDefinition(ctypes.Structure):
 
 
 class Step:
-    """An exported function: call it with the arguments of the original.
+    """An exported function: call it as the original, by position or by keyword.
 
     shared: name -> array; the values that the program reads and updates, kept between calls. A replaced array must
     have the dtype and rank of the old one, and the lengths that the program was compiled for.
@@ -37,7 +68,13 @@ class Step:
         routines: dict[int, int] | None = None,
     ) -> None:
         self.layout = layout
-        self.shared = {name: np.array(values[key], order="C") for _, name, key in layout["shared"]}
+        self.inputs: list[Any] = [Variable(a["dtype"], a["shape"], a["title"], a["said"]) for a in layout["arguments"]]
+        self.residents: dict[str, Any] = {
+            s["name"]: Variable(s["dtype"], s["shape"], s["name"], s["said"]) for s in layout["shared"]
+        }
+        self.shared = {s["name"]: np.array(values[s["key"]], order="C") for s in layout["shared"] if s["key"] in values}
+        self.defaults = {key: values[key] for key in layout["defaults"]}
+        self.unset = set(layout["unset"])
         self.constants = {slot: np.ascontiguousarray(values[name]) for slot, name in layout["constants"].items()}
         self.table = np.zeros(layout["size"], np.int64)
         self.reals = self.table.view(np.float64)
@@ -59,42 +96,92 @@ class Step:
         self.definition = _MethodDefinition(b"entry", address, 0x0008, None)
         self.entry = make(ctypes.addressof(self.definition), self.table, None)
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *args: Any, **named: Any) -> Any:
         """The outputs; `shared` holds the new values. TypeError and ValueError for arguments that do not fit."""
         layout = self.layout
-        if len(arguments) != len(layout["arguments"]):
-            raise TypeError(f"takes {len(layout['arguments'])} arguments, got {len(arguments)}")
-        kept = [self._fill(value, *slot) for value, slot in zip(arguments, layout["arguments"], strict=True)]
+        arrays = self._arrays(args, named)
+        for array, argument in zip(arrays, layout["arguments"], strict=True):
+            self._fill(array, argument["slot"])
         descriptors = []
-        for slot, name, _ in layout["shared"]:
-            array = self.shared[name] = np.asarray(self.shared[name], order="C")
+        for resident in layout["shared"]:
+            array = self._resident(resident["name"])
             descriptors.append(np.array([array.ctypes.data, *array.shape], np.int64))
-            self.table[slot] = descriptors[-1].ctypes.data
+            self.table[resident["slot"]] = descriptors[-1].ctypes.data
         made: dict[str, dict[int, Any]] = {"outputs": {}, "fresh": {}}
         for stage in range(len(layout["arena"])):
             self._check(self.entry(2 * stage))
             self._grow(stage)
-            for kind, arrays in made.items():
-                arrays |= {k: self._make(*part) for k, (*part, when) in enumerate(layout[kind]) if when == stage}
+            for kind, ready in made.items():
+                ready |= {k: self._make(*part) for k, (*part, when) in enumerate(layout[kind]) if when == stage}
             # updates in place are in the last stage; the others come with them
             last = stage == len(layout["arena"]) - 1
             new = self._exchanged(made["fresh"]) if last else {}
             self._check(_at_once(partial(self.entry, 2 * stage + 1), partial(self.shared.update, new)))
-        del kept, descriptors
+        self.unset.clear()
+        del arrays, descriptors
         return self._result(made["outputs"])
 
-    def _fill(self, value: Any, slot: int, dtype: str, ndim: int, name: str) -> Any:
-        array = np.asarray(value)
-        if array.ndim != ndim or not np.can_cast(array.dtype, dtype, "same_kind"):
-            raise TypeError(f"{name}: expected {dtype} with {ndim} axes, got {array.dtype} of shape {array.shape}")
-        array = np.ascontiguousarray(array, dtype) if ndim else array.astype(dtype)
-        if ndim:
+    def _arrays(self, args: Sequence[Any], named: dict[str, Any]) -> list[Any]:
+        """An array for each input, which shares no memory with what is updated."""
+        signature, arguments = self.layout["signature"], self.layout["arguments"]
+        if len(args) > len(arguments):
+            count = "1 argument" if len(arguments) == 1 else f"{len(arguments)} arguments"
+            raise InputError(f"{signature}: takes {count}, got {len(args)}")
+        values = dict(enumerate(args))
+        for name, value in named.items():
+            places = [k for k, a in enumerate(arguments) if a["name"] == name]
+            if len(places) > 1:
+                raise InputError(f"{signature}: several inputs are named {name}\n  fix: pass them by position")
+            if not places:
+                there = ", ".join(dict.fromkeys(a["name"] for a in arguments if a["name"] is not None)) or "none"
+                raise InputError(f"{signature}: has no input named {name}\n  inputs with a name: {there}")
+            if places[0] in values:
+                raise InputError(f"{signature}: got several values for the input {name}")
+            values[places[0]] = value
+        return [self._converted(k, values[k]) if k in values else self._default(k) for k in range(len(arguments))]
+
+    def _converted(self, number: int, value: Any) -> Any:
+        argument, variable = self.layout["arguments"][number], self.inputs[number]
+        try:
+            array = convert(value, variable.dtype, variable, argument["strict"], argument["downcast"])
+            check_lengths(array, variable, variable)
+        except Exception as error:
+            error.add_note(f"argument {number} of {self.layout['signature']}")
+            raise
+        if any(np.may_share_memory(array, held) for held in self.shared.values()):
+            return np.array(array, order="C")
+        return np.require(array, None, ("C", "A")) if array.ndim else array
+
+    def _default(self, number: int) -> Any:
+        argument = self.layout["arguments"][number]
+        if argument["default"] is None or number in self.unset:
+            fix = (
+                "" if argument["default"] is None else "\n  fix: its state has no value yet; pass one in the first call"
+            )
+            raise InputError(f"{self.layout['signature']}: missing argument {number}\n  {argument['said']}{fix}")
+        kept = argument["default"]
+        # it may be written in place
+        return np.array(self._resident(kept) if kept in self.residents else self.defaults[kept], order="C")
+
+    def _resident(self, name: str) -> Any:
+        """The array of a shared variable, checked."""
+        variable = self.residents[name]
+        if name not in self.shared:
+            fix = f"step.shared[{name!r}] = an array of that type, before the first call"
+            raise InputError(f"{self.layout['signature']}: {name} has no value\n  {variable.said}\n  fix: {fix}")
+        array = self.shared[name] = np.asarray(self.shared[name], order="C")
+        if array.dtype != variable.dtype or array.ndim != variable.ndim:
+            found = f"{array.dtype} of shape {array.shape}"
+            raise InputError(f"{name}: got {found}, expected {variable.dtype}, {variable.ndim} axes\n  {variable.said}")
+        return array
+
+    def _fill(self, array: Any, slot: int) -> None:
+        if in_memory(array):
             self.table[slot] = id(array)
-        elif dtype.startswith("float"):
+        elif array.dtype.kind == "f":
             self.reals[slot] = array
         else:
             self.table[slot] = array.astype(np.int64)
-        return array
 
     def _grow(self, stage: int) -> None:
         layout = self.layout
@@ -114,9 +201,8 @@ class Step:
 
     def _check(self, status: int) -> None:
         if status:
-            text = self.layout["failures"][status - 1]
-            error = np.linalg.LinAlgError if status in self.layout["broken"] else ValueError
-            raise error(text.format(a=int(self.table[0]), b=int(self.table[1])))
+            kind, text = self.layout["failures"][status - 1]
+            raise _ERRORS[kind](text.format(a=int(self.table[0]), b=int(self.table[1])))
 
     def _exchanged(self, fresh: dict[int, Any]) -> dict[str, Any]:
         """The new values that are not written in place."""

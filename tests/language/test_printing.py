@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import numpy as np
@@ -144,3 +145,16 @@ def test_the_users_own_variable_is_no_gradient_by_name() -> None:
     h = ng.tanh(y)
     slope = ng.grad(ng.sum(x * h), x)
     assert h.hint is None and slope.hint in (None, "gx")
+
+
+def test_a_function_with_givens_and_gradients() -> None:
+    data, w = ng.shared(np.ones((6, 3)), "data"), ng.shared(np.zeros(3), "w")
+    x, i = ng.matrix("x"), ng.lscalar("i")
+    cost = ng.sum(ng.dot(x, w))
+    f = ng.function([i], cost, {w: w - ng.grad(cost, w)}, {x: data[i : i + 2]}, target="reference")
+    lines = ng.pprint(f).splitlines()
+    assert lines[:3] == ["output 0: sum(x @ w)", "update of w: w - gw", "given x: data[i:i + 2]"]
+    assert lines[3].startswith("where gw: x.T @ ") and len(lines) == 4
+    out = io.StringIO()
+    ng.debugprint(f, file=out)
+    assert re.search(r"\ngiven x:\nsubtensor \[\d+\] printed above\n$", out.getvalue())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 import numgraph as ng
 from numgraph.source import SourceLine, lines_of
 from numgraph.source import together as shown
-from tests.waits import PATIENCE, join, together
+from tests.waits import PATIENCE, join, python, together
 
 
 def test_lines_belong_to_their_thread() -> None:
@@ -64,3 +66,14 @@ def test_cells_of_notebooks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_line_is_shown_once_though_functions_without_a_name_share_it() -> None:
     lines = [SourceLine("a.py", 3, "<module>"), SourceLine("a.py", 3, "<genexpr>"), SourceLine("a.py", 4, "<lambda>")]
     assert shown([*lines, SourceLine("a.py", 3, "loss")]) == "a.py:3, 4, a.py:3 in loss"
+
+
+def test_lines_where_the_package_is_a_tree_of_links(tmp_path: Path) -> None:
+    """As `pip install -e` leaves it."""
+    (tmp_path / "numgraph").symlink_to(Path(ng.__file__).resolve().parent)
+    (tmp_path / "kernels").symlink_to(Path(ng.__file__).resolve().parents[1] / "kernels")
+    (tmp_path / "program.py").write_text(
+        'import numgraph as ng\nx = ng.scalar("x")\nprint(ng.__file__, (x * 2).line)\n'
+    )
+    done = python("-P", "program.py", cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert done.stdout.split() == [str(tmp_path / "numgraph" / "__init__.py"), "program.py:3"], done.stderr

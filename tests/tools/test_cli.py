@@ -108,18 +108,23 @@ def test_inspect_writes_json(script: Path, tmp_path: Path, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("text", "arguments", "message"),
     [
-        (SCRIPT, [":other"], "no function 'other'; there are: double, train, forgotten"),
+        (SCRIPT, [":other"], "no function 'other'; program.py ran to its end and built:\n  0  double     double  "),
         ("x = 1\n", [""], "built no functions: it has to call ng.function"),
         ("raise SystemExit(3)\n", [""], "ended with status 3"),
         (SCRIPT, ["", "--json", "r.json"], "--json takes one function"),
     ],
 )
 def test_inspect_says_what_is_wrong(
-    text: str, arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    text: str,
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    path = tmp_path / "program.py"
-    path.write_text(text)
-    status, _, err = run(capsys, "inspect", f"{path}{arguments[0]}", *arguments[1:])
+    (tmp_path / "program.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    status, _, err = run(capsys, "inspect", f"program.py{arguments[0]}", *arguments[1:])
     assert status == 2
     assert message in err
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import numgraph as ng
+from numgraph.runtime.used import used
 from tests.waits import python
 
 # Python's own path without numgraph: -I keeps out the working folder and PYTHONPATH, but not an editable installation.
@@ -162,10 +163,10 @@ def matrices() -> tuple[ng.Function, list[Any]]:
 
 PROGRAMS = (training, plain, constants, dynamic, swaps, growing, random_numbers, matrices)
 BAD: dict[str, tuple[Any, str]] = {
-    "too few": ([], "TypeError"),
-    "too many": ([np.ones(2), np.ones(2), np.ones(2)], "TypeError"),
-    "rank": ([np.ones((2, 2), int), np.ones(2)], "TypeError"),
-    "dtype": ([np.ones(2), np.ones(2)], "TypeError"),
+    "too few": ([], "InputError"),
+    "too many": ([np.ones(2), np.ones(2), np.ones(2)], "InputError"),
+    "rank": ([np.ones((2, 2), int), np.ones(2)], "ArgumentShapeError"),
+    "dtype": ([np.ones(2), np.ones(2)], "DtypeError"),
     "lengths": ([np.ones(2, int), np.ones(3)], "ValueError"),
 }
 
@@ -301,3 +302,109 @@ def test_kernels_share_no_names() -> None:
                 places.setdefault(name, []).append(path.stem)
     assert len(places) > 100
     assert {name: where for name, where in places.items() if len(set(where)) > 1} == {}
+
+
+# What a function and its module answer, one after the other: results, or errors with their notes.
+ANSWERS = """
+import numpy as np
+def answers(f):
+    x = np.ones((3, 4))
+    calls = [((x,), {}), ((), {"x": x, "k": 1}), ((x, 3), {"count": 7}), ((x,), {}), ((), {}), ((1,), {})]
+    calls += [((x, 2, 3, 4), {})]
+    calls += [((), {"y": 1}), (([[1j]],), {}), ((x, "two"), {}), ((x,), {"x": x}), ((x.astype("int8"), None), {})]
+    for args, named in calls:
+        try:
+            yield repr(f(*args, **named))
+        except Exception as error:
+            yield "\\n".join([type(error).__name__, str(error), *error.__notes__] if hasattr(error, "__notes__")
+                            else [type(error).__name__, str(error)])
+"""
+TWICE = """
+import json, sys
+sys.path.insert(0, ".")
+import numpy as np
+import exported, alone
+print(json.dumps([list(answers(exported.step)), exported.enter.cache_hits]))
+try:
+    alone.step(np.ones((3, 4)))
+except TypeError as error:
+    print(json.dumps(str(error)))
+alone.step.shared["s"] = np.ones(4, "float32")
+try:
+    alone.step(np.ones((3, 4)))
+except TypeError as error:
+    print(json.dumps(str(error)))
+alone.step.shared |= {"s": np.ones(4)}
+print(json.dumps([a.tolist() for a in alone.step(np.ones((3, 4)))]))
+"""
+
+
+def test_keywords_defaults_and_messages_are_the_functions_and_code_is_compiled_once(tmp_path: Path) -> None:
+    x, k, s, count = ng.matrix("x"), ng.scalar("k"), ng.shared(np.ones(4), "s"), ng.lscalar("count")
+    inputs = [x, ng.In(k, value=2.0), ng.In(count, value=0, update=count + 1)]
+    outputs = [ng.sum(ng.exp(-x) * k, axis=1) + np.arange(3.0), count * 1]
+    f = ng.function(inputs, outputs, updates=[(s, s + 1)], name="small")
+    f.export(tmp_path / "exported.py")
+    f.export(tmp_path / "alone.py", data="none")
+    assert not (tmp_path / "alone.npz").exists()
+    found: dict[str, Any] = {}
+    exec(ANSWERS, found)
+    expected = list(found["answers"](f))
+    assert sum("Error" in answer for answer in expected) == 8
+    for hits in (0, 1):
+        done = python("-I", "-c", ANSWERS + TWICE, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        (answers, hit), missing, wrong, alone = map(json.loads, done.stdout.splitlines())
+        assert answers == expected
+        assert hit == hits, "the second process finds machine code"
+        assert missing.startswith("small(x, k, count): ") and "has no value" in missing and "step.shared[" in missing
+        assert wrong.startswith("s: got float32 of shape (4,), expected float64, 1 axes")
+        np.testing.assert_allclose(alone[0], 4 * 2 * np.exp(-1) + np.arange(3.0))
+        assert alone[1] == 0, "the function's own state is there"
+
+
+def test_data_is_npz_or_none(tmp_path: Path) -> None:
+    with pytest.raises(ng.OptionError, match='export: data must be "npz" or "none", not \'json\''):
+        ng.function([], ng.constant(1.0)).export(tmp_path / "exported.py", data="json")
+
+
+KERNEL = """\
+# -- kernels/a.py
+import math
+
+# beside it
+ONE, TWO = 1, 2
+THREE = 3
+
+
+@scalar
+def f(x):
+    return x + ONE
+
+
+@lower_builtin(f, int)
+def _lower(x):
+    return g(x)
+
+
+def g(x):
+    return THREE
+
+
+def h(x):
+    return 4
+
+
+start(h)
+"""
+
+
+def test_only_what_is_used_is_in_the_module() -> None:
+    other = "# -- kernels/b.py\ndef unused():\n    return f\n"
+    (all_of_f,) = used([KERNEL, other], ["y = f(1)"])
+    assert all(
+        word in all_of_f for word in ("# beside it\nONE", "def f", "def _lower", "def g", "THREE", "def h", "start(h)")
+    )
+    (nothing,) = used([KERNEL, other], ["y = 1"])
+    assert nothing.startswith("# -- kernels/a.py\nimport math") and "def h" in nothing
+    assert not any(word in nothing for word in ("ONE", "def f", "def _lower", "def g", "THREE"))

@@ -10,6 +10,7 @@ import pytest
 
 from numgraph.explain.explanation import Explanation, PhaseEstimate, UpdateEstimate
 from numgraph.inspector import terminal
+from numgraph.inspector.code import trailing_comments
 from numgraph.inspector.record import (
     STAGES,
     FunctionRecord,
@@ -164,7 +165,7 @@ def test_listing_keeps_line_numbers_and_moves_long_comments_up() -> None:
 
 
 def test_text_that_is_no_python_has_no_comments() -> None:
-    assert terminal.trailing_comments("def (:\n  x = '''  # what\n") == {}
+    assert trailing_comments("def (:\n  x = '''  # what\n") == {}
 
 
 def test_brackets_in_texts_are_no_markup() -> None:

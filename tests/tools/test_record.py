@@ -243,7 +243,7 @@ f:
 def test_text_of_an_assembler_is_cleaned() -> None:
     code = assembly_code(ASSEMBLER)
     wanted = [("f:", 0), ("    pushq  %rbp", 7), (".LBB0_1:", 0), ("    movq  .LCPI0_0(%rip), %rax", 8)]
-    wanted += [("    jne  .LBB0_1", 8), ("    retq", 8), (".LCPI0_0:", 0), ("    .quad  5", 8)]
+    wanted += [("    jne  .LBB0_1", 8), ("    retq", 8), ("", 0), (".LCPI0_0:", 0), ("    .quad  5", 8)]
     assert list(zip(code.text, code.lines, strict=True)) == wanted
     shown = annotated(code, ["x"] * 6 + ["def f():  # it", "    return 5"], "#")
     assert shown.splitlines()[1:5] == ["  # 7  def f():", "    pushq  %rbp", ".LBB0_1:", "  # 8  return 5"]
