@@ -264,7 +264,11 @@ class Recorder:
         for begin, end in functions_of(lines):
             found = _DEFINED.match(lines[begin].code)
             name = found[1] if found is not None else ""
-            self.made.links += [self.link(name, lines[k], around(lines, k, begin, end)) for k in range(begin, end)]
+            for k in range(begin, end):
+                # what a statement that is wrapped goes on with belongs to it
+                goes_on = k > begin and lines[k - 1].code.endswith(("(", ",")) and not lines[k].lines
+                made = self.made.links
+                made.append(made[-1] if goes_on else self.link(name, lines[k], around(lines, k, begin, end)))
 
     def link(self, function: str, line: Line, around: Sequence[SourceLine]) -> LinkRecord:
         """What one line belongs to. around: the user's lines of the statements around it."""

@@ -20,7 +20,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # The README's first program takes its time, and is run by test_package.py.
 ELSEWHERE = "from numgraph.demo import digits"
 # What only compiled functions have: their source and the cache.
-COMPILED = ("source.md", "settings.md", "profile.md", "start.md")
+COMPILED = ("source.md", "settings.md", "profile.md", "start.md", "inspect.md")
 
 
 def blocks(path: Path) -> list[tuple[int, str]]:
