@@ -17,6 +17,7 @@ from typing import Any as _Any
 
 from numgraph import fft, linalg, optim, random, sparse
 from numgraph import tensor as _tensor
+from numgraph import testvalues as _testvalues  # noqa: F401  # what is behind `Variable.test_value`
 from numgraph.checkout import find_kernels as _find_kernels
 from numgraph.config import config
 from numgraph.errors import (

@@ -112,6 +112,9 @@ class Config:
     check_nan: calls of functions made from now on raise NotFiniteError where a result or an update is NaN or infinite,
         with the operation and the line that made it; updates are not done then. Such calls are slower: they copy what
         they update, and a sweep calls one step after the other. The default is what NUMGRAPH_CHECK_NAN says.
+    test_values: each operation that is made from now on is computed at once where its operands have values, by
+        `x.test_value = array`, as constants or as shared variables: so an error of shapes is raised by the line that
+        makes it. The default is what NUMGRAPH_TEST_VALUES says, else False.
     profile: functions made from now on say when each phase begins and ends, and when the process ends a table on
         standard error tells what their calls took; a file "NAME.json" gets a trace instead. The default is what
         NUMGRAPH_PROFILE says (1, or a file), else False.
@@ -138,6 +141,7 @@ class Config:
     standard_passes: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_STANDARD_PASSES", "0") != "0")
     verify: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_VERIFY", "0") != "0")
     check_nan: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CHECK_NAN", "0") != "0")
+    test_values: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_TEST_VALUES", "0") != "0")
     profile: bool | str = field(default_factory=_default_profile)
     perf: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_PERF", "0") != "0")
     debug: int = field(default_factory=lambda: int(os.environ.get("NUMGRAPH_DEBUG", "0")))
@@ -174,6 +178,7 @@ _ALLOWED = {
     "verify": (True, False),
     "check_nan": (True, False),
     "perf": (True, False),
+    "test_values": (True, False),
 }
 
 

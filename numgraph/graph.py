@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numgraph import pickled
+from numgraph.config import config
 from numgraph.errors import DtypeError, ShapeError, ValueOverflowError
 from numgraph.lengths.dims import UNKNOWN
 from numgraph.op import FUNCTIONS, OPS, Op
@@ -92,6 +93,16 @@ class Variable(Operators):
     def broadcastable(self) -> tuple[bool, ...]:
         """For each axis, whether its length is known to be 1."""
         return self.type.broadcastable
+
+    @property
+    def test_value(self) -> NDArray[Any]:
+        """What the variable is worth for the values that its inputs were given, see `numgraph.testvalues`."""
+        found: NDArray[Any] = FUNCTIONS["test_value"](self)
+        return found
+
+    @test_value.setter
+    def test_value(self, value: Any) -> None:
+        FUNCTIONS["give_test_value"](self, value)
 
     def copy_with(self, inputs: tuple[Variable, ...]) -> Variable:
         """The same operation on other inputs: type worked out anew, name and line kept."""
@@ -274,7 +285,10 @@ def broadcast_types(name: str, inputs: Sequence[Variable]) -> Shape:
 def apply(op: Op, inputs: Sequence[Variable], **attrs: Any) -> Variable:
     """The variable `op(*inputs)`; its line is the user's. SizeError if known lengths already make it too large."""
     inputs = tuple(inputs)
-    return Variable(infer_type(op, inputs, attrs).counted(op.name), None, op, inputs, attrs)
+    made = Variable(infer_type(op, inputs, attrs).counted(op.name), None, op, inputs, attrs)
+    if config.test_values:
+        FUNCTIONS["try_values"](made)
+    return made
 
 
 def elementwise(name: str) -> Callable[..., Variable]:
@@ -308,8 +322,6 @@ def _is_weak(value: Any) -> bool:
 
 def weak_constant(value: bool | int | float | complex, beside: str | None) -> Constant:
     """A constant for a Python number beside arrays of dtype `beside` (None: alone)."""
-    from numgraph.config import config
-
     if isinstance(value, bool):
         dtype = "bool" if beside is None else beside
     elif isinstance(value, int):
@@ -399,18 +411,6 @@ def toposort(
             stack.append((node, True))
             stack.extend((v, False) for v in reversed(above) if id(v) not in done)
     return list(done.values())
-
-
-def written_with(outputs: Iterable[Variable], stop: Iterable[Variable], given: dict[Variable, Variable]) -> set[int]:
-    """The ids of all variables that occur in `outputs` as the user wrote them, also where their values do not matter;
-    given: what stands for a variable that does not occur any more."""
-    found: set[int] = set()
-    waiting, stops = list(outputs), list(stop)
-    while waiting:
-        nodes = [v for v in toposort(waiting, stops) if id(v) not in found]
-        found.update(map(id, nodes))
-        waiting = [w for v in nodes for w in (*v.about, *([given[v]] if v in given else ())) if id(w) not in found]
-    return found
 
 
 def label(variable: Variable) -> str:

@@ -14,13 +14,13 @@ from numgraph.config import config
 from numgraph.errors import InputError, MissingInputError, OptionError, UnusedInputError, UpdateError
 from numgraph.givens import replacements, type_mismatch
 from numgraph.grad import leaner
-from numgraph.graph import Constant, Variable, describe, label, packed, toposort, written_with
+from numgraph.graph import Constant, Variable, describe, label, packed, toposort
 from numgraph.op import FUNCTIONS
 from numgraph.scanning.lean import kept
 from numgraph.shared import SharedVariable
 from numgraph.source import SourceLine, current_line, lines_of, warn
 from numgraph.storage import Storage, owned
-from numgraph.substitution import keys_within, substitute
+from numgraph.substitution import keys_within, substitute, written_with
 from numgraph.text import plain, printable
 from numgraph.updates import Updates, explicit_updates, with_default_updates
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from weakref import WeakKeyDictionary
 
 from numgraph.errors import GivensError
@@ -67,3 +67,15 @@ def replaced(outputs: Sequence[Variable], replace: dict[Variable, Variable]) -> 
         unchanged = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
         new[id(node)] = node if unchanged else node.copy_with(inputs)
     return [new.get(id(v), v) for v in outputs]
+
+
+def written_with(outputs: Iterable[Variable], stop: Iterable[Variable], given: dict[Variable, Variable]) -> set[int]:
+    """The ids of all variables that occur in `outputs` as the user wrote them, also where their values do not matter;
+    given: what stands for a variable that does not occur any more."""
+    found: set[int] = set()
+    waiting, stops = list(outputs), list(stop)
+    while waiting:
+        nodes = [v for v in toposort(waiting, stops) if id(v) not in found]
+        found.update(map(id, nodes))
+        waiting = [w for v in nodes for w in (*v.about, *([given[v]] if v in given else ())) if id(w) not in found]
+    return found

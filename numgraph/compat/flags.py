@@ -86,8 +86,10 @@ def _set(flags: Flags, name: str, value: Any) -> None:
     """Set `warn.x` or `x`."""
     if name in SHARED:
         setattr(settings, name, _meant(name, value))
-    else:
-        flags._values[name] = value
+        return
+    flags._values[name] = value
+    if name == "compute_test_value":
+        settings.test_values = str(value) != "off"
 
 
 def _meant(name: str, value: Any) -> Any:

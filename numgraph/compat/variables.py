@@ -6,15 +6,38 @@ They are added when `numgraph.compat.theano` is imported; none replaces one that
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import NamedTuple
-from weakref import WeakKeyDictionary
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary, ref
 
 from numgraph.function import Function
 from numgraph.graph import Variable
 from numgraph.op import FUNCTIONS, Op
 from numgraph.types import TensorType
 
-_tags: WeakKeyDictionary[Variable, SimpleNamespace] = WeakKeyDictionary()
+
+class Tag(SimpleNamespace):
+    """A place for attributes of a variable; `test_value` is its own, the others have no effect."""
+
+    def __init__(self, variable: Variable) -> None:
+        # a tag lives as long as its variable, and must not keep it alive
+        self._variable = ref(variable)
+
+    @property
+    def test_value(self) -> Any:
+        """`variable.test_value`."""
+        return self._of().test_value
+
+    @test_value.setter
+    def test_value(self, value: Any) -> None:
+        self._of().test_value = value
+
+    def _of(self) -> Variable:
+        found = self._variable()
+        assert found is not None
+        return found
+
+
+_tags: WeakKeyDictionary[Variable, Tag] = WeakKeyDictionary()
 
 
 class Apply(NamedTuple):
@@ -25,9 +48,12 @@ class Apply(NamedTuple):
     outputs: list[Variable]
 
 
-def tag(self: Variable) -> SimpleNamespace:
-    """A place for attributes, such as `tag.test_value`, which have no effect."""
-    return _tags.setdefault(self, SimpleNamespace())
+def tag(self: Variable) -> Tag:
+    """A place for attributes, such as `tag.test_value`."""
+    found = _tags.get(self)
+    if found is None:
+        found = _tags[self] = Tag(self)
+    return found
 
 
 def owner(self: Variable) -> Apply | None:

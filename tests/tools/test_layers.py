@@ -20,7 +20,7 @@ LAYERS = """
     program prints destinations binder printing explain.explanation profiling.result inspector.machinecode
     inspector.making inspector.record passes cache fingerprint convention lengths.rules traits ir lengths elements
     rewrite schedule loops emit processor lower target runtime explain cuda compile cuda.passes recorded recall call
-    profiling sweep nonfinite faces function minimizing testing compat inspector demo cli __main__
+    profiling sweep nonfinite testvalues faces function minimizing testing compat inspector demo cli __main__
 """.split()
 
 # (importing layer, imported layer): why it may point to the right. Such imports stand within functions.
