@@ -258,13 +258,6 @@ def batch_normalization(inputs: Any, gamma: Any, beta: Any, mean: Any, std: Any,
     return (as_variable(inputs) - mean) * (as_variable(gamma) / std) + beta
 
 
-def batch_normalization_test(
-    inputs: Any, gamma: Any, beta: Any, mean: Any, var: Any, axes: Any = "per-activation", epsilon: float = 1e-4
-) -> Any:
-    """(inputs - mean) gamma / sqrt(var + epsilon) + beta; parameters broadcast along the axes of length 1."""
-    return batch_normalization(inputs, gamma, beta, mean, f.sqrt(as_variable(var) + epsilon))
-
-
 def xlogy0(x: Any, y: Any) -> Any:
     """x log(y), 0 where x is 0."""
     return f.xlogy(x, y)

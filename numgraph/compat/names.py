@@ -92,7 +92,7 @@ _NNET = (
     "softmax_with_bias "
     "binary_crossentropy sigmoid_binary_crossentropy categorical_crossentropy crossentropy_categorical_1hot "
     "crossentropy_softmax_1hot crossentropy_softmax_1hot_with_bias crossentropy_softmax_argmax_1hot_with_bias "
-    "batch_normalization batch_normalization_test confusion_matrix"
+    "batch_normalization confusion_matrix"
 ).split()
 
 
