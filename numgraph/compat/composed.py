@@ -268,6 +268,36 @@ def xlogx(x: Any) -> Any:
     return xlogy0(x, x)
 
 
+def norm(x: Any, ord: Any = None) -> Variable:
+    """The norm of a vector or a matrix; Theano calls its infinite orders "inf" and "-inf"."""
+    orders = {"inf": np.inf, "-inf": -np.inf}
+    found: Variable = f.norm(x, orders.get(ord, ord) if isinstance(ord, str) else ord)
+    return found
+
+
+def lstsq(*args: Any, **named: Any) -> Any:
+    """`numgraph.lstsq`; Theano has a class of ops here, so that programs write `lstsq()(a, b, rcond)`."""
+    return f.lstsq(*args, **named) if args or named else f.lstsq
+
+
+def alloc_diag(diag: Any) -> Variable:
+    """The matrix with a vector on its diagonal; ShapeError for what is none."""
+    v = as_variable(diag)
+    if v.ndim != 1:
+        raise ShapeError(f"alloc_diag: a vector is needed, not {v!r}")
+    found: Variable = f.diag(v)
+    return found
+
+
+def extract_diag(x: Any) -> Variable:
+    """The diagonal of a matrix; ShapeError for what is none."""
+    v = as_variable(x)
+    if v.ndim != 2:
+        raise ShapeError(f"extract_diag: a matrix is needed, not {v!r}")
+    found: Variable = f.diag(v)
+    return found
+
+
 def solve_lower_triangular(a: Any, b: Any) -> Variable:
     """x with a @ x = b, for a of which the lower triangle is read."""
     return f.solve_triangular(a, b, lower=True)

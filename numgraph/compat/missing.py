@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 _IMAGES = "write it with conv2d or pool_2d"
-_TENSORS = "reshape to matrices, and use matrix_inverse or solve"
 _OPS = "ops of C code or Python are not taken over; numgraph.elementwise and numgraph.call take Numba functions"
 _ROP = "it needs a loop over the outputs; use jacobian, or Lop and Rop"
 
@@ -26,7 +25,6 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
     "theano.tensor.nnet": (("h_softmax", "write it with softmax"),),
     "theano.tensor.nnet.conv": (("ConvOp", _IMAGES),),
     "theano.tensor.signal.pool": (("Pool", _IMAGES),),
-    "theano.tensor.nlinalg": (("tensorinv tensorsolve", _TENSORS),),
     "theano.printing": (("pydotprint", "use debugprint, or `numgraph inspect`, which shows a function's stages"),),
     "theano.compile": (("as_op FunctionMaker ProfileStats", _OPS),),
     "theano.gpuarray": (("use", "functions run on a GPU with NUMGRAPH_TARGET=cuda in the environment"),),

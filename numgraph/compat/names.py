@@ -181,12 +181,12 @@ GRADIENT = absent("theano.gradient") | {
     "zero_grad": FUNCTIONS["zero_grad"], "consider_constant": FUNCTIONS["zero_grad"], "grad_clip": TENSOR["grad_clip"],
     "DisconnectedInputError": DisconnectedError, "NullTypeGradError": GradientError,
 }  # fmt: skip
-NLINALG = absent("theano.tensor.nlinalg") | {
+NLINALG = {
     name: TENSOR[name]
     for name in (
-        "trace diag matrix_dot norm pinv matrix_inverse det eig eigh qr svd matrix_power lstsq"
+        "trace diag matrix_dot norm pinv matrix_inverse det eig eigh qr svd matrix_power lstsq tensorinv tensorsolve"
     ).split()
-}  # fmt: skip
+} | {name: getattr(composed, name) for name in ("alloc_diag", "extract_diag", "lstsq", "norm")}
 SLINALG = {name: TENSOR[name] for name in ("cholesky", "solve", "kron", "expm")} | {
     name: getattr(composed, name) for name in ("solve_lower_triangular", "solve_upper_triangular", "eigvalsh")
 }

@@ -323,3 +323,19 @@ def test_debugprint_and_pp(capsys: pytest.CaptureFixture[str]) -> None:
     assert "add" in theano.printing.debugprint(x + 1, depth=2, print_type=True, file="str")
     assert capsys.readouterr().out == ""
     assert theano.pp(x + 1) == "x + 1.0"
+
+
+def test_linear_algebra_as_theano_calls_it() -> None:
+    nlinalg, a, v = T.nlinalg, T.dmatrix("a"), T.dvector("v")
+    x = np.array([[2.0, -1.0], [0.5, 3.0]])
+    made = [nlinalg.norm(a, "inf"), nlinalg.norm(a, "-inf"), nlinalg.norm(a), nlinalg.lstsq()(a, a, -1)[0]]
+    made += [nlinalg.alloc_diag(v), nlinalg.extract_diag(a)]
+    found = theano.function([a, v], made)(x, x[0])
+    wanted = [np.linalg.norm(x, np.inf), np.linalg.norm(x, -np.inf), np.linalg.norm(x), np.eye(2), np.diag(x[0])]
+    for value, exact in zip(found, [*wanted, np.diag(x)], strict=True):
+        np.testing.assert_allclose(value, exact, atol=1e-12)
+    for wrong, shape in ((nlinalg.alloc_diag, a), (nlinalg.extract_diag, v)):
+        with pytest.raises(ng.ShapeError, match="is needed"):
+            wrong(shape)
+    with pytest.raises(ValueError, match="fro"):
+        nlinalg.norm(v, "fro")
