@@ -6,18 +6,15 @@ from typing import Any
 
 _IMAGES = "write it with conv2d or pool_2d"
 _OPS = "ops of C code or Python are not taken over; numgraph.elementwise and numgraph.call take Numba functions"
-_ROP = "it needs a loop over the outputs; use jacobian, or Lop and Rop"
 
 # module -> (names, what to use instead)
 _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
     "theano": (
-        ("subgraph_grad", _ROP),
         ("as_op FunctionMaker", _OPS),
         ("sparse_grad", "gradients are dense"),
         ("function_dump", "pickle the function"),
     ),
     "theano.gradient": (
-        ("subgraph_grad", _ROP),
         ("numeric_grad", "use numgraph.testing.verify_grad"),
         ("undefined_grad grad_undefined grad_not_implemented grad_clip_", "gradients belong to numgraph's ops"),
     ),

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from numgraph.compat import composed, functions
+from numgraph.compat import composed, functions, pieces
 from numgraph.compat.missing import absent
 from numgraph.errors import DisconnectedError, GradientError
-from numgraph.grad import grad
 from numgraph.graph import Constant, Variable
 from numgraph.jacobians import Lop, Rop, hessian, jacobian
 from numgraph.op import FUNCTIONS
@@ -66,10 +65,10 @@ grad_clip: x lower_bound=lower upper_bound=upper
 grad_scale: x multiplier=factor
 Lop: f=outputs wrt eval_points=vectors consider_constant disconnected_inputs
 Rop: f=outputs wrt eval_points=vectors disconnected_outputs return_disconnected=
-grad: cost wrt consider_constant disconnected_inputs add_names known_grads return_disconnected null_gradients=
 """
 
 _COMPOSED = {
+    "grad": pieces.grad,
     "round": composed.round_, "second": composed.fill, "verify_grad": functions.verify_grad,
     **{
         name: getattr(composed, name)
@@ -155,7 +154,7 @@ def _own() -> dict[str, Any]:
     found = {name: getattr(constructors, name) for name in constructors.__all__}
     for module in MODULES:
         found |= {name: FUNCTIONS[name] for name in module.__all__}
-    return found | {"grad": grad, "jacobian": jacobian, "hessian": hessian, "Lop": Lop, "Rop": Rop}
+    return found | {"jacobian": jacobian, "hessian": hessian, "Lop": Lop, "Rop": Rop}
 
 
 def _tensor() -> dict[str, Any]:
@@ -175,6 +174,7 @@ TENSOR = _tensor()
 # the words by which `softmax` of a vector differs
 NNET = absent("theano.tensor.nnet") | {name: getattr(composed, name, None) or TENSOR[name] for name in _NNET}
 GRADIENT = absent("theano.gradient") | {
+    "subgraph_grad": pieces.subgraph_grad,
     "grad": TENSOR["grad"], "Lop": TENSOR["Lop"], "Rop": TENSOR["Rop"], "grad_scale": TENSOR["grad_scale"],
     "verify_grad": functions.verify_grad,
     "jacobian": TENSOR["jacobian"], "hessian": TENSOR["hessian"], "disconnected_grad": FUNCTIONS["disconnected_grad"],
