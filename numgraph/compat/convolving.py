@@ -83,14 +83,15 @@ def _of_inputs(native: Callable[..., Variable], count: int) -> Callable[..., Var
     ) -> Variable:  # fmt: skip
         """The gradient of a convolution for its images, of shape `input_shape`, whose own gradient is `output_grad`.
 
-        input_shape: the first two lengths may be None. ShapeError for other Nones, and other numbers of axes.
+        input_shape: the first two lengths may be None. ShapeError for other Nones, other numbers of axes, and when the
+        function runs for an `output_grad` that is not of the shape of such a convolution.
         """
         g, w = _checked(title, count, unshared, output_grad, filters)
         lengths = _shape_of(title, input_shape, [ln.dim(g, 0), ln.dim(w, 1) * num_groups], count)
         # a convolution is linear, so its gradient depends on no pixel
         x = f.zeros(lengths, g.type.dtype)
         out = native(x, w, border_mode, subsample, filter_dilation, num_groups, bool(filter_flip))
-        result: Variable = grad(None, x, known_grads={out: g})
+        result: Variable = grad(None, x, known_grads={out: f.specify_shape(g, ln.dims_of(out))})
         return result
 
     call.__name__ = call.__qualname__ = title
@@ -107,13 +108,13 @@ def _of_weights(native: Callable[..., Variable], count: int) -> Callable[..., Va
     ) -> Variable:  # fmt: skip
         """The gradient of a convolution for its filters, of shape `filter_shape`, whose own gradient is `output_grad`.
 
-        filter_shape: the first two lengths may be None. ShapeError for other Nones, and other numbers of axes.
+        filter_shape: the first two lengths may be None. ShapeError as for the images.
         """
         x, g = _checked(title, count, unshared, input, output_grad)
         lengths = _shape_of(title, filter_shape, [ln.dim(g, 1), ln.dim(x, 1) // num_groups], count)
         w = f.zeros(lengths, x.type.dtype)
         out = native(x, w, border_mode, subsample, filter_dilation, num_groups, bool(filter_flip))
-        result: Variable = grad(None, w, known_grads={out: g})
+        result: Variable = grad(None, w, known_grads={out: f.specify_shape(g, ln.dims_of(out))})
         return result
 
     call.__name__ = call.__qualname__ = title

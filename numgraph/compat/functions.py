@@ -149,18 +149,28 @@ def _input(item: Any) -> Any:
 
 
 def _outputs(outputs: Any) -> Any:
-    """The outputs; `x.shape`, a tuple of scalars here and a vector in Theano, as that vector."""
+    """The outputs; `x.shape`, a tuple of scalars here and a vector in Theano, as that vector, alone or among others."""
     if outputs is None:
         return []
-    first = outputs[0] if isinstance(outputs, tuple) and outputs else None
-    if not isinstance(first, Variable) or first.op is not LENGTH or len(outputs) != first.inputs[0].ndim:
-        return outputs
+    whole = _shape_vector(outputs)
+    if whole is not None:
+        return whole
+    if isinstance(outputs, dict):
+        return {name: _shape_vector(v, v) for name, v in outputs.items()}
+    return type(outputs)(_shape_vector(v, v) for v in outputs) if type(outputs) in (list, tuple) else outputs
+
+
+def _shape_vector(value: Any, other: Any = None) -> Any:
+    """The vector of the lengths that are all those of one variable; `other` for what is not these."""
+    first = value[0] if isinstance(value, tuple) and value else None
+    if not isinstance(first, Variable) or first.op is not LENGTH or len(value) != first.inputs[0].ndim:
+        return other
     whole = first.inputs[0]
     same = (
         isinstance(v, Variable) and v.op is LENGTH and v.inputs[0] is whole and v.attrs["axis"] == axis
-        for axis, v in enumerate(outputs)
+        for axis, v in enumerate(value)
     )
-    return f.stack(list(outputs)) if all(same) else outputs
+    return f.stack(list(value)) if all(same) else other
 
 
 def _native_mode(mode: Any) -> str | None:

@@ -15,7 +15,7 @@ from numgraph.op import FUNCTIONS
 from numgraph.ops import MODULES
 from numgraph.printing import pprint
 from numgraph.shared import SharedVariable
-from numgraph.types import Shape, TensorType
+from numgraph.types import COMPLEX, DISCRETE, FLOATS, Shape, TensorType
 
 # the module: `numgraph.tensor` as an attribute is the function of that name
 constructors: Any = import_module("numgraph.tensor")
@@ -164,9 +164,20 @@ def _tensor() -> dict[str, Any]:
         names[name] = adapted(names[name], form)
     names |= _COMPOSED
     names |= {alias: names[name] for alias, name in _ALIASES.items()}
-    return names | {
+    return names | _dtypes() | {
         "Variable": Variable, "TensorVariable": Variable, "TensorConstant": Constant, "Constant": Constant,
         "TensorSharedVariable": SharedVariable, "pprint": pprint,
+    }  # fmt: skip
+
+
+def _dtypes() -> dict[str, list[str]]:
+    """Theano's lists of the names of dtypes, without those that are not there."""
+    signed, unsigned = ([d for d in DISCRETE if d.startswith(kind)] for kind in ("int", "uint"))
+    floats, complexes = list(FLOATS), list(COMPLEX)
+    return {
+        "int_dtypes": signed, "uint_dtypes": unsigned, "float_dtypes": floats, "complex_dtypes": complexes,
+        "integer_dtypes": signed + unsigned, "discrete_dtypes": ["bool", *signed, *unsigned],
+        "continuous_dtypes": floats + complexes, "all_dtypes": ["bool", *signed, *unsigned, *floats, *complexes],
     }  # fmt: skip
 
 

@@ -223,7 +223,9 @@ def _edges(v: Variable, bins: int, given: Any) -> Variable:
         low, high = f.neg(max_or_lowest(f.neg(values), (0,))), max_or_lowest(values, (0,))
         low, high = f.where(f.eq(f.size(v), 0), 0.0, low), f.where(f.eq(f.size(v), 0), 1.0, high)
     same = f.eq(low, high)
-    return linspace(f.where(same, low - 0.5, low), f.where(same, high + 0.5, high), bins + 1, dtype="float64")
+    ends = f.where(same, low - 0.5, low), f.where(same, high + 0.5, high)
+    edges: Variable = linspace(*ends, bins + 1, dtype="float64")
+    return edges
 
 
 # -- the largest elements -------------------------------------------------------------------------------------------

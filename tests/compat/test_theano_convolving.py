@@ -29,6 +29,9 @@ def test_adjoints_of_a_convolution_are_its_gradients() -> None:
     found = theano.function([x, w, g], [*T.grad(T.sum(y * g), [x, w]), images, filters])(X, W, cotangent)
     np.testing.assert_allclose(found[2], found[0], atol=1e-12)
     np.testing.assert_allclose(found[3], found[1], atol=1e-12)
+    wrong = abstract_conv.conv2d_grad_wrt_weights(x, g, (6, 2, 3, 3), **OPTIONS)
+    with pytest.raises(ng.ShapeError):
+        theano.function([x, g], wrong)(X, cotangent)
     assert abstract_conv.get_conv_output_shape((None, 3, 9, None), (5, 3, 2, 2), "half", (2, 2)) == (None, 5, 5, None)
     with pytest.raises(ng.ShapeError, match="not None"):
         abstract_conv.conv2d_grad_wrt_inputs(g, w, (2, 4, None, 8))

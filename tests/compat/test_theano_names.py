@@ -384,3 +384,9 @@ def test_overrides_of_pieces() -> None:
         np.testing.assert_array_equal(found[1], gb if op is not made[2] else gb + values[1])
     with pytest.raises(NotImplementedError, match="one output"):
         theano.OpFromGraph([x, y], [x, y], grad_overrides=by_piece)
+
+
+def test_lists_of_dtypes() -> None:
+    assert [*T.int_dtypes, *T.uint_dtypes] == T.integer_dtypes and "bool" not in T.integer_dtypes
+    assert T.float_dtypes == ["float32", "float64"] and T.continuous_dtypes[2:] == T.complex_dtypes
+    assert {np.dtype(d).name for d in T.all_dtypes} == set(ng.types.DTYPES)
