@@ -135,6 +135,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "tensor.signal.downsample": images.DOWNSAMPLE,
     "tensor.signal.pool": images.POOL,
     "tensor.slinalg": names.SLINALG,
+    "tensor.sort": {n: names.TENSOR[n] for n in ("sort", "argsort", "topk", "argtopk", "topk_and_argtopk")},
     "tensor.subtensor": names.TENSOR,
     "tensor.type": names.TENSOR,
     "tensor.var": names.TENSOR,

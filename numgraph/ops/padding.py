@@ -153,6 +153,8 @@ def _pairs(v: Variable, width: Any, what: str) -> list[tuple[Any, Any]]:
         return [_pair(given.get(axis, 0), what) for axis in range(v.ndim)]
     if isinstance(width, np.ndarray):
         width = width.tolist()
+    if isinstance(width, Variable) and width.ndim and what == "width":
+        width = _parts_of(width)
     if not isinstance(width, list | tuple):
         return [(width, width)] * v.ndim
     several = any(isinstance(part, list | tuple) for part in width)
@@ -163,6 +165,17 @@ def _pairs(v: Variable, width: Any, what: str) -> list[tuple[Any, Any]]:
     if len(width) != v.ndim:
         raise ShapeError(f"pad: {len(width)} pairs of {what}s for the {v.ndim} axes of {describe(v)}")
     return [_pair(part, what) for part in width]
+
+
+def _parts_of(width: Variable) -> list[Any]:
+    """The scalars of a vector or matrix of widths; ShapeError where it has not one or two in a row."""
+    rows, columns = (1, width.type.shape[0]) if width.ndim == 1 else width.type.shape[:2]
+    if width.ndim > 2 or rows is None or columns not in (1, 2, None):
+        raise ShapeError(f"pad: widths are a number or two for each axis, not {describe(width)}")
+    columns = 2 if columns is None else columns
+    if width.ndim == 1:
+        return [width[k] for k in range(columns)]
+    return [[width[j, k] for k in range(columns)] for j in range(rows)]
 
 
 def _pair(part: Any, what: str) -> tuple[Any, Any]:
@@ -185,11 +198,13 @@ def pad(
     """x with a margin, as np.pad: of x's dtype, each axis longer by the widths before and behind it.
 
     pad_width: one width for all sides, a pair (before, behind) for all axes, a sequence with a pair for each, or a
-    mapping from axes; integers, known or not. mode: "constant", which puts `constant_values` there (a number or
-    scalar variable, or as many as widths); "edge" repeats the outermost elements; "wrap" goes on at the other end;
-    "reflect" and "symmetric" mirror at the outermost element and at the border behind it; "maximum", "minimum", "mean"
-    and "median" of the `stat_length` outermost elements of the axis (None: of all); "linear_ramp" goes from the
-    outermost element to `end_values` (None: 0). Both are given as `constant_values` are. ShapeError for a negative
+    mapping from axes; integers, known or not, also as a vector of two or a matrix of so many rows.
+
+    mode: "constant", which puts `constant_values` there (a number or scalar variable, or as many as widths); "edge"
+    repeats the outermost elements; "wrap" goes on at the other end; "reflect" and "symmetric" mirror at the outermost
+    element and at the border behind it; "maximum", "minimum", "mean" and "median" of the `stat_length` outermost
+    elements of the axis (None: of all); "linear_ramp" goes from the outermost element to `end_values` (None: 0). Both
+    are given as `constant_values` are. ShapeError for a negative
     width and for an empty axis (but for one that is known to be empty, and a constant); OptionError for another mode,
     and for an option of another.
 

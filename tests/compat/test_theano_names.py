@@ -32,6 +32,7 @@ tensor.nnet: conv2d softmax sigmoid relu softplus categorical_crossentropy binar
 tensor.signal.pool: pool_2d
 tensor.signal.downsample: max_pool_2d
 tensor.shared_randomstreams: RandomStreams
+tensor.sort: sort argsort topk argtopk topk_and_argtopk
 tensor.xlogx: xlogy0
 sandbox.rng_mrg: MRG_RandomStreams
 sandbox.cuda: cuda_enabled cuda_available use

@@ -42,6 +42,19 @@ def test_widths_that_are_known_at_the_call() -> None:
         np.testing.assert_allclose(found[1], np.pad(X[0], width, "linear_ramp", end_values=3.0))
 
 
+def test_widths_in_one_variable() -> None:
+    x, pair, each = ng.matrix("x"), ng.lvector("pair"), ng.tensor("each", "int64", (2, 2))
+    f = ng.function([x, pair, each], [ng.pad(x, pair, "edge"), ng.pad(x, each), ng.pad(x, each, "linear_ramp")])
+    rows = np.array([[1, 0], [2, 3]])
+    found = f(X, [2, 1], rows)
+    for value, wanted in zip(
+        found, (np.pad(X, (2, 1), "edge"), np.pad(X, rows), np.pad(X, rows, "linear_ramp")), strict=True
+    ):
+        np.testing.assert_allclose(value, wanted)
+    with pytest.raises(ng.ShapeError, match="a number or two for each axis"):
+        ng.pad(x, ng.lmatrix())
+
+
 def test_gradients_of_margins() -> None:
     for mode, options in (("mean", {}), ("maximum", {"stat_length": 2}), ("linear_ramp", {"end_values": 2.0})):
         testing.check_gradient(lambda v, m=mode, o=options: ng.sum(ng.pad(v, 2, m, **o) ** 2), [X])
