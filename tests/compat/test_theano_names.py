@@ -389,3 +389,9 @@ def test_lists_of_dtypes() -> None:
     assert [*T.int_dtypes, *T.uint_dtypes] == T.integer_dtypes and "bool" not in T.integer_dtypes
     assert T.float_dtypes == ["float32", "float64"] and T.continuous_dtypes[2:] == T.complex_dtypes
     assert {np.dtype(d).name for d in T.all_dtypes} == set(ng.types.DTYPES)
+
+
+def test_floatx_is_a_dtype() -> None:
+    with theano.change_flags(floatX="float32"):
+        made = [T.tensor("floatX", (False,)), T.TensorType("floatX", (False,))(), T.zeros((2,), dtype="floatX")]
+        assert [v.dtype for v in made] == ["float32"] * 3
