@@ -79,6 +79,50 @@ def argsort(out, x, outer, length, inner):
             out[base + j * inner] = (out[base + j * inner] >> read) & LOW
 
 
+@register_jitable
+def _row_before(x, i, j, width):
+    """Whether row i of x sorts before row j: the first element in which they differ decides."""
+    for k in range(width):
+        a = x[i * width + k]
+        b = x[j * width + k]
+        if before(a, b):
+            return True
+        if before(b, a):
+            return False
+    return False
+
+
+def argsort_rows(out, x, length, width):
+    """out = the order of the rows of x, stable: by their first elements, equal ones by the second, and so on, NaN last.
+
+    out: int64, of `length` elements, at most MAX_LENGTH; x: any dtype, `length * width` elements. A bottom-up merge
+    sort in the slots of `out`, as `argsort`.
+    """
+    for j in range(length):
+        out[j] = j
+    read = 0
+    step = 1
+    while step < length:
+        write = SHIFT - read
+        keep = LOW << read
+        for begin in range(0, length, 2 * step):
+            left, middle = begin, min(begin + step, length)
+            right, end = middle, min(begin + 2 * step, length)
+            for k in range(begin, end):
+                i = (out[min(left, middle - 1)] >> read) & LOW
+                j = (out[min(right, end - 1)] >> read) & LOW
+                if left < middle and (right == end or not _row_before(x, j, i, width)):
+                    left += 1
+                else:
+                    right += 1
+                    i = j
+                out[k] = (out[k] & keep) | (i << write)
+        read = write
+        step *= 2
+    for j in range(length):
+        out[j] = (out[j] >> read) & LOW
+
+
 def nonzero(out, mask, length, count):
     """out = the first `count` positions at which the flat `mask` is not 0, in order. out: int64, of length count."""
     found = 0

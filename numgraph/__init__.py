@@ -156,6 +156,9 @@ from numgraph.ops import (
     statistics as _statistics,
 )
 from numgraph.ops import (
+    tensorsystems as _tensorsystems,
+)
+from numgraph.ops import (
     ufuncs as _ufuncs,
 )
 from numgraph.ops import (
@@ -202,6 +205,7 @@ from numgraph.ops.sort import *
 from numgraph.ops.special import *
 from numgraph.ops.spectral import *
 from numgraph.ops.statistics import *
+from numgraph.ops.tensorsystems import *
 from numgraph.ops.ufuncs import *
 from numgraph.ops.user import *
 from numgraph.ops.usercall import *
@@ -284,6 +288,7 @@ __all__ += _sets.__all__
 __all__ += _layout.__all__
 __all__ += _calculus.__all__
 __all__ += _statistics.__all__
+__all__ += _tensorsystems.__all__
 __all__ += _ufuncs.__all__
 __all__ += _user.__all__
 __all__ += _usercall.__all__

@@ -23,12 +23,13 @@ from numgraph.ops.solve import cholesky, det, slogdet, solve, solve_triangular
 from numgraph.ops.solve import matrix_inverse as inv
 from numgraph.ops.spectral import eigh, eigvalsh, qr, svd, svdvals
 from numgraph.ops.statistics import norm
+from numgraph.ops.tensorsystems import tensorinv, tensorsolve
 from numgraph.ops.ufuncs import vecdot
 
 __all__ = [
     "LinAlgError", "cholesky", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "expm", "inv", "lstsq",
     "matmul", "matrix_power", "multi_dot", "norm", "outer", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd",
-    "svdvals", "tensordot", "trace", "vecdot",
+    "svdvals", "tensordot", "tensorinv", "tensorsolve", "trace", "vecdot",
 ]  # fmt: skip
 
 LinAlgError = MatrixError

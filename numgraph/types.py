@@ -32,8 +32,11 @@ OF_PARTS = "  fix: use x.real, x.imag, ng.abs(x) or ng.angle(x), which are real"
 def check_dtype(dtype: Any) -> str:
     """The name of a supported dtype; `DtypeError` for every other (float16, objects, strings).
 
-    Byte order is dropped: numgraph's own arrays are always in the machine's order.
+    "floatX" is what the setting says now. Byte order is dropped: numgraph's own arrays are always in the machine's
+    order.
     """
+    if isinstance(dtype, str) and dtype == "floatX":
+        return config.floatX
     if isinstance(dtype, str) and dtype in DTYPES:
         return str(dtype)
     try:

@@ -258,13 +258,6 @@ def batch_normalization(inputs: Any, gamma: Any, beta: Any, mean: Any, std: Any,
     return (as_variable(inputs) - mean) * (as_variable(gamma) / std) + beta
 
 
-def batch_normalization_test(
-    inputs: Any, gamma: Any, beta: Any, mean: Any, var: Any, axes: Any = "per-activation", epsilon: float = 1e-4
-) -> Any:
-    """(inputs - mean) gamma / sqrt(var + epsilon) + beta; parameters broadcast along the axes of length 1."""
-    return batch_normalization(inputs, gamma, beta, mean, f.sqrt(as_variable(var) + epsilon))
-
-
 def xlogy0(x: Any, y: Any) -> Any:
     """x log(y), 0 where x is 0."""
     return f.xlogy(x, y)
@@ -273,6 +266,36 @@ def xlogy0(x: Any, y: Any) -> Any:
 def xlogx(x: Any) -> Any:
     """x log(x), 0 where x is 0."""
     return xlogy0(x, x)
+
+
+def norm(x: Any, ord: Any = None) -> Variable:
+    """The norm of a vector or a matrix; Theano calls its infinite orders "inf" and "-inf"."""
+    orders = {"inf": np.inf, "-inf": -np.inf}
+    found: Variable = f.norm(x, orders.get(ord, ord) if isinstance(ord, str) else ord)
+    return found
+
+
+def lstsq(*args: Any, **named: Any) -> Any:
+    """`numgraph.lstsq`; Theano has a class of ops here, so that programs write `lstsq()(a, b, rcond)`."""
+    return f.lstsq(*args, **named) if args or named else f.lstsq
+
+
+def alloc_diag(diag: Any) -> Variable:
+    """The matrix with a vector on its diagonal; ShapeError for what is none."""
+    v = as_variable(diag)
+    if v.ndim != 1:
+        raise ShapeError(f"alloc_diag: a vector is needed, not {v!r}")
+    found: Variable = f.diag(v)
+    return found
+
+
+def extract_diag(x: Any) -> Variable:
+    """The diagonal of a matrix; ShapeError for what is none."""
+    v = as_variable(x)
+    if v.ndim != 2:
+        raise ShapeError(f"extract_diag: a matrix is needed, not {v!r}")
+    found: Variable = f.diag(v)
+    return found
 
 
 def solve_lower_triangular(a: Any, b: Any) -> Variable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -65,9 +65,12 @@ class Flags:
         return "\n".join(f"{name} = {value!r}" for name, value in sorted(shown.items()))
 
     @contextmanager
-    def change_flags(self, _flags: dict[str, Any] | None = None, **flags: Any) -> Iterator[None]:
-        """Other values within a `with` block or a decorated function; `change_flags({"warn.x": False}, floatX=...)`."""
-        wanted = {**(_flags or {}), **flags}
+    def change_flags(
+        self, _flags: dict[str, Any] | Iterable[tuple[str, Any]] | None = None, **flags: Any
+    ) -> Iterator[None]:
+        """Other values within a `with` block or a decorated function; `change_flags({"warn.x": False}, floatX=...)`,
+        or with a list of pairs."""
+        wanted = {**dict(_flags or {}), **flags}
         absent = object()
         old = {name: getattr(settings, name) if name in SHARED else self._values.get(name, absent) for name in wanted}
         try:

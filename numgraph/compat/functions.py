@@ -20,7 +20,6 @@ from numgraph.program import In as NativeIn
 from numgraph.shared import SharedVariable
 from numgraph.shared import shared as native_shared
 from numgraph.source import warn
-from numgraph.subgraphs import subgraph
 from numgraph.testing import verify_grad as native_verify_grad
 
 # what the elements of `x.shape` are
@@ -150,18 +149,28 @@ def _input(item: Any) -> Any:
 
 
 def _outputs(outputs: Any) -> Any:
-    """The outputs; `x.shape`, a tuple of scalars here and a vector in Theano, as that vector."""
+    """The outputs; `x.shape`, a tuple of scalars here and a vector in Theano, as that vector, alone or among others."""
     if outputs is None:
         return []
-    first = outputs[0] if isinstance(outputs, tuple) and outputs else None
-    if not isinstance(first, Variable) or first.op is not LENGTH or len(outputs) != first.inputs[0].ndim:
-        return outputs
+    whole = _shape_vector(outputs)
+    if whole is not None:
+        return whole
+    if isinstance(outputs, dict):
+        return {name: _shape_vector(v, v) for name, v in outputs.items()}
+    return type(outputs)(_shape_vector(v, v) for v in outputs) if type(outputs) in (list, tuple) else outputs
+
+
+def _shape_vector(value: Any, other: Any = None) -> Any:
+    """The vector of the lengths that are all those of one variable; `other` for what is not these."""
+    first = value[0] if isinstance(value, tuple) and value else None
+    if not isinstance(first, Variable) or first.op is not LENGTH or len(value) != first.inputs[0].ndim:
+        return other
     whole = first.inputs[0]
     same = (
         isinstance(v, Variable) and v.op is LENGTH and v.inputs[0] is whole and v.attrs["axis"] == axis
-        for axis, v in enumerate(outputs)
+        for axis, v in enumerate(value)
     )
-    return f.stack(list(outputs)) if all(same) else outputs
+    return f.stack(list(value)) if all(same) else other
 
 
 def _native_mode(mode: Any) -> str | None:
@@ -333,45 +342,6 @@ class Assert:
 
 
 assert_op = Assert()
-
-
-class OpFromGraph:
-    """Theano's op made of a piece of a graph: `numgraph.subgraph`. inline, name: as there or without effect.
-
-    lop_overrides, grad_overrides: a function (inputs, gradients of the outputs) or (inputs, outputs, gradients) for one
-    output. NotImplementedError for lists of them and for `rop_overrides`.
-    """
-
-    def __init__(
-        self, inputs: Sequence[Variable], outputs: Sequence[Variable], inline: bool = False,
-        lop_overrides: Any = "default", grad_overrides: Any = "default", rop_overrides: Any = "default",
-        connection_pattern: Any = None, name: str | None = None, **named: Any,
-    ) -> None:  # fmt: skip
-        rule = None
-        for given, with_outputs in ((lop_overrides, True), (grad_overrides, False)):
-            if given is None or given == "default":
-                continue
-            if not callable(given) or len(outputs) != 1:
-                raise NotImplementedError("OpFromGraph: overrides are one function, for one output; see ng.subgraph")
-            rule = partial(_overridden, given, with_outputs, inputs, outputs)
-        if rop_overrides not in (None, "default"):
-            raise NotImplementedError("OpFromGraph: Rop is the derivative of Lop, and takes no overrides")
-        self.piece = subgraph(inputs, list(outputs), name, rule)
-
-    def __call__(self, *inputs: Any, **named: Any) -> Any:
-        """The output, or a list of several."""
-        found = self.piece(*inputs)
-        return found[0] if len(found) == 1 else found
-
-
-def _overridden(
-    given: Any, with_outputs: bool, inputs: Sequence[Variable], outputs: Sequence[Variable], g: Variable, *at: Variable
-) -> Any:
-    """What an override of Theano's form gives for these inputs."""
-    if not with_outputs:
-        return given(list(at), [g])
-    ends = native_clone(list(outputs), list(zip(inputs, at, strict=True)))
-    return given(list(at), ends, [g])
 
 
 def verify_grad(

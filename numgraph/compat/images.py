@@ -6,13 +6,16 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from numgraph.compat.convolving import CONVOLVING
+from numgraph.compat.normalizing import batch_normalization_test, batch_normalization_train
+from numgraph.errors import DtypeError
+from numgraph.grad import grad
 from numgraph.graph import Constant, Variable, as_variable
 from numgraph.ops import lengths as ln
 from numgraph.ops.convolution import conv2d as native_conv2d
 from numgraph.ops.convolution import conv3d as native_conv3d
 from numgraph.ops.convolution import conv_transpose2d
 from numgraph.ops.define import f
-from numgraph.ops.normalize import moments
 from numgraph.ops.pool import images2neibs, neibs2images, pool2d, pool3d
 
 _MODES = {
@@ -177,47 +180,48 @@ def max_pool_2d(
     return pool_2d(input, ds, ignore_border, st, padding, mode)
 
 
-def batch_normalization_train(
-    inputs: Any,
-    gamma: Any,
-    beta: Any,
-    axes: Any = "per-activation",
-    epsilon: float = 1e-4,
-    running_average_factor: float = 0.1,
-    running_mean: Any = None,
-    running_var: Any = None,
-) -> tuple[Variable, ...]:
-    """(normalised inputs, their mean, 1 / their deviation), and where running averages are given the next of these.
+def images2neibs_(ten4: Any, neib_shape: Any, neib_step: Any = None, mode: str = "valid") -> Variable:
+    """`numgraph.images2neibs`; also with sizes as constants, and with mode "wrap_centered": windows of odd lengths
+    around each pixel (each `neib_step`-th), which go on at the other side of the image."""
+    shape, step = _size(neib_shape), _size(neib_step)
+    if mode != "wrap_centered":
+        return images2neibs(ten4, shape, step, mode)
+    if any(n % 2 == 0 for n in shape):
+        raise DtypeError(f"images2neibs: mode wrap_centered needs windows of odd lengths, not {shape}")
+    margins = [(0, 0), (0, 0), *((n // 2, n // 2) for n in shape)]
+    return images2neibs(f.pad(as_variable(ten4), margins, "wrap"), shape, step)
 
-    axes: what statistics are taken over: "per-activation", the images; "spatial", all axes but that of channels; or
-    axes. The running variance is that without bias.
-    """
-    x = as_variable(inputs)
-    if isinstance(axes, str):
-        over = {"per-activation": (0,), "spatial": (0, *range(2, x.ndim))}[axes]
-    else:
-        over = tuple(axes) if isinstance(axes, list | tuple) else (axes,)
-    mean, var = moments(x, over, keepdims=True)
-    inverse = 1 / f.sqrt(var + epsilon)
-    out = (x - mean) * (as_variable(gamma) * inverse) + beta
-    if running_mean is None and running_var is None:
-        return out, mean, inverse
-    kept = 1 - running_average_factor
-    m = f.cast(ln.product([ln.dim(x, a) for a in over]), x.type.dtype)
-    averages: list[Variable] = []
-    if running_mean is not None:
-        averages.append(running_mean * kept + mean * running_average_factor)
-    if running_var is not None:
-        averages.append(running_var * kept + m / (m - 1) * var * running_average_factor)
-    return (out, mean, inverse, *averages)
+
+def neibs2images_(neibs: Any, neib_shape: Any, original_shape: Any, mode: str = "valid") -> Variable:
+    """`numgraph.neibs2images`; with mode "ignore_borders" pixels that no window has are 0."""
+    if mode not in ("valid", "ignore_borders"):
+        raise NotImplementedError(f"neibs2images: mode is valid or ignore_borders, not {mode!r}")
+    shape = _size(neib_shape)
+    if mode == "valid":
+        return neibs2images(neibs, shape, original_shape)
+    images, channels, *lengths = ln.as_lengths(original_shape, "neibs2images", 4)
+    whole = [n // k * k for n, k in zip(lengths, shape, strict=True)]
+    found = neibs2images(neibs, shape, (images, channels, *whole))
+    margins = [(0, 0), (0, 0), *((0, n - k) for n, k in zip(lengths, whole, strict=True))]
+    padded: Variable = f.pad(found, margins)
+    return padded
+
+
+def max_pool_2d_same_size(input: Any, patch_size: Any) -> Variable:
+    """The largest pixel of each patch at its place, 0 elsewhere; equal ones share it, in Theano each has the whole."""
+    x = as_variable(input)
+    out = pool_2d(x, patch_size, ignore_border=True)
+    result: Variable = grad(None, x, known_grads={out: out})
+    return result
 
 
 NNET = {
-    "conv2d": conv2d, "conv3d": conv3d, "conv2d_transpose": conv2d_transpose, "images2neibs": images2neibs,
-    "batch_normalization_train": batch_normalization_train,
+    "conv2d": conv2d, "conv3d": conv3d, "conv2d_transpose": conv2d_transpose, "images2neibs": images2neibs_,
+    "batch_normalization_train": batch_normalization_train, "batch_normalization_test": batch_normalization_test,
+    **CONVOLVING,
 }  # fmt: skip
 CONV = {"conv2d": conv2d}
-NEIGHBOURS = {"images2neibs": images2neibs, "neibs2images": neibs2images}
-POOL = {"pool_2d": pool_2d, "pool_3d": pool_3d}
-DOWNSAMPLE = {"max_pool_2d": max_pool_2d}
+NEIGHBOURS = {"images2neibs": images2neibs_, "neibs2images": neibs2images_}
+POOL = {"pool_2d": pool_2d, "pool_3d": pool_3d, "max_pool_2d_same_size": max_pool_2d_same_size}
+DOWNSAMPLE = {"max_pool_2d": max_pool_2d, "max_pool_2d_same_size": max_pool_2d_same_size}
 SIGNAL_CONV = {"conv2d": signal_conv2d}

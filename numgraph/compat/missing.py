@@ -5,32 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 _IMAGES = "write it with conv2d or pool_2d"
-_TENSORS = "reshape to matrices, and use matrix_inverse or solve"
 _OPS = "ops of C code or Python are not taken over; numgraph.elementwise and numgraph.call take Numba functions"
-_ROP = "it needs a loop over the outputs; use jacobian, or Lop and Rop"
 
 # module -> (names, what to use instead)
 _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
     "theano": (
-        ("subgraph_grad", _ROP),
         ("as_op FunctionMaker", _OPS),
         ("sparse_grad", "gradients are dense"),
         ("function_dump", "pickle the function"),
     ),
     "theano.gradient": (
-        ("subgraph_grad", _ROP),
         ("numeric_grad", "use numgraph.testing.verify_grad"),
         ("undefined_grad grad_undefined grad_not_implemented grad_clip_", "gradients belong to numgraph's ops"),
     ),
     "theano.tensor": (("numeric_grad", "use numgraph.testing.verify_grad"),),
-    "theano.tensor.nnet": (
-        ("separable_conv2d", _IMAGES),
-        ("h_softmax", "write it with softmax"),
-    ),
+    "theano.tensor.nnet": (("h_softmax", "write it with softmax"),),
     "theano.tensor.nnet.conv": (("ConvOp", _IMAGES),),
-    "theano.tensor.signal.pool": (("max_pool_2d_same_size Pool", _IMAGES),),
-    "theano.tensor.signal.downsample": (("max_pool_2d_same_size", _IMAGES),),
-    "theano.tensor.nlinalg": (("tensorinv tensorsolve", _TENSORS),),
+    "theano.tensor.signal.pool": (("Pool", _IMAGES),),
     "theano.printing": (("pydotprint", "use debugprint, or `numgraph inspect`, which shows a function's stages"),),
     "theano.compile": (("as_op FunctionMaker ProfileStats", _OPS),),
     "theano.gpuarray": (("use", "functions run on a GPU with NUMGRAPH_TARGET=cuda in the environment"),),

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from numgraph.compat import composed, fft, functions, images, missing, mrg, names, streams
+from numgraph.compat import composed, fft, functions, images, missing, mrg, names, pieces, streams
 from numgraph.compat.dtypes import upcast
 from numgraph.compat.flags import config
 from numgraph.compat.scans import SCAN
@@ -64,18 +64,19 @@ _PYTHON2 = {
 # The module `theano` is "". What is missing in a module is added from the table of `missing`.
 CONTENTS: dict[str, dict[str, Any]] = {
     "": {
-        **_INPUTS, **_GRAPH, **_PRINTING, **_UPDATES, **_from(functions, "Mode clone OpFromGraph"),
+        **_INPUTS, **_GRAPH, **_PRINTING, **_UPDATES, **_from(functions, "Mode clone"),
         "SharedVariable": SharedVariable, "config": config, "change_flags": config.change_flags,
         "grad": names.TENSOR["grad"], "Lop": names.TENSOR["Lop"], "Rop": names.TENSOR["Rop"],
+        "OpFromGraph": pieces.OpFromGraph, "subgraph_grad": pieces.subgraph_grad,
         "dot": names.TENSOR["dot"], **SCAN, "_asarray": np.asarray, "__version__": VERSION,
     },
     "compat": _PYTHON2,
     "compat.python2x": _PYTHON2,
     "compile": {
         **_from(functions, "get_default_mode get_mode"), **_INPUTS, **_MODES, **_SHARED,
-        "pfunc": functions.function, "UnusedInputError": UnusedInputError, "OpFromGraph": functions.OpFromGraph,
+        "pfunc": functions.function, "UnusedInputError": UnusedInputError, "OpFromGraph": pieces.OpFromGraph,
     },
-    "compile.builders": {"OpFromGraph": functions.OpFromGraph},
+    "compile.builders": {"OpFromGraph": pieces.OpFromGraph},
     "compile.debugmode": {"DebugMode": functions.DebugMode},
     "compile.function_module": {"UnusedInputError": UnusedInputError, "Function": Function},
     "compile.io": {"In": functions.In, "Out": Out},
@@ -134,6 +135,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "tensor.signal.downsample": images.DOWNSAMPLE,
     "tensor.signal.pool": images.POOL,
     "tensor.slinalg": names.SLINALG,
+    "tensor.sort": {n: names.TENSOR[n] for n in ("sort", "argsort", "topk", "argtopk", "topk_and_argtopk")},
     "tensor.subtensor": names.TENSOR,
     "tensor.type": names.TENSOR,
     "tensor.var": names.TENSOR,

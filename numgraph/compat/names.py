@@ -6,17 +6,16 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from numgraph.compat import composed, functions
+from numgraph.compat import composed, functions, pieces
 from numgraph.compat.missing import absent
 from numgraph.errors import DisconnectedError, GradientError
-from numgraph.grad import grad
 from numgraph.graph import Constant, Variable
 from numgraph.jacobians import Lop, Rop, hessian, jacobian
 from numgraph.op import FUNCTIONS
 from numgraph.ops import MODULES
 from numgraph.printing import pprint
 from numgraph.shared import SharedVariable
-from numgraph.types import Shape, TensorType
+from numgraph.types import COMPLEX, DISCRETE, FLOATS, Shape, TensorType
 
 # the module: `numgraph.tensor` as an attribute is the function of that name
 constructors: Any = import_module("numgraph.tensor")
@@ -66,10 +65,10 @@ grad_clip: x lower_bound=lower upper_bound=upper
 grad_scale: x multiplier=factor
 Lop: f=outputs wrt eval_points=vectors consider_constant disconnected_inputs
 Rop: f=outputs wrt eval_points=vectors disconnected_outputs return_disconnected=
-grad: cost wrt consider_constant disconnected_inputs add_names known_grads return_disconnected null_gradients=
 """
 
 _COMPOSED = {
+    "grad": pieces.grad,
     "round": composed.round_, "second": composed.fill, "verify_grad": functions.verify_grad,
     **{
         name: getattr(composed, name)
@@ -92,7 +91,7 @@ _NNET = (
     "softmax_with_bias "
     "binary_crossentropy sigmoid_binary_crossentropy categorical_crossentropy crossentropy_categorical_1hot "
     "crossentropy_softmax_1hot crossentropy_softmax_1hot_with_bias crossentropy_softmax_argmax_1hot_with_bias "
-    "batch_normalization batch_normalization_test confusion_matrix"
+    "batch_normalization confusion_matrix"
 ).split()
 
 
@@ -155,7 +154,7 @@ def _own() -> dict[str, Any]:
     found = {name: getattr(constructors, name) for name in constructors.__all__}
     for module in MODULES:
         found |= {name: FUNCTIONS[name] for name in module.__all__}
-    return found | {"grad": grad, "jacobian": jacobian, "hessian": hessian, "Lop": Lop, "Rop": Rop}
+    return found | {"jacobian": jacobian, "hessian": hessian, "Lop": Lop, "Rop": Rop}
 
 
 def _tensor() -> dict[str, Any]:
@@ -165,9 +164,20 @@ def _tensor() -> dict[str, Any]:
         names[name] = adapted(names[name], form)
     names |= _COMPOSED
     names |= {alias: names[name] for alias, name in _ALIASES.items()}
-    return names | {
+    return names | _dtypes() | {
         "Variable": Variable, "TensorVariable": Variable, "TensorConstant": Constant, "Constant": Constant,
         "TensorSharedVariable": SharedVariable, "pprint": pprint,
+    }  # fmt: skip
+
+
+def _dtypes() -> dict[str, list[str]]:
+    """Theano's lists of the names of dtypes, without those that are not there."""
+    signed, unsigned = ([d for d in DISCRETE if d.startswith(kind)] for kind in ("int", "uint"))
+    floats, complexes = list(FLOATS), list(COMPLEX)
+    return {
+        "int_dtypes": signed, "uint_dtypes": unsigned, "float_dtypes": floats, "complex_dtypes": complexes,
+        "integer_dtypes": signed + unsigned, "discrete_dtypes": ["bool", *signed, *unsigned],
+        "continuous_dtypes": floats + complexes, "all_dtypes": ["bool", *signed, *unsigned, *floats, *complexes],
     }  # fmt: skip
 
 
@@ -175,18 +185,19 @@ TENSOR = _tensor()
 # the words by which `softmax` of a vector differs
 NNET = absent("theano.tensor.nnet") | {name: getattr(composed, name, None) or TENSOR[name] for name in _NNET}
 GRADIENT = absent("theano.gradient") | {
+    "subgraph_grad": pieces.subgraph_grad,
     "grad": TENSOR["grad"], "Lop": TENSOR["Lop"], "Rop": TENSOR["Rop"], "grad_scale": TENSOR["grad_scale"],
     "verify_grad": functions.verify_grad,
     "jacobian": TENSOR["jacobian"], "hessian": TENSOR["hessian"], "disconnected_grad": FUNCTIONS["disconnected_grad"],
     "zero_grad": FUNCTIONS["zero_grad"], "consider_constant": FUNCTIONS["zero_grad"], "grad_clip": TENSOR["grad_clip"],
     "DisconnectedInputError": DisconnectedError, "NullTypeGradError": GradientError,
 }  # fmt: skip
-NLINALG = absent("theano.tensor.nlinalg") | {
+NLINALG = {
     name: TENSOR[name]
     for name in (
-        "trace diag matrix_dot norm pinv matrix_inverse det eig eigh qr svd matrix_power lstsq"
+        "trace diag matrix_dot norm pinv matrix_inverse det eig eigh qr svd matrix_power lstsq tensorinv tensorsolve"
     ).split()
-}  # fmt: skip
+} | {name: getattr(composed, name) for name in ("alloc_diag", "extract_diag", "lstsq", "norm")}
 SLINALG = {name: TENSOR[name] for name in ("cholesky", "solve", "kron", "expm")} | {
     name: getattr(composed, name) for name in ("solve_lower_triangular", "solve_upper_triangular", "eigvalsh")
 }

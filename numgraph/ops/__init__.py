@@ -46,6 +46,7 @@ from numgraph.ops import (
     special,
     spectral,
     statistics,
+    tensorsystems,
     ufuncs,
     user,
     usercall,
@@ -55,8 +56,8 @@ from numgraph.ops import (
 MODULES = (
     bounds, elementwise, complexes, compare, special, normal, gammas, bessel, ufuncs, reduce, statistics, nnet,
     normalize, create, shape, indexmaps, join, select, index, linalg, loop, sort, padding, search, solve, spectral,
-    eigen, leastsquares, powers, windows, nans, sets, layout, calculus, fourier, einsum, convolution, pool, grids,
-    activations, user, usercall, random, custom, sparse,
+    eigen, leastsquares, tensorsystems, powers, windows, nans, sets, layout, calculus, fourier, einsum, convolution,
+    pool, grids, activations, user, usercall, random, custom, sparse,
 )  # fmt: skip
 
 for _module in MODULES:

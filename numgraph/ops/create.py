@@ -203,9 +203,18 @@ def _float_range(start: Any, stop: Any, step: Any, dtype: Any) -> Variable:
     return result if dtype is None else f.cast(result, dtype)
 
 
-def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Variable:
+def linspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    dtype: Any = None,
+    axis: int = 0,
+    *,
+    retstep: bool = False,
+) -> Any:
     """`num` values at equal distances from start to stop (`endpoint=False`: without it); dtype None: floatX. Of arrays,
-    which broadcast, the values are along a new first axis.
+    which broadcast, the values are along a new axis, the first one or `axis`. retstep: a pair, with the distance.
 
     num: a number, known when the expression is built.
     """
@@ -216,16 +225,26 @@ def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype:
         )
     wanted = check_dtype(dtype or config.floatX)
     if not isinstance(start, Variable) and not isinstance(stop, Variable):
-        return as_variable(np.linspace(start, stop, count, endpoint).astype(wanted))
+        plain, gap = np.linspace(start, stop, count, endpoint, retstep=True, axis=axis)
+        return (as_variable(plain.astype(wanted)), as_variable(gap)) if retstep else as_variable(plain.astype(wanted))
     a, b = (as_variable(v) for v in (start, stop))
     work = promote([a.type.dtype, b.type.dtype, config.floatX])
     a, b = f.cast(a, work), f.cast(b, work)
     gaps = count - 1 if endpoint else count
     steps = f.shape_padright(counting(count), max(a.ndim, b.ndim))
-    values = a + f.cast(steps, work) * ((b - a) / max(gaps, 1))
+    step = (b - a) / max(gaps, 1)
+    values = a + f.cast(steps, work) * step
     if endpoint and count > 1:
         values = f.where(f.eq(steps, count - 1), b, values)
-    return f.cast(values, wanted)
+    found = along(f.cast(values, wanted), axis, "linspace")
+    return (found, step if gaps > 0 else f.full_like(step, np.nan)) if retstep else found
+
+
+def along(values: Variable, axis: int, what: str) -> Variable:
+    """`values` with the first axis in the place `axis`."""
+    place = ln.axis_of(axis, values.ndim, what, values)
+    result: Variable = f.moveaxis(values, 0, place) if place else values
+    return result
 
 
 # -- diagonals and triangles ----------------------------------------------------------------------------------------

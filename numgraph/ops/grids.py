@@ -13,7 +13,7 @@ from numgraph.config import config
 from numgraph.errors import DtypeError, OptionError, ShapeError
 from numgraph.graph import Variable, as_variable, describe, weak_constant
 from numgraph.ops import lengths as ln
-from numgraph.ops.create import counting, eye, linspace
+from numgraph.ops.create import along, counting, eye, linspace
 from numgraph.ops.define import f
 from numgraph.ops.lengths import Length
 from numgraph.ops.search import within
@@ -33,9 +33,10 @@ def _work(*values: Any) -> str:
 
 
 def logspace(
-    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
 ) -> Variable:
-    """base**start, ..., base**stop: `num` values whose exponents are at equal distances; scalars, dtype None: floatX.
+    """base**start, ..., base**stop: `num` values whose exponents are at equal distances; dtype None: floatX. Of arrays,
+    which broadcast, they are along a new axis, the first one or `axis`.
 
     num: a number, known when the expression is built. endpoint=False: without the last one.
     """
@@ -43,15 +44,18 @@ def logspace(
     if not any(isinstance(v, Variable) for v in (start, stop, base)):
         count = ln.as_length(num, "logspace")
         if isinstance(count, int):
-            return as_variable(np.logspace(start, stop, count, endpoint, base).astype(wanted))
+            return as_variable(np.logspace(start, stop, count, endpoint, base, axis=axis).astype(wanted))
     work = _work(start, stop, base)
     exponents = linspace(as_variable(start), as_variable(stop), num, endpoint, work)
-    return f.cast(f.pow(f.cast(base, work), exponents), wanted)
+    return along(f.cast(f.pow(f.cast(base, work), exponents), wanted), axis, "logspace")
 
 
-def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Variable:
-    """`num` values at equal ratios from start to stop (`endpoint=False`: without it), scalars of one sign, not 0; NaN
-    for others that are known only at run time. dtype None: floatX.
+def geomspace(
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0
+) -> Variable:
+    """`num` values at equal ratios from start to stop (`endpoint=False`: without it), of one sign, not 0; NaN for
+    others that are known only at run time. dtype None: floatX. Of arrays, which broadcast, the values are along a new
+    axis, the first one or `axis`.
 
     num: a number, known when the expression is built.
     """
@@ -60,7 +64,7 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
     if not isinstance(count, int):
         raise ShapeError(f"geomspace: num must be a number that is known now, not {describe(as_variable(num))}")
     if not isinstance(start, Variable) and not isinstance(stop, Variable):
-        return as_variable(np.geomspace(start, stop, count, endpoint).astype(wanted))
+        return as_variable(np.geomspace(start, stop, count, endpoint, axis=axis).astype(wanted))
     work = _work(start, stop)
     a, b = f.cast(start, work), f.cast(stop, work)
     steps = f.shape_padright(counting(count), max(a.ndim, b.ndim))
@@ -71,7 +75,7 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
     values = f.where(f.eq(steps, 0), a, values)
     if endpoint and count > 1:
         values = f.where(f.eq(steps, count - 1), b, values)
-    return f.cast(values, wanted)
+    return along(f.cast(values, wanted), axis, "geomspace")
 
 
 # -- positions in arrays with several axes --------------------------------------------------------------------------

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from numgraph.errors import DtypeError, ShapeError
 from numgraph.graph import Variable, apply, as_operands, as_variable, describe, elementwise
 from numgraph.op import OPS, Op, floating, same
+from numgraph.ops import lengths as ln
 from numgraph.ops.define import along_axis, as_floats, f
 from numgraph.ops.reduce import axes_of, max_or_lowest
+from numgraph.ops.shape import reshaped
 from numgraph.types import FLOATS
 
 __all__ = [
@@ -132,8 +134,10 @@ Op("softmax_plogp", ("x",), "p * log(p) for p = softmax(x) along `axis`, 0 where
    _plogp_grad, expand=_plogp_expand, reach=along_axis, samples=_softmax_samples, dtypes=FLOATS)  # fmt: skip
 
 
-def softmax(x: Any, axis: int = -1) -> Variable:
+def softmax(x: Any, axis: int | tuple[int, ...] | None = -1) -> Variable:
     """exp(x) / sum(exp(x)) along `axis`, of x's shape; an element of -inf gets probability and gradient 0.
+
+    axis: one, several, over which the sum is then taken, or None for all.
 
     The axis may be empty, as may be the others: then so is the result.
     AxisError for an axis that x has not.
@@ -141,8 +145,10 @@ def softmax(x: Any, axis: int = -1) -> Variable:
     return _along("softmax", x, axis)
 
 
-def log_softmax(x: Any, axis: int = -1) -> Variable:
+def log_softmax(x: Any, axis: int | tuple[int, ...] | None = -1) -> Variable:
     """log(softmax(x)) along `axis`, of x's shape, finite however far apart the elements are; empty where x is.
+
+    axis: as for `softmax`.
 
     AxisError for an axis that x has not.
     """
@@ -152,9 +158,18 @@ def log_softmax(x: Any, axis: int = -1) -> Variable:
 def _along(name: str, x: Any, axis: Any) -> Variable:
     v = as_floats(x)
     axes = axes_of(name, v, axis)
-    if len(axes) != 1:
-        raise ShapeError(f"{name}: one axis, not {axis}, for {describe(v)}")
-    return apply(OPS[name], [v], axis=axes[0])
+    if not axes:
+        raise ShapeError(f"{name}: an axis is needed, not {axis}, for {describe(v)}")
+    if len(axes) == 1:
+        return apply(OPS[name], [v], axis=axes[0])
+    # the axes as one, behind the others, and back
+    order = [*(k for k in range(v.ndim) if k not in axes), *axes]
+    moved = f.transpose(v, order)
+    lengths = ln.dims_of(moved)
+    flat = reshaped(moved, [*lengths[: v.ndim - len(axes)], ln.product(lengths[v.ndim - len(axes) :])])
+    found = reshaped(apply(OPS[name], [flat], axis=flat.ndim - 1), lengths)
+    result: Variable = f.transpose(found, [order.index(k) for k in range(v.ndim)])
+    return result
 
 
 # -- cross-entropies ------------------------------------------------------------------------------------------------

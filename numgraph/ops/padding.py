@@ -16,6 +16,7 @@ from numgraph.ops import lengths as ln
 from numgraph.ops.create import counting, filled, zeros
 from numgraph.ops.define import f
 from numgraph.ops.lengths import Length
+from numgraph.ops.margins import COMPUTED, RAMP, check_options, computed
 from numgraph.ops.subtensor import gather_update
 
 __all__ = ["pad"]
@@ -152,6 +153,8 @@ def _pairs(v: Variable, width: Any, what: str) -> list[tuple[Any, Any]]:
         return [_pair(given.get(axis, 0), what) for axis in range(v.ndim)]
     if isinstance(width, np.ndarray):
         width = width.tolist()
+    if isinstance(width, Variable) and width.ndim and what == "width":
+        width = _parts_of(width)
     if not isinstance(width, list | tuple):
         return [(width, width)] * v.ndim
     several = any(isinstance(part, list | tuple) for part in width)
@@ -164,6 +167,17 @@ def _pairs(v: Variable, width: Any, what: str) -> list[tuple[Any, Any]]:
     return [_pair(part, what) for part in width]
 
 
+def _parts_of(width: Variable) -> list[Any]:
+    """The scalars of a vector or matrix of widths; ShapeError where it has not one or two in a row."""
+    rows, columns = (1, width.type.shape[0]) if width.ndim == 1 else width.type.shape[:2]
+    if width.ndim > 2 or rows is None or columns not in (1, 2, None):
+        raise ShapeError(f"pad: widths are a number or two for each axis, not {describe(width)}")
+    columns = 2 if columns is None else columns
+    if width.ndim == 1:
+        return [width[k] for k in range(columns)]
+    return [[width[j, k] for k in range(columns)] for j in range(rows)]
+
+
 def _pair(part: Any, what: str) -> tuple[Any, Any]:
     if not isinstance(part, list | tuple):
         return part, part
@@ -172,14 +186,27 @@ def _pair(part: Any, what: str) -> tuple[Any, Any]:
     return part[0], part[-1]
 
 
-def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Variable:
+def pad(
+    x: Any,
+    pad_width: Any,
+    mode: str = "constant",
+    constant_values: Any = 0,
+    *,
+    stat_length: Any = None,
+    end_values: Any = None,
+) -> Variable:
     """x with a margin, as np.pad: of x's dtype, each axis longer by the widths before and behind it.
 
     pad_width: one width for all sides, a pair (before, behind) for all axes, a sequence with a pair for each, or a
-    mapping from axes; integers, known or not. mode: "constant", which puts `constant_values` there (a number or
-    scalar variable, or as many as widths); "edge" repeats the outermost elements; "wrap" goes on at the other end;
-    "reflect" and "symmetric" mirror at the outermost element and at the border behind it. ShapeError for a negative
-    width and for an empty axis (but for one that is known to be empty, and a constant); OptionError for another mode.
+    mapping from axes; integers, known or not, also as a vector of two or a matrix of so many rows.
+
+    mode: "constant", which puts `constant_values` there (a number or scalar variable, or as many as widths); "edge"
+    repeats the outermost elements; "wrap" goes on at the other end; "reflect" and "symmetric" mirror at the outermost
+    element and at the border behind it; "maximum", "minimum", "mean" and "median" of the `stat_length` outermost
+    elements of the axis (None: of all); "linear_ramp" goes from the outermost element to `end_values` (None: 0). Both
+    are given as `constant_values` are. ShapeError for a negative
+    width and for an empty axis (but for one that is known to be empty, and a constant); OptionError for another mode,
+    and for an option of another.
 
     >>> import numgraph as ng
     >>> v = ng.vector("v")
@@ -187,9 +214,13 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0
     array([2., 1., 2., 3., 2., 1.])
     """
     v = as_variable(x)
-    if mode not in MODES:
-        raise OptionError(f"pad: mode must be one of {', '.join(MODES)}, not {mode!r}")
+    if mode not in (*MODES, *COMPUTED):
+        raise OptionError(f"pad: mode must be one of {', '.join((*MODES, *COMPUTED))}, not {mode!r}")
+    check_options(mode, stat_length, end_values)
     widths: list[Length] = [ln.as_length(w, "pad") for pair in _pairs(v, pad_width, "width") for w in pair]
+    if mode in COMPUTED:
+        given = _pairs(v, stat_length if mode != RAMP else 0 if end_values is None else end_values, "value")
+        return computed(v, list(zip(widths[::2], widths[1::2], strict=True)), mode, given)
     values = [c for pair in _pairs(v, constant_values, "value") for c in pair] if mode == "constant" else [0]
     if all(value is values[0] or _equal(value, values[0]) for value in values):
         return _applied(v, values[0] if values else 0, widths, mode)

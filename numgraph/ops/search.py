@@ -18,7 +18,7 @@ from numgraph.ops.join import concatenate, flip, part
 from numgraph.ops.reduce import max_or_lowest
 from numgraph.ops.select import flatnonzero, take, take_along_axis
 from numgraph.ops.shape import flatten, reshaped
-from numgraph.ops.sort import argsort, cumsum
+from numgraph.ops.sort import argsort, argsort_rows, cumsum
 from numgraph.ops.subtensor import OUT_OF_RANGE
 from numgraph.types import BOOL, DISCRETE, FLOATS, promote
 
@@ -223,7 +223,9 @@ def _edges(v: Variable, bins: int, given: Any) -> Variable:
         low, high = f.neg(max_or_lowest(f.neg(values), (0,))), max_or_lowest(values, (0,))
         low, high = f.where(f.eq(f.size(v), 0), 0.0, low), f.where(f.eq(f.size(v), 0), 1.0, high)
     same = f.eq(low, high)
-    return linspace(f.where(same, low - 0.5, low), f.where(same, high + 0.5, high), bins + 1, dtype="float64")
+    ends = f.where(same, low - 0.5, low), f.where(same, high + 0.5, high)
+    edges: Variable = linspace(*ends, bins + 1, dtype="float64")
+    return edges
 
 
 # -- the largest elements -------------------------------------------------------------------------------------------
@@ -330,30 +332,53 @@ def repeat_each(v: Variable, counts: Variable, axis: int) -> Variable:
 
 
 def unique(
-    x: Any, return_index: bool = False, return_inverse: bool = False, return_counts: bool = False
+    x: Any,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    axis: int | None = None,
 ) -> Variable | tuple[Variable, ...]:
     """The different elements of x, sorted, as a vector whose length is known only at run time; NaN counts once.
 
-    With any of the others a tuple, in this order: return_index, where each occurs first in the flattened x;
-    return_inverse, of x's shape, which of them each element is; return_counts, how often each occurs.
+    axis: the different parts of x along it, sorted by their first elements, equal ones by the second, and so on.
+
+    With any of the others a tuple, in this order: return_index, where each occurs first in the flattened x, or along
+    `axis`; return_inverse, of x's shape, or a vector along `axis`, which of them each is; return_counts, how often each
+    occurs.
     """
     v = as_variable(x)
-    flat = flatten(v)
-    order = argsort(flat, 0)
-    ordered = flat[order]
-    before, behind = part(ordered, 0, None, -1), part(ordered, 0, 1, None)
-    new = f.neq(before, behind)
-    if v.type.dtype in FLOATS:
-        new = f.and_(new, f.logical_not(f.isnan(before)))
-    new = concatenate([ones_like(part(ordered, 0, None, 1), "bool"), new])
+    k = None if axis is None else ln.axis_of(axis, v.ndim, "unique", v)
+    order, new = _in_order(v, k)
     starts = flatnonzero(new)
-    found = [ordered[starts]]
+    found: list[Variable] = [take(flatten(v) if k is None else v, order[starts], 0 if k is None else k)]
     if return_index:
         found.append(order[starts])
     if return_inverse:
         ranks = f.sub(cumsum(new, 0), 1)
         placed = f.set_subtensor(f.zeros_like(order)[order], ranks)
-        found.append(reshaped(placed, ln.dims_of(v)))
+        found.append(reshaped(placed, ln.dims_of(v)) if k is None else placed)
     if return_counts:
-        found.append(f.diff(concatenate([starts, f.reshape(f.size(flat), (1,))])))
+        found.append(f.diff(concatenate([starts, f.reshape(f.size(order), (1,))])))
     return tuple(found) if len(found) > 1 else found[0]
+
+
+def _in_order(v: Variable, axis: int | None) -> tuple[Variable, Variable]:
+    """The order of the elements of v, or of its parts along `axis`, and which of them in this order differ from the one
+    before."""
+    if axis is None:
+        order = argsort(flatten(v), 0)
+        ordered = flatten(v)[order]
+    else:
+        rows = reshaped(f.moveaxis(v, axis, 0), [ln.dim(v, axis), ln.product(_others(v, axis))])
+        order = argsort_rows(rows)
+        ordered = rows[order]
+    before, behind = part(ordered, 0, None, -1), part(ordered, 0, 1, None)
+    new = f.neq(before, behind)
+    if v.type.dtype in FLOATS:
+        new = f.and_(new, f.logical_not(f.and_(f.isnan(before), f.isnan(behind))))
+    new = new if axis is None else f.any(new, axis=1)
+    return order, concatenate([ones_like(part(order, 0, None, 1), "bool"), new])
+
+
+def _others(v: Variable, axis: int) -> list[ln.Length]:
+    return [n for k, n in enumerate(ln.dims_of(v)) if k != axis]

@@ -25,7 +25,7 @@ __all__ = [
     "argpartition", "argsort", "cumprod", "cumsum", "lexsort", "partition", "sort",
 ]  # fmt: skip
 # Functions of expressions that gradients and operators use.
-INTERNAL = ["product_of_others"]
+INTERNAL = ["argsort_rows", "product_of_others"]
 
 # The longest axis that `kernels.sorting.argsort` takes.
 LONGEST = 2**31
@@ -77,6 +77,33 @@ def argsort(x: Any, axis: Any = -1, kind: Any = None) -> Variable:
     whatever `kind` says, which is NumPy's."""
     v, k = flattened("argsort", x, axis)
     return apply(OPS["argsort"], [v], axis=k)
+
+
+Op(
+    "argsort_rows",
+    ("x",),
+    "The order of a matrix's rows: by their first elements, equal ones by the second, and so on; NaN comes last.",
+    int64,
+    lambda x: np.lexsort(x.T[::-1]) if x.shape[1] else np.arange(len(x)),
+    None,
+    no_grad="positions are integers",
+    kernel=Kernel("sorting.argsort_rows", lambda x: (x.shape[0], x.shape[1])),
+    shape=lambda x: x.shape[:1],
+    checks=(Check("at_least", lambda x: [(LONGEST - x.shape[0], 0)], "more than 2**31 rows cannot be sorted"),),
+    samples=lambda: [
+        ([np.array(rows, np.float64)], {})
+        for rows in (
+            [[2.0, 1.0], [0.0, 3.0], [2.0, 0.0], [0.0, 3.0], [-1.0, 9.0]],
+            [[1.0, np.nan], [1.0, 0.5]],
+            [[0.0]],
+        )
+    ],
+)
+
+
+def argsort_rows(x: Variable) -> Variable:
+    """The int64 indices that sort the rows of a matrix, see the op."""
+    return apply(OPS["argsort_rows"], [x])
 
 
 def sort(x: Any, axis: Any = -1, kind: Any = None) -> Variable:

@@ -111,7 +111,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> V
     """
     v = as_floats(x)
     axes = axes_of("norm", v, axis)
-    if ord is None or (ord == "fro" and len(axes) < 3) or (ord == 2 and len(axes) < 2):
+    if ord is None or (ord == "fro" and len(axes) == 2) or (ord == 2 and len(axes) < 2):
         result: Variable = f.sqrt(sum(f.absolute_square(v), axes, keepdims=keepdims))
         return result
     if len(axes) > 2:

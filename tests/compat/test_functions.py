@@ -35,6 +35,9 @@ def test_results_are_arrays_without_axes(target: str) -> None:
 def test_a_shape_is_one_output(target: str) -> None:
     x, y = T.dmatrix("x"), T.dmatrix("y")
     np.testing.assert_array_equal(theano.function([x], (x**2).shape)(np.ones((2, 3))), [2, 3])
+    total, lengths = theano.function([x], [x.sum(), x.shape])(np.ones((2, 3)))
+    assert total == 6 and lengths.tolist() == [2, 3]
+    assert theano.function([x], {"lengths": x.shape})(np.ones((2, 3)))["lengths"].tolist() == [2, 3]
     # these are several outputs
     assert theano.function([x], (x.shape[1], x.shape[0]))(np.ones((2, 3))) == [3, 2]
     assert theano.function([x, y], (x.shape[0], y.shape[1]))(np.ones((2, 3)), np.ones((2, 3))) == [2, 3]

@@ -32,6 +32,7 @@ tensor.nnet: conv2d softmax sigmoid relu softplus categorical_crossentropy binar
 tensor.signal.pool: pool_2d
 tensor.signal.downsample: max_pool_2d
 tensor.shared_randomstreams: RandomStreams
+tensor.sort: sort argsort topk argtopk topk_and_argtopk
 tensor.xlogx: xlogy0
 sandbox.rng_mrg: MRG_RandomStreams
 sandbox.cuda: cuda_enabled cuda_available use
@@ -63,10 +64,8 @@ def test_every_module_is_an_attribute_of_the_one_above() -> None:
         path, parent = f"{HERE}.{name}".rstrip("."), f"{HERE}.{above}".rstrip(".")
         found = sys.modules[path]
         # these are functions, as in Theano, which stand before the modules of the same name
-        assert (
-            name in ("", "compile.pfunc", "scan_module.scan", "scan_module.scan_checkpoints", "tensor.var")
-            or getattr(sys.modules[parent], last) is found
-        )
+        functions = "compile.pfunc", "scan_module.scan", "scan_module.scan_checkpoints", "tensor.sort", "tensor.var"
+        assert name in ("", *functions) or getattr(sys.modules[parent], last) is found
         assert all(hasattr(found, each) for each in found.__all__)
     with pytest.raises(ModuleNotFoundError, match=r"tensor\.nothing"):
         importlib.import_module("numgraph.compat.theano.tensor.nothing")
@@ -301,7 +300,7 @@ def test_transforms(target: str) -> None:
     assert theano.function([a], op(a, T.sum(a)))([1.0, 2.0]).tolist() == [3, 6]
     ruled = theano.OpFromGraph([x], [T.floor(x)], lop_overrides=lambda ins, outs, gs: [gs[0] * ins[0] + outs[0] * 0])
     assert theano.function([a], T.grad(T.sum(ruled(a)), a))([1.5, 2.0]).tolist() == [1.5, 2]
-    with pytest.raises(NotImplementedError, match="one function, for one output"):
+    with pytest.raises(NotImplementedError, match="overrides are for one output"):
         theano.OpFromGraph([x, y], [x, y], grad_overrides=[None, None])
     T.verify_grad(lambda v: T.tanh(v) ** 2, [np.array([0.5, -1.0])], rng=np.random.RandomState(1))
     scaled = theano.gradient.grad_scale(x, multiplier=-2)
@@ -323,3 +322,76 @@ def test_debugprint_and_pp(capsys: pytest.CaptureFixture[str]) -> None:
     assert "add" in theano.printing.debugprint(x + 1, depth=2, print_type=True, file="str")
     assert capsys.readouterr().out == ""
     assert theano.pp(x + 1) == "x + 1.0"
+
+
+def test_linear_algebra_as_theano_calls_it() -> None:
+    nlinalg, a, v = T.nlinalg, T.dmatrix("a"), T.dvector("v")
+    x = np.array([[2.0, -1.0], [0.5, 3.0]])
+    made = [nlinalg.norm(a, "inf"), nlinalg.norm(a, "-inf"), nlinalg.norm(a), nlinalg.lstsq()(a, a, -1)[0]]
+    made += [nlinalg.alloc_diag(v), nlinalg.extract_diag(a)]
+    found = theano.function([a, v], made)(x, x[0])
+    wanted = [np.linalg.norm(x, np.inf), np.linalg.norm(x, -np.inf), np.linalg.norm(x), np.eye(2), np.diag(x[0])]
+    for value, exact in zip(found, [*wanted, np.diag(x)], strict=True):
+        np.testing.assert_allclose(value, exact, atol=1e-12)
+    for wrong, shape in ((nlinalg.alloc_diag, a), (nlinalg.extract_diag, v)):
+        with pytest.raises(ng.ShapeError, match="is needed"):
+            wrong(shape)
+    with pytest.raises(ValueError, match="fro"):
+        nlinalg.norm(v, "fro")
+
+
+def test_gradients_have_names() -> None:
+    x, y = T.dvectors("x", "y")
+    cost = T.sum(x * x * y)
+    cost.name = "cost"
+    assert [g.name for g in T.grad(cost, [x, y])] == ["(dcost/dx)", "(dcost/dy)"]
+    assert T.grad(cost, x, add_names=False).name is None
+    assert T.grad(T.sum(x * x), x).name is None
+
+
+def test_gradients_in_pieces() -> None:
+    x, w, u = T.dvector("x"), theano.shared(np.array([[0.5, -1.0], [2.0, 0.25]])), theano.shared(np.array([1.0, 3.0]))
+    hidden = T.tanh(T.dot(x, w))
+    last, first = T.sqr(T.dot(hidden, u)), T.sum(w**2)
+    (gu,), (gh,) = theano.subgraph_grad([u], [hidden], cost=last)
+    (gw,), (gx,), of_start, of_cost = theano.subgraph_grad([w], [x], start={hidden: gh}, cost=first, details=True)
+    wanted = T.grad(last + first, [u, w, x])
+    assert len(of_start) == len(of_cost) == 2
+    found = theano.function([x], [gu, gw, gx, *wanted])([0.3, -0.7])
+    for value, exact in zip(found[:3], found[3:], strict=True):
+        np.testing.assert_allclose(value, exact, rtol=1e-12)
+    with pytest.raises(ValueError, match="start or cost"):
+        theano.subgraph_grad([w], [x])
+
+
+def test_overrides_of_pieces() -> None:
+    x, y, g = T.dvectors("x", "y", "g")
+    by_piece = theano.OpFromGraph([x, y, g], [g * y * 2, g * x * 3])
+    of_each = [lambda at, gs: gs[0] * at[1] * 2, "default"]
+    with_outputs = theano.OpFromGraph([x, y, g, T.dvector("h")], [g, g + y])
+    made = [
+        theano.OpFromGraph([x, y], [x * y], grad_overrides=by_piece),
+        theano.OpFromGraph([x, y], [x * y], grad_overrides=of_each),
+        theano.OpFromGraph([x, y], [x * y], lop_overrides=with_outputs),
+    ]
+    a, b = T.dvectors("a", "b")
+    values = np.array([1.0, 2.0]), np.array([5.0, -1.0])
+    wanted = [(2 * values[1], 3 * values[0]), (2 * values[1], values[0]), (values[0] * values[1],) * 2]
+    for op, (ga, gb) in zip(made, wanted, strict=True):
+        found = theano.function([a, b], T.grad(T.sum(op(a, b)), [a, b]), on_unused_input="ignore")(*values)
+        np.testing.assert_array_equal(found[0], ga)
+        np.testing.assert_array_equal(found[1], gb if op is not made[2] else gb + values[1])
+    with pytest.raises(NotImplementedError, match="one output"):
+        theano.OpFromGraph([x, y], [x, y], grad_overrides=by_piece)
+
+
+def test_lists_of_dtypes() -> None:
+    assert [*T.int_dtypes, *T.uint_dtypes] == T.integer_dtypes and "bool" not in T.integer_dtypes
+    assert T.float_dtypes == ["float32", "float64"] and T.continuous_dtypes[2:] == T.complex_dtypes
+    assert {np.dtype(d).name for d in T.all_dtypes} == set(ng.types.DTYPES)
+
+
+def test_floatx_is_a_dtype() -> None:
+    with theano.change_flags(floatX="float32"):
+        made = [T.tensor("floatX", (False,)), T.TensorType("floatX", (False,))(), T.zeros((2,), dtype="floatX")]
+        assert [v.dtype for v in made] == ["float32"] * 3

@@ -10,7 +10,7 @@ from test_more_ops import check
 
 import numgraph as ng
 from numgraph import testing
-from numgraph.errors import DtypeError, IndexOutOfRange, OptionError, ShapeError
+from numgraph.errors import AxisError, DtypeError, IndexOutOfRange, OptionError, ShapeError
 
 # -- equal ratios ---------------------------------------------------------------------------------------------------
 
@@ -35,6 +35,26 @@ def test_gradients_of_equal_ratios() -> None:
     testing.check_gradient(lambda a, b: ng.sum(ng.logspace(a, b, 5) * np.arange(5)), [np.float64(0.5), np.float64(1.0)])
     with pytest.raises(ShapeError, match="known now"):
         ng.geomspace(1, 2, ng.lscalar())
+
+
+@pytest.mark.parametrize("name", ["linspace", "logspace", "geomspace"])
+def test_values_along_another_axis(name: str) -> None:
+    ours, numpys = getattr(ng, name), getattr(np, name)
+    low, high = np.array([[0.5, 2.0]]), np.array([[1.0, 4.0], [3.0, 1.5]])
+    for axis in (0, 1, 2, -1):
+        wanted = numpys(low, high, 4, axis=axis)
+        check(lambda a, b, axis=axis: ours(a, b, 4, axis=axis), low, high, wanted=wanted)
+        np.testing.assert_allclose(ours(low, high, 4, axis=axis).eval(), wanted)
+    with pytest.raises(AxisError, match=name):
+        ours(ng.vector(), 1.0, axis=2)
+
+
+def test_distances_of_linspace() -> None:
+    a = np.array([1.0, 2.0])
+    for num, endpoint in ((5, True), (5, False)):
+        wanted = np.linspace(a, 3.0, num, endpoint, True)
+        check(lambda a, n=num, e=endpoint: ng.linspace(a, 3.0, n, e, retstep=True), a, wanted=wanted)
+    assert [v.eval().tolist() for v in ng.linspace(0, 1, 3, retstep=True)] == [[0, 0.5, 1], 0.5]
 
 
 # -- positions ------------------------------------------------------------------------------------------------------

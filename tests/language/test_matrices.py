@@ -263,6 +263,33 @@ def test_wrong_lengths() -> None:
         ng.grad(ng.sum(ng.svd(x)[0]), x)
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_systems_of_arrays(target: str) -> None:
+    a, b = RNG.normal(size=(2, 6, 3, 4)) + np.eye(12).reshape(2, 6, 3, 4), RNG.normal(size=(2, 6))
+    close(value(ng.tensorsolve, a, b, target=target), np.linalg.tensorsolve(a, b))
+    turned = np.moveaxis(a, 2, 0)
+    close(
+        value(lambda x, y: ng.tensorsolve(x, y, (0, 3)), turned, b, target=target),
+        np.linalg.tensorsolve(turned, b, (0, 3)),
+    )
+    close(value(ng.tensorinv, a, target=target), np.linalg.tensorinv(a))
+    cube = RNG.normal(size=(6, 2, 3))
+    close(value(lambda x: ng.linalg.tensorinv(x, 1), cube, target=target), np.linalg.tensorinv(cube, 1))
+
+
+def test_systems_of_arrays_have_gradients_and_refuse() -> None:
+    a, b = RNG.normal(size=(2, 2, 4)) + np.eye(4).reshape(2, 2, 4), RNG.normal(size=(2, 2))
+    testing.check_gradient(lambda a, b: ng.sum(ng.tensorsolve(a, b) ** 2) + ng.sum(ng.tensorinv(a) ** 2), [a, b])
+    with pytest.raises(ng.ShapeError, match="no axes for the solution"):
+        ng.tensorsolve(ng.matrix(), ng.matrix())
+    with pytest.raises(ng.ShapeError, match="choose 1 to 2"):
+        ng.tensorinv(ng.matrix(), 3)
+    with pytest.raises(ng.ShapeError):
+        value(ng.tensorsolve, a, np.ones((4, 1)))
+    with pytest.raises(np.linalg.LinAlgError):
+        value(ng.tensorinv, np.zeros((2, 2, 4)))
+
+
 @pytest.mark.parametrize("name", np.linalg.__all__)
 def test_hints_for_functions_of_numpy_lead_to_what_is_there(name: str) -> None:
     """`np.linalg.det(x)` says what to use, and there is such a function."""

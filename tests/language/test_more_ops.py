@@ -161,7 +161,7 @@ def test_gradient_of_pad(mode: Any) -> None:
 def test_wrong_padding() -> None:
     x = ng.matrix("x")
     with pytest.raises(ng.OptionError, match="mode must be one of constant, edge"):
-        ng.pad(x, 1, "mean")
+        ng.pad(x, 1, "empty")
     with pytest.raises(ShapeError, match=r"3 pairs of widths for the 2 axes of x"):
         ng.pad(x, ((1, 1), (1, 1), (1, 1)))
     with pytest.raises(ShapeError, match="negative"):

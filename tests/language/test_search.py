@@ -10,7 +10,7 @@ from test_more_ops import check
 
 import numgraph as ng
 from numgraph import testing
-from numgraph.errors import DtypeError, IndexOutOfRange, OptionError, ShapeError
+from numgraph.errors import AxisError, DtypeError, IndexOutOfRange, OptionError, ShapeError
 
 X = np.array([[3.0, np.nan, -0.0, 1.0], [0.0, np.inf, 3.0, -np.inf]])
 LINE = np.array([3.0, 1.0, 2.0, 1.0, 3.0, 3.0])
@@ -173,3 +173,24 @@ def test_unique() -> None:
     x = ng.vector("x")
     got = ng.function([x], ng.grad(ng.sum(ng.unique(x) ** 2), x))([2.0, 1.0, 2.0])
     np.testing.assert_array_equal(got, [4, 2, 0])
+
+
+def test_unique_along_an_axis() -> None:
+    blocks = np.array([2, 0, 2, 1, 0, 2, 2, 1] * 6, "int16").reshape(6, 4, 2)[[0, 3, 1, 0, 3, 5]] % np.int16(2)
+    lines = [(LINE, 0), (blocks, 0), (blocks, 1), (blocks, -1), (blocks[:0], 0), (blocks[:, :0], 0), (X > 0, 1)]
+    for x, axis in lines:
+        wanted = np.unique(x, return_index=True, return_inverse=True, return_counts=True, axis=axis)
+        check(lambda x, axis=axis: ng.unique(x, True, True, True, axis), x, wanted=wanted)
+        check(lambda x, axis=axis: ng.unique(x, axis=axis), x, wanted=wanted[0])
+    nan = np.array([[np.nan, 2.0], [1.0, np.nan], [np.nan, 2.0], [1.0, 0.0], [1.0, np.nan]])
+    check(lambda x: ng.unique(x, axis=0), nan, wanted=nan[[3, 1, 0]])
+    x = ng.matrix("x")
+    got = ng.function([x], ng.grad(ng.sum(ng.unique(x, axis=0) ** 2), x))([[2.0, 1.0], [0.0, 3.0], [2.0, 1.0]])
+    np.testing.assert_array_equal(got, [[4, 2], [0, 6], [0, 0]])
+    with pytest.raises(AxisError):
+        ng.unique(x, axis=2)
+
+
+def test_many_rows_are_sorted() -> None:
+    rows = np.random.default_rng(1).integers(0, 3, size=(1000, 4))
+    check(lambda x: ng.unique(x, True, axis=0), rows, wanted=np.unique(rows, return_index=True, axis=0))
