@@ -78,6 +78,7 @@ LONG = (
     "tools/test_programs.py::test_program_learns[rnnrbm]",
     "tools/test_programs.py::test_program_learns[rnnslu]",
     "tools/test_site.py::test_site_builds",
+    "tools/test_record.py::test_every_statement_of_every_program",
     "tools/test_terminal.py::test_terminals_without_most_letters",
 )
 

@@ -92,7 +92,10 @@ def device_target(program: Program, name: str) -> DeviceTarget:
         state = passed(within_memory(program, given_up, leaf, make), KERNELS)
         return Compiled(state.variant, state.given_up)
 
-    return DeviceTarget(program, name, device, build)
+    def printed() -> GridModule:
+        return printed_for_grid(program, Geometry(large=geometry.large, tf32=geometry.tf32)).module
+
+    return DeviceTarget(program, name, device, build, printed)
 
 
 def printed_for_grid(program: Program, geometry: Geometry) -> KernelState:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from numgraph.cuda.simdevice import SimulatedDevice
 from numgraph.cuda.sweep import DeviceSweep
 from numgraph.cuda.variant import DeviceVariant
 from numgraph.destinations import FRESH, Destinations
+from numgraph.emit.gridmodule import GridModule
 from numgraph.explain.explanation import Explanation
 from numgraph.inspector.record import FunctionRecord
 from numgraph.loops.grid.kernel import Geometry, flat
@@ -42,15 +43,24 @@ def device_for(target: str) -> tuple[Device, Geometry]:
 
 
 class DeviceTarget:
-    """Runs one program by kernels of a device. name: "cuda" or "cuda-sim"."""
+    """Runs one program by kernels of a device. name: "cuda" or "cuda-sim". printed: gives its kernels with the sizes of
+    blocks on a device, which the simulator's are not."""
 
     estimates = False
 
-    def __init__(self, program: Program, name: str, device: Device, build: Build[DeviceVariant]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        name: str,
+        device: Device,
+        build: Build[DeviceVariant],
+        printed: Callable[[], GridModule],
+    ) -> None:
         self.program = program
         self.name = name
         self.device = device
         self.build = build
+        self.printed = printed
 
     def compile(self, given_up: Keys, leaf: Leaf | None) -> Compiled[DeviceVariant]:
         """A variant that does not assume what was given up, for a call whose arrays `leaf` knows."""
@@ -96,11 +106,14 @@ class DeviceTarget:
         schedule, module = variant.schedule, variant.module
         record.passes = list(variant.records.values())
         add_source(record, schedule, module, [kernel for stage in module.kernels for kernel in flat(stage)])
-        # nor the compilers
-        from numgraph.cuda import compiler
+        # what is for reading is loaded with the compilers, when somebody reads it
+        from numgraph.cuda import compiler, looking
 
         if compiler.missing("compile") is None:
-            record.stages["ptx"] = lambda: compiled(partial(ptx, variant))
+            capability, printed = self.device.capability, self.printed
+            record.stages["ptx"] = lambda: compiled(lambda: looking.ptx(printed(), capability))
+            if looking.disassembler() is not None:
+                record.stages["sass"] = lambda: compiled(lambda: looking.sass(printed(), capability))
 
     def source(self, variant: DeviceVariant) -> str:
         """The generated source."""
@@ -117,14 +130,3 @@ class DeviceTarget:
     def export(self, variant: DeviceVariant, path: str | Path, data: str, unset: Iterable[int]) -> None:
         """OptionError: a module of its own needs this one's executor."""
         raise missing(self.program, self.name, "export")
-
-
-def ptx(variant: DeviceVariant) -> str:
-    """What the kernels are compiled to, one after the other."""
-    from numgraph.cuda import compiler
-
-    texts = []
-    for kernel in (k for stage in variant.module.kernels for k in flat(stage) if k.function is not None):
-        code, capability = variant.source[kernel.code], variant.device.capability
-        texts.append(compiler.compile_cubin(code, kernel.signature, capability, max_threads=kernel.threads).ptx)
-    return "\n".join(texts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import prod
@@ -41,6 +42,7 @@ def record_of(program: Program, target: str) -> FunctionRecord:
         givens=pairs(program.givens),
         stages=Stages({"graph": lambda: graph_text(program), "givens": lambda: givens_text(program)}),
         dtypes=dict(Counter(v.type.dtype for v in program.nodes())),
+        versions={"numgraph": _version(), "python": sys.version.split()[0], "numpy": np.__version__},
     )
 
 
@@ -134,6 +136,10 @@ def aligned(rows: Sequence[tuple[str, ...]]) -> str:
     widths = [max((len(row[k]) for row in rows if len(row[k]) <= WIDEST), default=0) for k in range(count)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     return "\n".join(lines)
+
+
+def _version() -> str:
+    return str(vars(sys.modules["numgraph"]).get("__version__", ""))
 
 
 def _line(line: object) -> str:

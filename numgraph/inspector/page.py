@@ -34,7 +34,7 @@ CLASSES = {
     Name.Label: "f",
 }
 # Stages whose text the page shows as it is.
-TEXTS = ("graph", "schedule", "loops", "ptx")
+TEXTS = ("graph", "schedule", "loops", "ptx", "sass")
 # Letters of a text that is highlighted; a longer one is shown plainly.
 HIGHLIGHTED = 4_000_000
 

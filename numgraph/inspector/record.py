@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numgraph.explain.explanation import Explanation
 
 # The stages in the order in which a function passes through them.
-STAGES = ("graph", "givens", "schedule", "explain", "loops", "source", "listing", "llvm", "asm", "ptx")
+STAGES = ("graph", "givens", "schedule", "explain", "loops", "source", "listing", "llvm", "asm", "ptx", "sass")
 # The language of a stage's text, as a syntax highlighter names it.
 LANGUAGES = {"source": "python", "listing": "python", "llvm": "llvm", "asm": "gas"}
 # Written into the JSON; a reader refuses another number.
@@ -139,12 +139,13 @@ class FunctionRecord:
 
     name: as given to `function`, or where it was called. line: the user's line. target: where it runs. resident: the
     shared and constant arrays that it reads or writes. passes: of the compiler, in order, those that made the variant
-    in use. dtypes: number of graph nodes of each dtype. cache_path: the
-    generated file ("" when there is none). compile_seconds: time to compile it, or where `cached` to load machine code.
-    explanation: what a call costs, or what makes that when `explained` first asks; None where nothing is compiled.
-    making: how it was made, or what makes that when `made` first asks. code: by stage, machine code and LLVM IR, with
-    the line of the source for each of their lines, or what makes that when `coded` first asks.
-    profile: what `f.profile` last found, as plain data; None before.
+    in use. dtypes: number of graph nodes of each dtype. cache_path: the generated file ("" when there is none).
+    versions: of numgraph, Python, NumPy, and what compiled the code; "processor" is the one that it is for.
+    compile_seconds: time to compile it, or where `cached` to load machine code. explanation: what a call costs, or
+    what makes that when `explained` first asks; None where nothing is compiled. making: how it was made, or what
+    makes that when `made` first asks. code: by stage, machine code and LLVM IR, with the line of the source for each
+    of their lines, or what makes that when `coded` first asks. profile: what `f.profile` last found, as plain data;
+    None before.
     """
 
     name: str
@@ -165,6 +166,7 @@ class FunctionRecord:
     stages: Stages = field(default_factory=Stages)
     dtypes: dict[str, int] = field(default_factory=dict)
     cache_path: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
     compile_seconds: float = 0.0
     cached: bool = False
 

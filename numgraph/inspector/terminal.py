@@ -157,6 +157,8 @@ def _facts(record: FunctionRecord, width: int) -> Text:
         facts.append(f"{_count(record.bytes)} bytes moved a call")
     if record.cache_path:
         facts.append(f"{'loaded from the cache' if record.cached else 'compiled'} in {record.compile_seconds:.2f} s")
+    if record.versions:
+        facts.append("  ".join(f"{name} {version}" for name, version in record.versions.items()))
     text = Text("\n".join(line for fact in facts for line in wrapped(fact, width, 2)) + "\n", style="dim")
     if record.cache_path:
         text.append("\n".join(wrapped(printable(record.cache_path, sys.maxsize), width, 2)) + "\n", style="cyan")

@@ -10,7 +10,7 @@ from numgraph.emit.steps import steps_text
 from numgraph.inspector.machinecode import assembly_code, llvm_code
 from numgraph.inspector.record import FunctionRecord, PhaseRecord
 from numgraph.processor import processor
-from numgraph.runtime.native import compiled_source
+from numgraph.runtime.native import compiled_source, version_of
 from numgraph.runtime.variant import NativeVariant
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.work import schedule_text, work_of
@@ -33,6 +33,7 @@ def complete(record: FunctionRecord, variant: NativeVariant) -> None:
     record.stages["llvm"] = lambda: record.annotated("llvm", ";")
     record.stages["asm"] = lambda: record.annotated("asm", "#" if processor().triple.startswith("x86") else "//")
     record.cache_path = str(variant.native.path)
+    record.versions |= {name: version_of(name) for name in ("numba", "llvmlite")} | {"processor": processor().name}
     record.compile_seconds = variant.native.seconds
     record.cached = variant.native.cached
 

@@ -86,12 +86,12 @@ _RELEASED = re.compile(r"""(?:version_json = '''.*?"version": "|version_version 
 @remember
 def versions() -> str:
     """What compiled code depends on besides its source."""
-    found = [f"{name} {_version(name)}" for name in ("numba", "llvmlite")]
+    found = [f"{name} {version_of(name)}" for name in ("numba", "llvmlite")]
     # builds with another object header (free-threaded, debug) have versions of the same name
     return " ".join([sys.version.split()[0], f"header {object.__basicsize__}", *found])
 
 
-def _version(package: str) -> str:
+def version_of(package: str) -> str:
     """The version of Numba or llvmlite: as their releases have it in a file, which takes no import."""
     file = file_of(package).with_name("_version.py")
     found = _RELEASED.search(file.read_text(encoding="utf-8")) if file.is_file() else None

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from numgraph.recorded import making_of
 from numgraph.runtime.explain import looked_into
 from numgraph.runtime.native import compiled_source
 from numgraph.whole import compiled
-from tests import fuzz
+from tests import fuzz, waits
 
 
 def training(target: str | None = None) -> ng.Function:
@@ -66,6 +67,8 @@ def matrices(target: str | None = None) -> ng.Function:
     return ng.function([a], [ng.cholesky(s), ng.sum(ng.fft.rfft(a).real)], target=target)
 
 
+PROGRAMS = Path(__file__).parents[2] / "bench" / "programs"
+NAMES = sorted(path.stem for path in PROGRAMS.glob("[!_]*.py"))
 MADE: list[Callable[..., ng.Function]] = [training, recurrence, stages, matrices]
 TARGETS = ["cpu", "cuda-sim", "reference"]
 
@@ -159,6 +162,21 @@ def test_every_statement_leads_to_a_line_of_the_users(make: Callable[..., ng.Fun
     for link, line in zip(links, lines, strict=False):
         assert bool(link.places) or not link.function or not line.strip(), line
     assert sum(link.exact and bool(link.places) for link in links) > 10
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_statement_of_every_program_leads_to_a_line(name: str, tmp_path: Path) -> None:
+    """The functions that the programs have built when they first call one."""
+    path = PROGRAMS / f"{name}.py"
+    done = waits.python("-m", "numgraph", "inspect", f"{path}:0", "--json", "-", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    record = FunctionRecord.from_json(done.stdout)
+    making = record.made()
+    assert making is not None
+    lines = record.stages["source"].split("\n")[:-1]
+    for link, line in zip(making.links, lines, strict=True):
+        assert link.places or not link.function or not line.strip(), line
+    assert {place.file for place in making.places} <= {str(file) for file in PROGRAMS.iterdir()}
 
 
 def test_links_follow_another_variant() -> None:

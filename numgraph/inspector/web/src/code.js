@@ -167,9 +167,9 @@ export class CodeView {
   }
 
   machine() {
-    const names = { asm: "asm", llvm: "LLVM IR", ptx: "PTX" };
+    const names = { asm: "asm", llvm: "LLVM IR", ptx: "PTX", sass: "SASS" };
     const stages = ["asm", "llvm"].filter((stage) => this.model.code[stage]);
-    const plain = ["ptx"].filter((stage) => (this.model.record.stages || {})[stage]);
+    const plain = ["ptx", "sass"].filter((stage) => (this.model.record.stages || {})[stage]);
     if (!stages.length && !plain.length) return this.column("machine", "Machine code", [], h("p", { class: "none" }, "This target compiles nothing."));
     const holder = h("div", { class: "holder" });
     const jump = h("select", { "aria-label": "function of the machine code" });

@@ -11,7 +11,7 @@ export class OverviewView {
     const pairs = (title, verb, found) => (found.length ? [h("h2", {}, title), table(["variable", verb, "type", "made at"], found.map((pair) => [pair.target, code(pair.expression), pair.type, pair.line]))] : null);
     const phases = record.phases.map((p) => [p.name, p.kind, p.loops.join(" × "), p.statements, p.flops, p.bytes, p.reads.join(" "), p.writes.join(" ")]);
     const passes = record.passes.map((p) => [p.name, (1000 * p.seconds).toFixed(1), Object.entries(p.made).map(([what, count]) => `${counted(count)} ${what}`).join(", ")]);
-    const facts = [record.cache_path ? `${record.cached ? "Loaded from the cache" : "Compiled"} in ${record.compile_seconds.toFixed(2)} s` : "", record.cache_path].filter(Boolean);
+    const facts = [record.cache_path ? `${record.cached ? "Loaded from the cache" : "Compiled"} in ${record.compile_seconds.toFixed(2)} s` : "", record.cache_path, Object.entries(record.versions).map(([name, version]) => `${name} ${version}`).join(", ")].filter(Boolean);
     this.element = h(
       "div",
       { class: "overview view page" },
