@@ -16,9 +16,9 @@ from numgraph.binder import Binder, Stats
 from numgraph.call import executor_for, general_call
 from numgraph.config import config
 from numgraph.errors import InputError, OptionError, SizeError
-from numgraph.faces import Faces
 from numgraph.givens import type_mismatch
 from numgraph.graph import Constant, Variable, describe, label
+from numgraph.inspectable import Inspectable
 from numgraph.inspector.record import LIVE
 from numgraph.nonfinite import Guard
 from numgraph.op import FUNCTIONS
@@ -109,7 +109,7 @@ def _target(mode: str | None, target: str | None) -> str:
     return chosen
 
 
-class Function(Faces):
+class Function(Inspectable):
     """What `function` returns. Call it with values by position or, for named inputs, by keyword.
 
     `f(..., out=)` computes outputs in arrays of the caller's: one, or a list or dict of arrays and None as the function

@@ -1,1 +1,1 @@
-"""Looking inside a compiled function: one record of what is known about it, and the faces drawn from that record."""
+"""Looking inside a compiled function: one record of what is known about it, and what is drawn from that record."""

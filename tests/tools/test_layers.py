@@ -20,14 +20,14 @@ LAYERS = """
     program prints destinations binder printing explain.explanation profiling.result inspector.machinecode
     inspector.making inspector.record passes cache fingerprint convention lengths.rules traits ir lengths elements
     rewrite schedule loops emit processor lower target runtime explain cuda compile cuda.passes recorded recall call
-    profiling sweep nonfinite testvalues faces function minimizing testing compat inspector demo cli __main__
+    profiling sweep nonfinite testvalues inspectable function minimizing testing compat inspector demo cli __main__
 """.split()
 
 # (importing layer, imported layer): why it may point to the right. Such imports stand within functions.
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("shared", "cuda"): "an array that is on a device already stays there",
     ("runtime", "explain"): "costs are worked out only when somebody asks",
-    ("faces", "inspector"): "a function is shown only to somebody who looks at it",
+    ("inspectable", "inspector"): "a function is shown only to somebody who looks at it",
     ("profiling.result", "profiling"): "a profile is laid out, or written as a trace, only when somebody asks",
     ("explain.explanation", "explain"): "an explanation is laid out only when somebody prints it",
 }

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numgraph.runtime.executor import Executor
 
 
-class Faces:
+class Inspectable:
     """What can be seen of a function."""
 
     __slots__ = ("__dict__", "__weakref__")
