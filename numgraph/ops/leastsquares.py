@@ -81,7 +81,8 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> LeastSquares:
 
     a: floats [m, n]; b: [m] or [m, k]. x: [n] or [n, k]. residuals: the sums of squares of each column of b - a @ x,
     [1] or [k], empty where the rank is less than n or m <= n. rank: int64. s: the singular values of a. rcond: singular
-    values up to so many times the largest count as 0; None is the precision of the dtype times max(m, n).
+    values up to so many times the largest count as 0; None is the precision of the dtype times max(m, n), and what is
+    not between 0 and 1 is the precision, as LAPACK (dgelsd) has it.
     """
     right = as_variable(b)
     vector = right.ndim == 1
@@ -90,9 +91,12 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> LeastSquares:
         told = f"\n  {describe(as_variable(a))}\n  {describe(right)}"
         raise ShapeError(f"lstsq: one matrix is needed, and a vector or a matrix{told}")
     m, n = ln.dims_of(matrix)
-    cutoff = rcond
+    dtype, precision = matrix.type.dtype, float(np.finfo(matrix.type.dtype).eps)
     if rcond is None:
-        cutoff = f.mul(f.cast(f.maximum(m, n), matrix.type.dtype), float(np.finfo(matrix.type.dtype).eps))
+        cutoff = f.mul(f.cast(f.maximum(m, n), dtype), precision)
+    else:
+        given = f.cast(as_variable(rcond), dtype)
+        cutoff = f.where(f.and_(f.gt(given, 0), f.lt(given, 1)), given, f.cast(precision, dtype))
     x = product(pinv(matrix, cutoff), columns)
     s = svd(matrix, full_matrices=False).S
     rank = f.sum(_large(s, cutoff), -1)

@@ -121,6 +121,20 @@ def _lstsq(a: Any, b: Any) -> tuple[Any, ...]:
     return x, residuals, np.int64(rank), s
 
 
+@pytest.mark.parametrize("rcond", [-1.0, 0.0, 0.5, 1.0, 2.5])
+def test_cutoffs_outside_of_0_to_1_are_the_precision(rcond: float) -> None:
+    """As LAPACK takes them, and so NumPy."""
+    a, b, cutoff = ng.matrix("a"), ng.vector("b"), ng.scalar("cutoff")
+    wanted = np.linalg.lstsq(TALL, np.arange(5.0), rcond)
+    for f in (
+        ng.function([a, b], list(ng.lstsq(a, b, rcond))),
+        ng.function([a, b, cutoff], list(ng.lstsq(a, b, cutoff))),
+    ):
+        got = f(TALL, np.arange(5.0), *([rcond] if len(f.inputs) == 3 else []))
+        for one, other in zip(got, wanted, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", SAME)
 def test_as_numpy(name: str, target: str) -> None:
