@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import linecache
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from math import prod
 from typing import Any
@@ -35,11 +35,12 @@ from numgraph.inspector.making import (
 from numgraph.ir import Graph, Node, topological
 from numgraph.lengths.known import full_length
 from numgraph.loops.grid.kernel import flat
+from numgraph.loops.notes import type_text
 from numgraph.loops.processor import within
 from numgraph.passes import STABILISE, Progress, passed
 from numgraph.program import Program
 from numgraph.rewrite.assume import NOTHING, Keys
-from numgraph.schedule.arrange import Tiled
+from numgraph.schedule.arrange import Tiled, nests_within
 from numgraph.schedule.buffers import Buffer
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.tasks import Task
@@ -236,9 +237,10 @@ class Recorder:
                     if node in self.numbers:
                         known = self.made.nodes[self.numbers[node]].phases
                         known += [name] if name not in known else []
-        self.made.buffers = [self.buffer(schedule, node, used.get(node, [])) for node in schedule.buffers]
+        rooms = rooms_of(schedule)
+        self.made.buffers = [self.buffer(schedule, node, used.get(node, []), rooms) for node in schedule.buffers]
 
-    def buffer(self, schedule: Schedule, node: Node, used: list[int]) -> BufferRecord:
+    def buffer(self, schedule: Schedule, node: Node, used: list[int], rooms: Mapping[Node, int]) -> BufferRecord:
         """Where an array lies, and between which phases."""
         graph, buffer = schedule.graph, schedule.buffers[node]
         leaf = schedule.shared[buffer.slot] if buffer.place == "shared" else None
@@ -249,7 +251,7 @@ class Recorder:
             type_text(graph, node),
             buffer.place,
             self.numbers.get(node, -1),
-            size_of(schedule, buffer),
+            size_of(graph, buffer, rooms),
             offset if isinstance(offset, int) else None,
             buffer.stage,
             min(used, default=-1),
@@ -324,31 +326,21 @@ def around(lines: Sequence[Line], k: int, begin: int, end: int) -> Sequence[Sour
     return next((lines[j].lines for j in (*range(k - 1, begin, -1), *behind) if lines[j].lines), ())
 
 
-def tiles(schedule: Schedule) -> Iterator[Tiled]:
-    """The phases over tiles of rows."""
-    waiting = [nest for nests in schedule.stages for nest in nests]
-    while waiting:
-        nest = waiting.pop()
-        waiting += nest.body
-        if isinstance(nest, Tiled):
-            yield nest
+def rooms_of(schedule: Schedule) -> dict[Node, int]:
+    """How many rows a tile has room for, by the arrays that are kept for one tile of rows."""
+    nests = nests_within([nest for nests in schedule.stages for nest in nests])
+    return {node: nest.room for nest in nests if isinstance(nest, Tiled) for node in nest.local}
 
 
-def size_of(schedule: Schedule, buffer: Buffer) -> int | None:
+def size_of(graph: Graph, buffer: Buffer, rooms: Mapping[Node, int]) -> int | None:
     """The bytes of an array, with windows at full length; of a tile of rows those of the tile."""
-    lengths = [full_length(n) for n in buffer.lengths(schedule.graph)]
+    lengths = [full_length(n) for n in buffer.lengths(graph)]
     if buffer.place == "rows":
-        lengths[:1] = [nest.room for nest in tiles(schedule) if buffer.node in nest.local][:1]
+        lengths[:1] = [rooms[buffer.node]]
     return None if None in lengths else prod(n or 0 for n in lengths) * np.dtype(buffer.node.dtype).itemsize
 
 
 # -- texts ------------------------------------------------------------------------------------------------------------
-
-
-def type_text(graph: Graph, node: Node) -> str:
-    """`float32[?,10]`."""
-    lengths = [graph.find(n) for n in node.dims]
-    return node.dtype + (f"[{','.join(str(n) if isinstance(n, int) else '?' for n in lengths)}]" if lengths else "")
 
 
 def node_text(graph: Graph, node: Node) -> str:

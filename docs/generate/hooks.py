@@ -12,7 +12,7 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from docs.generate import pages  # noqa: E402
+from docs.generate import pages  # noqa: E402  # MkDocs does not know the folder before
 
 DRAWING = re.compile(r"!\[([^\]]*)\]\((?:\.\./)*(drawings/\w+\.svg)\)")
 

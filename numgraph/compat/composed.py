@@ -282,18 +282,17 @@ def lstsq(*args: Any, **named: Any) -> Any:
 
 def alloc_diag(diag: Any) -> Variable:
     """The matrix with a vector on its diagonal; ShapeError for what is none."""
-    v = as_variable(diag)
-    if v.ndim != 1:
-        raise ShapeError(f"alloc_diag: a vector is needed, not {v!r}")
-    found: Variable = f.diag(v)
-    return found
+    return _diagonal("alloc_diag", "vector", as_variable(diag))
 
 
 def extract_diag(x: Any) -> Variable:
     """The diagonal of a matrix; ShapeError for what is none."""
-    v = as_variable(x)
-    if v.ndim != 2:
-        raise ShapeError(f"extract_diag: a matrix is needed, not {v!r}")
+    return _diagonal("extract_diag", "matrix", as_variable(x))
+
+
+def _diagonal(name: str, kind: str, v: Variable) -> Variable:
+    if v.ndim != ("vector", "matrix").index(kind) + 1:
+        raise ShapeError(f"{name}: a {kind} is needed, not {v!r}")
     found: Variable = f.diag(v)
     return found
 

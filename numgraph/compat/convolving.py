@@ -73,6 +73,12 @@ def _checked(what: str, count: int, unshared: bool, *given: Any) -> list[Variabl
     return found
 
 
+def _adjoint(wrt: Variable, out: Variable, g: Variable) -> Variable:
+    """The gradient for `wrt` where that of `out` is `g`, of its shape."""
+    result: Variable = grad(None, wrt, known_grads={out: f.specify_shape(g, ln.dims_of(out))})
+    return result
+
+
 def _of_inputs(native: Callable[..., Variable], count: int) -> Callable[..., Variable]:
     title, ones = f"conv{count}d_grad_wrt_inputs", (1,) * count
 
@@ -91,8 +97,7 @@ def _of_inputs(native: Callable[..., Variable], count: int) -> Callable[..., Var
         # a convolution is linear, so its gradient depends on no pixel
         x = f.zeros(lengths, g.type.dtype)
         out = native(x, w, border_mode, subsample, filter_dilation, num_groups, bool(filter_flip))
-        result: Variable = grad(None, x, known_grads={out: f.specify_shape(g, ln.dims_of(out))})
-        return result
+        return _adjoint(x, out, g)
 
     call.__name__ = call.__qualname__ = title
     return call
@@ -114,8 +119,7 @@ def _of_weights(native: Callable[..., Variable], count: int) -> Callable[..., Va
         lengths = _shape_of(title, filter_shape, [ln.dim(g, 1), ln.dim(x, 1) // num_groups], count)
         w = f.zeros(lengths, x.type.dtype)
         out = native(x, w, border_mode, subsample, filter_dilation, num_groups, bool(filter_flip))
-        result: Variable = grad(None, w, known_grads={out: f.specify_shape(g, ln.dims_of(out))})
-        return result
+        return _adjoint(w, out, g)
 
     call.__name__ = call.__qualname__ = title
     return call

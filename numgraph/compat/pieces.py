@@ -59,7 +59,7 @@ def subgraph_grad(
     given = [p for p in parts if p is not None]
     total = [f.add(*each) if len(each) > 1 else each[0] for each in zip(*given, strict=True)]
     found = total[: len(wrt)], total[len(wrt) :]
-    return (*found, *parts) if details else found  # type: ignore[arg-type]
+    return (*found, *parts) if details else found  # type: ignore[arg-type]  # None for what was not given
 
 
 class OpFromGraph:

@@ -10,6 +10,7 @@ from numgraph.ir import Graph, Node
 from numgraph.loops.table import Layout, length_text
 from numgraph.schedule.arrange import LoopNest
 from numgraph.schedule.tasks import Task
+from numgraph.schedule.work import name_of
 
 _SIGNS: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*"}
 
@@ -27,13 +28,11 @@ class Notes:
 
     def type_of(self, node: Node) -> str:
         """`float32[?,10]` of a node."""
-        lengths = [self.graph.find(n) for n in node.dims]
-        inside = ",".join(str(n) if isinstance(n, int) else "?" for n in lengths)
-        return f"{node.dtype}[{inside}]" if lengths else node.dtype
+        return type_text(self.graph, node)
 
     def name_of(self, buffer: Node) -> str:
         """What comments call a buffer."""
-        return self.graph.names.get(buffer) or (buffer.name if buffer.op else buffer.kind)
+        return name_of(self.graph, buffer)
 
     def array(self, buffer: Node) -> str:
         """`W float32[784,10]` of a buffer."""
@@ -81,6 +80,13 @@ class Notes:
         if isinstance(tree, ast.BinOp | ast.Compare):
             return replaced(tree, dict(zip(node.op.args, parts, strict=True)))
         return ast.Call(ast.Name(node.name), parts, [])
+
+
+def type_text(graph: Graph, node: Node) -> str:
+    """`float32[?,10]` of a node."""
+    lengths = [graph.find(n) for n in node.dims]
+    inside = ",".join(str(n) if isinstance(n, int) else "?" for n in lengths)
+    return f"{node.dtype}[{inside}]" if lengths else node.dtype
 
 
 def sign_of(node: Node) -> str | None:

@@ -22,7 +22,7 @@ from functools import cache as remember
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +78,8 @@ class Native:
         method: Callable[[Any], int] = make(ctypes.addressof(definition), table, None)
         return method
 
+
+T = TypeVar("T")
 
 # As versioneer writes it into a release.
 _RELEASED = re.compile(r"""(?:version_json = '''.*?"version": "|version_version = ')([\w.+!-]+)""", re.DOTALL)
@@ -247,6 +249,35 @@ def linked(name: str, make: Callable[[], tuple[str, bytes]]) -> tuple[Any, int, 
         return *found, None
     symbol, code = make()
     return *link(symbol, code), pack(name, symbol, code)
+
+
+def emitter(text: str) -> Callable[[], bytes]:
+    """What makes the object code of LLVM assembly of ours."""
+    llvm = prepare_llvm()
+    machine = llvm.Target.from_default_triple().create_target_machine(jit=True, opt=2)
+    module = llvm.parse_assembly(text)
+    module.verify()
+    return partial(machine.emit_object, module)
+
+
+def of_assembly(text: str, make: Callable[[], tuple[str, bytes]], load: Callable[[Any], T]) -> T:
+    """What `load` finds in the engine of LLVM assembly of ours, whose code is in the cache, or made now and kept there.
+
+    The code stays until the process ends: threads of the pool run it, later than Python frees its objects.
+    """
+    name = object_name(text)
+    cache.store(f"k_{cache.digest(text)}.ll", text.encode())
+
+    def loaded() -> tuple[T, bytes | None]:
+        engine, _, made = linked(name, make)
+        found = load(engine)
+        engine.detach()
+        return found, made
+
+    found, made = compiled(loaded)
+    if made is not None:
+        cache.store(name, made)
+    return found
 
 
 def pack(name: str, symbol: str, code: bytes) -> bytes:

@@ -69,28 +69,20 @@ def launcher() -> Launcher | None:
     if os.name != "posix":
         return None
     text = assembly()
-    name = native.object_name(text)
-    cache.store(f"k_{cache.digest(text)}.ll", text.encode())
-    found, made = compiled(partial(_loaded, name, text))
-    if made is not None:
-        cache.store(name, made)
-    return found
+    return native.of_assembly(text, partial(_compiled, text), _loaded)
 
 
-def _loaded(name: str, text: str) -> tuple[Launcher, bytes | None]:
-    """The launcher, and what is to be kept in the cache unless it is there."""
-    engine, _, made = native.linked(name, partial(_compiled, text))
+def _loaded(engine: Any) -> Launcher:
+    """The launcher in its engine."""
     kinds = {
         "want": ctypes.CFUNCTYPE(None, ctypes.c_int64),
         "forget": ctypes.CFUNCTYPE(None),
         "launch": ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64),
     }
     addresses = {name: int(engine.get_function_address(name)) for name in kinds}
-    # workers run this code until the process ends, later than Python frees its objects
-    engine.detach()
     found = Launcher(addresses["launch"], *(kind(addresses[name]) for name, kind in kinds.items()))
     os.register_at_fork(after_in_child=found.forget)
-    return found, made
+    return found
 
 
 def begin(threads: int) -> None:
@@ -108,11 +100,7 @@ def _compiled(text: str) -> tuple[str, bytes]:
 @remember
 def _emission(text: str) -> Emission:
     """Its object code in the making."""
-    llvm = native.prepare_llvm()
-    machine = llvm.Target.from_default_triple().create_target_machine(jit=True, opt=2)
-    module = llvm.parse_assembly(text)
-    module.verify()
-    return Emission(partial(machine.emit_object, module))
+    return Emission(native.emitter(text))
 
 
 _most = [0]

@@ -9,17 +9,14 @@ import sys
 import time
 from dataclasses import dataclass
 from functools import cache as remember
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numgraph import cache
 from numgraph.errors import OptionError
 from numgraph.runtime import native
-from numgraph.whole import compiled
 
 # The clock that compiled code reads; `now` reads the same one.
 CLOCK: int = getattr(time, "CLOCK_UPTIME_RAW", getattr(time, "CLOCK_MONOTONIC", 0))
@@ -54,12 +51,7 @@ def reader() -> Reader:
             '  fix: use target="reference", whose operations are timed from Python, or f.stats for whole calls'
         )
     text = assembly()
-    name = native.object_name(text)
-    cache.store(f"k_{cache.digest(text)}.ll", text.encode())
-    found, made = compiled(partial(_loaded, name, text))
-    if made is not None:
-        cache.store(name, made)
-    return found
+    return native.of_assembly(text, lambda: ("clock_begin", native.emitter(text)()), _loaded)
 
 
 def assembly() -> str:
@@ -68,22 +60,10 @@ def assembly() -> str:
     return text.replace("i32 CLOCK,", f"i32 {CLOCK},")
 
 
-def _loaded(name: str, text: str) -> tuple[Reader, bytes | None]:
-    engine, _, made = native.linked(name, partial(_compiled, text))
+def _loaded(engine: Any) -> Reader:
     begin, end, cost = (int(engine.get_function_address(f"clock_{n}")) for n in ("begin", "end", "cost"))
-    # threads of the pool may run it as long as the process lives
-    engine.detach()
     kind = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-    return Reader(begin, end, kind(cost)), made
-
-
-def _compiled(text: str) -> tuple[str, bytes]:
-    """A symbol, and the object code."""
-    llvm = native.prepare_llvm()
-    machine = llvm.Target.from_default_triple().create_target_machine(jit=True, opt=2)
-    module = llvm.parse_assembly(text)
-    module.verify()
-    return "clock_begin", bytes(machine.emit_object(module))
+    return Reader(begin, end, kind(cost))
 
 
 @dataclass(frozen=True)

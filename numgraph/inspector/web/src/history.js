@@ -50,7 +50,6 @@ export class HistoryView {
   go(number) {
     this.step = Math.min(Math.max(number, 0), this.steps.length - 1);
     this.slider.value = this.step;
-    state.step = this.step;
     const step = this.steps[this.step];
     const loops = step.kind === "loops";
     this.graph.element.hidden = loops;
@@ -59,7 +58,6 @@ export class HistoryView {
     if (loops) this.loops.textContent = step.text || "nothing changed";
     else this.show(step);
     this.says.replaceChildren(...this.said(step));
-    tell("step");
   }
 
   show(step) {

@@ -6,7 +6,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
 export const functions = data.functions;
 const models = functions.map(() => null);
 
-export const state = { function: 0, view: "code", selected: null, pinned: false, step: 0 };
+export const state = { function: 0, view: "code", selected: null, pinned: false };
 const listeners = new Map();
 
 export function on(event, listener) {
