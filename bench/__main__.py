@@ -1,5 +1,5 @@
 """`python -m bench`: check, time and report the cases; `report` and `readme` make pages of it; `gpu`,
-`scaling`, `draws`, `programs` and `tutorials` are apart."""
+`scaling`, `threads`, `draws`, `programs` and `tutorials` are apart."""
 
 from __future__ import annotations
 
@@ -43,6 +43,10 @@ def main(arguments: list[str] | None = None) -> int:
         from bench import draws
 
         return draws.main(given[1:])
+    if given[:1] == ["threads"]:
+        from bench import threads
+
+        return threads.main(given[1:])
     if given[:1] == ["programs"]:
         from bench.training import command
 
@@ -69,7 +73,8 @@ def parser() -> argparse.ArgumentParser:
         description="numgraph against the libraries that people would use instead.",
         epilog="`python -m bench report [JSON] --out FILE.html` makes a page, `python -m bench readme JSON README.md`"
         " the table in the README, `python -m bench gpu --out DIR` looks at an NVIDIA GPU,"
-        " `python -m bench scaling` shows how the time to compile grows, `python -m bench draws` times random numbers,"
+        " `python -m bench scaling` shows how the time to compile grows, `python -m bench threads` when the pool's"
+        " threads take part, `python -m bench draws` times random numbers,"
         " `python -m bench programs` training steps with loops, `python -m bench tutorials` an epoch of each program.",
     )
     how_to_run(made)

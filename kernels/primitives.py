@@ -175,11 +175,11 @@ def _share_count(builder, table, work, grain, rows):
 CHUNK = ir.FunctionType(_I64, [_I64] * 3)
 
 
-def build_launch(builder, launcher, chunk, address, chunks):
+def build_launch(builder, launcher, chunk, address, chunks, work):
     """Run `chunk(address, chunk, chunks)`, an LLVM function, for every chunk, by threads where there are several.
 
-    Returns the statuses, or-ed. launcher: address of a C function `(phase, address, chunks)`; it is not called for one
-    chunk.
+    Returns the statuses, or-ed. launcher: address of a C function `(phase, address, chunks, work)`; it is not called
+    for one chunk. work: cycles of the whole call, -1 for much.
     """
     # blocks of their own: those of `if_else` would have names as long as the list of launches
     one, many, after = (builder.append_basic_block(name) for name in ("alone", "together", "launched"))
@@ -188,8 +188,8 @@ def build_launch(builder, launcher, chunk, address, chunks):
     alone = builder.call(chunk, [address, _I64(0), _I64(1)])
     builder.branch(after)
     builder.position_at_end(many)
-    threads = builder.inttoptr(launcher, ir.FunctionType(_I64, [CHUNK.as_pointer(), _I64, _I64]).as_pointer())
-    together = builder.call(threads, [chunk, address, chunks])
+    threads = builder.inttoptr(launcher, ir.FunctionType(_I64, [CHUNK.as_pointer(), *[_I64] * 3]).as_pointer())
+    together = builder.call(threads, [chunk, address, chunks, work])
     builder.branch(after)
     builder.position_at_end(after)
     result = builder.phi(_I64)

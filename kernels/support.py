@@ -52,15 +52,16 @@ to_python = wrapped("support.to_python")
 
 
 @intrinsic
-def launch(typingctx, launcher, phase, address, chunks):
+def launch(typingctx, launcher, phase, address, chunks, work):
     """Run `phase(address, chunk, chunks)` for every chunk, by threads where there are several; returns the statuses,
     or-ed.
 
-    launcher: address of a C function `(phase, address, chunks)`; it is not called for one chunk.
+    launcher: address of a C function `(phase, address, chunks, work)`; it is not called for one chunk. work: cycles of
+    the whole call, for which it may wake threads; -1 for much.
     """
     word = types.int64
     inner = phase.get_call_type(typingctx, (word,) * 3, {})
-    signature = word(word, phase, word, word)
+    signature = word(word, phase, word, word, word)
 
     def codegen(context, builder, sig, args):
         # the phase with C's calling convention, for the launcher
@@ -72,7 +73,7 @@ def launch(typingctx, launcher, phase, address, chunks):
         compiled = context.declare_function(builder.module, overload.fndesc)
         _, status = context.call_conv.call_function(inside, compiled, word, inner.args, plain.args)
         inside.ret(status)
-        return build_launch(builder, args[0], plain, args[2], args[3])
+        return build_launch(builder, args[0], plain, *args[2:])
 
     return signature, codegen
 

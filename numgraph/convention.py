@@ -15,7 +15,7 @@ The others differ from program to program, see `loops.table`.
 from __future__ import annotations
 
 # Another convention must not find code of this one in the cache.
-VERSION = "5"
+VERSION = "6"
 
 FAILED_A, FAILED_B, HEADER, SGEMM, DGEMM, LAUNCH, THREADS, WORK, WORDS, BEGIN, END, FIRST = range(12)
 FIXED = "failed_a failed_b header sgemm dgemm launch threads work words begin end".split()

@@ -38,6 +38,14 @@ settings.register_profile("numgraph", derandomize=True, deadline=None, database=
 settings.load_profile("numgraph")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def woken_threads() -> None:
+    """Threads take part in the short jobs of tests, too, for which users' would not be woken."""
+    from numgraph.runtime import threads
+
+    threads.RULES["WORTH_CYCLES"] = 0
+
+
 # Files that one worker of pytest-xdist runs, since their tests share what takes seconds to make; files of one name go
 # together. xdist's own marks for this do nothing with pytest 9.2.
 GROUPS = {

@@ -186,7 +186,7 @@ class _Loops:
         if found is None:
             return lambda: function(at, 0, 1)
         launch = found.launch
-        return lambda: launch(address, at, chunks)
+        return lambda: launch(address, at, chunks, -1)
 
 
 def assembly(lanes: int) -> str:

@@ -95,7 +95,7 @@ def call_of(use: Use, fails: bool, answer: Expression = STATUS) -> list[Statemen
 def _divided_call(layout: Layout, phase: Any, uses: Mapping[str, Use]) -> list[Statement]:
     use = uses[phase.name]
     function, count = Name(use.call.function), layout.slot(layout.chunk_count(phase.nest))
-    launch = Use(call("launch", layout.slot(LAUNCH), function, ADDRESS, count), use.note, use.lines)
+    launch = Use(call("launch", layout.slot(LAUNCH), function, ADDRESS, count, layout.slot(WORK)), use.note, use.lines)
     body = call_of(launch, phase.fails, call(function.text, ADDRESS, Number(0), Number(1)))
     if phase.joining is not None:
         join = uses[phase.joining]

@@ -135,12 +135,12 @@ def _named(expressions: Expressions, tree: ast.expr) -> Source:
 
 
 def _launch(expressions: Expressions, arguments: list[ast.expr]) -> Value:
-    """`launch(launcher, phase, address, chunks)`."""
+    """`launch(launcher, phase, address, chunks, work)`."""
     program, builder = expressions.program, expressions.builder
-    launcher, address, chunks = (program.rules.cast(builder, expressions.value(arguments[k]), INT64) for k in (0, 2, 3))
+    launcher, *others = (program.rules.cast(builder, expressions.value(arguments[k]), INT64) for k in (0, 2, 3, 4))
     chunk, _ = program.function(_named(expressions, arguments[1]), PHASES["divided"], INT64)
     build = import_module("numgraph.kernels.primitives").build_launch
-    return Value(INT64, build(builder, launcher, chunk, address, chunks))
+    return Value(INT64, build(builder, launcher, chunk, *others))
 
 
 def _beyond(expressions: Expressions, arguments: list[ast.expr]) -> Value:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import re
 import sys
 from dataclasses import dataclass
 from functools import cache as remember
@@ -22,14 +23,37 @@ from numgraph.lower.emission import Emission
 from numgraph.runtime import native
 from numgraph.whole import compiled
 
-# Nanoseconds that an idle worker watches for work before it sleeps.
-WATCH = 1_000_000
 # How often a caller looks whether the others are done before it lets other processes run.
 SPINS = 1500
-# Nanoseconds that a caller waits for the others' chunks, beyond its own time, before it counts as held up.
-PATIENCE = 20_000
-# Nanoseconds between two wakes of sleeping workers: while waking them helps, and at most.
-SHORTEST, LONGEST = 200_000, 10_000_000
+# Cycles of work for which a sleeper is woken.
+WORTH_CYCLES = 600_000
+# The figures of the rules in launcher.ll: nanoseconds where nothing else is said.
+RULES = {
+    # a worker that was woken, or has begun, watches for so long even if it finds nothing to do
+    "FIRST_WATCH": 1_000_000,
+    # one that has worked for so many times as long, within these bounds
+    "WATCHES": 20,
+    "SHORT_WATCH": 100_000,
+    "LONG_WATCH": 5_000_000,
+    # looks in vain before it offers its processor to others, about 30 nanoseconds each
+    "OFFER": 512,
+    # the same, and nanoseconds of jobs in a row
+    "WORTH_CYCLES": WORTH_CYCLES,
+    "WORTH": 200_000,
+    # the account of what the pool has gained: at first, and at most
+    "FIRST_GAIN": 2_000_000,
+    "MOST_GAIN": 4_000_000,
+    # after a rest
+    "NEXT_GAIN": 1_000_000,
+    # rests, by the time that was lost, and at most
+    "RESTS": 8,
+    "LONG_REST": 100_000_000,
+    "MOST_WORKERS": 1023,
+}
+# What the system's clock that only goes forward is called; time.perf_counter reads the same.
+MONOTONIC = 6 if sys.platform == "darwin" else 1
+# Where threads cannot be told on which processors to run.
+_UNPLACED = "\n".join(f"define internal void @{name}() {{\n  ret void\n}}" for name in ("place", "unplace"))
 _PAUSES = {"x86_64": "pause", "amd64": "pause", "i686": "pause", "aarch64": "yield", "arm64": "yield"}
 
 
@@ -45,22 +69,15 @@ class Launcher:
 
 def assembly() -> str:
     """The launcher's text for this system."""
-    text = Path(__file__).with_name("launcher.ll").read_text(encoding="utf-8")
+    here = Path(__file__)
+    text = here.with_name("launcher.ll").read_text(encoding="utf-8")
+    placing = here.with_name("placing.ll").read_text(encoding="utf-8") if sys.platform == "linux" else _UNPLACED
+    text += "\n" + placing
     pause = _PAUSES.get(platform.machine().lower())
     text = text.replace("PAUSE", f'call void asm sideeffect "{pause}", ""()' if pause else "fence seq_cst")
     apple = sys.platform == "darwin"
-    values = {
-        "SPINS": SPINS,
-        "WATCH": WATCH,
-        "PATIENCE": PATIENCE,
-        "SHORTEST": SHORTEST,
-        "LONGEST": LONGEST,
-        "SIG_SETMASK": 3 if apple else 2,
-        "CLOCK_MONOTONIC": 6 if apple else 1,
-    }
-    for name, value in values.items():
-        text = text.replace(name, str(value))
-    return text
+    values = {**RULES, "SPINS": SPINS, "SIG_SETMASK": 3 if apple else 2, "CLOCK_MONOTONIC": MONOTONIC}
+    return re.sub(r"\b[A-Z][A-Z_]+\b", lambda found: str(values.get(found[0], found[0])), text)
 
 
 @remember
@@ -77,7 +94,7 @@ def _loaded(engine: Any) -> Launcher:
     kinds = {
         "want": ctypes.CFUNCTYPE(None, ctypes.c_int64),
         "forget": ctypes.CFUNCTYPE(None),
-        "launch": ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64),
+        "launch": ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, *[ctypes.c_int64] * 3),
     }
     addresses = {name: int(engine.get_function_address(name)) for name in kinds}
     found = Launcher(addresses["launch"], *(kind(addresses[name]) for name, kind in kinds.items()))

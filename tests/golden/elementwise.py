@@ -61,7 +61,7 @@ def phase_0(address, chunk, chunks):                      # tanh, where
 def step_0(address):                                      # everything, in order
     table = i64(address)
     table[AT_OUTPUT_0] = argument_address(table, AT_OUTPUT_0_OBJECT)  # where output 0 lies
-    launch(table[AT_LAUNCH], phase_0, address, table[AT_CHUNKS])
+    launch(table[AT_LAUNCH], phase_0, address, table[AT_CHUNKS], table[AT_WORK])
     return 0
 
 

@@ -99,7 +99,7 @@ def phase_1(address):                                     # cast, gather_update
 def step_0(address):                                      # everything, in order
     table = i64(address)
     table[AT_OUTPUT_0] = argument_address(table, AT_OUTPUT_0_OBJECT)  # where output 0 lies
-    status = launch(table[AT_LAUNCH], phase_0, address, table[AT_CHUNKS])
+    status = launch(table[AT_LAUNCH], phase_0, address, table[AT_CHUNKS], table[AT_WORK])
     if status != 0:
         return phase_0(address, 0, 1)                     # what fails first in order
     join_0(address)

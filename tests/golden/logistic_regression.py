@@ -172,11 +172,11 @@ def phase_3(address):                                     # sub
 def step_0(address):                                      # everything, in order
     table = i64(address)
     table[AT_OUTPUT_0] = argument_address(table, AT_OUTPUT_0_OBJECT)  # where output 0 lies
-    launch(table[AT_LAUNCH], phase_0, address, table[AT_CHUNKS])
+    launch(table[AT_LAUNCH], phase_0, address, table[AT_CHUNKS], table[AT_WORK])
     status = phase_1(address)
     if status != 0:
         return status
-    launch(table[AT_LAUNCH], phase_2, address, table[AT_CHUNKS1])
+    launch(table[AT_LAUNCH], phase_2, address, table[AT_CHUNKS1], table[AT_WORK])
     phase_3(address)
     return 0
 

@@ -266,26 +266,26 @@ def phase_15(address, chunk, chunks):                     # true_div
 def step_0(address):                                      # everything, in order
     table = i64(address)
     table[AT_OUTPUT_0] = argument_address(table, AT_OUTPUT_0_OBJECT)  # where output 0 lies
-    launch(table[AT_LAUNCH], phase_0, address, table[AT_CHUNKS])
-    launch(table[AT_LAUNCH], phase_1, address, table[AT_CHUNKS1])
+    launch(table[AT_LAUNCH], phase_0, address, table[AT_CHUNKS], table[AT_WORK])
+    launch(table[AT_LAUNCH], phase_1, address, table[AT_CHUNKS1], table[AT_WORK])
     join_1(address)
-    launch(table[AT_LAUNCH], phase_2, address, table[AT_CHUNKS2])
-    launch(table[AT_LAUNCH], phase_3, address, table[AT_CHUNKS3])
-    launch(table[AT_LAUNCH], phase_4, address, table[AT_CHUNKS4])
-    launch(table[AT_LAUNCH], phase_5, address, table[AT_CHUNKS5])
+    launch(table[AT_LAUNCH], phase_2, address, table[AT_CHUNKS2], table[AT_WORK])
+    launch(table[AT_LAUNCH], phase_3, address, table[AT_CHUNKS3], table[AT_WORK])
+    launch(table[AT_LAUNCH], phase_4, address, table[AT_CHUNKS4], table[AT_WORK])
+    launch(table[AT_LAUNCH], phase_5, address, table[AT_CHUNKS5], table[AT_WORK])
     shape_1(address, AT_CHUNKS5, AT_OFFSET5)              # join_5: what the chunks of phase_5 have accumulated
-    launch(table[AT_LAUNCH], phase_2, address, table[AT_CHUNKS6])  # phase_6: sqrt
-    launch(table[AT_LAUNCH], phase_3, address, table[AT_CHUNKS7])  # phase_7: true_div
-    launch(table[AT_LAUNCH], phase_4, address, table[AT_CHUNKS8])  # phase_8: dot2
-    launch(table[AT_LAUNCH], phase_9, address, table[AT_CHUNKS9])
+    launch(table[AT_LAUNCH], phase_2, address, table[AT_CHUNKS6], table[AT_WORK])  # phase_6: sqrt
+    launch(table[AT_LAUNCH], phase_3, address, table[AT_CHUNKS7], table[AT_WORK])  # phase_7: true_div
+    launch(table[AT_LAUNCH], phase_4, address, table[AT_CHUNKS8], table[AT_WORK])  # phase_8: dot2
+    launch(table[AT_LAUNCH], phase_9, address, table[AT_CHUNKS9], table[AT_WORK])
     shape_1(address, AT_CHUNKS9, AT_OFFSET6)              # join_9: what the chunks of phase_9 have accumulated
-    launch(table[AT_LAUNCH], phase_2, address, table[AT_CHUNKS10])  # phase_10: sqrt
-    launch(table[AT_LAUNCH], phase_3, address, table[AT_CHUNKS11])  # phase_11: true_div
-    launch(table[AT_LAUNCH], phase_4, address, table[AT_CHUNKS12])  # phase_12: dot2
-    launch(table[AT_LAUNCH], phase_13, address, table[AT_CHUNKS13])
+    launch(table[AT_LAUNCH], phase_2, address, table[AT_CHUNKS10], table[AT_WORK])  # phase_10: sqrt
+    launch(table[AT_LAUNCH], phase_3, address, table[AT_CHUNKS11], table[AT_WORK])  # phase_11: true_div
+    launch(table[AT_LAUNCH], phase_4, address, table[AT_CHUNKS12], table[AT_WORK])  # phase_12: dot2
+    launch(table[AT_LAUNCH], phase_13, address, table[AT_CHUNKS13], table[AT_WORK])
     shape_1(address, AT_CHUNKS13, AT_OFFSET7)             # join_13: what the chunks of phase_13 have accumulated
-    launch(table[AT_LAUNCH], phase_2, address, table[AT_CHUNKS14])  # phase_14: sqrt
-    launch(table[AT_LAUNCH], phase_15, address, table[AT_CHUNKS15])
+    launch(table[AT_LAUNCH], phase_2, address, table[AT_CHUNKS14], table[AT_WORK])  # phase_14: sqrt
+    launch(table[AT_LAUNCH], phase_15, address, table[AT_CHUNKS15], table[AT_WORK])
     return 0
 
 

@@ -144,8 +144,8 @@ def phase_1(address):                                     # layer
         status = phase_1_step(address)
         if status != 0:
             return status
-        launch(table[AT_LAUNCH], phase_1_part_0, address, table[AT_CHUNKS1])
-        launch(table[AT_LAUNCH], phase_1_part_1, address, table[AT_CHUNKS2])
+        launch(table[AT_LAUNCH], phase_1_part_0, address, table[AT_CHUNKS1], table[AT_WORK])
+        launch(table[AT_LAUNCH], phase_1_part_1, address, table[AT_CHUNKS2], table[AT_WORK])
         next0 = table[AT_NEW_STATE]
         table[AT_H0_T_1] = next0
         table[AT_NEW_STATE] = state_at + (t + 1) % 2 * n0
@@ -158,7 +158,7 @@ def phase_1(address):                                     # layer
 def step_0(address):                                      # everything, in order
     table = i64(address)
     table[AT_OUTPUT_0] = argument_address(table, AT_OUTPUT_0_OBJECT)  # where output 0 lies
-    launch(table[AT_LAUNCH], phase_0, address, table[AT_CHUNKS])
+    launch(table[AT_LAUNCH], phase_0, address, table[AT_CHUNKS], table[AT_WORK])
     phase_1(address)
     return 0
 

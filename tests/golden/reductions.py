@@ -147,9 +147,9 @@ def step_0(address):                                      # everything, in order
     table[AT_OUTPUT_1] = argument_address(table, AT_OUTPUT_1_OBJECT)  # where output 1 lies
     table[AT_OUTPUT_0] = argument_address(table, AT_OUTPUT_0_OBJECT)  # where output 0 lies
     table[AT_OUTPUT_2] = argument_address(table, AT_OUTPUT_2_OBJECT)  # where output 2 lies
-    launch(table[AT_LAUNCH], phase_0, address, table[AT_CHUNKS])
+    launch(table[AT_LAUNCH], phase_0, address, table[AT_CHUNKS], table[AT_WORK])
     join_0(address)
-    launch(table[AT_LAUNCH], phase_1, address, table[AT_CHUNKS1])
+    launch(table[AT_LAUNCH], phase_1, address, table[AT_CHUNKS1], table[AT_WORK])
     phase_2(address)
     return 0
 

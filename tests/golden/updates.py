@@ -107,7 +107,7 @@ def step_0(address):                                      # everything, in order
     table[AT_OUTPUT_0] = argument_address(table, AT_OUTPUT_0_OBJECT)  # where output 0 lies
     table[AT_NEW_GROWN] = argument_address(table, AT_NEW_GROWN_OBJECT)  # where fresh 4 lies
     phase_0(address)
-    launch(table[AT_LAUNCH], phase_1, address, table[AT_CHUNKS])
+    launch(table[AT_LAUNCH], phase_1, address, table[AT_CHUNKS], table[AT_WORK])
     phase_2(address)
     return 0
 

@@ -186,7 +186,7 @@ def test_the_launcher_runs_every_share_once() -> None:
     for number in (0, 1, 2, 3, 8, 1000, 70_000):
         words = np.zeros(max(number, 1), np.int64)
         for _ in range(3):
-            assert launcher.launch(count.address, words.ctypes.data, number) == (2 if number > 1 else 0)
+            assert launcher.launch(count.address, words.ctypes.data, number, -1) == (2 if number > 1 else 0)
         assert (words[:number] == 3).all()
 
 
