@@ -127,6 +127,7 @@ class Kernel:
     in, with matrix products; or `(*sizes) -> bytes`, without products. Then threads divide the rows of the result: it
     is passed, behind the sizes, the address of the product if it has any, the first row and the end, and the memory's
     address; and it is compiled once, for all functions. Of complex numbers it is passed the parts.
+    addresses: it is passed addresses instead of pointers, since it is one for all dtypes.
     multiplications: the positions of the sizes whose product says how many multiply-adds these are.
     """
 
@@ -139,6 +140,7 @@ class Kernel:
     fails: str = ""
     on_thread: str = ""
     own: int | Callable[..., Any] = 0
+    addresses: bool = False
     multiplications: tuple[int, ...] = ()
 
 

@@ -86,6 +86,8 @@ class LoopBuilder:
         self.vectors = vectors
         self.cutter = Cutter(values.graph, values.schedule.elements.origin)
         self.checks = checks(values)
+        # by level, between what the loops run that do not run along the whole of their axis
+        self.bounds: dict[int, tuple[Expression, Expression]] = {}
 
     # -- loops --------------------------------------------------------------------------------------------------
 
@@ -101,7 +103,8 @@ class LoopBuilder:
     def loop(self, nest: LoopNest, level: int) -> None:
         """One loop: accumulators before it, what is complete after it."""
         accumulators = self.started(nest, level)
-        for part in self.parts(nest, level, (self.values.whole(nest.length),), accumulators):
+        bounds = self.bounds.get(level) or (self.values.whole(nest.length),)
+        for part in self.parts(nest, level, bounds, accumulators):
             self.values.add(part)
         self.complete(accumulators)
 
@@ -197,9 +200,9 @@ class LoopBuilder:
         element = self.written(task)
         start = as_stored(start_value(task.form.start, node.dtype), node.dtype)
         filled: Statement = Store(element.pointer, element.index, start, note=f"start of {values.notes.op(node)}")
-        bounds = [values.whole(task.loops[k]) for k in levels]
-        for counter, bound in reversed(list(zip(counters, bounds, strict=True))):
-            filled = For(counter, (bound,), (filled,))
+        bounds = [self.bounds.get(k) or (values.whole(task.loops[k]),) for k in levels]
+        for counter, within in reversed(list(zip(counters, bounds, strict=True))):
+            filled = For(counter, within, (filled,))
         values.add(filled)
 
     def complete(self, accumulators: Accumulators) -> None:

@@ -58,7 +58,8 @@ def add_unit(values: Values, memory: HostMemory, task: Task, stage: int) -> None
     product = () if callable(node.op.kernel.own) else (layout.slot(product_of(node)[1]),)
     chunk = (rows * CHUNK // CHUNKS, rows * (CHUNK + 1) // CHUNKS, OWN)
     arguments = [*addresses, *map(values.length, task.sizes), *product, *chunk]
-    unit = layout.slot(layout.unit(node.op.kernel.function, real_of(node.dtype), len(addresses), bool(product)))
+    dtype, pointers = ("int64", 0) if node.op.kernel.addresses else (real_of(node.dtype), len(addresses))
+    unit = layout.slot(layout.unit(node.op.kernel.function, dtype, pointers, bool(product)))
     values.add(Do(Call("call_at", (unit, Several(tuple(arguments)))), **values.origin(node, values.notes.array(node))))
 
 

@@ -9,9 +9,10 @@ import numpy as np
 from numgraph.lengths import dims
 from numgraph.loops.build import LoopBuilder, in_order
 from numgraph.loops.memory import HostMemory, pointer_to
-from numgraph.loops.program import Assign, For, Name, Number, Store
+from numgraph.loops.program import Assign, Call, For, Name, Number, Store
 from numgraph.loops.values import Setting, Values, as_read, as_stored
 from numgraph.schedule.arrange import LoopNest
+from numgraph.schedule.chunks import COLUMNS_OF_BLOCK
 from numgraph.schedule.tasks import Reduction
 
 # Which chunk this is, and of how many.
@@ -37,6 +38,9 @@ def rows_of_chunk(values: Values, nest: LoopNest) -> tuple[Name, Name]:
 
 def add_chunk(values: Values, memory: HostMemory, nest: LoopNest, stage: int) -> None:
     """A chunk of a divided loop."""
+    if values.schedule.division[nest].by_columns:
+        _add_columns(values, nest)
+        return
     places = [values.schedule.buffers[task.node].place for task in nest.tasks if task.writes]
     if memory.own or "private" in places:
         memory.say_own(stage, CHUNK)
@@ -45,6 +49,23 @@ def add_chunk(values: Values, memory: HostMemory, nest: LoopNest, stage: int) ->
     for part in builder.parts(nest, 0, rows_of_chunk(values, nest), accumulators):
         values.add(part)
     builder.complete(accumulators)
+
+
+def _add_columns(values: Values, nest: LoopNest) -> None:
+    """All rows of some columns, a block of them after the other."""
+    columns, block = values.whole(values.schedule.division[nest].length), Name(values.names.fresh("block"))
+    begin = values.assign("begin", columns * CHUNK // CHUNKS, "columns of this chunk")
+    end = values.assign("end", columns * (CHUNK + 1) // CHUNKS)
+    before = len(values.statements)
+    stop = values.assign(
+        "stop", Call("minimum", (block + Number(COLUMNS_OF_BLOCK), end)), "columns whose sums stay near"
+    )
+    builder = LoopBuilder(values)
+    builder.bounds[1] = (block, stop)
+    builder.loop(nest, 0)
+    inside = tuple(values.statements[before:])
+    del values.statements[before:]
+    values.add(For(block, (begin, end, Number(COLUMNS_OF_BLOCK)), inside))
 
 
 def add_join(values: Values, memory: HostMemory, task: Reduction, nest: LoopNest, stage: int) -> None:

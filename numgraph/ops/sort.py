@@ -54,6 +54,22 @@ def flattened(what: str, x: Any, axis: Any) -> tuple[Variable, int]:
 
 # -- sorting --------------------------------------------------------------------------------------------------------
 
+# What the kernels of `radix` call the elements.
+UNSIGNED, SIGNED, FLOATING = 0, 1, 2
+
+
+def _sizes(x: Any, axis: int) -> tuple[Any, ...]:
+    """What a kernel of `radix` is told."""
+    dtype = np.dtype(x.dtype)
+    kind = FLOATING if dtype.kind == "f" else SIGNED if dtype.kind == "i" else UNSIGNED
+    return (*along(x, axis), x.shape[0], dtype.itemsize, kind)
+
+
+def _bytes(outer: Dim, length: Dim, inner: Dim, rows: Dim, size: int, kind: int) -> Dim:
+    """The memory in which a kernel of `radix` sorts a line: counts of digits, keys and positions twice."""
+    return dims.aligned(length * 32 + 8 * 256 * 8)
+
+
 Op(
     "argsort",
     ("x",),
@@ -62,7 +78,7 @@ Op(
     lambda x, axis: np.argsort(x, axis=axis, kind="stable"),
     None,
     no_grad="positions are integers",
-    kernel=Kernel("sorting.argsort", lambda x, axis: along(x, axis)),
+    kernel=Kernel("radix.argsort", _sizes, own=_bytes, addresses=True, on_thread="sorting.argsort"),
     batch=over_stacks("argsort"),
     shape=lambda x, axis: x.shape,
     checks=(
@@ -70,6 +86,34 @@ Op(
     ),
     samples=sampled_lines,
 )
+
+
+def _sort_grad(g: Variable, out: Variable, x: Variable, axis: int) -> tuple[Variable]:
+    """The gradient goes where the elements came from."""
+    return (take_along_axis(g, argsort(argsort(x, axis), axis), axis),)
+
+
+def _sort_reach(counts: Variable | None, out: Variable, x: Variable, axis: int) -> tuple[Variable | None]:
+    """An element counts where its place in the result does."""
+    return (None if counts is None else take_along_axis(counts, argsort(argsort(x, axis), axis), axis),)
+
+
+Op(
+    "sort",
+    ("x",),
+    "x sorted along `axis`; NaN comes last, and zeros keep the order of their signs.",
+    same,
+    lambda x, axis: np.take_along_axis(x, np.argsort(x, axis=axis, kind="stable"), axis),
+    _sort_grad,
+    kernel=Kernel(
+        "radix.sort", _sizes, own=_bytes, addresses=True,
+        on_grid=lambda x, axis: take_along_axis(x, argsort(x, axis), axis),
+    ),
+    batch=over_stacks("sort"),
+    reach=_sort_reach,
+    shape=lambda x, axis: x.shape,
+    samples=sampled_lines,
+)  # fmt: skip
 
 
 def argsort(x: Any, axis: Any = -1, kind: Any = None) -> Variable:
@@ -109,7 +153,7 @@ def argsort_rows(x: Variable) -> Variable:
 def sort(x: Any, axis: Any = -1, kind: Any = None) -> Variable:
     """x sorted along `axis` (None: the flattened x), NaN last. `kind`, which is NumPy's, has no effect."""
     v, k = flattened("sort", x, axis)
-    return take_along_axis(v, argsort(v, k), k)
+    return apply(OPS["sort"], [v], axis=k)
 
 
 # -- running sums and products --------------------------------------------------------------------------------------

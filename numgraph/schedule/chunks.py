@@ -37,6 +37,9 @@ LANES = 4
 MULTIPLICATIONS = 12
 # Cycles for an element of a named kernel (sorting, scans, gathers), about.
 KERNEL = 20
+# Where rows are summed: columns from which on chunks are columns, since the sums do not stay in the cache while a row
+# is added; and as many as whose sums stay in the first-level cache.
+MANY_COLUMNS, COLUMNS_OF_BLOCK = 8192, 2048
 # Steps that a scan which may end early counts for, at most.
 MOST_STEPS = 1 << 10
 # What a chunk of a product has at least, see kernels/calls.py; and its memory, as in kernels/tiles.py.
@@ -47,11 +50,12 @@ SCRATCH_BYTES = 1 << 20
 @dataclass(eq=False)
 class Division:
     """How a nest is divided. work: cycles, about. partial: the tasks whose results are joined, with the offset of
-    each chunk's part. length: rows."""
+    each chunk's part. length: rows; with by_columns columns, of which chunks have all rows."""
 
     work: Any
     length: Any
     partial: dict[Task, Any] = field(default_factory=dict)
+    by_columns: bool = False
 
 
 def divide_among_threads(
@@ -77,6 +81,10 @@ def divide_among_threads(
         if not _divisible(nest):
             continue
         work = work_of_nest(graph, nest)
+        columns = columns_of(graph, nest)
+        if columns is not None:
+            found[nest] = Division(work, columns, by_columns=True)
+            continue
         length = graph.find(nest.length)
         most = work_of_nest(graph, nest, full_length)
         if (most is not None and most < 2 * GRAIN) or (isinstance(length, int) and length < 2):
@@ -84,6 +92,20 @@ def divide_among_threads(
         found[nest] = Division(work, length)
         size = _own_memory(graph, nest.tasks, buffers, found[nest], size)
     return found, size
+
+
+def columns_of(graph: Graph, nest: LoopNest) -> int | None:
+    """The columns of a nest that sums up rows, where chunks are columns: then each sum is made by one thread and
+    none is joined, in an order that does not depend on threads. None where columns are few or another order is needed.
+    """
+    tasks = nest.tasks
+    if not all(isinstance(t, Reduction) and t.reduced == (0,) and len(t.loops) == 2 for t in tasks):
+        return None
+    if any(isinstance(t, Reduction) and (t.form.position or t.in_register) for t in tasks):
+        return None
+    lengths = {graph.find(t.loops[1]) for t in tasks if isinstance(t, Reduction)}
+    columns = lengths.pop() if len(lengths) == 1 else None
+    return columns if isinstance(columns, int) and columns >= MANY_COLUMNS else None
 
 
 def works_in_memory(task: Task) -> bool:

@@ -338,13 +338,18 @@ class Verifier:
         """Chunks of a divided loop write different elements, or each into memory of its own."""
         division = self.schedule.division.get(use.top)
         place = self.root(use.task.node)
-        levels = DIVIDED.get(division.shape, 0) if isinstance(division, Mapping) else int(division is not None)
+        if isinstance(division, Mapping):
+            levels = range(DIVIDED.get(division.shape, 0))
+        elif division is not None and division.by_columns:
+            levels = range(1, 2)
+        else:
+            levels = range(int(division is not None))
         if place.place in ("private", "rows", "register") or isinstance(use.task, KernelCall | Product):
             return
         if use.task in self._joined(use.top):
             return
         kept = [use.index[a] for a in place.axes]
-        if not all(self.graph.loop(level) in kept for level in range(min(levels, len(use.loops)))):
+        if not all(self.graph.loop(level) in kept for level in levels if level < len(use.loops)):
             self._fail(f"chunks of the loop of {self._name(use.task.node)} write the same elements")
 
     # -- results ------------------------------------------------------------------------------------------------

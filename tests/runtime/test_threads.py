@@ -59,6 +59,33 @@ def test_values_do_not_depend_on_threads(tiny_chunks: None, rows: int) -> None:
         np.testing.assert_allclose(got, want, rtol=2e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("rows", [0, 2, 5])
+def test_sums_of_rows_with_many_columns_have_the_same_bits_for_any_threads(
+    rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = chunks.MANY_COLUMNS + 2 * chunks.COLUMNS_OF_BLOCK + 5
+    value = RNG.normal(size=(rows, columns)).astype(np.float32)
+    value[RNG.random(value.shape) < 0.01] = np.nan
+    x = ng.shared(value)
+    outputs = [ng.sum(x, axis=0), ng.max(x * 2, axis=0) if rows else ng.prod(x, axis=0), ng.any(x > 1, axis=0)]
+    monkeypatch.setattr(chunks, "GRAIN", 1)
+    found = []
+    for threads_ in (1, 2, 5):
+        monkeypatch.setattr(ng.config, "threads", threads_)
+        found.append(ng.function([], outputs)())
+    want = [
+        value.sum(0, dtype=np.float64).astype(np.float32),
+        (value * 2).max(0) if rows else value.prod(0),
+        (value > 1).any(0),
+    ]
+    for got in found:
+        for a, b, c in zip(got, found[0], want, strict=True):
+            assert a.tobytes() == b.tobytes()
+            np.testing.assert_allclose(a, c, rtol=1e-6)
+    source = ng.function([], outputs).source
+    assert "columns of this chunk" in source and "join_" not in source
+
+
 def test_one_thread_count_gives_the_same_bits(tiny_chunks: None) -> None:
     x, outputs = program()
     f = ng.function([x], outputs)

@@ -124,7 +124,8 @@ def kernel(work: Work) -> None:
     if (node.op.kernel.routines or node.op.kernel.own) and not node.op.kernel.on_thread:
         raise OptionError(refusal(node.op, values.graph.lines.get(node, ())))
     if name in LIBRARY:
-        by_library(work, name, task, task.sizes)
+        # they are told an axis; what else the processor's kernel is told does not matter to a device's
+        by_library(work, name, task, task.sizes[:3])
         return
     pointers = pointers_of(work, task)
     sizes = [values.whole(n) for n in task.sizes]
