@@ -123,7 +123,7 @@ def _starts(counts, byte):
 
 
 @register_jitable
-def _clear(counts, first, end):
+def _clear_counts(counts, first, end):
     for at in range(256 * first, 256 * end):
         counts[at] = 0
 
@@ -152,7 +152,7 @@ def _sort_line(size, out, x, base, inner, length, kind, memory):
     keys = memory + 8 * _COUNTS
     short = length <= SHORT
     if not short:
-        _clear(counts, 0, size)
+        _clear_counts(counts, 0, size)
     negative = 0
     for j in range(length):
         bits = _bits(x, base + j * inner, size)
@@ -192,7 +192,7 @@ def _put_zeros(size, out, x, base, inner, length, kind):
             low += 1
 
 
-def sort(out, x, outer, length, inner, rows, size, kind, begin, end, memory):
+def sort_lines(out, x, outer, length, inner, rows, size, kind, begin, end, memory):
     """out = x sorted along its middle axis, stable."""
     for line in range(outer * inner * begin // rows, outer * inner * end // rows):
         base = line // inner * length * inner + line % inner
@@ -229,7 +229,7 @@ def _argsort_line(size, out, x, base, inner, length, kind, memory):
     counts, words = i64(memory), i64(memory + 8 * _COUNTS)
     short = length <= SHORT
     if not short:
-        _clear(counts, 4, 4 + size)
+        _clear_counts(counts, 4, 4 + size)
     for j in range(length):
         word = ((_key(_bits(x, base + j * inner, size), size, kind) - 0x80000000) << 32) | j
         k = j
@@ -255,7 +255,7 @@ def _argsort_long(out, x, base, inner, length, kind, memory):
     other_places = i64(memory + 8 * (_COUNTS + 3 * length))
     short = length <= SHORT
     if not short:
-        _clear(counts, 0, 8)
+        _clear_counts(counts, 0, 8)
     for j in range(length):
         key = _key(_bits(x, base + j * inner, 8), 8, kind)
         k = j
@@ -280,7 +280,7 @@ def _argsort_long(out, x, base, inner, length, kind, memory):
         out[base + j * inner] = places[j]
 
 
-def argsort(out, x, outer, length, inner, rows, size, kind, begin, end, memory):
+def argsort_lines(out, x, outer, length, inner, rows, size, kind, begin, end, memory):
     """out = the positions, int64, of the elements of x sorted along its middle axis, stable; at most 2**31 of them."""
     for line in range(outer * inner * begin // rows, outer * inner * end // rows):
         base = line // inner * length * inner + line % inner

@@ -78,7 +78,7 @@ Op(
     lambda x, axis: np.argsort(x, axis=axis, kind="stable"),
     None,
     no_grad="positions are integers",
-    kernel=Kernel("radix.argsort", _sizes, own=_bytes, addresses=True, on_thread="sorting.argsort"),
+    kernel=Kernel("radix.argsort_lines", _sizes, own=_bytes, addresses=True, on_thread="sorting.argsort"),
     batch=over_stacks("argsort"),
     shape=lambda x, axis: x.shape,
     checks=(
@@ -106,7 +106,7 @@ Op(
     lambda x, axis: np.take_along_axis(x, np.argsort(x, axis=axis, kind="stable"), axis),
     _sort_grad,
     kernel=Kernel(
-        "radix.sort", _sizes, own=_bytes, addresses=True,
+        "radix.sort_lines", _sizes, own=_bytes, addresses=True,
         on_grid=lambda x, axis: take_along_axis(x, argsort(x, axis), axis),
     ),
     batch=over_stacks("sort"),
