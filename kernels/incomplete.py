@@ -17,6 +17,8 @@ from numpy import float64, int64
 
 # More terms are never summed. A fraction has converged where the next factor is 1 to within `NEAR`.
 MOST_TERMS, NEAR, TINIEST = 200000, 2.0**-52, 1e-300
+# Up to this x, and for an order below 1, the powers of -x are summed.
+SMALL = 1.1
 # From here on Stirling's series is used; its terms and those of digamma's: B(2k) / (2k (2k - 1)) and B(2k) / 2k.
 LARGE = 10.0
 ROOT_2_PI, LOG_ROOT_2_PI = 2.5066282746310005024, 0.91893853320467274178
@@ -248,11 +250,41 @@ def _gamma_outside(a, x):
 
 
 @register_jitable
+def _log_gamma_above_one(a):
+    """log(gamma(1 + a)) for a in (0, 1): by its Taylor series where 1 + a loses digits of a."""
+    if a > 0.02:
+        return math.lgamma(1.0 + a)
+    # Euler's constant, and zeta(k) / k
+    last = -0.16955717699740818 + a * (0.14404989676884611 - a * 0.12550966952474304)
+    inner = 0.4006856343865314 + a * (-0.27058080842778454 + a * (0.20738555102867398 + a * last))
+    return a * (-0.5772156649015329 + a * (0.8224670334241132 - a * inner))
+
+
+@register_jitable
+def _small_gamma(a, x):
+    """(P(a, x), 1 - P(a, x)) for a below 1 and small x: neither is a difference of nearly equal numbers. The series of
+    powers of -x in A. DiDonato and A. Morris, Computation of the incomplete gamma function ratios, ACM TOMS 12(4), 1986.
+    """
+    term, total, k, wanted = 1.0, 0.0, 1, True
+    while wanted and k < MOST_TERMS:
+        term = -term * x / float(k)
+        part = term / (a + float(k))
+        total = total + part
+        wanted = abs(part) > NEAR * abs(total)
+        k = k + 1
+    power = a * math.log(x) - _log_gamma_above_one(a)
+    return math.exp(power) * (1.0 + a * total), -math.expm1(power) - math.exp(power) * a * total
+
+
+@register_jitable
 def gammainc_f64(a, x):
     """The regularized lower incomplete gamma function; NaN for negative a or x."""
     known = _gamma_outside(a, x)
     if known != -1.0:
         return known
+    if a < 1.0 and x <= SMALL:
+        below, _ = _small_gamma(a, x)
+        return below
     if x < a + 1.0:
         total, _ = _gamma_series(a, x)
         return _power_front(a, x) * total / a
@@ -266,6 +298,9 @@ def gammaincc_f64(a, x):
     known = _gamma_outside(a, x)
     if known != -1.0:
         return 1.0 - known
+    if a < 1.0 and x <= SMALL:
+        _, above = _small_gamma(a, x)
+        return above
     if x < a + 1.0:
         total, _ = _gamma_series(a, x)
         return 1.0 - _power_front(a, x) * total / a

@@ -204,3 +204,13 @@ def test_an_exported_module_finds_scipy(tmp_path: Any, monkeypatch: pytest.Monke
     monkeypatch.syspath_prepend(tmp_path)
     step = importlib.import_module("exported_bessel").step
     np.testing.assert_allclose(step([0.5]), f([0.5]), rtol=1e-14)
+
+
+def test_incomplete_gamma_functions_of_small_orders_on_a_device() -> None:
+    """Of which 1 - P was nothing but rounding."""
+    orders = np.array([1e-300, 1e-100, 1e-20, 1e-8, 1e-3, 0.0199, 0.0201, 0.3, 0.99])[:, None]
+    at = np.array([1e-300, 1e-30, 1e-5, 0.3, 1.0, 1.1, 1.2, 5.0])
+    a, x = ng.matrix("a"), ng.vector("x")
+    below, above = ng.function([a, x], [ng.gammainc(a, x), ng.gammaincc(a, x)], target="cuda-sim")(orders, at)
+    np.testing.assert_allclose(below, sp.gammainc(orders, at), rtol=1e-13)
+    np.testing.assert_allclose(above, sp.gammaincc(orders, at), rtol=1e-12)
