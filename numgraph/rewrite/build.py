@@ -177,6 +177,9 @@ class Builder:
             return self.graph.cast(x, dtype)
         if form.position and axes[0] != len(x.dims) - 1:
             return self._position(op, x, axes[0], attrs)
+        turned = x.attributes["pattern"] if x.op is DIMSHUFFLE else ()
+        if not form.position and sorted(turned) == list(range(len(x.dims))) == list(range(len(x.inputs[0].dims))):
+            return self._along_others(op, x, turned, attrs, dtype)
         operands = [Operand(x, self.elements)]
         if not form.position and not (form.wide and x.dtype in WIDER):
             x = self.graph.cast(x, inside)
@@ -189,6 +192,19 @@ class Builder:
         self._check(op, node, operands, attrs)
         self._elements_along(op, x, attrs, node)
         return self.graph.cast(node, dtype)
+
+    def _along_others(self, op: Op, x: Node, pattern: Sequence[int], attrs: dict[str, Any], dtype: str) -> Node:
+        """A reduction of an array whose axes were put into another order: of the array, along its own axes, so that
+        loops go along its memory."""
+        reduced = {pattern[k] for k in attrs["axis"]}
+        own = attrs | {"axis": tuple(sorted(reduced)), "keepdims": False, "empty": True, "dtype": dtype}
+        found = self.op(op, [x.inputs[0]], own)
+        self._elements_along(op, x, attrs, found)
+        left = sorted(set(pattern) - reduced)
+        order = [-1 if p in reduced else left.index(p) for p in pattern]
+        if not attrs["keepdims"]:
+            order = [p for p in order if p >= 0]
+        return found if order == list(range(len(left))) else self.call(DIMSHUFFLE, found, pattern=tuple(order))
 
     def _elements_along(self, op: Op, x: Node, attrs: dict[str, Any], node: Node) -> None:
         """The condition that a reduction of nothing has no value, where it has none."""
