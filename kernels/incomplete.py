@@ -262,8 +262,10 @@ def _log_gamma_above_one(a):
 
 @register_jitable
 def _small_gamma(a, x):
-    """(P(a, x), 1 - P(a, x)) for a below 1 and small x: neither is a difference of nearly equal numbers. The series of
-    powers of -x in A. DiDonato and A. Morris, Computation of the incomplete gamma function ratios, ACM TOMS 12(4), 1986.
+    """(P(a, x), 1 - P(a, x)) for a below 1 and small x: neither is a difference of nearly equal numbers.
+
+    By the series of powers of -x, as in A. DiDonato and A. Morris, Computation of the incomplete gamma function ratios
+    and their inverse, ACM TOMS 12(4), 1986.
     """
     term, total, k, wanted = 1.0, 0.0, 1, True
     while wanted and k < MOST_TERMS:
