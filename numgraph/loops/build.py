@@ -26,6 +26,7 @@ from numgraph.loops.program import (
     fail,
 )
 from numgraph.loops.scalar import convert, formula, number
+from numgraph.loops.searches import search, searched
 from numgraph.loops.values import Body, Values, as_read, as_stored
 from numgraph.schedule.arrange import LoopNest
 from numgraph.schedule.tasks import Elementwise, IndexCheck, Reduction, Scattering, Task
@@ -103,6 +104,12 @@ class LoopBuilder:
     def loop(self, nest: LoopNest, level: int) -> None:
         """One loop: accumulators before it, what is complete after it."""
         accumulators = self.started(nest, level)
+        task = searched(self.values, nest, level) if self.vectors else None
+        found = accumulators.get(task) if task is not None else None
+        if task is not None and found is not None:
+            search(self.values, nest, task, level, found, position_of(found))
+            self.complete(accumulators)
+            return
         bounds = self.bounds.get(level) or (self.values.whole(nest.length),)
         for part in self.parts(nest, level, bounds, accumulators):
             self.values.add(part)

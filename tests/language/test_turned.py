@@ -48,3 +48,26 @@ def test_nothing_has_no_maximum_and_its_axis_is_the_one_that_was_named() -> None
     f = ng.function([x], ng.max(x.T, axis=0))
     with pytest.raises(ValueError, match="max: axis 0 is empty"):
         f(np.zeros((3, 0)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "uint8", "int64", "uint64"])
+def test_the_place_of_the_largest_of_many(dtype: str) -> None:
+    """By two loops: the largest, in vectors, and then its first place."""
+    rng = np.random.default_rng(1)
+    x = ng.matrix("x", dtype=dtype)
+    f = ng.function([x], [ng.argmax(x, axis=1), ng.argmin(x, axis=1), ng.argmax(x), ng.argmin(x.T, axis=0)])
+    rows = [rng.integers(0, 200, 150) for _ in range(6)]
+    rows += [np.zeros(150), np.full(150, 7), np.arange(150), np.arange(150)[::-1]]
+    a = np.array(rows).astype(dtype)
+    arrays = [a, a[:, :1], a[:1], a[:, ::2]]
+    if dtype.startswith("f"):
+        b = a.copy()
+        b[0, 3] = b[0, 149] = b[1, 0] = b[2, 149] = np.nan
+        b[3], b[4], b[5, 5:9] = -np.inf, np.inf, -0.0
+        b[6], b[6, 1::2] = 0.0, -0.0
+        arrays.append(b)
+    for array in arrays:
+        for got, function, given in zip(f(array), (np.argmax, np.argmin) * 2, (1, 1, None, 1), strict=True):
+            np.testing.assert_array_equal(got, function(array, axis=given))
+    s = ng.shared(np.zeros((4, 100), dtype))
+    assert "the first argmax" in ng.function([], ng.argmax(s, axis=1)).source
