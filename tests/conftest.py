@@ -12,6 +12,8 @@ import gc
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -86,6 +88,17 @@ LONG = (
 )
 
 
+# Files that ask what expressions mean, for which LLVM makes machine code without optimising it (Numba's OPT of 0): its
+# passes are half of the time of the tests. Optimised code is compared by the tests of every op, of the kernels and of the
+# compiler, and by random programs; `--long` optimises these, too.
+NOT_OPTIMISED = (
+    "compat/",
+    "draws/",
+    "language/test_arrays.py",
+    "language/test_empty.py",
+)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """A scheduler that keeps to `GROUPS`, for `--dist loadgroup`."""
@@ -145,6 +158,25 @@ def settled() -> None:
     again: where tests call it, that would be half a second each time."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def optimised(request: pytest.FixtureRequest) -> Iterator[bool]:
+    """Whether LLVM optimises what the tests of a file compile, see `NOT_OPTIMISED`."""
+    short = request.node.nodeid.partition("tests/")[2].startswith(NOT_OPTIMISED)
+    if not short or request.config.getoption("--long"):
+        yield True
+        return
+    from numgraph.lower import target
+    from numgraph.runtime import native
+
+    with pytest.MonkeyPatch.context() as patch:
+        # Numba reads it before it compiles, as child processes do, and names of files in the cache have it
+        patch.setenv("NUMBA_OPT", "0")
+        # what is made with other settings of LLVM's is not for other files
+        patch.setattr(target, "_codegen", cache(target._codegen.__wrapped__))
+        patch.setattr(native, "_unit", cache(native._unit.__wrapped__))
+        yield False
 
 
 @pytest.fixture(scope="session")
