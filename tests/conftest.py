@@ -89,13 +89,36 @@ LONG = (
 
 
 # Files that ask what expressions mean, for which LLVM makes machine code without optimising it (Numba's OPT of 0): its
-# passes are half of the time of the tests. Optimised code is compared by the tests of every op, of the kernels and of the
-# compiler, and by random programs; `--long` optimises these, too.
+# passes are more than half of the time of such tests. The ops, kernels and passes that their programs consist of have
+# tests of their own, with optimised code, and so have random programs; with `--long` these, too, are optimised.
 NOT_OPTIMISED = (
     "compat/",
-    "draws/",
+    "draws/test_stream.py",
     "language/test_arrays.py",
+    "language/test_cases.py",
+    "language/test_compare.py",
     "language/test_empty.py",
+    "language/test_fourier.py",
+    "language/test_gradients.py",
+    "language/test_grids.py",
+    "language/test_images.py",
+    "language/test_index_maps.py",
+    "language/test_linalg.py",
+    "language/test_margins.py",
+    "language/test_matrices.py",
+    "language/test_minimize.py",
+    "language/test_more_ops.py",
+    "language/test_normalize.py",
+    "language/test_optim.py",
+    "language/test_reach.py",
+    "language/test_search.py",
+    "language/test_sparse.py",
+    "language/test_user_calls.py",
+    "language/test_vectorize.py",
+    "scan/test_scan_checkpoints.py",
+    "scan/test_scan_gradients.py",
+    "scan/test_scan_programs.py",
+    "scan/test_scan_until.py",
 )
 
 
