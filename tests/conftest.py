@@ -97,6 +97,7 @@ NOT_OPTIMISED = (
     "language/test_arrays.py",
     "language/test_cases.py",
     "language/test_compare.py",
+    "language/test_compiled_gradients.py",
     "language/test_empty.py",
     "language/test_fourier.py",
     "language/test_gradients.py",
@@ -115,10 +116,12 @@ NOT_OPTIMISED = (
     "language/test_sparse.py",
     "language/test_user_calls.py",
     "language/test_vectorize.py",
+    "runtime/test_interrupts.py",
     "scan/test_scan_checkpoints.py",
     "scan/test_scan_gradients.py",
     "scan/test_scan_programs.py",
     "scan/test_scan_until.py",
+    "tools/test_docs.py",
 )
 
 

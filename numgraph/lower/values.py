@@ -212,8 +212,8 @@ def _is_scalar(kind: Type) -> bool:
 
 
 def floor_division(builder: Any, function: Any, x: Value, y: Value) -> Any:
-    """The LLVM value of x // y or x % y of int64, the same as Numba's: rounded down, and 0 where the divisor is 0 or the
-    quotient has no int64. Numba's own is a dozen blocks, and a fourth of all instructions of a small function."""
+    """The LLVM value of x // y or x % y of int64, the same as Numba's: rounded down, and 0 where the divisor is 0 or
+    the quotient is no int64. Numba's own is a dozen blocks, and a fourth of all instructions of a small function."""
     a, b = x.llvm, y.llvm
     zero, known = a.type(0), literal(y)
     if known is not None and known > 0:
