@@ -90,7 +90,7 @@ LONG = (
 
 # Files that ask what expressions mean, for which LLVM makes machine code without optimising it (Numba's OPT of 0): its
 # passes are more than half of the time of such tests. The ops, kernels and passes that their programs consist of have
-# tests of their own, with optimised code, and so have random programs; with `--long` these, too, are optimised.
+# tests of their own, with optimised code, as random programs have; with `--long` code here is optimised, too.
 NOT_OPTIMISED = (
     "compat/",
     "draws/test_stream.py",
@@ -100,10 +100,12 @@ NOT_OPTIMISED = (
     "language/test_compiled_gradients.py",
     "language/test_empty.py",
     "language/test_fourier.py",
+    "language/test_givens.py",
     "language/test_gradients.py",
     "language/test_grids.py",
     "language/test_images.py",
     "language/test_index_maps.py",
+    "language/test_indexing.py",
     "language/test_linalg.py",
     "language/test_margins.py",
     "language/test_matrices.py",
@@ -113,6 +115,7 @@ NOT_OPTIMISED = (
     "language/test_optim.py",
     "language/test_reach.py",
     "language/test_search.py",
+    "language/test_sizes.py",
     "language/test_sparse.py",
     "language/test_user_calls.py",
     "language/test_vectorize.py",
@@ -120,6 +123,7 @@ NOT_OPTIMISED = (
     "scan/test_scan_checkpoints.py",
     "scan/test_scan_gradients.py",
     "scan/test_scan_programs.py",
+    "scan/test_scan_sequences.py",
     "scan/test_scan_until.py",
     "tools/test_docs.py",
 )
