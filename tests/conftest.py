@@ -12,6 +12,8 @@ import gc
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -94,6 +96,47 @@ LONG = (
 )
 
 
+# Files that ask what expressions mean, for which LLVM makes machine code without optimising it (Numba's OPT of 0): its
+# passes are more than half of the time of such tests. The ops, kernels and passes that their programs consist of have
+# tests of their own, with optimised code, as random programs have; with `--long` code here is optimised, too.
+NOT_OPTIMISED = (
+    "compat/",
+    "draws/test_stream.py",
+    "language/test_arrays.py",
+    "language/test_cases.py",
+    "language/test_compare.py",
+    "language/test_compiled_gradients.py",
+    "language/test_empty.py",
+    "language/test_fourier.py",
+    "language/test_givens.py",
+    "language/test_gradients.py",
+    "language/test_grids.py",
+    "language/test_images.py",
+    "language/test_index_maps.py",
+    "language/test_indexing.py",
+    "language/test_linalg.py",
+    "language/test_margins.py",
+    "language/test_matrices.py",
+    "language/test_minimize.py",
+    "language/test_more_ops.py",
+    "language/test_normalize.py",
+    "language/test_optim.py",
+    "language/test_reach.py",
+    "language/test_search.py",
+    "language/test_sizes.py",
+    "language/test_sparse.py",
+    "language/test_user_calls.py",
+    "language/test_vectorize.py",
+    "runtime/test_interrupts.py",
+    "scan/test_scan_checkpoints.py",
+    "scan/test_scan_gradients.py",
+    "scan/test_scan_programs.py",
+    "scan/test_scan_sequences.py",
+    "scan/test_scan_until.py",
+    "tools/test_docs.py",
+)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """A scheduler that keeps to `GROUPS`, for `--dist loadgroup`."""
@@ -153,6 +196,25 @@ def settled() -> None:
     again: where tests call it, that would be half a second each time."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def optimised(request: pytest.FixtureRequest) -> Iterator[bool]:
+    """Whether LLVM optimises what the tests of a file compile, see `NOT_OPTIMISED`."""
+    short = request.node.nodeid.partition("tests/")[2].startswith(NOT_OPTIMISED)
+    if not short or request.config.getoption("--long"):
+        yield True
+        return
+    from numgraph.lower import target
+    from numgraph.runtime import native
+
+    with pytest.MonkeyPatch.context() as patch:
+        # Numba reads it before it compiles, as child processes do, and names of files in the cache have it
+        patch.setenv("NUMBA_OPT", "0")
+        # what is made with other settings of LLVM's is not for other files
+        patch.setattr(target, "_codegen", cache(target._codegen.__wrapped__))
+        patch.setattr(native, "_unit", cache(native._unit.__wrapped__))
+        yield False
 
 
 @pytest.fixture(scope="session")

@@ -74,6 +74,8 @@ class Inlining:
     ) -> Statement:
         """A statement with the last of the values that wait, as far as it uses them and does not get too long; the
         others that it uses are done before it, and so is what comes before them."""
+        if not waiting:
+            return statement
         used = {n.text for part in direct(statement) for n in always(part) if isinstance(n, Name)}
         while waiting and next(reversed(waiting)) in used:
             text, moved = waiting.popitem()

@@ -283,10 +283,11 @@ _MEANING: dict[type[Any], tuple[str, ...]] = {}
 
 def _parts(kind: type[Any]) -> tuple[str, ...]:
     """The fields that hold nodes."""
-    if kind not in _PARTS:
+    found = _PARTS.get(kind)
+    if found is None:
         inside = ("Expression", "Statement", "Name", "Call")
-        _PARTS[kind] = tuple(f.name for f in fields(kind) if any(word in str(f.type) for word in inside))
-    return _PARTS[kind]
+        found = _PARTS[kind] = tuple(f.name for f in fields(kind) if any(word in str(f.type) for word in inside))
+    return found
 
 
 def meaning(kind: type[Any]) -> tuple[str, ...]:
@@ -297,14 +298,16 @@ def meaning(kind: type[Any]) -> tuple[str, ...]:
     return _MEANING[kind]
 
 
-def children(node: Any) -> Iterator[Any]:
+def children(node: Any) -> list[Any]:
     """The expressions and statements in a node, in order."""
+    found: list[Any] = []
     for name in _parts(type(node)):
         part = getattr(node, name)
         if isinstance(part, tuple):
-            yield from part
+            found += part
         elif part is not None:
-            yield part
+            found.append(part)
+    return found
 
 
 def walk(nodes: Iterable[Any]) -> Iterator[Any]:
@@ -313,12 +316,16 @@ def walk(nodes: Iterable[Any]) -> Iterator[Any]:
     while waiting:
         node = waiting.pop()
         yield node
-        waiting += list(children(node))[::-1]
+        waiting += reversed(children(node))
+
+
+# By class of statement, the fields that hold statements.
+_BODIES = {For: ("body",), While: ("body",), If: ("body", "otherwise")}
 
 
 def bodies(statement: Statement) -> dict[str, tuple[Statement, ...]]:
     """The statements inside a statement, by the field that has them; nothing for one that has no body."""
-    return {name: getattr(statement, name) for name in ("body", "otherwise") if hasattr(statement, name)}
+    return {name: getattr(statement, name) for name in _BODIES.get(type(statement), ())}
 
 
 def with_bodies(statement: Statement, change: Callable[[tuple[Statement, ...]], tuple[Statement, ...]]) -> Statement:

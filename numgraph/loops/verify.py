@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import NoReturn
 
 from numgraph.loops.inline import assigned
 from numgraph.loops.program import (
@@ -55,55 +56,80 @@ class Checker:
         """Check the function."""
         counts = Counter(name for s in statements_in(self.function.body) for name in assigned(s))
         for name, count in counts.items():
-            self._ask(count == 1 or not name.plain, name.text, "is assigned more than once")
+            if count > 1 and name.plain:
+                self._refuse(name.text, "is assigned more than once")
         self._body(self.function.body)
 
-    def _ask(self, good: bool, what: object, problem: str) -> None:
-        if not good:
-            raise Malformed(f"{self.function.name}: {what}: {problem}")
+    def _refuse(self, what: object, problem: str) -> NoReturn:
+        raise Malformed(f"{self.function.name}: {what}: {problem}")
 
     def _body(self, statements: Iterable[Statement]) -> None:
         for statement in statements:
+            targets = assigned(statement)
             for part in children(statement):
-                if isinstance(part, Expression) and part not in assigned(statement):
+                if isinstance(part, Expression) and part not in targets:
                     self._expression(part)
-            if isinstance(statement, If | While):
-                self._ask(statement.condition.dtype == "bool", statement.condition, "is no condition")
+            if isinstance(statement, If | While) and statement.condition.dtype != "bool":
+                self._refuse(statement.condition, "is no condition")
             if isinstance(statement, For):
                 for bound in statement.bounds:
-                    self._ask(bound.dtype == "int64", bound, f"is {bound.dtype}, and bounds a loop")
+                    if bound.dtype != "int64":
+                        self._refuse(bound, f"is {bound.dtype}, and bounds a loop")
             if isinstance(statement, Store):
-                self._ask(statement.pointer.dtype.endswith("*"), statement.pointer, "is no pointer")
-                wanted = statement.pointer.dtype.removesuffix("*")
-                problem = f"is {statement.value.dtype}, and stored as {wanted}"
-                self._ask(statement.value.dtype == wanted, statement.value, problem)
-            for name in assigned(statement):
-                if isinstance(statement, Assign) and not isinstance(statement.target, tuple):
-                    value = statement.value
-                    self._ask(value.dtype == name.dtype, name, f"gets {value}, which is {value.dtype}")
-                old = self.dtypes.setdefault(name.text, name.dtype)
-                self._ask(old == name.dtype, name, f"was {old}")
+                self._store(statement)
+            self._assigned(statement, targets)
             for body in bodies(statement).values():
                 # what is assigned in a body is not known behind it
                 outer = dict(self.dtypes)
                 self._body(body)
                 self.dtypes = {k: v for k, v in self.dtypes.items() if k in outer}
 
+    def _store(self, statement: Store) -> None:
+        pointer, found = statement.pointer.dtype, statement.value.dtype
+        wanted = pointer.removesuffix("*")
+        if pointer == wanted:
+            self._refuse(statement.pointer, "is no pointer")
+        if found != wanted:
+            self._refuse(statement.value, f"is {found}, and stored as {wanted}")
+
+    def _assigned(self, statement: Statement, targets: Iterable[Name]) -> None:
+        for name in targets:
+            if isinstance(statement, Assign) and not isinstance(statement.target, tuple):
+                value = statement.value
+                if value.dtype != name.dtype:
+                    self._refuse(name, f"gets {value}, which is {value.dtype}")
+            old = self.dtypes.setdefault(name.text, name.dtype)
+            if old != name.dtype:
+                self._refuse(name, f"was {old}")
+
     def _expression(self, root: Expression) -> None:
         for node in walk([root]):
-            if isinstance(node, Name) and node.text not in self.known and "." not in node.text:
-                self._ask(node.text in self.dtypes, node, "has no value here")
-                self._ask(self.dtypes[node.text] == node.dtype, node, f"was {self.dtypes[node.text]}")
+            if isinstance(node, Name):
+                if node.text not in self.known and "." not in node.text:
+                    self._known(node)
             elif isinstance(node, Load):
-                self._ask(node.pointer.dtype.endswith("*"), node, "reads what is no pointer")
-                self._ask(node.index.dtype in INTEGERS, node, "has no whole number as its index")
+                if not node.pointer.dtype.endswith("*"):
+                    self._refuse(node, "reads what is no pointer")
+                if node.index.dtype not in INTEGERS:
+                    self._refuse(node, "has no whole number as its index")
             elif isinstance(node, Binary | Compare):
-                self._ask(fit(node.left, node.right), node, f"is of {node.left.dtype} and {node.right.dtype}")
+                if not fit(node.left, node.right):
+                    self._refuse(node, f"is of {node.left.dtype} and {node.right.dtype}")
             elif isinstance(node, Logic):
-                self._ask(all(part.dtype == "bool" for part in node.parts), node, "is not of conditions")
+                if any(part.dtype != "bool" for part in node.parts):
+                    self._refuse(node, "is not of conditions")
             elif isinstance(node, Choice):
-                self._ask(node.condition.dtype == "bool", node, "has no condition")
-                self._ask(fit(node.yes, node.no), node, f"is of {node.yes.dtype} and {node.no.dtype}")
+                if node.condition.dtype != "bool":
+                    self._refuse(node, "has no condition")
+                if not fit(node.yes, node.no):
+                    self._refuse(node, f"is of {node.yes.dtype} and {node.no.dtype}")
+
+    def _known(self, name: Name) -> None:
+        found = self.dtypes.get(name.text)
+        if found is None:
+            self._refuse(name, "has no value here")
+        if found != name.dtype:
+            self._refuse(name, f"was {found}")
 
 
 def fit(a: Expression, b: Expression) -> bool:

@@ -136,6 +136,8 @@ class Rules:
         kinds = tuple(v.type for v in values)
         if function is operator.mul and any(isinstance(kind, types.Complex) for kind in kinds):
             return self._complex_product(builder, *values)
+        if function in (operator.floordiv, operator.mod) and kinds == (INT64, INT64):
+            return Value(INT64, floor_division(builder, function, *values))
         if getattr(function, "_prefer_literal", False):
             kinds = tuple(v.type if literal(v) is None else types.literal(literal(v)) for v in values)
         key = function, *kinds
@@ -207,6 +209,30 @@ class _UserCall:
 
 def _is_scalar(kind: Type) -> bool:
     return isinstance(kind, types.Number | types.Boolean)
+
+
+def floor_division(builder: Any, function: Any, x: Value, y: Value) -> Any:
+    """The LLVM value of x // y or x % y of int64, the same as Numba's: rounded down, and 0 where the divisor is 0 or
+    the quotient is no int64. Numba's own is a dozen blocks, and a fourth of all instructions of a small function."""
+    a, b = x.llvm, y.llvm
+    zero, known = a.type(0), literal(y)
+    if known is not None and known > 0:
+        below = builder.ashr(builder.srem(a, b), a.type(63))
+        if function is operator.floordiv:
+            return builder.add(builder.sdiv(a, b), below)
+        return builder.add(builder.srem(a, b), builder.and_(below, b))
+    lowest = builder.icmp_signed("==", a, a.type(-(2**63)))
+    none = builder.and_(lowest, builder.icmp_signed("==", b, a.type(-1)))
+    none = builder.or_(none, builder.icmp_signed("==", b, zero))
+    divisor = builder.select(none, a.type(1), b)
+    rest = builder.srem(a, divisor)
+    down = builder.icmp_signed("<", builder.xor(rest, divisor), zero)
+    down = builder.and_(down, builder.icmp_signed("!=", rest, zero))
+    if function is operator.floordiv:
+        found = builder.sub(builder.sdiv(a, divisor), builder.zext(down, a.type))
+    else:
+        found = builder.add(rest, builder.select(down, divisor, zero))
+    return builder.select(none, zero, found)
 
 
 def let_wrap(instruction: Any) -> None:

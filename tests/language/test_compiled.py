@@ -1,14 +1,12 @@
-"""Every op of the table, compiled, against NumPy; and its gradients against the reference executor.
+"""Every op of the table, compiled, against NumPy; `test_compiled_gradients` has their gradients.
 
-All samples of an op are outputs of one function, so that each op is compiled twice (values, gradients), not a hundred
-times.
+All samples of an op are outputs of one function, so that each op is compiled once, not a hundred times.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 
 import numgraph as ng
@@ -58,25 +56,3 @@ def test_value(op: Op) -> None:
     got = f(*[a for _, _, arrays, _ in drawn for a in arrays])
     for array, (variables, _, _, expected) in zip(got, drawn, strict=True):
         testing.assert_close(array, expected, f"{op.name} of {[str(v.type) for v in variables]}")
-
-
-@pytest.mark.parametrize("op", [op for op in OPS.values() if op.grad is not None], ids=lambda op: op.name)
-def test_gradient(op: Op) -> None:
-    inputs: list[Variable] = []
-    values: list[Any] = []
-    outputs: list[Variable] = []
-    for variables, output, arrays, _ in samples(op, "float64")[: 1 if op.scalar else 2]:
-        floats = [v for k, v in enumerate(variables) if v.type.dtype == "float64" and k not in op.undefined]
-        if not floats or output.type.dtype not in FLOATS:
-            continue
-        weights = np.cos(np.arange(output.type.ndim + 1.0)).sum()
-        outputs += ng.grad(ng.sum(output * output) * weights, floats, disconnected_inputs="ignore")
-        inputs += variables
-        values += arrays
-    if not outputs:
-        return
-    f = ng.function(inputs, outputs, target="cpu", on_unused_input="ignore")
-    expected = testing.by_reference(inputs, outputs, values)
-    for array, wanted in zip(f(*values), expected, strict=True):
-        assert array.shape == wanted.shape
-        np.testing.assert_allclose(array, wanted, rtol=1e-9, atol=1e-11, err_msg=op.name)

@@ -428,7 +428,9 @@ def test_a_call_that_waits_for_the_lock() -> None:
     assert n.get_value() == 1 and all_free()
 
 
-def test_an_exported_program(tmp_path: Path) -> None:
+def test_an_exported_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Numba does not keep what it has not optimised, and warns of that
+    monkeypatch.delenv("NUMBA_OPT", raising=False)
     model = Model(["a number in place", "two exchanged", "other lengths"], "cpu")
     model.function.export(file := tmp_path / "step.py")
     spec = importlib.util.spec_from_file_location("step", file)

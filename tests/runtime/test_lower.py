@@ -234,6 +234,9 @@ def enter(address, a, b):
     out[13] = collatz(a % 1000)
     out[14] = -uint16(a)
     out[15] = uint8(a) // uint8(7)
+    out[17] = a // 7
+    out[18] = a % 8
+    out[19] = a // -3
     total = 0
     for i in range(a % 7, -3, -2):
         if i == b:
