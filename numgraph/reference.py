@@ -34,6 +34,7 @@ class ArrayOperand:
     """An argument of an op as its checks see it, once its value is known."""
 
     __slots__ = ("array", "dtype", "ndim", "shape", "value")
+    settled = True
 
     def __init__(self, array: Array) -> None:
         self.array = array

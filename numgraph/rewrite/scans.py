@@ -14,6 +14,7 @@ from numgraph.errors import DeviceError, ShapeError
 from numgraph.graph import Variable, describe, toposort
 from numgraph.ir import Node, Scan
 from numgraph.lengths import dims
+from numgraph.lengths.sources import made_in_steps
 from numgraph.ops import loop as loops
 from numgraph.ops.batching import FULL
 from numgraph.ops.loop import Loop
@@ -109,6 +110,10 @@ class Scans:
             return self.scans[key]
         graph = self.graph
         scan = self.scans[key] = Scan(graph, loop)
+        none = dims.less(Operand(inputs[0], self.builder.elements).value, 1)
+        # what a step around it computes would have to be looked at in that step
+        if loop.lazy and isinstance(none, Node) and not made_in_steps(none):
+            scan.idle = none
         sequences, initials, invariants = loop.parts(inputs[1:])
         for p, whole in zip(loop.sequences, sequences, strict=True):
             if whole is None:
