@@ -220,11 +220,33 @@ def over_axis(function: Callable[..., Array], axis: int) -> Callable[[Array], Ca
 
 
 STEPS = {"logreg": LogReg, "mlp": Mlp}
+
+
+def transform(x: Array) -> Callable[[Array], Array]:
+    """The Fourier transform of each row, into a buffer that the next call writes again."""
+    out = np.empty((len(x), x.shape[1] // 2 + 1), np.complex64)
+    return lambda x: np.fft.rfft(x, out=out)
+
+
+def filtered(x: Array, y: Array) -> Callable[[Array, Array], Array]:
+    """Each row with its frequencies multiplied by y, by way of a buffer."""
+    found, out = np.empty((len(x), x.shape[1] // 2 + 1), np.complex64), np.empty_like(x)
+
+    def call(x: Array, y: Array) -> Array:
+        np.fft.rfft(x, out=found)
+        np.multiply(found, y, out=found)
+        return np.fft.irfft(found, x.shape[1], out=out)
+
+    return call
+
+
 FUNCTIONS: dict[str, Callable[..., Callable[..., Array | np.float32]]] = {
     "chain": chain,
     "vector": chain,
     "chain_sum": chain_sum,
     "softmax": softmax,
     "life": life,
+    "fft": transform,
+    "filter": filtered,
     **{f"{f.__name__}_axis{axis}": over_axis(f, axis) for f in (np.sum, np.mean) for axis in (0, 1)},
 }

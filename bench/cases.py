@@ -94,6 +94,8 @@ def cases(threads: int) -> list[Case]:
         "mean_axis0": "mean over axis 0",
         "mean_axis1": "mean over axis 1",
         "life": "Game of Life by rolls",
+        "fft": "Fourier transform of rows",
+        "filter": "filter by Fourier transforms",
     }
     return [
         *_steps(),

@@ -98,6 +98,26 @@ KINDS = {
         rtol=0,
         atol=0,
     ),
+    "fft": Kind(
+        "the Fourier transform of each row of M x N float32; 25 operations an element are those of N = 1000",
+        {"M": 1000, "N": 1000},
+        flops="25*M*N",
+        bytes="8*M*N",
+        footprint="8*M*N",
+        traffic="copy",
+        rtol=1e-5,
+        atol=1e-3,
+    ),
+    "filter": Kind(
+        "each row of M x N float32, transformed, multiplied by a factor for each frequency, and transformed back",
+        {"M": 1000, "N": 1000},
+        flops="52*M*N",
+        bytes="8*M*N",
+        footprint="8*M*N",
+        traffic="copy",
+        rtol=1e-5,
+        atol=1e-4,
+    ),
     "scalar": Kind(
         "a call of 2*exp(-x*x) + 3*tanh(y)*x for two Python floats",
         {},
@@ -156,6 +176,8 @@ def life(maths: Any, x: Any) -> Any:
     return maths.where(abs(2 * neighbours + x - 6) < 2, x * 0 + 1, x * 0)
 
 
+# The kinds that are Fourier transforms.
+TRANSFORMS = ("fft", "filter")
 # What the kinds without a state compute, for any library with these names.
 FORMULAS: dict[str, Callable[..., Any]] = {
     "chain": chain,
@@ -163,6 +185,8 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "vector": chain,
     "chain_sum": lambda maths, x, y: maths.sum(chain(maths, x, y)),
     "life": life,
+    "fft": lambda maths, x: maths.fft.rfft(x),
+    "filter": lambda maths, x, y: maths.fft.irfft(maths.fft.rfft(x) * y, x.shape[1]),
     "softmax": lambda maths, x: maths.softmax(x, axis=1),
     "sum_axis0": lambda maths, x: maths.sum(x, axis=0),
     "sum_axis1": lambda maths, x: maths.sum(x, axis=1),
@@ -197,6 +221,9 @@ def data(kind: str, sizes: Sizes) -> list[Array]:
     shape = (sizes["M"], sizes["N"]) if "M" in sizes else (sizes["N"],)
     if kind == "life":
         return [(generator.random(shape) < 0.3).astype(np.float32)]
+    if kind == "filter":
+        damping = np.exp(-np.linspace(0, 3, sizes["N"] // 2 + 1)).astype(np.float32)
+        return [generator.uniform(-2, 2, shape).astype(np.float32), damping]
     count = 2 if "chain" in kind or kind == "vector" else 1
     return [generator.uniform(-2, 2, shape).astype(np.float32) for _ in range(count)]
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from numgraph.errors import ArgumentShapeError, DtypeError, InputError
 from numgraph.foreign import nulls_of, plain
 from numgraph.graph import Variable, describe, label
-from numgraph.types import COMPLEX, FLOATS, TensorType, is_lossless
+from numgraph.types import COMPLEX, REALS, TensorType, is_lossless
 
 # Python's numbers that scalars of a dtype take, though they may be rounded.
-_ROUNDED: dict[str, tuple[type, ...]] = {dtype: (float,) for dtype in FLOATS} | {
+_ROUNDED: dict[str, tuple[type, ...]] = {dtype: (float,) for dtype in REALS} | {
     dtype: (float, complex) for dtype in COMPLEX
 }
 

@@ -180,7 +180,7 @@ def rewrite(state: State) -> Made:
 
 def fuse_all_updates(state: State) -> Made:
     """New values in forms that can be written over the old ones."""
-    targets = [state.leaves.nodes[target] for target, _ in state.program.updates]
+    targets = [state.leaves.stored(target) for target, _ in state.program.updates]
     state.values = fuse_updates(state.builder, state.outputs, state.values, targets)
     return {"updates": len(state.values)}
 
@@ -206,6 +206,7 @@ def schedule(state: State) -> Made:
     scheduler.ranges, scheduler.requirements, scheduler.moved = builder.ranges, graph.requirements, state.moved
     found = state.schedule = scheduler.run()
     found.arguments, found.shared = leaves.arguments, leaves.shared_nodes
+    found.dtypes = [v.type.dtype for v in (*state.program.outputs, *leaves.shared)]
     return {"stages": len(found.stages), "tasks": len(found.tasks), "buffers": len(found.buffers)}
 
 

@@ -65,6 +65,11 @@ class Operand:
             return scalar
         return int(scalar.value) if scalar.is_number else self.node.graph.cast(scalar, "int64")
 
+    @property
+    def settled(self) -> bool:
+        """Whether the value is known before any step of a scan, so that lengths may depend on it."""
+        return not made_in_steps(self.value)
+
     def at(self, *index: Any) -> Node:
         """The element at `index`."""
         return self.elements.at(self.node, index)

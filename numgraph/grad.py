@@ -22,7 +22,7 @@ from numgraph.scanning import lean
 from numgraph.scanning.gradient import gradients
 from numgraph.source import current_line, lines_of
 from numgraph.stable.engine import Stable, remember_rewritten
-from numgraph.types import COMPLEX, DISCRETE, FLOATS
+from numgraph.types import COMPLEX, DISCRETE, REALS
 
 # What has reached a variable so far: a sum of contributions, or nothing but zeros.
 Cotangent = Variable | Zero
@@ -121,7 +121,7 @@ def check_cost(cost: Any) -> None:
             f"grad: the cost must be a scalar, and {label(cost)} has {cost.ndim} ax{'i' if cost.ndim == 1 else 'e'}s\n"
             f"  {describe(cost)}\n  fix: use .sum() or .mean() on it"
         )
-    if cost.type.dtype not in FLOATS:
+    if cost.type.dtype not in REALS:
         fix = "take .real of it, or abs" if cost.type.dtype in COMPLEX else "use .astype('float64') on it"
         raise GradientError(
             f"grad: the cost must be a float, and {label(cost)} is {cost.type.dtype}\n  {describe(cost)}\n  fix: {fix}"

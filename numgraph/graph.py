@@ -228,6 +228,7 @@ class TypeOperand:
     """What a shape rule sees of an argument while the expression is built."""
 
     __slots__ = ("dtype", "ndim", "shape", "value")
+    settled = True
 
     def __init__(self, variable: Variable) -> None:
         self.shape = tuple(UNKNOWN if n is None else n for n in variable.type.shape)

@@ -325,7 +325,8 @@ class Graph:
 class Scan:
     """The nodes of a loop's placeholders and of what a step computes of them, by its variables.
 
-    step, states: the leaves. number: the scan's, which those within it carry; that of an inner scan is larger.
+    step, states: the leaves. number: the scan's, which those within it carry; that of an inner scan is larger. idle: a
+    condition that says that there are no steps, where none of their conditions on lengths need hold then; else None.
     """
 
     def __init__(self, graph: Graph, loop: Loop) -> None:
@@ -334,6 +335,7 @@ class Scan:
         self.step = graph.make("step", None, (), (self.number,), "int64", ())
         self.states: dict[int, Node] = {}
         self.nodes: dict[Variable, Node] = {}
+        self.idle: Node | None = None
 
 
 def _frozen(value: Any) -> Any:
@@ -346,12 +348,14 @@ class Requirement:
     kind: "equal" (else an error), "assume" (else this variant of the program does not apply), "nonempty", "at_least",
     "broadcast" (b is a or a is 1), "fits" (a is at most b, so that an array is not too large). node: what needs it, or
     the operands, a tuple. key: by which an assumption is known in other builds. lines: of the user's, that need it.
+    idle: of an assumption, whether calls may be right in which it does not hold, whatever the lengths are.
     """
 
-    __slots__ = ("a", "b", "key", "kind", "lines", "message", "node", "shapes")
+    __slots__ = ("a", "b", "idle", "key", "kind", "lines", "message", "node", "shapes")
 
-    def __init__(self, kind: str, a: Any, b: Any, message: str, node: Any, key: Any = None) -> None:
+    def __init__(self, kind: str, a: Any, b: Any, message: str, node: Any, key: Any = None, idle: bool = False) -> None:
         self.kind, self.a, self.b, self.message, self.node, self.key = kind, a, b, message, node, key
+        self.idle = idle
         # as they are now: later, lengths that this condition makes equal count as one
         self.shapes = {v: v.dims for v in involved(node)}
         self.lines: tuple[SourceLine, ...] = ()

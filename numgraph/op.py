@@ -20,7 +20,8 @@ which code is generated for every target:
 
 `shape` is needed for every form but `scalar` and `reduce`: `(*operands, **attrs) -> tuple of lengths`, written with
 the arithmetic of `lengths.dims`. An *operand* offers `.shape` (lengths), `.ndim`, `.dtype`, `.value` (the value of a
-0-d integer, as a length or index) and, inside `element` and `scatter`, `.at(*idx)`.
+0-d integer, as a length or index), `.settled` (whether that is known before any step of a scan) and, inside `element`
+and `scatter`, `.at(*idx)`.
 """
 
 from __future__ import annotations

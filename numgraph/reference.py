@@ -26,6 +26,7 @@ from numgraph.lengths.dims import MOST_BYTES, counted
 from numgraph.op import Check, Op, reference
 from numgraph.ops.loop import COUNT, FINAL, LAST, ROWS, SAVED, Loop, checkpoints, chunk, traced_steps
 from numgraph.shared import SharedVariable
+from numgraph.types import HALF
 
 Array = NDArray[Any]
 
@@ -34,6 +35,7 @@ class ArrayOperand:
     """An argument of an op as its checks see it, once its value is known."""
 
     __slots__ = ("array", "dtype", "ndim", "shape", "value")
+    settled = True
 
     def __init__(self, array: Array) -> None:
         self.array = array
@@ -213,7 +215,9 @@ def compute(node: Variable, arrays: Sequence[Array]) -> Array:
     """The value of one node, given the values of its inputs; errors name the node's operands and the user's line."""
     op = node.op
     assert op is not None
-    operands = converted(op, arrays, node.type.dtype)
+    # float16 is what arrays have: all is computed in float32, and rounded
+    wide = [a.astype("float32") if a.dtype == HALF else a for a in arrays]
+    operands = converted(op, wide, "float32" if node.type.dtype == HALF and not op.conversion else node.type.dtype)
     try:
         if op.checks or op.reduce:
             check(op, operands, node.attrs)

@@ -132,6 +132,11 @@ SCALAR_FUNCTIONS: dict[str, ScalarFunction] = {
         ScalarFunction("where", np.where, written="y if x else z", inline=True),
         ScalarFunction("isnan", np.isnan, written="x != x", written_int="False", inline=True),
         ScalarFunction("isinf", np.isinf, written="abs(x) == 1e999", written_int="False", inline=True, complex="bool"),
+        ScalarFunction("half_rounded", lambda x: x.astype("float16").astype(x.dtype), common="halves", inline=True),
+        ScalarFunction("half_code", lambda x: x.astype("float16").view("uint16").astype("float32"), common="halves",
+                       typed=("float32",), inline=True),
+        ScalarFunction("half_value", lambda x: x.astype("uint16").view("float16").astype("float32"), common="halves",
+                       typed=("float32",), inline=True),
         ScalarFunction("copysign", np.copysign, "math.copysign", inline=True),
         # division, remainder, power
         ScalarFunction("floordiv", np.floor_divide, "floor_div_float", "floor_div_int", "floor_div_uint",

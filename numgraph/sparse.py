@@ -17,7 +17,7 @@ from numgraph.graph import Variable, as_variable, describe
 from numgraph.ops import lengths as ln
 from numgraph.ops.define import f
 from numgraph.shared import shared as _shared
-from numgraph.types import DISCRETE, FLOATS, promote
+from numgraph.types import DISCRETE, REALS, promote
 
 __all__ = ["SparseMatrix", "csr", "dot", "shared"]
 
@@ -144,7 +144,7 @@ def csr(data: Any, indices: Any, indptr: Any, shape: Any) -> SparseMatrix:
             raise ShapeError(f"sparse.csr: {name} must be a vector, not {describe(v)}")
         if name != "data" and (v.dtype not in DISCRETE or v.dtype == "bool"):
             raise DtypeError(f"sparse.csr: {name} must be integers, not {describe(v)}")
-    numbers = numbers if numbers.dtype in FLOATS else f.cast(numbers, "float64")
+    numbers = numbers if numbers.dtype in REALS else f.cast(numbers, "float64")
     count = shape[1] if isinstance(shape, tuple | list) else shape
     return SparseMatrix(numbers, columns, begins, ln.as_length(count, "sparse.csr: columns"))
 

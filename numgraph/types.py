@@ -16,11 +16,15 @@ BOOL = "bool"
 SIGNED = ("int8", "int16", "int32", "int64")
 UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
 INTEGERS = SIGNED + UNSIGNED
+# Of arrays: every operation computes in float32 and rounds its result.
+HALF = "float16"
+# What is computed in.
 FLOATS = ("float32", "float64")
+REALS = (HALF, *FLOATS)
 COMPLEX = ("complex64", "complex128")
-DTYPES = (BOOL, *INTEGERS, *FLOATS, *COMPLEX)
+DTYPES = (BOOL, *INTEGERS, *REALS, *COMPLEX)
 DISCRETE = (BOOL, *INTEGERS)
-INEXACT = (*FLOATS, *COMPLEX)
+INEXACT = (*REALS, *COMPLEX)
 # In what sums of a dtype are accumulated.
 WIDER = {"float32": "float64", "complex64": "complex128"}
 
@@ -30,7 +34,7 @@ OF_PARTS = "  fix: use x.real, x.imag, ng.abs(x) or ng.angle(x), which are real"
 
 
 def check_dtype(dtype: Any) -> str:
-    """The name of a supported dtype; `DtypeError` for every other (float16, objects, strings).
+    """The name of a supported dtype; `DtypeError` for every other (float128, objects, strings).
 
     "floatX" is what the setting says now. Byte order is dropped: numgraph's own arrays are always in the machine's
     order.
@@ -82,7 +86,8 @@ def promote(dtypes: Iterable[str]) -> str:
     """The dtype that arrays of these dtypes combine to.
 
     NumPy 2's table with one exception: a float32 with an integer of any size stays float32 (NumPy: float64 for int32
-    and wider), so that a float32 loss divided by a length stays float32; and so does a complex64.
+    and wider), so that a float32 loss divided by a length stays float32; and so does a complex64. A float16 with an
+    integer of 8 bits stays float16; with a wider one it is float32.
     """
     names = list(dict.fromkeys(dtypes))
     if len(names) == 1:
@@ -91,9 +96,10 @@ def promote(dtypes: Iterable[str]) -> str:
         raise DtypeError("promotion of no dtypes")
     if any(d in COMPLEX for d in names):
         return complex_of(promote([real_of(d) for d in names]))
-    floats = [d for d in names if d in FLOATS]
+    floats = [d for d in names if d in REALS]
     if floats:
-        return "float64" if "float64" in floats else "float32"
+        wide = any(d in DISCRETE and np.dtype(d).itemsize > 1 for d in names)
+        return max((*floats, "float32") if wide else floats, key=REALS.index)
     result = np.dtype(names[0])
     for name in names[1:]:
         result = np.promote_types(result, name)
@@ -107,7 +113,7 @@ def real_of(dtype: str) -> str:
 
 def complex_of(dtype: str) -> str:
     """dtype of the complex numbers whose parts have a dtype: complex64 of float32, and of what `float_of` makes it."""
-    return dtype if dtype in COMPLEX else COMPLEX[FLOATS.index(float_of(dtype))]
+    return dtype if dtype in COMPLEX else COMPLEX[float_of(dtype) == "float64"]
 
 
 def compared(dtypes: Iterable[str]) -> str | None:

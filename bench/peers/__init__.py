@@ -97,6 +97,8 @@ PEERS = {
             caches=(("NUMGRAPH_CACHE_DIR", "{}/numgraph"), ("NUMBA_CACHE_DIR", "{}/numba")),
         ),
         Peer("numpy", "NumPy by hand", "with_numpy", ("numpy",), differentiates=False, compiles=False),
+        Peer("scipy", "SciPy", "with_scipy", ("scipy",), differentiates=False, compiles=False),
+        Peer("scipy-1", "SciPy, 1 worker", "with_scipy", ("scipy",), option="1", differentiates=False, compiles=False),
         Peer("jax", "JAX", "with_jax", ("jax", "jaxlib"), caches=_JAX_CACHE),
         Peer("torch", "PyTorch eager", "with_torch", ("torch",), compiles=False),
         Peer("torch.compile", "torch.compile", "with_torch", ("torch",), option="compile", caches=_INDUCTOR_CACHE),

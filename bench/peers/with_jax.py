@@ -20,7 +20,7 @@ class Maths:
 
     exp, tanh, sin, sum, mean = jnp.exp, jnp.tanh, jnp.sin, jnp.sum, jnp.mean
     sigmoid, softmax = jax.nn.sigmoid, jax.nn.softmax
-    roll, where = jnp.roll, jnp.where
+    roll, where, fft = jnp.roll, jnp.where, jnp.fft
 
 
 def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:

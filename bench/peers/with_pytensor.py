@@ -7,7 +7,7 @@ import pytensor
 import pytensor.tensor as pt
 
 from bench import problems
-from bench.peers import Program
+from bench.peers import NotOffered, Program
 from bench.problems import Sizes
 
 pytensor.config.floatX = "float32"
@@ -28,6 +28,8 @@ def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:
         return _stepping(kind, sizes, mode)
     if kind == "lstm":
         return _cell(sizes, mode)
+    if kind in problems.TRANSFORMS:
+        raise NotOffered("transforms have pairs of numbers in the place of complex ones")
     arrays = [np.asarray(a, np.float32) for a in problems.data(kind, sizes)]
     inputs = [pt.tensor(dtype="float32", shape=(None,) * a.ndim) for a in arrays]
     if kind == "gradient":

@@ -19,7 +19,7 @@ class Maths:
 
     exp, tanh, sin, sigmoid = torch.exp, torch.tanh, torch.sin, torch.sigmoid
     sum, mean, softmax = torch.sum, torch.mean, torch.softmax
-    roll, where = torch.roll, torch.where
+    roll, where, fft = torch.roll, torch.where, torch.fft
 
 
 def build(kind: str, sizes: Sizes, threads: int, option: str) -> Program:

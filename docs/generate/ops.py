@@ -26,7 +26,7 @@ GROUPS = (
     ("complex", "Complex numbers and Fourier transforms", "complexes fourier"),
     ("nnet", "Neural networks and images", "nnet activations normalize convolution pool"),
     ("user", "Functions of your own, assertions, prints", "user usercall custom"),
-    ("inner", "What other stages use", "bounds loop random"),
+    ("inner", "What other stages use", "bounds loop random halves"),
 )
 # What the file's name says only to those who know it.
 TITLES = {
@@ -35,7 +35,8 @@ TITLES = {
     "convolution": "Convolutions", "nans": "Quantiles, and what leaves out NaN", "normal": "The normal distribution",
     "gammas": "Gamma and beta functions", "bessel": "Bessel functions", "special": "Error functions and conversions",
     "search": "Searching and counting", "calculus": "Sampled values", "layout": "NumPy's layouts",
-    "join": "Joining and splitting", "shape": "Lengths and axes", "windows": "Sliding windows",
+    "join": "Joining and splitting", "halves": "Numbers of float16",
+    "shape": "Lengths and axes", "windows": "Sliding windows",
     "solve": "Linear systems", "tensorsystems": "Linear systems of arrays",
     "spectral": "Eigenvalues, singular values, factors", "eigen": "General eigenvalues",
     "leastsquares": "Least squares", "powers": "Powers", "einsum": "Sums by labels", "linalg": "Products",

@@ -15,7 +15,7 @@ from numgraph.op import FUNCTIONS
 from numgraph.ops import MODULES
 from numgraph.printing import pprint
 from numgraph.shared import SharedVariable
-from numgraph.types import COMPLEX, DISCRETE, FLOATS, Shape, TensorType
+from numgraph.types import COMPLEX, DISCRETE, REALS, Shape, TensorType
 
 # the module: `numgraph.tensor` as an attribute is the function of that name
 constructors: Any = import_module("numgraph.tensor")
@@ -173,7 +173,7 @@ def _tensor() -> dict[str, Any]:
 def _dtypes() -> dict[str, list[str]]:
     """Theano's lists of the names of dtypes, without those that are not there."""
     signed, unsigned = ([d for d in DISCRETE if d.startswith(kind)] for kind in ("int", "uint"))
-    floats, complexes = list(FLOATS), list(COMPLEX)
+    floats, complexes = list(REALS), list(COMPLEX)
     return {
         "int_dtypes": signed, "uint_dtypes": unsigned, "float_dtypes": floats, "complex_dtypes": complexes,
         "integer_dtypes": signed + unsigned, "discrete_dtypes": ["bool", *signed, *unsigned],

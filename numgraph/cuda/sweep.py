@@ -12,6 +12,7 @@ from numgraph.binder import Column
 from numgraph.cuda.device import Array
 from numgraph.cuda.variant import DeviceVariant
 from numgraph.loops.grid.kernel import STEPS
+from numgraph.rewrite.halves import as_argument
 from numgraph.target import CheckFailed
 from numgraph.whole import CALLS, apart
 
@@ -84,6 +85,7 @@ def _words(column: Array) -> Array:
     """Numbers as kernels read them: integers as int64, floats in the first bytes of a word."""
     if column.dtype.kind != "f":
         return column.astype(np.int64)
+    kind = np.dtype(as_argument(column.dtype.name))
     words = np.zeros(len(column), np.int64)
-    words.view(column.dtype)[:: 8 // column.itemsize] = column
+    words.view(kind)[:: 8 // kind.itemsize] = column
     return words

@@ -30,12 +30,13 @@ from numgraph.inspector.record import PassRecord
 from numgraph.ir import Node
 from numgraph.loops.grid.kernel import STEPS, Geometry, Kernel
 from numgraph.loops.grid.scans import GridScan, Place
+from numgraph.rewrite.halves import as_argument
 from numgraph.runtime.made import Made, Making
 from numgraph.runtime.refused import error_of
 from numgraph.schedule.plan import Schedule
 from numgraph.shared import SharedVariable
 from numgraph.target import CheckFailed
-from numgraph.types import FLOATS
+from numgraph.types import REALS
 from numgraph.whole import Action, at_once
 
 # With blocks of fewer threads kernels of the library are made small, too.
@@ -209,9 +210,9 @@ class DeviceVariant:
         for k, (slot, array) in enumerate(zip(self.module.layout.arguments, arguments, strict=True)):
             if in_memory(array):
                 self.table[slot] = array
-            elif array.dtype.name in FLOATS:
+            elif array.dtype.name in REALS:
                 self.table[slot] = float(array)
-                words[k : k + 1].view(array.dtype)[0] = array
+                words[k : k + 1].view(as_argument(array.dtype.name))[0] = array
             else:
                 words[k] = array.astype(np.int64)
                 self.table[slot] = words[k]

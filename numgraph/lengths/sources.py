@@ -84,6 +84,13 @@ class Mover:
             return node
         return self.graph.make(node.kind, node.op, inputs, node.attrs, node.dtype, node.dims)
 
+    def _states(self, node: Node) -> Iterable[Node]:
+        """The states of a scan, by a result of it: also those that no step reads, so that nothing leads to them."""
+        if node.op is None or not node.op.loop:
+            return ()
+        states: Iterable[Node] = self.graph.scans[node.attributes["scan"]].states.values()
+        return states
+
     def apply(self, roots: Iterable[Node]) -> None:
         """Move the lengths of every node that the roots need, lengths' own sources included."""
         done: set[Node] = set()
@@ -94,6 +101,7 @@ class Mover:
                 if node in done:
                     continue
                 done.add(node)
-                self.graph.lengths[node] = tuple(map(self.length, node.dims))
-                sources += read_for(node.dims)
+                for v in (node, *self._states(node)):
+                    self.graph.lengths[v] = tuple(map(self.length, v.dims))
+                    sources += read_for(v.dims)
             frontier = [v for v in dict.fromkeys(sources) if v not in done]

@@ -20,6 +20,7 @@ from numgraph.ops import (
     fourier,
     gammas,
     grids,
+    halves,
     index,
     indexmaps,
     join,
@@ -55,9 +56,9 @@ from numgraph.ops import (
 
 MODULES = (
     bounds, elementwise, complexes, compare, special, normal, gammas, bessel, ufuncs, reduce, statistics, nnet,
-    normalize, create, shape, indexmaps, join, select, index, linalg, loop, sort, padding, search, solve, spectral,
-    eigen, leastsquares, tensorsystems, powers, windows, nans, sets, layout, calculus, fourier, einsum, convolution,
-    pool, grids, activations, user, usercall, random, custom, sparse,
+    normalize, create, shape, indexmaps, join, select, index, linalg, loop, halves, sort, padding, search, solve,
+    spectral, eigen, leastsquares, tensorsystems, powers, windows, nans, sets, layout, calculus, fourier, einsum,
+    convolution, pool, grids, activations, user, usercall, random, custom, sparse,
 )  # fmt: skip
 
 for _module in MODULES:

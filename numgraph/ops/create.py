@@ -21,7 +21,7 @@ from numgraph.ops import lengths as ln
 from numgraph.ops.define import f
 from numgraph.ops.lengths import Length
 from numgraph.ops.shape import stretch
-from numgraph.types import COMPLEX, FLOATS, check_dtype, promote
+from numgraph.types import COMPLEX, REALS, check_dtype, promote
 
 __all__ = [
     "alloc", "arange", "diag", "diagonal", "empty", "empty_like", "eye", "full", "full_like", "identity_like",
@@ -164,7 +164,7 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Va
             raise ShapeError(f"arange: start, stop and step are scalars, not {describe(v)}")
         if v.type.dtype in COMPLEX:
             raise DtypeError(f"arange: complex numbers have no order\n  {describe(v)}")
-    if promote([v.type.dtype for v in parts]) in FLOATS:
+    if promote([v.type.dtype for v in parts]) in REALS:
         return _float_range(begin, end, step, dtype)
     a, b, c = (ln.integer(v, "arange: an argument") for v in parts)
     if isinstance(c, int) and c == 0:
@@ -190,7 +190,7 @@ def _range_length(start: Length, stop: Length, step: Length) -> Length:
 def _float_range(start: Any, stop: Any, step: Any, dtype: Any) -> Variable:
     """A range of floats, `start + k * step`; as in NumPy the step is rounded to `(start + step) - start`."""
     given = [as_variable(v).type.dtype for v in (start, stop, step) if type(v) not in (bool, int, float)]
-    typed = [dtype for dtype in given if dtype in FLOATS]
+    typed = [dtype for dtype in given if dtype in REALS]
     work = promote(typed) if typed else config.floatX
     ends = (start, stop, step)
     known = not any(isinstance(v, Variable) and not isinstance(v, Constant) for v in ends)

@@ -8,7 +8,7 @@ from typing import Any
 from numgraph.errors import DtypeError
 from numgraph.graph import Constant, Variable, as_operands, as_variable, describe, elementwise, frozen
 from numgraph.op import FUNCTIONS
-from numgraph.types import BOOL, FLOATS, float_of, promote
+from numgraph.types import BOOL, REALS, float_of, promote
 
 
 class Functions:
@@ -103,7 +103,7 @@ def no_bool(name: str, instead: str) -> Callable[..., Variable]:
 def no_float(name: str) -> Callable[..., Variable]:
     """The user function of an op on bits; DtypeError names the float argument."""
     return _checked(
-        name, lambda dtype: dtype not in FLOATS, "works on bits of integers and bools: convert with x.astype('int64')"
+        name, lambda dtype: dtype not in REALS, "works on bits of integers and bools: convert with x.astype('int64')"
     )
 
 

@@ -14,7 +14,7 @@ from numgraph.errors import DtypeError, OptionError, ShapeError
 from numgraph.graph import Variable, as_operands, as_variable, describe
 from numgraph.ops import lengths as ln
 from numgraph.ops.define import f, spread
-from numgraph.types import BOOL, DISCRETE, FLOATS, promote
+from numgraph.types import BOOL, DISCRETE, REALS, promote
 
 __all__ = [
     "append", "array_split", "block", "broadcast_arrays", "column_stack", "delete", "diag_indices", "diagflat",
@@ -299,7 +299,7 @@ def delete(x: Any, key: Any, axis: Any = None) -> Variable:
         gone = f.set_subtensor(f.zeros_like(places, "bool")[key], True)
     else:
         named = as_variable(np.asarray(key, "int64") if isinstance(key, list | tuple) and not len(key) else key)
-        if named.type.dtype in FLOATS:
+        if named.type.dtype in REALS:
             raise DtypeError(f"delete: positions must be integers, or a mask, not {describe(named)}")
         if named.type.dtype == BOOL:
             gone = f.specify_shape(named, [v.type.shape[a]])

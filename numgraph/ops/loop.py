@@ -19,6 +19,8 @@ from numgraph.graph import Variable, apply, describe, packed, toposort
 from numgraph.lengths import dims
 from numgraph.lengths.dims import UNKNOWN, Dim
 from numgraph.op import OPS, Check, Op
+from numgraph.ops import lengths as ln
+from numgraph.ops.create import constant_scalar, filled
 from numgraph.ops.define import f
 from numgraph.text import printable
 
@@ -298,6 +300,73 @@ Op(
     samples=lambda: [([np.arange(6.0).reshape(3, 2), np.int64(1)], {})],
 )
 MEANWHILE = OPS["meanwhile"]
+
+
+def _of_either(value: Any, holds: Any, *lengths: Any) -> tuple[Dim, ...]:
+    thens, elses = _halves(lengths)
+    if not holds.settled:
+        return ln.values(thens)
+    none = dims.less(holds.value, 1)
+    return tuple(dims.where(none, m.value, n.value) for n, m in zip(thens, elses, strict=True))
+
+
+def _halves(lengths: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+    return lengths[: len(lengths) // 2], lengths[len(lengths) // 2 :]
+
+
+def _alike(value: Any, holds: Any, *lengths: Any) -> list[tuple[Dim, Dim]]:
+    thens, elses = _halves(lengths)
+    return [] if holds.settled else [(n.value, m.value) for n, m in zip(thens, elses, strict=True)]
+
+
+Op(
+    "fill_either",
+    ("value", "holds", "*lengths"),
+    "An array with `value` everywhere, of the first half of the lengths where `holds` is 1, else of the second half.",
+    lambda dtypes: dtypes[0],
+    lambda value, holds, *lengths: np.full(_halves([int(n) for n in lengths])[not holds], value, value.dtype),
+    lambda g, out, value, holds, *lengths: (f.sum(g), None, *(None for _ in lengths)),
+    element=lambda idx, value, holds, *lengths: value.at(),
+    injective=False,
+    moves=True,
+    uniform=True,
+    shape=_of_either,
+    checks=(
+        Check("equal", _alike, "the branches have lengths {a} and {b}, and a step of a scan chooses one: there they "
+              "must be equal"),
+    ),
+    samples=lambda: [([np.float64(1.5), np.int64(k), 2, 3, 4, 1], {}) for k in (0, 1)],
+)  # fmt: skip
+
+
+def either_lengths(holds: Variable, thens: Sequence[ln.Length], elses: Sequence[ln.Length], dtype: str) -> Variable:
+    """Zeros with one of two lists of lengths. holds: which one, 1 or 0; where a step of a scan computes it, it is a
+    ShapeError if they differ."""
+    zero = constant_scalar(0, dtype)
+    if all(map(ln.same_length, thens, elses)):
+        return filled(zero, list(thens))
+    return apply(OPS["fill_either"], [zero, holds, *ln.operands(thens), *ln.operands(elses)])
+
+
+Op(
+    "with_lengths",
+    ("x", "like"),
+    "x, which has the lengths of `like`: nothing checks that they are the same.",
+    lambda dtypes: dtypes[0],
+    lambda x, like: np.array(x),
+    lambda g, out, x, like: (apply(OPS["with_lengths"], [g, x]), None),
+    element=lambda idx, x, like: x.at(*idx),
+    moves=True,
+    shape=lambda x, like: tuple(like.shape),
+    show=lambda x, like: x,
+    samples=lambda: [([np.arange(6.0).reshape(3, 2), np.ones((3, 2), np.int64)], {})],
+)
+
+
+def with_lengths(x: Variable, like: Variable) -> Variable:
+    """x with the lengths of `like`. The caller knows that they are the same where it is computed."""
+    return apply(OPS["with_lengths"], [x, like])
+
 
 Op(
     "scan_chunk",

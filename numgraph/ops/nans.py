@@ -19,7 +19,7 @@ from numgraph.ops import lengths as ln
 from numgraph.ops.define import f, spread
 from numgraph.ops.reduce import axes_of, reduced
 from numgraph.ops.statistics import count_of
-from numgraph.types import DISCRETE, FLOATS
+from numgraph.types import DISCRETE, REALS
 
 __all__ = [
     "average", "corrcoef", "count_nonzero", "cov", "median", "nan_to_num", "nanargmax", "nanargmin", "nanmax",
@@ -130,7 +130,7 @@ METHODS = ("linear", "lower", "higher", "nearest", "midpoint")
 
 def _as_floats(x: Any) -> Variable:
     v = as_variable(x)
-    return v if v.type.dtype in FLOATS else f.cast(v, "float64")
+    return v if v.type.dtype in REALS else f.cast(v, "float64")
 
 
 def quantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Variable:

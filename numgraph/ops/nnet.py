@@ -14,7 +14,7 @@ from numgraph.ops import lengths as ln
 from numgraph.ops.define import along_axis, as_floats, f
 from numgraph.ops.reduce import axes_of, max_or_lowest
 from numgraph.ops.shape import reshaped
-from numgraph.types import FLOATS
+from numgraph.types import FLOATS, REALS
 
 __all__ = [
     "binary_crossentropy", "categorical_crossentropy", "elu", "expit", "log_softmax", "relu", "sigmoid",
@@ -192,7 +192,7 @@ def categorical_crossentropy(p: Any, y: Any) -> Variable:
             "or the shape of p\n"
             f"  {describe(probabilities)}\n  {describe(target)}"
         )
-    if target.type.dtype in (*FLOATS, "bool"):
+    if target.type.dtype in (*REALS, "bool"):
         raise DtypeError(
             f"categorical_crossentropy: labels are integers, not {describe(target)}; convert with y.astype('int32')"
         )

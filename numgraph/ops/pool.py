@@ -20,7 +20,7 @@ from numgraph.ops.lengths import Length
 from numgraph.ops.padding import pad
 from numgraph.ops.shape import reshaped, shuffled, stretch
 from numgraph.ops.windows import per_axis, windows_of
-from numgraph.types import FLOATS, float_of
+from numgraph.types import REALS, float_of
 
 __all__ = ["images2neibs", "neibs2images", "pool1d", "pool2d", "pool3d", "upsample1d", "upsample2d", "upsample3d"]
 
@@ -105,7 +105,7 @@ def _pixels(v: Variable, size: Sequence[int], step: Sequence[int], margins: Any,
 
 
 def _lowest(dtype: str) -> Any:
-    if dtype in FLOATS:
+    if dtype in REALS:
         return -math.inf
     return False if dtype == "bool" else int(np.iinfo(dtype).min)
 
@@ -128,7 +128,7 @@ def _pooled(
     axes = tuple(range(-count, 0))
     if mode == "max":
         return apply(OPS["window_max"], [_windows(v, window, step, pairs, partial, _lowest(v.type.dtype))], count=count)
-    if mode == "mean" and v.type.dtype not in FLOATS:
+    if mode == "mean" and v.type.dtype not in REALS:
         v = f.cast(v, float_of(v.type.dtype))
     total = f.sum(_windows(v, window, step, pairs, partial, 0), axis=axes)
     if mode == "sum":

@@ -20,7 +20,7 @@ from numgraph.ops.select import flatnonzero, take, take_along_axis
 from numgraph.ops.shape import flatten, reshaped
 from numgraph.ops.sort import argsort, argsort_rows, cumsum
 from numgraph.ops.subtensor import OUT_OF_RANGE
-from numgraph.types import BOOL, DISCRETE, FLOATS, promote
+from numgraph.types import BOOL, DISCRETE, REALS, promote
 
 __all__ = [
     "argtopk", "bincount", "choose", "compress", "digitize", "histogram", "searchsorted", "topk", "topk_and_argtopk",
@@ -180,7 +180,7 @@ def bincount(x: Any, weights: Any = None, minlength: Any = 0) -> Variable:
     if weights is None:
         return f.inc_subtensor(_counters(length, places, "int64")[places], 1)
     own = as_variable(weights)
-    dtype = own.type.dtype if own.type.dtype in FLOATS else "float64"
+    dtype = own.type.dtype if own.type.dtype in REALS else "float64"
     if own.ndim != 1:
         raise ShapeError(f"bincount: a weight for each element is needed, not {describe(own)}")
     own = f.specify_shape(f.cast(own, "float64"), [ln.dim(v, 0)])
@@ -374,7 +374,7 @@ def _in_order(v: Variable, axis: int | None) -> tuple[Variable, Variable]:
         ordered = rows[order]
     before, behind = part(ordered, 0, None, -1), part(ordered, 0, 1, None)
     new = f.neq(before, behind)
-    if v.type.dtype in FLOATS:
+    if v.type.dtype in REALS:
         new = f.and_(new, f.logical_not(f.and_(f.isnan(before), f.isnan(behind))))
     new = new if axis is None else f.any(new, axis=1)
     return order, concatenate([ones_like(part(order, 0, None, 1), "bool"), new])

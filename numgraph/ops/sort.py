@@ -19,7 +19,7 @@ from numgraph.ops.define import along_axis, f, linearly
 from numgraph.ops.join import concatenate, flip, part
 from numgraph.ops.select import take_along_axis
 from numgraph.ops.shape import flatten
-from numgraph.types import COMPLEX, FLOATS
+from numgraph.types import COMPLEX, REALS
 
 __all__ = [
     "argpartition", "argsort", "cumprod", "cumsum", "lexsort", "partition", "sort",
@@ -348,6 +348,6 @@ def product_of_others(x: Any, axis: int) -> Variable:
     v = as_variable(x)
     if v.type.dtype in COMPLEX:
         return _others_composed(v, ln.axis_of(axis, v.ndim, "product_of_others", v))
-    if v.type.dtype not in FLOATS:
+    if v.type.dtype not in REALS:
         raise DtypeError(f"product_of_others: {describe(v)} is not a float")
     return apply(OPS["product_of_others"], [v], axis=ln.axis_of(axis, v.ndim, "product_of_others", v))

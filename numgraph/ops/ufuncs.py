@@ -11,7 +11,7 @@ from numgraph.graph import Variable, apply, as_operands, as_variable, describe, 
 from numgraph.op import OPS, Op, floating, same
 from numgraph.ops.define import ZERO, as_floats, f, no_float
 from numgraph.ops.elementwise import LN2, deg2rad, rad2deg
-from numgraph.types import BOOL, DISCRETE, FLOATS, INTEGERS, promote
+from numgraph.types import BOOL, DISCRETE, FLOATS, INTEGERS, REALS, promote
 
 __all__ = [
     "cbrt", "degrees", "fabs", "fix", "float_power", "fmax", "fmin", "fmod", "frexp", "gcd", "heaviside", "isneginf",
@@ -100,7 +100,7 @@ Op("fmod", ("x", "y"), "The remainder of x / y with the sign of x.", same, np.fm
 def fmod(x: Any, y: Any) -> Variable:
     """The remainder of x / y with the sign of x, as in C; `mod` has that of y. For integers a remainder by 0 is 0."""
     a, b = as_operands(x, y)
-    if promote([a.type.dtype, b.type.dtype]) in FLOATS:
+    if promote([a.type.dtype, b.type.dtype]) in REALS:
         return apply(OPS["fmod"], [a, b])
     rest = f.mod(a, b)
     apart = f.neq(f.lt(a, 0), f.lt(b, 0))

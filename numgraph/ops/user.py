@@ -16,7 +16,7 @@ from numgraph.graph import Variable, apply, as_operands, as_variable, describe
 from numgraph.op import Op
 from numgraph.ops import formula
 from numgraph.source import current_line
-from numgraph.types import DTYPES, check_dtype
+from numgraph.types import DTYPES, HALF, check_dtype
 from numgraph.userfunctions.function import UserFunction, imported, user_function
 from numgraph.whole import compiled
 
@@ -63,7 +63,9 @@ def elementwise(function: Any, *inputs: Any, dtype: Any = None, grad: Gradient |
     operands = as_operands(*inputs)
     check_count(user, operands)
     dtypes = tuple(v.type.dtype for v in operands)
-    result = check_dtype(dtype) if dtype is not None else _inferred(user, dtypes, operands)
+    given = check_dtype(dtype) if dtype is not None else None
+    refuse_halves(user, [given, *dtypes], operands)
+    result = given if given is not None else _inferred(user, dtypes, operands)
     return apply(elementwise_op(user, dtypes, result, dtype is not None, grad), operands)
 
 
@@ -110,6 +112,15 @@ def check_count(user: UserFunction, operands: Sequence[Variable], results: int =
         listed = "".join(f"\n  {describe(v)}" for v in operands)
         raise TypeError(
             f"{user.where}({shown}) cannot be called with {count}{behind}{listed}\n  defined at {user.line}"
+        )
+
+
+def refuse_halves(user: UserFunction, dtypes: Sequence[str | None], operands: Sequence[Variable]) -> None:
+    """DtypeError for a dtype that Numba's functions have no numbers of."""
+    if HALF in dtypes:
+        listed = "".join(f"\n  {describe(v)}" for v in operands)
+        raise DtypeError(
+            f"{user.where}: functions get and give no float16{listed}\n  fix: x.astype('float32'), and the result back"
         )
 
 

@@ -29,6 +29,7 @@ from numgraph.ops.user import (
     kept_op,
     name_of,
     named,
+    refuse_halves,
 )
 from numgraph.types import TensorType
 from numgraph.userfunctions.function import UserFunction, user_function
@@ -70,6 +71,7 @@ def call(function: Any, *inputs: Any, type: Any, shape: Callable[..., Any] | Non
     types = tuple(type) if several else (type,)
     _check_types(user, types)
     check_count(user, operands, len(types))
+    refuse_halves(user, [*(t.dtype for t in types), *(v.type.dtype for v in operands)], operands)
     results = Results(user, types, several, shape, tuple(v.ndim for v in operands))
     results.check(operands)
     result = apply(call_op(results, len(operands), grad), operands)

@@ -13,7 +13,7 @@ from numgraph.grad import grad
 from numgraph.graph import Variable, as_variable, describe, instead, label
 from numgraph.ops.define import f
 from numgraph.shared import SharedVariable, shared
-from numgraph.types import BOOL, FLOATS
+from numgraph.types import BOOL, REALS
 
 # What `function(updates=)` takes.
 Pairs = list[tuple[SharedVariable, Variable]]
@@ -100,7 +100,7 @@ def checked_params(method: str, params: Any) -> list[SharedVariable]:
             raise InputError(
                 f"{method}: parameters are shared variables, got{instead(p)}\n  fix: make them with ng.shared(value)"
             )
-        if p.dtype not in FLOATS:
+        if p.dtype not in REALS:
             raise DtypeError(
                 f"{method}: a parameter is a float\n  {describe(p)}\n  fix: ng.shared(value.astype('float32'))"
             )

@@ -311,7 +311,7 @@ class Builder:
         key = self.assumptions.key(a, b)
         if not self.assumptions.make(key, x, y):
             return False
-        graph.demand(Requirement("assume", x, y, message, node, key))
+        graph.demand(Requirement("assume", x, y, message, node, key, idle=bool(self._idle(node))))
         graph.unify(x, y)
         return True
 
@@ -324,15 +324,28 @@ class Builder:
 
     def require(self, kind: str, a: Any, b: Any, message: str, node: Any) -> None:
         """Record a condition, unless it is known to hold. Contradiction where it cannot, if all that is assumed
-        holds."""
+        holds. Within a step that may not be taken it need not hold if that is not."""
         a, b = self.graph.find(a), self.graph.find(b)
         if holds(kind, a, b):
+            return
+        idle = self._idle(node)
+        if idle:
+            for none in idle:
+                met = (0, 1) if kind == "range" else (b, b)
+                a, b = dims.where(none, met[0], a), dims.where(none, met[1], b)
+            self.graph.demand(Requirement(kind, a, b, message, node))
             return
         if isinstance(a, int) and isinstance(b, int) and not self.assumptions.tolerates((kind, a, b)):
             raise Contradiction(message.format(a=a, b=b))
         self.graph.demand(Requirement(kind, a, b, message, node))
         if kind == "equal" and _is_planned(a) and _is_planned(b):
             self.graph.unify(a, b)
+
+    def _idle(self, node: Any) -> list[Node]:
+        """Conditions that each say that a node, or what is made of some, is not computed."""
+        made = [v for v in (node if isinstance(node, tuple) else (node,)) if isinstance(v, Node)]
+        scans = (self.graph.scans[k] for k in sorted(frozenset().union(*(v.within for v in made))))
+        return [scan.idle for scan in scans if scan.idle is not None]
 
     def _check(self, op: Op, node: Node, operands: Sequence[Operand], attrs: dict[str, Any]) -> None:
         for check in op.checks:

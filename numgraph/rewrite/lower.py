@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from numgraph.fingerprint import Shapes
 from numgraph.graph import Constant, Variable, label, toposort
 from numgraph.ir import Graph, Node
+from numgraph.rewrite import halves
 from numgraph.rewrite.build import Builder
 from numgraph.rewrite.scans import Scans
 from numgraph.shared import SharedVariable
 from numgraph.text import template
-from numgraph.types import COMPLEX
+from numgraph.types import COMPLEX, HALF
 
 
 class Leaves:
@@ -24,6 +25,8 @@ class Leaves:
         self.builder, self.shapes = builder, shapes
         self.graph: Graph = builder.graph
         self.nodes: dict[Variable, Node] = {}
+        # what code finds in memory, where that is not the node
+        self.memory: dict[Variable, Node] = {}
         self.arguments: list[Node] = []
         self.shared: list[SharedVariable] = []
         self.shared_nodes: list[Node] = []
@@ -33,9 +36,9 @@ class Leaves:
     def _argument(self, variable: Variable, position: int) -> Node:
         graph = self.graph
         if variable.ndim == 0 and variable.dtype not in COMPLEX:
-            node = graph.make("scalar", None, (), (position,), variable.dtype, ())
+            node = graph.make("scalar", None, (), (position,), halves.as_argument(variable.dtype), ())
         else:
-            node = graph.make("input", None, (), (position,), variable.dtype, ())
+            node = graph.make("input", None, (), (position,), halves.in_memory(variable.dtype), ())
             self._give_lengths(node, variable.type.shape)
         self._remember(variable, node)
         return node
@@ -50,8 +53,16 @@ class Leaves:
 
     def _remember(self, variable: Variable, node: Node) -> None:
         self.nodes[variable] = node
-        self.graph.mark(node, variable.line)
-        self.graph.call(node, variable.name)
+        if variable.dtype == HALF:
+            self.memory[variable] = node
+            self.nodes[variable] = halves.read(self.builder, node)
+        for made in dict.fromkeys((node, self.nodes[variable])):
+            self.graph.mark(made, variable.line)
+            self.graph.call(made, variable.name)
+
+    def stored(self, variable: Variable) -> Node:
+        """The node of the memory of a variable."""
+        return self.memory.get(variable, self.nodes[variable])
 
     def shared_node(self, variable: SharedVariable, resizable: bool) -> Node:
         """The node of a shared variable. Its lengths are assumed to stay as they are, the leading one only unless
@@ -62,7 +73,7 @@ class Leaves:
         if variable in self.nodes:
             return self.nodes[variable]
         graph = self.graph
-        node = graph.make("shared", None, (), (len(self.shared),), variable.dtype, ())
+        node = graph.make("shared", None, (), (len(self.shared),), halves.in_memory(variable.dtype), ())
         self.shared.append(variable)
         self.shared_nodes.append(node)
         self._give_lengths(node, (None,) * variable.ndim)
@@ -72,7 +83,7 @@ class Leaves:
                 continue
             message = f"{template(label(variable))}: length {{a}} on axis {axis}, compiled for {{b}}"
             self.builder.assume_length(node.dims[axis], length, message)
-        return node
+        return self.nodes[variable]
 
 
 def resizable_shared(outputs: Sequence[Variable]) -> set[Variable]:
@@ -113,7 +124,11 @@ def lower(outputs: Sequence[Variable], leaves: Leaves, in_order: bool = False) -
         used = set(toposort(outputs))
         for variable in (v for v in leaves.shapes if v in used):
             leaves.shared_node(variable, variable in resizable)
-    return lowered(leaves.builder, outputs, leaves.nodes, lambda v: leaves.shared_node(v, v in resizable))
+    nodes = lowered(leaves.builder, outputs, leaves.nodes, lambda v: leaves.shared_node(v, v in resizable))
+    return [
+        halves.written(leaves.builder, node) if v.type.dtype == HALF else node
+        for v, node in zip(outputs, nodes, strict=True)
+    ]
 
 
 def lowered(
@@ -135,7 +150,7 @@ def lowered(
             continue
         graph.active = (variable.line,) if variable.line else ()
         if isinstance(variable, Constant):
-            node = builder.constant(variable.data)
+            node = builder.constant(variable.data.astype(halves.register(variable.dtype), copy=False))
         elif isinstance(variable, SharedVariable):
             assert shared is not None
             node = shared(variable)
@@ -144,7 +159,7 @@ def lowered(
             if variable.op.loop:
                 node = scans.result(variable, [nodes.get(v) for v in variable.inputs])
             else:
-                node = builder.op(variable.op, [nodes[v] for v in variable.inputs], variable.attrs)
+                node = halves.computed(builder, variable, [nodes[v] for v in variable.inputs])
         nodes[variable] = node
         if variable.op is not None:
             graph.variables.setdefault(node, variable)

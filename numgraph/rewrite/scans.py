@@ -14,11 +14,13 @@ from numgraph.errors import DeviceError, ShapeError
 from numgraph.graph import Variable, describe, toposort
 from numgraph.ir import Node, Scan
 from numgraph.lengths import dims
+from numgraph.lengths.sources import made_in_steps
 from numgraph.ops import loop as loops
 from numgraph.ops.batching import FULL
 from numgraph.ops.loop import Loop
 from numgraph.ops.subtensor import SUBTENSOR
 from numgraph.rewrite.build import Builder
+from numgraph.rewrite.halves import register
 
 Lowered = Callable[[Builder, Sequence[Variable], dict[Variable, Node]], list[Node]]
 CHANGED = "scan: a step changes the length of a state on axis {axis}: {{a}} after it, {{b}} before"
@@ -87,7 +89,7 @@ class Scans:
         pairs = [v for k, new in zip(states, nexts, strict=True) for v in (initials[k], new)]
         attrs = {"scan": scan.number, "states": states, "asked": asked, "ends": bool(condition)}
         attrs |= {key: variable.attrs[key] for key in ("every", "limit") if op is loops.SAVED}
-        dtype = value.type.dtype if value is not None else "int64"
+        dtype = register(value.type.dtype) if value is not None else "int64"
         node = builder.result(op, [inputs[0], first, *condition, *pairs], {**attrs, "dtype": dtype})
         self.graph.call(node, loop.name)
         return node
@@ -109,6 +111,10 @@ class Scans:
             return self.scans[key]
         graph = self.graph
         scan = self.scans[key] = Scan(graph, loop)
+        none = dims.less(Operand(inputs[0], self.builder.elements).value, 1)
+        # what a step around it computes would have to be looked at in that step
+        if loop.lazy and isinstance(none, Node) and not made_in_steps(none):
+            scan.idle = none
         sequences, initials, invariants = loop.parts(inputs[1:])
         for p, whole in zip(loop.sequences, sequences, strict=True):
             if whole is None:
@@ -118,7 +124,8 @@ class Scans:
         for k, (p, initial) in enumerate(zip(loop.states, initials, strict=True)):
             if initial is None:
                 continue
-            node = graph.make("state", None, (), (scan.number, k), p.type.dtype, tuple(map(graph.find, initial.dims)))
+            kind, lengths = register(p.type.dtype), tuple(map(graph.find, initial.dims))
+            node = graph.make("state", None, (), (scan.number, k), kind, lengths)
             scan.states[k] = node
             scan.nodes[p] = node
             graph.mark(node, p.line)

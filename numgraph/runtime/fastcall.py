@@ -18,7 +18,7 @@ import numpy as np
 from numgraph.binder import Binder
 from numgraph.program import Argument, Program
 from numgraph.runtime.variant import NativeVariant
-from numgraph.types import COMPLEX, FLOATS
+from numgraph.types import COMPLEX, FLOATS, HALF, REALS
 from numgraph.whole import CALLS, WITHIN, at_once
 
 _LIMIT = float(np.finfo(np.float32).max)
@@ -102,6 +102,8 @@ class FastCall:
                 *known,
             ]
             return " and ".join(tests)
+        if dtype == HALF:
+            return "False"
         if dtype == "float32":
             return f"type({name}) is float and -{_LIMIT!r} <= {name} <= {_LIMIT!r}"
         if dtype in FLOATS:
@@ -235,7 +237,7 @@ class FastCall:
         for k, argument in enumerate(self.program.inputs):
             slot = self.variant.artifact.arguments[k]
             variable = argument.variable
-            words = "reals" if not variable.ndim and variable.dtype in FLOATS else "ints"
+            words = "reals" if not variable.ndim and variable.dtype in REALS else "ints"
             self._say(f"{words}[{slot}] = {f'id(a{k})' if variable.ndim else f'a{k}'}", indent)
 
     def _count(self, size: Any) -> None:

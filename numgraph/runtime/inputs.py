@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-FLOATS = ("float32", "float64")
+REALS = ("float16", "float32", "float64")
 COMPLEX = ("complex64", "complex128")
 
 

@@ -39,8 +39,9 @@ class Making:
     @classmethod
     def of(cls, schedule: Schedule, layout: Layout) -> Making:
         """What calls of a schedule make, with the slots of a layout."""
-        dtypes = {("output", number): np.dtype(node.dtype) for number, node in enumerate(schedule.outputs)}
-        dtypes |= {("fresh", number): np.dtype(schedule.shared[number].dtype) for number in layout.fresh}
+        count = len(schedule.outputs)
+        dtypes = {("output", number): np.dtype(schedule.dtypes[number]) for number in range(count)}
+        dtypes |= {("fresh", number): np.dtype(schedule.dtypes[count + number]) for number in layout.fresh}
         exchanged = [(u.slot, u.other) for u in schedule.updates if u.how == "exchange"]
         return cls(dtypes, layout.made, layout.made_stage, exchanged)
 

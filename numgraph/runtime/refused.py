@@ -59,7 +59,10 @@ def leaves_of(shared: Sequence[SharedVariable], arguments: Sequence[Array]) -> L
 
 def is_mismatch(problem: CheckFailed) -> bool:
     """Whether an assumption of equal lengths failed on lengths that do not broadcast either."""
-    node, a, b = problem.cause.node, problem.a, problem.b
+    cause, a, b = problem.cause, problem.a, problem.b
+    node = cause.node
+    if isinstance(cause, Requirement) and cause.idle:
+        return False
     return isinstance(node, tuple) and len(node) > 1 and a != b and 1 not in (a, b)
 
 

@@ -14,7 +14,7 @@ from numgraph.binder import Column
 from numgraph.convention import BEGIN, END, GROW, WORDS
 from numgraph.runtime.header import DATA_OFFSET
 from numgraph.runtime.variant import NativeVariant
-from numgraph.types import COMPLEX, FLOATS
+from numgraph.types import COMPLEX, REALS
 from numgraph.whole import CALLS, Disturbed, begin, end, held, undisturbed
 
 Array = NDArray[Any]
@@ -77,6 +77,6 @@ class NativeSweep:
 
 def _bits(values: Array) -> Words:
     """Numbers as the table holds them: integers as int64, floats as the bits of a float64."""
-    if values.dtype.name in FLOATS:
+    if values.dtype.name in REALS:
         return values.astype(np.float64).view(np.int64)
     return values.astype(np.int64)

@@ -29,7 +29,7 @@ from numgraph.runtime.threads import ready
 from numgraph.runtime.units import unit_address
 from numgraph.shared import SharedVariable
 from numgraph.target import CheckFailed
-from numgraph.types import FLOATS
+from numgraph.types import REALS
 from numgraph.whole import WITHIN, Action, Disturbed, at_once
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class NativeVariant:
         for slot, array in zip(self.artifact.arguments, arguments, strict=True):
             if in_memory(array):
                 self.integers[slot] = id(array)
-            elif array.dtype.name in FLOATS:
+            elif array.dtype.name in REALS:
                 self.reals[slot] = float(array)
             else:
                 self.table[slot] = array.astype(np.int64)
@@ -278,4 +278,4 @@ def _object(array: Array) -> Any:
     """What stands for an argument in the tuple of a call: the array, or the number as compiled code takes it."""
     if in_memory(array):
         return array
-    return float(array) if array.dtype.name in FLOATS else int(array.astype(np.int64))
+    return float(array) if array.dtype.name in REALS else int(array.astype(np.int64))

@@ -7,10 +7,11 @@ from typing import Any
 
 from numgraph.errors import DtypeError, InputError, ShapeError
 from numgraph.graph import Constant, Variable, as_operands, as_variable, describe, toposort
-from numgraph.ops import lengths as ln
 from numgraph.ops import loop as loops
 from numgraph.ops.define import f
+from numgraph.ops.lengths import Length
 from numgraph.scanning.closed import Open, closed, placeholder
+from numgraph.scanning.extents import Extents
 from numgraph.substitution import replaced
 
 __all__ = ["cond", "ifelse", "while_loop"]
@@ -24,12 +25,14 @@ def ifelse(condition: Any, then_branch: Any, else_branch: Any, name: str | None 
 
         ng.ifelse(x.sum() > 0, costly(x), x)
 
-    then_branch, else_branch: expressions of one dtype and shape, or lists (tuples) of such in pairs, which give a list
-    (tuple). What both of them use, or what is used elsewhere, too, is computed anyway. The gradient goes through the
-    branch that was taken. `ng.where` chooses element by element, and computes both.
+    then_branch, else_branch: expressions of one dtype and number of axes, or lists (tuples) of such in pairs, which
+    give a list (tuple). Lengths may differ: the result has those of the branch that was taken. What both of them use,
+    or what is used elsewhere, too, is computed anyway; so are, of a branch that is taken, the numbers that its lengths
+    depend on (the count of a mask), before the rest of it. The gradient goes through the branch that was taken.
+    `ng.where` chooses element by element, and computes both.
 
-    ShapeError for a condition that is no scalar, and for branches that differ in their shapes (where that is known only
-    at the call, then); DtypeError for different dtypes; InputError for lists of different lengths.
+    ShapeError for a condition that is no scalar, and for branches of different ranks; DtypeError for different dtypes;
+    InputError for lists of different lengths.
     """
     choice = as_variable(condition)
     if choice.ndim:
@@ -40,11 +43,7 @@ def ifelse(condition: Any, then_branch: Any, else_branch: Any, name: str | None 
         raise InputError(f"ifelse: {len(first)} values for one branch, and {len(second)} for the other")
     pairs = [_alike(a, b) for a, b in zip(first, second, strict=True)]
     yes = choice if choice.type.dtype == "bool" else f.neq(choice, 0)
-    start = [f.zeros(ln.dims_of(a), a.type.dtype) for a, _ in pairs]
-    thens, elses = [a for a, _ in pairs], [b for _, b in pairs]
-    before = _common(yes, thens, elses)
-    taken = _once(f.cast(yes, "int64"), thens, start, before, name or "then")
-    found = _once(f.cast(f.logical_not(yes), "int64"), elses, taken, before, name or "else")
+    found = _chosen(yes, [a for a, _ in pairs], [b for _, b in pairs], name)
     if not several:
         return found[0]
     return tuple(found) if isinstance(then_branch, tuple) else found
@@ -52,37 +51,108 @@ def ifelse(condition: Any, then_branch: Any, else_branch: Any, name: str | None 
 
 def _alike(a: Any, b: Any) -> tuple[Variable, Variable]:
     x, y = as_operands(a, b)
-    said = f"\n  then: {describe(x)}\n  else: {describe(y)}"
+    said = _both(x, y)
     if x.ndim != y.ndim:
         raise ShapeError(f"ifelse: the branches have different ranks, {x.ndim} and {y.ndim}{said}")
     if x.type.dtype != y.type.dtype:
         raise DtypeError(f"ifelse: the branches differ in their dtypes{said}\n  fix: convert one with .astype(...)")
-    known = zip(x.type.shape, y.type.shape, strict=False)
-    if any(None not in pair and pair[0] != pair[1] for pair in known):
-        raise ShapeError(f"ifelse: the branches differ in their shapes{said}")
     return x, y
 
 
-def _common(condition: Variable, thens: Sequence[Variable], elses: Sequence[Variable]) -> set[int]:
-    """What is computed whatever is chosen: that the condition or both branches are made of."""
+def _both(x: Variable, y: Variable) -> str:
+    return f"\n  then: {describe(x)}\n  else: {describe(y)}"
+
+
+def _chosen(yes: Variable, thens: Sequence[Variable], elses: Sequence[Variable], name: str | None) -> list[Variable]:
+    """`thens` where `yes` holds, else `elses`: one loop for each, of one step or none."""
     of_thens, of_elses = ({id(v) for v in toposort(values)} for values in (thens, elses))
-    return {id(v) for v in toposort([condition])} | (of_thens & of_elses)
+    common = {id(v) for v in toposort([yes])} | (of_thens & of_elses)
+    terms: dict[Any, Any] = {}
+    first = Branch(yes, thens, common, terms, name or "then")
+    second = Branch(f.logical_not(yes), elses, common, terms, name or "else")
+    start = [
+        loops.either_lengths(first.steps, first.lengths(a), second.lengths(b), a.type.dtype)
+        for a, b in zip(thens, elses, strict=True)
+    ]
+    return second.once(elses, first.once(thens, start))
 
 
-def _once(
-    steps: Variable, values: Sequence[Variable], start: Sequence[Variable], before: set[int], name: str
-) -> list[Variable]:
-    """`values` where there is one step, and `start` where there is none. before: what is computed before the step; the
-    rest, down to the leaves, is computed in it."""
-    states = [(placeholder(v), v) for v in start]
-    whole = toposort(values)
-    ends = [v for v in whole if not isinstance(v, Constant) and (v.op is None or id(v) in before)]
-    used = {id(v) for v in toposort(values, stop=ends)}
-    stands = {v: placeholder(v, v.name) for v in ends if id(v) in used}
-    inside = replaced(values, stands)
-    graph = Open(steps, [], states, inside, name=name, lazy=True, invariants=[(p, v) for v, p in stands.items()])
-    made = closed(graph)
-    return [loops.final(made.loop, made.operands, k) for k in range(len(values))]
+class Branch:
+    """What is computed where a condition holds: a loop of one step or none.
+
+    before: the ids of what is computed anyway. What lengths depend on and what takes more than arithmetic of lengths
+    and scalars is computed in loops before that one, and is something of the outside from then on. terms: lengths that
+    were met, see `Extents`.
+    """
+
+    def __init__(
+        self, holds: Variable, values: Sequence[Variable], before: set[int], terms: dict[Any, Any], name: str
+    ) -> None:
+        self.values, self.name = values, name
+        self.steps = f.cast(holds, "int64")
+        self.nodes = toposort(values)
+        self.outer = {id(v) for v in self.nodes if v.op is None or id(v) in before}
+        # what stands for a value of the branch that was computed before
+        self.made: dict[Variable, Variable] = {}
+        self.users: dict[int, list[Variable]] = {}
+        for node in self.nodes:
+            for v in node.inputs:
+                self.users.setdefault(id(v), []).append(node)
+        self.extents = Extents(self.outer, self._number, terms)
+        used = self._inside(values)
+        for node in self.nodes:
+            if id(node) in used:
+                self.extents.read(node)
+
+    def lengths(self, value: Variable) -> list[Length]:
+        """Those of a value of the branch, as expressions of the outside."""
+        return self.extents.lengths(value)
+
+    def once(self, values: Sequence[Variable], start: Sequence[Variable]) -> list[Variable]:
+        """`values` where the branch is taken, and `start` where it is not. Both have the same lengths, if it is."""
+        states = [(placeholder(v), v) for v in start]
+        whole = replaced(values, self.made)
+        ends = [v for v in toposort(whole) if not isinstance(v, Constant) and (v.op is None or id(v) in self.outer)]
+        used = {id(v) for v in toposort(whole, stop=ends)}
+        stands = {v: placeholder(v, v.name) for v in ends if id(v) in used}
+        inside = [
+            loops.with_lengths(v, p) if v.ndim else v for v, (p, _) in zip(replaced(whole, stands), states, strict=True)
+        ]
+        invariants = [(p, v) for v, p in stands.items()]
+        made = closed(Open(self.steps, [], states, inside, name=self.name, lazy=True, invariants=invariants))
+        return [loops.final(made.loop, made.operands, k) for k in range(len(values))]
+
+    def _inside(self, values: Sequence[Variable]) -> set[int]:
+        """The ids of what the branch computes for some values, and of what that reads of the outside."""
+        ends = [v for v in self.nodes if id(v) in self.outer or v in self.made]
+        return {id(v) for v in toposort(values, stop=ends)}
+
+    def _number(self, number: Variable) -> Variable:
+        """A 0-d integer of the branch, computed before; 0 where the branch is not taken. What is costly on the way to
+        it and is used for more is kept."""
+        below = self._inside([number])
+        kept = [
+            v
+            for v in self.nodes
+            if id(v) in below - self.outer
+            and v not in self.made
+            and v is not number
+            and _is_costly(v)
+            and (v in self.values or any(id(user) not in below for user in self.users.get(id(v), ())))
+        ]
+        start: list[Variable] = [f.zeros((), number.type.dtype)]
+        for v in kept:
+            start.append(loops.either_lengths(self.steps, self.lengths(v), [0] * v.ndim, v.type.dtype))
+        values = [number, *kept]
+        found = self.once(values, start)
+        self.made.update(zip(values, found, strict=True))
+        self.outer.update(map(id, found))
+        return found[0]
+
+
+def _is_costly(v: Variable) -> bool:
+    op = v.op
+    return op is not None and not (op.scalar or op.element or op.reshape)
 
 
 def cond(condition: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any) -> Any:
@@ -113,6 +183,9 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
         raise InputError(f"while_loop: the body returns {len(nexts)} values for {len(firsts)}")
     for p, new in zip(inner, nexts, strict=True):
         _alike(p, new)
+        known = zip(p.type.shape, new.type.shape, strict=True)
+        if any(None not in pair and pair[0] != pair[1] for pair in known):
+            raise ShapeError(f"while_loop: a step changes the shape of a state{_both(p, new)}")
     steps = f.mul(f.cast(_truth(cond_fun(packed(firsts))), "int64"), ENDLESS)
     graph = Open(steps, [], list(zip(inner, firsts, strict=True)), nexts, name="while_loop")
     graph.until = f.logical_not(_truth(cond_fun(packed(nexts))))

@@ -167,7 +167,7 @@ class Backward:
         nexts += [f.zeros_like(v) for v in once.values()]
         self.parts = {p: part for p, part in parts.items() if part is not None}
         name = f"gradient of {loop.name}" if loop.name else ""
-        return Open(self._count(), sequences, states, nexts, name=name, recompute=loop.recompute)
+        return Open(self._count(), sequences, states, nexts, name=name, lazy=loop.lazy, recompute=loop.recompute)
 
     def _count(self) -> Variable:
         limit = self.loop.truncate
@@ -259,6 +259,10 @@ class Backward:
                 source = loops.trace(loop, self.operands, loop.states.index(node))[:-1]
             elif node in loop.invariants:
                 stands[node] = self._source(node)
+                if loop.lazy:
+                    # what is made of it is computed in the step
+                    back.invariants.append((placeholder(node, node.name), stands[node]))
+                    stands[node] = back.invariants[-1][0]
                 continue
             else:
                 continue

@@ -36,7 +36,8 @@ class Schedule:
 
     stages: nests, in order; arena_bytes: per stage. division: how nests are divided, for those that are: a `Division`
     among processor threads, a `Mapping` among a grid's. private_bytes: per stage, what each chunk has for itself,
-    behind the arena. apart: why a product is not done together with loops over its rows.
+    behind the arena. apart: why a product is not done together with loops over its rows. dtypes: of the arrays of the
+    outputs, and of the shared variables.
     """
 
     graph: Graph
@@ -50,6 +51,7 @@ class Schedule:
     division: dict[LoopNest, Any]
     private_bytes: list[Any]
     apart: dict[Task, str]
+    dtypes: list[str] = field(default_factory=list)
     arguments: list[Node] = field(default_factory=list)
     shared: list[Node] = field(default_factory=list)
 

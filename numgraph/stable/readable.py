@@ -51,6 +51,8 @@ class Extent:
 class Operand:
     """What a shape rule sees of an argument. The length of an axis is one object, however often it is asked for."""
 
+    settled = True
+
     def __init__(self, site: Stable, extents: dict[Any, Extent], variable: Variable, depth: int) -> None:
         def extent(v: Length) -> Extent | int:
             if isinstance(v, int):

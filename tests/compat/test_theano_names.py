@@ -387,7 +387,7 @@ def test_overrides_of_pieces() -> None:
 
 def test_lists_of_dtypes() -> None:
     assert [*T.int_dtypes, *T.uint_dtypes] == T.integer_dtypes and "bool" not in T.integer_dtypes
-    assert T.float_dtypes == ["float32", "float64"] and T.continuous_dtypes[2:] == T.complex_dtypes
+    assert T.float_dtypes == ["float16", "float32", "float64"] and T.continuous_dtypes[3:] == T.complex_dtypes
     assert {np.dtype(d).name for d in T.all_dtypes} == set(ng.types.DTYPES)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from tests.differential import (
     elementwise,
+    fourier,
     gradients,
     images,
     lengths,
@@ -84,6 +85,8 @@ SPECIAL: tuple[Kind, ...] = (lambda g: elementwise.from_row(g, g.one_of(elementw
 LOOPS: tuple[Kind, ...] = (loopdraw.loop, loopdraw.slope)
 # Linear algebra: likewise.
 MATRICES: tuple[Kind, ...] = (matrices.system, matrices.system, matrices.labels)
+# Fourier transforms: likewise.
+FOURIER: tuple[Kind, ...] = (fourier.transformed, fourier.transformed, fourier.slope)
 # Windows, pooling and convolution: likewise.
 IMAGES: tuple[Kind, ...] = (images.windowed, images.pooled, images.convolved)
 SHAPES = ",a,a,b,c,d,ab,ac,ca,ba,da,ad,cd,bc,abc,cab,bda,acea,beac,eca".split(",")
@@ -129,6 +132,8 @@ def draw(seed: int, small: bool = False, only: tuple[str, ...] = (), size: int =
         kinds += IMAGES
     if "matrices" in only or (not only and random.Random(f"matrices {seed}").random() < 1 / 6):
         kinds += MATRICES
+    if "fourier" in only or (not only and random.Random(f"fourier {seed}").random() < 1 / 6):
+        kinds += FOURIER
     others = kinds if only else [k for t in THEMES.values() for k in t]
     for _ in range(3 * size):
         if len(g.program.steps) < size:

@@ -169,7 +169,9 @@ def grade(mode: str, operands: Sequence[Worth], array: Array) -> Worth:
     scale = max([largest(array) if array.dtype.kind == "f" else 0.0, *(w.scale for w in operands)])
     if judged == Grade.FINAL and mode not in ("sum", "move", "slope"):
         scale = 0.0
-    single = any(w.single for w in operands) or array.dtype.name == "float32"
+    # what a step of several operations makes of float32 before it becomes float64 has the digits of float32
+    within = mode in SMOOTH and any(w.array.dtype.name == "float32" for w in operands)
+    single = within or any(w.single for w in operands) or array.dtype.name == "float32"
     error = rounding(mode, operands, array, single) if judged == Grade.ROUNDED else 0.0
     signed = array.dtype.kind != "f" or not np.any(array == 0) or (mode == "move" and all(w.signed for w in operands))
     return Worth(array, judged, scale, single, error, signed)

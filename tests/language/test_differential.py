@@ -80,6 +80,13 @@ def test_programs_with_images(target: str) -> None:
     judge(next(p for p in drawn if "gradient of images" in p.kinds), target)
 
 
+def test_programs_with_fourier_transforms() -> None:
+    """Devices have none."""
+    drawn = (draw(seed, only=("fourier", "complex"), size=8) for seed in range(30))
+    judge(next(p for p in drawn if {"fourier", "gradient of fourier", "complex"} <= set(p.kinds)), "cpu")
+    assert not {"fourier", "gradient of fourier"} & set(draw(1, small=True, only=("fourier", "rows"), size=8).kinds)
+
+
 def test_two_gradients_of_a_loop_are_drawn_and_judged() -> None:
     drawn = (draw(seed, only=("loops",), size=2) for seed in range(24))
     # not every one has a state that both gradients ask for
@@ -104,7 +111,7 @@ def test_every_kind_is_drawn(programs: list[Program]) -> None:
     # those of which only some programs have any
     seldom = {
         "users", "draws", "matrices", "einsum", "gradient of matrices", "loop", "gradient of loop", "curvature of loop",
-        "windows", "pool", "convolution", "gradient of images", "complex", "special",
+        "windows", "pool", "convolution", "gradient of images", "complex", "special", "fourier", "gradient of fourier",
     }  # fmt: skip
     assert {kind.strip() for kind in KINDS.split(",")} == set(drawn) - seldom
 
@@ -134,7 +141,7 @@ def test_programs_with_users_functions(target: str, seed: int) -> None:
     judge(next(program for program in drawn if "users" in program.kinds), target)
 
 
-@pytest.mark.parametrize("theme", [*THEMES, "users", "matrices"])
+@pytest.mark.parametrize("theme", [*THEMES, "users", "matrices", "fourier"])
 def test_a_theme_can_be_drawn_alone(theme: str) -> None:
     assert sum(len(draw(seed, only=(theme,), size=8).steps) for seed in range(2)) > 0
 

@@ -20,7 +20,7 @@ from numgraph.errors import DtypeError, ValueOverflowError
 from numgraph.graph import Variable
 from numgraph.ops.define import f
 from numgraph.tensor import matrix, vector
-from numgraph.types import BOOL, COMPLEX, DISCRETE, DTYPES, FLOATS, INTEGERS, real_of
+from numgraph.types import BOOL, COMPLEX, DISCRETE, DTYPES, FLOATS, HALF, INTEGERS, real_of
 
 TABLE: dict[str, str] = json.loads((Path(__file__).parent / "data" / "dt_float32.json").read_text(encoding="utf-8"))
 ERROR = "ERR TypeError"
@@ -67,6 +67,8 @@ def binary_exception(name: str, a: str, b: str) -> str | None:
         return "complex64" if name != "eq" and not pair & {"complex128", "float64"} else None
     discrete = pair <= set(DISCRETE)
     comparison = name in ("lt", "eq")
+    if HALF in pair and pair & {BOOL, "int8", "uint8"}:
+        return None
     if not discrete and pair & set(DISCRETE) and "float64" not in pair and not comparison and name != "and":
         # a float32 keeps its dtype beside an integer of any size, so that a loss divided by a length does
         return "float32"
@@ -92,6 +94,9 @@ def unary_exception(name: str, dtype: str) -> str | None:
             # NumPy 2: x / abs(x)
             return dtype
         return ERROR if name in NOT_COMPLEX else None
+    if dtype == HALF and name == "nnet.relu":
+        # the larger of x and 0 needs no wider float
+        return HALF
     if dtype not in DISCRETE:
         return None
     if name in ("ceil", "floor", "trunc", "round"):
@@ -196,7 +201,7 @@ def test_division_of_integers_is_floatx(floatx: str, monkeypatch: pytest.MonkeyP
     assert (n / 2).dtype == (1 / n).dtype == (n / n).dtype == (n * 0.5).dtype == floatx
 
 
-@pytest.mark.parametrize("dtype", ["float16", "object", "datetime64[ns]", "nonsense"])
+@pytest.mark.parametrize("dtype", ["object", "datetime64[ns]", "nonsense"])
 def test_unsupported_dtypes_are_refused(dtype: str) -> None:
     with pytest.raises(DtypeError, match="Supported: bool"):
         vector("x", "float64").astype(dtype)
