@@ -13,7 +13,20 @@ import numgraph as ng
 from numgraph.schedule import chunks
 from numgraph.testing import verify_grad
 
-DTYPES = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64")
+DTYPES = (
+    "bool",
+    "int8",
+    "uint8",
+    "int16",
+    "uint16",
+    "int32",
+    "uint32",
+    "int64",
+    "uint64",
+    "float16",
+    "float32",
+    "float64",
+)
 # lines that are sorted by insertion and by digits, that lie side by side or apart, of which there is one, or nothing
 LINES = (
     ((5,), 0), ((700,), 0), ((0,), 0), ((1,), 0), ((7, 90), 1), ((90, 7), 0), ((3, 60, 4), 1), ((3, 5, 70), 2),
