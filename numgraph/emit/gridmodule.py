@@ -153,13 +153,17 @@ def header_of(program: GridProgram, title: Sequence[str], code: str, kernels: Se
     host = sorted(used & HOST)
     lines += [f"from numgraph.cuda.plan import {', '.join(host)}"] if host else []
     lines += finders(used)
-    imports = {name for kernel in kernels for name in kernel.imports}
+    made = {expression: name for kernel in kernels for expression, name in kernel.made.items()}
+    called = used.union(*map(words, made))
+    imports = {name for kernel in kernels for name in kernel.imports if name.rpartition(".")[2] in called}
     imports |= {f"support.{name}" for name in used & HELPERS} | {"cuda.support.cuda"}
+    imports |= {f"cuda.support.{name}" for name in used & {"FULL"}}
     if "helper" in used or any(kernel.made for kernel in kernels):
         imports.add("cuda.support.helper")
     for module in sorted({name.rpartition(".")[0] for name in imports}):
         found = sorted(name.rpartition(".")[2] for name in imports if name.rpartition(".")[0] == module)
         lines.append(f"from numgraph.kernels.{module} import {', '.join(found)}")
-    made = {expression: name for kernel in kernels for expression, name in kernel.made.items()}
-    lines += ["", f"THREADS = {program.geometry.threads}", *slot_lines(program.layout, used)]
+    lines += ["", f"THREADS = {program.geometry.threads}"]
+    lines += [f"WARP = {program.geometry.warp}"] if "WARP" in used else []
+    lines += slot_lines(program.layout, used)
     return [*lines, *(f"{name} = helper({expression})" for expression, name in made.items()), "", ""]

@@ -52,7 +52,7 @@ KERNEL_NAMES = (
     (RESERVED - set("table reals arena own chunk chunks begin end step status call many words return_code".split()))
     | HOST
     | HELPERS
-    | set("block blocks thread threads lane cuda helper advance THREADS".split())
+    | set("block blocks thread threads lane cuda block_y blocks_y helper advance quotient THREADS WARP FULL".split())
 )
 # and those of the functions and constants of a module.
 FUNCTION = re.compile(

@@ -19,10 +19,11 @@ from numpy import float32, int64
 from numgraph.cuda.plan import fail, i64, resident_length, resident_shape
 from numgraph.kernels.cuda.pointers import advance
 from numgraph.kernels.cuda.products import skinny_columns, skinny_rows
-from numgraph.kernels.cuda.support import cuda, helper
+from numgraph.kernels.cuda.support import FULL, cuda, helper
 from numgraph.kernels.support import maximum, minimum
 
 THREADS = 256
+WARP = 32
 AT_NEEDED, AT_INDEX, AT_TRAIN_X_DESCRIPTOR, AT_W_DESCRIPTOR, AT_B_DESCRIPTOR = 13, 14, 15, 16, 17
 AT_TRAIN_Y_DESCRIPTOR, AT_LEN_TRAIN_X, AT_LEN_X, AT_LEN_TRAIN_Y, AT_N0, AT_N1 = 18, 20, 21, 22, 23, 24
 AT_N2, AT_N3, AT_N4 = 25, 26, 27
@@ -32,18 +33,22 @@ skinny_columns_1 = helper(skinny_columns("float32", 3, 8, 128))
 
 @helper
 def join_sum_float32(value, lane, width):                 # acc + x, of lanes `width` apart
+    step = WARP // 2
+    while step >= width:
+        other = cuda.shfl_xor_sync(FULL, value, step)
+        value = value + other
+        step = step // 2
     memory = cuda.shared.array(THREADS, float32)
-    memory[lane] = value
+    if lane % WARP < width:
+        memory[lane // WARP * width + lane % WARP] = value
     cuda.syncthreads()
-    half = THREADS // 2
-    while half >= width:
-        if lane < half:
-            memory[lane] = memory[lane] + memory[lane + half]
-        cuda.syncthreads()
-        half = half // 2
-    result = memory[lane % width]
+    value = memory[lane % width]
+    for warp in range(1, THREADS // WARP):
+        cell = warp * width + lane % width
+        other = memory[cell]
+        value = value + other
     cuda.syncthreads()
-    return result
+    return value
 
 
 def plan_0(address):                                      # conditions, lengths and addresses
@@ -111,11 +116,13 @@ def kernel_1(arguments, n0, n1, train_y, status, t8, b, t12, own0, t15, t29, t34
     t5 = maximum(minimum(maximum(t0 + n1 if t0 < 0 else t0, 0), n1) - t4, 0)  # maximum int64
     t6 = float32(t5)                                      # cast float32
     t7 = float32(-1.0) / t6                               # true_div float32
-    for i in range(thread, t3, threads):                  # len(x)
+    i = thread
+    while i < t3:                                         # len(x)
         y = train_y[t4 + i]                               # train_y int32[?]
         if y < -3 or y >= 3:                              # index in range of gather
             status[0] = 1                                 # later kernels do nothing
             status[256 + arguments[1]] = 1                # in this step of a sweep
+            i = i + threads
             continue
         acc0 = float32(-np.inf)                           # max float32[?,1]
         for j in range(3):
@@ -133,37 +140,48 @@ def kernel_1(arguments, n0, n1, train_y, status, t8, b, t12, own0, t15, t29, t34
         for j2 in range(3):
             t14 = t7 if t13 == j2 else float32(0.0)       # where float32[?,3]
             t29[i * 3 + j2] = t14 - own0[p_from + j2] / acc1 * t7  # sub float32[?,3]
+        i = i + threads
     cuda.syncthreads()
     if status[0] != 0:
         return                                            # an index was refused before
-    for part in range(block, 1, blocks):
+    part = block
+    while part < 1:
         c = part                                          # the result that this lane works on
         acc2 = float32(0.0)                               # sum float32
-        for e in range(lane, t3, THREADS):
+        e = lane
+        while e < t3:
             y_0 = train_y[t4 + e]                         # train_y int32[?]
             t16 = int64(y_0)                              # cast int64
             acc2 = acc2 + (t12[e * 3 + (t16 + 3 if t16 < 0 else t16)] - t15[e])  # sum
+            e = e + THREADS
         joined = join_sum_float32(acc2, lane, 1)          # sum
         if lane == 0:
             t34[0] = joined                               # sum float32
+        part = part + blocks
     cuda.syncthreads()
-    for part_0 in range(block, 1, blocks):
+    part_0 = block
+    while part_0 < 1:
         c_0 = part_0 * 4 + lane % 4                       # the result that this lane works on
-        end_0 = t3 if c_0 < 3 else 0
+        end = t3 if c_0 < 3 else 0
         acc3 = float32(0.0)                               # sum float32[1,3]
-        for e_0 in range(lane // 4, end_0, THREADS // 4):
+        e_0 = lane // 4
+        while e_0 < end:
             acc3 = acc3 + t29[e_0 * 3 + c_0]              # sum
+            e_0 = e_0 + THREADS // 4
         joined_0 = join_sum_float32(acc3, lane, 4)        # sum
         if lane < 4 and c_0 < 3:
             t35[c_0] = joined_0                           # sum float32[1,3]
+        part_0 = part_0 + blocks
     cuda.syncthreads()
     if thread == 0:
         out0[0] = -(t34[0] / t6)                          # neg float32
     cuda.syncthreads()
-    for i1 in range(thread, 3, threads):                  # 3
+    i1 = thread
+    while i1 < 3:                                         # 3
         x0 = b[i1]                                        # b float32[3]
         gb = t35[i1]                                      # sum float32[1,3]
         b[i1] = x0 - float32(0.13) * gb                   # b float32[3]
+        i1 = i1 + threads
 
 
 def kernel_2(W, train_x, arguments, n0, t3, status):      # gemm

@@ -19,6 +19,10 @@ FLAGS = 256
 
 # Which thread this is, of how many; the same for its place in its block, and for the block.
 THREAD, THREADS, LANE, LANES, BLOCK, BLOCKS = map(Name, "thread threads lane THREADS block blocks".split())
+# The same along the second axis of the grid.
+BLOCK_Y, BLOCKS_Y = map(Name, "block_y blocks_y".split())
+# Lanes that exchange values at once, and the mask of them all.
+WARP, FULL = map(Name, "WARP FULL".split())
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,11 @@ class Geometry:
     # lengths from which on cuBLAS computes products, None where the device has none; and whether in TF32
     large: int | None = None
     tf32: bool = False
+
+    @property
+    def warp(self) -> int:
+        """Lanes that exchange values at once."""
+        return min(32, self.threads)
 
 
 @dataclass(frozen=True)

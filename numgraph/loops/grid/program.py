@@ -15,9 +15,22 @@ from numgraph.loops.build import LoopBuilder
 from numgraph.loops.chunks import host_values
 from numgraph.loops.grid import calls, nests, reductions
 from numgraph.loops.grid.checks import SearchingChecks
-from numgraph.loops.grid.kernel import BLOCK, BLOCKS, LANE, LANES, THREAD, THREADS, Geometry, Kernel, flat
+from numgraph.loops.grid.kernel import (
+    BLOCK,
+    BLOCK_Y,
+    BLOCKS,
+    BLOCKS_Y,
+    LANE,
+    LANES,
+    THREAD,
+    THREADS,
+    Geometry,
+    Kernel,
+    flat,
+)
 from numgraph.loops.grid.nests import Work, kernel_values
 from numgraph.loops.grid.scans import GridScans
+from numgraph.loops.grid.strides import stepped
 from numgraph.loops.names import KERNEL_NAMES
 from numgraph.loops.notes import Notes
 from numgraph.loops.plan import Plans
@@ -235,13 +248,15 @@ def refused(kernel: Kernel, first: int, end: int) -> list[Statement]:
 
 def function_of(kernel: Kernel, checked: int, note: str) -> Function:
     """The whole function. checked: words of the status that kernels before this one may have set."""
-    body = [*refused(kernel, 0, checked), *kernel.statements]
+    body = [*refused(kernel, 0, checked), *stepped(kernel.statements)]
     used = {node.text for node in walk(body) if isinstance(node, Name)}
     # which thread this is, where that is asked for
     places: list[tuple[set[str], Name, Expression]] = [
         ({"lane", "thread"}, LANE, Name("cuda.threadIdx.x")),
         ({"block", "thread"}, BLOCK, Name("cuda.blockIdx.x")),
         ({"blocks", "threads"}, BLOCKS, Name("cuda.gridDim.x")),
+        ({"block_y"}, BLOCK_Y, Name("cuda.blockIdx.y")),
+        ({"blocks_y"}, BLOCKS_Y, Name("cuda.gridDim.y")),
         ({"thread"}, THREAD, BLOCK * LANES + LANE),
         ({"threads"}, THREADS, BLOCKS * LANES),
     ]
