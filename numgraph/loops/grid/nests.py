@@ -139,20 +139,6 @@ def once(work: Work) -> None:
     values.add(If(THREAD.compared("==", 0), body))
 
 
-def flat(work: Work) -> None:
-    """An iteration of all loops together per thread."""
-    values, first = work.values, work.nest.tasks[0]
-    levels = range(len(first.loops))
-    lengths = work.lengths(first, levels)
-    total = values.whole(dims.product(lengths))
-    counter = Name(values.names.counter(0)) if len(lengths) == 1 else work.name("e")
-    with work.loop(counter, THREAD, total, THREADS, note=" x ".join(map(values.notes.length, lengths))):
-        work.unflatten(counter, lengths, levels)
-        for task in work.nest.tasks:
-            work.builder.task(task)
-    work.spread()
-
-
 def scatter(work: Work) -> None:
     """Iterations that may meet the same element follow each other in one thread."""
     values, task = work.values, work.nest.tasks[0]

@@ -13,7 +13,7 @@ from numgraph.ir import Requirement
 from numgraph.lengths import dims
 from numgraph.loops.build import LoopBuilder
 from numgraph.loops.chunks import host_values
-from numgraph.loops.grid import calls, nests, reductions
+from numgraph.loops.grid import calls, nests, quads, reductions
 from numgraph.loops.grid.checks import SearchingChecks
 from numgraph.loops.grid.kernel import (
     BLOCK,
@@ -49,7 +49,7 @@ MAX_KERNEL = 120
 # How threads divide a loop nest, see `schedule.grid`.
 SHAPES: dict[str, Callable[[Work], None]] = {
     "once": nests.once,
-    "flat": nests.flat,
+    "flat": quads.flat,
     "rows": nests.rows,
     "lanes": nests.lanes,
     "sums": reductions.reductions,
