@@ -22,25 +22,30 @@ from numgraph.lengths import dims
 from numgraph.lengths.known import full_length, times
 from numgraph.schedule.arrange import LoopNest, gathers_rows
 from numgraph.schedule.buffers import memory_of
-from numgraph.schedule.tasks import Elementwise, IndexCheck, KernelCall, Product, Scattering, Task
+from numgraph.schedule.gridproduct import TILED, maker_of
+from numgraph.schedule.tasks import Elementwise, IndexCheck, KernelCall, Product, Reduction, Scattering, Task
 
 # Iterations up to which a nest is worth moving beside others of its size, with which it is one launch then.
 SMALL = 16384
 # Rows of up to this many elements are handled by one thread each.
 SHORT = 32
+# Columns of up to this many elements are summed up by the blocks that make them, in parts.
+LONG = 4096
 
 
 @dataclass(eq=False)
 class Mapping:
     """How a nest is divided. shape: one of the names above. count: how many threads have work (for "lanes": blocks),
     about; work: iterations in all; None where that is not known before the call. private: bytes that each thread
-    ("lanes": block) has for itself.
+    ("lanes": block) has for itself. shares: how many blocks
+    share in each sum, if that is settled.
     """
 
     shape: str
     count: Any
     work: int | None
     private: Any = 0
+    shares: Any = None
 
     def is_small(self, most: int) -> bool:
         """Whether one block of threads may do it beside others, for at most so many iterations."""
@@ -63,6 +68,8 @@ def map_to_grid(graph: Graph, nests: list[LoopNest], buffers: dict[Node, Any]) -
                     buffer.axes = _apart(task, buffer.axes)
                 buffer.place, buffer.offset = "private", mapping.private
                 mapping.private = mapping.private + buffer.size(graph)
+    follow_products(graph, nests, found, buffers)
+    follow_sums(nests, found, buffers)
     gather_small(nests, found, buffers)
     # what a kernel has for itself lies in memory of its own
     return found, 0
@@ -136,17 +143,115 @@ def _work(nest: LoopNest) -> int | None:
 def gather_small(nests: list[LoopNest], found: dict[LoopNest, Mapping], buffers: dict[Node, Any]) -> None:
     """Move each small nest up to the small one before it, where nothing in between has to come first."""
     for k in range(1, len(nests)):
-        place = next((p for p in range(k - 1, -1, -1) if found[nests[p]].is_small(SMALL)), None)
-        if not found[nests[k]].is_small(SMALL) or place is None:
+        place = next((p for p in range(k - 1, -1, -1) if _is_small(nests[p], found)), None)
+        if not _is_small(nests[k], found) or place is None:
             continue
         between = nests[place + 1 : k]
         if not any(_must_follow(nests[k], other, buffers) for other in between):
             nests.insert(place + 1, nests.pop(k))
 
 
+def _is_small(nest: LoopNest, found: dict[LoopNest, Mapping]) -> bool:
+    """Whether one block may do a nest beside others, as no product's blocks do it."""
+    return not nest.joined and found[nest].is_small(SMALL)
+
+
+def follow_products(
+    graph: Graph, nests: list[LoopNest], found: dict[LoopNest, Mapping], buffers: dict[Node, Any]
+) -> None:
+    """Move nests up to a product whose launch can do them, too: those over its elements, rows or columns, and small
+    ones that it has nothing to do with."""
+    products = [n for n in nests if maker_of(graph, n.tasks[0]) and not n.tasks[0].node.within]
+    for how in ("part", "beside"):
+        for product in products:
+            place = nests.index(product) + 1
+            while place < len(nests) and nests[place].joined:
+                place += 1
+            tasks = [task for nest in nests[nests.index(product) : place] for task in nest.tasks]
+            for nest in nests[place:]:
+                if any(isinstance(task, IndexCheck) for task in tasks):
+                    # what is refused in one block, others do not see
+                    break
+                if any(_must_follow(nest, other, buffers) for other in nests[place : nests.index(nest)]):
+                    continue
+                mapping = found[nest]
+                part = how == "part" and _goes_on(graph, tasks, nest, mapping.shape, buffers)
+                if part or (how == "beside" and _has_nothing_to_do(tasks, nest, mapping, buffers)):
+                    nests.remove(nest)
+                    nests.insert(place, nest)
+                    place, nest.joined = place + 1, how
+                    tasks += nest.tasks
+
+
+def _goes_on(graph: Graph, tasks: list[Task], nest: LoopNest, shape: str, buffers: dict[Node, Any]) -> bool:
+    """Whether a block that has done its part of some tasks, the first a product, can do the same part of a nest."""
+    product = tasks[0]
+    tiles = maker_of(graph, product) == TILED
+    if shape not in (("flat", "sums") if tiles else ("flat", "rows")):
+        return False
+    if not graph.equal_lengths(nest.length, product.node.dims[0]):
+        return False
+    if tiles and not all(_over_tiles(graph, task, product, shape) for task in nest.tasks):
+        return False
+    made, used = _made_and_used(tasks, buffers)
+    reads = [load for task in nest.tasks for load in task.loads if _owner(load.inputs[0], buffers) in made]
+    own = [graph.loop(level) for level in range(2 if tiles else 1)]
+    if any(load.attrs or list(load.inputs[1 : 1 + len(own)]) != own for load in reads):
+        return False
+    _, writes = _reads_and_writes(nest, buffers)
+    lengths = {_owner(v, buffers) for task in nest.tasks for v in task.lengths}
+    return bool(reads) and not writes & used and not lengths & made
+
+
+def _over_tiles(graph: Graph, task: Task, product: Task, shape: str) -> bool:
+    """Whether a task goes over the elements of a product, and sums up columns that are not too long."""
+    dims_of = product.node.dims
+    if len(task.loops) != len(dims_of) or not all(map(graph.equal_lengths, task.loops, dims_of)):
+        return False
+    if shape == "flat":
+        return True
+    rows = full_length(dims_of[0])
+    summed = isinstance(task, Reduction) and task.reduced == (0,) and not task.form.position
+    return summed and rows is not None and rows <= LONG
+
+
+def _has_nothing_to_do(tasks: list[Task], nest: LoopNest, mapping: Mapping, buffers: dict[Node, Any]) -> bool:
+    """Whether a small nest can run at the same time as some tasks."""
+    if mapping.shape != "flat" or not mapping.is_small(SMALL):
+        return False
+    made, used = _made_and_used(tasks, buffers)
+    reads, writes = _reads_and_writes(nest, buffers)
+    lengths = {_owner(v, buffers) for task in nest.tasks for v in task.lengths}
+    return not (writes & used or (reads | lengths) & made)
+
+
+def _made_and_used(tasks: list[Task], buffers: dict[Node, Any]) -> tuple[set[Any], set[Any]]:
+    """The memory that tasks write, and that which they write or read."""
+    made = {_owner(v, buffers) for task in tasks for v in task.written}
+    return made, made | {_owner(v, buffers) for task in tasks for v in task.sources}
+
+
+def follow_sums(nests: list[LoopNest], found: dict[LoopNest, Mapping], buffers: dict[Node, Any]) -> None:
+    """Move small nests down to large sums, as far as nothing in between needs them: blocks share in these, and what
+    joins their parts is one launch with what is small behind it."""
+    for sums in [n for n in reversed(nests) if found[n].shape == "sums" and not found[n].is_small(SMALL)]:
+        for nest in reversed(nests[: nests.index(sums)]):
+            if not _is_small(nest, found):
+                continue
+            place = nests.index(sums)
+            while place + 1 < len(nests) and nests[place + 1].joined:
+                place += 1
+            if not any(_must_follow(other, nest, buffers) for other in nests[nests.index(nest) + 1 : place + 1]):
+                nests.insert(place + 1, nest)
+                nests.remove(nest)
+
+
 def _must_follow(nest: LoopNest, other: LoopNest, buffers: dict[Node, Any]) -> bool:
     """Whether `nest`, which comes later, may not be moved before `other`."""
-    if any(isinstance(task, IndexCheck) or task.raises for task in (*nest.tasks, *other.tasks)):
+    if any(isinstance(task, IndexCheck) or task.raises for task in nest.tasks):
+        return True
+    checks = {task for task in other.tasks if isinstance(task, IndexCheck) or task.raises}
+    if checks and any(task.last or checks.intersection(task.checks) for task in nest.tasks):
         return True
     reads, writes = _reads_and_writes(nest, buffers)
     before_reads, before_writes = _reads_and_writes(other, buffers)

@@ -68,6 +68,17 @@ class Parameter:
     source: tuple[Any, ...]
 
 
+@dataclass(frozen=True)
+class Region:
+    """What a block has made of a matrix: `rows` rows from `row` on, of these `columns` columns from `column` on, or
+    all if columns is 0."""
+
+    row: Expression
+    rows: int
+    column: Expression
+    columns: int = 0
+
+
 @dataclass
 class Kernel:
     """A printed kernel, of one or several phases.
@@ -105,6 +116,8 @@ class Kernel:
     remark: str = ""
     scan: GridScan | None = None
     inner: list[Kernel] = field(default_factory=list)
+    # of a product: what each block has made
+    region: Region | None = None
 
     def __post_init__(self) -> None:
         self.code = self.name

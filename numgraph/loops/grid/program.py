@@ -13,7 +13,7 @@ from numgraph.ir import Requirement
 from numgraph.lengths import dims
 from numgraph.loops.build import LoopBuilder
 from numgraph.loops.chunks import host_values
-from numgraph.loops.grid import calls, nests, quads, reductions
+from numgraph.loops.grid import calls, epilogues, nests, quads, reductions
 from numgraph.loops.grid.checks import SearchingChecks
 from numgraph.loops.grid.kernel import (
     BLOCK,
@@ -40,8 +40,9 @@ from numgraph.loops.scans import plan_of_steps
 from numgraph.loops.values import Setting
 from numgraph.schedule.arrange import Arranger, LoopNest
 from numgraph.schedule.grid import Mapping
+from numgraph.schedule.gridproduct import choose_product, cublas_sizes
 from numgraph.schedule.plan import Schedule
-from numgraph.schedule.tasks import ScanTask, Task
+from numgraph.schedule.tasks import Product, ScanTask, Task
 from numgraph.userfunctions.function import UserFunction
 
 # Statements in one kernel of several phases.
@@ -144,8 +145,18 @@ class GridProgram:
         """What each launch does: small steps that follow each other are one launch, of one thread block."""
         groups: list[list[Step]] = []
         open_group = False
+        joins: list[Step] = []
         for nest in nests:
             mapping: Mapping = self.schedule.division[nest]
+            if nest.joined and (rows := self._rows_of_blocks(groups[-1][0].nest)):
+                groups[-1].append(Step(nest))
+                if mapping.shape == "sums":
+                    mapping.shares = (self.schedule.graph.find(nest.length) + (rows - 1)) // rows
+                    joins.append(Step(nest, True))
+                continue
+            if joins:
+                groups.append(joins)
+                open_group, joins = True, []
             small = mapping.is_small(self.geometry.small)
             size = sum(step.nest.lines for step in groups[-1]) if groups else 0
             if open_group and small and size + nest.lines <= MAX_KERNEL:
@@ -154,9 +165,16 @@ class GridProgram:
                 groups.append([Step(nest)])
             open_group = small
             if mapping.shape == "sums" and self._shares(nest) != 1:
-                groups.append([Step(nest, True)])
-                open_group = True
-        return groups
+                joins = [Step(nest, True)]
+        return [*groups, joins] if joins else groups
+
+    def _rows_of_blocks(self, nest: LoopNest) -> int:
+        """How many rows a block makes, of a product that kernels of numgraph's own compute for certain; else 0."""
+        graph, task = self.schedule.graph, nest.tasks[0]
+        if not isinstance(task, Product) or cublas_sizes(graph, task, self.geometry.large) is not None:
+            return 0
+        choice = choose_product(graph, task, self.geometry)
+        return choice.rows if choice is not None else 0
 
     def _shares(self, nest: LoopNest) -> Any:
         return reductions.shares_of(self.schedule.graph, nest, self.schedule.division[nest], self.geometry)
@@ -168,11 +186,13 @@ class GridProgram:
         checked = tested = len(self.words)
         for number, step in enumerate(steps):
             if number:
-                kernel.statements += [Barrier(), *refused(kernel, tested, len(self.words))]
+                kernel.statements.append(Barrier())
+                if kernel.region is None:
+                    kernel.statements += refused(kernel, tested, len(self.words))
                 tested = len(self.words)
             own = dims.maximum(own, self._step(kernel, step))
         kernel.own = self.layout.number(own)
-        if len(steps) > 1:
+        if len(steps) > 1 and kernel.region is None:
             kernel.grid = [(1, 1, 1)]
         if not kernel.library:
             note = self.notes.made(kernel.tasks) or f"parts of {self.notes.made(steps[0].nest.tasks)}"
@@ -189,7 +209,8 @@ class GridProgram:
         else:
             kernel.tasks += step.nest.tasks
             kernel.shapes.append(work.mapping.shape)
-            SHAPES[work.mapping.shape](work)
+            behind = step.nest.joined if kernel.region is not None else ""
+            (epilogues.JOINED[behind] if behind else SHAPES[work.mapping.shape])(work)
         kernel.close(work.values)
         return work.own
 

@@ -11,15 +11,17 @@ from numgraph.lengths import dims
 from numgraph.lengths.known import full_length
 from numgraph.loops.build import position_of
 from numgraph.loops.grid.joins import joined
-from numgraph.loops.grid.kernel import BLOCK, BLOCK_Y, BLOCKS, BLOCKS_Y, LANE, LANES, Geometry
+from numgraph.loops.grid.kernel import BLOCK, BLOCK_Y, BLOCKS, BLOCKS_Y, LANE, LANES, THREAD, THREADS, Geometry
 from numgraph.loops.grid.nests import Work
-from numgraph.loops.program import Call, Choice, Expression, If, Load, Logic, Name, Number
+from numgraph.loops.program import Call, Choice, Expression, If, Load, Logic, Name, Number, Store
 from numgraph.loops.values import as_read
 from numgraph.schedule.arrange import LoopNest
 from numgraph.schedule.grid import Mapping
 from numgraph.schedule.tasks import Reduction
 
 ZERO, ONE = Number(0), Number(1)
+# Up to so many parts of a sum are joined by one thread.
+FEW = 32
 
 
 def width_of(results: Any, geometry: Geometry) -> int:
@@ -35,6 +37,8 @@ def width_of(results: Any, geometry: Geometry) -> int:
 
 def shares_of(graph: Graph, nest: LoopNest, mapping: Mapping, geometry: Geometry) -> Any:
     """How many blocks of threads share in each sum; a number wherever the lengths have known bounds."""
+    if mapping.shares is not None:
+        return mapping.shares
     first = nest.tasks[0]
     if any(task.form.position for task in nest.reductions):
         return 1
@@ -66,8 +70,13 @@ def reductions(work: Work) -> None:
 
 def join(work: Work) -> None:
     """The joining of what the shares of a nest of sums have found, in the order of the shares."""
-    made = Sums(work, ())
-    made.add(work_shares(work), made.part, made.store_result)
+    made, shares = Sums(work, ()), work_shares(work)
+    most = full_length(shares)
+    if most is not None and most <= FEW:
+        made.each_result(shares)
+        work.launch(made.results, work.geometry.threads)
+        return
+    made.add(shares, made.part, made.store_result)
     work.launch(made.tiles, 1)
 
 
@@ -133,6 +142,19 @@ class Sums:
             for task, accumulator in accumulators.items():
                 store(task, joined(work, task, accumulator, width))
 
+    def each_result(self, shares: Any) -> None:
+        """The loop over results in which each thread adds up the parts of one."""
+        work, values = self.work, self.values
+        self.count, self.counter, self.step = values.whole(self.results), work.name("c"), work.name("e")
+        with work.loop(self.counter, THREAD, self.count, THREADS):
+            work.unflatten(self.counter, work.lengths(self.first, self.kept), self.kept)
+            accumulators = {task: work.builder.start(task) for task in work.nest.reductions}
+            with work.loop(self.step, values.whole(shares)):
+                for task, accumulator in accumulators.items():
+                    work.builder.accumulate(task, accumulator, self.part(task))
+            for task, accumulator in accumulators.items():
+                values.add(work.builder.stored(task, accumulator))
+
     @contextmanager
     def _share(self, steps: Any) -> Iterator[tuple[Expression | None, Expression]]:
         """The loop over shares, if there are several: where a share of the steps begins, and where it ends."""
@@ -172,8 +194,11 @@ class Sums:
 
     def store_part(self, task: Reduction, value: Name) -> None:
         """Write what this share has found."""
-        stored = self.work.builder.store(self._part_of(task, self.share), value, task, f"part of {task.node.name}")
-        self.values.add(If(self._own_lanes(), (stored,)))
+        self.values.add(If(self._own_lanes(), (self.part_stored(task, value),)))
+
+    def part_stored(self, task: Reduction, value: Name) -> Store:
+        """The statement that writes what this share has found."""
+        return self.work.builder.store(self._part_of(task, self.share), value, task, f"part of {task.node.name}")
 
     def store_result(self, task: Reduction, value: Name) -> None:
         """Write a result."""
