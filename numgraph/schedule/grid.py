@@ -14,7 +14,9 @@ one of these mappings:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from numgraph.ir import Graph, Node
@@ -23,14 +25,15 @@ from numgraph.lengths.known import full_length, times
 from numgraph.schedule.arrange import LoopNest, gathers_rows
 from numgraph.schedule.buffers import memory_of
 from numgraph.schedule.gridproduct import TILED, maker_of
-from numgraph.schedule.tasks import Elementwise, IndexCheck, KernelCall, Product, Reduction, Scattering, Task
+from numgraph.schedule.tasks import Elementwise, IndexCheck, KernelCall, Product, Scattering, Task
+from numgraph.types import FLOATS
 
 # Iterations up to which a nest is worth moving beside others of its size, with which it is one launch then.
 SMALL = 16384
 # Rows of up to this many elements are handled by one thread each.
 SHORT = 32
 # Columns of up to this many elements are summed up by the blocks that make them, in parts.
-LONG = 4096
+LONG = 8192
 
 
 @dataclass(eq=False)
@@ -162,36 +165,66 @@ def follow_products(
     """Move nests up to a product whose launch can do them, too: those over its elements, rows or columns, and small
     ones that it has nothing to do with."""
     products = [n for n in nests if maker_of(graph, n.tasks[0]) and not n.tasks[0].node.within]
-    for how in ("part", "beside"):
-        for product in products:
-            place = nests.index(product) + 1
-            while place < len(nests) and nests[place].joined:
-                place += 1
-            tasks = [task for nest in nests[nests.index(product) : place] for task in nest.tasks]
-            for nest in nests[place:]:
-                if any(isinstance(task, IndexCheck) for task in tasks):
-                    # what is refused in one block, others do not see
-                    break
-                if any(_must_follow(nest, other, buffers) for other in nests[place : nests.index(nest)]):
-                    continue
-                mapping = found[nest]
-                part = how == "part" and _goes_on(graph, tasks, nest, mapping.shape, buffers)
-                if part or (how == "beside" and _has_nothing_to_do(tasks, nest, mapping, buffers)):
-                    nests.remove(nest)
-                    nests.insert(place, nest)
-                    place, nest.joined = place + 1, how
-                    tasks += nest.tasks
+    for product in products:
+        _follow(nests, product, "part", lambda tasks, nest: _goes_on(graph, tasks, nest, found[nest], buffers), buffers)
+    for product in products:
+        for nest in reversed(nests[: nests.index(product)]):
+            # sums of what is there from the beginning stand in front
+            between = nests[nests.index(nest) + 1 : nests.index(product) + 1]
+            large = not nest.joined and found[nest].shape == "sums" and not found[nest].is_small(SMALL)
+            if large and not any(_must_follow(other, nest, buffers) for other in between):
+                nests.remove(nest)
+                nests.insert(nests.index(product) + len(_launch(nests, product)), nest)
+        _follow(
+            nests, product, "beside", lambda tasks, nest: _has_nothing_to_do(tasks, nest, found[nest], buffers), buffers
+        )
 
 
-def _goes_on(graph: Graph, tasks: list[Task], nest: LoopNest, shape: str, buffers: dict[Node, Any]) -> bool:
+def _launch(nests: list[LoopNest], product: LoopNest) -> list[LoopNest]:
+    """A product and the nests that its launch does, too."""
+    behind = nests[nests.index(product) + 1 :]
+    return [product, *takewhile(lambda nest: nest.joined, behind)]
+
+
+def _follow(
+    nests: list[LoopNest],
+    product: LoopNest,
+    how: str,
+    fits: Callable[[list[Task], LoopNest], bool],
+    buffers: dict[Node, Any],
+) -> None:
+    """Move nests up to a product whose launch does them, too, as `how` says. fits: whether it can after tasks."""
+    place = nests.index(product) + len(_launch(nests, product))
+    tasks = [task for nest in _launch(nests, product) for task in nest.tasks]
+    for nest in nests[place:]:
+        if nest.joined or any(_must_follow(nest, other, buffers) for other in nests[place : nests.index(nest)]):
+            continue
+        if not _waits(nest, tasks) and fits(tasks, nest):
+            nests.remove(nest)
+            nests.insert(place, nest)
+            place, nest.joined = place + 1, how
+            tasks += nest.tasks
+
+
+def _waits(nest: LoopNest, tasks: list[Task]) -> bool:
+    """Whether a nest waits for an index check among tasks, whose outcome blocks do not see of one another."""
+    checks = {task for task in tasks if isinstance(task, IndexCheck)}
+    return bool(checks) and any(
+        isinstance(t, IndexCheck) or t.last or checks.intersection(t.checks) for t in nest.tasks
+    )
+
+
+def _goes_on(graph: Graph, tasks: list[Task], nest: LoopNest, mapping: Mapping, buffers: dict[Node, Any]) -> bool:
     """Whether a block that has done its part of some tasks, the first a product, can do the same part of a nest."""
-    product = tasks[0]
+    product, shape = tasks[0], mapping.shape
     tiles = maker_of(graph, product) == TILED
-    if shape not in (("flat", "sums") if tiles else ("flat", "rows")):
+    if shape not in (("flat", "sums") if tiles else ("flat", "rows", "sums")):
         return False
     if not graph.equal_lengths(nest.length, product.node.dims[0]):
         return False
-    if tiles and not all(_over_tiles(graph, task, product, shape) for task in nest.tasks):
+    if tiles and not all(_over_tiles(graph, task, product) for task in nest.tasks):
+        return False
+    if shape == "sums" and not (_sums_up_parts(nest) and (tiles or not mapping.is_small(SMALL))):
         return False
     made, used = _made_and_used(tasks, buffers)
     reads = [load for task in nest.tasks for load in task.loads if _owner(load.inputs[0], buffers) in made]
@@ -203,21 +236,28 @@ def _goes_on(graph: Graph, tasks: list[Task], nest: LoopNest, shape: str, buffer
     return bool(reads) and not writes & used and not lengths & made
 
 
-def _over_tiles(graph: Graph, task: Task, product: Task, shape: str) -> bool:
-    """Whether a task goes over the elements of a product, and sums up columns that are not too long."""
+def _over_tiles(graph: Graph, task: Task, product: Task) -> bool:
+    """Whether a task goes over the elements of a product."""
     dims_of = product.node.dims
-    if len(task.loops) != len(dims_of) or not all(map(graph.equal_lengths, task.loops, dims_of)):
+    return len(task.loops) == len(dims_of) and all(map(graph.equal_lengths, task.loops, dims_of))
+
+
+def _sums_up_parts(nest: LoopNest) -> bool:
+    """Whether a nest of sums over the outermost loop can sum up a part of it, and there are not too many parts."""
+    rows = full_length(nest.length)
+    if rows is None or rows > LONG:
         return False
-    if shape == "flat":
-        return True
-    rows = full_length(dims_of[0])
-    summed = isinstance(task, Reduction) and task.reduced == (0,) and not task.form.position
-    return summed and rows is not None and rows <= LONG
+    return all(task.reduced == (0,) and not task.form.position for task in nest.reductions)
 
 
 def _has_nothing_to_do(tasks: list[Task], nest: LoopNest, mapping: Mapping, buffers: dict[Node, Any]) -> bool:
-    """Whether a small nest can run at the same time as some tasks."""
-    if mapping.shape != "flat" or not mapping.is_small(SMALL):
+    """Whether a small nest, or large sums of all there is, can run at the same time as some tasks."""
+    if mapping.is_small(SMALL):
+        if mapping.shape != "flat":
+            return False
+    elif mapping.shape != "sums" or any(
+        task.kept or task.form.position or task.node.dtype not in FLOATS for task in nest.reductions
+    ):
         return False
     made, used = _made_and_used(tasks, buffers)
     reads, writes = _reads_and_writes(nest, buffers)
@@ -232,9 +272,9 @@ def _made_and_used(tasks: list[Task], buffers: dict[Node, Any]) -> tuple[set[Any
 
 
 def follow_sums(nests: list[LoopNest], found: dict[LoopNest, Mapping], buffers: dict[Node, Any]) -> None:
-    """Move small nests down to large sums, as far as nothing in between needs them: blocks share in these, and what
-    joins their parts is one launch with what is small behind it."""
-    for sums in [n for n in reversed(nests) if found[n].shape == "sums" and not found[n].is_small(SMALL)]:
+    """Move small nests down to sums that blocks share in, as far as nothing in between needs them: what joins the parts
+    is one launch with what is small behind it."""
+    for sums in [n for n in reversed(nests) if found[n].shape == "sums" and not _is_small(n, found)]:
         for nest in reversed(nests[: nests.index(sums)]):
             if not _is_small(nest, found):
                 continue
@@ -248,10 +288,10 @@ def follow_sums(nests: list[LoopNest], found: dict[LoopNest, Mapping], buffers: 
 
 def _must_follow(nest: LoopNest, other: LoopNest, buffers: dict[Node, Any]) -> bool:
     """Whether `nest`, which comes later, may not be moved before `other`."""
-    if any(isinstance(task, IndexCheck) or task.raises for task in nest.tasks):
+    if any(task.raises for task in (*nest.tasks, *other.tasks)):
         return True
-    checks = {task for task in other.tasks if isinstance(task, IndexCheck) or task.raises}
-    if checks and any(task.last or checks.intersection(task.checks) for task in nest.tasks):
+    checks = {task for task in other.tasks if isinstance(task, IndexCheck)}
+    if checks and any(isinstance(t, IndexCheck) or t.last or checks.intersection(t.checks) for t in nest.tasks):
         return True
     reads, writes = _reads_and_writes(nest, buffers)
     before_reads, before_writes = _reads_and_writes(other, buffers)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from numgraph.ir import Graph
+from numgraph.lengths import dims
 from numgraph.lengths.known import full_length
 from numgraph.lengths.sources import varies
 from numgraph.schedule.tasks import Product as ProductTask
@@ -79,6 +80,10 @@ def choose_product(graph: Graph, task: Task, geometry: Any) -> Choice | None:
             f"few columns ({n}): the threads of a block divide the sums of {rows} rows", rows,
         )  # fmt: skip
     if maker == SKINNY_COLUMNS:
+        # few blocks have to read all of x: as many threads for each as there are rows for
+        threads, rows = geometry.columns, full_length(k)
+        while rows is not None and threads > geometry.skinny and threads >= 2 * WIDTH * rows:
+            threads //= 2
         return Choice(
             maker, f"{n}, {WIDTH}, {threads}", (k, m, k, a_col, b_row, n, 0), ((m, WIDTH, MOST),), threads,
             f"few columns ({n}): each block makes {WIDTH} rows of the result", WIDTH,
@@ -90,6 +95,17 @@ def choose_product(graph: Graph, task: Task, geometry: Any) -> Choice | None:
         ((n, tile, MOST), (m, tile, HALF), (m, tile * HALF, HALF)), tile * tile // (each * each),
         f"tiles of {tile} x {tile}", tile, tile,
     )  # fmt: skip
+
+
+def blocks(count: Any, each: int) -> Any:
+    """How many blocks it takes for a count, each doing so many."""
+    return (count + (each - 1)) // each
+
+
+def blocks_of(choice: Choice) -> Any:
+    """How many blocks there are in all."""
+    counts = [dims.minimum(dims.maximum(blocks(n, each), 1), most) for n, each, most in choice.grid]
+    return dims.product(counts)
 
 
 def cublas_sizes(graph: Graph, task: Task, large: int | None) -> tuple[Any, ...] | None:

@@ -133,6 +133,9 @@ def test_few_instructions(name: str) -> None:
         if "product" in kernel.shapes:
             continue
         count += len(found)
+        if kernel.grid == [(1, 1, 1)]:
+            # a single block
+            continue
         held = occupancy(cubin.registers, cubin.shared_bytes, kernel.threads)
         assert held >= least, f"{kernel.name}: {held:.0%} of the threads, {cubin.registers} registers"
     assert count <= most

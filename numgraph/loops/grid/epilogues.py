@@ -30,15 +30,18 @@ def region_of(work: Work) -> Region:
 
 
 def beside(work: Work) -> None:
-    """A nest of the mapping "flat", by all threads of the launch."""
-    threads, axes = Number(work.kernel.threads), "xyz" if region_of(work).columns else "x"
-    block, blocks = BLOCK, BLOCKS
-    if len(axes) > 1:
-        at, count = ([Name(f"cuda.{what}.{axis}") for axis in axes] for what in ("blockIdx", "gridDim"))
+    """A nest of the mapping "flat", or sums of all there is, by all threads of the launch."""
+    threads, block, blocks = Number(work.kernel.threads), BLOCK, BLOCKS
+    if region_of(work).columns:
+        at, count = ([Name(f"cuda.{what}.{axis}") for axis in "xyz"] for what in ("blockIdx", "gridDim"))
         block = work.values.assign(work.name("number"), (at[2] * count[1] + at[1]) * count[0] + at[0], "of this block")
         blocks = work.values.assign(work.name("count"), count[2] * count[1] * count[0], "of blocks")
+    start, step = block * threads + LANE, blocks * threads
+    if work.mapping.shape == "sums":
+        Sums(work, work.nest.tasks[0].reduced).of_all_blocks(block, start, step)
+        return
     length = dims.product(work.lengths(work.nest.tasks[0], range(len(work.nest.tasks[0].loops))))
-    _flat(work, block * threads + LANE, work.values.whole(length), blocks * threads)
+    _flat(work, start, work.values.whole(length), step)
 
 
 JOINED: dict[str, Callable[[Work], None]] = {"part": part, "beside": beside}
@@ -94,16 +97,17 @@ def _tile(work: Work, region: Region, first: Name) -> None:
 
 
 def _sums(work: Work, region: Region, first: Name) -> None:
-    """Columns of the tile, each by one thread: the part of a sum that its rows are."""
+    """Results of sums over the rows, each by one thread: the part that the block's rows are."""
     values, made = work.values, Sums(work, (0,))
-    length = values.whole(made.results)
-    column = values.assign(work.name("column"), region.column)
+    begin: Expression = LANE
+    last = made.count = values.whole(made.results)
     end = _end(work, region, first)
-    made.count, made.shares = length, work.mapping.shares
+    if region.columns:
+        column = values.assign(work.name("column"), region.column)
+        begin, last = column + LANE, _before(work, column + region.columns, last)
     made.share = values.assign(work.name("share"), first // region.rows, "which part of the sums")
     made.counter = work.name("c")
-    last = _before(work, column + region.columns, length)
-    with work.loop(made.counter, column + LANE, last, Number(work.kernel.threads)):
+    with work.loop(made.counter, begin, last, Number(work.kernel.threads)):
         work.unflatten(made.counter, work.lengths(made.first, made.kept), made.kept)
         accumulators = {task: work.builder.start(task) for task in work.nest.reductions}
         values.counters[0] = work.name("e")

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 # A value, and its position.
 Pair = tuple[Expression, Expression]
+# Of the block of threads.
+WARPS = Name("warps")
 # What lanes of a warp exchange at once, and how.
 SHUFFLED = frozenset({"float32", "float64", "int32", "int64"})
 SHUFFLE = "cuda.shfl_xor_sync"
@@ -48,11 +50,10 @@ def joined(work: Work, task: Reduction, name: Name, width: int) -> Name:
         helpers[function] = join_function(task, function, dtype)
     result = Name(work.values.names.fresh("joined", partner="_at" if form.position else ""), dtype)
     origin = work.values.origin(task.node, task.node.name)
-    if form.position:
-        call = Call(function, (name, position_of(name), LANE, Number(width)), dtype)
-        work.values.add(Assign((result, position_of(result)), call, **origin))
-    else:
-        work.values.add(Assign(result, Call(function, (name, LANE, Number(width)), dtype), **origin))
+    found = (name, position_of(name)) if form.position else (name,)
+    call = Call(function, (*found, LANE, Number(width), Number(work.kernel.threads // work.geometry.warp)), dtype)
+    target = (result, position_of(result)) if form.position else result
+    work.values.add(Assign(target, call, **origin))
     return result
 
 
@@ -61,7 +62,7 @@ def join_function(task: Reduction, function: str, dtype: str) -> Function:
     width, position = Name("width"), Name("position")
     value = Name("value", dtype)
     body = (_by_shuffles if dtype in SHUFFLED else _in_halves)(task, value, position, width)
-    arguments = (value, position, LANE, width) if task.form.position else (value, LANE, width)
+    arguments = (value, position, LANE, width, WARPS) if task.form.position else (value, LANE, width, WARPS)
     return Function(function, arguments, tuple(body), "helper", f"{task.form.combine}, of lanes `width` apart")
 
 
@@ -102,7 +103,7 @@ def _by_shuffles(task: Reduction, value: Name, position: Name, width: Name) -> I
     yield from (Assign(name, array[LANE % width]) for array, name in zip(cells, kept[0], strict=True))
     found = [Assign(o, array[cell]) for array, o in zip(cells, kept[1], strict=True)]
     merged = _merged(task, (value, position), (other, other_at), taken)
-    yield For(warp, (Number(1), LANES // WARP), (Assign(cell, warp * width + LANE % width), *found, merged))
+    yield For(warp, (Number(1), WARPS), (Assign(cell, warp * width + LANE % width), *found, merged))
     yield Barrier()
     yield Return(Several(kept[0]) if places else value)
 

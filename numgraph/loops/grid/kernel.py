@@ -36,10 +36,11 @@ class Geometry:
     small: int = 16384
     part: int = 4096
     shares: int = 256
-    # of products: the most multiply-adds that a thread of a skinny one keeps, its threads, and (tile, elements of a
-    # thread, depth) of the others, the largest first
+    # of products: the most multiply-adds that a thread of a skinny one keeps, its threads, the most that divide the
+    # rows of x.T @ d, and (tile, elements of a thread, depth) of the others, the largest first
     sums: int = 64
     skinny: int = 128
+    columns: int = 512
     tiles: tuple[tuple[int, int, int], ...] = ((128, 8, 8), (64, 4, 8), (32, 4, 8))
     # blocks of threads that a product wants to have
     wanted: int = 132

@@ -40,7 +40,7 @@ from numgraph.loops.scans import plan_of_steps
 from numgraph.loops.values import Setting
 from numgraph.schedule.arrange import Arranger, LoopNest
 from numgraph.schedule.grid import Mapping
-from numgraph.schedule.gridproduct import choose_product, cublas_sizes
+from numgraph.schedule.gridproduct import Choice, blocks, blocks_of, choose_product, cublas_sizes
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.tasks import Product, ScanTask, Task
 from numgraph.userfunctions.function import UserFunction
@@ -142,39 +142,52 @@ class GridProgram:
     # -- kernels ------------------------------------------------------------------------------------------------
 
     def _groups(self, nests: Sequence[LoopNest]) -> list[list[Step]]:
-        """What each launch does: small steps that follow each other are one launch, of one thread block."""
+        """What each launch does: a product and what goes on with it; or small steps that follow each other, by one
+        thread block. Parts of sums are joined when somebody needs the results, or with small steps."""
         groups: list[list[Step]] = []
         open_group = False
-        joins: list[Step] = []
-        for nest in nests:
+        joins: list[LoopNest] = []
+        for launch in self._launches(nests):
+            nest = launch[0]
             mapping: Mapping = self.schedule.division[nest]
-            if nest.joined and (rows := self._rows_of_blocks(groups[-1][0].nest)):
-                groups[-1].append(Step(nest))
-                if mapping.shape == "sums":
-                    mapping.shares = (self.schedule.graph.find(nest.length) + (rows - 1)) // rows
-                    joins.append(Step(nest, True))
-                continue
-            if joins:
-                groups.append(joins)
-                open_group, joins = True, []
             small = mapping.is_small(self.geometry.small)
+            waiting = {task.node for sums in joins for task in sums.tasks}
+            if joins and (small or any(waiting.intersection(t.sources) for n in launch for t in n.tasks)):
+                groups.append([Step(sums, True) for sums in joins])
+                open_group, joins = True, []
             size = sum(step.nest.lines for step in groups[-1]) if groups else 0
             if open_group and small and size + nest.lines <= MAX_KERNEL:
                 groups[-1].append(Step(nest))
             else:
-                groups.append([Step(nest)])
+                groups.append([*map(Step, launch)])
             open_group = small
-            if mapping.shape == "sums" and self._shares(nest) != 1:
-                joins = [Step(nest, True)]
-        return [*groups, joins] if joins else groups
+            joins += [n for n in launch if self._has_parts(n, len(launch) > 1)]
+        return [*groups, [Step(sums, True) for sums in joins]] if joins else groups
 
-    def _rows_of_blocks(self, nest: LoopNest) -> int:
-        """How many rows a block makes, of a product that kernels of numgraph's own compute for certain; else 0."""
+    def _launches(self, nests: Sequence[LoopNest]) -> list[list[LoopNest]]:
+        """The nests, those with their product that its launch does, too."""
+        found: list[list[LoopNest]] = []
+        for nest in nests:
+            choice = self._choice(found[-1][0]) if nest.joined else None
+            if choice is None:
+                found.append([nest])
+                continue
+            found[-1].append(nest)
+            if self.schedule.division[nest].shape == "sums":
+                shares = blocks_of(choice) if nest.joined == "beside" else blocks(nest.length, choice.rows)
+                self.schedule.division[nest].shares = shares
+        return found
+
+    def _has_parts(self, nest: LoopNest, joined: bool) -> bool:
+        """Whether blocks share in the sums of a nest. joined: to a product."""
+        return self.schedule.division[nest].shape == "sums" and (joined or self._shares(nest) != 1)
+
+    def _choice(self, nest: LoopNest) -> Choice | None:
+        """What computes a product, if that is certainly a kernel of numgraph's own; else None."""
         graph, task = self.schedule.graph, nest.tasks[0]
         if not isinstance(task, Product) or cublas_sizes(graph, task, self.geometry.large) is not None:
-            return 0
-        choice = choose_product(graph, task, self.geometry)
-        return choice.rows if choice is not None else 0
+            return None
+        return choose_product(graph, task, self.geometry)
 
     def _shares(self, nest: LoopNest) -> Any:
         return reductions.shares_of(self.schedule.graph, nest, self.schedule.division[nest], self.geometry)

@@ -155,6 +155,20 @@ class Sums:
             for task, accumulator in accumulators.items():
                 values.add(work.builder.stored(task, accumulator))
 
+    def of_all_blocks(self, block: Expression, start: Expression, step: Expression) -> None:
+        """The loop of all threads of a launch over what is summed up to single numbers; a part for each block."""
+        work, values = self.work, self.values
+        lengths = work.lengths(self.first, self.reduced)
+        accumulators = {task: work.builder.start(task) for task in work.nest.reductions}
+        self.share, self.step = block, work.name("e")
+        with work.loop(self.step, start, values.whole(dims.product(lengths)), step):
+            work.unflatten(self.step, lengths, self.reduced)
+            for task, accumulator in accumulators.items():
+                work.builder.accumulate(task, accumulator, work.builder.operand(task))
+        for task, accumulator in accumulators.items():
+            found = joined(work, task, accumulator, 1)
+            values.add(If(LANE.compared("==", 0), (self.part_stored(task, found),)))
+
     @contextmanager
     def _share(self, steps: Any) -> Iterator[tuple[Expression | None, Expression]]:
         """The loop over shares, if there are several: where a share of the steps begins, and where it ends."""
