@@ -106,6 +106,17 @@ def test_what_a_product_reads_is_not_written_beside_it() -> None:
     np.testing.assert_allclose(x.get_value(), np.tanh(before @ w.get_value()), rtol=1e-5, atol=1e-6)
 
 
+def test_what_blocks_still_read_keeps_its_memory() -> None:
+    """Each layer is as large as the one before, whose last reader is a product that other blocks are still at."""
+    x, w = ng.shared(draw(40, 40), "x"), ng.shared(draw(40, 40) / 6, "w")
+    h, want = x, x.get_value()
+    for _ in range(4):
+        h, want = ng.tanh(ng.dot(h, w)), np.tanh(want @ w.get_value())
+    f = ng.function([], h, target="cuda-sim")
+    assert kinds(f) == ["product, flat"] * 4
+    np.testing.assert_allclose(np.asarray(f()), want, rtol=1e-4, atol=1e-5)
+
+
 def test_elements_at_other_places_of_a_product_wait_for_it() -> None:
     x, w = ng.shared(draw(40, 6), "x"), ng.shared(draw(6, 40), "w")
     z = ng.dot(x, w)
