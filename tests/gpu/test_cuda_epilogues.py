@@ -90,6 +90,15 @@ def test_what_goes_with_a_product() -> None:
     assert kinds(penalised("cuda-sim", 400, 400)) == ["product, flat, sums", "joins"]
 
 
+def test_many_results_are_joined_by_many_blocks() -> None:
+    """What one block would be long at is a launch of its own."""
+    x = ng.shared(np.zeros((4000, 3000), "float32"), "x")
+    f = ng.function([], [ng.sum(x, axis=0), ng.sum(x * x)], target="cuda-sim")
+    assert kinds(f) == ["sums", "sums", "joins", "joins"]
+    grids = [kernel.grid for kernel in printed_for_grid(f.program, Geometry()).module.kernels[0]]
+    assert grids[2] != [(1, 1, 1)]
+
+
 def test_with_cublas_a_product_is_alone() -> None:
     x, w = ng.shared(draw(400, 300), "x"), ng.shared(draw(300, 200), "w")
     f = ng.function([], ng.tanh(ng.dot(x, w)), target="cuda-sim")

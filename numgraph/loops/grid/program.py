@@ -11,6 +11,7 @@ import numpy as np
 from numgraph.errors import FunctionError
 from numgraph.ir import Requirement
 from numgraph.lengths import dims
+from numgraph.lengths.known import times
 from numgraph.loops.build import LoopBuilder
 from numgraph.loops.chunks import host_values
 from numgraph.loops.grid import calls, epilogues, nests, quads, reductions
@@ -45,6 +46,8 @@ from numgraph.schedule.plan import Schedule
 from numgraph.schedule.tasks import Product, ScanTask, Task
 from numgraph.userfunctions.function import UserFunction
 
+# Parts of a sum that a block which joins them reads, about.
+PARTS = 8
 # Statements in one kernel of several phases.
 MAX_KERNEL = 120
 # How threads divide a loop nest, see `schedule.grid`.
@@ -153,8 +156,9 @@ class GridProgram:
             small = mapping.is_small(self.geometry.small)
             waiting = {task.node for sums in joins for task in sums.tasks}
             if joins and (small or any(waiting.intersection(t.sources) for n in launch for t in n.tasks)):
-                groups.append([Step(sums, True) for sums in joins])
-                open_group, joins = True, []
+                groups += self._joining(joins)
+                # a small step goes on with a launch of one block only
+                open_group, joins = self._few(groups[-1][0].nest), []
             size = sum(step.nest.lines for step in groups[-1]) if groups else 0
             if open_group and small and size + nest.lines <= MAX_KERNEL:
                 groups[-1].append(Step(nest))
@@ -162,7 +166,19 @@ class GridProgram:
                 groups.append([*map(Step, launch)])
             open_group = small
             joins += [n for n in launch if self._has_parts(n, len(launch) > 1)]
-        return [*groups, [Step(sums, True) for sums in joins]] if joins else groups
+        return groups + self._joining(joins)
+
+    def _joining(self, joins: Sequence[LoopNest]) -> list[list[Step]]:
+        """The launches that join parts: one for what one block may do, which comes last."""
+        few = [sums for sums in joins if self._few(sums)]
+        last = [[Step(sums, True) for sums in few]] if few else []
+        return [*([Step(sums, True)] for sums in joins if sums not in few), *last]
+
+    def _few(self, sums: LoopNest) -> bool:
+        """Whether one block may join the parts of sums, as there are few results."""
+        first = sums.tasks[0]
+        found = times([first.loops[k] for k in first.kept])
+        return found is not None and found <= self.geometry.small // PARTS
 
     def _launches(self, nests: Sequence[LoopNest]) -> list[list[LoopNest]]:
         """The nests, those with their product that its launch does, too."""
@@ -254,7 +270,8 @@ class GridProgram:
 
     def _refuse_raising(self) -> None:
         """FunctionError for a user's function that says `raise`: a thread of a grid cannot end a call."""
-        functions = [k.function for kernels in self.kernels for k in flat(kernels) if k.function is not None]
+        every = [k for kernels in self.kernels for k in flat(kernels)]
+        functions = [f for k in every for f in (k.function, *k.helpers.values()) if f is not None]
         called = {node.function for f in functions for node in walk(f.body) if isinstance(node, Call)}
         for (user, _, _), name in self.layout.functions.items():
             if name in called and user.says_raise:
