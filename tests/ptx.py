@@ -1,4 +1,5 @@
-"""Reads PTX for what the tests ask of it: whether an address may come out of 32-bit arithmetic that overflows."""
+"""Reads PTX for what the tests ask of it: which instructions there are, how many threads a multiprocessor holds,
+whether an address may come out of 32-bit arithmetic that overflows."""
 
 from __future__ import annotations
 
@@ -12,6 +13,22 @@ SPECIAL = {"tid": 1023, "ntid": 1024, "laneid": 31, "ctaid.x": 2**31 - 2, "nctai
 LINE = re.compile(r"^\s*(?:@!?%p\d+\s+)?([a-z][\w.:]*)\s+(.*);")
 LIMIT = 2**31
 SHORT = ("u32", "s32", "b32")
+# Of a multiprocessor of capability 9.0: registers, which warps get in pieces; shared memory, of which each block takes
+# some for the system; threads; blocks.
+REGISTERS, PIECE, SHARED, SYSTEM, THREADS, BLOCKS = 65536, 256, 233472, 1024, 2048, 32
+
+
+def instructions(ptx: str) -> list[str]:
+    """The operations of a kernel, in order, such as "ld.global.v4.f32"."""
+    return [match[1] for match in map(LINE.match, ptx.splitlines()) if match]
+
+
+def occupancy(registers: int, shared: int, threads: int) -> float:
+    """The share of the threads that a multiprocessor may hold which it holds of a kernel. shared: bytes of a block."""
+    warps = -(-threads // 32)
+    warp = -(-registers * 32 // PIECE) * PIECE
+    blocks = min(REGISTERS // (warp * warps), SHARED // (shared + SYSTEM), THREADS // threads, BLOCKS)
+    return blocks * warps * 32 / THREADS
 
 
 class Program:

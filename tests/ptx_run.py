@@ -103,6 +103,7 @@ def real(name: str, kinds: list[str], values: list[Any]) -> Any:
         "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "div": lambda a, b: a / b,
         "neg": lambda a: -a, "abs": np.abs, "sqrt": np.sqrt, "ex2": np.exp2, "lg2": np.log2, "rcp": lambda a: one / a,
         "min": np.fmin, "max": np.fmax,
+            "copysign": lambda a, b: np.copysign(b, a),
     }[name](*values))  # fmt: skip
 
 

@@ -6,6 +6,7 @@ a check on a device, "large" for a timing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +23,8 @@ SCALES = ("small", "odd", "large")
 class Problem:
     """arguments: by name; arrays for pointers. outputs: the names of what is written. want: what that is in float64.
 
-    moved: bytes that have to be read and written. flops: operations of a product, 0 where bytes decide.
+    moved: bytes that have to be read and written. flops: operations of a product, 0 where bytes decide. likely: whether
+    outputs can be what they should, where no values are known.
     """
 
     arguments: dict[str, Any]
@@ -32,6 +34,7 @@ class Problem:
     flops: int = 0
     tolerance: float = 1e-5
     moved: int = field(default=0)
+    likely: Callable[[Array], bool] = lambda output: True
 
     def __post_init__(self) -> None:
         if not self.moved:
@@ -319,8 +322,21 @@ def random(sizes: Sizes, scale: str, kind: str = "bits") -> Problem:
     if kind == "uniform":
         arguments = dict(out=out, **common, low=np.float32(-1), high=ONE)
         return Problem(arguments, ("out",), lambda: (2 * ((words() >> np.uint32(8)) * 2.0**-24) - 1,))
-    # how uniform numbers become normal ones is the kernel's business: no values, and its tests look at the distribution
-    return Problem(dict(out=out, **common, mean=ZERO, deviation=ONE), ("out",), lambda: ())
+    # how uniform numbers become normal ones is the kernel's business: no values, but a distribution
+    return Problem(dict(out=out, **common, mean=ZERO, deviation=ONE), ("out",), lambda: (), likely=looks_normal)
+
+
+def looks_normal(values: Array) -> bool:
+    """Whether numbers can be standard normal ones: their mean, their variance, and the largest distance between their
+    distribution and the normal one (Kolmogorov and Smirnov), each of which is further off once in a million times."""
+    count, x = values.size, np.sort(wide(values).ravel())
+    if not np.isfinite(x).all():
+        return False
+    below = np.array([0.5 * math.erfc(-v / math.sqrt(2)) for v in x[:: max(1, count // 1000)]])
+    ranks = np.arange(count)[:: max(1, count // 1000)] / count
+    distance = float(np.abs(below - ranks).max())
+    off = abs(x.mean()) * math.sqrt(count), abs(x.var() - 1) * math.sqrt(count / 2)
+    return max(off) < 5 and distance * math.sqrt(count) < 2.7 + 1 / math.sqrt(count)
 
 
 def of(function: Callable[..., Problem], **options: Any) -> Callable[[Sizes, str], Problem]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -16,26 +17,36 @@ from numgraph.cuda.device import Device
 REPEATS, ATTEMPTS = 20, 3
 
 
-class Cublas:
-    """product(m, n, k) makes a function that multiplies REPEATS times, wait() waits for it. how: which library."""
+@dataclass
+class Product:
+    """`draw(m, k) @ draw(k, n, seed=1)`. run: multiplies REPEATS times; result: waits, and gives the array."""
 
-    def __init__(
-        self, how: str, product: Callable[[int, int, int], Callable[[], Any]], wait: Callable[[], Any]
-    ) -> None:
+    run: Callable[[], Any]
+    result: Callable[[], Any]
+
+
+class Cublas:
+    """product(m, n, k) makes a `Product`, wait() waits for what runs. how: which library."""
+
+    def __init__(self, how: str, product: Callable[[int, int, int], Product], wait: Callable[[], Any]) -> None:
         self.how, self.product, self.wait = how, product, wait
 
-    def seconds(self, m: int, n: int, k: int) -> float:
+    def seconds(self, product: Product) -> float:
         """The least time of a product, of many in a row."""
-        run = self.product(m, n, k)
-        run()
+        product.run()
         self.wait()
         best = float("inf")
         for _ in range(ATTEMPTS):
             began = time.perf_counter()
-            run()
+            product.run()
             self.wait()
             best = min(best, (time.perf_counter() - began) / REPEATS)
         return best
+
+
+def factors(m: int, n: int, k: int) -> tuple[Any, Any]:
+    """The factors of a product."""
+    return draw(m, k), draw(k, n, seed=1)
 
 
 def find(device: Device) -> Cublas | None:
@@ -53,8 +64,8 @@ def _numgraph(device: Device) -> Cublas:
     if device.blas is None:
         raise LookupError("numgraph finds no cuBLAS")
 
-    def product(m: int, n: int, k: int) -> Callable[[], Any]:
-        a, b = (placed(device, draw(*s)) for s in ((m, k), (k, n)))
+    def product(m: int, n: int, k: int) -> Product:
+        a, b = (placed(device, f) for f in factors(m, n, k))
         out = empty(device, (m, n), "float32")
         asked: Any = product_of("float32", (out.address, a.address, b.address), (m, n, k, k, 1, n, 1))
 
@@ -65,9 +76,9 @@ def _numgraph(device: Device) -> Cublas:
         # what cuBLAS does at the first product of a shape does not belong into a recording
         multiply(1)
         recording = device.record(lambda: multiply(REPEATS))
-        return lambda keep=(a, b, out): recording.replay()
+        return Product(lambda keep=(a, b, out): recording.replay(), lambda: out.__array__())
 
-    product(8, 8, 8)()
+    product(8, 8, 8).run()
     device.wait()
     return Cublas("numgraph", product, device.wait)
 
@@ -77,8 +88,9 @@ def _torch(device: Device) -> Cublas:
     torch = import_module("torch")
     torch.backends.cuda.matmul.allow_tf32 = False
 
-    def product(m: int, n: int, k: int) -> Callable[[], Any]:
-        a, b, out = (torch.rand(*s, device="cuda") for s in ((m, k), (k, n), (m, n)))
+    def product(m: int, n: int, k: int) -> Product:
+        a, b = (torch.from_numpy(f).to("cuda") for f in factors(m, n, k))
+        out = torch.empty((m, n), device="cuda")
         stream = torch.cuda.Stream()
         with torch.cuda.stream(stream):
             torch.mm(a, b, out=out)
@@ -87,10 +99,10 @@ def _torch(device: Device) -> Cublas:
         with torch.cuda.graph(graph):
             for _ in range(REPEATS):
                 torch.mm(a, b, out=out)
-        return lambda keep=(a, b, out): graph.replay()
+        return Product(lambda keep=(a, b, out): graph.replay(), lambda: out.cpu().numpy())
 
     made = Cublas(f"PyTorch {torch.__version__}", product, torch.cuda.synchronize)
-    product(8, 8, 8)()
+    product(8, 8, 8).run()
     torch.cuda.synchronize()
     return made
 
@@ -98,15 +110,15 @@ def _torch(device: Device) -> Cublas:
 def _cupy(device: Device) -> Cublas:
     cupy = import_module("cupy")
 
-    def product(m: int, n: int, k: int) -> Callable[[], Any]:
-        a, b = (cupy.random.rand(*s, dtype="float32") for s in ((m, k), (k, n)))
+    def product(m: int, n: int, k: int) -> Product:
+        a, b = map(cupy.asarray, factors(m, n, k))
         out = cupy.empty((m, n), "float32")
 
         def run() -> None:
             for _ in range(REPEATS):
                 cupy.matmul(a, b, out=out)
 
-        return run
+        return Product(run, lambda: cupy.asnumpy(out))
 
-    product(8, 8, 8)()
+    product(8, 8, 8).run()
     return Cublas(f"CuPy {cupy.__version__}, no graph", product, cupy.cuda.Device().synchronize)

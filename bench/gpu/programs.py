@@ -9,6 +9,7 @@ import numpy as np
 
 import numgraph as ng
 from bench import problems
+from bench.gpu.elementwise import compared
 from bench.gpu.tools import Context, Section, bits, least_seconds, relative_error
 from bench.peers import Program, with_numgraph
 from bench.problems import Sizes
@@ -21,6 +22,8 @@ FULL: Sizes = {"R": 60_000, "F": 784, "C": 10, "H": 500}
 # Relative errors that are allowed: of float32 sums in another order, over several steps.
 TOLERANCE = 1e-4
 STEPS = 4
+# Launches of a step, at most, and microseconds that a call should take of the host.
+LAUNCHES, HOST = {"logreg": 3, "mlp": 7}, 15.0
 # Counts of the section on memory.
 MANY = 10_000
 
@@ -123,8 +126,9 @@ def _step(context: Context, found: Section, kind: str, batch: int, name: str) ->
     began = time.perf_counter()
     program.sweep(available)
     swept = (time.perf_counter() - began) / available
-    if kind == "logreg":
-        found.check(f"{name}: at most 4 launches", counts[0] <= 4, f"{counts[0]:g}")
+    if not context.simulated:
+        found.check(f"{name}: at most {LAUNCHES[kind]} launches", counts[0] <= LAUNCHES[kind], f"{counts[0]:g}")
+        found.aim(f"{name}: at most {HOST:g} µs of the host", host * 1e6 <= HOST, f"{host * 1e6:.1f}")
     found.check(f"{name}: at most 8 bytes in", counts[1] <= 8, f"{counts[1]:g}")
     found.check(f"{name}: no allocations", counts[3] == 0, f"{counts[3]:g}")
     return [*counts, *(s * 1e6 for s in (host, called, swept))]
@@ -172,7 +176,8 @@ def chains(context: Context) -> Section:
     f, out, values = chain(context)
     length = len(values[0])
     f()
-    error = relative_error(out.get_value(), problems.chain(problems.Plain, *(v.astype(float) for v in values)))
+    want = problems.chain(problems.Plain, *(v.astype(float) for v in values))
+    error = relative_error(out.get_value(), want)
     found.check("2 exp(-x x) + 3 tanh(y) x", error <= 1e-5, f"relative error {error:.2g}")
     count = context.pick(1, 20)
     f()
@@ -188,8 +193,10 @@ def chains(context: Context) -> Section:
     half = 4 * length
     copy = least_seconds(device, lambda: device.copy(big.address + half, big.address, half), context.pick(0.0, 0.02))
     rate, limit = 12 * length / min(seconds), 8 * length / copy
-    rows = found.table("Elementwise chain", "elements", "µs", "GB/s", "GB/s of a copy", "share")
-    rows.append([length, min(seconds) * 1e6, rate / 1e9, limit / 1e9, rate / limit])
+    others = {} if context.simulated else compared(found, *values, want)
+    rows = found.table("Elementwise chain", "elements", "µs", "GB/s", "GB/s of a copy", "share", *others)
+    others_us = [s * 1e6 for s in others.values()]
+    rows.append([length, min(seconds) * 1e6, rate / 1e9, limit / 1e9, rate / limit, *others_us])
     if not context.simulated:
         found.aim("elementwise chain at 0.9 of a copy's bandwidth", rate / limit >= 0.9, f"{rate / limit:.2f}")
     return found

@@ -260,6 +260,15 @@ def skinny_columns(dtype, columns=10, width=8, threads=256):
         i = cuda.blockIdx.y * part + thread // width
         end = min((cuda.blockIdx.y + 1) * part, m)
         sums = start()
+        # four rows are under way at a time: there are few threads for the memory's latency
+        while i + 3 * groups < end:
+            x0, d0 = x[i * x_row + column], pick(d, i * d_row, 1)
+            x1, d1 = x[(i + groups) * x_row + column], pick(d, (i + groups) * d_row, 1)
+            x2, d2 = x[(i + 2 * groups) * x_row + column], pick(d, (i + 2 * groups) * d_row, 1)
+            x3, d3 = x[(i + 3 * groups) * x_row + column], pick(d, (i + 3 * groups) * d_row, 1)
+            sums = add_outer(add_outer(sums, (x0,), d0), (x1,), d1)
+            sums = add_outer(add_outer(sums, (x2,), d2), (x3,), d3)
+            i += 4 * groups
         while i < end:
             sums = add_outer(sums, (x[i * x_row + column],), pick(d, i * d_row, 1))
             i += groups

@@ -10,7 +10,7 @@ from numba.extending import intrinsic
 from numgraph.kernels.cuda.support import FULL, TYPES, cuda
 
 INT = ir.IntType(32)
-# Of four elements in memory, in bytes.
+# Of four elements in memory, in bytes, at most.
 ALIGNMENT = 16
 
 
@@ -27,12 +27,14 @@ def _address(context, builder, kind, value, index):
 
 @intrinsic
 def load4(typing, source, index):
-    """Elements index .. index + 3 of a pointer or a flat array, in one load; they begin at a multiple of 16 bytes."""
+    """Elements index .. index + 3 of a pointer or a flat array, in one load; they begin at a multiple of 16 bytes, or
+    of four elements if these are shorter."""
 
     def emit(context, builder, signature, arguments):
         place = _address(context, builder, source, *arguments)
         vector = ir.VectorType(context.get_data_type(source.dtype), 4)
-        loaded = builder.load(builder.bitcast(place, vector.as_pointer()), align=ALIGNMENT)
+        alignment = min(ALIGNMENT, 4 * source.dtype.bitwidth // 8)
+        loaded = builder.load(builder.bitcast(place, vector.as_pointer()), align=alignment)
         parts = [builder.extract_element(loaded, INT(j)) for j in range(4)]
         return context.make_tuple(builder, signature.return_type, parts)
 
@@ -44,6 +46,34 @@ def _load4(source, index):
 
 
 load4.simulated = _load4
+
+
+@intrinsic
+def store4(typing, target, index, a, b, c, d):
+    """Elements index .. index + 3 of a pointer become a, b, c, d, in one store; aligned as for `load4`."""
+    kinds = (a, b, c, d)
+
+    def emit(context, builder, signature, arguments):
+        pointer, place, *values = arguments
+        vector = ir.VectorType(context.get_data_type(target.dtype), 4)
+        packed = ir.Constant(vector, ir.Undefined)
+        for j, (kind, value) in enumerate(zip(kinds, values, strict=True)):
+            packed = builder.insert_element(packed, context.cast(builder, value, kind, target.dtype), INT(j))
+        alignment = min(ALIGNMENT, 4 * target.dtype.bitwidth // 8)
+        builder.store(packed, builder.bitcast(builder.gep(pointer, [place]), vector.as_pointer()), align=alignment)
+        return context.get_dummy_value()
+
+    return types.void(target, index, *kinds), emit
+
+
+def _store4(target, index, a, b, c, d):
+    target[index] = a
+    target[index + 1] = b
+    target[index + 2] = c
+    target[index + 3] = d
+
+
+store4.simulated = _store4
 
 
 def start_of(dtype, count):

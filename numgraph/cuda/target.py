@@ -27,7 +27,9 @@ from numgraph.target import Build, Compiled, contiguous, missing
 from numgraph.whole import CALLS, Action, apart, compiled
 
 # Small: a simulated thread costs microseconds.
-SIMULATED = Geometry(threads=8, blocks=3, small=64, part=16, shares=3, sums=16, skinny=8, tiles=((16, 4, 4),), wanted=1)
+SIMULATED = Geometry(
+    threads=8, blocks=3, small=64, part=16, shares=3, sums=16, skinny=8, columns=16, tiles=((16, 4, 4),), wanted=1
+)
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from numgraph.emit.header import finders, libraries, slot_lines, with_users, words
@@ -15,7 +15,7 @@ from numgraph.loops.grid.kernel import Kernel, flat
 from numgraph.loops.grid.program import GridProgram
 from numgraph.loops.inline import inlined
 from numgraph.loops.names import HOST
-from numgraph.loops.program import Function
+from numgraph.loops.program import Call, Function, rebuilt
 from numgraph.loops.scalar import HELPERS
 from numgraph.loops.table import Layout
 from numgraph.text import docstring
@@ -62,8 +62,8 @@ def print_grid(program: GridProgram, title: Sequence[str]) -> GridModule:
     """The text of a program. title: lines that say what the graph is in the user's terms."""
     layout = program.layout
     every = [kernel for kernels in program.kernels for kernel in flat(kernels)]
+    helpers = merge_helpers(every)
     merge([kernel for kernel in every if kernel.function is not None])
-    helpers = {name: helper for kernel in every for name, helper in kernel.helpers.items()}
     functions = list(helpers.values())
     parts = [function_lines(helper) for helper in helpers.values()]
     for stage, kernels in enumerate(program.kernels):
@@ -97,6 +97,25 @@ def print_grid(program: GridProgram, title: Sequence[str]) -> GridModule:
 def scans_of(kernels: Sequence[Kernel]) -> list[int]:
     """The numbers of the scans of a stage."""
     return [kernel.scan.number for kernel in flat(kernels) if kernel.scan is not None]
+
+
+def merge_helpers(kernels: Sequence[Kernel]) -> dict[str, Function]:
+    """The functions that kernels call, with nested expressions, by name: of those that are the same, the first, which
+    kernels call in the place of the others."""
+    found: dict[object, Function] = {}
+    for kernel in kernels:
+        names: dict[str, str] = {}
+        for name, helper in kernel.helpers.items():
+            printed = inlined(helper, fits)
+            lines = (*map(str, printed.arguments), *(line.code for line in function_lines(printed)[2:]))
+            names[name] = found.setdefault(lines, printed).name
+
+        def change(node: Any, names: dict[str, str] = names) -> Any:
+            return replace(node, function=names.get(node.function, node.function)) if isinstance(node, Call) else node
+
+        if kernel.function is not None:
+            kernel.function = replace(kernel.function, body=tuple(rebuilt(s, change) for s in kernel.function.body))
+    return {helper.name: helper for helper in found.values()}
 
 
 def merge(kernels: Sequence[Kernel]) -> None:
@@ -153,13 +172,17 @@ def header_of(program: GridProgram, title: Sequence[str], code: str, kernels: Se
     host = sorted(used & HOST)
     lines += [f"from numgraph.cuda.plan import {', '.join(host)}"] if host else []
     lines += finders(used)
-    imports = {name for kernel in kernels for name in kernel.imports}
+    made = {expression: name for kernel in kernels for expression, name in kernel.made.items()}
+    called = used.union(*map(words, made))
+    imports = {name for kernel in kernels for name in kernel.imports if name.rpartition(".")[2] in called}
     imports |= {f"support.{name}" for name in used & HELPERS} | {"cuda.support.cuda"}
+    imports |= {f"cuda.support.{name}" for name in used & {"FULL"}}
     if "helper" in used or any(kernel.made for kernel in kernels):
         imports.add("cuda.support.helper")
     for module in sorted({name.rpartition(".")[0] for name in imports}):
         found = sorted(name.rpartition(".")[2] for name in imports if name.rpartition(".")[0] == module)
         lines.append(f"from numgraph.kernels.{module} import {', '.join(found)}")
-    made = {expression: name for kernel in kernels for expression, name in kernel.made.items()}
-    lines += ["", f"THREADS = {program.geometry.threads}", *slot_lines(program.layout, used)]
+    lines += ["", f"THREADS = {program.geometry.threads}"]
+    lines += [f"WARP = {program.geometry.warp}"] if "WARP" in used else []
+    lines += slot_lines(program.layout, used)
     return [*lines, *(f"{name} = helper({expression})" for expression, name in made.items()), "", ""]

@@ -52,11 +52,12 @@ KERNEL_NAMES = (
     (RESERVED - set("table reals arena own chunk chunks begin end step status call many words return_code".split()))
     | HOST
     | HELPERS
-    | set("block blocks thread threads lane cuda helper advance THREADS".split())
+    | set("block blocks block_y blocks_y thread threads lane cuda helper THREADS WARP FULL".split())
+    | set("advance aligned load4 quotient store4".split())
 )
 # and those of the functions and constants of a module.
 FUNCTION = re.compile(
-    r"(plan|phase|shape|step|join|kernel|find)_\d+(_\d+)?|enter|timed_\w*|AT_\w*|join_\w+_(float|u?int|bool)\d*"
+    r"(plan|phase|shape|step|join|kernel|find|each)_\d+(_\d+)?|enter|timed_\w*|AT_\w*|join_\w+_(float|u?int|bool)\d*"
     r"|(tiled|skinny_rows|skinny_columns)_(kernel|\d+)"
 )
 

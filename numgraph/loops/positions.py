@@ -18,17 +18,18 @@ def position(schedule: Schedule, buffer: Node, index: Sequence[Node], flat: bool
     if flat:
         found: Any = index[0]
     elif place is None:
-        found = _linear([graph.find(n) for n in buffer.dims], index)
+        found = linear([graph.find(n) for n in buffer.dims], index)
     else:
         lengths, at = list(place.lengths(graph)), [index[a] for a in place.axes]
         if place.rows:
             # the first axis comes last
             lengths, at = [*lengths[1:], place.rows], [*at[1:], at[0]]
-        found = _linear(lengths, at)
+        found = linear(lengths, at)
     return split(graph.as_index(found))
 
 
-def _linear(lengths: Sequence[Any], index: Sequence[Any]) -> Any:
+def linear(lengths: Sequence[Any], index: Sequence[Any]) -> Any:
+    """Where an element lies among those of an array with these lengths."""
     found: Any = 0
     for n, i in zip(lengths, index, strict=True):
         found = found * n + i

@@ -16,6 +16,7 @@ from numgraph.ir import LEAVES, Graph, Node
 from numgraph.lengths import dims
 from numgraph.lengths.known import counts_from_the_end
 from numgraph.schedule.cuts import Repeats
+from numgraph.schedule.gridproduct import TILED, maker_of
 from numgraph.schedule.tasks import (
     Elementwise,
     IndexCheck,
@@ -34,12 +35,16 @@ MAX_BODY = 96
 
 @dataclass(eq=False)
 class LoopNest:
-    """One loop (`length` is set) around further nests, or tasks that run one after the other at this level."""
+    """One loop (`length` is set) around further nests, or tasks that run one after the other at this level. joined:
+    on a grid, how the launch of a product before it does it, too: "part", each block the part of what it has made,
+    "beside", all threads together, or "".
+    """
 
     length: Any
     tasks: list[Task] = field(default_factory=list)
     body: list[LoopNest] = field(default_factory=list)
     scalars: set[Node] = field(default_factory=set)
+    joined: str = ""
 
     def add(self, task: Task) -> None:
         """Put a task into the nest."""
@@ -97,6 +102,8 @@ class Arranger:
         # what may end a call
         self.checks = [task for task in tasks if isinstance(task, IndexCheck) or task.raises]
         self.overwritten = overwritten
+        # what a grid makes in tiles
+        self.tiled = {task.node for task in tasks if graph.traits.grid and maker_of(graph, task) == TILED}
         self.readers: dict[Node, list[Task]] = {leaf: [] for leaf in overwritten.values()}
         for task in tasks:
             for leaf in dict.fromkeys(task.operands):
@@ -143,7 +150,7 @@ class Arranger:
     def _fits(self, nest: LoopNest, task: Task, length: Any, level: int) -> bool:
         if isinstance(task, Product | KernelCall) or (nest.tasks and isinstance(nest.tasks[0], Product | KernelCall)):
             return False
-        if level == 0 and self.graph.traits.grid and not may_share_grid(nest.tasks[0], task):
+        if level == 0 and self.graph.traits.grid and not self._share_grid(nest.tasks[0], task):
             return False
         if (nest.length is None) != (length is None):
             return False
@@ -152,6 +159,18 @@ class Arranger:
         if level == 0 and nest.statements + task.statements > MAX_BODY:
             return False
         return length is None or self.graph.traits.grid or not self.repeats([*nest.tasks, task], level)
+
+    def _share_grid(self, a: Task, b: Task) -> bool:
+        """Whether two tasks may run in the same pass on a grid, and are to: blocks of a product in tiles can go on with
+        what goes over these alone."""
+        return may_share_grid(a, b) and self._over_tiles(a) == self._over_tiles(b)
+
+    def _over_tiles(self, task: Task) -> bool:
+        return (
+            isinstance(task, Elementwise)
+            and len(task.loops) == 2
+            and any(load.inputs[0] in self.tiled for load in task.loads)
+        )
 
     def _after(self, task: Task, other: Task, position: dict[Task, int], nests: list[LoopNest], level: int) -> int:
         """The first nest in which `task` may run, as far as `other` is concerned."""

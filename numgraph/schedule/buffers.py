@@ -174,8 +174,10 @@ class Placer:
     def _lives(self, stage: int, nests: Sequence[LoopNest]) -> tuple[dict[Node, int], dict[Node, int]]:
         first: dict[Node, int] = {}
         final: dict[Node, int] = {}
-        forever = len(nests) + 1
-        for number, nest in enumerate(nests):
+        forever, number = len(nests) + 1, -1
+        for nest in nests:
+            # what runs at the same time lives at the same time
+            number += not nest.joined
             for task in tasks_within(nest.tasks):
                 for node in map(self._root_buffer, (*task.sources, *task.written)):
                     buffer = self.buffers.get(node)

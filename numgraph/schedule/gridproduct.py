@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from numgraph.ir import Graph
+from numgraph.lengths import dims
 from numgraph.lengths.known import full_length
 from numgraph.lengths.sources import varies
+from numgraph.schedule.tasks import Product as ProductTask
 from numgraph.schedule.tasks import Task
 
+# Functions that make kernels of products.
+SKINNY_ROWS, SKINNY_COLUMNS, TILED = "skinny_rows", "skinny_columns", "tiled"
 # A side of up to this many is skinny: the sums of a thread for all of it stay in registers.
 SKINNY = 32
 # Columns of the left matrix that a block of `skinny_columns` makes: those of one sector of memory.
@@ -30,7 +34,8 @@ MOST = 2**31 - 1
 @dataclass(frozen=True)
 class Choice:
     """maker: the function that makes the kernel; options: its arguments behind the dtype, as text. numbers: lengths and
-    strides that the kernel gets. grid: for each axis (count, per block, most). threads: of a block. why: in words."""
+    strides that the kernel gets. grid: for each axis (count, per block, most). threads: of a block. why: in words.
+    rows, columns: of the result that a block makes, columns being 0 for all."""
 
     maker: str
     options: str
@@ -38,38 +43,69 @@ class Choice:
     grid: tuple[tuple[Any, int, int], ...]
     threads: int
     why: str
+    rows: int
+    columns: int = 0
+
+
+def maker_of(graph: Graph, task: Task) -> str:
+    """The function that makes the kernel of a product of two matrices; "" for a stack of products, and other tasks.
+    Blocks of a skinny one make whole rows of the result, those of a tiled one tiles."""
+    if not isinstance(task, ProductTask) or len(task.node.dims) != 2:
+        return ""
+    n = graph.find(task.node.dims[1])
+    (a_row, a_col), (_, b_col) = ((graph.find(s) for s in view.strides) for view in task.views)
+    if isinstance(n, int) and 1 <= n <= SKINNY:
+        if _is_one(a_col):
+            return SKINNY_ROWS
+        if _is_one(a_row) and _is_one(b_col):
+            return SKINNY_COLUMNS
+    return TILED
 
 
 def choose_product(graph: Graph, task: Task, geometry: Any) -> Choice | None:
     """The choice for a product of two matrices; None for a stack of products."""
-    if len(task.node.dims) != 2:
+    maker = maker_of(graph, task)
+    if not maker:
         return None
     m, n = (graph.find(length) for length in task.node.dims)
     left, right = task.views
     k = graph.find(left.lengths[-1])
     a_row, a_col = (graph.find(s) for s in left.strides)
     b_row, b_col = (graph.find(s) for s in right.strides)
-    if isinstance(n, int) and 1 <= n <= SKINNY:
-        threads = geometry.skinny
-        if _is_one(a_col):
-            rows = max(1, min(4, geometry.sums // n))
-            return Choice(
-                "skinny_rows", f"{n}, {rows}, {threads}", (m, k, a_row, b_row, b_col, n), ((m, rows, MOST),), threads,
-                f"few columns ({n}): the threads of a block divide the sums of {rows} rows",
-            )  # fmt: skip
-        if _is_one(a_row) and _is_one(b_col):
-            return Choice(
-                "skinny_columns", f"{n}, {WIDTH}, {threads}", (k, m, k, a_col, b_row, n, 0), ((m, WIDTH, MOST),),
-                threads,
-                f"few columns ({n}): each block makes {WIDTH} rows of the result",
-            )  # fmt: skip
+    threads = geometry.skinny
+    if maker == SKINNY_ROWS:
+        rows = max(1, min(4, geometry.sums // n))
+        return Choice(
+            maker, f"{n}, {rows}, {threads}", (m, k, a_row, b_row, b_col, n), ((m, rows, MOST),), threads,
+            f"few columns ({n}): the threads of a block divide the sums of {rows} rows", rows,
+        )  # fmt: skip
+    if maker == SKINNY_COLUMNS:
+        # few blocks have to read all of x: as many threads for each as there are rows for
+        threads, rows = geometry.columns, full_length(k)
+        while rows is not None and threads > geometry.skinny and threads >= 2 * WIDTH * rows:
+            threads //= 2
+        return Choice(
+            maker, f"{n}, {WIDTH}, {threads}", (k, m, k, a_col, b_row, n, 0), ((m, WIDTH, MOST),), threads,
+            f"few columns ({n}): each block makes {WIDTH} rows of the result", WIDTH,
+        )  # fmt: skip
     tile, each, depth = next((t for t in geometry.tiles if _blocks(m, n, t[0]) >= geometry.wanted), geometry.tiles[-1])
     along = f"a_along={_is_one(a_col)}, b_along={_is_one(b_row) and not _is_one(b_col)}"
     return Choice(
-        "tiled", f"{tile}, {tile}, {depth}, {each}, {each}, {along}", (m, n, k, a_row, a_col, b_row, b_col, n),
+        maker, f"{tile}, {tile}, {depth}, {each}, {each}, {along}", (m, n, k, a_row, a_col, b_row, b_col, n),
         ((n, tile, MOST), (m, tile, HALF), (m, tile * HALF, HALF)), tile * tile // (each * each),
-        f"tiles of {tile} x {tile}",
+        f"tiles of {tile} x {tile}", tile, tile,
     )  # fmt: skip
+
+
+def blocks(count: Any, each: int) -> Any:
+    """How many blocks it takes for a count, each doing so many."""
+    return (count + (each - 1)) // each
+
+
+def blocks_of(choice: Choice) -> Any:
+    """How many blocks there are in all."""
+    counts = [dims.minimum(dims.maximum(blocks(n, each), 1), most) for n, each, most in choice.grid]
+    return dims.product(counts)
 
 
 def cublas_sizes(graph: Graph, task: Task, large: int | None) -> tuple[Any, ...] | None:

@@ -172,4 +172,4 @@ def test_the_loop_program_is_a_stage_of_the_record() -> None:
         re.search(r"^ +for i: int64 in begin, end", shown, re.MULTILINE) and "x: float32* = f32(table[AT_X])" in shown
     )
     device = ng.function([x], ng.sum(v), target="cuda-sim").record.stages["loops"]
-    assert "cuda.syncthreads()" in device and "if lane < half:" in device
+    assert "cuda.syncthreads()" in device and "cuda.shfl_xor_sync(FULL, value, step)" in device

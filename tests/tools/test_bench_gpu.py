@@ -15,7 +15,22 @@ import numpy as np
 import pytest
 from numba import cuda
 
-from bench.gpu import carried, cubins, cublas, epochs, kernels, page, programs, replace, run, sanitize, tools
+from bench import problems
+from bench.gpu import (
+    carried,
+    cases,
+    cubins,
+    cublas,
+    elementwise,
+    epochs,
+    kernels,
+    page,
+    programs,
+    replace,
+    run,
+    sanitize,
+    tools,
+)
 from bench.gpu.cases import CASES, SCALES
 from bench.gpu.tools import Context, Section
 from bench.peers import GPU_PEERS, PEERS
@@ -105,6 +120,67 @@ def wrong(sizes: Any, scale: str) -> Any:
     right[0, 0, 0] += 1
     problem.want = lambda: (right,)
     return problem
+
+
+def test_what_is_wrong_is_not_timed(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of products, cuBLAS's too; nothing is reached beside a failed check."""
+    monkeypatch.setattr(kernels, "TINY", kernels.TINY[:1])
+    monkeypatch.setattr(kernels, "PRODUCTS", ("product", "skinny_product"))
+    zeros = cublas.Product(lambda: None, lambda: np.zeros((17, 10)))
+    monkeypatch.setattr(cublas, "find", lambda device: cublas.Cublas("a", lambda *mnk: zeros, lambda: None))
+    monkeypatch.setattr(kernels.Context, "simulated", property(lambda self: False))
+    monkeypatch.setattr(kernels, "SHAPES", kernels.TINY[:1])
+    sizes = kernels.product_sizes
+    small = {"product": dict(tile_m=16, tile_n=16, depth=4, thread_m=4, thread_n=4), "skinny_product": dict(threads=64)}
+    monkeypatch.setattr(kernels, "product_sizes", lambda c, name, *mnk: (sizes(c, name, *mnk) or {}) | small[name])
+    found = kernels.products(context)
+    assert [(name.partition(",")[0], holds) for name, holds, _ in found.checks] == [
+        ("product", True), ("skinny_product", True), ("cuBLAS", False),
+    ]  # fmt: skip
+    ((_, head, rows),) = found.tables
+    assert rows[0][head.index("cuBLAS")] is None and rows[0][head.index("product")] > 0
+    found.aim("fast", True, "twice as fast")
+    told = run.described_as("products", "Products", "done", "", 1.0, found)
+    assert told["aims"] == [("fast", False, "twice as fast; but a check failed")]
+
+
+def test_random_numbers_are_looked_at() -> None:
+    rng = np.random.default_rng(0)
+    assert cases.looks_normal(rng.normal(size=1000)) and cases.looks_normal(rng.normal(size=37))
+    for wrong_ones in (rng.uniform(-1.7, 1.7, 1000), rng.normal(0.3, 1, 1000), np.zeros(37), np.full(37, np.nan)):
+        assert not cases.looks_normal(wrong_ones)
+
+
+def test_the_report_is_saved_after_each_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def facts(context: Context) -> Section:
+        return Section()
+
+    def copying(context: Context) -> Section:
+        seen.append(json.loads((tmp_path / "gpu.json").read_text())["sections"][0]["name"])
+        return Section()
+
+    monkeypatch.setattr(run.import_module("bench.gpu.facts"), "facts", facts)
+    monkeypatch.setattr(kernels, "copying", copying)
+    assert run.main(["--simulate", "--only", "facts,copies", "--out", str(tmp_path)]) == 0
+    assert seen == ["facts"]
+    assert (tmp_path / "gpu.html").exists() and not list(tmp_path.glob("*.new"))
+
+
+def test_other_libraries_compute_the_chain(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, x = Section(), np.linspace(-1, 1, 50, dtype=np.float32)
+    want = problems.chain(problems.Plain, x.astype(float), x.astype(float))
+
+    def missing(x: Any, y: Any) -> Any:
+        raise ImportError("no such library")
+
+    made = {"right": elementwise.Chain(lambda: None, lambda: None, lambda: want.astype(np.float32)),
+            "wrong": elementwise.Chain(lambda: None, lambda: None, lambda: 2 * want)}  # fmt: skip
+    makers = {name: lambda x, y, chain=chain: chain for name, chain in made.items()}
+    monkeypatch.setattr(elementwise, "OTHERS", makers | {"missing": missing})
+    assert list(elementwise.compared(found, x, x, want)) == ["right"]
+    assert found.facts["missing"] == "ImportError: no such library" and found.facts["wrong"].startswith("wrong")
 
 
 def test_errors_and_bits() -> None:
@@ -266,8 +342,9 @@ def test_cublas_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cublas, "import_module", absent)
     assert cublas.find(SimpleNamespace()) is None  # type: ignore[arg-type]
     calls: list[str] = []
-    found = cublas.Cublas("a", lambda m, n, k: lambda: calls.append("run"), lambda: calls.append("wait"))
-    assert 0 <= found.seconds(1, 1, 1) < 1
+    made = cublas.Product(lambda: calls.append("run"), lambda: None)
+    found = cublas.Cublas("a", lambda m, n, k: made, lambda: calls.append("wait"))
+    assert 0 <= found.seconds(found.product(1, 1, 1)) < 1
     assert calls == ["run", "wait"] * (1 + cublas.ATTEMPTS)
 
 
@@ -277,7 +354,7 @@ def test_numgraphs_cublas_comes_first() -> None:
     found = cublas.find(device)
     assert found is not None and found.how == "numgraph"
     library.calls.clear()
-    assert found.seconds(3, 4, 5) < 1
+    assert found.seconds(found.product(3, 4, 5)) < 1
     assert library.calls == [("sgemm", 0, 0, 4, 3, 5, 1)] * (1 + (1 + cublas.ATTEMPTS) * cublas.REPEATS)
 
 

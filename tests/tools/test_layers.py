@@ -166,6 +166,7 @@ OTHER_WORDS = {
     ("loops/build.py", "maximum"): "a function of kernels.support",
     ("loops/build.py", "minimum"): "a function of kernels.support",
     ("loops/chunks.py", "minimum"): "a function of kernels.support",
+    ("loops/grid/reductions.py", "minimum"): "a function of kernels.support",
     ("loops/tiles.py", "maximum"): "a function of kernels.support",
     ("cuda/blas.py", "gemm"): "a part of names of cuBLAS",
     ("cuda/library.py", "sum"): "a kernel",

@@ -7,9 +7,9 @@ from typing import Any
 
 from numgraph.errors import FunctionError, OptionError
 from numgraph.lengths import dims
-from numgraph.loops.grid.kernel import THREAD, THREADS
+from numgraph.loops.grid.kernel import BLOCK, THREAD, THREADS, Region
 from numgraph.loops.grid.nests import Work
-from numgraph.loops.program import Call, Do, Expression, If, Load, Logic, Name, Statement
+from numgraph.loops.program import Call, Do, Expression, If, Load, Logic, Name, Number, Statement
 from numgraph.loops.scalar import number
 from numgraph.loops.values import refusal
 from numgraph.schedule.buffers import memory_of
@@ -47,6 +47,11 @@ def product(work: Work) -> None:
     values.add(call)
     kernel.grid = [(values.layout.number(n), per_block, most) for n, per_block, most in choice.grid]
     kernel.threads = choice.threads
+    if choice.columns:
+        row = Name("cuda.blockIdx.z") * Name("cuda.gridDim.y") + Name("cuda.blockIdx.y")
+        kernel.region = Region(row * choice.rows, choice.rows, BLOCK * choice.columns, choice.columns)
+    else:
+        kernel.region = Region(BLOCK * choice.rows, choice.rows, Number(0))
 
 
 def by_cublas(work: Work, task: Task) -> bool:

@@ -19,6 +19,10 @@ FLAGS = 256
 
 # Which thread this is, of how many; the same for its place in its block, and for the block.
 THREAD, THREADS, LANE, LANES, BLOCK, BLOCKS = map(Name, "thread threads lane THREADS block blocks".split())
+# The same along the second axis of the grid.
+BLOCK_Y, BLOCKS_Y = map(Name, "block_y blocks_y".split())
+# Lanes that exchange values at once, and the mask of them all.
+WARP, FULL = map(Name, "WARP FULL".split())
 
 
 @dataclass(frozen=True)
@@ -32,16 +36,22 @@ class Geometry:
     small: int = 16384
     part: int = 4096
     shares: int = 256
-    # of products: the most multiply-adds that a thread of a skinny one keeps, its threads, and (tile, elements of a
-    # thread, depth) of the others, the largest first
+    # of products: the most multiply-adds that a thread of a skinny one keeps, its threads, the most that divide the
+    # rows of x.T @ d, and (tile, elements of a thread, depth) of the others, the largest first
     sums: int = 64
     skinny: int = 128
+    columns: int = 512
     tiles: tuple[tuple[int, int, int], ...] = ((128, 8, 8), (64, 4, 8), (32, 4, 8))
     # blocks of threads that a product wants to have
     wanted: int = 132
     # lengths from which on cuBLAS computes products, None where the device has none; and whether in TF32
     large: int | None = None
     tf32: bool = False
+
+    @property
+    def warp(self) -> int:
+        """Lanes that exchange values at once."""
+        return min(32, self.threads)
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,17 @@ class Parameter:
     name: str
     dtype: str
     source: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Region:
+    """What a block has made of a matrix: `rows` rows from `row` on, of these `columns` columns from `column` on, or
+    all if columns is 0."""
+
+    row: Expression
+    rows: int
+    column: Expression
+    columns: int = 0
 
 
 @dataclass
@@ -96,6 +117,8 @@ class Kernel:
     remark: str = ""
     scan: GridScan | None = None
     inner: list[Kernel] = field(default_factory=list)
+    # of a product: what each block has made
+    region: Region | None = None
 
     def __post_init__(self) -> None:
         self.code = self.name

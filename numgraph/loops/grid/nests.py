@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
-from functools import partial, reduce
-from operator import mul
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
+from numgraph.ir import Node
 from numgraph.lengths import dims
 from numgraph.loops.build import LoopBuilder
 from numgraph.loops.grid.checks import GuardingChecks
 from numgraph.loops.grid.joins import joined
 from numgraph.loops.grid.kernel import BLOCK, BLOCKS, LANE, LANES, THREAD, THREADS, Geometry, Kernel
 from numgraph.loops.grid.memory import GridMemory
-from numgraph.loops.program import Barrier, Expression, For, If, Name, Statement, Store
+from numgraph.loops.grid.strides import needed
+from numgraph.loops.positions import linear, split
+from numgraph.loops.program import Barrier, Call, Expression, For, If, Name, Statement, Store
 from numgraph.loops.values import Body, Setting, Values
 from numgraph.schedule.arrange import LoopNest
 from numgraph.schedule.grid import Mapping, free_levels
@@ -24,7 +26,8 @@ from numgraph.schedule.tasks import Task
 
 @dataclass
 class Work:
-    """One block of the schedule that a kernel does. own: bytes that each block of threads has for itself."""
+    """One block of the schedule that a kernel does. own: bytes that each block of threads has for itself; loose: names
+    of counters that perhaps nothing uses; flats: elements of several loops that have one counter."""
 
     values: Values
     memory: GridMemory
@@ -35,6 +38,8 @@ class Work:
     geometry: Geometry
     checks: GuardingChecks
     own: Any = 0
+    loose: set[str] = field(default_factory=set)
+    flats: dict[Node, Expression] = field(default_factory=dict)
 
     @classmethod
     def of(cls, setting: Setting, kernel: Kernel, nest: LoopNest, geometry: Geometry, words: list[int]) -> Work:
@@ -48,11 +53,12 @@ class Work:
     @contextmanager
     def inside(self, statement: Callable[[tuple[Statement, ...]], Statement]) -> Iterator[None]:
         """A body for everything that varies, in a statement."""
-        outer = self.values.bodies
-        self.values.bodies = [outer[0], Body()]
+        outer, body = self.values.bodies, Body()
+        body.names |= self.flats
+        self.values.bodies = [outer[0], body]
         yield
         inner, self.values.bodies = self.values.bodies[-1], outer
-        self.values.add(statement(tuple(inner.statements)))
+        self.values.add(statement(needed(inner.statements, self.loose)))
 
     def loop(self, counter: Name, *bounds: Expression, note: str = "") -> AbstractContextManager[None]:
         """The body of a loop."""
@@ -67,18 +73,30 @@ class Work:
         return Name(self.values.names.fresh(wish))
 
     def unflatten(self, flat: Name, lengths: Sequence[Any], levels: Sequence[int]) -> None:
-        """Define the counters of loops that run together as one with counter `flat`."""
-        values = self.values
+        """Define the counters of loops that run together as one with counter `flat`; elements that lie in its order
+        need none of them."""
+        values, graph = self.values, self.values.graph
         if len(levels) == 1:
             values.counters[levels[0]] = flat
             return
-        sizes = [values.whole(n) for n in lengths]
-        for k, level in enumerate(levels):
-            name = values.names.counter(level)
-            value: Expression = flat
-            if k + 1 < len(levels):
-                value = value // reduce(mul, sizes[k + 1 :])
-            values.counters[level] = values.assign(name, value % sizes[k] if k else value)
+        for k, level in reversed(list(enumerate(levels))):
+            # the element of the loops up to this one
+            place = split(graph.as_index(linear(lengths[: k + 1], [graph.loop(v) for v in levels[: k + 1]])))[1]
+            self.flats[graph.as_index(place)] = values.body.names[graph.as_index(place)] = flat
+            counter = values.names.counter(level)
+            if not k:
+                values.counters[level] = values.assign(self._loose(counter), flat)
+                return
+            size = values.whole(lengths[k])
+            self.kernel.imports.add("cuda.flat.quotient")
+            rest = values.assign(self._loose(self.name("e").text), Call("quotient", (flat, size)))
+            values.counters[level] = values.assign(self._loose(counter), flat - rest * size)
+            flat = rest
+
+    def _loose(self, name: str) -> Name:
+        """A name that may be left out where nothing uses it."""
+        self.loose.add(name)
+        return Name(name)
 
     def lengths(self, task: Task, levels: Sequence[int]) -> list[Any]:
         """Those of loops of a task."""
@@ -119,20 +137,6 @@ def once(work: Work) -> None:
         assert isinstance(check, If)
         body = (*body[: place - 1], replace(check, otherwise=body[place:]))
     values.add(If(THREAD.compared("==", 0), body))
-
-
-def flat(work: Work) -> None:
-    """An iteration of all loops together per thread."""
-    values, first = work.values, work.nest.tasks[0]
-    levels = range(len(first.loops))
-    lengths = work.lengths(first, levels)
-    total = values.whole(dims.product(lengths))
-    counter = Name(values.names.counter(0)) if len(lengths) == 1 else work.name("e")
-    with work.loop(counter, THREAD, total, THREADS, note=" x ".join(map(values.notes.length, lengths))):
-        work.unflatten(counter, lengths, levels)
-        for task in work.nest.tasks:
-            work.builder.task(task)
-    work.spread()
 
 
 def scatter(work: Work) -> None:

@@ -11,13 +11,27 @@ import numpy as np
 from numgraph.errors import FunctionError
 from numgraph.ir import Requirement
 from numgraph.lengths import dims
+from numgraph.lengths.known import times
 from numgraph.loops.build import LoopBuilder
 from numgraph.loops.chunks import host_values
-from numgraph.loops.grid import calls, nests, reductions
+from numgraph.loops.grid import calls, epilogues, nests, quads, reductions
 from numgraph.loops.grid.checks import SearchingChecks
-from numgraph.loops.grid.kernel import BLOCK, BLOCKS, LANE, LANES, THREAD, THREADS, Geometry, Kernel, flat
+from numgraph.loops.grid.kernel import (
+    BLOCK,
+    BLOCK_Y,
+    BLOCKS,
+    BLOCKS_Y,
+    LANE,
+    LANES,
+    THREAD,
+    THREADS,
+    Geometry,
+    Kernel,
+    flat,
+)
 from numgraph.loops.grid.nests import Work, kernel_values
 from numgraph.loops.grid.scans import GridScans
+from numgraph.loops.grid.strides import stepped
 from numgraph.loops.names import KERNEL_NAMES
 from numgraph.loops.notes import Notes
 from numgraph.loops.plan import Plans
@@ -27,16 +41,19 @@ from numgraph.loops.scans import plan_of_steps
 from numgraph.loops.values import Setting
 from numgraph.schedule.arrange import Arranger, LoopNest
 from numgraph.schedule.grid import Mapping
+from numgraph.schedule.gridproduct import Choice, blocks, blocks_of, choose_product, cublas_sizes
 from numgraph.schedule.plan import Schedule
-from numgraph.schedule.tasks import ScanTask, Task
+from numgraph.schedule.tasks import Product, ScanTask, Task
 from numgraph.userfunctions.function import UserFunction
 
+# Parts of a sum that a block which joins them reads, about.
+PARTS = 8
 # Statements in one kernel of several phases.
 MAX_KERNEL = 120
 # How threads divide a loop nest, see `schedule.grid`.
 SHAPES: dict[str, Callable[[Work], None]] = {
     "once": nests.once,
-    "flat": nests.flat,
+    "flat": quads.flat,
     "rows": nests.rows,
     "lanes": nests.lanes,
     "sums": reductions.reductions,
@@ -128,22 +145,65 @@ class GridProgram:
     # -- kernels ------------------------------------------------------------------------------------------------
 
     def _groups(self, nests: Sequence[LoopNest]) -> list[list[Step]]:
-        """What each launch does: small steps that follow each other are one launch, of one thread block."""
+        """What each launch does: a product and what goes on with it; or small steps that follow each other, by one
+        thread block. Parts of sums are joined when somebody needs the results, or with small steps."""
         groups: list[list[Step]] = []
         open_group = False
-        for nest in nests:
+        joins: list[LoopNest] = []
+        for launch in self._launches(nests):
+            nest = launch[0]
             mapping: Mapping = self.schedule.division[nest]
             small = mapping.is_small(self.geometry.small)
+            waiting = {task.node for sums in joins for task in sums.tasks}
+            if joins and (small or any(waiting.intersection(t.sources) for n in launch for t in n.tasks)):
+                groups += self._joining(joins)
+                # a small step goes on with a launch of one block only
+                open_group, joins = self._few(groups[-1][0].nest), []
             size = sum(step.nest.lines for step in groups[-1]) if groups else 0
             if open_group and small and size + nest.lines <= MAX_KERNEL:
                 groups[-1].append(Step(nest))
             else:
-                groups.append([Step(nest)])
+                groups.append([*map(Step, launch)])
             open_group = small
-            if mapping.shape == "sums" and self._shares(nest) != 1:
-                groups.append([Step(nest, True)])
-                open_group = True
-        return groups
+            joins += [n for n in launch if self._has_parts(n, len(launch) > 1)]
+        return groups + self._joining(joins)
+
+    def _joining(self, joins: Sequence[LoopNest]) -> list[list[Step]]:
+        """The launches that join parts: one for what one block may do, which comes last."""
+        few = [sums for sums in joins if self._few(sums)]
+        last = [[Step(sums, True) for sums in few]] if few else []
+        return [*([Step(sums, True)] for sums in joins if sums not in few), *last]
+
+    def _few(self, sums: LoopNest) -> bool:
+        """Whether one block may join the parts of sums, as there are few results."""
+        first = sums.tasks[0]
+        found = times([first.loops[k] for k in first.kept])
+        return found is not None and found <= self.geometry.small // PARTS
+
+    def _launches(self, nests: Sequence[LoopNest]) -> list[list[LoopNest]]:
+        """The nests, those with their product that its launch does, too."""
+        found: list[list[LoopNest]] = []
+        for nest in nests:
+            choice = self._choice(found[-1][0]) if nest.joined else None
+            if choice is None:
+                found.append([nest])
+                continue
+            found[-1].append(nest)
+            if self.schedule.division[nest].shape == "sums":
+                shares = blocks_of(choice) if nest.joined == "beside" else blocks(nest.length, choice.rows)
+                self.schedule.division[nest].shares = shares
+        return found
+
+    def _has_parts(self, nest: LoopNest, joined: bool) -> bool:
+        """Whether blocks share in the sums of a nest. joined: to a product."""
+        return self.schedule.division[nest].shape == "sums" and (joined or self._shares(nest) != 1)
+
+    def _choice(self, nest: LoopNest) -> Choice | None:
+        """What computes a product, if that is certainly a kernel of numgraph's own; else None."""
+        graph, task = self.schedule.graph, nest.tasks[0]
+        if not isinstance(task, Product) or cublas_sizes(graph, task, self.geometry.large) is not None:
+            return None
+        return choose_product(graph, task, self.geometry)
 
     def _shares(self, nest: LoopNest) -> Any:
         return reductions.shares_of(self.schedule.graph, nest, self.schedule.division[nest], self.geometry)
@@ -155,11 +215,13 @@ class GridProgram:
         checked = tested = len(self.words)
         for number, step in enumerate(steps):
             if number:
-                kernel.statements += [Barrier(), *refused(kernel, tested, len(self.words))]
+                kernel.statements.append(Barrier())
+                if kernel.region is None:
+                    kernel.statements += refused(kernel, tested, len(self.words))
                 tested = len(self.words)
             own = dims.maximum(own, self._step(kernel, step))
         kernel.own = self.layout.number(own)
-        if len(steps) > 1:
+        if len(steps) > 1 and kernel.region is None:
             kernel.grid = [(1, 1, 1)]
         if not kernel.library:
             note = self.notes.made(kernel.tasks) or f"parts of {self.notes.made(steps[0].nest.tasks)}"
@@ -176,7 +238,8 @@ class GridProgram:
         else:
             kernel.tasks += step.nest.tasks
             kernel.shapes.append(work.mapping.shape)
-            SHAPES[work.mapping.shape](work)
+            behind = step.nest.joined if kernel.region is not None else ""
+            (epilogues.JOINED[behind] if behind else SHAPES[work.mapping.shape])(work)
         kernel.close(work.values)
         return work.own
 
@@ -207,7 +270,8 @@ class GridProgram:
 
     def _refuse_raising(self) -> None:
         """FunctionError for a user's function that says `raise`: a thread of a grid cannot end a call."""
-        functions = [k.function for kernels in self.kernels for k in flat(kernels) if k.function is not None]
+        every = [k for kernels in self.kernels for k in flat(kernels)]
+        functions = [f for k in every for f in (k.function, *k.helpers.values()) if f is not None]
         called = {node.function for f in functions for node in walk(f.body) if isinstance(node, Call)}
         for (user, _, _), name in self.layout.functions.items():
             if name in called and user.says_raise:
@@ -235,13 +299,15 @@ def refused(kernel: Kernel, first: int, end: int) -> list[Statement]:
 
 def function_of(kernel: Kernel, checked: int, note: str) -> Function:
     """The whole function. checked: words of the status that kernels before this one may have set."""
-    body = [*refused(kernel, 0, checked), *kernel.statements]
+    body = [*refused(kernel, 0, checked), *stepped(kernel.statements)]
     used = {node.text for node in walk(body) if isinstance(node, Name)}
     # which thread this is, where that is asked for
     places: list[tuple[set[str], Name, Expression]] = [
         ({"lane", "thread"}, LANE, Name("cuda.threadIdx.x")),
         ({"block", "thread"}, BLOCK, Name("cuda.blockIdx.x")),
         ({"blocks", "threads"}, BLOCKS, Name("cuda.gridDim.x")),
+        ({"block_y"}, BLOCK_Y, Name("cuda.blockIdx.y")),
+        ({"blocks_y"}, BLOCKS_Y, Name("cuda.gridDim.y")),
         ({"thread"}, THREAD, BLOCK * LANES + LANE),
         ({"threads"}, THREADS, BLOCKS * LANES),
     ]

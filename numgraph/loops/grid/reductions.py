@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from numgraph.ir import Graph
@@ -10,15 +11,17 @@ from numgraph.lengths import dims
 from numgraph.lengths.known import full_length
 from numgraph.loops.build import position_of
 from numgraph.loops.grid.joins import joined
-from numgraph.loops.grid.kernel import BLOCK, BLOCKS, LANE, LANES, Geometry
+from numgraph.loops.grid.kernel import BLOCK, BLOCK_Y, BLOCKS, BLOCKS_Y, LANE, LANES, THREAD, THREADS, Geometry
 from numgraph.loops.grid.nests import Work
-from numgraph.loops.program import Choice, Expression, If, Load, Logic, Name, Number
+from numgraph.loops.program import Call, Choice, Expression, If, Load, Logic, Name, Number, Store
 from numgraph.loops.values import as_read
 from numgraph.schedule.arrange import LoopNest
 from numgraph.schedule.grid import Mapping
 from numgraph.schedule.tasks import Reduction
 
 ZERO, ONE = Number(0), Number(1)
+# Up to so many parts of a sum are joined by one thread.
+FEW = 32
 
 
 def width_of(results: Any, geometry: Geometry) -> int:
@@ -34,6 +37,8 @@ def width_of(results: Any, geometry: Geometry) -> int:
 
 def shares_of(graph: Graph, nest: LoopNest, mapping: Mapping, geometry: Geometry) -> Any:
     """How many blocks of threads share in each sum; a number wherever the lengths have known bounds."""
+    if mapping.shares is not None:
+        return mapping.shares
     first = nest.tasks[0]
     if any(task.form.position for task in nest.reductions):
         return 1
@@ -55,15 +60,23 @@ def reductions(work: Work) -> None:
     if isinstance(shares, int) and shares == 1:
         made.add(steps, work.builder.operand, made.store_result)
     else:
-        made.shares = work.values.whole(shares)
+        made.shares = shares
         made.add(steps, work.builder.operand, made.store_part)
-    work.launch(made.tiles * shares, 1)
+    work.launch(made.tiles, 1)
+    # a share of the sums for each block along the second axis
+    number_of = work.values.layout.number
+    work.kernel.grid.append((number_of(shares), 1, work.geometry.shares))
 
 
 def join(work: Work) -> None:
     """The joining of what the shares of a nest of sums have found, in the order of the shares."""
-    made = Sums(work, ())
-    made.add(work_shares(work), made.part, made.store_result)
+    made, shares = Sums(work, ()), work_shares(work)
+    most = full_length(shares)
+    if most is not None and most <= FEW:
+        made.each_result(shares)
+        work.launch(made.results, work.geometry.threads)
+        return
+    made.add(shares, made.part, made.store_result)
     work.launch(made.tiles, 1)
 
 
@@ -87,7 +100,7 @@ class Sums:
         self.kept, self.reduced = self.first.kept, reduced
         self.results = dims.product(work.lengths(self.first, self.kept))
         self.width = width_of(self.results, work.geometry)
-        self.shares: Expression = ONE
+        self.shares: Any = 1
         self.share: Expression = ZERO
         self.count: Expression = ONE
         self.counter, self.step = LANE, LANE
@@ -107,21 +120,17 @@ class Sums:
     ) -> None:
         """The loops; lanes `width` apart work on the same result."""
         work, values, width = self.work, self.values, self.width
-        self.count, all_steps, tiles = map(values.whole, (self.results, steps, self.tiles))
-        part, self.counter, begin, end = map(work.name, ("part", "c", "begin", "end"))
-        split = self.shares != ONE
-        parts = self.shares if tiles == ONE else tiles * self.shares if split else tiles
-        with work.loop(part, BLOCK, parts, BLOCKS):
-            tile = self._tile(part, tiles, split)
+        self.count, tiles = map(values.whole, (self.results, self.tiles))
+        tile, self.counter = work.name("part"), work.name("c")
+        with work.loop(tile, BLOCK, tiles, BLOCKS), self._share(steps) as (begin, all_steps):
             values.assign(self.counter, self._result(tile), "the result that this lane works on")
             first: Expression = LANE // width if width > 1 else LANE
-            if split:
-                first = values.assign(begin, all_steps * self.share // self.shares + first)
-                all_steps = all_steps * (self.share + 1) // self.shares
-            some = width > 1 and not self.whole
-            if some:
-                all_steps = Choice(self.counter.compared("<", self.count), all_steps, ZERO)
-            last = values.assign(end, all_steps) if split or some else all_steps
+            if begin is not None:
+                first = begin + first
+            last = all_steps
+            if width > 1 and not self.whole:
+                chosen = Choice(self.counter.compared("<", self.count), all_steps, ZERO)
+                last = values.assign(work.name("end"), chosen)
             work.unflatten(self.counter, work.lengths(self.first, self.kept), self.kept)
             accumulators = {task: work.builder.start(task) for task in work.nest.reductions}
             self.step = work.name("e")
@@ -133,15 +142,46 @@ class Sums:
             for task, accumulator in accumulators.items():
                 store(task, joined(work, task, accumulator, width))
 
-    def _tile(self, part: Name, tiles: Expression, split: bool) -> Expression:
-        """Which results a part of the work is about; the share of them is kept."""
-        if not split:
-            return part
-        if tiles == ONE:
-            self.share = part
-            return ZERO
-        self.share = self.values.assign(self.work.name("share"), part // tiles, "which part of the sums")
-        return part % tiles
+    def each_result(self, shares: Any) -> None:
+        """The loop over results in which each thread adds up the parts of one."""
+        work, values = self.work, self.values
+        self.count, self.counter, self.step = values.whole(self.results), work.name("c"), work.name("e")
+        with work.loop(self.counter, THREAD, self.count, THREADS):
+            work.unflatten(self.counter, work.lengths(self.first, self.kept), self.kept)
+            accumulators = {task: work.builder.start(task) for task in work.nest.reductions}
+            with work.loop(self.step, values.whole(shares)):
+                for task, accumulator in accumulators.items():
+                    work.builder.accumulate(task, accumulator, self.part(task))
+            for task, accumulator in accumulators.items():
+                values.add(work.builder.stored(task, accumulator))
+
+    def of_all_blocks(self, block: Expression, start: Expression, step: Expression) -> None:
+        """The loop of all threads of a launch over what is summed up to single numbers; a part for each block."""
+        work, values = self.work, self.values
+        lengths = work.lengths(self.first, self.reduced)
+        accumulators = {task: work.builder.start(task) for task in work.nest.reductions}
+        self.share, self.step = block, work.name("e")
+        with work.loop(self.step, start, values.whole(dims.product(lengths)), step):
+            work.unflatten(self.step, lengths, self.reduced)
+            for task, accumulator in accumulators.items():
+                work.builder.accumulate(task, accumulator, work.builder.operand(task))
+        for task, accumulator in accumulators.items():
+            found = joined(work, task, accumulator, 1)
+            values.add(If(LANE.compared("==", 0), (self.part_stored(task, found),)))
+
+    @contextmanager
+    def _share(self, steps: Any) -> Iterator[tuple[Expression | None, Expression]]:
+        """The loop over shares, if there are several: where a share of the steps begins, and where it ends."""
+        work, values, shares = self.work, self.values, self.shares
+        if isinstance(shares, int) and shares == 1:
+            yield None, values.whole(steps)
+            return
+        self.share = work.name("share")
+        with work.loop(self.share, BLOCK_Y, values.whole(shares), BLOCKS_Y):
+            size = values.whole((steps + (shares - 1)) // shares)
+            begin = values.assign(work.name("begin"), self.share * size, "which part of the sums")
+            end = Call("minimum", (begin + size, values.whole(steps)))
+            yield begin, values.assign(work.name("end"), end)
 
     def _result(self, tile: Expression) -> Expression:
         """The result that a lane works on."""
@@ -168,8 +208,11 @@ class Sums:
 
     def store_part(self, task: Reduction, value: Name) -> None:
         """Write what this share has found."""
-        stored = self.work.builder.store(self._part_of(task, self.share), value, task, f"part of {task.node.name}")
-        self.values.add(If(self._own_lanes(), (stored,)))
+        self.values.add(If(self._own_lanes(), (self.part_stored(task, value),)))
+
+    def part_stored(self, task: Reduction, value: Name) -> Store:
+        """The statement that writes what this share has found."""
+        return self.work.builder.store(self._part_of(task, self.share), value, task, f"part of {task.node.name}")
 
     def store_result(self, task: Reduction, value: Name) -> None:
         """Write a result."""
