@@ -15,7 +15,7 @@ from numpy import float32, int32
 
 # The powers of two by which one grows to the number, from 2**-14, the smallest normal half.
 D16, D8, D4, D2, D1 = 2.0**16, 2.0**8, 2.0**4, 2.0**2, 2.0
-LEAST, ROUNDER, D_INFINITY = 2.0**-14, 1.5 * 2.0**42, math.inf
+LEAST, HALF_ROUNDER, D_INFINITY = 2.0**-14, 1.5 * 2.0**42, math.inf
 LARGEST, CODE_OF_INFINITY, CODE_OF_NAN = 65504.0, 31744.0, 32256.0
 F_LEAST, F_LARGEST, F_ROUNDER = float32(LEAST), float32(LARGEST), float32(1.5 * 2.0**13)
 F16, F8, F4, F2, F1 = map(float32, (D16, D8, D4, D2, D1))
@@ -50,7 +50,7 @@ def half_rounded_f32(x):
 @scalar
 def half_rounded_f64(x):
     """The half nearest to x, of two equally near ones the even one; infinity from 65520 on."""
-    return _rounded(x, LEAST, LARGEST, D_INFINITY, ROUNDER, D16, D8, D4, D2, D1)
+    return _rounded(x, LEAST, LARGEST, D_INFINITY, HALF_ROUNDER, D16, D8, D4, D2, D1)
 
 
 @scalar
