@@ -40,14 +40,6 @@ settings.register_profile("numgraph", derandomize=True, deadline=None, database=
 settings.load_profile("numgraph")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def woken_threads() -> None:
-    """Threads take part in the short jobs of tests, too, for which users' would not be woken."""
-    from numgraph.runtime import threads
-
-    threads.RULES["WORTH_CYCLES"] = 0
-
-
 # Files that one worker of pytest-xdist runs, since their tests share what takes seconds to make; files of one name go
 # together. xdist's own marks for this do nothing with pytest 9.2.
 GROUPS = {
@@ -184,9 +176,11 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def launcher() -> None:
-    """The launcher of the threads is there: tests that look into their cache folders do not find it."""
+    """The launcher of the threads is there: tests that look into their cache folders do not find it. Threads take part
+    in short jobs, too, for which users' would not be woken."""
     from numgraph.runtime import threads
 
+    threads.RULES["WORTH_CYCLES"] = 0
     threads.launcher()
 
 
@@ -205,6 +199,8 @@ def optimised(request: pytest.FixtureRequest) -> Iterator[bool]:
     if not short or request.config.getoption("--long"):
         yield True
         return
+    from numba.core.config import reload_config
+
     from numgraph.lower import target
     from numgraph.runtime import native
 
@@ -215,6 +211,8 @@ def optimised(request: pytest.FixtureRequest) -> Iterator[bool]:
         patch.setattr(target, "_codegen", cache(target._codegen.__wrapped__))
         patch.setattr(native, "_unit", cache(native._unit.__wrapped__))
         yield False
+    # what Numba has read stays until it compiles something itself, which its compiler for devices does not
+    reload_config()
 
 
 @pytest.fixture(scope="session")

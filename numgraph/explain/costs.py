@@ -33,7 +33,7 @@ LIBRARY = {"float32": 0.65, "float64": 1.1}
 # Cycles between two steps of an accumulation whose order is fixed; of a scattered element; of entering a loop.
 CHAIN, SCATTER, LOOP = 2.0, 4.0, 5.0
 # Of an element of a named kernel, by file; of the others what the schedule takes them for. Sorting: for each doubling.
-KERNELS = {"scans": 3.0}
+KERNELS = {"scans": 3.0, "radix": 60.0}
 SORTING = 26.0
 # Of kernels that work on matrices, by file: for each element and each row of its matrix.
 ROWS = {"lapack": 0.15, "spectral": 3.0, "expm": 2.0}

@@ -214,8 +214,7 @@ def followed(first: int = 3, rounds: int = 5) -> tuple[ng.Function, list[np.ndar
         (long_chain, False),
         (power_iteration, False),
         (followed, False),
-        # Numba's own passes take a second for a sort
-        (partial(followed, rounds=2), True),
+        (partial(followed, rounds=3), True),
     ],
     ids=["long chain", "power iteration", "followed", "followed, by Numba's own passes"],
 )

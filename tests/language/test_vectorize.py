@@ -19,7 +19,7 @@ SLOW = {
     "place", "recurrence", "within", "counters", "one_hot", "searchsorted", "fill", "arange", "reshape", "broadcast_to",
     "subtensor", "subtensor_update", "given", "specify_shape", "fitted_mask", "eye", "tri", "pad", "element_number",
     "gemm", "turn", "meanwhile", "gather", "gather_update", "scan_chunk", "chunk_rows", "kept", "unwindows",
-    "window_blocks", "unwindow_blocks", "roll",
+    "with_lengths", "fill_either", "window_blocks", "unwindow_blocks", "roll",
 }  # fmt: skip
 
 

@@ -55,7 +55,7 @@ def begin(name: bytes, lengths: Any, parameters: Any) -> int:
         for word, kind in zip(words, signature, strict=True):
             if kind.endswith("*"):
                 address = int.from_bytes(word, "little")
-                memory = (ctypes.c_char * (1 << 14)).from_address(address)
+                memory = (ctypes.c_char * (1 << 18)).from_address(address)
                 arguments.append(np.frombuffer(memory, kind[:-1]))
             else:
                 arguments.append(np.frombuffer(word, kind, 1)[0])
