@@ -8,7 +8,7 @@ sorted in one word with its position, when positions are wanted. Short lines are
 The arguments are addresses and numbers, so that there is one machine code for all dtypes. `outer` times `length` times
 `inner` elements of `size` bytes lie in C order, and a line is those that differ in the middle index. kind: what they
 are, UNSIGNED, SIGNED or FLOATING. rows: the length of the result's first axis, of which rows `begin` to `end` are this
-chunk: as much of the lines is sorted. memory: `bytes_of(length)` bytes.
+chunk: as much of the lines is sorted. memory: as many bytes as `numgraph.ops.sort` says.
 """
 
 from numba.extending import register_jitable
@@ -129,10 +129,11 @@ def _clear_counts(counts, first, end):
 
 
 @sized
-def _sorted_keys(size, a, b, length, counts):
-    """Sort the keys at a, whose digits are counted; returns the address where they are then, a or b."""
+def _sorted_keys(size, a, b, length, counts, first, end):
+    """Sort the keys at a by their bytes from `first` up to `end`, which are counted; returns the address where they are
+    then, a or b."""
     width = 8 if size == 8 else 4
-    for byte in range(size):
+    for byte in range(first, end):
         if counts[256 * byte + _digit(_bits(a, 0, width), byte)] != length:
             _starts(counts, byte)
             for j in range(length):
@@ -167,7 +168,7 @@ def _sort_line(size, out, x, base, inner, length, kind, memory):
             _count(counts, key, 0, size)
         _put(keys, k, width, key)
     if not short:
-        keys = _sorted_keys(size, keys, keys + 8 * length, length, counts)
+        keys = _sorted_keys(size, keys, keys + 8 * length, length, counts, 0, size)
     for j in range(length):
         _put(out, base + j * inner, size, _element(_bits(keys, j, width), size, kind))
     if negative > 0:
@@ -206,27 +207,11 @@ def sort_lines(out, x, outer, length, inner, rows, size, kind, begin, end, memor
             _sort_line(1, out, x, base, inner, length, kind, memory)
 
 
-@register_jitable
-def _argsort_words(out, base, inner, length, size, memory, words):
-    """Sort words that have a key in their upper half and a position in the lower one, whose digits are counted."""
-    counts = i64(memory)
-    other = i64(memory + 8 * (_COUNTS + length))
-    for byte in range(4, 4 + size):
-        if counts[256 * byte + _digit(words[0], byte)] != length:
-            _starts(counts, byte)
-            for j in range(length):
-                at = 256 * byte + _digit(words[j], byte)
-                other[counts[at]] = words[j]
-                counts[at] = counts[at] + 1
-            words, other = other, words
-    for j in range(length):
-        out[base + j * inner] = words[j] & 0xFFFFFFFF
-
-
 @sized
 def _argsort_line(size, out, x, base, inner, length, kind, memory):
     """The positions of one line of elements of less than 8 bytes."""
-    counts, words = i64(memory), i64(memory + 8 * _COUNTS)
+    counts, keys = i64(memory), memory + 8 * _COUNTS
+    words = i64(keys)
     short = length <= SHORT
     if not short:
         _clear_counts(counts, 4, 4 + size)
@@ -240,11 +225,10 @@ def _argsort_line(size, out, x, base, inner, length, kind, memory):
         else:
             _count(counts, word, 4, 4 + size)
         words[k] = word
-    if short:
-        for j in range(length):
-            out[base + j * inner] = words[j] & 0xFFFFFFFF
-    else:
-        _argsort_words(out, base, inner, length, size, memory, words)
+    if not short:
+        keys = _sorted_keys(8, keys, keys + 8 * length, length, counts, 4, 4 + size)
+    for j in range(length):
+        out[base + j * inner] = i64(keys)[j] & 0xFFFFFFFF
 
 
 @register_jitable

@@ -88,14 +88,9 @@ Op(
 )
 
 
-def _sort_grad(g: Variable, out: Variable, x: Variable, axis: int) -> tuple[Variable]:
-    """The gradient goes where the elements came from."""
-    return (take_along_axis(g, argsort(argsort(x, axis), axis), axis),)
-
-
-def _sort_reach(counts: Variable | None, out: Variable, x: Variable, axis: int) -> tuple[Variable | None]:
-    """An element counts where its place in the result does."""
-    return (None if counts is None else take_along_axis(counts, argsort(argsort(x, axis), axis), axis),)
+def _unsorted(v: Variable, x: Variable, axis: int) -> Variable:
+    """What stands beside the sorted x, beside the elements as they are in x."""
+    return take_along_axis(v, argsort(argsort(x, axis), axis), axis)
 
 
 Op(
@@ -104,13 +99,13 @@ Op(
     "x sorted along `axis`; NaN comes last, and zeros keep the order of their signs.",
     same,
     lambda x, axis: np.take_along_axis(x, np.argsort(x, axis=axis, kind="stable"), axis),
-    _sort_grad,
+    lambda g, out, x, axis: (_unsorted(g, x, axis),),
     kernel=Kernel(
         "radix.sort_lines", _sizes, own=_bytes, addresses=True,
         on_grid=lambda x, axis: take_along_axis(x, argsort(x, axis), axis),
     ),
     batch=over_stacks("sort"),
-    reach=_sort_reach,
+    reach=lambda counts, out, x, axis: (None if counts is None else _unsorted(counts, x, axis),),
     shape=lambda x, axis: x.shape,
     samples=sampled_lines,
 )  # fmt: skip
