@@ -19,7 +19,8 @@ import numpy as np
 
 from numgraph.formula import described
 from numgraph.graph import Variable
-from numgraph.lengths.rules import HIGH, LOW, Arithmetic, bounds, simplified
+from numgraph.lengths.dims import Arithmetic
+from numgraph.lengths.rules import HIGH, LOW, bounds, simplified
 from numgraph.op import OPS, Op, reference
 from numgraph.ops.loop import Loop
 from numgraph.ops.special import CAST

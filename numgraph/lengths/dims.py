@@ -7,6 +7,7 @@ builds the code that computes them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -183,3 +184,23 @@ def bytes_of(lengths: Any, dtype: str) -> Dim:
 def aligned(size: Dim) -> Dim:
     """A number of bytes rounded up to whole cache lines."""
     return -(-size // 64) * 64 if _numbers(size) else _call("align64", size)
+
+
+def _operators(name: str) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
+    """The method of an operator, and that for a length on its right."""
+    return lambda a, b: a.graph.integer(name, a, b), lambda a, b: a.graph.integer(name, b, a)
+
+
+class Arithmetic:
+    """The operators of lengths and indices that a graph keeps. They take ints, too, and give one where it is known."""
+
+    __slots__ = ()
+    graph: Any
+    __add__, __radd__ = _operators("add")
+    __sub__, __rsub__ = _operators("sub")
+    __mul__, __rmul__ = _operators("mul")
+    __floordiv__, __rfloordiv__ = _operators("floor_div")
+    __mod__, __rmod__ = _operators("mod")
+
+    def __neg__(self) -> Any:
+        return self.graph.integer("sub", 0, self)

@@ -46,29 +46,6 @@ BOUNDS: dict[str, Callable[[Bounds, Bounds], Bounds]] = {
 }
 
 
-Operator = Callable[[Node, Any], Any]
-
-
-def _operators(name: str) -> tuple[Operator, Operator]:
-    """The method of an operator, and that for a node on its right."""
-    return lambda a, b: a.graph.integer(name, a, b), lambda a, b: a.graph.integer(name, b, a)
-
-
-class Arithmetic:
-    """The operators of nodes that are lengths or indices. They take ints, too, and give one where it is known."""
-
-    __slots__ = ()
-    graph: Any
-    __add__, __radd__ = _operators("add")
-    __sub__, __rsub__ = _operators("sub")
-    __mul__, __rmul__ = _operators("mul")
-    __floordiv__, __rfloordiv__ = _operators("floor_div")
-    __mod__, __rmod__ = _operators("mod")
-
-    def __neg__(self) -> Any:
-        return self.graph.integer("sub", 0, self)
-
-
 def simplified(graph: Graph, name: str, nodes: list[Node]) -> Any:
     """A simpler form of `name(*nodes)`, which are not all numbers, as an int or a node; None where no identity
     applies."""

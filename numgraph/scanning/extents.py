@@ -10,36 +10,21 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from numgraph.graph import Constant, Variable, apply, as_operands
-from numgraph.lengths.dims import UNKNOWN, Dim
+from numgraph.lengths.dims import UNKNOWN, Arithmetic, Dim
 from numgraph.op import OPS
 from numgraph.ops import lengths as ln
 from numgraph.ops.lengths import Length
 from numgraph.ops.loop import lengths_of_result
 from numgraph.types import DISCRETE
 
-Operator = Callable[[Any, Any], Any]
 
-
-def _operators(name: str) -> tuple[Operator, Operator]:
-    return lambda a, b: a.graph.integer(name, a, b), lambda a, b: a.graph.integer(name, b, a)
-
-
-class Extent:
+class Extent(Arithmetic):
     """A length, or a condition on lengths, that is the value of a 0-d variable: what shape rules compute with."""
 
     __slots__ = ("graph", "variable")
 
     def __init__(self, graph: Extents, variable: Variable) -> None:
         self.graph, self.variable = graph, variable
-
-    __add__, __radd__ = _operators("add")
-    __sub__, __rsub__ = _operators("sub")
-    __mul__, __rmul__ = _operators("mul")
-    __floordiv__, __rfloordiv__ = _operators("floor_div")
-    __mod__, __rmod__ = _operators("mod")
-
-    def __neg__(self) -> Any:
-        return self.graph.integer("sub", 0, self)
 
 
 # What leaves the first operand as it is.
