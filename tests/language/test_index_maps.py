@@ -28,7 +28,8 @@ ROLLS = [
     "m.roll(m.roll(x, 1, 1), k, 1)", "m.roll(x, k, 0) - x", "m.roll(x[::-1, ::2], k, 1)", "m.roll(x, k, 1)[:, ::-1]",
     "m.roll(x, k, 1)[::2, 1:]", "m.roll(x.T, k, 0)", "m.sum(m.roll(x, k, 1) * x, axis=1)", "m.sum(m.roll(x, k, 0))",
     "m.sum(m.roll(x, k, 1), axis=0)", "m.cumsum(m.roll(x, 1, 1), axis=1)",
-    "m.where(m.roll(x, 1, 1) > x, x, m.roll(x, k, 0))",
+    "m.where(m.roll(x, 1, 1) > x, x, m.roll(x, k, 0))", "m.argmin(m.roll(m.roll(x, 1, 1), k, 1), axis=1)",
+    "m.argmax(m.roll(m.roll(x, 1, 0), k, 0), axis=0)", "m.argmax(m.roll(m.roll(x, k, 1), 1, 1)[:1])",
     "m.roll(x, 1, 0) + m.roll(x, -1, 0) + m.roll(x, 1, 1) + m.roll(x, -1, 1) + m.roll(x, (k, 1), (0, 1))",
 ]  # fmt: skip
 JOINS = [
