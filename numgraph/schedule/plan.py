@@ -26,6 +26,7 @@ from numgraph.schedule.scans import (
     refuse_moving_conditions,
     refuse_moving_lengths,
 )
+from numgraph.schedule.separate import separated
 from numgraph.schedule.stored import choose_stored
 from numgraph.schedule.tasks import ScanTask, Task, tasks_within
 
@@ -142,6 +143,7 @@ class Scheduler:
 
         An update that was to work in its variable and may not gets a copy of the old value: then all is decided anew.
         """
+        self._separate_scans()
         outputs, updates, ranges = list(self.outputs), [(u.slot, u.node) for u in self.updates], self.ranges
         owner = Owner(self.graph, self.shared, self._copy)
         while True:
@@ -163,6 +165,14 @@ class Scheduler:
             self.elements.forget_memory()
         self._place_results()
         return tasks, overwritten
+
+    def _separate_scans(self) -> None:
+        """Let all results of a scan vary with the same steps: they are made together."""
+        while True:
+            new, self.ranges = separated(self.graph, self._roots(), self.ranges)
+            if not new:
+                return
+            self._replace(new)
 
     def _copy(self, node: Node) -> Node:
         """A private copy of `node`: a buffer that nothing else uses."""

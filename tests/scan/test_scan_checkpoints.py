@@ -350,3 +350,18 @@ def test_copies_of_programs_that_keep_less(monkeypatch: pytest.MonkeyPatch) -> N
     expected = f.copy(swap={w: other})(np.ones(300))
     monkeypatch.setattr(ng.config, "scan_memory", 1000)
     assert (f.copy(swap={w: other})(np.ones(300)) == expected).all()
+
+
+@pytest.mark.parametrize("length", [1, 2])
+@pytest.mark.parametrize("target", ["cpu", "cuda-sim"])
+def test_what_turns_out_not_to_vary_with_the_steps_around(target: str, length: int) -> None:
+    """Running products of one element are it, and then some results of a scan within the chunks' scan are those of no
+    chunk: they are made in a scan of their own, before."""
+
+    def build(where: str) -> Any:
+        x = ng.shared(np.linspace(0.4, 0.7, length), "x")
+        h, _ = ng.scan(lambda h: ng.cumprod(h) * h, outputs_info=ng.sin(x), n_steps=3, checkpoint=2)
+        first = ng.grad(ng.sum(ng.sin(h)), x)
+        return ng.function([], ng.grad(ng.sum(first), x), target=where)()
+
+    assert_allclose(np.asarray(build(target)), build("reference"), rtol=1e-10)
