@@ -98,8 +98,11 @@ class Rewriter:
 
     def _rebuild(self, node: Node) -> Node:
         inputs = [self.new.get(v, v) for v in node.inputs]
-        if node.kind != "op" or all(a is b for a, b in zip(inputs, node.inputs, strict=True)):
+        if node.kind not in ("op", "load") or all(a is b for a, b in zip(inputs, node.inputs, strict=True)):
             return node
+        if node.kind == "load":
+            # a length is an operand where it says at which place something is
+            return self.builder.graph.make("load", None, inputs, node.attrs, node.dtype, ())
         assert node.op is not None
         attrs = node.attributes
         if node.op.reduce:

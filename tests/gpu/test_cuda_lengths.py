@@ -155,3 +155,15 @@ def test_errors_of_lengths_that_depend_on_a_number_on_the_device() -> None:
     assert float(f(np.arange(9.0))) == 7
     with pytest.raises(ng.IndexOutOfRange, match="index 5 is out of range for an axis of length 3"):
         f(np.arange(5.0))
+
+
+def test_a_length_that_says_where_a_part_is_placed() -> None:
+    """Rules replace the array that the length is counted of; the place of the second part is read from the new one."""
+
+    def make(target: str) -> tuple[Any, list[Any]]:
+        x = ng.matrix("x", "float32")
+        slope = ng.grad(ng.sum(ng.prod(x, axis=-2, keepdims=True)), x)
+        part = slope[: positive(slope)]
+        return ng.function([x], ng.concatenate([part[::2], part, part[::-1]], axis=0), target=target), []
+
+    agree(make, (A[:1, None],), (A[None],), (np.ones((4, 1), "float32"),))
