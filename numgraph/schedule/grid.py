@@ -170,11 +170,12 @@ def follow_products(
     for product in products:
         for nest in reversed(nests[: nests.index(product)]):
             # sums of what is there from the beginning stand in front
-            between = nests[nests.index(nest) + 1 : nests.index(product) + 1]
+            place = nests.index(product) + len(_launch(nests, product))
+            between = nests[nests.index(nest) + 1 : place]
             large = not nest.joined and found[nest].shape == "sums" and not found[nest].is_small(SMALL)
             if large and not any(_must_follow(other, nest, buffers) for other in between):
+                nests.insert(place, nest)
                 nests.remove(nest)
-                nests.insert(nests.index(product) + len(_launch(nests, product)), nest)
         _follow(
             nests, product, "beside", lambda tasks, nest: _has_nothing_to_do(tasks, nest, found[nest], buffers), buffers
         )

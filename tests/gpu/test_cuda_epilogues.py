@@ -147,3 +147,13 @@ def test_an_index_that_is_refused_beside_a_product() -> None:
     np.testing.assert_array_equal(w.get_value(), before)
     want = np.tanh(x.get_value() @ before).sum(axis=1) * t.get_value()[::-1]
     np.testing.assert_allclose(np.asarray(f(np.arange(40)[::-1].copy())), want, rtol=1e-4, atol=1e-5)
+
+
+def test_sums_go_behind_a_launch_that_does_not_read_them() -> None:
+    def make(where: str) -> ng.Function:
+        x, w, s = ng.shared(draw(40, 30), "x"), ng.shared(draw(30, 40), "w"), ng.shared(draw(300, 70), "s")
+        p, total = ng.dot(x, w), ng.sum(ng.sqr(s))
+        return ng.function([], [ng.exp(-ng.sqr(p)), ng.tanh(p) + total], target=where)
+
+    for found, wanted in zip(make("cuda-sim")(), make("cpu")(), strict=True):
+        np.testing.assert_allclose(np.asarray(found), wanted, rtol=2e-5, atol=1e-5)
