@@ -212,11 +212,11 @@ DRAWS = (
     row("draws", "move", "f", "draws.dropped(7, {0})"),
 )
 
-# Complex numbers between real ones.
+# Complex numbers between real ones. Each operation is several of real numbers: inf - inf, where these overflow.
 COMPLEX = (
     row(
         "complex",
-        "smooth",
+        "stable",
         "gg",
         """abs(ng.complex({0}, {1}))
         ng.real(ng.complex({0}, {1}) * ng.complex({1}, 2))

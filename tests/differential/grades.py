@@ -27,8 +27,9 @@ LARGE = 2.0**20
 SMOOTH = ("smooth", "stable", "slope")
 # Modes whose results are rounded by digits of their own, not by those of larger values on the way.
 RELATIVE = ("ring", "running", "smooth")
-# Units in the last place that a step may be off by itself; and how often the error that is expected is allowed.
-UNITS, ALLOWED = 4.0, 16.0
+# Units in the last place that a step may be off by itself, and a slope, which is many operations; and how often the
+# error that is expected is allowed.
+UNITS, OF_SLOPES, ALLOWED = 4.0, 64.0, 16.0
 
 
 class Grade(IntEnum):
@@ -184,7 +185,8 @@ def rounding(mode: str, operands: Sequence[Worth], array: Array, single: bool) -
     sizes = np.where(np.isfinite(array), np.abs(array.astype(np.float64)), 0.0)
     if mode not in RELATIVE:
         sizes = np.maximum(sizes, max(map(largest, [array, *(w.array for w in operands if w.floating)])))
-    return np.asarray(UNITS * float(np.finfo(np.float32 if single else np.float64).eps) * sizes)
+    units = OF_SLOPES if mode == "slope" else UNITS
+    return np.asarray(units * float(np.finfo(np.float32 if single else np.float64).eps) * sizes)
 
 
 def _judged(mode: str, operands: Sequence[Worth], lowest: Grade, array: Array) -> Grade:

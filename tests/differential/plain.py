@@ -48,7 +48,12 @@ def fits_whole(x: Array, dtype: Any) -> bool:
 
 
 def complex(x: Any, y: Any) -> Array:
-    return np.asarray(x) + 1j * np.asarray(y)
+    # 1j * inf is NaN + infj
+    dtype = np.result_type(x, y, np.complex64)
+    x, y = np.broadcast_arrays(x, y)
+    made = np.empty(x.shape, dtype)
+    made.real, made.imag = x, y
+    return made
 
 
 def cast(x: Any, dtype: str) -> Array:
