@@ -373,9 +373,9 @@ class Operators:
         """Standard deviation over `axis`."""
         return _call("std", self, axis, ddof, keepdims)
 
-    def norm(self, ord: Any = None, axis: Any = None) -> Any:
+    def norm(self, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
         """Norm over `axis`."""
-        return _call("norm", self, ord, axis)
+        return _call("norm", self, ord, axis, keepdims)
 
     def max(self, axis: Any = None, keepdims: bool = False) -> Any:
         """Maximum over `axis`; NaN wins."""

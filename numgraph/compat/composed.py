@@ -268,10 +268,10 @@ def xlogx(x: Any) -> Any:
     return xlogy0(x, x)
 
 
-def norm(x: Any, ord: Any = None) -> Variable:
-    """The norm of a vector or a matrix; Theano calls its infinite orders "inf" and "-inf"."""
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Variable:
+    """The norm along `axis`, as `numgraph.norm`; Theano calls its infinite orders "inf" and "-inf"."""
     orders = {"inf": np.inf, "-inf": -np.inf}
-    found: Variable = f.norm(x, orders.get(ord, ord) if isinstance(ord, str) else ord)
+    found: Variable = f.norm(x, orders.get(ord, ord) if isinstance(ord, str) else ord, axis, keepdims)
     return found
 
 
@@ -297,6 +297,28 @@ def _diagonal(name: str, kind: str, v: Variable) -> Variable:
     return found
 
 
+def cholesky(x: Any, lower: bool = True) -> Variable:
+    """L with `L @ L.T = x`, of the lower triangle of x; with lower=False U with `U.T @ U = x`, of the upper one."""
+    found: Variable = f.cholesky(x, upper=not lower)
+    return found
+
+
+def solve(
+    a: Any, b: Any, lower: bool = False, transposed: bool = False, assume_a: str = "gen", b_ndim: int | None = None
+) -> Variable:
+    """x with `a @ x = b`, as `numgraph.solve`; with `transposed` `a.T @ x = b`. b_ndim=1: b is a stack of vectors."""
+    v, right = as_variable(a), as_variable(b)
+    if transposed:
+        v, assume_a, lower = f.swapaxes(v, -1, -2), _TURNED.get(assume_a, assume_a), not lower
+    stacked = b_ndim == 1 and right.ndim > 1
+    found: Variable = f.solve(v, f.expand_dims(right, -1) if stacked else right, assume_a=assume_a, lower=lower)
+    return found[..., 0] if stacked else found
+
+
+# what a matrix is after its axes were swapped
+_TURNED = {"lower triangular": "upper triangular", "upper triangular": "lower triangular"}
+
+
 def solve_lower_triangular(a: Any, b: Any) -> Variable:
     """x with a @ x = b, for a of which the lower triangle is read."""
     return f.solve_triangular(a, b, lower=True)
@@ -305,6 +327,11 @@ def solve_lower_triangular(a: Any, b: Any) -> Variable:
 def solve_upper_triangular(a: Any, b: Any) -> Variable:
     """x with a @ x = b, for a of which the upper triangle is read."""
     return f.solve_triangular(a, b)
+
+
+def eigh(a: Any, UPLO: str | None = None, lower: bool = True) -> Any:
+    """`numgraph.eigh`, which reads the lower triangle, or with lower=False or UPLO="U" the upper one."""
+    return f.eigh(a, UPLO or ("L" if lower else "U"))
 
 
 def eigvalsh(a: Any, b: Any = None, lower: bool = True) -> Variable:

@@ -195,9 +195,10 @@ GRADIENT = absent("theano.gradient") | {
 NLINALG = {
     name: TENSOR[name]
     for name in (
-        "trace diag matrix_dot norm pinv matrix_inverse det eig eigh qr svd matrix_power lstsq tensorinv tensorsolve"
+        "trace diag matrix_dot norm pinv matrix_inverse det eig qr svd matrix_power lstsq tensorinv tensorsolve"
     ).split()
-} | {name: getattr(composed, name) for name in ("alloc_diag", "extract_diag", "lstsq", "norm")}
-SLINALG = {name: TENSOR[name] for name in ("cholesky", "solve", "kron", "expm")} | {
-    name: getattr(composed, name) for name in ("solve_lower_triangular", "solve_upper_triangular", "eigvalsh")
+} | {name: getattr(composed, name) for name in ("alloc_diag", "eigh", "extract_diag", "lstsq", "norm")}
+SLINALG = {name: TENSOR[name] for name in ("kron", "expm")} | {
+    name: getattr(composed, name)
+    for name in ("cholesky", "solve", "solve_lower_triangular", "solve_upper_triangular", "eigvalsh")
 }

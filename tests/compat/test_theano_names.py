@@ -340,6 +340,32 @@ def test_linear_algebra_as_theano_calls_it() -> None:
         nlinalg.norm(v, "fro")
 
 
+def test_linear_algebra_as_pytensor_calls_it() -> None:
+    """Norms along axes, triangles by `lower`, and systems of transposed matrices and of stacks of vectors."""
+    nlinalg, slinalg, a, b, s = T.nlinalg, T.slinalg, T.dmatrix("a"), T.dmatrix("b"), T.dtensor3("s")
+    x, y = np.array([[2.0, 0.5], [-1.0, 3.0]]), np.array([[1.0, 2.0], [0.5, -1.0]])
+    stack = np.arange(12.0).reshape(2, 2, 3)
+    positive = x @ x.T
+    made = {
+        "axis": nlinalg.norm(s, 1, axis=-1), "axes": nlinalg.norm(s, "inf", axis=(0, 2), keepdims=True),
+        "method": s.norm(2, 1, True), "upper": slinalg.cholesky(T.dot(a, a.T), lower=False),
+        "turned": slinalg.solve(a, b, transposed=True), "vectors": slinalg.solve(a, b, b_ndim=1),
+        "lower": slinalg.solve(a, b, transposed=True, assume_a="upper triangular"),
+        "positive": slinalg.solve(T.triu(T.dot(a, a.T)), b, transposed=True, assume_a="pos", lower=False),
+        "eigh": nlinalg.eigh(T.triu(T.dot(a, a.T)), lower=False)[0],
+    }  # fmt: skip
+    wanted = {
+        "axis": np.linalg.norm(stack, 1, axis=-1), "axes": np.linalg.norm(stack, np.inf, axis=(0, 2), keepdims=True),
+        "method": np.linalg.norm(stack, 2, axis=1, keepdims=True), "upper": np.linalg.cholesky(positive).T,
+        "turned": np.linalg.solve(x.T, y), "vectors": np.linalg.solve(x, y.T).T,
+        "lower": np.linalg.solve(np.triu(x).T, y), "positive": np.linalg.solve(positive, y),
+        "eigh": np.linalg.eigvalsh(positive),
+    }  # fmt: skip
+    found = theano.function([a, b, s], made)(x, y, stack)
+    for name, exact in wanted.items():
+        np.testing.assert_allclose(found[name], exact, rtol=1e-12, atol=1e-12, err_msg=name)
+
+
 def test_gradients_have_names() -> None:
     x, y = T.dvectors("x", "y")
     cost = T.sum(x * x * y)
