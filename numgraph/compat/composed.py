@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from numgraph.errors import ShapeError
+from numgraph.errors import DtypeError, ShapeError
 from numgraph.graph import Constant, Variable, as_variable, toposort
 from numgraph.op import Op
 from numgraph.ops.define import f
@@ -47,9 +47,17 @@ def tensor(dtype: Any = None, broadcastable: Sequence[bool] = (), name: str | No
     return native_tensor(name, dtype, tuple(1 if b else None for b in broadcastable))
 
 
-def as_tensor_variable(x: Any, name: str | None = None, ndim: int | None = None) -> Variable:
-    """`x` as a variable, with at least `ndim` axes; ValueError if it has more."""
+def as_tensor_variable(x: Any, name: str | None = None, ndim: int | None = None, dtype: Any = None) -> Variable:
+    """`x` as a variable of `ndim` axes: some of length 1 are added in front, or left out there; ValueError if that
+    does not do. dtype: what values are converted to; of a variable it must be the dtype (TypeError).
+    """
     found = as_variable(x, name)
+    if dtype is not None and found.dtype != dtype:
+        if isinstance(x, Variable):
+            raise DtypeError(f"as_tensor_variable: {found!r} is not of dtype {dtype}\n  fix: x.astype({dtype!r})")
+        found = as_variable(np.asarray(x, dtype), name)
+    while ndim is not None and found.ndim > ndim and found.type.shape[0] == 1:
+        found = found[0]
     if ndim is None or found.ndim == ndim:
         return found
     if found.ndim > ndim:
@@ -156,8 +164,9 @@ def inverse_permutation(perm: Any) -> Any:
 
 
 def fill(a: Any, b: Any) -> Any:
-    """`b`, broadcast to the shape of `a`."""
-    return f.full_like(as_variable(a), b)
+    """`b`, broadcast together with `a`."""
+    x, value = as_variable(a), as_variable(b)
+    return f.full_like(x, value, value.dtype) if value.ndim == 0 else f.broadcast_arrays(x, value)[1]
 
 
 def addbroadcast(x: Any, *axes: int) -> Any:
@@ -196,7 +205,10 @@ def get_scalar_constant_value(v: Any) -> Any:
 
 def ceil_intdiv(a: Any, b: Any) -> Any:
     """a / b of integers, rounded up."""
-    return -(-as_variable(a) // b)
+    x, y = as_variable(a), as_variable(b)
+    # a negation would wrap around in unsigned integers
+    whole = x // y
+    return whole + f.cast(f.neq(x % y, 0), whole.dtype)
 
 
 def stacklists(tensors: Any) -> Any:

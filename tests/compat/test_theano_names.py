@@ -340,6 +340,35 @@ def test_linear_algebra_as_theano_calls_it() -> None:
         nlinalg.norm(v, "fro")
 
 
+def test_division_rounded_up_of_unsigned_integers() -> None:
+    x, y = np.array([255, 0, 7, 252], "uint8"), np.array([3, 255, 2, 253], "uint8")
+    a, b = T.TensorType("uint8", (False,))("a"), T.TensorType("uint8", (False,))("b")
+    found = theano.function([a, b], T.ceil_intdiv(a, b))(x, y)
+    assert found.dtype == "uint8" and found.tolist() == [85, 0, 4, 1]
+    n = T.ivector("n")
+    assert theano.function([n], T.ceil_intdiv(n, 2))([-3, -2, 3, 4]).tolist() == [-1, -1, 2, 2]
+
+
+def test_what_fills_is_broadcast_with_what_is_filled() -> None:
+    a, b, row = T.dmatrix("a"), T.dtensor3("b"), T.drow("row")
+    x, y, z = np.ones((2, 3)), np.arange(12.0).reshape(2, 2, 3), np.zeros((1, 3))
+    made = [T.fill(a, b), T.second(row, a), T.fill(a, row), T.fill(b, np.int8(3))]
+    found = theano.function([a, b, row], made)(x, y, z)
+    for value, exact in zip(found, [y, x, np.zeros((2, 3)), np.full((2, 2, 3), 3, "int8")], strict=True):
+        np.testing.assert_array_equal(value, exact)
+        assert value.dtype == exact.dtype and value.shape == exact.shape
+
+
+def test_axes_and_dtypes_of_as_tensor_variable() -> None:
+    row = T.drow("row")
+    assert T.as_tensor_variable(row, ndim=1).ndim == 1 and T.as_tensor_variable(row, ndim=3).ndim == 3
+    with pytest.raises(ValueError, match="more than 0 axes"):
+        T.as_tensor_variable(row, ndim=0)
+    assert T.as_tensor_variable([1, 2], dtype="float32").dtype == "float32"
+    with pytest.raises(TypeError, match="astype"):
+        T.as_tensor_variable(row, dtype="float32")
+
+
 def test_linear_algebra_as_pytensor_calls_it() -> None:
     """Norms along axes, triangles by `lower`, and systems of transposed matrices and of stacks of vectors."""
     nlinalg, slinalg, a, b, s = T.nlinalg, T.slinalg, T.dmatrix("a"), T.dmatrix("b"), T.dtensor3("s")
