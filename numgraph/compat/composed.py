@@ -159,8 +159,9 @@ def permute_row_elements(x: Any, y: Any, inverse: Any = 0) -> Any:
 
 
 def inverse_permutation(perm: Any) -> Any:
-    """The permutation that undoes `perm`, a vector, or each row of a matrix."""
-    return f.argsort(perm)
+    """The permutation that undoes `perm`, a vector, or each row of a matrix, of its dtype."""
+    found = as_variable(perm)
+    return f.cast(f.argsort(found), found.dtype)
 
 
 def fill(a: Any, b: Any) -> Any:

@@ -359,6 +359,12 @@ def test_what_fills_is_broadcast_with_what_is_filled() -> None:
         assert value.dtype == exact.dtype and value.shape == exact.shape
 
 
+def test_an_inverse_permutation_has_the_dtype_of_the_permutation() -> None:
+    p = T.ivector("p")
+    found = theano.function([p], T.inverse_permutation(p))([2, 0, 1])
+    assert found.dtype == "int32" and found.tolist() == [1, 2, 0]
+
+
 def test_axes_and_dtypes_of_as_tensor_variable() -> None:
     row = T.drow("row")
     assert T.as_tensor_variable(row, ndim=1).ndim == 1 and T.as_tensor_variable(row, ndim=3).ndim == 3
