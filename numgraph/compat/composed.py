@@ -94,6 +94,11 @@ def round_(a: Any, mode: str | None = None) -> Variable:
     return part + f.switch(abs(x - part) >= 0.5, f.sgn(x), 0)  # type: ignore[no-any-return]
 
 
+def round_half_away_from_zero(a: Any) -> Variable:
+    """Rounded; halves away from zero."""
+    return round_(a, "half_away_from_zero")
+
+
 def iround(a: Any, mode: str | None = None) -> Variable:
     """Rounded to int64."""
     return f.cast(round_(a, mode), "int64")

@@ -63,12 +63,13 @@ sigmoid_binary_crossentropy: output=x target=t
 categorical_crossentropy: coding_dist=p true_dist=y
 grad_clip: x lower_bound=lower upper_bound=upper
 grad_scale: x multiplier=factor
+jacobian: expression wrt consider_constant disconnected_inputs vectorize=
 Lop: f=outputs wrt eval_points=vectors consider_constant disconnected_inputs
 Rop: f=outputs wrt eval_points=vectors disconnected_outputs return_disconnected=
 """
 
 _COMPOSED = {
-    "grad": pieces.grad,
+    "grad": pieces.grad, "round_half_away_from_zero": composed.round_half_away_from_zero,
     "round": composed.round_, "second": composed.fill, "verify_grad": functions.verify_grad,
     **{
         name: getattr(composed, name)

@@ -365,6 +365,16 @@ def test_an_inverse_permutation_has_the_dtype_of_the_permutation() -> None:
     assert found.dtype == "int32" and found.tolist() == [1, 2, 0]
 
 
+def test_what_pytensor_calls_otherwise() -> None:
+    x, i = T.dvector("x"), T.lvector("i")
+    made = [T.round_half_away_from_zero(x), x.take(i, 0, "wrap"), x.take(i, mode="clip")]
+    made.append(theano.gradient.jacobian(x * x, x, vectorize=True))
+    found = theano.function([x, i], made)([-2.5, 0.5, 3.0], [4, -1])
+    wanted = [[-3.0, 1.0, 3.0], [0.5, 3.0], [3.0, -2.5], np.diag([-5.0, 1.0, 6.0])]
+    for value, exact in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(value, exact)
+
+
 def test_axes_and_dtypes_of_as_tensor_variable() -> None:
     row = T.drow("row")
     assert T.as_tensor_variable(row, ndim=1).ndim == 1 and T.as_tensor_variable(row, ndim=3).ndim == 3
