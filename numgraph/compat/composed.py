@@ -52,7 +52,7 @@ def as_tensor_variable(x: Any, name: str | None = None, ndim: int | None = None,
     does not do. dtype: what values are converted to; of a variable it must be the dtype (TypeError).
     """
     found = as_variable(x, name)
-    if dtype is not None and found.dtype != dtype:
+    if dtype is not None and found.dtype != np.dtype(dtype).name:
         if isinstance(x, Variable):
             raise DtypeError(f"as_tensor_variable: {found!r} is not of dtype {dtype}\n  fix: x.astype({dtype!r})")
         found = as_variable(np.asarray(x, dtype), name)
