@@ -329,9 +329,9 @@ class Operators:
         """Each element repeated."""
         return _call("repeat", self, repeats, axis)
 
-    def take(self, indices: Any, axis: int | None = None) -> Any:
+    def take(self, indices: Any, axis: int | None = None, mode: str = "raise") -> Any:
         """Elements at `indices` of an axis."""
-        return _call("take", self, indices, axis)
+        return _call("take", self, indices, axis, mode)
 
     def dot(self, other: Any) -> Any:
         """Product of matrices or vectors, as `ng.dot`."""
@@ -373,9 +373,9 @@ class Operators:
         """Standard deviation over `axis`."""
         return _call("std", self, axis, ddof, keepdims)
 
-    def norm(self, ord: Any = None, axis: Any = None) -> Any:
+    def norm(self, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
         """Norm over `axis`."""
-        return _call("norm", self, ord, axis)
+        return _call("norm", self, ord, axis, keepdims)
 
     def max(self, axis: Any = None, keepdims: bool = False) -> Any:
         """Maximum over `axis`; NaN wins."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from numgraph.errors import ShapeError
+from numgraph.errors import DtypeError, ShapeError
 from numgraph.graph import Constant, Variable, as_variable, toposort
 from numgraph.op import Op
 from numgraph.ops.define import f
@@ -47,9 +47,17 @@ def tensor(dtype: Any = None, broadcastable: Sequence[bool] = (), name: str | No
     return native_tensor(name, dtype, tuple(1 if b else None for b in broadcastable))
 
 
-def as_tensor_variable(x: Any, name: str | None = None, ndim: int | None = None) -> Variable:
-    """`x` as a variable, with at least `ndim` axes; ValueError if it has more."""
+def as_tensor_variable(x: Any, name: str | None = None, ndim: int | None = None, dtype: Any = None) -> Variable:
+    """`x` as a variable of `ndim` axes: some of length 1 are added in front, or left out there; ValueError if that
+    does not do. dtype: what values are converted to; of a variable it must be the dtype (TypeError).
+    """
     found = as_variable(x, name)
+    if dtype is not None and found.dtype != np.dtype(dtype).name:
+        if isinstance(x, Variable):
+            raise DtypeError(f"as_tensor_variable: {found!r} is not of dtype {dtype}\n  fix: x.astype({dtype!r})")
+        found = as_variable(np.asarray(x, dtype), name)
+    while ndim is not None and found.ndim > ndim and found.type.shape[0] == 1:
+        found = found[0]
     if ndim is None or found.ndim == ndim:
         return found
     if found.ndim > ndim:
@@ -84,6 +92,11 @@ def round_(a: Any, mode: str | None = None) -> Variable:
     # trunc(x + 0.5) would round 0.49999997 up
     part = f.trunc(x)
     return part + f.switch(abs(x - part) >= 0.5, f.sgn(x), 0)  # type: ignore[no-any-return]
+
+
+def round_half_away_from_zero(a: Any) -> Variable:
+    """Rounded; halves away from zero."""
+    return round_(a, "half_away_from_zero")
 
 
 def iround(a: Any, mode: str | None = None) -> Variable:
@@ -151,13 +164,15 @@ def permute_row_elements(x: Any, y: Any, inverse: Any = 0) -> Any:
 
 
 def inverse_permutation(perm: Any) -> Any:
-    """The permutation that undoes `perm`, a vector, or each row of a matrix."""
-    return f.argsort(perm)
+    """The permutation that undoes `perm`, a vector, or each row of a matrix, of its dtype."""
+    found = as_variable(perm)
+    return f.cast(f.argsort(found), found.dtype)
 
 
 def fill(a: Any, b: Any) -> Any:
-    """`b`, broadcast to the shape of `a`."""
-    return f.full_like(as_variable(a), b)
+    """`b`, broadcast together with `a`."""
+    x, value = as_variable(a), as_variable(b)
+    return f.full_like(x, value, value.dtype) if value.ndim == 0 else f.broadcast_arrays(x, value)[1]
 
 
 def addbroadcast(x: Any, *axes: int) -> Any:
@@ -196,7 +211,10 @@ def get_scalar_constant_value(v: Any) -> Any:
 
 def ceil_intdiv(a: Any, b: Any) -> Any:
     """a / b of integers, rounded up."""
-    return -(-as_variable(a) // b)
+    x, y = as_variable(a), as_variable(b)
+    # a negation would wrap around in unsigned integers
+    whole = x // y
+    return whole + f.cast(f.neq(x % y, 0), whole.dtype)
 
 
 def stacklists(tensors: Any) -> Any:
@@ -268,10 +286,10 @@ def xlogx(x: Any) -> Any:
     return xlogy0(x, x)
 
 
-def norm(x: Any, ord: Any = None) -> Variable:
-    """The norm of a vector or a matrix; Theano calls its infinite orders "inf" and "-inf"."""
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Variable:
+    """The norm along `axis`, as `numgraph.norm`; Theano calls its infinite orders "inf" and "-inf"."""
     orders = {"inf": np.inf, "-inf": -np.inf}
-    found: Variable = f.norm(x, orders.get(ord, ord) if isinstance(ord, str) else ord)
+    found: Variable = f.norm(x, orders.get(ord, ord) if isinstance(ord, str) else ord, axis, keepdims)
     return found
 
 
@@ -297,6 +315,28 @@ def _diagonal(name: str, kind: str, v: Variable) -> Variable:
     return found
 
 
+def cholesky(x: Any, lower: bool = True) -> Variable:
+    """L with `L @ L.T = x`, of the lower triangle of x; with lower=False U with `U.T @ U = x`, of the upper one."""
+    found: Variable = f.cholesky(x, upper=not lower)
+    return found
+
+
+def solve(
+    a: Any, b: Any, lower: bool = False, transposed: bool = False, assume_a: str = "gen", b_ndim: int | None = None
+) -> Variable:
+    """x with `a @ x = b`, as `numgraph.solve`; with `transposed` `a.T @ x = b`. b_ndim=1: b is a stack of vectors."""
+    v, right = as_variable(a), as_variable(b)
+    if transposed:
+        v, assume_a, lower = f.swapaxes(v, -1, -2), _TURNED.get(assume_a, assume_a), not lower
+    stacked = b_ndim == 1 and right.ndim > 1
+    found: Variable = f.solve(v, f.expand_dims(right, -1) if stacked else right, assume_a=assume_a, lower=lower)
+    return found[..., 0] if stacked else found
+
+
+# what a matrix is after its axes were swapped
+_TURNED = {"lower triangular": "upper triangular", "upper triangular": "lower triangular"}
+
+
 def solve_lower_triangular(a: Any, b: Any) -> Variable:
     """x with a @ x = b, for a of which the lower triangle is read."""
     return f.solve_triangular(a, b, lower=True)
@@ -305,6 +345,11 @@ def solve_lower_triangular(a: Any, b: Any) -> Variable:
 def solve_upper_triangular(a: Any, b: Any) -> Variable:
     """x with a @ x = b, for a of which the upper triangle is read."""
     return f.solve_triangular(a, b)
+
+
+def eigh(a: Any, UPLO: str | None = None, lower: bool = True) -> Any:
+    """`numgraph.eigh`, which reads the lower triangle, or with lower=False or UPLO="U" the upper one."""
+    return f.eigh(a, UPLO or ("L" if lower else "U"))
 
 
 def eigvalsh(a: Any, b: Any = None, lower: bool = True) -> Variable:

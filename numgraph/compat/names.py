@@ -63,12 +63,13 @@ sigmoid_binary_crossentropy: output=x target=t
 categorical_crossentropy: coding_dist=p true_dist=y
 grad_clip: x lower_bound=lower upper_bound=upper
 grad_scale: x multiplier=factor
+jacobian: expression wrt consider_constant disconnected_inputs vectorize=
 Lop: f=outputs wrt eval_points=vectors consider_constant disconnected_inputs
 Rop: f=outputs wrt eval_points=vectors disconnected_outputs return_disconnected=
 """
 
 _COMPOSED = {
-    "grad": pieces.grad,
+    "grad": pieces.grad, "round_half_away_from_zero": composed.round_half_away_from_zero,
     "round": composed.round_, "second": composed.fill, "verify_grad": functions.verify_grad,
     **{
         name: getattr(composed, name)
@@ -195,9 +196,10 @@ GRADIENT = absent("theano.gradient") | {
 NLINALG = {
     name: TENSOR[name]
     for name in (
-        "trace diag matrix_dot norm pinv matrix_inverse det eig eigh qr svd matrix_power lstsq tensorinv tensorsolve"
+        "trace diag matrix_dot norm pinv matrix_inverse det eig qr svd matrix_power lstsq tensorinv tensorsolve"
     ).split()
-} | {name: getattr(composed, name) for name in ("alloc_diag", "extract_diag", "lstsq", "norm")}
-SLINALG = {name: TENSOR[name] for name in ("cholesky", "solve", "kron", "expm")} | {
-    name: getattr(composed, name) for name in ("solve_lower_triangular", "solve_upper_triangular", "eigvalsh")
+} | {name: getattr(composed, name) for name in ("alloc_diag", "eigh", "extract_diag", "lstsq", "norm")}
+SLINALG = {name: TENSOR[name] for name in ("kron", "expm")} | {
+    name: getattr(composed, name)
+    for name in ("cholesky", "solve", "solve_lower_triangular", "solve_upper_triangular", "eigvalsh")
 }

@@ -90,12 +90,14 @@ def take(x: Any, indices: Any, axis: Any = None, mode: str = "raise") -> Variabl
     return f.getitem(v, (*(slice(None),) * k, indices))
 
 
-def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Variable:
+def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Variable:
     """Elements along `axis` at `indices`, which has one index for each element of the result and as many axes as x.
 
-    Its other lengths are those of x, or 1.
+    Its other lengths are those of x, or 1. axis=None: of the elements of x in C order, with a vector of indices.
     """
     v, index = as_variable(x), as_variable(indices)
+    if axis is None:
+        v, axis = flatten(v), 0
     k = ln.axis_of(axis, v.ndim, "take_along_axis", v)
     if index.ndim != v.ndim or index.type.dtype not in DISCRETE or index.type.dtype == BOOL:
         raise ShapeError(

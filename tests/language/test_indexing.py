@@ -359,6 +359,15 @@ def test_take(indices: Any, axis: int | None) -> None:
         assert np.array_equal(value_of(ng.take(x, far, axis, mode=mode), x=xv), expected)
 
 
+def test_take_along_all_elements() -> None:
+    x, i = ng.matrix("x"), ng.lvector("i")
+    xv, iv = np.arange(6.0).reshape(2, 3), np.array([5, 0, -2])
+    found = ng.function([x, i], ng.take_along_axis(x, i, None))(xv, iv)
+    assert np.array_equal(found, np.take_along_axis(xv, iv, None))
+    with pytest.raises(ng.ShapeError, match="with 1 axes"):
+        ng.take_along_axis(x, x.argsort(1), None)
+
+
 def test_take_along_axis() -> None:
     x, i = ng.matrix("x"), ng.lmatrix("i")
     xv = np.arange(12.0).reshape(3, 4)

@@ -1,0 +1,80 @@
+"""Calls of Theano's and PyTensor's own tests, which numgraph refused or answered with other numbers."""
+
+from __future__ import annotations
+
+import numgraph.compat.theano.tensor as T
+import numpy as np
+import pytest
+
+import numgraph.compat.theano as theano
+
+
+def test_division_rounded_up_of_unsigned_integers() -> None:
+    x, y = np.array([255, 0, 7, 252], "uint8"), np.array([3, 255, 2, 253], "uint8")
+    a, b = T.TensorType("uint8", (False,))("a"), T.TensorType("uint8", (False,))("b")
+    found = theano.function([a, b], T.ceil_intdiv(a, b))(x, y)
+    assert found.dtype == "uint8" and found.tolist() == [85, 0, 4, 1]
+    n = T.ivector("n")
+    assert theano.function([n], T.ceil_intdiv(n, 2))([-3, -2, 3, 4]).tolist() == [-1, -1, 2, 2]
+
+
+def test_what_fills_is_broadcast_with_what_is_filled() -> None:
+    a, b, row = T.dmatrix("a"), T.dtensor3("b"), T.drow("row")
+    x, y, z = np.ones((2, 3)), np.arange(12.0).reshape(2, 2, 3), np.zeros((1, 3))
+    made = [T.fill(a, b), T.second(row, a), T.fill(a, row), T.fill(b, np.int8(3))]
+    found = theano.function([a, b, row], made)(x, y, z)
+    for value, exact in zip(found, [y, x, np.zeros((2, 3)), np.full((2, 2, 3), 3, "int8")], strict=True):
+        np.testing.assert_array_equal(value, exact)
+        assert value.dtype == exact.dtype and value.shape == exact.shape
+
+
+def test_an_inverse_permutation_has_the_dtype_of_the_permutation() -> None:
+    p = T.ivector("p")
+    found = theano.function([p], T.inverse_permutation(p))([2, 0, 1])
+    assert found.dtype == "int32" and found.tolist() == [1, 2, 0]
+
+
+def test_what_pytensor_calls_otherwise() -> None:
+    x, i = T.dvector("x"), T.lvector("i")
+    made = [T.round_half_away_from_zero(x), x.take(i, 0, "wrap"), x.take(i, mode="clip")]
+    made.append(theano.gradient.jacobian(x * x, x, vectorize=True))
+    found = theano.function([x, i], made)([-2.5, 0.5, 3.0], [4, -1])
+    wanted = [[-3.0, 1.0, 3.0], [0.5, 3.0], [3.0, -2.5], np.diag([-5.0, 1.0, 6.0])]
+    for value, exact in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(value, exact)
+
+
+def test_axes_and_dtypes_of_as_tensor_variable() -> None:
+    row = T.drow("row")
+    assert T.as_tensor_variable(row, ndim=1).ndim == 1 and T.as_tensor_variable(row, ndim=3).ndim == 3
+    with pytest.raises(ValueError, match="more than 0 axes"):
+        T.as_tensor_variable(row, ndim=0)
+    assert T.as_tensor_variable([1, 2], dtype="float32").dtype == "float32"
+    with pytest.raises(TypeError, match="astype"):
+        T.as_tensor_variable(row, dtype="float32")
+
+
+def test_linear_algebra_as_pytensor_calls_it() -> None:
+    """Norms along axes, triangles by `lower`, and systems of transposed matrices and of stacks of vectors."""
+    nlinalg, slinalg, a, b, s = T.nlinalg, T.slinalg, T.dmatrix("a"), T.dmatrix("b"), T.dtensor3("s")
+    x, y = np.array([[2.0, 0.5], [-1.0, 3.0]]), np.array([[1.0, 2.0], [0.5, -1.0]])
+    stack = np.arange(12.0).reshape(2, 2, 3)
+    positive = x @ x.T
+    made = {
+        "axis": nlinalg.norm(s, 1, axis=-1), "axes": nlinalg.norm(s, "inf", axis=(0, 2), keepdims=True),
+        "method": s.norm(2, 1, True), "upper": slinalg.cholesky(T.dot(a, a.T), lower=False),
+        "turned": slinalg.solve(a, b, transposed=True), "vectors": slinalg.solve(a, b, b_ndim=1),
+        "lower": slinalg.solve(a, b, transposed=True, assume_a="upper triangular"),
+        "positive": slinalg.solve(T.triu(T.dot(a, a.T)), b, transposed=True, assume_a="pos", lower=False),
+        "eigh": nlinalg.eigh(T.triu(T.dot(a, a.T)), lower=False)[0],
+    }  # fmt: skip
+    wanted = {
+        "axis": np.linalg.norm(stack, 1, axis=-1), "axes": np.linalg.norm(stack, np.inf, axis=(0, 2), keepdims=True),
+        "method": np.linalg.norm(stack, 2, axis=1, keepdims=True), "upper": np.linalg.cholesky(positive).T,
+        "turned": np.linalg.solve(x.T, y), "vectors": np.linalg.solve(x, y.T).T,
+        "lower": np.linalg.solve(np.triu(x).T, y), "positive": np.linalg.solve(positive, y),
+        "eigh": np.linalg.eigvalsh(positive),
+    }  # fmt: skip
+    found = theano.function([a, b, s], made)(x, y, stack)
+    for name, exact in wanted.items():
+        np.testing.assert_allclose(found[name], exact, rtol=1e-12, atol=1e-12, err_msg=name)
