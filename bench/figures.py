@@ -28,15 +28,20 @@ class Spread:
 
 @dataclass(frozen=True)
 class Comparison:
-    """numgraph against another peer: the ratio of the least values, which is what each reaches undisturbed, and the
-    spread of the ratios of values of the same round, in whose quartiles the first need not lie.
+    """numgraph against another peer. pairs: the ratios of values of the same round, one measured after the other.
+    least: the ratio of the least values, of whatever rounds, which is what each reaches undisturbed.
 
     Below 1, numgraph is better.
     """
 
     peer: str
-    ratio: float
     pairs: Spread
+    least: float
+
+    @property
+    def ratio(self) -> float:
+        """The case's ratio: the middle of those of the rounds."""
+        return self.pairs.median
 
 
 def timed(case: dict[str, Any]) -> dict[str, Spread]:
@@ -50,16 +55,22 @@ def compare(case: dict[str, Any], among: tuple[str, ...] | None = None) -> Compa
     others = {name: s for name, s in found.items() if name != US and (among is None or name in among)}
     if US not in found or not others:
         return None
-    best = min(others, key=lambda name: others[name].least)
+    best = min(others, key=lambda name: others[name].median)
     a, b = (case["results"][name]["values"] for name in (US, best))
     pairs = [x / y for x, y in zip(a, b, strict=False)]
-    return Comparison(best, found[US].least / others[best].least, Spread.of(pairs))
+    return Comparison(best, Spread.of(pairs), found[US].least / others[best].least)
 
 
 def over_limit(case: dict[str, Any], name: str = US) -> float | None:
     """The peer's least time over the machine's limit; None where there is no limit or no time."""
     found = timed(case)
     return found[name].least / case["limit"] if case.get("limit") and name in found else None
+
+
+def limit_text(case: dict[str, Any]) -> str:
+    """`3.2, bandwidth`: numgraph's least time over the machine's limit, and what that is; "" where there is none."""
+    over = over_limit(case)
+    return f"{over:.1f}, {case['limited_by']}" if over and case.get("limited_by") else f"{over:.1f}" if over else ""
 
 
 def amount(value: float, unit: str) -> str:

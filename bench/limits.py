@@ -1,4 +1,4 @@
-"""The machine's bandwidth and floating-point rate, measured. `python -m bench.limits THREADS` prints JSON."""
+"""The machine's bandwidth, rate of arithmetic and of calls, measured. `python -m bench.limits THREADS` prints JSON."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ FOOTPRINTS = (1 << 18, 1 << 22, 1 << 24, 1 << 26, 1 << 28)
 # Each measurement moves about this many bytes per thread, and the best of several counts: it is a limit.
 MOVED, ATTEMPTS = 1 << 28, 4
 PRODUCT = 2048
+CALLS = 100_000
 
 
 def measure(threads: int) -> dict[str, Any]:
-    """The limits, in a process of its own: bytes/s as {"read": {"1": {footprint: rate}, ...}}, flop/s, threads."""
+    """The limits, in a process of its own: bytes/s as {"read": {"1": {footprint: rate}, ...}}, flop/s by threads,
+    calls/s of one."""
     command = [sys.executable, "-m", "bench.limits", str(threads)]
     done = subprocess.run(command, env=environment(threads), capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
@@ -41,9 +43,18 @@ def bandwidth(limits: dict[str, Any], traffic: str, threads: int, footprint: flo
     return float(known[nearest])
 
 
-def least_seconds(limits: dict[str, Any], flops: int, moved: int, footprint: int, traffic: str, threads: int) -> float:
-    """The time that the machine needs at least: for the arithmetic or for the bytes, whichever takes longer."""
-    return max(flops / limits["flops"][str(threads)], moved / bandwidth(limits, traffic, threads, footprint))
+def least_seconds(
+    limits: dict[str, Any], flops: int, moved: int, footprint: int, traffic: str, threads: int, called: bool = False
+) -> tuple[float, str]:
+    """The time that the machine needs at least, and for what: for the arithmetic, for the bytes, or, where a step is
+    called from Python, for a call of a compiled function that does nothing; whichever takes longest."""
+    needs = {
+        "FLOP": flops / limits["flops"][str(threads)],
+        "bandwidth": moved / bandwidth(limits, traffic, threads, footprint),
+        "latency": 1 / limits["calls"]["1"] if called else 0.0,
+    }
+    reason = max(needs, key=lambda name: needs[name])
+    return needs[reason], reason
 
 
 def _kernels() -> tuple[Any, Any]:
@@ -106,6 +117,18 @@ def _flops_of(threads: int) -> float:
         return _flops()
 
 
+def _calls() -> float:
+    """Calls per second of a compiled function with one argument, in the loop in which programs are called."""
+    arguments = [(1.0,)] * CALLS
+    best = math.inf
+    for _ in range(ATTEMPTS):
+        began = time.perf_counter()
+        for each in arguments:
+            math.sqrt(*each)
+        best = min(best, time.perf_counter() - began)
+    return CALLS / best
+
+
 def main() -> None:
     """Measure and print."""
     counts = sorted({1, int(sys.argv[1])})
@@ -115,6 +138,7 @@ def main() -> None:
             found[name][str(threads)] = {str(n): _rate(kernel, threads, n) for n in FOOTPRINTS}
     for threads in counts:
         found["flops"][str(threads)] = _flops_of(threads)
+    found["calls"] = {"1": _calls()}
     json.dump(found, sys.stdout)
 
 

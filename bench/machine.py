@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+ROOT = Path(__file__).parents[1]
 # Variables that change how fast the libraries run; a report without them would not be repeatable.
-INFLUENCES = ("OPENBLAS_CORETYPE", "MKL_NUM_THREADS", "XLA_FLAGS", "JAX_PLATFORMS", "PYTENSOR_FLAGS", "OMP_WAIT_POLICY")
+INFLUENCES = ("JAX_PLATFORMS", "PYTENSOR_FLAGS", "OMP_WAIT_POLICY")
+# Variables by which libraries take other code for the processor than they would choose, or compile less: no user has
+# them, and they make one library look slow. The suite leaves them out of the environment of all.
+UNSET = (
+    "OPENBLAS_CORETYPE", "MKL_ENABLE_INSTRUCTIONS", "MKL_DEBUG_CPU_TYPE", "NPY_DISABLE_CPU_FEATURES",
+    "ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA", "ONEDNN_MAX_CPU_ISA", "XLA_FLAGS", "NUMBA_CPU_NAME",
+    "NUMBA_CPU_FEATURES", "NUMBA_OPT", "NUMBA_DISABLE_JIT",
+)  # fmt: skip
 PACKAGES = ("numgraph", "numpy", "numba", "llvmlite", "scipy")
 
 
@@ -22,7 +33,20 @@ def facts() -> dict[str, str]:
         except PackageNotFoundError:
             known[package] = "not installed"
     known |= {name: os.environ[name] for name in INFLUENCES if name in os.environ}
-    return known | blas()
+    # as a process of a peer has it
+    command = [sys.executable, "-c", "import json, numpy, bench.machine as m; print(json.dumps(m.blas()))"]
+    done = subprocess.run(command, env=environment(), cwd=ROOT, capture_output=True, text=True, check=True)
+    return known | json.loads(done.stdout)
+
+
+def unset() -> list[str]:
+    """`OPENBLAS_CORETYPE=Haswell` and the like, which the suite leaves out."""
+    return [f"{name}={os.environ[name]}" for name in UNSET if name in os.environ]
+
+
+def environment() -> dict[str, str]:
+    """The environment of what is measured, without these."""
+    return {name: value for name, value in os.environ.items() if name not in UNSET}
 
 
 def processor() -> str:

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench import machine
 from bench.peers import Peer, named
 
 ROOT = Path(__file__).parents[1]
@@ -35,7 +36,7 @@ THREADS = (
 def environment(threads: int, caches: dict[str, str] | None = None) -> dict[str, str]:
     """The environment of a process that uses so many threads. caches: variables that place caches."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    return os.environ | dict.fromkeys(THREADS, str(threads)) | {"PYTHONPATH": path} | (caches or {})
+    return machine.environment() | dict.fromkeys(THREADS, str(threads)) | {"PYTHONPATH": path} | (caches or {})
 
 
 def confine(pid: int, threads: int) -> None:

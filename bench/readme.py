@@ -31,7 +31,7 @@ def between(path: Path, first: str, content: str, last: str) -> None:
 def section(report: dict[str, Any]) -> str:
     """The table and what it depends on, as Markdown."""
     lines = [
-        "| case | numgraph | best peer | ratio of the least | ratios of rounds | time / the machine's limit |",
+        "| case | numgraph | best peer | ratio (quartiles) | of the least | time / the machine's limit |",
         "|---|---|---|---|---|---|",
         *(row(report, case) for case in report["cases"] if case["group"] not in LEFT_OUT),
         "",
@@ -43,13 +43,13 @@ def section(report: dict[str, Any]) -> str:
 
 def row(report: dict[str, Any], case: dict[str, Any]) -> str:
     """One line of the table."""
-    found, over = figures.compare(case), figures.over_limit(case)
+    found = figures.compare(case)
     ours = tables.cell(case["results"].get(US), case["unit"])
-    theirs = ratio = rounds = ""
+    theirs = ratio = least = ""
     if found:
         theirs = f"{tables.label(report, found.peer)} {tables.cell(case['results'][found.peer], case['unit'])}"
-        ratio, rounds = f"**{found.ratio:.2f}**", f"{found.pairs.low:.2f} to {found.pairs.high:.2f}"
-    return f"| {case['name']} | {ours} | {theirs} | {ratio} | {rounds} | {f'{over:.1f}' if over else ''} |"
+        ratio, least = f"**{found.ratio:.2f}** ({found.pairs.low:.2f} to {found.pairs.high:.2f})", f"{found.least:.2f}"
+    return f"| {case['name']} | {ours} | {theirs} | {ratio} | {least} | {figures.limit_text(case)} |"
 
 
 def peers(report: dict[str, Any]) -> str:

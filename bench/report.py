@@ -21,10 +21,11 @@ HOW = (
     " their pipe, and each round starts with another peer.",
     "A call counts until its value can be read. Sweeps are whatever a library does best for many steps: one native"
     " call, a scan, or a loop. Hover over a time to see which.",
-    "Figures are least values, medians in parentheses. There are two ratios: of the least values, which is what each"
-    " library reaches undisturbed, and of single rounds, whose quartiles are given; the first may lie outside.",
-    "The machine's limit is the longer of two times: flops over the rate of a large product, bytes over the bandwidth"
-    " at that footprint, both measured in the same run.",
+    "Figures are least values, medians in parentheses. A case's ratio is the median of the ratios of single rounds,"
+    " whose quartiles are given. Beside it is the ratio of the least values, which is what each reaches undisturbed.",
+    "The machine's limit is the longest of three times, measured in the same run: flops over the rate of a large"
+    " product, bytes over the bandwidth at that footprint, and, for what is called from Python, a call of a compiled"
+    " function that does nothing.",
     "Fresh processes start with an empty cache folder, or with the one that an earlier process of the peer left.",
 )
 
@@ -119,21 +120,25 @@ def times(report: Report, group: str) -> str:
     cases = [case for case in report["cases"] if case["group"] == group]
     names = [n for n in report["peers"] if any(n in case["results"] for case in cases)]
     limited = any(case.get("limit") for case in cases)
-    head = [("", "case"), *(("n", escaped(label(report, n))) for n in names), ("n", "numgraph / best: least, rounds")]
+    head = [
+        ("", "case"),
+        *(("n", escaped(label(report, n))) for n in names),
+        ("n", "numgraph / best (quartiles); of the least"),
+    ]
     head += [("n", "/ limit")] if limited else []
     rows = []
     for case in cases:
-        found, over = figures.compare(case), figures.over_limit(case)
+        found = figures.compare(case)
         least = min((s.least for s in figures.timed(case).values()), default=None)
         row = [("", escaped(case["name"]))]
         row += [("n", time_of(case, n, least)) for n in names]
         if found:
             colour = "win" if found.ratio <= 1 else "loss"
-            spread = f"<small>{found.pairs.low:.2f} to {found.pairs.high:.2f}</small>"
+            spread = f"<small>({found.pairs.low:.2f} to {found.pairs.high:.2f}); {found.least:.2f}</small>"
             row.append(("n", f"<span class={colour}>{found.ratio:.2f}</span> {spread}"))
         else:
             row.append(("n", ""))
-        rows.append(row + ([("n", f"{over:.1f}" if over else "")] if limited else []))
+        rows.append(row + ([("n", figures.limit_text(case))] if limited else []))
     return table(head, rows)
 
 

@@ -73,6 +73,7 @@ class Suite:
             "format": FORMAT,
             "complete": complete,
             "machine": machine.facts(),
+            "unset": machine.unset(),
             "settings": asdict(self.settings),
             "began": began.isoformat(timespec="seconds"),
             "minutes": round((datetime.datetime.now().astimezone() - began).total_seconds() / 60, 1),
@@ -166,10 +167,9 @@ class Suite:
     def _compare_with_limit(self, case: dict[str, Any]) -> None:
         """The least time that the machine needs for the case, where that says anything."""
         known = self.limits is not None and str(case.get("threads")) in self.limits["flops"]
-        if known and case["way"] and case["group"] != "calls":
-            case["limit"] = limits.least_seconds(
-                self.limits or {}, case["flops"], case["bytes"], case["footprint"], case["traffic"], case["threads"]
-            )
+        if known and case["way"]:
+            work = (case[name] for name in ("flops", "bytes", "footprint", "traffic", "threads"))
+            case["limit"], case["limited_by"] = limits.least_seconds(self.limits or {}, *work, case["way"] == "call")
 
     def _start(self, start: Start) -> list[dict[str, Any]]:
         """The cases that fresh processes of one program give; peers take turns."""

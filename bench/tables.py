@@ -41,17 +41,17 @@ def timings(report: dict[str, Any], group: str) -> Table:
     """A group of cases, a row for each: numgraph, the best peer and how the two compare, and the other peers."""
     made = Table(title=f"{group}: least (median)", title_justify="left")
     made.add_column("case", min_width=12)
-    for title in ("numgraph", "best peer", "ratio of least", "of rounds", "/ limit"):
+    for title in ("numgraph", "best peer", "ratio", "quartiles", "of least", "/ limit"):
         made.add_column(title, justify="right")
     made.add_column("other peers")
     for case in (case for case in report["cases"] if case["group"] == group):
-        found, over = figures.compare(case), figures.over_limit(case)
-        best = value = rounds = ""
+        found = figures.compare(case)
+        best = value = rounds = least = ""
         if found:
             best = f"{label(report, found.peer)} {cell(case['results'][found.peer], case['unit'])}"
             colour = "green" if found.ratio <= 1 else "red"
             value = f"[{colour}]{found.ratio:.2f}[/]"
-            rounds = f"{found.pairs.low:.2f} - {found.pairs.high:.2f}"
+            rounds, least = f"{found.pairs.low:.2f} - {found.pairs.high:.2f}", f"{found.least:.2f}"
         others = {n: r for n, r in case["results"].items() if n != US and (found is None or n != found.peer)}
         made.add_row(
             case["name"],
@@ -59,7 +59,8 @@ def timings(report: dict[str, Any], group: str) -> Table:
             best,
             value,
             rounds,
-            f"{over:.1f}" if over else "",
+            least,
+            figures.limit_text(case),
             "; ".join(f"{label(report, n)} {short(r, case['unit'])}" for n, r in others.items()),
         )
     return made
@@ -99,6 +100,8 @@ def remarks(report: dict[str, Any]) -> list[str]:
             if result["status"] in ("wrong", "failed"):
                 bad.setdefault(f"{label(report, name)} {result['status']}: {result['why']}", []).append(case["name"])
     said += [f"{what} (in {'; '.join(names)})" for what, names in bad.items()]
+    if unset := report.get("unset"):
+        said.append(f"Set in the environment, and not passed on to any library: {', '.join(unset)}.")
     before = report["load"]["before"]
     if before is not None and before > 0.5:
         said.append(

@@ -80,7 +80,7 @@ def text_of(report: dict[str, Any]) -> str:
         for name, result in sorted(case["results"].items(), key=_least):
             row = f"  {tables.label(report, name):24} {_figures(result, case['unit'])}"
             if found and name == found.peer:
-                row += f"   numgraph takes {found.ratio:.2f} of the least, {_medians(case, name):.2f} of the median"
+                row += f"   numgraph takes {found.least:.2f} of the least, {_medians(case, name):.2f} of the median"
             lines.append(row)
     lines += [f"- {text}" for text in tables.remarks(report)]
     return "\n".join(lines)

@@ -146,7 +146,7 @@ def line(row: Row, case: dict[str, Any]) -> str:
             cells.append(amount(found[least].least * row.steps, "s") + note)
         else:
             cells.append("; ".join(dict.fromkeys(tables.cell(case["results"].get(name), "s") for name in names)))
-    cells.append(f"{ratio.ratio:.2f}" if ratio else "")
+    cells.append(f"{ratio.least:.2f}" if ratio else "")
     return f"| `{row.program}` | {row.what} | {row.steps} | {' | '.join(cells)} |"
 
 

@@ -13,11 +13,26 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import byhand, draws, figures, fresh, limits, peers, problems, readme, report, suite, tables, targets, worker
+from bench import (
+    byhand,
+    draws,
+    figures,
+    fresh,
+    limits,
+    machine,
+    peers,
+    problems,
+    readme,
+    report,
+    suite,
+    tables,
+    targets,
+    worker,
+)
 from bench.__main__ import main, parser, plan
 from bench.cases import STARTS, Case, cases
 from bench.peers import PEERS, Peer
-from bench.pool import Pool
+from bench.pool import Pool, environment
 from bench.problems import KINDS
 from bench.suite import Settings
 from numgraph.config import config
@@ -250,6 +265,7 @@ def small_report() -> dict[str, Any]:
     def case(name: str, group: str, ours: float, **more: Any) -> dict[str, Any]:
         base = {"name": name, "group": group, "kind": "logreg", "way": "call", "series": "", "at": 0, "threads": 2}
         base |= {"unit": "s", "text": "what it is", "sizes": {"B": 20}, "flops": 10, "bytes": 20, "limit": 1e-6}
+        base |= {"limited_by": "FLOP"}
         base |= {"formulas": {"flops": "B", "bytes": "2*B"}, "tolerance": {"relative": 1e-5, "absolute": 0.0}}
         base["results"] = {"numgraph": figure(ours), "numpy": figure(4e-6), "jax": {"status": "wrong", "why": "is 3"}}
         return base | more
@@ -262,7 +278,7 @@ def small_report() -> dict[str, Any]:
         "began": "2026-01-01T00:00:00+00:00",
         "minutes": 9.5,
         "load": {"before": 3.0, "after": 0.1},
-        "limits": {"read": rates, "copy": rates, "flops": {"1": 1e10, "2": 2e10}},
+        "limits": {"read": rates, "copy": rates, "flops": {"1": 1e10, "2": 2e10}, "calls": {"1": 2e7}},
         "peers": {
             "numgraph": {"label": "numgraph", "status": "ok", "versions": {"numgraph": "0.1"}},
             "numpy": {"label": "NumPy by hand", "status": "ok", "versions": {"numpy": "2.4"}},
@@ -285,12 +301,33 @@ def test_figures() -> None:
     found = figures.compare(cases["logreg step, batch 600"])
     assert found is not None
     assert found.peer == "numpy"
-    assert found.ratio == pytest.approx(0.5)
+    assert found.ratio == found.least == pytest.approx(0.5)
     assert found.pairs == figures.Spread(*(pytest.approx(0.5),) * 4)  # type: ignore[arg-type]
     assert figures.over_limit(cases["logreg step, batch 600"]) == pytest.approx(2)
     assert figures.compare(cases["softmax rows"], among=("jax",)) is None
     assert [figures.amount(x, "s") for x in (1.5e-9, 2.3456e-5, 0.12, 61)] == ["1.50 ns", "23.5 µs", "120 ms", "61.0 s"]
     assert figures.amount(3.1e8, "B") == "310 MB"
+
+
+def test_the_ratio_of_a_case_is_that_of_its_rounds() -> None:
+    """Least values may come of different rounds; the ratio lies within its quartiles whatever happens."""
+    case = small_report()["cases"][0]
+    case["results"] = {
+        name: {"status": "timed", "values": values}
+        for name, values in (("numgraph", [1.0, 9.0, 8.0]), ("numpy", [4.0, 6.0, 4.0]), ("torch", [3.0, 7.0, 7.0]))
+    }
+    found = figures.compare(case)
+    assert found is not None
+    assert (found.peer, found.ratio, found.least) == ("numpy", 1.5, 0.25)
+    assert found.pairs.low <= found.ratio <= found.pairs.high
+
+
+def test_no_library_gets_the_settings_of_who_measures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    assert "OPENBLAS_CORETYPE" not in environment(1)
+    assert machine.unset() == ["OPENBLAS_CORETYPE=Haswell"]
+    report = small_report() | {"unset": machine.unset()}
+    assert any("OPENBLAS_CORETYPE=Haswell" in text for text in tables.remarks(report))
 
 
 def test_targets_are_judged() -> None:
@@ -309,8 +346,13 @@ def test_every_target_names_a_case() -> None:
 
 def test_limits_take_the_slower_of_work_and_bytes() -> None:
     found = small_report()["limits"]
-    assert limits.least_seconds(found, 20, 20, 4096, "read", 2) == pytest.approx(1e-9)
-    assert limits.least_seconds(found, 200, 20, 4096, "copy", 1) == pytest.approx(2e-8)
+    told = [
+        limits.least_seconds(found, 20, 20, 4096, "read", 2),
+        limits.least_seconds(found, 20, 60, 4096, "read", 2),
+        limits.least_seconds(found, 200, 20, 4096, "copy", 1, called=True),
+    ]
+    assert [reason for _, reason in told] == ["FLOP", "bandwidth", "latency"]
+    assert [seconds for seconds, _ in told] == pytest.approx([1e-9, 3e-9, 5e-8])
     assert limits.better({"a": {"b": 1}}, {"a": {"b": 2}}) == {"a": {"b": 2}}
 
 
