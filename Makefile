@@ -35,7 +35,7 @@ demo: $(VENV)/run
 	@$(BIN)/numgraph demo
 
 test: lint types
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --durations 40 --durations-min 4
 
 test-long: lint types
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --long

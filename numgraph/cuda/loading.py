@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from numgraph import cache
-from numgraph.cuda.numbers import CASTS
+from numgraph.cuda.numbers import CASTS, OF_PLANS
 from numgraph.emit.gridmodule import GridModule
 from numgraph.loops.grid.kernel import Kernel, flat
 from numgraph.runtime.made import Making
@@ -35,7 +35,8 @@ def loaded(text: str) -> dict[str, Any]:
     exec(compile(text, name, "exec"), namespace)
     # plans are run by Python, where a cast of NumPy's refuses a number that does not fit instead of cutting it
     plans = {key: f for key, f in namespace.items() if key.startswith("plan_")}
-    return namespace | {key: FunctionType(f.__code__, namespace | CASTS, key) for key, f in plans.items()}
+    names = OF_PLANS | namespace | CASTS
+    return namespace | {key: FunctionType(f.__code__, names, key) for key, f in plans.items()}
 
 
 def slots_read(kernels: Sequence[Kernel], module: GridModule) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from numgraph.scalars import DEVICE, SCALAR_FUNCTIONS
+from numgraph.types import FLOATS
 
 
 def _float(name: str) -> Callable[[Any], Any]:
@@ -116,6 +117,14 @@ MATH = SimpleNamespace(
     inf=math.inf,
     nan=math.nan,
 )
+
+# The functions of plans, which the host runs: under the names that they have in kernels' files.
+OF_PLANS: dict[str, Any] = {"math": MATH} | {
+    file.rpartition(".")[2]: _typed(row.numpy)
+    for row in SCALAR_FUNCTIONS.values()
+    for dtype in FLOATS
+    if (file := DEVICE.get((row.name, dtype))) and not file.startswith("math.")
+}
 
 # Those functions of CUDA's library that kernels use, which have no name in `math`.
 LIBDEVICE = SimpleNamespace(

@@ -167,3 +167,25 @@ def test_a_length_that_says_where_a_part_is_placed() -> None:
         return ng.function([x], ng.concatenate([part[::2], part, part[::-1]], axis=0), target=target), []
 
     agree(make, (A[:1, None],), (A[None],), (np.ones((4, 1), "float32"),))
+
+
+LENGTHS_OF_FLOATS = {
+    "ceil": lambda x, n: ng.arange(1.0, x.shape[0] + 1.0),
+    "exp": lambda x, n: ng.exp(n),
+    "rint, sqrt": lambda x, n: ng.rint(ng.sqrt(ng.cast(x.shape[0], "float64"))),
+    "several": lambda x, n: ng.tanh(n) * 3 + ng.erf(n) + ng.log1p(ng.sigmoid(n)),
+    "float32": lambda x, n: ng.ceil(ng.cast(n, "float32")) + ng.cast(n, "float32") ** 2,
+}
+
+
+@pytest.mark.parametrize("name", LENGTHS_OF_FLOATS)
+def test_the_host_computes_lengths_with_every_function(name: str) -> None:
+    """A plan's functions have the names that kernels' files give them, which the host does not import."""
+
+    def make(target: str) -> tuple[Any, list[Any]]:
+        x, n = ng.vector("x", "float32"), ng.scalar("n", "float64")
+        length = LENGTHS_OF_FLOATS[name](x, n)
+        part = length * x if length.ndim else x[: ng.cast(length, "int64")]
+        return ng.function([x, n], part, target=target, on_unused_input="ignore"), []
+
+    agree(make, (A, 1.2), (A, 0.3), (MANY, 1.0))
