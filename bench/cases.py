@@ -134,7 +134,7 @@ class Start:
 
 _FEW = {"R": 1200, "B": 20}
 STARTS = (
-    Start("logreg", "logreg", _FEW, cold=3, warm=5, shows=("first", "compile")),
+    Start("logreg", "logreg", _FEW, cold=2, warm=3, shows=("first", "compile")),
     Start("mlp", "mlp", {"B": 600}, cold=2, warm=0, shows=("compile", "memory")),
     Start("gradient of a 100-op chain", "gradient", {"K": 100}, cold=2, warm=0, shows=("compile",)),
     Start(
