@@ -195,6 +195,14 @@ class Graph:
             self.mark(node, line)
         return node
 
+    def with_inputs(self, node: Node, inputs: Sequence[Node], attrs: tuple[Any, ...] | None = None) -> Node:
+        """The node with other inputs, or other attributes, too: of the same lengths, and the same to the user."""
+        made = self.make(node.kind, node.op, inputs, node.attrs if attrs is None else attrs, node.dtype, node.dims)
+        self.lines.setdefault(made, self.lines.get(node, []))
+        if node in self.names:
+            self.names.setdefault(made, self.names[node])
+        return made
+
     def mark(self, node: Node, line: SourceLine | None) -> None:
         """Remember that `node` stands for something on the user's `line`."""
         if line is not None:

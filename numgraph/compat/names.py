@@ -69,7 +69,7 @@ Rop: f=outputs wrt eval_points=vectors disconnected_outputs return_disconnected=
 """
 
 _COMPOSED = {
-    "grad": pieces.grad, "round_half_away_from_zero": composed.round_half_away_from_zero,
+    "grad": pieces.grad,
     "round": composed.round_, "second": composed.fill, "verify_grad": functions.verify_grad,
     **{
         name: getattr(composed, name)
@@ -77,7 +77,7 @@ _COMPOSED = {
             "Elemwise TensorType as_tensor_variable constant tensor shape iround nonzero transpose flatten clip "
             "max_and_argmax smallest largest bartlett "
             "permute_row_elements inverse_permutation fill addbroadcast unbroadcast patternbroadcast "
-            "get_vector_length get_scalar_constant_value ceil_intdiv stacklists"
+            "get_vector_length get_scalar_constant_value ceil_intdiv stacklists round_half_away_from_zero"
         ).split()
     },
 }  # fmt: skip

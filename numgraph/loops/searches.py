@@ -6,7 +6,8 @@ looks for.
 
 from __future__ import annotations
 
-from numgraph.ir import Node, topological
+from numgraph.ir import Node
+from numgraph.lengths.sources import scalar_nodes
 from numgraph.loops.program import Assign, Call, Expression, For, Logic, Name, Number, Statement, While, rebuilt
 from numgraph.loops.scalar import formula
 from numgraph.loops.values import Body, Values
@@ -34,7 +35,7 @@ def searched(values: Values, nest: LoopNest, level: int) -> Reduction | None:
 
 def calls_user(value: Node) -> bool:
     """Whether a number or its place needs a user's function, which may raise."""
-    return any(node.op is not None and node.op.user is not None for node in topological([value]))
+    return any(node.op is not None and node.op.user is not None for node in scalar_nodes([value]))
 
 
 def search(values: Values, nest: LoopNest, task: Reduction, level: int, found: Name, place: Name) -> None:

@@ -112,12 +112,9 @@ class Owner:
                 if base.kind in LEAVES or base.is_number or uses[base] > 1 or not node.within <= base.within:
                     inputs[0] = self.of_scans.within(node, self.copy(inputs[0]))
             if any(a is not b for a, b in zip(inputs, node.inputs, strict=True)):
-                new[node] = self.graph.make(node.kind, node.op, inputs, node.attrs, node.dtype, node.dims)
+                new[node] = self.graph.with_inputs(node, inputs)
                 if node in in_states:
                     self.in_states.add(new[node])
-                self.graph.lines.setdefault(new[node], self.graph.lines.get(node, []))
-                if node in self.graph.names:
-                    self.graph.names.setdefault(new[node], self.graph.names[node])
         return new
 
     # -- updates --------------------------------------------------------------------------------------------------

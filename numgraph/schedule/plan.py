@@ -168,7 +168,8 @@ class Scheduler:
 
     def _separate_scans(self) -> None:
         """Let all results of a scan vary with the same steps: they are made together."""
-        while True:
+        # a scan within another, and that
+        while len(self.graph.scans) > 1:
             new, self.ranges = separated(self.graph, self._roots(), self.ranges)
             if not new:
                 return

@@ -26,7 +26,7 @@ def separated(graph: Graph, roots: Sequence[Node], ranges: Checks) -> tuple[dict
     new = {node: again.made[node] for node in odd}
     for node in nodes:
         if node not in new and any(v in new for v in node.inputs):
-            new[node] = _with_inputs(graph, node, [new.get(v, v) for v in node.inputs], node.attrs)
+            new[node] = graph.with_inputs(node, [new.get(v, v) for v in node.inputs])
     more = [(again.made[n], again.made.get(i, i), length) for n, i, length in ranges if n in again.made]
     return new, [*ranges, *more]
 
@@ -57,7 +57,7 @@ class _Again:
             if node in self.made or not (node in results or self._varies(node)):
                 continue
             inputs = [self.made.get(v, v) for v in node.inputs]
-            self.made[node] = _with_inputs(graph, node, inputs, self._attributes(node))
+            self.made[node] = graph.with_inputs(node, inputs, self._attributes(node))
 
     def _varies(self, node: Node) -> bool:
         """Whether a node varies with the steps of a scan that is made again."""
@@ -71,7 +71,7 @@ class _Again:
         new.idle = old.idle
         self.made[old.step] = new.step
         for k, state in old.states.items():
-            new.states[k] = _with_inputs(self.graph, state, (), (new.number, k))
+            new.states[k] = self.graph.with_inputs(state, (), (new.number, k))
             self.made[state] = new.states[k]
 
     def _attributes(self, node: Node) -> tuple[Any, ...]:
@@ -79,12 +79,3 @@ class _Again:
             return node.attrs
         number = self.scans[node.attributes["scan"]].number
         return tuple((key, number if key == "scan" else value) for key, value in node.attrs)
-
-
-def _with_inputs(graph: Graph, node: Node, inputs: Sequence[Node], attrs: tuple[Any, ...]) -> Node:
-    """A node with other inputs or attributes, which is what the user calls by the same name, on the same lines."""
-    made = graph.make(node.kind, node.op, inputs, attrs, node.dtype, node.dims)
-    graph.lines.setdefault(made, graph.lines.get(node, []))
-    if node in graph.names:
-        graph.names.setdefault(made, graph.names[node])
-    return made
