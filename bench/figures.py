@@ -70,7 +70,8 @@ def over_limit(case: dict[str, Any], name: str = US) -> float | None:
 def limit_text(case: dict[str, Any]) -> str:
     """`3.2, bandwidth`: numgraph's least time over the machine's limit, and what that is; "" where there is none."""
     over = over_limit(case)
-    return f"{over:.1f}, {case['limited_by']}" if over and case.get("limited_by") else f"{over:.1f}" if over else ""
+    # reports of before have no reason
+    return ", ".join(filter(None, [f"{over:.1f}", case.get("limited_by")])) if over else ""
 
 
 def amount(value: float, unit: str) -> str:

@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 
 from bench import peers
+from bench.machine import ROOT
 from bench.peers import Peer, named
-from bench.pool import ROOT, confine, environment
+from bench.pool import confine, environment
 from bench.problems import Sizes
 
 # Calls before the memory is read: what is only allocated by a second call counts too.

@@ -12,13 +12,11 @@ import sys
 import tempfile
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 from bench import machine
 from bench.peers import Peer, named
 
-ROOT = Path(__file__).parents[1]
 # Threads that wait for more work may do so busily for a few milliseconds (OpenMP, BLAS); the next peer waits that long.
 PAUSE = 0.01
 # Each names the number of threads of some library.
@@ -35,7 +33,7 @@ THREADS = (
 
 def environment(threads: int, caches: dict[str, str] | None = None) -> dict[str, str]:
     """The environment of a process that uses so many threads. caches: variables that place caches."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    path = os.pathsep.join(filter(None, [str(machine.ROOT), os.environ.get("PYTHONPATH")]))
     return machine.environment() | dict.fromkeys(THREADS, str(threads)) | {"PYTHONPATH": path} | (caches or {})
 
 
