@@ -150,10 +150,18 @@ def test_an_index_that_is_refused_beside_a_product() -> None:
 
 
 def test_sums_go_behind_a_launch_that_does_not_read_them() -> None:
-    def make(where: str) -> ng.Function:
-        x, w, s = ng.shared(draw(40, 30), "x"), ng.shared(draw(30, 40), "w"), ng.shared(draw(300, 70), "s")
-        p, total = ng.dot(x, w), ng.sum(ng.sqr(s))
-        return ng.function([], [ng.exp(-ng.sqr(p)), ng.tanh(p) + total], target=where)
-
-    for found, wanted in zip(make("cuda-sim")(), make("cpu")(), strict=True):
-        np.testing.assert_allclose(np.asarray(found), wanted, rtol=2e-5, atol=1e-5)
+    """The sum of `s`, whose length an update changes, is read beside the copy of a product."""
+    n = ng.scalar("n", dtype="int64")
+    v = ng.vector("v", dtype="float32")
+    s = ng.shared(np.array([[[1.0, 2.25]]], "float32"), "s")
+    t = ng.shared(np.array([[-2.75], [0.75]]), "t")
+    h, _ = ng.scan(lambda h: h, outputs_info=ng.specify_shape(v, (1,)), n_steps=3)
+    rows, _ = ng.scan(lambda: ng.dimshuffle(h, 0, "x", 1), n_steps=n % 5)
+    twice = ng.repeat(s[n], 2, axis=0)
+    p, total = ng.dot(twice, twice), ng.sum(ng.cast(s > 0, "int64"))
+    updates = [(t, t + ng.cast(total, "float64")), (s, ng.logsumexp(rows, axis=1))]
+    f = ng.function([n, v], [p, p], updates=updates, target="cuda-sim")
+    want = np.array([[3.25, 7.3125]] * 2, "float32")
+    for found in f(0, np.array([-2.75], "float32")):
+        np.testing.assert_allclose(np.asarray(found), want)
+    np.testing.assert_array_equal(t.get_value(), [[-0.75], [2.75]])

@@ -71,3 +71,12 @@ def test_the_place_of_the_largest_of_many(dtype: str) -> None:
             np.testing.assert_array_equal(got, function(array, axis=given))
     s = ng.shared(np.zeros((4, 100), dtype))
     assert "the first argmax" in ng.function([], ng.argmax(s, axis=1)).source
+
+
+@pytest.mark.parametrize("axis", [None, 1])
+def test_the_first_place_among_numbers_that_are_rolled_twice(axis: int | None) -> None:
+    x, k = ng.tensor("x", dtype="int32", shape=(1, None)), ng.scalar("k", dtype="int64")
+    f = ng.function([x, k], ng.argmin(ng.roll(ng.roll(x, k, 1), 1, 1), axis=axis))
+    a = np.arange(100, dtype="int32")[None]
+    a[0, 40] = -5
+    np.testing.assert_array_equal(f(a, 3), np.argmin(np.roll(a, 4, 1), axis=axis))
