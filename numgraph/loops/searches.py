@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from numgraph.ir import Node
 from numgraph.lengths.sources import scalar_nodes
-from numgraph.loops.program import Assign, Call, Expression, For, Logic, Name, Number, Statement, While, rebuilt
+from numgraph.loops.program import Assign, Call, For, Logic, Name, Number, While
 from numgraph.loops.scalar import formula
 from numgraph.loops.values import Body, Values
 from numgraph.schedule.arrange import LoopNest
@@ -29,13 +29,13 @@ def searched(values: Values, nest: LoopNest, level: int) -> Reduction | None:
     length = values.graph.find(nest.length)
     value = values.as_settled(task.value)
     in_register = task.reduced == (level,) and task.in_register and task.form.start in KEPT
-    alone = in_register and value.kind == "load" and value.dtype != "bool" and not calls_user(value)
+    alone = in_register and value.kind == "load" and value.dtype != "bool" and _in_place(values, value, level)
     return task if alone and not (isinstance(length, int) and length < MANY) else None
 
 
-def calls_user(value: Node) -> bool:
-    """Whether a number or its place needs a user's function, which may raise."""
-    return any(node.op is not None and node.op.user is not None for node in scalar_nodes([value]))
+def _in_place(values: Values, value: Node, level: int) -> bool:
+    """Whether the place of a number in memory is written where it is read: no part of it is a statement of its own."""
+    return all(v is value or v.depth <= level or values.is_inline(v) for v in scalar_nodes([value]))
 
 
 def search(values: Values, nest: LoopNest, task: Reduction, level: int, found: Name, place: Name) -> None:
@@ -57,18 +57,9 @@ def search(values: Values, nest: LoopNest, task: Reduction, level: int, found: N
     values.counters[level] = place
     x = values.value(value)
     values.bodies.pop()
-    x = as_part(body.statements, x)
+    # as a part of the condition, which has no room for statements
+    x = next((s.value for s in body.statements if isinstance(s, Assign)), x)
     # where one is NaN, the first of those
     others = (x.compared("!=", found), *((x.compared("==", x),) if is_float else ()))
     before = Logic("and", (place.compared("<", length - Number(1)), *others))
     values.add(While(before, (Assign(place, place + Number(1)),), **values.origin(node, f"the first {node.name}")))
-
-
-def as_part(statements: list[Statement], value: Expression) -> Expression:
-    """A value without the names that statements give to its parts: a condition has no room for statements."""
-    known: dict[Expression, Expression] = {}
-    for statement in statements:
-        assert isinstance(statement, Assign) and isinstance(statement.target, Name), statement
-        known[statement.target] = rebuilt(statement.value, lambda part: known.get(part, part))
-    made: Expression = rebuilt(value, lambda part: known.get(part, part))
-    return made

@@ -165,7 +165,7 @@ class Values:
         """A scalar node: a name or a number. Statements that it needs are added at their levels."""
         root = self.as_settled(root)
         for node in self._undefined(root):
-            if not self._is_inline(node):
+            if not self.is_inline(node):
                 self._define(node)
         return self.expression(root)
 
@@ -191,7 +191,7 @@ class Values:
             if inside and (supplied or node in parts):
                 continue
             load = node.kind == "load"
-            inside = load or (inside and self._is_inline(node))
+            inside = load or (inside and self.is_inline(node))
             if inside and not load:
                 # only as a part of an address: elsewhere all of it may be needed
                 parts.add(node)
@@ -207,7 +207,7 @@ class Values:
                 return body.names[node]
         return None
 
-    def _is_inline(self, node: Node) -> bool:
+    def is_inline(self, node: Node) -> bool:
         """Whether the node is written where it is used: literals, counters, and index sums."""
         if node.kind in ("number", "loop"):
             return True
