@@ -16,6 +16,8 @@ BESSEL_FAR, TWO_PI = 30.0, 6.283185307179586
 # the step for small x and v, and in parts of the width of the peak; points at most
 STEP, PART, BESSEL_TERMS = 0.2, 0.5, 20000
 SMALLEST = 2.0**-54
+# from this v / x on the peak is at log(2 * v / x); exponents beyond this are out of range
+FAR_PEAK, BEYOND = 1e8, 2000.0
 
 
 @register_jitable
@@ -68,32 +70,41 @@ def i1_f64(x):
 
 
 @register_jitable
-def kve_f64(v, x):
-    """exp(x) * kv(v, x); NaN for negative x."""
+def _integral(v, x, less):
+    """exp(x - less) * K(v, x), NaN for negative x. What is summed is divided by the peak, which may be out of
+    range where the result is not: K(32766, 32766) is 0, times exp(32766) it would be infinite."""
     v = abs(v)
     if not (x >= 0.0 and v < math.inf):
         return math.nan
     if x == 0.0 or x == math.inf:
         return math.inf if x == 0.0 else 0.0
-    size = max(x, v, 1.0)
-    h = min(STEP, PART / math.sqrt(size))
-    total, before, k, wanted = 0.5, 0.0, 1, True
+    at = math.asinh(v / x) if v < FAR_PEAK * x else math.log(2.0 * v) - math.log(x)
+    peak = v * at - v * (v / (math.hypot(v, x) + x))
+    if abs(peak - less) > BEYOND:
+        return math.inf if peak > less else 0.0
+    h = min(STEP, PART / math.sqrt(max(x, v, 1.0)))
+    total, k, wanted = 0.5 * math.exp(-peak), 1, True
     while wanted and k < BESSEL_TERMS:
         t = float(k) * h
         half = math.sinh(0.5 * t)
-        fall = 2.0 * x * half * half
+        fall = 2.0 * x * half * half + peak
         term = 0.5 * (math.exp(v * t - fall) + math.exp(-v * t - fall))
         total = total + term
-        wanted = term > SMALLEST * total or term > before
-        before = term
+        wanted = t < at or term > SMALLEST * total
         k = k + 1
-    return total * h
+    return total * h * math.exp(peak - less)
+
+
+@register_jitable
+def kve_f64(v, x):
+    """exp(x) * kv(v, x); NaN for negative x."""
+    return _integral(v, x, 0.0)
 
 
 @register_jitable
 def kv_f64(v, x):
     """The function of order v; NaN for negative x."""
-    return kve_f64(v, x) * math.exp(-x)
+    return _integral(v, x, x)
 
 
 @register_jitable
