@@ -23,7 +23,7 @@ from numgraph.errors import (
 from numgraph.formula import described
 from numgraph.graph import Constant, Variable, describe, toposort
 from numgraph.lengths.dims import MOST_BYTES, counted
-from numgraph.op import Check, Op, reference
+from numgraph.op import OPS, Check, Op, reference
 from numgraph.ops.loop import COUNT, FINAL, LAST, ROWS, SAVED, Loop, checkpoints, chunk, traced_steps
 from numgraph.shared import SharedVariable
 from numgraph.types import HALF
@@ -181,13 +181,13 @@ def _lengths_without_steps(value: Variable, loop: Loop, arrays: Sequence[Array])
     stand = dict(zip(loop.placeholders, (*elements, *initials, *invariants), strict=True))
     try:
         return evaluate([value], stand)[0].shape
-    except IndexOutOfRange:
-        # an index of a step that there is not: only lengths matter
+    except (IndexOutOfRange, ShapeError):
+        # an index of a step that there is not, or a chunk of steps that are not there: only lengths matter
         return _lengths_of(value, {id(p): a for p, a in stand.items()})
 
 
 def _lengths_of(value: Variable, known: dict[int, Array]) -> Sequence[int]:
-    """The lengths of a value where indices may be out of range."""
+    """The lengths of a value where indices may be out of range, and slices shorter than the gradient that they get."""
     for node in toposort([value]):
         if id(node) in known:
             continue
@@ -200,6 +200,11 @@ def _lengths_of(value: Variable, known: dict[int, Array]) -> Sequence[int]:
         except IndexOutOfRange:
             part = np.zeros([n or 0 for n in node.type.shape], node.type.dtype)
             known[id(node)] = arrays[0] if node.op is not None and node.op.scatter else part
+        except ShapeError:
+            # only gradients make it; of what does not fit by the user's fault, that is refused
+            if node.op is not OPS["unbroadcast"]:
+                raise
+            known[id(node)] = arrays[0]
     return known[id(value)].shape
 
 

@@ -365,3 +365,21 @@ def test_what_turns_out_not_to_vary_with_the_steps_around(target: str, length: i
         return ng.function([], ng.grad(ng.sum(first), x), target=where)()
 
     assert_allclose(np.asarray(build(target)), build("reference"), rtol=1e-10)
+
+
+def test_third_derivatives_of_no_steps() -> None:
+    """There is no chunk of steps whose gradients could be given back to a sequence."""
+    x, h0 = ng.matrix("x"), ng.matrix("h0")
+    s, _ = ng.scan(
+        lambda v, h: ng.cos(h) * v,
+        sequences=[dict(input=x, taps=[2])],
+        outputs_info=[h0],
+        n_steps=3,
+        checkpoint=2,
+    )
+    first = ng.grad(ng.sum(ng.sin(s)), h0)
+    second = ng.grad(ng.sum(first * 2), h0)
+    third = ng.grad(ng.sum(second * 2), x)
+    calls = [(np.ones((n, 1)), np.ones((5, 1))) for n in (1, 2, 3, 5)]
+    got = both([x, h0], [third], *calls)
+    assert not got[0][0].any() and not got[1][0].any() and got[2][0].any()
