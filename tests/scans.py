@@ -26,22 +26,24 @@ def both(
     updates: Any = None,
     shared: Sequence[Any] = (),
     exact: bool = False,
+    targets: Sequence[str] = ("cpu",),
 ) -> list[Any]:
-    """The outputs of some calls, with the values of shared variables after each behind them: compiled, after a
-    comparison with the reference. Of one call just its values. exact: to the last bit."""
+    """The outputs of some calls, with the values of shared variables after each behind them: compiled for the last of
+    the targets, after a comparison of all with the reference. Of one call just its values. exact: to the last bit."""
     start = [v.get_value() for v in shared]
     found: list[list[list[Array]]] = []
-    for target in ("reference", "cpu"):
+    for target in ("reference", *targets):
         for v, value in zip(shared, start, strict=True):
             v.set_value(value)
         f = ng.function(list(inputs), list(outputs), updates=updates, target=target, on_unused_input="ignore")
         found.append([[np.asarray(r) for r in f(*call)] + [v.get_value() for v in shared] for call in calls])
-    for wanted, got in zip(*found, strict=True):
-        for a, b in zip(wanted, got, strict=True):
-            assert (a.dtype, a.shape) == (b.dtype, b.shape)
-            rough = 0.0 if exact or a.dtype.kind != "f" else 1e-5 if a.dtype == np.float32 else 1e-11
-            assert_allclose(b, a, rtol=rough, atol=rough)
-    return found[1] if len(calls) > 1 else found[1][0]
+    for made in found[1:]:
+        for wanted, got in zip(found[0], made, strict=True):
+            for a, b in zip(wanted, got, strict=True):
+                assert (a.dtype, a.shape) == (b.dtype, b.shape)
+                rough = 0.0 if exact or a.dtype.kind != "f" else 1e-5 if a.dtype == np.float32 else 1e-11
+                assert_allclose(b, a, rtol=rough, atol=rough)
+    return found[-1] if len(calls) > 1 else found[-1][0]
 
 
 def check(build: Callable[..., Any], *arrays: Any, order: int = 2) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from numgraph.cuda.device import Copying
@@ -17,7 +17,8 @@ Places = dict[tuple[Any, ...], int]
 class Steps:
     """Goes through the steps of one scan, without doing them.
 
-    number: of what is a number or a slot; address: of a place; plan: works out what the step needs.
+    number: of what is a number or a slot; address: of a place. count: how many steps there are, at most until one has
+    ended the scan.
     """
 
     def __init__(
@@ -35,20 +36,28 @@ class Steps:
         self.address = address
         self.count = max(0, number(scan.steps))
 
-    def run(self, step: Callable[[], Sequence[Launch]]) -> list[Launch]:
-        """All launches. step: those of a step, whose numbers and places are known."""
-        scan, found = self.scan, list(self._before())
+    def parts(self, step: Callable[[], Sequence[Launch]], ended: Callable[[int], bool]) -> Iterator[Sequence[Launch]]:
+        """The launches, one part behind the other. step: those of a step, whose numbers and places are known.
+
+        ended: whether the bool at an address is true. It is asked of a scan that a step may end: there each part must
+        have been launched before the next one is asked for.
+        """
+        scan = self.scan
+        yield self._before()
         for t in range(self.count):
             self.table[scan.step] = t
-            found += [kept for of in scan.checkpoints for kept in self._kept(of, t)]
+            yield [kept for of in scan.checkpoints for kept in self._kept(of, t)]
             writes = {slot: self._written(slot, t) for slot in scan.written}
             self.places.update({("state", scan.number, k): place for k, place in self.states.items()})
             self.places.update({("moving", slot): place for slot, place in writes.items()})
-            found += step()
+            yield step()
             before = dict(self.states)
             for k, state in scan.states.items():
                 self.states[k] = writes[state.written] if state.state is None else before[state.state]
-        return found + [copied for copy in scan.copies for copied in self._copied(copy)]
+            if scan.ends is not None and ended(writes[scan.ends]):
+                self.count = t + 1
+                break
+        yield [copied for copy in scan.copies for copied in self._copied(copy)]
 
     def _written(self, slot: int, t: int) -> int:
         """Where a step writes a value."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numgraph.cuda.array import Memory
 from numgraph.cuda.device import Device
@@ -21,13 +22,20 @@ class Status:
         self.address = self.memory.address
         device.clear(self.address, self.memory.size)
 
+    def seen(self) -> bool:
+        """Whether a kernel has found an index out of range; the words stay as they are."""
+        return self.words > 0 and bool(self._flags().any())
+
+    def _flags(self) -> NDArray[np.int64]:
+        flags = np.zeros(self.words, np.int64)
+        self.device.download(self.address, flags)
+        return flags
+
     def failed(self) -> tuple[int, int] | None:
         """(step, word) of the first index that a kernel found out of range; the words are clean then."""
         if not self.words:
             return None
-        flags = np.zeros(self.words, np.int64)
-        self.device.download(self.address, flags)
-        if not flags.any():
+        if not self._flags().any():
             return None
         steps = np.zeros((self.words, STEPS), np.int64)
         self.device.download(self.address + 8 * FLAGS, steps)

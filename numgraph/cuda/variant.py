@@ -11,25 +11,21 @@ import numpy as np
 from numgraph.arguments import in_memory
 from numgraph.config import config
 from numgraph.convention import FAILED_A, FAILED_B
-from numgraph.cuda.arena import Arena
 from numgraph.cuda.array import DeviceArray, empty
-from numgraph.cuda.buffer import DeviceBuffer, device_buffer
+from numgraph.cuda.buffer import device_buffer
 from numgraph.cuda.device import Array, Device, Recording
-from numgraph.cuda.library import CALLS, Call, Launch, ask
-from numgraph.cuda.loading import Loaded, arrays_read, loaded, slots_read, small_results
+from numgraph.cuda.launching import Launching, looks
+from numgraph.cuda.library import Launch, ask
+from numgraph.cuda.loading import Loaded, loaded, slots_read, small_results
 from numgraph.cuda.plan import Constant, Table, as_number, run_plan
 from numgraph.cuda.pool import Pool
-from numgraph.cuda.scans import Places
-from numgraph.cuda.scans import Steps as ScanSteps
 from numgraph.cuda.simdevice import spoil
 from numgraph.cuda.status import Status
 from numgraph.cuda.steps import Steps
 from numgraph.destinations import Destinations
 from numgraph.emit.gridmodule import GridModule
 from numgraph.inspector.record import PassRecord
-from numgraph.ir import Node
 from numgraph.loops.grid.kernel import STEPS, Geometry, Kernel
-from numgraph.loops.grid.scans import GridScan, Place
 from numgraph.rewrite.halves import as_argument
 from numgraph.runtime.made import Made, Making
 from numgraph.runtime.refused import error_of
@@ -46,6 +42,8 @@ SMALL = 4096
 # Recordings that are kept; lengths and places that take turns find theirs again.
 RECORDINGS = 8
 
+# In the place of an index and a length that nothing knows any more.
+GONE = 0, -1
 NOTHING: dict[Made, DeviceArray] = {}
 # Calls whose plans are remembered, by their numbers.
 CALLS_KEPT = 1 << 16
@@ -66,21 +64,13 @@ class DeviceVariant:
         self.table = Table([0] * layout.size)
         self.table.fetch = self._fetch
         self.kernels = [[self._loaded(self.source, kernel) for kernel in stage] for stage in module.kernels]
-        self.memory: dict[Any, Arena] = {}
-        # where the step of a scan that is being planned reads and writes
-        self.places: Places = {}
-        self.moves, self.peeked = 0, False
+        self.peeked = False
         # where the shared variables are; launches by what they depend on, and by the numbers of a call; all three are
         # void when memory changes its place
         self.where: Any = None
         self.reads = [slots_read(stage, module) for stage in module.kernels]
         self.known: dict[Any, tuple[Launch, ...]] = {}
         self.calls: dict[tuple[int | float, ...], tuple[Launch, ...]] = {}
-        self.constants: dict[str, int] = {}
-        for digest in arrays_read(module):
-            array = schedule.graph.arrays[digest]
-            self.constants[digest] = self._room(("array", digest), array.nbytes)
-            device.upload(self.constants[digest], array)
         for digest, slot in layout.arrays.items():
             # plans read elements of these
             self.table[slot] = Constant(schedule.graph.arrays[digest])
@@ -89,10 +79,15 @@ class DeviceVariant:
         self.steps = Steps(device, len(layout.arguments) + 1, words, STEPS)
         device.upload(self.steps.slots, np.zeros(len(layout.arguments) + 1, np.int64))
         self.status = Status(device, len(module.words))
+        self.launching = Launching(
+            device, module, geometry, self.table, self.status, self.steps, self.results, self._planned, self._forget
+        )
+        self.launching.load_constants(schedule.graph)
         self.pool = Pool(device)
         # whether a call has not been looked at for refused indices
         self.late = False
-        self.device_buffers: list[DeviceBuffer] = []
+        # whether what a stage launches depends on what it computes
+        self.looks = [any(map(looks, stage)) for stage in module.kernels]
         self.sweeps = self._can_sweep()
         # by launches: how often they were asked for, or their recording
         self.recordings: dict[Any, Recording | None] = {}
@@ -107,7 +102,7 @@ class DeviceVariant:
         not depend on what steps change."""
         changed = {update.slot for update in self.schedule.updates}
         return (
-            len(self.kernels) == 1
+            self.looks == [False]
             and len(self.results) == len(self.schedule.outputs)
             and all(node.kind == "scalar" for node in self.schedule.arguments)
             and all(u.how in ("in place", "none") for u in self.schedule.updates)
@@ -120,19 +115,8 @@ class DeviceVariant:
         self.device.download(address, cell)
         return as_number(cell[0])
 
-    def _room(self, key: Any, size: int) -> int:
-        """The address of at least `size` bytes for a purpose; what was there may be lost when it grows."""
-        arena = self.memory.setdefault(key, Arena(self.device))
-        # kernels get an address also where there is nothing
-        size = max(size, 1)
-        if size > arena.size:
-            self._forget()
-            arena.reserve(size)
-        return arena.address
-
     def _forget(self) -> None:
         """Launches that were planned go to places that have moved."""
-        self.moves += 1
         self.known.clear()
         self.calls.clear()
 
@@ -153,7 +137,7 @@ class DeviceVariant:
             launches = self.planned(tuple(self.table[slot] for slot in self.module.layout.arguments))
             if replay and self.recordings.get(launches) is None:
                 return None
-            spoil(self.device, self.memory, 0, self.steps)
+            spoil(self.device, self.launching.memory, 0, self.steps)
             self._start(launches)
             self._check_later()
             at_once(*then)
@@ -164,8 +148,11 @@ class DeviceVariant:
                 if not (key[0] == "output" and key[1] in self.results):
                     made[key] = empty(self.device, self.making.lengths(key, self.table), self.making.dtypes[key].name)
                     into.check(key[1] if key[0] == "output" else -1, made[key].shape)
-            spoil(self.device, self.memory, stage, self.steps)
-            self._start(self.launches(stage, made))
+            spoil(self.device, self.launching.memory, stage, self.steps)
+            if self.looks[stage]:
+                self.launching.go_through(self.kernels[stage], made)
+            else:
+                self._start(self.launches(stage, made))
             self.check(made)
         outputs = self._outputs(small, made)
         at_once(*self._commit(made), *then)
@@ -179,7 +166,7 @@ class DeviceVariant:
         elif self.module.words:
             self.late = True
             for update in self.schedule.updates:
-                self.device_buffers[update.slot].settle = WeakMethod(self.settle)
+                self.launching.shared[update.slot].settle = WeakMethod(self.settle)
 
     def settle(self) -> None:
         """Raise what a call that was not waited for has found; IndexOutOfRange."""
@@ -195,10 +182,10 @@ class DeviceVariant:
 
     def locate(self) -> None:
         """Find the shared variables' values, and have them on the device."""
-        self.device_buffers = [device_buffer(v.storage, self.device) for v in self.shared]
-        for slot, place in zip(self.module.layout.shared, self.device_buffers, strict=True):
+        self.launching.shared = [device_buffer(v.storage, self.device) for v in self.shared]
+        for slot, place in zip(self.module.layout.shared, self.launching.shared, strict=True):
             self.table[slot] = place.shape
-        where = [(place.address, place.shape) for place in self.device_buffers]
+        where = [(place.address, place.shape) for place in self.launching.shared]
         if where != self.where:
             # in this order: an interrupt in between leaves nothing that is out of date
             self._forget()
@@ -223,7 +210,7 @@ class DeviceVariant:
         words = self.row(arguments)
         for k, array in enumerate(arguments):
             if in_memory(array):
-                address = self._room(("argument", k), array.nbytes)
+                address = self.launching.room(("argument", k), array.nbytes)
                 if array.nbytes:
                     self.device.upload(address, array)
         if not all(map(in_memory, arguments)):
@@ -232,17 +219,17 @@ class DeviceVariant:
     def plan(self, stage: int, made: dict[Made, DeviceArray] = NOTHING) -> None:
         """Run the plan of a stage; CheckFailed. made: outputs and new values that earlier stages have computed."""
         layout = self.module.layout
-        self.table[layout.arena[stage]] = self._room(("arena", stage), 0)
+        self.table[layout.arena[stage]] = self.launching.room(("arena", stage), 0)
         for node, slot in layout.addresses.items():
             # plans read elements of these
-            self.table[slot] = self._address_of(node)
+            self.table[slot] = self.launching.address_of(node)
         for key, slot in layout.made_addresses.items():
             if key[0] == "output" and key[1] in self.results:
-                self.table[slot] = self._result_address(key[1])
+                self.table[slot] = self.launching.result_address(key[1])
             elif key in made:
                 self.table[slot] = made[key].address
         self._planned(self.module.plans[stage])
-        self.table[layout.arena[stage]] = self._room(("arena", stage), int(self.table[layout.needed[stage]]))
+        self.table[layout.arena[stage]] = self.launching.room(("arena", stage), int(self.table[layout.needed[stage]]))
 
     def _planned(self, name: str) -> None:
         """Run a plan; CheckFailed."""
@@ -250,10 +237,6 @@ class DeviceVariant:
         if status:
             cause = self.module.failures[status - 1]
             raise CheckFailed(self.schedule.graph, cause, int(self.table[FAILED_A]), int(self.table[FAILED_B]))
-
-    def _number(self, value: int) -> int:
-        """A number, or what a slot of the table holds."""
-        return int(value if value >= 0 else self.table[-1 - value])
 
     def planned(self, numbers: tuple[int | float, ...]) -> tuple[Launch, ...]:
         """What a call with these numbers launches, where `sweeps` is true and they are in the table; CheckFailed.
@@ -275,95 +258,11 @@ class DeviceVariant:
         """What a stage launches, after its plan."""
         key = stage, tuple(self.table[slot] for slot in self.reads[stage])
         found = self.known.get(key) if not made else None
-        while found is None:
-            moves = self.moves
-            found = self._launches(self.kernels[stage], made)
-            if moves != self.moves:
-                # memory grew for one launch that another one had already been given
-                found = None
+        if found is None:
+            found = self.launching.settled(self.kernels[stage], made)
         if not made:
             self.known[key] = found
         return found
-
-    def _launches(self, kernels: Sequence[Loaded], made: dict[Made, DeviceArray]) -> tuple[Launch, ...]:
-        found: list[Launch] = []
-        for each in kernels:
-            kernel = each.kernel
-            if kernel.library:
-                found += CALLS[kernel.library](self._call(kernel, made))
-                continue
-            if kernel.scan is not None:
-                found += self._steps_of(kernel.scan, each, made)
-                continue
-            grid = tuple(
-                max(1, min(most, -(-self._number(count) // per_block))) for count, per_block, most in kernel.grid
-            )
-            blocks = int(np.prod(grid))
-            values = tuple(self._value(p.source, blocks, kernel, made) for p in kernel.parameters.values())
-            found.append((each.code, grid, kernel.threads, values))
-        return tuple(found)
-
-    def _steps_of(self, scan: GridScan, each: Loaded, made: dict[Made, DeviceArray]) -> list[Launch]:
-        """The launches of a scan."""
-
-        def address(place: Place) -> int:
-            return self._value(place.source, 1, each.kernel, made) + self._number(place.offset)
-
-        def step() -> Sequence[Launch]:
-            if scan.plan:
-                self._planned(scan.plan)
-            return self._launches(each.inner, made)
-
-        return ScanSteps(scan, self.table, self._number, address, self.places).run(step)
-
-    def _address_of(self, leaf: Node) -> int:
-        """Where an argument or a shared variable is."""
-        if leaf.kind == "shared":
-            return int(self.device_buffers[leaf.attrs[0]].address)
-        return self._room(("argument", leaf.attrs[0]), 0)
-
-    def _call(self, kernel: Kernel, made: dict[Made, DeviceArray]) -> Call:
-        """What a named kernel works on."""
-        parameters = {p.name: p for p in kernel.parameters.values()}
-        pointers = []
-        for name, offset in kernel.operands:
-            dtype = parameters[name].dtype.removesuffix("*")
-            address = self._value(parameters[name].source, 1, kernel, made)
-            pointers.append((address + self._number(offset) * np.dtype(dtype).itemsize, dtype))
-        sizes = tuple(map(self._number, kernel.sizes))
-
-        def room(purpose: str, size: int) -> int:
-            return self._room((kernel.name, purpose), size)
-
-        small, tf32 = self.geometry.threads < WARP, self.geometry.tf32
-        return Call(self.device, tuple(pointers), sizes, room, small, kernel.factors, tf32)
-
-    def _value(self, source: tuple[Any, ...], blocks: int, kernel: Kernel, made: Mapping[Made, DeviceArray]) -> int:
-        """What a kernel gets for a parameter."""
-        match source:
-            case ("slot", slot):
-                return int(self.table[slot])
-            case ("leaf", node):
-                return self._address_of(node)
-            case ("arena", stage, offset):
-                return self._room(("arena", stage), 0) + self._number(offset)
-            case ("output", number) if number in self.results:
-                return self._result_address(number)
-            case ("output" | "fresh", _):
-                return made[source].address
-            case ("own", _):
-                return self._room("own", blocks * self._number(kernel.own))
-            case ("part", task):
-                return self._room(source, self._number(self.module.parts[task]))
-            case ("array", digest):
-                return self.constants[digest]
-            case ("state" | "moving", *_):
-                return self.places[source]
-            case ("arguments",):
-                return self.steps.slots
-            case ("found",):
-                return self._room("found", 24)
-        return self.status.address
 
     def _start(self, launches: tuple[Launch, ...]) -> None:
         """Launch, from the second time on as a recording."""
@@ -405,24 +304,20 @@ class DeviceVariant:
             raise CheckFailed(self.schedule.graph, cause, *self._refused(found[1], made))
 
     def _refused(self, word: int, made: Mapping[Made, DeviceArray]) -> tuple[int, int]:
-        """The index that a check refused, and the length of its axis; searched again, for the message. (0, 0) where
-        it is gone."""
+        """The index that a check refused, and the length of its axis; searched again, for the message. GONE where what
+        a step of a scan has read is no longer there."""
         finder = self.module.finders[word]
         if finder is None:
-            return 0, 0
+            return GONE
         kernel = finder.kernel
         code = self.device.load(loaded(finder.text)[kernel.name], tuple(p.dtype for p in kernel.parameters.values()), 1)
-        found = self._room("found", 24)
+        found = self.launching.room("found", 24)
         self.device.clear(found, 24)
         sources = [p.source for p in kernel.parameters.values()]
-        self.device.launch(code, 1, 1, tuple(self._value(source, 1, kernel, made) for source in sources))
+        self.device.launch(code, 1, 1, tuple(self.launching.value(source, 1, kernel, made) for source in sources))
         told = np.zeros(3, np.int64)
         self.device.download(found, told)
         return int(told[1]), int(told[2])
-
-    def _result_address(self, number: int) -> int:
-        """Where a recording leaves an output that is a result of it."""
-        return self.steps.results + 8 * self.results[number]
 
     def _result(self, number: int, into: Destinations) -> DeviceArray:
         """Memory of its own for an output that is a result of a recording; ArgumentShapeError if that does not fit."""
@@ -437,7 +332,7 @@ class DeviceVariant:
         for number, new in small.items():
             new.settle = self.settle if self.late else None
             if new.nbytes:
-                self.device.copy(new.address, self._result_address(number), new.nbytes)
+                self.device.copy(new.address, self.launching.result_address(number), new.nbytes)
         return [
             small[number] if number in small else made["output", number] for number in range(len(self.schedule.outputs))
         ]
@@ -445,5 +340,5 @@ class DeviceVariant:
     def _commit(self, made: dict[Made, DeviceArray]) -> list[Action]:
         """What gives shared variables their new memory, for `at_once`."""
         changes = [(slot, made["fresh", slot]) for slot in self.module.layout.fresh]
-        changes += [(slot, self.device_buffers[other].value) for slot, other in self.making.exchanged]
-        return [self.device_buffers[slot].holding(value) for slot, value in changes]
+        changes += [(slot, self.launching.shared[other].value) for slot, other in self.making.exchanged]
+        return [self.launching.shared[slot].holding(value) for slot, value in changes]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from numgraph.elements import Operand
-from numgraph.errors import DeviceError, ShapeError
+from numgraph.errors import ShapeError
 from numgraph.graph import Variable, describe, toposort
 from numgraph.ir import Node, Scan
 from numgraph.lengths import dims
@@ -51,11 +51,6 @@ class Scans:
         loop: Loop = variable.attrs["loop"]
         op, attrs = variable.op, variable.attrs
         assert op is not None
-        if self.graph.traits.grid and loop.until is not None:
-            raise DeviceError(
-                "scan: the host launches the steps of a loop on a device, and cannot see where `until` ends it\n"
-                f'  {describe(variable)}\n  fix: n_steps alone, and ng.where in later steps; or target="cpu"'
-            )
         if op is loops.ROWS and (state := loop.state_of(loop.values[attrs["value"]])) is not None:
             if (_key(variable), state) not in self.traced:
                 return self._of_state(variable, op, inputs, state)

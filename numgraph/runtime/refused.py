@@ -80,6 +80,8 @@ def error_of(problem: CheckFailed, leaf: Leaf | None = None) -> NumgraphError:
     a, b = problem.a, problem.b
     if asserts(cause):
         return AssertionFailed(f"assert_op: {cause.node.attributes['message']}\n{shown}".rstrip("\n"))
+    if b < 0:
+        return IndexOutOfRange(f'an index is out of range\n{shown}  fix: target="cpu" says which one, for what length')
     if not isinstance(cause, Requirement) or cause.kind == "range":
         what = f"index {a} is out of range for an axis of length {b}"
         return IndexOutOfRange(f"{what}\n{shown}  fix: indices must lie in [-{b}, {b})")

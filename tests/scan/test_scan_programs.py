@@ -15,7 +15,6 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import numgraph as ng
-from numgraph.errors import DeviceError
 from tests.scans import both
 
 sys.path.append(str(Path(__file__).parents[1] / "runtime"))
@@ -163,12 +162,6 @@ def test_shapes_that_do_not_fit_in_a_step(target: str) -> None:
     with pytest.raises(ng.ShapeError, match=r"test_scan_programs.py:\d+"):
         f(np.ones((2, 3)), np.ones(4))
     assert f(np.ones((2, 3)), np.ones(3)).shape == (2, 3)
-
-
-def test_devices_refuse_a_condition() -> None:
-    s, _ = ng.scan(lambda h: (h * 2, ng.until(h > 9)), outputs_info=1.0, n_steps=7)
-    with pytest.raises(DeviceError, match=r"cannot see where `until` ends it(.|\n)*fix: n_steps alone"):
-        ng.function([], s, target="cuda-sim")
 
 
 # -- the generated source ------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import numgraph as ng
-from tests.scans import both, check
+from tests import scans
+from tests.scans import check
 
+both = partial(scans.both, targets=("cpu", "cuda-sim"))
 rng = np.random.default_rng(6)
 
 
@@ -211,3 +214,55 @@ def test_a_condition_that_is_an_output_too() -> None:
     got = both([x], [flags, h], ([0, 0, 0, 6, 0],), ([1, 0],))
     assert got[0][0].tolist() == [False, False, False, True] and got[0][1].ravel().tolist() == [False, True] * 2
     assert got[1][0].tolist() == [True]
+
+
+def test_loops_that_end_when_the_condition_fails() -> None:
+    a, x = ng.lscalar("a"), ng.vector("x")
+    power = ng.while_loop(lambda k: k < 100, lambda k: k * 3, a)
+    divided, rest = ng.while_loop(lambda p: p[1] > 0, lambda p: (p[1], p[0] % p[1]), (ng.constant(np.int64(36)), a))
+    root, _ = ng.while_loop(
+        lambda s: ng.max(ng.abs(s[0] - s[1])) > 1e-12, lambda s: [(s[0] + x / s[0]) / 2, s[0]], [x, x + 1]
+    )
+    got = both([a, x], [power, divided, rest, root], (2, [4.0, 2.0, 1e6]), (100, [1.0]), (48, [9.0]))
+    assert [[v.tolist() for v in call[:3]] for call in got] == [[162, 2, 0], [100, 4, 0], [144, 12, 0]]
+    assert_allclose(got[0][3], np.sqrt([4.0, 2.0, 1e6]))
+    assert got[1][3].tolist() == [1] and got[2][3].tolist() == [3]
+
+
+def test_loops_of_unknown_length_in_a_scan() -> None:
+    """How many steps a number takes to 1, and the largest on its way."""
+    n = ng.lvector("n")
+
+    def step(state: Any) -> Any:
+        value, count, most = state
+        value = ng.where(ng.eq(value % 2, 0), value // 2, 3 * value + 1)
+        return value, count + 1, ng.maximum(most, value)
+
+    def collatz(k: Any) -> Any:
+        _, steps, most = ng.while_loop(lambda s: s[0] > 1, step, (k, ng.constant(np.int64(0)), k))
+        return steps, most
+
+    (steps, most), _ = ng.scan(collatz, sequences=n)
+    total = ng.shared(np.int64(0), "total")
+    got = both([n], [steps], ([1, 6, 7, 27],), ([],), updates=[(total, total + steps.sum())], shared=[total])
+    assert got[0][0].tolist() == [0, 8, 16, 111] and [call[1] for call in got] == [135, 135]
+    assert both([n], [most], ([1, 6, 7, 27],))[0].tolist() == [1, 16, 52, 9232]
+    scans.both([n], [steps, most], ([1, 6, 7, 27],), ([],))
+    with pytest.raises(ng.ShapeError, match=r"a length depends on what a step computes(.|\n)*while_loop"):
+        # the host would have to look whether there is a first step
+        ng.function([n], [steps, most], target="cuda-sim")
+
+
+@pytest.mark.parametrize("target", ["reference", "cpu", "cuda-sim"])
+def test_an_index_that_is_refused_ends_a_loop(target: str) -> None:
+    """Where nothing else would, for a very long time; and nothing is changed."""
+    v, table = ng.vector("v"), ng.shared(np.zeros(3), "table")
+    s, _ = ng.scan(lambda k: (k + 1, ng.until(v[k] < 0)), outputs_info=ng.constant(np.int64(0)), n_steps=10**6)
+    f = ng.function([v], s[-1], updates=[(table, ng.inc_subtensor(table[1:], 1.0))], target=target)
+    assert f([1.0, 2.0, -1.0, 5.0]) == 3 and table.get_value().tolist() == [0, 1, 1]
+    # what a step on a device has read is gone
+    which = "an index" if target == "cuda-sim" else "index 2"
+    with pytest.raises(IndexError, match=f"{which} is out of range(.|\n)*v: float64(.|\n)*test_scan_until.py"):
+        f([1.0, 2.0])
+    assert table.get_value().tolist() == [0, 1, 1]
+    assert f([-1.0]) == 1 and table.get_value().tolist() == [0, 2, 2]

@@ -1,7 +1,7 @@
 """Scans on a grid: the host launches the kernels of a step once for each step, with other addresses.
 
 What a step reads and writes lies as on the processor, see `schedule.scans`. The launches of all steps are recorded with
-those of the rest, so that a call is one replay.
+those of the rest, so that a call is one replay; but those of a scan that ends when a step says so (`until`) are not.
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ class Checkpoints:
 @dataclass
 class GridScan:
     """What the host does for a scan. number: of the scan; step: the slot of the step; steps: how many; plan: the name
-    of what is worked out before each step, or "". traces: (result, state): whose first value is row 0 of the result."""
+    of what is worked out before each step, or "". traces: (result, state): whose first value is row 0 of the result.
+    ends: the slot of what a step writes that is true in the last one, None where all steps are made; counts: where it
+    is to be written how many there were."""
 
     number: int
     step: int
@@ -91,6 +93,8 @@ class GridScan:
     traces: list[tuple[Place, int]] = field(default_factory=list)
     copies: list[Copy] = field(default_factory=list)
     checkpoints: list[Checkpoints] = field(default_factory=list)
+    ends: int | None = None
+    counts: list[Place] = field(default_factory=list)
 
 
 def source_of(schedule: Schedule, layout: Layout, buffer: Node) -> Source:
@@ -138,6 +142,8 @@ class GridScans:
             place_of = Place(source_of(self.schedule, layout, view.buffer), offset)
             written = -1 if new in numbers else buffers[new].slot
             found.states[k] = State(place_of, numbers.get(new), written, self._bytes(leaf))
+        if memory.ends is not None:
+            found.ends = buffers[memory.ends].slot
         for result in task.results:
             self._result(found, memory, result)
         return found
@@ -150,10 +156,12 @@ class GridScans:
 
     def _result(self, found: GridScan, memory: ScanMemory, result: Node) -> None:
         """What has to be copied for a result."""
-        assert result.op is not COUNT
+        to = self._of(result)
+        if result.op is COUNT:
+            found.counts.append(to)
+            return
         value = result_of(result).value
         assert value is not None
-        to = self._of(result)
         if result.op is SAVED:
             number, (start, every) = result.attributes["asked"][0], checkpoints_of(result, memory.task.steps)
             begin, apart = self.layout.number(start), self.layout.number(every)
