@@ -15,27 +15,26 @@ def stay_single(builder):
     builder.call(nothing, (), attrs=("convergent", "nounwind", "readnone"))
 
 
-def keep_whole(branch):
-    """Have the loop that ends with this branch, back to its top, not unrolled."""
-    branch.parent.parent.__dict__.setdefault("whole", []).append(branch)
+def note_unrolling(branch, hint):
+    """Note on the function that is being built what LLVM is to know of unrolling the loop that ends with this branch,
+    back to its top: "disable", or "runtime.disable" for what would be unrolled with a remainder."""
+    branch.parent.parent.__dict__.setdefault("unrolling", []).append((branch, hint))
 
 
 def with_loop_hints(module):
-    """The module (llvmlite.ir), in which the loops that `interleave` was said in, and those that are kept whole, now
-    have LLVM's metadata for it."""
+    """The module (llvmlite.ir), in which loops that `interleave` was said in, or `note_unrolling` of, now have LLVM's
+    metadata for it."""
     for function in module.functions:
         blocks = {block.name: block for block in function.blocks}
-        whole = set(getattr(function, "whole", []))
+        hints = {}
+        for branch, hint in getattr(function, "unrolling", []):
+            hints.setdefault(branch, []).append(_hint(module, f"llvm.loop.unroll.{hint}"))
         for name, count in getattr(function, "interleaved", {}).items():
             ends = [block.terminator for block in latches(function, blocks[name])]
-            wanted = [_hint(module, "llvm.loop.interleave.count", ir.IntType(32)(count))]
-            if not whole.isdisjoint(ends):
-                wanted.append(_hint(module, "llvm.loop.unroll.disable"))
-                whole.difference_update(ends)
-            _mark(module, ends, wanted)
-        for branch in getattr(function, "whole", []):
-            if branch in whole:
-                _mark(module, [branch], [_hint(module, "llvm.loop.unroll.disable")])
+            unrolling = next((hints.pop(branch) for branch in ends if branch in hints), [])
+            _mark(module, ends, [_hint(module, "llvm.loop.interleave.count", ir.IntType(32)(count)), *unrolling])
+        for branch, wanted in hints.items():
+            _mark(module, [branch], wanted)
     return module
 
 

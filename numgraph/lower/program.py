@@ -14,12 +14,9 @@ from numba.core import types
 
 from numgraph.lower.expressions import Expressions
 from numgraph.lower.lines import Lines
-from numgraph.lower.sources import Source, Sources, function_of
+from numgraph.lower.sources import PHASES, Source, Sources, function_of
 from numgraph.lower.statements import Statements, Widened
 from numgraph.lower.values import FLOAT64, INT64, Rules, Type, Unsupported, Value
-
-# What generated code decorates its functions with -> the types of their arguments; they return int64.
-PHASES = {"jit": (INT64,), "divided": (INT64,) * 3}
 
 
 class Program:
@@ -46,7 +43,7 @@ class Program:
     def call(self, builder: Any, called: FunctionType, values: Sequence[Value]) -> Value | None:
         """Call a function of these values."""
         source, rules = self.sources.of(called), self.rules
-        phase = next((PHASES[d] for d in source.decorators if d in PHASES), None)
+        phase = source.phase
         if phase is not None:
             values = [Value(t, rules.cast(builder, v, t)) for v, t in zip(values, phase, strict=True)]
         kinds = tuple(v.type for v in values)

@@ -12,11 +12,13 @@ from typing import Any
 
 from numba.core.dispatcher import Dispatcher
 
-from numgraph.lower.values import Unsupported
+from numgraph.lower.values import INT64, Type, Unsupported
 
 KERNELS = "numgraph.kernels."
 # Marks a file of generated source.
 GENERATED = "numgraph_generated_"
+# What generated code decorates its functions with -> the types of their arguments; they return int64.
+PHASES = {"jit": (INT64,), "divided": (INT64,) * 3}
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +34,11 @@ class Source:
         """The names of its decorators, calls included."""
         found = [d.func if isinstance(d, ast.Call) else d for d in self.tree.decorator_list]
         return [d.id for d in found if isinstance(d, ast.Name)]
+
+    @property
+    def phase(self) -> tuple[Type, ...] | None:
+        """The types of its arguments, if it is a function that generated code consists of."""
+        return next((PHASES[d] for d in self.decorators if d in PHASES), None)
 
     def find(self, name: str) -> Any:
         """What a global name means; Unsupported where it has no meaning."""

@@ -170,7 +170,7 @@ class Statements(Expressions):
         is_range = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "range"
         if not (is_range and isinstance(call, ast.Call) and isinstance(statement.target, ast.Name)) or statement.orelse:
             raise Unsupported(ast.unparse(statement))
-        start, step, within = self._range(call.args)
+        start, step, within, counted = self._range(call.args)
         outer, phis = self._enter(statement, statement.body)
         before = self.builder.block
         loop, done = (self.function.append_basic_block(n) for n in ("loop", "done"))
@@ -187,7 +187,7 @@ class Statements(Expressions):
             latch = self.builder.block
             self._again(statement, phis)
             counter.add_incoming(following, latch)
-            self._back(statement, self.builder.cbranch(within(following), loop, done))
+            self._back(statement, self.builder.cbranch(within(following), loop, done), counted)
             ends.append((latch, self.names))
         self.ended = False
         self.builder.position_at_end(done)
@@ -196,30 +196,31 @@ class Statements(Expressions):
             made = self.phi(phi.type, [(names[name].llvm, block) for block, names in ends])
             self.names[name] = Value(phi.type, made)
 
-    def _range(self, arguments: list[ast.expr]) -> tuple[Any, Any, Callable[[Any], Any]]:
-        """Start and step of a range, and the condition that a counter is in it."""
+    def _range(self, arguments: list[ast.expr]) -> tuple[Any, Any, Callable[[Any], Any], bool]:
+        """Start and step of a range, the condition that a counter is in it, and whether its length is known."""
         values = [self.value(a) for a in arguments]
         if any(v.type != INT64 for v in values) or not 1 <= len(values) <= 3:
             raise Unsupported("a range of what is no int64")
         numbers = [v.llvm for v in values]
+        counted = all(isinstance(n, ir.Constant) for n in numbers)
         if len(numbers) == 1:
             numbers.insert(0, ir.IntType(64)(0))
         start, stop = numbers[:2]
         if len(numbers) == 2:
-            return start, ir.IntType(64)(1), lambda i: self.builder.icmp_signed("<", i, stop)
+            return start, ir.IntType(64)(1), lambda i: self.builder.icmp_signed("<", i, stop), counted
         step, known = numbers[2], folded(arguments[2])
         if known is None:
             known = literal(values[2])
         if known:
             sign = "<" if known > 0 else ">"
-            return start, step, lambda i: self.builder.icmp_signed(sign, i, stop)
+            return start, step, lambda i: self.builder.icmp_signed(sign, i, stop), counted
         up = self.builder.icmp_signed(">", step, step.type(0))
 
         def within(i: Any) -> Any:
             rising, falling = (self.builder.icmp_signed(s, i, stop) for s in "<>")
             return self.builder.select(up, rising, falling)
 
-        return start, step, within
+        return start, step, within, counted
 
     def _enter(self, loop: ast.stmt, body: Sequence[ast.stmt]) -> tuple[dict[str, Value], dict[str, Value]]:
         """Go from the present block into a loop: the names before it, and phis for those that its body assigns."""
@@ -250,11 +251,19 @@ class Statements(Expressions):
             self.names[name] = Value(kind, self.rules.cast(self.builder, self.names[name], kind))
             phi.llvm.add_incoming(self.names[name].llvm, self.builder.block)
 
-    def _back(self, loop: ast.For | ast.While, branch: Any) -> None:
-        """Note the branch that ends a loop. One that contains loops is not unrolled: LLVM would make several copies of
-        all that is in it, each with a remainder, which takes half of its time and gains nothing."""
+    def _back(self, loop: ast.For | ast.While, branch: Any, counted: bool = True) -> None:
+        """Note how the loop that this branch ends is unrolled. counted: whether LLVM knows how many iterations it has.
+
+        One that contains loops is not: LLVM would make several copies of all that is in it, each with a remainder,
+        which takes half of its time and gains nothing. Nor is a loop over an array, of a number of iterations that is
+        not known: where that gains something, its vectors are interleaved already, and what else LLVM would unroll is
+        the loop that is left over for short arrays and for those that overlap. That takes up to a third of its time.
+        """
+        unrolling = import_module("numgraph.kernels.loops_ir").note_unrolling
         if any(isinstance(part, ast.For | ast.While) for statement in loop.body for part in ast.walk(statement)):
-            import_module("numgraph.kernels.loops_ir").keep_whole(branch)
+            unrolling(branch, "disable")
+        elif not counted and self.source.phase is not None:
+            unrolling(branch, "runtime.disable")
 
     def _do_While(self, statement: ast.While) -> None:
         if statement.orelse:

@@ -87,16 +87,20 @@ def test_extremes_of_many_rows_are_joined(name: str) -> None:
     assert np.isnan(f(data))
 
 
-def test_loops_that_contain_loops_are_not_unrolled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """LLVM would make copies of all that is in them, which takes half of its time."""
-    x = ng.fmatrix("x")
-    rows, flat = ng.function([x], ng.softmax(x, axis=1)), ng.function([x], ng.exp(x[0]))
-    kept: list[Any] = []
-    monkeypatch.setattr(loops_ir, "keep_whole", kept.append)
-    optimised(flat, tmp_path)
-    assert not kept
-    optimised(rows, tmp_path)
-    assert len(kept) == 1
+def test_loops_that_are_not_unrolled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LLVM would make copies of what contains loops, and of the loop that vectors leave over. Of iterations whose
+    number is known it may."""
+    x, m, three = ng.fvector("x"), ng.fmatrix("m"), ng.tensor("three", dtype="float32", shape=(None, 3))
+    hints: set[str] = set()
+    monkeypatch.setattr(loops_ir, "note_unrolling", lambda branch, hint: hints.add(hint))
+    for argument, value, wanted in (
+        (x, ng.exp(x), {"runtime.disable"}),
+        (m, ng.softmax(m, axis=1), {"runtime.disable", "disable"}),
+        (three, three.sum(axis=1), {"disable"}),
+    ):
+        hints.clear()
+        optimised(ng.function([argument], value), tmp_path)
+        assert hints == wanted
 
 
 @pytest.mark.parametrize("target", ["cpu", "cuda-sim"])
