@@ -45,7 +45,7 @@ def is_small(w: Worth) -> bool:
 def transformed(g: Drawer) -> str | None:
     """The transform of a value."""
     text = None if g.small else _of(g, g.pick(d.is_float, d.has_axes(1), is_small))
-    return None if text is None else g.step(text, "slope", "fourier")
+    return None if text is None else g.step(text, "transform", "fourier")
 
 
 def slope(g: Drawer) -> str | None:
@@ -55,7 +55,7 @@ def slope(g: Drawer) -> str | None:
     if text is None or "abs(" in text:
         return None
     cost = g.one_of(("ng.sum(({}) ** 2)", "ng.sum(ng.tanh({}))")).format(text)
-    return g.step(f"ng.grad({cost}, {x})", "slope", "gradient of fourier")
+    return g.step(f"ng.grad({cost}, {x})", "transform", "gradient of fourier")
 
 
 def _of(g: Drawer, x: str | None) -> str | None:

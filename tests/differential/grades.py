@@ -24,11 +24,11 @@ Array = np.ndarray[Any, Any]
 # Beyond this, values are not of ordinary size: sums of them may lose bits, products overflow float32.
 LARGE = 2.0**20
 # Modes that round.
-SMOOTH = ("smooth", "stable", "slope")
+SMOOTH = ("smooth", "stable", "slope", "transform")
 # Modes whose results are rounded by digits of their own, not by those of larger values on the way.
 RELATIVE = ("ring", "running", "smooth")
-# Units in the last place that a step may be off by itself, and a slope, which is many operations; and how often the
-# error that is expected is allowed.
+# Units in the last place that a step may be off by itself, and a slope or transform, which is many operations; and how
+# often the error that is expected is allowed.
 UNITS, OF_SLOPES, ALLOWED = 4.0, 64.0, 16.0
 
 
@@ -162,13 +162,14 @@ def grade(mode: str, operands: Sequence[Worth], array: Array) -> Worth:
     move: elements stand elsewhere. ring: +, -, * and the like. sum: the order is free. product: of elements, likewise.
     running: products of the elements so far; a device multiplies adjoining ones first (docs/cuda.md).
     smooth: rounds. stable: several operations that round, for which a stable form may stand: of huge values that gives
-    other results. slope: of many operations, whose parts may cancel out beside one that is NaN. strict: a comparison, a
-    rounding, an order: whatever depends on the bits of its operands. shape: depends on lengths of floats.
+    other results. slope: of many operations, whose parts may cancel out beside one that is NaN. transform: likewise of
+    many; which of its values are NaN where one goes in that is infinite depends on the way of computing. strict: a
+    comparison, a rounding, an order: whatever depends on the bits of its operands. shape: depends on lengths of floats.
     """
     lowest = min((w.grade for w in operands), default=Grade.EXACT)
     judged = _judged(mode, operands, lowest, array)
     scale = max([largest(array) if array.dtype.kind == "f" else 0.0, *(w.scale for w in operands)])
-    if judged == Grade.FINAL and mode not in ("sum", "move", "slope"):
+    if judged == Grade.FINAL and mode not in ("sum", "move", "slope", "transform"):
         scale = 0.0
     # what a step of several operations makes of float32 before it becomes float64 has the digits of float32
     within = mode in SMOOTH and any(w.array.dtype.name == "float32" for w in operands)
@@ -185,7 +186,7 @@ def rounding(mode: str, operands: Sequence[Worth], array: Array, single: bool) -
     sizes = np.where(np.isfinite(array), np.abs(array.astype(np.float64)), 0.0)
     if mode not in RELATIVE:
         sizes = np.maximum(sizes, max(map(largest, [array, *(w.array for w in operands if w.floating)])))
-    units = OF_SLOPES if mode == "slope" else UNITS
+    units = OF_SLOPES if mode in ("slope", "transform") else UNITS
     return np.asarray(units * float(np.finfo(np.float32 if single else np.float64).eps) * sizes)
 
 
@@ -198,9 +199,10 @@ def _judged(mode: str, operands: Sequence[Worth], lowest: Grade, array: Array) -
         return _of_product(operands, lowest, array)
     if mode == "running" and any(w.floating and strays(w.array) for w in operands):
         return Grade.UNSURE
-    if mode == "stable" and not all(w.tame for w in operands):
+    if mode in ("stable", "transform") and not all(w.tame for w in operands):
         return Grade.UNSURE
-    if mode == "slope" and any(w.floating and subnormal(w.array) for w in operands):
+    # SciPy takes some of them for zero: gammainc(1e-310, 1e-310) is 0 there, and 1 in truth
+    if mode in ("stable", "slope") and any(w.floating and subnormal(w.array) for w in operands):
         return Grade.UNSURE
     exact = Grade.EXACT if lowest == Grade.EXACT else Grade.UNSURE
     if mode == "strict" or lowest == Grade.FINAL or array.dtype.kind != "f":
