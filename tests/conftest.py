@@ -77,6 +77,7 @@ LONG = (
     "runtime/test_vectormath.py::test_error_is_at_most_what_the_docstring_says[power-float32]",
     "tools/test_docs.py::test_blocks_print_what_they_show[reference",
     "tools/test_export.py::test_the_same_values[training]",
+    "tools/test_export.py::test_the_same_values[all_",
     "tools/test_page.py::test_a_large_graph_is_folded[1300]",
     "tools/test_programs.py::test_program_learns[DBN]",
     "tools/test_programs.py::test_program_learns[SdA]",
