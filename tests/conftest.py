@@ -61,6 +61,8 @@ LONG = (
     "draws/test_distributions.py",
     "gpu/test_cuda_code.py::test_code[layers]",
     "gpu/test_cuda_code.py::test_code[wide_softmax]",
+    "language/test_differential.py::test_programs_on_the_processor[3]",
+    "language/test_differential.py::test_programs_on_the_processor[12]",
     "language/test_matrices.py::test_float32",
     "runtime/test_cache.py::test_only_a_process_in_which_numba_compiles_loads_it",
     "runtime/test_lower.py::test_every_op_has_numbas_bits[float",
