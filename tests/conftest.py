@@ -61,6 +61,8 @@ LONG = (
     "draws/test_distributions.py",
     "gpu/test_cuda_code.py::test_code[layers]",
     "gpu/test_cuda_code.py::test_code[wide_softmax]",
+    "gpu/test_cuda_code.py::test_few_instructions[layers]",
+    "gpu/test_cuda_compiles.py::test_ops_that_move_elements",
     "language/test_differential.py::test_programs_on_the_processor[3]",
     "language/test_differential.py::test_programs_on_the_processor[12]",
     "language/test_integers.py::test_composed_expressions[int64-cpu-standard]",
