@@ -64,6 +64,8 @@ LONG = (
     "gpu/test_cuda_code.py::test_code[wide_softmax]",
     "gpu/test_cuda_code.py::test_few_instructions[layers]",
     "gpu/test_cuda_compiles.py::test_ops_that_move_elements",
+    *(f"gpu/test_cuda_compiles.py::test_other_ops[{op}-" for op in "min any argmax cumargmin det log_of_det".split()),
+    "gpu/test_cuda_compiles.py::test_other_ops[betainc_slope_b-",
     "language/test_differential.py::test_programs_on_the_processor[3]",
     "language/test_differential.py::test_programs_on_the_processor[12]",
     "language/test_integers.py::test_composed_expressions[int64-cpu-standard]",
