@@ -28,16 +28,20 @@ MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 # The tests start a hundred processes, in which Python would compile numgraph's modules each time: 0.3 seconds
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-long lint types matrix fuzz fuzz-device bench bench-peers readme page docs docs-serve format clean
+.PHONY: demo test test-long run-test run-test-long lint types matrix fuzz fuzz-device bench bench-peers readme page docs docs-serve format clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/run
 	@$(BIN)/numgraph demo
 
-test: lint types
+# the types are looked at beside the tests, since mypy keeps one processor busy for a minute
+test test-long: lint
+	@$(MAKE) --no-print-directory --jobs 2 types run-$@
+
+run-test: $(VENV)/dev
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --durations 40 --durations-min 4
 
-test-long: lint types
+run-test-long: $(VENV)/dev
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --long
 
 lint: $(VENV)/dev

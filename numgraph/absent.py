@@ -66,5 +66,6 @@ def absent(name: str, there: Collection[str]) -> str:
     said = f"module 'numgraph' has no attribute {name!r}"
     if name in ABSENT:
         return f"{said}\n  {ABSENT[name]}"
-    near = difflib.get_close_matches(name, there, 1, 0.8)
+    # tools ask each name of a module for __wrapped__ and the like, and a search takes milliseconds
+    near = [] if name.startswith("__") else difflib.get_close_matches(name, there, 1, 0.8)
     return f"{said}\n  fix: did you mean ng.{near[0]}?" if near else said

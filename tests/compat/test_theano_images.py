@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import scipy.signal
 
 import numgraph as ng
 import numgraph.compat.theano as theano
@@ -24,9 +23,9 @@ def value(expression: Any, **arrays: Any) -> Any:
 
 def plain(x: Any, w: Any) -> Any:
     """True convolutions, filters turned around."""
-    return np.stack(
-        [[sum(scipy.signal.convolve(a, b, "valid") for a, b in zip(i, k, strict=True)) for k in w] for i in x]
-    )
+    from scipy import signal  # takes seconds
+
+    return np.stack([[sum(signal.convolve(a, b, "valid") for a, b in zip(i, k, strict=True)) for k in w] for i in x])
 
 
 def test_filters_are_flipped() -> None:
@@ -65,9 +64,11 @@ def test_transposed_convolution_is_the_gradient() -> None:
 
 
 def test_convolution_of_signals() -> None:
+    from scipy import signal
+
     a, k = T.dmatrix("a"), T.dmatrix("k")
     one = T.signal.conv.conv2d(a, k, border_mode="full")
-    np.testing.assert_allclose(value(one, a=X[0, 0], k=W[0, 0]), scipy.signal.convolve(X[0, 0], W[0, 0]), atol=1e-12)
+    np.testing.assert_allclose(value(one, a=X[0, 0], k=W[0, 0]), signal.convolve(X[0, 0], W[0, 0]), atol=1e-12)
     stack, kernels = T.dtensor3("stack"), T.dtensor3("kernels")
     found = value(T.signal.conv.conv2d(stack, kernels), stack=X[:, 0], kernels=W[:, 0])
     np.testing.assert_allclose(found, plain(X[:, :1], W[:, :1]), atol=1e-12)

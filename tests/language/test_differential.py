@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,12 @@ KINDS = """
 """
 
 
+def brief(program: Program) -> Program:
+    """A program that ends with its second call: what its steps compute, not what is done to its functions."""
+    calls = [k for k, action in enumerate(program.actions) if action.what == "call"]
+    return replace(program, actions=program.actions[: calls[:2][-1] + 1])
+
+
 @pytest.mark.parametrize("seed", (3, 4, 6, 10, 12))
 def test_programs_on_the_processor(seed: int) -> None:
     judge(draw(seed, size=10), "cpu")
@@ -47,7 +54,7 @@ def test_programs_on_the_simulated_device(seed: int) -> None:
 def test_programs_with_random_numbers(target: str) -> None:
     program = draw(1, small=True, only=("draws", "shapes", "rows"), size=10)
     assert "draws" in program.kinds
-    judge(program, target)
+    judge(brief(program), target)
 
 
 @pytest.mark.parametrize("target", ["cpu", "cuda-sim"])
@@ -56,34 +63,34 @@ def test_programs_with_special_functions(target: str) -> None:
     assert {"betaln", "kv", "ndtri"} - {op.name for op in elementwise.SCIPY} == {"betaln"}
     program = draw(1, small=True, only=("special", "arithmetic"), size=8)
     assert "special" in program.kinds
-    judge(program, target)
+    judge(brief(program), target)
 
 
 @pytest.mark.parametrize("target", ["cpu", "cuda-sim"])
 def test_programs_with_linear_algebra(target: str) -> None:
     drawn = (draw(seed, small=True, only=("matrices",), size=8) for seed in range(30))
     wanted = {"matrices", "einsum", "gradient of matrices"}
-    judge(next(program for program in drawn if wanted <= set(program.kinds)), target)
+    judge(brief(next(program for program in drawn if wanted <= set(program.kinds))), target)
 
 
 @pytest.mark.parametrize("target", ["cpu", "cuda-sim"])
 def test_programs_with_loops(target: str) -> None:
     drawn = (draw(seed, small=True, only=("loops", "arithmetic", "products"), size=8) for seed in range(60))
     wanted = {"loop", "gradient of loop", "curvature of loop"}
-    judge(next(program for program in drawn if wanted <= set(program.kinds)), target)
+    judge(brief(next(program for program in drawn if wanted <= set(program.kinds))), target)
 
 
 @pytest.mark.parametrize("target", ["cpu", "cuda-sim"])
 def test_programs_with_images(target: str) -> None:
-    drawn = [draw(seed, small=True, only=("images", "arithmetic"), size=8) for seed in range(60)]
-    judge(next(p for p in drawn if {"windows", "pool", "convolution"} <= set(p.kinds)), target)
-    judge(next(p for p in drawn if "gradient of images" in p.kinds), target)
+    for wanted in ({"windows", "pool", "convolution"}, {"gradient of images"}):
+        drawn = (draw(seed, small=True, only=("images", "arithmetic"), size=8) for seed in range(60))
+        judge(brief(next(program for program in drawn if wanted <= set(program.kinds))), target)
 
 
 def test_programs_with_fourier_transforms() -> None:
     """Devices have none."""
     drawn = (draw(seed, only=("fourier", "complex"), size=8) for seed in range(30))
-    judge(next(p for p in drawn if {"fourier", "gradient of fourier", "complex"} <= set(p.kinds)), "cpu")
+    judge(brief(next(p for p in drawn if {"fourier", "gradient of fourier", "complex"} <= set(p.kinds))), "cpu")
     assert not {"fourier", "gradient of fourier"} & set(draw(1, small=True, only=("fourier", "rows"), size=8).kinds)
 
 
@@ -138,7 +145,7 @@ def test_a_seed_says_it_all() -> None:
 @pytest.mark.parametrize(("target", "seed"), [("cpu", 1), ("cpu", 2), ("cuda-sim", 4)])
 def test_programs_with_users_functions(target: str, seed: int) -> None:
     drawn = (draw(10 * seed + k, small=target != "cpu", only=("users", "arithmetic"), size=8) for k in range(10))
-    judge(next(program for program in drawn if "users" in program.kinds), target)
+    judge(brief(next(program for program in drawn if "users" in program.kinds)), target)
 
 
 @pytest.mark.parametrize("theme", [*THEMES, "users", "matrices", "fourier"])

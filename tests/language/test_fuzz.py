@@ -11,7 +11,7 @@ from tests import fuzz
 
 # Every example compiles for a second or more, so none is spent on making a failing one smaller: `fuzz.text` shows it,
 # and `fuzz.reduced` leaves out what has no part in the failure.
-QUICK = settings(max_examples=12, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=6, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
 
 
 @QUICK
@@ -34,10 +34,9 @@ def test_seeded_programs(seed: int) -> None:
     assert fuzz.failure(program) is None, fuzz.text(program)
 
 
-@pytest.mark.parametrize("first", range(0, 24, 8))
-def test_programs_on_the_simulated_device(first: int) -> None:
-    """`make fuzz-device` runs more of them; so does continuous integration."""
-    failed = [told for told in (fuzz.tried(seed, "cuda-sim") for seed in range(first, first + 8)) if told]
+def test_programs_on_the_simulated_device() -> None:
+    """`make fuzz-device` runs hundreds of them; so does continuous integration."""
+    failed = [told for told in (fuzz.tried(seed, "cuda-sim") for seed in range(8)) if told]
     assert not failed, "\n".join(failed)
 
 

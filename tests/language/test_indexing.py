@@ -130,13 +130,13 @@ def compare_read(case: Case) -> None:
 
 
 @given(cases(advanced=False))
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_reading_numbers_and_slices(case: Case) -> None:
     compare_read(case)
 
 
 @given(cases(advanced=True))
-@settings(max_examples=400)
+@settings(max_examples=200)
 def test_reading_index_arrays(case: Case) -> None:
     compare_read(case)
 
@@ -157,7 +157,7 @@ def writes(draw: Any) -> tuple[Case, Any]:
 
 
 @given(writes())
-@settings(max_examples=400)
+@settings(max_examples=200)
 def test_writing(drawn: tuple[Case, Any]) -> None:
     case, new = drawn
     if numpy_value(case) is None:

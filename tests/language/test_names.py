@@ -39,27 +39,31 @@ EVIL = (
     "THREADS", "__debug__", "self", "θ", "ﬁ", "fi", "\u210c", "H", "x" * 5000, "é" * 60, "", " ", "_", "__0__",
 )  # fmt: skip
 PLAIN = ("fn", "x", "a", "s", "rows", "out")
+# Numbers that a program may have besides, where many names are tried.
+MORE = tuple(f"more{k}" for k in range(15))
 # Outputs that together need lengths, windows, sums, positions, products, gathers and a kernel.
 GEOMETRY = Geometry(threads=64, small=64)
 
 
 def build(names: Sequence[str], small: bool = False) -> dict[str, Any]:
-    """The arguments of `function` for a program whose parts have these names. small: it compiles faster."""
-    function, x_name, a_name, s_name, rows_name, key = names
+    """The arguments of `function` for a program whose parts have these names, the first six or all. small: it compiles
+    faster."""
+    function, x_name, a_name, s_name, rows_name, key, *more = names
     x, a = ng.fmatrix(x_name), ng.fscalar(a_name)
     rows = ng.lvector(rows_name)
     s = ng.shared(np.arange(12, dtype="float32").reshape(4, 3), s_name)
-    h = ng.exp(ng.dot(x, s.T) * a)
+    numbers = [ng.fscalar(name) for name in more]
+    h = ng.exp(ng.dot(x, s.T) * sum(numbers, a))
     h.name = key
     outputs = {
         key: ng.sum(h, axis=0),
         f"{key}.": ng.argmax(h, axis=1),
         f"{key}..": ng.sort(x[:, 0]) * (x.shape[0] * 2),
-        f"{key}...": s[1:3] + ng.sum(s[rows], axis=0) + ng.max(x) - ng.argmax(x[0]),
+        f"{key}...": sum(numbers, s[1:3] + ng.sum(s[rows], axis=0) + ng.max(x) - ng.argmax(x[0])),
     }
     if small:
         outputs = {key: ng.sum(x * a + s[0]) + ng.sum(s[rows]), f"{key}.": s[1:3] * x.shape[0]}
-    return {"inputs": [x, a, rows], "outputs": outputs, "updates": [(s, s * 2)], "name": function}
+    return {"inputs": [x, a, rows, *numbers], "outputs": outputs, "updates": [(s, s * 2)], "name": function}
 
 
 def program(names: Sequence[str]) -> Program:
@@ -112,10 +116,10 @@ PLAIN_TEXTS = texts(PLAIN)
 MEANINGS = [meaning(text) for text in PLAIN_TEXTS]
 
 
-def check_printed(names: Sequence[str]) -> None:
+def check_printed(names: Sequence[str], meanings: Sequence[list[str]] = MEANINGS) -> None:
     """The printed modules mean what they mean with plain names, and can be written and read."""
-    for text, wanted in zip(texts(names), MEANINGS, strict=True):
-        assert meaning(text) == wanted
+    for text, wanted in zip(texts(names), meanings, strict=True):
+        assert meaning(text) == wanted, names
         text.encode()
         # one line is one line for whoever splits text into lines
         assert text.splitlines() == text.rstrip("\n").split("\n")
@@ -136,18 +140,20 @@ def test_any_text_is_only_a_label(names: tuple[str, ...]) -> None:
 
 
 def used_names() -> Iterator[tuple[str, ...]]:
-    """All names in generated source, and what they are made of, five at a time."""
+    """All names in generated source, and what they are made of, a program's at a time."""
     found = {n.id for text in PLAIN_TEXTS for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Name)}
     found |= {n.name for text in PLAIN_TEXTS for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef)}
     # of names that differ in a number, one
     ordered = sorted({re.sub(r"\d+", "", name): name for name in sorted(found)}.values())
-    for k in range(0, len(ordered), 5):
-        yield tuple((ordered[k : k + 5] * 5)[:5])
+    count = 5 + len(MORE)
+    for k in range(0, len(ordered), count):
+        yield tuple((ordered[k : k + count] * count)[:count])
 
 
 def test_names_of_generated_source_are_given_to_the_user_only_where_they_are_free() -> None:
-    for five in used_names():
-        check_printed(("fn", *five))
+    wanted = [meaning(text) for text in texts((*PLAIN, *MORE))]
+    for some in used_names():
+        check_printed(("fn", *some), wanted)
 
 
 def test_evil_names_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -212,6 +212,8 @@ def test_code_of_the_cache_finds_scipy() -> None:
 
 
 def test_an_exported_module_finds_scipy(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Numba does not keep what it has not optimised, and warns of that
+    monkeypatch.delenv("NUMBA_OPT", raising=False)
     x = ng.vector("x")
     f = ng.function([x], ng.jv(1.5, x) + ng.erfinv(x))
     f.export(tmp_path / "exported_bessel.py")

@@ -183,9 +183,11 @@ def test_assertions_on_a_simulated_device() -> None:
     assert w.get_value().tolist() == [2, 3]
 
 
-def test_an_exported_module_asserts(tmp_path: Any) -> None:
+def test_an_exported_module_asserts(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import runpy
 
+    # Numba does not keep what it has not optimised, and warns of that
+    monkeypatch.delenv("NUMBA_OPT", raising=False)
     x = ng.vector("x")
     ng.function([x], ng.assert_op(x, x > 0, message="not {positive}"), name="step", target="cpu").export(
         tmp_path / "m.py"

@@ -49,7 +49,13 @@ def extremes(x: Any, low: Any, high: Any, both: Any) -> None:
 
 @numba.njit
 def sorted_up(x: Any, out: Any) -> None:
-    out[:] = np.sort(x)
+    # Numba takes seconds for its own sort
+    for i in range(len(x)):
+        j = i
+        while j > 0 and out[j - 1] > x[i]:
+            out[j] = out[j - 1]
+            j -= 1
+        out[j] = x[i]
 
 
 def any_true(x: Any, out: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from types import ModuleType
@@ -213,6 +214,7 @@ def phases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_one_phase_of_each_stage(phases: str, capsys: Capture) -> None:
+    @cache
     def shown(number: str, stage: str, *more: str) -> str:
         status, out, _ = run(capsys, "inspect", f"{phases}:chain", "--phase", number, "--stage", stage, *more)
         assert status == 0 and max(map(len, out.splitlines())) <= 80
