@@ -141,6 +141,9 @@ from numgraph.ops import (
     shape as _shape,
 )
 from numgraph.ops import (
+    signal as _signal,
+)
+from numgraph.ops import (
     solve as _solve,
 )
 from numgraph.ops import (
@@ -200,6 +203,7 @@ from numgraph.ops.search import *
 from numgraph.ops.select import *
 from numgraph.ops.sets import *
 from numgraph.ops.shape import *
+from numgraph.ops.signal import *
 from numgraph.ops.solve import *
 from numgraph.ops.sort import *
 from numgraph.ops.special import *
@@ -287,6 +291,7 @@ __all__ += _nans.__all__
 __all__ += _sets.__all__
 __all__ += _layout.__all__
 __all__ += _calculus.__all__
+__all__ += _signal.__all__
 __all__ += _statistics.__all__
 __all__ += _tensorsystems.__all__
 __all__ += _ufuncs.__all__

@@ -23,7 +23,7 @@ GROUPS = (
     ("indexing", "Indexing and selection", "index select"),
     ("sort", "Sorting, searching and sets", "sort search sets calculus"),
     ("linalg", "Linear algebra", "linalg einsum solve tensorsystems spectral eigen leastsquares powers sparse"),
-    ("complex", "Complex numbers and Fourier transforms", "complexes fourier"),
+    ("complex", "Complex numbers, Fourier transforms, signals", "complexes fourier signal"),
     ("nnet", "Neural networks and images", "nnet activations normalize convolution pool"),
     ("user", "Functions of your own, assertions, prints", "user usercall custom"),
     ("inner", "What other stages use", "bounds loop random halves"),

@@ -41,6 +41,7 @@ from numgraph.ops import (
     select,
     sets,
     shape,
+    signal,
     solve,
     sort,
     sparse,
@@ -58,7 +59,7 @@ MODULES = (
     bounds, elementwise, complexes, compare, special, normal, gammas, bessel, ufuncs, reduce, statistics, nnet,
     normalize, create, shape, indexmaps, join, select, index, linalg, loop, halves, sort, padding, search, solve,
     spectral, eigen, leastsquares, tensorsystems, powers, windows, nans, sets, layout, calculus, fourier, einsum,
-    convolution, pool, grids, activations, user, usercall, random, custom, sparse,
+    convolution, signal, pool, grids, activations, user, usercall, random, custom, sparse,
 )  # fmt: skip
 
 for _module in MODULES:
