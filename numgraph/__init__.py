@@ -105,6 +105,9 @@ from numgraph.ops import (
     linalg as _linalg,
 )
 from numgraph.ops import (
+    lu as _lu,
+)
+from numgraph.ops import (
     nans as _nans,
 )
 from numgraph.ops import (
@@ -115,6 +118,9 @@ from numgraph.ops import (
 )
 from numgraph.ops import (
     normalize as _normalize,
+)
+from numgraph.ops import (
+    orthogonal as _orthogonal,
 )
 from numgraph.ops import (
     padding as _padding,
@@ -162,6 +168,9 @@ from numgraph.ops import (
     tensorsystems as _tensorsystems,
 )
 from numgraph.ops import (
+    triangular as _triangular,
+)
+from numgraph.ops import (
     ufuncs as _ufuncs,
 )
 from numgraph.ops import (
@@ -191,10 +200,12 @@ from numgraph.ops.join import *
 from numgraph.ops.layout import *
 from numgraph.ops.leastsquares import *
 from numgraph.ops.linalg import *
+from numgraph.ops.lu import *
 from numgraph.ops.nans import *
 from numgraph.ops.nnet import *
 from numgraph.ops.normal import *
 from numgraph.ops.normalize import *
+from numgraph.ops.orthogonal import *
 from numgraph.ops.padding import *
 from numgraph.ops.pool import *
 from numgraph.ops.powers import *
@@ -210,6 +221,7 @@ from numgraph.ops.special import *
 from numgraph.ops.spectral import *
 from numgraph.ops.statistics import *
 from numgraph.ops.tensorsystems import *
+from numgraph.ops.triangular import *
 from numgraph.ops.ufuncs import *
 from numgraph.ops.user import *
 from numgraph.ops.usercall import *
@@ -281,6 +293,9 @@ __all__ += _scanning.__all__
 __all__ += _folds.__all__
 __all__ += _shape.__all__
 __all__ += _solve.__all__
+__all__ += _triangular.__all__
+__all__ += _lu.__all__
+__all__ += _orthogonal.__all__
 __all__ += _sort.__all__
 __all__ += _special.__all__
 __all__ += _spectral.__all__

@@ -28,10 +28,12 @@ from numgraph.ops import (
     leastsquares,
     linalg,
     loop,
+    lu,
     nans,
     nnet,
     normal,
     normalize,
+    orthogonal,
     padding,
     pool,
     powers,
@@ -49,6 +51,7 @@ from numgraph.ops import (
     spectral,
     statistics,
     tensorsystems,
+    triangular,
     ufuncs,
     user,
     usercall,
@@ -57,9 +60,10 @@ from numgraph.ops import (
 
 MODULES = (
     bounds, elementwise, complexes, compare, special, normal, gammas, bessel, ufuncs, reduce, statistics, nnet,
-    normalize, create, shape, indexmaps, join, select, index, linalg, loop, halves, sort, padding, search, solve,
-    spectral, eigen, leastsquares, tensorsystems, powers, windows, nans, sets, layout, calculus, fourier, einsum,
-    convolution, signal, pool, grids, activations, user, usercall, random, custom, sparse,
+    normalize, create, shape, indexmaps, join, select, index, linalg, loop, halves, sort, padding, search,
+    triangular, lu, solve, spectral, orthogonal, eigen, leastsquares, tensorsystems, powers, windows, nans, sets,
+    layout, calculus, fourier, einsum, convolution, signal, pool, grids, activations, user, usercall, random,
+    custom, sparse,
 )  # fmt: skip
 
 for _module in MODULES:

@@ -205,9 +205,10 @@ def pad(
     repeats the outermost elements; "wrap" goes on at the other end; "reflect" and "symmetric" mirror at the outermost
     element and at the border behind it; "maximum", "minimum", "mean" and "median" of the `stat_length` outermost
     elements of the axis (None: of all); "linear_ramp" goes from the outermost element to `end_values` (None: 0). Both
-    are given as `constant_values` are. reflect_type: "even" (or None) for mirrors, "odd" for twice the outermost element
-    minus what is mirrored, which goes on with the same slope. ShapeError for a negative width and for an empty axis
-    (but for one that is known to be empty, and a constant); OptionError for another mode, and for an option of another.
+    are given as `constant_values` are. reflect_type: "even" (or None) for mirrors, "odd" for twice the outermost
+    element minus what is mirrored, which goes on with the same slope. ShapeError for a negative width and for an empty
+    axis (but for one that is known to be empty, and a constant); OptionError for another mode, and for an option of
+    another.
 
     >>> import numgraph as ng
     >>> v = ng.vector("v")

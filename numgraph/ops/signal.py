@@ -107,7 +107,7 @@ def _slid(x: Variable, w: Variable, margins: Margins) -> Variable:
     lead = ln.dims_of(x)[: x.ndim - count]
     images = f.reshape(x, [ln.product(lead), 1, *ln.dims_of(x)[-count:]])
     found = (f.conv1d, f.conv2d)[count - 1](images, f.shape_padleft(w, 2), padding=list(margins))
-    return f.reshape(found, [*lead, *ln.dims_of(found)[2:]])  # type: ignore[no-any-return]
+    return f.reshape(found, [*lead, *ln.dims_of(found)[2:]])
 
 
 def _of_windows(x: Variable, w: Variable, margins: Margins) -> Variable:
@@ -117,4 +117,4 @@ def _of_windows(x: Variable, w: Variable, margins: Margins) -> Variable:
     inside = tuple(range(-count, 0))
     windows = f.sliding_window_view(padded, ln.dims_of(w)[-count:], tuple(k + x.ndim for k in inside))
     places = f.expand_dims(w, tuple(k - count for k in inside))
-    return f.sum(f.mul(windows, places), inside, dtype=x.type.dtype)  # type: ignore[no-any-return]
+    return f.sum(f.mul(windows, places), inside, dtype=x.type.dtype)

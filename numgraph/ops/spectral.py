@@ -1,14 +1,13 @@
-"""Eigenvalues, singular values and orthogonal factors.
+"""Eigenvalues of symmetric matrices, and singular values.
 
 An op has one result, so those of one factorisation lie in one array, of which users get the parts. Gradients: of `eigh`
 M. Giles, "Collected matrix derivative results" (2008); of `svd` J. Townsend, "Differentiating the singular value
-decomposition" (2016), eq. 36; of `qr` S. Walter and L. Lehmann, "Algorithmic differentiation of linear algebra
-functions" (2010), for wide matrices with D. Roberts and L. Roberts, "QR and LQ decomposition matrix backpropagation
-algorithms for square, wide, and deep matrices" (2020).
+decomposition" (2016), eq. 36.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,15 +19,16 @@ from numgraph.lengths import dims
 from numgraph.op import OPS, Kernel, Op, same
 from numgraph.ops import lengths as ln
 from numgraph.ops.batching import over_stacks
-from numgraph.ops.create import eye, tril
+from numgraph.ops.create import eye
 from numgraph.ops.define import f
-from numgraph.ops.lengths import Length
 from numgraph.ops.matrices import (
+    FLOAT,
     SQUARE,
     column,
     count,
     definite,
     identity,
+    is_square,
     line,
     matrices,
     product,
@@ -37,9 +37,8 @@ from numgraph.ops.matrices import (
     transposed,
 )
 from numgraph.ops.shape import reshaped
-from numgraph.ops.solve import FLOAT
 
-__all__ = ["eigh", "eigvalsh", "qr", "svd", "svdvals"]
+__all__ = ["eigh", "eigvalsh", "svd", "svdvals"]
 
 CONVERGE = "the iteration did not converge (are there NaN or infinities?)"
 
@@ -174,15 +173,31 @@ def _svd_parts(packed: Variable, a: Variable, full: bool) -> tuple[Variable, Var
     return u, s, v
 
 
-def _is_square(a: Variable) -> bool:
-    """Whether matrices are known to be square."""
-    return ln.same_length(ln.dim(a, -2), ln.dim(a, -1))
-
-
 def _svd_grad(g: Variable, out: Variable, a: Variable) -> tuple[Variable]:
+    return (_svd_rule(_svd_parts(g, a, False), _svd_parts(out, a, False), a),)
+
+
+def _svd_full_grad(g: Variable, out: Variable, a: Variable) -> tuple[Variable]:
+    """As of the vectors that belong to singular values; the others are not unique, and none may be asked for."""
+    given, found = _svd_parts(g, a, True), _svd_parts(out, a, True)
+    k = ln.least(*ln.dims_of(a)[-2:])
+    checked = unasked(given[1], (given[0][..., k:, :], given[2][..., k:]), "svd", "full_matrices=False")
+    wanted = (given[0][..., :k, :], checked, given[2][..., :k])
+    return (_svd_rule(wanted, (found[0][..., :k, :], found[1], found[2][..., :k]), a),)
+
+
+def unasked(v: Variable, gradients: Sequence[Variable], what: str, instead: str) -> Variable:
+    """v, in a function that fails unless gradients of vectors that are not unique are 0: then the cost has none."""
+    said = f"{what}: the cost depends on vectors that are not unique, so it has no gradient: use {instead}"
+    return f.assert_op(v, *(f.all(f.eq(g, 0)) for g in gradients), message=said)
+
+
+Parts = tuple[Variable, Variable, Variable]
+
+
+def _svd_rule(given: Parts, found: Parts, a: Variable) -> Variable:
     """Townsend's eq. 36, with u, v and their gradients as rows."""
-    ut, s, v = _svd_parts(out, a, False)
-    gut, gs, gv = _svd_parts(g, a, False)
+    (gut, gs, gv), (ut, s, v) = given, found
     u, gu, vt = transposed(ut), transposed(gut), transposed(v)
     gaps = _reciprocals(column(f.sqr(s)), line(f.sqr(s)))
     inverse = f.true_div(1, s)
@@ -200,7 +215,7 @@ def _svd_grad(g: Variable, out: Variable, a: Variable) -> tuple[Variable]:
         product(f.masked_mul(outside, line(inverse)), vt),
         product(u, transposed(f.masked_mul(beside, line(inverse)))),
     )
-    return (f.add(f.add(*parts[:2]), parts[2]),)
+    return f.add(f.add(*parts[:2]), parts[2])
 
 
 def _singular_values_grad(g: Variable, out: Variable, a: Variable) -> tuple[Variable]:
@@ -208,27 +223,27 @@ def _singular_values_grad(g: Variable, out: Variable, a: Variable) -> tuple[Vari
     return (product(f.mul(transposed(u), line(g)), transposed(v)),)
 
 
-_RECTANGLES = ((3, 2), (2, 4), (2, 3, 3), (1, 1), (3, 0), (2, 0, 2), (0, 2, 2))
+RECTANGLES = ((3, 2), (2, 4), (2, 3, 3), (1, 1), (3, 0), (2, 0, 2), (0, 2, 2))
 
 
-def _rectangles() -> list[tuple[list[Any], dict[str, Any]]]:
-    return [([sample(*s)], {}) for s in _RECTANGLES]
+def rectangles() -> list[tuple[list[Any], dict[str, Any]]]:
+    """Samples of matrices of all shapes."""
+    return [([sample(*s)], {}) for s in RECTANGLES]
 
 
-def _svd_op(name: str, doc: str, full: bool, grad: Any, no_grad: str = "") -> None:
+def _svd_op(name: str, doc: str, full: bool, grad: Any) -> None:
     Op(
         name, ("a",), f"Of a = u @ diag(s) @ vt: u.T, s and vt.T one behind the other; {doc}.", same,
-        lambda a: _svd_value(a, full), grad, no_grad,
+        lambda a: _svd_value(a, full), grad,
         kernel=Kernel(
             "spectral.svd", lambda a: (count(a), *a.shape[-2:], int(full), 1), routines=("gesdd",), fails=CONVERGE
         ),
-        shape=lambda a: _svd_shape(a, full), dtypes=FLOAT, samples=_rectangles, cost=60, says="svd",
+        shape=lambda a: _svd_shape(a, full), dtypes=FLOAT, samples=rectangles, cost=60, says="svd",
     )  # fmt: skip
 
 
 _svd_op("svd", "u has as many columns, and vt as many rows, as there are singular values", False, _svd_grad)
-_svd_op("svd_full", "u and vt are square", True, None,
-        "the vectors that full_matrices=True adds are not unique: use svd(a, full_matrices=False)")  # fmt: skip
+_svd_op("svd_full", "u and vt are square", True, _svd_full_grad)
 Op(
     "svdvals",
     ("a",),
@@ -240,7 +255,7 @@ Op(
     batch=over_stacks("svdvals"),
     shape=lambda a: (*a.shape[:-2], dims.minimum(*a.shape[-2:])),
     dtypes=FLOAT,
-    samples=_rectangles,
+    samples=rectangles,
     cost=60,
 )
 
@@ -257,14 +272,14 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     """(u, s, vt) with `a = (u * s) @ vt` for each matrix of a, floats [..., m, n], as np.linalg.svd.
 
     s: [..., k], descending, k = min(m, n). u: [..., m, m] and vt: [..., n, n], or with full_matrices=False [..., m, k]
-    and [..., k, n]; only these have gradients where m and n are not known to be equal. compute_uv: False for s alone.
-    MatrixError when the function runs where the iteration does not converge. The gradient of vectors of equal singular
-    values does not exist, and is NaN or infinite.
+    and [..., k, n]. compute_uv: False for s alone. MatrixError when the function runs where the iteration does not
+    converge. The gradient of vectors of equal singular values does not exist, and is NaN or infinite; a function whose
+    cost depends on the vectors that full_matrices adds, which are not unique, ends with an AssertionFailed.
     """
     (v,) = matrices("svd", a)
     if not compute_uv:
         return apply(OPS["svdvals"], [v])
-    full = bool(full_matrices) and not _is_square(v)
+    full = bool(full_matrices) and not is_square(v)
     u, s, vectors = _svd_parts(apply(OPS["svd_full" if full else "svd"], [v]), v, full)
     return SVD(transposed(u), s, transposed(vectors))
 
@@ -272,96 +287,3 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
 def svdvals(a: Any) -> Variable:
     """The singular values of each matrix of a, descending, as np.linalg.svdvals."""
     return apply(OPS["svdvals"], matrices("svdvals", a))
-
-
-# -- orthogonal factors -----------------------------------------------------------------------------------------------
-
-
-def _qr_lengths(a: Any, mode: str) -> tuple[Any, Any]:
-    """(columns of q, rows of r) by the arithmetic of shapes."""
-    least = dims.minimum(*a.shape[-2:])
-    return {"reduced": (least, least), "complete": (a.shape[-2],) * 2, "r": (0, least)}[mode]
-
-
-def _qr_value(a: NDArray[Any], mode: str) -> NDArray[Any]:
-    lead = a.shape[:-2]
-    found: Any = np.linalg.qr(a, mode)  # type: ignore[call-overload]
-    parts = (found,) if mode == "r" else found
-    sizes = [int(np.prod(p.shape[len(lead) :])) for p in parts]
-    return np.concatenate([p.reshape(*lead, n) for p, n in zip(parts, sizes, strict=True)], -1)
-
-
-def _qr_shape(a: Any, mode: str) -> tuple[Any, ...]:
-    columns, rows = _qr_lengths(a, mode)
-    return (*a.shape[:-2], a.shape[-2] * columns + rows * a.shape[-1])
-
-
-def _qr_parts(packed: Variable, a: Variable, mode: str) -> tuple[Variable, Variable]:
-    lead, (rows, columns) = ln.dims_of(a)[:-2], ln.dims_of(a)[-2:]
-    wide: Length = rows if mode == "complete" else ln.least(rows, columns)
-    begin = rows * wide
-    q = reshaped(packed[..., :begin], [*lead, rows, wide])
-    return q, reshaped(packed[..., begin:], [*lead, wide, columns])
-
-
-def _qr_grad(g: Variable, out: Variable, a: Variable) -> tuple[Variable]:
-    """Of a = [x, y], y what is wider than high: q, u = qr(x), and the rest of r is q.T @ y."""
-    q, r = _qr_parts(out, a, "reduced")
-    gq, gr = _qr_parts(g, a, "reduced")
-    k = ln.least(ln.dim(a, -2), ln.dim(a, -1))
-    u, gu, gv, y = r[..., :k], gr[..., :k], gr[..., k:], a[..., k:]
-    gq = f.add(gq, product(y, transposed(gv)))
-    inner = f.sub(product(u, transposed(gu)), product(transposed(gq), q))
-    both = f.add(tril(inner), transposed(tril(inner, -1)))
-    right = transposed(f.add(gq, product(q, both)))
-    gx = transposed(apply(OPS["solve_triangular"], [u, right], upper=True, transposed=False, unit=False))
-    return (f.concatenate([gx, product(q, gv)], axis=-1),)
-
-
-def _r_grad(g: Variable, a: Variable) -> tuple[Variable]:
-    """As of both factors, of which q has no gradient."""
-    rows, columns = ln.dims_of(a)[-2:]
-    nothing = f.zeros((*ln.dims_of(a)[:-2], rows * ln.least(rows, columns)), a.type.dtype)
-    return _qr_grad(f.concatenate([nothing, g], axis=-1), apply(OPS["qr"], [a]), a)
-
-
-def _qr_op(name: str, doc: str, mode: str, grad: Any, no_grad: str = "") -> None:
-    Op(
-        name, ("a",), f"Of a = q @ r: {doc}.", same, lambda a: _qr_value(a, mode), grad, no_grad,
-        kernel=Kernel(
-            "spectral.qr", lambda a: (count(a), *a.shape[-2:], *_qr_lengths(a, mode)), routines=("gelqf", "orglq"),
-            fails="the factors were not found",
-        ),
-        shape=lambda a: _qr_shape(a, mode), dtypes=FLOAT, samples=_rectangles, cost=40, says="qr",
-    )  # fmt: skip
-
-
-_qr_op("qr", "q and r one behind the other, with as many columns and rows as can be", "reduced", _qr_grad)
-_qr_op("qr_r", "r alone", "r", lambda g, out, a: _r_grad(g, a))
-_qr_op("qr_complete", "q, which is square, and r one behind the other", "complete", None,
-       'the columns that mode="complete" adds are not unique: use mode="reduced"')  # fmt: skip
-
-
-class QR(NamedTuple):
-    """What `qr` gives."""
-
-    Q: Variable
-    R: Variable
-
-
-def qr(a: Any, mode: str = "reduced") -> Any:
-    """(q, r) with `a = q @ r` for each matrix of a, floats [..., m, n], as np.linalg.qr.
-
-    q has orthonormal columns, r is upper triangular. mode: "reduced" for [..., m, k] and [..., k, n], k = min(m, n);
-    "complete" for [..., m, m] and [..., m, n]; "r" for r of "reduced" alone. Gradients: of "complete" only where m and
-    n are known to be equal; MatrixError when the function runs where the first k columns are singular.
-    """
-    if mode not in ("reduced", "complete", "r"):
-        raise OptionError(f'qr: mode is "reduced", "complete" or "r", not {mode!r}')
-    (v,) = matrices("qr", a)
-    if mode == "r":
-        packed = apply(OPS["qr_r"], [v])
-        rows, columns = ln.dims_of(v)[-2:]
-        return reshaped(packed, [*ln.dims_of(v)[:-2], ln.least(rows, columns), columns])
-    mode = "reduced" if _is_square(v) else mode
-    return QR(*_qr_parts(apply(OPS["qr" if mode == "reduced" else "qr_complete"], [v]), v, mode))

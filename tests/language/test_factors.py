@@ -1,0 +1,83 @@
+"""Orthogonal factors, their modes, and singular vectors: what is unique has a gradient, what is not refuses in a call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.linalg
+from test_matrices import close, value
+
+import numgraph as ng
+from numgraph import testing
+
+TARGETS = ("cpu", "reference")
+RNG = np.random.default_rng(11)
+SHAPES = [(4, 4), (5, 3), (3, 5), (1, 1), (0, 3), (3, 0), (0, 0)]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_modes_of_qr(shape: tuple[int, int], target: str) -> None:
+    a = RNG.normal(size=shape)
+    found = value(
+        lambda x: (*ng.qr(x, "raw"), *ng.qr(x, "economic"), *ng.qr(x, "full"), ng.qr(x, "r")), a, target=target
+    )
+    wanted = (*np.linalg.qr(a, "raw"), *np.linalg.qr(a), *np.linalg.qr(a, "complete"), np.linalg.qr(a, "r"))
+    close(found, wanted)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_pivoting(shape: tuple[int, int], target: str) -> None:
+    a = RNG.normal(size=shape)
+    q, r, order = value(lambda x: ng.qr(x, pivoting=True), a, target=target)
+    np.testing.assert_allclose(q @ r, a[:, order], atol=1e-12)
+    close((r, order), value(lambda x: ng.qr(x, "r", pivoting=True), a, target=target))
+    if a.size:
+        close((q, r), scipy.linalg.qr(a, mode="economic", pivoting=True)[:2])
+
+
+def test_pivoting_of_stacks() -> None:
+    a = RNG.normal(size=(3, 4, 2))
+    q, r, order = value(lambda x: ng.qr(x, pivoting=True), a)
+    np.testing.assert_allclose(q @ r, np.take_along_axis(a, order[:, None, :], -1), atol=1e-12)
+
+
+TALL, WIDE, SQUARE = RNG.normal(size=(5, 3)), RNG.normal(size=(3, 5)), RNG.normal(size=(4, 4))
+GRADIENTS: dict[str, tuple[Callable[..., Any], Any]] = {
+    "complete q of a wide matrix": (lambda a: ng.sum(ng.qr(a, "complete").Q ** 3), WIDE),
+    "complete r of a tall matrix": (lambda a: ng.sum(ng.qr(a, "complete").R ** 3), TALL),
+    "columns of a complete q": (lambda a: ng.sum(ng.qr(a, "complete").Q[:, :3] ** 3), TALL),
+    "values beside all vectors": (lambda a: ng.sum(ng.svd(a).S ** 3), WIDE),
+    "vectors of a square matrix": (lambda a: ng.sum(ng.svd(a).U ** 4) + ng.sum(ng.svd(a).Vh ** 4), SQUARE),
+    "some of all vectors": (lambda a: ng.sum(ng.svd(a).U[:, :3] ** 4), TALL),
+    "pivoted": (lambda a: ng.sum(ng.qr(a, pivoting=True)[1] ** 3), WIDE),
+}
+
+
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_gradient_of_what_is_unique(name: str) -> None:
+    build, a = GRADIENTS[name]
+    testing.check_gradient(build, [a], order=1, tolerance=1e-4)
+    x = ng.matrix("x")
+    got, wanted = (ng.function([x], ng.grad(build(x), x), target=t)(a) for t in TARGETS)
+    np.testing.assert_allclose(got, wanted, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_is_not_unique_has_no_gradient(target: str) -> None:
+    x = ng.matrix("x")
+    for cost, said in (
+        (ng.sum(ng.qr(x, "complete").Q ** 3), 'mode="reduced"'),
+        (ng.sum(ng.svd(x).U ** 3), "full_matrices=False"),
+        (ng.sum(ng.svd(x.T).Vh ** 3), "full_matrices=False"),
+    ):
+        f = ng.function([x], ng.grad(cost, x), target=target)
+        with pytest.raises(ng.errors.AssertionFailed, match=f"not unique, .* use {said}"):
+            f(TALL)
+        assert f(SQUARE).shape == (4, 4)
+    with pytest.raises(ng.GradientError, match='mode="reduced"'):
+        ng.grad(ng.sum(ng.qr(x, "raw")[0]), x)
