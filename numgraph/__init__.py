@@ -135,6 +135,9 @@ from numgraph.ops import (
     reduce as _reduce,
 )
 from numgraph.ops import (
+    schur as _schur,
+)
+from numgraph.ops import (
     search as _search,
 )
 from numgraph.ops import (
@@ -210,6 +213,7 @@ from numgraph.ops.padding import *
 from numgraph.ops.pool import *
 from numgraph.ops.powers import *
 from numgraph.ops.reduce import *
+from numgraph.ops.schur import *
 from numgraph.ops.search import *
 from numgraph.ops.select import *
 from numgraph.ops.sets import *
@@ -295,6 +299,7 @@ __all__ += _shape.__all__
 __all__ += _solve.__all__
 __all__ += _triangular.__all__
 __all__ += _lu.__all__
+__all__ += _schur.__all__
 __all__ += _orthogonal.__all__
 __all__ += _sort.__all__
 __all__ += _special.__all__

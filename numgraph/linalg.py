@@ -15,6 +15,7 @@ from numgraph.errors import MatrixError
 from numgraph.graph import Variable
 from numgraph.ops.calculus import cross
 from numgraph.ops.eigen import eig, eigvals
+from numgraph.ops.grids import block_diag
 from numgraph.ops.leastsquares import lstsq, pinv
 from numgraph.ops.linalg import matmul, matrix_dot, outer, tensordot
 from numgraph.ops.linalg import trace as _trace
@@ -22,6 +23,7 @@ from numgraph.ops.lu import lu, lu_factor, lu_solve
 from numgraph.ops.matrices import diagonals, stacks
 from numgraph.ops.orthogonal import qr
 from numgraph.ops.powers import expm, matrix_power
+from numgraph.ops.schur import schur
 from numgraph.ops.solve import det, slogdet, solve
 from numgraph.ops.solve import matrix_inverse as inv
 from numgraph.ops.spectral import eigh, eigvalsh, svd, svdvals
@@ -31,10 +33,10 @@ from numgraph.ops.triangular import cho_factor, cho_solve, cholesky, solve_trian
 from numgraph.ops.ufuncs import vecdot
 
 __all__ = [
-    "LinAlgError", "cho_factor", "cho_solve", "cholesky", "cross", "det", "diagonal", "eig", "eigh", "eigvals",
-    "eigvalsh", "expm", "inv", "lstsq", "lu", "lu_factor", "lu_solve",
-    "matmul", "matrix_power", "multi_dot", "norm", "outer", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd",
-    "svdvals", "tensordot", "tensorinv", "tensorsolve", "trace", "vecdot",
+    "LinAlgError", "block_diag", "cho_factor", "cho_solve", "cholesky", "cross", "det", "diagonal", "eig", "eigh",
+    "eigvals", "eigvalsh", "expm", "inv", "lstsq", "lu", "lu_factor", "lu_solve", "matmul", "matrix_power",
+    "multi_dot", "norm", "outer", "pinv", "qr", "schur", "slogdet", "solve", "solve_triangular", "svd", "svdvals",
+    "tensordot", "tensorinv", "tensorsolve", "trace", "vecdot",
 ]  # fmt: skip
 
 LinAlgError = MatrixError

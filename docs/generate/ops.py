@@ -25,7 +25,7 @@ GROUPS = (
     (
         "linalg",
         "Linear algebra",
-        "linalg einsum solve triangular lu tensorsystems spectral orthogonal eigen leastsquares powers sparse",
+        "linalg einsum solve triangular lu tensorsystems spectral orthogonal eigen schur leastsquares powers sparse",
     ),
     ("complex", "Complex numbers, Fourier transforms, signals", "complexes fourier signal"),
     ("nnet", "Neural networks and images", "nnet activations normalize convolution pool"),
@@ -44,7 +44,8 @@ TITLES = {
     "solve": "Linear systems",
     "triangular": "Triangular systems and Cholesky factors", "lu": "Triangular factors",
     "tensorsystems": "Linear systems of arrays",
-    "spectral": "Eigenvalues and singular values", "orthogonal": "Orthogonal factors", "eigen": "General eigenvalues",
+    "spectral": "Eigenvalues and singular values", "orthogonal": "Orthogonal factors",
+    "schur": "Schur forms", "eigen": "General eigenvalues",
     "leastsquares": "Least squares", "powers": "Powers", "einsum": "Sums by labels", "linalg": "Products",
     "select": "Selections", "index": "Indices", "user": "Element by element", "usercall": "Whole arrays",
     "custom": "Gradients, assertions, prints", "grids": "Grids and diagonals", "sort": "Sorting and running sums",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from numgraph.compat import composed, functions, pieces
+from numgraph.compat import composed, functions, linear, pieces
 from numgraph.compat.missing import absent
 from numgraph.errors import DisconnectedError, GradientError
 from numgraph.graph import Constant, Variable
@@ -69,7 +69,7 @@ Rop: f=outputs wrt eval_points=vectors disconnected_outputs return_disconnected=
 """
 
 _COMPOSED = {
-    "grad": pieces.grad,
+    "grad": pieces.grad, "alloc_diag": linear.diagonal_matrix,
     "round": composed.round_, "second": composed.fill, "verify_grad": functions.verify_grad,
     **{
         name: getattr(composed, name)
@@ -193,13 +193,15 @@ GRADIENT = absent("theano.gradient") | {
     "zero_grad": FUNCTIONS["zero_grad"], "consider_constant": FUNCTIONS["zero_grad"], "grad_clip": TENSOR["grad_clip"],
     "DisconnectedInputError": DisconnectedError, "NullTypeGradError": GradientError,
 }  # fmt: skip
-NLINALG = {
-    name: TENSOR[name]
+_LINEAR = {
+    name: getattr(linear, name)
     for name in (
-        "trace diag matrix_dot norm pinv matrix_inverse det eig qr svd matrix_power lstsq tensorinv tensorsolve"
+        "cho_solve cholesky eigh eigvalsh extract_diag lstsq lu lu_factor lu_solve norm pivot_to_permutation qr solve "
+        "solve_lower_triangular solve_triangular solve_upper_triangular svd"
     ).split()
-} | {name: getattr(composed, name) for name in ("alloc_diag", "eigh", "extract_diag", "lstsq", "norm")}
-SLINALG = {name: TENSOR[name] for name in ("kron", "expm")} | {
-    name: getattr(composed, name)
-    for name in ("cholesky", "solve", "solve_lower_triangular", "solve_upper_triangular", "eigvalsh")
 }
+NLINALG = _LINEAR | {
+    name: TENSOR[name]
+    for name in "trace diag matrix_dot pinv matrix_inverse det eig matrix_power tensorinv tensorsolve slogdet".split()
+} | {"alloc_diag": linear.alloc_diag}  # fmt: skip
+SLINALG = _LINEAR | {name: TENSOR[name] for name in ("kron", "expm", "block_diag", "cho_factor", "schur")}

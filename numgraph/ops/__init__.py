@@ -39,6 +39,7 @@ from numgraph.ops import (
     powers,
     random,
     reduce,
+    schur,
     search,
     select,
     sets,
@@ -61,9 +62,9 @@ from numgraph.ops import (
 MODULES = (
     bounds, elementwise, complexes, compare, special, normal, gammas, bessel, ufuncs, reduce, statistics, nnet,
     normalize, create, shape, indexmaps, join, select, index, linalg, loop, halves, sort, padding, search,
-    triangular, lu, solve, spectral, orthogonal, eigen, leastsquares, tensorsystems, powers, windows, nans, sets,
-    layout, calculus, fourier, einsum, convolution, signal, pool, grids, activations, user, usercall, random,
-    custom, sparse,
+    triangular, lu, solve, spectral, orthogonal, eigen, schur, leastsquares, tensorsystems, powers, windows, nans,
+    sets, layout, calculus, fourier, einsum, convolution, signal, pool, grids, activations, user, usercall,
+    random, custom, sparse,
 )  # fmt: skip
 
 for _module in MODULES:

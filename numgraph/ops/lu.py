@@ -76,7 +76,7 @@ def _lu_grad(g: Variable, out: Variable, a: Variable) -> tuple[Variable]:
     below, above = product(transposed(lower), tril(wanted, -1)), product(triu(wanted), transposed(triu(right)))
     inner = triangular(left, f.add(tril(below, -1), triu(above)), transposed=True, unit=True)
     found = triangular(right, transposed(inner), upper=True)
-    places = _order(f.cast(f.sub(out[..., -1], 1), "int64"), ln.dim(packed, -2), True)
+    places = order_of_pivots(f.cast(f.sub(out[..., -1], 1), "int64"), ln.dim(packed, -2), True)
     return (f.take_along_axis(found, line(places), -1),)
 
 
@@ -192,8 +192,8 @@ Op(
 )
 
 
-def _order(pivots: Variable, rows: Any, inverse: bool) -> Variable:
-    """The order of so many rows, of which the last ones may have no pivots."""
+def order_of_pivots(pivots: Variable, rows: Any, inverse: bool) -> Variable:
+    """The order into which exchanges bring so many rows, of which the last ones may have no pivots."""
     known = ln.dim(pivots, -1)
     if not ln.same_length(known, rows):
         lead = ln.dims_of(pivots)[:-1]
@@ -237,7 +237,7 @@ def lu_solve(lu_and_piv: Any, b: Any, trans: Any = 0) -> Variable:
     factors, pivots = lu_and_piv
     matrix, right, vector = system("lu_solve", factors, b)
     n = ln.dim(matrix, -1)
-    order = _order(f.cast(as_variable(pivots), "int64"), n, TRANS[trans])
+    order = order_of_pivots(f.cast(as_variable(pivots), "int64"), n, TRANS[trans])
     places = column(stretch(order, [*ln.dims_of(matrix)[:-2], n]))
     if TRANS[trans]:
         x = triangular(matrix, triangular(matrix, right, upper=True, transposed=True), transposed=True, unit=True)
@@ -261,7 +261,7 @@ def lu(a: Any, permute_l: bool = False, p_indices: bool = False) -> tuple[Variab
     lower = f.add(tril(packed[..., :k], -1), eye(m, k, dtype=packed.type.dtype))
     upper = triu(packed[..., :k, :])
     # row i of a is row places[i] of l @ u
-    places = _order(f.cast(pivots, "int64"), m, True)
+    places = order_of_pivots(f.cast(pivots, "int64"), m, True)
     if permute_l:
         return f.take_along_axis(lower, column(places), -2), upper
     if p_indices:

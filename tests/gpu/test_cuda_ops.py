@@ -17,11 +17,11 @@ from numgraph.types import FLOATS
 LONG = {"sum", "prod"}
 # LAPACK alone has them.
 REFUSED = {"eigh", "eigvalsh", "svd", "svd_full", "svdvals", "qr", "qr_r", "qr_complete", "qr_raw", "pinv", "expm"}
-REFUSED |= {"order_of_columns"}
+REFUSED |= {"order_of_columns", "schur_real"}
 # SciPy alone has them.
 REFUSED |= {"iv", "ive", "jv", "owens_t", "hyp2f1"}
 # and those of complex numbers, or of no matrices
-TRANSFORMS = {"complex_transform", "real_transform", "half_transform", "eig", "eigvals"}
+TRANSFORMS = {"complex_transform", "real_transform", "half_transform", "eig", "eigvals", "schur_complex"}
 NOWHERE = REFUSED | TRANSFORMS
 CASES = [
     (op, dtype)

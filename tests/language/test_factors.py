@@ -1,4 +1,4 @@
-"""Orthogonal factors, their modes, and singular vectors: what is unique has a gradient, what is not refuses in a call."""
+"""Orthogonal factors, their modes, and singular vectors: what is unique has a gradient, what is not refuses a call."""
 
 from __future__ import annotations
 
@@ -81,3 +81,35 @@ def test_what_is_not_unique_has_no_gradient(target: str) -> None:
         assert f(SQUARE).shape == (4, 4)
     with pytest.raises(ng.GradientError, match='mode="reduced"'):
         ng.grad(ng.sum(ng.qr(x, "raw")[0]), x)
+
+
+# -- Schur forms -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("sort", [None, "lhp", "rhp", "iuc", "ouc"])
+def test_schur_forms(sort: Any, target: str) -> None:
+    real, whole = RNG.normal(size=(5, 5)), RNG.normal(size=(4, 4)) + 1j * RNG.normal(size=(4, 4))
+    for a, output in ((real, "real"), (real, "complex"), (whole, "real"), (np.eye(1), "real")):
+        found = value(lambda x, o=output: ng.linalg.schur(x, o, sort), a, target=target)
+        wanted = scipy.linalg.schur(a, output, sort=sort)
+        close(found, [*wanted[:2], *map(np.int64, wanted[2:])])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_schur_forms_of_other_dtypes_and_of_stacks(dtype: str) -> None:
+    a = (RNG.normal(size=(2, 4, 4)) + (1j * RNG.normal(size=(2, 4, 4)) if dtype == "complex64" else 0)).astype(dtype)
+    t, z = value(ng.linalg.schur, a)
+    assert t.dtype == z.dtype == dtype
+    np.testing.assert_allclose(z @ t @ np.conj(np.swapaxes(z, -1, -2)), a, atol=1e-5)
+    assert not np.tril(t, -2).any() and value(ng.linalg.schur, a[:0, :0, :0])[0].shape == (0, 0, 0)
+
+
+def test_schur_refuses() -> None:
+    x = ng.matrix("x")
+    with pytest.raises(ng.OptionError, match="sort is one of lhp"):
+        ng.linalg.schur(x, sort="up")
+    with pytest.raises(ng.OptionError, match='output is "real" or "complex"'):
+        ng.linalg.schur(x, "whole")
+    with pytest.raises(ng.GradientError, match="schur"):
+        ng.grad(ng.sum(ng.linalg.schur(x)[0]), x)

@@ -158,3 +158,15 @@ def test_what_is_refused() -> None:
         value(lambda a: ng.lu_solve(ng.lu_factor(a), np.ones(2)), singular)
     with pytest.raises(ng.MatrixError, match="singular"):
         value(lambda a: ng.grad(ng.sum(ng.lu_factor(a).lu), a), singular)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_blocks_on_a_diagonal(target: str) -> None:
+    blocks = (B, np.arange(3.0), A[:0, :1], np.array(2.0), np.array([[1, 2]]))
+    got = value(lambda *m: ng.linalg.block_diag(*m), *blocks, target=target)
+    close(got, scipy.linalg.block_diag(*blocks[:2], np.zeros((0, 1)), *blocks[3:]))
+    stack = value(lambda a, b: ng.block_diag(a, b), STACK, B, target=target)
+    close(stack, stacked(scipy.linalg.block_diag, "(a,b),(c,d)->(e,f)")(STACK, B))
+    assert ng.block_diag(np.ones((2, 3)), ng.matrix("x")).type.shape == (None, None)
+    assert ng.block_diag(np.ones((2, 3)), np.ones((1, 1))).type.shape == (3, 4)
+    testing.check_gradient(ng.block_diag, [A, B], order=1)
