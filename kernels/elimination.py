@@ -6,7 +6,7 @@ singular or not positive definite there are NaN and infinities in the result.
 
 import math
 
-import numpy as np
+from numgraph.kernels.pivots import pivot_of
 
 
 def cholesky(out, a, count, n, strict):
@@ -92,7 +92,7 @@ def lu_solve(out, factors, b, count, n, k, transposed):
             out[right + e] = b[right + e]
         if transposed != 0:
             for i in range(n):
-                other = np.int64(abs(factors[start + i * wide + n])) - 1
+                other = pivot_of(factors, start + i * wide + n, i, n)
                 for c in range(k):
                     kept = out[right + i * k + c]
                     out[right + i * k + c] = out[right + other * k + c]
@@ -112,7 +112,7 @@ def lu_solve(out, factors, b, count, n, k, transposed):
         if transposed == 0:
             for r in range(n):
                 i = n - 1 - r
-                other = np.int64(abs(factors[start + i * wide + n])) - 1
+                other = pivot_of(factors, start + i * wide + n, i, n)
                 for c in range(k):
                     kept = out[right + i * k + c]
                     out[right + i * k + c] = out[right + other * k + c]

@@ -10,9 +10,9 @@ Source: LAPACK Users' Guide, 3rd edition, and the comments of its routines.
 
 import math
 
-import numpy as np
 from numba.extending import register_jitable
 from numgraph.kernels.foreign import CELLS, LOWER, NO, RIGHT, TURNED, UNIT, UPPER, allocate, at, fortran, place, release
+from numgraph.kernels.pivots import pivot_of
 from numgraph.kernels.support import i32, i64
 
 
@@ -62,7 +62,8 @@ def _prepared(memory, like, n, k, row):
     """Fill the cells of `_solve`. row: elements from one row of the triangular matrix to the next."""
     cells = cells_of(memory)
     cells[0], cells[4], cells[5], cells[7], cells[8], cells[9] = RIGHT, k, n, row, max(k, 1), 1
-    at(like, memory + 48)[0] = 1
+    # a number of two parts at most
+    at(like, memory + 80)[0] = 1
 
 
 @register_jitable
@@ -82,7 +83,7 @@ def _solve(memory, upper, transposed, unit, matrix, right, k, trsm, trsv):
         fortran(
             trsm,
             (
-                memory, memory + 8, memory + 16, memory + 24, memory + 32, memory + 40, memory + 48, matrix,
+                memory, memory + 8, memory + 16, memory + 24, memory + 32, memory + 40, memory + 80, matrix,
                 memory + 56, right, memory + 64,
             ),
         )  # fmt: skip
@@ -168,7 +169,7 @@ def lu_solve(out, factors, b, count, n, k, transposed, trsm, trsv):
             both, right = place(factors, matrix), place(out, start)
             if transposed != 0:
                 for i in range(n):
-                    _exchange(out, start, i, np.int64(abs(factors[matrix + i * (n + 1) + n])) - 1, k)
+                    _exchange(out, start, i, pivot_of(factors, matrix + i * (n + 1) + n, i, n), k)
                 _solve(memory, 1, 1, 1, both, right, k, trsm, trsv)
                 _solve(memory, 0, 1, 0, both, right, k, trsm, trsv)
             else:
@@ -176,6 +177,6 @@ def lu_solve(out, factors, b, count, n, k, transposed, trsm, trsv):
                 _solve(memory, 1, 0, 1, both, right, k, trsm, trsv)
                 for r in range(n):
                     i = n - 1 - r
-                    _exchange(out, start, i, np.int64(abs(factors[matrix + i * (n + 1) + n])) - 1, k)
+                    _exchange(out, start, i, pivot_of(factors, matrix + i * (n + 1) + n, i, n), k)
     release(memory)
     return failed

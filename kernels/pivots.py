@@ -1,5 +1,19 @@
 """What LAPACK's exchanges of rows amount to; for pointers in compiled code, and for one thread of a grid."""
 
+from numba.extending import register_jitable
+
+
+@register_jitable
+def pivot_of(factors, at, i, n):
+    """The row, of n, that row i was exchanged with, which is none before it; at `at` there is its number from 1.
+
+    By comparisons, since that may be a complex number.
+    """
+    row = i
+    while row + 1 < n and factors[at] != row + 1:
+        row += 1
+    return row
+
 
 def permutation(out, pivots, count, n, inverse):
     """out = the order into which exchanges bring n rows: row i goes where pivots[i] is, one after the other, from 0.

@@ -37,7 +37,8 @@ from numgraph.ops.matrices import (
     transposed,
 )
 from numgraph.ops.shape import stretch
-from numgraph.ops.triangular import TRANS, triangular
+from numgraph.ops.triangular import ADJOINT, TRANS, triangular
+from numgraph.types import real_of
 
 __all__ = ["lu", "lu_factor", "lu_solve"]
 
@@ -76,7 +77,7 @@ def _lu_grad(g: Variable, out: Variable, a: Variable) -> tuple[Variable]:
     below, above = product(transposed(lower), tril(wanted, -1)), product(triu(wanted), transposed(triu(right)))
     inner = triangular(left, f.add(tril(below, -1), triu(above)), transposed=True, unit=True)
     found = triangular(right, transposed(inner), upper=True)
-    places = order_of_pivots(f.cast(f.sub(out[..., -1], 1), "int64"), ln.dim(packed, -2), True)
+    places = order_of_pivots(f.cast(f.sub(f.real(out[..., -1]), 1), "int64"), ln.dim(packed, -2), True)
     return (f.take_along_axis(found, line(places), -1),)
 
 
@@ -102,6 +103,7 @@ Op(
     batch=over_stacks("lu_packed"),
     shape=lambda a: (*a.shape[:-1], a.shape[-1] + 1),
     dtypes=FLOAT,
+    complex=True,
     samples=_rectangles,
     cost=20,
     says="lu",
@@ -139,6 +141,7 @@ Op(
     shape=lambda factors, b, transposed, what: b.shape,
     checks=(SYSTEM, STACKS),
     dtypes=FLOAT,
+    complex=True,
     samples=lambda: [
         ([_factored(a), np.ones((*a.shape[:-1], k)).cumsum(-2)], {"transposed": turned, "what": "solve"})
         for (a,), _ in squares()
@@ -213,7 +216,7 @@ class LUFactors(NamedTuple):
 
 
 def lu_factor(a: Any) -> LUFactors:
-    """(lu, piv) of `a = P @ L @ U` for each matrix of a, floats [..., m, n], as scipy.linalg.lu_factor.
+    """(lu, piv) of `a = P @ L @ U` for each matrix of a, [..., m, n], as scipy.linalg.lu_factor.
 
     lu: [..., m, n], U in its upper triangle and below it L, without the ones of its diagonal. piv: int32 [..., k], k =
     min(m, n): row i was exchanged with row piv[i], one after the other. Of singular matrices U has a 0 on its diagonal;
@@ -229,13 +232,15 @@ def lu_factor(a: Any) -> LUFactors:
 def lu_solve(lu_and_piv: Any, b: Any, trans: Any = 0) -> Variable:
     """The solution x of `a @ x = b` by what `lu_factor` gives of a, as scipy.linalg.lu_solve.
 
-    b: [n], or [..., n, k]; axes in front broadcast. trans: 0 or "N"; 1, 2, "T" or "C" for `a.T @ x = b`. MatrixError
-    when the function runs where a is singular. `solve` with the same matrix shares its factorisation, too.
+    b: [n], or [..., n, k]; axes in front broadcast. trans: 0 or "N"; 1 or "T" for `a.T @ x = b`, 2 or "C" for
+    `conj(a.T) @ x = b`. MatrixError when the function runs where a is singular. `solve` with the same matrix shares its
+    factorisation, too.
     """
     if trans not in TRANS:
         raise OptionError(f'lu_solve: trans is 0, 1, 2, "N", "T" or "C", not {trans!r}')
     factors, pivots = lu_and_piv
     matrix, right, vector = system("lu_solve", factors, b)
+    matrix = f.conj(matrix) if trans in ADJOINT else matrix
     n = ln.dim(matrix, -1)
     order = order_of_pivots(f.cast(as_variable(pivots), "int64"), n, TRANS[trans])
     places = column(stretch(order, [*ln.dims_of(matrix)[:-2], n]))
@@ -249,7 +254,7 @@ def lu_solve(lu_and_piv: Any, b: Any, trans: Any = 0) -> Variable:
 
 
 def lu(a: Any, permute_l: bool = False, p_indices: bool = False) -> tuple[Variable, ...]:
-    """(p, l, u) with `a = p @ l @ u` for each matrix of a, floats [..., m, n], as scipy.linalg.lu.
+    """(p, l, u) with `a = p @ l @ u` for each matrix of a, [..., m, n], as scipy.linalg.lu.
 
     p: a permutation matrix [..., m, m]. l: lower triangular [..., m, k] with ones on its diagonal, k = min(m, n). u:
     upper triangular [..., k, n]. p_indices: instead of the matrix int64 indices p with `a = l[p] @ u`. permute_l: (p @
@@ -266,4 +271,4 @@ def lu(a: Any, permute_l: bool = False, p_indices: bool = False) -> tuple[Variab
         return f.take_along_axis(lower, column(places), -2), upper
     if p_indices:
         return places, lower, upper
-    return f.cast(f.eq(column(places), counted_from(0, m)), packed.type.dtype), lower, upper
+    return f.cast(f.eq(column(places), counted_from(0, m)), real_of(packed.type.dtype)), lower, upper

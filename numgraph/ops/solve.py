@@ -62,6 +62,7 @@ Op(
     shape=lambda a, b, transposed: b.shape,
     checks=(SQUARE, SYSTEM, STACKS),
     dtypes=FLOAT,
+    complex=True,
     samples=lambda: [
         ([a, np.ones((*a.shape[:-1], k)).cumsum(-2)], {"transposed": turned})
         for (a,), _ in squares()
@@ -218,6 +219,7 @@ Op(
     shape=lambda a: a.shape,
     checks=(SQUARE,),
     dtypes=FLOAT,
+    complex=True,
     samples=_small,
 )
 
@@ -248,7 +250,7 @@ def _inverse_times(g: Variable, a: Variable) -> Variable:
 
 Op("det", ("a",), "The determinant of each matrix.", same, np.linalg.det,
    lambda g, out, a: (_inverse_times(f.mul(g, out), a),),
-   expand=_det, shape=lambda a: a.shape[:-2], checks=(SQUARE,), dtypes=FLOAT, samples=_small)  # fmt: skip
+   expand=_det, shape=lambda a: a.shape[:-2], checks=(SQUARE,), dtypes=FLOAT, complex=True, samples=_small)  # fmt: skip
 Op("sign_of_det", ("a",), "The sign of the determinant of each matrix, 0 for singular ones.", same,
    lambda a: np.linalg.slogdet(a)[0], lambda g, out, a: (ZERO,),
    expand=_sign_of, shape=lambda a: a.shape[:-2], checks=(SQUARE,), dtypes=FLOAT, samples=_small)  # fmt: skip

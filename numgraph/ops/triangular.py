@@ -15,6 +15,7 @@ from numgraph.graph import Variable, apply
 from numgraph.op import OPS, Kernel, Op, same
 from numgraph.ops.batching import over_stacks
 from numgraph.ops.create import tril, triu
+from numgraph.ops.define import f
 from numgraph.ops.matrices import (
     FLOAT,
     SINGULAR,
@@ -38,6 +39,8 @@ __all__ = ["cho_factor", "cho_solve", "cholesky", "solve_triangular"]
 
 # whether the matrix is transposed, by what SciPy calls it
 TRANS = {0: False, 1: True, 2: True, "N": False, "T": True, "C": True}
+# of these the conjugate is
+ADJOINT = (2, "C")
 
 # -- Cholesky factors -------------------------------------------------------------------------------------------------
 
@@ -175,6 +178,7 @@ Op(
     shape=lambda a, b, **_: b.shape,
     checks=(SQUARE, SYSTEM, STACKS),
     dtypes=FLOAT,
+    complex=True,
     samples=_triangular_samples,
     cost=20,
 )  # fmt: skip
@@ -187,12 +191,14 @@ def triangular(a: Variable, b: Variable, upper: bool = False, transposed: bool =
 def solve_triangular(a: Any, b: Any, trans: Any = 0, lower: bool = False, unit_diagonal: bool = False) -> Variable:
     """The solution x of `a @ x = b` for triangular matrices a, with scipy.linalg.solve_triangular's arguments.
 
-    a: floats [..., n, n], of which only the upper triangle is read, with `lower` only the lower one. b: [n], or
-    [..., n, k]; axes in front broadcast. trans: 0 or "N"; 1, 2, "T" or "C" for `a.T @ x = b`. unit_diagonal: the
-    diagonal is ones, and is not read. MatrixError when the function runs where an element of the diagonal is 0.
+    a: [..., n, n], of which only the upper triangle is read, with `lower` only the lower one. b: [n], or [..., n, k];
+    axes in front broadcast. trans: 0 or "N"; 1 or "T" for `a.T @ x = b`, 2 or "C" for `conj(a.T) @ x = b`.
+    unit_diagonal: the diagonal is ones, and is not read. MatrixError when the function runs where an element of the
+    diagonal is 0.
     """
     if trans not in TRANS:
         raise OptionError(f'solve_triangular: trans is 0, 1, 2, "N", "T" or "C", not {trans!r}')
     matrix, right, vector = system("solve_triangular", a, b)
+    matrix = f.conj(matrix) if trans in ADJOINT else matrix
     x = triangular(matrix, right, not lower, TRANS[trans], bool(unit_diagonal))
     return x[..., 0] if vector else x

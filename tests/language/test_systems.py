@@ -170,3 +170,53 @@ def test_blocks_on_a_diagonal(target: str) -> None:
     assert ng.block_diag(np.ones((2, 3)), ng.matrix("x")).type.shape == (None, None)
     assert ng.block_diag(np.ones((2, 3)), np.ones((1, 1))).type.shape == (3, 4)
     testing.check_gradient(ng.block_diag, [A, B], order=1)
+
+
+# -- complex numbers ---------------------------------------------------------------------------------------------------
+
+COMPLEX = STACK + 1j * RNG.normal(size=STACK.shape)
+COMPLEX_B = B + 1j * B[::-1]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_complex_systems(target: str) -> None:
+    a, b = COMPLEX, COMPLEX_B
+    got = value(
+        lambda x, y: (ng.solve(x, y), ng.solve(x, y, transposed=True), ng.linalg.inv(x), ng.linalg.det(x)),
+        a,
+        b,
+        target=target,
+    )
+    close(
+        got,
+        (np.linalg.solve(a, b), np.linalg.solve(np.swapaxes(a, -1, -2), b), np.linalg.inv(a), np.linalg.det(a)),
+        1e-8,
+    )
+    one, real = a[0, 0], B
+    for trans in (0, 1, 2):
+        found = value(
+            lambda x, y, t=trans: (ng.lu_solve(ng.lu_factor(x), y, t), ng.solve_triangular(x, y, t)),
+            one,
+            real,
+            target=target,
+        )
+        wanted = scipy.linalg.lu_solve(scipy.linalg.lu_factor(one), real, trans)
+        close(found, (wanted, scipy.linalg.solve_triangular(one, real, trans)))
+    p, lower, upper = value(ng.lu, one, target=target)
+    close((p, lower, upper), scipy.linalg.lu(one))
+
+
+def test_complex_systems_of_half_the_precision() -> None:
+    a, b = COMPLEX.astype("complex64"), COMPLEX_B.astype("complex64")
+    got = value(lambda x, y: (ng.solve(x, y), ng.linalg.inv(x)), a, b)
+    for one, wanted in zip(got, (np.linalg.solve(COMPLEX, COMPLEX_B), np.linalg.inv(COMPLEX)), strict=True):
+        assert one.dtype == "complex64"
+        np.testing.assert_allclose(one, wanted, rtol=1e-3, atol=1e-3)
+
+
+def test_gradients_of_complex_systems() -> None:
+    a, b = COMPLEX[0, 0] + 2 * np.eye(4), COMPLEX_B
+    testing.check_gradient(
+        lambda x, y: ng.real(ng.solve(x, y)) + ng.imag(ng.solve_triangular(x, y, 2)), [a, b], order=1
+    )
+    testing.check_gradient(lambda x: ng.real(ng.linalg.det(x) * ng.lu_factor(x).lu), [a], order=1)
