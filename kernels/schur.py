@@ -11,18 +11,11 @@ Source: LAPACK Users' Guide, 3rd edition, sections 2.3.4.2 and 2.3.5, and the co
 from numba.extending import register_jitable
 from numgraph.kernels.foreign import BLOCK, CELLS, MOST, NO, VECTORS, allocate, at, fortran, place, release
 from numgraph.kernels.lapack import cells_of, refused
+from numgraph.kernels.spectral import by_columns
 from numgraph.kernels.support import i32
 
 # bytes of a number at most
 _WIDE = 16
-
-
-@register_jitable
-def _by_columns(to, begin, x, start, n):
-    """Copy a matrix of x, transposed."""
-    for i in range(n):
-        for j in range(n):
-            to[begin + j * n + i] = x[start + i * n + j]
 
 
 @register_jitable
@@ -51,7 +44,7 @@ def schur(out, a, count, n, order, gees, trsen):
     failed = 0
     for k in range(count):
         begin = k * (2 * n * n + 1)
-        _by_columns(out, begin, a, k * n * n, n)
+        by_columns(out, begin, a, k * n * n, n, n)
         t, z = place(out, begin), place(out, begin + n * n)
         out[begin + 2 * n * n] = 0
         if n > 0:
@@ -97,7 +90,7 @@ def complex_schur(out, a, count, n, order, gees, trsen):
     failed = 0
     for k in range(count):
         begin = k * (2 * n * n + 1)
-        _by_columns(out, begin, a, k * n * n, n)
+        by_columns(out, begin, a, k * n * n, n, n)
         t, z = place(out, begin), place(out, begin + n * n)
         out[begin + 2 * n * n] = 0
         if n > 0:

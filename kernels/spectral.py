@@ -28,7 +28,7 @@ from numgraph.kernels.support import i32
 
 
 @register_jitable
-def _by_columns(to, begin, x, start, rows, columns):
+def by_columns(to, begin, x, start, rows, columns):
     """Copy a matrix of x, transposed."""
     for i in range(rows):
         for j in range(columns):
@@ -36,7 +36,8 @@ def _by_columns(to, begin, x, start, rows, columns):
 
 
 @register_jitable
-def _identity(out, start, n):
+def identity(out, start, n):
+    """A matrix with ones on its diagonal."""
     for i in range(n):
         for j in range(n):
             out[start + i * n + j] = 1 if i == j else 0
@@ -61,7 +62,7 @@ def eigh(out, a, count, n, vectors, syevd):
     for k in range(count if n > 0 else 0):
         values = k * size
         matrix = place(out, values + n) if vectors != 0 else copy
-        _by_columns(at(out, matrix), 0, a, k * n * n, n, n)
+        by_columns(at(out, matrix), 0, a, k * n * n, n, n)
         fortran(
             syevd,
             (
@@ -99,11 +100,11 @@ def svd(out, a, count, m, n, full, vectors, gesdd):
         begin = k * (left * m + least + n * right)
         values = begin + left * m
         if least == 0:
-            _identity(out, begin, left)
-            _identity(out, values, right)
+            identity(out, begin, left)
+            identity(out, values, right)
         else:
             # vt by columns has its rows `right` apart
-            _by_columns(at(out, copy), 0, a, k * m * n, m, n)
+            by_columns(at(out, copy), 0, a, k * m * n, m, n)
             fortran(
                 gesdd,
                 (
@@ -142,7 +143,7 @@ def qr(out, a, count, m, n, columns, rows, gelqf, orglq):
             for j in range(n):
                 out[begin + m * columns + i * n + j] = x[i * n + j] if j >= i else 0
         if least == 0:
-            _identity(out, begin, columns)
+            identity(out, begin, columns)
         elif columns > 0:
             for i in range(m):
                 for j in range(columns):
@@ -206,7 +207,7 @@ def order_of_columns(out, a, count, m, n, geqp3):
         for j in range(n):
             order[j] = 0
         if least > 0:
-            _by_columns(at(a, copy), 0, a, k * m * n, m, n)
+            by_columns(at(a, copy), 0, a, k * m * n, m, n)
             fortran(geqp3, (memory, memory + 8, copy, memory, places, scales, reals, memory + 16, memory + 24))
             if failed == 0 and refused(memory + 24):
                 failed = k + 1

@@ -25,7 +25,8 @@ GROUPS = (
     (
         "linalg",
         "Linear algebra",
-        "linalg einsum solve triangular lu tensorsystems spectral orthogonal eigen schur leastsquares powers sparse",
+        "linalg einsum solve triangular lu tensorsystems spectral hermitian orthogonal eigen schur leastsquares powers "
+        "sparse",
     ),
     ("complex", "Complex numbers, Fourier transforms, signals", "complexes fourier signal"),
     ("nnet", "Neural networks and images", "nnet activations normalize convolution pool"),

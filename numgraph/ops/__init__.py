@@ -21,6 +21,7 @@ from numgraph.ops import (
     gammas,
     grids,
     halves,
+    hermitian,
     index,
     indexmaps,
     join,
@@ -62,9 +63,9 @@ from numgraph.ops import (
 MODULES = (
     bounds, elementwise, complexes, compare, special, normal, gammas, bessel, ufuncs, reduce, statistics, nnet,
     normalize, create, shape, indexmaps, join, select, index, linalg, loop, halves, sort, padding, search,
-    triangular, lu, solve, spectral, orthogonal, eigen, schur, leastsquares, tensorsystems, powers, windows, nans,
-    sets, layout, calculus, fourier, einsum, convolution, signal, pool, grids, activations, user, usercall,
-    random, custom, sparse,
+    triangular, lu, solve, spectral, hermitian, orthogonal, eigen, schur, leastsquares, tensorsystems, powers,
+    windows, nans, sets, layout, calculus, fourier, einsum, convolution, signal, pool, grids, activations, user,
+    usercall, random, custom, sparse,
 )  # fmt: skip
 
 for _module in MODULES:

@@ -37,6 +37,7 @@ from numgraph.ops.matrices import (
     transposed,
 )
 from numgraph.ops.shape import reshaped
+from numgraph.types import COMPLEX
 
 __all__ = ["eigh", "eigvalsh", "svd", "svdvals"]
 
@@ -45,14 +46,14 @@ CONVERGE = "the iteration did not converge (are there NaN or infinities?)"
 # -- eigenvalues ------------------------------------------------------------------------------------------------------
 
 
-def _reciprocals(a: Variable, b: Variable) -> Variable:
+def reciprocals(a: Variable, b: Variable) -> Variable:
     """1 / (b - a), and 0 on the diagonal."""
     apart = f.sub(b, a)
     diagonal = eye(ln.dim(apart, -1), dtype="bool")
     return f.where(diagonal, 0, f.true_div(1, f.where(diagonal, 1, apart)))
 
 
-def _eigh_value(a: NDArray[Any]) -> NDArray[Any]:
+def eigh_value(a: NDArray[Any]) -> NDArray[Any]:
     w, v = np.linalg.eigh(a)
     return np.concatenate([w[..., None, :], np.swapaxes(v, -1, -2)], axis=-2)
 
@@ -61,7 +62,7 @@ def _eigh_grad(g: Variable, out: Variable, a: Variable) -> tuple[Variable]:
     """v @ (diag(gw) + (v.T @ gv) / (w[j] - w[i])) @ v.T; vectors that nobody asked for bring no infinities."""
     w, rows = out[..., 0, :], out[..., 1:, :]
     gw, grows = g[..., 0, :], g[..., 1:, :]
-    turned = f.masked_mul(product(rows, transposed(grows)), _reciprocals(column(w), line(w)))
+    turned = f.masked_mul(product(rows, transposed(grows)), reciprocals(column(w), line(w)))
     inner = f.add(turned, f.mul(line(gw), identity(a, ln.dim(a, -1))))
     return (symmetric_gradient(product(transposed(rows), inner, rows)),)
 
@@ -81,7 +82,7 @@ Op(
     "Of symmetric matrices, of which the lower triangle is read: a row of the eigenvalues, and a row for each "
     "eigenvector.",
     same,
-    _eigh_value,
+    eigh_value,
     _eigh_grad,
     kernel=Kernel("spectral.eigh", lambda a: (count(a), a.shape[-1], 1), routines=("syevd",), fails=CONVERGE),
     batch=over_stacks("eigh"),
@@ -119,23 +120,33 @@ def _one_triangle(what: str, a: Any, UPLO: str) -> Variable:
     if UPLO not in ("L", "U", "l", "u"):
         raise OptionError(f'{what}: UPLO is "L" or "U", not {UPLO!r}')
     (v,) = matrices(what, a, square=True)
-    return transposed(v) if UPLO in "Uu" else v
+    return f.conj(transposed(v)) if UPLO in "Uu" else v
+
+
+def _applied(name: str, v: Variable) -> Variable:
+    """The op of that name, or the one of complex matrices."""
+    return apply(OPS[f"complex_{name}" if v.type.dtype in COMPLEX else name], [v])
 
 
 def eigh(a: Any, UPLO: str = "L") -> Eigh:
-    """(eigenvalues [..., n], eigenvectors [..., n, n]) of symmetric matrices, as np.linalg.eigh.
+    """(eigenvalues [..., n], eigenvectors [..., n, n]) of symmetric matrices, or complex Hermitian ones, as
+    np.linalg.eigh.
 
-    a: floats [..., n, n], of which the lower triangle is read (UPLO="U": the upper one). The eigenvalues ascend;
+    a: [..., n, n], of which the lower triangle is read (UPLO="U": the upper one). The eigenvalues ascend;
     column k of the eigenvectors belongs to eigenvalue k, and has length 1. MatrixError when the function runs where the
     iteration does not converge. The gradient of vectors of equal eigenvalues does not exist, and is NaN or infinite.
     """
-    found = apply(OPS["eigh"], [_one_triangle("eigh", a, UPLO)])
+    v = _one_triangle("eigh", a, UPLO)
+    if v.type.dtype in COMPLEX:
+        found = apply(OPS["complex_eigh"], [v])
+        return Eigh(f.real(found[..., 0, :]), transposed(found[..., 1:, :]))
+    found = apply(OPS["eigh"], [v])
     return Eigh(found[..., 0, :], transposed(found[..., 1:, :]))
 
 
 def eigvalsh(a: Any, UPLO: str = "L") -> Variable:
     """The eigenvalues of symmetric matrices, as np.linalg.eigvalsh; see `eigh`."""
-    return apply(OPS["eigvalsh"], [_one_triangle("eigvalsh", a, UPLO)])
+    return _applied("eigvalsh", _one_triangle("eigvalsh", a, UPLO))
 
 
 # -- singular values --------------------------------------------------------------------------------------------------
@@ -148,7 +159,7 @@ def _svd_lengths(a: Any, full: bool) -> tuple[Any, Any, Any]:
     return (rows, least, columns) if full else (least, least, least)
 
 
-def _svd_value(a: NDArray[Any], full: bool) -> NDArray[Any]:
+def svd_value(a: NDArray[Any], full: bool) -> NDArray[Any]:
     u, s, vt = np.linalg.svd(a, full_matrices=full)
     lead = a.shape[:-2]
     parts = (np.swapaxes(u, -1, -2), s, np.swapaxes(vt, -1, -2))
@@ -156,12 +167,12 @@ def _svd_value(a: NDArray[Any], full: bool) -> NDArray[Any]:
     return np.concatenate([p.reshape(*lead, n) for p, n in zip(parts, lengths, strict=True)], -1)
 
 
-def _svd_shape(a: Any, full: bool) -> tuple[Any, ...]:
+def svd_shape(a: Any, full: bool) -> tuple[Any, ...]:
     left, least, right = _svd_lengths(a, full)
     return (*a.shape[:-2], left * a.shape[-2] + least + a.shape[-1] * right)
 
 
-def _svd_parts(packed: Variable, a: Variable, full: bool) -> tuple[Variable, Variable, Variable]:
+def svd_parts(packed: Variable, a: Variable, full: bool) -> tuple[Variable, Variable, Variable]:
     """u.T, s and vt.T of the op's result, or of its gradient."""
     lead, (rows, columns) = ln.dims_of(a)[:-2], ln.dims_of(a)[-2:]
     least = ln.least(rows, columns)
@@ -174,12 +185,12 @@ def _svd_parts(packed: Variable, a: Variable, full: bool) -> tuple[Variable, Var
 
 
 def _svd_grad(g: Variable, out: Variable, a: Variable) -> tuple[Variable]:
-    return (_svd_rule(_svd_parts(g, a, False), _svd_parts(out, a, False), a),)
+    return (_svd_rule(svd_parts(g, a, False), svd_parts(out, a, False), a),)
 
 
 def _svd_full_grad(g: Variable, out: Variable, a: Variable) -> tuple[Variable]:
     """As of the vectors that belong to singular values; the others are not unique, and none may be asked for."""
-    given, found = _svd_parts(g, a, True), _svd_parts(out, a, True)
+    given, found = svd_parts(g, a, True), svd_parts(out, a, True)
     k = ln.least(*ln.dims_of(a)[-2:])
     checked = unasked(given[1], (given[0][..., k:, :], given[2][..., k:]), "svd", "full_matrices=False")
     wanted = (given[0][..., :k, :], checked, given[2][..., :k])
@@ -199,7 +210,7 @@ def _svd_rule(given: Parts, found: Parts, a: Variable) -> Variable:
     """Townsend's eq. 36, with u, v and their gradients as rows."""
     (gut, gs, gv), (ut, s, v) = given, found
     u, gu, vt = transposed(ut), transposed(gut), transposed(v)
-    gaps = _reciprocals(column(f.sqr(s)), line(f.sqr(s)))
+    gaps = reciprocals(column(f.sqr(s)), line(f.sqr(s)))
     inverse = f.true_div(1, s)
 
     def turned(rows: Variable, gradient: Variable) -> Variable:
@@ -219,7 +230,7 @@ def _svd_rule(given: Parts, found: Parts, a: Variable) -> Variable:
 
 
 def _singular_values_grad(g: Variable, out: Variable, a: Variable) -> tuple[Variable]:
-    u, _, v = _svd_parts(apply(OPS["svd"], [a]), a, False)
+    u, _, v = svd_parts(apply(OPS["svd"], [a]), a, False)
     return (product(f.mul(transposed(u), line(g)), transposed(v)),)
 
 
@@ -234,11 +245,11 @@ def rectangles() -> list[tuple[list[Any], dict[str, Any]]]:
 def _svd_op(name: str, doc: str, full: bool, grad: Any) -> None:
     Op(
         name, ("a",), f"Of a = u @ diag(s) @ vt: u.T, s and vt.T one behind the other; {doc}.", same,
-        lambda a: _svd_value(a, full), grad,
+        lambda a: svd_value(a, full), grad,
         kernel=Kernel(
             "spectral.svd", lambda a: (count(a), *a.shape[-2:], int(full), 1), routines=("gesdd",), fails=CONVERGE
         ),
-        shape=lambda a: _svd_shape(a, full), dtypes=FLOAT, samples=rectangles, cost=60, says="svd",
+        shape=lambda a: svd_shape(a, full), dtypes=FLOAT, samples=rectangles, cost=60, says="svd",
     )  # fmt: skip
 
 
@@ -269,21 +280,22 @@ class SVD(NamedTuple):
 
 
 def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
-    """(u, s, vt) with `a = (u * s) @ vt` for each matrix of a, floats [..., m, n], as np.linalg.svd.
+    """(u, s, vt) with `a = (u * s) @ vt` for each matrix of a, [..., m, n], as np.linalg.svd.
 
     s: [..., k], descending, k = min(m, n). u: [..., m, m] and vt: [..., n, n], or with full_matrices=False [..., m, k]
     and [..., k, n]. compute_uv: False for s alone. MatrixError when the function runs where the iteration does not
     converge. The gradient of vectors of equal singular values does not exist, and is NaN or infinite; a function whose
-    cost depends on the vectors that full_matrices adds, which are not unique, ends with an AssertionFailed.
+    cost depends on the vectors that full_matrices adds, which are not unique, ends with an AssertionFailed. Vectors of
+    complex matrices have no gradient; s has one by `svdvals`.
     """
     (v,) = matrices("svd", a)
     if not compute_uv:
-        return apply(OPS["svdvals"], [v])
+        return _applied("svdvals", v)
     full = bool(full_matrices) and not is_square(v)
-    u, s, vectors = _svd_parts(apply(OPS["svd_full" if full else "svd"], [v]), v, full)
-    return SVD(transposed(u), s, transposed(vectors))
+    u, s, vectors = svd_parts(_applied("svd_full" if full else "svd", v), v, full)
+    return SVD(transposed(u), f.real(s), transposed(vectors))
 
 
 def svdvals(a: Any) -> Variable:
     """The singular values of each matrix of a, descending, as np.linalg.svdvals."""
-    return apply(OPS["svdvals"], matrices("svdvals", a))
+    return _applied("svdvals", *matrices("svdvals", a))

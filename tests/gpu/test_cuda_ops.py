@@ -22,6 +22,7 @@ REFUSED |= {"order_of_columns", "schur_real"}
 REFUSED |= {"iv", "ive", "jv", "owens_t", "hyp2f1"}
 # and those of complex numbers, or of no matrices
 TRANSFORMS = {"complex_transform", "real_transform", "half_transform", "eig", "eigvals", "schur_complex"}
+TRANSFORMS |= {"complex_eigh", "complex_eigvalsh", "complex_svd", "complex_svd_full", "complex_svdvals"}
 NOWHERE = REFUSED | TRANSFORMS
 CASES = [
     (op, dtype)

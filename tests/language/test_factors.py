@@ -113,3 +113,56 @@ def test_schur_refuses() -> None:
         ng.linalg.schur(x, "whole")
     with pytest.raises(ng.GradientError, match="schur"):
         ng.grad(ng.sum(ng.linalg.schur(x)[0]), x)
+
+
+# -- complex matrices --------------------------------------------------------------------------------------------------
+
+
+def _complex(*shape: int) -> Any:
+    return RNG.normal(size=shape) + 1j * RNG.normal(size=shape)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("shape", [(4, 4), (5, 3), (2, 3, 5), (1, 1), (0, 3), (3, 0), (0, 2, 2)])
+def test_complex_singular_values(shape: tuple[int, ...], target: str) -> None:
+    a = _complex(*shape)
+    for full in (True, False):
+        got = value(lambda x, full=full: (*ng.svd(x, full), ng.svdvals(x)), a, target=target)
+        close(got, (*np.linalg.svd(a, full), np.linalg.svd(a, compute_uv=False)))
+    half = value(lambda x: (*ng.svd(x, False), ng.svdvals(x)), a.astype("complex64"), target=target)
+    assert [v.dtype for v in half] == ["complex64", "float32", "complex64", "float32"]
+    np.testing.assert_allclose(half[0] * half[1][..., None, :] @ half[2], a, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("upper", ["L", "U"])
+def test_hermitian_matrices(upper: Any, target: str) -> None:
+    for a in (_complex(4, 4), _complex(2, 3, 3), _complex(1, 1), _complex(0, 0), _complex(0, 2, 2)):
+        # the other triangle is not read, and of the diagonal the real part
+        w, v, alone = value(lambda x: (*ng.eigh(x, upper), ng.eigvalsh(x, upper)), a, target=target)
+        part = np.tril(a) if upper == "L" else np.conj(np.swapaxes(np.triu(a), -1, -2))
+        whole = np.tril(part, -1) + np.conj(np.swapaxes(np.tril(part, -1), -1, -2))
+        whole = whole + np.eye(a.shape[-1]) * np.real(a)
+        close((w, alone), (np.linalg.eigvalsh(whole),) * 2)
+        np.testing.assert_allclose(whole @ v, v * w[..., None, :], atol=1e-10)
+        assert v.dtype == "complex128" and w.dtype == "float64"
+
+
+def test_gradients_of_complex_matrices() -> None:
+    a = _complex(2, 4, 4)
+    for cost in (
+        lambda x: ng.sum(ng.eigvalsh(x) ** 3) * 0.1,
+        lambda x: ng.sum(ng.abs(ng.eigh(x, "U").eigenvectors) ** 4) + ng.sum(ng.eigh(x, "U").eigenvalues ** 2),
+        lambda x: ng.sum(ng.svdvals(x[:, :, :3]) ** 3),
+    ):
+        testing.check_gradient(cost, [a], order=1, tolerance=1e-4)
+    x = ng.zmatrix("x")
+    with pytest.raises(ng.GradientError, match="use svdvals"):
+        ng.grad(ng.sum(ng.abs(ng.svd(x).U)), x)
+
+
+def test_a_complex_matrix_that_is_not_finite_is_named() -> None:
+    field = ng.zmatrix("field")
+    f = ng.function([field], ng.svdvals(field))
+    with pytest.raises(ng.MatrixError, match=r"svdvals: .*not converge"):
+        f(np.full((3, 3), np.nan))
