@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from numgraph.compat import composed, functions, linear, pieces
+from numgraph.compat import batching, composed, functions, linear, pieces
 from numgraph.compat.missing import absent
 from numgraph.errors import DisconnectedError, GradientError
 from numgraph.graph import Constant, Variable
@@ -69,7 +69,7 @@ Rop: f=outputs wrt eval_points=vectors disconnected_outputs return_disconnected=
 """
 
 _COMPOSED = {
-    "grad": pieces.grad, "alloc_diag": linear.diagonal_matrix,
+    "grad": pieces.grad, "alloc_diag": linear.diagonal_matrix, "vectorize": batching.vectorize,
     "round": composed.round_, "second": composed.fill, "verify_grad": functions.verify_grad,
     **{
         name: getattr(composed, name)
