@@ -136,6 +136,16 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, **_: Ignore
     return list(found) if compute_uv else found
 
 
+def qz(
+    a: Any, b: Any, output: str = "real", sort: str | None = None, return_eigenvalues: bool = False, **_: Ignored
+) -> list[Variable]:
+    """As `numgraph.qz`, in a list; with `sort` or the eigenvalues as `numgraph.ordqz`."""
+    if sort is None and not return_eigenvalues:
+        return list(f.qz(a, b, output))
+    found = list(f.ordqz(a, b, sort, output))
+    return found if return_eigenvalues else [*found[:2], *found[4:]]
+
+
 def _reduced(a: Any, b: Any, lower: bool) -> tuple[Variable, Variable]:
     """Symmetric matrices whose eigenvalues w are those with a @ v = w * b @ v, and the lower factors of b."""
     x, factor = as_variable(a), f.cholesky(b, upper=not lower)

@@ -196,8 +196,8 @@ GRADIENT = absent("theano.gradient") | {
 _LINEAR = {
     name: getattr(linear, name)
     for name in (
-        "cho_solve cholesky eigh eigvalsh extract_diag lstsq lu lu_factor lu_solve norm pivot_to_permutation qr solve "
-        "solve_lower_triangular solve_triangular solve_upper_triangular svd"
+        "cho_solve cholesky eigh eigvalsh extract_diag lstsq lu lu_factor lu_solve norm pivot_to_permutation qr qz "
+        "solve solve_lower_triangular solve_triangular solve_upper_triangular svd"
     ).split()
 }
 NLINALG = _LINEAR | {

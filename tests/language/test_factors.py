@@ -166,3 +166,20 @@ def test_a_complex_matrix_that_is_not_finite_is_named() -> None:
     f = ng.function([field], ng.svdvals(field))
     with pytest.raises(ng.MatrixError, match=r"svdvals: .*not converge"):
         f(np.full((3, 3), np.nan))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_schur_forms_of_pairs(target: str) -> None:
+    real, whole = RNG.normal(size=(2, 5, 5)), _complex(2, 4, 4)
+    singular = real * np.array([1, 1, 0, 1, 1.0])
+    for pair, output in ((real, "real"), (singular, "real"), (real, "complex"), (whole, "real")):
+        a, b = pair
+        got = value(lambda x, y, o=output: ng.qz(x, y, o), a, b, target=target)
+        close(got, scipy.linalg.qz(a, b, output))
+        # an eigenvalue that is infinite is not moved well
+        for sort in ("lhp", "rhp", "iuc", "ouc") if pair is not singular else ():
+            got = value(lambda x, y, o=output, by=sort: ng.ordqz(x, y, by, o), a, b, target=target)
+            close(got, scipy.linalg.ordqz(a, b, sort, output))
+    stack = value(ng.qz, np.stack([real, real]), real[0], target=target)
+    close([v[1, 0] for v in stack], value(ng.qz, *real[[0, 0]], target=target))
+    assert value(ng.qz, np.ones((0, 0)), np.ones((0, 0)), target=target)[2].shape == (0, 0)
