@@ -168,6 +168,9 @@ from numgraph.ops import (
     statistics as _statistics,
 )
 from numgraph.ops import (
+    sylvester as _sylvester,
+)
+from numgraph.ops import (
     tensorsystems as _tensorsystems,
 )
 from numgraph.ops import (
@@ -224,6 +227,7 @@ from numgraph.ops.sort import *
 from numgraph.ops.special import *
 from numgraph.ops.spectral import *
 from numgraph.ops.statistics import *
+from numgraph.ops.sylvester import *
 from numgraph.ops.tensorsystems import *
 from numgraph.ops.triangular import *
 from numgraph.ops.ufuncs import *
@@ -300,6 +304,7 @@ __all__ += _solve.__all__
 __all__ += _triangular.__all__
 __all__ += _lu.__all__
 __all__ += _schur.__all__
+__all__ += _sylvester.__all__
 __all__ += _orthogonal.__all__
 __all__ += _sort.__all__
 __all__ += _special.__all__

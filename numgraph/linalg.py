@@ -28,6 +28,7 @@ from numgraph.ops.solve import det, slogdet, solve
 from numgraph.ops.solve import matrix_inverse as inv
 from numgraph.ops.spectral import eigh, eigvalsh, svd, svdvals
 from numgraph.ops.statistics import norm
+from numgraph.ops.sylvester import solve_continuous_lyapunov, solve_discrete_lyapunov, solve_sylvester
 from numgraph.ops.tensorsystems import tensorinv, tensorsolve
 from numgraph.ops.triangular import cho_factor, cho_solve, cholesky, solve_triangular
 from numgraph.ops.ufuncs import vecdot
@@ -35,8 +36,9 @@ from numgraph.ops.ufuncs import vecdot
 __all__ = [
     "LinAlgError", "block_diag", "cho_factor", "cho_solve", "cholesky", "cross", "det", "diagonal", "eig", "eigh",
     "eigvals", "eigvalsh", "expm", "inv", "lstsq", "lu", "lu_factor", "lu_solve", "matmul", "matrix_power",
-    "multi_dot", "norm", "ordqz", "outer", "pinv", "qr", "qz", "schur", "slogdet", "solve", "solve_triangular",
-    "svd", "svdvals", "tensordot", "tensorinv", "tensorsolve", "trace", "vecdot",
+    "multi_dot", "norm", "ordqz", "outer", "pinv", "qr", "qz", "schur", "slogdet", "solve",
+    "solve_continuous_lyapunov", "solve_discrete_lyapunov", "solve_sylvester", "solve_triangular", "svd",
+    "svdvals", "tensordot", "tensorinv", "tensorsolve", "trace", "vecdot",
 ]  # fmt: skip
 
 LinAlgError = MatrixError

@@ -204,4 +204,16 @@ NLINALG = _LINEAR | {
     name: TENSOR[name]
     for name in "trace diag matrix_dot pinv matrix_inverse det eig matrix_power tensorinv tensorsolve slogdet".split()
 } | {"alloc_diag": linear.alloc_diag}  # fmt: skip
-SLINALG = _LINEAR | {name: TENSOR[name] for name in ("kron", "expm", "block_diag", "cho_factor", "schur")}
+SLINALG = _LINEAR | {
+    name: TENSOR[name]
+    for name in (
+        "kron",
+        "expm",
+        "block_diag",
+        "cho_factor",
+        "schur",
+        "solve_sylvester",
+        "solve_continuous_lyapunov",
+        "solve_discrete_lyapunov",
+    )
+}

@@ -52,6 +52,7 @@ from numgraph.ops import (
     special,
     spectral,
     statistics,
+    sylvester,
     tensorsystems,
     triangular,
     ufuncs,
@@ -63,9 +64,9 @@ from numgraph.ops import (
 MODULES = (
     bounds, elementwise, complexes, compare, special, normal, gammas, bessel, ufuncs, reduce, statistics, nnet,
     normalize, create, shape, indexmaps, join, select, index, linalg, loop, halves, sort, padding, search,
-    triangular, lu, solve, spectral, hermitian, orthogonal, eigen, schur, leastsquares, tensorsystems, powers,
-    windows, nans, sets, layout, calculus, fourier, einsum, convolution, signal, pool, grids, activations, user,
-    usercall, random, custom, sparse,
+    triangular, lu, solve, spectral, hermitian, orthogonal, eigen, schur, sylvester, leastsquares, tensorsystems,
+    powers, windows, nans, sets, layout, calculus, fourier, einsum, convolution, signal, pool, grids, activations,
+    user, usercall, random, custom, sparse,
 )  # fmt: skip
 
 for _module in MODULES:

@@ -17,7 +17,7 @@ from numgraph.types import FLOATS
 LONG = {"sum", "prod"}
 # LAPACK alone has them.
 REFUSED = {"eigh", "eigvalsh", "svd", "svd_full", "svdvals", "qr", "qr_r", "qr_complete", "qr_raw", "pinv", "expm"}
-REFUSED |= {"order_of_columns", "schur_real", "qz_real"}
+REFUSED |= {"order_of_columns", "schur_real", "qz_real", "sylvester", "sylvester_triangular"}
 # SciPy alone has them.
 REFUSED |= {"iv", "ive", "jv", "owens_t", "hyp2f1"}
 # and those of complex numbers, or of no matrices

@@ -220,3 +220,37 @@ def test_gradients_of_complex_systems() -> None:
         lambda x, y: ng.real(ng.solve(x, y)) + ng.imag(ng.solve_triangular(x, y, 2)), [a, b], order=1
     )
     testing.check_gradient(lambda x: ng.real(ng.linalg.det(x) * ng.lu_factor(x).lu), [a], order=1)
+
+
+# -- equations with unknown matrices on two sides ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_equations_of_sylvester_and_lyapunov(target: str) -> None:
+    c = RNG.normal(size=(4, 3))
+    for a, b, q in ((A, A[:3, :3] + 5 * np.eye(3), c), (COMPLEX[0, 0], A[:3, :3], c), (A[:0, :0], A[:3, :3], c[:0])):
+        got = value(ng.linalg.solve_sylvester, a, b, q, target=target)
+        np.testing.assert_allclose(a @ got + got @ b, q, atol=1e-9)
+    stack = value(ng.linalg.solve_sylvester, STACK, A[:3, :3] + 5 * np.eye(3), c, target=target)
+    np.testing.assert_allclose(
+        STACK @ stack + stack @ (A[:3, :3] + 5 * np.eye(3)), np.broadcast_to(c, stack.shape), atol=1e-8
+    )
+    for a in (A, COMPLEX[1, 1], STACK[0] / 3):
+        x = value(ng.linalg.solve_continuous_lyapunov, a, POSITIVE, target=target)
+        turned = np.conj(np.swapaxes(a, -1, -2))
+        np.testing.assert_allclose(a @ x + x @ turned, np.broadcast_to(POSITIVE, x.shape), atol=1e-8)
+        for method in ("direct", "bilinear", None):
+            x = value(lambda v, q, by=method: ng.linalg.solve_discrete_lyapunov(v, q, by), a, POSITIVE, target=target)
+            np.testing.assert_allclose(a @ x @ turned - x + POSITIVE, 0, atol=1e-8)
+
+
+def test_gradients_and_failures_of_sylvester() -> None:
+    b = A[:3, :3] + 5 * np.eye(3)
+    testing.check_gradient(ng.linalg.solve_sylvester, [STACK[0], b, RNG.normal(size=(4, 3))], order=1, tolerance=1e-4)
+    testing.check_gradient(lambda a, q: ng.linalg.solve_discrete_lyapunov(a, q, "bilinear"), [A / 3, POSITIVE], order=1)
+    dynamics = ng.matrix("dynamics")
+    f = ng.function([dynamics], ng.linalg.solve_sylvester(dynamics, -dynamics, np.eye(2)))
+    with pytest.raises(ng.MatrixError, match="solve_sylvester: a and -b have an eigenvalue in common"):
+        f(np.eye(2))
+    with pytest.raises(ng.OptionError, match='method is "direct" or "bilinear"'):
+        ng.linalg.solve_discrete_lyapunov(dynamics, dynamics, "fast")
