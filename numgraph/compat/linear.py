@@ -136,6 +136,11 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, **_: Ignore
     return list(found) if compute_uv else found
 
 
+def schur(a: Any, output: str = "real", sort: str | None = None, **_: Ignored) -> list[Variable]:
+    """[t, z], as `numgraph.schur`, whose third result with `sort` is left out."""
+    return list(f.schur(a, output, sort))[:2]
+
+
 def qz(
     a: Any, b: Any, output: str = "real", sort: str | None = None, return_eigenvalues: bool = False, **_: Ignored
 ) -> list[Variable]:

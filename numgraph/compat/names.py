@@ -197,7 +197,7 @@ _LINEAR = {
     name: getattr(linear, name)
     for name in (
         "cho_solve cholesky eigh eigvalsh extract_diag lstsq lu lu_factor lu_solve norm pivot_to_permutation qr qz "
-        "solve solve_lower_triangular solve_triangular solve_upper_triangular svd"
+        "schur solve solve_lower_triangular solve_triangular solve_upper_triangular svd"
     ).split()
 }
 NLINALG = _LINEAR | {
@@ -211,7 +211,6 @@ SLINALG = _LINEAR | {
         "expm",
         "block_diag",
         "cho_factor",
-        "schur",
         "solve_sylvester",
         "solve_continuous_lyapunov",
         "solve_discrete_lyapunov",
