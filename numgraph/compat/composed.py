@@ -286,6 +286,16 @@ def xlogx(x: Any) -> Any:
     return xlogy0(x, x)
 
 
+def inc_subtensor(
+    x: Any, y: Any, inplace: bool = False, tolerate_inplace_aliasing: bool = False, ignore_duplicates: bool = False
+) -> Any:
+    """The array of which x is a part, with y added there. ignore_duplicates: PyTensor's, an element that is met more
+    than once gets one y, the last. inplace, tolerate_inplace_aliasing: as of numgraph's."""
+    if ignore_duplicates:
+        return f.set_subtensor(x, f.add(x, y), inplace, tolerate_inplace_aliasing)
+    return f.inc_subtensor(x, y, inplace, tolerate_inplace_aliasing)
+
+
 def debugprint(
     obj: Any,
     depth: int = -1,

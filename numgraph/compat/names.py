@@ -10,7 +10,7 @@ from numgraph.compat import batching, composed, functions, linear, pieces
 from numgraph.compat.missing import absent
 from numgraph.errors import DisconnectedError, GradientError
 from numgraph.graph import Constant, Variable
-from numgraph.jacobians import Lop, Rop, hessian, jacobian
+from numgraph.jacobians import Lop, Rop, hessian, hessian_vector_product, jacobian
 from numgraph.op import FUNCTIONS
 from numgraph.ops import MODULES
 from numgraph.printing import pprint
@@ -47,7 +47,6 @@ diag: v=x k
 ptp: a=x axis
 swapaxes: y=x axis1 axis2
 set_subtensor: x=target y=value inplace tolerate_inplace_aliasing
-inc_subtensor: x=target y=value inplace tolerate_inplace_aliasing
 take: a=x indices axis mode
 isclose: a=x b=y rtol atol equal_nan
 allclose: a=x b=y rtol atol equal_nan
@@ -70,6 +69,7 @@ Rop: f=outputs wrt eval_points=vectors disconnected_outputs return_disconnected=
 
 _COMPOSED = {
     "grad": pieces.grad, "alloc_diag": linear.diagonal_matrix, "vectorize": batching.vectorize,
+    "inc_subtensor": composed.inc_subtensor,
     "round": composed.round_, "second": composed.fill, "verify_grad": functions.verify_grad,
     **{
         name: getattr(composed, name)
@@ -191,7 +191,8 @@ GRADIENT = absent("theano.gradient") | {
     "verify_grad": functions.verify_grad,
     "jacobian": TENSOR["jacobian"], "hessian": TENSOR["hessian"], "disconnected_grad": FUNCTIONS["disconnected_grad"],
     "zero_grad": FUNCTIONS["zero_grad"], "consider_constant": FUNCTIONS["zero_grad"], "grad_clip": TENSOR["grad_clip"],
-    "DisconnectedInputError": DisconnectedError, "NullTypeGradError": GradientError,
+    "hessian_vector_product": hessian_vector_product, "DisconnectedInputError": DisconnectedError,
+    "NullTypeGradError": GradientError,
 }  # fmt: skip
 _LINEAR = {
     name: getattr(linear, name)

@@ -10,6 +10,7 @@ import scipy.linalg
 import scipy.signal
 
 import numgraph as ng
+from numgraph.compat import theano
 from numgraph.compat.theano import tensor as T
 
 RNG = np.random.default_rng(9)
@@ -111,3 +112,13 @@ def test_functions_over_axes_in_front() -> None:
     ):
         with pytest.raises(ValueError, match=said):
             wrong(*arguments)
+
+
+def test_updates_and_shared_variables() -> None:
+    where = np.array([0, 0, 2])
+    once, each = value([T.inc_subtensor(b[where], 1.0, ignore_duplicates=keep) for keep in (True, False)])
+    np.testing.assert_allclose(once, B + np.array([[1.0], [0], [1]]))
+    np.testing.assert_allclose(each, B + np.array([[2.0], [0], [1]]))
+    assert theano.shared(B, shape=(None, 4)).get_value().shape == (3, 4)
+    with pytest.raises(ng.ShapeError, match="for a value of shape"):
+        theano.shared(B, shape=(3, 3))
