@@ -27,6 +27,8 @@ def permutation(out, pivots, count, n, inverse):
         for r in range(n):
             i = n - 1 - r if inverse != 0 else r
             other = pivots[start + i]
+            if other < 0:
+                other = other + n
             kept = out[start + i]
             out[start + i] = out[start + other]
             out[start + other] = kept

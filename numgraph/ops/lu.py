@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from numgraph.errors import OptionError
 from numgraph.graph import Variable, apply, as_variable
 from numgraph.lengths import dims
-from numgraph.op import OPS, Kernel, Op, int64, same
+from numgraph.op import OPS, Check, Kernel, Op, int64, same
 from numgraph.ops import lengths as ln
 from numgraph.ops.batching import over_stacks
 from numgraph.ops.create import counted_from, eye, tril, triu
@@ -37,6 +37,7 @@ from numgraph.ops.matrices import (
     transposed,
 )
 from numgraph.ops.shape import stretch
+from numgraph.ops.subtensor import OUT_OF_RANGE
 from numgraph.ops.triangular import ADJOINT, TRANS, triangular
 from numgraph.types import real_of
 
@@ -189,6 +190,7 @@ Op(
     ),
     batch=over_stacks("order_of_pivots"),
     shape=lambda pivots, inverse: pivots.shape,
+    checks=(Check("range", lambda pivots, inverse: [(pivots, pivots.shape[-1])], OUT_OF_RANGE),),
     dtypes=("int32", "int64"),
     samples=_pivots,
     cost=4,

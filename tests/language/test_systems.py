@@ -101,10 +101,14 @@ def test_solutions_by_factors(trans: Any, target: str) -> None:
         close(got, np.linalg.solve(np.swapaxes(a, -1, -2) if trans else a, b), 1e-8)
 
 
-def test_factors_that_come_from_outside() -> None:
+@pytest.mark.parametrize("target", TARGETS)
+def test_factors_that_come_from_outside(target: str) -> None:
     packed, pivots = scipy.linalg.lu_factor(A)
-    got = value(lambda lu, p, b: ng.lu_solve((lu, p), b, 1), packed, pivots, B)
-    close(got, np.linalg.solve(A.T, B))
+    for given in (pivots, pivots - 4):
+        got = value(lambda lu, p, b: ng.lu_solve((lu, p), b, 1), packed, given, B, target=target)
+        close(got, np.linalg.solve(A.T, B))
+    with pytest.raises(IndexError):
+        value(lambda lu, p, b: ng.lu_solve((lu, p), b), packed, pivots + 4, B, target=target)
 
 
 GRADIENTS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
