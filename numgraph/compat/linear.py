@@ -121,7 +121,7 @@ def cho_solve(c_and_lower: Any, b: Any, b_ndim: int | None = None, **_: Ignored)
 
 
 def qr(a: Any, mode: str = "reduced", pivoting: bool = False, **_: Ignored) -> Any:
-    """As `numgraph.qr`, in a list; of "raw" the reflections as SciPy has them, their scales, and r."""
+    """As `numgraph.qr`, in a list; of "raw", as PyTensor, the reflections as SciPy has them, their scales, and r."""
     found = f.qr(a, mode, pivoting)
     if mode != "raw":
         return list(found) if isinstance(found, tuple) else found

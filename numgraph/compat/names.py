@@ -204,7 +204,8 @@ _LINEAR = {
 NLINALG = _LINEAR | {
     name: TENSOR[name]
     for name in "trace diag matrix_dot pinv matrix_inverse det eig matrix_power tensorinv tensorsolve slogdet".split()
-} | {"alloc_diag": linear.alloc_diag}  # fmt: skip
+} | {"alloc_diag": linear.alloc_diag, "qr": TENSOR["qr"]}  # fmt: skip
+# where both have a name with other results, here is PyTensor's
 SLINALG = _LINEAR | {
     name: TENSOR[name]
     for name in (

@@ -59,6 +59,8 @@ def test_lists_of_factors() -> None:
     (h, scales), r = scipy.linalg.qr(A, mode="raw")
     for one, other in zip(value(L.qr(a, mode="raw")), (h, scales, r), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-10)
+    for one, other in zip(value(list(T.nlinalg.qr(a, "raw"))), np.linalg.qr(A, "raw"), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-10)
     order = scipy.linalg.lu(A, p_indices=True)[0]
     pivots = scipy.linalg.lu_factor(A)[1]
     assert (L.pivot_to_permutation(pivots).eval() == order).all()
