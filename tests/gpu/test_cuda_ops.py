@@ -58,8 +58,8 @@ def test_value(op: Op, dtype: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
 def test_what_the_processor_alone_has_is_refused_in_the_users_terms(name: str) -> None:
-    x = ng.matrix("x", "float32")
-    others = [ng.constant(np.float32(1e-5))] * (len(OPS[name].args) - 1)
-    y = apply(OPS[name], [x, *others])
+    arrays, attrs = testing.draw(OPS[name], "float32")[0]
+    inputs = testing.variables_for(arrays)
+    y = apply(OPS[name], inputs, **attrs)
     with pytest.raises(ng.OptionError, match=r"runs on the processor only(.|\n)*test_cuda_ops.py(.|\n)*fix: target"):
-        ng.function([x], y, target="cuda-sim")
+        ng.function(inputs, y, target="cuda-sim")
