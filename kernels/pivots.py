@@ -15,18 +15,20 @@ def pivot_of(factors, at, i, n):
     return row
 
 
-def permutation(out, pivots, count, n, inverse):
-    """out = the order into which exchanges bring n rows: row i goes where pivots[i] is, one after the other, from 0.
+def permutation(out, pivots, count, known, n, inverse):
+    """out = the order into which exchanges bring n rows: row i goes where pivots[i] is, one after the other, from 0,
+    for as many rows as have pivots.
 
     Row i of the result is row out[i] of what it was; with `inverse` row out[i] of the result is row i.
     """
+    moved = min(known, n)
     for s in range(count):
         start = s * n
         for i in range(n):
             out[start + i] = i
-        for r in range(n):
-            i = n - 1 - r if inverse != 0 else r
-            other = pivots[start + i]
+        for r in range(moved):
+            i = moved - 1 - r if inverse != 0 else r
+            other = pivots[s * known + i]
             if other < 0:
                 other = other + n
             kept = out[start + i]

@@ -16,7 +16,7 @@ from numgraph.graph import Variable, apply, as_variable
 from numgraph.lengths import dims
 from numgraph.op import OPS, Check, Kernel, Op, int64, same
 from numgraph.ops import lengths as ln
-from numgraph.ops.batching import over_stacks
+from numgraph.ops.batching import ahead, over_stacks
 from numgraph.ops.create import counted_from, eye, tril, triu
 from numgraph.ops.define import f
 from numgraph.ops.matrices import (
@@ -78,7 +78,9 @@ def _lu_grad(g: Variable, out: Variable, a: Variable) -> tuple[Variable]:
     below, above = product(transposed(lower), tril(wanted, -1)), product(triu(wanted), transposed(triu(right)))
     inner = triangular(left, f.add(tril(below, -1), triu(above)), transposed=True, unit=True)
     found = triangular(right, transposed(inner), upper=True)
-    places = order_of_pivots(f.cast(f.sub(f.real(out[..., -1]), 1), "int64"), ln.dim(packed, -2), True)
+    # the rows that have none name themselves
+    pivots = out[..., : ln.least(*ln.dims_of(packed)[-2:]), -1]
+    places = order_of_pivots(f.cast(f.sub(f.real(pivots), 1), "int64"), ln.dim(packed, -2), True)
     return (f.take_along_axis(found, line(places), -1),)
 
 
@@ -161,36 +163,44 @@ def by_factors(a: Variable, b: Variable, transposed: bool, what: str) -> Variabl
 # -- orders of rows ----------------------------------------------------------------------------------------------------
 
 
-def _permuted(pivots: NDArray[Any], inverse: bool) -> NDArray[Any]:
-    n = pivots.shape[-1]
-    out = np.broadcast_to(np.arange(n), pivots.shape).copy()
+def _permuted(pivots: NDArray[Any], rows: Any, inverse: bool) -> NDArray[Any]:
+    n = int(rows)
+    out = np.broadcast_to(np.arange(n), (*pivots.shape[:-1], n)).copy()
+    moved = range(min(pivots.shape[-1], n))
     for k in np.ndindex(*pivots.shape[:-1]):
-        for i in reversed(range(n)) if inverse else range(n):
+        for i in reversed(moved) if inverse else moved:
             j = pivots[k][i]
             out[k][[i, j]] = out[k][[j, i]]
     return out
 
 
 def _pivots() -> list[tuple[list[Any], dict[str, Any]]]:
-    given = (np.array([2, 2, 2]), np.array([[0, 3, 2, 3], [3, 2, 3, 3]]), np.zeros(1, int), np.zeros((1, 0), int))
-    return [([p], {"inverse": turned}) for p in given for turned in (False, True)]
+    given = (np.array([2, 2, 2]), np.array([[0, 3, 2, 3], [3, 2, -1, 3]]), np.zeros(1, int), np.zeros((1, 0), int))
+    rows = (3, 5, 1, 0)
+    return [([p, n], {"inverse": turned}) for p, n in zip(given, rows, strict=True) for turned in (False, True)]
 
 
 Op(
     "order_of_pivots",
-    ("pivots",),
-    "The order into which exchanges bring rows: row i goes where pivots[i] is, one after the other.",
+    ("pivots", "rows"),
+    "The order into which exchanges bring rows: row i goes where pivots[i] is, one after the other. rows: how many "
+    "there are, of which the last ones may have no pivots.",
     int64,
     _permuted,
     None,
     no_grad="an order is no number",
     kernel=Kernel(
         "pivots.permutation",
-        lambda pivots, inverse: (dims.product(pivots.shape[:-1]), pivots.shape[-1], int(inverse)),
+        lambda pivots, rows, inverse: (
+            dims.product(pivots.shape[:-1]),
+            pivots.shape[-1],
+            rows.value,
+            int(inverse),
+        ),
     ),
-    batch=over_stacks("order_of_pivots"),
-    shape=lambda pivots, inverse: pivots.shape,
-    checks=(Check("range", lambda pivots, inverse: [(pivots, pivots.shape[-1])], OUT_OF_RANGE),),
+    batch=ahead("order_of_pivots"),
+    shape=lambda pivots, rows, inverse: (*pivots.shape[:-1], rows.value),
+    checks=(Check("range", lambda pivots, rows, inverse: [(pivots, rows.value)], OUT_OF_RANGE),),
     dtypes=("int32", "int64"),
     samples=_pivots,
     cost=4,
@@ -199,12 +209,7 @@ Op(
 
 def order_of_pivots(pivots: Variable, rows: Any, inverse: bool) -> Variable:
     """The order into which exchanges bring so many rows, of which the last ones may have no pivots."""
-    known = ln.dim(pivots, -1)
-    if not ln.same_length(known, rows):
-        lead = ln.dims_of(pivots)[:-1]
-        rest = stretch(counted_from(known, ln.natural(rows - known)), [*lead, ln.natural(rows - known)])
-        pivots = f.concatenate([pivots[..., :rows], f.cast(rest, pivots.type.dtype)], axis=-1)
-    return apply(OPS["order_of_pivots"], [pivots], inverse=inverse)
+    return apply(OPS["order_of_pivots"], [pivots, *ln.operands([rows])], inverse=inverse)
 
 
 # -- what users call ---------------------------------------------------------------------------------------------------
