@@ -6,11 +6,12 @@ singular or not positive definite there are NaN and infinities in the result.
 
 import math
 
-import numpy as np
+from numgraph.kernels.pivots import pivot_of
 
 
-def cholesky(out, a, count, n):
-    """out = the lower triangular L with a = L @ L.T, of which the lower triangle is read; zeros above."""
+def cholesky(out, a, count, n, strict):
+    """out = the lower triangular L with a = L @ L.T, of which the lower triangle is read; zeros above. strict: 0 for
+    NaN in all of it where there is none."""
     for s in range(count):
         start = s * n * n
         for i in range(n):
@@ -28,6 +29,10 @@ def cholesky(out, a, count, n):
                         out[row + j] = math.sqrt(left)
                     else:
                         out[row + j] = math.nan
+        # what follows a NaN is NaN
+        if strict == 0 and n > 0 and out[start + n * n - 1] != out[start + n * n - 1]:
+            for e in range(n * n):
+                out[start + e] = math.nan
 
 
 def solve_triangular(out, a, b, count, n, k, upper, transposed, unit):
@@ -49,28 +54,29 @@ def solve_triangular(out, a, b, count, n, k, upper, transposed, unit):
                 out[right + i * k + c] = left
 
 
-def lu(out, a, count, n):
-    """out = the factors of a.T = P @ L @ U, by columns, and in one more column the pivots."""
+def lu(out, a, count, m, n):
+    """out = the factors of a.T = P @ L @ U, by columns, and in one more column the pivots. a: m rows, n columns."""
     wide = n + 1
     for s in range(count):
-        start = s * n * wide
-        for i in range(n):
+        start = s * m * wide
+        for i in range(m):
             for j in range(n):
-                out[start + i * wide + j] = a[(s * n + i) * n + j]
-        for k in range(n):
+                out[start + i * wide + j] = a[(s * m + i) * n + j]
+            out[start + i * wide + n] = i + 1
+        for k in range(min(m, n)):
             row, pivot = start + k * wide, k
             for j in range(k + 1, n):
                 if abs(out[row + j]) > abs(out[row + pivot]):
                     pivot = j
             out[row + n] = pivot + 1
-            for i in range(n if pivot != k else 0):
+            for i in range(m if pivot != k else 0):
                 kept = out[start + i * wide + k]
                 out[start + i * wide + k] = out[start + i * wide + pivot]
                 out[start + i * wide + pivot] = kept
             for j in range(k + 1, n):
                 if out[row + k] != 0:
                     out[row + j] = out[row + j] / out[row + k]
-                for i in range(k + 1, n):
+                for i in range(k + 1, m):
                     at = start + i * wide
                     out[at + j] = out[at + j] - out[at + k] * out[row + j]
 
@@ -86,7 +92,7 @@ def lu_solve(out, factors, b, count, n, k, transposed):
             out[right + e] = b[right + e]
         if transposed != 0:
             for i in range(n):
-                other = np.int64(factors[start + i * wide + n]) - 1
+                other = pivot_of(factors, start + i * wide + n, i, n)
                 for c in range(k):
                     kept = out[right + i * k + c]
                     out[right + i * k + c] = out[right + other * k + c]
@@ -106,7 +112,7 @@ def lu_solve(out, factors, b, count, n, k, transposed):
         if transposed == 0:
             for r in range(n):
                 i = n - 1 - r
-                other = np.int64(factors[start + i * wide + n]) - 1
+                other = pivot_of(factors, start + i * wide + n, i, n)
                 for c in range(k):
                     kept = out[right + i * k + c]
                     out[right + i * k + c] = out[right + other * k + c]

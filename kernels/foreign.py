@@ -9,8 +9,9 @@ call_at = wrapped("foreign.call_at")
 allocate = wrapped("foreign.allocate")
 release = wrapped("foreign.release")
 
-# letters that LAPACK and BLAS are told: yes or no, which triangle, transposed, from the right, which vectors
-NO, UNIT, LOWER, UPPER, TURNED, RIGHT, ALL, SOME, VECTORS = 78, 85, 76, 85, 84, 82, 65, 83, 86
+# letters that LAPACK and BLAS are told: yes or no, which triangle, transposed, the conjugate of it, from the right,
+# which vectors
+NO, UNIT, LOWER, UPPER, TURNED, ADJOINT, RIGHT, ALL, SOME, VECTORS = 78, 85, 76, 85, 84, 67, 82, 65, 83, 86
 # bytes of the memory for what is passed by reference, and of an element at most; rows of LAPACK's blocks at most
 CELLS, WIDE, BLOCK = 128, 8, 64
 # the largest size that LAPACK can be told

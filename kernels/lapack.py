@@ -8,9 +8,11 @@ memory for the work. What LAPACK takes by reference lies in `cells`, 64-bit word
 Source: LAPACK Users' Guide, 3rd edition, and the comments of its routines.
 """
 
-import numpy as np
+import math
+
 from numba.extending import register_jitable
 from numgraph.kernels.foreign import CELLS, LOWER, NO, RIGHT, TURNED, UNIT, UPPER, allocate, at, fortran, place, release
+from numgraph.kernels.pivots import pivot_of
 from numgraph.kernels.support import i32, i64
 
 
@@ -26,8 +28,9 @@ def refused(info):
     return i32(info)[0] != 0
 
 
-def cholesky(out, a, count, n, potrf):
-    """out = the lower triangular L with a = L @ L.T, of which the lower triangle is read; zeros above."""
+def cholesky(out, a, count, n, strict, potrf):
+    """out = the lower triangular L with a = L @ L.T, of which the lower triangle is read; zeros above. strict: 0 for
+    NaN instead of a failure."""
     memory = allocate(CELLS)
     if memory == 0:
         return -1
@@ -44,8 +47,12 @@ def cholesky(out, a, count, n, potrf):
                 out[row + j] = 0
         cells[2] = 0
         fortran(potrf, (memory, memory + 8, place(out, start), memory + 8, memory + 16))
-        if failed == 0 and refused(memory + 16):
-            failed = k + 1
+        if refused(memory + 16):
+            if strict == 0:
+                for e in range(n * n):
+                    out[start + e] = math.nan
+            elif failed == 0:
+                failed = k + 1
     release(memory)
     return failed
 
@@ -55,7 +62,8 @@ def _prepared(memory, like, n, k, row):
     """Fill the cells of `_solve`. row: elements from one row of the triangular matrix to the next."""
     cells = cells_of(memory)
     cells[0], cells[4], cells[5], cells[7], cells[8], cells[9] = RIGHT, k, n, row, max(k, 1), 1
-    at(like, memory + 48)[0] = 1
+    # a number of two parts at most
+    at(like, memory + 80)[0] = 1
 
 
 @register_jitable
@@ -75,7 +83,7 @@ def _solve(memory, upper, transposed, unit, matrix, right, k, trsm, trsv):
         fortran(
             trsm,
             (
-                memory, memory + 8, memory + 16, memory + 24, memory + 32, memory + 40, memory + 48, matrix,
+                memory, memory + 8, memory + 16, memory + 24, memory + 32, memory + 40, memory + 80, matrix,
                 memory + 56, right, memory + 64,
             ),
         )  # fmt: skip
@@ -109,22 +117,24 @@ def solve_triangular(out, a, b, count, n, k, upper, transposed, unit, trsm, trsv
     return failed
 
 
-def lu(out, a, count, n, getrf):
+def lu(out, a, count, m, n, getrf):
     """out = the factors of a.T = P @ L @ U, by columns, and in one more column the pivots: out[i, n] is the row, from
-    1, that row i was exchanged with. Singular matrices have zeros on the diagonal of U."""
-    memory = allocate(CELLS + 8 * n)
+    1, that row i was exchanged with. a: m rows, n columns. Singular matrices have zeros on the diagonal of U."""
+    least = min(m, n)
+    memory = allocate(CELLS + 8 * least)
     if memory == 0:
         return -1
     cells, pivots = cells_of(memory), i32(memory + CELLS)
-    cells[0], cells[1] = n, n + 1
-    for k in range(count if n > 0 else 0):
-        start = k * n * (n + 1)
-        for i in range(n):
+    cells[0], cells[1], cells[2] = n, n + 1, m
+    for k in range(count):
+        start = k * m * (n + 1)
+        for i in range(m):
             for j in range(n):
-                out[start + i * (n + 1) + j] = a[(k * n + i) * n + j]
-        fortran(getrf, (memory, memory, place(out, start), memory + 8, memory + CELLS, memory + 16))
-        for i in range(n):
-            out[start + i * (n + 1) + n] = pivots[i]
+                out[start + i * (n + 1) + j] = a[(k * m + i) * n + j]
+        if least > 0:
+            fortran(getrf, (memory, memory + 16, place(out, start), memory + 8, memory + CELLS, memory + 24))
+        for i in range(m):
+            out[start + i * (n + 1) + n] = pivots[i] if i < least else i + 1
     release(memory)
     return 0
 
@@ -159,7 +169,7 @@ def lu_solve(out, factors, b, count, n, k, transposed, trsm, trsv):
             both, right = place(factors, matrix), place(out, start)
             if transposed != 0:
                 for i in range(n):
-                    _exchange(out, start, i, np.int64(factors[matrix + i * (n + 1) + n]) - 1, k)
+                    _exchange(out, start, i, pivot_of(factors, matrix + i * (n + 1) + n, i, n), k)
                 _solve(memory, 1, 1, 1, both, right, k, trsm, trsv)
                 _solve(memory, 0, 1, 0, both, right, k, trsm, trsv)
             else:
@@ -167,6 +177,6 @@ def lu_solve(out, factors, b, count, n, k, transposed, trsm, trsv):
                 _solve(memory, 1, 0, 1, both, right, k, trsm, trsv)
                 for r in range(n):
                     i = n - 1 - r
-                    _exchange(out, start, i, np.int64(factors[matrix + i * (n + 1) + n]) - 1, k)
+                    _exchange(out, start, i, pivot_of(factors, matrix + i * (n + 1) + n, i, n), k)
     release(memory)
     return failed

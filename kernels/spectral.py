@@ -24,10 +24,11 @@ from numgraph.kernels.foreign import (
     release,
 )
 from numgraph.kernels.lapack import cells_of, refused
+from numgraph.kernels.support import i32
 
 
 @register_jitable
-def _by_columns(to, begin, x, start, rows, columns):
+def by_columns(to, begin, x, start, rows, columns):
     """Copy a matrix of x, transposed."""
     for i in range(rows):
         for j in range(columns):
@@ -35,7 +36,8 @@ def _by_columns(to, begin, x, start, rows, columns):
 
 
 @register_jitable
-def _identity(out, start, n):
+def identity(out, start, n):
+    """A matrix with ones on its diagonal."""
     for i in range(n):
         for j in range(n):
             out[start + i * n + j] = 1 if i == j else 0
@@ -60,7 +62,7 @@ def eigh(out, a, count, n, vectors, syevd):
     for k in range(count if n > 0 else 0):
         values = k * size
         matrix = place(out, values + n) if vectors != 0 else copy
-        _by_columns(at(out, matrix), 0, a, k * n * n, n, n)
+        by_columns(at(out, matrix), 0, a, k * n * n, n, n)
         fortran(
             syevd,
             (
@@ -98,11 +100,11 @@ def svd(out, a, count, m, n, full, vectors, gesdd):
         begin = k * (left * m + least + n * right)
         values = begin + left * m
         if least == 0:
-            _identity(out, begin, left)
-            _identity(out, values, right)
+            identity(out, begin, left)
+            identity(out, values, right)
         else:
             # vt by columns has its rows `right` apart
-            _by_columns(at(out, copy), 0, a, k * m * n, m, n)
+            by_columns(at(out, copy), 0, a, k * m * n, m, n)
             fortran(
                 gesdd,
                 (
@@ -141,7 +143,7 @@ def qr(out, a, count, m, n, columns, rows, gelqf, orglq):
             for j in range(n):
                 out[begin + m * columns + i * n + j] = x[i * n + j] if j >= i else 0
         if least == 0:
-            _identity(out, begin, columns)
+            identity(out, begin, columns)
         elif columns > 0:
             for i in range(m):
                 for j in range(columns):
@@ -155,5 +157,61 @@ def qr(out, a, count, m, n, columns, rows, gelqf, orglq):
             )  # fmt: skip
         if failed == 0 and least > 0 and refused(memory + 48):
             failed = k + 1
+    release(memory)
+    return failed
+
+
+def reflections(out, a, count, m, n, gelqf):
+    """What q and r are made of: m times n elements, r and below its diagonal the reflections, and min(m, n) scales."""
+    least = min(m, n)
+    work = BLOCK * max(max(m, n), 1)
+    memory = allocate(CELLS + WIDE * work)
+    if memory == 0:
+        return -1
+    cells = cells_of(memory)
+    cells[0], cells[1], cells[2] = n, m, min(work, MOST)
+    failed = 0
+    for k in range(count if least > 0 else 0):
+        begin = k * (m * n + least)
+        for e in range(m * n):
+            out[begin + e] = a[k * m * n + e]
+        fortran(
+            gelqf,
+            (
+                memory, memory + 8, place(out, begin), memory, place(out, begin + m * n), memory + CELLS, memory + 16,
+                memory + 24,
+            ),
+        )  # fmt: skip
+        if failed == 0 and refused(memory + 24):
+            failed = k + 1
+    release(memory)
+    return failed
+
+
+def order_of_columns(out, a, count, m, n, geqp3):
+    """out = for each matrix the order of its n columns in which the diagonal of r does not grow."""
+    least = min(m, n)
+    work = 2 * n + (n + 1) * BLOCK + 1
+    memory = allocate(CELLS + WIDE * (work + n + least + m * n))
+    if memory == 0:
+        return -1
+    cells = cells_of(memory)
+    cells[0], cells[1], cells[2] = m, n, min(work, MOST)
+    reals = memory + CELLS
+    places = reals + WIDE * work
+    scales = places + WIDE * n
+    copy = scales + WIDE * least
+    order = i32(places)
+    failed = 0
+    for k in range(count):
+        for j in range(n):
+            order[j] = 0
+        if least > 0:
+            by_columns(at(a, copy), 0, a, k * m * n, m, n)
+            fortran(geqp3, (memory, memory + 8, copy, memory, places, scales, reals, memory + 16, memory + 24))
+            if failed == 0 and refused(memory + 24):
+                failed = k + 1
+        for j in range(n):
+            out[k * n + j] = order[j] - 1 if least > 0 else j
     release(memory)
     return failed

@@ -105,6 +105,9 @@ from numgraph.ops import (
     linalg as _linalg,
 )
 from numgraph.ops import (
+    lu as _lu,
+)
+from numgraph.ops import (
     nans as _nans,
 )
 from numgraph.ops import (
@@ -115,6 +118,9 @@ from numgraph.ops import (
 )
 from numgraph.ops import (
     normalize as _normalize,
+)
+from numgraph.ops import (
+    orthogonal as _orthogonal,
 )
 from numgraph.ops import (
     padding as _padding,
@@ -129,6 +135,9 @@ from numgraph.ops import (
     reduce as _reduce,
 )
 from numgraph.ops import (
+    schur as _schur,
+)
+from numgraph.ops import (
     search as _search,
 )
 from numgraph.ops import (
@@ -139,6 +148,9 @@ from numgraph.ops import (
 )
 from numgraph.ops import (
     shape as _shape,
+)
+from numgraph.ops import (
+    signal as _signal,
 )
 from numgraph.ops import (
     solve as _solve,
@@ -156,7 +168,13 @@ from numgraph.ops import (
     statistics as _statistics,
 )
 from numgraph.ops import (
+    sylvester as _sylvester,
+)
+from numgraph.ops import (
     tensorsystems as _tensorsystems,
+)
+from numgraph.ops import (
+    triangular as _triangular,
 )
 from numgraph.ops import (
     ufuncs as _ufuncs,
@@ -188,24 +206,30 @@ from numgraph.ops.join import *
 from numgraph.ops.layout import *
 from numgraph.ops.leastsquares import *
 from numgraph.ops.linalg import *
+from numgraph.ops.lu import *
 from numgraph.ops.nans import *
 from numgraph.ops.nnet import *
 from numgraph.ops.normal import *
 from numgraph.ops.normalize import *
+from numgraph.ops.orthogonal import *
 from numgraph.ops.padding import *
 from numgraph.ops.pool import *
 from numgraph.ops.powers import *
 from numgraph.ops.reduce import *
+from numgraph.ops.schur import *
 from numgraph.ops.search import *
 from numgraph.ops.select import *
 from numgraph.ops.sets import *
 from numgraph.ops.shape import *
+from numgraph.ops.signal import *
 from numgraph.ops.solve import *
 from numgraph.ops.sort import *
 from numgraph.ops.special import *
 from numgraph.ops.spectral import *
 from numgraph.ops.statistics import *
+from numgraph.ops.sylvester import *
 from numgraph.ops.tensorsystems import *
+from numgraph.ops.triangular import *
 from numgraph.ops.ufuncs import *
 from numgraph.ops.user import *
 from numgraph.ops.usercall import *
@@ -277,6 +301,11 @@ __all__ += _scanning.__all__
 __all__ += _folds.__all__
 __all__ += _shape.__all__
 __all__ += _solve.__all__
+__all__ += _triangular.__all__
+__all__ += _lu.__all__
+__all__ += _schur.__all__
+__all__ += _sylvester.__all__
+__all__ += _orthogonal.__all__
 __all__ += _sort.__all__
 __all__ += _special.__all__
 __all__ += _spectral.__all__
@@ -287,6 +316,7 @@ __all__ += _nans.__all__
 __all__ += _sets.__all__
 __all__ += _layout.__all__
 __all__ += _calculus.__all__
+__all__ += _signal.__all__
 __all__ += _statistics.__all__
 __all__ += _tensorsystems.__all__
 __all__ += _ufuncs.__all__

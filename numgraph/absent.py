@@ -40,8 +40,6 @@ _ABSENT = (
         "training methods stand in ng.optim: updates=ng.optim.adam(cost, params)",
     ),
     ("logdet", "use ng.slogdet(x), which gives (sign, logarithm)"),
-    ("cho_factor cho_solve", "use ng.solve(a, b, assume_a='pos'), or ng.cholesky and ng.solve_triangular"),
-    ("lu lu_factor lu_solve", "use ng.solve, ng.matrix_inverse and ng.det, which share one factorisation"),
     ("array asarray Tensor", "use ng.constant(value), or ng.shared(value) for one that is kept and updated"),
     ("as_tensor", "use ng.as_tensor_variable(value)"),
     (

@@ -22,25 +22,25 @@ def jacobian(
     consider_constant: Iterable[Variable] | Variable | None = None,
     disconnected_inputs: str = "raise",
 ) -> Any:
-    """The derivative of each element of `expression`, a vector or a scalar, for each variable in `wrt`.
+    """The derivative of each element of `expression` for each variable in `wrt`.
 
-    Of a vector of n elements and a variable of shape (k, m) it has the shape (n, k, m); of a scalar it is the gradient.
-    A list or tuple of variables gives a list or tuple. consider_constant, disconnected_inputs: as in `grad`.
-    GradientError for an expression of more axes, and as `grad`.
+    Of a vector of n elements and a variable of shape (k, m) it has the shape (n, k, m), of a matrix of shape (p, n) the
+    shape (p, n, k, m), and so on; of a scalar it is the gradient. A list or tuple of variables gives a list or tuple.
+    consider_constant, disconnected_inputs: as in `grad`. GradientError as `grad`.
     """
     if expression.ndim == 0:
         return grad(expression, wrt, consider_constant, disconnected_inputs=disconnected_inputs)
-    if expression.ndim > 1:
-        raise GradientError(
-            f"jacobian: a vector or a scalar is needed\n  {describe(expression)}\n  fix: use .flatten() on it"
-        )
     several: list[Any] = list(wrt) if isinstance(wrt, list | tuple) else [wrt]
+    elements = expression if expression.ndim == 1 else f.flatten(expression)
 
     def row(k: Variable) -> list[Variable]:
-        found: list[Variable] = grad(expression[k], several, consider_constant, disconnected_inputs=disconnected_inputs)
+        found: list[Variable] = grad(elements[k], several, consider_constant, disconnected_inputs=disconnected_inputs)
         return found
 
-    rows, _ = scan(row, f.arange(ln.dim(expression, 0)), name="jacobian", return_list=True)
+    rows, _ = scan(row, f.arange(ln.dim(elements, 0)), name="jacobian", return_list=True)
+    if expression.ndim > 1:
+        lengths = ln.dims_of(expression)
+        rows = [f.reshape(r, [*lengths, *ln.dims_of(v)]) for r, v in zip(rows, several, strict=True)]
     if isinstance(wrt, tuple):
         return tuple(rows)
     return rows if isinstance(wrt, list) else rows[0]

@@ -373,9 +373,9 @@ class Operators:
         """Standard deviation over `axis`."""
         return _call("std", self, axis, ddof, keepdims)
 
-    def norm(self, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-        """Norm over `axis`."""
-        return _call("norm", self, ord, axis, keepdims)
+    def norm(self, ord: Any = None, axis: Any = None, keepdims: bool = False, *, L: Any = None) -> Any:
+        """Norm over `axis`; L is Theano's name for `ord`."""
+        return _call("norm", self, ord if L is None else L, axis, keepdims)
 
     def max(self, axis: Any = None, keepdims: bool = False) -> Any:
         """Maximum over `axis`; NaN wins."""

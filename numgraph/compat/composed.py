@@ -286,81 +286,14 @@ def xlogx(x: Any) -> Any:
     return xlogy0(x, x)
 
 
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Variable:
-    """The norm along `axis`, as `numgraph.norm`; Theano calls its infinite orders "inf" and "-inf"."""
-    orders = {"inf": np.inf, "-inf": -np.inf}
-    found: Variable = f.norm(x, orders.get(ord, ord) if isinstance(ord, str) else ord, axis, keepdims)
-    return found
-
-
-def lstsq(*args: Any, **named: Any) -> Any:
-    """`numgraph.lstsq`; Theano has a class of ops here, so that programs write `lstsq()(a, b, rcond)`."""
-    return f.lstsq(*args, **named) if args or named else f.lstsq
-
-
-def alloc_diag(diag: Any) -> Variable:
-    """The matrix with a vector on its diagonal; ShapeError for what is none."""
-    return _diagonal("alloc_diag", "vector", as_variable(diag))
-
-
-def extract_diag(x: Any) -> Variable:
-    """The diagonal of a matrix; ShapeError for what is none."""
-    return _diagonal("extract_diag", "matrix", as_variable(x))
-
-
-def _diagonal(name: str, kind: str, v: Variable) -> Variable:
-    if v.ndim != ("vector", "matrix").index(kind) + 1:
-        raise ShapeError(f"{name}: a {kind} is needed, not {v!r}")
-    found: Variable = f.diag(v)
-    return found
-
-
-def cholesky(x: Any, lower: bool = True) -> Variable:
-    """L with `L @ L.T = x`, of the lower triangle of x; with lower=False U with `U.T @ U = x`, of the upper one."""
-    found: Variable = f.cholesky(x, upper=not lower)
-    return found
-
-
-def solve(
-    a: Any, b: Any, lower: bool = False, transposed: bool = False, assume_a: str = "gen", b_ndim: int | None = None
-) -> Variable:
-    """x with `a @ x = b`, as `numgraph.solve`; with `transposed` `a.T @ x = b`. b_ndim=1: b is a stack of vectors."""
-    v, right = as_variable(a), as_variable(b)
-    if transposed:
-        v, assume_a, lower = f.swapaxes(v, -1, -2), _TURNED.get(assume_a, assume_a), not lower
-    stacked = b_ndim == 1 and right.ndim > 1
-    found: Variable = f.solve(v, f.expand_dims(right, -1) if stacked else right, assume_a=assume_a, lower=lower)
-    return found[..., 0] if stacked else found
-
-
-# what a matrix is after its axes were swapped
-_TURNED = {"lower triangular": "upper triangular", "upper triangular": "lower triangular"}
-
-
-def solve_lower_triangular(a: Any, b: Any) -> Variable:
-    """x with a @ x = b, for a of which the lower triangle is read."""
-    return f.solve_triangular(a, b, lower=True)
-
-
-def solve_upper_triangular(a: Any, b: Any) -> Variable:
-    """x with a @ x = b, for a of which the upper triangle is read."""
-    return f.solve_triangular(a, b)
-
-
-def eigh(a: Any, UPLO: str | None = None, lower: bool = True) -> Any:
-    """`numgraph.eigh`, which reads the lower triangle, or with lower=False or UPLO="U" the upper one."""
-    return f.eigh(a, UPLO or ("L" if lower else "U"))
-
-
-def eigvalsh(a: Any, b: Any = None, lower: bool = True) -> Variable:
-    """The eigenvalues w of symmetric matrices a, or those with a @ v = w * b @ v for positive definite b."""
-    if b is None:
-        return f.eigvalsh(a, "L" if lower else "U")
-    x, factor = as_variable(a), f.cholesky(b, upper=not lower)
-    factor = factor if lower else factor.T
-    whole = f.add(f.tril(x), f.tril(x, -1).T) if lower else f.add(f.triu(x), f.triu(x, 1).T)
-    half = f.solve_triangular(factor, whole, lower=True)
-    return f.eigvalsh(f.solve_triangular(factor, half.T, lower=True))
+def inc_subtensor(
+    x: Any, y: Any, inplace: bool = False, tolerate_inplace_aliasing: bool = False, ignore_duplicates: bool = False
+) -> Any:
+    """The array of which x is a part, with y added there. ignore_duplicates: PyTensor's, an element that is met more
+    than once gets one y, the last. inplace, tolerate_inplace_aliasing: as of numgraph's."""
+    if ignore_duplicates:
+        return f.set_subtensor(x, f.add(x, y), inplace, tolerate_inplace_aliasing)
+    return f.inc_subtensor(x, y, inplace, tolerate_inplace_aliasing)
 
 
 def debugprint(

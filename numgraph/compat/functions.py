@@ -235,10 +235,16 @@ def shared(
     borrow: bool = False,
     broadcastable: Sequence[bool] | None = None,
     target: str = "cpu",
+    shape: Sequence[int | None] | None = None,
 ) -> SharedVariable:
     """As `numgraph.shared`. broadcastable: ShapeError where an axis that it names has not length 1; lengths decide
-    what broadcasts, so it has no other effect. strict, allow_downcast, target: without effect."""
+    what broadcasts, so it has no other effect. shape: of PyTensor, likewise. strict, allow_downcast, target: without
+    effect."""
     made = native_shared(value, name, borrow)
+    if shape is not None:
+        lengths = made.get_value(borrow=True).shape
+        if len(shape) != len(lengths) or any(n not in (None, m) for n, m in zip(shape, lengths, strict=True)):
+            raise ShapeError(f"shared: shape={tuple(shape)} for a value of shape {lengths}")
     if broadcastable is not None:
         lengths = made.get_value(borrow=True).shape
         if len(broadcastable) != len(lengths) or any(b and n != 1 for b, n in zip(broadcastable, lengths, strict=True)):

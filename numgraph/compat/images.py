@@ -224,4 +224,20 @@ CONV = {"conv2d": conv2d}
 NEIGHBOURS = {"images2neibs": images2neibs_, "neibs2images": neibs2images_}
 POOL = {"pool_2d": pool_2d, "pool_3d": pool_3d, "max_pool_2d_same_size": max_pool_2d_same_size}
 DOWNSAMPLE = {"max_pool_2d": max_pool_2d, "max_pool_2d_same_size": max_pool_2d_same_size}
-SIGNAL_CONV = {"conv2d": signal_conv2d}
+
+
+def convolve1d(in1: Any, in2: Any, mode: str = "full") -> Variable:
+    """The convolution along the last axis; "same" is as long as in1."""
+    found: Variable = f.convolve2d(*(f.expand_dims(as_variable(v), -2) for v in (in1, in2)), mode)[..., 0, :]
+    return found
+
+
+def convolve2d(
+    in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", fillvalue: Any = 0, method: Any = "auto"
+) -> Variable:
+    """As `numgraph.convolve2d`; `method` has no effect."""
+    found: Variable = f.convolve2d(in1, in2, mode, boundary, fillvalue)
+    return found
+
+
+SIGNAL_CONV = {"conv2d": signal_conv2d, "convolve1d": convolve1d, "convolve2d": convolve2d}

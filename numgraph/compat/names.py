@@ -6,11 +6,11 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from numgraph.compat import composed, functions, pieces
+from numgraph.compat import batching, composed, functions, linear, pieces
 from numgraph.compat.missing import absent
 from numgraph.errors import DisconnectedError, GradientError
 from numgraph.graph import Constant, Variable
-from numgraph.jacobians import Lop, Rop, hessian, jacobian
+from numgraph.jacobians import Lop, Rop, hessian, hessian_vector_product, jacobian
 from numgraph.op import FUNCTIONS
 from numgraph.ops import MODULES
 from numgraph.printing import pprint
@@ -47,7 +47,6 @@ diag: v=x k
 ptp: a=x axis
 swapaxes: y=x axis1 axis2
 set_subtensor: x=target y=value inplace tolerate_inplace_aliasing
-inc_subtensor: x=target y=value inplace tolerate_inplace_aliasing
 take: a=x indices axis mode
 isclose: a=x b=y rtol atol equal_nan
 allclose: a=x b=y rtol atol equal_nan
@@ -69,7 +68,8 @@ Rop: f=outputs wrt eval_points=vectors disconnected_outputs return_disconnected=
 """
 
 _COMPOSED = {
-    "grad": pieces.grad,
+    "grad": pieces.grad, "alloc_diag": linear.diagonal_matrix, "vectorize": batching.vectorize,
+    "inc_subtensor": composed.inc_subtensor,
     "round": composed.round_, "second": composed.fill, "verify_grad": functions.verify_grad,
     **{
         name: getattr(composed, name)
@@ -191,15 +191,30 @@ GRADIENT = absent("theano.gradient") | {
     "verify_grad": functions.verify_grad,
     "jacobian": TENSOR["jacobian"], "hessian": TENSOR["hessian"], "disconnected_grad": FUNCTIONS["disconnected_grad"],
     "zero_grad": FUNCTIONS["zero_grad"], "consider_constant": FUNCTIONS["zero_grad"], "grad_clip": TENSOR["grad_clip"],
-    "DisconnectedInputError": DisconnectedError, "NullTypeGradError": GradientError,
+    "hessian_vector_product": hessian_vector_product, "DisconnectedInputError": DisconnectedError,
+    "NullTypeGradError": GradientError,
 }  # fmt: skip
-NLINALG = {
+_LINEAR = {
+    name: getattr(linear, name)
+    for name in (
+        "cho_solve cholesky eigh eigvalsh extract_diag lstsq lu lu_factor lu_solve norm pivot_to_permutation qr qz "
+        "schur solve solve_lower_triangular solve_triangular solve_upper_triangular svd"
+    ).split()
+}
+NLINALG = _LINEAR | {
+    name: TENSOR[name]
+    for name in "trace diag matrix_dot pinv matrix_inverse det eig matrix_power tensorinv tensorsolve slogdet".split()
+} | {"alloc_diag": linear.alloc_diag, "qr": TENSOR["qr"]}  # fmt: skip
+# where both have a name with other results, here is PyTensor's
+SLINALG = _LINEAR | {
     name: TENSOR[name]
     for name in (
-        "trace diag matrix_dot norm pinv matrix_inverse det eig qr svd matrix_power lstsq tensorinv tensorsolve"
-    ).split()
-} | {name: getattr(composed, name) for name in ("alloc_diag", "eigh", "extract_diag", "lstsq", "norm")}
-SLINALG = {name: TENSOR[name] for name in ("kron", "expm")} | {
-    name: getattr(composed, name)
-    for name in ("cholesky", "solve", "solve_lower_triangular", "solve_upper_triangular", "eigvalsh")
+        "kron",
+        "expm",
+        "block_diag",
+        "cho_factor",
+        "solve_sylvester",
+        "solve_continuous_lyapunov",
+        "solve_discrete_lyapunov",
+    )
 }

@@ -36,8 +36,9 @@ def add_kernel(values: Values, memory: HostMemory, task: Task) -> str:
     arguments: list[Expression] = [pointer_to(memory.address(node), node.dtype)]
     arguments += [pointer_to(memory.view_address(v), v.buffer.dtype) for v in task.views]
     arguments += [values.whole(n) for n in task.sizes]
-    letter = LETTERS.get(node.dtype, "")
-    arguments += [values.layout.slot(values.layout.routine(letter + r)) for r in node.op.kernel.routines]
+    # of what is factorised: the result may be an order, or real
+    letters = [LETTERS.get(v.buffer.dtype, "") for v in task.views[:1]]
+    arguments += [values.layout.slot(values.layout.routine(letters[0] + r)) for r in node.op.kernel.routines]
     call = Call(name.rpartition(".")[2], tuple(arguments))
     if not node.op.kernel.routines:
         values.add(Do(call, **values.origin(node, values.notes.array(node))))

@@ -1,4 +1,4 @@
-"""Functions of sampled values: interpolation, differences and sums of them, correlation, running extremes."""
+"""Functions of sampled values: interpolation, differences and sums of them, running extremes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from numgraph.ops.batching import over_stacks
 from numgraph.ops.define import as_floats, f, spread
 from numgraph.ops.join import flip, part
 from numgraph.ops.sort import along, flattened, sampled_lines
-from numgraph.types import BOOL, DISCRETE, FLOATS, promote
+from numgraph.types import DISCRETE, FLOATS
 
 __all__ = [
-    "convolve", "correlate", "cross", "cummax", "cummin", "ediff1d", "gradient", "interp", "logcumsumexp",
+    "cross", "cummax", "cummin", "ediff1d", "gradient", "interp", "logcumsumexp",
     "trapezoid", "unwrap",
 ]  # fmt: skip
 
@@ -129,64 +129,6 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     inside = f.where(f.eq(at, x0), y0, f.where(f.eq(at, x1), y1, inside))
     low, high = values[0] if left is None else left, values[-1] if right is None else right
     return f.where(f.lt(at, points[0]), low, f.where(f.gt(at, points[-1]), high, inside))
-
-
-# -- correlation ----------------------------------------------------------------------------------------------------
-
-MODES = ("full", "same", "valid")
-
-
-def convolve(a: Any, v: Any, mode: str = "full") -> Variable:
-    """The convolution of two vectors: all of it, of the longer one's length ("same"), or where both overlap ("valid").
-
-    OptionError for another mode, ShapeError for what is no vector.
-    """
-    x, w = _vectors("convolve", a, v, mode)
-    return _middle(_full(x, flip(w)), x, w, mode, f.lt(ln.dim(x, 0), ln.dim(w, 0)), False)
-
-
-def correlate(a: Any, v: Any, mode: str = "valid") -> Variable:
-    """The correlation of two vectors, sums of a[k + n] * v[n]: all of it, of the longer one's length ("same"), or where
-    both overlap ("valid"), as np.correlate. Errors as for `convolve`."""
-    x, w = _vectors("correlate", a, v, mode)
-    return _middle(_full(x, w), x, w, mode, f.lt(ln.dim(x, 0), ln.dim(w, 0)), True)
-
-
-def _vectors(name: str, a: Any, v: Any, mode: str) -> list[Variable]:
-    if mode not in MODES:
-        raise OptionError(f'{name}: mode must be "full", "same" or "valid", not {mode!r}')
-    given = as_operands(a, v)
-    for w in given:
-        if w.ndim != 1:
-            raise ShapeError(f"{name}: vectors are needed, not {describe(w)}")
-    dtype = promote([w.type.dtype for w in given])
-    return [f.cast(w, "int64" if dtype == BOOL else dtype) for w in given]
-
-
-def _full(x: Variable, w: Variable) -> Variable:
-    """Sums of x[k + n] * w[n] wherever the two overlap."""
-    dtype = x.type.dtype
-    # of integers that are not huge the sums are exact
-    real = "float64" if dtype in DISCRETE else dtype
-    edge = f.sub(ln.dim(w, 0), 1)
-    nothing = f.zeros((edge,), real)
-    padded = f.concatenate([nothing, f.cast(x, real), nothing])
-    found = f.conv1d(f.shape_padleft(padded, 2), f.shape_padleft(f.cast(w, real), 2))[0, 0]
-    return f.cast(f.round(found), dtype) if dtype in DISCRETE else found
-
-
-def _middle(full: Variable, x: Variable, w: Variable, mode: str, swapped: Variable, mirrored: bool) -> Variable:
-    """The part of `full` that a mode wants; mirrored: NumPy takes it from behind where the operands are swapped."""
-    if mode == "full":
-        return full
-    a, b = ln.dim(x, 0), ln.dim(w, 0)
-    least, most = f.minimum(a, b), f.maximum(a, b)
-    if mode == "valid":
-        return f.getitem(full, slice(f.sub(least, 1), most))
-    start = f.floor_div(f.sub(least, 1), 2)
-    if mirrored:
-        start = f.where(swapped, f.sub(f.sub(least, 1), start), start)
-    return f.getitem(full, slice(start, f.add(start, most)))
 
 
 # -- differences and sums -------------------------------------------------------------------------------------------

@@ -22,9 +22,9 @@ from numgraph.ops import lengths as ln
 from numgraph.ops.define import f
 from numgraph.ops.einsum import einsum
 from numgraph.ops.lengths import Length
+from numgraph.ops.matrices import FLOAT
 from numgraph.ops.padding import pad
 from numgraph.ops.shape import reshaped, shuffled
-from numgraph.ops.solve import FLOAT
 from numgraph.ops.windows import extent, positions, windows_of
 
 # Bytes in which a kernel works, see kernels/convolutions.py; and among its sizes those whose product is the

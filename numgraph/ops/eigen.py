@@ -19,7 +19,6 @@ from numgraph.ops.batching import over_stacks
 from numgraph.ops.complexes import absolute_square, conj
 from numgraph.ops.create import eye
 from numgraph.ops.define import f
-from numgraph.ops.join import concatenate
 from numgraph.ops.matrices import SQUARE, column, count, identity, line, product, stacks, transposed
 from numgraph.ops.reduce import max_or_lowest
 from numgraph.ops.spectral import CONVERGE
@@ -39,15 +38,6 @@ def _adjoint(x: Variable) -> Variable:
     return conj(transposed(x))
 
 
-def _solved(a: Variable, b: Variable) -> Variable:
-    """The solutions of a @ x = b, of complex matrices, by one of real ones of twice the size."""
-    real, imag = f.real(a), f.imag(a)
-    whole = concatenate([concatenate([real, f.neg(imag)], -1), concatenate([imag, real], -1)], -2)
-    found = f.solve(whole, concatenate([f.real(b), f.imag(b)], -2))
-    n = ln.dim(a, -1)
-    return f.complex(found[..., :n, :], found[..., n:, :])
-
-
 def _held(gv: Variable, v: Variable) -> Variable:
     """The gradient of vectors whose largest part is real, whatever turns them."""
     size = absolute_square(v)
@@ -61,7 +51,7 @@ def _held(gv: Variable, v: Variable) -> Variable:
 def _of_inner(v: Variable, inner: Variable) -> Variable:
     """v^-H @ inner @ v^H, as a cotangent: the conjugate."""
     turned = _adjoint(v)
-    return conj(_solved(turned, product(inner, turned)))
+    return conj(f.solve(turned, product(inner, turned)))
 
 
 def _grad(g: Variable, out: Variable, a: Variable) -> tuple[Variable]:

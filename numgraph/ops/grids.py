@@ -17,11 +17,12 @@ from numgraph.ops.create import along, counting, eye, linspace
 from numgraph.ops.define import f
 from numgraph.ops.lengths import Length
 from numgraph.ops.search import within
-from numgraph.ops.shape import shuffled
+from numgraph.ops.shape import shuffled, stretch
 from numgraph.types import BOOL, DISCRETE, check_dtype, promote
 
 __all__ = [
-    "fill_diagonal", "fill_diagonal_offset", "geomspace", "logspace", "ravel_multi_index", "unravel_index",
+    "block_diag", "fill_diagonal", "fill_diagonal_offset", "geomspace", "logspace", "ravel_multi_index",
+    "unravel_index",
 ]  # fmt: skip
 
 # -- equal ratios ---------------------------------------------------------------------------------------------------
@@ -192,3 +193,27 @@ def _filled(what: str, v: Variable, val: Any, chosen: Sequence[Variable]) -> Var
     for other in chosen[1:]:
         mask = f.and_(mask, other)
     return f.where(mask, value, v)
+
+
+# -- blocks ---------------------------------------------------------------------------------------------------------
+
+
+def block_diag(*arrays: Any) -> Variable:
+    """Matrices along the diagonal of one, zeros elsewhere, as scipy.linalg.block_diag: [..., m, n] of [..., m1, n1] and
+    so on, m and n the sums of their rows and columns. A vector is a row; axes in front broadcast."""
+    blocks = [f.atleast_2d(as_variable(a)) for a in arrays]
+    if not blocks:
+        raise ShapeError("block_diag: at least one matrix is needed")
+    ndim = max(b.ndim for b in blocks)
+    lead: list[Length] = [1] * (ndim - 2)
+    for b in blocks:
+        own = ln.dims_of(b)[:-2]
+        lead = [ln.broadcast_length(n, m) for n, m in zip(lead, [*[1] * (ndim - 2 - len(own)), *own], strict=True)]
+    dtype, before, rows = promote([b.type.dtype for b in blocks]), 0, []
+    columns = [ln.dim(b, -1) for b in blocks]
+    whole: Any = sum(columns)
+    for b, width in zip(blocks, columns, strict=True):
+        wide = stretch(f.cast(b, dtype), [*lead, ln.dim(b, -2), width])
+        rows.append(f.pad(wide, {ndim - 1: (before, whole - before - width)}))
+        before = before + width
+    return f.concatenate(rows, axis=-2)

@@ -15,8 +15,7 @@ from numgraph.graph import Variable, apply, as_variable, describe
 from numgraph.op import OPS, Op, first
 from numgraph.ops import lengths as ln
 from numgraph.ops.define import f
-from numgraph.ops.matrices import column, line, matrices, product, sample, transposed
-from numgraph.ops.solve import FLOAT
+from numgraph.ops.matrices import FLOAT, column, line, matrices, product, sample, transposed
 from numgraph.ops.spectral import svd
 
 __all__ = ["lstsq", "pinv"]

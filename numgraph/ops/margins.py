@@ -1,4 +1,4 @@
-"""Margins whose values are computed: extremes, means and medians of a part of each axis, and ramps."""
+"""Margins whose values are computed: extremes, means and medians of a part of each axis, ramps, and odd mirrors."""
 
 from __future__ import annotations
 
@@ -16,15 +16,20 @@ from numgraph.types import BOOL, DISCRETE
 RAMP = "linear_ramp"
 STATISTICS = ("maximum", "mean", "median", "minimum")
 COMPUTED = (*STATISTICS, RAMP)
+MIRRORS = ("reflect", "symmetric")
 
 Pairs = Sequence[tuple[Any, Any]]
 
 
-def check_options(mode: str, stat_length: Any, end_values: Any) -> None:
-    """OptionError for an option of another mode."""
-    for name, value, modes in (("stat_length", stat_length, STATISTICS), ("end_values", end_values, (RAMP,))):
+def check_options(mode: str, stat_length: Any, end_values: Any, reflect_type: Any) -> None:
+    """OptionError for an option of another mode, and for another `reflect_type`."""
+    given = {"stat_length": (stat_length, STATISTICS), "end_values": (end_values, (RAMP,))}
+    given["reflect_type"] = (reflect_type, MIRRORS)
+    for name, (value, modes) in given.items():
         if value is not None and mode not in modes:
             raise OptionError(f"pad: {name} is for mode {', '.join(modes)}, not {mode!r}")
+    if reflect_type not in (None, "even", "odd"):
+        raise OptionError(f'pad: reflect_type is "even" or "odd", not {reflect_type!r}')
 
 
 def computed(v: Variable, widths: Pairs, mode: str, numbers: Pairs) -> Variable:
@@ -65,6 +70,23 @@ def _ramp(v: Variable, axis: int, width: Length, end: Any, front: bool) -> Varia
     outside = f.cast(as_variable(end), edge.type.dtype)
     found = outside + (edge - outside) * f.shape_padright(share, v.ndim - 1 - axis)
     return _of_dtype(found, v.type.dtype, f.floor)
+
+
+def oddly_mirrored(v: Variable, widths: Pairs, mode: str) -> Variable:
+    """v with margins that are turned around its outermost elements: twice the element, minus what is mirrored there."""
+    for axis, (before, behind) in enumerate(widths):
+        if isinstance(before, int) and isinstance(behind, int) and not before and not behind:
+            continue
+        n, edge = ln.dim(v, axis), (slice(None),) * axis
+        first, last = v[(*edge, slice(None, 1))], v[(*edge, slice(-1, None))]
+        even = f.pad(v, {axis: (before, behind)}, mode)
+        place = counting(ln.dim(even, axis)) - before
+        # mirrored at both ends an axis repeats, and goes on from where it has ended
+        period: Any = 2 * n if mode == "symmetric" else ln.most(2 * n - 2, 1)
+        turned = f.shape_padright(f.ge(place % period, n), v.ndim - 1 - axis)
+        times = f.shape_padright(f.cast(place // period, v.type.dtype), v.ndim - 1 - axis)
+        v = f.where(turned, 2 * last - even, even) + 2 * times * (last - first)
+    return v
 
 
 def _of_dtype(found: Variable, dtype: str, whole: Callable[..., Variable]) -> Variable:

@@ -22,6 +22,14 @@ from numgraph.types import float_of, promote
 
 NOT_SQUARE = "a matrix of {a} rows and {b} columns is not square"
 SQUARE = Check("equal", lambda a, *others, **_: [(a.shape[-2], a.shape[-1])], NOT_SQUARE)
+SYSTEM = Check(
+    "equal", lambda a, b, **_: [(a.shape[-2], b.shape[-2])], "a matrix of {a} rows for right-hand sides of {b}"
+)
+STACKS = Check(
+    "equal", lambda a, b, **_: list(zip(a.shape[:-2], b.shape[:-2], strict=True)), "stacks of {a} and {b} matrices"
+)
+FLOAT = ("float32", "float64")
+SINGULAR = "the matrix is singular"
 
 
 def count(x: Any) -> Dim:
@@ -62,6 +70,22 @@ def together(a: Variable, b: Variable) -> tuple[Variable, Variable]:
     return one, other
 
 
+def system(what: str, a: Any, b: Any) -> tuple[Variable, Variable, bool]:
+    """Stacks of matrices and right-hand sides that broadcast, and whether b is one vector."""
+    right = as_variable(b)
+    if right.ndim == 0:
+        raise ShapeError(f"{what}: a right-hand side is a vector or a matrix, not {describe(right)}")
+    vector = right.ndim == 1
+    matrix, right = matrices(what, a, column(right) if vector else right, square=True)
+    n, m = matrix.type.shape[-1], right.type.shape[-2]
+    if n is not None and m is not None and n != m:
+        raise ShapeError(
+            f"{what}: {n} rows of the matrix for {m} of the right-hand side\n"
+            f"  {describe(as_variable(a))}\n  {describe(as_variable(b))}"
+        )
+    return (*together(matrix, right), vector)
+
+
 def transposed(x: Variable) -> Variable:
     """Each matrix transposed."""
     return shuffled(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
@@ -88,6 +112,16 @@ def product(*factors: Variable) -> Variable:
     for v in factors[1:]:
         result = f.matmul(result, v)
     return result
+
+
+def outer_gradient(gb: Variable, out: Variable, turned: bool) -> Variable:
+    """The gradient with respect to a of the solutions of a @ out = b, or with `turned` of a.T @ out = b."""
+    return f.neg(product(out, transposed(gb)) if turned else product(gb, transposed(out)))
+
+
+def is_square(a: Variable) -> bool:
+    """Whether matrices are known to be square."""
+    return ln.same_length(ln.dim(a, -2), ln.dim(a, -1))
 
 
 def diagonals(x: Variable, offset: Any = 0) -> Variable:

@@ -16,7 +16,7 @@ from numgraph.ops import lengths as ln
 from numgraph.ops.create import counting, filled, zeros
 from numgraph.ops.define import f
 from numgraph.ops.lengths import Length
-from numgraph.ops.margins import COMPUTED, RAMP, check_options, computed
+from numgraph.ops.margins import COMPUTED, RAMP, check_options, computed, oddly_mirrored
 from numgraph.ops.subtensor import gather_update
 
 __all__ = ["pad"]
@@ -194,6 +194,7 @@ def pad(
     *,
     stat_length: Any = None,
     end_values: Any = None,
+    reflect_type: Any = None,
 ) -> Variable:
     """x with a margin, as np.pad: of x's dtype, each axis longer by the widths before and behind it.
 
@@ -204,9 +205,10 @@ def pad(
     repeats the outermost elements; "wrap" goes on at the other end; "reflect" and "symmetric" mirror at the outermost
     element and at the border behind it; "maximum", "minimum", "mean" and "median" of the `stat_length` outermost
     elements of the axis (None: of all); "linear_ramp" goes from the outermost element to `end_values` (None: 0). Both
-    are given as `constant_values` are. ShapeError for a negative
-    width and for an empty axis (but for one that is known to be empty, and a constant); OptionError for another mode,
-    and for an option of another.
+    are given as `constant_values` are. reflect_type: "even" (or None) for mirrors, "odd" for twice the outermost
+    element minus what is mirrored, which goes on with the same slope. ShapeError for a negative width and for an empty
+    axis (but for one that is known to be empty, and a constant); OptionError for another mode, and for an option of
+    another.
 
     >>> import numgraph as ng
     >>> v = ng.vector("v")
@@ -216,8 +218,10 @@ def pad(
     v = as_variable(x)
     if mode not in (*MODES, *COMPUTED):
         raise OptionError(f"pad: mode must be one of {', '.join((*MODES, *COMPUTED))}, not {mode!r}")
-    check_options(mode, stat_length, end_values)
+    check_options(mode, stat_length, end_values, reflect_type)
     widths: list[Length] = [ln.as_length(w, "pad") for pair in _pairs(v, pad_width, "width") for w in pair]
+    if reflect_type == "odd":
+        return oddly_mirrored(v, list(zip(widths[::2], widths[1::2], strict=True)), mode)
     if mode in COMPUTED:
         given = _pairs(v, stat_length if mode != RAMP else 0 if end_values is None else end_values, "value")
         return computed(v, list(zip(widths[::2], widths[1::2], strict=True)), mode, given)

@@ -17,9 +17,9 @@ from numgraph.op import OPS, Kernel, Op, same
 from numgraph.ops import lengths as ln
 from numgraph.ops.batching import over_stacks
 from numgraph.ops.define import f
-from numgraph.ops.matrices import SQUARE, by_matrix, count, identity, matrices, product, sample, transposed
+from numgraph.ops.matrices import FLOAT, SQUARE, by_matrix, count, identity, matrices, product, sample, transposed
 from numgraph.ops.shape import stretch
-from numgraph.ops.solve import FLOAT, matrix_inverse
+from numgraph.ops.solve import matrix_inverse
 
 __all__ = ["expm", "matrix_power"]
 

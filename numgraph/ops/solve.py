@@ -1,281 +1,53 @@
-"""Systems of linear equations: Cholesky factors, triangular systems, inverses and determinants.
+"""Systems of linear equations, inverses and determinants.
 
-General matrices are factored once, by `lu`, of which solutions, inverses and determinants are made. Gradients:
-M. Giles, "Collected matrix derivative results for forward and reverse mode algorithmic differentiation" (2008);
-of the Cholesky factor I. Murray, "Differentiation of the Cholesky decomposition" (2016), eq. 10.
+General matrices are factored once, by `lu_packed`, of which solutions, inverses and determinants are made. Gradients:
+M. Giles, "Collected matrix derivative results for forward and reverse mode algorithmic differentiation" (2008).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numgraph.errors import OptionError, ShapeError
-from numgraph.graph import Variable, apply, as_variable, describe
+from numgraph.errors import OptionError
+from numgraph.graph import Variable, apply
 from numgraph.op import OPS, Check, Kernel, Op, same
 from numgraph.ops import lengths as ln
 from numgraph.ops.batching import over_stacks
 from numgraph.ops.create import counting, tril, triu
 from numgraph.ops.define import ZERO, f
+from numgraph.ops.lu import by_factors, squares
 from numgraph.ops.matrices import (
+    FLOAT,
+    SINGULAR,
     SQUARE,
-    by_matrix,
-    column,
+    STACKS,
+    SYSTEM,
     count,
-    definite,
     diagonals,
     identity,
     matrices,
-    of_triangle,
+    outer_gradient,
     product,
     sample,
     symmetric_gradient,
-    together,
+    system,
     transposed,
 )
 from numgraph.ops.shape import shuffled, stretch
+from numgraph.ops.triangular import triangular
 
-__all__ = ["cholesky", "det", "matrix_inverse", "slogdet", "solve", "solve_triangular"]
-
-FLOAT = ("float32", "float64")
-SINGULAR = "the matrix is singular"
-SYSTEM = Check(
-    "equal", lambda a, b, **_: [(a.shape[-2], b.shape[-2])], "a matrix of {a} rows for right-hand sides of {b}"
-)
-STACKS = Check(
-    "equal", lambda a, b, **_: list(zip(a.shape[:-2], b.shape[:-2], strict=True)), "stacks of {a} and {b} matrices"
-)
-
-# -- Cholesky factors -------------------------------------------------------------------------------------------------
-
-
-def _cholesky_grad(g: Variable, out: Variable, a: Variable) -> tuple[Variable]:
-    """L^-T P(L.T @ g) L^-1, where P takes the lower triangle and half of the diagonal (Murray 2016)."""
-    inner = of_triangle(product(transposed(out), g))
-    left = _triangular(out, inner, transposed=True)
-    return (symmetric_gradient(_triangular(out, transposed(left), transposed=True)),)
-
-
-Op(
-    "cholesky",
-    ("a",),
-    "The lower triangular L with L @ L.T = a, for positive definite matrices of which the lower triangle is read.",
-    same,
-    np.linalg.cholesky,
-    _cholesky_grad,
-    kernel=Kernel(
-        "lapack.cholesky",
-        lambda a: (count(a), a.shape[-1]),
-        routines=("potrf",),
-        on_thread="elimination.cholesky",
-        fails="the matrix is not positive definite",
-    ),
-    batch=over_stacks("cholesky"),
-    shape=lambda a: a.shape,
-    checks=(SQUARE,),
-    dtypes=FLOAT,
-    samples=lambda: [([definite(*s)], {}) for s in ((3, 3), (2, 4, 4), (1, 1), (0, 0), (2, 0, 3, 3), (2, 0, 0))],
-    cost=20,
-)
-
-
-def cholesky(a: Any, upper: bool = False) -> Variable:
-    """The lower triangular L with `L @ L.T = a`, for symmetric positive definite matrices; as np.linalg.cholesky.
-
-    a: floats [..., n, n], of which the lower triangle is read; the result has its shape and dtype, zeros above the
-    diagonal. upper: U with `U.T @ U = a`, of the upper triangle. MatrixError when the function runs where a matrix is
-    not positive definite. The gradient is with respect to the elements that are read.
-    """
-    (v,) = matrices("cholesky", a, square=True)
-    return transposed(apply(OPS["cholesky"], [transposed(v)])) if upper else apply(OPS["cholesky"], [v])
-
-
-# -- triangular systems -----------------------------------------------------------------------------------------------
-
-
-def _triangle(a: NDArray[Any], upper: bool, unit: bool) -> NDArray[Any]:
-    n = a.shape[-1]
-    part = np.triu(a, int(unit)) if upper else np.tril(a, -int(unit))
-    return part + np.eye(n, dtype=a.dtype) if unit else part
-
-
-def _triangular_value(a: NDArray[Any], b: NDArray[Any], upper: bool, transposed: bool, unit: bool) -> NDArray[Any]:
-    matrix = _triangle(a, upper, unit)
-    return np.linalg.solve(np.swapaxes(matrix, -1, -2) if transposed else matrix, b)
-
-
-def _triangular_grad(
-    g: Variable, out: Variable, a: Variable, b: Variable, upper: bool, transposed: bool, unit: bool
-) -> tuple[Variable, Variable]:
-    gb = _triangular(a, g, upper, not transposed, unit)
-    ga = _outer(gb, out, transposed)
-    return (triu(ga, int(unit)) if upper else tril(ga, -int(unit))), gb
-
-
-def _outer(gb: Variable, out: Variable, turned: bool) -> Variable:
-    """The gradient with respect to a of the solutions of a @ out = b, or with `turned` of a.T @ out = b."""
-    return f.neg(product(out, transposed(gb)) if turned else product(gb, transposed(out)))
-
-
-def _triangular_samples() -> list[tuple[list[Any], dict[str, Any]]]:
-    shapes = (((3, 3), (3, 2)), ((2, 3, 3), (2, 3, 1)), ((1, 1), (1, 3)), ((0, 0), (0, 2)), ((2, 2), (2, 0)))
-    ways = [(False, False, False), (True, False, True), (False, True, True), (True, True, False)]
-    return [
-        ([sample(*n), sample(*m, seed=1)], {"upper": upper, "transposed": turned, "unit": unit})
-        for n, m in shapes[:2]
-        for upper, turned, unit in ways
-    ] + [([sample(*n), sample(*m)], {"upper": False, "transposed": True, "unit": False}) for n, m in shapes[2:]]
-
-
-Op(
-    "solve_triangular",
-    ("a", "b"),
-    "The solutions x of a @ x = b, or a.T @ x = b, for triangular matrices a, whose other triangle is not read.",
-    same,
-    _triangular_value,
-    _triangular_grad,
-    kernel=Kernel(
-        "lapack.solve_triangular",
-        lambda a, b, upper, transposed, unit: (
-            count(b), a.shape[-1], b.shape[-1], int(upper), int(transposed), int(unit),
-        ),
-        routines=("trsm", "trsv"),
-        on_thread="elimination.solve_triangular",
-        fails=f"{SINGULAR}: there is a zero on its diagonal",
-    ),
-    batch=over_stacks("solve_triangular"),
-    shape=lambda a, b, **_: b.shape,
-    checks=(SQUARE, SYSTEM, STACKS),
-    dtypes=FLOAT,
-    samples=_triangular_samples,
-    cost=20,
-)  # fmt: skip
-
-
-def _triangular(
-    a: Variable, b: Variable, upper: bool = False, transposed: bool = False, unit: bool = False
-) -> Variable:
-    return apply(OPS["solve_triangular"], [a, b], upper=upper, transposed=transposed, unit=unit)
-
-
-def solve_triangular(a: Any, b: Any, trans: Any = 0, lower: bool = False, unit_diagonal: bool = False) -> Variable:
-    """The solution x of `a @ x = b` for triangular matrices a, with scipy.linalg.solve_triangular's arguments.
-
-    a: floats [..., n, n], of which only the upper triangle is read, with `lower` only the lower one. b: [n], or
-    [..., n, k]; axes in front broadcast. trans: 0 or "N"; 1 or "T" for `a.T @ x = b`. unit_diagonal: the diagonal is
-    ones, and is not read. MatrixError when the function runs where an element of the diagonal is 0.
-    """
-    if trans not in (0, 1, "N", "T"):
-        raise OptionError(f'solve_triangular: trans is 0, 1, "N" or "T", not {trans!r}')
-    matrix, right, vector = _system("solve_triangular", a, b)
-    x = _triangular(matrix, right, not lower, trans in (1, "T"), bool(unit_diagonal))
-    return x[..., 0] if vector else x
-
-
-def _system(what: str, a: Any, b: Any) -> tuple[Variable, Variable, bool]:
-    """Stacks of matrices and right-hand sides that broadcast, and whether b is one vector."""
-    right = as_variable(b)
-    if right.ndim == 0:
-        raise ShapeError(f"{what}: a right-hand side is a vector or a matrix, not {describe(right)}")
-    vector = right.ndim == 1
-    matrix, right = matrices(what, a, column(right) if vector else right, square=True)
-    n, m = matrix.type.shape[-1], right.type.shape[-2]
-    if n is not None and m is not None and n != m:
-        raise ShapeError(
-            f"{what}: {n} rows of the matrix for {m} of the right-hand side\n"
-            f"  {describe(as_variable(a))}\n  {describe(as_variable(b))}"
-        )
-    return (*together(matrix, right), vector)
-
+__all__ = ["det", "matrix_inverse", "slogdet", "solve"]
 
 # -- general systems --------------------------------------------------------------------------------------------------
 
 
-def _factored(a: NDArray[Any]) -> NDArray[Any]:
-    from scipy.linalg import get_lapack_funcs
-
-    n = a.shape[-1]
-    getrf: Any = get_lapack_funcs("getrf", (a,))
-
-    def one(x: NDArray[Any]) -> NDArray[Any]:
-        factors, pivots, _ = getrf(x.T) if n else (x, np.empty(0), 0)
-        return np.column_stack([factors.T, pivots + 1])
-
-    return by_matrix(one, [a], (n, n + 1))
-
-
-def _lu_samples() -> list[tuple[list[Any], dict[str, Any]]]:
-    return [([sample(*s)[..., ::-1]], {}) for s in ((3, 3), (2, 4, 4), (1, 1), (0, 0), (2, 0, 0))]
-
-
-Op(
-    "lu",
-    ("a",),
-    "The factors of a.T = P @ L @ U by columns, and in one more column the rows that were exchanged, from 1.",
-    same,
-    _factored,
-    None,
-    no_grad="solutions, inverses and determinants are differentiated before they are made of it",
-    kernel=Kernel("lapack.lu", lambda a: (count(a), a.shape[-1]), routines=("getrf",), on_thread="elimination.lu"),
-    batch=over_stacks("lu"),
-    shape=lambda a: (*a.shape[:-1], a.shape[-1] + 1),
-    checks=(SQUARE,),
-    dtypes=FLOAT,
-    samples=_lu_samples,
-    cost=20,
-)
-
-
-def _lu_value(factors: NDArray[Any], b: NDArray[Any], transposed: bool, what: str) -> NDArray[Any]:
-    """By the matrix that the factors are of."""
-    n = factors.shape[-2]
-    matrix = np.triu(factors[..., :n], 1) + np.eye(n, dtype=factors.dtype)
-    matrix = np.tril(factors[..., :n]) @ matrix
-    for k in np.ndindex(*factors.shape[:-2]):
-        for i in reversed(range(n)):
-            j = int(factors[k][i, n]) - 1
-            matrix[k][:, [i, j]] = matrix[k][:, [j, i]]
-    return np.linalg.solve(np.swapaxes(matrix, -1, -2) if transposed else matrix, b)
-
-
-Op(
-    "lu_solve",
-    ("factors", "b"),
-    "The solutions x of a @ x = b, or a.T @ x = b, by the factors of a. what: the function that asks for them.",
-    same,
-    _lu_value,
-    None,
-    no_grad="solutions and inverses are differentiated before they are made of it",
-    kernel=Kernel(
-        "lapack.lu_solve",
-        lambda factors, b, transposed, what: (count(b), b.shape[-2], b.shape[-1], int(transposed)),
-        routines=("trsm", "trsv"),
-        on_thread="elimination.lu_solve",
-        fails=SINGULAR,
-    ),
-    batch=over_stacks("lu_solve"),
-    shape=lambda factors, b, transposed, what: b.shape,
-    checks=(SYSTEM, STACKS),
-    dtypes=FLOAT,
-    samples=lambda: [
-        ([_factored(a), np.ones((*a.shape[:-1], k)).cumsum(-2)], {"transposed": turned, "what": "solve"})
-        for (a,), _ in _lu_samples()
-        for k, turned in ((2, False), (1, True), (1, False), (3, True))
-    ],
-    cost=20,
-    says="solve",
-)
-
-
-def _by_factors(a: Variable, b: Variable, transposed: bool, what: str) -> Variable:
-    return apply(OPS["lu_solve"], [apply(OPS["lu"], [a]), b], transposed=transposed, what=what)
-
-
 def _solve_grad(g: Variable, out: Variable, a: Variable, b: Variable, transposed: bool) -> tuple[Variable, Variable]:
     gb = _solved(a, g, not transposed)
-    return _outer(gb, out, transposed), gb
+    return outer_gradient(gb, out, transposed), gb
 
 
 Op(
@@ -285,14 +57,15 @@ Op(
     same,
     lambda a, b, transposed: np.linalg.solve(np.swapaxes(a, -1, -2) if transposed else a, b),
     _solve_grad,
-    expand=lambda a, b, transposed: _by_factors(a, b, transposed, "solve"),
+    expand=lambda a, b, transposed: by_factors(a, b, transposed, "solve"),
     batch=over_stacks("solve"),
     shape=lambda a, b, transposed: b.shape,
     checks=(SQUARE, SYSTEM, STACKS),
     dtypes=FLOAT,
+    complex=True,
     samples=lambda: [
         ([a, np.ones((*a.shape[:-1], k)).cumsum(-2)], {"transposed": turned})
-        for (a,), _ in _lu_samples()
+        for (a,), _ in squares()
         for k, turned in ((2, False), (1, True))
     ],
 )
@@ -302,39 +75,135 @@ def _solved(a: Variable, b: Variable, transposed: bool) -> Variable:
     return apply(OPS["solve"], [a, b], transposed=transposed)
 
 
-# how `assume_a` calls what is known of a matrix
-_KINDS = {
-    "gen": "general", "general": "general", "pos": "positive definite", "positive definite": "positive definite",
-    "lower triangular": "lower triangular", "upper triangular": "upper triangular", "sym": "general",
-    "symmetric": "general",
+# -- systems of which more is known ------------------------------------------------------------------------------------
+
+_ROWS = Check(
+    "equal", lambda a, b, **_: [(a.shape[-1], b.shape[-1])], "a matrix of {a} rows for right-hand sides of {b}"
+)
+
+
+def _special_op(
+    name: str, doc: str, routine: str, made: Any, whole: Any, grad: Any, option: str, values: Sequence[Any]
+) -> None:
+    """An op of matrices a and right-hand sides by rows, [..., k, n], as LAPACK has them. made, whole: what stands for a
+    by its elements that are read, in NumPy and as a variable. option, values: an attribute."""
+
+    def general(a: Variable, b: Variable, **attrs: Any) -> Variable:
+        return transposed(_solved(whole(a, **attrs), transposed(b), False))
+
+    Op(
+        name, ("a", "b"), f"The solutions x of a @ x.T = b.T, as rows, for {doc}.", same,
+        lambda a, b, **attrs: np.swapaxes(np.linalg.solve(made(a, **attrs), np.swapaxes(b, -1, -2)), -1, -2), grad,
+        kernel=Kernel(
+            f"systems.{name}", lambda a, b, **attrs: (count(b), b.shape[-1], b.shape[-2], int(attrs[option])),
+            routines=(routine,), on_grid=general, fails=SINGULAR,
+        ),
+        batch=over_stacks(name), shape=lambda a, b, **_: b.shape, checks=(SQUARE, _ROWS, STACKS), dtypes=FLOAT,
+        samples=lambda: [
+            ([a + np.eye(a.shape[-1]), np.ones((*a.shape[:-2], k, a.shape[-1])).cumsum(-1)], {option: chosen})
+            for (a,), _ in squares()
+            for k, chosen in zip((2, 1, 3), values, strict=False)
+        ],
+        cost=20, says="solve",
+    )  # fmt: skip
+
+
+def _mirrored(a: NDArray[Any], upper: bool) -> NDArray[Any]:
+    part = np.swapaxes(np.triu(a), -1, -2) if upper else np.tril(a)
+    whole: NDArray[Any] = part + np.swapaxes(np.tril(part, -1), -1, -2)
+    return whole
+
+
+def _symmetric(a: Variable, upper: bool) -> Variable:
+    part = tril(transposed(a) if upper else a)
+    return f.add(part, transposed(tril(part, -1)))
+
+
+def _symmetric_grad(g: Variable, out: Variable, a: Variable, b: Variable, upper: bool) -> tuple[Variable, Variable]:
+    """With respect to the elements that are read."""
+    gb = apply(OPS["solve_symmetric"], [a, g], upper=upper)
+    ga = symmetric_gradient(f.neg(product(transposed(gb), out)))
+    return (transposed(ga) if upper else ga), gb
+
+
+# what of a matrix is read: the diagonal and its neighbours, the same transposed, or the diagonal alone
+BAND, TURNED, DIAGONAL = 0, 1, 2
+
+
+def _band(a: Variable, part: int) -> Variable:
+    width = 0 if part == DIAGONAL else 1
+    found = tril(triu(a, -width), width)
+    return transposed(found) if part == TURNED else found
+
+
+def _band_value(a: NDArray[Any], part: int) -> NDArray[Any]:
+    width = 0 if part == DIAGONAL else 1
+    found = np.tril(np.triu(a, -width), width)
+    return np.swapaxes(found, -1, -2) if part == TURNED else found
+
+
+def _band_grad(g: Variable, out: Variable, a: Variable, b: Variable, part: int) -> tuple[Variable, Variable]:
+    other = {BAND: TURNED, TURNED: BAND, DIAGONAL: DIAGONAL}[part]
+    gb = apply(OPS["solve_tridiagonal"], [a, g], part=other)
+    ga = product(transposed(out), gb) if part == TURNED else product(transposed(gb), out)
+    return f.neg(_band(ga, DIAGONAL if part == DIAGONAL else BAND)), gb
+
+
+_special_op("solve_symmetric", "symmetric matrices of which one triangle is read", "sysv", _mirrored, _symmetric,
+            _symmetric_grad, "upper", (False, True))  # fmt: skip
+_special_op("solve_tridiagonal", "the diagonals of a in the middle, the rest is not read", "gtsv", _band_value, _band,
+            _band_grad, "part", (BAND, TURNED, DIAGONAL))  # fmt: skip
+
+
+def _of_rows(name: str, matrix: Variable, right: Variable, **attrs: Any) -> Variable:
+    return transposed(apply(OPS[name], [matrix, transposed(right)], **attrs))
+
+
+def _positive(matrix: Variable, right: Variable, lower: bool, turned: bool) -> Variable:
+    factor = apply(OPS["cholesky"], [matrix if lower else transposed(matrix)])
+    return triangular(factor, triangular(factor, right), transposed=True)
+
+
+Solver = Callable[[Variable, Variable, bool, bool], Variable]
+# what solves a system (matrix, right-hand sides, lower, transposed), by what SciPy calls what is known of the matrix
+_SOLVERS: dict[str, Solver] = {
+    "general": lambda a, b, lower, turned: _solved(a, b, turned),
+    "symmetric": lambda a, b, lower, turned: _of_rows("solve_symmetric", a, b, upper=not lower),
+    "positive definite": _positive,
+    "diagonal": lambda a, b, lower, turned: _of_rows("solve_tridiagonal", a, b, part=DIAGONAL),
+    "tridiagonal": lambda a, b, lower, turned: _of_rows("solve_tridiagonal", a, b, part=TURNED if turned else BAND),
+    "lower triangular": lambda a, b, lower, turned: triangular(a, b, False, turned),
+    "upper triangular": lambda a, b, lower, turned: triangular(a, b, True, turned),
+}
+_SOLVERS |= {
+    short: _SOLVERS[name]
+    for short, name in {
+        "gen": "general", "banded": "general", "sym": "symmetric", "her": "symmetric", "hermitian": "symmetric",
+        "pos": "positive definite",
+    }.items()
 }  # fmt: skip
 
 
-def solve(a: Any, b: Any, assume_a: str = "gen", lower: bool = False) -> Variable:
+def solve(a: Any, b: Any, assume_a: str = "gen", lower: bool = False, transposed: bool = False) -> Variable:
     """The solution x of `a @ x = b`, as np.linalg.solve: b is a vector [n], or [..., n, k]; axes in front broadcast.
 
-    a: floats [..., n, n]. assume_a: as for scipy.linalg.solve, "gen", "sym", "pos" (by its Cholesky factor, of the
-    lower triangle with `lower`, else of the upper one), "lower triangular" or "upper triangular". MatrixError when the
-    function runs where a matrix is singular, or with "pos" not positive definite.
+    a: floats [..., n, n]. assume_a: what is known of a, as for scipy.linalg.solve: "gen"; "sym" or "her", and "pos" by
+    its Cholesky factor, of the lower triangle with `lower`, else of the upper one; "tridiagonal" and "diagonal", of
+    which the rest is not read; "lower triangular" or "upper triangular"; "banded", which is taken for "gen".
+    transposed: `a.T @ x = b`. MatrixError when the function runs where a matrix is singular, or with "pos" not positive
+    definite. Gradients are with respect to the elements that are read.
     """
-    kind = _KINDS.get(assume_a)
-    if kind is None:
-        raise OptionError(f"solve: assume_a is one of {', '.join(_KINDS)}, not {assume_a!r}")
-    matrix, right, vector = _system("solve", a, b)
-    if kind == "positive definite":
-        factor = apply(OPS["cholesky"], [matrix if lower else transposed(matrix)])
-        x = _triangular(factor, _triangular(factor, right), transposed=True)
-    elif kind == "general":
-        x = _solved(matrix, right, False)
-    else:
-        x = _triangular(matrix, right, kind.startswith("upper"))
+    if assume_a not in _SOLVERS:
+        raise OptionError(f"solve: assume_a is one of {', '.join(_SOLVERS)}, not {assume_a!r}")
+    matrix, right, vector = system("solve", a, b)
+    x = _SOLVERS[assume_a](matrix, right, bool(lower), bool(transposed))
     return x[..., 0] if vector else x
 
 
 # -- inverses and determinants ----------------------------------------------------------------------------------------
 
 
-def _squares() -> list[tuple[list[Any], dict[str, Any]]]:
+def _small() -> list[tuple[list[Any], dict[str, Any]]]:
     return [([sample(*s)[..., ::-1]], {}) for s in ((3, 3), (2, 3, 3), (1, 1), (0, 0), (2, 0, 0))]
 
 
@@ -345,12 +214,13 @@ Op(
     same,
     np.linalg.inv,
     lambda g, out, a: (f.neg(product(transposed(out), g, transposed(out))),),
-    expand=lambda a: _by_factors(a, stretch(identity(a, ln.dim(a, -1)), ln.dims_of(a)), False, "matrix_inverse"),
+    expand=lambda a: by_factors(a, stretch(identity(a, ln.dim(a, -1)), ln.dims_of(a)), False, "matrix_inverse"),
     batch=over_stacks("matrix_inverse"),
     shape=lambda a: a.shape,
     checks=(SQUARE,),
     dtypes=FLOAT,
-    samples=_squares,
+    complex=True,
+    samples=_small,
 )
 
 
@@ -362,13 +232,13 @@ def _odd(factors: Variable) -> Variable:
 
 
 def _sign_of(a: Variable) -> Variable:
-    factors = apply(OPS["lu"], [a])
+    factors = apply(OPS["lu_packed"], [a])
     signs = f.prod(f.sgn(diagonals(factors)), -1)
     return f.where(_odd(factors), f.neg(signs), signs)
 
 
 def _det(a: Variable) -> Variable:
-    factors = apply(OPS["lu"], [a])
+    factors = apply(OPS["lu_packed"], [a])
     found = f.prod(diagonals(factors), -1)
     return f.where(_odd(factors), f.neg(found), found)
 
@@ -380,14 +250,14 @@ def _inverse_times(g: Variable, a: Variable) -> Variable:
 
 Op("det", ("a",), "The determinant of each matrix.", same, np.linalg.det,
    lambda g, out, a: (_inverse_times(f.mul(g, out), a),),
-   expand=_det, shape=lambda a: a.shape[:-2], checks=(SQUARE,), dtypes=FLOAT, samples=_squares)  # fmt: skip
+   expand=_det, shape=lambda a: a.shape[:-2], checks=(SQUARE,), dtypes=FLOAT, complex=True, samples=_small)  # fmt: skip
 Op("sign_of_det", ("a",), "The sign of the determinant of each matrix, 0 for singular ones.", same,
    lambda a: np.linalg.slogdet(a)[0], lambda g, out, a: (ZERO,),
-   expand=_sign_of, shape=lambda a: a.shape[:-2], checks=(SQUARE,), dtypes=FLOAT, samples=_squares)  # fmt: skip
+   expand=_sign_of, shape=lambda a: a.shape[:-2], checks=(SQUARE,), dtypes=FLOAT, samples=_small)  # fmt: skip
 Op("log_of_det", ("a",), "The logarithm of the absolute determinant of each matrix.", same,
    lambda a: np.linalg.slogdet(a)[1], lambda g, out, a: (_inverse_times(g, a),),
-   expand=lambda a: f.sum(f.log(f.abs(diagonals(apply(OPS["lu"], [a])))), -1),
-   shape=lambda a: a.shape[:-2], checks=(SQUARE,), dtypes=FLOAT, samples=_squares)  # fmt: skip
+   expand=lambda a: f.sum(f.log(f.abs(diagonals(apply(OPS["lu_packed"], [a])))), -1),
+   shape=lambda a: a.shape[:-2], checks=(SQUARE,), dtypes=FLOAT, samples=_small)  # fmt: skip
 
 
 def matrix_inverse(a: Any) -> Variable:

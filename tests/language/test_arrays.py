@@ -329,7 +329,7 @@ MISTAKES: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "block": (lambda x: ng.block([[x], x]), ng.ShapeError, "nested to one depth"),
     "diagonal": (lambda x: ng.diagonal(x, 0, 1, 1), ng.ShapeError, "two axes"),
     "interp": (lambda x: ng.interp(x, x, x), ng.ShapeError, "must be vectors"),
-    "convolve": (lambda x: ng.convolve(x, x), ng.ShapeError, "vectors are needed"),
+    "convolve": (lambda x: ng.convolve(x[0, 0, 0], x), ng.ShapeError, "vectors are needed"),
     "mode": (lambda x: ng.convolve(x[0, 0], x[0, 0], "all"), ng.OptionError, "full"),
     "gradient": (lambda x: ng.gradient(x, 1.0, 2.0), ng.ShapeError, "2 spacings for 3 axes"),
     "one_hot": (lambda x: ng.one_hot(x, 3), ng.DtypeError, "labels must be integers"),

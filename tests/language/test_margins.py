@@ -32,6 +32,20 @@ def test_ramps(end: Any) -> None:
         check(lambda v, w=width: ng.pad(v, w, "linear_ramp", end_values=end), x, wanted=wanted)
 
 
+@pytest.mark.parametrize("mode", ["reflect", "symmetric"])
+def test_odd_mirrors(mode: Any) -> None:
+    for x, width in [(X, ((1, 0), (0, 3))), (X, 9), (WHOLE, ((0, 2), (4, 0))), (X[:, :1], ((0, 0), (2, 3)))]:
+        wanted = np.pad(x, width, mode, reflect_type="odd")
+        check(lambda v, w=width: ng.pad(v, w, mode, reflect_type="odd"), x, wanted=wanted)
+    v, n = ng.vector("v"), ng.lscalar("n")
+    f = ng.function([v, n], ng.pad(v, (n, 2), mode, reflect_type="odd"))
+    for width in (0, 11):
+        np.testing.assert_allclose(f(X[0], width), np.pad(X[0], (width, 2), mode, reflect_type="odd"))
+    testing.check_gradient(lambda v: ng.sum(ng.pad(v, 7, mode, reflect_type="odd") ** 2), [X[:, :2]])
+    with pytest.raises(ng.ShapeError, match="empty axis"):
+        f(X[0, :0], 1)
+
+
 def test_widths_that_are_known_at_the_call() -> None:
     v, n = ng.vector("v"), ng.lscalar("n")
     f = ng.function([v, n], [ng.pad(v, (n, 1), "mean"), ng.pad(v, n, "linear_ramp", end_values=v[0])])
@@ -65,6 +79,10 @@ def test_options_of_other_modes_are_refused() -> None:
         ng.pad(v, 1, "edge", stat_length=2)
     with pytest.raises(ng.OptionError, match="end_values is for mode linear_ramp"):
         ng.pad(v, 1, "mean", end_values=2)
+    with pytest.raises(ng.OptionError, match="reflect_type is for mode reflect, symmetric"):
+        ng.pad(v, 1, "wrap", reflect_type="odd")
+    with pytest.raises(ng.OptionError, match='"even" or "odd", not \'both\''):
+        ng.pad(v, 1, "reflect", reflect_type="both")
     with pytest.raises(ng.OptionError, match="mode must be one of constant"):
         ng.pad(v, 1, "empty")
     with pytest.raises(ng.ShapeError):

@@ -268,13 +268,11 @@ def test_wrong_lengths() -> None:
     with pytest.raises(ng.ShapeError, match="a matrix is needed"):
         ng.svd(ng.vector("v"))
     with pytest.raises(ng.OptionError, match="assume_a"):
-        ng.solve(x, x, "banded")
+        ng.solve(x, x, "sparse")
     with pytest.raises(ng.OptionError, match="mode"):
-        ng.qr(x, "raw")
+        ng.qr(x, "thin")
     with pytest.raises(ng.OptionError, match="n is an integer"):
         ng.matrix_power(x, 0.5)  # type: ignore[arg-type]
-    with pytest.raises(ng.GradientError, match="full_matrices=False"):
-        ng.grad(ng.sum(ng.svd(x)[0]), x)
 
 
 @pytest.mark.parametrize("target", TARGETS)
