@@ -204,6 +204,7 @@ Op(
     dtypes=("int32", "int64"),
     samples=_pivots,
     cost=4,
+    says="lu_solve",
 )
 
 
