@@ -15,7 +15,7 @@ from numgraph.kernels.spectral import by_columns
 from numgraph.kernels.support import i32
 
 # bytes of a number at most
-_WIDE = 16
+_SPAN = 16
 
 
 @register_jitable
@@ -33,13 +33,13 @@ def schur(out, a, count, n, order, gees, trsen):
     """a = z @ t @ z.T: t, upper triangular but for blocks of two on its diagonal, z, and how many eigenvalues are in
     front."""
     work = (BLOCK + 2) * max(n, 1)
-    memory = allocate(2 * CELLS + _WIDE * (work + 4 * n))
+    memory = allocate(2 * CELLS + _SPAN * (work + 4 * n))
     if memory == 0:
         return -1
     cells, infos = cells_of(memory), memory + CELLS
     cells[0], cells[1], cells[2], cells[3], cells[4] = VECTORS, NO, n, min(work, MOST), max(n, 1)
-    real, imag = infos + CELLS, infos + CELLS + _WIDE * n
-    flags, integers, reals = imag + _WIDE * n, imag + 2 * _WIDE * n, imag + 3 * _WIDE * n
+    real, imag = infos + CELLS, infos + CELLS + _SPAN * n
+    flags, integers, reals = imag + _SPAN * n, imag + 2 * _SPAN * n, imag + 3 * _SPAN * n
     x, y, chosen = at(out, real), at(out, imag), i32(flags)
     failed = 0
     for k in range(count):
@@ -79,13 +79,13 @@ def schur(out, a, count, n, order, gees, trsen):
 def complex_schur(out, a, count, n, order, gees, trsen):
     """a = z @ t @ conj(z.T), of complex matrices: t, upper triangular, z, and how many eigenvalues are in front."""
     work = (BLOCK + 2) * max(n, 1)
-    memory = allocate(2 * CELLS + _WIDE * (work + 3 * n))
+    memory = allocate(2 * CELLS + _SPAN * (work + 3 * n))
     if memory == 0:
         return -1
     cells, infos = cells_of(memory), memory + CELLS
     cells[0], cells[1], cells[2], cells[3], cells[4] = VECTORS, NO, n, min(work, MOST), max(n, 1)
     values = infos + CELLS
-    flags, reals, others = values + _WIDE * n, values + 2 * _WIDE * n, values + 3 * _WIDE * n
+    flags, reals, others = values + _SPAN * n, values + 2 * _SPAN * n, values + 3 * _SPAN * n
     w, chosen = at(out, values), i32(flags)
     failed = 0
     for k in range(count):

@@ -83,13 +83,14 @@ def _pair_value(a: NDArray[Any], b: NDArray[Any], order: str) -> NDArray[Any]:
     whole = np.iscomplexobj(a)
     out = np.zeros((*lead, 4 * n * n + (2 if whole else 3) * n), np.result_type(a, b))
     scipys: Any = linalg.ordqz
-    # without an order SciPy gives no eigenvalues
-    choose: Any = order or (lambda x, y: np.zeros(np.shape(x), bool))
     for k in np.ndindex(*lead) if n else ():
-        output: Any = "complex" if whole else "real"
-        s, t, x, y, q, z = scipys(a[k], b[k], choose, output)
-        if not order:
-            s, t, q, z = linalg.qz(a[k], b[k], output)
+        if order:
+            s, t, x, y, q, z = scipys(a[k], b[k], order, "complex" if whole else "real")
+        else:
+            # SciPy's qz keeps the eigenvalues to itself
+            gges: Any = linalg.get_lapack_funcs("gges", (a[k], b[k]))
+            s, t, _, *values, y, q, z, _, _ = gges(lambda *_: None, a[k], b[k], sort_t=0)
+            x = values[0] if whole else values[0] + 1j * values[1]
         parts = (x, y) if whole else (np.real(x), np.imag(x), y)
         out[k] = np.concatenate([*(m.T.ravel() for m in (s, t, q, z)), *parts])
     return out

@@ -80,7 +80,7 @@ def error_of(problem: CheckFailed, leaf: Leaf | None = None) -> NumgraphError:
     a, b = problem.a, problem.b
     if asserts(cause):
         return AssertionFailed(f"assert_op: {cause.node.attributes['message']}\n{shown}".rstrip("\n"))
-    if b < 0:
+    if b < 0 and not isinstance(cause, Requirement):
         return IndexOutOfRange(f'an index is out of range\n{shown}  fix: target="cpu" says which one, for what length')
     if not isinstance(cause, Requirement) or cause.kind == "range":
         what = f"index {a} is out of range for an axis of length {b}"

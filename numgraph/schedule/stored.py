@@ -52,6 +52,12 @@ def choose_stored(graph: Graph, elements: Elements, outputs: Sequence[Node]) -> 
             stored.add(node)
             cost[node], size[node], drawn[node] = 1, 1, 0
     stored.update(_repeating(nodes, users, stored, inside))
+    known = -1
+    while known != len(stored):
+        # what was looked at before may be a view of what has been stored since: no longer row by row
+        known = len(stored)
+        for node in nodes:
+            _require_memory(elements, node)
     elements.forget_memory()
 
 

@@ -85,7 +85,7 @@ def refused(inputs: list[Any], outputs: list[Any], *values: np.ndarray) -> None:
     an array, for which a card takes the whole program down."""
     f = ng.function(inputs, outputs, target="cuda-sim")
     for _ in range(2):
-        with pytest.raises(IndexOutOfRange, match="is out of range for an axis of length"):
+        with pytest.raises(IndexOutOfRange, match="is out of range"):
             f(*values)
 
 

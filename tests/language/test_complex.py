@@ -74,7 +74,7 @@ def test_what_has_no_meaning_is_refused(name: str) -> None:
 
 
 def test_decompositions_take_real_numbers() -> None:
-    for function in (ng.linalg.inv, ng.linalg.eigh, ng.linalg.svd, ng.linalg.det, ng.linalg.cholesky):
+    for function in (ng.linalg.cholesky, ng.linalg.qr, ng.linalg.pinv, ng.linalg.expm):
         with pytest.raises(ng.DtypeError, match="complex"):
             function(ng.zmatrix("m"))
 

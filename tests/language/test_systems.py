@@ -258,3 +258,13 @@ def test_gradients_and_failures_of_sylvester() -> None:
         f(np.eye(2))
     with pytest.raises(ng.OptionError, match='method is "direct" or "bilinear"'):
         ng.linalg.solve_discrete_lyapunov(dynamics, dynamics, "fast")
+
+
+def test_what_is_stored_later_changes_a_view_that_was_looked_at_before() -> None:
+    """b.T.T lies in memory as b does, but not once b.T, which another kernel wants row by row, has been stored."""
+    a, b, c = (ng.matrix(name) for name in "abc")
+    first = ng.solve_sylvester(a, b, c)
+    A, B, C = (np.random.default_rng(k).normal(size=s) for k, s in enumerate([(3, 3), (2, 2), (3, 2)]))
+    f = ng.function([a, b, c], ng.solve_sylvester(a.T, b.T, first), target="cpu")
+    wanted = scipy.linalg.solve_sylvester(A.T, B.T, scipy.linalg.solve_sylvester(A, B, C))
+    np.testing.assert_allclose(f(A, B, C), wanted, rtol=1e-9)
