@@ -15,7 +15,7 @@ from numgraph.graph import Variable
 from numgraph.op import OPS, Op
 from numgraph.types import FLOATS
 
-# Without those that have none where vectors are not unique: see test_factors.
+# Without those that have none where vectors are not unique: see test_matrix_factors.
 DIFFERENTIABLE = [op for op in OPS.values() if op.grad is not None and op.name not in ("qr_complete", "svd_full")]
 
 

@@ -26,7 +26,7 @@ from tests.counts import calls
 EXECUTORS: dict[str, testing.Executor] = {"reference": testing.by_reference}
 # Ops whose gradient is on purpose not their derivative.
 CONTROL = ("disconnected_grad", "zero_grad", "grad_clip", "ruled")
-# Ops that have none where vectors are not unique: see test_factors.
+# Ops that have none where vectors are not unique: see test_matrix_factors.
 PARTLY = ("qr_complete", "svd_full")
 DIFFERENTIABLE = [op for op in OPS.values() if op.grad is not None and op.name not in (*CONTROL, *PARTLY)]
 
