@@ -4,26 +4,23 @@ routines last, and the same statuses.
 Source: LAPACK Users' Guide, 3rd edition, section 2.3.4.2, and the comments of zgeev.
 """
 
-from numgraph.kernels.foreign import BLOCK, CELLS, MOST, NO, VECTORS, allocate, at, fortran, place, release
+from numgraph.kernels.foreign import BLOCK, CELLS, MOST, NO, VECTORS, WIDEST, allocate, at, fortran, place, release
 from numgraph.kernels.lapack import cells_of, refused
-
-# bytes of a complex number at most
-_WIDE = 16
 
 
 def eig(out, a, count, n, vectors, geev):
     """Of complex matrices the n eigenvalues, and with `vectors` the eigenvectors behind them, one after the other, of
     length 1 with a largest part that is real."""
     work = max(BLOCK, 2) * n + 1
-    memory = allocate(CELLS + _WIDE * (work + n + n * n + 1))
+    memory = allocate(CELLS + WIDEST * (work + n + n * n + 1))
     if memory == 0:
         return -1
     cells = cells_of(memory)
     cells[0], cells[1] = NO, VECTORS if vectors != 0 else NO
     cells[2], cells[3], cells[4] = n, min(work, MOST), 1
     reals = memory + CELLS
-    others = reals + _WIDE * n
-    copy = others + _WIDE * work
+    others = reals + WIDEST * n
+    copy = others + WIDEST * work
     matrix = at(out, copy)
     size = n * (n + 1) if vectors != 0 else n
     failed = 0

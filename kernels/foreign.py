@@ -12,7 +12,8 @@ release = wrapped("foreign.release")
 # letters that LAPACK and BLAS are told: yes or no, which triangle, transposed, the conjugate of it, from the right,
 # which vectors
 NO, UNIT, LOWER, UPPER, TURNED, ADJOINT, RIGHT, ALL, SOME, VECTORS = 78, 85, 76, 85, 84, 67, 82, 65, 83, 86
-# bytes of the memory for what is passed by reference, and of an element at most; rows of LAPACK's blocks at most
-CELLS, WIDE, BLOCK = 128, 8, 64
+# bytes of the memory for what is passed by reference, of a real number at most, and of a complex one; rows of LAPACK's
+# blocks at most
+CELLS, WIDE, WIDEST, BLOCK = 128, 8, 16, 64
 # the largest size that LAPACK can be told
 MOST = 2147483647

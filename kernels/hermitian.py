@@ -17,6 +17,7 @@ from numgraph.kernels.foreign import (
     SOME,
     VECTORS,
     WIDE,
+    WIDEST,
     allocate,
     at,
     fortran,
@@ -25,9 +26,6 @@ from numgraph.kernels.foreign import (
 )
 from numgraph.kernels.lapack import cells_of, refused
 from numgraph.kernels.spectral import by_columns, identity
-
-# bytes of a complex number at most
-_REALS = 16
 
 
 @register_jitable
@@ -44,16 +42,16 @@ def complex_svd(out, a, count, m, n, full, gesdd):
     left, right = (m, n) if full != 0 else (least, least)
     work = least * (6 + 4 * least) + (least + most) * BLOCK + 3 * least + most + 64
     real = least * (5 * least + 7 + 2 * most) + 2 * least * least + 2
-    memory = allocate(CELLS + _REALS * (work + least + 1 + m * n) + WIDE * (real + 8 * least))
+    memory = allocate(CELLS + WIDEST * (work + least + 1 + m * n) + WIDE * (real + 8 * least))
     if memory == 0:
         return -1
     cells = cells_of(memory)
     cells[0] = ALL if full != 0 else SOME
     cells[1], cells[2], cells[3], cells[4], cells[5] = m, n, max(left, 1), max(right, 1), min(work, MOST)
     others = memory + CELLS
-    values = others + _REALS * work
-    copy = values + _REALS * (least + 1)
-    reals = copy + _REALS * m * n
+    values = others + WIDEST * work
+    copy = values + WIDEST * (least + 1)
+    reals = copy + WIDEST * m * n
     integers = reals + WIDE * real
     failed = 0
     for k in range(count):
@@ -82,14 +80,14 @@ def complex_singular_values(out, a, count, m, n, gesdd):
     """The singular values of complex matrices, descending, which are real."""
     least, most = min(m, n), max(m, n)
     work = least * (6 + 4 * least) + (least + most) * BLOCK + 3 * least + most + 64
-    memory = allocate(CELLS + _REALS * (work + m * n) + WIDE * (7 * least + 8 * least + 1))
+    memory = allocate(CELLS + WIDEST * (work + m * n) + WIDE * (7 * least + 8 * least + 1))
     if memory == 0:
         return -1
     cells = cells_of(memory)
     cells[0], cells[1], cells[2], cells[3], cells[4] = NO, m, n, 1, min(work, MOST)
     others = memory + CELLS
-    copy = others + _REALS * work
-    reals = copy + _REALS * m * n
+    copy = others + WIDEST * work
+    reals = copy + WIDEST * m * n
     integers = reals + WIDE * (7 * least + 1)
     failed = 0
     for k in range(count if least > 0 else 0):
@@ -122,15 +120,15 @@ def _heevd(memory, heevd, matrix, values, others, reals, integers):
 def complex_eigh(out, a, count, n, heevd):
     """Of Hermitian matrices, of which the lower triangle is read: n eigenvalues, ascending, and n eigenvectors."""
     work, real, whole = n * (BLOCK + 2 + n) + 1, 1 + 5 * n + 2 * n * n, 3 + 5 * n
-    memory = allocate(CELLS + _REALS * (work + n + 1) + WIDE * (real + whole))
+    memory = allocate(CELLS + WIDEST * (work + n + 1) + WIDE * (real + whole))
     if memory == 0:
         return -1
     cells = cells_of(memory)
     cells[0], cells[1], cells[2] = VECTORS, LOWER, n
     cells[3], cells[4], cells[5] = min(work, MOST), min(real, MOST), min(whole, MOST)
     others = memory + CELLS
-    values = others + _REALS * work
-    reals = values + _REALS * (n + 1)
+    values = others + WIDEST * work
+    reals = values + WIDEST * (n + 1)
     failed = 0
     for k in range(count if n > 0 else 0):
         begin = k * n * (n + 1)
@@ -146,14 +144,14 @@ def complex_eigh(out, a, count, n, heevd):
 def complex_eigvalsh(out, a, count, n, heevd):
     """The eigenvalues of Hermitian matrices, of which the lower triangle is read, ascending, which are real."""
     work, real = n * (BLOCK + 2) + 1, n + 1
-    memory = allocate(CELLS + _REALS * (work + n * n) + WIDE * (real + 1))
+    memory = allocate(CELLS + WIDEST * (work + n * n) + WIDE * (real + 1))
     if memory == 0:
         return -1
     cells = cells_of(memory)
     cells[0], cells[1], cells[2], cells[3], cells[4], cells[5] = NO, LOWER, n, min(work, MOST), min(real, MOST), 1
     others = memory + CELLS
-    copy = others + _REALS * work
-    reals = copy + _REALS * n * n
+    copy = others + WIDEST * work
+    reals = copy + WIDEST * n * n
     failed = 0
     for k in range(count if n > 0 else 0):
         by_columns(at(a, copy), 0, a, k * n * n, n, n)

@@ -4,13 +4,10 @@ Source: LAPACK Users' Guide, 3rd edition, section 2.3.5, and the comments of its
 """
 
 from numba.extending import register_jitable
-from numgraph.kernels.foreign import BLOCK, CELLS, MOST, NO, VECTORS, WIDE, allocate, fortran, place, release
+from numgraph.kernels.foreign import BLOCK, CELLS, MOST, NO, VECTORS, WIDE, WIDEST, allocate, fortran, place, release
 from numgraph.kernels.lapack import cells_of, refused
 from numgraph.kernels.spectral import by_columns
 from numgraph.kernels.support import i32
-
-# bytes of a complex number at most
-_NUMBER = 16
 
 
 @register_jitable
@@ -87,13 +84,13 @@ def complex_qz(out, a, b, count, n, order, gges, tgsen):
     """a = q @ s @ conj(z.T) and b = q @ t @ conj(z.T), of complex matrices: s, t, q, z, eigenvalues, and what they are
     divided by."""
     work = 2 * n + 1 + BLOCK * n
-    memory = allocate(2 * CELLS + _NUMBER * work + WIDE * (9 * n + 2))
+    memory = allocate(2 * CELLS + WIDEST * work + WIDE * (9 * n + 2))
     if memory == 0:
         return -1
     _said(memory, n, work)
     infos = memory + CELLS
     others = infos + CELLS
-    flags = others + _NUMBER * work
+    flags = others + WIDEST * work
     reals = flags + WIDE * (n + 1)
     chosen = i32(flags)
     failed = 0

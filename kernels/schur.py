@@ -9,13 +9,10 @@ Source: LAPACK Users' Guide, 3rd edition, sections 2.3.4.2 and 2.3.5, and the co
 """
 
 from numba.extending import register_jitable
-from numgraph.kernels.foreign import BLOCK, CELLS, MOST, NO, VECTORS, allocate, at, fortran, place, release
+from numgraph.kernels.foreign import BLOCK, CELLS, MOST, NO, VECTORS, WIDEST, allocate, at, fortran, place, release
 from numgraph.kernels.lapack import cells_of, refused
 from numgraph.kernels.spectral import by_columns
 from numgraph.kernels.support import i32
-
-# bytes of a number at most
-_SPAN = 16
 
 
 @register_jitable
@@ -33,13 +30,13 @@ def schur(out, a, count, n, order, gees, trsen):
     """a = z @ t @ z.T: t, upper triangular but for blocks of two on its diagonal, z, and how many eigenvalues are in
     front."""
     work = (BLOCK + 2) * max(n, 1)
-    memory = allocate(2 * CELLS + _SPAN * (work + 4 * n))
+    memory = allocate(2 * CELLS + WIDEST * (work + 4 * n))
     if memory == 0:
         return -1
     cells, infos = cells_of(memory), memory + CELLS
     cells[0], cells[1], cells[2], cells[3], cells[4] = VECTORS, NO, n, min(work, MOST), max(n, 1)
-    real, imag = infos + CELLS, infos + CELLS + _SPAN * n
-    flags, integers, reals = imag + _SPAN * n, imag + 2 * _SPAN * n, imag + 3 * _SPAN * n
+    real, imag = infos + CELLS, infos + CELLS + WIDEST * n
+    flags, integers, reals = imag + WIDEST * n, imag + 2 * WIDEST * n, imag + 3 * WIDEST * n
     x, y, chosen = at(out, real), at(out, imag), i32(flags)
     failed = 0
     for k in range(count):
@@ -79,13 +76,13 @@ def schur(out, a, count, n, order, gees, trsen):
 def complex_schur(out, a, count, n, order, gees, trsen):
     """a = z @ t @ conj(z.T), of complex matrices: t, upper triangular, z, and how many eigenvalues are in front."""
     work = (BLOCK + 2) * max(n, 1)
-    memory = allocate(2 * CELLS + _SPAN * (work + 3 * n))
+    memory = allocate(2 * CELLS + WIDEST * (work + 3 * n))
     if memory == 0:
         return -1
     cells, infos = cells_of(memory), memory + CELLS
     cells[0], cells[1], cells[2], cells[3], cells[4] = VECTORS, NO, n, min(work, MOST), max(n, 1)
     values = infos + CELLS
-    flags, reals, others = values + _SPAN * n, values + 2 * _SPAN * n, values + 3 * _SPAN * n
+    flags, reals, others = values + WIDEST * n, values + 2 * WIDEST * n, values + 3 * WIDEST * n
     w, chosen = at(out, values), i32(flags)
     failed = 0
     for k in range(count):

@@ -3,24 +3,21 @@
 Source: LAPACK Users' Guide, 3rd edition, section 2.4.8, and the comments of trsyl.
 """
 
-from numgraph.kernels.foreign import ADJOINT, CELLS, NO, allocate, at, fortran, release
+from numgraph.kernels.foreign import ADJOINT, CELLS, NO, WIDEST, allocate, at, fortran, release
 from numgraph.kernels.lapack import cells_of, refused
 from numgraph.kernels.spectral import by_columns
-
-# bytes of a number at most
-_PLACE = 16
 
 
 def sylvester(out, r, s, c, count, m, n, trsyl):
     """out = the solutions of r @ out + out @ conj(s.T) = c, for Schur forms r, m times m, and s, n times n."""
-    memory = allocate(CELLS + _PLACE * (m * m + n * n + m * n))
+    memory = allocate(CELLS + WIDEST * (m * m + n * n + m * n))
     if memory == 0:
         return -1
     cells = cells_of(memory)
     cells[0], cells[1], cells[2], cells[3], cells[4] = NO, ADJOINT, 1, m, n
     left = memory + CELLS
-    right = left + _PLACE * m * m
-    both = right + _PLACE * n * n
+    right = left + WIDEST * m * m
+    both = right + WIDEST * n * n
     x, scale = at(out, both), at(out, memory + 80)
     failed = 0
     for k in range(count if m > 0 and n > 0 else 0):

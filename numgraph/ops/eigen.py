@@ -19,7 +19,7 @@ from numgraph.ops.batching import over_stacks
 from numgraph.ops.complexes import absolute_square, conj
 from numgraph.ops.create import eye
 from numgraph.ops.define import f
-from numgraph.ops.matrices import SQUARE, column, count, identity, line, product, stacks, transposed
+from numgraph.ops.matrices import SQUARE, adjoint, column, count, identity, line, product, stacks, transposed
 from numgraph.ops.reduce import max_or_lowest
 from numgraph.ops.spectral import CONVERGE
 from numgraph.types import COMPLEX, complex_of
@@ -34,10 +34,6 @@ def _value(a: Array) -> Array:
     return np.concatenate([w[..., None, :], np.swapaxes(v, -1, -2)], axis=-2)
 
 
-def _adjoint(x: Variable) -> Variable:
-    return conj(transposed(x))
-
-
 def _held(gv: Variable, v: Variable) -> Variable:
     """The gradient of vectors whose largest part is real, whatever turns them."""
     size = absolute_square(v)
@@ -50,7 +46,7 @@ def _held(gv: Variable, v: Variable) -> Variable:
 
 def _of_inner(v: Variable, inner: Variable) -> Variable:
     """v^-H @ inner @ v^H, as a cotangent: the conjugate."""
-    turned = _adjoint(v)
+    turned = adjoint(v)
     return conj(f.solve(turned, product(inner, turned)))
 
 
@@ -58,10 +54,10 @@ def _grad(g: Variable, out: Variable, a: Variable) -> tuple[Variable]:
     w, v = out[..., 0, :], transposed(out[..., 1:, :])
     gw, gv = conj(g[..., 0, :]), transposed(conj(g[..., 1:, :]))
     gv = _held(gv, v)
-    turned = product(_adjoint(v), gv)
+    turned = product(adjoint(v), gv)
     diagonal = eye(ln.dim(a, -1), dtype="bool")
     along = f.real(f.sum(f.where(diagonal, turned, 0), -1))
-    turned = f.sub(turned, f.mul(product(_adjoint(v), v), line(along)))
+    turned = f.sub(turned, f.mul(product(adjoint(v), v), line(along)))
     apart = conj(f.where(diagonal, 1, f.sub(line(w), column(w))))
     inner = f.where(diagonal, f.mul(line(gw), identity(a, ln.dim(a, -1))), f.masked_div(turned, apart))
     return (_of_inner(v, inner),)

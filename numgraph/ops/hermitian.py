@@ -19,6 +19,7 @@ from numgraph.ops.complexes import conj
 from numgraph.ops.define import f
 from numgraph.ops.matrices import (
     SQUARE,
+    adjoint,
     column,
     count,
     definite,
@@ -48,16 +49,12 @@ Samples = list[tuple[list[Any], dict[str, Any]]]
 _DOUBLE = ("complex128",)
 
 
-def _adjoint(x: Variable) -> Variable:
-    return conj(transposed(x))
-
-
 # -- eigenvalues of Hermitian matrices --------------------------------------------------------------------------------
 
 
 def _hermitian_gradient(g: Variable) -> Variable:
     """What arrives at the lower triangle, which is read, of what arrives at all elements."""
-    return of_triangle(f.add(g, _adjoint(g)))
+    return of_triangle(f.add(g, adjoint(g)))
 
 
 def _eigh_grad(g: Variable, out: Variable, a: Variable) -> tuple[Variable]:

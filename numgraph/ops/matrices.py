@@ -14,6 +14,7 @@ from numgraph.lengths import dims
 from numgraph.lengths.dims import Dim
 from numgraph.op import Check
 from numgraph.ops import lengths as ln
+from numgraph.ops.complexes import conj
 from numgraph.ops.create import counted_from, eye, less, shifts, tri, tril
 from numgraph.ops.define import f
 from numgraph.ops.lengths import Length
@@ -89,6 +90,11 @@ def system(what: str, a: Any, b: Any) -> tuple[Variable, Variable, bool]:
 def transposed(x: Variable) -> Variable:
     """Each matrix transposed."""
     return shuffled(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+
+
+def adjoint(x: Variable) -> Variable:
+    """Each matrix transposed, and of complex ones the conjugate of that."""
+    return conj(transposed(x))
 
 
 def column(x: Variable) -> Variable:

@@ -41,6 +41,7 @@ def _qr_lengths(a: Any, mode: str) -> tuple[Any, Any]:
 
 def _qr_value(a: NDArray[Any], mode: str) -> NDArray[Any]:
     lead = a.shape[:-2]
+    # NumPy's stubs know each mode by itself, not a variable one
     found: Any = np.linalg.qr(a, mode)  # type: ignore[call-overload]
     parts = (found,) if mode == "r" else found
     sizes = [int(np.prod(p.shape[len(lead) :])) for p in parts]

@@ -18,7 +18,18 @@ from numgraph.ops import lengths as ln
 from numgraph.ops.batching import over_stacks
 from numgraph.ops.complexes import conj
 from numgraph.ops.define import f
-from numgraph.ops.matrices import FLOAT, SQUARE, count, identity, matrices, product, sample, together, transposed
+from numgraph.ops.matrices import (
+    FLOAT,
+    SQUARE,
+    adjoint,
+    count,
+    identity,
+    matrices,
+    product,
+    sample,
+    together,
+    transposed,
+)
 from numgraph.ops.schur import schur
 from numgraph.ops.shape import reshaped
 
@@ -35,10 +46,6 @@ _STACKS = Check(
     lambda a, b, q: [pair for v in (a, b) for pair in zip(v.shape[:-2], q.shape[:-2], strict=True)],
     "stacks of {a} and {b} matrices",
 )
-
-
-def _adjoint(x: Variable) -> Variable:
-    return conj(transposed(x))
 
 
 def _triangular_value(r: NDArray[Any], s: NDArray[Any], c: NDArray[Any]) -> NDArray[Any]:
@@ -90,9 +97,9 @@ Op(
 
 def _by_schur(a: Variable, b: Variable, q: Variable) -> Variable:
     r, u = schur(a)
-    s, v = schur(_adjoint(b))
-    inner = apply(OPS["sylvester_triangular"], [r, s, product(_adjoint(u), q, v)])
-    return product(u, inner, _adjoint(v))
+    s, v = schur(adjoint(b))
+    inner = apply(OPS["sylvester_triangular"], [r, s, product(adjoint(u), q, v)])
+    return product(u, inner, adjoint(v))
 
 
 def _grad(g: Variable, out: Variable, a: Variable, b: Variable, q: Variable) -> tuple[Variable, Variable, Variable]:
@@ -131,7 +138,7 @@ def solve_continuous_lyapunov(a: Any, q: Any) -> Variable:
     """The solution x of `a @ x + x @ conj(a.T) = q`, as scipy.linalg.solve_continuous_lyapunov: a, q [..., n, n]. See
     `solve_sylvester`."""
     v, right = matrices("solve_continuous_lyapunov", a, q, square=True)
-    return solve_sylvester(v, _adjoint(v), right)
+    return solve_sylvester(v, adjoint(v), right)
 
 
 def solve_discrete_lyapunov(a: Any, q: Any, method: str | None = None) -> Variable:
@@ -151,8 +158,8 @@ def solve_discrete_lyapunov(a: Any, q: Any, method: str | None = None) -> Variab
         pairs = f.mul(v[..., :, None, :, None], conj(v)[..., None, :, None, :])
         system = f.sub(identity(v, n * n), reshaped(pairs, [*lead, n * n, n * n]))
         return reshaped(f.solve(system, reshaped(right, [*lead, n * n, 1])), [*lead, n, n])
-    one, turned = identity(v, n), _adjoint(v)
+    one, turned = identity(v, n), adjoint(v)
     inverse = f.matrix_inverse(f.add(turned, one))
     b = product(f.sub(turned, one), inverse)
     c = f.mul(product(f.matrix_inverse(f.add(v, one)), right, inverse), 2)
-    return solve_continuous_lyapunov(_adjoint(b), f.neg(c))
+    return solve_continuous_lyapunov(adjoint(b), f.neg(c))
