@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # Why a variant may refuse to run.
 Cause: TypeAlias = "Requirement | Raised | Broken | Task"
+# What stands for an index that was refused and its length, where nothing knows them any more.
+GONE = 0, -1
 
 
 class CheckFailed(Exception):

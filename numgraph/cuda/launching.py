@@ -121,13 +121,13 @@ class Launching:
 
     def _step(self, each: Loaded, made: Arrays) -> Callable[[], tuple[Launch, ...]]:
         """The launches of a step of a scan. A step that has scans in it which a step may end is done already."""
-        scan = each.kernel.scan
+        scan, waits = each.kernel.scan, any(map(looks, each.kernel.inner))
         assert scan is not None
 
         def step() -> tuple[Launch, ...]:
             if scan.plan:
                 self.plan(scan.plan)
-            if any(looks(inner) for inner in each.kernel.inner):
+            if waits:
                 self.go_through(each.inner, made)
                 return ()
             return self.settled(each.inner, made)

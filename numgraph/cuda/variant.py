@@ -31,7 +31,7 @@ from numgraph.runtime.made import Made, Making
 from numgraph.runtime.refused import error_of
 from numgraph.schedule.plan import Schedule
 from numgraph.shared import SharedVariable
-from numgraph.target import CheckFailed
+from numgraph.target import GONE, CheckFailed
 from numgraph.types import REALS
 from numgraph.whole import Action, at_once
 
@@ -42,8 +42,6 @@ SMALL = 4096
 # Recordings that are kept; lengths and places that take turns find theirs again.
 RECORDINGS = 8
 
-# In the place of an index and a length that nothing knows any more.
-GONE = 0, -1
 NOTHING: dict[Made, DeviceArray] = {}
 # Calls whose plans are remembered, by their numbers.
 CALLS_KEPT = 1 << 16

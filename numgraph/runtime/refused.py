@@ -16,7 +16,7 @@ from numgraph.rewrite.assume import Leaf
 from numgraph.runtime.users import raised_again, raised_error
 from numgraph.shared import SharedVariable
 from numgraph.source import SourceLine
-from numgraph.target import Cause, CheckFailed
+from numgraph.target import GONE, Cause, CheckFailed
 
 
 def refused(program: Program, problem: CheckFailed, arguments: Sequence[Array], leaf: Leaf) -> NumgraphError:
@@ -80,7 +80,7 @@ def error_of(problem: CheckFailed, leaf: Leaf | None = None) -> NumgraphError:
     a, b = problem.a, problem.b
     if asserts(cause):
         return AssertionFailed(f"assert_op: {cause.node.attributes['message']}\n{shown}".rstrip("\n"))
-    if b < 0 and not isinstance(cause, Requirement):
+    if (a, b) == GONE and not isinstance(cause, Requirement):
         return IndexOutOfRange(f'an index is out of range\n{shown}  fix: target="cpu" says which one, for what length')
     if not isinstance(cause, Requirement) or cause.kind == "range":
         what = f"index {a} is out of range for an axis of length {b}"

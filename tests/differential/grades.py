@@ -25,6 +25,8 @@ Array = np.ndarray[Any, Any]
 LARGE = 2.0**20
 # Modes that round.
 SMOOTH = ("smooth", "stable", "slope", "transform")
+# Of these, those that are many operations.
+MANY = ("slope", "transform")
 # Modes whose results are rounded by digits of their own, not by those of larger values on the way.
 RELATIVE = ("ring", "running", "smooth")
 # Units in the last place that a step may be off by itself, and a slope or transform, which is many operations; and how
@@ -169,7 +171,7 @@ def grade(mode: str, operands: Sequence[Worth], array: Array) -> Worth:
     lowest = min((w.grade for w in operands), default=Grade.EXACT)
     judged = _judged(mode, operands, lowest, array)
     scale = max([largest(array) if array.dtype.kind == "f" else 0.0, *(w.scale for w in operands)])
-    if judged == Grade.FINAL and mode not in ("sum", "move", "slope", "transform"):
+    if judged == Grade.FINAL and mode not in ("sum", "move", *MANY):
         scale = 0.0
     # what a step of several operations makes of float32 before it becomes float64 has the digits of float32
     within = mode in SMOOTH and any(w.array.dtype.name == "float32" for w in operands)
@@ -186,7 +188,7 @@ def rounding(mode: str, operands: Sequence[Worth], array: Array, single: bool) -
     sizes = np.where(np.isfinite(array), np.abs(array.astype(np.float64)), 0.0)
     if mode not in RELATIVE:
         sizes = np.maximum(sizes, max(map(largest, [array, *(w.array for w in operands if w.floating)])))
-    units = OF_SLOPES if mode in ("slope", "transform") else UNITS
+    units = OF_SLOPES if mode in MANY else UNITS
     return np.asarray(units * float(np.finfo(np.float32 if single else np.float64).eps) * sizes)
 
 
