@@ -45,6 +45,21 @@ def row_major(lengths: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(reversed(strides))
 
 
+def row_by_row(view: View) -> bool:
+    """Whether a view's elements lie in C order, without gaps."""
+    equal = view.buffer.graph.equal_lengths
+    wanted = row_major(view.lengths)
+    return all(n == 1 or equal(s, w) for n, s, w in zip(view.lengths, view.strides, wanted, strict=True))
+
+
+def unit_stride(view: View) -> bool:
+    """Whether BLAS can take the last two axes as they lie: one of them with stride 1, the other not smaller."""
+    rows, columns = view.strides[-2:]
+    flat = (isinstance(columns, int) and columns == 1) or (isinstance(rows, int) and rows == 1)
+    positive = all(not isinstance(s, int) or s > 0 for s in view.strides)
+    return flat and positive
+
+
 class Operand:
     """An argument as an op's shape rule and element form see it: lengths, value, and `at` for its elements."""
 
@@ -168,7 +183,7 @@ class Elements:
         """Where the elements of a reshape lie in the memory of what is reshaped, also if the node has a buffer of its
         own, which is filled from there."""
         source = self.memory(node.inputs[0])
-        if source is None or not self._contiguous(source):
+        if source is None or not row_by_row(source):
             return None
         lengths = tuple(map(self.graph.find, node.dims))
         return View(source.buffer, source.offset, lengths, row_major(lengths))
@@ -211,12 +226,6 @@ class Elements:
             return self._reshaped_view(node)
         source = self.memory(node.inputs[0])
         return None if source is None else self._affine(node, source, lengths)
-
-    def _contiguous(self, view: View) -> bool:
-        wanted = row_major(view.lengths)
-        return all(
-            n == 1 or self.graph.equal_lengths(s, w) for n, s, w in zip(view.lengths, view.strides, wanted, strict=True)
-        )
 
     def _affine(self, node: Node, source: View, lengths: tuple[Any, ...]) -> View | None:
         """Probe the element form: a view is affine when it reads its first operand at index expressions linear in

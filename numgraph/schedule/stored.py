@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from numgraph.elements import Elements, View
+from numgraph.elements import Elements, row_by_row, unit_stride
 from numgraph.ir import LEAVES, Graph, Node, loops_of, topological
 from numgraph.ops.loop import TURN
 from numgraph.schedule.cuts import REPEATED
@@ -127,7 +127,7 @@ def _require_memory(elements: Elements, node: Node) -> None:
             continue
         elements.forget_memory()
         view = elements.memory(source)
-        if view is None or not (_unit_stride(view) if op.product else elements._contiguous(view)):
+        if view is None or not (unit_stride(view) if op.product else row_by_row(view)):
             elements.stored.add(source)
 
 
@@ -136,16 +136,8 @@ def _require_rows(elements: Elements, source: Node) -> None:
     if not elements.has_buffer(source):
         elements.forget_memory()
         view = elements.memory(source)
-        if view is None or not elements._contiguous(view):
+        if view is None or not row_by_row(view):
             elements.stored.add(source)
-
-
-def _unit_stride(view: View) -> bool:
-    """Whether BLAS can take the last two axes as they lie: one of them with stride 1, the other not smaller."""
-    rows, columns = view.strides[-2:]
-    flat = (isinstance(columns, int) and columns == 1) or (isinstance(rows, int) and rows == 1)
-    positive = all(not isinstance(s, int) or s > 0 for s in view.strides)
-    return flat and positive
 
 
 def _inline_cost(elements: Elements, node: Node, cost: dict[Node, int], size: dict[Node, int]) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from numgraph.elements import row_by_row, unit_stride
 from numgraph.errors import ScheduleError
 from numgraph.ir import LEAVES, Graph, Node
 from numgraph.lengths import dims
@@ -203,6 +204,7 @@ class Verifier:
     def _run_item(self, task: Task, loops: tuple[LoopNest, ...], top: LoopNest) -> None:
         for node, index in self._reads(task, top):
             self._read(node, Use(task, index, loops, top))
+        self._as_they_lie(task)
         if isinstance(task, IndexCheck) or task.raises:
             self.checks.append(Use(task, (), loops, top))
             if self.changed is not None:
@@ -213,6 +215,14 @@ class Verifier:
             rows: Index = (self.graph.loop(0), *(None for _ in task.node.dims[1:]))
             by_rows = isinstance(top, Tiled) and isinstance(task, Product)
             self._write(Use(task, rows if by_rows else tuple(task.target), loops, top))
+
+    def _as_they_lie(self, task: Task) -> None:
+        """What is given to a kernel or a scan lies row by row, and to a product as BLAS takes it."""
+        for view in task.views:
+            fits = unit_stride if isinstance(task, Product) else row_by_row
+            # where a length is 0 nothing is read
+            if 0 not in view.lengths and not fits(view):
+                self._fail(f"{self._name(task.node)} is given {self._name(view.buffer)} with strides {view.strides}")
 
     def _steps(self, task: ScanTask, top: LoopNest) -> None:
         """The tasks of a step, and what is there after all of them. A second step finds what the first one has left."""

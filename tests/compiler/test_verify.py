@@ -287,3 +287,22 @@ def test_what_is_there_before_a_call_is_not_computed(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(stored, "_require_memory", lambda elements, node: elements.stored.update(node.inputs))
     with pytest.raises(ScheduleError, match=r"(empty|i) #.*, which is there before a call, is computed"):
         scheduled(program, frozenset(), traits)
+
+
+def test_an_operand_of_a_kernel_that_is_read_across(monkeypatch: pytest.MonkeyPatch) -> None:
+    """M.T.T lies in memory as M does, until M.T, which another kernel wants row by row, is stored: once it had been
+    looked at before, the kernel computed with M.T instead, without an error."""
+
+    def once(elements: Elements, node: Node) -> None:
+        if node not in seen:
+            seen.add(node)
+            original(elements, node)
+
+    seen: set[Node] = set()
+    original = stored._require_memory
+    b, c = ng.matrix("b"), ng.matrix("c")
+    program = build_program([M, b, c], ng.solve_sylvester(M.T, b.T, ng.solve_sylvester(M, b, c)))
+    scheduled(program, frozenset(), CPU)
+    monkeypatch.setattr(stored, "_require_memory", once)
+    with pytest.raises(ScheduleError, match=r"is given .* with strides"):
+        scheduled(program, frozenset(), CPU)

@@ -86,6 +86,16 @@ BUGS = {
             ),
         ),
     ),
+    "stored_later": Bug(
+        "a kernel's operand is read across, because what it is a view of was stored after it had been looked at",
+        (
+            Patch(
+                "numgraph.schedule.stored",
+                "choose_stored",
+                (("while known != len(stored):", "while False:"),),
+            ),
+        ),
+    ),
     "adjoint_lost": Bug(
         "a result of a scan that two gradients ask for has the adjoint of only one of them",
         (

@@ -46,7 +46,16 @@ THEMES: dict[str, tuple[Kind, ...]] = {
         elementwise.cast,
     ),
     "scatter": (scatter.write, scatter.write, scatter.write, shapes.part),
-    "rows": (rows.reduction, rows.reduction, rows.truth, rows.position, rows.softmax, rows.scan, rows.order),
+    "rows": (
+        rows.reduction,
+        rows.reduction,
+        rows.truth,
+        rows.position,
+        rows.softmax,
+        rows.scan,
+        rows.order,
+        rows.laid_out,
+    ),
     "products": (rows.product, rows.product, from_table("smooth")),
     "shapes": (
         shapes.part,

@@ -92,6 +92,32 @@ def order(g: Drawer) -> str | None:
     return g.step(f"ng.{how}({x}, axis={g.choose(2 * g.array(x).ndim) - g.array(x).ndim})", "strict", "sort")
 
 
+# Ways to the elements of a matrix: the same ones as they lie, or across.
+WAYS = (
+    "{x}",
+    "{x}.T",
+    "{x}.T.T",
+    "{x}[::-1][::-1]",
+    "{x}[:, ::-1].T",
+    "{x}.T.reshape(({x}.shape[0], -1))",
+    "{x}[1:].T",
+)
+
+
+def laid_out(g: Drawer) -> str | None:
+    """Kernels that want the same elements row by row, each in its own way: what one has stored is what the next one's
+    view is a view of."""
+    x = g.pick(d.has_axes(2), d.is_exact, lambda w: w.array.ndim == 2)
+    if x is None:
+        return None
+    name = None
+    for way in g.random.sample(WAYS, 2 + g.choose(2)):
+        y = way.format(x=x)
+        form = g.one_of(("ng.sort({y})", "ng.argsort({y})", "ng.sort({y}, axis=0)", "ng.sort({y})[::-1].T"))
+        name = g.step(form.format(y=y), "strict", "laid out") or name
+    return name
+
+
 def product(g: Drawer) -> str | None:
     """Products of vectors, matrices and stacks of them; often of an empty leaf, which lies in memory of its own."""
     x = (g.leaf(d.is_empty) if g.chance(0.3) else None) or g.pick(d.has_axes(1), d.is_float, d.is_tame)
