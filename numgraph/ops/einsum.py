@@ -182,12 +182,17 @@ def _multiplied(x: Labelled, y: Labelled, kept: set[str]) -> Labelled:
         if any(n is not None for n in wanted):
             y = Labelled(f.specify_shape(y.value, wanted), y.labels)
     lengths = [*(x.length(k) for k in [*batch, *rows]), *(y.length(k) for k in columns)]
-    b, n, m = ([ln.product(map(v.length, labels))] for v, labels in ((x, batch), (x, rows), (y, columns)))
-    depth = [ln.product(map(x.length, inner))]
-    left = reshaped(x.ordered([*batch, *rows, *inner]), [*(b if batch else []), *n, *depth])
-    right = reshaped(y.ordered([*batch, *inner, *columns]), [*(b if batch else []), *depth, *m])
+    # each by its own lengths, which the product compares: a reshape would only compare how many elements there are
+    left = _merged(x, *([batch] if batch else []), rows, inner)
+    right = _merged(y, *([batch] if batch else []), inner, columns)
     product = f.batched_dot(left, right) if batch else f.dot(left, right)
     return Labelled(reshaped(product, lengths), [*batch, *rows, *columns])
+
+
+def _merged(x: Labelled, *groups: list[str]) -> Variable:
+    """The value with an axis for each group of labels."""
+    order = [k for labels in groups for k in labels]
+    return reshaped(x.ordered(order), [ln.product(map(x.length, labels)) for labels in groups])
 
 
 def _without_ones(x: Labelled, y: Labelled) -> Labelled:

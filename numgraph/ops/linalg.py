@@ -197,12 +197,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Variable:
     """
     x, y = as_operands(a, b)
     first, second = _paired_axes("tensordot", x, y, axes)
-    for k, m in zip(first, second, strict=True):
-        _check_inner("tensordot", x, y, k, m)
-    paired = {m: ln.dim(x, k) for k, m in zip(first, second, strict=True)}
-    if len(paired) > 1 and any(not ln.same_length(n, ln.dim(y, m)) for m, n in paired.items()):
-        # a product would compare only how many elements there are along all pairs together
-        y = f.specify_shape(y, [paired.get(m) for m in range(y.ndim)])
+    y = _with_lengths_of("tensordot", x, y, first, second)
     free_a = [k for k in range(x.ndim) if k not in first]
     free_b = [k for k in range(y.ndim) if k not in second]
     lengths_a, lengths_b = ln.dims_of(x), ln.dims_of(y)
@@ -213,6 +208,17 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Variable:
     left = reshaped(shuffled(x, (*free_a, *first)), size[:2])
     right = reshaped(shuffled(y, (*second, *free_b)), size[2:])
     return reshaped(dot2(left, right), [*(lengths_a[k] for k in free_a), *(lengths_b[k] for k in free_b)])
+
+
+def _with_lengths_of(what: str, x: Variable, y: Variable, first: Sequence[int], second: Sequence[int]) -> Variable:
+    """y, refused when the function runs if an axis of a pair is not as long as that of x."""
+    for k, m in zip(first, second, strict=True):
+        _check_inner(what, x, y, k, m)
+    paired = {m: ln.dim(x, k) for k, m in zip(first, second, strict=True)}
+    if len(paired) > 1 and any(not ln.same_length(n, ln.dim(y, m)) for m, n in paired.items()):
+        # a product would compare only how many elements there are along all pairs together
+        return f.specify_shape(y, [paired.get(m) for m in range(y.ndim)])
+    return y
 
 
 def _paired_axes(what: str, x: Variable, y: Variable, axes: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -236,8 +242,7 @@ def batched_tensordot(a: Any, b: Any, axes: Any = 2) -> Variable:
             raise ShapeError(f"batched_tensordot: {n} axes of\n  {describe(x)}\n  {describe(y)}")
         axes = (tuple(range(x.ndim - n, x.ndim)), tuple(range(1, n + 1)))
     first, second = _paired_axes("batched_tensordot", x, y, axes)
-    for k, m in zip(first, second, strict=True):
-        _check_inner("batched_tensordot", x, y, k, m)
+    y = _with_lengths_of("batched_tensordot", x, y, first, second)
     free_a = [k for k in range(1, x.ndim) if k not in first]
     free_b = [k for k in range(1, y.ndim) if k not in second]
     lengths_a, lengths_b = ln.dims_of(x), ln.dims_of(y)

@@ -96,6 +96,48 @@ def test_other_products() -> None:
     check(lambda p, q: ng.matrix_dot(p, q, q.T), x[0] @ y[0] @ y[0].T, x[0], y[0])
 
 
+# Each product by its labels: axes with the same one are as long as each other.
+LABELLED: dict[str, Any] = {
+    "ij,jk->ik": ng.dot,
+    "ij,kj->ik": ng.inner,
+    "ab,ba->": lambda p, q: ng.tensordot(p, q, [[0, 1], [1, 0]]),
+    "bij,bjk->bik": ng.batched_dot,
+    "iab,abk->ik": lambda p, q: ng.tensordot(p, q, 2),
+    "bia,bka->bik": lambda p, q: ng.batched_tensordot(p, q, [[2], [2]]),
+    "bac,bac->b": lambda p, q: ng.batched_tensordot(p, q, [[1, 2], [1, 2]]),
+    **{
+        text: lambda *v, text=text: ng.einsum(text, *v)
+        for text in ("ij,jl->il", "ji,jl->li", "abi,ab->i", "abi,bak->ik", "bij,bj->bi", "ij,il,lk->jk")
+    },
+}
+
+
+@pytest.mark.parametrize("text", LABELLED)
+@pytest.mark.parametrize("target", ["reference", "cpu"])
+def test_every_length_of_a_pair_is_compared(text: str, target: str) -> None:
+    """Also where an axis of length 0 makes all products of lengths alike, or two axes together are as long as two."""
+    terms = text.split("->")[0].split(",")
+    xs = [ng.tensor(f"x{k}", "float64", [None] * len(term)) for k, term in enumerate(terms)]
+    f = ng.function(xs, LABELLED[text](*xs), target=target)
+    draw, refused = np.random.default_rng(7), 0
+    for _ in range(60):
+        lengths = {k: int(draw.integers(0, 4)) for k in sorted({*text} - {*",->"})}
+        shapes = [[lengths[k] for k in term] for term in terms]
+        if draw.random() < 0.7:
+            draw.shuffle(shapes[-1])
+        if draw.random() < 0.3:
+            shapes[0][-1] = 0
+        arrays = [draw.integers(-3, 4, shape).astype(float) for shape in shapes]
+        pairs = {(k, n) for term, shape in zip(terms, shapes, strict=True) for k, n in zip(term, shape, strict=True)}
+        if len(pairs) == len({k for k, _ in pairs}):
+            np.testing.assert_array_equal(f(*arrays), np.einsum(text, *arrays))
+        else:
+            refused += 1
+            with pytest.raises(ShapeError):
+                f(*arrays)
+    assert 5 < refused < 55
+
+
 def test_products_of_lengths_that_do_not_fit() -> None:
     with pytest.raises(ShapeError, match=r"lengths 3 .* and 2 .*\n  first.*\n  second"):
         ng.dot(variable((4, 3), name="first"), variable((2, 4), name="second"))
