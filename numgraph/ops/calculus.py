@@ -105,12 +105,13 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     """fp at x, linear between the points xp, which must rise; outside `left` (None: fp[0]) and `right` (None: fp[-1]).
 
     period: xp and x are taken modulo it, and need not rise. The result has x's shape; it has gradients for x and fp.
-    ShapeError for points that are no vectors.
+    ShapeError for points that are no vectors, or of two lengths.
     """
     at, points, values = (as_floats(v) for v in as_operands(x, xp, fp))
     for v in (points, values):
         if v.ndim != 1:
             raise ShapeError(f"interp: xp and fp must be vectors, not {describe(v)}")
+    values = f.specify_shape(values, [ln.dim(points, 0)])
     if period is not None:
         period = f.abs(period)
         at, points = f.mod(at, period), f.mod(points, period)
@@ -173,7 +174,8 @@ def gradient(y: Any, *spacing: Any, axis: Any = None, edge_order: int = 1) -> Va
     derivative of an expression is `grad`.
 
     spacing: one distance for all axes, or for each axis its distance or the vector of its positions. edge_order: 1 or 2
-    for the differences at the ends. OptionError for another, ShapeError for another number of spacings.
+    for the differences at the ends. OptionError for another, ShapeError for another number of spacings or positions,
+    and for fewer than edge_order + 1 samples.
     """
     v = as_floats(y)
     if edge_order not in (1, 2):
@@ -192,7 +194,7 @@ def _slopes(v: Variable, axis: int, step: Variable, order: int) -> Variable:
     line = f.moveaxis(v, axis, 0)
     h = step
     if step.ndim:
-        h = f.shape_padright(f.diff(step), v.ndim - 1)
+        h = f.shape_padright(f.diff(f.specify_shape(step, [ln.dim(line, 0)])), v.ndim - 1)
         before, behind = h[:-1], h[1:]
         middle = f.add(
             f.mul(f.true_div(f.neg(behind), f.mul(before, f.add(before, behind))), line[:-2]),
@@ -205,7 +207,8 @@ def _slopes(v: Variable, axis: int, step: Variable, order: int) -> Variable:
         middle = f.true_div(f.sub(line[2:], line[:-2]), f.mul(2.0, h))
     ends = [_end(line, h, at, order) for at in (0, -1)]
     found = f.concatenate([ends[0], f.cast(middle, line.type.dtype), ends[1]])
-    return f.moveaxis(found, 0, axis)
+    # fewer samples than a difference needs give fewer differences than samples
+    return f.moveaxis(f.specify_shape(found, ln.dims_of(line)), 0, axis)
 
 
 def _end(line: Variable, h: Variable, at: int, order: int) -> Variable:

@@ -191,11 +191,16 @@ def join(axis: int, *arrays: Any) -> Variable:
 
 
 def stack(*arrays: Any, axis: int = 0) -> Variable:
-    """Arrays of one shape along a new axis. Accepts `stack([a, b])` and `stack(a, b)`; scalars make a vector.
+    """Arrays of one shape along a new axis. Accepts `stack([a, b])`, `stack([a, b], 1)` and `stack(a, b)`;
+    scalars make a vector.
 
     ShapeError where lengths differ.
     """
-    given = arrays[0] if len(arrays) == 1 and isinstance(arrays[0], list | tuple) else arrays
+    given: Any = arrays
+    if len(arrays) == 2 and isinstance(arrays[0], list | tuple) and isinstance(arrays[1], int):
+        given, axis = arrays
+    elif len(arrays) == 1 and isinstance(arrays[0], list | tuple):
+        given = arrays[0]
     parts = _aligned(given)
     if not parts:
         raise ShapeError("stack: there is nothing to stack")

@@ -246,7 +246,7 @@ def average(
 ) -> Variable | tuple[Variable, Variable]:
     """The mean along `axis`, weighted. weights: of x's shape, or a vector along one axis.
 
-    returned: (average, sum of the weights). ShapeError for weights of another rank.
+    returned: (average, sum of the weights). ShapeError for weights of another shape.
     """
     v = as_variable(x)
     axes = axes_of("average", v, axis)
@@ -255,8 +255,11 @@ def average(
         return (mean, f.full_like(mean, f.cast(count_of(v, axes), mean.type.dtype))) if returned else mean
     w = as_variable(weights)
     if w.ndim == 1 and v.ndim != 1 and len(axes) == 1:
-        w = f.broadcast_to(spread(w, axes[0], v.ndim), v.shape)
-    elif w.ndim != v.ndim:
+        w = spread(f.specify_shape(w, [ln.dim(v, axes[0])]), axes[0], v.ndim)
+        w = f.broadcast_to(w, v.shape)
+    elif w.ndim == v.ndim:
+        w = f.specify_shape(w, ln.dims_of(v))
+    else:
         raise ShapeError(
             f"average: weights are of x's shape, or a vector along one axis\n  {describe(v)}\n  {describe(w)}"
         )

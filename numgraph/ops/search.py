@@ -196,7 +196,8 @@ def histogram(
     A bin has its left edge and not its right one; the last has both. bins: a vector of rising edges, or a number of
     bins of one width over the pair `range` (None: from the smallest element to the largest, (0, 1) where there are
     none). weights: sums of these, of x's shape, in float64, in the place of counts. density: the counts over their sum
-    and the widths. What bins miss is not counted. ShapeError for bins that are no number and no vector.
+    and the widths. What bins miss is not counted. ShapeError for bins that are no number and no vector, and for weights
+    of another number of elements.
     """
     v = flatten(as_variable(x))
     edges = as_variable(bins) if not isinstance(bins, int) else _edges(v, bins, range)
@@ -206,7 +207,8 @@ def histogram(
     places = searchsorted(edges, v, "right")
     places = f.where(f.eq(v, edges[-1]), f.sub(count, 1), places)
     board = zeros(count + 1, "int64" if weights is None else "float64")
-    counts: Any = f.inc_subtensor(board[places], 1 if weights is None else flatten(as_variable(weights)))[1:-1]
+    own = 1 if weights is None else f.specify_shape(flatten(as_variable(weights)), [ln.dim(v, 0)])
+    counts: Any = f.inc_subtensor(board[places], own)[1:-1]
     if density:
         counts = f.true_div(f.true_div(f.cast(counts, "float64"), f.diff(edges)), f.cast(f.sum(counts), "float64"))
     return counts, edges

@@ -239,12 +239,13 @@ def argpartition(x: Any, kth: Any, axis: Any = -1) -> Variable:
 
 def lexsort(keys: Any, axis: Any = -1) -> Variable:
     """The int64 indices that sort by several keys, of which the last one counts first, as np.lexsort. keys: a list of
-    arrays of one shape, or an array whose first axis counts them. ShapeError for none."""
+    arrays of one shape, or an array whose first axis counts them. ShapeError for none, and for keys of several
+    shapes."""
     given = [as_variable(v) for v in keys] if isinstance(keys, list | tuple) else list(as_variable(keys))
     if not given:
         raise ShapeError("lexsort: there is no key")
     order = argsort(given[0], axis)
-    for key in given[1:]:
+    for key in (f.specify_shape(v, ln.dims_of(given[0])) for v in given[1:]):
         order = take_along_axis(order, argsort(take_along_axis(key, order, axis), axis), axis)
     return order
 

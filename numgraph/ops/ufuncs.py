@@ -9,6 +9,7 @@ import numpy as np
 from numgraph.errors import DtypeError
 from numgraph.graph import Variable, apply, as_operands, as_variable, describe, elementwise
 from numgraph.op import OPS, Op, floating, same
+from numgraph.ops import lengths as ln
 from numgraph.ops.define import ZERO, as_floats, f, no_float
 from numgraph.ops.elementwise import LN2, deg2rad, rad2deg
 from numgraph.types import BOOL, DISCRETE, FLOATS, INTEGERS, REALS, promote
@@ -252,8 +253,11 @@ def lcm(x: Any, y: Any) -> Variable:
 
 
 def vecdot(x: Any, y: Any, axis: int = -1) -> Variable:
-    """The scalar products of the vectors along `axis`; the other axes broadcast."""
+    """The scalar products of the vectors along `axis`; the other axes broadcast. ShapeError for vectors of two
+    lengths."""
     a, b = as_operands(x, y)
+    first, second = (ln.axis_of(axis, v.ndim, "vecdot", v) for v in (a, b))
+    b = f.specify_shape(b, [ln.dim(a, first) if k == second else None for k in range(b.ndim)])
     return f.sum(f.mul(a, b), axis)
 
 
