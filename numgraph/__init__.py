@@ -84,6 +84,9 @@ from numgraph.ops import (
     elementwise as _elementwise,
 )
 from numgraph.ops import (
+    fitted as _fitted,
+)
+from numgraph.ops import (
     gammas as _gammas,
 )
 from numgraph.ops import (
@@ -199,6 +202,7 @@ from numgraph.ops.custom import *
 from numgraph.ops.eigen import *
 from numgraph.ops.einsum import *
 from numgraph.ops.elementwise import *
+from numgraph.ops.fitted import *
 from numgraph.ops.gammas import *
 from numgraph.ops.grids import *
 from numgraph.ops.index import *
@@ -284,6 +288,7 @@ __all__ += _custom.__all__
 __all__ += _eigen.__all__
 __all__ += _einsum.__all__
 __all__ += _elementwise.__all__
+__all__ += _fitted.__all__
 __all__ += _grids.__all__
 __all__ += _index.__all__
 __all__ += _join.__all__

@@ -27,7 +27,7 @@ and `scatter`, `.at(*idx)`.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -272,6 +272,10 @@ class Op:
     def title(self) -> str:
         """What messages call the op."""
         return self.says or self.name
+
+    def called(self, attrs: Mapping[str, Any]) -> str:
+        """The function of the user's that an op with these attributes stands for: "what", or the op itself."""
+        return str(attrs.get("what", self.title))
 
     def composition(self, grid: bool) -> Callable[..., Any] | None:
         """What the op is composed of, `(*inputs, **attrs) -> Variable`; None where it is none."""

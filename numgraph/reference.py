@@ -318,9 +318,10 @@ def about(node: Variable, arrays: Sequence[Array], problem: str) -> str:
         made = f"  made at {variable.line}" if variable.line else ""
         lengths = ",".join(map(str, array.shape))
         listed += f"\n  {described(variable)}: {array.dtype.name}{f'[{lengths}]' if lengths else ''}{made}"
-    called = f"\n  {node.op.title} called at {node.line}" if node.line else ""
+    name = node.op.called(node.attrs)
+    called = f"\n  {name} called at {node.line}" if node.line else ""
     defined = f"\n  {node.op.title} is defined at {node.op.user.line}" if node.op.user else ""
-    return f"{node.op.title}: {problem}{listed}{called}{defined}"
+    return f"{name}: {problem}{listed}{called}{defined}"
 
 
 __all__ = ["evaluate"]

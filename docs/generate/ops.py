@@ -19,7 +19,7 @@ GROUPS = (
     ("special", "Special functions", "special normal gammas bessel"),
     ("reduce", "Reductions and statistics", "reduce statistics nans"),
     ("create", "Arrays from numbers", "create grids"),
-    ("shape", "Shapes, joins and margins", "shape join padding indexmaps layout windows"),
+    ("shape", "Shapes, joins and margins", "shape fitted join padding indexmaps layout windows"),
     ("indexing", "Indexing and selection", "index select"),
     ("sort", "Sorting, searching and sets", "sort search sets calculus"),
     (
@@ -41,7 +41,7 @@ TITLES = {
     "gammas": "Gamma and beta functions", "bessel": "Bessel functions", "special": "Error functions and conversions",
     "search": "Searching and counting", "calculus": "Sampled values", "layout": "NumPy's layouts",
     "join": "Joining and splitting", "halves": "Numbers of float16",
-    "shape": "Lengths and axes", "windows": "Sliding windows",
+    "shape": "Lengths and axes", "fitted": "What is known of lengths", "windows": "Sliding windows",
     "solve": "Linear systems",
     "triangular": "Triangular systems and Cholesky factors", "lu": "Triangular factors",
     "tensorsystems": "Linear systems of arrays",

@@ -17,6 +17,7 @@ from numgraph.ops import (
     eigen,
     einsum,
     elementwise,
+    fitted,
     fourier,
     gammas,
     grids,
@@ -63,7 +64,7 @@ from numgraph.ops import (
 
 MODULES = (
     bounds, elementwise, complexes, compare, special, normal, gammas, bessel, ufuncs, reduce, statistics, nnet,
-    normalize, create, shape, indexmaps, join, select, index, linalg, loop, halves, sort, padding, search,
+    normalize, create, shape, fitted, indexmaps, join, select, index, linalg, loop, halves, sort, padding, search,
     triangular, lu, solve, spectral, hermitian, orthogonal, eigen, schur, sylvester, leastsquares, tensorsystems,
     powers, windows, nans, sets, layout, calculus, fourier, einsum, convolution, signal, pool, grids, activations,
     user, usercall, random, custom, sparse,

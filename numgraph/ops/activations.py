@@ -168,7 +168,7 @@ def confusion_matrix(actual: Any, pred: Any) -> list[Variable]:
             raise ShapeError(f"confusion_matrix: vectors are needed, not {describe(v)}")
     if found[0].type.dtype != found[1].type.dtype and any(v.type.dtype not in DISCRETE for v in found):
         raise DtypeError(f"confusion_matrix: labels of two dtypes\n  {describe(found[0])}\n  {describe(found[1])}")
-    found[1] = f.specify_shape(found[1], [ln.dim(found[0], 0)])
+    found[1] = f.matched(found[1], [ln.dim(found[0], 0)], "confusion_matrix")
     labels = unique(concatenate(found))
     assert isinstance(labels, Variable)
     count = ln.dim(labels, 0)

@@ -111,7 +111,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     for v in (points, values):
         if v.ndim != 1:
             raise ShapeError(f"interp: xp and fp must be vectors, not {describe(v)}")
-    values = f.specify_shape(values, [ln.dim(points, 0)])
+    values = f.matched(values, [ln.dim(points, 0)], "interp")
     if period is not None:
         period = f.abs(period)
         at, points = f.mod(at, period), f.mod(points, period)
@@ -141,7 +141,7 @@ def cross(a: Any, b: Any, axis: int = -1) -> Variable:
     for v in given:
         if v.type.shape[-1] not in (3, None):
             raise ShapeError(f"cross: vectors of length 3 are needed along axis {axis}, not {describe(v)}")
-    x, y = (f.specify_shape(v, [*(None,) * (v.ndim - 1), 3]) for v in given)
+    x, y = (f.matched(v, [*(None,) * (v.ndim - 1), 3], "cross") for v in given)
     parts = [f.sub(f.mul(x[..., i], y[..., j]), f.mul(x[..., j], y[..., i])) for i, j in ((1, 2), (2, 0), (0, 1))]
     return f.moveaxis(f.stack(parts, axis=-1), -1, axis)
 
@@ -194,7 +194,7 @@ def _slopes(v: Variable, axis: int, step: Variable, order: int) -> Variable:
     line = f.moveaxis(v, axis, 0)
     h = step
     if step.ndim:
-        h = f.shape_padright(f.diff(f.specify_shape(step, [ln.dim(line, 0)])), v.ndim - 1)
+        h = f.shape_padright(f.diff(f.matched(step, [ln.dim(line, 0)], "gradient")), v.ndim - 1)
         before, behind = h[:-1], h[1:]
         middle = f.add(
             f.mul(f.true_div(f.neg(behind), f.mul(before, f.add(before, behind))), line[:-2]),
@@ -208,7 +208,7 @@ def _slopes(v: Variable, axis: int, step: Variable, order: int) -> Variable:
     ends = [_end(line, h, at, order) for at in (0, -1)]
     found = f.concatenate([ends[0], f.cast(middle, line.type.dtype), ends[1]])
     # fewer samples than a difference needs give fewer differences than samples
-    return f.moveaxis(f.specify_shape(found, ln.dims_of(line)), 0, axis)
+    return f.moveaxis(f.matched(found, ln.dims_of(line), "gradient"), 0, axis)
 
 
 def _end(line: Variable, h: Variable, at: int, order: int) -> Variable:

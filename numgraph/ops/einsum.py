@@ -59,7 +59,7 @@ class Labelled:
             n = ln.dim(v, first)
             _same_lengths(twice[0], v, first, v, second)
             v = shuffled(v, (*others, first, second))
-            v = diagonals(f.specify_shape(v, [*[None] * (v.ndim - 1), n]))
+            v = diagonals(f.matched(v, [*[None] * (v.ndim - 1), n], "einsum"))
             labels = [*(labels[axis] for axis in others), twice[0]]
         return Labelled(v, labels)
 
@@ -180,7 +180,7 @@ def _multiplied(x: Labelled, y: Labelled, kept: set[str]) -> Labelled:
         wanted = [x.length(k) if k in shared and not ln.same_length(x.length(k), y.length(k)) else None
                   for k in y.labels]  # fmt: skip
         if any(n is not None for n in wanted):
-            y = Labelled(f.specify_shape(y.value, wanted), y.labels)
+            y = Labelled(f.matched(y.value, wanted, "einsum"), y.labels)
     lengths = [*(x.length(k) for k in [*batch, *rows]), *(y.length(k) for k in columns)]
     # each by its own lengths, which the product compares: a reshape would only compare how many elements there are
     left = _merged(x, *([batch] if batch else []), rows, inner)

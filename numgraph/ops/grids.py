@@ -160,7 +160,7 @@ def fill_diagonal(a: Any, val: Any) -> Variable:
     if v.ndim > 2:
         lengths = ln.dims_of(v)
         known: Length = next((n for n in lengths if isinstance(n, int)), lengths[0])
-        v = f.specify_shape(v, [known] * v.ndim)
+        v = f.matched(v, [known] * v.ndim, "fill_diagonal")
     chosen = [
         shuffled(eye(ln.dim(v, p), ln.dim(v, q), dtype="bool"), _placed(v.ndim, p, q))
         for p, q in pairwise(range(v.ndim))

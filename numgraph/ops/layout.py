@@ -302,7 +302,7 @@ def delete(x: Any, key: Any, axis: Any = None) -> Variable:
         if named.type.dtype in REALS:
             raise DtypeError(f"delete: positions must be integers, or a mask, not {describe(named)}")
         if named.type.dtype == BOOL:
-            gone = f.specify_shape(named, [v.type.shape[a]])
+            gone = f.matched(named, [ln.dim(v, a)], "delete")
         else:
             gone = f.set_subtensor(f.zeros_like(places, "bool")[f.reshape(named, (-1,))], True)
     return f.getitem(v, (*whole, f.flatnonzero(f.logical_not(gone))))

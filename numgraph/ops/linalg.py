@@ -178,7 +178,7 @@ def batched_dot(a: Any, b: Any) -> Variable:
     if x.ndim == 1 or y.ndim == 1:
         _check_inner("batched_dot", x, y, 0, 0)
         ndim = max(x.ndim, y.ndim)
-        x, y = (f.specify_shape(v, [ln.dim(w, 0), *v.type.shape[1:]]) for v, w in ((x, y), (y, x)))
+        x, y = (f.matched(v, [ln.dim(w, 0), *v.type.shape[1:]], "batched_dot") for v, w in ((x, y), (y, x)))
         return f.mul(*(f.shape_padright(v, ndim - v.ndim) for v in (x, y)))
     if x.ndim > 3 or y.ndim > 3:
         return f.batched_tensordot(x, y, [[x.ndim - 1], [max(1, y.ndim - 2)]])
@@ -217,7 +217,7 @@ def _with_lengths_of(what: str, x: Variable, y: Variable, first: Sequence[int], 
     paired = {m: ln.dim(x, k) for k, m in zip(first, second, strict=True)}
     if len(paired) > 1 and any(not ln.same_length(n, ln.dim(y, m)) for m, n in paired.items()):
         # a product would compare only how many elements there are along all pairs together
-        return f.specify_shape(y, [paired.get(m) for m in range(y.ndim)])
+        return f.matched(y, [paired.get(m) for m in range(y.ndim)], what)
     return y
 
 

@@ -255,10 +255,10 @@ def average(
         return (mean, f.full_like(mean, f.cast(count_of(v, axes), mean.type.dtype))) if returned else mean
     w = as_variable(weights)
     if w.ndim == 1 and v.ndim != 1 and len(axes) == 1:
-        w = spread(f.specify_shape(w, [ln.dim(v, axes[0])]), axes[0], v.ndim)
+        w = spread(f.matched(w, [ln.dim(v, axes[0])], "average"), axes[0], v.ndim)
         w = f.broadcast_to(w, v.shape)
     elif w.ndim == v.ndim:
-        w = f.specify_shape(w, ln.dims_of(v))
+        w = f.matched(w, ln.dims_of(v), "average")
     else:
         raise ShapeError(
             f"average: weights are of x's shape, or a vector along one axis\n  {describe(v)}\n  {describe(w)}"

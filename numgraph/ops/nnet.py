@@ -179,7 +179,7 @@ def categorical_crossentropy(p: Any, y: Any) -> Variable:
     """-log of the probability of the true class, for each row of p, float[rows, classes].
 
     y: int[rows] labels, or float[rows, classes] true distributions (a class of probability 0 counts as nothing).
-    ShapeError for other numbers of axes, DtypeError for labels that are no integers.
+    ShapeError for other numbers of axes, or of labels, DtypeError for labels that are no integers.
     """
     probabilities, target = as_variable(p), as_variable(y)
     if target.ndim == probabilities.ndim:
@@ -196,6 +196,7 @@ def categorical_crossentropy(p: Any, y: Any) -> Variable:
         raise DtypeError(
             f"categorical_crossentropy: labels are integers, not {describe(target)}; convert with y.astype('int32')"
         )
+    target = f.matched(target, [ln.dim(probabilities, 0)], "categorical_crossentropy")
     rows = f.arange(f.shape(target)[0])
     picked: Variable = f.neg(f.getitem(f.log(probabilities), (rows, target)))
     return picked

@@ -70,7 +70,7 @@ def weights(n: Length, p: Any) -> Variable:
     found = probabilities("choice", p)
     if found.ndim != 1:
         raise ShapeError(f"choice: p needs one axis, with a probability for each element, not {describe(found)}")
-    return f.specify_shape(found, (n,))
+    return f.matched(found, (n,), "choice")
 
 
 def check(what: str, problem: str, holds: Callable[..., Any], **parameters: Variable) -> None:

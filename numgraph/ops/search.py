@@ -134,7 +134,7 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Vari
     smaller (side="left"), or that are not larger (side="right"). NaN is larger than all, as when sorting.
 
     sorter: indices that sort a. Both are compared in their common dtype. OptionError for another side, ShapeError for
-    an a that is no vector.
+    an a that is no vector and a sorter of another length.
     """
     line, values = as_operands(a, v)
     if line.ndim != 1:
@@ -142,7 +142,7 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Vari
     if side not in ("left", "right"):
         raise OptionError(f'searchsorted: side must be "left" or "right", not {side!r}')
     if sorter is not None:
-        line = take(line, sorter)
+        line = take(line, f.matched(as_variable(sorter), [ln.dim(line, 0)], "searchsorted"))
     dtype = promote([line.type.dtype, values.type.dtype])
     # a kernel takes arrays
     many = values if values.ndim else f.reshape(values, (1,))
@@ -183,7 +183,7 @@ def bincount(x: Any, weights: Any = None, minlength: Any = 0) -> Variable:
     dtype = own.type.dtype if own.type.dtype in REALS else "float64"
     if own.ndim != 1:
         raise ShapeError(f"bincount: a weight for each element is needed, not {describe(own)}")
-    own = f.specify_shape(f.cast(own, "float64"), [ln.dim(v, 0)])
+    own = f.matched(f.cast(own, "float64"), [ln.dim(v, 0)], "bincount")
     sums = f.inc_subtensor(_counters(length, places, "float64")[places], own)
     return f.cast(sums, dtype)
 
@@ -207,7 +207,7 @@ def histogram(
     places = searchsorted(edges, v, "right")
     places = f.where(f.eq(v, edges[-1]), f.sub(count, 1), places)
     board = zeros(count + 1, "int64" if weights is None else "float64")
-    own = 1 if weights is None else f.specify_shape(flatten(as_variable(weights)), [ln.dim(v, 0)])
+    own = 1 if weights is None else f.matched(flatten(as_variable(weights)), [ln.dim(v, 0)], "histogram")
     counts: Any = f.inc_subtensor(board[places], own)[1:-1]
     if density:
         counts = f.true_div(f.true_div(f.cast(counts, "float64"), f.diff(edges)), f.cast(f.sum(counts), "float64"))
@@ -257,7 +257,7 @@ def topk_and_argtopk(
     # backwards, so that of equal elements the first comes last
     order = argsort(v, k) if count < 0 else f.sub(f.sub(length, 1), flip(argsort(flip(v, k), k), k))
     order = part(order, k, None, abs(count))
-    order = f.specify_shape(order, [abs(count) if a == k else None for a in range(v.ndim)])
+    order = f.matched(order, [abs(count) if a == k else None for a in range(v.ndim)], "topk")
     return take_along_axis(v, order, k), f.cast(order, idx_dtype)
 
 
@@ -325,7 +325,7 @@ def repeat_each(v: Variable, counts: Variable, axis: int) -> Variable:
     """Each part of v along `axis` as many times as the vector `counts` says."""
     times = ln.as_position(_integers("repeat: counts", counts))
     times = f.broadcast_to(times, (ln.dim(v, axis),)) if times.type.shape[0] == 1 else times
-    ends = cumsum(f.specify_shape(times, [ln.dim(v, axis)]), 0)
+    ends = cumsum(f.matched(times, [ln.dim(v, axis)], "repeat"), 0)
     total = ln.dim(_counters(f.sum(times), times, "int64"), 0)
     return take(v, searchsorted(ends, counting(total), "right"), axis)
 

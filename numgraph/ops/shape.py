@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numgraph.errors import IndexShapeError, ShapeError
+from numgraph.errors import ShapeError
 from numgraph.graph import Variable, apply, as_variable, describe
 from numgraph.lengths import dims
 from numgraph.op import OPS, Check, Op, first, int64
@@ -19,11 +18,9 @@ from numgraph.ops.lengths import Length
 
 __all__ = [
     "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_to", "dimshuffle", "expand_dims", "flatten", "moveaxis",
-    "ravel", "reshape", "shape", "shape_padaxis", "shape_padleft", "shape_padright", "size", "specify_shape",
-    "squeeze", "swapaxes", "transpose",
+    "ravel", "reshape", "shape", "shape_padaxis", "shape_padleft", "shape_padright", "size", "squeeze",
+    "swapaxes", "transpose",
 ]  # fmt: skip
-# Functions of expressions that gradients and operators use.
-INTERNAL = ["given"]
 
 Pattern = tuple[int, ...]
 
@@ -389,61 +386,3 @@ def broadcast_to(x: Any, shape: Any) -> Variable:
     ShapeError where another length would have to change: now if it is known, else when the function runs.
     """
     return stretch(as_variable(x), ln.as_lengths(shape, "broadcast_to"))
-
-
-# -- what is known about lengths ------------------------------------------------------------------------------------
-
-
-def _own_or_known(x: Any, *lengths: Any) -> tuple[Any, ...]:
-    return tuple(n if isinstance(n, int) else full for n, full in zip(x.shape, ln.values(lengths), strict=True))
-
-
-def _with_lengths(
-    name: str, doc: str, shape: Callable[..., tuple[Any, ...]], message: str, error: type[ShapeError], says: str = ""
-) -> Op:
-    """An op that gives its first argument, whose lengths must be the others; `error` says that they are not."""
-
-    def value(x: NDArray[Any], *lengths: Any) -> NDArray[Any]:
-        wanted = tuple(int(n) for n in lengths)
-        if x.shape != wanted:
-            raise error(f"{says or name}: the shape is {x.shape}, not {wanted}")
-        return x
-
-    return Op(
-        name, ("x", "*lengths"), doc, first, value, lambda g, out, x, *lengths: (g, *(None for _ in lengths)),
-        element=lambda idx, x, *lengths: x.at(*idx),
-        shape=shape,
-        checks=(
-            Check("equal", lambda x, *lengths: list(zip(x.shape, ln.values(lengths), strict=True)), message, error),
-        ),
-        samples=lambda: [([np.ones((2, 3), np.float64), 2, 3], {})], says=says, moves=True,
-    )  # fmt: skip
-
-
-_with_lengths("specify_shape", "x, whose lengths must be the given ones.", _own_or_known, "a length is {a}, not {b}",
-              ShapeError)  # fmt: skip
-_with_lengths("fitted_mask", "x, a mask for axes of the given lengths.", lambda x, *lengths: tuple(ln.values(lengths)),
-              "a mask of length {a} for an axis of length {b}", IndexShapeError, "mask")  # fmt: skip
-
-
-Op("given", ("x",), "x, which must have a row; for what `givens` put in a variable's place.", first, lambda x: x,
-   lambda g, out, x: (g,), element=lambda idx, x: x.at(*idx), shape=lambda x: x.shape,
-   checks=(Check("nonempty", lambda x: [x.shape[0]], "what stands for a variable has {a} rows"),),
-   samples=lambda: [([np.ones((2, 3), np.float64)], {})], says="givens", moves=True)  # fmt: skip
-
-
-def given(x: Any) -> Variable:
-    """x, and a ShapeError at run time where its first axis has no element."""
-    return apply(OPS["given"], [as_variable(x)])
-
-
-def specify_shape(x: Any, shape: Any) -> Variable:
-    """x, known to have the lengths `shape` from here on (None: as it is). ShapeError where it has others."""
-    v = as_variable(x)
-    given = list(shape) if isinstance(shape, list | tuple) else ln.as_lengths(shape, "specify_shape", v.ndim)
-    if len(given) != v.ndim:
-        raise ShapeError(f"specify_shape: {len(given)} lengths for {describe(v)}, which has {v.ndim} axes")
-    new = [own if n is None else ln.as_length(n, "specify_shape") for n, own in zip(given, ln.dims_of(v), strict=True)]
-    if any(isinstance(n, int) and isinstance(own, int) and n != own for n, own in zip(new, ln.dims_of(v), strict=True)):
-        raise ShapeError(f"specify_shape: the lengths are not {ln.shape_text(new)}\n  {describe(v)}")
-    return apply(OPS["specify_shape"], [v, *ln.operands(new)])

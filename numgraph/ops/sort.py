@@ -245,7 +245,7 @@ def lexsort(keys: Any, axis: Any = -1) -> Variable:
     if not given:
         raise ShapeError("lexsort: there is no key")
     order = argsort(given[0], axis)
-    for key in (f.specify_shape(v, ln.dims_of(given[0])) for v in given[1:]):
+    for key in (f.matched(v, ln.dims_of(given[0]), "lexsort") for v in given[1:]):
         order = take_along_axis(order, argsort(take_along_axis(key, order, axis), axis), axis)
     return order
 

@@ -30,7 +30,7 @@ def tensorsolve(a: Any, b: Any, axes: Sequence[int] | None = None) -> Variable:
         raise ShapeError(f"tensorsolve: a has no axes for the solution\n  {describe(v)}\n  {describe(right)}")
     of_b, of_x = ln.dims_of(v)[: right.ndim], ln.dims_of(v)[right.ndim :]
     flat = reshaped(v, [ln.product(of_b), ln.product(of_x)])
-    return reshaped(solve(flat, f.flatten(f.specify_shape(right, of_b))), of_x)
+    return reshaped(solve(flat, f.flatten(f.matched(right, of_b, "tensorsolve"))), of_x)
 
 
 def tensorinv(a: Any, ind: int = 2) -> Variable:

@@ -357,7 +357,7 @@ class Builder:
                 elif check.kind == "range":
                     self.require("range", a.value if isinstance(a, Operand) else a, b, check.message, node)
                 else:
-                    self.require(check.kind, a, b, f"{op.title}: {check.message}", node)
+                    self.require(check.kind, a, b, f"{op.called(attrs)}: {check.message}", node)
 
 
 def _is_arithmetic(value: Any) -> bool:

@@ -105,7 +105,7 @@ def broken_error(graph: Graph, cause: Broken, status: int, values: Values) -> Nu
         # the factors of an array that users know
         matrix = matrix.inputs[0]
     shown = graph.where(matrix, [values(n) for n in matrix.dims]) + called_at(graph, cause)
-    what = node.attributes.get("what", node.op.title)
+    what = node.op.called(node.attributes)
     if status < 0:
         return SizeError(f"{what}: there is no memory for the work\n{shown}".rstrip("\n"))
     which = f", matrix {status - 1} of the stack" if len(matrix.dims) > 2 else ""
@@ -117,7 +117,7 @@ def called_at(graph: Graph, cause: Cause) -> str:
     node, what = cause.node, ""
     lines: Sequence[SourceLine] = ()
     if isinstance(node, Node) and node.op is not None:
-        lines, what = graph.lines.get(node, ()), node.attributes.get("what", node.op.title)
+        lines, what = graph.lines.get(node, ()), node.op.called(node.attributes)
     elif isinstance(cause, Requirement):
         lines, what = cause.lines, cause.message.partition(":")[0]
     return f"  {what} called at {', '.join(map(str, lines))}\n" if lines and what and cause.kind != "length" else ""

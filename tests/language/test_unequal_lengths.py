@@ -101,3 +101,14 @@ def test_what_numpy_refuses_is_refused(name: str) -> None:
         taken += 1
         np.testing.assert_allclose(found, wanted, rtol=1e-12)
     assert refused > 3 and taken > 3
+
+
+def test_the_message_names_the_function() -> None:
+    p, y = ng.matrix("p"), ng.lvector("y")
+    for target in ("reference", "cpu"):
+        f = ng.function([p, y], ng.categorical_crossentropy(p, y), target=target)
+        for labels in (0, 1, 5):
+            with pytest.raises(
+                ng.ShapeError, match=rf"categorical_crossentropy: a length is {labels}, not 3\n  y: int64"
+            ):
+                f(np.ones((3, 2)), np.zeros(labels, int))

@@ -16,10 +16,10 @@ from numgraph.types import FLOATS
 
 # what takes a loop over the new axis, since no rule says how it is done at once
 SLOW = {
-    "place", "recurrence", "within", "counters", "one_hot", "searchsorted", "fill", "arange", "reshape", "broadcast_to",
-    "subtensor", "subtensor_update", "given", "specify_shape", "fitted_mask", "eye", "tri", "pad", "element_number",
-    "gemm", "turn", "meanwhile", "gather", "gather_update", "scan_chunk", "chunk_rows", "kept", "unwindows",
-    "with_lengths", "fill_either", "window_blocks", "unwindow_blocks", "roll",
+    "place", "recurrence", "within", "counters", "one_hot", "searchsorted", "fill", "arange", "reshape",
+    "broadcast_to", "subtensor", "subtensor_update", "given", "specify_shape", "matched", "fitted_mask", "eye", "tri",
+    "pad", "element_number", "gemm", "turn", "meanwhile", "gather", "gather_update", "scan_chunk", "chunk_rows",
+    "kept", "unwindows", "with_lengths", "fill_either", "window_blocks", "unwindow_blocks", "roll",
 }  # fmt: skip
 
 
@@ -121,3 +121,15 @@ def test_errors() -> None:
     ]:
         with pytest.raises(kind, match=said):
             wrong()
+
+
+def test_a_cost_of_labels_needs_no_loop() -> None:
+    """That there are as many labels as rows is checked once for all."""
+    p, y = ng.matrix("p"), ng.lvector("y")
+    many = ng.tensor3("many")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        costs = ng.vectorize(ng.categorical_crossentropy(p, y), [(p, many)])
+    values = np.random.default_rng(0).random((2, 3, 4))
+    wanted = [-np.log(v[np.arange(3), [0, 3, 1]]) for v in values]
+    np.testing.assert_allclose(costs.eval({many: values, y: np.array([0, 3, 1])}), wanted, rtol=1e-12)
