@@ -3,8 +3,8 @@
 Each computes in the precision of its argument. Literals are float32, which any precision holds exactly. Where parts are
 infinite or NaN the values are those of C99's Annex G, as NumPy's.
 
-Sources: W. Kahan, "Branch cuts for complex elementary functions" (1987), for tanh and the inverse functions; R. Smith, Algorithm 116 (1962), for
-the quotient, as in NumPy; C99, Annex G.
+Sources: W. Kahan, "Branch cuts for complex elementary functions" (1987), for tanh and the inverse functions;
+R. Smith, Algorithm 116 (1962), for the quotient, as in NumPy; C99, Annex G.
 """
 
 import math
@@ -333,9 +333,7 @@ def atanh_complex(z):
         size = _HALF * (math.log(_TWO * x) - math.log(abs(y)))
         return complex(math.copysign(size, z.real), math.copysign(_HALF * math.atan2(_TWO * x, -abs(y)), y))
     size = math.log1p(_FOUR * x / ((_UNIT - x) * (_UNIT - x) + y * y)) * (_HALF * _HALF)
-    return complex(
-        math.copysign(size, z.real), -_HALF * math.atan2(-_TWO * y, (_UNIT - x) * (_UNIT + x) - y * y)
-    )
+    return complex(math.copysign(size, z.real), -_HALF * math.atan2(-_TWO * y, (_UNIT - x) * (_UNIT + x) - y * y))
 
 
 @register_jitable

@@ -90,7 +90,13 @@ from numgraph.ops import (
     grids as _grids,
 )
 from numgraph.ops import (
+    hypergeometric as _hypergeometric,
+)
+from numgraph.ops import (
     index as _index,
+)
+from numgraph.ops import (
+    inverses as _inverses,
 )
 from numgraph.ops import (
     join as _join,
@@ -201,7 +207,9 @@ from numgraph.ops.einsum import *
 from numgraph.ops.elementwise import *
 from numgraph.ops.gammas import *
 from numgraph.ops.grids import *
+from numgraph.ops.hypergeometric import *
 from numgraph.ops.index import *
+from numgraph.ops.inverses import *
 from numgraph.ops.join import *
 from numgraph.ops.layout import *
 from numgraph.ops.leastsquares import *
@@ -311,6 +319,8 @@ __all__ += _special.__all__
 __all__ += _spectral.__all__
 __all__ += _bessel.__all__
 __all__ += _gammas.__all__
+__all__ += _inverses.__all__
+__all__ += _hypergeometric.__all__
 __all__ += _normal.__all__
 __all__ += _nans.__all__
 __all__ += _sets.__all__

@@ -115,6 +115,12 @@ def betainc_slope(a: Any, b: Any, x: Any, da: Any, db: Any) -> Any:
     return _by_differences(lambda t: value(a + t * da, b + t * db, x), np.where(da, a, b))
 
 
+def hyp2f1_slope(a: Any, b: Any, c: Any, z: Any, da: Any, db: Any, dc: Any) -> Any:
+    """The derivative of `hyp2f1` along (da, db, dc)."""
+    value = by_scipy("hyp2f1")
+    return _by_differences(lambda t: value(a + t * da, b + t * db, c + t * dc, z), np.asarray(1.0))
+
+
 def made(x: Any, y: Any) -> Any:
     """x + y * 1j, each part as it is: products with 1j would make NaN of infinities."""
     x, y = np.broadcast_arrays(x, y)
@@ -191,11 +197,13 @@ SCALAR_FUNCTIONS: dict[str, ScalarFunction] = {
         ScalarFunction("hurwitz", hurwitz, common="incomplete", typed=("float64",), wide=True),
         ScalarFunction("gammainc_slope", gammainc_slope, common="incomplete", typed=("float64",), wide=True),
         ScalarFunction("betainc_slope", betainc_slope, common="incomplete", typed=("float64",), wide=True),
+        ScalarFunction("hyp2f1_slope", hyp2f1_slope, common="hypergeometric", typed=("float64",), wide=True),
         *(_scipy(name, grid="incomplete") for name in ("gammainc", "gammaincc", "betainc", "betaln", "beta")),
         _scipy("tgamma", "gamma", grid="math.gamma"),
         *(_scipy(name, grid="cuda.bessel") for name in ("j0", "j1")),
         *(_scipy(name, grid="bessel") for name in ("i0", "i1", "i0e", "i1e", "k0", "k1", "kv", "kve")),
-        *map(_scipy, ("iv", "ive", "jv", "owens_t", "hyp2f1")),
+        *map(_scipy, ("iv", "ive", "jv", "owens_t", "hyp2f1", "poch")),
+        *map(_scipy, ("gammaincinv", "gammainccinv", "betaincinv", "ndtri_exp")),
         # random numbers: functions of a key, a position and an index, see `kernels.draws`
         ScalarFunction("uniform", randoms.uniform, common="draws", inline=True),
         ScalarFunction("standard_normal", randoms.normal, common="draws", inline=True),

@@ -77,14 +77,15 @@ _COMPOSED = {
             "Elemwise TensorType as_tensor_variable constant tensor shape iround nonzero transpose flatten clip "
             "max_and_argmax smallest largest bartlett "
             "permute_row_elements inverse_permutation fill addbroadcast unbroadcast patternbroadcast "
-            "get_vector_length get_scalar_constant_value ceil_intdiv stacklists round_half_away_from_zero"
+            "get_vector_length get_scalar_constant_value ceil_intdiv stacklists "
+            "horizontal_stack vertical_stack round_half_away_from_zero"
         ).split()
     },
 }  # fmt: skip
 # other names of the same functions
 _ALIASES = {
     "as_tensor": "as_tensor_variable", "extract_constant": "get_scalar_constant_value", "round_half_to_even": "round",
-    "horizontal_stack": "hstack", "vertical_stack": "vstack", "inverse": "inv", "alloc_like": "full_like",
+    "inverse": "inv", "alloc_like": "full_like",
 }  # fmt: skip
 # Functions that Theano has in nnet alone; `tensor` has them all the same, except where the two differ.
 _NNET = (
