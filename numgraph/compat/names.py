@@ -67,6 +67,9 @@ Lop: f=outputs wrt eval_points=vectors consider_constant disconnected_inputs
 Rop: f=outputs wrt eval_points=vectors disconnected_outputs return_disconnected=
 """
 
+# of `theano.gradient` alone
+_PRODUCT = "cost wrt p=vectors consider_constant disconnected_inputs"
+
 _COMPOSED = {
     "grad": pieces.grad, "alloc_diag": linear.diagonal_matrix, "vectorize": batching.vectorize,
     "inc_subtensor": composed.inc_subtensor,
@@ -192,7 +195,7 @@ GRADIENT = absent("theano.gradient") | {
     "verify_grad": functions.verify_grad,
     "jacobian": TENSOR["jacobian"], "hessian": TENSOR["hessian"], "disconnected_grad": FUNCTIONS["disconnected_grad"],
     "zero_grad": FUNCTIONS["zero_grad"], "consider_constant": FUNCTIONS["zero_grad"], "grad_clip": TENSOR["grad_clip"],
-    "hessian_vector_product": hessian_vector_product, "DisconnectedInputError": DisconnectedError,
+    "hessian_vector_product": adapted(hessian_vector_product, _PRODUCT), "DisconnectedInputError": DisconnectedError,
     "NullTypeGradError": GradientError,
 }  # fmt: skip
 _LINEAR = {

@@ -66,9 +66,9 @@ from numgraph.ops import (
 MODULES = (
     bounds, elementwise, complexes, compare, special, normal, gammas, inverses, bessel, hypergeometric, ufuncs, reduce,
     statistics, nnet, normalize, create, shape, indexmaps, join, select, index, linalg, loop, halves, sort, padding,
-    search, triangular, lu, solve, spectral, hermitian, orthogonal, eigen, schur, sylvester, leastsquares, tensorsystems,
-    powers, windows, nans, sets, layout, calculus, fourier, einsum, convolution, signal, pool, grids, activations,
-    user, usercall, random, custom, sparse,
+    search, triangular, lu, solve, spectral, hermitian, orthogonal, eigen, schur, sylvester, leastsquares,
+    tensorsystems, powers, windows, nans, sets, layout, calculus, fourier, einsum, convolution, signal, pool, grids,
+    activations, user, usercall, random, custom, sparse,
 )  # fmt: skip
 
 for _module in MODULES:
