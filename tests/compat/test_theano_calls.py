@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numgraph.compat.theano.tensor as T
+import numgraph.compat.theano.tensor.slinalg as slinalg
 import numpy as np
 import pytest
+import scipy.linalg
 
 import numgraph.compat.theano as theano
 
@@ -105,3 +107,14 @@ def test_what_variables_have_in_theano_and_pytensor() -> None:
     ]  # fmt: skip
     for value, wanted in zip(theano.function([x, y], made)(a, b), exact, strict=True):
         np.testing.assert_array_equal(value, wanted)
+
+
+def test_eigenvalues_of_a_pair_of_hermitian_matrices() -> None:
+    rng = np.random.default_rng(4)
+    a, b = (rng.normal(size=(4, 4)) + 1j * rng.normal(size=(4, 4)) for _ in range(2))
+    a, b = a + a.conj().T, b @ b.conj().T + np.eye(4)
+    x, y = T.zmatrix("x"), T.zmatrix("y")
+    for lower in (True, False):
+        w, v = theano.function([x, y], slinalg.eigh(x, y, lower=lower))(a, b)
+        np.testing.assert_allclose(a @ v, b @ v * w, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(w, scipy.linalg.eigh(a, b, eigvals_only=True), rtol=1e-9)

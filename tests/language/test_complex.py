@@ -74,9 +74,33 @@ def test_what_has_no_meaning_is_refused(name: str) -> None:
 
 
 def test_decompositions_take_real_numbers() -> None:
-    for function in (ng.linalg.cholesky, ng.linalg.qr, ng.linalg.pinv, ng.linalg.expm):
+    for function in (ng.linalg.qr, ng.linalg.pinv, ng.linalg.expm):
         with pytest.raises(ng.DtypeError, match="complex"):
             function(ng.zmatrix("m"))
+
+
+def test_cholesky_factors_of_hermitian_matrices() -> None:
+    """Of the triangle that is read, as NumPy's; with systems by them, and gradients of both."""
+    m = RNG.normal(size=(2, 3, 3)) + 1j * RNG.normal(size=(2, 3, 3))
+    a, b = m @ np.conj(np.swapaxes(m, -1, -2)) + 3 * np.eye(3), RNG.normal(size=(2, 3, 2)) * (1 + 1j)
+    x, y = ng.tensor("x", "complex128", (None,) * 3), ng.tensor("y", "complex128", (None,) * 3)
+    upper = ng.linalg.cholesky(x, upper=True)
+    outputs = [
+        ng.linalg.cholesky(x), upper.conj().mT @ upper, ng.linalg.cholesky(-x, on_error="nan"),
+        ng.linalg.cho_solve(ng.linalg.cho_factor(x), y), ng.linalg.cho_solve(ng.linalg.cho_factor(x, lower=True), y),
+        ng.linalg.solve(x, y, assume_a="pos"), ng.linalg.solve(x, y, assume_a="pos", transposed=True),
+    ]  # fmt: skip
+    solved = np.linalg.solve(a, b)
+    wanted = [np.linalg.cholesky(a), a, a * np.nan, solved, solved, solved, np.linalg.solve(np.swapaxes(a, -1, -2), b)]
+    for got, right in zip(ng.function([x, y], outputs, target="cpu")(a, b), wanted, strict=True):
+        np.testing.assert_allclose(got, right, rtol=1e-10)
+    for build in (
+        lambda x: abs(ng.linalg.cholesky(x) - 1j) ** 2,
+        lambda x: ng.real(ng.linalg.cho_solve(ng.linalg.cho_factor(x), ng.constant(b))),
+    ):
+        testing.check_gradient(build, [a], testing.by_reference)
+    with pytest.raises(ng.MatrixError, match="not positive definite"):
+        ng.function([x], ng.linalg.cholesky(x))(-a)
 
 
 def test_gradients() -> None:
