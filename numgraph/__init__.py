@@ -141,6 +141,9 @@ from numgraph.ops import (
     reduce as _reduce,
 )
 from numgraph.ops import (
+    riccati as _riccati,
+)
+from numgraph.ops import (
     schur as _schur,
 )
 from numgraph.ops import (
@@ -224,6 +227,7 @@ from numgraph.ops.padding import *
 from numgraph.ops.pool import *
 from numgraph.ops.powers import *
 from numgraph.ops.reduce import *
+from numgraph.ops.riccati import *
 from numgraph.ops.schur import *
 from numgraph.ops.search import *
 from numgraph.ops.select import *
@@ -313,6 +317,7 @@ __all__ += _triangular.__all__
 __all__ += _lu.__all__
 __all__ += _schur.__all__
 __all__ += _sylvester.__all__
+__all__ += _riccati.__all__
 __all__ += _orthogonal.__all__
 __all__ += _sort.__all__
 __all__ += _special.__all__

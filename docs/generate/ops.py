@@ -26,7 +26,7 @@ GROUPS = (
         "linalg",
         "Linear algebra",
         "linalg einsum solve triangular lu tensorsystems spectral hermitian orthogonal eigen schur "
-        "sylvester leastsquares powers sparse",
+        "sylvester riccati leastsquares powers sparse",
     ),
     ("complex", "Complex numbers, Fourier transforms, signals", "complexes fourier signal"),
     ("nnet", "Neural networks and images", "nnet activations normalize convolution pool"),
@@ -49,7 +49,7 @@ TITLES = {
     "tensorsystems": "Linear systems of arrays",
     "spectral": "Eigenvalues and singular values", "orthogonal": "Orthogonal factors",
     "schur": "Schur forms",
-    "sylvester": "Equations of Sylvester and Lyapunov", "eigen": "General eigenvalues",
+    "sylvester": "Equations of Sylvester and Lyapunov", "riccati": "Riccati's equation", "eigen": "General eigenvalues",
     "leastsquares": "Least squares", "powers": "Powers", "einsum": "Sums by labels", "linalg": "Products",
     "select": "Selections", "index": "Indices", "user": "Element by element", "usercall": "Whole arrays",
     "custom": "Gradients, assertions, prints", "grids": "Grids and diagonals", "sort": "Sorting and running sums",

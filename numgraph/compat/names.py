@@ -220,5 +220,6 @@ SLINALG = _LINEAR | {
         "solve_sylvester",
         "solve_continuous_lyapunov",
         "solve_discrete_lyapunov",
+        "solve_discrete_are",
     )
 }

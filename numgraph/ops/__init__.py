@@ -42,6 +42,7 @@ from numgraph.ops import (
     powers,
     random,
     reduce,
+    riccati,
     schur,
     search,
     select,
@@ -66,7 +67,7 @@ from numgraph.ops import (
 MODULES = (
     bounds, elementwise, complexes, compare, special, normal, gammas, inverses, bessel, hypergeometric, ufuncs, reduce,
     statistics, nnet, normalize, create, shape, indexmaps, join, select, index, linalg, loop, halves, sort, padding,
-    search, triangular, lu, solve, spectral, hermitian, orthogonal, eigen, schur, sylvester, leastsquares,
+    search, triangular, lu, solve, spectral, hermitian, orthogonal, eigen, schur, sylvester, riccati, leastsquares,
     tensorsystems, powers, windows, nans, sets, layout, calculus, fourier, einsum, convolution, signal, pool, grids,
     activations, user, usercall, random, custom, sparse,
 )  # fmt: skip

@@ -6,8 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from numgraph.errors import DtypeError
-from numgraph.graph import Variable, as_variable, describe, elementwise
+from numgraph.graph import Variable, as_variable, elementwise
 from numgraph.op import Op, floating
 from numgraph.ops.define import f
 from numgraph.scalars import SCALAR_FUNCTIONS
@@ -83,11 +82,10 @@ kve = _of_order("kve", "exp(x) * kv(v, x), without underflow.",
 
 
 def kn(n: Any, x: Any) -> Variable:
-    """`kv` of a whole order n. DtypeError for an order that is no array of integers."""
+    """`kv` of whole orders n; NaN for others."""
     order = as_variable(n)
-    if order.type.dtype not in DISCRETE:
-        raise DtypeError(f"kn: an order is an integer, not {describe(order)}\n  fix: kv takes orders of any kind")
-    return kv(order, x)
+    found = kv(order, x)
+    return found if order.type.dtype in DISCRETE else f.where(f.eq(f.floor(order), order), found, math.nan)
 
 
 # -- others ---------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ The gradient of the Cholesky factor: I. Murray, "Differentiation of the Cholesky
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,8 +72,12 @@ def _or_nan(a: NDArray[Any]) -> NDArray[Any]:
     return by_matrix(one, [a], a.shape[-2:])
 
 
-def _cholesky_op(name: str, doc: str, value: Any, strict: int) -> None:
+def _stacks_of(drawn: Callable[..., NDArray[Any]]) -> Callable[[], list[tuple[list[Any], dict[str, Any]]]]:
     shapes = ((3, 3), (2, 4, 4), (1, 1), (0, 0), (2, 0, 3, 3), (2, 0, 0))
+    return lambda: [([drawn(*s)], {}) for s in shapes]
+
+
+def _cholesky_op(name: str, doc: str, value: Any, strict: int) -> None:
     # on devices each thread has a matrix, a real one
     for kind, turned, samples, on_thread in (
         ("", "L.T", definite, "elimination.cholesky"),
@@ -87,7 +92,7 @@ def _cholesky_op(name: str, doc: str, value: Any, strict: int) -> None:
             f"The lower triangular L with L @ {turned} = a, of which the lower triangle is read{doc}.", same, value,
             _cholesky_grad, kernel=kernel, batch=over_stacks(kind + name), shape=lambda a: a.shape,
             checks=(SQUARE,), complex=bool(kind), dtypes=COMPLEX if kind else FLOAT, cost=20, says="cholesky",
-            samples=lambda samples=samples: [([samples(*s)], {}) for s in shapes],
+            samples=_stacks_of(samples),
         )  # fmt: skip
 
 

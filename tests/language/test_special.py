@@ -34,6 +34,7 @@ ROWS: list[tuple[Any, Any, tuple[Any, ...]]] = [
     (ng.sinc, np.sinc, (FAR,)),
     ("factorial", "factorial", (np.array([-2.0, -0.5, 0.0, 3.0, 170.0, 180.0]),)),
     ("kn", "kn", (np.array([[0], [1], [4]]), ABOVE[20:])),
+    ("kn", lambda n, x: [sp.kn(2, x[0]), np.nan], (np.array([2.0, 2.5]), np.array([0.7, 0.7]))),
 ]  # fmt: skip
 
 
@@ -160,10 +161,13 @@ def test_slopes_of_the_hypergeometric_function() -> None:
     of_a, of_b, of_c = f(order, np.full(6, 1.3), np.full(6, 1.3), at)
     np.testing.assert_allclose(of_a, -np.log1p(-at) * (1 - at) ** -order, rtol=1e-10, atol=1e-14)
     np.testing.assert_allclose(of_b, -of_c, rtol=1e-8, atol=1e-14)
+    # at 1, where hyp2f1(-2, b, c, 1) = (c - b) (c - b + 1) / (c (c + 1)), and by differences where c - a is negative
+    values = f([-2.0, 2.3], [0.7, -3.2], [3.1, 1.4], [1.0, 1.0])
+    np.testing.assert_allclose(values[1][0], -(2 * 2.4 + 1) / (3.1 * 4.1), rtol=1e-12)
+    around = [sp.hyp2f1(2.3 + s, -3.2, 1.4, 1.0) for s in (-1e-5, 1e-5)]
+    np.testing.assert_allclose(values[0][1], (around[1] - around[0]) / 2e-5, rtol=1e-6)
     nowhere = f([1.0, 1.0, np.nan, 1.0], [1.0] * 4, [2.0, -1.0, 2.0, 2.0], [1.5, 0.5, 0.5, np.nan])
     assert np.isnan(nowhere).all()
-    with pytest.raises(ng.DtypeError, match=r"(?s)kn: an order is an integer.*kv"):
-        ng.kn(1.5, z)
 
 
 REFUSED = {
