@@ -3,8 +3,8 @@
 Each computes in the precision of its argument. Literals are float32, which any precision holds exactly. Where parts are
 infinite or NaN the values are those of C99's Annex G, as NumPy's.
 
-Sources: W. Kahan, "Branch cuts for complex elementary functions" (1987), for tanh; R. Smith, Algorithm 116 (1962), for
-the quotient, as in NumPy; C99, Annex G.
+Sources: W. Kahan, "Branch cuts for complex elementary functions" (1987), for tanh and the inverse functions;
+R. Smith, Algorithm 116 (1962), for the quotient, as in NumPy; C99, Annex G.
 """
 
 import math
@@ -18,6 +18,9 @@ _INF, _NAN = np.float32(np.inf), np.float32(np.nan)
 # Squares between these have all their digits.
 _LOW, _HIGH = np.float32(2.0**-76), np.float32(2.0**100)
 _STEEP, _FLAT = np.float32(88), np.float32(20)
+# Beyond the first one an inverse hyperbolic sine is a logarithm, and beyond the second the inverse tangent is a right
+# angle, to all digits.
+_LARGE, _HUGE, _TEN = np.float32(2.0**30), np.float32(2.0**60), np.float32(10)
 
 
 @register_jitable
@@ -32,7 +35,7 @@ def _length(x, y):
     most = x if x > y else y
     least = y if x > y else x
     if most == _ZERO:
-        return most
+        return x + y  # NaN where x is
     ratio = least / most
     return most * math.sqrt(_UNIT + ratio * ratio)
 
@@ -123,6 +126,8 @@ def exp_complex(z):
         return complex(math.exp(x), y)
     if abs(x) == _INF and not abs(y) < _INF:
         return complex(x, y - y) if x > _ZERO else complex(_ZERO, _ZERO)
+    if not abs(y) < _INF:
+        return complex(y - y, y - y)
     if x > _STEEP:
         # exp(x) may overflow where its product with a sine does not
         half = math.exp(x * _HALF)
@@ -146,6 +151,54 @@ def log_complex(z):
     else:
         size = math.log(length)
     return complex(size, math.atan2(z.imag, z.real))
+
+
+@register_jitable
+def _scaled_log(z, base):
+    """The logarithm to a base, a number that float32 holds."""
+    size = math.log(math.copysign(base, abs(z.real)))
+    natural = log_complex(z)
+    return complex(natural.real / size, natural.imag / size)
+
+
+@register_jitable
+def log2_complex(z):
+    """The logarithm to base 2."""
+    return _scaled_log(z, _TWO)
+
+
+@register_jitable
+def log10_complex(z):
+    """The logarithm to base 10."""
+    return _scaled_log(z, _TEN)
+
+
+@register_jitable
+def exp2_complex(z):
+    """2 to the power z."""
+    size = math.log(math.copysign(_TWO, abs(z.real)))
+    return exp_complex(complex(z.real * size, z.imag * size))
+
+
+@register_jitable
+def expm1_complex(z):
+    """exp(z) - 1, exact for small z."""
+    x, y = z.real, z.imag
+    if y == _ZERO:
+        return complex(math.expm1(x), y)
+    if x > _STEEP:
+        return exp_complex(z) - _UNIT
+    turn = math.sin(y * _HALF)
+    return complex(math.expm1(x) * math.cos(y) - _TWO * turn * turn, math.exp(x) * math.sin(y))
+
+
+@register_jitable
+def log1p_complex(z):
+    """log(1 + z), exact for small z."""
+    x, y = z.real, z.imag
+    if abs(x) > _HALF or abs(y) > _HALF:
+        return log_complex(complex(_UNIT + x, y))
+    return complex(_HALF * math.log1p(x * (_TWO + x) + y * y), math.atan2(y, _UNIT + x))
 
 
 @register_jitable
@@ -222,6 +275,78 @@ def cos_complex(z):
 def tan_complex(z):
     """The tangent."""
     turned = tanh_complex(complex(-z.imag, z.real))
+    return complex(turned.imag, -turned.real)
+
+
+@register_jitable
+def _log_of_twice(x, y):
+    """log(2 * abs(x + y * 1j)), without overflow on the way."""
+    return math.log(_length(x * _HALF, y * _HALF)) + _TWO * math.log(math.copysign(_TWO, abs(x)))
+
+
+@register_jitable
+def asinh_complex(z):
+    """The inverse hyperbolic sine, whose imaginary part is in [-pi/2, pi/2]."""
+    x, y = z.real, z.imag
+    if y == _ZERO:
+        return complex(math.asinh(x), y)
+    if abs(x) > _LARGE or abs(y) > _LARGE:
+        return complex(math.copysign(_log_of_twice(x, y), x), math.atan2(y, abs(x)))
+    a, b = sqrt_complex(complex(_UNIT + y, -x)), sqrt_complex(complex(_UNIT - y, x))
+    return complex(math.asinh(a.real * b.imag - b.real * a.imag), math.atan2(y, a.real * b.real - a.imag * b.imag))
+
+
+@register_jitable
+def acos_complex(z):
+    """The inverse cosine, whose real part is in [0, pi]."""
+    x, y = z.real, z.imag
+    if y == _ZERO and abs(x) <= _UNIT:
+        return complex(math.acos(x), -y)
+    if abs(x) > _LARGE or abs(y) > _LARGE:
+        return complex(math.atan2(abs(y), x), math.copysign(_log_of_twice(x, y), -y))
+    if x == _ZERO and y != y:
+        return complex(math.acos(x), y)
+    a, b = sqrt_complex(complex(_UNIT - x, -y)), sqrt_complex(complex(_UNIT + x, y))
+    return complex(_TWO * math.atan2(a.real, b.real), math.asinh(b.real * a.imag - b.imag * a.real))
+
+
+@register_jitable
+def acosh_complex(z):
+    """The inverse hyperbolic cosine, whose real part is not negative."""
+    turned = acos_complex(z)
+    return complex(abs(turned.imag), math.copysign(turned.real, z.imag))
+
+
+@register_jitable
+def atanh_complex(z):
+    """The inverse hyperbolic tangent, whose imaginary part is in [-pi/2, pi/2]."""
+    x, y = abs(z.real), z.imag
+    if x == _ZERO:
+        return complex(z.real, math.atan(y))
+    if y == _ZERO and x <= _UNIT:
+        return complex(math.atanh(z.real), y)
+    if x > _HUGE or abs(y) > _HUGE:
+        half = _length(x * _HALF, y * _HALF)
+        size = x * (_HALF * _HALF) / half / half if half < _INF else _UNIT / half
+        return complex(math.copysign(size, z.real), math.atan(math.copysign(_INF, y)) if y == y else y)
+    if x == _UNIT and abs(y) * _LARGE < _UNIT:
+        size = _HALF * (math.log(_TWO * x) - math.log(abs(y)))
+        return complex(math.copysign(size, z.real), math.copysign(_HALF * math.atan2(_TWO * x, -abs(y)), y))
+    size = math.log1p(_FOUR * x / ((_UNIT - x) * (_UNIT - x) + y * y)) * (_HALF * _HALF)
+    return complex(math.copysign(size, z.real), -_HALF * math.atan2(-_TWO * y, (_UNIT - x) * (_UNIT + x) - y * y))
+
+
+@register_jitable
+def asin_complex(z):
+    """The inverse sine, whose real part is in [-pi/2, pi/2]."""
+    turned = asinh_complex(complex(-z.imag, z.real))
+    return complex(turned.imag, -turned.real)
+
+
+@register_jitable
+def atan_complex(z):
+    """The inverse tangent, whose real part is in [-pi/2, pi/2]."""
+    turned = atanh_complex(complex(-z.imag, z.real))
     return complex(turned.imag, -turned.real)
 
 

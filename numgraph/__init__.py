@@ -93,7 +93,13 @@ from numgraph.ops import (
     grids as _grids,
 )
 from numgraph.ops import (
+    hypergeometric as _hypergeometric,
+)
+from numgraph.ops import (
     index as _index,
+)
+from numgraph.ops import (
+    inverses as _inverses,
 )
 from numgraph.ops import (
     join as _join,
@@ -136,6 +142,9 @@ from numgraph.ops import (
 )
 from numgraph.ops import (
     reduce as _reduce,
+)
+from numgraph.ops import (
+    riccati as _riccati,
 )
 from numgraph.ops import (
     schur as _schur,
@@ -205,7 +214,9 @@ from numgraph.ops.elementwise import *
 from numgraph.ops.fitted import *
 from numgraph.ops.gammas import *
 from numgraph.ops.grids import *
+from numgraph.ops.hypergeometric import *
 from numgraph.ops.index import *
+from numgraph.ops.inverses import *
 from numgraph.ops.join import *
 from numgraph.ops.layout import *
 from numgraph.ops.leastsquares import *
@@ -220,6 +231,7 @@ from numgraph.ops.padding import *
 from numgraph.ops.pool import *
 from numgraph.ops.powers import *
 from numgraph.ops.reduce import *
+from numgraph.ops.riccati import *
 from numgraph.ops.schur import *
 from numgraph.ops.search import *
 from numgraph.ops.select import *
@@ -310,12 +322,15 @@ __all__ += _triangular.__all__
 __all__ += _lu.__all__
 __all__ += _schur.__all__
 __all__ += _sylvester.__all__
+__all__ += _riccati.__all__
 __all__ += _orthogonal.__all__
 __all__ += _sort.__all__
 __all__ += _special.__all__
 __all__ += _spectral.__all__
 __all__ += _bessel.__all__
 __all__ += _gammas.__all__
+__all__ += _inverses.__all__
+__all__ += _hypergeometric.__all__
 __all__ += _normal.__all__
 __all__ += _nans.__all__
 __all__ += _sets.__all__

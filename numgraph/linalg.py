@@ -23,6 +23,7 @@ from numgraph.ops.lu import lu, lu_factor, lu_solve
 from numgraph.ops.matrices import diagonals, stacks
 from numgraph.ops.orthogonal import qr
 from numgraph.ops.powers import expm, matrix_power
+from numgraph.ops.riccati import solve_discrete_are
 from numgraph.ops.schur import ordqz, qz, schur
 from numgraph.ops.solve import det, slogdet, solve
 from numgraph.ops.solve import matrix_inverse as inv
@@ -37,8 +38,8 @@ __all__ = [
     "LinAlgError", "block_diag", "cho_factor", "cho_solve", "cholesky", "cross", "det", "diagonal", "eig", "eigh",
     "eigvals", "eigvalsh", "expm", "inv", "lstsq", "lu", "lu_factor", "lu_solve", "matmul", "matrix_power",
     "multi_dot", "norm", "ordqz", "outer", "pinv", "qr", "qz", "schur", "slogdet", "solve",
-    "solve_continuous_lyapunov", "solve_discrete_lyapunov", "solve_sylvester", "solve_triangular", "svd",
-    "svdvals", "tensordot", "tensorinv", "tensorsolve", "trace", "vecdot",
+    "solve_continuous_lyapunov", "solve_discrete_are", "solve_discrete_lyapunov", "solve_sylvester",
+    "solve_triangular", "svd", "svdvals", "tensordot", "tensorinv", "tensorsolve", "trace", "vecdot",
 ]  # fmt: skip
 
 LinAlgError = MatrixError

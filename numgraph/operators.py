@@ -5,108 +5,25 @@ Each looks up the function of the same name in the op table, so that this file d
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
-import numpy as np
-
 from numgraph.op import FUNCTIONS
+from numgraph.protocols import NumpyProtocols, said
 
 
 def _call(name: str, *args: Any, **kwargs: Any) -> Any:
     return FUNCTIONS[name](*args, **kwargs)
 
 
-# NumPy's ufuncs that numgraph calls otherwise
-_UFUNCS = {
-    "subtract": "sub", "multiply": "mul", "divide": "true_div", "floor_divide": "floor_div", "remainder": "mod",
-    "power": "pow", "negative": "neg", "absolute": "abs", "bitwise_and": "and_", "bitwise_or": "or_",
-    "bitwise_xor": "xor", "less": "lt", "less_equal": "le", "greater": "gt", "greater_equal": "ge", "rint": "round",
-}  # fmt: skip
-
-
-def _said(variable: Any) -> str:
-    """`v float32[?], made at train.py:3`, for messages."""
-    line = getattr(variable, "line", None)
-    return repr(variable).strip("<>") + (f", made at {line}," if line else "")
-
-
 def _valueless(what: str, variable: Any, fix: str) -> str:
-    return f"{what} of {_said(variable)} which has no value before a function runs\n  fix: {fix}"
+    return f"{what} of {said(variable)} which has no value before a function runs\n  fix: {fix}"
 
 
-# Functions of NumPy that numgraph calls otherwise or has not under their name, and what to do instead.
-_OTHERWISE = {
-    "linalg.inv": "use ng.linalg.inv, the inverse of a matrix (ng.inv is 1 / x, element by element)",
-    "linalg.trace": "use ng.linalg.trace",
-    "linalg.multi_dot": "use ng.linalg.multi_dot",
-    "linalg.norm": "use ng.norm",
-    "identity": "use ng.eye",
-}
-# Where NumPy keeps functions, and what stands before their names.
-_PLACES = ("", "linalg", "fft", "random")
-
-
-def _named(function: Any) -> str:
-    """Where `function` stands in NumPy, `exp` or `linalg.inv`; "" for what is not NumPy's."""
-    name = getattr(function, "__name__", "")
-    for place in _PLACES:
-        if getattr(getattr(np, place) if place else np, name, None) is function:
-            return f"{place}.{name}" if place else name
-    return ""
-
-
-def _same_function(function: Any) -> str:
-    """The name of numgraph's function that is the same as one of NumPy's, or of SciPy's; "" where there is none."""
-    name = _named(function)
-    special = getattr(sys.modules.get("scipy.special"), function.__name__, None)
-    if not name and special is not function:
-        return ""
-    known = _UFUNCS.get(name, name) if name else function.__name__
-    return known if known in FUNCTIONS and known not in _OTHERWISE else ""
-
-
-def _no_numpy(function: Any, variable: Any, method: str = "", options: bool = False) -> str:
-    name = (_named(function) or function.__name__) + method
-    shown = f"np.{name}" if _named(function) else name
-    there = "" if method else _same_function(function)
-    place, _, bare = name.rpartition(".")
-    if place in ("linalg", "fft") and name not in _OTHERWISE and bare in FUNCTIONS:
-        there = name
-    otherwise = _OTHERWISE.get(name, f"numgraph has no {'such function' if '.' in name else 'function of that name'}")
-    instead = f"use ng.{there}" if there else otherwise
-    if options:
-        instead += " without options such as out= (`a += x` on an array is one: write `a = a + x`)"
-    return f"{shown} computes with values, and {_said(variable)} has none before a function runs\n  fix: {instead}"
-
-
-class Operators:
+class Operators(NumpyProtocols):
     """Mixed into `Variable`. `==` stays identity; use `ng.eq`. `a += b` rebinds the name `a`, it changes no
     variable."""
 
     __slots__ = ()
-    __array_priority__ = 1000
-
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        """`array * x` and `np.exp(x)` are `ng.mul(array, x)` and `ng.exp(x)`; TypeError where there is none."""
-        if method == "__call__" and not options:
-            if ufunc in (np.equal, np.not_equal):  # `==` is identity, also with an array on its left
-                return ufunc is np.not_equal
-            known = _same_function(ufunc)
-            if known:
-                return _call(known, *inputs)
-        raise TypeError(_no_numpy(ufunc, self, "" if method == "__call__" else f".{method}", bool(options)))
-
-    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
-        """TypeError that names numgraph's function: NumPy's own would compute something else, or fail obscurely."""
-        raise TypeError(_no_numpy(function, self))
-
-    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-        """TypeError: NumPy would make an array of objects."""
-        raise TypeError(
-            f"{_said(self)} has no value before a function computes it, and cannot become a NumPy array\n"
-            "  fix: use numgraph's functions on it (ng.stack for a list of variables), or compute it with .eval(...)"
-        )
 
     def __add__(self, other: Any) -> Any:
         return _call("add", self, other)
@@ -237,10 +154,10 @@ class Operators:
     def __len__(self) -> int:
         lengths = getattr(self, "type").shape  # noqa: B009  # of `Variable`, which this is mixed into
         if not lengths:
-            raise TypeError(f"len() of {_said(self)} which has no axes")
+            raise TypeError(f"len() of {said(self)} which has no axes")
         if lengths[0] is not None:
             return int(lengths[0])
-        raise TypeError(f"len() of {_said(self)} is known only when a function runs\n  fix: use x.shape[0]")
+        raise TypeError(f"len() of {said(self)} is known only when a function runs\n  fix: use x.shape[0]")
 
     def __float__(self) -> float:
         raise TypeError(_valueless("float()", self, "use x.eval(...), or ng.exp and the like instead of math.exp"))
@@ -256,7 +173,7 @@ class Operators:
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raise TypeError(
-            f"a part of {_said(self)} cannot be assigned: variables do not change\n"
+            f"a part of {said(self)} cannot be assigned: variables do not change\n"
             "  fix: y = ng.set_subtensor(x[key], value) makes another one"
         )
 
@@ -264,6 +181,11 @@ class Operators:
     def T(self) -> Any:
         """The transpose: axes in reverse order."""
         return _call("transpose", self)
+
+    @property
+    def mT(self) -> Any:
+        """The matrices of the last two axes, transposed."""
+        return _call("matrix_transpose", self)
 
     @property
     def real(self) -> Any:
@@ -341,9 +263,19 @@ class Operators:
         """An array of this shape filled with `value`."""
         return _call("full_like", self, value)
 
-    def copy(self) -> Any:
-        """A variable with the same value and its own identity."""
-        return _call("identity", self)
+    def copy(self, name: str | None = None) -> Any:
+        """A variable with the same value and its own identity, and a name if one is given."""
+        copied = _call("identity", self)
+        copied.name = name
+        return copied
+
+    def set(self, value: Any) -> Any:
+        """Of a part, `x[key].set(value)`: the whole with `value` there, as `set_subtensor`; x stays as it is."""
+        return _call("set_subtensor", self, value)
+
+    def inc(self, value: Any) -> Any:
+        """Of a part, `x[key].inc(value)`: the whole with `value` added there, as `inc_subtensor`."""
+        return _call("inc_subtensor", self, value)
 
     def clip(self, low: Any, high: Any) -> Any:
         """Limited to [low, high]."""
@@ -374,8 +306,8 @@ class Operators:
         return _call("std", self, axis, ddof, keepdims)
 
     def norm(self, ord: Any = None, axis: Any = None, keepdims: bool = False, *, L: Any = None) -> Any:
-        """Norm over `axis`; L is Theano's name for `ord`."""
-        return _call("norm", self, ord if L is None else L, axis, keepdims)
+        """Norm over `axis`, as `ng.norm`. L: Theano's order, of the vector of all elements along `axis`."""
+        return _call("norm", self, ord, axis, keepdims) if L is None else _call("norm_of_all", self, L, axis, keepdims)
 
     def max(self, axis: Any = None, keepdims: bool = False) -> Any:
         """Maximum over `axis`; NaN wins."""

@@ -115,6 +115,12 @@ def betainc_slope(a: Any, b: Any, x: Any, da: Any, db: Any) -> Any:
     return _by_differences(lambda t: value(a + t * da, b + t * db, x), np.where(da, a, b))
 
 
+def hyp2f1_slope(a: Any, b: Any, c: Any, z: Any, da: Any, db: Any, dc: Any) -> Any:
+    """The derivative of `hyp2f1` along (da, db, dc)."""
+    value = by_scipy("hyp2f1")
+    return _by_differences(lambda t: value(a + t * da, b + t * db, c + t * dc, z), np.asarray(1.0))
+
+
 def made(x: Any, y: Any) -> Any:
     """x + y * 1j, each part as it is: products with 1j would make NaN of infinities."""
     x, y = np.broadcast_arrays(x, y)
@@ -162,26 +168,26 @@ SCALAR_FUNCTIONS: dict[str, ScalarFunction] = {
         # roots, exponentials, logarithms
         ScalarFunction("sqrt", np.sqrt, "math.sqrt", inline=True, complex="same"),
         ScalarFunction("exp", np.exp, "math.exp", vector="vectormath", complex="same"),
-        ScalarFunction("exp2", np.exp2, "np.exp2", vector="vectormath", grid="math"),
-        ScalarFunction("expm1", np.expm1, "math.expm1", vector="vectormath"),
+        ScalarFunction("exp2", np.exp2, "np.exp2", vector="vectormath", grid="math", complex="same"),
+        ScalarFunction("expm1", np.expm1, "math.expm1", vector="vectormath", complex="same"),
         ScalarFunction("log", np.log, "math.log", vector="vectormath", complex="same"),
-        ScalarFunction("log2", np.log2, "np.log2", vector="vectormath", grid="math", wide=True),
-        ScalarFunction("log10", np.log10, "math.log10", vector="vectormath"),
-        ScalarFunction("log1p", np.log1p, "math.log1p", vector="vectormath"),
+        ScalarFunction("log2", np.log2, "np.log2", vector="vectormath", grid="math", wide=True, complex="same"),
+        ScalarFunction("log10", np.log10, "math.log10", vector="vectormath", complex="same"),
+        ScalarFunction("log1p", np.log1p, "math.log1p", vector="vectormath", complex="same"),
         # trigonometry
         ScalarFunction("sin", np.sin, "math.sin", vector="vectortrig", complex="same"),
         ScalarFunction("cos", np.cos, "math.cos", vector="vectortrig", complex="same"),
         ScalarFunction("tan", np.tan, "math.tan", vector="vectortrig", complex="same"),
-        ScalarFunction("asin", np.arcsin, "math.asin", vector="vectorarcs"),
-        ScalarFunction("acos", np.arccos, "math.acos", vector="vectorarcs"),
-        ScalarFunction("atan", np.arctan, "math.atan", vector="vectorarcs"),
+        ScalarFunction("asin", np.arcsin, "math.asin", vector="vectorarcs", complex="same"),
+        ScalarFunction("acos", np.arccos, "math.acos", vector="vectorarcs", complex="same"),
+        ScalarFunction("atan", np.arctan, "math.atan", vector="vectorarcs", complex="same"),
         ScalarFunction("atan2", np.arctan2, "math.atan2", vector="vectorarcs"),
         ScalarFunction("sinh", np.sinh, "math.sinh", vector="vectorhyper", complex="same"),
         ScalarFunction("cosh", np.cosh, "math.cosh", vector="vectorhyper", complex="same"),
         ScalarFunction("tanh", np.tanh, "math.tanh", vector="vectorhyper", complex="same"),
-        ScalarFunction("asinh", np.arcsinh, "math.asinh", vector="vectorhyper"),
-        ScalarFunction("acosh", np.arccosh, "math.acosh", vector="vectorhyper"),
-        ScalarFunction("atanh", np.arctanh, "math.atanh", vector="vectorhyper"),
+        ScalarFunction("asinh", np.arcsinh, "math.asinh", vector="vectorhyper", complex="same"),
+        ScalarFunction("acosh", np.arccosh, "math.acosh", vector="vectorhyper", complex="same"),
+        ScalarFunction("atanh", np.arctanh, "math.atanh", vector="vectorhyper", complex="same"),
         # others
         ScalarFunction("erf", each(math.erf), "math.erf", vector="vectorerf"),
         ScalarFunction("erfc", each(math.erfc), "math.erfc", vector="vectorerf"),
@@ -191,11 +197,13 @@ SCALAR_FUNCTIONS: dict[str, ScalarFunction] = {
         ScalarFunction("hurwitz", hurwitz, common="incomplete", typed=("float64",), wide=True),
         ScalarFunction("gammainc_slope", gammainc_slope, common="incomplete", typed=("float64",), wide=True),
         ScalarFunction("betainc_slope", betainc_slope, common="incomplete", typed=("float64",), wide=True),
+        ScalarFunction("hyp2f1_slope", hyp2f1_slope, common="hypergeometric", typed=("float64",), wide=True),
         *(_scipy(name, grid="incomplete") for name in ("gammainc", "gammaincc", "betainc", "betaln", "beta")),
         _scipy("tgamma", "gamma", grid="math.gamma"),
         *(_scipy(name, grid="cuda.bessel") for name in ("j0", "j1")),
         *(_scipy(name, grid="bessel") for name in ("i0", "i1", "i0e", "i1e", "k0", "k1", "kv", "kve")),
-        *map(_scipy, ("iv", "ive", "jv", "owens_t", "hyp2f1")),
+        *map(_scipy, ("iv", "ive", "jv", "owens_t", "hyp2f1", "poch")),
+        *map(_scipy, ("gammaincinv", "gammainccinv", "betaincinv", "ndtri_exp")),
         # random numbers: functions of a key, a position and an index, see `kernels.draws`
         ScalarFunction("uniform", randoms.uniform, common="draws", inline=True),
         ScalarFunction("standard_normal", randoms.normal, common="draws", inline=True),

@@ -217,6 +217,16 @@ def ceil_intdiv(a: Any, b: Any) -> Any:
     return whole + f.cast(f.neq(x % y, 0), whole.dtype)
 
 
+def horizontal_stack(*tensors: Any) -> Any:
+    """Matrices side by side."""
+    return f.hstack(tensors)
+
+
+def vertical_stack(*tensors: Any) -> Any:
+    """Matrices below each other."""
+    return f.vstack(tensors)
+
+
 def stacklists(tensors: Any) -> Any:
     """Nested lists of tensors as one tensor."""
     return f.stack([stacklists(t) for t in tensors]) if isinstance(tensors, list | tuple) else as_variable(tensors)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from math import gcd
 from typing import Any
 
+from numgraph.compat.places import unshared_conv2d
 from numgraph.config import config
 from numgraph.errors import OptionError, ShapeError
 from numgraph.grad import grad
@@ -63,12 +64,12 @@ def _shape_of(what: str, given: Any, found: Sequence[Any], count: int) -> list[A
 
 
 def _checked(what: str, count: int, unshared: bool, *given: Any) -> list[Variable]:
-    """Arrays of count + 2 axes."""
-    if unshared:
+    """Arrays of count + 2 axes; unshared filters have count more."""
+    if unshared and count != 2:
         raise NotImplementedError(f"theano.tensor.nnet.{what}: unshared filters are not there")
     found = [as_variable(v) for v in given]
     for v in found:
-        if v.ndim != count + 2:
+        if v.ndim not in (count + 2, count + 2 + count * unshared):
             raise ShapeError(f"{what}: {count + 2} axes are needed\n  {describe(v)}")
     return found
 
@@ -93,10 +94,11 @@ def _of_inputs(native: Callable[..., Variable], count: int) -> Callable[..., Var
         function runs for an `output_grad` that is not of the shape of such a convolution.
         """
         g, w = _checked(title, count, unshared, output_grad, filters)
-        lengths = _shape_of(title, input_shape, [ln.dim(g, 0), ln.dim(w, 1) * num_groups], count)
+        lengths = _shape_of(title, input_shape, [ln.dim(g, 0), ln.dim(w, -1 - count) * num_groups], count)
         # a convolution is linear, so its gradient depends on no pixel
         x = f.zeros(lengths, g.type.dtype)
-        out = native(x, w, border_mode, subsample, filter_dilation, num_groups, bool(filter_flip))
+        convolved = unshared_conv2d if unshared else native
+        out = convolved(x, w, border_mode, subsample, filter_dilation, num_groups, bool(filter_flip))
         return _adjoint(x, out, g)
 
     call.__name__ = call.__qualname__ = title
@@ -116,9 +118,14 @@ def _of_weights(native: Callable[..., Variable], count: int) -> Callable[..., Va
         filter_shape: the first two lengths may be None. ShapeError as for the images.
         """
         x, g = _checked(title, count, unshared, input, output_grad)
-        lengths = _shape_of(title, filter_shape, [ln.dim(g, 1), ln.dim(x, 1) // num_groups], count)
+        channels = ln.dim(x, 1) // num_groups
+        if unshared:
+            lengths = [*ln.dims_of(g)[1:], channels, *list(filter_shape)[-count:]]
+        else:
+            lengths = _shape_of(title, filter_shape, [ln.dim(g, 1), channels], count)
         w = f.zeros(lengths, x.type.dtype)
-        out = native(x, w, border_mode, subsample, filter_dilation, num_groups, bool(filter_flip))
+        convolved = unshared_conv2d if unshared else native
+        out = convolved(x, w, border_mode, subsample, filter_dilation, num_groups, bool(filter_flip))
         return _adjoint(w, out, g)
 
     call.__name__ = call.__qualname__ = title

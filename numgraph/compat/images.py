@@ -8,6 +8,7 @@ from typing import Any
 
 from numgraph.compat.convolving import CONVOLVING
 from numgraph.compat.normalizing import batch_normalization_test, batch_normalization_train
+from numgraph.compat.places import unshared_conv2d
 from numgraph.errors import DtypeError
 from numgraph.grad import grad
 from numgraph.graph import Constant, Variable, as_variable
@@ -48,12 +49,11 @@ def conv2d(
     unshared: bool = False,
     **ignored: Any,
 ) -> Variable:
-    """`numgraph.conv2d` with Theano's arguments: filters are flipped."""
-    if unshared:
-        raise NotImplementedError("theano.tensor.nnet.conv2d: filters of each place their own (unshared) are not there")
+    """`numgraph.conv2d` with Theano's arguments: filters are flipped; unshared ones are places' own."""
+    convolved = unshared_conv2d if unshared else native_conv2d
     x = _of_shape(input, input_shape if input_shape is not None else image_shape)
     w = _of_shape(filters, filter_shape)
-    return native_conv2d(x, w, border_mode, subsample, filter_dilation, num_groups, bool(filter_flip))
+    return convolved(x, w, border_mode, subsample, filter_dilation, num_groups, bool(filter_flip))
 
 
 def conv3d(

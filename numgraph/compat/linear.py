@@ -12,6 +12,7 @@ from numgraph.graph import Variable, as_variable
 from numgraph.ops import lengths as ln
 from numgraph.ops.define import f
 from numgraph.ops.lu import order_of_pivots
+from numgraph.ops.matrices import adjoint
 
 # arguments that have no effect here: nothing is overwritten, and what is not finite goes through
 Ignored = Any
@@ -154,11 +155,11 @@ def qz(
 def _reduced(a: Any, b: Any, lower: bool) -> tuple[Variable, Variable]:
     """Symmetric matrices whose eigenvalues w are those with a @ v = w * b @ v, and the lower factors of b."""
     x, factor = as_variable(a), f.cholesky(b, upper=not lower)
-    factor = factor if lower else f.swapaxes(factor, -1, -2)
-    part = f.tril(x) if lower else f.swapaxes(f.triu(x), -1, -2)
-    whole = f.add(part, f.swapaxes(f.tril(part, -1), -1, -2))
+    factor = factor if lower else adjoint(factor)
+    part = f.tril(x) if lower else adjoint(f.triu(x))
+    whole = f.add(part, adjoint(f.tril(part, -1)))
     half = f.solve_triangular(factor, whole, lower=True)
-    return f.solve_triangular(factor, f.swapaxes(half, -1, -2), lower=True), factor
+    return f.solve_triangular(factor, adjoint(half), lower=True), factor
 
 
 def eigh(a: Any, b: Any = None, lower: bool = True, UPLO: str | None = None, **_: Ignored) -> Any:
@@ -170,7 +171,7 @@ def eigh(a: Any, b: Any = None, lower: bool = True, UPLO: str | None = None, **_
         return list(f.eigh(a, UPLO or ("L" if lower else "U")))
     matrix, factor = _reduced(a, b, lower)
     values, vectors = f.eigh(matrix)
-    return [values, f.solve_triangular(factor, vectors, "T", lower=True)]
+    return [values, f.solve_triangular(factor, vectors, "C", lower=True)]
 
 
 def eigvalsh(a: Any, b: Any = None, lower: bool = True, **_: Ignored) -> Variable:

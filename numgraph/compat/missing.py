@@ -19,7 +19,6 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
         ("undefined_grad grad_undefined grad_not_implemented grad_clip_", "gradients belong to numgraph's ops"),
     ),
     "theano.tensor": (("numeric_grad", "use numgraph.testing.verify_grad"),),
-    "theano.tensor.nnet": (("h_softmax", "write it with softmax"),),
     "theano.tensor.nnet.conv": (("ConvOp", _IMAGES),),
     "theano.tensor.signal.pool": (("Pool", _IMAGES),),
     "theano.printing": (("pydotprint", "use debugprint, or `numgraph inspect`, which shows a function's stages"),),

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from numgraph.compat import composed, fft, functions, images, missing, mrg, names, pieces, streams
+from numgraph.compat import composed, fft, functions, images, missing, mrg, names, pieces, places, streams
 from numgraph.compat.dtypes import upcast
 from numgraph.compat.flags import config
 from numgraph.compat.scans import SCAN
@@ -120,12 +120,13 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "tensor.extra_ops": names.TENSOR,
     "tensor.fft": _from(fft, "rfft irfft"),
     "tensor.nlinalg": names.NLINALG,
-    "tensor.nnet": {**names.NNET, **images.NNET},
+    "tensor.nnet": {**names.NNET, **images.NNET, "h_softmax": places.h_softmax},
     "tensor.nnet.abstract_conv": {**names.NNET, **images.NNET},
     "tensor.nnet.bn": {**names.NNET, **images.NNET},
     "tensor.nnet.conv": images.CONV,
+    "tensor.nnet.conv3d2d": {"conv3d": places.conv3d_of_films},
     "tensor.nnet.neighbours": images.NEIGHBOURS,
-    "tensor.nnet.nnet": names.NNET,
+    "tensor.nnet.nnet": {**names.NNET, "h_softmax": places.h_softmax},
     "tensor.nnet.sigm": names.NNET,
     "tensor.opt": {"Assert": functions.Assert, "assert_op": functions.assert_op, "assert_": functions.assert_op},
     "tensor.shared_randomstreams": {"RandomStreams": streams.RandomStreams},

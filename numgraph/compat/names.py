@@ -67,6 +67,9 @@ Lop: f=outputs wrt eval_points=vectors consider_constant disconnected_inputs
 Rop: f=outputs wrt eval_points=vectors disconnected_outputs return_disconnected=
 """
 
+# of `theano.gradient` alone
+_PRODUCT = "cost wrt p=vectors consider_constant disconnected_inputs"
+
 _COMPOSED = {
     "grad": pieces.grad, "alloc_diag": linear.diagonal_matrix, "vectorize": batching.vectorize,
     "inc_subtensor": composed.inc_subtensor,
@@ -77,14 +80,15 @@ _COMPOSED = {
             "Elemwise TensorType as_tensor_variable constant tensor shape iround nonzero transpose flatten clip "
             "max_and_argmax smallest largest bartlett "
             "permute_row_elements inverse_permutation fill addbroadcast unbroadcast patternbroadcast "
-            "get_vector_length get_scalar_constant_value ceil_intdiv stacklists round_half_away_from_zero"
+            "get_vector_length get_scalar_constant_value ceil_intdiv stacklists "
+            "horizontal_stack vertical_stack round_half_away_from_zero"
         ).split()
     },
 }  # fmt: skip
 # other names of the same functions
 _ALIASES = {
     "as_tensor": "as_tensor_variable", "extract_constant": "get_scalar_constant_value", "round_half_to_even": "round",
-    "horizontal_stack": "hstack", "vertical_stack": "vstack", "inverse": "inv", "alloc_like": "full_like",
+    "inverse": "inv", "alloc_like": "full_like",
 }  # fmt: skip
 # Functions that Theano has in nnet alone; `tensor` has them all the same, except where the two differ.
 _NNET = (
@@ -191,7 +195,7 @@ GRADIENT = absent("theano.gradient") | {
     "verify_grad": functions.verify_grad,
     "jacobian": TENSOR["jacobian"], "hessian": TENSOR["hessian"], "disconnected_grad": FUNCTIONS["disconnected_grad"],
     "zero_grad": FUNCTIONS["zero_grad"], "consider_constant": FUNCTIONS["zero_grad"], "grad_clip": TENSOR["grad_clip"],
-    "hessian_vector_product": hessian_vector_product, "DisconnectedInputError": DisconnectedError,
+    "hessian_vector_product": adapted(hessian_vector_product, _PRODUCT), "DisconnectedInputError": DisconnectedError,
     "NullTypeGradError": GradientError,
 }  # fmt: skip
 _LINEAR = {
@@ -216,5 +220,6 @@ SLINALG = _LINEAR | {
         "solve_sylvester",
         "solve_continuous_lyapunov",
         "solve_discrete_lyapunov",
+        "solve_discrete_are",
     )
 }

@@ -86,6 +86,12 @@ CASTS: dict[str, Callable[[Any], Any]] = {
 CASTS["boolean"] = CASTS["bool_"] = CASTS["bool"]
 
 
+def complex_of(x: Any, y: Any) -> Any:
+    """`complex(x, y)` of kernels: in the precision of its parts, where Python's is always double."""
+    kind = np.complex64 if isinstance(x, np.float32) and isinstance(y, np.float32) else np.complex128
+    return kind(complex(x, y))
+
+
 def _typed(function: Callable[..., Any]) -> Callable[..., Any]:
     """A NumPy function whose integer arguments are float64."""
 

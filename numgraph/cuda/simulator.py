@@ -27,7 +27,7 @@ import numpy as np
 
 from numgraph.cuda import captured
 from numgraph.cuda.memory import POISON, Cells, Pointer, SharedCells, Thread, Watch
-from numgraph.cuda.numbers import CASTS, LIBDEVICE, MATH, Int64
+from numgraph.cuda.numbers import CASTS, LIBDEVICE, MATH, Int64, complex_of
 from numgraph.errors import KernelError
 
 WARP = 32
@@ -127,7 +127,9 @@ class _Kernel:
         if id(function) in self.functions:
             return self.functions[id(function)]
         names = captured.values(function)
-        namespace: dict[str, Any] = {name: self._value(value) for name, value in names.items()}
+        namespace: dict[str, Any] = {name: self._value(value) for name, value in names.items()} | {
+            "complex": complex_of
+        }
         cuda = {name for name, value in names.items() if namespace[name] is self.cuda}
         stopping = {name for name, value in names.items() if id(captured.simulated_function(value)) in self.stopping}
         definition = captured.tree(function)

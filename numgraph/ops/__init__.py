@@ -23,8 +23,10 @@ from numgraph.ops import (
     grids,
     halves,
     hermitian,
+    hypergeometric,
     index,
     indexmaps,
+    inverses,
     join,
     layout,
     leastsquares,
@@ -41,6 +43,7 @@ from numgraph.ops import (
     powers,
     random,
     reduce,
+    riccati,
     schur,
     search,
     select,
@@ -63,11 +66,11 @@ from numgraph.ops import (
 )
 
 MODULES = (
-    bounds, elementwise, complexes, compare, special, normal, gammas, bessel, ufuncs, reduce, statistics, nnet,
-    normalize, create, shape, fitted, indexmaps, join, select, index, linalg, loop, halves, sort, padding, search,
-    triangular, lu, solve, spectral, hermitian, orthogonal, eigen, schur, sylvester, leastsquares, tensorsystems,
-    powers, windows, nans, sets, layout, calculus, fourier, einsum, convolution, signal, pool, grids, activations,
-    user, usercall, random, custom, sparse,
+    bounds, elementwise, complexes, compare, special, normal, gammas, inverses, bessel, hypergeometric, ufuncs,
+    reduce, statistics, nnet, normalize, create, shape, fitted, indexmaps, join, select, index, linalg, loop, halves,
+    sort, padding, search, triangular, lu, solve, spectral, hermitian, orthogonal, eigen, schur, sylvester, riccati,
+    leastsquares, tensorsystems, powers, windows, nans, sets, layout, calculus, fourier, einsum, convolution, signal,
+    pool, grids, activations, user, usercall, random, custom, sparse,
 )  # fmt: skip
 
 for _module in MODULES:

@@ -6,14 +6,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from numgraph.graph import Variable, elementwise
+from numgraph.graph import Variable, as_variable, elementwise
 from numgraph.op import Op, floating
 from numgraph.ops.define import f
 from numgraph.scalars import SCALAR_FUNCTIONS
+from numgraph.types import DISCRETE
 
-__all__ = ["hyp2f1", "i0", "i0e", "i1", "i1e", "iv", "ive", "j0", "j1", "jv", "k0", "k1", "kv", "kve", "owens_t"]
+__all__ = ["i0", "i0e", "i1", "i1e", "iv", "ive", "j0", "j1", "jv", "k0", "k1", "kn", "kv", "kve", "owens_t"]
 
 ORDER = "the derivative of a Bessel function by its order is not known in closed form"
 TRIED = ("float32", "float64", "int64")
@@ -81,6 +80,14 @@ kv = _of_order("kv", "The modified Bessel function of the second kind and order 
 kve = _of_order("kve", "exp(x) * kv(v, x), without underflow.",
                 lambda out, v, x: f.add(_of_kve(out, v, x), out))  # fmt: skip
 
+
+def kn(n: Any, x: Any) -> Variable:
+    """`kv` of whole orders n; NaN for others."""
+    order = as_variable(n)
+    found = kv(order, x)
+    return found if order.type.dtype in DISCRETE else f.where(f.eq(f.floor(order), order), found, math.nan)
+
+
 # -- others ---------------------------------------------------------------------------------------------------------
 
 
@@ -95,16 +102,3 @@ def _owens_grad(g: Variable, out: Variable, h: Variable, a: Variable) -> tuple[A
 Op("owens_t", ("h", "a"), "Owen's T function: the probability of X > h and 0 < Y < a * X, both normal.", floating,
    SCALAR_FUNCTIONS["owens_t"].numpy, _owens_grad, scalar="owens_t(h, a)", dtypes=TRIED, cost=300)  # fmt: skip
 owens_t = elementwise("owens_t")
-
-
-def _hyp2f1_grad(g: Variable, out: Variable, a: Variable, b: Variable, c: Variable, z: Variable) -> tuple[Any, ...]:
-    above = f.hyp2f1(*(f.add(v, 1.0) for v in (a, b, c)), z)
-    return None, None, None, f.masked_mul(g, f.mul(f.true_div(f.mul(a, b), c), above))
-
-
-Op("hyp2f1", ("a", "b", "c", "z"), "Gauss's hypergeometric function.", floating, SCALAR_FUNCTIONS["hyp2f1"].numpy,
-   _hyp2f1_grad, undefined=(0, 1, 2), no_grad="the derivative by a parameter is not known in closed form",
-   scalar="hyp2f1(a, b, c, z)",
-   samples=lambda: [([0.5, np.array([1.0, 2.5]), 1.5, np.array([-0.7, 0.3])], {})], dtypes=TRIED,
-   cost=600)  # fmt: skip
-hyp2f1 = elementwise("hyp2f1")

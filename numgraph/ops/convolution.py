@@ -21,7 +21,7 @@ __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
 _PADDINGS = ("valid", "half", "full")
 
 
-def _margins_of(padding: Any, reach: Sequence[Any], what: str) -> list[tuple[Any, Any]]:
+def margins_of(padding: Any, reach: Sequence[Any], what: str) -> list[tuple[Any, Any]]:
     """Margins before and behind each axis. reach: of a filter along each."""
     count = len(reach)
     if isinstance(padding, str):
@@ -75,7 +75,7 @@ def _convolution(
     steps, apart = per_axis(stride, count, f"{what}: stride"), per_axis(dilation, count, f"{what}: dilation")
     (parts,) = per_axis(groups, 1, f"{what}: groups")
     reach = [extent(n, d) for n, d in zip(ln.dims_of(filters)[2:], apart, strict=True)]
-    margins = [(0, 0)] * (3 - count) + _margins_of(padding, reach, what)
+    margins = [(0, 0)] * (3 - count) + margins_of(padding, reach, what)
     if flip:
         filters = _turned(filters, count)
     operands = ln.operands([*(a for a, _ in margins), *(b for _, b in margins)])
@@ -131,7 +131,7 @@ def _transposed(
     steps, apart = per_axis(stride, count, f"{what}: stride"), per_axis(dilation, count, f"{what}: dilation")
     (parts,) = per_axis(groups, 1, f"{what}: groups")
     reach: list[Any] = [extent(n, d) for n, d in zip(ln.dims_of(filters)[2:], apart, strict=True)]
-    margins = _margins_of(padding, reach, what)
+    margins = margins_of(padding, reach, what)
     least = [(n - 1) * s + r - a - b for n, s, r, (a, b) in zip(ln.dims_of(g)[2:], steps, reach, margins, strict=True)]
     lengths = least if shape is None else ln.as_lengths(shape, f"{what}: output_shape", count)
     if flip:

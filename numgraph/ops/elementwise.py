@@ -314,11 +314,11 @@ Op("exp", ("x",), "e to the power x.", floating, np.exp, lambda g, out, x: (mask
 exp = elementwise("exp")
 
 Op("exp2", ("x",), "2 to the power x.", floating, np.exp2, lambda g, out, x: (masked_mul(g, f.mul(LN2, out)),),
-   scalar="exp2(x)", cost=20)  # fmt: skip
+   scalar="exp2(x)", cost=20, complex=True)  # fmt: skip
 exp2 = elementwise("exp2")
 
 Op("expm1", ("x",), "exp(x) - 1, exact for small x.", floating, np.expm1, lambda g, out, x: (masked_mul(g, f.exp(x)),),
-   scalar="expm1(x)", cost=25)  # fmt: skip
+   scalar="expm1(x)", cost=25, complex=True)  # fmt: skip
 expm1 = elementwise("expm1")
 
 Op("log", ("x",), "The natural logarithm.", floating, np.log, lambda g, out, x: (masked_div(g, x),), scalar="log(x)",
@@ -326,15 +326,18 @@ Op("log", ("x",), "The natural logarithm.", floating, np.log, lambda g, out, x: 
 log = elementwise("log")
 
 Op("log1p", ("x",), "log(1 + x), exact for small x.", floating, np.log1p,
-   lambda g, out, x: (masked_div(g, f.add(x, 1.0)),), scalar="log1p(x)", domain=(-0.8, 4.0), cost=25)  # fmt: skip
+   lambda g, out, x: (masked_div(g, f.add(x, 1.0)),), scalar="log1p(x)", domain=(-0.8, 4.0), cost=25,
+   complex=True)  # fmt: skip
 log1p = elementwise("log1p")
 
 Op("log2", ("x",), "The logarithm to base 2.", floating, np.log2,
-   lambda g, out, x: (f.mul(masked_div(g, x), 1.0 / LN2),), scalar="log2(x)", domain=(0.1, 4.0), cost=20)  # fmt: skip
+   lambda g, out, x: (f.mul(masked_div(g, x), 1.0 / LN2),), scalar="log2(x)", domain=(0.1, 4.0), cost=20,
+   complex=True)  # fmt: skip
 log2 = elementwise("log2")
 
 Op("log10", ("x",), "The logarithm to base 10.", floating, np.log10,
-   lambda g, out, x: (f.mul(masked_div(g, x), 1.0 / LN10),), scalar="log10(x)", domain=(0.1, 4.0), cost=20)  # fmt: skip
+   lambda g, out, x: (f.mul(masked_div(g, x), 1.0 / LN10),), scalar="log10(x)", domain=(0.1, 4.0), cost=20,
+   complex=True)  # fmt: skip
 log10 = elementwise("log10")
 
 # -- trigonometry ---------------------------------------------------------------------------------------------------
@@ -354,8 +357,8 @@ tan = elementwise("tan")
 
 
 def _slant(x: Variable) -> Variable:
-    """sqrt(1 + x * x), also where the square overflows."""
-    length: Variable = f.hypot(1.0, x)
+    """sqrt(1 + x * x), of floats also where the square overflows."""
+    length: Variable = f.sqrt(f.add(1.0, f.mul(x, x))) if x.type.dtype in COMPLEX else f.hypot(1.0, x)
     return length
 
 
@@ -366,15 +369,18 @@ def _arc_slope(x: Variable) -> Variable:
 
 
 Op("arcsin", ("x",), "The inverse sine, in [-pi/2, pi/2].", floating, np.arcsin,
-   lambda g, out, x: (masked_div(g, _arc_slope(x)),), scalar="asin(x)", domain=(-0.9, 0.9), cost=25)  # fmt: skip
+   lambda g, out, x: (masked_div(g, _arc_slope(x)),), scalar="asin(x)", domain=(-0.9, 0.9), cost=25,
+   complex=True)  # fmt: skip
 arcsin = elementwise("arcsin")
 
 Op("arccos", ("x",), "The inverse cosine, in [0, pi].", floating, np.arccos,
-   lambda g, out, x: (f.neg(masked_div(g, _arc_slope(x))),), scalar="acos(x)", domain=(-0.9, 0.9), cost=25)  # fmt: skip
+   lambda g, out, x: (f.neg(masked_div(g, _arc_slope(x))),), scalar="acos(x)", domain=(-0.9, 0.9),
+   cost=25, complex=True)  # fmt: skip
 arccos = elementwise("arccos")
 
 Op("arctan", ("x",), "The inverse tangent, in [-pi/2, pi/2].", floating, np.arctan,
-   lambda g, out, x: (f.true_div(f.true_div(g, _slant(x)), _slant(x)),), scalar="atan(x)", cost=25)  # fmt: skip
+   lambda g, out, x: (f.true_div(f.true_div(g, _slant(x)), _slant(x)),), scalar="atan(x)", cost=25,
+   complex=True)  # fmt: skip
 arctan = elementwise("arctan")
 
 
@@ -410,17 +416,17 @@ Op("tanh", ("x",), "The hyperbolic tangent.", floating, np.tanh,
 tanh = elementwise("tanh")
 
 Op("arcsinh", ("x",), "The inverse hyperbolic sine.", floating, np.arcsinh,
-   lambda g, out, x: (f.true_div(g, _slant(x)),), scalar="asinh(x)", cost=25)  # fmt: skip
+   lambda g, out, x: (f.true_div(g, _slant(x)),), scalar="asinh(x)", cost=25, complex=True)  # fmt: skip
 arcsinh = elementwise("arcsinh")
 
 Op("arccosh", ("x",), "The inverse hyperbolic cosine, of x at least 1.", floating, np.arccosh,
    lambda g, out, x: (masked_div(g, f.mul(f.sqrt(f.sub(x, 1.0)), f.sqrt(f.add(x, 1.0)))),), scalar="acosh(x)",
-   domain=(1.2, 4.0), cost=25)  # fmt: skip
+   domain=(1.2, 4.0), cost=25, complex=True)  # fmt: skip
 arccosh = elementwise("arccosh")
 
 Op("arctanh", ("x",), "The inverse hyperbolic tangent, of x in [-1, 1].", floating, np.arctanh,
    lambda g, out, x: (masked_div(g, f.mul(f.sub(1.0, x), f.add(1.0, x))),), scalar="atanh(x)",
-   domain=(-0.9, 0.9), cost=25)  # fmt: skip
+   domain=(-0.9, 0.9), cost=25, complex=True)  # fmt: skip
 arctanh = elementwise("arctanh")
 
 Op("deg2rad", ("x",), "Degrees in radians.", floating, np.deg2rad, lambda g, out, x: (f.mul(g, math.pi / 180.0),),

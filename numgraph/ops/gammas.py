@@ -12,8 +12,8 @@ from numgraph.scalars import SCALAR_FUNCTIONS
 from numgraph.types import DISCRETE, FLOATS
 
 __all__ = [
-    "beta", "betainc", "betaln", "chi2sf", "gamma", "gammainc", "gammaincc", "gammal", "gammau", "loggamma",
-    "polygamma", "tri_gamma", "trigamma", "zeta",
+    "beta", "betainc", "betaln", "chi2sf", "factorial", "gamma", "gammainc", "gammaincc", "gammal", "gammau",
+    "loggamma", "poch", "polygamma", "tri_gamma", "trigamma", "zeta",
 ]  # fmt: skip
 
 # dtypes that the tests try: integers are turned into floats before
@@ -34,7 +34,24 @@ def loggamma(x: Any) -> Variable:
     return f.where(f.lt(v, 0), math.nan, f.gammaln(v))
 
 
-def _gamma_density(a: Variable, x: Variable) -> Variable:
+def factorial(n: Any) -> Variable:
+    """gamma(n + 1), a float array of n's shape; 0 for negative n, as SciPy's."""
+    v = as_floats(n)
+    return f.where(f.lt(v, 0.0), 0.0, gamma(f.add(v, 1.0)))
+
+
+def _poch_grad(g: Variable, out: Variable, z: Variable, m: Variable) -> tuple[Any, ...]:
+    above = f.digamma(f.add(z, m))
+    return f.masked_mul(g, f.mul(out, f.sub(above, f.digamma(z)))), f.masked_mul(g, f.mul(out, above))
+
+
+Op("poch", ("z", "m"), "The rising factorial gamma(z + m) / gamma(z), of Pochhammer; on processors alone.", floating,
+   SCALAR_FUNCTIONS["poch"].numpy, _poch_grad, scalar="poch(z, m)", domain=(0.3, 4.0), dtypes=TRIED,
+   cost=150)  # fmt: skip
+poch = elementwise("poch")
+
+
+def gamma_density(a: Variable, x: Variable) -> Variable:
     """x**(a - 1) * exp(-x) / gamma(a)."""
     density = f.exp(f.sub(f.sub(f.xlogy(f.sub(a, 1.0), x), x), f.gammaln(a)))
     return f.where(f.eq(x, math.inf), 0.0, density)
@@ -42,13 +59,13 @@ def _gamma_density(a: Variable, x: Variable) -> Variable:
 
 Op("gammainc", ("a", "x"), "The regularized lower incomplete gamma function P(a, x).", floating,
    SCALAR_FUNCTIONS["gammainc"].numpy,
-   lambda g, out, a, x: (f.masked_mul(g, _slope(a, x)), f.masked_mul(g, _gamma_density(a, x))),
+   lambda g, out, a, x: (f.masked_mul(g, _slope(a, x)), f.masked_mul(g, gamma_density(a, x))),
    scalar="gammainc(a, x)", domain=(0.3, 5.0), dtypes=TRIED, orders=1, cost=200)  # fmt: skip
 gammainc = elementwise("gammainc")
 
 Op("gammaincc", ("a", "x"), "The regularized upper incomplete gamma function Q(a, x) = 1 - P(a, x).", floating,
    SCALAR_FUNCTIONS["gammaincc"].numpy,
-   lambda g, out, a, x: (f.neg(f.masked_mul(g, _slope(a, x))), f.neg(f.masked_mul(g, _gamma_density(a, x)))),
+   lambda g, out, a, x: (f.neg(f.masked_mul(g, _slope(a, x))), f.neg(f.masked_mul(g, gamma_density(a, x)))),
    scalar="gammaincc(a, x)", domain=(0.3, 5.0), dtypes=TRIED, orders=1, cost=200)  # fmt: skip
 gammaincc = elementwise("gammaincc")
 
@@ -64,7 +81,7 @@ def _slope(a: Variable, x: Variable) -> Variable:
 
 def _mixed(a: Variable, x: Variable) -> Variable:
     """The derivative of P by a and x."""
-    return f.masked_mul(_gamma_density(a, x), f.sub(f.log(x), f.digamma(a)))
+    return f.masked_mul(gamma_density(a, x), f.sub(f.log(x), f.digamma(a)))
 
 
 def gammal(k: Any, x: Any) -> Variable:
@@ -104,7 +121,7 @@ Op("beta", ("a", "b"), "The beta function, gamma(a) * gamma(b) / gamma(a + b).",
 beta = elementwise("beta")
 
 
-def _beta_density(a: Variable, b: Variable, x: Variable) -> Variable:
+def beta_density(a: Variable, b: Variable, x: Variable) -> Variable:
     """x**(a - 1) * (1 - x)**(b - 1) / beta(a, b)."""
     powers = f.add(f.xlogy(f.sub(a, 1.0), x), f.xlog1py(f.sub(b, 1.0), f.neg(x)))
     return f.exp(f.sub(powers, f.betaln(a, b)))
@@ -112,7 +129,7 @@ def _beta_density(a: Variable, b: Variable, x: Variable) -> Variable:
 
 def _betainc_grad(g: Variable, out: Variable, a: Variable, b: Variable, x: Variable) -> tuple[Any, ...]:
     slopes = (apply(OPS[f"betainc_slope_{name}"], [a, b, x]) for name in "ab")
-    return (*(f.masked_mul(g, s) for s in slopes), f.masked_mul(g, _beta_density(a, b, x)))
+    return (*(f.masked_mul(g, s) for s in slopes), f.masked_mul(g, beta_density(a, b, x)))
 
 
 def _beta_samples() -> list[Any]:
@@ -136,7 +153,7 @@ def _slope_op(name: str, along: str) -> None:
         """The derivative of the density by the parameter."""
         both = f.digamma(f.add(a, b))
         own = f.sub(f.log(x), f.digamma(a)) if name == "a" else f.sub(f.log1p(f.neg(x)), f.digamma(b))
-        return f.masked_mul(_beta_density(a, b, x), f.add(own, both))
+        return f.masked_mul(beta_density(a, b, x), f.add(own, both))
 
     Op(f"betainc_slope_{name}", ("a", "b", "x"), f"The derivative of `betainc` by {name}.", floating,
        lambda a, b, x: value(a, b, x, *seeds),

@@ -19,13 +19,12 @@ from numgraph.ops.complexes import conj
 from numgraph.ops.define import f
 from numgraph.ops.matrices import (
     SQUARE,
-    adjoint,
     column,
     count,
-    definite,
+    definite_hermitian,
+    hermitian_gradient,
     identity,
     line,
-    of_triangle,
     product,
     sample,
     transposed,
@@ -52,28 +51,21 @@ _DOUBLE = ("complex128",)
 # -- eigenvalues of Hermitian matrices --------------------------------------------------------------------------------
 
 
-def _hermitian_gradient(g: Variable) -> Variable:
-    """What arrives at the lower triangle, which is read, of what arrives at all elements."""
-    return of_triangle(f.add(g, adjoint(g)))
-
-
 def _eigh_grad(g: Variable, out: Variable, a: Variable) -> tuple[Variable]:
     w, rows = f.real(out[..., 0, :]), out[..., 1:, :]
     gw, grows = f.real(g[..., 0, :]), conj(g[..., 1:, :])
     turned = f.masked_mul(product(conj(rows), transposed(grows)), reciprocals(column(w), line(w)))
     inner = f.add(turned, f.mul(line(gw), identity(a, ln.dim(a, -1))))
-    return (_hermitian_gradient(conj(product(transposed(rows), inner, conj(rows)))),)
+    return (hermitian_gradient(conj(product(transposed(rows), inner, conj(rows)))),)
 
 
 def _eigvalsh_grad(g: Variable, out: Variable, a: Variable) -> tuple[Variable]:
     rows = apply(OPS["complex_eigh"], [a])[..., 1:, :]
-    return (_hermitian_gradient(conj(product(f.mul(transposed(rows), line(g)), conj(rows)))),)
+    return (hermitian_gradient(conj(product(f.mul(transposed(rows), line(g)), conj(rows)))),)
 
 
 def _hermitian() -> Samples:
-    shapes = ((3, 3), (2, 4, 4), (1, 1), (0, 0), (2, 0, 0))
-    drawn = [1j * np.tril(sample(*s, seed=1), -1) for s in shapes]
-    return [([definite(*s) + d - np.swapaxes(d, -1, -2)], {}) for s, d in zip(shapes, drawn, strict=True)]
+    return [([definite_hermitian(*s)], {}) for s in ((3, 3), (2, 4, 4), (1, 1), (0, 0), (2, 0, 0))]
 
 
 Op(

@@ -18,9 +18,9 @@ from numgraph.types import BOOL, DISCRETE, REALS, promote
 
 __all__ = [
     "append", "array_split", "block", "broadcast_arrays", "column_stack", "delete", "diag_indices", "diagflat",
-    "dsplit", "dstack", "extract", "fliplr", "flipud", "hsplit", "indices", "insert", "ix_", "join_dims", "meshgrid",
-    "mgrid", "ogrid", "piecewise", "put_along_axis", "rollaxis", "rot90", "select", "split_dims", "tril_indices",
-    "triu_indices", "vander", "vsplit",
+    "dsplit", "dstack", "extract", "fliplr", "flipud", "hsplit", "indices", "insert", "ix_", "join_dims",
+    "matrix_transpose", "meshgrid", "mgrid", "ogrid", "piecewise", "put_along_axis", "rollaxis", "rot90", "select",
+    "split_dims", "tril_indices", "tril_indices_from", "triu_indices", "triu_indices_from", "vander", "vsplit",
 ]  # fmt: skip
 
 # -- grids of positions ---------------------------------------------------------------------------------------------
@@ -128,12 +128,39 @@ def triu_indices(n: Any, k: Any = 0, m: Any = None) -> tuple[Variable, ...]:
     return f.nonzero(f.logical_not(f.tri(n, m, f.sub(k, 1), "bool")))
 
 
+def tril_indices_from(x: Any, k: Any = 0) -> tuple[Variable, ...]:
+    """As `tril_indices`, of the rows and columns of a matrix."""
+    rows, columns = ln.dims_of(_matrix("tril_indices_from", x))
+    return tril_indices(rows, k, columns)
+
+
+def triu_indices_from(x: Any, k: Any = 0) -> tuple[Variable, ...]:
+    """As `triu_indices`, of the rows and columns of a matrix."""
+    rows, columns = ln.dims_of(_matrix("triu_indices_from", x))
+    return triu_indices(rows, k, columns)
+
+
+def _matrix(what: str, x: Any) -> Variable:
+    v = as_variable(x)
+    if v.ndim != 2:
+        raise ShapeError(f"{what}: a matrix is needed, not {describe(v)}")
+    return v
+
+
 def diag_indices(n: Any, ndim: int = 2) -> tuple[Variable, ...]:
     """The positions on the main diagonal of an array of `ndim` axes of length n."""
     return (f.arange(n),) * ndim
 
 
 # -- turning and stacking -------------------------------------------------------------------------------------------
+
+
+def matrix_transpose(x: Any) -> Variable:
+    """The matrices of the last two axes, transposed; also `x.mT`. ShapeError for less than two axes."""
+    v = as_variable(x)
+    if v.ndim < 2:
+        raise ShapeError(f"matrix_transpose: a matrix is needed, or a stack of them, not {describe(v)}")
+    return f.swapaxes(v, -1, -2)
 
 
 def fliplr(x: Any) -> Variable:

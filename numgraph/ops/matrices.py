@@ -146,6 +146,11 @@ def of_triangle(x: Variable) -> Variable:
     return f.mul(tril(x), f.sub(tri(n, dtype=dtype), f.mul(eye(n, dtype=dtype), 0.5)))
 
 
+def hermitian_gradient(g: Variable) -> Variable:
+    """What arrives at the lower triangle, which is read, of what arrives at all elements."""
+    return of_triangle(f.add(g, adjoint(g)))
+
+
 def symmetric_gradient(x: Variable) -> Variable:
     """The gradient with respect to a symmetric matrix of which the lower triangle is read, given one with respect to
     all elements."""
@@ -167,6 +172,12 @@ def definite(*shape: int, seed: int = 0) -> NDArray[Any]:
     a = np.random.default_rng(seed).uniform(-1, 1, shape)
     n = shape[-1]
     return a @ np.swapaxes(a, -1, -2) / max(n, 1) + np.diag(np.arange(1.0, n + 1))
+
+
+def definite_hermitian(*shape: int) -> NDArray[Any]:
+    """Complex ones, equal to their conjugate transposes."""
+    drawn = 1j * np.tril(sample(*shape, seed=1), -1)
+    return np.asarray(definite(*shape) + drawn - np.swapaxes(drawn, -1, -2))
 
 
 def by_matrix(function: Any, stacks: Sequence[NDArray[Any]], shape: Sequence[int]) -> NDArray[Any]:

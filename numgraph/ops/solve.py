@@ -17,6 +17,7 @@ from numgraph.graph import Variable, apply
 from numgraph.op import OPS, Check, Kernel, Op, same
 from numgraph.ops import lengths as ln
 from numgraph.ops.batching import over_stacks
+from numgraph.ops.complexes import conj
 from numgraph.ops.create import counting, tril, triu
 from numgraph.ops.define import ZERO, f
 from numgraph.ops.lu import by_factors, squares
@@ -26,6 +27,7 @@ from numgraph.ops.matrices import (
     SQUARE,
     STACKS,
     SYSTEM,
+    adjoint,
     count,
     diagonals,
     identity,
@@ -38,7 +40,7 @@ from numgraph.ops.matrices import (
     transposed,
 )
 from numgraph.ops.shape import shuffled, stretch
-from numgraph.ops.triangular import triangular
+from numgraph.ops.triangular import lower_factor, triangular
 
 __all__ = ["det", "matrix_inverse", "slogdet", "solve"]
 
@@ -160,8 +162,10 @@ def _of_rows(name: str, matrix: Variable, right: Variable, **attrs: Any) -> Vari
 
 
 def _positive(matrix: Variable, right: Variable, lower: bool, turned: bool) -> Variable:
-    factor = apply(OPS["cholesky"], [matrix if lower else transposed(matrix)])
-    return triangular(factor, triangular(factor, right), transposed=True)
+    factor = lower_factor(matrix if lower else adjoint(matrix))
+    # a matrix is its transpose, or of complex ones the conjugate of that
+    found = triangular(conj(factor), triangular(factor, conj(right) if turned else right), transposed=True)
+    return conj(found) if turned else found
 
 
 Solver = Callable[[Variable, Variable, bool, bool], Variable]

@@ -16,6 +16,8 @@ from numgraph.types import INEXACT, check_dtype, real_of
 __all__ = [
     "logsumexp", "mean", "norm", "ptp", "std", "var",
 ]  # fmt: skip
+# Functions of expressions that operators use.
+INTERNAL = ["norm_of_all"]
 
 
 def count_of(x: Variable, axes: Axes) -> Any:
@@ -120,6 +122,13 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> V
             "  fix: choose one or two axes with axis=, or flatten it"
         )
     return _matrix_norm(v, ord, axis, keepdims) if len(axes) == 2 else _vector_norm(v, ord, axes, keepdims)
+
+
+def norm_of_all(x: Any, order: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    """The norm of the vector of all elements along `axis` (None: all of x, some axes: those together)."""
+    v = as_floats(x)
+    axes = axes_of("norm", v, axis)
+    return norm(v, None, axes, keepdims) if order == 2 else _vector_norm(v, order, axes, keepdims)
 
 
 def _matrix_norm(v: Variable, ord: Any, axis: Any, keepdims: bool) -> Variable:

@@ -5,6 +5,7 @@ The gradient of the Cholesky factor: I. Murray, "Differentiation of the Cholesky
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from numgraph.errors import OptionError
 from numgraph.graph import Variable, apply
 from numgraph.op import OPS, Kernel, Op, same
 from numgraph.ops.batching import over_stacks
+from numgraph.ops.complexes import conj
 from numgraph.ops.create import tril, triu
 from numgraph.ops.define import f
 from numgraph.ops.matrices import (
@@ -22,9 +24,12 @@ from numgraph.ops.matrices import (
     SQUARE,
     STACKS,
     SYSTEM,
+    adjoint,
     by_matrix,
     count,
     definite,
+    definite_hermitian,
+    hermitian_gradient,
     matrices,
     of_triangle,
     outer_gradient,
@@ -34,6 +39,7 @@ from numgraph.ops.matrices import (
     system,
     transposed,
 )
+from numgraph.types import COMPLEX
 
 __all__ = ["cho_factor", "cho_solve", "cholesky", "solve_triangular"]
 
@@ -46,10 +52,12 @@ ADJOINT = (2, "C")
 
 
 def _cholesky_grad(g: Variable, out: Variable, a: Variable) -> tuple[Variable]:
-    """L^-T P(L.T @ g) L^-1, where P takes the lower triangle and half of the diagonal (Murray 2016)."""
+    """L^-T P(L.T @ g) conj(L)^-1, where P takes the lower triangle and half of the diagonal (Murray 2016)."""
     inner = of_triangle(product(transposed(out), g))
     left = triangular(out, inner, transposed=True)
-    return (symmetric_gradient(triangular(out, transposed(left), transposed=True)),)
+    found = triangular(conj(out), transposed(left), transposed=True)
+    is_complex = found.type.dtype in COMPLEX
+    return (hermitian_gradient(transposed(found)) if is_complex else symmetric_gradient(found),)
 
 
 def _or_nan(a: NDArray[Any]) -> NDArray[Any]:
@@ -64,41 +72,53 @@ def _or_nan(a: NDArray[Any]) -> NDArray[Any]:
     return by_matrix(one, [a], a.shape[-2:])
 
 
-def _cholesky_samples() -> list[tuple[list[Any], dict[str, Any]]]:
-    return [([definite(*s)], {}) for s in ((3, 3), (2, 4, 4), (1, 1), (0, 0), (2, 0, 3, 3), (2, 0, 0))]
+def _stacks_of(drawn: Callable[..., NDArray[Any]]) -> Callable[[], list[tuple[list[Any], dict[str, Any]]]]:
+    shapes = ((3, 3), (2, 4, 4), (1, 1), (0, 0), (2, 0, 3, 3), (2, 0, 0))
+    return lambda: [([drawn(*s)], {}) for s in shapes]
 
 
-def _cholesky_op(name: str, doc: str, value: Any, samples: Any, strict: int) -> None:
-    Op(
-        name, ("a",), f"The lower triangular L with L @ L.T = a, of which the lower triangle is read{doc}.", same,
-        value, _cholesky_grad,
-        kernel=Kernel(
-            "lapack.cholesky", lambda a: (count(a), a.shape[-1], strict), routines=("potrf",),
-            on_thread="elimination.cholesky", fails="the matrix is not positive definite",
-        ),
-        batch=over_stacks(name), shape=lambda a: a.shape, checks=(SQUARE,), dtypes=FLOAT, samples=samples, cost=20,
-        says="cholesky",
-    )  # fmt: skip
+def _cholesky_op(name: str, doc: str, value: Any, strict: int) -> None:
+    # on devices each thread has a matrix, a real one
+    for kind, turned, samples, on_thread in (
+        ("", "L.T", definite, "elimination.cholesky"),
+        ("complex_", "conj(L.T)", definite_hermitian, ""),
+    ):
+        kernel = Kernel(
+            "lapack.cholesky", lambda a: (count(a), a.shape[-1], strict), routines=("potrf",), on_thread=on_thread,
+            fails="the matrix is not positive definite",
+        )  # fmt: skip
+        Op(
+            kind + name, ("a",),
+            f"The lower triangular L with L @ {turned} = a, of which the lower triangle is read{doc}.", same, value,
+            _cholesky_grad, kernel=kernel, batch=over_stacks(kind + name), shape=lambda a: a.shape,
+            checks=(SQUARE,), complex=bool(kind), dtypes=COMPLEX if kind else FLOAT, cost=20, says="cholesky",
+            samples=_stacks_of(samples),
+        )  # fmt: skip
 
 
-_cholesky_op("cholesky", ", for positive definite matrices", np.linalg.cholesky, _cholesky_samples, 1)
-_cholesky_op("cholesky_or_nan", "; NaN where a is not positive definite", _or_nan, _cholesky_samples, 0)
+_cholesky_op("cholesky", ", for positive definite matrices", np.linalg.cholesky, 1)
+_cholesky_op("cholesky_or_nan", "; NaN where a is not positive definite", _or_nan, 0)
+
+
+def lower_factor(a: Variable, strict: bool = True) -> Variable:
+    """The Cholesky factor of matrices, of which the lower triangle is read."""
+    kind = "complex_" if a.type.dtype in COMPLEX else ""
+    return apply(OPS[f"{kind}cholesky{'' if strict else '_or_nan'}"], [a])
 
 
 def cholesky(a: Any, upper: bool = False, on_error: str = "raise") -> Variable:
     """The lower triangular L with `L @ L.T = a`, for symmetric positive definite matrices; as np.linalg.cholesky.
 
     a: floats [..., n, n], of which the lower triangle is read; the result has its shape and dtype, zeros above the
-    diagonal. upper: U with `U.T @ U = a`, of the upper triangle. on_error: "raise" for a MatrixError when the function
-    runs where a matrix is not positive definite, "nan" for NaN there, in all of the factor. The gradient is with
-    respect to the elements that are read.
+    diagonal. Of complex (Hermitian) matrices L.T is conjugated. upper: U with `U.T @ U = a`, of the upper triangle.
+    on_error: "raise" for a MatrixError when the function runs where a matrix is not positive definite, "nan" for NaN
+    there, in all of the factor. The gradient is with respect to the elements that are read.
     """
-    names = {"raise": "cholesky", "nan": "cholesky_or_nan"}
-    if on_error not in names:
+    if on_error not in ("raise", "nan"):
         raise OptionError(f'cholesky: on_error is "raise" or "nan", not {on_error!r}')
     (v,) = matrices("cholesky", a, square=True)
-    factor = apply(OPS[names[on_error]], [transposed(v) if upper else v])
-    return transposed(factor) if upper else factor
+    factor = lower_factor(adjoint(v) if upper else v, on_error == "raise")
+    return adjoint(factor) if upper else factor
 
 
 class CholeskyFactor(NamedTuple):
@@ -121,8 +141,9 @@ def cho_solve(c_and_lower: Any, b: Any) -> Variable:
     """
     c, lower = c_and_lower
     matrix, right, vector = system("cho_solve", c, b)
-    x = triangular(matrix, right, not lower, not lower)
-    x = triangular(matrix, x, not lower, bool(lower))
+    turned = conj(matrix)
+    x = triangular(matrix if lower else turned, right, not lower, not lower)
+    x = triangular(turned if lower else matrix, x, not lower, bool(lower))
     return x[..., 0] if vector else x
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numgraph.compat.theano.tensor as T
+import numgraph.compat.theano.tensor.slinalg as slinalg
 import numpy as np
 import pytest
+import scipy.linalg
 
 import numgraph.compat.theano as theano
 
@@ -78,3 +80,41 @@ def test_linear_algebra_as_pytensor_calls_it() -> None:
     found = theano.function([a, b, s], made)(x, y, stack)
     for name, exact in wanted.items():
         np.testing.assert_allclose(found[name], exact, rtol=1e-12, atol=1e-12, err_msg=name)
+
+
+def test_theanos_norm_is_of_all_elements() -> None:
+    """`x.norm(L=...)` takes the axes together, where `x.norm(2)` of a matrix is its largest singular value."""
+    a, x = T.dtensor3("a"), np.random.default_rng(3).normal(size=(3, 2, 4))
+    made = [a.norm(L=1), a.norm(L=2, axis=(0, 2)), a[0].norm(L=2, keepdims=True), a.norm(L=3, axis=[-1]), a[0].norm(2)]
+    exact = [
+        abs(x).sum(), np.sqrt((x**2).sum((0, 2))), np.sqrt((x[0] ** 2).sum(keepdims=True)),
+        (abs(x) ** 3).sum(-1) ** (1 / 3), np.linalg.norm(x[0], 2),
+    ]  # fmt: skip
+    for value, wanted in zip(theano.function([a], made)(x), exact, strict=True):
+        np.testing.assert_allclose(value, wanted, rtol=1e-12)
+
+
+def test_what_variables_have_in_theano_and_pytensor() -> None:
+    """Copies with a name, `x[key].set` and `x[key].inc`, stacks of matrices, products with second derivatives."""
+    x, y = T.dmatrix("x"), T.dmatrix("y")
+    assert x.copy(name="z").name == "z" and x.copy().name is None
+    product = theano.gradient.hessian_vector_product((x**3).sum(), x, p=y)
+    made = [x[0].set(7.0), x[:, 1:].inc(1.0), T.vertical_stack(x, y), T.horizontal_stack(x, y), product, x.mT]
+    a, b = np.arange(6.0).reshape(2, 3), -np.ones((2, 3))
+    exact = [
+        np.array([[7.0] * 3, a[1]]), a + np.array([0, 1, 1]), np.concatenate([a, b]), np.concatenate([a, b], 1),
+        6 * a * b, a.T,
+    ]  # fmt: skip
+    for value, wanted in zip(theano.function([x, y], made)(a, b), exact, strict=True):
+        np.testing.assert_array_equal(value, wanted)
+
+
+def test_eigenvalues_of_a_pair_of_hermitian_matrices() -> None:
+    rng = np.random.default_rng(4)
+    a, b = (rng.normal(size=(4, 4)) + 1j * rng.normal(size=(4, 4)) for _ in range(2))
+    a, b = a + a.conj().T, b @ b.conj().T + np.eye(4)
+    x, y = T.zmatrix("x"), T.zmatrix("y")
+    for lower in (True, False):
+        w, v = theano.function([x, y], slinalg.eigh(x, y, lower=lower))(a, b)
+        np.testing.assert_allclose(a @ v, b @ v * w, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(w, scipy.linalg.eigh(a, b, eigvals_only=True), rtol=1e-9)

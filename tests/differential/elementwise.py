@@ -219,6 +219,12 @@ COMPLEX = (
         "stable",
         "gg",
         """abs(ng.complex({0}, {1}))
+        abs(ng.complex({0}, 0))
+        ng.real(ng.arcsinh(ng.complex({0}, ng.tanh({1}))))
+        ng.imag(ng.arccos(ng.complex(ng.tanh({0}), {1})))
+        ng.real(ng.arctan(ng.complex({0}, ng.tanh({1}) / 2)))
+        ng.imag(ng.log1p(ng.complex({0} * {0}, {1})))
+        ng.real(ng.expm1(ng.complex(ng.tanh({0}), {1})))
         ng.real(ng.complex({0}, {1}) * ng.complex({1}, 2))
         ng.imag(ng.exp(ng.complex(-abs({0}), {1})))
         ng.real(ng.sin(ng.complex(ng.tanh({0}), ng.tanh({1}))))

@@ -19,7 +19,7 @@ LONG = {"sum", "prod"}
 REFUSED = {"eigh", "eigvalsh", "svd", "svd_full", "svdvals", "qr", "qr_r", "qr_complete", "qr_raw", "pinv", "expm"}
 REFUSED |= {"order_of_columns", "schur_real", "qz_real", "sylvester", "sylvester_triangular"}
 # SciPy alone has them.
-REFUSED |= {"iv", "ive", "jv", "owens_t", "hyp2f1"}
+REFUSED |= {"iv", "ive", "jv", "owens_t", "hyp2f1", "poch", "gammaincinv", "gammainccinv", "betaincinv", "ndtri_exp"}
 # and those of complex numbers, or of no matrices
 TRANSFORMS = {"complex_transform", "real_transform", "half_transform", "eig", "eigvals", "schur_complex", "qz_complex"}
 TRANSFORMS |= {"complex_eigh", "complex_eigvalsh", "complex_svd", "complex_svd_full", "complex_svdvals"}

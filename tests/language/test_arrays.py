@@ -149,6 +149,9 @@ call(lambda m, a: [m.logspace(a, a * 2, 5), m.geomspace(a + 1, a + 2, 5)], V)
 for offset in (-2, 0, 1, 4):
     call(lambda m, a, o=offset: [m.diagonal(a, o), m.diagonal(a, o, 2, 0), a.diagonal(o, 1, 2)], A)
 call(lambda m, a: [a.trace(1), a.T.diagonal(), a.compress(np.array([True, False, True]), 1)], M)
+call(lambda m, a: [m.matrix_transpose(a), a.mT], A)
+for k in (-1, 0, 2):
+    call(lambda m, a, k=k: [*m.tril_indices_from(a, k), *m.triu_indices_from(a, k)], M)
 calls("vecdot", A, A)
 calls("matvec", A, A[0, 0])
 calls("vecmat", A[:, :, 0], A)

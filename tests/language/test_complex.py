@@ -74,9 +74,33 @@ def test_what_has_no_meaning_is_refused(name: str) -> None:
 
 
 def test_decompositions_take_real_numbers() -> None:
-    for function in (ng.linalg.cholesky, ng.linalg.qr, ng.linalg.pinv, ng.linalg.expm):
+    for function in (ng.linalg.qr, ng.linalg.pinv, ng.linalg.expm):
         with pytest.raises(ng.DtypeError, match="complex"):
             function(ng.zmatrix("m"))
+
+
+def test_cholesky_factors_of_hermitian_matrices() -> None:
+    """Of the triangle that is read, as NumPy's; with systems by them, and gradients of both."""
+    m = RNG.normal(size=(2, 3, 3)) + 1j * RNG.normal(size=(2, 3, 3))
+    a, b = m @ np.conj(np.swapaxes(m, -1, -2)) + 3 * np.eye(3), RNG.normal(size=(2, 3, 2)) * (1 + 1j)
+    x, y = ng.tensor("x", "complex128", (None,) * 3), ng.tensor("y", "complex128", (None,) * 3)
+    upper = ng.linalg.cholesky(x, upper=True)
+    outputs = [
+        ng.linalg.cholesky(x), upper.conj().mT @ upper, ng.linalg.cholesky(-x, on_error="nan"),
+        ng.linalg.cho_solve(ng.linalg.cho_factor(x), y), ng.linalg.cho_solve(ng.linalg.cho_factor(x, lower=True), y),
+        ng.linalg.solve(x, y, assume_a="pos"), ng.linalg.solve(x, y, assume_a="pos", transposed=True),
+    ]  # fmt: skip
+    solved = np.linalg.solve(a, b)
+    wanted = [np.linalg.cholesky(a), a, a * np.nan, solved, solved, solved, np.linalg.solve(np.swapaxes(a, -1, -2), b)]
+    for got, right in zip(ng.function([x, y], outputs, target="cpu")(a, b), wanted, strict=True):
+        np.testing.assert_allclose(got, right, rtol=1e-10)
+    for build in (
+        lambda x: abs(ng.linalg.cholesky(x) - 1j) ** 2,
+        lambda x: ng.real(ng.linalg.cho_solve(ng.linalg.cho_factor(x), ng.constant(b))),
+    ):
+        testing.check_gradient(build, [a], testing.by_reference)
+    with pytest.raises(ng.MatrixError, match="not positive definite"):
+        ng.function([x], ng.linalg.cholesky(x))(-a)
 
 
 def test_gradients() -> None:
@@ -148,11 +172,51 @@ def test_special_values_of_functions() -> None:
         for function, got in zip(functions, found, strict=True):
             wanted = getattr(np, function.__name__)(a)
             np.testing.assert_allclose(got, wanted, rtol=1e-13, err_msg=function.__name__)
+    lost = np.array([complex(np.nan, 0), complex(0, np.nan), complex(-1e9, np.nan), complex(np.nan, np.nan)])
+    found = ng.function([z], [abs(z), ng.exp(z).real, ng.log(z).real, ng.log2(z).real])(lost)
+    assert all(np.isnan(got).all() for got in found), found
     finite = a[np.isfinite(a) & (abs(a) < 1e3)]
     for function in (ng.exp, ng.sin, ng.cosh, ng.tanh, ng.tan, ng.sqr):
         got = ng.function([z], function(z), target="cpu")(finite)
         wanted = np.square(finite) if function is ng.sqr else getattr(np, function.__name__)(finite)
         np.testing.assert_allclose(got, wanted, rtol=1e-13, err_msg=function.__name__)
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_inverse_functions_on_and_beside_their_cuts(dtype: str) -> None:
+    """On both sides of the cuts, which the sign of a zero tells, and for numbers small and large, as NumPy's."""
+    parts = np.array([0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 3.0, -1e7, 1e-6, 1e18])
+    a = (parts[:, None] + 1j * parts).astype(dtype)
+    a.imag, a.real = np.broadcast_to(parts, a.shape), parts[:, None]
+    z = ng.tensor("z", dtype, (None, None))
+    functions = [ng.arcsin, ng.arccos, ng.arctan, ng.arcsinh, ng.arccosh, ng.arctanh, ng.log2, ng.log10]
+    found = ng.function([z], [function(z) for function in functions])(a)
+    with np.errstate(all="ignore"):
+        for function, got in zip(functions, found, strict=True):
+            wanted = getattr(np, function.__name__)(a.astype("complex128"))
+            infinite = np.isinf(wanted.real) | np.isinf(wanted.imag)
+            assert (infinite == (np.isinf(got.real) | np.isinf(got.imag))).all(), function
+            wanted = np.where(infinite, got, wanted)
+            tolerance = 1e-13 if dtype == "complex128" else 3e-6
+            np.testing.assert_allclose(got, wanted, rtol=tolerance, atol=1e-30, err_msg=function.__name__)
+            for part in ("real", "imag"):
+                signs = np.signbit(getattr(got, part)) == np.signbit(getattr(wanted, part))
+                assert (signs | (abs(getattr(wanted, part)) < 1e-30)).all(), (function, part)
+    small = np.array([1e-20 + 1e-20j, -1e-12 + 0j, 1e-5 - 1e-9j])
+    z = ng.zvector("z")
+    for function, terms in ((ng.expm1, (1, 1 / 2, 1 / 6)), (ng.log1p, (1, -1 / 2, 1 / 3))):
+        series = sum(c * small**k for k, c in enumerate(terms, 1))
+        np.testing.assert_allclose(ng.function([z], function(z))(small), series, rtol=1e-13)
+
+
+def test_functions_of_parts_keep_their_precision_on_a_simulated_device() -> None:
+    """Functions that make complex numbers on the way, of which Python's own would lose half of the digits."""
+    functions = [ng.tan, ng.expm1, ng.log1p, ng.log2, ng.arcsin, ng.arccos, ng.arctan, ng.arcsinh, ng.arccosh]
+    z = ng.zvector("z")
+    found = ng.function([z], [function(z) for function in functions], target="cuda-sim")(Z)
+    for function, got in zip(functions, found, strict=True):
+        wanted = getattr(np, function.__name__)(Z)
+        np.testing.assert_allclose(np.asarray(got), wanted, rtol=1e-13, err_msg=function.__name__)
 
 
 def test_on_a_simulated_device() -> None:

@@ -14,8 +14,8 @@ import scipy.linalg
 import numgraph as ng
 from numgraph import testing
 from numgraph.compile import printed
-from numgraph.operators import _no_numpy
 from numgraph.program import build_program
+from numgraph.protocols import _no_numpy
 from numgraph.runtime.refused import error_of
 from numgraph.target import CheckFailed
 

@@ -32,6 +32,9 @@ ROWS: list[tuple[Any, Any, tuple[Any, ...]]] = [
     (lambda n, x: ng.polygamma(n, x), sp.polygamma, (np.array([[0], [1], [5]]), ABOVE[20:])),
     (ng.chi2sf, lambda x, k: sp.chdtrc(k, x), (ABOVE, 3.0)),
     (ng.sinc, np.sinc, (FAR,)),
+    ("factorial", "factorial", (np.array([-2.0, -0.5, 0.0, 3.0, 170.0, 180.0]),)),
+    ("kn", "kn", (np.array([[0], [1], [4]]), ABOVE[20:])),
+    ("kn", lambda n, x: [sp.kn(2, x[0]), np.nan], (np.array([2.0, 2.5]), np.array([0.7, 0.7]))),
 ]  # fmt: skip
 
 
@@ -109,6 +112,18 @@ GRADIENTS: dict[str, tuple[Callable[..., ng.Variable], list[Any], int]] = {
     "sinc": (ng.sinc, [np.array([0.0, 1e-7, 0.05, 0.0999, 0.1001, 2.0, -3.3])], 2),
     "jv": (lambda x: ng.jv(np.array([0.0, 2.0, 3.5]), x), [np.array([0.7, 2.0, 8.0])], 2),
     "kve": (lambda x: ng.kve(1.5, x), [np.array([0.7, 2.0, 8.0])], 2),
+    "gammaincinv": (ng.gammaincinv, [np.array([0.4, 3.0, 40.0]), np.array([0.1, 0.6, 0.97])], 1),
+    "gammainccinv": (ng.gammainccinv, [np.array([0.4, 3.0, 40.0]), np.array([0.1, 0.6, 0.97])], 1),
+    "betaincinv": (ng.betaincinv, [np.array([0.6, 3.0]), np.array([2.0, 0.8]), np.array([0.2, 0.9])], 1),
+    "ndtri_exp": (ng.ndtri_exp, [np.array([-60.0, -3.0, -0.4, -0.05])], 1),
+    "poch": (ng.poch, [np.array([0.3, 2.0]), np.array([1.5, 0.2])], 2),
+    "factorial": (ng.factorial, [np.array([0.3, 4.0])], 2),
+    "kn": (lambda x: ng.kn(np.array([0, 3]), x), [np.array([0.7, 2.0])], 2),
+    "hyp2f1": (
+        ng.hyp2f1,
+        [np.array(v) for v in ((0.5, -2.5, 1.2), (1.0, 0.3, 2.0), (1.5, 2.2, 0.7), (0.8, -0.4, -30.0))],
+        1,
+    ),
     "xlogy": (ng.xlogy, [np.array([0.0, 0.5]), np.array([2.0, 0.3])], 2),
 }  # fmt: skip
 
@@ -138,9 +153,26 @@ def test_incomplete_functions_at_the_ends() -> None:
     assert np.isnan(got[1][4:]).all() and (got[3][1:3] == 1).all()
 
 
+def test_slopes_of_the_hypergeometric_function() -> None:
+    """Of hyp2f1(a, b, b, z) = (1 - z)**-a they are known; none from 1 on and for poles."""
+    a, b, c, z = (ng.vector(name) for name in "abcz")
+    f = ng.function([a, b, c, z], ng.grad(ng.sum(ng.hyp2f1(a, b, c, z)), [a, b, c]))
+    at, order = np.array([0.999, 0.5, 0.0, -0.5, -3.0, -2000.0]), np.array([0.5, -2.0, 1.0, 3.0, -1.5, 0.25])
+    of_a, of_b, of_c = f(order, np.full(6, 1.3), np.full(6, 1.3), at)
+    np.testing.assert_allclose(of_a, -np.log1p(-at) * (1 - at) ** -order, rtol=1e-10, atol=1e-14)
+    np.testing.assert_allclose(of_b, -of_c, rtol=1e-8, atol=1e-14)
+    # at 1, where hyp2f1(-2, b, c, 1) = (c - b) (c - b + 1) / (c (c + 1)), and by differences where c - a is negative
+    values = f([-2.0, 2.3], [0.7, -3.2], [3.1, 1.4], [1.0, 1.0])
+    np.testing.assert_allclose(values[1][0], -(2 * 2.4 + 1) / (3.1 * 4.1), rtol=1e-12)
+    around = [sp.hyp2f1(2.3 + s, -3.2, 1.4, 1.0) for s in (-1e-5, 1e-5)]
+    np.testing.assert_allclose(values[0][1], (around[1] - around[0]) / 2e-5, rtol=1e-6)
+    nowhere = f([1.0, 1.0, np.nan, 1.0], [1.0] * 4, [2.0, -1.0, 2.0, 2.0], [1.5, 0.5, 0.5, np.nan])
+    assert np.isnan(nowhere).all()
+
+
 REFUSED = {
     "zeta": lambda a: ng.zeta(a, 2.0), "jv": lambda a: ng.jv(a, 2.0), "kv": lambda a: ng.kv(a, 2.0),
-    "hyp2f1": lambda a: ng.hyp2f1(a, 1.0, 2.0, 0.5),
+    "hyp2f1_slope_a": lambda a: ng.sum(ng.grad(ng.sum(ng.hyp2f1(a, 1.0, 2.0, 0.5)), a)),
     "gammainc_slope": lambda a: ng.sum(ng.grad(ng.sum(ng.gammainc(a, 2.0)), a)),
 }  # fmt: skip
 

@@ -260,6 +260,22 @@ def test_gradients_and_failures_of_sylvester() -> None:
         ng.linalg.solve_discrete_lyapunov(dynamics, dynamics, "fast")
 
 
+def test_riccatis_equation() -> None:
+    """As SciPy's, of stacks that broadcast; symmetric parts count; NaN where nothing stabilises; gradients."""
+    a, b, q, r = RNG.normal(size=(2, 4, 4)), RNG.normal(size=(4, 2)), POSITIVE, np.diag([2.0, 0.5])
+    matrices = [ng.tensor(name, "float64", (None,) * v.ndim) for name, v in zip("abqr", (a, b, q, r), strict=True)]
+    f = ng.function(matrices, ng.linalg.solve_discrete_are(*matrices))
+    wanted = np.stack([scipy.linalg.solve_discrete_are(m, b, q, r) for m in a])
+    np.testing.assert_allclose(f(a, b, q, r), wanted, rtol=1e-8)
+    np.testing.assert_allclose(f(a, b, q + np.triu(A, 1) - np.triu(A, 1).T, r), wanted, rtol=1e-8)
+    # at the edge: 1 stays 1 whatever is done
+    assert np.isnan(f(np.ones((1, 1, 1)), np.ones((1, 2)), np.zeros((1, 1)), r)).all()
+    testing.check_gradient(ng.linalg.solve_discrete_are, [a[0] / 2, b, q, r], order=1, tolerance=1e-4)
+    for refused in ((a, b, q, 0 * r), (2 * np.eye(4)[None], 0 * b, q, r)):
+        with pytest.raises(ng.MatrixError, match="singular"):
+            f(*refused)
+
+
 def test_what_is_stored_later_changes_a_view_that_was_looked_at_before() -> None:
     """b.T.T lies in memory as b does, but not once b.T, which another kernel wants row by row, has been stored."""
     a, b, c = (ng.matrix(name) for name in "abc")

@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[2]
 INTERNAL = set(
     """absolute_square argsort_rows csr_dot csr_rows csr_sampled csr_transposed_dot
     eval fftn getitem give_test_value given hfft ifft ifftn ihfft irfft irfftn iterate masked masked_div
-    masked_mul matched product_of_others repeat_each rfft rfftn test_value try_values unbroadcast unit""".split()
+    masked_mul matched norm_of_all product_of_others repeat_each rfft rfftn test_value try_values
+    unbroadcast unit""".split()
 )
 
 PROGRAM = """

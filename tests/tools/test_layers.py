@@ -16,7 +16,7 @@ PACKAGE = ROOT / "numgraph"
 # Imports within functions count too.
 LAYERS = """
     checkout errors config text folding absent whole pickled source userfunctions lengths.dims types randoms scalars
-    op operators graph storage foreign arguments shared saving ops linalg fft sparse tensor random patterns
+    op protocols operators graph storage foreign arguments shared saving ops linalg fft sparse tensor random patterns
     substitution stable formula givens updates reach subgraphs scanning vectorizing grad jacobians optim reference
     program prints destinations binder printing explain.explanation profiling.result inspector.machinecode
     inspector.making inspector.record passes cache fingerprint convention lengths.rules traits ir lengths elements
@@ -169,6 +169,7 @@ OTHER_WORDS = {
     ("loops/grid/reductions.py", "minimum"): "a function of kernels.support",
     ("loops/tiles.py", "maximum"): "a function of kernels.support",
     ("cuda/blas.py", "gemm"): "a part of names of cuBLAS",
+    ("cuda/simulator.py", "complex"): "Python's type, as kernels call it",
     ("cuda/library.py", "sum"): "a kernel",
     ("cuda/library.py", "prod"): "a kernel",
     ("cuda/library.py", "length"): "an argument of a kernel",
