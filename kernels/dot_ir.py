@@ -10,7 +10,6 @@ from typing import Any
 from llvmlite import ir
 from numgraph.kernels.tile_ir import MACHINE, Code, Real, table_call
 
-_BYTE = ir.IntType(8)
 # Columns of the widest kernel: two rows of them are accumulators, as many as the registers of AVX2 hold.
 COLUMNS = 6
 # Chains of multiply-adds that hide their latency, about; with fewer columns several vectors make chains of their own.
@@ -30,15 +29,15 @@ def _dots(module: Any, real: Real, columns: int) -> Any:
     code = Code(module, real, f"dots_{columns}", 14)
     count, k, a, a_row, a_next, *ahead, b, b_col, out, out_row, out_next, scalars = code.function.args
     build = code.b
-    pair = code.at(scalars, _BYTE)
+    pair = code.at(scalars)
     alpha, beta = (code.load(code.plus(pair, i * real.size), real.type) for i in (0, 1))
     is_fresh = build.fcmp_ordered("==", beta, ir.Constant(real.type, 0.0))
-    lines = [code.at(build.add(b, build.mul(code.int(c), b_col)), _BYTE) for c in range(columns)]
+    lines = [code.at(code.beyond(b, c, b_col)) for c in range(columns)]
 
     def pair_of_rows(x: Any) -> None:
         head, first = build.add(a, build.mul(x, a_next)), build.add(out, build.mul(x, out_next))
-        rows = [code.at(head, _BYTE), code.at(build.add(head, a_row), _BYTE)]
-        targets = [code.at(first, _BYTE), code.at(build.add(first, out_row), _BYTE)]
+        rows = [code.at(head), code.at(build.add(head, a_row))]
+        targets = [code.at(first), code.at(build.add(first, out_row))]
         places = [code.plus(t, c * real.size) for t in targets for c in range(columns)]
         sums = _halved(code, _lanes(code, k, rows, lines, (build.add(ahead[0], build.mul(x, ahead[2])), ahead[1])))
         with build.if_else(is_fresh) as (fresh, add):
@@ -114,7 +113,7 @@ def _run(
 def _prefetch(code: Code, at: Any, start: Any, step: Any) -> None:
     """Prefetch memory from `start` on, `step` bytes for each of the vectors before `at`."""
     vectors = code.b.lshr(at, code.int(MACHINE.vector.bit_length() - 1))
-    code.prefetch(code.at(code.b.add(start, code.b.mul(vectors, step)), _BYTE), 2)
+    code.prefetch(code.at(code.b.add(start, code.b.mul(vectors, step))), 2)
 
 
 def _added(code: Code, factors: list[Any], read: Callable[[Any], Any], lines: list[Any], sums: list[Any]) -> list[Any]:

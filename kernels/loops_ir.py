@@ -15,20 +15,21 @@ def stay_single(builder):
     builder.call(nothing, (), attrs=("convergent", "nounwind", "readnone"))
 
 
-def note_unrolling(branch, hint):
-    """Note on the function that is being built what LLVM is to know of unrolling the loop that ends with this branch,
-    back to its top: "disable", or "runtime.disable" for what would be unrolled with a remainder."""
-    branch.parent.parent.__dict__.setdefault("unrolling", []).append((branch, hint))
+def note(branch, hint, *number):
+    """Note on the function that is being built what LLVM is to know of the loop that ends with this branch, back to its
+    top: such as "unroll.disable", or "unroll.runtime.disable" for what would be unrolled with a remainder."""
+    branch.parent.parent.__dict__.setdefault("hints", []).append((branch, hint, *number))
 
 
 def with_loop_hints(module):
-    """The module (llvmlite.ir), in which loops that `interleave` was said in, or `note_unrolling` of, now have LLVM's
+    """The module (llvmlite.ir), in which loops that `interleave` was said in, or that `note` is about, now have LLVM's
     metadata for it."""
     for function in module.functions:
         blocks = {block.name: block for block in function.blocks}
         hints = {}
-        for branch, hint in getattr(function, "unrolling", []):
-            hints.setdefault(branch, []).append(_hint(module, f"llvm.loop.unroll.{hint}"))
+        for branch, hint, *numbers in getattr(function, "hints", []):
+            made = _hint(module, f"llvm.loop.{hint}", *map(ir.IntType(32), numbers))
+            hints.setdefault(branch, []).append(made)
         for name, count in getattr(function, "interleaved", {}).items():
             ends = [block.terminator for block in latches(function, blocks[name])]
             unrolling = next((hints.pop(branch) for branch in ends if branch in hints), [])

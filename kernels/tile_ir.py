@@ -16,7 +16,7 @@ from numgraph import kernels
 
 _INT = ir.IntType(64)
 _BYTE = ir.IntType(8)
-_POINTER = _BYTE.as_pointer()
+_POINTER = ir.PointerType()
 
 
 class Machine(NamedTuple):
@@ -87,23 +87,27 @@ class Code:
         """A 64-bit constant."""
         return ir.Constant(_INT, value)
 
-    def at(self, address: Any, kind: Any) -> Any:
+    def at(self, address: Any) -> Any:
         """An address as a pointer."""
-        return self.b.inttoptr(address, kind.as_pointer())
+        return self.b.inttoptr(address, _POINTER)
+
+    def beyond(self, address: Any, count: int, step: Any) -> Any:
+        """address + count * step."""
+        return self.b.add(address, self.b.mul(step, self.int(count))) if count else address
 
     def plus(self, address: Any, offset: Any) -> Any:
         """A pointer to bytes moved on."""
-        return self.b.gep(address, [offset if isinstance(offset, ir.Value) else self.int(offset)])
+        offset = offset if isinstance(offset, ir.Value) else self.int(offset)
+        nothing = isinstance(offset, ir.Constant) and offset.constant == 0
+        return address if nothing else self.b.gep(address, [offset], source_etype=_BYTE)
 
     def load(self, pointer: Any, kind: Any) -> Any:
         """Read an element or a vector, aligned as an element is."""
-        found = self.b.load(self.b.bitcast(pointer, kind.as_pointer()))
-        found.align = self.real.size
-        return found
+        return self.b.load(pointer, align=self.real.size, typ=kind)
 
     def store(self, value: Any, pointer: Any) -> None:
         """Write an element or a vector."""
-        self.b.store(value, self.b.bitcast(pointer, value.type.as_pointer())).align = self.real.size
+        self.b.store(value, pointer, align=self.real.size)
 
     def spread(self, scalar: Any) -> Any:
         """A vector with `scalar` in every lane."""
@@ -180,7 +184,7 @@ def _kernel(module: Any, real: Real, rows: int, vectors: int) -> Any:
     count, k, a, a_row, a_step, a_next, b, b_step, b_last, *ahead, out, out_row, scalars = code.function.args
     build = code.b
     places = [code.int(i * MACHINE.vector) for i in range(vectors - 1)] + [b_last]
-    pair = code.at(scalars, _BYTE)
+    pair = code.at(scalars)
     alpha, beta = (code.load(code.plus(pair, i * real.size), real.type) for i in (0, 1))
     is_fresh = build.fcmp_ordered("==", beta, ir.Constant(real.type, 0.0))
     out_next = build.mul(out_row, code.int(rows))
@@ -190,9 +194,9 @@ def _kernel(module: Any, real: Real, rows: int, vectors: int) -> Any:
 
     def one_tile(x: Any) -> None:
         base = build.add(a, build.mul(x, a_next))
-        bases = [code.at(build.add(base, build.mul(code.int(r), a_row)), _BYTE) for r in range(0, rows, 3)]
+        bases = [code.at(code.beyond(base, r, a_row)) for r in range(0, rows, 3)]
         first = build.add(out, build.mul(x, out_next))
-        lines = [code.at(build.add(first, build.mul(code.int(r), out_row)), _BYTE) for r in range(rows)]
+        lines = [code.at(code.beyond(first, r, out_row)) for r in range(rows)]
         for line in lines:
             # wanted when the sums are ready
             code.prefetch(line, 3)
@@ -213,7 +217,7 @@ def _products(
     """The sums of a tile, in registers."""
     build, before, real = code.b, code.b.block, code.real
     zero = ir.Constant(real.vector, None)
-    start, far = code.at(b, _BYTE), code.at(ahead[0], _BYTE)
+    start, far = code.at(b), code.at(ahead[0])
     loop, done = code.block("products"), code.block("summed")
     build.cbranch(build.icmp_signed(">", k, code.int(0)), loop, done)
 
@@ -262,9 +266,10 @@ def _finish(
         with add:
             for pointer, values in zip(lines, sums, strict=True):
                 # vectors may overlap: all are read before the first is written
-                old = [code.load(code.plus(pointer, place), code.real.vector) for place in places]
-                for place, value, x in zip(places, values, old, strict=True):
-                    code.store(code.multiply_add(factor, value, build.fmul(weight, x)), code.plus(pointer, place))
+                targets = [code.plus(pointer, place) for place in places]
+                old = [code.load(target, code.real.vector) for target in targets]
+                for target, value, x in zip(targets, values, old, strict=True):
+                    code.store(code.multiply_add(factor, value, build.fmul(weight, x)), target)
 
 
 def _turn(module: Any, real: Real) -> Any:
@@ -286,9 +291,9 @@ def _turn(module: Any, real: Real) -> Any:
     def body(x: Any) -> None:
         p = build.mul(x, code.int(lanes))
         p = build.select(build.icmp_signed("<", p, end), p, end)
-        head = code.at(build.add(source, build.mul(p, code.int(real.size))), _BYTE)
+        head = code.at(build.add(source, build.mul(p, code.int(real.size))))
         block = _transposed(code, [code.load(code.plus(head, offset), real.vector) for offset in offsets])
-        target = code.at(build.add(to, build.mul(p, to_step)), _BYTE)
+        target = code.at(build.add(to, build.mul(p, to_step)))
         for i, vector in enumerate(block):
             code.store(vector, code.plus(target, build.mul(code.int(i), to_step)))
 
@@ -325,8 +330,8 @@ def _carry(module: Any, real: Real, name: str, lanes: int) -> Any:
     kind = ir.VectorType(real.type, lanes)
 
     def body(x: Any) -> None:
-        head = code.at(code.b.add(source, code.b.mul(x, source_n)), _BYTE)
-        target = code.at(code.b.add(to, code.b.mul(x, to_n)), _BYTE)
+        head = code.at(code.b.add(source, code.b.mul(x, source_n)))
+        target = code.at(code.b.add(to, code.b.mul(x, to_n)))
         pair = [code.load(code.plus(head, place), kind) for place in (0, last)]
         for place, vector in zip((0, last), pair, strict=True):
             code.store(vector, code.plus(target, place))
@@ -354,8 +359,8 @@ def _pick(module: Any, real: Real) -> Any:
         head, target = build.add(source, build.mul(x, source_n)), build.add(to, build.mul(x, to_n))
 
         def element(y: Any) -> None:
-            value = code.load(code.at(build.add(head, build.mul(y, source_m)), _BYTE), real.type)
-            code.store(value, code.at(build.add(target, build.mul(y, to_m)), _BYTE))
+            value = code.load(code.at(build.add(head, build.mul(y, source_m))), real.type)
+            code.store(value, code.at(build.add(target, build.mul(y, to_m))))
 
         code.loop(m, element)
 
@@ -371,7 +376,7 @@ def _touch(module: Any, real: Real) -> Any:
 
     def run(x: Any) -> None:
         head = code.b.add(source, code.b.mul(x, source_n))
-        code.loop(lines, lambda y: code.prefetch(code.at(code.b.add(head, code.b.mul(y, code.int(LINE))), _BYTE), 2))
+        code.loop(lines, lambda y: code.prefetch(code.at(code.b.add(head, code.b.mul(y, code.int(LINE)))), 2))
 
     code.loop(n, run)
     code.b.ret_void()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from numgraph.emit.writer import Line
-from numgraph.loops.names import DTYPES, FINDERS, FOREIGN, HINTS, PRODUCTS, SUPPORT, USERS
+from numgraph.loops.names import CHAINS, DTYPES, FINDERS, FOREIGN, HINTS, PRODUCTS, SUPPORT, USERS
 from numgraph.loops.table import Layout
 from numgraph.text import docstring
 
@@ -31,6 +31,7 @@ def module_header(
     lines = [*docstring([*title, "", *phases]), "", *libraries(used)]
     lines += [""] if lines[-1] else []
     lines += _import("calls", PRODUCTS & used)
+    lines += _import("chains", CHAINS & used)
     lines += _import("foreign", FOREIGN & used)
     lines += [f"from numgraph.kernels.{module} import {name} as {name}_source" for module, name in functions]
     lines += _import("loops", HINTS & used)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from numgraph.ir import Node, topological
 from numgraph.loops.pieces import Cutter, Piece
 from numgraph.loops.program import (
     Assign,
@@ -41,8 +42,30 @@ UNORDERED = {
 # operations cost at most in all: long bodies would take LLVM long. A loop shorter than LONG has none.
 ELEMENTARY, LONG = 20, 64
 SIDE_BY_SIDE = {80: 4, 240: 2}
+# In a body of more, functions are called if this part of its cost is operations of which each waits for the one before.
+CHAINED = 0.16
 
 Accumulators = dict[Reduction, Name | None]
+
+
+def is_chain(nest: LoopNest) -> bool:
+    """Whether a long body computes floats of one type, of which many wait for the one before, and stores them."""
+    stored = {task.node: task.value for task in nest.tasks if isinstance(task, Elementwise)}
+    floats, others = 0.0, 0.0
+    longest: dict[Node | None, float] = {}
+
+    def before(node: Node) -> list[Node]:
+        return [v for v in (stored.get(u) or u for u in node.inputs) if v in nest.scalars]
+
+    for node in topological(nest.scalars, inputs=before):
+        cost = node.op.cost if node.op is not None else 0
+        if all(v.dtype in FLOATS for v in (node, *node.inputs)):
+            floats += cost
+        else:
+            others += cost
+        longest[node] = cost + max((longest[v] for v in before(node)), default=0)
+    alike = len(stored) == len(nest.tasks) and sum(any(v.dtype == t for v in nest.scalars) for t in FLOATS) == 1
+    return alike and max(longest.values()) > CHAINED * floats > 10 * CHAINED * others
 
 
 class Checks(Protocol):
@@ -183,7 +206,9 @@ class LoopBuilder:
         if max(costs, default=0) < ELEMENTARY:
             return []
         count = next((n for most, n in SIDE_BY_SIDE.items() if sum(costs) <= most), 0)
-        return [Do(Call("interleave", (Number(count),)), note="vectors side by side")] if count else []
+        if count:
+            return [Do(Call("interleave", (Number(count),)), note="vectors side by side")]
+        return [Do(Call("call_functions", (Number(2),)), note="vectors side by side")] if is_chain(nest) else []
 
     # -- reductions ---------------------------------------------------------------------------------------------
 

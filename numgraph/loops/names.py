@@ -25,6 +25,7 @@ SUPPORT = (
 PRODUCTS = frozenset({"sgemm", "dgemm", "sgemm_rows", "dgemm_rows"})
 FOREIGN = frozenset({"call_at"})
 HINTS = frozenset({"interleave", "one_copy"})
+CHAINS = frozenset({"call_functions"})
 USERS = frozenset({"bools", "checked", "refuse", "room", "view"})
 # How generated code finds users' functions, of `userfunctions.function`.
 FINDERS = frozenset({"users_function", "plain_users_function"})
@@ -40,6 +41,7 @@ RESERVED = (
     | PRODUCTS
     | FOREIGN
     | HINTS
+    | CHAINS
     | USERS
     | FINDERS
     | frozenset(DTYPES)

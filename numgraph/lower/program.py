@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from types import FunctionType
 from typing import Any
@@ -31,7 +32,10 @@ class Program:
         self.sources = Sources()
         support, slowpath = (import_module(f"numgraph.kernels.{name}") for name in ("support", "slowpath"))
         # what takes functions as arguments, and what Numba compiles from Python's words
-        self.special = {support.launch: _launch, slowpath.beyond: _beyond, min: _least, max: _most}
+        self.special: dict[Any, Callable[[Expressions, list[ast.expr]], Value]] = {
+            support.launch: _launch, slowpath.beyond: _beyond,
+            min: partial(_extreme, sign=ast.Lt()), max: partial(_extreme, sign=ast.Gt()),
+        }  # fmt: skip
 
     def entry(self, function: FunctionType, kinds: tuple[Type, ...], result: Type | None, symbol: str) -> None:
         """Compile the entry of a generated module as the C function `symbol`, with everything that it needs."""
@@ -51,6 +55,9 @@ class Program:
             raise Unsupported("a tuple as an argument")
         size = getattr(values[0].llvm, "constant", None) if "sized" in source.decorators else None
         function, result = self.function(source, kinds, INT64 if phase else None, size)
+        instead = vars(builder.function).get("instead")
+        if instead is not None and set(kinds) == {result} and "scalar" in source.decorators:
+            function = instead(function)
         made = builder.call(function, [v.llvm for v in values])
         if result is None:
             return None
@@ -158,7 +165,7 @@ def _beyond(expressions: Expressions, arguments: list[ast.expr]) -> Value:
 
 
 def _extreme(expressions: Expressions, arguments: list[ast.expr], sign: ast.cmpop) -> Value:
-    """The first unless a later one is beyond it, as Python has it."""
+    """`min(a, b, ...)` or `max(a, b, ...)`: the first unless a later one is beyond it, as Python has it."""
     rules, builder = expressions.rules, expressions.builder
     result = expressions.value(arguments[0])
     for tree in arguments[1:]:
@@ -167,13 +174,3 @@ def _extreme(expressions: Expressions, arguments: list[ast.expr], sign: ast.cmpo
         old, new = (Value(kind, rules.cast(builder, v, kind)) for v in (result, value))
         result = Value(kind, builder.select(expressions.operation(sign, new, old).llvm, new.llvm, old.llvm))
     return result
-
-
-def _least(expressions: Expressions, arguments: list[ast.expr]) -> Value:
-    """`min(a, b, ...)`."""
-    return _extreme(expressions, arguments, ast.Lt())
-
-
-def _most(expressions: Expressions, arguments: list[ast.expr]) -> Value:
-    """`max(a, b, ...)`."""
-    return _extreme(expressions, arguments, ast.Gt())

@@ -259,11 +259,12 @@ class Statements(Expressions):
         not known: where that gains something, its vectors are interleaved already, and what else LLVM would unroll is
         the loop that is left over for short arrays and for those that overlap. That takes up to a third of its time.
         """
-        unrolling = import_module("numgraph.kernels.loops_ir").note_unrolling
+        hints = import_module("numgraph.kernels.loops_ir")
+        vars(self.function).pop("instead", None)
         if any(isinstance(part, ast.For | ast.While) for statement in loop.body for part in ast.walk(statement)):
-            unrolling(branch, "disable")
+            hints.note(branch, "unroll.disable")
         elif not counted and self.source.phase is not None:
-            unrolling(branch, "runtime.disable")
+            hints.note(branch, "unroll.runtime.disable")
 
     def _do_While(self, statement: ast.While) -> None:
         if statement.orelse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,35 @@ def test_long_loops_over_elementary_functions_go_side_by_side() -> None:
     for k in range(14):
         many = ng.sin(many + k)
     assert "interleave" not in ng.function([x], many).source
+
+
+def chain(x: ng.Variable) -> ng.Variable:
+    """Of fourteen functions, each of what the one before gives."""
+    for k in range(14):
+        x = (ng.sin, ng.exp)[k % 2](x * -0.5 + k)
+    return x
+
+
+def test_long_chains_call_functions(tmp_path: Path) -> None:
+    x, d = ng.fvector("x"), ng.dvector("d")
+    f = ng.function([x], chain(x))
+    assert "call_functions(2)" in f.source
+    assert re.search(r"call <\d+ x float> @sin_f32_shared_x", optimised(f, tmp_path))
+    for no_chain in (chain(x).sum(), sum(ng.exp(x * k) for k in range(14)), ng.exp(chain(x)) + ng.cast(d, "float32")):
+        assert "call_functions(2)" not in ng.function([x, d], no_chain, on_unused_input="ignore").source
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_called_functions_have_numbas_bits(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = ng.vector("x", dtype=dtype)
+    # the second argument is the same in all calls
+    y = chain(x) + functools.reduce(lambda power, k: ng.power(power * x, 1.25) - k, range(6), abs(x))
+    called = ng.function([x], y)
+    monkeypatch.setattr(ng.config, "standard_passes", True)
+    copied = ng.function([x], y)
+    for length in (3, 16, 77):
+        data = np.linspace(-3e6, 5, length, dtype=dtype)
+        np.testing.assert_array_equal(called(data).view("u1"), copied(data).view("u1"))
 
 
 def test_short_loops_do_not() -> None:
@@ -92,11 +122,11 @@ def test_loops_that_are_not_unrolled(tmp_path: Path, monkeypatch: pytest.MonkeyP
     number is known it may."""
     x, m, three = ng.fvector("x"), ng.fmatrix("m"), ng.tensor("three", dtype="float32", shape=(None, 3))
     hints: set[str] = set()
-    monkeypatch.setattr(loops_ir, "note_unrolling", lambda branch, hint: hints.add(hint))
+    monkeypatch.setattr(loops_ir, "note", lambda branch, hint: hints.add(hint))
     for argument, value, wanted in (
-        (x, ng.exp(x), {"runtime.disable"}),
-        (m, ng.softmax(m, axis=1), {"runtime.disable", "disable"}),
-        (three, three.sum(axis=1), {"disable"}),
+        (x, ng.exp(x), {"unroll.runtime.disable"}),
+        (m, ng.softmax(m, axis=1), {"unroll.runtime.disable", "unroll.disable"}),
+        (three, three.sum(axis=1), {"unroll.disable"}),
     ):
         hints.clear()
         optimised(ng.function([argument], value), tmp_path)
