@@ -160,9 +160,9 @@ TABLE = (
         ng.minimum({0}, {1})
         ng.hypot({0}, {1})
         ng.logaddexp({0}, {1})"""),
-    # the sign of a zero that was rounded is anybody's
+    # the sign of a zero that was rounded is anybody's, and that of a NaN
     row("extremes", "smooth", "xx", """ng.arctan2({0}, {1})
-        ng.copysign({0}, {1})"""),
+        ng.copysign({0}, ng.where(ng.isnan({1}), 1, {1}))"""),
     row("where", "move", "bff", "ng.where({0}, {1}, {2})"),
     row("where", "move", "bii", "ng.where({0}, {1}, {2})"),
 )  # fmt: skip
