@@ -1,7 +1,7 @@
 """The slopes of Gauss's hypergeometric function by its parameters, in float64, for loops and devices alike.
 
 The series is summed with its derivative, term by term; far below zero it is that of z / (z - 1), by Pfaff's
-transformation. At z = 1 it is Gauss's sum; next to it the series converges too slowly: beyond `MOST_TERMS` the slope is
+transformation. At z = 1 it is Gauss's sum; next to it the series converges too slowly: beyond `LONGEST` the slope is
 NaN.
 
 Source: DLMF 15.2.1, 15.4.20 and 15.8.1.
@@ -12,7 +12,7 @@ import math
 from numba.extending import register_jitable
 from numgraph.kernels.incomplete import psi
 
-MOST_TERMS, NEAR = 1000000, 2.0**-53
+LONGEST, CLOSE = 1000000, 2.0**-53
 
 
 @register_jitable
@@ -20,8 +20,8 @@ def _series(a, b, c, z, da, db, dc):
     """(sum, slope along (da, db, dc)); a NaN slope where it did not converge."""
     total, slope, term, change, k = 1.0, 0.0, 1.0, 0.0, 0.0
     first = abs(a) + abs(b) + abs(c)  # from here on terms become smaller
-    small = NEAR * (1.0 - abs(z))  # of the last term, so that all that follow are as small
-    while k < MOST_TERMS:
+    small = CLOSE * (1.0 - abs(z))  # of the last term, so that all that follow are as small
+    while k < LONGEST:
         p, q, r = a + k, b + k, c + k
         part = z / (r * (k + 1.0))
         ratio = p * q * part

@@ -16,6 +16,7 @@ from numgraph.graph import Variable
 from numgraph.ops.calculus import cross
 from numgraph.ops.eigen import eig, eigvals
 from numgraph.ops.grids import block_diag
+from numgraph.ops.layout import matrix_transpose
 from numgraph.ops.leastsquares import lstsq, pinv
 from numgraph.ops.linalg import matmul, matrix_dot, outer, tensordot
 from numgraph.ops.linalg import trace as _trace
@@ -37,7 +38,7 @@ from numgraph.ops.ufuncs import vecdot
 __all__ = [
     "LinAlgError", "block_diag", "cho_factor", "cho_solve", "cholesky", "cross", "det", "diagonal", "eig", "eigh",
     "eigvals", "eigvalsh", "expm", "inv", "lstsq", "lu", "lu_factor", "lu_solve", "matmul", "matrix_power",
-    "multi_dot", "norm", "ordqz", "outer", "pinv", "qr", "qz", "schur", "slogdet", "solve",
+    "matrix_transpose", "multi_dot", "norm", "ordqz", "outer", "pinv", "qr", "qz", "schur", "slogdet", "solve",
     "solve_continuous_lyapunov", "solve_discrete_are", "solve_discrete_lyapunov", "solve_sylvester",
     "solve_triangular", "svd", "svdvals", "tensordot", "tensorinv", "tensorsolve", "trace", "vecdot",
 ]  # fmt: skip

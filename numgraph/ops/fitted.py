@@ -57,7 +57,7 @@ def _with_lengths(
 _with_lengths("specify_shape", "x, whose lengths must be the given ones.", _own_or_known, "a length is {a}, not {b}",
               ShapeError)  # fmt: skip
 _with_lengths("matched", "x, whose lengths must be those of what it belongs to.", _own_or_known,
-              "a length is {a}, not {b}", ShapeError, show=lambda x, *lengths, what: x)  # fmt: skip
+              "a length is {a}, not {b}", ShapeError, show=lambda x, *lengths, what="": x)  # fmt: skip
 _with_lengths("fitted_mask", "x, a mask for axes of the given lengths.", lambda x, *lengths: tuple(ln.values(lengths)),
               "a mask of length {a} for an axis of length {b}", IndexShapeError, "mask")  # fmt: skip
 

@@ -18,11 +18,14 @@ LONG = {"sum", "prod"}
 # LAPACK alone has them.
 REFUSED = {"eigh", "eigvalsh", "svd", "svd_full", "svdvals", "qr", "qr_r", "qr_complete", "qr_raw", "pinv", "expm"}
 REFUSED |= {"order_of_columns", "schur_real", "qz_real", "sylvester", "sylvester_triangular"}
+# and what is made of these
+REFUSED |= {"solve_discrete_are"}
 # SciPy alone has them.
 REFUSED |= {"iv", "ive", "jv", "owens_t", "hyp2f1", "poch", "gammaincinv", "gammainccinv", "betaincinv", "ndtri_exp"}
 # and those of complex numbers, or of no matrices
 TRANSFORMS = {"complex_transform", "real_transform", "half_transform", "eig", "eigvals", "schur_complex", "qz_complex"}
 TRANSFORMS |= {"complex_eigh", "complex_eigvalsh", "complex_svd", "complex_svd_full", "complex_svdvals"}
+TRANSFORMS |= {"complex_cholesky", "complex_cholesky_or_nan"}
 NOWHERE = REFUSED | TRANSFORMS
 CASES = [
     (op, dtype)

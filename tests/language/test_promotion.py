@@ -53,7 +53,7 @@ UNARY = {
 
 
 # What Theano takes complex numbers for, and numgraph does not: no order, or no such function.
-NOT_COMPLEX = "log1p erf max min argmax argmin sort argsort nnet.sigmoid nnet.softplus nnet.relu nnet.elu".split()
+NOT_COMPLEX = "erf max min argmax argmin sort argsort nnet.sigmoid nnet.softplus nnet.relu nnet.elu".split()
 
 
 def binary_exception(name: str, a: str, b: str) -> str | None:
