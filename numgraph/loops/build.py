@@ -206,9 +206,10 @@ class LoopBuilder:
         if max(costs, default=0) < ELEMENTARY:
             return []
         count = next((n for most, n in SIDE_BY_SIDE.items() if sum(costs) <= most), 0)
-        if count:
-            return [Do(Call("interleave", (Number(count),)), note="vectors side by side")]
-        return [Do(Call("call_functions", (Number(2),)), note="vectors side by side")] if is_chain(nest) else []
+        hint = "interleave"
+        if not count and is_chain(nest):
+            hint, count = "call_functions", 2
+        return [Do(Call(hint, (Number(count),)), note="vectors side by side")] if count else []
 
     # -- reductions ---------------------------------------------------------------------------------------------
 

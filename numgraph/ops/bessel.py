@@ -8,14 +8,13 @@ from typing import Any
 
 from numgraph.graph import Variable, as_variable, elementwise
 from numgraph.op import Op, floating
-from numgraph.ops.define import f
+from numgraph.ops.define import TRIED, f
 from numgraph.scalars import SCALAR_FUNCTIONS
 from numgraph.types import DISCRETE
 
 __all__ = ["i0", "i0e", "i1", "i1e", "iv", "ive", "j0", "j1", "jv", "k0", "k1", "kn", "kv", "kve", "owens_t"]
 
 ORDER = "the derivative of a Bessel function by its order is not known in closed form"
-TRIED = ("float32", "float64", "int64")
 Slope = Callable[[Variable, Variable], Variable]
 
 

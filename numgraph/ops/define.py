@@ -10,6 +10,9 @@ from numgraph.graph import Constant, Variable, as_operands, as_variable, describ
 from numgraph.op import FUNCTIONS
 from numgraph.types import BOOL, REALS, float_of, promote
 
+# What the tests try of functions that turn integers into floats before.
+TRIED = ("float32", "float64", "int64")
+
 
 class Functions:
     """`f.exp(x)` calls the user function `exp`, wherever it is defined; gradients may name any op this way.

@@ -177,10 +177,8 @@ def _multiplied(x: Labelled, y: Labelled, kept: set[str]) -> Labelled:
         return Labelled(f.mul(x.ordered(labels), y.ordered(labels)), labels)
     if len(shared) > 1:
         # a product would compare only how many elements there are along several axes together
-        wanted = [x.length(k) if k in shared and not ln.same_length(x.length(k), y.length(k)) else None
-                  for k in y.labels]  # fmt: skip
-        if any(n is not None for n in wanted):
-            y = Labelled(f.matched(y.value, wanted, "einsum"), y.labels)
+        first, second = ([v.labels.index(k) for k in shared] for v in (x, y))
+        y = Labelled(f.as_long(x.value, y.value, first, second, "einsum"), y.labels)
     lengths = [*(x.length(k) for k in [*batch, *rows]), *(y.length(k) for k in columns)]
     # each by its own lengths, which the product compares: a reshape would only compare how many elements there are
     left = _merged(x, *([batch] if batch else []), rows, inner)

@@ -17,7 +17,7 @@ from numgraph.ops.lengths import Length
 
 __all__ = ["specify_shape"]
 # Functions of expressions that other ops use.
-INTERNAL = ["given", "matched"]
+INTERNAL = ["as_long", "given", "matched"]
 
 
 def _own_or_known(x: Any, *lengths: Any, **attrs: Any) -> tuple[Any, ...]:
@@ -75,24 +75,28 @@ def given(x: Any) -> Variable:
 
 def specify_shape(x: Any, shape: Any) -> Variable:
     """x, known to have the lengths `shape` from here on (None: as it is). ShapeError where it has others."""
-    v = as_variable(x)
-    return _of_lengths(
-        "specify_shape",
-        v,
-        list(shape) if isinstance(shape, list | tuple) else ln.as_lengths(shape, "specify_shape", v.ndim),
-    )
+    v, name = as_variable(x), "specify_shape"
+    return _of_lengths(name, v, shape if isinstance(shape, list | tuple) else ln.as_lengths(shape, name, v.ndim))
 
 
 def matched(x: Any, lengths: Sequence[Length | None], what: str) -> Variable:
     """`specify_shape` by the function `what`: of weights, labels or positions that belong to elements of another."""
-    return _of_lengths("matched", as_variable(x), lengths, what)
+    return _of_lengths("matched", as_variable(x), lengths, what=what)
 
 
-def _of_lengths(name: str, v: Variable, lengths: Sequence[Any], what: str = "specify_shape") -> Variable:
+def as_long(x: Variable, y: Variable, first: Sequence[int], second: Sequence[int], what: str) -> Variable:
+    """y, of which axis second[k] must be as long as axis first[k] of x; y itself where that is known."""
+    pairs = [(m, ln.dim(x, k)) for k, m in zip(first, second, strict=True)]
+    unknown = {m: n for m, n in pairs if not ln.same_length(n, ln.dim(y, m))}
+    return matched(y, [unknown.get(m) for m in range(y.ndim)], what) if unknown else y
+
+
+def _of_lengths(name: str, v: Variable, lengths: Sequence[Any], **attrs: Any) -> Variable:
+    what = OPS[name].called(attrs)
     if len(lengths) != v.ndim:
         raise ShapeError(f"{what}: {len(lengths)} lengths for {describe(v)}, which has {v.ndim} axes")
     own = ln.dims_of(v)
     new = [k if n is None else ln.as_length(n, what) for n, k in zip(lengths, own, strict=True)]
     if any(isinstance(n, int) and isinstance(k, int) and n != k for n, k in zip(new, own, strict=True)):
         raise ShapeError(f"{what}: the lengths are not {ln.shape_text(new)}\n  {describe(v)}")
-    return apply(OPS[name], [v, *ln.operands(new)], **({"what": what} if name == "matched" else {}))
+    return apply(OPS[name], [v, *ln.operands(new)], **attrs)

@@ -7,7 +7,7 @@ from typing import Any
 
 from numgraph.graph import Variable, apply, as_operands, as_variable, elementwise
 from numgraph.op import OPS, Op, floating
-from numgraph.ops.define import as_floats, f
+from numgraph.ops.define import TRIED, as_floats, f
 from numgraph.scalars import SCALAR_FUNCTIONS
 from numgraph.types import DISCRETE, FLOATS
 
@@ -16,8 +16,6 @@ __all__ = [
     "loggamma", "poch", "polygamma", "tri_gamma", "trigamma", "zeta",
 ]  # fmt: skip
 
-# dtypes that the tests try: integers are turned into floats before
-TRIED = ("float32", "float64", "int64")
 SLOPE = "the derivative of a parameter's derivative is not known in closed form"
 
 # -- gamma ----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import numpy as np
 
 from numgraph.graph import Variable, apply, elementwise
 from numgraph.op import OPS, Op, floating
-from numgraph.ops.define import f
+from numgraph.ops.define import TRIED, f
 from numgraph.scalars import SCALAR_FUNCTIONS
 from numgraph.types import FLOATS
 
@@ -31,7 +31,7 @@ def _grad(g: Variable, out: Variable, a: Variable, b: Variable, c: Variable, z: 
 
 
 Op("hyp2f1", ("a", "b", "c", "z"), "Gauss's hypergeometric function.", floating, SCALAR_FUNCTIONS["hyp2f1"].numpy,
-   _grad, scalar="hyp2f1(a, b, c, z)", samples=_samples, dtypes=("float32", "float64", "int64"), orders=1,
+   _grad, scalar="hyp2f1(a, b, c, z)", samples=_samples, dtypes=TRIED, orders=1,
    cost=600)  # fmt: skip
 hyp2f1 = elementwise("hyp2f1")
 

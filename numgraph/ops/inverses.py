@@ -9,13 +9,11 @@ import numpy as np
 
 from numgraph.graph import Variable, apply, elementwise
 from numgraph.op import OPS, Op, floating
-from numgraph.ops.define import f
+from numgraph.ops.define import TRIED, f
 from numgraph.ops.gammas import beta_density, gamma_density
 from numgraph.scalars import SCALAR_FUNCTIONS
 
 __all__ = ["betaincinv", "gammainccinv", "gammaincinv", "ndtri_exp"]
-
-TRIED = ("float32", "float64", "int64")
 
 
 def _share(*values: Any) -> list[Any]:

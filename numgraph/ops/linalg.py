@@ -214,11 +214,8 @@ def _with_lengths_of(what: str, x: Variable, y: Variable, first: Sequence[int], 
     """y, refused when the function runs if an axis of a pair is not as long as that of x."""
     for k, m in zip(first, second, strict=True):
         _check_inner(what, x, y, k, m)
-    paired = {m: ln.dim(x, k) for k, m in zip(first, second, strict=True)}
-    if len(paired) > 1 and any(not ln.same_length(n, ln.dim(y, m)) for m, n in paired.items()):
-        # a product would compare only how many elements there are along all pairs together
-        return f.matched(y, [paired.get(m) for m in range(y.ndim)], what)
-    return y
+    # a product would compare only how many elements there are along all pairs together
+    return f.as_long(x, y, first, second, what) if len(first) > 1 else y
 
 
 def _paired_axes(what: str, x: Variable, y: Variable, axes: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:

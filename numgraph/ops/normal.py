@@ -9,7 +9,7 @@ import numpy as np
 
 from numgraph.graph import Variable, elementwise
 from numgraph.op import Op, floating
-from numgraph.ops.define import as_floats, f
+from numgraph.ops.define import TRIED, as_floats, f
 from numgraph.ops.special import ERFC_TAIL, LN2, tail_text
 from numgraph.scalars import by_scipy
 
@@ -17,8 +17,6 @@ __all__ = [
     "entr", "erfcinv", "erfcx", "erfinv", "log_ndtr", "logit", "ndtr", "ndtri", "sinc", "xlog1py", "xlogy",
 ]  # fmt: skip
 
-# dtypes that the tests try: integers are turned into floats before
-TRIED = ("float32", "float64", "int64")
 ROOT_HALF, ROOT_PI = math.sqrt(0.5), math.sqrt(math.pi)
 
 # -- erf's relatives ------------------------------------------------------------------------------------------------

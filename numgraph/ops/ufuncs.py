@@ -257,8 +257,7 @@ def vecdot(x: Any, y: Any, axis: int = -1) -> Variable:
     lengths."""
     a, b = as_operands(x, y)
     first, second = (ln.axis_of(axis, v.ndim, "vecdot", v) for v in (a, b))
-    b = f.matched(b, [ln.dim(a, first) if k == second else None for k in range(b.ndim)], "vecdot")
-    return f.sum(f.mul(a, b), axis)
+    return f.sum(f.mul(a, f.as_long(a, b, [first], [second], "vecdot")), axis)
 
 
 def matvec(a: Any, x: Any) -> Variable:

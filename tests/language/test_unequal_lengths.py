@@ -42,6 +42,7 @@ TABLE: dict[str, tuple[list[Any], Callable[..., Any], Callable[..., Any]]] = {
     ),
     "lexsort": ([1, 1], lambda a, b: ng.lexsort([a, b]), lambda a, b: np.lexsort([a, b])),
     "gradient": ([1, 1], lambda a, x: ng.gradient(a, ng.cumsum(x + 1)), lambda a, x: np.gradient(a, np.cumsum(x + 1))),
+    # of NumPy 1, whose name NumPy 2 and its stubs do not have
     "trapezoid": ([2, 1], ng.trapezoid, np.trapezoid if hasattr(np, "trapezoid") else np.trapz),  # type: ignore[attr-defined]
     "differences": ([2, 2], lambda a, b: ng.diff(a, prepend=b), lambda a, b: np.diff(a, prepend=b)),
     "append": ([2, 2], lambda a, b: ng.append(a, b, axis=0), lambda a, b: np.append(a, b, axis=0)),
