@@ -14,6 +14,12 @@ _dgemm = wrapped("calls.dgemm_at")
 multiply = wrapped("calls.multiply")
 
 
+def called(function):
+    """As `register_jitable`. numgraph's pass does not have it inlined: for each product of a program LLVM would work on
+    it anew."""
+    return register_jitable(function)
+
+
 @register_jitable
 def _begin(count, step, chunk, chunks):
     """Where a chunk begins: a multiple of `step`, or the end."""
@@ -27,7 +33,7 @@ def divides_columns(n, chunks):
     return n >= 4 * _COLUMNS * chunks
 
 
-@register_jitable
+@called
 def sgemm(pair, chunk, chunks, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
     """A chunk of out[m, n] = alpha * a[m, k] @ b[k, n] + beta * out, float32, rows of out `out_row` elements apart.
 
@@ -43,7 +49,7 @@ def sgemm(pair, chunk, chunks, scratch, m, n, k, alpha, a, a_row, a_col, b, b_ro
         _sgemm(pair, m0, m1, 0, n, m, n, k, 0, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
 
 
-@register_jitable
+@called
 def dgemm(pair, chunk, chunks, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
     """As `sgemm`, for float64."""
     if divides_columns(n, chunks):

@@ -138,7 +138,7 @@ def cache_entries() -> list[dict[str, Any]]:
     is compiled once for all functions (products, the pool of threads).
     """
     from numgraph import cache
-    from numgraph.runtime import native
+    from numgraph.runtime import native, objects
 
     there = cache.files()
     # read past `cache.load`, which marks files as used
@@ -152,7 +152,7 @@ def cache_entries() -> list[dict[str, Any]]:
         usable = None
         if text is not None:
             usable = file.path.name == native.object_name(text)
-            usable = usable and native.unpack(file.path.name, contents(file.path)) is not None
+            usable = usable and objects.unpack(file.path.name, contents(file.path)) is not None
         name = "(its source is missing)" if text is None else titled(text)
         row = {"name": name, "bytes": file.size, "used": file.used, "usable": usable, "path": str(file.path)}
         rows.append({**row, "for_all": text is not None and is_for_all(text)})

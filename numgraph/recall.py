@@ -21,7 +21,7 @@ from numgraph.config import config
 from numgraph.errors import RecallError
 from numgraph.fingerprint import LARGEST, Shapes, fingerprint, shapes_of
 from numgraph.program import Program
-from numgraph.runtime import native
+from numgraph.runtime import native, objects
 from numgraph.runtime.artifact import Artifact
 from numgraph.runtime.cpu import ProcessorTarget
 from numgraph.runtime.variant import Details, NativeVariant
@@ -115,12 +115,12 @@ class Kept(NamedTuple):
 def load(name: str) -> Kept | None:
     """What was kept."""
     data = cache.load(name)
-    parts = None if data is None else native.unpack(name, data)
+    parts = None if data is None else objects.unpack(name, data)
     if parts is None:
         if data is not None:
             cache.discard(name)
         return None
-    found: Kept = pickle.loads(parts[1])
+    found: Kept = pickle.loads(*parts[1])
     return found
 
 
@@ -136,4 +136,4 @@ def keep(program: Program, shapes: Shapes, name: str, made: Compiled[NativeVaria
         there = load(name)
         if there is not None and not (there.artifact.same(artifact) and there[1:] == kept[1:]):
             raise RecallError(f"{program.title}: what is kept in {name} is not what the passes make")
-    cache.store(name, native.pack(name, artifact.source, pickle.dumps(kept)))
+    cache.store(name, objects.pack(name, artifact.source, [pickle.dumps(kept)]))

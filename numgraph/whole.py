@@ -33,6 +33,9 @@ CALLS = RLock()
 # Held while LLVM, Numba or a device's compiler works: they are not made for interrupts, and their own locks would stay
 # locked in the child of a fork. Who holds this one does not ask for CALLS.
 COMPILING = RLock()
+# Held while threads make machine code of what was lowered, see `lower.emission`: they go on when COMPILING is given
+# back.
+EMITTING = allocate_lock()
 
 # What happens in several steps while CALLS is held, and what signal handlers of the same thread do in between: an item
 # for each. Between two calls it is empty, or left so by an interrupt, which the next `begin` removes.
@@ -233,9 +236,10 @@ def _renew(lock: Any) -> None:
 
 
 # A fork waits until no other thread is within a call or compiles: the child has no half-done updates, and no lock of a
-# thread that it does not have. The last registered comes first: CALLS, then COMPILING. C functions: an interrupt at the
-# start of a handler would leave the lock held.
+# thread that it does not have. The last registered comes first: CALLS, COMPILING, then EMITTING. C functions: an
+# interrupt at the start of a handler would leave the lock held.
 if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=EMITTING.acquire, after_in_parent=EMITTING.release, after_in_child=EMITTING.release)
     for _lock in (COMPILING, CALLS):
         os.register_at_fork(
             before=_lock.acquire,
@@ -244,4 +248,5 @@ if hasattr(os, "register_at_fork"):
         )
     os.register_at_fork(after_in_child=_forsake)
 # LLVM must not be at work while the process ends
+atexit.register(EMITTING.acquire)
 atexit.register(COMPILING.acquire)

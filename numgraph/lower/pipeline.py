@@ -21,7 +21,6 @@ from numba.core.target_extension import jit_registry
 from numba.core.typed_passes import NoPythonBackend
 
 from numgraph.config import config
-from numgraph.lower.emission import Emission
 from numgraph.lower.program import Program
 from numgraph.lower.target import NAME, Library, Numgraph, context, rules
 
@@ -44,7 +43,6 @@ class DirectLowering(LoweringPass):
         vars(module)[import_module("numgraph.kernels.primitives").ONLY] = vars(function).get("only", {})
         known = rules()
         result = None if state.return_type in (types.none, types.void) else state.return_type
-        Emission.begin()
         with known.context.push_code_library(library):
             program = Program(module, known)
             program.entry(function, tuple(state.args), result, described.llvm_cfunc_wrapper_name)

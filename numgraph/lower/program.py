@@ -127,7 +127,7 @@ def _attributes(source: Source) -> list[str]:
         # a call that is left over would keep a loop scalar
         return ["alwaysinline", "nounwind"]
     # phases are called from several places; a copy in each would be optimised each time
-    return ["noinline"] if {"jit", "divided", "shape", "sized"} & set(source.decorators) else []
+    return ["noinline"] if {"jit", "divided", "shape", "sized", "called"} & set(source.decorators) else []
 
 
 def _named(expressions: Expressions, tree: ast.expr) -> Source:

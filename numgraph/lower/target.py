@@ -1,25 +1,29 @@
 """Numba's target for the processor of numgraph's settings: its context, its code generator, its libraries.
 
 Three things differ from Numba's own CPU target, for speed. An entry is optimised and emitted once, with everything that
-it calls linked into it: Numba optimises each function by itself, and again wherever it is linked. Machine code does not
-go into Numba's execution engine: it is loaded as from the cache, and given back with the function. And the
-implementations that scalars need are loaded first, the others (arrays, SciPy's LAPACK) where a user's function or
-Numba's own passes ask for them: half of the time of Numba's start.
+it calls linked into it, and a long one in parts, side by side: Numba optimises each function by itself, and again
+wherever it is linked. Machine code does not go into Numba's execution engine: it is loaded as from the cache, and given
+back with the function. And the implementations that scalars need are loaded first, the others (arrays, SciPy's LAPACK)
+where a user's function or Numba's own passes ask for them: half of the time of Numba's start.
 
 What is used of Numba that has no public name, all of it here and in `pipeline`: the methods that the classes below
-override, `_final_module` and `_codegen` of a library, `_tm` (the target machine) of a code generator, and
-`_internal_codegen` of a context, since Numba offers no other way to choose the processor, or to emit without loading.
+override; `_final_module`, `_linking_libraries`, `_get_module_for_linking` and `_codegen` of a library; `_tm` (the
+target machine) and `_module_pass_manager` of a code generator; and `_internal_codegen` of a context, since Numba offers
+no other way to choose the processor, or to emit without loading. What is used of llvmlite's is in `emission`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from copy import copy
 from functools import cache as remember
 from functools import partial
 from importlib import import_module
 from typing import Any
 
 import numpy as np
+from llvmlite import binding as llvm
 from llvmlite import ir
 from llvmlite.binding import newpassmanagers
 from numba.core import config, externals, types, typing, utils
@@ -32,13 +36,16 @@ from numba.core.dispatcher import Dispatcher
 from numba.core.imputils import Registry, builtin_registry
 from numba.core.target_extension import CPU, dispatcher_registry, target_registry
 
-from numgraph.lower.emission import Emission
+from numgraph.lower.emission import Emission, emitted
+from numgraph.lower.parts import WORTH, parts
 from numgraph.lower.values import Rules, let_wrap
 from numgraph.processor import Processor, processor
 
 # What Numba calls the target.
 NAME = "numgraph"
-# LLVM's passes for code that is written out.
+# Code that is written out: the work that is worth a part of a module, since it has no loops that become several; and
+# LLVM's passes for it.
+_WRITTEN_OUT = 3 * WORTH
 CLEANING = "simplify_cfg sroa instruction_combine simplify_cfg global_dead_code_eliminate".split()
 
 
@@ -51,34 +58,32 @@ class Library(JITCodeLibrary):
     """
 
     effort = 0
-    written_out = False
+    written_out = looked_into = False
+
+    def __init__(self, codegen: Codegen, name: str) -> None:
+        super().__init__(codegen, name)
+        # the texts of what the direct pass has lowered; otherwise it is in Numba's module
+        self.parts: list[str] = []
 
     def add_ir_module(self, module: Any) -> None:
         """Add what Numba's own passes have lowered."""
         for function in module.functions:
             _prepare(function)
-        self.add_lowered(module)
+        super().add_ir_module(_hinted(module))
 
     def add_lowered(self, module: Any) -> None:
-        """Add what the direct pass has lowered."""
-        super().add_ir_module(import_module("numgraph.kernels.loops_ir").with_loop_hints(module))
+        """Have what the direct pass has lowered as the entry's code. What users' functions it calls is in one part with
+        it, since they may be inlined."""
+        module = _hinted(module)
+        self.parts = (
+            [str(module)] if self._linking_libraries else parts(module, _WRITTEN_OUT if self.written_out else WORTH)
+        )
 
     def _optimize_functions(self, module: Any) -> None:
         module.data_layout = self._codegen._data_layout
 
     def _optimize_final_module(self) -> None:
-        if self.effort and self.written_out and config.OPT:
-            builder = newpassmanagers.create_pass_builder(
-                self._codegen._tm, newpassmanagers.create_pipeline_tuning_options()
-            )
-            cleaning = newpassmanagers.create_new_module_pass_manager()
-            for name in CLEANING:
-                getattr(cleaning, f"add_{name}_pass")()
-            cleaning.run(self._final_module, builder)
-        elif self.effort:
-            manager, builder = self._codegen._module_pass_manager(opt=min(self.effort, int(config.OPT)))
-            with self._recorded_timings.record("Module passes", builder):
-                manager.run(self._final_module, builder)
+        """Nothing: of an entry `optimised` does it, and everything else is optimised as a part of one."""
 
     def _finalize_specific(self) -> None:
         pass
@@ -87,7 +92,62 @@ class Library(JITCodeLibrary):
         """The object code in the making."""
         with global_compiler_lock:
             self._ensure_finalized()
-        return Emission(partial(self._codegen._tm.emit_object, self._final_module))
+            return Emission(partial(emitted, *self._prepared(modules)) for modules in self._modules())
+
+    def _modules(self) -> list[list[str | bytes]]:
+        """What each part is linked of. Of users' functions, LLVM takes those that the first one names."""
+        users = [library._get_module_for_linking().as_bitcode() for library in self._linking_libraries]
+        return [[part, *users] for part in self.parts] or [[self._final_module.as_bitcode()]]
+
+    def _prepared(self, modules: Sequence[str | bytes]) -> tuple[Any, Any, Any]:
+        """A part as a module in a context of its own, the target machine for it, and LLVM's passes."""
+        codegen, context = self._codegen.another(), llvm.create_context()
+        module, *others = (
+            (llvm.parse_assembly if isinstance(m, str) else llvm.parse_bitcode)(m, context) for m in modules
+        )
+        for other in others:
+            module.link_in(other)
+        module.verify()
+        if self.written_out and config.OPT:
+            builder = newpassmanagers.create_pass_builder(codegen._tm, newpassmanagers.create_pipeline_tuning_options())
+            passes = newpassmanagers.create_new_module_pass_manager()
+            for name in CLEANING:
+                getattr(passes, f"add_{name}_pass")()
+        else:
+            passes, builder = codegen._module_pass_manager(opt=min(self.effort, int(config.OPT)))
+        return module, codegen._tm, (passes, builder)
+
+    def get_llvm_str(self) -> str:
+        """The LLVM IR, of an entry after LLVM's passes."""
+        self._look_into()
+        return str(super().get_llvm_str())
+
+    def get_asm_str(self) -> str:
+        """The machine code as text, of an entry after LLVM's passes."""
+        self._look_into()
+        return str(super().get_asm_str())
+
+    def get_function(self, name: str) -> Any:
+        """A function of Numba's module."""
+        self._look_into()
+        return super().get_function(name)
+
+    def _look_into(self) -> None:
+        """Have Numba's module hold the entry, for those who look."""
+        if not self.effort or self.looked_into:
+            return
+        self.looked_into = True
+        optimised = []
+        for module, _, (passes, builder) in map(self._prepared, self._modules()):
+            passes.run(module, builder)
+            optimised.append(llvm.parse_bitcode(module.as_bitcode()))
+        self._final_module, *others = optimised
+        for other in others:
+            self._final_module.link_in(other)
+
+
+def _hinted(module: Any) -> Any:
+    return import_module("numgraph.kernels.loops_ir").with_loop_hints(module)
 
 
 _SHARED = re.compile(r"(plan|phase|step|join|shape)_\d+")
@@ -112,6 +172,16 @@ class Codegen(JITCPUCodegen):
     def __init__(self, name: str, made_for: Processor) -> None:
         self.made_for = made_for
         super().__init__(name)
+
+    def _customize_tm_options(self, options: dict[str, Any]) -> None:
+        super()._customize_tm_options(options)
+        self.machine_options = dict(options)
+
+    def another(self) -> Codegen:
+        """The same with a target machine of its own, which is for one thread."""
+        made = copy(self)
+        made._tm = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(**self.machine_options)
+        return made
 
     def _get_host_cpu_name(self) -> str:
         return self.made_for.name

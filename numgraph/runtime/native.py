@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import ctypes
-import hashlib
 import importlib
 import importlib.util
 import os
@@ -33,14 +32,13 @@ from numgraph.convention import VERSION
 from numgraph.errors import OptionError
 from numgraph.processor import Processor, processor
 from numgraph.runtime import perf
+from numgraph.runtime.objects import pack, unpack
 from numgraph.runtime.special import load_special
 from numgraph.userfunctions.runtime import load_runtime
 from numgraph.whole import compiled, kept
 
 if TYPE_CHECKING:
     from numgraph.lower.emission import Emission
-
-_MAGIC = b"numgraph-object-1\n"
 
 
 class _MethodDefinition(ctypes.Structure):
@@ -178,7 +176,7 @@ def build(text: str) -> Native:
 
 def begun(text: str) -> Callable[[], Native]:
     """As `build`, in two steps: the module is loaded or lowered now, and what is returned gives its entry. Its machine
-    code is made in between, where another module is lowered meanwhile."""
+    code is made in between."""
     started = time.perf_counter()
     path = cache.store(source_name(cache.digest(text)), text.encode())
     name = object_name(text)
@@ -188,8 +186,8 @@ def begun(text: str) -> Callable[[], Native]:
     symbol, emission = found
 
     def finished() -> Native:
-        native, code = compiled(partial(_finished, path, started, symbol, emission))
-        cache.store(name, pack(name, symbol, code))
+        native, codes = compiled(partial(_finished, path, started, symbol, emission))
+        cache.store(name, pack(name, symbol, codes))
         return native
 
     return remember(finished)
@@ -213,13 +211,13 @@ def _begun(name: str, path: Path, text: str) -> Native | tuple[str, Emission]:
     return lower_source(path, text)
 
 
-def _finished(path: Path, started: float, symbol: str, emission: Emission) -> tuple[Native, bytes]:
+def _finished(path: Path, started: float, symbol: str, emission: Emission) -> tuple[Native, list[bytes]]:
     """The entry, and its machine code."""
-    code = emission.result()
-    engine, address = link(symbol, code)
+    codes = emission.result()
+    engine, address = link(symbol, codes)
     native = Native(address, path, time.perf_counter() - started, False)
     kept(native, engine)
-    return native, code
+    return native, codes
 
 
 def recalled(source: str, kernels: Sequence[str]) -> Native | None:
@@ -241,26 +239,28 @@ def _recalled(path: Path, name: str) -> Native | None:
     return native
 
 
-def linked(name: str, make: Callable[[], tuple[str, bytes]]) -> tuple[Any, int, bytes | None]:
-    """Code of the cache or, if there is none, (symbol, code) made now: its engine, the address of the symbol, and what
+def linked(name: str, make: Callable[[], tuple[str, list[bytes]]]) -> tuple[Any, int, bytes | None]:
+    """Code of the cache or, if there is none, (symbol, codes) made now: its engine, the address of the symbol, and what
     is to be kept in the cache unless it is there."""
     found = None if _dumps() else _load(name)
     if found is not None:
         return *found, None
-    symbol, code = make()
-    return *link(symbol, code), pack(name, symbol, code)
+    symbol, codes = make()
+    return *link(symbol, codes), pack(name, symbol, codes)
 
 
-def emitter(text: str) -> Callable[[], bytes]:
-    """What makes the object code of LLVM assembly of ours."""
+def emission_of(text: str) -> Emission:
+    """The object code of LLVM assembly of ours in the making."""
+    from numgraph.lower.emission import Emission, emitted
+
     llvm = prepare_llvm()
     machine = llvm.Target.from_default_triple().create_target_machine(jit=True, opt=2)
-    module = llvm.parse_assembly(text)
+    module = llvm.parse_assembly(text, llvm.create_context())
     module.verify()
-    return partial(machine.emit_object, module)
+    return Emission([partial(emitted, module, machine)])
 
 
-def of_assembly(text: str, make: Callable[[], tuple[str, bytes]], load: Callable[[Any], T]) -> T:
+def of_assembly(text: str, make: Callable[[], tuple[str, list[bytes]]], load: Callable[[Any], T]) -> T:
     """What `load` finds in the engine of LLVM assembly of ours, whose code is in the cache, or made now and kept there.
 
     The code stays until the process ends: threads of the pool run it, later than Python frees its objects.
@@ -278,23 +278,6 @@ def of_assembly(text: str, make: Callable[[], tuple[str, bytes]], load: Callable
     if made is not None:
         cache.store(name, made)
     return found
-
-
-def pack(name: str, symbol: str, code: bytes) -> bytes:
-    """The content of an object file in the cache: magic, checksum, its own name, symbol, code."""
-    body = name.encode() + b"\n" + symbol.encode() + b"\n" + code
-    return _MAGIC + hashlib.blake2b(body, digest_size=16).hexdigest().encode() + b"\n" + body
-
-
-def unpack(name: str, data: bytes) -> tuple[str, bytes] | None:
-    """(symbol, code) of a cached object; None when it is damaged, or was stored under another name."""
-    if not data.startswith(_MAGIC):
-        return None
-    checksum, _, body = data[len(_MAGIC) :].partition(b"\n")
-    if hashlib.blake2b(body, digest_size=16).hexdigest().encode() != checksum:
-        return None
-    stored, symbol, code = body.split(b"\n", 2)
-    return (symbol.decode(), code) if stored == name.encode() else None
 
 
 def _load(name: str) -> tuple[Any, int] | None:
@@ -319,8 +302,8 @@ def import_source(path: Path, text: str) -> ModuleType:
     return module
 
 
-def compile_source(path: Path, text: str) -> tuple[str, bytes]:
-    """Compile a generated module; returns the entry's symbol and the object code."""
+def compile_source(path: Path, text: str) -> tuple[str, list[bytes]]:
+    """Compile a generated module; returns the entry's symbol and the object code of its parts."""
     symbol, emission = compiled(partial(lower_source, path, text))
     return symbol, compiled(emission.result)
 
@@ -352,15 +335,11 @@ def _dispatcher(path: Path, text: str) -> Any:
             "NUMBA_DISABLE_JIT is set, so Numba compiles nothing\n"
             '  fix: unset it, or use target="reference", which needs no compiler'
         )
-    from numgraph.lower.emission import Emission
     from numgraph.lower.pipeline import COMPILER
 
     kernel_module("support").COMPILER.update(COMPILER)
     prepare_llvm()
-    try:
-        return import_source(path, text).enter
-    finally:
-        Emission.settled()
+    return import_source(path, text).enter
 
 
 def kernel_module(name: str) -> ModuleType:
@@ -416,19 +395,21 @@ def target_machine() -> Any:
     )
 
 
-def link(symbol: str, code: bytes) -> tuple[Any, int]:
+def link(symbol: str, codes: Sequence[bytes]) -> tuple[Any, int]:
     """Load object code into the process; returns the engine, which owns it, and the address of the entry."""
-    load_runtime(code, _NUMBA_SYMBOLS)
-    load_special(code)
+    for code in codes:
+        load_runtime(code, _NUMBA_SYMBOLS)
+        load_special(code)
     llvm = prepare_llvm()
     machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     if _is_on("NUMBA_ENABLE_PROFILING"):
         # for profilers, as Numba does
         engine.enable_jit_events()
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    for code in codes:
+        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     address = int(engine.get_function_address(symbol))
     if config.perf:
-        perf.tell(code, symbol, address)
+        perf.tell(codes, engine.get_function_address)
     return engine, address

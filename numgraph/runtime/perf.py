@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import struct
 import warnings
+from collections.abc import Callable, Sequence
 from functools import cache as remember
 from pathlib import Path
 from typing import NamedTuple
@@ -17,12 +18,14 @@ _SYMBOLS, _FUNCTION, _ELF = 2, 2, b"\x7fELF\x02\x01"
 
 
 class Symbol(NamedTuple):
-    """A function in an object. section: where it lies. offset, size: bytes, from the section's begin."""
+    """A function in an object. section: where it lies. offset, size: bytes, from the section's begin. known: whether
+    others know its name."""
 
     name: str
     section: int
     offset: int
     size: int
+    known: bool
 
 
 def symbols(code: bytes) -> list[Symbol]:
@@ -41,18 +44,18 @@ def symbols(code: bytes) -> list[Symbol]:
             name, info, _, section, value, size = struct.unpack_from("<IBBHQQ", code, at)
             if info & 15 == _FUNCTION and section and size:
                 end = code.index(b"\0", names + name)
-                found.append(Symbol(code[names + name : end].decode(errors="replace"), section, value, size))
+                found.append(Symbol(code[names + name : end].decode(errors="replace"), section, value, size, info > 15))
     return found
 
 
-def lines(code: bytes, known: str, address: int) -> list[str]:
-    """The lines for the functions of an object. known: a symbol of it, which lies at `address` in memory; functions of
-    other sections are left out."""
+def lines(code: bytes, address: Callable[[str], int]) -> list[str]:
+    """The lines for the functions of an object. address: where a symbol of it that others know lies in memory;
+    functions of other sections are left out."""
     found = symbols(code)
-    base = next((s for s in found if s.name == known), None)
+    base = next((s for s in found if s.known), None)
     if base is None:
         return []
-    start = address - base.offset
+    start = address(base.name) - base.offset
     return [f"{start + s.offset:x} {s.size:x} {s.name}" for s in found if s.section == base.section]
 
 
@@ -64,10 +67,10 @@ def path() -> Path:
 _said: list[str] = []
 
 
-def tell(code: bytes, known: str, address: int) -> None:
-    """Add the functions of an object that has been loaded to the file."""
+def tell(codes: Sequence[bytes], address: Callable[[str], int]) -> None:
+    """Add the functions of objects that have been loaded to the file; see `lines`."""
     _renewed()
-    made = lines(code, known, address)
+    made = [line for code in codes for line in lines(code, address)]
     _said.extend(made)
     _append(made)
 

@@ -16,12 +16,14 @@ from dataclasses import dataclass
 from functools import cache as remember
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numgraph import cache
-from numgraph.lower.emission import Emission
 from numgraph.runtime import native
 from numgraph.whole import compiled
+
+if TYPE_CHECKING:
+    from numgraph.lower.emission import Emission
 
 # How often a caller looks whether the others are done before it lets other processes run.
 SPINS = 1500
@@ -109,7 +111,7 @@ def begin(threads: int) -> None:
         compiled(partial(_emission, assembly()))
 
 
-def _compiled(text: str) -> tuple[str, bytes]:
+def _compiled(text: str) -> tuple[str, list[bytes]]:
     """Its symbol and its object code."""
     return "launch", _emission(text).result()
 
@@ -117,7 +119,7 @@ def _compiled(text: str) -> tuple[str, bytes]:
 @remember
 def _emission(text: str) -> Emission:
     """Its object code in the making."""
-    return Emission(native.emitter(text))
+    return native.emission_of(text)
 
 
 _most = [0]

@@ -51,7 +51,7 @@ def reader() -> Reader:
             '  fix: use target="reference", whose operations are timed from Python, or f.stats for whole calls'
         )
     text = assembly()
-    return native.of_assembly(text, lambda: ("clock_begin", native.emitter(text)()), _loaded)
+    return native.of_assembly(text, lambda: ("clock_begin", native.emission_of(text).result()), _loaded)
 
 
 def assembly() -> str:

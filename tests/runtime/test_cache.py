@@ -19,7 +19,7 @@ import numgraph as ng
 from numgraph import cache
 from numgraph.config import config
 from numgraph.processor import Processor, processor
-from numgraph.runtime import native
+from numgraph.runtime import native, objects
 from tests.waits import PATIENCE, together
 
 ROOT = Path(__file__).parents[2]
@@ -126,10 +126,10 @@ def test_processes_may_compile_the_same_at_once(folder: Path) -> None:
 
 
 def damaged(code: bytes, how: str) -> bytes:
-    body = len(native._MAGIC) + 33
+    body = len(objects._MAGIC) + 33
     return {
         "empty": b"",
-        "magic only": code[: len(native._MAGIC)],
+        "magic only": code[: len(objects._MAGIC)],
         "truncated": code[: len(code) // 2],
         "last byte": code[:-1],
         "garbage": os.urandom(1000),
@@ -149,7 +149,7 @@ def test_damaged_object_code_is_made_again(folder: Path, how: str) -> None:
     f = function()
     assert not was_cached(f)
     assert f([1.0])[0] == 3
-    assert native.unpack(path.name, path.read_bytes()) is not None
+    assert objects.unpack(path.name, path.read_bytes()) is not None
     assert was_cached(function())
 
 
@@ -230,7 +230,7 @@ def test_code_made_elsewhere_is_never_run(folder: Path, monkeypatch: pytest.Monk
     own.write_bytes(foreign.read_bytes())
     again = function()
     assert not was_cached(again) and again([1.0])[0] == 3
-    assert native.unpack(own.name, own.read_bytes()) is not None
+    assert objects.unpack(own.name, own.read_bytes()) is not None
 
 
 def test_every_truncation_and_every_changed_byte_is_noticed(folder: Path) -> None:
@@ -239,11 +239,11 @@ def test_every_truncation_and_every_changed_byte_is_noticed(folder: Path) -> Non
     whole = path.read_bytes()
     step = max(1, len(whole) // 400)
     for at in [*range(80), *range(80, len(whole), step)]:
-        assert native.unpack(path.name, whole[:at]) is None
+        assert objects.unpack(path.name, whole[:at]) is None
         changed = bytearray(whole)
         changed[at] ^= 0x40
-        assert native.unpack(path.name, bytes(changed)) is None, at
-    assert native.unpack(path.name, whole + b"x") is None
+        assert objects.unpack(path.name, bytes(changed)) is None, at
+    assert objects.unpack(path.name, whole + b"x") is None
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe garbage", b"raise SystemExit('the file was run')\n"])
