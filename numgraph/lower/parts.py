@@ -20,8 +20,9 @@ WORTH, MOST = 1000, 8
 _LOOP, _LOOPS = 160, re.compile(r"^loop[.\d]*:", re.MULTILINE)
 # where a function is in the source, which declarations do not have
 _LINES = re.compile(r" !dbg !\d+")
-_NAME = re.compile(r"[\w.$]+")
-# the variants of functions for several lanes, which nothing calls before loops are vectorised
+# what a text names: values, and in attributes the variants of functions for several lanes
+_NAME = re.compile(r'@"([^"]+)"|\((\w+)\)')
+# these variants, which nothing calls before loops are vectorised
 _KEPT = "llvm.compiler.used"
 
 
@@ -85,7 +86,7 @@ class _Pieces:
 
     def _named(self, text: str) -> set[str]:
         if text not in self.named:
-            self.named[text] = self.text.keys() & set(_NAME.findall(text))
+            self.named[text] = self.text.keys() & {name or variant for name, variant in _NAME.findall(text)}
         return self.named[text]
 
     def module(self, names: Iterable[str]) -> str:
@@ -103,7 +104,7 @@ class _Pieces:
 
     def _kept(self, wanted: set[str]) -> list[str]:
         whole = self.whole.globals.get(_KEPT)
-        kept = [c for c in whole.initializer.constant if wanted & set(_NAME.findall(str(c)))] if whole else []
+        kept = [c for c in whole.initializer.constant if wanted & self._named(str(c))] if whole else []
         if not kept:
             return []
         array = ir.ArrayType(kept[0].type, len(kept))
