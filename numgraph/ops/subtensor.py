@@ -175,7 +175,7 @@ def subtensor(x: Variable, bounds: Sequence[Variable], key: Key) -> Variable:
 
 def subtensor_update(base: Variable, value: Variable, bounds: Sequence[Variable], key: Key, mode: str) -> Variable:
     """base with a part, by slices, replaced ("set") or added to ("add")."""
-    return apply(OPS["subtensor_update"], [base, value, *bounds], key=key, mode=mode)
+    return apply(SUBTENSOR_UPDATE, [base, value, *bounds], key=key, mode=mode)
 
 
 def _subtensor_updated(base: NDArray[Any], value: Any, *bounds: Any, key: Key, mode: str) -> NDArray[Any]:
@@ -194,7 +194,7 @@ def _subtensor_update_grad(
     return kept, f.unbroadcast(value, subtensor(g, bounds, key)), *(None for _ in bounds)
 
 
-Op(
+SUBTENSOR_UPDATE = Op(
     "subtensor_update",
     ("base", "value", "*bounds"),
     "base with a part replaced by (or increased by) `value`, which broadcasts to it.",

@@ -17,6 +17,7 @@ from numgraph.ops.select import ONE_HOT
 from numgraph.ops.shape import DIMSHUFFLE
 from numgraph.patterns import Bindings, Rule, rule
 from numgraph.rewrite.build import Builder
+from numgraph.rewrite.disjoint import side_by_side
 from numgraph.rewrite.engine import fill_value
 from numgraph.types import COMPLEX, DISCRETE, FLOATS, complex_of, real_of
 
@@ -206,6 +207,7 @@ SIMPLE: tuple[Rule, ...] = (
     rule("x / 1", "x", "division by one", when=_floating),
     rule("x - 0", "x", "subtraction of zero"),
     rule("x + 0", "x", "addition of zero; floats keep it, for -0.0 + 0.0 is 0.0", when=_integer),
+    rule("a + b", None, "zeros but for parts that do not overlap", build=side_by_side),
     rule("neg(neg(x))", "x", "double negation"),
     rule("x ** 2", "x * x", "a product is cheaper than a power"),
     rule("square(x)", "x * x", "one form for squares"),
