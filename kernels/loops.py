@@ -3,10 +3,13 @@
 A processor looks about a hundred instructions ahead. Elementary functions are chains of dependent instructions, so of a
 loop over one of them few rounds are under way at a time, and most of the time it waits for results. Several vectors
 side by side in one round of the loop keep it busy, which LLVM by itself does for short bodies only.
+
+Rounds can be computed side by side only where none writes what another reads. LLVM asks before the loop, of each pair
+of arrays, whether they overlap, and gives up where these are many.
 """
 
 from numba import types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 from numgraph.kernels.loops_ir import note_interleaving, stay_single
 
 
@@ -22,6 +25,15 @@ def interleave(typingctx, count):
         return context.get_dummy_value()
 
     return types.void(count), codegen
+
+
+@register_jitable
+def apart(*pointers):
+    """Said first in a loop: no other array that it reads or writes overlaps what lies at each of these pointers.
+
+    Nothing is computed. LLVM then compares no addresses before the loop, and moves several rounds of it together
+    without asking; numgraph's pass tells it (`lower.statements`), Numba's own passes do not.
+    """
 
 
 @intrinsic

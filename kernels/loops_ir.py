@@ -21,6 +21,26 @@ def note(branch, hint, *number):
     branch.parent.parent.__dict__.setdefault("hints", []).append((branch, hint, *number))
 
 
+def set_apart(module, accesses, alone):
+    """Tell LLVM what `apart` says of a loop. accesses: (name of a pointer, load or store), of all that it reads and
+    writes by name; alone: the names that are said to be apart."""
+
+    def node(*operands, unique=False):
+        made = ir.MDValue(module, [], name=str(len(module.metadata)))
+        # what refers to itself is like no other
+        made.operands = (made, *operands) if unique else operands
+        return made
+
+    domain = node(unique=True)
+    scopes = {name: node(domain, unique=True) for name in dict.fromkeys(n for n, _ in accesses) if name in alone}
+    own = {name: node(scope) for name, scope in scopes.items()}
+    others = {name: node(*(s for n, s in scopes.items() if n != name)) for name in (*scopes, None)}
+    for name, instruction in accesses:
+        if name in own:
+            instruction.set_metadata("alias.scope", own[name])
+        instruction.set_metadata("noalias", others[name if name in own else None])
+
+
 def with_loop_hints(module):
     """The module (llvmlite.ir), in which loops that `interleave` was said in, or that `note` is about, now have LLVM's
     metadata for it."""

@@ -10,6 +10,8 @@ import numpy as np
 from numgraph.ir import Node, topological
 from numgraph.loops.pieces import Cutter, Piece
 from numgraph.loops.program import (
+    REALS,
+    TABLE,
     Assign,
     Binary,
     Call,
@@ -25,6 +27,8 @@ from numgraph.loops.program import (
     Store,
     Unary,
     fail,
+    statements_in,
+    walk,
 )
 from numgraph.loops.scalar import convert, formula, number
 from numgraph.loops.searches import search, searched
@@ -42,6 +46,9 @@ UNORDERED = {
 # operations cost at most in all: long bodies would take LLVM long. A loop shorter than LONG has none.
 ELEMENTARY, LONG = 20, 64
 SIDE_BY_SIDE = {80: 4, 240: 2}
+# Of so many arrays LLVM is told which ones do not overlap: of each pair it would compare the addresses before the loop,
+# and beyond a few dozen pairs it makes no loop over vectors.
+SEVERAL = 3
 # In a body of more, functions are called if this part of its cost is operations of which each waits for the one before.
 CHAINED = 0.16
 
@@ -194,7 +201,8 @@ class LoopBuilder:
         self.nests(nest.body, level + 1)
         values.bodies.pop()
         note = values.notes.loop(nest)
-        return For(counter, tuple(bounds), (*self._hint(nest), *inner.statements), note=note)
+        hints = (*self._hint(nest), *self._apart(nest, inner.statements))
+        return For(counter, tuple(bounds), (*hints, *inner.statements), note=note)
 
     def _hint(self, nest: LoopNest) -> list[Statement]:
         """How many vectors of an innermost loop's rounds are computed side by side, where LLVM would do them singly."""
@@ -210,6 +218,18 @@ class LoopBuilder:
         if not count and is_chain(nest):
             hint, count = "call_functions", 2
         return [Do(Call(hint, (Number(count),)), note="vectors side by side")] if count else []
+
+    def _apart(self, nest: LoopNest, statements: Sequence[Statement]) -> list[Statement]:
+        """Which of the arrays of an innermost loop have memory that no other one there overlaps."""
+        inner = any(body.length is not None for body in nest.body)
+        stores = any(isinstance(s, Store) for s in statements_in(statements))
+        if not self.vectors or inner or not stores:
+            return []
+        pointers = dict.fromkeys(n for n in walk(statements) if isinstance(n, Name) and n.dtype.endswith("*"))
+        found = self.values.memory.apart([name for name in pointers if name not in (TABLE, REALS)])
+        if len(pointers) < SEVERAL or not found:
+            return []
+        return [Do(Call("apart", tuple(found)), note="no other array of the loop overlaps these")]
 
     # -- reductions ---------------------------------------------------------------------------------------------
 

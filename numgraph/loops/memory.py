@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ from numgraph.types import FLOATS
 # what a chunk has for itself, and the first row of a tile
 OWN, FIRST = Name("own"), Name("first")
 NOTHING: Mapping[Node, Any] = {}
+# the places of memory that is made for one buffer
+MADE = frozenset({"arena", "private", "rows", "output", "fresh"})
 
 
 class HostMemory:
@@ -115,6 +118,29 @@ class HostMemory:
         name = self.values.names.fresh(view or self.graph.names.get(buffer), "p")
         self.pointers[key] = self.declare(buffer, name, pointer_to(address, buffer.dtype), note, buffer)
         return self.pointers[key]
+
+    def apart(self, pointers: Sequence[Name]) -> list[Name]:
+        """Those of the pointers of a loop whose memory no other one of them overlaps; none where it is not known.
+
+        What is used at the same time among the temporaries lies apart (`schedule.buffers`), and so do arrays that are
+        made for results, and what a step of a scan writes (`schedule.scans`). Arguments and shared arrays are the
+        user's, and may overlap.
+        """
+        owners = {name: buffer for (buffer, _), name in self.pointers.items()}
+        if not owners.keys() >= set(pointers):
+            return []
+        count = Counter(owners[name] for name in pointers)
+        return [name for name in pointers if count[owners[name]] == 1 and self._is_made(owners[name])]
+
+    def _is_made(self, buffer: Node) -> bool:
+        """Whether the memory is made for this buffer alone."""
+        if buffer in self.own:
+            return True
+        place = None if buffer.kind in LEAVES else memory_of(self.schedule.buffers, buffer)
+        if place is None or place.place != "moving":
+            return place is not None and place.place in MADE
+        # what is written over a state is in its memory
+        return place.node.op is None or not place.node.op.overwrites
 
     def _owner(self, buffer: Node) -> Node:
         """What the memory of a buffer belongs to: a shared variable that it is the new value of, or the first of those

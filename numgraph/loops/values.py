@@ -77,6 +77,9 @@ class Memory(Protocol):
     def element(self, buffer: Node, index: Sequence[Node], flat: bool = False, view: str | None = None) -> Load:
         """An element of a buffer. flat: by its position. view: the user's name for what is read, a window of it."""
 
+    def apart(self, pointers: Sequence[Name]) -> list[Name]:
+        """Those of the pointers of a loop whose memory no other one of them overlaps; none where it is not known."""
+
 
 @dataclass(frozen=True)
 class Setting:

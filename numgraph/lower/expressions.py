@@ -99,6 +99,9 @@ class Expressions:
         self.names = names
         self.locals = {*names, *assigned(source.tree.body)}
         self.builder = ir.IRBuilder(function.append_basic_block("entry"))
+        # of the innermost loop: loads and stores by the name of the pointer, and what `apart` says
+        self.accesses: list[tuple[str, Any]] = []
+        self.alone: set[str] = set()
 
     def value(self, tree: ast.expr) -> Value:
         """The value of an expression."""
@@ -255,7 +258,13 @@ class Expressions:
                 raise Unsupported(ast.unparse(tree))
             return base.parts()[number]
         place, kind = self.place(base, tree.slice)
-        return Value(kind, self.builder.load(place))
+        return Value(kind, self.accessed(tree.value, self.builder.load(place)))
+
+    def accessed(self, pointer: ast.expr, instruction: Any) -> Any:
+        """Note a load or store through a pointer in the innermost loop; returns the instruction."""
+        if isinstance(pointer, ast.Name):
+            self.accesses.append((pointer.id, instruction))
+        return instruction
 
     def place(self, base: Value, index: ast.expr) -> tuple[Any, Type]:
         """The LLVM pointer to an element, and the element's type."""

@@ -30,10 +30,10 @@ class Program:
         self.open: set[Source] = set()
         self.arrays: dict[int, Any] = {}
         self.sources = Sources()
-        support, slowpath = (import_module(f"numgraph.kernels.{name}") for name in ("support", "slowpath"))
+        support, slowpath, loops = (import_module(f"numgraph.kernels.{n}") for n in ("support", "slowpath", "loops"))
         # what takes functions as arguments, and what Numba compiles from Python's words
         self.special: dict[Any, Callable[[Expressions, list[ast.expr]], Value]] = {
-            support.launch: _launch, slowpath.beyond: _beyond,
+            support.launch: _launch, slowpath.beyond: _beyond, loops.apart: _apart,
             min: partial(_extreme, sign=ast.Lt()), max: partial(_extreme, sign=ast.Gt()),
         }  # fmt: skip
 
@@ -145,6 +145,12 @@ def _launch(expressions: Expressions, arguments: list[ast.expr]) -> Value:
     chunk, _ = program.function(_named(expressions, arguments[1]), PHASES["divided"], INT64)
     build = import_module("numgraph.kernels.primitives").build_launch
     return Value(INT64, build(builder, launcher, chunk, *others))
+
+
+def _apart(expressions: Expressions, arguments: list[ast.expr]) -> Value:
+    """`apart(p, q, ...)`, said of the loop that is being compiled."""
+    expressions.alone.update(tree.id for tree in arguments if isinstance(tree, ast.Name))
+    return Value(INT64, ir.IntType(64)(0))
 
 
 def _beyond(expressions: Expressions, arguments: list[ast.expr]) -> Value:

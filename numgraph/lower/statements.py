@@ -98,7 +98,8 @@ class Statements(Expressions):
             self.names[target.id] = value
         elif isinstance(target, ast.Subscript):
             place, kind = self.place(self.value(target.value), target.slice)
-            self.builder.store(self.rules.cast(self.builder, value, kind), place)
+            stored = self.builder.store(self.rules.cast(self.builder, value, kind), place)
+            self.accessed(target.value, stored)
         elif isinstance(target, ast.Tuple):
             for part, element in zip(target.elts, value.parts(), strict=True):
                 self._assign(part, element)
@@ -114,9 +115,9 @@ class Statements(Expressions):
         if not isinstance(target, ast.Subscript):
             raise Unsupported(ast.unparse(statement))
         place, kind = self.place(self.value(target.value), target.slice)
-        old = Value(kind, self.builder.load(place))
+        old = Value(kind, self.accessed(target.value, self.builder.load(place)))
         new = self.binary(statement.op, old, self.value(statement.value))
-        self.builder.store(self.rules.cast(self.builder, new, kind), place)
+        self.accessed(target.value, self.builder.store(self.rules.cast(self.builder, new, kind), place))
 
     # -- conditions -------------------------------------------------------------------------------------------------
 
@@ -179,7 +180,7 @@ class Statements(Expressions):
         counter = self.builder.phi(ir.IntType(64))
         self._top(outer, phis, before)
         self.names[statement.target.id] = Value(INT64, counter)
-        self.suite(statement.body)
+        self._body(statement.body)
         ends = [(before, outer)]
         counter.add_incoming(start, before)
         if not self.ended:
@@ -195,6 +196,15 @@ class Statements(Expressions):
         for name, phi in phis.items():
             made = self.phi(phi.type, [(names[name].llvm, block) for block, names in ends])
             self.names[name] = Value(phi.type, made)
+
+    def _body(self, body: Sequence[ast.stmt]) -> None:
+        """The body of a loop, with what is said of its arrays."""
+        around = self.accesses, self.alone
+        self.accesses, self.alone = [], set()
+        self.suite(body)
+        if self.alone:
+            import_module("numgraph.kernels.loops_ir").set_apart(self.function.module, self.accesses, self.alone)
+        self.accesses, self.alone = around
 
     def _range(self, arguments: list[ast.expr]) -> tuple[Any, Any, Callable[[Any], Any], bool]:
         """Start and step of a range, the condition that a counter is in it, and whether its length is known."""

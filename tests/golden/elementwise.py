@@ -6,7 +6,7 @@ phase_0: tanh, where (?): ? flops, ? bytes
 
 from numpy import float32
 
-from numgraph.kernels.loops import interleave
+from numgraph.kernels.loops import apart, interleave
 from numgraph.kernels.support import argument_address, argument_length, chunk_count, divided, entry, f32, f64
 from numgraph.kernels.support import fail, floor_div_int, from_python, i64, items_of, jit, launch, real_of
 from numgraph.kernels.support import relock, table_of, to_python, unlock
@@ -50,6 +50,7 @@ def phase_0(address, chunk, chunks):                      # tanh, where
     for i in range(begin, end):                           # len(x)
         for j in range(n1):                               # x.shape[1]
             interleave(4)                                 # vectors side by side
+            apart(p0)                                     # no other array of the loop overlaps these
             t0 = tanh_f32(x[i * n1 + j] * a + b[j])       # tanh float32[?,?]
             t1 = t0 > float32(0.0)                        # gt bool[?,?]
             t2 = float32(0.1) * t0                        # mul float32[?,?]

@@ -17,6 +17,7 @@ import numpy as np
 from numpy import float32, float64, int64
 
 from numgraph.kernels.calls import sgemm
+from numgraph.kernels.loops import apart
 from numgraph.kernels.support import add_up, argument_address, chunk_count, divided, entry, f32, f64, fail
 from numgraph.kernels.support import floor_div_int, from_python, i32, i64, items_of, jit, largest, launch
 from numgraph.kernels.support import maximum, minimum, relock, resident_address, resident_length
@@ -120,6 +121,7 @@ def phase_1(address):                                     # max, sub, exp, sum, 
             acc1 = largest(acc1, p1[i * 3 + j1] + b[j1])  # max
         acc2 = 0.0                                        # sum float64[?,1]
         for j2 in range(3):
+            apart(p1, p2, p3)                             # no other array of the loop overlaps these
             t2 = p1[i * 3 + j2] + b[j2] - acc1            # sub float32[?,3]
             p2[j2] = t2                                   # sub float32[?,3]
             t3 = exp_f32(t2)                              # exp float32[?,3]
@@ -131,6 +133,7 @@ def phase_1(address):                                     # max, sub, exp, sum, 
         t7 = t6 + 3 if t6 < 0 else t6                     # where int64
         acc0 = add_up(acc0, float64(p2[t7] - t5))         # sum
         for j3 in range(3):
+            apart(p3, p4, p0)                             # no other array of the loop overlaps these
             t8 = (t1 if t7 == j3 else float32(0.0)) - p3[j3] / t4 * t1  # sub float32[?,3]
             p4[i * 3 + j3] = t8                           # sub float32[?,3]
             p0[j3] = add_up(p0[j3], float64(t8))          # sum

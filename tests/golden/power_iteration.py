@@ -24,6 +24,7 @@ import math
 from numpy import float32, float64
 
 from numgraph.kernels.calls import sgemm
+from numgraph.kernels.loops import apart
 from numgraph.kernels.support import add_up, argument_address, argument_length, chunk_count, divided, entry
 from numgraph.kernels.support import f32, f64, fail, floor_div_int, from_python, i64, items_of, jit, launch
 from numgraph.kernels.support import maximum, relock, shape, table_of, to_python, unlock
@@ -177,6 +178,7 @@ def phase_3(address, chunk, chunks):                      # true_div; also phase
     p2 = f32(table[AT_TEMPORARIES] + table[AT_OFFSET4])   # true_div float32[?,?]
     for i in range(begin, end):                           # len(A)
         for j in range(n1):                               # x.shape[1]
+            apart(p0, p1, p2)                             # no other array of the loop overlaps these
             p2[i * n1 + j] = p0[i * n1 + j] / p1[j]       # true_div float32[?,?]
     return 0
 
@@ -258,6 +260,7 @@ def phase_15(address, chunk, chunks):                     # true_div
     p2 = f32(table[AT_OUTPUT_0])                          # true_div float32[?,?]
     for i in range(begin, end):                           # len(A)
         for j in range(n1):                               # x.shape[1]
+            apart(p0, p1, p2)                             # no other array of the loop overlaps these
             p2[i * n1 + j] = p0[i * n1 + j] / p1[j]       # true_div float32[?,?]
     return 0
 

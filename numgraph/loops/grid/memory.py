@@ -96,6 +96,10 @@ class GridMemory:
         offset = place.offset // size if not isinstance(place.offset, int) or place.offset else 0
         return start if isinstance(offset, int) and offset == 0 else start + self.values.whole(offset)
 
+    def apart(self, pointers: Sequence[Name]) -> list[Name]:
+        """None: a thread does one iteration."""
+        return []
+
     def element(self, buffer: Node, index: Sequence[Node], flat: bool = False, view: str | None = None) -> Load:
         """An element of memory; what does not vary with the loops is computed once."""
         fixed, moving = position(self.schedule, buffer, index, flat)
