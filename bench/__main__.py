@@ -16,6 +16,7 @@ from bench import machine, readme, suite, tables
 from bench.cases import STARTS, Case, Start, cases
 from bench.peers import PEERS
 from bench.suite import Settings
+from numgraph.inspector.terminal import make_console
 from numgraph.text import tolerant
 
 # What `--quick` leaves out: peers that compile for long, and cases that need many sizes or processes.
@@ -56,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         return epochs.main(given[1:])
     options = parser().parse_args(given)
-    console = Console()
+    console = make_console()
     made = measured(options, console)
     show(made, console)
     if options.json:
@@ -139,7 +140,7 @@ def report_page(arguments: list[str]) -> int:
     made.add_argument("--json", type=Path, metavar="FILE", help="keep the figures of the run there")
     how_to_run(made)
     options = made.parse_args(arguments)
-    console = Console()
+    console = make_console()
     from bench import report
 
     found = figures_of(options.figures, made) if options.figures else measured(options, console)

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 import numgraph as ng
+from numgraph.inspector.terminal import make_console
 
 # inputs, outputs and updates of a program
 Parts = tuple[list[Any], Any, list[Any]]
@@ -220,7 +220,7 @@ def main(arguments: list[str]) -> int:
     made.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     options = made.parse_args(arguments)
     chosen = [f for f in FAMILIES if not options.only or any(text in f.name for text in options.only)]
-    console = Console()
+    console = make_console()
     kept = ng.config.cache_dir
     with tempfile.TemporaryDirectory() as folder, console.status("starting") as status:
         try:

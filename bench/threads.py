@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from bench.machine import usable
+from numgraph.inspector.terminal import make_console
 
 # Microseconds that a job takes on one thread, hot.
 JOBS = (20, 100, 500, 3000)
@@ -244,7 +244,7 @@ def main(arguments: list[str]) -> int:
     made.add_argument("--scale", type=float, default=1.0, help="of the number of jobs")
     made.add_argument("--json", type=Path, metavar="FILE")
     options = made.parse_args(arguments)
-    console = Console()
+    console = make_console()
     job = Job(options.threads)
     chosen = [p for p in paces() if not options.pace or any(text in p.name for text in options.pace)]
     found: list[Found] = []

@@ -24,6 +24,7 @@ from rich.console import Console
 
 from bench.gpu.cubins import CUBINS
 from bench.gpu.tools import Context, Section, context
+from numgraph.inspector.terminal import make_console
 
 FORMAT = 1
 # Of the whole command.
@@ -250,7 +251,7 @@ def apart(name: str, seconds: float) -> dict[str, Any]:
 def summary(report: dict[str, Any], out: Path) -> None:
     """What a terminal shows."""
     shown = import_module("bench.gpu.page").shown
-    console = Console()
+    console = make_console()
     for s in report["sections"]:
         console.print(f"[bold]{s['title']}[/bold]: {s['status']} in {s['seconds']:.1f} s {s['why']}", highlight=False)
         for title, head, rows in s["tables"]:
