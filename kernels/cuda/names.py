@@ -6,6 +6,7 @@
 
 import importlib
 from dataclasses import dataclass, field
+from math import prod
 from types import MappingProxyType
 
 # The most blocks along the second and third axis of a grid.
@@ -110,6 +111,37 @@ def _tiled(dtypes=("float32",), **sizes):
     )  # fmt: skip
 
 
+_CONVOLUTION = ", ".join(
+    f"int64 {name}" for name in "images groups c k depth height width kd kh kw od oh ow sd sh sw dd dh dw bd bh bw".split()
+)
+
+
+def _convolution(factory, operands, extents, arguments="", **sizes):
+    """A kernel of `convolutions`. extents: rows, columns and how many such products there are, from the lengths."""
+
+    def grid(s, n):
+        rows, columns, stack = extents(s, n)
+        return (ceil(rows, s["tile_m"]) * ceil(columns, s["tile_n"]) * stack,)
+
+    large = dict(tile_m=64, tile_n=128, thread_m=8, thread_n=8, entries=256, axes=2, stride=(1, 2, 2),
+                 dilation=(1, 1, 1), inside=False)  # fmt: skip
+    small = dict(tile_m=16, tile_n=16, thread_m=4, thread_n=4, deep=4, entries=16)
+    return Kernel(
+        f"convolutions.{factory}", f"T* out, {operands}, {_CONVOLUTION}{arguments}", grid, _TILED.threads,
+        {**large, **sizes}, small,
+    )  # fmt: skip
+
+
+def _pixels(n, *names):
+    return prod(n[name] for name in names)
+
+
+def _of_phases(s, n):
+    steps = s["stride"][3 - s["axes"] :]
+    lengths = [n[name] for name in ("depth", "height", "width")[3 - s["axes"] :]]
+    return n["c"], n["images"] * prod(map(ceil, lengths, steps)), n["groups"] * prod(steps)
+
+
 _LARGE = dict(tile_m=128, tile_n=128, thread_m=8, thread_n=8)
 
 KERNELS = MappingProxyType({
@@ -132,6 +164,13 @@ KERNELS = MappingProxyType({
         lambda s, n: (ceil(n["k"], s["width"]), ceil(n["m"], n["part"])), _threads,
         dict(columns=10, width=8, threads=256), dict(columns=3, width=4, threads=64),
     ),
+    # convolutions
+    "convolution": _convolution("convolve", "T* x, T* w", lambda s, n: (
+        n["k"], n["images"] * _pixels(n, "od", "oh", "ow"), n["groups"])),
+    "convolution_images": _convolution("image_gradient", "T* g, T* w", _of_phases),
+    "convolution_filters": _convolution("filter_gradient", "T* x, T* g", lambda s, n: (
+        n["c"] * _pixels(n, "kd", "kh", "kw"), n["k"], n["groups"] * n["parts"]), ", int64 parts",
+        tile_m=64, tile_n=64, thread_m=4, thread_n=4),
     # rows
     "softmax": Kernel("softmax.rows", "T* out, T* x, int64 rows, int64 length", _rows_of_groups, _group,
                       dict(lanes=32, groups=8), dict(lanes=8, groups=2)),

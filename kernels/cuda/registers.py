@@ -261,3 +261,55 @@ def writing_of(rows, columns):
 
     write.simulated = simulated
     return write
+
+
+@intrinsic
+def within(typing, tap, low, span):
+    """Whether low <= tap < low + span, of numbers of 32 bits; span, up to 2^31, has no sign, and tap - low no 33 bits."""
+
+    def emit(context, builder, signature, arguments):
+        place, begin, length = arguments
+        return builder.icmp_unsigned("<", builder.sub(place, begin), length)
+
+    return types.boolean(types.int32, types.int32, types.int32), emit
+
+
+def _within(tap, low, span):
+    return (tap - low) & 0xFFFFFFFF < span & 0xFFFFFFFF
+
+
+within.simulated = _within
+
+
+def scattering_of(rows, columns):
+    """An operation scatter(out, starts, first, step, rooms, room, sums), for a tile's sums whose columns are apart.
+
+    out[starts[i] + first + p * step] = the sum of row p and column i, as `writing_of` has them: columns[i] is below
+    `room`, p below `rooms`; others are not written.
+    """
+    places = [(p, i, q) for p in rows for i, q in enumerate(columns)]
+
+    @intrinsic
+    def scatter(typing, out, starts, first, step, rooms, room, sums):
+        def emit(context, builder, signature, arguments):
+            base, begins, begin, stride, down, across, values = arguments
+            word, begins = begin.type, _parts(builder, begins)
+            for (p, i, q), total in zip(places, _parts(builder, values), strict=True):
+                inside = builder.and_(
+                    builder.icmp_signed("<", word(p), down), builder.icmp_signed("<", word(q), across)
+                )
+                with builder.if_then(inside):
+                    shift = builder.add(begin, builder.mul(word(p), stride))
+                    builder.store(total, builder.gep(base, [builder.add(begins[i], shift)]))
+            return context.get_dummy_value()
+
+        integers = (types.int64,) * 4
+        return types.void(out, starts, *integers, sums), emit
+
+    def simulated(out, starts, first, step, rooms, room, sums):
+        for (p, i, q), total in zip(places, sums, strict=True):
+            if p < rooms and q < room:
+                out[starts[i] + first + p * step] = total
+
+    scatter.simulated = simulated
+    return scatter
