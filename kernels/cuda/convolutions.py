@@ -6,11 +6,11 @@ Each is an implicit product, sums[m, n] = sum over p of left[m, p] * right[p, n]
 * `image_gradient`: m counts channels, n pixels of all images, p (filter, pixel of a filter)
 * `filter_gradient`: m counts (channel, pixel of a filter), n filters, p pixels of the result of a part of the images
 
-An element of a *patch* is the pixel at place + tap, where one of n (m for filters) and p decides the place and the other
-one the tap. Threads of a tile keep what does not vary with p; what varies is in a *table* in shared memory, which the
-block makes for `entries` values of p at a time: where it leads to in memory, 64 bits, and for each axis the tap, or
-which taps are inside of the image. So no number is divided in the loop over p. Taps have 32 bits: a filter reaches, with
-its dilation and the margin, over fewer than 2^30 pixels; images may be longer.
+An element of a *patch* is the pixel at place + tap, where one of n (m for filters) and p decides the place and the
+other one the tap. Threads of a tile keep what does not vary with p; what varies is in a *table* in shared memory, which
+the block makes for `entries` values of p at a time: where it leads to in memory, 64 bits, and for each axis the tap, or
+which taps are inside of the image. So no number is divided in the loop over p. Taps have 32 bits: a filter reaches,
+with its dilation and the margin, over fewer than 2^30 pixels; images may be longer.
 
 With strides each pixel of an image meets only those taps whose distance is a multiple: pixels of `image_gradient` are
 taken in phases, those of equal remainders together, so that no product with 0 is made.
@@ -27,7 +27,7 @@ from math import gcd, prod
 from numgraph.kernels.cuda.flat import quotient
 from numgraph.kernels.cuda.products import guarded, runs_of
 from numgraph.kernels.cuda.registers import add_outer, load4, scattering_of, start_of, within, writing_of
-from numgraph.kernels.cuda.support import TYPES, cuda, generated, helper
+from numgraph.kernels.cuda.support import TYPES, generated, helper
 
 # What stands for a place, or tap, that no other one meets; and a tap that is nowhere.
 FAR, NOWHERE = 1 << 30, (1 << 31) - 1
@@ -166,13 +166,13 @@ class _Convolution:
         return " + ".join(f"load4({name}, {at} + {run})" for run in runs[::4])
 
     def moves(self, tile, across):
-        """(how many elements of a tile a thread moves, how far apart); across: those of one p have adjoining threads."""
+        """(how many elements of a tile a thread moves, how far apart); across: adjoining threads have the same p."""
         apart = self.threads // (tile if across else self.deep)
         return max(1, (self.deep if across else tile) // apart), apart
 
     def side(self, name, tile, value):
-        """(loads, stores) of a tile whose elements adjoin along p: thread % deep counts p. value(e, inside): the load of
-        the thread's e-th element."""
+        """(loads, stores) of a tile whose elements adjoin along p: thread % deep counts p. value(e, shift): the load of
+        the thread's e-th element, `shift` rows on."""
         moves, apart = self.moves(tile, False)
         put = f"half * {name}_half + {name}_lane * {name}_row + {name}_at"
         loads = [f"{name}{e} = {value(e, e * apart)}" for e in range(moves)]
@@ -202,9 +202,9 @@ class _Convolution:
 
 def _filters_side(of, base, along=""):
     """The left side of what is over pixels: filters. along: how far an element of p is from the first, if not p."""
-    row = "row0 + left_at + {} < rows"
     return of.side("left", of.tile_m, lambda e, shift: (
-        f"guarded(w, w_at + {along or 'base'} + {shift} * {base}, ({row.format(shift)}) & (base + left_lane < end), zero)"
+        f"guarded(w, w_at + {along or 'base'} + {shift} * {base}, "
+        f"(row0 + left_at + {shift} < rows) & (base + left_lane < end), zero)"
     ))  # fmt: skip
 
 
@@ -246,7 +246,7 @@ def convolve(dtype, tile_m=64, tile_n=128, thread_m=8, thread_n=8, deep=8, entri
 
     x: dtype, [images, groups * c, depth, height, width]; w: [groups * k, c, kd, kh, kw]; out: [images, groups * k, od,
     oh, ow], not overlapping x or w. No length of out is 0; c may be. inside: all margins are 0.
-    Limit: 2 * images * groups * k * c * window * pixels floating-point operations at 67 TFLOP/s; in memory x, w and out.
+    Limit: 2 * images * groups * k * c * window * pixels floating-point operations at 67 TFLOP/s; x, w, out in memory.
     Each element of a patch is loaded, from caches mostly, once for tile_m filters.
     """
     of = _Convolution(dtype, tile_m, tile_n, deep, thread_m, thread_n, entries, axes, stride, dilation, inside)
@@ -296,7 +296,8 @@ def image_gradient(dtype, tile_m=64, tile_n=128, thread_m=8, thread_n=8, deep=8,
     table = [*of.split("filter", "p", lambda a: f"r_{a}", "j_"),
              *(f"e_{a} = begin_{a} - j_{a} * {back[a]}" for a in of.letters),
              f"there[slot] = filter * pixels + {of.linear(lambda a: f'e_{a}', 'result')}",
-             f"beside[slot] = filter * c * window + {of.linear(lambda a: f'(first_{a} + j_{a} * {step[a]})', 'window')}",
+             "beside[slot] = filter * c * window + "
+             + of.linear(lambda a: f"(first_{a} + j_{a} * {step[a]})", "window"),
              *(tap for a in of.each("#") for tap in _tap(a, f"e_{a}"))]  # fmt: skip
     loads, stores = _filters_side(of, "window", "beside[left_slot]")
     return _over_pixels(of, "convolution_images", "gw", ["rows = c", f"widest = {widest}"], begin, table,
@@ -361,8 +362,11 @@ def filter_gradient(dtype, tile_m=64, tile_n=64, thread_m=4, thread_n=4, deep=8,
              f"there[slot] = (n0 + n) * groups * c * image + {of.linear(lambda a: f'({pixel[a]})', 'image')}",
              "beside[slot] = (n0 + n) * groups * k * pixels + p - n * pixels"]  # fmt: skip
     for a in of.each("#"):
-        table += [f"low = bounded(-({pixel[a]}))", f"low_{a}[slot] = low",
-                  f"span_{a}[slot] = bounded({of.length('image', a)} - ({pixel[a]})) - low if p < count else 0"]
+        table += [
+            f"low = bounded(-({pixel[a]}))",
+            f"low_{a}[slot] = low",
+            f"span_{a}[slot] = bounded({of.length('image', a)} - ({pixel[a]})) - low if p < count else 0",
+        ]
     there = "base + left_lane < end"
     loads, stores = of.side("left", tile_m, lambda e, shift: (
         f"guarded(x, place{e} + there[slot], {of.met(f'tap{e}_#', 'low_#[slot]', 'span_#[slot]', there)}, zero)"

@@ -112,7 +112,8 @@ def _tiled(dtypes=("float32",), **sizes):
 
 
 _CONVOLUTION = ", ".join(
-    f"int64 {name}" for name in "images groups c k depth height width kd kh kw od oh ow sd sh sw dd dh dw bd bh bw".split()
+    f"int64 {name}"
+    for name in "images groups c k depth height width kd kh kw od oh ow sd sh sw dd dh dw bd bh bw".split()
 )
 
 

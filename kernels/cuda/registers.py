@@ -265,7 +265,7 @@ def writing_of(rows, columns):
 
 @intrinsic
 def within(typing, tap, low, span):
-    """Whether low <= tap < low + span, of numbers of 32 bits; span, up to 2^31, has no sign, and tap - low no 33 bits."""
+    """Whether low <= tap < low + span, of numbers of 32 bits; span is up to 2^31, tap - low more than -2^31."""
 
     def emit(context, builder, signature, arguments):
         place, begin, length = arguments

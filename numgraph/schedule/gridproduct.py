@@ -1,14 +1,15 @@
-"""What computes a product: which function of `kernels/cuda/products.py`, or cuBLAS."""
+"""What computes a product: which function of `kernels/cuda/products.py`, or cuBLAS; and kernels that are products in
+tiles."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from numgraph.ir import Graph
 from numgraph.lengths import dims
-from numgraph.lengths.known import full_length
+from numgraph.lengths.known import at_least, full_length
 from numgraph.lengths.sources import varies
 from numgraph.schedule.tasks import Product as ProductTask
 from numgraph.schedule.tasks import Task
@@ -31,11 +32,26 @@ HALF = 1 << 15
 MOST = 2**31 - 1
 
 
+class Patch(NamedTuple):
+    """A tile of a product: its rows and columns, and how many of either a thread has."""
+
+    rows: int
+    columns: int
+    thread_rows: int
+    thread_columns: int
+
+    @property
+    def threads(self) -> int:
+        """Threads of a block."""
+        return self.rows * self.columns // (self.thread_rows * self.thread_columns)
+
+
 @dataclass(frozen=True)
 class Choice:
-    """maker: the function that makes the kernel; options: its arguments behind the dtype, as text. numbers: lengths and
-    strides that the kernel gets. grid: for each axis (count, per block, most). threads: of a block. why: in words.
-    rows, columns: of the result that a block makes, columns being 0 for all."""
+    """maker: the function that makes the kernel, of a module in `kernels/cuda`; options: its arguments behind the
+    dtype, as text. numbers: lengths and strides that the kernel gets. grid: for each axis (count, per block, most).
+    threads: of a block. why: in words. rows, columns: of the result that a block makes, columns being 0 for all.
+    """
 
     maker: str
     options: str
@@ -45,6 +61,7 @@ class Choice:
     why: str
     rows: int
     columns: int = 0
+    module: str = "products"
 
 
 def maker_of(graph: Graph, task: Task) -> str:
@@ -95,6 +112,45 @@ def choose_product(graph: Graph, task: Task, geometry: Any) -> Choice | None:
         ((n, tile, MOST), (m, tile, HALF), (m, tile * HALF, HALF)), tile * tile // (each * each),
         f"tiles of {tile} x {tile}", tile, tile,
     )  # fmt: skip
+
+
+def choose_tiles(graph: Graph, task: Task, geometry: Any) -> Choice:
+    """The choice for a kernel whose record has tiles."""
+    assert task.node.op is not None and task.node.op.kernel is not None and task.node.op.kernel.tiles is not None
+    about = task.node.op.kernel.tiles
+    sizes = [graph.find(n) for n in task.sizes]
+    rows, columns, stack = about.extents(*sizes)
+    tile = _tile(rows, columns, stack, geometry)
+    options: dict[str, Any] = dict(zip(("tile_m", "tile_n", "thread_m", "thread_n"), tile, strict=True))
+    options |= dict(deep=geometry.deep, entries=geometry.entries, **about.options(*sizes))
+    options["inside"] = all(at_least(length, least) for length, least in about.inside(*sizes))
+    module, _, maker = about.maker.rpartition(".")
+    return Choice(
+        maker, ", ".join(f"{name}={value}" for name, value in options.items()), task.sizes,
+        ((blocks(rows, tile.rows) * blocks(columns, tile.columns) * stack, 1, MOST),), tile.threads,
+        f"tiles of {tile.rows} x {tile.columns}", tile.rows, tile.columns, module,
+    )  # fmt: skip
+
+
+def _tile(rows: Any, columns: Any, stack: Any, geometry: Any) -> Patch:
+    """The tile of a product: none that a smaller one would hold all rows or columns of, and the largest of these of
+    which there are as many blocks as a device wants, else the smallest. One side may be a few."""
+    m, n = full_length(rows), full_length(columns)
+    few, every = geometry.narrow, geometry.patches
+    if m is not None and m <= few[0].rows:
+        return few[0]
+    if n is not None and n <= few[1].columns:
+        return few[1]
+    fitting = [t for t in every if t.rows <= _holding(m, {t.rows for t in every})
+               and t.columns <= _holding(n, {t.columns for t in every})]  # fmt: skip
+    many = full_length(stack) or 1
+    counts = (MOST if n is None else -(-(m or 1) // t.rows) * -(-n // t.columns) * many for t in fitting)
+    return next((t for t, count in zip(fitting, counts, strict=True) if count >= geometry.wanted), fitting[-1])
+
+
+def _holding(length: int | None, sides: set[int]) -> int:
+    """The shortest side of a tile that is as long as a length, else the longest."""
+    return min((side for side in sides if length is not None and side >= length), default=max(sides))
 
 
 def blocks(count: Any, each: int) -> Any:

@@ -10,6 +10,7 @@ from numgraph.loops.grid.scans import GridScan
 from numgraph.loops.names import Names
 from numgraph.loops.program import Expression, Function, Name, Statement
 from numgraph.loops.values import Values
+from numgraph.schedule.gridproduct import Patch
 from numgraph.schedule.tasks import Task
 
 # Steps of one native sweep, and index checks of a function, at most. The status has a word for each check, which says
@@ -42,6 +43,15 @@ class Geometry:
     skinny: int = 128
     columns: int = 512
     tiles: tuple[tuple[int, int, int], ...] = ((128, 8, 8), (64, 4, 8), (32, 4, 8))
+    # of kernels that are products in tiles: the tiles, the largest first; those for few rows and for few columns; how
+    # far along the sums a tile goes, and how far the table of what varies along them
+    patches: tuple[Patch, ...] = (
+        Patch(128, 128, 8, 8), Patch(64, 128, 8, 8), Patch(128, 64, 8, 8), Patch(32, 128, 4, 8), Patch(128, 32, 8, 4),
+        Patch(64, 64, 4, 4), Patch(32, 32, 4, 4),
+    )  # fmt: skip
+    narrow: tuple[Patch, Patch] = (Patch(4, 128, 4, 1), Patch(32, 4, 4, 1))
+    deep: int = 8
+    entries: int = 256
     # blocks of threads that a product wants to have
     wanted: int = 132
     # lengths from which on cuBLAS computes products, None where the device has none; and whether in TF32
