@@ -134,18 +134,22 @@ def choose_tiles(graph: Graph, task: Task, geometry: Any) -> Choice:
 
 def _tile(rows: Any, columns: Any, stack: Any, geometry: Any) -> Patch:
     """The tile of a product: none that a smaller one would hold all rows or columns of, and the largest of these of
-    which there are as many blocks as a device wants, else the smallest. One side may be a few."""
+    which there are as many blocks as a device wants, else the smallest; unknown lengths are long. Either side may be
+    a few."""
     m, n = full_length(rows), full_length(columns)
-    few, every = geometry.narrow, geometry.patches
+    few: tuple[Patch, Patch] = geometry.narrow
+    every: tuple[Patch, ...] = geometry.patches
     if m is not None and m <= few[0].rows:
         return few[0]
     if n is not None and n <= few[1].columns:
         return few[1]
     fitting = [t for t in every if t.rows <= _holding(m, {t.rows for t in every})
                and t.columns <= _holding(n, {t.columns for t in every})]  # fmt: skip
-    many = full_length(stack) or 1
-    counts = (MOST if n is None else -(-(m or 1) // t.rows) * -(-n // t.columns) * many for t in fitting)
-    return next((t for t, count in zip(fitting, counts, strict=True) if count >= geometry.wanted), fitting[-1])
+    count = full_length(stack)
+    if m is None or n is None or count is None:
+        return fitting[0]
+    numbers = (blocks(m, t.rows) * blocks(n, t.columns) * count for t in fitting)
+    return next((t for t, found in zip(fitting, numbers, strict=True) if found >= geometry.wanted), fitting[-1])
 
 
 def _holding(length: int | None, sides: set[int]) -> int:
