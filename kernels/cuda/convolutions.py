@@ -25,8 +25,19 @@ Source: Chetlur et al., cuDNN: Efficient primitives for deep learning (2014), fo
 from math import gcd, prod
 
 from numgraph.kernels.cuda.flat import quotient
+from numgraph.kernels.cuda.pointers import advance
 from numgraph.kernels.cuda.products import guarded, runs_of
-from numgraph.kernels.cuda.registers import add_outer, load4, scattering_of, start_of, within, writing_of
+from numgraph.kernels.cuda.registers import (
+    add_outer,
+    cell,
+    load4,
+    pair,
+    put,
+    scattering_of,
+    start_of,
+    within,
+    writing_of,
+)
 from numgraph.kernels.cuda.support import TYPES, generated, helper
 
 # What stands for a place, or tap, that no other one meets; and a tap that is nowhere.
@@ -39,7 +50,6 @@ def {name}(out, {operands}, images, groups, c, k, depth, height, width, kd, kh, 
         dd, dh, dw, bd, bh, bw{parts}):
     left = cuda.shared.array(left_size, kind, 16)
     right = cuda.shared.array(right_size, kind, 16)
-    there = cuda.shared.array(entries, int64)
 {arrays}\
     thread = cuda.threadIdx.x
     tx = thread % across
@@ -53,6 +63,11 @@ def {name}(out, {operands}, images, groups, c, k, depth, height, width, kd, kh, 
     group = quotient(others, column_tiles)
     col0 = (others - group * column_tiles) * tile_n
 {begin}\
+    # what only tables and results need has no register in between
+    ends = cuda.shared.array({kept}, int64)
+    if thread == 0:
+        ends[0], ends[1], ends[2] = {place}, rows - row0, columns - col0
+{keep}\
     sums = start()
     half = 0
     chunk = 0 * count
@@ -62,7 +77,7 @@ def {name}(out, {operands}, images, groups, c, k, depth, height, width, kd, kh, 
         while slot < entries:
             p = chunk + slot
 {table}\
-            slot += threads
+            slot += cuda.blockDim.x
         cuda.syncthreads()
         end = min(chunk + entries, count)
         base = chunk
@@ -72,18 +87,15 @@ def {name}(out, {operands}, images, groups, c, k, depth, height, width, kd, kh, 
         while base < end:
             base += deep
 {load}\
-            for l in range(deep):
-                i = half * left_half + l * left_row + ty * run_m
-                j = half * right_half + l * right_row + tx * run_n
-                sums = add_outer(sums, {rows}, {columns})
-            # never negative, which the compiler sees: no index has to count from the end
-            half = (half + 1) & 1
+            i = half * left_half + ty * run_m
+            j = half * right_half + tx * run_n
+{multiply}\
+            half = 1 - half
 {store_next}\
             cuda.syncthreads()
         chunk += entries
-    row0 += ty * run_m
-    col0 += tx * run_n
-{write}\
+    rooms, room = ends[1] - ty * run_m, ends[2] - tx * run_n
+    {write}
 """
 
 
@@ -118,7 +130,8 @@ class _Convolution:
             left_row=left_row, right_row=right_row, left_half=deep * left_row, right_half=deep * right_row,
             left_size=2 * deep * left_row, right_size=2 * deep * right_row, run_m=min(4, thread_m),
             run_n=min(4, thread_n), start=start_of(dtype, thread_m * thread_n), guarded=guarded, load4=load4,
-            add_outer=add_outer, within=within, bounded=bounded, quotient=quotient, NOWHERE=NOWHERE,
+            add_outer=add_outer, within=within, bounded=bounded, quotient=quotient,
+            advance=advance, cell=cell, pair=pair, put=put, NOWHERE=NOWHERE,
             scatter=scattering_of(self.rows, self.columns), write=writing_of(self.rows, self.columns),
         )  # fmt: skip
 
@@ -152,17 +165,38 @@ class _Convolution:
         return [] if self.inside else [text.replace("#", letter) for letter in self.letters]
 
     def met(self, tap, low, span, there):
-        """Whether a tap is inside of the image; # is an axis' letter. there: whether there is one."""
+        """Whether a tap is inside of the image; # is an axis' letter, which `tap` gets. there: whether there is one."""
         if self.inside:
             return there
         return " & ".join(
-            f"within({tap}, {low}, {span})".replace("#", letter) for letter in self.letters
+            f"within({tap(letter)}, {low}, {span})".replace("#", letter) for letter in self.letters
         )  # fmt: skip
+
+    def packed(self, table, slot, place, taps):
+        """Statements that put a place and the taps along the last two axes side by side into a table; one before these
+        has a table of its own. taps: of the letter of an axis, text."""
+        x, y = (f"bounded({taps(a)})" if a in self.letters else "0" for a in "xy")
+        found = [f"put({table}, 2 * {slot}, {place})"]
+        if not self.inside:
+            found.append(f"put({table}, 2 * {slot} + 1, ({y} << 32) | ({x} & 0xFFFFFFFF))")
+            found += [f"put({table}_z, {slot}, bounded({taps(a)}))" for a in self.letters if a == "z"]
+        return found
+
+    def unpacked(self, table, e, slot):
+        """(statement, tap along an axis) that read what `packed` has put: place{e} and taps{e}."""
+        places = {"x": f"int32(taps{e})", "y": f"int32(taps{e} >> 32)", "z": f"cell({table}_z, {slot})"}
+        if self.inside:
+            return f"place{e} = cell({table}, 2 * {slot})", places.get
+        return f"place{e}, taps{e} = pair({table}, {slot})", places.get
+
+    def table(self, name):
+        """The arrays that `packed` puts into."""
+        return [name, *(f"{name}_z" for letter in self.each("#") if letter == "z")]
 
     def fragment(self, name, at, runs):
         """What a thread reads of a tile in shared memory."""
         if len(runs) == 1:
-            return f"({name}[{at}],)"
+            return f"(cell({name}, {at}),)"
         return " + ".join(f"load4({name}, {at} + {run})" for run in runs[::4])
 
     def moves(self, tile, across):
@@ -174,28 +208,35 @@ class _Convolution:
         """(loads, stores) of a tile whose elements adjoin along p: thread % deep counts p. value(e, shift): the load of
         the thread's e-th element, `shift` rows on."""
         moves, apart = self.moves(tile, False)
-        put = f"half * {name}_half + {name}_lane * {name}_row + {name}_at"
+        place = f"half * {name}_half + {name}_lane * {name}_row + {name}_at"
         loads = [f"{name}{e} = {value(e, e * apart)}" for e in range(moves)]
-        stores = [f"{name}[{put} + {e * apart}] = {name}{e}" for e in range(moves)]
+        stores = [f"put({name}, {place} + {e * apart}, {name}{e})" for e in range(moves)]
         # a small tile has no element for each thread
         if apart > tile:
             stores = [f"if {name}_at < {tile}:", *(f"    {s}" for s in stores)]
         return loads, stores
 
-    def made(self, name, operands, arrays, lengths, begin, table, left, right, write, parts=""):
-        """The kernel. left, right: (loads, stores)."""
-        kinds = {"beside": "int64", "where": "int64"}
-        sizes = {"where": "tile_n"}
+    def made(self, name, operands, arrays, lengths, begin, table, left, right, place, write, parts="", kept=()):
+        """The kernel. left, right: (loads, stores). place: of the tile in the result. kept: names of numbers that the
+        table needs, which it knows with a _ behind."""
+        known = [f"{name}_ = ends[{3 + e}]" for e, name in enumerate(kept)]
+        kinds = {"there": "int64", "beside": "int64", "where": "int64", "lines": "int64"}
+        entries = self.names["entries"]
+        sizes = {"where": self.tile_n, "there": 2 * entries, "lines": 2 * self.tile_m, "lines_z": self.tile_m}
         text = _TEXT.format(
             name=name, operands=", ".join(operands), parts=parts,
-            arrays=_lines(4, *(f"{a} = cuda.shared.array({sizes.get(a, 'entries')}, {kinds.get(a, 'int32')}, 16)"
+            arrays=_lines(4, *(f"{a} = cuda.shared.array({sizes.get(a, entries)}, {kinds.get(a, 'int32')}, 16)"
                                for a in arrays)),
+            kept=3 + len(kept), keep=_lines(8, *(f"ends[{3 + e}] = {name}" for e, name in enumerate(kept))),
             image=self.size("image"), window=self.size("window"), pixels=self.size("result"),
-            lengths=_lines(4, *lengths), begin=_lines(4, *begin), table=_lines(12, *table),
+            lengths=_lines(4, *lengths), begin=_lines(4, *begin), table=_lines(12, *known, *table),
             first=_lines(8, *left[0], *right[0]), store=_lines(8, *left[1], *right[1]),
             load=_lines(12, *left[0], *right[0]), store_next=_lines(12, *left[1], *right[1]),
-            rows=self.fragment("left", "i", self.rows), columns=self.fragment("right", "j", self.columns),
-            write=_lines(4, *write),
+            multiply=_lines(12, *(
+                f"sums = add_outer(sums, {self.fragment('left', f'i + {step} * left_row', self.rows)}, "
+                f"{self.fragment('right', f'j + {step} * right_row', self.columns)})" for step in range(self.deep)
+            )),
+            place=place, write=write,
         )  # fmt: skip
         return generated(name, text, self.names)
 
@@ -203,7 +244,7 @@ class _Convolution:
 def _filters_side(of, base, along=""):
     """The left side of what is over pixels: filters. along: how far an element of p is from the first, if not p."""
     return of.side("left", of.tile_m, lambda e, shift: (
-        f"guarded(w, w_at + {along or 'base'} + {shift} * {base}, "
+        f"guarded(own, {along or 'base'} + {shift} * {base}, "
         f"(row0 + left_at + {shift} < rows) & (base + left_lane < end), zero)"
     ))  # fmt: skip
 
@@ -214,10 +255,10 @@ def _pixels_side(of, source):
     loads, stores = [], []
     for e in range(moves):
         lane = f"right_lane + {e * apart}"
-        met = of.met(f"tap_#[slot{e}]", "low_#", "span_#", f"base + {lane} < end")
-        loads += [f"slot{e} = (base & mask) + {lane}",
-                  f"right{e} = guarded({source}, place + there[slot{e}], {met}, zero)"]  # fmt: skip
-        stores.append(f"right[half * right_half + ({lane}) * right_row + right_at] = right{e}")
+        found, taps = of.unpacked("there", e, f"slot{e}")
+        met = of.met(taps, "low_#", "span_#", f"base + {lane} < end")
+        loads += [f"slot{e} = (base & mask) + {lane}", found, f"right{e} = guarded(seen, place{e}, {met}, zero)"]
+        stores.append(f"put(right, half * right_half + ({lane}) * right_row + right_at, right{e})")
     return loads, stores
 
 
@@ -227,17 +268,19 @@ def _column(lengths):
             "left_lane = thread % deep", "column = min(col0 + right_at, columns - 1)", *lengths]  # fmt: skip
 
 
-def _tap(letter, tap):
-    """The statement of the table: the tap along an axis; NOWHERE behind the last p."""
-    return [f"tap_{letter}[slot] = bounded({tap}) if p < count else NOWHERE"]
+def _tap(tap):
+    """A tap in the table; NOWHERE behind the last p."""
+    return f"{tap} if p < count else NOWHERE"
 
 
-def _over_pixels(of, name, operands, lengths, begin, table, left, write):
-    """`convolve` and `image_gradient`."""
-    arrays = ["where", *(["beside"] if "beside" in "".join(table) else []), *of.each("tap_#")]
+def _over_pixels(of, name, operands, lengths, begin, table, left, channels, pixels, kept=()):
+    """`convolve` and `image_gradient`, whose result has so many channels of a group, of so many pixels."""
+    arrays = ["where", *(["beside"] if "beside" in "".join(table) else []), *of.table("there")]
     starts = of.fragment("where", "tx * run_n", of.columns)
-    write = f"scatter(out, {starts}, {write}, rows - row0, columns - col0, sums)"
-    return of.made(name, operands, arrays, lengths, begin, table, left, _pixels_side(of, operands[0]), [write])
+    write = f"scatter(out, {starts}, ends[0] + ty * run_m * {pixels}, {pixels}, rooms, room, sums)"
+    place = f"(group * {channels} + row0) * {pixels}"
+    right = _pixels_side(of, operands[0])
+    return of.made(name, operands, arrays, lengths, begin, table, left, right, place, write, kept=kept)
 
 
 def convolve(dtype, tile_m=64, tile_n=128, thread_m=8, thread_n=8, deep=8, entries=256, axes=2, stride=(1, 1, 1),
@@ -255,17 +298,17 @@ def convolve(dtype, tile_m=64, tile_n=128, thread_m=8, thread_n=8, deep=8, entri
     pixel = {a: f"o_{a} * {steps[a]} - {of.length('low', a)}" for a in of.letters}
     begin = _column([
         *of.split("n", "column", lambda a: of.length("result", a), "o_"),
-        f"place = (n * groups + group) * c * image + {of.linear(lambda a: f'({pixel[a]})', 'image')}",
+        f"seen = advance(x, (n * groups + group) * c * image + {of.linear(lambda a: f'({pixel[a]})', 'image')})",
         *(f"low_{a} = int32(bounded(-({pixel[a]})))" for a in of.each("#")),
         *(f"span_{a} = int32(bounded({of.length('image', a)} - ({pixel[a]})) - low_{a})" for a in of.each("#")),
         "if thread < tile_n:", "    where[thread] = n * (groups * k - 1) * pixels + column",
-        "w_at = (group * k + row0 + left_at) * count + left_lane",
+        "own = advance(w, (group * k + row0 + left_at) * count + left_lane)",
     ])  # fmt: skip
     table = [*of.split("channel", "p", lambda a: of.length("window", a), "t_"),
-             f"there[slot] = channel * image + {of.linear(lambda a: f't_{a} * {apart[a]}', 'image')}",
-             *(tap for a in of.each("#") for tap in _tap(a, f"t_{a} * {apart[a]}"))]  # fmt: skip
+             *of.packed("there", "slot", f"channel * image + {of.linear(lambda a: f't_{a} * {apart[a]}', 'image')}",
+                        lambda a: _tap(f"t_{a} * {apart[a]}"))]  # fmt: skip
     return _over_pixels(of, "convolution", "xw", lengths, begin, table, _filters_side(of, "count"),
-                        "(group * k + row0) * pixels, pixels")  # fmt: skip
+                        "k", "pixels")  # fmt: skip
 
 
 def image_gradient(dtype, tile_m=64, tile_n=128, thread_m=8, thread_n=8, deep=8, entries=256, axes=2, stride=(1, 1, 1),
@@ -285,24 +328,25 @@ def image_gradient(dtype, tile_m=64, tile_n=128, thread_m=8, thread_n=8, deep=8,
              *_column(of.split("n", "column", lambda a: f"m_{a}", "u_"))]  # fmt: skip
     pixel = of.linear(lambda a: f"(u_{a} * {of.stride[a]} + f_{a})", "image")
     begin += [
-        f"place = (n * groups + group) * k * pixels + {of.linear(lambda a: f'u_{a}', 'result')}",
+        f"seen = advance(g, (n * groups + group) * k * pixels + {of.linear(lambda a: f'u_{a}', 'result')})",
         *of.each("low_# = int32(bounded(-u_#))"),
         *(f"span_{a} = int32(bounded({of.length('result', a)} - u_{a}) - low_{a})" for a in of.each("#")),
         "if thread < tile_n:", f"    where[thread] = n * groups * c * image + {pixel}",
-        "w_at = (group * k * c + row0 + left_at) * window",
+        "own = advance(w, (group * k * c + row0 + left_at) * window)",
     ]  # fmt: skip
     step = {a: (of.stride[a] // gcd(of.stride[a], of.dilation[a])) for a in of.letters}
     back = {a: (of.dilation[a] // gcd(of.stride[a], of.dilation[a])) for a in of.letters}
-    table = [*of.split("filter", "p", lambda a: f"r_{a}", "j_"),
-             *(f"e_{a} = begin_{a} - j_{a} * {back[a]}" for a in of.letters),
-             f"there[slot] = filter * pixels + {of.linear(lambda a: f'e_{a}', 'result')}",
+    kept = [f"{what}_{a}" for a in of.letters if of.stride[a] > 1 for what in ("r", "first", "begin")]
+    known = {a: "_" if of.stride[a] > 1 else "" for a in of.letters}
+    table = [*of.split("filter", "p", lambda a: f"r_{a}{known[a]}", "j_"),
+             *(f"e_{a} = begin_{a}{known[a]} - j_{a} * {back[a]}" for a in of.letters),
+             *of.packed("there", "slot", f"filter * pixels + {of.linear(lambda a: f'e_{a}', 'result')}",
+                        lambda a: _tap(f"e_{a}")),
              "beside[slot] = filter * c * window + "
-             + of.linear(lambda a: f"(first_{a} + j_{a} * {step[a]})", "window"),
-             *(tap for a in of.each("#") for tap in _tap(a, f"e_{a}"))]  # fmt: skip
-    loads, stores = _filters_side(of, "window", "beside[left_slot]")
+             + of.linear(lambda a: f"(first_{a}{known[a]} + j_{a} * {step[a]})", "window")]  # fmt: skip
+    loads, stores = _filters_side(of, "window", "cell(beside, left_slot)")
     return _over_pixels(of, "convolution_images", "gw", ["rows = c", f"widest = {widest}"], begin, table,
-                        (["left_slot = (base & mask) + left_lane", *loads], stores),
-                        "(group * c + row0) * image, image")  # fmt: skip
+                        (["left_slot = (base & mask) + left_lane", *loads], stores), "c", "image", kept)  # fmt: skip
 
 
 def _phase_most(of, letter):
@@ -348,34 +392,42 @@ def filter_gradient(dtype, tile_m=64, tile_n=64, thread_m=4, thread_n=4, deep=8,
     begin = ["part = quotient(group, groups)", "group -= part * groups", "n0 = quotient(images * part, parts)",
              "count = (quotient(images * (part + 1), parts) - n0) * pixels", "left_at = thread // deep",
              "left_lane = thread % deep", "right_at, right_lane = left_at, left_lane",
-             "g_at = (group * k + col0 + right_at) * pixels"]  # fmt: skip
-    moves, apart = of.moves(tile_m, False)
-    for e in range(moves):
-        begin += [
-            f"row = min(row0 + left_at + {e * apart}, rows - 1)",
-            *of.split("channel", "row", lambda a: of.length("window", a), "t_"),
-            f"place{e} = (group * c + channel) * image + "
-            + of.linear(lambda a: f"t_{a} * {of.dilation[a]}", "image"),
-            *(f"tap{e}_{a} = int32(bounded(t_{a} * {of.dilation[a]}))" for a in of.each("#")),
-        ]  # fmt: skip
+             "x_apart, g_apart = groups * c * image, groups * k * pixels",
+             "own = advance(g, (group * k + col0 + right_at) * pixels)"]  # fmt: skip
+    # of each row of the tile the taps, and where they lead to
+    begin += ["line = thread + 0 * count", "while line < tile_m:", *(f"    {text}" for text in [
+        "row = min(row0 + line, rows - 1)", *of.split("channel", "row", lambda a: of.length("window", a), "t_"),
+        *of.packed("lines", "line", "(group * c + channel) * image + "
+                   + of.linear(lambda a: f"t_{a} * {of.dilation[a]}", "image"), lambda a: f"t_{a} * {of.dilation[a]}"),
+        "line += cuda.blockDim.x",
+    ])]  # fmt: skip
     table = [*of.split("n", "p", lambda a: of.length("result", a), "o_"),
-             f"there[slot] = (n0 + n) * groups * c * image + {of.linear(lambda a: f'({pixel[a]})', 'image')}",
-             "beside[slot] = (n0 + n) * groups * k * pixels + p - n * pixels"]  # fmt: skip
+             f"put(there, 2 * slot, (n0_ + n) * x_apart_ + {of.linear(lambda a: f'({pixel[a]})', 'image')})",
+             "put(there, 2 * slot + 1, (n0_ + n) * g_apart_ + p - n * pixels)"]  # fmt: skip
     for a in of.each("#"):
         table += [
             f"low = bounded(-({pixel[a]}))",
-            f"low_{a}[slot] = low",
-            f"span_{a}[slot] = bounded({of.length('image', a)} - ({pixel[a]})) - low if p < count else 0",
+            f"put(low_{a}, slot, low)",
+            f"put(span_{a}, slot, bounded({of.length('image', a)} - ({pixel[a]})) - low if p < count else 0)",
         ]
     there = "base + left_lane < end"
-    loads, stores = of.side("left", tile_m, lambda e, shift: (
-        f"guarded(x, place{e} + there[slot], {of.met(f'tap{e}_#', 'low_#[slot]', 'span_#[slot]', there)}, zero)"
-    ))  # fmt: skip
+    found = {}
+
+    def patch(e, shift):
+        found[e], taps = of.unpacked("lines", e, f"min(left_at + {shift}, tile_m - 1)")
+        return f"guarded(x, seen + place{e}, {of.met(taps, 'here_#', 'span_here_#', there)}, zero)"
+
+    loads, stores = of.side("left", tile_m, patch)
+    loads = ["slot = (base & mask) + left_lane", "seen, beside = pair(there, slot)",
+             *of.each("here_# = cell(low_#, slot)"), *of.each("span_here_# = cell(span_#, slot)"),
+             *(text for e, load in enumerate(loads) for text in (found[e], load))]  # fmt: skip
     right = of.side("right", tile_n, lambda e, shift: (
-        f"guarded(g, g_at + beside[slot] + {shift} * pixels, (col0 + right_at + {shift} < columns) & ({there}), zero)"
+        f"guarded(own, beside, (col0 + right_at + {shift} < columns) & ({there}), zero)"
     ))  # fmt: skip
-    write = ("write(out, ((part * groups + group) * rows + row0) * columns + col0, columns, rows - row0, "
-             "columns - col0, sums, one, zero)")  # fmt: skip
-    arrays = ["beside", *of.each("low_#"), *of.each("span_#")]
+    pace = f"beside += {of.moves(tile_n, False)[1]} * pixels"
+    right = ([text for load in right[0] for text in (load, pace)][:-1], right[1])
+    place = "((part * groups + group) * rows + row0) * columns + col0"
+    write = "write(out, ends[0] + ty * run_m * columns + tx * run_n, columns, rooms, room, sums, one, zero)"
+    arrays = ["there", *of.each("low_#"), *of.each("span_#"), *of.table("lines")]
     return of.made("convolution_filters", "xg", arrays, ["rows, columns, widest = c * window, k, k"], begin, table,
-                   (["slot = (base & mask) + left_lane", *loads], stores), right, [write], ", parts")  # fmt: skip
+                   (loads, stores), right, place, write, ", parts", ("n0", "x_apart", "g_apart"))  # fmt: skip

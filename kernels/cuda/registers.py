@@ -76,6 +76,65 @@ def _store4(target, index, a, b, c, d):
 store4.simulated = _store4
 
 
+@intrinsic
+def cell(typing, source, index):
+    """Element `index` of a flat array: Numba's own index may count from the end, and is compared with 0 each time."""
+
+    def emit(context, builder, signature, arguments):
+        return builder.load(_address(context, builder, source, *arguments))
+
+    return source.dtype(source, types.int64), emit
+
+
+def _cell(source, index):
+    return source[index]
+
+
+cell.simulated = _cell
+
+
+@intrinsic
+def pair(typing, source, index):
+    """Elements 2 * index and 2 * index + 1 of a flat array of int64 that begins at a multiple of 16 bytes."""
+
+    def emit(context, builder, signature, arguments):
+        array, place = arguments
+        at = _address(context, builder, source, array, builder.mul(place, place.type(2)))
+        loaded = builder.load(builder.bitcast(at, ir.VectorType(ir.IntType(64), 2).as_pointer()), align=ALIGNMENT)
+        parts = [builder.extract_element(loaded, INT(k)) for k in range(2)]
+        return context.make_tuple(builder, signature.return_type, parts)
+
+    return types.UniTuple(types.int64, 2)(source, types.int64), emit
+
+
+def _pair(source, index):
+    return source[2 * index], source[2 * index + 1]
+
+
+pair.simulated = _pair
+
+
+@intrinsic
+def put(typing, target, index, value):
+    """Element `index` of a flat array becomes `value`; likewise."""
+
+    def emit(context, builder, signature, arguments):
+        array, place, number = arguments
+        builder.store(
+            context.cast(builder, number, value, target.dtype), _address(context, builder, target, array, place)
+        )
+        return context.get_dummy_value()
+
+    return types.void(target, types.int64, value), emit
+
+
+def _put(target, index, value):
+    target[index] = value
+
+
+put.simulated = _put
+
+
 def start_of(dtype, count):
     """An operation start(): `count` zeros."""
     kind = TYPES[dtype]

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from numgraph.ir import Graph
 from numgraph.lengths import dims
 from numgraph.lengths.known import at_least, full_length
@@ -26,6 +28,8 @@ WIDTH = 8
 LARGE = 128
 # Matrices of a stack may be shorter by this factor: own code for stacks has a thread per element and no tiles.
 STACKED = 8
+# Bytes of the sums that a thread has of a tile, at most: half of its registers or less.
+SUMS = 256
 # Blocks along the second axis of a grid, which ends at 65,535, before the third one goes on.
 HALF = 1 << 15
 # Blocks along the first axis, at most, and the largest number that cuBLAS takes.
@@ -33,12 +37,14 @@ MOST = 2**31 - 1
 
 
 class Patch(NamedTuple):
-    """A tile of a product: its rows and columns, and how many of either a thread has."""
+    """A tile of a product: its rows and columns, and how many of either a thread has. resident: how many blocks a
+    multiprocessor is to hold, which bounds a thread's registers."""
 
     rows: int
     columns: int
     thread_rows: int
     thread_columns: int
+    resident: int = 1
 
     @property
     def threads(self) -> int:
@@ -50,7 +56,8 @@ class Patch(NamedTuple):
 class Choice:
     """maker: the function that makes the kernel, of a module in `kernels/cuda`; options: its arguments behind the
     dtype, as text. numbers: lengths and strides that the kernel gets. grid: for each axis (count, per block, most).
-    threads: of a block. why: in words. rows, columns: of the result that a block makes, columns being 0 for all.
+    threads: of a block, resident: blocks that a multiprocessor is to hold. why: in words. rows, columns: of the result
+    that a block makes, columns being 0 for all.
     """
 
     maker: str
@@ -62,6 +69,7 @@ class Choice:
     rows: int
     columns: int = 0
     module: str = "products"
+    resident: int = 1
 
 
 def maker_of(graph: Graph, task: Task) -> str:
@@ -120,25 +128,25 @@ def choose_tiles(graph: Graph, task: Task, geometry: Any) -> Choice:
     about = task.node.op.kernel.tiles
     sizes = [graph.find(n) for n in task.sizes]
     rows, columns, stack = about.extents(*sizes)
-    tile = _tile(rows, columns, stack, geometry)
-    options: dict[str, Any] = dict(zip(("tile_m", "tile_n", "thread_m", "thread_n"), tile, strict=True))
+    tile = _tile(rows, columns, stack, np.dtype(task.node.dtype).itemsize, geometry)
+    options: dict[str, Any] = dict(zip(("tile_m", "tile_n", "thread_m", "thread_n"), tile[:4], strict=True))
     options |= dict(deep=geometry.deep, entries=geometry.entries, **about.options(*sizes))
     options["inside"] = all(at_least(length, least) for length, least in about.inside(*sizes))
     module, _, maker = about.maker.rpartition(".")
     return Choice(
         maker, ", ".join(f"{name}={value}" for name, value in options.items()), task.sizes,
         ((blocks(rows, tile.rows) * blocks(columns, tile.columns) * stack, 1, MOST),), tile.threads,
-        f"tiles of {tile.rows} x {tile.columns}", tile.rows, tile.columns, module,
+        f"tiles of {tile.rows} x {tile.columns}", tile.rows, tile.columns, module, tile.resident,
     )  # fmt: skip
 
 
-def _tile(rows: Any, columns: Any, stack: Any, geometry: Any) -> Patch:
-    """The tile of a product: none that a smaller one would hold all rows or columns of, and the largest of these of
-    which there are as many blocks as a device wants, else the smallest; unknown lengths are long. Either side may be
-    a few."""
+def _tile(rows: Any, columns: Any, stack: Any, itemsize: int, geometry: Any) -> Patch:
+    """The tile of a product: none that a smaller one would hold all rows or columns of, or whose sums are too much for
+    a thread; the largest of these of which there are as many blocks as a device wants, else the smallest. Unknown
+    lengths are long. Either side may be a few."""
     m, n = full_length(rows), full_length(columns)
     few: tuple[Patch, Patch] = geometry.narrow
-    every: tuple[Patch, ...] = geometry.patches
+    every: list[Patch] = [t for t in geometry.patches if t.thread_rows * t.thread_columns * itemsize <= SUMS]
     if m is not None and m <= few[0].rows:
         return few[0]
     if n is not None and n <= few[1].columns:

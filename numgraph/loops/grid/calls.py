@@ -57,7 +57,7 @@ def in_blocks(work: Work, task: Task, choice: Choice, factors: Sequence[Expressi
         call = If(there[0] if len(there) == 1 else Logic("and", there), (call,))
     values.add(call)
     kernel.grid = [(values.layout.number(n), per_block, most) for n, per_block, most in choice.grid]
-    kernel.threads = choice.threads
+    kernel.threads, kernel.resident = choice.threads, choice.resident
 
 
 def by_cublas(work: Work, task: Task) -> bool:

@@ -46,7 +46,7 @@ class Geometry:
     # of kernels that are products in tiles: the tiles, the largest first; those for few rows and for few columns; how
     # far along the sums a tile goes, and how far the table of what varies along them
     patches: tuple[Patch, ...] = (
-        Patch(128, 128, 8, 8), Patch(64, 128, 8, 8), Patch(128, 64, 8, 8), Patch(32, 128, 4, 8), Patch(128, 32, 8, 4),
+        Patch(64, 128, 8, 8, 3), Patch(128, 64, 8, 8, 3), Patch(32, 128, 4, 8), Patch(128, 32, 8, 4),
         Patch(64, 64, 4, 4), Patch(32, 32, 4, 4),
     )  # fmt: skip
     narrow: tuple[Patch, Patch] = (Patch(4, 128, 4, 1), Patch(32, 4, 4, 1))
@@ -95,8 +95,9 @@ class Kernel:
     """A printed kernel, of one or several phases.
 
     grid: for each of its axes (count, per_block, most): it has count / per_block thread blocks, from 1 to `most`.
-    threads: of a block. own: bytes that each block has for itself, while it runs. counts and own are numbers, or
-    slots of the plan's table as -1 - slot. helpers: functions that it calls; made: those that an expression makes.
+    threads: of a block; resident: how many blocks a multiprocessor is to hold. own: bytes that each block has for
+    itself, while it runs. counts and own are numbers, or slots of the plan's table as -1 - slot. helpers: functions
+    that it calls; made: those that an expression makes.
     code: the name of its function, that of an earlier kernel where the two are the same but for what they are given.
     function: it; where it has none of its own, `remark` says what stands for it. scan: for the steps of a scan, what
     the host does; inner: the kernels of a step.
@@ -111,6 +112,7 @@ class Kernel:
     imports: set[str] = field(default_factory=set)
     grid: list[tuple[int, int, int]] = field(default_factory=lambda: [(1, 1, 1)])
     threads: int = 0
+    resident: int = 1
     own: Any = 0
     # a named kernel: its name, (parameter, offset in elements) of the result and the operands, and its numbers
     library: str = ""
