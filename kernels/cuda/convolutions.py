@@ -66,7 +66,7 @@ def {name}(out, {operands}, images, groups, c, k, depth, height, width, kd, kh, 
     # what only tables and results need has no register in between
     ends = cuda.shared.array({kept}, int64)
     if thread == 0:
-        ends[0], ends[1], ends[2] = {place}, rows - row0, columns - col0
+        ends[0], ends[1], ends[2], ends[3] = {place}, rows - row0, columns - col0, {apart}
 {keep}\
     sums = start()
     half = 0
@@ -94,7 +94,7 @@ def {name}(out, {operands}, images, groups, c, k, depth, height, width, kd, kh, 
 {store_next}\
             cuda.syncthreads()
         chunk += entries
-    rooms, room = ends[1] - ty * run_m, ends[2] - tx * run_n
+    rooms, room, apart = ends[1] - ty * run_m, ends[2] - tx * run_n, ends[3]
     {write}
 """
 
@@ -216,10 +216,10 @@ class _Convolution:
             stores = [f"if {name}_at < {tile}:", *(f"    {s}" for s in stores)]
         return loads, stores
 
-    def made(self, name, operands, arrays, lengths, begin, table, left, right, place, write, parts="", kept=()):
-        """The kernel. left, right: (loads, stores). place: of the tile in the result. kept: names of numbers that the
-        table needs, which it knows with a _ behind."""
-        known = [f"{name}_ = ends[{3 + e}]" for e, name in enumerate(kept)]
+    def made(self, name, operands, arrays, lengths, begin, table, left, right, place, apart, write, parts="", kept=()):
+        """The kernel. left, right: (loads, stores). place: of the tile in the result, whose rows are `apart`. kept:
+        names of numbers that the table needs, which it knows with a _ behind."""
+        known = [f"{name}_ = ends[{4 + e}]" for e, name in enumerate(kept)]
         kinds = {"there": "int64", "beside": "int64", "where": "int64", "lines": "int64"}
         entries = self.names["entries"]
         sizes = {"where": self.tile_n, "there": 2 * entries, "lines": 2 * self.tile_m, "lines_z": self.tile_m}
@@ -227,7 +227,7 @@ class _Convolution:
             name=name, operands=", ".join(operands), parts=parts,
             arrays=_lines(4, *(f"{a} = cuda.shared.array({sizes.get(a, entries)}, {kinds.get(a, 'int32')}, 16)"
                                for a in arrays)),
-            kept=3 + len(kept), keep=_lines(8, *(f"ends[{3 + e}] = {name}" for e, name in enumerate(kept))),
+            kept=4 + len(kept), keep=_lines(8, *(f"ends[{4 + e}] = {name}" for e, name in enumerate(kept))),
             image=self.size("image"), window=self.size("window"), pixels=self.size("result"),
             lengths=_lines(4, *lengths), begin=_lines(4, *begin), table=_lines(12, *known, *table),
             first=_lines(8, *left[0], *right[0]), store=_lines(8, *left[1], *right[1]),
@@ -236,7 +236,7 @@ class _Convolution:
                 f"sums = add_outer(sums, {self.fragment('left', f'i + {step} * left_row', self.rows)}, "
                 f"{self.fragment('right', f'j + {step} * right_row', self.columns)})" for step in range(self.deep)
             )),
-            place=place, write=write,
+            place=place, apart=apart, write=write,
         )  # fmt: skip
         return generated(name, text, self.names)
 
@@ -277,10 +277,10 @@ def _over_pixels(of, name, operands, lengths, begin, table, left, channels, pixe
     """`convolve` and `image_gradient`, whose result has so many channels of a group, of so many pixels."""
     arrays = ["where", *(["beside"] if "beside" in "".join(table) else []), *of.table("there")]
     starts = of.fragment("where", "tx * run_n", of.columns)
-    write = f"scatter(out, {starts}, ends[0] + ty * run_m * {pixels}, {pixels}, rooms, room, sums)"
+    write = f"scatter(out, {starts}, ends[0] + ty * run_m * apart, apart, rooms, room, sums)"
     place = f"(group * {channels} + row0) * {pixels}"
     right = _pixels_side(of, operands[0])
-    return of.made(name, operands, arrays, lengths, begin, table, left, right, place, write, kept=kept)
+    return of.made(name, operands, arrays, lengths, begin, table, left, right, place, pixels, write, kept=kept)
 
 
 def convolve(dtype, tile_m=64, tile_n=128, thread_m=8, thread_n=8, deep=8, entries=256, axes=2, stride=(1, 1, 1),
@@ -336,11 +336,11 @@ def image_gradient(dtype, tile_m=64, tile_n=128, thread_m=8, thread_n=8, deep=8,
     ]  # fmt: skip
     step = {a: (of.stride[a] // gcd(of.stride[a], of.dilation[a])) for a in of.letters}
     back = {a: (of.dilation[a] // gcd(of.stride[a], of.dilation[a])) for a in of.letters}
-    kept = [f"{what}_{a}" for a in of.letters if of.stride[a] > 1 for what in ("r", "first", "begin")]
+    kept = ["pixels", *(f"{what}_{a}" for a in of.letters if of.stride[a] > 1 for what in ("r", "first", "begin"))]
     known = {a: "_" if of.stride[a] > 1 else "" for a in of.letters}
     table = [*of.split("filter", "p", lambda a: f"r_{a}{known[a]}", "j_"),
              *(f"e_{a} = begin_{a}{known[a]} - j_{a} * {back[a]}" for a in of.letters),
-             *of.packed("there", "slot", f"filter * pixels + {of.linear(lambda a: f'e_{a}', 'result')}",
+             *of.packed("there", "slot", f"filter * pixels_ + {of.linear(lambda a: f'e_{a}', 'result')}",
                         lambda a: _tap(f"e_{a}")),
              "beside[slot] = filter * c * window + "
              + of.linear(lambda a: f"(first_{a}{known[a]} + j_{a} * {step[a]})", "window")]  # fmt: skip
@@ -427,7 +427,8 @@ def filter_gradient(dtype, tile_m=64, tile_n=64, thread_m=4, thread_n=4, deep=8,
     pace = f"beside += {of.moves(tile_n, False)[1]} * pixels"
     right = ([text for load in right[0] for text in (load, pace)][:-1], right[1])
     place = "((part * groups + group) * rows + row0) * columns + col0"
-    write = "write(out, ends[0] + ty * run_m * columns + tx * run_n, columns, rooms, room, sums, one, zero)"
+    write = "write(out, ends[0] + ty * run_m * apart + tx * run_n, apart, rooms, room, sums, one, zero)"
     arrays = ["there", *of.each("low_#"), *of.each("span_#"), *of.table("lines")]
     return of.made("convolution_filters", "xg", arrays, ["rows, columns, widest = c * window, k, k"], begin, table,
-                   (loads, stores), right, place, write, ", parts", ("n0", "x_apart", "g_apart"))  # fmt: skip
+                   (loads, stores), right, place, "columns", write, ", parts",
+                   ("n0", "x_apart", "g_apart"))  # fmt: skip
