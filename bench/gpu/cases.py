@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bench.gpu.tools import Array, poisoned
+from numgraph.op import OPS
 
 Sizes = Mapping[str, Any]
 SCALES = ("small", "odd", "large")
@@ -96,6 +97,27 @@ def skinny_contraction(sizes: Sizes, scale: str) -> Problem:
     arguments = dict(out=poisoned((len(starts), k, columns), "float32"), x=x, d=d, m=m, k=k, part=part, x_row=k,
                      d_row=columns, out_row=columns, out_part=k * columns, alpha=ONE, beta=ZERO)  # fmt: skip
     return Problem(arguments, ("out",), want)
+
+
+def convolution(sizes: Sizes, scale: str, what: str = "convolve") -> Problem:
+    """One of a convolution, with margins, and its two adjoints."""
+    images, c, k, side, window = lengths(scale, (3, 2, 5, 6, 3), (7, 19, 33, 23, 3), (64, 64, 128, 57, 3))
+    stride, attributes = sizes["stride"], dict(stride=sizes["stride"], dilation=sizes["dilation"], groups=1)
+    pixels = [(side + 2 - window) // s + 1 for s in stride[1:]]
+    x, w, g = draw(images, c, 1, side, side), draw(k, c, 1, window, window, seed=1), draw(images, k, 1, *pixels, seed=2)
+    numbers = (images, 1, c, k, 1, side, side, 1, window, window, 1, *pixels, *stride, *sizes["dilation"], 0, 1, 1)
+    names = "images groups c k depth height width kd kh kw od oh ow sd sh sw dd dh dw bd bh bw".split()
+    parts, low = min(images, 16), (0, 1, 1)
+    operands, ends, shape = {
+        "convolve": ({"x": x, "w": w}, (*low, *low), g.shape),
+        "convolution_images": ({"g": g, "w": w}, (1, side, side, *low), x.shape),
+        "convolution_sums": ({"x": x, "g": g}, (1, window, window, *low, parts), (parts, 1, c * window * window, k)),
+    }[what]
+    arguments = dict(out=poisoned(shape, "float32"), **operands, **dict(zip(names, numbers, strict=True)))
+    arguments |= {"parts": parts} if what == "convolution_sums" else {}
+    found = OPS[what]
+    return Problem(arguments, ("out",), lambda: (found.numpy(*map(wide, operands.values()), *ends, **attributes),),
+                   flops=2 * images * c * k * window * window * math.prod(pixels))  # fmt: skip
 
 
 def _log_softmax(x: Array) -> Array:
@@ -352,6 +374,9 @@ CASES: dict[str, Callable[[Sizes, str], Problem]] = {
     "product_whole_tiles": of(product, whole=True),
     "skinny_product": skinny_product,
     "skinny_contraction": skinny_contraction,
+    "convolution": convolution,
+    "convolution_images": of(convolution, what="convolution_images"),
+    "convolution_filters": of(convolution, what="convolution_sums"),
     "softmax": softmax,
     "log_softmax": of(softmax, logarithm=True),
     "cross_entropy": cross_entropy,

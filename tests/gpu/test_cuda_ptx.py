@@ -36,6 +36,11 @@ KEYS = np.array([[0, 0, 1, 3, 3, 3, 5]])
 RANDOM = dict(count=21, begin=8, stream=2**40 + 3, seed=-5)
 
 
+# Two images of two channels of 4 x 5 pixels, three filters of 3 x 2, a margin of one pixel, steps of two.
+IMAGES = dict(images=2, groups=1, c=2, k=3, depth=1, height=4, width=5, kd=1, kh=3, kw=2, od=1, oh=2, ow=3, sd=1, sh=2,
+              sw=2, dd=1, dh=1, dw=1, bd=0, bh=1, bw=1)  # fmt: skip
+
+
 # What each kernel gets; arrays that it writes begin as they are here.
 CASES: dict[str, dict[str, Any]] = {
     "product": dict(out=draw(17, 19, seed=2), a=draw(17, 6), b=draw(6, 19, seed=1), **PRODUCT),
@@ -48,6 +53,10 @@ CASES: dict[str, dict[str, Any]] = {
                            out_row=3, alpha=ONE, beta=ZERO),
     "skinny_contraction": dict(out=draw(9, 3, seed=2), x=draw(21, 9), d=draw(21, 3, seed=1), m=21, k=9, part=21,
                                x_row=9, d_row=3, out_row=3, out_part=0, alpha=-ONE, beta=ONE),
+    "convolution": dict(out=empty((2, 3, 2, 3)), x=draw(2, 2, 4, 5), w=draw(3, 2, 3, 2, seed=1), **IMAGES),
+    "convolution_images": dict(out=empty((2, 2, 4, 5)), g=draw(2, 3, 2, 3), w=draw(3, 2, 3, 2, seed=1), **IMAGES),
+    "convolution_filters": dict(out=empty((2, 1, 12, 3)), x=draw(2, 2, 4, 5), g=draw(2, 3, 2, 3, seed=1), parts=2,
+                                **IMAGES),
     "softmax": dict(out=empty((4, 13)), x=SPECIAL, rows=4, length=13),
     "log_softmax": dict(out=empty((4, 13)), x=SPECIAL, rows=4, length=13),
     "cross_entropy": dict(loss=empty(4), gradient=empty((4, 13)), x=SPECIAL, y=LABELS, status=STATUS, rows=4, length=13,
