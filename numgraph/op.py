@@ -120,12 +120,15 @@ class Tiles:
     maker: "module.function", which makes it for a dtype and a tile; the kernel has the same sizes as the processor's.
     extents: `(*sizes) -> (rows, columns, how many products)`. options: `(*sizes) -> what else it is made for`, as
     arguments by name. inside: `(*sizes) -> pairs (length, least)`: where all hold, it is made with inside=True.
+    result: the axis of the result that rows count within groups, and those that columns count; empty where these count
+    otherwise.
     """
 
     maker: str
     extents: Callable[..., tuple[Any, Any, Any]]
     options: Callable[..., dict[str, Any]]
     inside: Callable[..., list[tuple[Any, Any]]]
+    result: tuple[int, tuple[int, ...]] | tuple[()] = ()
 
 
 @dataclass(frozen=True)

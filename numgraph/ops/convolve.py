@@ -340,7 +340,7 @@ Op(
         _result_sizes,
         own=OWN_BYTES,
         multiplications=MULTIPLICATIONS,
-        tiles=Tiles("convolutions.convolve", _convolve_extents, _grid_options, _no_margin),
+        tiles=Tiles("convolutions.convolve", _convolve_extents, _grid_options, _no_margin, (1, (0, 2, 3, 4))),
     ),
     shape=_result_shape,
     checks=(

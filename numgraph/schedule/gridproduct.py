@@ -13,8 +13,9 @@ from numgraph.ir import Graph
 from numgraph.lengths import dims
 from numgraph.lengths.known import at_least, full_length
 from numgraph.lengths.sources import varies
+from numgraph.op import Tiles
+from numgraph.schedule.tasks import KernelCall, Task
 from numgraph.schedule.tasks import Product as ProductTask
-from numgraph.schedule.tasks import Task
 
 # Functions that make kernels of products.
 SKINNY_ROWS, SKINNY_COLUMNS, TILED = "skinny_rows", "skinny_columns", "tiled"
@@ -73,8 +74,10 @@ class Choice:
 
 
 def maker_of(graph: Graph, task: Task) -> str:
-    """The function that makes the kernel of a product of two matrices; "" for a stack of products, and other tasks.
-    Blocks of a skinny one make whole rows of the result, those of a tiled one tiles."""
+    """The function that makes the kernel of a product of two matrices, or of what is one in tiles; "" for a stack of
+    products, and other tasks. Blocks of a skinny one make whole rows of the result, those of a tiled one tiles."""
+    if (tiles := tiles_of(task)) is not None:
+        return TILED if tiles.result else ""
     if not isinstance(task, ProductTask) or len(task.node.dims) != 2:
         return ""
     n = graph.find(task.node.dims[1])
@@ -87,8 +90,16 @@ def maker_of(graph: Graph, task: Task) -> str:
     return TILED
 
 
+def tiles_of(task: Task) -> Tiles | None:
+    """What the record of a kernel says of tiles; None for other tasks."""
+    kernel = task.node.op.kernel if isinstance(task, KernelCall) and task.node.op is not None else None
+    return kernel.tiles if kernel is not None else None
+
+
 def choose_product(graph: Graph, task: Task, geometry: Any) -> Choice | None:
-    """The choice for a product of two matrices; None for a stack of products."""
+    """The choice for a product of two matrices, or a kernel whose record has tiles; None for a stack of products."""
+    if tiles_of(task) is not None:
+        return choose_tiles(graph, task, geometry)
     maker = maker_of(graph, task)
     if not maker:
         return None
@@ -124,8 +135,8 @@ def choose_product(graph: Graph, task: Task, geometry: Any) -> Choice | None:
 
 def choose_tiles(graph: Graph, task: Task, geometry: Any) -> Choice:
     """The choice for a kernel whose record has tiles."""
-    assert task.node.op is not None and task.node.op.kernel is not None and task.node.op.kernel.tiles is not None
-    about = task.node.op.kernel.tiles
+    about = tiles_of(task)
+    assert about is not None
     sizes = [graph.find(n) for n in task.sizes]
     rows, columns, stack = about.extents(*sizes)
     tile = _tile(rows, columns, stack, np.dtype(task.node.dtype).itemsize, geometry)

@@ -132,7 +132,10 @@ def kernel(work: Work) -> None:
             f'  called at {lines}\n  fix: target="cpu", or ng.elementwise with a function of numbers'
         )
     if node.op.kernel.tiles is not None:
-        in_blocks(work, task, choose_tiles(values.graph, task, work.geometry))
+        choice = choose_tiles(values.graph, task, work.geometry)
+        in_blocks(work, task, choice)
+        if node.op.kernel.tiles.result:
+            work.kernel.region = Region(Number(0), choice.rows, Number(0), choice.columns, task)
         return
     name: str = node.op.kernel.on_thread or node.op.kernel.function
     if (node.op.kernel.routines or node.op.kernel.own) and not node.op.kernel.on_thread:

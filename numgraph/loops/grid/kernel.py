@@ -82,12 +82,14 @@ class Parameter:
 @dataclass(frozen=True)
 class Region:
     """What a block has made of a matrix: `rows` rows from `row` on, of these `columns` columns from `column` on, or
-    all if columns is 0."""
+    all if columns is 0. task: of a kernel that is a product in tiles, whose result's axes these count; then row and
+    column are worked out where they are asked for."""
 
     row: Expression
     rows: int
     column: Expression
     columns: int = 0
+    task: Task | None = None
 
 
 @dataclass
