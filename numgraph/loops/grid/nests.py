@@ -17,7 +17,7 @@ from numgraph.loops.grid.kernel import BLOCK, BLOCKS, LANE, LANES, THREAD, THREA
 from numgraph.loops.grid.memory import GridMemory
 from numgraph.loops.grid.strides import needed
 from numgraph.loops.positions import linear, split
-from numgraph.loops.program import Barrier, Call, Expression, For, If, Name, Number, Statement, Store
+from numgraph.loops.program import Barrier, Call, Choice, Expression, For, If, Name, Number, Statement, Store
 from numgraph.loops.values import Body, Setting, Values
 from numgraph.schedule.arrange import LoopNest
 from numgraph.schedule.grid import Mapping, free_levels
@@ -102,7 +102,8 @@ class Work:
     def ceiling(self, number: Expression, by: int) -> Expression:
         """How many times `by` it takes to hold a number, at least once."""
         self.kernel.imports.add("cuda.flat.quotient")
-        return Call("maximum", (Call("quotient", (number + (by - 1), Number(by))), Number(1)))
+        found = Call("quotient", (number + (by - 1), Number(by)))
+        return Choice(number.compared(">", 0), found, Number(1))
 
     def _loose(self, name: str) -> Name:
         """A name that may be left out where nothing uses it."""
