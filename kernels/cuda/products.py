@@ -236,8 +236,8 @@ def skinny_columns(dtype, columns=10, width=8, threads=256):
     x: dtype, [m, k], rows x_row apart; d: [m, columns], rows d_row apart; out: [k, columns], rows out_row apart. With
     alpha = -rate and beta = 1 this is a gradient and its step in one: W is read and written once, the gradient not
     stored. i goes over part p: p * part .. min((p + 1) * part, m); parts are out_part elements apart in out. One part
-    gives the result. For few columns of x and many rows several parts do, with beta = 0; `reductions.columns` adds
-    them. Block: threads, a power of two, at least width; width columns of x, 8 being what one sector of memory holds.
+    gives the result. For few columns of x and many rows several parts do, with beta = 0; what adds them is another
+    launch. Block: threads, a power of two, at least width; width columns of x, 8 being what one sector of memory holds.
     Grid: ceil(k / width), ceil(m / part). Each thread takes every (threads / width)th row; the sums are added by
     shuffles in a warp and through shared memory between warps, in a fixed order.
     Limit: x read once, m * k * itemsize / bandwidth; d from the caches, k / width times.
