@@ -98,7 +98,7 @@ def test_every_kernel_has_a_problem() -> None:
             assert set(problem.arguments) == set(kernel.names()), name
             assert problem.dtype in kernel.dtypes, name
             want = problem.want()
-            for output, value in zip(problem.outputs, want, strict=len(want) > 0):
+            for output, value in zip(problem.outputs, want, strict=True):
                 assert problem.arguments[output].shape == np.shape(value), name
             assert problem.moved > 0
 
