@@ -31,6 +31,8 @@ LARGE = 128
 STACKED = 8
 # Bytes of the sums that a thread has of a tile, at most: half of its registers or less.
 SUMS = 256
+# Lengths that a kernel in tiles is told, up to which it has the registers that its tile allows.
+FEW = 8
 # Blocks along the second axis of a grid, which ends at 65,535, before the third one goes on.
 HALF = 1 << 15
 # Blocks along the first axis, at most, and the largest number that cuBLAS takes.
@@ -143,11 +145,13 @@ def choose_tiles(graph: Graph, task: Task, geometry: Any) -> Choice:
     options: dict[str, Any] = dict(zip(("tile_m", "tile_n", "thread_m", "thread_n"), tile[:4], strict=True))
     options |= dict(deep=geometry.deep, entries=geometry.entries, **about.options(*sizes))
     options["inside"] = all(at_least(length, least) for length, least in about.inside(*sizes))
+    # numbers that are not known before a call take registers
+    resident = tile.resident if sum(not isinstance(n, int) for n in sizes) <= FEW else max(tile.resident - 1, 1)
     module, _, maker = about.maker.rpartition(".")
     return Choice(
         maker, ", ".join(f"{name}={value}" for name, value in options.items()), task.sizes,
         ((blocks(rows, tile.rows) * blocks(columns, tile.columns) * stack, 1, MOST),), tile.threads,
-        f"tiles of {tile.rows} x {tile.columns}", tile.rows, tile.columns, module, tile.resident,
+        f"tiles of {tile.rows} x {tile.columns}", tile.rows, tile.columns, module, resident,
     )  # fmt: skip
 
 
