@@ -114,14 +114,31 @@ class Scatter:
 
 
 @dataclass(frozen=True)
+class Tiles:
+    """How the blocks of a grid compute a kernel: tiles of products of matrices, by a function of `kernels/cuda`.
+
+    maker: "module.function", which makes it for a dtype and a tile; the kernel has the same sizes as the processor's.
+    extents: `(*sizes) -> (rows, columns, how many products)`. options: `(*sizes) -> what else it is made for`, as
+    arguments by name. inside: `(*sizes) -> pairs (length, least)`: where all hold, it is made with inside=True.
+    result: the axis of the result that rows count within groups, and those that columns count; empty where these count
+    otherwise.
+    """
+
+    maker: str
+    extents: Callable[..., tuple[Any, Any, Any]]
+    options: Callable[..., dict[str, Any]]
+    inside: Callable[..., list[tuple[Any, Any]]]
+    result: tuple[int, tuple[int, ...]] | tuple[()] = ()
+
+
+@dataclass(frozen=True)
 class Kernel:
     """A function of `kernels/`, called as `function(out, *operands, *sizes)` with pointers to C-contiguous arrays.
 
     function: "module.name"; "" for a user's function, which is passed arrays of the operands and then of the results.
     sizes: `(*operands, **attrs) -> numbers` passed as int64; for a user's function the lengths of all its results, of
     which `ranks` has the number of axes. wide: float32 is computed in float64 where sums are: then the function writes
-    float64. on_grid: `(*inputs, **attrs) -> Variable`, what the op is composed of on a grid, where one thread would run
-    the kernel. routines: functions of LAPACK and BLAS without the letter of their dtype, "potrf", whose addresses are
+    float64. routines: functions of LAPACK and BLAS without the letter of their dtype, "potrf", whose addresses are
     passed behind the sizes. Then the function returns a status: 0, the number of the first matrix (from 1) with which
     what `fails` says is wrong, or -1 if there was no memory. on_thread: the function for one thread of a grid, which
     has no routines; "" where it is that same one, and none where there are routines. own: bytes of memory that it works
@@ -129,13 +146,13 @@ class Kernel:
     is passed, behind the sizes, the address of the product if it has any, the first row and the end, and the memory's
     address; and it is compiled once, for all functions. Of complex numbers it is passed the parts.
     addresses: it is passed addresses instead of pointers, since it is one for all dtypes.
-    multiplications: the positions of the sizes whose product says how many multiply-adds these are.
+    multiplications: the positions of the sizes whose product says how many multiply-adds these are. tiles: what the
+    blocks of a grid compute it by.
     """
 
     function: str
     sizes: Callable[..., tuple[Any, ...]]
     wide: bool = False
-    on_grid: Callable[..., Any] | None = None
     ranks: tuple[int, ...] = ()
     routines: tuple[str, ...] = ()
     fails: str = ""
@@ -143,6 +160,7 @@ class Kernel:
     own: int | Callable[..., Any] = 0
     addresses: bool = False
     multiplications: tuple[int, ...] = ()
+    tiles: Tiles | None = None
 
 
 @dataclass(frozen=True)
@@ -183,6 +201,8 @@ class Op:
     batch: `(batched, *inputs, **attrs) -> Variable or None`, the op over a new first axis, which those inputs have for
     which `batched` is True; None where that takes a loop. A result without the axis is the same for all. None: by the
     form, see `vectorizing`.
+    on_grid: `(*inputs, **attrs) -> Variable`, what the op is composed of on a grid, whatever its form: where one thread
+    would run its kernel, or more work is to be had for threads.
     show: `(*syntax trees of the operands, **attrs) -> syntax tree`, how formulas write it (`x[a:b]`); None: as a call.
     complex: whether it is defined for complex numbers; None: by the form, those that move elements and products are.
         Where it is True and `dtypes` has floats, tests take complex numbers, too.
@@ -215,6 +235,7 @@ class Op:
     accumulates: bool = False
     kernel: Kernel | None = None
     expand: Callable[..., Any] | None = None
+    on_grid: Callable[..., Any] | None = None
     loop: bool = False
     shape: Callable[..., tuple[Any, ...]] | None = None
     injective: bool = True
@@ -279,7 +300,7 @@ class Op:
 
     def composition(self, grid: bool) -> Callable[..., Any] | None:
         """What the op is composed of, `(*inputs, **attrs) -> Variable`; None where it is none."""
-        return self.kernel.on_grid if self.kernel and grid else self.expand
+        return (self.on_grid if grid else None) or self.expand
 
     def computes(self, dtypes: Sequence[str], dtype: str) -> str | None:
         """The dtype in which a scalar form of operands of `dtypes` computes its result of `dtype`; None where each

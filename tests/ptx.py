@@ -37,6 +37,8 @@ class Program:
     def __init__(self, ptx: str) -> None:
         self.writes: dict[str, list[tuple[str, list[str]]]] = {}
         self.addresses: set[str] = set()
+        # by register, the instructions that read it
+        self.reads: dict[str, list[tuple[str, list[str]]]] = {}
         for line in ptx.splitlines():
             match = LINE.match(line)
             if match is None:
@@ -51,12 +53,18 @@ class Program:
                 sources = [] if parts[0] == "ld" else operands[1:]
                 for register in written:
                     self.writes.setdefault(register, []).append((op, sources))
+                operands = [o for o in operands if o not in written]
+            for register in re.findall(r"%\w+", " ".join(operands)):
+                self.reads.setdefault(register, []).append((op, operands))
 
     def narrow(self) -> list[str]:
         """The instructions behind addresses of global memory whose 32-bit results may not hold the number."""
         found, waiting, seen = [], sorted(self.addresses), set(self.addresses)
         while waiting:
-            for op, sources in self.writes.get(waiting.pop(), []):
+            current = waiting.pop()
+            for op, sources in self.writes.get(current, []):
+                if self._only_low_bits(current):
+                    continue
                 if self._is_short_division(op, sources) or self._is_short_remainder(op, sources):
                     continue
                 if (_narrows(op) or self._cuts(op, sources)) and self._bound(op, sources, ()) >= LIMIT:
@@ -66,6 +74,13 @@ class Program:
                         seen.add(register)
                         waiting.append(register)
         return found
+
+    def _only_low_bits(self, register: str) -> bool:
+        """Whether all that is read of a register is some of its low bits, which are right whatever overflows."""
+        readers = self.reads.get(register, [])
+        return bool(readers) and all(
+            op == "and.b32" and any(re.fullmatch(r"\d+", o) for o in operands) for op, operands in readers
+        )
 
     def _is_short_division(self, op: str, sources: list[str]) -> bool:
         """Whether this is the fast way of a 64-bit division, taken where both numbers turned out to have 32 bits."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bench.gpu.tools import Array, poisoned
+from numgraph.op import OPS
 
 Sizes = Mapping[str, Any]
 SCALES = ("small", "odd", "large")
@@ -23,8 +24,7 @@ SCALES = ("small", "odd", "large")
 class Problem:
     """arguments: by name; arrays for pointers. outputs: the names of what is written. want: what that is in float64.
 
-    moved: bytes that have to be read and written. flops: operations of a product, 0 where bytes decide. likely: whether
-    outputs can be what they should, where no values are known.
+    moved: bytes that have to be read and written. flops: operations of a product, 0 where bytes decide.
     """
 
     arguments: dict[str, Any]
@@ -34,7 +34,6 @@ class Problem:
     flops: int = 0
     tolerance: float = 1e-5
     moved: int = field(default=0)
-    likely: Callable[[Array], bool] = lambda output: True
 
     def __post_init__(self) -> None:
         if not self.moved:
@@ -98,74 +97,25 @@ def skinny_contraction(sizes: Sizes, scale: str) -> Problem:
     return Problem(arguments, ("out",), want)
 
 
-def _log_softmax(x: Array) -> Array:
-    y = wide(x)
-    y -= y.max(axis=1, keepdims=True)
-    return y - np.log(np.exp(y).sum(axis=1, keepdims=True))
-
-
-def softmax(sizes: Sizes, scale: str, logarithm: bool = False) -> Problem:
-    """Of each row."""
-    rows, length = lengths(scale, (7, 13), (601, 333), (32_768, 1024))
-    x = 3 * draw(rows, length)
-    arguments = dict(out=poisoned(x.shape, "float32"), x=x, rows=rows, length=length)
-    return Problem(arguments, ("out",), lambda: (_log_softmax(x) if logarithm else np.exp(_log_softmax(x)),))
-
-
-def cross_entropy(sizes: Sizes, scale: str) -> Problem:
-    """Loss and gradient of each row."""
-    rows, length = lengths(scale, (7, 13), (601, 10), (1 << 20, 10))
-    x, y = draw(rows, length), np.random.default_rng(1).integers(0, length, rows)
-
-    def want() -> tuple[Array, ...]:
-        log, at = _log_softmax(x), np.arange(rows)
-        gradient = np.exp(log)
-        gradient[at, y] -= 1
-        return -log[at, y], 0.5 * gradient, np.zeros(1)
-
-    arguments = dict(loss=poisoned(rows, "float32"), gradient=poisoned(x.shape, "float32"), x=x, y=y,
-                     status=np.zeros(1, "int32"), rows=rows, length=length, scale=np.float32(0.5))  # fmt: skip
-    return Problem(arguments, ("loss", "gradient", "status"), want)
-
-
-def reduce_rows(sizes: Sizes, scale: str, op: str = "sum") -> Problem:
-    """Sums, maxima, or whether there is one that is not 0."""
-    rows, length = lengths(scale, (3, 37), (601, 1003), (32_768, 1024))
-    x = draw(rows, length)
-    if op == "any":
-        x[::2] = 0
-    reduce = {"sum": np.sum, "max": np.max, "any": np.any}[op]
-    arguments = dict(out=poisoned(rows, "bool" if op == "any" else "float32"), x=x, rows=rows, length=length,
-                     total=x.size)  # fmt: skip
-    return Problem(arguments, ("out",), lambda: (reduce(wide(x), axis=1),))
-
-
-def reduce_columns(sizes: Sizes, scale: str) -> Problem:
-    """Sums over the middle axis, in parts."""
-    outer, length, inner, part = lengths(scale, (2, 7, 5, 3), (3, 601, 37, 100), (1, 32_768, 1024, 512))
-    x = draw(outer, length, inner)
-    starts = np.arange(0, length, part)
-    arguments = dict(
-        out=poisoned((outer, len(starts), inner), "float32"), x=x, outer=outer, length=length, inner=inner, part=part
-    )
-    return Problem(arguments, ("out",), lambda: (np.add.reduceat(wide(x), starts, axis=1),))
-
-
-def arg_rows(sizes: Sizes, scale: str) -> Problem:
-    """Where the maximum of each row is, the first of equals."""
-    rows, length = lengths(scale, (6, 19), (601, 1003), (32_768, 1024))
-    x = np.round(4 * draw(rows, length))
-    arguments = dict(out=poisoned(rows, "int64"), x=x, ids=np.zeros(rows, "int64"), rows=rows, length=length,
-                     total=x.size)  # fmt: skip
-    return Problem(arguments, ("out",), lambda: (np.argmax(x, axis=1),), tolerance=0, moved=x.nbytes + 8 * rows)
-
-
-def arg_columns(sizes: Sizes, scale: str) -> Problem:
-    """Where the maximum along the middle axis is."""
-    outer, length, inner = lengths(scale, (2, 9, 5), (3, 101, 77), (8, 64, 65_536))
-    x = np.round(4 * draw(outer, length, inner))
-    arguments = dict(out=poisoned((outer, inner), "int64"), x=x, outer=outer, length=length, inner=inner)
-    return Problem(arguments, ("out",), lambda: (np.argmax(x, axis=1),), tolerance=0)
+def convolution(sizes: Sizes, scale: str, what: str = "convolve") -> Problem:
+    """One of a convolution, with margins, and its two adjoints."""
+    images, c, k, side, window = lengths(scale, (3, 2, 5, 6, 3), (7, 19, 33, 23, 3), (64, 64, 128, 57, 3))
+    stride, attributes = sizes["stride"], dict(stride=sizes["stride"], dilation=sizes["dilation"], groups=1)
+    pixels = [(side + 2 - window) // s + 1 for s in stride[1:]]
+    x, w, g = draw(images, c, 1, side, side), draw(k, c, 1, window, window, seed=1), draw(images, k, 1, *pixels, seed=2)
+    numbers = (images, 1, c, k, 1, side, side, 1, window, window, 1, *pixels, *stride, *sizes["dilation"], 0, 1, 1)
+    names = "images groups c k depth height width kd kh kw od oh ow sd sh sw dd dh dw bd bh bw".split()
+    parts, low = min(images, 16), (0, 1, 1)
+    operands, ends, shape = {
+        "convolve": ({"x": x, "w": w}, (*low, *low), g.shape),
+        "convolution_images": ({"g": g, "w": w}, (1, side, side, *low), x.shape),
+        "convolution_sums": ({"x": x, "g": g}, (1, window, window, *low, parts), (parts, 1, c * window * window, k)),
+    }[what]
+    arguments = dict(out=poisoned(shape, "float32"), **operands, **dict(zip(names, numbers, strict=True)))
+    arguments |= {"parts": parts} if what == "convolution_sums" else {}
+    found = OPS[what]
+    return Problem(arguments, ("out",), lambda: (found.numpy(*map(wide, operands.values()), *ends, **attributes),),
+                   flops=2 * images * c * k * window * window * math.prod(pixels))  # fmt: skip
 
 
 def scan_rows(sizes: Sizes, scale: str) -> Problem:
@@ -255,90 +205,6 @@ def transpose(sizes: Sizes, scale: str) -> Problem:
     return Problem(arguments, ("out",), lambda: (x.swapaxes(1, 2),), tolerance=0)
 
 
-def gather(sizes: Sizes, scale: str) -> Problem:
-    """Rows by their numbers, negative ones too."""
-    count, length, columns = lengths(scale, (7, 6, 5), (601, 333, 77), (1 << 17, 1 << 17, 512))
-    x, ids = draw(length, columns), np.random.default_rng(1).integers(-length, length, count)
-    arguments = dict(out=poisoned((count, columns), "float32"), x=x, ids=ids, status=np.zeros(1, "int32"), count=count,
-                     length=length, columns=columns)  # fmt: skip
-    return Problem(arguments, ("out", "status"), lambda: (x[ids], np.zeros(1)), tolerance=0, moved=8 * count * columns)
-
-
-def positions(sizes: Sizes, scale: str) -> Problem:
-    """Indices counted from the begin; one is outside."""
-    count, length = lengths(scale, (7, 6), (601, 333), (1 << 24, 1 << 20))
-    ids = np.random.default_rng(1).integers(-length, length, count)
-    want = ids % length
-    ids[3], want[3] = length, length
-    arguments = dict(out=poisoned(count, "int64"), ids=ids, status=np.zeros(1, "int32"), count=count, length=length)
-    return Problem(arguments, ("out", "status"), lambda: (want, np.ones(1)), dtype="int64", tolerance=0)
-
-
-def scatter_add(sizes: Sizes, scale: str) -> Problem:
-    """Rows added to rows, in order."""
-    count, length, columns = lengths(scale, (19, 5, 6), (601, 97, 77), (1 << 17, 1 << 15, 256))
-    keys = np.random.default_rng(1).integers(0, length, count)
-    out, x = draw(length, columns, seed=2), draw(count, columns)
-    order = np.argsort(keys, kind="stable")
-
-    def want() -> tuple[Array, ...]:
-        total = wide(out)
-        np.add.at(total, keys, wide(x))
-        return (total,)
-
-    arguments = dict(out=out, x=x, keys=keys[order], order=order, count=count, length=length, columns=columns)
-    return Problem(arguments, ("out",), want, moved=x.nbytes + 2 * out.nbytes)
-
-
-def philox(quads: Array, stream: int, seed: int) -> Array:
-    """The four words of each quad, uint32 [n, 4]: Philox-4x32-10 of Salmon and others, SC 2011."""
-    mask = np.uint64(0xFFFFFFFF)
-    c = [quads & mask, quads >> np.uint64(32), np.full_like(quads, stream), np.zeros_like(quads)]
-    k = [np.uint64(seed & 0xFFFFFFFF), np.uint64(seed >> 32)]
-    for _ in range(10):
-        first, second = np.uint64(0xD2511F53) * c[0], np.uint64(0xCD9E8D57) * c[2]
-        c = [
-            (second >> np.uint64(32)) ^ c[1] ^ k[0],
-            second & mask,
-            (first >> np.uint64(32)) ^ c[3] ^ k[1],
-            first & mask,
-        ]
-        k = [(k[0] + np.uint64(0x9E3779B9)) & mask, (k[1] + np.uint64(0xBB67AE85)) & mask]
-    return np.stack(c, axis=1).astype(np.uint32)
-
-
-def random(sizes: Sizes, scale: str, kind: str = "bits") -> Problem:
-    """Words, uniform or normal numbers of a stream."""
-    count = lengths(scale, 37, 1003, 1 << 26)
-    common = dict(count=count, begin=8, stream=3, seed=12345)
-
-    def words() -> Array:
-        return philox(np.arange(2, 2 + -(-count // 4), dtype=np.uint64), 3, 12345).ravel()[:count]
-
-    if kind == "bits":
-        out = poisoned(count, "uint32")
-        return Problem(dict(out=out, **common), ("out",), lambda: (words(),), "uint32", tolerance=0)
-    out = poisoned(count, "float32")
-    if kind == "uniform":
-        arguments = dict(out=out, **common, low=np.float32(-1), high=ONE)
-        return Problem(arguments, ("out",), lambda: (2 * ((words() >> np.uint32(8)) * 2.0**-24) - 1,))
-    # how uniform numbers become normal ones is the kernel's business: no values, but a distribution
-    return Problem(dict(out=out, **common, mean=ZERO, deviation=ONE), ("out",), lambda: (), likely=looks_normal)
-
-
-def looks_normal(values: Array) -> bool:
-    """Whether numbers can be standard normal ones: their mean, their variance, and the largest distance between their
-    distribution and the normal one (Kolmogorov and Smirnov), each of which is further off once in a million times."""
-    count, x = values.size, np.sort(wide(values).ravel())
-    if not np.isfinite(x).all():
-        return False
-    below = np.array([0.5 * math.erfc(-v / math.sqrt(2)) for v in x[:: max(1, count // 1000)]])
-    ranks = np.arange(count)[:: max(1, count // 1000)] / count
-    distance = float(np.abs(below - ranks).max())
-    off = abs(x.mean()) * math.sqrt(count), abs(x.var() - 1) * math.sqrt(count / 2)
-    return max(off) < 5 and distance * math.sqrt(count) < 2.7 + 1 / math.sqrt(count)
-
-
 def of(function: Callable[..., Problem], **options: Any) -> Callable[[Sizes, str], Problem]:
     """A case with options."""
     return lambda sizes, scale: function(sizes, scale, **options)
@@ -352,25 +218,13 @@ CASES: dict[str, Callable[[Sizes, str], Problem]] = {
     "product_whole_tiles": of(product, whole=True),
     "skinny_product": skinny_product,
     "skinny_contraction": skinny_contraction,
-    "softmax": softmax,
-    "log_softmax": of(softmax, logarithm=True),
-    "cross_entropy": cross_entropy,
-    "reduce_rows": reduce_rows,
-    "reduce_long_rows": of(reduce_rows, op="max"),
-    "reduce_any": of(reduce_rows, op="any"),
-    "reduce_columns": reduce_columns,
-    "arg_rows": arg_rows,
-    "arg_columns": arg_columns,
+    "convolution": convolution,
+    "convolution_images": of(convolution, what="convolution_images"),
+    "convolution_filters": of(convolution, what="convolution_sums"),
     "scan_rows": scan_rows,
     "scan_carry": scan_carry,
     "scan_columns": scan_columns,
     "sort_blocks": sort_blocks,
     "sort_merge": sort_merge,
     "transpose": transpose,
-    "gather": gather,
-    "positions": positions,
-    "scatter_add": scatter_add,
-    "random_bits": random,
-    "random_uniform": of(random, kind="uniform"),
-    "random_normal": of(random, kind="normal"),
 }

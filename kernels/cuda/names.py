@@ -6,6 +6,7 @@
 
 import importlib
 from dataclasses import dataclass, field
+from math import prod
 from types import MappingProxyType
 
 # The most blocks along the second and third axis of a grid.
@@ -38,14 +39,13 @@ class Kernel:
     op: str = ""
     min_blocks: int = 1
     dtypes: tuple = ("float32", "float64")
-    takes_dtype: bool = True
 
     def make(self, dtype="float32", op="", **sizes):
         """The kernel for a dtype; op and sizes other than those of the table may be given."""
         module, _, name = self.factory.partition(".")
         factory = getattr(importlib.import_module(f"numgraph.kernels.cuda.{module}"), name)
         first = [op or self.op] if self.op else []
-        return factory(*first, *([dtype] if self.takes_dtype else []), **{**self.sizes, **sizes})
+        return factory(*first, dtype, **{**self.sizes, **sizes})
 
     def signature(self, dtype="float32"):
         """The types of the arguments, for the compiler."""
@@ -66,32 +66,14 @@ def _threads(s):
     return (s["threads"],)
 
 
-def _group(s):
-    return (s["lanes"] * s["groups"],)
-
-
-def _plane(s):
-    return (s["lanes"], s["groups"])
-
-
-def _rows_of_groups(s, n):
-    return (ceil(n["rows"], s["groups"]),)
-
-
 def _flat(s, n):
     return (ceil(n["outer"] * n["inner"], s["threads"]),)
-
-
-def _quads(s, n):
-    return (ceil(n["count"], 4 * s["threads"]),)
 
 
 def _lines(s, n):
     return ceil(n["length"], s["threads"]), min(n["lines"], MANY)
 
 
-_RANDOM = "int64 count, int64 begin, int64 stream, int64 seed"
-_ROWS = "T* x, int64 rows, int64 length, int64 total"
 _TILED = Kernel(
     "products.tiled",
     "T* out, T* a, T* b, int64 m, int64 n, int64 k, int64 a_row, int64 a_col, int64 b_row, int64 b_col, int64 out_row, "
@@ -108,6 +90,38 @@ def _tiled(dtypes=("float32",), **sizes):
         _TILED.factory, _TILED.arguments, _TILED.grid, _TILED.threads, {**_TILED.sizes, **sizes}, _TILED.small,
         min_blocks=2, dtypes=dtypes,
     )  # fmt: skip
+
+
+_CONVOLUTION = ", ".join(
+    f"int64 {name}"
+    for name in "images groups c k depth height width kd kh kw od oh ow sd sh sw dd dh dw bd bh bw".split()
+)
+
+
+def _convolution(factory, operands, extents, arguments="", **sizes):
+    """A kernel of `convolutions`. extents: rows, columns and how many such products there are, from the lengths."""
+
+    def grid(s, n):
+        rows, columns, stack = extents(s, n)
+        return (ceil(rows, s["tile_m"]) * ceil(columns, s["tile_n"]) * stack,)
+
+    large = dict(tile_m=64, tile_n=128, thread_m=8, thread_n=8, entries=256, axes=2, stride=(1, 2, 2),
+                 dilation=(1, 1, 1), inside=False)  # fmt: skip
+    small = dict(tile_m=16, tile_n=16, thread_m=4, thread_n=4, deep=4, entries=16)
+    return Kernel(
+        f"convolutions.{factory}", f"T* out, {operands}, {_CONVOLUTION}{arguments}", grid, _TILED.threads,
+        {**large, **sizes}, small,
+    )  # fmt: skip
+
+
+def _pixels(n, *names):
+    return prod(n[name] for name in names)
+
+
+def _of_phases(s, n):
+    steps = s["stride"][3 - s["axes"] :]
+    lengths = [n[name] for name in ("depth", "height", "width")[3 - s["axes"] :]]
+    return n["c"], n["images"] * prod(map(ceil, lengths, steps)), n["groups"] * prod(steps)
 
 
 _LARGE = dict(tile_m=128, tile_n=128, thread_m=8, thread_n=8)
@@ -132,32 +146,14 @@ KERNELS = MappingProxyType({
         lambda s, n: (ceil(n["k"], s["width"]), ceil(n["m"], n["part"])), _threads,
         dict(columns=10, width=8, threads=256), dict(columns=3, width=4, threads=64),
     ),
-    # rows
-    "softmax": Kernel("softmax.rows", "T* out, T* x, int64 rows, int64 length", _rows_of_groups, _group,
-                      dict(lanes=32, groups=8), dict(lanes=8, groups=2)),
-    "log_softmax": Kernel("softmax.rows", "T* out, T* x, int64 rows, int64 length", _rows_of_groups, _group,
-                          dict(lanes=256, groups=1, logarithm=True), dict(lanes=64, groups=1)),
-    "cross_entropy": Kernel(
-        "softmax.cross_entropy",
-        "T* loss, T* gradient, T* x, int64* y, int32* status, int64 rows, int64 length, T scale",
-        _rows_of_groups, _group, dict(lanes=32, groups=8), dict(lanes=8, groups=2),
-    ),
-    # reductions
-    "reduce_rows": Kernel("reductions.rows", f"T* out, {_ROWS}", _rows_of_groups, _group,
-                          dict(lanes=32, groups=8), dict(lanes=8, groups=2), op="sum"),
-    "reduce_long_rows": Kernel("reductions.rows", f"T* out, {_ROWS}", _rows_of_groups, _group,
-                               dict(lanes=256, groups=1), dict(lanes=64, groups=1), op="max"),
-    "reduce_any": Kernel("reductions.rows", f"bool* out, {_ROWS}", _rows_of_groups, _group,
-                         dict(lanes=256, groups=1), dict(lanes=64, groups=1), op="any"),
-    "reduce_columns": Kernel(
-        "reductions.columns", "T* out, T* x, int64 outer, int64 length, int64 inner, int64 part",
-        lambda s, n: (ceil(n["inner"], s["lanes"]), ceil(n["length"], n["part"]), min(n["outer"], MANY)), _group,
-        dict(lanes=32, groups=8), dict(lanes=4, groups=2), op="sum",
-    ),
-    "arg_rows": Kernel("reductions.arg_rows", "int64* out, T* x, int64* ids, int64 rows, int64 length, int64 total",
-                       lambda s, n: (n["rows"],), lambda s: (s["lanes"],), dict(lanes=256), dict(lanes=8), op="argmax"),
-    "arg_columns": Kernel("reductions.arg_columns", "int64* out, T* x, int64 outer, int64 length, int64 inner", _flat,
-                          _threads, dict(threads=128), dict(threads=4), op="argmax"),
+    # convolutions
+    "convolution": _convolution("convolve", "T* x, T* w", lambda s, n: (
+        n["k"], n["images"] * _pixels(n, "od", "oh", "ow"), n["groups"])),
+    "convolution_images": _convolution("image_gradient", "T* g, T* w", _of_phases),
+    "convolution_filters": _convolution("filter_gradient", "T* x, T* g", lambda s, n: (
+        n["c"] * _pixels(n, "kd", "kh", "kw"), n["k"], n["groups"] * n["parts"]), ", int64 parts",
+        tile_m=64, tile_n=64, thread_m=4, thread_n=4),
+    # running sums
     "scan_rows": Kernel("scans.rows", "T* out, T* totals, T* x, int64 rows, int64 length",
                         lambda s, n: (ceil(n["length"], 4 * s["threads"]), min(n["rows"], MANY)), _threads,
                         dict(threads=256), dict(threads=8), op="sum"),
@@ -180,25 +176,4 @@ KERNELS = MappingProxyType({
                         lambda s, n: (ceil(n["columns"], s["tile"]), min(ceil(n["rows"], s["tile"]), MANY),
                                       min(n["batches"], MANY)),
                         lambda s: (s["tile"], s["groups"]), dict(tile=32, groups=8), dict(tile=8, groups=4)),
-    "gather": Kernel(
-        "moves.gather", "T* out, T* x, int64* ids, int32* status, int64 count, int64 length, int64 columns",
-        lambda s, n: (ceil(n["columns"], 4 * s["lanes"]), min(ceil(n["count"], s["groups"]), MANY)), _plane,
-        dict(lanes=32, groups=8), dict(lanes=4, groups=2),
-    ),
-    "positions": Kernel("moves.positions", "int64* out, T* ids, int32* status, int64 count, int64 length",
-                        lambda s, n: (ceil(n["count"], s["threads"]),), _threads, dict(threads=256), dict(threads=4),
-                        dtypes=("int32", "int64")),
-    "scatter_add": Kernel(
-        "moves.scatter_add",
-        "T* out, T* x, int64* keys, int64* order, int64 count, int64 length, int64 columns",
-        lambda s, n: (ceil(n["columns"], s["lanes"]), min(ceil(n["count"], s["groups"]), MANY)), _plane,
-        dict(lanes=32, groups=8), dict(lanes=4, groups=2),
-    ),
-    # random numbers
-    "random_bits": Kernel("randoms.bits", f"uint32* out, {_RANDOM}", _quads, _threads, dict(threads=256),
-                          dict(threads=4), dtypes=("uint32",), takes_dtype=False),
-    "random_uniform": Kernel("randoms.uniform", f"T* out, {_RANDOM}, T low, T high", _quads, _threads,
-                             dict(threads=256), dict(threads=4)),
-    "random_normal": Kernel("randoms.normal", f"T* out, {_RANDOM}, T mean, T deviation", _quads, _threads,
-                            dict(threads=256), dict(threads=4)),
 })  # fmt: skip

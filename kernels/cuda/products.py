@@ -46,7 +46,7 @@ def tiled_product(out, a, b, m, n, k, a_row, a_col, b_row, b_col, out_row, alpha
 
 
 @helper
-def _guarded(pointer, index, inside, zero):
+def guarded(pointer, index, inside, zero):
     """An element, or zero where there is none. A function: Numba takes long to compile a branch for each element."""
     return pointer[index] if inside else zero
 
@@ -149,8 +149,8 @@ def tiled(dtype, tile_m=128, tile_n=128, depth=8, thread_m=8, thread_n=8, a_alon
         store=left.store(" " * 4) + right.store(" " * 4),
         load=left.load(after, " " * 8) + right.load(after, " " * 8),
         store_next=left.store(" " * 8) + right.store(" " * 8),
-        rows=" + ".join(f"load4(left, p + {p})" for p in _runs(tile_m, thread_m)[::4]),
-        columns=" + ".join(f"load4(right, q + {q})" for q in _runs(tile_n, thread_n)[::4]),
+        rows=" + ".join(f"load4(left, p + {p})" for p in runs_of(tile_m, thread_m)[::4]),
+        columns=" + ".join(f"load4(right, q + {q})" for q in runs_of(tile_n, thread_n)[::4]),
         rooms="m - row0, n - col0" if edges else "tile_m, tile_n",
     )
     # rows of a tile are a little apart where threads along k store into one column, so that they use different banks
@@ -158,15 +158,15 @@ def tiled(dtype, tile_m=128, tile_n=128, depth=8, thread_m=8, thread_n=8, a_alon
     kind = TYPES[dtype]
     names = dict(kind=kind, depth=depth, tile_m=tile_m, tile_n=tile_n, across=tile_n // thread_n, left_row=left_row,
                  right_row=right_row, left_half=depth * left_row, right_half=depth * right_row,
-                 left_size=2 * depth * left_row, right_size=2 * depth * right_row, zero=kind(0), guarded=_guarded,
+                 left_size=2 * depth * left_row, right_size=2 * depth * right_row, zero=kind(0), guarded=guarded,
                  load4=load4, add_outer=add_outer, start=start_of(dtype, thread_m * thread_n),
-                 write=writing_of(_runs(tile_m, thread_m), _runs(tile_n, thread_n)))  # fmt: skip
+                 write=writing_of(runs_of(tile_m, thread_m), runs_of(tile_n, thread_n)))  # fmt: skip
     return generated("tiled_product", text, names)
 
 
-def _runs(tile, count):
-    """The places of a thread's rows or columns, from its first: runs of 4, as many as it takes, evenly apart."""
-    return [i // 4 * (tile // (count // 4)) + i % 4 for i in range(count)]
+def runs_of(tile, count):
+    """The places of a thread's rows or columns, from its first: runs of 4 (or fewer, if that is all), evenly apart."""
+    return [i // 4 * (tile // max(count // 4, 1)) + i % 4 for i in range(count)]
 
 
 # -- a skinny side ---------------------------------------------------------------------------------------------------
@@ -236,8 +236,8 @@ def skinny_columns(dtype, columns=10, width=8, threads=256):
     x: dtype, [m, k], rows x_row apart; d: [m, columns], rows d_row apart; out: [k, columns], rows out_row apart. With
     alpha = -rate and beta = 1 this is a gradient and its step in one: W is read and written once, the gradient not
     stored. i goes over part p: p * part .. min((p + 1) * part, m); parts are out_part elements apart in out. One part
-    gives the result. For few columns of x and many rows several parts do, with beta = 0; `reductions.columns` adds
-    them. Block: threads, a power of two, at least width; width columns of x, 8 being what one sector of memory holds.
+    gives the result. For few columns of x and many rows several parts do, with beta = 0; what adds them is another
+    launch. Block: threads, a power of two, at least width; width columns of x, 8 being what one sector of memory holds.
     Grid: ceil(k / width), ceil(m / part). Each thread takes every (threads / width)th row; the sums are added by
     shuffles in a warp and through shared memory between warps, in a fixed order.
     Limit: x read once, m * k * itemsize / bandwidth; d from the caches, k / width times.

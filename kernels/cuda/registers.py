@@ -76,6 +76,65 @@ def _store4(target, index, a, b, c, d):
 store4.simulated = _store4
 
 
+@intrinsic
+def cell(typing, source, index):
+    """Element `index` of a flat array: Numba's own index may count from the end, and is compared with 0 each time."""
+
+    def emit(context, builder, signature, arguments):
+        return builder.load(_address(context, builder, source, *arguments))
+
+    return source.dtype(source, types.int64), emit
+
+
+def _cell(source, index):
+    return source[index]
+
+
+cell.simulated = _cell
+
+
+@intrinsic
+def pair(typing, source, index):
+    """Elements 2 * index and 2 * index + 1 of a flat array of int64 that begins at a multiple of 16 bytes."""
+
+    def emit(context, builder, signature, arguments):
+        array, place = arguments
+        at = _address(context, builder, source, array, builder.mul(place, place.type(2)))
+        loaded = builder.load(builder.bitcast(at, ir.VectorType(ir.IntType(64), 2).as_pointer()), align=ALIGNMENT)
+        parts = [builder.extract_element(loaded, INT(k)) for k in range(2)]
+        return context.make_tuple(builder, signature.return_type, parts)
+
+    return types.UniTuple(types.int64, 2)(source, types.int64), emit
+
+
+def _pair(source, index):
+    return source[2 * index], source[2 * index + 1]
+
+
+pair.simulated = _pair
+
+
+@intrinsic
+def put(typing, target, index, value):
+    """Element `index` of a flat array becomes `value`; likewise."""
+
+    def emit(context, builder, signature, arguments):
+        array, place, number = arguments
+        builder.store(
+            context.cast(builder, number, value, target.dtype), _address(context, builder, target, array, place)
+        )
+        return context.get_dummy_value()
+
+    return types.void(target, types.int64, value), emit
+
+
+def _put(target, index, value):
+    target[index] = value
+
+
+put.simulated = _put
+
+
 def start_of(dtype, count):
     """An operation start(): `count` zeros."""
     kind = TYPES[dtype]
@@ -261,3 +320,55 @@ def writing_of(rows, columns):
 
     write.simulated = simulated
     return write
+
+
+@intrinsic
+def within(typing, tap, low, span):
+    """Whether low <= tap < low + span, of numbers of 32 bits; span is up to 2^31, tap - low more than -2^31."""
+
+    def emit(context, builder, signature, arguments):
+        place, begin, length = arguments
+        return builder.icmp_unsigned("<", builder.sub(place, begin), length)
+
+    return types.boolean(types.int32, types.int32, types.int32), emit
+
+
+def _within(tap, low, span):
+    return (tap - low) & 0xFFFFFFFF < span & 0xFFFFFFFF
+
+
+within.simulated = _within
+
+
+def scattering_of(rows, columns):
+    """An operation scatter(out, starts, first, step, rooms, room, sums), for a tile's sums whose columns are apart.
+
+    out[starts[i] + first + p * step] = the sum of row p and column i, as `writing_of` has them: columns[i] is below
+    `room`, p below `rooms`; others are not written.
+    """
+    places = [(p, i, q) for p in rows for i, q in enumerate(columns)]
+
+    @intrinsic
+    def scatter(typing, out, starts, first, step, rooms, room, sums):
+        def emit(context, builder, signature, arguments):
+            base, begins, begin, stride, down, across, values = arguments
+            word, begins = begin.type, _parts(builder, begins)
+            for (p, i, q), total in zip(places, _parts(builder, values), strict=True):
+                inside = builder.and_(
+                    builder.icmp_signed("<", word(p), down), builder.icmp_signed("<", word(q), across)
+                )
+                with builder.if_then(inside):
+                    shift = builder.add(begin, builder.mul(word(p), stride))
+                    builder.store(total, builder.gep(base, [builder.add(begins[i], shift)]))
+            return context.get_dummy_value()
+
+        integers = (types.int64,) * 4
+        return types.void(out, starts, *integers, sums), emit
+
+    def simulated(out, starts, first, step, rooms, room, sums):
+        for (p, i, q), total in zip(places, sums, strict=True):
+            if p < rooms and q < room:
+                out[starts[i] + first + p * step] = total
+
+    scatter.simulated = simulated
+    return scatter

@@ -26,7 +26,8 @@ def kernels_of(module: GridModule, capability: tuple[int, int]) -> Iterator[tupl
     functions = loaded(module.text)
     for kernel in (k for stage in module.kernels for k in flat(stage) if k.function is not None):
         code = functions[kernel.code]
-        yield kernel, compiler.compile_cubin(code, kernel.signature, capability, max_threads=kernel.threads)
+        limits = {"max_threads": kernel.threads, "min_blocks": kernel.resident}
+        yield kernel, compiler.compile_cubin(code, kernel.signature, capability, **limits)
 
 
 def described(kernel: Kernel, cubin: compiler.Cubin, capability: tuple[int, int]) -> str:

@@ -21,15 +21,16 @@ from numgraph.loops.grid.kernel import Geometry, flat
 from numgraph.program import Program
 from numgraph.rewrite.assume import Keys, Leaf
 from numgraph.runtime.explain import add_source
-from numgraph.schedule.gridproduct import LARGE
+from numgraph.schedule.gridproduct import LARGE, Patch
 from numgraph.shared import SharedVariable
 from numgraph.target import Build, Compiled, contiguous, missing
 from numgraph.whole import CALLS, Action, apart, compiled
 
 # Small: a simulated thread costs microseconds.
 SIMULATED = Geometry(
-    threads=8, blocks=3, small=64, part=16, shares=3, sums=16, skinny=8, columns=16, tiles=((16, 4, 4),), wanted=1
-)
+    threads=8, blocks=3, small=64, part=16, shares=3, sums=16, skinny=8, columns=16, tiles=((16, 4, 4),), wanted=1,
+    patches=(Patch(16, 16, 4, 4),), narrow=(Patch(4, 16, 4, 1), Patch(16, 4, 4, 1)), deep=4, entries=16,
+)  # fmt: skip
 
 
 @cache

@@ -2,8 +2,8 @@
 
 Each is one op for images of three axes, (images, channels, depth, height, width), and filters (filters, channels of a
 group, depth, height, width); for fewer axes the first are of length 1. It is linear in both operands, and its gradients
-are the other ops here: of each the gradients are the other two. The kernels are those of `kernels/convolutions.py`. A
-grid makes matrix products of windows instead.
+are the other ops here: of each the gradients are the other two. The kernels are those of `kernels/convolutions.py`,
+and on a grid those of `kernels/cuda/convolutions.py`.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from numpy.typing import NDArray
 from numgraph.graph import Variable, apply
 from numgraph.lengths import dims
 from numgraph.lengths.dims import Dim
-from numgraph.op import OPS, Check, Kernel, Op, same
+from numgraph.op import OPS, Check, Kernel, Op, Tiles, same
 from numgraph.ops import lengths as ln
 from numgraph.ops.define import f
-from numgraph.ops.einsum import einsum
 from numgraph.ops.lengths import Length
 from numgraph.ops.matrices import FLOAT
-from numgraph.ops.padding import pad
 from numgraph.ops.shape import reshaped, shuffled
-from numgraph.ops.windows import extent, positions, windows_of
+from numgraph.ops.windows import extent, positions
 
 # Bytes in which a kernel works, see kernels/convolutions.py; and among its sizes those whose product is the
 # multiply-adds: images, groups, channels, filters, pixels of a filter and of the result.
 OWN_BYTES = (1 << 20) + (1 << 19) + (1 << 18) + 4096
 MULTIPLICATIONS = (0, 1, 2, 3, 7, 8, 9, 10, 11, 12)
 # Images of which a chunk adds up the gradient for the filters by itself, and how many chunks there are at most: what
-# each number is does not depend on how many threads there are.
+# each number is does not depend on how many threads there are. On a grid, about how many blocks there are, each with
+# the product of a side of filters and pixels of these.
 PART, PARTS = 8, 16
+BLOCKS, TILE = 512, 64
 
 Triple = tuple[int, int, int]
 Array = NDArray[Any]
@@ -52,13 +52,9 @@ def _image_shape(g: Any, w: Any, *lengths: Any, stride: Triple, dilation: Triple
     return (g.shape[0], w.shape[1] * groups, *ln.values(lengths[:3]))
 
 
-def _parts(images: Any) -> Any:
-    return dims.minimum(dims.maximum(images // PART, 1), PARTS)
-
-
 def _sums_shape(x: Any, g: Any, *lengths: Any, stride: Triple, dilation: Triple, groups: int) -> tuple[Dim, ...]:
     rows = x.shape[1] // groups * dims.product(ln.values(lengths[:3]))
-    return (_parts(x.shape[0]), groups, rows, g.shape[1] // groups)
+    return (*ln.values(lengths[6:]), groups, rows, g.shape[1] // groups)
 
 
 def _filters_shape(x: Any, g: Any, *lengths: Any, stride: Triple, dilation: Triple, groups: int) -> tuple[Dim, ...]:
@@ -86,8 +82,8 @@ def _image_sizes(g: Any, w: Any, *lengths: Any, **attrs: Any) -> tuple[Any, ...]
 
 def _sums_sizes(x: Any, g: Any, *lengths: Any, **attrs: Any) -> tuple[Any, ...]:
     given = ln.values(lengths)
-    sizes = _sizes(x.shape[0], x.shape[1], g.shape[1], (x.shape[2:], given[:3], g.shape[2:], given[3:]), attrs)
-    return (*sizes, _parts(x.shape[0]))
+    sizes = _sizes(x.shape[0], x.shape[1], g.shape[1], (x.shape[2:], given[:3], g.shape[2:], given[3:6]), attrs)
+    return (*sizes, given[6])
 
 
 # -- references --------------------------------------------------------------------------------------------------------
@@ -141,9 +137,9 @@ def _np_reach(g: Array, w: Array, image: Sequence[int], low: Sequence[int], attr
 
 
 def _np_sums(x: Array, g: Array, *lengths: Any, **attrs: Any) -> Array:
-    window, low, groups = [int(n) for n in lengths[:3]], lengths[3:], attrs["groups"]
+    window, low, groups = [int(n) for n in lengths[:3]], lengths[3:6], attrs["groups"]
     patches, grads = _np_patches(x, window, low, g.shape[2:], attrs), _grouped(g, groups, 1)
-    count = int(_parts(len(x)))
+    count = int(lengths[6])
     cuts = [slice(len(x) * p // count, len(x) * (p + 1) // count) for p in range(count)]
     found = [_contracted("ngczyxtrs,ngkzyx->gctrsk", patches[cut], grads[cut]) for cut in cuts]
     rows = x.shape[1] // groups * int(np.prod(window))
@@ -153,83 +149,82 @@ def _np_sums(x: Array, g: Array, *lengths: Any, **attrs: Any) -> Array:
 # -- what a grid computes ----------------------------------------------------------------------------------------------
 
 
-def _letters(groups: int, subscripts: str) -> str:
-    """Without the label of groups where there is one group."""
-    return subscripts if groups > 1 else subscripts.replace("g", "")
+def _convolve_extents(images: Any, groups: Any, c: Any, k: Any, *geometry: Any) -> tuple[Any, Any, Any]:
+    """Filters by pixels of the result."""
+    return k, images * dims.product(geometry[6:9]), groups
 
 
-def _split(x: Variable, groups: int, axis: int) -> Variable:
-    """x with an axis for groups before `axis`, if there are several."""
-    if groups == 1:
-        return x
-    lengths = ln.dims_of(x)
-    return reshaped(x, [*lengths[:axis], groups, f.floor_div(lengths[axis], groups), *lengths[axis + 1 :]])
+def _images_extents(images: Any, groups: Any, c: Any, k: Any, *geometry: Any) -> tuple[Any, Any, Any]:
+    """Channels by pixels of the images, these in phases: as many as a step has pixels, along each axis."""
+    stride = geometry[9:12]
+    along = [(n + (s - 1)) // s for n, s in zip(geometry, stride, strict=False)]
+    return c, images * dims.product(along), groups * dims.product(stride)
 
 
-def _windows(x: Variable, window: list[Length], low: Sequence[Any], result: Sequence[Length], attrs: Attrs) -> Variable:
-    """The windows of the images with their margins, as many as the result has pixels."""
-    reach = [
-        (o - 1) * s + extent(k, d)
-        for o, s, k, d in zip(result, attrs["stride"], window, attrs["dilation"], strict=True)
-    ]
-    behind = [ln.natural(r - a - n) for r, a, n in zip(reach, low, ln.dims_of(x)[2:], strict=True)]
-    padded = pad(x, [(0, 0), (0, 0), *zip(low, behind, strict=True)])
-    found = windows_of(padded, window, attrs["stride"], attrs["dilation"])
-    return _cut(found, [(0, o) for o in result])
+def _sums_extents(images: Any, groups: Any, c: Any, k: Any, *geometry: Any) -> tuple[Any, Any, Any]:
+    """Elements of a filter by filters, for each part."""
+    return c * dims.product(geometry[3:6]), k, groups * geometry[-1]
 
 
-def _cut(x: Variable, bounds: Sequence[tuple[Any, Any]]) -> Variable:
-    """The pixels of images between bounds."""
-    found: Variable = x[(slice(None), slice(None), *(slice(a, b) for a, b in bounds))]
-    return found
+def _axes_of(geometry: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Of each axis the pixels of an image, of a filter and of the result, steps, and pixels of the margin."""
+    image, window, result, stride, dilation, low = (geometry[3 * k : 3 * k + 3] for k in range(6))
+    return list(zip(image, window, result, stride, dilation, low, strict=True))
+
+
+def _grid_options(images: Any, groups: Any, c: Any, k: Any, *geometry: Any) -> Attrs:
+    """How many axes there are, the others being of length 1, and the steps."""
+    without = 0
+    for image, window, result, _, _, low in _axes_of(geometry)[:2]:
+        lengths = (image, window, result, low)
+        if any(not isinstance(n, int) for n in lengths) or lengths != (1, 1, 1, 0):
+            break
+        without += 1
+    return {"axes": 3 - without, "stride": geometry[9:12], "dilation": geometry[12:15]}
+
+
+def _no_margin(images: Any, groups: Any, c: Any, k: Any, *geometry: Any) -> list[tuple[Any, Any]]:
+    """No pixel of a patch is outside of the image."""
+    return [
+        pair
+        for n, r, o, s, d, low in _axes_of(geometry)
+        for pair in ((0, low), (n, (o - 1) * s + extent(r, d)))
+    ]  # fmt: skip
+
+
+def _same_pixels(images: Any, groups: Any, c: Any, k: Any, *geometry: Any) -> list[tuple[Any, Any]]:
+    """Filters of one pixel at each pixel of the image, so that each of these is one of the result's."""
+    return [
+        pair
+        for n, r, o, s, _, low in _axes_of(geometry)
+        for pair in ((1, r), (1, s), (0, low), (o, n))
+    ]  # fmt: skip
+
+
+# -- the gradient for the filters, from what parts of the images add up ------------------------------------------------
 
 
 def _integers(lengths: Sequence[Variable]) -> list[Any]:
     return [ln.integer(n, "conv") for n in lengths]
 
 
-def _grid_convolve(x: Variable, w: Variable, *margins: Variable, **attrs: Any) -> Variable:
-    groups, given, window = attrs["groups"], _integers(margins), ln.dims_of(w)[2:]
-    padded = [a + n + b for a, n, b in zip(given[:3], ln.dims_of(x)[2:], given[3:], strict=True)]
-    result = list(map(positions, padded, window, attrs["stride"], attrs["dilation"]))
-    patches = _split(_windows(x, window, given[:3], result, attrs), groups, 1)
-    found = einsum(_letters(groups, "ngczyxtrs,gkctrs->ngkzyx"), patches, _split(w, groups, 0))
-    return reshaped(found, [ln.dim(x, 0), ln.dim(w, 0), *result])
-
-
-def _grid_images(g: Variable, w: Variable, *lengths: Variable, **attrs: Any) -> Variable:
-    groups, given, window = attrs["groups"], _integers(lengths), ln.dims_of(w)[2:]
-    image, low, result = given[:3], given[3:], ln.dims_of(g)[2:]
-    grads = einsum(_letters(groups, "ngkzyx,gkctrs->ngczyxtrs"), _split(g, groups, 1), _split(w, groups, 0))
-    channels = ln.dim(w, 1) * groups
-    grads = reshaped(grads, [ln.dim(g, 0), channels, *result, *window])
-    reach = [
-        ln.most((o - 1) * s + extent(k, d), a + n)
-        for o, s, k, d, a, n in zip(result, attrs["stride"], window, attrs["dilation"], low, image, strict=True)
-    ]
-    steps = {"stride": attrs["stride"], "dilation": attrs["dilation"]}
-    total: Variable = f.sum(apply(OPS["unwindows"], [grads, *ln.operands(reach)], **steps), axis=(-3, -2, -1))
-    return _cut(total, [(a, a + n) for a, n in zip(low, image, strict=True)])
-
-
 def _filters(x: Variable, g: Variable, *lengths: Variable, **attrs: Any) -> Variable:
-    """The gradient for the filters, from what parts of the images add up."""
+    return _added(x, g, lengths, ln.least(ln.most(ln.dim(x, 0) // PART, 1), PARTS), attrs)
+
+
+def _filters_on_grid(x: Variable, g: Variable, *lengths: Variable, **attrs: Any) -> Variable:
+    """In as many parts as make work for all blocks, fewer of large filters."""
+    rows = ln.product([ln.dim(x, 1), *_integers(lengths[:3])])
+    tiles = (f.floor_div(rows, TILE) + 1) * (f.floor_div(ln.dim(g, 1) // attrs["groups"], TILE) + 1)
+    return _added(x, g, lengths, ln.least(ln.most(ln.dim(x, 0), 1), ln.most(f.floor_div(BLOCKS, tiles), 1)), attrs)
+
+
+def _added(x: Variable, g: Variable, lengths: Sequence[Variable], parts: Length, attrs: Attrs) -> Variable:
     groups, window = attrs["groups"], _integers(lengths[:3])
     channels, filters = ln.dim(x, 1), ln.dim(g, 1)
-    sums = f.sum(apply(OPS["convolution_sums"], [x, g, *lengths], **attrs), axis=0)
-    parts = reshaped(sums, [groups, channels // groups, *window, filters // groups])
-    return reshaped(shuffled(parts, (0, 5, 1, 2, 3, 4)), [filters, channels // groups, *window])
-
-
-def _grid_sums(x: Variable, g: Variable, *lengths: Variable, **attrs: Any) -> Variable:
-    groups, window, low = attrs["groups"], _integers(lengths[:3]), _integers(lengths[3:])
-    patches = _split(_windows(x, window, low, ln.dims_of(g)[2:], attrs), groups, 1)
-    found = einsum(_letters(groups, "ngczyxtrs,ngkzyx->gctrsk"), patches, _split(g, groups, 1))
-    rows = ln.product([ln.dim(x, 1) // groups, *window])
-    whole = reshaped(found, [1, groups, rows, ln.dim(g, 1) // groups])
-    # all images are one part: the others add nothing
-    parts = ln.least(ln.most(ln.dim(x, 0) // PART, 1), PARTS)
-    return pad(whole, [(0, parts - 1), (0, 0), (0, 0), (0, 0)])
+    found = apply(OPS["convolution_sums"], [x, g, *lengths, *ln.operands([parts])], **attrs)
+    sums = reshaped(f.sum(found, axis=0), [groups, channels // groups, *window, filters // groups])
+    return reshaped(shuffled(sums, (0, 5, 1, 2, 3, 4)), [filters, channels // groups, *window])
 
 
 # -- gradients ---------------------------------------------------------------------------------------------------------
@@ -341,7 +336,11 @@ Op(
     _np_convolve,
     _convolve_grad,
     kernel=Kernel(
-        "convolutions.convolve", _result_sizes, on_grid=_grid_convolve, own=OWN_BYTES, multiplications=MULTIPLICATIONS
+        "convolutions.convolve",
+        _result_sizes,
+        own=OWN_BYTES,
+        multiplications=MULTIPLICATIONS,
+        tiles=Tiles("convolutions.convolve", _convolve_extents, _grid_options, _no_margin, (1, (0, 2, 3, 4))),
     ),
     shape=_result_shape,
     checks=(
@@ -362,8 +361,8 @@ Op(
     _np_images,
     _images_grad,
     kernel=Kernel(
-        "convolutions.image_gradient", _image_sizes, on_grid=_grid_images, own=OWN_BYTES,
-        multiplications=MULTIPLICATIONS,
+        "convolutions.image_gradient", _image_sizes, own=OWN_BYTES, multiplications=MULTIPLICATIONS,
+        tiles=Tiles("convolutions.image_gradient", _images_extents, _grid_options, _same_pixels),
     ),
     shape=_image_shape,
     checks=(
@@ -383,6 +382,7 @@ Op(
     lambda x, g, *lengths, **attrs: _np_filters(x, g, *lengths, **attrs),
     _filters_grad,
     expand=_filters,
+    on_grid=_filters_on_grid,
     shape=_filters_shape,
     dtypes=FLOAT,
     samples=_filter_samples,
@@ -390,28 +390,34 @@ Op(
 Op(
     "convolution_sums",
     ("x", "g", "*lengths"),
-    "What `convolution_filters` adds up for parts of the images: [part, group, element of a filter, filter].",
+    "What `convolution_filters` adds up for parts of the images: [part, group, element of a filter, filter]. lengths: "
+    "those of filters, margins before the images, and how many parts.",
     same,
     _np_sums,
     None,
     "it is a part of convolution_filters, which has one",
     kernel=Kernel(
-        "convolutions.filter_gradient", _sums_sizes, on_grid=_grid_sums, own=OWN_BYTES, multiplications=MULTIPLICATIONS
+        "convolutions.filter_gradient",
+        _sums_sizes,
+        own=OWN_BYTES,
+        multiplications=MULTIPLICATIONS,
+        tiles=Tiles("convolutions.filter_gradient", _sums_extents, _grid_options, _no_margin),
     ),
     shape=_sums_shape,
     checks=(
         Check("equal", lambda x, g, *lengths, **_: [(x.shape[0], g.shape[0])], "{a} images, gradients for {b}"),
         _NO_LENGTH,
+        Check("at_least", lambda x, g, *lengths, **_: [(n, 1) for n in ln.values(lengths[6:])], "{a} parts"),
     ),
     dtypes=FLOAT,
-    samples=_filter_samples,
+    samples=lambda: [([*operands, parts], attrs) for parts in (1, 2) for operands, attrs in _filter_samples()],
     cost=40,
 )
 
 
 def _np_filters(x: Array, g: Array, *lengths: Any, **attrs: Any) -> Array:
     groups, window = attrs["groups"], [int(n) for n in lengths[:3]]
-    sums = _np_sums(x, g, *lengths, **attrs).sum(axis=0)
+    sums = _np_sums(x, g, *lengths, 1, **attrs).sum(axis=0)
     channels, filters = x.shape[1] // groups, g.shape[1]
     parts = sums.reshape(groups, channels, *window, filters // groups).transpose(0, 5, 1, 2, 3, 4)
     return np.asarray(parts.reshape(filters, channels, *window))

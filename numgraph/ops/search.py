@@ -113,8 +113,8 @@ Op(
     kernel=Kernel(
         "sorting.searchsorted",
         lambda a, v, right: (a.shape[0], dims.product(v.shape), int(right)),
-        on_grid=_counted_before,
     ),
+    on_grid=_counted_before,
     shape=lambda a, v, right: v.shape,
     samples=lambda: [
         ([np.array(a), np.array(v)], {"right": right})

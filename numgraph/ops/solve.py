@@ -98,8 +98,9 @@ def _special_op(
         lambda a, b, **attrs: np.swapaxes(np.linalg.solve(made(a, **attrs), np.swapaxes(b, -1, -2)), -1, -2), grad,
         kernel=Kernel(
             f"systems.{name}", lambda a, b, **attrs: (count(b), b.shape[-1], b.shape[-2], int(attrs[option])),
-            routines=(routine,), on_grid=general, fails=SINGULAR,
+            routines=(routine,), fails=SINGULAR,
         ),
+        on_grid=general,
         batch=over_stacks(name), shape=lambda a, b, **_: b.shape, checks=(SQUARE, _ROWS, STACKS), dtypes=FLOAT,
         samples=lambda: [
             ([a + np.eye(a.shape[-1]), np.ones((*a.shape[:-2], k, a.shape[-1])).cumsum(-1)], {option: chosen})

@@ -86,9 +86,9 @@ Op(
     kernel=Kernel(
         "sparse.csr_dot",
         lambda data, indices, indptr, x, columns: (indptr.shape[0] - 1, x.shape[0], x.shape[1], data.shape[0]),
-        on_grid=lambda data, indices, indptr, x, columns: _summed(
-            csr_rows(indptr, ln.dim(data, 0)), data, x[indices], ln.dim(indptr, 0) - 1
-        ),
+    ),
+    on_grid=lambda data, indices, indptr, x, columns: _summed(
+        csr_rows(indptr, ln.dim(data, 0)), data, x[indices], ln.dim(indptr, 0) - 1
     ),
     shape=lambda data, indices, indptr, x, columns: (indptr.shape[0] - 1, x.shape[1]),
     checks=(
@@ -116,9 +116,9 @@ Op(
     kernel=Kernel(
         "sparse.csr_transposed_dot",
         lambda data, indices, indptr, x, columns: (x.shape[0], columns.value, x.shape[1], data.shape[0]),
-        on_grid=lambda data, indices, indptr, x, columns: _summed(
-            indices, data, x[csr_rows(indptr, ln.dim(data, 0))], columns
-        ),
+    ),
+    on_grid=lambda data, indices, indptr, x, columns: _summed(
+        indices, data, x[csr_rows(indptr, ln.dim(data, 0))], columns
     ),
     shape=lambda data, indices, indptr, x, columns: (columns.value, x.shape[1]),
     checks=(
@@ -147,8 +147,8 @@ Op(
     kernel=Kernel(
         "sparse.csr_sampled",
         lambda indices, indptr, x, y: (x.shape[0], y.shape[0], x.shape[1], indices.shape[0]),
-        on_grid=lambda indices, indptr, x, y: f.sum(x[csr_rows(indptr, ln.dim(indices, 0))] * y[indices], axis=1),
     ),
+    on_grid=lambda indices, indptr, x, y: f.sum(x[csr_rows(indptr, ln.dim(indices, 0))] * y[indices], axis=1),
     shape=lambda indices, indptr, x, y: (indices.shape[0],),
     checks=(
         Check("at_least", lambda indices, indptr, x, y: [(indptr.shape[0], 1)], "indptr has no elements"),

@@ -219,7 +219,8 @@ def _goes_on(graph: Graph, tasks: list[Task], nest: LoopNest, mapping: Mapping, 
     """Whether a block that has done its part of some tasks, the first a product, can do the same part of a nest."""
     product, shape = tasks[0], mapping.shape
     tiles = maker_of(graph, product) == TILED
-    if shape not in (("flat", "sums") if tiles else ("flat", "rows", "sums")):
+    both = ("flat", "sums") if isinstance(product, Product) else ("flat",)
+    if shape not in (both if tiles else ("flat", "rows", "sums")):
         return False
     if not graph.equal_lengths(nest.length, product.node.dims[0]):
         return False
@@ -229,17 +230,24 @@ def _goes_on(graph: Graph, tasks: list[Task], nest: LoopNest, mapping: Mapping, 
         return False
     made, used = _made_and_used(tasks, buffers)
     reads = [load for task in nest.tasks for load in task.loads if _owner(load.inputs[0], buffers) in made]
-    own = [graph.loop(level) for level in range(2 if tiles else 1)]
-    if any(load.attrs or list(load.inputs[1 : 1 + len(own)]) != own for load in reads):
+    if any(load.attrs or not _at_own(graph, load, tiles) for load in reads):
         return False
     _, writes = _reads_and_writes(nest, buffers)
     lengths = {_owner(v, buffers) for task in nest.tasks for v in task.lengths}
     return bool(reads) and not writes & used and not lengths & made
 
 
+def _at_own(graph: Graph, load: Node, tiles: bool) -> bool:
+    """Whether a task reads the element that it makes itself, or, not `tiles`, its row."""
+    if not tiles:
+        return load.inputs[1] is graph.loop(0)
+    index = [v for v in load.inputs[1:] if not v.is_number]
+    return index == [graph.loop(level) for level in range(len(index))]
+
+
 def _over_tiles(graph: Graph, task: Task, product: Task) -> bool:
-    """Whether a task goes over the elements of a product."""
-    dims_of = product.node.dims
+    """Whether a task goes over the elements of a product, the axes of length 1 of a kernel's aside."""
+    dims_of = [n for n in map(graph.find, product.node.dims) if n != 1 or isinstance(product, Product)]
     return len(task.loops) == len(dims_of) and all(map(graph.equal_lengths, task.loops, dims_of))
 
 

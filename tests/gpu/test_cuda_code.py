@@ -210,8 +210,10 @@ class PtxDevice(SimulatedDevice):
 
     name = "PTX"
 
-    def load(self, function: Any, signature: tuple[str, ...], max_threads: int | None = None) -> Any:
-        kernel = super().load(function, signature, max_threads)
+    def load(
+        self, function: Any, signature: tuple[str, ...], max_threads: int | None = None, min_blocks: int = 1
+    ) -> Any:
+        kernel = super().load(function, signature, max_threads, min_blocks)
         kernel.function = compiler.compile_cubin(function, signature, self.capability).ptx
         return kernel
 

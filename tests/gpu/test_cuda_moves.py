@@ -1,13 +1,10 @@
-"""CUDA kernels in the simulator: scans, sorting, gathering, scattering, transposition, random numbers."""
+"""CUDA kernels in the simulator: scans, sorting, transposition."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import pytest
 from numgraph.kernels.cuda.names import KERNELS
-from numgraph.kernels.cuda.randoms import philox
 
 from numgraph.cuda.simulator import Offset, simulate
 from tests.cuda_run import empty, run
@@ -115,119 +112,6 @@ def test_transpose(shape: tuple[int, int, int]) -> None:
     np.testing.assert_array_equal(out, x.swapaxes(1, 2))
 
 
-@pytest.mark.parametrize("columns", [1, 5, 37])
-def test_gather(columns: int) -> None:
-    x, ids, status = draw(6, columns), np.array([5, -6, 0, 0, -1, 3, 2]), np.zeros(1, "int32")
-    out = empty((7, columns))
-    run("gather", out=out, x=x, ids=ids, status=status, count=7, length=6, columns=columns)
-    np.testing.assert_array_equal(out, x[ids])
-    assert status[0] == 0
-
-
-@pytest.mark.parametrize("wrong", [6, -7])
-def test_gather_outside(wrong: int) -> None:
-    x, ids, status, out = draw(6, 3), np.array([1, wrong, 2]), np.zeros(1, "int32"), empty((3, 3))
-    run("gather", out=out, x=x, ids=ids, status=status, count=3, length=6, columns=3)
-    assert status[0] == 1
-    np.testing.assert_array_equal(out[[0, 2]], x[[1, 2]])
-    assert np.isnan(out[1]).all()
-
-
-def scattered(out: np.ndarray, ids: np.ndarray, x: np.ndarray) -> int:
-    """Add rows of x to rows of out in place; returns the status."""
-    count, status, keys = len(ids), np.zeros(1, "int32"), empty(len(ids), "int64")
-    run("positions", str(ids.dtype), out=keys, ids=ids, status=status, count=count, length=len(out))
-    sorted_keys, order = sorted_along(keys[None, :, None])
-    run("scatter_add", out=out, x=x, keys=sorted_keys[0], order=order[0], count=count, length=len(out),
-        columns=x.shape[1])  # fmt: skip
-    return int(status[0])
-
-
-@pytest.mark.parametrize("dtype", ["int32", "int64"])
-@pytest.mark.parametrize("columns", [1, 6])
-def test_scatter_add(dtype: str, columns: int) -> None:
-    ids = np.random.default_rng(0).integers(-5, 5, size=19).astype(dtype)
-    x, out = draw(19, columns), draw(5, columns, seed=1)
-    want = out.copy()
-    np.add.at(want, ids, x)
-    assert scattered(out, ids, x) == 0
-    # in the order of NumPy, so to the bit
-    np.testing.assert_array_equal(out, want)
-
-
-def test_scatter_add_outside() -> None:
-    out = np.zeros((3, 2), "float32")
-    assert scattered(out, np.array([0, 3, -4, 2]), np.ones((4, 2), "float32")) == 1
-    np.testing.assert_array_equal(out, [[1, 1], [0, 0], [1, 1]])
-
-
-# -- random numbers --------------------------------------------------------------------------------------------------
-
-
-def block_of_four(out, counter, key):
-    a, b, c, d = philox(counter[0], counter[1], counter[2], counter[3], key[0], key[1])
-    out[0] = a
-    out[1] = b
-    out[2] = c
-    out[3] = d
-
-
-# Random123, examples/kat_vectors: philox4x32 10
-ANSWERS = [
-    ("00000000 00000000 00000000 00000000", "00000000 00000000", "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
-    ("ffffffff ffffffff ffffffff ffffffff", "ffffffff ffffffff", "408f276d 41c83b0e a20bc7c6 6d5451fd"),
-    ("243f6a88 85a308d3 13198a2e 03707344", "a4093822 299f31d0", "d16cfe09 94fdcceb 5001e420 24126ea1"),
-]
-
-
-@pytest.mark.parametrize(("counter", "key", "answer"), ANSWERS)
-def test_known_answers(counter: str, key: str, answer: str) -> None:
-    counters, keys, want = (np.array([int(w, 16) for w in text.split()], "uint64") for text in (counter, key, answer))
-    out = empty(4, "uint64")
-    simulate(block_of_four, 1, 1, (out, counters, keys))
-    np.testing.assert_array_equal(out, want)
-
-
-def stream(name: str, dtype: str, count: int, begin: int = 0, seed: int = 5, **others: Any) -> np.ndarray:
-    out = empty(count, dtype)
-    run(name, dtype, out=out, count=count, begin=begin, stream=3, seed=seed, **others)
-    return out
-
-
-def test_streams_go_on_and_differ() -> None:
-    whole = stream("random_bits", "uint32", 37)
-    parts = [stream("random_bits", "uint32", n, begin) for n, begin in ((16, 0), (21, 16))]
-    np.testing.assert_array_equal(np.concatenate(parts), whole)
-    assert not np.array_equal(whole, stream("random_bits", "uint32", 37, seed=6))
-    # the words of the key are the halves of the seed, those of the counter of number and stream
-    out = empty(4, "uint64")
-    simulate(block_of_four, 1, 1, (out, np.array([FAR // 4 & 0xFFFFFFFF, FAR // 4 >> 32, 3, 0]), np.array([7, 1])))
-    np.testing.assert_array_equal(stream("random_bits", "uint32", 4, begin=FAR, seed=2**32 + 7), out)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_distributions(dtype: str) -> None:
-    from scipy import stats  # takes a second
-
-    kind = np.dtype(dtype).type
-    u = stream("random_uniform", dtype, 999, low=kind(-1), high=kind(3))
-    assert u.min() >= -1
-    assert u.max() <= 3
-    assert stats.kstest((u + 1) / 4, "uniform").pvalue > 0.01
-    z = stream("random_normal", dtype, 999, mean=kind(2), deviation=kind(0.5))
-    assert stats.kstest((z - 2) / 0.5, "norm").pvalue > 0.01
-    np.testing.assert_array_equal(z[:8], stream("random_normal", dtype, 8, mean=kind(2), deviation=kind(0.5)))
-
-
-def test_uniform_numbers_are_the_high_bits() -> None:
-    words = stream("random_bits", "uint32", 8)
-    zero, one = np.float32(0), np.float32(1)
-    np.testing.assert_array_equal(stream("random_uniform", "float32", 8, low=zero, high=one), (words >> 8) * 2.0**-24)
-    pairs = words.astype("uint64").reshape(4, 2)
-    want = ((pairs[:, 0] << np.uint64(21)) | (pairs[:, 1] >> np.uint64(11))) * 2.0**-53
-    np.testing.assert_array_equal(stream("random_uniform", "float64", 4, low=0.0, high=1.0), want)
-
-
 # -- the table, and offsets of more than 32 bits -----------------------------------------------------------------------
 
 
@@ -236,13 +120,6 @@ def test_the_table_names_arguments_as_kernels_do() -> None:
         made = kernel.make(kernel.dtypes[0])
         assert made.__code__.co_varnames[: made.__code__.co_argcount] == kernel.names(), name
         assert len(kernel.signature()) == len(kernel.names()), name
-
-
-def test_gather_far_behind() -> None:
-    x, out, first = draw(2, 4), empty((3, 4)), FAR // 4
-    run("gather", out=out, x=Offset(x, FAR), ids=np.array([first, first + 1, -1]), status=np.zeros(1, "int32"), count=3,
-        length=first + 2, columns=4)  # fmt: skip
-    np.testing.assert_array_equal(out, x[[0, 1, 1]])
 
 
 def test_moves_far_behind() -> None:

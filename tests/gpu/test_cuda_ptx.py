@@ -26,14 +26,11 @@ def draw(*shape: int, dtype: str = "float32", seed: int = 0) -> np.ndarray:
 
 
 ONE, ZERO = np.float32(1), np.float32(0)
-STATUS = np.zeros(1, "int32")
 PRODUCT = dict(m=17, n=19, k=6, a_row=6, a_col=1, b_row=19, b_col=1, out_row=19, alpha=ONE, beta=np.float32(0.5))
 WHOLE = dict(m=16, n=16, k=8, a_row=8, a_col=1, b_row=16, b_col=1, out_row=16, alpha=ONE, beta=ZERO)
-SPECIAL = draw(4, 13)
-SPECIAL[1, 3], SPECIAL[2, 5], SPECIAL[3] = np.nan, -np.inf, 300
-LABELS = np.array([3, -1, 12, 99])
-KEYS = np.array([[0, 0, 1, 3, 3, 3, 5]])
-RANDOM = dict(count=21, begin=8, stream=2**40 + 3, seed=-5)
+# Two images of two channels of 4 x 5 pixels, three filters of 3 x 2, a margin of one pixel, steps of two.
+IMAGES = dict(images=2, groups=1, c=2, k=3, depth=1, height=4, width=5, kd=1, kh=3, kw=2, od=1, oh=2, ow=3, sd=1, sh=2,
+              sw=2, dd=1, dh=1, dw=1, bd=0, bh=1, bw=1)  # fmt: skip
 
 
 # What each kernel gets; arrays that it writes begin as they are here.
@@ -48,16 +45,10 @@ CASES: dict[str, dict[str, Any]] = {
                            out_row=3, alpha=ONE, beta=ZERO),
     "skinny_contraction": dict(out=draw(9, 3, seed=2), x=draw(21, 9), d=draw(21, 3, seed=1), m=21, k=9, part=21,
                                x_row=9, d_row=3, out_row=3, out_part=0, alpha=-ONE, beta=ONE),
-    "softmax": dict(out=empty((4, 13)), x=SPECIAL, rows=4, length=13),
-    "log_softmax": dict(out=empty((4, 13)), x=SPECIAL, rows=4, length=13),
-    "cross_entropy": dict(loss=empty(4), gradient=empty((4, 13)), x=SPECIAL, y=LABELS, status=STATUS, rows=4, length=13,
-                          scale=np.float32(0.25)),
-    "reduce_rows": dict(out=empty(4), x=SPECIAL, rows=4, length=13, total=50),
-    "reduce_long_rows": dict(out=empty(4), x=SPECIAL, rows=4, length=13, total=50),
-    "reduce_any": dict(out=empty(4, "bool"), x=SPECIAL, rows=4, length=13, total=50),
-    "reduce_columns": dict(out=empty((2, 3, 5)), x=draw(2, 7, 5), outer=2, length=7, inner=5, part=3),
-    "arg_rows": dict(out=empty(4, "int64"), x=SPECIAL, ids=empty(4, "int64"), rows=4, length=13, total=52),
-    "arg_columns": dict(out=empty(13, "int64"), x=SPECIAL, outer=1, length=4, inner=13),
+    "convolution": dict(out=empty((2, 3, 2, 3)), x=draw(2, 2, 4, 5), w=draw(3, 2, 3, 2, seed=1), **IMAGES),
+    "convolution_images": dict(out=empty((2, 2, 4, 5)), g=draw(2, 3, 2, 3), w=draw(3, 2, 3, 2, seed=1), **IMAGES),
+    "convolution_filters": dict(out=empty((2, 1, 12, 3)), x=draw(2, 2, 4, 5), g=draw(2, 3, 2, 3, seed=1), parts=2,
+                                **IMAGES),
     "scan_rows": dict(out=empty((2, 37)), totals=empty((2, 2)), x=draw(2, 37), rows=2, length=37),
     "scan_carry": dict(out=draw(2, 37), totals=draw(2, 2, seed=1), rows=2, length=37, chunks=2),
     "scan_columns": dict(out=empty((2, 7, 5)), x=draw(2, 7, 5), outer=2, length=7, inner=5),
@@ -67,13 +58,6 @@ CASES: dict[str, dict[str, Any]] = {
                        keys=np.array([[1, 1, 2, 3, 3, 5, 9, np.nan, 0, 1, 3, np.inf, np.nan]], "float32"),
                        ids=np.arange(13)[None]),
     "transpose": dict(out=empty((2, 11, 9)), x=draw(2, 9, 11), batches=2, rows=9, columns=11),
-    "gather": dict(out=empty((4, 5)), x=draw(13, 5), ids=LABELS, status=STATUS, count=4, length=13, columns=5),
-    "positions": dict(out=empty(4, "int64"), ids=LABELS.astype("int32"), status=STATUS, count=4, length=13),
-    "scatter_add": dict(out=draw(5, 3, seed=2), x=draw(7, 3), keys=KEYS[0], order=np.array([2, 0, 1, 6, 5, 4, 3]), 
-                        count=7, length=5, columns=3),
-    "random_bits": dict(out=empty(21, "uint32"), **RANDOM),
-    "random_uniform": dict(out=empty(21), low=-ONE, high=ONE, **RANDOM),
-    "random_normal": dict(out=empty(21), mean=ONE, deviation=ONE, **RANDOM),
 }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from numgraph.loops.program import Call, Do, Expression, If, Load, Logic, Name, 
 from numgraph.loops.scalar import number
 from numgraph.loops.values import refusal
 from numgraph.schedule.buffers import memory_of
-from numgraph.schedule.gridproduct import choose_product, cublas_sizes
+from numgraph.schedule.gridproduct import Choice, choose_product, choose_tiles, cublas_sizes
 from numgraph.schedule.tasks import Task
 
 # Named kernels that a device has kernels of its own for, see `cuda.library`.
@@ -32,10 +32,21 @@ def product(work: Work) -> None:
     if choice is None:
         stack(work, task)
         return
-    name = kernel.make(choice.maker, f'{choice.maker}("{task.node.dtype}", {choice.options})')
-    kernel.imports.add(f"cuda.products.{choice.maker}")
-    pointers = pointers_of(work, task)
     factors = [values.value(v) for v in task.factors] or [number(k, task.node.dtype) for k in (1, 0)]
+    in_blocks(work, task, choice, factors)
+    if choice.columns:
+        row = Name("cuda.blockIdx.z") * Name("cuda.gridDim.y") + Name("cuda.blockIdx.y")
+        kernel.region = Region(row * choice.rows, choice.rows, BLOCK * choice.columns, choice.columns)
+    else:
+        kernel.region = Region(BLOCK * choice.rows, choice.rows, Number(0))
+
+
+def in_blocks(work: Work, task: Task, choice: Choice, factors: Sequence[Expression] = ()) -> None:
+    """A call of a function of `kernels/cuda` by all blocks."""
+    values, kernel = work.values, work.kernel
+    name = kernel.make(choice.maker, f'{choice.maker}("{task.node.dtype}", {choice.options})')
+    kernel.imports.add(f"cuda.{choice.module}.{choice.maker}")
+    pointers = pointers_of(work, task)
     lengths = [values.length(n) for n in choice.numbers]
     note = values.notes.array(task.node)
     call: Statement = Do(Call(name, (*pointers, *lengths, *factors)), **values.origin(task.node, note))
@@ -46,12 +57,7 @@ def product(work: Work) -> None:
         call = If(there[0] if len(there) == 1 else Logic("and", there), (call,))
     values.add(call)
     kernel.grid = [(values.layout.number(n), per_block, most) for n, per_block, most in choice.grid]
-    kernel.threads = choice.threads
-    if choice.columns:
-        row = Name("cuda.blockIdx.z") * Name("cuda.gridDim.y") + Name("cuda.blockIdx.y")
-        kernel.region = Region(row * choice.rows, choice.rows, BLOCK * choice.columns, choice.columns)
-    else:
-        kernel.region = Region(BLOCK * choice.rows, choice.rows, Number(0))
+    kernel.threads, kernel.resident = choice.threads, choice.resident
 
 
 def by_cublas(work: Work, task: Task) -> bool:
@@ -115,7 +121,7 @@ def stack(work: Work, task: Task) -> None:
 
 
 def kernel(work: Work) -> None:
-    """A named kernel: by launches that the host works out, or by one thread."""
+    """A named kernel: in tiles, by launches that the host works out, or by one thread."""
     task, values = work.nest.tasks[0], work.values
     node = task.node
     assert node.op is not None and node.op.kernel is not None
@@ -125,6 +131,12 @@ def kernel(work: Work) -> None:
             f"{node.op.user.where} is a function of arrays (ng.call), which runs on the processor only\n"
             f'  called at {lines}\n  fix: target="cpu", or ng.elementwise with a function of numbers'
         )
+    if node.op.kernel.tiles is not None:
+        choice = choose_tiles(values.graph, task, work.geometry)
+        in_blocks(work, task, choice)
+        if node.op.kernel.tiles.result:
+            work.kernel.region = Region(Number(0), choice.rows, Number(0), choice.columns, task)
+        return
     name: str = node.op.kernel.on_thread or node.op.kernel.function
     if (node.op.kernel.routines or node.op.kernel.own) and not node.op.kernel.on_thread:
         raise OptionError(refusal(node.op, values.graph.lines.get(node, ())))

@@ -9,11 +9,16 @@ from numgraph.loops.grid.kernel import BLOCK, BLOCKS, LANE, Region
 from numgraph.loops.grid.nests import Work
 from numgraph.loops.grid.reductions import Sums
 from numgraph.loops.program import Choice, Expression, If, Logic, Name, Number
+from numgraph.schedule.gridproduct import tiles_of
+from numgraph.schedule.tasks import Task
 
 
 def part(work: Work) -> None:
     """A nest over the part of the product's result that the block has made."""
     region = region_of(work)
+    if region.task is not None:
+        _tile_of_kernel(work, region, region.task)
+        return
     first = work.values.assign(work.name("first"), region.row, "of the rows that this block has made")
     if work.mapping.shape == "sums":
         _sums(work, region, first)
@@ -94,6 +99,37 @@ def _tile(work: Work, region: Region, first: Name) -> None:
         with work.inside(lambda body: If(Logic("and", inside), body)):
             for task in work.nest.tasks:
                 work.builder.task(task)
+
+
+def _tile_of_kernel(work: Work, region: Region, task: Task) -> None:
+    """Likewise, of a kernel that is a product in tiles: rows of a group, and columns that count several axes. Each
+    thread has one column, whose places are worked out once."""
+    values, about, threads = work.values, tiles_of(task), work.kernel.threads
+    assert about is not None and about.result and threads % region.columns == 0
+    dims_of = [values.graph.find(n) for n in task.node.dims]
+    rows, columns, _ = map(values.whole, about.extents(*map(values.graph.find, task.sizes)))
+    others, down = work.quotient(BLOCK, work.ceiling(rows, region.rows))
+    group, across = work.quotient(others, work.ceiling(columns, region.columns))
+    first = values.assign(work.name("first"), down * region.rows, "of the rows that this block has made")
+    end = _before(work, first + region.rows, rows)
+    column = values.assign(work.name("column"), across * region.columns + LANE % region.columns)
+    with work.inside(lambda body: If(column.compared("<", columns), body)):
+        axis, axes = about.result
+        levels = [a for a, n in enumerate(dims_of) if n != 1]
+        outer, *inner = (a for a in axes if a in levels)
+        rest: Expression = column
+        for number in reversed(inner):
+            level = levels.index(number)
+            rest, place = work.quotient(rest, values.whole(dims_of[number]))
+            values.counters[level] = values.assign(values.names.counter(level), place)
+        values.counters[levels.index(outer)] = values.assign(values.names.counter(levels.index(outer)), rest)
+        row = work.name("row")
+        with work.loop(row, first + LANE // region.columns, end, Number(threads // region.columns)):
+            if axis in levels:
+                level = levels.index(axis)
+                values.counters[level] = values.assign(values.names.counter(level), group * rows + row)
+            for each in work.nest.tasks:
+                work.builder.task(each)
 
 
 def _sums(work: Work, region: Region, first: Name) -> None:

@@ -10,6 +10,7 @@ from numgraph.loops.grid.scans import GridScan
 from numgraph.loops.names import Names
 from numgraph.loops.program import Expression, Function, Name, Statement
 from numgraph.loops.values import Values
+from numgraph.schedule.gridproduct import Patch
 from numgraph.schedule.tasks import Task
 
 # Steps of one native sweep, and index checks of a function, at most. The status has a word for each check, which says
@@ -42,6 +43,15 @@ class Geometry:
     skinny: int = 128
     columns: int = 512
     tiles: tuple[tuple[int, int, int], ...] = ((128, 8, 8), (64, 4, 8), (32, 4, 8))
+    # of kernels that are products in tiles: the tiles, the largest first; those for few rows and for few columns; how
+    # far along the sums a tile goes, and how far the table of what varies along them
+    patches: tuple[Patch, ...] = (
+        Patch(64, 128, 8, 8, 3), Patch(128, 64, 8, 8, 3), Patch(32, 128, 4, 8), Patch(128, 32, 8, 4),
+        Patch(64, 64, 4, 4), Patch(32, 32, 4, 4),
+    )  # fmt: skip
+    narrow: tuple[Patch, Patch] = (Patch(4, 128, 4, 1), Patch(32, 4, 4, 1))
+    deep: int = 8
+    entries: int = 256
     # blocks of threads that a product wants to have
     wanted: int = 132
     # lengths from which on cuBLAS computes products, None where the device has none; and whether in TF32
@@ -72,12 +82,14 @@ class Parameter:
 @dataclass(frozen=True)
 class Region:
     """What a block has made of a matrix: `rows` rows from `row` on, of these `columns` columns from `column` on, or
-    all if columns is 0."""
+    all if columns is 0. task: of a kernel that is a product in tiles, whose result's axes these count; then row and
+    column are worked out where they are asked for."""
 
     row: Expression
     rows: int
     column: Expression
     columns: int = 0
+    task: Task | None = None
 
 
 @dataclass
@@ -85,8 +97,9 @@ class Kernel:
     """A printed kernel, of one or several phases.
 
     grid: for each of its axes (count, per_block, most): it has count / per_block thread blocks, from 1 to `most`.
-    threads: of a block. own: bytes that each block has for itself, while it runs. counts and own are numbers, or
-    slots of the plan's table as -1 - slot. helpers: functions that it calls; made: those that an expression makes.
+    threads: of a block; resident: how many blocks a multiprocessor is to hold. own: bytes that each block has for
+    itself, while it runs. counts and own are numbers, or slots of the plan's table as -1 - slot. helpers: functions
+    that it calls; made: those that an expression makes.
     code: the name of its function, that of an earlier kernel where the two are the same but for what they are given.
     function: it; where it has none of its own, `remark` says what stands for it. scan: for the steps of a scan, what
     the host does; inner: the kernels of a step.
@@ -101,6 +114,7 @@ class Kernel:
     imports: set[str] = field(default_factory=set)
     grid: list[tuple[int, int, int]] = field(default_factory=lambda: [(1, 1, 1)])
     threads: int = 0
+    resident: int = 1
     own: Any = 0
     # a named kernel: its name, (parameter, offset in elements) of the result and the operands, and its numbers
     library: str = ""

@@ -17,7 +17,7 @@ from numgraph.loops.grid.kernel import BLOCK, BLOCKS, LANE, LANES, THREAD, THREA
 from numgraph.loops.grid.memory import GridMemory
 from numgraph.loops.grid.strides import needed
 from numgraph.loops.positions import linear, split
-from numgraph.loops.program import Barrier, Call, Expression, For, If, Name, Statement, Store
+from numgraph.loops.program import Barrier, Call, Choice, Expression, For, If, Name, Number, Statement, Store
 from numgraph.loops.values import Body, Setting, Values
 from numgraph.schedule.arrange import LoopNest
 from numgraph.schedule.grid import Mapping, free_levels
@@ -92,6 +92,18 @@ class Work:
             rest = values.assign(self._loose(self.name("e").text), Call("quotient", (flat, size)))
             values.counters[level] = values.assign(self._loose(counter), flat - rest * size)
             flat = rest
+
+    def quotient(self, number: Expression, by: Expression) -> tuple[Expression, Expression]:
+        """(quotient, remainder) of whole numbers that are not negative."""
+        self.kernel.imports.add("cuda.flat.quotient")
+        found = self.values.assign(self.name("q"), Call("quotient", (number, by)))
+        return found, number - found * by
+
+    def ceiling(self, number: Expression, by: int) -> Expression:
+        """How many times `by` it takes to hold a number, at least once."""
+        self.kernel.imports.add("cuda.flat.quotient")
+        found = Call("quotient", (number + (by - 1), Number(by)))
+        return Choice(number.compared(">", 0), found, Number(1))
 
     def _loose(self, name: str) -> Name:
         """A name that may be left out where nothing uses it."""

@@ -201,7 +201,7 @@ class GridProgram:
     def _choice(self, nest: LoopNest) -> Choice | None:
         """What computes a product, if that is certainly a kernel of numgraph's own; else None."""
         graph, task = self.schedule.graph, nest.tasks[0]
-        if not isinstance(task, Product) or cublas_sizes(graph, task, self.geometry.large) is not None:
+        if isinstance(task, Product) and cublas_sizes(graph, task, self.geometry.large) is not None:
             return None
         return choose_product(graph, task, self.geometry)
 
