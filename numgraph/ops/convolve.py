@@ -286,6 +286,14 @@ def _whole_groups(x: Any, w: Any, *margins: Any, groups: int, **_: Any) -> list[
 # a filter of no pixels looks at no place
 _NO_FILTER = Check("at_least", lambda x, w, *_, **__: [(n, 1) for n in w.shape[2:]], "a filter of {a} pixels")
 _NO_LENGTH = Check("at_least", lambda x, g, *n, **_: [(k, 1) for k in ln.values(n[:3])], "a filter of {a} pixels")
+# Over how many pixels a filter may reach: kernels of devices count them in 32 bits.
+FARTHEST = 1 << 30
+_REACHES = "a filter may reach over {a} pixels at most, this one reaches over {b}"
+_TOO_WIDE = Check("at_least", lambda x, w, *_, dilation, **__: _widths(w.shape[2:], dilation), _REACHES)
+
+
+def _widths(window: Sequence[Dim], dilation: Triple) -> list[tuple[Dim, Dim]]:
+    return [(FARTHEST, extent(k, d)) for k, d in zip(window, dilation, strict=True)]
 
 
 def attributes(stride: Triple = (1, 1, 1), dilation: Triple = (1, 1, 1), groups: int = 1) -> Attrs:
@@ -347,6 +355,7 @@ Op(
         Check("equal", _same_channels, "images of {a} channels, filters for {b}"),
         Check("equal", _whole_groups, "{a} filters cannot be divided among the groups"),
         _NO_FILTER,
+        _TOO_WIDE,
         Check("at_least", _too_small, "an axis of {a} pixels, with its margins, is shorter than a filter, {b}"),
     ),
     dtypes=FLOAT,
@@ -368,6 +377,7 @@ Op(
     checks=(
         Check("equal", lambda g, w, *lengths, **_: [(g.shape[1], w.shape[0])], "{a} channels, filters for {b}"),
         _NO_FILTER,
+        _TOO_WIDE,
         Check("equal", lambda g, w, *lengths, **attrs: _whole_groups(g, w, **attrs), "{a} filters are no whole groups"),
     ),
     dtypes=FLOAT,
@@ -407,6 +417,7 @@ Op(
     checks=(
         Check("equal", lambda x, g, *lengths, **_: [(x.shape[0], g.shape[0])], "{a} images, gradients for {b}"),
         _NO_LENGTH,
+        Check("at_least", lambda x, g, *n, dilation, **_: _widths(ln.values(n[:3]), dilation), _REACHES),
         Check("at_least", lambda x, g, *lengths, **_: [(n, 1) for n in ln.values(lengths[6:])], "{a} parts"),
     ),
     dtypes=FLOAT,

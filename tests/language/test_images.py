@@ -317,3 +317,13 @@ def test_exported_module_computes_convolutions(tmp_path: Any) -> None:
     exec(compile((tmp_path / "images.py").read_text(), str(tmp_path / "images.py"), "exec"), space)
     for got, wanted in zip(space["step"](X.astype("float32")), f(X.astype("float32")), strict=True):
         np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("target", ["reference", "cpu"])
+def test_a_filter_that_reaches_too_far_is_refused(target: str) -> None:
+    """Kernels of devices count the pixels that a filter reaches over in 32 bits."""
+    x, w = ng.tensor4("x", dtype="float32"), ng.tensor4("w", dtype="float32")
+    y = ng.conv2d(x, w, padding="half", dilation=(1, 1 << 29))
+    f = ng.function([x, w], y, target=target)
+    with pytest.raises(ng.ShapeError, match="may reach over 1073741824 pixels at most"):
+        f(np.zeros((1, 1, 1, 3), "float32"), np.zeros((1, 1, 1, 3), "float32"))
