@@ -132,6 +132,9 @@ from numgraph.ops import (
     orthogonal as _orthogonal,
 )
 from numgraph.ops import (
+    packing as _packing,
+)
+from numgraph.ops import (
     padding as _padding,
 )
 from numgraph.ops import (
@@ -227,6 +230,7 @@ from numgraph.ops.nnet import *
 from numgraph.ops.normal import *
 from numgraph.ops.normalize import *
 from numgraph.ops.orthogonal import *
+from numgraph.ops.packing import *
 from numgraph.ops.padding import *
 from numgraph.ops.pool import *
 from numgraph.ops.powers import *
@@ -308,6 +312,7 @@ __all__ += _leastsquares.__all__
 __all__ += _linalg.__all__
 __all__ += _nnet.__all__
 __all__ += _normalize.__all__
+__all__ += _packing.__all__
 __all__ += _padding.__all__
 __all__ += _pool.__all__
 __all__ += _powers.__all__
