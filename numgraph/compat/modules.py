@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from numgraph.compat import composed, fft, functions, images, missing, mrg, names, pieces, places, streams
+from numgraph.compat import composed, fft, functions, images, missing, mrg, names, optimizing, pieces, places, streams
 from numgraph.compat.dtypes import upcast
 from numgraph.compat.flags import config
 from numgraph.compat.scans import SCAN
@@ -128,6 +128,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "tensor.nnet.neighbours": images.NEIGHBOURS,
     "tensor.nnet.nnet": {**names.NNET, "h_softmax": places.h_softmax},
     "tensor.nnet.sigm": names.NNET,
+    "tensor.optimize": _from(optimizing, "minimize minimize_scalar root root_scalar"),
     "tensor.opt": {"Assert": functions.Assert, "assert_op": functions.assert_op, "assert_": functions.assert_op},
     "tensor.shared_randomstreams": {"RandomStreams": streams.RandomStreams},
     "tensor.sharedvar": {**_SHARED, "TensorSharedVariable": SharedVariable, "tensor_constructor": functions.shared},

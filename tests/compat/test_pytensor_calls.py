@@ -185,3 +185,19 @@ def test_what_interpolation_refuses() -> None:
         T.interpolate1d(T.dvector(), T.dvector(), "cubic")
     with pytest.raises(ng.ShapeError, match="vectors are needed"):
         T.interpolate1d(T.dmatrix(), T.dvector())
+
+
+def test_optimize() -> None:
+    x, a, c = T.dscalar("x"), T.dscalar("a"), T.dscalar("c")
+    searches = theano.tensor.optimize
+    for found, success in (
+        searches.minimize((x - 2 * a * c) ** 2, x, method="Newton-CG", hess=True, optimizer_kwargs={"tol": 1e-8}),
+        searches.minimize_scalar((x - 2 * a * c) ** 2, x),
+        searches.root(x - 2 * a * c, x, method="lm", use_vectorized_jac=True),
+        searches.root_scalar(x - 2 * a * c, x, method="halley", jac=True, hess=True),
+    ):
+        got = theano.function([x, a, c], [found, success, T.grad(found, a)])(0.0, 2.0, 3.0)
+        np.testing.assert_allclose(got, [12.0, 1.0, 6.0])
+    for name in ("minimize", "root"):
+        with pytest.raises(ng.errors.OptionError, match="method is one of"):
+            getattr(searches, name)(x**2, x, method="guessing")
