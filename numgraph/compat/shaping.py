@@ -11,6 +11,7 @@ from numgraph.op import FUNCTIONS
 from numgraph.ops import lengths as ln
 from numgraph.ops.define import f
 from numgraph.scanning.branches import ifelse
+from numgraph.types import REALS
 
 # what programs call in numgraph by these names
 _SORT, _ARGSORT, _IDENTITY = FUNCTIONS["sort"], FUNCTIONS["argsort"], FUNCTIONS["identity_like"]
@@ -21,7 +22,8 @@ def _over_axes(function: Callable[[Variable, Any], Variable], what: str, x: Any,
     v = as_variable(x)
     if not isinstance(axis, Variable):
         return function(v, axis)
-    place = ln.integer(axis, f"{what}: an axis")
+    # Theano takes floats for axes, too
+    place = ln.integer(f.cast(axis, "int64") if axis.type.dtype in REALS else axis, f"{what}: an axis")
     if isinstance(place, int):
         return function(v, place)
     if v.ndim == 0:
