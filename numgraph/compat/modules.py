@@ -10,7 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from numgraph.compat import composed, fft, functions, images, missing, mrg, names, optimizing, pieces, places, streams
+from numgraph.compat import (
+    composed,
+    fft,
+    functions,
+    images,
+    missing,
+    mrg,
+    names,
+    optimizing,
+    pieces,
+    places,
+    pooling,
+    streams,
+)
 from numgraph.compat.dtypes import upcast
 from numgraph.compat.flags import config
 from numgraph.compat.scans import SCAN
@@ -135,7 +148,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "tensor.signal": {},
     "tensor.signal.conv": images.SIGNAL_CONV,
     "tensor.signal.downsample": images.DOWNSAMPLE,
-    "tensor.signal.pool": images.POOL,
+    "tensor.signal.pool": images.POOL | pooling.OPS,
     "tensor.slinalg": names.SLINALG,
     "tensor.sort": {n: names.TENSOR[n] for n in ("sort", "argsort", "topk", "argtopk", "topk_and_argtopk")},
     "tensor.subtensor": names.TENSOR,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from numgraph.compat import batching, composed, functions, interpolating, linear, pieces, reducing, shaping, signals
+from numgraph.compat import batching, composed, functions, interpolating, linear, pieces, reducing, shaping
 from numgraph.compat.missing import absent
 from numgraph.errors import DisconnectedError, GradientError
 from numgraph.graph import Constant, Variable
@@ -68,7 +68,6 @@ _PRODUCT = "cost wrt p=vectors consider_constant disconnected_inputs"
 _COMPOSED = {
     "grad": pieces.grad, "alloc_diag": linear.diagonal_matrix, "vectorize": batching.vectorize,
     "inc_subtensor": composed.inc_subtensor, "interpolate1d": interpolating.interpolate1d,
-    "convolve1d": signals.convolve1d, "convolve2d": signals.convolve2d,
     **{name: getattr(reducing, name) for name in "logaddexp mean nan_to_num squeeze where".split()},
     **{
         name: getattr(shaping, name)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import scipy.signal
 
 import numgraph as ng
 from numgraph import testing
@@ -119,23 +118,6 @@ def test_elementwise() -> None:
     assert T.squeeze(s, axis=(0,)).eval({s: 5.0}) == 5.0
     with pytest.raises(ng.AxisError):
         T.squeeze(s, axis=1)
-
-
-@pytest.mark.parametrize("mode", ["full", "valid", "same"])
-def test_signals(mode: Any) -> None:
-    x, w = T.dvector("x"), T.dvector("w")
-    f = ng.function([x, w], T.convolve1d(x, w, mode))
-    for n in (3, 5, 8):
-        for k in (3, 5, 8):
-            a, b = RNG.normal(size=n), RNG.normal(size=k)
-            np.testing.assert_allclose(f(a, b), scipy.signal.convolve(a, b, mode), rtol=1e-12, atol=1e-12)
-    testing.check_gradient(lambda x, w: (T.convolve1d(x, w, mode) ** 2).sum(), [RNG.normal(size=5), RNG.normal(size=3)])
-    m, k2 = RNG.normal(size=(5, 6)), RNG.normal(size=(3, 2))
-    p, q = T.dmatrices("p", "q")
-    got = ng.function([p, q], T.convolve2d(p, q, mode, method="fft"))(m, k2)
-    np.testing.assert_allclose(got, scipy.signal.convolve2d(m, k2, mode), rtol=1e-12, atol=1e-12)
-    with pytest.raises(ng.errors.OptionError, match="method is"):
-        T.convolve2d(p, q, method="magic")
 
 
 def test_norms_of_stacks() -> None:
