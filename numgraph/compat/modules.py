@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from numgraph.compat import (
+    blocks,
     composed,
     fft,
     functions,
@@ -133,13 +134,14 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "tensor.extra_ops": names.TENSOR,
     "tensor.fft": _from(fft, "rfft irfft"),
     "tensor.nlinalg": names.NLINALG,
-    "tensor.nnet": {**names.NNET, **images.NNET, "h_softmax": places.h_softmax},
+    "tensor.nnet.blocksparse": blocks.BLOCKS,
+    "tensor.nnet": {**blocks.COLUMNS, **names.NNET, **images.NNET, "h_softmax": places.h_softmax},
     "tensor.nnet.abstract_conv": {**names.NNET, **images.NNET},
     "tensor.nnet.bn": {**names.NNET, **images.NNET},
     "tensor.nnet.conv": images.CONV,
     "tensor.nnet.conv3d2d": {"conv3d": places.conv3d_of_films},
     "tensor.nnet.neighbours": images.NEIGHBOURS,
-    "tensor.nnet.nnet": {**names.NNET, "h_softmax": places.h_softmax},
+    "tensor.nnet.nnet": {**blocks.COLUMNS, **names.NNET, "h_softmax": places.h_softmax},
     "tensor.nnet.sigm": names.NNET,
     "tensor.optimize": _from(optimizing, "minimize minimize_scalar root root_scalar"),
     "tensor.opt": {"Assert": functions.Assert, "assert_op": functions.assert_op, "assert_": functions.assert_op},
