@@ -68,7 +68,7 @@ _PRODUCT = "cost wrt p=vectors consider_constant disconnected_inputs"
 _COMPOSED = {
     "grad": pieces.grad, "alloc_diag": linear.diagonal_matrix, "vectorize": batching.vectorize,
     "inc_subtensor": composed.inc_subtensor, "interpolate1d": interpolating.interpolate1d,
-    **{name: getattr(reducing, name) for name in "logaddexp mean nan_to_num squeeze where".split()},
+    **{name: getattr(reducing, name) for name in "argmax argmin logaddexp mean nan_to_num squeeze where".split()},
     **{
         name: getattr(shaping, name)
         for name in (

@@ -15,6 +15,8 @@ from numgraph.types import COMPLEX, DISCRETE, check_dtype
 Function = Callable[..., Variable]
 # what programs call in numgraph by these names
 _MEAN: Function = FUNCTIONS["mean"]
+_ARGMAX: Function = FUNCTIONS["argmax"]
+_ARGMIN: Function = FUNCTIONS["argmin"]
 _NAN_TO_NUM: Function = FUNCTIONS["nan_to_num"]
 _LOGADDEXP: Function = FUNCTIONS["logaddexp"]
 _SQUEEZE: Function = FUNCTIONS["squeeze"]
@@ -38,6 +40,20 @@ def mean(
     count = ln.product([ln.dim(x, k) for k in axes])
     found: Variable = f.true_div(f.cast(total, "float64"), f.cast(as_variable(count), "float64"))
     return found
+
+
+def _sorted(axis: Any) -> Any:
+    return sorted(axis) if isinstance(axis, list | tuple) and all(isinstance(a, int) and a >= 0 for a in axis) else axis
+
+
+def argmax(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    """As `numgraph.argmax`; of several axes in the order of the array, however they are given."""
+    return _ARGMAX(x, _sorted(axis), keepdims)
+
+
+def argmin(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    """As `argmax`, of the smallest element."""
+    return _ARGMIN(x, _sorted(axis), keepdims)
 
 
 def nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Variable:

@@ -183,3 +183,14 @@ def test_optimize() -> None:
     for name in ("minimize", "root"):
         with pytest.raises(ng.errors.OptionError, match="method is one of"):
             getattr(searches, name)(x**2, x, method="guessing")
+
+
+def test_places_over_several_axes() -> None:
+    x = T.dtensor3("x")
+    for ours, numpys in ((T.argmax, np.argmax), (T.argmin, np.argmin)):
+        for axes in ([0, 1, 2], [1, 0, 2]):
+            assert ours(x, axes).eval({x: X}) == numpys(X)
+        np.testing.assert_array_equal(ours(x, ()).eval({x: X}), np.zeros(X.shape, "int64"))
+    largest, place = (v.eval({x: X}) for v in T.max_and_argmax(x, axis=()))
+    np.testing.assert_array_equal(largest, X)
+    assert place.dtype == "int64" and not place.any()
