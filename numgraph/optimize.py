@@ -1,8 +1,8 @@
 """Roots and minima as expressions: `ng.optimize.root` and `minimize`, which functions compute when they are called.
 
 All are searched by Newton's method, damped as Levenberg and Marquardt do: a step solves with the second derivatives of
-what is to become least, whose eigenvalues are taken by their size, so that it leads down, plus a number that grows
-while steps do not. Of equations that is half the sum of their squares, by the squares of their first derivatives.
+what is to become least, plus a number that grows until these are positive definite and the step leads down. Of
+equations that is half the sum of their squares, by the squares of their first derivatives.
 Gradients are those of the implicit function: of what holds where the search has ended, whichever way it took.
 
 Sources: Levenberg, A method for the solution of certain non-linear problems in least squares, Quarterly of Applied
@@ -22,13 +22,14 @@ from numgraph.givens import clone
 from numgraph.grad import check_cost, grad
 from numgraph.graph import Variable, as_variable, describe
 from numgraph.jacobians import jacobian
+from numgraph.ops import lengths as ln
 from numgraph.ops.define import f
 from numgraph.scanning.branches import while_loop
 from numgraph.types import REALS, promote
 
 __all__ = ["minimize", "minimize_scalar", "root", "root_scalar"]
 
-# How the damping shrinks and grows, where it starts and where nothing is hoped for any more, by the largest eigenvalue.
+# How the damping shrinks and grows, where it starts and where nothing is hoped for any more, by the largest derivative.
 SHRINK, GROW, FIRST, LAST = 0.2, 4.0, 1e-3, 1e20
 
 
@@ -199,11 +200,10 @@ def _step(states: Sequence[Variable], known: Callable[[Variable], Point], noise:
     place, left, damping, steps = states
     here = known(place)
     symmetric = 0.5 * (here.matrix + f.transpose(here.matrix))
-    values, vectors = f.eigh(symmetric)
-    sizes = f.abs(values)
-    most = f.maximum(f.max(sizes), noise)
-    along = f.matmul(f.transpose(vectors), here.slope) / (f.maximum(sizes, noise * most) + damping * most)
-    there = f.sub(place, f.matmul(vectors, along))
+    # where this is not positive definite there are NaN, and the step is none
+    more = (damping + noise) * f.maximum(f.max(f.abs(symmetric)), noise)
+    factor = f.cholesky(f.add(symmetric, more * f.eye(ln.dim(place, 0), dtype=place.type.dtype)), on_error="nan")
+    there = f.sub(place, f.cho_solve((factor, True), here.slope))
     new = known(there)
     level = here.merit + 10.0 * noise * (1.0 + f.abs(here.merit))
     lower = f.or_(f.lt(new.merit, here.merit), f.and_(f.le(new.merit, level), f.lt(new.left, left)))

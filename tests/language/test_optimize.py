@@ -34,6 +34,18 @@ def test_a_scalar(target: str) -> None:
     assert not ng.function([x, a], success, target=target)(1.0, 1.0)
 
 
+def test_on_a_device() -> None:
+    x, a = ng.vector("x"), ng.scalar("a")
+    least, success = ng.optimize.minimize(rosenbrock(x, a), x)
+    crossing, found = ng.optimize.root(x**3 + a * x - 3.0, x)
+    f = ng.function([x, a], [least, success, crossing, found, ng.grad(crossing.sum(), a)], target="cuda-sim")
+    bottom, ok, at, there, slope = (np.asarray(v) for v in f(np.zeros(2), 2.0))
+    assert ok and there
+    np.testing.assert_allclose(bottom, np.ones(2), rtol=1e-8)
+    np.testing.assert_allclose(at, np.ones(2), rtol=1e-8)
+    np.testing.assert_allclose(slope, -2.0 / 5.0, rtol=1e-8)
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_system(target: str) -> None:
     x, y, a = ng.vector("x"), ng.scalar("y"), ng.scalar("a")
