@@ -15,7 +15,7 @@ from importlib import import_module as _import_module
 from pathlib import Path as _Path
 from typing import Any as _Any
 
-from numgraph import fft, linalg, optim, random, sparse
+from numgraph import fft, linalg, optim, optimize, random, sparse
 from numgraph import tensor as _tensor
 from numgraph import testvalues as _testvalues  # noqa: F401  # what is behind `Variable.test_value`
 from numgraph.checkout import find_kernels as _find_kernels
@@ -132,6 +132,9 @@ from numgraph.ops import (
     orthogonal as _orthogonal,
 )
 from numgraph.ops import (
+    packing as _packing,
+)
+from numgraph.ops import (
     padding as _padding,
 )
 from numgraph.ops import (
@@ -227,6 +230,7 @@ from numgraph.ops.nnet import *
 from numgraph.ops.normal import *
 from numgraph.ops.normalize import *
 from numgraph.ops.orthogonal import *
+from numgraph.ops.packing import *
 from numgraph.ops.padding import *
 from numgraph.ops.pool import *
 from numgraph.ops.powers import *
@@ -285,9 +289,8 @@ __all__ = [
     "InputError", "Lop", "MatrixError", "MissingInputError", "NumgraphError", "OptionError", "Out", "PackageError",
     "RepeatedUpdateError", "Rop", "ShapeError", "SharedVariable", "Subgraph", "TensorType", "UnusedInputError",
     "UpdateError", "ValueOverflowError", "Variable", "__version__", "clone", "config", "debugprint", "fft", "function",
-    "grad",
-    "hessian", "hessian_vector_product", "jacobian", "linalg", "load", "minimize", "optim", "pprint", "random", "save",
-    "shared", "sparse", "subgraph", "vectorize",
+    "grad", "hessian", "hessian_vector_product", "jacobian", "linalg", "load", "minimize", "optim", "optimize",
+    "pprint", "random", "save", "shared", "sparse", "subgraph", "vectorize",
 ]  # fmt: skip
 # what the ops are called, and what makes variables
 __all__ += _activations.__all__
@@ -308,6 +311,7 @@ __all__ += _leastsquares.__all__
 __all__ += _linalg.__all__
 __all__ += _nnet.__all__
 __all__ += _normalize.__all__
+__all__ += _packing.__all__
 __all__ += _padding.__all__
 __all__ += _pool.__all__
 __all__ += _powers.__all__

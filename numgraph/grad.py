@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from numgraph.config import config
 from numgraph.errors import DisconnectedError, GradientError, ShapeError
 from numgraph.graph import Constant, Variable, describe, frozen, label, toposort
 from numgraph.op import Op
@@ -36,6 +37,7 @@ def grad(
     disconnected_inputs: str = "raise",
     add_names: bool = False,
     return_disconnected: str = "zero",
+    integers: str = "raise",
 ) -> Any:
     """The derivative of `cost`, a float scalar, for each variable in `wrt`: a variable of its shape and dtype.
 
@@ -47,6 +49,8 @@ def grad(
     disconnected_inputs: what to do for a variable that the cost does not depend on: "raise", "warn" or "ignore".
     return_disconnected: what to return for it then: "zero" for zeros, "none" for None.
     add_names: name the results `(dcost/dx)`.
+    integers: "float" takes a variable of integers for one of floats, and gives a gradient of `config.floatX` for it, of
+        what operations of floats make of it; zeros, where there are none. "raise" refuses it.
 
     Of complex variables z = x + iy it is dcost/dx + i dcost/dy, of their dtype: a step against it lessens the cost.
     Known gradients are taken so, too.
@@ -65,9 +69,11 @@ def grad(
         raise ValueError(f'disconnected_inputs must be "raise", "warn" or "ignore", not {disconnected_inputs!r}')
     if return_disconnected not in ("zero", "none"):
         raise ValueError(f'return_disconnected must be "zero" or "none", not {return_disconnected!r}')
+    if integers not in ("raise", "float"):
+        raise ValueError(f'integers must be "raise" or "float", not {integers!r}')
     wanted: list[Variable] = [wrt] if isinstance(wrt, Variable) else list(wrt)
     for variable in wanted:
-        _check_wrt(variable)
+        _check_wrt(variable, integers == "float")
     seeds = _seeds(cost, known_grads)
     constant = [consider_constant] if isinstance(consider_constant, Variable) else list(consider_constant or ())
     stable = Stable([*wanted, *constant, *seeds])
@@ -83,7 +89,7 @@ def grad(
         if result is None:
             result = _disconnected(cost, variable, disconnected_inputs, return_disconnected)
         elif isinstance(result, Zero):
-            result = f.zeros_like(variable)
+            result = _zeros(variable)
         else:
             result = f.conj(result)
         if add_names and isinstance(result, Variable) and result.name is None:
@@ -100,12 +106,12 @@ def grad(
     return results[0] if isinstance(wrt, Variable) else tuple(results) if isinstance(wrt, tuple) else results
 
 
-def _check_wrt(variable: Any) -> None:
+def _check_wrt(variable: Any, integers: bool) -> None:
     if not isinstance(variable, Variable):
         raise GradientError(
             f"grad: wrt must be a variable or a list of variables, not {variable!r}{_call_it(variable)}"
         )
-    if variable.type.dtype in DISCRETE:
+    if variable.type.dtype in DISCRETE and not integers:
         raise GradientError(
             f"grad: {label(variable)} is not a float and has no gradient\n  {describe(variable)}\n"
             "  fix: y = x.astype('float64') where it enters the cost, and ask for the gradient with respect to y"
@@ -168,7 +174,19 @@ def _disconnected(cost: Variable | None, variable: Variable, policy: str, return
         raise DisconnectedError(message)
     if policy == "warn":
         warnings.warn(message, UserWarning, stacklevel=3)
-    return None if returned == "none" else f.zeros_like(variable)
+    return None if returned == "none" else _zeros(variable)
+
+
+def _zeros(variable: Variable) -> Variable:
+    """The gradient where there is none."""
+    result: Variable = f.zeros_like(variable, gradient_dtype(variable))
+    return result
+
+
+def gradient_dtype(variable: Variable) -> str:
+    """The dtype of a variable's gradient: its own, and floatX for integers."""
+    dtype = variable.type.dtype
+    return config.floatX if dtype in DISCRETE else dtype
 
 
 class Sweep:
@@ -198,10 +216,11 @@ class Sweep:
         return id(variable) in self.shapes
 
     def _needed(self) -> set[int]:
-        """Float variables on a path from `wrt` to a seed."""
+        """Variables of floats on a path from `wrt` to a seed, and those in `wrt`."""
         needed: set[int] = set()
         for node in self.nodes:
-            if node.type.dtype not in DISCRETE and (id(node) in self.wrt or self._leads_on(node, needed)):
+            # of integers only those that are asked for, which `grad` allows or not
+            if id(node) in self.wrt or (node.type.dtype not in DISCRETE and self._leads_on(node, needed)):
                 needed.add(id(node))
         return needed
 
@@ -254,7 +273,7 @@ class Sweep:
         waiting.remove(node)
         # what needs no gradient does not come by
         if found and not any(id(v) in self.needed for v in waiting):
-            wanted = [id(v) in self.needed for v in node.inputs]
+            wanted = [id(v) in self.needed and v.type.dtype not in DISCRETE for v in node.inputs]
             self.keeps = self.keeps or node.attrs["loop"].lean is not None
             parts = gradients(found, wanted, _differentiated)
             for variable, part in zip(node.inputs, parts, strict=True):
@@ -324,7 +343,7 @@ class Sweep:
 
     def _fitted(self, node: Variable, op: Op, variable: Variable, part: Variable) -> Variable:
         """`part` in the dtype and the shape of `variable`."""
-        result = converted_part(part, variable.type.dtype)
+        result = converted_part(part, gradient_dtype(variable))
         if not result.type.shape and not variable.type.shape:
             return result
         may_broadcast = op.scalar is not None or op.scatter is not None

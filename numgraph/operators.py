@@ -251,7 +251,7 @@ class Operators(NumpyProtocols):
         """Each element repeated."""
         return _call("repeat", self, repeats, axis)
 
-    def take(self, indices: Any, axis: int | None = None, mode: str = "raise") -> Any:
+    def take(self, indices: Any, axis: int | None = None, mode: str | None = "raise") -> Any:
         """Elements at `indices` of an axis."""
         return _call("take", self, indices, axis, mode)
 

@@ -88,8 +88,9 @@ def _scipy(name: str, scipy: str = "", grid: str = "") -> ScalarFunction:
 
 
 def hurwitz(s: Any, q: Any) -> Any:
-    """Hurwitz's zeta function, NaN for NaN."""
-    return np.where(np.isnan(s), s, np.where(np.isnan(q), q, by_scipy("zeta")(s, q)))[()]
+    """Hurwitz's zeta function, NaN for NaN; of an infinite s what is left of the first term, where SciPy has NaN."""
+    found = np.where((np.asarray(s) == np.inf) & (np.asarray(q) > 1.0), 0.0, by_scipy("zeta")(s, q))
+    return np.where(np.isnan(s), s, np.where(np.isnan(q), q, found))[()]
 
 
 # of the central differences of order 8, for steps of 1, 2, 3 and 4

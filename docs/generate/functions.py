@@ -32,6 +32,7 @@ CLASSES: tuple[tuple[type, str], ...] = (
 )
 MODULES: tuple[tuple[str, ModuleType, str], ...] = (
     ("Methods of training: `ng.optim`", ng.optim, ""),
+    ("Roots and minima as expressions: `ng.optimize`", ng.optimize, ""),
     ("Random numbers: `ng.random`", ng.random, ""),
     ("Linear algebra: `ng.linalg`", ng.linalg, "LinAlgError"),
     ("Fourier transforms: `ng.fft`", ng.fft, ""),

@@ -19,7 +19,7 @@ GROUPS = (
     ("special", "Special functions", "special normal gammas inverses bessel hypergeometric"),
     ("reduce", "Reductions and statistics", "reduce statistics nans"),
     ("create", "Arrays from numbers", "create grids"),
-    ("shape", "Shapes, joins and margins", "shape fitted join padding indexmaps layout windows"),
+    ("shape", "Shapes, joins and margins", "shape fitted join padding indexmaps layout packing windows"),
     ("indexing", "Indexing and selection", "index select"),
     ("sort", "Sorting, searching and sets", "sort search sets calculus"),
     (
@@ -42,6 +42,7 @@ TITLES = {
     "hypergeometric": "Hypergeometric functions", "bessel": "Bessel functions",
     "special": "Error functions and conversions",
     "search": "Searching and counting", "calculus": "Sampled values", "layout": "NumPy's layouts",
+    "packing": "Several arrays as one",
     "join": "Joining and splitting", "halves": "Numbers of float16",
     "shape": "Lengths and axes", "fitted": "What is known of lengths", "windows": "Sliding windows",
     "solve": "Linear systems",

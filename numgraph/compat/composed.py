@@ -265,9 +265,11 @@ def crossentropy_categorical_1hot(coding_dist: Any, true_one_of_n: Any) -> Any:
 
 
 def crossentropy_softmax_1hot(x: Any, y_idx: Any) -> tuple[Any, Any]:
-    """The negative log-likelihood of `y_idx` for each row, and softmax(x)."""
-    p = softmax(x)
-    return crossentropy_categorical_1hot(p, y_idx), p
+    """The negative log-likelihood of `y_idx` for each row, and softmax(x). As in Theano a negative label is not counted
+    from the end: AssertionFailed in a call."""
+    p, labels = softmax(x), as_variable(y_idx)
+    labels = f.assert_op(labels, f.all(f.ge(labels, 0)), message="crossentropy_softmax: a label is negative")
+    return crossentropy_categorical_1hot(p, labels), p
 
 
 def crossentropy_softmax_1hot_with_bias(x: Any, b: Any, y_idx: Any) -> tuple[Any, Any]:

@@ -35,7 +35,7 @@ class Flags:
     """Theano's settings as attributes, in groups such as `config.warn`.
 
     floatX, on_unused_input and profile are numgraph's. Every other one may be set to anything, and has no effect.
-    Reading one that nobody has set and that has no usual value is an AttributeError.
+    Reading one that nobody has set and that has no usual value is an AttributeError; those of `warn` are False.
     """
 
     def __init__(self, values: dict[str, Any], prefix: str = "") -> None:
@@ -49,6 +49,9 @@ class Flags:
             return self._values[full]
         if full in _GROUPS or any(key.startswith(full + ".") for key in self._values):
             return Flags(self._values, full + ".")
+        if full.startswith("warn."):
+            # each names a bug of an older version, of which nobody is to be warned
+            return False
         raise AttributeError(f"theano.config.{full} is not set, and numgraph does not know it")
 
     def __setattr__(self, name: str, value: Any) -> None:

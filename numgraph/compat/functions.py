@@ -13,17 +13,15 @@ from numgraph.function import function as native_function
 from numgraph.givens import clone as native_clone
 from numgraph.givens import pairs
 from numgraph.graph import Variable, toposort
-from numgraph.op import OPS
 from numgraph.ops.custom import assert_op as assertion
 from numgraph.ops.define import f
+from numgraph.ops.lengths import Lengths
 from numgraph.program import In as NativeIn
 from numgraph.shared import SharedVariable
 from numgraph.shared import shared as native_shared
 from numgraph.source import warn
 from numgraph.testing import verify_grad as native_verify_grad
 
-# what the elements of `x.shape` are
-LENGTH = OPS["length"]
 # Theano's names for what compares values while a function runs; here nothing does.
 _CHECKING = ("DebugMode", "DEBUG_MODE")
 _PLAIN = ("Mode", "FAST_RUN", "FAST_COMPILE", "ProfileMode", "PROFILE_MODE", "JAX", "NUMBA")
@@ -161,16 +159,10 @@ def _outputs(outputs: Any) -> Any:
 
 
 def _shape_vector(value: Any, other: Any = None) -> Any:
-    """The vector of the lengths that are all those of one variable; `other` for what is not these."""
-    first = value[0] if isinstance(value, tuple) and value else None
-    if not isinstance(first, Variable) or first.op is not LENGTH or len(value) != first.inputs[0].ndim:
+    """The vector that `x.shape`, or a part of it, is in Theano; `other` for what is neither."""
+    if not isinstance(value, Lengths):
         return other
-    whole = first.inputs[0]
-    same = (
-        isinstance(v, Variable) and v.op is LENGTH and v.inputs[0] is whole and v.attrs["axis"] == axis
-        for axis, v in enumerate(value)
-    )
-    return f.stack(list(value)) if all(same) else other
+    return f.stack(list(value)) if value else f.zeros((0,), "int64")
 
 
 def _native_mode(mode: Any) -> str | None:

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from numgraph.compat.convolving import CONVOLVING
+from numgraph.compat.convolving import CONVOLVING, conv2d_grad_wrt_inputs
 from numgraph.compat.normalizing import batch_normalization_test, batch_normalization_train
 from numgraph.compat.places import unshared_conv2d
 from numgraph.errors import DtypeError
@@ -17,7 +17,7 @@ from numgraph.ops.convolution import conv2d as native_conv2d
 from numgraph.ops.convolution import conv3d as native_conv3d
 from numgraph.ops.convolution import conv_transpose2d
 from numgraph.ops.define import f
-from numgraph.ops.pool import images2neibs, neibs2images, pool2d, pool3d
+from numgraph.ops.pool import images2neibs, neibs2images, pool1d, pool2d, pool3d
 
 _MODES = {
     "max": ("max", False), "sum": ("sum", False), "average_inc_pad": ("mean", True), "average_exc_pad": ("mean", False),
@@ -84,9 +84,21 @@ def conv2d_transpose(
     num_groups: int = 1,
     unshared: bool = False,
 ) -> Variable:
-    """`numgraph.conv_transpose2d` with Theano's arguments."""
+    """`numgraph.conv_transpose2d` with Theano's arguments. Unshared filters are those of `conv2d`, of whose images
+    it is the gradient, and need an output_shape."""
     if unshared:
-        raise NotImplementedError("theano.tensor.nnet.conv2d_transpose: unshared filters are not there")
+        return conv2d_grad_wrt_inputs(
+            input,
+            filters,
+            output_shape,
+            None,
+            border_mode,
+            input_dilation,
+            filter_flip,
+            filter_dilation,
+            num_groups,
+            True,
+        )
     lengths = None if output_shape is None else list(output_shape)[2:]
     w = _of_shape(filters, filter_shape)
     return conv_transpose2d(
@@ -121,7 +133,10 @@ def _size(value: Any) -> Any:
     return tuple(int(n.data) if isinstance(n, Constant) else n for n in found)
 
 
-def _pool(what: str, count: int, input: Any, ws: Any, ignore_border: Any, stride: Any, pad: Any, mode: str) -> Variable:
+def pooled(
+    what: str, count: int, input: Any, ws: Any, ignore_border: Any, stride: Any, pad: Any, mode: str
+) -> Variable:  # fmt: skip
+    """The last `count` axes pooled, with Theano's arguments; `what` is in the words of errors."""
     if mode not in _MODES:
         raise ValueError(f"{what}: mode must be one of {', '.join(_MODES)}, not {mode!r}")
     if ws is None:
@@ -132,7 +147,7 @@ def _pool(what: str, count: int, input: Any, ws: Any, ignore_border: Any, stride
     if not ignore_border and any(margins):
         raise NotImplementedError(f"{what}: padding works only with ignore_border=True")
     kind, counted = _MODES[mode]
-    native = pool2d if count == 2 else pool3d
+    native = (pool1d, pool2d, pool3d)[count - 1]
     return native(input, _size(ws), _size(stride), margins, kind, not ignore_border, counted)
 
 
@@ -149,7 +164,7 @@ def pool_2d(
 ) -> Variable:
     """`numgraph.pool2d` with Theano's arguments, also the older ones. Elements that are the largest together share the
     gradient, of which Theano gives each the whole."""
-    return _pool(
+    return pooled(
         "pool_2d", 2, input, ws if ws is not None else ds, ignore_border, stride if stride is not None else st,
         pad if padding is None else padding, mode,
     )  # fmt: skip
@@ -167,7 +182,7 @@ def pool_3d(
     padding: Any = None,
 ) -> Variable:
     """`numgraph.pool3d` with Theano's arguments, as `pool_2d`."""
-    return _pool(
+    return pooled(
         "pool_3d", 3, input, ws if ws is not None else ds, ignore_border, stride if stride is not None else st,
         pad if padding is None else padding, mode,
     )  # fmt: skip

@@ -19,9 +19,12 @@ Ignored = Any
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Variable:
-    """The norm along `axis`, as `numgraph.norm`; Theano calls its infinite orders "inf" and "-inf"."""
+    """The norm along `axis`, as `numgraph.norm`; with three or more axes that of each matrix, as in PyTensor. Theano's
+    names of infinite orders are "inf" and "-inf"."""
     orders = {"inf": np.inf, "-inf": -np.inf}
-    found: Variable = f.norm(x, orders.get(ord, ord) if isinstance(ord, str) else ord, axis, keepdims)
+    v = as_variable(x)
+    axis = (-2, -1) if axis is None and v.ndim > 2 else axis
+    found: Variable = f.norm(v, orders.get(ord, ord) if isinstance(ord, str) else ord, axis, keepdims)
     return found
 
 

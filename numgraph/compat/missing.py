@@ -20,7 +20,6 @@ _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "theano.tensor": (("numeric_grad", "use numgraph.testing.verify_grad"),),
     "theano.tensor.nnet.conv": (("ConvOp", _IMAGES),),
-    "theano.tensor.signal.pool": (("Pool", _IMAGES),),
     "theano.printing": (("pydotprint", "use debugprint, or `numgraph inspect`, which shows a function's stages"),),
     "theano.compile": (("as_op FunctionMaker ProfileStats", _OPS),),
     "theano.gpuarray": (("use", "functions run on a GPU with NUMGRAPH_TARGET=cuda in the environment"),),

@@ -10,7 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from numgraph.compat import composed, fft, functions, images, missing, mrg, names, pieces, places, streams
+from numgraph.compat import (
+    blocks,
+    composed,
+    fft,
+    functions,
+    images,
+    missing,
+    mrg,
+    names,
+    optimizing,
+    pieces,
+    places,
+    pooling,
+    streams,
+)
 from numgraph.compat.dtypes import upcast
 from numgraph.compat.flags import config
 from numgraph.compat.scans import SCAN
@@ -120,21 +134,23 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "tensor.extra_ops": names.TENSOR,
     "tensor.fft": _from(fft, "rfft irfft"),
     "tensor.nlinalg": names.NLINALG,
-    "tensor.nnet": {**names.NNET, **images.NNET, "h_softmax": places.h_softmax},
+    "tensor.nnet.blocksparse": blocks.BLOCKS,
+    "tensor.nnet": {**blocks.COLUMNS, **names.NNET, **images.NNET, "h_softmax": places.h_softmax},
     "tensor.nnet.abstract_conv": {**names.NNET, **images.NNET},
     "tensor.nnet.bn": {**names.NNET, **images.NNET},
     "tensor.nnet.conv": images.CONV,
     "tensor.nnet.conv3d2d": {"conv3d": places.conv3d_of_films},
     "tensor.nnet.neighbours": images.NEIGHBOURS,
-    "tensor.nnet.nnet": {**names.NNET, "h_softmax": places.h_softmax},
+    "tensor.nnet.nnet": {**blocks.COLUMNS, **names.NNET, "h_softmax": places.h_softmax},
     "tensor.nnet.sigm": names.NNET,
+    "tensor.optimize": _from(optimizing, "minimize minimize_scalar root root_scalar"),
     "tensor.opt": {"Assert": functions.Assert, "assert_op": functions.assert_op, "assert_": functions.assert_op},
     "tensor.shared_randomstreams": {"RandomStreams": streams.RandomStreams},
     "tensor.sharedvar": {**_SHARED, "TensorSharedVariable": SharedVariable, "tensor_constructor": functions.shared},
     "tensor.signal": {},
     "tensor.signal.conv": images.SIGNAL_CONV,
     "tensor.signal.downsample": images.DOWNSAMPLE,
-    "tensor.signal.pool": images.POOL,
+    "tensor.signal.pool": images.POOL | pooling.OPS,
     "tensor.slinalg": names.SLINALG,
     "tensor.sort": {n: names.TENSOR[n] for n in ("sort", "argsort", "topk", "argtopk", "topk_and_argtopk")},
     "tensor.subtensor": names.TENSOR,

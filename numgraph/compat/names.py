@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from numgraph.compat import batching, composed, functions, linear, pieces
+from numgraph.compat import batching, composed, functions, interpolating, linear, pieces, reducing, shaping
 from numgraph.compat.missing import absent
 from numgraph.errors import DisconnectedError, GradientError
 from numgraph.graph import Constant, Variable
@@ -24,12 +24,10 @@ constructors: Any = import_module("numgraph.tensor")
 _FORMS = """
 sum: input=x axis dtype keepdims acc_dtype=
 prod: input=x axis dtype keepdims acc_dtype= no_zeros_in_input=
-mean: input=x axis dtype op= keepdims acc_dtype=
 var: input=x axis ddof keepdims corrected=
 std: input=x axis ddof keepdims corrected=
 ones_like: model=x dtype opt=
 zeros_like: model=x dtype opt=
-flatnonzero: a=x
 nonzero_values: a=x
 tri: N=n M=m k dtype
 tril: m=x k
@@ -47,15 +45,12 @@ diag: v=x k
 ptp: a=x axis
 swapaxes: y=x axis1 axis2
 set_subtensor: x=target y=value inplace tolerate_inplace_aliasing
-take: a=x indices axis mode
 isclose: a=x b=y rtol atol equal_nan
 allclose: a=x b=y rtol atol equal_nan
 cov: m y rowvar bias ddof fweights aweights
-sort: a=x axis kind= order=
-argsort: a=x axis kind= order=
+take: a=x indices axis mode
 trace: X=x
 searchsorted: x=a v side sorter
-bincount: x weights minlength assert_nonneg=
 choose: a choices out= mode
 binary_crossentropy: output=p target=t
 sigmoid_binary_crossentropy: output=x target=t
@@ -72,7 +67,14 @@ _PRODUCT = "cost wrt p=vectors consider_constant disconnected_inputs"
 
 _COMPOSED = {
     "grad": pieces.grad, "alloc_diag": linear.diagonal_matrix, "vectorize": batching.vectorize,
-    "inc_subtensor": composed.inc_subtensor,
+    "inc_subtensor": composed.inc_subtensor, "interpolate1d": interpolating.interpolate1d,
+    **{name: getattr(reducing, name) for name in "argmax argmin logaddexp mean nan_to_num squeeze where".split()},
+    **{
+        name: getattr(shaping, name)
+        for name in (
+            "argsort atleast_Nd bincount broadcast_shape flatnonzero identity_like sort"
+        ).split()
+    },
     "round": composed.round_, "second": composed.fill, "verify_grad": functions.verify_grad,
     **{
         name: getattr(composed, name)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from numgraph.config import config
 from numgraph.givens import clone
 from numgraph.grad import grad as native_grad
-from numgraph.graph import Variable
+from numgraph.grad import gradient_dtype
+from numgraph.graph import Variable, toposort
 from numgraph.ops.define import f
 from numgraph.subgraphs import subgraph
+from numgraph.types import DISCRETE
 
 
 def grad(
@@ -23,17 +26,42 @@ def grad(
     null_gradients: str = "raise",
 ) -> Any:
     """As `numgraph.grad`, with Theano's order of arguments. add_names: where `cost` and a variable have names, the
-    gradient has "(dcost/dx)". null_gradients: without effect."""
-    found = native_grad(
-        cost, wrt, consider_constant, disconnected_inputs=disconnected_inputs, known_grads=known_grads,
-        return_disconnected=return_disconnected,
-    )  # fmt: skip
+    gradient has "(dcost/dx)". null_gradients: without effect.
+
+    Variables of integers are taken for floats, and have gradients of floatX. The gradient of a cost of integers is 0.
+    """
+    one = isinstance(wrt, Variable)
+    wanted = [wrt] if one else list(wrt)
+    # known: what is not reached, or through integers alone, comes as None
+    known = {"known_grads": known_grads, "integers": "float"}
+    start = f.cast(cost, config.floatX) if _discrete(cost) else cost
+    parts = native_grad(
+        start, wanted, consider_constant, disconnected_inputs="ignore", return_disconnected="none", **known
+    )
+    for k, (v, part) in enumerate(zip(wanted, parts, strict=True)):
+        if part is None and _through_integers(cost, v):
+            parts[k] = f.zeros_like(v, gradient_dtype(v))
+        elif part is None:
+            parts[k] = native_grad(
+                start, v, consider_constant, disconnected_inputs=disconnected_inputs,
+                return_disconnected=return_disconnected, **known,
+            )  # fmt: skip
+    found = parts[0] if one else tuple(parts) if isinstance(wrt, tuple) else parts
     if add_names and cost is not None and cost.name:
         pairs = [(wrt, found)] if isinstance(wrt, Variable) else list(zip(wrt, found, strict=True))
         for variable, result in pairs:
             if variable.name and isinstance(result, Variable) and result.op is not None and result.name is None:
                 result.name = f"(d{cost.name}/d{variable.name})"
     return found
+
+
+def _discrete(v: Any) -> bool:
+    return isinstance(v, Variable) and v.type.dtype in DISCRETE
+
+
+def _through_integers(cost: Variable | None, v: Variable) -> bool:
+    """Whether the cost depends on v, and one of the two is a variable of integers: then Theano's gradient is 0."""
+    return cost is not None and (_discrete(cost) or _discrete(v)) and any(u is v for u in toposort([cost]))
 
 
 def subgraph_grad(

@@ -12,6 +12,8 @@ from weakref import WeakKeyDictionary, ref
 from numgraph.function import Function
 from numgraph.graph import Variable
 from numgraph.op import FUNCTIONS, Op
+from numgraph.ops.define import f
+from numgraph.ops.lengths import Lengths
 from numgraph.types import TensorType
 
 
@@ -66,6 +68,12 @@ def make(self: TensorType, name: str | None = None) -> Variable:
     return Variable(self, name)
 
 
+def shape_eval(self: Lengths, inputs_to_values: Any = None) -> Any:
+    """The value of a shape, which is a vector in Theano."""
+    whole = f.stack(list(self)) if self else f.zeros((0,), "int64")
+    return whole.eval(inputs_to_values or {})
+
+
 def maker(self: Function) -> SimpleNamespace:
     """What programs look at to see how a function is computed: `f.maker.fgraph.toposort()`, here the ops as written."""
     program = self.program
@@ -90,6 +98,7 @@ def install() -> None:
     for name, method in _METHODS.items():
         if not hasattr(Variable, name):
             setattr(Variable, name, method)
+    setattr(Lengths, "eval", shape_eval)  # noqa: B010  # mypy knows no such method
     if not hasattr(Function, "maker"):
         setattr(Function, "maker", property(maker))  # noqa: B010  # mypy knows no such attribute
     if "__call__" not in vars(TensorType):

@@ -29,7 +29,6 @@ from numgraph.loops.program import (
 )
 from numgraph.loops.scalar import is_missing, number, scalar
 from numgraph.loops.table import Layout, called_as
-from numgraph.op import Op
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.tasks import Reduction, Task
 
@@ -246,7 +245,7 @@ class Values:
             self._define_call(node, operands, level, origin)
             return
         if is_missing(node.op, self.setting.vector):
-            raise OptionError(refusal(node.op, self.graph.lines.get(origin or node, ())))
+            raise OptionError(refusal(node, self.graph.lines.get(origin or node, ())))
         expression = scalar(node.op, operands, node.dtype, self.setting.vector, self.imports)
         wish = self._wish(node, origin)
         name = Name(self.names.fresh(wish), node.dtype, plain=not wish)
@@ -301,10 +300,12 @@ class Values:
         return self.graph.names.get(origin) if origin is not None else self.graph.names.get(node)
 
 
-def refusal(op: Op, lines: Sequence[Any]) -> str:
+def refusal(node: Node, lines: Sequence[Any]) -> str:
     """What the error says of an op that devices do not have."""
+    assert node.op is not None
+    called = node.op.called(node.attributes)
     return (
-        f"{op.title} runs on the processor only: devices have no kernel of it\n"
+        f"{called} runs on the processor only: devices have no kernel of it\n"
         f"  called at {', '.join(map(str, lines))}\n"
         '  fix: target="cpu"; its result can be an argument of a function on the device'
     )

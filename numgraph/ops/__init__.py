@@ -38,6 +38,7 @@ from numgraph.ops import (
     normal,
     normalize,
     orthogonal,
+    packing,
     padding,
     pool,
     powers,
@@ -69,8 +70,8 @@ MODULES = (
     bounds, elementwise, complexes, compare, special, normal, gammas, inverses, bessel, hypergeometric, ufuncs,
     reduce, statistics, nnet, normalize, create, shape, fitted, indexmaps, join, select, index, linalg, loop, halves,
     sort, padding, search, triangular, lu, solve, spectral, hermitian, orthogonal, eigen, schur, sylvester, riccati,
-    leastsquares, tensorsystems, powers, windows, nans, sets, layout, calculus, fourier, einsum, convolution, signal,
-    pool, grids, activations, user, usercall, random, custom, sparse,
+    leastsquares, tensorsystems, powers, windows, nans, sets, layout, packing, calculus, fourier, einsum, convolution,
+    signal, pool, grids, activations, user, usercall, random, custom, sparse,
 )  # fmt: skip
 
 for _module in MODULES:

@@ -280,8 +280,8 @@ def tile(x: Any, reps: Any, ndim: int | None = None) -> Variable:
 def repeat(x: Any, repeats: Any, axis: int | None = None) -> Variable:
     """Each element `repeats` times in a row along `axis` (None: of the flattened array).
 
-    repeats: one integer, or a vector with one for each place of the axis, whose sum is the result's length there, known
-    only at run time. ShapeError for a negative one, and for a vector of another length.
+    repeats: one integer, or a vector with one for each place of the axis, or with one for all, whose sum is the
+    result's length there, known only at run time. ShapeError for a negative one, and for a vector of another length.
     """
     v = as_variable(x)
     if axis is None:

@@ -13,7 +13,7 @@ from numgraph.lengths import dims
 from numgraph.lengths.dims import Dim
 from numgraph.op import OPS, Check, Op, first
 from numgraph.ops import lengths as ln
-from numgraph.ops.create import counting, filled, zeros
+from numgraph.ops.create import counting, zeros
 from numgraph.ops.define import f
 from numgraph.ops.lengths import Length
 from numgraph.ops.margins import COMPUTED, RAMP, check_options, computed, oddly_mirrored
@@ -88,7 +88,9 @@ def _padded(x: Any, value: Any, *widths: Any, mode: str) -> Any:
 
 
 def _not_empty(x: Any, value: Any, *widths: Any, mode: str) -> list[tuple[Dim, Dim]]:
-    """An axis that gets a margin has elements: generated code reads one of them beside each place of the margin."""
+    """An axis that gets a margin has elements: what stands there is one of them. Of constants a rewrite sees to it."""
+    if mode == "constant":
+        return []
     given = ln.values(widths)
     return [(n, dims.minimum(a + b, 1)) for n, a, b in zip(x.shape, given[::2], given[1::2], strict=True)]
 
@@ -207,8 +209,7 @@ def pad(
     elements of the axis (None: of all); "linear_ramp" goes from the outermost element to `end_values` (None: 0). Both
     are given as `constant_values` are. reflect_type: "even" (or None) for mirrors, "odd" for twice the outermost
     element minus what is mirrored, which goes on with the same slope. ShapeError for a negative width and for an empty
-    axis (but for one that is known to be empty, and a constant); OptionError for another mode, and for an option of
-    another.
+    axis, unless constants stand there; OptionError for another mode, and for an option of another.
 
     >>> import numgraph as ng
     >>> v = ng.vector("v")
@@ -245,9 +246,4 @@ def _applied(v: Variable, value: Any, widths: Sequence[Length], mode: str) -> Va
     if new.ndim:
         raise ShapeError(f"pad: a value of the margin is a scalar, not {describe(new)}")
     new = new if new.type.dtype == dtype else f.cast(new, dtype)
-    if mode == "constant" and 0 in v.type.shape:
-        lengths = [a + n + b for n, a, b in zip(ln.dims_of(v), widths[::2], widths[1::2], strict=True)]
-        margin = filled(new, lengths)
-        margin.about = (v,)
-        return margin
     return apply(OPS["pad"], [v, new, *ln.operands(widths)], mode=mode)

@@ -253,12 +253,16 @@ def _located(name: str, x: Any, axis: Any, keepdims: bool) -> Variable:
         flat = apply(OPS[name], [f.flatten(v, 1)], axis=(0,), keepdims=False)
         return restored(flat, v.ndim, tuple(range(v.ndim))) if keepdims else flat
     axes = axes_of(name, v, axis)
+    if not axes:
+        # each element is the only one of its own
+        found: Variable = f.zeros_like(v, "int64")
+        return found
     if len(axes) != 1:
         given = tuple(a % v.ndim for a in axis) if isinstance(axis, list | tuple) else axes
         rest = [a for a in range(v.ndim) if a not in axes]
         line = f.flatten(f.dimshuffle(v, *rest, *given), len(rest) + 1)
-        found = apply(OPS[name], [line], axis=(len(rest),), keepdims=False)
-        return restored(found, v.ndim, axes) if keepdims else found
+        place = apply(OPS[name], [line], axis=(len(rest),), keepdims=False)
+        return restored(place, v.ndim, axes) if keepdims else place
     return apply(OPS[name], [v], axis=axes, keepdims=bool(keepdims))
 
 

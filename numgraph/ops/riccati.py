@@ -20,7 +20,7 @@ from numgraph.ops.create import zeros_like
 from numgraph.ops.define import f
 from numgraph.ops.join import concatenate
 from numgraph.ops.matrices import FLOAT, SQUARE, identity, matrices, product, sample, together, transposed
-from numgraph.ops.schur import ordqz
+from numgraph.ops.schur import ordered_pairs
 from numgraph.ops.sylvester import solve_discrete_lyapunov
 
 __all__ = ["solve_discrete_are"]
@@ -65,7 +65,7 @@ def _by_pencil(a: Variable, b: Variable, q: Variable, r: Variable) -> Variable:
     control = product(b, f.solve(_symmetric(r), transposed(b)))
     left = concatenate([concatenate([a, nothing], -1), concatenate([f.neg(_symmetric(q)), one], -1)], -2)
     right = concatenate([concatenate([one, control], -1), concatenate([nothing, transposed(a)], -1)], -2)
-    _, _, alpha, beta, _, z = ordqz(left, right, "iuc")
+    _, _, alpha, beta, _, z = ordered_pairs("solve_discrete_are", left, right, "iuc")
     x = _symmetric(transposed(f.solve(transposed(z[..., :n, :n]), transposed(z[..., n:, :n]))))
     stable = f.all(f.lt(f.abs(alpha[..., :n]), f.abs(beta[..., :n])), axis=-1)
     found: Variable = f.where(stable[..., None, None], x, math.nan)

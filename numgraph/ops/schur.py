@@ -76,7 +76,7 @@ _schur_op("schur_complex", "schur.complex_schur", ("complex128",), True)
 # -- pairs -------------------------------------------------------------------------------------------------------------
 
 
-def _pair_value(a: NDArray[Any], b: NDArray[Any], order: str) -> NDArray[Any]:
+def _pair_value(a: NDArray[Any], b: NDArray[Any], order: str, what: str = "") -> NDArray[Any]:
     from scipy import linalg
 
     lead, n = a.shape[:-2], a.shape[-1]
@@ -107,11 +107,11 @@ def _pair_op(name: str, kernel: str, dtypes: tuple[str, ...], whole: bool) -> No
         _pair_value, None,
         no_grad="it changes at once where eigenvalues meet: use functions of the matrices",
         kernel=Kernel(
-            kernel, lambda a, b, order: (count(a), a.shape[-1], ORDERS[order]), routines=("gges", "tgsen"),
+            kernel, lambda a, b, order, **_: (count(a), a.shape[-1], ORDERS[order]), routines=("gges", "tgsen"),
             fails=CONVERGE,
         ),
         batch=over_stacks(name),
-        shape=lambda a, b, order: (
+        shape=lambda a, b, order, **_: (
             *a.shape[:-2], 4 * a.shape[-1] * a.shape[-1] + (2 if whole else 3) * a.shape[-1],
         ),
         checks=(SQUARE, SYSTEM, STACKS, Check("equal", lambda a, b, **_: [(b.shape[-2], b.shape[-1])], NOT_SQUARE)),
@@ -161,7 +161,7 @@ def qz(a: Any, b: Any, output: str = "real") -> tuple[Variable, ...]:
     `schur`; axes in front broadcast. MatrixError when the function runs where the iteration does not converge. There is
     no gradient.
     """
-    s, t, _, _, q, z = _pairs("qz", a, b, "", output)
+    s, t, _, _, q, z = ordered_pairs("qz", a, b, "", output)
     return s, t, q, z
 
 
@@ -170,13 +170,14 @@ def ordqz(a: Any, b: Any, sort: str = "lhp", output: str = "real") -> tuple[Vari
     front, as of `schur`. alpha: complex [..., n]; beta: [..., n], 0 where an eigenvalue is infinite."""
     if sort not in ORDERS or not sort:
         raise OptionError(f"ordqz: sort is one of lhp, rhp, iuc, ouc, not {sort!r}")
-    return _pairs("ordqz", a, b, sort, output)
+    return ordered_pairs("ordqz", a, b, sort, output)
 
 
-def _pairs(what: str, a: Any, b: Any, sort: str, output: str) -> tuple[Variable, ...]:
+def ordered_pairs(what: str, a: Any, b: Any, sort: str, output: str = "real") -> tuple[Variable, ...]:
+    """As `ordqz`, for the function `what` of the user's, in the words of its errors."""
     v, w = together(*_output(what, output, a, b))
     whole = v.type.dtype in COMPLEX
-    packed = apply(OPS["qz_complex" if whole else "qz_real"], [v, w], order=sort)
+    packed = apply(OPS["qz_complex" if whole else "qz_real"], [v, w], order=sort, what=what)
     lead, n = ln.dims_of(v)[:-2], ln.dim(v, -1)
     s, t, q, z = (transposed(reshaped(packed[..., k * n * n : (k + 1) * n * n], [*lead, n, n])) for k in range(4))
     parts = [packed[..., 4 * n * n + k * n : 4 * n * n + (k + 1) * n] for k in range(2 if whole else 3)]

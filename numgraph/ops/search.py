@@ -324,8 +324,14 @@ def compress(condition: Any, x: Any, axis: Any = None) -> Variable:
 def repeat_each(v: Variable, counts: Variable, axis: int) -> Variable:
     """Each part of v along `axis` as many times as the vector `counts` says."""
     times = ln.as_position(_integers("repeat: counts", counts))
-    times = f.broadcast_to(times, (ln.dim(v, axis),)) if times.type.shape[0] == 1 else times
-    ends = cumsum(f.matched(times, [ln.dim(v, axis)], "repeat"), 0)
+    n = ln.dim(v, axis)
+    known = times.type.shape[0]
+    # one count is that of all, also where only a call says that it is one
+    if known == 1 or (known is None and not ln.same_length(ln.dim(times, 0), n)):
+        count = ln.dim(times, 0)
+        times = f.matched(times, [1 if known else f.where(f.eq(count, 1), 1, n)], "repeat")
+        times = f.broadcast_to(times, (n,))
+    ends = cumsum(f.matched(times, [n], "repeat"), 0)
     total = ln.dim(_counters(f.sum(times), times, "int64"), 0)
     return take(v, searchsorted(ends, counting(total), "right"), axis)
 

@@ -72,18 +72,18 @@ def nonzero_values(x: Any) -> Variable:
 # -- along an axis ---------------------------------------------------------------------------------------------------
 
 
-def take(x: Any, indices: Any, axis: Any = None, mode: str = "raise") -> Variable:
+def take(x: Any, indices: Any, axis: Any = None, mode: str | None = "raise") -> Variable:
     """Elements at `indices` along `axis` (None: of the flattened array).
 
-    mode: what to do with an index past the end: "raise" IndexOutOfRange, "wrap" around, or "clip" to the last.
+    mode: what to do with an index past the end: "raise" (None) IndexOutOfRange, "wrap" around, or "clip" to the last.
     """
     v = as_variable(x)
     if axis is None:
         v, axis = flatten(v), 0
     k = ln.axis_of(axis, v.ndim, "take", v)
-    if mode not in ("raise", "wrap", "clip"):
+    if mode not in (None, "raise", "wrap", "clip"):
         raise ValueError(f'take: mode must be "raise", "wrap" or "clip", not {mode!r}')
-    if mode != "raise":
+    if mode in ("wrap", "clip"):
         index = ln.as_position(as_variable(indices))
         last = ln.dim(v, k)
         indices = f.mod(index, last) if mode == "wrap" else f.clip(index, 0, last - 1)

@@ -29,21 +29,21 @@ def convolve(a: Any, v: Any, mode: str = "full") -> Variable:
     """The convolution of two signals along the last axis: all of it, of the longer one's length ("same"), or where both
     overlap ("valid"); as np.convolve, and axes in front broadcast.
 
-    Integers give integers. OptionError for another mode, ShapeError for a scalar.
+    Integers give integers. OptionError for another mode, ShapeError for a scalar, and for an empty signal.
 
     >>> import numgraph as ng
     >>> x = ng.vector("x")
     >>> ng.convolve(x, [1.0, -1.0], "valid").eval({x: [1.0, 4.0, 9.0]})
     array([3., 5.])
     """
-    x, w = _signals("convolve", a, v, mode, 1)
+    x, w = (_filled(s, "convolve") for s in _signals("convolve", a, v, mode, 1))
     return _slid(x, f.flip(w, -1), [_margins(ln.dim(x, -1), ln.dim(w, -1), mode, False)])
 
 
 def correlate(a: Any, v: Any, mode: str = "valid") -> Variable:
     """The correlation of two signals along the last axis, sums of a[k + n] * conj(v[n]): all of it, of the longer one's
     length ("same"), or where both overlap ("valid"); as np.correlate. Axes in front and errors as for `convolve`."""
-    x, w = _signals("correlate", a, v, mode, 1)
+    x, w = (_filled(s, "correlate") for s in _signals("correlate", a, v, mode, 1))
     return _slid(x, f.conj(w), [_margins(ln.dim(x, -1), ln.dim(w, -1), mode, True)])
 
 
@@ -77,6 +77,17 @@ def _signals(what: str, a: Any, v: Any, mode: str, count: int) -> list[Variable]
             raise ShapeError(f"{what}: {('vectors', 'matrices')[count - 1]} are needed, not {describe(w)}")
     dtype = promote([w.type.dtype for w in given])
     return [f.cast(w, "int64" if dtype == BOOL else dtype) for w in given]
+
+
+def _filled(v: Variable, what: str) -> Variable:
+    """A signal that is refused where it is empty, as in NumPy."""
+    n = ln.dim(v, -1)
+    if isinstance(n, int):
+        if n == 0:
+            raise ShapeError(f"{what}: a signal is empty: {describe(v)}")
+        return v
+    found: Variable = f.matched(v, [None] * (v.ndim - 1) + [ln.most(n, 1)], what)
+    return found
 
 
 def _margins(n: Length, k: Length, mode: str, mirrored: bool) -> tuple[Length, Length]:

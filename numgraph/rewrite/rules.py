@@ -176,6 +176,24 @@ def _build_places(builder: Builder, node: Node, bound: Bindings) -> Node | None:
     return result
 
 
+def _build_padded(builder: Builder, node: Node, bound: Bindings) -> Node | None:
+    """What gets a margin of constants and may be empty is written into an array of these, for the reason of
+    `_build_places`. A length that is not known is assumed to be no such one."""
+    x, value, *widths = node.inputs
+    graph = builder.graph
+    if node.attributes["mode"] != "constant":
+        return None
+    pairs = [(graph.find(a), graph.find(b)) for a, b in zip(widths[::2], widths[1::2], strict=True)]
+    wide = [k for k, pair in enumerate(pairs) if pair != (0, 0)]
+    message = "pad: a length is {a}, compiled for {b}, where 0 is an empty one"
+    if all(builder.assume_equal(dims.minimum(graph.find(x.dims[k]), 1), 1, message, (x,)) for k in wide):
+        return None
+    for k in wide:
+        lengths = [*x.dims[:k], node.dims[k], *x.dims[k + 1 :]]
+        x = builder.call(PLACE, builder.spread(value, lengths), x, widths[2 * k], axis=k, mode="set")
+    return x
+
+
 def _integer(builder: Builder, bound: Bindings) -> bool:
     return bound["x"].dtype in DISCRETE
 
@@ -227,6 +245,7 @@ SIMPLE: tuple[Rule, ...] = (
     rule("sum(cast(one_hot(v, i, n)))", None, "a one-hot row holds one value", build=_build_row_sum),
     rule("unbroadcast(b, g)", None, "broadcast axes are known", build=_build_unbroadcast),
     rule("concatenated(x)", None, "a part may be empty", build=_build_places),
+    rule("pad(x)", None, "what has a margin may be empty", build=_build_padded),
     rule("dot2(a, b)", None, "BLAS has no such product", build=_build_product),
     rule("batched_dot(a, b)", None, "BLAS has no such product", build=_build_product),
 )

@@ -118,3 +118,19 @@ def test_eigenvalues_of_a_pair_of_hermitian_matrices() -> None:
         w, v = theano.function([x, y], slinalg.eigh(x, y, lower=lower))(a, b)
         np.testing.assert_allclose(a @ v, b @ v * w, rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(w, scipy.linalg.eigh(a, b, eigvals_only=True), rtol=1e-9)
+
+
+def test_negative_labels_are_refused() -> None:
+    x, b, y = T.dmatrix("x"), T.dvector("b"), T.lvector("y")
+    values = np.array([[1.0, 2.0, 3.0], [0.5, -1.0, 2.0]]), np.array([0.1, 0.2, 0.3])
+    z = values[0] + values[1]
+    wanted = np.log(np.exp(z).sum(1)) - z[[0, 1], [2, 0]]
+    for found in (
+        T.nnet.crossentropy_softmax_argmax_1hot_with_bias(x, b, y)[0],
+        T.nnet.crossentropy_softmax_1hot_with_bias(x, b, y)[0],
+        T.nnet.crossentropy_softmax_1hot(x + b, y)[0],
+    ):
+        f = theano.function([x, b, y], found)
+        np.testing.assert_allclose(f(*values, [2, 0]), wanted)
+        with pytest.raises(AssertionError, match="a label is negative"):
+            f(*values, [2, -1])

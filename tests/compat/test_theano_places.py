@@ -50,6 +50,10 @@ def test_filters_of_places(mode: Any, step: int, apart: int, groups: int, flip: 
     # adjoints: sums of products with what is linear
     g = RNG.normal(size=wanted.shape)
     of_x = conv2d_grad_wrt_inputs(g, b, (None, None, 7, 6), **options)
+    turned = T.nnet.conv2d_transpose(
+        g, b, (None, None, 7, 6), None, mode, (step, step), flip, (apart, apart), groups, unshared=True
+    )
+    np.testing.assert_array_equal(*theano.function([b], [of_x, turned])(w))
     of_w = conv2d_grad_wrt_weights(a, g, (None, None, 3, 3), **options)
     gx, gw = theano.function([a, b], [of_x, of_w])(x, w)
     assert gx.shape == x.shape and gw.shape == w.shape

@@ -66,3 +66,14 @@ def test_what_the_processor_alone_has_is_refused_in_the_users_terms(name: str) -
     y = apply(OPS[name], inputs, **attrs)
     with pytest.raises(ng.OptionError, match=r"runs on the processor only(.|\n)*test_cuda_ops.py(.|\n)*fix: target"):
         ng.function(inputs, y, target="cuda-sim")
+
+
+def test_what_is_refused_has_the_users_name() -> None:
+    a, b, q, r = ng.matrices("a", "b", "q", "r")
+    for name, outputs in (
+        ("solve_discrete_are", ng.linalg.solve_discrete_are(a, b, q, r)),
+        ("qz", ng.linalg.qz(a, b)[0]),
+        ("ordqz", ng.linalg.ordqz(a, b)[0]),
+    ):
+        with pytest.raises(ng.OptionError, match=f"^{name} runs on the processor only"):
+            ng.function([a, b, q, r], outputs, target="cuda-sim", on_unused_input="ignore")(*[np.eye(2)] * 4)

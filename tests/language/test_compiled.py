@@ -30,9 +30,6 @@ INTEGERS = ("int64", "uint8", "bool")
 WAYS = (0, 2, 5, 7)
 # Ops in one function.
 TOGETHER = 4
-# Of which an infinite operand beside an ordinary one is not tried: SciPy's zeta(inf, 2.0) is 0 for numbers, as compiled
-# code calls it, and NaN for arrays.
-APART = {"zeta"}
 
 
 def samples(op: Op, drawn: list[Drawn]) -> list[Sample]:
@@ -58,7 +55,7 @@ def drawn_for(number: int, op: Op) -> list[Drawn]:
     for dtype in dtypes_of(number, op, dtypes):
         drawn = testing.draw(op, dtype)
         special = op.scalar and len(op.args) <= 2 and dtype in FLOATS and not op.keeps
-        if special and op.name not in APART:
+        if special:
             result.append((among_special(op, dtype, drawn[0][0]), {}))
         else:
             result += [(testing.special_operands(op, dtype), {}), drawn[1]] if special else [drawn[1]]

@@ -64,7 +64,7 @@ def test_every_public_name_has_an_entry(made: dict[str, str]) -> None:
     text = "\n".join(made.values())
     letters = re.compile(r"^[bwilfdcz](scalar|vector|row|col|matrix|tensor3|tensor4)$")
     errors = (DOCS / "errors.md").read_text(encoding="utf-8")
-    modules = {"fft", "linalg", "optim", "random", "sparse", "config", "__version__", "NumgraphError"}
+    modules = {"fft", "linalg", "optim", "optimize", "random", "sparse", "config", "__version__", "NumgraphError"}
     for name in set(ng.__all__) - modules:
         assert f"`{name}`" in text or f"`ng.{name}`" in text or f"`{name}`" in errors or letters.match(name), name
 

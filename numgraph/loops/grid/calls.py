@@ -139,7 +139,7 @@ def kernel(work: Work) -> None:
         return
     name: str = node.op.kernel.on_thread or node.op.kernel.function
     if (node.op.kernel.routines or node.op.kernel.own) and not node.op.kernel.on_thread:
-        raise OptionError(refusal(node.op, values.graph.lines.get(node, ())))
+        raise OptionError(refusal(node, values.graph.lines.get(node, ())))
     if name in LIBRARY:
         # they are told an axis; what else the processor's kernel is told does not matter to a device's
         by_library(work, name, task, task.sizes[:3])
