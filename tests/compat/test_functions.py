@@ -246,7 +246,7 @@ def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     def within() -> Any:
         return config.warn.x
 
-    assert within() == 1 and not hasattr(config.warn, "x")
+    assert within() == 1 and config.warn.x is False
     assert "floatX = 'float32'" in repr(config)
     assert theano.configdefaults.config is config
 
