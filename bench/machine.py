@@ -21,6 +21,8 @@ UNSET = (
     "NUMBA_CPU_FEATURES", "NUMBA_OPT", "NUMBA_DISABLE_JIT",
 )  # fmt: skip
 PACKAGES = ("numgraph", "numpy", "numba", "llvmlite", "scipy")
+# Packages whose distributions have another name.
+DISTRIBUTIONS = {"numgraph": "numgraph-compiler"}
 
 
 def facts() -> dict[str, str]:
@@ -29,7 +31,7 @@ def facts() -> dict[str, str]:
     known["Python"] = platform.python_version()
     for package in PACKAGES:
         try:
-            known[package] = version(package)
+            known[package] = version(DISTRIBUTIONS.get(package, package))
         except PackageNotFoundError:
             known[package] = "not installed"
     known |= {name: os.environ[name] for name in INFLUENCES if name in os.environ}
