@@ -327,3 +327,16 @@ def test_a_filter_that_reaches_too_far_is_refused(target: str) -> None:
     f = ng.function([x, w], y, target=target)
     with pytest.raises(ng.ShapeError, match="may reach over 1073741824 pixels at most"):
         f(np.zeros((1, 1, 1, 3), "float32"), np.zeros((1, 1, 1, 3), "float32"))
+
+
+@pytest.mark.parametrize("target", ["reference", "cpu"])
+@pytest.mark.parametrize("mode", ["max", "mean", "sum"])
+def test_pooling_of_no_pixels_with_a_margin_is_refused(target: str, mode: str) -> None:
+    """A window would have nothing but margin in it, of which there is no largest pixel."""
+    x = ng.matrix("x")
+    f = ng.function([x], ng.pool1d(x, 3, 1, padding=2, mode=mode, partial=True), target=target)
+    assert f(np.ones((2, 4))).shape == (2, 6)
+    with pytest.raises(ng.ShapeError, match="pool: a length is 0, not 1"):
+        f(np.ones((2, 0)))
+    with pytest.raises(ng.ShapeError, match="images without pixels"):
+        ng.pool1d(ng.tensor("x", dtype="float64", shape=(0,)), 3, 1, padding=2, mode=mode)
