@@ -181,7 +181,7 @@ def _lengths_without_steps(value: Variable, loop: Loop, arrays: Sequence[Array])
     stand = dict(zip(loop.placeholders, (*elements, *initials, *invariants), strict=True))
     try:
         return evaluate([value], stand)[0].shape
-    except (IndexOutOfRange, ShapeError):
+    except (IndexError, ShapeError):
         # an index of a step that there is not, or a chunk of steps that are not there: only lengths matter
         return _lengths_of(value, {id(p): a for p, a in stand.items()})
 
@@ -194,7 +194,7 @@ def _lengths_of(value: Variable, known: dict[int, Array]) -> Sequence[int]:
         arrays = [known[id(v)] for v in node.inputs]
         try:
             if node.op is not None and node.op.loop:
-                known[id(node)] = run_loop([node], arrays)[node]
+                known[id(node)] = run_loop([node], _long_enough(node, arrays))[node]
             else:
                 known[id(node)] = _leaf(node) if node.op is None else compute(node, arrays)
         except IndexOutOfRange:
@@ -206,6 +206,15 @@ def _lengths_of(value: Variable, known: dict[int, Array]) -> Sequence[int]:
                 raise
             known[id(node)] = arrays[0]
     return known[id(value)].shape
+
+
+def _long_enough(node: Variable, arrays: Sequence[Array]) -> list[Array]:
+    """The operands of a loop, with zeros behind sequences that have no element for each step."""
+    steps, count = int(arrays[0]), len(node.attrs["loop"].sequences)
+    long = [
+        np.concatenate([s, np.zeros((max(steps - len(s), 0), *s.shape[1:]), s.dtype)]) for s in arrays[1 : 1 + count]
+    ]
+    return [arrays[0], *long, *arrays[1 + count :]]
 
 
 def _leaf(node: Variable) -> Array:

@@ -383,3 +383,15 @@ def test_third_derivatives_of_no_steps() -> None:
     calls = [(np.ones((n, 1)), np.ones((5, 1))) for n in (1, 2, 3, 5)]
     got = both([x, h0], [third], *calls)
     assert not got[0][0].any() and not got[1][0].any() and got[2][0].any()
+
+
+@pytest.mark.parametrize("target", ["reference", "cpu"])
+@pytest.mark.parametrize("checkpoint", [None, 2])
+def test_second_derivatives_where_a_sequence_ends_before_the_steps(target: str, checkpoint: int | None) -> None:
+    """As many steps are made as the sequence has; the chunk of them has a state for each, and needs no element more."""
+    s = ng.shared(np.array([1.25]), "s")
+    states, _ = ng.scan(lambda x, h: ng.sin(h + x), sequences=[s], outputs_info=[s], n_steps=3, checkpoint=checkpoint)
+    slope = ng.grad(ng.sum(ng.sqr(states)), s)
+    f = ng.function([], [slope, ng.grad(ng.sum(slope**2), s)], target=target)
+    # d sin(2s)^2 = 2 sin(4s), and d of its square = 16 sin(4s) cos(4s)
+    np.testing.assert_allclose(f(), [[2 * np.sin(5.0)], [16 * np.sin(5.0) * np.cos(5.0)]], rtol=1e-12)
