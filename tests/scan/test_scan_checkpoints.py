@@ -387,7 +387,7 @@ def test_third_derivatives_of_no_steps() -> None:
 
 @pytest.mark.parametrize("target", ["reference", "cpu"])
 @pytest.mark.parametrize("checkpoint", [None, 2])
-def test_second_derivatives_where_a_sequence_ends_before_the_steps(target: str, checkpoint: int | None) -> None:
+def test_a_sequence_that_ends_before_the_steps_has_second_derivatives(target: str, checkpoint: int | None) -> None:
     """As many steps are made as the sequence has; the chunk of them has a state for each, and needs no element more."""
     s = ng.shared(np.array([1.25]), "s")
     states, _ = ng.scan(lambda x, h: ng.sin(h + x), sequences=[s], outputs_info=[s], n_steps=3, checkpoint=checkpoint)
