@@ -13,17 +13,21 @@ from numgraph.config import config
 from tests.compiler.test_parts import PROGRAMS
 
 DEFINED = re.compile(r"^ +(\w+) = [if]\d+\((.*?)\) +#", re.MULTILINE)
-SAID = re.compile(r"\bapart\((.*?)\)")
+# with the rest of the loop, which is as far from the margin or farther
+SAID = re.compile(r"^( +)apart\((.*?)\).*\n((?:\1.*\n)*)", re.MULTILINE)
 # where memory lies that is made for one buffer
 OWN = re.compile(r"table\[AT_(TEMPORARIES|OUTPUT|MADE|NEW_STATE)|^own\b")
 
 
-def said(source: str) -> list[tuple[dict[str, str], list[str]]]:
-    """For each loop of which something is said: where the function's pointers point to, and those that are named."""
+def loops(source: str) -> list[tuple[dict[str, str], set[str], list[str]]]:
+    """For each loop of which something is said: where the function's pointers point to, those that the loop uses, and
+    those that are named."""
     found = []
     for function in re.split(r"^def ", source, flags=re.MULTILINE):
         defined = dict(DEFINED.findall(function))
-        found += [(defined, names.split(", ")) for names in SAID.findall(function)]
+        for _, names, body in SAID.findall(function):
+            words = re.findall(r"\w+", re.sub("#.*", "", body))
+            found.append((defined, {n for n in words if n in defined}, names.split(", ")))
     return found
 
 
@@ -39,9 +43,9 @@ def many(count: int, dtype: str = "float32") -> ng.Function:
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_only_what_numgraph_has_made_is_named(name: str) -> None:
     build, _ = PROGRAMS[name]
-    found = said(ng.function(*build()).source)
+    found = loops(ng.function(*build()).source)
     assert found
-    for defined, names in found:
+    for defined, _, names in found:
         assert len(set(names)) == len(names)
         places = [defined[n] for n in names]
         assert all(map(OWN.match, places)) and len(set(places)) == len(places), places
@@ -51,9 +55,12 @@ def test_two_windows_of_one_array_are_not_named() -> None:
     x = ng.vector("x")
     y = ng.exp(x)
     f = ng.function([x], [y, ng.sqrt(y[1:] * y[:-1] + y[2] * x[1:])])
-    for defined, names in said(f.source):
-        # each is the only pointer to its array in the function's loops that name it
-        assert len({re.split(r" \+ ", defined[n])[0] + n for n in names}) == len(names)
+    found = loops(f.source)
+    assert found
+    for defined, used, names in found:
+        for name in names:
+            # outputs, each in a slot of the table
+            assert [n for n in used if defined[n].split(" + ")[0] == defined[name].split(" + ")[0]] == [name]
     value = np.linspace(0, 1, 50)
     e = np.exp(value)
     np.testing.assert_allclose(f(value)[1], np.sqrt(e[1:] * e[:-1] + e[2] * value[1:]), rtol=1e-14)
