@@ -25,16 +25,10 @@ def set_apart(module, accesses, alone):
     """Tell LLVM what `apart` says of a loop. accesses: (name of a pointer, load or store), of all that it reads and
     writes by name; alone: the names that are said to be apart."""
 
-    def node(*operands, unique=False):
-        made = ir.MDValue(module, [], name=str(len(module.metadata)))
-        # what refers to itself is like no other
-        made.operands = (made, *operands) if unique else operands
-        return made
-
-    domain = node(unique=True)
-    scopes = {name: node(domain, unique=True) for name in dict.fromkeys(n for n, _ in accesses) if name in alone}
-    own = {name: node(scope) for name, scope in scopes.items()}
-    others = {name: node(*(s for n, s in scopes.items() if n != name)) for name in (*scopes, None)}
+    domain = _unique(module)
+    scopes = {name: _unique(module, domain) for name in dict.fromkeys(n for n, _ in accesses) if name in alone}
+    own = {name: _node(module, scope) for name, scope in scopes.items()}
+    others = {name: _node(module, *(s for n, s in scopes.items() if n != name)) for name in (*scopes, None)}
     for name, instruction in accesses:
         if name in own:
             instruction.set_metadata("alias.scope", own[name])
@@ -63,11 +57,21 @@ def _hint(module, name, *values):
     return module.add_metadata([ir.MetaDataString(module, name), *values])
 
 
+def _node(module, *operands):
+    """A metadata node of these; Python would compare nodes that refer to themselves without end (`add_metadata`)."""
+    return ir.MDValue(module, operands, name=str(len(module.metadata)))
+
+
+def _unique(module, *operands):
+    """A metadata node that is like no other, since it refers to itself."""
+    node = _node(module)
+    node.operands = (node, *operands)
+    return node
+
+
 def _mark(module, branches, hints):
     """Put hints on the branches back to the top of a loop."""
-    # a loop's node refers to itself, so that it is like no other
-    loop = ir.MDValue(module, [], name=str(len(module.metadata)))
-    loop.operands = (loop, *hints)
+    loop = _unique(module, *hints)
     for branch in branches:
         branch.set_metadata("llvm.loop", loop)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -104,7 +105,7 @@ def convolution(sizes: Sizes, scale: str, what: str = "convolve") -> Problem:
     pixels = [(side + 2 - window) // s + 1 for s in stride[1:]]
     x, w, g = draw(images, c, 1, side, side), draw(k, c, 1, window, window, seed=1), draw(images, k, 1, *pixels, seed=2)
     numbers = (images, 1, c, k, 1, side, side, 1, window, window, 1, *pixels, *stride, *sizes["dilation"], 0, 1, 1)
-    names = "images groups c k depth height width kd kh kw od oh ow sd sh sw dd dh dw bd bh bw".split()
+    names = import_module("numgraph.kernels.cuda.names").GEOMETRY
     parts, low = min(images, 16), (0, 1, 1)
     operands, ends, shape = {
         "convolve": ({"x": x, "w": w}, (*low, *low), g.shape),

@@ -92,10 +92,9 @@ def _tiled(dtypes=("float32",), **sizes):
     )  # fmt: skip
 
 
-_CONVOLUTION = ", ".join(
-    f"int64 {name}"
-    for name in "images groups c k depth height width kd kh kw od oh ow sd sh sw dd dh dw bd bh bw".split()
-)
+# What a convolution's kernel is told behind its operands: lengths, steps, and margins before the images.
+GEOMETRY = "images groups c k depth height width kd kh kw od oh ow sd sh sw dd dh dw bd bh bw".split()
+_CONVOLUTION = ", ".join(f"int64 {name}" for name in GEOMETRY)
 
 
 def _convolution(factory, operands, extents, arguments="", **sizes):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
+from numgraph.compat.variables import shape_vector
 from numgraph.config import config
 from numgraph.errors import GivensError, OptionError, ShapeError, UpdateError
 from numgraph.function import function as native_function
@@ -14,7 +15,6 @@ from numgraph.givens import clone as native_clone
 from numgraph.givens import pairs
 from numgraph.graph import Variable, toposort
 from numgraph.ops.custom import assert_op as assertion
-from numgraph.ops.define import f
 from numgraph.ops.lengths import Lengths
 from numgraph.program import In as NativeIn
 from numgraph.shared import SharedVariable
@@ -160,9 +160,7 @@ def _outputs(outputs: Any) -> Any:
 
 def _shape_vector(value: Any, other: Any = None) -> Any:
     """The vector that `x.shape`, or a part of it, is in Theano; `other` for what is neither."""
-    if not isinstance(value, Lengths):
-        return other
-    return f.stack(list(value)) if value else f.zeros((0,), "int64")
+    return shape_vector(value) if isinstance(value, Lengths) else other
 
 
 def _native_mode(mode: Any) -> str | None:

@@ -71,9 +71,7 @@ _COMPOSED = {
     **{name: getattr(reducing, name) for name in "argmax argmin logaddexp mean nan_to_num squeeze where".split()},
     **{
         name: getattr(shaping, name)
-        for name in (
-            "argsort atleast_Nd bincount broadcast_shape flatnonzero identity_like sort"
-        ).split()
+        for name in "argsort atleast_Nd bincount broadcast_shape flatnonzero identity_like sort".split()
     },
     "round": composed.round_, "second": composed.fill, "verify_grad": functions.verify_grad,
     **{

@@ -10,7 +10,7 @@ from numgraph.errors import ShapeError
 from numgraph.grad import grad
 from numgraph.graph import Variable, as_variable, describe
 from numgraph.jacobians import Rop
-from numgraph.ops.define import f
+from numgraph.ops import lengths as ln
 
 
 class Pool:
@@ -49,13 +49,9 @@ class Pool:
 def _length(n: Any, window: Any, step: Any, ignore_border: bool) -> Any:
     """How many windows there are along an axis with its margins."""
     if ignore_border:
-        return _natural((n - window) // step + 1)
+        return ln.natural((n - window) // step + 1)
     behind = -((window - n) // step) if isinstance(n, int) else (n - window + step - 1) // step
-    return _natural(behind) + 1 if step < window else (n - 1) // step + 1
-
-
-def _natural(n: Any) -> Any:
-    return max(n, 0) if isinstance(n, int) else f.maximum(n, 0)
+    return ln.natural(behind) + 1 if step < window else (n - 1) // step + 1
 
 
 def _gradient(pool: Pool, x: Any, g: Any, ws: Any, stride: Any, pad: Any) -> Variable:

@@ -68,10 +68,15 @@ def make(self: TensorType, name: str | None = None) -> Variable:
     return Variable(self, name)
 
 
+def shape_vector(shape: Lengths) -> Variable:
+    """A shape as the vector that it is in Theano."""
+    found: Variable = f.stack(list(shape)) if shape else f.zeros((0,), "int64")
+    return found
+
+
 def shape_eval(self: Lengths, inputs_to_values: Any = None) -> Any:
     """The value of a shape, which is a vector in Theano."""
-    whole = f.stack(list(self)) if self else f.zeros((0,), "int64")
-    return whole.eval(inputs_to_values or {})
+    return shape_vector(self).eval(inputs_to_values or {})
 
 
 def maker(self: Function) -> SimpleNamespace:

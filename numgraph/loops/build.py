@@ -27,7 +27,6 @@ from numgraph.loops.program import (
     Store,
     Unary,
     fail,
-    statements_in,
     walk,
 )
 from numgraph.loops.scalar import convert, formula, number
@@ -201,14 +200,18 @@ class LoopBuilder:
         self.nests(nest.body, level + 1)
         values.bodies.pop()
         note = values.notes.loop(nest)
-        hints = (*self._hint(nest), *self._apart(nest, inner.statements))
-        return For(counter, tuple(bounds), (*hints, *inner.statements), note=note)
+        return For(counter, tuple(bounds), (*self._hints(nest, inner.statements), *inner.statements), note=note)
 
-    def _hint(self, nest: LoopNest) -> list[Statement]:
-        """How many vectors of an innermost loop's rounds are computed side by side, where LLVM would do them singly."""
+    def _hints(self, nest: LoopNest, statements: Sequence[Statement]) -> list[Statement]:
+        """What LLVM is told of an innermost loop."""
+        if not self.vectors or any(body.length is not None for body in nest.body):
+            return []
+        return [*self._side_by_side(nest), *self._apart(statements)]
+
+    def _side_by_side(self, nest: LoopNest) -> list[Statement]:
+        """How many vectors of a loop's rounds are computed side by side, where LLVM would do them singly."""
         length = self.graph.find(nest.length)
-        inner = any(body.length is not None for body in nest.body)
-        if not self.vectors or inner or (isinstance(length, int) and length < LONG):
+        if isinstance(length, int) and length < LONG:
             return []
         costs = [v.op.cost for v in nest.scalars if v.op is not None and v.dtype in FLOATS]
         if max(costs, default=0) < ELEMENTARY:
@@ -219,17 +222,14 @@ class LoopBuilder:
             hint, count = "call_functions", 2
         return [Do(Call(hint, (Number(count),)), note="vectors side by side")] if count else []
 
-    def _apart(self, nest: LoopNest, statements: Sequence[Statement]) -> list[Statement]:
-        """Which of the arrays of an innermost loop have memory that no other one there overlaps."""
-        inner = any(body.length is not None for body in nest.body)
-        stores = any(isinstance(s, Store) for s in statements_in(statements))
-        if not self.vectors or inner or not stores:
+    def _apart(self, statements: Sequence[Statement]) -> list[Statement]:
+        """Which of the arrays of a loop have memory that no other one there overlaps."""
+        parts = list(walk(statements))
+        pointers = dict.fromkeys(n for n in parts if isinstance(n, Name) and n.dtype.endswith("*"))
+        if len(pointers) < SEVERAL or not any(isinstance(s, Store) for s in parts):
             return []
-        pointers = dict.fromkeys(n for n in walk(statements) if isinstance(n, Name) and n.dtype.endswith("*"))
         found = self.values.memory.apart([name for name in pointers if name not in (TABLE, REALS)])
-        if len(pointers) < SEVERAL or not found:
-            return []
-        return [Do(Call("apart", tuple(found)), note="no other array of the loop overlaps these")]
+        return [Do(Call("apart", tuple(found)), note="no other array of the loop overlaps these")] if found else []
 
     # -- reductions ---------------------------------------------------------------------------------------------
 

@@ -78,11 +78,16 @@ class _Pieces:
         waiting = list(own)
         while waiting:
             name = waiting.pop()
-            text = _declared(self.text[name]) if name in self.units - own else self.text[name]
+            text = self._as_in(name, own)
             new = self._named(text) - seen
             seen |= new
             waiting += new
         return seen
+
+    def _as_in(self, name: str, own: set[str]) -> str:
+        """What a module has of a name that has the units `own` itself: of other units declarations."""
+        text = self.text[name]
+        return _declared(text) if name in self.units and name not in own else text
 
     def _named(self, text: str) -> set[str]:
         if text not in self.named:
@@ -95,11 +100,7 @@ class _Pieces:
         made = ir.Module(self.whole.name)
         made.triple, made.data_layout = self.whole.triple, self.whole.data_layout
         made.namedmetadata, made.metadata = self.whole.namedmetadata, self.whole.metadata
-        texts = [
-            _declared(text) if n in self.units and n not in own else text
-            for n, text in self.text.items()
-            if n in wanted
-        ]
+        texts = [self._as_in(name, own) for name in self.text if name in wanted]
         return "\n".join([str(made), *texts, *self._kept(wanted)])
 
     def _kept(self, wanted: set[str]) -> list[str]:

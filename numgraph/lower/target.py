@@ -83,7 +83,7 @@ class Library(JITCodeLibrary):
         module.data_layout = self._codegen._data_layout
 
     def _optimize_final_module(self) -> None:
-        """Nothing: of an entry `optimised` does it, and everything else is optimised as a part of one."""
+        """Nothing: the parts of an entry are optimised before they are emitted, and all else as a part of one."""
 
     def _finalize_specific(self) -> None:
         pass

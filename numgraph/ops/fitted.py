@@ -17,7 +17,7 @@ from numgraph.ops.lengths import Length
 
 __all__ = ["specify_shape"]
 # Functions of expressions that other ops use.
-INTERNAL = ["as_long", "given", "matched"]
+INTERNAL = ["as_long", "given", "matched", "with_elements"]
 
 
 def _own_or_known(x: Any, *lengths: Any, **attrs: Any) -> tuple[Any, ...]:
@@ -89,6 +89,16 @@ def as_long(x: Variable, y: Variable, first: Sequence[int], second: Sequence[int
     pairs = [(m, ln.dim(x, k)) for k, m in zip(first, second, strict=True)]
     unknown = {m: n for m, n in pairs if not ln.same_length(n, ln.dim(y, m))}
     return matched(y, [unknown.get(m) for m in range(y.ndim)], what) if unknown else y
+
+
+def with_elements(v: Variable, axes: Sequence[int], what: str, refused: str) -> Variable:
+    """v, which must have elements along these axes; v itself where that is known. refused: what a ShapeError says of a
+    v that is known to have none."""
+    lengths = {axis: ln.dim(v, axis) for axis in axes}
+    if 0 in lengths.values():
+        raise ShapeError(f"{refused}: {describe(v)}")
+    unknown = {axis: ln.most(n, 1) for axis, n in lengths.items() if not isinstance(n, int)}
+    return matched(v, [unknown.get(axis) for axis in range(v.ndim)], what) if unknown else v
 
 
 def _of_lengths(name: str, v: Variable, lengths: Sequence[Any], **attrs: Any) -> Variable:

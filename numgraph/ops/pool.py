@@ -88,19 +88,11 @@ def _windows(
         over = 0 if not partial else (_count(n, k, s, low, high, True) - 1) * s + k - n - low - high
         widths.append((low, high + ln.natural(over)))
     if any(not isinstance(n, int) or n for pair in widths for n in pair):
-        v = pad(_with_pixels(v, count), widths, constant_values=fill)
+        # a window would have nothing but margin in it
+        pixels = range(v.ndim - count, v.ndim)
+        v = f.with_elements(v, pixels, "pool", "pool: images without pixels cannot have a margin")
+        v = pad(v, widths, constant_values=fill)
     return windows_of(v, list(size), tuple(step), (1,) * count)
-
-
-def _with_pixels(v: Variable, count: int) -> Variable:
-    """Images that are refused where they have no pixels: a window would have nothing but margin in it."""
-    lengths = ln.dims_of(v)[v.ndim - count :]
-    if 0 in lengths:
-        raise ShapeError(f"pool: images without pixels cannot have a margin: {describe(v)}")
-    if all(isinstance(n, int) for n in lengths):
-        return v
-    found: Variable = f.matched(v, [*[None] * (v.ndim - count), *(ln.most(n, 1) for n in lengths)], "pool")
-    return found
 
 
 def _pixels(v: Variable, size: Sequence[int], step: Sequence[int], margins: Any, partial: bool, dtype: str) -> Any:

@@ -81,12 +81,7 @@ def _signals(what: str, a: Any, v: Any, mode: str, count: int) -> list[Variable]
 
 def _filled(v: Variable, what: str) -> Variable:
     """A signal that is refused where it is empty, as in NumPy."""
-    n = ln.dim(v, -1)
-    if isinstance(n, int):
-        if n == 0:
-            raise ShapeError(f"{what}: a signal is empty: {describe(v)}")
-        return v
-    found: Variable = f.matched(v, [None] * (v.ndim - 1) + [ln.most(n, 1)], what)
+    found: Variable = f.with_elements(v, [v.ndim - 1], what, f"{what}: a signal is empty")
     return found
 
 
