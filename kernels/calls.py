@@ -34,40 +34,40 @@ def divides_columns(n, chunks):
 
 
 @called
-def sgemm(pair, chunk, chunks, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
+def sgemm(units, chunk, chunks, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
     """A chunk of out[m, n] = alpha * a[m, k] @ b[k, n] + beta * out, float32, rows of out `out_row` elements apart.
 
-    pair: as for `sgemm_tile`. a, b, out: addresses; strides count elements. scratch: address of SCRATCH_BYTES of the
+    units: as for `sgemm_tile`. a, b, out: addresses; strides count elements. scratch: address of SCRATCH_BYTES of the
     chunk's own memory. With beta 0 out is only written. The chunks together are the product, to the bit whatever their
     number.
     """
     if divides_columns(n, chunks):
         n0, n1 = _begin(n, _COLUMNS, chunk, chunks), _begin(n, _COLUMNS, chunk + 1, chunks)
-        _sgemm(pair, 0, m, n0, n1, m, n, k, 0, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
+        _sgemm(units, 0, m, n0, n1, m, n, k, 0, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
     else:
         m0, m1 = _begin(m, _ROWS, chunk, chunks), _begin(m, _ROWS, chunk + 1, chunks)
-        _sgemm(pair, m0, m1, 0, n, m, n, k, 0, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
+        _sgemm(units, m0, m1, 0, n, m, n, k, 0, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
 
 
 @called
-def dgemm(pair, chunk, chunks, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
+def dgemm(units, chunk, chunks, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
     """As `sgemm`, for float64."""
     if divides_columns(n, chunks):
         n0, n1 = _begin(n, _COLUMNS, chunk, chunks), _begin(n, _COLUMNS, chunk + 1, chunks)
-        _dgemm(pair, 0, m, n0, n1, m, n, k, 0, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
+        _dgemm(units, 0, m, n0, n1, m, n, k, 0, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
     else:
         m0, m1 = _begin(m, _ROWS, chunk, chunks), _begin(m, _ROWS, chunk + 1, chunks)
-        _dgemm(pair, m0, m1, 0, n, m, n, k, 0, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
+        _dgemm(units, m0, m1, 0, n, m, n, k, 0, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
 
 
 @register_jitable
-def sgemm_rows(pair, near, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
+def sgemm_rows(units, near, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
     """As `sgemm`, for a product that is one of many over tiles of rows of a or b: `near` bytes from these rows to the
     next ones, which are prefetched."""
-    _sgemm(pair, 0, m, 0, n, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
+    _sgemm(units, 0, m, 0, n, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
 
 
 @register_jitable
-def dgemm_rows(pair, near, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
+def dgemm_rows(units, near, scratch, m, n, k, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row):
     """As `sgemm_rows`, for float64."""
-    _dgemm(pair, 0, m, 0, n, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)
+    _dgemm(units, 0, m, 0, n, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch)

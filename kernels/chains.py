@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 from numgraph.kernels.loops_ir import note, note_interleaving
-from numgraph.kernels.tile_ir import this_machine
+from numgraph.kernels.machine import this_machine
 from numgraph.kernels.variants import give_attribute, keep
 
 

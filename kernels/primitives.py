@@ -287,36 +287,37 @@ def _as_power(builder, n, moved):
     return builder.bitcast(builder.shl(bits, integer(mantissa)), n.type)
 
 
-# the pair of addresses that a product is told: of its function in `tiles`, and of that in `dots` or 0
-TILES, DOTS = 0, 1
+# the addresses that a product is told: of its function in `tiles`, and of those in `dots` and `parts`, or 0
+TILES, DOTS, PARTS = 0, 1, 2
 
 
 def _product_at(real):
-    """A call of `sgemm_tile` or `dgemm_tile`, whose address is the first of a pair."""
+    """A call of `sgemm_tile` or `dgemm_tile`, whose address is the first of its `units`."""
     kinds = (*("int64",) * 8, real, *("int64",) * 6, real, *("int64",) * 3)
     plain = [LLVM_TYPES[k] for k in kinds]
 
     def build(
-        builder, pair, m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row,
+        builder, units, m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row,
         scratch,
     ):  # fmt: skip
         values = [m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch]
         kind = ir.FunctionType(ir.VoidType(), [_I64, *plain])
-        address = _word_at(builder, pair, _I64(TILES))
-        builder.call(builder.inttoptr(address, kind.as_pointer()), [pair, *values])
+        address = _word_at(builder, units, _I64(TILES))
+        builder.call(builder.inttoptr(address, kind.as_pointer()), [units, *values])
 
     return Primitive(build, ("int64", *kinds), "void", "")
 
 
 def _multiply(
-    builder, pair, like, m, n, k, a, a_row, a_col, b, b_row, b_col, added, out, out_row, scratch,
+    builder, units, like, m, n, k, a, a_row, a_col, b, b_row, b_col, added, out, out_row, scratch,
 ):  # fmt: skip
     real = like.type.pointee
     kind = "float32" if isinstance(real, ir.FloatType) else "float64"
     none, beta = _I64(0), builder.select(builder.icmp_signed("!=", added, added.type(0)), real(1), real(0))
-    # the pair of the program may have dot products for other numbers of columns than these: none, then
-    own = stack_slot(builder, ir.ArrayType(_I64, 2))
-    for place, address in ((TILES, _word_at(builder, pair, _I64(TILES))), (DOTS, none)):
+    # the program may have dot products for other numbers of columns than these: none, then
+    own = stack_slot(builder, ir.ArrayType(_I64, 3))
+    for place in (TILES, DOTS, PARTS):
+        address = none if place == DOTS else _word_at(builder, units, _I64(place))
         builder.store(address, builder.gep(own, [_I64(0), _I64(place)]))
     _product_at(kind).build(
         builder, builder.ptrtoint(own, _I64), none, m, none, n, m, n, k, none, real(1), a, a_row, a_col, b, b_row,
@@ -428,6 +429,7 @@ PRIMITIVES = {
     ),
     "foreign.release": Primitive(_release, ("int64",), "void", "Give memory back that `allocate` gave."),
     "tiles.dots_at": Primitive(_fortran, ("int64", "words"), "void", "Call `sdots` or `ddots` at an address."),
+    "tiles.parts_at": Primitive(_fortran, ("int64", "words"), "void", "Call `sparts` or `dparts` at an address."),
     "calls.sgemm_at": _product_at("float32"),
     "calls.dgemm_at": _product_at("float64"),
     "calls.multiply": Primitive(

@@ -1,43 +1,21 @@
-"""The inner loops of `tiles`, written as LLVM IR with explicit vectors: micro-kernels, a transposing copy, an epilogue.
+"""What the inner loops of products are made of: LLVM IR with explicit vectors, and the copies that pack operands.
 
 Numba's own loops leave it to LLVM's vectoriser whether accumulators stay in registers; here they do by construction.
 Each function is made once per element type; a primitive calls the one wanted through a constant table, so that the
 loops around them are compiled once for both types. All addresses and strides are in bytes, all integers 64-bit.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import llvmlite.binding as llvm
 from llvmlite import ir
+from numgraph.kernels.machine import this_machine
 from numgraph.kernels.primitives import ONLY, Primitive
 
-from numgraph import kernels
-
 _INT = ir.IntType(64)
+_SMALL = ir.IntType(32)
 _BYTE = ir.IntType(8)
 _POINTER = ir.PointerType()
-
-
-class Machine(NamedTuple):
-    """What the code is made for: bytes of a vector, vector registers, whether multiply and add are one instruction."""
-
-    vector: int
-    registers: int
-    fused: bool
-
-
-def this_machine() -> Machine:
-    """The vectors of the processor that code is made for; 16 bytes (SSE2, NEON, VSX) where nothing is known of it."""
-    has = kernels.features
-    if has is None:
-        has = {feature for feature, there in llvm.get_host_cpu_features().items() if there}
-    if "avx512f" in has:
-        return Machine(64, 32, True)
-    if "avx2" in has:
-        return Machine(32, 16, "fma" in has)
-    arm = llvm.get_process_triple().startswith(("aarch64", "arm64"))
-    return Machine(16, 32 if arm else 16, arm)
 
 
 MACHINE = this_machine()
@@ -109,15 +87,39 @@ class Code:
         """Write an element or a vector."""
         self.b.store(value, pointer, align=self.real.size)
 
+    def load_part(self, pointer: Any, mask: Any) -> Any:
+        """The lanes of a vector that `mask` has. The others are 0, and their memory is not read."""
+        kind, nothing = self.real.vector, ir.Constant(self.real.vector, None)
+        function = self._of_parts("load", kind, [_POINTER, _SMALL, mask.type, kind])
+        return self.b.call(function, [pointer, ir.Constant(_SMALL, self.real.size), mask, nothing])
+
+    def store_part(self, value: Any, pointer: Any, mask: Any) -> None:
+        """Write the lanes of a vector that `mask` has."""
+        function = self._of_parts("store", ir.VoidType(), [value.type, _POINTER, _SMALL, mask.type])
+        self.b.call(function, [value, pointer, ir.Constant(_SMALL, self.real.size), mask])
+
+    def _of_parts(self, what: str, result: Any, kinds: list[Any]) -> Any:
+        name = f"llvm.masked.{what}.v{self.real.lanes}{self.real.type.intrinsic_name}.p0"
+        made = self.module.globals.get(name)
+        return made or ir.Function(self.module, ir.FunctionType(result, kinds), name)
+
+    def first_lanes(self, count: Any) -> Any:
+        """The mask of the first `count` lanes of a vector."""
+        lanes = self.real.lanes
+        numbers = ir.Constant(ir.VectorType(_SMALL, lanes), list(range(lanes)))
+        undefined = ir.Constant(numbers.type, ir.Undefined)
+        one = self.b.insert_element(undefined, self.b.trunc(count, _SMALL), ir.Constant(_SMALL, 0))
+        return self.b.icmp_signed("<", numbers, self.shuffle(one, undefined, [0] * lanes))
+
     def spread(self, scalar: Any) -> Any:
         """A vector with `scalar` in every lane."""
         undefined = ir.Constant(self.real.vector, ir.Undefined)
-        one = self.b.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
+        one = self.b.insert_element(undefined, scalar, ir.Constant(_SMALL, 0))
         return self.shuffle(one, undefined, [0] * self.real.lanes)
 
     def shuffle(self, a: Any, b: Any, lanes: list[int]) -> Any:
         """The lanes of two vectors, counted through, in this order."""
-        return self.b.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes))
+        return self.b.shuffle_vector(a, b, ir.Constant(ir.VectorType(_SMALL, len(lanes)), lanes))
 
     def multiply_add(self, x: Any, y: Any, z: Any) -> Any:
         """x * y + z, rounded once where the machine does that; elsewhere a call of a library would do it."""
@@ -130,27 +132,33 @@ class Code:
 
     def prefetch(self, pointer: Any, near: int) -> None:
         """Prefetch a line; near: from 3, all caches, to 0."""
-        small = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [_POINTER, small, small, small])
+        kind = ir.FunctionType(ir.VoidType(), [_POINTER, _SMALL, _SMALL, _SMALL])
         function = self.module.declare_intrinsic("llvm.prefetch", [_POINTER], kind)
         # for reading, wanted soon, data
-        self.b.call(function, [pointer, ir.Constant(small, 0), ir.Constant(small, near), ir.Constant(small, 1)])
+        self.b.call(function, [pointer, ir.Constant(_SMALL, 0), ir.Constant(_SMALL, near), ir.Constant(_SMALL, 1)])
 
     def block(self, name: str) -> Any:
         """A new basic block."""
         return self.function.append_basic_block(name)
 
-    def loop(self, count: Any, body: Callable[[Any], None]) -> None:
-        """`for x in range(count): body(x)`."""
+    def loop(self, count: Any, body: Callable[..., Any], start: Sequence[Any] = ()) -> list[Any]:
+        """`for x in range(count): values = body(x, *values)`: the values at the end; before, they are `start`."""
         before, loop, done = self.b.block, self.block("loop"), self.block("done")
         self.b.cbranch(self.b.icmp_signed(">", count, self.int(0)), loop, done)
         self.b.position_at_end(loop)
         index = self.phi(_INT, self.int(0), before)
-        body(index)
+        values = [self.phi(value.type, value, before) for value in start]
+        new = list(body(index, *values) or ())
         following = self.b.add(index, self.int(1))
-        index.add_incoming(following, self.b.block)
+        for phi, value in zip([index, *values], [following, *new], strict=True):
+            phi.add_incoming(value, self.b.block)
+        last = self.b.block
         self.again(self.b.icmp_signed("<", following, count), loop, done)
         self.b.position_at_end(done)
+        ends = [self.phi(value.type, value, before) for value in start]
+        for phi, value in zip(ends, new, strict=True):
+            phi.add_incoming(value, last)
+        return ends
 
     def again(self, condition: Any, loop: Any, done: Any) -> None:
         """Branch back to `loop` while the condition holds; LLVM leaves the loop as it is written."""
@@ -166,110 +174,6 @@ class Code:
         found = self.b.phi(kind)
         found.add_incoming(start, before)
         return found
-
-
-def _kernel(module: Any, real: Real, rows: int, vectors: int) -> Any:
-    """A micro-kernel: out[rows, columns] = alpha * (a @ b) + beta * out, columns being `vectors` vectors.
-
-    Arguments: count; k; a, a_row, a_step, a_next; b, b_step, b_last; ahead, ahead_step, ahead_next; out, out_row;
-    scalars. a[r, p] is an
-    element at a + r * a_row + p * a_step; b[p] the vectors at b + p * b_step, the last one at b_last from there: at
-    most where it follows the one before, so that columns which fill no two vectors are two that overlap. out has its
-    vectors at the same places. `scalars` is the address of alpha and beta; with beta 0 out is not read. The memory at
-    ahead + p * ahead_step is prefetched. `count` such tiles lie below one another, a_next and ahead_next apart.
-
-    Every element is the chain a[0] * b[0] + 0, a[1] * b[1] + that, ..., whatever the tile.
-    """
-    code = Code(module, real, f"tile_{rows}x{vectors}", 15)
-    count, k, a, a_row, a_step, a_next, b, b_step, b_last, *ahead, out, out_row, scalars = code.function.args
-    build = code.b
-    places = [code.int(i * MACHINE.vector) for i in range(vectors - 1)] + [b_last]
-    pair = code.at(scalars)
-    alpha, beta = (code.load(code.plus(pair, i * real.size), real.type) for i in (0, 1))
-    is_fresh = build.fcmp_ordered("==", beta, ir.Constant(real.type, 0.0))
-    out_next = build.mul(out_row, code.int(rows))
-    beyond = build.add(b_last, code.int(MACHINE.vector - 1))
-    # rows 0..2 and 3..5 as one register and one index times 0, 1 and 2: x86 adds those in the load itself
-    steps = [code.int(0), a_row, build.add(a_row, a_row)]
-
-    def one_tile(x: Any) -> None:
-        base = build.add(a, build.mul(x, a_next))
-        bases = [code.at(code.beyond(base, r, a_row)) for r in range(0, rows, 3)]
-        first = build.add(out, build.mul(x, out_next))
-        lines = [code.at(code.beyond(first, r, out_row)) for r in range(rows)]
-        for line in lines:
-            # wanted when the sums are ready
-            code.prefetch(line, 3)
-            code.prefetch(code.plus(line, beyond), 3)
-        start = build.add(ahead[0], build.mul(x, ahead[2]))
-        sums = _products(code, k, bases, steps, a_step, b, b_step, places, (start, ahead[1]), rows)
-        _finish(code, sums, places, lines, alpha, beta, is_fresh)
-
-    code.loop(count, one_tile)
-    build.ret_void()
-    return code.function
-
-
-def _products(
-    code: Code, k: Any, bases: list[Any], steps: list[Any], a_step: Any, b: Any, b_step: Any, places: list[Any],
-    ahead: tuple[Any, Any], rows: int,
-) -> list[list[Any]]:  # fmt: skip
-    """The sums of a tile, in registers."""
-    build, before, real = code.b, code.b.block, code.real
-    zero = ir.Constant(real.vector, None)
-    start, far = code.at(b), code.at(ahead[0])
-    loop, done = code.block("products"), code.block("summed")
-    build.cbranch(build.icmp_signed(">", k, code.int(0)), loop, done)
-
-    build.position_at_end(loop)
-    left = code.phi(_INT, k, before)
-    heads = [code.phi(_POINTER, base, before) for base in bases]
-    line = code.phi(_POINTER, start, before)
-    wanted = code.phi(_POINTER, far, before)
-    sums = [[code.phi(real.vector, zero, before) for _ in places] for _ in range(rows)]
-    row = [code.load(code.plus(line, place), real.vector) for place in places]
-    code.prefetch(wanted, 2)
-    new = []
-    for r in range(rows):
-        factor = code.spread(code.load(code.plus(heads[r // 3], steps[r % 3]), real.type))
-        new.append([code.multiply_add(factor, x, y) for x, y in zip(row, sums[r], strict=True)])
-    less = build.sub(left, code.int(1))
-    left.add_incoming(less, loop)
-    for head in heads:
-        head.add_incoming(code.plus(head, a_step), loop)
-    line.add_incoming(code.plus(line, b_step), loop)
-    wanted.add_incoming(code.plus(wanted, ahead[1]), loop)
-    for old, next_ in zip(sums, new, strict=True):
-        for x, y in zip(old, next_, strict=True):
-            x.add_incoming(y, loop)
-    code.again(build.icmp_signed(">", less, code.int(0)), loop, done)
-
-    build.position_at_end(done)
-    result = [[code.phi(real.vector, zero, before) for _ in places] for _ in range(rows)]
-    for final, next_ in zip(result, new, strict=True):
-        for x, y in zip(final, next_, strict=True):
-            x.add_incoming(y, loop)
-    return result
-
-
-def _finish(
-    code: Code, sums: list[list[Any]], places: list[Any], lines: list[Any], alpha: Any, beta: Any, is_fresh: Any
-) -> None:
-    """Store alpha * sums, plus beta * out unless beta is 0."""
-    build = code.b
-    factor, weight = code.spread(alpha), code.spread(beta)
-    with build.if_else(is_fresh) as (fresh, add):
-        with fresh:
-            for pointer, values in zip(lines, sums, strict=True):
-                for place, value in zip(places, values, strict=True):
-                    code.store(build.fmul(factor, value), code.plus(pointer, place))
-        with add:
-            for pointer, values in zip(lines, sums, strict=True):
-                # vectors may overlap: all are read before the first is written
-                targets = [code.plus(pointer, place) for place in places]
-                old = [code.load(target, code.real.vector) for target in targets]
-                for target, value, x in zip(targets, values, old, strict=True):
-                    code.store(code.multiply_add(factor, value, build.fmul(weight, x)), target)
 
 
 def _turn(module: Any, real: Real) -> Any:
@@ -422,12 +326,6 @@ def table_call(name: str, makers: list[Any], doc: str) -> Primitive:
     return Primitive(build, ("int64", "int64", "words"), "void", doc)
 
 
-def _shape(rows: int, vectors: int) -> Any:
-    return lambda module, real: _kernel(module, real, rows, vectors)
-
-
-# tile(rows - 1, ...) is a tile of two vectors, tile(ROWS, ...) the wide one of a single row
-CALL_TILE = table_call("tile", [*(_shape(r, 2) for r in range(1, ROWS + 1)), _shape(1, WIDE)], _kernel.__doc__)
 # carry(0, ...) is for runs of one to two vectors, carry(1, ...) for 4 to 8 elements
 CALL_CARRY = table_call("carry", [_carry_lines, _carry_factors], _carry.__doc__)
 CALL_TURN = table_call("turn", [_turn], _turn.__doc__)

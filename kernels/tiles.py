@@ -11,7 +11,8 @@ packed where the order in memory would miss it. What differs is for skinny shape
   panel that follows is prefetched meanwhile. Its lines are seldom aligned and so take two lines of the cache, which
   is why blocks are shorter than in BLIS.
 * There are no masks. 10 columns are two vectors of 8 that overlap: the columns in both are computed twice, to the same
-  value. Widths of tiles are chosen such that none is narrower than a vector.
+  value. Widths of tiles are chosen such that none is narrower than a vector. Only where all of out is, on AVX-512, are
+  vectors used in part (`parts`).
 * Where out is narrow (784 x 10) and k long, vectors lie along its columns (out.T = b.T @ a.T) in a copy of out.
 * Where out is narrow and rows of a and columns of b are contiguous, vectors lie along k (`dots`).
 
@@ -41,15 +42,18 @@ The products of the first line are dot products where the rows are many (`dots`;
 
 import numpy as np
 from numgraph.kernels.dots import PACE, SECOND, dot_blocks, exchange, pick, turn
+from numgraph.kernels.micro_ir import CALL_TILE
 from numgraph.kernels.primitives import DOTS as DOTS_AT
+from numgraph.kernels.primitives import PARTS as PARTS_AT
 from numgraph.kernels.support import f32, f64, helper, i64, sized
-from numgraph.kernels.tile_ir import CALL_CARRY, CALL_TILE, CALL_TOUCH, LINE, MACHINE, ROWS, WIDE
+from numgraph.kernels.tile_ir import CALL_CARRY, CALL_TOUCH, LINE, MACHINE, ROWS, WIDE
 from numgraph.kernels.wrapping import wrapped
 
 tile = wrapped("tile", CALL_TILE)
 carry = wrapped("carry", CALL_CARRY)
 touch = wrapped("touch", CALL_TOUCH)
 dots_at = wrapped("tiles.dots_at")
+parts_at = wrapped("tiles.parts_at")
 
 VECTOR = MACHINE.vector
 TILE = 2 * VECTOR
@@ -150,12 +154,15 @@ def _pack_factors(size, m, k, s, s_row, s_step, to):
 
 
 @sized
-def _block(size, m, left, k, near, s, s_row, s_step, packed_s, v, v_step, packed_v, out, out_row, scalars):
+def _block(size, parts, m, left, k, near, s, s_row, s_step, packed_s, v, v_step, packed_v, out, out_row, scalars):
     """The product of rows `s` and columns `v` over one block of k: out[m, left bytes of columns].
 
-    near: the address from which on memory is prefetched, PACE bytes each step along k; 0: columns are, before they are
-    read.
+    parts: as in `units` of `sgemm_tile`. near: the address from which on memory is prefetched, PACE bytes each step
+    along k; 0: columns are, before they are read.
     """
+    if parts != 0 and left <= VECTOR:
+        parts_at(parts, (m, k, left >> (2 + size // 8), s, s_row, s_step, v, v_step, out, out_row, scalars))
+        return
     tiles = (m + ROWS - 1) // ROWS
     few = m // tiles
     large = m % tiles  # tiles of few + 1 rows; the others have `few`
@@ -195,14 +202,14 @@ def _block(size, m, left, k, near, s, s_row, s_step, packed_s, v, v_step, packed
 
 
 @sized
-def _run(size, rows, width, k, near, s, s_row, s_step, v, v_col, v_step, out, out_row, scratch):
+def _run(size, parts, rows, width, k, near, s, s_row, s_step, v, v_col, v_step, out, out_row, scratch):
     """out[rows, width bytes of columns] = alpha * s[rows, k] @ v[k, columns] + beta * out, in tiles of rows of `s` and
     vectors of `v`."""
     for z in range(VECTOR // 8):
         i64(scratch + _ZEROS)[z] = 0
     shift = 2 + size // 8
     length = _k_block(k)
-    packed_v = v_col != size or width < VECTOR or (rows > _MANY_ROWS and v_step > 4 * TILE)
+    packed_v = v_col != size or (width < VECTOR and parts == 0) or (rows > _MANY_ROWS and v_step > 4 * TILE)
     columns = width
     if packed_v and width > _COLUMNS:
         chunks = (width + _COLUMNS - 1) // _COLUMNS
@@ -216,7 +223,7 @@ def _run(size, rows, width, k, near, s, s_row, s_step, v, v_col, v_step, out, ou
     streamed = rows > _MANY_ROWS and width <= 2 * TILE and s_step == size
     some = _FACTORS_BYTES // (length * size * ROWS) * ROWS
     if width * length <= _SMALL:
-        some = ROWS if streamed else _SOME_ROWS
+        some = ROWS if streamed and (parts == 0 or width > VECTOR) else _SOME_ROWS
     if near != 0:
         # tiles of 5 or 6 rows take a quarter of what is to come; the last quarters, since the first are dots'
         passes = min((rows + ROWS - 1) // ROWS, 4)
@@ -253,6 +260,7 @@ def _run(size, rows, width, k, near, s, s_row, s_step, v, v_col, v_step, out, ou
                     scalars = scratch + (_FIRST if k0 == 0 else _LATER)
                     _block(
                         size,
+                        parts,
                         m,
                         part,
                         n,
@@ -275,7 +283,7 @@ def _run(size, rows, width, k, near, s, s_row, s_step, v, v_col, v_step, out, ou
 
 
 @sized
-def _by_copy(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_row, out_col, is_read, scratch):
+def _by_copy(size, parts, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_row, out_col, is_read, scratch):
     """As `_run` for out with any strides: by way of a copy whose rows are contiguous; rows <= _SOME_ROWS."""
     shift = 2 + size // 8
     copy, copy_row = scratch + _COPY, np.int64(_COPY_ROW)
@@ -285,7 +293,7 @@ def _by_copy(size, rows, width, k, s, s_row, s_step, v, v_col, v_step, out, out_
         n = w >> shift
         if is_read:
             exchange(size, n, rows, out, out_col, out_row, copy, copy_row)
-        _run(size, rows, w, k, 0, s, s_row, s_step, v, v_col, v_step, copy, copy_row, scratch)
+        _run(size, parts, rows, w, k, 0, s, s_row, s_step, v, v_col, v_step, copy, copy_row, scratch)
         if out_row == size:
             exchange(size, rows, n, copy, copy_row, size, out, out_col)
         else:
@@ -301,42 +309,45 @@ STRAIGHT, COPIED, TURNED, DOTS = 0, 1, 2, 3
 
 
 @sized
-def way(size, m, n, k, a_row, b_col):
+def way(size, parts, m, n, k, a_row, b_col):
     """Which of the first three takes the least time for elements of `size` bytes, by an estimate; strides in bytes."""
     # in 1 / TILE of a cycle: multiply-adds, packing what vectors are loaded from, copying out
     straight = m * k * ((n * size + TILE - 1) & -TILE) + (0 if b_col == size else n * k * VECTOR)
-    turned = n * k * ((m * size + TILE - 1) & -TILE) + (0 if a_row == size else m * k * VECTOR) + m * n * TILE
-    narrow = n * size < VECTOR
+    turned = n * k * ((m * size + TILE - 1) & -TILE) + (0 if a_row == size else m * k * VECTOR) + m * n * 2 * TILE
+    narrow = n * size < VECTOR and parts == 0
     if m * size >= VECTOR and (narrow or (n <= _SOME_ROWS and turned < straight)):
         return TURNED
     return COPIED if narrow else STRAIGHT
 
 
 @sized
-def _product(size, dots, blocks, m, n, k, near, a, a_row, a_col, b, b_row, b_col, is_read, out, out_row, scratch):
+def _product(
+    size, dots, parts, blocks, m, n, k, near, a, a_row, a_col, b, b_row, b_col, is_read, out, out_row, scratch
+):
     """out[m, n] in the way that is estimated to take the least time; of dot products where they have `blocks`."""
-    chosen = DOTS if blocks else way(size, m, n, k, a_row, b_col)
+    chosen = DOTS if blocks else way(size, parts, m, n, k, a_row, b_col)
     if chosen == DOTS:
         dots_at(
             dots,
             (blocks, m, n, k, near, a, a_row, b, b_row, b_col, out, out_row, scratch + _FIRST, scratch + _LINES),
         )
     elif chosen == TURNED:
-        _by_copy(size, n, m * size, k, b, b_col, b_row, a, a_row, a_col, out, size, out_row, is_read, scratch)
+        _by_copy(size, parts, n, m * size, k, b, b_col, b_row, a, a_row, a_col, out, size, out_row, is_read, scratch)
     elif chosen == COPIED:
-        _by_copy(size, m, n * size, k, a, a_row, a_col, b, b_col, b_row, out, out_row, size, is_read, scratch)
+        _by_copy(size, parts, m, n * size, k, a, a_row, a_col, b, b_col, b_row, out, out_row, size, is_read, scratch)
     else:
-        _run(size, m, n * size, k, near, a, a_row, a_col, b, b_col, b_row, out, out_row, scratch)
+        _run(size, parts, m, n * size, k, near, a, a_row, a_col, b, b_col, b_row, out, out_row, scratch)
 
 
 @helper
 def sgemm_tile(
-    pair, m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch
+    units, m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch
 ):
     """out[m0:m1, n0:n1] = alpha * a[m0:m1, :k] @ b[:k, n0:n1] + beta * out[m0:m1, n0:n1], float32.
 
-    pair: the address of two addresses, that of this function and that of `sdots`; 0 instead of the second where no
-    product that is told this pair can be one of dot products.
+    units: the address of three addresses: of this function, of `sdots` and of `sparts`; 0 instead of the second where
+    no product that is told them can be one of dot products, and of the third where none has so few columns or the
+    processor cannot do it.
     m, n: rows and columns of the whole product, of which this is a chunk. near: where one product after the other goes
     along the rows of the operand whose lines are contiguous and long, bytes from these rows to those of the next, half
     of which is prefetched; else 0.
@@ -353,26 +364,26 @@ def sgemm_tile(
         p = f32(scratch)
         p[0], p[1] = alpha if k > 0 else np.float32(0), beta
         p[4], p[5] = alpha, np.float32(1)
-        dots = i64(pair)[DOTS_AT]
+        dots, parts = i64(units)[DOTS_AT], i64(units)[PARTS_AT]
         blocks = dot_blocks(4, m, n, k, 4 * a_col, 4 * b_row) if dots != 0 else 0
         _product(
-            np.int64(4), dots, blocks, m1 - m0, n1 - n0, k, near, a + 4 * m0 * a_row, 4 * a_row, 4 * a_col,
+            np.int64(4), dots, parts, blocks, m1 - m0, n1 - n0, k, near, a + 4 * m0 * a_row, 4 * a_row, 4 * a_col,
             b + 4 * n0 * b_col, 4 * b_row, 4 * b_col, beta != 0, out + 4 * (m0 * out_row + n0), 4 * out_row, scratch,
         )  # fmt: skip
 
 
 @helper
 def dgemm_tile(
-    pair, m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch
+    units, m0, m1, n0, n1, m, n, k, near, alpha, a, a_row, a_col, b, b_row, b_col, beta, out, out_row, scratch
 ):
     """As `sgemm_tile`, for float64."""
     if m1 > m0 and n1 > n0:
         p = f64(scratch)
         p[0], p[1] = alpha if k > 0 else 0.0, beta
         p[2], p[3] = alpha, 1.0
-        dots = i64(pair)[DOTS_AT]
+        dots, parts = i64(units)[DOTS_AT], i64(units)[PARTS_AT]
         blocks = dot_blocks(8, m, n, k, 8 * a_col, 8 * b_row) if dots != 0 else 0
         _product(
-            np.int64(8), dots, blocks, m1 - m0, n1 - n0, k, near, a + 8 * m0 * a_row, 8 * a_row, 8 * a_col,
+            np.int64(8), dots, parts, blocks, m1 - m0, n1 - n0, k, near, a + 8 * m0 * a_row, 8 * a_row, 8 * a_col,
             b + 8 * n0 * b_col, 8 * b_row, 8 * b_col, beta != 0, out + 8 * (m0 * out_row + n0), 8 * out_row, scratch,
         )  # fmt: skip

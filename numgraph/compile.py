@@ -330,8 +330,8 @@ def compile_products(state: NativeState) -> Made:
     all functions. Their machine code is made in the next pass, while the program is being lowered."""
     if state.schedule.division:
         threads.begin(config.threads)
-    for dtype, columns in state.module.products:
-        products.begin(dtype, columns)
+    for kinds in state.module.products:
+        products.begin(kinds)
     for unit in state.module.layout.units:
         begin_unit(*unit)
     return {"kinds": len(state.module.products) + len(state.module.layout.units)}

@@ -14,11 +14,25 @@ The others differ from program to program, see `loops.table`.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 # Another convention must not find code of this one in the cache.
-VERSION = "6"
+VERSION = "7"
 
 FAILED_A, FAILED_B, HEADER, SGEMM, DGEMM, LAUNCH, THREADS, WORK, WORDS, BEGIN, END, FIRST = range(12)
 FIXED = "failed_a failed_b header sgemm dgemm launch threads work words begin end".split()
 
 # What the entry answers instead of a status when the arena is too small; it has changed nothing then.
 GROW = -1
+
+
+class Products(NamedTuple):
+    """The matrix products of a dtype that a program calls.
+
+    columns: the numbers of columns that those by dot products take at a time; none if there are no such ones. narrow:
+    whether there may be some whose rows are shorter than a vector.
+    """
+
+    dtype: str
+    columns: tuple[int, ...] = ()
+    narrow: bool = False

@@ -33,6 +33,11 @@ class Processor:
     triple: str
 
     @property
+    def vector(self) -> int:
+        """Bytes of a vector, as the kernels use them (kernels/tile_ir.py)."""
+        return 64 if "avx512f" in self.has else 32 if "avx2" in self.has else 16
+
+    @property
     def key(self) -> str:
         """What machine code for it depends on."""
         return f"{self.name} {self.features} {self.triple}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from numgraph.convention import Products
 from numgraph.emit.header import module_header, slot_lines, with_users, words
 from numgraph.emit.printer import function_lines
 from numgraph.emit.steps import Transformed
@@ -14,7 +15,7 @@ from numgraph.emit.writer import Line
 from numgraph.loops.entry import sweeps
 from numgraph.loops.notes import Notes
 from numgraph.loops.processor import Phase, ProcessorProgram
-from numgraph.loops.products import Products, products_of
+from numgraph.loops.products import products_of
 from numgraph.loops.program import Function
 from numgraph.loops.table import Layout
 from numgraph.schedule.plan import Schedule
@@ -44,8 +45,10 @@ class Module:
     @cached_property
     def products(self) -> list[Products]:
         """The matrix products that it calls, itself or in kernels, which have none of dot products."""
-        found = {dtype: () for dtype in self.layout.multiplying} | dict(products_of(self.functions))
-        return sorted(found.items())
+        found = {dtype: Products(dtype, narrow=True) for dtype in self.layout.multiplying}
+        for products in products_of(self.functions):
+            found[products.dtype] = products._replace(narrow=products.narrow or products.dtype in found)
+        return sorted(found.values())
 
 
 def print_module(program: ProcessorProgram, steps: list[Transformed], title: Sequence[str]) -> Module:

@@ -18,6 +18,7 @@ from numgraph.lengths.known import times
 from numgraph.loops.scalar import functions_of
 from numgraph.op import Op
 from numgraph.runtime.native import kernel_module
+from numgraph.runtime.products import IN_PARTS
 from numgraph.scalars import SCALAR_FUNCTIONS, VECTOR
 from numgraph.schedule.arrange import LoopNest
 from numgraph.schedule.chunks import KERNEL
@@ -186,6 +187,7 @@ class ProductCosts:
     def __init__(self, task: Task, number: Length) -> None:
         self.tiles: Any = kernel_module("tiles")
         self.calls: Any = kernel_module("calls")
+        self.in_parts: bool = self.tiles.VECTOR == IN_PARTS
         self.task = task
         self.size = np.dtype(task.node.dtype).itemsize
         a, b = task.views
@@ -217,7 +219,7 @@ class ProductCosts:
             packed = 0 if self.a_row == size else m * self.k
             found = self._run(n, m * size) + m * n * 2
         else:
-            packed = 0 if self.b_col == size and n * size >= self.tiles.VECTOR else n * self.k
+            packed = 0 if self.b_col == size and way == self.tiles.STRAIGHT else n * self.k
             found = self._run(m, n * size) + (m * n * 2 if way == self.tiles.COPIED else 0)
         count = -(-(self.stack or 0) // chunks) if len(self.task.node.dims) == 3 else 1
         return float(count * (found + packed * PACK))
@@ -226,7 +228,7 @@ class ProductCosts:
         """One of `tiles.STRAIGHT`, `COPIED`, `TURNED` and `DOTS`, for m x n of the whole."""
         if self.tiles.dot_blocks.py_func(self.size, self.m, self.n, self.k, self.a_col, self.b_row):
             return int(self.tiles.DOTS)
-        return int(self.tiles.way.py_func(self.size, m, n, self.k, self.a_row, self.b_col))
+        return int(self.tiles.way.py_func(self.size, self.in_parts, m, n, self.k, self.a_row, self.b_col))
 
     def _run(self, rows: int, width: int) -> float:
         """Rows times `width` bytes of columns: the tiles, each limited by multiply-adds, their latency, or reads."""
@@ -252,6 +254,8 @@ class ProductCosts:
         way = self.way(*self.part(chunks)) if self.known else tiles.STRAIGHT
         if way == tiles.DOTS:
             found.append("dot products: vectors along the summed axis, which is contiguous")
+        elif way == tiles.STRAIGHT and self.known and self.in_parts and self.n * self.size <= tiles.VECTOR:
+            found.append("parts of vectors: rows of the result are no longer than one")
         else:
             found.append(f"tiles {tiles.ROWS}x{tiles.TILE // self.size}")
         if self.known:

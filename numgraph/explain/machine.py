@@ -135,12 +135,6 @@ def measured(threads: int) -> Machine:
     return Machine(loops.vector, loops.peak(), read, together, launch, threads)
 
 
-def vector_bytes() -> int:
-    """Bytes of a vector, as the kernels use them (kernels/tile_ir.py)."""
-    has = processor().has
-    return 64 if "avx512f" in has else 32 if "avx2" in has else 16
-
-
 class _Loops:
     """The compiled loops, and what is measured with them."""
 
@@ -148,7 +142,7 @@ class _Loops:
         import llvmlite.binding as llvm
 
         prepare_llvm()
-        self.vector = vector_bytes()
+        self.vector = processor().vector
         module = llvm.parse_assembly(assembly(self.vector // 4))
         module.verify()
         engine = llvm.create_mcjit_compiler(module, target_machine())

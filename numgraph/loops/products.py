@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from numgraph.convention import Products
 from numgraph.loops.program import Call, Function, Number, walk
 
 # Of products by dot products, as kernels/dots.py has them: the most columns, the most at a time, and the least bytes
@@ -17,20 +18,22 @@ _CALLS = {
     "sgemm": ("float32", (5, 6, 10)), "dgemm": ("float64", (5, 6, 10)),
     "sgemm_rows": ("float32", (4, 5, 9)), "dgemm_rows": ("float64", (4, 5, 9)),
 }  # fmt: skip
-# A dtype, and the numbers of columns that its products by dot products take at a time; none if there are no such ones.
-Products = tuple[str, tuple[int, ...]]
+# Bytes of a row up to which it may be a part of a vector, on any processor.
+MOST_BYTES = 64
 
 
 def products_of(functions: Iterable[Function]) -> list[Products]:
     """What the functions call, each dtype once."""
-    found: dict[str, set[int]] = {}
+    found: dict[str, tuple[set[int], set[bool]]] = {}
     for function in functions:
         for call in walk(function.body):
             if isinstance(call, Call) and call.function in _CALLS:
                 dtype, places = _CALLS[call.function]
                 n, k, a_col = (_known(call.arguments[place]) for place in places)
-                found.setdefault(dtype, set()).update(_columns(n, k, a_col, _SIZES[dtype]))
-    return [(dtype, tuple(sorted(found[dtype]))) for dtype in _SIZES if dtype in found]
+                columns, narrow = found.setdefault(dtype, (set(), set()))
+                columns.update(_columns(n, k, a_col, _SIZES[dtype]))
+                narrow.add(n is None or n * _SIZES[dtype] <= MOST_BYTES)
+    return [Products(dtype, tuple(sorted(found[dtype][0])), any(found[dtype][1])) for dtype in _SIZES if dtype in found]
 
 
 def _columns(n: int | None, k: int | None, a_col: int | None, size: int) -> range:

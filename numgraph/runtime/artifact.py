@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from numgraph.runtime.made import Making
 
 if TYPE_CHECKING:
+    from numgraph.convention import Products
     from numgraph.emit.module import Module
     from numgraph.ir import Node
-    from numgraph.loops.products import Products
     from numgraph.schedule.plan import Schedule
 
 

@@ -351,12 +351,18 @@ def kernel_module(name: str) -> ModuleType:
 
 
 def forget_kernels() -> None:
-    """Have kernels that were imported for other vectors imported anew: those that depend on them hold MACHINE."""
+    """Have kernels that were imported for other vectors imported anew: `tile_ir`, and what imports it."""
     prefix = "numgraph.kernels."
     first = sys.modules.get(f"{prefix}tile_ir")
-    if first is not None and first.this_machine() != first.MACHINE:
-        for name in [n for n, m in sys.modules.items() if n.startswith(prefix) and hasattr(m, "MACHINE")]:
-            del sys.modules[name]
+    if first is None or first.this_machine() == first.MACHINE:
+        return
+    known = {name: module for name, module in sys.modules.items() if name.startswith(prefix)}
+    texts = {name: Path(module.__file__ or "").read_text(encoding="utf-8") for name, module in known.items()}
+    found = [f"{prefix}tile_ir"]
+    for name in found:
+        found += [n for n, text in texts.items() if f"from {name} import" in text and n not in found]
+    for name in found:
+        del sys.modules[name]
 
 
 # Named in the error paths of Numba's wrappers, which generated code never takes.

@@ -1,18 +1,24 @@
 """numgraph's own matrix products, which functions find by the address in their table.
 
-There are two units for a dtype, each compiled once on a machine for all functions. Products by tiles are one. Products
-of few columns by dot products are another, with the micro-kernels for the columns that are wanted, since no function
-has products of all widths, and most have none that is so narrow.
+There are three units for a dtype, each compiled once on a machine for all functions. Products by tiles are one.
+Products of few columns by dot products are another, with the micro-kernels for the columns that are wanted, since no
+function has products of all widths, and most have none that is so narrow. The third has products whose rows are no
+longer than a vector, for processors of AVX-512.
 """
 
 from __future__ import annotations
 
 from functools import cache as remember
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from numgraph.processor import processor
 from numgraph.runtime import native
+
+if TYPE_CHECKING:
+    from numgraph.convention import Products
 
 _TILES = '''"""numgraph: {name}, for all functions"""
 
@@ -37,6 +43,19 @@ from numgraph.kernels.support import c_function, only, written_out
 def enter(length, m, n, k, near, a, a_row, b, b_row, b_col, out, out_row, scalars, space):
     {name}(length, m, n, k, near, a, a_row, b, b_row, b_col, out, out_row, scalars, space)
 '''
+_PARTS = '''"""numgraph: {name}, for all functions"""
+
+from numgraph.kernels.parts import {name}
+from numgraph.kernels.support import c_function, written_out
+
+
+@c_function("void({types})")
+@written_out
+def enter(m, k, lanes, s, s_row, s_step, v, v_step, out, out_row, scalars):
+    {name}(m, k, lanes, s, s_row, s_step, v, v_step, out, out_row, scalars)
+'''
+# Bytes of the vectors of which parts are loaded and stored.
+IN_PARTS = 64
 
 
 def tiles_source(dtype: str) -> str:
@@ -56,27 +75,39 @@ def dots_source(dtype: str, columns: tuple[int, ...]) -> str:
     )
 
 
+def parts_source(dtype: str) -> str:
+    """The module that has products of a part of a vector as its entry."""
+    return _PARTS.format(name=f"{_letter(dtype)}parts", types=", ".join(["int64"] * 11))
+
+
 def _letter(dtype: str) -> str:
     return "s" if dtype == "float32" else "d"
 
 
 @remember
-def _pair(tiles: int, dots: int) -> NDArray[np.int64]:
-    return np.array([tiles, dots], np.int64)
+def _units(*addresses: int) -> NDArray[np.int64]:
+    return np.array(addresses, np.int64)
 
 
-def begin(dtype: str, columns: tuple[int, ...]) -> None:
-    """Load the code of products for "float32" or "float64", or lower it now; what is compiled next has its machine code
-    made meanwhile. columns: as for `dots_source`; () where no product is one of dot products."""
-    if columns:
-        native.unit(dots_source(dtype, columns))
+def _others(kinds: Products) -> list[str]:
+    """What has products by dot products and of parts of vectors; "" where there are none."""
+    return [
+        dots_source(kinds.dtype, kinds.columns) if kinds.columns else "",
+        parts_source(kinds.dtype) if kinds.narrow and processor().vector == IN_PARTS else "",
+    ]
+
+
+def begin(kinds: Products) -> None:
+    """Load the code of products, or lower it now; what is compiled next has its machine code made meanwhile."""
+    for source in filter(None, _others(kinds)):
+        native.unit(source)
     # last, since it takes longest
-    native.unit(tiles_source(dtype))
+    native.unit(tiles_source(kinds.dtype))
 
 
-def product_address(dtype: str, columns: tuple[int, ...]) -> int:
-    """The address of the pair of addresses that products are told, see `kernels.tiles`; their code is loaded, or
-    compiled now. dtype, columns: as for `begin`."""
-    begin(dtype, columns)
-    dots = native.unit(dots_source(dtype, columns))().address if columns else 0
-    return int(_pair(native.unit(tiles_source(dtype))().address, dots).ctypes.data)
+def product_address(kinds: Products) -> int:
+    """The address of the addresses that products are told, see `kernels.tiles`; their code is loaded, or compiled
+    now."""
+    begin(kinds)
+    others = [native.unit(source)().address if source else 0 for source in _others(kinds)]
+    return int(_units(native.unit(tiles_source(kinds.dtype))().address, *others).ctypes.data)

@@ -78,8 +78,8 @@ class NativeVariant:
         self.integers[THREADS] = self.threads
         if artifact.divided:
             self.integers[LAUNCH] = ready(self.threads)
-        for dtype, columns in artifact.products:
-            self.integers[SGEMM if dtype == "float32" else DGEMM] = product_address(dtype, columns)
+        for kinds in artifact.products:
+            self.integers[SGEMM if kinds.dtype == "float32" else DGEMM] = product_address(kinds)
         for slot, variable in zip(artifact.shared, self.shared, strict=True):
             self.integers[slot] = int(variable.storage.descriptor.ctypes.data)
         for slot, array in artifact.arrays.items():

@@ -13,8 +13,8 @@ from numgraph.errors import DtypeError, InputError, OptionError, ShapeError
 from numgraph.explain import estimate
 from numgraph.explain.costs import ProductCosts
 from numgraph.explain.explanation import Explanation
-from numgraph.explain.machine import Machine, vector_bytes
-from numgraph.processor import available
+from numgraph.explain.machine import Machine
+from numgraph.processor import available, processor
 
 KB, MB = 1 << 10, 1 << 20
 # a multiply-add of vectors of 32 bytes takes 0.16 ns, a cycle 0.32 ns
@@ -362,7 +362,7 @@ def test_what_limits() -> None:
 def test_a_product_takes_its_multiply_adds_and_little_more(cpu: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ng.config, "cpu", cpu)
     # the kernels have the vectors of a processor, and the figures of another one would not fit them
-    figures = replace(FIGURES, vector=vector_bytes())
+    figures = replace(FIGURES, vector=processor().vector)
     monkeypatch.setattr(estimate, "machine", lambda threads: figures)
     x, y = variables(2)
     (phase,) = ng.function([x, y], ng.dot(x, y)).explain(ones(512, 512), ones(512, 512)).phases

@@ -72,9 +72,24 @@ def test_the_loops_are_right_for_every_vector(lanes: int) -> None:
 @pytest.mark.parametrize("cpu", available())
 def test_vectors_are_those_of_the_kernels(cpu: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "cpu", cpu)
-    vector = machine.vector_bytes()
+    vector = processor().vector
     assert vector == native.kernel_module("tiles").VECTOR == native.kernel_module("tile_ir").MACHINE.vector
     assert vector == {"x86-64-v2": 16, "x86-64-v3": 32, "x86-64-v4": 64}.get(cpu, vector)
+
+
+@pytest.mark.parametrize("cpu", available())
+def test_kernels_of_one_processor_go_together(cpu: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a kernel's module has of another one is what that has now."""
+    monkeypatch.setattr(config, "cpu", cpu)
+    first = native.kernel_module("tile_ir")
+    dependent = [
+        p.stem for p in (Path(__file__).parents[2] / "kernels").glob("*.py") if "tile_ir import" in p.read_text()
+    ]
+    assert {"tiles", "dot_ir", "part_ir", "micro_ir"} <= set(dependent)
+    for module in map(native.kernel_module, dependent):
+        there = vars(module).keys() & vars(first).keys() & {"Code", "MACHINE", "table_call", "CALL_PICK"}
+        assert there and all(getattr(module, name) is getattr(first, name) for name in there)
+    assert native.kernel_module("parts").CALL_PART is native.kernel_module("part_ir").CALL_PART
 
 
 def test_a_share_reads_its_part() -> None:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numgraph.kernels import convolutions, tiles
 
+from numgraph.convention import Products
 from numgraph.ops import convolve as ops
 from numgraph.runtime.products import product_address
 from numgraph.runtime.units import unit_address, unit_source
@@ -107,7 +108,7 @@ def run(name: str, dtype: str, operands: list[Any], out: Any, sizes: tuple[int, 
     out[...] = np.nan
     for chunk in range(chunks):
         begin, end = len(out) * chunk // chunks, len(out) * (chunk + 1) // chunks
-        kind(address)(*given, *sizes, product_address(dtype, ()), begin, end, memory)
+        kind(address)(*given, *sizes, product_address(Products(dtype)), begin, end, memory)
 
 
 def results(case: Case, dtype: str, chunks: int, memory: int, place: Any = lambda values: values) -> tuple[Any, ...]:

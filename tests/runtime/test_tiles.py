@@ -23,7 +23,7 @@ from numgraph.kernels import tiles
 from numgraph.config import config
 from numgraph.processor import available, processor
 from numgraph.runtime import native
-from numgraph.runtime.products import dots_source
+from numgraph.runtime.products import IN_PARTS, dots_source, parts_source
 from tests.waits import in_child
 
 DTYPES = ("float32", "float64")
@@ -60,24 +60,29 @@ def enter(array, part):
 """
 
 
-def product_of(module: Any, folder: Path) -> Product:
-    """A function `(a, b, out, alpha, beta, rows, columns, scratch)` of arrays, float32 or float64."""
+def product_of(module: Any, folder: Path, in_parts: bool | None = None) -> Product:
+    """A function `(a, b, out, alpha, beta, rows, columns, scratch)` of arrays, float32 or float64.
+
+    in_parts: whether it uses parts of vectors; None: where programs do.
+    """
     path = folder / f"product_{module.VECTOR}.py"
     path.write_text(SOURCE)
     symbol, code = native.compile_source(path, SOURCE)
     engine, address = native.link(symbol, code)
     table = np.zeros(22, np.int64)
-    # what is there of pairs of addresses: those of dot products
-    apart = [native.link(*native.compile_source(path, dots_source(dtype, COLUMNS))) for dtype in DTYPES]
-    pairs = np.array([[0, dots] for _, dots in apart], np.int64)
-    table[20:] = pairs[0].ctypes.data, pairs[1].ctypes.data
+    # of the addresses that products are told, those of dot products and of parts of vectors
+    texts = [[dots_source(dtype, COLUMNS), parts_source(dtype)] for dtype in DTYPES]
+    apart = [[native.link(*native.compile_source(path, text)) for text in pair] for pair in texts]
+    in_parts = module.VECTOR == IN_PARTS if in_parts is None else in_parts
+    units = np.array([[0, dots, parts if in_parts else 0] for (_, dots), (_, parts) in apart], np.int64)
+    table[20:] = units[0].ctypes.data, units[1].ctypes.data
     enter = native.Native(address, path, 0.0, False).bind(table)
     space = np.zeros(module.SCRATCH_BYTES + 64, np.uint8)
     own = -(-space.ctypes.data // 64) * 64
 
     def product(
         a: Any, b: Any, out: Any, alpha: float = 1.0, beta: float = 0.0, rows: Any = None, columns: Any = None,
-        scratch: int = own, near: int = 0, keep: Any = (engine, space, apart, pairs),
+        scratch: int = own, near: int = 0, keep: Any = (engine, space, apart, units),
     ) -> None:  # fmt: skip
         (m, k), n, size = a.shape, b.shape[1], a.itemsize
         assert out.shape == (m, n) and (out.strides[1] == size or n < 2 or m == 0)
@@ -193,6 +198,24 @@ def test_shares_give_the_same_bits(product: Product, data: Any, dtype: str, alph
         before[slice(*rows), slice(*columns)] = shared[slice(*rows), slice(*columns)]
         np.testing.assert_array_equal(shared, before, "written outside of the chunk")
     np.testing.assert_array_equal(shared.view(np.uint8), whole.view(np.uint8))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_parts_of_vectors_give_the_same_bits(dtype: str, tmp_path: Path) -> None:
+    """Also on processors where programs do not use them."""
+    parts, packed = (product_of(tiles, tmp_path, in_parts) for in_parts in (True, False))
+    rng = np.random.default_rng(5)
+    # around the rows that are taken at a time, and the blocks of k
+    for m, k in itertools.product((1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 16, 49, 60), (0, 1, 20, 136, 137, 700, 1100)):
+        for n in range(1, tiles.VECTOR // np.dtype(dtype).itemsize + 1):
+            a, b = rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
+            start = rng.standard_normal((m, n)).astype(dtype)
+            start[0, 0] = -0.0
+            for alpha, beta in ((1.0, 0.0), (-0.3, 1.0), (-0.0, 0.0)):
+                found, expected = start.copy(), start.copy()
+                parts(a, b, found, alpha, beta)
+                packed(a, b, expected, alpha, beta)
+                np.testing.assert_array_equal(found.view(np.uint8), expected.view(np.uint8), f"{m} x {k} x {n}")
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -309,7 +309,7 @@ def test_kernels_share_no_names() -> None:
     """An exported module holds them one after the other, so that a name of two meanings would be that of the last."""
     places: dict[str, list[str]] = {}
     # numgraph's own products are not exported, nor what one thread of a grid runs
-    apart = {"calls", "tiles", "tile_ir", "dots", "dot_ir", "elimination", "bessel"}
+    apart = {"calls", "tiles", "tile_ir", "micro_ir", "dots", "dot_ir", "parts", "part_ir", "elimination", "bessel"}
     for path in sorted((Path(__file__).parents[2] / "kernels").glob("*.py")):
         if path.stem in apart:
             continue
