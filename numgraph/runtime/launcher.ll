@@ -6,7 +6,7 @@
 ; delays nobody: the others take its chunks. Which thread runs a chunk changes nothing in the result. A caller that
 ; finds the pool taken runs all its chunks itself.
 ;
-; Three rules say when workers take part; `python -m bench threads` measures what they are good for.
+; Five rules say when workers take part; `python -m bench threads` measures what they are good for.
 ;
 ; 1. A worker that has run chunks watches the ticket for WATCHES times as long as they took (at least SHORT_WATCH, at
 ;    most LONG_WATCH), then it sleeps. So a processor is kept busy only where that is at least 1/WATCHES work. After
@@ -21,6 +21,7 @@
 ;    When nothing is left, jobs run on the caller alone for RESTS times the missing time, and for twice as long after
 ;    each such rest (up to LONG_REST) until the account was full again. It begins with NEXT_GAIN then.
 ; 4. Workers are woken on other processors than the caller's, where the system lets one choose (placing.ll).
+; 5. A program is tried without them now and then, for some steps in a row; while that is faster, it runs so (trials.ll).
 ;
 ;   launch(function, address, chunks, work) -> the statuses of all chunks, or-ed; work: cycles of the whole call, -1 for
 ;                   many
@@ -341,9 +342,14 @@ entry:
   br i1 %parallel, label %choose, label %alone
 choose:
   %begin = call i64 @now()
+  %program = call ptr @step(ptr %function, i64 %address, i64 %work)
+  %way = call i64 @word(ptr %program, i64 5)
+  %solo = icmp ne i64 %way, 0
+  br i1 %solo, label %alone, label %together
+together:
   %rest_until = load atomic i64, ptr @rest_until monotonic, align 8
   %resting = icmp slt i64 %begin, %rest_until
-  br i1 %resting, label %alone, label %rested
+  br i1 %resting, label %otherwise, label %rested
 rested:
   %sleeping = load atomic i64, ptr @sleepers seq_cst, align 8
   %coming = load atomic i64, ptr @called seq_cst, align 8
@@ -360,11 +366,11 @@ rested:
   %large = icmp uge i64 %work, WORTH_CYCLES
   %worth = or i1 %large, %long_row
   %hope = or i1 %awake, %worth
-  br i1 %hope, label %own, label %alone
+  br i1 %hope, label %own, label %otherwise
 own:
   %pair = cmpxchg ptr @busy, i64 0, i64 1 seq_cst seq_cst
   %mine = extractvalue { i64, i1 } %pair, 1
-  br i1 %mine, label %publish, label %alone
+  br i1 %mine, label %publish, label %otherwise
 publish:
   call void @start()
   store ptr %function, ptr @function, align 8
@@ -410,12 +416,21 @@ end:
   %status = load atomic i64, ptr @status seq_cst, align 8
   %ended = call i64 @now()
   call void @settle(i64 %begin, i64 %ended, i64 %chunks)
+  %took = sub i64 %ended, %begin
+  call void @spend(ptr %program, i64 %took)
   store atomic i64 0, ptr @busy seq_cst, align 8
   ret i64 %status
+otherwise:
+  %missing = phi i1 [ false, %together ], [ true, %rested ], [ false, %own ]
+  %until_now = phi i64 [ 0, %together ], [ %known, %rested ], [ 0, %own ]
+  call void @note(ptr %program, i64 3, i64 1)
+  br label %alone
 alone:
-  %without = phi i1 [ false, %entry ], [ false, %choose ], [ true, %rested ], [ false, %own ]
-  %since = phi i64 [ 0, %entry ], [ 0, %choose ], [ %begin, %rested ], [ 0, %own ]
-  %before = phi i64 [ 0, %entry ], [ 0, %choose ], [ %known, %rested ], [ 0, %own ]
+  %tried = phi i1 [ false, %entry ], [ true, %choose ], [ false, %otherwise ]
+  %without = phi i1 [ false, %entry ], [ false, %choose ], [ %missing, %otherwise ]
+  %since = phi i64 [ 0, %entry ], [ %begin, %choose ], [ %begin, %otherwise ]
+  %before = phi i64 [ 0, %entry ], [ 0, %choose ], [ %until_now, %otherwise ]
+  %tried_program = phi ptr [ null, %entry ], [ %program, %choose ], [ null, %otherwise ]
   %any = icmp sgt i64 %chunks, 0
   br i1 %any, label %each, label %nothing
 each:
@@ -427,6 +442,13 @@ each:
   %rest = icmp slt i64 %following, %chunks
   br i1 %rest, label %each, label %last
 last:
+  br i1 %tried, label %spend, label %others
+spend:
+  %ended_alone = call i64 @now()
+  %took_alone = sub i64 %ended_alone, %since
+  call void @spend(ptr %tried_program, i64 %took_alone)
+  br label %return
+others:
   br i1 %without, label %count, label %return
 count:
   %until = call i64 @now()

@@ -15,6 +15,7 @@ import sys
 from dataclasses import dataclass
 from functools import cache as remember
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,18 @@ RULES = {
     # rests, by the time that was lost, and at most
     "RESTS": 8,
     "LONG_REST": 100_000_000,
+    # steps to the first trial, and at most to the next one: twice as many each time that nothing was better otherwise
+    "TRIAL_FIRST": 64,
+    "TRIAL_MOST": 4096,
+    # steps of a trial, and of what it is compared with; those at its begin that do not count
+    "TRIAL_STEPS": 8,
+    "TRIAL_SKIPS": 3,
+    # steps in a row that take 5/4 of the usual time before a trial is made at once
+    "TRIAL_SLOW": 16,
+    # longer steps are not tried; nor is one waited for that takes so long
+    "TRIAL_LONGEST": 20_000_000,
+    "ENDLESS": 1_000_000_000,
+    "UNKNOWN": 1 << 58,
     "MOST_WORKERS": 1023,
 }
 # What the system's clock that only goes forward is called; time.perf_counter reads the same.
@@ -57,6 +70,11 @@ MONOTONIC = 6 if sys.platform == "darwin" else 1
 # Where threads cannot be told on which processors to run.
 _UNPLACED = "\n".join(f"define internal void @{name}() {{\n  ret void\n}}" for name in ("place", "unplace"))
 _PAUSES = {"x86_64": "pause", "amd64": "pause", "i686": "pause", "aarch64": "yield", "arm64": "yield"}
+
+
+# Functions of two instructions that are written out where they are called: no pass of LLVM's runs over the text.
+_READ = re.compile(r"(%\w+) = call i64 @word\(ptr (%\w+), i64 (\d+)\)")
+_WRITE = re.compile(r"call void @note\(ptr (%\w+), i64 (\d+), i64 ([%\w]+)\)")
 
 
 @dataclass(frozen=True)
@@ -73,13 +91,27 @@ def assembly() -> str:
     """The launcher's text for this system."""
     here = Path(__file__)
     text = here.with_name("launcher.ll").read_text(encoding="utf-8")
+    trials = here.with_name("trials.ll").read_text(encoding="utf-8")
     placing = here.with_name("placing.ll").read_text(encoding="utf-8") if sys.platform == "linux" else _UNPLACED
-    text += "\n" + placing
+    text = "\n".join([text, trials, placing])
+    text = _READ.sub(
+        r"\1_at = getelementptr i64, ptr \2, i64 \3\n  \1 = load atomic i64, ptr \1_at monotonic, align 8", text
+    )
+    places = count()
+    text = _WRITE.sub(lambda found: _written(next(places), *found.groups()), text)
     pause = _PAUSES.get(platform.machine().lower())
     text = text.replace("PAUSE", f'call void asm sideeffect "{pause}", ""()' if pause else "fence seq_cst")
     apple = sys.platform == "darwin"
     values = {**RULES, "SPINS": SPINS, "SIG_SETMASK": 3 if apple else 2, "CLOCK_MONOTONIC": MONOTONIC}
     return re.sub(r"\b[A-Z][A-Z_]+\b", lambda found: str(values.get(found[0], found[0])), text)
+
+
+def _written(number: int, pointer: str, word: str, value: str) -> str:
+    """The instructions of a call of `note`."""
+    at = f"%written_{number}"
+    return (
+        f"{at} = getelementptr i64, ptr {pointer}, i64 {word}\n  store atomic i64 {value}, ptr {at} monotonic, align 8"
+    )
 
 
 @remember

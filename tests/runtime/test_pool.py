@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 
 from bench import threads as bench
-from numgraph.runtime import threads
+from numgraph.runtime import native, threads
 from tests.waits import PATIENCE
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there is no launcher")
@@ -77,6 +79,103 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     launcher.want(0)
 
 
+class Trials:
+    """What the pool knows of a program (the words of runtime/trials.ll), and steps that take as long as is said."""
+
+    WORDS = ("address", "first", "time", "mixed", "preferred", "way", "steps", "trial")
+    JOB, ADDRESS = 4096, 1 << 20
+
+    def __init__(self, engine: Any) -> None:
+        def found(name: str, result: Any, count: int) -> Any:
+            return ctypes.CFUNCTYPE(result, *[ctypes.c_int64] * count)(engine.get_function_address(name))
+
+        self.step, self.word = found("step", ctypes.c_int64, 3), found("word", ctypes.c_int64, 2)
+        self.spend, self.note = found("spend", None, 2), found("note", None, 3)
+
+    def steps(self, together: int, alone: int, count: int, work: int = 1000, address: int = ADDRESS) -> list[int]:
+        """Which way steps went that take so many microseconds: 0, together, or 1, alone."""
+        found = []
+        for _ in range(count):
+            program = self.step(self.JOB, address, work)
+            found.append(self.word(program, self.WORDS.index("way")))
+            time = 1000 * (alone if found[-1] else together)
+            # two jobs, and in between another one
+            self.spend(program, time // 3)
+            assert self.step(self.JOB + 1, address, work) == program
+            self.spend(program, time - time // 3)
+        return found
+
+
+@pytest.fixture
+def open_pool() -> tuple[threads.Launcher, Trials]:
+    """A pool, and what it knows of programs."""
+    text = re.sub(r"define internal (\w+ @(?:step|spend|word|note)\()", r"define \1", threads.assembly())
+    return native.of_assembly(
+        text, lambda: ("launch", native.emission_of(text).result()), lambda e: (threads._loaded(e), Trials(e))
+    )
+
+
+@pytest.fixture
+def trials(open_pool: tuple[threads.Launcher, Trials]) -> Trials:
+    return open_pool[1]
+
+
+RULES = threads.RULES
+# Steps until a trial is over, at most.
+SOON = RULES["TRIAL_FIRST"] + 2 * RULES["TRIAL_STEPS"]
+
+
+def test_a_program_that_is_slower_together_runs_alone(trials: Trials) -> None:
+    assert not any(trials.steps(530, 370, RULES["TRIAL_FIRST"]))
+    trials.steps(530, 370, SOON)
+    ways = trials.steps(530, 370, 20_000)
+    assert ways.count(0) < 0.01 * len(ways)
+    # and together again when that is better
+    trials.steps(210, 370, 2 * RULES["TRIAL_MOST"])
+    ways = trials.steps(210, 370, 20_000)
+    assert ways.count(1) < 0.01 * len(ways)
+
+
+def test_a_change_is_found_at_once(trials: Trials) -> None:
+    trials.steps(210, 370, 20_000)
+    ways = trials.steps(530, 370, RULES["TRIAL_SLOW"] + 4 * RULES["TRIAL_STEPS"])
+    assert ways[-1] == 1
+
+
+def test_steps_of_more_work_take_longer(trials: Trials) -> None:
+    trials.steps(210, 370, 20_000)
+    for factor in (3, 10, 1, 5):
+        assert not any(trials.steps(210 * factor, 370 * factor, RULES["TRIAL_SLOW"] * 4, 1000 * factor))
+
+
+def test_a_small_difference_changes_nothing(trials: Trials) -> None:
+    ways = trials.steps(200, 190, 20_000)
+    assert 0 < ways.count(1) < 0.01 * len(ways)
+
+
+def test_long_steps_are_not_tried(trials: Trials) -> None:
+    assert not any(trials.steps(RULES["TRIAL_LONGEST"] // 1000 + 1, 100, 1000))
+
+
+def test_another_program_in_the_same_place_begins_anew(trials: Trials) -> None:
+    trials.steps(530, 370, 2 * SOON)
+    places = {trials.step(trials.JOB, trials.ADDRESS + 64 * k, 1) for k in range(10_000)}
+    assert len(places) <= 64
+    assert not any(trials.steps(530, 370, RULES["TRIAL_FIRST"]))
+    # nor does one whose first job is another than that of a program which had its memory before
+    trials.spend(trials.step(trials.JOB, trials.ADDRESS, 1), RULES["ENDLESS"] + 1)
+    assert trials.word(trials.step(trials.JOB + 2, trials.ADDRESS, 1), trials.WORDS.index("first")) == trials.JOB + 2
+
+
+def test_steps_that_went_otherwise_do_not_count(trials: Trials) -> None:
+    program = 0
+    for _ in range(10 * RULES["TRIAL_FIRST"]):
+        program = trials.step(trials.JOB, trials.ADDRESS, 1000)
+        trials.spend(program, 1000)
+        trials.note(program, trials.WORDS.index("mixed"), 1)
+    assert trials.word(program, trials.WORDS.index("steps")) == 0
+
+
 def asleep() -> None:
     """Until every worker sleeps that has nothing to do."""
     time.sleep(20 * threads.RULES["LONG_WATCH"] / 1e9)
@@ -123,6 +222,25 @@ def test_a_thread_that_is_put_aside_is_left_alone_for_a_while(jobs: Jobs) -> Non
         assert alone == [0] * 3
     time.sleep(2 * rest)
     assert jobs.run("together", MUCH, PATIENCE) == 1
+
+
+def test_the_pool_leaves_a_program_alone_that_is_faster_so(open_pool: tuple[threads.Launcher, Trials]) -> None:
+    launcher, trials = open_pool
+    jobs = Jobs(launcher)
+    program = trials.step(jobs.kinds["together"].address, jobs.words.ctypes.data, MUCH)
+    assert jobs.run("together", MUCH, PATIENCE) == 1
+    trials.note(program, trials.WORDS.index("preferred"), 1)
+    # both chunks by the caller: each waits for the other, in vain
+    assert [jobs.run("together", MUCH, 2e-3) for _ in range(5)] == [0] * 5
+    assert trials.word(program, trials.WORDS.index("time")) > 2e6
+    end = time.perf_counter() + PATIENCE
+    helped = 0
+    while not helped and time.perf_counter() < end:
+        # it may have been put aside before, which is another rule
+        trials.note(program, trials.WORDS.index("trial"), 1)
+        helped = jobs.run("together", MUCH, 2e-3)
+    launcher.want(0)
+    assert helped
 
 
 def test_workers_keep_off_the_processor_of_the_caller(jobs: Jobs) -> None:
