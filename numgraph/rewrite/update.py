@@ -1,4 +1,8 @@
-"""Updates of the form `w := beta * w + alpha * a @ b` as one product that writes in place and stores no gradient."""
+"""Updates of the form `w := beta * w + alpha * a @ b + ...` as products that write in place and store no gradient.
+
+Weights that are used twice, as in an autoencoder whose second layer is the first one turned, have a gradient of two
+products, one of them transposed: (a @ b).T is b.T @ a.T.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,9 @@ import ast
 from collections.abc import Sequence
 
 from numgraph.ir import Node, topological
+from numgraph.op import Op
 from numgraph.ops.elementwise import ADD, MUL
+from numgraph.ops.shape import DIMSHUFFLE
 from numgraph.patterns import match
 from numgraph.rewrite.build import Builder
 from numgraph.rewrite.engine import NODES
@@ -37,12 +43,9 @@ def _fused(builder: Builder, value: Node, target: Node, users: dict[Node, int]) 
     terms: list[tuple[list[Node], Node]] = []
     if not _collect(builder, value, [], terms, value.dims) or len(terms) < 2:
         return value
-    products = [(f, v) for f, v in terms if v is not target]
-    if len(products) != 1 or users.get(products[0][1]) != 1:
-        return value
-    factors, product = products[0]
-    into = product.op.into if product.op is not None else None
-    if into is None:
+    products = [(factors, _product(builder, v, users)) for factors, v in terms if v is not target]
+    found = [(factors, product) for factors, product in products if product is not None]
+    if not found or len(found) < len(products) or len(products) == len(terms):
         return value
     one = builder.graph.number(1.0, value.dtype)
 
@@ -56,8 +59,23 @@ def _fused(builder: Builder, value: Node, target: Node, users: dict[Node, int]) 
     for parts, node in terms:
         if node is target:
             beta = builder.call(ADD, beta, multiplied(parts)) if not _is_zero(beta) else multiplied(parts)
+    result = target
+    for factors, (into, a, b) in found:
+        result = builder.call(into, result, a, b, multiplied(factors), beta if result is target else one)
+    return result
+
+
+def _product(builder: Builder, node: Node, users: dict[Node, int]) -> tuple[Op, Node, Node] | None:
+    """What adds this product, or transposed product, to an array, and its operands; None for what is none, and for one
+    that something else needs as well."""
+    turned = node.op is DIMSHUFFLE and node.attributes["pattern"] == (1, 0)
+    product = node.inputs[0] if turned else node
+    if product.op is None or product.op.into is None or users.get(node) != 1 or users.get(product) != 1:
+        return None
     a, b = product.inputs
-    return builder.call(into, target, a, b, multiplied(factors), beta)
+    if turned:
+        a, b = (builder.call(DIMSHUFFLE, v, pattern=(1, 0)) for v in (b, a))
+    return product.op.into, a, b
 
 
 def _is_zero(node: Node) -> bool:

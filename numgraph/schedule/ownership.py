@@ -8,8 +8,9 @@ memory that holds a value already.
   constant or shared variable, no output or update, no length or index, and no other operand of the op. Any other base
   is copied first.
 * An update may be written over the old value of its variable. The base of an op that overwrites may be the variable
-  itself then. It is settled which updates do so when the tasks are known (`settled`): all who read the old value come
-  before, and the task itself reads at most the very element that it writes. Any other update gets new memory.
+  itself then, or what another such op has made of it, if that is used once. It is settled which updates do so when the
+  tasks are known (`settled`): all who read the old value come before, and the task itself reads at most the very
+  element that it writes. Any other update gets new memory.
 
 What stands for several results is computed for one of them and copied for the others.
 `schedule/verify` proves for a finished schedule that it keeps to the rule, in another way.
@@ -61,9 +62,9 @@ class Owner:
         return bool(late)
 
     def _works_in_variable(self, update: Update) -> bool:
-        """Whether an update's op has the variable itself as its base."""
-        op = update.node.op
-        return op is not None and op.overwrites and update.node.inputs[0] is self.shared[update.slot]
+        """Whether an update's op has the variable itself as its base, or what such ops have made of it."""
+        chain = worked_in(update.node)
+        return bool(chain) and chain[0].inputs[0] is self.shared[update.slot]
 
     def results(self, outputs: list[Node], updates: Sequence[Update]) -> None:
         """Give every output and update a node of its own: repeated ones, leaves and numbers are copied."""
@@ -91,12 +92,13 @@ class Owner:
 
         roots: results and what lengths are read from, which nothing may write over.
         """
-        in_variable = {u.node for u in updates if not u.how and self._is_owner(u)}
         nodes = topological(roots)
         uses: dict[Node, int] = dict.fromkeys(roots, 2)
         for node in nodes:
             for v in node.inputs:
                 uses[v] = uses.get(v, 0) + 1
+        chains = [worked_in(u.node) for u in updates if not u.how and self._is_owner(u)]
+        in_variable = {chain[0] for chain in chains if all(uses[node] == 1 for node in chain[:-1])}
         new: dict[Node, Node] = {}
         in_states = written_over(nodes, uses)
         self.in_states = set()
@@ -127,17 +129,19 @@ class Owner:
         Returns an order of the tasks in which that is right, and the variable of each node that is written in place.
         """
         by_node = self.by_node = writers(tasks)
+        chains: dict[Update, list[Task]] = {}
         for u in updates:
             if not u.how:
-                u.why = self._obstacle(u, by_node[u.node])
-        order = Order(tasks, {by_node[u.node]: u for u in updates if not u.how and not u.why}, self.shared, final)
+                nodes = worked_in(u.node) if self._works_in_variable(u) else [u.node]
+                chains[u] = [by_node[node] for node in nodes]
+                u.why = next(filter(None, (self._obstacle(u, task) for task in chains[u])), "")
+        order = Order(tasks, {u: chain for u, chain in chains.items() if not u.why}, self.shared, final)
         ordered = order.run()
-        for u in updates:
-            if not u.how:
-                late = by_node[u.node] in order.late
-                u.how = "in place" if late else "fresh"
-                u.why = u.why or (_reason(by_node[u.node]) if late else WAITED_FOR)
-        return ordered, {task.node: self.shared[u.slot] for task, u in order.late.items()}
+        for u, chain in chains.items():
+            late = chain[0] in order.late
+            u.how = "in place" if late else "fresh"
+            u.why = u.why or (_reason(chain[-1]) if late else WAITED_FOR)
+        return ordered, {task.node: self.shared[u.slot] for first, u in order.late.items() for task in chains[u]}
 
     def _obstacle(self, update: Update, task: Task) -> str:
         """Why an update may not be written over the old value; "" where it may, as far as it is concerned itself."""
@@ -175,13 +179,17 @@ class Order:
     """An order of tasks in which all who read an old value come before the task that is written over it.
 
     late: tasks that are written in place, and their updates; those that nothing can wait for are taken out. They run in
-    the last stage, behind all index checks, so that a call that fails has changed nothing.
+    the last stage, behind all index checks, so that a call that fails has changed nothing. Where several tasks make an
+    update, one in the memory of the other, it is the first; the others follow it.
     """
 
-    def __init__(self, tasks: Sequence[Task], late: dict[Task, Update], shared: Sequence[Node], final: int) -> None:
+    def __init__(
+        self, tasks: Sequence[Task], chains: dict[Update, list[Task]], shared: Sequence[Node], final: int
+    ) -> None:
         self.tasks = tasks
         self.final = final
-        self.late = late
+        self.late = late = {chain[0]: u for u, chain in chains.items()}
+        self.first_of = {task: chain[0] for chain in chains.values() for task in chain}
         by_node = writers(tasks)
         slots = {shared[u.slot]: task for task, u in late.items()}
         # dictionaries for sets: the order must be the same in every process
@@ -249,12 +257,13 @@ class Order:
                 if task.stage < final:
                     early.append(task)
         for task in self.tasks:
-            task.last = task in self.late
+            task.last = self.first_of.get(task) in self.late
             task.stage = final if task.last else task.stage
 
     def _give_up(self, task: Task) -> None:
         del self.late[task]
-        task.last, task.stage = False, self.natural[task]
+        for other in (other for other, first in self.first_of.items() if first is task):
+            other.last, other.stage = False, self.natural[other]
 
     def _given_up(self) -> Task:
         """A task that is not written in place after all, since others wait for each other in a circle with it."""
@@ -270,6 +279,15 @@ class Order:
         first = min(circle, key=position.__getitem__)
         self._give_up(first)
         return first
+
+
+def worked_in(node: Node) -> list[Node]:
+    """The ops that overwrite, each in the memory of the one before, of which `node` is the last; none if it is none."""
+    chain: list[Node] = []
+    while node.op is not None and node.op.overwrites:
+        chain.insert(0, node)
+        node = node.inputs[0]
+    return chain
 
 
 def reads_leaf(task: Task, leaf: Node) -> bool:

@@ -83,9 +83,9 @@ def test_a_reshape_that_is_filled_from_itself(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("traits", [CPU, GRID], ids=["cpu", "grid"])
 def test_an_old_value_that_is_read_too_late(monkeypatch: pytest.MonkeyPatch, traits: Traits) -> None:
-    def no_readers(self: Any, tasks: Any, late: Any, *rest: Any) -> None:
-        original(self, tasks, late, *rest)
-        self.unread = {task: {} for task in late}
+    def no_readers(self: Any, tasks: Any, *rest: Any) -> None:
+        original(self, tasks, *rest)
+        self.unread = {task: {} for task in self.late}
         self.waiting = {task: [] for task in tasks}
 
     original = ownership.Order.__init__

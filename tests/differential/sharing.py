@@ -77,7 +77,53 @@ def written(g: Drawer, s: str) -> str | None:
     )
 
 
-WAYS: tuple[Update, ...] = (alike, alike, other_shared, itself, view, view, longer, mixture, written, written)
+def written_twice(g: Drawer, s: str) -> str | None:
+    """A scatter into the variable and another into what that makes, with values from before and from in between."""
+    made: str | None = s
+    for _ in range(2 + g.choose(2)):
+        key = g.one_of(scatter.KEYS)(g, s) if made and g.array(s).ndim and g.array(s).dtype.kind != "b" else None
+        b = g.one_of((s, made)) if made and key else None
+        v = scatter.value(g, b, key) if b and key else None
+        if v is None:
+            return None
+        how = g.one_of(("set", "inc"))
+        made = g.step(f"ng.{how}_subtensor({made}[{key}], {v})", "ring" if how == "inc" else "move", "update scatter")
+    return made
+
+
+# Products of the shape of {s}, of it and of {o}, which is of the same shape; also turned.
+PRODUCTS = (
+    "ng.dot({s}[:, :1], {o}[:1])",
+    "ng.dot({o}[:, -1:], {o}[:1])",
+    "ng.dot({o}[-1:].T, {s}[:, :1].T).T",
+    "ng.dot({s}, ng.dot({o}.T, {o}))",
+    "ng.dot(ng.dot({o}, {o}.T), {s})",
+    "ng.dot({o}.T, ng.dot({s}, {o}.T)).T",
+)
+
+
+def products(g: Drawer, s: str) -> str | None:
+    """The variable and several products, which may read it."""
+    tame = d.is_float(g.worth[s]) and d.is_tame(g.worth[s]) and g.array(s).ndim == 2
+    if not tame or g.array(s).size > 60:
+        return None
+    shape = g.array(s).shape
+    o = g.pick(d.of_dtype(g.array(s).dtype), d.is_tame, lambda w: w.array.shape == shape) or s
+    terms = [g.one_of(("{s}", "{s} * 0.5", "-{s}"))]
+    terms += [f"{g.one_of(('', '2 * ', '0.25 * '))}{g.one_of(PRODUCTS)}" for _ in range(1 + g.choose(3))]
+    text = terms[0] + "".join(f" {g.one_of('+-')} {term}" for term in terms[1:])
+    dtype = g.array(s).dtype.name
+    return g.step(f"ng.cast({text.format(s=s, o=o)}, {dtype!r})", "sum", "update product")
+
+
+WAYS: tuple[Update, ...] = (
+    alike, alike, other_shared, itself, view, view, longer, mixture, written, written, written_twice, written_twice,
+)  # fmt: skip
+
+
+def changed(g: Drawer, s: str) -> str | None:
+    """What a variable becomes; few are matrices, of which products are made."""
+    return (products(g, s) if g.chance(0.5) else None) or g.one_of(WAYS)(g, s) or alike(g, s)
 
 
 def updates(g: Drawer) -> None:
@@ -88,7 +134,7 @@ def updates(g: Drawer) -> None:
             continue
         s = source.name
         fits = [v for _, v in pairs if g.array(v).dtype == g.array(s).dtype and g.array(v).ndim == g.array(s).ndim]
-        value = g.one_of(fits) if fits and g.chance(0.35) else g.one_of(WAYS)(g, s) or alike(g, s)
+        value = g.one_of(fits) if fits and g.chance(0.35) else changed(g, s)
         if value is not None and g.array(value).dtype == g.array(s).dtype and g.array(value).ndim == g.array(s).ndim:
             pairs.append((s, value))
     g.random.shuffle(pairs)

@@ -30,7 +30,7 @@ KINDS = """
     written, index, mask, slice, reduction, truth, argmax, softmax, scan, sort, product, gather, transpose, reshape,
     repeat, join, broadcast, count, masked, nonzero, length, counting, gradient, update, huge, counted slice,
     second gradient, gradient through, index error, update view, update length, update scatter, givens, other,
-    two lengths, gradient of product, map, laid out
+    two lengths, gradient of product, map, laid out, update product
 """
 
 
