@@ -30,6 +30,7 @@ from numgraph.types import (
     OF_PARTS,
     Shape,
     TensorType,
+    check_axes,
     check_dtype,
     complex_of,
     promote,
@@ -174,6 +175,7 @@ class Constant(Variable):
     data: NDArray[Any]
 
     def __init__(self, data: NDArray[Any], name: str | None = None, line: SourceLine | None = None) -> None:
+        check_axes(data.ndim, "a constant")
         super().__init__(TensorType(data.dtype.name, data.shape), name, line=line)
         self.data = frozen(data)
 
