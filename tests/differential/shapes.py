@@ -173,6 +173,17 @@ def other(g: Drawer) -> str | None:
     return g.step(form.format(x=x), mode, "other")
 
 
+def branch(g: Drawer) -> str | None:
+    """One of two values, of which the other one is not computed; their lengths may differ."""
+    x = g.pick(d.is_full)
+    i = symbolic(g)
+    if x is None or i is None:
+        return None
+    a = g.array(x)
+    y = g.pick(lambda w: w.array.dtype == a.dtype and w.array.ndim == a.ndim) or x
+    return g.step(f"ng.ifelse({i} % 2 > 0, {g.one_of(((x, y), (y, x)))[0]}, {g.one_of((x, y))})", "move", "branch")
+
+
 def joined(g: Drawer) -> str | None:
     """Joins, often with one part twice."""
     x = g.pick(d.has_axes(1))
