@@ -58,6 +58,28 @@ _ABSENT = (
 )
 ABSENT = {name: instead for names, instead in _ABSENT for name in names.split()}
 
+# The same for attributes of variables.
+_ATTRIBUTES = (
+    ("backward grad", "use ng.grad(cost, x), which is an expression"),
+    (
+        "numpy item tolist data",
+        "it has no value before a function computes it: ng.function(inputs, x), or x.eval({y: value})",
+    ),
+    (
+        "value assign assign_add assign_sub",
+        "values change by updates= of ng.function; set_value and get_value of ng.shared",
+    ),
+    ("detach stop_gradient requires_grad requires_grad_", "use ng.disconnected_grad(x) where no gradient is to flow"),
+    ("cpu cuda to device", 'use target="cuda" of ng.function; x.astype(dtype) converts'),
+    ("view", "use x.reshape(shape)"),
+    ("unsqueeze", "use x[:, None], or ng.expand_dims(x, axis)"),
+    ("permute", "use x.transpose(axes)"),
+    ("at", "use ng.set_subtensor(x[indices], value), or ng.inc_subtensor"),
+    ("matmul mm bmm", "use x @ y"),
+    ("get_shape", "use x.shape, or x.type.shape for the lengths that are known"),
+)
+ATTRIBUTES = {name: instead for names, instead in _ATTRIBUTES for name in names.split()}
+
 
 def absent(name: str, there: Collection[str]) -> str:
     """The message for a name that numgraph has not. there: the names that it has."""
@@ -67,3 +89,9 @@ def absent(name: str, there: Collection[str]) -> str:
     # tools ask each name of a module for __wrapped__ and the like, and a search takes milliseconds
     near = [] if name.startswith("__") else difflib.get_close_matches(name, there, 1, 0.8)
     return f"{said}\n  fix: did you mean ng.{near[0]}?" if near else said
+
+
+def lacking(kind: str, name: str) -> str:
+    """The message for an attribute that variables have not. kind: the class."""
+    said = f"{kind!r} object has no attribute {name!r}"
+    return f"{said}\n  {ATTRIBUTES[name]}" if name in ATTRIBUTES else said

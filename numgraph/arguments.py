@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import cmath
-import sys
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numgraph.errors import ArgumentShapeError, DtypeError, InputError
-from numgraph.foreign import nulls_of, plain
+from numgraph.foreign import UNMASKED, advice_for, is_masked, nulls_of, plain
 from numgraph.graph import Variable, describe, label
 from numgraph.types import COMPLEX, REALS, TensorType, is_lossless
 
@@ -73,13 +72,8 @@ def as_array(value: Any, where: str, target: Variable | None = None) -> NDArray[
     def about() -> str:
         return f"\n  {describe(target)}" if target is not None else ""
 
-    # who has a masked array has imported the module, which takes 10 ms
-    masked = sys.modules.get("numpy.ma")
-    if masked is not None and isinstance(value, masked.MaskedArray):
-        raise DtypeError(
-            f"{where}: got a masked array, whose mask would be lost{about()}\n"
-            "  fix: pass value.filled(...), or the mask as an array of its own"
-        )
+    if is_masked(value):
+        raise DtypeError(f"{where}: got a masked array, whose mask would be lost{about()}\n  fix: {UNMASKED}")
     nulls = nulls_of(value)
     if nulls:
         raise DtypeError(
@@ -100,10 +94,8 @@ def as_array(value: Any, where: str, target: Variable | None = None) -> NDArray[
         what = _kind_of(value)
         if array.ndim and not isinstance(value, np.ndarray):
             what += f" with elements of dtype {array.dtype}"
-        raise DtypeError(
-            f"{where}: got {what}, which is no array of numbers or booleans{about()}\n"
-            "  fix: pass numbers of a supported dtype, all rows of the same length"
-        )
+        advice = advice_for(value, "pass numbers of a supported dtype, all rows of the same length")
+        raise DtypeError(f"{where}: got {what}, which is no array of numbers or booleans{about()}\n  fix: {advice}")
     return array
 
 

@@ -6,6 +6,9 @@ itself. What is left is DLPack alone, and columns that may have missing values.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator, Mapping, Set
+from numbers import Integral, Number
 from typing import Any
 
 import numpy as np
@@ -55,3 +58,31 @@ def _dtypes(value: Any) -> list[Any]:
     if found is None or isinstance(found, np.dtype) or not hasattr(found, "__iter__"):
         found = [getattr(value, "dtype", None)]
     return list(found)
+
+
+UNMASKED = "pass value.filled(...), or the mask as an array of its own"
+
+
+def is_masked(value: Any) -> bool:
+    """Whether it is a masked array: NumPy would make an array of it without a word of its mask."""
+    # who has one has imported the module, which takes 10 ms
+    masked = sys.modules.get("numpy.ma")
+    return masked is not None and isinstance(value, masked.MaskedArray)
+
+
+def advice_for(value: Any, otherwise: str) -> str:
+    """What to do with a value of which NumPy makes no array of numbers."""
+    if isinstance(value, Iterator | Mapping | Set):
+        return "make a list of it, such as list(value)"
+    if isinstance(value, Integral):
+        return "an integer is at least -2**63 and below 2**64; pass a float"
+    if isinstance(value, Number):
+        return "pass float(value)"
+    if type(value).__name__ == "SparseMatrix":
+        return "products are S @ x and x @ S, functions S.with_data(f(S.data)); S.toarray() is dense"
+    sparse = sys.modules.get("scipy.sparse")
+    if sparse is not None and sparse.issparse(value):
+        return "ng.sparse.shared(matrix) for products with it, or matrix.toarray()"
+    if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "mM":
+        return "pass value.astype('int64'), a number of its unit"
+    return otherwise

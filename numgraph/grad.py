@@ -346,6 +346,11 @@ class Sweep:
         result = converted_part(part, gradient_dtype(variable))
         if not result.type.shape and not variable.type.shape:
             return result
+        if result.ndim < variable.ndim:
+            raise GradientError(
+                f"grad: the gradient of {op.name} has fewer axes than what it is for\n  gradient: {describe(result)}\n"
+                f"  for: {describe(variable)}\n  fix: give it the shape of that"
+            )
         may_broadcast = op.scalar is not None or op.scatter is not None
         same_shape = self.shapes[id(variable)] == self.shapes[id(node)]
         if (may_broadcast and not same_shape) or result.ndim != variable.ndim:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from numgraph import pickled
 from numgraph.config import config
 from numgraph.errors import DtypeError, ShapeError, ValueOverflowError
+from numgraph.foreign import UNMASKED, advice_for, is_masked
 from numgraph.lengths.dims import UNKNOWN
 from numgraph.op import FUNCTIONS, OPS, Op
 from numgraph.operators import Operators
@@ -30,6 +31,7 @@ from numgraph.types import (
     OF_PARTS,
     Shape,
     TensorType,
+    check_axes,
     check_dtype,
     complex_of,
     promote,
@@ -174,6 +176,7 @@ class Constant(Variable):
     data: NDArray[Any]
 
     def __init__(self, data: NDArray[Any], name: str | None = None, line: SourceLine | None = None) -> None:
+        check_axes(data.ndim, "a constant")
         super().__init__(TensorType(data.dtype.name, data.shape), name, line=line)
         self.data = frozen(data)
 
@@ -360,24 +363,18 @@ def as_variable(value: Any, name: str | None = None) -> Variable:
     if isinstance(value, list | tuple) and _holds_variable(value):
         stacked: Variable = FUNCTIONS["stack"](value)
         return stacked
+    if is_masked(value):
+        raise DtypeError(f"a masked array cannot be part of an expression: its mask would be lost\n  fix: {UNMASKED}")
     try:
         array = np.array(value)
-    except ValueError as error:
+    except (ValueError, TypeError, RuntimeError) as error:
         raise DtypeError(f"cannot make an array of {value!r}: {error}") from error
-    if array.dtype.kind == "f" and isinstance(value, list | tuple) and not _holds_numpy(value):
-        from numgraph.config import config
-
-        array = array.astype(config.floatX)
-    if array.dtype.kind == "c" and isinstance(value, list | tuple) and not _holds_numpy(value):
-        from numgraph.config import config
-
-        array = array.astype(complex_of(config.floatX))
+    if array.dtype.kind in "fc" and isinstance(value, list | tuple) and not _holds_numpy(value):
+        array = array.astype(config.floatX if array.dtype.kind == "f" else complex_of(config.floatX))
     if array.dtype.name not in DTYPES:
-        shown = "an array" if isinstance(value, np.ndarray) else repr(value)[:60]
-        raise DtypeError(
-            f"{shown} (dtype {array.dtype}) cannot be part of an expression\n"
-            f"  fix: use numbers or booleans: {', '.join(DTYPES)}"
-        )
+        shown = "an array" if isinstance(value, np.ndarray) else " ".join(repr(value)[:60].split())
+        advice = advice_for(value, f"use numbers or booleans: {', '.join(DTYPES)}")
+        raise DtypeError(f"{shown} (dtype {array.dtype}) cannot be part of an expression\n  fix: {advice}")
     dtype = check_dtype(array.dtype)
     return Constant(frozen(np.array(array, dtype, order="C")), name)
 

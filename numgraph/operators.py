@@ -5,8 +5,9 @@ Each looks up the function of the same name in the op table, so that this file d
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from numgraph.absent import lacking
 from numgraph.op import FUNCTIONS
 from numgraph.protocols import NumpyProtocols, said
 
@@ -167,6 +168,16 @@ class Operators(NumpyProtocols):
 
     def __index__(self) -> int:
         raise TypeError(_valueless("a Python index", self, "index a variable, such as ng.shared(array)[i]"))
+
+    def __format__(self, spec: str) -> str:
+        if spec:
+            raise TypeError(_valueless(f"format {spec!r}", self, "format what a function gives, or x.eval(...)"))
+        return str(self)
+
+    if not TYPE_CHECKING:
+        # asked for what there is not; types are checked without it
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(lacking(type(self).__name__, name), name=name, obj=self)
 
     def __contains__(self, item: Any) -> bool:
         raise TypeError(_valueless("`in`", self, "use ng.any(ng.eq(x, value))"))

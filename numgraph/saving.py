@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -41,6 +42,8 @@ def save(path: Place, variables: Any) -> None:
         arrays = {name: v.get_value() for name, v in named.items()}
     # where a link leads
     file = Path(os.path.realpath(path))
+    if not file.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "save: there is no such folder", str(file.parent))
     scratch = file.with_name(f".{file.name}.{uuid4().hex}.tmp")
     try:
         form.write(scratch, arrays)

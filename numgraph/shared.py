@@ -12,7 +12,7 @@ from numgraph.errors import ArgumentShapeError, DtypeError
 from numgraph.graph import Variable, describe, label
 from numgraph.source import SourceLine
 from numgraph.storage import Storage, owned, usable
-from numgraph.types import TensorType, check_dtype
+from numgraph.types import TensorType, check_axes, check_dtype
 from numgraph.whole import CALLS
 
 # The kind of CUDA devices in DLPack.
@@ -33,6 +33,7 @@ class SharedVariable(Variable):
 
     def __init__(self, storage: Storage, name: str | None = None, line: SourceLine | None = None) -> None:
         kind = storage.held
+        check_axes(kind.ndim, "shared()")
         super().__init__(TensorType(kind.dtype.name, (None,) * kind.ndim), name, line=line)
         self.storage = storage
         self._default_update = None

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from numgraph.errors import DtypeError, OptionError, ShapeError
-from numgraph.graph import Variable, as_variable, describe
+from numgraph.graph import Variable, as_variable, describe, label
 from numgraph.ops import lengths as ln
 from numgraph.ops.define import f
 from numgraph.shared import shared as _shared
@@ -100,7 +100,10 @@ class SparseMatrix:
     def __getitem__(self, rows: Any) -> SparseMatrix:
         """Rows begin:end, whose bounds may be variables; OptionError for anything else, and for a transpose."""
         if not isinstance(rows, slice) or rows.step not in (None, 1) or self._transposed:
-            raise OptionError("of a sparse matrix there are rows begin:end, not of its transpose, and nothing else")
+            raise OptionError(
+                "of a sparse matrix there are rows begin:end, not of its transpose, and nothing else\n"
+                "  fix: x.toarray() for other parts; gradients are with respect to x.data"
+            )
         if rows.start is None and rows.stop is None:
             return self
         count = self.shape[0]
@@ -129,7 +132,7 @@ class SparseMatrix:
 
     def __repr__(self) -> str:
         rows, columns = (n if isinstance(n, int) else "?" for n in self.shape)
-        return f"<sparse {self.dtype}[{rows},{columns}] of {describe(self.data)}>"
+        return f"<sparse {self.dtype}[{rows},{columns}] of {label(self.data)}>"
 
 
 def csr(data: Any, indices: Any, indptr: Any, shape: Any) -> SparseMatrix:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from numgraph.arguments import as_array
 from numgraph.binder import Array, Binder, Column, Counts, bytes_of
-from numgraph.errors import ArgumentShapeError, InputError, NumgraphError, ShapeError
-from numgraph.graph import describe, label
+from numgraph.errors import ArgumentShapeError, InputError, NumgraphError, OptionError, ShapeError
+from numgraph.graph import Variable, describe, label
 from numgraph.program import Argument
 from numgraph.storage import owned
 from numgraph.text import encodable, printable
@@ -75,8 +76,11 @@ def _column(binder: Binder, argument: Argument, value: Any) -> tuple[Argument, C
         converted = [binder.array_for(argument, end) for end in ends]
         dtype = converted[0].dtype if converted else np.dtype(argument.variable.dtype)
         return argument, Column(np.arange(value.start, value.stop, value.step).astype(dtype)[: len(value)], True)
-    array = value if isinstance(value, np.ndarray) else np.asarray(value)
-    if array.ndim != rank + 1:
+    # a variable is refused with the values for all steps
+    array = (
+        np.empty(()) if isinstance(value, Variable) else as_array(value, label(argument.variable), argument.variable)
+    )
+    if isinstance(value, Variable) or array.ndim != rank + 1:
         return argument, Column(_own(binder.array_for(argument, value)), False)
     if isinstance(value, np.ndarray) and array.dtype == argument.variable.dtype and len(array):
         binder.array_for(argument, array[0])
@@ -99,7 +103,9 @@ def _steps(binder: Binder, columns: Sequence[tuple[Argument, Column]], steps: in
     """The number of steps that the arguments agree on."""
     lengths = [(label(a.variable), len(c.values)) for a, c in columns if c.varies]
     if steps is not None:
-        lengths.append(("steps", steps))
+        if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 0:
+            raise OptionError(f"{binder.signature()}: sweep: steps must be a whole number of at least 0, not {steps!r}")
+        lengths.append(("steps", int(steps)))
     if not lengths:
         raise InputError(
             f"{binder.signature()}: sweep: no argument has a value per step\n"

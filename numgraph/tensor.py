@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from numgraph.config import config
-from numgraph.errors import DtypeError, ShapeError, ValueOverflowError
+from numgraph.errors import DtypeError, OptionError, ShapeError, ValueOverflowError
 from numgraph.graph import Constant, Variable, as_variable, describe, frozen
-from numgraph.types import Shape, TensorType, check_dtype
+from numgraph.types import Shape, TensorType, check_axes, check_dtype
 
 __all__ = [
     "as_tensor_variable", "bcol", "bmatrix", "brow", "bscalar", "btensor3", "btensor4", "bvector", "ccol", "cmatrix",
@@ -49,6 +49,7 @@ def tensor(name: str | None = None, dtype: Any = None, shape: Any = None) -> Var
     for n in lengths:
         if n is not None and (isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0):
             raise ShapeError(f"tensor: a length must be a number of at least 0, or None, not {n!r} (shape {lengths})")
+    check_axes(len(lengths), "tensor")
     known: Shape = tuple(None if n is None else int(n) for n in lengths)
     return Variable(TensorType(check_dtype(config.floatX if dtype is None else dtype), known), _checked_name(name))
 
@@ -114,6 +115,12 @@ btensor4, wtensor4, itensor4, ltensor4, ftensor4, dtensor4, ctensor4, ztensor4 =
 def _several(make: Constructor, names: tuple[Any, ...], dtype: Any) -> list[Variable]:
     if len(names) == 1 and isinstance(names[0], int):
         return [make(None, dtype) for _ in range(names[0])]
+    if len(names) == 1 and isinstance(names[0], str) and not set(" ,").isdisjoint(names[0]):
+        listed = ", ".join(map(repr, names[0].replace(",", " ").split()))
+        raise OptionError(
+            f"a string names a variable with each of its letters, and {names[0]!r} has blanks or commas\n"
+            f"  fix: pass the names one by one, {listed}"
+        )
     return [make(name, dtype) for name in (names[0] if len(names) == 1 else names)]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from numgraph.config import config
-from numgraph.errors import DtypeError, SizeError
+from numgraph.errors import DtypeError, ShapeError, SizeError
 from numgraph.lengths.dims import MOST_BYTES, counted
 
 BOOL = "bool"
@@ -29,6 +29,8 @@ INEXACT = (*REALS, *COMPLEX)
 WIDER = {"float32": "float64", "complex64": "complex128"}
 
 Shape = tuple[int | None, ...]
+# A loop for each axis, and some around them: Python, whose source is generated, nests no more than 20.
+MOST_AXES = 16
 # What messages advise where complex numbers are refused.
 OF_PARTS = "  fix: use x.real, x.imag, ng.abs(x) or ng.angle(x), which are real"
 
@@ -52,6 +54,14 @@ def check_dtype(dtype: Any) -> str:
     return name
 
 
+def check_axes(count: int, what: str) -> None:
+    """ShapeError, which says what it is about, for more axes than there can be."""
+    if count > MOST_AXES:
+        raise ShapeError(
+            f"{what}: {count} axes, and an array has at most {MOST_AXES}\n  fix: make one axis of several by a reshape"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class TensorType:
     """dtype and shape of a tensor; a length of None is known only at run time, 1 is known to broadcast."""
@@ -65,7 +75,9 @@ class TensorType:
         return len(self.shape)
 
     def counted(self, what: str) -> TensorType:
-        """The type; SizeError, which says what it is the type of, if an array of its known lengths is too large."""
+        """The type. Errors say what it is the type of: ShapeError for too many axes, SizeError if an array of its known
+        lengths is too large."""
+        check_axes(self.ndim, what)
         size = counted(self.shape, np.dtype(self.dtype).itemsize)
         if size > MOST_BYTES:
             raise SizeError(f"{what}: {self} would take {size:,} bytes, more than there can be")

@@ -81,8 +81,11 @@ class Names:
     def counter(self, level: int) -> str:
         """The counter of a loop: i, j, k... by nesting, numbered from the second loop at a level on.
 
-        A counter shared by loops one after the other would be assigned again, which costs Numba dearly.
+        A counter shared by loops one after the other would be assigned again, which costs Numba dearly. Arrays may have
+        more axes than there are letters.
         """
+        if level >= len(COUNTERS):
+            return self.fresh(None, "axis")
         letter = COUNTERS[level]
         count = self.counts.get(letter, 0)
         name = f"{letter}{count}" if count else letter

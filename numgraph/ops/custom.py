@@ -27,10 +27,11 @@ def _ruled(g: Variable, out: Variable, y: Variable, *inputs: Variable, rule: Rul
             "  fix: return a list with an expression, or None, for each input"
         )
     for part, v in zip(parts, inputs, strict=True):
-        if part is not None and as_variable(part).ndim > v.ndim:
+        if part is not None and as_variable(part).ndim != v.ndim:
+            more = "more" if as_variable(part).ndim > v.ndim else "fewer"
             raise ShapeError(
-                f"custom_gradient: a part of the gradient has more axes than its input\n  {describe(as_variable(part))}"
-                f"\n  {describe(v)}"
+                f"custom_gradient: a part of the gradient has {more} axes than its input\n"
+                f"  {describe(as_variable(part))}\n  {describe(v)}\n  fix: give it the shape of its input"
             )
     return (None, *(None if part is None else as_variable(part) for part in parts))
 

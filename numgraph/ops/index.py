@@ -158,6 +158,8 @@ def _places(x: Variable, axis: int, value: slice) -> Variable:
     """The positions of a slice, as Python's `slice.indices` has them."""
     n, step = ln.dim(x, axis), ln.as_position(as_variable(_step_of(value)))
     step = f.assert_op(step, f.neq(step, 0), message="the step of a slice is 0")
+    # no axis is longer; a larger step would make the sum for the count wrap around
+    step = f.clip(step, -FAR, FAR)
     forward = f.gt(step, 0)
     low, high = f.where(forward, 0, -1), f.where(forward, n, f.sub(n, 1))
     ends = []

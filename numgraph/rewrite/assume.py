@@ -24,6 +24,8 @@ ALL: Key = ("all",)
 # Stands for the assumption that what gradients of scans keep is not too much: the program is another one without it.
 MEMORY: Key = ("memory",)
 NOTHING: Keys = frozenset()
+# So many lengths of a shared variable are compiled for, each for itself; one that goes on changing is taken as any.
+MOST_LENGTHS = 4
 # Builds that end in a contradiction, after which nothing is assumed any more.
 MAX_ROUNDS = 8
 
@@ -78,6 +80,8 @@ class Assumptions:
         call that it is for."""
         if ALL in self.given_up or key in self.given_up or (self.only is not None and key not in self.only):
             return False
+        if not pair and self._given_up_for(a) >= MOST_LENGTHS:
+            return False
         if self.values is not None:
             x, y = self.values(a), self.values(b)
             if x is not None and y is not None and x != y:
@@ -85,6 +89,11 @@ class Assumptions:
                 return False
         self.made[key] = pair
         return True
+
+    def _given_up_for(self, length: Node) -> int:
+        """How many numbers a length was assumed to keep, and did not."""
+        digest = self._digest(length)
+        return sum(digest in key and any(part.isdecimal() and part != digest for part in key) for key in self.given_up)
 
     def tolerates(self, condition: Any) -> bool:
         """Whether a condition on numbers that fails is left to the call: it is not for an assumption that it does."""

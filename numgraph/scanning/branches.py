@@ -10,7 +10,7 @@ from numgraph.graph import Constant, Variable, as_operands, as_variable, describ
 from numgraph.ops import loop as loops
 from numgraph.ops.define import f
 from numgraph.ops.lengths import Length
-from numgraph.scanning.closed import Open, closed, placeholder
+from numgraph.scanning.closed import Open, closed, is_costly, placeholder
 from numgraph.scanning.extents import Extents
 from numgraph.substitution import replaced
 
@@ -103,6 +103,8 @@ class Branch:
         for node in self.nodes:
             if id(node) in used:
                 self.extents.read(node)
+                if node.op is not None and node.op.loop:
+                    self._steps_before(node.inputs[0])
 
     def lengths(self, value: Variable) -> list[Length]:
         """Those of a value of the branch, as expressions of the outside."""
@@ -127,6 +129,13 @@ class Branch:
         ends = [v for v in self.nodes if id(v) in self.outer or v in self.made]
         return {id(v) for v in toposort(values, stop=ends)}
 
+    def _steps_before(self, number: Variable) -> None:
+        """How many steps a loop in the branch has, computed before: the host of a device must know them there."""
+        if id(number) in self.outer or number in self.made or isinstance(number, Constant):
+            return
+        self.made[number] = self.extents.number(number)
+        self.outer.add(id(self.made[number]))
+
     def _number(self, number: Variable) -> Variable:
         """A 0-d integer of the branch, computed before; 0 where the branch is not taken. What is costly on the way to
         it and is used for more is kept."""
@@ -137,7 +146,7 @@ class Branch:
             if id(v) in below - self.outer
             and v not in self.made
             and v is not number
-            and _is_costly(v)
+            and is_costly(v.op)
             and (v in self.values or any(id(user) not in below for user in self.users.get(id(v), ())))
         ]
         start: list[Variable] = [f.zeros((), number.type.dtype)]
@@ -148,11 +157,6 @@ class Branch:
         self.made.update(zip(values, found, strict=True))
         self.outer.update(map(id, found))
         return found[0]
-
-
-def _is_costly(v: Variable) -> bool:
-    op = v.op
-    return op is not None and not (op.scalar or op.element or op.reshape)
 
 
 def cond(condition: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any) -> Any:

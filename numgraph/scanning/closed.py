@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from numgraph.graph import Constant, Variable, toposort
+from numgraph.op import Op
 from numgraph.ops.loop import Loop
 from numgraph.scanning.lean import kept
 from numgraph.stable.engine import stabilised
@@ -78,11 +79,32 @@ def outer(roots: Sequence[Variable], inner: set[int]) -> list[Variable]:
     return [v for v in found.values() if not isinstance(v, Constant)]
 
 
+def is_costly(op: Op | None) -> bool:
+    """Whether an op takes more than what one element of its result takes."""
+    return op is not None and not (op.scalar or op.element or op.reshape)
+
+
+def lazily(roots: Sequence[Variable], inner: set[int]) -> list[Variable]:
+    """As `outer` for a loop that may have no steps. What is costly, or may fail, belongs to the loop, also where it is
+    made of constants alone: those are read as if they came from outside. `inner` gets what depends on them."""
+    nodes = toposort(roots)
+    varying = inner | dependent(roots, [v for v in nodes if v.op is None and not isinstance(v, Constant)])
+    read: dict[int, Variable] = {}
+    for node in nodes:
+        if id(node) not in varying and is_costly(node.op):
+            read.update((id(v), v) for v in node.inputs if v.ndim)
+    for node in nodes:
+        if any(id(v) in inner or id(v) in read for v in node.inputs):
+            inner.add(id(node))
+            read.pop(id(node), None)
+    return [*read.values(), *(v for v in outer(roots, inner) if id(v) not in read)]
+
+
 def closed(graph: Open) -> Closed:
     """The loop of a graph, in stable form. Gradients within a step keep what they need."""
     roots = stabilised(kept(graph.roots), graph.placeholders)
     inner = dependent(roots, graph.placeholders)
-    stands = {v: placeholder(v, v.name) for v in outer(roots, inner)}
+    stands = {v: placeholder(v, v.name) for v in (outer(roots, inner) if not graph.lazy else lazily(roots, inner))}
     invariants = [*graph.invariants, *((p, v) for v, p in stands.items())]
     roots = replaced(roots, stands)
     states = [p for p, _ in graph.states]

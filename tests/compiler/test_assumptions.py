@@ -21,7 +21,7 @@ from numgraph.lengths.known import holds
 from numgraph.lengths.values import Values
 from numgraph.program import build_program
 from numgraph.reference import evaluate
-from numgraph.rewrite.assume import NOTHING, Keys, smallest
+from numgraph.rewrite.assume import MOST_LENGTHS, NOTHING, Keys, smallest
 from numgraph.runtime.refused import is_mismatch
 from numgraph.target import CheckFailed
 
@@ -273,6 +273,24 @@ def test_some_of_several_shared_variables_change_their_length(target: str) -> No
         first, total, both = f()
         assert len(first) == lengths[0] and len(both) == lengths[0] + lengths[1]
         np.testing.assert_array_equal(total, np.full((max(lengths[0], lengths[2]), 1), 2, "uint8"))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_lengths_that_go_on_changing_are_compiled_for_once(target: str) -> None:
+    s, w = ng.shared(np.ones((1, 3)), "s"), ng.shared(np.arange(3.0), "w")
+    cost = (ng.tanh(s @ w) * ng.dot(s, w)).sum()
+    f = ng.function([], [cost, ng.grad(cost, w)], target=target)
+    compiled, compile = [], f.executor.target.compile
+    f.executor.target.compile = lambda *args: compiled.append(args) or compile(*args)  # type: ignore[method-assign]
+    for n in range(1, 13):
+        s.set_value(np.full((n, 3), 1 / n))
+        got = f()
+        np.testing.assert_allclose(np.asarray(got[0]), n * np.tanh(3 / n) * 3 / n)
+    # one for each of the first lengths, and one for all
+    assert len(compiled) == (0 if target == "reference" else MOST_LENGTHS)
+    s.set_value(np.ones((2, 5)))
+    with pytest.raises(ng.ShapeError, match=r"s: float64\[2,5\]"):
+        f()
 
 
 @pytest.mark.parametrize("target", TARGETS)

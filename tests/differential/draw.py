@@ -77,6 +77,7 @@ THEMES: dict[str, tuple[Kind, ...]] = {
         lengths.length,
         lengths.counting,
         lengths.two_lengths,
+        shapes.branch,
     ),
     "errors": (lengths.unguarded, lengths.unguarded_write, lengths.huge),
     "gradients": (gradients.gradient, gradients.gradient, gradients.through, gradients.of_product),

@@ -56,6 +56,10 @@ def complex(x: Any, y: Any) -> Array:
     return made
 
 
+def ifelse(condition: Any, x: Any, y: Any) -> Array:
+    return np.asarray(x if condition else y)
+
+
 def cast(x: Any, dtype: str) -> Array:
     return np.asarray(x).astype(dtype)
 

@@ -27,6 +27,10 @@ def basic_key(g: Drawer, ndim: int, full: bool) -> str:
         i = symbolic(g) if g.chance(0.25) else None
         if i is not None:
             parts.append(g.one_of((f"{i} % 2:", f":{i}", f"{i}:{i} + 2", f"ng.cast({i}, 'int64') % 2")))
+            if full and g.chance(0.2):
+                # a step is known only to the call; one of 2**63 - 1 or -2**63 takes the first element alone
+                far = f"ng.where({i} % 2 > 0, {g.one_of(('2**63 - 1', '-2**63', '2', '-1'))}, {g.one_of(('-2', '3'))})"
+                parts[-1] = f"{g.one_of(BOUNDS)}::{far}"
         elif full and g.chance(0.15):
             parts.append(g.one_of(("0", "-1")))
         else:
@@ -152,6 +156,7 @@ def other(g: Drawer) -> str | None:
     x = g.pick(d.is_number, d.is_tame, lambda w: 1 <= w.array.ndim <= 2)
     if x is None:
         return None
+    ones = f"ng.ones((2,) * 9 + (1,) * {g.array(x).ndim}, 'int8')"
     mode, form = g.one_of(
         (
             ("ring", "ng.diff({x}, axis=0)"),
@@ -159,11 +164,24 @@ def other(g: Drawer) -> str | None:
             ("move", "ng.tril({x})" if g.array(x).ndim == 2 else "ng.diag({x}, 1)"),
             ("move", "ng.triu({x}, 1)" if g.array(x).ndim == 2 else "ng.diag({x})"),
             ("ring", "ng.outer({x}, {x}[:1])"),
+            # more axes than loops have letters, of two elements each
+            ("ring", f"({{x}}[(None,) * 9] * {ones}).sum(tuple(range(9)))"),
             ("strict", "ng.take_along_axis({x}, ng.argsort({x}, axis=0), axis=0)"),
             ("move", "ng.take({x}, [0, -1, 0], axis=-1)"),
         )
     )
     return g.step(form.format(x=x), mode, "other")
+
+
+def branch(g: Drawer) -> str | None:
+    """One of two values, of which the other one is not computed; their lengths may differ."""
+    x = g.pick(d.is_full)
+    i = symbolic(g)
+    if x is None or i is None:
+        return None
+    a = g.array(x)
+    y = g.pick(lambda w: w.array.dtype == a.dtype and w.array.ndim == a.ndim) or x
+    return g.step(f"ng.ifelse({i} % 2 > 0, {g.one_of(((x, y), (y, x)))[0]}, {g.one_of((x, y))})", "move", "branch")
 
 
 def joined(g: Drawer) -> str | None:

@@ -82,14 +82,18 @@ def test_a_value_that_does_not_survive(train: Train) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "what"),
-    [("a", "str 'a'"), (None, "NoneType None"), ({}, "dict"), (2**70, f"int {2**70}")],
+    ("value", "what", "fix"),
+    [
+        ("a", "str 'a'", "pass numbers of a supported dtype, all rows of the same length"),
+        (None, "NoneType None", "pass numbers of a supported dtype, all rows of the same length"),
+        ({}, "dict", "make a list of it, such as list(value)"),
+        (2**70, f"int {2**70}", "an integer is at least -2**63 and below 2**64; pass a float"),
+    ],
 )
-def test_no_number(train: Train, value: Any, what: str) -> None:
+def test_no_number(train: Train, value: Any, what: str, fix: str) -> None:
     assert text(ng.DtypeError, lambda: train.f([1], value)) == (
         f"lr: got {what}, which is no array of numbers or booleans\n"
-        f"  lr: float32  made at {train.lr.line}\n"
-        "  fix: pass numbers of a supported dtype, all rows of the same length"
+        f"  lr: float32  made at {train.lr.line}\n  fix: {fix}"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import fractions
 import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 import numgraph as ng
 from numgraph.errors import ArgumentShapeError, DtypeError, InputError, SizeError
@@ -304,3 +306,30 @@ def test_functions_in_joblib() -> None:
     for backend in ("loky", "threading"):
         found = joblib.Parallel(n_jobs=2, backend=backend)(joblib.delayed(f)(np.full(3, k)) for k in range(4))
         assert list(map(float, found)) == [0, 3, 6, 9]
+
+
+def test_values_that_hide_something_are_no_part_of_expressions() -> None:
+    """NumPy makes an array of a masked one without a word of its mask."""
+    x, masked = ng.vector("x"), np.ma.masked_array([1.0, 2.0], mask=[True, False])
+    for attempt in (lambda: x + masked, lambda: ng.constant(masked), lambda: ng.where(x > 0, masked, x)):
+        with pytest.raises(DtypeError, match=r"mask would be lost\n  fix: pass value\.filled"):
+            attempt()
+
+
+def test_what_to_do_with_values_that_are_no_arrays() -> None:
+    x, i = ng.vector("x"), ng.lscalar("i")
+    f, g = ng.function([x], x), ng.function([i], i)
+    matrix = scipy.sparse.csr_array([[1.0, 0.0]])
+    wanted: list[tuple[Callable[[], Any], str]] = [
+        (lambda: f(v for v in (1.0, 2.0)), "fix: make a list of it"),
+        (lambda: x + {1.0, 2.0}, "fix: make a list of it"),
+        (lambda: g(2**70), r"fix: an integer is at least -2\*\*63"),
+        (lambda: x + fractions.Fraction(1, 2), r"fix: pass float\(value\)"),
+        (lambda: f(matrix), r"fix: ng\.sparse\.shared\(matrix\)"),
+        (lambda: x @ matrix, r"fix: ng\.sparse\.shared\(matrix\)"),
+        (lambda: f(np.array(["2020-01-01"], "M8[D]")), r"fix: pass value\.astype\('int64'\)"),
+        (lambda: f(np.array(["a"])), "fix: pass numbers of a supported dtype"),
+    ]
+    for attempt, said in wanted:
+        with pytest.raises(DtypeError, match=said):
+            attempt()

@@ -90,6 +90,18 @@ def test_assignment_to_a_part() -> None:
     )
 
 
+def test_attributes_of_other_libraries() -> None:
+    v = ng.vector("v")
+    assert text(AttributeError, lambda: v.unsqueeze) == (
+        "'Variable' object has no attribute 'unsqueeze'\n  use x[:, None], or ng.expand_dims(x, axis)"
+    )
+    assert "ng.grad(cost, x)" in text(AttributeError, lambda: v.sum().backward())
+    assert "set_value and get_value" in text(AttributeError, lambda: ng.shared(1.0).value)
+    assert text(AttributeError, lambda: v.nonsense) == "'Variable' object has no attribute 'nonsense'"
+    assert not hasattr(v, "__array_interface__") and f"{v}" == repr(v)
+    assert text(TypeError, lambda: f"{v.sum():.3f}").startswith("format '.3f' of sum float64, made at")
+
+
 def test_functions_of_numpy() -> None:
     v = ng.vector("v")
     said = f"v float64[?], made at {v.line},"
@@ -135,7 +147,7 @@ def test_ufuncs_of_numpy_build_expressions(target: str) -> None:
     [
         ("a", "'a' (dtype <U1)"),
         (None, "None (dtype object)"),
-        (np.zeros(2, "datetime64[s]"), "an array (dtype datetime64[s])"),
+        (np.zeros(2, "S1"), "an array (dtype |S1)"),
     ],
 )
 def test_values_that_no_expression_takes(value: Any, what: str) -> None:

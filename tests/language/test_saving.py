@@ -190,4 +190,6 @@ def test_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "safetensors", None)
         with pytest.raises(ImportError, match="take the package safetensors\n  fix: pip install safetensors"):
             work(tmp_path / "x.safetensors", w)
+    with pytest.raises(FileNotFoundError, match=r"there is no such folder.*missing'$"):
+        ng.save(tmp_path / "missing" / "x.npz", w)
     assert not list(tmp_path.iterdir())

@@ -19,6 +19,7 @@ from numgraph.errors import ShapeError, SizeError
 from numgraph.ir import Graph, Node
 from numgraph.lengths.dims import MOST_BYTES
 from numgraph.program import build_program
+from numgraph.reference import evaluate
 from numgraph.rewrite.sizes import Sizes
 from numgraph.runtime.variant import NativeVariant
 
@@ -225,3 +226,42 @@ def test_lengths_of_arrays_that_nothing_computes(target: str) -> None:
 
 def test_verify_is_on() -> None:
     assert config.verify
+
+
+def test_as_many_axes_as_there_may_be() -> None:
+    x = ng.tensor("x", shape=(None,) * 16)
+    value = np.arange(24.0).reshape(2, 1, 3, *(1,) * 11, 2, 2)
+    results = [
+        x + x[..., 0, None], x.T * 2, x.sum(axis=(0, 2, -1)), ng.concatenate([x, x], axis=-1), x @ x,
+        ng.softmax(x, axis=2), ng.sort(x, axis=-1), ng.grad((x * x[::-1]).sum(), x), ng.inc_subtensor(x[..., ::2], 1.0),
+        x[[0, 1, 1]], ng.scan(lambda row: row * 2 + 1, x)[0],
+    ]  # fmt: skip
+    wanted = [evaluate([r], {x: value})[0] for r in results]
+    for target in ("cpu", "cuda-sim"):
+        for got, expected in zip(ng.function([x], results, target=target)(value), wanted, strict=True):
+            np.testing.assert_allclose(np.asarray(got), expected, rtol=1e-12)
+
+
+def test_more_axes_are_refused_where_they_are_made() -> None:
+    x = ng.tensor("x", shape=(None,) * 16)
+    many = np.zeros((1,) * 17)
+    attempts: list[Callable[[], Any]] = [
+        lambda: ng.tensor("y", shape=(None,) * 17), lambda: x[None], lambda: ng.shared(many), lambda: ng.constant(many),
+        lambda: x[..., 0] + many, lambda: ng.TensorType("float64", (None,) * 17).counted("y"),
+    ]  # fmt: skip
+    for attempt in attempts:
+        with pytest.raises(ShapeError, match=r"17 axes, and an array has at most 16\n  fix: "):
+            attempt()
+
+
+@pytest.mark.parametrize("target", ["reference", "cpu", "cuda-sim"])
+def test_steps_and_bounds_of_slices_that_only_the_call_knows(target: str) -> None:
+    """As far as int64 goes: a step that is longer than any axis takes one element."""
+    x, key = ng.vector("x"), [ng.lscalar(name) for name in "ijk"]
+    f = ng.function([x, *key], [x[slice(*key)], ng.set_subtensor(x[slice(*key)], 9.0)], target=target)
+    values, far = np.arange(7.0), (2**62, -(2**62), 2**63 - 1, -(2**63))
+    for i, j, k in itertools.product((0, 3, -1, *far), (0, 7, -3, *far), (1, -2, *far)):
+        written = values.copy()
+        written[i:j:k] = 9.0
+        for got, wanted in zip(f(values, i, j, k), (values[i:j:k], written), strict=True):
+            np.testing.assert_array_equal(np.asarray(got), wanted, err_msg=str((i, j, k)))

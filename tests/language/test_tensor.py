@@ -35,3 +35,10 @@ def test_constants() -> None:
         ng.constant(300, dtype="uint8")
     with pytest.raises(ng.DtypeError):
         ng.constant(ng.scalar("x"))
+
+
+def test_names_in_one_string() -> None:
+    assert [v.name for v in ng.scalars("ab")] == ["a", "b"]
+    for names in ("a b", "a,b", "a, b"):
+        with pytest.raises(ng.OptionError, match=r"one by one, 'a', 'b'$"):
+            ng.matrices(names)

@@ -119,6 +119,9 @@ def test_custom_gradient_in_a_scan_and_without_one() -> None:
         ng.grad(ng.sum(ng.custom_gradient(ng.exp, x, grad=lambda g, a: [g, g])), x)
     with pytest.raises(ng.ShapeError, match="a part of the gradient has more axes than its input"):
         ng.grad(ng.sum(ng.custom_gradient(ng.exp, x, grad=lambda g, a: g[None])), x)
+    for part in (3.0, x.sum()):
+        with pytest.raises(ng.ShapeError, match="a part of the gradient has fewer axes than its input"):
+            ng.grad(ng.sum(ng.custom_gradient(ng.exp, x, grad=lambda g, a: part)), x)  # noqa: B023
 
 
 # -- assertions -----------------------------------------------------------------------------------------------------

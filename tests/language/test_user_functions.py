@@ -187,6 +187,15 @@ def test_gradient_with_broadcasting_and_without_a_part() -> None:
     np.testing.assert_allclose(gw, [-1.0, -6 / 16])
 
 
+def test_gradient_with_too_few_axes() -> None:
+    x = ng.vector("x")
+    y = ng.elementwise(squareplus, x, grad=lambda g, x: [g.sum()])
+    with pytest.raises(
+        GradientError, match=r"(?s)gradient of .*squareplus has fewer axes than what it is for.* for: x"
+    ):
+        ng.grad(y.sum(), x)
+
+
 def test_gradient_that_was_not_given() -> None:
     x = ng.vector("x")
     y = ng.elementwise(squareplus, x)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import numgraph as ng
-from numgraph.errors import ArgumentShapeError, DtypeError, IndexOutOfRange, InputError, ShapeError
+from numgraph.errors import ArgumentShapeError, DtypeError, IndexOutOfRange, InputError, OptionError, ShapeError
 from tests.waits import PATIENCE
 
 RNG = np.random.default_rng(8)
@@ -230,3 +230,25 @@ def test_ctrl_c_ends_a_sweep() -> None:
         finally:
             timer.cancel()
             process.kill()
+
+
+def test_arguments_are_looked_at_as_those_of_a_call() -> None:
+    """A mask would be lost; what gives no array says so in numgraph's words."""
+    x = ng.scalar("x")
+    f = ng.function([x], x * 2)
+    masked = np.ma.masked_array([1.0, 2.0, 3.0], mask=[False, True, False])
+    refused: list[tuple[Any, str]] = [
+        (masked, "x: got a masked array, whose mask would be lost"),
+        ([1, [2]], "x: this list is no array of numbers"),
+        ((v for v in (1.0, 2.0)), r"(?s)x: got generator, .*fix: make a list of it"),
+        (np.array([1, 2], object), "x: got ndarray of shape"),
+    ]
+    for value, said in refused:
+        with pytest.raises(DtypeError, match=said):
+            f.sweep(value)
+    with pytest.raises(InputError, match="x: got a variable, but a value is needed"):
+        f.sweep(x)
+    for steps in (-1, 2.5, "3", True):
+        with pytest.raises(OptionError, match="sweep: steps must be a whole number of at least 0"):
+            f.sweep(1.0, steps=steps)
+    np.testing.assert_array_equal(f.sweep(1.0, steps=np.int64(2)), [2.0, 2.0])

@@ -122,6 +122,45 @@ def test_what_a_length_needs_is_computed_only_where_it_is_taken(target: str) -> 
 
 
 @pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("how", ["integers", "function", "data"])
+def test_branches_in_a_branch(target: str, how: str) -> None:
+    """The inner conditions take more than a comparison; of a device they are computed before the branch."""
+    c, k, x = ng.scalar("c"), ng.lscalar("k"), ng.vector("x")
+    inner = {"integers": k % 3 > 1, "function": ng.exp(k) > 4, "data": (x * k).sum() > 2}[how]
+    chosen = ng.ifelse(c, x * 2, ng.ifelse(inner, x**2, ng.ifelse(k // 2 > 0, x + 1, x[:1])))
+    walked, _ = ng.scan(lambda a, s: ng.ifelse(c, a + s, ng.ifelse(inner, a * s, a - s)), x, 1.0)
+    f = ng.function([c, k, x], [chosen, ng.grad(chosen.sum(), x), walked], target=target)
+    ones = np.ones(2)
+    wanted: list[tuple[tuple[int, int], list[Any]]] = [
+        ((1, 0), [2 * Y, 2 * ones, [2.0, 4.0]]),
+        ((0, 2), [Y**2, 2 * Y, [1.0, 2.0]]),
+        ((0, 0), [Y[:1], [1.0, 0.0], [0.0, 2.0]]),
+    ]
+    for numbers, values in wanted:
+        for got, value in zip(f(*numbers, Y), values, strict=True):
+            np.testing.assert_allclose(np.asarray(got), value)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_is_made_of_constants_is_computed_only_where_it_is_taken(target: str) -> None:
+    """A matrix that cannot be factored, inverted or read there: written down, or made of zeros."""
+    c, x = ng.scalar("c"), ng.vector("x")
+    zeros = ng.zeros((2, 2))
+    for wrong in (ng.linalg.cholesky(ng.constant(-np.eye(2))), ng.linalg.inv(zeros), ng.linalg.inv(zeros + 1) @ zeros):
+        result = ng.ifelse(c, x.sum() * wrong, ng.eye(2))
+        f = ng.function([c, x], [result, ng.grad(result.sum(), x)], target=target)
+        for got, value in zip(f(0, Y), [np.eye(2), np.zeros(2)], strict=True):
+            np.testing.assert_array_equal(np.asarray(got), value)
+        if target != "cuda-sim":
+            with pytest.raises(ng.MatrixError):
+                f(1, Y)
+    right = ng.ifelse(c, x.sum() * ng.linalg.inv(2 * ng.eye(2)), ng.eye(2))
+    f = ng.function([c, x], [right, ng.grad(right.sum(), x)], target=target)
+    for got, value in zip(f(1, Y), [1.5 * np.eye(2), np.ones(2)], strict=True):
+        np.testing.assert_allclose(np.asarray(got), value)
+
+
+@pytest.mark.parametrize("target", TARGETS)
 def test_shared_variables_that_grow(target: str) -> None:
     kept = ng.shared(np.arange(2.0), "kept")
     c = ng.iscalar("c")
