@@ -47,6 +47,8 @@ def _default_threads() -> int:
         chosen = os.environ.get(name, "").split(",")[0].strip()
         if chosen.isdigit() and int(chosen) > 0:
             return min(int(chosen), MAX_THREADS)
+        if chosen and name.startswith("NUMGRAPH"):
+            raise OptionError(f"{name} must be a whole number from 1 on, not {chosen!r}")
     affinity = getattr(os, "sched_getaffinity", None)
     count = len(affinity(0)) if affinity else os.cpu_count() or 1
     return max(1, min(count, _quota(), MAX_THREADS))

@@ -240,7 +240,13 @@ def test_the_environment_says_how_many_threads(monkeypatch: pytest.MonkeyPatch) 
     assert Config().threads == 5
     monkeypatch.setenv("NUMGRAPH_THREADS", "7")
     assert Config().threads == 7
-    for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "NUMGRAPH_THREADS"):
+    for value in ("many", "0", "-1", "2.5"):
+        monkeypatch.setenv("NUMGRAPH_THREADS", value)
+        with pytest.raises(OptionError, match="NUMGRAPH_THREADS must be a whole number from 1 on, not"):
+            Config()
+    # those of others are theirs to complain of
+    monkeypatch.delenv("NUMGRAPH_THREADS")
+    for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
         monkeypatch.setenv(name, "many")
     assert 1 <= Config().threads <= (os.cpu_count() or 1)
 
