@@ -158,7 +158,16 @@ def _triangle(a: NDArray[Any], upper: bool, unit: bool) -> NDArray[Any]:
 
 def _triangular_value(a: NDArray[Any], b: NDArray[Any], upper: bool, transposed: bool, unit: bool) -> NDArray[Any]:
     matrix = _triangle(a, upper, unit)
-    return np.linalg.solve(np.swapaxes(matrix, -1, -2) if transposed else matrix, b)
+    if not np.diagonal(matrix, axis1=-2, axis2=-1).all():
+        raise np.linalg.LinAlgError("Singular matrix")
+    matrix = np.swapaxes(matrix, -1, -2) if transposed else matrix
+    rows = list(range(a.shape[-1]))[:: -1 if upper != transposed else 1]
+    found = b.copy()
+    # one row after the other: a factorisation would spread what is not finite over all of them
+    for k, row in enumerate(rows):
+        known = matrix[..., row : row + 1, rows[:k]] @ found[..., rows[:k], :]
+        found[..., row, :] = (b[..., row, :] - known[..., 0, :]) / matrix[..., row, row, None]
+    return found
 
 
 def _triangular_grad(

@@ -284,3 +284,16 @@ def test_what_is_stored_later_changes_a_view_that_was_looked_at_before() -> None
     f = ng.function([a, b, c], ng.solve_sylvester(a.T, b.T, first), target="cpu")
     wanted = scipy.linalg.solve_sylvester(A.T, B.T, scipy.linalg.solve_sylvester(A, B, C))
     np.testing.assert_allclose(f(A, B, C), wanted, rtol=1e-9)
+
+
+@pytest.mark.parametrize("target", ["reference", "cpu", "cuda-sim"])
+def test_what_is_not_finite_stays_in_its_row_of_a_triangular_system(target: str) -> None:
+    """Substitution reads a row's own elements and the solutions before it."""
+    a = np.array([[2.0, 0, 0], [1.0, np.inf, 0], [0.0, 1.0, 4.0]])
+    b = np.array([[1.0, np.nan], [3.0, 1.0], [2.0, 2.0]])
+    A, B = ng.matrix("A"), ng.matrix("B")
+    for matrix, transposed in ((a, 0), (a.T.copy(), 1)):
+        f = ng.function([A, B], ng.solve_triangular(A, B, trans=transposed, lower=not transposed), target=target)
+        expected = scipy.linalg.solve_triangular(matrix, b, trans=transposed, lower=not transposed, check_finite=False)
+        np.testing.assert_allclose(f(matrix, b), expected)
+        assert np.isfinite(expected[:, 0]).all() and np.isnan(expected[:, 1]).all()
