@@ -1,6 +1,7 @@
 """Attributes of variables that Theano's programs use and numgraph does without.
 
-They are added when `numgraph.compat.theano` is imported; none replaces one that is there.
+They are added when `numgraph.compat.theano` is imported. One replaces what is there, `mean`: the method of that name
+counts in a dtype of integers as Theano's does.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, ref
 
+from numgraph.compat import reducing
 from numgraph.function import Function
 from numgraph.graph import Variable
 from numgraph.op import FUNCTIONS, Op
@@ -90,6 +92,11 @@ def maker(self: Function) -> SimpleNamespace:
     return SimpleNamespace(fgraph=found)
 
 
+def mean(self: Variable, axis: Any = None, dtype: Any = None, keepdims: bool = False, acc_dtype: Any = None) -> Any:
+    """As `theano.tensor.mean`: the sum in a dtype of integers is divided as floats, where NumPy cuts the mean."""
+    return reducing.mean(self, axis, dtype, keepdims=keepdims, acc_dtype=acc_dtype)
+
+
 _PROPERTIES = {"tag": tag, "owner": owner}
 # functions of a variable, which so are its methods
 _METHODS = {name: FUNCTIONS[name] for name in ("zeros_like", "ones_like", "ptp", "trace", "diagonal", "nonzero_values")}
@@ -104,6 +111,7 @@ def install() -> None:
         if not hasattr(Variable, name):
             setattr(Variable, name, method)
     setattr(Lengths, "eval", shape_eval)  # noqa: B010  # mypy knows no such method
+    setattr(Variable, "mean", mean)  # noqa: B010  # mypy takes it for an assignment to a method
     if not hasattr(Function, "maker"):
         setattr(Function, "maker", property(maker))  # noqa: B010  # mypy knows no such attribute
     if "__call__" not in vars(TensorType):

@@ -67,10 +67,18 @@ def test_shapes() -> None:
 def test_dtypes_of_means(given: Any, dtype: Any) -> None:
     x = T.matrix("x", dtype=given)
     for axis in (None, ()):
-        mean = T.mean(x, axis=axis, dtype=dtype)
-        assert mean.dtype == ("float64" if np.dtype(dtype).kind in "bui" else dtype)
-        got = mean.eval({x: np.ones((2, 1), given)})
-        np.testing.assert_allclose(got, np.ones((2, 1)) if axis == () else np.array(2).astype(dtype) / 2)
+        for mean in (T.mean(x, axis=axis, dtype=dtype), x.mean(axis, dtype)):
+            assert mean.dtype == ("float64" if np.dtype(dtype).kind in "bui" else dtype)
+            got = mean.eval({x: np.ones((2, 1), given)})
+            np.testing.assert_allclose(got, np.ones((2, 1)) if axis == () else np.array(2).astype(dtype) / 2)
+
+
+def test_the_method_mean_cuts_nothing() -> None:
+    x = T.dmatrix("x")
+    got = x.mean(1, "int64", keepdims=True, acc_dtype="float64").eval({x: np.array([[1.0, 2.0], [4.0, 5.0]])})
+    np.testing.assert_array_equal(got, [[1.5], [4.5]])
+    # numgraph's function goes on as NumPy's
+    assert ng.mean(x, 1, "int64").eval({x: np.array([[1.0, 2.0], [4.0, 5.0]])}).tolist() == [1, 4]
 
 
 def test_gradients_of_integers() -> None:
