@@ -105,6 +105,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "configdefaults": {"config": config},
     "configparser": {"change_flags": config.change_flags},
     "gof": {**_GRAPH, "MissingInputError": MissingInputError},
+    "gof.null_type": {"NullType": pieces.NoGradient},
     "gof.graph": {**_GRAPH, "inputs": composed.graph_inputs, "ancestors": composed.ancestors},
     "gof.op": {"Op": functions.Op},
     "gof.utils": {"MissingInputError": MissingInputError},
@@ -126,7 +127,9 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "scan_module": {**_UPDATES, **SCAN, "clone": functions.clone},
     "scan_module.scan": {"scan": SCAN["scan"]},
     "scan_module.scan_checkpoints": {"scan_checkpoints": SCAN["scan_checkpoints"]},
-    "scan_module.scan_utils": {"clone": functions.clone, "until": SCAN["until"]},
+    "scan_module.scan_utils": {
+        "clone": functions.clone, "until": SCAN["until"], "map_variables": pieces.map_variables,
+    },
     "scan_module.scan_views": SCAN,
     "tensor": names.TENSOR,
     "tensor.basic": names.TENSOR,

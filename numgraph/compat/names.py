@@ -190,7 +190,8 @@ TENSOR = _tensor()
 # the words by which `softmax` of a vector differs
 NNET = absent("theano.tensor.nnet") | {name: getattr(composed, name, None) or TENSOR[name] for name in _NNET}
 GRADIENT = absent("theano.gradient") | {
-    "subgraph_grad": pieces.subgraph_grad,
+    "subgraph_grad": pieces.subgraph_grad, "disconnected_type": pieces.disconnected_type,
+    "DisconnectedType": pieces.NoGradient,
     "grad": TENSOR["grad"], "Lop": TENSOR["Lop"], "Rop": TENSOR["Rop"], "grad_scale": TENSOR["grad_scale"],
     "verify_grad": functions.verify_grad,
     "jacobian": TENSOR["jacobian"], "hessian": TENSOR["hessian"], "disconnected_grad": FUNCTIONS["disconnected_grad"],
