@@ -125,11 +125,6 @@ def clip(x: Any, min: Any, max: Any) -> Any:
     return f.clip(x, min, max)
 
 
-def max_and_argmax(a: Any, axis: Any = None, keepdims: bool = False) -> list[Any]:
-    """The maximum, and where it is first reached."""
-    return [f.max(as_variable(a), axis, keepdims), f.argmax(as_variable(a), axis, keepdims)]
-
-
 def smallest(*args: Any) -> Any:
     """The elementwise minimum of several tensors."""
     return _folded(f.minimum, args)
@@ -199,14 +194,6 @@ def get_vector_length(v: Any) -> int:
     if found.ndim != 1 or found.type.shape[0] is None:
         raise ValueError(f"the length of {found!r} is not known")
     return found.type.shape[0]
-
-
-def get_scalar_constant_value(v: Any) -> Any:
-    """The value of a constant scalar; ValueError for what is none."""
-    found = as_variable(v)
-    if not isinstance(found, Constant) or found.ndim:
-        raise ValueError(f"{found!r} is no constant scalar")
-    return found.data
 
 
 def ceil_intdiv(a: Any, b: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from numgraph.compat import batching, composed, functions, interpolating, linear, pieces, reducing, shaping
+from numgraph.compat import batching, composed, constants, functions, interpolating, linear, pieces, reducing, shaping
 from numgraph.compat.missing import absent
 from numgraph.errors import DisconnectedError, GradientError
 from numgraph.graph import Constant, Variable
@@ -67,8 +67,12 @@ _PRODUCT = "cost wrt p=vectors consider_constant disconnected_inputs"
 
 _COMPOSED = {
     "grad": pieces.grad, "alloc_diag": linear.diagonal_matrix, "vectorize": batching.vectorize,
-    "inc_subtensor": composed.inc_subtensor, "interpolate1d": interpolating.interpolate1d,
-    **{name: getattr(reducing, name) for name in "argmax argmin logaddexp mean nan_to_num squeeze where".split()},
+    "get_scalar_constant_value": constants.get_scalar_constant_value, "inc_subtensor": composed.inc_subtensor,
+    "interpolate1d": interpolating.interpolate1d,
+    **{
+        name: getattr(reducing, name)
+        for name in "argmax argmin logaddexp max_and_argmax mean nan_to_num squeeze where".split()
+    },
     **{
         name: getattr(shaping, name)
         for name in "argsort atleast_Nd bincount broadcast_shape flatnonzero identity_like sort".split()
@@ -78,9 +82,9 @@ _COMPOSED = {
         name: getattr(composed, name)
         for name in (
             "Elemwise TensorType as_tensor_variable constant tensor shape iround nonzero transpose flatten clip "
-            "max_and_argmax smallest largest bartlett "
+            "smallest largest bartlett "
             "permute_row_elements inverse_permutation fill addbroadcast unbroadcast patternbroadcast "
-            "get_vector_length get_scalar_constant_value ceil_intdiv stacklists "
+            "get_vector_length ceil_intdiv stacklists "
             "horizontal_stack vertical_stack round_half_away_from_zero"
         ).split()
     },

@@ -10,9 +10,11 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, ref
 
+import numpy as np
+
 from numgraph.compat import reducing
 from numgraph.function import Function
-from numgraph.graph import Variable
+from numgraph.graph import Constant, Variable, frozen
 from numgraph.op import FUNCTIONS, Op
 from numgraph.ops.define import f
 from numgraph.ops.lengths import Lengths
@@ -72,7 +74,12 @@ def make(self: TensorType, name: str | None = None) -> Variable:
 
 def shape_vector(shape: Lengths) -> Variable:
     """A shape as the vector that it is in Theano."""
-    found: Variable = f.stack(list(shape)) if shape else f.zeros((0,), "int64")
+    if shape:
+        found: Variable = f.stack(list(shape))
+    else:
+        found = Constant(frozen(np.zeros(0, np.int64)))
+        # a function of it has a use for what it is the shape of
+        found.about = (shape.of,)
     return found
 
 
@@ -110,6 +117,7 @@ def install() -> None:
     for name, method in _METHODS.items():
         if not hasattr(Variable, name):
             setattr(Variable, name, method)
+    setattr(Constant, "value", property(lambda self: self.data))  # noqa: B010  # Theano's older name
     setattr(Lengths, "eval", shape_eval)  # noqa: B010  # mypy knows no such method
     setattr(Variable, "mean", mean)  # noqa: B010  # mypy takes it for an assignment to a method
     if not hasattr(Function, "maker"):

@@ -202,3 +202,34 @@ def test_places_over_several_axes() -> None:
     largest, place = (v.eval({x: X}) for v in T.max_and_argmax(x, axis=()))
     np.testing.assert_array_equal(largest, X)
     assert place.dtype == "int64" and not place.any()
+
+
+def test_numbers_that_are_known() -> None:
+    x, n = T.dmatrix("x"), T.lscalar("n")
+    a, b = T.constant(np.full((2, 3), 4.0)), T.as_tensor_variable([3, 2, 7])
+    known = {
+        4.0: (a, a.dimshuffle("x", 1, 0), a[1:, 0], T.zeros_like(x) + 4, T.alloc(4.0, n, 3).T, 2 * T.sqrt(a)),
+        0.0: (T.grad(T.argmax(x, 0).sum(), x), x.zeros_like()[n]), 7.0: (b[-1], b.max(), b[0] * 2 + 1), 2: (T.as_tensor_variable(2),),
+    }  # fmt: skip
+    for value, listed in known.items():
+        for v in listed:
+            assert T.get_scalar_constant_value(v) == value
+    assert np.isnan(T.extract_constant(T.constant(np.nan))) and T.constant([1.0]).value.tolist() == [1]
+    for v in (x, b, n + 1, x * 0, T.constant(np.zeros(0)), T.concatenate([a, x]), T.set_subtensor(a[0], 1)):
+        with pytest.raises(ValueError, match="is no constant scalar"):
+            T.get_scalar_constant_value(v)
+
+
+def test_where_a_maximum_is() -> None:
+    x, data = T.dtensor3("x"), np.random.default_rng(0).random((2, 3, 4))
+    for axis in ([0, 1, 2], [1, 2, 0], (2, 0), None):
+        order = sorted(axis) if axis else None
+        wanted = np.argmax(data) if axis is None or len(axis) == 3 else T.argmax(x, order).eval({x: data})
+        value, place = (v.eval({x: data}) for v in T.max_and_argmax(x, axis))
+        np.testing.assert_array_equal(place, wanted)
+        np.testing.assert_array_equal(value, data.max(axis=None if axis is None else tuple(axis)))
+
+
+def test_the_shape_of_a_scalar_uses_its_inputs() -> None:
+    x = T.dmatrix("x")
+    assert theano.function([x], T.sum(x).shape)(np.ones((2, 2))).tolist() == []
