@@ -292,7 +292,7 @@ def cov(
     x = f.concatenate(parts, 0) if len(parts) > 1 else parts[0]
     if x.type.dtype == "float16":
         wide = [None if v is None else f.cast(v, "float32") for v in (m, y)]
-        return f.cast(cov(*wide, rowvar, bias, ddof, fweights, aweights), "float16")
+        return f.cast(cov(wide[0], wide[1], rowvar, bias, ddof, fweights, aweights), "float16")
     freedom = (0 if bias else 1) if ddof is None else ddof
     count = f.cast(ln.dim(x, 1), x.type.dtype)
     weights = [f.cast(w, x.type.dtype) for w in (fweights, aweights) if w is not None]
