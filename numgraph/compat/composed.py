@@ -121,8 +121,13 @@ def flatten(x: Any, ndim: int | None = None, outdim: int | None = None) -> Any:
 
 
 def clip(x: Any, min: Any, max: Any) -> Any:
-    """Limited to [min, max]."""
-    return f.clip(x, min, max)
+    """Limited to [min, max]. Where min is above max, what is below min is min and all else max; in NumPy all is max."""
+    found = f.clip(x, min, max)
+    if all(isinstance(v, int | float | np.number) for v in (min, max)) and min <= max:
+        return found
+    # a limit of another dtype than the result's is not taken
+    swapped, below = f.gt(min, max), f.lt(x, min)
+    return f.switch(f.and_(swapped, below), f.cast(min, found.dtype), found)
 
 
 def smallest(*args: Any) -> Any:
@@ -268,6 +273,24 @@ def crossentropy_softmax_argmax_1hot_with_bias(x: Any, b: Any, y_idx: Any) -> tu
     """As `crossentropy_softmax_1hot` of x + b, and each row's argmax."""
     z = as_variable(x) + b
     return (*crossentropy_softmax_1hot(z, y_idx), f.argmax(z, -1))
+
+
+def crossentropy_softmax_1hot_with_bias_dx(dy: Any, sm: Any, y_idx: Any) -> Any:
+    """The gradient for x of `crossentropy_softmax_1hot(x, y_idx)`, whose softmax is sm, where dy arrives at rows."""
+    p, labels = as_variable(sm), as_variable(y_idx)
+    chosen = f.eq(f.arange(p.shape[1]), labels[:, None])
+    return (p - f.cast(chosen, p.dtype)) * as_variable(dy)[..., None]
+
+
+def crossentropy_softmax_max_and_argmax_1hot_with_bias(x: Any, b: Any, y_idx: Any) -> tuple[Any, Any, Any, Any]:
+    """As `crossentropy_softmax_1hot` of x + b, and each row's largest probability and where it is."""
+    cost, p = crossentropy_softmax_1hot_with_bias(x, b, y_idx)
+    return cost, p, f.max(p, -1), f.argmax(p, -1)
+
+
+def crossentropy_softmax_max_and_argmax_1hot(x: Any, y_idx: Any) -> tuple[Any, Any, Any, Any]:
+    """As `crossentropy_softmax_max_and_argmax_1hot_with_bias`, without a bias."""
+    return crossentropy_softmax_max_and_argmax_1hot_with_bias(x, 0, y_idx)
 
 
 def batch_normalization(inputs: Any, gamma: Any, beta: Any, mean: Any, std: Any, mode: str = "low_mem") -> Any:

@@ -6,7 +6,18 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from numgraph.compat import batching, composed, constants, functions, interpolating, linear, pieces, reducing, shaping
+from numgraph.compat import (
+    batching,
+    composed,
+    constants,
+    functions,
+    indexing,
+    interpolating,
+    linear,
+    pieces,
+    reducing,
+    shaping,
+)
 from numgraph.compat.missing import absent
 from numgraph.errors import DisconnectedError, GradientError
 from numgraph.graph import Constant, Variable
@@ -77,7 +88,7 @@ _COMPOSED = {
         name: getattr(shaping, name)
         for name in "argsort atleast_Nd bincount broadcast_shape flatnonzero identity_like sort".split()
     },
-    "round": composed.round_, "second": composed.fill, "verify_grad": functions.verify_grad,
+    "round": composed.round_, "second": composed.fill, "verify_grad": functions.verify_grad, **indexing.INDEXING,
     **{
         name: getattr(composed, name)
         for name in (
@@ -92,7 +103,7 @@ _COMPOSED = {
 # other names of the same functions
 _ALIASES = {
     "as_tensor": "as_tensor_variable", "extract_constant": "get_scalar_constant_value", "round_half_to_even": "round",
-    "inverse": "inv", "alloc_like": "full_like",
+    "inverse": "inv", "alloc_like": "full_like", "Tensor": "TensorType",
 }  # fmt: skip
 # Functions that Theano has in nnet alone; `tensor` has them all the same, except where the two differ.
 _NNET = (
@@ -100,6 +111,8 @@ _NNET = (
     "softmax_with_bias "
     "binary_crossentropy sigmoid_binary_crossentropy categorical_crossentropy crossentropy_categorical_1hot "
     "crossentropy_softmax_1hot crossentropy_softmax_1hot_with_bias crossentropy_softmax_argmax_1hot_with_bias "
+    "crossentropy_softmax_1hot_with_bias_dx crossentropy_softmax_max_and_argmax_1hot "
+    "crossentropy_softmax_max_and_argmax_1hot_with_bias "
     "batch_normalization confusion_matrix"
 ).split()
 

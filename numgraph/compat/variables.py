@@ -91,10 +91,9 @@ def shape_eval(self: Lengths, inputs_to_values: Any = None) -> Any:
 def maker(self: Function) -> SimpleNamespace:
     """What programs look at to see how a function is computed: `f.maker.fgraph.toposort()`, here the ops as written."""
     program = self.program
+    nodes = [owner(v) for v in program.nodes() if v.op is not None]
     found = SimpleNamespace(
-        inputs=list(program.variables),
-        outputs=list(program.outputs),
-        toposort=lambda: [owner(v) for v in program.nodes() if v.op is not None],
+        inputs=list(program.variables), outputs=list(program.outputs), apply_nodes=nodes, toposort=lambda: list(nodes)
     )
     return SimpleNamespace(fgraph=found)
 
