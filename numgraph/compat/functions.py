@@ -12,7 +12,7 @@ from numgraph.config import config
 from numgraph.errors import GivensError, OptionError, ShapeError, UpdateError
 from numgraph.function import function as native_function
 from numgraph.givens import clone as native_clone
-from numgraph.givens import pairs
+from numgraph.givens import pairs, replacements
 from numgraph.graph import Variable, toposort
 from numgraph.ops.custom import assert_op as assertion
 from numgraph.ops.lengths import Lengths
@@ -20,6 +20,7 @@ from numgraph.program import In as NativeIn
 from numgraph.shared import SharedVariable
 from numgraph.shared import shared as native_shared
 from numgraph.source import warn
+from numgraph.substitution import substitute
 from numgraph.testing import verify_grad as native_verify_grad
 
 # Theano's names for what compares values while a function runs; here nothing does.
@@ -277,10 +278,15 @@ def Param(
 def clone(
     output: Any, replace: Any = None, strict: bool = True, share_inputs: bool = True, copy_inputs: Any = None
 ) -> Any:
-    """`output` with variables replaced. NotImplementedError for `share_inputs=False`."""
+    """`output` with variables replaced. strict=False: by others of any type, of which the operations make what they
+    make. NotImplementedError for `share_inputs=False`."""
     if not share_inputs:
         raise NotImplementedError("theano.clone with share_inputs=False: replace the inputs by new variables")
-    return native_clone(output, replace)
+    if strict:
+        return native_clone(output, replace)
+    several = isinstance(output, list | tuple)
+    found = substitute(list(output) if several else [output], replacements(replace, strict=False))
+    return type(output)(found) if several else found[0]
 
 
 class OrderedUpdates(OrderedDict[SharedVariable, Any]):
