@@ -31,6 +31,7 @@ from numgraph.compat import (
 from numgraph.compat.dtypes import upcast
 from numgraph.compat.flags import config
 from numgraph.compat.scans import SCAN
+from numgraph.compat.sparsenames import SPARSE
 from numgraph.compat.variables import Apply
 from numgraph.errors import MissingInputError, UnusedInputError
 from numgraph.function import Function
@@ -140,6 +141,10 @@ CONTENTS: dict[str, dict[str, Any]] = {
         "clone": functions.clone, "until": SCAN["until"], "map_variables": pieces.map_variables,
     },
     "scan_module.scan_views": SCAN,
+    "sparse": SPARSE,
+    "sparse.basic": SPARSE,
+    "sparse.sharedvar": SPARSE,
+    "sparse.type": {"SparseType": SPARSE["SparseType"]},
     "tensor": names.TENSOR,
     "tensor.basic": names.TENSOR,
     "tensor.elemwise": names.TENSOR,

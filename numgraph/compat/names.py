@@ -17,6 +17,7 @@ from numgraph.compat import (
     pieces,
     reducing,
     shaping,
+    sparseops,
 )
 from numgraph.compat.missing import absent
 from numgraph.errors import DisconnectedError, GradientError
@@ -88,7 +89,8 @@ _COMPOSED = {
         name: getattr(shaping, name)
         for name in "argsort atleast_Nd bincount broadcast_shape flatnonzero identity_like sort".split()
     },
-    "round": composed.round_, "second": composed.fill, "verify_grad": functions.verify_grad, **indexing.INDEXING,
+    "round": composed.round_, "second": composed.fill, "verify_grad": functions.verify_grad,
+    **indexing.INDEXING, "dot": sparseops.any_dot,
     **{
         name: getattr(composed, name)
         for name in (

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from numgraph.compat.sparsevars import SparseVariable
 from numgraph.config import config
 from numgraph.givens import clone
 from numgraph.grad import grad as native_grad
@@ -31,7 +32,14 @@ def grad(
     gradient has "(dcost/dx)". null_gradients: without effect.
 
     Variables of integers are taken for floats, and have gradients of floatX. The gradient of a cost of integers is 0.
+    That for a sparse variable has numbers in its places.
     """
+    asked = list(wrt) if isinstance(wrt, list | tuple) else [wrt]
+    if any(isinstance(v, SparseVariable) for v in asked):
+        vectors = [v.data if isinstance(v, SparseVariable) else v for v in asked]
+        parts = grad(cost, vectors, consider_constant, disconnected_inputs, False, known_grads, return_disconnected)
+        made = [v.with_data(g) if isinstance(v, SparseVariable) else g for v, g in zip(asked, parts, strict=True)]
+        return type(wrt)(made) if isinstance(wrt, list | tuple) else made[0]
     one = isinstance(wrt, Variable)
     wanted = [wrt] if one else list(wrt)
     # known: what is not reached, or through integers alone, comes as None
