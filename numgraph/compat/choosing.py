@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from numgraph.errors import ShapeError
-from numgraph.graph import Variable, as_variable, describe
+from numgraph.graph import Variable, as_variable
 from numgraph.ops import lengths as ln
 from numgraph.ops.define import f
+from numgraph.scanning.api import scan
 
 
 class MultinomialFromUniform:
@@ -35,22 +35,24 @@ class MultinomialFromUniform:
 
 class ChoiceFromUniform:
     """Which outcomes were chosen: an op of (pvals, unis, n), as of `MultinomialFromUniform`. replace: whether an
-    outcome can be chosen again; n is a number then that is known. odtype: of the places; "auto" for int64."""
+    outcome can be chosen again. odtype: of the places; "auto" for int64."""
 
     def __init__(self, odtype: Any = "auto", replace: bool = False, *args: Any, **named: Any) -> None:
         self.odtype, self.replace = odtype, replace
 
     def __call__(self, pvals: Any, unis: Any, n: Any = 1) -> Variable:
-        """The places, [rows, n]. ShapeError for an n that is not known without `replace`."""
+        """The places, [rows, n]."""
         p, numbers = _operands(pvals, unis, n)
         dtype = "int64" if self.odtype == "auto" else self.odtype
         if self.replace:
             result: Variable = f.cast(f.transpose(first_above(f.cumsum(p, 1), numbers)), dtype)
             return result
         count = ln.integer(n, "ChoiceFromUniform: n")
-        if not isinstance(count, int):
-            raise ShapeError(f"ChoiceFromUniform: without replacement n is a number, not {describe(as_variable(n))}")
-        return chosen_once(p, [numbers[k] for k in range(count)], dtype)
+        if isinstance(count, int):
+            return chosen_once(p, [numbers[k] for k in range(count)], dtype)
+        (places, _), _ = scan(lambda each, left: _chosen(left, each), [numbers], [None, p], name="choice")
+        found: Variable = f.cast(f.transpose(places), dtype)
+        return found
 
 
 def matrix_of(value: Any, what: str) -> Variable:
@@ -74,12 +76,17 @@ def chosen_once(p: Variable, numbers: list[Variable], dtype: Any) -> Variable:
     """The places of different outcomes, [rows, as many as there are vectors of numbers]."""
     found = []
     for each in numbers:
-        chosen = first_above(f.cumsum(p, 1), each)
+        chosen, p = _chosen(p, each)
         found.append(f.cast(chosen, dtype))
-        p = f.switch(f.eq(f.arange(ln.dim(p, 1)), chosen[:, None]), 0, p)
-        p = f.true_div(p, f.sum(p, 1, keepdims=True))
     result: Variable = f.stack(found, axis=1)
     return result
+
+
+def _chosen(p: Variable, numbers: Variable) -> tuple[Variable, Variable]:
+    """The outcome of each row, and the probabilities of the others."""
+    chosen = first_above(f.cumsum(p, 1), numbers)
+    left = f.switch(f.eq(f.arange(ln.dim(p, 1)), chosen[:, None]), 0, p)
+    return chosen, f.true_div(left, f.sum(left, 1, keepdims=True))
 
 
 def _operands(pvals: Any, unis: Any, n: Any) -> tuple[Variable, Variable]:

@@ -1,7 +1,8 @@
 """Attributes of variables that Theano's programs use and numgraph does without.
 
-They are added when `numgraph.compat.theano` is imported. One replaces what is there, `mean`: the method of that name
-counts in a dtype of integers as Theano's does.
+They are added when `numgraph.compat.theano` is imported. Methods that are there already take Theano's arguments
+besides, see `numgraph.compat.methods`; `mean` counts in a dtype of integers, and `clip` with limits the wrong way
+round, as Theano's.
 """
 
 from __future__ import annotations
@@ -12,13 +13,12 @@ from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 
-from numgraph.compat import reducing
+from numgraph.compat.methods import METHODS
 from numgraph.function import Function
 from numgraph.graph import Constant, Variable, frozen
-from numgraph.op import FUNCTIONS, Op
+from numgraph.op import Op
 from numgraph.ops.define import f
 from numgraph.ops.lengths import Lengths
-from numgraph.types import TensorType
 
 
 class Tag(SimpleNamespace):
@@ -67,11 +67,6 @@ def owner(self: Variable) -> Apply | None:
     return None if self.op is None else Apply(self.op, list(self.inputs), [self])
 
 
-def make(self: TensorType, name: str | None = None) -> Variable:
-    """A variable of this type."""
-    return Variable(self, name)
-
-
 def shape_vector(shape: Lengths) -> Variable:
     """A shape as the vector that it is in Theano."""
     if shape:
@@ -98,14 +93,7 @@ def maker(self: Function) -> SimpleNamespace:
     return SimpleNamespace(fgraph=found)
 
 
-def mean(self: Variable, axis: Any = None, dtype: Any = None, keepdims: bool = False, acc_dtype: Any = None) -> Any:
-    """As `theano.tensor.mean`: the sum in a dtype of integers is divided as floats, where NumPy cuts the mean."""
-    return reducing.mean(self, axis, dtype, keepdims=keepdims, acc_dtype=acc_dtype)
-
-
 _PROPERTIES = {"tag": tag, "owner": owner}
-# functions of a variable, which so are its methods
-_METHODS = {name: FUNCTIONS[name] for name in ("zeros_like", "ones_like", "ptp", "trace", "diagonal", "nonzero_values")}
 
 
 def install() -> None:
@@ -113,13 +101,10 @@ def install() -> None:
     for name, getter in _PROPERTIES.items():
         if not hasattr(Variable, name):
             setattr(Variable, name, property(getter))
-    for name, method in _METHODS.items():
-        if not hasattr(Variable, name):
-            setattr(Variable, name, method)
+    for owner_class, listed in METHODS.items():
+        for name, method in listed.items():
+            setattr(owner_class, name, method)
     setattr(Constant, "value", property(lambda self: self.data))  # noqa: B010  # Theano's older name
     setattr(Lengths, "eval", shape_eval)  # noqa: B010  # mypy knows no such method
-    setattr(Variable, "mean", mean)  # noqa: B010  # mypy takes it for an assignment to a method
     if not hasattr(Function, "maker"):
         setattr(Function, "maker", property(maker))  # noqa: B010  # mypy knows no such attribute
-    if "__call__" not in vars(TensorType):
-        setattr(TensorType, "__call__", make)  # noqa: B010  # mypy knows no such method
