@@ -111,8 +111,12 @@ def nonzero(a: Any, return_matrix: bool = False) -> Any:
 
 
 def transpose(x: Any, axes: Any = None) -> Any:
-    """Axes in another order, or reversed."""
-    return f.transpose(as_variable(x), *(() if axes is None else (axes,)))
+    """Axes in another order, or reversed; named as x, with ".T"."""
+    v = as_variable(x)
+    found = f.transpose(v, *(() if axes is None else (axes,)))
+    if axes is None and v.name and found is not v:
+        found.name = f"{v.name}.T"
+    return found
 
 
 def flatten(x: Any, ndim: int | None = None, outdim: int | None = None) -> Any:

@@ -17,7 +17,7 @@ from numgraph.ops.convolution import conv2d as native_conv2d
 from numgraph.ops.convolution import conv3d as native_conv3d
 from numgraph.ops.convolution import conv_transpose2d
 from numgraph.ops.define import f
-from numgraph.ops.pool import images2neibs, neibs2images, pool1d, pool2d, pool3d
+from numgraph.ops.pool import images2neibs, neibs2images, pool_last
 
 _MODES = {
     "max": ("max", False), "sum": ("sum", False), "average_inc_pad": ("mean", True), "average_exc_pad": ("mean", False),
@@ -147,8 +147,7 @@ def pooled(
     if not ignore_border and any(margins):
         raise NotImplementedError(f"{what}: padding works only with ignore_border=True")
     kind, counted = _MODES[mode]
-    native = (pool1d, pool2d, pool3d)[count - 1]
-    return native(input, _size(ws), _size(stride), margins, kind, not ignore_border, counted)
+    return pool_last(what, count, input, _size(ws), _size(stride), margins, kind, not ignore_border, counted)
 
 
 def pool_2d(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
 
 from numgraph.errors import ShapeError
 from numgraph.graph import Variable, as_variable
+from numgraph.op import FUNCTIONS
 from numgraph.ops import lengths as ln
 from numgraph.ops.define import f
 from numgraph.ops.lu import order_of_pivots
@@ -186,6 +188,19 @@ def pivot_to_permutation(p: Any, inverse: bool = False) -> Variable:
     """The order of rows that the exchanges p of `lu_factor` make; with `inverse` the one that undoes it."""
     pivots = as_variable(p)
     return order_of_pivots(pivots, ln.dim(pivots, -1), not inverse)
+
+
+def _of_dtype(product: Callable[[Any, Any], Variable]) -> Callable[..., Variable]:
+    """A product with PyTensor's `dtype`, in which it is computed."""
+
+    @wraps(product)
+    def call(x1: Any, x2: Any, dtype: Any = None) -> Variable:
+        return product(x1, x2) if dtype is None else product(f.cast(x1, dtype), f.cast(x2, dtype))
+
+    return call
+
+
+PRODUCTS = {name: _of_dtype(FUNCTIONS[name]) for name in ("matmul", "matvec", "vecdot", "vecmat")}
 
 
 def psd(v: Any) -> Variable:

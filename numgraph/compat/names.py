@@ -90,7 +90,7 @@ _COMPOSED = {
         for name in "argsort atleast_Nd bincount broadcast_shape flatnonzero identity_like sort".split()
     },
     "round": composed.round_, "second": composed.fill, "verify_grad": functions.verify_grad,
-    **indexing.INDEXING, "dot": sparseops.any_dot,
+    **indexing.INDEXING, **linear.PRODUCTS, "dot": sparseops.any_dot,
     **{
         name: getattr(composed, name)
         for name in (

@@ -245,3 +245,14 @@ def test_axes_that_are_constants() -> None:
     for wrong in (T.constant(1.0), T.lscalar()):
         with pytest.raises(TypeError, match="an axis is an int"):
             T.join(wrong, x, x)
+
+
+def test_names_and_dtypes_of_results() -> None:
+    x, v = T.dmatrix("x"), T.fvector("v")
+    assert T.transpose(x).name == "x.T" and T.transpose(x, (0, 1)).name != "x.T" and T.transpose(x + 1).name is None
+    a, b = np.arange(6.0).reshape(2, 3), np.array([1, 2, 3], "float32")
+    wanted = {T.matvec: a @ b, T.vecdot: a @ b, T.vecmat: (b @ a.T), T.matmul: a @ b}
+    for function, expected in wanted.items():
+        given = (v, x.T) if function is T.vecmat else (x, v)
+        assert function(*given).dtype == "float64" and function(*given, dtype="float32").dtype == "float32"
+        np.testing.assert_allclose(function(*given, dtype="float32").eval({x: a, v: b}), expected)
