@@ -29,16 +29,18 @@ def grad(
     null_gradients: str = "raise",
 ) -> Any:
     """As `numgraph.grad`, with Theano's order of arguments. add_names: where `cost` and a variable have names, the
-    gradient has "(dcost/dx)". null_gradients: without effect.
+    gradient has "(dcost/dx)". return_disconnected: "zero", or "None" or "Disconnected" for None. null_gradients:
+    without effect.
 
     Variables of integers are taken for floats, and have gradients of floatX. The gradient of a cost of integers is 0.
     That for a sparse variable has numbers in its places.
     """
+    returned = {"None": "none", "Disconnected": "none"}.get(return_disconnected, return_disconnected)
     asked = list(wrt) if isinstance(wrt, list | tuple) else [wrt]
     if any(isinstance(v, SparseVariable) for v in asked):
         vectors = [v.data if isinstance(v, SparseVariable) else v for v in asked]
-        parts = grad(cost, vectors, consider_constant, disconnected_inputs, False, known_grads, return_disconnected)
-        made = [v.with_data(g) if isinstance(v, SparseVariable) else g for v, g in zip(asked, parts, strict=True)]
+        parts = grad(cost, vectors, consider_constant, disconnected_inputs, False, known_grads, returned)
+        made = [_placed(v, g) for v, g in zip(asked, parts, strict=True)]
         return type(wrt)(made) if isinstance(wrt, list | tuple) else made[0]
     one = isinstance(wrt, Variable)
     wanted = [wrt] if one else list(wrt)
@@ -54,7 +56,7 @@ def grad(
         elif part is None:
             parts[k] = native_grad(
                 start, v, consider_constant, disconnected_inputs=disconnected_inputs,
-                return_disconnected=return_disconnected, **known,
+                return_disconnected=returned, **known,
             )  # fmt: skip
     found = parts[0] if one else tuple(parts) if isinstance(wrt, tuple) else parts
     if add_names and cost is not None and cost.name:
@@ -63,6 +65,10 @@ def grad(
             if variable.name and isinstance(result, Variable) and result.op is not None and result.name is None:
                 result.name = f"(d{cost.name}/d{variable.name})"
     return found
+
+
+def _placed(v: Any, gradient: Any) -> Any:
+    return v.with_data(gradient) if isinstance(v, SparseVariable) and gradient is not None else gradient
 
 
 def _discrete(v: Any) -> bool:

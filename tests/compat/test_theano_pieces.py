@@ -97,3 +97,14 @@ def test_variables_are_mapped() -> None:
     a.tag.replacement = a * counter
     with pytest.raises(NotImplementedError, match="has a default update"):
         map_variables(replacer, [u])
+
+
+def test_what_stands_for_a_gradient_that_is_not_there() -> None:
+    x, y = T.dvectors("x", "y")
+    for said in ("None", "Disconnected"):
+        found = theano.grad(x.sum(), [x, y], disconnected_inputs="ignore", return_disconnected=said)
+        assert found[1] is None and found[0].eval({x: [1.0, 2.0]}).tolist() == [1, 1]
+    zero = theano.grad(x.sum(), y, disconnected_inputs="ignore", return_disconnected="zero")
+    assert zero.eval({y: [1.0]}).tolist() == [0]
+    with pytest.raises(ValueError, match="return_disconnected must be"):
+        theano.grad(x.sum(), y, return_disconnected="nothing")
