@@ -151,6 +151,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "tensor.extra_ops": names.TENSOR,
     "tensor.fft": _from(fft, "rfft irfft"),
     "tensor.fourier": {"fft": fft.fft},
+    "tensor.inplace": names.INPLACE,
     "tensor.nlinalg": names.NLINALG,
     "tensor.nnet.blocksparse": blocks.BLOCKS,
     "tensor.nnet": {**blocks.COLUMNS, **names.NNET, **images.NNET, "h_softmax": places.h_softmax},

@@ -134,8 +134,9 @@ class MRG_RandomStreams:  # noqa: N801  # Theano's name
         ndim: int | None = None,
         dtype: Any = "int64",
         nstreams: int | None = None,
+        target: Any = None,
     ) -> Variable:
-        """1 with probability `p`, else 0. NotImplementedError for `n` above 1, as in Theano."""
+        """1 with probability `p`, else 0. target: without effect. NotImplementedError for `n` above 1, as in Theano."""
         if n != 1:
             raise NotImplementedError("MRG_RandomStreams.binomial with n > 1")
         result: Variable = f.cast(self.uniform(size, ndim=ndim, nstreams=nstreams) < p, dtype)
@@ -150,6 +151,7 @@ class MRG_RandomStreams:  # noqa: N801  # Theano's name
         dtype: Any = None,
         nstreams: int | None = None,
         truncate: bool = False,
+        target: Any = None,
     ) -> Variable:
         """Normal numbers, by the transformation of Box and Muller (1958). truncate: within two standard deviations."""
         dtype = upcast(config.floatX, *(_dtype(v) for v in (avg, std))) if dtype is None else str(np.dtype(dtype))
@@ -192,8 +194,9 @@ class MRG_RandomStreams:  # noqa: N801  # Theano's name
         ndim: int | None = None,
         dtype: Any = None,
         nstreams: int | None = None,
+        target: Any = None,
     ) -> Variable:
-        """Normal numbers cut off on both sides so that their standard deviation is `std`."""
+        """Normal numbers cut off on both sides so that their standard deviation is `std`. target: without effect."""
         return self.normal(size, avg, std / TRUNCATED_STD, ndim, dtype, nstreams, truncate=True)
 
     def multinomial(
@@ -204,8 +207,10 @@ class MRG_RandomStreams:  # noqa: N801  # Theano's name
         ndim: int | None = None,
         dtype: Any = "int64",
         nstreams: int | None = None,
+        target: Any = None,
     ) -> Variable:
-        """How often each column was chosen in `n` draws, for each row of the probabilities `pvals`."""
+        """How often each column was chosen in `n` draws, for each row of the probabilities `pvals`. target: without
+        effect."""
         if pvals is None:
             raise TypeError("multinomial: pvals, the matrix of probabilities, is needed")
         if size is not None or ndim is not None:
@@ -230,8 +235,10 @@ class MRG_RandomStreams:  # noqa: N801  # Theano's name
         ndim: int | None = None,
         dtype: Any = "int64",
         nstreams: int | None = None,
+        target: Any = None,
     ) -> Variable:
-        """`size` different columns for each row of the probabilities `p`; without replacement alone, as in Theano."""
+        """`size` different columns for each row of the probabilities `p`; without replacement alone, as in Theano.
+        target: without effect."""
         if replace:
             raise NotImplementedError("MRG_RandomStreams.choice works without replacement alone: replace=False")
         if a is not None or ndim is not None or p is None:

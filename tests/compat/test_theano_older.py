@@ -149,3 +149,27 @@ def test_shapes_that_calls_look_at() -> None:
     assert g(np.ones((2, 3)), 3).shape == (2, 3)
     with pytest.raises(AssertionError, match=r"Unexpected shape\."):
         g(np.ones((2, 3)), 2)
+
+
+def test_functions_in_place() -> None:
+    from numgraph.compat.theano.tensor import inplace
+
+    x, y = T.dvectors("x", "y")
+    assert inplace.exp_inplace is T.exp and inplace.add_inplace is T.add
+    got = theano.function([x, y], [inplace.mul_inplace(x, y), x])([1.0, 2.0], [3.0, 4.0])
+    assert [v.tolist() for v in got] == [[3, 8], [1, 2]]
+
+
+def test_targets_of_draws() -> None:
+    from numgraph.compat.theano.sandbox.rng_mrg import MRG_RandomStreams
+
+    p = np.array([[0.2, 0.8]])
+    for name, named in {
+        "uniform": {"size": (2,)}, "binomial": {"size": (2,)}, "normal": {"size": (2,)},
+        "truncated_normal": {"size": (2,)}, "multinomial": {"pvals": p}, "choice": {"replace": False, "p": p},
+    }.items():  # fmt: skip
+        with_target, without = (
+            theano.function([], getattr(MRG_RandomStreams(3), name)(**named, **more))()
+            for more in ({"target": "cpu"}, {})
+        )
+        np.testing.assert_array_equal(with_target, without)
