@@ -83,6 +83,12 @@ def nonzero(self: Variable, return_matrix: bool = False) -> Any:
     return composed.nonzero(self, return_matrix)
 
 
+def getitem(self: Variable, key: Any) -> Any:
+    """A part. A list with slices among its elements is a tuple of them, as it was in NumPy of Theano's day."""
+    listed = isinstance(key, list) and any(k is None or k is Ellipsis or isinstance(k, slice) for k in key)
+    return FUNCTIONS["getitem"](self, tuple(key) if listed else key)
+
+
 def transfer(self: Variable, target: Any) -> Variable:
     """The variable itself: numgraph moves values by itself."""
     return self
@@ -127,7 +133,7 @@ METHODS: dict[type, dict[str, Callable[..., Any]]] = {
         **{"mean": mean, "sum": sum_, "prod": prod, "var": var, "std": std, "reshape": reshape, "flatten": flatten},
         **{"round": round_, "clip": clip, "nonzero": nonzero, "sort": shaping.sort, "argsort": shaping.argsort},
         **{"argmax": reducing.argmax, "argmin": reducing.argmin, "squeeze": reducing.squeeze, "transfer": transfer},
-        **{"clone": clone, "get_scalar_constant_value": constants.get_scalar_constant_value},
+        **{"__getitem__": getitem, "clone": clone, "get_scalar_constant_value": constants.get_scalar_constant_value},
     },
     TensorType: {"__call__": make_variable, "make_variable": make_variable, "clone": clone_type},
     SharedVariable: {"get_value": get_value},

@@ -37,6 +37,14 @@ def test_lengths() -> None:
     assert x.flatten(ndim=2).ndim == 2 and T.dscalar().squeeze(axis=0).ndim == 0
 
 
+def test_lists_of_slices() -> None:
+    x = T.dmatrix("x")
+    cut = [slice(None)] * x.ndim
+    cut[1] = slice(0, 2)
+    for made, wanted in ((x[cut], X[:, :2]), (x[[None, Ellipsis, 1]], X[None, ..., 1]), (x[[1, 0]], X[[1, 0]])):
+        np.testing.assert_array_equal(value(made, x), wanted)
+
+
 def test_reductions() -> None:
     x = T.dmatrix("x")
     cases = {
