@@ -112,6 +112,9 @@ def clone_type(self: TensorType, dtype: Any = None, broadcastable: Any = None) -
     return TensorType(self.dtype if dtype is None else check_dtype(dtype), axes)
 
 
+for _function, _name in ((sum_, "sum"), (round_, "round")):
+    # messages call functions by their names
+    _function.__name__ = _function.__qualname__ = _name
 _VALUE = SharedVariable.get_value
 
 

@@ -37,6 +37,14 @@ def test_lengths() -> None:
     assert x.flatten(ndim=2).ndim == 2 and T.dscalar().squeeze(axis=0).ndim == 0
 
 
+def test_messages_call_methods_by_their_names() -> None:
+    x = T.dmatrix("x")
+    for method in (x.sum, x.round, x.mean, x.reshape):
+        with pytest.raises(ng.GradientError, match=f"after {method.__name__}$"):
+            theano.grad(method, x)
+    assert [x.sum.__name__, x.round.__name__] == ["sum", "round"]
+
+
 def test_lists_of_slices() -> None:
     x = T.dmatrix("x")
     cut = [slice(None)] * x.ndim
