@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from numgraph.compat import sparseops, sparsevars
@@ -16,7 +17,7 @@ def _class_of(function: Callable[..., Any], *attributes: str) -> Any:
 
     def make(*args: Any, **named: Any) -> Callable[..., Any]:
         given = {k: v for k, v in (dict(zip(attributes, args, strict=False)) | named).items() if k in attributes}
-        return lambda *operands: function(*operands, **given)
+        return partial(function, **given)
 
     return make
 

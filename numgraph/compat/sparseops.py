@@ -40,10 +40,21 @@ def _of_places(form: str, rows: Variable, columns: Variable, data: Variable, sha
     return SparseVariable(form, sums, f.mod(keys, wide), _begins(f.floor_div(keys, wide), count), shape)
 
 
+def _kept(made: SparseVariable, function: Callable[..., Variable], *operands: Any) -> SparseVariable:
+    """The matrix that was made of operands, with what `function` makes of the dense ones where there is a dense one."""
+    if any(isinstance(v, SparseVariable) and v.dense is not None for v in operands):
+        made.dense = function(*(dense_from_sparse(v) if isinstance(v, SparseVariable) else v for v in operands))
+    return made
+
+
+def _same(x: Variable) -> Variable:
+    return x
+
+
 def ensure_sorted_indices(x: Any) -> SparseVariable:
     """x with its places in order, each once."""
     s = as_sparse_variable(x)
-    return _of_places(s.format, *s.places, s.data, s.lengths)
+    return _kept(_of_places(s.format, *s.places, s.data, s.lengths), _same, s)
 
 
 def remove0(x: Any) -> SparseVariable:
@@ -51,7 +62,8 @@ def remove0(x: Any) -> SparseVariable:
     s = as_sparse_variable(x)
     kept = f.nonzero(f.neq(s.data, 0))[0]
     count = ln.dim(s.indptr, 0) - 1
-    return SparseVariable(s.format, s.data[kept], s.indices[kept], _begins(s.major[kept], count), s.lengths)
+    made = SparseVariable(s.format, s.data[kept], s.indices[kept], _begins(s.major[kept], count), s.lengths)
+    return _kept(made, _same, s)
 
 
 def clean(x: Any) -> SparseVariable:
@@ -65,6 +77,8 @@ def clean(x: Any) -> SparseVariable:
 def dense_from_sparse(x: Any) -> Variable:
     """The dense matrix."""
     s = as_sparse_variable(x)
+    if s.dense is not None:
+        return s.dense
     found: Variable = f.inc_subtensor(f.zeros(s.lengths, s.dtype)[s.places], s.data)
     return found
 
@@ -74,7 +88,9 @@ def csr_from_dense(x: Any) -> SparseVariable:
     v = as_variable(x)
     rows, columns = f.nonzero(v)
     shape = tuple(ln.dims_of(v))
-    return SparseVariable("csr", v[rows, columns], columns, _begins(rows, shape[0]), shape)
+    made = SparseVariable("csr", v[rows, columns], columns, _begins(rows, shape[0]), shape)
+    made.dense = v
+    return made
 
 
 def csc_from_dense(x: Any) -> SparseVariable:
@@ -97,13 +113,13 @@ def transpose(x: Any) -> SparseVariable:
 def neg(x: Any) -> SparseVariable:
     """-x."""
     s = as_sparse_variable(x)
-    return s.with_data(-s.data)
+    return _kept(s.with_data(-s.data), f.neg, s)
 
 
 def cast(variable: Any, dtype: Any) -> SparseVariable:
     """The numbers in another dtype."""
     s = as_sparse_variable(variable)
-    return s.with_data(f.cast(s.data, dtype))
+    return _kept(s.with_data(f.cast(s.data, dtype)), lambda v: f.cast(v, dtype), s)
 
 
 def sp_ones_like(x: Any) -> SparseVariable:
@@ -121,6 +137,9 @@ def sp_zeros_like(x: Any) -> SparseVariable:
 def sp_sum(x: Any, axis: int | None = None, sparse_grad: bool = False) -> Variable:
     """The sum of all numbers, or of each column (axis=0) or row (axis=1), dense. sparse_grad: without effect."""
     s = as_sparse_variable(x)
+    if s.dense is not None:
+        whole: Variable = f.cast(f.sum(s.dense, axis), s.dtype)
+        return whole
     if axis is None:
         total: Variable = f.cast(f.sum(s.data), s.dtype)
         return total
@@ -131,6 +150,9 @@ def sp_sum(x: Any, axis: int | None = None, sparse_grad: bool = False) -> Variab
 def diag(x: Any) -> Variable:
     """The diagonal, dense."""
     s = as_sparse_variable(x)
+    if s.dense is not None:
+        line: Variable = f.diagonal(s.dense)
+        return line
     rows, columns = s.places
     found = f.nonzero(f.eq(rows, columns))[0]
     return _scattered(ln.least(*s.lengths), rows[found], s.data[found])
@@ -145,8 +167,9 @@ def square_diagonal(diagonal: Any) -> SparseVariable:
 
 def _scaled(axis: int) -> Callable[[Any, Any], SparseVariable]:
     def scale(x: Any, s: Any) -> SparseVariable:
-        m = as_sparse_variable(x)
-        return m.with_data(m.data * as_variable(s)[m.places[axis]])
+        m, v = as_sparse_variable(x), as_variable(s)
+        line = v[:, None] if axis == 0 else v
+        return _kept(m.with_data(m.data * v[m.places[axis]]), f.mul, m, line)
 
     scale.__doc__ = f"Each {('row', 'column')[axis]} times a number of the vector s."
     return scale
@@ -191,7 +214,8 @@ def add(x: Any, y: Any) -> Any:
     if left and right:
         form, dtype = a.format, promote([a.dtype, b.dtype])
         rows, columns = (f.concatenate(pair) for pair in zip(a.places, b.places, strict=True))
-        return _of_places(form, rows, columns, f.concatenate([f.cast(v.data, dtype) for v in (a, b)]), a.lengths)
+        data = f.concatenate([f.cast(v.data, dtype) for v in (a, b)])
+        return _kept(_of_places(form, rows, columns, data, a.lengths), f.add, a, b)
     return dense_from_sparse(a) + b if left else a + dense_from_sparse(b)
 
 
@@ -211,13 +235,12 @@ def mul(x: Any, y: Any) -> SparseVariable:
     """x * y, sparse: one may be dense, a matrix or a vector for the columns, or a scalar."""
     a, b, left, right = _pair(x, y)
     if left and right:
-        both: SparseVariable = a.with_data(a.data * _found_at(ensure_sorted_indices(b), *a.places))
-        return both
+        both = a.with_data(a.data * _found_at(ensure_sorted_indices(b), *a.places))
+        return _kept(both, f.mul, a, b)
     s: SparseVariable = a if left else b
     dense = b if left else a
-    if dense.ndim:
-        dense = dense[s.places if dense.ndim == 2 else s.places[1]]
-    return s.with_data(s.data * dense)
+    part = dense[s.places if dense.ndim == 2 else s.places[1]] if dense.ndim else dense
+    return _kept(s.with_data(s.data * part), f.mul, s, dense)
 
 
 def _found_at(s: SparseVariable, rows: Variable, columns: Variable) -> Variable:
@@ -244,6 +267,9 @@ def dot(x: Any, y: Any) -> Variable:
         found = dot(b.T, a.T).T
         return found
     b = dense_from_sparse(b) if right else b
+    if a.dense is not None:
+        found = f.dot(a.dense, b)
+        return found
     if promote([a.dtype, b.dtype]) in REALS and a.dtype in REALS:
         found = a.native().dot(b)
         return found
@@ -274,8 +300,10 @@ def any_dot(a: Any, b: Any) -> Any:
 def sampling_dot(x: Any, y: Any, p: Any) -> SparseVariable:
     """p * (x @ y.T), of which only the numbers in the places of p are computed."""
     s = as_sparse_variable(p)
+    left, right = as_variable(x), as_variable(y)
     rows, columns = s.places
-    return s.with_data(s.data * f.sum(as_variable(x)[rows] * as_variable(y)[columns], 1))
+    made = s.with_data(s.data * f.sum(left[rows] * right[columns], 1))
+    return _kept(made, lambda v: f.mul(v, f.dot(left, right.T)), s)
 
 
 def usmm(alpha: Any, x: Any, y: Any, z: Any) -> Variable:
@@ -311,7 +339,8 @@ def _stacked(axis: int, blocks: Any, format: str | None, dtype: Any) -> SparseVa
         before = f.add(before, p.lengths[axis])
     shape = tuple(before if k == axis else parts[0].lengths[k] for k in (0, 1))
     data = f.concatenate([f.cast(p.data, chosen) for p in parts])
-    return _of_places(format or "csc", f.concatenate(moved[0]), f.concatenate(moved[1]), data, shape)
+    made = _of_places(format or "csc", f.concatenate(moved[0]), f.concatenate(moved[1]), data, shape)
+    return _kept(made, lambda *whole: f.cast(f.concatenate(whole, axis), chosen), *parts)
 
 
 def hstack(blocks: Any, format: str | None = None, dtype: Any = None) -> SparseVariable:
@@ -364,7 +393,8 @@ def getitem(x: SparseVariable, key: Any) -> Any:
         parts = [_selected(i, k, n) for i, k, n in zip(x.places, pair, x.lengths, strict=True)]
         kept = f.nonzero(parts[0][0] & parts[1][0])[0]
         rows, columns = parts[0][1][kept], parts[1][1][kept]
-        return _of_places(x.format, rows, columns, x.data[kept], (parts[0][2], parts[1][2]))
+        made = _of_places(x.format, rows, columns, x.data[kept], (parts[0][2], parts[1][2]))
+        return _kept(made, lambda v: v[pair], x)
     listed = [as_variable(k) for k in pair if not isinstance(k, slice)]
     if len(listed) == 2:
         return get_item_2lists(x, *listed)
@@ -379,9 +409,9 @@ def get_item_list(x: Any, index: Any) -> SparseVariable:
     return _from_dense(s.format, dense_from_sparse(s)[as_variable(index)])
 
 
-def get_item_2lists(x: Any, rows: Any, columns: Any) -> Variable:
-    """The elements at pairs of indices, dense."""
-    found: Variable = dense_from_sparse(x)[as_variable(rows), as_variable(columns)]
+def get_item_2lists(x: Any, ind1: Any, ind2: Any) -> Variable:
+    """The elements in rows ind1 and columns ind2, dense."""
+    found: Variable = dense_from_sparse(x)[as_variable(ind1), as_variable(ind2)]
     return found
 
 

@@ -73,6 +73,7 @@ class SparseVariable:
     ) -> None:  # fmt: skip
         self.format, self.data, self.indices, self.indptr = format, data, indices, indptr
         self.lengths, self.name, self.leaves = tuple(lengths), name, leaves
+        self.dense: Variable | None = None
 
     @property
     def dtype(self) -> str:
@@ -113,7 +114,9 @@ class SparseVariable:
     def T(self) -> SparseVariable:
         """The transpose, of the same vectors in the other format."""
         other = "csc" if self.format == "csr" else "csr"
-        return SparseVariable(other, self.data, self.indices, self.indptr, self.lengths[::-1])
+        turned = SparseVariable(other, self.data, self.indices, self.indptr, self.lengths[::-1])
+        turned.dense = None if self.dense is None else self.dense.T
+        return turned
 
     def with_data(self, data: Any) -> SparseVariable:
         """Other numbers in the same places."""

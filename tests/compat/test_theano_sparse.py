@@ -128,6 +128,9 @@ def test_parts_and_constants() -> None:
     same(sparse.CSC(data, indices, indptr, (7, 5)).eval(), A.T.tocsc())
     assert c.size.eval() == A.nnz and sparse.as_sparse_or_tensor_variable(3.0).ndim == 0
     assert sparse.HStack(format="csr", dtype="float64")(c, c).eval().dtype == "float64"
+    dense = A.toarray()
+    assert sparse.GetItem2Lists()(c, ind1=[0, 1], ind2=[2, 3]).eval().tolist() == dense[[0, 1], [2, 3]].tolist()
+    same(sparse.GetItemList()(c, index=[1, 1]).eval(), A[[1, 1]])
     for wrong in (np.eye(2), sp.coo_matrix(np.eye(2)), 3):
         with pytest.raises(TypeError, match="not a sparse variable"):
             sparse.as_sparse_variable(wrong)
@@ -185,3 +188,32 @@ def test_functions_take_and_give_matrices(target: str) -> None:
         theano.In(a, value=A)
     with pytest.raises(ng.InputError, match="at most 1"):
         theano.function([a], a)(A, A)
+
+
+@pytest.mark.parametrize("form", ["csr", "csc"])
+def test_gradients_for_dense_matrices_reach_zeros(form: str) -> None:
+    """Of a sparse matrix that is made of a dense one, as if it had stayed dense."""
+    make = {"csr": sparse.csr_from_dense, "csc": sparse.csc_from_dense}[form]
+    x, d, v = T.dmatrix("x"), T.dmatrix("d"), T.dvector("v")
+    X = np.array([[0.0, 2.0, 0.0], [0.5, 0.0, -1.0], [0.0, 0.0, 3.0]])
+    D, V = np.arange(9.0).reshape(3, 3) - 2, np.array([1.0, -2.0, 0.5])
+    s, c = make(x), sparse.as_sparse_variable(sp.csr_matrix(D))
+    pairs = [
+        (s, x), (s.T, x.T), (-s, -x), (s + s.T, x + x.T), (s - c, x - D), (s * c, x * D), (c * s, x * D),
+        (s * d, x * d), (s * v, x * v), (sparse.row_scale(s, v), x * v[:, None]), (sparse.clean(s), x), (s[::-1, 1:], x[::-1, 1:]),
+        (sparse.hstack([s, c]), T.concatenate([x, T.constant(D)], 1)), (sparse.vstack([c, s]), T.concatenate([D, x])),
+        (sparse.true_dot(s, c), T.dot(x, D)), (sparse.sampling_dot(d, d, s), x * T.dot(d, d.T)), (s[[1, 1]], x[[1, 1]]),
+        (sparse.cast(s, "float32"), T.cast(x, "float32")),
+    ]  # fmt: skip
+    dense = [
+        (sparse.dot(s, d), T.dot(x, d)), (sparse.dot(d, s), T.dot(d, x)), (sparse.sp_sum(s), x.sum()),
+        (sparse.sp_sum(s, 1), x.sum(1)), (sparse.diag(s), T.diag(x)), (s[0, 0], x[0, 0]),
+    ]  # fmt: skip
+    pairs = [(sparse.dense_from_sparse(a), b) for a, b in pairs] + dense
+    costs = [(T.sqr(a - 0.3).sum(), T.sqr(b - 0.3).sum()) for a, b in pairs]
+    found = [T.grad(cost, x) for both in costs for cost in both]
+    got = theano.function([x, d, v], found, on_unused_input="ignore")(X, D, V)
+    for sparsely, densely in zip(got[::2], got[1::2], strict=True):
+        np.testing.assert_allclose(sparsely, densely, rtol=1e-6)
+    kept = theano.function([x], [s, sparse.clean(s + s)])(X)
+    assert [m.nnz for m in kept] == [4, 4]
