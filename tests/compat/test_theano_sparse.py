@@ -200,7 +200,8 @@ def test_gradients_for_dense_matrices_reach_zeros(form: str) -> None:
     s, c = make(x), sparse.as_sparse_variable(sp.csr_matrix(D))
     pairs = [
         (s, x), (s.T, x.T), (-s, -x), (s + s.T, x + x.T), (s - c, x - D), (s * c, x * D), (c * s, x * D),
-        (s * d, x * d), (s * v, x * v), (sparse.row_scale(s, v), x * v[:, None]), (sparse.clean(s), x), (s[::-1, 1:], x[::-1, 1:]),
+        (s * d, x * d), (s * v, x * v), (sparse.row_scale(s, v), x * v[:, None]), (sparse.clean(s), x),
+        (s[::-1, 1:], x[::-1, 1:]),
         (sparse.hstack([s, c]), T.concatenate([x, T.constant(D)], 1)), (sparse.vstack([c, s]), T.concatenate([D, x])),
         (sparse.true_dot(s, c), T.dot(x, D)), (sparse.sampling_dot(d, d, s), x * T.dot(d, d.T)), (s[[1, 1]], x[[1, 1]]),
         (sparse.cast(s, "float32"), T.cast(x, "float32")),
