@@ -195,7 +195,10 @@ def _of_dtype(product: Callable[[Any, Any], Variable]) -> Callable[..., Variable
 
     @wraps(product)
     def call(x1: Any, x2: Any, dtype: Any = None) -> Variable:
-        return product(x1, x2) if dtype is None else product(f.cast(x1, dtype), f.cast(x2, dtype))
+        if dtype is None:
+            return product(x1, x2)
+        found: Variable = f.cast(product(f.cast(x1, dtype), f.cast(x2, dtype)), dtype)
+        return found
 
     return call
 

@@ -256,3 +256,6 @@ def test_names_and_dtypes_of_results() -> None:
         given = (v, x.T) if function is T.vecmat else (x, v)
         assert function(*given).dtype == "float64" and function(*given, dtype="float32").dtype == "float32"
         np.testing.assert_allclose(function(*given, dtype="float32").eval({x: a, v: b}), expected)
+    n = T.bvector("n")
+    assert T.vecdot(n, n, dtype="int32").eval({n: np.array([100, 1], "int8")}) == 10001
+    assert T.vecdot(n, n, dtype="int32").dtype == "int32"
