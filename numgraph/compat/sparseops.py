@@ -84,8 +84,10 @@ def dense_from_sparse(x: Any) -> Variable:
 
 
 def csr_from_dense(x: Any) -> SparseVariable:
-    """The numbers of a dense matrix that are not 0, row by row."""
+    """The numbers of a dense matrix that are not 0, row by row. TypeError for what is no matrix."""
     v = as_variable(x)
+    if v.ndim != 2:
+        raise TypeError(f"a sparse matrix is made of a dense one, not of {v!r}")
     rows, columns = f.nonzero(v)
     shape = tuple(ln.dims_of(v))
     made = SparseVariable("csr", v[rows, columns], columns, _begins(rows, shape[0]), shape)
@@ -94,7 +96,7 @@ def csr_from_dense(x: Any) -> SparseVariable:
 
 
 def csc_from_dense(x: Any) -> SparseVariable:
-    """The numbers of a dense matrix that are not 0, column by column."""
+    """The numbers of a dense matrix that are not 0, column by column. TypeError for what is no matrix."""
     return csr_from_dense(as_variable(x).T).T
 
 

@@ -136,6 +136,9 @@ def test_parts_and_constants() -> None:
             sparse.as_sparse_variable(wrong)
     with pytest.raises(TypeError, match="indices must be a vector of integers"):
         sparse.CSR(data, data, indptr, shape)
+    for make in (sparse.csr_from_dense, sparse.csc_from_dense):
+        with pytest.raises(TypeError, match="is made of a dense one"):
+            make(T.dvector())
     with pytest.raises(TypeError, match="neither is a sparse matrix"):
         sparse.dot(T.dmatrix(), T.dmatrix())
     with pytest.raises(NotImplementedError, match="a sparse vector is not there"):
