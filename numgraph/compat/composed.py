@@ -10,13 +10,13 @@ import numpy as np
 
 from numgraph.errors import DtypeError, ShapeError
 from numgraph.graph import Constant, Variable, as_variable, toposort
-from numgraph.op import Op
+from numgraph.op import Op, floating
 from numgraph.ops.define import f
 from numgraph.printing import debugprint as native_debugprint
 from numgraph.tensor import constant as native_constant
 from numgraph.tensor import tensor as native_tensor
+from numgraph.types import DISCRETE, check_dtype
 from numgraph.types import TensorType as NativeType
-from numgraph.types import check_dtype
 
 
 class _Types(type):
@@ -102,6 +102,13 @@ def round_half_away_from_zero(a: Any) -> Variable:
 def iround(a: Any, mode: str | None = None) -> Variable:
     """Rounded to int64."""
     return f.cast(round_(a, mode), "int64")
+
+
+def inv(a: Any) -> Variable:
+    """1 / a; of integers of 8 and 16 bits, as all of Theano's functions, a float32."""
+    x = as_variable(a)
+    found: Variable = f.reciprocal(f.cast(x, floating([x.dtype])) if x.dtype in DISCRETE else x)
+    return found
 
 
 def nonzero(a: Any, return_matrix: bool = False) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from numgraph.compat.convolving import CONVOLVING, conv2d_grad_wrt_inputs
+from numgraph.compat.flags import config
 from numgraph.compat.normalizing import batch_normalization_test, batch_normalization_train
 from numgraph.compat.places import unshared_conv2d
 from numgraph.errors import DtypeError
@@ -25,13 +26,17 @@ _MODES = {
 
 
 def _of_shape(x: Any, shape: Any) -> Variable:
-    """x with the lengths that a program promises; those that are no numbers are left as they are."""
+    """x with the lengths that a program promises; those that are no numbers are left as they are. Other lengths are a
+    ShapeError in a call, and with `config.conv.assert_shape` an AssertionFailed."""
     v = as_variable(x)
     if shape is None:
         return v
     known = [int(n.data) if isinstance(n, Constant) else n for n in shape]
     if v.ndim != len(known):
         return v
+    if config.conv.assert_shape:
+        tests = [f.eq(m, n) for m, n in zip(ln.dims_of(v), known, strict=True) if isinstance(n, int)]
+        return f.assert_op(v, *tests, message="an array has not the promised shape") if tests else v
     return f.specify_shape(v, [n if isinstance(n, int) else None for n in known])
 
 

@@ -94,7 +94,7 @@ _COMPOSED = {
     **{
         name: getattr(composed, name)
         for name in (
-            "Elemwise TensorType as_tensor_variable constant tensor shape iround nonzero transpose flatten clip "
+            "Elemwise TensorType as_tensor_variable constant tensor shape iround inv nonzero transpose flatten clip "
             "smallest largest bartlett "
             "permute_row_elements inverse_permutation fill addbroadcast unbroadcast patternbroadcast "
             "get_vector_length ceil_intdiv stacklists "

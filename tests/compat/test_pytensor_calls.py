@@ -259,3 +259,9 @@ def test_names_and_dtypes_of_results() -> None:
     n = T.bvector("n")
     assert T.vecdot(n, n, dtype="int32").eval({n: np.array([100, 1], "int8")}) == 10001
     assert T.vecdot(n, n, dtype="int32").dtype == "int32"
+
+
+def test_the_inverse_of_integers() -> None:
+    for dtype, wanted in (("int8", "float32"), ("uint16", "float32"), ("int64", "float64"), ("float32", "float32")):
+        x = T.vector("x", dtype=dtype)
+        assert T.inv(x).dtype == wanted and T.inv(x).eval({x: np.array([2, 4], dtype)}).tolist() == [0.5, 0.25]
