@@ -39,8 +39,11 @@ class IndexOutOfRange(NumgraphError, IndexError):
     """An index past the end of its axis. Negative indices count from the end, as in NumPy."""
 
 
-class AxisError(IndexOutOfRange, ValueError):
-    """An axis that an array has not; caught as IndexError and as ValueError, as NumPy's AxisError."""
+class AxisError(IndexOutOfRange, np.exceptions.AxisError):
+    """An axis that an array has not; caught as IndexError, as ValueError and as NumPy's AxisError, which is both."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
 
 
 class IndexShapeError(IndexOutOfRange, ShapeError):

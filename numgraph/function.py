@@ -17,7 +17,7 @@ from numgraph.call import executor_for, general_call
 from numgraph.config import config
 from numgraph.errors import InputError, OptionError, SizeError
 from numgraph.givens import type_mismatch
-from numgraph.graph import Constant, Variable, describe, label
+from numgraph.graph import Constant, Variable, describe, label, toposort
 from numgraph.inspectable import Inspectable
 from numgraph.inspector.record import LIVE
 from numgraph.nonfinite import Guard
@@ -350,14 +350,16 @@ _evaluators: WeakKeyDictionary[Variable, tuple[tuple[Variable, ...], str, Functi
 
 
 def evaluated(variable: Variable, inputs: Mapping[Any, Any] | None = None) -> NDArray[Any]:
-    """The value of `variable` for values of the variables that it depends on, `{x: 3.0}`; the function is kept.
+    """The value of `variable` for values of the variables that it depends on, `{x: 3.0}` or, by a name that one of them
+    alone has, `{"x": 3.0}`; the function is kept.
 
-    Raises what `function` and its calls raise. Default updates of shared variables are carried out, as by any function.
+    Raises what `function` and its calls raise, and InputError for a name that none or several have. Default updates of
+    shared variables are carried out, as by any function.
     """
-    given = dict(inputs or {})
+    given = {_named(variable, k) if isinstance(k, str) else k: v for k, v in (inputs or {}).items()}
     for key in given:
         if not isinstance(key, Variable):
-            raise InputError(f"eval: the keys of inputs must be variables, got {key!r}")
+            raise InputError(f"eval: the keys of inputs must be variables or their names, got {key!r}")
     keys = tuple(given)
     known = _evaluators.get(variable)
     if known is None or known[0] != keys or known[1] != config.target:
@@ -368,6 +370,15 @@ def evaluated(variable: Variable, inputs: Mapping[Any, Any] | None = None) -> ND
             _evaluators[variable] = known
     result: NDArray[Any] = known[2](*given.values())
     return result
+
+
+def _named(variable: Variable, name: str) -> Variable:
+    """The variable of that name among those that `variable` depends on."""
+    found = [v for v in toposort([variable]) if v.name == name]
+    if len(found) != 1:
+        listed = "".join(f"\n  {describe(v)}" for v in found)
+        raise InputError(f"eval: {'several variables have' if found else 'no variable has'} the name {name!r}{listed}")
+    return found[0]
 
 
 def _twin(variable: Variable, keys: Sequence[Variable]) -> Variable:

@@ -150,7 +150,7 @@ def _seeds(cost: Variable | None, known: Any) -> dict[Variable, Variable]:
                 f"  {describe(given)}\n  {describe(variable)}"
             )
         # within the sweep cotangents are conjugates, see `ops.complexes`
-        seeds[variable] = f.conj(f.cast(given, variable.type.dtype))
+        seeds[variable] = f.conj(f.cast(given, gradient_dtype(variable)))
     if cost is not None:
         check_cost(cost)
         one = Constant(frozen(np.ones((), cost.type.dtype)))

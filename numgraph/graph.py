@@ -180,6 +180,9 @@ class Constant(Variable):
         super().__init__(TensorType(data.dtype.name, data.shape), name, line=line)
         self.data = frozen(data)
 
+    def __index__(self) -> int:
+        return int(self.data) if self.type.dtype.strip("u").startswith("int") and not self.ndim else super().__index__()
+
     def __copy__(self) -> Constant:
         return Constant(self.data, self.name, self.line)
 

@@ -91,17 +91,17 @@ def hessian_vector_product(
     given = list(vectors) if isinstance(wrt, list | tuple) else [vectors]
     along = tangents("hessian_vector_product", several, given)
     firsts = grad(cost, several, consider_constant, disconnected_inputs=disconnected_inputs)
-    slope = inner(firsts, along)
+    slope = inner(firsts, list(along))
     constant = [consider_constant] if isinstance(consider_constant, Variable) else list(consider_constant or ())
-    found = grad(slope, several, [*constant, *along], disconnected_inputs="ignore")
+    found = substitute(grad(slope, several, [*constant, *along], disconnected_inputs="ignore"), along)
     if isinstance(wrt, tuple):
         return tuple(found)
     return found if isinstance(wrt, list) else found[0]
 
 
-def tangents(name: str, variables: Sequence[Variable], given: Sequence[Any]) -> list[Variable]:
-    """The vector that belongs to each variable, in its dtype; what the vectors are computed from stays out of later
-    derivatives."""
+def tangents(name: str, variables: Sequence[Variable], given: Sequence[Any]) -> dict[Variable, Variable]:
+    """Placeholders for the vectors, and the vector that belongs to each variable, in its dtype: what vectors are
+    computed from stays out of the sweeps that use them, and derivatives of the result reach it."""
     if len(given) != len(variables):
         raise GradientError(f"{name}: {len(given)} vectors for {len(variables)} variables")
     found = [as_variable(v) for v in given]
@@ -111,7 +111,9 @@ def tangents(name: str, variables: Sequence[Variable], given: Sequence[Any]) -> 
                 f"{name}: a vector has another number of axes than its variable\n"
                 f"  {describe(vector)}\n  {describe(variable)}"
             )
-    return [f.disconnected_grad(f.cast(v, x.type.dtype)) for v, x in zip(found, variables, strict=True)]
+    # a vector may be one of the variables, and is another node then
+    vectors = [f.identity(f.cast(v, x.type.dtype)) for v, x in zip(found, variables, strict=True)]
+    return {Variable(v.type): v for v in vectors}
 
 
 def inner(left: Sequence[Variable], right: Sequence[Variable]) -> Variable:
@@ -165,7 +167,7 @@ def Rop(outputs: Any, wrt: Any, vectors: Any, disconnected_outputs: str = "raise
     inputs: list[Any] = list(wrt) if isinstance(wrt, list | tuple) else [wrt]
     along = tangents("Rop", inputs, list(vectors) if isinstance(vectors, list | tuple) else [vectors])
     arriving = {end: Variable(end.type) for end in ends}
-    pulled = grad(None, inputs, along, arriving, "ignore", return_disconnected="none")
+    pulled = grad(None, inputs, None, arriving, "ignore", return_disconnected="none")
     parts = [(p, v) for p, v in zip(pulled, along, strict=True) if p is not None]
     if not parts:
         if disconnected_outputs == "raise":
@@ -179,5 +181,5 @@ def Rop(outputs: Any, wrt: Any, vectors: Any, disconnected_outputs: str = "raise
     slope = inner([p for p, _ in parts], [v for _, v in parts])
     moved = grad(slope, [arriving[end] for end in ends], [*along, *inputs], disconnected_inputs="ignore")
     # a gradient that is not linear in what arrives would have some of it left
-    found = substitute(moved, {v: f.zeros_like(end) for end, v in arriving.items()})
+    found = substitute(moved, along | {v: f.zeros_like(end) for end, v in arriving.items()})
     return type(outputs)(found) if several else found[0]

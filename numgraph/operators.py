@@ -16,6 +16,11 @@ def _call(name: str, *args: Any, **kwargs: Any) -> Any:
     return FUNCTIONS[name](*args, **kwargs)
 
 
+def _left(name: str, self: Any, other: Any) -> Any:
+    """An operator of two, unless the other operand has said, as NumPy's arrays are told, that it does it itself."""
+    return NotImplemented if getattr(other, "__array_ufunc__", True) is None else _call(name, self, other)
+
+
 def _valueless(what: str, variable: Any, fix: str) -> str:
     return f"{what} of {said(variable)} which has no value before a function runs\n  fix: {fix}"
 
@@ -27,19 +32,19 @@ class Operators(NumpyProtocols):
     __slots__ = ()
 
     def __add__(self, other: Any) -> Any:
-        return _call("add", self, other)
+        return _left("add", self, other)
 
     def __radd__(self, other: Any) -> Any:
         return _call("add", other, self)
 
     def __sub__(self, other: Any) -> Any:
-        return _call("sub", self, other)
+        return _left("sub", self, other)
 
     def __rsub__(self, other: Any) -> Any:
         return _call("sub", other, self)
 
     def __mul__(self, other: Any) -> Any:
-        return _call("mul", self, other)
+        return _left("mul", self, other)
 
     def __rmul__(self, other: Any) -> Any:
         return _call("mul", other, self)
@@ -69,7 +74,7 @@ class Operators(NumpyProtocols):
         return _call("pow", other, self)
 
     def __matmul__(self, other: Any) -> Any:
-        return NotImplemented if getattr(other, "__array_ufunc__", True) is None else _call("matmul", self, other)
+        return _left("matmul", self, other)
 
     def __rmatmul__(self, other: Any) -> Any:
         return _call("matmul", other, self)
@@ -117,16 +122,16 @@ class Operators(NumpyProtocols):
         return _call("right_shift", other, self)
 
     def __lt__(self, other: Any) -> Any:
-        return _call("lt", self, other)
+        return _left("lt", self, other)
 
     def __le__(self, other: Any) -> Any:
-        return _call("le", self, other)
+        return _left("le", self, other)
 
     def __gt__(self, other: Any) -> Any:
-        return _call("gt", self, other)
+        return _left("gt", self, other)
 
     def __ge__(self, other: Any) -> Any:
-        return _call("ge", self, other)
+        return _left("ge", self, other)
 
     def __eq__(self, other: object) -> bool:
         return self is other

@@ -119,7 +119,12 @@ def betainc_slope(a: Any, b: Any, x: Any, da: Any, db: Any) -> Any:
 def hyp2f1_slope(a: Any, b: Any, c: Any, z: Any, da: Any, db: Any, dc: Any) -> Any:
     """The derivative of `hyp2f1` along (da, db, dc)."""
     value = by_scipy("hyp2f1")
-    return _by_differences(lambda t: value(a + t * da, b + t * db, c + t * dc, z), np.asarray(1.0))
+    with np.errstate(all="ignore"):
+        # near 1 it changes as a power of 1 - z does, and by c between the poles at 0, -1, ...
+        scale = 1.0 / (1.0 + np.where(np.asarray(z) < 1.0, np.abs(np.log1p(-np.minimum(z, 1.0))), 0.0))
+        pole = np.minimum(np.round(c), 0.0)
+        scale = scale * np.where(dc, np.minimum(np.abs(np.asarray(c) - pole), 1.0), 1.0)
+    return _by_differences(lambda t: value(a + t * da, b + t * db, c + t * dc, z), scale)
 
 
 def made(x: Any, y: Any) -> Any:

@@ -10,13 +10,13 @@ import numpy as np
 
 from numgraph.errors import DtypeError, ShapeError
 from numgraph.graph import Constant, Variable, as_variable, toposort
-from numgraph.op import Op
+from numgraph.op import Op, floating
 from numgraph.ops.define import f
 from numgraph.printing import debugprint as native_debugprint
 from numgraph.tensor import constant as native_constant
 from numgraph.tensor import tensor as native_tensor
+from numgraph.types import DISCRETE, check_dtype
 from numgraph.types import TensorType as NativeType
-from numgraph.types import check_dtype
 
 
 class _Types(type):
@@ -104,6 +104,13 @@ def iround(a: Any, mode: str | None = None) -> Variable:
     return f.cast(round_(a, mode), "int64")
 
 
+def inv(a: Any) -> Variable:
+    """1 / a; of integers of 8 and 16 bits, as all of Theano's functions, a float32."""
+    x = as_variable(a)
+    found: Variable = f.reciprocal(f.cast(x, floating([x.dtype])) if x.dtype in DISCRETE else x)
+    return found
+
+
 def nonzero(a: Any, return_matrix: bool = False) -> Any:
     """A tuple of index vectors, one for each axis; with `return_matrix` as the rows of a matrix."""
     found = f.nonzero(as_variable(a))
@@ -111,8 +118,12 @@ def nonzero(a: Any, return_matrix: bool = False) -> Any:
 
 
 def transpose(x: Any, axes: Any = None) -> Any:
-    """Axes in another order, or reversed."""
-    return f.transpose(as_variable(x), *(() if axes is None else (axes,)))
+    """Axes in another order, or reversed; named as x, with ".T"."""
+    v = as_variable(x)
+    found = f.transpose(v, *(() if axes is None else (axes,)))
+    if axes is None and v.name and found is not v:
+        found.name = f"{v.name}.T"
+    return found
 
 
 def flatten(x: Any, ndim: int | None = None, outdim: int | None = None) -> Any:
@@ -121,13 +132,13 @@ def flatten(x: Any, ndim: int | None = None, outdim: int | None = None) -> Any:
 
 
 def clip(x: Any, min: Any, max: Any) -> Any:
-    """Limited to [min, max]."""
-    return f.clip(x, min, max)
-
-
-def max_and_argmax(a: Any, axis: Any = None, keepdims: bool = False) -> list[Any]:
-    """The maximum, and where it is first reached."""
-    return [f.max(as_variable(a), axis, keepdims), f.argmax(as_variable(a), axis, keepdims)]
+    """Limited to [min, max]. Where min is above max, what is below min is min and all else max; in NumPy all is max."""
+    found = f.clip(x, min, max)
+    if all(isinstance(v, int | float | np.number) for v in (min, max)) and min <= max:
+        return found
+    # a limit of another dtype than the result's is not taken
+    swapped, below = f.gt(min, max), f.lt(x, min)
+    return f.switch(f.and_(swapped, below), f.cast(min, found.dtype), found)
 
 
 def smallest(*args: Any) -> Any:
@@ -199,14 +210,6 @@ def get_vector_length(v: Any) -> int:
     if found.ndim != 1 or found.type.shape[0] is None:
         raise ValueError(f"the length of {found!r} is not known")
     return found.type.shape[0]
-
-
-def get_scalar_constant_value(v: Any) -> Any:
-    """The value of a constant scalar; ValueError for what is none."""
-    found = as_variable(v)
-    if not isinstance(found, Constant) or found.ndim:
-        raise ValueError(f"{found!r} is no constant scalar")
-    return found.data
 
 
 def ceil_intdiv(a: Any, b: Any) -> Any:
@@ -281,6 +284,24 @@ def crossentropy_softmax_argmax_1hot_with_bias(x: Any, b: Any, y_idx: Any) -> tu
     """As `crossentropy_softmax_1hot` of x + b, and each row's argmax."""
     z = as_variable(x) + b
     return (*crossentropy_softmax_1hot(z, y_idx), f.argmax(z, -1))
+
+
+def crossentropy_softmax_1hot_with_bias_dx(dy: Any, sm: Any, y_idx: Any) -> Any:
+    """The gradient for x of `crossentropy_softmax_1hot(x, y_idx)`, whose softmax is sm, where dy arrives at rows."""
+    p, labels = as_variable(sm), as_variable(y_idx)
+    chosen = f.eq(f.arange(p.shape[1]), labels[:, None])
+    return (p - f.cast(chosen, p.dtype)) * as_variable(dy)[..., None]
+
+
+def crossentropy_softmax_max_and_argmax_1hot_with_bias(x: Any, b: Any, y_idx: Any) -> tuple[Any, Any, Any, Any]:
+    """As `crossentropy_softmax_1hot` of x + b, and each row's largest probability and where it is."""
+    cost, p = crossentropy_softmax_1hot_with_bias(x, b, y_idx)
+    return cost, p, f.max(p, -1), f.argmax(p, -1)
+
+
+def crossentropy_softmax_max_and_argmax_1hot(x: Any, y_idx: Any) -> tuple[Any, Any, Any, Any]:
+    """As `crossentropy_softmax_max_and_argmax_1hot_with_bias`, without a bias."""
+    return crossentropy_softmax_max_and_argmax_1hot_with_bias(x, 0, y_idx)
 
 
 def batch_normalization(inputs: Any, gamma: Any, beta: Any, mean: Any, std: Any, mode: str = "low_mem") -> Any:

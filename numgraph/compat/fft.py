@@ -1,4 +1,4 @@
-"""Theano's Fourier transforms, `theano.tensor.fft`: real arrays whose last axis has real and imaginary parts."""
+"""Theano's Fourier transforms: those of `theano.tensor.fft` have real and imaginary parts along a last axis."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ def _named(norms: dict[Any, str], norm: Any) -> str:
     if norm not in norms:
         raise ValueError(f"Invalid value {norm!r} for norm, must be None, 'ortho' or 'no_norm'")
     return norms[norm]
+
+
+def fft(a: Any, n: Any = None, axis: int | None = None) -> Variable:
+    """`theano.tensor.fourier.fft`: of real or complex numbers, complex; along the last axis without `axis`."""
+    return f.fft(as_variable(a), n, -1 if axis is None else axis)
 
 
 def rfft(inp: Any, norm: Any = None) -> Variable:

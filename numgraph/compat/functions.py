@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from typing import Any
 
+from numgraph.compat import sparsecalls, sparsevars
 from numgraph.compat.variables import shape_vector
 from numgraph.config import config
 from numgraph.errors import GivensError, OptionError, ShapeError, UpdateError
 from numgraph.function import function as native_function
 from numgraph.givens import clone as native_clone
-from numgraph.givens import pairs
+from numgraph.givens import pairs, replacements
 from numgraph.graph import Variable, toposort
 from numgraph.ops.custom import assert_op as assertion
 from numgraph.ops.lengths import Lengths
@@ -20,6 +20,7 @@ from numgraph.program import In as NativeIn
 from numgraph.shared import SharedVariable
 from numgraph.shared import shared as native_shared
 from numgraph.source import warn
+from numgraph.substitution import substitute
 from numgraph.testing import verify_grad as native_verify_grad
 
 # Theano's names for what compares values while a function runs; here nothing does.
@@ -106,30 +107,30 @@ def function(
     # read twice, so an iterator would be empty the second time
     updates = list(pairs(updates, "updates", UpdateError))
     given = [_input(item) for item in inputs] if isinstance(inputs, list | tuple) else inputs
-    build = partial(
-        native_function,
-        given,
-        _outputs(outputs),
-        updates,
-        _chained(givens, outputs, updates),
-        mode=_native_mode(mode),
-        no_default_updates=no_default_updates,
-        accept_inplace=accept_inplace,
-        name=name,
-        rebuild_strict=rebuild_strict,
-        allow_input_downcast=allow_input_downcast,
-        profile=profile,
-        on_unused_input=on_unused_input,
-    )
-    return _checking(build) if mode == "NanGuardMode" or getattr(mode, "checks", False) else build()
+    options = {
+        "mode": _native_mode(mode), "no_default_updates": no_default_updates, "accept_inplace": accept_inplace,
+        "name": name, "rebuild_strict": rebuild_strict, "allow_input_downcast": allow_input_downcast,
+        "profile": profile, "on_unused_input": on_unused_input,
+    }  # fmt: skip
+
+    def build(given: Any, outputs: Any, updates: Any, givens: Any) -> Any:
+        return native_function(given, _outputs(outputs), updates, _chained(givens, outputs, updates), **options)
+
+    if sparsecalls.holds_sparse(given, outputs, updates, givens):
+        # the lengths of a matrix belong to it, whether they are used or not
+        options["on_unused_input"] = "ignore"
+        found = list(pairs(givens, "givens", GivensError))
+        return sparsecalls.build(build, given, outputs, updates, found)
+    checked = mode == "NanGuardMode" or getattr(mode, "checks", False)
+    return _checking(build, given, outputs, updates, givens) if checked else build(given, outputs, updates, givens)
 
 
-def _checking(build: Callable[[], Any]) -> Any:
+def _checking(build: Callable[..., Any], *what: Any) -> Any:
     """A function made with `config.check_nan`."""
     before = config.check_nan
     config.check_nan = True
     try:
-        return build()
+        return build(*what)
     finally:
         config.check_nan = before
 
@@ -226,10 +227,12 @@ def shared(
     broadcastable: Sequence[bool] | None = None,
     target: str = "cpu",
     shape: Sequence[int | None] | None = None,
-) -> SharedVariable:
+) -> Any:
     """As `numgraph.shared`. broadcastable: ShapeError where an axis that it names has not length 1; lengths decide
     what broadcasts, so it has no other effect. shape: of PyTensor, likewise. strict, allow_downcast, target: without
-    effect."""
+    effect. A matrix of SciPy gives a `SparseShared`."""
+    if hasattr(value, "asformat"):
+        return sparsevars.shared(value, name, borrow=borrow)
     made = native_shared(value, name, borrow)
     if shape is not None:
         lengths = made.get_value(borrow=True).shape
@@ -254,8 +257,13 @@ def In(
     implicit: bool | None = None,
     borrow: bool | None = None,
     shared: bool = False,
-) -> NativeIn:
-    """`numgraph.In` with Theano's order of arguments. autoname, implicit, shared: without effect."""
+) -> Any:
+    """`numgraph.In` with Theano's order of arguments. autoname, implicit, shared: without effect. TypeError for a value
+    or an update of a sparse variable."""
+    if isinstance(variable, sparsevars.SparseVariable):
+        if value is not None or update is not None:
+            raise TypeError(f"In: {variable!r} takes no value and no update: use a shared variable")
+        return variable
     return NativeIn(variable, name, value, update, mutable, borrow, strict, allow_downcast)
 
 
@@ -277,10 +285,15 @@ def Param(
 def clone(
     output: Any, replace: Any = None, strict: bool = True, share_inputs: bool = True, copy_inputs: Any = None
 ) -> Any:
-    """`output` with variables replaced. NotImplementedError for `share_inputs=False`."""
+    """`output` with variables replaced. strict=False: by others of any type, of which the operations make what they
+    make. NotImplementedError for `share_inputs=False`."""
     if not share_inputs:
         raise NotImplementedError("theano.clone with share_inputs=False: replace the inputs by new variables")
-    return native_clone(output, replace)
+    if strict:
+        return native_clone(output, replace)
+    several = isinstance(output, list | tuple)
+    found = substitute(list(output) if several else [output], replacements(replace, strict=False))
+    return type(output)(found) if several else found[0]
 
 
 class OrderedUpdates(OrderedDict[SharedVariable, Any]):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from numgraph.compat.convolving import CONVOLVING, conv2d_grad_wrt_inputs
+from numgraph.compat.flags import config
 from numgraph.compat.normalizing import batch_normalization_test, batch_normalization_train
 from numgraph.compat.places import unshared_conv2d
 from numgraph.errors import DtypeError
@@ -17,7 +18,7 @@ from numgraph.ops.convolution import conv2d as native_conv2d
 from numgraph.ops.convolution import conv3d as native_conv3d
 from numgraph.ops.convolution import conv_transpose2d
 from numgraph.ops.define import f
-from numgraph.ops.pool import images2neibs, neibs2images, pool1d, pool2d, pool3d
+from numgraph.ops.pool import images2neibs, neibs2images, pool_last
 
 _MODES = {
     "max": ("max", False), "sum": ("sum", False), "average_inc_pad": ("mean", True), "average_exc_pad": ("mean", False),
@@ -25,13 +26,17 @@ _MODES = {
 
 
 def _of_shape(x: Any, shape: Any) -> Variable:
-    """x with the lengths that a program promises; those that are no numbers are left as they are."""
+    """x with the lengths that a program promises; those that are no numbers are left as they are. Other lengths are a
+    ShapeError in a call, and with `config.conv.assert_shape` an AssertionFailed."""
     v = as_variable(x)
     if shape is None:
         return v
     known = [int(n.data) if isinstance(n, Constant) else n for n in shape]
     if v.ndim != len(known):
         return v
+    if config.conv.assert_shape:
+        tests = [f.eq(m, n) for m, n in zip(ln.dims_of(v), known, strict=True) if isinstance(n, int)]
+        return f.assert_op(v, *tests, message="an array has not the promised shape") if tests else v
     return f.specify_shape(v, [n if isinstance(n, int) else None for n in known])
 
 
@@ -147,8 +152,7 @@ def pooled(
     if not ignore_border and any(margins):
         raise NotImplementedError(f"{what}: padding works only with ignore_border=True")
     kind, counted = _MODES[mode]
-    native = (pool1d, pool2d, pool3d)[count - 1]
-    return native(input, _size(ws), _size(stride), margins, kind, not ignore_border, counted)
+    return pool_last(what, count, input, _size(ws), _size(stride), margins, kind, not ignore_border, counted)
 
 
 def pool_2d(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
 
 from numgraph.errors import ShapeError
 from numgraph.graph import Variable, as_variable
+from numgraph.op import FUNCTIONS
 from numgraph.ops import lengths as ln
 from numgraph.ops.define import f
 from numgraph.ops.lu import order_of_pivots
@@ -186,3 +188,44 @@ def pivot_to_permutation(p: Any, inverse: bool = False) -> Variable:
     """The order of rows that the exchanges p of `lu_factor` make; with `inverse` the one that undoes it."""
     pivots = as_variable(p)
     return order_of_pivots(pivots, ln.dim(pivots, -1), not inverse)
+
+
+def _of_dtype(product: Callable[[Any, Any], Variable]) -> Callable[..., Variable]:
+    """A product with PyTensor's `dtype`, in which it is computed."""
+
+    @wraps(product)
+    def call(x1: Any, x2: Any, dtype: Any = None) -> Variable:
+        if dtype is None:
+            return product(x1, x2)
+        found: Variable = f.cast(product(f.cast(x1, dtype), f.cast(x2, dtype)), dtype)
+        return found
+
+    return call
+
+
+PRODUCTS = {name: _of_dtype(FUNCTIONS[name]) for name in ("matmul", "matvec", "vecdot", "vecmat")}
+
+
+def psd(v: Any) -> Variable:
+    """Theano's hint that a matrix is positive: v itself, with no effect."""
+    return as_variable(v)
+
+
+def spectral_radius_bound(X: Any, log2_exponent: int) -> Variable:  # Theano's name
+    """A bound of the largest eigenvalue of a symmetric matrix, by its power 2**log2_exponent: the larger, the tighter.
+    TypeError for what is no matrix or no integer, ValueError for an exponent that is not positive.
+
+    Source: V. Pan, "Estimating the extremal eigenvalues of a symmetric matrix" (1990).
+    """
+    v = as_variable(X)
+    if v.ndim != 2 or not isinstance(log2_exponent, int):
+        raise TypeError(f"spectral_radius_bound: a matrix and an integer are needed, not {v!r} and {log2_exponent!r}")
+    if log2_exponent <= 0:
+        raise ValueError(f"spectral_radius_bound: the exponent must be positive, not {log2_exponent}")
+    for _ in range(log2_exponent):
+        v = f.dot(v, v)
+    found: Variable = f.pow(f.trace(v), 2.0**-log2_exponent)
+    return found
+
+
+SANDBOX = {"psd": psd, "spectral_radius_bound": spectral_radius_bound}

@@ -12,10 +12,12 @@ import numpy as np
 
 from numgraph.compat import (
     blocks,
+    choosing,
     composed,
     fft,
     functions,
     images,
+    linear,
     missing,
     mrg,
     names,
@@ -23,11 +25,13 @@ from numgraph.compat import (
     pieces,
     places,
     pooling,
+    sizes,
     streams,
 )
 from numgraph.compat.dtypes import upcast
 from numgraph.compat.flags import config
 from numgraph.compat.scans import SCAN
+from numgraph.compat.sparsenames import SPARSE
 from numgraph.compat.variables import Apply
 from numgraph.errors import MissingInputError, UnusedInputError
 from numgraph.function import Function
@@ -105,6 +109,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "configdefaults": {"config": config},
     "configparser": {"change_flags": config.change_flags},
     "gof": {**_GRAPH, "MissingInputError": MissingInputError},
+    "gof.null_type": {"NullType": pieces.NoGradient},
     "gof.graph": {**_GRAPH, "inputs": composed.graph_inputs, "ancestors": composed.ancestors},
     "gof.op": {"Op": functions.Op},
     "gof.utils": {"MissingInputError": MissingInputError},
@@ -115,28 +120,42 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "misc.pkl_utils": {"dump": _dump, "load": _load},
     "printing": {**_PRINTING, "Print": PrintValue, "min_informative_str": pprint},
     "sandbox": {},
+    "sandbox.blocksparse": blocks.BLOCKS,
+    "sandbox.linalg": linear.SANDBOX | names.NLINALG | names.SLINALG,
+    "sandbox.linalg.ops": linear.SANDBOX | names.NLINALG | names.SLINALG,
+    "sandbox.multinomial": choosing.OPS,
+    "sandbox.neighbours": images.NEIGHBOURS,
+    "sandbox.softsign": {"softsign": names.NNET["softsign"]},
     "sandbox.cuda": {
         "cuda_available": False, "cuda_enabled": False, "host_from_gpu": _same, "gpu_from_host": _same,
     },
     "sandbox.rng_mrg": {
         **_from(streams, "MRG_RandomStreams guess_n_streams"), "M1": mrg.M1, "M2": mrg.M2,
     },
-    "scalar": {"upcast": upcast, **{name: name for name in DTYPES}},
+    "scalar": {"upcast": upcast, "constant": composed.constant, **{name: name for name in DTYPES}},
     "scalar.basic": {"upcast": upcast},
     "scan_module": {**_UPDATES, **SCAN, "clone": functions.clone},
     "scan_module.scan": {"scan": SCAN["scan"]},
     "scan_module.scan_checkpoints": {"scan_checkpoints": SCAN["scan_checkpoints"]},
-    "scan_module.scan_utils": {"clone": functions.clone, "until": SCAN["until"]},
+    "scan_module.scan_utils": {
+        "clone": functions.clone, "until": SCAN["until"], "map_variables": pieces.map_variables,
+    },
     "scan_module.scan_views": SCAN,
+    "sparse": SPARSE,
+    "sparse.basic": SPARSE,
+    "sparse.sharedvar": SPARSE,
+    "sparse.type": {"SparseType": SPARSE["SparseType"]},
     "tensor": names.TENSOR,
     "tensor.basic": names.TENSOR,
     "tensor.elemwise": names.TENSOR,
     "tensor.extra_ops": names.TENSOR,
     "tensor.fft": _from(fft, "rfft irfft"),
+    "tensor.fourier": {"fft": fft.fft},
+    "tensor.inplace": names.INPLACE,
     "tensor.nlinalg": names.NLINALG,
     "tensor.nnet.blocksparse": blocks.BLOCKS,
     "tensor.nnet": {**blocks.COLUMNS, **names.NNET, **images.NNET, "h_softmax": places.h_softmax},
-    "tensor.nnet.abstract_conv": {**names.NNET, **images.NNET},
+    "tensor.nnet.abstract_conv": {**names.NNET, **images.NNET, **sizes.SIZES},
     "tensor.nnet.bn": {**names.NNET, **images.NNET},
     "tensor.nnet.conv": images.CONV,
     "tensor.nnet.conv3d2d": {"conv3d": places.conv3d_of_films},

@@ -6,7 +6,19 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from numgraph.compat import batching, composed, functions, interpolating, linear, pieces, reducing, shaping
+from numgraph.compat import (
+    batching,
+    composed,
+    constants,
+    functions,
+    indexing,
+    interpolating,
+    linear,
+    pieces,
+    reducing,
+    shaping,
+    sparseops,
+)
 from numgraph.compat.missing import absent
 from numgraph.errors import DisconnectedError, GradientError
 from numgraph.graph import Constant, Variable
@@ -67,20 +79,25 @@ _PRODUCT = "cost wrt p=vectors consider_constant disconnected_inputs"
 
 _COMPOSED = {
     "grad": pieces.grad, "alloc_diag": linear.diagonal_matrix, "vectorize": batching.vectorize,
-    "inc_subtensor": composed.inc_subtensor, "interpolate1d": interpolating.interpolate1d,
-    **{name: getattr(reducing, name) for name in "argmax argmin logaddexp mean nan_to_num squeeze where".split()},
+    "get_scalar_constant_value": constants.get_scalar_constant_value, "inc_subtensor": composed.inc_subtensor,
+    "interpolate1d": interpolating.interpolate1d,
+    **{
+        name: getattr(reducing, name)
+        for name in "argmax argmin logaddexp max_and_argmax mean nan_to_num squeeze where".split()
+    },
     **{
         name: getattr(shaping, name)
         for name in "argsort atleast_Nd bincount broadcast_shape flatnonzero identity_like sort".split()
     },
     "round": composed.round_, "second": composed.fill, "verify_grad": functions.verify_grad,
+    **indexing.INDEXING, **linear.PRODUCTS, "dot": sparseops.any_dot,
     **{
         name: getattr(composed, name)
         for name in (
-            "Elemwise TensorType as_tensor_variable constant tensor shape iround nonzero transpose flatten clip "
-            "max_and_argmax smallest largest bartlett "
+            "Elemwise TensorType as_tensor_variable constant tensor shape iround inv nonzero transpose flatten clip "
+            "smallest largest bartlett "
             "permute_row_elements inverse_permutation fill addbroadcast unbroadcast patternbroadcast "
-            "get_vector_length get_scalar_constant_value ceil_intdiv stacklists "
+            "get_vector_length ceil_intdiv stacklists "
             "horizontal_stack vertical_stack round_half_away_from_zero"
         ).split()
     },
@@ -88,7 +105,7 @@ _COMPOSED = {
 # other names of the same functions
 _ALIASES = {
     "as_tensor": "as_tensor_variable", "extract_constant": "get_scalar_constant_value", "round_half_to_even": "round",
-    "inverse": "inv", "alloc_like": "full_like",
+    "inverse": "inv", "alloc_like": "full_like", "Tensor": "TensorType",
 }  # fmt: skip
 # Functions that Theano has in nnet alone; `tensor` has them all the same, except where the two differ.
 _NNET = (
@@ -96,6 +113,8 @@ _NNET = (
     "softmax_with_bias "
     "binary_crossentropy sigmoid_binary_crossentropy categorical_crossentropy crossentropy_categorical_1hot "
     "crossentropy_softmax_1hot crossentropy_softmax_1hot_with_bias crossentropy_softmax_argmax_1hot_with_bias "
+    "crossentropy_softmax_1hot_with_bias_dx crossentropy_softmax_max_and_argmax_1hot "
+    "crossentropy_softmax_max_and_argmax_1hot_with_bias "
     "batch_normalization confusion_matrix"
 ).split()
 
@@ -190,7 +209,8 @@ TENSOR = _tensor()
 # the words by which `softmax` of a vector differs
 NNET = absent("theano.tensor.nnet") | {name: getattr(composed, name, None) or TENSOR[name] for name in _NNET}
 GRADIENT = absent("theano.gradient") | {
-    "subgraph_grad": pieces.subgraph_grad,
+    "subgraph_grad": pieces.subgraph_grad, "disconnected_type": pieces.disconnected_type,
+    "DisconnectedType": pieces.NoGradient,
     "grad": TENSOR["grad"], "Lop": TENSOR["Lop"], "Rop": TENSOR["Rop"], "grad_scale": TENSOR["grad_scale"],
     "verify_grad": functions.verify_grad,
     "jacobian": TENSOR["jacobian"], "hessian": TENSOR["hessian"], "disconnected_grad": FUNCTIONS["disconnected_grad"],
@@ -222,4 +242,14 @@ SLINALG = _LINEAR | {
         "solve_discrete_lyapunov",
         "solve_discrete_are",
     )
+}
+# Theano's functions that may write over what they are given: no expression does here
+INPLACE = {
+    f"{name}_inplace": TENSOR[name]
+    for name in (
+        "lt gt le ge eq neq and_ or_ xor invert abs_ exp exp2 expm1 neg inv log log1p log2 log10 sgn ceil floor trunc "
+        "round_half_to_even round_half_away_from_zero sqr sqrt deg2rad rad2deg cos arccos sin arcsin tan arctan "
+        "arctan2 cosh arccosh sinh arcsinh tanh arctanh erf erfc erfcx gamma gammaln psi tri_gamma j0 j1 jv i0 i1 iv "
+        "second fill maximum minimum add sub mul true_div int_div mod pow conj transpose"
+    ).split()
 }

@@ -14,7 +14,7 @@ from numgraph.ops import lengths as ln
 
 
 class Pool:
-    """Theano's op that pools the last `ndim` axes, one to three, as `pool_2d` does two.
+    """Theano's op that pools the last `ndim` axes, as `pool_2d` does two.
 
     ignore_border, mode: as of `pool_2d`. openmp: without effect.
     """

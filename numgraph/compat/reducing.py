@@ -56,6 +56,12 @@ def argmin(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
     return _ARGMIN(x, _sorted(axis), keepdims)
 
 
+def max_and_argmax(a: Any, axis: Any = None, keepdims: bool = False) -> list[Variable]:
+    """The maximum, and where it is first reached, as `argmax`."""
+    x = as_variable(a)
+    return [f.max(x, axis, keepdims), argmax(x, axis, keepdims)]
+
+
 def nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Variable:
     """As `numgraph.nan_to_num`, which has NumPy's `copy` behind x."""
     return _NAN_TO_NUM(x, nan=nan, posinf=posinf, neginf=neginf)

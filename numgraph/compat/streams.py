@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from numgraph.compat.choosing import chosen_once, first_above, matrix_of
 from numgraph.compat.dtypes import upcast
 from numgraph.compat.mrg import DRAW, M1, M2, advanced, draw, streams
 from numgraph.config import config
@@ -133,8 +134,9 @@ class MRG_RandomStreams:  # noqa: N801  # Theano's name
         ndim: int | None = None,
         dtype: Any = "int64",
         nstreams: int | None = None,
+        target: Any = None,
     ) -> Variable:
-        """1 with probability `p`, else 0. NotImplementedError for `n` above 1, as in Theano."""
+        """1 with probability `p`, else 0. target: without effect. NotImplementedError for `n` above 1, as in Theano."""
         if n != 1:
             raise NotImplementedError("MRG_RandomStreams.binomial with n > 1")
         result: Variable = f.cast(self.uniform(size, ndim=ndim, nstreams=nstreams) < p, dtype)
@@ -149,6 +151,7 @@ class MRG_RandomStreams:  # noqa: N801  # Theano's name
         dtype: Any = None,
         nstreams: int | None = None,
         truncate: bool = False,
+        target: Any = None,
     ) -> Variable:
         """Normal numbers, by the transformation of Box and Muller (1958). truncate: within two standard deviations."""
         dtype = upcast(config.floatX, *(_dtype(v) for v in (avg, std))) if dtype is None else str(np.dtype(dtype))
@@ -191,8 +194,9 @@ class MRG_RandomStreams:  # noqa: N801  # Theano's name
         ndim: int | None = None,
         dtype: Any = None,
         nstreams: int | None = None,
+        target: Any = None,
     ) -> Variable:
-        """Normal numbers cut off on both sides so that their standard deviation is `std`."""
+        """Normal numbers cut off on both sides so that their standard deviation is `std`. target: without effect."""
         return self.normal(size, avg, std / TRUNCATED_STD, ndim, dtype, nstreams, truncate=True)
 
     def multinomial(
@@ -203,19 +207,21 @@ class MRG_RandomStreams:  # noqa: N801  # Theano's name
         ndim: int | None = None,
         dtype: Any = "int64",
         nstreams: int | None = None,
+        target: Any = None,
     ) -> Variable:
-        """How often each column was chosen in `n` draws, for each row of the probabilities `pvals`."""
+        """How often each column was chosen in `n` draws, for each row of the probabilities `pvals`. target: without
+        effect."""
         if pvals is None:
             raise TypeError("multinomial: pvals, the matrix of probabilities, is needed")
         if size is not None or ndim is not None:
             raise ValueError("multinomial: MRG_RandomStreams does not use size and ndim; the shape is that of pvals")
-        probabilities = _matrix(pvals, "multinomial: pvals")
+        probabilities = matrix_of(pvals, "multinomial: pvals")
         rows, columns = probabilities.shape
         numbers = self.uniform((rows * n,), nstreams=nstreams or MOST_STREAMS)
         below = f.cumsum(f.cast(probabilities, "float64"), 1)
         total: Any = 0
         for k in range(n):
-            chosen = _first_above(below, numbers[k * rows : (k + 1) * rows])
+            chosen = first_above(below, numbers[k * rows : (k + 1) * rows])
             total = total + f.cast(f.eq(f.arange(columns), chosen[:, None]), dtype)
         result: Variable = total
         return result
@@ -229,23 +235,18 @@ class MRG_RandomStreams:  # noqa: N801  # Theano's name
         ndim: int | None = None,
         dtype: Any = "int64",
         nstreams: int | None = None,
+        target: Any = None,
     ) -> Variable:
-        """`size` different columns for each row of the probabilities `p`; without replacement alone, as in Theano."""
+        """`size` different columns for each row of the probabilities `p`; without replacement alone, as in Theano.
+        target: without effect."""
         if replace:
             raise NotImplementedError("MRG_RandomStreams.choice works without replacement alone: replace=False")
         if a is not None or ndim is not None or p is None:
             raise TypeError("choice: MRG_RandomStreams chooses among the columns of p, without a and ndim")
-        left = _matrix(p, "choice: p")
-        rows, columns = left.shape
+        left = matrix_of(p, "choice: p")
+        rows = left.shape[0]
         numbers = self.uniform((rows * size,), nstreams=nstreams or MOST_STREAMS)
-        found = []
-        for k in range(size):
-            chosen = _first_above(f.cumsum(left, 1), numbers[k * rows : (k + 1) * rows])
-            found.append(f.cast(chosen, dtype))
-            left = f.switch(f.eq(f.arange(columns), chosen[:, None]), 0, left)
-            left = left / f.sum(left, 1, keepdims=True)
-        result: Variable = f.stack(found, axis=1)
-        return result
+        return chosen_once(left, [numbers[k * rows : (k + 1) * rows] for k in range(size)], dtype)
 
     def multinomial_wo_replacement(
         self, size: Any = None, n: int = 1, pvals: Any = None, ndim: int | None = None, dtype: Any = "int64"
@@ -350,16 +351,3 @@ def _lengths(size: Any, ndim: int | None) -> list[int | Variable]:
         elif n <= 0:
             raise ValueError(f"size has a length that is not positive: {size!r}")
     return [n if isinstance(n, Variable) else int(n) for n in items]
-
-
-def _matrix(value: Any, what: str) -> Variable:
-    variable = as_variable(value)
-    if variable.ndim != 2:
-        raise NotImplementedError(f"{what} must be a matrix, not {variable!r}")
-    return variable
-
-
-def _first_above(below: Any, numbers: Any) -> Any:
-    """For each row of running sums the first column above the row's number; as many as there are if none is."""
-    above = below > numbers[:, None]
-    return f.switch(f.any(above, 1), f.argmax(f.cast(above, "int8"), 1), below.shape[1])

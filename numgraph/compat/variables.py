@@ -1,6 +1,8 @@
 """Attributes of variables that Theano's programs use and numgraph does without.
 
-They are added when `numgraph.compat.theano` is imported; none replaces one that is there.
+They are added when `numgraph.compat.theano` is imported. Methods that are there already take Theano's arguments
+besides, see `numgraph.compat.methods`; `mean` counts in a dtype of integers, and `clip` with limits the wrong way
+round, as Theano's.
 """
 
 from __future__ import annotations
@@ -9,12 +11,14 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, ref
 
+import numpy as np
+
+from numgraph.compat.methods import METHODS
 from numgraph.function import Function
-from numgraph.graph import Variable
-from numgraph.op import FUNCTIONS, Op
+from numgraph.graph import Constant, Variable, frozen
+from numgraph.op import Op
 from numgraph.ops.define import f
 from numgraph.ops.lengths import Lengths
-from numgraph.types import TensorType
 
 
 class Tag(SimpleNamespace):
@@ -63,14 +67,14 @@ def owner(self: Variable) -> Apply | None:
     return None if self.op is None else Apply(self.op, list(self.inputs), [self])
 
 
-def make(self: TensorType, name: str | None = None) -> Variable:
-    """A variable of this type."""
-    return Variable(self, name)
-
-
 def shape_vector(shape: Lengths) -> Variable:
     """A shape as the vector that it is in Theano."""
-    found: Variable = f.stack(list(shape)) if shape else f.zeros((0,), "int64")
+    if shape:
+        found: Variable = f.stack(list(shape))
+    else:
+        found = Constant(frozen(np.zeros(0, np.int64)))
+        # a function of it has a use for what it is the shape of
+        found.about = (shape.of,)
     return found
 
 
@@ -82,17 +86,14 @@ def shape_eval(self: Lengths, inputs_to_values: Any = None) -> Any:
 def maker(self: Function) -> SimpleNamespace:
     """What programs look at to see how a function is computed: `f.maker.fgraph.toposort()`, here the ops as written."""
     program = self.program
+    nodes = [owner(v) for v in program.nodes() if v.op is not None]
     found = SimpleNamespace(
-        inputs=list(program.variables),
-        outputs=list(program.outputs),
-        toposort=lambda: [owner(v) for v in program.nodes() if v.op is not None],
+        inputs=list(program.variables), outputs=list(program.outputs), apply_nodes=nodes, toposort=lambda: list(nodes)
     )
     return SimpleNamespace(fgraph=found)
 
 
 _PROPERTIES = {"tag": tag, "owner": owner}
-# functions of a variable, which so are its methods
-_METHODS = {name: FUNCTIONS[name] for name in ("zeros_like", "ones_like", "ptp", "trace", "diagonal", "nonzero_values")}
 
 
 def install() -> None:
@@ -100,11 +101,10 @@ def install() -> None:
     for name, getter in _PROPERTIES.items():
         if not hasattr(Variable, name):
             setattr(Variable, name, property(getter))
-    for name, method in _METHODS.items():
-        if not hasattr(Variable, name):
-            setattr(Variable, name, method)
+    for owner_class, listed in METHODS.items():
+        for name, method in listed.items():
+            setattr(owner_class, name, method)
+    setattr(Constant, "value", property(lambda self: self.data))  # noqa: B010  # Theano's older name
     setattr(Lengths, "eval", shape_eval)  # noqa: B010  # mypy knows no such method
     if not hasattr(Function, "maker"):
         setattr(Function, "maker", property(maker))  # noqa: B010  # mypy knows no such attribute
-    if "__call__" not in vars(TensorType):
-        setattr(TensorType, "__call__", make)  # noqa: B010  # mypy knows no such method

@@ -237,7 +237,8 @@ def _quotient(count: Dim, others: Dim) -> Dim:
 
 
 def axis_of(axis: Any, ndim: int, what: str, x: Variable) -> int:
-    """An axis as a natural number; AxisError for one that is not below `ndim`, TypeError for no int."""
+    """An axis, an integer or a constant, as a natural number; AxisError for one that is not below `ndim`, TypeError for
+    no int."""
     try:
         k = int(axis.__index__())
     except (AttributeError, TypeError):

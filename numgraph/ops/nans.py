@@ -18,8 +18,8 @@ from numgraph.op import floating
 from numgraph.ops import lengths as ln
 from numgraph.ops.define import f, spread
 from numgraph.ops.reduce import axes_of, reduced
-from numgraph.ops.statistics import count_of
-from numgraph.types import DISCRETE, REALS
+from numgraph.ops.statistics import count_of, rounded_once
+from numgraph.types import DISCRETE, REALS, check_dtype
 
 __all__ = [
     "average", "corrcoef", "count_nonzero", "cov", "median", "nan_to_num", "nanargmax", "nanargmin", "nanmax",
@@ -58,6 +58,8 @@ def nanmean(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False)
     v = reduced("nanmean", x)
     if v.type.dtype in DISCRETE:
         return f.mean(v, axis, dtype, keepdims)
+    if (v.type.dtype if dtype is None else check_dtype(dtype)) == "float16":
+        return rounded_once(nanmean, v, axis, "float32", keepdims)
     total = nansum(v, axis, dtype, keepdims)
     return f.true_div(total, f.cast(_counted(v, axis, keepdims), total.type.dtype))
 
@@ -68,6 +70,8 @@ def nanvar(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> V
     if v.type.dtype in DISCRETE:
         return f.var(v, axis, ddof, keepdims)
     axes = axes_of("nanvar", v, axis)
+    if v.type.dtype == "float16":
+        return rounded_once(nanvar, v, axes, ddof, keepdims)
     difference = _filled(f.sub(v, nanmean(v, axes, keepdims=True)), 0.0)
     freedom = f.cast(f.sub(_counted(v, axes, keepdims), ddof), v.type.dtype)
     squares = f.sum(f.mul(difference, difference), axes, None, keepdims)
@@ -76,7 +80,10 @@ def nanvar(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> V
 
 def nanstd(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Variable:
     """The standard deviation along `axis` of what is not NaN: the square root of `nanvar`."""
-    return f.sqrt(nanvar(x, axis, ddof, keepdims))
+    v = as_variable(x)
+    if v.type.dtype == "float16":
+        return rounded_once(nanstd, v, axis, ddof, keepdims)
+    return f.sqrt(nanvar(v, axis, ddof, keepdims))
 
 
 def _extreme(name: str, ignored: float) -> Callable[..., Variable]:
@@ -264,10 +271,12 @@ def average(
             f"average: weights are of x's shape, or a vector along one axis\n  {describe(v)}\n  {describe(w)}"
         )
     dtype = floating([v.type.dtype, w.type.dtype])
-    v, w = f.cast(v, dtype), f.cast(w, dtype)
+    # as of `rounded_once`
+    wide = "float32" if dtype == "float16" else dtype
+    v, w = f.cast(v, wide), f.cast(w, wide)
     total = f.sum(w, axes, None, keepdims)
-    mean = f.true_div(f.sum(f.mul(v, w), axes, None, keepdims), total)
-    return (mean, total) if returned else mean
+    mean = f.cast(f.true_div(f.sum(f.mul(v, w), axes, None, keepdims), total), dtype)
+    return (mean, f.cast(total, dtype)) if returned else mean
 
 
 def cov(
@@ -281,6 +290,9 @@ def cov(
     """
     parts = [_observed(v, rowvar) for v in as_operands(*(v for v in (m, y) if v is not None))]
     x = f.concatenate(parts, 0) if len(parts) > 1 else parts[0]
+    if x.type.dtype == "float16":
+        wide = [None if v is None else f.cast(v, "float32") for v in (m, y)]
+        return f.cast(cov(wide[0], wide[1], rowvar, bias, ddof, fweights, aweights), "float16")
     freedom = (0 if bias else 1) if ddof is None else ddof
     count = f.cast(ln.dim(x, 1), x.type.dtype)
     weights = [f.cast(w, x.type.dtype) for w in (fweights, aweights) if w is not None]

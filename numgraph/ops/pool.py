@@ -113,9 +113,10 @@ def _lowest(dtype: str) -> Any:
     return False if dtype == "bool" else int(np.iinfo(dtype).min)
 
 
-def _pooled(
+def pool_last(
     what: str, count: int, x: Any, size: Any, stride: Any, padding: Any, mode: str, partial: bool, margin: bool
 ) -> Variable:
+    """As `pool2d`, over the last `count` axes; what: the function of the user's."""
     v = as_variable(x)
     if v.ndim < count:
         raise ShapeError(f"{what}: an array of {count} axes or more is needed, not {describe(v)}")
@@ -168,7 +169,7 @@ def pool2d(
     >>> ng.pool2d(m, 2).eval({m: [[1.0, 2.0, 5.0, 4.0], [3.0, 0.0, 1.0, 2.0]]})
     array([[3., 5.]])
     """
-    return _pooled("pool2d", 2, x, size, stride, padding, mode, partial, count_padding)
+    return pool_last("pool2d", 2, x, size, stride, padding, mode, partial, count_padding)
 
 
 def pool1d(
@@ -181,7 +182,7 @@ def pool1d(
     count_padding: bool = False,
 ) -> Variable:
     """As `pool2d`, along the last axis."""
-    return _pooled("pool1d", 1, x, size, stride, padding, mode, partial, count_padding)
+    return pool_last("pool1d", 1, x, size, stride, padding, mode, partial, count_padding)
 
 
 def pool3d(
@@ -194,7 +195,7 @@ def pool3d(
     count_padding: bool = False,
 ) -> Variable:
     """As `pool2d`, over the last three axes."""
-    return _pooled("pool3d", 3, x, size, stride, padding, mode, partial, count_padding)
+    return pool_last("pool3d", 3, x, size, stride, padding, mode, partial, count_padding)
 
 
 # -- neighbourhoods ----------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -41,14 +42,23 @@ def any_unknown(x: Variable, axes: Axes) -> bool:
     return None in [x.type.shape[a] for a in axes]
 
 
+def rounded_once(function: Callable[..., Variable], x: Variable, *args: Any) -> Variable:
+    """function(x, *args) of a float16 x, computed in float32: sums and counts of 65,520 and more would be infinite."""
+    result: Variable = f.cast(function(f.cast(x, "float32"), *args), "float16")
+    return result
+
+
 def mean(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Variable:
     """The mean along `axis`: integers and bools give float64, floats and complex numbers their dtype, or `dtype`.
 
     The mean of nothing is NaN. For an integer `dtype` elements are added in it, and the mean is cut to it, as in NumPy.
+    One of float16 is that of float32, rounded.
     """
     v = reduced("mean", x)
     chosen = check_dtype(dtype) if dtype is not None else v.type.dtype if v.type.dtype in INEXACT else "float64"
     axes = axes_of("mean", v, axis)
+    if chosen == "float16":
+        return rounded_once(mean, v, axes, "float32", keepdims)
     if chosen not in INEXACT:
         whole = sum(f.cast(v, chosen), axes, chosen, keepdims)
         return f.cast(f.true_div(f.cast(whole, "float64"), f.cast(count_of(v, axes), "float64")), chosen)
@@ -63,6 +73,8 @@ def var(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Vari
     """
     v = as_variable(x)
     axes = axes_of("var", v, axis)
+    if v.type.dtype == "float16":
+        return rounded_once(var, v, axes, ddof, keepdims)
     difference = f.sub(v, mean(v, axes, keepdims=True))
     freedom = count_of(v, axes)
     if ddof:
@@ -74,7 +86,10 @@ def var(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Vari
 
 def std(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Variable:
     """The standard deviation along `axis`: the square root of `var`. Its gradient where all are equal is not finite."""
-    result: Variable = f.sqrt(var(x, axis, ddof, keepdims))
+    v = as_variable(x)
+    if v.type.dtype == "float16":
+        return rounded_once(std, v, axis, ddof, keepdims)
+    result: Variable = f.sqrt(var(v, axis, ddof, keepdims))
     return result
 
 

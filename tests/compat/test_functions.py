@@ -194,6 +194,11 @@ def test_ifelse(target: str) -> None:
 def test_clone(target: str) -> None:
     x, y = T.dscalars("x", "y")
     assert theano.function([y], theano.clone(x * 2, replace={x: y + 1}))(2.0) == 6.0
+    v, w = T.fscalar("v"), T.dvector("w")
+    with pytest.raises(ng.GivensError, match="cannot stand for v"):
+        theano.clone(v * 2, replace={v: w})
+    (wider,) = theano.clone([v * 2], replace={v: w}, strict=False)
+    assert wider.type == T.dvector and theano.function([w], wider)([2.0, 3.0]).tolist() == [4, 6]
     with pytest.raises(NotImplementedError, match="share_inputs"):
         theano.clone(x, share_inputs=False)
 

@@ -126,3 +126,13 @@ def test_neighbourhoods() -> None:
     x = T.dtensor4("x")
     rows = T.nnet.neighbours.images2neibs(x, neib_shape=(2, 7))
     np.testing.assert_array_equal(value(rows, x=X), X.reshape(2 * 3 * 4, 14))
+
+
+def test_shapes_that_a_flag_has_checked() -> None:
+    x, w = T.dtensor4("x"), T.dtensor4("w")
+    for flag, error in ((False, ValueError), (True, AssertionError)):
+        with theano.change_flags([("conv.assert_shape", flag)]):
+            f = theano.function([x, w], T.nnet.conv2d(x, w, input_shape=(None, 2, 5, 5), filter_shape=(3, 2, 2, 2)))
+        assert f(np.ones((1, 2, 5, 5)), np.ones((3, 2, 2, 2))).shape == (1, 3, 4, 4)
+        with pytest.raises(error):
+            f(np.ones((1, 2, 6, 5)), np.ones((3, 2, 2, 2)))

@@ -385,8 +385,13 @@ def test_eval() -> None:
     assert s.eval() == 3 and ng.constant(4.0).eval() == 4 and x.eval({x: 5.0}) == 5
     with pytest.raises(ng.MissingInputError, match="y: float64"):
         z.eval({x: 1.0})
+    assert z.eval({"x": 1.0, y: 2.0}) == 5 and x.eval({"x": 5.0}) == 5
     with pytest.raises(ng.InputError, match="keys"):
-        z.eval({"x": 1.0})
+        z.eval({1: 1.0})
+    with pytest.raises(ng.InputError, match="no variable has the name 'u'"):
+        z.eval({"u": 1.0})
+    with pytest.raises(ng.InputError, match="several variables have the name 'x'"):
+        (z * ng.scalar("x")).eval({"x": 1.0})
 
 
 def test_eval_keeps_no_graph_alive() -> None:

@@ -263,6 +263,14 @@ def test_known_grads() -> None:
     # with a cost above it, the known gradient stands for what would come from there
     result = grad(f.sum(h * h), x, known_grads={h: g})
     np.testing.assert_allclose(evaluate([result], {x: np.zeros(2), g: np.array([3.0, 4.0])})[0], [3, 4])
+    # of integers it is a float, which is not cut to their dtype
+    n = vector("n", dtype="int32")
+    for wrt, expected in ((n, [0.6, -0.3]), (x, [0, 0])):
+        known = {n: g} if wrt is n else {f.cast(x, "int32"): g}
+        result = grad(None, wrt, known_grads=known, disconnected_inputs="ignore", integers="float")
+        assert result.dtype == "float64"
+        given = {g: np.array([0.6, -0.3]), wrt: np.zeros(2, wrt.dtype)}
+        np.testing.assert_array_equal(evaluate([result], given)[0], expected)
     with pytest.raises(ShapeError, match="number of axes"):
         grad(None, x, known_grads={h: scalar("s")})
     with pytest.raises(GradientError, match="nothing to differentiate"):

@@ -153,6 +153,26 @@ def test_scans_and_sweeps(target: str) -> None:
     np.testing.assert_array_equal(np.asarray(g.sweep(s=B)), B / HALF(3))
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_means_do_not_overflow(target: str) -> None:
+    """Neither the sum nor the number of elements is one that float16 has."""
+    x = ng.tensor("x", "float16", (None,))
+    values = (np.arange(100000) % 7).astype("float16")
+    wide = values.astype("float64")
+    means: dict[Any, Any] = {
+        ng.mean(x): wide.mean(), ng.mean(x, dtype="float16"): wide.mean(), ng.var(x): wide.var(),
+        ng.std(x * 100): np.std(wide * 100), ng.nanmean(x): wide.mean(), ng.nanvar(x, ddof=1): wide.var(ddof=1),
+        ng.nanstd(x * 100): np.std(wide * 100), ng.average(x, weights=x): np.average(wide, weights=wide),
+        ng.cov(x, 2 * x): np.cov(wide, 2 * wide), ng.corrcoef(x, x[::-1]): np.corrcoef(wide, wide[::-1]),
+    }  # fmt: skip
+    found = ng.function([x], [*means, ng.grad(ng.mean(x), x)], target=target)(values)
+    assert {np.asarray(v).dtype.name for v in found} == {"float16"}
+    for got, wanted in zip(found, means.values(), strict=False):
+        np.testing.assert_allclose(np.asarray(got, "float64"), wanted, rtol=1e-3)
+    np.testing.assert_allclose(np.asarray(found[-1], "float64"), 1e-5, rtol=0.01)
+    assert ng.mean(x, dtype="float64").eval({x: values}).dtype == "float64"
+
+
 def test_promotion() -> None:
     """NumPy's table; beside integers of 32 and 64 bits float32, as float32 is beside them."""
     for other in DTYPES:

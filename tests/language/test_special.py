@@ -168,6 +168,16 @@ def test_slopes_of_the_hypergeometric_function() -> None:
     np.testing.assert_allclose(values[0][1], (around[1] - around[0]) / 2e-5, rtol=1e-6)
     nowhere = f([1.0, 1.0, np.nan, 1.0], [1.0] * 4, [2.0, -1.0, 2.0, 2.0], [1.5, 0.5, 0.5, np.nan])
     assert np.isnan(nowhere).all()
+    # between poles of c, and next to 1; by mpmath with 40 digits
+    given = [3.70975, -0.5, 0.3], [1.0, -4.5, 0.4], [2.70975, -3.2, 0.02], [0.999696, 0.9, 0.2]
+    known = [
+        [29369829.991917823, 0.8588002535811146, 5.099115363415045],
+        [36347869.418860696, 0.46777044161593095, 3.865378294413292],
+        [-30843032.1191, -4.190104224852563, -73.38690979181524],
+    ]
+    for target in (None, "reference"):
+        g = ng.function([a, b, c, z], ng.grad(ng.sum(ng.hyp2f1(a, b, c, z)), [a, b, c]), target=target)
+        np.testing.assert_allclose(g(*given), known, rtol=1e-9)
 
 
 REFUSED = {

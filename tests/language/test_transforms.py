@@ -314,3 +314,28 @@ def test_print_where_it_is_not_printed(tmp_path: Any) -> None:
     assert f([1.0]).tolist() == [2]
     with pytest.raises(ng.OptionError, match="a function that prints is not exported"):
         ng.function([x], ng.Print("x")(x), target="cpu").export(tmp_path / "m.py")
+
+
+@pytest.mark.parametrize("target", ["cpu", "reference"])
+def test_derivatives_reach_the_vectors(target: str) -> None:
+    """A product with a Jacobian or a Hessian is linear in the vectors, and these may be made of anything."""
+    x, u, w = ng.vectors("xuw")
+    values = np.array([1.5, -0.5, 2.0]), np.array([0.3, 0.7, -1.0]), np.array([2.0, 1.0, -3.0])
+    y = ng.tanh(x) * x[::-1]
+    moved = ng.Rop(y, x, u)
+    curved = ng.hessian_vector_product(ng.sum(y**2), x, u * w)
+    of_moved, (of_u, of_w) = ng.grad(ng.sum(moved * w), u), ng.grad(ng.sum(curved * w), [u, w])
+    row = ng.Lop(y, x, w)
+    full = ng.hessian(ng.sum(y**2), x)
+    wanted = row, ng.dot(full, w) * w, ng.dot(full, w) * u + ng.dot(full, u * w)
+    found = ng.function([x, u, w], [of_moved, of_u, of_w, *wanted], target=target)(*values)
+    for got, exact in zip(found[:3], found[3:], strict=True):
+        np.testing.assert_allclose(got, exact, rtol=1e-12)
+    # a vector that is the variable itself, or made of it, is another variable while the product is made
+    for vector, slope in ((x, 1), (3 * x, 3)):
+        of_all = ng.Rop(x**3, x, vector), ng.grad(ng.sum(ng.Rop(x**3, x, vector)), x)
+        twice = ng.hessian_vector_product(ng.sum(x**3), x, vector)
+        got = ng.function([x], [*of_all, twice, ng.grad(ng.sum(twice), x)], target=target)(values[0])
+        exact = [3 * slope * values[0] ** 3, 9 * slope * values[0] ** 2, 6 * slope * values[0] ** 2]
+        for value, expected in zip(got, [*exact, 12 * slope * values[0]], strict=True):
+            np.testing.assert_allclose(value, expected, rtol=1e-12)
