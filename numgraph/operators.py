@@ -16,9 +16,16 @@ def _call(name: str, *args: Any, **kwargs: Any) -> Any:
     return FUNCTIONS[name](*args, **kwargs)
 
 
+_TURNED = {"lt": "__gt__", "le": "__ge__", "gt": "__lt__", "ge": "__le__"}
+
+
 def _left(name: str, self: Any, other: Any) -> Any:
     """An operator of two, unless the other operand has said, as NumPy's arrays are told, that it does it itself."""
-    return NotImplemented if getattr(other, "__array_ufunc__", True) is None else _call(name, self, other)
+    if getattr(other, "__array_ufunc__", True) is None:
+        turned = _TURNED.get(name, f"__r{name}__")
+        if getattr(type(other), turned, None) is not getattr(object, turned, None):
+            return NotImplemented
+    return _call(name, self, other)
 
 
 def _valueless(what: str, variable: Any, fix: str) -> str:
@@ -182,6 +189,9 @@ class Operators(NumpyProtocols):
     if not TYPE_CHECKING:
         # asked for what there is not; types are checked without it
         def __getattr__(self, name: str) -> Any:
+            if hasattr(type(self), name):
+                # a property that said itself what is missing
+                return object.__getattribute__(self, name)
             raise AttributeError(lacking(type(self).__name__, name), name=name, obj=self)
 
     def __contains__(self, item: Any) -> bool:
