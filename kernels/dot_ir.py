@@ -29,9 +29,7 @@ def _dots(module: Any, real: Real, columns: int) -> Any:
     code = Code(module, real, f"dots_{columns}", 14)
     count, k, a, a_row, a_next, *ahead, b, b_col, out, out_row, out_next, scalars = code.function.args
     build = code.b
-    pair = code.at(scalars)
-    alpha, beta = (code.load(code.plus(pair, i * real.size), real.type) for i in (0, 1))
-    is_fresh = build.fcmp_ordered("==", beta, ir.Constant(real.type, 0.0))
+    alpha, beta, is_fresh = code.scalars(scalars)
     lines = [code.at(code.beyond(b, c, b_col)) for c in range(columns)]
 
     def pair_of_rows(x: Any) -> None:

@@ -9,19 +9,16 @@ from typing import Any
 from llvmlite import ir
 from numgraph.kernels.tile_ir import MACHINE, ROWS, WIDE, Code, Real, table_call
 
-_INT = ir.IntType(64)
-_POINTER = ir.PointerType()
-
 
 def _kernel(module: Any, real: Real, rows: int, vectors: int) -> Any:
     """A micro-kernel: out[rows, columns] = alpha * (a @ b) + beta * out, columns being `vectors` vectors.
 
     Arguments: count; k; a, a_row, a_step, a_next; b, b_step, b_last; ahead, ahead_step, ahead_next; out, out_row;
-    scalars. a[r, p] is an
-    element at a + r * a_row + p * a_step; b[p] the vectors at b + p * b_step, the last one at b_last from there: at
-    most where it follows the one before, so that columns which fill no two vectors are two that overlap. out has its
-    vectors at the same places. `scalars` is the address of alpha and beta; with beta 0 out is not read. The memory at
-    ahead + p * ahead_step is prefetched. `count` such tiles lie below one another, a_next and ahead_next apart.
+    scalars. a[r, p] is an element at a + r * a_row + p * a_step; b[p] the vectors at b + p * b_step, the last one at
+    b_last from there: at most where it follows the one before, so that columns which fill no two vectors are two that
+    overlap. out has its vectors at the same places. `scalars` is the address of alpha and beta; with beta 0 out is not
+    read. The memory at ahead + p * ahead_step is prefetched. `count` such tiles lie below one another, a_next and
+    ahead_next apart.
 
     Every element is the chain a[0] * b[0] + 0, a[1] * b[1] + that, ..., whatever the tile.
     """
@@ -33,9 +30,7 @@ def _kernel(module: Any, real: Real, rows: int, vectors: int) -> Any:
     def read(line: Any) -> list[Any]:
         return [code.load(code.plus(line, place), real.vector) for place in places]
 
-    pair = code.at(scalars)
-    alpha, beta = (code.load(code.plus(pair, i * real.size), real.type) for i in (0, 1))
-    is_fresh = build.fcmp_ordered("==", beta, ir.Constant(real.type, 0.0))
+    alpha, beta, is_fresh = code.scalars(scalars)
     out_next = build.mul(out_row, code.int(rows))
     beyond = build.add(b_last, code.int(MACHINE.vector - 1))
 

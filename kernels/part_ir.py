@@ -21,12 +21,10 @@ def _part(module: Any, real: Real, rows: int) -> Any:
     m, k, a, a_row, a_step, b, b_step, lanes, out, out_row, scalars = code.function.args
     build, vector = code.b, real.vector
     negative_zero = ir.Constant(vector, [-0.0] * real.lanes)
-    pair = code.at(scalars)
-    alpha, beta = (code.load(code.plus(pair, i * real.size), real.type) for i in (0, 1))
+    alpha, beta, is_fresh = code.scalars(scalars)
     factor, weight = code.spread(alpha), code.spread(beta)
     mask = code.first_lanes(lanes)
     nothing = ir.Constant(mask.type, None)
-    is_fresh = build.fcmp_ordered("==", beta, ir.Constant(real.type, 0.0))
     read = build.select(is_fresh, nothing, mask)
     last = build.sub(m, code.int(rows))
 

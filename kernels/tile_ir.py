@@ -83,6 +83,12 @@ class Code:
         """Read an element or a vector, aligned as an element is."""
         return self.b.load(pointer, align=self.real.size, typ=kind)
 
+    def scalars(self, address: Any) -> tuple[Any, Any, Any]:
+        """alpha and beta, which lie at an address, and whether beta is 0: then what was in out does not matter."""
+        pair = self.at(address)
+        alpha, beta = (self.load(self.plus(pair, i * self.real.size), self.real.type) for i in (0, 1))
+        return alpha, beta, self.b.fcmp_ordered("==", beta, ir.Constant(self.real.type, 0.0))
+
     def store(self, value: Any, pointer: Any) -> None:
         """Write an element or a vector."""
         self.b.store(value, pointer, align=self.real.size)

@@ -15,7 +15,7 @@ class MultinomialFromUniform:
 
     pvals: probabilities [rows, outcomes]. unis: a number from [0, 1) for each row, n times one after the other; the
     outcome is the first at which the sum of probabilities is above it, none where it is not. NotImplementedError for
-    other numbers of axes; in a call AssertionFailed where there are not rows * n numbers.
+    other numbers of axes, as in Theano; in a call AssertionFailed where there are not rows * n numbers.
     """
 
     def __init__(self, odtype: Any = "auto") -> None:
@@ -56,7 +56,7 @@ class ChoiceFromUniform:
 
 
 def matrix_of(value: Any, what: str) -> Variable:
-    """A matrix; NotImplementedError for everything else."""
+    """A matrix; NotImplementedError for everything else, as Theano's ops raise."""
     variable = as_variable(value)
     if variable.ndim != 2:
         raise NotImplementedError(f"{what} must be a matrix, not {variable!r}")
