@@ -18,6 +18,7 @@ from numgraph.loops.scalar import number
 from numgraph.loops.shown import text
 from numgraph.loops.table import called_as
 from numgraph.loops.values import Broken, Raised, Values
+from numgraph.schedule.ownership import worked_in
 from numgraph.schedule.tasks import Task
 from numgraph.types import FLOATS, real_of
 
@@ -139,7 +140,8 @@ class Products:
         out = self.memory.address(node)
         self.memory.say_own(stage, CHUNK)
         left, right = self.sides(task)
-        wish = values.graph.names.get(node.inputs[0] if task.factors else node)
+        # several products may be added to a variable, each to what the one before made of it
+        wish = values.graph.names.get(worked_in(node)[0].inputs[0] if task.factors else node)
         target = values.assign(values.names.fresh(wish, "out"), out, values.notes.array(node), node)
         if len(node.dims) == 3:
             self._stack(task, left, right, target)

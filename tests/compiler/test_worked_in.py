@@ -89,3 +89,11 @@ def test_a_call_that_fails_has_written_nothing() -> None:
     with pytest.raises(IndexError):
         f(np.ones((4, 5)), 6)
     np.testing.assert_array_equal(W.get_value(), np.arange(30.0).reshape(6, 5))
+
+
+def test_each_product_names_the_variable() -> None:
+    W = ng.shared(np.zeros((6, 5)), name="W")
+    f = ng.function([x, y], [], updates={W: W - 0.1 * (P + 2 * Q)})
+    f(np.ones((4, 6)), np.ones((4, 5)))
+    np.testing.assert_allclose(W.get_value(), -0.1 * 3 * 4)
+    assert "# W = W + " in f.source and "out0" not in f.source
