@@ -203,9 +203,9 @@ def _elements(user: UserFunction, dtype: str) -> Callable[..., NDArray[Any]]:
 
 
 def called(user: UserFunction, values: Sequence[Any]) -> Any:
-    """What a function returns; FunctionError, with what it raised as the cause."""
+    """What a function returns; FunctionError, with what it raised as the cause, which an index out of bounds does."""
     try:
-        return user.dispatcher(*values)
+        return user.guarded(*values)
     except Exception as error:
         raise FunctionError(raised(error, values)) from error
 
