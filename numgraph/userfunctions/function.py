@@ -114,6 +114,12 @@ def compiled_by_numba(function: FunctionType, options: Mapping[str, Any]) -> Any
     return importlib.import_module("numba").njit(**options)(function)
 
 
+def check_compiles(otherwise: str = 'use target="reference", which needs no compiler') -> None:
+    """OptionError where Numba was told to compile nothing: its decorators give plain functions then."""
+    if importlib.import_module("numba").config.DISABLE_JIT:
+        raise OptionError(f"NUMBA_DISABLE_JIT is set, so Numba compiles nothing\n  fix: unset it, or {otherwise}")
+
+
 def user_function(function: Any) -> UserFunction:
     """The record of a function: one for all functions that are the same. OptionError for what is none."""
     dispatcher = dispatcher_of(function)
