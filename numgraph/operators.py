@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from numgraph.absent import lacking
 from numgraph.op import FUNCTIONS
-from numgraph.protocols import NumpyProtocols, said
+from numgraph.protocols import NumpyProtocols, no_matrix, said
 
 
 def _call(name: str, *args: Any, **kwargs: Any) -> Any:
@@ -51,9 +51,11 @@ class Operators(NumpyProtocols):
         return _call("sub", other, self)
 
     def __mul__(self, other: Any) -> Any:
+        no_matrix("*", other)
         return _left("mul", self, other)
 
     def __rmul__(self, other: Any) -> Any:
+        no_matrix("*", other)
         return _call("mul", other, self)
 
     def __truediv__(self, other: Any) -> Any:
@@ -78,6 +80,7 @@ class Operators(NumpyProtocols):
         return _call("pow", self, other)
 
     def __rpow__(self, other: Any) -> Any:
+        no_matrix("**", other)
         return _call("pow", other, self)
 
     def __matmul__(self, other: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from numgraph.errors import DtypeError, OptionError, ShapeError
+from numgraph.foreign import is_sparse
 from numgraph.graph import Variable, as_variable, describe, label
 from numgraph.ops import lengths as ln
 from numgraph.ops.define import f
@@ -164,7 +165,7 @@ def shared(matrix: Any, name: str | None = None, borrow: bool = False) -> Sparse
     >>> (S @ np.array([1.0, 2.0, 3.0])).eval()
     array([1., 2., 3.])
     """
-    if not hasattr(matrix, "tocsr"):
+    if not is_sparse(matrix):
         raise TypeError(f"sparse.shared: takes a matrix or an array of scipy.sparse, not {type(matrix).__name__}")
     rows = matrix.tocsr()
     data = rows.data if rows.dtype.kind == "f" else rows.data.astype(np.float64)

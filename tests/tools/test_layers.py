@@ -16,7 +16,7 @@ PACKAGE = ROOT / "numgraph"
 # Imports within functions count too.
 LAYERS = """
     checkout errors config text folding absent whole pickled source userfunctions lengths.dims types randoms
-    scalars op protocols operators foreign graph overlaps storage arguments shared saving ops linalg fft sparse
+    scalars op foreign protocols operators graph overlaps storage arguments shared saving ops linalg fft sparse
     tensor random patterns substitution stable formula givens updates reach subgraphs scanning vectorizing grad
     jacobians optimize optim reference program prints destinations binder printing explain.explanation
     profiling.result inspector.machinecode inspector.making inspector.record passes cache fingerprint convention
