@@ -22,8 +22,8 @@ from numgraph.schedule.tasks import Result, ScanTask, Task, result_of, tasks_wit
 WAYS = "  fix: keep all of it, and use ng.where or a mask for what a step does not need"
 # Of a scan within another one, which a condition ends after another number of steps in each step of that.
 ENDS = (
-    "  `until` ends a scan within a step after another number of steps each time; compiled, only its last row, h[-1], and "
-    "len of it can be used there, without a gradient\n"
+    "  `until` ends a scan within a step after another number of steps each time; compiled, only its last row, h[-1], "
+    "and h.shape[0] can be used there, without a gradient\n"
     "  fix: one scan over all of them at once, in which what is done keeps its value: ng.where(done, h, new) with "
     "ng.until(ng.all(done)); or target='reference'"
 )
