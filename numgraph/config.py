@@ -171,6 +171,10 @@ class Config:
             raise OptionError(f"{name} must be a whole number of bytes, or 0 for no limit, not {value!r}")
         if name == "profile" and not (value is True or value is False or str(value).endswith(".json")):
             raise OptionError(f"profile must be True, False or a file NAME.json, not {value!r}")
+        if name == "debug" and (type(value) is not int or value < 0):
+            raise OptionError(f"debug must be 0, 1, 2 or 3, not {value!r}")
+        if name == "cache_dir" and not isinstance(value, str | os.PathLike):
+            raise OptionError(f"cache_dir must be a folder, not {value!r}")
         if name == "cache_dir" or (name == "profile" and not isinstance(value, bool)):
             value = Path(value) if name == "cache_dir" else str(value)
         object.__setattr__(self, name, value)

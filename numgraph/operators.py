@@ -76,7 +76,9 @@ class Operators(NumpyProtocols):
     def __rmod__(self, other: Any) -> Any:
         return _call("mod", other, self)
 
-    def __pow__(self, other: Any) -> Any:
+    def __pow__(self, other: Any, modulo: Any = None) -> Any:
+        if modulo is not None:
+            raise TypeError("pow of variables takes no modulus\n  fix: (x ** y) % n, which may wrap")
         return _call("pow", self, other)
 
     def __rpow__(self, other: Any) -> Any:

@@ -68,7 +68,7 @@ def _no_numpy(function: Any, variable: Any, method: str = "", options: bool = Fa
 def said(variable: Any) -> str:
     """`v float32[?], made at train.py:3`, for messages."""
     line = getattr(variable, "line", None)
-    return repr(variable).strip("<>") + (f", made at {line}," if line else "")
+    return repr(variable).removeprefix("<").removesuffix(">") + (f", made at {line}," if line else "")
 
 
 def _wanted_by(variable: Any, what: str, fix: str) -> str:
