@@ -285,6 +285,10 @@ def test_what_percent_may_be() -> None:
 
 def test_other_mistakes_of_strangers() -> None:
     x = ng.vector("x")
+    with pytest.raises(ng.InputError, match=r"inputs must be a list or tuple of variables, got <generator object .*$"):
+        ng.function((v for v in [x]), x)
+    with pytest.raises(ng.ShapeError, match="split into 3 equal parts: a length is 2, not 0"):
+        ng.function([x], ng.split(x, 3))([1.0, 2.0])
     with pytest.raises(TypeError, match=r"pow of variables takes no modulus\n  fix: \(x \*\* y\) % n"):
         pow(x, 2, 3)
     with pytest.raises(ng.OptionError, match="debug must be 0, 1, 2 or 3, not 'x'"):
