@@ -158,7 +158,7 @@ def shared(matrix: Any, name: str | None = None, borrow: bool = False) -> Sparse
     calls: `S.data`, `S.indices` and `S.indptr`.
 
     borrow: keep the arrays themselves, as `numgraph.shared`, where the matrix is in CSR format. TypeError for what is
-    not sparse.
+    not sparse, DtypeError for complex numbers; integers count as float64.
 
     >>> import scipy.sparse
     >>> S = shared(scipy.sparse.eye_array(3), "S")
@@ -167,6 +167,8 @@ def shared(matrix: Any, name: str | None = None, borrow: bool = False) -> Sparse
     """
     if not is_sparse(matrix):
         raise TypeError(f"sparse.shared: takes a matrix or an array of scipy.sparse, not {type(matrix).__name__}")
+    if matrix.dtype.kind not in "biuf":
+        raise DtypeError(f"sparse.shared: elements are real numbers, not {matrix.dtype}\n  fix: matrix.real")
     rows = matrix.tocsr()
     data = rows.data if rows.dtype.kind == "f" else rows.data.astype(np.float64)
     numbers, columns, begins = (
