@@ -16,12 +16,13 @@ PACKAGE = ROOT / "numgraph"
 # Imports within functions count too.
 LAYERS = """
     checkout errors config text folding absent whole pickled source userfunctions lengths.dims types randoms scalars
-    op protocols operators foreign graph storage arguments shared saving ops linalg fft sparse tensor random patterns
-    substitution stable formula givens updates reach subgraphs scanning vectorizing grad jacobians optimize optim
-    reference program prints destinations binder printing explain.explanation profiling.result inspector.machinecode
-    inspector.making inspector.record passes cache fingerprint convention lengths.rules traits ir lengths elements
-    rewrite schedule loops emit processor lower target runtime explain cuda compile cuda.passes recorded recall call
-    profiling sweep nonfinite testvalues inspectable function minimizing testing compat inspector demo cli __main__
+    op protocols operators foreign graph alike storage arguments shared saving ops linalg fft sparse tensor random
+    patterns substitution stable formula givens updates reach subgraphs scanning vectorizing grad jacobians optimize
+    optim reference program prints destinations binder printing explain.explanation profiling.result
+    inspector.machinecode inspector.making inspector.record passes cache fingerprint convention lengths.rules traits
+    ir lengths elements rewrite schedule loops emit processor lower target runtime explain cuda compile cuda.passes
+    recorded recall call profiling sweep nonfinite testvalues inspectable function minimizing testing compat
+    inspector demo cli __main__
 """.split()
 
 # (importing layer, imported layer): why it may point to the right. Such imports stand within functions.
