@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from numgraph.compat import composed, constants, reducing, shaping
+from numgraph.compat.graphs import SharedClone
 from numgraph.graph import Constant, Variable
 from numgraph.op import FUNCTIONS
 from numgraph.ops.define import f
@@ -95,9 +96,9 @@ def transfer(self: Variable, target: Any) -> Variable:
 
 
 def clone(self: Variable) -> Variable:
-    """A variable of the same type and name, or the same constant. NotImplementedError for a shared variable."""
+    """A variable of the same type and name, or the same constant; of a shared variable one that shares its value."""
     if isinstance(self, SharedVariable):
-        raise NotImplementedError(f"{self!r}.clone(): numgraph.shared makes another one of a value")
+        return SharedClone(self)
     return Constant(self.data, self.name) if isinstance(self, Constant) else Variable(self.type, self.name)
 
 

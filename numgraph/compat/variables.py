@@ -53,6 +53,22 @@ class Apply(NamedTuple):
     inputs: list[Variable]
     outputs: list[Variable]
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Apply) and self.outputs[0] is other.outputs[0]
+
+    def __hash__(self) -> int:
+        return hash(self.outputs[0])
+
+    @property
+    def tag(self) -> SimpleNamespace:
+        """A place for attributes, apart from that of the result."""
+        found: SimpleNamespace = vars(self.outputs[0]).setdefault("_apply_tag", SimpleNamespace())
+        return found
+
+    def get_parents(self) -> list[Variable]:
+        """The operands."""
+        return list(self.inputs)
+
 
 def tag(self: Variable) -> Tag:
     """A place for attributes, such as `tag.test_value`."""
@@ -65,6 +81,12 @@ def tag(self: Variable) -> Tag:
 def owner(self: Variable) -> Apply | None:
     """How the variable is computed; None for a leaf."""
     return None if self.op is None else Apply(self.op, list(self.inputs), [self])
+
+
+def get_parents(self: Variable) -> list[Apply]:
+    """How the variable is computed, in a list; [] for a leaf."""
+    found = owner(self)
+    return [] if found is None else [found]
 
 
 def shape_vector(shape: Lengths) -> Variable:
@@ -104,6 +126,7 @@ def install() -> None:
     for owner_class, listed in METHODS.items():
         for name, method in listed.items():
             setattr(owner_class, name, method)
+    setattr(Variable, "get_parents", get_parents)  # noqa: B010  # mypy knows no such method
     setattr(Constant, "value", property(lambda self: self.data))  # noqa: B010  # Theano's older name
     setattr(Lengths, "eval", shape_eval)  # noqa: B010  # mypy knows no such method
     if not hasattr(Function, "maker"):

@@ -146,3 +146,27 @@ def test_axes_come_as_arrays() -> None:
     a, b = np.arange(24.0).reshape(2, 3, 4), np.arange(12.0).reshape(4, 3)
     wanted = np.tensordot(a, b, axes=([1, 2], [1, 0]))
     np.testing.assert_array_equal(T.tensordot(a, b, axes=[np.array([1, 2]), np.array([1, 0])]).eval(), wanted)
+
+
+def test_attributes_of_a_programs_own() -> None:
+    """Libraries keep what they know of a variable on it, on its tag, and on that of how it was made."""
+    x, w, c = T.dmatrix("x"), theano.shared(np.zeros(2), "w"), T.constant(1.0)
+    y = x + w
+    for v in (x, w, c, y):
+        v.known_shape = (None, 2)
+        v.tag.roles = ["weight"]
+        assert v.known_shape == (None, 2) and v.tag.roles == ["weight"]
+    y.owner.tag.made_by = "layer"
+    assert y.owner.tag.made_by == "layer" and not hasattr(y.tag, "made_by")
+    with pytest.raises(AttributeError, match="'Variable' object has no attribute 'known_shapes'"):
+        _ = x.known_shapes
+    for name, value in (("shape", (2, 3)), ("T", x), ("dtype", "int8")):
+        with pytest.raises(AttributeError):
+            setattr(x, name, value)
+
+
+def test_graphs_are_walked_by_parents() -> None:
+    x = T.dvector("x")
+    y = T.exp(x)
+    assert x.get_parents() == [] and y.get_parents() == [y.owner] and y.owner.get_parents() == [x]
+    assert {y.owner, y.owner} == {y.owner} and y.owner != T.exp(x).owner and y.owner != 3
