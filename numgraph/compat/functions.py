@@ -70,6 +70,10 @@ class MonitorMode(_CheckingMode):
     """Theano's mode that calls functions between ops: without effect."""
 
 
+class ProfileStats:
+    """The class of Theano's profiles, for programs that ask; `f.profile(...)` gives numgraph's."""
+
+
 _DEFAULT = Mode()
 
 
@@ -253,9 +257,9 @@ def shared(
     target: str = "cpu",
     shape: Sequence[int | None] | None = None,
 ) -> Any:
-    """As `numgraph.shared`. broadcastable: ShapeError where an axis that it names has not length 1; lengths decide
-    what broadcasts, so it has no other effect. shape: of PyTensor, likewise. strict, allow_downcast, target: without
-    effect. A matrix of SciPy gives a `SparseShared`."""
+    """As `numgraph.shared`. broadcastable: ShapeError where an axis that it names has not length 1; the variable
+    has it as an attribute, and lengths decide what broadcasts. shape: of PyTensor, likewise. strict, allow_downcast,
+    target: without effect. A matrix of SciPy gives a `SparseShared`."""
     if hasattr(value, "asformat"):
         return sparsevars.shared(value, name, borrow=borrow)
     made = native_shared(value, name, borrow)
@@ -267,6 +271,7 @@ def shared(
         lengths = made.get_value(borrow=True).shape
         if len(broadcastable) != len(lengths) or any(b and n != 1 for b, n in zip(broadcastable, lengths, strict=True)):
             raise ShapeError(f"shared: broadcastable={tuple(broadcastable)} for a value of shape {lengths}")
+        vars(made)["_broadcastable"] = tuple(map(bool, broadcastable))
     return made
 
 

@@ -34,7 +34,7 @@ from numgraph.compat.dtypes import upcast
 from numgraph.compat.flags import config
 from numgraph.compat.scans import SCAN
 from numgraph.compat.sparsenames import SPARSE
-from numgraph.compat.variables import Apply
+from numgraph.compat.variables import Apply, Scan, io_toposort
 from numgraph.errors import MissingInputError, UnusedInputError
 from numgraph.function import Function
 from numgraph.graph import Constant, Variable
@@ -116,12 +116,13 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "compile.monitormode": {"MonitorMode": functions.MonitorMode},
     "compile.nanguardmode": {"NanGuardMode": functions.NanGuardMode},
     "compile.pfunc": {"Param": functions.Param, "pfunc": functions.function},
+    "compile.profiling": {"ProfileStats": functions.ProfileStats},
     "compile.sharedvalue": _SHARED,
     "configdefaults": {"config": config},
     "configparser": {"change_flags": config.change_flags},
     "gof": {**_GRAPH, "MissingInputError": MissingInputError},
     "gof.null_type": {"NullType": pieces.NoGradient},
-    "gof.graph": {**_GRAPH, **_from(graphs, "inputs ancestors is_same_graph")},
+    "gof.graph": {**_GRAPH, **_from(graphs, "inputs ancestors is_same_graph"), "io_toposort": io_toposort},
     "gof.op": {"Op": functions.Op},
     "gof.utils": {"MissingInputError": MissingInputError},
     "gpuarray": {"pygpu_activated": False, "pygpu": None},
@@ -152,6 +153,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "scan_module": {**_UPDATES, **SCAN, "clone": graphs.clone},
     "scan_module.scan": {"scan": SCAN["scan"]},
     "scan_module.scan_checkpoints": {"scan_checkpoints": SCAN["scan_checkpoints"]},
+    "scan_module.scan_op": {"Scan": Scan},
     "scan_module.scan_utils": {
         **_from(graphs, "clone equal_computations"), "until": SCAN["until"], "map_variables": pieces.map_variables,
     },
@@ -179,7 +181,9 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "tensor.nnet.sigm": names.NNET,
     "tensor.optimize": _from(optimizing, "minimize minimize_scalar root root_scalar"),
     "tensor.opt": {"Assert": functions.Assert, "assert_op": functions.assert_op, "assert_": functions.assert_op},
-    "tensor.shared_randomstreams": {"RandomStreams": streams.RandomStreams},
+    "tensor.shared_randomstreams": {
+        "RandomStreams": streams.RandomStreams, "RandomStateSharedVariable": streams.RandomStateSharedVariable,
+    },
     "tensor.sharedvar": {**_SHARED, "TensorSharedVariable": SharedVariable, "tensor_constructor": functions.shared},
     "tensor.signal": {},
     "tensor.signal.conv": images.SIGNAL_CONV,

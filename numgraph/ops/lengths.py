@@ -278,6 +278,10 @@ class Lengths(tuple[Variable, ...]):
         except IndexError:
             raise AxisError(f"shape[{key}]: there is no such axis\n  {describe(self.of)}") from None
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """Integers where there is none, too; others have no value here, and say so."""
+        return np.array(tuple(self), np.int64 if dtype is None else dtype)
+
     def _refused(self, other: Any = None) -> Any:
         raise TypeError(
             f"the shape of a variable is a tuple of lengths, as in NumPy, and no vector to compute with\n"

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numgraph.compat.theano.gof.graph import ancestors, inputs, is_same_graph
+from numgraph.compat.theano.gof.graph import ancestors, inputs, io_toposort, is_same_graph
+from numgraph.compat.theano.scan_module.scan_op import Scan
 from numgraph.compat.theano.scan_module.scan_utils import equal_computations
 
 import numgraph.compat.theano as theano
@@ -170,3 +171,38 @@ def test_graphs_are_walked_by_parents() -> None:
     y = T.exp(x)
     assert x.get_parents() == [] and y.get_parents() == [y.owner] and y.owner.get_parents() == [x]
     assert {y.owner, y.owner} == {y.owner} and y.owner != T.exp(x).owner and y.owner != 3
+
+
+def test_what_libraries_look_at() -> None:
+    """Axes of length 1 of shared variables, where the value lies, how results of a loop are made."""
+    w = theano.shared(np.zeros((3, 1)), broadcastable=(False, True))
+    assert w.broadcastable == (False, True) and theano.shared(np.zeros((3, 1))).broadcastable == (False, False)
+    assert w.container.storage[0] is w.get_value(borrow=True)
+    x = T.dvector("x")
+    (first, second), _ = theano.scan(lambda v: (v * 2, v + 1), sequences=x)
+    scans = {n.op for n in io_toposort([x], [first, second]) if isinstance(n.op, Scan)}
+    assert len(scans) == 1 and {v.op.name for v in scans.pop().outputs} >= {"mul", "add"}
+    y = T.exp(x) * T.sqrt(x)
+    order = io_toposort(inputs([y]), [y])
+    assert [n.op.name for n in order] == ["sqrt", "exp", "mul"] and order[-1] == y.owner
+    rng = theano.sandbox.rng_mrg.MRG_RandomStreams(1)
+    states = [v for v in inputs([rng.uniform((2,)) * w.sum()]) if isinstance(v, theano.compile.SharedVariable)]
+    assert sorted(hasattr(v.tag, "is_rng") for v in states) == [False, True]
+
+
+def test_norms_are_those_of_all_elements() -> None:
+    """Gradients are clipped by them: of a matrix NumPy's of order 2 would be the largest singular value."""
+    value = np.array([[3.0, 0.0], [0.0, -4.0]])
+    m = T.dmatrix("m")
+    assert m.norm(2).eval({m: value}) == 5 and m.norm(1).eval({m: value}) == 7 and m.norm(L=2).eval({m: value}) == 5
+    assert m.norm(2, axis=0).eval({m: value}).tolist() == [3, 4]
+    assert m.norm("fro").eval({m: value}) == m.norm().eval({m: value}) == 5 and m.norm(ord=2).eval({m: value}) == 4
+    t = T.dtensor3("t")
+    assert t.norm(2).eval({t: np.ones((2, 2, 1))}) == 2
+
+
+def test_an_empty_shape_is_of_integers() -> None:
+    x = T.dvector("x")
+    joined = T.join(0, x.shape[:1], x.shape[1:])
+    assert joined.dtype == "int64" and joined.eval({x: np.zeros(3)}).tolist() == [3]
+    assert x.reshape(joined, ndim=1).eval({x: np.ones(3)}).tolist() == [1, 1, 1]
