@@ -76,7 +76,7 @@ def divide_among_threads(
             found[nest] = Division(work_of_nest(graph, nest), _parts(graph, nest.tasks[0]))
             continue
         if works_in_memory(nest.tasks[0]):
-            found[nest] = Division(work_of_nest(graph, nest), graph.find(nest.tasks[0].node.dims[0]))
+            found[nest] = Division(work_of_nest(graph, nest), _elements(graph, nest.tasks[0].node))
             continue
         if not _divisible(nest):
             continue
@@ -112,6 +112,13 @@ def works_in_memory(task: Task) -> bool:
     """Whether a chunk of a task works in memory of its own: of a product, and of a kernel that says so."""
     kernel = task.node.op.kernel if task.node.op is not None and not isinstance(task, ScanTask) else None
     return isinstance(task, Product) or (kernel is not None and bool(kernel.own))
+
+
+def _elements(graph: Graph, node: Node) -> Any:
+    """Of a kernel that works in memory of its own, how many chunks there may be: one for each row, or element."""
+    assert node.op is not None and node.op.kernel is not None
+    lengths = [graph.find(n) for n in node.dims]
+    return dims.product(lengths) if node.op.kernel.shares else lengths[0]
 
 
 def most_worked_in(tasks: Iterable[Task]) -> Any:
