@@ -3,7 +3,7 @@ work is divided. What it is for, and the names, are in `convolutions`."""
 
 from numba.extending import register_jitable
 from numgraph.kernels.foreign import at, place
-from numgraph.kernels.moves import add_eight, add_four, move_eight, move_four
+from numgraph.kernels.moves import add_eight, add_four, clear_eight, move_eight, move_four
 from numgraph.kernels.support import i64
 
 # Behind what a product works in (`tiles.SCRATCH_BYTES`) lie a panel, the columns of several images, and the geometry.
@@ -70,15 +70,30 @@ def clear(to, t, count):
 
 
 @register_jitable
+def _clear_ends(to, t, first, last, count):
+    """Set those before the first and from the last on of `count` elements to 0; those between may become 0."""
+    if count >= 8 and first <= 8 and count - last <= 8:
+        clear_eight(to, t)
+        clear_eight(to, t + count - 8)
+    else:
+        clear(to, t, first)
+        clear(to, t + last, count - last)
+
+
+@register_jitable
 def _first(step, shift):
     """The first pixel of a line of the result that looks at no pixel before the image: at pixel * step + shift."""
-    return (step - 1 - shift) // step if shift < 0 else 0
+    if shift >= 0:
+        return 0
+    return -shift if step == 1 else (step - 1 - shift) // step
 
 
 @register_jitable
 def _end(step, shift, length):
     """Behind the last pixel of a line of the result that looks at none of `length` pixels' end."""
-    return (length - 1 - shift) // step + 1 if shift < length else 0
+    if shift >= length:
+        return 0
+    return length - shift if step == 1 else (length - 1 - shift) // step + 1
 
 
 @register_jitable
@@ -116,8 +131,8 @@ def _move(back, panel, wide, x, start, p0, p1, line0, line1, x0, x1, geometry):
             else:
                 _copy_lines(panel, to, span, x, row, sh * width, many, span, sw)
         else:
-            for line in range(line0, line1):
-                iz, iy = line // oh * sd + t * dd - bd, line % oh * sh + down
+            iy, y_end = y0 * sh + down, oh * sh + down
+            for _ in range(many):
                 inside = iz >= 0 and iz < depth and iy >= 0 and iy < height
                 at_line = channel + row + (iz * height + iy) * width
                 if back and inside:
@@ -127,12 +142,14 @@ def _move(back, panel, wide, x, start, p0, p1, line0, line1, x0, x1, geometry):
                         b = min(v, _end(sw, first, high))
                     _add_lines(x, at_line + (a - u) * sw, 0, panel, to + a - x0, 0, 1, b - a, sw)
                 elif inside:
-                    clear(panel, to, u - x0)
+                    _clear_ends(panel, to, u - x0, v - x0, span)
                     _copy_lines(panel, to + u - x0, 0, x, at_line, 0, 1, v - u, sw)
-                    clear(panel, to + v - x0, x1 - v)
                 elif not back:
                     clear(panel, to, span)
                 to += span
+                iy += sh
+                if iy == y_end:
+                    iy, iz = down, iz + sd
         s += 1
         if s == kw:
             s, r = 0, r + 1

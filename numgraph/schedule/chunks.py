@@ -40,6 +40,8 @@ KERNEL = 20
 # Where rows are summed: columns from which on chunks are columns, since the sums do not stay in the cache while a row
 # is added; and as many as whose sums stay in the first-level cache.
 MANY_COLUMNS, COLUMNS_OF_BLOCK = 8192, 2048
+# So many rows are enough for all threads.
+MANY_ROWS = 64
 # Steps that a scan which may end early counts for, at most.
 MOST_STEPS = 1 << 10
 # What a chunk of a product has at least, see kernels/calls.py; and its memory, as in kernels/tiles.py.
@@ -50,12 +52,13 @@ SCRATCH_BYTES = 1 << 20
 @dataclass(eq=False)
 class Division:
     """How a nest is divided. work: cycles, about. partial: the tasks whose results are joined, with the offset of
-    each chunk's part. length: rows; with by_columns columns, of which chunks have all rows."""
+    each chunk's part. levels: the loops that are divided, (0,), the rows; (1,), columns, of which chunks have all rows;
+    or (0, 1), both, rows of rows one after the other. length: rounds of these loops."""
 
     work: Any
     length: Any
     partial: dict[Task, Any] = field(default_factory=dict)
-    by_columns: bool = False
+    levels: tuple[int, ...] = (0,)
 
 
 def divide_among_threads(
@@ -83,13 +86,16 @@ def divide_among_threads(
         work = work_of_nest(graph, nest)
         columns = columns_of(graph, nest)
         if columns is not None:
-            found[nest] = Division(work, columns, by_columns=True)
+            found[nest] = Division(work, columns, levels=(1,))
             continue
-        length = graph.find(nest.length)
+        length, levels = graph.find(nest.length), Division.levels
+        inner = _inner_rows(graph, nest)
+        if inner is not None:
+            length, levels = length * inner, (0, 1)
         most = work_of_nest(graph, nest, full_length)
         if (most is not None and most < 2 * GRAIN) or (isinstance(length, int) and length < 2):
             continue
-        found[nest] = Division(work, length)
+        found[nest] = Division(work, length, levels=levels)
         size = _own_memory(graph, nest.tasks, buffers, found[nest], size)
     return found, size
 
@@ -106,6 +112,24 @@ def columns_of(graph: Graph, nest: LoopNest) -> int | None:
     lengths = {graph.find(t.loops[1]) for t in tasks if isinstance(t, Reduction)}
     columns = lengths.pop() if len(lengths) == 1 else None
     return columns if isinstance(columns, int) and columns >= MANY_COLUMNS else None
+
+
+def _inner_rows(graph: Graph, nest: LoopNest) -> Any:
+    """The length of the second loop, where chunks are to divide it, too: rows may be few, such as images, and their
+    parts, such as channels, are long and may be computed by different threads. None where they are not."""
+    length = graph.find(nest.length)
+    if len(nest.body) != 1 or nest.body[0].length is None or (isinstance(length, int) and length >= MANY_ROWS):
+        return None
+    inner = graph.find(nest.body[0].length)
+    if (isinstance(inner, int) and inner < 2) or (isinstance(inner, Node) and inner.within):
+        return None
+    return inner if all(map(_by_inner_rows, nest.tasks)) else None
+
+
+def _by_inner_rows(task: Task) -> bool:
+    if not isinstance(task, Elementwise | Reduction) or len(task.loops) < 3 or not {0, 1}.isdisjoint(task.reduced):
+        return False
+    return None not in task.level_axes[:2]
 
 
 def works_in_memory(task: Task) -> bool:
@@ -144,7 +168,7 @@ def _own_memory(graph: Graph, tasks: Sequence[Task], buffers: dict[Node, Any], d
         buffer = buffers[task.node]
         if 0 in task.reduced:
             division.partial[task] = size
-        elif buffer.place == "arena" and task.level_axes[0] not in buffer.axes:
+        elif buffer.place == "arena" and any(task.level_axes[k] not in buffer.axes for k in division.levels):
             buffer.place, buffer.offset = "private", size
         else:
             continue
