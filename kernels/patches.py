@@ -13,9 +13,9 @@ GEOMETRY = (1 << 20) + (1 << 19) + (1 << 18)
 OWN_BYTES = GEOMETRY + 4096
 # Rows of a panel at most. The products of two panels are added to each other: a function of the filters alone.
 _DEEP = 512
-# Columns that a panel has at least, if there are images enough; and at most, if there are more filters than `_FEW`: the
-# product would copy the panel once more.
-COLUMNS = 64
+# Columns that a panel has at least, if there are images enough; and at most, if there are more filters than `_FEW`: of
+# a wider one the product would make a copy.
+COLUMNS, _MOST = 64, 128
 _FEW = 48
 # Of a line of the result at least so many pixels are together.
 PIECE = 16
@@ -222,7 +222,7 @@ def division(geometry, left):
     k, lines, ow = geometry[K], geometry[LINES], geometry[8]
     deep = max(min(geometry[ROWS], _DEEP), 1)
     pixels = lines * ow
-    room = PANEL_ELEMENTS // deep // 16 * 16 - 32 if k <= _FEW else COLUMNS
+    room = PANEL_ELEMENTS // deep // 16 * 16 - 32 if k <= _FEW else _MOST
     if pixels < COLUMNS and left > 1:
         images = min(min(COLUMNS // pixels + 1, left), min(room // pixels, SHARED_ELEMENTS // max(k * pixels, 1)))
         return deep, lines, ow, max(images, 1)
