@@ -127,9 +127,7 @@ def _inner_rows(graph: Graph, nest: LoopNest) -> Any:
 
 
 def _by_inner_rows(task: Task) -> bool:
-    if not isinstance(task, Elementwise | Reduction) or len(task.loops) < 3 or not {0, 1}.isdisjoint(task.reduced):
-        return False
-    return None not in task.level_axes[:2]
+    return isinstance(task, Elementwise | Reduction) and len(task.loops) > 2 and None not in task.level_axes[:2]
 
 
 def works_in_memory(task: Task) -> bool:

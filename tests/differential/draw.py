@@ -152,6 +152,8 @@ def draw(seed: int, small: bool = False, only: tuple[str, ...] = (), size: int =
     outputs(g)
     g.program.title = g.one_of(LABELS) if odd else None
     g.program.threads = 1 + g.choose(2)
+    if random.Random(f"divided {seed}").random() < 1 / 3:
+        g.program.threads, g.program.divided = 3, True
     g.program.floats = "float32" if g.chance(0.1) else "float64"
     actions(g, small)
     return g.program
