@@ -55,6 +55,8 @@ from numgraph.kernels.patches import (
 
 # As many rows as a tile of the product has; and filters that a chunk has at least where these are divided.
 _TILE, _FILTERS = 6, 24
+# So many elements of as many filters are turned at a time.
+_SIDE = 16
 
 
 @register_jitable
@@ -271,3 +273,26 @@ def filter_gradient(
                         )  # fmt: skip
             piece = n * per_image + b + (together - 1) * per_image
         part += 1
+
+
+def joined(out, sums, parts, groups, rows, k, chunk, chunks, memory):
+    """out[g, k, p] = sums[part, g, p, k] added up over the parts, in order: squares of them, in memory of the chunk's
+    own, so that lines are read and written whole."""
+    begin, end = begin_of(groups * k, chunk, chunks, 1), begin_of(groups * k, chunk + 1, chunks, 1)
+    square = at(out, memory)
+    for g in range(groups):
+        first, last = of_group(begin, end, g, k)
+        for k0 in range(first, last, _SIDE):
+            many = min(_SIDE, last - k0)
+            for p0 in range(0, rows, _SIDE):
+                side = min(_SIDE, rows - p0)
+                for p in range(side):
+                    line = (g * rows + p0 + p) * k + k0
+                    for f in range(many):
+                        square[p * _SIDE + f] = sums[line + f]
+                    for part in range(1, parts):
+                        for f in range(many):
+                            square[p * _SIDE + f] += sums[line + part * groups * rows * k + f]
+                for f in range(many):
+                    for p in range(side):
+                        out[(g * k + k0 + f) * rows + p0 + p] = square[p * _SIDE + f]

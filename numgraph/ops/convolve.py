@@ -21,9 +21,9 @@ from numgraph.lengths.dims import Dim
 from numgraph.op import OPS, Check, Kernel, Op, Tiles, same
 from numgraph.ops import lengths as ln
 from numgraph.ops.define import f
+from numgraph.ops.joined import joined
 from numgraph.ops.lengths import Length
 from numgraph.ops.matrices import FLOAT
-from numgraph.ops.shape import reshaped, shuffled
 from numgraph.ops.windows import extent, positions
 
 # Bytes in which a kernel works, see kernels/convolutions.py; and among its sizes those whose product is the
@@ -236,11 +236,8 @@ def _filters_on_grid(x: Variable, g: Variable, *lengths: Variable, **attrs: Any)
 
 
 def _added(x: Variable, g: Variable, lengths: Sequence[Variable], parts: Length, attrs: Attrs) -> Variable:
-    groups, window = attrs["groups"], _integers(lengths[:3])
-    channels, filters = ln.dim(x, 1), ln.dim(g, 1)
     found = apply(OPS["convolution_sums"], [x, g, *lengths, *ln.operands([parts])], **attrs)
-    sums = reshaped(f.sum(found, axis=0), [groups, channels // groups, *window, filters // groups])
-    return reshaped(shuffled(sums, (0, 5, 1, 2, 3, 4)), [filters, channels // groups, *window])
+    return joined(found, [ln.dim(x, 1) // attrs["groups"], *_integers(lengths[:3])])
 
 
 # -- gradients ---------------------------------------------------------------------------------------------------------
