@@ -3,7 +3,8 @@
 A loop over rows is divided into chunks of consecutive rows. A chunk has its own row buffers (what the serial loop uses
 again in every row) and its own accumulators for sums over the rows; those are joined in the order of the chunks when
 all are done, so that results depend on the number of chunks, never on timing. The number of chunks follows from the
-work, the rows and `config.threads` alone.
+work, the rows and `config.threads` alone. Where rows may be few, such as images, the loop within, over channels, is
+divided with them, as if both were one.
 """
 
 from __future__ import annotations
