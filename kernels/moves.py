@@ -36,6 +36,8 @@ def _primitive(lanes, add=False):
 # (to, t, x, f): x[f], x[f + 1], ... go to, or are added to, to[t], to[t + 1], ...; floats of either size
 move_four = wrapped("move_four", _primitive(4))
 move_eight = wrapped("move_eight", _primitive(8))
+# 32 of them
+move_many = wrapped("move_many", _primitive(32))
 add_four = wrapped("add_four", _primitive(4, True))
 add_eight = wrapped("add_eight", _primitive(8, True))
 # (to, t): eight elements from to[t] on become 0

@@ -3,7 +3,7 @@ work is divided. What it is for, and the names, are in `convolutions`."""
 
 from numba.extending import register_jitable
 from numgraph.kernels.foreign import at, place
-from numgraph.kernels.moves import add_eight, add_four, clear_eight, move_eight, move_four
+from numgraph.kernels.moves import add_eight, add_four, clear_eight, move_eight, move_four, move_many
 from numgraph.kernels.support import i64
 
 # Behind what a product works in (`tiles.SCRATCH_BYTES`) lie a panel, the columns of several images, and the geometry.
@@ -27,7 +27,13 @@ IMAGES, GROUPS, C, K, LINES, PIECES, PIXELS, IMAGE, ROWS, DIRECT, LOW, HIGH = ra
 def _copy_lines(to, t, below, x, f, apart, lines, count, step):
     """Copy `lines` lines of `count` elements, `step` apart in x, side by side: lines begin `apart` from each other in
     x, and `below` in `to`."""
-    if step == 1 and count >= 8:
+    if step == 1 and count >= 32:
+        for line in range(lines):
+            source, target = f + line * apart, t + line * below
+            for j in range(0, count - 32, 32):
+                move_many(to, target + j, x, source + j)
+            move_many(to, target + count - 32, x, source + count - 32)
+    elif step == 1 and count >= 8:
         for j in range(0, count - 8, 8):
             for line in range(lines):
                 move_eight(to, t + line * below + j, x, f + line * apart + j)
