@@ -148,7 +148,8 @@ class Kernel:
     addresses: it is passed addresses instead of pointers, since it is one for all dtypes.
     shares: threads divide the elements of the result, and the function knows how: it is passed which chunk it computes
     and of how many, instead of rows. multiplications: the positions of the sizes whose product says how many
-    multiply-adds these are. tiles: what the blocks of a grid compute it by.
+    multiply-adds these are; or flops: `(*sizes) -> operations on floats`, of a kernel that no thread divides. tiles:
+    what the blocks of a grid compute it by.
     """
 
     function: str
@@ -162,6 +163,7 @@ class Kernel:
     addresses: bool = False
     shares: bool = False
     multiplications: tuple[int, ...] = ()
+    flops: Callable[..., float] | None = None
     tiles: Tiles | None = None
 
 

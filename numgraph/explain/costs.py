@@ -24,7 +24,7 @@ from numgraph.schedule.arrange import LoopNest
 from numgraph.schedule.chunks import KERNEL
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.tasks import IndexCheck, KernelCall, Product, Reduction, Scattering, Task
-from numgraph.schedule.work import Length, Operation, operations
+from numgraph.schedule.work import Length, Operation, kernel_flops, operations
 from numgraph.types import FLOATS
 
 # Cycles of an operation for each unit of its `cost`, of a read, and of a write; of a read of elements that are no
@@ -37,7 +37,10 @@ CHAIN, SCATTER, LOOP = 2.0, 4.0, 5.0
 KERNELS = {"scans": 3.0, "radix": 60.0}
 SORTING = 26.0
 # Of kernels that work on matrices, by file: for each element and each row of its matrix.
-ROWS = {"lapack": 0.15, "spectral": 3.0, "expm": 2.0}
+ROWS = {"spectral": 3.0, "expm": 2.0}
+# Of kernels that say how many operations they do, which are LAPACK's: for each vector of them; and for each element and
+# each row of the result, which small matrices take.
+FACTORING, FACTORED, FACTORED_ROW = 1.7, 3.4, 12.0
 # Of tiles of a product: cycles of beginning one, and of packing an element.
 TILE_START, PACK = 24.0, 0.5
 # Of a dot product: adding up its lanes.
@@ -171,6 +174,8 @@ def kernel_cycles(task: Task, number: Length) -> float | None:
     if None in counts or task.node.op is None or task.node.op.kernel is None:
         return None
     most = max(n for n in counts if n is not None)
+    if done := kernel_flops(task, number):
+        return _factoring_cycles(task, done, number)
     module = task.node.op.kernel.function.partition(".")[0]
     if module in ROWS:
         # of the first operand, the last axis but one
@@ -178,6 +183,14 @@ def kernel_cycles(task: Task, number: Length) -> float | None:
     if module == "sorting":
         return most * SORTING * log2(max(number(task.node.dims[-1]) or 1, 2))
     return most * KERNELS.get(module, KERNEL)
+
+
+def _factoring_cycles(task: Task, flops: int, number: Length) -> float:
+    """Of a kernel of LAPACK, for one of its threads."""
+    lanes = int(kernel_module("tiles").VECTOR) // np.dtype(task.node.dtype).itemsize
+    elements = times(task.node.dims, number) or 0
+    rows = elements // max(number(task.node.dims[-1]) or 1, 1)
+    return flops / (4 * lanes) * FACTORING + elements * FACTORED + rows * FACTORED_ROW
 
 
 class ProductCosts:

@@ -18,6 +18,7 @@ from numgraph.ops.batching import over_stacks
 from numgraph.ops.complexes import conj
 from numgraph.ops.create import tril, triu
 from numgraph.ops.define import f
+from numgraph.ops.factors import is_turned, turned_product
 from numgraph.ops.matrices import (
     FLOAT,
     SINGULAR,
@@ -33,7 +34,6 @@ from numgraph.ops.matrices import (
     matrices,
     of_triangle,
     outer_gradient,
-    product,
     sample,
     symmetric_gradient,
     system,
@@ -53,7 +53,7 @@ ADJOINT = (2, "C")
 
 def _cholesky_grad(g: Variable, out: Variable, a: Variable) -> tuple[Variable]:
     """L^-T P(L.T @ g) conj(L)^-1, where P takes the lower triangle and half of the diagonal (Murray 2016)."""
-    inner = of_triangle(product(transposed(out), g))
+    inner = of_triangle(turned_product(out, g))
     left = triangular(out, inner, transposed=True)
     found = triangular(conj(out), transposed(left), transposed=True)
     is_complex = found.type.dtype in COMPLEX
@@ -85,7 +85,7 @@ def _cholesky_op(name: str, doc: str, value: Any, strict: int) -> None:
     ):
         kernel = Kernel(
             "lapack.cholesky", lambda a: (count(a), a.shape[-1], strict), routines=("potrf",), on_thread=on_thread,
-            fails="the matrix is not positive definite",
+            fails="the matrix is not positive definite", flops=lambda count, n, _: count * n**3 / 3,
         )  # fmt: skip
         Op(
             kind + name, ("a",),
@@ -203,6 +203,7 @@ Op(
         routines=("trsm", "trsv"),
         on_thread="elimination.solve_triangular",
         fails=f"{SINGULAR}: there is a zero on its diagonal",
+        flops=lambda count, n, k, *_: count * n * n * k,
     ),
     batch=over_stacks("solve_triangular"),
     shape=lambda a, b, **_: b.shape,
@@ -215,6 +216,9 @@ Op(
 
 
 def triangular(a: Variable, b: Variable, upper: bool = False, transposed: bool = False, unit: bool = False) -> Variable:
+    """The op; of a matrix that is another one transposed, as `cholesky(x, upper=True)` is, that one is read."""
+    while is_turned(a):
+        a, upper, transposed = a.inputs[0], not upper, not transposed
     return apply(OPS["solve_triangular"], [a, b], upper=upper, transposed=transposed, unit=unit)
 
 

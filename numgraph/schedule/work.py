@@ -121,6 +121,8 @@ def flops_of(schedule: Schedule, tasks: Sequence[Task], number: Length) -> int |
             parts.append(None if steps is None or inner is None else steps * inner)
         elif factors := multiplications(task):
             parts.append(times((2, *factors), number))
+        elif task.node.op is not None and task.node.op.kernel is not None:
+            parts.append(kernel_flops(task, number))
         elif _adds(task) and task.value is not None and task.value.dtype in FLOATS:
             parts.append(times(task.loops, number))
     for done in operations(schedule, tasks):
@@ -129,6 +131,15 @@ def flops_of(schedule: Schedule, tasks: Sequence[Task], number: Length) -> int |
         if op is not None and done.node.dtype in FLOATS and not op.conversion:
             parts.append(times(done.task.loops[: done.depth], number))
     return _sum(parts)
+
+
+def kernel_flops(task: Task, number: Length) -> int | None:
+    """What the op says that its kernel computes; 0 where it does not say."""
+    kernel = task.node.op.kernel if task.node.op is not None else None
+    if kernel is None or kernel.flops is None:
+        return 0
+    sizes = [number(n) for n in task.sizes]
+    return None if None in sizes else int(kernel.flops(*sizes))
 
 
 def _adds(task: Task) -> bool:

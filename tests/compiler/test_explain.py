@@ -94,6 +94,19 @@ def test_what_a_later_phase_reads_is_written_and_read() -> None:
     assert (product.flops, product.kind, product.loops) == (2 * 6 * 7 * 8, "product", ["6", "8", "7"])
 
 
+def test_flops_of_factors_and_systems() -> None:
+    """LAPACK's counts, and a time that is about theirs: a system of one right-hand side takes a small part of a
+    factorisation."""
+    x, b = ng.matrix("x"), ng.vector("b")
+    f = ng.function([x, b], ng.solve_triangular(ng.cholesky(x), b, lower=True))
+    phases = {name: p for p in f.explain(ones(300, 300), ones(300)).phases for name in p.makes}
+    factor, solution = phases["cholesky"], phases["solve_triangular"]
+    assert (factor.flops, solution.flops) == (300**3 // 3, 300**2)
+    assert solution.alone and factor.alone and solution.alone < factor.alone / 8
+    tall = ng.function([x], ng.lu_factor(x).lu).explain(ones(9, 6))
+    assert tall.flops == 9 * 6 * 6 * 2 // 3
+
+
 def test_gathers_read_what_their_index_can_reach() -> None:
     table, (i,) = shared(1000, 8, name="table"), variables(1, "i", "int64")
     found = ng.function([i], table[i]).explain(np.zeros(5, "int64"))

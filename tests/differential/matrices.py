@@ -12,6 +12,7 @@ import numpy as np
 from tests.differential import drawer as d
 from tests.differential.drawer import Drawer
 from tests.differential.grades import Worth
+from tests.differential.gradients import is_apart
 
 # Positive definite, of values up to 8: {n} times the identity keeps the smallest eigenvalue away from 0.
 DEFINITE = "(ng.matmul({x}, ng.swapaxes({x}, -1, -2)) + {n} * ng.eye({x}.shape[-2], dtype={x}.dtype))"
@@ -33,6 +34,8 @@ COSTS = (
     "ng.solve({m}, {x})",
     "ng.matrix_inverse({m}) * 8",
     "ng.solve_triangular(ng.cholesky({m}), {x}, lower=True) ** 2",
+    # two terms of one factor
+    "(lambda c: ng.solve_triangular(c, {x}, lower=True) * 2 - ng.linalg.diagonal(c)[..., None])(ng.cholesky({m}))",
 )
 SUMS = (
     "...ij->...ji",
@@ -55,8 +58,9 @@ def system(g: Drawer) -> str | None:
         return None
     places = {"x": x, "m": DEFINITE.format(x=x, n=g.one_of((8, 16)))}
     if g.chance(0.3):
-        cost = g.one_of(COSTS).format(**places)
-        return g.step(f"ng.grad(ng.sum({cost}), {x}, disconnected_inputs='ignore')", "slope", "gradient of matrices")
+        cost = f"ng.sum({g.one_of(COSTS).format(**places)})"
+        slope = f"ng.grad({cost}, {x}, disconnected_inputs='ignore')"
+        return g.step(slope, "slope", "gradient of matrices", (cost, x) if is_apart(g, cost, x) else None)
     return g.step(g.one_of(FORMS).format(**places), "smooth", "matrices")
 
 

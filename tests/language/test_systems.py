@@ -12,6 +12,7 @@ from test_matrices import close, value
 
 import numgraph as ng
 from numgraph import testing
+from numgraph.graph import toposort
 
 TARGETS = ("cpu", "reference")
 RNG = np.random.default_rng(5)
@@ -127,6 +128,54 @@ GRADIENTS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
 def test_gradient_of_factors(name: str) -> None:
     build, arrays = GRADIENTS[name]
     testing.check_gradient(build, arrays, order=1, tolerance=1e-4)
+
+
+def _determined(factor: Any) -> Any:
+    """Half of the logarithm of the determinant of what was factored."""
+    n = ng.arange(factor.shape[0])
+    return ng.sum(ng.log(factor[n, n]))
+
+
+def _half(a: Any, b: Any) -> Any:
+    factor = ng.cholesky(a)
+    return factor, ng.solve_triangular(factor, b, lower=True)
+
+
+def _likelihood(a: Any, b: Any) -> Any:
+    factor, white = _half(a, b)
+    return ng.sum(white**2) / 2 + _determined(factor)
+
+
+# costs of a matrix and right-hand sides, and in how many of its gradient's products a factor is multiplied
+FACTORED: dict[str, tuple[Callable[..., Any], int]] = {
+    "likelihood": (_likelihood, 0),
+    "upper": (lambda a, b: ng.sum(ng.cho_solve(ng.cho_factor(a), b) * b) - _determined(ng.cholesky(a, True)), 0),
+    "mean of a diagonal": (lambda a, b: ng.mean(_half(a, b)[1] ** 4) + ng.sum(ng.diagonal(ng.cholesky(a)) ** 3), 0),
+    "diagonal, turned": (lambda a, b: ng.sum(ng.diagonal(ng.cholesky(a).T) ** 2), 0),
+    "some of the diagonal": (lambda a, b: ng.sum(ng.cholesky(a)[[0, 2, 2], [0, 2, 2]] ** 3), 0),
+    "not the diagonal": (lambda a, b: ng.sum(ng.cholesky(a)[[2, 1, 2], [0, 1, 1]] ** 3), 1),
+    "another diagonal": (lambda a, b: ng.sum(ng.diagonal(ng.cholesky(a), -1) ** 3), 1),
+    "twice": (lambda a, b: ng.sum(ng.solve_triangular(*_half(a, b), lower=True) ** 2), 0),
+    "the other factor's triangle": (lambda a, b: ng.sum(ng.solve_triangular(_half(a, b)[0], b) ** 2), 1),
+    "with ones": (lambda a, b: ng.sum(ng.solve_triangular(_half(a, b)[0], b, "T", True, unit_diagonal=True) ** 2), 1),
+    "the whole factor": (lambda a, b: ng.sum(_half(a, b)[1] ** 2) + ng.sum(_half(a, b)[0] ** 3), 1),
+    "a factor of its own": (lambda a, b: ng.sum(ng.solve_triangular(ng.cholesky(a * 2), ng.cholesky(a)) ** 2), 2),
+}
+
+
+@pytest.mark.parametrize("name", FACTORED)
+def test_gradient_by_the_terms_of_a_factor(name: str) -> None:
+    """Systems and determinants that share a factor have a gradient without products of square matrices."""
+    build, products = FACTORED[name]
+    testing.check_gradient(lambda a, b: build(0.5 * (a + a.T), b), [POSITIVE, B], order=2, tolerance=1e-4)
+    a, b = ng.matrix("a"), ng.matrix("b")
+    made = toposort([ng.grad(build(a, b), a)])
+    assert sum(v.op is not None and v.op.name == "dot2" and _is_factor(v.inputs[0]) for v in made) == products
+
+
+def _is_factor(v: Any) -> bool:
+    """Whether it is a Cholesky factor transposed."""
+    return v.op is not None and v.op.name == "dimshuffle" and getattr(v.inputs[0].op, "name", "") == "cholesky"
 
 
 @pytest.mark.parametrize("lower", [False, True])
