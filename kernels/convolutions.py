@@ -28,11 +28,11 @@ from numgraph.kernels.patches import (
     COLUMNS,
     DIRECT,
     GROUPS,
-    HIGH,
     IMAGE,
     IMAGES,
     LINES,
-    LOW,
+    OWN_HIGH,
+    OWN_LOW,
     PANEL,
     PIECE,
     PIECES,
@@ -143,14 +143,14 @@ def _meets(geometry, line0, line1, x0, x1):
     z0, z1 = z0 * geometry[9] - geometry[15], z1 * geometry[9] - geometry[15] + (geometry[3] - 1) * geometry[12]
     y0, y1 = y0 * geometry[10] - geometry[16], y1 * geometry[10] - geometry[16] + (geometry[4] - 1) * geometry[13]
     x0, x1 = x0 * geometry[11] - geometry[17], (x1 - 1) * geometry[11] - geometry[17] + (geometry[5] - 1) * geometry[14]
-    return (z1 * height + y1) * width + x1 >= geometry[LOW] and (z0 * height + y0) * width + x0 < geometry[HIGH]
+    return (z1 * height + y1) * width + x1 >= geometry[OWN_LOW] and (z0 * height + y0) * width + x0 < geometry[OWN_HIGH]
 
 
 @register_jitable
 def _clear_own(out, n, together, first, last, geometry):
     """Set a chunk's pixels of channels of some images to 0."""
     image, channels = geometry[IMAGE], geometry[GROUPS] * geometry[C]
-    low, high = geometry[LOW], geometry[HIGH]
+    low, high = geometry[OWN_LOW], geometry[OWN_HIGH]
     if high - low == image:
         for i in range(n, n + together):
             clear(out, (i * channels + first) * image, (last - first) * image)
@@ -175,7 +175,7 @@ def image_gradient(
     while pixel < end:
         n = pixel // image
         low, high = pixel - n * image, min(end - n * image, image)
-        geometry[LOW], geometry[HIGH] = low, high
+        geometry[OWN_LOW], geometry[OWN_HIGH] = low, high
         deep, many, span, together = 1, 1, 1, 1
         if pixels > 0:
             deep, many, span, together = division(geometry, (end - pixel) // image if low == 0 else 0)
@@ -275,7 +275,7 @@ def filter_gradient(
         part += 1
 
 
-def joined(out, sums, parts, groups, rows, k, chunk, chunks, memory):
+def join_parts(out, sums, parts, groups, rows, k, chunk, chunks, memory):
     """out[g, k, p] = sums[part, g, p, k] added up over the parts, in order: squares of them, in memory of the chunk's
     own, so that lines are read and written whole."""
     begin, end = begin_of(groups * k, chunk, chunks, 1), begin_of(groups * k, chunk + 1, chunks, 1)

@@ -15,12 +15,12 @@ OWN_BYTES = GEOMETRY + 4096
 _DEEP = 512
 # Columns that a panel has at least, if there are images enough; and at most, if there are more filters than `_FEW`: of
 # a wider one the product would make a copy.
-COLUMNS, _MOST = 64, 128
+COLUMNS, _MOST_COLUMNS = 64, 128
 _FEW = 48
 # Of a line of the result at least so many pixels are together.
 PIECE = 16
 # Where the geometry has what is not that of one axis.
-IMAGES, GROUPS, C, K, LINES, PIECES, PIXELS, IMAGE, ROWS, DIRECT, LOW, HIGH = range(18, 30)
+IMAGES, GROUPS, C, K, LINES, PIECES, PIXELS, IMAGE, ROWS, DIRECT, OWN_LOW, OWN_HIGH = range(18, 30)
 
 
 @register_jitable
@@ -110,7 +110,7 @@ def _move(back, panel, wide, x, start, p0, p1, line0, line1, x0, x1, geometry):
     depth, height, width, kd, kh, kw = geometry[0], geometry[1], geometry[2], geometry[3], geometry[4], geometry[5]
     oh, sd, sh, sw = geometry[7], geometry[9], geometry[10], geometry[11]
     dd, dh, dw, bd, bh, bw = geometry[12], geometry[13], geometry[14], geometry[15], geometry[16], geometry[17]
-    low, high = geometry[LOW], geometry[HIGH]
+    low, high = geometry[OWN_LOW], geometry[OWN_HIGH]
     s, rest = p0 % kw, p0 // kw
     r, rest = rest % kh, rest // kh
     t, c = rest % kd, rest // kd
@@ -199,7 +199,7 @@ def noted(
     geometry[LINES], geometry[PIECES] = od * oh, (ow + PIECE - 1) // PIECE
     geometry[PIXELS], geometry[IMAGE], geometry[ROWS] = od * oh * ow, depth * height * width, c * kd * kh * kw
     geometry[DIRECT] = _are_image(geometry)
-    geometry[LOW], geometry[HIGH] = 0, depth * height * width
+    geometry[OWN_LOW], geometry[OWN_HIGH] = 0, depth * height * width
     return geometry
 
 
@@ -228,7 +228,7 @@ def division(geometry, left):
     k, lines, ow = geometry[K], geometry[LINES], geometry[8]
     deep = max(min(geometry[ROWS], _DEEP), 1)
     pixels = lines * ow
-    room = PANEL_ELEMENTS // deep // 16 * 16 - 32 if k <= _FEW else _MOST
+    room = PANEL_ELEMENTS // deep // 16 * 16 - 32 if k <= _FEW else _MOST_COLUMNS
     if pixels < COLUMNS and left > 1:
         images = min(min(COLUMNS // pixels + 1, left), min(room // pixels, SHARED_ELEMENTS // max(k * pixels, 1)))
         return deep, lines, ow, max(images, 1)

@@ -63,7 +63,7 @@ Op(
     None,
     "it is a part of convolution_filters, which has one",
     kernel=Kernel(
-        "convolutions.joined",
+        "convolutions.join_parts",
         lambda sums, *lengths: tuple(sums.shape),
         own=lambda *sizes: OWN_BYTES,
         shares=True,
