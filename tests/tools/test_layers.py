@@ -166,6 +166,7 @@ OTHER_WORDS = {
     ("ir.py", "within"): "a field of nodes",
     ("loops/build.py", "maximum"): "a function of kernels.support",
     ("loops/build.py", "minimum"): "a function of kernels.support",
+    ("loops/chunks.py", "maximum"): "a function of kernels.support",
     ("loops/chunks.py", "minimum"): "a function of kernels.support",
     ("loops/grid/reductions.py", "minimum"): "a function of kernels.support",
     ("loops/tiles.py", "maximum"): "a function of kernels.support",
