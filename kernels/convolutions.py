@@ -12,323 +12,287 @@ by side, in memory of the chunk's own, until the product is done. A filter of on
 Arrays are pointers to their elements in C order. Sizes, for all functions: images, groups, then for one group channels
 `c` and filters `k`, and the geometry, as (depth, height, width) each: of the image, of a filter, of the result, steps
 from pixel to pixel of the result, steps from pixel to pixel of a filter, and how many pixels of margin, which are 0,
-the image has before it. product: the address of the matrix product; begin, end: which rows of the result; memory:
-OWN_BYTES of the chunk's own, aligned to 64 bytes.
+the image has before it. product: the address of the matrix product; chunk, chunks: which part of the work, of how many;
+memory: OWN_BYTES of the chunk's own, aligned to 64 bytes.
+
+Chunks are whole images if there are enough of them. A few large ones are divided, too: into pieces of lines of the
+result, or into filters where there are hardly pixels; the gradient for the images into channels, or into pixels, of
+which each chunk adds to its own alone whatever block brings some; that for the filters into elements of a filter. An
+element of a result is the same sum in the same order whatever the number of chunks.
 """
 
 from numba.extending import register_jitable
 from numgraph.kernels.calls import multiply
 from numgraph.kernels.foreign import at, place
-from numgraph.kernels.moves import add_eight, add_four, move_eight, move_four
-from numgraph.kernels.support import i64
+from numgraph.kernels.patches import (
+    COLUMNS,
+    DIRECT,
+    GROUPS,
+    IMAGE,
+    IMAGES,
+    LINES,
+    OWN_HIGH,
+    OWN_LOW,
+    PANEL,
+    PIECE,
+    PIECES,
+    PIXELS,
+    ROWS,
+    SHARED,
+    C,
+    K,
+    begin_of,
+    block,
+    clear,
+    division,
+    even,
+    noted,
+    of_group,
+    panel_moved,
+    side_by_side,
+    wide_of,
+)
 
-# Behind what a product works in (`tiles.SCRATCH_BYTES`) lie a panel, the columns of several images, and the geometry.
-_PANEL, _PANEL_ELEMENTS = 1 << 20, 1 << 16
-_SHARED, _SHARED_ELEMENTS = (1 << 20) + (1 << 19), 1 << 15
-_GEOMETRY = (1 << 20) + (1 << 19) + (1 << 18)
-OWN_BYTES = _GEOMETRY + 4096
-# Rows of a panel at most. The products of two panels are added to each other: a function of the filters alone.
-_DEEP = 512
-# Columns that a panel has at least, if there are images enough; and at most, if there are more filters than `_FEW`: the
-# product would copy the panel once more.
-_COLUMNS = 64
-_FEW = 48
+# As many rows as a tile of the product has; and filters that a chunk has at least where these are divided.
+_TILE, _FILTERS = 6, 24
+# So many elements of as many filters are turned at a time.
+_SIDE = 16
 
 
 @register_jitable
-def _copy_lines(to, t, below, x, f, apart, lines, count, step):
-    """Copy `lines` lines of `count` elements, `step` apart in x, side by side: lines begin `apart` from each other in
-    x, and `below` in `to`."""
-    if step == 1 and count >= 8:
-        for j in range(0, count - 8, 8):
-            for line in range(lines):
-                move_eight(to, t + line * below + j, x, f + line * apart + j)
-        for line in range(lines):
-            move_eight(to, t + line * below + count - 8, x, f + line * apart + count - 8)
-    elif step == 1 and count >= 4:
-        for line in range(lines):
-            move_four(to, t + line * below, x, f + line * apart)
-            move_four(to, t + line * below + count - 4, x, f + line * apart + count - 4)
+def _results_of_chunk(geometry, chunk, chunks):
+    """(first, end) of a chunk's pieces of results, of those of all images, and (first, end) of its filters."""
+    images, filters = geometry[IMAGES], geometry[GROUPS] * geometry[K]
+    per_image = geometry[LINES] * geometry[PIECES]
+    begin, end, first, last = 0, images * per_image, 0, filters
+    if even(images, chunks):
+        step = max(per_image, 1)
+        begin, end = begin_of(end, chunk, chunks, step), begin_of(end, chunk + 1, chunks, step)
+    elif images * geometry[PIXELS] < 2 * COLUMNS * chunks and filters >= _FILTERS * chunks:
+        first, last = begin_of(filters, chunk, chunks, _TILE), begin_of(filters, chunk + 1, chunks, _TILE)
     else:
-        for line in range(lines):
-            for j in range(count):
-                to[t + line * below + j] = x[f + line * apart + j * step]
-
-
-@register_jitable
-def _add_lines(to, t, apart, x, f, below, lines, count, step):
-    """Add `lines` lines of `count` elements of x, which lie side by side, to ones that are `step` apart."""
-    j = 0
-    if step == 1:
-        while j + 8 <= count:
-            for line in range(lines):
-                add_eight(to, t + line * apart + j, x, f + line * below + j)
-            j += 8
-        if j + 4 <= count:
-            for line in range(lines):
-                add_four(to, t + line * apart + j, x, f + line * below + j)
-            j += 4
-    while j < count:
-        for line in range(lines):
-            to[t + line * apart + j * step] += x[f + line * below + j]
-        j += 1
-
-
-@register_jitable
-def _clear(to, t, count):
-    for j in range(count):
-        to[t + j] = 0
-
-
-@register_jitable
-def _first(step, shift):
-    """The first pixel of a line of the result that looks at no pixel before the image: at pixel * step + shift."""
-    return (step - 1 - shift) // step if shift < 0 else 0
-
-
-@register_jitable
-def _end(step, shift, length):
-    """Behind the last pixel of a line of the result that looks at none of `length` pixels' end."""
-    return (length - 1 - shift) // step + 1 if shift < length else 0
-
-
-@register_jitable
-def _move(back, panel, wide, x, start, p0, p1, line0, line1, x0, x1, geometry):
-    """Fill a panel with rows p0 to p1 of the patches of the image that begins at x[start], columns x0 to x1 of lines
-    line0 to line1 of the result; or, `back`, add the panel to the pixels that these are. Rows are `wide` apart."""
-    depth, height, width, kd, kh, kw = geometry[0], geometry[1], geometry[2], geometry[3], geometry[4], geometry[5]
-    oh, sd, sh, sw = geometry[7], geometry[9], geometry[10], geometry[11]
-    dd, dh, dw, bd, bh, bw = geometry[12], geometry[13], geometry[14], geometry[15], geometry[16], geometry[17]
-    s, rest = p0 % kw, p0 // kw
-    r, rest = rest % kh, rest // kh
-    t, c = rest % kd, rest // kd
-    many, span = line1 - line0, x1 - x0
-    z0, y0 = line0 // oh, line0 % oh
-    # all lines of the panel are of one plane
-    plane = y0 + many <= oh
-    for p in range(p0, p1):
-        to = (p - p0) * wide
-        shift, down = s * dw - bw, r * dh - bh
-        u = min(max(_first(sw, shift), x0), x1)
-        v = max(min(_end(sw, shift, width), x1), u)
-        row = start + c * depth * height * width + u * sw + shift
-        iz = z0 * sd + t * dd - bd
-        whole = plane and v - u == span and iz >= 0 and iz < depth
-        if whole and y0 * sh + down >= 0 and (y0 + many - 1) * sh + down < height:
-            row += (iz * height + y0 * sh + down) * width
-            if back:
-                _add_lines(x, row, sh * width, panel, to, span, many, span, sw)
-            else:
-                _copy_lines(panel, to, span, x, row, sh * width, many, span, sw)
-        else:
-            for line in range(line0, line1):
-                iz, iy = line // oh * sd + t * dd - bd, line % oh * sh + down
-                inside = iz >= 0 and iz < depth and iy >= 0 and iy < height
-                at_line = row + (iz * height + iy) * width
-                if back and inside:
-                    _add_lines(x, at_line, 0, panel, to + u - x0, 0, 1, v - u, sw)
-                elif inside:
-                    _clear(panel, to, u - x0)
-                    _copy_lines(panel, to + u - x0, 0, x, at_line, 0, 1, v - u, sw)
-                    _clear(panel, to + v - x0, x1 - v)
-                elif not back:
-                    _clear(panel, to, span)
-                to += span
-        s += 1
-        if s == kw:
-            s, r = 0, r + 1
-            if r == kh:
-                r, t = 0, t + 1
-                if t == kd:
-                    t, c = 0, c + 1
-
-
-@register_jitable
-def _panel(back, wide, x, of, apart, together, p0, p1, line0, line1, x0, x1, geometry, memory):
-    """`_move` for `together` images, the first at x[of], whose columns of the panel are side by side."""
-    for i in range(together):
-        panel = at(x, memory + _PANEL)
-        panel = at(x, place(panel, i * (line1 - line0) * (x1 - x0)))
-        _move(back, panel, wide, x, of + i * apart, p0, p1, line0, line1, x0, x1, geometry)
-
-
-@register_jitable
-def _side_by_side(back, shared, x, of, apart, together, k, pixels):
-    """Put the k rows of pixels of several images side by side, or, `back`, where they come from."""
-    for i in range(together):
-        for f in range(k):
-            there, here = of + i * apart + f * pixels, (f * together + i) * pixels
-            if back:
-                _copy_lines(x, there, 0, shared, here, 0, 1, pixels, 1)
-            else:
-                _copy_lines(shared, here, 0, x, there, 0, 1, pixels, 1)
-
-
-@register_jitable
-def _noted(
-    memory, depth, height, width, kd, kh, kw, od, oh, ow, sd, sh, sw, dd, dh, dw, bd, bh, bw
-):  # fmt: skip
-    """The geometry in the chunk's memory: arguments of a small function would be as long as it is."""
-    geometry = i64(memory + _GEOMETRY)
-    geometry[0], geometry[1], geometry[2], geometry[3], geometry[4], geometry[5] = depth, height, width, kd, kh, kw
-    geometry[6], geometry[7], geometry[8], geometry[9], geometry[10], geometry[11] = od, oh, ow, sd, sh, sw
-    geometry[12], geometry[13], geometry[14], geometry[15], geometry[16], geometry[17] = dd, dh, dw, bd, bh, bw
-    return geometry
-
-
-@register_jitable
-def _are_image(geometry):
-    """Whether the patches are the image: filters of one pixel at each of its pixels."""
-    same = True
-    for axis in range(3):
-        size, filter_size, pixels = geometry[axis], geometry[3 + axis], geometry[6 + axis]
-        same = same and filter_size == 1 and pixels == size and geometry[9 + axis] == 1 and geometry[15 + axis] == 0
-    return same
-
-
-@register_jitable
-def _wide(columns):
-    """How far apart rows of a panel are: whole vectors, and no power of two, whose multiples compete for the same lines
-    of the cache."""
-    wide = (columns + 15) // 16 * 16
-    return wide + 16 if wide % 256 == 0 else wide
-
-
-@register_jitable
-def _division(direct, rows, lines, ow, left, k):
-    """(rows of a panel, lines of the result, columns of these, images that share it) for `left` images."""
-    deep = max(min(rows, _DEEP), 1)
-    pixels = lines * ow
-    room = _PANEL_ELEMENTS // deep // 16 * 16 - 32 if k <= _FEW else _COLUMNS
-    if pixels < _COLUMNS and left > 1:
-        images = min(min(_COLUMNS // pixels + 1, left), min(room // pixels, _SHARED_ELEMENTS // max(k * pixels, 1)))
-        return deep, lines, ow, max(images, 1)
-    if direct:
-        return deep, lines, ow, 1
-    if ow > room:
-        return deep, 1, room, 1
-    return deep, min(room // ow, lines), ow, 1
-
-
-@register_jitable
-def _blocks(groups, lines, ow, many, span):
-    """How many blocks of columns there are, with all groups."""
-    return (lines + many - 1) // many * ((ow + span - 1) // span) * groups
-
-
-@register_jitable
-def _block(b, groups, lines, ow, many, span):
-    """(group, first line, end of the lines, first column of a line, end of these) of a block."""
-    pieces = (ow + span - 1) // span
-    line0, x0 = b // groups // pieces * many, b // groups % pieces * span
-    return b % groups, line0, min(line0 + many, lines), x0, min(x0 + span, ow)
+        begin, end = begin_of(end, chunk, chunks, 1), begin_of(end, chunk + 1, chunks, 1)
+    return begin, end, first, last
 
 
 def convolve(
     out, x, w, images, groups, c, k, depth, height, width, kd, kh, kw, od, oh, ow, sd, sh, sw, dd, dh, dw, bd, bh, bw,
-    product, begin, end, memory,
+    product, chunk, chunks, memory,
 ):  # fmt: skip
-    """out[n, k, q] = sum over p of w[k, p] * patches[p, q] of image n, for images begin to end."""
-    geometry = _noted(memory, depth, height, width, kd, kh, kw, od, oh, ow, sd, sh, sw, dd, dh, dw, bd, bh, bw)
-    image, lines, pixels, whole = depth * height * width, od * oh, od * oh * ow, _are_image(geometry)
-    rows, apart = c * kd * kh * kw, groups * c * image
-    shared = at(out, memory + _SHARED)
-    n = begin
-    while n < end and pixels > 0:
-        deep, many, span, together = _division(whole, rows, lines, ow, end - n, k)
-        for b in range(_blocks(groups, lines, ow, many, span)):
-            g, line0, line1, x0, x1 = _block(b, groups, lines, ow, many, span)
-            of, to = (n * groups + g) * c * image, (n * groups + g) * k * pixels
+    """out[n, k, q] = sum over p of w[k, p] * patches[p, q] of image n."""
+    geometry = noted(
+        memory, images, groups, c, k, depth, height, width, kd, kh, kw, od, oh, ow, sd, sh, sw, dd, dh, dw, bd, bh, bw
+    )  # fmt: skip
+    image, pixels, direct = geometry[IMAGE], geometry[PIXELS], geometry[DIRECT] != 0
+    rows, apart, shared = geometry[ROWS], groups * c * geometry[IMAGE], at(out, memory + SHARED)
+    per_image = max(geometry[LINES] * geometry[PIECES], 1)
+    piece, end, first, last = _results_of_chunk(geometry, chunk, chunks)
+    while piece < end:
+        n, b = piece // per_image, piece % per_image
+        whole = (end - piece) // per_image if b == 0 else 0
+        stop = min(end - n * per_image, per_image)
+        deep, many, span, together = division(geometry, whole)
+        while b < stop:
+            line0, line1, x0, x1, b = block(b, stop, geometry, many, span)
             side = (line1 - line0) * (x1 - x0) * together
-            wide = _wide(side)
-            target, step = place(out, to + line0 * ow + x0), pixels
-            if together > 1:
-                target, step = memory + _SHARED, side
-            for p0 in range(0, max(rows, 1), deep):
-                p1 = min(p0 + deep, rows)
-                source, apart_lines = memory + _PANEL, wide
-                if whole and together == 1:
-                    source, apart_lines = place(x, of + p0 * pixels), pixels
-                else:
-                    _panel(False, wide, x, of, apart, together, p0, p1, line0, line1, x0, x1, geometry, memory)
-                multiply(
-                    product, out, k, side, p1 - p0, place(w, g * k * rows + p0), rows, 1, source, apart_lines, 1,
-                    p0 > 0, target, step, memory,
-                )  # fmt: skip
-            if together > 1:
-                _side_by_side(True, shared, out, to, groups * k * pixels, together, k, pixels)
-        n += together
+            wide = wide_of(side)
+            for g in range(groups):
+                k0, k1 = of_group(first, last, g, k)
+                of, to = (n * groups + g) * c * image, ((n * groups + g) * k + k0) * pixels
+                target, step = place(out, to + line0 * ow + x0), pixels
+                if together > 1:
+                    target, step = memory + SHARED, side
+                for p0 in range(0, max(rows, 1) if k1 > k0 else 0, deep):
+                    p1 = min(p0 + deep, rows)
+                    source, apart_lines = memory + PANEL, wide
+                    if direct and together == 1:
+                        source, apart_lines = place(x, of + p0 * pixels + line0 * ow + x0), pixels
+                    else:
+                        panel_moved(False, wide, x, of, apart, together, p0, p1, line0, line1, x0, x1, geometry, memory)
+                    multiply(
+                        product, out, k1 - k0, side, p1 - p0, place(w, (g * k + k0) * rows + p0), rows, 1, source,
+                        apart_lines, 1, p0 > 0, target, step, memory,
+                    )  # fmt: skip
+                if together > 1:
+                    side_by_side(True, shared, out, to, groups * k * pixels, together, k1 - k0, pixels)
+        piece = n * per_image + b + (together - 1) * per_image
+
+
+@register_jitable
+def _pixels_of_chunk(geometry, chunk, chunks):
+    """(first, end) of a chunk's pixels, of those of all images, and (first, end) of its channels."""
+    images, channels, image = geometry[IMAGES], geometry[GROUPS] * geometry[C], geometry[IMAGE]
+    begin, end, first, last = 0, images * image, 0, channels
+    if even(images, chunks):
+        step = max(image, 1)
+        begin, end = begin_of(end, chunk, chunks, step), begin_of(end, chunk + 1, chunks, step)
+    elif even(channels, chunks):
+        first, last = begin_of(channels, chunk, chunks, 1), begin_of(channels, chunk + 1, chunks, 1)
+    else:
+        begin, end = begin_of(end, chunk, chunks, PIECE), begin_of(end, chunk + 1, chunks, PIECE)
+    return begin, end, first, last
+
+
+@register_jitable
+def _meets(geometry, line0, line1, x0, x1):
+    """Whether a block may have patches with pixels of the chunk's own."""
+    height, width, oh = geometry[1], geometry[2], geometry[7]
+    z0, z1, y0, y1 = line0 // oh, (line1 - 1) // oh, line0 % oh, (line1 - 1) % oh
+    if z1 > z0:
+        y0, y1 = 0, oh - 1
+    z0, z1 = z0 * geometry[9] - geometry[15], z1 * geometry[9] - geometry[15] + (geometry[3] - 1) * geometry[12]
+    y0, y1 = y0 * geometry[10] - geometry[16], y1 * geometry[10] - geometry[16] + (geometry[4] - 1) * geometry[13]
+    x0, x1 = x0 * geometry[11] - geometry[17], (x1 - 1) * geometry[11] - geometry[17] + (geometry[5] - 1) * geometry[14]
+    return (z1 * height + y1) * width + x1 >= geometry[OWN_LOW] and (z0 * height + y0) * width + x0 < geometry[OWN_HIGH]
+
+
+@register_jitable
+def _clear_own(out, n, together, first, last, geometry):
+    """Set a chunk's pixels of channels of some images to 0."""
+    image, channels = geometry[IMAGE], geometry[GROUPS] * geometry[C]
+    low, high = geometry[OWN_LOW], geometry[OWN_HIGH]
+    if high - low == image:
+        for i in range(n, n + together):
+            clear(out, (i * channels + first) * image, (last - first) * image)
+    else:
+        for channel in range(n * channels + first, n * channels + last):
+            clear(out, channel * image + low, high - low)
 
 
 def image_gradient(
     out, g_out, w, images, groups, c, k, depth, height, width, kd, kh, kw, od, oh, ow, sd, sh, sw, dd, dh, dw, bd, bh,
-    bw, product, begin, end, memory,
+    bw, product, chunk, chunks, memory,
 ):  # fmt: skip
     """The gradient for the images of `convolve`, of which `g_out` is that for the result: a panel is w.T @ g_out, and
     is added to the pixels that it comes from."""
-    geometry = _noted(memory, depth, height, width, kd, kh, kw, od, oh, ow, sd, sh, sw, dd, dh, dw, bd, bh, bw)
-    image, lines, pixels, whole = depth * height * width, od * oh, od * oh * ow, _are_image(geometry)
-    rows, apart = c * kd * kh * kw, groups * c * image
-    shared = at(out, memory + _SHARED)
-    _clear(out, begin * apart, (end - begin) * apart)
-    n = begin
-    while n < end and pixels > 0:
-        deep, many, span, together = _division(whole, rows, lines, ow, end - n, k)
-        for b in range(_blocks(groups, lines, ow, many, span)):
-            g, line0, line1, x0, x1 = _block(b, groups, lines, ow, many, span)
-            to, of = (n * groups + g) * c * image, (n * groups + g) * k * pixels
-            side = (line1 - line0) * (x1 - x0) * together
-            wide = _wide(side)
-            source, step = place(g_out, of + line0 * ow + x0), pixels
-            if together > 1:
-                source, step = memory + _SHARED, side
-                _side_by_side(False, shared, g_out, of, groups * k * pixels, together, k, pixels)
-            for p0 in range(0, rows, deep):
-                p1 = min(p0 + deep, rows)
-                target, apart_lines = memory + _PANEL, wide
-                if whole and together == 1:
-                    target, apart_lines = place(out, to + p0 * pixels), pixels
-                multiply(
-                    product, out, p1 - p0, side, k, place(w, g * k * rows + p0), 1, rows, source, step, 1, False,
-                    target, apart_lines, memory,
-                )  # fmt: skip
-                if not (whole and together == 1):
-                    _panel(True, wide, out, to, apart, together, p0, p1, line0, line1, x0, x1, geometry, memory)
-        n += together
+    geometry = noted(
+        memory, images, groups, c, k, depth, height, width, kd, kh, kw, od, oh, ow, sd, sh, sw, dd, dh, dw, bd, bh, bw
+    )  # fmt: skip
+    image, pixels, direct = geometry[IMAGE], geometry[PIXELS], geometry[DIRECT] != 0
+    rows, apart, shared = geometry[ROWS], groups * c * geometry[IMAGE], at(out, memory + SHARED)
+    per_image, taps = geometry[LINES] * geometry[PIECES] if pixels > 0 else 0, kd * kh * kw
+    pixel, end, first, last = _pixels_of_chunk(geometry, chunk, chunks)
+    while pixel < end:
+        n = pixel // image
+        low, high = pixel - n * image, min(end - n * image, image)
+        geometry[OWN_LOW], geometry[OWN_HIGH] = low, high
+        deep, many, span, together = 1, 1, 1, 1
+        if pixels > 0:
+            deep, many, span, together = division(geometry, (end - pixel) // image if low == 0 else 0)
+        _clear_own(out, n, together, first, last, geometry)
+        b = 0
+        while b < per_image:
+            line0, line1, x0, x1, b = block(b, per_image, geometry, many, span)
+            near = _meets(geometry, line0, line1, x0, x1)
+            side, shift = (line1 - line0) * (x1 - x0) * together, line0 * ow + x0
+            if direct and together == 1:
+                side, shift = high - low, low
+            wide = wide_of(side)
+            for g in range(groups):
+                c0, c1 = of_group(first, last, g, c)
+                to, of = (n * groups + g) * c * image, (n * groups + g) * k * pixels
+                source, step = place(g_out, of + shift), pixels
+                if together > 1 and c1 > c0:
+                    source, step = memory + SHARED, side
+                    side_by_side(False, shared, g_out, of, groups * k * pixels, together, k, pixels)
+                for p0 in range(c0 * taps, c1 * taps if near else 0, deep):
+                    p1 = min(p0 + deep, c1 * taps)
+                    target, apart_lines = memory + PANEL, wide
+                    if direct and together == 1:
+                        target, apart_lines = place(out, to + p0 * pixels + shift), pixels
+                    multiply(
+                        product, out, p1 - p0, side, k, place(w, g * k * rows + p0), 1, rows, source, step, 1, False,
+                        target, apart_lines, memory,
+                    )  # fmt: skip
+                    if not (direct and together == 1):
+                        panel_moved(
+                            True, wide, out, to, apart, together, p0, p1, line0, line1, x0, x1, geometry, memory
+                        )
+        pixel = (n + together - 1) * image + high
+
+
+@register_jitable
+def _rows_of_chunk(geometry, parts, chunk, chunks):
+    """(first, end) of a chunk's elements of filters, of those of all parts and groups."""
+    rows = geometry[GROUPS] * geometry[ROWS]
+    step = max(rows, 1) if even(parts, chunks) else _TILE
+    return begin_of(parts * rows, chunk, chunks, step), begin_of(parts * rows, chunk + 1, chunks, step)
+
+
+@register_jitable
+def _pieces_of_part(geometry, part, parts):
+    """Where a part begins, in pieces of the results of all images: whole images if there are as many as parts."""
+    images, per_image = geometry[IMAGES], geometry[LINES] * geometry[PIECES]
+    return images * part // parts * per_image if images >= parts else images * per_image * part // parts
 
 
 def filter_gradient(
     out, x, g_out, images, groups, c, k, depth, height, width, kd, kh, kw, od, oh, ow, sd, sh, sw, dd, dh, dw, bd, bh,
-    bw, parts, product, begin, end, memory,
+    bw, parts, product, chunk, chunks, memory,
 ):  # fmt: skip
-    """out[part, g, p, k] = the gradient for the filters of `convolve`, of a part of the images each."""
-    geometry = _noted(memory, depth, height, width, kd, kh, kw, od, oh, ow, sd, sh, sw, dd, dh, dw, bd, bh, bw)
-    image, lines, pixels, whole = depth * height * width, od * oh, od * oh * ow, _are_image(geometry)
-    rows, apart = c * kd * kh * kw, groups * c * image
-    shared = at(out, memory + _SHARED)
-    _clear(out, begin * groups * rows * k, (end - begin) * groups * rows * k)
-    for part in range(begin, end):
-        n, last = images * part // parts, images * (part + 1) // parts
-        while n < last and pixels > 0:
-            deep, many, span, together = _division(whole, rows, lines, ow, last - n, k)
-            for b in range(_blocks(groups, lines, ow, many, span)):
-                g, line0, line1, x0, x1 = _block(b, groups, lines, ow, many, span)
-                first, of = (n * groups + g) * c * image, (n * groups + g) * k * pixels
+    """out[part, g, p, k] = the gradient for the filters of `convolve`, of a part of the images, or of their lines."""
+    geometry = noted(
+        memory, images, groups, c, k, depth, height, width, kd, kh, kw, od, oh, ow, sd, sh, sw, dd, dh, dw, bd, bh, bw
+    )  # fmt: skip
+    image, pixels, direct = geometry[IMAGE], geometry[PIXELS], geometry[DIRECT] != 0
+    rows, apart, shared = geometry[ROWS], groups * c * geometry[IMAGE], at(out, memory + SHARED)
+    per_image = max(geometry[LINES] * geometry[PIECES], 1)
+    begin, end = _rows_of_chunk(geometry, parts, chunk, chunks)
+    clear(out, begin * k, (end - begin) * k)
+    part = begin // max(groups * rows, 1)
+    while part * groups * rows < end:
+        first, last = of_group(begin, end, part, groups * rows)
+        piece, until = _pieces_of_part(geometry, part, parts), _pieces_of_part(geometry, part + 1, parts)
+        while piece < until:
+            n, b = piece // per_image, piece % per_image
+            stop = min(until - n * per_image, per_image)
+            deep, many, span, together = division(geometry, (until - piece) // per_image if b == 0 else 0)
+            while b < stop:
+                line0, line1, x0, x1, b = block(b, stop, geometry, many, span)
                 side = (line1 - line0) * (x1 - x0) * together
-                wide = _wide(side)
-                source, step = place(g_out, of + line0 * ow + x0), pixels
-                if together > 1:
-                    source, step = memory + _SHARED, side
-                    _side_by_side(False, shared, g_out, of, groups * k * pixels, together, k, pixels)
-                for p0 in range(0, rows, deep):
-                    p1 = min(p0 + deep, rows)
-                    patches, apart_lines = memory + _PANEL, wide
-                    if whole and together == 1:
-                        patches, apart_lines = place(x, first + p0 * pixels), pixels
-                    else:
-                        _panel(False, wide, x, first, apart, together, p0, p1, line0, line1, x0, x1, geometry, memory)
-                    multiply(
-                        product, out, p1 - p0, k, side, patches, apart_lines, 1, source, 1, step, True,
-                        place(out, ((part * groups + g) * rows + p0) * k), k, memory,
-                    )  # fmt: skip
-            n += together
+                wide = wide_of(side)
+                for g in range(groups):
+                    r0, r1 = of_group(first, last, g, rows)
+                    of, to = (n * groups + g) * c * image, (n * groups + g) * k * pixels
+                    source, step = place(g_out, to + line0 * ow + x0), pixels
+                    if together > 1 and r1 > r0:
+                        source, step = memory + SHARED, side
+                        side_by_side(False, shared, g_out, to, groups * k * pixels, together, k, pixels)
+                    for p0 in range(r0, r1, deep):
+                        p1 = min(p0 + deep, r1)
+                        patches, apart_lines = memory + PANEL, wide
+                        if direct and together == 1:
+                            patches, apart_lines = place(x, of + p0 * pixels + line0 * ow + x0), pixels
+                        else:
+                            panel_moved(
+                                False, wide, x, of, apart, together, p0, p1, line0, line1, x0, x1, geometry, memory
+                            )
+                        multiply(
+                            product, out, p1 - p0, k, side, patches, apart_lines, 1, source, 1, step, True,
+                            place(out, ((part * groups + g) * rows + p0) * k), k, memory,
+                        )  # fmt: skip
+            piece = n * per_image + b + (together - 1) * per_image
+        part += 1
+
+
+def join_parts(out, sums, parts, groups, rows, k, chunk, chunks, memory):
+    """out[g, k, p] = sums[part, g, p, k] added up over the parts, in order: squares of them, in memory of the chunk's
+    own, so that lines are read and written whole."""
+    begin, end = begin_of(groups * k, chunk, chunks, 1), begin_of(groups * k, chunk + 1, chunks, 1)
+    square = at(out, memory)
+    for g in range(groups):
+        first, last = of_group(begin, end, g, k)
+        for k0 in range(first, last, _SIDE):
+            many = min(_SIDE, last - k0)
+            for p0 in range(0, rows, _SIDE):
+                side = min(_SIDE, rows - p0)
+                for p in range(side):
+                    line = (g * rows + p0 + p) * k + k0
+                    for f in range(many):
+                        square[p * _SIDE + f] = sums[line + f]
+                    for part in range(1, parts):
+                        for f in range(many):
+                            square[p * _SIDE + f] += sums[line + part * groups * rows * k + f]
+                for f in range(many):
+                    for p in range(side):
+                        out[(g * k + k0 + f) * rows + p0 + p] = square[p * _SIDE + f]

@@ -22,6 +22,13 @@ def _moved(lanes, add=False):
     return build
 
 
+def _cleared(builder, to, t):
+    element = to.type.pointee
+    zeros = ir.VectorType(element, 8)
+    align = 4 if isinstance(element, ir.FloatType) else 8
+    builder.store(ir.Constant(zeros, None), builder.bitcast(builder.gep(to, [t]), zeros.as_pointer()), align=align)
+
+
 def _primitive(lanes, add=False):
     return Primitive(_moved(lanes, add), ("pointer", "int64", "pointer", "int64"), "void", "")
 
@@ -29,5 +36,9 @@ def _primitive(lanes, add=False):
 # (to, t, x, f): x[f], x[f + 1], ... go to, or are added to, to[t], to[t + 1], ...; floats of either size
 move_four = wrapped("move_four", _primitive(4))
 move_eight = wrapped("move_eight", _primitive(8))
+# 32 of them
+move_many = wrapped("move_many", _primitive(32))
 add_four = wrapped("add_four", _primitive(4, True))
 add_eight = wrapped("add_eight", _primitive(8, True))
+# (to, t): eight elements from to[t] on become 0
+clear_eight = wrapped("clear_eight", Primitive(_cleared, ("pointer", "int64"), "void", ""))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection
+from typing import Any
 
 # (names, what there is)
 _ABSENT = (
@@ -89,6 +90,21 @@ def absent(name: str, there: Collection[str]) -> str:
     # tools ask each name of a module for __wrapped__ and the like, and a search takes milliseconds
     near = [] if name.startswith("__") else difflib.get_close_matches(name, there, 1, 0.8)
     return f"{said}\n  fix: did you mean ng.{near[0]}?" if near else said
+
+
+class Absent:
+    """An attribute of other libraries' variables, which ours have not: also setting it says what to do."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, obj: Any, kind: type) -> Any:
+        if obj is None:
+            return self
+        raise AttributeError(lacking(kind.__name__, self.name), name=self.name, obj=obj)
+
+    def __set__(self, obj: Any, value: Any) -> None:
+        raise AttributeError(lacking(type(obj).__name__, self.name), name=self.name, obj=obj)
 
 
 def lacking(kind: str, name: str) -> str:

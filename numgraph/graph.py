@@ -47,10 +47,10 @@ class Variable(Operators):
     made. steps: for the result of `x[key]`, of how many operations, one after the other and this one the last, the key
     consists; else 0. about: variables that it was written with but whose values it does not need, as x in `x.size`
     where that is known: functions count them as used. hint: what generated code calls it if it has no name, such as
-    `gW` for a gradient.
+    `gW` for a gradient. Attributes of a program's own may be added; copies do not have them.
     """
 
-    __slots__ = ("__weakref__", "about", "attrs", "hint", "inputs", "line", "name", "op", "steps", "type")
+    __slots__ = ("__dict__", "__weakref__", "about", "attrs", "hint", "inputs", "line", "name", "op", "steps", "type")
 
     type: TensorType
     op: Op | None

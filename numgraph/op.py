@@ -146,9 +146,10 @@ class Kernel:
     is passed, behind the sizes, the address of the product if it has any, the first row and the end, and the memory's
     address; and it is compiled once, for all functions. Of complex numbers it is passed the parts.
     addresses: it is passed addresses instead of pointers, since it is one for all dtypes.
-    multiplications: the positions of the sizes whose product says how many multiply-adds these are; or flops:
-    `(*sizes) -> operations on floats`, of a kernel that no thread divides. tiles: what the blocks of a grid compute
-    it by.
+    shares: threads divide the elements of the result, and the function knows how: it is passed which chunk it computes
+    and of how many, instead of rows. multiplications: the positions of the sizes whose product says how many
+    multiply-adds these are; or flops: `(*sizes) -> operations on floats`, of a kernel that no thread divides. tiles:
+    what the blocks of a grid compute it by.
     """
 
     function: str
@@ -160,6 +161,7 @@ class Kernel:
     on_thread: str = ""
     own: int | Callable[..., Any] = 0
     addresses: bool = False
+    shares: bool = False
     multiplications: tuple[int, ...] = ()
     flops: Callable[..., float] | None = None
     tiles: Tiles | None = None

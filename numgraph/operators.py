@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from numgraph.absent import lacking
+from numgraph.absent import Absent, lacking
 from numgraph.op import FUNCTIONS
 from numgraph.protocols import NumpyProtocols, no_matrix, said
 
@@ -411,3 +411,8 @@ class Operators(NumpyProtocols):
     def eval(self, inputs: Any = None) -> Any:
         """The value, for values of the variables it depends on: `(x * 2).eval({x: 3.0})`."""
         return _call("eval", self, inputs)
+
+
+# any other attribute may be set; these would be taken for the variable's value
+for _name in ("value", "data", "grad", "requires_grad"):
+    setattr(Operators, _name, Absent(_name))

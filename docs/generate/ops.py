@@ -88,7 +88,7 @@ def short(module: Any) -> str:
 
 
 # files of ops without functions of their own, and the files that have these
-FILES = {"subtensor": "index", "selected": "index", "convolve": "convolution"}
+FILES = {"subtensor": "index", "selected": "index", "convolve": "convolution", "joined": "convolution"}
 BY_NAME = {short(module): module for module in MODULES}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from numgraph.errors import DtypeError, ShapeError
-from numgraph.graph import Constant, Variable, as_variable, toposort
+from numgraph.graph import Constant, Variable, as_variable
 from numgraph.op import Op, floating
 from numgraph.ops.define import f
 from numgraph.printing import debugprint as native_debugprint
@@ -255,7 +255,9 @@ def logsoftmax(c: Any) -> Any:
 
 
 def relu(x: Any, alpha: Any = 0) -> Any:
-    """max(x, 0), or alpha x for negative x."""
+    """max(x, 0), or alpha x for negative x; of an array an array, as in Theano, where it is plain arithmetic."""
+    if isinstance(x, np.ndarray) and isinstance(alpha, int | float):
+        return np.where(x > 0, x, alpha * x)
     if isinstance(alpha, int | float) and alpha == 0:
         return f.relu(x)
     return f.switch(as_variable(x) > 0, x, alpha * as_variable(x))
@@ -345,13 +347,3 @@ def debugprint(
     text = StringIO()
     native_debugprint(obj, text)
     return text.getvalue()
-
-
-def graph_inputs(variable_list: Sequence[Variable], blockers: Sequence[Variable] | None = None) -> list[Variable]:
-    """The leaves that variables depend on, constants among them."""
-    return [v for v in toposort(variable_list, blockers or ()) if v.op is None or v in (blockers or ())]
-
-
-def ancestors(variable_list: Sequence[Variable], blockers: Sequence[Variable] | None = None) -> list[Variable]:
-    """All that variables depend on, and they themselves."""
-    return toposort(variable_list, blockers or ())

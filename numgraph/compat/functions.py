@@ -6,14 +6,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from numgraph.compat import sparsecalls, sparsevars
+from numgraph.compat import graphs, sparsecalls, sparsevars
 from numgraph.compat.variables import shape_vector
 from numgraph.config import config
 from numgraph.errors import GivensError, OptionError, ShapeError, UpdateError
 from numgraph.foreign import is_sparse
 from numgraph.function import function as native_function
 from numgraph.givens import clone as native_clone
-from numgraph.givens import pairs, replacements
+from numgraph.givens import pairs
 from numgraph.graph import Variable, toposort
 from numgraph.ops.custom import assert_op as assertion
 from numgraph.ops.lengths import Lengths
@@ -21,7 +21,6 @@ from numgraph.program import In as NativeIn
 from numgraph.shared import SharedVariable
 from numgraph.shared import shared as native_shared
 from numgraph.source import warn
-from numgraph.substitution import substitute
 from numgraph.testing import verify_grad as native_verify_grad
 
 # Theano's names for what compares values while a function runs; here nothing does.
@@ -72,6 +71,10 @@ class MonitorMode(_CheckingMode):
     """Theano's mode that calls functions between ops: without effect."""
 
 
+class ProfileStats:
+    """The class of Theano's profiles, for programs that ask; `f.profile(...)` gives numgraph's."""
+
+
 _DEFAULT = Mode()
 
 
@@ -108,6 +111,7 @@ def function(
     # read twice, so an iterator would be empty the second time
     updates = list(pairs(updates, "updates", UpdateError))
     given = [_input(item) for item in inputs] if isinstance(inputs, list | tuple) else inputs
+    updates, givens = _for_originals(outputs, updates, givens, no_default_updates)
     options = {
         "mode": _native_mode(mode), "no_default_updates": no_default_updates, "accept_inplace": accept_inplace,
         "name": name, "rebuild_strict": rebuild_strict, "allow_input_downcast": allow_input_downcast,
@@ -203,11 +207,36 @@ def _chained(givens: Any, outputs: Any, updates: Any) -> list[tuple[Any, Any]]:
     return [(k, v) for k, v in result if id(k) not in spent or id(k) in needed]
 
 
+def _for_originals(outputs: Any, updates: Any, givens: Any, no_default_updates: Any) -> tuple[Any, Any]:
+    """Updates and givens with the originals in the place of clones of shared variables, and their default updates."""
+    values = [v for _, v in pairs(givens, "givens", GivensError)]
+    roots = [getattr(v, "variable", v) for v in (*_listed(outputs), *(v for _, v in updates), *values)]
+    found = graphs.clones_of([v for v in roots if isinstance(v, Variable)])
+    if not found and not any(isinstance(v, graphs.SharedClone) for v, _ in updates):
+        return updates, givens
+    updates = [(v.original if isinstance(v, graphs.SharedClone) else v, new) for v, new in updates]
+    given = list(pairs(givens, "givens", GivensError))
+    replaced = {key for key, _ in given}
+    kept = no_default_updates if isinstance(no_default_updates, list) else []
+    for v in found:
+        if v in replaced:
+            continue
+        given.append((v, v.original))
+        by_default = not (no_default_updates is True or v in kept or v.original in kept)
+        if by_default and v.default_update is not None and not any(v.original is target for target, _ in updates):
+            updates.append((v.original, v.default_update))
+    return updates, given
+
+
+def _listed(outputs: Any) -> list[Any]:
+    """The outputs, in whatever they come; none for None."""
+    listed = list(outputs.values()) if isinstance(outputs, dict) else outputs
+    return [v for v in (listed if isinstance(listed, list | tuple) else [listed]) if v is not None]
+
+
 def _reached(outputs: Any, updates: Any) -> set[int]:
     """What outputs and updates depend on, default updates among them."""
-    listed = list(outputs.values()) if isinstance(outputs, dict) else outputs
-    waiting = [v for v in (listed if isinstance(listed, list | tuple) else [listed]) if v is not None]
-    waiting += [v for _, v in pairs(updates, "updates", UpdateError)]
+    waiting = [*_listed(outputs), *(v for _, v in pairs(updates, "updates", UpdateError))]
     found: set[int] = set()
     while waiting:
         root = getattr(waiting[-1], "variable", waiting[-1])
@@ -229,9 +258,9 @@ def shared(
     target: str = "cpu",
     shape: Sequence[int | None] | None = None,
 ) -> Any:
-    """As `numgraph.shared`. broadcastable: ShapeError where an axis that it names has not length 1; lengths decide
-    what broadcasts, so it has no other effect. shape: of PyTensor, likewise. strict, allow_downcast, target: without
-    effect. A matrix of SciPy gives a `SparseShared`."""
+    """As `numgraph.shared`. broadcastable: ShapeError where an axis that it names has not length 1; the variable
+    has it as an attribute, and lengths decide what broadcasts. shape: of PyTensor, likewise. strict, allow_downcast,
+    target: without effect. A matrix of SciPy gives a `SparseShared`."""
     if is_sparse(value):
         return sparsevars.shared(value, name, borrow=borrow)
     made = native_shared(value, name, borrow)
@@ -243,6 +272,7 @@ def shared(
         lengths = made.get_value(borrow=True).shape
         if len(broadcastable) != len(lengths) or any(b and n != 1 for b, n in zip(broadcastable, lengths, strict=True)):
             raise ShapeError(f"shared: broadcastable={tuple(broadcastable)} for a value of shape {lengths}")
+        vars(made)["_broadcastable"] = tuple(map(bool, broadcastable))
     return made
 
 
@@ -281,20 +311,6 @@ def Param(
 ) -> NativeIn:
     """The older name of `In`, whose `value` is called `default`."""
     return NativeIn(variable, name, default, update, mutable, borrow, strict, allow_downcast)
-
-
-def clone(
-    output: Any, replace: Any = None, strict: bool = True, share_inputs: bool = True, copy_inputs: Any = None
-) -> Any:
-    """`output` with variables replaced. strict=False: by others of any type, of which the operations make what they
-    make. NotImplementedError for `share_inputs=False`."""
-    if not share_inputs:
-        raise NotImplementedError("theano.clone with share_inputs=False: replace the inputs by new variables")
-    if strict:
-        return native_clone(output, replace)
-    several = isinstance(output, list | tuple)
-    found = substitute(list(output) if several else [output], replacements(replace, strict=False))
-    return type(output)(found) if several else found[0]
 
 
 class OrderedUpdates(OrderedDict[SharedVariable, Any]):

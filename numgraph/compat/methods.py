@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from numgraph.compat import composed, constants, reducing, shaping
+from numgraph.compat.graphs import SharedClone
 from numgraph.graph import Constant, Variable
 from numgraph.op import FUNCTIONS
 from numgraph.ops.define import f
@@ -89,15 +90,23 @@ def getitem(self: Variable, key: Any) -> Any:
     return FUNCTIONS["getitem"](self, tuple(key) if listed else key)
 
 
+def norm(self: Variable, L: Any = None, axis: Any = None, keepdims: bool = False, *, ord: Any = None) -> Any:
+    """As Theano's: of the vector of all elements along `axis`, where NumPy's norm of order 2 of a matrix is its largest
+    singular value. ord: NumPy's order, which names as "fro" are, too."""
+    if L is None or isinstance(L, str):
+        return f.norm(self, ord if L is None else L, axis, keepdims)
+    return f.norm_of_all(self, L, axis, keepdims)
+
+
 def transfer(self: Variable, target: Any) -> Variable:
     """The variable itself: numgraph moves values by itself."""
     return self
 
 
 def clone(self: Variable) -> Variable:
-    """A variable of the same type and name, or the same constant. NotImplementedError for a shared variable."""
+    """A variable of the same type and name, or the same constant; of a shared variable one that shares its value."""
     if isinstance(self, SharedVariable):
-        raise NotImplementedError(f"{self!r}.clone(): numgraph.shared makes another one of a value")
+        return SharedClone(self)
     return Constant(self.data, self.name) if isinstance(self, Constant) else Variable(self.type, self.name)
 
 
@@ -135,7 +144,13 @@ METHODS: dict[type, dict[str, Callable[..., Any]]] = {
         **{name: FUNCTIONS[name] for name in ("zeros_like", "ones_like", "nonzero_values")},
         **{"mean": mean, "sum": sum_, "prod": prod, "var": var, "std": std, "reshape": reshape, "flatten": flatten},
         **{"round": round_, "clip": clip, "nonzero": nonzero, "sort": shaping.sort, "argsort": shaping.argsort},
-        **{"argmax": reducing.argmax, "argmin": reducing.argmin, "squeeze": reducing.squeeze, "transfer": transfer},
+        **{
+            "argmax": reducing.argmax,
+            "argmin": reducing.argmin,
+            "squeeze": reducing.squeeze,
+            "transfer": transfer,
+            "norm": norm,
+        },
         **{"__getitem__": getitem, "clone": clone, "get_scalar_constant_value": constants.get_scalar_constant_value},
     },
     TensorType: {"__call__": make_variable, "make_variable": make_variable, "clone": clone_type},

@@ -14,8 +14,10 @@ from numgraph.compat import (
     blocks,
     choosing,
     composed,
+    convops,
     fft,
     functions,
+    graphs,
     images,
     linear,
     missing,
@@ -32,7 +34,7 @@ from numgraph.compat.dtypes import upcast
 from numgraph.compat.flags import config
 from numgraph.compat.scans import SCAN
 from numgraph.compat.sparsenames import SPARSE
-from numgraph.compat.variables import Apply
+from numgraph.compat.variables import Apply, Scan, io_toposort
 from numgraph.errors import MissingInputError, UnusedInputError
 from numgraph.function import Function
 from numgraph.graph import Constant, Variable
@@ -50,6 +52,15 @@ VERSION = "1.0.5"
 def _same(x: Any) -> Any:
     """A variable where it is: numgraph moves values by itself."""
     return x
+
+
+def _no_cudnn(*args: Any, **named: Any) -> bool:
+    """Whether kernels of cuDNN are there: False."""
+    return False
+
+
+# what programs show then
+_no_cudnn.msg = "numgraph has kernels of its own and does not use cuDNN"  # type: ignore[attr-defined]
 
 
 def _dump(obj: Any, file_handler: Any, protocol: int = pickle.DEFAULT_PROTOCOL, persistent_id: Any = None) -> None:
@@ -82,7 +93,7 @@ _PYTHON2 = {
 # The module `theano` is "". What is missing in a module is added from the table of `missing`.
 CONTENTS: dict[str, dict[str, Any]] = {
     "": {
-        **_INPUTS, **_GRAPH, **_PRINTING, **_UPDATES, **_from(functions, "Mode clone"),
+        **_INPUTS, **_GRAPH, **_PRINTING, **_UPDATES, **_from(functions, "Mode"), "clone": graphs.clone,
         "SharedVariable": SharedVariable, "config": config, "change_flags": config.change_flags,
         "grad": names.TENSOR["grad"], "Lop": names.TENSOR["Lop"], "Rop": names.TENSOR["Rop"],
         "OpFromGraph": pieces.OpFromGraph, "subgraph_grad": pieces.subgraph_grad,
@@ -105,15 +116,17 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "compile.monitormode": {"MonitorMode": functions.MonitorMode},
     "compile.nanguardmode": {"NanGuardMode": functions.NanGuardMode},
     "compile.pfunc": {"Param": functions.Param, "pfunc": functions.function},
+    "compile.profiling": {"ProfileStats": functions.ProfileStats},
     "compile.sharedvalue": _SHARED,
     "configdefaults": {"config": config},
     "configparser": {"change_flags": config.change_flags},
     "gof": {**_GRAPH, "MissingInputError": MissingInputError},
     "gof.null_type": {"NullType": pieces.NoGradient},
-    "gof.graph": {**_GRAPH, "inputs": composed.graph_inputs, "ancestors": composed.ancestors},
+    "gof.graph": {**_GRAPH, **_from(graphs, "inputs ancestors is_same_graph"), "io_toposort": io_toposort},
     "gof.op": {"Op": functions.Op},
     "gof.utils": {"MissingInputError": MissingInputError},
     "gpuarray": {"pygpu_activated": False, "pygpu": None},
+    "gpuarray.dnn": {"dnn_present": _no_cudnn, "dnn_available": _no_cudnn},
     "gradient": names.GRADIENT,
     "ifelse": {"ifelse": ifelse},
     "misc": {},
@@ -129,16 +142,20 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "sandbox.cuda": {
         "cuda_available": False, "cuda_enabled": False, "host_from_gpu": _same, "gpu_from_host": _same,
     },
+    "sandbox.cuda.dnn": {"dnn_available": _no_cudnn},
+    "sandbox.gpuarray": {"pygpu_activated": False, "pygpu": None},
+    "sandbox.gpuarray.dnn": {"dnn_present": _no_cudnn, "dnn_available": _no_cudnn},
     "sandbox.rng_mrg": {
         **_from(streams, "MRG_RandomStreams guess_n_streams"), "M1": mrg.M1, "M2": mrg.M2,
     },
     "scalar": {"upcast": upcast, "constant": composed.constant, **{name: name for name in DTYPES}},
     "scalar.basic": {"upcast": upcast},
-    "scan_module": {**_UPDATES, **SCAN, "clone": functions.clone},
+    "scan_module": {**_UPDATES, **SCAN, "clone": graphs.clone},
     "scan_module.scan": {"scan": SCAN["scan"]},
     "scan_module.scan_checkpoints": {"scan_checkpoints": SCAN["scan_checkpoints"]},
+    "scan_module.scan_op": {"Scan": Scan},
     "scan_module.scan_utils": {
-        "clone": functions.clone, "until": SCAN["until"], "map_variables": pieces.map_variables,
+        **_from(graphs, "clone equal_computations"), "until": SCAN["until"], "map_variables": pieces.map_variables,
     },
     "scan_module.scan_views": SCAN,
     "sparse": SPARSE,
@@ -155,7 +172,7 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "tensor.nlinalg": names.NLINALG,
     "tensor.nnet.blocksparse": blocks.BLOCKS,
     "tensor.nnet": {**blocks.COLUMNS, **names.NNET, **images.NNET, "h_softmax": places.h_softmax},
-    "tensor.nnet.abstract_conv": {**names.NNET, **images.NNET, **sizes.SIZES},
+    "tensor.nnet.abstract_conv": {**names.NNET, **images.NNET, **sizes.SIZES, **convops.CLASSES},
     "tensor.nnet.bn": {**names.NNET, **images.NNET},
     "tensor.nnet.conv": images.CONV,
     "tensor.nnet.conv3d2d": {"conv3d": places.conv3d_of_films},
@@ -164,7 +181,9 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "tensor.nnet.sigm": names.NNET,
     "tensor.optimize": _from(optimizing, "minimize minimize_scalar root root_scalar"),
     "tensor.opt": {"Assert": functions.Assert, "assert_op": functions.assert_op, "assert_": functions.assert_op},
-    "tensor.shared_randomstreams": {"RandomStreams": streams.RandomStreams},
+    "tensor.shared_randomstreams": {
+        "RandomStreams": streams.RandomStreams, "RandomStateSharedVariable": streams.RandomStateSharedVariable,
+    },
     "tensor.sharedvar": {**_SHARED, "TensorSharedVariable": SharedVariable, "tensor_constructor": functions.shared},
     "tensor.signal": {},
     "tensor.signal.conv": images.SIGNAL_CONV,

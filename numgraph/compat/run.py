@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 
+from numgraph.compat import oldnames
 from numgraph.compat.modules import CONTENTS
 
 OURS = "numgraph.compat.theano"
@@ -18,9 +19,11 @@ OURS = "numgraph.compat.theano"
 _OTHERS = ("theano", "pytensor", "aesara")
 
 
-def install() -> None:
+def install(old_names: bool = False) -> None:
     """Put numgraph's modules in the place of `theano` and what is below it, for imports from now on.
 
+    old_names: also put back what Python and NumPy have dropped since, `collections.Iterable`, `inspect.getargspec`,
+    `numpy.int` and the like, which libraries of that time need, as Keras 2.
     ImportError when Theano, or a library that took its place, was imported before: its variables are no others'.
     """
     ours = import_module(OURS)
@@ -30,18 +33,21 @@ def install() -> None:
                 f"{name} is imported already, and its variables cannot be used by numgraph: install() must come before "
                 "the first import of it, in a process of its own"
             )
+    if old_names:
+        oldnames.restore()
     for name in CONTENTS:
         below = f".{name}" if name else ""
         sys.modules["theano" + below] = sys.modules[OURS + below]
 
 
-def run(path: str, arguments: Sequence[str]) -> int:
-    """Run a file as `python FILE ARGUMENTS` would, with `theano` being numgraph's; the exit status.
+def run(path: str, arguments: Sequence[str], old_names: bool = False) -> int:
+    """Run a file as `python FILE ARGUMENTS` would, with `theano` being numgraph's; the exit status. old_names: as for
+    `install`.
 
     An exception is printed with the program's lines, from its first one on. For a missing `six`, which Theano brought
     along, the message says how to install it.
     """
-    install()
+    install(old_names)
     argv, search = sys.argv, list(sys.path)
     sys.argv, sys.path[:0] = [path, *arguments], [str(Path(path).resolve().parent)]
     try:
@@ -81,6 +87,8 @@ def _advise(error: BaseException) -> None:
         print(f"numgraph.compat has no such name in {module}; docs/theano.md lists what there is", file=sys.stderr)
     elif isinstance(error, SyntaxError):
         print("if these lines are Python 2, the program must be converted first (2to3)", file=sys.stderr)
+    elif isinstance(error, ImportError | AttributeError) and (name := oldnames.named_in(error)):
+        print(f"{name} was there in older versions: --old-names before the program puts it back", file=sys.stderr)
     elif isinstance(error, NameError) and error.name in ("xrange", "unicode", "raw_input", "long", "basestring"):
         print(f"{error.name} is a name of Python 2: the program must be converted first (2to3)", file=sys.stderr)
 
@@ -92,9 +100,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run_parser = commands.add_parser("run", help="run PROGRAM.py with numgraph's modules in the place of theano's")
+    run_parser.add_argument(
+        "--old-names", action="store_true",
+        help="put back what Python and NumPy have dropped: collections.Iterable, inspect.getargspec, numpy.int ...",
+    )  # fmt: skip
     run_parser.add_argument("program", metavar="PROGRAM.py")
     run_parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="args", help="passed to the program")
     options = parser.parse_args(arguments)
     if not Path(options.program).is_file():
         parser.error(f"there is no file {options.program}")
-    return run(options.program, options.arguments)
+    return run(options.program, options.arguments, options.old_names)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from numgraph.compat.choosing import chosen_once, first_above, matrix_of
 from numgraph.compat.dtypes import upcast
 from numgraph.compat.mrg import DRAW, M1, M2, advanced, draw, streams
+from numgraph.compat.variables import tag
 from numgraph.config import config
 from numgraph.errors import DtypeError
 from numgraph.graph import Variable, as_variable
@@ -24,6 +25,10 @@ from numgraph.types import FLOATS
 MOST_STREAMS = 60 * 256
 # The standard deviation of a normal variable that is cut off at 2 of its own
 TRUNCATED_STD = 0.87962566103423978
+
+
+class RandomStateSharedVariable(SharedVariable):
+    """The class of states of generators in Theano, for programs that ask; here `tag.is_rng` says it."""
 
 
 class Draw(NamedTuple):
@@ -120,6 +125,8 @@ class MRG_RandomStreams:  # noqa: N801  # Theano's name
         state = SharedVariable(Storage(self.get_substream_rstates(nstreams or self.n_streams(size))))
         sample, after = draw(state, _lengths(size, ndim), dtype)
         state.default_update = after
+        # programs tell states of generators from parameters by it
+        tag(state).is_rng = True
         self.state_updates.append(Draw(state, after, size, nstreams))
         if _is(low, 0) and _is(high, 1):
             return sample

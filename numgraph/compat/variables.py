@@ -7,6 +7,7 @@ round, as Theano's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, ref
@@ -19,6 +20,8 @@ from numgraph.graph import Constant, Variable, frozen
 from numgraph.op import Op
 from numgraph.ops.define import f
 from numgraph.ops.lengths import Lengths
+from numgraph.ops.loop import Loop
+from numgraph.shared import SharedVariable
 
 
 class Tag(SimpleNamespace):
@@ -46,12 +49,36 @@ class Tag(SimpleNamespace):
 _tags: WeakKeyDictionary[Variable, Tag] = WeakKeyDictionary()
 
 
+class Scan:
+    """The op of a loop's results, as programs look at it: the variables of a step."""
+
+    def __init__(self, loop: Loop) -> None:
+        self.name = loop.name
+        self.inputs, self.outputs = list(loop.placeholders), [*loop.nexts, *loop.values]
+
+
 class Apply(NamedTuple):
     """How a variable is computed."""
 
-    op: Op
+    op: Op | Scan
     inputs: list[Variable]
     outputs: list[Variable]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Apply) and self.outputs[0] is other.outputs[0]
+
+    def __hash__(self) -> int:
+        return hash(self.outputs[0])
+
+    @property
+    def tag(self) -> SimpleNamespace:
+        """A place for attributes, apart from that of the result."""
+        found: SimpleNamespace = vars(self.outputs[0]).setdefault("_apply_tag", SimpleNamespace())
+        return found
+
+    def get_parents(self) -> list[Variable]:
+        """The operands."""
+        return list(self.inputs)
 
 
 def tag(self: Variable) -> Tag:
@@ -64,7 +91,37 @@ def tag(self: Variable) -> Tag:
 
 def owner(self: Variable) -> Apply | None:
     """How the variable is computed; None for a leaf."""
-    return None if self.op is None else Apply(self.op, list(self.inputs), [self])
+    if self.op is None:
+        return None
+    op: Op | Scan = self.op
+    if self.op.loop:
+        loop: Loop = self.attrs["loop"]
+        # one for all results
+        op = vars(loop).setdefault("_scan", Scan(loop))
+    return Apply(op, list(self.inputs), [self])
+
+
+def io_toposort(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> list[Apply]:
+    """How variables are computed from `inputs`, operands before what is made of them, and later operands first."""
+    done, order = set(inputs), []
+    waiting = [owner(v) for v in reversed(outputs)]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node.outputs[0] in done:
+            continue
+        missing = [v for v in node.inputs if v not in done and v.op is not None]
+        if missing:
+            waiting += [node, *map(owner, missing)]
+        else:
+            done.update(node.outputs)
+            order.append(node)
+    return order
+
+
+def get_parents(self: Variable) -> list[Apply]:
+    """How the variable is computed, in a list; [] for a leaf."""
+    found = owner(self)
+    return [] if found is None else [found]
 
 
 def shape_vector(shape: Lengths) -> Variable:
@@ -93,6 +150,18 @@ def maker(self: Function) -> SimpleNamespace:
     return SimpleNamespace(fgraph=found)
 
 
+def container(self: SharedVariable) -> SimpleNamespace:
+    """Where a shared variable's value lies, for programs that read it there: `container.storage[0]`."""
+    value = self.get_value(borrow=True)
+    return SimpleNamespace(storage=[value], data=value, value=value)
+
+
+def broadcastable(self: SharedVariable) -> tuple[bool, ...]:
+    """For each axis, whether `shared(..., broadcastable=)` said that its length is 1, or it is known to be."""
+    found: tuple[bool, ...] = vars(self).get("_broadcastable", self.type.broadcastable)
+    return found
+
+
 _PROPERTIES = {"tag": tag, "owner": owner}
 
 
@@ -104,6 +173,9 @@ def install() -> None:
     for owner_class, listed in METHODS.items():
         for name, method in listed.items():
             setattr(owner_class, name, method)
+    setattr(Variable, "get_parents", get_parents)  # noqa: B010  # mypy knows no such method
+    setattr(SharedVariable, "broadcastable", property(broadcastable))  # noqa: B010  # it has another one
+    setattr(SharedVariable, "container", property(container))  # noqa: B010  # mypy knows no such attribute
     setattr(Constant, "value", property(lambda self: self.data))  # noqa: B010  # Theano's older name
     setattr(Lengths, "eval", shape_eval)  # noqa: B010  # mypy knows no such method
     if not hasattr(Function, "maker"):

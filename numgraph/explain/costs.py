@@ -23,7 +23,7 @@ from numgraph.scalars import SCALAR_FUNCTIONS, VECTOR
 from numgraph.schedule.arrange import LoopNest
 from numgraph.schedule.chunks import KERNEL
 from numgraph.schedule.plan import Schedule
-from numgraph.schedule.tasks import IndexCheck, KernelCall, Product, Reduction, Scattering, Task
+from numgraph.schedule.tasks import IndexCheck, KernelCall, Product, Reduction, Scattering, Task, multiplications
 from numgraph.schedule.work import Length, Operation, kernel_flops, operations
 from numgraph.types import FLOATS
 
@@ -38,9 +38,9 @@ KERNELS = {"scans": 3.0, "radix": 60.0}
 SORTING = 26.0
 # Of kernels that work on matrices, by file: for each element and each row of its matrix.
 ROWS = {"spectral": 3.0, "expm": 2.0}
-# Of kernels that say how many operations they do, which are LAPACK's: for each vector of them; and for each element and
-# each row of the result, which small matrices take.
-FACTORING, FACTORED, FACTORED_ROW = 1.7, 3.4, 12.0
+# Of kernels whose operations are counted, by file: for each two vectors of multiply-adds, for each element of the
+# result, and for each row of it, which small matrices take.
+COUNTED = {"lapack": (1.7, 3.4, 12.0), "convolutions": (1.4, 1.0, 0.0)}
 # Of tiles of a product: cycles of beginning one, and of packing an element.
 TILE_START, PACK = 24.0, 0.5
 # Of a dot product: adding up its lanes.
@@ -174,9 +174,9 @@ def kernel_cycles(task: Task, number: Length) -> float | None:
     if None in counts or task.node.op is None or task.node.op.kernel is None:
         return None
     most = max(n for n in counts if n is not None)
-    if done := kernel_flops(task, number):
-        return _factoring_cycles(task, done, number)
     module = task.node.op.kernel.function.partition(".")[0]
+    if module in COUNTED:
+        return _counted_cycles(task, module, number)
     if module in ROWS:
         # of the first operand, the last axis but one
         return most * (KERNEL + ROWS[module] * (number(task.views[0].lengths[-2]) or 1))
@@ -185,12 +185,16 @@ def kernel_cycles(task: Task, number: Length) -> float | None:
     return most * KERNELS.get(module, KERNEL)
 
 
-def _factoring_cycles(task: Task, flops: int, number: Length) -> float:
-    """Of a kernel of LAPACK, for one of its threads."""
+def _counted_cycles(task: Task, module: str, number: Length) -> float | None:
+    """Of a kernel whose operations are counted, on one thread."""
+    done = times((2, *multiplications(task)), number) if multiplications(task) else kernel_flops(task, number)
+    elements = times(task.node.dims, number)
+    if done is None or elements is None:
+        return None
     lanes = int(kernel_module("tiles").VECTOR) // np.dtype(task.node.dtype).itemsize
-    elements = times(task.node.dims, number) or 0
+    each, element, row = COUNTED[module]
     rows = elements // max(number(task.node.dims[-1]) or 1, 1)
-    return flops / (4 * lanes) * FACTORING + elements * FACTORED + rows * FACTORED_ROW
+    return done / (4 * lanes) * each + elements * element + rows * row
 
 
 class ProductCosts:

@@ -80,8 +80,13 @@ class Mover:
         inputs = [self.known.get(v, v) for v in node.inputs]
         if node.kind == "load" and node.inputs[0].kind not in LEAVES:
             inputs[0] = self.moved(node.inputs[0])
+            if inputs[0].is_number:
+                # what was read is known since lengths are taken for numbers
+                return inputs[0]
         if all(a is b for a, b in zip(inputs, node.inputs, strict=True)):
             return node
+        if node.op is not None and not node.attrs and all(v.is_number for v in inputs):
+            return self.graph.scalar_op(node.op, *inputs, dtype=node.dtype)
         return self.graph.make(node.kind, node.op, inputs, node.attrs, node.dtype, node.dims)
 
     def _states(self, node: Node) -> Iterable[Node]:

@@ -116,8 +116,9 @@ class LoopBuilder:
         self.vectors = vectors
         self.cutter = Cutter(values.graph, values.schedule.elements.origin)
         self.checks = checks(values)
-        # by level, between what the loops run that do not run along the whole of their axis
-        self.bounds: dict[int, tuple[Expression, Expression]] = {}
+        # by level, between what the loops run that do not run along the whole of their axis: they may depend on the
+        # counters of loops around them
+        self.bounds: dict[int, Callable[[], tuple[Expression, Expression]]] = {}
 
     # -- loops --------------------------------------------------------------------------------------------------
 
@@ -139,10 +140,13 @@ class LoopBuilder:
             search(self.values, nest, task, level, found, position_of(found))
             self.complete(accumulators)
             return
-        bounds = self.bounds.get(level) or (self.values.whole(nest.length),)
-        for part in self.parts(nest, level, bounds, accumulators):
+        for part in self.parts(nest, level, self._run(level, nest.length), accumulators):
             self.values.add(part)
         self.complete(accumulators)
+
+    def _run(self, level: int, length: Any) -> tuple[Expression, ...]:
+        """Between what a loop runs: the end, or start and end."""
+        return self.bounds[level]() if level in self.bounds else (self.values.whole(length),)
 
     def started(self, nest: LoopNest, level: int) -> Accumulators:
         """Start the reductions whose first loop this is, and those whose last loops begin here: what these add up goes
@@ -253,7 +257,7 @@ class LoopBuilder:
         element = self.written(task)
         start = as_stored(start_value(task.form.start, node.dtype), node.dtype)
         filled: Statement = Store(element.pointer, element.index, start, note=f"start of {values.notes.op(node)}")
-        bounds = [self.bounds.get(k) or (values.whole(task.loops[k]),) for k in levels]
+        bounds = [self._run(k, task.loops[k]) for k in levels]
         for counter, within in reversed(list(zip(counters, bounds, strict=True))):
             filled = For(counter, within, (filled,))
         values.add(filled)

@@ -51,15 +51,18 @@ def add_kernel(values: Values, memory: HostMemory, task: Task) -> str:
 
 
 def add_unit(values: Values, memory: HostMemory, task: Task, stage: int) -> None:
-    """Add the call of a kernel that is compiled once for all functions: a chunk of the rows of its result."""
+    """Add the call of a kernel that is compiled once for all functions: a chunk of its result."""
     node, layout = task.node, values.layout
     assert node.op is not None and node.op.kernel is not None
     memory.say_own(stage, CHUNK)
     addresses = [memory.address(node), *(memory.view_address(v) for v in task.views)]
-    rows = values.length(node.dims[0])
     product = () if callable(node.op.kernel.own) else (layout.slot(product_of(node)[1]),)
-    chunk = (rows * CHUNK // CHUNKS, rows * (CHUNK + 1) // CHUNKS, OWN)
-    arguments = [*addresses, *map(values.length, task.sizes), *product, *chunk]
+    sizes = [values.length(n) for n in task.sizes]
+    chunk: tuple[Expression, Expression] = (CHUNK, CHUNKS)
+    if not node.op.kernel.shares:
+        rows = values.length(node.dims[0])
+        chunk = (rows * CHUNK // CHUNKS, rows * (CHUNK + 1) // CHUNKS)
+    arguments = [*addresses, *sizes, *product, *chunk, OWN]
     dtype, pointers = ("int64", 0) if node.op.kernel.addresses else (real_of(node.dtype), len(addresses))
     unit = layout.slot(layout.unit(node.op.kernel.function, dtype, pointers, bool(product)))
     values.add(Do(Call("call_at", (unit, Several(tuple(arguments)))), **values.origin(node, values.notes.array(node))))

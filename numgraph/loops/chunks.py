@@ -9,7 +9,7 @@ import numpy as np
 from numgraph.lengths import dims
 from numgraph.loops.build import LoopBuilder, in_order
 from numgraph.loops.memory import HostMemory, pointer_to
-from numgraph.loops.program import Assign, Call, For, Name, Number, Store
+from numgraph.loops.program import Assign, Call, Expression, For, Name, Number, Store
 from numgraph.loops.values import Setting, Values, as_read, as_stored
 from numgraph.schedule.arrange import LoopNest
 from numgraph.schedule.chunks import COLUMNS_OF_BLOCK
@@ -29,16 +29,33 @@ def host_values(
     return values, values.memory
 
 
-def rows_of_chunk(values: Values, nest: LoopNest) -> tuple[Name, Name]:
+def rows_of_chunk(values: Values, nest: LoopNest) -> tuple[Expression, Expression]:
     """The first of a chunk's iterations of a loop, and the end."""
     rows = values.whole(nest.length)
     begin = values.assign("begin", rows * CHUNK // CHUNKS, "rows of this chunk")
     return begin, values.assign("end", rows * (CHUNK + 1) // CHUNKS)
 
 
+def _two_loops(values: Values, builder: LoopBuilder, nest: LoopNest) -> tuple[Expression, Expression]:
+    """The bounds of a chunk in the outer one of two loops that are divided as one; those of the inner one are noted."""
+    rows = values.whole(values.schedule.division[nest].length)
+    begin = values.assign("begin", rows * CHUNK // CHUNKS, "rows of rows of this chunk")
+    end = values.assign("end", rows * (CHUNK + 1) // CHUNKS)
+    inner = values.whole(nest.body[0].length)
+
+    def within() -> tuple[Expression, Expression]:
+        before = values.counters[0] * inner
+        return Call("maximum", (begin - before, Number(0))), Call("minimum", (end - before, inner))
+
+    builder.bounds[1] = within
+    each = inner if isinstance(inner, Number) else values.assign("each", Call("maximum", (inner, Number(1))))
+    return begin // each, (end + each - 1) // each
+
+
 def add_chunk(values: Values, memory: HostMemory, nest: LoopNest, stage: int) -> None:
     """A chunk of a divided loop."""
-    if values.schedule.division[nest].by_columns:
+    division = values.schedule.division[nest]
+    if division.levels == (1,):
         _add_columns(values, nest)
         return
     places = [values.schedule.buffers[task.node].place for task in nest.tasks if task.writes]
@@ -46,7 +63,8 @@ def add_chunk(values: Values, memory: HostMemory, nest: LoopNest, stage: int) ->
         memory.say_own(stage, CHUNK)
     builder = LoopBuilder(values)
     accumulators = builder.started(nest, 0)
-    for part in builder.parts(nest, 0, rows_of_chunk(values, nest), accumulators):
+    bounds = rows_of_chunk(values, nest) if division.levels == (0,) else _two_loops(values, builder, nest)
+    for part in builder.parts(nest, 0, bounds, accumulators):
         values.add(part)
     builder.complete(accumulators)
 
@@ -61,7 +79,7 @@ def _add_columns(values: Values, nest: LoopNest) -> None:
         "stop", Call("minimum", (block + Number(COLUMNS_OF_BLOCK), end)), "columns whose sums stay near"
     )
     builder = LoopBuilder(values)
-    builder.bounds[1] = (block, stop)
+    builder.bounds[1] = lambda: (block, stop)
     builder.loop(nest, 0)
     inside = tuple(values.statements[before:])
     del values.statements[before:]

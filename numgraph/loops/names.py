@@ -34,7 +34,7 @@ COUNTERS = "ijklmnopq"
 # Names that variables of generated functions may not have: those that all such functions use,
 RESERVED = (
     frozenset(
-        """address table reals arena own chunk chunks begin end tile tiles first last step status call many words
+        """address table reals arena own chunk chunks begin end tile tiles first last step status call many words each
         items objects i j k l m n o p q acc math np range complex abs min max return_code""".split()
     )
     | SUPPORT

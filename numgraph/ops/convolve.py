@@ -9,6 +9,7 @@ and on a grid those of `kernels/cuda/convolutions.py`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,19 +21,21 @@ from numgraph.lengths.dims import Dim
 from numgraph.op import OPS, Check, Kernel, Op, Tiles, same
 from numgraph.ops import lengths as ln
 from numgraph.ops.define import f
+from numgraph.ops.joined import joined
 from numgraph.ops.lengths import Length
 from numgraph.ops.matrices import FLOAT
-from numgraph.ops.shape import reshaped, shuffled
 from numgraph.ops.windows import extent, positions
 
 # Bytes in which a kernel works, see kernels/convolutions.py; and among its sizes those whose product is the
 # multiply-adds: images, groups, channels, filters, pixels of a filter and of the result.
 OWN_BYTES = (1 << 20) + (1 << 19) + (1 << 18) + 4096
 MULTIPLICATIONS = (0, 1, 2, 3, 7, 8, 9, 10, 11, 12)
-# Images of which a chunk adds up the gradient for the filters by itself, and how many chunks there are at most: what
-# each number is does not depend on how many threads there are. On a grid, about how many blocks there are, each with
+UNIT: dict[str, Any] = {"own": OWN_BYTES, "shares": True, "multiplications": MULTIPLICATIONS}
+# Images, or else pixels of the result, whose gradient for the filters is a part of its own, and how many parts there
+# are at most: what each number is does not depend on how many threads there are. Where there are fewer images than
+# parts, these divide lines, in pieces of so many pixels. On a grid, about how many blocks there are, each with
 # the product of a side of filters and pixels of these.
-PART, PARTS = 8, 16
+PART, PART_PIXELS, PARTS, PIECE = 8, 1 << 14, 16, 16
 BLOCKS, TILE = 512, 64
 
 Triple = tuple[int, int, int]
@@ -137,13 +140,24 @@ def _np_reach(g: Array, w: Array, image: Sequence[int], low: Sequence[int], attr
 
 
 def _np_sums(x: Array, g: Array, *lengths: Any, **attrs: Any) -> Array:
-    window, low, groups = [int(n) for n in lengths[:3]], lengths[3:6], attrs["groups"]
+    window, low, count, groups = [int(n) for n in lengths[:3]], lengths[3:6], int(lengths[6]), attrs["groups"]
     patches, grads = _np_patches(x, window, low, g.shape[2:], attrs), _grouped(g, groups, 1)
-    count = int(lengths[6])
-    cuts = [slice(len(x) * p // count, len(x) * (p + 1) // count) for p in range(count)]
-    found = [_contracted("ngczyxtrs,ngkzyx->gctrsk", patches[cut], grads[cut]) for cut in cuts]
+    ends = [_np_pixels(len(x), g.shape[2:], p, count) for p in range(count + 1)]
+    seen, flat = (np.moveaxis(v, (0, 3, 4, 5), (0, 1, 2, 3)) for v in (patches, grads))
+    seen, flat = (v.reshape(ends[-1], *v.shape[4:]) for v in (seen, flat))
+    found = [_contracted("qgctrs,qgk->gctrsk", seen[a:b], flat[a:b]) for a, b in pairwise(ends)]
     rows = x.shape[1] // groups * int(np.prod(window))
     return np.stack(found).reshape(count, groups, rows, g.shape[1] // groups)
+
+
+def _np_pixels(images: int, result: Sequence[int], part: int, parts: int) -> int:
+    """Where a part of the images begins, in pixels of all results."""
+    lines, width = result[0] * result[1], result[2]
+    if images >= parts:
+        return images * part // parts * lines * width
+    pieces = -(-width // PIECE)
+    line, piece = divmod(images * lines * pieces * part // parts, max(pieces, 1))
+    return line * width + piece * PIECE
 
 
 # -- what a grid computes ----------------------------------------------------------------------------------------------
@@ -209,22 +223,21 @@ def _integers(lengths: Sequence[Variable]) -> list[Any]:
 
 
 def _filters(x: Variable, g: Variable, *lengths: Variable, **attrs: Any) -> Variable:
-    return _added(x, g, lengths, ln.least(ln.most(ln.dim(x, 0) // PART, 1), PARTS), attrs)
+    images, pixels = ln.dim(x, 0), ln.product(ln.dims_of(g)[2:])
+    parts = ln.most(images // PART, ln.most(images * pixels // PART_PIXELS, 1))
+    return _added(x, g, lengths, ln.least(parts, PARTS), attrs)
 
 
 def _filters_on_grid(x: Variable, g: Variable, *lengths: Variable, **attrs: Any) -> Variable:
-    """In as many parts as make work for all blocks, fewer of large filters."""
+    """In as many parts as make work for all blocks, fewer of large filters, and none smaller than an image."""
     rows = ln.product([ln.dim(x, 1), *_integers(lengths[:3])])
     tiles = (f.floor_div(rows, TILE) + 1) * (f.floor_div(ln.dim(g, 1) // attrs["groups"], TILE) + 1)
     return _added(x, g, lengths, ln.least(ln.most(ln.dim(x, 0), 1), ln.most(f.floor_div(BLOCKS, tiles), 1)), attrs)
 
 
 def _added(x: Variable, g: Variable, lengths: Sequence[Variable], parts: Length, attrs: Attrs) -> Variable:
-    groups, window = attrs["groups"], _integers(lengths[:3])
-    channels, filters = ln.dim(x, 1), ln.dim(g, 1)
     found = apply(OPS["convolution_sums"], [x, g, *lengths, *ln.operands([parts])], **attrs)
-    sums = reshaped(f.sum(found, axis=0), [groups, channels // groups, *window, filters // groups])
-    return reshaped(shuffled(sums, (0, 5, 1, 2, 3, 4)), [filters, channels // groups, *window])
+    return joined(found, [ln.dim(x, 1) // attrs["groups"], *_integers(lengths[:3])])
 
 
 # -- gradients ---------------------------------------------------------------------------------------------------------
@@ -346,8 +359,7 @@ Op(
     kernel=Kernel(
         "convolutions.convolve",
         _result_sizes,
-        own=OWN_BYTES,
-        multiplications=MULTIPLICATIONS,
+        **UNIT,
         tiles=Tiles("convolutions.convolve", _convolve_extents, _grid_options, _no_margin, (1, (0, 2, 3, 4))),
     ),
     shape=_result_shape,
@@ -370,7 +382,7 @@ Op(
     _np_images,
     _images_grad,
     kernel=Kernel(
-        "convolutions.image_gradient", _image_sizes, own=OWN_BYTES, multiplications=MULTIPLICATIONS,
+        "convolutions.image_gradient", _image_sizes, **UNIT,
         tiles=Tiles("convolutions.image_gradient", _images_extents, _grid_options, _same_pixels),
     ),
     shape=_image_shape,
@@ -409,8 +421,7 @@ Op(
     kernel=Kernel(
         "convolutions.filter_gradient",
         _sums_sizes,
-        own=OWN_BYTES,
-        multiplications=MULTIPLICATIONS,
+        **UNIT,
         tiles=Tiles("convolutions.filter_gradient", _sums_extents, _grid_options, _no_margin),
     ),
     shape=_sums_shape,
@@ -421,7 +432,8 @@ Op(
         Check("at_least", lambda x, g, *lengths, **_: [(n, 1) for n in ln.values(lengths[6:])], "{a} parts"),
     ),
     dtypes=FLOAT,
-    samples=lambda: [([*operands, parts], attrs) for parts in (1, 2) for operands, attrs in _filter_samples()],
+    # on a grid there are no more parts than images
+    samples=lambda: [([*o, n], attrs) for o, attrs in _filter_samples() for n in {1, min(max(len(o[0]), 1), 2)}],
     cost=40,
 )
 

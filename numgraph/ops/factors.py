@@ -11,6 +11,7 @@ product of n x n matrices:
 
 from __future__ import annotations
 
+from numgraph.alike import alike
 from numgraph.graph import Constant, Variable, apply
 from numgraph.op import OPS
 from numgraph.ops.define import f
@@ -56,28 +57,10 @@ def _of_diagonal(factor: Variable, g: Variable) -> Variable | None:
     if not _is(g, "gather_update") or g.attrs["axes"] != (0, 1) or g.attrs["mode"] != "add":
         return None
     zeros, value, *indices = g.inputs
-    if not _is_zero(zeros, factor) or not alike(*indices):
+    if not _is_zero(zeros, factor) or not alike(indices[:1], indices[1:]):
         return None
     own = apply(OPS["gather"], [factor, *indices], axes=(0, 1), position=g.attrs["position"])
     return apply(OPS["gather_update"], [zeros, f.mul(value, own), *indices], **g.attrs)
-
-
-def alike(a: Variable, b: Variable) -> bool:
-    """Whether two expressions are made the same way: by the same ops of the same variables and constants."""
-    waiting, seen = [(a, b)], set()
-    while waiting:
-        x, y = waiting.pop()
-        if x is y or (x, y) in seen:
-            continue
-        seen.add((x, y))
-        if isinstance(x, Constant) and isinstance(y, Constant):
-            same = x.type == y.type and x.data.tobytes() == y.data.tobytes()
-        else:
-            same = x.op is not None and x.op is y.op and x.attrs == y.attrs and len(x.inputs) == len(y.inputs)
-        if not same:
-            return False
-        waiting += zip(x.inputs, y.inputs, strict=True)
-    return True
 
 
 def _is(v: Variable, name: str) -> bool:

@@ -251,7 +251,8 @@ def axis_of(axis: Any, ndim: int, what: str, x: Variable) -> int:
 
 def axes_of(axes: Any, ndim: int, what: str, x: Variable) -> tuple[int, ...]:
     """An axis or several, as natural numbers in the order given; ShapeError for one named twice."""
-    found = tuple(axis_of(a, ndim, what, x) for a in (axes if isinstance(axes, list | tuple) else (axes,)))
+    several = isinstance(axes, list | tuple | range) or (isinstance(axes, np.ndarray) and axes.ndim == 1)
+    found = tuple(axis_of(a, ndim, what, x) for a in (axes if several else (axes,)))
     if len(set(found)) != len(found):
         raise ShapeError(f"{what}: axis {axes} names an axis twice, for {describe(x)}")
     return found
@@ -277,6 +278,10 @@ class Lengths(tuple[Variable, ...]):
             return super().__getitem__(key)
         except IndexError:
             raise AxisError(f"shape[{key}]: there is no such axis\n  {describe(self.of)}") from None
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """Integers where there is none, too; others have no value here, and say so."""
+        return np.array(tuple(self), np.int64 if dtype is None else dtype)
 
     def _refused(self, other: Any = None) -> Any:
         raise TypeError(

@@ -3,7 +3,8 @@
 A loop over rows is divided into chunks of consecutive rows. A chunk has its own row buffers (what the serial loop uses
 again in every row) and its own accumulators for sums over the rows; those are joined in the order of the chunks when
 all are done, so that results depend on the number of chunks, never on timing. The number of chunks follows from the
-work, the rows and `config.threads` alone.
+work, the rows and `config.threads` alone. Where rows may be few, such as images, the loop within, over channels, is
+divided with them, as if both were one.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ KERNEL = 20
 # Where rows are summed: columns from which on chunks are columns, since the sums do not stay in the cache while a row
 # is added; and as many as whose sums stay in the first-level cache.
 MANY_COLUMNS, COLUMNS_OF_BLOCK = 8192, 2048
+# So many rows are enough for all threads.
+MANY_ROWS = 64
 # Steps that a scan which may end early counts for, at most.
 MOST_STEPS = 1 << 10
 # What a chunk of a product has at least, see kernels/calls.py; and its memory, as in kernels/tiles.py.
@@ -50,12 +53,13 @@ SCRATCH_BYTES = 1 << 20
 @dataclass(eq=False)
 class Division:
     """How a nest is divided. work: cycles, about. partial: the tasks whose results are joined, with the offset of
-    each chunk's part. length: rows; with by_columns columns, of which chunks have all rows."""
+    each chunk's part. levels: the loops that are divided, (0,), the rows; (1,), columns, of which chunks have all rows;
+    or (0, 1), both, rows of rows one after the other. length: rounds of these loops."""
 
     work: Any
     length: Any
     partial: dict[Task, Any] = field(default_factory=dict)
-    by_columns: bool = False
+    levels: tuple[int, ...] = (0,)
 
 
 def divide_among_threads(
@@ -76,20 +80,23 @@ def divide_among_threads(
             found[nest] = Division(work_of_nest(graph, nest), _parts(graph, nest.tasks[0]))
             continue
         if works_in_memory(nest.tasks[0]):
-            found[nest] = Division(work_of_nest(graph, nest), graph.find(nest.tasks[0].node.dims[0]))
+            found[nest] = Division(work_of_nest(graph, nest), _elements(graph, nest.tasks[0].node))
             continue
         if not _divisible(nest):
             continue
         work = work_of_nest(graph, nest)
         columns = columns_of(graph, nest)
         if columns is not None:
-            found[nest] = Division(work, columns, by_columns=True)
+            found[nest] = Division(work, columns, levels=(1,))
             continue
-        length = graph.find(nest.length)
+        length, levels = graph.find(nest.length), Division.levels
+        inner = _inner_rows(graph, nest)
+        if inner is not None:
+            length, levels = length * inner, (0, 1)
         most = work_of_nest(graph, nest, full_length)
         if (most is not None and most < 2 * GRAIN) or (isinstance(length, int) and length < 2):
             continue
-        found[nest] = Division(work, length)
+        found[nest] = Division(work, length, levels=levels)
         size = _own_memory(graph, nest.tasks, buffers, found[nest], size)
     return found, size
 
@@ -108,10 +115,33 @@ def columns_of(graph: Graph, nest: LoopNest) -> int | None:
     return columns if isinstance(columns, int) and columns >= MANY_COLUMNS else None
 
 
+def _inner_rows(graph: Graph, nest: LoopNest) -> Any:
+    """The length of the second loop, where chunks are to divide it, too: rows may be few, such as images, and their
+    parts, such as channels, are long and may be computed by different threads. None where they are not."""
+    length = graph.find(nest.length)
+    if len(nest.body) != 1 or nest.body[0].length is None or (isinstance(length, int) and length >= MANY_ROWS):
+        return None
+    inner = graph.find(nest.body[0].length)
+    if (isinstance(inner, int) and inner < 2) or (isinstance(inner, Node) and inner.within):
+        return None
+    return inner if all(map(_by_inner_rows, nest.tasks)) else None
+
+
+def _by_inner_rows(task: Task) -> bool:
+    return isinstance(task, Elementwise | Reduction) and len(task.loops) > 2 and None not in task.level_axes[:2]
+
+
 def works_in_memory(task: Task) -> bool:
     """Whether a chunk of a task works in memory of its own: of a product, and of a kernel that says so."""
     kernel = task.node.op.kernel if task.node.op is not None and not isinstance(task, ScanTask) else None
     return isinstance(task, Product) or (kernel is not None and bool(kernel.own))
+
+
+def _elements(graph: Graph, node: Node) -> Any:
+    """Of a kernel that works in memory of its own, how many chunks there may be: one for each row, or element."""
+    assert node.op is not None and node.op.kernel is not None
+    lengths = [graph.find(n) for n in node.dims]
+    return dims.product(lengths) if node.op.kernel.shares else lengths[0]
 
 
 def most_worked_in(tasks: Iterable[Task]) -> Any:
@@ -137,7 +167,7 @@ def _own_memory(graph: Graph, tasks: Sequence[Task], buffers: dict[Node, Any], d
         buffer = buffers[task.node]
         if 0 in task.reduced:
             division.partial[task] = size
-        elif buffer.place == "arena" and task.level_axes[0] not in buffer.axes:
+        elif buffer.place == "arena" and any(task.level_axes[k] not in buffer.axes for k in division.levels):
             buffer.place, buffer.offset = "private", size
         else:
             continue

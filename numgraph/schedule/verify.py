@@ -349,11 +349,9 @@ class Verifier:
         division = self.schedule.division.get(use.top)
         place = self.root(use.task.node)
         if isinstance(division, Mapping):
-            levels = range(DIVIDED.get(division.shape, 0))
-        elif division is not None and division.by_columns:
-            levels = range(1, 2)
+            levels: tuple[int, ...] = tuple(range(DIVIDED.get(division.shape, 0)))
         else:
-            levels = range(int(division is not None))
+            levels = () if division is None else division.levels
         if place.place in ("private", "rows", "register") or isinstance(use.task, KernelCall | Product):
             return
         if use.task in self._joined(use.top):

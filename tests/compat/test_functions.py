@@ -199,8 +199,6 @@ def test_clone(target: str) -> None:
         theano.clone(v * 2, replace={v: w})
     (wider,) = theano.clone([v * 2], replace={v: w}, strict=False)
     assert wider.type == T.dvector and theano.function([w], wider)([2.0, 3.0]).tolist() == [4, 6]
-    with pytest.raises(NotImplementedError, match="share_inputs"):
-        theano.clone(x, share_inputs=False)
 
 
 class Classifier:

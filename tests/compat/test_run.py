@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.waits import python
 
 ROOT = Path(__file__).parents[2]
@@ -73,11 +75,13 @@ if __name__ == '__main__':
 HELPER = "import theano.tensor as T\n\n\ndef layer(x, W):\n    return T.dot(x, W)\n"
 
 
-def run(folder: Path, text: str, *arguments: str, flags: str = "") -> subprocess.CompletedProcess[Any]:
+def run(
+    folder: Path, text: str, *arguments: str, flags: str = "", options: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[Any]:
     (folder / "program.py").write_text(text, encoding="utf-8")
     (folder / "helper.py").write_text(HELPER, encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "THEANO_FLAGS": flags}
-    return python("-m", "numgraph.compat", "run", "program.py", *arguments, cwd=folder, env=environment)
+    return python("-m", "numgraph.compat", "run", *options, "program.py", *arguments, cwd=folder, env=environment)
 
 
 def test_a_program_runs_unmodified(tmp_path: Path) -> None:
@@ -125,3 +129,35 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         "-m", "numgraph.compat", "run", "nothing.py", cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
     assert done.returncode == 2 and "there is no file nothing.py" in done.stderr
+
+
+OLD = """
+import inspect
+import numpy as np
+import theano.tensor as T
+
+if True:
+    {first}
+from collections import Iterable
+assert isinstance([], Iterable) and inspect.getargspec(lambda a, b=1: a) == (["a", "b"], None, None, (1,))
+assert np.cast["float32"](1).dtype == "float32" and np.product([2, 3]) == 6
+assert np.int is int and np.bool in (bool, np.bool_)
+print(T.sum(np.ones(3)).eval())
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("collections.Iterable", "from collections import Iterable"), ("numpy.int", "np.int(3)"),
+        ("inspect.getargspec", "inspect.getargspec(len)"), ("numpy.cast", "np.cast"),
+    ],
+)  # fmt: skip
+def test_a_name_of_that_time_says_how_it_comes_back(tmp_path: Path, name: str, line: str) -> None:
+    plain = run(tmp_path, OLD.format(first=line))
+    assert plain.returncode == 1 and f"{name} was there in older versions: --old-names" in plain.stderr
+
+
+def test_names_of_that_time_come_back(tmp_path: Path) -> None:
+    made = run(tmp_path, OLD.format(first="pass"), options=("--old-names",))
+    assert made.returncode == 0 and made.stdout.split() == ["3.0"], made.stderr

@@ -83,12 +83,12 @@ def test_linear_algebra_as_pytensor_calls_it() -> None:
 
 
 def test_theanos_norm_is_of_all_elements() -> None:
-    """`x.norm(L=...)` takes the axes together, where `x.norm(2)` of a matrix is its largest singular value."""
+    """`x.norm(2)` takes the axes together, where NumPy's norm of order 2 of a matrix is its largest singular value."""
     a, x = T.dtensor3("a"), np.random.default_rng(3).normal(size=(3, 2, 4))
     made = [a.norm(L=1), a.norm(L=2, axis=(0, 2)), a[0].norm(L=2, keepdims=True), a.norm(L=3, axis=[-1]), a[0].norm(2)]
     exact = [
         abs(x).sum(), np.sqrt((x**2).sum((0, 2))), np.sqrt((x[0] ** 2).sum(keepdims=True)),
-        (abs(x) ** 3).sum(-1) ** (1 / 3), np.linalg.norm(x[0], 2),
+        (abs(x) ** 3).sum(-1) ** (1 / 3), np.linalg.norm(x[0]),
     ]  # fmt: skip
     for value, wanted in zip(theano.function([a], made)(x), exact, strict=True):
         np.testing.assert_allclose(value, wanted, rtol=1e-12)

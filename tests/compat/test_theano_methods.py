@@ -85,8 +85,10 @@ def test_copies_and_values() -> None:
     x, c, s = T.dmatrix("x"), T.constant(2.0, "c"), theano.shared(np.ones(2), "s")
     assert x.clone().type == x.type and x.clone() is not x and x.clone().name == "x"
     assert c.clone().eval() == 2 and c.get_scalar_constant_value() == 2
-    with pytest.raises(NotImplementedError, match="clone"):
-        s.clone()
+    other = s.clone()
+    other.set_value(np.zeros(2))
+    assert other is not s and other.name == "s" and s.get_value().tolist() == [0, 0]
+    s.set_value(np.ones(2))
     assert x.type.clone(dtype="int8", broadcastable=(True, False)) == T.TensorType("int8", (True, False))
     assert x.type.clone() == x.type.make_variable("y").type == x.type
     assert s.get_value(borrow=True, return_internal_type=True).tolist() == s.get_value().tolist() == [1, 1]

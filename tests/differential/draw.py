@@ -138,12 +138,9 @@ def draw(seed: int, small: bool = False, only: tuple[str, ...] = (), size: int =
         kinds += 3 * LOOPS
         if g.chance(0.85):
             loopdraw.curvature(g)
-    if "images" in only or (not only and random.Random(f"images {seed}").random() < 1 / 6):
-        kinds += IMAGES
-    if "matrices" in only or (not only and random.Random(f"matrices {seed}").random() < 1 / 6):
-        kinds += MATRICES
-    if "fourier" in only or (not only and random.Random(f"fourier {seed}").random() < 1 / 6):
-        kinds += FOURIER
+    for theme, more in {"images": IMAGES, "matrices": MATRICES, "fourier": FOURIER}.items():
+        if theme in only or (not only and random.Random(f"{theme} {seed}").random() < 1 / 6):
+            kinds += more
     others = kinds if only else [k for t in THEMES.values() for k in t]
     for _ in range(3 * size):
         if len(g.program.steps) < size:
@@ -151,7 +148,8 @@ def draw(seed: int, small: bool = False, only: tuple[str, ...] = (), size: int =
     sharing.updates(g)
     outputs(g)
     g.program.title = g.one_of(LABELS) if odd else None
-    g.program.threads = 1 + g.choose(2)
+    g.program.divided = random.Random(f"divided {seed}").random() < 1 / 3
+    g.program.threads = 1 + g.choose(2) + (2 if g.program.divided else 0)
     g.program.floats = "float32" if g.chance(0.1) else "float64"
     actions(g, small)
     return g.program

@@ -13,6 +13,7 @@ import numpy as np
 import numgraph as ng
 from numgraph.graph import toposort
 from numgraph.op import Op
+from numgraph.schedule import chunks
 from tests.differential import draws, grades, plain, session, slopes, unmade, users
 from tests.differential.drawer import computed, quiet
 from tests.differential.grades import Grade, Worth
@@ -40,14 +41,14 @@ def outcomes(program: Program, target: str) -> list[Any] | Exception:
         "Block": session.Block,
         "arranged": session.arranged,
     }  # fmt: skip
-    before = ng.config.threads, ng.config.floatX
+    before = ng.config.threads, ng.config.floatX, chunks.GRAIN
     try:
         exec(compile(source, f"<program {program.seed}>", "exec"), space)
         return list(space["run"](target))
     except Exception as error:
         return error
     finally:
-        ng.config.threads, ng.config.floatX = before
+        ng.config.threads, ng.config.floatX, chunks.GRAIN = before
 
 
 @dataclass

@@ -82,6 +82,7 @@ def counting(g: Drawer) -> str | None:
         return None
     forms = (
         "ng.arange({x}.shape[0])",
+        "ng.arange(ng.max(ng.stack([2, *{x}.shape])))",
         "ng.arange({k} % 9)",
         "ng.arange({x}.shape[0]) * {k}",
         "ng.zeros(({x}.shape[0], 2))",

@@ -85,6 +85,8 @@ class Program:
     givens: list[tuple[str, str]] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
     threads: int = 1
+    # whether loops and kernels are divided among threads, however little work they are
+    divided: bool = False
     # floatX of when the function is compiled, which is not that of when the expressions were written
     floats: str = "float64"
     title: str | None = None
@@ -124,6 +126,8 @@ def text(program: Program, shown: Callable[[Array], str] = literal) -> str:
     """The function `run(target)` that builds the program, acts, and returns the outcomes."""
     lines = ["def run(target):", f"    ng.config.threads, ng.config.floatX = {program.threads}, 'float64'"]
     put = lines.append
+    if program.divided:
+        lines += ["    import numgraph.schedule.chunks", "    numgraph.schedule.chunks.GRAIN = 1"]
     for v in program.inputs:
         put(f"    {v.name} = ng.tensor({v.label!r}, dtype={v.dtype!r}, shape={v.known})")
     lines += ["    block = Block()"] * program.lent

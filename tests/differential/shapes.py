@@ -94,6 +94,8 @@ def reshaped(g: Drawer) -> str | None:
         "{x}.ravel()",
         "{x}.reshape((-1,))",
         "{x}.reshape(({x}.shape[0], -1))",
+        # a length that is a reduction of lengths
+        "{x}.reshape(({x}.shape[0], ng.prod(ng.stack([1, *{x}.shape[1:]]))))",
         "{x}.reshape((-1, 1))",
         "{x}.reshape((1, -1))",
         "{x}.T.ravel()",

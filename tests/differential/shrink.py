@@ -145,6 +145,8 @@ def cut_arrays(program: Program, name: str, cut: Callable[[int], int]) -> bool:
 
 
 def plainer(program: Program) -> Iterator[Program]:
+    if program.divided:
+        yield changed(program, threads=1, divided=False)
     if program.threads > 1:
         yield changed(program, threads=1)
     if program.floats != "float64":

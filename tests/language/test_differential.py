@@ -136,7 +136,7 @@ def test_what_surrounds_the_steps_is_drawn(programs: list[Program]) -> None:
     assert any(set(p.outputs) & {v for _, v in p.updates} for p in programs), "an output that is an update too"
     assert any(len(set(p.outputs)) < len(p.outputs) for p in programs), "an output twice"
     assert any(v.label is not None and "\n" in v.label for p in programs for v in p.inputs + p.shared), "odd names"
-    assert {p.threads for p in programs} == {1, 2}
+    assert {(p.threads, p.divided) for p in programs} == {(1, False), (2, False), (3, True), (4, True)}
 
 
 def test_a_seed_says_it_all() -> None:

@@ -97,6 +97,11 @@ def test_attributes_of_other_libraries() -> None:
     )
     assert "ng.grad(cost, x)" in text(AttributeError, lambda: v.sum().backward())
     assert "set_value and get_value" in text(AttributeError, lambda: ng.shared(1.0).value)
+    w = ng.shared(1.0, name="w")
+    for name in ("value", "data", "grad", "requires_grad"):
+        said = text(AttributeError, lambda name=name: setattr(w, name, 2.0))
+        assert said == text(AttributeError, lambda name=name: getattr(w, name)) and "\n  " in said
+        assert not hasattr(v, name)
     assert text(AttributeError, lambda: v.nonsense) == "'Variable' object has no attribute 'nonsense'"
     assert not hasattr(v, "__array_interface__") and f"{v}" == repr(v)
     assert text(TypeError, lambda: f"{v.sum():.3f}").startswith("format '.3f' of sum float64, made at")

@@ -265,3 +265,32 @@ def test_steps_and_bounds_of_slices_that_only_the_call_knows(target: str) -> Non
         written[i:j:k] = 9.0
         for got, wanted in zip(f(values, i, j, k), (values[i:j:k], written), strict=True):
             np.testing.assert_array_equal(np.asarray(got), wanted, err_msg=str((i, j, k)))
+
+
+# Of what a reduction of lengths is. The first two are what libraries make of a stack of images.
+REDUCED: dict[str, Callable[[Any, Any], Any]] = {
+    "rows": lambda v, n: v.reshape((v.shape[0], n)),
+    "rows, the other length left open": lambda v, n: v.reshape((n, -1)),
+    "zeros": lambda v, n: ng.zeros((n, v.shape[0])) + 1,
+    "arange": lambda v, n: ng.arange(n),
+    "the end of a slice": lambda v, n: v.reshape((v.shape[0], n))[:, : n - 3],
+    "a gathered sum": lambda v, n: ng.sum(v.reshape((v.shape[0], n)), axis=0)[ng.arange(n)],
+    "steps of a scan": lambda v, n: ng.scan(lambda i: v.reshape((-1, n))[i] * 2, sequences=ng.arange(n))[0],
+    "a gradient": lambda v, n: ng.grad(ng.sum(v.reshape((v.shape[0], n)) ** 3), v),
+}
+
+
+@pytest.mark.parametrize("name", REDUCED)
+def test_lengths_that_are_reductions_of_lengths(name: str, target: str) -> None:
+    """Also of a shared variable, whose lengths are taken for numbers: what was to be computed is known then."""
+    first, other = (np.arange(float(np.prod(s))).reshape(s) for s in ((12, 2, 5), (13, 3, 4)))
+    images, given = ng.shared(first, name="images"), ng.tensor3("given")
+    for v in (images, given):
+        f = ng.function([given], REDUCED[name](v, ng.prod(ng.stack(v.shape[1:]))), on_unused_input="ignore")
+        for value in (first, other, first):
+            images.set_value(value)
+            wanted = evaluate([REDUCED[name](given, ng.prod(ng.stack(given.shape[1:])))], {given: value})[0]
+            np.testing.assert_array_equal(f(value), wanted)
+    sizes = ng.stack(images.shape)
+    made = ng.function([], ng.max(sizes) * ng.ones((ng.min(sizes),)))
+    assert made().tolist() == [12.0, 12.0]

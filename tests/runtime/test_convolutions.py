@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numgraph.kernels import convolutions, tiles
+from numgraph.kernels import patches, tiles
 
 from numgraph.convention import Products
 from numgraph.ops import convolve as ops
@@ -35,10 +35,29 @@ SHAPES: dict[str, dict[str, Any]] = {
     "groups": {"groups": 3, "c": 2, "k": 4, "image": (1, 6, 7), "window": (1, 3, 3), "low": (0, 1, 1)},
     "groups of few pixels": {"images": 5, "groups": 2, "c": 1, "k": 2, "image": (1, 3, 3), "window": (1, 2, 2)},
     "many filters": {"c": 40, "k": 70, "image": (1, 12, 11), "window": (1, 5, 3), "low": (0, 2, 1), "high": (0, 2, 1)},
+    "one channel": {"images": 1, "c": 1, "k": 2, "image": (1, 1, 150), "window": (1, 1, 5), "low": (0, 0, 2)},
+    "filters that are divided": {"images": 1, "c": 3, "k": 90, "image": (1, 5, 4), "window": (1, 2, 3)},
+    "channels that are divided": {"images": 1, "c": 24, "k": 2, "image": (1, 7, 9), "window": (1, 3, 3)},
+    "a plane of two images": {
+        "images": 2,
+        "c": 1,
+        "k": 3,
+        "image": (3, 5, 40),
+        "window": (2, 3, 2),
+        "low": (1, 2, 0),
+        "high": (1, 1, 3),
+    },
+    "an image of one pixel": {"images": 1, "c": 2, "k": 3, "image": (1, 1, 1), "window": (1, 1, 1)},
+    "margins beyond": {"images": 1, "c": 1, "k": 2, "image": (2, 3, 3), "window": (2, 2, 2), "low": (3, 4, 5)},
+    "one image that is its patches": {"images": 1, "c": 3, "k": 4, "image": (2, 5, 17), "window": (1, 1, 1)},
     "no image": {"images": 0, "c": 2, "k": 3, "image": (1, 4, 4), "window": (1, 2, 2)},
     "no channel": {"c": 0, "k": 3, "image": (1, 4, 4), "window": (1, 2, 2)},
     "no filter": {"c": 2, "k": 0, "image": (1, 4, 4), "window": (1, 2, 2)},
 }
+
+
+# Parts of the gradient for the filters: of 7 images and more, of 3 each one; lines of fewer are divided.
+PARTS_OF = {1: 4, 90: 16}
 
 
 @dataclass
@@ -100,34 +119,48 @@ class Case:
         return whole.transpose(0, 5, 1, 2, 3, 4).reshape(self.w.shape)
 
 
-def run(name: str, dtype: str, operands: list[Any], out: Any, sizes: tuple[int, ...], chunks: int, memory: int) -> None:
-    """Call a kernel for each chunk of the rows of `out`, whose elements are what nobody has written."""
-    address = unit_address(f"convolutions.{name}", dtype, 3)
-    given = [a.ctypes.data for a in (out, *operands)]
-    kind = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * (len(given) + len(sizes) + 4))
-    out[...] = np.nan
-    for chunk in range(chunks):
-        begin, end = len(out) * chunk // chunks, len(out) * (chunk + 1) // chunks
-        kind(address)(*given, *sizes, product_address(Products(dtype)), begin, end, memory)
+@dataclass
+class Runs:
+    """Calls of the kernels. chunks: how many; only: the one that runs; before: what the memory of results holds, which
+    is what nobody has written; place: where arrays lie."""
 
+    dtype: str
+    memory: int
+    chunks: int = 1
+    only: int | None = None
+    before: float = math.nan
+    place: Any = lambda values: values
 
-def results(case: Case, dtype: str, chunks: int, memory: int, place: Any = lambda values: values) -> tuple[Any, ...]:
-    """What the three kernels make of a case. place: where arrays lie."""
-    x, w, g = (place(v.astype(dtype)) for v in (case.x, case.w, case.g))
-    parts = min(max(case.images // 2, 1), 16)
-    rows = case.c * math.prod(case.window)
-    out, dx = place(np.zeros_like(case.g, dtype)), place(np.zeros_like(case.x, dtype))
-    dw = place(np.zeros((parts, case.groups, rows, case.k), dtype))
-    run("convolve", dtype, [x, w], out, case.sizes, chunks, memory)
-    run("image_gradient", dtype, [g, w], dx, case.sizes, chunks, memory)
-    run("filter_gradient", dtype, [x, g], dw, (*case.sizes, parts), chunks, memory)
-    return out, dx, case.summed(dw)
+    def run(self, name: str, operands: list[Any], out: Any, sizes: tuple[int, ...]) -> None:
+        """Call a kernel for each chunk of `out`."""
+        address = unit_address(f"convolutions.{name}", self.dtype, 3)
+        given = [a.ctypes.data for a in (out, *operands)]
+        kind = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * (len(given) + len(sizes) + 4))
+        out[...] = self.before
+        for chunk in range(self.chunks) if self.only is None else [self.only]:
+            kind(address)(*given, *sizes, product_address(Products(self.dtype)), chunk, self.chunks, self.memory)
+
+    def made(self, case: Case) -> tuple[Any, Any, Any]:
+        """What the three kernels make of a case, the gradient for the filters in parts."""
+        x, w, g = (self.place(v.astype(self.dtype)) for v in (case.x, case.w, case.g))
+        parts, rows = PARTS_OF.get(case.images, 3), case.c * math.prod(case.window)
+        out, dx = (self.place(np.zeros_like(v, self.dtype)) for v in (case.g, case.x))
+        dw = self.place(np.zeros((parts, case.groups, rows, case.k), self.dtype))
+        self.run("convolve", [x, w], out, case.sizes)
+        self.run("image_gradient", [g, w], dx, case.sizes)
+        self.run("filter_gradient", [x, g], dw, (*case.sizes, parts))
+        return out, dx, dw
+
+    def results(self, case: Case) -> tuple[Any, Any, Any]:
+        """The result and both gradients."""
+        out, dx, dw = self.made(case)
+        return out, dx, case.summed(dw)
 
 
 @pytest.fixture(scope="module")
 def memory() -> Any:
     """Memory that the kernels work in, full of what is no number."""
-    space = np.full(convolutions.OWN_BYTES + 64, 0xFF, np.uint8)
+    space = np.full(patches.OWN_BYTES + 64, 0xFF, np.uint8)
     return space
 
 
@@ -140,8 +173,33 @@ def own(space: Any) -> int:
 @pytest.mark.parametrize("name", SHAPES)
 def test_against_plain_loops(name: str, dtype: str, memory: Any) -> None:
     case = Case(**SHAPES[name])
-    for chunks in (1, 3):
-        for got, wanted in zip(results(case, dtype, chunks, own(memory)), case.plain(), strict=True):
+    for chunks in (1, 2, 3, 8):
+        for got, wanted in zip(Runs(dtype, own(memory), chunks).results(case), case.plain(), strict=True):
+            np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_chunks_write_what_is_theirs(name: str, memory: Any) -> None:
+    """Each element is one chunk's, which alone touches it: chunks run at the same time."""
+    nobodys = float(1 << 20)
+    for chunks in (2, 3, 8):
+        times = [np.zeros_like(v) for v in Runs("float64", own(memory)).made(Case(**SHAPES[name]))]
+        for chunk in range(chunks):
+            runs = Runs("float64", own(memory), chunks, chunk, nobodys)
+            for count, found in zip(times, runs.made(Case(**SHAPES[name])), strict=True):
+                assert np.all(np.isfinite(found))
+                count += found != nobodys
+        for count in times:
+            assert np.all(count == 1)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_number_of_chunks_changes_no_bit(name: str, memory: Any) -> None:
+    case, rng = Case(**SHAPES[name]), np.random.default_rng(2)
+    case.x, case.w, case.g = (rng.standard_normal(v.shape) for v in (case.x, case.w, case.g))
+    first = Runs("float32", own(memory)).made(case)
+    for chunks in (2, 3, 5, 16):
+        for got, wanted in zip(Runs("float32", own(memory), chunks).made(case), first, strict=True):
             np.testing.assert_array_equal(got, wanted)
 
 
@@ -160,18 +218,19 @@ def test_any_geometry(data: st.DataObject) -> None:
     counts = data.draw(st.tuples(st.integers(1, 5), st.integers(1, 2), st.integers(1, 4), st.integers(1, 6)))
     images, groups, c, k = counts
     case = Case(image, window, c, k, images, groups, low, high, triple(1, 3), dilation)
-    space = np.full(convolutions.OWN_BYTES + 64, 0xFF, np.uint8)
-    for got, wanted in zip(results(case, "float32", 2, own(space)), case.plain(), strict=True):
+    space = np.full(patches.OWN_BYTES + 64, 0xFF, np.uint8)
+    chunks = data.draw(st.integers(1, 9))
+    for got, wanted in zip(Runs("float32", own(space), chunks).results(case), case.plain(), strict=True):
         np.testing.assert_array_equal(got, wanted)
 
 
 @needs_fork
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_nothing_outside_is_touched(dtype: str) -> None:
-    blocks = [Guarded(1 << 20) for _ in range(6)]
-    space = Guarded(convolutions.OWN_BYTES)
+    blocks = [Guarded(1 << 21) for _ in range(6)]
+    space = Guarded(patches.OWN_BYTES)
     # compiled before the child is made
-    results(Case(**SHAPES["one line"]), dtype, 1, space.end - convolutions.OWN_BYTES)
+    Runs(dtype, space.end - patches.OWN_BYTES).results(Case(**SHAPES["one line"]))
 
     def all_shapes() -> None:
         for at_end in (True, False):
@@ -183,7 +242,7 @@ def test_nothing_outside_is_touched(dtype: str) -> None:
                     return flat.reshape(values.shape)
 
                 case = Case(**options)
-                found = results(case, dtype, 2, space.end - convolutions.OWN_BYTES, place)
+                found = Runs(dtype, space.end - patches.OWN_BYTES, 3, place=place).results(case)
                 for got, wanted in zip(found, case.plain(), strict=True):
                     np.testing.assert_array_equal(got, wanted)
 
@@ -191,10 +250,11 @@ def test_nothing_outside_is_touched(dtype: str) -> None:
 
 
 def test_what_is_said_twice_is_the_same() -> None:
-    assert convolutions.OWN_BYTES == ops.OWN_BYTES
-    assert convolutions._PANEL == tiles.SCRATCH_BYTES
-    assert convolutions._SHARED - convolutions._PANEL == 8 * convolutions._PANEL_ELEMENTS
-    assert convolutions._GEOMETRY - convolutions._SHARED == 8 * convolutions._SHARED_ELEMENTS
+    assert patches.OWN_BYTES == ops.OWN_BYTES
+    assert patches.PIECE == ops.PIECE
+    assert patches.PANEL == tiles.SCRATCH_BYTES
+    assert patches.SHARED - patches.PANEL == 8 * patches.PANEL_ELEMENTS
+    assert patches.GEOMETRY - patches.SHARED == 8 * patches.SHARED_ELEMENTS
 
 
 def test_a_unit_says_what_it_is() -> None:

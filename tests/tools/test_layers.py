@@ -15,14 +15,14 @@ PACKAGE = ROOT / "numgraph"
 # A module imports only from modules to its left; a package counts as one, except for the parts of it that are listed.
 # Imports within functions count too.
 LAYERS = """
-    checkout errors config text folding absent whole pickled source userfunctions lengths.dims types randoms
-    scalars op foreign protocols operators graph overlaps storage arguments shared saving ops linalg fft sparse
-    tensor random patterns substitution stable formula givens updates reach subgraphs scanning vectorizing grad
-    jacobians optimize optim reference program prints destinations binder printing explain.explanation
-    profiling.result inspector.machinecode inspector.making inspector.record passes cache fingerprint convention
-    lengths.rules traits ir lengths elements rewrite schedule loops emit processor lower target runtime explain
-    cuda compile cuda.passes recorded recall call profiling sweep nonfinite testvalues inspectable function
-    minimizing testing compat inspector demo cli __main__
+    checkout errors config text folding absent whole pickled source userfunctions lengths.dims types randoms scalars
+    op foreign protocols operators graph alike overlaps storage arguments shared saving ops linalg fft sparse tensor
+    random patterns substitution stable formula givens updates reach subgraphs scanning vectorizing grad jacobians
+    optimize optim reference program prints destinations binder printing explain.explanation profiling.result
+    inspector.machinecode inspector.making inspector.record passes cache fingerprint convention lengths.rules traits
+    ir lengths elements rewrite schedule loops emit processor lower target runtime explain cuda compile cuda.passes
+    recorded recall call profiling sweep nonfinite testvalues inspectable function minimizing testing compat
+    inspector demo cli __main__
 """.split()
 
 # (importing layer, imported layer): why it may point to the right. Such imports stand within functions.
@@ -166,6 +166,7 @@ OTHER_WORDS = {
     ("ir.py", "within"): "a field of nodes",
     ("loops/build.py", "maximum"): "a function of kernels.support",
     ("loops/build.py", "minimum"): "a function of kernels.support",
+    ("loops/chunks.py", "maximum"): "a function of kernels.support",
     ("loops/chunks.py", "minimum"): "a function of kernels.support",
     ("loops/grid/reductions.py", "minimum"): "a function of kernels.support",
     ("loops/tiles.py", "maximum"): "a function of kernels.support",
