@@ -96,7 +96,9 @@ class NoDevice:
         """See `Bindings`."""
         return entry
 
-    def launch(self, kernel: Any, grid: tuple[int, ...], block: tuple[int, ...], parameters: int) -> None:
+    def launch(
+        self, kernel: Any, grid: tuple[int, ...], block: tuple[int, ...], parameters: int, together: bool
+    ) -> None:
         """See `Bindings`."""
 
     def begin(self) -> None:
