@@ -210,7 +210,7 @@ class Persistent:
             leaf, _, new = self.memory.states[number]
             size = values.whole(dims.product(map(values.graph.find, leaf.dims)))
             begin, apart, e = values.whole(first), values.whole(every), Name(values.names.fresh("e"))
-            to = self._base(Place(source_of(self.setting.schedule, self.setting.layout, result)), names[number], "all")
+            to = self._base(Place(source_of(self.setting.schedule, self.setting.layout, result)), names[number], "base")
             since = step - begin if begin != Number(0) else step
             kept = Store(to, since // apart * size + e, names[number][e])
             body: list[Statement] = [For(e, (THREAD, size, THREADS), (kept,), note=values.notes.array(result))]
