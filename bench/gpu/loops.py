@@ -67,8 +67,8 @@ def loops(context: Context) -> Section:
         "two runs",
         "launches",
         "µs",
-        "launches, one by one",
-        "µs, one by one",
+        "launches, each",
+        "µs, each",
     )
     rows = found.table("Layers of LSTM cells", *head)
     for shape in context.pick(TINY, SHAPES):

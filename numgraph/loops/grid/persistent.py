@@ -90,6 +90,8 @@ class Persistent:
         kernel.own = layout.number(self.own)
         kernel.grid = [(1, 1, 1)] if self.alone else [(layout.number(self.blocks), 1, self.most)]
         kernel.together = not self.alone
+        # the figures that are shown are those of a step
+        kernel.shapes.insert(0, "each step")
         kernel.function = function_of(kernel, checked, note)
 
     def _phase(self, nests: Sequence[LoopNest], add: Add) -> None:
