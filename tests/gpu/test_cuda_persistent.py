@@ -165,6 +165,14 @@ def of_a_condition() -> Case:
     return [x, h0], [h, h.shape[0], ng.grad(ng.sum(h), h0)], None, [], calls
 
 
+def of_a_condition_in_one_phase() -> Case:
+    x, h0 = ng.matrix("x"), ng.vector("h0")
+    h, _ = ng.scan(lambda v, h: (h + v, ng.until(v[0] > 1)), x, h0)
+    X = draw(6, 19, dtype="float64")
+    X[4, 0] = 2
+    return [x, h0], [h, h[-1]], None, [], [(X, X[0]), (X[:3], X[0])]
+
+
 def of_states_that_are_kept() -> Case:
     x, w = ng.matrix("x"), ng.vector("w")
     h, _ = ng.scan(lambda v, h, w: ng.tanh(h * w + v), x, x[0] * 0, non_sequences=w, checkpoint=3)
@@ -183,7 +191,7 @@ def of_truth_values() -> Case:
 CASES = [
     of_taps, of_states_that_change_places, of_no_steps, of_a_layer_that_is_trained, of_a_window_of_rows,
     of_products_of_all_kinds, of_rows_and_sums, of_random_numbers, of_a_state_that_is_written_over, of_a_condition,
-    of_states_that_are_kept, of_truth_values,
+    of_a_condition_in_one_phase, of_states_that_are_kept, of_truth_values,
 ]  # fmt: skip
 
 
@@ -229,6 +237,19 @@ def test_a_layer_is_one_launch() -> None:
         counts.append(f.stats.launches - before)
     others = [k for k in kernels_of(f) if k.scan is None and k not in scan.inner]
     assert len(scan.inner) == 1 and counts == [len(others) + 1] * 2
+
+
+def test_sweeps_over_the_number_of_steps(blocks: str) -> None:
+    n, w = ng.lscalar("n"), ng.shared(np.arange(20) / 20, "w")
+    found = []
+    for name in ("reference", "cuda-sim"):
+        w.set_value(np.arange(20) / 20)
+        h, _ = ng.scan(lambda h: ng.tanh(h * 2 + w), outputs_info=w, n_steps=n)
+        (a, b), _ = ng.scan(lambda a, b: (b, a + 1), outputs_info=[w, w * 2], n_steps=n)
+        f = ng.function([n], [h[-1].sum(), a[-1].sum(), b[-1].sum()], updates=[(w, w * 0.5 + h[-1])], target=name)
+        found.append([*map(np.asarray, f.sweep(n=[1, 3, 2, 2, 5, 1])), w.get_value()])
+    for want, got in zip(*found, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-12)
 
 
 # -- what fails -------------------------------------------------------------------------------------------------------
