@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from typing import Any
-from unittest import mock
 
 import numpy as np
 
@@ -43,11 +42,12 @@ def layer(target: str, steps: int, rows: int, units: int) -> tuple[Callable[[], 
 
 def launched(target: str, *shape: int) -> tuple[Callable[[], Any], list[Any]]:
     """The same with launches for each step of the loops."""
-    with mock.patch("numgraph.loops.grid.program.why_launched", lambda facts: "to compare"):
-        f, state = layer(target, *shape)
-        # it is compiled by its first call
-        f()
-    return f, state
+    before = ng.config.cuda_loops
+    ng.config.cuda_loops = False
+    try:
+        return layer(target, *shape)
+    finally:
+        ng.config.cuda_loops = before
 
 
 def outcome(f: Callable[[], Any], state: list[Any], start: list[Any]) -> list[Any]:

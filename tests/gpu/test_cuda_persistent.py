@@ -407,3 +407,15 @@ def test_the_code_does_what_the_source_says(
     for call in zip(wanted, found, strict=True):
         for want, got in zip(*call, strict=True):
             np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+
+
+def test_a_setting_launches_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a device on which one kernel fails, or is slower."""
+    x = ng.matrix("x")
+    made = {}
+    for loops in (True, False):
+        monkeypatch.setattr(ng.config, "cuda_loops", loops)
+        f = ng.function([x], ng.scan(lambda v, h: ng.tanh(v + h), x, ng.zeros(3))[0], target="cuda-sim")
+        made[loops] = f.source, f(np.linspace(-1, 1, 12).reshape(4, 3))
+    assert "all steps of" in made[True][0] and "cuda_loops is off" in made[False][0]
+    np.testing.assert_array_equal(made[True][1], made[False][1])

@@ -55,8 +55,9 @@ class Geometry:
     # blocks of threads that a product wants to have
     wanted: int = 132
     # blocks that may wait for one another, as all of them are on the device at the same time: one for each
-    # multiprocessor
+    # multiprocessor; and whether kernels are to go through scans by themselves
     together: int = 132
+    loops: bool = True
     # lengths from which on cuBLAS computes products, None where the device has none; and whether in TF32
     large: int | None = None
     tf32: bool = False

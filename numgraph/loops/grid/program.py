@@ -119,7 +119,7 @@ class GridProgram:
         scan = kernel.scan = self.scans.made(task.memory)
         made = self.notes.made([task])
         facts = Facts(self.schedule.graph, task, self.schedule.division, self.requirements)
-        why = why_launched(facts)
+        why = why_launched(facts) if self.geometry.loops else "cuda_loops is off"
         if why:
             kernel.inner = self._kernels(task.nests)
             kernel.remark = f"{name}: for each step of {made}: {', '.join(k.name for k in kernel.inner)}; {why}"
