@@ -104,6 +104,8 @@ class Config:
     threads: processor threads of a function compiled from now on (1 to 1024). The default is what NUMGRAPH_THREADS,
         NUMBA_NUM_THREADS or OMP_NUM_THREADS says, else the processors this process may use.
     cuda_graphs: a function on a CUDA device records its launches once and replays them. False launches one by one.
+    cuda_loops: one kernel goes through the steps of a scan, where it can, in functions compiled from now on. False
+        launches what each step does.
     cuda_tf32: cuBLAS may round what it multiplies to 11 bits (TF32) in float32 products of functions compiled from now
         on.
     cuda_wait: wait for each launch, so that an error names the kernel that failed.
@@ -146,6 +148,7 @@ class Config:
     scan_memory: int = field(default_factory=lambda: _bytes_of("NUMGRAPH_SCAN_MEMORY"))
     threads: int = field(default_factory=_default_threads)
     cuda_graphs: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_GRAPHS", "1") != "0")
+    cuda_loops: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_LOOPS", "1") != "0")
     cuda_tf32: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_TF32", "0") != "0")
     cuda_wait: bool = field(default_factory=lambda: os.environ.get("NUMGRAPH_CUDA_WAIT", "0") != "0")
     cpu: str = field(default_factory=lambda: os.environ.get("NUMGRAPH_CPU", "native"))
@@ -188,6 +191,7 @@ _ALLOWED = {
     "on_unused_input": ("raise", "warn", "ignore"),
     "on_empty_givens": ("ignore", "raise"),
     "cuda_graphs": (True, False),
+    "cuda_loops": (True, False),
     "cuda_tf32": (True, False),
     "cuda_wait": (True, False),
     "standard_passes": (True, False),

@@ -7,6 +7,7 @@ was changed meanwhile shows, as it would on a device.
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from numgraph.cuda.driver import CudaDevice
 from numgraph.cuda.simulator import simulate
 
 TOTAL = 1 << 24
+MULTIPROCESSORS = 4
 POISON = 0xCD
 
 
@@ -69,7 +71,7 @@ class FakeBindings:
     def open(self, number: int) -> Properties:
         if number > 0:
             raise Refused("open", "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal")
-        return Properties("Fake", (9, 0), 4, "13.0")
+        return Properties("Fake", (9, 0), MULTIPROCESSORS, "13.0")
 
     def enter(self) -> bool:
         self.entered += 1
@@ -140,9 +142,13 @@ class FakeBindings:
         self.called("load", entry)
         return self.functions[int(code)]
 
-    def launch(self, kernel: Any, grid: tuple[int, ...], block: tuple[int, ...], parameters: int) -> None:
+    def launch(
+        self, kernel: Any, grid: tuple[int, ...], block: tuple[int, ...], parameters: int, together: bool
+    ) -> None:
         function, signature = kernel
-        self.called("launch", function.__name__, grid, block)
+        self.called("launch", function.__name__, grid, block, *["together"] * together)
+        if together and math.prod(grid) > MULTIPROCESSORS:
+            raise Refused("launch", "CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE", "too many blocks in cooperative launch")
         pointers = np.ctypeslib.as_array(ctypes.cast(parameters, ctypes.POINTER(ctypes.c_uint64)), (len(signature),))
         values = [value_at(int(p), kind) for p, kind in zip(pointers, signature, strict=True)]
 

@@ -13,7 +13,7 @@ import math
 import operator
 import re
 import struct
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -155,6 +155,8 @@ class Kernel:
             self.shared_bytes += int(size)
         self.code: list[tuple[str, str, str, list[str], list[str]]] = []
         self.labels: dict[str, int] = {}
+        # whether blocks wait for one another
+        self.meets = "ld.acquire" in ptx
         for line in ptx.partition("\n{")[2].splitlines():
             label = re.match(r"(\$\w+):", line)
             if label:
@@ -171,6 +173,7 @@ class Kernel:
         addresses = iter(range(FAR, FAR * (len(arrays) + 1), FAR))
         words = [next(addresses) if isinstance(a, np.ndarray) else a for a in arguments]
         values = dict(zip(self.parameters, words, strict=True))
+        blocks: list[Iterator[bool]] = []
         with np.errstate(all="ignore"):
             for position in _positions(grid):
                 memory = Memory(arrays, self.shared_bytes)
@@ -181,7 +184,12 @@ class Kernel:
                         special |= {f"%tid.{axis}": place[k], f"%ctaid.{axis}": position[k]}
                         special |= {f"%ntid.{axis}": (*block, 1, 1)[k], f"%nctaid.{axis}": (*grid, 1, 1)[k]}
                     threads.append(Thread(self, memory, special | values).run())
-                _together(threads)
+                blocks.append(_together(threads))
+                if not self.meets:
+                    list(blocks.pop())
+            while blocks:
+                # each goes on until it looks whether all have come
+                blocks = [b for b in blocks if next(b, False)]
 
 
 def _positions(lengths: tuple[int, ...]) -> list[tuple[int, int, int]]:
@@ -189,8 +197,9 @@ def _positions(lengths: tuple[int, ...]) -> list[tuple[int, int, int]]:
     return [(i, j, k) for k, j, i in itertools.product(range(z), range(y), range(x))]
 
 
-def _together(threads: list[Generator[Any, Any, None]]) -> None:
-    """Run the threads of a block, which exchange values and meet at barriers."""
+def _together(threads: list[Generator[Any, Any, None]]) -> Iterator[bool]:
+    """Run the threads of a block, which exchange values and meet at barriers; true whenever one looks at what other
+    blocks do."""
     stops: list[Any] = [next(thread, None) for thread in threads]
     while any(stop is not None for stop in stops):
         for begin in range(0, len(threads), 32):
@@ -199,6 +208,12 @@ def _together(threads: list[Generator[Any, Any, None]]) -> None:
                 answers = [_moved(stops, warp, r) for r in warp]
                 for r, answer in zip(warp, answers, strict=True):
                     stops[r] = _next(threads[r], answer)
+        looking = [r for r, stop in enumerate(stops) if stop and stop[0] == "look"]
+        if looking:
+            yield True
+            for r in looking:
+                stops[r] = _next(threads[r], None)
+            continue
         assert len({stop and stop[0] for stop in stops}) == 1, "threads do not meet at a barrier"
         if stops[0] is not None:
             stops = [_next(thread, None) for thread in threads]
@@ -240,6 +255,9 @@ class Thread:
                 return
             elif name == "bar":
                 yield ("bar",)
+            elif name == "ld" and kinds[0] == "acquire":
+                self.execute(name, kinds, operands)
+                yield ("look",)
             elif name == "shfl":
                 target, *sources = (o for o in operands if not o.startswith("%p"))
                 value, step = to_bits(registers[sources[0]]), self.value(sources[1], "u32")
@@ -280,6 +298,11 @@ class Thread:
             self.load(kinds, operands)
         elif name == "st":
             self.store(kinds, operands)
+        elif name == "atom":
+            assert kinds == ["add", "acq_rel", "gpu", "u32"], kinds
+            word = self.memory.at(self.address(operands[1]), 4).view(np.uint32)
+            registers[operands[0]] = int(word[0])
+            word[0] = (int(word[0]) + self.value(operands[2], "u32")) & 0xFFFFFFFF
         elif name == "setp":
             a, b = (self.value(o, kind) for o in operands[1:])
             if kind[0] == "s":

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.gpu import kernels, programs
+from bench.gpu import kernels, loops, programs
 from bench.gpu.cubins import Cubins
 from bench.gpu.programs import KINDS
 from bench.gpu.tools import context
@@ -33,6 +33,9 @@ def pack(folder: Path, capability: tuple[int, int], kinds: Sequence[str] = KINDS
                 program.call(k)
             program.sweep(2)
     programs.chain(here)[0]()
+    for shape in loops.SHAPES:
+        for make in (loops.layer, loops.launched):
+            make("cuda", *shape)[0]()
     for name, kernel in kernels.table().items():
         kernels.loaded(here, name, kernel.dtypes[0], dict(kernel.sizes))
     for shape in kernels.SHAPES:
@@ -96,7 +99,9 @@ class NoDevice:
         """See `Bindings`."""
         return entry
 
-    def launch(self, kernel: Any, grid: tuple[int, ...], block: tuple[int, ...], parameters: int) -> None:
+    def launch(
+        self, kernel: Any, grid: tuple[int, ...], block: tuple[int, ...], parameters: int, together: bool
+    ) -> None:
         """See `Bindings`."""
 
     def begin(self) -> None:

@@ -73,6 +73,17 @@ def product(sizes: Sizes, scale: str, a_along: bool = True, b_along: bool = Fals
     return Problem(arguments, ("out",), lambda: (wide(a) @ wide(b),), flops=2 * m * n * k)
 
 
+def product_of_step(sizes: Sizes, scale: str, b_along: bool = False) -> Problem:
+    """h @ U, as a step of a recurrent network has it."""
+    m, n, k = lengths(scale, (5, 9, 11), (33, 210, 127), (32, 1024, 256))
+    a, b = draw(m, k), draw(k, n, seed=1)
+    steps = dict(b_row=1, b_col=k) if b_along else dict(b_row=n, b_col=1)
+    stored = np.ascontiguousarray(b.T) if b_along else b
+    arguments = dict(out=poisoned((m, n), "float32"), a=a, b=stored, m=m, n=n, k=k, a_row=k, a_col=1, **steps,
+                     out_row=n, alpha=ONE, beta=ZERO)  # fmt: skip
+    return Problem(arguments, ("out",), lambda: (wide(a) @ wide(b),), flops=2 * m * n * k)
+
+
 def skinny_product(sizes: Sizes, scale: str) -> Problem:
     """x @ w for few columns."""
     m, k = lengths(scale, (5, 70), (601, 784), (60_000, 784))
@@ -219,6 +230,8 @@ CASES: dict[str, Callable[[Sizes, str], Problem]] = {
     "product_whole_tiles": of(product, whole=True),
     "skinny_product": skinny_product,
     "skinny_contraction": skinny_contraction,
+    "product_of_step": product_of_step,
+    "product_of_step_along": of(product_of_step, b_along=True),
     "convolution": convolution,
     "convolution_images": of(convolution, what="convolution_images"),
     "convolution_filters": of(convolution, what="convolution_sums"),

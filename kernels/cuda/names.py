@@ -92,6 +92,17 @@ def _tiled(dtypes=("float32",), **sizes):
     )  # fmt: skip
 
 
+def _of_step(along, width):
+    """Blocks step over tiles: here each has two."""
+    return Kernel(
+        "together.shared_product",
+        "T* out, T* a, T* b, int64 m, int64 n, int64 k, int64 a_row, int64 a_col, int64 b_row, int64 b_col, int64 "
+        "out_row, T alpha, T beta",
+        lambda s, n: (ceil(ceil(n["m"], s["rows"]) * ceil(n["n"], s["width"]), 2),), _threads,
+        dict(rows=8, width=8, threads=256, along=along), dict(rows=3, width=width, threads=64),
+    )  # fmt: skip
+
+
 # What a convolution's kernel is told behind its operands: lengths, steps, and margins before the images.
 GEOMETRY = "images groups c k depth height width kd kh kw od oh ow sd sh sw dd dh dw bd bh bw".split()
 _CONVOLUTION = ", ".join(f"int64 {name}" for name in GEOMETRY)
@@ -145,6 +156,8 @@ KERNELS = MappingProxyType({
         lambda s, n: (ceil(n["k"], s["width"]), ceil(n["m"], n["part"])), _threads,
         dict(columns=10, width=8, threads=256), dict(columns=3, width=4, threads=64),
     ),
+    "product_of_step": _of_step(False, 4),
+    "product_of_step_along": _of_step(True, 2),
     # convolutions
     "convolution": _convolution("convolve", "T* x, T* w", lambda s, n: (
         n["k"], n["images"] * _pixels(n, "od", "oh", "ow"), n["groups"])),

@@ -81,8 +81,11 @@ class Bindings(Protocol):
     def load(self, code: bytes, entry: str) -> Handle:
         """The kernel `entry` of a cubin."""
 
-    def launch(self, kernel: Handle, grid: tuple[int, ...], block: tuple[int, ...], parameters: int) -> None:
-        """Run a kernel, in the stream's order. parameters: the address of the addresses of the parameters."""
+    def launch(
+        self, kernel: Handle, grid: tuple[int, ...], block: tuple[int, ...], parameters: int, together: bool
+    ) -> None:
+        """Run a kernel, in the stream's order. parameters: the address of the addresses of the parameters. together:
+        all blocks are on the device at the same time; Refused where there is no room for that."""
 
     def begin(self) -> None:
         """From now on the stream records."""
@@ -253,8 +256,13 @@ class CudaBindings:
         module = self._("cuModuleLoadData", code)
         return self._("cuModuleGetFunction", module, entry.encode())
 
-    def launch(self, kernel: Handle, grid: tuple[int, ...], block: tuple[int, ...], parameters: int) -> None:
+    def launch(
+        self, kernel: Handle, grid: tuple[int, ...], block: tuple[int, ...], parameters: int, together: bool
+    ) -> None:
         """See `Bindings`."""
+        if together:
+            self._("cuLaunchCooperativeKernel", kernel, *grid, *block, 0, self.handle, parameters)
+            return
         (status,) = self.driver.cuLaunchKernel(kernel, *grid, *block, 0, self.handle, parameters, 0)
         if status:
             self.refuse("cuLaunchKernel", status)

@@ -162,10 +162,12 @@ class Device(Protocol):
         signature: tuple[str, ...],
         max_threads: int | None = None,
         min_blocks: int = 1,
+        together: bool = False,
     ) -> Kernel:
         """The kernel that a function is with these types of parameters, compiled once.
 
-        max_threads, min_blocks: see `numgraph.cuda.compiler`, whose DeviceError and OptionError it may raise.
+        max_threads, min_blocks: see `numgraph.cuda.compiler`, whose DeviceError and OptionError it may raise. together:
+        its blocks wait for one another; a launch has at most `multiprocessors` of them then.
         """
 
     def launch(self, kernel: Any, grid: Lengths, block: Lengths, parameters: Parameters) -> None:

@@ -227,18 +227,19 @@ class CudaDevice:
         signature: tuple[str, ...],
         max_threads: int | None = None,
         min_blocks: int = 1,
+        together: bool = False,
     ) -> CudaKernel:
         """See `Device`."""
         with self.lock, self.use:
             self.nothing_recorded("a kernel is loaded")
             known = self.kernels.setdefault(function, {})
-            key = signature, max_threads, min_blocks
+            key = signature, max_threads, min_blocks, together
             kernel = known.get(key)
             if kernel is None:
                 limits: dict[str, Any] = {"max_threads": max_threads, "min_blocks": min_blocks}
                 made = self.compile(function, signature, self.capability, **limits)
-                kernel = CudaKernel(function.__name__, signature, self.bindings.load(made.code, made.entry), made)
-                known[key] = kernel
+                handle = self.bindings.load(made.code, made.entry)
+                kernel = known[key] = CudaKernel(function.__name__, signature, handle, made, together)
             return kernel
 
     def launch(self, kernel: CudaKernel, grid: Lengths, block: Lengths, parameters: Parameters) -> None:
@@ -247,7 +248,7 @@ class CudaDevice:
             blocks, threads = checked_lengths(kernel.name, grid, block)
             kernel.pack(parameters)
             try:
-                self.bindings.launch(kernel.handle, blocks, threads, kernel.address)
+                self.bindings.launch(kernel.handle, blocks, threads, kernel.address, kernel.together)
             except Refused as error:
                 raise self.failed(error, f"the launch of {kernel.name}, grid {grid}, block {block}") from None
             self._launched(kernel.name)

@@ -22,10 +22,13 @@ FORMATS = {
 
 
 class CudaKernel:
-    """A kernel of a cubin. compiled: what the assembler says of it."""
+    """A kernel of a cubin. compiled: what the assembler says of it; together: its blocks wait for one another."""
 
-    def __init__(self, name: str, signature: tuple[str, ...], handle: Handle, compiled: Cubin) -> None:
+    def __init__(
+        self, name: str, signature: tuple[str, ...], handle: Handle, compiled: Cubin, together: bool = False
+    ) -> None:
         self.name, self.signature, self.handle, self.compiled = name, signature, handle, compiled
+        self.together = together
         self.format = struct.Struct("=" + "".join("Q" if t.endswith("*") else FORMATS[t] for t in signature))
         self.values = bytearray(8 * max(1, len(signature)))
         begin = ctypes.addressof(ctypes.c_char.from_buffer(self.values))

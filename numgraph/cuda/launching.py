@@ -15,7 +15,7 @@ from numgraph.cuda.device import Device
 from numgraph.cuda.library import CALLS, Call, Launch, ask
 from numgraph.cuda.loading import Loaded, arrays_read
 from numgraph.cuda.plan import Table
-from numgraph.cuda.scans import Places
+from numgraph.cuda.scans import Found, Places
 from numgraph.cuda.scans import Steps as ScanSteps
 from numgraph.cuda.status import Status
 from numgraph.cuda.steps import Steps
@@ -100,7 +100,7 @@ class Launching:
                 found += CALLS[kernel.library](self._call(kernel, made))
                 continue
             if kernel.scan is not None:
-                parts = self._scan(kernel.scan, each, made).parts(self._step(each, made), _never)
+                parts = self._scan(kernel.scan, each, made).parts(self._step(each, made), Found(_never, _never))
                 found += [launch for part in parts for launch in part]
                 continue
             grid = tuple(
@@ -143,7 +143,7 @@ class Launching:
                 ask(self.device, self.settled([each], made))
                 continue
             steps = self._scan(scan, each, made)
-            for part in steps.parts(self._step(each, made), self._ended):
+            for part in steps.parts(self._step(each, made), Found(self._ended, self._made)):
                 ask(self.device, part)
             for place in scan.counts:
                 self.device.upload(steps.address(place), np.array([steps.count], np.int64))
@@ -151,6 +151,10 @@ class Launching:
     def _ended(self, address: int) -> bool:
         """Whether a step has ended its scan, or the call by an index that is out of range."""
         return bool(self.table.fetch(address, "bool")) or self.status.seen()
+
+    def _made(self, scan: int) -> int:
+        """How many steps a kernel has made of a scan; any where an index was refused, as nobody sees results then."""
+        return 1 if self.status.seen() else int(self.table.fetch(self.room(("count", scan), 8), "int64"))
 
     def address_of(self, leaf: Node) -> int:
         """Where an argument or a shared variable is."""
@@ -195,11 +199,23 @@ class Launching:
                 return self.constants[digest]
             case ("state" | "moving", *_):
                 return self.places[source]
+            case ("behind", of, offset):
+                return self.value(of, blocks, kernel, made) + self.number(offset)
+            case ("count", scan):
+                return self.room(("count", scan), 8)
+            case ("barrier",):
+                return self._barrier()
             case ("arguments",):
                 return self.steps.slots
             case ("found",):
                 return self.room("found", 24)
         return self.status.address
+
+    def _barrier(self) -> int:
+        """The word that barriers of all blocks count in; it is 0 before the first one, and left as they need it."""
+        if "barrier" not in self.memory:
+            self.device.clear(self.room("barrier", 8), 8)
+        return self.memory["barrier"].address
 
 
 def looks(kernel: Kernel) -> bool:

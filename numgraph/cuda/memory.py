@@ -1,8 +1,8 @@
 """What simulated threads see as memory: every access is checked for its bounds and for races.
 
 An element has one *owner* at a time, as the rules of CUDA want it: between two barriers of a block no thread may use
-what another thread of the block writes, and no thread of another block may during the whole launch. Reads of many
-threads, and writes of one value by many (a flag), are allowed.
+what another thread of the block writes, and no thread of another block may during the whole launch, or between two
+barriers of all blocks. Reads of many threads, and writes of one value by many (a flag), are allowed.
 """
 
 from __future__ import annotations
@@ -54,6 +54,11 @@ class Watch:
     races: bool = True
     writes: dict[int, Use] = field(default_factory=dict)
     reads: dict[int, Use] = field(default_factory=dict)
+
+    def forget(self) -> None:
+        """All blocks have met: what was used before is apart from what follows."""
+        self.writes.clear()
+        self.reads.clear()
 
     def _apart(self, use: Use) -> bool:
         """Whether a barrier, or being the same thread, stands between an earlier use and the current thread."""

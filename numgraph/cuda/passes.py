@@ -80,7 +80,7 @@ def kernel_state(
 def device_of(name: str) -> tuple[Device, Geometry]:
     """The device that a name stands for, and the sizes of its grids with the settings as they are."""
     device, geometry = device_for(name)
-    return device, replace(geometry, tf32=config.cuda_tf32)
+    return device, replace(geometry, loops=config.cuda_loops, tf32=config.cuda_tf32)
 
 
 def device_target(program: Program, name: str) -> DeviceTarget:
@@ -93,7 +93,9 @@ def device_target(program: Program, name: str) -> DeviceTarget:
         return Compiled(state.variant, state.given_up)
 
     def printed() -> GridModule:
-        return printed_for_grid(program, Geometry(large=geometry.large, tf32=geometry.tf32)).module
+        return printed_for_grid(
+            program, Geometry(large=geometry.large, loops=geometry.loops, tf32=geometry.tf32)
+        ).module
 
     return DeviceTarget(program, name, device, build, printed)
 

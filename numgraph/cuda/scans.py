@@ -1,8 +1,10 @@
-"""The launches of a scan: those of a step for each step, with the addresses that this step works on."""
+"""The launches of a scan: one for all steps, or those of a step for each step, with the addresses that this step works
+on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from numgraph.cuda.device import Copying
@@ -12,6 +14,15 @@ from numgraph.loops.grid.scans import Checkpoints, Copy, GridScan, Place
 
 # The places of a step: by ("state", scan, number) and ("moving", slot).
 Places = dict[tuple[Any, ...], int]
+
+
+@dataclass
+class Found:
+    """What steps have found, in scans that a step may end. ended: whether the bool at an address is true; made: how
+    many steps a kernel has made of a scan, by its number."""
+
+    ended: Callable[[int], bool]
+    made: Callable[[int], int]
 
 
 class Steps:
@@ -36,28 +47,53 @@ class Steps:
         self.address = address
         self.count = max(0, number(scan.steps))
 
-    def parts(self, step: Callable[[], Sequence[Launch]], ended: Callable[[int], bool]) -> Iterator[Sequence[Launch]]:
+    def parts(self, step: Callable[[], Sequence[Launch]], found: Found) -> Iterator[Sequence[Launch]]:
         """The launches, one part behind the other. step: those of a step, whose numbers and places are known.
 
-        ended: whether the bool at an address is true. It is asked of a scan that a step may end: there each part must
-        have been launched before the next one is asked for.
+        found: is asked about a scan that a step may end: there each part must have been launched before the next one is
+        asked for.
         """
-        scan = self.scan
         yield self._before()
+        yield from self._all(step, found) if self.scan.whole else self._each(step, found)
+        yield [copied for copy in self.scan.copies for copied in self._copied(copy)]
+
+    def _all(self, step: Callable[[], Sequence[Launch]], found: Found) -> Iterator[Sequence[Launch]]:
+        """The launch that makes all steps."""
+        if self.count:
+            yield step()
+        if self.count and self.scan.ends is not None:
+            self.count = found.made(self.scan.number)
+        self.states = {k: self._after(k, self.count) for k in self.states}
+
+    def _after(self, state: int, steps: int) -> int:
+        """Where a state is after so many steps."""
+        while steps:
+            steps -= 1
+            new = self.scan.states[state]
+            if new.state is None:
+                return self._written(new.written, steps)
+            state = new.state
+        return self.states[state]
+
+    def _each(self, step: Callable[[], Sequence[Launch]], found: Found) -> Iterator[Sequence[Launch]]:
+        """The launches of one step after the other."""
+        scan = self.scan
         for t in range(self.count):
             self.table[scan.step] = t
             yield [kept for of in scan.checkpoints for kept in self._kept(of, t)]
-            writes = {slot: self._written(slot, t) for slot in scan.written}
             self.places.update({("state", scan.number, k): place for k, place in self.states.items()})
-            self.places.update({("moving", slot): place for slot, place in writes.items()})
+            self.places.update({("moving", slot): self._written(slot, t) for slot in scan.written})
             yield step()
-            before = dict(self.states)
-            for k, state in scan.states.items():
-                self.states[k] = writes[state.written] if state.state is None else before[state.state]
-            if scan.ends is not None and ended(writes[scan.ends]):
+            self._go_on(t)
+            if scan.ends is not None and found.ended(self._written(scan.ends, t)):
                 self.count = t + 1
                 break
-        yield [copied for copy in scan.copies for copied in self._copied(copy)]
+
+    def _go_on(self, t: int) -> None:
+        """States are what a step has made of them."""
+        before = dict(self.states)
+        for k, state in self.scan.states.items():
+            self.states[k] = self._written(state.written, t) if state.state is None else before[state.state]
 
     def _written(self, slot: int, t: int) -> int:
         """Where a step writes a value."""

@@ -59,7 +59,7 @@ class SimulatedDevice:
 
     name = "the simulator"
     capability = (9, 0)
-    multiprocessors = 2
+    multiprocessors = 3
     dlpack = (HOST, 0)
     stream: int | None = None
     blas: Blas | None = None
@@ -150,6 +150,7 @@ class SimulatedDevice:
         signature: tuple[str, ...],
         max_threads: int | None = None,
         min_blocks: int = 1,
+        together: bool = False,
     ) -> SimulatedKernel:
         """See `device.Device`."""
         return SimulatedKernel(function, signature)

@@ -9,8 +9,9 @@ simulated thread costs microseconds. The result is repeatable. What a device lea
 * shared memory that is read before it was written
 * a barrier that some threads of a block reach and others do not; a shuffle that some threads of a warp miss
 
-Floats have their dtype and integers wrap around, as in compiled code; a float literal is a float64, which divides as
-one. Nothing here needs Numba or CUDA. Grid-wide barriers and atomics are not simulated.
+At `cuda.cg.this_grid().sync()` all blocks of a grid wait: each runs up to it before any goes on. Floats have their
+dtype and integers wrap around, as in compiled code; a float literal is a float64, which divides as one. Nothing here
+needs Numba or CUDA. Atomics are not simulated.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from numgraph.errors import KernelError
 
 WARP = 32
 Dim = tuple[int, int, int]
-# Calls at which a thread waits: for its block, or for its warp.
+# Calls at which a thread waits: for all blocks, for its block, or for its warp.
+GRID_CALL, THIS_GRID = "sync", "cg.this_grid()"
 BLOCK_CALLS = {"syncthreads", "syncthreads_and", "syncthreads_or", "syncthreads_count"}
 WARP_CALLS = {"syncwarp", "shfl_sync", "shfl_xor_sync", "shfl_down_sync", "shfl_up_sync", "ballot_sync", "any_sync",
               "all_sync"}  # fmt: skip
@@ -78,8 +80,8 @@ def simulate(
         raise KernelError(f"{name} takes {len(parameters)} arguments ({', '.join(parameters)}), not {len(arguments)}")
     passed = [_argument(a, p, watch) for a, p in zip(arguments, parameters, strict=True)]
     with np.errstate(all="ignore"):
-        for x, y, z in _positions(blocks):
-            run.block(watch, (x0 + x, y0 + y, z0 + z), whole, threads, passed, shared_bytes)
+        positions = ((x0 + x, y0 + y, z0 + z) for x, y, z in _positions(blocks))
+        run.grid(watch, positions, whole, threads, passed, shared_bytes)
 
 
 def _dim(lengths: int | Sequence[int]) -> Dim:
@@ -119,6 +121,8 @@ class _Kernel:
         self.cuda = _Cuda()
         self.functions: dict[int, Callable[..., Any]] = {}
         self.stopping: set[int] = set()
+        # whether blocks wait for one another
+        self.meets = False
         self.run = self._made(function)
         self.stops = id(function) in self.stopping
 
@@ -133,7 +137,7 @@ class _Kernel:
         cuda = {name for name, value in names.items() if namespace[name] is self.cuda}
         stopping = {name for name, value in names.items() if id(captured.simulated_function(value)) in self.stopping}
         definition = captured.tree(function)
-        printer = _Stops(cuda, stopping)
+        printer = _Stops(cuda, stopping, len(self.functions))
         printer.visit(definition)
         definition.returns = None
         for argument in definition.args.args:
@@ -145,6 +149,7 @@ class _Kernel:
         self.functions[id(function)] = made
         if printer.found:
             self.stopping.add(id(function))
+        self.meets = self.meets or printer.meets
         return made
 
     def _value(self, value: Any) -> Any:
@@ -161,17 +166,35 @@ class _Kernel:
         )
         return CASTS.get(str(name), value) if numeric else value
 
-    def block(self, watch: Watch, position: Dim, blocks: Dim, lengths: Dim, passed: list[Any], shared: int) -> None:
-        """Run the threads of one block."""
-        self.cuda.begin(watch, position, blocks, lengths, shared)
-        name = watch.thread.name
-        threads = [Thread(position, place, rank, name) for rank, place in enumerate(_positions(lengths))]
-        if not self.stops:
-            for thread in threads:
-                self.cuda.enter(thread)
-                self.run(*passed)
-            return
-        _Block(self.cuda, [(thread, self.run(*passed)) for thread in threads]).run()
+    def grid(
+        self, watch: Watch, positions: Iterator[Dim], blocks: Dim, lengths: Dim, passed: list[Any], shared: int
+    ) -> None:
+        """Run blocks one after the other; where they wait for one another, all of them up to where they do."""
+        waiting, name = [], watch.thread.name
+        for position in positions:
+            self.cuda.begin(watch, position, blocks, lengths, shared)
+            threads = [Thread(position, place, rank, name) for rank, place in enumerate(_positions(lengths))]
+            if not self.stops:
+                for thread in threads:
+                    self.cuda.enter(thread)
+                    self.run(*passed)
+                continue
+            waiting.append(_Block(self.cuda, [(thread, self.run(*passed)) for thread in threads]))
+            if not self.meets:
+                waiting.pop().run()
+        while waiting and _met(waiting):
+            watch.forget()
+
+
+def _met(blocks: list[_Block]) -> bool:
+    """Run blocks to their next barrier of all, or to their end; whether there was one. KernelError where they part."""
+    at: dict[int | None, _Block] = {}
+    for block in blocks:
+        at.setdefault(block.run(), block)
+    if len(at) > 1:
+        told = [f"  {b.threads[0][0]}: " + (f"waits in line {s >> 12}" if s else "has ended") for s, b in at.items()]
+        raise KernelError("blocks of a grid do not meet at one barrier\n" + "\n".join(told))
+    return None not in at
 
 
 class _Block:
@@ -182,21 +205,28 @@ class _Block:
         self.threads = threads
         self.stops: list[Stop | None] = [None] * len(threads)
         self.ended = [False] * len(threads)
+        # what the threads see of the block
+        self.context = cuda.context()
 
-    def run(self) -> None:
-        """Run all threads to their end; KernelError where they do not meet."""
+    def run(self) -> int | None:
+        """Run all threads to their end, or to a barrier of all blocks, whose place is returned; KernelError where they
+        do not meet."""
+        self.cuda.resume(self.context)
         every = range(len(self.threads))
         self._go(every, [None] * len(every))
         while any(stop is not None for stop in self.stops):
-            waiting = False
+            waiting = ""
             for begin in range(0, len(every), WARP):
                 warp = every[begin : begin + WARP]
                 while self._kind(warp) in WARP_CALLS:
                     self._go(warp, self._exchanged(warp))
-                waiting = waiting or self._kind(warp) in BLOCK_CALLS
+                waiting = waiting or self._kind(warp)
             if waiting:
                 self._together(every, "block")
+                if waiting == GRID_CALL:
+                    return next(stop[1] for stop in self.stops if stop is not None)
                 self._go(every, self._voted(every))
+        return None
 
     def _kind(self, ranks: range) -> str:
         """The call at which the first thread that has not ended waits, which all of a warp must have reached."""
@@ -227,7 +257,7 @@ class _Block:
             stop = self.stops[r]
             if stop is not None:
                 thread.warp_epoch += 1
-                thread.epoch += stop[0] in BLOCK_CALLS
+                thread.epoch += stop[0] in BLOCK_CALLS or stop[0] == GRID_CALL
             self.cuda.enter(thread)
             try:
                 self.stops[r] = body.send(answer)
@@ -270,11 +300,12 @@ class _Stops(ast.NodeTransformer):
     """Makes calls of barriers into `yield`, and calls of functions with barriers into `yield from`.
 
     Names literals, which are Python's otherwise: its floats raise where they are divided by 0, and its integers do not
-    wrap around, which matters where a conditional expression has nothing else.
+    wrap around, which matters where a conditional expression has nothing else. number: of the function.
     """
 
-    def __init__(self, cuda: set[str], stopping: set[str]) -> None:
-        self.cuda, self.stopping, self.found = cuda, stopping, False
+    def __init__(self, cuda: set[str], stopping: set[str], number: int) -> None:
+        self.number = number
+        self.cuda, self.stopping, self.found, self.meets = cuda, stopping, False, False
         self.literals: dict[str, Any] = {}
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
@@ -307,9 +338,14 @@ class _Stops(ast.NodeTransformer):
         if not isinstance(called, ast.Attribute):
             return node
         root = called.value
+        if called.attr == GRID_CALL and ast.unparse(root).partition(".")[2] == THIS_GRID:
+            self.found = self.meets = True
+            return ast.copy_location(ast.Yield(ast.Tuple([ast.Constant(GRID_CALL), site], ast.Load())), node)
         if isinstance(root, ast.Attribute) and isinstance(root.value, ast.Name) and root.value.id in self.cuda:
             if (root.attr, called.attr) == ("shared", "array"):
-                node.keywords.append(ast.keyword("site", site))
+                # functions that are made of one text have arrays of their own
+                own = ast.Tuple([ast.Constant(self.number), site], ast.Load())
+                node.keywords.append(ast.keyword("site", own))
         elif isinstance(root, ast.Name) and root.id in self.cuda and called.attr in BLOCK_CALLS | WARP_CALLS:
             self.found = True
             stop = ast.Tuple([ast.Constant(called.attr), site, ast.Tuple(node.args, ast.Load())], ast.Load())
@@ -334,10 +370,18 @@ class _Cuda:
         """The block at `position` begins: it has fresh shared memory."""
         self.watch, self.size = watch, shared_bytes
         self.own = Watch(watch.thread, watch.races)
-        self.arrays: dict[int, SharedCells] = {}
+        self.arrays: dict[tuple[int, int], SharedCells] = {}
         self.memory = np.frombuffer(bytearray(shared_bytes), np.uint8)
         self.blockIdx, self.gridDim = _xyz(position), _xyz(blocks)
         self.blockDim = _xyz(lengths)
+
+    def context(self) -> dict[str, Any]:
+        """What threads see of the block that has begun."""
+        return dict(vars(self))
+
+    def resume(self, context: dict[str, Any]) -> None:
+        """The threads of a block go on that has begun before."""
+        vars(self).update(context)
 
     def enter(self, thread: Thread) -> None:
         """A thread goes on."""
@@ -345,7 +389,7 @@ class _Cuda:
         self.threadIdx = thread.at
         self.laneid = thread.rank % WARP
 
-    def _shared(self, shape: Any, dtype: Any, alignment: int = 1, *, site: int) -> SharedCells:
+    def _shared(self, shape: Any, dtype: Any, alignment: int = 1, *, site: tuple[int, int]) -> SharedCells:
         kind = _dtype(dtype)
         if site not in self.arrays:
             data = self.memory[: self.size // kind.itemsize * kind.itemsize].view(kind)

@@ -29,7 +29,7 @@ from numgraph.whole import CALLS, Action, apart, compiled
 # Small: a simulated thread costs microseconds.
 SIMULATED = Geometry(
     threads=8, blocks=3, small=64, part=16, shares=3, sums=16, skinny=8, columns=16, tiles=((16, 4, 4),), wanted=1,
-    patches=(Patch(16, 16, 4, 4),), narrow=(Patch(4, 16, 4, 1), Patch(16, 4, 4, 1)), deep=4, entries=16,
+    patches=(Patch(16, 16, 4, 4),), narrow=(Patch(4, 16, 4, 1), Patch(16, 4, 4, 1)), deep=4, entries=16, together=3,
 )  # fmt: skip
 
 
@@ -42,7 +42,7 @@ def device_for(target: str) -> tuple[Device, Geometry]:
     from numgraph.cuda.driver import device as cuda_device
 
     device = cuda_device()
-    return device, Geometry(large=LARGE if device.blas is not None else None)
+    return device, Geometry(large=LARGE if device.blas is not None else None, together=device.multiprocessors)
 
 
 class DeviceTarget:

@@ -93,7 +93,8 @@ class DeviceVariant:
     def _loaded(self, source: dict[str, Any], kernel: Kernel) -> Loaded:
         if kernel.library or kernel.scan is not None:
             return Loaded(kernel, None, [self._loaded(source, inner) for inner in kernel.inner])
-        return Loaded(kernel, self.device.load(source[kernel.code], kernel.signature, kernel.threads, kernel.resident))
+        limits = kernel.threads, kernel.resident, kernel.together
+        return Loaded(kernel, self.device.load(source[kernel.code], kernel.signature, *limits))
 
     def _can_sweep(self) -> bool:
         """Whether one recording serves many steps: one stage, small outputs, every update in place, and plans that do

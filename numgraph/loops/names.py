@@ -55,7 +55,7 @@ KERNEL_NAMES = (
     | HOST
     | HELPERS
     | set("block blocks block_y blocks_y thread threads lane cuda helper THREADS WARP FULL".split())
-    | set("advance aligned load4 quotient store4".split())
+    | set("advance aligned all_blocks load4 quotient store4".split())
 )
 # and those of the functions and constants of a module.
 FUNCTION = re.compile(

@@ -150,7 +150,7 @@ def gather_small(nests: list[LoopNest], found: dict[LoopNest, Mapping], buffers:
         if not _is_small(nests[k], found) or place is None:
             continue
         between = nests[place + 1 : k]
-        if not any(_must_follow(nests[k], other, buffers) for other in between):
+        if not any(must_follow(nests[k], other, buffers) for other in between):
             nests.insert(place + 1, nests.pop(k))
 
 
@@ -173,7 +173,7 @@ def follow_products(
             place = nests.index(product) + len(_launch(nests, product))
             between = nests[nests.index(nest) + 1 : place]
             large = not nest.joined and found[nest].shape == "sums" and not found[nest].is_small(SMALL)
-            if large and not any(_must_follow(other, nest, buffers) for other in between):
+            if large and not any(must_follow(other, nest, buffers) for other in between):
                 nests.insert(place, nest)
                 nests.remove(nest)
         _follow(
@@ -198,7 +198,7 @@ def _follow(
     place = nests.index(product) + len(_launch(nests, product))
     tasks = [task for nest in _launch(nests, product) for task in nest.tasks]
     for nest in nests[place:]:
-        if nest.joined or any(_must_follow(nest, other, buffers) for other in nests[place : nests.index(nest)]):
+        if nest.joined or any(must_follow(nest, other, buffers) for other in nests[place : nests.index(nest)]):
             continue
         if not _waits(nest, tasks) and fits(tasks, nest):
             nests.remove(nest)
@@ -290,13 +290,13 @@ def follow_sums(nests: list[LoopNest], found: dict[LoopNest, Mapping], buffers: 
             place = nests.index(sums)
             while place + 1 < len(nests) and nests[place + 1].joined:
                 place += 1
-            if not any(_must_follow(other, nest, buffers) for other in nests[nests.index(nest) + 1 : place + 1]):
+            if not any(must_follow(other, nest, buffers) for other in nests[nests.index(nest) + 1 : place + 1]):
                 nests.insert(place + 1, nest)
                 nests.remove(nest)
 
 
-def _must_follow(nest: LoopNest, other: LoopNest, buffers: dict[Node, Any]) -> bool:
-    """Whether `nest`, which comes later, may not be moved before `other`."""
+def must_follow(nest: LoopNest, other: LoopNest, buffers: dict[Node, Any]) -> bool:
+    """Whether `nest`, which comes later, may not be moved before `other`, nor be done at the same time."""
     if any(task.raises for task in (*nest.tasks, *other.tasks)):
         return True
     checks = {task for task in other.tasks if isinstance(task, IndexCheck)}

@@ -213,7 +213,7 @@ def test_a_block_that_moved_too_far(monkeypatch: pytest.MonkeyPatch) -> None:
     small = ng.shared(np.zeros(50), "small")
     program = [ng.exp(x * small.sum()).sum()]
     check(program, (), GRID)
-    monkeypatch.setattr(grid, "_must_follow", lambda block, other, buffers: False)
+    monkeypatch.setattr(grid, "must_follow", lambda block, other, buffers: False)
     with pytest.raises(ScheduleError, match="which nothing has written"):
         check(program, (), GRID)
 

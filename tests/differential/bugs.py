@@ -106,6 +106,16 @@ BUGS = {
             ),
         ),
     ),
+    "no_barriers": Bug(
+        "a kernel goes through the steps of a scan without barriers between the phases of a step",
+        (
+            Patch(
+                "numgraph.schedule.persistent",
+                "phases",
+                (("not any(", "None not in ("),),
+            ),
+        ),
+    ),
     "wrapping": Bug(
         "integers that wrap are taken not to: x + 1 > x is always true",
         (

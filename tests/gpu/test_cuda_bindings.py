@@ -13,7 +13,7 @@ from numgraph.cuda import compiler
 from tests.waits import python, run
 
 FOLDER = Path(__file__).parent / "fakelib"
-CASES = "training failed_checks cycles recordings consumers limits threads".split()
+CASES = "training together failed_checks cycles recordings consumers limits threads".split()
 
 
 def test_the_driver_class_on_the_real_bindings(tmp_path: Path) -> None:

@@ -287,7 +287,7 @@ def test_on_the_devices_own_stream(fake: tuple[CudaDevice, FakeCublas]) -> None:
     a, start = draw(LARGE, LARGE), draw(LARGE, LARGE)
     x, w = ng.shared(a, "x"), ng.shared(start, "w")
     f = ng.function([], [], updates=[(w, w - 0.5 * ng.dot(x, x))], target="cuda")
-    assert target.device_for("cuda")[1] == Geometry(large=LARGE)
+    assert target.device_for("cuda")[1] == Geometry(large=LARGE, together=4)
     for _ in range(3):
         f()
     want = start - 1.5 * (a.astype("float64") @ a)

@@ -210,10 +210,8 @@ class PtxDevice(SimulatedDevice):
 
     name = "PTX"
 
-    def load(
-        self, function: Any, signature: tuple[str, ...], max_threads: int | None = None, min_blocks: int = 1
-    ) -> Any:
-        kernel = super().load(function, signature, max_threads, min_blocks)
+    def load(self, function: Any, signature: tuple[str, ...], *limits: Any) -> Any:
+        kernel = super().load(function, signature, *limits)
         kernel.function = compiler.compile_cubin(function, signature, self.capability).ptx
         return kernel
 

@@ -114,6 +114,23 @@ def test_skinny_contraction_in_parts() -> None:
         assert_close(parts[p], wide(x)[rows].T @ wide(d)[rows], m)
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("along", [False, True])
+@pytest.mark.parametrize("shape", [(7, 9, 11), (1, 1, 1), (3, 4, 70), (2, 5, 0)])
+def test_product_of_a_step(dtype: str, along: bool, shape: tuple[int, int, int]) -> None:
+    m, n, k = shape
+    kind = np.dtype(dtype).type
+    a, b, out = draw(m, max(k, 1), dtype=dtype), draw(max(k, 1), n, dtype=dtype, seed=1), empty((m, n), dtype)
+    stored, name = (np.ascontiguousarray(b.T), "product_of_step_along") if along else (b, "product_of_step")
+    steps = dict(m=m, n=n, k=k, a_row=a.shape[1], a_col=1, out_row=n)
+    steps |= dict(b_row=1, b_col=len(b)) if along else dict(b_row=n, b_col=1)
+    run(name, dtype, out=out, a=a, b=stored, **steps, alpha=kind(1), beta=kind(0))
+    want = wide(a)[:, :k] @ wide(b)[:k]
+    assert_close(out, want, max(k, 1))
+    run(name, dtype, out=out, a=a, b=stored, **steps, alpha=kind(-0.5), beta=kind(2))
+    assert_close(out, 1.5 * want, 4 * max(k, 1))
+
+
 # -- offsets of more than 32 bits ----------------------------------------------------------------------------------
 
 

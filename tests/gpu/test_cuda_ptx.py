@@ -27,6 +27,7 @@ def draw(*shape: int, dtype: str = "float32", seed: int = 0) -> np.ndarray:
 
 ONE, ZERO = np.float32(1), np.float32(0)
 PRODUCT = dict(m=17, n=19, k=6, a_row=6, a_col=1, b_row=19, b_col=1, out_row=19, alpha=ONE, beta=np.float32(0.5))
+STEP = dict(m=7, n=9, k=11, a_row=11, a_col=1, b_row=9, b_col=1, out_row=9, alpha=ONE, beta=np.float32(0.5))
 WHOLE = dict(m=16, n=16, k=8, a_row=8, a_col=1, b_row=16, b_col=1, out_row=16, alpha=ONE, beta=ZERO)
 # Two images of two channels of 4 x 5 pixels, three filters of 3 x 2, a margin of one pixel, steps of two.
 IMAGES = dict(images=2, groups=1, c=2, k=3, depth=1, height=4, width=5, kd=1, kh=3, kw=2, od=1, oh=2, ow=3, sd=1, sh=2,
@@ -45,6 +46,9 @@ CASES: dict[str, dict[str, Any]] = {
                            out_row=3, alpha=ONE, beta=ZERO),
     "skinny_contraction": dict(out=draw(9, 3, seed=2), x=draw(21, 9), d=draw(21, 3, seed=1), m=21, k=9, part=21,
                                x_row=9, d_row=3, out_row=3, out_part=0, alpha=-ONE, beta=ONE),
+    "product_of_step": dict(out=draw(7, 9, seed=2), a=draw(7, 11), b=draw(11, 9, seed=1), **STEP),
+    "product_of_step_along": dict(out=draw(7, 9, seed=2), a=draw(7, 11), b=draw(9, 11, seed=1),
+                                  **STEP | dict(b_row=1, b_col=11)),
     "convolution": dict(out=empty((2, 3, 2, 3)), x=draw(2, 2, 4, 5), w=draw(3, 2, 3, 2, seed=1), **IMAGES),
     "convolution_images": dict(out=empty((2, 2, 4, 5)), g=draw(2, 3, 2, 3), w=draw(3, 2, 3, 2, seed=1), **IMAGES),
     "convolution_filters": dict(out=empty((2, 1, 12, 3)), x=draw(2, 2, 4, 5), g=draw(2, 3, 2, 3, seed=1), parts=2,

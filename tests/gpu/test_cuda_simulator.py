@@ -8,10 +8,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from numba import cuda, float32, int8, int32, int64
+from numgraph.kernels.cuda.together import all_blocks
 
 import numgraph as ng
+from numgraph.cuda import compiler
 from numgraph.cuda.simulator import Offset, simulate
 from numgraph.errors import IndexOutOfRange, KernelError
+from tests.ptx_run import run_ptx
 
 
 def scaled(out, x, factor, n):
@@ -343,3 +346,63 @@ def test_dynamic_shared_memory() -> None:
     np.testing.assert_array_equal(out, x[::-1])
     with pytest.raises(IndexOutOfRange):
         simulate(reverse, 1, 8, (out, x, 8), shared_bytes=28)
+
+
+# -- barriers of all blocks -------------------------------------------------------------------------------------------
+
+
+def neighbours(out, x, barrier, n, steps):
+    t = 0
+    while t < steps:
+        i = cuda.grid(1)
+        while i < n:
+            out[i] = x[(i + 1) % n] + 1
+            i += cuda.gridsize(1)
+        all_blocks(barrier)
+        i = cuda.grid(1)
+        while i < n:
+            x[i] = out[(i + 1) % n]
+            i += cuda.gridsize(1)
+        all_blocks(barrier)
+        t += 1
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 3])
+def test_all_blocks_wait_for_one_another(blocks: int) -> None:
+    x, out, barrier = np.arange(10, dtype="float32"), np.zeros(10, "float32"), np.zeros(1, "uint32")
+    simulate(neighbours, blocks, 4, (out, x, barrier, 10, 3))
+    np.testing.assert_array_equal(x, np.roll(np.arange(10), -6) + 3)
+
+
+@pytest.mark.skipif(compiler.missing("compile") is not None, reason=str(compiler.missing("compile")))
+def test_the_barrier_of_a_device() -> None:
+    """The word of a barrier may be used by any number of blocks after the other."""
+    cubin = compiler.compile_cubin(neighbours, ("float32*", "float32*", "uint32*", "int64", "int64"), (9, 0))
+    barrier = np.zeros(1, "uint32")
+    for blocks in (3, 1, 2, 3):
+        x, out = np.arange(10, dtype="float32"), np.zeros(10, "float32")
+        # an odd number of barriers each time
+        run_ptx(cubin.ptx, (blocks, 1, 1), (4, 1, 1), [out, x, barrier, 10, 3])
+        np.testing.assert_array_equal(x, np.roll(np.arange(10), -6) + 3)
+        assert barrier[0] & 0x7FFFFFFF == 0
+
+
+def one_more(out, x, barrier, n):
+    all_blocks(barrier)
+    if cuda.blockIdx.x == 0:
+        all_blocks(barrier)
+
+
+def one_less(out, x, barrier, n):
+    i = cuda.grid(1)
+    out[i] = 1
+    all_blocks(barrier)
+    x[i] = out[(i + 4) % n]
+    out[i] = 2
+
+
+@pytest.mark.parametrize(("kernel", "words"), [(one_more, "do not meet at one barrier"), (one_less, "with no barrier")])
+def test_barriers_of_all_blocks_that_are_wrong(kernel: Callable[..., None], words: str) -> None:
+    x = np.zeros(8, "float32")
+    with pytest.raises(KernelError, match=words):
+        simulate(kernel, 2, 4, (x.copy(), x, np.zeros(1, "uint32"), 8))

@@ -180,8 +180,8 @@ def test_keys_of_givens_that_are_no_variables() -> None:
 def test_settings() -> None:
     assert text(AttributeError, lambda: setattr(ng.config, "floatx", "float32")) == (
         "numgraph has no setting 'floatx'; there are: floatX, target, on_unused_input, on_empty_givens, cache_dir, "
-        "cache_limit, scan_memory, threads, cuda_graphs, cuda_tf32, cuda_wait, cpu, standard_passes, verify, "
-        "check_nan, check_bounds, test_values, profile, perf, debug"
+        "cache_limit, scan_memory, threads, cuda_graphs, cuda_loops, cuda_tf32, cuda_wait, cpu, standard_passes, "
+        "verify, check_nan, check_bounds, test_values, profile, perf, debug"
     )
     assert text(ng.OptionError, lambda: setattr(ng.config, "floatX", "float16")) == (
         "floatX must be 'float64' or 'float32', not 'float16'"

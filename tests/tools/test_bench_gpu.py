@@ -23,6 +23,7 @@ from bench.gpu import (
     elementwise,
     epochs,
     kernels,
+    loops,
     page,
     programs,
     replace,
@@ -87,6 +88,14 @@ def test_epochs_on_the_simulator(context: Context, monkeypatch: pytest.MonkeyPat
     assert head == ["program", "numgraph, simulated", "numgraph / best other"]
     assert rows[0][0] == "logreg, batch 5" and rows[0][1] > 0 and rows[0][2] is None
     assert [c[1] for c in found.checks] == [True]
+
+
+def test_loops_on_the_simulator(context: Context) -> None:
+    found = loops.loops(context)
+    ((_, head, rows),) = found.tables
+    assert len(rows) == 1 and len(head) == len(rows[0]) and rows[0][0] == "3, 2, 5"
+    assert rows[0][head.index("launches")] < rows[0][head.index("launches, each")]
+    assert [c[1] for c in found.checks] == [True] * 3
 
 
 def test_every_kernel_has_a_problem() -> None:

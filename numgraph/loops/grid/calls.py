@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from numgraph.errors import FunctionError, OptionError
@@ -11,9 +12,9 @@ from numgraph.loops.grid.kernel import BLOCK, THREAD, THREADS, Region
 from numgraph.loops.grid.nests import Work
 from numgraph.loops.program import Call, Do, Expression, If, Load, Logic, Name, Number, Statement
 from numgraph.loops.scalar import number
-from numgraph.loops.values import refusal
+from numgraph.loops.values import Values, refusal
 from numgraph.schedule.buffers import memory_of
-from numgraph.schedule.gridproduct import Choice, choose_product, choose_tiles, cublas_sizes
+from numgraph.schedule.gridproduct import Choice, blocks_of, choose_product, choose_tiles, cublas_sizes
 from numgraph.schedule.tasks import Task
 
 # Named kernels that a device has kernels of its own for, see `cuda.library`.
@@ -32,13 +33,17 @@ def product(work: Work) -> None:
     if choice is None:
         stack(work, task)
         return
-    factors = [values.value(v) for v in task.factors] or [number(k, task.node.dtype) for k in (1, 0)]
-    in_blocks(work, task, choice, factors)
+    in_blocks(work, task, choice, factors_of(values, task))
     if choice.columns:
         row = Name("cuda.blockIdx.z") * Name("cuda.gridDim.y") + Name("cuda.blockIdx.y")
         kernel.region = Region(row * choice.rows, choice.rows, BLOCK * choice.columns, choice.columns)
     else:
         kernel.region = Region(BLOCK * choice.rows, choice.rows, Number(0))
+
+
+def factors_of(values: Values, task: Task) -> list[Expression]:
+    """Alpha and beta of a product."""
+    return [values.value(v) for v in task.factors] or [number(k, task.node.dtype) for k in (1, 0)]
 
 
 def in_blocks(work: Work, task: Task, choice: Choice, factors: Sequence[Expression] = ()) -> None:
@@ -58,6 +63,7 @@ def in_blocks(work: Work, task: Task, choice: Choice, factors: Sequence[Expressi
     values.add(call)
     kernel.grid = [(values.layout.number(n), per_block, most) for n, per_block, most in choice.grid]
     kernel.threads, kernel.resident = choice.threads, choice.resident
+    work.blocks = partial(blocks_of, choice)
 
 
 def by_cublas(work: Work, task: Task) -> bool:

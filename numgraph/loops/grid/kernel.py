@@ -54,6 +54,10 @@ class Geometry:
     entries: int = 256
     # blocks of threads that a product wants to have
     wanted: int = 132
+    # blocks that may wait for one another, as all of them are on the device at the same time: one for each
+    # multiprocessor; and whether kernels are to go through scans by themselves
+    together: int = 132
+    loops: bool = True
     # lengths from which on cuBLAS computes products, None where the device has none; and whether in TF32
     large: int | None = None
     tf32: bool = False
@@ -70,8 +74,8 @@ class Parameter:
 
     dtype: of the elements of a pointer ("float32*") or the number ("int64"). source: where the value comes from:
     ("leaf", node), ("array", digest), ("arena", stage, offset), ("output", k), ("fresh", slot), ("own", offset)
-    memory behind the arena that only this launch uses, ("arguments",), ("status",), ("slot", slot of the plan's
-    table).
+    memory behind the arena that only this launch uses, ("arguments",), ("status",), ("barrier",) a word that barriers
+    of all blocks count in, ("behind", source, bytes), ("slot", slot of the plan's table).
     """
 
     name: str
@@ -97,7 +101,8 @@ class Kernel:
     """A printed kernel, of one or several phases.
 
     grid: for each of its axes (count, per_block, most): it has count / per_block thread blocks, from 1 to `most`.
-    threads: of a block; resident: how many blocks a multiprocessor is to hold. own: bytes that each block has for
+    threads: of a block; resident: how many blocks a multiprocessor is to hold; together: whether blocks wait for one
+    another. own: bytes that each block has for
     itself, while it runs. counts and own are numbers, or slots of the plan's table as -1 - slot. helpers: functions
     that it calls; made: those that an expression makes.
     code: the name of its function, that of an earlier kernel where the two are the same but for what they are given.
@@ -115,6 +120,7 @@ class Kernel:
     grid: list[tuple[int, int, int]] = field(default_factory=lambda: [(1, 1, 1)])
     threads: int = 0
     resident: int = 1
+    together: bool = False
     own: Any = 0
     # a named kernel: its name, (parameter, offset in elements) of the result and the operands, and its numbers
     library: str = ""

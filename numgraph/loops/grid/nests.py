@@ -21,13 +21,15 @@ from numgraph.loops.program import Barrier, Call, Choice, Expression, For, If, N
 from numgraph.loops.values import Body, Setting, Values
 from numgraph.schedule.arrange import LoopNest
 from numgraph.schedule.grid import Mapping, free_levels
+from numgraph.schedule.gridproduct import blocks
 from numgraph.schedule.tasks import Task
 
 
 @dataclass
 class Work:
-    """One block of the schedule that a kernel does. own: bytes that each block of threads has for itself; loose: names
-    of counters that perhaps nothing uses; flats: elements of several loops that have one counter."""
+    """One block of the schedule that a kernel does. own: bytes that each block of threads has for itself; blocks: gives
+    how many of these have work; loose: names of counters that perhaps nothing uses; flats: elements of several loops
+    that have one counter."""
 
     values: Values
     memory: GridMemory
@@ -38,6 +40,7 @@ class Work:
     geometry: Geometry
     checks: GuardingChecks
     own: Any = 0
+    blocks: Callable[[], Any] = lambda: 1
     loose: set[str] = field(default_factory=set)
     flats: dict[Node, Expression] = field(default_factory=dict)
 
@@ -121,6 +124,7 @@ class Work:
 
     def launch(self, count: Any, per_block: int) -> None:
         """Launch blocks of threads for so many iterations."""
+        self.blocks = partial(blocks, count, per_block)
         self.kernel.grid = [(self.values.layout.number(count), per_block, self.geometry.blocks)]
 
 

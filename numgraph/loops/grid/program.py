@@ -14,34 +14,24 @@ from numgraph.lengths import dims
 from numgraph.lengths.known import times
 from numgraph.loops.build import LoopBuilder
 from numgraph.loops.chunks import host_values
-from numgraph.loops.grid import calls, epilogues, nests, quads, reductions
+from numgraph.loops.grid import calls, epilogues, nests, persistent, quads, reductions
+from numgraph.loops.grid.bodies import function_of, refused
 from numgraph.loops.grid.checks import SearchingChecks
-from numgraph.loops.grid.kernel import (
-    BLOCK,
-    BLOCK_Y,
-    BLOCKS,
-    BLOCKS_Y,
-    LANE,
-    LANES,
-    THREAD,
-    THREADS,
-    Geometry,
-    Kernel,
-    flat,
-)
+from numgraph.loops.grid.kernel import Geometry, Kernel, flat
 from numgraph.loops.grid.nests import Work, kernel_values
-from numgraph.loops.grid.scans import GridScans
-from numgraph.loops.grid.strides import stepped
+from numgraph.loops.grid.persistent import Persistent
+from numgraph.loops.grid.scans import GridScan, GridScans
 from numgraph.loops.names import KERNEL_NAMES
 from numgraph.loops.notes import Notes
 from numgraph.loops.plan import Plans
 from numgraph.loops.processor import host_function
-from numgraph.loops.program import Assign, Barrier, Call, Expression, Function, If, Logic, Name, Return, Statement, walk
+from numgraph.loops.program import Barrier, Call, Function, walk
 from numgraph.loops.scans import plan_of_steps
 from numgraph.loops.values import Setting
 from numgraph.schedule.arrange import Arranger, LoopNest
 from numgraph.schedule.grid import Mapping
 from numgraph.schedule.gridproduct import Choice, blocks, blocks_of, choose_product, cublas_sizes
+from numgraph.schedule.persistent import Facts, few_enough, phases, why_launched
 from numgraph.schedule.plan import Schedule
 from numgraph.schedule.tasks import Product, ScanTask, Task
 from numgraph.userfunctions.function import UserFunction
@@ -51,7 +41,8 @@ PARTS = 8
 # Statements in one kernel of several phases.
 MAX_KERNEL = 120
 # How threads divide a loop nest, see `schedule.grid`.
-SHAPES: dict[str, Callable[[Work], None]] = {
+Shapes = dict[str, Callable[[Work], None]]
+SHAPES: Shapes = {
     "once": nests.once,
     "flat": quads.flat,
     "rows": nests.rows,
@@ -61,6 +52,8 @@ SHAPES: dict[str, Callable[[Work], None]] = {
     "product": calls.product,
     "kernel": calls.kernel,
 }
+# The same in a kernel that goes through the steps of a scan.
+IN_STEPS: Shapes = {**SHAPES, "product": persistent.product}
 
 
 @dataclass(frozen=True)
@@ -100,11 +93,12 @@ class GridProgram:
         # kernels first: they decide which lengths the plans must compute
         self.kernels: list[list[Kernel]] = []
         self.scans = GridScans(schedule, self.layout)
+        self.requirements = requirements
         self.count = 0
         for stage in schedule.stages:
             self.kernels.append(self._kernels(stage))
         self.searches = [self._search(word) for word in range(len(self.words))]
-        self.plans_of_steps = self._plans_of_steps(requirements)
+        self.plans_of_steps = self._plans_of_steps()
         plans = Plans(self.setting, requirements)
         stages = range(len(schedule.stages))
         self.plans = {stage: self._plan(plans, stage) for stage in reversed(stages)}
@@ -120,20 +114,46 @@ class GridProgram:
         return found
 
     def _scan(self, name: str, task: ScanTask) -> Kernel:
-        """The steps of a scan, which the host launches."""
+        """The steps of a scan: a kernel that goes through them, or those that the host launches for each."""
         kernel = Kernel(name, self.of_kernels.names(), threads=1, tasks=[task], shapes=["scan"])
-        kernel.inner = self._kernels(task.nests)
-        kernel.scan = self.scans.made(task.memory)
-        kernel.remark = f"{name}: for each step of {self.notes.made([task])}: {', '.join(k.name for k in kernel.inner)}"
+        scan = kernel.scan = self.scans.made(task.memory)
+        made = self.notes.made([task])
+        facts = Facts(self.schedule.graph, task, self.schedule.division, self.requirements)
+        why = why_launched(facts) if self.geometry.loops else "cuda_loops is off"
+        if why:
+            kernel.inner = self._kernels(task.nests)
+            kernel.remark = f"{name}: for each step of {made}: {', '.join(k.name for k in kernel.inner)}; {why}"
+            return kernel
+        scan.whole = True
+        inner = Kernel(f"kernel_{self.count}", self.of_kernels.names(), threads=self.geometry.threads, made=self.made)
+        self.count += 1
+        self._go_through(inner, scan, task)
+        kernel.inner = [inner]
+        kernel.remark = f"{name}: all steps of {made}: {inner.name}"
         return kernel
 
-    def _plans_of_steps(self, requirements: Sequence[Requirement]) -> dict[int, Function]:
+    def _go_through(self, kernel: Kernel, scan: GridScan, task: ScanTask) -> None:
+        """Print a kernel that goes through the steps of a scan."""
+        geometry, division = self.geometry, self.schedule.division
+        for nest in task.nests:
+            # blocks that share in a sum leave parts, which another phase would have to join
+            division[nest].shares = 1
+
+        def add(kernel: Kernel, nest: LoopNest) -> Work:
+            return self._step(kernel, Step(nest), IN_STEPS)
+
+        alone = few_enough(self.schedule.graph, task, geometry.small)
+        made = Persistent(kernel, scan, task.memory, self.of_kernels, alone, geometry.together, self.words)
+        note = f"all steps of {self.notes.made([task])}"
+        made.make(phases(task, division, self.schedule.buffers), add, note)
+
+    def _plans_of_steps(self) -> dict[int, Function]:
         """What the host works out before each step, by the number of the scan."""
         scans = [k.scan for kernels in self.kernels for k in flat(kernels) if k.scan is not None]
         found: dict[int, Function] = {}
         for scan in sorted(scans, key=lambda scan: -scan.number):
             values, memory = host_values(self.setting, scan=scan.number)
-            if plan_of_steps(values, memory, scan.number, requirements):
+            if plan_of_steps(values, memory, scan.number, self.requirements):
                 scan.plan = f"plan_of_step_{scan.number}"
                 note = "lengths and places of a step"
                 found[scan.number] = host_function(scan.plan, values.statements, memory.reads_reals, "", note)
@@ -219,7 +239,7 @@ class GridProgram:
                 if kernel.region is None:
                     kernel.statements += refused(kernel, tested, len(self.words))
                 tested = len(self.words)
-            own = dims.maximum(own, self._step(kernel, step))
+            own = dims.maximum(own, self._step(kernel, step).own)
         kernel.own = self.layout.number(own)
         if len(steps) > 1 and kernel.region is None:
             kernel.grid = [(1, 1, 1)]
@@ -228,8 +248,8 @@ class GridProgram:
             kernel.function = function_of(kernel, checked, note)
         return kernel
 
-    def _step(self, kernel: Kernel, step: Step) -> Any:
-        """Add a step to a kernel; returns the bytes that each block of threads has for itself."""
+    def _step(self, kernel: Kernel, step: Step, shapes: Shapes = SHAPES) -> Work:
+        """Add what a kernel does in one go."""
         work = Work.of(self.of_kernels, kernel, step.nest, self.geometry, self.words)
         if step.joins:
             kernel.shapes.append("joins")
@@ -239,9 +259,9 @@ class GridProgram:
             kernel.tasks += step.nest.tasks
             kernel.shapes.append(work.mapping.shape)
             behind = step.nest.joined if kernel.region is not None else ""
-            (epilogues.JOINED[behind] if behind else SHAPES[work.mapping.shape])(work)
+            (epilogues.JOINED[behind] if behind else shapes[work.mapping.shape])(work)
         kernel.close(work.values)
-        return work.own
+        return work
 
     def _add_parts(self, nest: LoopNest) -> None:
         """Memory for the parts of a nest's sums."""
@@ -285,32 +305,3 @@ class GridProgram:
             f"{user.where} may raise an exception, which threads of a device cannot\n  called at {lines}\n"
             f'  defined at {user.line}\n  fix: return a number that says so, such as nan; or target="cpu"'
         )
-
-
-def refused(kernel: Kernel, first: int, end: int) -> list[Statement]:
-    """Nothing more is done after an index check has failed, one of words `first` to `end` of the status."""
-    if first == end:
-        return []
-    status = kernel.parameter("status", "status", "p", "int64*", ("status",))
-    failed = tuple(status[word].compared("!=", 0) for word in range(first, end))
-    condition = failed[0] if len(failed) == 1 else Logic("or", failed)
-    return [If(condition, (Return(note="an index was refused before"),))]
-
-
-def function_of(kernel: Kernel, checked: int, note: str) -> Function:
-    """The whole function. checked: words of the status that kernels before this one may have set."""
-    body = [*refused(kernel, 0, checked), *stepped(kernel.statements)]
-    used = {node.text for node in walk(body) if isinstance(node, Name)}
-    # which thread this is, where that is asked for
-    places: list[tuple[set[str], Name, Expression]] = [
-        ({"lane", "thread"}, LANE, Name("cuda.threadIdx.x")),
-        ({"block", "thread"}, BLOCK, Name("cuda.blockIdx.x")),
-        ({"blocks", "threads"}, BLOCKS, Name("cuda.gridDim.x")),
-        ({"block_y"}, BLOCK_Y, Name("cuda.blockIdx.y")),
-        ({"blocks_y"}, BLOCKS_Y, Name("cuda.gridDim.y")),
-        ({"thread"}, THREAD, BLOCK * LANES + LANE),
-        ({"threads"}, THREADS, BLOCKS * LANES),
-    ]
-    start = [Assign(name, value) for asked, name, value in places if used & asked]
-    arguments = tuple(Name(p.name, p.dtype) for p in kernel.parameters.values())
-    return Function(kernel.name, arguments, (*start, *body), note=note)

@@ -1,4 +1,5 @@
-"""Scans on a grid: the host launches the kernels of a step once for each step, with other addresses.
+"""Scans on a grid: one kernel goes through the steps, or the host launches those of a step once for each step, with
+other addresses.
 
 What a step reads and writes lies as on the processor, see `schedule.scans`. The launches of all steps are recorded with
 those of the rest, so that a call is one replay; but those of a scan that ends when a step says so (`until`) are not.
@@ -82,7 +83,7 @@ class GridScan:
     """What the host does for a scan. number: of the scan; step: the slot of the step; steps: how many; plan: the name
     of what is worked out before each step, or "". traces: (result, state): whose first value is row 0 of the result.
     ends: the slot of what a step writes that is true in the last one, None where all steps are made; counts: where it
-    is to be written how many there were."""
+    is to be written how many there were. whole: whether one launch makes all steps, see `loops.grid.persistent`."""
 
     number: int
     step: int
@@ -95,6 +96,7 @@ class GridScan:
     checkpoints: list[Checkpoints] = field(default_factory=list)
     ends: int | None = None
     counts: list[Place] = field(default_factory=list)
+    whole: bool = False
 
 
 def source_of(schedule: Schedule, layout: Layout, buffer: Node) -> Source:

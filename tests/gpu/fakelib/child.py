@@ -124,6 +124,36 @@ def training() -> None:
     assert [now - then for now, then in zip(alive(), before, strict=True)][1:] == [0, 0]
 
 
+def together() -> None:
+    """A recurrent layer: one launch of blocks that wait for one another, as many as there are multiprocessors."""
+    rng = np.random.default_rng(0)
+    X, U = (rng.standard_normal(shape).astype("float32") * 0.1 for shape in ((3, 4, 80), (80, 80)))
+
+    def build(target: str) -> Any:
+        x, u = ng.tensor3("x", "float32"), ng.shared(U, "u")
+        h, _ = ng.scan(lambda v, h: ng.tanh(v + h @ u), x, ng.zeros((4, 80), "float32"))
+        return ng.function([x], ng.sum(h[-1]), target=target)
+
+    f, g = build("cuda"), build("reference")
+    # the second call records the launch that the third one replays, too
+    for wanted in (["together 4"], ["together 4"], []):
+        LIBRARY.fake_forget()
+        np.testing.assert_allclose(np.asarray(f(X)), g(X), rtol=1e-5, atol=1e-6)
+        assert log("together") == wanted
+    kernel = opened().load(spread, ("float32*",), 32, 1, True)
+    try:
+        opened().launch(kernel, 5, 32, (0,))
+    except LaunchError as error:
+        assert "COOPERATIVE_LAUNCH_TOO_LARGE" in str(error)
+    else:
+        raise AssertionError("five blocks are on four multiprocessors")
+
+
+def spread(out: Any) -> None:
+    """A kernel."""
+    out[0] = 1
+
+
 def failed_checks() -> None:
     """An index out of range is told when the result is read, and nothing is changed."""
     s = ng.shared(np.array([1]), "s")

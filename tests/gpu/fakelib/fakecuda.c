@@ -15,7 +15,7 @@
 
 typedef int Result;
 typedef uint64_t Address;
-enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_IMAGE = 200, NOT_FOUND = 500, NOT_READY = 600,
+enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_IMAGE = 200, NOT_FOUND = 500, NOT_READY = 600, TOO_LARGE = 720,
        ILLEGAL_ADDRESS = 700, UNSUPPORTED_IN_CAPTURE = 900 };
 
 /* -- what Python gets and gives ---------------------------------------------------------------------------------- */
@@ -210,6 +210,12 @@ Result cuLaunchKernel(void *function, unsigned x, unsigned y, unsigned z, unsign
     if (x > 2147483647u || y > 65535 || z > 65535 || block_x * block_y * block_z > 1024) return INVALID_VALUE;
     if (shared || !stream || extra) return INVALID_VALUE;
     return ask((Node){LAUNCH, begin_launch(function, lengths, parameters), 0, 0, 0, 0, 0});
+}
+Result cuLaunchCooperativeKernel(void *function, unsigned x, unsigned y, unsigned z, unsigned block_x, unsigned block_y,
+                                 unsigned block_z, unsigned shared, void *stream, void **parameters) {
+    CALLED("together", (long)x * y * z);
+    if ((long)x * y * z > 4) return TOO_LARGE;
+    return cuLaunchKernel(function, x, y, z, block_x, block_y, block_z, shared, stream, parameters, 0);
 }
 
 Result cuStreamBeginCapture_v2(void *stream, int mode) {
